@@ -1,0 +1,156 @@
+//! The two traits of a plugin, and what passes through them.
+
+use std::path::{Path, PathBuf};
+
+use medcoss_abi::message::{Geometry, Rendering, Synthesised};
+use schemars::JsonSchema;
+use serde::{Serialize, de::DeserializeOwned};
+
+use crate::{Error, Fingerprint, SampleRng};
+
+/// A modality: what the plugin says of itself, how it opens data, how it makes sample files.
+pub trait Modality: Send + Sync + 'static {
+    /// Identifier: `[a-z][a-z0-9_]*`, the one given to [`crate::export_plugin!`]. The name of the modality in configurations.
+    const ID: &'static str;
+    /// Semantic version: usually `env!("CARGO_PKG_VERSION")`.
+    const VERSION: &'static str;
+    /// One line for people.
+    const SUMMARY: &'static str;
+    /// Token family: `image`, `volume`, `text`, or one of your own. Modalities of one family share embedder,
+    /// position table and prediction head in the model.
+    const FAMILY: &'static str;
+    /// File kinds that are read, for people.
+    const READS: &'static [&'static str];
+    /// What [`Dataset::render`] gives; `None` when it is not implemented.
+    const RENDERS: Option<Rendering> = None;
+
+    /// Options with their defaults. Use `#[serde(default, deny_unknown_fields)]`, and document each field: the
+    /// comment becomes its description in the schema.
+    type Options: Default + Serialize + DeserializeOwned + JsonSchema;
+    /// What [`Modality::open`] gives.
+    type Dataset: Dataset;
+
+    /// Geometry with these options, without looking at data. For discrete tokens the vocabulary may be a guess.
+    ///
+    /// # Errors
+    /// Options that are out of range.
+    fn geometry(options: &Self::Options) -> Result<Geometry, Error>;
+
+    /// Opens data. Checks the options, lists the samples and reads no more than it must.
+    ///
+    /// # Errors
+    /// Options out of range, data missing or empty.
+    fn open(request: OpenRequest<Self::Options>) -> Result<Self::Dataset, Error>;
+
+    /// Writes at least `n_samples` small sample files of the plugin's own formats into an existing empty folder. Demo,
+    /// tests and checks use it. The same seed writes the same bytes.
+    ///
+    /// # Errors
+    /// Files that cannot be written.
+    fn synthesise(folder: &Path, n_samples: usize, seed: u64) -> Result<Synthesised, Error>;
+}
+
+/// What to open.
+#[derive(Debug, Clone)]
+pub struct OpenRequest<O> {
+    /// Folder that `data` is relative to.
+    pub base: PathBuf,
+    /// Files and folders as the configuration names them, at least one.
+    pub data: Vec<PathBuf>,
+    /// Options.
+    pub options: O,
+    /// Folder with what [`Dataset::save_assets`] once wrote, to be used instead of learning from the data again.
+    pub assets: Option<PathBuf>,
+}
+
+/// An opened dataset. Used from many threads at once.
+pub trait Dataset: Send + Sync + 'static {
+    /// The shape of every sample.
+    fn geometry(&self) -> Geometry;
+
+    /// Number of samples.
+    fn len(&self) -> usize;
+
+    /// True without samples.
+    fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Id of a sample: unique, stable, never an absolute path. Begins with the entry of the data that it comes from.
+    fn id(&self, index: usize) -> String;
+
+    /// Label of a sample, where the source has one.
+    fn label(&self, index: usize) -> Option<String> {
+        let _ = index;
+        None
+    }
+
+    /// Changes when the data change.
+    fn fingerprint(&self) -> Fingerprint;
+
+    /// Decodes, normalises, augments, tokenises and masks one sample.
+    ///
+    /// In [`View::Train`] it is augmented and masked, with `rng` as the only source of chance. In
+    /// [`View::Plain`] it is neither. The buffers of `sample` come zeroed, labels as [`crate::NOT_A_TARGET`].
+    ///
+    /// # Errors
+    /// A sample that cannot be delivered; the host names it, counts it and goes on within a budget.
+    fn load(&self, index: usize, view: View, rng: &mut SampleRng, sample: Sample<'_>) -> Result<(), Error>;
+
+    /// Writes what was learned from the data (a vocabulary, say) into a folder and names the files.
+    ///
+    /// # Errors
+    /// Files that cannot be written.
+    fn save_assets(&self, folder: &Path) -> Result<Vec<String>, Error> {
+        let _ = folder;
+        Ok(Vec::new())
+    }
+
+    /// Tokens back to something a person can look at: PNG bytes or UTF-8 text, as [`Modality::RENDERS`] says.
+    ///
+    /// # Errors
+    /// Tokens of another length, or a plugin without this operation.
+    fn render(&self, tokens: Tokens<'_>) -> Result<Vec<u8>, Error> {
+        let _ = tokens;
+        Err(Error::new(medcoss_abi::code::UNKNOWN_OPERATION, "this plugin renders no pictures"))
+    }
+}
+
+/// How a sample is wanted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum View {
+    /// Neither augmented nor masked.
+    Plain,
+    /// Augmented and masked.
+    Train,
+}
+
+/// Where one sample goes: slices of the host's own buffers.
+#[derive(Debug)]
+pub enum Sample<'a> {
+    /// For [`Geometry::Continuous`].
+    Continuous {
+        /// `[n_tokens * d_token]`, row-major.
+        tokens: &'a mut [f32],
+        /// `[n_tokens]`, 1 = masked.
+        mask: &'a mut [u8],
+    },
+    /// For [`Geometry::Discrete`].
+    Discrete {
+        /// `[length]`, the padding id past the sample's own length (the buffer comes filled with it).
+        ids: &'a mut [i32],
+        /// `[length]`, the ids to predict, [`crate::NOT_A_TARGET`] elsewhere.
+        labels: &'a mut [i32],
+        /// Number of tokens that are not padding.
+        length: &'a mut i32,
+    },
+}
+
+/// Tokens of one sample.
+#[derive(Debug, Clone, Copy)]
+pub enum Tokens<'a> {
+    /// `[n_tokens * d_token]`.
+    Continuous(&'a [f32]),
+    /// `[length]`.
+    Discrete(&'a [i32]),
+}

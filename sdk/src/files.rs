@@ -1,0 +1,102 @@
+//! Finding a dataset's files.
+
+use std::path::{Component, Path, PathBuf};
+
+use crate::Error;
+
+/// A file of the data.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FoundFile {
+    /// Where it is.
+    pub path: PathBuf,
+    /// Entry and path below it, with `/`: `xray/pneumonia/img/chest_0.jpeg`.
+    pub id: String,
+    /// Size.
+    pub bytes: u64,
+}
+
+/// Name of a data entry as it begins sample ids: the entry itself, or its last component when it is absolute or
+/// climbs out of the base.
+pub fn entry_name(entry: &Path) -> String {
+    let plain = entry.components().all(|part| matches!(part, Component::Normal(_) | Component::CurDir));
+    let parts: Vec<_> = entry
+        .components()
+        .filter_map(|part| match part {
+            Component::Normal(part) => Some(part.to_string_lossy().into_owned()),
+            _ => None,
+        })
+        .collect();
+    if plain { parts.join("/") } else { parts.last().cloned().unwrap_or_default() }
+}
+
+/// Files of the entries that `accepts` by their lower-case file name, in the order of their ids. An entry that is itself a file is
+/// taken whatever its name. Hidden files are passed over; symbolic links are followed, loops are an error.
+///
+/// # Errors
+/// An entry that is missing, a folder that cannot be read, no file at all, two entries that give the same id.
+pub fn find_files(
+    base: &Path,
+    entries: &[PathBuf],
+    accepts: impl Fn(&str) -> bool,
+    kinds: &str,
+) -> Result<Vec<FoundFile>, Error> {
+    let mut found = Vec::new();
+    for entry in entries {
+        let root = base.join(entry);
+        if !root.exists() {
+            return Err(Error::unreadable(format!(
+                "data {} not found (looked for {})\nhint: paths are relative to the configuration file, or to --data-root",
+                entry.display(),
+                root.display()
+            )));
+        }
+        let name = entry_name(entry);
+        let single = root.is_file();
+        let walk = walkdir::WalkDir::new(&root).follow_links(true).sort_by_file_name();
+        for item in walk.into_iter().filter_entry(|item| item.depth() == 0 || !is_hidden(item.file_name())) {
+            let item = item.map_err(|error| {
+                Error::unreadable(format!("data {} cannot be listed", entry.display())).caused_by(&error)
+            })?;
+            let wanted = single || accepts(&item.file_name().to_string_lossy().to_lowercase());
+            if !item.file_type().is_file() || !wanted {
+                continue;
+            }
+            let below = item.path().strip_prefix(&root).unwrap_or(item.path());
+            let mut id = name.clone();
+            for part in below.components() {
+                if !id.is_empty() {
+                    id.push('/');
+                }
+                id.push_str(&part.as_os_str().to_string_lossy());
+            }
+            let bytes = item
+                .metadata()
+                .map_err(|error| {
+                    Error::unreadable(format!("{} cannot be examined", item.path().display())).caused_by(&error)
+                })?
+                .len();
+            found.push(FoundFile { path: item.into_path(), id, bytes });
+        }
+    }
+    found.sort_by(|a, b| a.id.cmp(&b.id));
+    if let Some(pair) = found.windows(2).find(|pair| pair[0].id == pair[1].id) {
+        return Err(Error::bad_request(format!(
+            "{} and {} would have the same sample id {}\nhint: name each data entry once, and entries with distinct names",
+            pair[0].path.display(),
+            pair[1].path.display(),
+            pair[0].id
+        )));
+    }
+    if found.is_empty() {
+        let names: Vec<_> = entries.iter().map(|entry| entry.display().to_string()).collect();
+        return Err(Error::unreadable(format!(
+            "no files of a known kind in {} (looked for {kinds})",
+            names.join(", ")
+        )));
+    }
+    Ok(found)
+}
+
+fn is_hidden(name: &std::ffi::OsStr) -> bool {
+    name.as_encoded_bytes().first() == Some(&b'.')
+}

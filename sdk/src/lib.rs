@@ -1,0 +1,34 @@
+//! Everything that a modality plugin is written with.
+//!
+//! A plugin describes its options as a struct, opens a [`Dataset`] from files, and turns one sample at a time into
+//! tokens. The host does the rest: threads, batches, the model, rehearsal, checkpoints. A plugin implements
+//! [`Modality`] and [`Dataset`] and calls [`export_plugin!`] once, in a crate of type `cdylib` (and `rlib`, if it is to
+//! be linked statically too).
+//!
+//! What this crate deliberately does not hold: file formats (a plugin brings its own) and anything of the model.
+
+mod dataset;
+mod error;
+mod export;
+mod files;
+pub mod log;
+pub mod mask;
+pub mod patch;
+mod picture;
+mod rng;
+
+pub use dataset::{Dataset, Modality, OpenRequest, Sample, Tokens, View};
+pub use error::Error;
+pub use files::{FoundFile, entry_name, find_files};
+pub use medcoss_abi as abi;
+pub use medcoss_abi::message::{Geometry, Rendering, Synthesised};
+pub use medcoss_abi::{NOT_A_TARGET, code};
+pub use picture::encode_png;
+pub use rng::{SampleRng, sample_rng};
+pub use {rand, schemars, serde, serde_json};
+
+#[doc(hidden)]
+pub use export::shim;
+
+mod fingerprint;
+pub use fingerprint::Fingerprint;

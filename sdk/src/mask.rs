@@ -1,0 +1,93 @@
+//! Masking of patch tokens. In every mask, 1 = masked, 0 = visible.
+
+use rand::{Rng, RngExt};
+
+/// Number of masked tokens out of `n_tokens`: all but `floor(n_tokens * (1 - mask_ratio))`, as the masked autoencoder.
+pub fn n_masked(n_tokens: usize, mask_ratio: f64) -> usize {
+    n_tokens - (n_tokens as f64 * (1.0 - mask_ratio)) as usize
+}
+
+/// Random masking: the `n_masked` tokens with the largest uniform noise are masked (the smallest stay visible).
+/// Ties are decided by position, so equal noise still masks exactly `n_masked`.
+pub fn random(rng: &mut impl Rng, n_masked: usize, mask: &mut [u8]) {
+    let noise: Vec<f32> = (0..mask.len()).map(|_| rng.random::<f32>()).collect();
+    from_noise(&noise, n_masked, mask);
+}
+
+/// The mask that belongs to given noise: the smallest `len - n_masked` values stay visible.
+pub fn from_noise(noise: &[f32], n_masked: usize, mask: &mut [u8]) {
+    let mut order: Vec<usize> = (0..noise.len()).collect();
+    order.sort_by(|&a, &b| noise[a].total_cmp(&noise[b]).then(a.cmp(&b)));
+    let n_visible = mask.len().saturating_sub(n_masked);
+    mask.fill(1);
+    for &token in &order[..n_visible] {
+        mask[token] = 0;
+    }
+}
+
+/// Block masking on a 2-D grid: rectangles are masked until `n_masked` tokens are; the last one is cut short.
+pub fn block(rng: &mut impl Rng, [rows, columns]: [usize; 2], n_masked: usize, mask: &mut [u8]) {
+    mask.fill(0);
+    let mut left = n_masked.min(mask.len());
+    while left > 0 {
+        let height = rng.random_range(1..=rows.div_ceil(2));
+        let width = rng.random_range(1..=columns.div_ceil(2));
+        let top = rng.random_range(0..=rows - height);
+        let first = rng.random_range(0..=columns - width);
+        for row in top..top + height {
+            for token in row * columns + first..row * columns + first + width {
+                if left > 0 && mask[token] == 0 {
+                    mask[token] = 1;
+                    left -= 1;
+                }
+            }
+        }
+    }
+}
+
+/// Tube masking on a `[depth, rows, columns]` grid: one random plane mask, the same at every depth. `n_masked_plane` tokens
+/// of each plane are masked.
+pub fn tube(rng: &mut impl Rng, [depth, rows, columns]: [usize; 3], n_masked_plane: usize, mask: &mut [u8]) {
+    let plane = rows * columns;
+    let (first, rest) = mask.split_at_mut(plane);
+    random(rng, n_masked_plane, first);
+    for slice in rest.chunks_mut(plane).take(depth.saturating_sub(1)) {
+        slice.copy_from_slice(first);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sample_rng;
+
+    #[test]
+    fn the_smallest_noise_stays_visible() {
+        let mut mask = [9; 5];
+        from_noise(&[0.9, 0.1, 0.5, 0.3, 0.7], 3, &mut mask);
+        assert_eq!(mask, [1, 0, 1, 0, 1]);
+    }
+
+    #[test]
+    fn counts_are_those_of_the_masked_autoencoder() {
+        assert_eq!(n_masked(196, 0.75), 147);
+        assert_eq!(n_masked(9, 0.75), 7);
+        assert_eq!(n_masked(144, 0.75), 108);
+    }
+
+    #[test]
+    fn every_kind_masks_exactly_what_was_asked() {
+        for seed in 0..20 {
+            let mut mask = [0; 7 * 11];
+            random(&mut sample_rng(seed), 50, &mut mask);
+            assert_eq!(mask.iter().filter(|&&m| m == 1).count(), 50);
+            block(&mut sample_rng(seed), [7, 11], 31, &mut mask);
+            assert_eq!(mask.iter().filter(|&&m| m == 1).count(), 31);
+            let mut mask = [0; 3 * 5 * 7];
+            tube(&mut sample_rng(seed), [3, 5, 7], 20, &mut mask);
+            assert_eq!(mask[..35].iter().filter(|&&m| m == 1).count(), 20);
+            assert_eq!(mask[..35], mask[35..70]);
+            assert_eq!(mask[..35], mask[70..]);
+        }
+    }
+}
