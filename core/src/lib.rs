@@ -1,1 +1,22 @@
+//! The learning half of medcoss: one Transformer that learns modalities one stage after another.
+//!
+//! Follows "Continual Self-supervised Learning: Towards Universal Multi-modal Medical Data Representation Learning"
+//! (MedCoSS; Ye et al., CVPR 2024, arXiv 2311.17597). Reading order for someone who knows the paper: [`stage`] is
+//! the outer loop, [`pretext`] the masked modelling, [`rehearsal`] the buffer, mixup and distillation, [`model`] the
+//! backbone.
+//!
+//! This crate knows no modality by name, no plugin and no file format of images or text: samples come from a
+//! [`data::SampleSource`]. Burn is used here and nowhere else.
 
+pub mod data;
+pub mod device;
+mod draw;
+mod error;
+pub mod model;
+pub mod optimisation;
+pub mod pretext;
+pub mod rehearsal;
+pub mod run;
+pub mod stage;
+
+pub use error::{Error, Result};

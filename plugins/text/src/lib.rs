@@ -1,1 +1,56 @@
+//! medcoss modality plugin: reports, abstracts and other running text.
+//!
+//! Texts become WordPiece ids in BERT's frame, `[CLS] ... [SEP]`, and are masked word by word. There is no augmentation
+//! beyond masking. What is deliberately not here: the embedding of ids and the loss, which are the model's.
 
+mod corpus;
+mod dataset;
+mod options;
+mod read;
+mod synthetic;
+mod tokeniser;
+mod training;
+
+use std::path::Path;
+
+use medcoss_sdk::{Error, Geometry, Modality, OpenRequest, Rendering, Synthesised, export_plugin};
+
+pub use dataset::TextDataset;
+pub use options::{Options, Unit};
+
+/// The text modality.
+#[derive(Debug)]
+pub struct Text;
+
+impl Modality for Text {
+    const ID: &'static str = "text";
+    const VERSION: &'static str = env!("CARGO_PKG_VERSION");
+    const SUMMARY: &'static str = "Reports and abstracts as WordPiece tokens, with whole-word masking";
+    const FAMILY: &'static str = "text";
+    const READS: &'static [&'static str] = &read::KINDS;
+    const RENDERS: Option<Rendering> = Some(Rendering::Text);
+
+    type Options = Options;
+    type Dataset = TextDataset;
+
+    /// The vocabulary is the most that is learned; data or a given tokeniser decide what it really is.
+    fn geometry(options: &Options) -> Result<Geometry, Error> {
+        options.check()?;
+        Ok(Geometry::Discrete {
+            length: options.length,
+            vocabulary: options.vocab_size,
+            padding_id: tokeniser::LEARNED_PADDING_ID,
+            mask_id: tokeniser::LEARNED_MASK_ID,
+        })
+    }
+
+    fn open(request: OpenRequest<Options>) -> Result<TextDataset, Error> {
+        TextDataset::open(&request)
+    }
+
+    fn synthesise(folder: &Path, n_samples: usize, seed: u64) -> Result<Synthesised, Error> {
+        synthetic::write(folder, n_samples, seed)
+    }
+}
+
+export_plugin!(text, Text);

@@ -1,1 +1,136 @@
+//! Radiographs: grey pictures of 8 or 16 bit as three equal channels in `[0, 1]`, cut into patches of 16x16.
+//!
+//! Which files are read, and how, is in `source`; crops, flips and masking are those of [`medcoss_sdk::framing`]; the samples
+//! for demonstration and tests are painted in `synthetic`.
 
+mod source;
+mod synthetic;
+
+use std::path::Path;
+
+use medcoss_sdk::framing::Framing;
+use medcoss_sdk::labels::LabelTable;
+use medcoss_sdk::{
+    Dataset, Error, Fingerprint, FoundFile, Geometry, Modality, OpenRequest, Rendering, Sample, SampleRng, Synthesised,
+    Tokens, View, export_plugin, find_files,
+};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+/// The plugin.
+pub struct Xray;
+
+export_plugin!(xray, Xray);
+
+/// Settings of the plugin.
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct Options {
+    /// Side of the square samples in pixels: a multiple of 16, up to 512.
+    pub size: usize,
+    /// Fraction of the patches that are masked in training, above 0 and below 1.
+    pub mask_ratio: f64,
+    /// Least and largest fraction of a picture's area that a random crop keeps in training.
+    pub crop_scale: [f64; 2],
+    /// Whether half of the training samples are mirrored left and right.
+    pub horizontal_flip: bool,
+    /// Table with a label for each file. Only evaluation looks at labels.
+    pub labels: Option<LabelTable>,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self { size: 224, mask_ratio: 0.75, crop_scale: [0.2, 1.0], horizontal_flip: true, labels: None }
+    }
+}
+
+impl Options {
+    /// The settings of samples, after checking their ranges.
+    fn framing(&self) -> Result<Framing, Error> {
+        let framing = Framing {
+            size: self.size,
+            mask_ratio: self.mask_ratio,
+            crop_scale: self.crop_scale,
+            horizontal_flip: self.horizontal_flip,
+            vertical_flip: false,
+        };
+        framing.check()?;
+        Ok(framing)
+    }
+}
+
+impl Modality for Xray {
+    const ID: &'static str = "xray";
+    const VERSION: &'static str = env!("CARGO_PKG_VERSION");
+    const SUMMARY: &'static str = "radiographs, one picture a sample";
+    const FAMILY: &'static str = "image";
+    const READS: &'static [&'static str] = source::KINDS;
+    const RENDERS: Option<Rendering> = Some(Rendering::Png);
+
+    type Options = Options;
+    type Dataset = Radiographs;
+
+    fn geometry(options: &Options) -> Result<Geometry, Error> {
+        Ok(options.framing()?.geometry())
+    }
+
+    fn open(request: OpenRequest<Options>) -> Result<Radiographs, Error> {
+        let framing = request.options.framing()?;
+        let files = find_files(&request.base, &request.data, source::has_known_name, &source::KINDS.join(", "))?;
+        let labels = match &request.options.labels {
+            Some(table) => table.labels_of(&request.base, &files)?,
+            None => vec![None; files.len()],
+        };
+        Ok(Radiographs { framing, files, labels })
+    }
+
+    fn synthesise(folder: &Path, n_samples: usize, seed: u64) -> Result<Synthesised, Error> {
+        synthetic::write(folder, n_samples, seed)
+    }
+}
+
+/// Opened radiographs, a file a sample.
+pub struct Radiographs {
+    framing: Framing,
+    files: Vec<FoundFile>,
+    labels: Vec<Option<String>>,
+}
+
+impl Dataset for Radiographs {
+    fn geometry(&self) -> Geometry {
+        self.framing.geometry()
+    }
+
+    fn len(&self) -> usize {
+        self.files.len()
+    }
+
+    fn id(&self, index: usize) -> String {
+        self.files[index].id.clone()
+    }
+
+    fn label(&self, index: usize) -> Option<String> {
+        self.labels[index].clone()
+    }
+
+    fn fingerprint(&self) -> Fingerprint {
+        let mut fingerprint = Fingerprint::default();
+        for file in &self.files {
+            fingerprint.add_file(file);
+        }
+        fingerprint
+    }
+
+    fn load(&self, index: usize, view: View, rng: &mut SampleRng, sample: Sample<'_>) -> Result<(), Error> {
+        let picture = source::read(&self.files[index].path)?;
+        let framed = match view {
+            View::Plain => self.framing.plain(&picture)?,
+            View::Train => self.framing.augmented(&picture, rng)?,
+        };
+        self.framing.deliver(framed, view, rng, sample)
+    }
+
+    fn render(&self, tokens: Tokens<'_>) -> Result<Vec<u8>, Error> {
+        self.framing.render(tokens)
+    }
+}

@@ -1,0 +1,245 @@
+//! Batches as the model takes them. All of this is done on the loader's threads: picking the visible tokens, the
+//! reconstruction targets, the mixup.
+
+use rand::RngExt;
+
+use super::{RawBatch, TokenSpec};
+use crate::draw::Generator;
+
+/// A batch of one modality, ready for upload.
+#[derive(Debug, Clone)]
+pub enum Prepared {
+    /// Of continuous tokens.
+    Patches(PatchBatch),
+    /// Of discrete tokens.
+    Tokens(TokenBatch),
+}
+
+impl Prepared {
+    /// Samples in the batch.
+    pub fn n(&self) -> usize {
+        match self {
+            Self::Patches(batch) => batch.n,
+            Self::Tokens(batch) => batch.n,
+        }
+    }
+}
+
+/// Continuous tokens, the visible ones and what is to be reconstructed.
+#[derive(Debug, Clone, Default)]
+pub struct PatchBatch {
+    /// Samples.
+    pub n: usize,
+    /// Tokens in a whole sample.
+    pub n_tokens: usize,
+    /// Values in a token.
+    pub d_token: usize,
+    /// Visible tokens in a sample.
+    pub n_visible: usize,
+    /// `[n, n_visible, d_token]`.
+    pub visible: Vec<f32>,
+    /// `[n, n_visible]` positions of the visible tokens, ascending.
+    pub visible_index: Vec<i32>,
+    /// `[n, n_tokens - n_visible]` positions of the masked tokens, ascending; empty in a plain view.
+    pub masked_index: Vec<i32>,
+    /// `[n, n_tokens - n_visible, d_token]` masked tokens, normalised one by one; empty when there is nothing to
+    /// reconstruct.
+    pub targets: Vec<f32>,
+}
+
+/// Discrete tokens and what is to be predicted.
+#[derive(Debug, Clone, Default)]
+pub struct TokenBatch {
+    /// Samples.
+    pub n: usize,
+    /// Tokens in a sample, padding included.
+    pub length: usize,
+    /// `[n, length]`.
+    pub ids: Vec<i32>,
+    /// `[n, length]`, true where a token is no padding.
+    pub attended: Vec<bool>,
+    /// Positions of the targets in the flattened `[n * length]`, ascending.
+    pub target_index: Vec<i32>,
+    /// The ids to predict there.
+    pub target_ids: Vec<i32>,
+}
+
+/// Mixup inside a batch (section 3.3 of the paper: intra-modal mixup). Continuous: one lambda ~ U(0,1) a sample, convex. Discrete: one ratio
+/// ~ U(0,1) a batch, each token from either sample, its padding mask with it.
+#[derive(Debug)]
+pub(crate) struct Mixing<'a> {
+    pub generator: &'a mut Generator,
+}
+
+/// Turns raw samples into a batch. `keep` lists the slots of the raw batch to take; the others were bad.
+pub(crate) fn prepare(
+    raw: &RawBatch,
+    spec: TokenSpec,
+    keep: &[usize],
+    reconstruct: bool,
+    mixing: Option<Mixing<'_>>,
+) -> Prepared {
+    match spec {
+        TokenSpec::Continuous { n_tokens, d_token, .. } => {
+            Prepared::Patches(prepare_patches(raw, [n_tokens, d_token], keep, reconstruct, mixing))
+        }
+        TokenSpec::Discrete { length, .. } => Prepared::Tokens(prepare_tokens(raw, length, keep, mixing)),
+    }
+}
+
+fn prepare_patches(
+    raw: &RawBatch,
+    [n_tokens, d_token]: [usize; 2],
+    keep: &[usize],
+    reconstruct: bool,
+    mixing: Option<Mixing<'_>>,
+) -> PatchBatch {
+    let partners = mixing.map(|mixing| {
+        let partners = permutation(keep.len(), mixing.generator);
+        let lambdas: Vec<f32> = keep.iter().map(|_| mixing.generator.random()).collect();
+        (partners, lambdas)
+    });
+    let mut batch = PatchBatch { n: keep.len(), n_tokens, d_token, ..PatchBatch::default() };
+    for (row, &slot) in keep.iter().enumerate() {
+        for token in 0..n_tokens {
+            let own = &raw.tokens[(slot * n_tokens + token) * d_token..][..d_token];
+            if raw.mask[slot * n_tokens + token] == 1 {
+                batch.masked_index.push(token as i32);
+                if reconstruct {
+                    push_normalised(own, &mut batch.targets);
+                }
+                continue;
+            }
+            batch.visible_index.push(token as i32);
+            match &partners {
+                None => batch.visible.extend_from_slice(own),
+                Some((partners, lambdas)) => {
+                    let lambda = lambdas[row];
+                    let other = &raw.tokens[(keep[partners[row]] * n_tokens + token) * d_token..][..d_token];
+                    batch.visible.extend(own.iter().zip(other).map(|(a, b)| lambda * a + (1.0 - lambda) * b));
+                }
+            }
+        }
+    }
+    batch.n_visible = batch.visible_index.len().checked_div(keep.len()).unwrap_or(0);
+    batch
+}
+
+/// Appends a token with zero mean and unit variance (unbiased, + 1e-6), the target of the masked autoencoder.
+pub(crate) fn push_normalised(token: &[f32], targets: &mut Vec<f32>) {
+    let n = token.len() as f64;
+    let mean = token.iter().map(|&value| f64::from(value)).sum::<f64>() / n;
+    let squares = token.iter().map(|&value| (f64::from(value) - mean).powi(2)).sum::<f64>();
+    let deviation = (squares / (n - 1.0).max(1.0) + 1e-6).sqrt();
+    targets.extend(token.iter().map(|&value| ((f64::from(value) - mean) / deviation) as f32));
+}
+
+fn prepare_tokens(raw: &RawBatch, length: usize, keep: &[usize], mixing: Option<Mixing<'_>>) -> TokenBatch {
+    let mut batch = TokenBatch { n: keep.len(), length, ..TokenBatch::default() };
+    let mixed = mixing.map(|mixing| {
+        let partners = permutation(keep.len(), mixing.generator);
+        let ratio: f64 = mixing.generator.random();
+        (partners, ratio, mixing.generator)
+    });
+    let attended = |slot: usize, token: usize| (token as i32) < raw.lengths[slot];
+    match mixed {
+        None => {
+            for (row, &slot) in keep.iter().enumerate() {
+                for token in 0..length {
+                    batch.ids.push(raw.ids[slot * length + token]);
+                    batch.attended.push(attended(slot, token));
+                    let label = raw.labels[slot * length + token];
+                    if label >= 0 {
+                        batch.target_index.push((row * length + token) as i32);
+                        batch.target_ids.push(label);
+                    }
+                }
+            }
+        }
+        Some((partners, ratio, generator)) => {
+            for (row, &own) in keep.iter().enumerate() {
+                for token in 0..length {
+                    let slot = if generator.random::<f64>() < ratio { own } else { keep[partners[row]] };
+                    batch.ids.push(raw.ids[slot * length + token]);
+                    batch.attended.push(attended(slot, token));
+                }
+            }
+        }
+    }
+    batch
+}
+
+/// A uniform permutation of `0..n` (Fisher and Yates).
+fn permutation(n: usize, generator: &mut Generator) -> Vec<usize> {
+    let mut order: Vec<usize> = (0..n).collect();
+    for last in (1..n).rev() {
+        order.swap(last, generator.random_range(0..=last));
+    }
+    order
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::draw::generator;
+
+    fn raw() -> RawBatch {
+        RawBatch {
+            tokens: (0..3 * 4 * 2).map(|v| v as f32).collect(),
+            mask: vec![1, 0, 1, 0, 0, 0, 1, 1, 1, 1, 0, 0],
+            ids: vec![2, 7, 3, 0, 2, 8, 9, 3],
+            labels: vec![-100, 5, -100, -100, -100, -100, 6, -100],
+            lengths: vec![3, 4],
+        }
+    }
+
+    const SPEC: TokenSpec = TokenSpec::Continuous { n_tokens: 4, d_token: 2, n_masked: 2 };
+
+    #[test]
+    fn visible_tokens_keep_their_positions_and_bad_slots_are_left_out() {
+        let Prepared::Patches(batch) = prepare(&raw(), SPEC, &[0, 2], true, None) else { panic!("patches") };
+        assert_eq!(batch.visible_index, [1, 3, 2, 3]);
+        assert_eq!(batch.masked_index, [0, 2, 0, 1]);
+        assert_eq!(batch.visible, [2., 3., 6., 7., 20., 21., 22., 23.]);
+        // Two values with difference 1: mean +- 0.5, unbiased variance 0.5.
+        let expected = 0.5 / (0.5f64 + 1e-6).sqrt();
+        assert!((f64::from(batch.targets[1]) - expected).abs() < 1e-6);
+        assert_eq!(batch.targets.len(), 2 * 2 * 2);
+    }
+
+    #[test]
+    fn mixup_is_convex_between_a_sample_and_its_partner_at_the_same_position() {
+        let mixing = Mixing { generator: &mut generator(3, "mixup", &[]) };
+        let Prepared::Patches(mixed) = prepare(&raw(), SPEC, &[0, 1, 2], false, Some(mixing)) else { panic!("patches") };
+        let mut again = generator(3, "mixup", &[]);
+        let partners = permutation(3, &mut again);
+        let lambdas: Vec<f32> = (0..3).map(|_| again.random()).collect();
+        for row in 0..3 {
+            for visible in 0..2 {
+                let at = mixed.visible_index[row * 2 + visible] as usize;
+                let (own, other) = ((row * 4 + at) * 2, (partners[row] * 4 + at) * 2);
+                let expected = lambdas[row] * own as f32 + (1.0 - lambdas[row]) * other as f32;
+                assert!((mixed.visible[(row * 2 + visible) * 2] - expected).abs() < 1e-5);
+            }
+        }
+        assert!(mixed.targets.is_empty());
+    }
+
+    #[test]
+    fn targets_of_text_are_flat_positions_and_mixed_tokens_come_from_either_sample() {
+        let spec = TokenSpec::Discrete { length: 4, vocabulary: 10 };
+        let Prepared::Tokens(plain) = prepare(&raw(), spec, &[0, 1], true, None) else { panic!("tokens") };
+        assert_eq!((plain.target_index, plain.target_ids), (vec![1, 6], vec![5, 6]));
+        assert_eq!(plain.attended, [true, true, true, false, true, true, true, true]);
+        for seed in 0..20 {
+            let mixing = Mixing { generator: &mut generator(seed, "mixup", &[]) };
+            let Prepared::Tokens(mixed) = prepare(&raw(), spec, &[0, 1], false, Some(mixing)) else { panic!("tokens") };
+            for (at, id) in mixed.ids.iter().enumerate() {
+                let pair = [raw().ids[at % 4], raw().ids[4 + at % 4]];
+                assert!(pair.contains(id), "{id} at {at} from neither sample");
+            }
+            // The padding mask goes with the token: only the padding of sample 0 is not attended.
+            assert!(mixed.ids.iter().zip(&mixed.attended).all(|(&id, &attended)| attended == (id != 0)));
+        }
+    }
+}

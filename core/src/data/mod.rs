@@ -1,0 +1,13 @@
+//! Samples on their way from a source to the model: which, in what order, prepared by whom.
+
+mod batch;
+mod loader;
+mod sampler;
+mod source;
+
+pub use batch::{PatchBatch, Prepared, TokenBatch};
+pub(crate) use batch::{Mixing, prepare};
+pub(crate) use loader::{Loaded, load_in_order};
+pub use sampler::Sampling;
+pub(crate) use sampler::{EpochPlan, Pool, Step, Use};
+pub use source::{BadSample, RawBatch, SampleSource, TokenSpec, View};

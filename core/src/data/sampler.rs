@@ -1,0 +1,140 @@
+//! Which samples make an epoch: a shuffled list of single-modality batches (section 3.3 of the paper).
+
+use rand::RngExt;
+use serde::{Deserialize, Serialize};
+
+use crate::draw::{Generator, generator};
+
+/// How samples are drawn for the batches of an epoch.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Sampling {
+    /// Each batch at random from all samples, as the reference does.
+    #[default]
+    WithReplacement,
+    /// Every sample at most once an epoch.
+    WithoutReplacement,
+}
+
+/// What a batch is used for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Use {
+    /// The stage's own modality: masked modelling.
+    Pretext,
+    /// An earlier stage's buffer: distillation.
+    Distillation,
+}
+
+/// Samples that batches are drawn from: indices into one source.
+#[derive(Debug, Clone)]
+pub(crate) struct Pool {
+    /// Which source of the stage.
+    pub source: usize,
+    pub purpose: Use,
+    pub indices: Vec<u64>,
+}
+
+/// One batch of one modality.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Step {
+    /// Which pool.
+    pub pool: usize,
+    /// Samples of its source.
+    pub indices: Vec<u64>,
+    /// One seed a sample.
+    pub seeds: Vec<u64>,
+}
+
+/// The batches of one epoch, in order.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct EpochPlan {
+    pub steps: Vec<Step>,
+}
+
+impl EpochPlan {
+    /// Number of batches of an epoch: `floor(n / batch)` of each pool, at least one of a pool that is not empty.
+    pub fn n_steps(pools: &[Pool], batch_size: usize) -> usize {
+        pools.iter().map(|pool| n_batches(pool, batch_size)).sum()
+    }
+
+    /// Draws the epoch. A pool smaller than a batch gives batches of its own size.
+    pub fn new(pools: &[Pool], batch_size: usize, sampling: Sampling, seed: u64, [stage, epoch]: [u64; 2]) -> Self {
+        let mut steps = Vec::new();
+        for (number, pool) in pools.iter().enumerate() {
+            let mut generator = generator(seed, "samples", &[stage, epoch, number as u64]);
+            let mut left = Vec::new();
+            for _ in 0..n_batches(pool, batch_size) {
+                let size = batch_size.min(pool.indices.len());
+                let indices: Vec<u64> = (0..size)
+                    .map(|_| match sampling {
+                        Sampling::WithReplacement => pool.indices[generator.random_range(0..pool.indices.len())],
+                        Sampling::WithoutReplacement => take(&mut left, &pool.indices, &mut generator),
+                    })
+                    .collect();
+                let seeds = (0..size).map(|_| generator.random()).collect();
+                steps.push(Step { pool: number, indices, seeds });
+            }
+        }
+        let mut generator = generator(seed, "order", &[stage, epoch]);
+        for last in (1..steps.len()).rev() {
+            steps.swap(last, generator.random_range(0..=last));
+        }
+        Self { steps }
+    }
+}
+
+fn n_batches(pool: &Pool, batch_size: usize) -> usize {
+    match pool.indices.len() {
+        0 => 0,
+        n => (n / batch_size).max(1),
+    }
+}
+
+/// A random one of those left, which are refilled when they run out.
+fn take(left: &mut Vec<u64>, all: &[u64], generator: &mut Generator) -> u64 {
+    if left.is_empty() {
+        left.extend_from_slice(all);
+    }
+    left.swap_remove(generator.random_range(0..left.len()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn pools() -> Vec<Pool> {
+        vec![
+            Pool { source: 0, purpose: Use::Pretext, indices: (0..23).collect() },
+            Pool { source: 1, purpose: Use::Distillation, indices: vec![4, 9, 11] },
+            Pool { source: 2, purpose: Use::Distillation, indices: vec![] },
+        ]
+    }
+
+    #[test]
+    fn batches_are_counted_by_floor_and_never_less_than_one() {
+        let plan = EpochPlan::new(&pools(), 5, Sampling::default(), 1, [0, 0]);
+        assert_eq!(plan.steps.len(), EpochPlan::n_steps(&pools(), 5));
+        let count = |pool| plan.steps.iter().filter(|step| step.pool == pool).count();
+        assert_eq!([count(0), count(1), count(2)], [4, 1, 0]);
+        let small = plan.steps.iter().find(|step| step.pool == 1).map(|step| step.indices.len());
+        assert_eq!(small, Some(3));
+    }
+
+    #[test]
+    fn epochs_differ_and_repeat_by_their_key() {
+        let plan = |epoch| EpochPlan::new(&pools(), 5, Sampling::default(), 1, [2, epoch]);
+        assert_eq!(plan(3), plan(3));
+        assert_ne!(plan(3), plan(4));
+    }
+
+    #[test]
+    fn without_replacement_no_sample_comes_twice() {
+        let plan = EpochPlan::new(&pools(), 5, Sampling::WithoutReplacement, 1, [0, 0]);
+        let mut seen: Vec<_> =
+            plan.steps.iter().filter(|step| step.pool == 0).flat_map(|step| step.indices.clone()).collect();
+        seen.sort_unstable();
+        let n = seen.len();
+        seen.dedup();
+        assert_eq!((n, seen.len()), (20, 20));
+    }
+}

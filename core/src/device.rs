@@ -1,0 +1,44 @@
+//! Where tensors live.
+
+use burn::tensor::Device;
+
+use crate::{Error, Result};
+
+/// A device by the name that settings use: `cpu`, `cuda`, `cuda:1`.
+///
+/// # Errors
+/// An unknown name; CUDA in a build without it, or on a machine without such a GPU.
+pub fn by_name(name: &str) -> Result<Device> {
+    match name.split_once(':').unwrap_or((name, "0")) {
+        ("cpu", "0") => Ok(Device::flex()),
+        ("cuda", index) => match index.parse() {
+            Ok(index) => cuda(index),
+            Err(_) => Err(unknown(name)),
+        },
+        _ => Err(unknown(name)),
+    }
+}
+
+fn unknown(name: &str) -> Error {
+    Error::Device(format!("unknown device {name:?}\nhint: use cpu, cuda or cuda:N"))
+}
+
+#[cfg(feature = "cuda")]
+fn cuda(index: usize) -> Result<Device> {
+    use burn::tensor::DeviceType;
+    // Asked first: touching a CUDA device that is not there panics inside the driver's bindings.
+    let n_devices = Device::enumerate(DeviceType::Cuda).into_vec().len();
+    if index < n_devices {
+        return Ok(Device::cuda(index));
+    }
+    Err(Error::Device(format!(
+        "device cuda:{index} not found; this machine has {n_devices} CUDA devices\nhint: use --device cpu"
+    )))
+}
+
+#[cfg(not(feature = "cuda"))]
+fn cuda(index: usize) -> Result<Device> {
+    Err(Error::Device(format!(
+        "device cuda:{index} asked for, but this build has no CUDA\nhint: build with --features cuda, or use --device cpu"
+    )))
+}

@@ -1,0 +1,91 @@
+//! What can go wrong while learning. Messages name the thing, what was found and what was expected; a remedy stands
+//! on a line of its own.
+
+use std::path::{Path, PathBuf};
+
+/// Shorthand.
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+/// Why a stage could not be set up, run or continued.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// A setting out of range, or settings that contradict each other.
+    #[error("{0}")]
+    Setting(String),
+    /// Data that do not fit the model or the run.
+    #[error("{0}")]
+    Data(String),
+    /// A dataset that failed as a whole.
+    #[error("{0}")]
+    Source(String),
+    /// Too many samples could not be read.
+    #[error(
+        "{modality}: {n_bad} of {n_samples} samples could not be read, more than data.max_bad_ratio allows; the latest: {latest}\n\
+         hint: mend or remove them, or raise data.max_bad_ratio"
+    )]
+    TooManyBadSamples {
+        /// Modality.
+        modality: String,
+        /// Samples that failed.
+        n_bad: usize,
+        /// Samples in the dataset.
+        n_samples: usize,
+        /// The latest failure.
+        latest: String,
+    },
+    /// A loss that is not a number.
+    #[error(
+        "stage {stage}, epoch {epoch}, step {step}: the {kind} loss of {modality} is {value}\n\
+         hint: lower the learning rate or lengthen the warm-up; {checkpoint}"
+    )]
+    NotFinite {
+        /// Stage name.
+        stage: String,
+        /// Epoch, from 1.
+        epoch: usize,
+        /// Step within the epoch, from 1.
+        step: usize,
+        /// Modality of the batch.
+        modality: String,
+        /// `pretext` or `distillation`.
+        kind: &'static str,
+        /// The value.
+        value: f32,
+        /// What can be gone back to.
+        checkpoint: String,
+    },
+    /// A file of the run folder that cannot be read or written.
+    #[error("{} {path}: {source}", action)]
+    File {
+        /// What was tried: `cannot write`.
+        action: &'static str,
+        /// Which file.
+        path: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// A file of the run folder whose content is not what it should be.
+    #[error("{path} is damaged or from another version: {detail}")]
+    Damaged {
+        /// Which file.
+        path: PathBuf,
+        /// What was found and expected.
+        detail: String,
+    },
+    /// A device that is not there.
+    #[error("{0}")]
+    Device(String),
+}
+
+impl Error {
+    /// Names the file that an input or output error concerns.
+    pub(crate) fn file(action: &'static str, path: &Path) -> impl FnOnce(std::io::Error) -> Self {
+        let path = path.to_path_buf();
+        move |source| Self::File { action, path, source }
+    }
+
+    /// A file with the wrong content.
+    pub(crate) fn damaged(path: &Path, detail: impl std::fmt::Display) -> Self {
+        Self::Damaged { path: path.to_path_buf(), detail: detail.to_string() }
+    }
+}

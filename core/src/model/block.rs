@@ -1,0 +1,101 @@
+//! A pre-norm Transformer block, with LayerScale and stochastic depth in the encoder and without in the decoder.
+
+use burn::module::{Module, Param};
+use burn::nn::{LayerNorm, Linear};
+use burn::tensor::activation::gelu;
+use burn::tensor::{Bool, Device, Tensor, TensorData};
+use rand::RngExt;
+
+use super::attention::SelfAttention;
+use super::init::Initialiser;
+use crate::draw::Generator;
+
+/// Attention and MLP, each on a normalised input, each added to the residual stream.
+#[derive(Module, Debug)]
+pub struct Block {
+    attention_norm: LayerNorm,
+    attention: SelfAttention,
+    attention_scale: Option<Param<Tensor<1>>>,
+    mlp_norm: LayerNorm,
+    mlp_in: Linear,
+    mlp_out: Linear,
+    mlp_scale: Option<Param<Tensor<1>>>,
+}
+
+/// Sizes of a block.
+pub(super) struct BlockConfig {
+    pub width: usize,
+    pub n_heads: usize,
+    pub mlp_width: usize,
+    pub epsilon: f64,
+    /// Initial LayerScale; none in the decoder.
+    pub layer_scale: Option<f32>,
+}
+
+/// Stochastic depth (Huang et al., 2016): in training, a branch of a sample is dropped with this rate, and kept branches are scaled up.
+#[derive(Debug)]
+pub struct StochasticDepth {
+    rate: f64,
+    generator: Generator,
+}
+
+impl StochasticDepth {
+    /// `rate` in `[0, 1)`; none for 0.
+    pub(crate) fn new(rate: f64, generator: Generator) -> Option<Self> {
+        (rate > 0.0).then_some(Self { rate, generator })
+    }
+
+    /// `[n, 1, 1]`, 0 or `1 / (1 - rate)`.
+    fn draw(&mut self, n: usize, device: &Device) -> Tensor<3> {
+        let kept = (1.0 / (1.0 - self.rate)) as f32;
+        let scales: Vec<f32> =
+            (0..n).map(|_| if self.generator.random::<f64>() < self.rate { 0.0 } else { kept }).collect();
+        Tensor::from_data(TensorData::new(scales, [n, 1, 1]), device)
+    }
+}
+
+impl Block {
+    pub(super) fn new(config: &BlockConfig, init: &mut Initialiser<'_>) -> Self {
+        let scale = |init: &mut Initialiser<'_>| config.layer_scale.map(|value| init.constant([config.width], value));
+        Self {
+            attention_norm: init.layer_norm(config.width, config.epsilon),
+            attention: SelfAttention::new(config.width, config.n_heads, init),
+            attention_scale: scale(init),
+            mlp_norm: init.layer_norm(config.width, config.epsilon),
+            mlp_in: init.linear(config.width, config.mlp_width),
+            mlp_out: init.linear(config.mlp_width, config.width),
+            mlp_scale: scale(init),
+        }
+    }
+
+    /// `tokens` `[B, T, D]`; `hidden` as in [`SelfAttention::forward`].
+    pub fn forward(
+        &self,
+        tokens: Tensor<3>,
+        hidden: Option<Tensor<4, Bool>>,
+        mut depth: Option<&mut StochasticDepth>,
+    ) -> Tensor<3> {
+        let branch = self.attention.forward(self.attention_norm.forward(tokens.clone()), hidden);
+        let tokens = tokens + scaled(branch, &self.attention_scale, depth.as_deref_mut());
+        let branch = self.mlp_out.forward(gelu(self.mlp_in.forward(self.mlp_norm.forward(tokens.clone()))));
+        tokens + scaled(branch, &self.mlp_scale, depth)
+    }
+}
+
+fn scaled(
+    branch: Tensor<3>,
+    layer_scale: &Option<Param<Tensor<1>>>,
+    depth: Option<&mut StochasticDepth>,
+) -> Tensor<3> {
+    let branch = match depth {
+        Some(depth) => {
+            let scales = depth.draw(branch.dims()[0], &branch.device());
+            branch * scales
+        }
+        None => branch,
+    };
+    match layer_scale {
+        Some(scale) => branch * scale.val().unsqueeze::<3>(),
+        None => branch,
+    }
+}

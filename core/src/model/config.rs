@@ -1,0 +1,227 @@
+//! Sizes of the model, and the token families it knows.
+
+use serde::{Deserialize, Serialize};
+
+use crate::data::TokenSpec;
+use crate::{Error, Result};
+
+/// Named sizes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Preset {
+    /// The paper's: ViT-B with a decoder of 8 x 512.
+    VitBase,
+    /// 384 wide, 12 layers, decoder 4 x 256.
+    VitSmall,
+    /// 192 wide, 12 layers, decoder 4 x 128.
+    VitTiny,
+    /// 96 wide, 4 layers, decoder 2 x 64: seconds an epoch on two cores.
+    Demo,
+}
+
+/// Widths, depths and rates.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Dimensions {
+    /// Width of the encoder.
+    pub width: usize,
+    /// Layers of the encoder.
+    pub layers: usize,
+    /// Attention heads of the encoder.
+    pub heads: usize,
+    /// Hidden width of the encoder's MLP.
+    pub mlp_width: usize,
+    /// Width of the decoder; its MLP is four times as wide.
+    pub decoder_width: usize,
+    /// Layers of the decoder.
+    pub decoder_layers: usize,
+    /// Attention heads of the decoder.
+    pub decoder_heads: usize,
+    /// Stochastic depth in every encoder layer, in training.
+    pub drop_path: f64,
+    /// Initial LayerScale of the encoder.
+    pub layer_scale: f32,
+}
+
+impl Preset {
+    /// The sizes.
+    pub fn dimensions(self) -> Dimensions {
+        let [width, layers, heads, decoder_width, decoder_layers, decoder_heads] = match self {
+            Self::VitBase => [768, 12, 12, 512, 8, 16],
+            Self::VitSmall => [384, 12, 6, 256, 4, 8],
+            Self::VitTiny => [192, 12, 3, 128, 4, 4],
+            Self::Demo => [96, 4, 3, 64, 2, 4],
+        };
+        Dimensions {
+            width,
+            layers,
+            heads,
+            mlp_width: 4 * width,
+            decoder_width,
+            decoder_layers,
+            decoder_heads,
+            drop_path: 0.1,
+            layer_scale: 1e-3,
+        }
+    }
+}
+
+impl Dimensions {
+    /// Widths that heads divide, nothing empty, rates in range.
+    ///
+    /// # Errors
+    /// The first setting that is wrong.
+    pub fn check(&self) -> Result<()> {
+        for (name, width, heads) in
+            [("width", self.width, self.heads), ("decoder_width", self.decoder_width, self.decoder_heads)]
+        {
+            if heads == 0 || width == 0 || width % heads != 0 {
+                return Err(Error::Setting(format!("model.{name} is {width}, not a multiple of its {heads} heads")));
+            }
+        }
+        if self.layers == 0 || self.decoder_layers == 0 || self.mlp_width == 0 {
+            return Err(Error::Setting("model.layers, model.decoder_layers and model.mlp_width must be at least 1".into()));
+        }
+        if !(0.0..1.0).contains(&self.drop_path) {
+            return Err(Error::Setting(format!("model.drop_path is {}, not in 0.0 to below 1.0", self.drop_path)));
+        }
+        Ok(())
+    }
+}
+
+/// What text tokens attend to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum TextAttention {
+    /// All tokens that are no padding: the usual choice for masked language modelling.
+    #[default]
+    Bidirectional,
+    /// Only earlier tokens, as the published weights were trained.
+    Causal,
+}
+
+/// Sizes and families.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ModelConfig {
+    /// Sizes.
+    pub dimensions: Dimensions,
+    /// What text attends to.
+    pub text_attention: TextAttention,
+    /// Token families in the order in which they joined.
+    pub families: Vec<FamilyConfig>,
+}
+
+/// A token family: modalities of one family share embedder, position table and head.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct FamilyConfig {
+    /// Name.
+    pub name: String,
+    /// Entries of its position table: the most tokens that a sample may have.
+    pub n_positions: usize,
+    /// What its tokens are.
+    pub tokens: FamilyTokens,
+}
+
+/// What a family's tokens are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "lowercase")]
+pub enum FamilyTokens {
+    /// Vectors of numbers.
+    Continuous {
+        /// Values in a token.
+        d_token: usize,
+    },
+    /// Ids.
+    Discrete {
+        /// Number of ids.
+        vocabulary: usize,
+    },
+}
+
+impl ModelConfig {
+    /// Position of a family, by name.
+    pub fn family(&self, name: &str) -> Option<usize> {
+        self.families.iter().position(|family| family.name == name)
+    }
+
+    /// Makes room for a dataset: adds its family if it is new, checks that it fits if it is not. Gives the family's position.
+    ///
+    /// `n_positions` is the configured size of the family's position table; by default 1024 for continuous and 512 for discrete tokens, or
+    /// the sample's own number of tokens if that is larger.
+    ///
+    /// # Errors
+    /// Tokens of another kind or size than the family's, or more of them than it has positions for.
+    pub fn admit(&mut self, name: &str, modality: &str, spec: TokenSpec, n_positions: Option<usize>) -> Result<usize> {
+        let (tokens, needed, usual) = match spec {
+            TokenSpec::Continuous { n_tokens, d_token, .. } => (FamilyTokens::Continuous { d_token }, n_tokens, 1024),
+            TokenSpec::Discrete { length, vocabulary } => (FamilyTokens::Discrete { vocabulary }, length, 512),
+        };
+        let position = match self.family(name) {
+            Some(position) => position,
+            None => {
+                let n_positions = n_positions.unwrap_or(needed.max(usual));
+                self.families.push(FamilyConfig { name: name.into(), n_positions, tokens });
+                self.families.len() - 1
+            }
+        };
+        let family = &self.families[position];
+        if family.tokens != tokens {
+            return Err(Error::Data(format!(
+                "modality {modality} has {tokens}, but family {name} of this model has {}\n\
+                 hint: modalities of one family must share their token size; give the same options, the same tokenizer",
+                family.tokens
+            )));
+        }
+        if needed > family.n_positions {
+            return Err(Error::Data(format!(
+                "modality {modality} has {needed} tokens a sample, but family {name} has {} positions\n\
+                 hint: choose a smaller size, or start a new run with a larger model.positions.{name}",
+                family.n_positions
+            )));
+        }
+        Ok(position)
+    }
+}
+
+impl std::fmt::Display for FamilyTokens {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Continuous { d_token } => write!(f, "tokens of {d_token} values"),
+            Self::Discrete { vocabulary } => write!(f, "tokens from a vocabulary of {vocabulary}"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn config() -> ModelConfig {
+        ModelConfig {
+            dimensions: Preset::Demo.dimensions(),
+            text_attention: TextAttention::default(),
+            families: Vec::new(),
+        }
+    }
+
+    #[test]
+    fn presets_are_consistent() {
+        for preset in [Preset::VitBase, Preset::VitSmall, Preset::VitTiny, Preset::Demo] {
+            preset.dimensions().check().unwrap();
+        }
+    }
+
+    #[test]
+    fn a_family_is_added_once_and_guards_its_token_size_and_positions() {
+        let mut config = config();
+        let spec = |n_tokens, d_token| TokenSpec::Continuous { n_tokens, d_token, n_masked: 1 };
+        assert_eq!(config.admit("image", "xray", spec(16, 768), Some(20)).unwrap(), 0);
+        assert_eq!(config.admit("ecg", "ecg", spec(5000, 12), None).unwrap(), 1);
+        assert_eq!(config.admit("image", "pathology", spec(20, 768), None).unwrap(), 0);
+        assert_eq!(config.families[1].n_positions, 5000);
+        let size = config.admit("image", "other", spec(16, 300), None).unwrap_err().to_string();
+        assert!(size.contains("300 values") && size.contains("768 values"), "{size}");
+        let room = config.admit("image", "other", spec(21, 768), None).unwrap_err().to_string();
+        assert!(room.contains("21 tokens") && room.contains("20 positions"), "{room}");
+    }
+}

@@ -1,0 +1,90 @@
+//! The learned half of tokenisation: tokens to vectors, one embedder a family.
+
+use burn::module::{Module, Param};
+use burn::nn::{LayerNorm, Linear};
+use burn::tensor::{Int, Tensor};
+
+use super::config::{Dimensions, FamilyConfig, FamilyTokens};
+use super::init::Initialiser;
+
+/// Entries of the temporal position table: index 0 in evaluation, a random one a batch in training.
+const N_TEMPORAL: usize = 8;
+
+/// An embedder.
+#[derive(Module, Debug)]
+pub enum Embedder {
+    /// For vectors of numbers.
+    Patches(PatchEmbedder),
+    /// For ids.
+    Tokens(TokenEmbedder),
+}
+
+/// A linear layer over the token's values, a learned spatial and a learned temporal position. The norm that follows is shared by
+/// all families, see [`super::Model`].
+#[derive(Module, Debug)]
+pub struct PatchEmbedder {
+    projection: Linear,
+    /// `[n_positions, D]`. Tokens of any grid take its first entries, in row-major order of their grid.
+    spatial: Param<Tensor<2>>,
+    /// `[8, D]`.
+    temporal: Param<Tensor<2>>,
+}
+
+/// Token, learned position and token type 0, then a norm.
+#[derive(Module, Debug)]
+pub struct TokenEmbedder {
+    /// `[vocabulary, D]`.
+    tokens: Param<Tensor<2>>,
+    /// `[n_positions, D]`.
+    positions: Param<Tensor<2>>,
+    /// `[2, D]`, of which only the first is used.
+    types: Param<Tensor<2>>,
+    norm: LayerNorm,
+}
+
+impl Embedder {
+    pub(super) fn new(family: &FamilyConfig, dims: &Dimensions, init: &mut Initialiser<'_>) -> Self {
+        let width = dims.width;
+        match family.tokens {
+            FamilyTokens::Continuous { d_token } => Self::Patches(PatchEmbedder {
+                projection: init.linear(d_token, width),
+                spatial: init.normal([family.n_positions, width], 0.02),
+                temporal: init.normal([N_TEMPORAL, width], 0.02),
+            }),
+            FamilyTokens::Discrete { vocabulary } => Self::Tokens(TokenEmbedder {
+                tokens: init.normal([vocabulary, width], 0.02),
+                positions: init.normal([family.n_positions, width], 0.02),
+                types: init.normal([2, width], 0.02),
+                norm: init.layer_norm(width, 1e-5),
+            }),
+        }
+    }
+}
+
+impl PatchEmbedder {
+    /// `tokens` `[B, V, d_token]` at positions `index` `[B * V]`: `[B, V, D]`, not yet normalised.
+    pub fn forward(&self, tokens: Tensor<3>, index: Tensor<1, Int>, temporal: usize) -> Tensor<3> {
+        let embedded = self.projection.forward(tokens);
+        let [n, n_visible, width] = embedded.dims();
+        let spatial = self.spatial.val().select(0, index).reshape([n, n_visible, width]);
+        let temporal = self.temporal.val().narrow(0, temporal, 1).unsqueeze::<3>();
+        embedded + spatial + temporal
+    }
+
+    /// Entries of the temporal table.
+    pub fn n_temporal(&self) -> usize {
+        self.temporal.dims()[0]
+    }
+}
+
+impl TokenEmbedder {
+    /// `ids` `[B, N]`: `[B, N, D]`.
+    pub fn forward(&self, ids: Tensor<2, Int>) -> Tensor<3> {
+        let [n, length] = ids.dims();
+        let tokens = self.tokens.val().select(0, ids.reshape([n * length]));
+        let width = tokens.dims()[1];
+        let positions = self.positions.val().narrow(0, 0, length).unsqueeze::<3>();
+        let types = self.types.val().narrow(0, 0, 1).unsqueeze::<3>();
+        self.norm.forward(tokens.reshape([n, length, width]) + positions + types)
+    }
+}

@@ -1,0 +1,40 @@
+//! The encoder that all modalities share: a stack of blocks, no final norm.
+
+use burn::module::Module;
+use burn::tensor::{Bool, Tensor};
+
+use super::block::{Block, BlockConfig, StochasticDepth};
+use super::config::Dimensions;
+use super::init::Initialiser;
+
+/// The shared encoder.
+#[derive(Module, Debug)]
+pub struct Encoder {
+    blocks: Vec<Block>,
+}
+
+impl Encoder {
+    pub(super) fn new(dims: &Dimensions, init: &mut Initialiser<'_>) -> Self {
+        let block = BlockConfig {
+            width: dims.width,
+            n_heads: dims.heads,
+            mlp_width: dims.mlp_width,
+            epsilon: 1e-5,
+            layer_scale: Some(dims.layer_scale),
+        };
+        Self { blocks: (0..dims.layers).map(|_| Block::new(&block, init)).collect() }
+    }
+
+    /// `tokens` `[B, T, D]`; `hidden` broadcasts to `[B, heads, T, T]`, true where a query must not see a key.
+    pub fn forward(
+        &self,
+        mut tokens: Tensor<3>,
+        hidden: Option<Tensor<4, Bool>>,
+        mut depth: Option<&mut StochasticDepth>,
+    ) -> Tensor<3> {
+        for block in &self.blocks {
+            tokens = block.forward(tokens, hidden.clone(), depth.as_deref_mut());
+        }
+        tokens
+    }
+}

@@ -1,0 +1,73 @@
+//! Prediction heads, one a family, made afresh in every stage.
+
+use burn::module::{Module, Param};
+use burn::nn::{LayerNorm, Linear};
+use burn::tensor::activation::gelu;
+use burn::tensor::Tensor;
+
+use super::config::{Dimensions, FamilyConfig, FamilyTokens};
+use super::init::Initialiser;
+
+/// A head.
+#[derive(Module, Debug)]
+pub enum Head {
+    /// Values of masked tokens.
+    Patches(PatchHead),
+    /// Ids of masked tokens.
+    Tokens(TokenHead),
+}
+
+/// The family's decoder positions and a linear layer to the token's values.
+#[derive(Module, Debug)]
+pub struct PatchHead {
+    /// `[1 + n_positions, D_decoder]`, the class token's first; they start at zero.
+    positions: Param<Tensor<2>>,
+    projection: Linear,
+}
+
+/// BERT's prediction head, on the encoder's output plus a learned vector.
+#[derive(Module, Debug)]
+pub struct TokenHead {
+    /// `[2, D]`, of which only the first is used.
+    offset: Param<Tensor<2>>,
+    transform: Linear,
+    norm: LayerNorm,
+    vocabulary: Linear,
+}
+
+impl Head {
+    pub(super) fn new(family: &FamilyConfig, dims: &Dimensions, init: &mut Initialiser<'_>) -> Self {
+        match family.tokens {
+            FamilyTokens::Continuous { d_token } => Self::Patches(PatchHead {
+                positions: init.constant([family.n_positions + 1, dims.decoder_width], 0.0),
+                projection: init.linear(dims.decoder_width, d_token),
+            }),
+            FamilyTokens::Discrete { vocabulary } => Self::Tokens(TokenHead {
+                offset: init.normal([2, dims.width], 0.02),
+                transform: init.linear(dims.width, dims.width),
+                norm: init.layer_norm(dims.width, 1e-12),
+                vocabulary: init.linear(dims.width, vocabulary),
+            }),
+        }
+    }
+}
+
+impl PatchHead {
+    /// Decoder positions of the class token and `n_tokens` tokens.
+    pub fn positions(&self, n_tokens: usize) -> Tensor<2> {
+        self.positions.val().narrow(0, 0, n_tokens + 1)
+    }
+
+    /// `[rows, D_decoder]` to `[rows, d_token]`.
+    pub fn forward(&self, decoded: Tensor<2>) -> Tensor<2> {
+        self.projection.forward(decoded)
+    }
+}
+
+impl TokenHead {
+    /// Encoder outputs `[rows, D]` to scores `[rows, vocabulary]`.
+    pub fn forward(&self, encoded: Tensor<2>) -> Tensor<2> {
+        let shifted = encoded + self.offset.val().narrow(0, 0, 1);
+        self.vocabulary.forward(self.norm.forward(gelu(self.transform.forward(shifted))))
+    }
+}

@@ -1,0 +1,79 @@
+//! Initial values, drawn on the host from our own generator: the device's is global to the process, and lazily initialised parameters
+//! would draw in the order of first use.
+
+use burn::module::{Param, ParamId};
+use burn::nn::{LayerNorm, LayerNormConfig, Linear};
+use burn::tensor::{Device, Tensor, TensorData};
+use rand::RngExt;
+
+use crate::draw::Generator;
+
+/// Makes parameters, one after another.
+pub(crate) struct Initialiser<'a> {
+    generator: Generator,
+    device: &'a Device,
+}
+
+impl<'a> Initialiser<'a> {
+    pub fn new(generator: Generator, device: &'a Device) -> Self {
+        Self { generator, device }
+    }
+
+    fn drawn<const D: usize>(
+        &mut self,
+        shape: [usize; D],
+        mut draw: impl FnMut(&mut Generator) -> f32,
+    ) -> Param<Tensor<D>> {
+        let values: Vec<f32> = (0..shape.iter().product()).map(|_| draw(&mut self.generator)).collect();
+        let (_, tensor, mapper) = Param::from_data(TensorData::new(values, shape), self.device).consume();
+        // Burn's own ids are random; from the generator, the same run writes the same bytes.
+        Param::from_mapped_value(ParamId::from(self.generator.random::<u64>()), tensor, mapper)
+    }
+
+    /// Normal with mean 0.
+    pub fn normal<const D: usize>(&mut self, shape: [usize; D], deviation: f32) -> Param<Tensor<D>> {
+        self.drawn(shape, |generator| deviation * standard_normal(generator))
+    }
+
+    /// One value everywhere.
+    pub fn constant<const D: usize>(&mut self, shape: [usize; D], value: f32) -> Param<Tensor<D>> {
+        self.drawn(shape, |_| value)
+    }
+
+    /// `[d_input, d_output]`, Xavier uniform, zero bias.
+    pub fn linear(&mut self, d_input: usize, d_output: usize) -> Linear {
+        let bound = (6.0 / (d_input + d_output) as f32).sqrt();
+        Linear {
+            weight: self.drawn([d_input, d_output], |generator| (2.0 * generator.random::<f32>() - 1.0) * bound),
+            bias: Some(self.constant([d_output], 0.0)),
+        }
+    }
+
+    /// Weight 1, bias 0.
+    pub fn layer_norm(&mut self, width: usize, epsilon: f64) -> LayerNorm {
+        let mut norm = LayerNormConfig::new(width).with_epsilon(epsilon).init(self.device);
+        norm.gamma = self.constant([width], 1.0);
+        norm.beta = Some(self.constant([width], 0.0));
+        norm
+    }
+}
+
+/// Box and Muller, of which only the cosine is used: simple, and one draw does not depend on whether the one before was even.
+fn standard_normal(generator: &mut Generator) -> f32 {
+    let radius = (-2.0 * (1.0 - generator.random::<f64>()).ln()).sqrt();
+    (radius * (std::f64::consts::TAU * generator.random::<f64>()).cos()) as f32
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::draw::generator;
+
+    #[test]
+    fn normal_draws_have_the_moments_of_a_normal() {
+        let mut generator = generator(1, "test", &[]);
+        let draws: Vec<f64> = (0..40_000).map(|_| f64::from(standard_normal(&mut generator))).collect();
+        let moment = |power| draws.iter().map(|draw| draw.powi(power)).sum::<f64>() / draws.len() as f64;
+        assert!(moment(1).abs() < 0.02 && (moment(2) - 1.0).abs() < 0.03 && (moment(4) - 3.0).abs() < 0.2);
+    }
+}

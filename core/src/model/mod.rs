@@ -1,0 +1,194 @@
+//! The backbone: embedders by token family, one shared encoder, a decoder and heads (figure 2 of the paper).
+//!
+//! Shapes in comments: `B` samples, `N` tokens of a whole sample, `V` visible ones, `T` tokens in the encoder, `D`
+//! width.
+
+mod attention;
+mod block;
+mod config;
+mod decoder;
+mod embed;
+mod encoder;
+mod head;
+mod init;
+
+use burn::module::Module;
+use burn::tensor::{Bool, Device, Int, Tensor};
+
+pub use block::StochasticDepth;
+pub use config::{Dimensions, FamilyConfig, FamilyTokens, ModelConfig, Preset, TextAttention};
+pub use decoder::Decoder;
+pub use embed::Embedder;
+pub use encoder::Encoder;
+pub use head::Head;
+use init::Initialiser;
+
+use crate::data::{PatchBatch, TokenBatch};
+use crate::draw::generator;
+
+/// All learned parameters. Families are addressed by their position in [`ModelConfig::families`].
+#[derive(Module, Debug)]
+pub struct Model {
+    /// One embedder a family.
+    embedders: Vec<Embedder>,
+    /// Learned class token, before continuous tokens; `[1, 1, D]`.
+    class_token: burn::module::Param<Tensor<3>>,
+    /// Normalises embedded continuous tokens of every family.
+    patch_norm: burn::nn::LayerNorm,
+    encoder: Encoder,
+    decoder: Decoder,
+    /// One head a family.
+    heads: Vec<Head>,
+    #[module(skip)]
+    causal: bool,
+}
+
+/// Which continuous tokens of a batch are visible.
+#[derive(Debug, Clone)]
+pub struct VisiblePatches {
+    /// `[B, V, d_token]`.
+    tokens: Tensor<3>,
+    /// `[B * V]` positions.
+    index: Tensor<1, Int>,
+}
+
+impl VisiblePatches {
+    /// Uploads the visible tokens of a batch.
+    pub fn upload(batch: &PatchBatch, device: &Device) -> Self {
+        let shape = [batch.n, batch.n_visible, batch.d_token];
+        Self {
+            tokens: Tensor::from_data(burn::tensor::TensorData::new(batch.visible.clone(), shape), device),
+            index: indices(&batch.visible_index, device),
+        }
+    }
+}
+
+/// Discrete tokens of a batch.
+#[derive(Debug, Clone)]
+pub struct TextTokens {
+    /// `[B, N]`.
+    ids: Tensor<2, Int>,
+    /// `[B, N]`, true at padding.
+    padding: Tensor<2, Bool>,
+}
+
+impl TextTokens {
+    /// Uploads ids and padding mask.
+    pub fn upload(batch: &TokenBatch, device: &Device) -> Self {
+        let shape = [batch.n, batch.length];
+        let padding: Vec<bool> = batch.attended.iter().map(|attended| !attended).collect();
+        Self {
+            ids: indices(&batch.ids, device).reshape(shape),
+            padding: Tensor::from_data(burn::tensor::TensorData::new(padding, shape), device),
+        }
+    }
+}
+
+/// A vector of indices on the device.
+pub(crate) fn indices(values: &[i32], device: &Device) -> Tensor<1, Int> {
+    Tensor::from_data(burn::tensor::TensorData::new(values.to_vec(), [values.len()]), device)
+}
+
+impl Model {
+    /// A freshly initialised model: linear layers Xavier uniform with zero biases, tables and tokens normal with standard
+    /// deviation 0.02. The same seed and stage give the same parameters on every device.
+    pub fn new(config: &ModelConfig, seed: u64, stage: usize, device: &Device) -> Self {
+        let mut init = Initialiser::new(generator(seed, "parameters", &[stage as u64]), device);
+        let dims = &config.dimensions;
+        Self {
+            embedders: config.families.iter().map(|family| Embedder::new(family, dims, &mut init)).collect(),
+            class_token: init.normal([1, 1, dims.width], 0.02),
+            patch_norm: init.layer_norm(dims.width, 1e-5),
+            encoder: Encoder::new(dims, &mut init),
+            decoder: Decoder::new(dims, &mut init),
+            heads: config.families.iter().map(|family| Head::new(family, dims, &mut init)).collect(),
+            causal: config.text_attention == TextAttention::Causal,
+        }
+    }
+
+    /// The student of the next stage: encoder, embedders, class token and their norm of `self`; decoder and heads fresh, and embedders for
+    /// families that `self` does not know. The families of `self` come first in `config`.
+    pub fn next_student(&self, config: &ModelConfig, seed: u64, stage: usize, device: &Device) -> Self {
+        let mut student = Self::new(config, seed, stage, device);
+        for (fresh, trained) in student.embedders.iter_mut().zip(&self.embedders) {
+            *fresh = trained.clone();
+        }
+        student.class_token = self.class_token.clone();
+        student.patch_norm = self.patch_norm.clone();
+        student.encoder = self.encoder.clone();
+        student
+    }
+
+    /// Encodes the visible tokens of a continuous family.
+    ///
+    /// `temporal` is the index into the temporal positions: 0 in evaluation, any of the table's in training.
+    /// Returns `[B, 1 + V, D]`, the class token first.
+    pub fn encode_patches(
+        &self,
+        family: usize,
+        patches: &VisiblePatches,
+        temporal: usize,
+        depth: Option<&mut StochasticDepth>,
+    ) -> Tensor<3> {
+        let tokens = self.embed_patches(family, patches, temporal);
+        let [n, _, width] = tokens.dims();
+        let class = self.class_token.val().expand([n, 1, width]);
+        self.encoder.forward(Tensor::cat(vec![class, tokens], 1), None, depth)
+    }
+
+    /// Embedded visible tokens, with positions, normalised: `[B, V, D]`.
+    ///
+    /// # Panics
+    /// When the family is not a continuous one.
+    pub fn embed_patches(&self, family: usize, patches: &VisiblePatches, temporal: usize) -> Tensor<3> {
+        let Embedder::Patches(embedder) = &self.embedders[family] else {
+            panic!("family {family} has discrete tokens");
+        };
+        self.patch_norm.forward(embedder.forward(patches.tokens.clone(), patches.index.clone(), temporal))
+    }
+
+    /// Encodes discrete tokens. Returns `[B, N, D]`.
+    pub fn encode_text(&self, family: usize, text: &TextTokens, depth: Option<&mut StochasticDepth>) -> Tensor<3> {
+        let tokens = self.embed_text(family, text);
+        let [n, length, _] = tokens.dims();
+        let padding: Tensor<4, Bool> = text.padding.clone().reshape([n, 1, 1, length]);
+        let hidden = if self.causal {
+            // `tril_mask` is true above the diagonal: what lies in the future.
+            let future: Tensor<2, Bool> = Tensor::tril_mask([length, length], 0, &tokens.device());
+            let future = future.reshape([1, 1, length, length]).expand([n, 1, length, length]);
+            padding.expand([n, 1, length, length]).bool_or(future)
+        } else {
+            padding
+        };
+        self.encoder.forward(tokens, Some(hidden), depth)
+    }
+
+    /// Embedded discrete tokens, with positions, normalised: `[B, N, D]`.
+    ///
+    /// # Panics
+    /// When the family is not a discrete one.
+    pub fn embed_text(&self, family: usize, text: &TextTokens) -> Tensor<3> {
+        let Embedder::Tokens(embedder) = &self.embedders[family] else {
+            panic!("family {family} has continuous tokens");
+        };
+        embedder.forward(text.ids.clone())
+    }
+
+    /// Number of temporal positions of a family; 1 for discrete ones.
+    pub fn n_temporal(&self, family: usize) -> usize {
+        match &self.embedders[family] {
+            Embedder::Patches(embedder) => embedder.n_temporal(),
+            Embedder::Tokens(_) => 1,
+        }
+    }
+
+    /// The decoder.
+    pub fn decoder(&self) -> &Decoder {
+        &self.decoder
+    }
+
+    /// The head of a family.
+    pub fn head(&self, family: usize) -> &Head {
+        &self.heads[family]
+    }
+}

@@ -1,0 +1,73 @@
+//! How parameters move: AdamW in two groups, and the learning rate as a function of the step.
+
+mod adamw;
+mod schedule;
+
+pub use adamw::adamw;
+pub use schedule::Schedule;
+
+use serde::{Deserialize, Serialize};
+
+use crate::{Error, Result};
+
+/// Optimiser settings. The defaults are the paper's.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct OptimiserConfig {
+    /// Learning rate for an effective batch of 256; scaled in proportion.
+    pub base_learning_rate: f64,
+    /// Where the cosine ends.
+    pub min_learning_rate: f64,
+    /// Decoupled weight decay; none on one-dimensional parameters (biases, norms, LayerScale).
+    pub weight_decay: f64,
+    /// Decay of the first moment.
+    pub beta_1: f64,
+    /// Decay of the second moment.
+    pub beta_2: f64,
+    /// Added to the root of the second moment.
+    pub epsilon: f64,
+}
+
+impl Default for OptimiserConfig {
+    fn default() -> Self {
+        Self {
+            base_learning_rate: 1.5e-4,
+            min_learning_rate: 0.0,
+            weight_decay: 0.05,
+            beta_1: 0.9,
+            beta_2: 0.95,
+            epsilon: 1e-8,
+        }
+    }
+}
+
+impl OptimiserConfig {
+    /// Rates in range.
+    ///
+    /// # Errors
+    /// The first setting that is wrong.
+    pub fn check(&self) -> Result<()> {
+        let wrong = |name: &str, value: f64, range: &str| {
+            Err(Error::Setting(format!("optimiser.{name} is {value}, not in {range}")))
+        };
+        for (name, value) in [
+            ("base_learning_rate", self.base_learning_rate),
+            ("min_learning_rate", self.min_learning_rate),
+            ("weight_decay", self.weight_decay),
+            ("epsilon", self.epsilon),
+        ] {
+            if !(value.is_finite() && value >= 0.0) {
+                return wrong(name, value, "0.0 and above");
+            }
+        }
+        for (name, value) in [("beta_1", self.beta_1), ("beta_2", self.beta_2)] {
+            if !(0.0..1.0).contains(&value) {
+                return wrong(name, value, "0.0 to below 1.0");
+            }
+        }
+        if self.base_learning_rate == 0.0 {
+            return wrong("base_learning_rate", 0.0, "above 0.0");
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,36 @@
+//! Masked language modelling (Devlin et al., "BERT", NAACL 2019): cross-entropy at the masked positions.
+
+use burn::tensor::activation::log_softmax;
+use burn::tensor::Tensor;
+
+use super::mean_all;
+use crate::data::TokenBatch;
+use crate::model::{Head, Model, indices};
+
+/// The task for one family of a model.
+pub struct MaskedTokens<'a> {
+    /// The model.
+    pub model: &'a Model,
+    /// The family's position in the model.
+    pub family: usize,
+}
+
+impl MaskedTokens<'_> {
+    /// Mean over the batch's targets, of `encoded` `[B, N, D]`; 0 when there are none.
+    pub fn loss(&self, encoded: Tensor<3>, batch: &TokenBatch) -> Tensor<1> {
+        let Head::Tokens(head) = self.model.head(self.family) else {
+            panic!("family {} has continuous tokens", self.family);
+        };
+        let device = encoded.device();
+        let [n, length, width] = encoded.dims();
+        let n_targets = batch.target_ids.len();
+        if n_targets == 0 {
+            return encoded.sum_dim(2).sum().mul_scalar(0.0);
+        }
+        // Only target positions go through the head: the vocabulary is by far its widest layer.
+        let wanted = encoded.reshape([n * length, width]).select(0, indices(&batch.target_index, &device));
+        let scores = log_softmax(head.forward(wanted), 1);
+        let targets = indices(&batch.target_ids, &device).reshape([n_targets, 1]);
+        mean_all(scores.gather(1, targets)).neg()
+    }
+}

@@ -1,0 +1,45 @@
+//! The pretext tasks: what a stage learns its own modality by. A new one joins here as a file and in [`pretext_loss`].
+
+mod masked_patches;
+mod masked_tokens;
+
+use burn::tensor::Tensor;
+
+pub use masked_patches::{MaskedPatches, reconstruct};
+pub use masked_tokens::MaskedTokens;
+
+use crate::data::Prepared;
+use crate::model::{Model, StochasticDepth, TextTokens, VisiblePatches};
+
+/// The pretext loss of a batch: masked patch reconstruction or masked language modelling. A scalar.
+pub fn pretext_loss(
+    model: &Model,
+    family: usize,
+    batch: &Prepared,
+    temporal: usize,
+    depth: Option<&mut StochasticDepth>,
+    device: &burn::tensor::Device,
+) -> Tensor<1> {
+    match batch {
+        Prepared::Patches(batch) => {
+            let visible = VisiblePatches::upload(batch, device);
+            let latents = model.encode_patches(family, &visible, temporal, depth);
+            MaskedPatches { model, family }.loss(latents, batch)
+        }
+        Prepared::Tokens(batch) => {
+            let encoded = model.encode_text(family, &TextTokens::upload(batch, device), depth);
+            MaskedTokens { model, family }.loss(encoded, batch)
+        }
+    }
+}
+
+/// Mean over all elements. A whole sum of four million values or more is split among threads by chance; a sum
+/// along one axis first is not, so the same run gives the same digits.
+pub(crate) fn mean_all<const D: usize>(values: Tensor<D>) -> Tensor<1> {
+    let [rows, columns]: [usize; 2] = {
+        let dims = values.dims();
+        let columns = dims[D - 1].max(1);
+        [dims.iter().product::<usize>() / columns, columns]
+    };
+    values.reshape([rows, columns]).sum_dim(1).sum().div_scalar((rows * columns) as f32)
+}

@@ -1,0 +1,58 @@
+//! What keeps earlier modalities: a small buffer chosen after each stage, and distillation on mixups of it.
+
+mod buffer;
+mod distillation;
+mod kmeans;
+mod policy;
+
+pub use buffer::{BufferEntry, RehearsalBuffer};
+pub use distillation::{Teacher, feature_matching_loss};
+pub use kmeans::KMeansPolicy;
+pub use policy::{BufferPolicy, Selected};
+
+use serde::{Deserialize, Serialize};
+
+use crate::data::Sampling;
+use crate::{Error, Result};
+
+/// Rehearsal settings.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct RehearsalConfig {
+    /// Share of a stage's samples that is kept, in (0, 1].
+    pub buffer_ratio: f64,
+    /// Number of k-means centres as a share of a stage's samples, in (0, 1].
+    pub centre_ratio: f64,
+    /// Mix buffer samples inside a batch before they are distilled.
+    pub mixup: bool,
+    /// How samples are drawn for batches.
+    pub sampling: Sampling,
+}
+
+impl Default for RehearsalConfig {
+    /// The paper's: 5 % kept around 1 % centres, with mixup.
+    fn default() -> Self {
+        Self { buffer_ratio: 0.05, centre_ratio: 0.01, mixup: true, sampling: Sampling::default() }
+    }
+}
+
+impl RehearsalConfig {
+    /// Ratios in range.
+    ///
+    /// # Errors
+    /// The first setting that is wrong.
+    pub fn check(&self) -> Result<()> {
+        for (name, ratio) in [("buffer_ratio", self.buffer_ratio), ("centre_ratio", self.centre_ratio)] {
+            if !(ratio > 0.0 && ratio <= 1.0) {
+                return Err(Error::Setting(format!("rehearsal.{name} is {ratio}, not in above 0.0 to 1.0")));
+            }
+        }
+        if self.centre_ratio > self.buffer_ratio {
+            return Err(Error::Setting(format!(
+                "rehearsal.centre_ratio ({}) is larger than rehearsal.buffer_ratio ({}): every centre keeps at least one sample",
+                self.centre_ratio, self.buffer_ratio
+            )));
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,215 @@
+//! One epoch: batches come from the loader in order; each gives a pretext or a distillation loss, a gradient, an update.
+
+use std::collections::BTreeMap;
+
+use burn::optim::{GradientsAccumulator, GradientsParams, ModuleOptimizer};
+use burn::tensor::{Device, Tensor};
+use rand::RngExt;
+
+use super::{Observer, Stage, StepReport};
+use crate::data::{EpochPlan, Loaded, Mixing, Pool, Prepared, RawBatch, Step, Use, View, load_in_order, prepare};
+use crate::draw::generator;
+use crate::model::{Model, StochasticDepth};
+use crate::pretext::pretext_loss;
+use crate::rehearsal::{Teacher, feature_matching_loss};
+use crate::run::{Checkpoints, EpochMetrics, StageState};
+use crate::{Error, Result};
+
+/// The student and its optimiser.
+pub(super) struct Learner {
+    /// Taken out only while the optimiser updates it in place.
+    model: Option<Model>,
+    optimiser: ModuleOptimizer,
+}
+
+impl Learner {
+    pub fn new(model: Model, optimiser: ModuleOptimizer) -> Self {
+        Self { model: Some(model), optimiser }
+    }
+
+    pub fn model(&self) -> &Model {
+        self.model.as_ref().expect("the model is absent only within `update`")
+    }
+
+    pub fn optimiser(&self) -> &ModuleOptimizer {
+        &self.optimiser
+    }
+
+    fn update(&mut self, learning_rate: f64, gradients: GradientsParams) {
+        self.model = self.model.take().map(|model| self.optimiser.step(learning_rate, model, gradients));
+    }
+}
+
+/// One epoch of a stage.
+pub(super) struct Epoch<'a> {
+    pub stage: &'a Stage<'a>,
+    pub pools: &'a [Pool],
+    pub plan: &'a EpochPlan,
+    pub teacher: Option<&'a Teacher>,
+    /// With gradients.
+    pub device: &'a Device,
+    /// From 0.
+    pub epoch: usize,
+}
+
+/// Sums of losses by modality.
+#[derive(Default)]
+struct Means(BTreeMap<String, (f64, usize)>);
+
+impl Means {
+    fn add(&mut self, modality: &str, loss: f32) {
+        let entry = self.0.entry(modality.into()).or_default();
+        entry.0 += f64::from(loss);
+        entry.1 += 1;
+    }
+
+    fn finish(self) -> BTreeMap<String, f64> {
+        self.0.into_iter().map(|(modality, (sum, n))| (modality, sum / n as f64)).collect()
+    }
+}
+
+impl Epoch<'_> {
+    /// Learns all batches of the epoch.
+    pub fn run(
+        &self,
+        learner: &mut Learner,
+        state: &mut StageState,
+        checkpoints: &Checkpoints,
+        observer: &mut dyn Observer,
+    ) -> Result<EpochMetrics> {
+        let settings = self.stage.settings;
+        let schedule = settings.schedule();
+        let n_steps = self.plan.steps.len();
+        let mut accumulated = GradientsAccumulator::<Model>::new();
+        let (mut pretext, mut distillation) = (Means::default(), Means::default());
+        let mut learning_rate = 0.0;
+
+        let load = |item: usize| self.load(item);
+        load_in_order(n_steps, settings.loader_threads, load, |item, loaded| {
+            let pool = &self.pools[self.plan.steps[item].pool];
+            self.note_bad_samples(pool, &loaded, state, observer)?;
+            if let Some(batch) = &loaded.batch {
+                let loss = self.loss(learner.model(), pool, batch, item)?;
+                let value: f32 = loss.clone().into_scalar();
+                self.check_finite(value, pool, item, checkpoints)?;
+                let modality = self.stage.source(pool).modality();
+                match pool.purpose {
+                    Use::Pretext => pretext.add(modality, value),
+                    Use::Distillation => distillation.add(modality, value),
+                }
+                let gradients = loss.div_scalar(settings.accumulation as f32).backward();
+                let gradients = GradientsParams::from_grads(gradients, learner.model());
+                accumulated.accumulate(learner.model(), gradients);
+                observer.step(&StepReport {
+                    epoch: self.epoch + 1,
+                    step: item + 1,
+                    n_samples: batch.n(),
+                    modality,
+                    kind: kind(pool.purpose),
+                    loss: value,
+                });
+            }
+            state.steps += 1;
+            if (item + 1) % settings.accumulation == 0 || item + 1 == n_steps {
+                learning_rate = schedule.learning_rate(self.epoch as f64 + item as f64 / n_steps as f64);
+                learner.update(learning_rate, accumulated.grads());
+            }
+            Ok(())
+        })?;
+
+        Ok(EpochMetrics {
+            stage: self.stage.number,
+            modality: self.stage.current.modality().into(),
+            epoch: self.epoch + 1,
+            step: state.steps,
+            learning_rate,
+            pretext: pretext.finish(),
+            distillation: distillation.finish(),
+        })
+    }
+
+    /// Where in the run an item stands: the key of its draws.
+    fn place(&self, item: usize) -> [u64; 3] {
+        [self.stage.number as u64, self.epoch as u64, item as u64]
+    }
+
+    /// Reads and prepares one batch; runs on a loader thread.
+    fn load(&self, item: usize) -> Result<Loaded> {
+        let Step { pool, indices, seeds } = &self.plan.steps[item];
+        let pool = &self.pools[*pool];
+        let source = self.stage.source(pool);
+        let mut raw = RawBatch::default();
+        let bad = source.fill(View::Train, indices, seeds, &mut raw)?;
+        let keep: Vec<usize> = (0..indices.len()).filter(|slot| bad.iter().all(|bad| bad.slot != *slot)).collect();
+        let mut mixup = generator(self.stage.seed, "mixup", &self.place(item));
+        let mixing = (pool.purpose == Use::Distillation && self.stage.settings.rehearsal.mixup)
+            .then_some(Mixing { generator: &mut mixup });
+        let reconstruct = pool.purpose == Use::Pretext;
+        let batch = (!keep.is_empty()).then(|| prepare(&raw, source.spec(), &keep, reconstruct, mixing));
+        Ok(Loaded { batch, bad: bad.into_iter().map(|bad| (indices[bad.slot], bad)).collect() })
+    }
+
+    fn loss(&self, model: &Model, pool: &Pool, batch: &Prepared, item: usize) -> Result<Tensor<1>> {
+        let family = self.stage.family(self.stage.source(pool))?;
+        let seed = self.stage.seed;
+        let place = self.place(item);
+        let temporal = generator(seed, "temporal", &place).random_range(0..model.n_temporal(family));
+        let rate = self.stage.model.dimensions.drop_path;
+        let mut depth = StochasticDepth::new(rate, generator(seed, "depth", &place));
+        Ok(match (pool.purpose, self.teacher) {
+            (Use::Pretext, _) => pretext_loss(model, family, batch, temporal, depth.as_mut(), self.device),
+            (Use::Distillation, Some(teacher)) => {
+                feature_matching_loss(model, teacher, family, batch, temporal, depth.as_mut(), self.device)
+            }
+            (Use::Distillation, None) => return Err(Error::Data("a buffer without a teacher".into())),
+        })
+    }
+
+    fn check_finite(&self, value: f32, pool: &Pool, item: usize, checkpoints: &Checkpoints) -> Result<()> {
+        if value.is_finite() {
+            return Ok(());
+        }
+        Err(Error::NotFinite {
+            stage: self.stage.folder.name(),
+            epoch: self.epoch + 1,
+            step: item + 1,
+            modality: self.stage.source(pool).modality().into(),
+            kind: kind(pool.purpose),
+            value,
+            checkpoint: checkpoints.latest_name(),
+        })
+    }
+
+    /// Records samples that could not be read, once each, and stops when they are too many.
+    fn note_bad_samples(
+        &self,
+        pool: &Pool,
+        loaded: &Loaded,
+        state: &mut StageState,
+        observer: &mut dyn Observer,
+    ) -> Result<()> {
+        let source = self.stage.source(pool);
+        for (index, bad) in &loaded.bad {
+            let id = source.ids()[*index as usize].clone();
+            if state.bad_samples.contains_key(&id) {
+                continue;
+            }
+            observer.bad_sample(source.modality(), &id, &bad.message);
+            state.bad_samples.insert(id, bad.message.clone());
+            let n_samples = source.ids().len();
+            let n_bad = source.ids().iter().filter(|id| state.bad_samples.contains_key(*id)).count();
+            if n_bad > self.stage.settings.n_bad_allowed(n_samples) {
+                let modality = source.modality().into();
+                return Err(Error::TooManyBadSamples { modality, n_bad, n_samples, latest: bad.message.clone() });
+            }
+        }
+        Ok(())
+    }
+}
+
+fn kind(purpose: Use) -> &'static str {
+    match purpose {
+        Use::Pretext => "pretext",
+        Use::Distillation => "distillation",
+    }
+}

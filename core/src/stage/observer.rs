@@ -1,0 +1,69 @@
+//! What a running stage tells whoever watches it.
+
+use crate::run::{EpochMetrics, StageState};
+
+/// A stage that begins.
+#[derive(Debug, Clone, Copy)]
+pub struct StageReport<'a> {
+    /// Position in the run, from 1.
+    pub stage: usize,
+    /// Modality.
+    pub modality: &'a str,
+    /// Its samples.
+    pub n_samples: usize,
+    /// Epochs to go.
+    pub epochs: usize,
+    /// Batches in an epoch, rehearsal included.
+    pub n_steps: usize,
+}
+
+/// A batch that was learned.
+#[derive(Debug, Clone, Copy)]
+pub struct StepReport<'a> {
+    /// From 1.
+    pub epoch: usize,
+    /// Within the epoch, from 1.
+    pub step: usize,
+    /// Samples in the batch.
+    pub n_samples: usize,
+    /// Modality of the batch.
+    pub modality: &'a str,
+    /// `pretext` or `distillation`.
+    pub kind: &'static str,
+    /// Its loss.
+    pub loss: f32,
+}
+
+/// Watches a stage. Every method may be left out.
+pub trait Observer {
+    /// A stage begins.
+    fn stage_started(&mut self, report: &StageReport<'_>) {
+        let _ = report;
+    }
+    /// A batch was learned.
+    fn step(&mut self, report: &StepReport<'_>) {
+        let _ = report;
+    }
+    /// An epoch is over.
+    fn epoch_finished(&mut self, metrics: &EpochMetrics) {
+        let _ = metrics;
+    }
+    /// So many of all samples have their features.
+    fn features(&mut self, done: usize, all: usize) {
+        let _ = (done, all);
+    }
+    /// A sample could not be read, for the first time.
+    fn bad_sample(&mut self, modality: &str, id: &str, message: &str) {
+        let _ = (modality, id, message);
+    }
+    /// The stage is complete.
+    fn stage_finished(&mut self, state: &StageState) {
+        let _ = state;
+    }
+}
+
+/// Watches nothing.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Silent;
+
+impl Observer for Silent {}

@@ -1,0 +1,71 @@
+//! Settings of one stage.
+
+use serde::{Deserialize, Serialize};
+
+use crate::optimisation::{OptimiserConfig, Schedule};
+use crate::rehearsal::RehearsalConfig;
+use crate::{Error, Result};
+
+/// How a stage is trained.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct StageSettings {
+    /// Passes over the data.
+    pub epochs: usize,
+    /// Epochs in which the learning rate rises.
+    pub warmup_epochs: usize,
+    /// Samples in a batch.
+    pub batch_size: usize,
+    /// Batches whose gradients are added up before an update.
+    pub accumulation: usize,
+    /// AdamW and learning rate.
+    pub optimiser: OptimiserConfig,
+    /// Buffer, mixup, sampling.
+    pub rehearsal: RehearsalConfig,
+    /// Epochs between checkpoints.
+    pub checkpoint_every: usize,
+    /// Threads that decode samples.
+    pub loader_threads: usize,
+    /// Share of a modality's samples that may be unreadable.
+    pub max_bad_ratio: f64,
+}
+
+impl StageSettings {
+    /// Everything in range.
+    ///
+    /// # Errors
+    /// The first setting that is wrong.
+    pub fn check(&self) -> Result<()> {
+        for (name, value) in [
+            ("training.epochs", self.epochs),
+            ("training.batch_size", self.batch_size),
+            ("training.accumulation", self.accumulation),
+            ("training.checkpoint_every", self.checkpoint_every),
+            ("data.loader_threads", self.loader_threads),
+        ] {
+            if value == 0 {
+                return Err(Error::Setting(format!("{name} is 0, it must be at least 1")));
+            }
+        }
+        if self.warmup_epochs >= self.epochs && self.warmup_epochs > 0 {
+            return Err(Error::Setting(format!(
+                "training.warmup_epochs is {}, not less than the {} epochs",
+                self.warmup_epochs, self.epochs
+            )));
+        }
+        if !(0.0..=1.0).contains(&self.max_bad_ratio) {
+            return Err(Error::Setting(format!("data.max_bad_ratio is {}, not in 0.0 to 1.0", self.max_bad_ratio)));
+        }
+        self.optimiser.check()?;
+        self.rehearsal.check()
+    }
+
+    /// The learning rate of the stage.
+    pub fn schedule(&self) -> Schedule {
+        Schedule::new(&self.optimiser, self.batch_size * self.accumulation, self.warmup_epochs, self.epochs)
+    }
+
+    /// Bad samples that a dataset may have: the ratio of its samples, rounded up.
+    pub(crate) fn n_bad_allowed(&self, n_samples: usize) -> usize {
+        (n_samples as f64 * self.max_bad_ratio).ceil() as usize
+    }
+}

@@ -1,0 +1,260 @@
+//! Stages over small synthetic sources: learning, rehearsal, determinism, going on after a failure.
+
+use std::path::Path;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use medcoss_core::data::{BadSample, RawBatch, SampleSource, Sampling, TokenSpec, View};
+use medcoss_core::model::{Dimensions, ModelConfig, TextAttention};
+use medcoss_core::optimisation::OptimiserConfig;
+use medcoss_core::rehearsal::RehearsalConfig;
+use medcoss_core::run::{EpochMetrics, StageFolder, StageState, read_metrics};
+use medcoss_core::stage::{Earlier, Silent, Stage, StageSettings};
+use medcoss_core::{Error, Result, device};
+
+/// Waves whose frequency is the sample's index modulo 3, or sentences that count upwards.
+struct Synthetic {
+    modality: &'static str,
+    family: &'static str,
+    spec: TokenSpec,
+    ids: Vec<String>,
+    /// Requests left before one fails as a whole.
+    patience: AtomicUsize,
+    /// Samples that can never be read.
+    unreadable: Vec<u64>,
+    value: f32,
+}
+
+impl Synthetic {
+    fn new(modality: &'static str, family: &'static str, spec: TokenSpec, n: usize) -> Self {
+        let ids = (0..n).map(|index| format!("{modality}/{index:03}")).collect();
+        Self { modality, family, spec, ids, patience: AtomicUsize::new(usize::MAX), unreadable: vec![], value: 1.0 }
+    }
+
+    fn waves(n: usize) -> Self {
+        Self::new("waves", "signal", TokenSpec::Continuous { n_tokens: 6, d_token: 5, n_masked: 4 }, n)
+    }
+
+    fn counting(n: usize) -> Self {
+        Self::new("counting", "text", TokenSpec::Discrete { length: 7, vocabulary: 13 }, n)
+    }
+}
+
+/// Mixes a seed into a small number.
+fn hash(seed: u64, at: usize) -> u64 {
+    (seed ^ (at as u64).wrapping_mul(0x9E37_79B9_7F4A_7C15)).wrapping_mul(0xD6E8_FEB8_6659_FD93) >> 40
+}
+
+impl SampleSource for Synthetic {
+    fn modality(&self) -> &str {
+        self.modality
+    }
+    fn family(&self) -> &str {
+        self.family
+    }
+    fn spec(&self) -> TokenSpec {
+        self.spec
+    }
+    fn ids(&self) -> &[String] {
+        &self.ids
+    }
+    fn fingerprint(&self) -> &str {
+        "synthetic"
+    }
+
+    fn fill(&self, view: View, indices: &[u64], seeds: &[u64], batch: &mut RawBatch) -> Result<Vec<BadSample>> {
+        let left = self.patience.load(Ordering::Relaxed);
+        if left == 0 {
+            return Err(Error::Source("out of patience".into()));
+        }
+        self.patience.store(left - 1, Ordering::Relaxed);
+        *batch = RawBatch::default();
+        for (&index, &seed) in indices.iter().zip(seeds) {
+            match self.spec {
+                TokenSpec::Continuous { n_tokens, d_token, n_masked } => {
+                    let wave = |at: usize| ((1 + index % 3) as f32 * at as f32 * 0.4).sin() * self.value;
+                    batch.tokens.extend((0..n_tokens * d_token).map(wave));
+                    let first = hash(seed, 0) as usize % n_tokens;
+                    let masked = |token: usize| (token + first) % n_tokens < n_masked && view == View::Train;
+                    batch.mask.extend((0..n_tokens).map(|token| u8::from(masked(token))));
+                }
+                TokenSpec::Discrete { length, .. } => {
+                    let n_padding = index as usize % 2;
+                    let target = hash(seed, 1) as usize % (length - n_padding);
+                    for at in 0..length {
+                        let id = if at < length - n_padding { 2 + (index as usize + at) as i32 % 11 } else { 0 };
+                        let masked = view == View::Train && at == target;
+                        batch.ids.push(if masked { 1 } else { id });
+                        batch.labels.push(if masked { id } else { -100 });
+                    }
+                    batch.lengths.push((length - n_padding) as i32);
+                }
+            }
+        }
+        let bad = |(slot, index): (usize, &u64)| {
+            self.unreadable.contains(index).then(|| BadSample { slot, message: "it is torn".into() })
+        };
+        Ok(indices.iter().enumerate().filter_map(bad).collect())
+    }
+}
+
+fn settings(loader_threads: usize) -> StageSettings {
+    StageSettings {
+        epochs: 12,
+        warmup_epochs: 1,
+        batch_size: 8,
+        accumulation: 2,
+        optimiser: OptimiserConfig { base_learning_rate: 0.1, ..OptimiserConfig::default() },
+        rehearsal: RehearsalConfig {
+            buffer_ratio: 0.2,
+            centre_ratio: 0.1,
+            sampling: Sampling::WithReplacement,
+            ..RehearsalConfig::default()
+        },
+        checkpoint_every: 1,
+        loader_threads,
+        max_bad_ratio: 0.01,
+    }
+}
+
+fn model() -> ModelConfig {
+    let dimensions = Dimensions {
+        width: 12,
+        layers: 2,
+        heads: 3,
+        mlp_width: 20,
+        decoder_width: 8,
+        decoder_layers: 1,
+        decoder_heads: 2,
+        drop_path: 0.1,
+        layer_scale: 0.1,
+    };
+    ModelConfig { dimensions, text_attention: TextAttention::default(), families: vec![] }
+}
+
+/// A run of two stages, `first` then `second`, continued where its folder says.
+fn run(folder: &Path, first: &Synthetic, second: &Synthetic, settings: &StageSettings) -> Result<Vec<StageState>> {
+    let mut model = model();
+    let mut states: Vec<StageState> = Vec::new();
+    for (at, source) in [first, second].into_iter().enumerate() {
+        let previous = states.last().map(|state| (StageFolder::new(folder, at, first.modality), state.model.clone()));
+        let earlier = match &previous {
+            Some((folder, _)) => vec![Earlier { source: first as &dyn SampleSource, buffer: folder.buffer()? }],
+            None => vec![],
+        };
+        model.admit(source.family, source.modality, source.spec, None)?;
+        let folder = StageFolder::new(folder, at + 1, source.modality);
+        if let Some(state) = folder.finished()? {
+            folder.verify(&state)?;
+            states.push(state);
+            continue;
+        }
+        let stage = Stage {
+            number: at + 1,
+            seed: 5,
+            settings,
+            current: source,
+            model: model.clone(),
+            previous,
+            earlier,
+            folder,
+            device: device::by_name("cpu")?,
+        };
+        states.push(stage.run(&mut Silent)?);
+    }
+    Ok(states)
+}
+
+fn metrics(folder: &Path, stage: &str) -> Vec<EpochMetrics> {
+    read_metrics(&folder.join("stages").join(stage).join("metrics.jsonl")).unwrap()
+}
+
+#[test]
+fn two_stages_learn_keep_a_buffer_and_distil_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let states = run(folder.path(), &Synthetic::waves(60), &Synthetic::counting(50), &settings(2)).unwrap();
+
+    let waves = metrics(folder.path(), "01-waves");
+    assert_eq!(waves.len(), 12);
+    assert!(waves[11].pretext["waves"] < 0.7 * waves[0].pretext["waves"], "{waves:?}");
+    assert!(waves.iter().all(|line| line.distillation.is_empty()));
+
+    let counting = metrics(folder.path(), "02-counting");
+    assert!(counting[11].pretext["counting"] < 0.7 * counting[0].pretext["counting"], "{counting:?}");
+    assert!(counting.iter().all(|line| line.distillation["waves"].is_finite()));
+    // At the first update the student still is the teacher, but for stochastic depth.
+    assert!(counting[0].distillation["waves"] > 0.0);
+
+    let buffer = StageFolder::new(folder.path(), 1, "waves").buffer().unwrap();
+    assert_eq!(buffer.entries.len(), 12);
+    // 60 / 8 batches of text and 12 / 8 of the buffer an epoch.
+    assert_eq!(states[1].steps, 12 * (50 / 8 + 1));
+    assert_eq!(states[1].model.families.len(), 2);
+}
+
+#[test]
+fn the_same_seed_gives_the_same_bytes_whatever_the_loader_threads() {
+    let (one, other) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let a = run(one.path(), &Synthetic::counting(30), &Synthetic::waves(40), &settings(1)).unwrap();
+    let b = run(other.path(), &Synthetic::counting(30), &Synthetic::waves(40), &settings(3)).unwrap();
+    assert_eq!(a, b);
+    assert!(a.iter().all(|state| state.checksums.len() == 3));
+}
+
+#[test]
+fn a_run_that_failed_goes_on_as_if_it_had_not() {
+    let (broken, whole) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let (first, second) = (Synthetic::counting(30), Synthetic::waves(40));
+    let expected = run(whole.path(), &first, &second, &settings(2)).unwrap();
+    for patience in [1, 17, 40] {
+        first.patience.store(patience, Ordering::Relaxed);
+        second.patience.store(patience, Ordering::Relaxed);
+        let error = run(broken.path(), &first, &second, &settings(2)).unwrap_err();
+        assert_eq!(error.to_string(), "out of patience");
+    }
+    first.patience.store(usize::MAX, Ordering::Relaxed);
+    second.patience.store(usize::MAX, Ordering::Relaxed);
+    assert_eq!(run(broken.path(), &first, &second, &settings(2)).unwrap(), expected);
+    let left: Vec<_> = std::fs::read_dir(broken.path().join("stages/02-waves"))
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+        .filter(|name| name.starts_with("checkpoint"))
+        .collect();
+    assert!(left.is_empty(), "{left:?}");
+}
+
+#[test]
+fn a_few_bad_samples_are_named_and_left_out_and_many_stop_the_stage() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut first = Synthetic::waves(60);
+    first.unreadable = vec![3];
+    let states = run(folder.path(), &first, &Synthetic::counting(30), &settings(2)).unwrap();
+    assert_eq!(states[0].bad_samples.keys().collect::<Vec<_>>(), ["waves/003"]);
+    assert!(StageFolder::new(folder.path(), 1, "waves").buffer().unwrap().entries.iter().all(|e| e.id != "waves/003"));
+
+    let folder = tempfile::tempdir().unwrap();
+    first.unreadable = vec![3, 4, 5];
+    let error = run(folder.path(), &first, &Synthetic::counting(30), &settings(2)).unwrap_err().to_string();
+    assert!(error.contains("2 of 60") && error.contains("it is torn") && error.contains("max_bad_ratio"), "{error}");
+}
+
+#[test]
+fn a_loss_that_is_not_finite_stops_with_its_place() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut first = Synthetic::waves(60);
+    first.value = 1e30;
+    let mut settings = settings(2);
+    settings.optimiser.base_learning_rate = 1e12;
+    let error = run(folder.path(), &first, &Synthetic::counting(30), &settings).unwrap_err().to_string();
+    assert!(error.contains("stages/01-waves, epoch 1, step") && error.contains("pretext loss of waves"), "{error}");
+    assert!(error.contains("hint: "), "{error}");
+}
+
+#[test]
+fn settings_out_of_range_are_refused_by_name() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut wrong = settings(2);
+    wrong.rehearsal.buffer_ratio = 1.5;
+    let error = run(folder.path(), &Synthetic::waves(9), &Synthetic::counting(9), &wrong).unwrap_err().to_string();
+    assert!(error.contains("rehearsal.buffer_ratio is 1.5"), "{error}");
+    assert!(!folder.path().join("stages").exists());
+}

@@ -1,0 +1,132 @@
+//! Samples: a text in ids, cut to length, framed, masked.
+
+use std::path::Path;
+
+use medcoss_sdk::{
+    Dataset, Error, Fingerprint, Geometry, OpenRequest, Sample, SampleRng, Tokens, View, log, mask_words::WordMasking,
+};
+
+use crate::{
+    corpus::Corpus,
+    options::Options,
+    read::{self, KINDS},
+    tokeniser::{self, Encoded, Tokeniser},
+};
+
+/// An opened corpus.
+#[derive(Debug)]
+pub struct TextDataset {
+    corpus: Corpus,
+    tokeniser: Tokeniser,
+    masking: WordMasking,
+    length: usize,
+    whole_word: bool,
+}
+
+impl TextDataset {
+    /// Reads the data, finds or learns the vocabulary, and drops what has no tokens.
+    ///
+    /// # Errors
+    /// Options out of range, data that are missing, damaged or empty, a tokeniser that cannot be used.
+    pub fn open(request: &OpenRequest<Options>) -> Result<Self, Error> {
+        let options = &request.options;
+        options.check()?;
+        let mut corpus = read::read(&request.base, &request.data, options)?;
+        if corpus.len() == 0 {
+            return Err(no_documents(request, &corpus));
+        }
+        let tokeniser = Tokeniser::obtain(request, &corpus)?;
+        corpus.retain(|text| tokeniser.sees(text));
+        if corpus.len() == 0 {
+            return Err(no_documents(request, &corpus));
+        }
+        if corpus.n_empty() > 0 {
+            log::warn(&format!("{} empty documents are left out; {} remain", corpus.n_empty(), corpus.len()));
+        }
+        let masking =
+            WordMasking::new(options.mask_ratio, tokeniser.vocabulary, tokeniser.mask_id, &tokeniser.special_ids)?;
+        Ok(Self { corpus, tokeniser, masking, length: options.length, whole_word: options.whole_word })
+    }
+
+    /// `[CLS] tokens [SEP]`, at most `length` long; the frame belongs to no word.
+    fn framed(&self, text: &str) -> Result<Encoded, Error> {
+        let Encoded { mut ids, mut words } = self.tokeniser.encode(text)?;
+        if ids.is_empty() {
+            return Err(Error::corrupt("the text has no tokens"));
+        }
+        let n_kept = ids.len().min(self.length - 2);
+        ids.truncate(n_kept);
+        words.truncate(n_kept);
+        if !self.whole_word {
+            words = (0..).map(Some).take(n_kept).collect();
+        }
+        ids.insert(0, self.tokeniser.start_id);
+        words.insert(0, None);
+        ids.push(self.tokeniser.end_id);
+        words.push(None);
+        Ok(Encoded { ids, words })
+    }
+}
+
+fn no_documents(request: &OpenRequest<Options>, corpus: &Corpus) -> Error {
+    let names: Vec<_> = request.data.iter().map(|entry| entry.display().to_string()).collect();
+    let (names, n_empty) = (names.join(", "), corpus.n_empty());
+    Error::unreadable(format!("no documents in {names}, {n_empty} empty ones aside (looked for {})", KINDS.join(", ")))
+}
+
+impl Dataset for TextDataset {
+    fn geometry(&self) -> Geometry {
+        Geometry::Discrete {
+            length: self.length,
+            vocabulary: self.tokeniser.vocabulary,
+            padding_id: self.tokeniser.padding_id,
+            mask_id: self.tokeniser.mask_id,
+        }
+    }
+
+    fn len(&self) -> usize {
+        self.corpus.len()
+    }
+
+    fn id(&self, index: usize) -> String {
+        self.corpus.id(index)
+    }
+
+    fn label(&self, index: usize) -> Option<String> {
+        self.corpus.label(index)
+    }
+
+    fn fingerprint(&self) -> Fingerprint {
+        self.corpus.fingerprint()
+    }
+
+    fn load(&self, index: usize, view: View, rng: &mut SampleRng, sample: Sample<'_>) -> Result<(), Error> {
+        let Sample::Discrete { ids, labels, length } = sample else {
+            return Err(Error::bad_request("text gives ids; buffers for numbers were passed"));
+        };
+        let encoded = self.framed(self.corpus.text(index)).map_err(|error| error.in_context(&self.id(index)))?;
+        let n = encoded.ids.len();
+        let (Some(ids), Some(labels), Ok(n)) = (ids.get_mut(..n), labels.get_mut(..n), i32::try_from(n)) else {
+            return Err(Error::bad_request(format!("a sample has {} ids; the buffers are shorter", self.length)));
+        };
+        ids.copy_from_slice(&encoded.ids);
+        *length = n;
+        if view == View::Train {
+            self.masking.apply(rng, &encoded.words, ids, labels);
+        }
+        Ok(())
+    }
+
+    /// The tokeniser is always written, also when it was given: a model without its vocabulary is of no use.
+    fn save_assets(&self, folder: &Path) -> Result<Vec<String>, Error> {
+        self.tokeniser.save(folder)?;
+        Ok(vec![tokeniser::FILE.into()])
+    }
+
+    fn render(&self, tokens: Tokens<'_>) -> Result<Vec<u8>, Error> {
+        match tokens {
+            Tokens::Discrete(ids) => self.tokeniser.decode(ids).map(String::into_bytes),
+            Tokens::Continuous(_) => Err(Error::bad_request("text has ids; numbers were passed")),
+        }
+    }
+}

@@ -1,0 +1,117 @@
+//! Options of the plugin, and the check that no wrong one passes.
+
+use std::path::PathBuf;
+
+use medcoss_sdk::Error;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+/// Tokens in a sample: the frame and two words at least; at most what position tables are made for.
+const LENGTHS: std::ops::RangeInclusive<usize> = 4..=4096;
+/// Ids that can be learned: an alphabet and some words at least.
+const VOCABULARIES: std::ops::RangeInclusive<usize> = 128..=262_144;
+
+/// What is one sample.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Unit {
+    /// An abstract, its sentences joined; without a label.
+    Document,
+    /// A sentence, with its label.
+    Sentence,
+}
+
+/// Options of the text plugin.
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct Options {
+    /// Tokens in a sample, with [CLS], [SEP] and padding: 4 to 4096. Longer texts are cut off.
+    pub length: usize,
+    /// What is one sample in files of the `###id`, `LABEL<TAB>sentence` layout. Other files have one text a line or row.
+    pub unit: Unit,
+    /// Column of CSV files, or field of JSON Lines, that holds the text. May be left out where there is only one.
+    pub column: Option<String>,
+    /// Column of CSV files, or field of JSON Lines, that holds the label.
+    pub label_column: Option<String>,
+    /// A tokenizer.json, or a BERT vocabulary (vocab.txt), relative to the data's base. Left out: one is learned from the
+    /// data.
+    pub tokenizer: Option<PathBuf>,
+    /// Ids of a vocabulary that is learned from the data, special tokens included: 128 to 262144. It is an upper bound;
+    /// small data give fewer. 8192 keeps common medical words whole in some MB of text.
+    pub vocab_size: usize,
+    /// Lower-cases text and strips accents, as uncased BERT. A tokenizer.json brings its own rule, which counts instead.
+    pub lowercase: bool,
+    /// Share of tokens to predict: above 0, at most 1.
+    pub mask_ratio: f64,
+    /// Masks words whole; otherwise every token by itself.
+    pub whole_word: bool,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            length: 112,
+            unit: Unit::Document,
+            column: None,
+            label_column: None,
+            tokenizer: None,
+            vocab_size: 8192,
+            lowercase: true,
+            mask_ratio: 0.15,
+            whole_word: true,
+        }
+    }
+}
+
+impl Options {
+    /// Checks every range.
+    ///
+    /// # Errors
+    /// The option that is out of range, its value and the range.
+    pub fn check(&self) -> Result<(), Error> {
+        let refuse = |name: &str, found: &dyn std::fmt::Display, expected: &str| {
+            Err(Error::bad_request(format!("option {name} is {found}; expected {expected}")))
+        };
+        if !LENGTHS.contains(&self.length) {
+            return refuse("length", &self.length, &format!("{} to {}", LENGTHS.start(), LENGTHS.end()));
+        }
+        if !VOCABULARIES.contains(&self.vocab_size) {
+            let range = format!("{} to {}", VOCABULARIES.start(), VOCABULARIES.end());
+            return refuse("vocab_size", &self.vocab_size, &range);
+        }
+        if !(self.mask_ratio > 0.0 && self.mask_ratio <= 1.0) {
+            return refuse("mask_ratio", &self.mask_ratio, "above 0 and at most 1");
+        }
+        for (name, value) in [("column", &self.column), ("label_column", &self.label_column)] {
+            if value.as_deref().is_some_and(|value| value.trim().is_empty()) {
+                return refuse(name, &"empty", "a name, or no such option");
+            }
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn refused(change: impl FnOnce(&mut Options)) -> String {
+        let mut options = Options::default();
+        change(&mut options);
+        options.check().unwrap_err().message().to_owned()
+    }
+
+    #[test]
+    fn the_defaults_pass() {
+        Options::default().check().unwrap();
+    }
+
+    #[test]
+    fn options_out_of_range_are_named_with_value_and_range() {
+        assert_eq!(refused(|options| options.length = 3), "option length is 3; expected 4 to 4096");
+        assert_eq!(refused(|options| options.vocab_size = 1), "option vocab_size is 1; expected 128 to 262144");
+        assert!(refused(|options| options.mask_ratio = f64::NAN).contains("mask_ratio is NaN"));
+        assert!(refused(|options| options.mask_ratio = 0.0).contains("mask_ratio is 0"));
+        assert!(refused(|options| options.label_column = Some(" ".into())).contains("label_column is empty"));
+    }
+}

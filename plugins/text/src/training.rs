@@ -1,0 +1,158 @@
+//! Learning a WordPiece vocabulary from texts, the same one every time.
+//!
+//! The trainer of `tokenizers` numbers continuing characters (`##a`) in the order of a randomly seeded hash map, and its
+//! merges break ties by number: left alone, it learns another vocabulary in every build or process. So everything that
+//! it would order by chance is decided here: which characters belong to the alphabet, and the numbers of all their
+//! pieces, which are handed over first. No threads are used.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+
+use medcoss_sdk::Error;
+use tokenizers::{
+    AddedToken, NormalizedString, Normalizer, OffsetReferential, OffsetType, PreTokenizedString, PreTokenizer,
+    models::wordpiece::{WordPiece, WordPieceTrainer},
+    normalizers::BertNormalizer,
+    pre_tokenizers::bert::BertPreTokenizer,
+    tokenizer::{Model, Trainer},
+    utils::parallelism,
+};
+
+/// What continues a word.
+pub const CONTINUING: &str = "##";
+/// Longer words are unknown to WordPiece, so nothing is learned from them.
+const LONGEST_WORD: usize = 100;
+/// Characters of an alphabet at most, as BERT's trainer has it by default: rarer ones are unknown.
+const LARGEST_ALPHABET: usize = 1000;
+/// A pair of pieces that occurs once makes no piece.
+const MIN_FREQUENCY: u64 = 2;
+
+/// Learns at most `vocab_size` tokens: the special ones first, then the alphabet, then merged pieces, frequent ones first.
+/// At most half of them go to the alphabet.
+///
+/// # Errors
+/// A text that the normaliser refuses.
+pub fn learn<'a>(
+    texts: impl Iterator<Item = &'a str>,
+    normaliser: &BertNormalizer,
+    special: &[&str],
+    vocab_size: usize,
+) -> Result<Vec<String>, Error> {
+    parallelism::set_parallelism(false);
+    let mut words = count_words(texts, normaliser).map_err(failed)?;
+    // A character takes up to two ids, with and without the prefix.
+    let alphabet = alphabet(&words, LARGEST_ALPHABET.min(vocab_size / 4));
+    // A word with any other character is unknown as a whole.
+    words.retain(|word, _| word.chars().all(|c| alphabet.contains(&c)));
+
+    let continuing: BTreeSet<char> = words.keys().flat_map(|word| word.chars().skip(1)).collect();
+    let pieces = continuing.iter().map(|c| format!("{CONTINUING}{c}"));
+    let first = special.iter().map(|&token| token.to_owned()).chain(pieces);
+    let mut trainer = WordPieceTrainer::builder()
+        .vocab_size(vocab_size)
+        .min_frequency(MIN_FREQUENCY)
+        .special_tokens(first.map(|token| AddedToken::from(token, true)).collect())
+        .show_progress(false)
+        .build();
+    // The trainer counts words itself, from a stream of them.
+    let stream = words.iter().flat_map(|(word, &times)| std::iter::repeat_n(word.as_str(), times));
+    trainer.feed(stream, |word| Ok(vec![word.to_owned()])).map_err(failed)?;
+    let mut model = WordPiece::default();
+    trainer.train(&mut model).map_err(failed)?;
+
+    let mut vocabulary: Vec<(String, u32)> = model.get_vocab().into_iter().collect();
+    vocabulary.sort_unstable_by_key(|&(_, id)| id);
+    Ok(vocabulary.into_iter().map(|(token, _)| token).collect())
+}
+
+fn failed(error: tokenizers::Error) -> Error {
+    Error::corrupt("no vocabulary could be learned").caused_by(&*error)
+}
+
+/// How often each word occurs, in the order of the words.
+fn count_words<'a>(
+    texts: impl Iterator<Item = &'a str>,
+    normaliser: &BertNormalizer,
+) -> tokenizers::Result<BTreeMap<String, usize>> {
+    let mut counts: HashMap<String, usize> = HashMap::new();
+    for text in texts {
+        let mut normalised = NormalizedString::from(text);
+        normaliser.normalize(&mut normalised)?;
+        let mut split = PreTokenizedString::from(normalised);
+        BertPreTokenizer.pre_tokenize(&mut split)?;
+        for (word, ..) in split.get_splits(OffsetReferential::Normalized, OffsetType::None) {
+            match counts.get_mut(word) {
+                Some(count) => *count += 1,
+                None if word.chars().count() <= LONGEST_WORD => drop(counts.insert(word.to_owned(), 1)),
+                None => {}
+            }
+        }
+    }
+    Ok(counts.into_iter().collect())
+}
+
+/// The most frequent characters; among equally frequent ones the smaller code points.
+fn alphabet(words: &BTreeMap<String, usize>, size: usize) -> BTreeSet<char> {
+    let mut counts: BTreeMap<char, usize> = BTreeMap::new();
+    for (word, times) in words {
+        for c in word.chars() {
+            *counts.entry(c).or_default() += times;
+        }
+    }
+    let mut ranked: Vec<(char, usize)> = counts.into_iter().collect();
+    // Stable, so equal counts stay in the order of the characters.
+    ranked.sort_by_key(|&(_, count)| std::cmp::Reverse(count));
+    ranked.into_iter().take(size).map(|(c, _)| c).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SPECIAL: [&str; 2] = ["[PAD]", "[UNK]"];
+
+    fn learned(texts: &[&str], vocab_size: usize) -> Vec<String> {
+        let normaliser = BertNormalizer::new(true, true, None, true);
+        learn(texts.iter().copied(), &normaliser, &SPECIAL, vocab_size).unwrap()
+    }
+
+    #[test]
+    fn a_small_vocabulary_is_the_one_worked_out_by_hand() {
+        // Words: abc three times, ab twice, dc twice, "." once. Pairs: a+##b 5, then ab+##c 3, d+##c 2, with nothing else
+        // as frequent as twice.
+        let tokens = learned(&["ABC abc ab dc.", "áb dc abc"], 128);
+        let expected = ["[PAD]", "[UNK]", "##b", "##c", ".", "a", "b", "c", "d", "ab", "abc", "dc"];
+        assert_eq!(tokens, expected);
+    }
+
+    #[test]
+    fn ties_are_broken_by_the_order_of_the_pieces() {
+        // Four pairs, each twice. Ids go ##b < ##d < ##f < ##h and a < c < e < g, so the pairs follow them.
+        let tokens = learned(&["gh ef cd ab", "ab cd ef gh"], 128);
+        assert_eq!(tokens[tokens.len() - 4..], ["ab", "cd", "ef", "gh"]);
+    }
+
+    #[test]
+    fn learning_again_gives_the_same_vocabulary() {
+        // Each training hashes with other seeds.
+        let texts: Vec<String> =
+            (0..300u64).map(|n| format!("w{:x} {} x{}y", n * 7919 % 1013, n * n % 97, n % 31)).collect();
+        let texts: Vec<&str> = texts.iter().map(String::as_str).collect();
+        let first = learned(&texts, 400);
+        assert_eq!(first.len(), 400);
+        assert!((0..20).all(|_| learned(&texts, 400) == first));
+        assert!(!parallelism::has_parallelism_been_used());
+    }
+
+    #[test]
+    fn the_alphabet_takes_the_frequent_characters_and_half_the_vocabulary_at_most() {
+        let rare: String = (0..200u32).filter_map(|n| char::from_u32(0x3b1 + 2 * n)).collect();
+        let rare: Vec<String> = rare.chars().map(|c| format!("{c}q")).collect();
+        let common = "aa bb aa bb ".repeat(50);
+        let texts: Vec<&str> = rare.iter().map(String::as_str).chain([common.as_str()]).collect();
+        let tokens = learned(&texts, 128);
+        assert!(tokens.len() <= 128, "{}", tokens.len());
+        for token in ["a", "b", "q", "aa", "bb"] {
+            assert!(tokens.iter().any(|known| known == token), "{token} is missing");
+        }
+    }
+}

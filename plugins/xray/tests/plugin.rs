@@ -1,0 +1,177 @@
+//! The plugin as the host uses it: synthetic files, real radiographs, settings and files that are wrong.
+
+use std::path::{Path, PathBuf};
+
+use medcoss_sdk::{Dataset, Geometry, Modality, OpenRequest, Sample, Tokens, View, code, sample_rng, serde_json};
+use medcoss_xray::{Options, Radiographs, Xray};
+
+fn open(base: &Path, data: &[&str], options: Options) -> Result<Radiographs, medcoss_sdk::Error> {
+    let data = data.iter().map(PathBuf::from).collect();
+    Xray::open(OpenRequest { base: base.to_owned(), data, options, assets: None })
+}
+
+/// Sixteen synthetic radiographs, opened as the plugin says.
+fn synthetic(seed: u64) -> (tempfile::TempDir, Radiographs) {
+    let folder = tempfile::tempdir().unwrap();
+    let made = Xray::synthesise(folder.path(), 16, seed).unwrap();
+    let options = serde_json::from_value(made.options).unwrap();
+    let request = OpenRequest { base: folder.path().to_owned(), data: made.data, options, assets: None };
+    let dataset = Xray::open(request).unwrap();
+    (folder, dataset)
+}
+
+fn load(dataset: &Radiographs, index: usize, view: View, seed: u64) -> Result<(Vec<f32>, Vec<u8>), medcoss_sdk::Error> {
+    let Geometry::Continuous { grid, d_token, .. } = dataset.geometry() else { panic!("tokens are continuous") };
+    let n_tokens: usize = grid.iter().product();
+    let (mut tokens, mut mask) = (vec![0.0; n_tokens * d_token], vec![0; n_tokens]);
+    let sample = Sample::Continuous { tokens: &mut tokens, mask: &mut mask };
+    dataset.load(index, view, &mut sample_rng(seed), sample)?;
+    Ok((tokens, mask))
+}
+
+#[test]
+fn synthetic_files_open_with_labels_and_stable_ids() {
+    let (_folder, dataset) = synthetic(5);
+    assert_eq!(dataset.len(), 16);
+    assert_eq!(dataset.id(0), "chest_0000.png");
+    assert_eq!(dataset.id(2), "chest_0002.jpg");
+    assert_eq!(dataset.label(0).as_deref(), Some("clear"));
+    assert_eq!(dataset.label(1).as_deref(), Some("opacity"));
+    assert_eq!(dataset.geometry(), Geometry::Continuous { grid: vec![4, 4], d_token: 768, n_masked: 12 });
+}
+
+#[test]
+fn the_same_seed_writes_the_same_files() {
+    let (first, _) = synthetic(5);
+    let (again, _) = synthetic(5);
+    let (other, _) = synthetic(6);
+    for name in ["chest_0000.png", "chest_0001.png", "chest_0002.jpg", "labels.csv"] {
+        let read = |folder: &tempfile::TempDir| std::fs::read(folder.path().join(name)).unwrap();
+        assert_eq!(read(&first), read(&again), "{name}");
+        assert!(read(&first) != read(&other) || name == "labels.csv", "{name}");
+    }
+}
+
+#[test]
+fn a_training_sample_depends_on_its_seed_alone() {
+    let (_folder, dataset) = synthetic(1);
+    for index in 0..3 {
+        let one = load(&dataset, index, View::Train, 11).unwrap();
+        assert_eq!(one, load(&dataset, index, View::Train, 11).unwrap());
+        let other = load(&dataset, index, View::Train, 12).unwrap();
+        assert_ne!(one.0, other.0);
+        assert_ne!(one.1, other.1);
+        assert_eq!(one.1.iter().filter(|&&masked| masked == 1).count(), 12);
+    }
+}
+
+#[test]
+fn the_plain_view_is_neither_masked_nor_random() {
+    let (_folder, dataset) = synthetic(1);
+    let (tokens, mask) = load(&dataset, 1, View::Plain, 11).unwrap();
+    assert_eq!(mask, [0; 16]);
+    assert_eq!(tokens, load(&dataset, 1, View::Plain, 12).unwrap().0);
+}
+
+#[test]
+fn the_three_channels_are_equal_and_within_bounds() {
+    let (_folder, dataset) = synthetic(2);
+    for index in 0..3 {
+        let (tokens, _) = load(&dataset, index, View::Train, 3).unwrap();
+        let (pixels, rest) = tokens.as_chunks::<3>();
+        assert!(rest.is_empty());
+        assert!(pixels.iter().all(|[r, g, b]| r == g && g == b && (0.0..=1.0).contains(r)));
+        let (least, most) =
+            pixels.iter().fold((1.0_f32, 0.0_f32), |(least, most), [r, ..]| (least.min(*r), most.max(*r)));
+        assert!(most - least > 0.3, "sample {index} is nearly uniform: {least} to {most}");
+    }
+}
+
+#[test]
+fn rendered_tokens_are_the_picture_again() {
+    let (_folder, dataset) = synthetic(2);
+    let (tokens, _) = load(&dataset, 0, View::Plain, 0).unwrap();
+    let png = dataset.render(Tokens::Continuous(&tokens)).unwrap();
+    let picture = image::load_from_memory(&png).unwrap().to_rgb8();
+    assert_eq!(picture.dimensions(), (64, 64));
+    // Pixel (row 17, column 35) is in patch (1, 2), row 1 and column 3 of it.
+    let expected = (tokens[(4 + 2) * 768 + (16 + 3) * 3] * 255.0).round() as u8;
+    assert_eq!(picture.get_pixel(35, 17).0, [expected; 3]);
+    assert_eq!(dataset.render(Tokens::Continuous(&tokens[1..])).unwrap_err().code(), code::BAD_REQUEST);
+}
+
+#[test]
+fn wrong_settings_are_named() {
+    let base = tempfile::tempdir().unwrap();
+    let refused = |options: serde_json::Value, name: &str| {
+        let options: Options = serde_json::from_value(options).unwrap();
+        let error = open(base.path(), &["."], options.clone()).err().unwrap();
+        assert_eq!(error.code(), code::BAD_REQUEST);
+        assert!(error.message().starts_with(name), "{error}");
+        assert!(Xray::geometry(&options).is_err());
+    };
+    refused(serde_json::json!({ "size": 230 }), "size");
+    refused(serde_json::json!({ "size": 0 }), "size");
+    refused(serde_json::json!({ "size": 4096 }), "size");
+    refused(serde_json::json!({ "mask_ratio": 1.0 }), "mask_ratio");
+    refused(serde_json::json!({ "size": 16, "mask_ratio": 0.5 }), "mask_ratio");
+    refused(serde_json::json!({ "crop_scale": [0.5, 0.2] }), "crop_scale");
+    assert!(serde_json::from_value::<Options>(serde_json::json!({ "sise": 64 })).is_err());
+}
+
+#[test]
+fn missing_and_empty_data_are_errors() {
+    let base = tempfile::tempdir().unwrap();
+    for entry in ["nowhere", "."] {
+        let error = open(base.path(), &[entry], Options::default()).err().unwrap();
+        assert_eq!(error.code(), code::UNREADABLE, "{error}");
+    }
+}
+
+#[test]
+fn a_bad_file_spoils_its_own_sample_only() {
+    let base = tempfile::tempdir().unwrap();
+    Xray::synthesise(base.path(), 1, 0).unwrap();
+    std::fs::write(base.path().join("a_text.png"), "no picture at all").unwrap();
+    let png = std::fs::read(base.path().join("chest_0000.png")).unwrap();
+    std::fs::write(base.path().join("b_cut.png"), &png[..png.len() / 2]).unwrap();
+    let dataset = open(base.path(), &["."], Options { size: 32, ..Options::default() }).unwrap();
+    assert_eq!(dataset.len(), 3);
+    for index in [0, 1] {
+        let error = load(&dataset, index, View::Plain, 0).unwrap_err();
+        assert_eq!(error.code(), code::CORRUPT, "{error}");
+    }
+    load(&dataset, 2, View::Plain, 0).unwrap();
+}
+
+#[test]
+fn the_fingerprint_follows_the_files() {
+    let (folder, dataset) = synthetic(3);
+    let before = dataset.fingerprint().hex();
+    assert_eq!(before, open(folder.path(), &["."], Options::default()).unwrap().fingerprint().hex());
+    std::fs::remove_file(folder.path().join("chest_0003.png")).unwrap();
+    assert_ne!(before, open(folder.path(), &["."], Options::default()).unwrap().fingerprint().hex());
+}
+
+#[test]
+fn real_radiographs_are_read() {
+    let shared = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../shared/data/xray");
+    if !shared.is_dir() {
+        println!("skipped: no {}", shared.display());
+        return;
+    }
+    let options = serde_json::json!({
+        "labels": { "file": "pneumonia/data_1.csv", "key_column": "image_path", "label_column": "target" },
+    });
+    let options = serde_json::from_value(options).unwrap();
+    let dataset = open(&shared, &["pneumonia/img", "covid19/png", "mednist"], options).unwrap();
+    assert_eq!(dataset.len(), 506 + 71 + 1928);
+    let labelled = (0..dataset.len()).filter(|&index| dataset.label(index).is_some()).count();
+    assert_eq!(labelled, 506);
+    for index in (0..dataset.len()).step_by(97) {
+        let (tokens, mask) = load(&dataset, index, View::Train, index as u64).unwrap();
+        let mean = tokens.iter().sum::<f32>() / tokens.len() as f32;
+        assert!((0.1..0.9).contains(&mean), "{} has mean {mean}", dataset.id(index));
+        assert_eq!(mask.iter().filter(|&&masked| masked == 1).count(), 147);
+    }
+}

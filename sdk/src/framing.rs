@@ -1,0 +1,149 @@
+//! From a picture of any size to one sample of the `image` family: a square of RGB patches, augmented and masked or not.
+//!
+//! Shared by the 2-D plugins, so that their tokens are of one kind. What a plugin alone knows (which files, which colours,
+//! further augmentation) stays with it.
+
+use rand::RngExt;
+
+use medcoss_abi::message::Geometry;
+
+use crate::image::{Image, Region};
+use crate::{Error, Sample, SampleRng, Tokens, View, encode_png, mask, patch};
+
+/// Side of a patch in pixels.
+pub const PATCH: usize = 16;
+/// Values of a token: a patch of RGB pixels.
+pub const D_TOKEN: usize = PATCH * PATCH * 3;
+/// Largest side of a sample: the position table of the model ends there.
+const LARGEST: usize = 512;
+/// Aspect ratios of random crops, as in torchvision.
+const ASPECT: [f64; 2] = [3.0 / 4.0, 4.0 / 3.0];
+
+/// How pictures become samples.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Framing {
+    /// Side of the square sample in pixels.
+    pub size: usize,
+    /// Fraction of the patches that are masked in training.
+    pub mask_ratio: f64,
+    /// Least and largest fraction of the picture's area in a random crop.
+    pub crop_scale: [f64; 2],
+    /// Whether half of the training samples are mirrored left and right.
+    pub horizontal_flip: bool,
+    /// Whether half of the training samples are mirrored top and bottom.
+    pub vertical_flip: bool,
+}
+
+impl Framing {
+    /// Checks the ranges.
+    ///
+    /// # Errors
+    /// The first setting that is out of range, by its name in the options.
+    pub fn check(&self) -> Result<(), Error> {
+        let (size, [least, most]) = (self.size, self.crop_scale);
+        if size == 0 || !size.is_multiple_of(PATCH) || size > LARGEST {
+            return Err(Error::bad_request(format!(
+                "size is {size}; it must be a multiple of {PATCH} from {PATCH} to {LARGEST}"
+            )));
+        }
+        if !(self.mask_ratio > 0.0 && self.mask_ratio < 1.0) {
+            return Err(Error::bad_request(format!(
+                "mask_ratio is {}; it must be above 0 and below 1",
+                self.mask_ratio
+            )));
+        }
+        if self.n_masked() == self.n_tokens() {
+            return Err(Error::bad_request(format!(
+                "mask_ratio {} leaves none of the {} patches visible\nhint: lower it, or raise size",
+                self.mask_ratio,
+                self.n_tokens()
+            )));
+        }
+        if !(least > 0.0 && least <= most && most <= 1.0) {
+            return Err(Error::bad_request(format!(
+                "crop_scale is [{least}, {most}]; it must be two fractions above 0 and up to 1, the smaller first"
+            )));
+        }
+        Ok(())
+    }
+
+    /// Grid of patches.
+    pub fn geometry(&self) -> Geometry {
+        let side = self.size / PATCH;
+        Geometry::Continuous { grid: vec![side, side], d_token: D_TOKEN, n_masked: self.n_masked() }
+    }
+
+    /// The plain view: the centred square, resampled. torchvision's `Resize` and `CenterCrop` but for less than a pixel, and
+    /// without their detour over a resampled whole.
+    ///
+    /// # Errors
+    /// Those of [`Image::resized`].
+    pub fn plain(&self, image: &Image) -> Result<Image, Error> {
+        image.resized(Region::centre_square(image.width(), image.height()), self.size, self.size)
+    }
+
+    /// The training view: random resized crop, then the flips.
+    ///
+    /// # Errors
+    /// Those of [`Image::resized`].
+    pub fn augmented(&self, image: &Image, rng: &mut SampleRng) -> Result<Image, Error> {
+        let region = Region::random_crop(rng, image.width(), image.height(), self.crop_scale, ASPECT);
+        let mut view = image.resized(region, self.size, self.size)?;
+        if self.horizontal_flip && rng.random::<bool>() {
+            view.flip_horizontal();
+        }
+        if self.vertical_flip && rng.random::<bool>() {
+            view.flip_vertical();
+        }
+        Ok(view)
+    }
+
+    /// Writes tokens and mask of a picture that is already framed. Grey is repeated in the three channels.
+    ///
+    /// # Errors
+    /// A picture of another size, a sample of the discrete kind.
+    pub fn deliver(&self, framed: Image, view: View, rng: &mut SampleRng, sample: Sample<'_>) -> Result<(), Error> {
+        let Sample::Continuous { tokens, mask } = sample else {
+            return Err(Error::bad_request("an image sample has continuous tokens"));
+        };
+        let framed = framed.into_rgb();
+        let values = self.size * self.size * 3;
+        if framed.pixels().len() != values || tokens.len() != values || mask.len() != self.n_tokens() {
+            let (width, height) = (framed.width(), framed.height());
+            let size = self.size;
+            return Err(Error::bad_request(format!(
+                "a picture of {width}x{height} does not fit samples of {size}x{size}"
+            )));
+        }
+        patch::patchify_2d(framed.pixels(), [self.size, self.size, 3], PATCH, tokens);
+        if view == View::Train {
+            mask::random(rng, self.n_masked(), mask);
+        }
+        Ok(())
+    }
+
+    /// Tokens back to a picture, as PNG.
+    ///
+    /// # Errors
+    /// Tokens of another kind or number.
+    pub fn render(&self, tokens: Tokens<'_>) -> Result<Vec<u8>, Error> {
+        let (size, values) = (self.size, self.size * self.size * 3);
+        let Tokens::Continuous(tokens) = tokens else {
+            return Err(Error::bad_request("an image sample has continuous tokens"));
+        };
+        if tokens.len() != values {
+            return Err(Error::bad_request(format!("{} values are no {size}x{size}x3 picture", tokens.len())));
+        }
+        let mut pixels = vec![0.0; values];
+        patch::unpatchify_2d(tokens, [size, size, 3], PATCH, &mut pixels);
+        encode_png(&pixels, size, size, 3)
+    }
+
+    fn n_tokens(&self) -> usize {
+        (self.size / PATCH).pow(2)
+    }
+
+    fn n_masked(&self) -> usize {
+        mask::n_masked(self.n_tokens(), self.mask_ratio)
+    }
+}

@@ -1,0 +1,102 @@
+//! Labels from a CSV table: which row belongs to which file.
+//!
+//! Only evaluation looks at labels; training never does.
+
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::{Error, FoundFile, log};
+
+/// A CSV file with a header line, one row a labelled file.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct LabelTable {
+    /// The CSV file, relative to what the data entries are relative to.
+    pub file: PathBuf,
+    /// Column that names the files: by path relative to the CSV file's folder, by file name, or by file name without
+    /// extension.
+    pub key_column: String,
+    /// Column with the labels, taken as text.
+    pub label_column: String,
+}
+
+impl LabelTable {
+    /// The label of each file, `None` where the table has none. The table may name files that are not there.
+    ///
+    /// A file is looked up by its path relative to the table's folder (with `/`), then by its name, then by its name
+    /// without extension.
+    ///
+    /// # Errors
+    /// A table that cannot be read, lacks a column, or gives one key two labels.
+    pub fn labels_of(&self, base: &Path, files: &[FoundFile]) -> Result<Vec<Option<String>>, Error> {
+        let path = base.join(&self.file);
+        let labels = self.read(&path)?;
+        let folder = path.parent().unwrap_or(Path::new(""));
+        let found: Vec<_> = files.iter().map(|file| look_up(&labels, folder, &file.path)).collect();
+        let n_labelled = found.iter().flatten().count();
+        if n_labelled == 0 {
+            log::warn(&format!(
+                "labels {}: none of the {} files is named in column {:?}",
+                self.file.display(),
+                files.len(),
+                self.key_column
+            ));
+        } else {
+            log::debug(&format!("labels {}: {n_labelled} of {} files", self.file.display(), files.len()));
+        }
+        Ok(found)
+    }
+
+    /// Key to label.
+    fn read(&self, path: &Path) -> Result<HashMap<String, String>, Error> {
+        let mut reader = csv::ReaderBuilder::new().trim(csv::Trim::All).from_path(path).map_err(|error| {
+            Error::unreadable(format!("labels {} cannot be read", path.display())).caused_by(&error)
+        })?;
+        let damaged =
+            |error: csv::Error| Error::corrupt(format!("labels {} are no CSV table", path.display())).caused_by(&error);
+        let header = reader.headers().map_err(damaged)?.clone();
+        let column = |name: &str| {
+            header.iter().position(|title| title == name).ok_or_else(|| {
+                let titles: Vec<_> = header.iter().collect();
+                Error::bad_request(format!(
+                    "labels {} have no column {name:?}\nhint: the columns are {}",
+                    path.display(),
+                    titles.join(", ")
+                ))
+            })
+        };
+        let (key_column, label_column) = (column(&self.key_column)?, column(&self.label_column)?);
+
+        let mut labels: HashMap<String, String> = HashMap::new();
+        for row in reader.records() {
+            let row = row.map_err(damaged)?;
+            let (Some(key), Some(label)) = (row.get(key_column), row.get(label_column)) else { continue };
+            if key.is_empty() || label.is_empty() {
+                continue;
+            }
+            let key = key.replace('\\', "/");
+            let key = key.trim_start_matches("./").to_owned();
+            if let Some(other) = labels.insert(key, label.to_owned()).filter(|other| other != label) {
+                return Err(Error::bad_request(format!(
+                    "labels {} give {:?} two labels, {other:?} and {label:?}",
+                    path.display(),
+                    &row[key_column]
+                )));
+            }
+        }
+        Ok(labels)
+    }
+}
+
+fn look_up(labels: &HashMap<String, String>, folder: &Path, file: &Path) -> Option<String> {
+    let relative = file.strip_prefix(folder).ok().map(|below| {
+        let parts: Vec<_> = below.components().map(|part| part.as_os_str().to_string_lossy()).collect();
+        parts.join("/")
+    });
+    let name = file.file_name().map(|name| name.to_string_lossy().into_owned());
+    let stem = file.file_stem().map(|stem| stem.to_string_lossy().into_owned());
+    [relative, name, stem].into_iter().flatten().find_map(|key| labels.get(&key).cloned())
+}
