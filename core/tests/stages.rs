@@ -171,23 +171,25 @@ fn metrics(folder: &Path, stage: &str) -> Vec<EpochMetrics> {
 #[test]
 fn two_stages_learn_keep_a_buffer_and_distil_it() {
     let folder = tempfile::tempdir().unwrap();
-    let states = run(folder.path(), &Synthetic::waves(60), &Synthetic::counting(50), &settings(2)).unwrap();
+    let settings = StageSettings { epochs: 60, ..settings(2) };
+    let states = run(folder.path(), &Synthetic::waves(60), &Synthetic::counting(50), &settings).unwrap();
 
     let waves = metrics(folder.path(), "01-waves");
-    assert_eq!(waves.len(), 12);
-    assert!(waves[11].pretext["waves"] < 0.7 * waves[0].pretext["waves"], "{waves:?}");
+    assert_eq!(waves.len(), 60);
+    assert!(waves[59].pretext["waves"] < 0.7 * waves[0].pretext["waves"], "{waves:?}");
     assert!(waves.iter().all(|line| line.distillation.is_empty()));
 
     let counting = metrics(folder.path(), "02-counting");
-    assert!(counting[11].pretext["counting"] < 0.7 * counting[0].pretext["counting"], "{counting:?}");
+    // Better than knowing how often each of the 11 ids occurs: it has to look at the neighbours.
+    assert!(counting[59].pretext["counting"] < 0.9 * 11f64.ln(), "{counting:?}");
     assert!(counting.iter().all(|line| line.distillation["waves"].is_finite()));
     // At the first update the student still is the teacher, but for stochastic depth.
     assert!(counting[0].distillation["waves"] > 0.0);
 
     let buffer = StageFolder::new(folder.path(), 1, "waves").buffer().unwrap();
     assert_eq!(buffer.entries.len(), 12);
-    // 60 / 8 batches of text and 12 / 8 of the buffer an epoch.
-    assert_eq!(states[1].steps, 12 * (50 / 8 + 1));
+    // 50 / 8 batches of text and 12 / 8 of the buffer an epoch.
+    assert_eq!(states[1].steps, 60 * (50 / 8 + 1));
     assert_eq!(states[1].model.families.len(), 2);
 }
 

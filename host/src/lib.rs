@@ -1,1 +1,19 @@
+//! The host: command line, discovery and loading of plugins.
+//!
+//! What a plugin says is not believed: every answer is checked where it arrives, in [`plugins`]. What learns is not here
+//! but in the core, which knows neither plugins nor file formats.
 
+pub mod cli;
+mod commands;
+pub mod config;
+pub mod failure;
+pub mod log;
+mod nearest;
+pub mod options;
+mod output;
+pub mod plugins;
+pub mod progress;
+pub mod source;
+pub mod summary;
+pub mod table;
+pub mod training;

@@ -147,3 +147,82 @@ impl Framing {
         mask::n_masked(self.n_tokens(), self.mask_ratio)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sample_rng;
+
+    const FRAMING: Framing =
+        Framing { size: 48, mask_ratio: 0.75, crop_scale: [0.2, 1.0], horizontal_flip: true, vertical_flip: true };
+
+    fn picture() -> Image {
+        let pixels = (0..61 * 83 * 3).map(|value| (value * 193 % 257) as f32 / 256.0).collect();
+        Image::new([61, 83, 3], pixels).unwrap()
+    }
+
+    #[test]
+    fn settings_out_of_range_are_named() {
+        FRAMING.check().unwrap();
+        let refused = |framing: Framing, name: &str| {
+            let error = framing.check().unwrap_err();
+            assert!(error.message().starts_with(name), "{error}");
+        };
+        refused(Framing { size: 40, ..FRAMING }, "size");
+        refused(Framing { size: 528, ..FRAMING }, "size");
+        refused(Framing { mask_ratio: 0.0, ..FRAMING }, "mask_ratio");
+        refused(Framing { mask_ratio: f64::NAN, ..FRAMING }, "mask_ratio");
+        refused(Framing { mask_ratio: 0.95, ..FRAMING }, "mask_ratio");
+        refused(Framing { crop_scale: [0.0, 1.0], ..FRAMING }, "crop_scale");
+        refused(Framing { crop_scale: [0.9, 0.8], ..FRAMING }, "crop_scale");
+        refused(Framing { crop_scale: [0.2, f64::INFINITY], ..FRAMING }, "crop_scale");
+    }
+
+    #[test]
+    fn without_randomness_left_the_training_view_is_the_whole_picture() {
+        let framing = Framing { crop_scale: [1.0, 1.0], horizontal_flip: false, vertical_flip: false, ..FRAMING };
+        // The whole area at another aspect ratio does not fit into a square, so that the fallback takes all of it.
+        let square = picture().resized(Region { left: 0, top: 0, width: 57, height: 57 }, 57, 57).unwrap();
+        for seed in 0..40 {
+            assert_eq!(framing.augmented(&square, &mut sample_rng(seed)).unwrap(), framing.plain(&square).unwrap());
+        }
+    }
+
+    #[test]
+    fn each_flip_happens_half_of_the_time() {
+        let framing = Framing { crop_scale: [1.0, 1.0], ..FRAMING };
+        // Brightness rises to the right by columns and, more, downwards by rows: the corners tell which flips were done.
+        let ramp = (0..32 * 32).map(|index| (index % 32) as f32 / 96.0 + (index / 32) as f32 / 48.0).collect();
+        let ramp = Image::new([32, 32, 1], ramp).unwrap();
+        let (mut horizontal, mut vertical) = (0, 0);
+        for seed in 0..400 {
+            let view = framing.augmented(&ramp, &mut sample_rng(seed)).unwrap();
+            horizontal += usize::from(view.pixels()[0] > view.pixels()[47]);
+            vertical += usize::from(view.pixels()[0] > view.pixels()[47 * 48]);
+        }
+        assert!((160..240).contains(&horizontal) && (160..240).contains(&vertical), "{horizontal}, {vertical}");
+    }
+
+    #[test]
+    fn what_is_delivered_renders_as_the_picture() {
+        let plain = FRAMING.plain(&picture()).unwrap();
+        let (mut tokens, mut mask) = (vec![0.0; 48 * 48 * 3], vec![0; 9]);
+        let sample = Sample::Continuous { tokens: &mut tokens, mask: &mut mask };
+        FRAMING.deliver(plain.clone(), View::Plain, &mut sample_rng(0), sample).unwrap();
+        assert_eq!(mask, [0; 9]);
+        let expected = encode_png(plain.pixels(), 48, 48, 3).unwrap();
+        assert_eq!(FRAMING.render(Tokens::Continuous(&tokens)).unwrap(), expected);
+        let sample = Sample::Continuous { tokens: &mut tokens, mask: &mut mask };
+        FRAMING.deliver(plain, View::Train, &mut sample_rng(0), sample).unwrap();
+        assert_eq!(mask.iter().filter(|&&masked| masked == 1).count(), 7);
+    }
+
+    #[test]
+    fn what_does_not_fit_is_refused() {
+        let (mut tokens, mut mask) = (vec![0.0; 48 * 48 * 3], vec![0; 9]);
+        let sample = Sample::Continuous { tokens: &mut tokens, mask: &mut mask };
+        assert!(FRAMING.deliver(picture(), View::Plain, &mut sample_rng(0), sample).is_err());
+        assert!(FRAMING.render(Tokens::Continuous(&tokens[1..])).is_err());
+        assert!(FRAMING.render(Tokens::Discrete(&[0; 9])).is_err());
+    }
+}

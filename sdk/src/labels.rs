@@ -100,3 +100,66 @@ fn look_up(labels: &HashMap<String, String>, folder: &Path, file: &Path) -> Opti
     let stem = file.file_stem().map(|stem| stem.to_string_lossy().into_owned());
     [relative, name, stem].into_iter().flatten().find_map(|key| labels.get(&key).cloned())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{code, find_files};
+
+    /// A folder with a table `tables/labels.csv` and three files, two of them of one name.
+    fn labels_of(table: &str, key_column: &str, label_column: &str) -> Result<Vec<Option<String>>, Error> {
+        let base = tempfile::tempdir().unwrap();
+        for file in ["tables/a/one.png", "tables/b/one.png", "elsewhere/two.png"] {
+            std::fs::create_dir_all(base.path().join(file).parent().unwrap()).unwrap();
+            std::fs::write(base.path().join(file), "").unwrap();
+        }
+        std::fs::write(base.path().join("tables/labels.csv"), table).unwrap();
+        let entries = ["elsewhere", "tables"].map(PathBuf::from);
+        let files = find_files(base.path(), &entries, |name| name.ends_with(".png"), "PNG").unwrap();
+        let table = LabelTable {
+            file: "tables/labels.csv".into(),
+            key_column: key_column.into(),
+            label_column: label_column.into(),
+        };
+        table.labels_of(base.path(), &files)
+    }
+
+    fn some(labels: [&str; 3]) -> Vec<Option<String>> {
+        labels.iter().map(|label| (!label.is_empty()).then(|| (*label).to_owned())).collect()
+    }
+
+    // The files come in the order elsewhere/two.png, tables/a/one.png, tables/b/one.png.
+
+    #[test]
+    fn a_path_counts_before_a_name_and_a_name_before_a_stem() {
+        let table = "finding,file\nstem,one\nname,one.png\npath,a/one.png\nstem,two\n";
+        assert_eq!(labels_of(table, "file", "finding").unwrap(), some(["stem", "path", "name"]));
+    }
+
+    #[test]
+    fn rows_without_file_and_files_without_row_are_normal() {
+        let table = "file,finding\nb\\one.png, no \n./a/one.png,\nabsent.png,yes\n";
+        assert_eq!(labels_of(table, "file", "finding").unwrap(), some(["", "", "no"]));
+    }
+
+    #[test]
+    fn a_column_that_is_not_there_is_named_beside_those_that_are() {
+        let error = labels_of("file,finding\n", "image", "finding").unwrap_err();
+        assert_eq!(error.code(), code::BAD_REQUEST);
+        assert!(error.message().contains("\"image\"") && error.message().contains("file, finding"), "{error}");
+    }
+
+    #[test]
+    fn two_labels_for_one_file_are_refused() {
+        assert!(labels_of("file,finding\none,yes\none,yes\n", "file", "finding").is_ok());
+        let error = labels_of("file,finding\none,yes\none,no\n", "file", "finding").unwrap_err();
+        assert_eq!(error.code(), code::BAD_REQUEST);
+    }
+
+    #[test]
+    fn a_missing_or_ragged_table_is_an_error() {
+        assert_eq!(labels_of("file,finding\none\n", "file", "finding").unwrap_err().code(), code::CORRUPT);
+        let table = LabelTable { file: "nowhere.csv".into(), key_column: "a".into(), label_column: "b".into() };
+        assert_eq!(table.labels_of(Path::new("/nowhere"), &[]).unwrap_err().code(), code::UNREADABLE);
+    }
+}

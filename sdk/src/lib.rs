@@ -7,12 +7,14 @@
 //!
 //! What this crate deliberately does not hold: file formats (a plugin brings its own) and anything of the model.
 
+pub mod block;
 mod dataset;
 mod error;
 mod export;
 mod files;
 pub mod framing;
 pub mod image;
+pub mod intensity;
 pub mod labels;
 pub mod log;
 pub mod mask;
@@ -20,6 +22,7 @@ pub mod mask_words;
 pub mod patch;
 mod picture;
 mod rng;
+pub mod volume;
 
 pub use dataset::{Dataset, Modality, OpenRequest, Sample, Tokens, View};
 pub use error::Error;

@@ -210,7 +210,9 @@ mod tests {
     #[test]
     fn mixup_is_convex_between_a_sample_and_its_partner_at_the_same_position() {
         let mixing = Mixing { generator: &mut generator(3, "mixup", &[]) };
-        let Prepared::Patches(mixed) = prepare(&raw(), SPEC, &[0, 1, 2], false, Some(mixing)) else { panic!("patches") };
+        let Prepared::Patches(mixed) = prepare(&raw(), SPEC, &[0, 1, 2], false, Some(mixing)) else {
+            panic!("patches")
+        };
         let mut again = generator(3, "mixup", &[]);
         let partners = permutation(3, &mut again);
         let lambdas: Vec<f32> = (0..3).map(|_| again.random()).collect();

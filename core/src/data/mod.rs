@@ -5,8 +5,8 @@ mod loader;
 mod sampler;
 mod source;
 
-pub use batch::{PatchBatch, Prepared, TokenBatch};
 pub(crate) use batch::{Mixing, prepare};
+pub use batch::{PatchBatch, Prepared, TokenBatch};
 pub(crate) use loader::{Loaded, load_in_order};
 pub use sampler::Sampling;
 pub(crate) use sampler::{EpochPlan, Pool, Step, Use};

@@ -82,11 +82,7 @@ impl Block {
     }
 }
 
-fn scaled(
-    branch: Tensor<3>,
-    layer_scale: &Option<Param<Tensor<1>>>,
-    depth: Option<&mut StochasticDepth>,
-) -> Tensor<3> {
+fn scaled(branch: Tensor<3>, layer_scale: &Option<Param<Tensor<1>>>, depth: Option<&mut StochasticDepth>) -> Tensor<3> {
     let branch = match depth {
         Some(depth) => {
             let scales = depth.draw(branch.dims()[0], &branch.device());

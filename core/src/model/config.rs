@@ -80,7 +80,9 @@ impl Dimensions {
             }
         }
         if self.layers == 0 || self.decoder_layers == 0 || self.mlp_width == 0 {
-            return Err(Error::Setting("model.layers, model.decoder_layers and model.mlp_width must be at least 1".into()));
+            return Err(Error::Setting(
+                "model.layers, model.decoder_layers and model.mlp_width must be at least 1".into(),
+            ));
         }
         if !(0.0..1.0).contains(&self.drop_path) {
             return Err(Error::Setting(format!("model.drop_path is {}, not in 0.0 to below 1.0", self.drop_path)));

@@ -1,7 +1,7 @@
 //! Masked language modelling (Devlin et al., "BERT", NAACL 2019): cross-entropy at the masked positions.
 
-use burn::tensor::activation::log_softmax;
 use burn::tensor::Tensor;
+use burn::tensor::activation::log_softmax;
 
 use super::mean_all;
 use crate::data::TokenBatch;

@@ -81,13 +81,7 @@ impl Checkpoints {
         Ok(())
     }
 
-    fn write(
-        &self,
-        folder: &Path,
-        model: &Model,
-        optimiser: &ModuleOptimizer,
-        state: &StageState,
-    ) -> Result<()> {
+    fn write(&self, folder: &Path, model: &Model, optimiser: &ModuleOptimizer, state: &StageState) -> Result<()> {
         save_model(&folder.join("model.bpk"), model)?;
         let path = folder.join("optimizer.bpk");
         let bytes = optimiser.to_record().into_bytes().map_err(|error| Error::damaged(&path, error))?;

@@ -92,7 +92,8 @@ impl Stage<'_> {
                 self.seed,
                 [self.number as u64, epoch as u64],
             );
-            let run = Epoch { stage: self, pools: &pools, plan: &plan, teacher: teacher.as_ref(), device: &device, epoch };
+            let run =
+                Epoch { stage: self, pools: &pools, plan: &plan, teacher: teacher.as_ref(), device: &device, epoch };
             let line = run.run(&mut learner, &mut state, &checkpoints, observer)?;
             metrics.append(&line)?;
             state.epochs_done = epoch + 1;

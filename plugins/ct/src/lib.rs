@@ -1,1 +1,149 @@
+//! Computed tomography: sub-volumes along the depth of a scan, Hounsfield units within a window as values in `[-1, 1]`, cut
+//! into patches of 16x16x16.
+//!
+//! Which files are read, and how scans are cut, is in [`medcoss_formats::subvolumes`]; mirroring and masking are those of
+//! [`medcoss_sdk::block`]; the samples for demonstration and tests are made in `synthetic`.
 
+mod synthetic;
+
+use std::path::Path;
+
+use medcoss_formats::subvolumes::{Settings, Subvolumes};
+use medcoss_formats::volume_source::KINDS;
+use medcoss_sdk::block::Blocks;
+use medcoss_sdk::{
+    Dataset, Error, Fingerprint, Geometry, Modality, OpenRequest, Rendering, Sample, SampleRng, Synthesised, Tokens,
+    View, export_plugin, intensity,
+};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+/// Value of the lower end of the window, which air outside of the scan is taken for.
+const DARKEST: f32 = -1.0;
+/// Values that become black and white in a picture: the whole window.
+const SHOWN: [f32; 2] = [-1.0, 1.0];
+
+/// The plugin.
+pub struct Ct;
+
+export_plugin!(ct, Ct);
+
+/// Settings of the plugin.
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct Options {
+    /// Depth, rows and columns of a sample in voxels: multiples of 16, up to 512.
+    pub size: [usize; 3],
+    /// Slices from one sample of a scan to the next, at least 1; without it, the depth of a sample. The last sample ends with the
+    /// scan.
+    pub stride: Option<usize>,
+    /// Voxel spacing in millimetres (slices, rows, columns) that scans are brought to, from 0.05 to 100; they are then cropped or
+    /// padded about their middle. Without it, slices stay as they are and are stretched to rows and columns.
+    pub spacing_mm: Option<[f32; 3]>,
+    /// Fraction of the patches that are masked in training, above 0 and below 1.
+    pub mask_ratio: f64,
+    /// Hounsfield units that become -1 and 1, the lower first; values beyond are clipped.
+    pub window: [f32; 2],
+    /// Whether half of the training samples are mirrored, along each axis with probability 1/2.
+    pub mirror: bool,
+    /// Memory in MiB for decoded scans that are kept for their other samples.
+    pub cache_mb: usize,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            size: [16, 192, 192],
+            stride: None,
+            spacing_mm: None,
+            mask_ratio: 0.75,
+            window: [-1024.0, 1024.0],
+            mirror: true,
+            cache_mb: 512,
+        }
+    }
+}
+
+impl Options {
+    /// The settings of samples, after checking their ranges.
+    fn blocks(&self) -> Result<Blocks, Error> {
+        let [lowest, highest] = self.window;
+        if !(lowest.is_finite() && highest.is_finite() && lowest < highest) {
+            return Err(Error::bad_request(format!(
+                "window is [{lowest}, {highest}]; it must be two numbers of Hounsfield units, the lower first"
+            )));
+        }
+        let blocks = Blocks { size: self.size, mask_ratio: self.mask_ratio, mirror: self.mirror };
+        blocks.check()?;
+        self.settings().check()?;
+        Ok(blocks)
+    }
+
+    /// How scans are cut.
+    fn settings(&self) -> Settings {
+        let Self { size, stride, spacing_mm, cache_mb, .. } = *self;
+        Settings { size, stride, spacing_mm, drop_ends_ratio: 0.0, cache_mb }
+    }
+}
+
+impl Modality for Ct {
+    const ID: &'static str = "ct";
+    const VERSION: &'static str = env!("CARGO_PKG_VERSION");
+    const SUMMARY: &'static str = "computed tomography, sub-volumes of scans in Hounsfield units";
+    const FAMILY: &'static str = "volume";
+    const READS: &'static [&'static str] = KINDS;
+    const RENDERS: Option<Rendering> = Some(Rendering::Png);
+
+    type Options = Options;
+    type Dataset = Scans;
+
+    fn geometry(options: &Options) -> Result<Geometry, Error> {
+        Ok(options.blocks()?.geometry())
+    }
+
+    fn open(request: OpenRequest<Options>) -> Result<Scans, Error> {
+        let blocks = request.options.blocks()?;
+        let subvolumes = Subvolumes::open(&request.base, &request.data, request.options.settings())?;
+        Ok(Scans { blocks, window: request.options.window, subvolumes })
+    }
+
+    fn synthesise(folder: &Path, n_samples: usize, seed: u64) -> Result<Synthesised, Error> {
+        synthetic::write(folder, n_samples, seed)
+    }
+}
+
+/// Opened scans, a sub-volume a sample.
+#[derive(Debug)]
+pub struct Scans {
+    blocks: Blocks,
+    window: [f32; 2],
+    subvolumes: Subvolumes,
+}
+
+impl Dataset for Scans {
+    fn geometry(&self) -> Geometry {
+        self.blocks.geometry()
+    }
+
+    fn len(&self) -> usize {
+        self.subvolumes.len()
+    }
+
+    fn id(&self, index: usize) -> String {
+        self.subvolumes.id(index)
+    }
+
+    fn fingerprint(&self) -> Fingerprint {
+        self.subvolumes.fingerprint()
+    }
+
+    fn load(&self, index: usize, view: View, rng: &mut SampleRng, sample: Sample<'_>) -> Result<(), Error> {
+        let mut part = self.subvolumes.read(index)?;
+        intensity::window(&mut part.values, self.window);
+        self.blocks.deliver(part.padded(DARKEST), view, rng, sample)
+    }
+
+    fn render(&self, tokens: Tokens<'_>) -> Result<Vec<u8>, Error> {
+        self.blocks.render(tokens, SHOWN)
+    }
+}

@@ -1,1 +1,158 @@
+//! Magnetic resonance imaging: sub-volumes along the depth of a scan, each with intensities of mean 0 and variance 1, cut into
+//! patches of 16x16x16. Intensities have no unit and change from scan to scan, so each sub-volume is its own measure.
+//!
+//! Which files are read, and how scans are cut, is in [`medcoss_formats::subvolumes`]; mirroring and masking are those of
+//! [`medcoss_sdk::block`]; the samples for demonstration and tests are made in `synthetic`.
 
+mod synthetic;
+
+use std::path::Path;
+
+use medcoss_formats::subvolumes::{Settings, Subvolumes};
+use medcoss_formats::volume_source::KINDS;
+use medcoss_sdk::block::Blocks;
+use medcoss_sdk::{
+    Dataset, Error, Fingerprint, Geometry, Modality, OpenRequest, Rendering, Sample, SampleRng, Synthesised, Tokens,
+    View, export_plugin, intensity,
+};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+/// Values that become black and white in a picture, in standard deviations from the mean. Fixed, so that a reconstruction can be
+/// compared with its original; scans have more bright tails than dark ones.
+const SHOWN: [f32; 2] = [-2.0, 4.0];
+
+/// The plugin.
+pub struct Mri;
+
+export_plugin!(mri, Mri);
+
+/// Settings of the plugin.
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct Options {
+    /// Depth, rows and columns of a sample in voxels: multiples of 16, up to 512.
+    pub size: [usize; 3],
+    /// Slices from one sample of a scan to the next, at least 1; without it, the depth of a sample. The last sample ends with the
+    /// scan.
+    pub stride: Option<usize>,
+    /// Voxel spacing in millimetres (slices, rows, columns) that scans are brought to, from 0.05 to 100; they are then cropped or
+    /// padded about their middle. Without it, slices stay as they are and are stretched to rows and columns.
+    pub spacing_mm: Option<[f32; 3]>,
+    /// Fraction of the patches that are masked in training, above 0 and below 1.
+    pub mask_ratio: f64,
+    /// Fraction of a scan's slices to leave out at either end, at least 0 and below 0.5; none where too few would remain for one
+    /// sample.
+    pub drop_ends_ratio: f64,
+    /// Percentiles of a sample that its intensities are clipped to before they are standardised, in 0 to 100, the lower first.
+    pub percentiles: [f64; 2],
+    /// Whether half of the training samples are mirrored, along each axis with probability 1/2.
+    pub mirror: bool,
+    /// Memory in MiB for decoded scans that are kept for their other samples.
+    pub cache_mb: usize,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            size: [16, 192, 192],
+            stride: None,
+            spacing_mm: None,
+            mask_ratio: 0.75,
+            drop_ends_ratio: 0.1,
+            percentiles: [0.2, 99.8],
+            mirror: true,
+            cache_mb: 512,
+        }
+    }
+}
+
+impl Options {
+    /// The settings of samples, after checking their ranges.
+    fn blocks(&self) -> Result<Blocks, Error> {
+        let [lower, upper] = self.percentiles;
+        if !(lower >= 0.0 && lower < upper && upper <= 100.0) {
+            return Err(Error::bad_request(format!(
+                "percentiles is [{lower}, {upper}]; it must be two numbers from 0 to 100, the lower first"
+            )));
+        }
+        let blocks = Blocks { size: self.size, mask_ratio: self.mask_ratio, mirror: self.mirror };
+        blocks.check()?;
+        self.settings().check()?;
+        Ok(blocks)
+    }
+
+    /// How scans are cut.
+    fn settings(&self) -> Settings {
+        let Self { size, stride, spacing_mm, drop_ends_ratio, cache_mb, .. } = *self;
+        Settings { size, stride, spacing_mm, drop_ends_ratio, cache_mb }
+    }
+}
+
+impl Modality for Mri {
+    const ID: &'static str = "mri";
+    const VERSION: &'static str = env!("CARGO_PKG_VERSION");
+    const SUMMARY: &'static str = "magnetic resonance imaging, sub-volumes of scans, each standardised";
+    const FAMILY: &'static str = "volume";
+    const READS: &'static [&'static str] = KINDS;
+    const RENDERS: Option<Rendering> = Some(Rendering::Png);
+
+    type Options = Options;
+    type Dataset = Scans;
+
+    fn geometry(options: &Options) -> Result<Geometry, Error> {
+        Ok(options.blocks()?.geometry())
+    }
+
+    fn open(request: OpenRequest<Options>) -> Result<Scans, Error> {
+        let blocks = request.options.blocks()?;
+        let subvolumes = Subvolumes::open(&request.base, &request.data, request.options.settings())?;
+        Ok(Scans { blocks, percentiles: request.options.percentiles, subvolumes })
+    }
+
+    fn synthesise(folder: &Path, n_samples: usize, seed: u64) -> Result<Synthesised, Error> {
+        synthetic::write(folder, n_samples, seed)
+    }
+}
+
+/// Opened scans, a sub-volume a sample.
+#[derive(Debug)]
+pub struct Scans {
+    blocks: Blocks,
+    percentiles: [f64; 2],
+    subvolumes: Subvolumes,
+}
+
+impl Dataset for Scans {
+    fn geometry(&self) -> Geometry {
+        self.blocks.geometry()
+    }
+
+    fn len(&self) -> usize {
+        self.subvolumes.len()
+    }
+
+    fn id(&self, index: usize) -> String {
+        self.subvolumes.id(index)
+    }
+
+    fn fingerprint(&self) -> Fingerprint {
+        self.subvolumes.fingerprint()
+    }
+
+    fn load(&self, index: usize, view: View, rng: &mut SampleRng, sample: Sample<'_>) -> Result<(), Error> {
+        let mut part = self.subvolumes.read(index)?;
+        if let Some(range) = intensity::percentiles(&part.values, self.percentiles) {
+            intensity::clip(&mut part.values, range);
+        }
+        intensity::standardise(&mut part.values);
+        // Around the head there is air, the darkest there is. It has no part in the statistics: how much of it there is depends on
+        // the size of samples, not on the scan.
+        let darkest = intensity::lowest(&part.values);
+        self.blocks.deliver(part.padded(darkest), view, rng, sample)
+    }
+
+    fn render(&self, tokens: Tokens<'_>) -> Result<Vec<u8>, Error> {
+        self.blocks.render(tokens, SHOWN)
+    }
+}

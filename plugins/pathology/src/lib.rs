@@ -1,1 +1,120 @@
+//! Stained tissue: tiles, and whole slides cut into tiles, as RGB in `[0, 1]` in patches of 16x16.
+//!
+//! `source` finds the samples and reads them, `tissue` decides which places of a slide are worth reading, `stain` varies the
+//! colours, `synthetic` paints samples for demonstration and tests; crops, flips and masking are those of
+//! [`medcoss_sdk::framing`]. Colours are taken as they are: there is no stain normalisation and no colour management.
 
+mod options;
+mod source;
+mod stain;
+mod synthetic;
+mod tissue;
+
+use std::path::Path;
+
+use medcoss_sdk::framing::Framing;
+use medcoss_sdk::{
+    Dataset, Error, Fingerprint, Geometry, Modality, OpenRequest, Rendering, Sample, SampleRng, Synthesised, Tokens,
+    View, export_plugin, find_files,
+};
+
+pub use options::Options;
+use source::Source;
+
+/// The plugin.
+pub struct Pathology;
+
+export_plugin!(pathology, Pathology);
+
+impl Modality for Pathology {
+    const ID: &'static str = "pathology";
+    const VERSION: &'static str = env!("CARGO_PKG_VERSION");
+    const SUMMARY: &'static str = "stained tissue, tiles and whole slides, one tile a sample";
+    const FAMILY: &'static str = "image";
+    const READS: &'static [&'static str] = source::KINDS;
+    const RENDERS: Option<Rendering> = Some(Rendering::Png);
+
+    type Options = Options;
+    type Dataset = Tissue;
+
+    fn geometry(options: &Options) -> Result<Geometry, Error> {
+        options.check()?;
+        Ok(options.framing().geometry())
+    }
+
+    fn open(request: OpenRequest<Options>) -> Result<Tissue, Error> {
+        let options = request.options;
+        options.check()?;
+        let files = find_files(&request.base, &request.data, source::has_known_name, &source::KINDS.join(", "))?;
+        let labels = match &options.labels {
+            Some(table) => table.labels_of(&request.base, &files)?,
+            None => vec![None; files.len()],
+        };
+        let mut fingerprint = Fingerprint::default();
+        for file in &files {
+            fingerprint.add_file(file);
+        }
+        Ok(Tissue {
+            framing: options.framing(),
+            stain_jitter: options.stain_jitter,
+            source: Source::list(files, &options)?,
+            labels,
+            fingerprint,
+        })
+    }
+
+    fn synthesise(folder: &Path, n_samples: usize, seed: u64) -> Result<Synthesised, Error> {
+        synthetic::write(folder, n_samples, seed)
+    }
+}
+
+/// Opened tiles and slides.
+pub struct Tissue {
+    framing: Framing,
+    stain_jitter: f32,
+    source: Source,
+    /// One a file.
+    labels: Vec<Option<String>>,
+    fingerprint: Fingerprint,
+}
+
+impl Dataset for Tissue {
+    fn geometry(&self) -> Geometry {
+        self.framing.geometry()
+    }
+
+    fn len(&self) -> usize {
+        self.source.len()
+    }
+
+    fn id(&self, index: usize) -> String {
+        self.source.id(index)
+    }
+
+    fn label(&self, index: usize) -> Option<String> {
+        self.labels[self.source.file_of(index)].clone()
+    }
+
+    fn fingerprint(&self) -> Fingerprint {
+        self.fingerprint.clone()
+    }
+
+    fn load(&self, index: usize, view: View, rng: &mut SampleRng, sample: Sample<'_>) -> Result<(), Error> {
+        let picture = self.source.read(index)?;
+        let framed = match view {
+            View::Plain => self.framing.plain(&picture)?,
+            View::Train => {
+                let mut framed = self.framing.augmented(&picture, rng)?;
+                if self.stain_jitter > 0.0 {
+                    stain::jitter(rng, self.stain_jitter, &mut framed);
+                }
+                framed
+            }
+        };
+        self.framing.deliver(framed, view, rng, sample)
+    }
+
+    fn render(&self, tokens: Tokens<'_>) -> Result<Vec<u8>, Error> {
+        self.framing.render(tokens)
+    }
+}

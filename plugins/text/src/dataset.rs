@@ -50,15 +50,12 @@ impl TextDataset {
 
     /// `[CLS] tokens [SEP]`, at most `length` long; the frame belongs to no word.
     fn framed(&self, text: &str) -> Result<Encoded, Error> {
-        let Encoded { mut ids, mut words } = self.tokeniser.encode(text)?;
+        let Encoded { mut ids, mut words } = self.tokeniser.encode(text, self.length - 2)?;
         if ids.is_empty() {
             return Err(Error::corrupt("the text has no tokens"));
         }
-        let n_kept = ids.len().min(self.length - 2);
-        ids.truncate(n_kept);
-        words.truncate(n_kept);
         if !self.whole_word {
-            words = (0..).map(Some).take(n_kept).collect();
+            words = (0..).map(Some).take(ids.len()).collect();
         }
         ids.insert(0, self.tokeniser.start_id);
         words.insert(0, None);

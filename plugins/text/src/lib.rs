@@ -9,7 +9,6 @@ mod options;
 mod read;
 mod synthetic;
 mod tokeniser;
-mod training;
 
 use std::path::Path;
 

@@ -4,7 +4,7 @@
 //! read by region with [`crate::tiff_file`].
 
 use std::fs::File;
-use std::io::{BufReader, ErrorKind, Read, Seek};
+use std::io::{BufRead, BufReader, Cursor, ErrorKind, Read, Seek};
 use std::path::Path;
 
 use image::error::ImageError;
@@ -40,7 +40,14 @@ pub fn read_image(path: &Path) -> Result<Image, Error> {
     file.rewind().map_err(unreadable)?;
     match first.as_slice() {
         [0x89, b'P', b'N', b'G', ..] => decode(path, file, ImageFormat::Png),
-        [0xff, 0xd8, 0xff, ..] => decode(path, file, ImageFormat::Jpeg),
+        [0xff, 0xd8, 0xff, ..] => {
+            let mut content = Vec::new();
+            file.read_to_end(&mut content).map_err(unreadable)?;
+            if !has_end_of_image(&content) {
+                return Err(Error::corrupt(format!("{} is cut off: it has no end-of-image marker", path.display())));
+            }
+            decode(path, Cursor::new(content), ImageFormat::Jpeg)
+        }
         [b'I', b'I', 42 | 43, 0, ..] | [b'M', b'M', 0, 42 | 43, ..] => TiffFile::open(path)?.read_whole(),
         [] => Err(Error::corrupt(format!("{} is empty", path.display()))),
         other => {
@@ -50,7 +57,7 @@ pub fn read_image(path: &Path) -> Result<Image, Error> {
     }
 }
 
-fn decode(path: &Path, file: BufReader<File>, format: ImageFormat) -> Result<Image, Error> {
+fn decode(path: &Path, file: impl BufRead + Seek, format: ImageFormat) -> Result<Image, Error> {
     let explained = |error: ImageError| explain(path, &error);
     let mut limits = Limits::default();
     limits.max_alloc = Some(MAX_DECODER_BYTES);
@@ -75,6 +82,21 @@ fn decode(path: &Path, file: BufReader<File>, format: ImageFormat) -> Result<Ima
         DynamicImage::ImageRgba16(picture) => over_white::<4, _>(size, picture.as_raw(), word),
         other => Err(Error::unsupported(format!("{} has pixels of kind {:?}", path.display(), other.color()))),
     }
+}
+
+/// Whether a JPEG goes on to its end. The decoder fills up what is missing with grey and says nothing.
+fn has_end_of_image(content: &[u8]) -> bool {
+    // Segments before the first scan are passed over: a thumbnail among them has an end of its own.
+    let mut at = 2;
+    while let Some(&[0xff, marker]) = content.get(at..at + 2) {
+        let Some(&[high, low]) = content.get(at + 2..at + 4) else { return false };
+        at += 2 + usize::from(u16::from_be_bytes([high, low]));
+        if marker == 0xda {
+            break;
+        }
+    }
+    // In a scan 0xff is followed by zero or by a marker, so this is no coincidence.
+    content.get(at..).is_some_and(|scans| scans.windows(2).any(|pair| pair == [0xff, 0xd9]))
 }
 
 fn byte(value: u8) -> f32 {

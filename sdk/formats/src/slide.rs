@@ -90,8 +90,9 @@ fn is_associated(file: &mut TiffFile) -> bool {
 fn level(full: Page, number: usize, page: Page) -> Option<Level> {
     let across = full.width as f64 / page.width as f64;
     let down = full.height as f64 / page.height as f64;
-    // Levels are rounded to whole pixels, some even to whole tiles of the next level.
-    let alike = (across / down - 1.0).abs() < 0.02;
+    // One part in a hundred, and what rounding to whole pixels does to small levels.
+    let tolerance = 0.01 + 1.0 / page.width as f64 + 1.0 / page.height as f64;
+    let alike = (across / down - 1.0).abs() < tolerance;
     (alike && across > 1.0).then(|| Level {
         page: number,
         width: page.width,

@@ -12,9 +12,11 @@ use std::path::{Path, PathBuf};
 
 use medcoss_sdk::Error;
 use medcoss_sdk::image::{Image, Region};
-use tiff::decoder::{ChunkType, Decoder, TiffCodingUnit};
+use tiff::decoder::{ChunkType, Decoder};
 use tiff::tags::{PlanarConfiguration, SampleFormat, Tag};
 use tiff::{ColorType, TiffError};
+
+use crate::tiff_pixels::{Alpha, Chunk, Colour, PixelKind};
 
 /// Largest region that is read at once, in pixels: 8192 x 8192. Guards against decompression bombs.
 pub const MAX_PIXELS: usize = 1 << 26;
@@ -58,12 +60,15 @@ impl TiffFile {
     }
 
     /// Whether another page follows.
-    pub(crate) fn has_next(&self) -> bool {
+    pub fn has_next(&self) -> bool {
         self.decoder.more_images()
     }
 
     /// Moves on to the following page.
-    pub(crate) fn go_to_next(&mut self) -> Result<(), Error> {
+    ///
+    /// # Errors
+    /// There is none, or it makes no sense; a page after it can still be moved to.
+    pub fn go_to_next(&mut self) -> Result<(), Error> {
         self.number += 1;
         self.decoder.next_image().map_err(|error| explain(&self.path, &error))?;
         self.page = page(&mut self.decoder).map_err(|error| explain(&self.path, &error))?;
@@ -71,7 +76,10 @@ impl TiffFile {
     }
 
     /// Moves to a page by its number; the first is 0.
-    pub(crate) fn go_to(&mut self, number: usize) -> Result<(), Error> {
+    ///
+    /// # Errors
+    /// There is none, or it makes no sense.
+    pub fn go_to(&mut self, number: usize) -> Result<(), Error> {
         if number != self.number {
             self.decoder.seek_to_image(number).map_err(|error| explain(&self.path, &error))?;
             self.page = page(&mut self.decoder).map_err(|error| explain(&self.path, &error))?;
@@ -81,12 +89,12 @@ impl TiffFile {
     }
 
     /// A tag of the page with one whole number; `None` where it is missing or of another kind.
-    pub(crate) fn number(&mut self, tag: Tag) -> Option<u64> {
+    pub fn number(&mut self, tag: Tag) -> Option<u64> {
         self.decoder.find_tag_unsigned(tag).ok().flatten()
     }
 
-    /// A tag of the page with text.
-    pub(crate) fn text(&mut self, tag: Tag) -> Option<String> {
+    /// A tag of the page with text; `None` where it is missing or of another kind.
+    pub fn text(&mut self, tag: Tag) -> Option<String> {
         self.decoder.get_tag_ascii_string(tag).ok()
     }
 
@@ -110,12 +118,13 @@ impl TiffFile {
         let (chunk_width, chunk_height) = self.decoder.chunk_dimensions();
         let (chunk_width, chunk_height) = (chunk_width as usize, (chunk_height as usize).min(self.page.height));
         let n_across = self.page.width.div_ceil(chunk_width);
+        let n_chunks = n_across * self.page.height.div_ceil(chunk_height);
         let n_channels = pixels.colour.n_channels();
         let mut out = vec![0.0; region.width * region.height * n_channels];
 
         for chunk_row in rows.start / chunk_height..=(rows.end - 1) / chunk_height {
             for chunk_column in columns.start / chunk_width..=(columns.end - 1) / chunk_width {
-                let chunk = self.read_chunk(chunk_row * n_across + chunk_column, pixels)?;
+                let chunk = self.read_chunk(chunk_row * n_across + chunk_column, n_chunks, pixels)?;
                 let (left, top) = (chunk_column * chunk_width, chunk_row * chunk_height);
                 for y in overlap(&rows, top, chunk_height) {
                     let columns_here = overlap(&columns, left, chunk_width);
@@ -168,23 +177,25 @@ impl TiffFile {
         Ok(PixelKind { colour, bytes: usize::from(bits / 8), planar })
     }
 
-    fn read_chunk(&mut self, index: usize, kind: PixelKind) -> Result<Chunk, Error> {
-        let damaged = |error: TiffError| explain(&self.path, &error);
-        let unit = TiffCodingUnit(u32::try_from(index).map_err(|error| explain(&self.path, &error.into()))?);
-        let layout = self.decoder.image_coding_unit_layout(unit).map_err(damaged)?;
-        if layout.complete_len > MAX_CHUNK_BYTES {
-            let (found, most) = (layout.complete_len >> 20, MAX_CHUNK_BYTES >> 20);
-            return Err(self.unsupported(&format!("a strip or tile of {found} MiB, above the limit of {most} MiB")));
+    /// Decodes a strip or tile of the page, in all its planes. `n_chunks` of them make up a plane.
+    fn read_chunk(&mut self, index: usize, n_chunks: usize, kind: PixelKind) -> Result<Chunk, Error> {
+        // Plane by plane: the decoder's own reading of several planes trips over tiles at the lower edge.
+        let n_planes = if kind.planar { kind.colour.n_samples() } else { 1 };
+        let mut planes = Vec::with_capacity(n_planes);
+        let mut row_stride = 0;
+        for plane in 0..n_planes {
+            let number = u32::try_from(index + plane * n_chunks).map_err(|error| explain(&self.path, &error.into()))?;
+            let layout = self.decoder.image_chunk_buffer_layout(number).map_err(|error| explain(&self.path, &error))?;
+            if layout.len > MAX_CHUNK_BYTES {
+                let (found, most) = (layout.len >> 20, MAX_CHUNK_BYTES >> 20);
+                return Err(self.unsupported(&format!("a strip or tile of {found} MiB, above the limit of {most} MiB")));
+            }
+            let mut data = vec![0; layout.len];
+            self.decoder.read_chunk_bytes(number, &mut data).map_err(|error| explain(&self.path, &error))?;
+            row_stride = layout.row_stride.map_or(0, usize::from);
+            planes.push(data);
         }
-        let mut data = vec![0; layout.complete_len];
-        self.decoder.read_coding_unit_bytes(unit, &mut data).map_err(damaged)?;
-        let bytes = kind.bytes;
-        let (sample_stride, pixel_stride) = if kind.planar {
-            (layout.plane_stride.map_or(0, usize::from), bytes)
-        } else {
-            (bytes, bytes * kind.colour.n_samples())
-        };
-        Ok(Chunk { data, kind, row_stride: layout.row_stride.map_or(0, usize::from), pixel_stride, sample_stride })
+        Ok(Chunk { planes, kind, row_stride })
     }
 
     fn unsupported(&self, what: &str) -> Error {
@@ -206,105 +217,6 @@ pub(crate) fn check_size(path: &Path, width: usize, height: usize) -> Result<(),
         )));
     }
     Ok(())
-}
-
-/// How a page stores its pixels.
-#[derive(Debug, Clone, Copy)]
-struct PixelKind {
-    colour: Colour,
-    /// Bytes in a sample, 1 or 2.
-    bytes: usize,
-    /// Each channel by itself.
-    planar: bool,
-}
-
-#[derive(Debug, Clone, Copy)]
-enum Colour {
-    Grey,
-    GreyAlpha(Alpha),
-    Rgb,
-    RgbAlpha(Alpha),
-    YCbCr,
-}
-
-#[derive(Debug, Clone, Copy)]
-enum Alpha {
-    /// An extra channel that means something else.
-    None,
-    Straight,
-    Premultiplied,
-}
-
-impl Alpha {
-    /// A value with this coverage over white.
-    fn over_white(self, value: f32, coverage: f32) -> f32 {
-        match self {
-            Self::None => value,
-            Self::Straight => value * coverage + 1.0 - coverage,
-            Self::Premultiplied => (value + 1.0 - coverage).min(1.0),
-        }
-    }
-}
-
-impl Colour {
-    /// Samples stored for each pixel.
-    fn n_samples(self) -> usize {
-        match self {
-            Self::Grey => 1,
-            Self::GreyAlpha(_) => 2,
-            Self::Rgb | Self::YCbCr => 3,
-            Self::RgbAlpha(_) => 4,
-        }
-    }
-
-    /// Channels delivered for each pixel.
-    fn n_channels(self) -> usize {
-        if matches!(self, Self::Grey | Self::GreyAlpha(_)) { 1 } else { 3 }
-    }
-
-    /// Stored samples in `[0, 1]` to RGB, or to grey in the first place.
-    fn convert(self, [a, b, c, d]: [f32; 4]) -> [f32; 3] {
-        match self {
-            Self::Grey => [a; 3],
-            Self::GreyAlpha(alpha) => [alpha.over_white(a, b); 3],
-            Self::Rgb => [a, b, c],
-            Self::RgbAlpha(alpha) => [a, b, c].map(|value| alpha.over_white(value, d)),
-            Self::YCbCr => {
-                // Full range with the centre at 128 of 255, as JFIF; the JPEG decoder is told to leave YCbCr alone.
-                let (cb, cr) = (b - 128.0 / 255.0, c - 128.0 / 255.0);
-                [a + 1.402 * cr, a - 0.344_136 * cb - 0.714_136 * cr, a + 1.772 * cb].map(|value| value.clamp(0.0, 1.0))
-            }
-        }
-    }
-}
-
-/// A decoded strip or tile, without padding at the right edge.
-struct Chunk {
-    data: Vec<u8>,
-    kind: PixelKind,
-    /// Distances in bytes.
-    row_stride: usize,
-    pixel_stride: usize,
-    sample_stride: usize,
-}
-
-impl Chunk {
-    /// Converts pixels of row `y` from column `x` on, as many as `out` has room for.
-    fn write_row(&self, y: usize, x: usize, out: &mut [f32]) {
-        let (colour, n_samples) = (self.kind.colour, self.kind.colour.n_samples());
-        for (column, pixel) in out.chunks_exact_mut(colour.n_channels()).enumerate() {
-            let start = y * self.row_stride + (x + column) * self.pixel_stride;
-            let mut samples = [0.0; 4];
-            for (number, value) in samples[..n_samples].iter_mut().enumerate() {
-                let at = start + number * self.sample_stride;
-                *value = match self.kind.bytes {
-                    1 => f32::from(self.data[at]) / 255.0,
-                    _ => f32::from(u16::from_ne_bytes([self.data[at], self.data[at + 1]])) / 65535.0,
-                };
-            }
-            pixel.copy_from_slice(&colour.convert(samples)[..pixel.len()]);
-        }
-    }
 }
 
 /// The part of `range` that lies in `length` places from `start` on.

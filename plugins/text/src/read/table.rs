@@ -22,11 +22,19 @@ pub fn read(content: &str, name: &str, options: &Options, corpus: &mut Corpus) -
     };
     let mut row = csv::StringRecord::new();
     while reader.read_record(&mut row).map_err(refuse)? {
-        let line = row.position().map_or(0, csv::Position::line);
+        let line = row.position().map_or(0, |start| line_of(content, start));
         let label = label.and_then(|column| row.get(column)).map(str::trim).filter(|label| !label.is_empty());
         corpus.add(line_place(line), label, row.get(text).unwrap_or_default());
     }
     Ok(())
+}
+
+/// The line on which a row begins. The reader counts ends of lines that come before a row, such as the second half of
+/// the last row's CR LF, as part of it; they are passed over here, so that ids do not depend on them.
+fn line_of(content: &str, start: &csv::Position) -> u64 {
+    let before = usize::try_from(start.byte()).ok().and_then(|byte| content.as_bytes().get(byte..)).unwrap_or_default();
+    let ends = before.iter().take_while(|byte| matches!(byte, b'\r' | b'\n'));
+    start.line() + ends.filter(|&&byte| byte == b'\n').count() as u64
 }
 
 #[cfg(test)]
@@ -43,7 +51,7 @@ mod tests {
 
     #[test]
     fn rows_are_documents_at_the_line_they_begin_on() {
-        let content = "kind,note\r\n3,\"two\nlines, \"\"quoted\"\"\"\n,plain\n5,\n";
+        let content = "kind,note\n3,\"two\nlines, \"\"quoted\"\"\"\n\n,plain\n5,\n";
         let corpus = corpus(content, Some("note"), Some("kind")).unwrap();
         let found: Vec<_> =
             (0..corpus.len()).map(|i| (corpus.id(i), corpus.text(i).to_owned(), corpus.label(i))).collect();
@@ -51,10 +59,21 @@ mod tests {
             found,
             [
                 ("t.csv#L0000002".into(), "two\nlines, \"quoted\"".into(), Some("3".into())),
-                ("t.csv#L0000004".into(), "plain".into(), None)
+                ("t.csv#L0000005".into(), "plain".into(), None)
             ]
         );
         assert_eq!(corpus.n_empty(), 1);
+    }
+
+    #[test]
+    fn ids_are_the_same_with_either_end_of_line() {
+        let ids = |content: &str| {
+            let corpus = corpus(content, Some("b"), None).unwrap();
+            (0..corpus.len()).map(|index| corpus.id(index)).collect::<Vec<_>>()
+        };
+        let content = "a,b\n1,x\n\n2,y\n3,z\n";
+        assert_eq!(ids(content), ["t.csv#L0000002", "t.csv#L0000004", "t.csv#L0000005"]);
+        assert_eq!(ids(content), ids(&content.replace('\n', "\r\n")));
     }
 
     #[test]

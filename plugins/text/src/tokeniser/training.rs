@@ -2,7 +2,7 @@
 //!
 //! The trainer of `tokenizers` numbers continuing characters (`##a`) in the order of a randomly seeded hash map, and its
 //! merges break ties by number: left alone, it learns another vocabulary in every build or process. So everything that
-//! it would order by chance is decided here: which characters belong to the alphabet, and the numbers of all their
+//! it would number by chance is decided here: which characters belong to the alphabet, and the numbers of all their
 //! pieces, which are handed over first. No threads are used.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
@@ -135,7 +135,7 @@ mod tests {
     fn learning_again_gives_the_same_vocabulary() {
         // Each training hashes with other seeds.
         let texts: Vec<String> =
-            (0..300u64).map(|n| format!("w{:x} {} x{}y", n * 7919 % 1013, n * n % 97, n % 31)).collect();
+            (0..900u64).map(|n| format!("w{:x} {} x{}y", n * 7919 % 1013, n * n % 971, n * n % 311)).collect();
         let texts: Vec<&str> = texts.iter().map(String::as_str).collect();
         let first = learned(&texts, 400);
         assert_eq!(first.len(), 400);

@@ -1,0 +1,131 @@
+//! The command line: what can be asked for, and how the program ends.
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{ArgAction, Args, Parser, Subcommand};
+
+use crate::commands::{demo, plugin_inspect, plugin_list, pretrain, synth};
+use crate::failure::Failure;
+use crate::log;
+use crate::plugins::{Catalogue, Search, Surroundings};
+
+/// Exit code of a command line that is not understood: the user's to mend.
+const MISTYPED: u8 = 1;
+
+/// Continual self-supervised pre-training over medical modalities, each of which is a plugin.
+#[derive(Debug, Parser)]
+#[command(
+    name = "medcoss",
+    version,
+    arg_required_else_help = true,
+    after_help = "Exit codes: 0 done, 1 something for you to mend, 2 a failure inside of medcoss or a plugin."
+)]
+struct Cli {
+    /// Say more: once for information, twice for everything
+    #[arg(short, long, global = true, action = ArgAction::Count)]
+    verbose: u8,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    Demo(demo::Demo),
+    Pretrain(pretrain::Pretrain),
+    /// Find and examine modality plugins
+    #[command(subcommand, arg_required_else_help = true)]
+    Plugin(PluginCommand),
+    Synth(synth::Synth),
+}
+
+#[derive(Debug, Subcommand)]
+enum PluginCommand {
+    List(plugin_list::List),
+    Inspect(plugin_inspect::Inspect),
+}
+
+/// Where plugins are looked for; part of every command that needs them.
+#[derive(Debug, Clone, Args)]
+#[command(next_help_heading = "Plugins")]
+pub(crate) struct PluginArgs {
+    /// Look into this folder first; may be given several times
+    ///
+    /// Then come the folders of MEDCOSS_PLUGIN_PATH (separated by colons), `plugins` beside the program, the program's
+    /// own folder and its `deps`, $XDG_DATA_HOME/medcoss/plugins (or ~/.local/share/medcoss/plugins), and the built-in
+    /// plugins. The first find of an id counts. The working folder is never looked into.
+    #[arg(long, value_name = "DIR")]
+    plugin_dir: Vec<PathBuf>,
+    /// Leave the built-in plugins out
+    #[arg(long)]
+    no_builtin: bool,
+}
+
+impl PluginArgs {
+    /// All that can be found.
+    pub(crate) fn survey(&self) -> Result<Catalogue, Failure> {
+        let search = Search::new(&self.plugin_dir, !self.no_builtin, &Surroundings::of_process());
+        Ok(Catalogue::survey(&search.map_err(Failure::mend)?))
+    }
+}
+
+/// Does what the arguments (the program's name first) ask for. Results go to standard output, everything else to
+/// standard error.
+pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
+    let cli = match Cli::try_parse_from(arguments) {
+        Ok(cli) => cli,
+        Err(error) => {
+            // Help and version come this way too. Nothing can be done about a closed stream.
+            let _ = error.print();
+            return if error.use_stderr() { ExitCode::from(MISTYPED) } else { ExitCode::SUCCESS };
+        }
+    };
+    log::set_verbosity(cli.verbose);
+    match execute(&cli.command) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            use std::io::Write;
+            let _ = std::io::stderr().write_all(failure.report().as_bytes());
+            failure.exit_code()
+        }
+    }
+}
+
+fn execute(command: &Command) -> Result<(), Failure> {
+    match command {
+        Command::Demo(demo) => demo.run(),
+        Command::Pretrain(pretrain) => pretrain.run(),
+        Command::Plugin(PluginCommand::List(list)) => list.run(),
+        Command::Plugin(PluginCommand::Inspect(inspect)) => inspect.run(),
+        Command::Synth(synth) => synth.run(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_command_line_is_sound() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn every_command_has_help_and_examples() {
+        fn look(command: &clap::Command, path: &str) {
+            assert!(command.get_about().is_some(), "{path} says nothing of itself");
+            let mut leaves = command.get_subcommands().filter(|command| command.get_name() != "help").peekable();
+            if leaves.peek().is_none() {
+                let after = command.get_after_help().map(ToString::to_string).unwrap_or_default();
+                assert!(after.starts_with("Examples:\n"), "{path} has no examples");
+                assert!(command.get_long_about().is_some(), "{path} has no long help");
+            }
+            for leaf in leaves {
+                look(leaf, &format!("{path} {}", leaf.get_name()));
+            }
+        }
+        look(&Cli::command(), "medcoss");
+    }
+}

@@ -1,0 +1,128 @@
+//! `medcoss demo`: every plugin makes its own sample files, then one small model learns all modalities in turn.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result, bail};
+use clap::Args;
+use medcoss_abi::message::Synthesise;
+
+use super::pretrain::{OutputArgs, plugins_of, train};
+use crate::cli::PluginArgs;
+use crate::config::RunConfig;
+use crate::failure::Failure;
+use crate::plugins::{Catalogue, Plugin};
+use crate::summary::Summary;
+use crate::training::Training;
+
+/// The paper's order of modalities; others follow by name.
+const ORDER: [&str; 5] = ["text", "xray", "ct", "mri", "pathology"];
+
+/// Settings of the demo but for its stages. The learning rate is high because the model is small and has seconds to learn.
+const SETTINGS: &str = "\
+[model]
+preset = \"demo\"
+layer_scale = 0.1
+
+[optimiser]
+base_learning_rate = 0.02
+
+[training]
+epochs = 12
+warmup_epochs = 1
+batch_size = 16
+";
+
+/// Let every plugin make sample files and learn all modalities in turn
+///
+/// Each plugin writes small files in its own formats, a configuration is written beside them, and a small model is
+/// pre-trained on them, one modality after another. Takes a minute or two on two cores.
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  medcoss demo
+  medcoss demo --out /tmp/demo --seed 7
+  medcoss pretrain medcoss-demo/demo.toml --out again")]
+pub(crate) struct Demo {
+    /// Folder for sample files, configuration and run [default: medcoss-demo, or medcoss-demo-2 and so on]
+    #[arg(long, value_name = "DIR")]
+    out: Option<PathBuf>,
+    /// Decides everything random
+    #[arg(long, default_value_t = 0)]
+    seed: u64,
+    /// Samples that each plugin makes, at least
+    #[arg(long, default_value_t = 160, value_parser = clap::value_parser!(u32).range(8..))]
+    samples: u32,
+    #[command(flatten)]
+    plugins: PluginArgs,
+    #[command(flatten)]
+    output: OutputArgs,
+}
+
+impl Demo {
+    pub(crate) fn run(&self) -> Result<(), Failure> {
+        let catalogue = self.plugins.survey()?;
+        self.train(&catalogue).map_err(Failure::mend)?.show(self.output.json)
+    }
+
+    fn train(&self, catalogue: &Catalogue) -> Result<Summary> {
+        let out = self.folder()?;
+        fs::create_dir_all(&out).with_context(|| format!("cannot create {}", out.display()))?;
+        let out = out.canonicalize().with_context(|| format!("cannot find {}", out.display()))?;
+        let file = out.join("demo.toml");
+        fs::write(&file, self.configuration(catalogue, &out)?)
+            .with_context(|| format!("cannot write {}", file.display()))?;
+        let config = RunConfig::read(&file, &[])?;
+        let plugins = plugins_of(&config, catalogue)?;
+        let (base, out) = (out.clone(), out.join("run"));
+        let training = Training { config: &config, base, out, resume: false, device: "cpu", plugins: &plugins };
+        train(&training, &self.output)
+    }
+
+    /// The given folder if it is free, or the first free default.
+    fn folder(&self) -> Result<PathBuf> {
+        let is_free = |path: &Path| fs::read_dir(path).map_or(!path.exists(), |mut entries| entries.next().is_none());
+        match &self.out {
+            Some(out) if is_free(out) => Ok(out.clone()),
+            Some(out) => bail!("{} is not empty\nhint: choose another folder with --out DIR", out.display()),
+            None => (1..)
+                .map(|n| PathBuf::from(if n == 1 { "medcoss-demo".into() } else { format!("medcoss-demo-{n}") }))
+                .find(|path| is_free(path))
+                .context("no free folder"),
+        }
+    }
+
+    /// Lets every plugin make its files and writes a stage for each.
+    fn configuration(&self, catalogue: &Catalogue, out: &Path) -> Result<String> {
+        let mut plugins: Vec<Plugin> = catalogue.load_all().into_iter().filter_map(Result::ok).collect();
+        if plugins.is_empty() {
+            bail!("no plugin found\nhint: name a folder with plugins by --plugin-dir DIR, or leave out --no-builtin");
+        }
+        let rank = |plugin: &Plugin| {
+            let id = plugin.description().id.clone();
+            (ORDER.iter().position(|known| *known == id).unwrap_or(ORDER.len()), id)
+        };
+        plugins.sort_by_key(rank);
+        let mut text = format!(
+            "# Written by `medcoss demo`; `medcoss pretrain` runs it again.\nseed = {}\n\n{SETTINGS}",
+            self.seed
+        );
+        for plugin in &plugins {
+            let id = plugin.description().id.as_str();
+            let folder = Path::new("data").join(id);
+            fs::create_dir_all(out.join(&folder)).with_context(|| format!("cannot create {}", folder.display()))?;
+            let made = plugin.synthesise(&Synthesise {
+                folder: out.join(&folder),
+                n_samples: self.samples as usize,
+                seed: self.seed,
+            })?;
+            let data: Vec<PathBuf> = made.data.iter().map(|path| folder.join(path).components().collect()).collect();
+            let mut stage = toml::Table::new();
+            stage.insert("modality".into(), id.into());
+            stage.insert("data".into(), toml::Value::try_from(data)?);
+            stage.insert("options".into(), toml::Value::try_from(made.options)?);
+            let stages = toml::Table::from_iter([("stage".into(), vec![stage].into())]);
+            text.push_str(&format!("\n{}", toml::to_string(&stages)?));
+        }
+        Ok(text)
+    }
+}

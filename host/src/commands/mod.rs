@@ -1,0 +1,7 @@
+//! The commands, one a file: its arguments, and `run`.
+
+pub(crate) mod demo;
+pub(crate) mod plugin_inspect;
+pub(crate) mod plugin_list;
+pub(crate) mod pretrain;
+pub(crate) mod synth;

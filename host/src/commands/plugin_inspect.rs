@@ -1,0 +1,155 @@
+//! `medcoss plugin inspect`: everything that one plugin says of itself.
+
+use std::path::{MAIN_SEPARATOR, Path, PathBuf};
+
+use anyhow::Context;
+use clap::Args;
+use medcoss_abi::message::{Description, Rendering};
+use serde::Serialize;
+use serde_json::Value;
+
+use crate::cli::PluginArgs;
+use crate::failure::Failure;
+use crate::options::{self, PluginOption};
+use crate::output;
+use crate::plugins::{Catalogue, Plugin, Shape, Source, foreign_text};
+use crate::table::Table;
+
+/// Show what a plugin is and which options it has
+///
+/// The plugin is named by its id, or by the path of its file (something with a slash, or ending in .so). A file given by
+/// its path is loaded, which runs code in it.
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  medcoss plugin inspect xray
+  medcoss plugin inspect ./target/release/libmedcoss_ecg.so
+  medcoss plugin inspect text --json | jq .options")]
+pub(crate) struct Inspect {
+    /// Id of a plugin, or path of its file
+    #[arg(value_name = "ID|PATH")]
+    plugin: String,
+    #[command(flatten)]
+    plugins: PluginArgs,
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Serialize)]
+struct Inspection<'a> {
+    source: &'a Source,
+    sha256: Option<String>,
+    #[serde(flatten)]
+    description: &'a Description,
+    option_list: Vec<PluginOption>,
+}
+
+impl Inspect {
+    pub(crate) fn run(&self) -> Result<(), Failure> {
+        let plugin = self.load()?;
+        let sha256 = plugin
+            .source()
+            .sha256()
+            .with_context(|| format!("cannot read {} again", plugin.source()))
+            .map_err(Failure::mend)?;
+        let description = plugin.description();
+        let option_list = options::list(&description.options);
+        if self.json {
+            return output::print_json(&Inspection { source: plugin.source(), sha256, description, option_list });
+        }
+        output::print(&page(&plugin, sha256, &option_list))
+    }
+
+    fn load(&self) -> Result<Plugin, Failure> {
+        if !self.plugin.contains(MAIN_SEPARATOR) && !self.plugin.ends_with(".so") {
+            return self.plugins.survey()?.load(&self.plugin).map_err(Failure::mend);
+        }
+        let path = PathBuf::from(&self.plugin);
+        let catalogue = Catalogue::of_file(&path).map_err(Failure::mend)?;
+        let loaded = match catalogue.found.as_slice() {
+            [only] => catalogue.load(&only.id),
+            several => Err(several_plugins(&path, several.iter().map(|found| found.id.as_str()))),
+        };
+        loaded.map_err(Failure::mend)
+    }
+}
+
+fn several_plugins<'a>(path: &Path, ids: impl Iterator<Item = &'a str>) -> anyhow::Error {
+    let folder = path.parent().unwrap_or(Path::new("."));
+    let ids: Vec<_> = ids.collect();
+    anyhow::anyhow!(
+        "{} carries several plugins: {}\nhint: name one by its id, with --plugin-dir {}",
+        path.display(),
+        ids.join(", "),
+        folder.display()
+    )
+}
+
+fn page(plugin: &Plugin, sha256: Option<String>, options: &[PluginOption]) -> String {
+    let description = plugin.description();
+    let mut text = format!("{}\n{}\n\n", plugin.name(), foreign_text(&description.summary));
+    let mut facts = Table::bare();
+    facts.row(["source", &plugin.source().to_string()]);
+    if let Some(sha256) = &sha256 {
+        facts.row(["sha256", sha256]);
+    }
+    facts.row(["family", &description.family]);
+    facts.row(["samples", &samples(plugin.shape())]);
+    facts.row(["reads", &foreign_text(&description.reads.join("; "))]);
+    let renders = match description.renders {
+        Some(Rendering::Png) => "pictures (PNG)",
+        Some(Rendering::Text) => "text",
+        None => "nothing",
+    };
+    facts.row(["renders", renders]);
+    facts.row(["operations", &foreign_text(&description.operations.join(", "))]);
+    text.push_str(&facts.wrapped());
+    if options.is_empty() {
+        text.push_str("\nNo options.\n");
+        return text;
+    }
+    text.push('\n');
+    let mut table = Table::new(&["option", "type", "default", "description"]);
+    for option in options {
+        let default = option.default.as_ref().map_or_else(|| "-".into(), shown);
+        let cells = [&option.name, &option.kind, &default, &option.description];
+        table.row(cells.map(|cell| foreign_text(cell)));
+    }
+    text.push_str(&table.wrapped());
+    text
+}
+
+/// A default for people: nothing as a dash, and a number that was an `f32` without the digits that it never had.
+fn shown(value: &Value) -> String {
+    match value {
+        Value::Null => "-".into(),
+        Value::Number(number) => match number.as_f64().filter(|_| number.is_f64()) {
+            Some(wide) if f64::from(wide as f32) == wide => format!("{:?}", wide as f32),
+            _ => number.to_string(),
+        },
+        Value::Array(values) => format!("[{}]", values.iter().map(shown).collect::<Vec<_>>().join(", ")),
+        other => other.to_string(),
+    }
+}
+
+/// The shape, with the number of tokens where it takes reckoning.
+fn samples(shape: &Shape) -> String {
+    match shape {
+        Shape::Continuous { grid, n_tokens, .. } if grid.len() > 1 => format!("{shape} of {n_tokens}"),
+        _ => shape.to_string(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn defaults_have_the_digits_that_were_written() {
+        let values =
+            [json!(0.1f32), json!(0.1), json!([0.2, 1.0]), json!(224), json!(null), json!("tube"), json!(true)];
+        let texts: Vec<_> = values.iter().map(shown).collect();
+        assert_eq!(texts, ["0.1", "0.1", "[0.2, 1.0]", "224", "-", "\"tube\"", "true"]);
+    }
+}

@@ -1,0 +1,142 @@
+//! `medcoss plugin list`: what was found, what hides behind it, what was refused.
+
+use clap::Args;
+use medcoss_abi::message::Geometry;
+use serde::Serialize;
+
+use crate::cli::PluginArgs;
+use crate::failure::Failure;
+use crate::output;
+use crate::plugins::{Catalogue, Folder, Plugin, Refusal, Shadowed, Source, foreign_text};
+use crate::table::Table;
+
+/// Show the plugins that are found
+///
+/// Each modality is a plugin: a shared library (.so) in one of the folders that are searched, or built into this
+/// program. Files that look like plugins but cannot be used are named with the reason.
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  medcoss plugin list
+  medcoss plugin list --plugin-dir ~/my-plugins
+  medcoss plugin list --json | jq '.plugins[].id'")]
+pub(crate) struct List {
+    #[command(flatten)]
+    plugins: PluginArgs,
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Serialize)]
+struct Listing<'a> {
+    plugins: Vec<Entry<'a>>,
+    shadowed: &'a [Shadowed],
+    refused: Vec<Refusal>,
+    searched: &'a [Folder],
+}
+
+#[derive(Serialize)]
+struct Entry<'a> {
+    id: &'a str,
+    version: &'a str,
+    summary: &'a str,
+    family: &'a str,
+    geometry: &'a Geometry,
+    source: &'a Source,
+}
+
+impl<'a> Entry<'a> {
+    fn new(plugin: &'a Plugin) -> Self {
+        let description = plugin.description();
+        Self {
+            id: &description.id,
+            version: &description.version,
+            summary: &description.summary,
+            family: &description.family,
+            geometry: &description.geometry,
+            source: plugin.source(),
+        }
+    }
+}
+
+impl List {
+    pub(crate) fn run(&self) -> Result<(), Failure> {
+        let catalogue = self.plugins.survey()?;
+        let mut refused = catalogue.refused.clone();
+        let mut plugins = Vec::new();
+        for loaded in catalogue.load_all() {
+            match loaded {
+                Ok(plugin) => plugins.push(plugin),
+                Err(refusal) => refused.push(refusal),
+            }
+        }
+        if self.json {
+            return output::print_json(&Listing {
+                plugins: plugins.iter().map(Entry::new).collect(),
+                shadowed: &catalogue.shadowed,
+                refused,
+                searched: &catalogue.searched,
+            });
+        }
+        let mut text = if plugins.is_empty() { none_found(&catalogue) } else { table(&plugins) };
+        text.push_str(&shadows(&catalogue.shadowed));
+        text.push_str(&refusals(&refused));
+        output::print(&text)
+    }
+}
+
+fn table(plugins: &[Plugin]) -> String {
+    let mut table = Table::new(&["id", "version", "family", "samples", "source"]);
+    for plugin in plugins {
+        let description = plugin.description();
+        table.row([
+            description.id.clone(),
+            description.version.clone(),
+            description.family.clone(),
+            plugin.shape().to_string(),
+            plugin.source().to_string(),
+        ]);
+    }
+    table.lines()
+}
+
+fn none_found(catalogue: &Catalogue) -> String {
+    let mut text = String::from("No plugins were found. These folders were searched:\n");
+    for folder in &catalogue.searched {
+        text.push_str(&format!("  {}\n", folder.path.display()));
+    }
+    text
+}
+
+/// Built-in plugins in the shadow of libraries are the rule beside a build: one line for all.
+fn shadows(shadowed: &[Shadowed]) -> String {
+    if shadowed.is_empty() {
+        return String::new();
+    }
+    let mut text = String::from("\nNot used, because the id was found before:\n");
+    let (builtin, libraries): (Vec<_>, Vec<_>) =
+        shadowed.iter().partition(|shadowed| shadowed.source == Source::BuiltIn);
+    for shadowed in libraries {
+        text.push_str(&format!("  {}  {}\n", shadowed.id, shadowed.source));
+    }
+    if !builtin.is_empty() {
+        let ids: Vec<_> = builtin.iter().map(|shadowed| shadowed.id.as_str()).collect();
+        text.push_str(&format!("  {}  built-in\n", ids.join(", ")));
+    }
+    text
+}
+
+fn refusals(refused: &[Refusal]) -> String {
+    if refused.is_empty() {
+        return String::new();
+    }
+    let mut text = String::from("\nRefused:\n");
+    for refusal in refused {
+        let reason = foreign_text(&refusal.reason).replace('\n', "\n    ");
+        text.push_str(&format!("  {}\n    {reason}\n", refusal.source_of));
+        if let Some(hint) = &refusal.hint {
+            text.push_str(&format!("    hint: {}\n", hint.replace('\n', "\n    ")));
+        }
+    }
+    text
+}

@@ -1,0 +1,118 @@
+//! `medcoss pretrain`: the stages of a configuration file, one after another.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail};
+use clap::Args;
+
+use crate::cli::PluginArgs;
+use crate::config::RunConfig;
+use crate::failure::Failure;
+use crate::output;
+use crate::plugins::{Catalogue, Plugin};
+use crate::progress::Progress;
+use crate::summary::Summary;
+use crate::training::Training;
+
+/// Pre-train one model, stage by stage, as a configuration says
+///
+/// Each stage learns one modality; a share of its samples is kept and rehearsed in later stages. A run leaves everything
+/// behind that is needed to continue it, also elsewhere: model, buffers, losses, configuration.
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  medcoss pretrain run.toml --out runs/first
+  medcoss pretrain run.toml --out runs/first --resume
+  medcoss pretrain run.toml --data-root /data --set training.epochs=5 --set stage.ct.batch_size=2
+  medcoss pretrain run.toml --plugin-dir ~/my-plugins --no-builtin --json > summary.json")]
+pub(crate) struct Pretrain {
+    /// Configuration file (TOML)
+    config: PathBuf,
+    /// Run folder to write [default: the configuration's name with -run, in the current folder]
+    #[arg(long, value_name = "DIR")]
+    out: Option<PathBuf>,
+    /// Continue the run in the folder from its last checkpoint
+    #[arg(long)]
+    resume: bool,
+    /// Change a setting: key=value, such as training.epochs=3 or stage.xray.options.size=96
+    #[arg(long = "set", value_name = "KEY=VALUE")]
+    settings: Vec<String>,
+    /// Folder that data paths are relative to [default: the configuration file's folder]
+    #[arg(long, value_name = "DIR")]
+    data_root: Option<PathBuf>,
+    /// Where to compute: cpu, cuda or cuda:N
+    #[arg(long, default_value = "cpu")]
+    device: String,
+    #[command(flatten)]
+    plugins: PluginArgs,
+    #[command(flatten)]
+    output: OutputArgs,
+}
+
+/// How progress and results are shown.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct OutputArgs {
+    /// Print the summary as JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+    /// Show no progress
+    #[arg(long, short)]
+    quiet: bool,
+    /// Seconds between progress lines where there is no terminal
+    #[arg(long, value_name = "SECONDS", default_value_t = 10)]
+    interval: u64,
+}
+
+impl Pretrain {
+    pub(crate) fn run(&self) -> Result<(), Failure> {
+        let catalogue = self.plugins.survey()?;
+        self.train(&catalogue).map_err(Failure::mend)?.show(self.output.json)
+    }
+
+    fn train(&self, catalogue: &Catalogue) -> Result<Summary> {
+        let config = RunConfig::read(&self.config, &self.settings)?;
+        let base = match &self.data_root {
+            Some(root) if !root.is_dir() => bail!("data root {} is no folder", root.display()),
+            Some(root) => root.clone(),
+            None => self.config.parent().map(Path::to_path_buf).unwrap_or_default(),
+        };
+        let out = match &self.out {
+            Some(out) => out.clone(),
+            None => {
+                let stem = self.config.file_stem().unwrap_or_default().to_string_lossy();
+                PathBuf::from(format!("{stem}-run"))
+            }
+        };
+        let plugins = plugins_of(&config, catalogue)?;
+        let (resume, device) = (self.resume, self.device.as_str());
+        train(&Training { config: &config, base, out, resume, device, plugins: &plugins }, &self.output)
+    }
+}
+
+/// Runs all stages and shows progress on standard error.
+pub(crate) fn train(training: &Training<'_>, output: &OutputArgs) -> Result<Summary> {
+    let mut progress = Progress::new(output.quiet, Duration::from_secs(output.interval));
+    let states = training.run(&mut progress)?;
+    Summary::read(&training.out, &states, training.plugins)
+}
+
+/// The plugin of every stage; each is loaded once.
+pub(crate) fn plugins_of(config: &RunConfig, catalogue: &Catalogue) -> Result<Vec<Plugin>> {
+    let mut plugins: Vec<Plugin> = Vec::new();
+    for (at, stage) in config.stages.iter().enumerate() {
+        let known = plugins.iter().find(|plugin| plugin.description().id == stage.modality).cloned();
+        let plugin = match known {
+            Some(plugin) => plugin,
+            None => catalogue.load(&stage.modality).with_context(|| format!("stage {} {}", at + 1, stage.modality))?,
+        };
+        plugins.push(plugin);
+    }
+    Ok(plugins)
+}
+
+impl Summary {
+    /// To standard output.
+    pub(crate) fn show(&self, as_json: bool) -> Result<(), Failure> {
+        if as_json { output::print_json(self) } else { output::print(&self.to_text()) }
+    }
+}

@@ -1,0 +1,148 @@
+//! `medcoss synth`: sample files of a modality, made by its plugin.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use anyhow::Context;
+use clap::Args;
+use medcoss_abi::message::{Open, Synthesise, Synthesised};
+use serde::Serialize;
+use serde_json::Value;
+
+use crate::cli::PluginArgs;
+use crate::failure::Failure;
+use crate::output;
+use crate::plugins::{OpenDataset, Plugin};
+
+/// Write synthetic sample files of a modality
+///
+/// The plugin of the modality writes small files in the formats that it reads. They are then opened once, as training
+/// would, and what to put into a configuration is printed. The same seed writes the same files.
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  medcoss synth --modality xray --out /tmp/xray --samples 24
+  medcoss synth --modality text --out /tmp/text --samples 100 --seed 7 --json")]
+pub(crate) struct Synth {
+    /// Id of the modality's plugin
+    #[arg(long, value_name = "ID")]
+    modality: String,
+    /// Folder to write into: a new or an empty one
+    #[arg(long, value_name = "DIR")]
+    out: PathBuf,
+    /// Number of samples, at least; some formats hold several in a file
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
+    samples: u32,
+    /// Decides everything that is random
+    #[arg(long, value_name = "S", default_value_t = 0)]
+    seed: u64,
+    #[command(flatten)]
+    plugins: PluginArgs,
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Serialize)]
+struct Report<'a> {
+    modality: &'a str,
+    version: &'a str,
+    folder: &'a Path,
+    seed: u64,
+    n_samples: usize,
+    n_files: usize,
+    bytes: u64,
+    data: &'a [PathBuf],
+    options: &'a Value,
+}
+
+impl Synth {
+    pub(crate) fn run(&self) -> Result<(), Failure> {
+        let plugin = self.plugins.survey()?.load(&self.modality).map_err(Failure::mend)?;
+        let existed = prepare(&self.out).map_err(Failure::mend)?;
+        let made = self.write(&plugin);
+        if made.is_err() {
+            // The folder was empty before: what a failed attempt left in it is nobody's work.
+            clear(&self.out, existed);
+        }
+        let (made, dataset) = made?;
+        let (n_files, bytes) = size_of(&self.out).map_err(Failure::mend)?;
+        let report = Report {
+            modality: &plugin.description().id,
+            version: &plugin.description().version,
+            folder: &self.out,
+            seed: self.seed,
+            n_samples: dataset.ids().len(),
+            n_files,
+            bytes,
+            data: &made.data,
+            options: &made.options,
+        };
+        if self.json { output::print_json(&report) } else { output::print(&report.page(&dataset)?) }
+    }
+
+    /// Writes the files and opens them, as whoever uses them will.
+    fn write(&self, plugin: &Plugin) -> Result<(Synthesised, OpenDataset), Failure> {
+        let folder = self.out.canonicalize().map_err(Failure::mend)?;
+        let request = Synthesise { folder: folder.clone(), n_samples: self.samples as usize, seed: self.seed };
+        let made = plugin.synthesise(&request)?;
+        let open = Open { base: folder, data: made.data.clone(), options: made.options.clone(), assets: None };
+        let dataset = plugin.open(&open)?;
+        Ok((made, dataset))
+    }
+}
+
+impl Report<'_> {
+    fn page(&self, dataset: &OpenDataset) -> Result<String, Failure> {
+        let Self { modality, version, folder, seed, n_samples, n_files, bytes, .. } = self;
+        let files = if *n_files == 1 { "file" } else { "files" };
+        let kilobytes = bytes.div_ceil(1000);
+        Ok(format!(
+            "Wrote {n_samples} samples of {modality} {version} (seed {seed}) to {}: {n_files} {files}, {kilobytes} kB.\n\
+             Each has {}.\n\n\
+             In a configuration:\n\n  modality = \"{modality}\"\n  data = {}\n  options = {}\n",
+            folder.display(),
+            dataset.shape(),
+            toml_value(self.data)?,
+            toml_value(self.options)?,
+        ))
+    }
+}
+
+/// A value as it stands behind `=` in TOML, in one line.
+fn toml_value(value: impl Serialize) -> Result<String, Failure> {
+    let value = toml::Value::try_from(value).context("cannot be written as TOML").map_err(Failure::internal)?;
+    Ok(value.to_string())
+}
+
+/// Makes the folder where there is none. True when it was there.
+fn prepare(folder: &Path) -> anyhow::Result<bool> {
+    if !folder.exists() {
+        fs::create_dir_all(folder).with_context(|| format!("cannot create the folder {}", folder.display()))?;
+        return Ok(false);
+    }
+    let mut entries =
+        fs::read_dir(folder).with_context(|| format!("--out {} is not a folder that can be read", folder.display()))?;
+    if entries.next().is_some() {
+        anyhow::bail!("--out {} is not empty\nhint: give a new or an empty folder", folder.display());
+    }
+    Ok(true)
+}
+
+fn clear(folder: &Path, existed: bool) {
+    let removed = fs::remove_dir_all(folder);
+    if existed {
+        let _ = removed.and_then(|()| fs::create_dir(folder));
+    }
+}
+
+/// Number and bytes of all files below a folder.
+fn size_of(folder: &Path) -> anyhow::Result<(usize, u64)> {
+    let mut total = (0, 0);
+    for entry in fs::read_dir(folder).with_context(|| format!("cannot list {}", folder.display()))? {
+        let entry = entry?;
+        let (n_files, bytes) =
+            if entry.file_type()?.is_dir() { size_of(&entry.path())? } else { (1, entry.metadata()?.len()) };
+        total = (total.0 + n_files, total.1 + bytes);
+    }
+    Ok(total)
+}

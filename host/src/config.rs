@@ -1,0 +1,406 @@
+//! The configuration of a run: a TOML file, `--set key=value` on top, every default made explicit.
+
+use std::collections::BTreeMap;
+use std::path::{Component, Path, PathBuf};
+
+use anyhow::{Context, Result, anyhow, bail};
+use medcoss_core::model::{Dimensions, ModelConfig, Preset, TextAttention};
+use medcoss_core::optimisation::OptimiserConfig;
+use medcoss_core::rehearsal::RehearsalConfig;
+use medcoss_core::stage::StageSettings;
+use serde::{Deserialize, Serialize};
+
+use crate::nearest::nearest;
+
+/// A whole run. Serialised with every default filled in, it is the run folder's `run.toml`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RunConfig {
+    /// Decides everything random.
+    #[serde(default)]
+    pub seed: u64,
+    /// Sizes of the model.
+    pub model: ModelSection,
+    /// AdamW and learning rate.
+    #[serde(default)]
+    pub optimiser: OptimiserConfig,
+    /// Buffer, mixup, sampling.
+    #[serde(default)]
+    pub rehearsal: RehearsalConfig,
+    /// Epochs and batches, for stages that do not say otherwise.
+    pub training: TrainingSection,
+    /// Reading of data.
+    #[serde(default)]
+    pub data: DataSection,
+    /// The stages in their order.
+    #[serde(rename = "stage")]
+    pub stages: Vec<StageSection>,
+}
+
+/// Sizes: a preset, and what differs from it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ModelSection {
+    /// `vit-base`, `vit-small`, `vit-tiny` or `demo`.
+    pub preset: Preset,
+    /// What text attends to.
+    #[serde(default)]
+    pub text_attention: TextAttention,
+    /// Stochastic depth, if it is not the preset's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub drop_path: Option<f64>,
+    /// Initial LayerScale, if it is not the preset's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub layer_scale: Option<f32>,
+    /// Entries of the position table, by token family.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub positions: BTreeMap<String, usize>,
+}
+
+/// Epochs and batches.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TrainingSection {
+    /// Passes over a stage's data.
+    pub epochs: usize,
+    /// Epochs in which the learning rate rises.
+    #[serde(default)]
+    pub warmup_epochs: usize,
+    /// Samples in a batch.
+    pub batch_size: usize,
+    /// Batches whose gradients are added up before an update.
+    #[serde(default = "one")]
+    pub accumulation: usize,
+    /// Epochs between checkpoints.
+    #[serde(default = "one")]
+    pub checkpoint_every: usize,
+}
+
+/// Reading of data.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct DataSection {
+    /// Threads that decode samples. No number changes a result.
+    pub loader_threads: usize,
+    /// Share of a modality's samples that may be unreadable before the run stops.
+    pub max_bad_ratio: f64,
+}
+
+impl Default for DataSection {
+    fn default() -> Self {
+        let cores = std::thread::available_parallelism().map_or(1, usize::from);
+        Self { loader_threads: cores.min(8), max_bad_ratio: 0.01 }
+    }
+}
+
+/// One stage: a modality, its data, its plugin's options.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct StageSection {
+    /// Id of the plugin.
+    pub modality: String,
+    /// Files and folders, relative to the configuration file or to `--data-root`.
+    pub data: OneOrMore,
+    /// Epochs, if not [`TrainingSection::epochs`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub epochs: Option<usize>,
+    /// Warm-up, if not [`TrainingSection::warmup_epochs`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub warmup_epochs: Option<usize>,
+    /// Batch, if not [`TrainingSection::batch_size`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub batch_size: Option<usize>,
+    /// Accumulation, if not [`TrainingSection::accumulation`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub accumulation: Option<usize>,
+    /// The plugin's options; see `medcoss plugin inspect`.
+    #[serde(default, skip_serializing_if = "toml::Table::is_empty")]
+    pub options: toml::Table,
+}
+
+/// A path, or a list of them.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(untagged)]
+pub enum OneOrMore {
+    /// One.
+    One(PathBuf),
+    /// Several.
+    More(Vec<PathBuf>),
+}
+
+impl OneOrMore {
+    /// As a list.
+    pub fn paths(&self) -> Vec<PathBuf> {
+        match self {
+            Self::One(path) => vec![path.clone()],
+            Self::More(paths) => paths.clone(),
+        }
+    }
+}
+
+fn one() -> usize {
+    1
+}
+
+/// Settings that may differ when a run is continued: they change no result.
+const MAY_CHANGE: [&str; 2] = ["data.loader_threads", "data.max_bad_ratio"];
+
+impl RunConfig {
+    /// Reads a configuration file and applies `key=value` settings in their order.
+    ///
+    /// # Errors
+    /// A file that cannot be read, no TOML, unknown or missing settings, values out of range.
+    pub fn read(path: &Path, settings: &[String]) -> Result<Self> {
+        let text =
+            std::fs::read_to_string(path).with_context(|| format!("cannot read configuration {}", path.display()))?;
+        let mut table: toml::Table =
+            text.parse().map_err(|error| anyhow!("{} is no valid TOML: {error}", path.display()))?;
+        for setting in settings {
+            set(&mut table, setting)?;
+        }
+        // Without settings the text itself is read: errors then show the line.
+        let config = if settings.is_empty() { toml::from_str(&text) } else { table.try_into() };
+        let config: Self = config.map_err(|error| with_nearest(path, &error.to_string()))?;
+        config.check()?;
+        Ok(config)
+    }
+
+    /// Ranges, and what only the whole can show.
+    fn check(&self) -> Result<()> {
+        if self.stages.is_empty() {
+            bail!("the configuration has no [[stage]]\nhint: add one for each modality, in the order of learning");
+        }
+        self.dimensions().check()?;
+        for stage in &self.stages {
+            self.settings(stage).check().with_context(|| format!("stage {}", stage.modality))?;
+            let paths = stage.data.paths();
+            if paths.is_empty() {
+                bail!("stage {}: data is empty\nhint: name at least one file or folder", stage.modality);
+            }
+            for path in paths {
+                let relative = path.components().all(|part| matches!(part, Component::Normal(_) | Component::CurDir));
+                if !relative {
+                    bail!(
+                        "stage {}: data {} is not a path below the data root\n\
+                         hint: a run folder holds no absolute path, so that it can be moved; write the path relative to \
+                         the configuration file, or relative to --data-root DIR",
+                        stage.modality,
+                        path.display()
+                    );
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Sizes of the model.
+    pub fn dimensions(&self) -> Dimensions {
+        let mut dimensions = self.model.preset.dimensions();
+        dimensions.drop_path = self.model.drop_path.unwrap_or(dimensions.drop_path);
+        dimensions.layer_scale = self.model.layer_scale.unwrap_or(dimensions.layer_scale);
+        dimensions
+    }
+
+    /// The model before any family has joined.
+    pub fn empty_model(&self) -> ModelConfig {
+        ModelConfig { dimensions: self.dimensions(), text_attention: self.model.text_attention, families: Vec::new() }
+    }
+
+    /// How a stage is trained.
+    pub fn settings(&self, stage: &StageSection) -> StageSettings {
+        StageSettings {
+            epochs: stage.epochs.unwrap_or(self.training.epochs),
+            warmup_epochs: stage.warmup_epochs.unwrap_or(self.training.warmup_epochs),
+            batch_size: stage.batch_size.unwrap_or(self.training.batch_size),
+            accumulation: stage.accumulation.unwrap_or(self.training.accumulation),
+            optimiser: self.optimiser.clone(),
+            rehearsal: self.rehearsal.clone(),
+            checkpoint_every: self.training.checkpoint_every,
+            loader_threads: self.data.loader_threads,
+            max_bad_ratio: self.data.max_bad_ratio,
+        }
+    }
+
+    /// As TOML, every default filled in.
+    ///
+    /// # Errors
+    /// Values that TOML cannot hold.
+    pub fn to_toml(&self) -> Result<String> {
+        toml::to_string_pretty(self).context("the configuration cannot be written as TOML")
+    }
+
+    /// Makes sure that a run can be continued with this configuration. Stages may be added at the end.
+    ///
+    /// # Errors
+    /// The first setting that differs and must not.
+    pub fn continues(&self, before: &Self) -> Result<()> {
+        let flat = |config: &Self| -> Result<BTreeMap<String, toml::Value>> {
+            let mut all = BTreeMap::new();
+            flatten("", &toml::Value::try_from(config)?, &mut all);
+            Ok(all)
+        };
+        let (now, then) = (flat(self)?, flat(before)?);
+        for key in then.keys().chain(now.keys()).filter(|key| !MAY_CHANGE.contains(&key.as_str())) {
+            let added = key.strip_prefix("stage.").and_then(|rest| rest.split('.').next()?.parse::<usize>().ok());
+            if added.is_some_and(|stage| stage >= before.stages.len()) || now.get(key) == then.get(key) {
+                continue;
+            }
+            let show = |value: Option<&toml::Value>| value.map_or("not set".into(), toml::Value::to_string);
+            bail!(
+                "{key} was {} when the run began and is {} now\n\
+                 hint: a run goes on only as it began ({} may change, stages may be added at the end); start a new run for other settings",
+                show(then.get(key)),
+                show(now.get(key)),
+                MAY_CHANGE.join(", ")
+            );
+        }
+        Ok(())
+    }
+}
+
+/// Puts `a.b.c=value` into a table. A stage is named by its position from 1 or by its modality: `stage.xray.epochs=3`.
+fn set(table: &mut toml::Table, setting: &str) -> Result<()> {
+    let (key, value) = setting.split_once('=').ok_or_else(|| {
+        anyhow!("--set {setting} has no value\nhint: write --set key=value, such as --set training.epochs=3")
+    })?;
+    // What is no TOML value by itself is a bare string.
+    let value = format!("value = {value}")
+        .parse::<toml::Table>()
+        .ok()
+        .and_then(|mut parsed| parsed.remove("value"))
+        .unwrap_or_else(|| toml::Value::String(value.into()));
+    let parts: Vec<&str> = key.trim().split('.').collect();
+    let (last, path) = parts.split_last().ok_or_else(|| anyhow!("--set {setting} has no key"))?;
+    let mut inner = table;
+    let mut path = path.iter();
+    while let Some(&part) = path.next() {
+        let entry = inner.entry(part.to_string()).or_insert_with(|| toml::Value::Table(toml::Table::new()));
+        inner = match entry {
+            toml::Value::Table(table) => table,
+            toml::Value::Array(stages) => {
+                let name = path.next().copied().unwrap_or(last);
+                stage_of(stages, name).ok_or_else(|| {
+                    anyhow!(
+                        "--set {setting}: no stage {name}\nhint: name a stage by its modality or its position from 1"
+                    )
+                })?
+            }
+            _ => bail!("--set {setting}: {part} is a value, not a section"),
+        };
+    }
+    inner.insert(last.to_string(), value);
+    Ok(())
+}
+
+fn stage_of<'a>(stages: &'a mut [toml::Value], name: &str) -> Option<&'a mut toml::Table> {
+    let position = name.parse::<usize>().ok().and_then(|number| number.checked_sub(1));
+    let position = position.or_else(|| {
+        stages.iter().position(|stage| stage.get("modality").and_then(toml::Value::as_str) == Some(name))
+    })?;
+    stages.get_mut(position)?.as_table_mut()
+}
+
+fn flatten(prefix: &str, value: &toml::Value, into: &mut BTreeMap<String, toml::Value>) {
+    let mut inner = |name: &str, value| {
+        let key = if prefix.is_empty() { name.to_string() } else { format!("{prefix}.{name}") };
+        flatten(&key, value, into);
+    };
+    match value {
+        toml::Value::Table(table) => table.iter().for_each(|(name, value)| inner(name, value)),
+        toml::Value::Array(values) if values.iter().any(toml::Value::is_table) => {
+            values.iter().enumerate().for_each(|(at, value)| inner(&at.to_string(), value));
+        }
+        value => {
+            into.insert(prefix.into(), value.clone());
+        }
+    }
+}
+
+/// Adds the nearest valid name to serde's message about an unknown one.
+fn with_nearest(path: &Path, message: &str) -> anyhow::Error {
+    let quoted: Vec<&str> = message.split('`').skip(1).step_by(2).collect();
+    let hint = match quoted.split_first() {
+        Some((unknown, valid)) if message.contains("unknown ") => nearest(unknown, valid.iter().copied()),
+        _ => None,
+    };
+    let hint = hint.map(|name| format!("\nhint: did you mean {name}?")).unwrap_or_default();
+    anyhow!("configuration {}: {}{hint}", path.display(), message.trim_end())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const MINIMAL: &str = r#"
+        [model]
+        preset = "vit-tiny"
+        [training]
+        epochs = 3
+        batch_size = 4
+        [[stage]]
+        modality = "text"
+        data = "reports"
+        [[stage]]
+        modality = "ecg"
+        data = ["a", "b"]
+        epochs = 7
+        options = { leads = 12 }
+    "#;
+
+    fn read(text: &str, settings: &[&str]) -> Result<RunConfig> {
+        let folder = tempfile::tempdir()?;
+        let path = folder.path().join("run.toml");
+        std::fs::write(&path, text)?;
+        RunConfig::read(&path, &settings.iter().map(|s| s.to_string()).collect::<Vec<_>>())
+    }
+
+    #[test]
+    fn defaults_are_the_papers_and_survive_a_round_trip() {
+        let config = read(MINIMAL, &[]).unwrap();
+        assert_eq!((config.rehearsal.buffer_ratio, config.optimiser.weight_decay), (0.05, 0.05));
+        assert_eq!(config.settings(&config.stages[1]).epochs, 7);
+        assert_eq!(read(&config.to_toml().unwrap(), &[]).unwrap(), config);
+    }
+
+    #[test]
+    fn settings_on_the_command_line_reach_sections_stages_and_options() {
+        let settings =
+            ["training.epochs=9", "stage.ecg.batch_size=2", "stage.1.options.length=64", "model.preset=demo"];
+        let config = read(MINIMAL, &settings).unwrap();
+        assert_eq!(config.training.epochs, 9);
+        assert_eq!(config.stages[1].batch_size, Some(2));
+        assert_eq!(config.stages[0].options["length"].as_integer(), Some(64));
+        assert_eq!(config.model.preset, Preset::Demo);
+        let error = read(MINIMAL, &["stage.ekg.epochs=1"]).unwrap_err().to_string();
+        assert!(error.contains("no stage ekg"), "{error}");
+    }
+
+    #[test]
+    fn a_misspelt_setting_is_named_with_its_line_and_the_nearest_valid_name() {
+        let error = read(&MINIMAL.replace("batch_size = 4", "bach_size = 4"), &[]).unwrap_err().to_string();
+        assert!(error.contains("bach_size") && error.contains("did you mean batch_size?"), "{error}");
+        assert!(error.contains("line 6"), "{error}");
+        let error = read(&MINIMAL.replace("vit-tiny", "vit-tinny"), &[]).unwrap_err().to_string();
+        assert!(error.contains("did you mean vit-tiny?"), "{error}");
+    }
+
+    #[test]
+    fn ranges_and_absolute_paths_are_refused() {
+        let error = format!("{:#}", read(MINIMAL, &["rehearsal.buffer_ratio=1.5"]).unwrap_err());
+        assert!(error.contains("rehearsal.buffer_ratio is 1.5"), "{error}");
+        let error = read(&MINIMAL.replace("reports", "/reports"), &[]).unwrap_err().to_string();
+        assert!(error.contains("--data-root"), "{error}");
+    }
+
+    #[test]
+    fn a_run_goes_on_with_other_threads_and_more_stages_but_not_with_other_settings() {
+        let before = read(MINIMAL, &[]).unwrap();
+        read(MINIMAL, &["data.loader_threads=7"]).unwrap().continues(&before).unwrap();
+        let more = format!("{MINIMAL}\n[[stage]]\nmodality = \"ct\"\ndata = \"ct\"\n");
+        read(&more, &[]).unwrap().continues(&before).unwrap();
+        let error = read(MINIMAL, &["seed=1"]).unwrap().continues(&before).unwrap_err().to_string();
+        assert!(error.contains("seed was 0") && error.contains("is 1 now"), "{error}");
+        let fewer = read(MINIMAL, &[]).unwrap();
+        assert!(fewer.continues(&read(&more, &[]).unwrap()).is_err());
+    }
+}

@@ -1,0 +1,76 @@
+//! How a command ends when it does not succeed, and how that is told.
+
+use std::fmt::Write;
+use std::process::ExitCode;
+
+use crate::plugins::PluginError;
+
+/// Something that the user can mend: a file, a setting, a plugin that has to be replaced.
+const MEND: u8 = 1;
+/// A failure that is not the user's: a fault in this program or in a plugin's code.
+const INTERNAL: u8 = 2;
+
+/// Why a command did not succeed.
+#[derive(Debug)]
+pub struct Failure {
+    code: u8,
+    error: anyhow::Error,
+}
+
+impl Failure {
+    /// The user's to mend: exit code 1.
+    pub fn mend(error: impl Into<anyhow::Error>) -> Self {
+        Self { code: MEND, error: error.into() }
+    }
+
+    /// Not the user's: exit code 2.
+    pub fn internal(error: impl Into<anyhow::Error>) -> Self {
+        Self { code: INTERNAL, error: error.into() }
+    }
+
+    /// What the program ends with.
+    pub fn exit_code(&self) -> ExitCode {
+        ExitCode::from(self.code)
+    }
+
+    /// The report: `error: ` with the message, what lies beneath, and at the end the hints, which messages carry on
+    /// lines of their own. Ends with a line end.
+    pub fn report(&self) -> String {
+        let mut report = String::new();
+        let mut hints = Vec::new();
+        for (depth, layer) in self.error.chain().enumerate() {
+            let text = layer.to_string();
+            let (told, hinted): (Vec<_>, Vec<_>) = text.lines().partition(|line| !line.starts_with("hint: "));
+            let label = if depth == 0 { "error" } else { "  caused by" };
+            // Writing into a string does not fail.
+            let _ = writeln!(report, "{label}: {}", told.join("\n  "));
+            hints.extend(hinted.into_iter().map(String::from));
+        }
+        for hint in hints {
+            report.push_str(&hint);
+            report.push('\n');
+        }
+        report
+    }
+}
+
+/// By whose fault it is.
+impl From<PluginError> for Failure {
+    fn from(error: PluginError) -> Self {
+        if error.is_users() { Self::mend(error) } else { Self::internal(error) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn hints_come_last_and_causes_in_order() {
+        let error = anyhow::anyhow!("no such tag\nhint: update").context("reading\nsecond line\nhint: copy again");
+        let failure = Failure::mend(error);
+        let expected = "error: reading\n  second line\n  caused by: no such tag\nhint: copy again\nhint: update\n";
+        assert_eq!(failure.report(), expected);
+        assert_eq!(format!("{:?}", failure.exit_code()), format!("{:?}", ExitCode::from(1)));
+    }
+}

@@ -1,0 +1,248 @@
+//! Options of plugins, as their JSON Schema describes them: what `inspect` shows, and names checked before a plugin is
+//! asked. Values are the plugin's own to judge.
+
+use serde::Serialize;
+use serde_json::{Map, Value};
+
+use crate::nearest::did_you_mean;
+
+/// How deep references and nested tables are followed: schemas may refer to themselves.
+const DEEPEST: usize = 4;
+
+/// One option.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct PluginOption {
+    /// Name; options inside of a table carry the table's name before a dot.
+    pub name: String,
+    /// Kind of value, for people: `integer`, `[number, number]`, `"a" | "b"`.
+    pub kind: String,
+    /// Value when it is not given; none when the schema says nothing.
+    pub default: Option<Value>,
+    /// What it does.
+    pub description: String,
+}
+
+/// All options of a schema, those of a table behind the table. Empty when the schema lists none.
+pub fn list(schema: &Value) -> Vec<PluginOption> {
+    let mut options = Vec::new();
+    collect(schema, schema, "", &mut options, 0);
+    options
+}
+
+/// Compares the names of options with those that the schema lists.
+///
+/// # Errors
+/// A name that does not exist, with the nearest that does; options that are no table.
+pub fn check_names(schema: &Value, options: &Value) -> Result<(), String> {
+    let given = match options {
+        Value::Null => return Ok(()),
+        Value::Object(given) => given,
+        other => return Err(format!("the options are {other}, not a table of names and values")),
+    };
+    let Some(known) = closed_properties(schema) else { return Ok(()) };
+    let Some(name) = given.keys().find(|name| !known.contains_key(*name)) else { return Ok(()) };
+    let names: Vec<_> = known.keys().map(String::as_str).collect();
+    let all = if names.is_empty() { "it has none".into() } else { format!("options are {}", names.join(", ")) };
+    let proposal = did_you_mean(name, names.iter().copied());
+    Err(format!("there is no option {name:?}\nhint: {proposal}{all}"))
+}
+
+/// The properties of a schema that allows no others.
+fn closed_properties(schema: &Value) -> Option<&Map<String, Value>> {
+    let open = match schema.get("additionalProperties") {
+        None | Some(Value::Bool(false)) => false,
+        Some(_) => true,
+    };
+    schema.get("properties")?.as_object().filter(|_| !open)
+}
+
+fn collect(schema: &Value, root: &Value, prefix: &str, options: &mut Vec<PluginOption>, depth: usize) {
+    let Some(properties) = schema.get("properties").and_then(Value::as_object) else { return };
+    for (name, property) in properties {
+        let name = format!("{prefix}{name}");
+        let target = resolve(property, root);
+        let text = |schema: &Value| schema.get("description").and_then(Value::as_str).map(one_line);
+        options.push(PluginOption {
+            name: name.clone(),
+            kind: kind(property, root, 0),
+            default: property.get("default").or_else(|| target.get("default")).cloned(),
+            description: text(property).or_else(|| text(target)).unwrap_or_default(),
+        });
+        if depth < DEEPEST {
+            collect(target, root, &format!("{name}."), options, depth + 1);
+        }
+    }
+}
+
+/// Follows a reference, and the one alternative to null of an optional value.
+fn resolve<'a>(mut schema: &'a Value, root: &'a Value) -> &'a Value {
+    for _ in 0..DEEPEST {
+        let next = match schema.get("$ref").and_then(Value::as_str) {
+            Some(reference) => reference.strip_prefix('#').and_then(|pointer| root.pointer(pointer)),
+            None => match alternatives(schema).as_slice() {
+                [only] => Some(*only),
+                _ => None,
+            },
+        };
+        match next {
+            Some(next) => schema = next,
+            None => break,
+        }
+    }
+    schema
+}
+
+/// Alternatives of a schema, null left out.
+fn alternatives(schema: &Value) -> Vec<&Value> {
+    ["anyOf", "oneOf", "allOf"]
+        .iter()
+        .filter_map(|key| schema.get(key)?.as_array())
+        .flatten()
+        .filter(|schema| schema.get("type").and_then(Value::as_str) != Some("null"))
+        .collect()
+}
+
+fn kind(schema: &Value, root: &Value, depth: usize) -> String {
+    if depth > DEEPEST {
+        return "value".into();
+    }
+    if let Some(value) = schema.get("const") {
+        return value.to_string();
+    }
+    if let Some(values) = schema.get("enum").and_then(Value::as_array) {
+        return joined(values.iter().filter(|value| !value.is_null()).map(Value::to_string));
+    }
+    let target = resolve(schema, root);
+    if !std::ptr::eq(target, schema) {
+        return kind(target, root, depth + 1);
+    }
+    let several = alternatives(schema);
+    if !several.is_empty() {
+        return joined(several.into_iter().map(|schema| kind(schema, root, depth + 1)));
+    }
+    match schema.get("type") {
+        Some(Value::String(name)) => simple_kind(name, schema, root, depth),
+        Some(Value::Array(names)) => joined(
+            names
+                .iter()
+                .filter_map(Value::as_str)
+                .filter(|&name| name != "null")
+                .map(|name| simple_kind(name, schema, root, depth)),
+        ),
+        _ => "value".into(),
+    }
+}
+
+fn simple_kind(name: &str, schema: &Value, root: &Value, depth: usize) -> String {
+    match name {
+        "object" => "table".into(),
+        "array" => {
+            let item = schema.get("items").map_or_else(|| "value".into(), |items| kind(items, root, depth + 1));
+            let size = |key| schema.get(key).and_then(Value::as_u64);
+            match (size("minItems"), size("maxItems")) {
+                (Some(n @ 1..=4), Some(most)) if n == most => format!("[{}]", vec![item; n as usize].join(", ")),
+                _ => format!("list of {item}"),
+            }
+        }
+        other => other.into(),
+    }
+}
+
+fn joined(kinds: impl Iterator<Item = String>) -> String {
+    let mut all: Vec<String> = Vec::new();
+    for kind in kinds {
+        if !all.contains(&kind) {
+            all.push(kind);
+        }
+    }
+    all.join(" | ")
+}
+
+/// The first paragraph, in one line.
+fn one_line(text: &str) -> String {
+    text.split("\n\n").next().unwrap_or_default().split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    /// As schemars 1 writes it.
+    fn schema() -> Value {
+        json!({
+            "type": "object",
+            "additionalProperties": false,
+            "properties": {
+                "crop_scale": {
+                    "type": "array", "items": { "type": "number", "format": "double" }, "minItems": 2, "maxItems": 2,
+                    "default": [0.2, 1.0], "description": "Area kept\nby a crop.\n\nMore."
+                },
+                "labels": {
+                    "anyOf": [{ "$ref": "#/$defs/LabelTable" }, { "type": "null" }],
+                    "default": null, "description": "Labels."
+                },
+                "masking": { "$ref": "#/$defs/Masking", "default": "tube" },
+                "size": { "type": "integer", "minimum": 0, "default": 224, "description": "Side." },
+                "spacing": { "type": ["number", "null"], "default": null },
+                "words": { "type": "array", "items": { "type": "string" } }
+            },
+            "$defs": {
+                "LabelTable": { "type": "object", "properties": { "file": { "type": "string", "description": "CSV." } } },
+                "Masking": {
+                    "description": "How.",
+                    "oneOf": [{ "const": "random", "type": "string" }, { "enum": ["block", "tube"], "type": "string" }]
+                }
+            }
+        })
+    }
+
+    #[test]
+    fn options_are_listed_with_kinds_defaults_and_descriptions() {
+        let shown: Vec<_> = list(&schema())
+            .into_iter()
+            .map(|o| (o.name, o.kind, o.default.map(|value| value.to_string()), o.description))
+            .collect();
+        let row = |name: &str, kind: &str, default: Option<&str>, description: &str| {
+            (name.to_string(), kind.to_string(), default.map(String::from), description.to_string())
+        };
+        let expected = [
+            row("crop_scale", "[number, number]", Some("[0.2,1.0]"), "Area kept by a crop."),
+            row("labels", "table", Some("null"), "Labels."),
+            row("labels.file", "string", None, "CSV."),
+            row("masking", "\"random\" | \"block\" | \"tube\"", Some("\"tube\""), "How."),
+            row("size", "integer", Some("224"), "Side."),
+            row("spacing", "number", Some("null"), ""),
+            row("words", "list of string", None, ""),
+        ];
+        assert_eq!(shown, expected);
+    }
+
+    #[test]
+    fn a_wrong_name_gives_the_nearest_and_all() {
+        assert_eq!(check_names(&schema(), &json!({ "size": "any value passes" })), Ok(()));
+        assert_eq!(check_names(&schema(), &Value::Null), Ok(()));
+        let message = check_names(&schema(), &json!({ "size": 1, "crop_scales": 1 })).unwrap_err();
+        let expected = "there is no option \"crop_scales\"\nhint: did you mean \"crop_scale\"? \
+                        options are crop_scale, labels, masking, size, spacing, words";
+        assert_eq!(message, expected);
+        assert!(check_names(&schema(), &json!([1])).is_err());
+    }
+
+    #[test]
+    fn a_schema_that_allows_other_names_refuses_none() {
+        assert_eq!(check_names(&json!({ "properties": {}, "additionalProperties": true }), &json!({ "x": 1 })), Ok(()));
+        assert_eq!(check_names(&json!({}), &json!({ "x": 1 })), Ok(()));
+        let message = check_names(&json!({ "properties": {} }), &json!({ "x": 1 })).unwrap_err();
+        assert_eq!(message, "there is no option \"x\"\nhint: it has none");
+    }
+
+    #[test]
+    fn a_schema_that_refers_to_itself_ends() {
+        let endless = json!({ "properties": { "a": { "$ref": "#" } } });
+        assert!(list(&endless).len() <= DEEPEST + 1);
+        let circle =
+            json!({ "properties": { "a": { "$ref": "#/$defs/x" } }, "$defs": { "x": { "$ref": "#/$defs/x" } } });
+        assert_eq!(list(&circle)[0].kind, "value");
+    }
+}

@@ -1,0 +1,226 @@
+//! Buffers of one `fill`, and the checks of what a plugin wrote into them.
+//!
+//! Before each call they are filled with values that no plugin may deliver, so that what it left unwritten is found by
+//! the same checks as what it wrote wrongly.
+
+use medcoss_abi::NOT_A_TARGET;
+use medcoss_core::data::{RawBatch as Batch, View};
+
+use super::shape::Shape;
+
+/// A sample that could not be delivered. Its part of the batch is void and must not be used.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SampleFailure {
+    /// Position in the request.
+    pub slot: usize,
+    /// Sample id.
+    pub id: String,
+    /// What was found and what was expected; begins with the plugin and names the sample.
+    pub message: String,
+}
+
+/// What the host does to the core's buffers before and after a plugin has them.
+pub(super) trait Guarded {
+    /// Makes room for `n` samples and poisons it.
+    ///
+    /// # Errors
+    /// Too little memory.
+    fn prepare(&mut self, shape: &Shape, n: usize) -> Result<(), String>;
+
+    /// Checks the sample in a slot.
+    ///
+    /// # Errors
+    /// What was found and what was expected.
+    fn check(&self, shape: &Shape, view: View, slot: usize) -> Result<(), String>;
+}
+
+impl Guarded for Batch {
+    fn prepare(&mut self, shape: &Shape, n: usize) -> Result<(), String> {
+        let (continuous, discrete) = match *shape {
+            Shape::Continuous { n_tokens, d_token, .. } => {
+                ([n.checked_mul(n_tokens * d_token), n.checked_mul(n_tokens)], [Some(0); 2])
+            }
+            Shape::Discrete { length, .. } => ([Some(0); 2], [n.checked_mul(length), Some(n)]),
+        };
+        let [tokens, mask] = continuous;
+        let [ids, lengths] = discrete;
+        let fits = poison(&mut self.tokens, tokens, f32::NAN)
+            && poison(&mut self.mask, mask, u8::MAX)
+            && poison(&mut self.ids, ids, i32::MIN)
+            && poison(&mut self.labels, ids, i32::MIN)
+            && poison(&mut self.lengths, lengths, i32::MIN);
+        if fits {
+            Ok(())
+        } else {
+            Err(format!("there is not enough memory for {n} samples of {shape}\nhint: use a smaller batch"))
+        }
+    }
+
+    fn check(&self, shape: &Shape, view: View, slot: usize) -> Result<(), String> {
+        match *shape {
+            Shape::Continuous { n_tokens, d_token, n_masked, .. } => {
+                let n_values = n_tokens * d_token;
+                check_tokens(&self.tokens[slot * n_values..][..n_values], d_token)?;
+                let n_masked = if view == View::Train { n_masked } else { 0 };
+                check_mask(&self.mask[slot * n_tokens..][..n_tokens], n_masked)
+            }
+            Shape::Discrete { length, vocabulary, padding_id, .. } => {
+                let ids = &self.ids[slot * length..][..length];
+                let labels = &self.labels[slot * length..][..length];
+                check_ids(ids, self.lengths[slot], vocabulary, padding_id)?;
+                check_labels(labels, vocabulary, view)
+            }
+        }
+    }
+}
+
+/// Resizes and overwrites; false without enough memory.
+fn poison<T: Copy>(buffer: &mut Vec<T>, len: Option<usize>, value: T) -> bool {
+    buffer.clear();
+    let Some(len) = len.filter(|&len| buffer.try_reserve_exact(len).is_ok()) else { return false };
+    buffer.resize(len, value);
+    true
+}
+
+fn check_tokens(tokens: &[f32], d_token: usize) -> Result<(), String> {
+    match tokens.iter().position(|value| !value.is_finite()) {
+        None => Ok(()),
+        Some(at) => {
+            Err(format!("value {} of token {} is {}, not a finite number", at % d_token, at / d_token, tokens[at]))
+        }
+    }
+}
+
+fn check_mask(mask: &[u8], expected: usize) -> Result<(), String> {
+    if let Some(at) = mask.iter().position(|&value| value > 1) {
+        return Err(format!("the mask of token {at} is {}, neither 0 nor 1", mask[at]));
+    }
+    match mask.iter().filter(|&&value| value == 1).count() {
+        n if n == expected => Ok(()),
+        n => Err(format!("{n} tokens are masked instead of {expected}")),
+    }
+}
+
+fn check_ids(ids: &[i32], length: i32, vocabulary: usize, padding_id: i32) -> Result<(), String> {
+    let n = match usize::try_from(length) {
+        Ok(n) if n <= ids.len() => n,
+        _ => return Err(format!("the length is {length}; it must be in 0..={}", ids.len())),
+    };
+    if let Some(at) = ids.iter().position(|&id| usize::try_from(id).map_or(true, |id| id >= vocabulary)) {
+        return Err(format!("the id at {at} is {}; it must be in 0..{vocabulary}", ids[at]));
+    }
+    match ids[n..].iter().position(|&id| id != padding_id) {
+        None => Ok(()),
+        Some(past) => Err(format!(
+            "the id at {} is {}, past the length {n}; it must be the padding id {padding_id}",
+            n + past,
+            ids[n + past]
+        )),
+    }
+}
+
+fn check_labels(labels: &[i32], vocabulary: usize, view: View) -> Result<(), String> {
+    let allowed = |label: i32| match usize::try_from(label) {
+        Ok(id) => id < vocabulary && view == View::Train,
+        Err(_) => label == NOT_A_TARGET,
+    };
+    match labels.iter().position(|&label| !allowed(label)) {
+        None => Ok(()),
+        Some(at) if view == View::Train => {
+            Err(format!("the label at {at} is {}; it must be in 0..{vocabulary} or {NOT_A_TARGET}", labels[at]))
+        }
+        Some(at) => Err(format!("the label at {at} is {}; without masking it must be {NOT_A_TARGET}", labels[at])),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn patches() -> Shape {
+        Shape::Continuous { grid: vec![2, 2], n_tokens: 4, d_token: 3, n_masked: 3 }
+    }
+
+    fn words() -> Shape {
+        Shape::Discrete { length: 5, vocabulary: 11, padding_id: 0, mask_id: 4 }
+    }
+
+    /// Two samples, the first of which was never written.
+    fn delivered(shape: &Shape) -> Batch {
+        let mut batch = Batch::default();
+        batch.prepare(shape, 2).unwrap();
+        match shape {
+            Shape::Continuous { .. } => {
+                batch.tokens[12..].fill(0.5);
+                batch.mask[4..].copy_from_slice(&[1, 0, 1, 1]);
+            }
+            Shape::Discrete { .. } => {
+                batch.ids[5..].copy_from_slice(&[7, 4, 10, 0, 0]);
+                batch.labels[5..].copy_from_slice(&[-100, 9, -100, -100, -100]);
+                batch.lengths[1] = 3;
+            }
+        }
+        batch
+    }
+
+    #[test]
+    fn buffers_have_the_shape_and_what_was_not_written_is_noticed() {
+        for shape in [patches(), words()] {
+            let batch = delivered(&shape);
+            assert_eq!(batch.check(&shape, View::Train, 1), Ok(()));
+            assert!(batch.check(&shape, View::Train, 0).is_err());
+        }
+        let batch = delivered(&patches());
+        assert_eq!([batch.tokens.len(), batch.mask.len(), batch.ids.len(), batch.lengths.len()], [24, 8, 0, 0]);
+        let mut batch = delivered(&words());
+        assert_eq!([batch.ids.len(), batch.labels.len(), batch.lengths.len(), batch.tokens.len()], [10, 10, 2, 0]);
+        batch.prepare(&words(), 1).unwrap();
+        assert_eq!([batch.ids.len(), batch.lengths.len()], [5, 1]);
+    }
+
+    #[test]
+    fn masks_are_counted_by_the_view() {
+        let mut batch = delivered(&patches());
+        assert_eq!(batch.check(&patches(), View::Plain, 1), Err("3 tokens are masked instead of 0".into()));
+        batch.mask[4..].fill(0);
+        assert_eq!(batch.check(&patches(), View::Plain, 1), Ok(()));
+        assert_eq!(batch.check(&patches(), View::Train, 1), Err("0 tokens are masked instead of 3".into()));
+        batch.mask[6] = 2;
+        assert_eq!(batch.check(&patches(), View::Train, 1), Err("the mask of token 2 is 2, neither 0 nor 1".into()));
+    }
+
+    #[test]
+    fn values_that_are_no_numbers_are_found_at_their_place() {
+        for bad in [f32::NAN, f32::INFINITY, f32::NEG_INFINITY] {
+            let mut batch = delivered(&patches());
+            batch.tokens[12 + 7] = bad;
+            let message = batch.check(&patches(), View::Train, 1).unwrap_err();
+            assert_eq!(message, format!("value 1 of token 2 is {bad}, not a finite number"));
+        }
+    }
+
+    #[test]
+    fn ids_labels_and_lengths_are_in_range() {
+        for (break_it, expected) in [
+            ((|b: &mut Batch| b.lengths[1] = 6) as fn(&mut Batch), "the length is 6; it must be in 0..=5"),
+            (|b| b.lengths[1] = -1, "the length is -1; it must be in 0..=5"),
+            (|b| b.ids[6] = 11, "the id at 1 is 11; it must be in 0..11"),
+            (|b| b.ids[5] = -1, "the id at 0 is -1; it must be in 0..11"),
+            (|b| b.ids[9] = 3, "the id at 4 is 3, past the length 3; it must be the padding id 0"),
+            (|b| b.labels[7] = 11, "the label at 2 is 11; it must be in 0..11 or -100"),
+            (|b| b.labels[7] = -1, "the label at 2 is -1; it must be in 0..11 or -100"),
+        ] {
+            let mut batch = delivered(&words());
+            break_it(&mut batch);
+            assert_eq!(batch.check(&words(), View::Train, 1), Err(expected.into()));
+        }
+        let message = delivered(&words()).check(&words(), View::Plain, 1).unwrap_err();
+        assert_eq!(message, "the label at 1 is 9; without masking it must be -100");
+    }
+
+    #[test]
+    fn a_batch_larger_than_memory_is_an_error() {
+        let message = Batch::default().prepare(&patches(), usize::MAX / 2).unwrap_err();
+        assert!(message.contains("not enough memory"), "{message}");
+    }
+}

@@ -1,0 +1,245 @@
+//! Which file, or built-in plugin, answers for which id. Decided from symbol tables alone; only what is asked for is loaded.
+//!
+//! The first find of an id wins, and keeps the id even if it then cannot be loaded: that another plugin silently takes
+//! its place, and gives other samples, would be worse than an error.
+
+use std::cmp::Reverse;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::time::SystemTime;
+
+use serde::Serialize;
+
+use super::builtin::builtins;
+use super::plugin::Plugin;
+use super::search::{Folder, Origin, Search};
+use super::source::{Refusal, Source};
+use super::symbols::{NotAPlugin, plugin_ids};
+use crate::log;
+use crate::nearest::did_you_mean;
+
+/// Digits of the hash that cargo may put behind a library's name.
+const HASH_DIGITS: usize = 16;
+
+/// A plugin that was found.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Found {
+    /// Its id.
+    pub id: String,
+    /// Where.
+    pub source: Source,
+}
+
+/// A plugin that was found when its id was already taken.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Shadowed {
+    /// Its id.
+    pub id: String,
+    /// Where.
+    pub source: Source,
+    /// Where the one is that is used.
+    pub by: Source,
+}
+
+/// All that was found.
+#[derive(Debug, Clone, Default)]
+pub struct Catalogue {
+    /// What can be loaded, by id.
+    pub found: Vec<Found>,
+    /// What cannot, because of an earlier find.
+    pub shadowed: Vec<Shadowed>,
+    /// Files that are not plugins of this host.
+    pub refused: Vec<Refusal>,
+    /// Where was looked.
+    pub searched: Vec<Folder>,
+}
+
+/// There is no plugin of that id.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("there is no plugin for modality {id:?}\nhint: {hint}")]
+pub struct NoSuchModality {
+    id: String,
+    hint: String,
+}
+
+impl Catalogue {
+    /// Looks into every place of the search. Nothing that is found is run.
+    pub fn survey(search: &Search) -> Self {
+        let mut catalogue = Self { searched: search.folders.clone(), ..Self::default() };
+        for folder in &search.folders {
+            for path in libraries_in(folder, &mut catalogue.refused) {
+                let source = Source::Library { path: path.clone() };
+                match plugin_ids(&path) {
+                    Ok(ids) => ids.into_iter().for_each(|id| catalogue.add(id, source.clone())),
+                    Err(why) if folder.origin != Origin::BuildFolder || why.is_meant_as_plugin() => {
+                        catalogue.refused.push(Refusal::new(&source, &why, why.hint()));
+                    }
+                    Err(why) => log::debug(&format!("{source} is passed over: {why}")),
+                }
+            }
+        }
+        if search.builtin {
+            builtins().into_iter().for_each(|builtin| catalogue.add(builtin.id.into(), Source::BuiltIn));
+        }
+        catalogue.found.sort_by(|a, b| a.id.cmp(&b.id));
+        catalogue
+    }
+
+    /// Examines one file by itself: the ids it carries.
+    ///
+    /// # Errors
+    /// A file that is not a plugin library.
+    pub fn of_file(path: &Path) -> Result<Self, Refusal> {
+        let source = Source::Library { path: path.to_path_buf() };
+        let ids = plugin_ids(path).map_err(|why: NotAPlugin| Refusal::new(&source, &why, why.hint()))?;
+        let found = ids.into_iter().map(|id| Found { id, source: source.clone() }).collect();
+        Ok(Self { found, ..Self::default() })
+    }
+
+    fn add(&mut self, id: String, source: Source) {
+        match self.found.iter().find(|found| found.id == id) {
+            None => self.found.push(Found { id, source }),
+            Some(first) if is_same_file(&first.source, &source) => {}
+            Some(first) => self.shadowed.push(Shadowed { id, source, by: first.source.clone() }),
+        }
+    }
+
+    /// Loads the plugin of a modality.
+    ///
+    /// # Errors
+    /// [`NoSuchModality`], or the [`Refusal`] of the file that answers for it.
+    pub fn load(&self, id: &str) -> anyhow::Result<Plugin> {
+        match self.found.iter().find(|found| found.id == id) {
+            Some(found) => Ok(load(found)?),
+            None => Err(self.no_such(id).into()),
+        }
+    }
+
+    /// Loads every plugin that was found, by id.
+    pub fn load_all(&self) -> Vec<Result<Plugin, Refusal>> {
+        self.found.iter().map(load).collect()
+    }
+
+    fn no_such(&self, id: &str) -> NoSuchModality {
+        let known: Vec<_> = self.found.iter().map(|found| found.id.as_str()).collect();
+        let proposal = did_you_mean(id, known.iter().copied());
+        let there = match known.as_slice() {
+            [] => "no plugin was found".into(),
+            known => format!("there are {}", known.join(", ")),
+        };
+        let refused = match self.refused.len() {
+            0 => String::new(),
+            n => format!(" ({n} refused)"),
+        };
+        let hint = format!(
+            "{proposal}{there}{refused}\nhint: `medcoss plugin list` shows what was found where; --plugin-dir adds a folder"
+        );
+        NoSuchModality { id: id.into(), hint }
+    }
+}
+
+fn load(found: &Found) -> Result<Plugin, Refusal> {
+    match &found.source {
+        Source::Library { path } => Plugin::load(path, &found.id),
+        Source::BuiltIn => match builtins().into_iter().find(|builtin| builtin.id == found.id) {
+            Some(builtin) => Plugin::from_header(builtin.header, builtin.id, Source::BuiltIn),
+            None => Err(Refusal::new(&Source::BuiltIn, "it is not linked into this program", "name another plugin")),
+        },
+    }
+}
+
+/// Files of a folder that may be libraries. Of several builds of one library, as they pile up in cargo's folders, the one
+/// without a hash in its name comes first, then the newest.
+fn libraries_in(folder: &Folder, refused: &mut Vec<Refusal>) -> Vec<PathBuf> {
+    let entries = match fs::read_dir(&folder.path) {
+        Ok(entries) => entries,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Vec::new(),
+        Err(error) => {
+            let source = Source::Library { path: folder.path.clone() };
+            refused.push(Refusal::new(
+                &source,
+                format_args!("the folder cannot be listed: {error}"),
+                "check its permissions",
+            ));
+            return Vec::new();
+        }
+    };
+    let mut files: Vec<_> = entries
+        .flatten()
+        .map(|entry| entry.path())
+        .filter(|path| path.extension().is_some_and(|extension| extension == "so") && !path.is_dir())
+        .map(|path| {
+            let changed =
+                fs::metadata(&path).and_then(|metadata| metadata.modified()).unwrap_or(SystemTime::UNIX_EPOCH);
+            ((has_hash(&path), Reverse(changed)), path)
+        })
+        .collect();
+    files.sort();
+    files.into_iter().map(|(_, path)| path).collect()
+}
+
+/// Whether a name ends in a hash, as in `libmedcoss_xray-0123456789abcdef.so`.
+fn has_hash(path: &Path) -> bool {
+    let stem = path.file_stem().unwrap_or_default().to_string_lossy();
+    stem.rsplit_once('-')
+        .is_some_and(|(_, hash)| hash.len() == HASH_DIGITS && hash.chars().all(|c| c.is_ascii_hexdigit()))
+}
+
+/// Cargo links the same file into two folders.
+fn is_same_file(a: &Source, b: &Source) -> bool {
+    use std::os::unix::fs::MetadataExt;
+    let identity = |source: &Source| match source {
+        Source::Library { path } => fs::metadata(path).ok().map(|metadata| (metadata.dev(), metadata.ino())),
+        Source::BuiltIn => None,
+    };
+    identity(a).is_some_and(|first| identity(b) == Some(first))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn of_several_builds_the_plain_name_wins_then_the_newest() {
+        let place = tempfile::tempdir().unwrap();
+        let file = |name: &str, age: u64| {
+            let file = fs::File::create(place.path().join(name)).unwrap();
+            file.set_modified(SystemTime::now() - std::time::Duration::from_secs(age)).unwrap();
+        };
+        file("liba-00000000000000ff.so", 30);
+        file("liba-0123456789abcdef.so", 10);
+        file("liba.so", 90);
+        file("liba-plugin.so", 95);
+        file("notes.txt", 1);
+        fs::create_dir(place.path().join("folder.so")).unwrap();
+        let folder = Folder { path: place.path().to_path_buf(), origin: Origin::Flag };
+        let found = libraries_in(&folder, &mut Vec::new());
+        let names: Vec<_> = found.iter().filter_map(|path| path.file_name()?.to_str()).collect();
+        assert_eq!(names, ["liba.so", "liba-plugin.so", "liba-0123456789abcdef.so", "liba-00000000000000ff.so"]);
+    }
+
+    #[test]
+    fn an_unknown_modality_gives_the_nearest_and_all_known_names() {
+        let found = ["ct", "xray"].map(|id| Found { id: id.into(), source: Source::BuiltIn });
+        let catalogue = Catalogue { found: found.to_vec(), ..Catalogue::default() };
+        let message = catalogue.load("xrays").unwrap_err().to_string();
+        assert!(message.starts_with(
+            "there is no plugin for modality \"xrays\"\nhint: did you mean \"xray\"? there are ct, xray\n"
+        ));
+        let message = Catalogue::default().load("xray").unwrap_err().to_string();
+        assert!(message.contains("hint: no plugin was found\n"), "{message}");
+    }
+
+    #[test]
+    fn the_first_find_wins_and_later_ones_are_shadowed() {
+        let mut catalogue = Catalogue::default();
+        let library = |path: &str| Source::Library { path: path.into() };
+        catalogue.add("ecg".into(), library("/one/ecg.so"));
+        catalogue.add("ecg".into(), library("/two/ecg.so"));
+        catalogue.add("ecg".into(), Source::BuiltIn);
+        assert_eq!(catalogue.found, [Found { id: "ecg".into(), source: library("/one/ecg.so") }]);
+        let shadows: Vec<_> = catalogue.shadowed.iter().map(|shadowed| shadowed.source.to_string()).collect();
+        assert_eq!(shadows, ["/two/ecg.so", "built-in"]);
+        assert!(catalogue.shadowed.iter().all(|shadowed| shadowed.by == library("/one/ecg.so")));
+    }
+}

@@ -1,0 +1,180 @@
+//! What a person sees while stages run: a bar on a terminal, one plain line per interval elsewhere. Also keeps the
+//! times that `metrics.jsonl` leaves out.
+
+use std::collections::BTreeMap;
+use std::io::{IsTerminal, Write};
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+use indicatif::{ProgressBar, ProgressStyle};
+use medcoss_core::run::{EpochMetrics, StageState};
+use medcoss_core::stage::{Observer, StageReport, StepReport};
+use serde::{Deserialize, Serialize};
+
+/// One line of `timing.jsonl`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct EpochTime {
+    /// From 1.
+    pub epoch: usize,
+    /// Samples learned from, rehearsal included.
+    pub n_samples: usize,
+    /// Wall-clock seconds.
+    pub seconds: f64,
+}
+
+/// Watches the stages of a run.
+pub struct Progress {
+    /// On a terminal.
+    bar: Option<ProgressBar>,
+    quiet: bool,
+    interval: Duration,
+    prefix: String,
+    epochs: usize,
+    /// Steps of the stage, and those already behind when it was continued.
+    n_steps: usize,
+    steps_done: usize,
+    samples_done: usize,
+    stage_began: Instant,
+    epoch_began: Instant,
+    epoch_samples: usize,
+    last_line: Instant,
+    /// Latest loss by kind and modality.
+    losses: BTreeMap<String, f32>,
+    timing: PathBuf,
+}
+
+impl Progress {
+    /// `quiet` shows nothing; otherwise a line every `interval` where standard error is no terminal.
+    pub fn new(quiet: bool, interval: Duration) -> Self {
+        let now = Instant::now();
+        Self {
+            bar: None,
+            quiet,
+            interval,
+            prefix: String::new(),
+            epochs: 0,
+            n_steps: 0,
+            steps_done: 0,
+            samples_done: 0,
+            stage_began: now,
+            epoch_began: now,
+            epoch_samples: 0,
+            last_line: now,
+            losses: BTreeMap::new(),
+            timing: PathBuf::new(),
+        }
+    }
+
+    /// Where the times of the next stage go.
+    pub fn record_times_in(&mut self, path: PathBuf) {
+        self.timing = path;
+    }
+
+    /// A line for people, above the bar if there is one.
+    pub fn say(&self, line: &str) {
+        match &self.bar {
+            Some(bar) => bar.println(line),
+            None if self.quiet => {}
+            None => eprintln!("{line}"),
+        }
+    }
+
+    fn message(&self) -> String {
+        let losses = self.losses.iter().map(|(name, loss)| format!("{name} {loss:.4}"));
+        losses.collect::<Vec<_>>().join(", ")
+    }
+
+    fn plain_line(&self, epoch: usize) -> String {
+        let elapsed = self.stage_began.elapsed().as_secs_f64();
+        let rate = self.samples_done as f64 / elapsed.max(1e-9);
+        let fraction = self.steps_done as f64 / self.n_steps.max(1) as f64;
+        let left = elapsed * (1.0 - fraction) / fraction.max(1e-9);
+        format!(
+            "{}: epoch {epoch}/{}, {:.0} %, {rate:.1} samples/s, {left:.0} s left, {}",
+            self.prefix,
+            self.epochs,
+            100.0 * fraction,
+            self.message()
+        )
+    }
+
+    fn append_time(&self, epoch: usize) -> std::io::Result<()> {
+        let seconds = self.epoch_began.elapsed().as_secs_f64();
+        let line = serde_json::to_string(&EpochTime { epoch, n_samples: self.epoch_samples, seconds })?;
+        let mut file = std::fs::OpenOptions::new().create(true).append(true).open(&self.timing)?;
+        writeln!(file, "{line}")
+    }
+}
+
+impl Observer for Progress {
+    fn stage_started(&mut self, report: &StageReport<'_>) {
+        self.prefix = format!("stage {} {}", report.stage, report.modality);
+        self.epochs = report.epochs;
+        self.n_steps = report.epochs * report.n_steps;
+        (self.steps_done, self.samples_done, self.epoch_samples) = (0, 0, 0);
+        self.losses.clear();
+        (self.stage_began, self.epoch_began, self.last_line) = (Instant::now(), Instant::now(), Instant::now());
+        if !self.quiet && std::io::stderr().is_terminal() {
+            let bar = ProgressBar::new(self.n_steps as u64).with_prefix(self.prefix.clone());
+            let template = "{prefix:20} [{bar:24}] {percent:>3} % {per_sec}, {eta} left  {msg}";
+            // The template is fixed; should it ever be wrong, the default style still shows progress.
+            let style = ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar());
+            bar.set_style(style.progress_chars("=> "));
+            bar.enable_steady_tick(Duration::from_millis(250));
+            self.bar = Some(bar);
+        } else {
+            self.say(&format!(
+                "{}: {} samples, {} epochs of {} batches",
+                self.prefix, report.n_samples, report.epochs, report.n_steps
+            ));
+        }
+    }
+
+    fn step(&mut self, report: &StepReport<'_>) {
+        // A continued stage begins at a later epoch.
+        let epochs_behind = (report.epoch - 1) * (self.n_steps / self.epochs.max(1));
+        self.steps_done = epochs_behind + report.step;
+        self.samples_done += report.n_samples;
+        self.epoch_samples += report.n_samples;
+        let name = match report.kind {
+            "pretext" => "loss".to_string(),
+            _ => format!("{} drift", report.modality),
+        };
+        self.losses.insert(name, report.loss);
+        if let Some(bar) = &self.bar {
+            bar.set_position(self.steps_done as u64);
+            bar.set_message(self.message());
+        } else if self.last_line.elapsed() >= self.interval {
+            self.last_line = Instant::now();
+            self.say(&self.plain_line(report.epoch));
+        }
+    }
+
+    fn epoch_finished(&mut self, metrics: &EpochMetrics) {
+        if let Err(error) = self.append_time(metrics.epoch) {
+            self.say(&format!("warning: times cannot be written to {}: {error}", self.timing.display()));
+        }
+        (self.epoch_began, self.epoch_samples) = (Instant::now(), 0);
+    }
+
+    fn features(&mut self, done: usize, all: usize) {
+        if let Some(bar) = &self.bar {
+            bar.set_message(format!("choosing the buffer: features of {done} of {all} samples"));
+        } else if self.last_line.elapsed() >= self.interval {
+            self.last_line = Instant::now();
+            self.say(&format!("{}: features of {done} of {all} samples", self.prefix));
+        }
+    }
+
+    fn bad_sample(&mut self, modality: &str, id: &str, message: &str) {
+        self.say(&format!("warning: {modality}: sample {id} is left out: {message}"));
+    }
+
+    fn stage_finished(&mut self, state: &StageState) {
+        if let Some(bar) = self.bar.take() {
+            bar.finish_and_clear();
+        }
+        let seconds = self.stage_began.elapsed().as_secs_f64();
+        self.say(&format!("{}: done in {seconds:.1} s, {} batches", self.prefix, state.steps));
+    }
+}

@@ -1,0 +1,159 @@
+//! The table at the end of a run, and the same as JSON.
+
+use std::path::Path;
+
+use anyhow::Result;
+use medcoss_core::run::{StageFolder, StageState, read_metrics};
+use serde::Serialize;
+
+use crate::plugins::Plugin;
+use crate::progress::EpochTime;
+use crate::table::Table;
+
+/// One run.
+#[derive(Debug, Serialize)]
+pub struct Summary {
+    /// Its stages.
+    pub stages: Vec<StageSummary>,
+    /// Plugins that made it.
+    pub plugins: Vec<PluginSummary>,
+    /// Largest resident memory of this process, in bytes, where the system tells.
+    pub peak_memory_bytes: Option<u64>,
+    /// Where it lies.
+    pub run: String,
+}
+
+/// One stage.
+#[derive(Debug, Serialize)]
+pub struct StageSummary {
+    /// From 1.
+    pub stage: usize,
+    /// Modality.
+    pub modality: String,
+    /// Token family.
+    pub family: String,
+    /// Samples of the modality.
+    pub n_samples: usize,
+    /// Samples in its buffer.
+    pub n_buffer: usize,
+    /// Samples that could not be read.
+    pub n_bad: usize,
+    /// Mean pretext loss of the first epoch.
+    pub pretext_first: Option<f64>,
+    /// Mean pretext loss of the last epoch.
+    pub pretext_last: Option<f64>,
+    /// Mean distillation loss of the last epoch, by earlier modality.
+    pub distillation_last: Vec<(String, f64)>,
+    /// Seconds of training.
+    pub seconds: f64,
+}
+
+/// One plugin.
+#[derive(Debug, Serialize)]
+pub struct PluginSummary {
+    /// Its id.
+    pub id: String,
+    /// Its version.
+    pub version: String,
+    /// Its file, or `built-in`.
+    pub source: String,
+}
+
+impl Summary {
+    /// Reads what the stages left in their folders.
+    ///
+    /// # Errors
+    /// Files that are missing or damaged.
+    pub fn read(run: &Path, states: &[StageState], plugins: &[Plugin]) -> Result<Self> {
+        let mut used: Vec<PluginSummary> = Vec::new();
+        for plugin in plugins {
+            let description = plugin.description();
+            if used.iter().all(|known| known.id != description.id) {
+                let (id, version) = (description.id.clone(), description.version.clone());
+                used.push(PluginSummary { id, version, source: plugin.source().to_string() });
+            }
+        }
+        Ok(Self {
+            stages: states.iter().map(|state| stage(run, state)).collect::<Result<_>>()?,
+            plugins: used,
+            peak_memory_bytes: peak_memory(),
+            run: run.display().to_string(),
+        })
+    }
+
+    /// For people.
+    pub fn to_text(&self) -> String {
+        let mut stages = Table::new(&[
+            "stage",
+            "modality",
+            "family",
+            "samples",
+            "buffer",
+            "pretext loss",
+            "distillation loss",
+            "time",
+        ]);
+        for stage in &self.stages {
+            let loss = |loss: Option<f64>| loss.map_or("-".into(), |loss| format!("{loss:.4}"));
+            let distilled =
+                stage.distillation_last.iter().map(|(modality, loss)| format!("{modality} {}", scientific(*loss)));
+            let distilled = distilled.collect::<Vec<_>>().join("  ");
+            let samples = match stage.n_bad {
+                0 => stage.n_samples.to_string(),
+                n_bad => format!("{} ({n_bad} bad)", stage.n_samples),
+            };
+            stages.row([
+                stage.stage.to_string(),
+                stage.modality.clone(),
+                stage.family.clone(),
+                samples,
+                stage.n_buffer.to_string(),
+                format!("{} -> {}", loss(stage.pretext_first), loss(stage.pretext_last)),
+                if distilled.is_empty() { "-".into() } else { distilled },
+                format!("{:.1} s", stage.seconds),
+            ]);
+        }
+        let mut plugins = Table::new(&["plugin", "version", "loaded from"]);
+        for plugin in &self.plugins {
+            plugins.row([plugin.id.clone(), plugin.version.clone(), plugin.source.clone()]);
+        }
+        let memory = self.peak_memory_bytes.map(|bytes| format!("peak memory {:.0} MiB, ", bytes as f64 / 1_048_576.0));
+        format!("{}\n{}\n{}run folder {}\n", stages.lines(), plugins.lines(), memory.unwrap_or_default(), self.run)
+    }
+}
+
+fn stage(run: &Path, state: &StageState) -> Result<StageSummary> {
+    let folder = StageFolder::new(run, state.stage, &state.modality);
+    let metrics = read_metrics(&folder.file("metrics.jsonl"))?;
+    let pretext = |line: Option<&medcoss_core::run::EpochMetrics>| line?.pretext.get(&state.modality).copied();
+    let distillation_last = metrics.last().map(|line| line.distillation.clone().into_iter().collect());
+    Ok(StageSummary {
+        stage: state.stage,
+        modality: state.modality.clone(),
+        family: state.family.clone(),
+        n_samples: state.n_samples,
+        n_buffer: folder.buffer()?.entries.len(),
+        n_bad: state.bad_samples.len(),
+        pretext_first: pretext(metrics.first()),
+        pretext_last: pretext(metrics.last()),
+        distillation_last: distillation_last.unwrap_or_default(),
+        seconds: seconds(&folder.file("timing.jsonl")),
+    })
+}
+
+/// Sum of the recorded times; lines that cannot be read count as nothing, since times decide nothing.
+fn seconds(path: &Path) -> f64 {
+    let text = std::fs::read_to_string(path).unwrap_or_default();
+    text.lines().filter_map(|line| serde_json::from_str::<EpochTime>(line).ok()).map(|time| time.seconds).sum()
+}
+
+fn scientific(value: f64) -> String {
+    if value >= 0.001 { format!("{value:.4}") } else { format!("{value:.1e}") }
+}
+
+/// Largest resident memory so far, on Linux.
+fn peak_memory() -> Option<u64> {
+    let status = std::fs::read_to_string("/proc/self/status").ok()?;
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
+    line.trim().strip_suffix("kB")?.trim().parse::<u64>().ok().map(|kilobytes| kilobytes * 1024)
+}

@@ -1,0 +1,121 @@
+//! What `medcoss plugin list` shows: precedence of folders, shadows, JSON, and where it does not look.
+
+mod sandbox;
+
+use std::fs;
+
+use sandbox::{Sandbox, answer, put_fixture};
+use serde_json::Value;
+
+const ROW: &str = "fixture  0.3.1    series  12 tokens of 5 values, 6 masked";
+
+#[test]
+fn a_plugin_of_a_folder_is_listed() {
+    let sandbox = Sandbox::new();
+    let folder = sandbox.folder("mine");
+    put_fixture(&folder, "libecg.so");
+    let answer = sandbox.run(["plugin", "list", "--no-builtin", "--plugin-dir", folder.to_str().unwrap()]);
+    let expected =
+        format!("ID       VERSION  FAMILY  SAMPLES                          SOURCE\n{ROW}  SANDBOX/mine/libecg.so\n");
+    assert_eq!(sandbox.anonymous(&answer.out), expected);
+    assert_eq!((answer.code, answer.err.as_str()), (0, ""));
+}
+
+#[test]
+fn folders_are_searched_in_their_order_and_the_first_find_wins() {
+    let sandbox = Sandbox::new();
+    let mut order = vec![
+        ("flag", sandbox.folder("flag")),
+        ("variable", sandbox.folder("variable")),
+        ("beside", sandbox.folder("bin/plugins")),
+        ("program", sandbox.folder("bin")),
+        ("deps", sandbox.folder("bin/deps")),
+        ("user", sandbox.folder("data/medcoss/plugins")),
+    ];
+    let build = sandbox::fixture();
+    for (name, folder) in &order {
+        // Copies: links of one file are one plugin.
+        fs::copy(&build, folder.join(format!("{name}.so"))).unwrap();
+    }
+    while !order.is_empty() {
+        let list = ["plugin", "list", "--json", "--no-builtin", "--plugin-dir", sandbox.path("flag").to_str().unwrap()]
+            .map(String::from);
+        let answer = answer(sandbox.command(&list).env("MEDCOSS_PLUGIN_PATH", sandbox.path("variable")));
+        let listing: Value = serde_json::from_str(&answer.out).unwrap();
+        let file = |source: &Value| source["path"].as_str().unwrap().rsplit('/').next().unwrap().to_string();
+        assert_eq!(file(&listing["plugins"][0]["source"]), format!("{}.so", order[0].0));
+        let shadowed: Vec<_> =
+            listing["shadowed"].as_array().unwrap().iter().map(|entry| file(&entry["source"])).collect();
+        let expected: Vec<_> = order[1..].iter().map(|(name, _)| format!("{name}.so")).collect();
+        assert_eq!(shadowed, expected);
+        let (name, folder) = order.remove(0);
+        fs::remove_file(folder.join(format!("{name}.so"))).unwrap();
+    }
+}
+
+#[test]
+fn the_working_folder_is_never_looked_into() {
+    let sandbox = Sandbox::new();
+    for folder in ["work", "work/plugins", "work/deps"] {
+        put_fixture(&sandbox.folder(folder), "libfixture.so");
+    }
+    let list = ["plugin", "list", "--no-builtin"];
+    let answer = answer(sandbox.command(list).env("MEDCOSS_PLUGIN_PATH", ".::plugins"));
+    assert_eq!(answer.code, 0);
+    let expected = "No plugins were found. These folders were searched:\n  SANDBOX/bin/plugins\n  SANDBOX/bin\n  \
+                    SANDBOX/bin/deps\n  SANDBOX/data/medcoss/plugins\n";
+    assert_eq!(sandbox.anonymous(&answer.out), expected);
+    let expected = "warning: MEDCOSS_PLUGIN_PATH: . is not an absolute path; it is passed over\n\
+                    warning: MEDCOSS_PLUGIN_PATH: plugins is not an absolute path; it is passed over\n";
+    assert_eq!(answer.err, expected);
+}
+
+#[test]
+fn of_stale_builds_in_a_build_folder_the_one_without_a_hash_is_used() {
+    let sandbox = Sandbox::new();
+    let deps = sandbox.folder("bin/deps");
+    let build = sandbox::fixture();
+    fs::copy(&build, deps.join("libmedcoss_fixture.so")).unwrap();
+    fs::copy(&build, deps.join("libmedcoss_fixture-0123456789abcdef.so")).unwrap();
+    fs::write(deps.join("libunrelated.so"), "of no interest in a build folder").unwrap();
+    fs::hard_link(deps.join("libmedcoss_fixture.so"), sandbox.path("bin/libmedcoss_fixture.so")).unwrap();
+    let answer = sandbox.run(["plugin", "list", "--no-builtin"]);
+    let expected = format!(
+        "ID       VERSION  FAMILY  SAMPLES                          SOURCE\n\
+         {ROW}  SANDBOX/bin/libmedcoss_fixture.so\n\n\
+         Not used, because the id was found before:\n  fixture  SANDBOX/bin/deps/libmedcoss_fixture-0123456789abcdef.so\n"
+    );
+    assert_eq!(sandbox.anonymous(&answer.out), expected);
+}
+
+#[test]
+fn a_missing_plugin_folder_is_an_error() {
+    let sandbox = Sandbox::new();
+    let gone = sandbox.run(["plugin", "list", "--plugin-dir", "gone"]);
+    assert_eq!(gone.code, 1);
+    assert_eq!(gone.err, "error: --plugin-dir gone: there is no such folder\nhint: check the path\n");
+    fs::write(sandbox.path("work/file.so"), "x").unwrap();
+    let file = sandbox.run(["plugin", "list", "--plugin-dir", "file.so"]);
+    assert_eq!(file.code, 1);
+    assert!(file.err.starts_with("error: --plugin-dir file.so is a file, not a folder\nhint: "), "{}", file.err);
+}
+
+#[test]
+fn a_mistyped_command_ends_with_one_and_help_with_zero() {
+    let sandbox = Sandbox::new();
+    let mistyped = sandbox.run(["plugin", "lst"]);
+    assert_eq!(mistyped.code, 1);
+    assert!(mistyped.err.contains("list"), "{}", mistyped.err);
+    let help = sandbox.run(["plugin", "list", "--help"]);
+    assert_eq!((help.code, help.err.as_str()), (0, ""));
+    assert!(help.out.contains("Examples:\n  medcoss plugin list\n"), "{}", help.out);
+}
+
+#[test]
+fn a_reader_that_goes_away_is_no_error() {
+    let sandbox = Sandbox::new();
+    let (reader, writer) = std::io::pipe().unwrap();
+    drop(reader);
+    let answer = answer(sandbox.command(["plugin", "list", "--json"]).stdout(writer));
+    assert_eq!((answer.code, answer.err.as_str()), (0, ""));
+}

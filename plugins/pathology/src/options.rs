@@ -1,0 +1,94 @@
+//! Settings of the plugin, and their ranges.
+
+use medcoss_sdk::Error;
+use medcoss_sdk::framing::Framing;
+use medcoss_sdk::labels::LabelTable;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+/// Largest side of a tile that is cut from a slide.
+const LARGEST_SLIDE_TILE: usize = 8192;
+
+/// Settings of the plugin.
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct Options {
+    /// Side of the square samples in pixels: a multiple of 16, up to 512.
+    pub size: usize,
+    /// Fraction of the patches that are masked in training, above 0 and below 1.
+    pub mask_ratio: f64,
+    /// Least and largest fraction of a tile's area that a random crop keeps in training.
+    pub crop_scale: [f64; 2],
+    /// Whether half of the training samples are mirrored left and right.
+    pub horizontal_flip: bool,
+    /// Whether half of the training samples are mirrored top and bottom.
+    pub vertical_flip: bool,
+    /// Strength of random changes to the stains in training, from 0 (off) to 1: each stain is scaled by up to this fraction
+    /// and shifted by up to this optical density (natural logarithm). 0.05 is light, 0.2 strong.
+    pub stain_jitter: f32,
+    /// Shorter side in pixels from which on a tiled TIFF is a slide, cut into tiles, and not a tile itself. SVS files are
+    /// always slides.
+    pub slide_min_side: usize,
+    /// Side of the tiles that slides are cut into, in pixels of the full resolution, 16 to 8192. Tiles do not overlap; what is
+    /// left over at the right and lower edges is not used.
+    pub slide_tile: usize,
+    /// Least fraction of a slide's tile that must be tissue, 0 (every tile is taken) to 1.
+    pub tissue_ratio: f64,
+    /// Table with a label for each file; the tiles of a slide share its label. Only evaluation looks at labels.
+    pub labels: Option<LabelTable>,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            size: 224,
+            mask_ratio: 0.75,
+            crop_scale: [0.2, 1.0],
+            horizontal_flip: true,
+            vertical_flip: true,
+            stain_jitter: 0.0,
+            slide_min_side: 2048,
+            // Twice the size of a sample: a crop of a quarter of the area still comes at full resolution.
+            slide_tile: 448,
+            tissue_ratio: 0.25,
+            labels: None,
+        }
+    }
+}
+
+impl Options {
+    /// Checks the ranges.
+    ///
+    /// # Errors
+    /// The first setting that is out of range, by its name.
+    pub(crate) fn check(&self) -> Result<(), Error> {
+        self.framing().check()?;
+        let refused = |name: &str, found: &dyn std::fmt::Display, expected: &str| {
+            Err(Error::bad_request(format!("{name} is {found}; it must be {expected}")))
+        };
+        if !(0.0..=1.0).contains(&self.stain_jitter) {
+            return refused("stain_jitter", &self.stain_jitter, "from 0 (off) to 1");
+        }
+        if !(16..=LARGEST_SLIDE_TILE).contains(&self.slide_tile) {
+            return refused("slide_tile", &self.slide_tile, &format!("from 16 to {LARGEST_SLIDE_TILE} pixels"));
+        }
+        if self.slide_min_side == 0 {
+            return refused("slide_min_side", &self.slide_min_side, "at least 1 pixel");
+        }
+        if !(0.0..=1.0).contains(&self.tissue_ratio) {
+            return refused("tissue_ratio", &self.tissue_ratio, "from 0 to 1");
+        }
+        Ok(())
+    }
+
+    /// The settings of samples.
+    pub(crate) fn framing(&self) -> Framing {
+        Framing {
+            size: self.size,
+            mask_ratio: self.mask_ratio,
+            crop_scale: self.crop_scale,
+            horizontal_flip: self.horizontal_flip,
+            vertical_flip: self.vertical_flip,
+        }
+    }
+}

@@ -1,0 +1,253 @@
+//! The plugin as the host uses it: synthetic tiles and a synthetic slide, real ones, settings and files that are wrong.
+
+use std::path::{Path, PathBuf};
+use std::thread;
+
+use medcoss_pathology::{Options, Pathology, Tissue};
+use medcoss_sdk::{
+    Dataset, Error, Geometry, Modality, OpenRequest, Sample, Tokens, View, code, sample_rng, serde_json,
+};
+
+fn open(base: &Path, data: &[&str], options: serde_json::Value) -> Result<Tissue, Error> {
+    let options: Options = serde_json::from_value(options).unwrap();
+    let data = data.iter().map(PathBuf::from).collect();
+    Pathology::open(OpenRequest { base: base.to_owned(), data, options, assets: None })
+}
+
+/// Twelve synthetic tiles and a slide, opened as the plugin says but for `changes`.
+fn synthetic(seed: u64, changes: serde_json::Value) -> (tempfile::TempDir, Tissue) {
+    let folder = tempfile::tempdir().unwrap();
+    let mut made = Pathology::synthesise(folder.path(), 12, seed).unwrap();
+    for (name, value) in changes.as_object().unwrap() {
+        made.options[name] = value.clone();
+    }
+    let dataset = open(folder.path(), &["."], made.options).unwrap();
+    (folder, dataset)
+}
+
+fn load(dataset: &Tissue, index: usize, view: View, seed: u64) -> Result<(Vec<f32>, Vec<u8>), Error> {
+    let Geometry::Continuous { grid, d_token, .. } = dataset.geometry() else { panic!("tokens are continuous") };
+    let n_tokens: usize = grid.iter().product();
+    let (mut tokens, mut mask) = (vec![0.0; n_tokens * d_token], vec![0; n_tokens]);
+    let sample = Sample::Continuous { tokens: &mut tokens, mask: &mut mask };
+    dataset.load(index, view, &mut sample_rng(seed), sample)?;
+    Ok((tokens, mask))
+}
+
+fn ids(dataset: &Tissue) -> Vec<String> {
+    (0..dataset.len()).map(|index| dataset.id(index)).collect()
+}
+
+#[test]
+fn synthetic_files_open_with_labels_and_stable_ids() {
+    let (_folder, dataset) = synthetic(5, serde_json::json!({}));
+    let ids = ids(&dataset);
+    let n_tiles_of_slide = ids.iter().filter(|id| id.starts_with("slide.tif#x=")).count();
+    assert_eq!(dataset.len(), 12 + n_tiles_of_slide);
+    assert!(ids.contains(&"slide.tif#x=0192,y=0128".to_owned()), "{ids:?}");
+    let first = ids.iter().position(|id| id == "tile_0000.png").unwrap();
+    assert_eq!(dataset.label(first).as_deref(), Some("sparse"));
+    assert_eq!(dataset.label(first + 1).as_deref(), Some("dense"));
+    assert_eq!(dataset.label(0), None);
+    assert_eq!(dataset.geometry(), Geometry::Continuous { grid: vec![4, 4], d_token: 768, n_masked: 12 });
+}
+
+#[test]
+fn the_same_seed_writes_the_same_files() {
+    let (first, _) = synthetic(5, serde_json::json!({}));
+    let (again, _) = synthetic(5, serde_json::json!({}));
+    let (other, _) = synthetic(6, serde_json::json!({}));
+    for name in ["tile_0000.png", "tile_0001.png", "tile_0002.jpg", "slide.tif"] {
+        let read = |folder: &tempfile::TempDir| std::fs::read(folder.path().join(name)).unwrap();
+        assert!(read(&first) == read(&again), "{name}");
+        assert!(read(&first) != read(&other), "{name}");
+    }
+}
+
+#[test]
+fn background_is_left_out_of_slides() {
+    let (_folder, dataset) = synthetic(5, serde_json::json!({}));
+    let (_folder, all) = synthetic(5, serde_json::json!({ "tissue_ratio": 0.0 }));
+    let (_folder, full) = synthetic(5, serde_json::json!({ "tissue_ratio": 1.0 }));
+    // 448 x 320 pixels in tiles of 64.
+    assert_eq!(all.len(), 12 + 7 * 5);
+    assert!(full.len() < dataset.len() && dataset.len() < all.len());
+    // The tissue is an ellipse: the corner is glass, the middle is not.
+    assert!(ids(&all).contains(&"slide.tif#x=0000,y=0000".to_owned()));
+    assert!(!ids(&dataset).contains(&"slide.tif#x=0000,y=0000".to_owned()));
+    let (middle, corner) = ("slide.tif#x=0192,y=0128", "slide.tif#x=0000,y=0000");
+    let green = |id: &str| {
+        let index = ids(&all).iter().position(|other| other == id).unwrap();
+        let (tokens, _) = load(&all, index, View::Plain, 0).unwrap();
+        tokens.iter().skip(1).step_by(3).sum::<f32>() / (tokens.len() / 3) as f32
+    };
+    assert!(green(corner) > 0.93 && green(middle) < 0.8, "{} and {}", green(corner), green(middle));
+}
+
+#[test]
+fn the_full_level_and_the_small_one_find_the_same_tissue() {
+    // Tiles of 32 pixels are too small for the level that is four times smaller: the survey reads the full one.
+    let (_folder, coarse) = synthetic(5, serde_json::json!({ "slide_tile": 64, "tissue_ratio": 0.95 }));
+    let (_folder, fine) = synthetic(5, serde_json::json!({ "slide_tile": 32, "tissue_ratio": 0.95 }));
+    let fine = ids(&fine);
+    for id in ids(&coarse).iter().filter(|id| id.starts_with("slide.tif#")) {
+        assert!(fine.contains(id), "{id} is missing");
+    }
+}
+
+#[test]
+fn a_training_sample_depends_on_its_seed_alone() {
+    let (_folder, dataset) = synthetic(1, serde_json::json!({ "stain_jitter": 0.05 }));
+    for index in [0, dataset.len() - 1] {
+        let one = load(&dataset, index, View::Train, 11).unwrap();
+        assert_eq!(one, load(&dataset, index, View::Train, 11).unwrap());
+        let other = load(&dataset, index, View::Train, 12).unwrap();
+        assert_ne!(one.0, other.0);
+        assert_ne!(one.1, other.1);
+        assert_eq!(one.1.iter().filter(|&&masked| masked == 1).count(), 12);
+        assert!(one.0.iter().all(|value| (0.0..=1.0).contains(value)));
+    }
+}
+
+#[test]
+fn many_threads_get_the_bytes_that_one_gets() {
+    let (_folder, dataset) = synthetic(1, serde_json::json!({}));
+    let load_all =
+        || (0..dataset.len()).map(|index| load(&dataset, index, View::Train, 7).unwrap()).collect::<Vec<_>>();
+    let alone = load_all();
+    thread::scope(|scope| {
+        let workers: Vec<_> = (0..4).map(|_| scope.spawn(load_all)).collect();
+        for worker in workers {
+            assert!(worker.join().unwrap() == alone);
+        }
+    });
+}
+
+#[test]
+fn stain_jitter_changes_colours_and_nothing_else() {
+    let (_folder, plain) = synthetic(1, serde_json::json!({}));
+    let (_folder, varied) = synthetic(1, serde_json::json!({ "stain_jitter": 0.1 }));
+    let index = plain.len() - 1;
+    assert_eq!(load(&plain, index, View::Plain, 3).unwrap(), load(&varied, index, View::Plain, 3).unwrap());
+    let (one, other) =
+        (load(&plain, index, View::Train, 3).unwrap().0, load(&varied, index, View::Train, 3).unwrap().0);
+    assert_ne!(one, other);
+    // Crop and flips are drawn before it: light and dark places stay where they are.
+    let mean = |tokens: &[f32]| tokens.iter().sum::<f32>() / tokens.len() as f32;
+    let (mean_one, mean_other) = (mean(&one), mean(&other));
+    let (mut product, mut square_one, mut square_other) = (0.0, 0.0, 0.0);
+    for (a, b) in one.iter().zip(&other) {
+        product += (a - mean_one) * (b - mean_other);
+        square_one += (a - mean_one).powi(2);
+        square_other += (b - mean_other).powi(2);
+    }
+    let correlation = product / (square_one * square_other).sqrt();
+    assert!(correlation > 0.8, "correlation {correlation}");
+}
+
+#[test]
+fn the_plain_view_is_neither_masked_nor_random_and_renders() {
+    let (_folder, dataset) = synthetic(1, serde_json::json!({ "stain_jitter": 0.2 }));
+    for index in 0..dataset.len() {
+        let (tokens, mask) = load(&dataset, index, View::Plain, 11).unwrap();
+        assert_eq!(mask, [0; 16]);
+        assert_eq!(tokens, load(&dataset, index, View::Plain, 12).unwrap().0);
+        let png = dataset.render(Tokens::Continuous(&tokens)).unwrap();
+        let picture = image::load_from_memory(&png).unwrap().to_rgb8();
+        assert_eq!(picture.dimensions(), (64, 64));
+        assert_eq!(picture.get_pixel(0, 0).0, [0, 1, 2].map(|channel| (tokens[channel] * 255.0).round() as u8));
+    }
+}
+
+#[test]
+fn wrong_settings_are_named() {
+    let base = tempfile::tempdir().unwrap();
+    let refused = |options: serde_json::Value, name: &str| {
+        let error = open(base.path(), &["."], options.clone()).err().unwrap();
+        assert_eq!(error.code(), code::BAD_REQUEST);
+        assert!(error.message().starts_with(name), "{error}");
+        assert!(Pathology::geometry(&serde_json::from_value(options).unwrap()).is_err());
+    };
+    refused(serde_json::json!({ "size": 100 }), "size");
+    refused(serde_json::json!({ "mask_ratio": -0.1 }), "mask_ratio");
+    refused(serde_json::json!({ "crop_scale": [0.2, 1.5] }), "crop_scale");
+    refused(serde_json::json!({ "stain_jitter": 1.5 }), "stain_jitter");
+    refused(serde_json::json!({ "slide_tile": 8 }), "slide_tile");
+    refused(serde_json::json!({ "slide_min_side": 0 }), "slide_min_side");
+    refused(serde_json::json!({ "tissue_ratio": 2 }), "tissue_ratio");
+    assert!(serde_json::from_value::<Options>(serde_json::json!({ "jitter": 0.1 })).is_err());
+}
+
+#[test]
+fn missing_data_and_slides_without_tissue_are_errors() {
+    let (folder, _) = synthetic(1, serde_json::json!({}));
+    for entry in ["nowhere", "labels.d"] {
+        std::fs::create_dir_all(folder.path().join("labels.d")).unwrap();
+        let error = open(folder.path(), &[entry], serde_json::json!({})).err().unwrap();
+        assert_eq!(error.code(), code::UNREADABLE, "{error}");
+    }
+    let options = serde_json::json!({ "slide_min_side": 64, "slide_tile": 1024 });
+    let error = open(folder.path(), &["slide.tif"], options).err().unwrap();
+    assert!(error.message().contains("hint: lower slide_tile"), "{error}");
+}
+
+#[test]
+fn a_bad_file_spoils_its_own_samples_only() {
+    let (folder, good) = synthetic(1, serde_json::json!({}));
+    std::fs::write(folder.path().join("a_text.svs"), "no slide at all").unwrap();
+    let slide = std::fs::read(folder.path().join("slide.tif")).unwrap();
+    std::fs::write(folder.path().join("b_cut.tif"), &slide[..slide.len() / 2]).unwrap();
+    std::fs::write(folder.path().join("c_empty.png"), "").unwrap();
+    let options = serde_json::json!({ "size": 64, "slide_min_side": 64, "slide_tile": 64 });
+    let dataset = open(folder.path(), &["."], options).unwrap();
+    assert_eq!(ids(&dataset)[..3], ["a_text.svs", "b_cut.tif", "c_empty.png"]);
+    assert_eq!(dataset.len(), good.len() + 3);
+    for index in 0..dataset.len() {
+        match load(&dataset, index, View::Train, 0) {
+            Ok(_) => assert!(index >= 3),
+            Err(error) => assert!(index < 3 && error.code() == code::CORRUPT, "{}: {error}", dataset.id(index)),
+        }
+    }
+}
+
+#[test]
+fn a_slide_named_as_an_entry_is_cut_like_one_found_in_a_folder() {
+    let (folder, _) = synthetic(1, serde_json::json!({}));
+    let options = serde_json::json!({ "size": 64, "slide_min_side": 64, "slide_tile": 64 });
+    std::fs::rename(folder.path().join("slide.tif"), folder.path().join("slide.scan")).unwrap();
+    let dataset = open(folder.path(), &["slide.scan"], options).unwrap();
+    assert!(ids(&dataset).iter().all(|id| id.starts_with("slide.scan#x=")) && dataset.len() > 10);
+}
+
+#[test]
+fn the_fingerprint_follows_the_files() {
+    let (folder, dataset) = synthetic(3, serde_json::json!({}));
+    let again = || open(folder.path(), &["."], serde_json::json!({})).unwrap().fingerprint().hex();
+    assert_eq!(dataset.fingerprint().hex(), again());
+    std::fs::remove_file(folder.path().join("tile_0003.png")).unwrap();
+    assert_ne!(dataset.fingerprint().hex(), again());
+}
+
+#[test]
+fn real_tiles_and_slides_are_read() {
+    let shared = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../shared/data/pathology");
+    if !shared.is_dir() {
+        println!("skipped: no {}", shared.display());
+        return;
+    }
+    let data = ["nuclei/images", "blood_cells/JPEGImages", "wsi"];
+    let dataset = open(&shared, &data, serde_json::json!({ "slide_tile": 256 })).unwrap();
+    let ids = ids(&dataset);
+    let n_tiles_of_slide = ids.iter().filter(|id| id.starts_with("wsi/small_HE.svs#")).count();
+    // 2220 x 2967 pixels hold 8 x 11 tiles; something between a third and two thirds of the glass is covered.
+    assert!((30..60).contains(&n_tiles_of_slide), "{n_tiles_of_slide} tiles with tissue");
+    assert_eq!(dataset.len(), 75 + 292 + n_tiles_of_slide);
+    for index in (0..dataset.len()).step_by(23) {
+        let (tokens, mask) = load(&dataset, index, View::Train, index as u64).unwrap();
+        let mean = |channel: usize| tokens.iter().skip(channel).step_by(3).sum::<f32>() / (tokens.len() / 3) as f32;
+        assert!(mean(0) > 0.15 && mean(0) < 0.99, "{} has mean red {}", ids[index], mean(0));
+        // These stains absorb green most, everywhere.
+        assert!(mean(1) <= mean(0).max(mean(2)), "{}", ids[index]);
+        assert_eq!(mask.iter().filter(|&&masked| masked == 1).count(), 147);
+    }
+}

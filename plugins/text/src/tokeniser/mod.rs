@@ -1,0 +1,204 @@
+//! Text to ids and back. Where a tokeniser comes from is in `source`, how a vocabulary is learned in `training`; frame
+//! and mask are put on by the dataset.
+
+mod source;
+mod training;
+
+use std::path::Path;
+
+use medcoss_sdk::Error;
+use tokenizers::{NormalizerWrapper, PreTokenizerWrapper, Tokenizer};
+
+/// What `save_assets` writes and `assets` is looked through for.
+pub const FILE: &str = "tokenizer.json";
+
+/// BERT's special tokens, in the order of their ids in a learned vocabulary.
+pub const SPECIAL: [&str; 5] = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"];
+/// Ids of padding and mask in a learned vocabulary.
+pub const LEARNED_PADDING_ID: i32 = 0;
+/// See [`LEARNED_PADDING_ID`].
+pub const LEARNED_MASK_ID: i32 = 4;
+
+/// A tokeniser with the special tokens that masked language modelling needs.
+#[derive(Debug)]
+pub struct Tokeniser {
+    inner: Tokenizer,
+    /// One more than the largest id.
+    pub vocabulary: usize,
+    /// Fills samples up.
+    pub padding_id: i32,
+    /// Opens a sample.
+    pub start_id: i32,
+    /// Closes a sample.
+    pub end_id: i32,
+    /// Stands for a masked token.
+    pub mask_id: i32,
+    /// Every special id, ascending.
+    pub special_ids: Vec<i32>,
+    /// Blanks separate words for certain, so a text can be cut at one before it is tokenised.
+    cuts: bool,
+}
+
+/// A text in ids, without a frame.
+pub struct Encoded {
+    /// `[n]`.
+    pub ids: Vec<i32>,
+    /// `[n]`, the number of the word that a token belongs to.
+    pub words: Vec<Option<u32>>,
+}
+
+impl Tokeniser {
+    /// Takes over what this plugin does by itself, and makes sure of the special tokens and the range of the ids.
+    fn checked(mut inner: Tokenizer, name: &str) -> Result<Self, Error> {
+        // Cutting, filling up and framing are done with the sample; a text that spells "[MASK]" means no mask.
+        inner
+            .with_padding(None)
+            .with_truncation(None)
+            .map_err(|error| Error::corrupt(format!("{name} cannot be used without truncation")).caused_by(&*error))?;
+        inner.set_encode_special_tokens(true);
+
+        let largest = inner.get_vocab(true).into_values().max().unwrap_or_default();
+        if i32::try_from(largest).is_err() {
+            return Err(Error::corrupt(format!("{name} has id {largest}; expected 31 bits at most")));
+        }
+        let id = |token: &str| {
+            inner.token_to_id(token).map(|id| id as i32).ok_or_else(|| {
+                Error::unsupported(format!("{name} has no token {token}; expected all of {}", SPECIAL.join(", ")))
+            })
+        };
+        let [padding_id, unknown_id, start_id, end_id, mask_id] =
+            [id(SPECIAL[0])?, id(SPECIAL[1])?, id(SPECIAL[2])?, id(SPECIAL[3])?, id(SPECIAL[4])?];
+        let added = inner.get_added_tokens_decoder().into_iter().filter(|(_, token)| token.special);
+        let mut special_ids: Vec<i32> = added.map(|(id, _)| id as i32).collect();
+        special_ids.extend([padding_id, unknown_id, start_id, end_id, mask_id]);
+        special_ids.sort_unstable();
+        special_ids.dedup();
+        let vocabulary = largest as usize + 1;
+        let cuts = cuts_at_blanks(&inner);
+        Ok(Self { inner, vocabulary, padding_id, start_id, end_id, mask_id, special_ids, cuts })
+    }
+
+    /// The first `n_most` ids of a text, with their words.
+    ///
+    /// # Errors
+    /// A text that the tokeniser refuses.
+    pub fn encode(&self, text: &str, n_most: usize) -> Result<Encoded, Error> {
+        let text = if self.cuts { beginning(text, n_most) } else { text };
+        let encoding = self
+            .inner
+            .encode(text, false)
+            .map_err(|error| Error::corrupt("a text could not be tokenised").caused_by(&*error))?;
+        // Ids are below `vocabulary`, which fits.
+        let ids = encoding.get_ids().iter().take(n_most).map(|&id| id as i32).collect();
+        Ok(Encoded { ids, words: encoding.get_word_ids().iter().take(n_most).copied().collect() })
+    }
+
+    /// True when a text gives any token at all.
+    pub fn sees(&self, text: &str) -> bool {
+        (self.cuts && text.contains(|c: char| c.is_ascii_alphanumeric()))
+            || self.encode(text, 1).is_ok_and(|encoded| !encoded.ids.is_empty())
+    }
+
+    /// Text of a sample's ids; frame and padding are left out, masks are shown.
+    ///
+    /// # Errors
+    /// An id that is not in the vocabulary.
+    pub fn decode(&self, ids: &[i32]) -> Result<String, Error> {
+        let unseen = [self.padding_id, self.start_id, self.end_id];
+        let mut shown = Vec::with_capacity(ids.len());
+        for &id in ids.iter().filter(|id| !unseen.contains(id)) {
+            match u32::try_from(id).ok().filter(|&id| self.inner.id_to_token(id).is_some()) {
+                Some(id) => shown.push(id),
+                None => {
+                    let vocabulary = self.vocabulary;
+                    return Err(Error::bad_request(format!(
+                        "id {id} is not one of the {vocabulary} of the vocabulary"
+                    )));
+                }
+            }
+        }
+        self.inner
+            .decode(&shown, false)
+            .map_err(|error| Error::bad_request("the ids could not be decoded").caused_by(&*error))
+    }
+
+    /// Writes the tokeniser as [`FILE`].
+    ///
+    /// # Errors
+    /// A folder that cannot be written to.
+    pub fn save(&self, folder: &Path) -> Result<(), Error> {
+        let path = folder.join(FILE);
+        self.inner
+            .save(&path, true)
+            .map_err(|error| Error::unreadable(format!("{} cannot be written", path.display())).caused_by(&*error))
+    }
+}
+
+/// True for BERT's way with white space, and no added token that a blank could be in.
+fn cuts_at_blanks(tokeniser: &Tokenizer) -> bool {
+    matches!(tokeniser.get_normalizer(), Some(NormalizerWrapper::BertNormalizer(_)))
+        && matches!(tokeniser.get_pre_tokenizer(), Some(PreTokenizerWrapper::BertPreTokenizer(_)))
+        && tokeniser.get_added_tokens_decoder().values().all(|token| token.special)
+}
+
+/// The beginning of a text, up to a blank, with at least `n_words` stretches between blanks that have an ASCII letter or
+/// digit: each of these gives a token, whatever the vocabulary. Most of the time of tokenising goes with length, and
+/// texts are often far longer than samples.
+fn beginning(text: &str, n_words: usize) -> &str {
+    let (mut n_seen, mut in_word) = (0, false);
+    for (at, byte) in text.bytes().enumerate() {
+        if byte == b' ' && in_word {
+            n_seen += 1;
+            if n_seen >= n_words {
+                // A blank is one byte, so this is the border of a character.
+                return &text[..at];
+            }
+        }
+        in_word = byte != b' ' && (in_word || byte.is_ascii_alphanumeric());
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn tokeniser(tokens: &str) -> Tokeniser {
+        let tokens: Vec<String> = SPECIAL.iter().copied().chain(tokens.split(' ')).map(String::from).collect();
+        Tokeniser::from_tokens(&tokens, true, "test").unwrap()
+    }
+
+    #[test]
+    fn beginnings_end_at_blanks_after_enough_words() {
+        assert_eq!(beginning("one two three", 2), "one two");
+        assert_eq!(beginning("  one -  ( two)  x", 2), "  one -  ( two)");
+        assert_eq!(beginning("größe\u{85}b c d", 1), "größe\u{85}b");
+        assert_eq!(beginning("é é é x y", 1), "é é é x");
+        assert_eq!(beginning("one", 1), "one");
+        assert_eq!(beginning("", 3), "");
+    }
+
+    #[test]
+    fn cutting_first_gives_the_ids_of_the_whole_text() {
+        let cutting = tokeniser("a b ##b c - . ab");
+        let mut whole = tokeniser("a b ##b c - . ab");
+        whole.cuts = false;
+        assert!(cutting.cuts);
+        for text in
+            ["a b c a-b abb . . c", "\u{200b} \u{200b} a \u{200b}b é 漢字 ab", "abbb a\u{b}b b\tc c c", "- - - a"]
+        {
+            for n_most in 1..12 {
+                let (cut, whole) = (cutting.encode(text, n_most).unwrap(), whole.encode(text, n_most).unwrap());
+                assert_eq!((cut.ids, cut.words), (whole.ids, whole.words), "{n_most} of {text:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn pieces_of_a_word_share_its_number() {
+        let encoded = tokeniser("a b ##b c - . ab").encode("Abbb-a, c.", 9).unwrap();
+        // ab ##b ##b, -, a, an unknown comma, c, the stop.
+        assert_eq!(encoded.ids, [11, 7, 7, 9, 5, 1, 8, 10]);
+        assert_eq!(encoded.words, [0, 0, 0, 1, 2, 3, 4, 5].map(Some));
+    }
+}

@@ -1,0 +1,64 @@
+//! The plugin on real abstracts, where the shared data are there.
+
+use std::path::PathBuf;
+
+use medcoss_sdk::{Dataset, Geometry, Modality, NOT_A_TARGET, OpenRequest, Sample, View, sample_rng, serde_json};
+use medcoss_text::{Text, TextDataset};
+
+const ABSTRACTS: &str = "text/pubmed_rct/share.txt";
+const TABLE: &str = "text/medical_abstracts/share.csv";
+
+fn open(entry: &str, options: serde_json::Value) -> Option<TextDataset> {
+    let base = PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../../../shared/data"));
+    if !base.join(entry).exists() {
+        println!("skipped: {} is not there", base.join(entry).display());
+        return None;
+    }
+    let options = serde_json::from_value(options).unwrap();
+    Some(Text::open(OpenRequest { base, data: vec![entry.into()], options, assets: None }).unwrap())
+}
+
+/// Shares of all tokens that are unknown, and that are targets in the training view.
+fn shares(dataset: &TextDataset) -> (f64, f64) {
+    let Geometry::Discrete { length, padding_id, .. } = dataset.geometry() else { panic!("text is discrete") };
+    let (mut n_tokens, mut n_unknown, mut n_targets) = (0, 0, 0);
+    for index in 0..dataset.len() {
+        let fill = |view| {
+            let (mut ids, mut labels, mut n) = (vec![padding_id; length], vec![NOT_A_TARGET; length], 0);
+            let sample = Sample::Discrete { ids: &mut ids, labels: &mut labels, length: &mut n };
+            dataset.load(index, view, &mut sample_rng(index as u64), sample).unwrap();
+            (ids, labels, n as usize)
+        };
+        let (ids, _, n) = fill(View::Plain);
+        let (_, labels, _) = fill(View::Train);
+        n_tokens += n;
+        n_unknown += ids.iter().filter(|&&id| id == 1).count();
+        n_targets += labels.iter().filter(|&&label| label != NOT_A_TARGET).count();
+    }
+    (n_unknown as f64 / n_tokens as f64, n_targets as f64 / n_tokens as f64)
+}
+
+#[test]
+fn pubmed_rct_gives_abstracts_or_labelled_sentences() {
+    let Some(documents) = open(ABSTRACTS, serde_json::json!({})) else { return };
+    assert_eq!((documents.len(), documents.label(0)), (500, None));
+    assert_eq!(documents.id(0), "text/pubmed_rct/share.txt#10340286");
+    assert!(matches!(documents.geometry(), Geometry::Discrete { length: 112, vocabulary: 8192, .. }));
+
+    let Some(sentences) = open(ABSTRACTS, serde_json::json!({"unit": "sentence", "vocab_size": 2000})) else { return };
+    assert_eq!((sentences.len(), sentences.label(0).as_deref()), (5639, Some("OBJECTIVE")));
+    let (unknown, targets) = shares(&sentences);
+    assert!(unknown < 0.001, "{unknown} of the tokens are unknown");
+    assert!((0.14..0.16).contains(&targets), "{targets} of the tokens are targets");
+}
+
+#[test]
+fn medical_abstracts_give_rows_with_labels() {
+    let options = serde_json::json!({"column": "medical_abstract", "label_column": "condition_label"});
+    let Some(dataset) = open(TABLE, options) else { return };
+    assert_eq!((dataset.len(), dataset.label(0).as_deref()), (2308, Some("3")));
+    assert_eq!(dataset.id(0), "text/medical_abstracts/share.csv#L0000002");
+    let (unknown, targets) = shares(&dataset);
+    assert!(unknown < 0.001, "{unknown} of the tokens are unknown");
+    assert!((0.14..0.16).contains(&targets), "{targets} of the tokens are targets");
+}

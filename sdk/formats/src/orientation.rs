@@ -1,0 +1,108 @@
+//! From the axes of a file to the axes of a [`Volume`](medcoss_sdk::volume::Volume): depth from inferior to superior, rows from
+//! anterior to posterior, columns from the patient's right to left.
+//!
+//! Only permutations and mirrorings: an oblique scan keeps its own grid, named after the nearest axes of the body. Knows no file
+//! format; directions come in as the steps of the three file axes in a right, anterior, superior frame.
+
+/// The body axis (0 right, 1 anterior, 2 superior) behind depth, rows and columns, and whether they run along it or against it.
+const CANONICAL: [(usize, f64); 3] = [(2, 1.0), (1, -1.0), (0, -1.0)];
+const PERMUTATIONS: [[usize; 3]; 6] = [[0, 1, 2], [0, 2, 1], [1, 0, 2], [1, 2, 0], [2, 0, 1], [2, 1, 0]];
+
+/// How the axes of a file become depth, rows and columns.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) struct Orientation {
+    /// The file axis that becomes depth, rows and columns.
+    pub(crate) axis: [usize; 3],
+    /// Whether it is mirrored.
+    pub(crate) mirrored: [bool; 3],
+    /// Length of a step in the unit of the input.
+    pub(crate) spacing: [f64; 3],
+}
+
+impl Orientation {
+    /// From the step of each file axis in (right, anterior, superior). `None` when the steps span no volume.
+    pub(crate) fn nearest(steps: [[f64; 3]; 3]) -> Option<Self> {
+        let lengths = steps.map(|[x, y, z]| (x * x + y * y + z * z).sqrt());
+        if !lengths.iter().all(|length| length.is_normal()) {
+            return None;
+        }
+        let unit = [0, 1, 2].map(|axis| steps[axis].map(|part| part / lengths[axis]));
+        if determinant(unit).abs() < 1e-4 {
+            return None;
+        }
+        // `body[axis]` is the body axis that file axis `axis` is taken for.
+        let alignment = |body: &[usize; 3]| (0..3).map(|axis| unit[axis][body[axis]].abs()).sum::<f64>();
+        let body = PERMUTATIONS.iter().copied().reduce(|best, next| {
+            // On a tie the earlier one stays, so that rounding of a 45 degree scan decides nothing.
+            if alignment(&next) > alignment(&best) + 1e-9 { next } else { best }
+        })?;
+        let axis = CANONICAL.map(|(wanted, _)| body.iter().position(|&body| body == wanted).unwrap_or(wanted));
+        let along = [0, 1, 2].map(|i| unit[axis[i]][CANONICAL[i].0] * CANONICAL[i].1);
+        Some(Self { axis, mirrored: along.map(|along| along < 0.0), spacing: axis.map(|axis| lengths[axis]) })
+    }
+
+    /// For a file that states no directions: its axes are right, anterior, superior, with these steps.
+    pub(crate) fn unstated([x, y, z]: [f64; 3]) -> Self {
+        Self { axis: [2, 1, 0], mirrored: [false, true, true], spacing: [z, y, x] }
+    }
+
+    /// `[depth, rows, columns]` of a file whose axes have these sizes.
+    pub(crate) fn size(&self, file_size: [usize; 3]) -> [usize; 3] {
+        self.axis.map(|axis| file_size[axis])
+    }
+
+    /// Where the first voxel of the file goes in `[depth, rows, columns]`, and how far apart the neighbours along each file axis
+    /// go.
+    pub(crate) fn strides(&self, file_size: [usize; 3]) -> (usize, [isize; 3]) {
+        let [_, rows, columns] = self.size(file_size);
+        let canonical = [rows * columns, columns, 1];
+        let (mut first, mut strides) = (0, [0; 3]);
+        for i in 0..3 {
+            let axis = self.axis[i];
+            // Volumes are capped far below `isize::MAX`.
+            strides[axis] = canonical[i] as isize;
+            if self.mirrored[i] {
+                first += (file_size[axis] - 1) * canonical[i];
+                strides[axis] = -strides[axis];
+            }
+        }
+        (first, strides)
+    }
+}
+
+fn determinant([a, b, c]: [[f64; 3]; 3]) -> f64 {
+    a[0] * (b[1] * c[2] - b[2] * c[1]) - a[1] * (b[0] * c[2] - b[2] * c[0]) + a[2] * (b[0] * c[1] - b[1] * c[0])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_canonical_file_is_left_as_it_is() {
+        // First file axis to the left, second to posterior, third to superior: what DICOM calls LPS.
+        let steps = [[-0.7, 0.0, 0.0], [0.0, -0.8, 0.0], [0.0, 0.0, 2.5]];
+        let orientation = Orientation::nearest(steps).unwrap();
+        assert_eq!(orientation.size([9, 7, 5]), [5, 7, 9]);
+        assert_eq!(orientation.strides([9, 7, 5]), (0, [1, 9, 63]));
+        assert_eq!(orientation.spacing, [2.5, 0.8, 0.7]);
+    }
+
+    #[test]
+    fn an_oblique_scan_is_named_after_the_nearest_axes() {
+        // Sagittal slices tilted by 20 degrees: file axes run posterior, inferior, right.
+        let (sin, cos) = 20_f64.to_radians().sin_cos();
+        let steps = [[0.0, -cos, -sin], [0.0, sin, -cos], [3.0, 0.0, 0.0]];
+        let orientation = Orientation::nearest(steps).unwrap();
+        assert_eq!(orientation.axis, [1, 0, 2]);
+        assert_eq!(orientation.mirrored, [true, false, true]);
+    }
+
+    #[test]
+    fn steps_that_span_no_volume_have_no_orientation() {
+        assert_eq!(Orientation::nearest([[0.0; 3]; 3]), None);
+        assert_eq!(Orientation::nearest([[1.0, 0.0, 0.0], [1.0, 0.0, 0.0], [0.0, 0.0, 1.0]]), None);
+        assert_eq!(Orientation::nearest([[f64::NAN, 0.0, 0.0], [0.0, 1.0, 0.0], [0.0, 0.0, 1.0]]), None);
+        assert_eq!(Orientation::nearest([[f64::INFINITY, 0.0, 0.0], [0.0, 1.0, 0.0], [0.0, 0.0, 1.0]]), None);
+    }
+}

@@ -1,0 +1,260 @@
+//! Picture files of every kind that is read, made here, and the real odd ones where they are at hand.
+
+use std::io::Cursor;
+use std::path::{Path, PathBuf};
+
+use image::codecs::jpeg::JpegEncoder;
+use image::{DynamicImage, GrayImage, ImageBuffer, ImageFormat, LumaA, Pixel, Rgb, Rgba};
+use medcoss_formats::image_file::{has_known_name, read_image};
+use medcoss_sdk::image::Image;
+use medcoss_sdk::{Error, code, find_files};
+use tiff::encoder::{TiffEncoder, colortype};
+
+fn read(content: &[u8]) -> Result<Image, Error> {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("picture");
+    std::fs::write(&path, content).unwrap();
+    read_image(&path)
+}
+
+fn encoded(picture: impl Into<DynamicImage>, format: ImageFormat) -> Vec<u8> {
+    let mut file = Cursor::new(Vec::new());
+    picture.into().write_to(&mut file, format).unwrap();
+    file.into_inner()
+}
+
+/// A picture of 5 x 3 pixels, all alike but the one in column 4 of row 1.
+fn with_one<P: Pixel>(all: P, one: P) -> ImageBuffer<P, Vec<P::Subpixel>> {
+    ImageBuffer::from_fn(5, 3, |x, y| if (x, y) == (4, 1) { one } else { all })
+}
+
+/// The value of the one pixel.
+fn one(image: &Image) -> &[f32] {
+    assert_eq!((image.width(), image.height()), (5, 3));
+    let channels = image.channels();
+    &image.pixels()[(5 + 4) * channels..][..channels]
+}
+
+fn close(found: &[f32], expected: &[f32], tolerance: f32) {
+    assert_eq!(found.len(), expected.len());
+    for (found_value, value) in found.iter().zip(expected) {
+        assert!((found_value - value).abs() <= tolerance, "{found:?} instead of {expected:?}");
+    }
+}
+
+#[test]
+fn png_of_eight_bits_is_scaled_by_255() {
+    let png = encoded(DynamicImage::ImageRgb8(with_one(Rgb([0, 0, 0]), Rgb([51, 102, 255]))), ImageFormat::Png);
+    close(one(&read(&png).unwrap()), &[0.2, 0.4, 1.0], 1e-6);
+}
+
+#[test]
+fn png_of_sixteen_bits_is_scaled_by_65535() {
+    let colour = with_one(Rgb([0_u16; 3]), Rgb([13107, 26214, 65535]));
+    close(one(&read(&encoded(DynamicImage::ImageRgb16(colour), ImageFormat::Png)).unwrap()), &[0.2, 0.4, 1.0], 1e-6);
+    let grey = with_one(image::Luma([0_u16]), image::Luma([13108]));
+    let grey = read(&encoded(DynamicImage::ImageLuma16(grey), ImageFormat::Png)).unwrap();
+    close(one(&grey), &[13108.0 / 65535.0], 1e-7);
+}
+
+#[test]
+fn transparency_is_laid_over_white() {
+    let colour = with_one(Rgba([9_u8, 9, 9, 255]), Rgba([51, 0, 255, 102]));
+    close(one(&read(&encoded(colour, ImageFormat::Png)).unwrap()), &[0.68, 0.6, 1.0], 1e-6);
+    let grey = with_one(LumaA([9_u8, 255]), LumaA([51, 102]));
+    close(one(&read(&encoded(grey, ImageFormat::Png)).unwrap()), &[0.68], 1e-6);
+    let clear = with_one(Rgba([0_u8, 0, 0, 255]), Rgba([0, 0, 0, 0]));
+    close(one(&read(&encoded(clear, ImageFormat::Png)).unwrap()), &[1.0, 1.0, 1.0], 0.0);
+}
+
+#[test]
+fn palettes_are_resolved_with_their_transparency() {
+    let mut file = Vec::new();
+    let mut encoder = png::Encoder::new(&mut file, 5, 3);
+    encoder.set_color(png::ColorType::Indexed);
+    encoder.set_depth(png::BitDepth::Eight);
+    encoder.set_palette([0, 0, 0, 255, 0, 51].as_slice());
+    encoder.set_trns([255, 102].as_slice());
+    let mut indices = [0; 15];
+    indices[5 + 4] = 1;
+    encoder.write_header().unwrap().write_image_data(&indices).unwrap();
+    close(one(&read(&file).unwrap()), &[1.0, 0.6, 0.68], 1e-6);
+}
+
+#[test]
+fn jpeg_is_read_in_grey_and_in_colour() {
+    let mut grey = Vec::new();
+    let flat = GrayImage::from_pixel(19, 11, image::Luma([77]));
+    JpegEncoder::new_with_quality(&mut grey, 95).encode_image(&flat).unwrap();
+    let grey = read(&grey).unwrap();
+    assert_eq!((grey.width(), grey.height(), grey.channels()), (19, 11, 1));
+    close(grey.pixels(), &[77.0 / 255.0; 19 * 11], 0.01);
+    let mut colour = Vec::new();
+    let flat = image::RgbImage::from_pixel(19, 11, Rgb([200, 60, 120]));
+    JpegEncoder::new_with_quality(&mut colour, 95).encode_image(&flat).unwrap();
+    let colour = read(&colour).unwrap();
+    assert_eq!((colour.width(), colour.height(), colour.channels()), (19, 11, 3));
+    close(&colour.pixels()[..3], &[200.0, 60.0, 120.0].map(|value: f32| value / 255.0), 0.01);
+}
+
+#[test]
+fn the_exif_orientation_of_jpeg_is_applied() {
+    // Dark to the left; orientation 6 wants it turned by 90 degrees clockwise, so that dark comes to the top.
+    let ramp = GrayImage::from_fn(32, 16, |x, _| image::Luma([if x < 16 { 20 } else { 220 }]));
+    let mut plain = Vec::new();
+    JpegEncoder::new_with_quality(&mut plain, 95).encode_image(&ramp).unwrap();
+    let exif = b"Exif\0\0MM\0\x2a\0\0\0\x08\0\x01\x01\x12\0\x03\0\0\0\x01\0\x06\0\0\0\0\0\0";
+    let mut turned = plain[..2].to_vec();
+    turned.extend([0xff, 0xe1, 0, exif.len() as u8 + 2]);
+    turned.extend(exif);
+    turned.extend(&plain[2..]);
+
+    let picture = read(&turned).unwrap();
+    assert_eq!((picture.width(), picture.height()), (16, 32));
+    assert!(picture.pixels()[0] < 0.2 && picture.pixels()[31 * 16] > 0.8);
+    assert_eq!(read(&plain).unwrap().width(), 32);
+}
+
+fn tiff<C: colortype::ColorType>(samples: &[C::Inner]) -> Vec<u8>
+where
+    [C::Inner]: tiff::encoder::TiffValue,
+{
+    let mut file = Cursor::new(Vec::new());
+    TiffEncoder::new(&mut file).unwrap().write_image::<C>(5, 3, samples).unwrap();
+    file.into_inner()
+}
+
+#[test]
+fn tiff_of_eight_and_sixteen_bits_is_read() {
+    let mut grey = [0_u8; 15];
+    grey[9] = 51;
+    close(one(&read(&tiff::<colortype::Gray8>(&grey)).unwrap()), &[0.2], 1e-6);
+    let mut grey = [0_u16; 15];
+    grey[9] = 13107;
+    close(one(&read(&tiff::<colortype::Gray16>(&grey)).unwrap()), &[0.2], 1e-6);
+    let mut colour = [0_u16; 45];
+    colour[27..30].copy_from_slice(&[13107, 26214, 65535]);
+    close(one(&read(&tiff::<colortype::RGB16>(&colour)).unwrap()), &[0.2, 0.4, 1.0], 1e-6);
+    let mut clear = [255_u8; 60];
+    clear[36..40].copy_from_slice(&[51, 0, 255, 102]);
+    close(one(&read(&tiff::<colortype::RGBA8>(&clear)).unwrap()), &[0.68, 0.6, 1.0], 1e-6);
+}
+
+#[test]
+fn tiff_of_floating_point_is_refused_by_its_kind() {
+    let error = read(&tiff::<colortype::Gray32Float>(&[0.5; 15])).unwrap_err();
+    assert_eq!(error.code(), code::UNSUPPORTED);
+    assert!(error.message().contains("32-bit samples that are signed or floating point"), "{error}");
+}
+
+#[test]
+fn files_that_are_no_pictures_are_told_apart() {
+    assert_eq!(read_image(Path::new("/nowhere/at.png")).unwrap_err().code(), code::UNREADABLE);
+    assert_eq!(read(b"").unwrap_err().code(), code::CORRUPT);
+    let error = read(b"GIF89a and more").unwrap_err();
+    assert_eq!(error.code(), code::CORRUPT);
+    assert!(error.message().contains("begins with \"GIF89a"), "{error}");
+}
+
+#[test]
+fn cut_files_are_corrupt() {
+    let refused = |content: &[u8]| read(content).err().map(|error| error.code()) == Some(code::CORRUPT);
+    let noise =
+        image::RgbImage::from_fn(64, 64, |x, y| Rgb([(x * 37 % 251) as u8, (y * 91 % 241) as u8, (x * y % 239) as u8]));
+    let whole = encoded(noise.clone(), ImageFormat::Png);
+    assert!(refused(&whole[..whole.len() / 2]));
+    assert!(refused(&whole[..20]));
+    let whole = encoded(noise, ImageFormat::Jpeg);
+    assert!(refused(&whole[..40]));
+    assert!(refused(&whole[..whole.len() / 2]));
+    let whole = tiff::<colortype::Gray16>(&[7; 15]);
+    assert!(refused(&whole[..12]));
+}
+
+#[test]
+fn a_small_file_that_claims_a_huge_picture_is_refused() {
+    let mut bomb = Vec::new();
+    let mut encoder = png::Encoder::new(&mut bomb, 9_000, 8_000);
+    encoder.set_color(png::ColorType::Grayscale);
+    encoder.set_depth(png::BitDepth::One);
+    encoder.write_header().unwrap().write_image_data(&vec![0; 9_000 / 8 * 8_000]).unwrap();
+    assert!(bomb.len() < 100_000);
+    let error = read(&bomb).unwrap_err();
+    assert_eq!(error.code(), code::UNSUPPORTED);
+    assert!(error.message().contains("9000x8000"), "{error}");
+}
+
+#[test]
+fn names_are_recognised_by_their_ending() {
+    assert!(["a.png", "a.jpg", "a.jpeg", "b.tif", "b.tiff"].iter().all(|name| has_known_name(name)));
+    assert!(!["a.csv", "png", "a.png.txt", "a.svs"].iter().any(|name| has_known_name(name)));
+}
+
+/// The shared test files, where this checkout has them beside it.
+fn shared(folder: &str) -> Option<PathBuf> {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../shared/data").join(folder);
+    if !path.is_dir() {
+        println!("skipped: no {}", path.display());
+        return None;
+    }
+    Some(path)
+}
+
+#[test]
+fn odd_tiff_files_are_read_or_refused_with_a_reason() {
+    let Some(folder) = shared("conformance/tiff") else { return };
+    let files = find_files(&folder, &[PathBuf::from(".")], |name| name.contains(".tif"), "TIFF").unwrap();
+    let mut n_read = 0;
+    for file in &files {
+        match read_image(&file.path) {
+            Ok(image) => {
+                n_read += 1;
+                assert!(image.pixels().iter().all(|value| (0.0..=1.0).contains(value)), "{}", file.id);
+            }
+            Err(error) => {
+                let known = [code::CORRUPT, code::UNSUPPORTED].contains(&error.code());
+                assert!(known && error.message().contains(&*file.path.to_string_lossy()), "{error}");
+            }
+        }
+    }
+    assert!(n_read >= 50, "only {n_read} of {} were read", files.len());
+}
+
+#[test]
+fn known_tiff_files_have_their_size_and_kind() {
+    let Some(folder) = shared("conformance/tiff/image-tiff/images") else { return };
+    let size =
+        |name: &str| read_image(&folder.join(name)).map(|image| [image.height(), image.width(), image.channels()]);
+    assert_eq!(size("minisblack-1c-8b.tiff").unwrap(), [151, 157, 1]);
+    assert_eq!(size("minisblack-1c-16b.tiff").unwrap(), [151, 157, 1]);
+    assert_eq!(size("minisblack-2c-8b-alpha.tiff").unwrap(), [64, 64, 1]);
+    assert_eq!(size("rgb-3c-16b.tiff").unwrap(), [151, 157, 3]);
+    assert_eq!(size("bigtiff/BigTIFF.tif").unwrap(), [64, 64, 3]);
+    assert_eq!(size("gradient-1c-32b-float.tiff").unwrap_err().code(), code::UNSUPPORTED);
+    assert_eq!(size("palette-1c-8b.tiff").unwrap_err().code(), code::UNSUPPORTED);
+}
+
+/// The same picture in two files.
+#[track_caller]
+fn alike(one: &Path, other: &Path, tolerance: f32) {
+    let (first, second) = (read_image(one).unwrap(), read_image(other).unwrap());
+    assert_eq!((first.width(), first.height()), (second.width(), second.height()));
+    for channel in 0..3 {
+        let values = |image: &Image| image.pixels().iter().copied().skip(channel).step_by(3).collect::<Vec<_>>();
+        let (first, second) = (values(&first), values(&second));
+        let difference = first.iter().zip(&second).map(|(a, b)| (a - b).abs()).sum::<f32>() / first.len() as f32;
+        assert!(difference <= tolerance, "channel {channel} differs by {difference}");
+    }
+}
+
+#[test]
+fn one_picture_in_two_encodings_has_the_same_colours() {
+    let Some(folder) = shared("conformance/tiff/image-tiff") else { return };
+    // JPEG in YCbCr against JPEG in RGB, tiles against strips, pixels against planes, 8 against 16 bit.
+    alike(&folder.join("images/tiled-jpeg-ycbcr.tif"), &folder.join("images/tiled-jpeg-rgb-u8.tif"), 0.02);
+    alike(&folder.join("images/quad-tile.jpg.tiff"), &folder.join("libtiffpic/quad-jpeg.tif"), 0.02);
+    let depth = folder.join("libtiffpic/depth");
+    alike(&depth.join("flower-rgb-contig-08.tif"), &depth.join("flower-rgb-planar-08.tif"), 0.0);
+    alike(&depth.join("flower-rgb-contig-16.tif"), &depth.join("flower-rgb-planar-16.tif"), 0.0);
+    alike(&depth.join("flower-rgb-contig-16.tif"), &depth.join("flower-rgb-contig-08.tif"), 0.003);
+}

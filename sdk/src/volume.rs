@@ -1,0 +1,351 @@
+//! Volumes as arrays: a scan with its voxel spacing, resampling of a part of it, mirroring.
+//!
+//! Nothing here reads files, knows tokens or decides which part a sample is; [`crate::block`] does the last two.
+//!
+//! Axes are always `[depth, rows, columns]`, depth slowest. A scan of a body runs from inferior to superior, anterior to
+//! posterior, the patient's right to left: a slice looks as radiologists see it, spine below, the patient's right on the left.
+
+use std::ops::Range;
+
+use crate::Error;
+
+/// A scan.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Volume {
+    size: [usize; 3],
+    spacing_mm: [f32; 3],
+    voxels: Vec<f32>,
+}
+
+/// Where the output positions of one axis lie on the input: output `i` at the voxel coordinate `first + i * step`. Voxel `j` is
+/// centred on `j` and reaches from `j - 0.5` to `j + 0.5`.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Sampling {
+    n: usize,
+    first: f64,
+    step: f64,
+}
+
+/// A resampled part of a volume that may reach beyond it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Part {
+    /// Values where the part lies inside the volume, `[depth, rows, columns]` of that region.
+    pub values: Vec<f32>,
+    size: [usize; 3],
+    inside: [Range<usize>; 3],
+}
+
+impl Volume {
+    /// A volume from `voxels` `[depth, rows, columns]` with the distance of neighbours along each axis.
+    ///
+    /// # Errors
+    /// No voxels, voxels that do not have this size, spacing that is not positive.
+    pub fn new(size: [usize; 3], spacing_mm: [f32; 3], voxels: Vec<f32>) -> Result<Self, Error> {
+        let [depth, rows, columns] = size;
+        let expected = depth.checked_mul(rows).and_then(|n| n.checked_mul(columns));
+        if voxels.is_empty() || expected != Some(voxels.len()) {
+            let found = voxels.len();
+            return Err(Error::bad_request(format!("{found} values are no volume of {depth}x{rows}x{columns}")));
+        }
+        if !spacing_mm.iter().all(|&mm| mm.is_finite() && mm > 0.0) {
+            return Err(Error::bad_request(format!("voxel spacing {spacing_mm:?} mm is not positive")));
+        }
+        Ok(Self { size, spacing_mm, voxels })
+    }
+
+    /// `[depth, rows, columns]`.
+    pub fn size(&self) -> [usize; 3] {
+        self.size
+    }
+
+    /// Distance of neighbouring voxels in millimetres, in the order of the axes.
+    pub fn spacing_mm(&self) -> [f32; 3] {
+        self.spacing_mm
+    }
+
+    /// `[depth, rows, columns]`.
+    pub fn voxels(&self) -> &[f32] {
+        &self.voxels
+    }
+
+    /// A part of the volume at the positions of three samplings. Trilinear; along an axis whose step is above 1 the linear kernel
+    /// is widened by the step, so that every voxel counts (Pillow's `BILINEAR`, torch's `trilinear` with antialiasing and
+    /// without `align_corners`). Kernels are cut off at the border and brought to a sum of 1. Positions that fall on voxel centres with
+    /// steps of 1 give the voxels unchanged.
+    ///
+    /// # Errors
+    /// Samplings without any position inside the volume.
+    pub fn part(&self, samplings: [Sampling; 3]) -> Result<Part, Error> {
+        let axes = [0, 1, 2];
+        let inside = axes.map(|axis| samplings[axis].inside(self.size[axis]));
+        if inside.iter().any(Range::is_empty) {
+            let [depth, rows, columns] = self.size;
+            return Err(Error::bad_request(format!(
+                "samples that are {samplings:?} miss a volume of {depth}x{rows}x{columns}"
+            )));
+        }
+        let [mut depth, rows, columns] =
+            axes.map(|axis| Kernels::new(samplings[axis], inside[axis].clone(), self.size[axis]));
+
+        // Slices that no kernel touches need not be looked at; they are most of a long scan.
+        let slab = depth.reach();
+        depth.shift(slab.start);
+        let plane = self.size[1] * self.size[2];
+        let voxels = &self.voxels[slab.start * plane..slab.end * plane];
+        let values = columns.apply(voxels, 1);
+        let values = rows.apply(&values, inside[2].len());
+        let values = depth.apply(&values, inside[1].len() * inside[2].len());
+        Ok(Part { values, size: samplings.map(|sampling| sampling.n), inside })
+    }
+}
+
+impl Part {
+    /// `[depth, rows, columns]` of the whole part.
+    pub fn size(&self) -> [usize; 3] {
+        self.size
+    }
+
+    /// The whole part, with `outside` where there is no volume.
+    pub fn padded(self, outside: f32) -> Vec<f32> {
+        let [depth, rows, columns] = self.size;
+        if self.values.len() == depth * rows * columns {
+            return self.values;
+        }
+        let [z, y, x] = self.inside;
+        let mut whole = vec![outside; depth * rows * columns];
+        for (run, values) in self.values.chunks_exact(x.len()).enumerate() {
+            let (slice, row) = (z.start + run / y.len(), y.start + run % y.len());
+            whole[(slice * rows + row) * columns..][x.clone()].copy_from_slice(values);
+        }
+        whole
+    }
+}
+
+impl Sampling {
+    /// Stretches or shrinks the whole axis of `n_in` voxels to `n`; borders fall on borders.
+    pub fn stretched(n_in: usize, n: usize) -> Self {
+        let step = n_in as f64 / n as f64;
+        Self { n, first: (step - 1.0) / 2.0, step }
+    }
+
+    /// `n` positions with distance `step`, their middle on the middle of an axis of `n_in` voxels.
+    pub fn centred(n_in: usize, n: usize, step: f64) -> Self {
+        let middle = (n_in as f64 - 1.0) / 2.0;
+        Self { n, first: middle - step * (n as f64 - 1.0) / 2.0, step }
+    }
+
+    /// Every voxel from `first` on, which may lie before the axis.
+    pub fn voxels(first: isize, n: usize) -> Self {
+        Self { n, first: first as f64, step: 1.0 }
+    }
+
+    /// Number of positions.
+    pub fn n(&self) -> usize {
+        self.n
+    }
+
+    /// `n` of these positions from `start` on; both may lie outside, where the positions continue.
+    pub fn window(&self, start: isize, n: usize) -> Self {
+        Self { n, first: self.first + self.step * start as f64, step: self.step }
+    }
+
+    /// Which positions fall on voxels of an axis of `n_in`.
+    fn inside(&self, n_in: usize) -> Range<usize> {
+        // Borders that meet up to rounding count as inside.
+        let (low, high) = (-0.5 - 1e-6, n_in as f64 - 0.5 + 1e-6);
+        let is_inside = |i: &usize| (low..=high).contains(&(self.first + self.step * *i as f64));
+        let start = (0..self.n).find(is_inside).unwrap_or(self.n);
+        let n = (start..self.n).take_while(is_inside).count();
+        start..start + n
+    }
+}
+
+/// Weights of the input voxels for each output position of one axis.
+struct Kernels {
+    n_in: usize,
+    /// First voxel and weights, a position each.
+    kernels: Vec<(usize, Vec<f32>)>,
+}
+
+impl Kernels {
+    fn new(sampling: Sampling, inside: Range<usize>, n_in: usize) -> Self {
+        let reach = sampling.step.max(1.0);
+        let kernel = |i: usize| {
+            let centre = sampling.first + sampling.step * i as f64;
+            let weight = |j: usize| (1.0 - (j as f64 - centre).abs() / reach).max(0.0);
+            let last = ((centre + reach).floor().max(0.0) as usize).min(n_in - 1);
+            let mut start = ((centre - reach).ceil().max(0.0) as usize).min(last);
+            let mut weights: Vec<f64> = (start..=last).map(weight).collect();
+            while weights.len() > 1 && weights.last() == Some(&0.0) {
+                weights.pop();
+            }
+            let zeros = weights.iter().take_while(|&&weight| weight == 0.0).count().min(weights.len() - 1);
+            weights.drain(..zeros);
+            start += zeros;
+            let sum: f64 = weights.iter().sum();
+            (start, weights.iter().map(|weight| (weight / sum) as f32).collect())
+        };
+        Self { n_in, kernels: inside.map(kernel).collect() }
+    }
+
+    /// The voxels with a weight in any kernel.
+    fn reach(&self) -> Range<usize> {
+        let start = self.kernels.iter().map(|(start, _)| *start).min().unwrap_or(0);
+        let end = self.kernels.iter().map(|(start, weights)| start + weights.len()).max().unwrap_or(0);
+        start..end
+    }
+
+    /// For an input that begins at voxel `offset` and ends where the kernels do.
+    fn shift(&mut self, offset: usize) {
+        self.n_in = self.reach().end - offset;
+        for (start, _) in &mut self.kernels {
+            *start -= offset;
+        }
+    }
+
+    /// `[outer, n_in, inner]` to `[outer, kernels, inner]`.
+    fn apply(&self, input: &[f32], inner: usize) -> Vec<f32> {
+        let mut output = Vec::with_capacity(input.len() / self.n_in * self.kernels.len());
+        for block in input.chunks_exact(self.n_in * inner) {
+            for (start, weights) in &self.kernels {
+                if inner == 1 {
+                    let voxels = &block[*start..*start + weights.len()];
+                    output.push(voxels.iter().zip(weights).map(|(voxel, weight)| voxel * weight).sum());
+                    continue;
+                }
+                let at = output.len();
+                let mut runs = block[start * inner..].chunks_exact(inner).zip(weights);
+                if let Some((run, weight)) = runs.next() {
+                    output.extend(run.iter().map(|voxel| voxel * weight));
+                }
+                for (run, weight) in runs {
+                    for (sum, voxel) in output[at..].iter_mut().zip(run) {
+                        *sum += voxel * weight;
+                    }
+                }
+            }
+        }
+        output
+    }
+}
+
+/// Mirrors `voxels` of `size` along one axis (0 depth, 1 rows, 2 columns).
+///
+/// # Panics
+/// When there is no such axis.
+pub fn mirror(voxels: &mut [f32], size: [usize; 3], axis: usize) {
+    let inner: usize = size[axis + 1..].iter().product();
+    for block in voxels.chunks_exact_mut(size[axis] * inner) {
+        let (front, back) = block.split_at_mut(size[axis] / 2 * inner);
+        for (near, far) in front.chunks_exact_mut(inner).zip(back.rchunks_exact_mut(inner)) {
+            near.swap_with_slice(far);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SIZE: [usize; 3] = [5, 7, 9];
+
+    fn numbered() -> Volume {
+        let voxels = (0..SIZE.iter().product()).map(|v: usize| v as f32).collect();
+        Volume::new(SIZE, [3.0, 2.0, 1.0], voxels).unwrap()
+    }
+
+    fn whole() -> [Sampling; 3] {
+        SIZE.map(|n| Sampling::voxels(0, n))
+    }
+
+    #[test]
+    fn whole_steps_copy_voxels_and_padding_surrounds_them() {
+        let volume = numbered();
+        let part = volume.part([Sampling::voxels(-1, 3), Sampling::voxels(5, 4), Sampling::voxels(0, 9)]).unwrap();
+        let padded = part.padded(-7.0);
+        for (at, &value) in padded.iter().enumerate() {
+            let (z, y, x) = (at / 36, at / 9 % 4, at % 9);
+            let expected = if z == 0 || y > 1 { -7.0 } else { ((z - 1) * 63 + (y + 5) * 9 + x) as f32 };
+            assert_eq!(value, expected, "at {z} {y} {x}");
+        }
+    }
+
+    #[test]
+    fn enlarging_interpolates_and_holds_the_border() {
+        // One row of 2 voxels to 4: positions -0.25, 0.25, 0.75, 1.25.
+        let volume = Volume::new([1, 1, 2], [1.0; 3], vec![10.0, 20.0]).unwrap();
+        let part = volume.part([Sampling::voxels(0, 1), Sampling::voxels(0, 1), Sampling::stretched(2, 4)]).unwrap();
+        assert_eq!(part.values, [10.0, 12.5, 17.5, 20.0]);
+    }
+
+    #[test]
+    fn shrinking_weighs_every_voxel_with_the_widened_triangle() {
+        // 4 voxels to 2: centres 0.5 and 2.5, half-width 2. Weights of the first: 0.75, 0.75, 0.25 over 1.75.
+        let volume = Volume::new([4, 1, 1], [1.0; 3], vec![7.0, 0.0, 14.0, 0.0]).unwrap();
+        let part = volume.part([Sampling::stretched(4, 2), Sampling::voxels(0, 1), Sampling::voxels(0, 1)]).unwrap();
+        let expected = [(0.75 * 7.0 + 0.25 * 14.0) / 1.75, (0.25 * 0.0 + 0.75 * 14.0) / 1.75];
+        assert!(part.values.iter().zip(expected).all(|(a, b)| (a - b).abs() < 1e-5), "{:?}", part.values);
+    }
+
+    #[test]
+    fn a_plane_stays_a_plane_along_every_axis() {
+        let volume = numbered();
+        for axis in 0..3 {
+            for n in [2, 4, 13, 40] {
+                let mut samplings = whole();
+                samplings[axis] = Sampling::stretched(SIZE[axis], n);
+                let part = volume.part(samplings).unwrap();
+                let stride = [63.0, 9.0, 1.0][axis];
+                let step = SIZE[axis] as f64 / n as f64;
+                // Away from the border, where no kernel is cut off. A widened triangle is not quite symmetric about its centre.
+                let reach = step.max(1.0);
+                let tolerance = if step > 1.0 { 0.1 * stride } else { 1e-3 };
+                let line = part.values.chunks_exact([63, 9, 1][axis]).take(n).map(|run| f64::from(run[0]));
+                for (i, value) in line.enumerate() {
+                    let at = (i as f64 + 0.5) * step - 0.5;
+                    if at - reach > -1.0 && at + reach < SIZE[axis] as f64 {
+                        assert!((value - at * stride).abs() < tolerance, "axis {axis}, {n}, {i}: {value}");
+                    }
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn a_window_equals_the_same_slices_of_the_whole() {
+        let volume = numbered();
+        let depth = Sampling::centred(5, 11, 0.5);
+        let [_, rows, columns] = whole();
+        let all = volume.part([depth, rows, columns]).unwrap().padded(-1.0);
+        let some = volume.part([depth.window(4, 3), rows, columns]).unwrap().padded(-1.0);
+        assert_eq!(some, all[4 * 63..7 * 63]);
+    }
+
+    #[test]
+    fn a_part_beside_the_volume_is_refused() {
+        let [depth, rows, _] = whole();
+        assert!(numbered().part([depth, rows, Sampling::voxels(9, 4)]).is_err());
+        assert!(numbered().part([depth, rows, Sampling::centred(9, 2, 30.0)]).is_err());
+    }
+
+    #[test]
+    fn mirroring_moves_voxels_to_the_other_end_of_one_axis() {
+        for axis in 0..3 {
+            let mut voxels = numbered().voxels().to_vec();
+            mirror(&mut voxels, SIZE, axis);
+            for (at, &value) in voxels.iter().enumerate() {
+                let mut from = [at / 63, at / 9 % 7, at % 9];
+                from[axis] = SIZE[axis] - 1 - from[axis];
+                assert_eq!(value, (from[0] * 63 + from[1] * 9 + from[2]) as f32);
+            }
+        }
+    }
+
+    #[test]
+    fn sizes_and_spacings_that_make_no_volume_are_refused() {
+        assert!(Volume::new([2, 3, 4], [1.0; 3], vec![0.0; 23]).is_err());
+        assert!(Volume::new([0, 3, 4], [1.0; 3], Vec::new()).is_err());
+        assert!(Volume::new([usize::MAX, 3, 4], [1.0; 3], vec![0.0; 12]).is_err());
+        assert!(Volume::new([1, 1, 1], [1.0, 0.0, 1.0], vec![0.0]).is_err());
+    }
+}

@@ -1,0 +1,87 @@
+//! Rules of the repository that no compiler checks.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
+}
+
+/// Packages of this workspace that a manifest names outside of `[dev-dependencies]`.
+fn own_dependencies(manifest: &str) -> Vec<String> {
+    let text = fs::read_to_string(root().join(manifest)).unwrap();
+    let table: toml::Table = text.parse().unwrap();
+    let names = table.get("dependencies").and_then(|dependencies| dependencies.as_table()).unwrap();
+    names.keys().filter(|name| name.starts_with("medcoss-")).cloned().collect()
+}
+
+fn sources(folder: &str) -> Vec<(PathBuf, String)> {
+    fn walk(folder: &Path, found: &mut Vec<(PathBuf, String)>) {
+        for entry in fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                walk(&path, found);
+            } else if path.extension().is_some_and(|extension| extension == "rs") {
+                found.push((path.clone(), fs::read_to_string(&path).unwrap()));
+            }
+        }
+    }
+    let mut found = Vec::new();
+    walk(&root().join(folder), &mut found);
+    assert!(!found.is_empty(), "{folder} holds no sources");
+    found
+}
+
+#[test]
+fn dependencies_run_one_way() {
+    assert_eq!(own_dependencies("sdk/abi/Cargo.toml"), Vec::<String>::new());
+    assert_eq!(own_dependencies("sdk/Cargo.toml"), ["medcoss-abi"]);
+    assert_eq!(own_dependencies("core/Cargo.toml"), Vec::<String>::new());
+    for plugin in ["text", "xray", "ct", "mri", "pathology"] {
+        for name in own_dependencies(&format!("plugins/{plugin}/Cargo.toml")) {
+            assert!(["medcoss-sdk", "medcoss-formats"].contains(&name.as_str()), "{plugin} depends on {name}");
+        }
+    }
+}
+
+#[test]
+fn core_knows_no_modality_by_name() {
+    for (path, text) in sources("core/src") {
+        let code: Vec<&str> = text.split("#[cfg(test)]").next().unwrap().lines().collect();
+        for line in code.iter().filter(|line| !line.trim_start().starts_with("//")) {
+            for name in ["xray", "mri", "pathology", "\"ct\""] {
+                assert!(!line.contains(name), "{}: {line}", path.display());
+            }
+        }
+    }
+}
+
+#[test]
+fn burn_is_used_in_core_and_nowhere_else() {
+    for folder in ["host", "sdk", "plugins"] {
+        for (path, text) in sources(folder) {
+            assert!(!text.contains("use burn"), "{}", path.display());
+        }
+    }
+}
+
+#[test]
+fn unsafe_code_is_where_the_architecture_says() {
+    let allowed = ["sdk/src/export.rs", "host/src/plugins/library.rs"];
+    for folder in ["core/src", "host/src", "sdk/src", "sdk/formats/src", "plugins"] {
+        for (path, text) in sources(folder) {
+            let here = allowed.iter().any(|place| path.ends_with(place));
+            assert!(here || !text.contains("unsafe {"), "{}", path.display());
+        }
+    }
+}
+
+#[test]
+fn no_file_is_called_utils() {
+    for folder in ["core", "host", "sdk", "plugins", "tests"] {
+        for (path, _) in sources(folder) {
+            let name = path.file_stem().unwrap().to_string_lossy().into_owned();
+            assert!(!["utils", "util", "helpers", "common", "misc"].contains(&name.as_str()), "{}", path.display());
+        }
+    }
+}

@@ -1,0 +1,193 @@
+//! The whole program over all five plugins as shared libraries: synthetic files in, a run folder out.
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+
+use serde_json::Value;
+
+/// The program, without the built-in plugins: what it uses was loaded from files.
+fn medcoss(arguments: &[&str]) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_medcoss"))
+        .args(arguments)
+        .env_remove("MEDCOSS_PLUGIN_PATH")
+        .output()
+        .expect("the program starts")
+}
+
+fn succeeded(output: Output) -> String {
+    let errors = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(output.status.success(), "{errors}");
+    String::from_utf8(output.stdout).expect("UTF-8")
+}
+
+/// What a failing command says; it must end with exit code 1 and without a panic.
+fn refused(output: Output) -> String {
+    let errors = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert_eq!(output.status.code(), Some(1), "{errors}");
+    assert!(errors.starts_with("error: ") && !errors.contains("panicked"), "{errors}");
+    errors
+}
+
+fn text(path: &Path) -> String {
+    path.to_str().expect("UTF-8").to_string()
+}
+
+/// A demo of few samples, and its JSON summary.
+fn demo(folder: &Path, extra: &[&str]) -> Value {
+    let out = text(folder);
+    let mut arguments = vec!["demo", "--no-builtin", "--json", "--samples", "24", "--out", &out];
+    arguments.extend_from_slice(extra);
+    serde_json::from_str(&succeeded(medcoss(&arguments))).expect("JSON")
+}
+
+fn stages(run: &Path) -> Vec<PathBuf> {
+    let mut stages: Vec<PathBuf> =
+        std::fs::read_dir(run.join("stages")).unwrap().map(|entry| entry.unwrap().path()).collect();
+    stages.sort();
+    stages
+}
+
+/// Every file of a run that must not differ between two equal runs, with its content.
+fn content(run: &Path) -> Vec<(String, Vec<u8>)> {
+    let names = ["metrics.jsonl", "buffer.jsonl", "model.bpk", "state.json"];
+    let files = stages(run).into_iter().flat_map(|stage| names.map(|name| stage.join(name)));
+    files.map(|path| (text(path.strip_prefix(run).unwrap()), std::fs::read(&path).unwrap())).collect()
+}
+
+#[test]
+fn five_plugins_from_files_teach_one_model_in_five_stages() {
+    let folder = tempfile::tempdir().unwrap();
+    let summary = demo(&folder.path().join("demo"), &[]);
+    let stages = summary["stages"].as_array().unwrap();
+    let modalities: Vec<_> = stages.iter().map(|stage| stage["modality"].as_str().unwrap()).collect();
+    assert_eq!(modalities, ["text", "xray", "ct", "mri", "pathology"]);
+    for (at, stage) in stages.iter().enumerate() {
+        let (first, last) = (stage["pretext_first"].as_f64().unwrap(), stage["pretext_last"].as_f64().unwrap());
+        assert!(last < first, "{stage}");
+        let distilled = stage["distillation_last"].as_array().unwrap();
+        assert_eq!(distilled.len(), at, "one distillation loss for each earlier modality: {stage}");
+        assert!(distilled.iter().all(|pair| pair[1].as_f64().unwrap().is_finite()));
+        let share = stage["n_buffer"].as_f64().unwrap() / stage["n_samples"].as_f64().unwrap();
+        assert!((0.03..0.07).contains(&share), "{stage}");
+    }
+    for plugin in summary["plugins"].as_array().unwrap() {
+        assert!(plugin["source"].as_str().unwrap().ends_with(".so"), "{plugin}");
+    }
+
+    // The folder tells everything and holds no absolute path.
+    let run = folder.path().join("demo/run");
+    for name in ["run.toml", "plugins.lock"] {
+        let content = std::fs::read_to_string(run.join(name)).unwrap();
+        assert!(!content.contains(&text(folder.path())) && !content.contains("\"/"), "{content}");
+    }
+    for (name, content) in content(&run) {
+        let place = text(folder.path()).into_bytes();
+        assert!(!content.windows(place.len()).any(|window| window == place), "{name} holds a path of this machine");
+    }
+}
+
+#[test]
+fn the_same_seed_gives_the_same_run_whatever_the_threads_and_however_often_it_stopped() {
+    let folder = tempfile::tempdir().unwrap();
+    let demo_folder = folder.path().join("demo");
+    demo(&demo_folder, &["--seed", "3"]);
+    let expected = content(&demo_folder.join("run"));
+
+    let config = text(&demo_folder.join("demo.toml"));
+    let again = text(&folder.path().join("again"));
+    let arguments = ["pretrain", &config, "--no-builtin", "--quiet", "--out", &again, "--set"];
+    let with = |last: &[&str]| medcoss(&[&arguments[..], last].concat());
+    // Killed three times at different moments, with another number of threads each time.
+    for (at, delay) in [1500, 3000, 6000].into_iter().enumerate() {
+        let threads = format!("data.loader_threads={}", at + 1);
+        let mut command = Command::new(env!("CARGO_BIN_EXE_medcoss"));
+        command.args(arguments).arg(&threads).stderr(std::process::Stdio::null()).stdout(std::process::Stdio::null());
+        if Path::new(&again).join("run.toml").exists() {
+            command.arg("--resume");
+        }
+        let mut child = command.spawn().unwrap();
+        std::thread::sleep(std::time::Duration::from_millis(delay));
+        child.kill().unwrap();
+        child.wait().unwrap();
+    }
+    succeeded(with(&["data.loader_threads=3", "--resume"]));
+    let found = content(Path::new(&again));
+    for ((name, expected), (_, found)) in expected.iter().zip(&found) {
+        assert!(expected == found, "{name} differs");
+    }
+    assert_eq!(expected.len(), found.len());
+
+    // Other settings are no continuation.
+    let errors = refused(with(&["seed=4", "--resume"]));
+    assert!(errors.contains("seed was 3") && errors.contains("is 4 now"), "{errors}");
+    // And without --resume nothing is overwritten.
+    let errors = refused(with(&["seed=3"]));
+    assert!(errors.contains("is not empty") && errors.contains("--resume"), "{errors}");
+}
+
+#[test]
+fn a_stage_added_to_a_finished_run_learns_from_its_last_model() {
+    let folder = tempfile::tempdir().unwrap();
+    let demo_folder = folder.path().join("demo");
+    demo(&demo_folder, &[]);
+    let run = text(&demo_folder.join("run"));
+    let before = content(Path::new(&run));
+    let config = demo_folder.join("demo.toml");
+    let mut settings = std::fs::read_to_string(&config).unwrap();
+    let last = settings.rfind("[[stage]]").unwrap();
+    settings.push('\n');
+    settings.push_str(&settings[last..].to_string());
+    std::fs::write(&config, settings).unwrap();
+
+    let output = medcoss(&["pretrain", &text(&config), "--no-builtin", "--resume", "--json", "--out", &run]);
+    let summary: Value = serde_json::from_str(&succeeded(output)).unwrap();
+    assert_eq!(summary["stages"].as_array().unwrap().len(), 6);
+    let after = content(Path::new(&run));
+    assert_eq!(after[..before.len()], before[..]);
+}
+
+#[test]
+fn bad_input_is_named_with_a_remedy() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = folder.path().join("xray");
+    succeeded(medcoss(&["synth", "--modality", "xray", "--samples", "12", "--out", &text(&data)]));
+    let stage = "[model]\npreset = \"demo\"\n[training]\nepochs = 1\nbatch_size = 4\n[[stage]]\n";
+    let run = |name: &str, settings: &str, extra: &[&str]| {
+        let config = folder.path().join(format!("{name}.toml"));
+        std::fs::write(&config, format!("{stage}{settings}")).unwrap();
+        let (config, out) = (text(&config), text(&folder.path().join(name)));
+        medcoss(&[&["pretrain", &config, "--out", &out], extra].concat())
+    };
+    let good = "modality = \"xray\"\ndata = \"xray\"\noptions = { size = 64 }\n";
+    for (name, settings, extra, expected) in [
+        ("missing", "modality = \"xray\"\ndata = \"xrays\"\n", &[][..], &["xrays", "hint: "][..]),
+        ("modality", "modality = \"xrai\"\ndata = \"xray\"\n", &[], &["xrai", "did you mean", "xray"]),
+        (
+            "option",
+            "modality = \"xray\"\ndata = \"xray\"\noptions = { sizes = 64 }\n",
+            &[],
+            &["sizes", "did you mean", "size"],
+        ),
+        ("setting", "modality = \"xray\"\ndata = \"xray\"\nepoch = 3\n", &[], &["epoch", "did you mean epochs"]),
+        ("ratio", good, &["--set", "rehearsal.buffer_ratio=2"], &["rehearsal.buffer_ratio is 2", "1.0"]),
+        ("mask", "modality = \"xray\"\ndata = \"xray\"\noptions = { mask_ratio = 1.5 }\n", &[], &["mask_ratio", "1.5"]),
+        ("device", good, &["--device", "gpu"], &["gpu", "cpu, cuda"]),
+        ("nowhere", good, &["--plugin-dir", "no/such/folder"], &["no/such/folder"]),
+        ("resume", good, &["--resume"], &["no run to resume"]),
+        (
+            "infinite",
+            good,
+            &["--set", "optimiser.base_learning_rate=1e30", "--set", "training.epochs=4"],
+            &["loss of xray", "hint: lower"],
+        ),
+    ] {
+        let errors = refused(run(name, settings, extra));
+        for part in expected {
+            assert!(errors.contains(part), "{name}: {part:?} is not in\n{errors}");
+        }
+    }
+    let empty = folder.path().join("empty");
+    std::fs::create_dir(&empty).unwrap();
+    let errors = refused(run("nothing", "modality = \"xray\"\ndata = \"empty\"\n", &[]));
+    assert!(errors.contains("empty") && errors.contains("PNG"), "{errors}");
+}
