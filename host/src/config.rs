@@ -99,6 +99,9 @@ impl Default for DataSection {
 pub struct StageSection {
     /// Id of the plugin.
     pub modality: String,
+    /// Folder below the data root that this stage's paths, also those in its options, are relative to.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub root: Option<PathBuf>,
     /// Files and folders, relative to the configuration file or to `--data-root`.
     pub data: OneOrMore,
     /// Epochs, if not [`TrainingSection::epochs`].
@@ -177,7 +180,7 @@ impl RunConfig {
             if paths.is_empty() {
                 bail!("stage {}: data is empty\nhint: name at least one file or folder", stage.modality);
             }
-            for path in paths {
+            for path in paths.into_iter().chain(stage.root.clone()) {
                 let relative = path.components().all(|part| matches!(part, Component::Normal(_) | Component::CurDir));
                 if !relative {
                     bail!(

@@ -23,7 +23,7 @@ impl ModalitySource {
     /// Unknown options, whatever the plugin answers, answers that contradict the contract.
     pub fn open(plugin: &Plugin, base: &Path, stage: &StageSection, assets: Option<&Path>) -> Result<Self> {
         let request = Open {
-            base: base.to_path_buf(),
+            base: stage.root.as_ref().map_or_else(|| base.to_path_buf(), |root| base.join(root)),
             data: stage.data.paths(),
             options: serde_json::to_value(&stage.options)?,
             assets: assets.map(Path::to_path_buf),

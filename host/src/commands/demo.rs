@@ -115,10 +115,10 @@ impl Demo {
                 n_samples: self.samples as usize,
                 seed: self.seed,
             })?;
-            let data: Vec<PathBuf> = made.data.iter().map(|path| folder.join(path).components().collect()).collect();
             let mut stage = toml::Table::new();
             stage.insert("modality".into(), id.into());
-            stage.insert("data".into(), toml::Value::try_from(data)?);
+            stage.insert("root".into(), toml::Value::try_from(&folder)?);
+            stage.insert("data".into(), toml::Value::try_from(&made.data)?);
             stage.insert("options".into(), toml::Value::try_from(made.options)?);
             let stages = toml::Table::from_iter([("stage".into(), vec![stage].into())]);
             text.push_str(&format!("\n{}", toml::to_string(&stages)?));
