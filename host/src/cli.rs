@@ -14,6 +14,9 @@ use crate::plugins::{Catalogue, Search, Surroundings};
 /// Exit code of a command line that is not understood: the user's to mend.
 const MISTYPED: u8 = 1;
 
+/// Heading of [`PluginArgs`] in help texts; given to each, since one for all would also cover what follows them.
+const PLUGINS: &str = "Plugins";
+
 /// Continual self-supervised pre-training over medical modalities, each of which is a plugin.
 #[derive(Debug, Parser)]
 #[command(
@@ -48,17 +51,16 @@ enum PluginCommand {
 
 /// Where plugins are looked for; part of every command that needs them.
 #[derive(Debug, Clone, Args)]
-#[command(next_help_heading = "Plugins")]
 pub(crate) struct PluginArgs {
     /// Look into this folder first; may be given several times
     ///
     /// Then come the folders of MEDCOSS_PLUGIN_PATH (separated by colons), `plugins` beside the program, the program's
     /// own folder and its `deps`, $XDG_DATA_HOME/medcoss/plugins (or ~/.local/share/medcoss/plugins), and the built-in
     /// plugins. The first find of an id counts. The working folder is never looked into.
-    #[arg(long, value_name = "DIR")]
+    #[arg(long, value_name = "DIR", help_heading = PLUGINS)]
     plugin_dir: Vec<PathBuf>,
     /// Leave the built-in plugins out
-    #[arg(long)]
+    #[arg(long, help_heading = PLUGINS)]
     no_builtin: bool,
 }
 

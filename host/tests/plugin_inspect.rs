@@ -58,7 +58,7 @@ fn an_unknown_id_gives_the_nearest() {
     let answer = sandbox.run(["plugin", "inspect", "fixtrue", "--no-builtin"]);
     assert_eq!(answer.code, 1);
     let expected = "error: there is no plugin for modality \"fixtrue\"\n\
-                    hint: did you mean \"fixture\"? there are fixture\n\
+                    hint: did you mean \"fixture\"? found: fixture\n\
                     hint: `medcoss plugin list` shows what was found where; --plugin-dir adds a folder\n";
     assert_eq!(answer.err, expected);
 }

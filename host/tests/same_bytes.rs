@@ -6,9 +6,9 @@ use std::path::Path;
 
 use medcoss_abi::message::{Open, Synthesise};
 use medcoss_fixture as _;
-use medcoss_host::plugins::{Batch, Plugin, Rendered, Source, Tokens, View};
+use medcoss_host::plugins::{Batch, Plugin, Rendered, Shape, Source, Tokens, View};
 #[cfg(feature = "builtin")]
-use medcoss_xray as _;
+use {medcoss_ct as _, medcoss_mri as _, medcoss_pathology as _, medcoss_text as _, medcoss_xray as _};
 
 /// A built-in plugin, and the same from the folder where cargo leaves its library.
 fn pair(id: &str) -> [Plugin; 2] {
@@ -55,7 +55,10 @@ fn both_give_the_same(id: &str) {
         assert_eq!(b.fill(view, &[4, 0, 2], &[11, 12, 13], &mut y).unwrap(), []);
         assert!(bytes(&x) == bytes(&y), "{id}: {view:?} differs");
         let n_values = a.shape().n_values();
-        let tokens = Tokens::Continuous(&x.tokens[..n_values]);
+        let tokens = match a.shape() {
+            Shape::Continuous { .. } => Tokens::Continuous(&x.tokens[..n_values]),
+            Shape::Discrete { .. } => Tokens::Discrete(&x.ids[..n_values]),
+        };
         let rendered = a.render(tokens).unwrap();
         assert!(matches!(rendered, Some(Rendered::Png(_) | Rendered::Text(_))));
         assert_eq!(rendered, b.render(tokens).unwrap());
@@ -69,8 +72,10 @@ fn the_fixture_gives_the_same_bytes_on_both_ways() {
 
 #[cfg(feature = "builtin")]
 #[test]
-fn xray_gives_the_same_bytes_on_both_ways() {
-    both_give_the_same("xray");
+fn the_projects_own_plugins_give_the_same_bytes_on_both_ways() {
+    for id in ["ct", "mri", "pathology", "text", "xray"] {
+        both_give_the_same(id);
+    }
 }
 
 #[test]

@@ -73,7 +73,7 @@ fn no_samples_and_unknown_modalities_are_refused_before_anything_is_written() {
     let answer = sandbox.run(["synth", "--modality", "xrays", "--no-builtin", "--out", "out", "--samples", "3"]);
     assert_eq!(answer.code, 1);
     assert!(
-        answer.err.starts_with("error: there is no plugin for modality \"xrays\"\nhint: there are fixture\n"),
+        answer.err.starts_with("error: there is no plugin for modality \"xrays\"\nhint: found: fixture\n"),
         "{}",
         answer.err
     );

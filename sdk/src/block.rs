@@ -1,4 +1,5 @@
-//! From a resampled part of a scan to one sample of the `volume` family: a block of cubic patches, mirrored and masked or not.
+//! From a resampled part of a scan to one sample of the `volume` family: a block of cubic patches, mirrored and masked
+//! or not.
 //!
 //! Shared by the 3-D plugins, so that their tokens are of one kind. What a plugin alone knows (which files, which
 //! intensities) stays with it. The counterpart for pictures is [`crate::framing`].
@@ -99,8 +100,8 @@ impl Blocks {
         Ok(())
     }
 
-    /// Tokens back to a picture, as PNG: four evenly spaced slices side by side, the first on the left. `[black, white]` are the
-    /// values that become black and white.
+    /// Tokens back to a picture, as PNG: four evenly spaced slices side by side, the first on the left. `[black,
+    /// white]` are the values that become black and white.
     ///
     /// # Errors
     /// Tokens of another kind or number.

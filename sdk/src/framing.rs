@@ -1,7 +1,8 @@
-//! From a picture of any size to one sample of the `image` family: a square of RGB patches, augmented and masked or not.
+//! From a picture of any size to one sample of the `image` family: a square of RGB patches, augmented and masked or
+//! not.
 //!
-//! Shared by the 2-D plugins, so that their tokens are of one kind. What a plugin alone knows (which files, which colours,
-//! further augmentation) stays with it.
+//! Shared by the 2-D plugins, so that their tokens are of one kind. What a plugin alone knows (which files, which
+//! colours, further augmentation) stays with it.
 
 use rand::RngExt;
 
@@ -73,8 +74,8 @@ impl Framing {
         Geometry::Continuous { grid: vec![side, side], d_token: D_TOKEN, n_masked: self.n_masked() }
     }
 
-    /// The plain view: the centred square, resampled. torchvision's `Resize` and `CenterCrop` but for less than a pixel, and
-    /// without their detour over a resampled whole.
+    /// The plain view: the centred square, resampled. torchvision's `Resize` and `CenterCrop` but for less than a
+    /// pixel, and without their detour over a resampled whole.
     ///
     /// # Errors
     /// Those of [`Image::resized`].
@@ -191,7 +192,8 @@ mod tests {
     #[test]
     fn each_flip_happens_half_of_the_time() {
         let framing = Framing { crop_scale: [1.0, 1.0], ..FRAMING };
-        // Brightness rises to the right by columns and, more, downwards by rows: the corners tell which flips were done.
+        // Brightness rises to the right by columns and, more, downwards by rows: the corners tell which flips were
+        // done.
         let ramp = (0..32 * 32).map(|index| (index % 32) as f32 / 96.0 + (index / 32) as f32 / 48.0).collect();
         let ramp = Image::new([32, 32, 1], ramp).unwrap();
         let (mut horizontal, mut vertical) = (0, 0);

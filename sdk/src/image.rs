@@ -1,8 +1,8 @@
 //! Pictures as arrays: resampling, crops, flips.
 //!
-//! Nothing here reads files, knows tokens or decides which transformation a view needs; [`crate::framing`] does the last two.
-//! Resampling is Catmull-Rom (cubic, a = -0.5) with the kernel widened when shrinking: Pillow's `BICUBIC`, which is also what
-//! torchvision calls antialiased bicubic.
+//! Nothing here reads files, knows tokens or decides which transformation a view needs; [`crate::framing`] does the
+//! last two. Resampling is Catmull-Rom (cubic, a = -0.5) with the kernel widened when shrinking: Pillow's `BICUBIC`,
+//! which is also what torchvision calls antialiased bicubic.
 
 use fast_image_resize::images::{TypedCroppedImage, TypedImage, TypedImageRef};
 use fast_image_resize::pixels::{F32, F32x3};
@@ -111,7 +111,8 @@ impl Image {
         }
     }
 
-    /// A region at another size, `[0, 1]` kept. Pixels outside the region have no influence, as when it were cut out first.
+    /// A region at another size, `[0, 1]` kept. Pixels outside the region have no influence, as when it were cut out
+    /// first.
     ///
     /// # Errors
     /// A region that is empty or not inside the picture, a target without pixels.
@@ -139,9 +140,9 @@ impl Region {
         Self { left: (width - side) / 2, top: (height - side) / 2, width: side, height: side }
     }
 
-    /// The region of torchvision's `RandomResizedCrop`: its area is a fraction in `scale` of the picture's, its aspect ratio
-    /// (width / height) log-uniform in `ratio`. After ten draws that do not fit, the largest centred region whose aspect
-    /// ratio is within bounds.
+    /// The region of torchvision's `RandomResizedCrop`: its area is a fraction in `scale` of the picture's, its aspect
+    /// ratio (width / height) log-uniform in `ratio`. After ten draws that do not fit, the largest centred region whose
+    /// aspect ratio is within bounds.
     ///
     /// `scale` and `ratio` are `[least, most]`, positive and in order; `width` and `height` are at least 1.
     pub fn random_crop(rng: &mut impl Rng, width: usize, height: usize, scale: [f64; 2], ratio: [f64; 2]) -> Self {
@@ -164,8 +165,8 @@ impl Region {
     }
 }
 
-/// Resamples a region of pixels of one type. The library's call for pixels of any type would compile its kernels for all of them,
-/// which takes minutes.
+/// Resamples a region of pixels of one type. The library's call for pixels of any type would compile its kernels for
+/// all of them, which takes minutes.
 fn resample<P: PixelTrait>(
     from: &[f32],
     from_size: [usize; 2],

@@ -15,8 +15,8 @@ pub fn clip(values: &mut [f32], [lowest, highest]: [f32; 2]) {
     }
 }
 
-/// Two percentiles, in 0 to 100, interpolated linearly between the neighbouring values (numpy's default). `None` without
-/// values.
+/// Two percentiles, in 0 to 100, interpolated linearly between the neighbouring values (numpy's default). `None`
+/// without values.
 pub fn percentiles(values: &[f32], percents: [f64; 2]) -> Option<[f32; 2]> {
     let last = values.len().checked_sub(1)?;
     let mut ordered = values.to_vec();

@@ -2,8 +2,9 @@
 //!
 //! Nothing here reads files, knows tokens or decides which part a sample is; [`crate::block`] does the last two.
 //!
-//! Axes are always `[depth, rows, columns]`, depth slowest. A scan of a body runs from inferior to superior, anterior to
-//! posterior, the patient's right to left: a slice looks as radiologists see it, spine below, the patient's right on the left.
+//! Axes are always `[depth, rows, columns]`, depth slowest. A scan of a body runs from inferior to superior, anterior
+//! to posterior, the patient's right to left: a slice looks as radiologists see it, spine below, the patient's right on
+//! the left.
 
 use std::ops::Range;
 
@@ -17,8 +18,8 @@ pub struct Volume {
     voxels: Vec<f32>,
 }
 
-/// Where the output positions of one axis lie on the input: output `i` at the voxel coordinate `first + i * step`. Voxel `j` is
-/// centred on `j` and reaches from `j - 0.5` to `j + 0.5`.
+/// Where the output positions of one axis lie on the input: output `i` at the voxel coordinate `first + i * step`.
+/// Voxel `j` is centred on `j` and reaches from `j - 0.5` to `j + 0.5`.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Sampling {
     n: usize,
@@ -68,10 +69,10 @@ impl Volume {
         &self.voxels
     }
 
-    /// A part of the volume at the positions of three samplings. Trilinear; along an axis whose step is above 1 the linear kernel
-    /// is widened by the step, so that every voxel counts (Pillow's `BILINEAR`, torch's `trilinear` with antialiasing and
-    /// without `align_corners`). Kernels are cut off at the border and brought to a sum of 1. Positions that fall on voxel centres with
-    /// steps of 1 give the voxels unchanged.
+    /// A part of the volume at the positions of three samplings. Trilinear; along an axis whose step is above 1 the
+    /// linear kernel is widened by the step, so that every voxel counts (Pillow's `BILINEAR`, torch's `trilinear` with
+    /// antialiasing and without `align_corners`). Kernels are cut off at the border and brought to a sum of 1.
+    /// Positions that fall on voxel centres with steps of 1 give the voxels unchanged.
     ///
     /// # Errors
     /// Samplings without any position inside the volume.
@@ -297,7 +298,8 @@ mod tests {
                 let part = volume.part(samplings).unwrap();
                 let stride = [63.0, 9.0, 1.0][axis];
                 let step = SIZE[axis] as f64 / n as f64;
-                // Away from the border, where no kernel is cut off. A widened triangle is not quite symmetric about its centre.
+                // Away from the border, where no kernel is cut off. A widened triangle is not quite symmetric about its
+                // centre.
                 let reach = step.max(1.0);
                 let tolerance = if step > 1.0 { 0.1 * stride } else { 1e-3 };
                 let line = part.values.chunks_exact([63, 9, 1][axis]).take(n).map(|run| f64::from(run[0]));

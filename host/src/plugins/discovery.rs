@@ -125,11 +125,12 @@ impl Catalogue {
         let proposal = did_you_mean(id, known.iter().copied());
         let there = match known.as_slice() {
             [] => "no plugin was found".into(),
-            known => format!("there are {}", known.join(", ")),
+            known => format!("found: {}", known.join(", ")),
         };
         let refused = match self.refused.len() {
             0 => String::new(),
-            n => format!(" ({n} refused)"),
+            1 => String::from(" (one file was refused)"),
+            n => format!(" ({n} files were refused)"),
         };
         let hint = format!(
             "{proposal}{there}{refused}\nhint: `medcoss plugin list` shows what was found where; --plugin-dir adds a folder"
@@ -223,9 +224,11 @@ mod tests {
         let found = ["ct", "xray"].map(|id| Found { id: id.into(), source: Source::BuiltIn });
         let catalogue = Catalogue { found: found.to_vec(), ..Catalogue::default() };
         let message = catalogue.load("xrays").unwrap_err().to_string();
-        assert!(message.starts_with(
-            "there is no plugin for modality \"xrays\"\nhint: did you mean \"xray\"? there are ct, xray\n"
-        ));
+        assert!(
+            message.starts_with(
+                "there is no plugin for modality \"xrays\"\nhint: did you mean \"xray\"? found: ct, xray\n"
+            )
+        );
         let message = Catalogue::default().load("xray").unwrap_err().to_string();
         assert!(message.contains("hint: no plugin was found\n"), "{message}");
     }

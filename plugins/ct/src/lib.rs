@@ -1,8 +1,8 @@
-//! Computed tomography: sub-volumes along the depth of a scan, Hounsfield units within a window as values in `[-1, 1]`, cut
-//! into patches of 16x16x16.
+//! Computed tomography: sub-volumes along the depth of a scan, Hounsfield units within a window as values in `[-1, 1]`,
+//! cut into patches of 16x16x16.
 //!
-//! Which files are read, and how scans are cut, is in [`medcoss_formats::subvolumes`]; mirroring and masking are those of
-//! [`medcoss_sdk::block`]; the samples for demonstration and tests are made in `synthetic`.
+//! Which files are read, and how scans are cut, is in [`medcoss_formats::subvolumes`]; mirroring and masking are those
+//! of [`medcoss_sdk::block`]; the samples for demonstration and tests are made in `synthetic`.
 
 mod synthetic;
 
@@ -34,11 +34,11 @@ export_plugin!(ct, Ct);
 pub struct Options {
     /// Depth, rows and columns of a sample in voxels: multiples of 16, up to 512.
     pub size: [usize; 3],
-    /// Slices from one sample of a scan to the next, at least 1; without it, the depth of a sample. The last sample ends with the
-    /// scan.
+    /// Slices from one sample of a scan to the next, at least 1; without it, the depth of a sample. The last sample
+    /// ends with the scan.
     pub stride: Option<usize>,
-    /// Voxel spacing in millimetres (slices, rows, columns) that scans are brought to, from 0.05 to 100; they are then cropped or
-    /// padded about their middle. Without it, slices stay as they are and are stretched to rows and columns.
+    /// Voxel spacing in millimetres (slices, rows, columns) that scans are brought to, from 0.05 to 100; they are then
+    /// cropped or padded about their middle. Without it, slices stay as they are and are stretched to rows and columns.
     pub spacing_mm: Option<[f32; 3]>,
     /// Fraction of the patches that are masked in training, above 0 and below 1.
     pub mask_ratio: f64,
@@ -46,7 +46,8 @@ pub struct Options {
     pub window: [f32; 2],
     /// Whether half of the training samples are mirrored, along each axis with probability 1/2.
     pub mirror: bool,
-    /// Memory in MiB for decoded scans that are kept for their other samples.
+    /// Memory in MiB for decoded scans that are kept for their other samples, 4 bytes a voxel. Where the scans do not
+    /// fit, most samples cost the decoding of a whole scan.
     pub cache_mb: usize,
 }
 

@@ -1,7 +1,8 @@
-//! Synthetic scans: a trunk with fat, muscle, lungs, heart, liver, vertebrae and ribs, changing from the abdomen up to the neck.
+//! Synthetic scans: a trunk with fat, muscle, lungs, heart, liver, vertebrae and ribs, changing from the abdomen up to
+//! the neck.
 //!
-//! Made for demonstrations and tests, not for realism: enough structure that a model learns to fill in patches. Stored as 16-bit
-//! integers with slope and intercept, compressed and not, with the file's axes in several orders.
+//! Made for demonstrations and tests, not for realism: enough structure that a model learns to fill in patches. Stored
+//! as 16-bit integers with slope and intercept, compressed and not, with the file's axes in several orders.
 
 use std::path::{Path, PathBuf};
 
@@ -85,7 +86,8 @@ fn scan(rng: &mut SampleRng) -> Result<Volume, Error> {
 }
 
 impl Patient {
-    /// Hounsfield units at `x` (-1 right to 1 left), `y` (-1 anterior to 1 posterior), `height` (0 to 1), and in which slice.
+    /// Hounsfield units at `x` (-1 right to 1 left), `y` (-1 anterior to 1 posterior), `height` (0 to 1), and in which
+    /// slice.
     fn at(&self, x: f32, y: f32, height: f32, slice: f32) -> f32 {
         // Shoulders taper to the neck.
         let taper = 1.0 - 0.45 * ((height - 0.8) / 0.2).clamp(0.0, 1.0);
@@ -108,7 +110,7 @@ impl Patient {
         }
         let chest = ((height - self.diaphragm) / 0.12).clamp(0.0, 1.0) * ((1.0 - height) / 0.2).clamp(0.0, 1.0);
         if chest > 0.05 {
-            return self.chest(x, y, width, thickness, chest, body, slice);
+            return self.chest([x, y], [width, thickness], chest, body, slice);
         }
         if height < self.diaphragm && ellipse(x + 0.35 * width, y + 0.05, 0.5 * width, 0.6 * thickness) <= 1.0 {
             return 0.4 * self.enhanced + 40.0;
@@ -116,8 +118,9 @@ impl Patient {
         45.0
     }
 
-    #[allow(clippy::too_many_arguments, reason = "one place in the body, as the caller has worked it out")]
-    fn chest(&self, x: f32, y: f32, width: f32, thickness: f32, chest: f32, body: f32, slice: f32) -> f32 {
+    /// Hounsfield units within the wall of the chest. `chest` grows from 0 to 1 away from its ends, `body` is 1 on the
+    /// skin.
+    fn chest(&self, [x, y]: [f32; 2], [width, thickness]: [f32; 2], chest: f32, body: f32, slice: f32) -> f32 {
         // Ribs: pieces of the wall that slant downwards as they come forward.
         if (0.62..0.72).contains(&body) && (slice / 3.0 + 0.8 * y).rem_euclid(1.0) < 0.4 {
             return 350.0;

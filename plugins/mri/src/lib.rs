@@ -1,8 +1,9 @@
-//! Magnetic resonance imaging: sub-volumes along the depth of a scan, each with intensities of mean 0 and variance 1, cut into
-//! patches of 16x16x16. Intensities have no unit and change from scan to scan, so each sub-volume is its own measure.
+//! Magnetic resonance imaging: sub-volumes along the depth of a scan, each with intensities of mean 0 and variance 1,
+//! cut into patches of 16x16x16. Intensities have no unit and change from scan to scan, so each sub-volume is its own
+//! measure.
 //!
-//! Which files are read, and how scans are cut, is in [`medcoss_formats::subvolumes`]; mirroring and masking are those of
-//! [`medcoss_sdk::block`]; the samples for demonstration and tests are made in `synthetic`.
+//! Which files are read, and how scans are cut, is in [`medcoss_formats::subvolumes`]; mirroring and masking are those
+//! of [`medcoss_sdk::block`]; the samples for demonstration and tests are made in `synthetic`.
 
 mod synthetic;
 
@@ -18,8 +19,8 @@ use medcoss_sdk::{
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-/// Values that become black and white in a picture, in standard deviations from the mean. Fixed, so that a reconstruction can be
-/// compared with its original; scans have more bright tails than dark ones.
+/// Values that become black and white in a picture, in standard deviations from the mean. Fixed, so that a
+/// reconstruction can be compared with its original; scans have more bright tails than dark ones.
 const SHOWN: [f32; 2] = [-2.0, 4.0];
 
 /// The plugin.
@@ -33,22 +34,24 @@ export_plugin!(mri, Mri);
 pub struct Options {
     /// Depth, rows and columns of a sample in voxels: multiples of 16, up to 512.
     pub size: [usize; 3],
-    /// Slices from one sample of a scan to the next, at least 1; without it, the depth of a sample. The last sample ends with the
-    /// scan.
+    /// Slices from one sample of a scan to the next, at least 1; without it, the depth of a sample. The last sample
+    /// ends with the scan.
     pub stride: Option<usize>,
-    /// Voxel spacing in millimetres (slices, rows, columns) that scans are brought to, from 0.05 to 100; they are then cropped or
-    /// padded about their middle. Without it, slices stay as they are and are stretched to rows and columns.
+    /// Voxel spacing in millimetres (slices, rows, columns) that scans are brought to, from 0.05 to 100; they are then
+    /// cropped or padded about their middle. Without it, slices stay as they are and are stretched to rows and columns.
     pub spacing_mm: Option<[f32; 3]>,
     /// Fraction of the patches that are masked in training, above 0 and below 1.
     pub mask_ratio: f64,
-    /// Fraction of a scan's slices to leave out at either end, at least 0 and below 0.5; none where too few would remain for one
-    /// sample.
+    /// Fraction of a scan's slices to leave out at either end, at least 0 and below 0.5; none where too few would
+    /// remain for one sample.
     pub drop_ends_ratio: f64,
-    /// Percentiles of a sample that its intensities are clipped to before they are standardised, in 0 to 100, the lower first.
+    /// Percentiles of a sample that its intensities are clipped to before they are standardised, in 0 to 100, the lower
+    /// first.
     pub percentiles: [f64; 2],
     /// Whether half of the training samples are mirrored, along each axis with probability 1/2.
     pub mirror: bool,
-    /// Memory in MiB for decoded scans that are kept for their other samples.
+    /// Memory in MiB for decoded scans that are kept for their other samples, 4 bytes a voxel. Where the scans do not
+    /// fit, most samples cost the decoding of a whole scan.
     pub cache_mb: usize,
 }
 
@@ -146,8 +149,8 @@ impl Dataset for Scans {
             intensity::clip(&mut part.values, range);
         }
         intensity::standardise(&mut part.values);
-        // Around the head there is air, the darkest there is. It has no part in the statistics: how much of it there is depends on
-        // the size of samples, not on the scan.
+        // Around the head there is air, the darkest there is. It has no part in the statistics: how much of it there is
+        // depends on the size of samples, not on the scan.
         let darkest = intensity::lowest(&part.values);
         self.blocks.deliver(part.padded(darkest), view, rng, sample)
     }

@@ -1,8 +1,9 @@
-//! Synthetic scans: a head with scalp, skull, grey and white matter, ventricles and now and then a bright lesion, under an uneven
-//! coil.
+//! Synthetic scans: a head with scalp, skull, grey and white matter, ventricles and now and then a bright lesion, under
+//! an uneven coil.
 //!
-//! Made for demonstrations and tests, not for realism: enough structure that a model learns to fill in patches. Intensities have
-//! another scale in every scan; floating point and 8-bit files by turns, compressed and not, with the file's axes in several orders.
+//! Made for demonstrations and tests, not for realism: enough structure that a model learns to fill in patches.
+//! Intensities have another scale in every scan; floating point and 8-bit files by turns, compressed and not, with the
+//! file's axes in several orders.
 
 use std::path::{Path, PathBuf};
 

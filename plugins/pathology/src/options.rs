@@ -23,14 +23,14 @@ pub struct Options {
     pub horizontal_flip: bool,
     /// Whether half of the training samples are mirrored top and bottom.
     pub vertical_flip: bool,
-    /// Strength of random changes to the stains in training, from 0 (off) to 1: each stain is scaled by up to this fraction
-    /// and shifted by up to this optical density (natural logarithm). 0.05 is light, 0.2 strong.
+    /// Strength of random changes to the stains in training, from 0 (off) to 1: each stain is scaled by up to this
+    /// fraction and shifted by up to this optical density (natural logarithm). 0.05 is light, 0.2 strong.
     pub stain_jitter: f32,
-    /// Shorter side in pixels from which on a tiled TIFF is a slide, cut into tiles, and not a tile itself. SVS files are
-    /// always slides.
+    /// Shorter side in pixels from which on a tiled TIFF is a slide, cut into tiles, and not a tile itself. SVS files
+    /// are always slides.
     pub slide_min_side: usize,
-    /// Side of the tiles that slides are cut into, in pixels of the full resolution, 16 to 8192. Tiles do not overlap; what is
-    /// left over at the right and lower edges is not used.
+    /// Side of the tiles that slides are cut into, in pixels of the full resolution, 16 to 8192. Tiles do not overlap;
+    /// what is left over at the right and lower edges is not used.
     pub slide_tile: usize,
     /// Least fraction of a slide's tile that must be tissue, 0 (every tile is taken) to 1.
     pub tissue_ratio: f64,

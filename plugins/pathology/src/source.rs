@@ -137,8 +137,8 @@ impl Source {
     }
 }
 
-/// SVS files, and tiled TIFFs that are large, whatever they are called. What cannot be opened is none; loading it will say
-/// why.
+/// SVS files, and tiled TIFFs that are large, whatever they are called. What cannot be opened is none; loading it will
+/// say why.
 fn is_slide(file: &FoundFile, min_side: usize) -> bool {
     let name = file.id.to_lowercase();
     if [".png", ".jpg", ".jpeg"].iter().any(|ending| name.ends_with(ending)) {

@@ -1,8 +1,8 @@
 //! Random changes to the stains: colour deconvolution, a random scale and shift a stain, and back.
 //!
-//! After Tellez et al., "Whole-Slide Mitosis Detection in H&E Breast Histology Using PHH3 as a Reference to Train Distilled
-//! Stain-Invariant Convolutional Networks", IEEE TMI 2018, with the stain vectors of Ruifrok and Johnston, "Quantification of
-//! histochemical staining by color deconvolution", 2001. Densities are natural logarithms, as there.
+//! After Tellez et al., "Whole-Slide Mitosis Detection in H&E Breast Histology Using PHH3 as a Reference to Train
+//! Distilled Stain-Invariant Convolutional Networks", IEEE TMI 2018, with the stain vectors of Ruifrok and Johnston,
+//! "Quantification of histochemical staining by color deconvolution", 2001. Densities are natural logarithms.
 
 use medcoss_sdk::SampleRng;
 use medcoss_sdk::image::Image;
@@ -16,8 +16,8 @@ const DARKEST: f32 = 1e-3;
 
 type Matrix = [[f32; 3]; 3];
 
-/// Scales the amount of each stain by up to `strength` up or down, and shifts it by up to `strength`. RGB in `[0, 1]` in and
-/// out; a grey picture is left as it is.
+/// Scales the amount of each stain by up to `strength` up or down, and shifts it by up to `strength`. RGB in `[0, 1]`
+/// in and out; a grey picture is left as it is.
 pub fn jitter(rng: &mut SampleRng, strength: f32, image: &mut Image) {
     let scale = [0; 3].map(|_| rng.random_range(1.0 - strength..=1.0 + strength));
     let shift = [0; 3].map(|_| rng.random_range(-strength..=strength));

@@ -1,16 +1,16 @@
 //! Which tiles of a slide show tissue.
 //!
-//! A pixel counts as tissue when it absorbs light and does so in colour: its mean optical density is at least
-//! [`DENSITY`] and its saturation (of hue, saturation and value) at least [`SATURATION`]. Glass is neither, pen shadows and
-//! dust are not coloured, black borders have no saturation. The test runs on the smallest level of the pyramid that still gives
-//! a tile [`SHARPNESS`] pixels along each side.
+//! A pixel counts as tissue when it absorbs light and does so in colour: its mean optical density is at least 0.05
+//! ([`TRANSMITTED`]), and its saturation (of hue, saturation and value) at least [`SATURATION`]. Glass is neither,
+//! shadows and dust are not coloured, black borders have no saturation. The test runs on the smallest level of the
+//! pyramid that still gives a tile [`SHARPNESS`] pixels along each side; without one, the full level is read once.
 
 use medcoss_formats::slide::{Level, Slide};
 use medcoss_sdk::Error;
 use medcoss_sdk::image::{Image, Region};
 
-/// Least mean optical density, decadic: 11 % of the light absorbed.
-const DENSITY: f32 = 0.05;
+/// Largest product of red, green and blue: `10^(-3 * 0.05)`, a mean optical density of 0.05 (decadic; 11 % absorbed).
+const TRANSMITTED: f32 = 0.707_945_8;
 /// Least saturation.
 const SATURATION: f32 = 0.06;
 /// Least pixels of a tile along each side in the survey.
@@ -100,14 +100,21 @@ fn share_of_tissue(picture: &Image, region: Region) -> f64 {
 
 fn is_tissue([r, g, b]: [f32; 3]) -> bool {
     let (least, most) = (r.min(g).min(b), r.max(g).max(b));
-    // The mean of three densities is the density of the product's cube root: no logarithm a pixel.
-    let transmitted = r * g * b;
-    most - least >= SATURATION * most && most > 0.0 && transmitted <= 10.0_f32.powf(-3.0 * DENSITY)
+    // Densities add where light is multiplied: no logarithm a pixel.
+    most - least >= SATURATION * most && most > 0.0 && r * g * b <= TRANSMITTED
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_product_of_the_colours_stands_for_their_mean_density() {
+        for pixel in [[0.99, 0.9, 0.82], [0.98, 0.85, 0.83], [0.5, 0.2, 0.9], [0.999, 0.93, 0.95]] {
+            let density = pixel.iter().map(|value: &f32| -value.log10()).sum::<f32>() / 3.0;
+            assert_eq!(is_tissue(pixel), density >= 0.05, "{pixel:?} has density {density}");
+        }
+    }
 
     #[test]
     fn stained_pixels_are_tissue_and_glass_dust_and_borders_are_not() {

@@ -1,7 +1,7 @@
 //! Radiographs: grey pictures of 8 or 16 bit as three equal channels in `[0, 1]`, cut into patches of 16x16.
 //!
-//! Which files are read, and how, is in `source`; crops, flips and masking are those of [`medcoss_sdk::framing`]; the samples
-//! for demonstration and tests are painted in `synthetic`.
+//! Which files are read, and how, is in `source`; crops, flips and masking are those of [`medcoss_sdk::framing`]; the
+//! samples for demonstration and tests are painted in `synthetic`.
 
 mod source;
 mod synthetic;

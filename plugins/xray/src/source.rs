@@ -14,8 +14,8 @@ pub fn has_known_name(lower_case_name: &str) -> bool {
     image_file::has_known_name(lower_case_name)
 }
 
-/// Reads a radiograph as grey in `[0, 1]`: the place where the kind of a file decides how. Picture files hold grey values
-/// ready for display; colour is turned to luma.
+/// Reads a radiograph as grey in `[0, 1]`: the place where the kind of a file decides how. Picture files hold grey
+/// values ready for display; colour is turned to luma.
 ///
 /// # Errors
 /// A file that is missing, damaged or of another kind.

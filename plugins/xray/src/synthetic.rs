@@ -1,7 +1,7 @@
 //! Synthetic radiographs: a body, two lung fields, ribs, a heart, and in half of them an opacity in one lung.
 //!
-//! Made for demonstrations and tests, not for realism: enough structure that a model learns to fill in patches, and a label
-//! that a probe can find. Written as 8-bit PNG, 16-bit PNG and JPEG by turns.
+//! Made for demonstrations and tests, not for realism: enough structure that a model learns to fill in patches, and a
+//! label that a probe can find. Written as 8-bit PNG, 16-bit PNG and JPEG by turns.
 
 use std::io::Cursor;
 use std::path::{Path, PathBuf};

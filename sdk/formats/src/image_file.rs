@@ -1,7 +1,7 @@
 //! Picture files: PNG, JPEG and TIFF, decoded whole.
 //!
-//! Colour management is left out: values are those of the file, scaled to `[0, 1]`. Slides, which do not fit into memory, are
-//! read by region with [`crate::tiff_file`].
+//! Colour management is left out: values are those of the file, scaled to `[0, 1]`. Slides, which do not fit into
+//! memory, are read by region with [`crate::tiff_file`].
 
 use std::fs::File;
 use std::io::{BufRead, BufReader, Cursor, ErrorKind, Read, Seek};
@@ -25,8 +25,8 @@ pub fn has_known_name(lower_case_name: &str) -> bool {
     [".png", ".jpg", ".jpeg", ".tif", ".tiff"].iter().any(|ending| lower_case_name.ends_with(ending))
 }
 
-/// Reads a picture of 8 or 16 bit as grey or RGB in `[0, 1]`; the content decides the kind, not the name. Transparency is
-/// laid over white, palettes are resolved, the EXIF orientation of JPEG and PNG is applied.
+/// Reads a picture of 8 or 16 bit as grey or RGB in `[0, 1]`; the content decides the kind, not the name. Transparency
+/// is laid over white, palettes are resolved, the EXIF orientation of JPEG and PNG is applied.
 ///
 /// # Errors
 /// A file that is missing, damaged, of another kind, of floating point samples, or above
@@ -111,7 +111,7 @@ fn word(value: u16) -> f32 {
 fn opaque<const N: usize, T: Copy>(
     [height, width]: [usize; 2],
     samples: &[T],
-    unit: fn(T) -> f32,
+    unit: impl Fn(T) -> f32,
 ) -> Result<Image, Error> {
     Image::new([height, width, N], samples.iter().map(|&sample| unit(sample)).collect())
 }
@@ -120,14 +120,18 @@ fn opaque<const N: usize, T: Copy>(
 fn over_white<const N: usize, T: Copy>(
     [height, width]: [usize; 2],
     samples: &[T],
-    unit: fn(T) -> f32,
+    unit: impl Fn(T) -> f32,
 ) -> Result<Image, Error> {
+    let n_channels = N - 1;
+    let mut flat = vec![0.0; height * width * n_channels];
     let (pixels, _) = samples.as_chunks::<N>();
-    let flat = pixels.iter().flat_map(|pixel| {
-        let alpha = unit(pixel[N - 1]);
-        pixel[..N - 1].iter().map(move |&sample| unit(sample) * alpha + 1.0 - alpha)
-    });
-    Image::new([height, width, N - 1], flat.collect())
+    for (out, pixel) in flat.chunks_exact_mut(n_channels).zip(pixels) {
+        let alpha = unit(pixel[n_channels]);
+        for (value, &sample) in out.iter_mut().zip(pixel) {
+            *value = unit(sample) * alpha + 1.0 - alpha;
+        }
+    }
+    Image::new([height, width, n_channels], flat)
 }
 
 fn explain(path: &Path, error: &ImageError) -> Error {

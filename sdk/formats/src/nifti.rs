@@ -1,8 +1,8 @@
 //! NIfTI-1 files (`.nii`, `.nii.gz`) as volumes.
 //!
 //! Any integer or floating point type up to 64 bit, either byte order, scaled as the header says, turned to the axes of
-//! [`Volume`]. Content decides whether a file is compressed, not its name. Of several volumes the first is read. Voxels come row by row, so that
-//! only the result is held in memory. What is refused, and why, is in [`Header`].
+//! [`Volume`]. Content decides whether a file is compressed, not its name. Of several volumes the first is read. Voxels
+//! come row by row, so that only the result is held in memory. What is refused, and why, is in [`Header`].
 
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, Read};

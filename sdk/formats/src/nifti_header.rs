@@ -1,7 +1,7 @@
 //! Headers of NIfTI-1 files, checked: size, type, scaling, orientation.
 //!
-//! Everything that a hostile header could do harm with is settled here, before memory is claimed; the voxels themselves are read
-//! in [`crate::nifti`]. Analyze, pairs of `.hdr` and `.img`, and NIfTI-2 are named and refused.
+//! Everything that a hostile header could do harm with is settled here, before memory is claimed; the voxels themselves
+//! are read in [`crate::nifti`]. Analyze, pairs of `.hdr` and `.img`, and NIfTI-2 are named and refused.
 
 use std::path::Path;
 
@@ -52,8 +52,8 @@ impl Header {
     /// Checks the first bytes of a file of `file_bytes`.
     ///
     /// # Errors
-    /// Another format, a damaged header, values that are not numbers (colours, complex), a volume above [`MAX_VOXELS`], a file
-    /// too small for its volume.
+    /// Another format, a damaged header, values that are not numbers (colours, complex), a volume above [`MAX_VOXELS`],
+    /// a file too small for its volume.
     pub(crate) fn parse(
         path: &Path,
         bytes: &[u8; HEADER_BYTES],

@@ -1,7 +1,7 @@
 //! Writing NIfTI-1 files: for synthetic samples and tests.
 //!
-//! Only what these need: one volume, a few types, either byte order, orientation as sform, qform or not at all. The `nifti` crate's
-//! own writer wants an ndarray and sets the scaling to 1.
+//! Only what these need: one volume, a few types, either byte order, orientation as sform, qform or not at all. The
+//! `nifti` crate's own writer wants an ndarray and sets the scaling to 1.
 
 use std::fs::File;
 use std::io::{self, BufWriter, Write};
@@ -41,8 +41,8 @@ pub enum Placement {
 
 /// A volume in the order of a file: size, values and placement of a [`NiftiFile`].
 ///
-/// `facing` are three letters for what each file axis runs towards: right or left, anterior or posterior, superior or inferior.
-/// `LPS` keeps the order of the volume.
+/// `facing` are three letters for what each file axis runs towards: right or left, anterior or posterior, superior or
+/// inferior. `LPS` keeps the order of the volume.
 ///
 /// # Errors
 /// Letters that do not name three axes, sides above 65535.

@@ -1,10 +1,11 @@
-//! From the axes of a file to the axes of a [`Volume`](medcoss_sdk::volume::Volume): depth from inferior to superior, rows from
-//! anterior to posterior, columns from the patient's right to left.
+//! From the axes of a file to the axes of a [`Volume`](medcoss_sdk::volume::Volume): depth from inferior to superior,
+//! rows from anterior to posterior, columns from the patient's right to left.
 //!
-//! Only permutations and mirrorings: an oblique scan keeps its own grid, named after the nearest axes of the body. Knows no file
-//! format; directions come in as the steps of the three file axes in a right, anterior, superior frame.
+//! Only permutations and mirrorings: an oblique scan keeps its own grid, named after the nearest axes of the body.
+//! Knows no file format; directions come in as the steps of the three file axes in a right, anterior, superior frame.
 
-/// The body axis (0 right, 1 anterior, 2 superior) behind depth, rows and columns, and whether they run along it or against it.
+/// The body axis (0 right, 1 anterior, 2 superior) behind depth, rows and columns, and whether they run along it or
+/// against it.
 const CANONICAL: [(usize, f64); 3] = [(2, 1.0), (1, -1.0), (0, -1.0)];
 const PERMUTATIONS: [[usize; 3]; 6] = [[0, 1, 2], [0, 2, 1], [1, 0, 2], [1, 2, 0], [2, 0, 1], [2, 1, 0]];
 
@@ -51,18 +52,17 @@ impl Orientation {
         self.axis.map(|axis| file_size[axis])
     }
 
-    /// Where the first voxel of the file goes in `[depth, rows, columns]`, and how far apart the neighbours along each file axis
-    /// go.
+    /// Where the first voxel of the file goes in `[depth, rows, columns]`, and how far apart the neighbours along each
+    /// file axis go.
     pub(crate) fn strides(&self, file_size: [usize; 3]) -> (usize, [isize; 3]) {
         let [_, rows, columns] = self.size(file_size);
         let canonical = [rows * columns, columns, 1];
         let (mut first, mut strides) = (0, [0; 3]);
-        for i in 0..3 {
-            let axis = self.axis[i];
+        for ((axis, mirrored), step) in self.axis.into_iter().zip(self.mirrored).zip(canonical) {
             // Volumes are capped far below `isize::MAX`.
-            strides[axis] = canonical[i] as isize;
-            if self.mirrored[i] {
-                first += (file_size[axis] - 1) * canonical[i];
+            strides[axis] = step as isize;
+            if mirrored {
+                first += (file_size[axis] - 1) * step;
                 strides[axis] = -strides[axis];
             }
         }

@@ -1,7 +1,8 @@
 //! Whole slides: Aperio SVS and other tiled TIFF with a pyramid of smaller copies.
 //!
-//! Finds the pages that show the same picture at lower resolution; label and overview photographs are not among them. Pyramids
-//! that hide in sub-directories (OME-TIFF) are seen as their full level alone. What is tissue is not decided here.
+//! Finds the pages that show the same picture at lower resolution; label and overview photographs are not among them.
+//! Pyramids that hide in sub-directories (OME-TIFF) are seen as their full level alone. What is tissue is not decided
+//! here.
 
 use std::path::Path;
 

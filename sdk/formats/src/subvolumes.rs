@@ -1,8 +1,8 @@
 //! Sub-volumes along the depth of scans: which there are, and their voxels at the size of a sample.
 //!
-//! Shared by the plugins for volumes. Intensities, augmentation and tokens are not here: a plugin normalises the values of a
-//! [`Part`], and [`medcoss_sdk::block`] does the rest. Opening reads headers only. Decoded volumes are kept up to a limit, because one
-//! scan gives many samples.
+//! Shared by the plugins for volumes. Intensities, augmentation and tokens are not here: a plugin normalises the values
+//! of a [`Part`], and [`medcoss_sdk::block`] does the rest. Opening reads headers only. Decoded volumes are kept up to
+//! a limit, because one scan gives many samples.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -28,8 +28,8 @@ pub struct Settings {
     pub size: [usize; 3],
     /// Slices from one sub-volume to the next; `None` is the depth. The last one ends with the scan.
     pub stride: Option<usize>,
-    /// Spacing `[depth, rows, columns]` to resample to first; rows and columns are then cropped or padded about the centre. `None`
-    /// keeps the slices and stretches rows and columns to the size.
+    /// Spacing `[depth, rows, columns]` to resample to first; rows and columns are then cropped or padded about the
+    /// centre. `None` keeps the slices and stretches rows and columns to the size.
     pub spacing_mm: Option<[f32; 3]>,
     /// Fraction of the slices to leave out at either end, where enough remain for one sub-volume.
     pub drop_ends_ratio: f64,
@@ -123,8 +123,8 @@ pub struct Subvolumes {
 #[derive(Debug)]
 struct Scan {
     source: VolumeSource,
-    /// `None` when its header could not be read. Such a scan stands as one sample, which fails when it is loaded: the host counts it as
-    /// it counts every bad sample.
+    /// `None` when its header could not be read. Such a scan stands as one sample, which fails when it is loaded: the
+    /// host counts it as it counts every bad sample.
     outline: Option<Outline>,
     replacement_told: AtomicBool,
 }

@@ -1,9 +1,9 @@
-//! TIFF pictures, region by region: strips and tiles, grey, grey with alpha, RGB, RGBA and YCbCr, 8 and 16 bit, any compression
-//! that the `tiff` crate knows (JPEG, LZW, Deflate, PackBits).
+//! TIFF pictures, region by region: strips and tiles, grey, grey with alpha, RGB, RGBA and YCbCr, 8 and 16 bit, any
+//! compression that the `tiff` crate knows (JPEG, LZW, Deflate, PackBits).
 //!
-//! Only the strips or tiles that a region touches are decoded, one at a time: memory follows the region, not the file. Which
-//! pages belong together is the business of [`crate::slide`]. Palettes, CMYK, floats and JPEG 2000 are refused, and the
-//! orientation tag is left alone.
+//! Only the strips or tiles that a region touches are decoded, one at a time: memory follows the region, not the file.
+//! Which pages belong together is the business of [`crate::slide`]. Palettes, CMYK, floats and JPEG 2000 are refused,
+//! and the orientation tag is left alone.
 
 use std::fs::File;
 use std::io::{BufReader, ErrorKind};

@@ -55,21 +55,13 @@ impl Colour {
     pub fn n_channels(self) -> usize {
         if matches!(self, Self::Grey | Self::GreyAlpha(_)) { 1 } else { 3 }
     }
+}
 
-    /// Stored samples in `[0, 1]` to RGB, or to grey in the first place.
-    fn convert(self, [a, b, c, d]: [f32; 4]) -> [f32; 3] {
-        match self {
-            Self::Grey => [a; 3],
-            Self::GreyAlpha(alpha) => [alpha.over_white(a, b); 3],
-            Self::Rgb => [a, b, c],
-            Self::RgbAlpha(alpha) => [a, b, c].map(|value| alpha.over_white(value, d)),
-            Self::YCbCr => {
-                // Full range with the centre at 128 of 255, as JFIF; the JPEG decoder is told to leave YCbCr alone.
-                let (cb, cr) = (b - 128.0 / 255.0, c - 128.0 / 255.0);
-                [a + 1.402 * cr, a - 0.344_136 * cb - 0.714_136 * cr, a + 1.772 * cb].map(|value| value.clamp(0.0, 1.0))
-            }
-        }
-    }
+/// Full range with the centre of the differences at 128 of 255, as JFIF has it; the JPEG decoder is told to leave YCbCr
+/// alone.
+fn rgb_from_ycbcr([y, cb, cr]: [f32; 3]) -> [f32; 3] {
+    let (cb, cr) = (cb - 128.0 / 255.0, cr - 128.0 / 255.0);
+    [y + 1.402 * cr, y - 0.344_136 * cb - 0.714_136 * cr, y + 1.772 * cb].map(|value| value.clamp(0.0, 1.0))
 }
 
 /// A decoded strip or tile, without padding at the right edge.
@@ -84,22 +76,49 @@ pub(crate) struct Chunk {
 impl Chunk {
     /// Converts pixels of row `y` from column `x` on, as many as `out` has room for.
     pub fn write_row(&self, y: usize, x: usize, out: &mut [f32]) {
-        let PixelKind { colour, bytes, planar } = self.kind;
-        let n_samples = colour.n_samples();
-        let pixel_stride = if planar { bytes } else { bytes * n_samples };
-        for (column, pixel) in out.chunks_exact_mut(colour.n_channels()).enumerate() {
-            let start = y * self.row_stride + (x + column) * pixel_stride;
-            let mut samples = [0.0; 4];
-            for (number, value) in samples[..n_samples].iter_mut().enumerate() {
-                let (plane, at) = if planar { (number, start) } else { (0, start + number * bytes) };
-                let stored = &self.planes[plane][at..at + bytes];
-                *value = match *stored {
-                    [byte] => f32::from(byte) / 255.0,
-                    [first, second] => f32::from(u16::from_ne_bytes([first, second])) / 65535.0,
-                    _ => 0.0,
-                };
+        match self.kind.colour {
+            Colour::Grey => self.convert(y, x, out, |grey: [f32; 1]| grey),
+            Colour::GreyAlpha(alpha) => self.convert(y, x, out, |[grey, a]| [alpha.over_white(grey, a)]),
+            Colour::Rgb => self.convert(y, x, out, |rgb: [f32; 3]| rgb),
+            Colour::RgbAlpha(alpha) => {
+                self.convert(y, x, out, |[r, g, b, a]| [r, g, b].map(|value| alpha.over_white(value, a)));
             }
-            pixel.copy_from_slice(&colour.convert(samples)[..pixel.len()]);
+            Colour::YCbCr => self.convert(y, x, out, rgb_from_ycbcr),
         }
+    }
+
+    /// One loop for each kind of pixel: this is where slides spend their time.
+    fn convert<const STORED: usize, const CHANNELS: usize>(
+        &self,
+        y: usize,
+        x: usize,
+        out: &mut [f32],
+        colour: impl Fn([f32; STORED]) -> [f32; CHANNELS],
+    ) {
+        let bytes = self.kind.bytes;
+        let pixel_stride = if self.kind.planar { bytes } else { bytes * STORED };
+        let start = y * self.row_stride + x * pixel_stride;
+        let (pixels, _) = out.as_chunks_mut::<CHANNELS>();
+        for (column, pixel) in pixels.iter_mut().enumerate() {
+            let at = start + column * pixel_stride;
+            *pixel = if bytes == 1 {
+                colour(self.samples(at, |[byte]| f32::from(byte) / 255.0))
+            } else {
+                colour(self.samples(at, |word: [u8; 2]| f32::from(u16::from_ne_bytes(word)) / 65535.0))
+            };
+        }
+    }
+
+    /// The samples of one pixel, whose first byte is at `at`.
+    fn samples<const STORED: usize, const BYTES: usize>(
+        &self,
+        at: usize,
+        unit: impl Fn([u8; BYTES]) -> f32,
+    ) -> [f32; STORED] {
+        std::array::from_fn(|number| {
+            let (plane, at) = if self.kind.planar { (number, at) } else { (0, at + number * BYTES) };
+            let stored = &self.planes[plane][at..at + BYTES];
+            unit(std::array::from_fn(|byte| stored[byte]))
+        })
     }
 }

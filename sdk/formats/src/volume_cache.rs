@@ -1,7 +1,7 @@
 //! Decoded volumes that are kept for their other sub-volumes, up to a limit of memory.
 //!
-//! Least recently used ones go first. Threads that want the same volume at once wait for one decoding. What a caller gets never
-//! depends on what is kept.
+//! Least recently used ones go first. Threads that want the same volume at once wait for one decoding. What a caller
+//! gets never depends on what is kept.
 
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 

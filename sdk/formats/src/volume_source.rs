@@ -1,7 +1,7 @@
 //! Where volumes come from: one place that decides by the kind of a file.
 //!
-//! Today every volume is one NIfTI file. A DICOM series, which is many files, becomes a second kind of [`VolumeSource`]: found in
-//! [`find_volumes`], and read in the functions below it.
+//! Today every volume is one NIfTI file. A DICOM series, which is many files, becomes a second kind of
+//! [`VolumeSource`]: found in [`find_volumes`], and read in the functions below it.
 
 use std::path::{Path, PathBuf};
 

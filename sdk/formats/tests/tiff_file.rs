@@ -85,7 +85,6 @@ fn file(pages: &[Layout]) -> (tempfile::TempDir, PathBuf) {
     for &page in pages {
         write_page(&mut encoder.image_directory().unwrap(), page);
     }
-    drop(encoder);
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("slide.tif");
     std::fs::write(&path, content.into_inner()).unwrap();
@@ -143,6 +142,46 @@ fn a_file_without_its_last_tiles_is_corrupt_there_only() {
     assert!(tiff.read_region(Region { left: 0, top: 0, width: 80, height: 61 }).is_ok());
     let error = tiff.read_region(Region { left: 79, top: 31, width: 4, height: 30 }).unwrap_err();
     assert_eq!(error.code(), code::CORRUPT, "{error}");
+}
+
+/// A page of 100 000 x 80 000 pixels whose tiles all lie at one place in a file of a few megabytes.
+fn gigantic() -> (tempfile::TempDir, PathBuf) {
+    let mut content = Cursor::new(Vec::new());
+    let mut encoder = TiffEncoder::new(&mut content).unwrap();
+    let mut directory = encoder.image_directory().unwrap();
+    let tile: Vec<u8> =
+        (0..256 * 256).flat_map(|at| [0, 1, 2].map(|channel| value(at % 256, at / 256, channel))).collect();
+    let offset = directory.write_data(tile.as_slice()).unwrap() as u32;
+    let n_tiles = 100_000_usize.div_ceil(256) * 80_000_usize.div_ceil(256);
+    directory.write_tag(Tag::ImageWidth, 100_000_u32).unwrap();
+    directory.write_tag(Tag::ImageLength, 80_000_u32).unwrap();
+    directory.write_tag(Tag::BitsPerSample, &[8_u16; 3][..]).unwrap();
+    directory.write_tag(Tag::SamplesPerPixel, 3_u16).unwrap();
+    directory.write_tag(Tag::PhotometricInterpretation, PhotometricInterpretation::RGB).unwrap();
+    directory.write_tag(Tag::TileWidth, 256_u32).unwrap();
+    directory.write_tag(Tag::TileLength, 256_u32).unwrap();
+    directory.write_tag(Tag::TileOffsets, vec![offset; n_tiles].as_slice()).unwrap();
+    directory.write_tag(Tag::TileByteCounts, vec![tile.len() as u32; n_tiles].as_slice()).unwrap();
+    drop(directory);
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("gigantic.tif");
+    std::fs::write(&path, content.into_inner()).unwrap();
+    (folder, path)
+}
+
+#[test]
+fn a_slide_that_fits_no_memory_is_read_by_region_and_refused_as_a_whole() {
+    let (_folder, path) = gigantic();
+    let mut tiff = TiffFile::open(&path).unwrap();
+    let region = Region { left: 99_000, top: 78_900, width: 301, height: 203 };
+    let image = tiff.read_region(region).unwrap();
+    for (x, y) in [(0, 0), (300, 202), (111, 57)] {
+        let expected = f32::from(value((99_000 + x) % 256, (78_900 + y) % 256, 2)) / 255.0;
+        assert!((image.pixels()[(y * 301 + x) * 3 + 2] - expected).abs() < 1e-6);
+    }
+    let error = tiff.read_whole().unwrap_err();
+    assert_eq!(error.code(), code::UNSUPPORTED);
+    assert!(error.message().contains("100000x80000") && error.message().contains("hint:"), "{error}");
 }
 
 #[test]

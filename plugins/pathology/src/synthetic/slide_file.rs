@@ -22,7 +22,6 @@ pub fn encode(slide: &RgbImage, tile: u32) -> Result<Vec<u8>, Box<dyn Error>> {
     for level in [slide, &small] {
         write_level(&mut encoder.image_directory()?, level, tile)?;
     }
-    drop(encoder);
     Ok(file.into_inner())
 }
 
