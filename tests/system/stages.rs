@@ -24,7 +24,8 @@ fn succeeded(output: Output) -> String {
 fn refused(output: Output) -> String {
     let errors = String::from_utf8_lossy(&output.stderr).into_owned();
     assert_eq!(output.status.code(), Some(1), "{errors}");
-    assert!(errors.starts_with("error: ") && !errors.contains("panicked"), "{errors}");
+    let told = errors.lines().any(|line| line.starts_with("error: "));
+    assert!(told && !errors.contains("panicked"), "{errors}");
     errors
 }
 
@@ -47,10 +48,12 @@ fn stages(run: &Path) -> Vec<PathBuf> {
     stages
 }
 
+/// Files of a stage that must not differ between two equal runs.
+const FILES: [&str; 4] = ["metrics.jsonl", "buffer.jsonl", "model.bpk", "state.json"];
+
 /// Every file of a run that must not differ between two equal runs, with its content.
 fn content(run: &Path) -> Vec<(String, Vec<u8>)> {
-    let names = ["metrics.jsonl", "buffer.jsonl", "model.bpk", "state.json"];
-    let files = stages(run).into_iter().flat_map(|stage| names.map(|name| stage.join(name)));
+    let files = stages(run).into_iter().flat_map(|stage| FILES.map(|name| stage.join(name)));
     files.map(|path| (text(path.strip_prefix(run).unwrap()), std::fs::read(&path).unwrap())).collect()
 }
 
@@ -60,7 +63,8 @@ fn five_plugins_from_files_teach_one_model_in_five_stages() {
     let summary = demo(&folder.path().join("demo"), &[]);
     let stages = summary["stages"].as_array().unwrap();
     let modalities: Vec<_> = stages.iter().map(|stage| stage["modality"].as_str().unwrap()).collect();
-    assert_eq!(modalities, ["text", "xray", "ct", "mri", "pathology"]);
+    // A build for tests also finds the fixture, of a family that the host has never heard of: it simply is one more stage.
+    assert_eq!(modalities, ["text", "xray", "ct", "mri", "pathology", "fixture"]);
     for (at, stage) in stages.iter().enumerate() {
         let (first, last) = (stage["pretext_first"].as_f64().unwrap(), stage["pretext_last"].as_f64().unwrap());
         assert!(last < first, "{stage}");
@@ -141,7 +145,7 @@ fn a_stage_added_to_a_finished_run_learns_from_its_last_model() {
 
     let output = medcoss(&["pretrain", &text(&config), "--no-builtin", "--resume", "--json", "--out", &run]);
     let summary: Value = serde_json::from_str(&succeeded(output)).unwrap();
-    assert_eq!(summary["stages"].as_array().unwrap().len(), 6);
+    assert_eq!(summary["stages"].as_array().unwrap().len(), before.len() / FILES.len() + 1);
     let after = content(Path::new(&run));
     assert_eq!(after[..before.len()], before[..]);
 }
