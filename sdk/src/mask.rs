@@ -35,9 +35,9 @@ pub fn block(rng: &mut impl Rng, [rows, columns]: [usize; 2], n_masked: usize, m
         let top = rng.random_range(0..=rows - height);
         let first = rng.random_range(0..=columns - width);
         for row in top..top + height {
-            for token in row * columns + first..row * columns + first + width {
-                if left > 0 && mask[token] == 0 {
-                    mask[token] = 1;
+            for token in &mut mask[row * columns + first..][..width] {
+                if left > 0 && *token == 0 {
+                    *token = 1;
                     left -= 1;
                 }
             }

@@ -137,10 +137,9 @@ fn a_stage_added_to_a_finished_run_learns_from_its_last_model() {
     let run = text(&demo_folder.join("run"));
     let before = content(Path::new(&run));
     let config = demo_folder.join("demo.toml");
-    let mut settings = std::fs::read_to_string(&config).unwrap();
+    let settings = std::fs::read_to_string(&config).unwrap();
     let last = settings.rfind("[[stage]]").unwrap();
-    settings.push('\n');
-    settings.push_str(&settings[last..].to_string());
+    let settings = format!("{settings}\n{}", &settings[last..]);
     std::fs::write(&config, settings).unwrap();
 
     let output = medcoss(&["pretrain", &text(&config), "--no-builtin", "--resume", "--json", "--out", &run]);

@@ -8,7 +8,8 @@ use burn::tensor::activation::gelu;
 use super::config::{Dimensions, FamilyConfig, FamilyTokens};
 use super::init::Initialiser;
 
-/// A head.
+/// A head. There is one a family, so that the difference in size does not matter.
+#[allow(clippy::large_enum_variant)]
 #[derive(Module, Debug)]
 pub enum Head {
     /// Values of masked tokens.

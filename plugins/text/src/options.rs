@@ -25,7 +25,7 @@ pub enum Unit {
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Options {
-    /// Tokens in a sample, with [CLS], [SEP] and padding: 4 to 4096. Longer texts are cut off.
+    /// Tokens in a sample, with `[CLS]`, `[SEP]` and padding: 4 to 4096. Longer texts are cut off.
     pub length: usize,
     /// What is one sample in files of the `###id`, `LABEL<TAB>sentence` layout. Other files have one text a line or row.
     pub unit: Unit,
