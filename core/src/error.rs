@@ -1,6 +1,7 @@
 //! What can go wrong while learning. Messages name the thing, what was found and what was expected; a remedy stands
 //! on a line of its own.
 
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 /// Shorthand.
@@ -55,14 +56,14 @@ pub enum Error {
         checkpoint: String,
     },
     /// A file of the run folder that cannot be read or written.
-    #[error("{} {path}: {source}", action)]
+    #[error("{action} {path}: {reason}{}", remedy(.reason.kind()))]
     File {
         /// What was tried: `cannot write`.
         action: &'static str,
         /// Which file.
         path: PathBuf,
         /// Why.
-        source: std::io::Error,
+        reason: std::io::Error,
     },
     /// A file of the run folder whose content is not what it should be.
     #[error("{path} is damaged or from another version: {detail}")]
@@ -71,6 +72,25 @@ pub enum Error {
         path: PathBuf,
         /// What was found and expected.
         detail: String,
+    },
+    /// Checkpoints of which none can be used.
+    #[error(
+        "none of the checkpoints of {stage} is sound; the latest: {latest}\n\
+         hint: copy the run from a backup, or remove its folder {stage} to learn the stage again from its beginning"
+    )]
+    NoSoundCheckpoint {
+        /// Stage name.
+        stage: String,
+        /// What is wrong with the latest.
+        latest: Box<Error>,
+    },
+    /// Someone asked to stop.
+    #[error("stopped as asked: {place}; {checkpoint}")]
+    Interrupted {
+        /// Stage, epoch and step.
+        place: String,
+        /// What can be gone on from.
+        checkpoint: String,
     },
     /// A device that is not there.
     #[error("{0}")]
@@ -81,11 +101,24 @@ impl Error {
     /// Names the file that an input or output error concerns.
     pub(crate) fn file(action: &'static str, path: &Path) -> impl FnOnce(std::io::Error) -> Self {
         let path = path.to_path_buf();
-        move |source| Self::File { action, path, source }
+        move |reason| Self::File { action, path, reason }
     }
 
     /// A file with the wrong content.
     pub(crate) fn damaged(path: &Path, detail: impl std::fmt::Display) -> Self {
         Self::Damaged { path: path.to_path_buf(), detail: detail.to_string() }
+    }
+}
+
+/// What to do about a file system that takes no more.
+fn remedy(kind: ErrorKind) -> &'static str {
+    match kind {
+        ErrorKind::StorageFull | ErrorKind::QuotaExceeded | ErrorKind::FileTooLarge => {
+            "\nhint: make room on its file system and go on with the run; nothing that was complete is lost"
+        }
+        ErrorKind::ReadOnlyFilesystem | ErrorKind::PermissionDenied => {
+            "\nhint: make the folder writable for this user and go on with the run; nothing that was complete is lost"
+        }
+        _ => "",
     }
 }

@@ -8,7 +8,7 @@ use medcoss_core::model::{Dimensions, ModelConfig, TextAttention};
 use medcoss_core::optimisation::OptimiserConfig;
 use medcoss_core::rehearsal::RehearsalConfig;
 use medcoss_core::run::{EpochMetrics, StageFolder, StageState, read_metrics};
-use medcoss_core::stage::{Earlier, Silent, Stage, StageSettings};
+use medcoss_core::stage::{Earlier, Observer, Silent, Stage, StageSettings, StepReport};
 use medcoss_core::{Error, Result, device};
 
 /// Waves whose frequency is the sample's index modulo 3, or sentences that count upwards.
@@ -111,6 +111,7 @@ fn settings(loader_threads: usize) -> StageSettings {
             ..RehearsalConfig::default()
         },
         checkpoint_every: 1,
+        checkpoint_every_steps: None,
         loader_threads,
         max_bad_ratio: 0.01,
     }
@@ -133,6 +134,16 @@ fn model() -> ModelConfig {
 
 /// A run of two stages, `first` then `second`, continued where its folder says.
 fn run(folder: &Path, first: &Synthetic, second: &Synthetic, settings: &StageSettings) -> Result<Vec<StageState>> {
+    run_watched(folder, first, second, settings, &mut Silent)
+}
+
+fn run_watched(
+    folder: &Path,
+    first: &Synthetic,
+    second: &Synthetic,
+    settings: &StageSettings,
+    observer: &mut dyn Observer,
+) -> Result<Vec<StageState>> {
     let mut model = model();
     let mut states: Vec<StageState> = Vec::new();
     for (at, source) in [first, second].into_iter().enumerate() {
@@ -159,7 +170,7 @@ fn run(folder: &Path, first: &Synthetic, second: &Synthetic, settings: &StageSet
             folder,
             device: device::by_name("cpu")?,
         };
-        states.push(stage.run(&mut Silent)?);
+        states.push(stage.run(observer)?);
     }
     Ok(states)
 }
@@ -222,6 +233,105 @@ fn a_run_that_failed_goes_on_as_if_it_had_not() {
         .filter(|name| name.starts_with("checkpoint"))
         .collect();
     assert!(left.is_empty(), "{left:?}");
+}
+
+/// Asks to stop after so many batches, and notes warnings.
+#[derive(Default)]
+struct Impatient {
+    patience: usize,
+    warnings: Vec<String>,
+}
+
+impl Observer for Impatient {
+    fn step(&mut self, _: &StepReport<'_>) {
+        self.patience = self.patience.saturating_sub(1);
+    }
+    fn features(&mut self, _: usize, _: usize) {
+        self.patience = self.patience.saturating_sub(1);
+    }
+    fn warning(&mut self, message: &str) {
+        self.warnings.push(message.into());
+    }
+    fn stop_requested(&self) -> bool {
+        self.patience == 0
+    }
+}
+
+fn checkpoints(folder: &Path, stage: &str) -> Vec<String> {
+    let mut names: Vec<_> = std::fs::read_dir(folder.join("stages").join(stage))
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+        .filter(|name| name.starts_with("checkpoint"))
+        .collect();
+    names.sort();
+    names
+}
+
+#[test]
+fn a_run_that_is_stopped_within_epochs_goes_on_as_if_it_had_not() {
+    let (stopped, whole) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let (first, second) = (Synthetic::counting(30), Synthetic::waves(40));
+    let often = StageSettings { checkpoint_every_steps: Some(2), checkpoint_every: 5, ..settings(2) };
+    let expected = run(whole.path(), &first, &second, &settings(1)).unwrap();
+    let mut places = Vec::new();
+    let found = loop {
+        let mut observer = Impatient { patience: 7, ..Impatient::default() };
+        match run_watched(stopped.path(), &first, &second, &often, &mut observer) {
+            Ok(states) => break states,
+            Err(Error::Interrupted { place, .. }) => places.push(place),
+            Err(error) => panic!("{error}"),
+        }
+        assert!(places.len() < 40, "{places:?}");
+    };
+    assert_eq!(found, expected);
+    for stage in ["01-counting", "02-waves"] {
+        assert_eq!(metrics(stopped.path(), stage), metrics(whole.path(), stage));
+    }
+    // 30 / 8 batches an epoch and two a checkpoint: the requests fall within epochs, between them and into the choice of the buffer.
+    assert!(places.iter().any(|place| place.contains("epoch 3, step 2 of 3")), "{places:?}");
+    assert!(places.iter().any(|place| place.contains("while the buffer was chosen")), "{places:?}");
+}
+
+#[test]
+fn a_damaged_checkpoint_is_passed_over_and_changes_no_result() {
+    let (stopped, whole) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let (first, second) = (Synthetic::counting(30), Synthetic::waves(40));
+    let expected = run(whole.path(), &first, &second, &settings(2)).unwrap();
+    let mut observer = Impatient { patience: 20, ..Impatient::default() };
+    run_watched(stopped.path(), &first, &second, &settings(2), &mut observer).unwrap_err();
+    let names = checkpoints(stopped.path(), "01-counting");
+    assert_eq!(names.len(), 2, "{names:?}");
+    let spoil = |checkpoint: &str, file: &str| {
+        let path = stopped.path().join("stages/01-counting").join(checkpoint).join(file);
+        let mut bytes = std::fs::read(&path).unwrap();
+        let middle = bytes.len() / 2;
+        bytes[middle] ^= 4;
+        std::fs::write(&path, bytes).unwrap();
+    };
+    spoil(&names[1], "optimizer.bpk");
+    let mut observer = Impatient { patience: usize::MAX, ..Impatient::default() };
+    assert_eq!(run_watched(stopped.path(), &first, &second, &settings(2), &mut observer).unwrap(), expected);
+    assert_eq!(observer.warnings.len(), 1);
+    assert!(observer.warnings[0].contains("optimizer.bpk"), "{:?}", observer.warnings);
+
+    // With all of them damaged there is nothing to go on from, and nothing is learned again without being asked.
+    let none = tempfile::tempdir().unwrap();
+    let mut observer = Impatient { patience: 20, ..Impatient::default() };
+    run_watched(none.path(), &first, &second, &settings(2), &mut observer).unwrap_err();
+    for name in checkpoints(none.path(), "01-counting") {
+        std::fs::write(none.path().join("stages/01-counting").join(name).join("state.json"), "{}").unwrap();
+    }
+    let error = run(none.path(), &first, &second, &settings(2)).unwrap_err().to_string();
+    assert!(error.contains("none of the checkpoints of stages/01-counting") && error.contains("hint: "), "{error}");
+}
+
+#[test]
+fn a_modality_that_comes_again_has_losses_of_its_own() {
+    let folder = tempfile::tempdir().unwrap();
+    run(folder.path(), &Synthetic::waves(40), &Synthetic::waves(30), &settings(2)).unwrap();
+    let lines = metrics(folder.path(), "02-waves");
+    assert_eq!(lines[0].pretext.keys().collect::<Vec<_>>(), ["waves#2"]);
+    assert_eq!(lines[0].distillation.keys().collect::<Vec<_>>(), ["waves"]);
 }
 
 #[test]

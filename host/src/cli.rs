@@ -6,7 +6,7 @@ use std::process::ExitCode;
 
 use clap::{ArgAction, Args, Parser, Subcommand};
 
-use crate::commands::{demo, plugin_inspect, plugin_list, pretrain, synth};
+use crate::commands::{data_check, demo, plugin_inspect, plugin_list, pretrain, resume, show, stage_add, synth};
 use crate::failure::Failure;
 use crate::log;
 use crate::plugins::{Catalogue, Search, Surroundings};
@@ -23,7 +23,7 @@ const PLUGINS: &str = "Plugins";
     name = "medcoss",
     version,
     arg_required_else_help = true,
-    after_help = "Exit codes: 0 done, 1 something for you to mend, 2 a failure inside of medcoss or a plugin."
+    after_help = "Exit codes: 0 done, 1 something for you to mend, 2 a failure inside of medcoss or a plugin, 130 stopped by Ctrl-C."
 )]
 struct Cli {
     /// Say more: once for information, twice for everything
@@ -37,10 +37,28 @@ struct Cli {
 enum Command {
     Demo(demo::Demo),
     Pretrain(pretrain::Pretrain),
+    Resume(resume::Resume),
+    /// Add stages to a run
+    #[command(subcommand, arg_required_else_help = true)]
+    Stage(StageCommand),
+    Show(show::Show),
+    /// Examine data before they are learned
+    #[command(subcommand, arg_required_else_help = true)]
+    Data(DataCommand),
     /// Find and examine modality plugins
     #[command(subcommand, arg_required_else_help = true)]
     Plugin(PluginCommand),
     Synth(synth::Synth),
+}
+
+#[derive(Debug, Subcommand)]
+enum StageCommand {
+    Add(stage_add::StageAdd),
+}
+
+#[derive(Debug, Subcommand)]
+enum DataCommand {
+    Check(data_check::DataCheck),
 }
 
 #[derive(Debug, Subcommand)]
@@ -98,6 +116,10 @@ fn execute(command: &Command) -> Result<(), Failure> {
     match command {
         Command::Demo(demo) => demo.run(),
         Command::Pretrain(pretrain) => pretrain.run(),
+        Command::Resume(resume) => resume.run(),
+        Command::Stage(StageCommand::Add(add)) => add.run(),
+        Command::Show(show) => show.run(),
+        Command::Data(DataCommand::Check(check)) => check.run(),
         Command::Plugin(PluginCommand::List(list)) => list.run(),
         Command::Plugin(PluginCommand::Inspect(inspect)) => inspect.run(),
         Command::Synth(synth) => synth.run(),

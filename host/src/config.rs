@@ -7,6 +7,7 @@ use anyhow::{Context, Result, anyhow, bail};
 use medcoss_core::model::{Dimensions, ModelConfig, Preset, TextAttention};
 use medcoss_core::optimisation::OptimiserConfig;
 use medcoss_core::rehearsal::RehearsalConfig;
+use medcoss_core::run::{FORMAT, UNSEALED, check_seal, seal, write_atomically};
 use medcoss_core::stage::StageSettings;
 use serde::{Deserialize, Serialize};
 
@@ -16,6 +17,9 @@ use crate::nearest::nearest;
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct RunConfig {
+    /// Version of the run folder's files; only in the record that a run keeps.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub format: Option<u32>,
     /// Decides everything random.
     #[serde(default)]
     pub seed: u64,
@@ -74,6 +78,9 @@ pub struct TrainingSection {
     /// Epochs between checkpoints.
     #[serde(default = "one")]
     pub checkpoint_every: usize,
+    /// Batches between further checkpoints within an epoch; without it, none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub checkpoint_every_steps: Option<usize>,
 }
 
 /// Reading of data.
@@ -121,6 +128,15 @@ pub struct StageSection {
     pub options: toml::Table,
 }
 
+impl StageSection {
+    /// A stage that leaves everything else to the run and the plugin.
+    pub fn new(modality: &str, data: OneOrMore) -> Self {
+        let (epochs, warmup_epochs, batch_size, accumulation) = (None, None, None, None);
+        let (modality, options) = (modality.into(), toml::Table::new());
+        Self { modality, root: None, data, epochs, warmup_epochs, batch_size, accumulation, options }
+    }
+}
+
 /// A path, or a list of them.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(untagged)]
@@ -145,8 +161,16 @@ fn one() -> usize {
     1
 }
 
-/// Settings that may differ when a run is continued: they change no result.
-const MAY_CHANGE: [&str; 2] = ["data.loader_threads", "data.max_bad_ratio"];
+/// Settings that may differ when a run is continued: they change no number that the run computes.
+pub const MAY_CHANGE: [&str; 4] = [
+    "data.loader_threads",
+    "data.max_bad_ratio",
+    "training.checkpoint_every",
+    "training.checkpoint_every_steps",
+];
+
+/// What stands before the checksum of a record.
+const SEAL: &str = "# seal: ";
 
 impl RunConfig {
     /// Reads a configuration file and applies `key=value` settings in their order.
@@ -164,6 +188,48 @@ impl RunConfig {
         // Without settings the text itself is read: errors then show the line.
         let config = if settings.is_empty() { toml::from_str(&text) } else { table.try_into() };
         let config: Self = config.map_err(|error| with_nearest(path, &error.to_string()))?;
+        config.check()?;
+        Ok(Self { format: None, ..config })
+    }
+
+    /// Reads the record that a run keeps of its configuration.
+    ///
+    /// # Errors
+    /// A file that is missing, was changed, or is of a later format.
+    pub fn read_record(path: &Path) -> Result<Self> {
+        let text = read_sealed(path)?;
+        let record: toml::Table = text.parse().map_err(|error| anyhow!("{} is damaged: {error}", path.display()))?;
+        let format = record.get("format").and_then(toml::Value::as_integer);
+        if format.is_none_or(|format| !(1..=i64::from(FORMAT)).contains(&format)) {
+            let found = format.map_or("no format".into(), |format| format!("format {format}"));
+            bail!(
+                "{} has {found}; this version of medcoss reads formats 1 to {FORMAT}\nhint: update medcoss",
+                path.display()
+            );
+        }
+        let config: Self = record.try_into().map_err(|error| anyhow!("{} is damaged: {error}", path.display()))?;
+        config.check()?;
+        Ok(Self { format: None, ..config })
+    }
+
+    /// Writes the record.
+    ///
+    /// # Errors
+    /// A file that cannot be written.
+    pub fn write_record(&self, path: &Path) -> Result<()> {
+        let record = Self { format: Some(FORMAT), ..self.clone() };
+        write_sealed(path, &toml::to_string_pretty(&record).context("the configuration cannot be written as TOML")?)
+    }
+
+    /// The same configuration with `key=value` settings applied.
+    ///
+    /// # Errors
+    /// As [`RunConfig::read`].
+    pub fn with_settings(&self, settings: &[String]) -> Result<Self> {
+        let mut table = toml::Table::try_from(self)?;
+        settings.iter().try_for_each(|setting| set(&mut table, setting))?;
+        let config: Self =
+            table.try_into().map_err(|error: toml::de::Error| with_nearest(Path::new("run.toml"), &error.to_string()))?;
         config.check()?;
         Ok(config)
     }
@@ -219,17 +285,10 @@ impl RunConfig {
             optimiser: self.optimiser.clone(),
             rehearsal: self.rehearsal.clone(),
             checkpoint_every: self.training.checkpoint_every,
+            checkpoint_every_steps: self.training.checkpoint_every_steps,
             loader_threads: self.data.loader_threads,
             max_bad_ratio: self.data.max_bad_ratio,
         }
-    }
-
-    /// As TOML, every default filled in.
-    ///
-    /// # Errors
-    /// Values that TOML cannot hold.
-    pub fn to_toml(&self) -> Result<String> {
-        toml::to_string_pretty(self).context("the configuration cannot be written as TOML")
     }
 
     /// Makes sure that a run can be continued with this configuration. Stages may be added at the end.
@@ -259,6 +318,41 @@ impl RunConfig {
         }
         Ok(())
     }
+}
+
+/// Options of a plugin from `key=value` settings.
+///
+/// # Errors
+/// A setting without a key or a value.
+pub fn options_of(settings: &[String]) -> Result<toml::Table> {
+    let mut options = toml::Table::new();
+    settings.iter().try_for_each(|setting| set(&mut options, setting))?;
+    Ok(options)
+}
+
+/// Reads a text file of a run whose last line seals it.
+///
+/// # Errors
+/// A file that is missing or was changed.
+pub fn read_sealed(path: &Path) -> Result<String> {
+    let text = std::fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
+    check_seal(text.as_bytes(), SEAL).map_err(|fault| {
+        anyhow!(
+            "{} was changed: {fault}\n\
+             hint: restore it; settings of a run are changed with --set, not in this file",
+            path.display()
+        )
+    })?;
+    Ok(text)
+}
+
+/// Writes a text file with a last line that seals it; the text must allow for comments that begin with `#`.
+///
+/// # Errors
+/// A file that cannot be written.
+pub fn write_sealed(path: &Path, text: &str) -> Result<()> {
+    let text = seal(&format!("{}\n\n{SEAL}{UNSEALED}\n", text.trim_end()), SEAL);
+    Ok(write_atomically(path, text.as_bytes())?)
 }
 
 /// Puts `a.b.c=value` into a table. A stage is named by its position from 1 or by its modality: `stage.xray.epochs=3`.
@@ -362,7 +456,16 @@ mod tests {
         let config = read(MINIMAL, &[]).unwrap();
         assert_eq!((config.rehearsal.buffer_ratio, config.optimiser.weight_decay), (0.05, 0.05));
         assert_eq!(config.settings(&config.stages[1]).epochs, 7);
-        assert_eq!(read(&config.to_toml().unwrap(), &[]).unwrap(), config);
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("run.toml");
+        config.write_record(&path).unwrap();
+        assert_eq!(RunConfig::read_record(&path).unwrap(), config);
+        // A person's own copy of it is a configuration like any other.
+        assert_eq!(RunConfig::read(&path, &[]).unwrap(), config);
+        let changed = std::fs::read_to_string(&path).unwrap().replace("epochs = 7", "epochs = 8");
+        std::fs::write(&path, changed).unwrap();
+        let error = RunConfig::read_record(&path).unwrap_err().to_string();
+        assert!(error.contains("run.toml was changed") && error.contains("--set"), "{error}");
     }
 
     #[test]

@@ -3,6 +3,7 @@
 use std::fmt::Write;
 use std::process::ExitCode;
 
+use crate::interrupt;
 use crate::plugins::PluginError;
 
 /// Something that the user can mend: a file, a setting, a plugin that has to be replaced.
@@ -26,6 +27,12 @@ impl Failure {
     /// Not the user's: exit code 2.
     pub fn internal(error: impl Into<anyhow::Error>) -> Self {
         Self { code: INTERNAL, error: error.into() }
+    }
+
+    /// Of a run: interrupted, or the user's to mend.
+    pub fn of_run(error: anyhow::Error) -> Self {
+        let code = if is_interruption(&error) { interrupt::EXIT_CODE } else { MEND };
+        Self { code, error }
     }
 
     /// What the program ends with.
@@ -52,6 +59,14 @@ impl Failure {
         }
         report
     }
+}
+
+/// Whether a run ended because someone asked for it.
+pub(crate) fn is_interruption(error: &anyhow::Error) -> bool {
+    let told = |layer: &(dyn std::error::Error + 'static)| layer.downcast_ref::<medcoss_core::Error>().map(|error| {
+        matches!(error, medcoss_core::Error::Interrupted { .. })
+    });
+    error.chain().filter_map(told).any(|interrupted| interrupted)
 }
 
 /// By whose fault it is.

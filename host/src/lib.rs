@@ -6,12 +6,15 @@
 pub mod cli;
 mod commands;
 pub mod config;
+mod disk;
 pub mod failure;
+pub mod interrupt;
 pub mod log;
 mod nearest;
 pub mod options;
 mod output;
 pub mod plugins;
+pub mod plugins_lock;
 pub mod progress;
 pub mod source;
 pub mod summary;

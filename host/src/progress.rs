@@ -11,6 +11,8 @@ use medcoss_core::run::{EpochMetrics, StageState};
 use medcoss_core::stage::{Observer, StageReport, StepReport};
 use serde::{Deserialize, Serialize};
 
+use crate::interrupt;
+
 /// One line of `timing.jsonl`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct EpochTime {
@@ -79,6 +81,13 @@ impl Progress {
         }
     }
 
+    /// Takes the bar away; what is told afterwards stands below a clean line.
+    pub fn clear(&mut self) {
+        if let Some(bar) = self.bar.take() {
+            bar.finish_and_clear();
+        }
+    }
+
     fn message(&self) -> String {
         let losses = self.losses.iter().map(|(name, loss)| format!("{name} {loss:.4}"));
         losses.collect::<Vec<_>>().join(", ")
@@ -138,7 +147,7 @@ impl Observer for Progress {
         self.epoch_samples += report.n_samples;
         let name = match report.kind {
             "pretext" => "loss".to_string(),
-            _ => format!("{} drift", report.modality),
+            _ => format!("{} drift", report.label),
         };
         self.losses.insert(name, report.loss);
         if let Some(bar) = &self.bar {
@@ -170,10 +179,16 @@ impl Observer for Progress {
         self.say(&format!("warning: {modality}: sample {id} is left out: {message}"));
     }
 
+    fn warning(&mut self, message: &str) {
+        self.say(&format!("warning: {message}"));
+    }
+
+    fn stop_requested(&self) -> bool {
+        interrupt::requested()
+    }
+
     fn stage_finished(&mut self, state: &StageState) {
-        if let Some(bar) = self.bar.take() {
-            bar.finish_and_clear();
-        }
+        self.clear();
         let seconds = self.stage_began.elapsed().as_secs_f64();
         self.say(&format!("{}: done in {seconds:.1} s, {} batches", self.prefix, state.steps));
     }

@@ -1,19 +1,32 @@
-//! A plugin's dataset as the source of samples that core asks for.
+//! A plugin's dataset as the source of samples that core asks for: a stage's own data, or the samples that a run kept of them.
 
-use std::path::Path;
+use std::fs;
+use std::path::{Path, PathBuf};
 
-use anyhow::Result;
-use medcoss_abi::message::Open;
+use anyhow::{Context, Result, bail};
+use medcoss_abi::message::{Keep, Open, Synthesised};
 use medcoss_core::Error;
 use medcoss_core::data::{BadSample, RawBatch, SampleSource, TokenSpec, View};
+use medcoss_core::run::{KEPT_SAMPLES, StageFolder, read_json, write_atomically};
 
 use crate::config::StageSection;
 use crate::plugins::{OpenDataset, Plugin, Shape};
 
-/// An opened dataset of one stage.
+/// In the folder of kept samples: their files, and how the plugin opens them.
+const SAMPLES: &str = "samples";
+const HOW_TO_OPEN: &str = "open.json";
+/// Largest difference of a token's values between a sample and its kept copy: a step of 16-bit pixels, in units of the pixels'
+/// range.
+const KEPT_TOLERANCE: f32 = 1.0 / 32768.0;
+
+/// Samples of one stage.
 pub struct ModalitySource {
     spec: TokenSpec,
     dataset: OpenDataset,
+    /// What the plugin learned from the data once.
+    assets: Option<PathBuf>,
+    /// Ids that kept samples had in the data that they were taken from; none for the data themselves.
+    original_ids: Option<Vec<String>>,
 }
 
 impl ModalitySource {
@@ -28,23 +41,106 @@ impl ModalitySource {
             options: serde_json::to_value(&stage.options)?,
             assets: assets.map(Path::to_path_buf),
         };
-        let dataset = plugin.open(&request)?;
+        Self::from_request(plugin, &request)
+    }
+
+    /// Opens the samples that a finished stage kept in its folder; `assets` as for [`ModalitySource::open`].
+    ///
+    /// # Errors
+    /// Files that are missing or damaged, whatever the plugin answers.
+    pub fn open_kept(plugin: &Plugin, stage: &StageFolder, assets: Option<&Path>) -> Result<Self> {
+        let ids: Vec<String> = stage.buffer()?.entries.into_iter().map(|entry| entry.id).collect();
+        let kept = Self::reopen(plugin, &stage.file(KEPT_SAMPLES), assets)?;
+        let (found, expected) = (kept.dataset.ids().len(), ids.len());
+        if found != expected {
+            bail!("{}/{KEPT_SAMPLES} holds {found} samples, buffer.jsonl names {expected}", stage.name());
+        }
+        Ok(Self { original_ids: Some(ids), ..kept })
+    }
+
+    fn reopen(plugin: &Plugin, folder: &Path, assets: Option<&Path>) -> Result<Self> {
+        let Synthesised { data, options } = read_json(&folder.join(HOW_TO_OPEN))?;
+        // Canonical: a path that a plugin is given does not depend on the working folder.
+        let base = folder.join(SAMPLES);
+        let base = base.canonicalize().with_context(|| format!("cannot find {}", base.display()))?;
+        Self::from_request(plugin, &Open { base, data, options, assets: assets.map(Path::to_path_buf) })
+    }
+
+    fn from_request(plugin: &Plugin, request: &Open) -> Result<Self> {
+        let dataset = plugin.open(request)?;
         let spec = match *dataset.shape() {
             Shape::Continuous { n_tokens, d_token, n_masked, .. } => {
                 TokenSpec::Continuous { n_tokens, d_token, n_masked }
             }
             Shape::Discrete { length, vocabulary, .. } => TokenSpec::Discrete { length, vocabulary },
         };
-        Ok(Self { spec, dataset })
+        Ok(Self { spec, dataset, assets: request.assets.clone(), original_ids: None })
     }
 
-    /// Writes what the plugin learned from the data into a folder and names the files.
+    /// Writes what the plugin learned from the data into a folder and names the files. They are from then on part of how
+    /// samples of this source are opened again.
     ///
     /// # Errors
     /// Whatever the plugin answers.
     pub fn save_assets(&self, folder: &Path) -> Result<Vec<String>> {
         Ok(self.dataset.save_assets(folder)?)
     }
+
+    /// Where its assets lie from now on.
+    pub fn assets_are_in(&mut self, folder: PathBuf) {
+        self.assets = Some(folder);
+    }
+
+    /// Has samples written, and makes sure that they come back as they were.
+    fn keep_and_check(&self, indices: &[u64], folder: &Path) -> Result<()> {
+        let samples = folder.join(SAMPLES);
+        fs::create_dir(&samples).with_context(|| format!("cannot create {}", samples.display()))?;
+        // Canonical: a path that a plugin is given does not depend on the working folder.
+        let request = Keep { folder: samples.canonicalize()?, indices: indices.to_vec() };
+        let how = serde_json::to_vec_pretty(&self.dataset.keep(&request)?)?;
+        write_atomically(&folder.join(HOW_TO_OPEN), &how)?;
+        let kept = Self::reopen(self.dataset.plugin(), folder, self.assets.as_deref())?;
+        let (found, expected) = (kept.dataset.ids().len(), indices.len());
+        if found != expected || kept.spec != self.spec {
+            bail!(
+                "{} kept {found} samples of shape {:?}, expected {expected} of {:?}\n\
+                 hint: this is a fault of the plugin; set rehearsal.store = \"reference\"",
+                self.dataset.plugin().name(),
+                kept.spec,
+                self.spec
+            );
+        }
+        for (position, &index) in indices.iter().enumerate() {
+            if !same(&self.plain(index)?, &kept.plain(position as u64)?) {
+                bail!(
+                    "{} kept sample {} otherwise than it is\n\
+                     hint: this is a fault of the plugin; set rehearsal.store = \"reference\"",
+                    self.dataset.plugin().name(),
+                    self.ids()[index as usize]
+                );
+            }
+        }
+        Ok(())
+    }
+
+    /// One sample, neither augmented nor masked.
+    fn plain(&self, index: u64) -> Result<RawBatch> {
+        let mut batch = RawBatch::default();
+        match self.dataset.fill(View::Plain, &[index], &[0], &mut batch)?.into_iter().next() {
+            Some(failure) => bail!("{}", failure.message),
+            None => Ok(batch),
+        }
+    }
+}
+
+/// Whether a sample and its copy are the same but for rounding.
+fn same(one: &RawBatch, other: &RawBatch) -> bool {
+    let range = one.tokens.iter().fold(1.0f32, |most, value| most.max(value.abs()));
+    let close = |(a, b): (&f32, &f32)| (a - b).abs() <= KEPT_TOLERANCE * range;
+    one.ids == other.ids
+        && one.lengths == other.lengths
+        && one.tokens.len() == other.tokens.len()
+        && one.tokens.iter().zip(&other.tokens).all(close)
 }
 
 impl SampleSource for ModalitySource {
@@ -61,7 +157,7 @@ impl SampleSource for ModalitySource {
     }
 
     fn ids(&self) -> &[String] {
-        self.dataset.ids()
+        self.original_ids.as_deref().unwrap_or_else(|| self.dataset.ids())
     }
 
     fn fingerprint(&self) -> &str {
@@ -78,5 +174,9 @@ impl SampleSource for ModalitySource {
         let failures =
             self.dataset.fill(view, indices, seeds, batch).map_err(|error| Error::Source(error.to_string()))?;
         Ok(failures.into_iter().map(|failure| BadSample { slot: failure.slot, message: failure.message }).collect())
+    }
+
+    fn keep(&self, indices: &[u64], folder: &Path) -> medcoss_core::Result<()> {
+        self.keep_and_check(indices, folder).map_err(|error| Error::Source(format!("{error:#}")))
     }
 }

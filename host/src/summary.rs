@@ -125,7 +125,7 @@ impl Summary {
 fn stage(run: &Path, state: &StageState) -> Result<StageSummary> {
     let folder = StageFolder::new(run, state.stage, &state.modality);
     let metrics = read_metrics(&folder.file("metrics.jsonl"))?;
-    let pretext = |line: Option<&medcoss_core::run::EpochMetrics>| line?.pretext.get(&state.modality).copied();
+    let pretext = |line: Option<&medcoss_core::run::EpochMetrics>| line?.pretext.values().next().copied();
     let distillation_last = metrics.last().map(|line| line.distillation.clone().into_iter().collect());
     Ok(StageSummary {
         stage: state.stage,

@@ -5,14 +5,27 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, anyhow, bail};
 use medcoss_core::data::SampleSource;
-use medcoss_core::run::{StageFolder, StageState, write_atomically};
+use medcoss_core::rehearsal::Store;
+use medcoss_core::run::{
+    KEPT_SAMPLES, LOCK, RunLock, StageFolder, StageState, check_manifest, is_partial, write_folder,
+    write_manifest,
+};
 use medcoss_core::stage::{Earlier, Stage};
-use serde::Serialize;
 
 use crate::config::{RunConfig, StageSection};
-use crate::plugins::{Plugin, Source};
+use crate::plugins::Plugin;
+use crate::plugins_lock::PluginsLock;
 use crate::progress::Progress;
 use crate::source::ModalitySource;
+
+/// Name of the record of a run's configuration.
+pub const RECORD: &str = "run.toml";
+/// Name of the folder, in a stage's, with what its plugin learned from the data.
+const ASSETS: &str = "assets";
+/// The same as long as the run has no record: an attempt that fails before leaves nothing behind that counts.
+const NEW_ASSETS: &str = "assets.new.partial";
+/// Samples that are written to tell how much a kept one takes.
+const N_WEIGHED: usize = 4;
 
 /// A run that is about to start or go on.
 pub struct Training<'a> {
@@ -30,46 +43,29 @@ pub struct Training<'a> {
     pub plugins: &'a [Plugin],
 }
 
-/// `plugins.lock`: which plugins made the run, so that it can be repeated.
-#[derive(Serialize)]
-struct Lock {
-    plugin: Vec<LockEntry>,
-}
-
-#[derive(Serialize)]
-struct LockEntry {
-    id: String,
-    version: String,
-    /// File name, without its folder, or `built-in`.
-    source: String,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    sha256: Option<String>,
-}
-
 impl Training<'_> {
     /// Runs all stages that are not finished yet.
     ///
     /// # Errors
-    /// A folder that is in the way, plugins, data or settings that do not fit, and whatever stops a stage.
+    /// A folder that is in the way or in use, plugins, data or settings that do not fit, and whatever stops a stage.
     pub fn run(&self, progress: &mut Progress) -> Result<Vec<StageState>> {
         let device = medcoss_core::device::by_name(self.device)?;
-        self.claim_folder()?;
-        let sources = self.open_all()?;
+        let _lock = self.claim_folder()?;
+        let mut states = self.finished()?;
+        let mut sources = self.open_all(&states, progress)?;
+        self.write_record()?;
+        self.publish_assets(&mut sources)?;
 
         let mut model = self.config.empty_model();
-        let mut states: Vec<StageState> = Vec::new();
         for (at, section) in self.config.stages.iter().enumerate() {
             let source = &sources[at];
-            let folder = self.folder(at);
-            let in_stage = || format!("stage {} {}", at + 1, section.modality);
             let n_positions = self.config.model.positions.get(source.family()).copied();
             model.admit(source.family(), source.modality(), source.spec(), n_positions)?;
-            if let Some(state) = folder.finished()? {
-                self.check_finished(&folder, &state, source).with_context(in_stage)?;
+            if at < states.len() {
                 progress.say(&format!("stage {} {}: already done", at + 1, section.modality));
-                states.push(state);
                 continue;
             }
+            let folder = self.folder(at);
             let earlier = (0..at)
                 .map(|at| Ok(Earlier { source: &sources[at], buffer: self.folder(at).buffer()? }))
                 .collect::<Result<_>>()?;
@@ -85,7 +81,10 @@ impl Training<'_> {
                 device: device.clone(),
             };
             progress.record_times_in(folder.file("timing.jsonl"));
-            states.push(stage.run(progress).with_context(in_stage)?);
+            states.push(stage.run(progress).with_context(|| format!("stage {} {}", at + 1, section.modality))?);
+            if folder.file(KEPT_SAMPLES).is_dir() {
+                sources[at] = self.open_kept(at)?;
+            }
         }
         Ok(states)
     }
@@ -95,86 +94,220 @@ impl Training<'_> {
         StageFolder::new(&self.out, at + 1, &self.config.stages[at].modality)
     }
 
-    /// Creates the run folder, or makes sure that the one there can be continued.
-    fn claim_folder(&self) -> Result<()> {
-        let record = self.out.join("run.toml");
-        if self.resume {
-            if !record.exists() {
-                bail!(
-                    "{} holds no run to resume (no run.toml)\nhint: leave out --resume to start one",
-                    self.out.display()
-                );
-            }
-            let before = RunConfig::read(&record, &[]).context("the run to resume")?;
-            self.config.continues(&before)?;
-        } else if fs::read_dir(&self.out).is_ok_and(|mut entries| entries.next().is_some()) {
+    /// Takes the run folder for this process: a free one, or one with a run that this configuration continues.
+    fn claim_folder(&self) -> Result<RunLock> {
+        let record = self.out.join(RECORD);
+        if self.resume && !record.exists() {
+            bail!(
+                "{} holds no run to resume (no {RECORD})\nhint: leave out --resume to start one",
+                self.out.display()
+            );
+        }
+        if !self.resume && !is_free(&self.out) {
             let remedy = if record.exists() { "continue it with --resume, or choose" } else { "choose" };
             bail!("{} is not empty\nhint: {remedy} another folder with --out DIR", self.out.display());
         }
         fs::create_dir_all(&self.out).with_context(|| format!("cannot create run folder {}", self.out.display()))?;
-        write_atomically(&record, self.config.to_toml()?.as_bytes())?;
-        let entry = |plugin: &Plugin| {
-            Ok(LockEntry {
-                id: plugin.description().id.clone(),
-                version: plugin.description().version.clone(),
-                source: file_name(plugin.source()),
-                sha256: plugin.source().sha256()?,
-            })
+        let lock = RunLock::take(&self.out)?;
+        if self.resume {
+            let before = RunConfig::read_record(&record).context("the run to resume")?;
+            self.config.continues(&before)?;
+        }
+        remove_partial(&self.out)?;
+        Ok(lock)
+    }
+
+    fn write_record(&self) -> Result<()> {
+        let lock = self.out.join("plugins.lock");
+        let plugins = PluginsLock::of(self.plugins)?;
+        if lock.exists() {
+            plugins.compare(&PluginsLock::read(&lock)?);
+        }
+        self.config.write_record(&self.out.join(RECORD))?;
+        plugins.write(&lock)
+    }
+
+    /// The states of the finished stages, which are the first ones, after all of their files were compared with their checksums.
+    fn finished(&self) -> Result<Vec<StageState>> {
+        let mut states = Vec::new();
+        for at in 0..self.config.stages.len() {
+            let folder = self.folder(at);
+            let in_stage = || format!("stage {} {}", at + 1, self.config.stages[at].modality);
+            let Some(state) = folder.finished().with_context(in_stage)? else { break };
+            folder.verify(&state).with_context(in_stage)?;
+            states.push(state);
+        }
+        Ok(states)
+    }
+
+    /// Opens the samples of every stage before the first is learned, so that a wrong path shows at once. Of a finished stage that
+    /// kept its samples those are opened, and its data are not looked for.
+    fn open_all(&self, states: &[StageState], progress: &Progress) -> Result<Vec<ModalitySource>> {
+        let mut sources = Vec::new();
+        for (at, section) in self.config.stages.iter().enumerate() {
+            let in_stage = || format!("stage {} {}", at + 1, section.modality);
+            let source = match states.get(at) {
+                Some(_) if self.folder(at).file(KEPT_SAMPLES).is_dir() => self.open_kept(at).with_context(in_stage)?,
+                Some(state) => {
+                    let source = self.open_data(at).with_context(in_stage)?;
+                    check_unchanged(state, &source).with_context(in_stage)?;
+                    source
+                }
+                None => {
+                    let source = self.open_data(at).with_context(in_stage)?;
+                    if self.config.rehearsal.store == Store::Materialised {
+                        self.weigh(at, &source, progress).with_context(in_stage)?;
+                    }
+                    source
+                }
+            };
+            sources.push(source);
+        }
+        Ok(sources)
+    }
+
+    /// The stage, by its position from 0, that holds a stage's assets: the first of its modality, since a modality that comes again
+    /// must give the same tokens.
+    fn holder_of_assets(&self, at: usize) -> StageFolder {
+        let modality = &self.config.stages[at].modality;
+        self.folder(self.config.stages.iter().position(|stage| stage.modality == *modality).unwrap_or(at))
+    }
+
+    /// The assets, if the modality has any, after they were compared with their checksums.
+    fn known_assets(&self, at: usize) -> Result<Option<PathBuf>> {
+        let holder = self.holder_of_assets(at);
+        let Some(assets) = [ASSETS, NEW_ASSETS].map(|name| holder.file(name)).into_iter().find(|path| path.is_dir())
+        else {
+            return Ok(None);
         };
-        let mut lock: Vec<LockEntry> = self.plugins.iter().map(entry).collect::<Result<_>>()?;
-        lock.sort_by(|a, b| a.id.cmp(&b.id));
-        lock.dedup_by(|a, b| a.id == b.id);
-        let lock = toml::to_string_pretty(&Lock { plugin: lock })?;
-        write_atomically(&self.out.join("plugins.lock"), lock.as_bytes())?;
+        match check_manifest(&assets)?.into_iter().find_map(|(_, fault)| fault) {
+            Some(fault) => Err(fault.into()),
+            None => Ok(Some(assets)),
+        }
+    }
+
+    /// Gives new assets their final name.
+    fn publish_assets(&self, sources: &mut [ModalitySource]) -> Result<()> {
+        for (at, source) in sources.iter_mut().enumerate() {
+            let holder = self.holder_of_assets(at);
+            let (new, assets) = (holder.file(NEW_ASSETS), holder.file(ASSETS));
+            if new.is_dir() {
+                fs::rename(&new, &assets).with_context(|| format!("cannot write {}", assets.display()))?;
+            }
+            if assets.is_dir() {
+                source.assets_are_in(assets);
+            }
+        }
         Ok(())
     }
 
-    /// Opens the data of every stage before the first is learned, so that a wrong path shows at once.
-    fn open_all(&self) -> Result<Vec<ModalitySource>> {
-        let open = |(at, (section, plugin)): (usize, (&StageSection, &Plugin))| {
-            let assets = self.folder(at).file("assets");
-            self.open(section, plugin, &assets).with_context(|| format!("stage {} {}", at + 1, section.modality))
-        };
-        self.config.stages.iter().zip(self.plugins).enumerate().map(open).collect()
+    fn open_kept(&self, at: usize) -> Result<ModalitySource> {
+        ModalitySource::open_kept(&self.plugins[at], &self.folder(at), self.known_assets(at)?.as_deref())
     }
 
-    /// Opens one dataset. What the plugin learns from the data (a vocabulary) is kept in the run and used from then on.
-    fn open(&self, section: &StageSection, plugin: &Plugin, assets: &Path) -> Result<ModalitySource> {
-        let known = assets.is_dir().then_some(assets);
-        let source = ModalitySource::open(plugin, &self.base, section, known)?;
+    /// Opens the data of a stage. What the plugin learns from them (a vocabulary) is kept in the run and used from then on.
+    fn open_data(&self, at: usize) -> Result<ModalitySource> {
+        let (section, plugin): (&StageSection, &Plugin) = (&self.config.stages[at], &self.plugins[at]);
+        let known = self.known_assets(at)?;
+        let source = ModalitySource::open(plugin, &self.base, section, known.as_deref())?;
         if known.is_none() {
-            let partial = assets.with_extension("partial");
-            let _ = fs::remove_dir_all(&partial);
-            fs::create_dir_all(&partial).with_context(|| format!("cannot create {}", partial.display()))?;
-            if source.save_assets(&partial)?.is_empty() {
-                fs::remove_dir(&partial)
-            } else {
-                fs::rename(&partial, assets)
+            let assets = self.folder(at).file(NEW_ASSETS);
+            let mut learned = Vec::new();
+            write_folder(&assets, |folder| {
+                // A plugin's paths do not depend on the working folder.
+                let folder = folder.canonicalize().unwrap_or_else(|_| folder.to_path_buf());
+                learned = source
+                    .save_assets(&folder)
+                    .map_err(|error| medcoss_core::Error::Source(format!("{error:#}")))?;
+                write_manifest(&folder)
+            })?;
+            if learned.is_empty() {
+                fs::remove_dir_all(&assets).with_context(|| format!("cannot remove {}", assets.display()))?;
             }
-            .with_context(|| format!("cannot write {}", assets.display()))?;
         }
         Ok(source)
     }
 
-    /// Makes sure that a finished stage is whole and its data are the same.
-    fn check_finished(&self, folder: &StageFolder, state: &StageState, source: &ModalitySource) -> Result<()> {
-        folder.verify(state)?;
-        if state.fingerprint != source.fingerprint() {
-            return Err(anyhow!(
-                "its data have changed since it was learned (fingerprint {} then, {} now)\n\
-                 hint: restore the data, check --data-root, or start a new run",
-                &state.fingerprint[..12.min(state.fingerprint.len())],
-                &source.fingerprint()[..12.min(source.fingerprint().len())]
-            ));
+    /// Writes a few samples as the stage will keep them, tells how much all of them will take, and removes them again. So a plugin
+    /// that cannot do it shows before the training, not after.
+    fn weigh(&self, at: usize, source: &ModalitySource, progress: &Progress) -> Result<()> {
+        let section = &self.config.stages[at];
+        if !self.plugins[at].keeps() {
+            bail!(
+                "plugin {} cannot keep samples in the run\nhint: set rehearsal.store = \"reference\"",
+                self.plugins[at].name()
+            );
         }
+        let n_samples = source.ids().len();
+        let n_kept = (n_samples as f64 * self.config.rehearsal.buffer_ratio).round().max(1.0) as usize;
+        let n_weighed = N_WEIGHED.min(n_samples);
+        let indices: Vec<u64> = (0..n_weighed).map(|nth| (nth * n_samples / n_weighed) as u64).collect();
+        let folder = tempfile::Builder::new()
+            .prefix(".weighed-")
+            .tempdir_in(&self.out)
+            .with_context(|| format!("cannot write into {}", self.out.display()))?;
+        let mut bytes = 0;
+        let mut n_read = 0;
+        for index in indices {
+            let one = folder.path().join(index.to_string());
+            fs::create_dir(&one).with_context(|| format!("cannot create {}", one.display()))?;
+            // A sample that cannot be read is a bad sample, which will not be kept.
+            if source.keep(&[index], &one).is_ok() {
+                bytes += crate::disk::size_of(&one)?.bytes;
+                n_read += 1;
+            }
+        }
+        if n_read == 0 {
+            let one = folder.path().join("again");
+            fs::create_dir(&one)?;
+            source.keep(&[0], &one)?;
+        }
+        let expected = (bytes as f64 / n_read.max(1) as f64 * n_kept as f64) as u64;
+        progress.say(&format!(
+            "stage {} {}: {n_kept} of {n_samples} samples will be kept in the run, about {}",
+            at + 1,
+            section.modality,
+            crate::disk::human(expected)
+        ));
         Ok(())
     }
 }
 
-/// A library's name without its folder, which belongs to this machine alone.
-fn file_name(source: &Source) -> String {
-    match source {
-        Source::Library { path } => path.file_name().unwrap_or_default().to_string_lossy().into_owned(),
-        Source::BuiltIn => source.to_string(),
+/// Makes sure that the data of a finished stage are those that it learned from.
+fn check_unchanged(state: &StageState, source: &ModalitySource) -> Result<()> {
+    if state.fingerprint != source.fingerprint() {
+        return Err(anyhow!(
+            "its data have changed since it was learned (fingerprint {} then, {} now)\n\
+             hint: restore the data, check --data-root, or start a new run",
+            &state.fingerprint[..12.min(state.fingerprint.len())],
+            &source.fingerprint()[..12.min(source.fingerprint().len())]
+        ));
     }
+    Ok(())
+}
+
+/// Whether a folder is not there, or holds nothing but what a run leaves that ended before it began.
+fn is_free(folder: &Path) -> bool {
+    fs::read_dir(folder).map_or(!folder.exists(), |entries| {
+        entries.filter_map(Result::ok).all(|entry| {
+            let name = entry.file_name();
+            name == LOCK || is_partial(&name.to_string_lossy()) || (entry.path().is_dir() && is_free(&entry.path()))
+        })
+    })
+}
+
+/// Removes what was being written when an earlier process ended.
+fn remove_partial(folder: &Path) -> Result<()> {
+    for entry in fs::read_dir(folder).with_context(|| format!("cannot list {}", folder.display()))? {
+        let entry = entry?;
+        let (path, name) = (entry.path(), entry.file_name().to_string_lossy().into_owned());
+        let is_folder = entry.file_type()?.is_dir();
+        if is_partial(&name) || name.starts_with(".weighed-") {
+            let removed = if is_folder { fs::remove_dir_all(&path) } else { fs::remove_file(&path) };
+            removed.with_context(|| format!("cannot remove {}", path.display()))?;
+        } else if is_folder && name != KEPT_SAMPLES && name != ASSETS {
+            remove_partial(&path)?;
+        }
+    }
+    Ok(())
 }

@@ -23,6 +23,8 @@ pub trait Modality: Send + Sync + 'static {
     const READS: &'static [&'static str];
     /// What [`Dataset::render`] gives; `None` when it is not implemented.
     const RENDERS: Option<Rendering> = None;
+    /// Whether [`Dataset::keep`] is implemented.
+    const KEEPS: bool = false;
 
     /// Options with their defaults. Use `#[serde(default, deny_unknown_fields)]`, and document each field: the
     /// comment becomes its description in the schema.
@@ -104,6 +106,17 @@ pub trait Dataset: Send + Sync + 'static {
     fn save_assets(&self, folder: &Path) -> Result<Vec<String>, Error> {
         let _ = folder;
         Ok(Vec::new())
+    }
+
+    /// Writes samples, as they are before augmentation, into an existing empty folder from which [`Modality::open`] gives
+    /// them again in the order of `indices`, with the options of the answer, the same assets and no other data. With it, a
+    /// run can carry its rehearsal buffer along after the data are gone (`rehearsal.store = "materialised"`).
+    ///
+    /// # Errors
+    /// Samples that cannot be read, files that cannot be written, or a plugin without this operation.
+    fn keep(&self, indices: &[usize], folder: &Path) -> Result<Synthesised, Error> {
+        let _ = (indices, folder);
+        Err(Error::new(medcoss_abi::code::UNKNOWN_OPERATION, "this plugin cannot write samples of a dataset"))
     }
 
     /// Tokens back to something a person can look at: PNG bytes or UTF-8 text, as [`Modality::RENDERS`] says.

@@ -37,7 +37,7 @@ pub mod shim {
     use std::panic::{AssertUnwindSafe, catch_unwind};
 
     use medcoss_abi::abi_stable::std_types::{RResult, RSlice, RStr, RString, RVec};
-    use medcoss_abi::message::{Description, Geometry, Open, SaveAssets, Synthesise};
+    use medcoss_abi::message::{Description, Geometry, Keep, Open, SaveAssets, Synthesise, Synthesised};
     use medcoss_abi::{
         DatasetHandle, FillBuffers, FillRequest, HostServices, NOT_A_TARGET, PluginError, PluginTable, SampleError,
         VIEW_PLAIN, VIEW_TRAIN, code, operation,
@@ -90,13 +90,13 @@ pub mod shim {
                 reads: M::READS.iter().map(|&kind| kind.into()).collect(),
                 options: schemars::schema_for!(M::Options).to_value(),
                 renders: M::RENDERS,
-                operations: operations(M::RENDERS.is_some()),
+                operations: operations(M::RENDERS.is_some(), M::KEEPS),
             };
             json(&description).map(RString::from)
         })
     }
 
-    fn operations(renders: bool) -> Vec<String> {
+    fn operations(renders: bool, keeps: bool) -> Vec<String> {
         let always = [
             operation::SYNTHESISE,
             operation::GEOMETRY,
@@ -105,7 +105,8 @@ pub mod shim {
             operation::FINGERPRINT,
             operation::SAVE_ASSETS,
         ];
-        always.into_iter().chain(renders.then_some(operation::RENDER)).map(String::from).collect()
+        let optional = [renders.then_some(operation::RENDER), keeps.then_some(operation::KEEP)];
+        always.into_iter().chain(optional.into_iter().flatten()).map(String::from).collect()
     }
 
     extern "C" fn invoke<M: Modality>(name: RStr<'_>, body: RStr<'_>) -> RResult<RString, PluginError> {
@@ -156,11 +157,25 @@ pub mod shim {
                     let request: SaveAssets = parse(body.as_slice(), "request")?;
                     json(&dataset.save_assets(&request.folder)?)?.into_bytes()
                 }
+                operation::KEEP if M::KEEPS => {
+                    let request: Keep = parse(body.as_slice(), "request")?;
+                    json(&keep(dataset, &request)?)?.into_bytes()
+                }
                 operation::RENDER if M::RENDERS.is_some() => render(dataset, body.as_slice())?,
                 other => return Err(unknown::<M>(other)),
             };
             Ok(answer.into())
         })
+    }
+
+    fn keep(dataset: &impl Dataset, request: &Keep) -> Result<Synthesised, Error> {
+        let n = dataset.len();
+        let index = |&index: &u64| {
+            let found = usize::try_from(index).ok().filter(|&index| index < n);
+            found.ok_or_else(|| Error::bad_request(format!("sample {index} does not exist; there are {n}")))
+        };
+        let indices = request.indices.iter().map(index).collect::<Result<Vec<_>, _>>()?;
+        dataset.keep(&indices, &request.folder)
     }
 
     fn render(dataset: &impl Dataset, body: &[u8]) -> Result<Vec<u8>, Error> {

@@ -1,8 +1,9 @@
 //! Worker threads that prepare batches ahead of the model, in order and bounded.
 //!
-//! Worker `w` of `n` prepares items `w, w + n, ...` into a channel of its own that holds [`AHEAD`] of them; the consumer takes
+//! Worker `w` of `n` prepares every `n`th item into a channel of its own that holds [`AHEAD`] of them; the consumer takes
 //! from the channels in turn. So the order is the plan's whatever the threads do, and memory stays flat.
 
+use std::ops::Range;
 use std::sync::mpsc::{Receiver, sync_channel};
 
 use super::{BadSample, Prepared};
@@ -19,24 +20,25 @@ pub(crate) struct Loaded {
     pub bad: Vec<(u64, BadSample)>,
 }
 
-/// Prepares `0..n_items` on `n_threads` threads and hands them to `consume` in order, until it says no.
+/// Prepares the items on `n_threads` threads and hands them to `consume` in order, until it says no.
 ///
 /// # Errors
 /// The first error of `prepare` (in order) or `consume`.
 pub(crate) fn load_in_order(
-    n_items: usize,
+    items: Range<usize>,
     n_threads: usize,
     prepare: impl Fn(usize) -> Result<Loaded> + Sync,
     mut consume: impl FnMut(usize, Loaded) -> Result<()>,
 ) -> Result<()> {
-    let n_threads = n_threads.clamp(1, n_items.max(1));
+    let n_threads = n_threads.clamp(1, items.len().max(1));
     let prepare = &prepare;
     std::thread::scope(|scope| {
         let channels: Vec<Receiver<Result<Loaded>>> = (0..n_threads)
             .map(|worker| {
                 let (sender, receiver) = sync_channel(AHEAD);
+                let own = items.clone().skip(worker).step_by(n_threads);
                 scope.spawn(move || {
-                    for item in (worker..n_items).step_by(n_threads) {
+                    for item in own {
                         let loaded = prepare(item);
                         let failed = loaded.is_err();
                         // A closed channel means that the consumer has stopped.
@@ -48,8 +50,8 @@ pub(crate) fn load_in_order(
                 receiver
             })
             .collect();
-        for item in 0..n_items {
-            match channels[item % n_threads].recv() {
+        for (item, channel) in items.zip(channels.iter().cycle()) {
+            match channel.recv() {
                 Ok(loaded) => consume(item, loaded?)?,
                 Err(_) => return Err(crate::Error::Source("a loader thread ended without a word".into())),
             }
@@ -73,9 +75,9 @@ mod tests {
     fn items_come_in_order_however_long_each_takes_and_few_are_held() {
         for n_threads in [1, 2, 5, 40] {
             let ahead = AtomicUsize::new(0);
-            let mut next = 0;
+            let mut next = 3;
             load_in_order(
-                31,
+                3..31,
                 n_threads,
                 |item| {
                     std::thread::sleep(Duration::from_micros((item * 7919 % 5) as u64 * 100));
@@ -98,9 +100,9 @@ mod tests {
     #[test]
     fn an_error_of_either_side_stops_all_threads() {
         let prepare = |item| if item == 7 { Err(Error::Data("seven".into())) } else { Ok(loaded()) };
-        let error = load_in_order(1000, 3, prepare, |_, _| Ok(())).unwrap_err();
+        let error = load_in_order(0..1000, 3, prepare, |_, _| Ok(())).unwrap_err();
         assert_eq!(error.to_string(), "seven");
-        let error = load_in_order(1000, 3, |_| Ok(loaded()), |_, _| Err(Error::Data("enough".into()))).unwrap_err();
+        let error = load_in_order(0..1000, 3, |_| Ok(loaded()), |_, _| Err(Error::Data("enough".into()))).unwrap_err();
         assert_eq!(error.to_string(), "enough");
     }
 }

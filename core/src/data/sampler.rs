@@ -31,6 +31,8 @@ pub(crate) struct Pool {
     /// Which source of the stage.
     pub source: usize,
     pub purpose: Use,
+    /// Name of its losses: the modality, with the stage's number where the modality comes again.
+    pub label: String,
     pub indices: Vec<u64>,
 }
 
@@ -104,9 +106,9 @@ mod tests {
 
     fn pools() -> Vec<Pool> {
         vec![
-            Pool { source: 0, purpose: Use::Pretext, indices: (0..23).collect() },
-            Pool { source: 1, purpose: Use::Distillation, indices: vec![4, 9, 11] },
-            Pool { source: 2, purpose: Use::Distillation, indices: vec![] },
+            Pool { source: 0, purpose: Use::Pretext, label: String::new(), indices: (0..23).collect() },
+            Pool { source: 1, purpose: Use::Distillation, label: String::new(), indices: vec![4, 9, 11] },
+            Pool { source: 2, purpose: Use::Distillation, label: String::new(), indices: vec![] },
         ]
     }
 

@@ -1,8 +1,10 @@
 //! Where samples come from, as this crate sees it.
 
+use std::path::Path;
+
 use serde::{Deserialize, Serialize};
 
-use crate::Result;
+use crate::{Error, Result};
 
 /// Shape of a dataset's samples.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -82,4 +84,17 @@ pub trait SampleSource: Send + Sync {
     /// # Errors
     /// A request that failed as a whole. Single bad samples are listed in the answer.
     fn fill(&self, view: View, indices: &[u64], seeds: &[u64], batch: &mut RawBatch) -> Result<Vec<BadSample>>;
+
+    /// Writes samples into an existing empty folder, from which they can be read again without the rest of the data, in
+    /// the same order.
+    ///
+    /// # Errors
+    /// A source that cannot do this, samples that cannot be read, files that cannot be written.
+    fn keep(&self, indices: &[u64], folder: &Path) -> Result<()> {
+        let _ = (indices, folder);
+        Err(Error::Data(format!(
+            "modality {} cannot keep samples in the run\nhint: set rehearsal.store = \"reference\"",
+            self.modality()
+        )))
+    }
 }

@@ -27,12 +27,25 @@ pub struct RehearsalConfig {
     pub mixup: bool,
     /// How samples are drawn for batches.
     pub sampling: Sampling,
+    /// How the kept samples are kept.
+    pub store: Store,
+}
+
+/// How the samples of a buffer are kept.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Store {
+    /// By their ids: later stages read them from the stage's own data.
+    #[default]
+    Reference,
+    /// As files in the run, in a form that the plugin chooses: the stage's data are no longer needed.
+    Materialised,
 }
 
 impl Default for RehearsalConfig {
     /// The paper's: 5 % kept around 1 % centres, with mixup.
     fn default() -> Self {
-        Self { buffer_ratio: 0.05, centre_ratio: 0.01, mixup: true, sampling: Sampling::default() }
+        Self { buffer_ratio: 0.05, centre_ratio: 0.01, mixup: true, sampling: Sampling::default(), store: Store::default() }
     }
 }
 

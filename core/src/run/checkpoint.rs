@@ -1,4 +1,7 @@
-//! Checkpoints of a running stage: model, optimiser and state in a folder that appears whole or not at all.
+//! Checkpoints of a running stage: model, optimiser, metrics and state in a folder that appears whole or not at all.
+//!
+//! `checkpoint-00007` was written after seven epochs, `checkpoint-00007-000120` after 120 batches of the eighth. Each is complete
+//! by itself: what lies outside of it is written anew when the stage goes on.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -7,13 +10,18 @@ use burn::module::Module;
 use burn::optim::{ModuleOptimizer, OptimizerRecord};
 use burn::store::ModuleRecord;
 
-use super::files::sync_folder;
-use super::{StageFolder, StageState, read_json, write_atomically};
+use super::document::{read_document, write_document};
+use super::files::{remove_folder, sync_folder, write_folder};
+use super::state::STATE;
+use super::{FileCheck, MetricsLog, StageFolder, StageState, check_file, sha256_of, write_atomically};
 use crate::model::Model;
 use crate::{Error, Result};
 
 /// Complete checkpoints that are kept: one more than needed, in case the latest is found damaged.
 const KEPT: usize = 2;
+const MODEL: &str = "model.bpk";
+const OPTIMIZER: &str = "optimizer.bpk";
+const METRICS: &str = "metrics.jsonl";
 
 /// The checkpoints of one stage.
 pub(crate) struct Checkpoints {
@@ -26,6 +34,24 @@ pub(crate) struct Restored {
     pub optimiser: ModuleOptimizer,
     /// None when there was no checkpoint; model and optimiser are then the given ones.
     pub state: Option<StageState>,
+    /// Lines of the metrics so far.
+    pub metrics: String,
+    /// Checkpoints that were passed over because they are damaged, with the reason.
+    pub damaged: Vec<Error>,
+}
+
+/// Complete checkpoints of a stage, oldest first.
+pub(super) fn complete_checkpoints(folder: &StageFolder) -> Vec<PathBuf> {
+    let Ok(entries) = fs::read_dir(folder.path()) else { return Vec::new() };
+    let is_checkpoint = |path: &PathBuf| {
+        let name = path.file_name().unwrap_or_default().to_string_lossy();
+        let place = name.strip_prefix("checkpoint-").unwrap_or_default();
+        !place.is_empty() && place.bytes().all(|byte| byte.is_ascii_digit() || byte == b'-')
+    };
+    let mut found: Vec<PathBuf> =
+        entries.filter_map(|entry| entry.ok().map(|entry| entry.path())).filter(is_checkpoint).collect();
+    found.sort();
+    found
 }
 
 impl Checkpoints {
@@ -33,23 +59,9 @@ impl Checkpoints {
         Self { folder }
     }
 
-    /// Complete checkpoints, oldest first.
-    fn complete(&self) -> Vec<PathBuf> {
-        let Ok(entries) = fs::read_dir(self.folder.path()) else { return Vec::new() };
-        let mut found: Vec<PathBuf> = entries
-            .filter_map(|entry| entry.ok().map(|entry| entry.path()))
-            .filter(|path| {
-                let name = path.file_name().unwrap_or_default().to_string_lossy();
-                name.strip_prefix("checkpoint-").is_some_and(|epoch| epoch.bytes().all(|b| b.is_ascii_digit()))
-            })
-            .collect();
-        found.sort();
-        found
-    }
-
     /// The latest one for people, relative to the run.
     pub fn latest_name(&self) -> String {
-        match self.complete().last() {
+        match complete_checkpoints(&self.folder).last() {
             Some(path) => {
                 let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
                 format!("the last good checkpoint is {}/{name}", self.folder.name())
@@ -59,55 +71,99 @@ impl Checkpoints {
     }
 
     /// Writes a checkpoint and removes those that are no longer kept.
-    pub fn save(&self, model: &Model, optimiser: &ModuleOptimizer, state: &StageState) -> Result<()> {
-        let target = self.folder.file(&format!("checkpoint-{:05}", state.epochs_done));
-        let partial = target.with_extension("partial");
-        let _ = fs::remove_dir_all(&partial);
-        fs::create_dir_all(&partial).map_err(Error::file("cannot create", &partial))?;
-        let written = self.write(&partial, model, optimiser, state).and_then(|()| {
-            let _ = fs::remove_dir_all(&target);
-            fs::rename(&partial, &target)
-                .and_then(|()| sync_folder(Some(self.folder.path())))
-                .map_err(Error::file("cannot write", &target))
-        });
-        if written.is_err() {
-            let _ = fs::remove_dir_all(&partial);
-            return written;
-        }
-        let complete = self.complete();
-        for old in &complete[..complete.len().saturating_sub(KEPT)] {
-            fs::remove_dir_all(old).map_err(Error::file("cannot remove", old))?;
-        }
-        Ok(())
+    pub fn save(
+        &self,
+        model: &Model,
+        optimiser: &ModuleOptimizer,
+        metrics: &MetricsLog,
+        state: &StageState,
+    ) -> Result<()> {
+        let within = state.unfinished.as_ref().map(|epoch| format!("-{:06}", epoch.steps)).unwrap_or_default();
+        let target = self.folder.file(&format!("checkpoint-{:05}{within}", state.epochs_done));
+        write_folder(&target, |folder| write(folder, model, optimiser, metrics, state))?;
+        let complete = complete_checkpoints(&self.folder);
+        complete[..complete.len().saturating_sub(KEPT)].iter().try_for_each(|old| remove_folder(old))
     }
 
-    fn write(&self, folder: &Path, model: &Model, optimiser: &ModuleOptimizer, state: &StageState) -> Result<()> {
-        save_model(&folder.join("model.bpk"), model)?;
-        let path = folder.join("optimizer.bpk");
-        let bytes = optimiser.to_record().into_bytes().map_err(|error| Error::damaged(&path, error))?;
-        write_atomically(&path, &bytes)?;
-        let path = folder.join("state.json");
-        let text = serde_json::to_vec_pretty(state).map_err(|error| Error::damaged(&path, error))?;
-        write_atomically(&path, &text)
-    }
-
-    /// Reads the latest checkpoint, if there is one, into a model and an optimiser of the right shape.
+    /// Reads the latest checkpoint that is sound, if there is one, into a model and an optimiser of the right shape. A damaged one
+    /// costs the time since the one before it, but changes no result.
+    ///
+    /// # Errors
+    /// Checkpoints of which none is sound.
     pub fn restore(&self, model: Model, optimiser: ModuleOptimizer) -> Result<Restored> {
-        let Some(latest) = self.complete().pop() else { return Ok(Restored { model, optimiser, state: None }) };
-        let state: StageState = read_json(&latest.join("state.json"))?;
-        let model = load_model(&latest.join("model.bpk"), model)?;
-        let path = latest.join("optimizer.bpk");
-        let record = OptimizerRecord::load(&path).map_err(|error| Error::damaged(&path, error))?;
-        Ok(Restored { model, optimiser: optimiser.load_record(record), state: Some(state) })
+        let mut damaged = Vec::new();
+        for folder in complete_checkpoints(&self.folder).into_iter().rev() {
+            let state = match check(&folder) {
+                Ok(state) => state,
+                Err(error) => {
+                    damaged.push(error);
+                    continue;
+                }
+            };
+            let model = load_model(&folder.join(MODEL), model)?;
+            let path = folder.join(OPTIMIZER);
+            let record = OptimizerRecord::load(&path).map_err(|error| Error::damaged(&path, error))?;
+            let path = folder.join(METRICS);
+            let metrics = fs::read_to_string(&path).map_err(Error::file("cannot read", &path))?;
+            let optimiser = optimiser.load_record(record);
+            return Ok(Restored { model, optimiser, state: Some(state), metrics, damaged });
+        }
+        match damaged.pop() {
+            Some(error) => Err(Error::NoSoundCheckpoint { stage: self.folder.name(), latest: Box::new(error) }),
+            None => Ok(Restored { model, optimiser, state: None, metrics: String::new(), damaged }),
+        }
     }
 
     /// Removes all of them: the stage has finished.
     pub fn clear(&self) -> Result<()> {
-        for path in self.complete() {
-            fs::remove_dir_all(&path).map_err(Error::file("cannot remove", &path))?;
-        }
-        Ok(())
+        complete_checkpoints(&self.folder).iter().try_for_each(|path| remove_folder(path))?;
+        sync_folder(Some(self.folder.path())).map_err(Error::file("cannot write", self.folder.path()))
     }
+}
+
+fn write(
+    folder: &Path,
+    model: &Model,
+    optimiser: &ModuleOptimizer,
+    metrics: &MetricsLog,
+    state: &StageState,
+) -> Result<()> {
+    save_model(&folder.join(MODEL), model)?;
+    let path = folder.join(OPTIMIZER);
+    let bytes = optimiser.to_record().into_bytes().map_err(|error| Error::damaged(&path, error))?;
+    write_atomically(&path, &bytes)?;
+    write_atomically(&folder.join(METRICS), metrics.text().as_bytes())?;
+    let mut state = state.clone().stamped();
+    for name in [MODEL, OPTIMIZER, METRICS] {
+        state.checksums.insert(name.into(), sha256_of(&folder.join(name))?);
+    }
+    write_document(&folder.join(STATE), &state)
+}
+
+/// Every file of every checkpoint of a stage, with its fault.
+pub(super) fn check_all(stage: &StageFolder) -> Vec<FileCheck> {
+    let mut checks = Vec::new();
+    for folder in complete_checkpoints(stage) {
+        let checkpoint = folder.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        let state = read_document::<StageState>(&folder.join(STATE));
+        let recorded = state.as_ref().map(|state| state.checksums.clone()).unwrap_or_default();
+        checks.push(FileCheck { name: format!("{checkpoint}/{STATE}"), fault: state.err() });
+        for (name, expected) in recorded {
+            let fault = check_file(&folder.join(&name), &expected).err();
+            checks.push(FileCheck { name: format!("{checkpoint}/{name}"), fault });
+        }
+    }
+    checks
+}
+
+/// The state of a checkpoint, all of whose files are sound.
+fn check(folder: &Path) -> Result<StageState> {
+    let state: StageState = read_document(&folder.join(STATE))?;
+    for name in [MODEL, OPTIMIZER, METRICS] {
+        let expected = state.checksums.get(name).map(String::as_str).unwrap_or_default();
+        check_file(&folder.join(name), expected)?;
+    }
+    Ok(state)
 }
 
 /// Writes all parameters.

@@ -2,7 +2,7 @@
 
 use std::fs::{self, File};
 use std::io::{Read, Write};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -16,9 +16,7 @@ use crate::{Error, Result};
 /// # Errors
 /// A file that cannot be written; the old one is then untouched.
 pub fn write_atomically(path: &Path, content: &[u8]) -> Result<()> {
-    let mut name = path.file_name().unwrap_or_default().to_os_string();
-    name.push(".partial");
-    let partial = path.with_file_name(name);
+    let partial = partial_of(path);
     let write = || {
         let mut file = File::create(&partial)?;
         file.write_all(content)?;
@@ -81,5 +79,57 @@ pub fn sha256_of(path: &Path) -> Result<String> {
             n => digest.update(&block[..n]),
         }
     }
-    Ok(digest.finalize().iter().map(|byte| format!("{byte:02x}")).collect())
+    Ok(hexadecimal(&digest.finalize()))
+}
+
+/// A digest as people write it.
+pub(crate) fn hexadecimal(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// Whether a name is that of a file or folder that was still being written when its writer ended.
+pub fn is_partial(name: &str) -> bool {
+    name.ends_with(PARTIAL)
+}
+
+/// Ending of names that are not yet final.
+const PARTIAL: &str = ".partial";
+
+/// The temporary name of a file or folder, beside it.
+pub(crate) fn partial_of(path: &Path) -> PathBuf {
+    let mut name = path.file_name().unwrap_or_default().to_os_string();
+    name.push(PARTIAL);
+    path.with_file_name(name)
+}
+
+/// Fills a folder that appears whole or not at all: `fill` writes into one of a temporary name, which is flushed and renamed. What
+/// was there before is replaced.
+///
+/// # Errors
+/// Those of `fill`, a folder that cannot be written; what was there before is then untouched.
+pub fn write_folder(path: &Path, fill: impl FnOnce(&Path) -> Result<()>) -> Result<()> {
+    let partial = partial_of(path);
+    let cannot = |error: std::io::Error| Error::file("cannot write", path)(error);
+    remove_folder(&partial)?;
+    let written = fs::create_dir_all(&partial).map_err(cannot).and_then(|()| fill(&partial)).and_then(|()| {
+        sync_folder(Some(&partial)).map_err(cannot)?;
+        remove_folder(path)?;
+        fs::rename(&partial, path).and_then(|()| sync_folder(path.parent())).map_err(cannot)
+    });
+    if written.is_err() {
+        // Nothing can be done if this fails too; the next run removes it.
+        let _ = fs::remove_dir_all(&partial);
+    }
+    written
+}
+
+/// Removes a folder with all that is in it, if it is there.
+///
+/// # Errors
+/// A folder that cannot be removed.
+pub(crate) fn remove_folder(path: &Path) -> Result<()> {
+    match fs::remove_dir_all(path) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(Error::file("cannot remove", path)(error)),
+        _ => Ok(()),
+    }
 }

@@ -5,19 +5,25 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use super::{read_json, read_lines, sha256_of, to_json_line, write_atomically};
+use super::document::{FORMAT, read_document, write_document};
+use super::manifest::{MANIFEST, check_manifest};
+use super::metrics::LossSums;
+use super::seal::UNSEALED;
+use super::{read_lines, sha256_of, to_json_line, write_atomically};
 use crate::model::ModelConfig;
 use crate::rehearsal::RehearsalBuffer;
 use crate::{Error, Result};
 
-/// Version of the files in a stage's folder.
-pub const FORMAT: u32 = 1;
+/// Name of the folder with the kept samples, where they are materialised.
+pub const KEPT_SAMPLES: &str = "buffer";
 
 /// What a stage knows of itself; `state.json`. Paths in it, if any, are relative.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct StageState {
-    /// [`FORMAT`].
+    /// Version of the file's layout.
     pub format: u32,
+    /// The file's own checksum, where it stands in the file; else zeros.
+    pub seal: String,
     /// Position in the run, from 1.
     pub stage: usize,
     /// Modality that was learned.
@@ -34,6 +40,9 @@ pub struct StageState {
     pub epochs: usize,
     /// Batches seen.
     pub steps: u64,
+    /// The epoch that was left in its middle; only in checkpoints.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub unfinished: Option<EpochSoFar>,
     /// Samples of the modality.
     pub n_samples: usize,
     /// Fingerprint of the data.
@@ -42,6 +51,37 @@ pub struct StageState {
     pub bad_samples: BTreeMap<String, String>,
     /// SHA-256 of the files beside this one; complete once the stage has finished.
     pub checksums: BTreeMap<String, String>,
+}
+
+/// An epoch that has begun and is not done.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+pub struct EpochSoFar {
+    /// Batches seen.
+    pub steps: usize,
+    /// Pretext losses.
+    pub pretext: LossSums,
+    /// Distillation losses.
+    pub distillation: LossSums,
+    /// At the latest update.
+    pub learning_rate: f64,
+}
+
+impl StageState {
+    /// A state as it stands in files of this version.
+    pub(crate) fn stamped(mut self) -> Self {
+        self.format = FORMAT;
+        self.seal = UNSEALED.into();
+        self
+    }
+}
+
+/// One file of a run, after it was compared with its checksum.
+#[derive(Debug)]
+pub struct FileCheck {
+    /// Relative to the stage's folder.
+    pub name: String,
+    /// What is wrong with it.
+    pub fault: Option<Error>,
 }
 
 /// The folder of one stage.
@@ -75,32 +115,52 @@ impl StageFolder {
     /// The state of the stage once it has finished; `None` before.
     ///
     /// # Errors
-    /// A damaged file, or one of another format.
+    /// A damaged file, or one of a later format.
     pub fn finished(&self) -> Result<Option<StageState>> {
-        let path = self.file("state.json");
-        if !path.exists() {
-            return Ok(None);
-        }
-        let state: StageState = read_json(&path)?;
-        if state.format != FORMAT {
-            return Err(Error::damaged(&path, format!("format {} found, {FORMAT} expected", state.format)));
-        }
-        Ok(Some(state))
+        let path = self.file(STATE);
+        if path.exists() { read_document(&path).map(Some) } else { Ok(None) }
     }
 
-    /// Compares the files with the checksums of the state.
+    /// The state in the latest checkpoint of a stage that runs or was interrupted; `None` without one.
     ///
     /// # Errors
-    /// A file that is missing or differs.
-    pub fn verify(&self, state: &StageState) -> Result<()> {
+    /// A damaged file, or one of a later format.
+    pub fn running(&self) -> Result<Option<StageState>> {
+        let latest = super::checkpoint::complete_checkpoints(self).pop();
+        latest.map(|folder| read_document(&folder.join(STATE))).transpose()
+    }
+
+    /// Compares every file of every checkpoint with its checksum.
+    pub fn check_checkpoints(&self) -> Vec<FileCheck> {
+        super::checkpoint::check_all(self)
+    }
+
+    /// Compares every file of a finished stage with its checksum.
+    pub fn check_files(&self, state: &StageState) -> Vec<FileCheck> {
+        let mut checks = Vec::new();
         for (name, expected) in &state.checksums {
-            let path = self.file(name);
-            let found = sha256_of(&path)?;
-            if found != *expected {
-                return Err(Error::damaged(&path, format!("SHA-256 {found} found, {expected} recorded in state.json")));
+            let fault = check_file(&self.file(name), expected).err();
+            let sound = fault.is_none();
+            checks.push(FileCheck { name: name.clone(), fault });
+            // A manifest stands for the folder that it is in.
+            if let Some(folder) = name.strip_suffix(MANIFEST).filter(|_| sound) {
+                match check_manifest(&self.file(folder)) {
+                    Ok(files) => checks.extend(
+                        files.into_iter().map(|(file, fault)| FileCheck { name: format!("{folder}{file}"), fault }),
+                    ),
+                    Err(fault) => checks.push(FileCheck { name: folder.into(), fault: Some(fault) }),
+                }
             }
         }
-        Ok(())
+        checks
+    }
+
+    /// Makes sure that every file is as the state records it.
+    ///
+    /// # Errors
+    /// The first file that is missing or differs.
+    pub fn verify(&self, state: &StageState) -> Result<()> {
+        self.check_files(state).into_iter().find_map(|check| check.fault).map_or(Ok(()), Err)
     }
 
     /// The stage's buffer.
@@ -118,14 +178,22 @@ impl StageFolder {
     }
 
     /// Writes the final state with checksums of `names`; from then on the stage counts as finished.
-    pub(crate) fn finish(&self, mut state: StageState, names: &[&str]) -> Result<StageState> {
-        for &name in names {
-            state.checksums.insert(name.into(), sha256_of(&self.file(name))?);
-        }
-        let path = self.file("state.json");
-        let mut text = serde_json::to_string_pretty(&state).map_err(|error| Error::damaged(&path, error))?;
-        text.push('\n');
-        write_atomically(&path, text.as_bytes())?;
+    pub(crate) fn finish(&self, mut state: StageState, names: &[String]) -> Result<StageState> {
+        state.unfinished = None;
+        state.checksums = names.iter().map(|name| Ok((name.clone(), sha256_of(&self.file(name))?))).collect::<Result<_>>()?;
+        let state = state.stamped();
+        write_document(&self.file(STATE), &state)?;
         Ok(state)
+    }
+}
+
+/// Name of the file with a stage's state.
+pub(crate) const STATE: &str = "state.json";
+
+/// Compares a file with its recorded SHA-256.
+pub(crate) fn check_file(path: &Path, expected: &str) -> Result<()> {
+    match sha256_of(path)? {
+        found if found == expected => Ok(()),
+        found => Err(Error::damaged(path, format!("its SHA-256 is {found}, recorded is {expected}"))),
     }
 }

@@ -1,7 +1,5 @@
 //! One epoch: batches come from the loader in order; each gives a pretext or a distillation loss, a gradient, an update.
 
-use std::collections::BTreeMap;
-
 use burn::optim::{GradientsAccumulator, GradientsParams, ModuleOptimizer};
 use burn::tensor::{Device, Tensor};
 use rand::RngExt;
@@ -12,7 +10,7 @@ use crate::draw::generator;
 use crate::model::{Model, StochasticDepth};
 use crate::pretext::pretext_loss;
 use crate::rehearsal::{Teacher, feature_matching_loss};
-use crate::run::{Checkpoints, EpochMetrics, StageState};
+use crate::run::{Checkpoints, EpochMetrics, EpochSoFar, MetricsLog, StageState};
 use crate::{Error, Result};
 
 /// The student and its optimiser.
@@ -48,54 +46,41 @@ pub(super) struct Epoch<'a> {
     pub teacher: Option<&'a Teacher>,
     /// With gradients.
     pub device: &'a Device,
+    pub checkpoints: &'a Checkpoints,
+    /// Of the epochs before.
+    pub metrics: &'a MetricsLog,
     /// From 0.
     pub epoch: usize,
 }
 
-/// Sums of losses by modality.
-#[derive(Default)]
-struct Means(BTreeMap<String, (f64, usize)>);
-
-impl Means {
-    fn add(&mut self, modality: &str, loss: f32) {
-        let entry = self.0.entry(modality.into()).or_default();
-        entry.0 += f64::from(loss);
-        entry.1 += 1;
-    }
-
-    fn finish(self) -> BTreeMap<String, f64> {
-        self.0.into_iter().map(|(modality, (sum, n))| (modality, sum / n as f64)).collect()
-    }
-}
-
 impl Epoch<'_> {
-    /// Learns all batches of the epoch.
+    /// Learns the batches of the epoch that are not yet learned: all of them, or those after the checkpoint within it.
+    ///
+    /// A checkpoint falls between two updates, so that no gradients are ever half accumulated in one.
     pub fn run(
         &self,
         learner: &mut Learner,
         state: &mut StageState,
-        checkpoints: &Checkpoints,
         observer: &mut dyn Observer,
     ) -> Result<EpochMetrics> {
         let settings = self.stage.settings;
         let schedule = settings.schedule();
         let n_steps = self.plan.steps.len();
         let mut accumulated = GradientsAccumulator::<Model>::new();
-        let (mut pretext, mut distillation) = (Means::default(), Means::default());
-        let mut learning_rate = 0.0;
+        let mut so_far = state.unfinished.take().unwrap_or_default();
+        let mut saved_at = so_far.steps;
 
         let load = |item: usize| self.load(item);
-        load_in_order(n_steps, settings.loader_threads, load, |item, loaded| {
+        load_in_order(so_far.steps.min(n_steps)..n_steps, settings.loader_threads, load, |item, loaded| {
             let pool = &self.pools[self.plan.steps[item].pool];
             self.note_bad_samples(pool, &loaded, state, observer)?;
             if let Some(batch) = &loaded.batch {
                 let loss = self.loss(learner.model(), pool, batch, item)?;
                 let value: f32 = loss.clone().into_scalar();
-                self.check_finite(value, pool, item, checkpoints)?;
-                let modality = self.stage.source(pool).modality();
+                self.check_finite(value, pool, item)?;
                 match pool.purpose {
-                    Use::Pretext => pretext.add(modality, value),
-                    Use::Distillation => distillation.add(modality, value),
+                    Use::Pretext => so_far.pretext.add(&pool.label, value),
+                    Use::Distillation => so_far.distillation.add(&pool.label, value),
                 }
                 let gradients = loss.div_scalar(settings.accumulation as f32).backward();
                 let gradients = GradientsParams::from_grads(gradients, learner.model());
@@ -104,17 +89,31 @@ impl Epoch<'_> {
                     epoch: self.epoch + 1,
                     step: item + 1,
                     n_samples: batch.n(),
-                    modality,
+                    label: &pool.label,
                     kind: kind(pool.purpose),
                     loss: value,
                 });
             }
             state.steps += 1;
-            if (item + 1) % settings.accumulation == 0 || item + 1 == n_steps {
-                learning_rate = schedule.learning_rate(self.epoch as f64 + item as f64 / n_steps as f64);
-                learner.update(learning_rate, accumulated.grads());
+            so_far.steps = item + 1;
+            let last = so_far.steps == n_steps;
+            if !last && so_far.steps % settings.accumulation != 0 {
+                return Ok(());
             }
-            Ok(())
+            so_far.learning_rate = schedule.learning_rate(self.epoch as f64 + item as f64 / n_steps as f64);
+            learner.update(so_far.learning_rate, accumulated.grads());
+
+            let stop = observer.stop_requested();
+            let due = settings.checkpoint_every_steps.is_some_and(|steps| so_far.steps - saved_at >= steps);
+            if last || !(stop || due) {
+                return Ok(());
+            }
+            self.save(learner, state, &so_far)?;
+            saved_at = so_far.steps;
+            match stop {
+                true => Err(self.interrupted(&so_far)),
+                false => Ok(()),
+            }
         })?;
 
         Ok(EpochMetrics {
@@ -122,10 +121,21 @@ impl Epoch<'_> {
             modality: self.stage.current.modality().into(),
             epoch: self.epoch + 1,
             step: state.steps,
-            learning_rate,
-            pretext: pretext.finish(),
-            distillation: distillation.finish(),
+            learning_rate: so_far.learning_rate,
+            pretext: so_far.pretext.means(),
+            distillation: so_far.distillation.means(),
         })
+    }
+
+    /// A checkpoint within the epoch.
+    fn save(&self, learner: &Learner, state: &StageState, so_far: &EpochSoFar) -> Result<()> {
+        let state = StageState { unfinished: Some(so_far.clone()), ..state.clone() };
+        self.checkpoints.save(learner.model(), learner.optimiser(), self.metrics, &state)
+    }
+
+    fn interrupted(&self, so_far: &EpochSoFar) -> Error {
+        let place = format!("epoch {}, step {} of {}", self.epoch + 1, so_far.steps, self.plan.steps.len());
+        self.stage.interrupted(&place, self.checkpoints)
     }
 
     /// Where in the run an item stands: the key of its draws.
@@ -165,7 +175,7 @@ impl Epoch<'_> {
         })
     }
 
-    fn check_finite(&self, value: f32, pool: &Pool, item: usize, checkpoints: &Checkpoints) -> Result<()> {
+    fn check_finite(&self, value: f32, pool: &Pool, item: usize) -> Result<()> {
         if value.is_finite() {
             return Ok(());
         }
@@ -176,7 +186,7 @@ impl Epoch<'_> {
             modality: self.stage.source(pool).modality().into(),
             kind: kind(pool.purpose),
             value,
-            checkpoint: checkpoints.latest_name(),
+            checkpoint: self.checkpoints.latest_name(),
         })
     }
 

@@ -23,17 +23,18 @@ pub struct Features {
     pub bad: Vec<(String, String)>,
 }
 
-/// Encodes every sample of a source. `model` and `device` are those of evaluation; `progress` hears how many of how many are done.
+/// Encodes every sample of a source. `model` and `device` are those of evaluation; `progress` hears how many of how many are
+/// done, and may end the work with an error.
 ///
 /// # Errors
-/// A source that fails, or too many bad samples.
+/// A source that fails, too many bad samples, an error of `progress`.
 pub fn extract_features(
     model: &Model,
     family: usize,
     source: &dyn SampleSource,
     settings: &StageSettings,
     device: &Device,
-    progress: &mut dyn FnMut(usize, usize),
+    progress: &mut dyn FnMut(usize, usize) -> Result<()>,
 ) -> Result<Features> {
     let n = source.ids().len();
     let batch_of = |item: usize| (item * BATCH) as u64..((item + 1) * BATCH).min(n) as u64;
@@ -46,7 +47,7 @@ pub fn extract_features(
         Ok(Loaded { batch, bad: bad.into_iter().map(|bad| (indices[bad.slot], bad)).collect() })
     };
     let mut features = Features::default();
-    load_in_order(n.div_ceil(BATCH), settings.loader_threads, load, |item, loaded| {
+    load_in_order(0..n.div_ceil(BATCH), settings.loader_threads, load, |item, loaded| {
         for (index, bad) in &loaded.bad {
             features.bad.push((source.ids()[*index as usize].clone(), bad.message.clone()));
             if features.bad.len() > settings.n_bad_allowed(n) {
@@ -67,8 +68,7 @@ pub fn extract_features(
             let bad = |index: &u64| loaded.bad.iter().any(|(bad, _)| bad == index);
             features.rows.extend(batch_of(item).filter(|index| !bad(index)));
         }
-        progress(batch_of(item).end as usize, n);
-        Ok(())
+        progress(batch_of(item).end as usize, n)
     })?;
     Ok(features)
 }

@@ -21,8 +21,11 @@ pub use settings::StageSettings;
 use crate::data::{EpochPlan, Pool, SampleSource, Use};
 use crate::model::{Model, ModelConfig};
 use crate::optimisation::adamw;
-use crate::rehearsal::{BufferPolicy, KMeansPolicy, RehearsalBuffer, Teacher};
-use crate::run::{Checkpoints, FORMAT, MetricsLog, Restored, StageFolder, StageState, load_model, save_model};
+use crate::rehearsal::{BufferPolicy, KMeansPolicy, RehearsalBuffer, Store, Teacher};
+use crate::run::{
+    Checkpoints, FORMAT, KEPT_SAMPLES, MANIFEST, MetricsLog, Restored, StageFolder, StageState, UNSEALED, load_model,
+    save_model, write_folder, write_manifest,
+};
 use crate::{Error, Result};
 
 use epoch::{Epoch, Learner};
@@ -79,9 +82,12 @@ impl Stage<'_> {
         let (student, teacher) = self.student_and_teacher(&device)?;
         let optimiser = adamw(&self.settings.optimiser, &student);
         let checkpoints = Checkpoints::new(self.folder.clone());
-        let Restored { model, optimiser, state } = checkpoints.restore(student, optimiser)?;
+        let Restored { model, optimiser, state, metrics, damaged } = checkpoints.restore(student, optimiser)?;
+        for error in damaged {
+            observer.warning(&format!("{error}; the checkpoint before it is used"));
+        }
         let mut state = state.map_or_else(|| Ok(self.initial_state()), |state| self.accept(state))?;
-        let metrics = MetricsLog::resume_at(self.folder.file("metrics.jsonl"), state.epochs_done)?;
+        let mut metrics = MetricsLog::begin(self.folder.file("metrics.jsonl"), metrics)?;
 
         let mut learner = Learner::new(model, optimiser);
         for epoch in state.epochs_done..self.settings.epochs {
@@ -92,18 +98,34 @@ impl Stage<'_> {
                 self.seed,
                 [self.number as u64, epoch as u64],
             );
-            let run =
-                Epoch { stage: self, pools: &pools, plan: &plan, teacher: teacher.as_ref(), device: &device, epoch };
-            let line = run.run(&mut learner, &mut state, &checkpoints, observer)?;
+            let run = Epoch {
+                stage: self,
+                pools: &pools,
+                plan: &plan,
+                teacher: teacher.as_ref(),
+                device: &device,
+                checkpoints: &checkpoints,
+                metrics: &metrics,
+                epoch,
+            };
+            let line = run.run(&mut learner, &mut state, observer)?;
             metrics.append(&line)?;
             state.epochs_done = epoch + 1;
             observer.epoch_finished(&line);
-            let due = state.epochs_done % self.settings.checkpoint_every == 0;
-            if due || state.epochs_done == self.settings.epochs {
-                checkpoints.save(learner.model(), learner.optimiser(), &state)?;
+            let (last, stop) = (state.epochs_done == self.settings.epochs, observer.stop_requested());
+            if stop || last || state.epochs_done % self.settings.checkpoint_every == 0 {
+                checkpoints.save(learner.model(), learner.optimiser(), &metrics, &state)?;
+            }
+            if stop {
+                return Err(self.interrupted(&format!("after epoch {}", state.epochs_done), &checkpoints));
             }
         }
         self.finish(learner.model(), state, &checkpoints, observer)
+    }
+
+    fn interrupted(&self, place: &str, checkpoints: &Checkpoints) -> Error {
+        let place = format!("stage {} {}, {place}", self.number, self.current.modality());
+        Error::Interrupted { place, checkpoint: checkpoints.latest_name() }
     }
 
     /// The current modality, then every earlier buffer that is not empty.
@@ -112,14 +134,22 @@ impl Stage<'_> {
             return Err(Error::Data(format!("modality {} has no samples", self.current.modality())));
         }
         let indices = (0..self.current.ids().len() as u64).collect();
-        let mut pools = vec![Pool { source: 0, purpose: Use::Pretext, indices }];
+        let label = self.label(self.earlier.len());
+        let mut pools = vec![Pool { source: 0, purpose: Use::Pretext, label, indices }];
         for (at, earlier) in self.earlier.iter().enumerate() {
             let indices = earlier.buffer.indices(earlier.source.modality(), earlier.source.ids())?;
             if !indices.is_empty() {
-                pools.push(Pool { source: at + 1, purpose: Use::Distillation, indices });
+                pools.push(Pool { source: at + 1, purpose: Use::Distillation, label: self.label(at), indices });
             }
         }
         Ok(pools)
+    }
+
+    /// Name of a stage's losses, by its position from 0: `ct`, or `ct#6` when an earlier stage had the same modality.
+    fn label(&self, at: usize) -> String {
+        let modality = |at: usize| self.earlier.get(at).map_or(self.current, |earlier| earlier.source).modality();
+        let own = modality(at);
+        if (0..at).any(|before| modality(before) == own) { format!("{own}#{}", at + 1) } else { own.into() }
     }
 
     /// The source that a pool draws from.
@@ -144,6 +174,7 @@ impl Stage<'_> {
     fn initial_state(&self) -> StageState {
         StageState {
             format: FORMAT,
+            seal: UNSEALED.into(),
             stage: self.number,
             modality: self.current.modality().into(),
             family: self.current.family().into(),
@@ -152,6 +183,7 @@ impl Stage<'_> {
             epochs_done: 0,
             epochs: self.settings.epochs,
             steps: 0,
+            unfinished: None,
             n_samples: self.current.ids().len(),
             fingerprint: self.current.fingerprint().into(),
             bad_samples: BTreeMap::new(),
@@ -191,6 +223,10 @@ impl Stage<'_> {
         let features =
             extract_features(&frozen, family, self.current, self.settings, &self.device, &mut |done, all| {
                 observer.features(done, all);
+                match observer.stop_requested() {
+                    true => Err(self.interrupted("while the buffer was chosen", checkpoints)),
+                    false => Ok(()),
+                }
             })?;
         for (id, message) in &features.bad {
             state.bad_samples.insert(id.clone(), message.clone());
@@ -200,9 +236,21 @@ impl Stage<'_> {
             buffer_ratio: self.settings.rehearsal.buffer_ratio,
         };
         let selected = policy.select(&features.values, features.width, self.seed)?;
+        let mut files = vec!["model.bpk".to_string(), "buffer.jsonl".into(), "metrics.jsonl".into()];
         self.folder.save_buffer(&RehearsalBuffer::new(&selected, &features.rows, self.current.ids()))?;
+        if self.settings.rehearsal.store == Store::Materialised {
+            let kept: Vec<u64> = selected.iter().map(|selected| features.rows[selected.index]).collect();
+            write_folder(&self.folder.file(KEPT_SAMPLES), |folder| {
+                self.current.keep(&kept, folder)?;
+                write_manifest(folder)
+            })?;
+            files.push(format!("{KEPT_SAMPLES}/{MANIFEST}"));
+        }
+        if self.folder.file("assets").is_dir() {
+            files.push(format!("assets/{MANIFEST}"));
+        }
         save_model(&self.folder.file("model.bpk"), model)?;
-        let state = self.folder.finish(state, &["model.bpk", "buffer.jsonl", "metrics.jsonl"])?;
+        let state = self.folder.finish(state, &files)?;
         checkpoints.clear()?;
         observer.stage_finished(&state);
         Ok(state)

@@ -26,8 +26,8 @@ pub struct StepReport<'a> {
     pub step: usize,
     /// Samples in the batch.
     pub n_samples: usize,
-    /// Modality of the batch.
-    pub modality: &'a str,
+    /// Modality of the batch, as losses are named in the metrics.
+    pub label: &'a str,
     /// `pretext` or `distillation`.
     pub kind: &'static str,
     /// Its loss.
@@ -55,6 +55,15 @@ pub trait Observer {
     /// A sample could not be read, for the first time.
     fn bad_sample(&mut self, modality: &str, id: &str, message: &str) {
         let _ = (modality, id, message);
+    }
+    /// Something the user should know although the work goes on.
+    fn warning(&mut self, message: &str) {
+        let _ = message;
+    }
+    /// True once someone has asked to stop. The stage then finishes the update it is in, writes a checkpoint and ends with
+    /// [`crate::Error::Interrupted`].
+    fn stop_requested(&self) -> bool {
+        false
     }
     /// The stage is complete.
     fn stage_finished(&mut self, state: &StageState) {

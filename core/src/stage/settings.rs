@@ -23,6 +23,8 @@ pub struct StageSettings {
     pub rehearsal: RehearsalConfig,
     /// Epochs between checkpoints.
     pub checkpoint_every: usize,
+    /// Batches between further checkpoints within an epoch, for epochs that take hours.
+    pub checkpoint_every_steps: Option<usize>,
     /// Threads that decode samples.
     pub loader_threads: usize,
     /// Share of a modality's samples that may be unreadable.
@@ -40,6 +42,7 @@ impl StageSettings {
             ("training.batch_size", self.batch_size),
             ("training.accumulation", self.accumulation),
             ("training.checkpoint_every", self.checkpoint_every),
+            ("training.checkpoint_every_steps", self.checkpoint_every_steps.unwrap_or(1)),
             ("data.loader_threads", self.loader_threads),
         ] {
             if value == 0 {

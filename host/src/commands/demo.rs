@@ -61,7 +61,7 @@ pub(crate) struct Demo {
 impl Demo {
     pub(crate) fn run(&self) -> Result<(), Failure> {
         let catalogue = self.plugins.survey()?;
-        self.train(&catalogue).map_err(Failure::mend)?.show(self.output.json)
+        self.train(&catalogue).map_err(Failure::of_run)?.show(self.output.json)
     }
 
     fn train(&self, catalogue: &Catalogue) -> Result<Summary> {

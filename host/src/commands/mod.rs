@@ -1,7 +1,11 @@
 //! The commands, one a file: its arguments, and `run`.
 
+pub(crate) mod data_check;
 pub(crate) mod demo;
 pub(crate) mod plugin_inspect;
 pub(crate) mod plugin_list;
 pub(crate) mod pretrain;
+pub(crate) mod resume;
+pub(crate) mod show;
+pub(crate) mod stage_add;
 pub(crate) mod synth;

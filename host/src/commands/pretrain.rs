@@ -8,7 +8,8 @@ use clap::Args;
 
 use crate::cli::PluginArgs;
 use crate::config::RunConfig;
-use crate::failure::Failure;
+use crate::failure::{Failure, is_interruption};
+use crate::interrupt;
 use crate::output;
 use crate::plugins::{Catalogue, Plugin};
 use crate::progress::Progress;
@@ -23,6 +24,7 @@ use crate::training::Training;
 #[command(after_help = "Examples:
   medcoss pretrain run.toml --out runs/first
   medcoss pretrain run.toml --out runs/first --resume
+  medcoss pretrain run.toml --set rehearsal.store=materialised
   medcoss pretrain run.toml --data-root /data --set training.epochs=5 --set stage.ct.batch_size=2
   medcoss pretrain run.toml --plugin-dir ~/my-plugins --no-builtin --json > summary.json")]
 pub(crate) struct Pretrain {
@@ -40,13 +42,20 @@ pub(crate) struct Pretrain {
     /// Folder that data paths are relative to [default: the configuration file's folder]
     #[arg(long, value_name = "DIR")]
     data_root: Option<PathBuf>,
-    /// Where to compute: cpu, cuda or cuda:N
-    #[arg(long, default_value = "cpu")]
-    device: String,
+    #[command(flatten)]
+    device: DeviceArgs,
     #[command(flatten)]
     plugins: PluginArgs,
     #[command(flatten)]
     output: OutputArgs,
+}
+
+/// Where a command computes.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct DeviceArgs {
+    /// Where to compute: cpu, cuda or cuda:N
+    #[arg(long = "device", value_name = "DEVICE", default_value = "cpu")]
+    pub(crate) name: String,
 }
 
 /// How progress and results are shown.
@@ -66,16 +75,13 @@ pub(crate) struct OutputArgs {
 impl Pretrain {
     pub(crate) fn run(&self) -> Result<(), Failure> {
         let catalogue = self.plugins.survey()?;
-        self.train(&catalogue).map_err(Failure::mend)?.show(self.output.json)
+        self.train(&catalogue).map_err(Failure::of_run)?.show(self.output.json)
     }
 
     fn train(&self, catalogue: &Catalogue) -> Result<Summary> {
         let config = RunConfig::read(&self.config, &self.settings)?;
-        let base = match &self.data_root {
-            Some(root) if !root.is_dir() => bail!("data root {} is no folder", root.display()),
-            Some(root) => root.clone(),
-            None => self.config.parent().map(Path::to_path_buf).unwrap_or_default(),
-        };
+        let beside = self.config.parent().map(Path::to_path_buf).unwrap_or_default();
+        let base = data_root(self.data_root.as_deref(), beside)?;
         let out = match &self.out {
             Some(out) => out.clone(),
             None => {
@@ -84,17 +90,37 @@ impl Pretrain {
             }
         };
         let plugins = plugins_of(&config, catalogue)?;
-        let (resume, device) = (self.resume, self.device.as_str());
+        let (resume, device) = (self.resume, self.device.name.as_str());
         train(&Training { config: &config, base, out, resume, device, plugins: &plugins }, &self.output)
     }
 }
 
-/// Runs all stages and shows progress on standard error.
+/// The folder that data paths are relative to: the given one, which must be there, or the usual one.
+pub(crate) fn data_root(given: Option<&Path>, usual: PathBuf) -> Result<PathBuf> {
+    match given {
+        Some(root) if !root.is_dir() => {
+            bail!("data root {} is no folder\nhint: name a folder that exists with --data-root DIR", root.display())
+        }
+        Some(root) => Ok(root.to_path_buf()),
+        None => Ok(usual),
+    }
+}
+
+/// Runs all stages and shows progress on standard error. Ctrl-C stops between two updates.
 pub(crate) fn train(training: &Training<'_>, output: &OutputArgs) -> Result<Summary> {
+    interrupt::listen();
     let mut progress = Progress::new(output.quiet, Duration::from_secs(output.interval));
-    let states = training.run(&mut progress)?;
+    let states = training.run(&mut progress);
+    progress.clear();
+    let states = states.map_err(|error| {
+        // The run's own folder is not part of the error, which comes from deep below.
+        let go_on = format!("{INTERRUPTED}\nhint: go on with: medcoss resume {}", training.out.display());
+        if is_interruption(&error) { error.context(go_on) } else { error }
+    })?;
     Summary::read(&training.out, &states, training.plugins)
 }
+
+const INTERRUPTED: &str = "interrupted";
 
 /// The plugin of every stage; each is loaded once.
 pub(crate) fn plugins_of(config: &RunConfig, catalogue: &Catalogue) -> Result<Vec<Plugin>> {

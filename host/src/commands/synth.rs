@@ -10,6 +10,7 @@ use serde::Serialize;
 use serde_json::Value;
 
 use crate::cli::PluginArgs;
+use crate::disk::{Size, human, size_of};
 use crate::failure::Failure;
 use crate::output;
 use crate::plugins::{OpenDataset, Plugin};
@@ -65,7 +66,7 @@ impl Synth {
             clear(&self.out, existed);
         }
         let (made, dataset) = made?;
-        let (n_files, bytes) = size_of(&self.out).map_err(Failure::mend)?;
+        let Size { n_files, bytes } = size_of(&self.out).map_err(Failure::mend)?;
         let report = Report {
             modality: &plugin.description().id,
             version: &plugin.description().version,
@@ -95,9 +96,9 @@ impl Report<'_> {
     fn page(&self, dataset: &OpenDataset) -> Result<String, Failure> {
         let Self { modality, version, folder, seed, n_samples, n_files, bytes, .. } = self;
         let files = if *n_files == 1 { "file" } else { "files" };
-        let kilobytes = bytes.div_ceil(1000);
+        let size = human(*bytes);
         Ok(format!(
-            "Wrote {n_samples} samples of {modality} {version} (seed {seed}) to {}: {n_files} {files}, {kilobytes} kB.\n\
+            "Wrote {n_samples} samples of {modality} {version} (seed {seed}) to {}: {n_files} {files}, {size}.\n\
              Each has {}.\n\n\
              In a configuration:\n\n  modality = \"{modality}\"\n  data = {}\n  options = {}\n",
             folder.display(),
@@ -133,16 +134,4 @@ fn clear(folder: &Path, existed: bool) {
     if existed {
         let _ = removed.and_then(|()| fs::create_dir(folder));
     }
-}
-
-/// Number and bytes of all files below a folder.
-fn size_of(folder: &Path) -> anyhow::Result<(usize, u64)> {
-    let mut total = (0, 0);
-    for entry in fs::read_dir(folder).with_context(|| format!("cannot list {}", folder.display()))? {
-        let entry = entry?;
-        let (n_files, bytes) =
-            if entry.file_type()?.is_dir() { size_of(&entry.path())? } else { (1, entry.metadata()?.len()) };
-        total = (total.0 + n_files, total.1 + bytes);
-    }
-    Ok(total)
 }

@@ -3,12 +3,12 @@
 use std::path::Path;
 
 use medcoss_abi::abi_stable::std_types::{RSlice, RSliceMut};
-use medcoss_abi::message::{Geometry, Rendering, SaveAssets};
+use medcoss_abi::message::{Geometry, Keep, Rendering, SaveAssets, Synthesised};
 use medcoss_abi::{FillBuffers, FillRequest, SampleError, VIEW_PLAIN, VIEW_TRAIN, operation};
 use medcoss_core::data::{RawBatch as Batch, View};
 use serde::de::DeserializeOwned;
 
-use super::answers::{check_assets, check_fingerprint, check_ids, check_labels};
+use super::answers::{check_assets, check_fingerprint, check_ids, check_labels, check_synthesised};
 use super::batch::{Guarded, SampleFailure};
 use super::error::PluginError;
 use super::library::OpenHandle;
@@ -177,6 +177,18 @@ impl OpenDataset {
         let names: Vec<String> = self.plugin.parse(operation, &self.query(operation, body.as_bytes())?)?;
         check_assets(folder, &names).map_err(|violation| self.plugin.violation(operation, &violation))?;
         Ok(names)
+    }
+
+    /// Writes samples into an existing empty folder from which they can be opened again without the dataset, and says how.
+    ///
+    /// # Errors
+    /// A plugin that cannot do this; what it reports; entries in its answer that are not there.
+    pub fn keep(&self, request: &Keep) -> Result<Synthesised, PluginError> {
+        let operation = operation::KEEP;
+        let body = self.plugin.body(operation, request)?;
+        let kept: Synthesised = self.plugin.parse(operation, &self.query(operation, body.as_bytes())?)?;
+        check_synthesised(&request.folder, &kept).map_err(|violation| self.plugin.violation(operation, &violation))?;
+        Ok(kept)
     }
 
     /// Tokens back to something a person can look at. None when the plugin does not do this.

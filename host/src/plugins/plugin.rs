@@ -91,6 +91,11 @@ impl Plugin {
         &self.name
     }
 
+    /// Whether its datasets can write samples into a run, so that the data are no longer needed.
+    pub fn keeps(&self) -> bool {
+        self.description.operations.iter().any(|known| known == operation::KEEP)
+    }
+
     /// Writes sample files of the plugin's own formats into an existing empty folder.
     ///
     /// # Errors

@@ -90,12 +90,22 @@ pub struct Synthesise {
     pub seed: u64,
 }
 
-/// Answer to [`Synthesise`]: how the files are best opened again.
+/// Request to write samples of a dataset into a folder, from which they can be opened again without the dataset.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Keep {
+    /// An existing, empty folder.
+    pub folder: PathBuf,
+    /// The samples, by index. The opened folder gives them in this order.
+    pub indices: Vec<u64>,
+}
+
+/// Answer to [`Synthesise`] and [`Keep`]: how the files that were written are opened again.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Synthesised {
     /// Files and folders relative to the folder, for [`Open::data`].
     pub data: Vec<PathBuf>,
-    /// Options that suit a model of demonstration size.
+    /// Options to open them with. Of synthetic samples: such as suit a model of demonstration size. Of kept samples: such as
+    /// give the same samples as before.
     pub options: serde_json::Value,
 }
 

@@ -38,6 +38,9 @@ pub mod operation {
     /// `query`: write what was learned from the data (a vocabulary) into a folder; body
     /// [`crate::message::SaveAssets`], answer a JSON array of file names, empty when nothing was learned.
     pub const SAVE_ASSETS: &str = "save-assets";
+    /// `query`: write samples, as they are before augmentation, into a folder from which `open` gives them again, in the same
+    /// order and without the other data; body [`crate::message::Keep`], answer [`crate::message::Synthesised`]. Optional.
+    pub const KEEP: &str = "keep";
     /// `query`: tokens back to something a person can look at. Body: the sample's tokens as little-endian `f32`
     /// `[n_tokens, d_token]`, or its ids as little-endian `i32` `[length]`. Answer: the bytes of a PNG file, or
     /// UTF-8 text, as [`crate::message::Description::renders`] says.

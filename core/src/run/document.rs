@@ -1,0 +1,115 @@
+//! Sealed JSON files of a run folder, and how those of earlier versions are read.
+//!
+//! A file states its format. A reader takes its own format and every earlier one: [`MIGRATIONS`] has one step for each,
+//! which turns the JSON of that format into that of the next. A later format is refused, since guessing would lose what
+//! the newer version added. So a change of a file's meaning raises [`FORMAT`] and adds a step; a field that may be absent
+//! does not.
+
+use std::fs;
+use std::path::Path;
+
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+
+use super::seal::{UNSEALED, check_seal, seal};
+use super::write_atomically;
+use crate::{Error, Result};
+
+/// Version of the files in a run folder.
+///
+/// 1: without seals. 2: seals, epochs that were left in their middle.
+pub const FORMAT: u32 = 2;
+
+/// Step `n` turns format `n + 1` into `n + 2`.
+const MIGRATIONS: [fn(&mut serde_json::Map<String, Value>); FORMAT as usize - 1] = [add_seal];
+
+/// What stands before the seal.
+const MARKER: &str = "\"seal\": \"";
+
+/// Format 1 had no seal; there is nothing to check it by.
+fn add_seal(document: &mut serde_json::Map<String, Value>) {
+    document.insert("seal".into(), UNSEALED.into());
+}
+
+/// Writes a value that has a field `seal`, which holds [`UNSEALED`], and a field `format`.
+pub(crate) fn write_document(path: &Path, value: &impl Serialize) -> Result<()> {
+    let text = serde_json::to_string_pretty(value).map_err(|error| Error::damaged(path, error))?;
+    write_atomically(path, format!("{}\n", seal(&text, MARKER)).as_bytes())
+}
+
+/// Reads what [`write_document`] wrote, now or in an earlier version. The value's seal is [`UNSEALED`] again.
+///
+/// # Errors
+/// A file that is missing, damaged, or of a later format.
+pub(crate) fn read_document<T: DeserializeOwned>(path: &Path) -> Result<T> {
+    let text = fs::read(path).map_err(Error::file("cannot read", path))?;
+    parse_document(&text).map_err(|detail| Error::damaged(path, detail))
+}
+
+/// The same from the bytes of a file; the error is in words, without the file's name.
+pub(crate) fn parse_document<T: DeserializeOwned>(text: &[u8]) -> std::result::Result<T, String> {
+    let body = text.strip_suffix(b"\n").unwrap_or(text);
+    let sealed = check_seal(body, MARKER);
+    let document: Value = serde_json::from_slice(text).map_err(|error| error.to_string())?;
+    let Value::Object(mut document) = document else { return Err("it holds no JSON object".into()) };
+    let format = document.get("format").and_then(Value::as_u64).ok_or("it states no format")?;
+    if format != 1 {
+        sealed?;
+    }
+    let steps = usize::try_from(format).ok().and_then(|format| MIGRATIONS.get(format.checked_sub(1)?..));
+    let Some(steps) = steps else {
+        return Err(format!(
+            "it has format {format}; this version reads formats 1 to {FORMAT}\nhint: update medcoss"
+        ));
+    };
+    steps.iter().for_each(|step| step(&mut document));
+    document.insert("format".into(), FORMAT.into());
+    document.insert("seal".into(), UNSEALED.into());
+    serde_json::from_value(Value::Object(document)).map_err(|error| error.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[derive(Debug, PartialEq, serde::Serialize, serde::Deserialize)]
+    struct Note {
+        format: u32,
+        seal: String,
+        loss: f64,
+        #[serde(default)]
+        unfinished: Option<u32>,
+    }
+
+    #[test]
+    fn documents_come_back_to_the_last_digit_and_notice_every_flipped_bit() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("note.json");
+        // Neighbouring doubles: what is written must be read as exactly that.
+        let mut loss = 0.7f64 / 11.0;
+        for _ in 0..200 {
+            let note = Note { format: FORMAT, seal: UNSEALED.into(), loss, unfinished: Some(3) };
+            write_document(&path, &note).unwrap();
+            assert_eq!(read_document::<Note>(&path).unwrap(), note);
+            loss = f64::from_bits(loss.to_bits() + 1);
+        }
+        let text = fs::read(&path).unwrap();
+        for bit in 0..8 * (text.len() - 1) {
+            let mut broken = text.clone();
+            broken[bit / 8] ^= 1 << (bit % 8);
+            assert!(parse_document::<Note>(&broken).is_err(), "bit {bit} of {}", String::from_utf8_lossy(&text));
+        }
+    }
+
+    #[test]
+    fn earlier_formats_are_brought_up_to_date_and_later_ones_refused() {
+        let note: Note = parse_document(b"{\"format\": 1, \"loss\": 0.5}").unwrap();
+        assert_eq!(note, Note { format: FORMAT, seal: UNSEALED.into(), loss: 0.5, unfinished: None });
+        let later = seal(&format!("{{\"seal\": \"{UNSEALED}\", \"format\": 3, \"loss\": 0.5}}"), MARKER);
+        let error = parse_document::<Note>(later.as_bytes()).unwrap_err();
+        assert!(error.contains("format 3") && error.contains("formats 1 to 2"), "{error}");
+        assert!(parse_document::<Note>(b"{\"format\": 0, \"loss\": 0.5}").is_err());
+        assert!(parse_document::<Note>(b"{\"format\": 2, \"loss\": 0.5}").unwrap_err().contains("no checksum"));
+    }
+}

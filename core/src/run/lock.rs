@@ -1,0 +1,66 @@
+//! One writer at a time: a lock on the run folder that the system itself gives back when the process ends, however it ends.
+
+use std::fs::{File, OpenOptions, TryLockError};
+use std::io::{Read, Seek, Write};
+use std::path::Path;
+
+use crate::{Error, Result};
+
+/// Name of the file that is locked; it stays behind, empty of meaning.
+pub const LOCK: &str = ".lock";
+
+/// The right to write a run folder, until it is dropped.
+#[derive(Debug)]
+pub struct RunLock {
+    /// Open as long as the lock is held.
+    _file: File,
+}
+
+impl RunLock {
+    /// Takes the lock of a run folder, which exists.
+    ///
+    /// # Errors
+    /// Another process that holds it, a folder that cannot be written.
+    pub fn take(run: &Path) -> Result<Self> {
+        let path = run.join(LOCK);
+        let cannot = || Error::file("cannot write", &path);
+        let mut file =
+            OpenOptions::new().create(true).truncate(false).read(true).write(true).open(&path).map_err(cannot())?;
+        match file.try_lock() {
+            Ok(()) => {}
+            Err(TryLockError::WouldBlock) => {
+                let mut holder = String::new();
+                let _ = file.read_to_string(&mut holder);
+                let holder = holder.trim();
+                let holder = if holder.is_empty() { "another process".into() } else { format!("process {holder}") };
+                return Err(Error::Data(format!(
+                    "{} is being written by {holder}\nhint: wait for it, or stop it; two writers would spoil the run",
+                    run.display()
+                )));
+            }
+            Err(TryLockError::Error(error)) => return Err(Error::file("cannot lock", &path)(error)),
+        }
+        let write = |file: &mut File| {
+            file.set_len(0)?;
+            file.rewind()?;
+            writeln!(file, "{}", std::process::id())
+        };
+        write(&mut file).map_err(cannot())?;
+        Ok(Self { _file: file })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_second_writer_is_told_who_the_first_is_and_may_follow_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let first = RunLock::take(folder.path()).unwrap();
+        let error = RunLock::take(folder.path()).unwrap_err().to_string();
+        assert!(error.contains(&format!("process {}", std::process::id())) && error.contains("hint: "), "{error}");
+        drop(first);
+        RunLock::take(folder.path()).unwrap();
+    }
+}

@@ -1,0 +1,104 @@
+//! Folders whose files are of a plugin's making: their checksums, in a file `manifest.json` among them.
+
+use std::collections::BTreeMap;
+use std::fs::{self, File};
+use std::path::Path;
+
+use serde::{Deserialize, Serialize};
+
+use super::document::{FORMAT, read_document, write_document};
+use super::seal::UNSEALED;
+use super::sha256_of;
+use crate::{Error, Result};
+
+/// Name of the file.
+pub const MANIFEST: &str = "manifest.json";
+
+#[derive(Serialize, Deserialize)]
+struct Manifest {
+    format: u32,
+    seal: String,
+    /// SHA-256 by path below the folder, with `/`.
+    files: BTreeMap<String, String>,
+}
+
+/// Flushes all files of a folder and writes their checksums into it.
+///
+/// # Errors
+/// Files that cannot be read, a manifest that cannot be written.
+pub fn write_manifest(folder: &Path) -> Result<()> {
+    let mut files = BTreeMap::new();
+    for name in files_below(folder)? {
+        let path = folder.join(&name);
+        File::open(&path).and_then(|file| file.sync_all()).map_err(Error::file("cannot flush", &path))?;
+        files.insert(name, sha256_of(&path)?);
+    }
+    write_document(&folder.join(MANIFEST), &Manifest { format: FORMAT, seal: UNSEALED.into(), files })
+}
+
+/// Compares a folder with its manifest. Gives the files that were compared, relative to the folder, each with its fault.
+///
+/// # Errors
+/// A manifest that is missing or damaged, a folder that cannot be listed.
+pub fn check_manifest(folder: &Path) -> Result<Vec<(String, Option<Error>)>> {
+    let manifest: Manifest = read_document(&folder.join(MANIFEST))?;
+    let mut checks = Vec::new();
+    for (name, expected) in &manifest.files {
+        checks.push((name.clone(), super::check_file(&folder.join(name), expected).err()));
+    }
+    for name in files_below(folder)?.into_iter().filter(|name| !manifest.files.contains_key(name)) {
+        let fault = Error::damaged(&folder.join(&name), format!("{MANIFEST} beside it does not name it"));
+        checks.push((name, Some(fault)));
+    }
+    Ok(checks)
+}
+
+/// Files in a folder and the folders below it, in the order of their names; without the manifest.
+fn files_below(folder: &Path) -> Result<Vec<String>> {
+    fn list(folder: &Path, prefix: &str, found: &mut Vec<String>) -> std::io::Result<()> {
+        for entry in fs::read_dir(folder)? {
+            let entry = entry?;
+            let name = format!("{prefix}{}", entry.file_name().to_string_lossy());
+            if entry.file_type()?.is_dir() {
+                list(&entry.path(), &format!("{name}/"), found)?;
+            } else if name != MANIFEST {
+                found.push(name);
+            }
+        }
+        Ok(())
+    }
+    let mut found = Vec::new();
+    list(folder, "", &mut found).map_err(Error::file("cannot list", folder))?;
+    found.sort();
+    Ok(found)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn changed_missing_and_added_files_are_named() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = |name: &str| folder.path().join(name);
+        fs::create_dir(path("samples")).unwrap();
+        for name in ["samples/a.png", "samples/b.png", "kept.json"] {
+            fs::write(path(name), name).unwrap();
+        }
+        write_manifest(folder.path()).unwrap();
+        let sound = check_manifest(folder.path()).unwrap();
+        assert_eq!(sound.iter().map(|(name, _)| name.as_str()).collect::<Vec<_>>(), [
+            "kept.json",
+            "samples/a.png",
+            "samples/b.png"
+        ]);
+        assert!(sound.iter().all(|(_, fault)| fault.is_none()));
+
+        fs::write(path("samples/a.png"), "samples/a.pnG").unwrap();
+        fs::remove_file(path("samples/b.png")).unwrap();
+        fs::write(path("samples/c.png"), "").unwrap();
+        let faults: Vec<String> =
+            check_manifest(folder.path()).unwrap().into_iter().filter(|(_, f)| f.is_some()).map(|(n, _)| n).collect();
+        assert_eq!(faults, ["samples/a.png", "samples/b.png", "samples/c.png"]);
+    }
+}

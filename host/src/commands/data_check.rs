@@ -1,0 +1,142 @@
+//! `medcoss data check`: reads every sample once, as training would, and tells which cannot be read and why.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+use clap::Args;
+use indicatif::{ProgressBar, ProgressStyle};
+use medcoss_core::data::{RawBatch, SampleSource, View};
+use serde::Serialize;
+
+use super::pretrain::data_root;
+use crate::cli::PluginArgs;
+use crate::config::{OneOrMore, StageSection, options_of};
+use crate::failure::Failure;
+use crate::output;
+use crate::plugins::Plugin;
+use crate::source::ModalitySource;
+use crate::table::Table;
+
+/// Samples that are read at a time.
+const BATCH: usize = 8;
+
+/// Read all samples of data once and tell which cannot be read
+///
+/// What training would meet after hours is met here first: damaged files, kinds of files that are not supported, values that are
+/// no numbers. Every bad sample is named with its reason. The exit code is 1 when their share is above --max-bad-ratio.
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  medcoss data check --modality ct --data /data/ct
+  medcoss data check --modality text --data notes.csv --set column=note
+  medcoss data check --modality xray --data chest --max-bad-ratio 0 --json > bad.json")]
+pub(crate) struct DataCheck {
+    /// Id of the modality's plugin
+    #[arg(long, value_name = "ID")]
+    modality: String,
+    /// File or folder with the data; may be given several times
+    #[arg(long, value_name = "PATH", required = true)]
+    data: Vec<PathBuf>,
+    /// Folder that data paths are relative to [default: the current folder]
+    #[arg(long, value_name = "DIR")]
+    data_root: Option<PathBuf>,
+    /// Set an option of the plugin: key=value
+    #[arg(long = "set", value_name = "KEY=VALUE")]
+    options: Vec<String>,
+    /// Share of bad samples above which the check fails
+    #[arg(long, value_name = "RATIO", default_value_t = 0.01)]
+    max_bad_ratio: f64,
+    #[command(flatten)]
+    plugins: PluginArgs,
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
+    /// Show no progress
+    #[arg(long, short)]
+    quiet: bool,
+}
+
+#[derive(Serialize)]
+struct Report {
+    modality: String,
+    n_samples: usize,
+    n_bad: usize,
+    fingerprint: String,
+    /// Reason by sample id.
+    bad: BTreeMap<String, String>,
+}
+
+impl DataCheck {
+    pub(crate) fn run(&self) -> Result<(), Failure> {
+        let plugin = self.plugins.survey()?.load(&self.modality).map_err(Failure::mend)?;
+        let report = self.check(&plugin).map_err(Failure::mend)?;
+        if self.json { output::print_json(&report) } else { output::print(&report.to_text()) }?;
+        let ratio = report.n_bad as f64 / report.n_samples as f64;
+        if ratio > self.max_bad_ratio {
+            return Err(Failure::mend(anyhow::anyhow!(
+                "{} of {} samples cannot be read, more than --max-bad-ratio {} allows\n\
+                 hint: mend or remove them, or raise data.max_bad_ratio when you train",
+                report.n_bad,
+                report.n_samples,
+                self.max_bad_ratio
+            )));
+        }
+        Ok(())
+    }
+
+    fn check(&self, plugin: &Plugin) -> Result<Report> {
+        let base = data_root(self.data_root.as_deref(), PathBuf::new())?;
+        let mut section = StageSection::new(&self.modality, OneOrMore::More(self.data.clone()));
+        section.options = options_of(&self.options)?;
+        let source = ModalitySource::open(plugin, &base, &section, None)?;
+        let n_samples = source.ids().len();
+        let bar = self.bar(n_samples);
+        let mut bad = BTreeMap::new();
+        let mut batch = RawBatch::default();
+        for first in (0..n_samples).step_by(BATCH) {
+            let indices: Vec<u64> = (first..n_samples.min(first + BATCH)).map(|index| index as u64).collect();
+            let failures = source.fill(View::Plain, &indices, &vec![0; indices.len()], &mut batch);
+            for failure in failures.context("the plugin failed as a whole")? {
+                bad.insert(source.ids()[indices[failure.slot] as usize].clone(), failure.message);
+            }
+            bar.inc(indices.len() as u64);
+            bar.set_message(format!("{} bad", bad.len()));
+        }
+        bar.finish_and_clear();
+        let (n_bad, fingerprint) = (bad.len(), source.fingerprint().into());
+        Ok(Report { modality: self.modality.clone(), n_samples, n_bad, fingerprint, bad })
+    }
+
+    /// On a terminal; hidden elsewhere.
+    fn bar(&self, n_samples: usize) -> ProgressBar {
+        if self.quiet {
+            return ProgressBar::hidden();
+        }
+        let style = ProgressStyle::with_template("{msg:10} [{bar:24}] {pos} of {len}, {per_sec}, {eta} left");
+        let bar = ProgressBar::new(n_samples as u64);
+        // The template is fixed; should it ever be wrong, the default style still shows progress.
+        bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()).progress_chars("=> "));
+        bar.enable_steady_tick(Duration::from_millis(250));
+        bar
+    }
+}
+
+impl Report {
+    fn to_text(&self) -> String {
+        let fingerprint = &self.fingerprint[..12.min(self.fingerprint.len())];
+        let mut text = format!(
+            "{}: {} samples, {} cannot be read; fingerprint {fingerprint}\n",
+            self.modality, self.n_samples, self.n_bad
+        );
+        if !self.bad.is_empty() {
+            let mut table = Table::new(&["sample", "reason"]);
+            for (id, reason) in &self.bad {
+                table.row([id.clone(), reason.lines().next().unwrap_or_default().into()]);
+            }
+            text.push('\n');
+            text.push_str(&table.lines());
+        }
+        text
+    }
+}

@@ -1,0 +1,300 @@
+//! `medcoss show`: what a run folder holds, and whether it is whole.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result};
+use clap::Args;
+use medcoss_core::run::{KEPT_SAMPLES, StageFolder, StageState, check_manifest, read_metrics};
+use serde::Serialize;
+
+use crate::config::RunConfig;
+use crate::disk::{human, size_of};
+use crate::failure::Failure;
+use crate::output;
+use crate::plugins_lock::{LockedPlugin, PluginsLock};
+use crate::table::Table;
+use crate::training::RECORD;
+
+/// Show a run: its stages, data, buffers, plugins and sizes
+///
+/// Works on the folder alone: no data and no plugins are needed. With --verify every file is compared with its checksum; a file
+/// that is damaged or missing is named, and the exit code is 1.
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  medcoss show runs/first
+  medcoss show runs/first --verify
+  medcoss show runs/first --json | jq '.stages[].n_buffer'")]
+pub(crate) struct Show {
+    /// Run folder
+    run: PathBuf,
+    /// Compare every file with its checksum
+    #[arg(long)]
+    verify: bool,
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Serialize)]
+struct Report {
+    run: PathBuf,
+    seed: u64,
+    model: String,
+    stages: Vec<StageReport>,
+    plugins: Vec<LockedPlugin>,
+    n_files: usize,
+    bytes: u64,
+    /// Files that were compared, and the faults that were found; none without --verify.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    verified: Option<Verified>,
+}
+
+#[derive(Serialize)]
+struct StageReport {
+    stage: usize,
+    modality: String,
+    /// `done`, `epoch 3 of 5`, `not begun`.
+    progress: String,
+    data: Vec<PathBuf>,
+    n_samples: Option<usize>,
+    n_bad: Option<usize>,
+    n_buffer: Option<usize>,
+    /// How the buffer's samples are kept: `reference` or `materialised`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    store: Option<&'static str>,
+    fingerprint: Option<String>,
+    pretext_first: Option<f64>,
+    pretext_last: Option<f64>,
+    bytes: u64,
+}
+
+#[derive(Serialize)]
+struct Verified {
+    n_files: usize,
+    faults: Vec<Fault>,
+}
+
+#[derive(Serialize)]
+struct Fault {
+    /// Relative to the run.
+    file: String,
+    fault: String,
+}
+
+impl Show {
+    pub(crate) fn run(&self) -> Result<(), Failure> {
+        let report = self.report().map_err(Failure::mend)?;
+        if self.json { output::print_json(&report) } else { output::print(&report.to_text()) }?;
+        match &report.verified {
+            Some(Verified { faults, .. }) if !faults.is_empty() => Err(Failure::mend(anyhow::anyhow!(
+                "{} of the run's files are damaged or missing\nhint: copy them from a backup; a damaged checkpoint is passed over by \
+                 `medcoss resume`, a damaged stage can be removed and learned again, with all stages after it",
+                faults.len()
+            ))),
+            _ => Ok(()),
+        }
+    }
+
+    fn report(&self) -> Result<Report> {
+        let mut verification = self.verify.then(|| Verified { n_files: 0, faults: Vec::new() });
+        let config = match (RunConfig::read_record(&self.run.join(RECORD)), &mut verification) {
+            (Ok(config), _) => config,
+            // The rest cannot be found without the record.
+            (Err(error), _) => {
+                return Err(error.context(format!("{} holds no run that can be read", self.run.display())));
+            }
+        };
+        let locked = PluginsLock::read(&self.run.join("plugins.lock"));
+        if let Some(verified) = &mut verification {
+            verified.n_files += 2;
+            verified.add("plugins.lock", locked.as_ref().err().map(|error| format!("{error:#}")));
+        }
+        let plugins = match locked {
+            Ok(locked) => locked.plugin,
+            Err(_) if self.verify => Vec::new(),
+            Err(error) => return Err(error),
+        };
+        let mut stages = Vec::new();
+        for (at, section) in config.stages.iter().enumerate() {
+            let folder = StageFolder::new(&self.run, at + 1, &section.modality);
+            if let Some(verified) = &mut verification {
+                verified.stage(&folder)?;
+            }
+            let report = StageReport::read(&folder, at + 1, &section.modality, section.data.paths());
+            match report {
+                Ok(report) => stages.push(report),
+                Err(error) if self.verify => {
+                    let fault = format!("{error:#}");
+                    if let Some(verified) = verification.as_mut().filter(|verified| verified.faults.is_empty()) {
+                        verified.add(&folder.name(), Some(fault));
+                    }
+                }
+                Err(error) => return Err(error.context(format!("stage {} {}", at + 1, section.modality))),
+            }
+        }
+        let size = size_of(&self.run)?;
+        let dimensions = config.dimensions();
+        Ok(Report {
+            run: self.run.clone(),
+            seed: config.seed,
+            model: format!(
+                "{} layers of {} with {} heads; decoder {} of {}",
+                dimensions.layers,
+                dimensions.width,
+                dimensions.heads,
+                dimensions.decoder_layers,
+                dimensions.decoder_width
+            ),
+            stages,
+            plugins,
+            n_files: size.n_files,
+            bytes: size.bytes,
+            verified: verification,
+        })
+    }
+}
+
+impl Verified {
+    fn add(&mut self, file: &str, fault: Option<String>) {
+        if let Some(fault) = fault {
+            self.faults.push(Fault { file: file.into(), fault });
+        }
+    }
+
+    /// Every file of a stage: of a finished one by its state, of a running one by its checkpoints'.
+    fn stage(&mut self, folder: &StageFolder) -> Result<()> {
+        let name = folder.name();
+        match folder.finished() {
+            Ok(Some(state)) => {
+                self.n_files += 1;
+                for check in folder.check_files(&state) {
+                    self.n_files += 1;
+                    self.add(&format!("{name}/{}", check.name), check.fault.map(|fault| fault.to_string()));
+                }
+            }
+            Ok(None) => {
+                for check in folder.check_checkpoints() {
+                    self.n_files += 1;
+                    self.add(&format!("{name}/{}", check.name), check.fault.map(|fault| fault.to_string()));
+                }
+                let assets = folder.file("assets");
+                if assets.is_dir() {
+                    for (file, fault) in check_manifest(&assets)? {
+                        self.n_files += 1;
+                        self.add(&format!("{name}/assets/{file}"), fault.map(|fault| fault.to_string()));
+                    }
+                }
+            }
+            Err(error) => {
+                self.n_files += 1;
+                self.add(&format!("{name}/state.json"), Some(error.to_string()));
+            }
+        }
+        Ok(())
+    }
+}
+
+impl StageReport {
+    fn read(folder: &StageFolder, stage: usize, modality: &str, data: Vec<PathBuf>) -> Result<Self> {
+        let finished = folder.finished()?;
+        let is_finished = finished.is_some();
+        let state = match finished {
+            Some(state) => Some(state),
+            None => folder.running()?,
+        };
+        let metrics = folder.file("metrics.jsonl");
+        let metrics = if metrics.is_file() { read_metrics(&metrics)? } else { Vec::new() };
+        let loss = |line: Option<&medcoss_core::run::EpochMetrics>| line?.pretext.values().next().copied();
+        let n_buffer = if is_finished { Some(folder.buffer()?.entries.len()) } else { None };
+        Ok(Self {
+            stage,
+            modality: modality.into(),
+            progress: progress(state.as_ref(), is_finished),
+            data,
+            n_samples: state.as_ref().map(|state| state.n_samples),
+            n_bad: state.as_ref().map(|state| state.bad_samples.len()),
+            n_buffer,
+            store: is_finished.then(|| if folder.file(KEPT_SAMPLES).is_dir() { "materialised" } else { "reference" }),
+            fingerprint: state.map(|state| state.fingerprint),
+            pretext_first: loss(metrics.first()),
+            pretext_last: loss(metrics.last()),
+            bytes: if folder.path().is_dir() { size_of(folder.path()).context("size")?.bytes } else { 0 },
+        })
+    }
+}
+
+fn progress(state: Option<&StageState>, finished: bool) -> String {
+    match state {
+        Some(_) if finished => "done".into(),
+        Some(state) => format!("epoch {} of {}", (state.epochs_done + 1).min(state.epochs), state.epochs),
+        None => "not begun".into(),
+    }
+}
+
+impl Report {
+    fn to_text(&self) -> String {
+        let mut stages =
+            Table::new(&["stage", "modality", "progress", "samples", "buffer", "pretext loss", "size", "data"]);
+        for stage in &self.stages {
+            let number = |n: Option<usize>| n.map_or("-".into(), |n: usize| n.to_string());
+            let samples = match stage.n_bad {
+                Some(n_bad) if n_bad > 0 => format!("{} ({n_bad} bad)", number(stage.n_samples)),
+                _ => number(stage.n_samples),
+            };
+            let buffer = match stage.store {
+                Some("materialised") => format!("{} (in the run)", number(stage.n_buffer)),
+                _ => number(stage.n_buffer),
+            };
+            let loss = match (stage.pretext_first, stage.pretext_last) {
+                (Some(first), Some(last)) => format!("{first:.4} -> {last:.4}"),
+                _ => "-".into(),
+            };
+            let data: Vec<_> = stage.data.iter().map(|path| path.display().to_string()).collect();
+            stages.row([
+                stage.stage.to_string(),
+                stage.modality.clone(),
+                stage.progress.clone(),
+                samples,
+                buffer,
+                loss,
+                human(stage.bytes),
+                data.join(", "),
+            ]);
+        }
+        let mut plugins = Table::new(&["plugin", "version", "file", "sha256"]);
+        for plugin in &self.plugins {
+            let sha256 = plugin.sha256.as_deref().map_or("-", |digest| &digest[..12.min(digest.len())]);
+            plugins.row([plugin.id.as_str(), &plugin.version, &plugin.source, sha256]);
+        }
+        let mut text = format!(
+            "run {}: seed {}, {}; {} in {} files\n\n{}\n{}",
+            self.run.display(),
+            self.seed,
+            self.model,
+            human(self.bytes),
+            self.n_files,
+            stages.lines(),
+            plugins.lines()
+        );
+        if let Some(verified) = &self.verified {
+            text.push_str(&verified.to_text(&self.run));
+        }
+        text
+    }
+}
+
+impl Verified {
+    fn to_text(&self, run: &Path) -> String {
+        if self.faults.is_empty() {
+            return format!("\nAll {} files are as they were written.\n", self.n_files);
+        }
+        let mut text = format!("\n{} of {} files are not as they were written:\n", self.faults.len(), self.n_files);
+        let prefix = format!("{}/", run.display());
+        for Fault { file, fault } in &self.faults {
+            // The fault names the path again, which the reader knows.
+            let fault = fault.replace(&prefix, "").replace('\n', "\n    ");
+            text.push_str(&format!("  {file}\n    {fault}\n"));
+        }
+        text
+    }
+}
