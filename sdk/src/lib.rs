@@ -15,6 +15,7 @@ mod files;
 pub mod framing;
 pub mod image;
 pub mod intensity;
+pub mod keep;
 pub mod labels;
 pub mod log;
 pub mod mask;

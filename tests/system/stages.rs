@@ -1,37 +1,12 @@
 //! The whole program over all five plugins as shared libraries: synthetic files in, a run folder out.
 
+mod program;
+
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output};
+use std::process::Command;
 
+use program::{medcoss, refused, succeeded, text};
 use serde_json::Value;
-
-/// The program, without the built-in plugins: what it uses was loaded from files.
-fn medcoss(arguments: &[&str]) -> Output {
-    Command::new(env!("CARGO_BIN_EXE_medcoss"))
-        .args(arguments)
-        .env_remove("MEDCOSS_PLUGIN_PATH")
-        .output()
-        .expect("the program starts")
-}
-
-fn succeeded(output: Output) -> String {
-    let errors = String::from_utf8_lossy(&output.stderr).into_owned();
-    assert!(output.status.success(), "{errors}");
-    String::from_utf8(output.stdout).expect("UTF-8")
-}
-
-/// What a failing command says; it must end with exit code 1 and without a panic.
-fn refused(output: Output) -> String {
-    let errors = String::from_utf8_lossy(&output.stderr).into_owned();
-    assert_eq!(output.status.code(), Some(1), "{errors}");
-    let told = errors.lines().any(|line| line.starts_with("error: "));
-    assert!(told && !errors.contains("panicked"), "{errors}");
-    errors
-}
-
-fn text(path: &Path) -> String {
-    path.to_str().expect("UTF-8").to_string()
-}
 
 /// A demo of few samples, and its JSON summary.
 fn demo(folder: &Path, extra: &[&str]) -> Value {

@@ -12,7 +12,7 @@ use medcoss_sdk::framing::Framing;
 use medcoss_sdk::labels::LabelTable;
 use medcoss_sdk::{
     Dataset, Error, Fingerprint, FoundFile, Geometry, Modality, OpenRequest, Rendering, Sample, SampleRng, Synthesised,
-    Tokens, View, export_plugin, find_files,
+    Tokens, View, export_plugin, find_files, keep,
 };
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -66,6 +66,7 @@ impl Modality for Xray {
     const FAMILY: &'static str = "image";
     const READS: &'static [&'static str] = source::KINDS;
     const RENDERS: Option<Rendering> = Some(Rendering::Png);
+    const KEEPS: bool = true;
 
     type Options = Options;
     type Dataset = Radiographs;
@@ -81,7 +82,8 @@ impl Modality for Xray {
             Some(table) => table.labels_of(&request.base, &files)?,
             None => vec![None; files.len()],
         };
-        Ok(Radiographs { framing, files, labels })
+        let options = Options { labels: None, ..request.options };
+        Ok(Radiographs { options, framing, files, labels })
     }
 
     fn synthesise(folder: &Path, n_samples: usize, seed: u64) -> Result<Synthesised, Error> {
@@ -91,6 +93,8 @@ impl Modality for Xray {
 
 /// Opened radiographs, a file a sample.
 pub struct Radiographs {
+    /// Those of kept samples, which have no labels.
+    options: Options,
     framing: Framing,
     files: Vec<FoundFile>,
     labels: Vec<Option<String>>,
@@ -128,6 +132,11 @@ impl Dataset for Radiographs {
             View::Train => self.framing.augmented(&picture, rng)?,
         };
         self.framing.deliver(framed, view, rng, sample)
+    }
+
+    fn keep(&self, indices: &[usize], folder: &Path) -> Result<Synthesised, Error> {
+        let copy = |(position, &index): (usize, &usize)| keep::copy(&self.files[index], position, folder);
+        keep::opened_with(indices.iter().enumerate().map(copy).collect::<Result<_, Error>>()?, &self.options)
     }
 
     fn render(&self, tokens: Tokens<'_>) -> Result<Vec<u8>, Error> {

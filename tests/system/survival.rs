@@ -1,0 +1,390 @@
+//! What stops a run, and what is left of it: kills at any moment, Ctrl-C, a full disk, a second writer, flipped bytes, data that are
+//! gone.
+
+mod program;
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use program::{medcoss, refused, succeeded, text};
+use serde_json::Value;
+
+/// Two short stages of two families over files that plugins make. Checkpoints fall within epochs, updates span batches.
+struct Experiment {
+    folder: tempfile::TempDir,
+}
+
+impl Experiment {
+    fn new(store: &str) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let mut stages = String::new();
+        for (modality, options) in [("fixture", "length = 40, patch = 4"), ("xray", "size = 64")] {
+            let data = folder.path().join("data").join(modality);
+            succeeded(medcoss(&["synth", "--modality", modality, "--samples", "60", "--out", &text(&data), "--json"]));
+            stages.push_str(&format!(
+                "[[stage]]\nmodality = \"{modality}\"\ndata = \"data/{modality}\"\noptions = {{ {options} }}\n"
+            ));
+        }
+        let config = format!(
+            "[model]\npreset = \"demo\"\nlayer_scale = 0.1\n[optimiser]\nbase_learning_rate = 0.02\n\
+             [rehearsal]\nstore = \"{store}\"\nbuffer_ratio = 0.1\ncentre_ratio = 0.05\n\
+             [training]\nepochs = 3\nwarmup_epochs = 1\nbatch_size = 5\naccumulation = 2\ncheckpoint_every_steps = 2\n{stages}"
+        );
+        std::fs::write(folder.path().join("two.toml"), config).unwrap();
+        Self { folder }
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    /// The command that starts or continues the run `name`.
+    fn command(&self, name: &str) -> Command {
+        let run = self.path(name);
+        let mut command = Command::new(env!("CARGO_BIN_EXE_medcoss"));
+        if run.join("run.toml").exists() {
+            command.arg("resume").arg(&run).arg("--data-root").arg(self.folder.path());
+        } else {
+            command.arg("pretrain").arg(self.path("two.toml")).arg("--out").arg(&run);
+        }
+        command.args(["--json", "--interval", "1"]).env_remove("MEDCOSS_PLUGIN_PATH");
+        command
+    }
+
+    fn finish(&self, name: &str) -> Value {
+        serde_json::from_str(&succeeded(self.command(name).output().unwrap())).unwrap()
+    }
+
+    fn start(&self, name: &str) -> Child {
+        self.command(name).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap()
+    }
+}
+
+/// Every file of a run but for times and the lock, by its path.
+fn content(run: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
+    fn read(folder: &Path, run: &Path, files: &mut BTreeMap<PathBuf, Vec<u8>>) {
+        for entry in std::fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                read(&path, run, files);
+            } else if !path.ends_with("timing.jsonl") && !path.ends_with(".lock") {
+                files.insert(path.strip_prefix(run).unwrap().into(), std::fs::read(&path).unwrap());
+            }
+        }
+    }
+    let mut files = BTreeMap::new();
+    read(run, run, &mut files);
+    files
+}
+
+fn assert_same(expected: &BTreeMap<PathBuf, Vec<u8>>, found: &BTreeMap<PathBuf, Vec<u8>>) {
+    assert_eq!(expected.keys().collect::<Vec<_>>(), found.keys().collect::<Vec<_>>());
+    for (path, content) in expected {
+        assert!(found[path] == *content, "{} differs", path.display());
+    }
+}
+
+/// When a run is killed: after a time, or as soon as something is seen in its folder.
+#[derive(Debug, Clone, Copy)]
+enum Moment {
+    After(Duration),
+    /// A folder of this beginning of name that is still being written.
+    Writing(&'static str),
+    /// This file is there, and that one is not.
+    Between(&'static str, &'static str),
+}
+
+impl Moment {
+    fn has_come(self, run: &Path, began: Instant) -> bool {
+        match self {
+            Self::After(delay) => began.elapsed() >= delay,
+            Self::Between(there, not_there) => run.join(there).exists() && !run.join(not_there).exists(),
+            Self::Writing(beginning) => {
+                let stages = std::fs::read_dir(run.join("stages")).into_iter().flatten().flatten();
+                let mut names = stages.flat_map(|stage| std::fs::read_dir(stage.path()).into_iter().flatten().flatten());
+                names.any(|name| {
+                    let name = name.file_name().to_string_lossy().into_owned();
+                    name.starts_with(beginning) && name.ends_with(".partial")
+                })
+            }
+        }
+    }
+}
+
+#[test]
+fn a_run_that_is_killed_at_twenty_moments_ends_like_one_that_is_not() {
+    let experiment = Experiment::new("materialised");
+    let began = Instant::now();
+    experiment.finish("whole");
+    let whole = began.elapsed();
+    let expected = content(&experiment.path("whole"));
+
+    // Chosen moments: while checkpoints, kept samples and assets are written, while the buffer is chosen, between stages. The
+    // others at random, spread over the length of the run.
+    let chosen = [
+        Moment::Writing("checkpoint"),
+        Moment::Between("stages/01-fixture/checkpoint-00003", "stages/01-fixture/buffer.jsonl"),
+        Moment::Between("stages/01-fixture/buffer.jsonl", "stages/01-fixture/state.json"),
+        Moment::Writing("buffer"),
+        Moment::Between("stages/01-fixture/state.json", "stages/02-xray"),
+        Moment::Between("stages/02-xray", "stages/02-xray/checkpoint-00001"),
+        Moment::Writing("checkpoint"),
+        Moment::Between("stages/02-xray/checkpoint-00003", "stages/02-xray/model.bpk"),
+    ];
+    let seed = u64::from(std::process::id());
+    let random = (1..=12u64).map(|nth| {
+        let share = (seed.wrapping_add(nth).wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 40) as f64 / (1u64 << 24) as f64;
+        Moment::After(whole.mul_f64(0.02 + 0.9 * share))
+    });
+    let mut moments: Vec<Moment> = chosen.into_iter().chain(random).collect();
+    // Chosen and random ones take turns.
+    let half = moments.split_off(10);
+    moments = moments.into_iter().zip(half).flat_map(|(a, b)| [b, a]).collect();
+    assert_eq!(moments.len(), 20);
+
+    let (mut run, mut n_killed, mut n_runs) = (String::from("killed-0"), 0, 0);
+    let mut told = Vec::new();
+    for moment in moments {
+        let folder = experiment.path(&run);
+        let began = Instant::now();
+        let mut child = experiment.start(&run);
+        let killed = loop {
+            if child.try_wait().unwrap().is_some() {
+                break false;
+            }
+            if moment.has_come(&folder, began) {
+                child.kill().unwrap();
+                child.wait().unwrap();
+                break true;
+            }
+            std::thread::sleep(Duration::from_micros(300));
+        };
+        n_killed += usize::from(killed);
+        told.push(format!("{moment:?}: {}", if killed { "killed" } else { "it had ended" }));
+        if !killed {
+            assert_same(&expected, &content(&folder));
+            n_runs += 1;
+            run = format!("killed-{n_runs}");
+        }
+    }
+    println!("run of {whole:.1?}, seed {seed}:\n{}", told.join("\n"));
+    experiment.finish(&run);
+    assert_same(&expected, &content(&experiment.path(&run)));
+    assert!(n_killed >= 12, "only {n_killed} of 20 moments came:\n{}", told.join("\n"));
+}
+
+#[test]
+fn ctrl_c_leaves_a_checkpoint_and_says_how_to_go_on() {
+    let experiment = Experiment::new("reference");
+    experiment.finish("whole");
+    let mut child = experiment.command("stopped").stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
+    let checkpoint = Moment::Between("stages/02-xray/checkpoint-00001", "stages/02-xray/state.json");
+    let began = Instant::now();
+    while !checkpoint.has_come(&experiment.path("stopped"), began) && began.elapsed() < Duration::from_secs(120) {
+        std::thread::sleep(Duration::from_millis(2));
+    }
+    assert!(Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap().success());
+    let code = child.wait().unwrap().code();
+    let mut errors = String::new();
+    std::io::Read::read_to_string(&mut child.stderr.take().unwrap(), &mut errors).unwrap();
+    assert_eq!(code, Some(130), "{errors}");
+    for part in ["stopping after this step", "stage 2 xray", "the last good checkpoint is stages/02-xray", "medcoss resume"] {
+        assert!(errors.contains(part), "{part:?} is not in\n{errors}");
+    }
+    assert!(!errors.contains("panicked"), "{errors}");
+    experiment.finish("stopped");
+    assert_same(&content(&experiment.path("whole")), &content(&experiment.path("stopped")));
+}
+
+#[test]
+fn a_second_writer_is_refused_and_the_first_is_not_disturbed() {
+    let experiment = Experiment::new("reference");
+    let mut first = experiment.start("one");
+    let began = Instant::now();
+    while !experiment.path("one/run.toml").exists() && began.elapsed() < Duration::from_secs(60) {
+        std::thread::sleep(Duration::from_millis(2));
+    }
+    let errors = refused(experiment.command("one").output().unwrap());
+    assert!(errors.contains(&format!("being written by process {}", first.id())) && errors.contains("hint: "), "{errors}");
+    assert!(first.wait().unwrap().success());
+    // The lock went with the process.
+    experiment.finish("one");
+}
+
+/// A small file system of its own, where this is allowed.
+struct SmallDisk(PathBuf);
+
+impl SmallDisk {
+    fn mount(folder: &Path, kib: usize) -> Option<Self> {
+        std::fs::create_dir_all(folder).unwrap();
+        let size = format!("size={kib}k");
+        let mounted = Command::new("mount").args(["-t", "tmpfs", "-o", &size, "tmpfs"]).arg(folder).output();
+        mounted.is_ok_and(|output| output.status.success()).then(|| Self(folder.into()))
+    }
+
+    fn resize(&self, kib: usize) {
+        let size = format!("remount,size={kib}k");
+        assert!(Command::new("mount").args(["-o", &size]).arg(&self.0).status().unwrap().success());
+    }
+}
+
+impl Drop for SmallDisk {
+    fn drop(&mut self) {
+        let _ = Command::new("umount").arg(&self.0).status();
+    }
+}
+
+#[test]
+fn a_full_disk_stops_the_run_with_its_last_checkpoint_whole() {
+    let experiment = Experiment::new("reference");
+    experiment.finish("whole");
+    let size = content(&experiment.path("whole")).values().map(Vec::len).sum::<usize>() / 1024;
+    // At first hardly anything fits, then the first stage, then all but the end.
+    let Some(disk) = SmallDisk::mount(&experiment.path("small"), 64) else {
+        println!("skipped: a small file system cannot be mounted here");
+        return;
+    };
+    let mut n_full = 0;
+    for kib in [64, 64 + size / 2, 64 + size, 64 + 2 * size] {
+        disk.resize(kib);
+        let output = experiment.command("small/run").output().unwrap();
+        if output.status.success() {
+            continue;
+        }
+        n_full += 1;
+        let errors = refused(output);
+        assert!(errors.contains("No space left") && errors.contains("make room"), "{errors}");
+        let run = experiment.path("small/run");
+        if run.join("run.toml").exists() {
+            succeeded(medcoss(&["show", &text(&run), "--verify"]));
+        }
+    }
+    assert!(n_full >= 2, "the disk was full {n_full} times");
+    disk.resize(64 + 8 * size);
+    experiment.finish("small/run");
+    assert_same(&content(&experiment.path("whole")), &content(&experiment.path("small/run")));
+}
+
+#[test]
+fn a_folder_that_cannot_be_written_is_named() {
+    let experiment = Experiment::new("reference");
+    let Some(_disk) = SmallDisk::mount(&experiment.path("read-only"), 64) else {
+        println!("skipped: a file system cannot be mounted here");
+        return;
+    };
+    let read_only = Command::new("mount").args(["-o", "remount,ro"]).arg(experiment.path("read-only")).status();
+    assert!(read_only.unwrap().success());
+    let errors = refused(experiment.command("read-only/run").output().unwrap());
+    assert!(errors.contains("read-only/run") && errors.contains("Read-only file system"), "{errors}");
+}
+
+#[test]
+fn a_flipped_bit_in_any_file_of_a_run_is_found_and_named() {
+    let experiment = Experiment::new("materialised");
+    // Interrupted in the second stage, so that a finished stage and checkpoints are there.
+    let mut child = experiment.start("run");
+    let moment = Moment::Between("stages/02-xray/checkpoint-00002", "stages/02-xray/state.json");
+    let began = Instant::now();
+    while !moment.has_come(&experiment.path("run"), began) && child.try_wait().unwrap().is_none() {
+        std::thread::sleep(Duration::from_millis(1));
+    }
+    child.kill().unwrap();
+    child.wait().unwrap();
+    let run = experiment.path("run");
+    let is_partial = |path: &Path| path.components().any(|part| part.as_os_str().to_string_lossy().ends_with(".partial"));
+    // What a killed process was writing counts for nothing, nor do the metrics beside checkpoints, which hold their own.
+    let files: Vec<PathBuf> = content(&run).into_keys().filter(|path| !is_partial(path)).collect();
+    let files: Vec<PathBuf> = files.into_iter().filter(|path| !path.ends_with("02-xray/metrics.jsonl")).collect();
+    assert!(files.iter().any(|path| path.to_string_lossy().contains("checkpoint-")), "{files:?}");
+    succeeded(medcoss(&["show", &text(&run), "--verify"]));
+    for name in &files {
+        let path = run.join(name);
+        let sound = std::fs::read(&path).unwrap();
+        for (at, bit) in [(0, 0), (sound.len() / 3, 3), (sound.len() - 2, 6)] {
+            let mut broken = sound.clone();
+            broken[at] ^= 1 << bit;
+            std::fs::write(&path, broken).unwrap();
+            let output = medcoss(&["show", &text(&run), "--verify"]);
+            let told = format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+            assert_eq!(output.status.code(), Some(1), "{} byte {at}: {told}", name.display());
+            let folder = name.parent().unwrap().file_name().unwrap_or(name.as_os_str()).to_string_lossy();
+            let own = name.file_name().unwrap().to_string_lossy();
+            assert!(told.contains(&*own) || told.contains(&*folder), "{}: {told}", name.display());
+            assert!(!told.contains("panicked"), "{told}");
+        }
+        std::fs::write(&path, sound).unwrap();
+    }
+    println!("{} files, three flipped bits each", files.len());
+    // A damaged file of a finished stage stops a resumed run before it does anything.
+    let model = run.join("stages/01-fixture/model.bpk");
+    let mut bytes = std::fs::read(&model).unwrap();
+    let middle = bytes.len() / 2;
+    bytes[middle] ^= 16;
+    std::fs::write(&model, &bytes).unwrap();
+    let errors = refused(experiment.command("run").output().unwrap());
+    assert!(errors.contains("01-fixture/model.bpk is damaged"), "{errors}");
+    bytes[middle] ^= 16;
+    std::fs::write(&model, bytes).unwrap();
+    experiment.finish("run");
+}
+
+#[test]
+fn a_stage_is_added_after_the_data_of_all_earlier_ones_are_gone() {
+    let experiment = Experiment::new("materialised");
+    experiment.finish("run");
+    let run = text(&experiment.path("run"));
+    // New data of an earlier modality, elsewhere.
+    let elsewhere = tempfile::tempdir().unwrap();
+    let new = text(&elsewhere.path().join("new"));
+    succeeded(medcoss(&["synth", "--modality", "fixture", "--samples", "40", "--seed", "9", "--out", &new]));
+    std::fs::rename(experiment.path("data"), experiment.path("moved-away")).unwrap();
+    let before = content(&experiment.path("run"));
+
+    let set = ["--set", "epochs=2", "--set", "options.length=40", "--set", "options.patch=4"];
+    let arguments = [&["stage", "add", &run, "--modality", "fixture", "--data", &new, "--json"], &set[..]].concat();
+    let summary: Value = serde_json::from_str(&succeeded(medcoss(&arguments))).unwrap();
+    let added = &summary["stages"][2];
+    assert_eq!((added["stage"].as_u64(), added["modality"].as_str()), (Some(3), Some("fixture")));
+    let distilled: Vec<_> =
+        added["distillation_last"].as_array().unwrap().iter().map(|pair| pair[0].as_str().unwrap()).collect();
+    assert_eq!(distilled, ["fixture", "xray"]);
+    let after = content(&experiment.path("run"));
+    let earlier = |files: &BTreeMap<PathBuf, Vec<u8>>| -> BTreeMap<PathBuf, Vec<u8>> {
+        files.clone().into_iter().filter(|(path, _)| ["01-", "02-"].iter().any(|stage| path.to_string_lossy().contains(stage))).collect()
+    };
+    assert_same(&earlier(&before), &earlier(&after));
+    succeeded(medcoss(&["show", &run, "--verify"]));
+
+    // By reference it cannot be done, and the message says what is missing.
+    let experiment = Experiment::new("reference");
+    experiment.finish("run");
+    std::fs::rename(experiment.path("data"), experiment.path("moved-away")).unwrap();
+    let run = text(&experiment.path("run"));
+    let arguments = [&["stage", "add", &run, "--modality", "fixture", "--data", &new], &set[..]].concat();
+    let errors = refused(medcoss(&arguments));
+    assert!(errors.contains("stage 1 fixture") && errors.contains("hint: "), "{errors}");
+    assert!(!experiment.path("run/stages/03-fixture").exists());
+}
+
+#[test]
+fn what_may_not_change_is_refused_by_name_and_what_may_is_taken() {
+    let experiment = Experiment::new("reference");
+    experiment.finish("run");
+    let (run, root) = (text(&experiment.path("run")), text(experiment.folder.path()));
+    let resume = |setting: &str| medcoss(&["resume", &run, "--data-root", &root, "--json", "--set", setting]);
+    for setting in ["data.loader_threads=1", "training.checkpoint_every=3", "training.checkpoint_every_steps=7"] {
+        succeeded(resume(setting));
+    }
+    for (setting, name) in [
+        ("seed=4", "seed"),
+        ("training.batch_size=7", "training.batch_size"),
+        ("stage.xray.options.size=96", "stage.1.options.size"),
+        ("rehearsal.mixup=false", "rehearsal.mixup"),
+        ("training.epoch=4", "did you mean epochs"),
+    ] {
+        let errors = refused(resume(setting));
+        assert!(errors.contains(name), "{setting}: {errors}");
+    }
+}
