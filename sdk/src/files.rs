@@ -1,6 +1,7 @@
 //! Finding a dataset's files.
 
 use std::path::{Component, Path, PathBuf};
+use std::time::SystemTime;
 
 use crate::Error;
 
@@ -13,6 +14,30 @@ pub struct FoundFile {
     pub id: String,
     /// Size.
     pub bytes: u64,
+    /// When it was last written, where the file system tells.
+    pub modified: Option<SystemTime>,
+}
+
+impl FoundFile {
+    /// Makes sure that the file still is the one that was found: a run must not mix what it read before and after a change.
+    /// Costs a look at the directory entry.
+    ///
+    /// # Errors
+    /// A file that is gone, or that was written since.
+    pub fn check_unchanged(&self) -> Result<(), Error> {
+        let now = std::fs::metadata(&self.path).map_err(|error| {
+            Error::unreadable(format!("{} cannot be examined any more", self.path.display())).caused_by(&error)
+        })?;
+        if now.len() != self.bytes || now.modified().ok() != self.modified {
+            return Err(Error::corrupt(format!(
+                "{} has changed since the data were opened ({} bytes then, {} now)",
+                self.path.display(),
+                self.bytes,
+                now.len()
+            )));
+        }
+        Ok(())
+    }
 }
 
 /// Name of a data entry as it begins sample ids: the entry itself, or its last component when it is absolute or
@@ -69,13 +94,11 @@ pub fn find_files(
                 }
                 id.push_str(&part.as_os_str().to_string_lossy());
             }
-            let bytes = item
-                .metadata()
-                .map_err(|error| {
-                    Error::unreadable(format!("{} cannot be examined", item.path().display())).caused_by(&error)
-                })?
-                .len();
-            found.push(FoundFile { path: item.into_path(), id, bytes });
+            let metadata = item.metadata().map_err(|error| {
+                Error::unreadable(format!("{} cannot be examined", item.path().display())).caused_by(&error)
+            })?;
+            let (bytes, modified) = (metadata.len(), metadata.modified().ok());
+            found.push(FoundFile { path: item.into_path(), id, bytes, modified });
         }
     }
     found.sort_by(|a, b| a.id.cmp(&b.id));
@@ -99,4 +122,24 @@ pub fn find_files(
 
 fn is_hidden(name: &std::ffi::OsStr) -> bool {
     name.as_encoded_bytes().first() == Some(&b'.')
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_that_was_written_again_or_removed_is_noticed() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a.png");
+        std::fs::write(&path, "one").unwrap();
+        let file = find_files(folder.path(), &[PathBuf::from("a.png")], |_| true, "PNG").unwrap().remove(0);
+        file.check_unchanged().unwrap();
+        // Of the same size, but later.
+        let later = std::fs::File::options().write(true).open(&path).unwrap();
+        later.set_modified(SystemTime::now() + std::time::Duration::from_secs(5)).unwrap();
+        assert!(file.check_unchanged().unwrap_err().message().contains("has changed since"));
+        std::fs::remove_file(&path).unwrap();
+        assert_eq!(file.check_unchanged().unwrap_err().code(), crate::code::UNREADABLE);
+    }
 }

@@ -121,8 +121,8 @@ fn a_run_that_is_killed_at_twenty_moments_ends_like_one_that_is_not() {
     let whole = began.elapsed();
     let expected = content(&experiment.path("whole"));
 
-    // Chosen moments: while checkpoints, kept samples and assets are written, while the buffer is chosen, between stages. The
-    // others at random, spread over the length of the run.
+    // Each run is killed at a chosen moment (while a checkpoint or kept samples are written, while the buffer is chosen, between
+    // stages) and then at two random ones, and so on until there were twenty.
     let chosen = [
         Moment::Writing("checkpoint"),
         Moment::Between("stages/01-fixture/checkpoint-00003", "stages/01-fixture/buffer.jsonl"),
@@ -130,49 +130,46 @@ fn a_run_that_is_killed_at_twenty_moments_ends_like_one_that_is_not() {
         Moment::Writing("buffer"),
         Moment::Between("stages/01-fixture/state.json", "stages/02-xray"),
         Moment::Between("stages/02-xray", "stages/02-xray/checkpoint-00001"),
-        Moment::Writing("checkpoint"),
         Moment::Between("stages/02-xray/checkpoint-00003", "stages/02-xray/model.bpk"),
     ];
     let seed = u64::from(std::process::id());
-    let random = (1..=12u64).map(|nth| {
+    let random = |nth: u64| {
         let share = (seed.wrapping_add(nth).wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 40) as f64 / (1u64 << 24) as f64;
-        Moment::After(whole.mul_f64(0.02 + 0.9 * share))
-    });
-    let mut moments: Vec<Moment> = chosen.into_iter().chain(random).collect();
-    // Chosen and random ones take turns.
-    let half = moments.split_off(10);
-    moments = moments.into_iter().zip(half).flat_map(|(a, b)| [b, a]).collect();
-    assert_eq!(moments.len(), 20);
-
-    let (mut run, mut n_killed, mut n_runs) = (String::from("killed-0"), 0, 0);
-    let mut told = Vec::new();
-    for moment in moments {
-        let folder = experiment.path(&run);
-        let began = Instant::now();
-        let mut child = experiment.start(&run);
-        let killed = loop {
-            if child.try_wait().unwrap().is_some() {
-                break false;
-            }
-            if moment.has_come(&folder, began) {
-                child.kill().unwrap();
-                child.wait().unwrap();
-                break true;
-            }
-            std::thread::sleep(Duration::from_micros(300));
-        };
-        n_killed += usize::from(killed);
-        told.push(format!("{moment:?}: {}", if killed { "killed" } else { "it had ended" }));
-        if !killed {
-            assert_same(&expected, &content(&folder));
-            n_runs += 1;
-            run = format!("killed-{n_runs}");
+        Moment::After(whole.mul_f64(0.01 + 0.4 * share))
+    };
+    let (mut n_killed, mut told) = (0, Vec::new());
+    for nth in 0.. {
+        let run = format!("killed-{nth}");
+        let moments = [chosen[nth % chosen.len()], random(2 * nth as u64), random(2 * nth as u64 + 1)];
+        for moment in moments {
+            let killed = kill_at(moment, &mut experiment.start(&run), &experiment.path(&run));
+            n_killed += usize::from(killed);
+            told.push(format!("{run} {moment:?}: {}", if killed { "killed" } else { "it ended before" }));
+        }
+        experiment.finish(&run);
+        assert_same(&expected, &content(&experiment.path(&run)));
+        if n_killed >= 20 || nth > 20 {
+            break;
         }
     }
-    println!("run of {whole:.1?}, seed {seed}:\n{}", told.join("\n"));
-    experiment.finish(&run);
-    assert_same(&expected, &content(&experiment.path(&run)));
-    assert!(n_killed >= 12, "only {n_killed} of 20 moments came:\n{}", told.join("\n"));
+    println!("a whole run takes {whole:.1?}, seed {seed}:\n{}", told.join("\n"));
+    assert!(n_killed >= 20, "{told:#?}");
+}
+
+/// Kills a process at a moment; false when it ended before.
+fn kill_at(moment: Moment, child: &mut Child, run: &Path) -> bool {
+    let began = Instant::now();
+    loop {
+        if child.try_wait().unwrap().is_some() {
+            return false;
+        }
+        if moment.has_come(run, began) {
+            child.kill().unwrap();
+            child.wait().unwrap();
+            return true;
+        }
+        std::thread::sleep(Duration::from_micros(200));
+    }
 }
 
 #[test]
@@ -284,14 +281,8 @@ fn a_folder_that_cannot_be_written_is_named() {
 fn a_flipped_bit_in_any_file_of_a_run_is_found_and_named() {
     let experiment = Experiment::new("materialised");
     // Interrupted in the second stage, so that a finished stage and checkpoints are there.
-    let mut child = experiment.start("run");
     let moment = Moment::Between("stages/02-xray/checkpoint-00002", "stages/02-xray/state.json");
-    let began = Instant::now();
-    while !moment.has_come(&experiment.path("run"), began) && child.try_wait().unwrap().is_none() {
-        std::thread::sleep(Duration::from_millis(1));
-    }
-    child.kill().unwrap();
-    child.wait().unwrap();
+    assert!(kill_at(moment, &mut experiment.start("run"), &experiment.path("run")));
     let run = experiment.path("run");
     let is_partial = |path: &Path| path.components().any(|part| part.as_os_str().to_string_lossy().ends_with(".partial"));
     // What a killed process was writing counts for nothing, nor do the metrics beside checkpoints, which hold their own.

@@ -126,7 +126,9 @@ impl Dataset for Radiographs {
     }
 
     fn load(&self, index: usize, view: View, rng: &mut SampleRng, sample: Sample<'_>) -> Result<(), Error> {
-        let picture = source::read(&self.files[index].path)?;
+        let file = &self.files[index];
+        file.check_unchanged()?;
+        let picture = source::read(&file.path)?;
         let framed = match view {
             View::Plain => self.framing.plain(&picture)?,
             View::Train => self.framing.augmented(&picture, rng)?,
