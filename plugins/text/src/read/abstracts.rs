@@ -66,7 +66,9 @@ impl Abstract<'_> {
             // Before the first head.
             _ if id.is_empty() => {}
             // Without an id of its own, no sentence has one either.
-            (_, Some(place)) => odd.into_iter().take(1).for_each(|(_, error)| corpus.add_unreadable(place.clone(), error)),
+            (_, Some(place)) => {
+                odd.into_iter().take(1).for_each(|(_, error)| corpus.add_unreadable(place.clone(), error))
+            }
             (Unit::Document, None) => match odd.into_iter().next() {
                 Some((_, error)) => corpus.add_unreadable(format!("#{id}"), error),
                 None => {

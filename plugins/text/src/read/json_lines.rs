@@ -121,7 +121,8 @@ mod tests {
 
     #[test]
     fn fields_inside_of_objects_are_named_with_dots() {
-        let content = "{\"report\":{\"text\":\"a\",\"meta\":{\"kind\":2}}}\n{\"report.text\":\"b\",\"report\":{\"text\":\"c\"}}";
+        let content =
+            "{\"report\":{\"text\":\"a\",\"meta\":{\"kind\":2}}}\n{\"report.text\":\"b\",\"report\":{\"text\":\"c\"}}";
         let corpus = corpus_by(content, "report.text", "report.meta.kind").unwrap();
         assert_eq!(corpus.texts().collect::<Vec<_>>(), ["a", "b"]);
         assert_eq!(corpus.label(0).as_deref(), Some("2"));

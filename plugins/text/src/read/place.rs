@@ -60,7 +60,9 @@ impl<'a> LineCounter<'a> {
 /// Position of a column among `names`: the one that is asked for, or the only one.
 pub fn position_of(asked: Option<&str>, option: &str, names: &[&str], place: &str) -> Result<usize, Error> {
     match asked {
-        Some(asked) => names.iter().position(|name| name.trim() == asked).ok_or_else(|| no_column(asked, option, names, place)),
+        Some(asked) => {
+            names.iter().position(|name| name.trim() == asked).ok_or_else(|| no_column(asked, option, names, place))
+        }
         None if names.len() == 1 => Ok(0),
         None => Err(Error::bad_request(format!(
             "{place} has {} columns: {}\nhint: say with option {option} which one to read",

@@ -30,7 +30,9 @@ const PAIRS: [&str; 2] = ["QAPair", "pair"];
 pub fn check_encoding(content: &str, name: &str) -> Result<(), Error> {
     let Ok(Event::Decl(declaration)) = Reader::from_str(content).read_event() else { return Ok(()) };
     match declaration.encoding() {
-        Some(Ok(found)) if !["utf-8", "utf8", "us-ascii", "ascii"].iter().any(|known| found.eq_ignore_ascii_case(known)) => {
+        Some(Ok(found))
+            if !["utf-8", "utf8", "us-ascii", "ascii"].iter().any(|known| found.eq_ignore_ascii_case(known)) =>
+        {
             Err(encoding::refused(name, 1, &format!("declared encoding {}", shown(&found))))
         }
         _ => Ok(()),
@@ -120,7 +122,8 @@ impl<'a> File<'a> {
                 Some(character) => self.text(&character, line)?,
                 None => {
                     let entity = shown(&reference);
-                    let what = format!("unknown entity {entity}; expected lt, gt, amp, apos, quot or a character's number");
+                    let what =
+                        format!("unknown entity {entity}; expected lt, gt, amp, apos, quot or a character's number");
                     let error = self.damaged(line, &what);
                     if let Some(pair) = self.pair.as_mut().filter(|pair| pair.part.is_some()) {
                         pair.error.get_or_insert(error);
@@ -147,7 +150,8 @@ impl<'a> File<'a> {
             }
             self.root = Some(name.as_ref().to_owned());
         } else if let Some(pair) = &mut self.pair {
-            let part = [("question", Part::Question), ("answer", Part::Answer)].into_iter().find(|(known, _)| is(known));
+            let part =
+                [("question", Part::Question), ("answer", Part::Answer)].into_iter().find(|(known, _)| is(known));
             match (&pair.part, part) {
                 (None, Some((_, part))) => {
                     pair.part = Some((self.depth, part));
@@ -251,4 +255,126 @@ fn attribute(tag: &BytesStart<'_>, name: &str) -> Option<String> {
     let found = tag.try_get_attribute(name).ok()??;
     let value = found.normalized_value(XmlVersion::Implicit1_0).ok()?;
     Some(value.trim().to_owned()).filter(|value| !value.is_empty())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const TWO: &str = "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<!DOCTYPE Document [<!ENTITY big \"<QAPair/>\">]>\n\
+        <Document id=\"7\"><Focus>&big;</Focus>\n<QAPairs>\n<QAPair pid=\"1\">\n\
+        <Question qid=\"7-1\" qtype=\" side &amp; effects\">What is <i>it</i> ?</Question>\n\
+        <Answer>a &lt; b &#246;<!-- no -->o<![CDATA[ <c> &amp; ]]></Answer>\n</QAPair>\n\
+        <QAPair pid=\"x2\"><Answer><p>one</p><p>two</p></Answer><Question/></QAPair>\n\
+        <QAPair pid=\"3\"><Question>Why?</Question><Answer> </Answer></QAPair>\n</QAPairs></Document>\n<!-- end -->";
+
+    /// What was read, and how reading ended.
+    fn corpus(content: &str) -> (Corpus, Result<(), Error>) {
+        let mut corpus = Corpus::default();
+        corpus.begin_file("q.xml", b"");
+        let outcome = read(content, "q.xml", &mut corpus);
+        (corpus, outcome)
+    }
+
+    fn refusal(content: &str) -> String {
+        corpus(content).1.unwrap_err().to_string()
+    }
+
+    #[test]
+    fn pairs_are_documents_with_the_type_of_the_question() {
+        let (corpus, outcome) = corpus(TWO);
+        outcome.unwrap();
+        assert_eq!(corpus.texts().collect::<Vec<_>>(), ["What is  it  ? a < b öo <c> &amp;", "one  two"]);
+        assert_eq!((corpus.id(0).as_str(), corpus.label(0).as_deref()), ("q.xml#1", Some("side & effects")));
+        assert_eq!((corpus.id(1).as_str(), corpus.label(1)), ("q.xml#x2", None));
+        assert_eq!((corpus.n_empty(), corpus.n_unreadable()), (1, 0));
+    }
+
+    #[test]
+    fn the_spelling_of_the_older_files_is_read_too() {
+        let (corpus, outcome) = corpus(
+            "<doc docid=\"1\"><qaPairs><pair pid=\"1\"><question qtype=\"information\">a</question>\r\n\
+             <answer>b\r\nc</answer></pair></qaPairs></doc>",
+        );
+        outcome.unwrap();
+        assert_eq!((corpus.text(0).unwrap(), corpus.label(0).as_deref()), ("a b\nc", Some("information")));
+    }
+
+    #[test]
+    fn unknown_entities_cost_their_pair_and_expand_to_nothing() {
+        let bomb = "<!DOCTYPE doc [<!ENTITY a \"lol\"><!ENTITY b \"&a;&a;&a;&a;\">]>";
+        let (corpus, outcome) = corpus(&format!(
+            "{bomb}\n<doc><pair pid=\"1\"><question>x</question>\n<answer>&b;</answer></pair>\n\
+             <pair pid=\"2\"><answer>&nbsp;</answer></pair><pair pid=\"3\"><answer>&#xD800;&#0;</answer></pair>\n\
+             <pair pid=\"4\"><answer>good</answer></pair></doc>"
+        ));
+        outcome.unwrap();
+        let found: Vec<_> = corpus.unreadable().map(|error| error.message().split(';').next().unwrap()).collect();
+        let expected = [
+            "q.xml, line 3: unknown entity \"b\"",
+            "q.xml, line 4: unknown entity \"nbsp\"",
+            "q.xml, line 4: unknown entity \"#xD800\"",
+        ];
+        assert_eq!(found, expected);
+        assert_eq!(corpus.texts().collect::<Vec<_>>(), ["good"]);
+    }
+
+    #[test]
+    fn pairs_without_a_number_are_counted_and_numbers_come_once() {
+        let (corpus, outcome) = corpus(
+            "<doc><pair><answer>a</answer></pair><pair pid=\"a b\"><answer>b</answer></pair>\n\
+             <pair pid=\"1\"><answer>c</answer></pair><pair pid=\"1\"><answer>d</answer></pair></doc>",
+        );
+        outcome.unwrap();
+        let ids: Vec<_> = (0..corpus.len()).map(|index| corpus.id(index)).collect();
+        assert_eq!(ids, ["q.xml#pair 1", "q.xml#pair 2", "q.xml#1", "q.xml#pair 4"]);
+        let expected = "q.xml, line 2: pair 1 was on line 2 already; expected each pid once";
+        assert_eq!(corpus.text(3).unwrap_err().message(), expected);
+    }
+
+    #[test]
+    fn another_root_is_named_beside_the_expected_one() {
+        let expected = "q.xml, line 2: the root element is \"annotation\"; expected \"Document\", as in MedQuAD";
+        assert_eq!(refusal("<?xml version=\"1.0\"?>\n<annotation><QAPair/></annotation>"), expected);
+    }
+
+    #[test]
+    fn damage_is_named_with_its_line_and_keeps_what_came_before() {
+        for (content, expected) in [
+            ("<doc>\n<a></b></doc>", "line 2: damaged XML: ill-formed document: expected `</a>`"),
+            ("<doc>\n\n<a b=\"1", "line 3: damaged XML: syntax error"),
+            ("<doc>\n<a>&amp</a></doc>", "line 2: damaged XML: ill-formed document"),
+            ("<doc>\n<a>\n", "line 3: the file ends inside of <doc>"),
+            ("<!-- nothing -->", "line 1: no root element; expected <Document>"),
+            ("clear lungs", "line 1: \"clear lungs\" outside of the root element"),
+            ("<doc/>\nmore", "line 1: \"more\" outside of the root element"),
+            ("<doc/>\n<doc/>", "line 2: a second root element; expected nothing after <doc>"),
+        ] {
+            let found = refusal(content);
+            assert!(found.starts_with(&format!("q.xml, {expected}")), "{found}");
+        }
+        for end in 200..TWO.len() - 20 {
+            let (corpus, outcome) = corpus(&TWO[..TWO.floor_char_boundary(end)]);
+            assert!(outcome.is_err() && corpus.len() <= 2, "{end}");
+        }
+        let (corpus, outcome) = corpus("<doc><pair pid=\"1\"><answer>a</answer></pair><pair");
+        assert!(outcome.is_err());
+        assert_eq!(corpus.texts().collect::<Vec<_>>(), ["a"]);
+    }
+
+    #[test]
+    fn another_declared_encoding_is_refused() {
+        for known in ["<doc/>", "<?xml version=\"1.0\"?><doc/>", "<?xml version='1.0' encoding='utf-8'?><doc/>"] {
+            check_encoding(known, "q.xml").unwrap();
+        }
+        let error = check_encoding("<?xml version=\"1.0\" encoding=\"ISO-8859-1\"?><doc/>", "q.xml").unwrap_err();
+        let expected = "q.xml, line 1: declared encoding \"ISO-8859-1\" found where UTF-8 was expected\nhint: ";
+        assert!(error.message().starts_with(expected), "{error}");
+    }
+
+    #[test]
+    fn depth_is_no_matter() {
+        let deep = format!("<doc>{}{}</doc>", "<a>".repeat(100_000), "</a>".repeat(100_000));
+        corpus(&deep).1.unwrap();
+    }
 }

@@ -22,7 +22,9 @@ pub fn read(content: &str, name: &str, options: &Options, corpus: &mut Corpus) -
     let head = rows.next(&mut header).map_err(refuse)?;
     let names: Vec<_> = header.iter().collect();
     if head.is_some_and(|head| !head.closed) {
-        return Err(Error::corrupt(format!("{name}, line 1: a quotation mark opens and never closes; expected a header")));
+        return Err(Error::corrupt(format!(
+            "{name}, line 1: a quotation mark opens and never closes; expected a header"
+        )));
     }
     let text = position_of(options.column.as_deref(), "column", &names, name)?;
     let label = match options.label_column.as_deref() {
@@ -140,7 +142,8 @@ mod tests {
             (ids(&corpus), corpus.texts().map(String::from).collect::<Vec<_>>())
         };
         let content = "a,b\n1,x\n\n2,y\n3,\"z\"\n";
-        let expected = (["t.csv#L0000002", "t.csv#L0000004", "t.csv#L0000005"].map(String::from).into(), vec!["x", "y", "z"]);
+        let expected =
+            (["t.csv#L0000002", "t.csv#L0000004", "t.csv#L0000005"].map(String::from).into(), vec!["x", "y", "z"]);
         let expected = (expected.0, expected.1.into_iter().map(String::from).collect());
         assert_eq!(of(content), expected);
         assert_eq!(of(content.trim_end()), expected);
@@ -197,6 +200,9 @@ mod tests {
         // Read from any of these lines, a mark opens that none of the next ones closes.
         let content = format!("a,b\n1,x\n{}", "y\"\"\",\"\"\"\n".repeat(5000));
         let error = corpus(&content, Some("b"), None).unwrap_err();
-        assert!(error.message().contains("line 67: a quotation mark opens and never closes, after 64 others"), "{error}");
+        assert!(
+            error.message().contains("line 67: a quotation mark opens and never closes, after 64 others"),
+            "{error}"
+        );
     }
 }
