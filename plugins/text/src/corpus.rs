@@ -1,8 +1,9 @@
-//! The texts of a dataset, with ids and labels, in memory. Not in here: how files are read, and tokens.
+//! The texts of a dataset, with ids and labels, in memory, and what stands for those that could not be read. Not in
+//! here: how files are read, and tokens.
 
 use std::{collections::BTreeSet, ops::Range, sync::Arc};
 
-use medcoss_sdk::Fingerprint;
+use medcoss_sdk::{Error, Fingerprint, code};
 
 /// All documents. Their texts lie in one string one after another, which is about as small as the files.
 #[derive(Debug, Default)]
@@ -15,6 +16,8 @@ pub struct Corpus {
     labels: BTreeSet<Arc<str>>,
     fingerprint: Fingerprint,
     n_empty: usize,
+    /// Documents and empty ones before the file begun last.
+    before_file: (usize, usize),
 }
 
 #[derive(Debug)]
@@ -24,8 +27,26 @@ struct Document {
     /// What follows the file in the id, with its `#`.
     place: Box<str>,
     label: Option<Arc<str>>,
+    content: Content,
+}
+
+#[derive(Debug)]
+enum Content {
     /// Bytes of the corpus' text.
-    text: Range<usize>,
+    Text(Range<usize>),
+    /// A document that is damaged; asking for its text says how. It counts as a sample, so that the host can name it
+    /// and hold it against its budget.
+    Unreadable(Box<Error>),
+}
+
+impl Document {
+    /// Why it cannot be read.
+    fn error(&self) -> Option<&Error> {
+        match &self.content {
+            Content::Text(_) => None,
+            Content::Unreadable(error) => Some(error),
+        }
+    }
 }
 
 impl Corpus {
@@ -34,6 +55,7 @@ impl Corpus {
         self.fingerprint.add(id.as_bytes());
         self.fingerprint.add(content);
         self.files.push(id.to_owned());
+        self.before_file = (self.documents.len(), self.n_empty);
     }
 
     /// Adds a document of the file begun last. `place` says where in the file; it is unique there. A document without
@@ -46,8 +68,31 @@ impl Corpus {
         let label = label.map(|label| self.interned(label));
         let start = self.text.len();
         self.text.push_str(text);
-        let text = start..self.text.len();
-        self.documents.push(Document { file: self.files.len().saturating_sub(1), place: place.into(), label, text });
+        self.push(place, label, Content::Text(start..self.text.len()));
+    }
+
+    /// Adds a document of the file begun last that is there but cannot be read. An empty `place` stands for the file.
+    pub fn add_unreadable(&mut self, place: String, error: Error) {
+        self.push(place, None, Content::Unreadable(Box::new(error)));
+    }
+
+    /// When nothing of the file begun last can be read, takes its documents back and says why: with the first option that
+    /// does not fit, or else the first damage.
+    pub fn take_back_unreadable_file(&mut self) -> Option<Error> {
+        let (n_documents, n_empty) = self.before_file;
+        let found = &self.documents[n_documents..];
+        if self.n_empty > n_empty || found.iter().any(|document| document.error().is_none()) {
+            return None;
+        }
+        let mut errors = found.iter().filter_map(Document::error);
+        let option = errors.clone().find(|error| error.code() == code::BAD_REQUEST);
+        let why = option.or_else(|| errors.next()).cloned();
+        self.documents.truncate(n_documents);
+        why
+    }
+
+    fn push(&mut self, place: String, label: Option<Arc<str>>, content: Content) {
+        self.documents.push(Document { file: self.files.len().saturating_sub(1), place: place.into(), label, content });
     }
 
     fn interned(&mut self, label: &str) -> Arc<str> {
@@ -59,19 +104,30 @@ impl Corpus {
         new
     }
 
-    /// Drops the documents that `keep` does not want and counts them as empty.
+    /// Drops the texts that `keep` does not want and counts them as empty.
     pub fn retain(&mut self, keep: impl Fn(&str) -> bool) {
         let Self { text, documents, n_empty, .. } = self;
         documents.retain(|document| {
-            let kept = keep(&text[document.text.clone()]);
+            let Content::Text(range) = &document.content else { return true };
+            let kept = keep(&text[range.clone()]);
             *n_empty += usize::from(!kept);
             kept
         });
     }
 
-    /// Number of documents.
+    /// Number of documents, readable or not.
     pub fn len(&self) -> usize {
         self.documents.len()
+    }
+
+    /// Number of documents that cannot be read.
+    pub fn n_unreadable(&self) -> usize {
+        self.unreadable().count()
+    }
+
+    /// Why documents cannot be read, in order.
+    pub fn unreadable(&self) -> impl Iterator<Item = &Error> {
+        self.documents.iter().filter_map(Document::error)
     }
 
     /// Number of documents that were empty and are not here.
@@ -93,13 +149,23 @@ impl Corpus {
     }
 
     /// Text of a document.
-    pub fn text(&self, index: usize) -> &str {
-        self.documents.get(index).map_or("", |document| &self.text[document.text.clone()])
+    ///
+    /// # Errors
+    /// A document that cannot be read.
+    pub fn text(&self, index: usize) -> Result<&str, Error> {
+        match self.documents.get(index).map(|document| &document.content) {
+            Some(Content::Text(range)) => Ok(&self.text[range.clone()]),
+            Some(Content::Unreadable(error)) => Err(error.as_ref().clone()),
+            None => Ok(""),
+        }
     }
 
-    /// All texts in order.
+    /// All readable texts in order.
     pub fn texts(&self) -> impl Iterator<Item = &str> {
-        (0..self.len()).map(|index| self.text(index))
+        self.documents.iter().filter_map(|document| match &document.content {
+            Content::Text(range) => Some(&self.text[range.clone()]),
+            Content::Unreadable(_) => None,
+        })
     }
 
     /// Digest of the files' ids and contents.
@@ -128,8 +194,40 @@ mod tests {
         assert_eq!((corpus.n_empty(), corpus.labels.len()), (1, 1));
 
         corpus.retain(|text| text != "größer");
-        assert_eq!((corpus.len(), corpus.id(1).as_str(), corpus.text(1)), (2, "b.txt#5", "x"));
+        assert_eq!((corpus.len(), corpus.id(1).as_str(), corpus.text(1).unwrap()), (2, "b.txt#5", "x"));
         assert_eq!(corpus.n_empty(), 2);
+    }
+
+    #[test]
+    fn unreadable_documents_are_counted_and_say_why_but_give_no_text() {
+        let mut corpus = Corpus::default();
+        corpus.begin_file("a.txt", b"...");
+        corpus.add("#1".into(), None, "clear");
+        corpus.add_unreadable("#2".into(), Error::corrupt("torn"));
+        corpus.retain(|_| true);
+        assert_eq!((corpus.len(), corpus.n_unreadable(), corpus.n_empty()), (2, 1, 0));
+        assert_eq!((corpus.id(1).as_str(), corpus.label(1)), ("a.txt#2", None));
+        assert_eq!(corpus.text(1), Err(Error::corrupt("torn")));
+        assert_eq!(corpus.texts().collect::<Vec<_>>(), ["clear"]);
+        assert_eq!(corpus.unreadable().next(), Some(&Error::corrupt("torn")));
+    }
+
+    #[test]
+    fn a_file_of_which_nothing_can_be_read_is_taken_back() {
+        let mut corpus = Corpus::default();
+        corpus.begin_file("a.txt", b"...");
+        corpus.add_unreadable("#1".into(), Error::corrupt("torn"));
+        corpus.add("#2".into(), None, "clear");
+        assert_eq!(corpus.take_back_unreadable_file(), None);
+        corpus.begin_file("b.txt", b"...");
+        corpus.add_unreadable("#1".into(), Error::corrupt("torn"));
+        corpus.add_unreadable("#2".into(), Error::bad_request("no such column"));
+        assert_eq!(corpus.take_back_unreadable_file(), Some(Error::bad_request("no such column")));
+        assert_eq!((corpus.len(), corpus.take_back_unreadable_file()), (2, None));
+        corpus.begin_file("c.txt", b"...");
+        corpus.add("#1".into(), None, "");
+        corpus.add_unreadable("#2".into(), Error::corrupt("torn"));
+        assert_eq!(corpus.take_back_unreadable_file(), None);
     }
 
     #[test]

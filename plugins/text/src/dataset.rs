@@ -24,24 +24,26 @@ pub struct TextDataset {
 }
 
 impl TextDataset {
-    /// Reads the data, finds or learns the vocabulary, and drops what has no tokens.
+    /// Reads the data, finds or learns the vocabulary, and drops what has no tokens. A damaged document among good ones
+    /// stays as a sample that cannot be loaded.
     ///
     /// # Errors
-    /// Options out of range, data that are missing, damaged or empty, a tokeniser that cannot be used.
+    /// Options out of range, data that are missing, without a readable document or in another encoding than UTF-8, a
+    /// tokeniser that cannot be used.
     pub fn open(request: &OpenRequest<Options>) -> Result<Self, Error> {
         let options = &request.options;
         options.check()?;
         let mut corpus = read::read(&request.base, &request.data, options)?;
-        if corpus.len() == 0 {
-            return Err(no_documents(request, &corpus));
-        }
+        check_not_empty(request, &corpus)?;
         let tokeniser = Tokeniser::obtain(request, &corpus)?;
         corpus.retain(|text| tokeniser.sees(text));
-        if corpus.len() == 0 {
-            return Err(no_documents(request, &corpus));
-        }
+        check_not_empty(request, &corpus)?;
         if corpus.n_empty() > 0 {
             log::warn(&format!("{} empty documents are left out; {} remain", corpus.n_empty(), corpus.len()));
+        }
+        if let Some(first) = corpus.unreadable().next() {
+            let (n, all) = (corpus.n_unreadable(), corpus.len());
+            log::warn(&format!("{n} of {all} documents cannot be read and count as bad samples; the first: {first}"));
         }
         let masking =
             WordMasking::new(options.mask_ratio, tokeniser.vocabulary, tokeniser.mask_id, &tokeniser.special_ids)?;
@@ -65,10 +67,18 @@ impl TextDataset {
     }
 }
 
-fn no_documents(request: &OpenRequest<Options>, corpus: &Corpus) -> Error {
+/// Data without a single readable document are refused: for what could not be read, if that is why.
+fn check_not_empty(request: &OpenRequest<Options>, corpus: &Corpus) -> Result<(), Error> {
+    if corpus.texts().next().is_some() {
+        return Ok(());
+    }
+    if let Some(first) = corpus.unreadable().next() {
+        return Err(first.clone());
+    }
     let names: Vec<_> = request.data.iter().map(|entry| entry.display().to_string()).collect();
     let (names, n_empty) = (names.join(", "), corpus.n_empty());
-    Error::unreadable(format!("no documents in {names}, {n_empty} empty ones aside (looked for {})", KINDS.join(", ")))
+    let kinds = KINDS.join(", ");
+    Err(Error::unreadable(format!("no documents in {names}, {n_empty} empty ones aside (looked for {kinds})")))
 }
 
 impl Dataset for TextDataset {
@@ -101,7 +111,9 @@ impl Dataset for TextDataset {
         let Sample::Discrete { ids, labels, length } = sample else {
             return Err(Error::bad_request("text gives ids; buffers for numbers were passed"));
         };
-        let encoded = self.framed(self.corpus.text(index)).map_err(|error| error.in_context(&self.id(index)))?;
+        // What is wrong with a document that cannot be read names file and line itself.
+        let text = self.corpus.text(index)?;
+        let encoded = self.framed(text).map_err(|error| error.in_context(&self.id(index)))?;
         let n = encoded.ids.len();
         let (Some(ids), Some(labels), Ok(n)) = (ids.get_mut(..n), labels.get_mut(..n), i32::try_from(n)) else {
             return Err(Error::bad_request(format!("a sample has {} ids; the buffers are shorter", self.length)));

@@ -27,11 +27,13 @@ pub enum Unit {
 pub struct Options {
     /// Tokens in a sample, with `[CLS]`, `[SEP]` and padding: 4 to 4096. Longer texts are cut off.
     pub length: usize,
-    /// What is one sample in files of the `###id`, `LABEL<TAB>sentence` layout. Other files have one text a line or row.
+    /// What is one sample in files of the `###id`, `LABEL<TAB>sentence` layout. Other files have one text a line, a row
+    /// or a pair of question and answer.
     pub unit: Unit,
-    /// Column of CSV files, or field of JSON Lines, that holds the text. May be left out where there is only one.
+    /// Column of CSV files, or field of JSON Lines, that holds the text. May be left out where there is only one. A field
+    /// inside of another is named with a dot: `report.findings`.
     pub column: Option<String>,
-    /// Column of CSV files, or field of JSON Lines, that holds the label.
+    /// Column of CSV files, or field of JSON Lines, that holds the label. Question types are labels by themselves.
     pub label_column: Option<String>,
     /// A tokenizer.json, or a BERT vocabulary (vocab.txt), relative to the data's base. Left out: one is learned from the
     /// data.

@@ -65,18 +65,19 @@ const NORMAL: &[&str] = &[
     "the trachea is midline.",
 ];
 
-/// Writes four files of `n_samples / 4` samples each, rounded up.
+/// Writes five files of `n_samples / 5` samples each, rounded up.
 ///
 /// # Errors
 /// Files that cannot be written.
 pub fn write(folder: &Path, n_samples: usize, seed: u64) -> Result<Synthesised, Error> {
     let mut rng = sample_rng(seed);
-    let each = n_samples.div_ceil(4).max(1);
+    let each = n_samples.div_ceil(5).max(1);
     let files = [
         ("reports.txt", lines(&mut rng, each)),
         ("labelled.csv", table(&mut rng, each)),
         ("labelled.jsonl", json_lines(&mut rng, each)),
         ("abstracts.txt", abstracts(&mut rng, each)),
+        ("questions.xml", questions(&mut rng, each)),
     ];
     for (name, content) in &files {
         let path = folder.join(name);
@@ -125,6 +126,27 @@ fn abstracts(rng: &mut SampleRng, n: usize) -> String {
         )
     });
     blocks.collect()
+}
+
+fn questions(rng: &mut SampleRng, n: usize) -> String {
+    let pairs = (1..=n).map(|number| {
+        let finding = pick(rng, FINDINGS);
+        let (severity, advice) = *pick(rng, SEVERITIES);
+        let place = *pick(rng, finding.places);
+        let (kind, question, answer) = match rng.random_range(0..2) {
+            0 => ("location", format!("where is {} seen?", finding.name), format!("it is seen at the {place}.")),
+            _ => ("treatment", format!("what is done about {severity} {}?", finding.name), advice.to_owned()),
+        };
+        // No character of the grammar needs an entity.
+        format!(
+            "<QAPair pid=\"{number}\">\n<Question qtype=\"{kind}\">{question}</Question>\n<Answer>{answer}</Answer>\n\
+             </QAPair>\n"
+        )
+    });
+    let pairs: String = pairs.collect();
+    format!(
+        "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<Document id=\"1\">\n<QAPairs>\n{pairs}</QAPairs>\n</Document>\n"
+    )
 }
 
 /// Label and text of a report: normal in one of four cases, otherwise with one finding.

@@ -55,15 +55,21 @@ fn synthetic_files_are_the_same_for_a_seed_and_open_in_every_layout() {
         assert_ne!(bytes(&one), bytes(&other));
     }
     let dataset = open(&request);
-    assert_eq!(dataset.len(), 44);
+    assert_eq!(dataset.len(), 45);
     let ids: Vec<_> = (0..dataset.len()).map(|index| dataset.id(index)).collect();
-    for id in ["abstracts.txt#1000001", "labelled.csv#L0000002", "labelled.jsonl#L0000001", "reports.txt#L0000011"] {
+    for id in [
+        "abstracts.txt#1000001",
+        "labelled.csv#L0000002",
+        "labelled.jsonl#L0000001",
+        "questions.xml#9",
+        "reports.txt#L0000009",
+    ] {
         assert!(ids.iter().any(|known| known == id), "{id} is not among {ids:?}");
     }
     let n_distinct = ids.iter().collect::<std::collections::BTreeSet<_>>().len();
     assert_eq!(n_distinct, ids.len());
     let labelled = (0..dataset.len()).filter(|&index| dataset.label(index).is_some()).count();
-    assert_eq!(labelled, 22, "CSV and JSON Lines have labels");
+    assert_eq!(labelled, 27, "CSV, JSON Lines and questions have labels");
 }
 
 #[test]
@@ -234,19 +240,140 @@ fn data_that_are_missing_empty_or_of_another_kind_are_refused() {
     // A zero-width space is no white space, but the normaliser drops it.
     write("invisible.txt", "\u{200b}\n\n".as_bytes());
     write("latin1.txt", b"clear\nf\xfcr\n");
+    write("utf16.csv", b"n\0o\0t\0e\0\n\0a\0\n\0");
     write("a.xml", b"<a/>");
+    write("latin1.xml", b"<?xml version='1.0' encoding='latin1'?><doc/>");
+    write("a.json", b"[]");
+    write("bad.jsonl", b"{\"note\": 1}\nclear\n");
+    write("torn.xml", b"<doc>\n<pair>");
     write("two.csv", b"a,b\n1,2\n");
     for (data, expected_code, expected) in [
         ("none.txt", code::UNREADABLE, "none.txt not found"),
         ("blank.txt", code::UNREADABLE, "no documents in blank.txt, 3 empty ones aside (looked for text (.txt)"),
         ("invisible.txt", code::UNREADABLE, "no documents in invisible.txt, 2 empty ones aside"),
         ("latin1.txt", code::UNSUPPORTED, "latin1.txt, line 2: byte 0xfc"),
-        ("a.xml", code::UNSUPPORTED, "a.xml is XML"),
+        ("utf16.csv", code::UNSUPPORTED, "utf16.csv, line 1: UTF-16 found where UTF-8 was expected\nhint: "),
+        ("a.xml", code::UNSUPPORTED, "a.xml, line 1: the root element is \"a\"; expected \"Document\""),
+        ("latin1.xml", code::UNSUPPORTED, "latin1.xml, line 1: declared encoding \"latin1\""),
+        ("a.json", code::UNSUPPORTED, "a.json is JSON; expected "),
+        ("bad.jsonl", code::CORRUPT, "bad.jsonl, line 1: the text is a number; expected a string"),
+        ("torn.xml", code::CORRUPT, "torn.xml, line 2: the file ends inside of <doc>"),
         ("two.csv", code::BAD_REQUEST, "two.csv has 2 columns: \"a\", \"b\""),
     ] {
         let error = refusal(request(folder.path(), &[data], serde_json::json!({})));
         assert_eq!(error.code(), expected_code, "{error}");
         assert!(error.message().contains(expected), "{error}");
+    }
+}
+
+/// Why a sample cannot be loaded.
+fn failure(dataset: &TextDataset, index: usize) -> Error {
+    let Geometry::Discrete { length, .. } = dataset.geometry() else { panic!("text is discrete") };
+    let (mut ids, mut labels, mut n) = (vec![0; length], vec![NOT_A_TARGET; length], 0);
+    let sample = Sample::Discrete { ids: &mut ids, labels: &mut labels, length: &mut n };
+    dataset.load(index, View::Train, &mut sample_rng(0), sample).unwrap_err()
+}
+
+#[test]
+fn what_is_damaged_among_good_documents_is_a_bad_sample_with_its_reason() {
+    let folder = tempfile::tempdir().unwrap();
+    let write = |name: &str, content: &str| std::fs::write(folder.path().join(name), content).unwrap();
+    write("a.jsonl", "{\"note\":\"clear\"}\n{\"note\":\n");
+    write("b.csv", "id,note\n1,clear\n2\n");
+    write("c.xml", "<doc><pair pid=\"1\"><answer>clear</answer></pair><pair pid=\"2\"><answer>&lung;</answer></pair>");
+    write("d.xml", "<annotation/>");
+    write("e.jsonl", "[]\n[]\n");
+    write("f.txt", "clear\n");
+    let listed = folder.path().display().to_string();
+    let options = serde_json::json!({"column": "note"});
+    let dataset = open(&request(folder.path(), &["."], options));
+    let found: Vec<_> = (0..dataset.len()).map(|index| dataset.id(index)).collect();
+    let expected = [
+        ("a.jsonl#L0000001", None),
+        ("a.jsonl#L0000002", Some("a.jsonl, line 2, column 8: EOF while parsing a value; expected a JSON object")),
+        ("b.csv#L0000002", None),
+        ("b.csv#L0000003", Some("b.csv, line 3: a row of 1 fields; expected 2, as in the header")),
+        ("c.xml#1", None),
+        ("c.xml#2", Some("c.xml, line 1: unknown entity \"lung\"")),
+        ("c.xml", Some("c.xml, line 1: the file ends inside of <doc>")),
+        ("d.xml", Some("d.xml, line 1: the root element is \"annotation\"; expected \"Document\", as in MedQuAD")),
+        ("e.jsonl", Some("e.jsonl, line 1, column")),
+        ("f.txt#L0000001", None),
+    ];
+    assert_eq!(found, expected.map(|(id, _)| id.to_owned()));
+    for (index, (_, reason)) in expected.into_iter().enumerate() {
+        let Some(reason) = reason else {
+            assert_eq!(load(&dataset, index, View::Plain, 0).0.len(), 3);
+            continue;
+        };
+        let error = failure(&dataset, index);
+        assert!(error.message().starts_with(reason) && !error.message().contains(&listed), "{error}");
+        assert_eq!(dataset.label(index), None);
+    }
+}
+
+#[test]
+fn a_file_among_others_that_cannot_be_opened_is_a_bad_sample() {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("a.txt"), "clear\n").unwrap();
+    // A file that nobody can read from its start, whoever runs the tests.
+    std::os::unix::fs::symlink("/proc/self/mem", folder.path().join("b.txt")).unwrap();
+    let dataset = open(&request(folder.path(), &["."], serde_json::json!({})));
+    assert_eq!((dataset.len(), dataset.id(1).as_str()), (2, "b.txt"));
+    assert!(failure(&dataset, 1).to_string().starts_with("b.txt cannot be read: "));
+    assert_eq!(refusal(request(folder.path(), &["b.txt"], serde_json::json!({}))).code(), code::UNREADABLE);
+}
+
+#[test]
+fn options_that_no_document_fits_and_other_encodings_stop_at_once_also_among_good_files() {
+    let folder = tempfile::tempdir().unwrap();
+    let write = |name: &str, content: &[u8]| std::fs::write(folder.path().join(name), content).unwrap();
+    write("a.txt", b"clear\n");
+    write("b.jsonl", b"{\"note\":\"clear\"}\n");
+    let open = |options| Text::open(request(folder.path(), &["."], options)).map(|dataset| dataset.len());
+    assert_eq!(open(serde_json::json!({})), Ok(2));
+    let error = open(serde_json::json!({"column": "nite"})).unwrap_err();
+    assert!(error.message().starts_with("b.jsonl, line 1 has no column \"nite\""), "{error}");
+    assert_eq!(error.code(), code::BAD_REQUEST);
+    write("c.txt", b"clear\n\xe4\n");
+    let error = open(serde_json::json!({})).unwrap_err();
+    assert!(error.message().starts_with("c.txt, line 2: byte 0xe4 found where UTF-8 was expected\nhint: "), "{error}");
+}
+
+#[test]
+fn empty_files_zero_bytes_and_odd_ends_of_lines_are_no_trouble() {
+    let folder = tempfile::tempdir().unwrap();
+    let write = |name: &str, content: &str| std::fs::write(folder.path().join(name), content).unwrap();
+    for ending in ["txt", "csv", "jsonl", "xml"] {
+        write(&format!("empty.{ending}"), "");
+        write(&format!("mark.{ending}"), "\u{feff}");
+        write(&format!("blank.{ending}"), " \r\n\n");
+    }
+    write("a.txt", "\u{feff}clear lungs\r\nclear\0 lungs\r\nclear lungs");
+    write("b.csv", "\u{feff}note\r\n\"clear lungs\"\r\nclear \0lungs");
+    write("c.jsonl", "\u{feff}{\"note\":\"clear lungs\"}\r\n{\"note\":\"clear lungs\"}");
+    write("d.xml", "\u{feff}<doc><pair><answer>clear\r\nlungs</answer></pair></doc>");
+    let dataset = open(&request(folder.path(), &["."], serde_json::json!({})));
+    assert_eq!(dataset.len(), 8);
+    let (first, _) = load(&dataset, 0, View::Plain, 0);
+    for index in 1..dataset.len() {
+        assert_eq!(load(&dataset, index, View::Plain, 0).0, first, "{}", dataset.id(index));
+    }
+}
+
+#[test]
+fn a_line_of_megabytes_is_cut_and_needs_no_memory_to_speak_of() {
+    let folder = tempfile::tempdir().unwrap();
+    // The second has no blank to cut at.
+    let long = "clear lungs ".repeat(400_000);
+    let solid = "clear,".repeat(400_000);
+    std::fs::write(folder.path().join("a.txt"), format!("{long}\n{solid}\nclear")).unwrap();
+    let dataset = open(&request(folder.path(), &["a.txt"], serde_json::json!({"vocab_size": 128})));
+    assert_eq!(dataset.len(), 3);
+    let (short, _) = load(&dataset, 2, View::Plain, 0);
+    for index in 0..2 {
+        let (ids, _) = load(&dataset, index, View::Plain, 0);
+        assert_eq!((ids.len(), ids[1]), (112, short[1]));
     }
 }
 

@@ -7,6 +7,9 @@ use medcoss_text::{Text, TextDataset};
 
 const ABSTRACTS: &str = "text/pubmed_rct/share.txt";
 const TABLE: &str = "text/medical_abstracts/share.csv";
+const QUESTIONS: &str = "text/medquad";
+
+// The numbers below were counted with Python: regular expressions, its csv and its xml.etree.
 
 fn open(entry: &str, options: serde_json::Value) -> Option<TextDataset> {
     let base = PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../../../shared/data"));
@@ -58,6 +61,24 @@ fn medical_abstracts_give_rows_with_labels() {
     let Some(dataset) = open(TABLE, options) else { return };
     assert_eq!((dataset.len(), dataset.label(0).as_deref()), (2308, Some("3")));
     assert_eq!(dataset.id(0), "text/medical_abstracts/share.csv#L0000002");
+    let (unknown, targets) = shares(&dataset);
+    assert!(unknown < 0.001, "{unknown} of the tokens are unknown");
+    assert!((0.14..0.16).contains(&targets), "{targets} of the tokens are targets");
+}
+
+#[test]
+fn medquad_gives_pairs_with_types_of_questions() {
+    let Some(dataset) = open(QUESTIONS, serde_json::json!({"vocab_size": 2000})) else { return };
+    // 4,048 in files of the usual spelling, 16 in four files of the older one; readme.txt beside them has 36 lines with text.
+    let pairs: Vec<_> = (0..dataset.len()).filter(|&index| dataset.id(index).contains(".xml#")).collect();
+    assert_eq!((pairs.len(), dataset.len()), (4064, 4064 + 36));
+    let counts = |label: &str| pairs.iter().filter(|&&index| dataset.label(index).as_deref() == Some(label)).count();
+    let found = ["information", "treatment", "exams and tests", "genetic changes"].map(counts);
+    assert_eq!(found, [997, 719, 287, 1]);
+    assert!(pairs.iter().all(|&index| dataset.label(index).is_some()));
+    let ids: Vec<_> = pairs.iter().map(|&index| dataset.id(index)).collect();
+    assert!(ids.contains(&"text/medquad/6_NINDS_QA/0000007.xml#1".to_owned()));
+    // All 4,064 load.
     let (unknown, targets) = shares(&dataset);
     assert!(unknown < 0.001, "{unknown} of the tokens are unknown");
     assert!((0.14..0.16).contains(&targets), "{targets} of the tokens are targets");

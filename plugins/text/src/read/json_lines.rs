@@ -3,33 +3,82 @@
 use medcoss_sdk::Error;
 use serde_json::{Map, Value};
 
-use super::{line_place, position_of};
+use super::place::{line_place, no_column, position_of};
 use crate::{corpus::Corpus, options::Options};
 
-/// Adds the text field of every object, with the label field where one is asked for. Blank lines are passed over.
+type Object = Map<String, Value>;
+
+/// Adds the text field of every object, with the label field where one is asked for. Blank lines are passed over. A line
+/// that gives no text is a document that cannot be read. Objects may lack the label.
 ///
 /// # Errors
-/// A line that is no object, fields that are not there, several fields and none asked for, a text that is no string.
+/// A label field that no object has.
 pub fn read(content: &str, name: &str, options: &Options, corpus: &mut Corpus) -> Result<(), Error> {
+    let (mut first_unlabelled, mut labelled) = (None, false);
     for (line, text) in (1..).zip(content.lines()).filter(|(_, text)| !text.trim().is_empty()) {
         let place = format!("{name}, line {line}");
-        let object: Map<String, Value> = serde_json::from_str(text)
-            .map_err(|error| Error::corrupt(format!("{place}: expected a JSON object")).caused_by(&error))?;
-        let (names, values): (Vec<_>, Vec<_>) = object.iter().map(|(name, value)| (name.as_str(), value)).unzip();
-        let field = |asked: Option<&str>, option: &str| {
-            let at = position_of(asked, option, &names, &place)?;
-            Ok::<&Value, Error>(values[at])
+        let object = match object(text, &place) {
+            Ok(object) => object,
+            Err(error) => {
+                corpus.add_unreadable(line_place(line), error);
+                continue;
+            }
         };
-        let label = match options.label_column.as_deref() {
-            Some(asked) => label_of(field(Some(asked), "label_column")?),
-            None => None,
-        };
-        match field(options.column.as_deref(), "column")? {
-            Value::String(text) => corpus.add(line_place(line), label.as_deref(), text),
-            other => return Err(Error::corrupt(format!("{place}: the text is {other}; expected a string"))),
+        let label = options.label_column.as_deref().and_then(|asked| {
+            let found = field(&object, asked);
+            labelled |= found.is_some();
+            if found.is_none() && first_unlabelled.is_none() {
+                first_unlabelled = Some(no_column(asked, "label_column", &names(&object), &place));
+            }
+            found.and_then(label_of)
+        });
+        match text_of(&object, options.column.as_deref(), &place) {
+            Ok(text) => corpus.add(line_place(line), label.as_deref(), text),
+            Err(error) => corpus.add_unreadable(line_place(line), error),
         }
     }
-    Ok(())
+    first_unlabelled.filter(|_| !labelled).map_or(Ok(()), Err)
+}
+
+fn object(text: &str, place: &str) -> Result<Object, Error> {
+    serde_json::from_str(text).map_err(|error| {
+        // The library says where in this one line; the column is enough.
+        let said = error.to_string();
+        let reason = said.split(" at line ").next().unwrap_or_default();
+        Error::corrupt(format!("{place}, column {}: {reason}; expected a JSON object", error.column()))
+    })
+}
+
+/// The text, empty for null.
+fn text_of<'a>(object: &'a Object, asked: Option<&str>, place: &str) -> Result<&'a str, Error> {
+    let value = match asked {
+        Some(asked) => field(object, asked).ok_or_else(|| no_column(asked, "column", &names(object), place))?,
+        None => {
+            let at = position_of(None, "column", &names(object), place)?;
+            object.values().nth(at).unwrap_or(&Value::Null)
+        }
+    };
+    let found = match value {
+        Value::String(text) => return Ok(text),
+        Value::Null => return Ok(""),
+        Value::Bool(_) => "true or false",
+        Value::Number(_) => "a number",
+        Value::Array(_) => "a list",
+        Value::Object(_) => "an object",
+    };
+    Err(Error::corrupt(format!("{place}: the text is {found}; expected a string")))
+}
+
+/// A field by its name or, where there is none of that name, by its path: `report.findings`.
+fn field<'a>(object: &'a Object, asked: &str) -> Option<&'a Value> {
+    object.get(asked).or_else(|| {
+        let (first, rest) = asked.split_once('.')?;
+        field(object.get(first)?.as_object()?, rest)
+    })
+}
+
+fn names(object: &Object) -> Vec<&str> {
+    object.keys().map(String::as_str).collect()
 }
 
 /// A string as it is, other values as JSON writes them; null and blanks are no label.
@@ -46,34 +95,64 @@ fn label_of(value: &Value) -> Option<String> {
 mod tests {
     use super::*;
 
-    fn corpus(content: &str) -> Result<Corpus, Error> {
+    fn corpus_by(content: &str, column: &str, label_column: &str) -> Result<Corpus, Error> {
         let mut corpus = Corpus::default();
         corpus.begin_file("t.jsonl", b"");
-        let options = Options { column: Some("note".into()), label_column: Some("kind".into()), ..Options::default() };
+        let options =
+            Options { column: Some(column.into()), label_column: Some(label_column.into()), ..Options::default() };
         read(content, "t.jsonl", &options, &mut corpus).map(|()| corpus)
+    }
+
+    fn corpus(content: &str) -> Corpus {
+        corpus_by(content, "note", "kind").unwrap()
     }
 
     #[test]
     fn objects_are_documents_with_labels_of_any_kind() {
         let corpus = corpus(
-            "{\"kind\":3,\"note\":\"a\\nb\"}\n\n{\"note\":\"c\",\"kind\":\"x \"}\n{\"note\":\"d\",\"kind\":null}\n",
-        )
-        .unwrap();
-        assert_eq!(corpus.texts().collect::<Vec<_>>(), ["a\nb", "c", "d"]);
-        assert_eq!(corpus.id(1), "t.jsonl#L0000003");
-        let labels: Vec<_> = (0..3).map(|index| corpus.label(index)).collect();
-        assert_eq!(labels, [Some("3".to_owned()), Some("x".to_owned()), None]);
+            "{\"kind\":3,\"note\":\"a\\nb\"}\n\n{\"note\":\"c\",\"kind\":\"x \"}\r\n{\"note\":\"d\",\"kind\":null}\n\
+             {\"note\":\"\\u00e9\"}\n{\"note\":null,\"kind\":1}",
+        );
+        assert_eq!(corpus.texts().collect::<Vec<_>>(), ["a\nb", "c", "d", "é"]);
+        assert_eq!((corpus.id(1).as_str(), corpus.n_empty()), ("t.jsonl#L0000003", 1));
+        let labels: Vec<_> = (0..4).map(|index| corpus.label(index)).collect();
+        assert_eq!(labels, [Some("3".to_owned()), Some("x".to_owned()), None, None]);
     }
 
     #[test]
-    fn odd_lines_are_named() {
-        for (content, expected) in [
-            ("{\"note\":\"a\",\"kind\":1}\n[1]", "t.jsonl, line 2: expected a JSON object"),
-            ("{\"kind\":1,\"nite\":\"a\"}", "t.jsonl, line 1 has no column \"note\""),
-            ("{\"kind\":1,\"note\":5}", "t.jsonl, line 1: the text is 5; expected a string"),
-        ] {
-            let error = corpus(content).unwrap_err();
-            assert!(error.message().starts_with(expected), "{error}");
+    fn fields_inside_of_objects_are_named_with_dots() {
+        let content =
+            "{\"report\":{\"text\":\"a\",\"meta\":{\"kind\":2}}}\n{\"report.text\":\"b\",\"report\":{\"text\":\"c\"}}";
+        let corpus = corpus_by(content, "report.text", "report.meta.kind").unwrap();
+        assert_eq!(corpus.texts().collect::<Vec<_>>(), ["a", "b"]);
+        assert_eq!(corpus.label(0).as_deref(), Some("2"));
+    }
+
+    #[test]
+    fn odd_lines_among_good_ones_are_unreadable_documents_with_reasons() {
+        let deep = "[".repeat(9999);
+        let corpus = corpus(&format!(
+            "{{\"note\":\"a\",\"kind\":1}}\n[1]\n{{\"nite\":\"a\"}}\n{{\"note\":[5]}}\n{{\"note\":\"x\n{deep}\n{{}}{{}}\n"
+        ));
+        let found: Vec<_> = corpus.unreadable().map(|error| error.message().to_owned()).collect();
+        for (found, expected) in found.iter().zip([
+            "t.jsonl, line 2, column 0: invalid type: sequence, expected a map; expected a JSON object",
+            "t.jsonl, line 3 has no column \"note\", which option column asks for; it has \"nite\"",
+            "t.jsonl, line 4: the text is a list; expected a string",
+            "t.jsonl, line 5, column 10: EOF while parsing a string; expected a JSON object",
+            "t.jsonl, line 6, column",
+            "t.jsonl, line 7, column 3: trailing characters; expected a JSON object",
+        ]) {
+            assert!(found.starts_with(expected), "{found}");
         }
+        assert_eq!((found.len(), corpus.len(), corpus.id(2).as_str()), (6, 7, "t.jsonl#L0000003"));
+        assert_eq!(corpus.text(0).unwrap(), "a");
+    }
+
+    #[test]
+    fn a_label_field_that_no_object_has_is_refused() {
+        let error = corpus_by("{\"note\":\"a\"}\n{\"note\":\"b\"}", "note", "kind").map(|_| ()).unwrap_err();
+        let expected = "t.jsonl, line 1 has no column \"kind\", which option label_column asks for; it has \"note\"";
+        assert_eq!(error.message(), expected);
     }
 }

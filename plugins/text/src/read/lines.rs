@@ -1,6 +1,6 @@
 //! One document a line.
 
-use super::line_place;
+use super::place::line_place;
 use crate::corpus::Corpus;
 
 /// Adds every line as a document, without a label.
@@ -19,8 +19,8 @@ mod tests {
         let mut corpus = Corpus::default();
         corpus.begin_file("a.txt", b"");
         read("no effusion.\r\n\r\nclear\tlungs", &mut corpus);
-        assert_eq!((corpus.id(0).as_str(), corpus.text(0)), ("a.txt#L0000001", "no effusion."));
-        assert_eq!((corpus.id(1).as_str(), corpus.text(1)), ("a.txt#L0000003", "clear\tlungs"));
+        assert_eq!((corpus.id(0).as_str(), corpus.text(0).unwrap()), ("a.txt#L0000001", "no effusion."));
+        assert_eq!((corpus.id(1).as_str(), corpus.text(1).unwrap()), ("a.txt#L0000003", "clear\tlungs"));
         assert_eq!((corpus.len(), corpus.n_empty()), (2, 1));
     }
 }

@@ -1,138 +1,100 @@
-//! From files to documents: finding them, decoding, and the one place that decides which reader a file gets.
-//! A new format is a file beside this one and a line in [`read_file`].
+//! From files to documents: finding them, the one place that decides which reader a file gets, and what becomes of files
+//! and pieces of files that cannot be read. A new format is a file beside this one and a line in [`read_file`].
+//!
+//! What is the user's to mend before anything can be learned, a wrong option or another encoding, is an error here. Damage
+//! among good documents is not: it becomes a document that cannot be read, which the host names and counts. It stands
+//! for a line, a row, a pair, or what is left of a file. Messages name files by their ids, since they end up in run folders, which hold no
+//! absolute path.
 
 mod abstracts;
+mod encoding;
 mod json_lines;
 mod lines;
+mod place;
+mod questions;
 mod table;
 
 use std::path::{Path, PathBuf};
 
-use medcoss_sdk::{Error, FoundFile, find_files};
+use medcoss_sdk::{Error, FoundFile, code, find_files, log};
+
+pub use encoding::decode;
 
 use crate::{corpus::Corpus, options::Options};
 
 /// File kinds, for people.
-pub const KINDS: [&str; 4] = [
+pub const KINDS: [&str; 5] = [
     "text (.txt), one document a line",
     "labelled sentences (.txt), PubMed-RCT layout",
     "CSV (.csv)",
-    "JSON Lines (.jsonl)",
+    "JSON Lines (.jsonl, .ndjson)",
+    "questions with answers (.xml), MedQuAD layout",
 ];
 /// Endings of file names in folders. A file that is named by itself may have any other ending and is then text.
-const ENDINGS: [&str; 4] = [".txt", ".csv", ".jsonl", ".ndjson"];
+const ENDINGS: [&str; 5] = [".txt", ".csv", ".jsonl", ".ndjson", ".xml"];
 
 /// Reads all documents of the data.
 ///
 /// # Errors
-/// Missing data, a file that a reader refuses, no document at all.
+/// Missing data, options that do not fit them, another encoding than UTF-8.
 pub fn read(base: &Path, data: &[PathBuf], options: &Options) -> Result<Corpus, Error> {
     let accepts = |name: &str| ENDINGS.iter().any(|ending| name.ends_with(ending));
     let files = find_files(base, data, accepts, &ENDINGS.join(", "))?;
     let mut corpus = Corpus::default();
     for file in &files {
-        read_file(file, options, &mut corpus)?;
+        add_file(file, options, &mut corpus)?;
     }
     Ok(corpus)
 }
 
-fn read_file(file: &FoundFile, options: &Options, corpus: &mut Corpus) -> Result<(), Error> {
-    let name = file.path.display().to_string();
-    let ending = file.path.extension().map(|ending| ending.to_string_lossy().to_lowercase()).unwrap_or_default();
-    if ending == "xml" {
-        return Err(Error::unsupported(format!("{name} is XML; expected {}", KINDS.join(", "))));
-    }
-    let bytes = read_bytes(&file.path)?;
+/// Adds the documents of a file. One without any, for damage, is one document that cannot be read; so is what comes
+/// after damage that a reader cannot get over.
+fn add_file(file: &FoundFile, options: &Options, corpus: &mut Corpus) -> Result<(), Error> {
+    let bytes = match read_bytes(&file.path, &file.id) {
+        Ok(bytes) => bytes,
+        Err(error) => {
+            corpus.begin_file(&file.id, b"");
+            corpus.add_unreadable(String::new(), error);
+            return Ok(());
+        }
+    };
     corpus.begin_file(&file.id, &bytes);
-    let content = decode(&bytes, &name)?;
-    match ending.as_str() {
-        "csv" => table::read(content, &name, options, corpus),
-        "jsonl" | "ndjson" => json_lines::read(content, &name, options, corpus),
-        _ if abstracts::recognises(content) => abstracts::read(content, &name, options.unit, corpus),
-        _ => {
-            lines::read(content, corpus);
+    let ending = file.path.extension().map(|ending| ending.to_string_lossy().to_lowercase()).unwrap_or_default();
+    let content = decode(&bytes, &file.id)?;
+    match (ending.as_str(), content) {
+        ("json", _) => return Err(Error::unsupported(format!("{} is JSON; expected {}", file.id, KINDS.join(", ")))),
+        ("xml", content) => questions::check_encoding(content, &file.id)?,
+        _ => {}
+    }
+    let read = read_file(content, &file.id, &ending, options, corpus);
+    match read.err().or_else(|| corpus.take_back_unreadable_file()) {
+        // An option that nothing in the file fits.
+        Some(error) if error.code() == code::BAD_REQUEST => Err(error),
+        Some(error) => {
+            corpus.add_unreadable(String::new(), error);
             Ok(())
         }
+        None => Ok(()),
     }
 }
 
-/// The bytes of a file.
-pub fn read_bytes(path: &Path) -> Result<Vec<u8>, Error> {
-    std::fs::read(path)
-        .map_err(|error| Error::unreadable(format!("{} cannot be read", path.display())).caused_by(&error))
+fn read_file(content: &str, name: &str, ending: &str, options: &Options, corpus: &mut Corpus) -> Result<(), Error> {
+    if content.trim().is_empty() {
+        log::warn(&format!("{name} is empty"));
+        lines::read(content, corpus);
+        return Ok(());
+    }
+    match ending {
+        "csv" => table::read(content, name, options, corpus)?,
+        "jsonl" | "ndjson" => json_lines::read(content, name, options, corpus)?,
+        "xml" => questions::read(content, name, corpus)?,
+        _ if abstracts::recognises(content) => abstracts::read(content, name, options.unit, corpus),
+        _ => lines::read(content, corpus),
+    }
+    Ok(())
 }
 
-/// UTF-8 without its byte order mark. Other encodings are refused, not guessed: a wrong guess would end up in the
-/// vocabulary.
-pub fn decode<'a>(bytes: &'a [u8], name: &str) -> Result<&'a str, Error> {
-    let sixteen_bit = bytes.starts_with(&[0xff, 0xfe]) || bytes.starts_with(&[0xfe, 0xff]);
-    let body = bytes.strip_prefix(&[0xef, 0xbb, 0xbf]).unwrap_or(bytes);
-    std::str::from_utf8(body).map_err(|error| {
-        let at = error.valid_up_to();
-        let line = body[..at].iter().filter(|&&byte| byte == b'\n').count() + 1;
-        let found = if sixteen_bit { "UTF-16".into() } else { format!("byte 0x{:02x}", body[at]) };
-        Error::unsupported(format!(
-            "{name}, line {line}: {found} found where UTF-8 was expected\nhint: convert the file, for example with \
-             iconv --from-code LATIN1 --to-code UTF-8"
-        ))
-    })
-}
-
-/// Id of what stands on a line, as it follows the file's id: the number counts from 1 and is padded, so that ids sort as
-/// the lines do.
-fn line_place(line: u64) -> String {
-    format!("#L{line:07}")
-}
-
-/// Position of a column among `names`: the one that is asked for, or the only one.
-fn position_of(asked: Option<&str>, option: &str, names: &[&str], place: &str) -> Result<usize, Error> {
-    let listed = || names.iter().map(|name| format!("{name:?}")).collect::<Vec<_>>().join(", ");
-    match asked {
-        Some(asked) => names.iter().position(|name| name.trim() == asked).ok_or_else(|| {
-            Error::bad_request(format!(
-                "{place} has no column {asked:?}, which option {option} asks for; it has {}",
-                listed()
-            ))
-        }),
-        None if names.len() == 1 => Ok(0),
-        None => Err(Error::bad_request(format!(
-            "{place} has {} columns: {}\nhint: say with option {option} which one to read",
-            names.len(),
-            listed()
-        ))),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_byte_order_mark_is_no_text() {
-        assert_eq!(decode("\u{feff}für".as_bytes(), "a.txt").unwrap(), "für");
-        assert_eq!(decode("für".as_bytes(), "a.txt").unwrap(), "für");
-    }
-
-    #[test]
-    fn other_encodings_are_refused_with_file_and_line() {
-        let error = decode(b"one\ntwo\nf\xfcr\n", "a.txt").unwrap_err();
-        assert!(
-            error.message().starts_with("a.txt, line 3: byte 0xfc found where UTF-8 was expected\nhint:"),
-            "{error}"
-        );
-        assert_eq!(error.code(), medcoss_sdk::code::UNSUPPORTED);
-        let error = decode(b"\xff\xfeo\0n\0", "b.txt").unwrap_err();
-        assert!(error.message().starts_with("b.txt, line 1: UTF-16"), "{error}");
-    }
-
-    #[test]
-    fn columns_are_found_by_name_or_for_being_alone() {
-        let names = ["id", " text "];
-        assert_eq!(position_of(Some("text"), "column", &names, "a.csv").unwrap(), 1);
-        assert_eq!(position_of(None, "column", &["only"], "a.csv").unwrap(), 0);
-        let error = position_of(None, "column", &names, "a.csv").unwrap_err();
-        assert!(error.message().contains("a.csv has 2 columns: \"id\", \" text \""), "{error}");
-        let error = position_of(Some("note"), "label_column", &names, "a.csv").unwrap_err();
-        assert!(error.message().contains("\"note\"") && error.message().contains("label_column"), "{error}");
-    }
+/// The bytes of a file that messages call `name`.
+pub fn read_bytes(path: &Path, name: &str) -> Result<Vec<u8>, Error> {
+    std::fs::read(path).map_err(|error| Error::unreadable(format!("{name} cannot be read")).caused_by(&error))
 }

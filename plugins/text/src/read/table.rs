@@ -1,40 +1,109 @@
 //! CSV: a header, then one document a row.
 
+use std::io::{Chain, Read};
+
 use medcoss_sdk::Error;
 
-use super::{line_place, position_of};
+use super::place::{LineCounter, line_place, position_of};
 use crate::{corpus::Corpus, options::Options};
 
+/// Rows with an open quotation mark that are got over; a file with more is given up.
+const MOST_UNCLOSED: usize = 64;
+
 /// Adds the text column of every row, with the label column where one is asked for. Ids have the line on which the row
-/// begins; quoted fields may span lines.
+/// begins; quoted fields may span lines. A row of another width than the header is a document that cannot be read.
 ///
 /// # Errors
-/// Columns that are not there, several columns and none asked for, rows of another width than the header.
+/// Columns that are not there, several columns and none asked for, quotation marks all over the place.
 pub fn read(content: &str, name: &str, options: &Options, corpus: &mut Corpus) -> Result<(), Error> {
-    let refuse = |error: csv::Error| Error::corrupt(format!("{name} is no regular CSV")).caused_by(&error);
-    let mut reader = csv::Reader::from_reader(content.as_bytes());
-    let header = reader.headers().map_err(refuse)?;
+    let refuse = |error: csv::Error| Error::corrupt(format!("{name} is no CSV")).caused_by(&error);
+    let (mut rows, mut lines) = (Rows::new(content, 0), LineCounter::new(content));
+    let mut header = csv::StringRecord::new();
+    let head = rows.next(&mut header).map_err(refuse)?;
     let names: Vec<_> = header.iter().collect();
+    if head.is_some_and(|head| !head.closed) {
+        return Err(Error::corrupt(format!(
+            "{name}, line 1: a quotation mark opens and never closes; expected a header"
+        )));
+    }
     let text = position_of(options.column.as_deref(), "column", &names, name)?;
     let label = match options.label_column.as_deref() {
         Some(asked) => Some(position_of(Some(asked), "label_column", &names, name)?),
         None => None,
     };
-    let mut row = csv::StringRecord::new();
-    while reader.read_record(&mut row).map_err(refuse)? {
-        let line = row.position().map_or(0, |start| line_of(content, start));
-        let label = label.and_then(|column| row.get(column)).map(str::trim).filter(|label| !label.is_empty());
-        corpus.add(line_place(line), label, row.get(text).unwrap_or_default());
+
+    let (mut row, mut n_unclosed) = (csv::StringRecord::new(), 0);
+    while let Some(Found { start, closed }) = rows.next(&mut row).map_err(refuse)? {
+        let line = lines.line_of(start);
+        if !closed {
+            n_unclosed += 1;
+            let error = format!("{name}, line {line}: a quotation mark opens and never closes");
+            if n_unclosed > MOST_UNCLOSED {
+                return Err(Error::corrupt(format!("{error}, after {MOST_UNCLOSED} others; what follows is not read")));
+            }
+            corpus.add_unreadable(line_place(line), Error::corrupt(error));
+            // The mark swallowed all rows to the end of the file; only the first is its own.
+            let Some(length) = content[start..].find('\n') else { break };
+            rows = Rows::new(content, start + length + 1);
+        } else if row.len() == names.len() {
+            let label = label.and_then(|column| row.get(column)).map(str::trim).filter(|label| !label.is_empty());
+            corpus.add(line_place(line), label, row.get(text).unwrap_or_default());
+        } else if !(row.len() == 1 && row[0].trim().is_empty()) {
+            corpus.add_unreadable(line_place(line), wrong_width(&row, names.len(), &format!("{name}, line {line}")));
+        }
     }
     Ok(())
 }
 
-/// The line on which a row begins. The reader counts ends of lines that come before a row, such as the second half of
-/// the last row's CR LF, as part of it; they are passed over here, so that ids do not depend on them.
-fn line_of(content: &str, start: &csv::Position) -> u64 {
-    let before = usize::try_from(start.byte()).ok().and_then(|byte| content.as_bytes().get(byte..)).unwrap_or_default();
-    let ends = before.iter().take_while(|byte| matches!(byte, b'\r' | b'\n'));
-    start.line() + ends.filter(|&&byte| byte == b'\n').count() as u64
+fn wrong_width(row: &csv::StringRecord, n_columns: usize, place: &str) -> Error {
+    let n_lines = 1 + row.iter().map(|field| field.matches('\n').count()).sum::<usize>();
+    let hint = match n_lines {
+        1 => String::new(),
+        _ => format!("\nhint: the row spans {n_lines} lines; look for a quotation mark that does not close"),
+    };
+    Error::corrupt(format!("{place}: a row of {} fields; expected {n_columns}, as in the header{hint}", row.len()))
+}
+
+/// Rows of a table, of any width, with the bytes on which they begin.
+struct Rows<'a> {
+    content: &'a str,
+    /// Byte of the content at which `reader` began.
+    from: usize,
+    reader: csv::Reader<Chain<&'a [u8], &'a [u8]>>,
+}
+
+struct Found {
+    start: usize,
+    /// False when the file ends inside of quotation marks. The library does not tell.
+    closed: bool,
+}
+
+impl<'a> Rows<'a> {
+    /// What is put behind the content: a row that ends up inside of the last one if that does not end.
+    const SENTINEL: &'static [u8] = b"\nend";
+
+    /// `from` is a byte at which a row begins.
+    fn new(content: &'a str, from: usize) -> Self {
+        let bytes = content.as_bytes()[from..].chain(Self::SENTINEL);
+        let reader = csv::ReaderBuilder::new().has_headers(false).flexible(true).from_reader(bytes);
+        Self { content, from, reader }
+    }
+
+    fn next(&mut self, row: &mut csv::StringRecord) -> Result<Option<Found>, csv::Error> {
+        if !self.reader.read_record(row)? {
+            return Ok(None);
+        }
+        let before = row.position().and_then(|start| usize::try_from(start.byte()).ok()).unwrap_or_default();
+        let before = (self.from + before).min(self.content.len());
+        // The reader counts ends of lines that come before a row, such as the second half of the last row's CR LF, as
+        // part of it.
+        let ends = self.content.as_bytes()[before..].iter().take_while(|byte| matches!(byte, b'\r' | b'\n'));
+        let start = before + ends.count();
+        let read = usize::try_from(self.reader.position().byte()).unwrap_or(usize::MAX);
+        let n_sentinel = read.saturating_sub(self.content.len() - self.from);
+        // One byte of it ends the last row.
+        Ok((start < self.content.len()).then_some(Found { start, closed: n_sentinel <= 1 }))
+    }
 }
 
 #[cfg(test)]
@@ -49,44 +118,91 @@ mod tests {
         read(content, "t.csv", &options, &mut corpus).map(|()| corpus)
     }
 
+    fn ids(corpus: &Corpus) -> Vec<String> {
+        (0..corpus.len()).map(|index| corpus.id(index)).collect()
+    }
+
+    fn reasons(corpus: &Corpus) -> Vec<&str> {
+        corpus.unreadable().map(Error::message).collect()
+    }
+
     #[test]
     fn rows_are_documents_at_the_line_they_begin_on() {
         let content = "kind,note\n3,\"two\nlines, \"\"quoted\"\"\"\n\n,plain\n5,\n";
         let corpus = corpus(content, Some("note"), Some("kind")).unwrap();
-        let found: Vec<_> =
-            (0..corpus.len()).map(|i| (corpus.id(i), corpus.text(i).to_owned(), corpus.label(i))).collect();
-        assert_eq!(
-            found,
-            [
-                ("t.csv#L0000002".into(), "two\nlines, \"quoted\"".into(), Some("3".into())),
-                ("t.csv#L0000005".into(), "plain".into(), None)
-            ]
-        );
-        assert_eq!(corpus.n_empty(), 1);
+        assert_eq!(ids(&corpus), ["t.csv#L0000002", "t.csv#L0000005"]);
+        assert_eq!(corpus.texts().collect::<Vec<_>>(), ["two\nlines, \"quoted\"", "plain"]);
+        assert_eq!((corpus.label(0).as_deref(), corpus.label(1), corpus.n_empty()), (Some("3"), None, 1));
     }
 
     #[test]
-    fn ids_are_the_same_with_either_end_of_line() {
-        let ids = |content: &str| {
+    fn ids_and_texts_are_the_same_with_any_end_of_line_and_without_the_last() {
+        let of = |content: &str| {
             let corpus = corpus(content, Some("b"), None).unwrap();
-            (0..corpus.len()).map(|index| corpus.id(index)).collect::<Vec<_>>()
+            (ids(&corpus), corpus.texts().map(String::from).collect::<Vec<_>>())
         };
-        let content = "a,b\n1,x\n\n2,y\n3,z\n";
-        assert_eq!(ids(content), ["t.csv#L0000002", "t.csv#L0000004", "t.csv#L0000005"]);
-        assert_eq!(ids(content), ids(&content.replace('\n', "\r\n")));
+        let content = "a,b\n1,x\n\n2,y\n3,\"z\"\n";
+        let expected =
+            (["t.csv#L0000002", "t.csv#L0000004", "t.csv#L0000005"].map(String::from).into(), vec!["x", "y", "z"]);
+        let expected = (expected.0, expected.1.into_iter().map(String::from).collect());
+        assert_eq!(of(content), expected);
+        assert_eq!(of(content.trim_end()), expected);
+        assert_eq!(of(&content.replace('\n', "\r\n")), expected);
+        assert_eq!(of(content.replace('\n', "\r\n").trim_end()), expected);
+        assert_eq!(of(&content.replace('\n', "\r")), expected);
     }
 
     #[test]
     fn the_only_column_needs_no_name() {
-        assert_eq!(corpus("note\nclear\n", None, None).unwrap().text(0), "clear");
+        assert_eq!(corpus("note\nclear\n", None, None).unwrap().text(0).unwrap(), "clear");
+        assert_eq!(corpus("note\nend", None, None).unwrap().text(0).unwrap(), "end");
+        assert_eq!(corpus("note", None, None).unwrap().len(), 0);
     }
 
     #[test]
-    fn missing_columns_and_ragged_rows_are_refused() {
+    fn missing_columns_are_refused() {
         assert!(corpus("a,b\n1,2\n", None, None).unwrap_err().message().contains("\"a\", \"b\""));
         assert!(corpus("a,b\n1,2\n", Some("c"), None).unwrap_err().message().contains("\"c\""));
         assert!(corpus("a,b\n1,2\n", Some("a"), Some("c")).unwrap_err().message().contains("label_column"));
-        let error = corpus("a,b\n1,2\n1,2,3\n", Some("a"), None).unwrap_err();
-        assert!(error.message().contains("t.csv") && error.to_string().contains("line: 3"), "{error}");
+        assert!(corpus("\"a,b\n1,2\n", None, None).unwrap_err().message().starts_with("t.csv, line 1"));
+    }
+
+    #[test]
+    fn ragged_rows_are_unreadable_documents_with_reasons() {
+        let corpus = corpus("a,b\n1,2\n1,2,3\n1\n \n1,\"2\n3,4\",5\n6,7\n", Some("a"), None).unwrap();
+        assert_eq!(ids(&corpus), [2, 3, 4, 6, 8].map(line_place).map(|place| format!("t.csv{place}")));
+        assert_eq!(
+            reasons(&corpus),
+            [
+                "t.csv, line 3: a row of 3 fields; expected 2, as in the header",
+                "t.csv, line 4: a row of 1 fields; expected 2, as in the header",
+                "t.csv, line 6: a row of 3 fields; expected 2, as in the header\n\
+                 hint: the row spans 2 lines; look for a quotation mark that does not close"
+            ]
+        );
+        assert_eq!(corpus.texts().collect::<Vec<_>>(), ["1", "6"]);
+    }
+
+    #[test]
+    fn a_quotation_mark_that_never_closes_costs_its_own_row_and_no_other() {
+        for end in ["", "\n", "\r\n", "\n\n"] {
+            let corpus = corpus(&format!("a,b\n1,x\n2,\"y\n3,z\n4,w{end}"), Some("b"), None).unwrap();
+            assert_eq!(ids(&corpus), [2, 3, 4, 5].map(line_place).map(|place| format!("t.csv{place}")));
+            assert_eq!(corpus.texts().collect::<Vec<_>>(), ["x", "z", "w"]);
+            assert_eq!(reasons(&corpus), ["t.csv, line 3: a quotation mark opens and never closes"]);
+        }
+        let last = corpus("a,b\n1,x\n2,\"", Some("b"), None).unwrap();
+        assert_eq!((last.len(), last.n_unreadable()), (2, 1));
+    }
+
+    #[test]
+    fn quotation_marks_all_over_the_place_end_the_reading() {
+        // Read from any of these lines, a mark opens that none of the next ones closes.
+        let content = format!("a,b\n1,x\n{}", "y\"\"\",\"\"\"\n".repeat(5000));
+        let error = corpus(&content, Some("b"), None).unwrap_err();
+        assert!(
+            error.message().contains("line 67: a quotation mark opens and never closes, after 64 others"),
+            "{error}"
+        );
     }
 }

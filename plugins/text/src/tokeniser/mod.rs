@@ -12,6 +12,10 @@ use tokenizers::{NormalizerWrapper, PreTokenizerWrapper, Tokenizer};
 /// What `save_assets` writes and `assets` is looked through for.
 pub const FILE: &str = "tokenizer.json";
 
+/// Bytes of a text that are looked at. It is hundreds for each token of the longest sample; what has fewer words than that
+/// in so many bytes is no prose, and tokenising takes 20 bytes of memory for each.
+const LONGEST_TEXT: usize = 1 << 20;
+
 /// BERT's special tokens, in the order of their ids in a learned vocabulary.
 pub const SPECIAL: [&str; 5] = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"];
 /// Ids of padding and mask in a learned vocabulary.
@@ -78,11 +82,12 @@ impl Tokeniser {
         Ok(Self { inner, vocabulary, padding_id, start_id, end_id, mask_id, special_ids, cuts })
     }
 
-    /// The first `n_most` ids of a text, with their words.
+    /// The first `n_most` ids of a text, with their words. Of a text of megabytes, only the first is looked at.
     ///
     /// # Errors
     /// A text that the tokeniser refuses.
     pub fn encode(&self, text: &str, n_most: usize) -> Result<Encoded, Error> {
+        let text = &text[..text.floor_char_boundary(LONGEST_TEXT)];
         let text = if self.cuts { beginning(text, n_most) } else { text };
         let encoding = self
             .inner

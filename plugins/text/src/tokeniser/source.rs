@@ -70,14 +70,16 @@ impl Tokeniser {
     }
 
     fn from_json(path: &Path) -> Result<Self, Error> {
-        let inner = Tokenizer::from_bytes(read_bytes(path)?)
-            .map_err(|error| Error::corrupt(format!("{} is no tokenizer.json", path.display())).caused_by(&*error))?;
-        Self::checked(inner, &path.display().to_string())
+        let name = path.display().to_string();
+        let inner = Tokenizer::from_bytes(read_bytes(path, &name)?)
+            .map_err(|error| Error::corrupt(format!("{name} is no tokenizer.json")).caused_by(&*error))?;
+        Self::checked(inner, &name)
     }
 
     /// One token a line, its id the number of the line from 0.
     fn from_vocabulary(path: &Path, lowercase: bool) -> Result<Self, Error> {
-        let (bytes, name) = (read_bytes(path)?, path.display().to_string());
+        let name = path.display().to_string();
+        let bytes = read_bytes(path, &name)?;
         let tokens: Vec<String> = decode(&bytes, &name)?.lines().map(|line| line.trim_end().to_owned()).collect();
         let mut lines = BTreeMap::new();
         for (line, token) in (1usize..).zip(&tokens) {

@@ -19,6 +19,8 @@ use tokenizers::{
 
 /// What continues a word.
 pub const CONTINUING: &str = "##";
+/// Bytes of a text that are normalised at once.
+const LONGEST_PIECE: usize = 1 << 16;
 /// Longer words are unknown to WordPiece, so nothing is learned from them.
 const LONGEST_WORD: usize = 100;
 /// Characters of an alphabet at most, as BERT's trainer has it by default: rarer ones are unknown.
@@ -74,7 +76,7 @@ fn count_words<'a>(
     normaliser: &BertNormalizer,
 ) -> tokenizers::Result<BTreeMap<String, usize>> {
     let mut counts: HashMap<String, usize> = HashMap::new();
-    for text in texts {
+    for text in texts.flat_map(pieces) {
         let mut normalised = NormalizedString::from(text);
         normaliser.normalize(&mut normalised)?;
         let mut split = PreTokenizedString::from(normalised);
@@ -88,6 +90,20 @@ fn count_words<'a>(
         }
     }
     Ok(counts.into_iter().collect())
+}
+
+/// A text in pieces that normalising has memory for: it takes some 20 bytes for each of a text. Blanks separate words, so
+/// that nothing changes; only a text without any, for as long as a piece, is cut through a word.
+fn pieces(text: &str) -> impl Iterator<Item = &str> {
+    let mut rest = text;
+    std::iter::from_fn(move || {
+        let limit = rest.floor_char_boundary(LONGEST_PIECE);
+        let at =
+            if limit == rest.len() { limit } else { rest[..limit].rfind(' ').filter(|&at| at > 0).unwrap_or(limit) };
+        let (piece, after) = rest.split_at(at);
+        rest = after;
+        (!piece.is_empty()).then_some(piece)
+    })
 }
 
 /// The most frequent characters; among equally frequent ones the smaller code points.
@@ -141,6 +157,20 @@ mod tests {
         assert_eq!(first.len(), 400);
         assert!((0..20).all(|_| learned(&texts, 400) == first));
         assert!(!parallelism::has_parallelism_been_used());
+    }
+
+    #[test]
+    fn pieces_are_the_text_cut_at_blanks() {
+        let long = "größe lungs ".repeat(20_000);
+        let found: Vec<_> = pieces(&long).collect();
+        assert!(found.len() > 3 && found[1..].iter().all(|piece| piece.starts_with(' ')));
+        assert_eq!(found.concat(), long);
+        let solid = "ö".repeat(100_001);
+        let found: Vec<_> = pieces(&solid).collect();
+        assert_eq!(found.concat(), solid);
+        assert_eq!(pieces("a b").collect::<Vec<_>>(), ["a b"]);
+        assert_eq!(pieces("").count(), 0);
+        assert_eq!(learned(&[&long], 128), learned(&["größe lungs"; 20_000], 128));
     }
 
     #[test]
