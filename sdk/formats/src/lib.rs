@@ -5,7 +5,13 @@ pub mod image_file;
 #[cfg(feature = "nifti")]
 pub mod nifti;
 #[cfg(feature = "nifti")]
+mod nifti_fields;
+#[cfg(feature = "nifti")]
 mod nifti_header;
+#[cfg(feature = "nifti")]
+mod nifti_pair;
+#[cfg(feature = "nifti")]
+mod nifti_voxels;
 #[cfg(feature = "nifti")]
 pub mod nifti_write;
 #[cfg(feature = "nifti")]
