@@ -18,12 +18,20 @@ pub mod nifti_write;
 mod orientation;
 #[cfg(feature = "slide")]
 pub mod slide;
+#[cfg(feature = "slide")]
+mod slide_resolution;
 #[cfg(feature = "nifti")]
 pub mod subvolumes;
 #[cfg(feature = "tiff")]
+mod tiff_colour;
+#[cfg(feature = "tiff")]
 pub mod tiff_file;
 #[cfg(feature = "tiff")]
+mod tiff_patch;
+#[cfg(feature = "tiff")]
 mod tiff_pixels;
+#[cfg(feature = "slide")]
+pub mod tiff_slide;
 #[cfg(feature = "nifti")]
 mod volume_cache;
 #[cfg(feature = "nifti")]

@@ -5,6 +5,7 @@
 
 use std::path::{Path, PathBuf};
 
+use medcoss_formats::image_file::read_image;
 use medcoss_formats::nifti::read_volume;
 
 /// Fractions of the array at which single values are listed.
@@ -64,4 +65,39 @@ fn volumes_have_the_values_that_nibabel_gives() {
     }
     println!("{n} volumes agree");
     assert!(n >= 30);
+}
+
+/// Differences that a lossy picture may have from another decoder's: of a single value, and of the mean.
+const LOSSY: [f64; 2] = [0.03, 0.002];
+
+#[test]
+fn pictures_have_the_values_that_tifffile_and_pillow_give() {
+    let Some(shared) = shared() else { return };
+    let mut n = [0; 2];
+    let mut wrong = Vec::new();
+    for row in rows(include_str!("values/pictures.tsv")) {
+        let image = match read_image(&shared.join(row.file)) {
+            Ok(image) => image,
+            Err(error) => {
+                wrong.push(format!("{error}"));
+                continue;
+            }
+        };
+        let lossy = row.rest == ["jpeg"];
+        if vec![image.height(), image.width(), image.channels()] != row.size {
+            wrong.push(format!("{}: {}x{}x{}", row.file, image.height(), image.width(), image.channels()));
+            continue;
+        }
+        let found = summary(image.pixels());
+        for (at, (&found, &expected)) in found.iter().zip(&row.values).enumerate() {
+            let tolerance = if lossy { LOSSY[usize::from(at == 2)] } else { 1e-6 };
+            if (found - expected).abs() > tolerance {
+                wrong.push(format!("{}, value {at}: {found} for {expected}", row.file));
+            }
+        }
+        n[usize::from(lossy)] += 1;
+    }
+    println!("{} lossless and {} lossy pictures agree", n[0], n[1]);
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+    assert!(n[0] >= 60 && n[1] >= 10, "{n:?}");
 }
