@@ -85,6 +85,12 @@ impl Grid {
         Region { left, top, width, height }
     }
 
+    /// Pixels of the level that make up a tile.
+    pub fn pixels_a_tile(&self) -> usize {
+        let Region { width, height, .. } = self.region([0, 0]);
+        width * height
+    }
+
     /// The column of tiles in which each column of a level lies, or the row (`axis` 1); `None` past the last.
     pub fn tile_of(&self, axis: usize, length: usize, start: usize, n: usize) -> Vec<Option<usize>> {
         let n_tiles = [self.n_columns, self.n_rows][axis];

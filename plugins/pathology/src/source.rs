@@ -22,6 +22,9 @@ const MAX_OPEN_SLIDES: usize = 32;
 /// Slides that are surveyed at once; each takes up to 60 MiB.
 const MAX_SURVEYS: usize = 4;
 
+/// Millions of pixels decoded for one tile from which on a user is told that it will be slow.
+const SLOW_MILLION: usize = 16;
+
 /// Whether a file in a folder is taken, by its lower-case name.
 pub fn has_known_name(lower_case_name: &str) -> bool {
     image_file::has_known_name(lower_case_name) || lower_case_name.ends_with(".svs")
@@ -73,6 +76,14 @@ impl Source {
                 Ok(Content::Slide(grid, tiles)) => {
                     if tiles.is_empty() {
                         log::warn(&format!("{}: no tile has enough tissue", file.id));
+                    }
+                    let million = grid.pixels_a_tile() / 1_000_000;
+                    if million >= SLOW_MILLION {
+                        log::warn(&format!(
+                            "{}: no level is near mpp, so that each tile decodes {million} million pixels\n\
+                             hint: add smaller levels to the slide, or lower mpp",
+                            file.id
+                        ));
                     }
                     (Some(grid), tiles.into_iter().map(Part::Tile).collect())
                 }

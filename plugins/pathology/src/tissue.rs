@@ -40,14 +40,19 @@ const MOST_PLACES: usize = 4;
 pub fn tiles_with_tissue(slide: &mut Slide, grid: &Grid, tissue_ratio: f64) -> Result<Vec<[u32; 2]>, Error> {
     let level = slide.level_for(grid.side() / SHARPNESS);
     let mut counts = vec![Count::default(); grid.n_columns * grid.n_rows];
-    let blocks = if level.width * level.height > SAMPLED { some_blocks(level, grid) } else { all_blocks(level) };
+    let mut blocks = if level.width * level.height > SAMPLED { some_blocks(level, grid) } else { all_blocks(level) };
+    if tissue_ratio <= 0.0 {
+        // Every tile is taken. One look still tells whether the slide can be read.
+        blocks.truncate(1);
+    }
     for block in blocks {
         let picture = slide.read_region(level, block)?.into_rgb();
         count(&picture, block, level, grid, &mut counts);
     }
     let mut tiles = Vec::new();
     for (number, count) in counts.into_iter().enumerate() {
-        if f64::from(count.n_tissue) >= tissue_ratio * f64::from(count.n_pixels) && count.n_pixels > 0 {
+        let share = f64::from(count.n_tissue) / f64::from(count.n_pixels.max(1));
+        if share >= tissue_ratio {
             // Slides have fewer than 2^32 columns and rows.
             tiles.push([number % grid.n_columns, number / grid.n_columns].map(|place| place as u32));
         }

@@ -119,8 +119,8 @@ impl TiffFile {
 
     /// Places of the directories that branch off the page.
     pub fn branches(&mut self) -> Vec<u64> {
-        let found = self.ask(|decoder| decoder.find_tag(Tag::SubIfd)?.map(|value| value.into_ifd_vec()).transpose());
-        found.ok().flatten().unwrap_or_default().into_iter().map(|pointer| pointer.0).collect()
+        // Stated as places of directories or as whole numbers, of 32 or of 64 bit.
+        self.ask(|decoder| decoder.find_tag_unsigned_vec(Tag::SubIfd)).ok().flatten().unwrap_or_default()
     }
 
     /// A tag of the page with one whole number; `None` where it is missing or of another kind.
