@@ -89,8 +89,8 @@ impl Volume {
 }
 
 impl Part {
-    /// The same as [`Volume::part`], to the bit, of a volume of `size` that is not in memory. `read` gives the voxels of
-    /// some slices; it is asked for at most `most` at once, from first to last, and for none that do not count.
+    /// The same as [`Volume::part`], to the bit, of a volume of `size` that is not in memory. `read` gives the voxels
+    /// of some slices; it is asked for at most `most` at once, from first to last, and for none that do not count.
     ///
     /// # Errors
     /// Samplings without any position inside the volume, those of `read`, slices that do not have this size.
@@ -120,8 +120,8 @@ impl Part {
         let [mut depth, rows, columns] =
             axes.map(|axis| Kernels::new(samplings[axis], inside[axis].clone(), size[axis]));
 
-        // Slices that no kernel touches need not be looked at; they are most of a long scan. Along columns and rows every
-        // slice is by itself: how many come at once makes no difference.
+        // Slices that no kernel touches need not be looked at; they are most of a long scan. Along columns and rows
+        // every slice is by itself: how many come at once makes no difference.
         let slab = depth.reach();
         depth.shift(slab.start);
         let mut slices = Vec::with_capacity(slab.len() * inside[1].len() * inside[2].len());

@@ -32,15 +32,15 @@ pub struct Options {
     /// Shorter side in pixels from which on a tiled TIFF is a slide, cut into tiles, and not a tile itself. SVS files
     /// are always slides.
     pub slide_min_side: usize,
-    /// Side of the tiles that slides are cut into, in pixels, 16 to 8192. Tiles do not overlap; what is left over at the
-    /// right and lower edges is not used.
+    /// Side of the tiles that slides are cut into, in pixels, 16 to 8192. Tiles do not overlap; what is left over at
+    /// the right and lower edges is not used.
     pub slide_tile: usize,
-    /// Microns per pixel of the tiles of slides, such as 0.5 (20x) or 0.25 (40x), from 0.05 to 50. They are read from the
-    /// smallest level that is as fine and resampled; slides must state their resolution. Without it, tiles are cut at full
-    /// resolution, whatever that is. Tiles that are files of their own are taken as they are.
+    /// Microns per pixel of the tiles of slides, such as 0.5 (20x) or 0.25 (40x), from 0.05 to 50. They are read from
+    /// the smallest level that is as fine and resampled; slides must state their resolution. Without it, tiles are cut
+    /// at full resolution, whatever that is. Tiles that are files of their own are taken as they are.
     pub mpp: Option<f64>,
-    /// Least fraction of a slide's tile that must be tissue, 0 (every tile is taken) to 1. It is judged on a small level;
-    /// where there is none, in a slide of more than 268 million pixels, on a part of each tile.
+    /// Least fraction of a slide's tile that must be tissue, 0 (every tile is taken) to 1. It is judged on a small
+    /// level; where there is none, in a slide of more than 268 million pixels, on a part of each tile.
     pub tissue_ratio: f64,
     /// Table with a label for each file; the tiles of a slide share its label. Only evaluation looks at labels.
     pub labels: Option<LabelTable>,

@@ -197,8 +197,8 @@ fn content(file: &FoundFile, options: &Options) -> Result<Content, Error> {
     Ok(Content::Slide(grid, tiles))
 }
 
-/// SVS files, tiled TIFFs that are large, and TIFFs that do not fit into memory, whatever they are called. What cannot be
-/// opened is none; loading it will say why.
+/// SVS files, tiled TIFFs that are large, and TIFFs that do not fit into memory, whatever they are called. What cannot
+/// be opened is none; loading it will say why.
 fn is_slide(file: &FoundFile, min_side: usize) -> bool {
     let name = file.id.to_lowercase();
     if [".png", ".jpg", ".jpeg"].iter().any(|ending| name.ends_with(ending)) {

@@ -4,11 +4,11 @@
 //! ([`TRANSMITTED`]), and its saturation (of hue, saturation and value) at least [`SATURATION`]. Glass is neither,
 //! shadows and dust are not coloured, black borders have no saturation.
 //!
-//! The test runs on the smallest level of the pyramid that still gives a tile [`SHARPNESS`] pixels along each side. It is
-//! read in blocks of about a million pixels. A slide without a small level has to be decoded at full resolution; above
-//! [`SAMPLED`] pixels that would take minutes, so that of each tile only some of the file's own tiles (or strips) are
-//! looked at: the one in its middle, or up to four by four where they are small against it. Which ones depends on the
-//! sizes alone, so that the same slide gives the same tiles.
+//! The test runs on the smallest level of the pyramid that still gives a tile [`SHARPNESS`] pixels along each side. It
+//! is read in blocks of about a million pixels. A slide without a small level has to be decoded at full resolution;
+//! above [`SAMPLED`] pixels that would take minutes, so that of each tile only some of the file's own tiles (or strips)
+//! are looked at: the one in its middle, or up to four by four where they are small against it. Which ones depends on
+//! the sizes alone, so that the same slide gives the same tiles.
 
 use std::collections::BTreeSet;
 

@@ -31,8 +31,8 @@ fn jpeg(tissue: bool) -> Vec<u8> {
     file
 }
 
-/// A BigTIFF of one level whose tiles are two pieces of the file, one of tissue and one of glass: tissue in a disc about
-/// the middle.
+/// A BigTIFF of one level whose tiles are two pieces of the file, one of tissue and one of glass: tissue in a disc
+/// about the middle.
 fn write(path: &Path) {
     let across = SIDE.div_ceil(TILE);
     let pieces = [jpeg(true), jpeg(false)];

@@ -86,8 +86,8 @@ fn background_is_left_out_of_slides() {
 
 #[test]
 fn the_full_level_and_the_small_one_find_the_same_tissue() {
-    // Tiles of 32 pixels are too small for the level that is four times smaller: their survey reads the full one. Where 95 %
-    // of a tile is tissue, 80 % of each quarter is; 5 % are left for the difference of the levels.
+    // Tiles of 32 pixels are too small for the level that is four times smaller: their survey reads the full one. Where
+    // 95 % of a tile is tissue, 80 % of each quarter is; 5 % are left for the difference of the levels.
     let (_folder, coarse) = synthetic(5, serde_json::json!({ "slide_tile": 64, "tissue_ratio": 0.95 }));
     let (_folder, fine) = synthetic(5, serde_json::json!({ "slide_tile": 32, "tissue_ratio": 0.75 }));
     let (coarse, fine) = (ids(&coarse), ids(&fine));
@@ -108,8 +108,8 @@ fn the_full_level_and_the_small_one_find_the_same_tissue() {
 
 #[test]
 fn tiles_at_a_resolution_cover_so_many_microns_from_the_level_that_suits() {
-    // 0.5 microns a pixel, and a level of 2: the same tiles of glass and tissue, at their size, from the small level, and
-    // resampled.
+    // 0.5 microns a pixel, and a level of 2: the same tiles of glass and tissue, at their size, from the small level,
+    // and resampled.
     let all = serde_json::json!({ "tissue_ratio": 0.0 });
     let with = |changes: serde_json::Value| {
         let mut options = all.clone();

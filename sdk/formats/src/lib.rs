@@ -27,6 +27,8 @@ mod tiff_colour;
 #[cfg(feature = "tiff")]
 pub mod tiff_file;
 #[cfg(feature = "tiff")]
+mod tiff_jpeg;
+#[cfg(feature = "tiff")]
 mod tiff_patch;
 #[cfg(feature = "tiff")]
 mod tiff_pixels;

@@ -1,4 +1,5 @@
-//! Microns per pixel of a slide, as its file states them: Aperio's description, OME-XML, or the resolution tags of TIFF.
+//! Microns per pixel of a slide, as its file states them: Aperio's description, OME-XML, or the resolution tags of
+//! TIFF.
 //!
 //! In this order, because descriptions are written by the scanner and tags often by a program that did not know better.
 //! Values that no microscope gives, such as the 72 points per inch of a screen, count as not stated.

@@ -2,8 +2,8 @@
 //!
 //! Shared by the plugins for volumes. Intensities, augmentation and tokens are not here: a plugin normalises the values
 //! of a [`Part`], and [`medcoss_sdk::block`] does the rest. Opening reads headers only. Decoded volumes are kept up to
-//! a limit, because one scan gives many samples; a volume above the limit is never in memory as a whole, only the slices
-//! that a sample needs.
+//! a limit, because one scan gives many samples; a volume above the limit is never in memory as a whole, only the
+//! slices that a sample needs.
 
 use std::collections::BTreeMap;
 use std::ops::Range;
@@ -138,8 +138,8 @@ pub struct Subvolumes {
 #[derive(Debug)]
 struct Scan {
     source: VolumeSource,
-    /// The error when its header could not be read. Such a scan stands as one sample, which fails when it is loaded: the
-    /// host counts it as it counts every bad sample.
+    /// The error when its header could not be read. Such a scan stands as one sample, which fails when it is loaded:
+    /// the host counts it as it counts every bad sample.
     outline: Result<Outline, Error>,
     replacement_told: AtomicBool,
 }

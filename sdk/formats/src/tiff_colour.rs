@@ -1,8 +1,8 @@
 //! What the samples of a TIFF page mean, as its tags say, and which kinds are read.
 //!
-//! Read are grey (black or white as 0), grey with alpha, RGB, RGBA and YCbCr in whole numbers, and palettes. Refused are
-//! kinds whose black and white no tag states (floating point, signed), whose colours need a profile (CMYK, L*a*b*), and
-//! those that the `tiff` crate does not decode. The conversion is in [`crate::tiff_pixels`].
+//! Read are grey (black or white as 0), grey with alpha, RGB, RGBA and YCbCr in whole numbers, and palettes. Refused
+//! are kinds whose black and white no tag states (floating point, signed), whose colours need a profile (CMYK, L*a*b*),
+//! and those that the `tiff` crate does not decode. The conversion is in [`crate::tiff_pixels`].
 
 use tiff::ColorType;
 use tiff::TiffResult;
@@ -12,11 +12,22 @@ use tiff::tags::{PhotometricInterpretation, PlanarConfiguration, SampleFormat, T
 use crate::tiff_patch::PatchedFile;
 use crate::tiff_pixels::{Alpha, Colour, PixelKind};
 
+/// The kinds that are read.
+const READ: &str = "TIFF is read in grey, RGB, YCbCr and with a palette, in whole numbers";
+
 /// How the pixels of a page are stored; the text is why they are not read, as the end of "... has".
 pub(crate) fn pixel_kind(decoder: &mut Decoder<PatchedFile>) -> TiffResult<Result<PixelKind, String>> {
+    let kind = kind_or_reason(decoder)?;
+    Ok(kind.map_err(|what| if what.contains("hint:") { what } else { format!("{what}; {READ}") }))
+}
+
+fn kind_or_reason(decoder: &mut Decoder<PatchedFile>) -> TiffResult<Result<PixelKind, String>> {
     let compression = decoder.find_tag_unsigned::<u64>(Tag::Compression)?.unwrap_or(1);
     if let Some(name) = refused_compression(compression) {
-        return Ok(Err(format!("pixels compressed as {name} ({compression})")));
+        return Ok(Err(format!(
+            "pixels compressed as {name} ({compression}); JPEG, LZW, Deflate, PackBits and fax of group 4 are read\n\
+             hint: convert the file to one of these"
+        )));
     }
     let (colour, bits) = match photometric(decoder)? {
         Some(PhotometricInterpretation::RGBPalette) => {
@@ -93,7 +104,8 @@ fn refused_compression(code: u64) -> Option<&'static str> {
     }
 }
 
-/// The colours of a palette, one for each index of `bits`, red, green and blue in `[0, 1]`. The text says what is wrong.
+/// The colours of a palette, one for each index of `bits`, red, green and blue in `[0, 1]`. The text says what is
+/// wrong.
 pub(crate) fn palette(decoder: &mut Decoder<PatchedFile>, bits: usize) -> TiffResult<Result<Vec<[f32; 3]>, String>> {
     let stored = decoder.find_tag_unsigned_vec::<u16>(Tag::ColorMap)?.unwrap_or_default();
     let n = 1 << bits;

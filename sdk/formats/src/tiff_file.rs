@@ -2,8 +2,8 @@
 //! (JPEG, LZW, Deflate, PackBits, fax of group 4).
 //!
 //! Only the strips or tiles that a region touches are decoded, one at a time: memory follows the region, not the file.
-//! Which kinds of pixels are taken stands in [`crate::tiff_colour`]; which pages belong together is the business of
-//! [`crate::tiff_slide`](crate::slide). The orientation tag is left alone.
+//! Which kinds of pixels are taken stands in `tiff_colour`; which pages belong together is the business of
+//! [`crate::slide`]. The orientation tag is left alone.
 
 use std::io::ErrorKind;
 use std::ops::Range;
@@ -18,6 +18,7 @@ use tiff::tags::Tag;
 use tiff::{TiffError, TiffResult};
 
 use crate::tiff_colour;
+use crate::tiff_jpeg::stated_size;
 use crate::tiff_patch::PatchedFile;
 use crate::tiff_pixels::{Chunk, Colour, PixelKind};
 
@@ -25,6 +26,9 @@ use crate::tiff_pixels::{Chunk, Colour, PixelKind};
 pub const MAX_PIXELS: usize = 1 << 26;
 /// Largest single strip or tile, decoded, in bytes.
 const MAX_CHUNK_BYTES: usize = 1 << 28;
+
+/// Compression of strips and tiles that are JPEG files.
+const JPEG: u64 = 7;
 
 /// An open TIFF file, positioned on one of its pages.
 pub struct TiffFile {
@@ -34,6 +38,8 @@ pub struct TiffFile {
     page: Page,
     /// The colours of a page with indices, once it has been read from.
     palette: Option<Vec<[f32; 3]>>,
+    /// Where the strips or tiles of a page in JPEG begin, once it has been read from.
+    jpegs: Option<Vec<u64>>,
 }
 
 /// A page (an image file directory) of a TIFF file.
@@ -67,7 +73,7 @@ impl TiffFile {
             let directory = decoder.ifd_pointer().map_or(0, |pointer| pointer.0);
             Ok((decoder, page, directory))
         })?;
-        Ok(Self { path: path.to_owned(), decoder, directory, page, palette: None })
+        Ok(Self { path: path.to_owned(), decoder, directory, page, palette: None, jpegs: None })
     }
 
     /// Where it lies.
@@ -95,7 +101,7 @@ impl TiffFile {
     /// # Errors
     /// There is none, or it makes no sense; a page after it can still be moved to.
     pub fn go_to_next(&mut self) -> Result<(), Error> {
-        self.palette = None;
+        (self.palette, self.jpegs) = (None, None);
         self.page = self.ask(|decoder| {
             decoder.next_image()?;
             page(decoder)
@@ -226,6 +232,7 @@ impl TiffFile {
                 let (found, most) = (layout.len >> 20, MAX_CHUNK_BYTES >> 20);
                 return Err(self.unsupported(&format!("a strip or tile of {found} MiB, above the limit of {most} MiB")));
             }
+            self.check_jpeg(number as usize)?;
             let mut data = vec![0; layout.len];
             self.ask(|decoder| decoder.read_chunk_bytes(number, &mut data))?;
             row_stride = layout.row_stride.map_or(0, usize::from);
@@ -235,21 +242,44 @@ impl TiffFile {
         Ok(Chunk { planes, kind, row_stride, palette })
     }
 
+    /// Refuses a strip or tile whose JPEG states a much larger picture: the decoder would claim memory for it.
+    fn check_jpeg(&mut self, number: usize) -> Result<(), Error> {
+        if self.jpegs.is_none() {
+            let tag = if self.page.tiled { Tag::TileOffsets } else { Tag::StripOffsets };
+            let is_jpeg = self.number(Tag::Compression) == Some(JPEG);
+            self.jpegs = Some(if is_jpeg {
+                self.ask(|decoder| decoder.find_tag_unsigned_vec(tag))?.unwrap_or_default()
+            } else {
+                Vec::new()
+            });
+        }
+        let Some(&place) = self.jpegs.as_ref().and_then(|places| places.get(number)) else { return Ok(()) };
+        let stated = self.ask(|decoder| Ok(stated_size(decoder.inner(), place)?))?;
+        // Encoders fill blocks up, by less than this.
+        let most = self.page.chunk.map(|side| side + 64);
+        match stated {
+            Some([width, height]) if width > most[0] || height > most[1] => {
+                let (path, [expected_width, expected_height]) = (self.path.display(), self.page.chunk);
+                Err(Error::corrupt(format!(
+                    "{path} has a JPEG of {width}x{height} pixels in a strip or tile of {expected_width}x{expected_height}"
+                )))
+            }
+            _ => Ok(()),
+        }
+    }
+
     /// Asks the decoder for something.
     fn ask<T>(&mut self, question: impl FnOnce(&mut Decoder<PatchedFile>) -> TiffResult<T>) -> Result<T, Error> {
         guarded(&self.path, || question(&mut self.decoder))
     }
 
     fn unsupported(&self, what: &str) -> Error {
-        Error::unsupported(format!(
-            "{} has {what}; TIFF is read in grey, RGB, YCbCr and with a palette, in whole numbers",
-            self.path.display()
-        ))
+        Error::unsupported(format!("{} has {what}", self.path.display()))
     }
 }
 
-/// Calls the decoder, which has assertions that a damaged file can break. It is left as it is then: what it holds is the
-/// file's position and what it has parsed, and both are set again before they are used.
+/// Calls the decoder, which has assertions that a damaged file can break. It is left as it is then: what it holds is
+/// the file's position and what it has parsed, and both are set again before they are used.
 fn guarded<T>(path: &Path, call: impl FnOnce() -> TiffResult<T>) -> Result<T, Error> {
     match catch_unwind(AssertUnwindSafe(call)) {
         Ok(answer) => answer.map_err(|error| explain(path, &error)),

@@ -1,7 +1,7 @@
 //! Slides in TIFF: Aperio SVS, OME-TIFF, and others with a pyramid of smaller copies.
 //!
-//! Finds the pages that show the same picture at lower resolution, in the chain of pages and in the branches of the first
-//! (SubIFDs, where OME-TIFF keeps them); label and overview photographs are not among them.
+//! Finds the pages that show the same picture at lower resolution, in the chain of pages and in the branches of the
+//! first (SubIFDs, where OME-TIFF keeps them); label and overview photographs are not among them.
 
 use std::path::Path;
 

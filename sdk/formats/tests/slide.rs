@@ -1,6 +1,8 @@
 //! Slides and kinds of TIFF that no encoder at hand writes: pyramids in branches, BigTIFF of either byte order, stated
 //! resolutions, palettes, samples of a few bits. Files are put together byte by byte.
 
+#![allow(clippy::unusual_byte_groupings, reason = "grouped as the samples are")]
+
 use std::path::PathBuf;
 
 use medcoss_formats::image_file::read_image;
@@ -362,4 +364,74 @@ fn what_is_not_decoded_is_refused_by_its_name() {
     refused(8, 5, vec![(277, Short(vec![4]))], "CMYK");
     refused(3, 0, vec![], "white as 0");
     refused(12, 1, vec![], "12-bit");
+}
+
+#[test]
+fn a_tile_that_states_a_picture_of_a_gigabyte_is_refused_before_it_is_decoded() {
+    let mut jpeg = Vec::new();
+    image::codecs::jpeg::JpegEncoder::new(&mut jpeg).encode(&[99; 256], 16, 16, image::ExtendedColorType::L8).unwrap();
+    let frame = jpeg.windows(2).position(|pair| pair == [0xff, 0xc0]).unwrap();
+    for (side, refused) in [(16_u16, false), (16_000, true)] {
+        let mut bytes = jpeg.clone();
+        bytes[frame + 5..frame + 7].copy_from_slice(&side.to_be_bytes());
+        bytes[frame + 7..frame + 9].copy_from_slice(&side.to_be_bytes());
+        let mut file = File::new(false, false);
+        let place = file.data(&bytes);
+        let tags = vec![
+            (256, Long(vec![16])),
+            (257, Long(vec![16])),
+            (258, Short(vec![8])),
+            (259, Short(vec![7])),
+            (262, Short(vec![1])),
+            (322, Short(vec![16])),
+            (323, Short(vec![16])),
+            (324, Place(vec![place])),
+            (325, Long(vec![bytes.len() as u32])),
+        ];
+        let first = file.directory(&tags, 0);
+        let (_folder, path) = file.write(first);
+        match read_image(&path) {
+            Ok(image) => assert!(!refused && (image.pixels()[0] - 99.0 / 255.0).abs() < 0.02),
+            Err(error) => assert!(refused && error.message().contains("JPEG of 16000x16000"), "{error}"),
+        }
+    }
+}
+
+#[test]
+fn no_byte_of_a_directory_can_make_reading_panic() {
+    for (big, big_endian) in [(false, true), (true, false)] {
+        let mut file = File::new(big, big_endian);
+        let tags = page(&mut file, 20, 17);
+        let branch = file.directory(&tags, 0);
+        let tags = page(&mut file, 40, 34);
+        let (begin, map) = (file.bytes.len(), (0..768).map(|at| at as u16 * 85).collect());
+        let more = vec![(282, Fraction(5000, 1)), (320, Short(map)), (330, Place(vec![branch]))];
+        let first = file.directory(&with(tags, more), 0);
+        let end = file.bytes.len();
+        let (folder, path) = file.write(first);
+        let sound = std::fs::read(&path).unwrap();
+        let (mut n_read, mut n_refused) = (0, 0);
+        // The palette, which is long, at a few places only.
+        for at in (0..16).chain((begin..end).filter(|at| *at > end - 400 || at % 97 == 0)) {
+            for value in [0x00, 0x01, 0x03, 0x7f, 0xff] {
+                let mut bytes = sound.clone();
+                bytes[at] = value;
+                // A new file each time: writing over one waits for the disk.
+                let path = folder.path().join(format!("{at}_{value}.tif"));
+                std::fs::write(&path, bytes).unwrap();
+                let read = Slide::open(&path).and_then(|mut slide| {
+                    for level in slide.levels().to_vec() {
+                        let side = level.width.min(level.height).min(50);
+                        slide.read_region(level, Region { left: 0, top: 0, width: side, height: side })?;
+                    }
+                    Ok(())
+                });
+                match read {
+                    Ok(()) => n_read += 1,
+                    Err(_) => n_refused += 1,
+                }
+            }
+        }
+        assert!(n_read > 100 && n_refused > 100, "{n_read} read, {n_refused} refused");
+    }
 }

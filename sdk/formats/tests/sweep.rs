@@ -1,5 +1,5 @@
-//! Every odd, rare and broken file that is there is read, or refused with its reason: never a panic, never more than ten
-//! seconds, never a gigabyte. Prints how many were read and refused, by reason.
+//! Every odd, rare and broken file that is there is read, or refused with its reason: never a panic, never more than
+//! ten seconds, never a gigabyte. Prints how many were read and refused, by reason.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
