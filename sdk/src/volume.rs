@@ -69,6 +69,11 @@ impl Volume {
         &self.voxels
     }
 
+    /// The voxels by themselves.
+    pub fn into_voxels(self) -> Vec<f32> {
+        self.voxels
+    }
+
     /// A part of the volume at the positions of three samplings. Trilinear; along an axis whose step is above 1 the
     /// linear kernel is widened by the step, so that every voxel counts (Pillow's `BILINEAR`, torch's `trilinear` with
     /// antialiasing and without `align_corners`). Kernels are cut off at the border and brought to a sum of 1.
@@ -77,30 +82,64 @@ impl Volume {
     /// # Errors
     /// Samplings without any position inside the volume.
     pub fn part(&self, samplings: [Sampling; 3]) -> Result<Part, Error> {
-        let axes = [0, 1, 2];
-        let inside = axes.map(|axis| samplings[axis].inside(self.size[axis]));
-        if inside.iter().any(Range::is_empty) {
-            let [depth, rows, columns] = self.size;
-            return Err(Error::bad_request(format!(
-                "samples that are {samplings:?} miss a volume of {depth}x{rows}x{columns}"
-            )));
-        }
-        let [mut depth, rows, columns] =
-            axes.map(|axis| Kernels::new(samplings[axis], inside[axis].clone(), self.size[axis]));
-
-        // Slices that no kernel touches need not be looked at; they are most of a long scan.
-        let slab = depth.reach();
-        depth.shift(slab.start);
         let plane = self.size[1] * self.size[2];
-        let voxels = &self.voxels[slab.start * plane..slab.end * plane];
-        let values = columns.apply(voxels, 1);
-        let values = rows.apply(&values, inside[2].len());
-        let values = depth.apply(&values, inside[1].len() * inside[2].len());
-        Ok(Part { values, size: samplings.map(|sampling| sampling.n), inside })
+        let slab = |slices: Range<usize>| Ok(&self.voxels[slices.start * plane..slices.end * plane]);
+        Part::resampled(self.size, samplings, self.size[0], slab)
     }
 }
 
 impl Part {
+    /// The same as [`Volume::part`], to the bit, of a volume of `size` that is not in memory. `read` gives the voxels
+    /// of some slices; it is asked for at most `most` at once, from first to last, and for none that do not count.
+    ///
+    /// # Errors
+    /// Samplings without any position inside the volume, those of `read`, slices that do not have this size.
+    pub fn of_slabs(
+        size: [usize; 3],
+        samplings: [Sampling; 3],
+        most: usize,
+        read: impl FnMut(Range<usize>) -> Result<Vec<f32>, Error>,
+    ) -> Result<Self, Error> {
+        Self::resampled(size, samplings, most.max(1), read)
+    }
+
+    fn resampled<Voxels: AsRef<[f32]>>(
+        size: [usize; 3],
+        samplings: [Sampling; 3],
+        most: usize,
+        mut read: impl FnMut(Range<usize>) -> Result<Voxels, Error>,
+    ) -> Result<Self, Error> {
+        let axes = [0, 1, 2];
+        let inside = axes.map(|axis| samplings[axis].inside(size[axis]));
+        let [n_slices, n_rows, n_columns] = size;
+        if inside.iter().any(Range::is_empty) {
+            return Err(Error::bad_request(format!(
+                "samples that are {samplings:?} miss a volume of {n_slices}x{n_rows}x{n_columns}"
+            )));
+        }
+        let [mut depth, rows, columns] =
+            axes.map(|axis| Kernels::new(samplings[axis], inside[axis].clone(), size[axis]));
+
+        // Slices that no kernel touches need not be looked at; they are most of a long scan. Along columns and rows
+        // every slice is by itself: how many come at once makes no difference.
+        let slab = depth.reach();
+        depth.shift(slab.start);
+        let mut slices = Vec::with_capacity(slab.len() * inside[1].len() * inside[2].len());
+        for start in slab.clone().step_by(most) {
+            let wanted = start..(start + most).min(slab.end);
+            let n_expected = wanted.len() * n_rows * n_columns;
+            let voxels = read(wanted)?;
+            let voxels = voxels.as_ref();
+            if voxels.len() != n_expected {
+                let found = voxels.len();
+                return Err(Error::bad_request(format!("{found} values instead of {n_expected} make up some slices")));
+            }
+            slices.append(&mut rows.apply(&columns.apply(voxels, 1), inside[2].len()));
+        }
+        let values = depth.apply(&slices, inside[1].len() * inside[2].len());
+        Ok(Self { values, size: samplings.map(|sampling| sampling.n), inside })
+    }
+
     /// `[depth, rows, columns]` of the whole part.
     pub fn size(&self) -> [usize; 3] {
         self.size
@@ -321,6 +360,32 @@ mod tests {
         let all = volume.part([depth, rows, columns]).unwrap().padded(-1.0);
         let some = volume.part([depth.window(4, 3), rows, columns]).unwrap().padded(-1.0);
         assert_eq!(some, all[4 * 63..7 * 63]);
+    }
+
+    #[test]
+    fn a_part_of_slabs_is_the_part_of_the_whole_to_the_bit() {
+        let volume = numbered();
+        let samplings = [Sampling::centred(5, 7, 1.3), Sampling::stretched(7, 3), Sampling::centred(9, 13, 0.7)];
+        let expected = volume.part(samplings).unwrap();
+        for most in [0, 1, 2, 3, 5, 100] {
+            let mut asked = Vec::new();
+            let part = Part::of_slabs(SIZE, samplings, most, |slices| {
+                asked.push(slices.clone());
+                Ok(volume.voxels()[slices.start * 63..slices.end * 63].to_vec())
+            });
+            assert_eq!(part.unwrap(), expected);
+            assert!(asked.iter().all(|slices| slices.len() <= most.max(1)), "{asked:?}");
+        }
+        // Slices 2 and 3 alone count here.
+        let [_, rows, columns] = whole();
+        let samplings = [Sampling::voxels(2, 2), rows, columns];
+        let part = Part::of_slabs(SIZE, samplings, 9, |slices| {
+            assert_eq!(slices, 2..4);
+            Ok(volume.voxels()[126..252].to_vec())
+        });
+        assert_eq!(part.unwrap(), volume.part(samplings).unwrap());
+        assert!(Part::of_slabs(SIZE, samplings, 9, |_| Ok(vec![0.0; 125])).is_err());
+        assert!(Part::of_slabs(SIZE, samplings, 9, |_| Err(Error::corrupt("broken"))).is_err());
     }
 
     #[test]

@@ -47,7 +47,8 @@ pub struct Options {
     /// Whether half of the training samples are mirrored, along each axis with probability 1/2.
     pub mirror: bool,
     /// Memory in MiB for decoded scans that are kept for their other samples, 4 bytes a voxel. Where the scans do not
-    /// fit, most samples cost the decoding of a whole scan.
+    /// fit, most samples cost the decoding of a whole scan. A scan above it is never in memory as a whole: only the
+    /// slices of a sample are read, from compressed files by decompressing all of it.
     pub cache_mb: usize,
 }
 

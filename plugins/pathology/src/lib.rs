@@ -1,9 +1,11 @@
 //! Stained tissue: tiles, and whole slides cut into tiles, as RGB in `[0, 1]` in patches of 16x16.
 //!
-//! `source` finds the samples and reads them, `tissue` decides which places of a slide are worth reading, `stain`
-//! varies the colours, `synthetic` paints samples for demonstration and tests; crops, flips and masking are those of
-//! [`medcoss_sdk::framing`]. Colours are taken as they are: there is no stain normalisation and no colour management.
+//! `source` finds the samples and reads them, `grid` cuts slides into tiles, `tissue` decides which of them are worth
+//! reading, `stain` varies the colours, `synthetic` paints samples for demonstration and tests; crops, flips and
+//! masking are those of [`medcoss_sdk::framing`]. Colours are taken as they are: there is no stain normalisation and no
+//! colour management.
 
+mod grid;
 mod options;
 mod source;
 mod stain;

@@ -9,6 +9,9 @@ use serde::{Deserialize, Serialize};
 /// Largest side of a tile that is cut from a slide.
 const LARGEST_SLIDE_TILE: usize = 8192;
 
+/// Microns per pixel that slides may be brought to.
+const MPP: std::ops::RangeInclusive<f64> = 0.05..=50.0;
+
 /// Settings of the plugin.
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
@@ -29,10 +32,15 @@ pub struct Options {
     /// Shorter side in pixels from which on a tiled TIFF is a slide, cut into tiles, and not a tile itself. SVS files
     /// are always slides.
     pub slide_min_side: usize,
-    /// Side of the tiles that slides are cut into, in pixels of the full resolution, 16 to 8192. Tiles do not overlap;
-    /// what is left over at the right and lower edges is not used.
+    /// Side of the tiles that slides are cut into, in pixels, 16 to 8192. Tiles do not overlap; what is left over at
+    /// the right and lower edges is not used.
     pub slide_tile: usize,
-    /// Least fraction of a slide's tile that must be tissue, 0 (every tile is taken) to 1.
+    /// Microns per pixel of the tiles of slides, such as 0.5 (20x) or 0.25 (40x), from 0.05 to 50. They are read from
+    /// the smallest level that is as fine and resampled; slides must state their resolution. Without it, tiles are cut
+    /// at full resolution, whatever that is. Tiles that are files of their own are taken as they are.
+    pub mpp: Option<f64>,
+    /// Least fraction of a slide's tile that must be tissue, 0 (every tile is taken) to 1. It is judged on a small
+    /// level; where there is none, in a slide of more than 268 million pixels, on a part of each tile.
     pub tissue_ratio: f64,
     /// Table with a label for each file; the tiles of a slide share its label. Only evaluation looks at labels.
     pub labels: Option<LabelTable>,
@@ -50,6 +58,7 @@ impl Default for Options {
             slide_min_side: 2048,
             // Twice the size of a sample: a crop of a quarter of the area still comes at full resolution.
             slide_tile: 448,
+            mpp: None,
             tissue_ratio: 0.25,
             labels: None,
         }
@@ -71,6 +80,10 @@ impl Options {
         }
         if !(16..=LARGEST_SLIDE_TILE).contains(&self.slide_tile) {
             return refused("slide_tile", &self.slide_tile, &format!("from 16 to {LARGEST_SLIDE_TILE} pixels"));
+        }
+        if let Some(mpp) = self.mpp.filter(|mpp| !MPP.contains(mpp)) {
+            let (least, most) = MPP.into_inner();
+            return refused("mpp", &mpp, &format!("from {least} to {most} microns"));
         }
         if self.slide_min_side == 0 {
             return refused("slide_min_side", &self.slide_min_side, "at least 1 pixel");

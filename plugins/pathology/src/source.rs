@@ -1,21 +1,29 @@
 //! Where samples come from: tiles are files, slides are cut into tiles at places with tissue.
 
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
+use std::thread;
 
 use medcoss_formats::image_file;
 use medcoss_formats::slide::Slide;
-use medcoss_formats::tiff_file::TiffFile;
-use medcoss_sdk::image::{Image, Region};
+use medcoss_formats::tiff_file::{MAX_PIXELS, TiffFile};
+use medcoss_sdk::image::Image;
 use medcoss_sdk::{Error, FoundFile, log};
 
 use crate::Options;
+use crate::grid::Grid;
 use crate::tissue::tiles_with_tissue;
 
 /// The kinds that are read, for people.
-pub const KINDS: &[&str] = &["PNG", "JPEG", "TIFF", "whole slides: Aperio SVS, tiled TIFF"];
+pub const KINDS: &[&str] = &["PNG", "JPEG", "TIFF", "whole slides: Aperio SVS, OME-TIFF, tiled TIFF"];
 
 /// Slides that are kept open between samples. A slide's table of tiles can take megabytes to read anew.
 const MAX_OPEN_SLIDES: usize = 32;
+/// Slides that are surveyed at once; each takes up to 60 MiB.
+const MAX_SURVEYS: usize = 4;
+
+/// Millions of pixels decoded for one tile from which on a user is told that it will be slow.
+const SLOW_MILLION: usize = 16;
 
 /// Whether a file in a folder is taken, by its lower-case name.
 pub fn has_known_name(lower_case_name: &str) -> bool {
@@ -25,12 +33,14 @@ pub fn has_known_name(lower_case_name: &str) -> bool {
 /// All samples of a dataset.
 pub struct Source {
     files: Vec<FoundFile>,
+    /// How each file is cut; `None` for one that is no slide, or cannot be read.
+    grids: Vec<Option<Grid>>,
     samples: Vec<Place>,
     /// Slides that nobody reads at the moment, with the index of their file; the one used last is last.
-    idle: Mutex<Vec<(usize, TiffFile)>>,
+    idle: Mutex<Vec<(usize, Slide)>>,
 }
 
-/// Where a sample is.
+/// Where a sample is. A large slide has many, so this is kept small.
 struct Place {
     /// Index into the files.
     file: usize,
@@ -40,10 +50,16 @@ struct Place {
 enum Part {
     /// The whole file is the tile.
     Whole,
-    /// A tile of a slide.
-    Tile(Region),
+    /// A tile of a slide: its column and row.
+    Tile([u32; 2]),
     /// A slide that could not be surveyed; loading the sample says why.
-    Unreadable(Error),
+    Unreadable(Box<Error>),
+}
+
+/// What a file holds.
+enum Content {
+    Tile,
+    Slide(Grid, Vec<[u32; 2]>),
 }
 
 impl Source {
@@ -52,33 +68,39 @@ impl Source {
     /// # Errors
     /// No sample at all.
     pub fn list(files: Vec<FoundFile>, options: &Options) -> Result<Self, Error> {
-        let mut samples = Vec::new();
-        for (number, file) in files.iter().enumerate() {
-            if !is_slide(file, options.slide_min_side) {
-                samples.push(Place { file: number, part: Part::Whole });
-                continue;
-            }
-            let survey = Slide::open(&file.path)
-                .and_then(|mut slide| tiles_with_tissue(&mut slide, options.slide_tile, options.tissue_ratio));
-            match survey {
-                Ok(tiles) => {
+        let (mut samples, mut grids) = (Vec::new(), Vec::new());
+        for ((number, file), content) in files.iter().enumerate().zip(contents(&files, options)) {
+            let place = |part| Place { file: number, part };
+            let (grid, tiles) = match content {
+                Ok(Content::Tile) => (None, vec![Part::Whole]),
+                Ok(Content::Slide(grid, tiles)) => {
                     if tiles.is_empty() {
                         log::warn(&format!("{}: no tile has enough tissue", file.id));
                     }
-                    samples.extend(tiles.into_iter().map(|tile| Place { file: number, part: Part::Tile(tile) }));
+                    let million = grid.pixels_a_tile() / 1_000_000;
+                    if million >= SLOW_MILLION {
+                        log::warn(&format!(
+                            "{}: no level is near mpp, so that each tile decodes {million} million pixels\n\
+                             hint: add smaller levels to the slide, or lower mpp",
+                            file.id
+                        ));
+                    }
+                    (Some(grid), tiles.into_iter().map(Part::Tile).collect())
                 }
-                Err(error) => samples.push(Place { file: number, part: Part::Unreadable(error) }),
-            }
+                Err(error) => (None, vec![Part::Unreadable(Box::new(error))]),
+            };
+            grids.push(grid);
+            samples.extend(tiles.into_iter().map(place));
         }
         if samples.is_empty() {
             return Err(Error::bad_request(format!(
-                "no tile of {} pixels in {} slides has {} of tissue\nhint: lower slide_tile or tissue_ratio",
+                "no tile of {} pixels in {} slides has {} of tissue\nhint: lower slide_tile, mpp or tissue_ratio",
                 options.slide_tile,
                 files.len(),
                 options.tissue_ratio
             )));
         }
-        Ok(Self { files, samples, idle: Mutex::default() })
+        Ok(Self { files, grids, samples, idle: Mutex::default() })
     }
 
     /// Number of samples.
@@ -93,11 +115,14 @@ impl Source {
 
     /// Id of a sample: the file's, with the upper left corner for tiles of slides.
     pub fn id(&self, index: usize) -> String {
-        let Place { file, part } = &self.samples[index];
-        let file = &self.files[*file].id;
-        match part {
-            Part::Tile(tile) => format!("{file}#x={:04},y={:04}", tile.left, tile.top),
-            Part::Whole | Part::Unreadable(_) => file.clone(),
+        let place = &self.samples[index];
+        let id = &self.files[place.file].id;
+        match &place.part {
+            Part::Tile(tile) => {
+                let [x, y] = self.grids[place.file].map(|grid| grid.corner(*tile)).unwrap_or_default();
+                format!("{id}#x={x:04},y={y:04}")
+            }
+            Part::Whole | Part::Unreadable(_) => id.clone(),
         }
     }
 
@@ -110,13 +135,16 @@ impl Source {
         let picture = match part {
             Part::Whole => image_file::read_image(&self.files[*file].path)?,
             Part::Tile(tile) => self.read_tile(*file, *tile)?,
-            Part::Unreadable(error) => return Err(error.clone()),
+            Part::Unreadable(error) => return Err(Error::clone(error)),
         };
         Ok(picture.into_rgb())
     }
 
     /// Reads with a slide of its own while other threads read with theirs.
-    fn read_tile(&self, file: usize, tile: Region) -> Result<Image, Error> {
+    fn read_tile(&self, file: usize, tile: [u32; 2]) -> Result<Image, Error> {
+        let Some(grid) = self.grids[file] else {
+            return Err(Error::bad_request(format!("{} is not cut into tiles", self.files[file].id)));
+        };
         let idle = || self.idle.lock().unwrap_or_else(PoisonError::into_inner);
         let kept = {
             let mut idle = idle();
@@ -125,9 +153,9 @@ impl Source {
         };
         let mut slide = match kept {
             Some(slide) => slide,
-            None => TiffFile::open(&self.files[file].path)?,
+            None => Slide::open(&self.files[file].path)?,
         };
-        let picture = slide.read_region(tile)?;
+        let picture = slide.read_scaled(grid.level, grid.region(tile), grid.tile, grid.tile)?;
         let mut idle = idle();
         if idle.len() == MAX_OPEN_SLIDES {
             idle.remove(0);
@@ -137,8 +165,40 @@ impl Source {
     }
 }
 
-/// SVS files, and tiled TIFFs that are large, whatever they are called. What cannot be opened is none; loading it will
-/// say why.
+/// What the files hold, in their order. Slides are surveyed by several threads, each a slide at a time.
+fn contents(files: &[FoundFile], options: &Options) -> Vec<Result<Content, Error>> {
+    let n_threads = thread::available_parallelism().map_or(1, usize::from).min(MAX_SURVEYS).min(files.len());
+    let next = AtomicUsize::new(0);
+    let found: Mutex<Vec<(usize, Result<Content, Error>)>> = Mutex::default();
+    thread::scope(|scope| {
+        for _ in 0..n_threads {
+            scope.spawn(|| {
+                loop {
+                    let number = next.fetch_add(1, Ordering::Relaxed);
+                    let Some(file) = files.get(number) else { break };
+                    let content = content(file, options);
+                    found.lock().unwrap_or_else(PoisonError::into_inner).push((number, content));
+                }
+            });
+        }
+    });
+    let mut found = found.into_inner().unwrap_or_else(PoisonError::into_inner);
+    found.sort_by_key(|(number, _)| *number);
+    found.into_iter().map(|(_, content)| content).collect()
+}
+
+fn content(file: &FoundFile, options: &Options) -> Result<Content, Error> {
+    if !is_slide(file, options.slide_min_side) {
+        return Ok(Content::Tile);
+    }
+    let mut slide = Slide::open(&file.path)?;
+    let grid = Grid::new(&file.id, &slide, options.slide_tile, options.mpp)?;
+    let tiles = tiles_with_tissue(&mut slide, &grid, options.tissue_ratio)?;
+    Ok(Content::Slide(grid, tiles))
+}
+
+/// SVS files, tiled TIFFs that are large, and TIFFs that do not fit into memory, whatever they are called. What cannot
+/// be opened is none; loading it will say why.
 fn is_slide(file: &FoundFile, min_side: usize) -> bool {
     let name = file.id.to_lowercase();
     if [".png", ".jpg", ".jpeg"].iter().any(|ending| name.ends_with(ending)) {
@@ -147,6 +207,6 @@ fn is_slide(file: &FoundFile, min_side: usize) -> bool {
     name.ends_with(".svs")
         || TiffFile::open(&file.path).is_ok_and(|tiff| {
             let page = tiff.page();
-            page.tiled && page.width.min(page.height) >= min_side
+            (page.tiled && page.width.min(page.height) >= min_side) || page.width * page.height > MAX_PIXELS
         })
 }

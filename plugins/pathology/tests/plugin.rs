@@ -86,8 +86,8 @@ fn background_is_left_out_of_slides() {
 
 #[test]
 fn the_full_level_and_the_small_one_find_the_same_tissue() {
-    // Tiles of 32 pixels are too small for the level that is four times smaller: their survey reads the full one. Where 95 %
-    // of a tile is tissue, 80 % of each quarter is; 5 % are left for the difference of the levels.
+    // Tiles of 32 pixels are too small for the level that is four times smaller: their survey reads the full one. Where
+    // 95 % of a tile is tissue, 80 % of each quarter is; 5 % are left for the difference of the levels.
     let (_folder, coarse) = synthetic(5, serde_json::json!({ "slide_tile": 64, "tissue_ratio": 0.95 }));
     let (_folder, fine) = synthetic(5, serde_json::json!({ "slide_tile": 32, "tissue_ratio": 0.75 }));
     let (coarse, fine) = (ids(&coarse), ids(&fine));
@@ -104,6 +104,66 @@ fn the_full_level_and_the_small_one_find_the_same_tissue() {
             assert!(fine.contains(&quarter), "{quarter} is missing");
         }
     }
+}
+
+#[test]
+fn tiles_at_a_resolution_cover_so_many_microns_from_the_level_that_suits() {
+    // 0.5 microns a pixel, and a level of 2: the same tiles of glass and tissue, at their size, from the small level,
+    // and resampled.
+    let all = serde_json::json!({ "tissue_ratio": 0.0 });
+    let with = |changes: serde_json::Value| {
+        let mut options = all.clone();
+        options.as_object_mut().unwrap().extend(changes.as_object().unwrap().clone());
+        synthetic(5, options)
+    };
+    let (_folder, plain) = synthetic(5, all.clone());
+    let (_folder, same) = with(serde_json::json!({ "mpp": 0.5 }));
+    let (_folder, small) = with(serde_json::json!({ "mpp": 2.0, "slide_tile": 16 }));
+    let (_folder, between) = with(serde_json::json!({ "mpp": 1.0, "slide_tile": 32 }));
+    assert_eq!(ids(&plain), ids(&same));
+    assert_eq!(ids(&plain), ids(&small));
+    assert_eq!(ids(&plain), ids(&between));
+    let mean = |tokens: &[f32]| tokens.iter().sum::<f32>() / tokens.len() as f32;
+    for index in 0..plain.len() {
+        let expected = load(&plain, index, View::Plain, 0).unwrap().0;
+        assert_eq!(expected, load(&same, index, View::Plain, 0).unwrap().0);
+        for other in [&small, &between] {
+            let found = load(other, index, View::Plain, 0).unwrap().0;
+            assert!((mean(&expected) - mean(&found)).abs() < 0.02, "{}", plain.id(index));
+        }
+    }
+    // A third as fine: 448 x 320 pixels hold 2 x 1 tiles of 192.
+    let (_folder, wide) = with(serde_json::json!({ "mpp": 1.5, "slide_tile": 64 }));
+    let slide: Vec<String> = ids(&wide).into_iter().filter(|id| id.starts_with("slide")).collect();
+    assert_eq!(slide, ["slide.tif#x=0000,y=0000", "slide.tif#x=0192,y=0000"]);
+}
+
+#[test]
+fn a_slide_without_the_resolution_that_is_asked_for_says_how_to_go_on() {
+    let (folder, _) = synthetic(5, serde_json::json!({}));
+    let options = serde_json::json!({ "size": 64, "slide_min_side": 64, "slide_tile": 64, "mpp": 0.3 });
+    let dataset = open(folder.path(), &["."], options.clone()).unwrap();
+    let error = load(&dataset, 0, View::Plain, 0).unwrap_err();
+    assert!(
+        error.message().starts_with("slide.tif has 0.5000 microns") && error.message().contains("hint:"),
+        "{error}"
+    );
+    assert_eq!(error.code(), code::UNSUPPORTED);
+    // The tiles beside it are read.
+    assert!(load(&dataset, 1, View::Plain, 0).is_ok() && dataset.len() == 13);
+
+    // ResolutionUnit: a number without a unit in place of centimetres.
+    let path = folder.path().join("slide.tif");
+    let mut content = std::fs::read(&path).unwrap();
+    let entry = [0x28, 1, 3, 0, 1, 0, 0, 0, 3, 0];
+    while let Some(at) = content.windows(10).position(|window| window == entry) {
+        content[at + 8] = 1;
+    }
+    std::fs::write(&path, content).unwrap();
+    let dataset = open(folder.path(), &["."], options).unwrap();
+    let error = load(&dataset, 0, View::Plain, 0).unwrap_err();
+    assert!(error.message().starts_with("slide.tif does not state its microns per pixel"), "{error}");
+    assert!(error.message().contains("hint: leave mpp out"), "{error}");
 }
 
 #[test]
@@ -184,6 +244,8 @@ fn wrong_settings_are_named() {
     refused(serde_json::json!({ "crop_scale": [0.2, 1.5] }), "crop_scale");
     refused(serde_json::json!({ "stain_jitter": 1.5 }), "stain_jitter");
     refused(serde_json::json!({ "slide_tile": 8 }), "slide_tile");
+    refused(serde_json::json!({ "mpp": 0.0 }), "mpp");
+    refused(serde_json::json!({ "mpp": 1000.0 }), "mpp");
     refused(serde_json::json!({ "slide_min_side": 0 }), "slide_min_side");
     refused(serde_json::json!({ "tissue_ratio": 2 }), "tissue_ratio");
     assert!(serde_json::from_value::<Options>(serde_json::json!({ "jitter": 0.1 })).is_err());
@@ -261,4 +323,27 @@ fn real_tiles_and_slides_are_read() {
         assert!(mean(1) <= mean(0).max(mean(2)), "{}", ids[index]);
         assert_eq!(mask.iter().filter(|&&masked| masked == 1).count(), 147);
     }
+}
+
+#[test]
+fn a_real_slide_at_half_its_resolution_looks_the_same() {
+    let shared = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../shared/data/pathology");
+    if !shared.is_dir() {
+        println!("skipped: no {}", shared.display());
+        return;
+    }
+    // Aperio states 0.499 microns; 2220 x 2967 pixels.
+    let slide = |options| open(&shared, &["wsi/small_HE.svs"], options).unwrap();
+    let full = slide(serde_json::json!({ "slide_tile": 448, "tissue_ratio": 0.0 }));
+    let half = slide(serde_json::json!({ "slide_tile": 224, "tissue_ratio": 0.0, "mpp": 0.998 }));
+    assert_eq!(ids(&full), ids(&half));
+    for index in 0..full.len() {
+        let [one, other] = [&full, &half].map(|dataset| load(dataset, index, View::Plain, 0).unwrap().0);
+        let difference = one.iter().zip(&other).map(|(a, b)| (a - b).abs()).sum::<f32>() / one.len() as f32;
+        assert!(difference < 0.002, "{}: {difference}", full.id(index));
+    }
+    let coarse = slide(serde_json::json!({ "slide_tile": 224, "tissue_ratio": 0.0, "mpp": 2.0 }));
+    assert_eq!(ids(&coarse)[1], "wsi/small_HE.svs#x=0898,y=0000");
+    let fine = slide(serde_json::json!({ "mpp": 0.25 }));
+    assert!(load(&fine, 0, View::Plain, 0).unwrap_err().message().contains("0.4990 microns per pixel at best"));
 }

@@ -5,19 +5,35 @@ pub mod image_file;
 #[cfg(feature = "nifti")]
 pub mod nifti;
 #[cfg(feature = "nifti")]
+mod nifti_fields;
+#[cfg(feature = "nifti")]
 mod nifti_header;
+#[cfg(feature = "nifti")]
+mod nifti_pair;
+#[cfg(feature = "nifti")]
+mod nifti_voxels;
 #[cfg(feature = "nifti")]
 pub mod nifti_write;
 #[cfg(feature = "nifti")]
 mod orientation;
 #[cfg(feature = "slide")]
 pub mod slide;
+#[cfg(feature = "slide")]
+mod slide_resolution;
 #[cfg(feature = "nifti")]
 pub mod subvolumes;
 #[cfg(feature = "tiff")]
+mod tiff_colour;
+#[cfg(feature = "tiff")]
 pub mod tiff_file;
 #[cfg(feature = "tiff")]
+mod tiff_jpeg;
+#[cfg(feature = "tiff")]
+mod tiff_patch;
+#[cfg(feature = "tiff")]
 mod tiff_pixels;
+#[cfg(feature = "slide")]
+pub mod tiff_slide;
 #[cfg(feature = "nifti")]
 mod volume_cache;
 #[cfg(feature = "nifti")]

@@ -1,30 +1,26 @@
-//! NIfTI-1 files (`.nii`, `.nii.gz`) as volumes.
+//! NIfTI files as volumes: version 1 and 2, in one file (`.nii`) or as a pair (`.hdr` and `.img`), gzipped or not.
 //!
 //! Any integer or floating point type up to 64 bit, either byte order, scaled as the header says, turned to the axes of
-//! [`Volume`]. Content decides whether a file is compressed, not its name. Of several volumes the first is read. Voxels
-//! come row by row, so that only the result is held in memory. What is refused, and why, is in [`Header`].
+//! [`Volume`]. Content decides whether a file is compressed, not its name. Of several volumes the first is read; of a
+//! volume that is too large for memory, some slices. What is refused, and why, is in [`Header`].
 
-use std::fs::File;
-use std::io::{self, BufRead, BufReader, Read};
-use std::path::Path;
+use std::io::{self, Read};
+use std::ops::Range;
+use std::path::{Path, PathBuf};
 
-use flate2::bufread::MultiGzDecoder;
-use medcoss_sdk::Error;
 use medcoss_sdk::volume::Volume;
-use nifti::{DataElement, InMemNiftiVolume, NiftiError, NiftiType, StreamedNiftiVolume};
+use medcoss_sdk::{Error, FoundFile};
 
-use crate::nifti_header::HEADER_BYTES;
+use crate::nifti_fields::{BYTES_1, Fields, header_bytes};
+use crate::nifti_header::VoxelFile;
 pub use crate::nifti_header::{Header, MAX_VOXELS};
+use crate::nifti_pair::{header_of, is_voxels_name, voxels_of};
+use crate::nifti_voxels::{Source, explain, read_slices};
 
 /// The kinds that are read, for people.
-pub const KINDS: &str = "NIfTI-1 (.nii, .nii.gz)";
-const GZIP: [u8; 2] = [0x1f, 0x8b];
-const BUFFER_BYTES: usize = 1 << 16;
+pub const KINDS: &str = "NIfTI-1 and NIfTI-2 (.nii, .hdr with .img; gzipped or not)";
 
-/// Whether a lower-case file name ends like a NIfTI file.
-pub fn has_known_name(lower_case_name: &str) -> bool {
-    lower_case_name.ends_with(".nii") || lower_case_name.ends_with(".nii.gz")
-}
+pub use crate::nifti_pair::has_known_name;
 
 /// A volume as it was read.
 #[derive(Debug, Clone, PartialEq)]
@@ -35,6 +31,23 @@ pub struct Decoded {
     pub n_replaced: usize,
 }
 
+/// The files of a folder without the voxels of pairs: a pair is listed once, by its header. Voxels whose header is
+/// missing stay; reading them says so.
+pub fn without_voxels_of_pairs(mut files: Vec<FoundFile>) -> Vec<FoundFile> {
+    let listed: std::collections::BTreeSet<PathBuf> = files.iter().map(|file| file.path.clone()).collect();
+    files.retain(|file| !header_of(&file.path).is_some_and(|header| listed.contains(&header)));
+    files
+}
+
+/// The other file of a pair: a header's voxels, or the header of voxels that were named by themselves.
+pub fn other_of_pair(file: &FoundFile) -> Option<FoundFile> {
+    let path = voxels_of(&file.path).or_else(|| header_of(&file.path))?;
+    let bytes = path.metadata().ok()?.len();
+    let name = path.file_name()?.to_string_lossy().into_owned();
+    let id = file.id.rsplit_once('/').map_or(name.clone(), |(folder, _)| format!("{folder}/{name}"));
+    Some(FoundFile { path, id, bytes })
+}
+
 /// Reads and checks a file's header, and none of its voxels.
 ///
 /// # Errors
@@ -43,118 +56,125 @@ pub fn read_header(path: &Path) -> Result<Header, Error> {
     open(path).map(|opened| opened.header)
 }
 
+/// Whether some slices cost as much as all of them: the file is compressed, or it is not stored slice by slice.
+///
+/// # Errors
+/// Those of [`read_header`].
+pub fn slices_need_the_whole_file(path: &Path) -> Result<bool, Error> {
+    let Opened { header, source, .. } = open(path)?;
+    Ok(source.is_compressed() || header.orientation.axis[0] == 0)
+}
+
 /// Reads the volume of a file.
 ///
 /// # Errors
-/// Those of [`read_header`], voxels that are damaged or missing, a volume without a single finite voxel.
+/// Those of [`read_header`], a volume above [`MAX_VOXELS`], voxels that are damaged or missing, a volume without a
+/// single finite voxel.
 pub fn read_volume(path: &Path) -> Result<Decoded, Error> {
-    let Opened { header, mut source, compressed } = open(path)?;
-    let failed = |error: io::Error| explain(path, &error);
-    let gap = header.offset - HEADER_BYTES as u64;
-    let skipped = io::copy(&mut source.by_ref().take(gap), &mut io::sink()).map_err(failed)?;
-    if skipped < gap {
-        return Err(Error::corrupt(format!("{} ends before its voxels", path.display())));
+    let opened = open(path)?;
+    let n_voxels = opened.header.n_voxels();
+    if n_voxels > MAX_VOXELS {
+        let ([i, j, k], path) = (opened.header.file_size, path.display());
+        return Err(Error::unsupported(format!(
+            "{path} has {i}x{j}x{k} voxels; at most {MAX_VOXELS} are read at once"
+        )));
     }
-    let mut voxels = read_voxels(path, &header, &mut source)?;
-    if compressed && header.n_volumes == 1 {
-        // The decompressor compares its checksum at the very end.
-        io::copy(&mut source, &mut io::sink()).map_err(failed)?;
-    }
-
-    let mut n_replaced = 0;
-    for voxel in voxels.iter_mut().filter(|voxel| !voxel.is_finite()) {
-        *voxel = 0.0;
-        n_replaced += 1;
-    }
-    if n_replaced == voxels.len() {
+    let all = 0..opened.header.size[0];
+    let decoded = opened.read(path, all)?;
+    if decoded.n_replaced as u64 == n_voxels {
         return Err(Error::corrupt(format!("{} has no finite voxel", path.display())));
     }
-    Ok(Decoded { volume: Volume::new(header.size, header.spacing_mm, voxels)?, n_replaced })
+    Ok(decoded)
+}
+
+/// Reads some slices of the volume of a file: what [`read_volume`] gives, cut along the depth.
+///
+/// # Errors
+/// Those of [`read_header`], a volume that does not have this size, slices that it does not have, voxels that are
+/// damaged or missing.
+pub fn read_slab(path: &Path, size: [usize; 3], slices: Range<usize>) -> Result<Decoded, Error> {
+    let opened = open(path)?;
+    let found = opened.header.size;
+    if found != size || slices.is_empty() || slices.end > size[0] {
+        return Err(Error::bad_request(format!(
+            "{} has {found:?} slices, rows and columns; slices {slices:?} of {size:?} were asked for",
+            path.display()
+        )));
+    }
+    opened.read(path, slices)
 }
 
 struct Opened {
     header: Header,
-    /// The file just behind its header.
-    source: Box<dyn Read>,
-    compressed: bool,
+    /// Where the voxels are.
+    voxels: PathBuf,
+    source: Source,
+    /// Bytes of the source up to the first voxel.
+    ahead: u64,
 }
 
-fn open(path: &Path) -> Result<Opened, Error> {
-    let failed = |error: io::Error| explain(path, &error);
-    let file = File::open(path).map_err(failed)?;
-    let file_bytes = file.metadata().map_err(failed)?.len();
-    let mut file = BufReader::with_capacity(BUFFER_BYTES, file);
-    let compressed = file.fill_buf().map_err(failed)?.starts_with(&GZIP);
-    let mut source: Box<dyn Read> = if compressed {
-        Box::new(BufReader::with_capacity(BUFFER_BYTES, MultiGzDecoder::new(file)))
+impl Opened {
+    fn read(mut self, path: &Path, slices: Range<usize>) -> Result<Decoded, Error> {
+        self.source.skip(self.ahead).map_err(|error| match error.kind() {
+            io::ErrorKind::UnexpectedEof => Error::corrupt(format!("{} ends before its voxels", path.display())),
+            _ => explain(&self.voxels, &error),
+        })?;
+        let n_slices = slices.len();
+        let mut voxels = read_slices(&self.voxels, &self.header, &mut self.source, slices)?;
+        let mut n_replaced = 0;
+        for voxel in voxels.iter_mut().filter(|voxel| !voxel.is_finite()) {
+            *voxel = 0.0;
+            n_replaced += 1;
+        }
+        let [_, rows, columns] = self.header.size;
+        let volume = Volume::new([n_slices, rows, columns], self.header.spacing_mm, voxels)?;
+        Ok(Decoded { volume, n_replaced })
+    }
+}
+
+/// Opens a file and checks its header. Of a pair either file may be named.
+fn open(named: &Path) -> Result<Opened, Error> {
+    let path = if is_voxels_name(named) {
+        &header_of(named).ok_or_else(|| {
+            Error::unreadable(format!(
+                "{} has no header beside it; a NIfTI pair is an .hdr and an .img of the same name",
+                named.display()
+            ))
+        })?
     } else {
-        Box::new(file)
+        named
     };
-    let mut bytes = [0; HEADER_BYTES];
-    source.read_exact(&mut bytes).map_err(|error| match error.kind() {
-        io::ErrorKind::UnexpectedEof => {
-            Error::corrupt(format!("{} ends within the {HEADER_BYTES} bytes of its header", path.display()))
-        }
-        _ => explain(path, &error),
+    let failed = |error: io::Error| explain(path, &error);
+    let (mut source, file_bytes) = Source::open(path).map_err(failed)?;
+    let mut bytes = Vec::with_capacity(BYTES_1);
+    source.by_ref().take(4).read_to_end(&mut bytes).map_err(failed)?;
+    // Any file at all has a length to be told by: what is no header is refused by its magic number.
+    let n_bytes = match *bytes {
+        [a, b, c, d] => header_bytes([a, b, c, d]).ok_or_else(|| {
+            let begins = bytes.escape_ascii();
+            Error::corrupt(format!("{} is no NIfTI file; it begins with \"{begins}\"", path.display()))
+        })?,
+        _ => BYTES_1,
+    };
+    source.by_ref().take((n_bytes - bytes.len()) as u64).read_to_end(&mut bytes).map_err(failed)?;
+    if bytes.len() < n_bytes {
+        return Err(Error::corrupt(format!("{} ends within the {n_bytes} bytes of its header", path.display())));
+    }
+    let fields = Fields::parse(path, &bytes)?;
+    if !fields.separate {
+        let voxels = VoxelFile { bytes: file_bytes, compressed: source.is_compressed() };
+        let header = Header::check(path, &fields, voxels)?;
+        let ahead = header.offset - n_bytes as u64;
+        return Ok(Opened { header, voxels: path.to_owned(), source, ahead });
+    }
+    let voxels = voxels_of(path).ok_or_else(|| {
+        Error::unreadable(format!(
+            "{} is the header of a NIfTI pair, and there are no voxels beside it; they are in an .img of the same name",
+            path.display()
+        ))
     })?;
-    Ok(Opened { header: Header::parse(path, &bytes, file_bytes, compressed)?, source, compressed })
-}
-
-/// The first volume, scaled, as `[depth, rows, columns]`.
-fn read_voxels(path: &Path, header: &Header, source: impl Read) -> Result<Vec<f32>, Error> {
-    let explained = |error: NiftiError| match &error {
-        NiftiError::Io(error) => explain(path, error),
-        _ => Error::corrupt(format!("{} has damaged voxels", path.display())).caused_by(&error),
-    };
-    let [n_i, n_j, n_k] = header.file_size;
-    let n_voxels = n_i * n_j * n_k;
-    let mut voxels = Vec::new();
-    voxels.try_reserve_exact(n_voxels).map_err(|error| {
-        Error::unsupported(format!("{} needs {} MiB of memory", path.display(), n_voxels >> 18)).caused_by(&error)
-    })?;
-    voxels.resize(n_voxels, 0.0);
-
-    let (first, [along_i, along_j, along_k]) = header.orientation.strides(header.file_size);
-    let mut rows = StreamedNiftiVolume::from_reader_rank(source, &header.parsed, 1).map_err(explained)?;
-    for k in 0..n_k {
-        for j in 0..n_j {
-            let row = rows.read_slice().and_then(|row| numbers(row, header.datatype)).map_err(explained)?;
-            let start = first.wrapping_add_signed(k as isize * along_k + j as isize * along_j);
-            for (i, value) in row.into_iter().enumerate() {
-                let value = header.scaling.map_or(value, |[slope, inter]| value * slope + inter);
-                voxels[start.wrapping_add_signed(i as isize * along_i)] = value as f32;
-            }
-        }
-    }
-    Ok(voxels)
-}
-
-fn numbers(row: InMemNiftiVolume, datatype: NiftiType) -> Result<Vec<f64>, NiftiError> {
-    fn typed<T: DataElement>(row: InMemNiftiVolume, number: impl Fn(T) -> f64) -> Result<Vec<f64>, NiftiError> {
-        Ok(row.into_nifti_typed_data::<T>()?.into_iter().map(number).collect())
-    }
-    match datatype {
-        NiftiType::Uint8 => typed::<u8>(row, f64::from),
-        NiftiType::Int8 => typed::<i8>(row, f64::from),
-        NiftiType::Uint16 => typed::<u16>(row, f64::from),
-        NiftiType::Int16 => typed::<i16>(row, f64::from),
-        NiftiType::Uint32 => typed::<u32>(row, f64::from),
-        NiftiType::Int32 => typed::<i32>(row, f64::from),
-        NiftiType::Uint64 => typed::<u64>(row, |value| value as f64),
-        NiftiType::Int64 => typed::<i64>(row, |value| value as f64),
-        NiftiType::Float32 => typed::<f32>(row, f64::from),
-        NiftiType::Float64 => typed::<f64>(row, |value| value),
-        other => Err(NiftiError::UnsupportedDataType(other)),
-    }
-}
-
-fn explain(path: &Path, error: &io::Error) -> Error {
-    let path = path.display();
-    let explained = match error.kind() {
-        // The decompressor says InvalidInput where it means InvalidData.
-        io::ErrorKind::InvalidInput | io::ErrorKind::InvalidData => Error::corrupt(format!("{path} is damaged")),
-        io::ErrorKind::UnexpectedEof => Error::corrupt(format!("{path} ends before its last voxel")),
-        _ => Error::unreadable(format!("{path} cannot be read")),
-    };
-    explained.caused_by(error)
+    let (source, file_bytes) = Source::open(&voxels).map_err(|error| explain(&voxels, &error))?;
+    let header = Header::check(path, &fields, VoxelFile { bytes: file_bytes, compressed: source.is_compressed() })?;
+    let ahead = header.offset;
+    Ok(Opened { header, voxels, source, ahead })
 }

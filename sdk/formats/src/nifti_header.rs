@@ -1,25 +1,28 @@
-//! Headers of NIfTI-1 files, checked: size, type, scaling, orientation.
+//! Headers of NIfTI files, checked: size, type, scaling, orientation.
 //!
-//! Everything that a hostile header could do harm with is settled here, before memory is claimed; the voxels themselves
-//! are read in [`crate::nifti`]. Analyze, pairs of `.hdr` and `.img`, and NIfTI-2 are named and refused.
+//! Everything that a hostile header could do harm with is settled here, before memory is claimed. Where the numbers
+//! stand is in [`crate::nifti_fields`]; the voxels are read in [`crate::nifti_voxels`].
 
 use std::path::Path;
 
 use medcoss_sdk::Error;
 use nifti::{NiftiHeader, NiftiType, Unit};
 
+use crate::nifti_fields::Fields;
 use crate::orientation::Orientation;
 
-/// Bytes of a NIfTI-1 header.
-pub(crate) const HEADER_BYTES: usize = 348;
-/// Bytes before the voxels in a file without extensions.
-const SINGLE_FILE_OFFSET: u64 = 352;
-/// Largest volume: 4 GiB as `f32`.
+/// Bytes between the header and voxels without extensions: whether there are any.
+const EXTENDER_BYTES: usize = 4;
+/// Largest volume that is read at once: 4 GiB as `f32`.
 pub const MAX_VOXELS: u64 = 1 << 30;
+/// Largest side: all that NIfTI-1 can state, and far beyond any scan.
+const MAX_SIDE: i64 = u16::MAX as i64;
 /// Deflate cannot compress better: 258 bytes for two bits.
 const MAX_GZIP_RATIO: u64 = 1032;
 /// Distances of voxels that are believed, in millimetres.
 const PLAUSIBLE_MM: std::ops::RangeInclusive<f64> = 1e-3..=1e2;
+/// Kinds of content that CIFTI files state.
+const CIFTI: std::ops::Range<i32> = 3000..3100;
 
 /// The first of several volumes was taken.
 const SEVERAL_VOLUMES: &str = "holds several volumes; only the first is used";
@@ -37,41 +40,48 @@ pub struct Header {
     pub spacing_mm: [f32; 3],
     /// What a user should know of the file, as the end of a sentence that begins with its name.
     pub notes: Vec<&'static str>,
-    /// Where in the file the voxels begin.
+    /// Where in their file the voxels begin.
     pub(crate) offset: u64,
     pub(crate) n_volumes: u64,
     pub(crate) file_size: [usize; 3],
     pub(crate) orientation: Orientation,
     pub(crate) scaling: Option<[f64; 2]>,
     pub(crate) datatype: NiftiType,
-    /// What the crate makes rows from: the first volume, not scaled.
-    pub(crate) parsed: NiftiHeader,
+    pub(crate) big_endian: bool,
+}
+
+/// The file that holds the voxels, which is that of the header or one beside it.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct VoxelFile {
+    pub bytes: u64,
+    pub compressed: bool,
 }
 
 impl Header {
-    /// Checks the first bytes of a file of `file_bytes`.
+    /// Checks what a header states against the file that has its voxels.
     ///
     /// # Errors
-    /// Another format, a damaged header, values that are not numbers (colours, complex), a volume above [`MAX_VOXELS`],
-    /// a file too small for its volume.
-    pub(crate) fn parse(
-        path: &Path,
-        bytes: &[u8; HEADER_BYTES],
-        file_bytes: u64,
-        compressed: bool,
-    ) -> Result<Self, Error> {
-        let mut parsed = parse_fields(path, bytes)?;
-        let (file_size, n_volumes) = dimensions(path, &parsed)?;
-        let datatype = datatype(path, &parsed)?;
-        let offset = offset(path, &parsed)?;
-        check_bytes(path, file_size, datatype, offset, if compressed { MAX_GZIP_RATIO } else { 1 }, file_bytes)?;
+    /// A damaged header, voxels that are not real numbers (colours, complex), a side above 65535, a file too small for
+    /// its volume.
+    pub(crate) fn check(path: &Path, fields: &Fields, voxels: VoxelFile) -> Result<Self, Error> {
+        let (file_size, n_volumes) = dimensions(path, fields)?;
+        if fields.n_bytes == crate::nifti_fields::BYTES_2 && CIFTI.contains(&fields.intent) {
+            return Err(Error::unsupported(format!(
+                "{} is a CIFTI file: values of places on a surface, no volume; NIfTI is read",
+                path.display()
+            )));
+        }
+        let datatype = datatype(path, fields)?;
+        let offset = offset(path, fields)?;
+        check_bytes(path, file_size, datatype, offset, voxels)?;
 
         let mut notes = Vec::new();
         if n_volumes > 1 {
             notes.push(SEVERAL_VOLUMES);
         }
-        let orientation = orientation(&parsed, &mut notes);
-        let unit_mm = match parsed.xyzt_to_space() {
+        let orientation = orientation(fields, &mut notes);
+        let units = NiftiHeader { xyzt_units: fields.units, ..NiftiHeader::default() };
+        let unit_mm = match units.xyzt_to_space() {
             Ok(Unit::Meter) => 1e3,
             Ok(Unit::Micron) => 1e-3,
             _ => 1.0,
@@ -81,9 +91,8 @@ impl Header {
             notes.push(NO_SPACING);
             spacing_mm = [1.0; 3];
         }
-        let (slope, inter) = (f64::from(parsed.scl_slope), f64::from(parsed.scl_inter));
+        let [slope, inter] = fields.scaling;
         let scales = slope != 0.0 && slope.is_finite() && inter.is_finite() && (slope, inter) != (1.0, 0.0);
-        parsed.dim = [3, parsed.dim[1], file_size[1] as u16, file_size[2] as u16, 1, 1, 1, 1];
         Ok(Self {
             size: orientation.size(file_size),
             spacing_mm: spacing_mm.map(|mm| mm as f32),
@@ -94,118 +103,95 @@ impl Header {
             orientation,
             scaling: scales.then_some([slope, inter]),
             datatype,
-            parsed,
+            big_endian: fields.big_endian,
         })
     }
-}
 
-fn parse_fields(path: &Path, bytes: &[u8; HEADER_BYTES]) -> Result<NiftiHeader, Error> {
-    let path = path.display();
-    let [a, b, c, d, ..] = *bytes;
-    let stated = [i32::from_le_bytes([a, b, c, d]), i32::from_be_bytes([a, b, c, d])];
-    if stated.contains(&540) {
-        return Err(Error::unsupported(format!(
-            "{path} is a NIfTI-2 file; NIfTI-1 is read\nhint: convert it, with nifti_tool or nibabel"
-        )));
+    /// Number of voxels of the volume.
+    pub(crate) fn n_voxels(&self) -> u64 {
+        // Each side is below 2^16.
+        self.file_size.iter().map(|&n| n as u64).product()
     }
-    if !stated.contains(&348) {
-        return Err(Error::corrupt(format!(
-            "{path} is no NIfTI file; it begins with \"{}\"",
-            bytes[..4].escape_ascii()
-        )));
-    }
-    match &bytes[344..] {
-        b"n+1\0" => {}
-        b"ni1\0" => {
-            return Err(Error::unsupported(format!(
-                "{path} is the header of a NIfTI pair (.hdr and .img); single files are read\nhint: convert it to .nii"
-            )));
-        }
-        other => {
-            let magic = other.escape_ascii();
-            return Err(Error::corrupt(format!("{path} has \"{magic}\" where a NIfTI-1 file has \"n+1\"")));
-        }
-    }
-    let parsed = NiftiHeader::from_reader(bytes.as_slice())
-        .map_err(|error| Error::corrupt(format!("{path} has a damaged NIfTI header")).caused_by(&error))?;
-    // The crate tells the byte order by the number of dimensions; the two must agree.
-    if parsed.sizeof_hdr != 348 {
-        let found = parsed.dim[0];
-        return Err(Error::corrupt(format!("{path} states {found} dimensions; a NIfTI file has 1 to 7")));
-    }
-    Ok(parsed)
 }
 
 /// Sizes of the three axes in space, and the number of volumes.
-fn dimensions(path: &Path, parsed: &NiftiHeader) -> Result<([usize; 3], u64), Error> {
-    let dim = parsed.dim().map_err(|error| {
-        Error::corrupt(format!("{} states the dimensions {:?}", path.display(), parsed.dim)).caused_by(&error)
-    })?;
-    let sizes: Vec<usize> = dim.iter().map(|&n| usize::from(n)).chain([1; 2]).collect();
-    let n_volumes = dim.iter().skip(3).map(|&n| u64::from(n)).product();
-    Ok(([sizes[0], sizes[1], sizes[2]], n_volumes))
+fn dimensions(path: &Path, fields: &Fields) -> Result<([usize; 3], u64), Error> {
+    let path = path.display();
+    let [n_axes, sizes @ ..] = fields.dim;
+    let sizes = usize::try_from(n_axes).ok().filter(|&n| n > 0).and_then(|n| sizes.get(..n));
+    let Some(sizes) = sizes.filter(|sizes| sizes.iter().all(|&n| n > 0)) else {
+        return Err(Error::corrupt(format!(
+            "{path} states the dimensions {:?}; they are 1 to 7, each at least 1",
+            fields.dim
+        )));
+    };
+    let side = |axis: usize| sizes.get(axis).copied().unwrap_or(1);
+    let space = [side(0), side(1), side(2)];
+    if let Some(found) = space.into_iter().find(|&n| n > MAX_SIDE) {
+        return Err(Error::unsupported(format!("{path} has a side of {found} voxels; at most {MAX_SIDE} are read")));
+    }
+    let n_volumes = sizes.iter().skip(3).fold(1, |n: u64, &more| n.saturating_mul(more.unsigned_abs()));
+    Ok((space.map(|n| n as usize), n_volumes))
 }
 
-fn datatype(path: &Path, parsed: &NiftiHeader) -> Result<NiftiType, Error> {
+fn datatype(path: &Path, fields: &Fields) -> Result<NiftiType, Error> {
     use NiftiType::{Float32, Float64, Int8, Int16, Int32, Int64, Uint8, Uint16, Uint32, Uint64};
     let path = path.display();
-    match parsed.data_type() {
+    // The crate knows the codes, as part of its header.
+    match (NiftiHeader { datatype: fields.datatype, ..NiftiHeader::default() }).data_type() {
         Ok(kind @ (Uint8 | Int8 | Uint16 | Int16 | Uint32 | Int32 | Uint64 | Int64 | Float32 | Float64)) => Ok(kind),
         Ok(other) => Err(Error::unsupported(format!(
             "{path} has voxels of type {other:?}; integers and floating point numbers up to 64 bit are read"
         ))),
-        Err(_) => Err(Error::corrupt(format!("{path} states the unknown voxel type {}", parsed.datatype))),
+        Err(_) => Err(Error::corrupt(format!("{path} states the unknown voxel type {}", fields.datatype))),
     }
 }
 
-fn offset(path: &Path, parsed: &NiftiHeader) -> Result<u64, Error> {
-    let stated = parsed.vox_offset;
+/// First byte of the voxels in their file.
+fn offset(path: &Path, fields: &Fields) -> Result<u64, Error> {
+    let stated = fields.offset;
+    let least = if fields.separate { 0 } else { fields.n_bytes + EXTENDER_BYTES };
     // Some writers leave 0, which cannot be meant: the header is there.
     if stated == 0.0 {
-        return Ok(SINGLE_FILE_OFFSET);
+        return Ok(least as u64);
     }
-    if !(stated.is_finite() && stated >= SINGLE_FILE_OFFSET as f32 && stated.fract() == 0.0) {
+    if !(stated.is_finite() && stated >= least as f64 && stated.fract() == 0.0) {
         let path = path.display();
         return Err(Error::corrupt(format!(
-            "{path} states that its voxels begin at byte {stated}; they begin at {SINGLE_FILE_OFFSET} or later"
+            "{path} states that its voxels begin at byte {stated}; they begin at {least} or later"
         )));
     }
     Ok(stated as u64)
 }
 
-/// That the volume is not too large, and that the file can hold it.
+/// That the file can hold the volume.
 fn check_bytes(
     path: &Path,
     file_size: [usize; 3],
     datatype: NiftiType,
     offset: u64,
-    ratio: u64,
-    file_bytes: u64,
+    voxels: VoxelFile,
 ) -> Result<(), Error> {
     let [i, j, k] = file_size;
     // Each is below 2^16, so three of them and a type of 8 bytes stay below 2^52.
     let n_voxels = file_size.iter().map(|&n| n as u64).product::<u64>();
-    let path = path.display();
-    if n_voxels > MAX_VOXELS {
-        return Err(Error::unsupported(format!(
-            "{path} has {i}x{j}x{k} voxels; at most {MAX_VOXELS} are read at once"
-        )));
-    }
     let needed = (n_voxels * datatype.size_of() as u64).saturating_add(offset);
-    if needed > file_bytes.saturating_mul(ratio) {
+    let (found, ratio) = (voxels.bytes, if voxels.compressed { MAX_GZIP_RATIO } else { 1 });
+    if needed > found.saturating_mul(ratio) {
+        let path = path.display();
         return Err(Error::corrupt(format!(
-            "{path} has {file_bytes} bytes, too few for {i}x{j}x{k} voxels of type {datatype:?} from byte {offset} on"
+            "{path} has {found} bytes, too few for {i}x{j}x{k} voxels of type {datatype:?} from byte {offset} on"
         )));
     }
     Ok(())
 }
 
 /// The standard's order: sform, else qform, else the file's axes.
-fn orientation(parsed: &NiftiHeader, notes: &mut Vec<&'static str>) -> Orientation {
-    let spacing = [1, 2, 3].map(|axis| f64::from(parsed.pixdim[axis]).abs());
-    let sform = (parsed.sform_code > 0).then(|| sform_steps(parsed)).and_then(Orientation::nearest);
+fn orientation(fields: &Fields, notes: &mut Vec<&'static str>) -> Orientation {
+    let spacing = [1, 2, 3].map(|axis| fields.pixdim[axis].abs());
+    let sform = (fields.sform_code > 0).then(|| sform_steps(fields)).and_then(Orientation::nearest);
     let qform = || {
-        let turned = (parsed.qform_code > 0).then(|| qform_directions(parsed)).and_then(Orientation::nearest)?;
+        let turned = (fields.qform_code > 0).then(|| qform_directions(fields)).and_then(Orientation::nearest)?;
         Some(Orientation { spacing: turned.axis.map(|axis| spacing[axis]), ..turned })
     };
     sform.or_else(qform).unwrap_or_else(|| {
@@ -214,14 +200,13 @@ fn orientation(parsed: &NiftiHeader, notes: &mut Vec<&'static str>) -> Orientati
     })
 }
 
-fn sform_steps(parsed: &NiftiHeader) -> [[f64; 3]; 3] {
-    let rows = [parsed.srow_x, parsed.srow_y, parsed.srow_z];
-    [0, 1, 2].map(|axis| rows.map(|row| f64::from(row[axis])))
+fn sform_steps(fields: &Fields) -> [[f64; 3]; 3] {
+    [0, 1, 2].map(|axis| fields.sform.map(|row| row[axis]))
 }
 
 /// Unit steps from the quaternion, as `nifti1_io.c` makes them.
-fn qform_directions(parsed: &NiftiHeader) -> [[f64; 3]; 3] {
-    let [mut b, mut c, mut d] = [parsed.quatern_b, parsed.quatern_c, parsed.quatern_d].map(f64::from);
+fn qform_directions(fields: &Fields) -> [[f64; 3]; 3] {
+    let [mut b, mut c, mut d] = fields.quaternion;
     let rest = 1.0 - (b * b + c * c + d * d);
     let a = if rest < 1e-7 {
         let length = (b * b + c * c + d * d).sqrt();
@@ -230,7 +215,7 @@ fn qform_directions(parsed: &NiftiHeader) -> [[f64; 3]; 3] {
     } else {
         rest.sqrt()
     };
-    let handedness = if parsed.pixdim[0] < 0.0 { -1.0 } else { 1.0 };
+    let handedness = if fields.pixdim[0] < 0.0 { -1.0 } else { 1.0 };
     [
         [a * a + b * b - c * c - d * d, 2.0 * (b * c + a * d), 2.0 * (b * d - a * c)],
         [2.0 * (b * c - a * d), a * a + c * c - b * b - d * d, 2.0 * (c * d + a * b)],

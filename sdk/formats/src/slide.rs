@@ -1,103 +1,129 @@
-//! Whole slides: Aperio SVS and other tiled TIFF with a pyramid of smaller copies.
+//! Whole slides: levels of one picture, read by region, whatever the file is.
 //!
-//! Finds the pages that show the same picture at lower resolution; label and overview photographs are not among them.
-//! Pyramids that hide in sub-directories (OME-TIFF) are seen as their full level alone. What is tissue is not decided
-//! here.
+//! [`Slide`] is the place for another kind of file: it has levels, the full one first, and gives regions of them. The
+//! choice of a level and the change of scale are the same for all. What is tissue is not decided here.
 
 use std::path::Path;
 
 use medcoss_sdk::Error;
 use medcoss_sdk::image::{Image, Region};
-use tiff::tags::Tag;
 
-use crate::tiff_file::{Page, TiffFile};
+use crate::tiff_slide::TiffSlide;
 
-/// Aperio marks its overview photograph with this kind of page.
-const SUBFILE_OVERVIEW: u64 = 9;
+/// Pixels that are held at once when a region is read at a smaller scale: 48 MiB in colour.
+const SCALED_PIXELS: usize = 1 << 22;
+/// How much coarser than asked for a level may be and still count as being that fine: scanners state 0.2523 for 0.25.
+const ALIKE: f64 = 1.01;
 
 /// An open slide.
-pub struct Slide {
-    file: TiffFile,
-    levels: Vec<Level>,
+pub enum Slide {
+    /// Aperio SVS, OME-TIFF, and any other TIFF with a pyramid or a single level.
+    Tiff(TiffSlide),
 }
 
 /// One resolution of a slide.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Level {
-    /// Number of the page in the file.
-    page: usize,
+    /// Place among the levels; 0 is the full one.
+    pub index: usize,
     /// Columns.
     pub width: usize,
     /// Rows.
     pub height: usize,
     /// Pixels of the full level to one of this, along each axis: 1 for the full level.
     pub downsample: f64,
+    /// Microns per pixel, where the file states them.
+    pub mpp: Option<f64>,
+    /// Columns and rows that the file stores as one piece, decoded at once.
+    pub chunk: [usize; 2],
 }
 
 impl Slide {
-    /// Opens a slide and lists its levels. The first page is the full level.
+    /// Opens a slide and lists its levels.
     ///
     /// # Errors
-    /// Those of [`TiffFile::open`].
+    /// A file that is missing, damaged, or no slide.
     pub fn open(path: &Path) -> Result<Self, Error> {
-        let mut file = TiffFile::open(path)?;
-        let full = file.page();
-        let mut levels = vec![Level { page: 0, width: full.width, height: full.height, downsample: 1.0 }];
-        let mut page = 0;
-        while file.has_next() {
-            page += 1;
-            // A page of a kind that cannot be parsed is none of the levels; it does not spoil the others.
-            if file.go_to_next().is_ok() && !is_associated(&mut file) {
-                levels.extend(level(full, page, file.page()));
-            }
-        }
-        levels.sort_by(|a, b| a.downsample.total_cmp(&b.downsample));
-        file.go_to(0)?;
-        Ok(Self { file, levels })
+        TiffSlide::open(path).map(Self::Tiff)
     }
 
     /// Levels, the full one first, then ever smaller ones.
     pub fn levels(&self) -> &[Level] {
-        &self.levels
+        match self {
+            Self::Tiff(slide) => slide.levels(),
+        }
     }
 
     /// The smallest level that shrinks no more than `most` times.
     pub fn level_for(&self, most: f64) -> Level {
-        let fitting = self.levels.iter().rev().find(|level| level.downsample <= most);
-        *fitting.unwrap_or(&self.levels[0])
+        let levels = self.levels();
+        *levels.iter().rev().find(|level| level.downsample <= most).unwrap_or(&levels[0])
+    }
+
+    /// The smallest level with at most so many microns per pixel; the full one where all have more, or state none.
+    pub fn level_at(&self, mpp: f64) -> Level {
+        let levels = self.levels();
+        let fine = |level: &&Level| level.mpp.is_some_and(|found| found <= mpp * ALIKE);
+        *levels.iter().rev().find(fine).unwrap_or(&levels[0])
     }
 
     /// A region of a level, in pixels of that level.
     ///
     /// # Errors
-    /// Those of [`TiffFile::read_region`].
+    /// A region that is not inside the level or too large, damaged data, a kind of pixels that is not read.
     pub fn read_region(&mut self, level: Level, region: Region) -> Result<Image, Error> {
-        self.file.go_to(level.page)?;
-        self.file.read_region(region)
+        match self {
+            Self::Tiff(slide) => slide.read_region(level, region),
+        }
     }
-}
 
-/// Whether a page is the photograph of the label or of the whole glass.
-fn is_associated(file: &mut TiffFile) -> bool {
-    if file.number(Tag::NewSubfileType) == Some(SUBFILE_OVERVIEW) {
-        return true;
+    /// A region of a level at another size. Memory follows the target: a region that is much larger is read in bands,
+    /// whose pixels are averaged in squares first.
+    ///
+    /// # Errors
+    /// Those of [`Slide::read_region`].
+    pub fn read_scaled(&mut self, level: Level, region: Region, width: usize, height: usize) -> Result<Image, Error> {
+        let enlarged = region.width <= width || region.height <= height;
+        let most = if enlarged { 1 } else { (region.width / width).min(region.height / height) };
+        let fits = |side: &usize| (region.width / side) * (region.height / side) <= SCALED_PIXELS;
+        let side = (1..most).find(fits).unwrap_or(most);
+        let picture = if side == 1 { self.read_region(level, region)? } else { self.averaged(level, region, side)? };
+        if (picture.width(), picture.height()) == (width, height) {
+            return Ok(picture);
+        }
+        let whole = Region { left: 0, top: 0, width: picture.width(), height: picture.height() };
+        picture.resized(whole, width, height)
     }
-    // Aperio: the second line of the description begins with what it is.
-    let description = file.text(Tag::ImageDescription).unwrap_or_default();
-    description.lines().nth(1).is_some_and(|line| line.starts_with("label") || line.starts_with("macro"))
-}
 
-/// A page as a level, if it is smaller in the same proportion along both axes.
-fn level(full: Page, number: usize, page: Page) -> Option<Level> {
-    let across = full.width as f64 / page.width as f64;
-    let down = full.height as f64 / page.height as f64;
-    // One part in a hundred, and what rounding to whole pixels does to small levels.
-    let tolerance = 0.01 + 1.0 / page.width as f64 + 1.0 / page.height as f64;
-    let alike = (across / down - 1.0).abs() < tolerance;
-    (alike && across > 1.0).then(|| Level {
-        page: number,
-        width: page.width,
-        height: page.height,
-        downsample: (across + down) / 2.0,
-    })
+    /// Means of the squares of `side` pixels of a region; what is left over at the right and lower edges is not used.
+    fn averaged(&mut self, level: Level, region: Region, side: usize) -> Result<Image, Error> {
+        let (width, height) = (region.width / side, region.height / side);
+        // Bands of whole squares.
+        let rows_at_once = (SCALED_PIXELS / (region.width * side)).max(1);
+        let mut means = Vec::new();
+        let mut n_channels = 1;
+        for first in (0..height).step_by(rows_at_once) {
+            let n_rows = rows_at_once.min(height - first);
+            let band = Region { top: region.top + first * side, height: n_rows * side, ..region };
+            let picture = self.read_region(level, band)?;
+            n_channels = picture.channels();
+            let stride = picture.width() * n_channels;
+            for rows in picture.pixels().chunks_exact(stride * side) {
+                let start = means.len();
+                means.resize(start + width * n_channels, 0.0);
+                for row in rows.chunks_exact(stride) {
+                    for (square, mean) in
+                        row.chunks_exact(side * n_channels).zip(means[start..].chunks_exact_mut(n_channels))
+                    {
+                        for pixel in square.chunks_exact(n_channels) {
+                            mean.iter_mut().zip(pixel).for_each(|(sum, value)| *sum += value);
+                        }
+                    }
+                }
+            }
+        }
+        let n = (side * side) as f32;
+        means.iter_mut().for_each(|sum| *sum /= n);
+        Image::new([height, width, n_channels], means)
+    }
 }

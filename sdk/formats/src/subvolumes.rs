@@ -2,17 +2,20 @@
 //!
 //! Shared by the plugins for volumes. Intensities, augmentation and tokens are not here: a plugin normalises the values
 //! of a [`Part`], and [`medcoss_sdk::block`] does the rest. Opening reads headers only. Decoded volumes are kept up to
-//! a limit, because one scan gives many samples.
+//! a limit, because one scan gives many samples; a volume above the limit is never in memory as a whole, only the
+//! slices that a sample needs.
 
 use std::collections::BTreeMap;
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use medcoss_sdk::volume::{Part, Sampling, Volume};
-use medcoss_sdk::{Error, Fingerprint, log};
+use medcoss_sdk::{Error, Fingerprint, code, log};
 
+use crate::nifti::MAX_VOXELS;
 use crate::volume_cache::VolumeCache;
-use crate::volume_source::{Outline, VolumeSource, find_volumes};
+use crate::volume_source::{Decoded, Outline, VolumeSource, find_volumes};
 
 /// Most slices of a volume after resampling; a spacing that makes more is a mistake in the file or the settings.
 const MAX_SLICES: usize = 1 << 16;
@@ -20,6 +23,11 @@ const MAX_SLICES: usize = 1 << 16;
 const SPACING_MM: std::ops::RangeInclusive<f32> = 0.05..=100.0;
 /// Most memory for decoded volumes, in MiB.
 const MAX_CACHE_MB: usize = 1 << 20;
+/// Most voxels that are read at once of a volume that is not held as a whole: 128 MiB.
+const SLAB_VOXELS: usize = 1 << 25;
+/// A large volume of which some slices cost as much as all.
+const SLOW_SLICES: &str = "is larger than cache_mb and compressed or not stored slice by slice, so that every sample reads \
+                           all of it; raise cache_mb, or store it as .nii with axial slices";
 
 /// How scans are cut.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -61,6 +69,13 @@ impl Settings {
             return Err(Error::bad_request(format!("cache_mb is {found}; it must be at most {MAX_CACHE_MB}")));
         }
         Ok(())
+    }
+
+    /// Whether a volume is too large to be held as a whole.
+    fn is_large(&self, size: [usize; 3]) -> bool {
+        // Files with more than 2^48 voxels are refused, `cache_mb` is capped.
+        let n_voxels = size.iter().map(|&n| n as u64).product::<u64>();
+        n_voxels > (self.cache_mb as u64) << 18 || n_voxels > MAX_VOXELS
     }
 
     /// First slices of the sub-volumes of a scan.
@@ -123,9 +138,9 @@ pub struct Subvolumes {
 #[derive(Debug)]
 struct Scan {
     source: VolumeSource,
-    /// `None` when its header could not be read. Such a scan stands as one sample, which fails when it is loaded: the
-    /// host counts it as it counts every bad sample.
-    outline: Option<Outline>,
+    /// The error when its header could not be read. Such a scan stands as one sample, which fails when it is loaded:
+    /// the host counts it as it counts every bad sample.
+    outline: Result<Outline, Error>,
     replacement_told: AtomicBool,
 }
 
@@ -140,19 +155,22 @@ impl Subvolumes {
         let mut windows = Vec::new();
         let mut errors = Vec::new();
         for (index, source) in find_volumes(base, entries)?.into_iter().enumerate() {
-            let listed = source.outline().and_then(|outline| {
+            let listed = source.outline().and_then(|mut outline| {
                 let found = settings.windows(&outline).map_err(|error| error.in_context(source.id()))?;
+                if settings.is_large(outline.size) && source.slices_need_everything() {
+                    outline.notes.push(SLOW_SLICES);
+                }
                 Ok((outline, found))
             });
             let outline = match listed {
                 Ok((outline, found)) => {
                     windows.extend(found.into_iter().map(|first| (index, first)));
-                    Some(outline)
+                    Ok(outline)
                 }
                 Err(error) => {
                     windows.push((index, 0));
-                    errors.push(error);
-                    None
+                    errors.push(error.clone());
+                    Err(error)
                 }
             };
             scans.push(Scan { source, outline, replacement_told: AtomicBool::new(false) });
@@ -201,19 +219,37 @@ impl Subvolumes {
     pub fn read(&self, index: usize) -> Result<Part, Error> {
         let (index, first) = self.windows[index];
         let scan = &self.scans[index];
-        let volume = self.cache.get(index, || scan.read())?;
-        let outline = scan.outline.as_ref().ok_or_else(|| scan.changed())?;
+        let outline = scan.outline.as_ref().map_err(Error::clone)?;
         let samplings = self.settings.samplings(outline, first)?;
+        if self.settings.is_large(outline.size) {
+            let [_, rows, columns] = outline.size;
+            let most = SLAB_VOXELS / (rows * columns);
+            return Part::of_slabs(outline.size, samplings, most, |slices| scan.slab(outline, slices));
+        }
+        let volume = self.cache.get(index, || scan.read(outline))?;
         volume.part(samplings).map_err(|error| error.in_context(scan.source.id()))
     }
 }
 
 impl Scan {
-    fn read(&self) -> Result<Volume, Error> {
-        let decoded = self.source.read()?;
+    fn read(&self, outline: &Outline) -> Result<Volume, Error> {
+        self.checked(self.source.read()?, outline, outline.size)
+    }
+
+    /// Voxels of some slices.
+    fn slab(&self, outline: &Outline, slices: Range<usize>) -> Result<Vec<f32>, Error> {
+        let [_, rows, columns] = outline.size;
+        let n_slices = slices.len();
+        let slab = self.source.read_slab(outline.size, slices).map_err(|error| match error.code() {
+            code::BAD_REQUEST => self.changed(),
+            _ => error,
+        })?;
+        Ok(self.checked(slab, outline, [n_slices, rows, columns])?.into_voxels())
+    }
+
+    fn checked(&self, decoded: Decoded, outline: &Outline, size: [usize; 3]) -> Result<Volume, Error> {
         let volume = decoded.volume;
-        let expected = self.outline.as_ref().map(|outline| (outline.size, outline.spacing_mm));
-        if expected != Some((volume.size(), volume.spacing_mm())) {
+        if (size, outline.spacing_mm) != (volume.size(), volume.spacing_mm()) {
             return Err(self.changed());
         }
         if decoded.n_replaced > 0 && !self.replacement_told.swap(true, Ordering::Relaxed) {

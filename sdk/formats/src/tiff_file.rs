@@ -1,34 +1,45 @@
-//! TIFF pictures, region by region: strips and tiles, grey, grey with alpha, RGB, RGBA and YCbCr, 8 and 16 bit, any
-//! compression that the `tiff` crate knows (JPEG, LZW, Deflate, PackBits).
+//! TIFF pictures, region by region: strips and tiles, classic and BigTIFF, any compression that the `tiff` crate knows
+//! (JPEG, LZW, Deflate, PackBits, fax of group 4).
 //!
 //! Only the strips or tiles that a region touches are decoded, one at a time: memory follows the region, not the file.
-//! Which pages belong together is the business of [`crate::slide`]. Palettes, CMYK, floats and JPEG 2000 are refused,
-//! and the orientation tag is left alone.
+//! Which kinds of pixels are taken stands in `tiff_colour`; which pages belong together is the business of
+//! [`crate::slide`]. The orientation tag is left alone.
 
-use std::fs::File;
-use std::io::{BufReader, ErrorKind};
+use std::io::ErrorKind;
 use std::ops::Range;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 
 use medcoss_sdk::Error;
 use medcoss_sdk::image::{Image, Region};
+use tiff::decoder::ifd::Value;
 use tiff::decoder::{ChunkType, Decoder};
-use tiff::tags::{PlanarConfiguration, SampleFormat, Tag};
-use tiff::{ColorType, TiffError};
+use tiff::tags::Tag;
+use tiff::{TiffError, TiffResult};
 
-use crate::tiff_pixels::{Alpha, Chunk, Colour, PixelKind};
+use crate::tiff_colour;
+use crate::tiff_jpeg::stated_size;
+use crate::tiff_patch::PatchedFile;
+use crate::tiff_pixels::{Chunk, Colour, PixelKind};
 
 /// Largest region that is read at once, in pixels: 8192 x 8192. Guards against decompression bombs.
 pub const MAX_PIXELS: usize = 1 << 26;
 /// Largest single strip or tile, decoded, in bytes.
 const MAX_CHUNK_BYTES: usize = 1 << 28;
 
+/// Compression of strips and tiles that are JPEG files.
+const JPEG: u64 = 7;
+
 /// An open TIFF file, positioned on one of its pages.
 pub struct TiffFile {
     path: PathBuf,
-    decoder: Decoder<BufReader<File>>,
-    number: usize,
+    decoder: Decoder<PatchedFile>,
+    directory: u64,
     page: Page,
+    /// The colours of a page with indices, once it has been read from.
+    palette: Option<Vec<[f32; 3]>>,
+    /// Where the strips or tiles of a page in JPEG begin, once it has been read from.
+    jpegs: Option<Vec<u64>>,
 }
 
 /// A page (an image file directory) of a TIFF file.
@@ -40,6 +51,8 @@ pub struct Page {
     pub height: usize,
     /// Whether it is cut into tiles, not strips.
     pub tiled: bool,
+    /// Columns and rows of a tile or strip, which are decoded at once.
+    pub chunk: [usize; 2],
 }
 
 impl TiffFile {
@@ -48,10 +61,24 @@ impl TiffFile {
     /// # Errors
     /// A file that is missing, is no TIFF, or has a first page that makes no sense.
     pub fn open(path: &Path) -> Result<Self, Error> {
-        let file = File::open(path).map_err(|error| Error::unreadable(cannot(path, "opened")).caused_by(&error))?;
-        let mut decoder = Decoder::new(BufReader::new(file)).map_err(|error| explain(path, &error))?;
-        let page = page(&mut decoder).map_err(|error| explain(path, &error))?;
-        Ok(Self { path: path.to_owned(), decoder, number: 0, page })
+        let file =
+            PatchedFile::open(path).map_err(|error| Error::unreadable(cannot(path, "opened")).caused_by(&error))?;
+        Self::on_first_page(path, file)
+    }
+
+    fn on_first_page(path: &Path, file: PatchedFile) -> Result<Self, Error> {
+        let (decoder, page, directory) = guarded(path, || {
+            let mut decoder = Decoder::new(file)?;
+            let page = page(&mut decoder)?;
+            let directory = decoder.ifd_pointer().map_or(0, |pointer| pointer.0);
+            Ok((decoder, page, directory))
+        })?;
+        Ok(Self { path: path.to_owned(), decoder, directory, page, palette: None, jpegs: None })
+    }
+
+    /// Where it lies.
+    pub fn path(&self) -> &Path {
+        &self.path
     }
 
     /// The page it is positioned on.
@@ -59,43 +86,69 @@ impl TiffFile {
         self.page
     }
 
-    /// Whether another page follows.
+    /// The place of that page's directory in the file, to come back to it with [`TiffFile::go_to`].
+    pub fn directory(&self) -> u64 {
+        self.directory
+    }
+
+    /// Whether another page follows in the chain.
     pub fn has_next(&self) -> bool {
         self.decoder.more_images()
     }
 
-    /// Moves on to the following page.
+    /// Moves on to the following page of the chain.
     ///
     /// # Errors
     /// There is none, or it makes no sense; a page after it can still be moved to.
     pub fn go_to_next(&mut self) -> Result<(), Error> {
-        self.number += 1;
-        self.decoder.next_image().map_err(|error| explain(&self.path, &error))?;
-        self.page = page(&mut self.decoder).map_err(|error| explain(&self.path, &error))?;
+        (self.palette, self.jpegs) = (None, None);
+        self.page = self.ask(|decoder| {
+            decoder.next_image()?;
+            page(decoder)
+        })?;
+        self.directory = self.decoder.ifd_pointer().map_or(0, |pointer| pointer.0);
         Ok(())
     }
 
-    /// Moves to a page by its number; the first is 0.
+    /// Moves to the page whose directory lies at this place, in the chain or a branch of it.
     ///
     /// # Errors
-    /// There is none, or it makes no sense.
-    pub fn go_to(&mut self, number: usize) -> Result<(), Error> {
-        if number != self.number {
-            self.decoder.seek_to_image(number).map_err(|error| explain(&self.path, &error))?;
-            self.page = page(&mut self.decoder).map_err(|error| explain(&self.path, &error))?;
-            self.number = number;
+    /// There is no page, or it makes no sense.
+    pub fn go_to(&mut self, directory: u64) -> Result<(), Error> {
+        if directory != self.directory {
+            let file = PatchedFile::starting_at(&self.path, directory)
+                .map_err(|error| explain(&self.path, &TiffError::IoError(error)))?;
+            *self = Self::on_first_page(&self.path, file)?;
         }
         Ok(())
     }
 
+    /// Places of the directories that branch off the page.
+    pub fn branches(&mut self) -> Vec<u64> {
+        // Stated as places of directories or as whole numbers, of 32 or of 64 bit.
+        self.ask(|decoder| decoder.find_tag_unsigned_vec(Tag::SubIfd)).ok().flatten().unwrap_or_default()
+    }
+
     /// A tag of the page with one whole number; `None` where it is missing or of another kind.
     pub fn number(&mut self, tag: Tag) -> Option<u64> {
-        self.decoder.find_tag_unsigned(tag).ok().flatten()
+        self.ask(|decoder| decoder.find_tag_unsigned(tag)).ok().flatten()
+    }
+
+    /// A tag of the page with a fraction; `None` where it is missing or of another kind.
+    pub fn fraction(&mut self, tag: Tag) -> Option<f64> {
+        match self.ask(|decoder| decoder.find_tag(tag)).ok()?? {
+            Value::Rational(above, below) => Some(f64::from(above) / f64::from(below)),
+            Value::List(values) => match values.as_slice() {
+                [Value::Rational(above, below)] => Some(f64::from(*above) / f64::from(*below)),
+                _ => None,
+            },
+            other => other.into_f64().ok(),
+        }
     }
 
     /// A tag of the page with text; `None` where it is missing or of another kind.
     pub fn text(&mut self, tag: Tag) -> Option<String> {
-        self.decoder.get_tag_ascii_string(tag).ok()
+        self.ask(|decoder| decoder.get_tag_ascii_string(tag)).ok()
     }
 
     /// The page as a whole.
@@ -115,8 +168,7 @@ impl TiffFile {
     pub fn read_region(&mut self, region: Region) -> Result<Image, Error> {
         let (columns, rows) = self.ranges(region)?;
         let pixels = self.pixel_kind()?;
-        let (chunk_width, chunk_height) = self.decoder.chunk_dimensions();
-        let (chunk_width, chunk_height) = (chunk_width as usize, (chunk_height as usize).min(self.page.height));
+        let [chunk_width, chunk_height] = self.page.chunk;
         let n_across = self.page.width.div_ceil(chunk_width);
         let n_chunks = n_across * self.page.height.div_ceil(chunk_height);
         let n_channels = pixels.colour.n_channels();
@@ -151,58 +203,87 @@ impl TiffFile {
     }
 
     fn pixel_kind(&mut self) -> Result<PixelKind, Error> {
-        let colour = self.decoder.colortype().map_err(|error| explain(&self.path, &error))?;
-        let alpha = match self.decoder.find_tag_unsigned_vec::<u16>(Tag::ExtraSamples).ok().flatten().as_deref() {
-            Some([1, ..]) => Alpha::Premultiplied,
-            Some([0, ..]) => Alpha::None,
-            _ => Alpha::Straight,
-        };
-        let (colour, bits) = match colour {
-            ColorType::Gray(bits) => (Colour::Grey, bits),
-            ColorType::GrayA(bits) => (Colour::GreyAlpha(alpha), bits),
-            ColorType::Multiband { bit_depth, num_samples: 2 } => (Colour::GreyAlpha(alpha), bit_depth),
-            ColorType::RGB(bits) => (Colour::Rgb, bits),
-            ColorType::RGBA(bits) => (Colour::RgbAlpha(alpha), bits),
-            ColorType::YCbCr(bits) => (Colour::YCbCr, bits),
-            other => return Err(self.unsupported(&format!("pixels of kind {other:?}"))),
-        };
-        let formats = self.decoder.find_tag_unsigned_vec::<u16>(Tag::SampleFormat).ok().flatten().unwrap_or_default();
-        if formats.iter().any(|&format| format != SampleFormat::Uint.to_u16()) {
-            return Err(self.unsupported(&format!("{bits}-bit samples that are signed or floating point")));
+        if let Some(palette) = &self.palette {
+            let bits = palette.len().ilog2() as usize;
+            return Ok(PixelKind { colour: Colour::Palette, bits, planar: false });
         }
-        if !matches!(bits, 8 | 16) {
-            return Err(self.unsupported(&format!("{bits}-bit samples")));
+        let kind = self.ask(tiff_colour::pixel_kind)?.map_err(|what| self.unsupported(&what))?;
+        if kind.colour == Colour::Palette {
+            let palette = self.ask(|decoder| tiff_colour::palette(decoder, kind.bits))?;
+            let palette = palette.map_err(|what| Error::corrupt(format!("{} has {what}", self.path.display())))?;
+            let file = PatchedFile::with_indices_as_grey(&self.path, self.directory)
+                .map_err(|error| explain(&self.path, &TiffError::IoError(error)))?
+                .ok_or_else(|| self.unsupported("a palette in an unusual form"))?;
+            *self = Self { palette: Some(palette), ..Self::on_first_page(&self.path, file)? };
         }
-        let planar = self.number(Tag::PlanarConfiguration) == Some(u64::from(PlanarConfiguration::Planar.to_u16()));
-        Ok(PixelKind { colour, bytes: usize::from(bits / 8), planar })
+        Ok(kind)
     }
 
     /// Decodes a strip or tile of the page, in all its planes. `n_chunks` of them make up a plane.
-    fn read_chunk(&mut self, index: usize, n_chunks: usize, kind: PixelKind) -> Result<Chunk, Error> {
+    fn read_chunk(&mut self, index: usize, n_chunks: usize, kind: PixelKind) -> Result<Chunk<'_>, Error> {
         // Plane by plane: the decoder's own reading of several planes trips over tiles at the lower edge.
         let n_planes = if kind.planar { kind.colour.n_samples() } else { 1 };
         let mut planes = Vec::with_capacity(n_planes);
         let mut row_stride = 0;
         for plane in 0..n_planes {
             let number = u32::try_from(index + plane * n_chunks).map_err(|error| explain(&self.path, &error.into()))?;
-            let layout = self.decoder.image_chunk_buffer_layout(number).map_err(|error| explain(&self.path, &error))?;
+            let layout = self.ask(|decoder| decoder.image_chunk_buffer_layout(number))?;
             if layout.len > MAX_CHUNK_BYTES {
                 let (found, most) = (layout.len >> 20, MAX_CHUNK_BYTES >> 20);
                 return Err(self.unsupported(&format!("a strip or tile of {found} MiB, above the limit of {most} MiB")));
             }
+            self.check_jpeg(number as usize)?;
             let mut data = vec![0; layout.len];
-            self.decoder.read_chunk_bytes(number, &mut data).map_err(|error| explain(&self.path, &error))?;
+            self.ask(|decoder| decoder.read_chunk_bytes(number, &mut data))?;
             row_stride = layout.row_stride.map_or(0, usize::from);
             planes.push(data);
         }
-        Ok(Chunk { planes, kind, row_stride })
+        let palette = self.palette.as_deref().unwrap_or_default();
+        Ok(Chunk { planes, kind, row_stride, palette })
+    }
+
+    /// Refuses a strip or tile whose JPEG states a much larger picture: the decoder would claim memory for it.
+    fn check_jpeg(&mut self, number: usize) -> Result<(), Error> {
+        if self.jpegs.is_none() {
+            let tag = if self.page.tiled { Tag::TileOffsets } else { Tag::StripOffsets };
+            let is_jpeg = self.number(Tag::Compression) == Some(JPEG);
+            self.jpegs = Some(if is_jpeg {
+                self.ask(|decoder| decoder.find_tag_unsigned_vec(tag))?.unwrap_or_default()
+            } else {
+                Vec::new()
+            });
+        }
+        let Some(&place) = self.jpegs.as_ref().and_then(|places| places.get(number)) else { return Ok(()) };
+        let stated = self.ask(|decoder| Ok(stated_size(decoder.inner(), place)?))?;
+        // Encoders fill blocks up, by less than this.
+        let most = self.page.chunk.map(|side| side + 64);
+        match stated {
+            Some([width, height]) if width > most[0] || height > most[1] => {
+                let (path, [expected_width, expected_height]) = (self.path.display(), self.page.chunk);
+                Err(Error::corrupt(format!(
+                    "{path} has a JPEG of {width}x{height} pixels in a strip or tile of {expected_width}x{expected_height}"
+                )))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Asks the decoder for something.
+    fn ask<T>(&mut self, question: impl FnOnce(&mut Decoder<PatchedFile>) -> TiffResult<T>) -> Result<T, Error> {
+        guarded(&self.path, || question(&mut self.decoder))
     }
 
     fn unsupported(&self, what: &str) -> Error {
-        Error::unsupported(format!(
-            "{} has {what}; TIFF is read in grey, RGB and YCbCr with 8 or 16 bit",
-            self.path.display()
-        ))
+        Error::unsupported(format!("{} has {what}", self.path.display()))
+    }
+}
+
+/// Calls the decoder, which has assertions that a damaged file can break. It is left as it is then: what it holds is
+/// the file's position and what it has parsed, and both are set again before they are used.
+fn guarded<T>(path: &Path, call: impl FnOnce() -> TiffResult<T>) -> Result<T, Error> {
+    match catch_unwind(AssertUnwindSafe(call)) {
+        Ok(answer) => answer.map_err(|error| explain(path, &error)),
+        Err(_) => Err(Error::corrupt(format!("{} is no sound TIFF; the decoder gave up on it", path.display()))),
     }
 }
 
@@ -224,10 +305,13 @@ fn overlap(range: &Range<usize>, start: usize, length: usize) -> Range<usize> {
     range.start.max(start)..range.end.min(start + length)
 }
 
-fn page(decoder: &mut Decoder<BufReader<File>>) -> Result<Page, TiffError> {
+fn page(decoder: &mut Decoder<PatchedFile>) -> TiffResult<Page> {
     let (width, height) = decoder.dimensions()?;
     let tiled = decoder.get_chunk_type() == ChunkType::Tile;
-    Ok(Page { width: width as usize, height: height as usize, tiled })
+    let (chunk_width, chunk_height) = decoder.chunk_dimensions();
+    // The last strip may state more rows than there are.
+    let chunk = [chunk_width as usize, if tiled { chunk_height } else { chunk_height.min(height) } as usize];
+    Ok(Page { width: width as usize, height: height as usize, tiled, chunk })
 }
 
 fn cannot(path: &Path, what: &str) -> String {
@@ -242,7 +326,9 @@ fn explain(path: &Path, error: &TiffError) -> Error {
         TiffError::UnsupportedError(_) => {
             Error::unsupported(format!("{} is a TIFF of an unsupported kind", path.display()))
         }
-        TiffError::LimitsExceeded => Error::unsupported(format!("{} needs too much memory", path.display())),
+        TiffError::LimitsExceeded | TiffError::IntSizeError => {
+            Error::unsupported(format!("{} is larger than the decoder takes", path.display()))
+        }
         _ => Error::corrupt(format!("{} is no sound TIFF", path.display())),
     };
     explained.caused_by(error)

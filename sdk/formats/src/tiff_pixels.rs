@@ -1,27 +1,30 @@
 //! Decoded strips and tiles of a TIFF file, and what their samples mean: to grey or RGB in `[0, 1]`.
 //!
-//! Reading and decoding them is the business of [`crate::tiff_file`].
+//! Reading and decoding them is the business of [`crate::tiff_file`]; which kinds are taken, of
+//! [`crate::tiff_colour`].
 
 /// How a page stores its pixels.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct PixelKind {
     pub colour: Colour,
-    /// Bytes in a sample, 1 or 2.
-    pub bytes: usize,
+    /// Bits in a sample: 1 to 8, 16 or 32. Below 8, samples of a row follow each other without gaps.
+    pub bits: usize,
     /// Each channel by itself.
     pub planar: bool,
 }
 
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) enum Colour {
     Grey,
     GreyAlpha(Alpha),
     Rgb,
     RgbAlpha(Alpha),
     YCbCr,
+    /// Indices into a table of colours.
+    Palette,
 }
 
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) enum Alpha {
     /// An extra channel that means something else.
     None,
@@ -44,7 +47,7 @@ impl Colour {
     /// Samples stored for each pixel.
     pub fn n_samples(self) -> usize {
         match self {
-            Self::Grey => 1,
+            Self::Grey | Self::Palette => 1,
             Self::GreyAlpha(_) => 2,
             Self::Rgb | Self::YCbCr => 3,
             Self::RgbAlpha(_) => 4,
@@ -65,15 +68,17 @@ fn rgb_from_ycbcr([y, cb, cr]: [f32; 3]) -> [f32; 3] {
 }
 
 /// A decoded strip or tile, without padding at the right edge.
-pub(crate) struct Chunk {
+pub(crate) struct Chunk<'a> {
     /// One with all samples of a pixel side by side, or one for each sample.
     pub planes: Vec<Vec<u8>>,
     pub kind: PixelKind,
     /// Distance of rows in bytes.
     pub row_stride: usize,
+    /// The colours of indices; one for each that the samples can state.
+    pub palette: &'a [[f32; 3]],
 }
 
-impl Chunk {
+impl Chunk<'_> {
     /// Converts pixels of row `y` from column `x` on, as many as `out` has room for.
     pub fn write_row(&self, y: usize, x: usize, out: &mut [f32]) {
         match self.kind.colour {
@@ -84,6 +89,13 @@ impl Chunk {
                 self.convert(y, x, out, |[r, g, b, a]| [r, g, b].map(|value| alpha.over_white(value, a)));
             }
             Colour::YCbCr => self.convert(y, x, out, rgb_from_ycbcr),
+            Colour::Palette => {
+                let (pixels, _) = out.as_chunks_mut::<3>();
+                for (column, pixel) in pixels.iter_mut().enumerate() {
+                    let index = self.whole(y * self.row_stride, x + column);
+                    *pixel = self.palette.get(index).copied().unwrap_or_default();
+                }
+            }
         }
     }
 
@@ -95,17 +107,29 @@ impl Chunk {
         out: &mut [f32],
         colour: impl Fn([f32; STORED]) -> [f32; CHANNELS],
     ) {
-        let bytes = self.kind.bytes;
+        let bits = self.kind.bits;
+        let (pixels, _) = out.as_chunks_mut::<CHANNELS>();
+        if bits < 8 {
+            let white = ((1 << bits) - 1) as f32;
+            for (column, pixel) in pixels.iter_mut().enumerate() {
+                // Only grey comes like this.
+                *pixel = colour([self.whole(y * self.row_stride, x + column) as f32 / white; STORED]);
+            }
+            return;
+        }
+        let bytes = bits / 8;
         let pixel_stride = if self.kind.planar { bytes } else { bytes * STORED };
         let start = y * self.row_stride + x * pixel_stride;
-        let (pixels, _) = out.as_chunks_mut::<CHANNELS>();
         for (column, pixel) in pixels.iter_mut().enumerate() {
             let at = start + column * pixel_stride;
-            *pixel = if bytes == 1 {
-                colour(self.samples(at, |[byte]| f32::from(byte) / 255.0))
-            } else {
-                colour(self.samples(at, |word: [u8; 2]| f32::from(u16::from_ne_bytes(word)) / 65535.0))
-            };
+            *pixel =
+                match bytes {
+                    1 => colour(self.samples(at, |[byte]| f32::from(byte) / 255.0)),
+                    2 => colour(self.samples(at, |word: [u8; 2]| f32::from(u16::from_ne_bytes(word)) / 65535.0)),
+                    _ => colour(self.samples(at, |word: [u8; 4]| {
+                        (f64::from(u32::from_ne_bytes(word)) / f64::from(u32::MAX)) as f32
+                    })),
+                };
         }
     }
 
@@ -120,5 +144,19 @@ impl Chunk {
             let stored = &self.planes[plane][at..at + BYTES];
             unit(std::array::from_fn(|byte| stored[byte]))
         })
+    }
+
+    /// The one sample of a pixel as it is stored, in a row that begins at byte `start`. Of up to 16 bit.
+    fn whole(&self, start: usize, column: usize) -> usize {
+        let (bits, plane) = (self.kind.bits, &self.planes[0]);
+        if bits == 16 {
+            let at = start + 2 * column;
+            return usize::from(u16::from_ne_bytes([plane[at], plane[at + 1]]));
+        }
+        // The first pixel is in the highest bits; a sample may reach into the next byte.
+        let (byte, bit) = (start + column * bits / 8, column * bits % 8);
+        let next = plane.get(byte + 1).copied().unwrap_or(0);
+        let both = usize::from(u16::from_be_bytes([plane[byte], next]));
+        both >> (16 - bits - bit) & ((1 << bits) - 1)
     }
 }

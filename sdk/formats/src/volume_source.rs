@@ -3,6 +3,7 @@
 //! Today every volume is one NIfTI file. A DICOM series, which is many files, becomes a second kind of
 //! [`VolumeSource`]: found in [`find_volumes`], and read in the functions below it.
 
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 
 use medcoss_sdk::{Error, Fingerprint, FoundFile, find_files};
@@ -16,7 +17,7 @@ pub const KINDS: &[&str] = &[nifti::KINDS];
 /// A volume that can be read.
 #[derive(Debug, Clone)]
 pub enum VolumeSource {
-    /// A NIfTI file.
+    /// A NIfTI file, or the header of a pair.
     Nifti(FoundFile),
 }
 
@@ -37,7 +38,7 @@ pub struct Outline {
 /// Those of [`find_files`].
 pub fn find_volumes(base: &Path, entries: &[PathBuf]) -> Result<Vec<VolumeSource>, Error> {
     let files = find_files(base, entries, nifti::has_known_name, &KINDS.join(", "))?;
-    Ok(files.into_iter().map(VolumeSource::Nifti).collect())
+    Ok(nifti::without_voxels_of_pairs(files).into_iter().map(VolumeSource::Nifti).collect())
 }
 
 impl VolumeSource {
@@ -51,7 +52,12 @@ impl VolumeSource {
     /// Adds what identifies the files.
     pub fn add_to(&self, fingerprint: &mut Fingerprint) {
         match self {
-            Self::Nifti(file) => fingerprint.add_file(file),
+            Self::Nifti(file) => {
+                fingerprint.add_file(file);
+                if let Some(other) = nifti::other_of_pair(file) {
+                    fingerprint.add_file(&other);
+                }
+            }
         }
     }
 
@@ -75,6 +81,23 @@ impl VolumeSource {
     pub fn read(&self) -> Result<Decoded, Error> {
         match self {
             Self::Nifti(file) => nifti::read_volume(&file.path),
+        }
+    }
+
+    /// Some slices of the volume, which is of `size`. A kind without a shorter way reads the whole and cuts it.
+    ///
+    /// # Errors
+    /// Those of [`VolumeSource::read`], a volume that is no longer of this size.
+    pub fn read_slab(&self, size: [usize; 3], slices: Range<usize>) -> Result<Decoded, Error> {
+        match self {
+            Self::Nifti(file) => nifti::read_slab(&file.path, size, slices),
+        }
+    }
+
+    /// Whether some slices cost as much as all of them.
+    pub fn slices_need_everything(&self) -> bool {
+        match self {
+            Self::Nifti(file) => nifti::slices_need_the_whole_file(&file.path).unwrap_or(false),
         }
     }
 }

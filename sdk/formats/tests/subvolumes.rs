@@ -2,8 +2,9 @@
 
 use std::path::{Path, PathBuf};
 
-use medcoss_formats::nifti_write::{NiftiFile, Placement, Stored};
+use medcoss_formats::nifti_write::{NiftiFile, Placement, Stored, in_file_order};
 use medcoss_formats::subvolumes::{Settings, Subvolumes};
+use medcoss_sdk::volume::Volume;
 use medcoss_sdk::{Error, code};
 
 const SETTINGS: Settings =
@@ -121,6 +122,71 @@ fn what_is_kept_in_memory_changes_nothing() {
         })
         .collect();
     assert!(all[0] == all[1] && all[1] == all[2]);
+}
+
+#[test]
+fn volumes_that_are_never_in_memory_as_a_whole_give_the_same_bits() {
+    let folder = tempfile::tempdir().unwrap();
+    let voxels = (0..37 * 30 * 44).map(|at: usize| ((at * 7919) % 4099) as f32 - 1024.0).collect();
+    let volume = Volume::new([37, 30, 44], [2.5, 1.25, 0.75], voxels).unwrap();
+    // Depth along every axis of the file, in both directions.
+    for (number, facing) in ["LPS", "RAI", "LSP", "RIA", "SPL", "IAR"].into_iter().enumerate() {
+        let (size, stored_values, placement) = in_file_order(&volume, facing).unwrap();
+        let (stored, scaling) = (Stored::I16, [1.0, 0.0]);
+        let big_endian = number % 2 == 1;
+        let file = NiftiFile { size: &size, stored_values: &stored_values, stored, placement, scaling, big_endian };
+        for ending in ["nii", "nii.gz"] {
+            file.write(&folder.path().join(format!("{facing}.{ending}"))).unwrap();
+        }
+    }
+    for spacing_mm in [None, Some([3.0, 1.0, 1.0]), Some([9.0, 1.5, 2.0])] {
+        let settings = Settings { spacing_mm, stride: Some(7), drop_ends_ratio: 0.05, ..SETTINGS };
+        let whole = open(folder.path(), settings).unwrap();
+        let slabs = open(folder.path(), Settings { cache_mb: 0, ..settings }).unwrap();
+        assert_eq!(whole.len(), slabs.len());
+        for index in 0..whole.len() {
+            let (expected, found) = (whole.read(index).unwrap(), slabs.read(index).unwrap());
+            assert!(expected == found, "{} at {spacing_mm:?}", whole.id(index));
+        }
+        // All files hold the same body.
+        let per_file = whole.len() / 12;
+        for index in 0..whole.len() {
+            assert!(whole.read(index).unwrap() == whole.read(index % per_file).unwrap(), "{}", whole.id(index));
+        }
+    }
+}
+
+#[test]
+fn a_large_volume_that_changed_after_opening_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    write_scan(folder.path(), "a.nii", 40, 0.0);
+    let subvolumes = open(folder.path(), Settings { cache_mb: 0, ..SETTINGS }).unwrap();
+    write_scan(folder.path(), "a.nii", 41, 0.0);
+    let error = subvolumes.read(1).unwrap_err();
+    assert!(error.message().contains("changed"), "{error}");
+}
+
+#[test]
+fn a_pair_is_one_scan_and_lone_voxels_are_one_that_fails() {
+    let folder = tempfile::tempdir().unwrap();
+    write_scan(folder.path(), "a.nii", 16, 0.0);
+    let whole = std::fs::read(folder.path().join("a.nii")).unwrap();
+    let mut header = whole[..352].to_vec();
+    header[344..348].copy_from_slice(b"ni1\0");
+    header[108..112].fill(0);
+    std::fs::write(folder.path().join("b.hdr"), &header).unwrap();
+    std::fs::write(folder.path().join("b.img"), &whole[352..]).unwrap();
+    std::fs::write(folder.path().join("c.img"), &whole[352..]).unwrap();
+    let subvolumes = open(folder.path(), SETTINGS).unwrap();
+    let ids: Vec<_> = (0..subvolumes.len()).map(|i| subvolumes.id(i)).collect();
+    assert_eq!(ids, ["a.nii#z=0000", "b.hdr#z=0000", "c.img#z=0000"]);
+    assert_eq!(subvolumes.read(0).unwrap(), subvolumes.read(1).unwrap());
+    assert!(subvolumes.read(2).unwrap_err().message().contains("no header beside it"));
+
+    // The voxels are part of the data, though not listed.
+    let before = subvolumes.fingerprint().hex();
+    std::fs::write(folder.path().join("b.img"), [&whole[352..], &[0; 3]].concat()).unwrap();
+    assert_ne!(before, open(folder.path(), SETTINGS).unwrap().fingerprint().hex());
 }
 
 #[test]

@@ -5,11 +5,13 @@ use std::io::Cursor;
 
 use image::codecs::jpeg::JpegEncoder;
 use image::{RgbImage, imageops};
-use tiff::encoder::{DirectoryEncoder, TiffEncoder, TiffKindStandard};
-use tiff::tags::{CompressionMethod, PhotometricInterpretation, Tag};
+use tiff::encoder::{DirectoryEncoder, Rational, TiffEncoder, TiffKindStandard};
+use tiff::tags::{CompressionMethod, PhotometricInterpretation, ResolutionUnit, Tag};
 
 /// How much smaller the second level is.
 const SHRINK: u32 = 4;
+/// Pixels to the centimetre of the full level: 0.5 microns a pixel, as at 20x.
+const PIXELS_A_CENTIMETRE: u32 = 20_000;
 
 /// The file. `tile` is the side of the tiles, a multiple of 16.
 ///
@@ -19,8 +21,8 @@ pub fn encode(slide: &RgbImage, tile: u32) -> Result<Vec<u8>, Box<dyn Error>> {
     let mut file = Cursor::new(Vec::new());
     let mut encoder = TiffEncoder::new(&mut file)?;
     let small = imageops::thumbnail(slide, slide.width() / SHRINK, slide.height() / SHRINK);
-    for level in [slide, &small] {
-        write_level(&mut encoder.image_directory()?, level, tile)?;
+    for (level, shrink) in [(slide, 1), (&small, SHRINK)] {
+        write_level(&mut encoder.image_directory()?, level, tile, PIXELS_A_CENTIMETRE / shrink)?;
     }
     Ok(file.into_inner())
 }
@@ -29,6 +31,7 @@ fn write_level(
     directory: &mut DirectoryEncoder<'_, &mut Cursor<Vec<u8>>, TiffKindStandard>,
     level: &RgbImage,
     tile: u32,
+    pixels_a_centimetre: u32,
 ) -> Result<(), Box<dyn Error>> {
     let (width, height) = level.dimensions();
     let (mut offsets, mut lengths) = (Vec::new(), Vec::new());
@@ -46,6 +49,9 @@ fn write_level(
     directory.write_tag(Tag::Compression, CompressionMethod::ModernJPEG)?;
     directory.write_tag(Tag::PhotometricInterpretation, PhotometricInterpretation::YCbCr)?;
     directory.write_tag(Tag::ChromaSubsampling, &[1_u16; 2][..])?;
+    directory.write_tag(Tag::XResolution, Rational { n: pixels_a_centimetre, d: 1 })?;
+    directory.write_tag(Tag::YResolution, Rational { n: pixels_a_centimetre, d: 1 })?;
+    directory.write_tag(Tag::ResolutionUnit, ResolutionUnit::Centimeter)?;
     directory.write_tag(Tag::TileWidth, tile)?;
     directory.write_tag(Tag::TileLength, tile)?;
     directory.write_tag(Tag::TileOffsets, offsets.as_slice())?;

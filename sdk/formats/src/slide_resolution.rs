@@ -1,0 +1,100 @@
+//! Microns per pixel of a slide, as its file states them: Aperio's description, OME-XML, or the resolution tags of
+//! TIFF.
+//!
+//! In this order, because descriptions are written by the scanner and tags often by a program that did not know better.
+//! Values that no microscope gives, such as the 72 points per inch of a screen, count as not stated.
+
+use tiff::tags::Tag;
+
+use crate::tiff_file::TiffFile;
+
+/// Microns per pixel that are believed: from beyond the resolution of light to an overview of the glass.
+const PLAUSIBLE: std::ops::RangeInclusive<f64> = 0.01..=20.0;
+
+/// Microns per pixel of the page that the file is positioned on, along its columns.
+pub(crate) fn microns_per_pixel(file: &mut TiffFile) -> Option<f64> {
+    let description = file.text(Tag::ImageDescription).unwrap_or_default();
+    let stated = from_aperio(&description).or_else(|| from_ome(&description));
+    let plausible = |mpp: &f64| PLAUSIBLE.contains(mpp);
+    stated.filter(plausible).or_else(|| from_tags(file).filter(plausible))
+}
+
+/// `Aperio Image Library ...|AppMag = 20|MPP = 0.4990|...`
+fn from_aperio(description: &str) -> Option<f64> {
+    let fields = description.split('|').filter_map(|field| field.split_once('='));
+    let (_, value) = fields.into_iter().find(|(name, _)| name.trim() == "MPP")?;
+    value.trim().parse().ok()
+}
+
+/// `<Pixels ... PhysicalSizeX="0.25" PhysicalSizeXUnit="µm" ...>` of the first picture.
+fn from_ome(description: &str) -> Option<f64> {
+    let (_, pixels) = description.split_once("<OME")?.1.split_once("<Pixels")?;
+    let (pixels, _) = pixels.split_once('>')?;
+    let size: f64 = attribute(pixels, "PhysicalSizeX")?.parse().ok()?;
+    let microns = match attribute(pixels, "PhysicalSizeXUnit").unwrap_or("µm") {
+        // Micro sign, Greek letter, as numbers, and what is typed in their place.
+        "µm" | "μm" | "&#181;m" | "&#xB5;m" | "&#956;m" | "um" => 1.0,
+        "nm" => 1e-3,
+        "mm" => 1e3,
+        "cm" => 1e4,
+        _ => return None,
+    };
+    Some(size * microns)
+}
+
+/// Value of an attribute in the text of an element.
+fn attribute<'a>(element: &'a str, name: &str) -> Option<&'a str> {
+    let mut rest = element;
+    while let Some((before, after)) = rest.split_once(name) {
+        let value = after.trim_start().strip_prefix('=').map(str::trim_start);
+        if before.ends_with(char::is_whitespace)
+            && let Some(value) = value
+        {
+            let quote = value.chars().next().filter(|&quote| quote == '"' || quote == '\'')?;
+            return value[1..].split_once(quote).map(|(value, _)| value);
+        }
+        rest = after;
+    }
+    None
+}
+
+/// `XResolution` pixels to an inch or a centimetre.
+fn from_tags(file: &mut TiffFile) -> Option<f64> {
+    let resolution = file.fraction(Tag::XResolution)?;
+    let unit_microns = match file.number(Tag::ResolutionUnit) {
+        // Inches also where it is not stated.
+        None | Some(2) => 25_400.0,
+        Some(3) => 10_000.0,
+        _ => return None,
+    };
+    Some(unit_microns / resolution)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn aperio_states_microns_between_bars() {
+        let description =
+            "Aperio Image Library v10.0\r\n2220x2967 (256x256) JPEG Q=30|AppMag = 20|MPP = 0.4990|Left = 1";
+        assert_eq!(from_aperio(description), Some(0.499));
+        assert_eq!(from_aperio("Aperio|AppMag = 20|MPPX = 3"), None);
+        assert_eq!(from_aperio("a picture"), None);
+    }
+
+    #[test]
+    fn ome_states_a_size_and_a_unit() {
+        let pixels = |attributes: &str| {
+            from_ome(&format!(
+                "<?xml?><OME xmlns=\"a\"><Image><Pixels {attributes} SizeX=\"9\"><Channel/></Pixels></OME>"
+            ))
+        };
+        assert_eq!(pixels("PhysicalSizeX=\"0.25\""), Some(0.25));
+        assert_eq!(pixels("PhysicalSizeXUnit=\"nm\" PhysicalSizeX='250'"), Some(0.25));
+        assert_eq!(pixels("PhysicalSizeX = \"0.0005\" PhysicalSizeXUnit=\"mm\""), Some(0.5));
+        assert_eq!(pixels("PhysicalSizeX=\"1\" PhysicalSizeXUnit=\"reference frame\""), None);
+        assert_eq!(pixels("PhysicalSizeY=\"0.25\""), None);
+        assert_eq!(from_ome("<Pixels PhysicalSizeX=\"0.25\">"), None);
+    }
+}

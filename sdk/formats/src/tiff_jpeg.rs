@@ -1,0 +1,73 @@
+//! The size that a JPEG states, read from its markers: to compare it with the strip or tile that it fills.
+//!
+//! A few bytes can state a picture of a gigabyte, and the decoder claims the memory first. Nothing is decoded here.
+
+use std::io::{self, Read, Seek, SeekFrom};
+
+/// Markers before the frame that are looked at; files have a dozen.
+const MAX_MARKERS: usize = 1000;
+
+/// Columns and rows of the JPEG that begins at a place of a file; `None` where no frame is found, which the decoder is
+/// left to complain about.
+pub(crate) fn stated_size(file: &mut (impl Read + Seek), at: u64) -> io::Result<Option<[usize; 2]>> {
+    file.seek(SeekFrom::Start(at))?;
+    if take::<2>(file)? != [0xff, 0xd8] {
+        return Ok(None);
+    }
+    let mut next = at + 2;
+    for _ in 0..MAX_MARKERS {
+        file.seek(SeekFrom::Start(next))?;
+        let [fill, marker] = take(file)?;
+        if fill != 0xff {
+            return Ok(None);
+        }
+        match marker {
+            // Filling.
+            0xff => next += 1,
+            // Markers without a length.
+            0x01 | 0xd0..=0xd8 => next += 2,
+            // Frames; the other three of this range are tables.
+            0xc0..=0xcf if ![0xc4, 0xc8, 0xcc].contains(&marker) => {
+                let [_, _, _, height, low, width, low_width] = take(file)?;
+                let side = |high, low| usize::from(u16::from_be_bytes([high, low]));
+                return Ok(Some([side(width, low_width), side(height, low)]));
+            }
+            // The end, or pixels before a frame.
+            0xd9 | 0xda => return Ok(None),
+            _ => next += 2 + u64::from(u16::from_be_bytes(take(file)?)),
+        }
+    }
+    Ok(None)
+}
+
+fn take<const N: usize>(file: &mut impl Read) -> io::Result<[u8; N]> {
+    let mut bytes = [0; N];
+    file.read_exact(&mut bytes)?;
+    Ok(bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Cursor;
+
+    use super::*;
+
+    fn size(bytes: &[u8]) -> Option<[usize; 2]> {
+        stated_size(&mut Cursor::new([b"ahead", bytes].concat()), 5).ok().flatten()
+    }
+
+    #[test]
+    fn the_size_is_found_behind_other_segments() {
+        let frame = [0xff, 0xc2, 0, 17, 8, 1, 2, 3, 4, 3];
+        let segments = [0xff, 0xd8, 0xff, 0xe0, 0, 4, 0xff, 0xc0, 0xff, 0xff, 0xdb, 0, 2];
+        assert_eq!(size(&[&segments[..], &frame].concat()), Some([0x304, 0x102]));
+        assert_eq!(size(&[&[0xff, 0xd8][..], &frame].concat()), Some([0x304, 0x102]));
+    }
+
+    #[test]
+    fn what_is_no_jpeg_has_no_size() {
+        for bytes in [&b"II*\0"[..], &[0xff, 0xd8], &[0xff, 0xd8, 0xff, 0xda, 0, 2], &[0xff, 0xd8, 0, 0], &[]] {
+            assert_eq!(size(bytes), None);
+        }
+    }
+}
