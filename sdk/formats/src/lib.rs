@@ -1,5 +1,7 @@
 //! Readers for medical image files, as arrays.
 
+#[cfg(feature = "dicom")]
+pub mod dicom;
 #[cfg(feature = "image")]
 pub mod image_file;
 #[cfg(feature = "nifti")]
