@@ -2,12 +2,38 @@
 //!
 //! What an absent value means is for the caller to decide. Numbers are finite.
 
-use dicom_core::Tag;
+use std::borrow::Cow;
+
+use dicom_core::dictionary::{DataDictionary, DataDictionaryEntry};
+use dicom_core::{PrimitiveValue, Tag, VR};
+use dicom_dictionary_std::StandardDataDictionary;
 use dicom_object::InMemDicomObject;
+
+/// An element's value. Some converters write elements of the standard as being of an unknown representation, which is
+/// looked up then.
+fn value(object: &InMemDicomObject, tag: Tag) -> Option<Cow<'_, PrimitiveValue>> {
+    let element = object.get(tag)?;
+    let value = element.value().primitive()?;
+    let (VR::UN, PrimitiveValue::U8(bytes)) = (element.vr(), value) else { return Some(Cow::Borrowed(value)) };
+    let vr = StandardDataDictionary.by_tag(tag)?.vr().relaxed();
+    // Always little-endian.
+    Some(Cow::Owned(match vr {
+        VR::US | VR::SS | VR::OW => {
+            let (pairs, _) = bytes.as_chunks::<2>();
+            PrimitiveValue::U16(pairs.iter().map(|&pair| u16::from_le_bytes(pair)).collect())
+        }
+        VR::FD => {
+            let (eights, _) = bytes.as_chunks::<8>();
+            PrimitiveValue::F64(eights.iter().map(|&eight| f64::from_le_bytes(eight)).collect())
+        }
+        _ => PrimitiveValue::Str(String::from_utf8_lossy(bytes).into_owned()),
+    }))
+}
 
 /// Text, without the spaces that pad it.
 pub(crate) fn text(object: &InMemDicomObject, tag: Tag) -> Option<String> {
-    let value = object.get(tag)?.to_str().ok()?;
+    let value = value(object, tag)?;
+    let value = value.to_str();
     // Of several values the first.
     let first = value.split('\\').next().unwrap_or_default();
     let trimmed = first.trim_matches(['\0', ' ']);
@@ -16,17 +42,22 @@ pub(crate) fn text(object: &InMemDicomObject, tag: Tag) -> Option<String> {
 
 /// All numbers of an element.
 pub(crate) fn numbers(object: &InMemDicomObject, tag: Tag) -> Option<Vec<f64>> {
-    let found = object.get(tag)?.to_multi_float64().ok()?;
+    let value = value(object, tag)?;
+    let found = match &*value {
+        PrimitiveValue::Str(text) => {
+            PrimitiveValue::Strs(text.split('\\').map(String::from).collect()).to_multi_float64()
+        }
+        value => value.to_multi_float64(),
+    }
+    .ok()?;
     (!found.is_empty() && found.iter().all(|number| number.is_finite())).then_some(found)
 }
 
 /// The first number of an element.
 pub(crate) fn number(object: &InMemDicomObject, tag: Tag) -> Option<f64> {
-    let element = object.get(tag)?;
     // One malformed value among several does not spoil the first.
-    numbers(object, tag)
-        .and_then(|found| found.first().copied())
-        .or_else(|| element.to_float64().ok().filter(|number| number.is_finite()))
+    let first = |value: Cow<'_, PrimitiveValue>| value.to_float64().ok().filter(|number| number.is_finite());
+    numbers(object, tag).and_then(|found| found.first().copied()).or_else(|| value(object, tag).and_then(first))
 }
 
 /// Exactly `N` numbers.
@@ -47,16 +78,13 @@ pub(crate) fn items(object: &InMemDicomObject, tag: Tag) -> &[InMemDicomObject] 
 
 /// 16-bit words, whether they are stored as numbers or as bytes.
 pub(crate) fn words(object: &InMemDicomObject, tag: Tag, big_endian: bool) -> Option<Vec<u16>> {
-    let element = object.get(tag)?;
-    if let Some(bytes) = element.value().primitive().and_then(|value| match value {
-        dicom_core::PrimitiveValue::U8(bytes) => Some(bytes),
-        _ => None,
-    }) {
+    let value = value(object, tag)?;
+    if let PrimitiveValue::U8(bytes) = &*value {
         let (pairs, _) = bytes.as_chunks::<2>();
         let word = |&pair: &[u8; 2]| if big_endian { u16::from_be_bytes(pair) } else { u16::from_le_bytes(pair) };
         return Some(pairs.iter().map(word).collect());
     }
     // Signed where the representation of pixels says so; the bits are what counts.
-    let found = element.to_multi_int::<i64>().ok()?;
+    let found = value.to_multi_int::<i64>().ok()?;
     Some(found.into_iter().map(|number| number as u16).collect())
 }

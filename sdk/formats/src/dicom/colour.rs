@@ -25,11 +25,8 @@ pub(crate) fn to_rgb(samples: &mut [i32], n_bits: u32) {
     for pixel in pixels {
         let [luma, blue, red] = pixel.map(f64::from);
         let (blue, red) = (blue - middle, red - middle);
-        let rgb = [
-            luma + 1.402 * red,
-            luma - (0.114 * 1.772 * blue + 0.299 * 1.402 * red) / 0.587,
-            luma + 1.772 * blue,
-        ];
+        let rgb =
+            [luma + 1.402 * red, luma - (0.114 * 1.772 * blue + 0.299 * 1.402 * red) / 0.587, luma + 1.772 * blue];
         *pixel = rgb.map(|value| value.round().clamp(0.0, most) as i32);
     }
 }
@@ -67,21 +64,15 @@ impl Palette {
             let values: Vec<f32> = entries.into_iter().take(n).map(|entry| f32::from(entry) / most).collect();
             (!values.is_empty()).then_some((first as i32, values))
         };
-        let (first, red) = channel(
-            tags::RED_PALETTE_COLOR_LOOKUP_TABLE_DESCRIPTOR,
-            tags::RED_PALETTE_COLOR_LOOKUP_TABLE_DATA,
-        )
-        .ok_or_else(missing)?;
-        let (_, green) = channel(
-            tags::GREEN_PALETTE_COLOR_LOOKUP_TABLE_DESCRIPTOR,
-            tags::GREEN_PALETTE_COLOR_LOOKUP_TABLE_DATA,
-        )
-        .ok_or_else(missing)?;
-        let (_, blue) = channel(
-            tags::BLUE_PALETTE_COLOR_LOOKUP_TABLE_DESCRIPTOR,
-            tags::BLUE_PALETTE_COLOR_LOOKUP_TABLE_DATA,
-        )
-        .ok_or_else(missing)?;
+        let (first, red) =
+            channel(tags::RED_PALETTE_COLOR_LOOKUP_TABLE_DESCRIPTOR, tags::RED_PALETTE_COLOR_LOOKUP_TABLE_DATA)
+                .ok_or_else(missing)?;
+        let (_, green) =
+            channel(tags::GREEN_PALETTE_COLOR_LOOKUP_TABLE_DESCRIPTOR, tags::GREEN_PALETTE_COLOR_LOOKUP_TABLE_DATA)
+                .ok_or_else(missing)?;
+        let (_, blue) =
+            channel(tags::BLUE_PALETTE_COLOR_LOOKUP_TABLE_DESCRIPTOR, tags::BLUE_PALETTE_COLOR_LOOKUP_TABLE_DATA)
+                .ok_or_else(missing)?;
         let colours = red.into_iter().zip(green).zip(blue).map(|((red, green), blue)| [red, green, blue]).collect();
         Ok(Self { first, colours })
     }

@@ -48,8 +48,8 @@ pub(crate) fn stored_samples(
     frame: usize,
 ) -> Result<Vec<i32>, Error> {
     let (bytes, skipped_bits) = frames.read(object, frame)?;
-    let (coding, words) = (object.coding, object.pixels.words);
-    let native = |bytes: Vec<u8>| unpack(object, pixels, bytes, skipped_bits, words);
+    let (coding, big_endian) = (object.coding, object.encoding.big_endian);
+    let native = |bytes: Vec<u8>| unpack(pixels, &bytes, skipped_bits, big_endian);
     // Decoders see bytes of a stranger, and a panic in one would end the plugin's call with nothing said about the file.
     // They share nothing with the rest that a panic could leave half changed.
     let decoded = catch_unwind(AssertUnwindSafe(|| match coding {
@@ -67,7 +67,9 @@ pub(crate) fn stored_samples(
         Ok(Err(Failure::Corrupt(what))) => {
             return Err(Error::corrupt(format!("{path} has damaged pixels in frame {frame}: {what}")));
         }
-        Err(_) => return Err(Error::corrupt(format!("{path} has pixels in frame {frame} that no decoder makes sense of"))),
+        Err(_) => {
+            return Err(Error::corrupt(format!("{path} has pixels in frame {frame} that no decoder makes sense of")));
+        }
     };
     let expected = pixels.n_pixels() * pixels.n_samples;
     if raster.samples.len() != expected {
@@ -106,13 +108,7 @@ fn understood(raster: Raster, pixels: &Pixels) -> Vec<i32> {
 }
 
 /// Bit patterns of a frame that is not compressed. The number of bytes was checked.
-fn unpack(object: &Object, pixels: &Pixels, mut bytes: Vec<u8>, skipped_bits: u32, words: bool) -> Raster {
-    let big_endian = object.encoding.big_endian;
-    if big_endian && words && pixels.bits_allocated <= 8 {
-        for pair in bytes.chunks_exact_mut(2) {
-            pair.swap(0, 1);
-        }
-    }
+fn unpack(pixels: &Pixels, bytes: &[u8], skipped_bits: u32, big_endian: bool) -> Raster {
     let n_stored = (pixels.frame_bits() / u64::from(pixels.bits_allocated)) as usize;
     let mut samples: Vec<i32> = match pixels.bits_allocated {
         1 => (0..n_stored)

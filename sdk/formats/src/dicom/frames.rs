@@ -99,8 +99,18 @@ impl Frames {
         match self {
             Self::Native { start, frame_bits } => {
                 let first = frame as u64 * frame_bits;
-                let n_bytes = (first % 8 + frame_bits).div_ceil(8);
-                let bytes = read_piece(object, (start + first / 8, n_bytes)).map_err(failed)?;
+                let (first_byte, end_byte) = (first / 8, (first + frame_bits).div_ceil(8));
+                if !object.swaps_bytes {
+                    let bytes = read_piece(object, (start + first_byte, end_byte - first_byte)).map_err(failed)?;
+                    return Ok((bytes, (first % 8) as u32));
+                }
+                // Whole words, so that pairs of bytes can be put in order. Pixels are padded to whole words.
+                let (first_word, end_word) = (first_byte / 2 * 2, end_byte.next_multiple_of(2));
+                let mut bytes = read_piece(object, (start + first_word, end_word - first_word)).map_err(failed)?;
+                for pair in bytes.chunks_exact_mut(2) {
+                    pair.swap(0, 1);
+                }
+                bytes.drain(..(first_byte - first_word) as usize);
                 Ok((bytes, (first % 8) as u32))
             }
             Self::Pieces(frames) => {

@@ -92,7 +92,7 @@ pub(crate) fn decode(bytes: &[u8], pixels: &Pixels) -> Result<Raster, Failure> {
     let n_bytes = 2 * pixels.n_pixels() * pixels.n_samples;
     let is_cosine = stream.frame != 0xc3;
     if is_cosine && stream.precision == 12 {
-        let raster = jpeg_decode_limited(bytes, n_bytes).map_err(failure)?;
+        let raster = jpeg_decode_limited(&with_plain_scans(bytes), n_bytes).map_err(failure)?;
         let is_rgb = pixels.n_samples == 3;
         return Ok(Raster { samples: words(&raster.data), planar: false, is_rgb, precision: Some(12) });
     }
@@ -123,12 +123,27 @@ pub(crate) fn decode_ls(bytes: &[u8], pixels: &Pixels) -> Result<Raster, Failure
         return Err(Failure::Unsupported(String::from("colour in JPEG-LS; grey is read in it")));
     }
     let raster = jpegls_decode_limited(bytes, 2 * pixels.n_pixels()).map_err(failure)?;
-    let samples = if raster.bits_per_sample > 8 {
-        words(&raster.data)
-    } else {
-        raster.data.into_iter().map(i32::from).collect()
-    };
+    let samples =
+        if raster.bits_per_sample > 8 { words(&raster.data) } else { raster.data.into_iter().map(i32::from).collect() };
     Ok(Raster { samples, planar: false, is_rgb: false, precision: Some(stream.precision) })
+}
+
+/// The stream with the spectral selection of sequential scans as the standard wants it. Some scanners leave zeros, which
+/// mean nothing in such scans.
+fn with_plain_scans(bytes: &[u8]) -> Vec<u8> {
+    let mut stream = bytes.to_vec();
+    let mut at = 2;
+    while let Some(&[0xff, marker, high, low]) = stream.get(at..).and_then(<[u8]>::first_chunk) {
+        let end = at + 2 + usize::from(u16::from_be_bytes([high, low])).max(2);
+        if marker == 0xda {
+            if let Some(selection) = stream.get_mut(end - 3..end) {
+                selection.copy_from_slice(&[0, 63, 0]);
+            }
+            break;
+        }
+        at = end;
+    }
+    stream
 }
 
 fn words(bytes: &[u8]) -> Vec<i32> {
@@ -138,14 +153,18 @@ fn words(bytes: &[u8]) -> Vec<i32> {
 
 fn jpeg_failure(error: &jpeg_decoder::Error) -> Failure {
     match error {
-        jpeg_decoder::Error::Unsupported(what) => Failure::Unsupported(format!("JPEG of a kind that is not read: {what:?}")),
+        jpeg_decoder::Error::Unsupported(what) => {
+            Failure::Unsupported(format!("JPEG of a kind that is not read: {what:?}"))
+        }
         other => Failure::Corrupt(other.to_string()),
     }
 }
 
 fn failure(error: CodecError) -> Failure {
     match error {
-        CodecError::Unsupported { detail, .. } => Failure::Unsupported(format!("JPEG of a kind that is not read: {detail}")),
+        CodecError::Unsupported { detail, .. } => {
+            Failure::Unsupported(format!("JPEG of a kind that is not read: {detail}"))
+        }
         other => Failure::Corrupt(other.to_string()),
     }
 }

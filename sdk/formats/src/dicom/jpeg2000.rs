@@ -16,7 +16,7 @@ pub(crate) fn decode(bytes: &[u8], pixels: &Pixels) -> Result<Raster, Failure> {
     let start = bytes.windows(BEGINS.len()).position(|window| window == BEGINS);
     let code = &bytes[start.ok_or_else(|| Failure::Corrupt(String::from("no JPEG 2000 code")))?..];
     check_size(code, pixels)?;
-    let image = rust_j2k::decode(code).map_err(|error| match error {
+    let image = rust_j2k::decode(&with_uncounted_parts(code)).map_err(|error| match error {
         Error::Unsupported(what) => Failure::Unsupported(format!("JPEG 2000 of a kind that is not read: {what}")),
         other => Failure::Corrupt(other.to_string()),
     })?;
@@ -24,6 +24,27 @@ pub(crate) fn decode(bytes: &[u8], pixels: &Pixels) -> Result<Raster, Failure> {
     let samples = interleaved(image, pixels)?;
     // The transformation of colours is undone by the decoder, where there is one.
     Ok(Raster { samples, planar: false, is_rgb: false, precision })
+}
+
+/// The code without the numbers of parts that its tiles are in, which some writers count wrongly and nothing needs.
+fn with_uncounted_parts(code: &[u8]) -> Vec<u8> {
+    let mut code = code.to_vec();
+    // Behind the start marker: markers with lengths, until the first tile part.
+    let mut at = 2;
+    while let Some(&[0xff, marker, high, low]) = code.get(at..).and_then(<[u8]>::first_chunk) {
+        if marker != 0x90 {
+            at += 2 + usize::from(u16::from_be_bytes([high, low]));
+            continue;
+        }
+        let Some(part) = code.get_mut(at..at + 12) else { break };
+        part[11] = 0;
+        let length = u32::from_be_bytes([part[6], part[7], part[8], part[9]]) as usize;
+        if length < 12 {
+            break;
+        }
+        at += length;
+    }
+    code
 }
 
 /// Holds the size in the code against the header's, before the decoder claims memory for it.

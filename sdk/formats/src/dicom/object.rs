@@ -14,10 +14,10 @@ use dicom_object::{DicomCollectorOptions, InMemDicomObject, file::ReadPreamble};
 use flate2::read::DeflateDecoder;
 use medcoss_sdk::Error;
 
-use super::attributes::text;
+use super::attributes::{count, text};
 use super::meta::Meta;
 use super::sop_class;
-use super::syntax::{Coding, Syntax};
+use super::syntax::{Coding, EXPLICIT_BIG_ENDIAN, Syntax};
 use super::walk::{self, Encoding, PixelPlace, Source};
 
 const BUFFER_BYTES: usize = 1 << 14;
@@ -36,6 +36,8 @@ pub(crate) struct Object {
     pub(crate) encoding: Encoding,
     /// How pixels are stored.
     pub(crate) coding: Coding,
+    /// Whether pixels of a byte stand in big-endian words, so that each two have changed places.
+    pub(crate) swaps_bytes: bool,
     /// Where they are.
     pub(crate) pixels: PixelPlace,
     /// What the place counts in, and its length in bytes.
@@ -55,19 +57,7 @@ impl Object {
         let mut file = BufReader::with_capacity(BUFFER_BYTES, File::open(path).map_err(failed)?);
         let file_bytes = file.get_ref().metadata().map_err(failed)?.len();
         let meta = Meta::read(&mut file, file_bytes).map_err(failed)?;
-        let syntax = match &meta.transfer_syntax {
-            Some(uid) => Syntax::of(uid).map_err(|name| {
-                Error::unsupported(format!(
-                    "{shown} is stored as {name}, which is not read\nhint: convert it to Explicit VR Little Endian, with \
-                     dcmdjpeg, gdcmconv or pydicom"
-                ))
-            })?,
-            None => {
-                let encoding = Meta::guess(&mut file, meta.end, file_bytes).map_err(failed)?;
-                let encoding = encoding.ok_or_else(|| Error::corrupt(format!("{shown} is no DICOM file")))?;
-                Syntax { encoding, deflated: false, coding: Coding::Native }
-            }
-        };
+        let syntax = syntax(path, &meta, &mut file, file_bytes)?;
         let (mut source, start, end): (Box<dyn Source>, u64, u64) = if syntax.deflated {
             let inflated = inflate(&mut file, meta.end).map_err(failed)?;
             let end = inflated.len() as u64;
@@ -79,7 +69,7 @@ impl Object {
             // Without pixels it would be refused in any case, and its kind is the better reason.
             sop_class::without_picture(&meta.sop_class).map_or_else(|| failed(error), |kind| no_picture(path, kind))
         })?;
-        let header = interpret(path, walked.header, syntax.encoding)?;
+        let header = interpret(path, &walked.elements, syntax.encoding)?;
         let sop_class = text(&header, tags::SOP_CLASS_UID).unwrap_or(meta.sop_class);
         let Some(pixels) = walked.pixels else {
             return Err(match sop_class::without_picture(&sop_class) {
@@ -89,7 +79,9 @@ impl Object {
             });
         };
         let Syntax { encoding, coding, .. } = syntax;
-        Ok(Self { path: path.to_owned(), header, sop_class, encoding, coding, pixels, source, end })
+        let is_small = count(&header, tags::BITS_ALLOCATED).is_some_and(|bits| bits <= 8);
+        let swaps_bytes = encoding.big_endian && pixels.words && is_small;
+        Ok(Self { path: path.to_owned(), header, sop_class, encoding, coding, swaps_bytes, pixels, source, end })
     }
 
     /// Opens a file that is to hold a picture as it was taken: no mask, no dose, nothing computed.
@@ -103,6 +95,30 @@ impl Object {
             None => Ok(object),
         }
     }
+}
+
+/// The transfer syntax that the file states, corrected by what its first element looks like.
+fn syntax(path: &Path, meta: &Meta, file: &mut BufReader<File>, file_bytes: u64) -> Result<Syntax, Error> {
+    let shown = path.display();
+    let guess = Meta::guess(file, meta.end, file_bytes).map_err(|error| explain(path, &error))?;
+    let Some(uid) = &meta.transfer_syntax else {
+        let encoding = guess.ok_or_else(|| match meta.has_magic {
+            true => Error::corrupt(format!("{shown} does not state its transfer syntax, and its elements do not tell")),
+            false => Error::corrupt(format!("{shown} is no DICOM file")),
+        })?;
+        return Ok(Syntax { encoding, deflated: false, coding: Coding::Native });
+    };
+    let mut syntax = Syntax::of(uid).map_err(|name| {
+        Error::unsupported(format!(
+            "{shown} is stored as {name}, which is not read\nhint: convert it to Explicit VR Little Endian, with dcmdjpeg, \
+             gdcmconv or pydicom"
+        ))
+    })?;
+    // Some writers state an explicit syntax and write elements without representations.
+    if let (Some(Encoding { explicit: false, .. }), false) = (guess, syntax.deflated) {
+        syntax.encoding = Encoding { explicit: false, big_endian: false };
+    }
+    Ok(syntax)
 }
 
 fn no_picture(path: &Path, kind: &str) -> Error {
@@ -121,27 +137,35 @@ fn inflate(file: &mut BufReader<File>, start: u64) -> io::Result<Vec<u8>> {
     Ok(inflated)
 }
 
-/// The kept elements as a data set.
-fn interpret(path: &Path, bytes: Vec<u8>, encoding: Encoding) -> Result<InMemDicomObject, Error> {
+/// The kept elements as a data set. Elements that are damaged in themselves are left out.
+fn interpret(path: &Path, elements: &[Vec<u8>], encoding: Encoding) -> Result<InMemDicomObject, Error> {
+    // All at once is faster, and nearly always possible.
+    if let Some(header) = parsed(&elements.concat(), encoding) {
+        return Ok(header);
+    }
+    let sound = elements.iter().filter_map(|element| parsed(element, encoding));
+    let header = InMemDicomObject::from_element_iter(sound.flatten());
+    if header.iter().next().is_none() {
+        return Err(Error::corrupt(format!("{} has a damaged header", path.display())));
+    }
+    Ok(header)
+}
+
+fn parsed(bytes: &[u8], encoding: Encoding) -> Option<InMemDicomObject> {
     let uid = match encoding {
         Encoding { explicit: false, .. } => uids::IMPLICIT_VR_LITTLE_ENDIAN,
         Encoding { big_endian: false, .. } => uids::EXPLICIT_VR_LITTLE_ENDIAN,
-        Encoding { .. } => super::syntax::EXPLICIT_BIG_ENDIAN,
+        Encoding { .. } => EXPLICIT_BIG_ENDIAN,
     };
-    let damaged = || Error::corrupt(format!("{} has a damaged header", path.display()));
     // The bytes come from a stranger, and a panic of the parser would end the plugin's call with nothing said about the
     // file. Nothing is shared with the closure that a panic could leave half changed.
-    let parsed = catch_unwind(AssertUnwindSafe(|| {
+    let outcome = catch_unwind(AssertUnwindSafe(|| {
         let mut header = InMemDicomObject::new_empty();
         let options = DicomCollectorOptions::new().read_preamble(ReadPreamble::Never).expected_ts(uid);
         let mut collector = options.from_reader(BufReader::new(Cursor::new(bytes)));
         collector.read_dataset_to_end(&mut header).map(|()| header)
     }));
-    match parsed {
-        Ok(Ok(header)) => Ok(header),
-        Ok(Err(error)) => Err(damaged().caused_by(&error)),
-        Err(_) => Err(damaged()),
-    }
+    outcome.ok()?.ok()
 }
 
 /// An error of reading, with the file's name.

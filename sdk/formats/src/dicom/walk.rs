@@ -51,7 +51,7 @@ pub(crate) struct PixelPlace {
 /// A walked data set.
 pub(crate) struct Walked {
     /// The elements worth interpreting, as they stand in the file.
-    pub(crate) header: Vec<u8>,
+    pub(crate) elements: Vec<Vec<u8>>,
     /// `None` in an object without pixels.
     pub(crate) pixels: Option<PixelPlace>,
 }
@@ -74,25 +74,29 @@ struct Head {
 pub(crate) fn walk(source: &mut dyn Source, encoding: Encoding, start: u64, end: u64) -> io::Result<Walked> {
     let mut walker = Walker { source, encoding, at: start, end };
     walker.source.seek(SeekFrom::Start(start))?;
-    let mut header = Vec::new();
+    let mut elements = Vec::new();
+    let mut n_kept = 0;
     loop {
-        let Some(head) = walker.head()? else { return Ok(Walked { header, pixels: None }) };
+        let Some(head) = walker.head()? else { return Ok(Walked { elements, pixels: None }) };
         if PIXELS.contains(&head.tag) {
             let words = head.vr == Some(*b"OW");
             let pixels = PixelPlace { tag: head.tag, start: head.value_start, length: head.length, words };
-            return Ok(Walked { header, pixels: Some(pixels) });
+            return Ok(Walked { elements, pixels: Some(pixels) });
         }
         walker.skip_value(&head, 0)?;
         if !is_kept(&head, walker.at) {
             continue;
         }
         let n_bytes = walker.at - head.start;
-        if header.len() as u64 + n_bytes > MAX_HEADER_BYTES {
+        n_kept += n_bytes;
+        if n_kept > MAX_HEADER_BYTES {
             return Err(invalid(format!("its header is larger than {} MiB", MAX_HEADER_BYTES >> 20)));
         }
         walker.source.seek(SeekFrom::Start(head.start))?;
-        // `n_bytes` lies within the file and the limit.
-        (&mut *walker.source).take(n_bytes).read_to_end(&mut header)?;
+        // Within the file and the limit.
+        let mut element = vec![0; n_bytes as usize];
+        walker.source.read_exact(&mut element)?;
+        elements.push(element);
     }
 }
 
