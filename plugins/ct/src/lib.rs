@@ -83,7 +83,7 @@ impl Options {
     /// How scans are cut.
     fn settings(&self) -> Settings {
         let Self { size, stride, spacing_mm, cache_mb, .. } = *self;
-        Settings { size, stride, spacing_mm, drop_ends_ratio: 0.0, cache_mb }
+        Settings { size, stride, spacing_mm, drop_ends_ratio: 0.0, cache_mb, dicom_modality: "CT" }
     }
 }
 

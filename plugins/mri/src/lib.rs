@@ -88,7 +88,7 @@ impl Options {
     /// How scans are cut.
     fn settings(&self) -> Settings {
         let Self { size, stride, spacing_mm, drop_ends_ratio, cache_mb, .. } = *self;
-        Settings { size, stride, spacing_mm, drop_ends_ratio, cache_mb }
+        Settings { size, stride, spacing_mm, drop_ends_ratio, cache_mb, dicom_modality: "MR" }
     }
 }
 

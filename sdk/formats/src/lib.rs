@@ -2,6 +2,8 @@
 
 #[cfg(feature = "dicom")]
 pub mod dicom;
+#[cfg(feature = "volume")]
+pub mod dicom_series_write;
 #[cfg(feature = "image")]
 pub mod image_file;
 #[cfg(feature = "nifti")]
@@ -10,17 +12,17 @@ pub mod nifti;
 mod nifti_header;
 #[cfg(feature = "nifti")]
 pub mod nifti_write;
-#[cfg(feature = "nifti")]
+#[cfg(any(feature = "dicom", feature = "nifti"))]
 mod orientation;
 #[cfg(feature = "slide")]
 pub mod slide;
-#[cfg(feature = "nifti")]
+#[cfg(feature = "volume")]
 pub mod subvolumes;
 #[cfg(feature = "tiff")]
 pub mod tiff_file;
 #[cfg(feature = "tiff")]
 mod tiff_pixels;
-#[cfg(feature = "nifti")]
+#[cfg(feature = "volume")]
 mod volume_cache;
-#[cfg(feature = "nifti")]
+#[cfg(feature = "volume")]
 pub mod volume_source;

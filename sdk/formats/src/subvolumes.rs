@@ -35,6 +35,8 @@ pub struct Settings {
     pub drop_ends_ratio: f64,
     /// Memory for decoded volumes, in MiB.
     pub cache_mb: usize,
+    /// What DICOM files in folders must state as their modality to be taken: `CT`, `MR`.
+    pub dicom_modality: &'static str,
 }
 
 impl Settings {
@@ -139,7 +141,7 @@ impl Subvolumes {
         let mut scans = Vec::new();
         let mut windows = Vec::new();
         let mut errors = Vec::new();
-        for (index, source) in find_volumes(base, entries)?.into_iter().enumerate() {
+        for (index, source) in find_volumes(base, entries, settings.dicom_modality)?.into_iter().enumerate() {
             let listed = source.outline().and_then(|outline| {
                 let found = settings.windows(&outline).map_err(|error| error.in_context(source.id()))?;
                 Ok((outline, found))

@@ -1,6 +1,6 @@
 //! DICOM: files as pictures, series as volumes.
 //!
-//! [`read_picture`] gives a file as it is displayed; [`read_values`] as the scanner measured it; `series` puts slices
+//! [`read_picture`] gives a file as it is displayed; [`read_values`] as the scanner measured it; [`series`] puts slices
 //! together. Elements are interpreted by the DICOM-rs crates, pixels are decoded by `jpeg-decoder`,
 //! `openreadout-codecs` and `rust-j2k`, all of them without C or C++; how a file is taken apart before they see any of
 //! it, and what is refused, is in the modules here.
@@ -23,10 +23,14 @@ mod meta;
 mod modality;
 mod object;
 mod pixels;
+mod plane;
 mod rle;
+pub mod series;
 mod sop_class;
+mod stack;
 mod syntax;
 mod walk;
+pub mod write;
 
 use std::path::Path;
 
@@ -49,12 +53,25 @@ pub fn has_known_name(lower_case_name: &str) -> bool {
     [".dcm", ".dicom", ".ima"].iter().any(|ending| lower_case_name.ends_with(ending))
 }
 
-/// Whether a file of a folder is a DICOM file that may hold a picture: by its magic, of which the name is no proof.
-/// Reports, plans, masks, directories and the like are not.
-pub fn may_hold_picture(path: &Path) -> bool {
+/// What a file in a folder is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Candidate {
+    /// A DICOM file that may hold a picture.
+    Picture,
+    /// A DICOM file without one: a report, a plan, a mask, a directory of files.
+    WithoutPicture,
+    /// No DICOM file.
+    Other,
+}
+
+/// Looks at the first bytes of a file of a folder. Files with the magic are DICOM files whatever their name; others are
+/// when their name says so.
+pub fn candidate(path: &Path, lower_case_name: &str) -> Candidate {
     match meta::sniff(path) {
-        Ok(Some(meta)) => sop_class::without_picture(&meta.sop_class).is_none(),
-        Ok(None) | Err(_) => false,
+        Ok(Some(meta)) if sop_class::without_picture(&meta.sop_class).is_some() => Candidate::WithoutPicture,
+        Ok(Some(_)) => Candidate::Picture,
+        Ok(None) | Err(_) if has_known_name(lower_case_name) => Candidate::Picture,
+        Ok(None) | Err(_) => Candidate::Other,
     }
 }
 
