@@ -12,7 +12,7 @@ use medcoss_sdk::framing::Framing;
 use medcoss_sdk::labels::LabelTable;
 use medcoss_sdk::{
     Dataset, Error, Fingerprint, FoundFile, Geometry, Modality, OpenRequest, Rendering, Sample, SampleRng, Synthesised,
-    Tokens, View, export_plugin, find_files,
+    Tokens, View, export_plugin,
 };
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -76,7 +76,7 @@ impl Modality for Xray {
 
     fn open(request: OpenRequest<Options>) -> Result<Radiographs, Error> {
         let framing = request.options.framing()?;
-        let files = find_files(&request.base, &request.data, source::has_known_name, &source::KINDS.join(", "))?;
+        let files = source::find(&request.base, &request.data)?;
         let labels = match &request.options.labels {
             Some(table) => table.labels_of(&request.base, &files)?,
             None => vec![None; files.len()],
@@ -89,7 +89,7 @@ impl Modality for Xray {
     }
 }
 
-/// Opened radiographs, a file a sample.
+/// Opened radiographs, a file a sample: of files with several frames the first.
 pub struct Radiographs {
     framing: Framing,
     files: Vec<FoundFile>,
@@ -122,7 +122,7 @@ impl Dataset for Radiographs {
     }
 
     fn load(&self, index: usize, view: View, rng: &mut SampleRng, sample: Sample<'_>) -> Result<(), Error> {
-        let picture = source::read(&self.files[index].path)?;
+        let picture = source::read(&self.files[index])?;
         let framed = match view {
             View::Plain => self.framing.plain(&picture)?,
             View::Train => self.framing.augmented(&picture, rng)?,

@@ -93,6 +93,10 @@ fn all_48_orders_of_slices_rows_and_columns_give_the_same_volume() {
             let near = decoded.volume.spacing_mm().iter().zip(SPACING).all(|(a, b)| (a - b).abs() < 1e-4);
             assert!(near, "{facing}: {:?}", decoded.volume.spacing_mm());
             assert_eq!(sources[0].outline().unwrap().notes, [""; 0], "{facing}");
+            let VolumeSource::Dicom(series) = &sources[0] else { panic!("{facing}") };
+            let (slab, _) = series.read_slab(1..4).unwrap();
+            assert_eq!(slab.voxels(), &numbered().voxels()[63..4 * 63], "{facing}");
+            assert!(series.read_slab(3..6).is_err() && series.read_slab(2..2).is_err());
             n_tried += 1;
         }
     }

@@ -5,6 +5,7 @@
 //! only the result is held in memory. Order and distances are found in [`super::stack`].
 
 use std::collections::BTreeMap;
+use std::ops::Range;
 
 use medcoss_sdk::volume::Volume;
 use medcoss_sdk::{Error, Fingerprint, FoundFile};
@@ -127,9 +128,23 @@ impl Series {
     /// # Errors
     /// Those of [`Series::outline`], damaged pixels, files that have changed.
     pub fn read(&self) -> Result<(Volume, usize), Error> {
+        let ([depth, ..], ..) = self.outline()?;
+        self.read_slab(0..depth)
+    }
+
+    /// Reads some slices of the volume, as [`Series::read`] does. Where they are the planes of the files, only these are
+    /// read.
+    ///
+    /// # Errors
+    /// Those of [`Series::read`], no slices or some that the volume does not have.
+    pub fn read_slab(&self, slices: Range<usize>) -> Result<(Volume, usize), Error> {
         let stack = self.stack.as_ref().map_err(Clone::clone)?;
-        let [columns, rows, n_planes] = stack.file_size;
-        let n_voxels = columns * rows * n_planes;
+        let [columns, rows, _] = stack.file_size;
+        let [depth, high, wide] = stack.orientation.size(stack.file_size);
+        if slices.is_empty() || slices.end > depth {
+            return Err(Error::bad_request(format!("{} has {depth} slices; {slices:?} are not among them", self.id)));
+        }
+        let n_voxels = slices.len() * high * wide;
         let mut voxels = Vec::new();
         voxels.try_reserve_exact(n_voxels).map_err(|error| {
             Error::unsupported(format!("{} needs {} MiB of memory", self.id, n_voxels >> 18)).caused_by(&error)
@@ -137,26 +152,39 @@ impl Series {
         voxels.resize(n_voxels, 0.0_f32);
 
         let (first, [along_i, along_j, along_k]) = stack.orientation.strides(stack.file_size);
+        // Places in the whole volume; the slab is a piece of it.
+        let slab = slices.start * high * wide..slices.end * high * wide;
         let mut n_replaced = 0;
         let mut opened: Option<(usize, Opened)> = None;
         for (k, &(file, frame)) in stack.planes.iter().enumerate() {
+            let corner = first.wrapping_add_signed(k as isize * along_k);
+            if !self.slices_need_everything() && !slab.contains(&corner) {
+                continue;
+            }
             let mut current = match opened.take() {
                 Some((number, current)) if number == file => current,
                 _ => Opened::open(&self.files[file])?,
             };
             let values = current.plane(&self.files[file], [rows, columns], frame)?;
             for (j, row) in values.chunks_exact(columns).enumerate() {
-                let start = first.wrapping_add_signed(k as isize * along_k + j as isize * along_j);
+                let start = corner.wrapping_add_signed(j as isize * along_j);
                 for (i, &value) in row.iter().enumerate() {
-                    n_replaced += usize::from(!value.is_finite());
-                    let value = if value.is_finite() { value } else { 0.0 };
-                    voxels[start.wrapping_add_signed(i as isize * along_i)] = value;
+                    let at = start.wrapping_add_signed(i as isize * along_i);
+                    if slab.contains(&at) {
+                        n_replaced += usize::from(!value.is_finite());
+                        voxels[at - slab.start] = if value.is_finite() { value } else { 0.0 };
+                    }
                 }
             }
             opened = Some((file, current));
         }
-        let volume = Volume::new(stack.orientation.size(stack.file_size), stack.spacing_mm, voxels)?;
+        let volume = Volume::new([slices.len(), high, wide], stack.spacing_mm, voxels)?;
         Ok((volume, n_replaced))
+    }
+
+    /// Whether some slices cost as much as all of them: where they are not the planes of the files.
+    pub fn slices_need_everything(&self) -> bool {
+        self.stack.as_ref().is_ok_and(|stack| stack.orientation.axis[0] != 2)
     }
 }
 
