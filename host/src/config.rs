@@ -162,12 +162,8 @@ fn one() -> usize {
 }
 
 /// Settings that may differ when a run is continued: they change no number that the run computes.
-pub const MAY_CHANGE: [&str; 4] = [
-    "data.loader_threads",
-    "data.max_bad_ratio",
-    "training.checkpoint_every",
-    "training.checkpoint_every_steps",
-];
+pub const MAY_CHANGE: [&str; 4] =
+    ["data.loader_threads", "data.max_bad_ratio", "training.checkpoint_every", "training.checkpoint_every_steps"];
 
 /// What stands before the checksum of a record.
 const SEAL: &str = "# seal: ";
@@ -228,8 +224,9 @@ impl RunConfig {
     pub fn with_settings(&self, settings: &[String]) -> Result<Self> {
         let mut table = toml::Table::try_from(self)?;
         settings.iter().try_for_each(|setting| set(&mut table, setting))?;
-        let config: Self =
-            table.try_into().map_err(|error: toml::de::Error| with_nearest(Path::new("run.toml"), &error.to_string()))?;
+        let config: Self = table
+            .try_into()
+            .map_err(|error: toml::de::Error| with_nearest(Path::new("run.toml"), &error.to_string()))?;
         config.check()?;
         Ok(config)
     }

@@ -21,7 +21,8 @@ pub(crate) fn size_of(folder: &Path) -> Result<Size> {
     for entry in fs::read_dir(folder).with_context(|| format!("cannot list {}", folder.display()))? {
         let entry = entry.with_context(|| format!("cannot list {}", folder.display()))?;
         let metadata = entry.metadata().with_context(|| format!("cannot examine {}", entry.path().display()))?;
-        let below = if metadata.is_dir() { size_of(&entry.path())? } else { Size { n_files: 1, bytes: metadata.len() } };
+        let below =
+            if metadata.is_dir() { size_of(&entry.path())? } else { Size { n_files: 1, bytes: metadata.len() } };
         size = Size { n_files: size.n_files + below.n_files, bytes: size.bytes + below.bytes };
     }
     Ok(size)
@@ -32,7 +33,11 @@ pub(crate) fn human(bytes: u64) -> String {
     let mut value = bytes as f64;
     for unit in ["B", "KiB", "MiB", "GiB"] {
         if value < 1000.0 {
-            return if unit == "B" || value >= 99.95 { format!("{value:.0} {unit}") } else { format!("{value:.1} {unit}") };
+            return if unit == "B" || value >= 99.95 {
+                format!("{value:.0} {unit}")
+            } else {
+                format!("{value:.1} {unit}")
+            };
         }
         value /= 1024.0;
     }

@@ -63,9 +63,11 @@ impl Failure {
 
 /// Whether a run ended because someone asked for it.
 pub(crate) fn is_interruption(error: &anyhow::Error) -> bool {
-    let told = |layer: &(dyn std::error::Error + 'static)| layer.downcast_ref::<medcoss_core::Error>().map(|error| {
-        matches!(error, medcoss_core::Error::Interrupted { .. })
-    });
+    let told = |layer: &(dyn std::error::Error + 'static)| {
+        layer
+            .downcast_ref::<medcoss_core::Error>()
+            .map(|error| matches!(error, medcoss_core::Error::Interrupted { .. }))
+    };
     error.chain().filter_map(told).any(|interrupted| interrupted)
 }
 

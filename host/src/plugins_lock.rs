@@ -73,7 +73,11 @@ impl PluginsLock {
             if let Some(then) = then.filter(|then| (&then.version, &then.sha256) != (&now.version, &now.sha256)) {
                 log::warn(&format!(
                     "plugin {} {} ({}) is not the one that this run was made with so far, {} ({}); its samples may differ",
-                    now.id, now.version, now.digest(), then.version, then.digest()
+                    now.id,
+                    now.version,
+                    now.digest(),
+                    then.version,
+                    then.digest()
                 ));
             }
         }

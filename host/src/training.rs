@@ -7,12 +7,12 @@ use anyhow::{Context, Result, anyhow, bail};
 use medcoss_core::data::SampleSource;
 use medcoss_core::rehearsal::Store;
 use medcoss_core::run::{
-    KEPT_SAMPLES, LOCK, RunLock, StageFolder, StageState, check_manifest, is_partial, write_folder,
-    write_manifest,
+    KEPT_SAMPLES, LOCK, RunLock, StageFolder, StageState, check_manifest, is_partial, write_folder, write_manifest,
 };
 use medcoss_core::stage::{Earlier, Stage};
 
 use crate::config::{RunConfig, StageSection};
+use crate::disk::{human, size_of};
 use crate::plugins::Plugin;
 use crate::plugins_lock::PluginsLock;
 use crate::progress::Progress;
@@ -98,10 +98,7 @@ impl Training<'_> {
     fn claim_folder(&self) -> Result<RunLock> {
         let record = self.out.join(RECORD);
         if self.resume && !record.exists() {
-            bail!(
-                "{} holds no run to resume (no {RECORD})\nhint: leave out --resume to start one",
-                self.out.display()
-            );
+            bail!("{} holds no run to resume (no {RECORD})\nhint: leave out --resume to start one", self.out.display());
         }
         if !self.resume && !is_free(&self.out) {
             let remedy = if record.exists() { "continue it with --resume, or choose" } else { "choose" };
@@ -216,9 +213,8 @@ impl Training<'_> {
             write_folder(&assets, |folder| {
                 // A plugin's paths do not depend on the working folder.
                 let folder = folder.canonicalize().unwrap_or_else(|_| folder.to_path_buf());
-                learned = source
-                    .save_assets(&folder)
-                    .map_err(|error| medcoss_core::Error::Source(format!("{error:#}")))?;
+                learned =
+                    source.save_assets(&folder).map_err(|error| medcoss_core::Error::Source(format!("{error:#}")))?;
                 write_manifest(&folder)
             })?;
             if learned.is_empty() {
@@ -252,22 +248,19 @@ impl Training<'_> {
             let one = folder.path().join(index.to_string());
             fs::create_dir(&one).with_context(|| format!("cannot create {}", one.display()))?;
             // A sample that cannot be read is a bad sample, which will not be kept.
-            if source.keep(&[index], &one).is_ok() {
-                bytes += crate::disk::size_of(&one)?.bytes;
-                n_read += 1;
+            if source.plain(index).is_err() {
+                continue;
             }
-        }
-        if n_read == 0 {
-            let one = folder.path().join("again");
-            fs::create_dir(&one)?;
-            source.keep(&[0], &one)?;
+            source.keep_exactly(&[index], &one)?;
+            bytes += size_of(&one)?.bytes;
+            n_read += 1;
         }
         let expected = (bytes as f64 / n_read.max(1) as f64 * n_kept as f64) as u64;
         progress.say(&format!(
             "stage {} {}: {n_kept} of {n_samples} samples will be kept in the run, about {}",
             at + 1,
             section.modality,
-            crate::disk::human(expected)
+            human(expected)
         ));
         Ok(())
     }

@@ -65,6 +65,19 @@ pub fn find_files(
     accepts: impl Fn(&str) -> bool,
     kinds: &str,
 ) -> Result<Vec<FoundFile>, Error> {
+    find_files_by_content(base, entries, |_, name| accepts(name), kinds)
+}
+
+/// As [`find_files`], for kinds whose names say little: `accepts` is given each file's path as well, and may look into it.
+///
+/// # Errors
+/// Those of [`find_files`].
+pub fn find_files_by_content(
+    base: &Path,
+    entries: &[PathBuf],
+    accepts: impl Fn(&Path, &str) -> bool,
+    kinds: &str,
+) -> Result<Vec<FoundFile>, Error> {
     let mut found = Vec::new();
     for entry in entries {
         let root = base.join(entry);
@@ -82,8 +95,8 @@ pub fn find_files(
             let item = item.map_err(|error| {
                 Error::unreadable(format!("data {} cannot be listed", entry.display())).caused_by(&error)
             })?;
-            let wanted = single || accepts(&item.file_name().to_string_lossy().to_lowercase());
-            if !item.file_type().is_file() || !wanted {
+            let name_in_lower_case = item.file_name().to_string_lossy().to_lowercase();
+            if !item.file_type().is_file() || !(single || accepts(item.path(), &name_in_lower_case)) {
                 continue;
             }
             let below = item.path().strip_prefix(&root).unwrap_or(item.path());

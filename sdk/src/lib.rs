@@ -27,7 +27,7 @@ pub mod volume;
 
 pub use dataset::{Dataset, Modality, OpenRequest, Sample, Tokens, View};
 pub use error::Error;
-pub use files::{FoundFile, entry_name, find_files};
+pub use files::{FoundFile, entry_name, find_files, find_files_by_content};
 pub use medcoss_abi as abi;
 pub use medcoss_abi::message::{Geometry, Rendering, Synthesised};
 pub use medcoss_abi::{NOT_A_TARGET, code};

@@ -103,7 +103,8 @@ impl Moment {
             Self::Between(there, not_there) => run.join(there).exists() && !run.join(not_there).exists(),
             Self::Writing(beginning) => {
                 let stages = std::fs::read_dir(run.join("stages")).into_iter().flatten().flatten();
-                let mut names = stages.flat_map(|stage| std::fs::read_dir(stage.path()).into_iter().flatten().flatten());
+                let mut names =
+                    stages.flat_map(|stage| std::fs::read_dir(stage.path()).into_iter().flatten().flatten());
                 names.any(|name| {
                     let name = name.file_name().to_string_lossy().into_owned();
                     name.starts_with(beginning) && name.ends_with(".partial")
@@ -187,7 +188,9 @@ fn ctrl_c_leaves_a_checkpoint_and_says_how_to_go_on() {
     let mut errors = String::new();
     std::io::Read::read_to_string(&mut child.stderr.take().unwrap(), &mut errors).unwrap();
     assert_eq!(code, Some(130), "{errors}");
-    for part in ["stopping after this step", "stage 2 xray", "the last good checkpoint is stages/02-xray", "medcoss resume"] {
+    for part in
+        ["stopping after this step", "stage 2 xray", "the last good checkpoint is stages/02-xray", "medcoss resume"]
+    {
         assert!(errors.contains(part), "{part:?} is not in\n{errors}");
     }
     assert!(!errors.contains("panicked"), "{errors}");
@@ -204,7 +207,10 @@ fn a_second_writer_is_refused_and_the_first_is_not_disturbed() {
         std::thread::sleep(Duration::from_millis(2));
     }
     let errors = refused(experiment.command("one").output().unwrap());
-    assert!(errors.contains(&format!("being written by process {}", first.id())) && errors.contains("hint: "), "{errors}");
+    assert!(
+        errors.contains(&format!("being written by process {}", first.id())) && errors.contains("hint: "),
+        "{errors}"
+    );
     assert!(first.wait().unwrap().success());
     // The lock went with the process.
     experiment.finish("one");
@@ -284,7 +290,8 @@ fn a_flipped_bit_in_any_file_of_a_run_is_found_and_named() {
     let moment = Moment::Between("stages/02-xray/checkpoint-00002", "stages/02-xray/state.json");
     assert!(kill_at(moment, &mut experiment.start("run"), &experiment.path("run")));
     let run = experiment.path("run");
-    let is_partial = |path: &Path| path.components().any(|part| part.as_os_str().to_string_lossy().ends_with(".partial"));
+    let is_partial =
+        |path: &Path| path.components().any(|part| part.as_os_str().to_string_lossy().ends_with(".partial"));
     // What a killed process was writing counts for nothing, nor do the metrics beside checkpoints, which hold their own.
     let files: Vec<PathBuf> = content(&run).into_keys().filter(|path| !is_partial(path)).collect();
     let files: Vec<PathBuf> = files.into_iter().filter(|path| !path.ends_with("02-xray/metrics.jsonl")).collect();
@@ -298,7 +305,8 @@ fn a_flipped_bit_in_any_file_of_a_run_is_found_and_named() {
             broken[at] ^= 1 << bit;
             std::fs::write(&path, broken).unwrap();
             let output = medcoss(&["show", &text(&run), "--verify"]);
-            let told = format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+            let told =
+                format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
             assert_eq!(output.status.code(), Some(1), "{} byte {at}: {told}", name.display());
             let folder = name.parent().unwrap().file_name().unwrap_or(name.as_os_str()).to_string_lossy();
             let own = name.file_name().unwrap().to_string_lossy();
@@ -343,7 +351,11 @@ fn a_stage_is_added_after_the_data_of_all_earlier_ones_are_gone() {
     assert_eq!(distilled, ["fixture", "xray"]);
     let after = content(&experiment.path("run"));
     let earlier = |files: &BTreeMap<PathBuf, Vec<u8>>| -> BTreeMap<PathBuf, Vec<u8>> {
-        files.clone().into_iter().filter(|(path, _)| ["01-", "02-"].iter().any(|stage| path.to_string_lossy().contains(stage))).collect()
+        files
+            .clone()
+            .into_iter()
+            .filter(|(path, _)| ["01-", "02-"].iter().any(|stage| path.to_string_lossy().contains(stage)))
+            .collect()
     };
     assert_same(&earlier(&before), &earlier(&after));
     succeeded(medcoss(&["show", &run, "--verify"]));

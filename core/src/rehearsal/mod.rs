@@ -45,7 +45,13 @@ pub enum Store {
 impl Default for RehearsalConfig {
     /// The paper's: 5 % kept around 1 % centres, with mixup.
     fn default() -> Self {
-        Self { buffer_ratio: 0.05, centre_ratio: 0.01, mixup: true, sampling: Sampling::default(), store: Store::default() }
+        Self {
+            buffer_ratio: 0.05,
+            centre_ratio: 0.01,
+            mixup: true,
+            sampling: Sampling::default(),
+            store: Store::default(),
+        }
     }
 }
 

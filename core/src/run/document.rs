@@ -59,9 +59,7 @@ pub(crate) fn parse_document<T: DeserializeOwned>(text: &[u8]) -> std::result::R
     }
     let steps = usize::try_from(format).ok().and_then(|format| MIGRATIONS.get(format.checked_sub(1)?..));
     let Some(steps) = steps else {
-        return Err(format!(
-            "it has format {format}; this version reads formats 1 to {FORMAT}\nhint: update medcoss"
-        ));
+        return Err(format!("it has format {format}; this version reads formats 1 to {FORMAT}\nhint: update medcoss"));
     };
     steps.iter().for_each(|step| step(&mut document));
     document.insert("format".into(), FORMAT.into());

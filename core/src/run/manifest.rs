@@ -87,11 +87,10 @@ mod tests {
         }
         write_manifest(folder.path()).unwrap();
         let sound = check_manifest(folder.path()).unwrap();
-        assert_eq!(sound.iter().map(|(name, _)| name.as_str()).collect::<Vec<_>>(), [
-            "kept.json",
-            "samples/a.png",
-            "samples/b.png"
-        ]);
+        assert_eq!(
+            sound.iter().map(|(name, _)| name.as_str()).collect::<Vec<_>>(),
+            ["kept.json", "samples/a.png", "samples/b.png"]
+        );
         assert!(sound.iter().all(|(_, fault)| fault.is_none()));
 
         fs::write(path("samples/a.png"), "samples/a.pnG").unwrap();

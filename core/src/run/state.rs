@@ -180,7 +180,8 @@ impl StageFolder {
     /// Writes the final state with checksums of `names`; from then on the stage counts as finished.
     pub(crate) fn finish(&self, mut state: StageState, names: &[String]) -> Result<StageState> {
         state.unfinished = None;
-        state.checksums = names.iter().map(|name| Ok((name.clone(), sha256_of(&self.file(name))?))).collect::<Result<_>>()?;
+        state.checksums =
+            names.iter().map(|name| Ok((name.clone(), sha256_of(&self.file(name))?))).collect::<Result<_>>()?;
         let state = state.stamped();
         write_document(&self.file(STATE), &state)?;
         Ok(state)

@@ -90,7 +90,9 @@ impl StageAdd {
     fn place(&self) -> Result<(PathBuf, Vec<PathBuf>)> {
         if self.data_root.is_none() && self.data.iter().any(|path| !is_below(path)) {
             let [one] = self.data.as_slice() else {
-                bail!("several paths of which not all lie in the current folder\nhint: give the folder that holds them with --data-root DIR, and the paths below it");
+                bail!(
+                    "several paths of which not all lie in the current folder\nhint: give the folder that holds them with --data-root DIR, and the paths below it"
+                );
             };
             let path = one.canonicalize().with_context(|| format!("data {} not found", one.display()))?;
             return match (path.parent(), path.file_name()) {

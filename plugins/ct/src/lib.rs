@@ -8,12 +8,12 @@ mod synthetic;
 
 use std::path::Path;
 
-use medcoss_formats::subvolumes::{Settings, Subvolumes};
+use medcoss_formats::subvolumes::{self, Settings, Subvolumes};
 use medcoss_formats::volume_source::KINDS;
 use medcoss_sdk::block::Blocks;
 use medcoss_sdk::{
     Dataset, Error, Fingerprint, Geometry, Modality, OpenRequest, Rendering, Sample, SampleRng, Synthesised, Tokens,
-    View, export_plugin, intensity,
+    View, export_plugin, intensity, keep,
 };
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -84,7 +84,7 @@ impl Options {
     /// How scans are cut.
     fn settings(&self) -> Settings {
         let Self { size, stride, spacing_mm, cache_mb, .. } = *self;
-        Settings { size, stride, spacing_mm, drop_ends_ratio: 0.0, cache_mb }
+        Settings { size, stride, spacing_mm, drop_ends_ratio: 0.0, cache_mb, dicom_modality: "CT" }
     }
 }
 
@@ -95,6 +95,7 @@ impl Modality for Ct {
     const FAMILY: &'static str = "volume";
     const READS: &'static [&'static str] = KINDS;
     const RENDERS: Option<Rendering> = Some(Rendering::Png);
+    const KEEPS: bool = true;
 
     type Options = Options;
     type Dataset = Scans;
@@ -106,7 +107,7 @@ impl Modality for Ct {
     fn open(request: OpenRequest<Options>) -> Result<Scans, Error> {
         let blocks = request.options.blocks()?;
         let subvolumes = Subvolumes::open(&request.base, &request.data, request.options.settings())?;
-        Ok(Scans { blocks, window: request.options.window, subvolumes })
+        Ok(Scans { options: request.options, blocks, subvolumes })
     }
 
     fn synthesise(folder: &Path, n_samples: usize, seed: u64) -> Result<Synthesised, Error> {
@@ -117,8 +118,8 @@ impl Modality for Ct {
 /// Opened scans, a sub-volume a sample.
 #[derive(Debug)]
 pub struct Scans {
+    options: Options,
     blocks: Blocks,
-    window: [f32; 2],
     subvolumes: Subvolumes,
 }
 
@@ -141,8 +142,18 @@ impl Dataset for Scans {
 
     fn load(&self, index: usize, view: View, rng: &mut SampleRng, sample: Sample<'_>) -> Result<(), Error> {
         let mut part = self.subvolumes.read(index)?;
-        intensity::window(&mut part.values, self.window);
+        intensity::window(&mut part.values, self.options.window);
         self.blocks.deliver(part.padded(DARKEST), view, rng, sample)
+    }
+
+    /// In Hounsfield units. Where there is no scan there is air, as dark as the window goes.
+    fn keep(&self, indices: &[usize], folder: &Path) -> Result<Synthesised, Error> {
+        let air = self.options.window[0];
+        let write = |(position, &index): (usize, &usize)| {
+            subvolumes::keep(self.blocks.size, self.subvolumes.read(index)?.padded(air), position, folder)
+        };
+        let data = indices.iter().enumerate().map(write).collect::<Result<_, Error>>()?;
+        keep::opened_with(data, &Options { stride: None, spacing_mm: None, ..self.options.clone() })
     }
 
     fn render(&self, tokens: Tokens<'_>) -> Result<Vec<u8>, Error> {

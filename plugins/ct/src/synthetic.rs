@@ -2,10 +2,13 @@
 //! the neck.
 //!
 //! Made for demonstrations and tests, not for realism: enough structure that a model learns to fill in patches. Stored
-//! as 16-bit integers with slope and intercept, compressed and not, with the file's axes in several orders.
+//! as 16-bit integers with slope and intercept, compressed and not, with the file's axes in several orders; a third of
+//! them as DICOM series.
 
 use std::path::{Path, PathBuf};
 
+use medcoss_formats::dicom::write::Scanner;
+use medcoss_formats::dicom_series_write::DicomSeries;
 use medcoss_formats::nifti_write::{NiftiFile, Stored, in_file_order};
 use medcoss_sdk::rand::RngExt;
 use medcoss_sdk::volume::Volume;
@@ -23,6 +26,10 @@ pub(crate) fn write(folder: &Path, n_samples: usize, seed: u64) -> Result<Synthe
     for index in 0..n_samples.div_ceil(SAMPLES_A_SCAN) {
         let mut rng = sample_rng(seed.wrapping_add((index as u64) << 32));
         let scan = scan(&mut rng)?;
+        if index % 3 == 1 {
+            write_series(folder, index, &scan)?;
+            continue;
+        }
         let (size, mut stored_values, placement) = in_file_order(&scan, FACING[index % FACING.len()])?;
         // Half of the scans as they come from a scanner, values from 0 on; the other half in Hounsfield units.
         let scaling = if index % 2 == 0 { [1.0, -1024.0] } else { [1.0, 0.0] };
@@ -42,6 +49,16 @@ pub(crate) fn write(folder: &Path, n_samples: usize, seed: u64) -> Result<Synthe
         file.write(&folder.join(format!("scan_{index:04}.{ending}")))?;
     }
     Ok(Synthesised { data: vec![PathBuf::from(".")], options: serde_json::json!({"size": [16, 64, 64]}) })
+}
+
+/// Writes a scan as a folder of slices.
+fn write_series(folder: &Path, index: usize, scan: &Volume) -> Result<(), Error> {
+    let folder = folder.join(format!("scan_{index:04}"));
+    std::fs::create_dir(&folder)
+        .map_err(|error| Error::unreadable(format!("{} cannot be made", folder.display())).caused_by(&error))?;
+    let series = format!("2.25.{}", 100_000_000 + index);
+    let (facing, rescale) = (FACING[index % FACING.len()], [1.0, -1024.0]);
+    DicomSeries { volume: scan, facing, scanner: Scanner::Ct, series: &series, rescale }.write(&folder)
 }
 
 /// What differs between patients. Lengths are fractions of half the field of view.

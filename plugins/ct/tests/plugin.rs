@@ -55,7 +55,7 @@ fn enough_synthetic_samples_are_written_and_all_are_read() {
 #[test]
 fn the_same_seed_writes_the_same_files() {
     let (first, again, other) = (synthetic(12, 5).0, synthetic(12, 5).0, synthetic(12, 6).0);
-    for name in ["scan_0000.nii.gz", "scan_0001.nii.gz", "scan_0002.nii.gz", "scan_0003.nii"] {
+    for name in ["scan_0000.nii.gz", "scan_0001/slice_0007.dcm", "scan_0002.nii.gz", "scan_0003.nii"] {
         let read = |folder: &tempfile::TempDir| std::fs::read(folder.path().join(name)).unwrap();
         assert_eq!(read(&first), read(&again), "{name}");
         assert_ne!(read(&first), read(&other), "{name}");

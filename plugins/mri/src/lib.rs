@@ -9,12 +9,12 @@ mod synthetic;
 
 use std::path::Path;
 
-use medcoss_formats::subvolumes::{Settings, Subvolumes};
+use medcoss_formats::subvolumes::{self, Settings, Subvolumes};
 use medcoss_formats::volume_source::KINDS;
 use medcoss_sdk::block::Blocks;
 use medcoss_sdk::{
     Dataset, Error, Fingerprint, Geometry, Modality, OpenRequest, Rendering, Sample, SampleRng, Synthesised, Tokens,
-    View, export_plugin, intensity,
+    View, export_plugin, intensity, keep,
 };
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -48,6 +48,9 @@ pub struct Options {
     /// Percentiles of a sample that its intensities are clipped to before they are standardised, in 0 to 100, the lower
     /// first.
     pub percentiles: [f64; 2],
+    /// Whether intensities are clipped and standardised, sample by sample. Without it they are taken as they are, for
+    /// scans that were standardised before.
+    pub standardise: bool,
     /// Whether half of the training samples are mirrored, along each axis with probability 1/2.
     pub mirror: bool,
     /// Memory in MiB for decoded scans that are kept for their other samples, 4 bytes a voxel. Where the scans do not
@@ -65,6 +68,7 @@ impl Default for Options {
             mask_ratio: 0.75,
             drop_ends_ratio: 0.1,
             percentiles: [0.2, 99.8],
+            standardise: true,
             mirror: true,
             cache_mb: 512,
         }
@@ -89,7 +93,7 @@ impl Options {
     /// How scans are cut.
     fn settings(&self) -> Settings {
         let Self { size, stride, spacing_mm, drop_ends_ratio, cache_mb, .. } = *self;
-        Settings { size, stride, spacing_mm, drop_ends_ratio, cache_mb }
+        Settings { size, stride, spacing_mm, drop_ends_ratio, cache_mb, dicom_modality: "MR" }
     }
 }
 
@@ -100,6 +104,7 @@ impl Modality for Mri {
     const FAMILY: &'static str = "volume";
     const READS: &'static [&'static str] = KINDS;
     const RENDERS: Option<Rendering> = Some(Rendering::Png);
+    const KEEPS: bool = true;
 
     type Options = Options;
     type Dataset = Scans;
@@ -111,7 +116,7 @@ impl Modality for Mri {
     fn open(request: OpenRequest<Options>) -> Result<Scans, Error> {
         let blocks = request.options.blocks()?;
         let subvolumes = Subvolumes::open(&request.base, &request.data, request.options.settings())?;
-        Ok(Scans { blocks, percentiles: request.options.percentiles, subvolumes })
+        Ok(Scans { options: request.options, blocks, subvolumes })
     }
 
     fn synthesise(folder: &Path, n_samples: usize, seed: u64) -> Result<Synthesised, Error> {
@@ -122,9 +127,26 @@ impl Modality for Mri {
 /// Opened scans, a sub-volume a sample.
 #[derive(Debug)]
 pub struct Scans {
+    options: Options,
     blocks: Blocks,
-    percentiles: [f64; 2],
     subvolumes: Subvolumes,
+}
+
+impl Scans {
+    /// A whole block of intensities, of the size of a sample.
+    fn block(&self, index: usize) -> Result<Vec<f32>, Error> {
+        let mut part = self.subvolumes.read(index)?;
+        if self.options.standardise {
+            if let Some(range) = intensity::percentiles(&part.values, self.options.percentiles) {
+                intensity::clip(&mut part.values, range);
+            }
+            intensity::standardise(&mut part.values);
+        }
+        // Around the head there is air, the darkest there is. It has no part in the statistics: how much of it there is
+        // depends on the size of samples, not on the scan.
+        let darkest = intensity::lowest(&part.values);
+        Ok(part.padded(darkest))
+    }
 }
 
 impl Dataset for Scans {
@@ -145,15 +167,22 @@ impl Dataset for Scans {
     }
 
     fn load(&self, index: usize, view: View, rng: &mut SampleRng, sample: Sample<'_>) -> Result<(), Error> {
-        let mut part = self.subvolumes.read(index)?;
-        if let Some(range) = intensity::percentiles(&part.values, self.percentiles) {
-            intensity::clip(&mut part.values, range);
-        }
-        intensity::standardise(&mut part.values);
-        // Around the head there is air, the darkest there is. It has no part in the statistics: how much of it there is
-        // depends on the size of samples, not on the scan.
-        let darkest = intensity::lowest(&part.values);
-        self.blocks.deliver(part.padded(darkest), view, rng, sample)
+        self.blocks.deliver(self.block(index)?, view, rng, sample)
+    }
+
+    fn keep(&self, indices: &[usize], folder: &Path) -> Result<Synthesised, Error> {
+        let write = |(position, &index): (usize, &usize)| {
+            subvolumes::keep(self.blocks.size, self.block(index)?, position, folder)
+        };
+        let data = indices.iter().enumerate().map(write).collect::<Result<_, Error>>()?;
+        let as_they_are = Options {
+            stride: None,
+            spacing_mm: None,
+            drop_ends_ratio: 0.0,
+            standardise: false,
+            ..self.options.clone()
+        };
+        keep::opened_with(data, &as_they_are)
     }
 
     fn render(&self, tokens: Tokens<'_>) -> Result<Vec<u8>, Error> {

@@ -3,10 +3,12 @@
 //!
 //! Made for demonstrations and tests, not for realism: enough structure that a model learns to fill in patches.
 //! Intensities have another scale in every scan; floating point and 8-bit files by turns, compressed and not, with the
-//! file's axes in several orders.
+//! file's axes in several orders; a third of them as DICOM series.
 
 use std::path::{Path, PathBuf};
 
+use medcoss_formats::dicom::write::Scanner;
+use medcoss_formats::dicom_series_write::DicomSeries;
 use medcoss_formats::nifti_write::{NiftiFile, Stored, in_file_order};
 use medcoss_sdk::rand::RngExt;
 use medcoss_sdk::volume::Volume;
@@ -26,6 +28,10 @@ pub(crate) fn write(folder: &Path, n_samples: usize, seed: u64) -> Result<Synthe
         let is_byte = index % 3 == 1;
         let brightest = if is_byte { 240.0 } else { rng.random_range(300.0..3000.0) };
         let scan = scan(&mut rng, brightest)?;
+        if index % 3 == 2 {
+            write_series(folder, index, &scan)?;
+            continue;
+        }
         let (size, stored_values, placement) = in_file_order(&scan, FACING[index % FACING.len()])?;
         let file = NiftiFile {
             size: &size,
@@ -39,6 +45,16 @@ pub(crate) fn write(folder: &Path, n_samples: usize, seed: u64) -> Result<Synthe
         file.write(&folder.join(format!("scan_{index:04}.{ending}")))?;
     }
     Ok(Synthesised { data: vec![PathBuf::from(".")], options: serde_json::json!({"size": [16, 64, 64]}) })
+}
+
+/// Writes a scan as a folder of slices.
+fn write_series(folder: &Path, index: usize, scan: &Volume) -> Result<(), Error> {
+    let folder = folder.join(format!("scan_{index:04}"));
+    std::fs::create_dir(&folder)
+        .map_err(|error| Error::unreadable(format!("{} cannot be made", folder.display())).caused_by(&error))?;
+    let series = format!("2.25.{}", 200_000_000 + index);
+    let (facing, rescale) = (FACING[index % FACING.len()], [0.25, 0.0]);
+    DicomSeries { volume: scan, facing, scanner: Scanner::Mr, series: &series, rescale }.write(&folder)
 }
 
 /// An ellipsoid: centre and half axes as (depth, rows, columns), in fractions of half the field of view.

@@ -59,7 +59,7 @@ fn enough_synthetic_samples_are_written_and_all_are_read() {
 #[test]
 fn the_same_seed_writes_the_same_files() {
     let (first, again, other) = (synthetic(8, 5).0, synthetic(8, 5).0, synthetic(8, 6).0);
-    for name in ["scan_0000.nii.gz", "scan_0001.nii.gz", "scan_0002.nii.gz", "scan_0003.nii"] {
+    for name in ["scan_0000.nii.gz", "scan_0001.nii.gz", "scan_0002/slice_0007.dcm", "scan_0003.nii"] {
         let read = |folder: &tempfile::TempDir| std::fs::read(folder.path().join(name)).unwrap();
         assert_eq!(read(&first), read(&again), "{name}");
         assert_ne!(read(&first), read(&other), "{name}");
@@ -217,6 +217,10 @@ fn real_scans_give_their_sub_volumes() {
         return;
     }
     let options = Options { size: [16, 48, 48], ..Options::default() };
+    let series = open(&base, &["mri/hippocampus_dicom"], options.clone()).unwrap();
+    let ids: Vec<_> = (0..series.len()).map(|index| series.id(index)).collect();
+    let name = "mri/hippocampus_dicom/Study1/13_HCropVolume#series=153146185462";
+    assert_eq!(ids, [format!("{name}#z=0003"), format!("{name}#z=0013")]);
     let dataset = open(&base, &["mri/hippocampus/images"], options).unwrap();
     assert!((2 * 210..=3 * 210).contains(&dataset.len()), "{} samples", dataset.len());
     assert!(dataset.id(0).starts_with("mri/hippocampus/images/hippocampus_001.nii.gz#z=000"), "{}", dataset.id(0));

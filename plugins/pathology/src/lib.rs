@@ -17,7 +17,7 @@ use std::path::Path;
 use medcoss_sdk::framing::Framing;
 use medcoss_sdk::{
     Dataset, Error, Fingerprint, Geometry, Modality, OpenRequest, Rendering, Sample, SampleRng, Synthesised, Tokens,
-    View, export_plugin, find_files,
+    View, export_plugin, find_files, keep,
 };
 
 pub use options::Options;
@@ -35,6 +35,7 @@ impl Modality for Pathology {
     const FAMILY: &'static str = "image";
     const READS: &'static [&'static str] = source::KINDS;
     const RENDERS: Option<Rendering> = Some(Rendering::Png);
+    const KEEPS: bool = true;
 
     type Options = Options;
     type Dataset = Tissue;
@@ -56,13 +57,8 @@ impl Modality for Pathology {
         for file in &files {
             fingerprint.add_file(file);
         }
-        Ok(Tissue {
-            framing: options.framing(),
-            stain_jitter: options.stain_jitter,
-            source: Source::list(files, &options)?,
-            labels,
-            fingerprint,
-        })
+        let (framing, source) = (options.framing(), Source::list(files, &options)?);
+        Ok(Tissue { options: Options { labels: None, ..options }, framing, source, labels, fingerprint })
     }
 
     fn synthesise(folder: &Path, n_samples: usize, seed: u64) -> Result<Synthesised, Error> {
@@ -72,8 +68,9 @@ impl Modality for Pathology {
 
 /// Opened tiles and slides.
 pub struct Tissue {
+    /// Those of kept samples, which have no labels.
+    options: Options,
     framing: Framing,
-    stain_jitter: f32,
     source: Source,
     /// One a file.
     labels: Vec<Option<String>>,
@@ -107,13 +104,18 @@ impl Dataset for Tissue {
             View::Plain => self.framing.plain(&picture)?,
             View::Train => {
                 let mut framed = self.framing.augmented(&picture, rng)?;
-                if self.stain_jitter > 0.0 {
-                    stain::jitter(rng, self.stain_jitter, &mut framed);
+                if self.options.stain_jitter > 0.0 {
+                    stain::jitter(rng, self.options.stain_jitter, &mut framed);
                 }
                 framed
             }
         };
         self.framing.deliver(framed, view, rng, sample)
+    }
+
+    fn keep(&self, indices: &[usize], folder: &Path) -> Result<Synthesised, Error> {
+        let write = |(position, &index): (usize, &usize)| self.source.keep(index, position, folder);
+        keep::opened_with(indices.iter().enumerate().map(write).collect::<Result<_, Error>>()?, &self.options)
     }
 
     fn render(&self, tokens: Tokens<'_>) -> Result<Vec<u8>, Error> {

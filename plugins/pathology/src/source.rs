@@ -1,14 +1,16 @@
 //! Where samples come from: tiles are files, slides are cut into tiles at places with tissue.
 
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::thread;
 
+use image::{ImageBuffer, Rgb};
 use medcoss_formats::image_file;
 use medcoss_formats::slide::Slide;
 use medcoss_formats::tiff_file::{MAX_PIXELS, TiffFile};
 use medcoss_sdk::image::Image;
-use medcoss_sdk::{Error, FoundFile, log};
+use medcoss_sdk::{Error, FoundFile, keep, log};
 
 use crate::Options;
 use crate::grid::Grid;
@@ -132,12 +134,34 @@ impl Source {
     /// A file that is missing, damaged or of an unsupported kind.
     pub fn read(&self, index: usize) -> Result<Image, Error> {
         let Place { file, part } = &self.samples[index];
+        self.files[*file].check_unchanged()?;
         let picture = match part {
             Part::Whole => image_file::read_image(&self.files[*file].path)?,
             Part::Tile(tile) => self.read_tile(*file, *tile)?,
             Part::Unreadable(error) => return Err(Error::clone(error)),
         };
         Ok(picture.into_rgb())
+    }
+
+    /// Writes a sample into a folder of kept ones: a file as it is, a tile of a slide as PNG of 16 bit.
+    ///
+    /// # Errors
+    /// Those of [`Source::read`], a file that cannot be written.
+    pub fn keep(&self, index: usize, position: usize, folder: &Path) -> Result<PathBuf, Error> {
+        let Place { file, part } = &self.samples[index];
+        if matches!(part, Part::Whole) {
+            return keep::copy(&self.files[*file], position, folder);
+        }
+        let tile = self.read(index)?;
+        let (width, height) = (tile.width() as u32, tile.height() as u32);
+        let words = tile.pixels().iter().map(|value| (value.clamp(0.0, 1.0) * 65535.0).round() as u16).collect();
+        let name = keep::name(position, ".png");
+        let picture = ImageBuffer::<Rgb<u16>, Vec<u16>>::from_raw(width, height, words)
+            .ok_or_else(|| Error::bad_request(format!("a tile of {width}x{height} is no picture")))?;
+        picture.save(folder.join(&name)).map_err(|error| {
+            Error::unreadable(format!("{name} cannot be written to {}", folder.display())).caused_by(&error)
+        })?;
+        Ok(name.into())
     }
 
     /// Reads with a slide of its own while other threads read with theirs.

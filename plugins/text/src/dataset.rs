@@ -3,12 +3,13 @@
 use std::path::Path;
 
 use medcoss_sdk::{
-    Dataset, Error, Fingerprint, Geometry, OpenRequest, Sample, SampleRng, Tokens, View, log, mask_words::WordMasking,
+    Dataset, Error, Fingerprint, Geometry, OpenRequest, Sample, SampleRng, Synthesised, Tokens, View, keep, log,
+    mask_words::WordMasking, serde_json,
 };
 
 use crate::{
     corpus::Corpus,
-    options::Options,
+    options::{Options, Unit},
     read::{self, KINDS},
     tokeniser::{self, Encoded, Tokeniser},
 };
@@ -16,12 +17,15 @@ use crate::{
 /// An opened corpus.
 #[derive(Debug)]
 pub struct TextDataset {
+    options: Options,
     corpus: Corpus,
     tokeniser: Tokeniser,
     masking: WordMasking,
-    length: usize,
-    whole_word: bool,
 }
+
+/// File of kept samples, and its field with the text.
+const KEPT: &str = "kept.jsonl";
+const KEPT_FIELD: &str = "text";
 
 impl TextDataset {
     /// Reads the data, finds or learns the vocabulary, and drops what has no tokens. A damaged document among good ones
@@ -47,16 +51,16 @@ impl TextDataset {
         }
         let masking =
             WordMasking::new(options.mask_ratio, tokeniser.vocabulary, tokeniser.mask_id, &tokeniser.special_ids)?;
-        Ok(Self { corpus, tokeniser, masking, length: options.length, whole_word: options.whole_word })
+        Ok(Self { options: options.clone(), corpus, tokeniser, masking })
     }
 
     /// `[CLS] tokens [SEP]`, at most `length` long; the frame belongs to no word.
     fn framed(&self, text: &str) -> Result<Encoded, Error> {
-        let Encoded { mut ids, mut words } = self.tokeniser.encode(text, self.length - 2)?;
+        let Encoded { mut ids, mut words } = self.tokeniser.encode(text, self.options.length - 2)?;
         if ids.is_empty() {
             return Err(Error::corrupt("the text has no tokens"));
         }
-        if !self.whole_word {
+        if !self.options.whole_word {
             words = (0..).map(Some).take(ids.len()).collect();
         }
         ids.insert(0, self.tokeniser.start_id);
@@ -84,7 +88,7 @@ fn check_not_empty(request: &OpenRequest<Options>, corpus: &Corpus) -> Result<()
 impl Dataset for TextDataset {
     fn geometry(&self) -> Geometry {
         Geometry::Discrete {
-            length: self.length,
+            length: self.options.length,
             vocabulary: self.tokeniser.vocabulary,
             padding_id: self.tokeniser.padding_id,
             mask_id: self.tokeniser.mask_id,
@@ -116,7 +120,10 @@ impl Dataset for TextDataset {
         let encoded = self.framed(text).map_err(|error| error.in_context(&self.id(index)))?;
         let n = encoded.ids.len();
         let (Some(ids), Some(labels), Ok(n)) = (ids.get_mut(..n), labels.get_mut(..n), i32::try_from(n)) else {
-            return Err(Error::bad_request(format!("a sample has {} ids; the buffers are shorter", self.length)));
+            return Err(Error::bad_request(format!(
+                "a sample has {} ids; the buffers are shorter",
+                self.options.length
+            )));
         };
         ids.copy_from_slice(&encoded.ids);
         *length = n;
@@ -130,6 +137,24 @@ impl Dataset for TextDataset {
     fn save_assets(&self, folder: &Path) -> Result<Vec<String>, Error> {
         self.tokeniser.save(folder)?;
         Ok(vec![tokeniser::FILE.into()])
+    }
+
+    /// As JSON Lines, with the same fields whatever the texts came from.
+    fn keep(&self, indices: &[usize], folder: &Path) -> Result<Synthesised, Error> {
+        let mut lines = String::new();
+        for &index in indices {
+            lines.push_str(&serde_json::json!({ KEPT_FIELD: self.corpus.text(index)? }).to_string());
+            lines.push('\n');
+        }
+        keep::write(&folder.join(KEPT), lines.as_bytes())?;
+        let options = Options {
+            column: Some(KEPT_FIELD.into()),
+            label_column: None,
+            tokenizer: None,
+            unit: Unit::Document,
+            ..self.options.clone()
+        };
+        keep::opened_with(vec![KEPT.into()], &options)
     }
 
     fn render(&self, tokens: Tokens<'_>) -> Result<Vec<u8>, Error> {

@@ -12,7 +12,7 @@ use medcoss_sdk::framing::Framing;
 use medcoss_sdk::labels::LabelTable;
 use medcoss_sdk::{
     Dataset, Error, Fingerprint, FoundFile, Geometry, Modality, OpenRequest, Rendering, Sample, SampleRng, Synthesised,
-    Tokens, View, export_plugin, find_files, keep,
+    Tokens, View, export_plugin, keep,
 };
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -77,7 +77,7 @@ impl Modality for Xray {
 
     fn open(request: OpenRequest<Options>) -> Result<Radiographs, Error> {
         let framing = request.options.framing()?;
-        let files = find_files(&request.base, &request.data, source::has_known_name, &source::KINDS.join(", "))?;
+        let files = source::find(&request.base, &request.data)?;
         let labels = match &request.options.labels {
             Some(table) => table.labels_of(&request.base, &files)?,
             None => vec![None; files.len()],
@@ -91,7 +91,7 @@ impl Modality for Xray {
     }
 }
 
-/// Opened radiographs, a file a sample.
+/// Opened radiographs, a file a sample: of files with several frames the first.
 pub struct Radiographs {
     /// Those of kept samples, which have no labels.
     options: Options,
@@ -128,7 +128,7 @@ impl Dataset for Radiographs {
     fn load(&self, index: usize, view: View, rng: &mut SampleRng, sample: Sample<'_>) -> Result<(), Error> {
         let file = &self.files[index];
         file.check_unchanged()?;
-        let picture = source::read(&file.path)?;
+        let picture = source::read(file)?;
         let framed = match view {
             View::Plain => self.framing.plain(&picture)?,
             View::Train => self.framing.augmented(&picture, rng)?,

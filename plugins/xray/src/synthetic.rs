@@ -1,13 +1,15 @@
 //! Synthetic radiographs: a body, two lung fields, ribs, a heart, and in half of them an opacity in one lung.
 //!
 //! Made for demonstrations and tests, not for realism: enough structure that a model learns to fill in patches, and a
-//! label that a probe can find. Written as 8-bit PNG, 16-bit PNG and JPEG by turns.
+//! label that a probe can find. Written by turns as 8-bit PNG, 16-bit PNG, JPEG, and DICOM of 12 bit with low values black
+//! and with low values white.
 
 use std::io::Cursor;
 use std::path::{Path, PathBuf};
 
 use image::codecs::jpeg::JpegEncoder;
-use image::{ImageBuffer, ImageFormat, ImageResult, Luma};
+use image::{ImageBuffer, ImageError, ImageFormat, ImageResult, Luma};
+use medcoss_formats::dicom::write::{DicomFile, Scanner};
 use medcoss_sdk::rand::RngExt;
 use medcoss_sdk::{Error, SampleRng, Synthesised, sample_rng, serde_json};
 
@@ -23,18 +25,20 @@ pub fn write(folder: &Path, n_samples: usize, seed: u64) -> Result<Synthesised, 
     let mut rng = sample_rng(seed);
     let mut table = String::from("file,finding\n");
     for index in 0..n_samples {
-        // By turns in a period that shares no factor with the three formats.
+        // By turns in a period that shares no factor with the five formats.
         let chest = Chest::draw(&mut rng, index % 2 == 1);
         let grey = chest.paint(&mut rng);
-        let (ending, encoded) = match index % 3 {
-            0 => ("png", eight_bit_png(&grey)),
-            1 => ("png", sixteen_bit_png(&grey)),
-            _ => ("jpg", jpeg(&grey)),
-        };
+        let ending = ["png", "png", "jpg", "dcm", "dcm"][index % 5];
         let name = format!("chest_{index:04}.{ending}");
-        let encoded =
-            encoded.map_err(|error| Error::bad_request(format!("{name} cannot be encoded")).caused_by(&error))?;
-        save(&folder.join(&name), &encoded)?;
+        let path = folder.join(&name);
+        let failed = |error: ImageError| Error::bad_request(format!("{name} cannot be encoded")).caused_by(&error);
+        match index % 5 {
+            0 => save(&path, &eight_bit_png(&grey).map_err(failed)?)?,
+            1 => save(&path, &sixteen_bit_png(&grey).map_err(failed)?)?,
+            2 => save(&path, &jpeg(&grey).map_err(failed)?)?,
+            3 => dicom(&path, &grey, index, false)?,
+            _ => dicom(&path, &grey, index, true)?,
+        }
         table.push_str(&format!("{name},{}\n", if chest.opacity.is_some() { "opacity" } else { "clear" }));
     }
     save(&folder.join(TABLE), table.as_bytes())?;
@@ -149,6 +153,26 @@ fn jpeg(grey: &[f32]) -> ImageResult<Vec<u8>> {
         image::ExtendedColorType::L8,
     )?;
     Ok(file)
+}
+
+/// 12 bits of 16. `inverted` stores bright as low, and states a window; otherwise the values speak for themselves.
+fn dicom(path: &Path, grey: &[f32], number: usize, inverted: bool) -> Result<(), Error> {
+    let bits = |value: f32| (if inverted { 1.0 - value } else { value } * 4095.0).round() as i32;
+    let stored: Vec<i32> = grey.iter().map(|&value| bits(value)).collect();
+    DicomFile {
+        scanner: Scanner::Radiography,
+        series: &format!("2.25.{}", 7_000_000 + number),
+        number: 1,
+        size: [HEIGHT as usize, WIDTH as usize],
+        stored: &stored,
+        bits_stored: 12,
+        signed: false,
+        inverted,
+        rescale: None,
+        window: inverted.then_some([2048.0, 4096.0]),
+        place: None,
+    }
+    .write(path)
 }
 
 fn save(path: &Path, content: &[u8]) -> Result<(), Error> {

@@ -45,7 +45,8 @@ fn the_same_seed_writes_the_same_files() {
     let (first, _) = synthetic(5);
     let (again, _) = synthetic(5);
     let (other, _) = synthetic(6);
-    for name in ["chest_0000.png", "chest_0001.png", "chest_0002.jpg", "labels.csv"] {
+    for name in ["chest_0000.png", "chest_0001.png", "chest_0002.jpg", "chest_0003.dcm", "chest_0004.dcm", "labels.csv"]
+    {
         let read = |folder: &tempfile::TempDir| std::fs::read(folder.path().join(name)).unwrap();
         assert_eq!(read(&first), read(&again), "{name}");
         assert!(read(&first) != read(&other) || name == "labels.csv", "{name}");
@@ -76,7 +77,7 @@ fn the_plain_view_is_neither_masked_nor_random() {
 #[test]
 fn the_three_channels_are_equal_and_within_bounds() {
     let (_folder, dataset) = synthetic(2);
-    for index in 0..3 {
+    for index in 0..5 {
         let (tokens, _) = load(&dataset, index, View::Train, 3).unwrap();
         let (pixels, rest) = tokens.as_chunks::<3>();
         assert!(rest.is_empty());
@@ -149,8 +150,41 @@ fn the_fingerprint_follows_the_files() {
     let (folder, dataset) = synthetic(3);
     let before = dataset.fingerprint().hex();
     assert_eq!(before, open(folder.path(), &["."], Options::default()).unwrap().fingerprint().hex());
-    std::fs::remove_file(folder.path().join("chest_0003.png")).unwrap();
+    std::fs::remove_file(folder.path().join("chest_0003.dcm")).unwrap();
     assert_ne!(before, open(folder.path(), &["."], Options::default()).unwrap().fingerprint().hex());
+}
+
+#[test]
+fn synthetic_chests_have_dark_lungs_in_every_format() {
+    let (_folder, dataset) = synthetic(7);
+    for index in 0..5 {
+        let (tokens, _) = load(&dataset, index, View::Plain, 0).unwrap();
+        // Mean of the pixels of some patches of 4 x 4: lungs beside the middle, and the spine below between them.
+        let mean = |patches: &[usize]| {
+            let values = patches.iter().flat_map(|patch| &tokens[patch * 768..(patch + 1) * 768]);
+            values.sum::<f32>() / (patches.len() * 768) as f32
+        };
+        let id = dataset.id(index);
+        assert!(mean(&[4, 5, 6, 7]) + 0.1 < mean(&[13, 14]), "{id}: {} {}", mean(&[4, 5, 6, 7]), mean(&[13, 14]));
+    }
+}
+
+#[test]
+fn dicom_files_are_found_by_content_and_those_without_a_picture_are_passed_over() {
+    let base = tempfile::tempdir().unwrap();
+    Xray::synthesise(base.path(), 5, 0).unwrap();
+    std::fs::rename(base.path().join("chest_0003.dcm"), base.path().join("1.2.840.7")).unwrap();
+    let mut bytes = std::fs::read(base.path().join("chest_0004.dcm")).unwrap();
+    // The kind that the file's first kilobyte states: a report, of the same number of letters.
+    let (picture, report) = (b"1.2.840.10008.5.1.4.1.1.1\0", b"1.2.840.10008.5.1.4.1.1.88.11");
+    let at = bytes.windows(picture.len()).position(|window| window == picture).unwrap();
+    bytes.splice(at..at + picture.len(), report.iter().copied().chain([0]));
+    bytes[at - 2] = report.len() as u8 + 1;
+    std::fs::write(base.path().join("report"), bytes).unwrap();
+    let dataset = open(base.path(), &["."], Options { size: 32, ..Options::default() }).unwrap();
+    let ids: Vec<_> = (0..dataset.len()).map(|index| dataset.id(index)).collect();
+    assert_eq!(ids, ["1.2.840.7", "chest_0000.png", "chest_0001.png", "chest_0002.jpg", "chest_0004.dcm"]);
+    load(&dataset, 0, View::Plain, 0).unwrap();
 }
 
 #[test]

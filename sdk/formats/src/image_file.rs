@@ -25,6 +25,14 @@ pub fn has_known_name(lower_case_name: &str) -> bool {
     [".png", ".jpg", ".jpeg", ".tif", ".tiff"].iter().any(|ending| lower_case_name.ends_with(ending))
 }
 
+/// Whether a file that begins so is a picture file.
+pub fn begins_like_one(first: [u8; 4]) -> bool {
+    matches!(
+        first,
+        [0x89, b'P', b'N', b'G'] | [0xff, 0xd8, 0xff, _] | [b'I', b'I', 42 | 43, 0] | [b'M', b'M', 0, 42 | 43]
+    )
+}
+
 /// Reads a picture of 8 or 16 bit as grey or RGB in `[0, 1]`; the content decides the kind, not the name. Transparency
 /// is laid over white, palettes are resolved, the EXIF orientation of JPEG and PNG is applied.
 ///

@@ -1,5 +1,9 @@
 //! Readers for medical image files, as arrays.
 
+#[cfg(feature = "dicom")]
+pub mod dicom;
+#[cfg(feature = "volume")]
+pub mod dicom_series_write;
 #[cfg(feature = "image")]
 pub mod image_file;
 #[cfg(feature = "nifti")]
@@ -14,13 +18,13 @@ mod nifti_pair;
 mod nifti_voxels;
 #[cfg(feature = "nifti")]
 pub mod nifti_write;
-#[cfg(feature = "nifti")]
+#[cfg(any(feature = "dicom", feature = "nifti"))]
 mod orientation;
 #[cfg(feature = "slide")]
 pub mod slide;
 #[cfg(feature = "slide")]
 mod slide_resolution;
-#[cfg(feature = "nifti")]
+#[cfg(feature = "volume")]
 pub mod subvolumes;
 #[cfg(feature = "tiff")]
 mod tiff_colour;
@@ -34,7 +38,7 @@ mod tiff_patch;
 mod tiff_pixels;
 #[cfg(feature = "slide")]
 pub mod tiff_slide;
-#[cfg(feature = "nifti")]
+#[cfg(feature = "volume")]
 mod volume_cache;
-#[cfg(feature = "nifti")]
+#[cfg(feature = "volume")]
 pub mod volume_source;

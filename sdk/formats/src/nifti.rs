@@ -42,10 +42,11 @@ pub fn without_voxels_of_pairs(mut files: Vec<FoundFile>) -> Vec<FoundFile> {
 /// The other file of a pair: a header's voxels, or the header of voxels that were named by themselves.
 pub fn other_of_pair(file: &FoundFile) -> Option<FoundFile> {
     let path = voxels_of(&file.path).or_else(|| header_of(&file.path))?;
-    let bytes = path.metadata().ok()?.len();
+    let metadata = path.metadata().ok()?;
+    let (bytes, modified) = (metadata.len(), metadata.modified().ok());
     let name = path.file_name()?.to_string_lossy().into_owned();
     let id = file.id.rsplit_once('/').map_or(name.clone(), |(folder, _)| format!("{folder}/{name}"));
-    Some(FoundFile { path, id, bytes })
+    Some(FoundFile { path, id, bytes, modified })
 }
 
 /// Reads and checks a file's header, and none of its voxels.

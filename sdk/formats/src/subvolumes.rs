@@ -11,9 +11,10 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use medcoss_sdk::volume::{Part, Sampling, Volume};
-use medcoss_sdk::{Error, Fingerprint, code, log};
+use medcoss_sdk::{Error, Fingerprint, code, keep, log};
 
 use crate::nifti::MAX_VOXELS;
+use crate::nifti_write::{NiftiFile, Stored, in_file_order};
 use crate::volume_cache::VolumeCache;
 use crate::volume_source::{Decoded, Outline, VolumeSource, find_volumes};
 
@@ -43,6 +44,8 @@ pub struct Settings {
     pub drop_ends_ratio: f64,
     /// Memory for decoded volumes, in MiB.
     pub cache_mb: usize,
+    /// What DICOM files in folders must state as their modality to be taken: `CT`, `MR`.
+    pub dicom_modality: &'static str,
 }
 
 impl Settings {
@@ -154,7 +157,7 @@ impl Subvolumes {
         let mut scans = Vec::new();
         let mut windows = Vec::new();
         let mut errors = Vec::new();
-        for (index, source) in find_volumes(base, entries)?.into_iter().enumerate() {
+        for (index, source) in find_volumes(base, entries, settings.dicom_modality)?.into_iter().enumerate() {
             let listed = source.outline().and_then(|mut outline| {
                 let found = settings.windows(&outline).map_err(|error| error.in_context(source.id()))?;
                 if settings.is_large(outline.size) && source.slices_need_everything() {
@@ -233,6 +236,7 @@ impl Subvolumes {
 
 impl Scan {
     fn read(&self, outline: &Outline) -> Result<Volume, Error> {
+        self.source.check_unchanged()?;
         self.checked(self.source.read()?, outline, outline.size)
     }
 
@@ -240,6 +244,7 @@ impl Scan {
     fn slab(&self, outline: &Outline, slices: Range<usize>) -> Result<Vec<f32>, Error> {
         let [_, rows, columns] = outline.size;
         let n_slices = slices.len();
+        self.source.check_unchanged()?;
         let slab = self.source.read_slab(outline.size, slices).map_err(|error| match error.code() {
             code::BAD_REQUEST => self.changed(),
             _ => error,
@@ -262,6 +267,26 @@ impl Scan {
     fn changed(&self) -> Error {
         Error::corrupt(format!("{} has changed since the data were opened", self.source.id()))
     }
+}
+
+/// Writes a whole sub-volume, `[depth, rows, columns]`, to be opened again with its own size, without stride and spacing and with no
+/// ends dropped: it then comes back to the bit. Gives the file's name. See [`medcoss_sdk::Dataset::keep`].
+///
+/// # Errors
+/// Voxels that do not have this size, a file that cannot be written.
+pub fn keep(size: [usize; 3], voxels: Vec<f32>, position: usize, folder: &Path) -> Result<PathBuf, Error> {
+    let (file_size, values, placement) = in_file_order(&Volume::new(size, [1.0; 3], voxels)?, "LPS")?;
+    let name = keep::name(position, ".nii.gz");
+    let file = NiftiFile {
+        size: &file_size,
+        stored_values: &values,
+        stored: Stored::F32,
+        placement,
+        scaling: [1.0, 0.0],
+        big_endian: false,
+    };
+    file.write(&folder.join(&name))?;
+    Ok(name.into())
 }
 
 /// One warning for each kind of oddity, however many volumes have it.

@@ -1,24 +1,29 @@
 //! Where volumes come from: one place that decides by the kind of a file.
 //!
-//! Today every volume is one NIfTI file. A DICOM series, which is many files, becomes a second kind of
+//! A NIfTI file is a volume, and so is a DICOM series, which is one file or many. Another kind becomes a variant of
 //! [`VolumeSource`]: found in [`find_volumes`], and read in the functions below it.
 
+use std::cell::Cell;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 
-use medcoss_sdk::{Error, Fingerprint, FoundFile, find_files};
+use medcoss_sdk::{Error, Fingerprint, FoundFile, find_files_by_content, log};
 
+use crate::dicom::series::Series;
+use crate::dicom::{self, Candidate};
 use crate::nifti;
 pub use crate::nifti::Decoded;
 
 /// The kinds that are read, for people.
-pub const KINDS: &[&str] = &[nifti::KINDS];
+pub const KINDS: &[&str] = &[nifti::KINDS, "DICOM series, single- and multi-frame (.dcm, .dicom, .ima, or by content)"];
 
 /// A volume that can be read.
 #[derive(Debug, Clone)]
 pub enum VolumeSource {
     /// A NIfTI file, or the header of a pair.
     Nifti(FoundFile),
+    /// A DICOM series.
+    Dicom(Series),
 }
 
 /// What is known of a volume without its voxels.
@@ -32,20 +37,58 @@ pub struct Outline {
     pub notes: Vec<&'static str>,
 }
 
-/// The volumes of the entries, in the order of their ids. An entry that is itself a file is taken whatever its name.
+/// The volumes of the entries, in the order of their ids. An entry that is itself a file is taken whatever its name. Of
+/// DICOM files in folders, those of another modality than the wanted one are left out, and those without a picture.
 ///
 /// # Errors
-/// Those of [`find_files`].
-pub fn find_volumes(base: &Path, entries: &[PathBuf]) -> Result<Vec<VolumeSource>, Error> {
-    let files = find_files(base, entries, nifti::has_known_name, &KINDS.join(", "))?;
-    Ok(nifti::without_voxels_of_pairs(files).into_iter().map(VolumeSource::Nifti).collect())
+/// Those of [`find_files_by_content`], nothing but files that are left out.
+pub fn find_volumes(base: &Path, entries: &[PathBuf], modality: &str) -> Result<Vec<VolumeSource>, Error> {
+    let n_without_picture = Cell::new(0);
+    let accepts = |path: &Path, name: &str| {
+        if nifti::has_known_name(name) {
+            return true;
+        }
+        let candidate = dicom::candidate(path, name);
+        n_without_picture.set(n_without_picture.get() + usize::from(candidate == Candidate::WithoutPicture));
+        candidate == Candidate::Picture
+    };
+    let files = find_files_by_content(base, entries, accepts, &KINDS.join(", "))?;
+    let (niftis, dicoms): (Vec<_>, Vec<_>) = files.into_iter().partition(is_nifti);
+    let named: Vec<PathBuf> = entries.iter().map(|entry| base.join(entry)).collect();
+    let (series, left_out) = Series::find(dicoms, Some(modality), |file| named.contains(&file.path));
+
+    let mut left: Vec<String> =
+        left_out.by_modality.iter().map(|(found, n)| format!("{n} of modality {found}")).collect();
+    if n_without_picture.get() > 0 {
+        left.push(format!("{} without a picture", n_without_picture.get()));
+    }
+    let left = left.join(", ");
+    let niftis = nifti::without_voxels_of_pairs(niftis);
+    let mut sources: Vec<_> = niftis.into_iter().map(VolumeSource::Nifti).collect();
+    sources.extend(series.into_iter().map(VolumeSource::Dicom));
+    if sources.is_empty() {
+        return Err(Error::unreadable(format!("no DICOM files of modality {modality} among the data, but {left}")));
+    }
+    if !left.is_empty() {
+        log::warn(&format!("DICOM files left out: {left}"));
+    }
+    sources.sort_by(|a, b| a.id().cmp(b.id()));
+    Ok(sources)
+}
+
+/// Whether a file is read as NIfTI: by its name, or, named otherwise by the user, because it is no DICOM file.
+fn is_nifti(file: &FoundFile) -> bool {
+    let name = file.path.file_name().unwrap_or_default().to_string_lossy().to_lowercase();
+    nifti::has_known_name(&name)
+        || dicom::candidate(&file.path, &name) == Candidate::Other && nifti::read_header(&file.path).is_ok()
 }
 
 impl VolumeSource {
-    /// Id: the entry and the path below it.
+    /// Id: the entry and the path below it; of a series, with the end of its identifier.
     pub fn id(&self) -> &str {
         match self {
             Self::Nifti(file) => &file.id,
+            Self::Dicom(series) => series.id(),
         }
     }
 
@@ -58,6 +101,18 @@ impl VolumeSource {
                     fingerprint.add_file(&other);
                 }
             }
+            Self::Dicom(series) => series.add_to(fingerprint),
+        }
+    }
+
+    /// Makes sure that the files still are those that were found.
+    ///
+    /// # Errors
+    /// A file that is gone, or that was written since.
+    pub fn check_unchanged(&self) -> Result<(), Error> {
+        match self {
+            Self::Nifti(file) => file.check_unchanged(),
+            Self::Dicom(series) => series.check_unchanged(),
         }
     }
 
@@ -71,6 +126,10 @@ impl VolumeSource {
                 let header = nifti::read_header(&file.path)?;
                 Ok(Outline { size: header.size, spacing_mm: header.spacing_mm, notes: header.notes })
             }
+            Self::Dicom(series) => {
+                let (size, spacing_mm, notes) = series.outline()?;
+                Ok(Outline { size, spacing_mm, notes })
+            }
         }
     }
 
@@ -81,6 +140,7 @@ impl VolumeSource {
     pub fn read(&self) -> Result<Decoded, Error> {
         match self {
             Self::Nifti(file) => nifti::read_volume(&file.path),
+            Self::Dicom(series) => series.read().map(|(volume, n_replaced)| Decoded { volume, n_replaced }),
         }
     }
 
@@ -91,6 +151,7 @@ impl VolumeSource {
     pub fn read_slab(&self, size: [usize; 3], slices: Range<usize>) -> Result<Decoded, Error> {
         match self {
             Self::Nifti(file) => nifti::read_slab(&file.path, size, slices),
+            Self::Dicom(series) => series.read_slab(slices).map(|(volume, n_replaced)| Decoded { volume, n_replaced }),
         }
     }
 
@@ -98,6 +159,7 @@ impl VolumeSource {
     pub fn slices_need_everything(&self) -> bool {
         match self {
             Self::Nifti(file) => nifti::slices_need_the_whole_file(&file.path).unwrap_or(false),
+            Self::Dicom(series) => series.slices_need_everything(),
         }
     }
 }

@@ -7,8 +7,14 @@ use medcoss_formats::subvolumes::{Settings, Subvolumes};
 use medcoss_sdk::volume::Volume;
 use medcoss_sdk::{Error, code};
 
-const SETTINGS: Settings =
-    Settings { size: [16, 32, 48], stride: None, spacing_mm: None, drop_ends_ratio: 0.0, cache_mb: 64 };
+const SETTINGS: Settings = Settings {
+    size: [16, 32, 48],
+    stride: None,
+    spacing_mm: None,
+    drop_ends_ratio: 0.0,
+    cache_mb: 64,
+    dicom_modality: "CT",
+};
 const UPRIGHT: Placement = Placement::Sform([[-1.5, 0.0, 0.0], [0.0, -1.0, 0.0], [0.0, 0.0, 2.0]]);
 
 /// A scan of `slices` slices of 32 x 48 voxels, every voxel the number of its slice plus `offset`.

@@ -1,0 +1,85 @@
+//! Colour: channels brought into pixel order, luma and colour differences turned to red, green and blue, palettes.
+
+use dicom_core::Tag;
+use dicom_dictionary_std::tags;
+use medcoss_sdk::Error;
+
+use super::attributes::{exactly, words};
+use super::object::Object;
+
+/// Three planes of `n_pixels` as pixels of three.
+pub(crate) fn interleaved(planes: &[i32], n_pixels: usize) -> Vec<i32> {
+    (0..n_pixels).flat_map(|at| [planes[at], planes[n_pixels + at], planes[2 * n_pixels + at]]).collect()
+}
+
+/// Pairs of pixels that share their colour (luma, luma, two differences) as pixels of three.
+pub(crate) fn unshared(samples: &[i32]) -> Vec<i32> {
+    let (pairs, _) = samples.as_chunks::<4>();
+    pairs.iter().flat_map(|&[first, second, blue, red]| [first, blue, red, second, blue, red]).collect()
+}
+
+/// Luma and two differences of the full range (the `YBR_FULL` of DICOM, ITU-R BT.601) to red, green and blue, in place.
+pub(crate) fn to_rgb(samples: &mut [i32], n_bits: u32) {
+    let (most, middle) = ((1_u64 << n_bits) as f64 - 1.0, (1_u64 << (n_bits - 1)) as f64);
+    let (pixels, _) = samples.as_chunks_mut::<3>();
+    for pixel in pixels {
+        let [luma, blue, red] = pixel.map(f64::from);
+        let (blue, red) = (blue - middle, red - middle);
+        let rgb =
+            [luma + 1.402 * red, luma - (0.114 * 1.772 * blue + 0.299 * 1.402 * red) / 0.587, luma + 1.772 * blue];
+        *pixel = rgb.map(|value| value.round().clamp(0.0, most) as i32);
+    }
+}
+
+/// A palette: for each number a colour with parts in `[0, 1]`.
+pub(crate) struct Palette {
+    first: i32,
+    colours: Vec<[f32; 3]>,
+}
+
+impl Palette {
+    /// The palette of an object.
+    ///
+    /// # Errors
+    /// A palette that is missing, damaged or segmented.
+    pub(crate) fn of(object: &Object) -> Result<Self, Error> {
+        let path = object.path.display();
+        let missing = || Error::corrupt(format!("{path} has pixels of a palette that it does not have"));
+        if object.header.get(tags::SEGMENTED_RED_PALETTE_COLOR_LOOKUP_TABLE_DATA).is_some() {
+            return Err(Error::unsupported(format!("{path} has a segmented palette; plain ones are read")));
+        }
+        let channel = |descriptor: Tag, data: Tag| {
+            let [n, first, n_bits] = exactly::<3>(&object.header, descriptor)?;
+            // The number of entries has 16 bits, and 0 stands for one more than fits.
+            let n = if n == 0.0 { 65536 } else { n as i64 as u16 as usize };
+            let words = words(&object.header, data, object.encoding.big_endian)?;
+            // Entries of 8 bits may be packed in pairs.
+            let entries: Vec<u16> = if n_bits == 8.0 && words.len() < n {
+                words.iter().flat_map(|word| word.to_le_bytes()).map(u16::from).collect()
+            } else {
+                words
+            };
+            // Many files state 16 bits and store 8.
+            let most = if n_bits == 8.0 || entries.iter().all(|&entry| entry < 256) { 255.0 } else { 65535.0 };
+            let values: Vec<f32> = entries.into_iter().take(n).map(|entry| f32::from(entry) / most).collect();
+            (!values.is_empty()).then_some((first as i32, values))
+        };
+        let (first, red) =
+            channel(tags::RED_PALETTE_COLOR_LOOKUP_TABLE_DESCRIPTOR, tags::RED_PALETTE_COLOR_LOOKUP_TABLE_DATA)
+                .ok_or_else(missing)?;
+        let (_, green) =
+            channel(tags::GREEN_PALETTE_COLOR_LOOKUP_TABLE_DESCRIPTOR, tags::GREEN_PALETTE_COLOR_LOOKUP_TABLE_DATA)
+                .ok_or_else(missing)?;
+        let (_, blue) =
+            channel(tags::BLUE_PALETTE_COLOR_LOOKUP_TABLE_DESCRIPTOR, tags::BLUE_PALETTE_COLOR_LOOKUP_TABLE_DATA)
+                .ok_or_else(missing)?;
+        let colours = red.into_iter().zip(green).zip(blue).map(|((red, green), blue)| [red, green, blue]).collect();
+        Ok(Self { first, colours })
+    }
+
+    /// The colour of a number; numbers beyond either end have that end's.
+    pub(crate) fn colour(&self, number: i32) -> [f32; 3] {
+        let at = i64::from(number) - i64::from(self.first);
+        self.colours[at.clamp(0, self.colours.len() as i64 - 1) as usize]
+    }
+}

@@ -1,0 +1,151 @@
+//! From the stored bytes of a frame to numbers: which decoder, and what the bits of a sample mean.
+//!
+//! Numbers are those that the scanner stored, with their sign, pixel by pixel; three channels are red, green and blue
+//! whatever the file has. Rescaling and display are not done here but in [`super::modality`] and [`super::display`].
+
+use std::io::Read;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+use flate2::read::DeflateDecoder;
+use medcoss_sdk::Error;
+
+use super::colour;
+use super::frames::Frames;
+use super::object::Object;
+use super::pixels::{Photometric, Pixels};
+use super::syntax::Coding;
+use super::{jpeg, jpeg2000, rle};
+
+/// Samples as a decoder gives them.
+pub(crate) struct Raster {
+    /// Bit patterns, those of the fewer bits in the lower ones.
+    pub(crate) samples: Vec<i32>,
+    /// Whether channels follow one another, instead of pixels.
+    pub(crate) planar: bool,
+    /// Whether colour is red, green and blue already.
+    pub(crate) is_rgb: bool,
+    /// Bits that count, where the decoder knows better than the header.
+    pub(crate) precision: Option<u32>,
+}
+
+/// Why a decoder gives nothing.
+#[derive(Debug)]
+pub(crate) enum Failure {
+    /// Sound, but of a kind that is not decoded.
+    Unsupported(String),
+    /// Damaged.
+    Corrupt(String),
+}
+
+/// Reads a frame: `[rows, columns, channels]`. Unsigned samples of 32 bits are wrapped; see [`number`].
+///
+/// # Errors
+/// A frame that is damaged, missing or compressed in a way that is not read.
+pub(crate) fn stored_samples(
+    object: &mut Object,
+    pixels: &Pixels,
+    frames: &Frames,
+    frame: usize,
+) -> Result<Vec<i32>, Error> {
+    let (bytes, skipped_bits) = frames.read(object, frame)?;
+    let (coding, big_endian) = (object.coding, object.encoding.big_endian);
+    let native = |bytes: Vec<u8>| unpack(pixels, &bytes, skipped_bits, big_endian);
+    // Decoders see bytes of a stranger, and a panic in one would end the plugin's call with nothing said about the file.
+    // They share nothing with the rest that a panic could leave half changed.
+    let decoded = catch_unwind(AssertUnwindSafe(|| match coding {
+        Coding::Native => Ok(native(bytes)),
+        Coding::Deflated => inflate(&bytes, pixels).map(native),
+        Coding::Rle => rle::decode(&bytes, pixels),
+        Coding::Jpeg => jpeg::decode(&bytes, pixels),
+        Coding::JpegLs => jpeg::decode_ls(&bytes, pixels),
+        Coding::Jpeg2000 => jpeg2000::decode(&bytes, pixels),
+    }));
+    let path = object.path.display();
+    let raster = match decoded {
+        Ok(Ok(raster)) => raster,
+        Ok(Err(Failure::Unsupported(what))) => return Err(Error::unsupported(format!("{path} has {what}"))),
+        Ok(Err(Failure::Corrupt(what))) => {
+            return Err(Error::corrupt(format!("{path} has damaged pixels in frame {frame}: {what}")));
+        }
+        Err(_) => {
+            return Err(Error::corrupt(format!("{path} has pixels in frame {frame} that no decoder makes sense of")));
+        }
+    };
+    let expected = pixels.n_pixels() * pixels.n_samples;
+    if raster.samples.len() != expected {
+        let found = raster.samples.len();
+        return Err(Error::corrupt(format!("{path} has {found} samples in frame {frame}, where {expected} belong")));
+    }
+    Ok(understood(raster, pixels))
+}
+
+/// A stored sample as a number.
+pub(crate) fn number(sample: i32, pixels: &Pixels) -> f64 {
+    if pixels.bits_stored == 32 && !pixels.signed { f64::from(sample as u32) } else { f64::from(sample) }
+}
+
+/// Applies sign, order of channels and colour.
+fn understood(raster: Raster, pixels: &Pixels) -> Vec<i32> {
+    let Raster { mut samples, planar, is_rgb, precision } = raster;
+    let n_bits = precision.unwrap_or(pixels.bits_stored);
+    if n_bits < 32 {
+        let unused = 32 - n_bits;
+        for sample in &mut samples {
+            let shifted = *sample << unused;
+            *sample = if pixels.signed { shifted >> unused } else { (shifted as u32 >> unused) as i32 };
+        }
+    }
+    if pixels.n_samples == 1 {
+        return samples;
+    }
+    if planar {
+        samples = colour::interleaved(&samples, pixels.n_pixels());
+    }
+    if !is_rgb && matches!(pixels.photometric, Photometric::YbrFull | Photometric::YbrFull422) {
+        colour::to_rgb(&mut samples, n_bits);
+    }
+    samples
+}
+
+/// Bit patterns of a frame that is not compressed. The number of bytes was checked.
+fn unpack(pixels: &Pixels, bytes: &[u8], skipped_bits: u32, big_endian: bool) -> Raster {
+    let n_stored = (pixels.frame_bits() / u64::from(pixels.bits_allocated)) as usize;
+    let mut samples: Vec<i32> = match pixels.bits_allocated {
+        1 => (0..n_stored)
+            .map(|at| at + skipped_bits as usize)
+            .map(|at| i32::from(bytes.get(at / 8).copied().unwrap_or_default() >> (at % 8) & 1))
+            .collect(),
+        8 => bytes.iter().take(n_stored).map(|&byte| i32::from(byte)).collect(),
+        16 => {
+            let (pairs, _) = bytes.as_chunks::<2>();
+            let word = if big_endian { u16::from_be_bytes } else { u16::from_le_bytes };
+            pairs.iter().take(n_stored).map(|&pair| i32::from(word(pair))).collect()
+        }
+        _ => {
+            let (quads, _) = bytes.as_chunks::<4>();
+            let word = if big_endian { i32::from_be_bytes } else { i32::from_le_bytes };
+            quads.iter().take(n_stored).map(|&quad| word(quad)).collect()
+        }
+    };
+    let below = pixels.high_bit + 1 - pixels.bits_stored;
+    if below > 0 {
+        for sample in &mut samples {
+            *sample = (*sample as u32 >> below) as i32;
+        }
+    }
+    if pixels.photometric == Photometric::YbrFull422 {
+        samples = colour::unshared(&samples);
+    }
+    Raster { samples, planar: pixels.planar, is_rgb: false, precision: None }
+}
+
+fn inflate(bytes: &[u8], pixels: &Pixels) -> Result<Vec<u8>, Failure> {
+    let n_bytes = pixels.frame_bits().div_ceil(8);
+    let mut inflated = Vec::new();
+    let read = DeflateDecoder::new(bytes).take(n_bytes).read_to_end(&mut inflated);
+    read.map_err(|error| Failure::Corrupt(error.to_string()))?;
+    if (inflated.len() as u64) < n_bytes {
+        return Err(Failure::Corrupt(format!("{} of {n_bytes} bytes", inflated.len())));
+    }
+    Ok(inflated)
+}

@@ -1,0 +1,169 @@
+//! From the modality's numbers to grey for display, `[0, 1]`: values of interest, and which end is white.
+//!
+//! In this order the first that a file states: its table, its first window, or else the least and the largest number in
+//! the picture, padding left out.
+
+use dicom_dictionary_std::tags;
+use dicom_object::InMemDicomObject;
+use medcoss_sdk::Error;
+
+use super::attributes::{items, number, text};
+use super::functional::speaking;
+use super::modality::Table;
+use super::object::Object;
+use super::pixels::{Photometric, Pixels};
+
+/// How numbers become grey.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) enum Display {
+    /// Through a table.
+    Table(Table),
+    /// Through a window.
+    Window(Window),
+    /// By the numbers of the picture itself.
+    Range,
+}
+
+/// A window of values of interest.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) struct Window {
+    pub(crate) centre: f64,
+    pub(crate) width: f64,
+    pub(crate) shape: Shape,
+}
+
+/// How grey grows within a window (DICOM PS3.3, C.11.2.1.2 and C.11.2.1.3).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Shape {
+    /// Linearly, over one less than the width, about half less than the centre.
+    Linear,
+    /// Linearly, over the width.
+    LinearExact,
+    /// As an S.
+    Sigmoid,
+}
+
+impl Display {
+    /// What a file states for a frame.
+    ///
+    /// # Errors
+    /// A table that is damaged.
+    pub(crate) fn of(object: &Object, frame: usize) -> Result<Self, Error> {
+        if let Some(item) = items(&object.header, tags::VOILUT_SEQUENCE).first() {
+            return Table::of(object, item).map(Self::Table);
+        }
+        let stated = speaking(&object.header, frame, tags::FRAME_VOILUT_SEQUENCE);
+        Ok(Window::of(stated).map_or(Self::Range, Self::Window))
+    }
+
+    /// Grey from 0 to 1 for the numbers of a picture, in place.
+    pub(crate) fn apply(&self, values: &mut [f32], padding: Option<[f64; 2]>) {
+        match self {
+            Self::Table(table) => {
+                for value in values {
+                    *value = (table.entry(f64::from(*value)) / table.most()).min(1.0) as f32;
+                }
+            }
+            Self::Window(window) => {
+                for value in values {
+                    *value = window.grey(f64::from(*value)) as f32;
+                }
+            }
+            Self::Range => {
+                let is_padding =
+                    |value: f32| padding.is_some_and(|[low, high]| (low..=high).contains(&f64::from(value)));
+                let pictured = values.iter().copied().filter(|&value| !is_padding(value));
+                let (low, high) = pictured
+                    .fold((f32::INFINITY, f32::NEG_INFINITY), |(low, high), value| (low.min(value), high.max(value)));
+                for value in values {
+                    *value = if high > low { ((*value - low) / (high - low)).clamp(0.0, 1.0) } else { 0.0 };
+                }
+            }
+        }
+    }
+}
+
+impl Window {
+    fn of(stated: &InMemDicomObject) -> Option<Self> {
+        let (centre, width) = (number(stated, tags::WINDOW_CENTER)?, number(stated, tags::WINDOW_WIDTH)?);
+        let shape = match text(stated, tags::VOILUT_FUNCTION).as_deref() {
+            Some("SIGMOID") => Shape::Sigmoid,
+            Some("LINEAR_EXACT") => Shape::LinearExact,
+            _ => Shape::Linear,
+        };
+        let least = if shape == Shape::Linear { 1.0 } else { f64::MIN_POSITIVE };
+        (width >= least).then_some(Self { centre, width, shape })
+    }
+
+    /// Grey from 0 to 1.
+    pub(crate) fn grey(&self, value: f64) -> f64 {
+        let Self { centre, width, shape } = *self;
+        match shape {
+            Shape::Linear if value <= centre - 0.5 - (width - 1.0) / 2.0 => 0.0,
+            Shape::Linear if value > centre - 0.5 + (width - 1.0) / 2.0 => 1.0,
+            Shape::Linear => (value - (centre - 0.5)) / (width - 1.0) + 0.5,
+            Shape::LinearExact => ((value - centre) / width + 0.5).clamp(0.0, 1.0),
+            Shape::Sigmoid => 1.0 / (1.0 + (-4.0 * (value - centre) / width).exp()),
+        }
+    }
+}
+
+/// Stored numbers that pad a picture to a rectangle, from the least to the largest.
+pub(crate) fn padding(object: &Object) -> Option<[f64; 2]> {
+    let one = number(&object.header, tags::PIXEL_PADDING_VALUE)?;
+    let other = number(&object.header, tags::PIXEL_PADDING_RANGE_LIMIT).unwrap_or(one);
+    Some([one.min(other), one.max(other)])
+}
+
+/// Turns grey about where low values are white.
+pub(crate) fn orient(values: &mut [f32], pixels: &Pixels) {
+    if pixels.photometric == Photometric::Monochrome1 {
+        for value in values {
+            *value = 1.0 - *value;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn greys(shape: Shape, values: &[f64]) -> Vec<f64> {
+        let window = Window { centre: 2048.0, width: 4096.0, shape };
+        values.iter().map(|&value| (window.grey(value) * 1e6).round() / 1e6).collect()
+    }
+
+    #[test]
+    fn a_linear_window_reaches_from_0_to_4095_as_in_the_standard_s_example() {
+        assert_eq!(greys(Shape::Linear, &[-1.0, 0.0, 4095.0, 4096.0]), [0.0, 0.0, 1.0, 1.0]);
+        // 1000 / 4095
+        assert_eq!(greys(Shape::Linear, &[1000.0]), [0.2442]);
+    }
+
+    #[test]
+    fn an_exact_window_reaches_from_half_a_width_below_to_half_a_width_above() {
+        assert_eq!(greys(Shape::LinearExact, &[0.0, 1024.0, 2048.0, 4096.0, 5000.0]), [0.0, 0.25, 0.5, 1.0, 1.0]);
+    }
+
+    #[test]
+    fn a_sigmoid_is_a_half_at_the_centre_and_never_ends() {
+        // 1 / (1 + exp(-4 * 1024 / 4096)) = 0.731059
+        assert_eq!(greys(Shape::Sigmoid, &[2048.0, 3072.0, 1024.0]), [0.5, 0.731059, 0.268941]);
+    }
+
+    #[test]
+    fn a_window_of_width_1_is_a_threshold() {
+        let window = Window { centre: 10.0, width: 1.0, shape: Shape::Linear };
+        assert_eq!([9.0, 9.5, 9.6, 10.0].map(|value| window.grey(value)), [0.0, 0.0, 1.0, 1.0]);
+    }
+
+    #[test]
+    fn without_a_window_the_least_number_is_black_and_the_largest_white_padding_apart() {
+        let mut values = [-2000.0, 100.0, 200.0, 300.0];
+        Display::Range.apply(&mut values, Some([-2000.0, -2000.0]));
+        assert_eq!(values, [0.0, 0.0, 0.5, 1.0]);
+        let mut values = [7.0; 3];
+        Display::Range.apply(&mut values, None);
+        assert_eq!(values, [0.0; 3]);
+    }
+}

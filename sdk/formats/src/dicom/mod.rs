@@ -1,0 +1,164 @@
+//! DICOM: files as pictures, series as volumes.
+//!
+//! [`read_picture`] gives a file as it is displayed; [`read_values`] as the scanner measured it; [`series`] puts slices
+//! together. Elements are interpreted by the DICOM-rs crates, pixels are decoded by `jpeg-decoder`,
+//! `openreadout-codecs` and `rust-j2k`, all of them without C or C++; how a file is taken apart before they see any of
+//! it, and what is refused, is in the modules here.
+//!
+//! Read are implicit and explicit files of both byte orders, deflated ones, and pixels that are native, run lengths,
+//! JPEG (8 and 12 bit, lossless), JPEG-LS (grey), JPEG 2000 or deflated. Not read are arithmetic and hierarchical JPEG,
+//! colour in JPEG-LS, high-throughput JPEG 2000, JPEG XL and video; floating point pixels; colour that shares
+//! differences between pixels other than in pairs. Overlays and non-square pixels are left as they are: a picture is
+//! its grid of pixels.
+
+mod attributes;
+mod colour;
+mod decode;
+mod display;
+mod frames;
+mod functional;
+mod jpeg;
+mod jpeg2000;
+mod meta;
+mod modality;
+mod object;
+mod pixels;
+mod plane;
+mod rle;
+pub mod series;
+mod sop_class;
+mod stack;
+mod syntax;
+mod walk;
+pub mod write;
+
+use std::path::Path;
+
+use medcoss_sdk::Error;
+use medcoss_sdk::image::Image;
+
+use colour::Palette;
+use decode::{number, stored_samples};
+use display::Display;
+use frames::Frames;
+use modality::Modality;
+use object::Object;
+use pixels::{Photometric, Pixels};
+
+/// The kinds that are read, for people.
+pub const KINDS: &str = "DICOM (.dcm, .dicom, .ima, or by content)";
+
+/// Whether a lower-case file name ends like a DICOM file.
+pub fn has_known_name(lower_case_name: &str) -> bool {
+    [".dcm", ".dicom", ".ima"].iter().any(|ending| lower_case_name.ends_with(ending))
+}
+
+/// What a file in a folder is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Candidate {
+    /// A DICOM file that may hold a picture.
+    Picture,
+    /// A DICOM file without one: a report, a plan, a mask, a directory of files.
+    WithoutPicture,
+    /// No DICOM file.
+    Other,
+}
+
+/// Looks at the first bytes of a file of a folder. Files with the magic are DICOM files whatever their name; others are
+/// when their name says so.
+pub fn candidate(path: &Path, lower_case_name: &str) -> Candidate {
+    match meta::sniff(path) {
+        Ok(Some(meta)) if sop_class::without_picture(&meta.sop_class).is_some() => Candidate::WithoutPicture,
+        Ok(Some(_)) => Candidate::Picture,
+        Ok(None) | Err(_) if has_known_name(lower_case_name) => Candidate::Picture,
+        Ok(None) | Err(_) => Candidate::Other,
+    }
+}
+
+/// Numbers of one frame in the terms of the modality.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Values {
+    /// `[rows, columns, channels]`; three channels are red, green and blue, palettes are not resolved.
+    pub size: [usize; 3],
+    /// In that order. Colours are as they are stored, other values are rescaled.
+    pub values: Vec<f32>,
+    /// Frames that the file has.
+    pub n_frames: usize,
+}
+
+/// Reads one frame of a file, of whatever kind the object is, before anything is done for display.
+///
+/// # Errors
+/// A file that is missing, damaged, of another format or of a kind that is not read, a frame that it does not have.
+pub fn read_values(path: &Path, frame: usize) -> Result<Values, Error> {
+    let mut object = Object::open(path)?;
+    let pixels = Pixels::of(&object)?;
+    let values = modality_values(&mut object, &pixels, frame)?;
+    Ok(Values { size: [pixels.rows, pixels.columns, pixels.n_samples], values, n_frames: pixels.n_frames })
+}
+
+fn modality_values(object: &mut Object, pixels: &Pixels, frame: usize) -> Result<Vec<f32>, Error> {
+    if frame >= pixels.n_frames {
+        let (path, n) = (object.path.display(), pixels.n_frames);
+        return Err(Error::bad_request(format!("{path} has {n} frames; number {frame} is none of them")));
+    }
+    let frames = Frames::find(object, pixels)?;
+    let samples = stored_samples(object, pixels, &frames, frame)?;
+    if pixels.n_samples > 1 || pixels.photometric == Photometric::Palette {
+        return Ok(samples.into_iter().map(|sample| number(sample, pixels) as f32).collect());
+    }
+    let modality = Modality::of(object, frame)?;
+    Ok(samples.into_iter().map(|sample| modality.value(number(sample, pixels)) as f32).collect())
+}
+
+/// A file as it is displayed.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Picture {
+    /// Grey or colour in `[0, 1]`.
+    pub image: Image,
+    /// Frames that the file has; the picture is the first.
+    pub n_frames: usize,
+}
+
+/// Reads the first frame of a file as a picture in `[0, 1]`, bright where a viewer shows it bright.
+///
+/// Grey goes through the file's table or first window of values of interest; where it has neither, the least number of
+/// the picture becomes black and the largest white. Low values are white where the file says so (MONOCHROME1).
+///
+/// # Errors
+/// Those of [`read_values`], an object that holds no picture as it was taken, such as a plan or a mask.
+pub fn read_picture(path: &Path) -> Result<Picture, Error> {
+    let mut object = Object::open_picture(path)?;
+    let pixels = Pixels::of(&object)?;
+    let size = [pixels.rows, pixels.columns];
+    let [rows, columns] = size;
+    let image = match pixels.photometric {
+        Photometric::Monochrome1 | Photometric::Monochrome2 => {
+            let mut values = modality_values(&mut object, &pixels, 0)?;
+            let modality = Modality::of(&object, 0)?;
+            let padding = display::padding(&object).map(|ends| {
+                let [one, other] = ends.map(|end| modality.value(end));
+                [one.min(other), one.max(other)]
+            });
+            Display::of(&object, 0)?.apply(&mut values, padding);
+            display::orient(&mut values, &pixels);
+            Image::new([rows, columns, 1], values)?
+        }
+        Photometric::Palette => {
+            let palette = Palette::of(&object)?;
+            let frames = Frames::find(&mut object, &pixels)?;
+            let samples = stored_samples(&mut object, &pixels, &frames, 0)?;
+            let values = samples.into_iter().flat_map(|sample| palette.colour(sample)).collect();
+            Image::new([rows, columns, 3], values)?
+        }
+        Photometric::Rgb | Photometric::YbrFull | Photometric::YbrFull422 | Photometric::Jpeg2000 => {
+            let mut values = modality_values(&mut object, &pixels, 0)?;
+            let most = ((1_u64 << pixels.bits_stored) - 1) as f32;
+            for value in &mut values {
+                *value = (*value / most).clamp(0.0, 1.0);
+            }
+            Image::new([rows, columns, 3], values)?
+        }
+    };
+    Ok(Picture { image, n_frames: pixels.n_frames })
+}

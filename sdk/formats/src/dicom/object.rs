@@ -1,0 +1,180 @@
+//! One DICOM file: its header interpreted, its pixels located and left where they are.
+//!
+//! Files with and without preamble and file meta information are opened; in either case what comes out is a data set,
+//! a transfer syntax and the place of the pixels. Opening reads the header alone, so that folders of thousands of
+//! slices can be listed. What the pixels mean is said in [`super::pixels`], where frames lie in [`super::frames`].
+
+use std::fs::File;
+use std::io::{self, BufReader, Cursor, Read, Seek, SeekFrom};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::{Path, PathBuf};
+
+use dicom_dictionary_std::{tags, uids};
+use dicom_object::{DicomCollectorOptions, InMemDicomObject, file::ReadPreamble};
+use flate2::read::DeflateDecoder;
+use medcoss_sdk::Error;
+
+use super::attributes::{count, text};
+use super::meta::Meta;
+use super::sop_class;
+use super::syntax::{Coding, EXPLICIT_BIG_ENDIAN, Syntax};
+use super::walk::{self, Encoding, PixelPlace, Source};
+
+const BUFFER_BYTES: usize = 1 << 14;
+/// Largest inflated data set.
+const MAX_INFLATED_BYTES: u64 = 1 << 29;
+
+/// An opened file.
+pub(crate) struct Object {
+    /// Where it is.
+    pub(crate) path: PathBuf,
+    /// Its elements, but for pixels, private and very large ones.
+    pub(crate) header: InMemDicomObject,
+    /// Kind of the object.
+    pub(crate) sop_class: String,
+    /// Byte order of the elements.
+    pub(crate) encoding: Encoding,
+    /// How pixels are stored.
+    pub(crate) coding: Coding,
+    /// Whether pixels of a byte stand in big-endian words, so that each two have changed places.
+    pub(crate) swaps_bytes: bool,
+    /// Where they are.
+    pub(crate) pixels: PixelPlace,
+    /// What the place counts in, and its length in bytes.
+    pub(crate) source: Box<dyn Source>,
+    pub(crate) end: u64,
+}
+
+impl Object {
+    /// Opens a file and reads its header.
+    ///
+    /// # Errors
+    /// A file that is missing, damaged, no DICOM file, of a transfer syntax that is not read, or without
+    /// pixels.
+    pub(crate) fn open(path: &Path) -> Result<Self, Error> {
+        let shown = path.display();
+        let failed = |error: io::Error| explain(path, &error);
+        let mut file = BufReader::with_capacity(BUFFER_BYTES, File::open(path).map_err(failed)?);
+        let file_bytes = file.get_ref().metadata().map_err(failed)?.len();
+        let meta = Meta::read(&mut file, file_bytes).map_err(failed)?;
+        let syntax = syntax(path, &meta, &mut file, file_bytes)?;
+        let (mut source, start, end): (Box<dyn Source>, u64, u64) = if syntax.deflated {
+            let inflated = inflate(&mut file, meta.end).map_err(failed)?;
+            let end = inflated.len() as u64;
+            (Box::new(Cursor::new(inflated)), 0, end)
+        } else {
+            (Box::new(file), meta.end, file_bytes)
+        };
+        let walked = walk::walk(&mut *source, syntax.encoding, start, end).map_err(|error| {
+            // Without pixels it would be refused in any case, and its kind is the better reason.
+            sop_class::without_picture(&meta.sop_class).map_or_else(|| failed(error), |kind| no_picture(path, kind))
+        })?;
+        let header = interpret(path, &walked.elements, syntax.encoding)?;
+        let sop_class = text(&header, tags::SOP_CLASS_UID).unwrap_or(meta.sop_class);
+        let Some(pixels) = walked.pixels else {
+            return Err(match sop_class::without_picture(&sop_class) {
+                Some(kind) => no_picture(path, kind),
+                None if sop_class.is_empty() && !meta.has_magic => Error::corrupt(format!("{shown} is no DICOM file")),
+                None => Error::corrupt(format!("{shown} has no pixel data")),
+            });
+        };
+        let Syntax { encoding, coding, .. } = syntax;
+        let is_small = count(&header, tags::BITS_ALLOCATED).is_some_and(|bits| bits <= 8);
+        let swaps_bytes = encoding.big_endian && pixels.words && is_small;
+        Ok(Self { path: path.to_owned(), header, sop_class, encoding, coding, swaps_bytes, pixels, source, end })
+    }
+
+    /// Opens a file that is to hold a picture as it was taken: no mask, no dose, nothing computed.
+    ///
+    /// # Errors
+    /// Those of [`Object::open`], an object of another kind.
+    pub(crate) fn open_picture(path: &Path) -> Result<Self, Error> {
+        let object = Self::open(path)?;
+        match sop_class::without_picture(&object.sop_class) {
+            Some(kind) => Err(no_picture(path, kind)),
+            None => Ok(object),
+        }
+    }
+}
+
+/// The transfer syntax that the file states, corrected by what its first element looks like.
+fn syntax(path: &Path, meta: &Meta, file: &mut BufReader<File>, file_bytes: u64) -> Result<Syntax, Error> {
+    let shown = path.display();
+    let guess = Meta::guess(file, meta.end, file_bytes).map_err(|error| explain(path, &error))?;
+    let Some(uid) = &meta.transfer_syntax else {
+        let encoding = guess.ok_or_else(|| match meta.has_magic {
+            true => Error::corrupt(format!("{shown} does not state its transfer syntax, and its elements do not tell")),
+            false => Error::corrupt(format!("{shown} is no DICOM file")),
+        })?;
+        return Ok(Syntax { encoding, deflated: false, coding: Coding::Native });
+    };
+    let mut syntax = Syntax::of(uid).map_err(|name| {
+        Error::unsupported(format!(
+            "{shown} is stored as {name}, which is not read\nhint: convert it to Explicit VR Little Endian, with dcmdjpeg, \
+             gdcmconv or pydicom"
+        ))
+    })?;
+    // Some writers state an explicit syntax and write elements without representations.
+    if let (Some(Encoding { explicit: false, .. }), false) = (guess, syntax.deflated) {
+        syntax.encoding = Encoding { explicit: false, big_endian: false };
+    }
+    Ok(syntax)
+}
+
+fn no_picture(path: &Path, kind: &str) -> Error {
+    Error::unsupported(format!("{} holds no picture to learn from; it is of the kind {kind}", path.display()))
+}
+
+/// What stands behind the meta information of a deflated file.
+fn inflate(file: &mut BufReader<File>, start: u64) -> io::Result<Vec<u8>> {
+    file.seek(SeekFrom::Start(start))?;
+    let mut inflated = Vec::new();
+    let n = DeflateDecoder::new(file).take(MAX_INFLATED_BYTES + 1).read_to_end(&mut inflated)? as u64;
+    if n > MAX_INFLATED_BYTES {
+        let limit = MAX_INFLATED_BYTES >> 20;
+        return Err(io::Error::new(io::ErrorKind::InvalidData, format!("it inflates to more than {limit} MiB")));
+    }
+    Ok(inflated)
+}
+
+/// The kept elements as a data set. Elements that are damaged in themselves are left out.
+fn interpret(path: &Path, elements: &[Vec<u8>], encoding: Encoding) -> Result<InMemDicomObject, Error> {
+    // All at once is faster, and nearly always possible.
+    if let Some(header) = parsed(&elements.concat(), encoding) {
+        return Ok(header);
+    }
+    let sound = elements.iter().filter_map(|element| parsed(element, encoding));
+    let header = InMemDicomObject::from_element_iter(sound.flatten());
+    if header.iter().next().is_none() {
+        return Err(Error::corrupt(format!("{} has a damaged header", path.display())));
+    }
+    Ok(header)
+}
+
+fn parsed(bytes: &[u8], encoding: Encoding) -> Option<InMemDicomObject> {
+    let uid = match encoding {
+        Encoding { explicit: false, .. } => uids::IMPLICIT_VR_LITTLE_ENDIAN,
+        Encoding { big_endian: false, .. } => uids::EXPLICIT_VR_LITTLE_ENDIAN,
+        Encoding { .. } => EXPLICIT_BIG_ENDIAN,
+    };
+    // The bytes come from a stranger, and a panic of the parser would end the plugin's call with nothing said about the
+    // file. Nothing is shared with the closure that a panic could leave half changed.
+    let outcome = catch_unwind(AssertUnwindSafe(|| {
+        let mut header = InMemDicomObject::new_empty();
+        let options = DicomCollectorOptions::new().read_preamble(ReadPreamble::Never).expected_ts(uid);
+        let mut collector = options.from_reader(BufReader::new(Cursor::new(bytes)));
+        collector.read_dataset_to_end(&mut header).map(|()| header)
+    }));
+    outcome.ok()?.ok()
+}
+
+/// An error of reading, with the file's name.
+pub(crate) fn explain(path: &Path, error: &io::Error) -> Error {
+    let path = path.display();
+    let explained = match error.kind() {
+        io::ErrorKind::InvalidInput | io::ErrorKind::InvalidData => Error::corrupt(format!("{path} is damaged")),
+        io::ErrorKind::UnexpectedEof => Error::corrupt(format!("{path} is cut off")),
+        _ => Error::unreadable(format!("{path} cannot be read")),
+    };
+    explained.caused_by(error)
+}

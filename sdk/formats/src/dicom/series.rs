@@ -1,0 +1,281 @@
+//! Series: the files of a scan found among others, and read as one volume.
+//!
+//! Files belong together when they state the same series, size and directions; localisers and reformats, which differ,
+//! become volumes of their own. A file of several frames is a volume by itself. Files are read one after another, so that
+//! only the result is held in memory. Order and distances are found in [`super::stack`].
+
+use std::collections::BTreeMap;
+use std::ops::Range;
+
+use medcoss_sdk::volume::Volume;
+use medcoss_sdk::{Error, Fingerprint, FoundFile};
+
+use super::decode::{number, stored_samples};
+use super::frames::Frames;
+use super::modality::Modality;
+use super::object::Object;
+use super::pixels::Pixels;
+use super::plane::{Origin, Plane};
+use super::stack::{Numbered, Stack};
+
+/// Largest volume: 4 GiB as `f32`.
+pub const MAX_VOXELS: usize = 1 << 30;
+/// Letters of a series' identifier that its name has; the last ones differ most.
+const NAME_LETTERS: usize = 12;
+/// Digits behind the point that directions must share.
+const DIRECTION_DIGITS: f64 = 1e2;
+
+/// A scan made of one or many files.
+#[derive(Debug, Clone)]
+pub struct Series {
+    id: String,
+    /// All of its files, those that are not used for their place being taken included.
+    files: Vec<FoundFile>,
+    stack: Result<Stack, Error>,
+}
+
+/// What the files of a volume have in common.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+struct Key {
+    series: String,
+    size: [usize; 2],
+    directions: Option<[[i32; 3]; 2]>,
+    /// Of a file with several frames.
+    file: Option<String>,
+}
+
+/// What a search leaves out.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct LeftOut {
+    /// Number of files by the modality that they state.
+    pub by_modality: BTreeMap<String, usize>,
+}
+
+impl Series {
+    /// The series among files. Reads all headers. Of another `modality` than the wanted one (`CT`, `MR`) files are left
+    /// out, unless they are `named` by the user or state none or `OT`, other. A file that cannot be read stands as a
+    /// series that cannot be read.
+    pub fn find(
+        files: Vec<FoundFile>,
+        modality: Option<&str>,
+        named: impl Fn(&FoundFile) -> bool,
+    ) -> (Vec<Self>, LeftOut) {
+        let mut groups: BTreeMap<Key, (Vec<FoundFile>, Vec<Numbered>)> = BTreeMap::new();
+        let mut found = Vec::new();
+        let mut left_out = LeftOut::default();
+        for file in files {
+            let opened = Object::open_picture(&file.path)
+                .and_then(|object| Ok((Origin::of(&object), Pixels::of(&object), object)))
+                .and_then(|(origin, pixels, object)| {
+                    let is_wanted =
+                        modality.is_none_or(|wanted| ["", "OT", wanted].contains(&origin.modality.as_str()));
+                    if !is_wanted && !named(&file) {
+                        return Ok((origin, None));
+                    }
+                    Ok((origin, Some(Plane::all(&object, &pixels?)?)))
+                });
+            match opened {
+                Ok((origin, Some(planes))) => {
+                    let several = planes.len() > 1;
+                    for plane in planes {
+                        let key = Key::of(&origin, &plane, several.then_some(&file));
+                        let (files, members) = groups.entry(key).or_default();
+                        if files.last() != Some(&file) {
+                            files.push(file.clone());
+                        }
+                        members.push((files.len() - 1, plane));
+                    }
+                }
+                Ok((origin, None)) => *left_out.by_modality.entry(origin.modality).or_default() += 1,
+                Err(error) => found.push(Self { id: file.id.clone(), files: vec![file], stack: Err(error) }),
+            }
+        }
+        for (key, (files, planes)) in groups {
+            let id = name(&key.series, &files);
+            let stack = stacked(&id, planes);
+            found.push(Self { id, files, stack });
+        }
+        found.sort_by(|a, b| (&a.id, &a.files[0].id).cmp(&(&b.id, &b.files[0].id)));
+        tell_apart(&mut found);
+        (found, left_out)
+    }
+
+    /// A file's id, or the folder of several and the end of their series' identifier.
+    pub fn id(&self) -> &str {
+        &self.id
+    }
+
+    /// Adds what identifies the files.
+    pub fn add_to(&self, fingerprint: &mut Fingerprint) {
+        for file in &self.files {
+            fingerprint.add_file(file);
+        }
+    }
+
+    /// Makes sure that the files still are those that were found.
+    ///
+    /// # Errors
+    /// A file that is gone, or that was written since.
+    pub fn check_unchanged(&self) -> Result<(), Error> {
+        self.files.iter().try_for_each(FoundFile::check_unchanged)
+    }
+
+    /// Size `[depth, rows, columns]`, distance of neighbours along them in millimetres, and what a user should know, as
+    /// ends of sentences that begin with the series' name.
+    ///
+    /// # Errors
+    /// A file that could not be read.
+    pub fn outline(&self) -> Result<([usize; 3], [f32; 3], Vec<&'static str>), Error> {
+        let stack = self.stack.as_ref().map_err(Clone::clone)?;
+        Ok((stack.orientation.size(stack.file_size), stack.spacing_mm, stack.notes.clone()))
+    }
+
+    /// Reads the volume, in the modality's numbers: Hounsfield units for CT. Gives also how many voxels were infinite or
+    /// no number; they became 0.
+    ///
+    /// # Errors
+    /// Those of [`Series::outline`], damaged pixels, files that have changed.
+    pub fn read(&self) -> Result<(Volume, usize), Error> {
+        let ([depth, ..], ..) = self.outline()?;
+        self.read_slab(0..depth)
+    }
+
+    /// Reads some slices of the volume, as [`Series::read`] does. Where they are the planes of the files, only these are
+    /// read.
+    ///
+    /// # Errors
+    /// Those of [`Series::read`], no slices or some that the volume does not have.
+    pub fn read_slab(&self, slices: Range<usize>) -> Result<(Volume, usize), Error> {
+        let stack = self.stack.as_ref().map_err(Clone::clone)?;
+        let [columns, rows, _] = stack.file_size;
+        let [depth, high, wide] = stack.orientation.size(stack.file_size);
+        if slices.is_empty() || slices.end > depth {
+            return Err(Error::bad_request(format!("{} has {depth} slices; {slices:?} are not among them", self.id)));
+        }
+        let n_voxels = slices.len() * high * wide;
+        let mut voxels = Vec::new();
+        voxels.try_reserve_exact(n_voxels).map_err(|error| {
+            Error::unsupported(format!("{} needs {} MiB of memory", self.id, n_voxels >> 18)).caused_by(&error)
+        })?;
+        voxels.resize(n_voxels, 0.0_f32);
+
+        let (first, [along_i, along_j, along_k]) = stack.orientation.strides(stack.file_size);
+        // Places in the whole volume; the slab is a piece of it.
+        let slab = slices.start * high * wide..slices.end * high * wide;
+        let mut n_replaced = 0;
+        let mut opened: Option<(usize, Opened)> = None;
+        for (k, &(file, frame)) in stack.planes.iter().enumerate() {
+            let corner = first.wrapping_add_signed(k as isize * along_k);
+            if !self.slices_need_everything() && !slab.contains(&corner) {
+                continue;
+            }
+            let mut current = match opened.take() {
+                Some((number, current)) if number == file => current,
+                _ => Opened::open(&self.files[file])?,
+            };
+            let values = current.plane(&self.files[file], [rows, columns], frame)?;
+            for (j, row) in values.chunks_exact(columns).enumerate() {
+                let start = corner.wrapping_add_signed(j as isize * along_j);
+                for (i, &value) in row.iter().enumerate() {
+                    let at = start.wrapping_add_signed(i as isize * along_i);
+                    if slab.contains(&at) {
+                        n_replaced += usize::from(!value.is_finite());
+                        voxels[at - slab.start] = if value.is_finite() { value } else { 0.0 };
+                    }
+                }
+            }
+            opened = Some((file, current));
+        }
+        let volume = Volume::new([slices.len(), high, wide], stack.spacing_mm, voxels)?;
+        Ok((volume, n_replaced))
+    }
+
+    /// Whether some slices cost as much as all of them: where they are not the planes of the files.
+    pub fn slices_need_everything(&self) -> bool {
+        self.stack.as_ref().is_ok_and(|stack| stack.orientation.axis[0] != 2)
+    }
+}
+
+/// A file of which planes are read.
+struct Opened {
+    object: Object,
+    pixels: Pixels,
+    frames: Frames,
+}
+
+impl Opened {
+    fn open(file: &FoundFile) -> Result<Self, Error> {
+        let mut object = Object::open_picture(&file.path)?;
+        let pixels = Pixels::of(&object)?;
+        let frames = Frames::find(&mut object, &pixels)?;
+        Ok(Self { object, pixels, frames })
+    }
+
+    fn plane(&mut self, file: &FoundFile, size: [usize; 2], frame: usize) -> Result<Vec<f32>, Error> {
+        let Self { object, pixels, frames } = self;
+        if [pixels.rows, pixels.columns] != size || pixels.n_samples != 1 || frame >= pixels.n_frames {
+            return Err(Error::corrupt(format!("{} has changed since the data were opened", file.id)));
+        }
+        let samples = stored_samples(object, pixels, frames, frame)?;
+        let modality = Modality::of(object, frame)?;
+        Ok(samples.into_iter().map(|sample| modality.value(number(sample, pixels)) as f32).collect())
+    }
+}
+
+impl Key {
+    fn of(origin: &Origin, plane: &Plane, file: Option<&FoundFile>) -> Self {
+        let rounded = |direction: [f64; 3]| direction.map(|part| (part * DIRECTION_DIGITS).round() as i32);
+        Self {
+            series: origin.series.clone(),
+            size: plane.size,
+            directions: plane.directions.map(|directions| directions.map(rounded)),
+            file: file.map(|file| file.id.clone()),
+        }
+    }
+}
+
+fn stacked(id: &str, planes: Vec<Numbered>) -> Result<Stack, Error> {
+    let stack =
+        Stack::of(planes).ok_or_else(|| Error::corrupt(format!("{id} states directions that span no volume")))?;
+    let [columns, rows, n] = stack.file_size;
+    if columns.saturating_mul(rows).saturating_mul(n) > MAX_VOXELS {
+        return Err(Error::unsupported(format!(
+            "{id} has {columns}x{rows}x{n} voxels; at most {MAX_VOXELS} are read at once"
+        )));
+    }
+    Ok(stack)
+}
+
+/// The name of a series: the file if there is one, else the folder that holds all and the end of the identifier.
+fn name(series: &str, files: &[FoundFile]) -> String {
+    if let [file] = files {
+        return file.id.clone();
+    }
+    let folder_of =
+        |id: &str| id.rsplit_once('/').map_or(Vec::new(), |(folder, _)| folder.split('/').map(String::from).collect());
+    let mut folders = files.iter().map(|file| folder_of(&file.id));
+    let mut common: Vec<String> = folders.next().unwrap_or_default();
+    for folder in folders {
+        let n_common = common.iter().zip(&folder).take_while(|(a, b)| a == b).count();
+        common.truncate(n_common);
+    }
+    let letters: Vec<char> = series.chars().filter(char::is_ascii_alphanumeric).collect();
+    let end: String = letters[letters.len().saturating_sub(NAME_LETTERS)..].iter().collect();
+    let end = if end.is_empty() { String::from("unnamed") } else { end };
+    match common.as_slice() {
+        [] => format!("series={end}"),
+        folder => format!("{}#series={end}", folder.join("/")),
+    }
+}
+
+/// Numbers series that would have the same name: the same scan in several directions, or names that end alike.
+fn tell_apart(found: &mut [Series]) {
+    let mut seen: BTreeMap<String, usize> = BTreeMap::new();
+    for series in found {
+        let n = seen.entry(series.id.clone()).or_default();
+        *n += 1;
+        if *n > 1 {
+            series.id = format!("{}.{n}", series.id);
+        }
+    }
+}

@@ -1,0 +1,78 @@
+//! Kinds of DICOM objects: which of them hold no picture to learn from.
+
+use dicom_core::dictionary::UidDictionary;
+use dicom_dictionary_std::StandardSopClassDictionary;
+
+/// Words in the names of kinds without a picture, or with one that is drawn or computed rather than taken.
+const WITHOUT_PICTURE: &[&str] = &[
+    "Directory",
+    "SR Storage",
+    "Report",
+    "Key Object",
+    "Structure Set",
+    "RT ",
+    "Presentation State",
+    "Waveform",
+    "ECG",
+    "Encapsulated",
+    "Segmentation",
+    "Registration",
+    "Fiducials",
+    "Raw Data",
+    "Spectroscopy",
+    "Measurements",
+    "Protocol",
+    "Hanging",
+    "Color Palette",
+    "Tractography",
+    "Real World Value Mapping",
+    "Content Assessment",
+    "Procedure Log",
+    "Annotations",
+    "Parametric Map",
+];
+
+/// The name of a kind that holds no picture to learn from. Kinds that are not known are taken for pictures.
+pub(crate) fn without_picture(uid: &str) -> Option<&'static str> {
+    let name = name(uid)?;
+    // A portal image is an X-ray picture although it is of the family of radiotherapy.
+    let is_picture = name.starts_with("RT Image");
+    (!is_picture && WITHOUT_PICTURE.iter().any(|word| name.contains(word))).then_some(name)
+}
+
+fn name(uid: &str) -> Option<&'static str> {
+    StandardSopClassDictionary.by_uid(uid).map(|entry| entry.name)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn plans_reports_and_masks_hold_no_picture_and_scans_do() {
+        for uid in [
+            "1.2.840.10008.1.3.10",
+            "1.2.840.10008.5.1.4.1.1.481.5",
+            "1.2.840.10008.5.1.4.1.1.481.3",
+            "1.2.840.10008.5.1.4.1.1.481.2",
+            "1.2.840.10008.5.1.4.1.1.88.11",
+            "1.2.840.10008.5.1.4.1.1.66.4",
+            "1.2.840.10008.5.1.4.1.1.104.1",
+        ] {
+            assert!(without_picture(uid).is_some(), "{uid}");
+        }
+        for uid in [
+            "1.2.840.10008.5.1.4.1.1.2",
+            "1.2.840.10008.5.1.4.1.1.2.1",
+            "1.2.840.10008.5.1.4.1.1.4",
+            "1.2.840.10008.5.1.4.1.1.1.1",
+            "1.2.840.10008.5.1.4.1.1.7",
+            "1.2.840.10008.5.1.4.1.1.481.1",
+            "1.2.840.10008.5.1.4.1.1.77.1.6",
+            "1.2.3.4",
+            "",
+        ] {
+            assert_eq!(without_picture(uid), None, "{uid}");
+        }
+    }
+}

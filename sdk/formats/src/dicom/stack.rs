@@ -1,0 +1,134 @@
+//! Planes put together to a volume: their order, the distances between them, what is odd about them.
+//!
+//! Knows no files: planes come in with the file that they are from as a number.
+
+use super::plane::{Plane, dot};
+use crate::orientation::Orientation;
+
+/// Planes nearer than this are at the same place, in millimetres.
+const SAME_PLACE_MM: f64 = 1e-3;
+/// Part of the usual distance by which a distance may differ without being told.
+const EVEN: f64 = 0.05;
+/// Distances that are believed, in millimetres.
+const PLAUSIBLE_MM: std::ops::RangeInclusive<f64> = 1e-3..=1e2;
+
+const NO_ORIENTATION: &str = "does not state its orientation; its slices are taken for axial ones, seen from below";
+const NO_POSITION: &str = "does not state where its slices lie; they are taken in the order of their numbers";
+const NO_SPACING: &str = "does not state a plausible voxel spacing; 1 mm is assumed";
+const SEVERAL: &str = "has several slices at the same place; the first of each, by number, is used";
+const GAPS: &str = "lacks slices; those that are there are taken as following one another";
+const UNEVEN: &str = "has slices at uneven distances; they are taken as even, at the usual one";
+const SHIFTED: &str = "has slices that are shifted along one another, as by a tilted gantry; that is left as it is";
+
+/// A plane and the number of its file.
+pub(crate) type Numbered = (usize, Plane);
+
+/// Planes in order, as axes of a file: columns, rows, planes.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Stack {
+    /// File and frame of each plane.
+    pub(crate) planes: Vec<(usize, usize)>,
+    /// Columns, rows, planes.
+    pub(crate) file_size: [usize; 3],
+    pub(crate) orientation: Orientation,
+    /// `[depth, rows, columns]` of the volume.
+    pub(crate) spacing_mm: [f32; 3],
+    /// What a user should know, as the end of a sentence that begins with the volume's name.
+    pub(crate) notes: Vec<&'static str>,
+}
+
+impl Stack {
+    /// Orders planes of the same size and direction; there is at least one.
+    pub(crate) fn of(mut planes: Vec<Numbered>) -> Option<Self> {
+        let mut notes = Vec::new();
+        let first = planes.first()?.1.clone();
+        if first.directions.is_none() {
+            notes.push(NO_ORIENTATION);
+        }
+        let normal = first.normal();
+        let place = |plane: &Plane| plane.position.map(|position| dot(position, normal));
+        let mut step = first.step_mm;
+        let by_number = |a: &Numbered, b: &Numbered| {
+            a.1.number.total_cmp(&b.1.number).then((a.0, a.1.frame).cmp(&(b.0, b.1.frame)))
+        };
+        if planes.iter().all(|(_, plane)| plane.position.is_some()) {
+            let key = |plane: &Plane| place(plane).unwrap_or_default();
+            planes.sort_by(|a, b| key(&a.1).total_cmp(&key(&b.1)).then(by_number(a, b)));
+            notes.extend(without_repetitions(&mut planes, key, by_number));
+            let (found, odd) = distances(&planes, normal);
+            step = found.or(step);
+            notes.extend(odd);
+        } else if planes.len() > 1 {
+            notes.push(NO_POSITION);
+            let located = planes.iter().all(|(_, plane)| plane.location.is_some());
+            let key = |plane: &Plane| plane.location.filter(|_| located).unwrap_or_default();
+            planes.sort_by(|a, b| key(&a.1).total_cmp(&key(&b.1)).then(by_number(a, b)));
+        }
+        let [along_columns, along_rows] = first.directions_or_axial();
+        let [rows, columns] = first.size;
+        let spacing = first.spacing_mm.zip(step).map(|([down, across], step)| [across, down, step]);
+        let spacing =
+            spacing.filter(|spacing| spacing.iter().all(|mm| PLAUSIBLE_MM.contains(mm))).unwrap_or_else(|| {
+                notes.push(NO_SPACING);
+                [1.0; 3]
+            });
+        // To the right and anterior, as orientations want it.
+        let towards = |[x, y, z]: [f64; 3], mm: f64| [-x * mm, -y * mm, z * mm];
+        let steps = [towards(along_columns, spacing[0]), towards(along_rows, spacing[1]), towards(normal, spacing[2])];
+        let orientation = Orientation::nearest(steps)?;
+        Some(Self {
+            planes: planes.iter().map(|(file, plane)| (*file, plane.frame)).collect(),
+            file_size: [columns, rows, planes.len()],
+            orientation,
+            spacing_mm: orientation.spacing.map(|mm| mm as f32),
+            notes,
+        })
+    }
+}
+
+/// Leaves the first of the planes at each place; says so if there were others.
+fn without_repetitions(
+    planes: &mut Vec<Numbered>,
+    key: impl Fn(&Plane) -> f64,
+    by_number: impl Fn(&Numbered, &Numbered) -> std::cmp::Ordering,
+) -> Option<&'static str> {
+    let n_before = planes.len();
+    // Places may differ in their last digit, and order within a place is by number.
+    let mut kept: Vec<Numbered> = Vec::with_capacity(n_before);
+    for plane in planes.drain(..) {
+        match kept.last_mut() {
+            Some(last) if key(&plane.1) - key(&last.1) < SAME_PLACE_MM => {
+                if by_number(&plane, last).is_lt() {
+                    *last = plane;
+                }
+            }
+            _ => kept.push(plane),
+        }
+    }
+    *planes = kept;
+    (planes.len() < n_before).then_some(SEVERAL)
+}
+
+/// The usual distance of neighbours, and what is odd about the others.
+fn distances(planes: &[Numbered], normal: [f64; 3]) -> (Option<f64>, Vec<&'static str>) {
+    let positions: Vec<[f64; 3]> = planes.iter().filter_map(|(_, plane)| plane.position).collect();
+    let between = |pair: &[[f64; 3]]| [0, 1, 2].map(|axis| pair[1][axis] - pair[0][axis]);
+    let steps: Vec<[f64; 3]> = positions.windows(2).map(between).collect();
+    let mut across: Vec<f64> = steps.iter().map(|&step| dot(step, normal)).collect();
+    let mut odd = Vec::new();
+    let is_shifted = |step: &[f64; 3]| {
+        let across = dot(*step, normal);
+        dot(*step, *step) - across * across > (EVEN * across).powi(2)
+    };
+    if steps.iter().any(is_shifted) {
+        odd.push(SHIFTED);
+    }
+    across.sort_by(f64::total_cmp);
+    let Some(&usual) = across.get(across.len() / 2) else { return (None, odd) };
+    if across.last().is_some_and(|&largest| largest > 1.5 * usual) {
+        odd.push(GAPS);
+    } else if across.iter().any(|distance| (distance - usual).abs() > EVEN * usual) {
+        odd.push(UNEVEN);
+    }
+    (Some(usual), odd)
+}
