@@ -5,7 +5,7 @@
 //! Which kinds of pixels are taken stands in `tiff_colour`; which pages belong together is the business of
 //! [`crate::slide`]. The orientation tag is left alone.
 
-use std::io::ErrorKind;
+use std::io::{ErrorKind, Seek, SeekFrom};
 use std::ops::Range;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
@@ -38,8 +38,8 @@ pub struct TiffFile {
     page: Page,
     /// The colours of a page with indices, once it has been read from.
     palette: Option<Vec<[f32; 3]>>,
-    /// Where the strips or tiles of a page in JPEG begin, once it has been read from.
-    jpegs: Option<Vec<u64>>,
+    /// Place and length of the strips or tiles of a page in JPEG, once it has been read from.
+    jpegs: Option<Vec<(u64, u64)>>,
 }
 
 /// A page (an image file directory) of a TIFF file.
@@ -230,7 +230,9 @@ impl TiffFile {
             let layout = self.ask(|decoder| decoder.image_chunk_buffer_layout(number))?;
             if layout.len > MAX_CHUNK_BYTES {
                 let (found, most) = (layout.len >> 20, MAX_CHUNK_BYTES >> 20);
-                return Err(self.unsupported(&format!("a strip or tile of {found} MiB, above the limit of {most} MiB")));
+                return Err(self.unsupported(&format!(
+                    "a strip or tile of {found} MiB, above the limit of {most} MiB\nhint: store it in smaller tiles"
+                )));
             }
             self.check_jpeg(number as usize)?;
             let mut data = vec![0; layout.len];
@@ -242,30 +244,46 @@ impl TiffFile {
         Ok(Chunk { planes, kind, row_stride, palette })
     }
 
-    /// Refuses a strip or tile whose JPEG states a much larger picture: the decoder would claim memory for it.
+    /// Refuses a strip or tile whose JPEG is cut off, which the decoder would fill up with grey, or states a much larger
+    /// picture, which it would claim memory for.
     fn check_jpeg(&mut self, number: usize) -> Result<(), Error> {
         if self.jpegs.is_none() {
-            let tag = if self.page.tiled { Tag::TileOffsets } else { Tag::StripOffsets };
-            let is_jpeg = self.number(Tag::Compression) == Some(JPEG);
-            self.jpegs = Some(if is_jpeg {
-                self.ask(|decoder| decoder.find_tag_unsigned_vec(tag))?.unwrap_or_default()
-            } else {
-                Vec::new()
-            });
+            self.jpegs = Some(self.places_of_jpegs()?);
         }
-        let Some(&place) = self.jpegs.as_ref().and_then(|places| places.get(number)) else { return Ok(()) };
-        let stated = self.ask(|decoder| Ok(stated_size(decoder.inner(), place)?))?;
+        let Some(&(place, length)) = self.jpegs.as_ref().and_then(|places| places.get(number)) else { return Ok(()) };
+        let (found, stated) = self.ask(|decoder| {
+            let file = decoder.inner();
+            Ok((file.seek(SeekFrom::End(0))?, stated_size(file, place)?))
+        })?;
+        if place.saturating_add(length) > found {
+            let path = self.path.display();
+            return Err(Error::corrupt(format!("{path} ends at byte {found}, within the JPEG of a strip or tile")));
+        }
         // Encoders fill blocks up, by less than this.
         let most = self.page.chunk.map(|side| side + 64);
         match stated {
             Some([width, height]) if width > most[0] || height > most[1] => {
                 let (path, [expected_width, expected_height]) = (self.path.display(), self.page.chunk);
                 Err(Error::corrupt(format!(
-                    "{path} has a JPEG of {width}x{height} pixels in a strip or tile of {expected_width}x{expected_height}"
+                    "{path} has a JPEG of {width}x{height} pixels in a strip or tile of \
+                     {expected_width}x{expected_height}"
                 )))
             }
             _ => Ok(()),
         }
+    }
+
+    fn places_of_jpegs(&mut self) -> Result<Vec<(u64, u64)>, Error> {
+        if self.number(Tag::Compression) != Some(JPEG) {
+            return Ok(Vec::new());
+        }
+        let tags = if self.page.tiled {
+            [Tag::TileOffsets, Tag::TileByteCounts]
+        } else {
+            [Tag::StripOffsets, Tag::StripByteCounts]
+        };
+        let mut numbers = |tag| self.ask(|decoder| Ok(decoder.find_tag_unsigned_vec(tag)?.unwrap_or_default()));
+        Ok(numbers(tags[0])?.into_iter().zip(numbers(tags[1])?).collect())
     }
 
     /// Asks the decoder for something.
