@@ -6,6 +6,7 @@
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 
+use medcoss_sdk::volume::Volume;
 use medcoss_sdk::{Error, Fingerprint, FoundFile, find_files};
 
 use crate::nifti;
@@ -39,6 +40,25 @@ pub struct Outline {
 pub fn find_volumes(base: &Path, entries: &[PathBuf]) -> Result<Vec<VolumeSource>, Error> {
     let files = find_files(base, entries, nifti::has_known_name, &KINDS.join(", "))?;
     Ok(nifti::without_voxels_of_pairs(files).into_iter().map(VolumeSource::Nifti).collect())
+}
+
+impl Decoded {
+    /// Some slices of a volume that was read as a whole, and that must be of `size`: for kinds without a shorter way.
+    ///
+    /// # Errors
+    /// A volume of another size, slices that it does not have.
+    pub fn cut(self, size: [usize; 3], slices: Range<usize>) -> Result<Self, Error> {
+        let found = self.volume.size();
+        if found != size || slices.is_empty() || slices.end > size[0] {
+            return Err(Error::bad_request(format!(
+                "{found:?} voxels, where slices {slices:?} of {size:?} are wanted"
+            )));
+        }
+        let plane = size[1] * size[2];
+        let voxels = self.volume.voxels()[slices.start * plane..slices.end * plane].to_vec();
+        let volume = Volume::new([slices.len(), size[1], size[2]], self.volume.spacing_mm(), voxels)?;
+        Ok(Self { volume, n_replaced: self.n_replaced })
+    }
 }
 
 impl VolumeSource {

@@ -398,6 +398,28 @@ fn a_tile_that_states_a_picture_of_a_gigabyte_or_is_cut_off_is_refused_before_it
 }
 
 #[test]
+fn tiles_that_are_left_out_of_the_file_are_white() {
+    let mut file = File::new(true, false);
+    let mut tags = page(&mut file, 40, 34);
+    for (number, tag) in &mut tags {
+        match (number, tag) {
+            (324, Place(values)) => values[4] = 0,
+            (325, Long(values)) => values[4] = 0,
+            _ => {}
+        }
+    }
+    let first = file.directory(&tags, 0);
+    let (_folder, path) = file.write(first);
+    let image = read_image(&path).unwrap();
+    for (at, &found) in image.pixels().iter().enumerate() {
+        let (x, y) = (at % 40, at / 40);
+        // Tile 4 of three a row: the middle one of the second row.
+        let left_out = (16..32).contains(&x) && (16..32).contains(&y);
+        assert_eq!(found, if left_out { 1.0 } else { f32::from(grey(x, y)) / 255.0 });
+    }
+}
+
+#[test]
 fn no_byte_of_a_directory_can_make_reading_panic() {
     for (big, big_endian) in [(false, true), (true, false)] {
         let mut file = File::new(big, big_endian);
