@@ -7,6 +7,8 @@ use medcoss_pathology::{Options, Pathology, Tissue};
 use medcoss_sdk::{
     Dataset, Error, Geometry, Modality, OpenRequest, Sample, Tokens, View, code, sample_rng, serde_json,
 };
+use tiff::encoder::TiffEncoder;
+use tiff::tags::{PhotometricInterpretation, Tag};
 
 fn open(base: &Path, data: &[&str], options: serde_json::Value) -> Result<Tissue, Error> {
     let options: Options = serde_json::from_value(options).unwrap();
@@ -290,6 +292,36 @@ fn a_slide_named_as_an_entry_is_cut_like_one_found_in_a_folder() {
     std::fs::rename(folder.path().join("slide.tif"), folder.path().join("slide.scan")).unwrap();
     let dataset = open(folder.path(), &["slide.scan"], options).unwrap();
     assert!(ids(&dataset).iter().all(|id| id.starts_with("slide.scan#x=")) && dataset.len() > 10);
+}
+
+#[test]
+fn a_picture_in_strips_that_fits_no_memory_is_cut_like_a_slide() {
+    // 8200 x 8200 pixels in strips of four rows, which all lie at one place: pink, and every fourth row glass.
+    let folder = tempfile::tempdir().unwrap();
+    let strip: Vec<u8> = (0..4 * 8200).flat_map(|at| if at < 8200 { [250; 3] } else { [230, 150, 200] }).collect();
+    let mut content = std::io::Cursor::new(Vec::new());
+    let mut encoder = TiffEncoder::new(&mut content).unwrap();
+    let mut directory = encoder.image_directory().unwrap();
+    let place = directory.write_data(strip.as_slice()).unwrap() as u32;
+    directory.write_tag(Tag::ImageWidth, 8200_u32).unwrap();
+    directory.write_tag(Tag::ImageLength, 8200_u32).unwrap();
+    directory.write_tag(Tag::BitsPerSample, &[8_u16; 3][..]).unwrap();
+    directory.write_tag(Tag::SamplesPerPixel, 3_u16).unwrap();
+    directory.write_tag(Tag::PhotometricInterpretation, PhotometricInterpretation::RGB).unwrap();
+    directory.write_tag(Tag::RowsPerStrip, 4_u32).unwrap();
+    directory.write_tag(Tag::StripOffsets, vec![place; 2050].as_slice()).unwrap();
+    directory.write_tag(Tag::StripByteCounts, vec![strip.len() as u32; 2050].as_slice()).unwrap();
+    drop(directory);
+    std::fs::write(folder.path().join("scan.tif"), content.into_inner()).unwrap();
+    let options =
+        |tissue_ratio: f64| serde_json::json!({ "size": 64, "slide_tile": 2048, "tissue_ratio": tissue_ratio });
+    let dataset = open(folder.path(), &["."], options(0.74)).unwrap();
+    assert_eq!(dataset.len(), 16);
+    assert_eq!(dataset.id(5), "scan.tif#x=2048,y=2048");
+    let (tokens, _) = load(&dataset, 5, View::Plain, 0).unwrap();
+    let mean = tokens.iter().skip(1).step_by(3).sum::<f32>() / (tokens.len() / 3) as f32;
+    assert!((mean - (250.0 + 3.0 * 150.0) / 4.0 / 255.0).abs() < 0.01, "{mean}");
+    assert!(open(folder.path(), &["."], options(0.76)).is_err());
 }
 
 #[test]

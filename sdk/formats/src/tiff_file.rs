@@ -5,7 +5,7 @@
 //! Which kinds of pixels are taken stands in `tiff_colour`; which pages belong together is the business of
 //! [`crate::slide`]. The orientation tag is left alone.
 
-use std::io::ErrorKind;
+use std::io::{ErrorKind, Seek, SeekFrom};
 use std::ops::Range;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
@@ -38,8 +38,15 @@ pub struct TiffFile {
     page: Page,
     /// The colours of a page with indices, once it has been read from.
     palette: Option<Vec<[f32; 3]>>,
-    /// Where the strips or tiles of a page in JPEG begin, once it has been read from.
-    jpegs: Option<Vec<u64>>,
+    /// The strips or tiles of the page, once it has been read from.
+    pieces: Option<Pieces>,
+}
+
+/// Where the strips or tiles of a page lie.
+struct Pieces {
+    in_jpeg: bool,
+    /// Place and length; none where nothing depends on them.
+    places: Vec<(u64, u64)>,
 }
 
 /// A page (an image file directory) of a TIFF file.
@@ -73,7 +80,7 @@ impl TiffFile {
             let directory = decoder.ifd_pointer().map_or(0, |pointer| pointer.0);
             Ok((decoder, page, directory))
         })?;
-        Ok(Self { path: path.to_owned(), decoder, directory, page, palette: None, jpegs: None })
+        Ok(Self { path: path.to_owned(), decoder, directory, page, palette: None, pieces: None })
     }
 
     /// Where it lies.
@@ -101,7 +108,7 @@ impl TiffFile {
     /// # Errors
     /// There is none, or it makes no sense; a page after it can still be moved to.
     pub fn go_to_next(&mut self) -> Result<(), Error> {
-        (self.palette, self.jpegs) = (None, None);
+        (self.palette, self.pieces) = (None, None);
         self.page = self.ask(|decoder| {
             decoder.next_image()?;
             page(decoder)
@@ -176,13 +183,19 @@ impl TiffFile {
 
         for chunk_row in rows.start / chunk_height..=(rows.end - 1) / chunk_height {
             for chunk_column in columns.start / chunk_width..=(columns.end - 1) / chunk_width {
-                let chunk = self.read_chunk(chunk_row * n_across + chunk_column, n_chunks, pixels)?;
+                let index = chunk_row * n_across + chunk_column;
+                // Scanners leave tiles without tissue out of the file. They are glass.
+                let chunk =
+                    if self.is_left_out(index)? { None } else { Some(self.read_chunk(index, n_chunks, pixels)?) };
                 let (left, top) = (chunk_column * chunk_width, chunk_row * chunk_height);
                 for y in overlap(&rows, top, chunk_height) {
                     let columns_here = overlap(&columns, left, chunk_width);
                     let start = ((y - region.top) * region.width + columns_here.start - region.left) * n_channels;
                     let row = &mut out[start..start + columns_here.len() * n_channels];
-                    chunk.write_row(y - top, columns_here.start - left, row);
+                    match &chunk {
+                        Some(chunk) => chunk.write_row(y - top, columns_here.start - left, row),
+                        None => row.fill(1.0),
+                    }
                 }
             }
         }
@@ -230,7 +243,9 @@ impl TiffFile {
             let layout = self.ask(|decoder| decoder.image_chunk_buffer_layout(number))?;
             if layout.len > MAX_CHUNK_BYTES {
                 let (found, most) = (layout.len >> 20, MAX_CHUNK_BYTES >> 20);
-                return Err(self.unsupported(&format!("a strip or tile of {found} MiB, above the limit of {most} MiB")));
+                return Err(self.unsupported(&format!(
+                    "a strip or tile of {found} MiB, above the limit of {most} MiB\nhint: store it in smaller tiles"
+                )));
             }
             self.check_jpeg(number as usize)?;
             let mut data = vec![0; layout.len];
@@ -242,30 +257,57 @@ impl TiffFile {
         Ok(Chunk { planes, kind, row_stride, palette })
     }
 
-    /// Refuses a strip or tile whose JPEG states a much larger picture: the decoder would claim memory for it.
+    /// Whether a tile is stated to lie nowhere and to have no bytes.
+    fn is_left_out(&mut self, number: usize) -> Result<bool, Error> {
+        let tiled = self.page.tiled;
+        Ok(tiled && self.pieces()?.places.get(number) == Some(&(0, 0)))
+    }
+
+    /// Refuses a strip or tile whose JPEG is cut off, which the decoder would fill up with grey, or states a much larger
+    /// picture, which it would claim memory for.
     fn check_jpeg(&mut self, number: usize) -> Result<(), Error> {
-        if self.jpegs.is_none() {
-            let tag = if self.page.tiled { Tag::TileOffsets } else { Tag::StripOffsets };
-            let is_jpeg = self.number(Tag::Compression) == Some(JPEG);
-            self.jpegs = Some(if is_jpeg {
-                self.ask(|decoder| decoder.find_tag_unsigned_vec(tag))?.unwrap_or_default()
-            } else {
-                Vec::new()
-            });
+        let pieces = self.pieces()?;
+        let Some(&(place, length)) = pieces.places.get(number).filter(|_| pieces.in_jpeg) else { return Ok(()) };
+        let (found, stated) = self.ask(|decoder| {
+            let file = decoder.inner();
+            Ok((file.seek(SeekFrom::End(0))?, stated_size(file, place)?))
+        })?;
+        if place.saturating_add(length) > found {
+            let path = self.path.display();
+            return Err(Error::corrupt(format!("{path} ends at byte {found}, within the JPEG of a strip or tile")));
         }
-        let Some(&place) = self.jpegs.as_ref().and_then(|places| places.get(number)) else { return Ok(()) };
-        let stated = self.ask(|decoder| Ok(stated_size(decoder.inner(), place)?))?;
         // Encoders fill blocks up, by less than this.
         let most = self.page.chunk.map(|side| side + 64);
         match stated {
             Some([width, height]) if width > most[0] || height > most[1] => {
                 let (path, [expected_width, expected_height]) = (self.path.display(), self.page.chunk);
                 Err(Error::corrupt(format!(
-                    "{path} has a JPEG of {width}x{height} pixels in a strip or tile of {expected_width}x{expected_height}"
+                    "{path} has a JPEG of {width}x{height} pixels in a strip or tile of \
+                     {expected_width}x{expected_height}"
                 )))
             }
             _ => Ok(()),
         }
+    }
+
+    fn pieces(&mut self) -> Result<&Pieces, Error> {
+        let pieces = match self.pieces.take() {
+            Some(pieces) => pieces,
+            None => {
+                let in_jpeg = self.number(Tag::Compression) == Some(JPEG);
+                let matters = in_jpeg || self.page.tiled;
+                let tags = if self.page.tiled {
+                    [Tag::TileOffsets, Tag::TileByteCounts]
+                } else {
+                    [Tag::StripOffsets, Tag::StripByteCounts]
+                };
+                let mut numbers = |tag| self.ask(|decoder| Ok(decoder.find_tag_unsigned_vec(tag)?.unwrap_or_default()));
+                let places =
+                    if matters { numbers(tags[0])?.into_iter().zip(numbers(tags[1])?).collect() } else { Vec::new() };
+                Pieces { in_jpeg, places }
+            }
+        };
+        Ok(self.pieces.insert(pieces))
     }
 
     /// Asks the decoder for something.

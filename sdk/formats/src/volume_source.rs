@@ -144,7 +144,7 @@ impl VolumeSource {
         }
     }
 
-    /// Some slices of the volume, which is of `size`. A kind without a shorter way reads the whole and cuts it.
+    /// Some slices of the volume, which is of `size`.
     ///
     /// # Errors
     /// Those of [`VolumeSource::read`], a volume that is no longer of this size.

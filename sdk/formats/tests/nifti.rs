@@ -502,9 +502,11 @@ fn slabs_are_the_slices_of_the_whole_volume_in_every_orientation() {
                         &whole.voxels()[slices.start * 63..slices.end * 63],
                         "{axes:?} {signs:?}"
                     );
+                    assert_eq!(read_volume(&path).unwrap().cut(whole.size(), slices).unwrap().volume, slab);
                 }
                 for slices in [0..0, 4..6, 5..6] {
-                    assert!(read_slab(&path, whole.size(), slices).is_err());
+                    assert!(read_slab(&path, whole.size(), slices.clone()).is_err());
+                    assert!(read_volume(&path).unwrap().cut(whole.size(), slices).is_err());
                 }
             }
         }
@@ -521,11 +523,15 @@ fn damage_to_compressed_voxels_is_noticed() {
     let sound = std::fs::read(&path).unwrap();
     std::fs::write(&path, &sound[..sound.len() / 2]).unwrap();
     assert_eq!(read_volume(&path).unwrap_err().code(), code::CORRUPT);
+    // Damage behind the slices that are asked for counts as well.
+    let first_slices = || read_slab(&path, [10, 20, 20], 0..2);
+    assert_eq!(first_slices().unwrap_err().code(), code::CORRUPT);
     for at in (sound.len() / 4..sound.len() - 8).step_by(101) {
         let mut damaged = sound.clone();
         damaged[at] ^= 0x10;
         std::fs::write(&path, &damaged).unwrap();
         assert_eq!(read_volume(&path).unwrap_err().code(), code::CORRUPT, "byte {at}");
+        assert_eq!(first_slices().unwrap_err().code(), code::CORRUPT, "byte {at}");
     }
 }
 

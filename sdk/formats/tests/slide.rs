@@ -367,11 +367,11 @@ fn what_is_not_decoded_is_refused_by_its_name() {
 }
 
 #[test]
-fn a_tile_that_states_a_picture_of_a_gigabyte_is_refused_before_it_is_decoded() {
+fn a_tile_that_states_a_picture_of_a_gigabyte_or_is_cut_off_is_refused_before_it_is_decoded() {
     let mut jpeg = Vec::new();
     image::codecs::jpeg::JpegEncoder::new(&mut jpeg).encode(&[99; 256], 16, 16, image::ExtendedColorType::L8).unwrap();
     let frame = jpeg.windows(2).position(|pair| pair == [0xff, 0xc0]).unwrap();
-    for (side, refused) in [(16_u16, false), (16_000, true)] {
+    for (side, missing, says) in [(16_u16, 0, ""), (16_000, 0, "JPEG of 16000x16000"), (16, 5000, "ends at byte")] {
         let mut bytes = jpeg.clone();
         bytes[frame + 5..frame + 7].copy_from_slice(&side.to_be_bytes());
         bytes[frame + 7..frame + 9].copy_from_slice(&side.to_be_bytes());
@@ -386,14 +386,36 @@ fn a_tile_that_states_a_picture_of_a_gigabyte_is_refused_before_it_is_decoded() 
             (322, Short(vec![16])),
             (323, Short(vec![16])),
             (324, Place(vec![place])),
-            (325, Long(vec![bytes.len() as u32])),
+            (325, Long(vec![bytes.len() as u32 + missing])),
         ];
         let first = file.directory(&tags, 0);
         let (_folder, path) = file.write(first);
         match read_image(&path) {
-            Ok(image) => assert!(!refused && (image.pixels()[0] - 99.0 / 255.0).abs() < 0.02),
-            Err(error) => assert!(refused && error.message().contains("JPEG of 16000x16000"), "{error}"),
+            Ok(image) => assert!(says.is_empty() && (image.pixels()[0] - 99.0 / 255.0).abs() < 0.02),
+            Err(error) => assert!(!says.is_empty() && error.message().contains(says), "{error}"),
         }
+    }
+}
+
+#[test]
+fn tiles_that_are_left_out_of_the_file_are_white() {
+    let mut file = File::new(true, false);
+    let mut tags = page(&mut file, 40, 34);
+    for (number, tag) in &mut tags {
+        match (number, tag) {
+            (324, Place(values)) => values[4] = 0,
+            (325, Long(values)) => values[4] = 0,
+            _ => {}
+        }
+    }
+    let first = file.directory(&tags, 0);
+    let (_folder, path) = file.write(first);
+    let image = read_image(&path).unwrap();
+    for (at, &found) in image.pixels().iter().enumerate() {
+        let (x, y) = (at % 40, at / 40);
+        // Tile 4 of three a row: the middle one of the second row.
+        let left_out = (16..32).contains(&x) && (16..32).contains(&y);
+        assert_eq!(found, if left_out { 1.0 } else { f32::from(grey(x, y)) / 255.0 });
     }
 }
 
