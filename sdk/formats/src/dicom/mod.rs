@@ -27,6 +27,7 @@ mod plane;
 mod rle;
 pub mod series;
 mod sop_class;
+mod sound;
 mod stack;
 mod syntax;
 mod walk;

@@ -22,7 +22,7 @@ use super::walk::{self, Encoding, PixelPlace, Source};
 
 const BUFFER_BYTES: usize = 1 << 14;
 /// Largest inflated data set.
-const MAX_INFLATED_BYTES: u64 = 1 << 29;
+const MAX_INFLATED_BYTES: u64 = 1 << 28;
 
 /// An opened file.
 pub(crate) struct Object {
