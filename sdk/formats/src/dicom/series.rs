@@ -2,7 +2,7 @@
 //!
 //! Files belong together when they state the same series, size and directions; localisers and reformats, which differ,
 //! become volumes of their own. A file of several frames is a volume by itself. Files are read one after another, so that
-//! only the result is held in memory. Order and distances are found in [`super::stack`].
+//! only the result is held in memory. Order and distances are found in `stack`.
 
 use std::collections::BTreeMap;
 use std::ops::Range;

@@ -70,11 +70,16 @@ pub(super) struct Head {
     value_start: u64,
 }
 
-/// Walks from `start` to the pixels, or to the end of the file.
+/// Walks from `start` to the pixels, to the end of the file, or behind the elements up to `last`, whichever comes first.
 ///
 /// # Errors
 /// Elements that do not fit into the file, kept headers above the limit; the message says what was found.
-pub(crate) fn walk(source: &mut dyn Source, encoding: Encoding, start: u64, end: u64) -> io::Result<Walked> {
+pub(crate) fn walk(
+    source: &mut dyn Source,
+    encoding: Encoding,
+    [start, end]: [u64; 2],
+    last: Tag,
+) -> io::Result<Walked> {
     let mut walker = Walker { source, encoding, at: start, end };
     walker.source.seek(SeekFrom::Start(start))?;
     let mut elements = Vec::new();
@@ -85,6 +90,9 @@ pub(crate) fn walk(source: &mut dyn Source, encoding: Encoding, start: u64, end:
             let words = head.vr == Some(*b"OW");
             let pixels = PixelPlace { tag: head.tag, start: head.value_start, length: head.length, words };
             return Ok(Walked { elements, pixels: Some(pixels) });
+        }
+        if head.tag > last {
+            return Ok(Walked { elements, pixels: None });
         }
         walker.skip_value(&head, 0)?;
         if !is_kept(&head, walker.at) {
