@@ -1,8 +1,9 @@
 //! Computed tomography: sub-volumes along the depth of a scan, Hounsfield units within a window as values in `[-1, 1]`,
 //! cut into patches of 16x16x16.
 //!
-//! Which files are read, and how scans are cut, is in [`medcoss_formats::subvolumes`]; mirroring and masking are those
-//! of [`medcoss_sdk::block`]; the samples for demonstration and tests are made in `synthetic`.
+//! Which files are read is in [`medcoss_formats::volume_source`], and how scans are cut in
+//! [`medcoss_formats::subvolumes`]; mirroring and masking are those of [`medcoss_sdk::block`]; the samples for
+//! demonstration and tests are made in `synthetic`.
 
 mod synthetic;
 

@@ -2,8 +2,9 @@
 //! cut into patches of 16x16x16. Intensities have no unit and change from scan to scan, so each sub-volume is its own
 //! measure.
 //!
-//! Which files are read, and how scans are cut, is in [`medcoss_formats::subvolumes`]; mirroring and masking are those
-//! of [`medcoss_sdk::block`]; the samples for demonstration and tests are made in `synthetic`.
+//! Which files are read is in [`medcoss_formats::volume_source`], and how scans are cut in
+//! [`medcoss_formats::subvolumes`]; mirroring and masking are those of [`medcoss_sdk::block`]; the samples for
+//! demonstration and tests are made in `synthetic`.
 
 mod synthetic;
 

@@ -17,7 +17,7 @@ use std::path::Path;
 use medcoss_sdk::framing::Framing;
 use medcoss_sdk::{
     Dataset, Error, Fingerprint, Geometry, Modality, OpenRequest, Rendering, Sample, SampleRng, Synthesised, Tokens,
-    View, export_plugin, find_files, keep,
+    View, export_plugin, keep,
 };
 
 pub use options::Options;
@@ -48,7 +48,7 @@ impl Modality for Pathology {
     fn open(request: OpenRequest<Options>) -> Result<Tissue, Error> {
         let options = request.options;
         options.check()?;
-        let files = find_files(&request.base, &request.data, source::has_known_name, &source::KINDS.join(", "))?;
+        let files = source::find(&request.base, &request.data)?;
         let labels = match &options.labels {
             Some(table) => table.labels_of(&request.base, &files)?,
             None => vec![None; files.len()],

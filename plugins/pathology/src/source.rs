@@ -6,18 +6,19 @@ use std::sync::{Mutex, PoisonError};
 use std::thread;
 
 use image::{ImageBuffer, Rgb};
+use medcoss_formats::dicom::{self, Candidate};
 use medcoss_formats::image_file;
 use medcoss_formats::slide::Slide;
 use medcoss_formats::tiff_file::{MAX_PIXELS, TiffFile};
 use medcoss_sdk::image::Image;
-use medcoss_sdk::{Error, FoundFile, keep, log};
+use medcoss_sdk::{Error, FoundFile, find_files_by_content, keep, log};
 
 use crate::Options;
 use crate::grid::Grid;
 use crate::tissue::tiles_with_tissue;
 
 /// The kinds that are read, for people.
-pub const KINDS: &[&str] = &["PNG", "JPEG", "TIFF", "whole slides: Aperio SVS, OME-TIFF, tiled TIFF"];
+pub const KINDS: &[&str] = &["PNG", "JPEG", "TIFF", "DICOM", "whole slides: Aperio SVS, OME-TIFF, tiled TIFF, DICOM"];
 
 /// Slides that are kept open between samples. A slide's table of tiles can take megabytes to read anew.
 const MAX_OPEN_SLIDES: usize = 32;
@@ -27,9 +28,19 @@ const MAX_SURVEYS: usize = 4;
 /// Millions of pixels decoded for one tile from which on a user is told that it will be slow.
 const SLOW_MILLION: usize = 16;
 
-/// Whether a file in a folder is taken, by its lower-case name.
-pub fn has_known_name(lower_case_name: &str) -> bool {
-    image_file::has_known_name(lower_case_name) || lower_case_name.ends_with(".svs")
+/// The files of the entries, each a tile or a slide. Of the files of a DICOM slide the one with its full level stands for
+/// all; DICOM files in folders that hold no picture are left out.
+///
+/// # Errors
+/// Those of [`find_files_by_content`].
+pub fn find(base: &Path, entries: &[PathBuf]) -> Result<Vec<FoundFile>, Error> {
+    let has_known_name = |name: &str| image_file::has_known_name(name) || name.ends_with(".svs");
+    let accepts = |path: &Path, name: &str| has_known_name(name) || dicom::candidate(path, name) == Candidate::Picture;
+    let files = find_files_by_content(base, entries, accepts, &KINDS.join(", "))?;
+    let (slides, mut others): (Vec<_>, Vec<_>) = files.into_iter().partition(|file| dicom::slide::is_slide(&file.path));
+    others.extend(dicom::slide::one_a_slide(slides));
+    others.sort_by(|a, b| a.id.cmp(&b.id));
+    Ok(others)
 }
 
 /// All samples of a dataset.
@@ -136,7 +147,7 @@ impl Source {
         let Place { file, part } = &self.samples[index];
         self.files[*file].check_unchanged()?;
         let picture = match part {
-            Part::Whole => image_file::read_image(&self.files[*file].path)?,
+            Part::Whole => read_tile_file(&self.files[*file].path)?,
             Part::Tile(tile) => self.read_tile(*file, *tile)?,
             Part::Unreadable(error) => return Err(Error::clone(error)),
         };
@@ -189,6 +200,15 @@ impl Source {
     }
 }
 
+/// A file that is a tile by itself.
+fn read_tile_file(path: &Path) -> Result<Image, Error> {
+    let name = path.file_name().unwrap_or_default().to_string_lossy().to_lowercase();
+    match dicom::candidate(path, &name) {
+        Candidate::Other => image_file::read_image(path),
+        _ => Ok(dicom::read_picture(path)?.image),
+    }
+}
+
 /// What the files hold, in their order. Slides are surveyed by several threads, each a slide at a time.
 fn contents(files: &[FoundFile], options: &Options) -> Vec<Result<Content, Error>> {
     let n_threads = thread::available_parallelism().map_or(1, usize::from).min(MAX_SURVEYS).min(files.len());
@@ -221,7 +241,7 @@ fn content(file: &FoundFile, options: &Options) -> Result<Content, Error> {
     Ok(Content::Slide(grid, tiles))
 }
 
-/// SVS files, tiled TIFFs that are large, and TIFFs that do not fit into memory, whatever they are called. What cannot
+/// SVS files, DICOM slides, tiled TIFFs that are large, and TIFFs that do not fit into memory, whatever they are called. What cannot
 /// be opened is none; loading it will say why.
 fn is_slide(file: &FoundFile, min_side: usize) -> bool {
     let name = file.id.to_lowercase();
@@ -229,6 +249,7 @@ fn is_slide(file: &FoundFile, min_side: usize) -> bool {
         return false;
     }
     name.ends_with(".svs")
+        || dicom::slide::is_slide(&file.path)
         || TiffFile::open(&file.path).is_ok_and(|tiff| {
             let page = tiff.page();
             (page.tiled && page.width.min(page.height) >= min_side) || page.width * page.height > MAX_PIXELS

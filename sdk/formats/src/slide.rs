@@ -8,6 +8,8 @@ use std::path::Path;
 use medcoss_sdk::Error;
 use medcoss_sdk::image::{Image, Region};
 
+use crate::dicom;
+use crate::dicom::slide::DicomSlide;
 use crate::tiff_slide::TiffSlide;
 
 /// Pixels that are held at once when a region is read at a smaller scale: 48 MiB in colour.
@@ -19,6 +21,8 @@ const ALIKE: f64 = 1.01;
 pub enum Slide {
     /// Aperio SVS, OME-TIFF, and any other TIFF with a pyramid or a single level.
     Tiff(TiffSlide),
+    /// A DICOM whole slide, with the other files of its series.
+    Dicom(Box<DicomSlide>),
 }
 
 /// One resolution of a slide.
@@ -44,13 +48,17 @@ impl Slide {
     /// # Errors
     /// A file that is missing, damaged, or no slide.
     pub fn open(path: &Path) -> Result<Self, Error> {
-        TiffSlide::open(path).map(Self::Tiff)
+        match dicom::slide::is_slide(path) {
+            true => DicomSlide::open(path).map(|slide| Self::Dicom(Box::new(slide))),
+            false => TiffSlide::open(path).map(Self::Tiff),
+        }
     }
 
     /// Levels, the full one first, then ever smaller ones.
     pub fn levels(&self) -> &[Level] {
         match self {
             Self::Tiff(slide) => slide.levels(),
+            Self::Dicom(slide) => slide.levels(),
         }
     }
 
@@ -74,6 +82,7 @@ impl Slide {
     pub fn read_region(&mut self, level: Level, region: Region) -> Result<Image, Error> {
         match self {
             Self::Tiff(slide) => slide.read_region(level, region),
+            Self::Dicom(slide) => slide.read_region(level, region),
         }
     }
 

@@ -127,8 +127,8 @@ impl VolumeSource {
                 Ok(Outline { size: header.size, spacing_mm: header.spacing_mm, notes: header.notes })
             }
             Self::Dicom(series) => {
-                let (size, spacing_mm, notes) = series.outline()?;
-                Ok(Outline { size, spacing_mm, notes })
+                let outline = series.outline()?;
+                Ok(Outline { size: outline.size, spacing_mm: outline.spacing_mm, notes: outline.notes })
             }
         }
     }

@@ -141,6 +141,10 @@ fn unpack(pixels: &Pixels, bytes: &[u8], skipped_bits: u32, big_endian: bool) ->
 
 fn inflate(bytes: &[u8], pixels: &Pixels) -> Result<Vec<u8>, Failure> {
     let n_bytes = pixels.frame_bits().div_ceil(8);
+    // Deflate cannot compress better: 258 bytes for two bits.
+    if n_bytes / 1032 > bytes.len() as u64 {
+        return Err(Failure::Corrupt(format!("{} bytes, too few for {n_bytes}", bytes.len())));
+    }
     let mut inflated = Vec::new();
     let read = DeflateDecoder::new(bytes).take(n_bytes).read_to_end(&mut inflated);
     read.map_err(|error| Failure::Corrupt(error.to_string()))?;

@@ -1,7 +1,7 @@
 //! DICOM: files as pictures, series as volumes.
 //!
 //! [`read_picture`] gives a file as it is displayed; [`read_values`] as the scanner measured it; [`series`] puts slices
-//! together. Elements are interpreted by the DICOM-rs crates, pixels are decoded by `jpeg-decoder`,
+//! together, and [`slide`] reads whole slides by region. Elements are interpreted by the DICOM-rs crates, pixels are decoded by `jpeg-decoder`,
 //! `openreadout-codecs` and `rust-j2k`, all of them without C or C++; how a file is taken apart before they see any of
 //! it, and what is refused, is in the modules here.
 //!
@@ -26,7 +26,10 @@ mod pixels;
 mod plane;
 mod rle;
 pub mod series;
+#[cfg(feature = "slide")]
+pub mod slide;
 mod sop_class;
+mod sound;
 mod stack;
 mod syntax;
 mod walk;

@@ -9,6 +9,7 @@ use std::io::{self, BufReader, Cursor, Read, Seek, SeekFrom};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 
+use dicom_core::Tag;
 use dicom_dictionary_std::{tags, uids};
 use dicom_object::{DicomCollectorOptions, InMemDicomObject, file::ReadPreamble};
 use flate2::read::DeflateDecoder;
@@ -20,9 +21,11 @@ use super::sop_class;
 use super::syntax::{Coding, EXPLICIT_BIG_ENDIAN, Syntax};
 use super::walk::{self, Encoding, PixelPlace, Source};
 
+/// The last tag there is.
+const EVERYTHING: Tag = Tag(0xffff, 0xffff);
 const BUFFER_BYTES: usize = 1 << 14;
 /// Largest inflated data set.
-const MAX_INFLATED_BYTES: u64 = 1 << 29;
+const MAX_INFLATED_BYTES: u64 = 1 << 28;
 
 /// An opened file.
 pub(crate) struct Object {
@@ -53,21 +56,11 @@ impl Object {
     /// pixels.
     pub(crate) fn open(path: &Path) -> Result<Self, Error> {
         let shown = path.display();
-        let failed = |error: io::Error| explain(path, &error);
-        let mut file = BufReader::with_capacity(BUFFER_BYTES, File::open(path).map_err(failed)?);
-        let file_bytes = file.get_ref().metadata().map_err(failed)?.len();
-        let meta = Meta::read(&mut file, file_bytes).map_err(failed)?;
-        let syntax = syntax(path, &meta, &mut file, file_bytes)?;
-        let (mut source, start, end): (Box<dyn Source>, u64, u64) = if syntax.deflated {
-            let inflated = inflate(&mut file, meta.end).map_err(failed)?;
-            let end = inflated.len() as u64;
-            (Box::new(Cursor::new(inflated)), 0, end)
-        } else {
-            (Box::new(file), meta.end, file_bytes)
-        };
-        let walked = walk::walk(&mut *source, syntax.encoding, start, end).map_err(|error| {
+        let Start { meta, syntax, mut source, span } = Start::read(path)?;
+        let walked = walk::walk(&mut *source, syntax.encoding, span, EVERYTHING).map_err(|error| {
             // Without pixels it would be refused in any case, and its kind is the better reason.
-            sop_class::without_picture(&meta.sop_class).map_or_else(|| failed(error), |kind| no_picture(path, kind))
+            let kind = sop_class::without_picture(&meta.sop_class);
+            kind.map_or_else(|| explain(path, &error), |kind| no_picture(path, kind))
         })?;
         let header = interpret(path, &walked.elements, syntax.encoding)?;
         let sop_class = text(&header, tags::SOP_CLASS_UID).unwrap_or(meta.sop_class);
@@ -81,7 +74,18 @@ impl Object {
         let Syntax { encoding, coding, .. } = syntax;
         let is_small = count(&header, tags::BITS_ALLOCATED).is_some_and(|bits| bits <= 8);
         let swaps_bytes = encoding.big_endian && pixels.words && is_small;
+        let [_, end] = span;
         Ok(Self { path: path.to_owned(), header, sop_class, encoding, coding, swaps_bytes, pixels, source, end })
+    }
+
+    /// The elements of a file up to `last`, without those behind it, which can be megabytes.
+    ///
+    /// # Errors
+    /// Those of [`Object::open`], but for pixels.
+    pub(crate) fn peek(path: &Path, last: Tag) -> Result<InMemDicomObject, Error> {
+        let Start { syntax, mut source, span, .. } = Start::read(path)?;
+        let walked = walk::walk(&mut *source, syntax.encoding, span, last).map_err(|error| explain(path, &error))?;
+        interpret(path, &walked.elements, syntax.encoding)
     }
 
     /// Opens a file that is to hold a picture as it was taken: no mask, no dose, nothing computed.
@@ -94,6 +98,32 @@ impl Object {
             Some(kind) => Err(no_picture(path, kind)),
             None => Ok(object),
         }
+    }
+}
+
+/// A file before its data set is read.
+struct Start {
+    meta: Meta,
+    syntax: Syntax,
+    source: Box<dyn Source>,
+    /// First byte of the data set, and the one behind its last.
+    span: [u64; 2],
+}
+
+impl Start {
+    fn read(path: &Path) -> Result<Self, Error> {
+        let failed = |error: io::Error| explain(path, &error);
+        let mut file = BufReader::with_capacity(BUFFER_BYTES, File::open(path).map_err(failed)?);
+        let file_bytes = file.get_ref().metadata().map_err(failed)?.len();
+        let meta = Meta::read(&mut file, file_bytes).map_err(failed)?;
+        let syntax = syntax(path, &meta, &mut file, file_bytes)?;
+        if !syntax.deflated {
+            let span = [meta.end, file_bytes];
+            return Ok(Self { meta, syntax, source: Box::new(file), span });
+        }
+        let inflated = inflate(&mut file, meta.end).map_err(failed)?;
+        let span = [0, inflated.len() as u64];
+        Ok(Self { meta, syntax, source: Box::new(Cursor::new(inflated)), span })
     }
 }
 

@@ -2,7 +2,7 @@
 //!
 //! Files belong together when they state the same series, size and directions; localisers and reformats, which differ,
 //! become volumes of their own. A file of several frames is a volume by itself. Files are read one after another, so that
-//! only the result is held in memory. Order and distances are found in [`super::stack`].
+//! only the result is held in memory. Order and distances are found in `stack`.
 
 use std::collections::BTreeMap;
 use std::ops::Range;
@@ -32,6 +32,17 @@ pub struct Series {
     /// All of its files, those that are not used for their place being taken included.
     files: Vec<FoundFile>,
     stack: Result<Stack, Error>,
+}
+
+/// What is known of a series without its pixels.
+#[derive(Debug, Clone, PartialEq)]
+pub struct SeriesOutline {
+    /// `[depth, rows, columns]`.
+    pub size: [usize; 3],
+    /// Distance of neighbouring voxels in the same order.
+    pub spacing_mm: [f32; 3],
+    /// What a user should know, as the end of a sentence that begins with the series' name.
+    pub notes: Vec<&'static str>,
 }
 
 /// What the files of a volume have in common.
@@ -64,17 +75,7 @@ impl Series {
         let mut found = Vec::new();
         let mut left_out = LeftOut::default();
         for file in files {
-            let opened = Object::open_picture(&file.path)
-                .and_then(|object| Ok((Origin::of(&object), Pixels::of(&object), object)))
-                .and_then(|(origin, pixels, object)| {
-                    let is_wanted =
-                        modality.is_none_or(|wanted| ["", "OT", wanted].contains(&origin.modality.as_str()));
-                    if !is_wanted && !named(&file) {
-                        return Ok((origin, None));
-                    }
-                    Ok((origin, Some(Plane::all(&object, &pixels?)?)))
-                });
-            match opened {
+            match planes(&file, modality.filter(|_| !named(&file))) {
                 Ok((origin, Some(planes))) => {
                     let several = planes.len() > 1;
                     for plane in planes {
@@ -120,14 +121,14 @@ impl Series {
         self.files.iter().try_for_each(FoundFile::check_unchanged)
     }
 
-    /// Size `[depth, rows, columns]`, distance of neighbours along them in millimetres, and what a user should know, as
-    /// ends of sentences that begin with the series' name.
+    /// What is known without pixels.
     ///
     /// # Errors
     /// A file that could not be read.
-    pub fn outline(&self) -> Result<([usize; 3], [f32; 3], Vec<&'static str>), Error> {
+    pub fn outline(&self) -> Result<SeriesOutline, Error> {
         let stack = self.stack.as_ref().map_err(Clone::clone)?;
-        Ok((stack.orientation.size(stack.file_size), stack.spacing_mm, stack.notes.clone()))
+        let size = stack.orientation.size(stack.file_size);
+        Ok(SeriesOutline { size, spacing_mm: stack.spacing_mm, notes: stack.notes.clone() })
     }
 
     /// Reads the volume, in the modality's numbers: Hounsfield units for CT. Gives also how many voxels were infinite or
@@ -136,7 +137,7 @@ impl Series {
     /// # Errors
     /// Those of [`Series::outline`], damaged pixels, files that have changed.
     pub fn read(&self) -> Result<(Volume, usize), Error> {
-        let ([depth, ..], ..) = self.outline()?;
+        let [depth, ..] = self.outline()?.size;
         self.read_slab(0..depth)
     }
 
@@ -194,6 +195,17 @@ impl Series {
     pub fn slices_need_everything(&self) -> bool {
         self.stack.as_ref().is_ok_and(|stack| stack.orientation.axis[0] != 2)
     }
+}
+
+/// What a file is from, and its planes; none if it is of another modality than the wanted one.
+fn planes(file: &FoundFile, modality: Option<&str>) -> Result<(Origin, Option<Vec<Plane>>), Error> {
+    let object = Object::open_picture(&file.path)?;
+    let origin = Origin::of(&object);
+    if modality.is_some_and(|wanted| !["", "OT", wanted].contains(&origin.modality.as_str())) {
+        return Ok((origin, None));
+    }
+    let planes = Plane::all(&object, &Pixels::of(&object)?)?;
+    Ok((origin, Some(planes)))
 }
 
 /// A file of which planes are read.

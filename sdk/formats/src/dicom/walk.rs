@@ -3,22 +3,25 @@
 //!
 //! Every length is held against the file's before anything is read, so that a hostile header claims no memory. What is
 //! worth interpreting is collected as bytes, in the encoding of the file, for `dicom-object`; overlays, private and
-//! large elements are passed over without being read. Pixels stay in the file.
+//! large elements are passed over without being read, and those that are damaged within ([`super::sound`]) are left out.
+//! Pixels stay in the file.
 
 use std::io::{self, Read, Seek, SeekFrom};
 
 use dicom_core::Tag;
 
+use super::sound::is_sound;
+
 /// Nesting of sequences that is followed; real objects have less than ten.
-const MAX_DEPTH: usize = 32;
+pub(super) const MAX_DEPTH: usize = 32;
 /// Largest value that is kept, other than of sequences. Lookup tables have 128 KiB.
 const MAX_VALUE_BYTES: u64 = 1 << 20;
 /// Most bytes that are kept of a header. A thousand frames of an enhanced object describe themselves in a few MiB.
 const MAX_HEADER_BYTES: u64 = 1 << 28;
 
-const ITEM: Tag = Tag(0xfffe, 0xe000);
-const ITEM_END: Tag = Tag(0xfffe, 0xe00d);
-const SEQUENCE_END: Tag = Tag(0xfffe, 0xe0dd);
+pub(super) const ITEM: Tag = Tag(0xfffe, 0xe000);
+pub(super) const ITEM_END: Tag = Tag(0xfffe, 0xe00d);
+pub(super) const SEQUENCE_END: Tag = Tag(0xfffe, 0xe0dd);
 /// Float, double and integer pixels.
 const PIXELS: [Tag; 3] = [Tag(0x7fe0, 0x0008), Tag(0x7fe0, 0x0009), Tag(0x7fe0, 0x0010)];
 
@@ -57,21 +60,26 @@ pub(crate) struct Walked {
 }
 
 /// The beginning of an element.
-struct Head {
-    tag: Tag,
+pub(super) struct Head {
+    pub(super) tag: Tag,
     /// `None` in implicit files and for item tags.
-    vr: Option<[u8; 2]>,
+    pub(super) vr: Option<[u8; 2]>,
     /// `None` when the end is marked instead.
-    length: Option<u64>,
+    pub(super) length: Option<u64>,
     start: u64,
     value_start: u64,
 }
 
-/// Walks from `start` to the pixels, or to the end of the file.
+/// Walks from `start` to the pixels, to the end of the file, or behind the elements up to `last`, whichever comes first.
 ///
 /// # Errors
 /// Elements that do not fit into the file, kept headers above the limit; the message says what was found.
-pub(crate) fn walk(source: &mut dyn Source, encoding: Encoding, start: u64, end: u64) -> io::Result<Walked> {
+pub(crate) fn walk(
+    source: &mut dyn Source,
+    encoding: Encoding,
+    [start, end]: [u64; 2],
+    last: Tag,
+) -> io::Result<Walked> {
     let mut walker = Walker { source, encoding, at: start, end };
     walker.source.seek(SeekFrom::Start(start))?;
     let mut elements = Vec::new();
@@ -82,6 +90,9 @@ pub(crate) fn walk(source: &mut dyn Source, encoding: Encoding, start: u64, end:
             let words = head.vr == Some(*b"OW");
             let pixels = PixelPlace { tag: head.tag, start: head.value_start, length: head.length, words };
             return Ok(Walked { elements, pixels: Some(pixels) });
+        }
+        if head.tag > last {
+            return Ok(Walked { elements, pixels: None });
         }
         walker.skip_value(&head, 0)?;
         if !is_kept(&head, walker.at) {
@@ -96,7 +107,9 @@ pub(crate) fn walk(source: &mut dyn Source, encoding: Encoding, start: u64, end:
         // Within the file and the limit.
         let mut element = vec![0; n_bytes as usize];
         walker.source.read_exact(&mut element)?;
-        elements.push(element);
+        if is_sound(&element, encoding) {
+            elements.push(element);
+        }
     }
 }
 
@@ -120,11 +133,12 @@ pub(crate) fn is_known(vr: [u8; 2]) -> bool {
     KNOWN.chunks_exact(2).any(|known| known == vr)
 }
 
-struct Walker<'a> {
-    source: &'a mut dyn Source,
-    encoding: Encoding,
-    at: u64,
-    end: u64,
+/// A place in a data set.
+pub(super) struct Walker<'a> {
+    pub(super) source: &'a mut dyn Source,
+    pub(super) encoding: Encoding,
+    pub(super) at: u64,
+    pub(super) end: u64,
 }
 
 impl Walker<'_> {
@@ -144,9 +158,9 @@ impl Walker<'_> {
     }
 
     /// The next element's beginning; `None` at the end of the file, or in zeros that pad it.
-    fn head(&mut self) -> io::Result<Option<Head>> {
+    pub(super) fn head(&mut self) -> io::Result<Option<Head>> {
         let start = self.at;
-        if self.end - start < 8 {
+        if self.end.saturating_sub(start) < 8 {
             return Ok(None);
         }
         let [a, b, c, d, e, f, g, h] = self.read::<8>()?;
@@ -221,6 +235,6 @@ impl Walker<'_> {
     }
 }
 
-fn invalid(message: String) -> io::Error {
+pub(super) fn invalid(message: String) -> io::Error {
     io::Error::new(io::ErrorKind::InvalidData, message)
 }

@@ -1,0 +1,384 @@
+//! Single DICOM files: what a picture looks like, in which encodings, and what hostile files get. Files are made by the
+//! crate's writer and changed by hand; the expectations are made by hand.
+
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use dicom_core::{DataElement, PrimitiveValue, Tag, VR, value::DataSetSequence};
+use dicom_dictionary_std::tags;
+use dicom_object::{FileMetaTableBuilder, InMemDicomObject};
+use medcoss_formats::dicom::write::{DicomFile, Scanner};
+use medcoss_formats::dicom::{Candidate, candidate, read_picture, read_values};
+use medcoss_sdk::{Error, code};
+
+const EXPLICIT: &str = "1.2.840.10008.1.2.1";
+const IMPLICIT: &str = "1.2.840.10008.1.2";
+const BIG_ENDIAN: &str = "1.2.840.10008.1.2.2";
+const RLE: &str = "1.2.840.10008.1.2.5";
+
+const RAMP: DicomFile<'_> = DicomFile {
+    scanner: Scanner::Radiography,
+    series: "2.25.1",
+    number: 1,
+    size: [2, 3],
+    stored: &[0, 819, 1638, 2457, 3276, 4095],
+    bits_stored: 12,
+    signed: false,
+    inverted: false,
+    rescale: None,
+    window: None,
+    place: None,
+};
+
+/// Bytes of a file with a data set, of a transfer syntax that stores pixels as they are.
+fn bytes(object: InMemDicomObject, syntax: &str) -> Vec<u8> {
+    let meta = FileMetaTableBuilder::new().transfer_syntax(syntax);
+    let mut file = Vec::new();
+    object.with_meta(meta).unwrap().write_all(&mut file).unwrap();
+    file
+}
+
+fn with_file<T>(bytes: &[u8], read: impl Fn(&Path) -> T) -> T {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("picture.dcm");
+    std::fs::write(&path, bytes).unwrap();
+    read(&path)
+}
+
+fn grey(object: InMemDicomObject) -> Vec<f32> {
+    let picture = with_file(&bytes(object, EXPLICIT), read_picture).unwrap();
+    picture.image.into_grey().pixels().to_vec()
+}
+
+fn values(bytes: &[u8]) -> Result<Vec<f32>, Error> {
+    with_file(bytes, |path| read_values(path, 0)).map(|values| values.values)
+}
+
+fn refused(bytes: &[u8], code: i32, says: &str) {
+    let error = with_file(bytes, read_picture).unwrap_err();
+    assert_eq!(error.code(), code, "{error}");
+    assert!(error.to_string().contains(says), "{error}");
+}
+
+fn words(tag: Tag, values: &[u16]) -> DataElement<InMemDicomObject> {
+    DataElement::new(tag, VR::US, PrimitiveValue::U16(values.into()))
+}
+
+fn near(found: &[f32], expected: &[f32]) {
+    let close = found.len() == expected.len() && found.iter().zip(expected).all(|(a, b)| (a - b).abs() < 1e-4);
+    assert!(close, "{found:?}, expected {expected:?}");
+}
+
+#[test]
+fn without_a_window_grey_spans_the_picture_and_monochrome1_is_turned_about() {
+    near(&grey(RAMP.data_set()), &[0.0, 0.2, 0.4, 0.6, 0.8, 1.0]);
+    near(&grey(DicomFile { inverted: true, ..RAMP }.data_set()), &[1.0, 0.8, 0.6, 0.4, 0.2, 0.0]);
+}
+
+#[test]
+fn a_window_is_of_rescaled_values_and_the_first_of_several_counts() {
+    // Values 10 times 0, 819, ... minus 1000; the window from 7190 to 23570.
+    let file = DicomFile { rescale: Some([10.0, -1000.0]), window: Some([15380.5, 16381.0]), ..RAMP };
+    near(&grey(file.data_set()), &[0.0, 0.0, 0.5, 1.0, 1.0, 1.0]);
+    let mut object = file.data_set();
+    object.put(DataElement::new(tags::WINDOW_CENTER, VR::DS, "15380.5\\0"));
+    object.put(DataElement::new(tags::WINDOW_WIDTH, VR::DS, "16381\\5"));
+    near(&grey(object), &[0.0, 0.0, 0.5, 1.0, 1.0, 1.0]);
+}
+
+#[test]
+fn the_shape_of_a_window_is_heeded() {
+    let with_shape = |shape: &str| {
+        let mut object = DicomFile { window: Some([1638.0, 3276.0]), ..RAMP }.data_set();
+        object.put(DataElement::new(tags::VOILUT_FUNCTION, VR::CS, shape));
+        grey(object)
+    };
+    near(&with_shape("LINEAR_EXACT"), &[0.0, 0.25, 0.5, 0.75, 1.0, 1.0]);
+    let sigmoid = [-2.0_f32, -1.0, 0.0, 1.0, 2.0, 3.0].map(|x| 1.0 / (1.0 + (-x).exp()));
+    near(&with_shape("SIGMOID"), &sigmoid);
+}
+
+#[test]
+fn tables_of_the_modality_and_of_values_of_interest_are_looked_up() {
+    let table = |descriptor: &[u16], data: &[u16]| {
+        let item =
+            InMemDicomObject::from_element_iter([words(tags::LUT_DESCRIPTOR, descriptor), words(tags::LUT_DATA, data)]);
+        DataSetSequence::from(vec![item])
+    };
+    let mut object = DicomFile { stored: &[3, 4, 5, 6, 7, 8], ..RAMP }.data_set();
+    // From 4 on: 100, 200, 300; the ends stand for what lies beyond.
+    object.put(DataElement::new(tags::MODALITY_LUT_SEQUENCE, VR::SQ, table(&[3, 4, 16], &[100, 200, 300])));
+    assert_eq!(values(&bytes(object.clone(), EXPLICIT)).unwrap(), [100.0, 100.0, 200.0, 300.0, 300.0, 300.0]);
+    // From 200 on, 12 bits: 0, then full.
+    let mut data = vec![0; 50];
+    data.resize(101, 4095);
+    object.put(DataElement::new(tags::VOILUT_SEQUENCE, VR::SQ, table(&[101, 200, 12], &data)));
+    near(&grey(object), &[0.0, 0.0, 0.0, 1.0, 1.0, 1.0]);
+}
+
+#[test]
+fn padding_has_no_part_in_the_span_of_grey() {
+    let mut object =
+        DicomFile { stored: &[-2000, 0, 100, 200, 300, 400], bits_stored: 16, signed: true, ..RAMP }.data_set();
+    object.put(DataElement::new(tags::PIXEL_PADDING_VALUE, VR::SS, PrimitiveValue::from(-2000_i16)));
+    near(&grey(object), &[0.0, 0.0, 0.25, 0.5, 0.75, 1.0]);
+}
+
+#[test]
+fn palettes_and_colours_become_pictures_of_three_channels() {
+    let mut object = DicomFile { stored: &[0, 1, 2, 3, 1, 9], bits_stored: 8, ..RAMP }.data_set();
+    object.put(DataElement::new(tags::PHOTOMETRIC_INTERPRETATION, VR::CS, "PALETTE COLOR"));
+    // From 1 on, three colours: red, green, blue.
+    for (descriptor, data, entries) in [
+        (tags::RED_PALETTE_COLOR_LOOKUP_TABLE_DESCRIPTOR, tags::RED_PALETTE_COLOR_LOOKUP_TABLE_DATA, [65535, 0, 0]),
+        (tags::GREEN_PALETTE_COLOR_LOOKUP_TABLE_DESCRIPTOR, tags::GREEN_PALETTE_COLOR_LOOKUP_TABLE_DATA, [0, 65535, 0]),
+        (tags::BLUE_PALETTE_COLOR_LOOKUP_TABLE_DESCRIPTOR, tags::BLUE_PALETTE_COLOR_LOOKUP_TABLE_DATA, [0, 0, 65535]),
+    ] {
+        object.put(words(descriptor, &[3, 1, 16]));
+        object.put(words(data, &entries));
+    }
+    let picture = with_file(&bytes(object, EXPLICIT), read_picture).unwrap().image;
+    let [red, green, blue] = [[1.0, 0.0, 0.0], [0.0, 1.0, 0.0], [0.0, 0.0, 1.0]];
+    assert_eq!(picture.pixels(), [red, red, green, blue, red, blue].as_flattened());
+
+    let mut object =
+        DicomFile { size: [1, 2], stored: &[0, 51, 102, 153, 204, 255], bits_stored: 8, ..RAMP }.data_set();
+    object.put(words(tags::SAMPLES_PER_PIXEL, &[3]));
+    object.put(DataElement::new(tags::PHOTOMETRIC_INTERPRETATION, VR::CS, "RGB"));
+    object.put(words(tags::PLANAR_CONFIGURATION, &[0]));
+    let picture = with_file(&bytes(object.clone(), EXPLICIT), read_picture).unwrap().image;
+    near(picture.pixels(), &[0.0, 0.2, 0.4, 0.6, 0.8, 1.0]);
+    object.put(words(tags::PLANAR_CONFIGURATION, &[1]));
+    let picture = with_file(&bytes(object, EXPLICIT), read_picture).unwrap().image;
+    near(picture.pixels(), &[0.0, 0.4, 0.8, 0.2, 0.6, 1.0]);
+}
+
+#[test]
+fn every_way_to_write_numbers_gives_the_same_numbers() {
+    let file = DicomFile { stored: &[-1, -2048, 2047, 5, 0, -7], signed: true, ..RAMP };
+    let expected = [-1.0, -2048.0, 2047.0, 5.0, 0.0, -7.0];
+    for syntax in [EXPLICIT, IMPLICIT, BIG_ENDIAN] {
+        assert_eq!(values(&bytes(file.data_set(), syntax)).unwrap(), expected, "{syntax}");
+    }
+    // Without preamble, magic and meta information, in each encoding.
+    for syntax in [EXPLICIT, IMPLICIT, BIG_ENDIAN] {
+        let whole = bytes(file.data_set(), syntax);
+        let start =
+            whole.windows(4).rposition(|window| window == [8, 0, 0x16, 0] || window == [0, 8, 0, 0x16]).unwrap();
+        assert_eq!(values(&whole[start..]).unwrap(), expected, "{syntax}");
+    }
+    // Bits above those in use are not part of the number, and a number may stand in the upper ones.
+    let mut object = file.data_set();
+    object.put(DataElement::new(
+        tags::PIXEL_DATA,
+        VR::OW,
+        PrimitiveValue::U16([0xafff, 0x5800, 0xf7ff, 0x3005, 0x1000, 0x6ff9].as_slice().into()),
+    ));
+    assert_eq!(values(&bytes(object.clone(), EXPLICIT)).unwrap(), expected);
+    object.put(words(tags::HIGH_BIT, &[15]));
+    object.put(DataElement::new(
+        tags::PIXEL_DATA,
+        VR::OW,
+        PrimitiveValue::U16([0xffff, 0x8000, 0x7ff3, 0x005a, 0x0009, 0xff91].as_slice().into()),
+    ));
+    assert_eq!(values(&bytes(object, EXPLICIT)).unwrap(), expected);
+}
+
+#[test]
+fn single_bits_follow_one_another_across_frames() {
+    let mut object = DicomFile { size: [3, 3], stored: &[0; 9], bits_stored: 8, ..RAMP }.data_set();
+    object.put(words(tags::BITS_ALLOCATED, &[1]));
+    object.put(words(tags::BITS_STORED, &[1]));
+    object.put(words(tags::HIGH_BIT, &[0]));
+    object.put(DataElement::new(tags::NUMBER_OF_FRAMES, VR::IS, "2"));
+    // Nine bits a frame, the lowest of a byte first.
+    object.put(DataElement::new(
+        tags::PIXEL_DATA,
+        VR::OB,
+        PrimitiveValue::from(vec![0b1000_0101_u8, 0b0000_0111, 0b11, 0]),
+    ));
+    let file = bytes(object, EXPLICIT);
+    let frame = |frame| with_file(&file, |path| read_values(path, frame)).unwrap().values;
+    assert_eq!(frame(0), [1.0, 0.0, 1.0, 0.0, 0.0, 0.0, 0.0, 1.0, 1.0]);
+    assert_eq!(frame(1), [1.0, 1.0, 0.0, 0.0, 0.0, 0.0, 0.0, 1.0, 1.0]);
+    assert_eq!(with_file(&file, |path| read_values(path, 2)).unwrap_err().code(), code::BAD_REQUEST);
+}
+
+/// An explicit little-endian file with these bytes as its pixels' fragments.
+fn compressed(file: &DicomFile<'_>, syntax: &str, fragments: &[&[u8]]) -> Vec<u8> {
+    let mut object = file.data_set();
+    object.remove_element(tags::PIXEL_DATA);
+    let mut whole = bytes(object, EXPLICIT);
+    // The syntaxes' identifiers differ in length; the meta information's own length is not relied on.
+    let at = whole.windows(EXPLICIT.len()).position(|window| window == EXPLICIT.as_bytes()).unwrap();
+    let mut padded = syntax.as_bytes().to_vec();
+    padded.resize(padded.len().next_multiple_of(2), 0);
+    whole[at - 2] = padded.len() as u8;
+    whole.splice(at..at + EXPLICIT.len().next_multiple_of(2), padded);
+    whole.extend([0xe0, 0x7f, 0x10, 0x00, b'O', b'B', 0, 0, 0xff, 0xff, 0xff, 0xff]);
+    for fragment in [&[][..]].iter().chain(fragments) {
+        whole.extend([0xfe, 0xff, 0x00, 0xe0]);
+        whole.extend((fragment.len() as u32).to_le_bytes());
+        whole.extend_from_slice(fragment);
+    }
+    whole.extend([0xfe, 0xff, 0xdd, 0xe0, 0, 0, 0, 0]);
+    whole
+}
+
+/// A frame of run lengths from planes of packed bytes.
+fn run_lengths(planes: &[&[u8]]) -> Vec<u8> {
+    let mut frame = (planes.len() as u32).to_le_bytes().to_vec();
+    let mut at = 64_u32;
+    for plane in planes {
+        frame.extend(at.to_le_bytes());
+        at += plane.len() as u32;
+    }
+    frame.resize(64, 0);
+    frame.extend(planes.concat());
+    frame
+}
+
+#[test]
+fn run_lengths_are_unpacked_and_short_ones_refused() {
+    // High bytes: six times 1. Low bytes: 1, 2, 3 as they are, then three times 9. The control byte -128 does nothing.
+    let frame = run_lengths(&[&[0xfb, 1], &[2, 1, 2, 3, 0x80, 0xfe, 9]]);
+    let file = compressed(&RAMP, RLE, &[&frame]);
+    assert_eq!(values(&file).unwrap(), [257.0, 258.0, 259.0, 265.0, 265.0, 265.0]);
+    // In two fragments.
+    let file = compressed(&RAMP, RLE, &[&frame[..66], &frame[66..]]);
+    assert_eq!(values(&file).unwrap(), [257.0, 258.0, 259.0, 265.0, 265.0, 265.0]);
+
+    refused(&compressed(&RAMP, RLE, &[&run_lengths(&[&[0xfb, 1], &[2, 1, 2, 3]])]), code::CORRUPT, "3 of 6 bytes");
+    refused(&compressed(&RAMP, RLE, &[&run_lengths(&[&[0xfb, 1]])]), code::CORRUPT, "1 planes");
+    refused(&compressed(&RAMP, RLE, &[&frame[..40]]), code::CORRUPT, "0 planes");
+    refused(&compressed(&RAMP, RLE, &[]), code::CORRUPT, "no fragment");
+}
+
+#[test]
+fn sizes_that_no_file_can_hold_are_refused_before_memory_is_claimed() {
+    let changed = |tag: Tag, value: u16| {
+        let mut object = RAMP.data_set();
+        object.put(words(tag, &[value]));
+        object
+    };
+    refused(&bytes(changed(tags::ROWS, 60000), EXPLICIT), code::CORRUPT, "too few");
+    let mut object = changed(tags::ROWS, 60000);
+    object.put(words(tags::COLUMNS, &[60000]));
+    refused(&bytes(object, EXPLICIT), code::UNSUPPORTED, "above the limit");
+    let mut object = RAMP.data_set();
+    object.put(DataElement::new(tags::NUMBER_OF_FRAMES, VR::IS, "2000000000"));
+    refused(&bytes(object, EXPLICIT), code::CORRUPT, "too few");
+    refused(&bytes(changed(tags::ROWS, 0), EXPLICIT), code::CORRUPT, "3x0");
+    refused(&bytes(changed(tags::BITS_ALLOCATED, 12), EXPLICIT), code::UNSUPPORTED, "12 bits");
+    refused(&bytes(changed(tags::BITS_STORED, 17), EXPLICIT), code::CORRUPT, "17 bits of 16");
+    refused(&bytes(changed(tags::SAMPLES_PER_PIXEL, 3), EXPLICIT), code::UNSUPPORTED, "MONOCHROME2");
+
+    // An element that states four gigabytes, in a file of some hundred bytes.
+    let mut file = bytes(RAMP.data_set(), EXPLICIT);
+    let at = file.len() - 24;
+    file.splice(at..at, [0x30, 0, 0x10, 0, b'U', b'T', 0, 0, 0xf0, 0xff, 0xff, 0xff]);
+    let start = Instant::now();
+    refused(&file, code::CORRUPT, "are left");
+    assert!(start.elapsed() < Duration::from_secs(1));
+}
+
+#[test]
+fn sequences_nested_without_end_are_refused() {
+    let mut file = bytes(RAMP.data_set(), EXPLICIT);
+    let at = file.len() - 24;
+    let nested: Vec<u8> = (0..100_000)
+        .flat_map(|_| {
+            let sequence = [0x40, 0, 0x75, 2, b'S', b'Q', 0, 0, 0xff, 0xff, 0xff, 0xff];
+            sequence.into_iter().chain([0xfe, 0xff, 0x00, 0xe0, 0xff, 0xff, 0xff, 0xff])
+        })
+        .collect();
+    file.splice(at..at, nested);
+    refused(&file, code::CORRUPT, "nested");
+}
+
+#[test]
+fn unread_syntaxes_are_named() {
+    for (syntax, name) in [
+        ("1.2.840.10008.1.2.4.201", "High-Throughput JPEG 2000"),
+        ("1.2.840.10008.1.2.4.110", "JPEG XL"),
+        ("1.2.840.10008.1.2.4.103", "MPEG-4"),
+        ("1.2.3.4.5.6.7.8.9.10.11", "1.2.3.4.5.6.7.8.9.10.11"),
+    ] {
+        refused(&compressed(&RAMP, syntax, &[&[0, 0]]), code::UNSUPPORTED, name);
+    }
+}
+
+#[test]
+fn files_are_told_by_their_magic_or_their_name() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("1.2.840.113619");
+    std::fs::write(&path, bytes(RAMP.data_set(), EXPLICIT)).unwrap();
+    assert_eq!(candidate(&path, "1.2.840.113619"), Candidate::Picture);
+    let mut report = RAMP.data_set();
+    report.put(DataElement::new(tags::SOP_CLASS_UID, VR::UI, "1.2.840.10008.5.1.4.1.1.88.22"));
+    std::fs::write(&path, bytes(report, EXPLICIT)).unwrap();
+    assert_eq!(candidate(&path, "1.2.840.113619"), Candidate::WithoutPicture);
+    std::fs::write(&path, "no DICOM file").unwrap();
+    assert_eq!(candidate(&path, "1.2.840.113619"), Candidate::Other);
+    assert_eq!(candidate(&path, "image.ima"), Candidate::Picture);
+    refused(b"no DICOM file", code::CORRUPT, "is no DICOM file");
+    refused(b"", code::CORRUPT, "is no DICOM file");
+}
+
+#[test]
+fn files_cut_at_any_byte_are_refused() {
+    let file = bytes(DicomFile { rescale: Some([1.0, -1000.0]), ..RAMP }.data_set(), EXPLICIT);
+    for length in 0..file.len() {
+        let error = with_file(&file[..length], read_picture).unwrap_err();
+        assert_eq!(error.code(), code::CORRUPT, "{length} bytes: {error}");
+    }
+    with_file(&file, read_picture).unwrap();
+}
+
+/// What a file says with one to four bytes changed, of many choices; none may panic or take long.
+fn survive(file: &[u8], n_variants: u64, path: &Path) {
+    // A generator of Knuth's; its upper bits are good enough for places to change.
+    let mut state = file.len() as u64;
+    let mut draw = |below: usize| {
+        state = state.wrapping_mul(6364136223846793005).wrapping_add(1442695040888963407);
+        (state >> 33) as usize % below.max(1)
+    };
+    for variant in 0..n_variants {
+        let mut changed = file.to_vec();
+        for _ in 0..=variant % 4 {
+            // Half of the changes in the header.
+            let at = if draw(2) == 0 { draw(file.len().min(2048)) } else { draw(file.len()) };
+            changed[at] = [0, 0xff, draw(256) as u8, changed[at] ^ 1 << draw(8)][draw(4)];
+        }
+        if variant % 8 == 7 {
+            changed.truncate(draw(file.len()));
+        }
+        std::fs::write(path, changed).unwrap();
+        let start = Instant::now();
+        let _ = read_picture(path);
+        let _ = read_values(path, 0);
+        assert!(start.elapsed() < Duration::from_secs(10), "variant {variant} takes {:?}", start.elapsed());
+    }
+}
+
+#[test]
+fn changed_bytes_never_panic() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("changed.dcm");
+    for syntax in [EXPLICIT, IMPLICIT, BIG_ENDIAN] {
+        survive(&bytes(RAMP.data_set(), syntax), 400, &path);
+    }
+    let shared = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../shared/data/conformance/dicom");
+    if !shared.is_dir() {
+        println!("skipped in part: no {}", shared.display());
+        return;
+    }
+    for name in ["pydicom", "pydicom-data", "nibabel"] {
+        for entry in std::fs::read_dir(shared.join(name)).unwrap() {
+            let file = std::fs::read(entry.unwrap().path()).unwrap();
+            if !file.is_empty() && file.len() < 100_000 {
+                survive(&file, 8, &path);
+            }
+        }
+    }
+}
