@@ -188,6 +188,7 @@ fn files_of_the_series_are_levels_and_labels_and_other_series_are_not() {
         path: path.clone(),
         id: format!("slides/{}", path.file_name().unwrap().to_str().unwrap()),
         bytes: 0,
+        modified: None,
     };
     let chosen = one_a_slide([&half, &full, &label, &other].map(found).to_vec());
     let ids: Vec<_> = chosen.iter().map(|file| file.id.as_str()).collect();
