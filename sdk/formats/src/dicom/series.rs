@@ -7,23 +7,25 @@
 use std::collections::BTreeMap;
 use std::ops::Range;
 
+use dicom_dictionary_std::tags;
 use medcoss_sdk::volume::Volume;
 use medcoss_sdk::{Error, Fingerprint, FoundFile};
 
+use super::attributes::text;
 use super::decode::{number, stored_samples};
 use super::frames::Frames;
 use super::modality::Modality;
 use super::object::Object;
 use super::pixels::Pixels;
-use super::plane::{Origin, Plane};
+use super::plane::Plane;
 use super::stack::{Numbered, Stack};
 
 /// Largest volume: 4 GiB as `f32`.
 pub const MAX_VOXELS: usize = 1 << 30;
 /// Letters of a series' identifier that its name has; the last ones differ most.
 const NAME_LETTERS: usize = 12;
-/// Digits behind the point that directions must share.
-const DIRECTION_DIGITS: f64 = 1e2;
+/// Part by which directions of slices may differ: half a degree.
+const SAME_DIRECTION: f64 = 0.01;
 
 /// A scan made of one or many files.
 #[derive(Debug, Clone)]
@@ -50,51 +52,52 @@ pub struct SeriesOutline {
 struct Key {
     series: String,
     size: [usize; 2],
-    directions: Option<[[i32; 3]; 2]>,
-    /// Of a file with several frames.
-    file: Option<String>,
+    /// What keeps files apart that state no series: the file where it has several frames or states no place, else its
+    /// folder.
+    apart: Option<String>,
 }
 
-/// What a search leaves out.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct LeftOut {
-    /// Number of files by the modality that they state.
-    pub by_modality: BTreeMap<String, usize>,
+/// Planes of the same direction that have the rest in common.
+#[derive(Debug, Default)]
+struct Group {
+    files: Vec<FoundFile>,
+    planes: Vec<Numbered>,
 }
+
+/// Files that a search leaves out of folders: how many, by the reason.
+pub type LeftOut = BTreeMap<String, usize>;
 
 impl Series {
-    /// The series among files. Reads all headers. Of another `modality` than the wanted one (`CT`, `MR`) files are left
-    /// out, unless they are `named` by the user or state none or `OT`, other. A file that cannot be read stands as a
-    /// series that cannot be read.
+    /// The series among files. Reads all headers. Files are left out if they are of another `modality` than the wanted one
+    /// (`CT`, `MR`), unless they state none or `OT`, other, and if they are in colour, as pictures of a screen are; but none
+    /// that the user has `named`. A file that cannot be read stands as a series that cannot be read.
     pub fn find(
         files: Vec<FoundFile>,
         modality: Option<&str>,
         named: impl Fn(&FoundFile) -> bool,
     ) -> (Vec<Self>, LeftOut) {
-        let mut groups: BTreeMap<Key, (Vec<FoundFile>, Vec<Numbered>)> = BTreeMap::new();
+        let mut groups: BTreeMap<Key, Vec<Group>> = BTreeMap::new();
         let mut found = Vec::new();
         let mut left_out = LeftOut::default();
         for file in files {
-            match planes(&file, modality.filter(|_| !named(&file))) {
-                Ok((origin, Some(planes))) => {
+            match contents(&file, modality, named(&file)) {
+                Ok(Contents::Planes(series, planes)) => {
                     let several = planes.len() > 1;
                     for plane in planes {
-                        let key = Key::of(&origin, &plane, several.then_some(&file));
-                        let (files, members) = groups.entry(key).or_default();
-                        if files.last() != Some(&file) {
-                            files.push(file.clone());
-                        }
-                        members.push((files.len() - 1, plane));
+                        let key = Key::of(&series, &plane, &file, several);
+                        add(groups.entry(key).or_default(), &file, plane);
                     }
                 }
-                Ok((origin, None)) => *left_out.by_modality.entry(origin.modality).or_default() += 1,
+                Ok(Contents::LeftOut(reason)) => *left_out.entry(reason).or_default() += 1,
                 Err(error) => found.push(Self { id: file.id.clone(), files: vec![file], stack: Err(error) }),
             }
         }
-        for (key, (files, planes)) in groups {
-            let id = name(&key.series, &files);
-            let stack = stacked(&id, planes);
-            found.push(Self { id, files, stack });
+        for (key, groups) in groups {
+            for Group { files, planes } in groups {
+                let id = name(&key.series, &files);
+                let stack = stacked(&id, planes);
+                found.push(Self { id, files, stack });
+            }
         }
         found.sort_by(|a, b| (&a.id, &a.files[0].id).cmp(&(&b.id, &b.files[0].id)));
         tell_apart(&mut found);
@@ -189,15 +192,42 @@ impl Series {
     }
 }
 
-/// What a file is from, and its planes; none if it is of another modality than the wanted one.
-fn planes(file: &FoundFile, modality: Option<&str>) -> Result<(Origin, Option<Vec<Plane>>), Error> {
+/// What is in a file of a folder.
+enum Contents {
+    /// Planes of a series.
+    Planes(String, Vec<Plane>),
+    /// Nothing that is wanted, and why.
+    LeftOut(String),
+}
+
+fn contents(file: &FoundFile, modality: Option<&str>, is_named: bool) -> Result<Contents, Error> {
     let object = Object::open_picture(&file.path)?;
-    let origin = Origin::of(&object);
-    if modality.is_some_and(|wanted| !["", "OT", wanted].contains(&origin.modality.as_str())) {
-        return Ok((origin, None));
+    let found = text(&object.header, tags::MODALITY).unwrap_or_default();
+    let is_wanted = modality.is_none_or(|wanted| ["", "OT", wanted].contains(&found.as_str()));
+    if !is_wanted && !is_named {
+        return Ok(Contents::LeftOut(format!("of modality {found}")));
     }
-    let planes = Plane::all(&object, &Pixels::of(&object)?)?;
-    Ok((origin, Some(planes)))
+    let path = file.path.display();
+    if is_mosaic(&object) {
+        return Err(Error::unsupported(format!(
+            "{path} has the slices of a volume side by side in one picture (a mosaic), which are not taken apart\nhint: \
+             convert the series to NIfTI, with dcm2niix"
+        )));
+    }
+    let pixels = Pixels::of(&object)?;
+    if pixels.is_grey() {
+        let series = text(&object.header, tags::SERIES_INSTANCE_UID).unwrap_or_default();
+        return Ok(Contents::Planes(series, Plane::all(&object, &pixels)));
+    }
+    if is_named {
+        return Err(Error::unsupported(format!("{path} is a picture in colour; a scan is grey")));
+    }
+    Ok(Contents::LeftOut(String::from("in colour")))
+}
+
+fn is_mosaic(object: &Object) -> bool {
+    let kinds = object.header.get(tags::IMAGE_TYPE).and_then(|element| element.to_multi_str().ok());
+    kinds.is_some_and(|kinds| kinds.iter().any(|kind| kind.trim() == "MOSAIC"))
 }
 
 /// A file of which planes are read.
@@ -227,15 +257,41 @@ impl Opened {
 }
 
 impl Key {
-    fn of(origin: &Origin, plane: &Plane, file: Option<&FoundFile>) -> Self {
-        let rounded = |direction: [f64; 3]| direction.map(|part| (part * DIRECTION_DIGITS).round() as i32);
-        Self {
-            series: origin.series.clone(),
-            size: plane.size,
-            directions: plane.directions.map(|directions| directions.map(rounded)),
-            file: file.map(|file| file.id.clone()),
-        }
+    fn of(series: &str, plane: &Plane, file: &FoundFile, several: bool) -> Self {
+        let has_place = plane.position.is_some() && plane.directions.is_some();
+        let apart = match series {
+            _ if several => Some(file.id.clone()),
+            "" if has_place => Some(folder(&file.id).to_owned()),
+            "" => Some(file.id.clone()),
+            _ => None,
+        };
+        Self { series: series.to_owned(), size: plane.size, apart }
     }
+}
+
+/// The folder in a file's id; empty for a file without one.
+fn folder(id: &str) -> &str {
+    id.rsplit_once('/').map_or("", |(folder, _)| folder)
+}
+
+/// Adds a plane to the group of its direction, or begins one.
+fn add(groups: &mut Vec<Group>, file: &FoundFile, plane: Plane) {
+    let alike = |group: &Group| match (group.planes.first().and_then(|(_, first)| first.directions), plane.directions) {
+        (Some(one), Some(other)) => {
+            let parts = one.as_flattened().iter().zip(other.as_flattened());
+            parts.into_iter().all(|(a, b)| (a - b).abs() < SAME_DIRECTION)
+        }
+        (one, other) => one == other,
+    };
+    let at = groups.iter().position(alike).unwrap_or_else(|| {
+        groups.push(Group::default());
+        groups.len() - 1
+    });
+    let Group { files, planes } = &mut groups[at];
+    if files.last() != Some(file) {
+        files.push(file.clone());
+    }
+    planes.push((files.len() - 1, plane));
 }
 
 fn stacked(id: &str, planes: Vec<Numbered>) -> Result<Stack, Error> {
@@ -255,9 +311,8 @@ fn name(series: &str, files: &[FoundFile]) -> String {
     if let [file] = files {
         return file.id.clone();
     }
-    let folder_of =
-        |id: &str| id.rsplit_once('/').map_or(Vec::new(), |(folder, _)| folder.split('/').map(String::from).collect());
-    let mut folders = files.iter().map(|file| folder_of(&file.id));
+    let parts = |file: &FoundFile| folder(&file.id).split('/').map(String::from).collect::<Vec<_>>();
+    let mut folders = files.iter().map(parts);
     let mut common: Vec<String> = folders.next().unwrap_or_default();
     for folder in folders {
         let n_common = common.iter().zip(&folder).take_while(|(a, b)| a == b).count();
@@ -266,9 +321,9 @@ fn name(series: &str, files: &[FoundFile]) -> String {
     let letters: Vec<char> = series.chars().filter(char::is_ascii_alphanumeric).collect();
     let end: String = letters[letters.len().saturating_sub(NAME_LETTERS)..].iter().collect();
     let end = if end.is_empty() { String::from("unnamed") } else { end };
-    match common.as_slice() {
-        [] => format!("series={end}"),
-        folder => format!("{}#series={end}", folder.join("/")),
+    match common.join("/").as_str() {
+        "" => format!("series={end}"),
+        folder => format!("{folder}#series={end}"),
     }
 }
 
