@@ -2,7 +2,7 @@
 //!
 //! Files belong together when they state the same series, size and directions; localisers and reformats, which differ,
 //! become volumes of their own. A file of several frames is a volume by itself. Files are read one after another, so that
-//! only the result is held in memory. Order and distances are found in `stack`.
+//! only the result is held in memory. What belongs together is decided in `grouping`, order and distances in `stack`.
 
 use std::collections::BTreeMap;
 use std::ops::Range;
@@ -14,6 +14,7 @@ use medcoss_sdk::{Error, Fingerprint, FoundFile};
 use super::attributes::text;
 use super::decode::{number, stored_samples};
 use super::frames::Frames;
+use super::grouping::{Group, Key, add, name, tell_apart};
 use super::modality::Modality;
 use super::object::Object;
 use super::pixels::Pixels;
@@ -22,10 +23,6 @@ use super::stack::{Numbered, Stack};
 
 /// Largest volume: 4 GiB as `f32`.
 pub const MAX_VOXELS: usize = 1 << 30;
-/// Letters of a series' identifier that its name has; the last ones differ most.
-const NAME_LETTERS: usize = 12;
-/// Part by which directions of slices may differ: half a degree.
-const SAME_DIRECTION: f64 = 0.01;
 
 /// A scan made of one or many files.
 #[derive(Debug, Clone)]
@@ -45,23 +42,6 @@ pub struct SeriesOutline {
     pub spacing_mm: [f32; 3],
     /// What a user should know, as the end of a sentence that begins with the series' name.
     pub notes: Vec<&'static str>,
-}
-
-/// What the files of a volume have in common.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-struct Key {
-    series: String,
-    size: [usize; 2],
-    /// What keeps files apart that state no series: the file where it has several frames or states no place, else its
-    /// folder.
-    apart: Option<String>,
-}
-
-/// Planes of the same direction that have the rest in common.
-#[derive(Debug, Default)]
-struct Group {
-    files: Vec<FoundFile>,
-    planes: Vec<Numbered>,
 }
 
 /// Files that a search leaves out of folders: how many, by the reason.
@@ -100,7 +80,7 @@ impl Series {
             }
         }
         found.sort_by(|a, b| (&a.id, &a.files[0].id).cmp(&(&b.id, &b.files[0].id)));
-        tell_apart(&mut found);
+        tell_apart(found.iter_mut().map(|series| &mut series.id));
         (found, left_out)
     }
 
@@ -256,44 +236,6 @@ impl Opened {
     }
 }
 
-impl Key {
-    fn of(series: &str, plane: &Plane, file: &FoundFile, several: bool) -> Self {
-        let has_place = plane.position.is_some() && plane.directions.is_some();
-        let apart = match series {
-            _ if several => Some(file.id.clone()),
-            "" if has_place => Some(folder(&file.id).to_owned()),
-            "" => Some(file.id.clone()),
-            _ => None,
-        };
-        Self { series: series.to_owned(), size: plane.size, apart }
-    }
-}
-
-/// The folder in a file's id; empty for a file without one.
-fn folder(id: &str) -> &str {
-    id.rsplit_once('/').map_or("", |(folder, _)| folder)
-}
-
-/// Adds a plane to the group of its direction, or begins one.
-fn add(groups: &mut Vec<Group>, file: &FoundFile, plane: Plane) {
-    let alike = |group: &Group| match (group.planes.first().and_then(|(_, first)| first.directions), plane.directions) {
-        (Some(one), Some(other)) => {
-            let parts = one.as_flattened().iter().zip(other.as_flattened());
-            parts.into_iter().all(|(a, b)| (a - b).abs() < SAME_DIRECTION)
-        }
-        (one, other) => one == other,
-    };
-    let at = groups.iter().position(alike).unwrap_or_else(|| {
-        groups.push(Group::default());
-        groups.len() - 1
-    });
-    let Group { files, planes } = &mut groups[at];
-    if files.last() != Some(file) {
-        files.push(file.clone());
-    }
-    planes.push((files.len() - 1, plane));
-}
-
 fn stacked(id: &str, planes: Vec<Numbered>) -> Result<Stack, Error> {
     let stack =
         Stack::of(planes).ok_or_else(|| Error::corrupt(format!("{id} states directions that span no volume")))?;
@@ -304,37 +246,4 @@ fn stacked(id: &str, planes: Vec<Numbered>) -> Result<Stack, Error> {
         )));
     }
     Ok(stack)
-}
-
-/// The name of a series: the file if there is one, else the folder that holds all and the end of the identifier.
-fn name(series: &str, files: &[FoundFile]) -> String {
-    if let [file] = files {
-        return file.id.clone();
-    }
-    let parts = |file: &FoundFile| folder(&file.id).split('/').map(String::from).collect::<Vec<_>>();
-    let mut folders = files.iter().map(parts);
-    let mut common: Vec<String> = folders.next().unwrap_or_default();
-    for folder in folders {
-        let n_common = common.iter().zip(&folder).take_while(|(a, b)| a == b).count();
-        common.truncate(n_common);
-    }
-    let letters: Vec<char> = series.chars().filter(char::is_ascii_alphanumeric).collect();
-    let end: String = letters[letters.len().saturating_sub(NAME_LETTERS)..].iter().collect();
-    let end = if end.is_empty() { String::from("unnamed") } else { end };
-    match common.join("/").as_str() {
-        "" => format!("series={end}"),
-        folder => format!("{folder}#series={end}"),
-    }
-}
-
-/// Numbers series that would have the same name: the same scan in several directions, or names that end alike.
-fn tell_apart(found: &mut [Series]) {
-    let mut seen: BTreeMap<String, usize> = BTreeMap::new();
-    for series in found {
-        let n = seen.entry(series.id.clone()).or_default();
-        *n += 1;
-        if *n > 1 {
-            series.id = format!("{}.{n}", series.id);
-        }
-    }
 }
