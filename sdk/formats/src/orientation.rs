@@ -43,6 +43,7 @@ impl Orientation {
     }
 
     /// For a file that states no directions: its axes are right, anterior, superior, with these steps.
+    #[cfg(feature = "nifti")]
     pub(crate) fn unstated([x, y, z]: [f64; 3]) -> Self {
         Self { axis: [2, 1, 0], mirrored: [false, true, true], spacing: [z, y, x] }
     }

@@ -38,7 +38,8 @@ pub struct Outline {
 }
 
 /// The volumes of the entries, in the order of their ids. An entry that is itself a file is taken whatever its name. Of
-/// DICOM files in folders, those of another modality than the wanted one are left out, and those without a picture.
+/// DICOM files in folders, those of another modality than the wanted one are left out, those in colour, and those without
+/// a picture.
 ///
 /// # Errors
 /// Those of [`find_files_by_content`], nothing but files that are left out.
@@ -57,8 +58,7 @@ pub fn find_volumes(base: &Path, entries: &[PathBuf], modality: &str) -> Result<
     let named: Vec<PathBuf> = entries.iter().map(|entry| base.join(entry)).collect();
     let (series, left_out) = Series::find(dicoms, Some(modality), |file| named.contains(&file.path));
 
-    let mut left: Vec<String> =
-        left_out.by_modality.iter().map(|(found, n)| format!("{n} of modality {found}")).collect();
+    let mut left: Vec<String> = left_out.iter().map(|(reason, n)| format!("{n} {reason}")).collect();
     if n_without_picture.get() > 0 {
         left.push(format!("{} without a picture", n_without_picture.get()));
     }

@@ -197,6 +197,77 @@ fn a_localiser_of_another_size_or_direction_is_a_volume_of_its_own() {
 }
 
 #[test]
+fn directions_that_differ_by_rounding_are_one() {
+    let folder = tempfile::tempdir().unwrap();
+    for number in 0..4 {
+        let pixels = [number; 12];
+        let mut file = DicomFile { stored: &pixels, ..slice(&0, number as usize, f64::from(number)) };
+        if let Some(place) = &mut file.place {
+            // On either side of what rounding to any digit would part.
+            let tilt = 0.125 + 1e-4 * f64::from(number % 2);
+            place.directions = [[1.0, 0.0, 0.0], [0.0, (1.0 - tilt * tilt).sqrt(), tilt]];
+        }
+        file.write(&folder.path().join(format!("{number}.dcm"))).unwrap();
+    }
+    assert_eq!(only(folder.path()).0, [0.0, 1.0, 2.0, 3.0]);
+}
+
+#[test]
+fn files_without_a_series_belong_together_only_by_place_and_folder() {
+    let folder = tempfile::tempdir().unwrap();
+    for (name, height) in [("x/a", Some(0.0)), ("x/b", Some(1.0)), ("x/c", None), ("x/d", None), ("y/e", Some(2.0))] {
+        let path = folder.path().join(name);
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        let pixels = [1; 12];
+        let mut file = DicomFile { stored: &pixels, ..slice(&0, 1, height.unwrap_or_default()) };
+        file.place = file.place.filter(|_| height.is_some());
+        let mut object = file.data_set();
+        object.remove_element(tags::SERIES_INSTANCE_UID);
+        save(object, &path);
+    }
+    let sources = find(folder.path());
+    let ids: Vec<_> = sources.iter().map(VolumeSource::id).collect();
+    assert_eq!(ids, ["x#series=unnamed", "x/c", "x/d", "y/e"]);
+}
+
+#[test]
+fn a_mosaic_of_slices_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let pixels = [1; 12];
+    let mut object = DicomFile { stored: &pixels, ..slice(&0, 1, 0.0) }.data_set();
+    object.put(DataElement::new(tags::IMAGE_TYPE, VR::CS, "ORIGINAL\\PRIMARY\\M\\MOSAIC"));
+    save(object, &folder.path().join("a.dcm"));
+    let error = find(folder.path())[0].outline().unwrap_err();
+    assert!(error.message().contains("mosaic") && error.message().contains("\nhint: "), "{error}");
+}
+
+#[test]
+fn every_conformance_file_is_a_volume_or_says_why_not() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../shared/data/conformance");
+    if !folder.is_dir() {
+        println!("skipped: no {}", folder.display());
+        return;
+    }
+    let mut n_read = 0;
+    for modality in ["CT", "MR"] {
+        for source in find_volumes(&folder, &[PathBuf::from("dicom")], modality).unwrap() {
+            match source.outline().and_then(|outline| Ok((outline, source.read()?))) {
+                Ok((outline, decoded)) => {
+                    assert_eq!(decoded.volume.size(), outline.size, "{}", source.id());
+                    println!("{modality} {}: {:?} {:?}", source.id(), outline.size, outline.notes);
+                    n_read += 1;
+                }
+                Err(error) => {
+                    assert!([code::CORRUPT, code::UNSUPPORTED].contains(&error.code()), "{}: {error}", source.id());
+                    println!("{modality} {}: {error}", source.id());
+                }
+            }
+        }
+    }
+    assert!(n_read > 20, "{n_read} volumes");
+}
+
+#[test]
 fn names_are_the_folder_and_the_end_of_the_series_and_differ() {
     let folder = tempfile::tempdir().unwrap();
     write(&folder.path().join("ct/one"), "LPS", "2.25.111222333444555");
@@ -314,6 +385,10 @@ fn other_modalities_and_objects_without_a_picture_are_left_out_of_folders() {
     let mut report = slice(&0, 4, 3.0).data_set();
     report.put(DataElement::new(tags::SOP_CLASS_UID, VR::UI, uids::BASIC_TEXT_SR_STORAGE));
     save(report, &folder.path().join("report.dcm"));
+    let mut screen = slice(&0, 5, 4.0).data_set();
+    screen.put(DataElement::new(tags::SAMPLES_PER_PIXEL, VR::US, PrimitiveValue::from(3_u16)));
+    screen.put(DataElement::new(tags::PHOTOMETRIC_INTERPRETATION, VR::CS, "RGB"));
+    save(screen, &folder.path().join("screen.dcm"));
     std::fs::write(folder.path().join("notes.txt"), "no DICOM file").unwrap();
     assert_eq!(find(folder.path()).len(), 1);
     assert_eq!(only(folder.path()).0, [1.0, 2.0]);
@@ -326,11 +401,14 @@ fn other_modalities_and_objects_without_a_picture_are_left_out_of_folders() {
     assert_eq!(error.code(), code::UNSUPPORTED);
     assert!(error.message().contains("Basic Text SR"), "{error}");
 
+    let named = find_volumes(folder.path(), &[PathBuf::from("screen.dcm")], "CT").unwrap();
+    assert!(named[0].outline().unwrap_err().message().contains("in colour"));
+
     for name in ["a.dcm", "b.dcm"] {
         std::fs::remove_file(folder.path().join(name)).unwrap();
     }
     let error = find_volumes(folder.path(), &[PathBuf::from(".")], "CT").unwrap_err();
-    assert!(error.message().contains("1 of modality MR, 1 without a picture"), "{error}");
+    assert!(error.message().contains("1 in colour, 1 of modality MR, 1 without a picture"), "{error}");
 }
 
 #[test]
@@ -386,4 +464,21 @@ fn a_real_series_is_what_simple_itk_reads() {
     ];
     let expected = [58.59035364, 46.59719888, 63.24817927, 46.83482143, 56.26286765];
     assert!(means.iter().zip(expected).all(|(a, b)| (a - b).abs() < 1e-6), "{means:?}");
+}
+
+#[test]
+fn frames_are_the_same_however_they_are_compressed() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../shared/data/conformance/dicom/pydicom-data");
+    if !folder.is_dir() {
+        println!("skipped: no {}", folder.display());
+        return;
+    }
+    let read = |name: &str| {
+        let sources = find_volumes(&folder, &[PathBuf::from(name)], "MR").unwrap();
+        sources[0].read().unwrap().volume
+    };
+    let plain = read("emri_small.dcm");
+    for name in ["RLE", "big_endian", "jpeg_2k_lossless", "jpeg_2k_lossless_too_short", "jpeg_ls_lossless"] {
+        assert_eq!(read(&format!("emri_small_{name}.dcm")), plain, "{name}");
+    }
 }

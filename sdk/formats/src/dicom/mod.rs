@@ -17,6 +17,7 @@ mod decode;
 mod display;
 mod frames;
 mod functional;
+mod grouping;
 mod jpeg;
 mod jpeg2000;
 mod meta;

@@ -120,6 +120,11 @@ impl Pixels {
         self.rows * self.columns
     }
 
+    /// Whether a pixel is one number that means an intensity.
+    pub(crate) fn is_grey(&self) -> bool {
+        matches!(self.photometric, Photometric::Monochrome1 | Photometric::Monochrome2)
+    }
+
     /// Bits that a frame takes when it is not compressed.
     pub(crate) fn frame_bits(&self) -> u64 {
         // Two pixels of the shared kind have four samples instead of six.

@@ -3,12 +3,11 @@
 //! Directions and positions are DICOM's: millimetres to the patient's left, posterior and superior.
 
 use dicom_dictionary_std::tags;
-use medcoss_sdk::Error;
 
-use super::attributes::{exactly, items, number, text};
+use super::attributes::{exactly, items, number};
 use super::functional::speaking;
 use super::object::Object;
-use super::pixels::{Photometric, Pixels};
+use super::pixels::Pixels;
 
 /// One frame of a file.
 #[derive(Debug, Clone, PartialEq)]
@@ -31,35 +30,10 @@ pub(crate) struct Plane {
     pub(crate) step_mm: Option<f64>,
 }
 
-/// What all planes of a file share.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Origin {
-    /// Identifier of the series; empty when it is not stated.
-    pub(crate) series: String,
-    /// Kind of the scanner, such as `CT`; empty when it is not stated.
-    pub(crate) modality: String,
-}
-
-impl Origin {
-    pub(crate) fn of(object: &Object) -> Self {
-        let stated = |tag| text(&object.header, tag).unwrap_or_default();
-        Self { series: stated(tags::SERIES_INSTANCE_UID), modality: stated(tags::MODALITY) }
-    }
-}
-
 impl Plane {
     /// The planes of a file, in its order.
-    ///
-    /// # Errors
-    /// Colour, which no scan has.
-    pub(crate) fn all(object: &Object, pixels: &Pixels) -> Result<Vec<Self>, Error> {
-        if pixels.n_samples != 1 || pixels.photometric == Photometric::Palette {
-            return Err(Error::unsupported(format!(
-                "{} is a picture in colour; a scan is grey",
-                object.path.display()
-            )));
-        }
-        Ok((0..pixels.n_frames).map(|frame| Self::of(object, pixels, frame)).collect())
+    pub(crate) fn all(object: &Object, pixels: &Pixels) -> Vec<Self> {
+        (0..pixels.n_frames).map(|frame| Self::of(object, pixels, frame)).collect()
     }
 
     fn of(object: &Object, pixels: &Pixels, frame: usize) -> Self {

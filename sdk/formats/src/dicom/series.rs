@@ -2,28 +2,27 @@
 //!
 //! Files belong together when they state the same series, size and directions; localisers and reformats, which differ,
 //! become volumes of their own. A file of several frames is a volume by itself. Files are read one after another, so that
-//! only the result is held in memory. Order and distances are found in `stack`.
+//! only the result is held in memory. What belongs together is decided in `grouping`, order and distances in `stack`.
 
 use std::collections::BTreeMap;
 use std::ops::Range;
 
+use dicom_dictionary_std::tags;
 use medcoss_sdk::volume::Volume;
 use medcoss_sdk::{Error, Fingerprint, FoundFile};
 
+use super::attributes::text;
 use super::decode::{number, stored_samples};
 use super::frames::Frames;
+use super::grouping::{Group, Key, add, name, tell_apart};
 use super::modality::Modality;
 use super::object::Object;
 use super::pixels::Pixels;
-use super::plane::{Origin, Plane};
+use super::plane::Plane;
 use super::stack::{Numbered, Stack};
 
 /// Largest volume: 4 GiB as `f32`.
 pub const MAX_VOXELS: usize = 1 << 30;
-/// Letters of a series' identifier that its name has; the last ones differ most.
-const NAME_LETTERS: usize = 12;
-/// Digits behind the point that directions must share.
-const DIRECTION_DIGITS: f64 = 1e2;
 
 /// A scan made of one or many files.
 #[derive(Debug, Clone)]
@@ -45,59 +44,43 @@ pub struct SeriesOutline {
     pub notes: Vec<&'static str>,
 }
 
-/// What the files of a volume have in common.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-struct Key {
-    series: String,
-    size: [usize; 2],
-    directions: Option<[[i32; 3]; 2]>,
-    /// Of a file with several frames.
-    file: Option<String>,
-}
-
-/// What a search leaves out.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct LeftOut {
-    /// Number of files by the modality that they state.
-    pub by_modality: BTreeMap<String, usize>,
-}
+/// Files that a search leaves out of folders: how many, by the reason.
+pub type LeftOut = BTreeMap<String, usize>;
 
 impl Series {
-    /// The series among files. Reads all headers. Of another `modality` than the wanted one (`CT`, `MR`) files are left
-    /// out, unless they are `named` by the user or state none or `OT`, other. A file that cannot be read stands as a
-    /// series that cannot be read.
+    /// The series among files. Reads all headers. Files are left out if they are of another `modality` than the wanted one
+    /// (`CT`, `MR`), unless they state none or `OT`, other, and if they are in colour, as pictures of a screen are; but none
+    /// that the user has `named`. A file that cannot be read stands as a series that cannot be read.
     pub fn find(
         files: Vec<FoundFile>,
         modality: Option<&str>,
         named: impl Fn(&FoundFile) -> bool,
     ) -> (Vec<Self>, LeftOut) {
-        let mut groups: BTreeMap<Key, (Vec<FoundFile>, Vec<Numbered>)> = BTreeMap::new();
+        let mut groups: BTreeMap<Key, Vec<Group>> = BTreeMap::new();
         let mut found = Vec::new();
         let mut left_out = LeftOut::default();
         for file in files {
-            match planes(&file, modality.filter(|_| !named(&file))) {
-                Ok((origin, Some(planes))) => {
+            match contents(&file, modality, named(&file)) {
+                Ok(Contents::Planes(series, planes)) => {
                     let several = planes.len() > 1;
                     for plane in planes {
-                        let key = Key::of(&origin, &plane, several.then_some(&file));
-                        let (files, members) = groups.entry(key).or_default();
-                        if files.last() != Some(&file) {
-                            files.push(file.clone());
-                        }
-                        members.push((files.len() - 1, plane));
+                        let key = Key::of(&series, &plane, &file, several);
+                        add(groups.entry(key).or_default(), &file, plane);
                     }
                 }
-                Ok((origin, None)) => *left_out.by_modality.entry(origin.modality).or_default() += 1,
+                Ok(Contents::LeftOut(reason)) => *left_out.entry(reason).or_default() += 1,
                 Err(error) => found.push(Self { id: file.id.clone(), files: vec![file], stack: Err(error) }),
             }
         }
-        for (key, (files, planes)) in groups {
-            let id = name(&key.series, &files);
-            let stack = stacked(&id, planes);
-            found.push(Self { id, files, stack });
+        for (key, groups) in groups {
+            for Group { files, planes } in groups {
+                let id = name(&key.series, &files);
+                let stack = stacked(&id, planes);
+                found.push(Self { id, files, stack });
+            }
         }
         found.sort_by(|a, b| (&a.id, &a.files[0].id).cmp(&(&b.id, &b.files[0].id)));
-        tell_apart(&mut found);
+        tell_apart(found.iter_mut().map(|series| &mut series.id));
         (found, left_out)
     }
 
@@ -197,15 +180,42 @@ impl Series {
     }
 }
 
-/// What a file is from, and its planes; none if it is of another modality than the wanted one.
-fn planes(file: &FoundFile, modality: Option<&str>) -> Result<(Origin, Option<Vec<Plane>>), Error> {
+/// What is in a file of a folder.
+enum Contents {
+    /// Planes of a series.
+    Planes(String, Vec<Plane>),
+    /// Nothing that is wanted, and why.
+    LeftOut(String),
+}
+
+fn contents(file: &FoundFile, modality: Option<&str>, is_named: bool) -> Result<Contents, Error> {
     let object = Object::open_picture(&file.path)?;
-    let origin = Origin::of(&object);
-    if modality.is_some_and(|wanted| !["", "OT", wanted].contains(&origin.modality.as_str())) {
-        return Ok((origin, None));
+    let found = text(&object.header, tags::MODALITY).unwrap_or_default();
+    let is_wanted = modality.is_none_or(|wanted| ["", "OT", wanted].contains(&found.as_str()));
+    if !is_wanted && !is_named {
+        return Ok(Contents::LeftOut(format!("of modality {found}")));
     }
-    let planes = Plane::all(&object, &Pixels::of(&object)?)?;
-    Ok((origin, Some(planes)))
+    let path = file.path.display();
+    if is_mosaic(&object) {
+        return Err(Error::unsupported(format!(
+            "{path} has the slices of a volume side by side in one picture (a mosaic), which are not taken apart\nhint: \
+             convert the series to NIfTI, with dcm2niix"
+        )));
+    }
+    let pixels = Pixels::of(&object)?;
+    if pixels.is_grey() {
+        let series = text(&object.header, tags::SERIES_INSTANCE_UID).unwrap_or_default();
+        return Ok(Contents::Planes(series, Plane::all(&object, &pixels)));
+    }
+    if is_named {
+        return Err(Error::unsupported(format!("{path} is a picture in colour; a scan is grey")));
+    }
+    Ok(Contents::LeftOut(String::from("in colour")))
+}
+
+fn is_mosaic(object: &Object) -> bool {
+    let kinds = object.header.get(tags::IMAGE_TYPE).and_then(|element| element.to_multi_str().ok());
+    kinds.is_some_and(|kinds| kinds.iter().any(|kind| kind.trim() == "MOSAIC"))
 }
 
 /// A file of which planes are read.
@@ -234,18 +244,6 @@ impl Opened {
     }
 }
 
-impl Key {
-    fn of(origin: &Origin, plane: &Plane, file: Option<&FoundFile>) -> Self {
-        let rounded = |direction: [f64; 3]| direction.map(|part| (part * DIRECTION_DIGITS).round() as i32);
-        Self {
-            series: origin.series.clone(),
-            size: plane.size,
-            directions: plane.directions.map(|directions| directions.map(rounded)),
-            file: file.map(|file| file.id.clone()),
-        }
-    }
-}
-
 fn stacked(id: &str, planes: Vec<Numbered>) -> Result<Stack, Error> {
     let stack =
         Stack::of(planes).ok_or_else(|| Error::corrupt(format!("{id} states directions that span no volume")))?;
@@ -256,38 +254,4 @@ fn stacked(id: &str, planes: Vec<Numbered>) -> Result<Stack, Error> {
         )));
     }
     Ok(stack)
-}
-
-/// The name of a series: the file if there is one, else the folder that holds all and the end of the identifier.
-fn name(series: &str, files: &[FoundFile]) -> String {
-    if let [file] = files {
-        return file.id.clone();
-    }
-    let folder_of =
-        |id: &str| id.rsplit_once('/').map_or(Vec::new(), |(folder, _)| folder.split('/').map(String::from).collect());
-    let mut folders = files.iter().map(|file| folder_of(&file.id));
-    let mut common: Vec<String> = folders.next().unwrap_or_default();
-    for folder in folders {
-        let n_common = common.iter().zip(&folder).take_while(|(a, b)| a == b).count();
-        common.truncate(n_common);
-    }
-    let letters: Vec<char> = series.chars().filter(char::is_ascii_alphanumeric).collect();
-    let end: String = letters[letters.len().saturating_sub(NAME_LETTERS)..].iter().collect();
-    let end = if end.is_empty() { String::from("unnamed") } else { end };
-    match common.as_slice() {
-        [] => format!("series={end}"),
-        folder => format!("{}#series={end}", folder.join("/")),
-    }
-}
-
-/// Numbers series that would have the same name: the same scan in several directions, or names that end alike.
-fn tell_apart(found: &mut [Series]) {
-    let mut seen: BTreeMap<String, usize> = BTreeMap::new();
-    for series in found {
-        let n = seen.entry(series.id.clone()).or_default();
-        *n += 1;
-        if *n > 1 {
-            series.id = format!("{}.{n}", series.id);
-        }
-    }
 }
