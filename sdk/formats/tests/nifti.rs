@@ -502,11 +502,9 @@ fn slabs_are_the_slices_of_the_whole_volume_in_every_orientation() {
                         &whole.voxels()[slices.start * 63..slices.end * 63],
                         "{axes:?} {signs:?}"
                     );
-                    assert_eq!(read_volume(&path).unwrap().cut(whole.size(), slices).unwrap().volume, slab);
                 }
                 for slices in [0..0, 4..6, 5..6] {
                     assert!(read_slab(&path, whole.size(), slices.clone()).is_err());
-                    assert!(read_volume(&path).unwrap().cut(whole.size(), slices).is_err());
                 }
             }
         }
