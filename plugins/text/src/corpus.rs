@@ -5,8 +5,11 @@ use std::{collections::BTreeSet, ops::Range, sync::Arc};
 
 use medcoss_sdk::{Error, Fingerprint, code};
 
+/// Damaged places of a file that keep their own reasons, so that files of nothing else do not fill the memory with them.
+const MOST_REASONS: usize = 10_000;
+
 /// All documents. Their texts lie in one string one after another, which is about as small as the files.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Corpus {
     /// Ids of the files, in the order in which they were begun.
     files: Vec<String>,
@@ -18,6 +21,9 @@ pub struct Corpus {
     n_empty: usize,
     /// Documents and empty ones before the file begun last.
     before_file: (usize, usize),
+    n_unreadable_in_file: usize,
+    /// The reason of those in a file that keep none of their own.
+    too_many: Arc<Error>,
 }
 
 #[derive(Debug)]
@@ -36,7 +42,7 @@ enum Content {
     Text(Range<usize>),
     /// A document that is damaged; asking for its text says how. It counts as a sample, so that the host can name it
     /// and hold it against its budget.
-    Unreadable(Box<Error>),
+    Unreadable(Arc<Error>),
 }
 
 impl Document {
@@ -49,6 +55,23 @@ impl Document {
     }
 }
 
+impl Default for Corpus {
+    fn default() -> Self {
+        let too_many = format!("one of more than {MOST_REASONS} damaged places in its file");
+        Self {
+            files: Vec::new(),
+            text: String::new(),
+            documents: Vec::new(),
+            labels: BTreeSet::new(),
+            fingerprint: Fingerprint::default(),
+            n_empty: 0,
+            before_file: (0, 0),
+            n_unreadable_in_file: 0,
+            too_many: Arc::new(Error::corrupt(too_many)),
+        }
+    }
+}
+
 impl Corpus {
     /// The documents that are added from now on come from this file.
     pub fn begin_file(&mut self, id: &str, content: &[u8]) {
@@ -56,6 +79,7 @@ impl Corpus {
         self.fingerprint.add(content);
         self.files.push(id.to_owned());
         self.before_file = (self.documents.len(), self.n_empty);
+        self.n_unreadable_in_file = 0;
     }
 
     /// Adds a document of the file begun last. `place` says where in the file; it is unique there. A document without
@@ -73,7 +97,10 @@ impl Corpus {
 
     /// Adds a document of the file begun last that is there but cannot be read. An empty `place` stands for the file.
     pub fn add_unreadable(&mut self, place: String, error: Error) {
-        self.push(place, None, Content::Unreadable(Box::new(error)));
+        self.n_unreadable_in_file += 1;
+        let kept = self.n_unreadable_in_file <= MOST_REASONS;
+        let error = if kept { Arc::new(error) } else { self.too_many.clone() };
+        self.push(place, None, Content::Unreadable(error));
     }
 
     /// When nothing of the file begun last can be read, takes its documents back and says why: with the first option that
@@ -210,6 +237,21 @@ mod tests {
         assert_eq!(corpus.text(1), Err(Error::corrupt("torn")));
         assert_eq!(corpus.texts().collect::<Vec<_>>(), ["clear"]);
         assert_eq!(corpus.unreadable().next(), Some(&Error::corrupt("torn")));
+    }
+
+    #[test]
+    fn reasons_are_kept_for_so_many_places_of_a_file_only() {
+        let mut corpus = Corpus::default();
+        for file in ["a.txt", "b.txt"] {
+            corpus.begin_file(file, b"...");
+            for line in 0..=MOST_REASONS {
+                corpus.add_unreadable(format!("#{line}"), Error::corrupt(format!("torn {line}")));
+            }
+        }
+        assert_eq!(corpus.n_unreadable(), 2 * MOST_REASONS + 2);
+        let reasons: Vec<_> = corpus.unreadable().map(Error::message).collect();
+        assert_eq!((reasons[MOST_REASONS - 1], reasons[MOST_REASONS + 1]), ("torn 9999", "torn 0"));
+        assert_eq!(reasons[MOST_REASONS], "one of more than 10000 damaged places in its file");
     }
 
     #[test]

@@ -87,7 +87,7 @@ impl Tokeniser {
     /// # Errors
     /// A text that the tokeniser refuses.
     pub fn encode(&self, text: &str, n_most: usize) -> Result<Encoded, Error> {
-        let text = &text[..text.floor_char_boundary(LONGEST_TEXT)];
+        let text = looked_at(text);
         let text = if self.cuts { beginning(text, n_most) } else { text };
         let encoding = self
             .inner
@@ -100,7 +100,7 @@ impl Tokeniser {
 
     /// True when a text gives any token at all.
     pub fn sees(&self, text: &str) -> bool {
-        (self.cuts && text.contains(|c: char| c.is_ascii_alphanumeric()))
+        (self.cuts && looked_at(text).contains(|c: char| c.is_ascii_alphanumeric()))
             || self.encode(text, 1).is_ok_and(|encoded| !encoded.ids.is_empty())
     }
 
@@ -137,6 +137,15 @@ impl Tokeniser {
             .save(&path, true)
             .map_err(|error| Error::unreadable(format!("{} cannot be written", path.display())).caused_by(&*error))
     }
+}
+
+/// What is tokenised of a text: all of it, if it is not of megabytes.
+fn looked_at(text: &str) -> &str {
+    if text.len() <= LONGEST_TEXT {
+        return text;
+    }
+    let text = text.trim_start();
+    &text[..text.floor_char_boundary(LONGEST_TEXT)]
 }
 
 /// True for BERT's way with white space, and no added token that a blank could be in.
@@ -181,6 +190,17 @@ mod tests {
         assert_eq!(beginning("é é é x y", 1), "é é é x");
         assert_eq!(beginning("one", 1), "one");
         assert_eq!(beginning("", 3), "");
+    }
+
+    #[test]
+    fn of_megabytes_the_first_with_anything_in_it_is_looked_at() {
+        let tokeniser = tokeniser("a b");
+        let late = |filling: &str| filling.repeat(LONGEST_TEXT) + "a";
+        assert!(tokeniser.sees(&late(" ")) && tokeniser.sees(&late("\t")));
+        assert_eq!(tokeniser.encode(&late(" "), 3).unwrap().ids, [5]);
+        // The normaliser drops a zero-width space; what comes after a megabyte of them is not found.
+        assert!(!tokeniser.sees(&late("\u{200b}")));
+        assert_eq!(looked_at(&"ö".repeat(LONGEST_TEXT)).len(), LONGEST_TEXT);
     }
 
     #[test]

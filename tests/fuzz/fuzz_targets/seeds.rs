@@ -1,0 +1,102 @@
+//! No target: writes the first inputs of every target into `corpus/`, the files that the plugins make themselves, sorted
+//! by what reads them. It stands among the targets to be built as they are, so that nothing is compiled twice.
+#![no_main]
+
+use std::error::Error;
+use std::fs;
+use std::io::Read;
+use std::path::{Path, PathBuf};
+
+use libfuzzer_sys::fuzz_target;
+use medcoss_ct::Ct;
+use medcoss_pathology::Pathology;
+use medcoss_sdk::{Modality, OpenRequest, serde_json};
+use medcoss_text::Text;
+use medcoss_xray::Xray;
+
+fuzz_target!(init: make().expect("room for the seeds"), |_unused: &[u8]| {});
+
+fn make() -> Result<(), Box<dyn Error>> {
+    let here = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let made = medcoss_fuzz::folder().join("seeds");
+    for (name, synthesise) in [
+        ("text", Text::synthesise as fn(&Path, usize, u64) -> _),
+        ("ct", Ct::synthesise),
+        ("xray", Xray::synthesise),
+        ("pathology", Pathology::synthesise),
+    ] {
+        let folder = made.join(name);
+        fs::create_dir_all(&folder)?;
+        synthesise(&folder, 6, 1)?;
+        for path in files_below(&folder)? {
+            for target in targets_of(name, &path) {
+                put(here, target, &path)?;
+            }
+        }
+    }
+    small_volume(here)?;
+    learn_tokenizer(&made.join("text"), here)?;
+    write(here, "vocabulary", "vocab.txt", medcoss_fuzz::VOCABULARY.as_bytes())?;
+    fs::remove_dir_all(medcoss_fuzz::folder())?;
+    Ok(())
+}
+
+/// The targets that read a file.
+fn targets_of(plugin: &str, path: &Path) -> &'static [&'static str] {
+    let ending = path.extension().and_then(|ending| ending.to_str()).unwrap_or_default();
+    match (plugin, ending) {
+        ("text", "txt") => &["text_lines", "text_learning"],
+        ("text", "csv") => &["text_csv"],
+        ("text", "jsonl") => &["text_json_lines"],
+        ("text", "xml") => &["text_questions"],
+        ("ct", "nii") => &["nifti"],
+        ("ct", "gz") => &["nifti_gz"],
+        (_, "csv") => &["label_table"],
+        (_, "tif") => &["slide", "picture"],
+        (_, "png" | "jpg" | "jpeg") => &["picture"],
+        _ => &[],
+    }
+}
+
+/// The head of a volume that was made, with 5 by 4 by 3 voxels behind it: small inputs are changed where it matters.
+fn small_volume(here: &Path) -> Result<(), Box<dyn Error>> {
+    let mut volume = Vec::new();
+    let made = fs::File::open(here.join("corpus/nifti_gz/scan_0000.nii.gz"))?;
+    flate2::read::GzDecoder::new(made).read_to_end(&mut volume)?;
+    for (axis, size) in [5u16, 4, 3].into_iter().enumerate() {
+        volume[42 + 2 * axis..44 + 2 * axis].copy_from_slice(&size.to_le_bytes());
+    }
+    volume.truncate(352 + 5 * 4 * 3 * 2);
+    write(here, "nifti", "scan.nii", &volume)
+}
+
+fn learn_tokenizer(data: &Path, here: &Path) -> Result<(), Box<dyn Error>> {
+    let options = serde_json::from_value(serde_json::json!({ "vocab_size": 160 }))?;
+    let request = OpenRequest { base: data.to_owned(), data: vec!["reports.txt".into()], options, assets: None };
+    let dataset = Text::open(request)?;
+    medcoss_sdk::Dataset::save_assets(&dataset, data)?;
+    put(here, "tokenizer_json", &data.join("tokenizer.json"))
+}
+
+fn put(here: &Path, target: &str, path: &Path) -> Result<(), Box<dyn Error>> {
+    let name = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+    write(here, target, &name, &fs::read(path)?)
+}
+
+fn write(here: &Path, target: &str, name: &str, content: &[u8]) -> Result<(), Box<dyn Error>> {
+    let folder = here.join("corpus").join(target);
+    fs::create_dir_all(&folder)?;
+    fs::write(folder.join(name), content)?;
+    println!("corpus/{target}/{name}");
+    Ok(())
+}
+
+fn files_below(folder: &Path) -> Result<Vec<PathBuf>, Box<dyn Error>> {
+    let mut found = Vec::new();
+    for entry in fs::read_dir(folder)? {
+        let path = entry?.path();
+        if path.is_dir() { found.extend(files_below(&path)?) } else { found.push(path) }
+    }
+    found.sort();
+    Ok(found)
+}

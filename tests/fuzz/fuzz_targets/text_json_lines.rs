@@ -1,0 +1,14 @@
+//! JSON Lines with fields by name, by path, and with the only field.
+#![no_main]
+
+use libfuzzer_sys::fuzz_target;
+use medcoss_fuzz::{open_and_load, open_and_load_as, text_options};
+use medcoss_sdk::serde_json::json;
+use medcoss_text::Text;
+
+fuzz_target!(|content: &[u8]| {
+    let fields = json!({ "column": "report", "label_column": "finding" });
+    open_and_load::<Text>("input.jsonl", content, text_options(fields));
+    open_and_load_as::<Text>("input.jsonl", text_options(json!({ "column": "report.text" })));
+    open_and_load_as::<Text>("input.jsonl", text_options(json!({})));
+});

@@ -1,0 +1,28 @@
+//! A tokenizer.json of anybody's. The `tokenizers` library panics on some; the SDK turns that into an error of the plugin, so
+//! that here a panic inside of it is none of ours, but one of our own code is.
+#![no_main]
+
+use std::panic;
+
+use libfuzzer_sys::fuzz_target;
+use medcoss_fuzz::{open_and_load, put};
+use medcoss_sdk::serde_json::json;
+use medcoss_text::Text;
+
+const TEXT: &[u8] = "Clear lungs, no Pleural effusion.\né 漢字 [MASK] a\u{301} 12\u{200b}3\n".as_bytes();
+
+/// Lets panics of the library unwind; libfuzzer's own hook ends the process at any.
+fn pass_over_library() {
+    let stop = panic::take_hook();
+    panic::set_hook(Box::new(move |info| {
+        if !info.location().is_some_and(|place| place.file().contains("/tokenizers-")) {
+            stop(info);
+        }
+    }));
+}
+
+fuzz_target!(init: pass_over_library(), |content: &[u8]| {
+    put("tokenizer.json", content);
+    let options = json!({ "tokenizer": "tokenizer.json", "length": 16 });
+    let _ = panic::catch_unwind(|| open_and_load::<Text>("input.txt", TEXT, options));
+});

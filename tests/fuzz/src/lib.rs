@@ -1,0 +1,121 @@
+//! What the fuzz targets share: an input becomes a file, a plugin opens it as any data, every sample is loaded, and the
+//! answers are held against the rules of the host. What a plugin may do with a bad file is to refuse it, or to give
+//! samples that fail; it may not panic, hang, or take memory without bound.
+//!
+//! Formats are read through the plugins, so that targets stay as they are when readers change.
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
+
+use medcoss_sdk::{
+    Dataset, Error, Geometry, Modality, NOT_A_TARGET, OpenRequest, Sample, View, sample_rng,
+    serde_json::{self, Value},
+};
+
+/// Samples of an input that are loaded at most.
+const MOST_LOADED: usize = 8;
+/// The host's limit.
+const LONGEST_ID: usize = 1024;
+
+/// A vocabulary for targets that are not about vocabularies.
+pub const VOCABULARY: &str = "[PAD]\n[UNK]\n[CLS]\n[SEP]\n[MASK]\na\nb\nclear\nlung\n##s\n##a\n.\n,\n";
+
+/// A folder of this process, in memory where there is such a file system.
+pub fn folder() -> &'static Path {
+    static FOLDER: OnceLock<PathBuf> = OnceLock::new();
+    FOLDER.get_or_init(|| {
+        let memory = Path::new("/dev/shm");
+        let parent = if memory.is_dir() { memory.to_owned() } else { std::env::temp_dir() };
+        let folder = parent.join(format!("medcoss-fuzz-{}", std::process::id()));
+        std::fs::create_dir_all(&folder).expect("a folder for inputs");
+        folder
+    })
+}
+
+/// Writes a file into [`folder`].
+pub fn put(name: &str, content: &[u8]) {
+    std::fs::write(folder().join(name), content).expect("room for an input");
+}
+
+/// Opens the file `name` with `content`, and loads its first samples in both views.
+pub fn open_and_load<M: Modality>(name: &str, content: &[u8], options: Value) {
+    put(name, content);
+    open_and_load_as::<M>(name, options);
+}
+
+/// Opens a file that is there.
+pub fn open_and_load_as<M: Modality>(name: &str, options: Value) {
+    let options = serde_json::from_value(options).expect("options of the plugin");
+    M::geometry(&options).expect("options in their ranges");
+    let request = OpenRequest { base: folder().to_owned(), data: vec![name.into()], options, assets: None };
+    match M::open(request) {
+        Ok(dataset) => check(&dataset),
+        Err(error) => check_error(&error),
+    }
+}
+
+fn check(dataset: &impl Dataset) {
+    assert!(!dataset.is_empty(), "an opened dataset has samples");
+    let mut ids = BTreeSet::new();
+    for index in 0..dataset.len() {
+        let id = dataset.id(index);
+        assert!(!id.is_empty() && id.len() <= LONGEST_ID && !id.chars().any(char::is_control), "id {id:?}");
+        assert!(Path::new(&id).components().all(|part| matches!(part, std::path::Component::Normal(_))), "id {id:?}");
+        assert!(ids.insert(id), "an id comes twice");
+        let _ = dataset.label(index);
+    }
+    for index in 0..dataset.len().min(MOST_LOADED) {
+        for view in [View::Plain, View::Train] {
+            load(dataset, index, view);
+        }
+    }
+}
+
+fn load(dataset: &impl Dataset, index: usize, view: View) {
+    let mut rng = sample_rng(index as u64);
+    match dataset.geometry() {
+        Geometry::Continuous { grid, d_token, n_masked } => {
+            let n_tokens = grid.iter().product::<usize>();
+            let (mut tokens, mut mask) = (vec![0.0; n_tokens * d_token], vec![0; n_tokens]);
+            let sample = Sample::Continuous { tokens: &mut tokens, mask: &mut mask };
+            match dataset.load(index, view, &mut rng, sample) {
+                Ok(()) => {
+                    assert!(tokens.iter().all(|value| value.is_finite()), "a value that is no number");
+                    let n_found = mask.iter().filter(|&&masked| masked == 1).count();
+                    assert_eq!(n_found, if view == View::Train { n_masked } else { 0 });
+                }
+                Err(error) => check_error(&error),
+            }
+        }
+        Geometry::Discrete { length, vocabulary, padding_id, .. } => {
+            let (mut ids, mut labels, mut n) = (vec![padding_id; length], vec![NOT_A_TARGET; length], 0);
+            let sample = Sample::Discrete { ids: &mut ids, labels: &mut labels, length: &mut n };
+            match dataset.load(index, view, &mut rng, sample) {
+                Ok(()) => {
+                    let known = |id: i32| usize::try_from(id).is_ok_and(|id| id < vocabulary);
+                    assert!(ids.iter().all(|&id| known(id)), "an id that is not in the vocabulary");
+                    assert!(labels.iter().all(|&id| id == NOT_A_TARGET || known(id)), "a label that is no id");
+                    assert!(usize::try_from(n).is_ok_and(|n| (1..=length).contains(&n)), "{n} tokens");
+                }
+                Err(error) => check_error(&error),
+            }
+        }
+    }
+}
+
+/// An error says something, and not a whole file.
+pub fn check_error(error: &Error) {
+    assert!(!error.message().is_empty());
+    assert!(error.message().len() < 8192, "a message of {} bytes", error.message().len());
+}
+
+/// The options of the text targets: a given vocabulary, short samples.
+pub fn text_options(more: Value) -> Value {
+    put("vocab.txt", VOCABULARY.as_bytes());
+    let mut options = serde_json::json!({ "tokenizer": "vocab.txt", "length": 16 });
+    if let (Value::Object(options), Value::Object(more)) = (&mut options, more) {
+        options.extend(more);
+    }
+    options
+}
