@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
 use clap::Args;
@@ -17,6 +17,7 @@ use crate::failure::Failure;
 use crate::output;
 use crate::plugins::Plugin;
 use crate::source::ModalitySource;
+use crate::summary::peak_memory;
 use crate::table::Table;
 
 /// Samples that are read at a time.
@@ -63,6 +64,9 @@ struct Report {
     n_samples: usize,
     n_bad: usize,
     fingerprint: String,
+    seconds: f64,
+    /// Largest resident memory of this process, where the system tells.
+    peak_memory_bytes: Option<u64>,
     /// Reason by sample id.
     bad: BTreeMap<String, String>,
 }
@@ -86,6 +90,7 @@ impl DataCheck {
     }
 
     fn check(&self, plugin: &Plugin) -> Result<Report> {
+        let began = Instant::now();
         let base = data_root(self.data_root.as_deref(), PathBuf::new())?;
         let mut section = StageSection::new(&self.modality, OneOrMore::More(self.data.clone()));
         section.options = options_of(&self.options)?;
@@ -104,8 +109,15 @@ impl DataCheck {
             bar.set_message(format!("{} bad", bad.len()));
         }
         bar.finish_and_clear();
-        let (n_bad, fingerprint) = (bad.len(), source.fingerprint().into());
-        Ok(Report { modality: self.modality.clone(), n_samples, n_bad, fingerprint, bad })
+        Ok(Report {
+            modality: self.modality.clone(),
+            n_samples,
+            n_bad: bad.len(),
+            fingerprint: source.fingerprint().into(),
+            seconds: began.elapsed().as_secs_f64(),
+            peak_memory_bytes: peak_memory(),
+            bad,
+        })
     }
 
     /// On a terminal; hidden elsewhere.
@@ -126,8 +138,8 @@ impl Report {
     fn to_text(&self) -> String {
         let fingerprint = &self.fingerprint[..12.min(self.fingerprint.len())];
         let mut text = format!(
-            "{}: {} samples, {} cannot be read; fingerprint {fingerprint}\n",
-            self.modality, self.n_samples, self.n_bad
+            "{}: {} samples, {} cannot be read; fingerprint {fingerprint}; {:.1} s\n",
+            self.modality, self.n_samples, self.n_bad, self.seconds
         );
         if !self.bad.is_empty() {
             let mut table = Table::new(&["sample", "reason"]);
