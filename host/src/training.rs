@@ -206,7 +206,7 @@ impl Training<'_> {
     fn open_data(&self, at: usize) -> Result<ModalitySource> {
         let (section, plugin): (&StageSection, &Plugin) = (&self.config.stages[at], &self.plugins[at]);
         let known = self.known_assets(at)?;
-        let source = ModalitySource::open(plugin, &self.base, section, known.as_deref())?;
+        let mut source = ModalitySource::open(plugin, &self.base, section, known.as_deref())?;
         if known.is_none() {
             let assets = self.folder(at).file(NEW_ASSETS);
             let mut learned = Vec::new();
@@ -219,6 +219,8 @@ impl Training<'_> {
             })?;
             if learned.is_empty() {
                 fs::remove_dir_all(&assets).with_context(|| format!("cannot remove {}", assets.display()))?;
+            } else {
+                source.assets_are_in(assets);
             }
         }
         Ok(source)

@@ -23,7 +23,7 @@ fn synth<'a>(out: &'a str, more: &[&'a str]) -> Vec<&'a str> {
 fn files_are_written_and_what_suits_them_is_told() {
     let sandbox = sandbox();
     let answer = sandbox.run(synth("new/series", &["--samples", "19"]));
-    let expected = "Wrote 19 samples of fixture 0.3.1 (seed 0) to new/series: 3 files, 7 kB.\n\
+    let expected = "Wrote 19 samples of fixture 0.3.1 (seed 0) to new/series: 3 files, 6.8 KiB.\n\
                     Each has 12 tokens of 4 values, 6 masked.\n\n\
                     In a configuration:\n\n  modality = \"fixture\"\n  data = [\".\"]\n  options = { length = 48, patch = 4 }\n";
     assert_eq!((answer.code, answer.err.as_str()), (0, ""));

@@ -18,9 +18,14 @@ struct Experiment {
 
 impl Experiment {
     fn new(store: &str) -> Self {
+        Self::of(store, &[("fixture", "length = 40, patch = 4"), ("xray", "size = 64")])
+    }
+
+    /// Of stages, each a modality and its options.
+    fn of(store: &str, modalities: &[(&str, &str)]) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let mut stages = String::new();
-        for (modality, options) in [("fixture", "length = 40, patch = 4"), ("xray", "size = 64")] {
+        for (modality, options) in modalities {
             let data = folder.path().join("data").join(modality);
             succeeded(medcoss(&["synth", "--modality", modality, "--samples", "60", "--out", &text(&data), "--json"]));
             stages.push_str(&format!(
@@ -129,7 +134,7 @@ fn a_run_that_is_killed_at_twenty_moments_ends_like_one_that_is_not() {
         Moment::Between("stages/01-fixture/checkpoint-00003", "stages/01-fixture/buffer.jsonl"),
         Moment::Between("stages/01-fixture/buffer.jsonl", "stages/01-fixture/state.json"),
         Moment::Writing("buffer"),
-        Moment::Between("stages/01-fixture/state.json", "stages/02-xray"),
+        Moment::Between("stages/01-fixture/state.json", "stages/02-xray/metrics.jsonl"),
         Moment::Between("stages/02-xray", "stages/02-xray/checkpoint-00001"),
         Moment::Between("stages/02-xray/checkpoint-00003", "stages/02-xray/model.bpk"),
     ];
@@ -331,33 +336,40 @@ fn a_flipped_bit_in_any_file_of_a_run_is_found_and_named() {
 
 #[test]
 fn a_stage_is_added_after_the_data_of_all_earlier_ones_are_gone() {
-    let experiment = Experiment::new("materialised");
+    // One has a vocabulary that was learned, one has tiles of slides, one has scans.
+    let stages = [
+        ("text", "length = 24, vocab_size = 256, column = \"report\""),
+        ("pathology", "size = 64"),
+        ("mri", "size = [16, 32, 32]"),
+    ];
+    let options = "options.length=24";
+    let experiment = Experiment::of("materialised", &stages);
     experiment.finish("run");
     let run = text(&experiment.path("run"));
     // New data of an earlier modality, elsewhere.
     let elsewhere = tempfile::tempdir().unwrap();
     let new = text(&elsewhere.path().join("new"));
-    succeeded(medcoss(&["synth", "--modality", "fixture", "--samples", "40", "--seed", "9", "--out", &new]));
+    succeeded(medcoss(&["synth", "--modality", "text", "--samples", "40", "--seed", "9", "--out", &new]));
     std::fs::rename(experiment.path("data"), experiment.path("moved-away")).unwrap();
     let before = content(&experiment.path("run"));
 
-    let set = ["--set", "epochs=2", "--set", "options.length=40", "--set", "options.patch=4"];
-    let arguments = [&["stage", "add", &run, "--modality", "fixture", "--data", &new, "--json"], &set[..]].concat();
+    let set = ["--set", "epochs=2", "--set", "options.column=report", "--set", options];
+    let new = format!("{new}/reports.txt");
+    let arguments = [&["stage", "add", &run, "--modality", "text", "--data", &new, "--json"], &set[..]].concat();
     let summary: Value = serde_json::from_str(&succeeded(medcoss(&arguments))).unwrap();
-    let added = &summary["stages"][2];
-    assert_eq!((added["stage"].as_u64(), added["modality"].as_str()), (Some(3), Some("fixture")));
+    let added = &summary["stages"][3];
+    assert_eq!((added["stage"].as_u64(), added["modality"].as_str()), (Some(4), Some("text")));
     let distilled: Vec<_> =
         added["distillation_last"].as_array().unwrap().iter().map(|pair| pair[0].as_str().unwrap()).collect();
-    assert_eq!(distilled, ["fixture", "xray"]);
+    assert_eq!(distilled, ["mri", "pathology", "text"]);
     let after = content(&experiment.path("run"));
+    let is_earlier = |path: &Path| ["01-", "02-", "03-"].iter().any(|stage| path.to_string_lossy().contains(stage));
     let earlier = |files: &BTreeMap<PathBuf, Vec<u8>>| -> BTreeMap<PathBuf, Vec<u8>> {
-        files
-            .clone()
-            .into_iter()
-            .filter(|(path, _)| ["01-", "02-"].iter().any(|stage| path.to_string_lossy().contains(stage)))
-            .collect()
+        files.clone().into_iter().filter(|(path, _)| is_earlier(path)).collect()
     };
     assert_same(&earlier(&before), &earlier(&after));
+    // The vocabulary is the first stage's.
+    assert!(!experiment.path("run/stages/04-text/assets").exists());
     succeeded(medcoss(&["show", &run, "--verify"]));
 
     // By reference it cannot be done, and the message says what is missing.
@@ -365,10 +377,9 @@ fn a_stage_is_added_after_the_data_of_all_earlier_ones_are_gone() {
     experiment.finish("run");
     std::fs::rename(experiment.path("data"), experiment.path("moved-away")).unwrap();
     let run = text(&experiment.path("run"));
-    let arguments = [&["stage", "add", &run, "--modality", "fixture", "--data", &new], &set[..]].concat();
-    let errors = refused(medcoss(&arguments));
+    let errors = refused(medcoss(&["stage", "add", &run, "--modality", "text", "--data", &new]));
     assert!(errors.contains("stage 1 fixture") && errors.contains("hint: "), "{errors}");
-    assert!(!experiment.path("run/stages/03-fixture").exists());
+    assert!(!experiment.path("run/stages/03-text").exists());
 }
 
 #[test]
