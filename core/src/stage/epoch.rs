@@ -97,7 +97,7 @@ impl Epoch<'_> {
             state.steps += 1;
             so_far.steps = item + 1;
             let last = so_far.steps == n_steps;
-            if !last && so_far.steps % settings.accumulation != 0 {
+            if !last && !so_far.steps.is_multiple_of(settings.accumulation) {
                 return Ok(());
             }
             so_far.learning_rate = schedule.learning_rate(self.epoch as f64 + item as f64 / n_steps as f64);

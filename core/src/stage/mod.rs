@@ -113,7 +113,7 @@ impl Stage<'_> {
             state.epochs_done = epoch + 1;
             observer.epoch_finished(&line);
             let (last, stop) = (state.epochs_done == self.settings.epochs, observer.stop_requested());
-            if stop || last || state.epochs_done % self.settings.checkpoint_every == 0 {
+            if stop || last || state.epochs_done.is_multiple_of(self.settings.checkpoint_every) {
                 checkpoints.save(learner.model(), learner.optimiser(), &metrics, &state)?;
             }
             if stop {

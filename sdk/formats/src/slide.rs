@@ -20,7 +20,7 @@ const ALIKE: f64 = 1.01;
 /// An open slide.
 pub enum Slide {
     /// Aperio SVS, OME-TIFF, and any other TIFF with a pyramid or a single level.
-    Tiff(TiffSlide),
+    Tiff(Box<TiffSlide>),
     /// A DICOM whole slide, with the other files of its series.
     Dicom(Box<DicomSlide>),
 }
@@ -50,7 +50,7 @@ impl Slide {
     pub fn open(path: &Path) -> Result<Self, Error> {
         match dicom::slide::is_slide(path) {
             true => DicomSlide::open(path).map(|slide| Self::Dicom(Box::new(slide))),
-            false => TiffSlide::open(path).map(Self::Tiff),
+            false => TiffSlide::open(path).map(|slide| Self::Tiff(Box::new(slide))),
         }
     }
 
