@@ -16,6 +16,7 @@ mod output;
 pub mod plugins;
 pub mod plugins_lock;
 pub mod progress;
+pub mod record;
 pub mod source;
 pub mod summary;
 pub mod table;

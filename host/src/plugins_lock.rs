@@ -5,9 +5,9 @@ use std::path::Path;
 use anyhow::{Context, Result, anyhow};
 use serde::{Deserialize, Serialize};
 
-use crate::config::{read_sealed, write_sealed};
 use crate::log;
 use crate::plugins::{Plugin, Source};
+use crate::record::{read_sealed, write_sealed};
 
 /// The file.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

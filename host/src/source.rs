@@ -11,7 +11,7 @@ use medcoss_core::run::{KEPT_SAMPLES, StageFolder, read_json, write_atomically};
 
 use crate::config::StageSection;
 use crate::log;
-use crate::plugins::{OpenDataset, Plugin, Shape};
+use crate::plugins::{OpenDataset, Plugin, SampleFailure, Shape};
 
 /// In the folder of kept samples: their files, and how the plugin opens them.
 const SAMPLES: &str = "samples";
@@ -23,6 +23,8 @@ const KEPT_TOLERANCE: f32 = 1.0 / 32768.0;
 /// Samples of one stage.
 pub struct ModalitySource {
     spec: TokenSpec,
+    /// The folder that data are relative to, as messages begin paths with it.
+    base: String,
     dataset: OpenDataset,
     /// What the plugin learned from the data once.
     assets: Option<PathBuf>,
@@ -75,7 +77,8 @@ impl ModalitySource {
             }
             Shape::Discrete { length, vocabulary, .. } => TokenSpec::Discrete { length, vocabulary },
         };
-        Ok(Self { spec, dataset, assets: request.assets.clone(), original_ids: None })
+        let base = request.base.join("").display().to_string();
+        Ok(Self { spec, base, dataset, assets: request.assets.clone(), original_ids: None })
     }
 
     /// Writes what the plugin learned from the data into a folder and names the files. They are from then on part of how
@@ -194,7 +197,10 @@ impl SampleSource for ModalitySource {
     ) -> medcoss_core::Result<Vec<BadSample>> {
         let failures =
             self.dataset.fill(view, indices, seeds, batch).map_err(|error| Error::Source(error.to_string()))?;
-        Ok(failures.into_iter().map(|failure| BadSample { slot: failure.slot, message: failure.message }).collect())
+        // Reasons are recorded in the run, which holds no path of this machine.
+        let relative = |message: String| if self.base.is_empty() { message } else { message.replace(&self.base, "") };
+        let bad = |failure: SampleFailure| BadSample { slot: failure.slot, message: relative(failure.message) };
+        Ok(failures.into_iter().map(bad).collect())
     }
 
     fn keep(&self, indices: &[u64], folder: &Path) -> medcoss_core::Result<()> {

@@ -383,6 +383,31 @@ fn a_stage_is_added_after_the_data_of_all_earlier_ones_are_gone() {
 }
 
 #[test]
+fn a_bad_sample_among_good_ones_is_named_skipped_and_listed_without_a_path_of_this_machine() {
+    let experiment = Experiment::new("reference");
+    let data = experiment.path("data/xray");
+    let mut names: Vec<_> = std::fs::read_dir(&data).unwrap().map(|entry| entry.unwrap().path()).collect();
+    names.sort();
+    let png: Vec<_> = names.iter().filter(|path| path.extension().is_some_and(|ending| ending == "png")).collect();
+    std::fs::write(png[0], &std::fs::read(png[0]).unwrap()[..200]).unwrap();
+    let output = experiment.command("run").output().unwrap();
+    let errors = String::from_utf8_lossy(&output.stderr).into_owned();
+    let summary: Value = serde_json::from_str(&succeeded(output)).unwrap();
+    let name = png[0].file_name().unwrap().to_str().unwrap();
+    assert!(errors.contains("is left out") && errors.contains(name), "{errors}");
+    assert_eq!(summary["stages"][1]["n_bad"], 1);
+    let state = std::fs::read_to_string(experiment.path("run/stages/02-xray/state.json")).unwrap();
+    assert!(state.contains(&format!("\"data/xray/{name}\"")), "{state}");
+    assert!(!state.contains(&text(experiment.folder.path())), "{state}");
+
+    // One of sixty is within a budget of one in a hundred, rounded up; two are not.
+    std::fs::write(png[1], "no picture").unwrap();
+    let errors = refused(experiment.command("again").output().unwrap());
+    assert!(errors.contains("2 of 60 samples could not be read") && errors.contains("max_bad_ratio"), "{errors}");
+    succeeded(medcoss(&["show", &text(&experiment.path("again")), "--verify"]));
+}
+
+#[test]
 fn what_may_not_change_is_refused_by_name_and_what_may_is_taken() {
     let experiment = Experiment::new("reference");
     experiment.finish("run");

@@ -1,7 +1,7 @@
 //! The folder of one stage and its `state.json`.
 
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
@@ -139,6 +139,13 @@ impl StageFolder {
     pub fn check_files(&self, state: &StageState) -> Vec<FileCheck> {
         let mut checks = Vec::new();
         for (name, expected) in &state.checksums {
+            // A name that leads out of the folder was not written by this program.
+            if !Path::new(name).components().all(|part| matches!(part, Component::Normal(_))) {
+                let fault =
+                    Error::damaged(&self.file(STATE), format!("it names {name:?}, which is no file of the stage"));
+                checks.push(FileCheck { name: STATE.into(), fault: Some(fault) });
+                continue;
+            }
             let fault = check_file(&self.file(name), expected).err();
             let sound = fault.is_none();
             checks.push(FileCheck { name: name.clone(), fault });

@@ -1,17 +1,20 @@
-//! A run's configuration: what is accepted can be written out with every default, is accepted again, and continues itself.
-//! Needs the feature `run-folder`, and with it Burn.
+//! A run's configuration: what is accepted can be recorded with every default, is read again, and continues itself. Needs the
+//! feature `run-folder`, and with it Burn.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
 use medcoss_fuzz::{folder, put};
 use medcoss_host::config::RunConfig;
+use medcoss_host::plugins_lock::PluginsLock;
 
 fuzz_target!(|content: &[u8]| {
     put("run.toml", content);
-    let Ok(config) = RunConfig::read(&folder().join("run.toml"), &[]) else { return };
-    let Ok(explicit) = config.to_toml() else { return };
-    put("again.toml", explicit.as_bytes());
-    let again = RunConfig::read(&folder().join("again.toml"), &[]).expect("what was written is read");
+    let path = folder().join("run.toml");
+    // Without a seal it is no record, whatever else it is.
+    let _ = (RunConfig::read_record(&path), PluginsLock::read(&path));
+    let Ok(config) = RunConfig::read(&path, &[]) else { return };
+    let record = folder().join("again.toml");
+    config.write_record(&record).expect("what is accepted can be recorded");
+    let again = RunConfig::read_record(&record).expect("what was recorded is read");
     again.continues(&config).expect("the same run");
-    assert_eq!(again.to_toml().ok().as_deref(), Some(explicit.as_str()));
 });

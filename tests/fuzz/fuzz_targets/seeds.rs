@@ -51,6 +51,7 @@ fn targets_of(plugin: &str, path: &Path) -> &'static [&'static str] {
         ("text", "xml") => &["text_questions"],
         ("ct", "nii") => &["nifti"],
         ("ct", "gz") => &["nifti_gz"],
+        (_, "dcm") => &["dicom"],
         (_, "csv") => &["label_table"],
         (_, "tif") => &["slide", "picture"],
         (_, "png" | "jpg" | "jpeg") => &["picture"],

@@ -1,0 +1,15 @@
+//! DICOM files: as a radiograph, as a scan, and as a tile or a slide.
+#![no_main]
+
+use libfuzzer_sys::fuzz_target;
+use medcoss_ct::Ct;
+use medcoss_fuzz::{open_and_load, open_and_load_as};
+use medcoss_pathology::Pathology;
+use medcoss_sdk::serde_json::json;
+use medcoss_xray::Xray;
+
+fuzz_target!(|content: &[u8]| {
+    open_and_load::<Xray>("input.dcm", content, json!({ "size": 32 }));
+    open_and_load_as::<Ct>("input.dcm", json!({ "size": [16, 32, 32], "cache_mb": 16 }));
+    open_and_load_as::<Pathology>("input.dcm", json!({ "size": 32, "slide_tile": 64, "tissue_ratio": 0.0 }));
+});
