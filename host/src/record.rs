@@ -79,7 +79,10 @@ impl RunConfig {
 /// # Errors
 /// A file that is missing or was changed.
 pub fn read_sealed(path: &Path) -> Result<String> {
-    let text = std::fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
+    let text = std::fs::read_to_string(path).with_context(|| {
+        let path = path.display();
+        format!("cannot read {path}\nhint: name the folder of a run, as `medcoss pretrain --out` wrote it")
+    })?;
     check_seal(text.as_bytes(), SEAL).map_err(|fault| {
         anyhow!(
             "{} was changed: {fault}\n\

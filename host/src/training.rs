@@ -132,6 +132,7 @@ impl Training<'_> {
             let in_stage = || format!("stage {} {}", at + 1, self.config.stages[at].modality);
             let Some(state) = folder.finished().with_context(in_stage)? else { break };
             folder.verify(&state).with_context(in_stage)?;
+            folder.clear_checkpoints().with_context(in_stage)?;
             states.push(state);
         }
         Ok(states)

@@ -179,6 +179,29 @@ fn kill_at(moment: Moment, child: &mut Child, run: &Path) -> bool {
 }
 
 #[test]
+fn what_a_kill_left_behind_is_removed() {
+    let experiment = Experiment::new("materialised");
+    experiment.finish("run");
+    let run = experiment.path("run");
+    let expected = content(&run);
+    // A process may end between the state of a stage and the removal of its checkpoints, in the middle of a removal, and while it
+    // writes or weighs something.
+    for name in [
+        "stages/01-fixture/checkpoint-00003",
+        "stages/01-fixture/checkpoint-00002-000010.old.partial",
+        "stages/02-xray/buffer.partial/samples",
+        ".weighed-7fA",
+    ] {
+        std::fs::create_dir_all(run.join(name)).unwrap();
+        std::fs::write(run.join(name).join("model.bpk"), "half").unwrap();
+    }
+    std::fs::write(run.join("stages/02-xray/model.bpk.partial"), "half").unwrap();
+    experiment.finish("run");
+    assert_same(&expected, &content(&run));
+    assert!(!run.join("stages/01-fixture/checkpoint-00003").exists());
+}
+
+#[test]
 fn ctrl_c_leaves_a_checkpoint_and_says_how_to_go_on() {
     let experiment = Experiment::new("reference");
     experiment.finish("whole");

@@ -123,13 +123,25 @@ pub fn write_folder(path: &Path, fill: impl FnOnce(&Path) -> Result<()>) -> Resu
     written
 }
 
-/// Removes a folder with all that is in it, if it is there.
+/// Removes a folder with all that is in it, if it is there: at once for whoever looks for its name, which it loses first.
 ///
 /// # Errors
 /// A folder that cannot be removed.
 pub(crate) fn remove_folder(path: &Path) -> Result<()> {
+    let mut name = path.file_name().unwrap_or_default().to_os_string();
+    name.push(".old");
+    name.push(PARTIAL);
+    let old = path.with_file_name(name);
+    let removed = remove_all(&old).and_then(|()| match fs::rename(path, &old) {
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(()),
+        renamed => renamed.and_then(|()| remove_all(&old)),
+    });
+    removed.map_err(Error::file("cannot remove", path))
+}
+
+fn remove_all(path: &Path) -> std::io::Result<()> {
     match fs::remove_dir_all(path) {
-        Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(Error::file("cannot remove", path)(error)),
-        _ => Ok(()),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(()),
+        removed => removed,
     }
 }

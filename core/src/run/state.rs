@@ -130,6 +130,14 @@ impl StageFolder {
         latest.map(|folder| read_document(&folder.join(STATE))).transpose()
     }
 
+    /// Removes the checkpoints of a finished stage, which a process that ended at the wrong moment leaves behind.
+    ///
+    /// # Errors
+    /// A folder that cannot be removed.
+    pub fn clear_checkpoints(&self) -> Result<()> {
+        super::Checkpoints::new(self.clone()).clear()
+    }
+
     /// Compares every file of every checkpoint with its checksum.
     pub fn check_checkpoints(&self) -> Vec<FileCheck> {
         super::checkpoint::check_all(self)

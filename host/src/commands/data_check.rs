@@ -144,7 +144,11 @@ impl Report {
         if !self.bad.is_empty() {
             let mut table = Table::new(&["sample", "reason"]);
             for (id, reason) in &self.bad {
-                table.row([id.clone(), reason.lines().next().unwrap_or_default().into()]);
+                // Who says so and of what stands in the heading and the first column.
+                let told = reason.lines().next().unwrap_or_default();
+                let told = told.split_once("(fill): ").map_or(told, |(_, told)| told);
+                let told = told.strip_prefix(id.as_str()).map_or(told, |told| told.trim_start_matches([':', ' ']));
+                table.row([id.as_str(), told]);
             }
             text.push('\n');
             text.push_str(&table.lines());

@@ -19,7 +19,7 @@ const STAGE_SETTINGS: [&str; 5] = ["epochs", "warmup_epochs", "batch_size", "acc
 /// Learn one more modality with the model of a finished run
 ///
 /// The stage starts from the run's last model and rehearses all earlier ones. Their data are needed only where their samples
-/// were kept by reference; a run with rehearsal.store = \"materialised\" carries them along. A modality may come again with new
+/// were kept by reference; a run with rehearsal.store = "materialised" carries them along. A modality may come again with new
 /// data. Settings that are not given are those of the run.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
