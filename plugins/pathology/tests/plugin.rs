@@ -343,10 +343,13 @@ fn real_tiles_and_slides_are_read() {
     let data = ["nuclei/images", "blood_cells/JPEGImages", "wsi"];
     let dataset = open(&shared, &data, serde_json::json!({ "slide_tile": 256 })).unwrap();
     let ids = ids(&dataset);
-    let n_tiles_of_slide = ids.iter().filter(|id| id.starts_with("wsi/small_HE.svs#")).count();
+    let n_tiles_of = |slide: &str| ids.iter().filter(|id| id.starts_with(&format!("wsi/{slide}#"))).count();
+    let [n_tiles_of_slide, n_tiles_of_dicom] = ["small_HE.svs", "small_dicom.dcm"].map(n_tiles_of);
     // 2220 x 2967 pixels hold 8 x 11 tiles; something between a third and two thirds of the glass is covered.
     assert!((30..60).contains(&n_tiles_of_slide), "{n_tiles_of_slide} tiles with tissue");
-    assert_eq!(dataset.len(), 75 + 292 + n_tiles_of_slide);
+    // 3236 x 2638 pixels hold 12 x 10 tiles.
+    assert!((40..90).contains(&n_tiles_of_dicom), "{n_tiles_of_dicom} tiles with tissue");
+    assert_eq!(dataset.len(), 75 + 292 + n_tiles_of_slide + n_tiles_of_dicom);
     for index in (0..dataset.len()).step_by(23) {
         let (tokens, mask) = load(&dataset, index, View::Train, index as u64).unwrap();
         let mean = |channel: usize| tokens.iter().skip(channel).step_by(3).sum::<f32>() / (tokens.len() / 3) as f32;
