@@ -97,13 +97,9 @@ impl Show {
 
     fn report(&self) -> Result<Report> {
         let mut verification = self.verify.then(|| Verified { n_files: 0, faults: Vec::new() });
-        let config = match (RunConfig::read_record(&self.run.join(RECORD)), &mut verification) {
-            (Ok(config), _) => config,
-            // The rest cannot be found without the record.
-            (Err(error), _) => {
-                return Err(error.context(format!("{} holds no run that can be read", self.run.display())));
-            }
-        };
+        // The rest cannot be found without the record.
+        let config = RunConfig::read_record(&self.run.join(RECORD))
+            .with_context(|| format!("{} holds no run that can be read", self.run.display()))?;
         let locked = PluginsLock::read(&self.run.join("plugins.lock"));
         if let Some(verified) = &mut verification {
             verified.n_files += 2;
