@@ -7,7 +7,7 @@ use medcoss_core::data::{BadSample, RawBatch, SampleSource, Sampling, TokenSpec,
 use medcoss_core::model::{Dimensions, ModelConfig, TextAttention};
 use medcoss_core::optimisation::OptimiserConfig;
 use medcoss_core::rehearsal::RehearsalConfig;
-use medcoss_core::run::{EpochMetrics, StageFolder, StageState, read_metrics};
+use medcoss_core::run::{EpochMetrics, StageFolder, StageState, StoredModel, read_metrics};
 use medcoss_core::stage::{Earlier, Observer, Silent, Stage, StageSettings, StepReport};
 use medcoss_core::{Error, Result, device};
 
@@ -147,9 +147,10 @@ fn run_watched(
     let mut model = model();
     let mut states: Vec<StageState> = Vec::new();
     for (at, source) in [first, second].into_iter().enumerate() {
-        let previous = states.last().map(|state| (StageFolder::new(folder, at, first.modality), state.model.clone()));
+        let before = StageFolder::new(folder, at, first.modality);
+        let previous = states.last().map(|state| StoredModel::of_stage(&before, state));
         let earlier = match &previous {
-            Some((folder, _)) => vec![Earlier { source: first as &dyn SampleSource, buffer: folder.buffer()? }],
+            Some(_) => vec![Earlier { source: first as &dyn SampleSource, buffer: before.buffer()? }],
             None => vec![],
         };
         model.admit(source.family, source.modality, source.spec, None)?;

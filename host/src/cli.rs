@@ -6,7 +6,9 @@ use std::process::ExitCode;
 
 use clap::{ArgAction, Args, Parser, Subcommand};
 
-use crate::commands::{data_check, demo, plugin_inspect, plugin_list, pretrain, resume, show, stage_add, synth};
+use crate::commands::{
+    data_check, demo, embed, export, import, plugin_inspect, plugin_list, pretrain, resume, show, stage_add, synth,
+};
 use crate::failure::Failure;
 use crate::log;
 use crate::plugins::{Catalogue, Search, Surroundings};
@@ -42,6 +44,9 @@ enum Command {
     #[command(subcommand, arg_required_else_help = true)]
     Stage(StageCommand),
     Show(show::Show),
+    Import(import::ImportCommand),
+    Export(export::Export),
+    Embed(embed::Embed),
     /// Examine data before they are learned
     #[command(subcommand, arg_required_else_help = true)]
     Data(DataCommand),
@@ -119,6 +124,9 @@ fn execute(command: &Command) -> Result<(), Failure> {
         Command::Resume(resume) => resume.run(),
         Command::Stage(StageCommand::Add(add)) => add.run(),
         Command::Show(show) => show.run(),
+        Command::Import(import) => import.run(),
+        Command::Export(export) => export.run(),
+        Command::Embed(embed) => embed.run(),
         Command::Data(DataCommand::Check(check)) => check.run(),
         Command::Plugin(PluginCommand::List(list)) => list.run(),
         Command::Plugin(PluginCommand::Inspect(inspect)) => inspect.run(),

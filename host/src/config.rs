@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::path::{Component, Path, PathBuf};
 
 use anyhow::{Context, Result, anyhow, bail};
+use medcoss_core::exchange::{Import, KnownSizes};
 use medcoss_core::model::{Dimensions, ModelConfig, Preset, TextAttention};
 use medcoss_core::optimisation::OptimiserConfig;
 use medcoss_core::rehearsal::RehearsalConfig;
@@ -22,8 +23,12 @@ pub struct RunConfig {
     /// Decides everything random.
     #[serde(default)]
     pub seed: u64,
-    /// Sizes of the model.
+    /// Sizes of the model, or what it begins with.
+    #[serde(default)]
     pub model: ModelSection,
+    /// What text attends to.
+    #[serde(default)]
+    pub text: TextSection,
     /// AdamW and learning rate.
     #[serde(default)]
     pub optimiser: OptimiserConfig,
@@ -35,29 +40,119 @@ pub struct RunConfig {
     /// Reading of data.
     #[serde(default)]
     pub data: DataSection,
-    /// The stages in their order.
-    #[serde(rename = "stage")]
+    /// The stages in their order; none in a run that was imported and has learned nothing yet.
+    #[serde(default, rename = "stage", skip_serializing_if = "Vec::is_empty")]
     pub stages: Vec<StageSection>,
 }
 
-/// Sizes: a preset, and what differs from it.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+/// Sizes: a preset and what differs from it, or all of them; or a file of weights that the run begins with, which has its own.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ModelSection {
     /// `vit-base`, `vit-small`, `vit-tiny` or `demo`.
-    pub preset: Preset,
-    /// What text attends to.
-    #[serde(default)]
-    pub text_attention: TextAttention,
-    /// Stochastic depth, if it is not the preset's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub preset: Option<Preset>,
+    /// A checkpoint that the run begins with, relative to the configuration file or to `--data-root`: MedCoSS or Uni-Perceiver weights
+    /// (`.pth`, `.safetensors`) or an exported file. In the record of a run its name; the weights are in the folder `initial`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub init: Option<PathBuf>,
+    /// Families of that checkpoint that are left out, such as `text` for another vocabulary.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub init_without: Vec<String>,
+    /// Width of the encoder, if it is not the preset's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub width: Option<usize>,
+    /// Layers of the encoder.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub layers: Option<usize>,
+    /// Attention heads of the encoder.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub heads: Option<usize>,
+    /// Hidden width of the encoder's MLP; usually four times the width.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mlp_width: Option<usize>,
+    /// Width of the decoder.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub decoder_width: Option<usize>,
+    /// Layers of the decoder.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub decoder_layers: Option<usize>,
+    /// Attention heads of the decoder.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub decoder_heads: Option<usize>,
+    /// Stochastic depth.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub drop_path: Option<f64>,
-    /// Initial LayerScale, if it is not the preset's.
+    /// Initial LayerScale.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub layer_scale: Option<f32>,
     /// Entries of the position table, by token family.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub positions: BTreeMap<String, usize>,
+}
+
+impl ModelSection {
+    /// The sizes that are given, whether by a preset or one by one.
+    pub fn known_sizes(&self) -> KnownSizes {
+        let preset = self.preset.map(Preset::dimensions);
+        let known = |given: Option<usize>, of: fn(&Dimensions) -> usize| given.or(preset.as_ref().map(of));
+        KnownSizes {
+            width: known(self.width, |sizes| sizes.width),
+            layers: known(self.layers, |sizes| sizes.layers),
+            heads: known(self.heads, |sizes| sizes.heads),
+            mlp_width: known(self.mlp_width, |sizes| sizes.mlp_width),
+            decoder_width: known(self.decoder_width, |sizes| sizes.decoder_width),
+            decoder_layers: known(self.decoder_layers, |sizes| sizes.decoder_layers),
+            decoder_heads: known(self.decoder_heads, |sizes| sizes.decoder_heads),
+            vocabulary: None,
+            drop_path: self.drop_path.or(preset.as_ref().map(|sizes| sizes.drop_path)),
+        }
+    }
+
+    /// Sizes of a model that begins with fresh parameters.
+    ///
+    /// # Errors
+    /// Neither a preset nor all sizes, values out of range.
+    pub fn dimensions(&self) -> Result<Dimensions> {
+        let known = self.known_sizes();
+        let needed = |name: &str, value: Option<usize>| {
+            value.ok_or_else(|| {
+                anyhow!(
+                    "model.{name} is missing\n\
+                     hint: name a preset (model.preset = \"vit-base\", \"vit-small\", \"vit-tiny\" or \"demo\"), give all sizes, or weights to \
+                     begin with (model.init = \"weights.pth\")"
+                )
+            })
+        };
+        let usual = Preset::VitBase.dimensions();
+        let width =
+            needed(if self.preset.is_none() && self.width.is_none() { "preset" } else { "width" }, known.width)?;
+        let dimensions = Dimensions {
+            width,
+            layers: needed("layers", known.layers)?,
+            heads: needed("heads", known.heads)?,
+            mlp_width: known
+                .mlp_width
+                .filter(|_| self.mlp_width.is_some() || self.width.is_none())
+                .unwrap_or(4 * width),
+            decoder_width: needed("decoder_width", known.decoder_width)?,
+            decoder_layers: needed("decoder_layers", known.decoder_layers)?,
+            decoder_heads: needed("decoder_heads", known.decoder_heads)?,
+            drop_path: known.drop_path.unwrap_or(usual.drop_path),
+            layer_scale: self.layer_scale.unwrap_or(usual.layer_scale),
+        };
+        dimensions.check()?;
+        Ok(dimensions)
+    }
+}
+
+/// What is particular to text.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct TextSection {
+    /// What a token attends to. Without it, `bidirectional`; in a run that begins with weights, what they were trained with.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub attention: Option<TextAttention>,
 }
 
 /// Epochs and batches.
@@ -176,6 +271,9 @@ impl RunConfig {
         // Without settings the text itself is read: errors then show the line.
         let config = if settings.is_empty() { toml::from_str(&text) } else { table.try_into() };
         let config: Self = config.map_err(|error| with_nearest(path, &error.to_string()))?;
+        if config.stages.is_empty() {
+            bail!("the configuration has no [[stage]]\nhint: add one for each modality, in the order of learning");
+        }
         config.check()?;
         Ok(Self { format: None, ..config })
     }
@@ -196,10 +294,10 @@ impl RunConfig {
 
     /// Ranges, and what only the whole can show.
     pub(crate) fn check(&self) -> Result<()> {
-        if self.stages.is_empty() {
-            bail!("the configuration has no [[stage]]\nhint: add one for each modality, in the order of learning");
+        match &self.model.init {
+            Some(init) => check_below_root("model.init", init)?,
+            None => drop(self.model.dimensions()?),
         }
-        self.dimensions().check()?;
         for stage in &self.stages {
             self.settings(stage).check().with_context(|| format!("stage {}", stage.modality))?;
             let paths = stage.data.paths();
@@ -207,32 +305,29 @@ impl RunConfig {
                 bail!("stage {}: data is empty\nhint: name at least one file or folder", stage.modality);
             }
             for path in paths.into_iter().chain(stage.root.clone()) {
-                let relative = path.components().all(|part| matches!(part, Component::Normal(_) | Component::CurDir));
-                if !relative {
-                    bail!(
-                        "stage {}: data {} is not a path below the data root\n\
-                         hint: a run folder holds no absolute path, so that it can be moved; write the path relative to \
-                         the configuration file, or relative to --data-root DIR",
-                        stage.modality,
-                        path.display()
-                    );
-                }
+                check_below_root(&format!("stage {}: data", stage.modality), &path)?;
             }
         }
         Ok(())
     }
 
-    /// Sizes of the model.
-    pub fn dimensions(&self) -> Dimensions {
-        let mut dimensions = self.model.preset.dimensions();
-        dimensions.drop_path = self.model.drop_path.unwrap_or(dimensions.drop_path);
-        dimensions.layer_scale = self.model.layer_scale.unwrap_or(dimensions.layer_scale);
-        dimensions
+    /// A model with fresh parameters before any family has joined.
+    ///
+    /// # Errors
+    /// As [`ModelSection::dimensions`].
+    pub fn empty_model(&self) -> Result<ModelConfig> {
+        let text_attention = self.text.attention.unwrap_or_default();
+        Ok(ModelConfig { dimensions: self.model.dimensions()?, text_attention, families: Vec::new() })
     }
 
-    /// The model before any family has joined.
-    pub fn empty_model(&self) -> ModelConfig {
-        ModelConfig { dimensions: self.dimensions(), text_attention: self.model.text_attention, families: Vec::new() }
+    /// How the weights are read that the run begins with.
+    pub fn import(&self) -> Import {
+        Import {
+            known: self.model.known_sizes(),
+            without: self.model.init_without.clone(),
+            text_attention: self.text.attention,
+            seed: self.seed,
+        }
     }
 
     /// How a stage is trained.
@@ -250,6 +345,19 @@ impl RunConfig {
             max_bad_ratio: self.data.max_bad_ratio,
         }
     }
+}
+
+/// A path that keeps its meaning when a run is moved.
+fn check_below_root(what: &str, path: &Path) -> Result<()> {
+    if path.components().all(|part| matches!(part, Component::Normal(_) | Component::CurDir)) {
+        return Ok(());
+    }
+    bail!(
+        "{what} {} is not a path below the data root\n\
+         hint: a run folder holds no absolute path, so that it can be moved; write the path relative to the configuration file, \
+         or relative to --data-root DIR",
+        path.display()
+    )
 }
 
 /// Options of a plugin from `key=value` settings.
@@ -357,7 +465,7 @@ mod tests {
         assert_eq!(config.training.epochs, 9);
         assert_eq!(config.stages[1].batch_size, Some(2));
         assert_eq!(config.stages[0].options["length"].as_integer(), Some(64));
-        assert_eq!(config.model.preset, Preset::Demo);
+        assert_eq!(config.model.preset, Some(Preset::Demo));
         let error = read(MINIMAL, &["stage.ekg.epochs=1"]).unwrap_err().to_string();
         assert!(error.contains("no stage ekg"), "{error}");
     }

@@ -3,11 +3,13 @@
 //! What a plugin says is not believed: every answer is checked where it arrives, in [`plugins`]. What learns is not here
 //! but in the core, which knows neither plugins nor file formats.
 
+mod account;
 pub mod cli;
 mod commands;
 pub mod config;
 mod disk;
 pub mod failure;
+mod finished_run;
 pub mod interrupt;
 pub mod log;
 mod nearest;

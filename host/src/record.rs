@@ -22,7 +22,8 @@ impl RunConfig {
     /// A file that is missing, was changed, or is of a later format.
     pub fn read_record(path: &Path) -> Result<Self> {
         let text = read_sealed(path)?;
-        let record: toml::Table = text.parse().map_err(|error| anyhow!("{} is damaged: {error}", path.display()))?;
+        let mut record: toml::Table =
+            text.parse().map_err(|error| anyhow!("{} is damaged: {error}", path.display()))?;
         let format = record.get("format").and_then(toml::Value::as_integer);
         if format.is_none_or(|format| !(1..=i64::from(FORMAT)).contains(&format)) {
             let found = format.map_or("no format".into(), |format| format!("format {format}"));
@@ -31,7 +32,13 @@ impl RunConfig {
                 path.display()
             );
         }
+        if format.is_some_and(|format| format < 3) {
+            move_text_attention(&mut record);
+        }
         let config: Self = record.try_into().map_err(|error| anyhow!("{} is damaged: {error}", path.display()))?;
+        if config.stages.is_empty() && config.model.init.is_none() {
+            bail!("{} is damaged: it has neither stages nor a model to begin with", path.display());
+        }
         config.check()?;
         Ok(Self { format: None, ..config })
     }
@@ -71,6 +78,14 @@ impl RunConfig {
             );
         }
         Ok(())
+    }
+}
+
+/// Formats 1 and 2 had `model.text_attention` where there now is `text.attention`.
+fn move_text_attention(record: &mut toml::Table) {
+    let model = record.get_mut("model").and_then(toml::Value::as_table_mut);
+    if let Some(attention) = model.and_then(|model| model.remove("text_attention")) {
+        record.insert("text".into(), toml::Table::from_iter([("attention".to_string(), attention)]).into());
     }
 }
 
@@ -158,6 +173,16 @@ mod tests {
         std::fs::write(&path, changed).unwrap();
         let error = RunConfig::read_record(&path).unwrap_err().to_string();
         assert!(error.contains("run.toml was changed") && error.contains("--set"), "{error}");
+    }
+
+    #[test]
+    fn a_record_of_format_2_names_the_attention_of_text_elsewhere() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("run.toml");
+        let old = MINIMAL.replace("preset = \"vit-tiny\"", "preset = \"vit-tiny\"\ntext_attention = \"causal\"");
+        write_sealed(&path, &format!("format = 2\n{old}")).unwrap();
+        let config = RunConfig::read_record(&path).unwrap();
+        assert_eq!(config.text.attention, Some(medcoss_core::model::TextAttention::Causal));
     }
 
     #[test]

@@ -5,14 +5,18 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, anyhow, bail};
 use medcoss_core::data::SampleSource;
+use medcoss_core::exchange::{Imported, InitialModel};
 use medcoss_core::rehearsal::Store;
 use medcoss_core::run::{
-    KEPT_SAMPLES, LOCK, RunLock, StageFolder, StageState, check_manifest, is_partial, write_folder, write_manifest,
+    KEPT_SAMPLES, LOCK, RunLock, StageFolder, StageState, StoredModel, check_manifest, is_partial, write_folder,
+    write_manifest,
 };
 use medcoss_core::stage::{Earlier, Stage};
 
+use crate::account::account_text;
 use crate::config::{RunConfig, StageSection};
 use crate::disk::{human, size_of};
+use crate::log;
 use crate::plugins::Plugin;
 use crate::plugins_lock::PluginsLock;
 use crate::progress::Progress;
@@ -51,12 +55,16 @@ impl Training<'_> {
     pub fn run(&self, progress: &mut Progress) -> Result<Vec<StageState>> {
         let device = medcoss_core::device::by_name(self.device)?;
         let _lock = self.claim_folder()?;
+        let begins = self.begins_with()?;
         let mut states = self.finished()?;
         let mut sources = self.open_all(&states, progress)?;
         self.write_record()?;
         self.publish_assets(&mut sources)?;
 
-        let mut model = self.config.empty_model();
+        let (initial, mut model) = match begins.publish(&self.out)? {
+            Some(initial) => (Some(initial.stored(&self.out)), initial.model),
+            None => (None, self.config.empty_model()?),
+        };
         for (at, section) in self.config.stages.iter().enumerate() {
             let source = &sources[at];
             let n_positions = self.config.model.positions.get(source.family()).copied();
@@ -75,7 +83,10 @@ impl Training<'_> {
                 settings: &self.config.settings(section),
                 current: source,
                 model: model.clone(),
-                previous: states.last().map(|state| (self.folder(at - 1), state.model.clone())),
+                previous: match states.last() {
+                    Some(state) => Some(StoredModel::of_stage(&self.folder(at - 1), state)),
+                    None => initial.clone(),
+                },
                 earlier,
                 folder: folder.clone(),
                 device: device.clone(),
@@ -87,6 +98,17 @@ impl Training<'_> {
             }
         }
         Ok(states)
+    }
+
+    /// The model that the run begins with: in the run, or still in the file that the configuration names.
+    fn begins_with(&self) -> Result<Beginning> {
+        let Some(init) = &self.config.model.init else { return Ok(Beginning::Fresh) };
+        if let Some(initial) = InitialModel::read(&self.out).context("the model that the run begins with")? {
+            return Ok(Beginning::InRun(initial));
+        }
+        let path = self.base.join(init);
+        let imported = self.config.import().read(&path).context("model.init")?;
+        Ok(Beginning::Imported(Box::new(imported), path))
     }
 
     /// The folder of a stage, by its position from 0.
@@ -269,6 +291,31 @@ impl Training<'_> {
     }
 }
 
+/// What a run begins with.
+enum Beginning {
+    /// Fresh parameters.
+    Fresh,
+    /// A model that the run carries.
+    InRun(InitialModel),
+    /// Weights of a file, which the run does not carry yet.
+    Imported(Box<Imported>, PathBuf),
+}
+
+impl Beginning {
+    /// Makes sure that the run carries the model.
+    fn publish(self, run: &Path) -> Result<Option<InitialModel>> {
+        Ok(match self {
+            Self::Fresh => None,
+            Self::InRun(initial) => Some(initial),
+            Self::Imported(imported, path) => {
+                let initial = InitialModel::write(run, &imported, &path)?;
+                log::info(&account_text(&initial));
+                Some(initial)
+            }
+        })
+    }
+}
+
 /// Makes sure that the data of a finished stage are those that it learned from.
 fn check_unchanged(state: &StageState, source: &ModalitySource) -> Result<()> {
     if state.fingerprint != source.fingerprint() {
@@ -283,7 +330,7 @@ fn check_unchanged(state: &StageState, source: &ModalitySource) -> Result<()> {
 }
 
 /// Whether a folder is not there, or holds nothing but what a run leaves that ended before it began.
-fn is_free(folder: &Path) -> bool {
+pub(crate) fn is_free(folder: &Path) -> bool {
     fs::read_dir(folder).map_or(!folder.exists(), |entries| {
         entries.filter_map(Result::ok).all(|entry| {
             let name = entry.file_name();

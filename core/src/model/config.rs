@@ -120,6 +120,9 @@ pub struct FamilyConfig {
     pub name: String,
     /// Entries of its position table: the most tokens that a sample may have.
     pub n_positions: usize,
+    /// Tokens that the decoder has positions for: the most of any modality so far. The decoder is made afresh in every stage, so
+    /// that this may grow. Of no use to discrete tokens.
+    pub n_decoder_positions: usize,
     /// What its tokens are.
     pub tokens: FamilyTokens,
 }
@@ -162,11 +165,17 @@ impl ModelConfig {
             Some(position) => position,
             None => {
                 let n_positions = n_positions.unwrap_or(needed.max(usual));
-                self.families.push(FamilyConfig { name: name.into(), n_positions, tokens });
+                self.families.push(FamilyConfig { name: name.into(), n_positions, n_decoder_positions: 0, tokens });
                 self.families.len() - 1
             }
         };
-        let family = &self.families[position];
+        let family = &mut self.families[position];
+        if let Some(given) = n_positions.filter(|given| *given != family.n_positions) {
+            return Err(Error::Setting(format!(
+                "model.positions.{name} is {given}, but the model has {} positions for this family",
+                family.n_positions
+            )));
+        }
         if family.tokens != tokens {
             return Err(Error::Data(format!(
                 "modality {modality} has {tokens}, but family {name} of this model has {}\n\
@@ -181,6 +190,7 @@ impl ModelConfig {
                 family.n_positions
             )));
         }
+        family.n_decoder_positions = family.n_decoder_positions.max(needed);
         Ok(position)
     }
 }
@@ -221,6 +231,7 @@ mod tests {
         assert_eq!(config.admit("ecg", "ecg", spec(5000, 12), None).unwrap(), 1);
         assert_eq!(config.admit("image", "pathology", spec(20, 768), None).unwrap(), 0);
         assert_eq!(config.families[1].n_positions, 5000);
+        assert_eq!(config.families[0].n_decoder_positions, 20);
         let size = config.admit("image", "other", spec(16, 300), None).unwrap_err().to_string();
         assert!(size.contains("300 values") && size.contains("768 values"), "{size}");
         let room = config.admit("image", "other", spec(21, 768), None).unwrap_err().to_string();

@@ -21,7 +21,7 @@ pub enum Head {
 /// The family's decoder positions and a linear layer to the token's values.
 #[derive(Module, Debug)]
 pub struct PatchHead {
-    /// `[1 + n_positions, D_decoder]`, the class token's first; they start at zero.
+    /// `[1 + n_decoder_positions, D_decoder]`, the class token's first; they start at zero.
     positions: Param<Tensor<2>>,
     projection: Linear,
 }
@@ -40,7 +40,7 @@ impl Head {
     pub(super) fn new(family: &FamilyConfig, dims: &Dimensions, init: &mut Initialiser<'_>) -> Self {
         match family.tokens {
             FamilyTokens::Continuous { d_token } => Self::Patches(PatchHead {
-                positions: init.constant([family.n_positions + 1, dims.decoder_width], 0.0),
+                positions: init.constant([family.n_decoder_positions + 1, dims.decoder_width], 0.0),
                 projection: init.linear(dims.decoder_width, d_token),
             }),
             FamilyTokens::Discrete { vocabulary } => Self::Tokens(TokenHead {

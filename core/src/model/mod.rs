@@ -11,6 +11,7 @@ mod embed;
 mod encoder;
 mod head;
 mod init;
+mod parameters;
 
 use burn::module::Module;
 use burn::tensor::{Bool, Device, Int, Tensor};
@@ -22,6 +23,7 @@ pub use embed::Embedder;
 pub use encoder::Encoder;
 pub use head::Head;
 use init::Initialiser;
+pub use parameters::Parameter;
 
 use crate::data::{PatchBatch, TokenBatch};
 use crate::draw::generator;

@@ -20,37 +20,61 @@ impl Teacher {
     }
 }
 
-/// Mean squared error between student and teacher encoder outputs on the same visible tokens of the same mixed samples. Class
-/// token included; padding of text excluded.
-pub fn feature_matching_loss(
-    student: &Model,
-    teacher: &Teacher,
-    family: usize,
+/// Mean squared error between student and teacher encoder outputs on the same visible tokens of the same mixed samples, class token
+/// included.
+#[derive(Debug, Clone, Copy)]
+pub struct FeatureMatching<'a> {
+    /// What learns.
+    pub student: &'a Model,
+    /// What it learns from.
+    pub teacher: &'a Teacher,
+    /// Family of the samples.
+    pub family: usize,
+    /// Temporal position of both.
+    pub temporal: usize,
+    /// Whether positions of text that are padding count.
+    pub padding: bool,
+}
+
+impl FeatureMatching<'_> {
+    /// The loss of a batch. `depth` is the student's stochastic depth, `teacher_depth` the teacher's, which usually has none.
+    pub fn loss(
+        &self,
+        batch: &Prepared,
+        depth: Option<&mut StochasticDepth>,
+        teacher_depth: Option<&mut StochasticDepth>,
+        device: &Device,
+    ) -> Tensor<1> {
+        let teacher_device = device.clone().inner();
+        let own = encode(self.student, self, batch, depth, device);
+        let given = encode(&self.teacher.model, self, batch, teacher_depth, &teacher_device);
+        mean_all((own - Tensor::from_inner(given)).square())
+    }
+}
+
+/// Encoder outputs that are compared: `[rows, D]`.
+fn encode(
+    model: &Model,
+    matching: &FeatureMatching<'_>,
     batch: &Prepared,
-    temporal: usize,
     depth: Option<&mut StochasticDepth>,
     device: &Device,
-) -> Tensor<1> {
-    let teacher_device = device.clone().inner();
-    let (own, given) = match batch {
+) -> Tensor<2> {
+    let family = matching.family;
+    let flat = |features: Tensor<3>| {
+        let width = features.dims()[2];
+        features.reshape([-1, width as i64])
+    };
+    match batch {
         Prepared::Patches(batch) => {
-            let own = student.encode_patches(family, &VisiblePatches::upload(batch, device), temporal, depth);
-            let visible = VisiblePatches::upload(batch, &teacher_device);
-            let given = teacher.model.encode_patches(family, &visible, temporal, None);
-            let width = own.dims()[2];
-            (own.reshape([-1, width as i64]), given.reshape([-1, width as i64]))
+            let visible = VisiblePatches::upload(batch, device);
+            flat(model.encode_patches(family, &visible, matching.temporal, depth))
         }
         Prepared::Tokens(batch) => {
-            let own = student.encode_text(family, &TextTokens::upload(batch, device), depth);
-            let given = teacher.model.encode_text(family, &TextTokens::upload(batch, &teacher_device), None);
-            let width = own.dims()[2];
-            let attended: Vec<i32> =
-                (0..batch.attended.len()).filter(|&at| batch.attended[at]).map(|at| at as i32).collect();
-            let pick = |features: Tensor<3>, device: &Device| {
-                features.reshape([-1, width as i64]).select(0, indices(&attended, device))
-            };
-            (pick(own, device), pick(given, &teacher_device))
+            let features = flat(model.encode_text(family, &TextTokens::upload(batch, device), depth));
+            let counts = |at: &usize| matching.padding || batch.attended[*at];
+            let counted: Vec<i32> = (0..batch.attended.len()).filter(counts).map(|at| at as i32).collect();
+            features.select(0, indices(&counted, device))
         }
-    };
-    mean_all((own - Tensor::from_inner(given)).square())
+    }
 }

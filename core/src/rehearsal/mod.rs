@@ -6,8 +6,8 @@ mod kmeans;
 mod policy;
 
 pub use buffer::{BufferEntry, RehearsalBuffer};
-pub use distillation::{Teacher, feature_matching_loss};
-pub use kmeans::KMeansPolicy;
+pub use distillation::{FeatureMatching, Teacher};
+pub use kmeans::{Clusters, KMeansPolicy, Start};
 pub use policy::{BufferPolicy, Selected};
 
 use serde::{Deserialize, Serialize};
@@ -29,6 +29,12 @@ pub struct RehearsalConfig {
     pub sampling: Sampling,
     /// How the kept samples are kept.
     pub store: Store,
+    /// Fill places that small clusters leave free in the buffer with the next nearest samples; the reference leaves them free.
+    pub fill_up: bool,
+    /// Distil text at padding positions too, as the reference does.
+    pub distil_padding: bool,
+    /// Leave stochastic depth on in the teacher, as the reference does.
+    pub teacher_depth: bool,
 }
 
 /// How the samples of a buffer are kept.
@@ -51,6 +57,9 @@ impl Default for RehearsalConfig {
             mixup: true,
             sampling: Sampling::default(),
             store: Store::default(),
+            fill_up: true,
+            distil_padding: false,
+            teacher_depth: false,
         }
     }
 }

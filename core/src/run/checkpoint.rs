@@ -13,13 +13,13 @@ use burn::store::ModuleRecord;
 use super::document::{read_document, write_document};
 use super::files::{remove_folder, sync_folder, write_folder};
 use super::state::STATE;
+use super::stored_model::MODEL;
 use super::{FileCheck, MetricsLog, StageFolder, StageState, check_file, sha256_of, write_atomically};
 use crate::model::Model;
 use crate::{Error, Result};
 
 /// Complete checkpoints that are kept: one more than needed, in case the latest is found damaged.
 const KEPT: usize = 2;
-const MODEL: &str = "model.bpk";
 const OPTIMIZER: &str = "optimizer.bpk";
 const METRICS: &str = "metrics.jsonl";
 

@@ -18,11 +18,12 @@ use crate::{Error, Result};
 
 /// Version of the files in a run folder.
 ///
-/// 1: without seals. 2: seals, epochs that were left in their middle.
-pub const FORMAT: u32 = 2;
+/// 1: without seals. 2: seals, epochs that were left in their middle. 3: decoder positions of their own number, models that a run
+/// begins with, `text.attention` in place of `model.text_attention`.
+pub const FORMAT: u32 = 3;
 
 /// Step `n` turns format `n + 1` into `n + 2`.
-const MIGRATIONS: [fn(&mut serde_json::Map<String, Value>); FORMAT as usize - 1] = [add_seal];
+const MIGRATIONS: [fn(&mut serde_json::Map<String, Value>); FORMAT as usize - 1] = [add_seal, add_decoder_positions];
 
 /// What stands before the seal.
 const MARKER: &str = "\"seal\": \"";
@@ -30,6 +31,16 @@ const MARKER: &str = "\"seal\": \"";
 /// Format 1 had no seal; there is nothing to check it by.
 fn add_seal(document: &mut serde_json::Map<String, Value>) {
     document.insert("seal".into(), UNSEALED.into());
+}
+
+/// Formats 1 and 2 had as many positions in the decoder as in the embedder.
+fn add_decoder_positions(document: &mut serde_json::Map<String, Value>) {
+    let families = document.get_mut("model").and_then(|model| model.get_mut("families")).and_then(Value::as_array_mut);
+    for family in families.into_iter().flatten().filter_map(Value::as_object_mut) {
+        if let Some(n_positions) = family.get("n_positions").cloned() {
+            family.insert("n_decoder_positions".into(), n_positions);
+        }
+    }
 }
 
 /// Writes a value that has a field `seal`, which holds [`UNSEALED`], and a field `format`.
@@ -54,7 +65,8 @@ pub(crate) fn parse_document<T: DeserializeOwned>(text: &[u8]) -> std::result::R
     let document: Value = serde_json::from_slice(text).map_err(|error| error.to_string())?;
     let Value::Object(mut document) = document else { return Err("it holds no JSON object".into()) };
     let format = document.get("format").and_then(Value::as_u64).ok_or("it states no format")?;
-    if format != 1 {
+    // Format 1 had no seal; what has one is held to it, whatever format a changed digit makes it claim.
+    if format != 1 || document.contains_key("seal") {
         sealed?;
     }
     let steps = usize::try_from(format).ok().and_then(|format| MIGRATIONS.get(format.checked_sub(1)?..));
@@ -104,10 +116,19 @@ mod tests {
     fn earlier_formats_are_brought_up_to_date_and_later_ones_refused() {
         let note: Note = parse_document(b"{\"format\": 1, \"loss\": 0.5}").unwrap();
         assert_eq!(note, Note { format: FORMAT, seal: UNSEALED.into(), loss: 0.5, unfinished: None });
-        let later = seal(&format!("{{\"seal\": \"{UNSEALED}\", \"format\": 3, \"loss\": 0.5}}"), MARKER);
+        let later = seal(&format!("{{\"seal\": \"{UNSEALED}\", \"format\": 4, \"loss\": 0.5}}"), MARKER);
         let error = parse_document::<Note>(later.as_bytes()).unwrap_err();
-        assert!(error.contains("format 3") && error.contains("formats 1 to 2"), "{error}");
+        assert!(error.contains("format 4") && error.contains("formats 1 to 3"), "{error}");
         assert!(parse_document::<Note>(b"{\"format\": 0, \"loss\": 0.5}").is_err());
         assert!(parse_document::<Note>(b"{\"format\": 2, \"loss\": 0.5}").unwrap_err().contains("no checksum"));
+    }
+
+    #[test]
+    fn a_model_of_format_2_has_as_many_positions_in_the_decoder_as_in_the_embedder() {
+        let text = format!(
+            "{{\"seal\": \"{UNSEALED}\", \"format\": 2, \"model\": {{\"families\": [{{\"n_positions\": 1024}}]}}}}"
+        );
+        let document: Value = parse_document(seal(&text, MARKER).as_bytes()).unwrap();
+        assert_eq!(document["model"]["families"][0]["n_decoder_positions"], 1024);
     }
 }

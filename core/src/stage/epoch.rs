@@ -9,7 +9,7 @@ use crate::data::{EpochPlan, Loaded, Mixing, Pool, Prepared, RawBatch, Step, Use
 use crate::draw::generator;
 use crate::model::{Model, StochasticDepth};
 use crate::pretext::pretext_loss;
-use crate::rehearsal::{Teacher, feature_matching_loss};
+use crate::rehearsal::{FeatureMatching, Teacher};
 use crate::run::{Checkpoints, EpochMetrics, EpochSoFar, MetricsLog, StageState};
 use crate::{Error, Result};
 
@@ -100,7 +100,9 @@ impl Epoch<'_> {
             if !last && !so_far.steps.is_multiple_of(settings.accumulation) {
                 return Ok(());
             }
-            so_far.learning_rate = schedule.learning_rate(self.epoch as f64 + item as f64 / n_steps as f64);
+            // As in the reference, the rate is that of the first of the batches whose gradients are added up.
+            let first = item / settings.accumulation * settings.accumulation;
+            so_far.learning_rate = schedule.learning_rate(self.epoch as f64 + first as f64 / n_steps as f64);
             learner.update(so_far.learning_rate, accumulated.grads());
 
             let stop = observer.stop_requested();
@@ -169,7 +171,12 @@ impl Epoch<'_> {
         Ok(match (pool.purpose, self.teacher) {
             (Use::Pretext, _) => pretext_loss(model, family, batch, temporal, depth.as_mut(), self.device),
             (Use::Distillation, Some(teacher)) => {
-                feature_matching_loss(model, teacher, family, batch, temporal, depth.as_mut(), self.device)
+                let rehearsal = &self.stage.settings.rehearsal;
+                let teacher_depth = || StochasticDepth::new(rate, generator(seed, "teacher-depth", &place));
+                let mut teacher_depth = rehearsal.teacher_depth.then(teacher_depth).flatten();
+                let padding = rehearsal.distil_padding;
+                let matching = FeatureMatching { student: model, teacher, family, temporal, padding };
+                matching.loss(batch, depth.as_mut(), teacher_depth.as_mut(), self.device)
             }
             (Use::Distillation, None) => return Err(Error::Data("a buffer without a teacher".into())),
         })
@@ -208,7 +215,7 @@ impl Epoch<'_> {
             state.bad_samples.insert(id, bad.message.clone());
             let n_samples = source.ids().len();
             let n_bad = source.ids().iter().filter(|id| state.bad_samples.contains_key(*id)).count();
-            if n_bad > self.stage.settings.n_bad_allowed(n_samples) {
+            if n_bad > self.stage.settings.reading().n_bad_allowed(n_samples) {
                 let modality = source.modality().into();
                 return Err(Error::TooManyBadSamples { modality, n_bad, n_samples, latest: bad.message.clone() });
             }

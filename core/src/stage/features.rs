@@ -1,14 +1,62 @@
-//! Features of all samples of a dataset: no augmentation, no masking, the mean over the encoder's output tokens.
+//! Features of all samples of a dataset: the encoder's output without augmentation and masking.
 
 use burn::tensor::{Device, Tensor, TensorData};
+use serde::{Deserialize, Serialize};
 
-use super::StageSettings;
-use crate::data::{Loaded, Prepared, RawBatch, SampleSource, View, load_in_order, prepare};
+use crate::data::{BadSample, Loaded, Prepared, RawBatch, SampleSource, View, load_in_order, prepare};
 use crate::model::{Model, TextTokens, VisiblePatches};
 use crate::{Error, Result};
 
 /// Samples that are encoded at a time.
 const BATCH: usize = 32;
+
+/// What becomes of a sample's encoder outputs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Pooling {
+    /// The mean over all of them, class token included, padding of text excluded. What the buffer is chosen by.
+    #[default]
+    Mean,
+    /// The class token's alone, which only continuous families have.
+    Class,
+    /// All of them: the class token's first where there is one, padding included.
+    None,
+}
+
+/// How samples are read for their features.
+#[derive(Debug, Clone, Copy)]
+pub struct Reading {
+    /// Threads that decode samples.
+    pub loader_threads: usize,
+    /// Share of the samples that may be unreadable.
+    pub max_bad_ratio: f64,
+}
+
+impl Reading {
+    /// Bad samples that a dataset may have: the ratio of its samples, rounded up.
+    pub(crate) fn n_bad_allowed(&self, n_samples: usize) -> usize {
+        (n_samples as f64 * self.max_bad_ratio).ceil() as usize
+    }
+}
+
+/// Features of some consecutive samples.
+#[derive(Debug)]
+pub struct EncodedBatch<'a> {
+    /// `[rows.len(), n_tokens, width]`, row-major; `n_tokens` is 1 where outputs are pooled.
+    pub values: Vec<f32>,
+    /// Features of a sample.
+    pub n_tokens: usize,
+    /// Values of a feature.
+    pub width: usize,
+    /// Index of the sample that a row belongs to, ascending.
+    pub rows: Vec<u64>,
+    /// `[rows.len(), n_tokens]` of text that is not pooled: true where a token is no padding. Empty otherwise.
+    pub attended: &'a [bool],
+    /// Samples that could not be read, with their index.
+    pub bad: &'a [(u64, BadSample)],
+    /// Samples that are done with this batch.
+    pub done: usize,
+}
 
 /// Features by sample.
 #[derive(Debug, Clone, PartialEq, Default)]
@@ -23,8 +71,8 @@ pub struct Features {
     pub bad: Vec<(String, String)>,
 }
 
-/// Encodes every sample of a source. `model` and `device` are those of evaluation; `progress` hears how many of how many are
-/// done, and may end the work with an error.
+/// Encodes every sample of a source and keeps the means over tokens. `model` and `device` are those of evaluation; `progress` hears how
+/// many are done, and may end the work with an error.
 ///
 /// # Errors
 /// A source that fails, too many bad samples, an error of `progress`.
@@ -32,10 +80,35 @@ pub fn extract_features(
     model: &Model,
     family: usize,
     source: &dyn SampleSource,
-    settings: &StageSettings,
+    reading: Reading,
     device: &Device,
-    progress: &mut dyn FnMut(usize, usize) -> Result<()>,
+    progress: &mut dyn FnMut(usize) -> Result<()>,
 ) -> Result<Features> {
+    let mut features = Features::default();
+    encode_samples(model, family, source, Pooling::Mean, reading, device, &mut |batch| {
+        features.width = batch.width;
+        features.values.extend(batch.values);
+        features.rows.extend(batch.rows);
+        let bad = batch.bad.iter().map(|(index, bad)| (source.ids()[*index as usize].clone(), bad.message.clone()));
+        features.bad.extend(bad);
+        progress(batch.done)
+    })?;
+    Ok(features)
+}
+
+/// Encodes every sample of a source in order, a batch at a time, so that memory does not grow with the number of samples.
+///
+/// # Errors
+/// A source that fails, too many bad samples, a pooling that the family does not have, an error of `sink`.
+pub fn encode_samples(
+    model: &Model,
+    family: usize,
+    source: &dyn SampleSource,
+    pooling: Pooling,
+    reading: Reading,
+    device: &Device,
+    sink: &mut dyn FnMut(EncodedBatch<'_>) -> Result<()>,
+) -> Result<()> {
     let n = source.ids().len();
     let batch_of = |item: usize| (item * BATCH) as u64..((item + 1) * BATCH).min(n) as u64;
     let load = |item: usize| {
@@ -46,48 +119,68 @@ pub fn extract_features(
         let batch = (!keep.is_empty()).then(|| prepare(&raw, source.spec(), &keep, false, None));
         Ok(Loaded { batch, bad: bad.into_iter().map(|bad| (indices[bad.slot], bad)).collect() })
     };
-    let mut features = Features::default();
-    load_in_order(0..n.div_ceil(BATCH), settings.loader_threads, load, |item, loaded| {
-        for (index, bad) in &loaded.bad {
-            features.bad.push((source.ids()[*index as usize].clone(), bad.message.clone()));
-            if features.bad.len() > settings.n_bad_allowed(n) {
-                let (modality, n_bad) = (source.modality().into(), features.bad.len());
-                return Err(Error::TooManyBadSamples { modality, n_bad, n_samples: n, latest: bad.message.clone() });
-            }
+    let mut n_bad = 0;
+    load_in_order(0..n.div_ceil(BATCH), reading.loader_threads, load, |item, loaded| {
+        n_bad += loaded.bad.len();
+        if let Some((_, latest)) = loaded.bad.last().filter(|_| n_bad > reading.n_bad_allowed(n)) {
+            let (modality, latest) = (source.modality().into(), latest.message.clone());
+            return Err(Error::TooManyBadSamples { modality, n_bad, n_samples: n, latest });
         }
+        let (mut values, mut n_tokens, mut width) = (Vec::new(), 0, 0);
         if let Some(batch) = &loaded.batch {
-            let pooled = mean_pooled(model, family, batch, device);
-            features.width = pooled.dims()[1];
-            let values: Vec<f32> = pooled
+            let encoded = pooled(encode(model, family, batch, device), batch, pooling, source)?;
+            [_, n_tokens, width] = encoded.dims();
+            values = encoded
                 .try_into_vec_as::<f32>()
                 .map_err(|error| Error::Device(format!("features cannot be read back from the device: {error}")))?;
             if let Some(value) = values.iter().find(|value| !value.is_finite()) {
                 return Err(Error::Data(format!("a feature of {} is {value}", source.modality())));
             }
-            features.values.extend(values);
-            let bad = |index: &u64| loaded.bad.iter().any(|(bad, _)| bad == index);
-            features.rows.extend(batch_of(item).filter(|index| !bad(index)));
         }
-        progress(batch_of(item).end as usize, n)
-    })?;
-    Ok(features)
+        let bad = |index: &u64| loaded.bad.iter().any(|(bad, _)| bad == index);
+        let attended: &[bool] = match &loaded.batch {
+            Some(Prepared::Tokens(batch)) if pooling == Pooling::None => &batch.attended,
+            _ => &[],
+        };
+        sink(EncodedBatch {
+            values,
+            n_tokens,
+            width,
+            rows: batch_of(item).filter(|index| !bad(index)).collect(),
+            attended,
+            bad: &loaded.bad,
+            done: batch_of(item).end as usize,
+        })
+    })
 }
 
-/// `[B, D]`: mean over all encoder outputs, class token included, padding of text excluded.
-fn mean_pooled(model: &Model, family: usize, batch: &Prepared, device: &Device) -> Tensor<2> {
+fn encode(model: &Model, family: usize, batch: &Prepared, device: &Device) -> Tensor<3> {
     match batch {
-        Prepared::Patches(batch) => {
-            let encoded = model.encode_patches(family, &VisiblePatches::upload(batch, device), 0, None);
-            encoded.mean_dim(1).squeeze_dim(1)
+        Prepared::Patches(batch) => model.encode_patches(family, &VisiblePatches::upload(batch, device), 0, None),
+        Prepared::Tokens(batch) => model.encode_text(family, &TextTokens::upload(batch, device), None),
+    }
+}
+
+/// `[B, T, D]`, or `[B, 1, D]` where outputs are pooled.
+fn pooled(encoded: Tensor<3>, batch: &Prepared, pooling: Pooling, source: &dyn SampleSource) -> Result<Tensor<3>> {
+    Ok(match (pooling, batch) {
+        (Pooling::None, _) => encoded,
+        (Pooling::Class, Prepared::Patches(_)) => encoded.narrow(1, 0, 1),
+        (Pooling::Class, Prepared::Tokens(_)) => {
+            return Err(Error::Setting(format!(
+                "family {} has no class token\nhint: pool by the mean, or not at all",
+                source.family()
+            )));
         }
-        Prepared::Tokens(batch) => {
-            let encoded = model.encode_text(family, &TextTokens::upload(batch, device), None);
+        (Pooling::Mean, Prepared::Patches(_)) => encoded.mean_dim(1),
+        (Pooling::Mean, Prepared::Tokens(batch)) => {
             let weights = batch.attended.chunks(batch.length).flat_map(|sample| {
                 let share = 1.0 / sample.iter().filter(|attended| **attended).count().max(1) as f32;
                 sample.iter().map(move |&attended| if attended { share } else { 0.0 })
             });
             let weights = TensorData::new(weights.collect::<Vec<f32>>(), [batch.n, batch.length, 1]);
-            (encoded * Tensor::from_data(weights, device)).sum_dim(1).squeeze_dim(1)
+            let device = encoded.device();
+            (encoded * Tensor::from_data(weights, &device)).sum_dim(1)
         }
-    }
+    })
 }

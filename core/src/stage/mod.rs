@@ -1,6 +1,6 @@
 //! One continual stage: masked modelling of a new modality, distillation of the earlier ones, then the choice of the buffer.
 //!
-//! 1. The first stage starts from fresh parameters; a later one from the previous stage's model, which also is its teacher.
+//! 1. The first stage starts from fresh or imported parameters; a later one from the previous stage's model, which also is its teacher.
 //! 2. Every epoch is a shuffled list of single-modality batches, see [`crate::data`].
 //! 3. After the last epoch the features of all samples are clustered and the buffer is kept.
 
@@ -14,7 +14,7 @@ use std::collections::BTreeMap;
 use burn::module::Module;
 use burn::tensor::Device;
 
-pub use features::{Features, extract_features};
+pub use features::{EncodedBatch, Features, Pooling, Reading, encode_samples, extract_features};
 pub use observer::{Observer, Silent, StageReport, StepReport};
 pub use settings::StageSettings;
 
@@ -23,7 +23,7 @@ use crate::model::{Model, ModelConfig};
 use crate::optimisation::adamw;
 use crate::rehearsal::{BufferPolicy, KMeansPolicy, RehearsalBuffer, Store, Teacher};
 use crate::run::{
-    Checkpoints, FORMAT, KEPT_SAMPLES, MANIFEST, MetricsLog, Restored, StageFolder, StageState, UNSEALED, load_model,
+    Checkpoints, FORMAT, KEPT_SAMPLES, MANIFEST, MetricsLog, Restored, StageFolder, StageState, StoredModel, UNSEALED,
     save_model, write_folder, write_manifest,
 };
 use crate::{Error, Result};
@@ -50,8 +50,8 @@ pub struct Stage<'a> {
     pub current: &'a dyn SampleSource,
     /// Sizes of the model, with the families of earlier stages and of this one.
     pub model: ModelConfig,
-    /// The previous stage's folder and sizes; none in the first stage.
-    pub previous: Option<(StageFolder, ModelConfig)>,
+    /// The model to go on with: the previous stage's, or the one that the run begins with; none for fresh parameters.
+    pub previous: Option<StoredModel>,
     /// Earlier stages in their order.
     pub earlier: Vec<Earlier<'a>>,
     /// Where it is written.
@@ -161,14 +161,13 @@ impl Stage<'_> {
     }
 
     fn student_and_teacher(&self, device: &Device) -> Result<(Model, Option<Teacher>)> {
-        let Some((folder, config)) = &self.previous else {
+        let Some(stored) = &self.previous else {
             return Ok((Model::new(&self.model, self.seed, self.number, device), None));
         };
-        // Values are read over the initial ones; which these are does not matter.
-        let shape = Model::new(config, self.seed, 0, device);
-        let previous = load_model(&folder.file("model.bpk"), shape)?;
-        let teacher = Teacher::new(&previous);
-        Ok((previous.next_student(&self.model, self.seed, self.number, device), Some(teacher)))
+        let previous = stored.load(device)?;
+        // A model from elsewhere comes without a buffer: there is nothing to teach then.
+        let teacher = (!self.earlier.is_empty()).then(|| Teacher::new(&previous));
+        Ok((previous.next_student(&self.model, self.seed, self.number, device), teacher))
     }
 
     fn initial_state(&self) -> StageState {
@@ -221,8 +220,8 @@ impl Stage<'_> {
         let frozen = model.valid();
         let family = self.family(self.current)?;
         let features =
-            extract_features(&frozen, family, self.current, self.settings, &self.device, &mut |done, all| {
-                observer.features(done, all);
+            extract_features(&frozen, family, self.current, self.settings.reading(), &self.device, &mut |done| {
+                observer.features(done, self.current.ids().len());
                 match observer.stop_requested() {
                     true => Err(self.interrupted("while the buffer was chosen", checkpoints)),
                     false => Ok(()),
@@ -234,6 +233,7 @@ impl Stage<'_> {
         let policy = KMeansPolicy {
             centre_ratio: self.settings.rehearsal.centre_ratio,
             buffer_ratio: self.settings.rehearsal.buffer_ratio,
+            fill_up: self.settings.rehearsal.fill_up,
         };
         let selected = policy.select(&features.values, features.width, self.seed)?;
         let mut files = vec!["model.bpk".to_string(), "buffer.jsonl".into(), "metrics.jsonl".into()];

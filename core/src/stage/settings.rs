@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::Reading;
 use crate::optimisation::{OptimiserConfig, Schedule};
 use crate::rehearsal::RehearsalConfig;
 use crate::{Error, Result};
@@ -67,8 +68,8 @@ impl StageSettings {
         Schedule::new(&self.optimiser, self.batch_size * self.accumulation, self.warmup_epochs, self.epochs)
     }
 
-    /// Bad samples that a dataset may have: the ratio of its samples, rounded up.
-    pub(crate) fn n_bad_allowed(&self, n_samples: usize) -> usize {
-        (n_samples as f64 * self.max_bad_ratio).ceil() as usize
+    /// How samples are read for their features.
+    pub fn reading(&self) -> Reading {
+        Reading { loader_threads: self.loader_threads, max_bad_ratio: self.max_bad_ratio }
     }
 }

@@ -2,6 +2,9 @@
 
 pub(crate) mod data_check;
 pub(crate) mod demo;
+pub(crate) mod embed;
+pub(crate) mod export;
+pub(crate) mod import;
 pub(crate) mod plugin_inspect;
 pub(crate) mod plugin_list;
 pub(crate) mod pretrain;

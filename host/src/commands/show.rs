@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 use clap::Args;
+use medcoss_core::exchange::{INITIAL, InitialModel};
 use medcoss_core::run::{KEPT_SAMPLES, StageFolder, StageState, check_manifest, read_metrics};
 use serde::Serialize;
 
@@ -40,6 +41,9 @@ struct Report {
     run: PathBuf,
     seed: u64,
     model: String,
+    /// What the run began with, if not fresh parameters.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    initial: Option<InitialReport>,
     stages: Vec<StageReport>,
     plugins: Vec<LockedPlugin>,
     n_files: usize,
@@ -47,6 +51,13 @@ struct Report {
     /// Files that were compared, and the faults that were found; none without --verify.
     #[serde(skip_serializing_if = "Option::is_none")]
     verified: Option<Verified>,
+}
+
+#[derive(Serialize)]
+struct InitialReport {
+    source: String,
+    source_sha256: String,
+    families: Vec<String>,
 }
 
 #[derive(Serialize)]
@@ -110,6 +121,18 @@ impl Show {
             Err(_) if self.verify => Vec::new(),
             Err(error) => return Err(error),
         };
+        if let Some(verified) = &mut verification {
+            match InitialModel::check_files(&self.run) {
+                Ok(checks) => checks.into_iter().for_each(|(name, fault)| {
+                    verified.n_files += 1;
+                    verified.add(&name, fault.map(|fault| fault.to_string()));
+                }),
+                Err(error) => {
+                    verified.n_files += 1;
+                    verified.add(INITIAL, Some(error.to_string()));
+                }
+            }
+        }
         let mut stages = Vec::new();
         for (at, section) in config.stages.iter().enumerate() {
             let folder = StageFolder::new(&self.run, at + 1, &section.modality);
@@ -129,7 +152,15 @@ impl Show {
             }
         }
         let size = size_of(&self.run)?;
-        let dimensions = config.dimensions();
+        let initial = match InitialModel::read(&self.run) {
+            Ok(initial) => initial,
+            Err(_) if self.verify => None,
+            Err(error) => return Err(anyhow::Error::from(error).context("the model that the run began with")),
+        };
+        let dimensions = match &initial {
+            Some(initial) => initial.model.dimensions.clone(),
+            None => config.model.dimensions()?,
+        };
         Ok(Report {
             run: self.run.clone(),
             seed: config.seed,
@@ -141,6 +172,11 @@ impl Show {
                 dimensions.decoder_layers,
                 dimensions.decoder_width
             ),
+            initial: initial.map(|initial| InitialReport {
+                source: initial.source,
+                source_sha256: initial.source_sha256,
+                families: initial.model.families.into_iter().map(|family| family.name).collect(),
+            }),
             stages,
             plugins,
             n_files: size.n_files,
@@ -262,8 +298,13 @@ impl Report {
             let sha256 = plugin.sha256.as_deref().map_or("-", |digest| &digest[..12.min(digest.len())]);
             plugins.row([plugin.id.as_str(), &plugin.version, &plugin.source, sha256]);
         }
+        let began = self.initial.as_ref().map(|initial| {
+            let (families, digest) = (initial.families.join(", "), &initial.source_sha256[..12]);
+            format!("\nbegan with {} (sha256 {digest}): {families}", initial.source)
+        });
+        let began = began.unwrap_or_default();
         let mut text = format!(
-            "run {}: seed {}, {}; {} in {} files\n\n{}\n{}",
+            "run {}: seed {}, {}; {} in {} files{began}\n\n{}\n{}",
             self.run.display(),
             self.seed,
             self.model,

@@ -1,0 +1,20 @@
+//! Weights in and out: checkpoints of the reference implementation, and files for use elsewhere.
+
+mod arrays;
+mod export;
+mod import;
+mod initial;
+mod note;
+mod published;
+mod safetensors_file;
+mod tensor_file;
+
+pub use arrays::ArraySource;
+pub use export::{Exported, export};
+pub use import::{Account, Import, Imported, KnownSizes, LeftEntry, TakenPart};
+pub use initial::{INITIAL, InitialModel};
+pub use note::Layout;
+pub use published::{PUBLISHED_FAMILIES, UNUSED};
+pub use safetensors::Dtype as ElementType;
+pub use safetensors_file::{TensorOut, floats_to_bytes, write_safetensors};
+pub use tensor_file::TensorFile;

@@ -1,0 +1,310 @@
+//! The published layout: names, shapes and order of values of the reference implementation's state dict, beside those of
+//! [`crate::model`].
+//!
+//! PyTorch stores a linear layer as `[output, input]`, Burn as `[input, output]`. The reference embeds patches by convolution: a kernel
+//! `[D, channels, (depth,) row, column]` is here a linear layer over the values of a token, which lie in (depth, row, column, channel)
+//! order, as the masked autoencoder's targets do. The prediction heads are in that order in both.
+
+use crate::model::{Dimensions, FamilyConfig, FamilyTokens, ModelConfig};
+
+/// Families that the published layout has names for.
+pub const PUBLISHED_FAMILIES: [&str; 3] = ["text", "image", "volume"];
+
+/// Tensors of the published state dict that nothing in the reference model reads: leftovers of the model that it grew out of
+/// (Uni-Perceiver). They are kept beside imported weights and written again.
+///
+/// Name and rows; each row has the encoder's width.
+pub const UNUSED: [(&str, usize); 2] =
+    [("video_embed.embeddings_pos.position_embeddings.weight", 1600), ("video_embed.embeddings_type.weight", 1)];
+
+/// Parts that a checkpoint has wholly or not at all.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Part {
+    /// The shared encoder; every checkpoint has it.
+    Encoder,
+    /// Class token and norm that the continuous families share.
+    Patches,
+    /// Embedder of a family.
+    Embedder(String),
+    /// The decoder that the continuous families share.
+    Decoder,
+    /// Prediction head of a family, with its decoder positions.
+    Head(String),
+}
+
+impl std::fmt::Display for Part {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Encoder => f.write_str("encoder"),
+            Self::Patches => f.write_str("class token and patch norm"),
+            Self::Embedder(family) => write!(f, "{family} embedder"),
+            Self::Decoder => f.write_str("decoder"),
+            Self::Head(family) => write!(f, "{family} head"),
+        }
+    }
+}
+
+/// How the values of a published tensor lie.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Order {
+    /// As here, with leading sizes of 1 up to this number of sizes.
+    Same {
+        /// Number of sizes.
+        rank: usize,
+    },
+    /// `[output, input]` of a linear layer.
+    Linear,
+    /// A convolution kernel `[output, channels, patch, patch(, patch)]`.
+    Kernel {
+        /// Channels.
+        channels: usize,
+        /// Sizes of the patch: 2 or 3.
+        dims: u32,
+    },
+}
+
+/// One parameter under both of its names.
+#[derive(Debug, Clone)]
+pub struct Correspondence {
+    /// Its path in [`crate::model::Model`].
+    pub own: String,
+    /// Its key in the published state dict.
+    pub published: String,
+    /// What it belongs to.
+    pub part: Part,
+    /// How its values lie there.
+    pub order: Order,
+}
+
+impl Order {
+    /// The published shape of a parameter of this shape. None if there is none: a token that is no patch of such a kernel.
+    pub fn published_shape(self, own: &[usize]) -> Option<Vec<usize>> {
+        match (self, own) {
+            (Self::Same { rank }, _) => Some([vec![1; rank.checked_sub(own.len())?], own.to_vec()].concat()),
+            (Self::Linear, &[input, output]) => Some(vec![output, input]),
+            (Self::Kernel { channels, dims }, &[input, output]) => {
+                let patch = patch_side(input, channels, dims)?;
+                Some([vec![output, channels], vec![patch; dims as usize]].concat())
+            }
+            _ => None,
+        }
+    }
+
+    /// Published values in the order that they have here; `own` is the shape here.
+    pub fn to_own(self, values: Vec<f32>, own: &[usize]) -> Vec<f32> {
+        self.reordered(values, own, |own, published| (own, published))
+    }
+
+    /// Values in the published order; `own` is the shape here.
+    pub fn to_published(self, values: Vec<f32>, own: &[usize]) -> Vec<f32> {
+        self.reordered(values, own, |own, published| (published, own))
+    }
+
+    /// `pair` says which of the two positions is written and which is read.
+    fn reordered(self, values: Vec<f32>, own: &[usize], pair: impl Fn(usize, usize) -> (usize, usize)) -> Vec<f32> {
+        let channels = match self {
+            Self::Same { .. } => return values,
+            Self::Linear => 1,
+            Self::Kernel { channels, .. } => channels,
+        };
+        let &[input, output] = own else { return values };
+        let n_pixels = input / channels;
+        let mut reordered = vec![0.0; values.len()];
+        for unit in 0..output {
+            for channel in 0..channels {
+                for pixel in 0..n_pixels {
+                    let here = (pixel * channels + channel) * output + unit;
+                    let there = (unit * channels + channel) * n_pixels + pixel;
+                    let (to, from) = pair(here, there);
+                    reordered[to] = values[from];
+                }
+            }
+        }
+        reordered
+    }
+}
+
+/// Side of a patch of so many values, if they make a square or cube.
+pub fn patch_side(n_values: usize, channels: usize, dims: u32) -> Option<usize> {
+    let n_pixels = n_values.checked_div(channels)?;
+    (1..=n_pixels).find(|side| side.pow(dims) >= n_pixels).filter(|side| side.pow(dims) * channels == n_values)
+}
+
+/// Channels and patch sizes of a continuous family of the published layout.
+pub fn patch_kind(family: &str) -> Option<(usize, u32)> {
+    match family {
+        "image" => Some((3, 2)),
+        "volume" => Some((1, 3)),
+        _ => None,
+    }
+}
+
+/// All parameters of a model that have a name in the published layout.
+pub fn correspondences(config: &ModelConfig) -> Vec<Correspondence> {
+    let mut table = Table(Vec::new());
+    table.encoder(&config.dimensions);
+    let published = |family: &&FamilyConfig| match family.tokens {
+        FamilyTokens::Continuous { d_token } => {
+            patch_kind(&family.name).is_some_and(|(channels, dims)| patch_side(d_token, channels, dims).is_some())
+        }
+        FamilyTokens::Discrete { .. } => family.name == "text",
+    };
+    let families = || config.families.iter().enumerate().filter(|(_, family)| published(family));
+    if families().any(|(_, family)| patch_kind(&family.name).is_some()) {
+        table.patches();
+        table.decoder(&config.dimensions);
+    }
+    for (at, family) in families() {
+        match patch_kind(&family.name) {
+            Some((channels, dims)) => table.patch_family(at, &family.name, channels, dims),
+            None => table.text(at, &family.name),
+        }
+    }
+    table.0
+}
+
+struct Table(Vec<Correspondence>);
+
+impl Table {
+    fn add(&mut self, part: &Part, own: String, published: String, order: Order) {
+        self.0.push(Correspondence { own, published, part: part.clone(), order });
+    }
+
+    fn same(&mut self, part: &Part, own: &str, published: &str, rank: usize) {
+        self.add(part, own.into(), published.into(), Order::Same { rank });
+    }
+
+    fn linear(&mut self, part: &Part, own: &str, published: &str) {
+        self.linear_named(part, own, &format!("{published}.weight"), &format!("{published}.bias"));
+    }
+
+    fn linear_named(&mut self, part: &Part, own: &str, weight: &str, bias: &str) {
+        self.add(part, format!("{own}.weight"), weight.into(), Order::Linear);
+        self.add(part, format!("{own}.bias"), bias.into(), Order::Same { rank: 1 });
+    }
+
+    fn norm(&mut self, part: &Part, own: &str, published: &str) {
+        self.same(part, &format!("{own}.gamma"), &format!("{published}.weight"), 1);
+        self.same(part, &format!("{own}.beta"), &format!("{published}.bias"), 1);
+    }
+
+    fn encoder(&mut self, dimensions: &Dimensions) {
+        let part = &Part::Encoder;
+        for layer in 0..dimensions.layers {
+            let (own, published) = (format!("encoder.blocks.{layer}"), format!("fused_encoder.layers.{layer}"));
+            self.same(part, &format!("{own}.attention_scale"), &format!("{published}.gamma_1"), 1);
+            self.same(part, &format!("{own}.mlp_scale"), &format!("{published}.gamma_2"), 1);
+            let attention = format!("{published}.self_attn");
+            let (weight, bias) = (format!("{attention}.in_proj_weight"), format!("{attention}.in_proj_bias"));
+            self.linear_named(part, &format!("{own}.attention.qkv"), &weight, &bias);
+            self.linear(part, &format!("{own}.attention.projection"), &format!("{attention}.out_proj"));
+            self.linear(part, &format!("{own}.mlp_in"), &format!("{published}.linear1"));
+            self.linear(part, &format!("{own}.mlp_out"), &format!("{published}.linear2"));
+            self.norm(part, &format!("{own}.attention_norm"), &format!("{published}.norm1"));
+            self.norm(part, &format!("{own}.mlp_norm"), &format!("{published}.norm2"));
+        }
+    }
+
+    fn patches(&mut self) {
+        let part = &Part::Patches;
+        self.same(part, "class_token", "cls_token", 3);
+        self.norm(part, "patch_norm", "video_embed.embeddings_norm");
+    }
+
+    fn decoder(&mut self, dimensions: &Dimensions) {
+        let part = &Part::Decoder;
+        self.linear(part, "decoder.embed", "decoder_embed");
+        self.same(part, "decoder.mask_token", "mask_token", 3);
+        for layer in 0..dimensions.decoder_layers {
+            let (own, published) = (format!("decoder.blocks.{layer}"), format!("decoder_blocks.{layer}"));
+            self.norm(part, &format!("{own}.attention_norm"), &format!("{published}.norm1"));
+            self.linear(part, &format!("{own}.attention.qkv"), &format!("{published}.attn.qkv"));
+            self.linear(part, &format!("{own}.attention.projection"), &format!("{published}.attn.proj"));
+            self.norm(part, &format!("{own}.mlp_norm"), &format!("{published}.norm2"));
+            self.linear(part, &format!("{own}.mlp_in"), &format!("{published}.mlp.fc1"));
+            self.linear(part, &format!("{own}.mlp_out"), &format!("{published}.mlp.fc2"));
+        }
+        self.norm(part, "decoder.norm", "decoder_norm");
+    }
+
+    fn patch_family(&mut self, at: usize, family: &str, channels: usize, dims: u32) {
+        let part = &Part::Embedder(family.into());
+        let own = format!("embedders.{at}");
+        let kernel = if dims == 2 { "video_embed.embeddings" } else { "video_embed.embeddings_3D" };
+        self.add(
+            part,
+            format!("{own}.projection.weight"),
+            format!("{kernel}.weight"),
+            Order::Kernel { channels, dims },
+        );
+        self.same(part, &format!("{own}.projection.bias"), &format!("{kernel}.bias"), 1);
+        let tables = format!("video_embed.embeddings_st_pos_{dims}D");
+        self.same(part, &format!("{own}.spatial"), &format!("{tables}.spatial_pos_embed.weight"), 2);
+        self.same(part, &format!("{own}.temporal"), &format!("{tables}.temporal_pos_embed.weight"), 2);
+        let part = &Part::Head(family.into());
+        let own = format!("heads.{at}");
+        self.same(part, &format!("{own}.positions"), &format!("decoder_pos_embed_{dims}D"), 3);
+        self.linear(part, &format!("{own}.projection"), &format!("decoder_pred_{dims}D"));
+    }
+
+    fn text(&mut self, at: usize, family: &str) {
+        let part = &Part::Embedder(family.into());
+        let own = format!("embedders.{at}");
+        for (field, published) in [
+            ("tokens", "embeddings"),
+            ("positions", "embeddings_pos.position_embeddings"),
+            ("types", "embeddings_token_type"),
+        ] {
+            self.same(part, &format!("{own}.{field}"), &format!("token_embed.{published}.weight"), 2);
+        }
+        self.norm(part, &format!("{own}.norm"), "token_embed.embeddings_norm");
+        let part = &Part::Head(family.into());
+        let own = format!("heads.{at}");
+        self.same(part, &format!("{own}.offset"), "decoder_pos_embed_1D.weight", 2);
+        self.linear(part, &format!("{own}.transform"), "mlm_head.transform.dense");
+        self.norm(part, &format!("{own}.norm"), "mlm_head.transform.LayerNorm");
+        self.linear_named(part, &format!("{own}.vocabulary"), "mlm_head.decoder.weight", "mlm_head.bias");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_kernel_becomes_a_linear_layer_over_pixels_with_their_channels_together() {
+        // Two units, three channels, a patch of 2 x 2; a value says unit, channel, row, column.
+        let order = Order::Kernel { channels: 3, dims: 2 };
+        let own = [12, 2];
+        assert_eq!(order.published_shape(&own), Some(vec![2, 3, 2, 2]));
+        let mut published = Vec::new();
+        for unit in 0..2 {
+            for channel in 0..3 {
+                for (row, column) in [(0, 0), (0, 1), (1, 0), (1, 1)] {
+                    published.push((unit * 1000 + channel * 100 + row * 10 + column) as f32);
+                }
+            }
+        }
+        let here = order.to_own(published.clone(), &own);
+        // Input 7 is pixel 2 (row 1, column 0), channel 1.
+        assert_eq!(here[7 * 2..][..2], [110.0, 1110.0]);
+        assert_eq!(order.to_published(here, &own), published);
+    }
+
+    #[test]
+    fn a_token_that_is_no_patch_has_no_kernel() {
+        assert_eq!(patch_side(768, 3, 2), Some(16));
+        assert_eq!(patch_side(4096, 1, 3), Some(16));
+        assert_eq!(patch_side(770, 3, 2), None);
+        assert_eq!(patch_side(4095, 1, 3), None);
+        assert_eq!(patch_side(0, 3, 2), None);
+        assert_eq!(Order::Kernel { channels: 1, dims: 3 }.published_shape(&[9, 5]), None);
+    }
+
+    #[test]
+    fn a_linear_layer_is_transposed() {
+        let published = vec![1., 2., 3., 4., 5., 6.];
+        assert_eq!(Order::Linear.published_shape(&[3, 2]), Some(vec![2, 3]));
+        assert_eq!(Order::Linear.to_own(published, &[3, 2]), [1., 4., 2., 5., 3., 6.]);
+    }
+}

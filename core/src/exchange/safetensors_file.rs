@@ -1,0 +1,84 @@
+//! Safetensors files, written tensor by tensor: values go to the disk as they come, and the file gets its name when it is whole.
+
+use std::collections::HashMap;
+use std::fs::{self, File};
+use std::io::{BufWriter, Write};
+use std::path::Path;
+
+use safetensors::Dtype;
+use safetensors::tensor::{Metadata, TensorInfo};
+
+use super::tensor_file::NOTE;
+use crate::run::partial_of;
+use crate::{Error, Result};
+
+/// A tensor that will be written.
+#[derive(Debug, Clone)]
+pub struct TensorOut {
+    /// Name.
+    pub name: String,
+    /// Sizes, outermost first.
+    pub shape: Vec<usize>,
+    /// Element type.
+    pub dtype: Dtype,
+}
+
+/// Writes a file with the tensors in the given order; `values` writes the bytes of all of them, one after another and each in row-major
+/// order. `note` is kept beside them.
+///
+/// # Errors
+/// Errors of `values`, more or fewer bytes than the shapes say, a file that cannot be written; nothing is left of it then, and an
+/// older one is untouched.
+pub fn write_safetensors(
+    path: &Path,
+    tensors: &[TensorOut],
+    note: &str,
+    values: &mut dyn FnMut(&mut dyn Write) -> Result<()>,
+) -> Result<()> {
+    let partial = partial_of(path);
+    let mut write = || -> Result<()> {
+        let cannot = |error: std::io::Error| Error::file("cannot write", path)(error);
+        let mut out = BufWriter::with_capacity(1 << 20, File::create(&partial).map_err(cannot)?);
+        let header = header(path, tensors, note)?;
+        out.write_all(&(header.len() as u64).to_le_bytes()).and_then(|()| out.write_all(&header)).map_err(cannot)?;
+        values(&mut out)?;
+        let file = out.into_inner().map_err(|error| cannot(error.into_error()))?;
+        let (found, expected) = (file.metadata().map_err(cannot)?.len(), 8 + header.len() as u64 + n_bytes(tensors));
+        if found != expected {
+            return Err(Error::damaged(path, format!("{found} bytes were written, its header describes {expected}")));
+        }
+        file.sync_all().map_err(cannot)?;
+        fs::rename(&partial, path).map_err(cannot)?;
+        crate::run::sync_folder(path.parent()).map_err(cannot)
+    };
+    write().inspect_err(|_| {
+        // Nothing can be done if this fails too.
+        let _ = fs::remove_file(&partial);
+    })
+}
+
+fn n_bytes(tensors: &[TensorOut]) -> u64 {
+    tensors.iter().map(|tensor| (tensor.shape.iter().product::<usize>() * tensor.dtype.bitsize() / 8) as u64).sum()
+}
+
+fn header(path: &Path, tensors: &[TensorOut], note: &str) -> Result<Vec<u8>> {
+    let mut start = 0;
+    let infos = tensors.iter().map(|tensor| {
+        let n = tensor.shape.iter().product::<usize>() * tensor.dtype.bitsize() / 8;
+        let data_offsets = (start, start + n);
+        start += n;
+        (tensor.name.clone(), TensorInfo { dtype: tensor.dtype, shape: tensor.shape.clone(), data_offsets })
+    });
+    let infos = infos.collect();
+    let note = HashMap::from([(NOTE.to_string(), note.to_string())]);
+    let metadata = Metadata::new(Some(note), infos).map_err(|error| Error::damaged(path, error))?;
+    let mut header = serde_json::to_vec(&metadata).map_err(|error| Error::damaged(path, error))?;
+    // Values begin at a multiple of eight bytes.
+    header.resize(header.len().next_multiple_of(8), b' ');
+    Ok(header)
+}
+
+/// Values as they stand in a file.
+pub fn floats_to_bytes(values: &[f32]) -> Vec<u8> {
+    values.iter().flat_map(|value| value.to_le_bytes()).collect()
+}

@@ -1,0 +1,347 @@
+//! Files of named tensors: PyTorch checkpoints and safetensors. Opening one reads names and shapes; values are read one tensor at a
+//! time, so that memory holds the largest tensor and not the file twice.
+
+use std::collections::BTreeMap;
+use std::fs::{self, File};
+use std::io::{Read, Seek, SeekFrom};
+use std::path::{Path, PathBuf};
+
+use half::{bf16, f16};
+use pytorch_reader::{DType, PickleValue, PytorchReader};
+use safetensors::Dtype;
+use safetensors::tensor::Metadata;
+
+use crate::{Error, Result};
+
+/// Largest header of a safetensors file that is read, as the format's own library does.
+const MAX_HEADER: u64 = 100_000_000;
+/// Bytes before the header: its length.
+const LENGTH_BYTES: u64 = 8;
+
+/// A file of named tensors.
+#[derive(Debug)]
+pub struct TensorFile {
+    path: PathBuf,
+    tensors: BTreeMap<String, StoredTensor>,
+    others: BTreeMap<String, String>,
+    note: Option<String>,
+}
+
+/// A tensor that was not read yet.
+#[derive(Debug)]
+pub struct StoredTensor {
+    /// Sizes, outermost first.
+    pub shape: Vec<usize>,
+    kind: Kind,
+    place: Place,
+}
+
+/// Element types whose values can be read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    F64,
+    F32,
+    F16,
+    BF16,
+    I64,
+    I32,
+    U8,
+    Bool,
+    Other(&'static str),
+}
+
+#[derive(Debug)]
+enum Place {
+    /// In a PyTorch container.
+    Torch(pytorch_reader::Tensor),
+    /// Bytes of a safetensors file.
+    Bytes { start: u64, n: usize },
+}
+
+impl StoredTensor {
+    /// Name of the element type, as PyTorch calls it.
+    pub fn dtype(&self) -> &'static str {
+        match self.kind {
+            Kind::F64 => "float64",
+            Kind::F32 => "float32",
+            Kind::F16 => "float16",
+            Kind::BF16 => "bfloat16",
+            Kind::I64 => "int64",
+            Kind::I32 => "int32",
+            Kind::U8 => "uint8",
+            Kind::Bool => "bool",
+            Kind::Other(name) => name,
+        }
+    }
+
+    /// Whether it holds numbers with a fraction.
+    pub fn is_float(&self) -> bool {
+        matches!(self.kind, Kind::F64 | Kind::F32 | Kind::F16 | Kind::BF16)
+    }
+}
+
+impl TensorFile {
+    /// Opens a file by its content, whatever its name.
+    ///
+    /// Pickles are read as data: classes that they name are neither imported nor called, and appear in [`TensorFile::others`].
+    ///
+    /// # Errors
+    /// A path that is missing, no file or empty; a file of another kind, cut short or damaged; sparse and quantised tensors.
+    pub fn open(path: &Path) -> Result<Self> {
+        let metadata = fs::metadata(path).map_err(Error::file("cannot read", path))?;
+        let unfit = |found: &str| {
+            Err(Error::Data(format!(
+                "{} {found}; expected a PyTorch checkpoint (.pth, .pt) or a .safetensors file",
+                path.display()
+            )))
+        };
+        if !metadata.is_file() {
+            return unfit("is no file");
+        }
+        if metadata.len() == 0 {
+            return unfit("is empty");
+        }
+        let mut file = File::open(path).map_err(Error::file("cannot read", path))?;
+        let mut first = Vec::new();
+        (&mut file).take(LENGTH_BYTES + 1).read_to_end(&mut first).map_err(Error::file("cannot read", path))?;
+        match first.split_first_chunk::<8>() {
+            Some((length, [b'{'])) => Self::safetensors(path, &mut file, u64::from_le_bytes(*length), metadata.len()),
+            _ => Self::torch(path),
+        }
+    }
+
+    fn safetensors(path: &Path, file: &mut File, n_header: u64, n_file: u64) -> Result<Self> {
+        let wrong = |detail: String| Error::damaged(path, detail);
+        let n_data = n_file.checked_sub(LENGTH_BYTES).and_then(|n| n.checked_sub(n_header));
+        let Some(n_data) = n_data.filter(|_| n_header <= MAX_HEADER) else {
+            return Err(wrong(format!("its header claims {n_header} bytes, the file has {n_file}")));
+        };
+        let mut header = vec![0; n_header as usize];
+        file.seek(SeekFrom::Start(LENGTH_BYTES))
+            .and_then(|_| file.read_exact(&mut header))
+            .map_err(Error::file("cannot read", path))?;
+        // Offsets without gaps or overlaps, sizes that fit shapes: checked by the library as it reads the header.
+        let metadata: Metadata =
+            serde_json::from_slice(&header).map_err(|error| wrong(format!("its header: {error}")))?;
+        if metadata.data_len() as u64 != n_data {
+            return Err(wrong(format!(
+                "its header describes {} bytes of values, {n_data} follow",
+                metadata.data_len()
+            )));
+        }
+        let data = LENGTH_BYTES + n_header;
+        let tensors = metadata.tensors().into_iter().map(|(name, info)| {
+            let (start, end) = info.data_offsets;
+            let place = Place::Bytes { start: data + start as u64, n: end - start };
+            (name, StoredTensor { shape: info.shape.clone(), kind: Kind::of_safetensors(info.dtype), place })
+        });
+        let note = metadata.metadata().as_ref().and_then(|entries| entries.get(NOTE).cloned());
+        Ok(Self { path: path.into(), tensors: tensors.collect(), others: BTreeMap::new(), note })
+    }
+
+    fn torch(path: &Path) -> Result<Self> {
+        let wrong = |error: pytorch_reader::PytorchError| {
+            Error::damaged(
+                path,
+                format!("{error}\nhint: a copy or download that was cut short looks like this; try it again"),
+            )
+        };
+        let reader = PytorchReader::new(path).map_err(wrong)?;
+        let tensors = reader.into_tensors().into_iter().map(|(name, tensor)| {
+            (
+                name,
+                StoredTensor {
+                    shape: tensor.shape().to_vec(),
+                    kind: tensor.dtype().into(),
+                    place: Place::Torch(tensor),
+                },
+            )
+        });
+        let tensors = tensors.collect();
+        let mut others = BTreeMap::new();
+        if let PickleValue::Dict(entries) = PytorchReader::read_pickle_data(path, None).map_err(wrong)? {
+            for (name, value) in entries.into_iter().filter(|(name, _)| name != "_metadata") {
+                list_others(name, &value, &mut others);
+            }
+        }
+        Ok(Self { path: path.into(), tensors, others, note: None })
+    }
+
+    /// Where it is.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// The tensors by name.
+    pub fn tensors(&self) -> &BTreeMap<String, StoredTensor> {
+        &self.tensors
+    }
+
+    /// What else a checkpoint holds at its top or below, by name: the kind of each.
+    pub fn others(&self) -> &BTreeMap<String, String> {
+        &self.others
+    }
+
+    /// What [`super::safetensors_file`] wrote beside the tensors.
+    pub(crate) fn note(&self) -> Option<&str> {
+        self.note.as_deref()
+    }
+
+    /// Gives every name without a prefix, where it has it.
+    pub(crate) fn strip_prefix(&mut self, prefix: &str) {
+        let bare = |name: String| name.strip_prefix(prefix).map_or_else(|| name.clone(), String::from);
+        let tensors = std::mem::take(&mut self.tensors);
+        self.tensors = tensors.into_iter().map(|(name, tensor)| (bare(name), tensor)).collect();
+        let others = std::mem::take(&mut self.others);
+        self.others = others.into_iter().map(|(name, kind)| (bare(name), kind)).collect();
+    }
+
+    fn tensor(&self, name: &str) -> Result<&StoredTensor> {
+        self.tensors.get(name).ok_or_else(|| {
+            let known: Vec<&str> = self.tensors.keys().map(String::as_str).take(12).collect();
+            let more = if self.tensors.len() > known.len() { ", ..." } else { "" };
+            let path = self.path.display();
+            Error::Data(format!("{path} has no tensor {name}\nhint: it has {}{more}", known.join(", ")))
+        })
+    }
+
+    /// Sizes of a tensor.
+    ///
+    /// # Errors
+    /// A tensor that the file does not have.
+    pub fn shape(&self, name: &str) -> Result<&[usize]> {
+        Ok(&self.tensor(name)?.shape)
+    }
+
+    fn bytes(&self, name: &str, tensor: &StoredTensor) -> Result<Vec<u8>> {
+        match &tensor.place {
+            Place::Torch(tensor) => tensor.read().map_err(|error| Error::damaged(&self.path, error)),
+            Place::Bytes { start, n } => {
+                let mut bytes = vec![0; *n];
+                let read = File::open(&self.path).and_then(|mut file| {
+                    file.seek(SeekFrom::Start(*start))?;
+                    file.read_exact(&mut bytes)
+                });
+                read.map(|()| bytes).map_err(|error| Error::damaged(&self.path, format!("tensor {name}: {error}")))
+            }
+        }
+    }
+
+    /// The values of a tensor of numbers with a fraction, in row-major order; those of other width than 32 bits are converted.
+    ///
+    /// # Errors
+    /// A tensor that is missing or of another type, values that cannot be read or are not finite.
+    pub fn floats(&self, name: &str) -> Result<Vec<f32>> {
+        let tensor = self.tensor(name)?;
+        let bytes = self.bytes(name, tensor)?;
+        let values: Vec<f32> = match tensor.kind {
+            Kind::F64 => numbers(&bytes, |b| f64::from_le_bytes(b) as f32),
+            Kind::F32 => numbers(&bytes, f32::from_le_bytes),
+            Kind::F16 => numbers(&bytes, |b| f16::from_le_bytes(b).to_f32()),
+            Kind::BF16 => numbers(&bytes, |b| bf16::from_le_bytes(b).to_f32()),
+            _ => return Err(self.wrong_kind(name, tensor, "floating-point numbers")),
+        };
+        match values.iter().position(|value| !value.is_finite()) {
+            None => Ok(values),
+            Some(at) => {
+                let (path, value) = (self.path.display(), values[at]);
+                Err(Error::Data(format!("{path}: value {at} of tensor {name} is {value}; every value must be finite")))
+            }
+        }
+    }
+
+    /// The values of a tensor of doubles, in row-major order.
+    ///
+    /// # Errors
+    /// A tensor that is missing or of another type, values that cannot be read.
+    pub fn doubles(&self, name: &str) -> Result<Vec<f64>> {
+        let tensor = self.tensor(name)?;
+        match tensor.kind {
+            Kind::F64 => Ok(numbers(&self.bytes(name, tensor)?, f64::from_le_bytes)),
+            _ => Err(self.wrong_kind(name, tensor, "float64")),
+        }
+    }
+
+    /// The values of a tensor of whole numbers, in row-major order.
+    ///
+    /// # Errors
+    /// A tensor that is missing or of another type, values that cannot be read.
+    pub fn integers(&self, name: &str) -> Result<Vec<i64>> {
+        let tensor = self.tensor(name)?;
+        let bytes = self.bytes(name, tensor)?;
+        Ok(match tensor.kind {
+            Kind::I64 => numbers(&bytes, i64::from_le_bytes),
+            Kind::I32 => numbers(&bytes, |b| i64::from(i32::from_le_bytes(b))),
+            Kind::U8 | Kind::Bool => bytes.into_iter().map(i64::from).collect(),
+            _ => return Err(self.wrong_kind(name, tensor, "whole numbers")),
+        })
+    }
+
+    fn wrong_kind(&self, name: &str, tensor: &StoredTensor, expected: &str) -> Error {
+        Error::Data(format!("{}: tensor {name} holds {}, expected {expected}", self.path.display(), tensor.dtype()))
+    }
+}
+
+/// The entry of a safetensors file's metadata that is ours. One only: their order in the file is not the library's to keep.
+pub(crate) const NOTE: &str = "medcoss";
+
+fn numbers<const N: usize, T>(bytes: &[u8], convert: impl Fn([u8; N]) -> T) -> Vec<T> {
+    bytes.as_chunks::<N>().0.iter().map(|chunk| convert(*chunk)).collect()
+}
+
+/// Notes what is no tensor: plain values by what they are, objects by the name of their class.
+fn list_others(name: String, value: &PickleValue, others: &mut BTreeMap<String, String>) {
+    let kind = match value {
+        PickleValue::Dict(entries) => {
+            // PyTorch keeps versions of modules beside every state dict.
+            let told = entries.iter().filter(|(key, _)| *key != "_metadata");
+            return told.for_each(|(key, value)| list_others(format!("{name}.{key}"), value, others));
+        }
+        PickleValue::List(_) => return,
+        PickleValue::Unsupported(class) if class.contains("Tensor") => return,
+        PickleValue::Unsupported(class) => format!("an object of class {class}, which is not executed"),
+        PickleValue::None => "None".into(),
+        PickleValue::Bool(value) => value.to_string(),
+        PickleValue::Int(value) => value.to_string(),
+        PickleValue::Float(value) => value.to_string(),
+        PickleValue::String(_) => "a text".into(),
+        PickleValue::Bytes(_) => "bytes".into(),
+    };
+    others.insert(name, kind);
+}
+
+impl Kind {
+    fn of_safetensors(dtype: Dtype) -> Self {
+        match dtype {
+            Dtype::F64 => Self::F64,
+            Dtype::F32 => Self::F32,
+            Dtype::F16 => Self::F16,
+            Dtype::BF16 => Self::BF16,
+            Dtype::I64 => Self::I64,
+            Dtype::I32 => Self::I32,
+            Dtype::U8 => Self::U8,
+            Dtype::BOOL => Self::Bool,
+            _ => Self::Other("numbers of a type that is not read"),
+        }
+    }
+}
+
+impl From<DType> for Kind {
+    fn from(dtype: DType) -> Self {
+        match dtype {
+            DType::F64 => Self::F64,
+            DType::F32 => Self::F32,
+            DType::F16 => Self::F16,
+            DType::BF16 => Self::BF16,
+            DType::I64 => Self::I64,
+            DType::I32 => Self::I32,
+            DType::U8 => Self::U8,
+            DType::Bool => Self::Bool,
+            DType::I16 => Self::Other("int16"),
+            DType::I8 => Self::Other("int8"),
+            DType::U64 => Self::Other("uint64"),
+            DType::U32 => Self::Other("uint32"),
+            DType::U16 => Self::Other("uint16"),
+        }
+    }
+}

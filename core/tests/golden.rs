@@ -1,0 +1,343 @@
+//! Numbers that the reference implementation computed, at reduced dimensions: tokens, features, predictions, losses, gradients,
+//! optimiser steps, learning rates, k-means. They lie in a folder `shared/golden` beside the checkout; without it the tests
+//! say so and end.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use burn::module::Module;
+use burn::optim::GradientsParams;
+use burn::tensor::{Device, Tensor};
+use medcoss_core::data::{PatchBatch, Prepared, TokenBatch};
+use medcoss_core::exchange::{ArraySource, Import, Imported, KnownSizes, TensorFile};
+use medcoss_core::model::{Model, TextTokens, VisiblePatches};
+use medcoss_core::optimisation::{OptimiserConfig, Schedule, adamw};
+use medcoss_core::pretext::{pretext_loss, reconstruct};
+use medcoss_core::rehearsal::{Clusters, FeatureMatching, Start, Teacher};
+use medcoss_core::stage::{Pooling, Reading, encode_samples};
+
+/// Relative error, over the largest value of the tensor, that forward passes stay within.
+const FORWARD: f32 = 1e-4;
+/// The same for gradients and what follows from them.
+const BACKWARD: f32 = 1e-3;
+
+fn golden() -> Option<PathBuf> {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shared/golden");
+    if !path.is_dir() {
+        eprintln!("skipped: no reference numbers at {}", path.display());
+        return None;
+    }
+    Some(path)
+}
+
+struct Golden {
+    folder: PathBuf,
+    file: TensorFile,
+    device: Device,
+}
+
+impl Golden {
+    fn open() -> Option<Self> {
+        let folder = golden()?;
+        let file = TensorFile::open(&folder.join("golden.safetensors")).unwrap();
+        Some(Self { folder, file, device: Device::flex() })
+    }
+
+    fn import(&self, name: &str) -> Imported {
+        let known: KnownSizes =
+            serde_json::from_slice(&std::fs::read(self.folder.join("config.json")).unwrap()).unwrap();
+        Import { known, ..Import::default() }.read(&self.folder.join(name)).unwrap()
+    }
+
+    /// The learning model, as in a stage: with gradients.
+    fn learner(&self, imported: Imported, device: &Device) -> Model {
+        let mut values = BTreeMap::new();
+        imported
+            .model
+            .visit_parameters(&mut |parameter| {
+                values.insert(parameter.path.to_string(), parameter.values()?);
+                Ok(())
+            })
+            .unwrap();
+        let fresh = Model::new(&imported.config, 9, 1, device);
+        fresh.with_parameters(&mut |path, _| Ok(values.remove(path))).unwrap()
+    }
+
+    fn floats(&self, name: &str) -> Vec<f32> {
+        self.file.floats(name).unwrap()
+    }
+
+    /// Asserts that a tensor is the golden one, but for rounding.
+    fn same<const D: usize>(&self, name: &str, found: Tensor<D>, tolerance: f32) {
+        assert_eq!(found.dims().as_slice(), self.file.shape(name).unwrap(), "{name}");
+        let found: Vec<f32> = found.into_data().try_to_vec().unwrap();
+        close(name, &found, &self.floats(name), tolerance);
+    }
+
+    /// The patches of images or volumes, and which of them `noise` masks: the smallest quarter stays visible, in the order of its noise
+    /// as in the reference.
+    fn patches(&self, dims: usize, mixed: bool) -> PatchBatch {
+        let input = ["image_2d", "image_3d"][dims - 2];
+        let shape = self.file.shape(input).unwrap().to_vec();
+        let mut values = self.floats(input);
+        if mixed {
+            let lambda = self.floats("mixup_lambda");
+            let partner = self.file.integers("mixup_permutation").unwrap();
+            let n = values.len() / shape[0];
+            let original = values.clone();
+            for (row, (lambda, partner)) in lambda.iter().zip(partner).enumerate() {
+                for at in 0..n {
+                    values[row * n + at] =
+                        lambda * original[row * n + at] + (1.0 - lambda) * original[partner as usize * n + at];
+                }
+            }
+        }
+        let noise = self.floats(["noise_2d", "noise_3d"][dims - 2]);
+        let (n, n_tokens) = (shape[0], 9);
+        let d_token = values.len() / n / n_tokens;
+        let tokens = tokens(&values, &shape);
+        let n_visible = n_tokens / 4;
+        let mut batch = PatchBatch { n, n_tokens, d_token, n_visible, ..PatchBatch::default() };
+        for sample in 0..n {
+            let noise = &noise[sample * n_tokens..][..n_tokens];
+            let mut order: Vec<usize> = (0..n_tokens).collect();
+            order.sort_by(|a, b| noise[*a].total_cmp(&noise[*b]));
+            let mut masked = order.split_off(n_visible);
+            masked.sort_unstable();
+            let token = |at: usize| &tokens[(sample * n_tokens + at) * d_token..][..d_token];
+            for at in order {
+                batch.visible_index.push(at as i32);
+                batch.visible.extend(token(at));
+            }
+            for at in masked {
+                batch.masked_index.push(at as i32);
+                batch.targets.extend(normalised(token(at)));
+            }
+        }
+        batch
+    }
+
+    /// One text sample, or both.
+    fn text(&self, samples: std::ops::Range<usize>) -> TokenBatch {
+        let length = 12;
+        let row = |name: &str| {
+            let values = self.file.integers(name).unwrap();
+            values[samples.start * length..samples.end * length].to_vec()
+        };
+        let labels = row("mlm_labels");
+        let target_index: Vec<i32> = (0..labels.len()).filter(|at| labels[*at] >= 0).map(|at| at as i32).collect();
+        TokenBatch {
+            n: samples.len(),
+            length,
+            ids: row("token_ids").into_iter().map(|id| id as i32).collect(),
+            attended: row("attention_mask").into_iter().map(|attended| attended == 1).collect(),
+            target_ids: target_index.iter().map(|at| labels[*at as usize] as i32).collect(),
+            target_index,
+        }
+    }
+
+    fn arrays(&self, imported: &Imported, family: &str, input: &str, mask: Option<&str>) -> ArraySource {
+        let at = imported.config.family(family).unwrap();
+        let path = self.folder.join("golden.safetensors");
+        ArraySource::read(&path, input, mask, &imported.config.families[at]).unwrap()
+    }
+}
+
+/// `[n, C, (D,) H, W]` cut into patches of side 16, written down here a second time: index by index.
+fn tokens(values: &[f32], shape: &[usize]) -> Vec<f32> {
+    let (channels, deep) = (shape[1], shape.len() == 5);
+    let side = *shape.last().unwrap();
+    let (depth, slices) = if deep { (shape[2], 16) } else { (1, 1) };
+    let mut tokens = Vec::new();
+    for sample in 0..shape[0] {
+        for token in 0..9 {
+            for value in 0..slices * 256 * channels {
+                let (pixel, channel) = (value / channels, value % channels);
+                let (z, y, x) = (pixel / 256, token / 3 * 16 + pixel % 256 / 16, token % 3 * 16 + pixel % 16);
+                tokens.push(values[(((sample * channels + channel) * depth + z) * side + y) * side + x]);
+            }
+        }
+    }
+    tokens
+}
+
+/// Zero mean and unit variance (unbiased, + 1e-6), as `norm_pix_loss` of the masked autoencoder.
+fn normalised(token: &[f32]) -> Vec<f32> {
+    let n = token.len() as f32;
+    let mean = token.iter().sum::<f32>() / n;
+    let variance = token.iter().map(|value| (value - mean).powi(2)).sum::<f32>() / (n - 1.0);
+    token.iter().map(|value| (value - mean) / (variance + 1e-6).sqrt()).collect()
+}
+
+fn close(name: &str, found: &[f32], expected: &[f32], tolerance: f32) {
+    assert_eq!(found.len(), expected.len(), "{name}");
+    let largest = expected.iter().fold(0.0f32, |most, value| most.max(value.abs()));
+    let worst = found.iter().zip(expected).map(|(a, b)| (a - b).abs()).fold(0.0f32, f32::max);
+    assert!(worst <= tolerance * largest, "{name}: differs by {worst}, its largest value is {largest}");
+    println!("{name}: relative error {:.1e}", worst / largest);
+}
+
+fn scalar(loss: Tensor<1>) -> f32 {
+    loss.into_scalar()
+}
+
+#[test]
+fn tokens_and_features() {
+    let Some(golden) = Golden::open() else { return };
+    let imported = golden.import("medcoss_tiny.pth");
+    let model = &imported.model;
+    for (dims, family, input) in [(2, "image", "image_2d"), (3, "volume", "image_3d")] {
+        let at = imported.config.family(family).unwrap();
+        let whole = PatchBatch {
+            n: 2,
+            n_tokens: 9,
+            d_token: if dims == 2 { 768 } else { 4096 },
+            n_visible: 9,
+            visible: tokens(&golden.floats(input), golden.file.shape(input).unwrap()),
+            visible_index: (0..9).chain(0..9).collect(),
+            ..PatchBatch::default()
+        };
+        let patches = VisiblePatches::upload(&whole, &golden.device);
+        golden.same(&format!("tokens_{dims}d"), model.embed_patches(at, &patches, 0), FORWARD);
+        golden.same(&format!("features_{dims}d"), model.encode_patches(at, &patches, 0, None), FORWARD);
+
+        // The way that `embed --tensors` goes.
+        let source = golden.arrays(&imported, family, input, None);
+        let mut found = Vec::new();
+        let reading = Reading { loader_threads: 1, max_bad_ratio: 0.0 };
+        encode_samples(model, at, &source, Pooling::None, reading, &golden.device, &mut |batch| {
+            assert_eq!((batch.n_tokens, batch.width), (10, 64));
+            found.extend(batch.values);
+            Ok(())
+        })
+        .unwrap();
+        let name = format!("features_{dims}d");
+        close(&name, &found, &golden.floats(&name), FORWARD);
+    }
+}
+
+#[test]
+fn text_is_causal() {
+    let Some(golden) = Golden::open() else { return };
+    let imported = golden.import("medcoss_tiny.pth");
+    let at = imported.config.family("text").unwrap();
+    let both = TextTokens::upload(&golden.text(0..2), &golden.device);
+    golden.same("tokens_text", imported.model.embed_text(at, &both), FORWARD);
+    // In one batch: the reference repeats its mask in the wrong order there, so it was asked for each sample on its own.
+    golden.same("features_text_causal", imported.model.encode_text(at, &both, None), FORWARD);
+    let losses: Vec<f32> = (0..2)
+        .map(|sample| {
+            let batch = Prepared::Tokens(golden.text(sample..sample + 1));
+            scalar(pretext_loss(&imported.model, at, &batch, 0, None, &golden.device))
+        })
+        .collect();
+    close("pretext_loss_text_per_sample", &losses, &golden.floats("pretext_loss_text_per_sample"), FORWARD);
+}
+
+#[test]
+fn masked_patches() {
+    let Some(golden) = Golden::open() else { return };
+    let imported = golden.import("medcoss_tiny.pth");
+    let model = &imported.model;
+    for (dims, family) in [(2, "image"), (3, "volume")] {
+        let at = imported.config.family(family).unwrap();
+        let batch = golden.patches(dims, false);
+        let mut mask = vec![0.0; 18];
+        for (place, token) in batch.masked_index.iter().enumerate() {
+            mask[place / 7 * 9 + *token as usize] = 1.0;
+        }
+        close(&format!("mask_{dims}d"), &mask, &golden.floats(&format!("mask_{dims}d")), 0.0);
+        let visible = VisiblePatches::upload(&batch, &golden.device);
+        let latents = model.encode_patches(at, &visible, 0, None);
+        golden.same(&format!("masked_features_{dims}d"), latents.clone(), FORWARD);
+        golden.same(&format!("pred_{dims}d"), reconstruct(model, at, latents, &batch), FORWARD);
+        let loss = pretext_loss(model, at, &Prepared::Patches(batch), 0, None, &golden.device);
+        golden.same(&format!("pretext_loss_{dims}d"), loss, FORWARD);
+    }
+}
+
+#[test]
+fn distillation_on_mixed_images() {
+    let Some(golden) = Golden::open() else { return };
+    let imported = golden.import("medcoss_tiny.pth");
+    let device = golden.device.clone().autodiff();
+    let family = imported.config.family("image").unwrap();
+    let student = golden.learner(imported, &device);
+    let before = golden.import("teacher_tiny.pth");
+    assert!(before.account.fresh.iter().any(|part| part == "decoder"), "{:?}", before.account);
+    let teacher = Teacher::new(&golden.learner(before, &device));
+    let batch = Prepared::Patches(golden.patches(2, true));
+    let matching = FeatureMatching { student: &student, teacher: &teacher, family, temporal: 0, padding: false };
+    let loss = matching.loss(&batch, None, None, &device);
+    golden.same("distillation_loss_2d", loss.inner(), FORWARD);
+}
+
+#[test]
+fn gradients_and_five_steps_of_adamw() {
+    let Some(golden) = Golden::open() else { return };
+    let imported = golden.import("medcoss_tiny.pth");
+    let device = golden.device.clone().autodiff();
+    let family = imported.config.family("image").unwrap();
+    let mut model = golden.learner(imported, &device);
+    let config = OptimiserConfig { weight_decay: 0.05, ..OptimiserConfig::default() };
+    let mut optimiser = adamw(&config, &model);
+    let batch = Prepared::Patches(golden.patches(2, false));
+    let mut losses = Vec::new();
+    for step in 0..5 {
+        let loss = pretext_loss(&model, family, &batch, 0, None, &device);
+        losses.push(scalar(loss.clone()));
+        let gradients = GradientsParams::from_grads(loss.backward(), &model);
+        if step == 0 {
+            let names =
+                ["encoder.blocks.0.attention.qkv.weight", "heads.1.projection.weight", "embedders.1.projection.weight"];
+            let mut norms = BTreeMap::new();
+            model
+                .visit_parameters(&mut |parameter| {
+                    if names.contains(&parameter.path) {
+                        let gradient: Tensor<2> = gradients.get(parameter.id).unwrap();
+                        norms.insert(parameter.path.to_string(), scalar(gradient.square().sum()).sqrt());
+                    }
+                    Ok(())
+                })
+                .unwrap();
+            let norms: Vec<f32> = names.iter().map(|name| norms[*name]).collect();
+            close("grad_norm_step0", &norms, &golden.floats("grad_norm_step0"), BACKWARD);
+        }
+        model = optimiser.step(1e-3, model, gradients);
+    }
+    close("adamw_losses", &losses, &golden.floats("adamw_losses"), BACKWARD);
+    // A last look at what learned: the parameters moved.
+    assert!(losses[4] < losses[0]);
+    drop(model.valid());
+}
+
+#[test]
+fn learning_rates() {
+    let Some(golden) = Golden::open() else { return };
+    // Doubles are read as floats here; the schedule itself is compared to the last digit in its own test.
+    let schedule = Schedule::new(&OptimiserConfig::default(), 512, 40, 300);
+    let found: Vec<f32> =
+        golden.floats("lr_epochs").iter().map(|epoch| schedule.learning_rate(f64::from(*epoch)) as f32).collect();
+    close("lr_values", &found, &golden.floats("lr_values"), 1e-7);
+}
+
+#[test]
+fn k_means_from_given_centres_and_the_samples_nearest_to_them() {
+    let Some(folder) = golden() else { return };
+    let file = TensorFile::open(&folder.join("metrics.safetensors")).unwrap();
+    let doubles = |name: &str| file.doubles(name).unwrap();
+    let clusters =
+        Clusters::find(&doubles("kmeans_points"), 16, Start::Given(&doubles("kmeans_initial_centres"))).unwrap();
+    let labels: Vec<i64> = clusters.labels.iter().map(|label| *label as i64).collect();
+    assert_eq!(labels, file.integers("kmeans_labels").unwrap());
+    for (found, expected) in clusters.centres.iter().zip(doubles("kmeans_centres")) {
+        assert!((found - expected).abs() < 1e-6, "{found} instead of {expected}");
+    }
+    let metrics: serde_json::Value =
+        serde_json::from_slice(&std::fs::read(folder.join("metrics.json")).unwrap()).unwrap();
+    let inertia = metrics["kmeans_inertia"].as_f64().unwrap();
+    assert!((clusters.inertia() / inertia - 1.0).abs() < 1e-9, "{} instead of {inertia}", clusters.inertia());
+    let mut selected: Vec<i64> = clusters.nearest_to_centres(60).iter().map(|selected| selected.index as i64).collect();
+    selected.sort_unstable();
+    assert_eq!(selected, file.integers("kmeans_selected_indices").unwrap());
+}

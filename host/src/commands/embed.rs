@@ -1,0 +1,275 @@
+//! `medcoss embed`: features of samples, for use elsewhere.
+
+use std::io::{Seek, Write};
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, anyhow, bail};
+use clap::{Args, ValueEnum};
+use indicatif::{ProgressBar, ProgressStyle};
+use medcoss_core::data::SampleSource;
+use medcoss_core::exchange::{ArraySource, ElementType, TensorOut, floats_to_bytes, write_safetensors};
+use medcoss_core::run::{StageFolder, StoredModel, check_manifest};
+use medcoss_core::stage::{Pooling, Reading, encode_samples};
+use serde::Serialize;
+
+use super::pretrain::{DeviceArgs, data_root};
+use crate::cli::PluginArgs;
+use crate::config::{DataSection, OneOrMore, StageSection, options_of};
+use crate::failure::Failure;
+use crate::finished_run::FinishedRun;
+use crate::output;
+use crate::source::ModalitySource;
+
+/// Write features of samples to a .safetensors file
+///
+/// Every sample is encoded once, neither augmented nor masked. The file holds `features`, float32 [samples, width], or [samples, tokens,
+/// width] with --pool none (of continuous tokens the class token's first; of text also `attention_mask`). Sample ids stand in the
+/// file's metadata:
+///
+///   from safetensors import safe_open
+///   file = safe_open("features.safetensors", "np")
+///   features, ids = file.get_tensor("features"), json.loads(file.metadata()["medcoss"])["ids"]
+///
+/// With --tensors the samples are arrays that were prepared elsewhere, and no plugin is needed: image [n, 3, H, W] and volume [n, 1, D, H,
+/// W] in multiples of the patch size, text ids [n, length], or tokens [n, tokens, values] of any other family.
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  medcoss embed runs/first --modality xray --data chest/test --out features.safetensors
+  medcoss embed runs/first --modality ct --data ct --set size=[16,96,96] --pool none --stage 3 --out ct.safetensors
+  medcoss embed runs/first --tensors arrays.safetensors --input images --family image --pool cls --out cls.safetensors
+  medcoss embed runs/first --tensors text.safetensors --input ids --attention-mask mask --family text --out text.safetensors")]
+pub(crate) struct Embed {
+    /// Run folder
+    run: PathBuf,
+    /// Id of the modality's plugin
+    #[arg(long, value_name = "ID", required_unless_present = "tensors", conflicts_with = "tensors")]
+    modality: Option<String>,
+    /// File or folder with the data; may be given several times
+    #[arg(long, value_name = "PATH", required_unless_present = "tensors", conflicts_with = "tensors")]
+    data: Vec<PathBuf>,
+    /// Folder that data paths are relative to [default: the current folder]
+    #[arg(long, value_name = "DIR", conflicts_with = "tensors")]
+    data_root: Option<PathBuf>,
+    /// Set an option of the plugin, key=value; others are as in the run's stage of that modality
+    #[arg(long = "set", value_name = "KEY=VALUE", conflicts_with = "tensors")]
+    options: Vec<String>,
+    /// File with arrays that were prepared elsewhere (.safetensors or .pth)
+    #[arg(long, value_name = "FILE", requires = "input", requires = "family")]
+    tensors: Option<PathBuf>,
+    /// Name of the array in it
+    #[arg(long, value_name = "NAME", requires = "tensors")]
+    input: Option<String>,
+    /// Token family of the array: image, volume, text, or another of the model
+    #[arg(long, value_name = "FAMILY", requires = "tensors")]
+    family: Option<String>,
+    /// Name of the array that is 1 where a text token is no padding
+    #[arg(long, value_name = "NAME", requires = "tensors")]
+    attention_mask: Option<String>,
+    /// File to write
+    #[arg(long, value_name = "FILE")]
+    out: PathBuf,
+    /// mean over all tokens (padding excluded), the class token, or none: every token
+    #[arg(long, value_enum, default_value_t = Pool::Mean)]
+    pool: Pool,
+    /// The model after this stage, from 1; 0 for the one that the run began with [default: the latest]
+    #[arg(long, value_name = "N")]
+    stage: Option<usize>,
+    /// Share of samples that may be unreadable
+    #[arg(long, value_name = "RATIO", default_value_t = 0.01)]
+    max_bad_ratio: f64,
+    #[command(flatten)]
+    device: DeviceArgs,
+    #[command(flatten)]
+    plugins: PluginArgs,
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
+    /// Show no progress
+    #[arg(long, short)]
+    quiet: bool,
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum Pool {
+    Mean,
+    Cls,
+    None,
+}
+
+/// What is kept beside the features.
+#[derive(Serialize)]
+struct Note<'a> {
+    modality: &'a str,
+    family: &'a str,
+    pool: Pooling,
+    ids: Vec<&'a str>,
+}
+
+#[derive(Serialize)]
+struct Report {
+    file: PathBuf,
+    /// Of `features`.
+    shape: Vec<usize>,
+    n_samples: usize,
+    /// Reason by id of samples that could not be read; they have no row.
+    bad: std::collections::BTreeMap<String, String>,
+    seconds: f64,
+}
+
+impl Embed {
+    pub(crate) fn run(&self) -> Result<(), Failure> {
+        let report = self.embed().map_err(Failure::mend)?;
+        if self.json { output::print_json(&report) } else { output::print(&report.to_text()) }
+    }
+
+    fn embed(&self) -> Result<Report> {
+        let run = FinishedRun::read(&self.run)?;
+        let stored = run.model(self.stage)?;
+        match (&self.tensors, &self.input, &self.family, &self.modality) {
+            (Some(tensors), Some(input), Some(family), _) => {
+                let at = family_of(&stored, family)?;
+                let mask = self.attention_mask.as_deref();
+                let source = ArraySource::read(tensors, input, mask, &stored.config.families[at])?;
+                self.write(&stored, &source)
+            }
+            (.., Some(modality)) => self.write(&stored, &self.open(&run, modality)?),
+            _ => bail!("neither --modality nor --tensors is given"),
+        }
+    }
+
+    /// Opens data as the run's stage of that modality does, if it has one.
+    fn open(&self, run: &FinishedRun, modality: &str) -> Result<ModalitySource> {
+        let plugin = self.plugins.survey().map_err(|failure| anyhow!("{}", failure.report()))?.load(modality)?;
+        let base = data_root(self.data_root.as_deref(), PathBuf::new())?;
+        let mut section = StageSection::new(modality, OneOrMore::More(self.data.clone()));
+        let mut stages = run.config.stages.iter().enumerate().filter(|(_, stage)| stage.modality == modality);
+        let first = stages.next();
+        if let Some((_, stage)) = stages.last().or(first) {
+            section.options = stage.options.clone();
+        }
+        section.options.extend(options_of(&self.options)?);
+        let assets = first.map(|(at, _)| StageFolder::new(&self.run, at + 1, modality).file("assets"));
+        let assets = assets.filter(|assets| assets.is_dir());
+        if let Some(fault) =
+            assets.as_deref().map(check_manifest).transpose()?.into_iter().flatten().find_map(|(_, fault)| fault)
+        {
+            return Err(fault.into());
+        }
+        ModalitySource::open(&plugin, &base, &section, assets.as_deref())
+    }
+
+    fn write(&self, stored: &StoredModel, source: &dyn SampleSource) -> Result<Report> {
+        let began = Instant::now();
+        let family = family_of(stored, source.family())?;
+        self.check_fit(stored, family, source)?;
+        let n_samples = source.ids().len();
+        if n_samples == 0 {
+            bail!("there are no samples to encode");
+        }
+        let device = medcoss_core::device::by_name(&self.device.name)?;
+        let model = stored.load(&device)?;
+        let pooling = match self.pool {
+            Pool::Mean => Pooling::Mean,
+            Pool::Cls => Pooling::Class,
+            Pool::None => Pooling::None,
+        };
+        let reading =
+            Reading { loader_threads: DataSection::default().loader_threads, max_bad_ratio: self.max_bad_ratio };
+        // How many samples can be read shows at the end, and a file begins with its sizes: rows wait in a file of their own.
+        let folder = self.out.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+        let mut rows =
+            tempfile::tempfile_in(folder).with_context(|| format!("cannot write into {}", folder.display()))?;
+        let (mut ids, mut attended) = (Vec::new(), Vec::new());
+        let (mut n_tokens, mut width) = (0, 0);
+        let mut bad = std::collections::BTreeMap::new();
+        let bar = self.bar(n_samples);
+        encode_samples(&model, family, source, pooling, reading, &device, &mut |batch| {
+            for (index, failure) in batch.bad {
+                bad.insert(source.ids()[*index as usize].clone(), failure.message.clone());
+            }
+            if !batch.rows.is_empty() {
+                (n_tokens, width) = (batch.n_tokens, batch.width);
+                rows.write_all(&floats_to_bytes(&batch.values)).map_err(|error| {
+                    medcoss_core::Error::Data(format!("cannot write into {}: {error}", folder.display()))
+                })?;
+                attended.extend(batch.attended.iter().map(|attended| u8::from(*attended)));
+                ids.extend(batch.rows.iter().map(|&row| source.ids()[row as usize].as_str()));
+            }
+            bar.set_position(batch.done as u64);
+            Ok(())
+        })?;
+        bar.finish_and_clear();
+        if ids.is_empty() {
+            bail!("none of the {n_samples} samples could be read");
+        }
+
+        let shape = match pooling {
+            Pooling::None => vec![ids.len(), n_tokens, width],
+            _ => vec![ids.len(), width],
+        };
+        let mut tensors = vec![TensorOut { name: "features".into(), shape: shape.clone(), dtype: ElementType::F32 }];
+        if !attended.is_empty() {
+            let shape = vec![ids.len(), n_tokens];
+            tensors.push(TensorOut { name: "attention_mask".into(), shape, dtype: ElementType::U8 });
+        }
+        let n_rows = ids.len();
+        let note = Note { modality: source.modality(), family: source.family(), pool: pooling, ids };
+        write_safetensors(&self.out, &tensors, &serde_json::to_string(&note)?, &mut |file| {
+            let copied =
+                rows.rewind().and_then(|()| std::io::copy(&mut rows, file)).and_then(|_| file.write_all(&attended));
+            copied.map_err(|reason| medcoss_core::Error::File {
+                action: "cannot write",
+                path: self.out.clone(),
+                reason,
+            })
+        })?;
+        Ok(Report { file: self.out.clone(), shape, n_samples: n_rows, bad, seconds: began.elapsed().as_secs_f64() })
+    }
+
+    /// Samples must have the tokens that the family learned.
+    fn check_fit(&self, stored: &StoredModel, family: usize, source: &dyn SampleSource) -> Result<()> {
+        let mut config = stored.config.clone();
+        let name = config.families[family].name.clone();
+        config.admit(&name, source.modality(), source.spec(), None)?;
+        Ok(())
+    }
+
+    /// On a terminal; hidden elsewhere.
+    fn bar(&self, n_samples: usize) -> ProgressBar {
+        if self.quiet {
+            return ProgressBar::hidden();
+        }
+        let style = ProgressStyle::with_template("encoding [{bar:24}] {pos} of {len}, {per_sec}, {eta} left");
+        let bar = ProgressBar::new(n_samples as u64);
+        // The template is fixed; should it ever be wrong, the default style still shows progress.
+        bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()).progress_chars("=> "));
+        bar.enable_steady_tick(Duration::from_millis(250));
+        bar
+    }
+}
+
+fn family_of(stored: &StoredModel, name: &str) -> Result<usize> {
+    stored.config.family(name).ok_or_else(|| {
+        let known: Vec<&str> = stored.config.families.iter().map(|family| family.name.as_str()).collect();
+        anyhow!("this model has no token family {name}\nhint: it has {}", known.join(", "))
+    })
+}
+
+impl Report {
+    fn to_text(&self) -> String {
+        let shape: Vec<String> = self.shape.iter().map(ToString::to_string).collect();
+        let rate = self.n_samples as f64 / self.seconds.max(1e-9);
+        let mut text = format!(
+            "Wrote features [{}] of {} samples to {}: {:.1} s, {rate:.1} samples/s.\n",
+            shape.join(", "),
+            self.n_samples,
+            self.file.display(),
+            self.seconds
+        );
+        for (id, reason) in &self.bad {
+            text.push_str(&format!("Left out {id}: {}\n", reason.lines().next().unwrap_or_default()));
+        }
+        text
+    }
+}

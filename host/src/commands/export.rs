@@ -1,0 +1,103 @@
+//! `medcoss export`: the model of a run as a file for use elsewhere.
+
+use std::path::PathBuf;
+
+use anyhow::{Context, Result};
+use clap::{Args, ValueEnum};
+use medcoss_core::exchange::{Exported, InitialModel, Layout, export};
+use serde::Serialize;
+
+use crate::failure::Failure;
+use crate::finished_run::FinishedRun;
+use crate::output;
+
+/// Write the model of a run to a .safetensors file
+///
+/// The layout `medcoss` has the names, shapes and types of the published state dict, so that the reference implementation loads it:
+///
+///   from safetensors.torch import load_file
+///   model.load_state_dict(load_file("weights.safetensors"), strict=True)
+///
+/// It holds the families text, image and volume; one that the run has not learned is written with the values of a new model, and said
+/// so. The layout `medcoss-rs` has our own names and all families. `medcoss import` reads both and gives the same bits.
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  medcoss export runs/first --out weights.safetensors
+  medcoss export runs/first --out after-ct.safetensors --stage 3
+  medcoss export runs/first --out all.safetensors --layout medcoss-rs")]
+pub(crate) struct Export {
+    /// Run folder
+    run: PathBuf,
+    /// File to write
+    #[arg(long, value_name = "FILE")]
+    out: PathBuf,
+    /// Names and shapes
+    #[arg(long, value_enum, default_value_t = LayoutArg::Medcoss)]
+    layout: LayoutArg,
+    /// The model after this stage, from 1; 0 for the one that the run began with [default: the latest]
+    #[arg(long, value_name = "N")]
+    stage: Option<usize>,
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum LayoutArg {
+    Medcoss,
+    MedcossRs,
+}
+
+#[derive(Serialize)]
+struct Report {
+    file: PathBuf,
+    layout: Layout,
+    #[serde(flatten)]
+    exported: Exported,
+}
+
+impl Export {
+    pub(crate) fn run(&self) -> Result<(), Failure> {
+        let report = self.export().map_err(Failure::mend)?;
+        if self.json { output::print_json(&report) } else { output::print(&report.to_text()) }
+    }
+
+    fn export(&self) -> Result<Report> {
+        let run = FinishedRun::read(&self.run)?;
+        let stored = run.model(self.stage)?;
+        let layout = match self.layout {
+            LayoutArg::Medcoss => Layout::Medcoss,
+            LayoutArg::MedcossRs => Layout::MedcossRs,
+        };
+        let device = medcoss_core::device::by_name("cpu")?;
+        let model = stored.load(&device)?;
+        let carried = InitialModel::carried(&self.run)?;
+        let exported = export(&model, &stored.config, &carried, layout, run.config.seed, &self.out)
+            .with_context(|| format!("cannot export {}", self.run.display()))?;
+        Ok(Report { file: self.out.clone(), layout, exported })
+    }
+}
+
+impl Report {
+    fn to_text(&self) -> String {
+        let Exported { n_tensors, n_values, untrained, left } = &self.exported;
+        let mut text = format!(
+            "Wrote {n_tensors} tensors, {n_values} values, to {}, layout {}.\n",
+            self.file.display(),
+            self.layout
+        );
+        if !untrained.is_empty() {
+            text.push_str(&format!(
+                "Never learned, written with the values of a new model because the layout wants them: {}.\n",
+                untrained.join(", ")
+            ));
+        }
+        if !left.is_empty() {
+            text.push_str(&format!(
+                "Left out, the layout has no names for them: family {}. --layout medcoss-rs has all.\n",
+                left.join(", ")
+            ));
+        }
+        text
+    }
+}

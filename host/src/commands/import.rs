@@ -1,0 +1,158 @@
+//! `medcoss import`: published weights, or an exported file, as a run of their own.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result, bail};
+use clap::Args;
+use medcoss_core::exchange::{Import, InitialModel, KnownSizes};
+use medcoss_core::model::TextAttention;
+use medcoss_core::run::write_folder;
+use serde::Serialize;
+
+use crate::account::account_text;
+use crate::config::RunConfig;
+use crate::failure::Failure;
+use crate::output;
+use crate::plugins_lock::PluginsLock;
+use crate::training::{RECORD, is_free};
+
+/// The recipe that stages learn by which are added to an imported run: the paper's.
+const RECIPE: &str = include_str!("../../configs/imported.toml");
+
+/// Make a run from published weights
+///
+/// Reads a PyTorch checkpoint of the MedCoSS reference implementation (a bare state dict, or one under `model`), a .safetensors file with the
+/// same names, or a file that `medcoss export` wrote, and makes a run of it that stages can be added to. Sizes are read from the
+/// shapes; numbers of attention heads, which no shape tells, from --config, from a flag, or from the usual ones of that width.
+/// Nothing in a pickle is executed. What was taken, what was left and why is printed.
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  medcoss import MedCoSS_Report_Xray_CT_MR_Path_300Epo.pth --out runs/published
+  medcoss import tiny.pth --out runs/tiny --config sizes.json
+  medcoss import exported.safetensors --out runs/back --set training.epochs=50 --set rehearsal.store=materialised
+  medcoss stage add runs/published --modality xray --data /data/xray --set epochs=20")]
+pub(crate) struct ImportCommand {
+    /// PyTorch checkpoint or .safetensors file
+    checkpoint: PathBuf,
+    /// Run folder to write: a new or an empty one
+    #[arg(long, value_name = "DIR")]
+    out: PathBuf,
+    /// JSON file with sizes: width, layers, heads, ffn, decoder_width, decoder_layers, decoder_heads, vocab
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// Attention heads of the encoder
+    #[arg(long, value_name = "N")]
+    heads: Option<usize>,
+    /// Attention heads of the decoder
+    #[arg(long, value_name = "N")]
+    decoder_heads: Option<usize>,
+    /// What text attends to: causal or bidirectional [default: as the file says, else causal, as the published weights were trained]
+    #[arg(long, value_name = "KIND", value_parser = text_attention)]
+    text_attention: Option<TextAttention>,
+    /// Leave a token family out, such as text when its vocabulary is not wanted; may be given several times
+    #[arg(long, value_name = "FAMILY")]
+    without: Vec<String>,
+    /// Change a setting that later stages learn by, such as training.epochs=50 or rehearsal.store=materialised
+    #[arg(long = "set", value_name = "KEY=VALUE")]
+    settings: Vec<String>,
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Serialize)]
+struct Report {
+    run: PathBuf,
+    #[serde(flatten)]
+    initial: InitialModel,
+    /// Entries of the configuration file that say nothing that is used.
+    unused_sizes: Vec<String>,
+}
+
+fn text_attention(text: &str) -> Result<TextAttention, String> {
+    serde_json::from_value(text.into()).map_err(|_| "expected causal or bidirectional".into())
+}
+
+impl ImportCommand {
+    pub(crate) fn run(&self) -> Result<(), Failure> {
+        let report = self.import().map_err(Failure::mend)?;
+        if self.json { output::print_json(&report) } else { output::print(&report.to_text()) }
+    }
+
+    fn import(&self) -> Result<Report> {
+        if !is_free(&self.out) {
+            bail!("{} is not empty\nhint: choose another folder with --out DIR", self.out.display());
+        }
+        let (mut known, unused_sizes) = match &self.config {
+            Some(path) => read_sizes(path)?,
+            None => (KnownSizes::default(), Vec::new()),
+        };
+        known.heads = self.heads.or(known.heads);
+        known.decoder_heads = self.decoder_heads.or(known.decoder_heads);
+        let mut config: RunConfig = toml::from_str(RECIPE).context("the recipe of imported runs")?;
+        config.model.init = Some(self.checkpoint.file_name().context("a checkpoint is a file")?.into());
+        config.model.init_without = self.without.clone();
+        config.text.attention = self.text_attention;
+        let config = config.with_settings(&self.settings)?;
+        known.drop_path = config.model.drop_path.or(known.drop_path);
+        let import =
+            Import { known, without: self.without.clone(), text_attention: config.text.attention, seed: config.seed };
+        let imported = import.read(&self.checkpoint)?;
+        let recorded = RunConfig {
+            text: crate::config::TextSection { attention: Some(imported.config.text_attention) },
+            ..config
+        };
+        let mut written = None;
+        write_folder(&self.out, |folder| {
+            written = Some(InitialModel::write(folder, &imported, &self.checkpoint)?);
+            let record = || -> Result<()> {
+                PluginsLock::of(&[])?.write(&folder.join("plugins.lock"))?;
+                recorded.write_record(&folder.join(RECORD))
+            };
+            record().map_err(|error| medcoss_core::Error::Data(format!("{error:#}")))
+        })?;
+        let initial = written.context("the folder was written")?;
+        Ok(Report { run: self.out.clone(), initial, unused_sizes })
+    }
+}
+
+/// Sizes of a configuration file, and the names in it that are none.
+fn read_sizes(path: &Path) -> Result<(KnownSizes, Vec<String>)> {
+    let text = std::fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
+    let wrong = |error: serde_json::Error| {
+        anyhow::anyhow!(
+            "{} is no JSON object of sizes: {error}\nhint: expected is such as {{\"heads\": 12, \"decoder_heads\": 16}}",
+            path.display()
+        )
+    };
+    let entries: serde_json::Map<String, serde_json::Value> = serde_json::from_str(&text).map_err(wrong)?;
+    let known: KnownSizes = serde_json::from_value(entries.clone().into()).map_err(wrong)?;
+    let names = [
+        "width",
+        "layers",
+        "heads",
+        "mlp_width",
+        "ffn",
+        "decoder_width",
+        "decoder_layers",
+        "decoder_heads",
+        "vocabulary",
+        "vocab",
+        "drop_path",
+    ];
+    Ok((known, entries.into_iter().map(|(name, _)| name).filter(|name| !names.contains(&name.as_str())).collect()))
+}
+
+impl Report {
+    fn to_text(&self) -> String {
+        let mut text = account_text(&self.initial);
+        if !self.unused_sizes.is_empty() {
+            text.push_str(&format!("\nNot used of the configuration file: {}\n", self.unused_sizes.join(", ")));
+        }
+        let run = self.run.display();
+        text.push_str(&format!(
+            "\nRun folder {run}. Go on with:\n  medcoss stage add {run} --modality ID --data PATH\n  medcoss embed {run} --modality ID --data PATH --out features.safetensors\n"
+        ));
+        text
+    }
+}

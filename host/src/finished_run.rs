@@ -1,0 +1,75 @@
+//! What a run has learned so far, for commands that use it: the models in its folder.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result, bail};
+use medcoss_core::exchange::InitialModel;
+use medcoss_core::run::{StageFolder, StageState, StoredModel};
+
+use crate::config::RunConfig;
+use crate::training::RECORD;
+
+/// The finished part of a run.
+pub(crate) struct FinishedRun {
+    path: PathBuf,
+    pub(crate) config: RunConfig,
+    pub(crate) initial: Option<InitialModel>,
+    pub(crate) states: Vec<StageState>,
+}
+
+impl FinishedRun {
+    /// Reads what the folder says of itself; parameters are not read.
+    ///
+    /// # Errors
+    /// A folder without a run, files that are damaged.
+    pub(crate) fn read(path: &Path) -> Result<Self> {
+        let config = RunConfig::read_record(&path.join(RECORD))
+            .with_context(|| format!("{} holds no run that can be read", path.display()))?;
+        let initial = InitialModel::read(path).context("the model that the run begins with")?;
+        let mut states = Vec::new();
+        for (at, section) in config.stages.iter().enumerate() {
+            let folder = StageFolder::new(path, at + 1, &section.modality);
+            let state = folder.finished().with_context(|| format!("stage {} {}", at + 1, section.modality))?;
+            states.extend(state);
+            if states.len() <= at {
+                break;
+            }
+        }
+        Ok(Self { path: path.into(), config, initial, states })
+    }
+
+    /// The folder of a finished stage.
+    pub(crate) fn folder(&self, state: &StageState) -> StageFolder {
+        StageFolder::new(&self.path, state.stage, &state.modality)
+    }
+
+    /// The model after a stage, by its number from 1; 0 is the one that the run began with, and none the latest. Its files were
+    /// compared with their checksums.
+    ///
+    /// # Errors
+    /// A stage that is not there or not finished, damaged files.
+    pub(crate) fn model(&self, stage: Option<usize>) -> Result<StoredModel> {
+        let n_stages = self.states.len();
+        let run = self.path.display();
+        match (stage.unwrap_or(n_stages), &self.initial) {
+            (0, Some(initial)) => Ok(initial.stored(&self.path)),
+            (0, None) if stage.is_none() => {
+                bail!("{run} has no finished stage\nhint: finish it with: medcoss resume {run}")
+            }
+            (0, None) => {
+                bail!("{run} began with fresh parameters, which it does not keep\nhint: --stage counts from 1")
+            }
+            (number, _) => match self.states.get(number - 1) {
+                Some(state) => {
+                    let folder = self.folder(state);
+                    folder.verify(state).with_context(|| format!("stage {number} {}", state.modality))?;
+                    Ok(StoredModel::of_stage(&folder, state))
+                }
+                None => bail!(
+                    "{run} has no finished stage {number}; {n_stages} of {} are finished",
+                    self.config.stages.len()
+                ),
+            },
+        }
+    }
+}
