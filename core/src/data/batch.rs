@@ -207,6 +207,39 @@ mod tests {
         assert_eq!(batch.targets.len(), 2 * 2 * 2);
     }
 
+    proptest::proptest! {
+        #[test]
+        fn mixed_values_lie_between_two_samples_and_visible_tokens_are_those_that_are_not_masked(
+            n in 1usize..6, n_tokens in 1usize..12, d_token in 1usize..5, seed: u64,
+        ) {
+            let mut values = generator(seed, "values", &[]);
+            let n_masked = values.random_range(0..n_tokens);
+            let mask = |sample: usize, token: usize| u8::from((token + sample) % n_tokens < n_masked);
+            let raw = RawBatch {
+                tokens: (0..n * n_tokens * d_token).map(|_| values.random::<f32>() * 8.0 - 4.0).collect(),
+                mask: (0..n * n_tokens).map(|at| mask(at / n_tokens, at % n_tokens)).collect(),
+                ..RawBatch::default()
+            };
+            let spec = TokenSpec::Continuous { n_tokens, d_token, n_masked };
+            let mixing = Mixing { generator: &mut generator(seed, "mixup", &[]) };
+            let keep: Vec<usize> = (0..n).collect();
+            let Prepared::Patches(batch) = prepare(&raw, spec, &keep, false, Some(mixing)) else { panic!("patches") };
+            assert_eq!(batch.n_visible, n_tokens - n_masked);
+            let partners = permutation(n, &mut generator(seed, "mixup", &[]));
+            for (row, at) in batch.visible_index.chunks(batch.n_visible).enumerate().flat_map(|(row, positions)| {
+                positions.iter().enumerate().map(move |(place, token)| (row, (place, *token as usize)))
+            }) {
+                let (place, token) = at;
+                assert_eq!(raw.mask[row * n_tokens + token], 0);
+                let of = |sample: usize| &raw.tokens[(sample * n_tokens + token) * d_token..][..d_token];
+                let mixed = &batch.visible[(row * batch.n_visible + place) * d_token..][..d_token];
+                for ((a, b), value) in of(row).iter().zip(of(partners[row])).zip(mixed) {
+                    assert!(a.min(*b) - 1e-5 <= *value && *value <= a.max(*b) + 1e-5);
+                }
+            }
+        }
+    }
+
     #[test]
     fn mixup_is_convex_between_a_sample_and_its_partner_at_the_same_position() {
         let mixing = Mixing { generator: &mut generator(3, "mixup", &[]) };

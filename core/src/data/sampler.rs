@@ -122,6 +122,37 @@ mod tests {
         assert_eq!(small, Some(3));
     }
 
+    proptest::proptest! {
+        #[test]
+        fn an_epoch_has_the_references_batches_each_of_one_pool(
+            sizes in proptest::collection::vec(0usize..40, 1..5), batch_size in 1usize..12, seed: u64,
+        ) {
+            let pool = |(source, n): (usize, &usize)| Pool {
+                source,
+                purpose: if source == 0 { Use::Pretext } else { Use::Distillation },
+                label: String::new(),
+                indices: (0..*n as u64).map(|index| 100 * source as u64 + index).collect(),
+            };
+            let pools: Vec<Pool> = sizes.iter().enumerate().map(pool).collect();
+            for sampling in [Sampling::WithReplacement, Sampling::WithoutReplacement] {
+                let plan = EpochPlan::new(&pools, batch_size, sampling, seed, [1, 2]);
+                for (at, &n) in sizes.iter().enumerate() {
+                    let steps: Vec<_> = plan.steps.iter().filter(|step| step.pool == at).collect();
+                    assert_eq!(steps.len(), if n == 0 { 0 } else { (n / batch_size).max(1) });
+                    for step in &steps {
+                        assert_eq!((step.indices.len(), step.seeds.len()), (n.min(batch_size), n.min(batch_size)));
+                        assert!(step.indices.iter().all(|index| pools[at].indices.contains(index)));
+                    }
+                    let mut drawn: Vec<u64> = steps.iter().flat_map(|step| step.indices.clone()).collect();
+                    let n_drawn = drawn.len();
+                    drawn.sort_unstable();
+                    drawn.dedup();
+                    assert!(sampling == Sampling::WithReplacement || drawn.len() == n_drawn);
+                }
+            }
+        }
+    }
+
     #[test]
     fn epochs_differ_and_repeat_by_their_key() {
         let plan = |epoch| EpochPlan::new(&pools(), 5, Sampling::default(), 1, [2, epoch]);

@@ -366,7 +366,7 @@ fn family(file: &TensorFile, name: &str) -> Result<Option<FamilyConfig>> {
         let (vocabulary, _) = sizes(key)?;
         let (n_positions, _) = sizes("token_embed.embeddings_pos.position_embeddings.weight")?;
         let tokens = FamilyTokens::Discrete { vocabulary };
-        return Ok(Some(FamilyConfig { name: name.into(), n_positions, n_decoder_positions: n_positions, tokens }));
+        return Ok(Some(FamilyConfig { name: name.into(), n_positions, n_decoder_positions: 0, tokens }));
     };
     let key = if dims == 2 { "video_embed.embeddings.weight" } else { "video_embed.embeddings_3D.weight" };
     let Some(kernel) = shape(key) else { return Ok(None) };

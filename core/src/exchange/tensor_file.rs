@@ -106,7 +106,7 @@ impl TensorFile {
         (&mut file).take(LENGTH_BYTES + 1).read_to_end(&mut first).map_err(Error::file("cannot read", path))?;
         match first.split_first_chunk::<8>() {
             Some((length, [b'{'])) => Self::safetensors(path, &mut file, u64::from_le_bytes(*length), metadata.len()),
-            _ => Self::torch(path),
+            _ => Self::torch(path, metadata.len()),
         }
     }
 
@@ -139,7 +139,7 @@ impl TensorFile {
         Ok(Self { path: path.into(), tensors: tensors.collect(), others: BTreeMap::new(), note })
     }
 
-    fn torch(path: &Path) -> Result<Self> {
+    fn torch(path: &Path, n_file: u64) -> Result<Self> {
         let wrong = |error: pytorch_reader::PytorchError| {
             Error::damaged(
                 path,
@@ -147,6 +147,11 @@ impl TensorFile {
             )
         };
         let reader = PytorchReader::new(path).map_err(wrong)?;
+        // A view may repeat what it lies on without end; weights that a program saved do not.
+        if let Some((name, tensor)) = reader.tensors().iter().find(|(_, tensor)| tensor.byte_len() as u64 > n_file) {
+            let claimed = tensor.byte_len();
+            return Err(Error::damaged(path, format!("tensor {name} claims {claimed} bytes, the file has {n_file}")));
+        }
         let tensors = reader.into_tensors().into_iter().map(|(name, tensor)| {
             (
                 name,

@@ -121,7 +121,7 @@ pub struct FamilyConfig {
     /// Entries of its position table: the most tokens that a sample may have.
     pub n_positions: usize,
     /// Tokens that the decoder has positions for: the most of any modality so far. The decoder is made afresh in every stage, so
-    /// that this may grow. Of no use to discrete tokens.
+    /// that this may grow. 0 for discrete tokens, which are not decoded.
     pub n_decoder_positions: usize,
     /// What its tokens are.
     pub tokens: FamilyTokens,
@@ -190,7 +190,9 @@ impl ModelConfig {
                 family.n_positions
             )));
         }
-        family.n_decoder_positions = family.n_decoder_positions.max(needed);
+        if matches!(tokens, FamilyTokens::Continuous { .. }) {
+            family.n_decoder_positions = family.n_decoder_positions.max(needed);
+        }
         Ok(position)
     }
 }

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result};
 use clap::Args;
 use medcoss_core::exchange::{INITIAL, InitialModel};
+use medcoss_core::model::Dimensions;
 use medcoss_core::run::{KEPT_SAMPLES, StageFolder, StageState, check_manifest, read_metrics};
 use serde::Serialize;
 
@@ -158,20 +159,15 @@ impl Show {
             Err(error) => return Err(anyhow::Error::from(error).context("the model that the run began with")),
         };
         let dimensions = match &initial {
-            Some(initial) => initial.model.dimensions.clone(),
-            None => config.model.dimensions()?,
+            Some(initial) => Some(initial.model.dimensions.clone()),
+            // Of weights that cannot be read the sizes are not known either.
+            None if config.model.init.is_some() => None,
+            None => Some(config.model.dimensions()?),
         };
         Ok(Report {
             run: self.run.clone(),
             seed: config.seed,
-            model: format!(
-                "{} layers of {} with {} heads; decoder {} of {}",
-                dimensions.layers,
-                dimensions.width,
-                dimensions.heads,
-                dimensions.decoder_layers,
-                dimensions.decoder_width
-            ),
+            model: dimensions.map_or_else(|| "sizes unknown".into(), |sizes| sizes_text(&sizes)),
             initial: initial.map(|initial| InitialReport {
                 source: initial.source,
                 source_sha256: initial.source_sha256,
@@ -184,6 +180,13 @@ impl Show {
             verified: verification,
         })
     }
+}
+
+fn sizes_text(sizes: &Dimensions) -> String {
+    format!(
+        "{} layers of {} with {} heads; decoder {} of {}",
+        sizes.layers, sizes.width, sizes.heads, sizes.decoder_layers, sizes.decoder_width
+    )
 }
 
 impl Verified {

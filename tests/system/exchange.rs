@@ -1,0 +1,238 @@
+//! Weights in and out through the program: a model that the reference implementation wrote where its numbers are there, and one
+//! that the program makes itself everywhere.
+
+mod program;
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use medcoss_core::exchange::TensorFile;
+use program::{medcoss, refused, succeeded, text};
+
+/// Reference numbers, in a folder `shared` beside the checkout.
+fn golden() -> Option<PathBuf> {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shared/golden");
+    let found = path.is_dir();
+    if !found {
+        eprintln!("skipped: no reference numbers at {}", path.display());
+    }
+    found.then_some(path)
+}
+
+/// Synthetic samples of a modality in a folder; the data paths that its plugin tells, relative to it.
+fn samples(modality: &str, folder: &Path, n: usize) -> Vec<String> {
+    let told = succeeded(medcoss(&[
+        "synth",
+        "--modality",
+        modality,
+        "--out",
+        &text(folder),
+        "--samples",
+        &n.to_string(),
+        "--json",
+    ]));
+    let told: serde_json::Value = serde_json::from_str(&told).unwrap();
+    told["data"].as_array().unwrap().iter().map(|path| path.as_str().unwrap().to_string()).collect()
+}
+
+fn add(run: &Path, modality: &str, data: &Path, settings: &[&str]) -> String {
+    let names = samples(modality, &data.join(modality), 12);
+    let (run, data) = (text(run), text(data));
+    let mut arguments = vec!["stage", "add", &run, "--modality", modality, "--data-root", &data, "--quiet"];
+    let names: Vec<String> = names.iter().map(|name| format!("{modality}/{name}")).collect();
+    names.iter().for_each(|name| arguments.extend(["--data", name]));
+    let usual = ["epochs=2", "warmup_epochs=0", "batch_size=4"];
+    usual.iter().chain(settings).for_each(|setting| arguments.extend(["--set", setting]));
+    succeeded(medcoss(&arguments))
+}
+
+#[test]
+fn reference_weights_give_the_references_features_learn_a_new_stage_and_go_back() {
+    let Some(golden) = golden() else { return };
+    let place = tempfile::tempdir().unwrap();
+    let path = |name: &str| place.path().join(name);
+    let (run, sizes) = (path("run"), golden.join("config.json"));
+    let checkpoint = golden.join("medcoss_tiny.pth");
+    let told = succeeded(medcoss(&["import", &text(&checkpoint), "--out", &text(&run), "--config", &text(&sizes)]));
+    assert!(told.contains("text attends causally") && told.contains("kept for export"), "{told}");
+    succeeded(medcoss(&["show", &text(&run), "--verify"]));
+
+    let numbers = golden.join("golden.safetensors");
+    let expected = TensorFile::open(&numbers).unwrap();
+    for (input, family, name) in [
+        ("image_2d", "image", "features_2d"),
+        ("image_3d", "volume", "features_3d"),
+        ("token_ids", "text", "features_text_causal"),
+    ] {
+        let out = path("features.safetensors");
+        let (numbers, out_text, run) = (text(&numbers), text(&out), text(&run));
+        let mut arguments = vec![
+            "embed",
+            &run,
+            "--tensors",
+            &numbers,
+            "--input",
+            input,
+            "--family",
+            family,
+            "--pool",
+            "none",
+            "--out",
+            &out_text,
+        ];
+        if family == "text" {
+            arguments.extend(["--attention-mask", "attention_mask"]);
+        }
+        succeeded(medcoss(&arguments));
+        let found = TensorFile::open(&out).unwrap();
+        assert_eq!(found.shape("features").unwrap(), expected.shape(name).unwrap());
+        for (found, expected) in found.floats("features").unwrap().iter().zip(expected.floats(name).unwrap()) {
+            assert!((found - expected).abs() < 1e-4, "{name}: {found} instead of {expected}");
+        }
+    }
+
+    // Out and in again: the same bits as the checkpoint, and as the run.
+    let exported = path("exported.safetensors");
+    succeeded(medcoss(&["export", &text(&run), "--out", &text(&exported)]));
+    let (original, copy) = (TensorFile::open(&checkpoint).unwrap(), TensorFile::open(&exported).unwrap());
+    assert_eq!(original.tensors().len(), copy.tensors().len());
+    for name in copy.tensors().keys() {
+        let key = format!("model.{name}");
+        assert_eq!(original.shape(&key).unwrap(), copy.shape(name).unwrap(), "{name}");
+        let bits = |values: Vec<f32>| values.into_iter().map(f32::to_bits).collect::<Vec<_>>();
+        assert_eq!(bits(original.floats(&key).unwrap()), bits(copy.floats(name).unwrap()), "{name}");
+    }
+    let back = path("back");
+    succeeded(medcoss(&["import", &text(&exported), "--out", &text(&back)]));
+    let model = |run: &Path| fs::read(run.join("initial/model.bpk")).unwrap();
+    assert_eq!(model(&run), model(&back));
+
+    // A new stage begins with the imported encoder; a second one rehearses it.
+    add(&run, "xray", place.path(), &["options.size=48"]);
+    let told = add(&run, "ct", place.path(), &["options.size=[16,48,48]"]);
+    assert!(told.contains("xray 0."), "{told}");
+    succeeded(medcoss(&["show", &text(&run), "--verify"]));
+    // The checkpoint itself is no longer needed, and stages do not touch what the run began with.
+    assert_eq!(model(&run), model(&back));
+    let other = path("other.safetensors");
+    succeeded(medcoss(&["export", &text(&run), "--out", &text(&other), "--stage", "0"]));
+    assert_eq!(fs::read(&other).unwrap(), fs::read(&exported).unwrap());
+}
+
+const RUN: &str = "
+[model]
+preset = \"demo\"
+[training]
+epochs = 2
+batch_size = 4
+[[stage]]
+modality = \"xray\"
+data = \"xray\"
+options = { size = 48 }
+";
+
+#[test]
+fn a_run_that_begins_with_exported_weights_keeps_them_and_resumes_without_the_file() {
+    let place = tempfile::tempdir().unwrap();
+    let path = |name: &str| place.path().join(name);
+    samples("xray", &path("xray"), 12);
+    fs::write(path("first.toml"), RUN).unwrap();
+    succeeded(medcoss(&["pretrain", &text(&path("first.toml")), "--out", &text(&path("first")), "--quiet"]));
+    for (layout, weights) in [("medcoss", "published.safetensors"), ("medcoss-rs", "own.safetensors")] {
+        let (weights_text, first) = (text(&path(weights)), text(&path("first")));
+        succeeded(medcoss(&["export", &first, "--out", &weights_text, "--layout", layout]));
+        let config = RUN.replace("preset = \"demo\"", &format!("init = \"{weights}\""));
+        fs::write(path("second.toml"), config).unwrap();
+        let run = path(layout);
+        succeeded(medcoss(&["pretrain", &text(&path("second.toml")), "--out", &text(&run), "--quiet"]));
+        fs::remove_file(path(weights)).unwrap();
+        succeeded(medcoss(&["resume", &text(&run), "--data-root", &text(place.path()), "--quiet"]));
+        let told = succeeded(medcoss(&["show", &text(&run), "--verify"]));
+        assert!(told.contains(&format!("began with {weights}")), "{told}");
+        // Nothing learned from fresh values is below what was learned already.
+        let loss = |run: &Path| {
+            let metrics = fs::read_to_string(run.join("stages/01-xray/metrics.jsonl")).unwrap();
+            let first: serde_json::Value = serde_json::from_str(metrics.lines().next().unwrap()).unwrap();
+            first["pretext"]["xray"].as_f64().unwrap()
+        };
+        assert!(loss(&run) != loss(&path("first")));
+        // A changed byte of the weights is noticed before anything is learned from them.
+        let model = run.join("initial/model.bpk");
+        let mut bytes = fs::read(&model).unwrap();
+        let middle = bytes.len() / 2;
+        bytes[middle] ^= 1;
+        fs::write(&model, bytes).unwrap();
+        assert!(refused(medcoss(&["show", &text(&run), "--verify"])).contains("damaged"));
+        let told = refused(medcoss(&["resume", &text(&run), "--data-root", &text(place.path()), "--quiet"]));
+        assert!(told.contains("initial/model.bpk"), "{told}");
+    }
+}
+
+#[test]
+fn features_have_ids_and_name_what_could_not_be_read() {
+    let place = tempfile::tempdir().unwrap();
+    let path = |name: &str| place.path().join(name);
+    samples("xray", &path("xray"), 12);
+    fs::write(path("run.toml"), RUN).unwrap();
+    let run = text(&path("run"));
+    succeeded(medcoss(&["pretrain", &text(&path("run.toml")), "--out", &run, "--quiet"]));
+    let pictures = fs::read_dir(path("xray")).unwrap().map(|entry| entry.unwrap().path());
+    let torn: Vec<PathBuf> = pictures.filter(|path| path.extension().is_some_and(|e| e == "png")).take(2).collect();
+    for picture in &torn {
+        let bytes = fs::read(picture).unwrap();
+        fs::write(picture, &bytes[..bytes.len() / 2]).unwrap();
+    }
+
+    let (data, out) = (text(&path("xray")), text(&path("features.safetensors")));
+    let embed = |more: &[&str]| {
+        medcoss(
+            &[&["embed", &run, "--modality", "xray", "--data", &data, "--out", &out, "--quiet", "--json"], more]
+                .concat(),
+        )
+    };
+    let told = refused(embed(&[]));
+    assert!(told.contains("2 of 12 samples could not be read"), "{told}");
+    assert!(!path("features.safetensors").exists());
+    for (pool, shape) in [
+        ("mean", serde_json::json!([10, 96])),
+        ("cls", serde_json::json!([10, 96])),
+        ("none", serde_json::json!([10, 10, 96])),
+    ] {
+        let told: serde_json::Value =
+            serde_json::from_str(&succeeded(embed(&["--max-bad-ratio", "0.2", "--pool", pool]))).unwrap();
+        assert_eq!((&told["shape"], told["bad"].as_object().unwrap().len()), (&shape, 2));
+    }
+    let told = refused(medcoss(&[
+        "embed",
+        &run,
+        "--tensors",
+        &out,
+        "--input",
+        "features",
+        "--family",
+        "volume",
+        "--out",
+        &out,
+    ]));
+    assert!(told.contains("no token family volume") && told.contains("it has image"), "{told}");
+    let told = refused(medcoss(&[
+        "embed",
+        &run,
+        "--tensors",
+        &out,
+        "--input",
+        "features",
+        "--family",
+        "image",
+        "--out",
+        &out,
+    ]));
+    assert!(told.contains("tensor features has shape [10, 10, 96], expected [n, 3, H, W]"), "{told}");
+    let told = refused(medcoss(&["embed", &run, "--modality", "ct", "--data", &data, "--out", &out]));
+    assert!(told.contains("error: "), "{told}");
+    let told = refused(medcoss(&["export", &run, "--out", &out, "--stage", "2"]));
+    assert!(told.contains("no finished stage 2; 1 of 1"), "{told}");
+    let told = refused(medcoss(&["import", &text(&torn[0]), "--out", &text(&path("imported"))]));
+    assert!(told.contains("no PyTorch checkpoint") || told.contains("not a PyTorch checkpoint"), "{told}");
+    assert!(!path("imported").exists());
+}
