@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use burn::module::Module;
-use burn::optim::GradientsParams;
+use burn::optim::{GradientsAccumulator, GradientsParams};
 use burn::tensor::{Device, Tensor};
 use medcoss_core::data::{PatchBatch, Prepared, TokenBatch};
 use medcoss_core::exchange::{ArraySource, Import, Imported, KnownSizes, TensorFile};
@@ -309,6 +309,50 @@ fn gradients_and_five_steps_of_adamw() {
     // A last look at what learned: the parameters moved.
     assert!(losses[4] < losses[0]);
     drop(model.valid());
+}
+
+/// Images one at a time with half the loss give the gradients of both at once: every sample has as many masked tokens.
+#[test]
+fn accumulated_gradients_are_those_of_the_whole_batch() {
+    let Some(golden) = Golden::open() else { return };
+    let device = golden.device.clone().autodiff();
+    let imported = golden.import("medcoss_tiny.pth");
+    let family = imported.config.family("image").unwrap();
+    let model = golden.learner(imported, &device);
+    let whole = golden.patches(2, false);
+    let part = |sample: usize| {
+        let of = |values: &[f32]| values[sample * values.len() / 2..(sample + 1) * values.len() / 2].to_vec();
+        let index = |values: &[i32]| values[sample * values.len() / 2..(sample + 1) * values.len() / 2].to_vec();
+        PatchBatch {
+            n: 1,
+            visible: of(&whole.visible),
+            visible_index: index(&whole.visible_index),
+            masked_index: index(&whole.masked_index),
+            targets: of(&whole.targets),
+            ..whole.clone()
+        }
+    };
+    let gradients = |batch: PatchBatch, share: f32| {
+        let loss = pretext_loss(&model, family, &Prepared::Patches(batch), 0, None, &device).mul_scalar(share);
+        GradientsParams::from_grads(loss.backward(), &model)
+    };
+    let mut accumulated = GradientsAccumulator::<Model>::new();
+    (0..2).for_each(|sample| accumulated.accumulate(&model, gradients(part(sample), 0.5)));
+    let (accumulated, whole) = (accumulated.grads(), gradients(whole.clone(), 1.0));
+    model
+        .visit_parameters(&mut |parameter| {
+            if parameter.shape.len() != 2 {
+                return Ok(());
+            }
+            let of =
+                |gradients: &GradientsParams| gradients.get::<2>(parameter.id).map(|gradient| gradient.into_data());
+            if let (Some(found), Some(expected)) = (of(&accumulated), of(&whole)) {
+                let values = |data: burn::tensor::TensorData| data.try_to_vec::<f32>().unwrap();
+                close(parameter.path, &values(found), &values(expected), BACKWARD);
+            }
+            Ok(())
+        })
+        .unwrap();
 }
 
 #[test]

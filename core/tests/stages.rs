@@ -215,6 +215,18 @@ fn the_same_seed_gives_the_same_bytes_whatever_the_loader_threads() {
 }
 
 #[test]
+fn the_learning_rate_is_that_of_the_first_of_the_batches_that_are_added_up() {
+    let folder = tempfile::tempdir().unwrap();
+    let settings = StageSettings { epochs: 3, accumulation: 2, ..settings(1) };
+    // 32 / 8 = 4 batches of the first modality make two updates an epoch: the last begins in its middle.
+    run(folder.path(), &Synthetic::counting(32), &Synthetic::waves(8), &settings).unwrap();
+    for (epoch, line) in metrics(folder.path(), "01-counting").iter().enumerate() {
+        let expected = settings.schedule().learning_rate(epoch as f64 + 0.5);
+        assert_eq!(line.learning_rate, expected);
+    }
+}
+
+#[test]
 fn a_run_that_failed_goes_on_as_if_it_had_not() {
     let (broken, whole) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
     let (first, second) = (Synthetic::counting(30), Synthetic::waves(40));

@@ -296,7 +296,9 @@ impl RunConfig {
     pub(crate) fn check(&self) -> Result<()> {
         match &self.model.init {
             Some(init) => check_below_root("model.init", init)?,
-            None => drop(self.model.dimensions()?),
+            None => {
+                self.model.dimensions()?;
+            }
         }
         for stage in &self.stages {
             self.settings(stage).check().with_context(|| format!("stage {}", stage.modality))?;

@@ -104,7 +104,7 @@ impl Training<'_> {
     fn begins_with(&self) -> Result<Beginning> {
         let Some(init) = &self.config.model.init else { return Ok(Beginning::Fresh) };
         if let Some(initial) = InitialModel::read(&self.out).context("the model that the run begins with")? {
-            return Ok(Beginning::InRun(initial));
+            return Ok(Beginning::InRun(Box::new(initial)));
         }
         let path = self.base.join(init);
         let imported = self.config.import().read(&path).context("model.init")?;
@@ -296,7 +296,7 @@ enum Beginning {
     /// Fresh parameters.
     Fresh,
     /// A model that the run carries.
-    InRun(InitialModel),
+    InRun(Box<InitialModel>),
     /// Weights of a file, which the run does not carry yet.
     Imported(Box<Imported>, PathBuf),
 }
@@ -306,7 +306,7 @@ impl Beginning {
     fn publish(self, run: &Path) -> Result<Option<InitialModel>> {
         Ok(match self {
             Self::Fresh => None,
-            Self::InRun(initial) => Some(initial),
+            Self::InRun(initial) => Some(*initial),
             Self::Imported(imported, path) => {
                 let initial = InitialModel::write(run, &imported, &path)?;
                 log::info(&account_text(&initial));

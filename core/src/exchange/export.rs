@@ -9,6 +9,7 @@ use safetensors::Dtype;
 use super::note::{Layout, Note};
 use super::published::{Correspondence, PUBLISHED_FAMILIES, Part, UNUSED, correspondences};
 use super::safetensors_file::{TensorOut, floats_to_bytes, write_safetensors};
+use super::tensor_file::NamedTensor;
 use crate::data::TokenSpec;
 use crate::model::{FamilyTokens, Model, ModelConfig};
 use crate::{Error, Result};
@@ -42,7 +43,7 @@ pub struct Exported {
 pub fn export(
     model: &Model,
     config: &ModelConfig,
-    carried: &[(String, Vec<usize>, Vec<f32>)],
+    carried: &[NamedTensor],
     layout: Layout,
     seed: u64,
     path: &Path,
@@ -123,7 +124,7 @@ fn copied_into(model: &Model, complete: &ModelConfig, seed: u64) -> Result<Model
 fn write_published(
     model: &Model,
     config: &ModelConfig,
-    carried: &[(String, Vec<usize>, Vec<f32>)],
+    carried: &[NamedTensor],
     path: &Path,
     note: &str,
 ) -> Result<Vec<TensorOut>> {
@@ -141,8 +142,9 @@ fn write_published(
     let mut unused = Vec::new();
     for (name, rows) in UNUSED {
         let shape = vec![rows, config.dimensions.width];
-        let kept = carried.iter().find(|(carried, found, _)| carried == name && *found == shape);
-        unused.push(kept.map_or_else(|| vec![0.0; shape.iter().product()], |(_, _, values)| values.clone()));
+        let kept = carried.iter().find(|tensor| tensor.name == name && tensor.shape == shape);
+        let values = kept.map(|tensor| tensor.values.clone());
+        unused.push(values.unwrap_or_else(|| vec![0.0; shape.iter().product()]));
         tensors.push(out(name, shape));
     }
     write_safetensors(path, &tensors, note, &mut |file| {

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::note::{Layout, Note};
 use super::published::{Correspondence, PUBLISHED_FAMILIES, Part, UNUSED, correspondences, patch_kind};
-use super::tensor_file::TensorFile;
+use super::tensor_file::{NamedTensor, TensorFile};
 use crate::model::{Dimensions, FamilyConfig, FamilyTokens, Model, ModelConfig, Preset, TextAttention};
 use crate::{Error, Result};
 
@@ -61,8 +61,8 @@ pub struct Imported {
     pub model: Model,
     /// Its sizes and families.
     pub config: ModelConfig,
-    /// Tensors that the published layout has and no model uses, to be exported again: name, shape, values.
-    pub carried: Vec<(String, Vec<usize>, Vec<f32>)>,
+    /// Tensors that the published layout has and no model uses, to be exported again.
+    pub carried: Vec<NamedTensor>,
     /// What happened.
     pub account: Account,
 }
@@ -209,7 +209,8 @@ impl Import {
         for (key, _) in UNUSED {
             if let Some(tensor) = file.tensors().get(key) {
                 used.insert(key.into());
-                carried.push((key.into(), tensor.shape.clone(), file.floats(key)?));
+                let (name, shape) = (key.to_string(), tensor.shape.clone());
+                carried.push(NamedTensor { name, shape, values: file.floats(key)? });
                 let why = "no part of the model reads it; kept for export".into();
                 account.left.push(LeftEntry { key: key.into(), n: 1, why });
             }

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::import::{Account, Imported};
 use super::safetensors_file::{TensorOut, floats_to_bytes, write_safetensors};
-use super::tensor_file::TensorFile;
+use super::tensor_file::{NamedTensor, TensorFile};
 use crate::model::ModelConfig;
 use crate::run::{
     FORMAT, MANIFEST, MODEL, StoredModel, UNSEALED, check_manifest, read_document, save_model, sha256_of,
@@ -98,29 +98,31 @@ impl InitialModel {
         StoredModel::new(run.join(INITIAL).join(MODEL), self.model.clone())
     }
 
-    /// Tensors of the published layout that no model uses, as they were imported: name, shape, values.
+    /// Tensors of the published layout that no model uses, as they were imported.
     ///
     /// # Errors
     /// A file that is damaged.
-    pub fn carried(run: &Path) -> Result<Vec<(String, Vec<usize>, Vec<f32>)>> {
+    pub fn carried(run: &Path) -> Result<Vec<NamedTensor>> {
         let path = run.join(INITIAL).join(CARRIED);
         if !path.is_file() {
             return Ok(Vec::new());
         }
         let file = TensorFile::open(&path)?;
-        let read = |name: &String| Ok((name.clone(), file.shape(name)?.to_vec(), file.floats(name)?));
+        let read = |name: &String| {
+            Ok(NamedTensor { name: name.clone(), shape: file.shape(name)?.to_vec(), values: file.floats(name)? })
+        };
         file.tensors().keys().map(read).collect()
     }
 }
 
-fn write_carried(path: &Path, carried: &[(String, Vec<usize>, Vec<f32>)]) -> Result<()> {
+fn write_carried(path: &Path, carried: &[NamedTensor]) -> Result<()> {
     let tensors: Vec<TensorOut> = carried
         .iter()
-        .map(|(name, shape, _)| TensorOut { name: name.clone(), shape: shape.clone(), dtype: Dtype::F32 })
+        .map(|tensor| TensorOut { name: tensor.name.clone(), shape: tensor.shape.clone(), dtype: Dtype::F32 })
         .collect();
     write_safetensors(path, &tensors, "", &mut |file| {
-        carried.iter().try_for_each(|(.., values)| {
-            file.write_all(&floats_to_bytes(values)).map_err(Error::file("cannot write", path))
+        carried.iter().try_for_each(|tensor| {
+            file.write_all(&floats_to_bytes(&tensor.values)).map_err(Error::file("cannot write", path))
         })
     })
 }

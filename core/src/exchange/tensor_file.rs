@@ -27,6 +27,17 @@ pub struct TensorFile {
     note: Option<String>,
 }
 
+/// A tensor with its values.
+#[derive(Debug, Clone, PartialEq)]
+pub struct NamedTensor {
+    /// Name.
+    pub name: String,
+    /// Sizes, outermost first.
+    pub shape: Vec<usize>,
+    /// Values in row-major order.
+    pub values: Vec<f32>,
+}
+
 /// A tensor that was not read yet.
 #[derive(Debug)]
 pub struct StoredTensor {

@@ -23,7 +23,7 @@ pub use embed::Embedder;
 pub use encoder::Encoder;
 pub use head::Head;
 use init::Initialiser;
-pub use parameters::Parameter;
+pub use parameters::{Parameter, Replace};
 
 use crate::data::{PatchBatch, TokenBatch};
 use crate::draw::generator;

@@ -6,6 +6,9 @@ use burn::tensor::{Tensor, TensorData};
 use super::Model;
 use crate::{Error, Result};
 
+/// Gives new values for the parameter of a path and shape, or none to leave it as it is.
+pub type Replace<'a> = dyn FnMut(&str, &[usize]) -> Result<Option<Vec<f32>>> + 'a;
+
 /// One parameter, as it is visited.
 pub struct Parameter<'a> {
     /// Its path in the model.
@@ -45,7 +48,7 @@ impl Model {
     ///
     /// # Errors
     /// The first error of `replace`.
-    pub fn with_parameters(self, replace: &mut dyn FnMut(&str, &[usize]) -> Result<Option<Vec<f32>>>) -> Result<Self> {
+    pub fn with_parameters(self, replace: &mut Replace<'_>) -> Result<Self> {
         let mut mapper = Mapper { path: Path::default(), replace, outcome: Ok(()) };
         let model = self.map(&mut mapper);
         mapper.outcome.map(|()| model)
@@ -105,7 +108,7 @@ impl ModuleVisitor for Visitor<'_> {
 
 struct Mapper<'a> {
     path: Path,
-    replace: &'a mut dyn FnMut(&str, &[usize]) -> Result<Option<Vec<f32>>>,
+    replace: &'a mut Replace<'a>,
     outcome: Result<()>,
 }
 

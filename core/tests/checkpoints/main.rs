@@ -9,7 +9,9 @@ use std::path::{Path, PathBuf};
 use burn::tensor::Device;
 use half::{bf16, f16};
 use medcoss_core::data::TokenSpec;
-use medcoss_core::exchange::{Import, Imported, KnownSizes, Layout, TensorFile, UNUSED, export, floats_to_bytes};
+use medcoss_core::exchange::{
+    Import, Imported, KnownSizes, Layout, NamedTensor, TensorFile, UNUSED, export, floats_to_bytes,
+};
 use medcoss_core::model::{Dimensions, Model, ModelConfig, TextAttention};
 
 use torch_file::{Entry, checkpoint};
@@ -118,7 +120,11 @@ fn state(place: &Place) -> Vec<(String, Vec<usize>, Vec<f32>)> {
     let path = place.path("state.safetensors");
     let carried: Vec<_> = UNUSED
         .into_iter()
-        .map(|(name, rows)| (name.to_string(), vec![rows, 8], (0..rows * 8).map(|at| at as f32).collect()))
+        .map(|(name, rows)| NamedTensor {
+            name: name.to_string(),
+            shape: vec![rows, 8],
+            values: (0..rows * 8).map(|at| at as f32).collect(),
+        })
         .collect();
     export(&model(&config), &config, &carried, Layout::Medcoss, 0, &path).unwrap();
     let file = TensorFile::open(&path).unwrap();
@@ -139,7 +145,7 @@ fn import(path: &Path) -> medcoss_core::Result<Imported> {
 }
 
 fn refusal(path: &Path) -> String {
-    import(path).err().expect("a refusal").to_string()
+    import(path).expect_err("a refusal").to_string()
 }
 
 #[test]

@@ -145,7 +145,7 @@ impl Embed {
         let mut section = StageSection::new(modality, OneOrMore::More(self.data.clone()));
         let mut stages = run.config.stages.iter().enumerate().filter(|(_, stage)| stage.modality == modality);
         let first = stages.next();
-        if let Some((_, stage)) = stages.last().or(first) {
+        if let Some((_, stage)) = stages.next_back().or(first) {
             section.options = stage.options.clone();
         }
         section.options.extend(options_of(&self.options)?);
