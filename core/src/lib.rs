@@ -12,6 +12,7 @@ pub mod data;
 pub mod device;
 mod draw;
 mod error;
+pub mod evaluation;
 pub mod exchange;
 pub mod model;
 pub mod optimisation;

@@ -255,9 +255,10 @@ impl Import {
             let Some(like) = &like else {
                 return Err(Error::Data(format!(
                     "{}: the number of {what} is not in the shapes of a checkpoint\n\
-                     hint: give it with --{}, or in a configuration file with --config",
+                     hint: importing takes it from --{} or a file with --config, a run that begins with weights from model.{}",
                     file.path().display(),
-                    what.replace(' ', "-")
+                    what.replace(' ', "-"),
+                    what.replace(' ', "_")
                 )));
             };
             account.assumed.push(format!("{what}: {}, as a model of width {width} usually has", of(like)));

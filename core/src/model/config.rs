@@ -179,7 +179,8 @@ impl ModelConfig {
         if family.tokens != tokens {
             return Err(Error::Data(format!(
                 "modality {modality} has {tokens}, but family {name} of this model has {}\n\
-                 hint: modalities of one family must share their token size; give the same options, the same tokenizer",
+                 hint: modalities of one family must share their token size; give the same options, the same tokenizer; weights from \
+                 elsewhere can be taken without a family",
                 family.tokens
             )));
         }

@@ -1,0 +1,11 @@
+//! What was learned and what was forgotten: metrics of downstream tasks, and the figures of continual learning.
+//!
+//! Everything here works on labels, scores, masks and features; nothing knows models or files.
+
+mod classification;
+mod score_matrix;
+mod segmentation;
+
+pub use classification::{Labelled, MultiClassAuc, accuracy, auc_macro, binary_auc, macro_f1};
+pub use score_matrix::ScoreMatrix;
+pub use segmentation::{dice, hausdorff_95};
