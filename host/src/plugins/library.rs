@@ -1,4 +1,4 @@
-//! The border: the only place with unsafe code and with `libloading`.
+//! The border: the only place with `libloading`, and with unsafe code but for `process`.
 //!
 //! The life of a plugin library:
 //! 1. `symbols` has read the ids from the file; nothing of it has run.
@@ -11,7 +11,7 @@
 //! Plugins are native code: whatever is checked here guards against mistakes, not against malice.
 
 use std::path::Path;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use libloading::os::unix::{Library, RTLD_LOCAL, RTLD_NOW};
 use medcoss_abi::{DatasetHandle, PluginHeader, PluginTable, SYMBOL_PREFIX};
@@ -60,6 +60,8 @@ pub(super) fn attach(table: &'static PluginTable) {
 pub(super) struct OpenHandle {
     handle: DatasetHandle,
     close: extern "C" fn(DatasetHandle),
+    /// Of the plugin.
+    name: Arc<str>,
 }
 
 // SAFETY: the handle is a pointer that only the plugin follows, and the contract lets a dataset be used from many
@@ -70,9 +72,9 @@ unsafe impl Sync for OpenHandle {}
 
 impl OpenHandle {
     /// Takes over a handle that `open` of this table gave. None when it is null, which is no dataset.
-    pub(super) fn new(handle: DatasetHandle, table: &'static PluginTable) -> Option<Self> {
+    pub(super) fn new(handle: DatasetHandle, table: &'static PluginTable, name: &Arc<str>) -> Option<Self> {
         // Not `then_some`: a value that is made and dropped would close the handle.
-        (!handle.0.is_null()).then(|| Self { handle, close: table.close })
+        (!handle.0.is_null()).then(|| Self { handle, close: table.close, name: name.clone() })
     }
 
     /// For calls of the same table.
@@ -83,6 +85,6 @@ impl OpenHandle {
 
 impl Drop for OpenHandle {
     fn drop(&mut self) {
-        (self.close)(self.handle);
+        log::during(&self.name, || (self.close)(self.handle));
     }
 }
