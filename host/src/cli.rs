@@ -7,7 +7,8 @@ use std::process::ExitCode;
 use clap::{ArgAction, Args, Parser, Subcommand};
 
 use crate::commands::{
-    data_check, demo, plugin_inspect, plugin_list, plugin_rescan, pretrain, resume, show, stage_add, synth,
+    data_check, demo, plugin_inspect, plugin_list, plugin_rescan, plugin_trust, pretrain, resume, show, stage_add,
+    synth,
 };
 use crate::failure::Failure;
 use crate::log;
@@ -68,6 +69,7 @@ enum PluginCommand {
     List(plugin_list::List),
     Inspect(plugin_inspect::Inspect),
     Rescan(plugin_rescan::Rescan),
+    Trust(plugin_trust::Trust),
 }
 
 /// Where plugins are looked for; part of every command that needs them.
@@ -137,6 +139,7 @@ fn execute(command: &Command) -> Result<(), Failure> {
         Command::Plugin(PluginCommand::List(list)) => list.run(),
         Command::Plugin(PluginCommand::Inspect(inspect)) => inspect.run(),
         Command::Plugin(PluginCommand::Rescan(rescan)) => rescan.run(),
+        Command::Plugin(PluginCommand::Trust(trust)) => trust.run(),
         Command::Synth(synth) => synth.run(),
     }
 }

@@ -5,6 +5,7 @@ pub(crate) mod demo;
 pub(crate) mod plugin_inspect;
 pub(crate) mod plugin_list;
 pub(crate) mod plugin_rescan;
+pub(crate) mod plugin_trust;
 pub(crate) mod pretrain;
 pub(crate) mod resume;
 pub(crate) mod show;

@@ -6,7 +6,6 @@
 //! damaged is told of and written anew, one that cannot be written is told of, and the work goes on.
 
 use std::fs;
-use std::io::Write;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
@@ -14,7 +13,7 @@ use medcoss_core::run::{UNSEALED, check_seal, seal, sha256_of};
 use serde::{Deserialize, Serialize};
 
 use super::first_contact::Outcome;
-use crate::log;
+use crate::{log, user_file};
 
 /// Most entries that are kept; the oldest go.
 const MOST: usize = 1024;
@@ -162,15 +161,9 @@ fn read(file: &Path) -> Vec<Entry> {
     }
 }
 
-/// Under a name of its own first: two processes may write at once.
 fn write(file: &Path, entries: &[Entry]) -> std::io::Result<()> {
-    let folder = file.parent().unwrap_or(Path::new("."));
-    fs::create_dir_all(folder)?;
     let text = serde_json::to_string_pretty(&Entries { seal: UNSEALED.into(), entries: entries.to_vec() })?;
-    let mut partial = tempfile::Builder::new().prefix(".plugins-").tempfile_in(folder)?;
-    partial.write_all(seal(&text, MARKER).as_bytes())?;
-    partial.persist(file).map_err(|error| error.error)?;
-    Ok(())
+    user_file::write(file, seal(&text, MARKER).as_bytes())
 }
 
 #[cfg(test)]

@@ -130,6 +130,14 @@ impl Catalogue {
         self.found.iter().find(|found| found.id == id)
     }
 
+    /// Whether a find is part of this program's build: built in, or a library of a built-in's id where a build leaves it.
+    pub fn is_of_this_build(&self, found: &Found) -> bool {
+        let Source::Library { path } = &found.source else { return true };
+        let folder = self.searched.iter().find(|folder| path.parent() == Some(&folder.path));
+        folder.is_some_and(|folder| folder.origin == Origin::BuildFolder)
+            && builtins().iter().any(|builtin| builtin.id == found.id)
+    }
+
     /// Loads the plugin of a modality.
     ///
     /// # Errors
