@@ -24,6 +24,7 @@ use medcoss_abi::message::Description;
 use serde::{Deserialize, Serialize};
 
 use super::contact_memory::Memory;
+use super::contracts::CONTRACTS;
 use super::described::Described;
 use super::plugin::{LOADER_REFUSES, Plugin};
 use super::source::{Refusal, Source};
@@ -255,10 +256,10 @@ fn tell_all(mut answer: File, path: &OsStr, id: &OsStr) -> std::io::Result<()> {
     let id = id.to_str().ok_or(std::io::ErrorKind::InvalidInput)?;
     let path = Path::new(path);
     tell(Line::Next("it was loaded".into()))?;
-    let header = Plugin::header(path, id);
+    let loaded = Plugin::open_library(path, id, CONTRACTS);
     tell(Line::Next("it described itself".into()))?;
     let source = Source::Library { path: path.to_path_buf() };
-    let outcome = match header.and_then(|header| Plugin::from_header(header, id, source)) {
+    let outcome = match loaded.and_then(|loaded| Plugin::from_table(loaded.table(), id, source)) {
         Ok(plugin) => Outcome::Accepted(Box::new(plugin.description().clone())),
         Err(Refusal { reason, hint, .. }) => Outcome::Refused { reason, hint, printed: String::new() },
     };

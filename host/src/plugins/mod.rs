@@ -5,6 +5,7 @@
 //! symbols     which plugins a file carries, read from its symbol table; nothing of it runs
 //! discovery   which file or built-in answers for which id
 //! first_contact   a child process loads the file first;  contact_memory: what came of it;  described: what is known then
+//! contracts   which versions of the contract are spoken
 //! library     dlopen, the header's checks, attach;  process: what a plugin can do to it. The host's only unsafe code
 //! plugin      describe, invoke, open
 //! dataset     query, fill, close
@@ -15,6 +16,7 @@ mod answers;
 mod batch;
 mod builtin;
 mod contact_memory;
+mod contracts;
 mod dataset;
 mod described;
 mod discovery;
@@ -30,6 +32,7 @@ mod symbols;
 mod text;
 
 pub use batch::SampleFailure;
+pub use contracts::{CONTRACTS, Contract, V1};
 pub use dataset::{OpenDataset, Rendered, Tokens};
 pub use described::Described;
 pub use discovery::{Catalogue, Found, NoSuchModality, Shadowed};

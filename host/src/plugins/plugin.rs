@@ -10,9 +10,10 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use super::answers::{check_description, check_size, check_synthesised};
+use super::contracts::{CONTRACTS, Contract};
 use super::dataset::OpenDataset;
 use super::error::PluginError;
-use super::library::{self, OpenHandle};
+use super::library::{self, Loaded, OpenHandle};
 use super::shape::Shape;
 use super::source::{Refusal, Source};
 use crate::{log, options};
@@ -36,13 +37,22 @@ impl Plugin {
     /// # Errors
     /// A library that the dynamic loader refuses, one of another contract, one whose description is not sound.
     pub fn load(path: &Path, id: &str) -> Result<Self, Refusal> {
-        Self::from_header(Self::header(path, id)?, id, Source::Library { path: path.to_path_buf() })
+        Self::load_by(path, id, CONTRACTS)
+    }
+
+    /// The same by the first of some contracts that the library has the plugin by.
+    ///
+    /// # Errors
+    /// As [`Plugin::load`].
+    pub fn load_by(path: &Path, id: &str, contracts: &[Contract]) -> Result<Self, Refusal> {
+        let source = Source::Library { path: path.to_path_buf() };
+        Self::from_table(Self::open_library(path, id, contracts)?.table(), id, source)
     }
 
     /// Opens the library and takes the plugin's header from it: the first part of [`Plugin::load`], in which code of the library
     /// runs unasked.
-    pub(super) fn header(path: &Path, id: &str) -> Result<&'static PluginHeader, Refusal> {
-        let opened = log::during(&id.into(), || library::header_of(path, id));
+    pub(super) fn open_library(path: &Path, id: &str, contracts: &[Contract]) -> Result<Loaded, Refusal> {
+        let opened = log::during(&id.into(), || library::header_of(path, id, contracts));
         opened.map_err(|told| {
             let source = Source::Library { path: path.to_path_buf() };
             Refusal::new(&source, format_args!("{LOADER_REFUSES}: {told}"), "build it again on this machine")
@@ -54,7 +64,15 @@ impl Plugin {
     /// # Errors
     /// As [`Plugin::load`].
     pub fn from_header(header: &'static PluginHeader, id: &str, source: Source) -> Result<Self, Refusal> {
-        let table = header.check().map_err(|rejection| {
+        Self::from_table(header.check(), id, source)
+    }
+
+    pub(super) fn from_table(
+        table: Result<&'static PluginTable, Rejection>,
+        id: &str,
+        source: Source,
+    ) -> Result<Self, Refusal> {
+        let table = table.map_err(|rejection| {
             let hint = match rejection {
                 Rejection::Magic { .. } => "build it with the export_plugin! macro of the medcoss SDK",
                 _ => "build it against the SDK of this host's version",

@@ -31,6 +31,13 @@ fn cargo_build(folder: &Path, arguments: &[&str]) {
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
 }
 
+/// The plugin of the frozen version 1 of the contract, with dependencies of its own.
+pub fn contract_v1() -> PathBuf {
+    let target = target().join("contract-v1");
+    cargo_build(&root().join("tests/contract-v1"), &["--target-dir", target.to_str().unwrap()]);
+    target.join(profile_folder().file_name().unwrap()).join("libmedcoss_contract_v1.so")
+}
+
 /// A library of the crate `tests/misbehaving`.
 pub fn misbehaving(name: &str) -> PathBuf {
     static BUILT: Once = Once::new();
@@ -39,7 +46,17 @@ pub fn misbehaving(name: &str) -> PathBuf {
         // The whole workspace is named, so that its dependencies are those of the program's own build.
         cargo_build(
             &root(),
-            &["--workspace", "--example", "misbehaving", "--example", "misbehaving_sdk", "--target-dir", target],
+            &[
+                "--workspace",
+                "--example",
+                "misbehaving",
+                "--example",
+                "misbehaving_sdk",
+                "--example",
+                "two_contracts",
+                "--target-dir",
+                target,
+            ],
         );
     });
     profile_folder().join(format!("examples/lib{name}.so"))

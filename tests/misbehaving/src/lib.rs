@@ -6,6 +6,18 @@ use std::io::Write;
 use std::sync::Mutex;
 use std::time::Duration;
 
+/// The header of a version of the contract that does not exist: the functions of version 1, and one more. For the test that a host
+/// which knows it still takes plugins of version 1.
+#[repr(C)]
+pub struct HeaderOfVersion2 {
+    /// 2.
+    pub major: u32,
+    /// As before.
+    pub table: medcoss_abi::PluginTable,
+    /// What is new.
+    pub estimate: extern "C" fn(medcoss_abi::DatasetHandle) -> u64,
+}
+
 /// The variable that asks for misbehaviour.
 pub const VARIABLE: &str = "MEDCOSS_MISBEHAVE";
 
