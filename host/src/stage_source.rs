@@ -10,7 +10,7 @@ use crate::source::ModalitySource;
 /// Samples of one stage.
 pub enum StageSource {
     /// Read by the plugin.
-    Plugin(ModalitySource),
+    Plugin(Box<ModalitySource>),
     /// Read without it.
     Tokens(KeptTokens),
 }
@@ -25,7 +25,7 @@ impl StageSource {
 
     fn source(&self) -> &dyn SampleSource {
         match self {
-            Self::Plugin(source) => source,
+            Self::Plugin(source) => source.as_ref(),
             Self::Tokens(source) => source,
         }
     }

@@ -162,14 +162,14 @@ impl Training<'_> {
                     self.plugins[at].loaded().context(NEEDS_PLUGIN).with_context(in_stage)?;
                     let source = self.open_data(at).with_context(in_stage)?;
                     check_unchanged(state, &source).with_context(in_stage)?;
-                    StageSource::Plugin(source)
+                    StageSource::Plugin(source.into())
                 }
                 None => {
                     let source = self.open_data(at).with_context(in_stage)?;
                     if self.config.rehearsal.store == Store::Materialised {
                         self.weigh(at, &source, progress).with_context(in_stage)?;
                     }
-                    StageSource::Plugin(source)
+                    StageSource::Plugin(source.into())
                 }
             };
             sources.push(source);
@@ -218,7 +218,7 @@ impl Training<'_> {
         match &self.plugins[at] {
             StagePlugin::Loaded(plugin) => {
                 let source = ModalitySource::open_kept(plugin, &folder, self.known_assets(at)?.as_deref())?;
-                Ok(StageSource::Plugin(source))
+                Ok(StageSource::Plugin(source.into()))
             }
             StagePlugin::Missing(missing) => {
                 let tokens = KeptTokens::open(&folder, state).map_err(|error| missing.error().context(error))?;

@@ -234,7 +234,8 @@ mod tests {
 
     #[test]
     fn who_writes_past_the_end_is_noticed_in_every_buffer() {
-        let past: [(&str, fn(&mut Batch)); 5] = [
+        type Write = fn(&mut Batch);
+        let past: [(&str, Write); 5] = [
             ("tokens, at least 3 ", |batch| batch.tokens[24 + 2] = f32::NAN),
             ("mask, at least 1 ", |batch| batch.mask[8] = 0),
             ("ids, at least 64 ", |batch| batch.ids[63] = i32::MIN),
