@@ -71,10 +71,6 @@ impl StagePlugin {
 pub fn plugins_of(config: &RunConfig, catalogue: &Catalogue, run: Option<&Path>) -> Result<Vec<StagePlugin>> {
     let lock = run.map(|run| (run, run.join("plugins.lock"))).filter(|(_, lock)| lock.exists());
     let lock = lock.map(|(run, lock)| Ok::<_, anyhow::Error>((run, PluginsLock::read(&lock)?))).transpose()?;
-    let trusted = match &lock {
-        Some(_) => Trusted::read(Trusted::file().as_deref())?,
-        None => Trusted::default(),
-    };
     let mut plugins: Vec<StagePlugin> = Vec::new();
     for (at, stage) in config.stages.iter().enumerate() {
         let id = stage.modality.as_str();
@@ -84,7 +80,7 @@ pub fn plugins_of(config: &RunConfig, catalogue: &Catalogue, run: Option<&Path>)
             Some(StagePlugin::Missing(missing)) => StagePlugin::Missing(missing.clone()),
             None => {
                 let locked = lock.as_ref().and_then(|(run, lock)| Some((*run, lock.of_id(id)?)));
-                find(id, catalogue, locked, &trusted).with_context(|| format!("stage {} {id}", at + 1))?
+                find(id, catalogue, locked).with_context(|| format!("stage {} {id}", at + 1))?
             }
         };
         plugins.push(plugin);
@@ -92,12 +88,7 @@ pub fn plugins_of(config: &RunConfig, catalogue: &Catalogue, run: Option<&Path>)
     Ok(plugins)
 }
 
-fn find(
-    id: &str,
-    catalogue: &Catalogue,
-    locked: Option<(&Path, &LockedPlugin)>,
-    trusted: &Trusted,
-) -> Result<StagePlugin> {
+fn find(id: &str, catalogue: &Catalogue, locked: Option<(&Path, &LockedPlugin)>) -> Result<StagePlugin> {
     match (catalogue.find(id), locked) {
         (None, Some((run, locked))) => Ok(StagePlugin::Missing(MissingPlugin {
             run: run.to_path_buf(),
@@ -106,7 +97,8 @@ fn find(
         })),
         (Some(found), Some((run, locked))) => {
             let is_own = catalogue.is_of_this_build(found);
-            Candidate { run, source: &found.source, is_own }.check(locked, trusted)?;
+            Candidate { run, source: &found.source, is_own }
+                .check(locked, || Trusted::read(Trusted::file().as_deref()))?;
             Ok(StagePlugin::Loaded(catalogue.load(id)?))
         }
         (_, None) => Ok(StagePlugin::Loaded(catalogue.load(id)?)),

@@ -91,15 +91,15 @@ pub struct Candidate<'a> {
 }
 
 impl Candidate<'_> {
-    /// Makes sure that a plugin may go on with the run, before any of its code runs.
+    /// Makes sure that a plugin may go on with the run, before any of its code runs. Who is trusted is asked only when it matters.
     ///
     /// # Errors
     /// A file that is not the one that the run was made with, and not trusted.
-    pub fn check(&self, locked: &LockedPlugin, trusted: &Trusted) -> Result<()> {
+    pub fn check(&self, locked: &LockedPlugin, trusted: impl FnOnce() -> Result<Trusted>) -> Result<()> {
         let Self { run, source, is_own } = *self;
         let Source::Library { path } = source else { return Ok(()) };
         let found = source.sha256().with_context(|| format!("cannot read {}", path.display()))?.unwrap_or_default();
-        if is_own || locked.sha256.as_deref() == Some(&found) || trusted.holds(&locked.id, &found) {
+        if is_own || locked.sha256.as_deref() == Some(&found) || trusted()?.holds(&locked.id, &found) {
             return Ok(());
         }
         let before = match &locked.sha256 {
@@ -158,7 +158,9 @@ mod tests {
         let nobody = Trusted::default();
         let run = Path::new("runs/first");
         let check = |source: &Source, is_own, sha256: Option<&str>, trusted: &Trusted| {
-            Candidate { run, source, is_own }.check(&locked(sha256), trusted).map_err(|error| error.to_string())
+            Candidate { run, source, is_own }
+                .check(&locked(sha256), || Ok(trusted.clone()))
+                .map_err(|error| error.to_string())
         };
         assert_eq!(check(&library, false, Some(&own), &nobody), Ok(()));
         assert_eq!(check(&library, false, Some(&other), &trusted), Ok(()));

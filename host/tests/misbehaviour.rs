@@ -231,6 +231,8 @@ fn samples_that_break_the_contract_are_told_of() {
     print_head("When samples are read");
     for (deed, expected) in [
         ("nothing", GoesOn),
+        ("constructor:print", GoesOn),
+        ("constructor:exit0", Ends(1, "ended the process with exit code 0 while it was loaded")),
         ("open:panic", Crashes),
         ("open:exit0", Ends(2, "plugin misbehaving 1.0.0 ended the program in the middle of a call")),
         ("open:null", Ends(1, "the dataset's handle is null")),

@@ -5,6 +5,7 @@
 //! - what a plugin prints to standard output goes to standard error: results stay alone, see `output`.
 //!
 //! All of it is told by the thread that is in the plugin; what threads do that a plugin started, which it must not, goes unnamed.
+//! The price is Rust's own message on a stack overflow, whose handler of segmentation faults is replaced.
 
 use std::fs::File;
 use std::io::Write;
