@@ -7,11 +7,12 @@ use std::process::ExitCode;
 use clap::{ArgAction, Args, Parser, Subcommand};
 
 use crate::commands::{
-    data_check, demo, embed, export, import, plugin_inspect, plugin_list, pretrain, resume, show, stage_add, synth,
+    data_check, demo, embed, export, import, plugin_inspect, plugin_list, plugin_rescan, plugin_trust, pretrain,
+    resume, show, stage_add, synth,
 };
 use crate::failure::Failure;
 use crate::log;
-use crate::plugins::{Catalogue, Search, Surroundings};
+use crate::plugins::{self, Catalogue, FirstContact, Search, Surroundings, user_folder};
 
 /// Exit code of a command line that is not understood: the user's to mend.
 const MISTYPED: u8 = 1;
@@ -70,6 +71,8 @@ enum DataCommand {
 enum PluginCommand {
     List(plugin_list::List),
     Inspect(plugin_inspect::Inspect),
+    Rescan(plugin_rescan::Rescan),
+    Trust(plugin_trust::Trust),
 }
 
 /// Where plugins are looked for; part of every command that needs them.
@@ -91,13 +94,24 @@ impl PluginArgs {
     /// All that can be found.
     pub(crate) fn survey(&self) -> Result<Catalogue, Failure> {
         let search = Search::new(&self.plugin_dir, !self.no_builtin, &Surroundings::of_process());
-        Ok(Catalogue::survey(&search.map_err(Failure::mend)?))
+        Ok(Catalogue::survey(&search.map_err(Failure::mend)?).with_first_contact(first_contact()))
     }
+}
+
+/// Meets libraries before this process loads them.
+pub(crate) fn first_contact() -> FirstContact {
+    FirstContact::new(user_folder("XDG_CACHE_HOME", ".cache").map(|folder| folder.join("medcoss/plugins.json")))
 }
 
 /// Does what the arguments (the program's name first) ask for. Results go to standard output, everything else to
 /// standard error.
 pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
+    let arguments: Vec<OsString> = arguments.into_iter().collect();
+    if let Some((_, rest)) =
+        arguments.split_first().and_then(|(_, rest)| rest.split_first()).filter(|(first, _)| *first == plugins::CHILD)
+    {
+        return plugins::child(rest);
+    }
     let cli = match Cli::try_parse_from(arguments) {
         Ok(cli) => cli,
         Err(error) => {
@@ -130,6 +144,8 @@ fn execute(command: &Command) -> Result<(), Failure> {
         Command::Data(DataCommand::Check(check)) => check.run(),
         Command::Plugin(PluginCommand::List(list)) => list.run(),
         Command::Plugin(PluginCommand::Inspect(inspect)) => inspect.run(),
+        Command::Plugin(PluginCommand::Rescan(rescan)) => rescan.run(),
+        Command::Plugin(PluginCommand::Trust(trust)) => trust.run(),
         Command::Synth(synth) => synth.run(),
     }
 }

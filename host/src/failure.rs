@@ -29,9 +29,16 @@ impl Failure {
         Self { code: INTERNAL, error: error.into() }
     }
 
-    /// Of a run: interrupted, or the user's to mend.
+    /// Of a run: interrupted, a fault of a plugin's code, or the user's to mend.
     pub fn of_run(error: anyhow::Error) -> Self {
-        let code = if is_interruption(&error) { interrupt::EXIT_CODE } else { MEND };
+        let is_plugins = |layer: &(dyn std::error::Error + 'static)| {
+            layer.downcast_ref::<PluginError>().is_some_and(|error| !error.is_users())
+        };
+        let code = match is_interruption(&error) {
+            true => interrupt::EXIT_CODE,
+            false if error.chain().any(is_plugins) => INTERNAL,
+            false => MEND,
+        };
         Self { code, error }
     }
 

@@ -5,6 +5,7 @@
 
 use std::cell::RefCell;
 use std::io::Write;
+use std::mem::ManuallyDrop;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicU8, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
@@ -12,7 +13,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 use medcoss_abi::HostServices;
 use medcoss_abi::abi_stable::std_types::RStr;
 
-use crate::plugins::foreign_text;
+use crate::plugins::foreign_bytes;
 
 /// How much a message matters. The numbers are those of the plugin contract.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -35,8 +36,9 @@ static SHOWN: AtomicU8 = AtomicU8::new(Level::Warning as u8);
 static SINK: RwLock<Option<Sink>> = RwLock::new(None);
 
 thread_local! {
-    /// The plugin that this thread is calling. Plugins spawn no threads, so their messages come on the caller's.
-    static CALLING: RefCell<Option<Arc<str>>> = const { RefCell::new(None) };
+    /// The plugin that this thread is calling. Plugins spawn no threads, so their messages come on the caller's. Without a
+    /// destructor, so that it can be asked when the process ends, see [`calling`].
+    static CALLING: RefCell<ManuallyDrop<Option<Arc<str>>>> = const { RefCell::new(ManuallyDrop::new(None)) };
 }
 
 /// Sets what is shown: 0 warnings and errors, 1 also information, 2 and more everything.
@@ -103,10 +105,16 @@ pub(crate) fn services() -> HostServices {
 
 /// Runs a call into the plugin `name`, so that its messages can be told from others'.
 pub(crate) fn during<T>(name: &Arc<str>, call: impl FnOnce() -> T) -> T {
-    let before = CALLING.with(|calling| calling.replace(Some(name.clone())));
+    let before = CALLING.with(|calling| calling.replace(ManuallyDrop::new(Some(name.clone()))));
     let answer = call();
-    CALLING.with(|calling| calling.replace(before));
+    let own = CALLING.with(|calling| calling.replace(before));
+    drop(ManuallyDrop::into_inner(own));
     answer
+}
+
+/// The plugin that this thread is calling, if it is.
+pub(crate) fn calling() -> Option<Arc<str>> {
+    CALLING.with(|calling| (**calling.borrow()).clone())
 }
 
 /// A sink that panics must not unwind into the plugin.
@@ -118,9 +126,9 @@ extern "C" fn from_plugin(level: u32, message: RStr<'_>) {
             3 => Level::Information,
             _ => Level::Debugging,
         };
-        let name = CALLING.with(|calling| calling.borrow().clone());
-        let message = foreign_text(message.as_str());
-        emit(level, &format!("plugin {}: {message}", name.as_deref().unwrap_or("(unknown)")));
+        // Nothing says that it is UTF-8, but the plugin.
+        let message = foreign_bytes(message.as_rslice().as_slice());
+        emit(level, &format!("plugin {}: {message}", calling().as_deref().unwrap_or("(unknown)")));
     }));
 }
 

@@ -5,14 +5,22 @@ use std::io::{ErrorKind, Write};
 use serde::Serialize;
 
 use crate::failure::Failure;
+use crate::plugins;
 
 /// Writes text that carries its own line ends.
 ///
 /// # Errors
 /// A standard output that cannot be written to, such as a file on a full disk.
 pub(crate) fn print(text: &str) -> Result<(), Failure> {
-    let mut out = std::io::stdout().lock();
-    match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
+    let written = match plugins::results() {
+        // Standard output itself is where plugins print.
+        Some(mut file) => file.write_all(text.as_bytes()),
+        None => {
+            let mut out = std::io::stdout().lock();
+            out.write_all(text.as_bytes()).and_then(|()| out.flush())
+        }
+    };
+    match written {
         Err(error) if error.kind() != ErrorKind::BrokenPipe => {
             Err(Failure::internal(anyhow::Error::new(error).context("cannot write to standard output")))
         }

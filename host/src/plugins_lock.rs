@@ -35,7 +35,7 @@ impl PluginsLock {
     ///
     /// # Errors
     /// A library that cannot be read.
-    pub fn of(plugins: &[Plugin]) -> Result<Self> {
+    pub fn of<'a>(plugins: impl Iterator<Item = &'a Plugin>) -> Result<Self> {
         let entry = |plugin: &Plugin| {
             Ok(LockedPlugin {
                 id: plugin.description().id.clone(),
@@ -44,7 +44,7 @@ impl PluginsLock {
                 sha256: plugin.source().sha256()?,
             })
         };
-        let mut plugin: Vec<LockedPlugin> = plugins.iter().map(entry).collect::<Result<_>>()?;
+        let mut plugin: Vec<LockedPlugin> = plugins.map(entry).collect::<Result<_>>()?;
         plugin.sort_by(|a, b| a.id.cmp(&b.id));
         plugin.dedup_by(|a, b| a.id == b.id);
         Ok(Self { plugin })
@@ -66,13 +66,28 @@ impl PluginsLock {
         write_sealed(path, &toml::to_string_pretty(self).context("the plugins cannot be written as TOML")?)
     }
 
-    /// Warns of plugins that are not those that the run was made with so far. Not an error: a plugin may have been built again.
+    /// The plugin of a modality.
+    pub fn of_id(&self, id: &str) -> Option<&LockedPlugin> {
+        self.plugin.iter().find(|plugin| plugin.id == id)
+    }
+
+    /// Adds those of `before` that are not in use: the run was made with them too.
+    pub fn keep(&mut self, before: Self) {
+        for then in before.plugin {
+            if self.of_id(&then.id).is_none() {
+                self.plugin.push(then);
+            }
+        }
+        self.plugin.sort_by(|a, b| a.id.cmp(&b.id));
+    }
+
+    /// Warns of plugins that are not those that the run was made with so far. Which of them may go on was decided before, see `trust`.
     pub fn compare(&self, before: &Self) {
         for now in &self.plugin {
-            let then = before.plugin.iter().find(|then| then.id == now.id);
+            let then = before.of_id(&now.id);
             if let Some(then) = then.filter(|then| (&then.version, &then.sha256) != (&now.version, &now.sha256)) {
                 log::warn(&format!(
-                    "plugin {} {} ({}) is not the one that this run was made with so far, {} ({}); its samples may differ",
+                    "plugin {} {} ({}) is not the one that this run was made with so far, {} ({}); its samples may differ, and plugins.lock names it from now on",
                     now.id,
                     now.version,
                     now.digest(),

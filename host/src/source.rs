@@ -10,8 +10,8 @@ use medcoss_core::data::{BadSample, RawBatch, SampleSource, TokenSpec, View};
 use medcoss_core::run::{KEPT_SAMPLES, StageFolder, read_json, write_atomically};
 
 use crate::config::StageSection;
-use crate::log;
-use crate::plugins::{OpenDataset, Plugin, SampleFailure, Shape};
+use crate::plugins::{OpenDataset, Plugin, SampleFailure};
+use crate::{kept_tokens, log};
 
 /// In the folder of kept samples: their files, and how the plugin opens them.
 const SAMPLES: &str = "samples";
@@ -71,12 +71,7 @@ impl ModalitySource {
 
     fn from_request(plugin: &Plugin, request: &Open) -> Result<Self> {
         let dataset = plugin.open(request)?;
-        let spec = match *dataset.shape() {
-            Shape::Continuous { n_tokens, d_token, n_masked, .. } => {
-                TokenSpec::Continuous { n_tokens, d_token, n_masked }
-            }
-            Shape::Discrete { length, vocabulary, .. } => TokenSpec::Discrete { length, vocabulary },
-        };
+        let spec = dataset.shape().spec();
         let base = request.base.join("").display().to_string();
         Ok(Self { spec, base, dataset, assets: request.assets.clone(), original_ids: None })
     }
@@ -141,6 +136,8 @@ impl ModalitySource {
                 self.spec
             );
         }
+        // For the day on which the plugin is gone.
+        kept_tokens::write(folder, kept.dataset.geometry(), found, |position, view| kept.sample(position, view))?;
         Ok(kept)
     }
 
@@ -149,8 +146,12 @@ impl ModalitySource {
     /// # Errors
     /// A sample that cannot be read.
     pub fn plain(&self, index: u64) -> Result<RawBatch> {
+        self.sample(index, View::Plain)
+    }
+
+    fn sample(&self, index: u64, view: View) -> Result<RawBatch> {
         let mut batch = RawBatch::default();
-        match self.dataset.fill(View::Plain, &[index], &[0], &mut batch)?.into_iter().next() {
+        match self.dataset.fill(view, &[index], &[index], &mut batch)?.into_iter().next() {
             Some(failure) => bail!("{}", failure.message),
             None => Ok(batch),
         }

@@ -6,8 +6,8 @@ use anyhow::Result;
 use medcoss_core::run::{StageFolder, StageState, read_metrics};
 use serde::Serialize;
 
-use crate::plugins::Plugin;
 use crate::progress::EpochTime;
+use crate::stage_plugin::{MissingPlugin, StagePlugin};
 use crate::table::Table;
 
 /// One run.
@@ -55,7 +55,7 @@ pub struct PluginSummary {
     pub id: String,
     /// Its version.
     pub version: String,
-    /// Its file, or `built-in`.
+    /// Its file, or `built-in`, or that it is missing.
     pub source: String,
 }
 
@@ -64,13 +64,20 @@ impl Summary {
     ///
     /// # Errors
     /// Files that are missing or damaged.
-    pub fn read(run: &Path, states: &[StageState], plugins: &[Plugin]) -> Result<Self> {
+    pub fn read(run: &Path, states: &[StageState], plugins: &[StagePlugin]) -> Result<Self> {
         let mut used: Vec<PluginSummary> = Vec::new();
         for plugin in plugins {
-            let description = plugin.description();
-            if used.iter().all(|known| known.id != description.id) {
-                let (id, version) = (description.id.clone(), description.version.clone());
-                used.push(PluginSummary { id, version, source: plugin.source().to_string() });
+            let (id, version, source) = match plugin {
+                StagePlugin::Loaded(plugin) => {
+                    let description = plugin.description();
+                    (description.id.clone(), description.version.clone(), plugin.source().to_string())
+                }
+                StagePlugin::Missing(MissingPlugin { locked, .. }) => {
+                    (locked.id.clone(), locked.version.clone(), "missing; its kept tokens were used".into())
+                }
+            };
+            if used.iter().all(|known| known.id != id) {
+                used.push(PluginSummary { id, version, source });
             }
         }
         Ok(Self {

@@ -16,11 +16,14 @@ use medcoss_core::stage::{Earlier, Stage};
 use crate::account::account_text;
 use crate::config::{RunConfig, StageSection};
 use crate::disk::{human, size_of};
+use crate::kept_tokens::KeptTokens;
 use crate::log;
 use crate::plugins::Plugin;
 use crate::plugins_lock::PluginsLock;
 use crate::progress::Progress;
 use crate::source::ModalitySource;
+use crate::stage_plugin::StagePlugin;
+use crate::stage_source::StageSource;
 
 /// Name of the record of a run's configuration.
 pub const RECORD: &str = "run.toml";
@@ -30,6 +33,10 @@ const ASSETS: &str = "assets";
 const NEW_ASSETS: &str = "assets.new.partial";
 /// Samples that are written to tell how much a kept one takes.
 const N_WEIGHED: usize = 4;
+
+/// Why a finished stage cannot do without its plugin.
+const NEEDS_PLUGIN: &str =
+    "its samples were kept by reference (rehearsal.store), and only its plugin can read them again from the data";
 
 /// A run that is about to start or go on.
 pub struct Training<'a> {
@@ -44,7 +51,7 @@ pub struct Training<'a> {
     /// Device name.
     pub device: &'a str,
     /// The plugin of each stage.
-    pub plugins: &'a [Plugin],
+    pub plugins: &'a [StagePlugin],
 }
 
 impl Training<'_> {
@@ -94,7 +101,7 @@ impl Training<'_> {
             progress.record_times_in(folder.file("timing.jsonl"));
             states.push(stage.run(progress).with_context(|| format!("stage {} {}", at + 1, section.modality))?);
             if folder.file(KEPT_SAMPLES).is_dir() {
-                sources[at] = self.open_kept(at)?;
+                sources[at] = self.open_kept(at, &states[at])?;
             }
         }
         Ok(states)
@@ -138,9 +145,11 @@ impl Training<'_> {
 
     fn write_record(&self) -> Result<()> {
         let lock = self.out.join("plugins.lock");
-        let plugins = PluginsLock::of(self.plugins)?;
+        let mut plugins = PluginsLock::of(self.plugins.iter().filter_map(|plugin| plugin.loaded().ok()))?;
         if lock.exists() {
-            plugins.compare(&PluginsLock::read(&lock)?);
+            let before = PluginsLock::read(&lock)?;
+            plugins.compare(&before);
+            plugins.keep(before);
         }
         self.config.write_record(&self.out.join(RECORD))?;
         plugins.write(&lock)
@@ -162,23 +171,26 @@ impl Training<'_> {
 
     /// Opens the samples of every stage before the first is learned, so that a wrong path shows at once. Of a finished stage that
     /// kept its samples those are opened, and its data are not looked for.
-    fn open_all(&self, states: &[StageState], progress: &Progress) -> Result<Vec<ModalitySource>> {
+    fn open_all(&self, states: &[StageState], progress: &Progress) -> Result<Vec<StageSource>> {
         let mut sources = Vec::new();
         for (at, section) in self.config.stages.iter().enumerate() {
             let in_stage = || format!("stage {} {}", at + 1, section.modality);
             let source = match states.get(at) {
-                Some(_) if self.folder(at).file(KEPT_SAMPLES).is_dir() => self.open_kept(at).with_context(in_stage)?,
+                Some(state) if self.folder(at).file(KEPT_SAMPLES).is_dir() => {
+                    self.open_kept(at, state).with_context(in_stage)?
+                }
                 Some(state) => {
+                    self.plugins[at].loaded().context(NEEDS_PLUGIN).with_context(in_stage)?;
                     let source = self.open_data(at).with_context(in_stage)?;
                     check_unchanged(state, &source).with_context(in_stage)?;
-                    source
+                    StageSource::Plugin(source.into())
                 }
                 None => {
                     let source = self.open_data(at).with_context(in_stage)?;
                     if self.config.rehearsal.store == Store::Materialised {
                         self.weigh(at, &source, progress).with_context(in_stage)?;
                     }
-                    source
+                    StageSource::Plugin(source.into())
                 }
             };
             sources.push(source);
@@ -207,7 +219,7 @@ impl Training<'_> {
     }
 
     /// Gives new assets their final name.
-    fn publish_assets(&self, sources: &mut [ModalitySource]) -> Result<()> {
+    fn publish_assets(&self, sources: &mut [StageSource]) -> Result<()> {
         for (at, source) in sources.iter_mut().enumerate() {
             let holder = self.holder_of_assets(at);
             let (new, assets) = (holder.file(NEW_ASSETS), holder.file(ASSETS));
@@ -221,13 +233,31 @@ impl Training<'_> {
         Ok(())
     }
 
-    fn open_kept(&self, at: usize) -> Result<ModalitySource> {
-        ModalitySource::open_kept(&self.plugins[at], &self.folder(at), self.known_assets(at)?.as_deref())
+    /// Opens the samples that a finished stage kept; without its plugin, the plain tokens of them.
+    fn open_kept(&self, at: usize, state: &StageState) -> Result<StageSource> {
+        let folder = self.folder(at);
+        match &self.plugins[at] {
+            StagePlugin::Loaded(plugin) => {
+                let source = ModalitySource::open_kept(plugin, &folder, self.known_assets(at)?.as_deref())?;
+                Ok(StageSource::Plugin(source.into()))
+            }
+            StagePlugin::Missing(missing) => {
+                let tokens = KeptTokens::open(&folder, state).map_err(|error| missing.error().context(error))?;
+                log::warn(&format!(
+                    "stage {} {} is rehearsed from kept tokens, unaugmented and with masks that are drawn without its plugin: losses \
+                     differ from those of a run with it; {}",
+                    at + 1,
+                    state.modality,
+                    missing.in_words()
+                ));
+                Ok(StageSource::Tokens(tokens))
+            }
+        }
     }
 
     /// Opens the data of a stage. What the plugin learns from them (a vocabulary) is kept in the run and used from then on.
     fn open_data(&self, at: usize) -> Result<ModalitySource> {
-        let (section, plugin): (&StageSection, &Plugin) = (&self.config.stages[at], &self.plugins[at]);
+        let (section, plugin): (&StageSection, &Plugin) = (&self.config.stages[at], self.plugins[at].loaded()?);
         let known = self.known_assets(at)?;
         let mut source = ModalitySource::open(plugin, &self.base, section, known.as_deref())?;
         if known.is_none() {
@@ -253,11 +283,9 @@ impl Training<'_> {
     /// that cannot do it shows before the training, not after.
     fn weigh(&self, at: usize, source: &ModalitySource, progress: &Progress) -> Result<()> {
         let section = &self.config.stages[at];
-        if !self.plugins[at].keeps() {
-            bail!(
-                "plugin {} cannot keep samples in the run\nhint: set rehearsal.store = \"reference\"",
-                self.plugins[at].name()
-            );
+        let plugin = self.plugins[at].loaded()?;
+        if !plugin.keeps() {
+            bail!("plugin {} cannot keep samples in the run\nhint: set rehearsal.store = \"reference\"", plugin.name());
         }
         let n_samples = source.ids().len();
         let n_kept = (n_samples as f64 * self.config.rehearsal.buffer_ratio).round().max(1.0) as usize;

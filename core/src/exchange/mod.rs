@@ -17,4 +17,4 @@ pub use note::Layout;
 pub use published::{PUBLISHED_FAMILIES, UNUSED};
 pub use safetensors::Dtype as ElementType;
 pub use safetensors_file::{TensorOut, floats_to_bytes, write_safetensors};
-pub use tensor_file::{NamedTensor, TensorFile};
+pub use tensor_file::{NamedTensor, TensorFile, TensorRows};

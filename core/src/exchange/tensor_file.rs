@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::io::{Read, Seek, SeekFrom};
+use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
 use half::{bf16, f16};
@@ -198,8 +199,8 @@ impl TensorFile {
         &self.others
     }
 
-    /// What [`super::safetensors_file`] wrote beside the tensors.
-    pub(crate) fn note(&self) -> Option<&str> {
+    /// What [`super::write_safetensors`] wrote beside the tensors.
+    pub fn note(&self) -> Option<&str> {
         self.note.as_deref()
     }
 
@@ -293,8 +294,51 @@ impl TensorFile {
         })
     }
 
+    /// The rows of a tensor of a safetensors file, for reading one at a time; the tensor must have the shape and the element type,
+    /// which is named as PyTorch does.
+    ///
+    /// # Errors
+    /// A tensor that is missing or of another shape or type, a file of another kind or that cannot be opened.
+    pub fn rows(&self, name: &str, shape: &[usize], dtype: &str) -> Result<TensorRows> {
+        let tensor = self.tensor(name)?;
+        let Place::Bytes { start, n } = tensor.place else {
+            return Err(Error::damaged(&self.path, "it is no safetensors file"));
+        };
+        if tensor.shape != shape || tensor.dtype() != dtype {
+            let found = format!("tensor {name} is {} {:?}, expected {dtype} {shape:?}", tensor.dtype(), tensor.shape);
+            return Err(Error::damaged(&self.path, found));
+        }
+        let file = File::open(&self.path).map_err(Error::file("cannot read", &self.path))?;
+        let n_rows = shape.first().copied().unwrap_or(1);
+        Ok(TensorRows { file, start, n_rows, n_bytes: n.checked_div(n_rows).unwrap_or(0) })
+    }
+
     fn wrong_kind(&self, name: &str, tensor: &StoredTensor, expected: &str) -> Error {
         Error::Data(format!("{}: tensor {name} holds {}, expected {expected}", self.path.display(), tensor.dtype()))
+    }
+}
+
+/// Rows of a tensor that stay in their file. May be read from many threads at once.
+#[derive(Debug)]
+pub struct TensorRows {
+    file: File,
+    start: u64,
+    n_rows: usize,
+    n_bytes: usize,
+}
+
+impl TensorRows {
+    /// The bytes of a row, little-endian.
+    ///
+    /// # Errors
+    /// A row that is not there, a file that cannot be read.
+    pub fn read(&self, row: usize) -> std::io::Result<Vec<u8>> {
+        if row >= self.n_rows {
+            return Err(std::io::Error::other(format!("there is no row {row} among {}", self.n_rows)));
+        }
+        let mut bytes = vec![0; self.n_bytes];
+        self.file.read_exact_at(&mut bytes, self.start + (row * self.n_bytes) as u64)?;
+        Ok(bytes)
     }
 }
 

@@ -74,7 +74,7 @@ struct Report {
 impl DataCheck {
     pub(crate) fn run(&self) -> Result<(), Failure> {
         let plugin = self.plugins.survey()?.load(&self.modality).map_err(Failure::mend)?;
-        let report = self.check(&plugin).map_err(Failure::mend)?;
+        let report = self.check(&plugin).map_err(Failure::of_run)?;
         if self.json { output::print_json(&report) } else { output::print(&report.to_text()) }?;
         let ratio = report.n_bad as f64 / report.n_samples as f64;
         if ratio > self.max_bad_ratio {

@@ -7,11 +7,12 @@ use anyhow::{Context, Result, bail};
 use clap::Args;
 use medcoss_abi::message::Synthesise;
 
-use super::pretrain::{OutputArgs, plugins_of, train};
+use super::pretrain::{OutputArgs, train};
 use crate::cli::PluginArgs;
 use crate::config::RunConfig;
 use crate::failure::Failure;
 use crate::plugins::{Catalogue, Plugin};
+use crate::stage_plugin::plugins_of;
 use crate::summary::Summary;
 use crate::training::Training;
 
@@ -72,7 +73,7 @@ impl Demo {
         fs::write(&file, self.configuration(catalogue, &out)?)
             .with_context(|| format!("cannot write {}", file.display()))?;
         let config = RunConfig::read(&file, &[])?;
-        let plugins = plugins_of(&config, catalogue)?;
+        let plugins = plugins_of(&config, catalogue, None)?;
         let (base, out) = (out.clone(), out.join("run"));
         let training = Training { config: &config, base, out, resume: false, device: "cpu", plugins: &plugins };
         train(&training, &self.output)

@@ -13,6 +13,7 @@ use crate::account::account_text;
 use crate::config::RunConfig;
 use crate::failure::Failure;
 use crate::output;
+use crate::plugins::Plugin;
 use crate::plugins_lock::PluginsLock;
 use crate::training::{RECORD, is_free};
 
@@ -106,7 +107,7 @@ impl ImportCommand {
         write_folder(&self.out, |folder| {
             written = Some(InitialModel::write(folder, &imported, &self.checkpoint)?);
             let record = || -> Result<()> {
-                PluginsLock::of(&[])?.write(&folder.join("plugins.lock"))?;
+                PluginsLock::of(std::iter::empty::<&Plugin>())?.write(&folder.join("plugins.lock"))?;
                 recorded.write_record(&folder.join(RECORD))
             };
             record().map_err(|error| medcoss_core::Error::Data(format!("{error:#}")))

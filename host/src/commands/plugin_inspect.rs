@@ -8,17 +8,17 @@ use medcoss_abi::message::{Description, Rendering};
 use serde::Serialize;
 use serde_json::Value;
 
-use crate::cli::PluginArgs;
+use crate::cli::{PluginArgs, first_contact};
 use crate::failure::Failure;
 use crate::options::{self, PluginOption};
 use crate::output;
-use crate::plugins::{Catalogue, Plugin, Shape, Source, foreign_text};
+use crate::plugins::{Catalogue, Described, Shape, Source, foreign_text};
 use crate::table::Table;
 
 /// Show what a plugin is and which options it has
 ///
-/// The plugin is named by its id, or by the path of its file (something with a slash, or ending in .so). A file given by
-/// its path is loaded, which runs code in it.
+/// The plugin is named by its id, or by the path of its file (something with a slash, or ending in .so). A library is loaded
+/// by a process of its own, which runs code in it, unless what came of that is remembered.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   medcoss plugin inspect xray
@@ -46,31 +46,31 @@ struct Inspection<'a> {
 
 impl Inspect {
     pub(crate) fn run(&self) -> Result<(), Failure> {
-        let plugin = self.load()?;
+        let plugin = self.describe()?;
         let sha256 = plugin
-            .source()
+            .source
             .sha256()
-            .with_context(|| format!("cannot read {} again", plugin.source()))
+            .with_context(|| format!("cannot read {} again", plugin.source))
             .map_err(Failure::mend)?;
-        let description = plugin.description();
-        let option_list = options::list(&description.options);
+        let option_list = options::list(&plugin.description.options);
         if self.json {
-            return output::print_json(&Inspection { source: plugin.source(), sha256, description, option_list });
+            let (source, description) = (&plugin.source, &plugin.description);
+            return output::print_json(&Inspection { source, sha256, description, option_list });
         }
         output::print(&page(&plugin, sha256, &option_list))
     }
 
-    fn load(&self) -> Result<Plugin, Failure> {
+    fn describe(&self) -> Result<Described, Failure> {
         if !self.plugin.contains(MAIN_SEPARATOR) && !self.plugin.ends_with(".so") {
-            return self.plugins.survey()?.load(&self.plugin).map_err(Failure::mend);
+            return self.plugins.survey()?.describe(&self.plugin).map_err(Failure::mend);
         }
         let path = PathBuf::from(&self.plugin);
-        let catalogue = Catalogue::of_file(&path).map_err(Failure::mend)?;
-        let loaded = match catalogue.found.as_slice() {
-            [only] => catalogue.load(&only.id),
+        let catalogue = Catalogue::of_file(&path).map_err(Failure::mend)?.with_first_contact(first_contact());
+        let described = match catalogue.found.as_slice() {
+            [only] => catalogue.describe(&only.id),
             several => Err(several_plugins(&path, several.iter().map(|found| found.id.as_str()))),
         };
-        loaded.map_err(Failure::mend)
+        described.map_err(Failure::mend)
     }
 }
 
@@ -85,16 +85,16 @@ fn several_plugins<'a>(path: &Path, ids: impl Iterator<Item = &'a str>) -> anyho
     )
 }
 
-fn page(plugin: &Plugin, sha256: Option<String>, options: &[PluginOption]) -> String {
-    let description = plugin.description();
+fn page(plugin: &Described, sha256: Option<String>, options: &[PluginOption]) -> String {
+    let description = &plugin.description;
     let mut text = format!("{}\n{}\n\n", plugin.name(), foreign_text(&description.summary));
     let mut facts = Table::bare();
-    facts.row(["source", &plugin.source().to_string()]);
+    facts.row(["source", &plugin.source.to_string()]);
     if let Some(sha256) = &sha256 {
         facts.row(["sha256", sha256]);
     }
     facts.row(["family", &description.family]);
-    facts.row(["samples", &samples(plugin.shape())]);
+    facts.row(["samples", &samples(&plugin.shape)]);
     facts.row(["reads", &foreign_text(&description.reads.join("; "))]);
     let renders = match description.renders {
         Some(Rendering::Png) => "pictures (PNG)",

@@ -7,13 +7,14 @@ use serde::Serialize;
 use crate::cli::PluginArgs;
 use crate::failure::Failure;
 use crate::output;
-use crate::plugins::{Catalogue, Folder, Plugin, Refusal, Shadowed, Source, foreign_text};
+use crate::plugins::{Catalogue, Described, Folder, Refusal, Shadowed, Source, foreign_text};
 use crate::table::Table;
 
 /// Show the plugins that are found
 ///
 /// Each modality is a plugin: a shared library (.so) in one of the folders that are searched, or built into this
-/// program. Files that look like plugins but cannot be used are named with the reason.
+/// program. Files that look like plugins but cannot be used are named with the reason. A library that is new is first loaded in
+/// a process of its own; what came of it is remembered until the file changes, or `medcoss plugin rescan` forgets it.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   medcoss plugin list
@@ -46,55 +47,59 @@ struct Entry<'a> {
 }
 
 impl<'a> Entry<'a> {
-    fn new(plugin: &'a Plugin) -> Self {
-        let description = plugin.description();
+    fn new(plugin: &'a Described) -> Self {
+        let description = &plugin.description;
         Self {
             id: &description.id,
             version: &description.version,
             summary: &description.summary,
             family: &description.family,
             geometry: &description.geometry,
-            source: plugin.source(),
+            source: &plugin.source,
         }
     }
 }
 
 impl List {
     pub(crate) fn run(&self) -> Result<(), Failure> {
-        let catalogue = self.plugins.survey()?;
-        let mut refused = catalogue.refused.clone();
-        let mut plugins = Vec::new();
-        for loaded in catalogue.load_all() {
-            match loaded {
-                Ok(plugin) => plugins.push(plugin),
-                Err(refusal) => refused.push(refusal),
-            }
-        }
-        if self.json {
-            return output::print_json(&Listing {
-                plugins: plugins.iter().map(Entry::new).collect(),
-                shadowed: &catalogue.shadowed,
-                refused,
-                searched: &catalogue.searched,
-            });
-        }
-        let mut text = if plugins.is_empty() { none_found(&catalogue) } else { table(&plugins) };
-        text.push_str(&shadows(&catalogue.shadowed));
-        text.push_str(&refusals(&refused));
-        output::print(&text)
+        show(&self.plugins.survey()?, self.json)
     }
 }
 
-fn table(plugins: &[Plugin]) -> String {
+/// What a catalogue holds, to standard output.
+pub(super) fn show(catalogue: &Catalogue, json: bool) -> Result<(), Failure> {
+    let mut refused = catalogue.refused.clone();
+    let mut plugins = Vec::new();
+    for described in catalogue.describe_all() {
+        match described {
+            Ok(plugin) => plugins.push(plugin),
+            Err(refusal) => refused.push(refusal),
+        }
+    }
+    if json {
+        return output::print_json(&Listing {
+            plugins: plugins.iter().map(Entry::new).collect(),
+            shadowed: &catalogue.shadowed,
+            refused,
+            searched: &catalogue.searched,
+        });
+    }
+    let mut text = if plugins.is_empty() { none_found(catalogue) } else { table(&plugins) };
+    text.push_str(&shadows(&catalogue.shadowed));
+    text.push_str(&refusals(&refused));
+    output::print(&text)
+}
+
+fn table(plugins: &[Described]) -> String {
     let mut table = Table::new(&["id", "version", "family", "samples", "source"]);
     for plugin in plugins {
-        let description = plugin.description();
+        let description = &plugin.description;
         table.row([
             description.id.clone(),
             description.version.clone(),
             description.family.clone(),
-            plugin.shape().to_string(),
-            plugin.source().to_string(),
+            plugin.shape.to_string(),
+            plugin.source.to_string(),
         ]);
     }
     table.lines()

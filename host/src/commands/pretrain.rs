@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Result, bail};
 use clap::Args;
 
 use crate::cli::PluginArgs;
@@ -11,8 +11,9 @@ use crate::config::RunConfig;
 use crate::failure::{Failure, is_interruption};
 use crate::interrupt;
 use crate::output;
-use crate::plugins::{Catalogue, Plugin};
+use crate::plugins::Catalogue;
 use crate::progress::Progress;
+use crate::stage_plugin::plugins_of;
 use crate::summary::Summary;
 use crate::training::Training;
 
@@ -89,7 +90,7 @@ impl Pretrain {
                 PathBuf::from(format!("{stem}-run"))
             }
         };
-        let plugins = plugins_of(&config, catalogue)?;
+        let plugins = plugins_of(&config, catalogue, self.resume.then_some(out.as_path()))?;
         let (resume, device) = (self.resume, self.device.name.as_str());
         train(&Training { config: &config, base, out, resume, device, plugins: &plugins }, &self.output)
     }
@@ -121,20 +122,6 @@ pub(crate) fn train(training: &Training<'_>, output: &OutputArgs) -> Result<Summ
 }
 
 const INTERRUPTED: &str = "interrupted";
-
-/// The plugin of every stage; each is loaded once.
-pub(crate) fn plugins_of(config: &RunConfig, catalogue: &Catalogue) -> Result<Vec<Plugin>> {
-    let mut plugins: Vec<Plugin> = Vec::new();
-    for (at, stage) in config.stages.iter().enumerate() {
-        let known = plugins.iter().find(|plugin| plugin.description().id == stage.modality).cloned();
-        let plugin = match known {
-            Some(plugin) => plugin,
-            None => catalogue.load(&stage.modality).with_context(|| format!("stage {} {}", at + 1, stage.modality))?,
-        };
-        plugins.push(plugin);
-    }
-    Ok(plugins)
-}
 
 impl Summary {
     /// To standard output.

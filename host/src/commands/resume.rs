@@ -5,11 +5,12 @@ use std::path::PathBuf;
 use anyhow::Result;
 use clap::Args;
 
-use super::pretrain::{DeviceArgs, OutputArgs, data_root, plugins_of, train};
+use super::pretrain::{DeviceArgs, OutputArgs, data_root, train};
 use crate::cli::PluginArgs;
 use crate::config::RunConfig;
 use crate::failure::Failure;
 use crate::plugins::Catalogue;
+use crate::stage_plugin::plugins_of;
 use crate::summary::Summary;
 use crate::training::{RECORD, Training};
 
@@ -49,7 +50,7 @@ impl Resume {
     fn train(&self, catalogue: &Catalogue) -> Result<Summary> {
         let config = RunConfig::read_record(&self.run.join(RECORD))?.with_settings(&self.settings)?;
         let base = data_root(self.data_root.as_deref(), PathBuf::new())?;
-        let plugins = plugins_of(&config, catalogue)?;
+        let plugins = plugins_of(&config, catalogue, Some(&self.run))?;
         let (out, device) = (self.run.clone(), self.device.name.as_str());
         train(&Training { config: &config, base, out, resume: true, device, plugins: &plugins }, &self.output)
     }

@@ -5,11 +5,12 @@ use std::path::{Component, Path, PathBuf};
 use anyhow::{Context, Result, bail};
 use clap::Args;
 
-use super::pretrain::{DeviceArgs, OutputArgs, data_root, plugins_of, train};
+use super::pretrain::{DeviceArgs, OutputArgs, data_root, train};
 use crate::cli::PluginArgs;
 use crate::config::{OneOrMore, RunConfig, StageSection};
 use crate::failure::Failure;
 use crate::plugins::Catalogue;
+use crate::stage_plugin::plugins_of;
 use crate::summary::Summary;
 use crate::training::{RECORD, Training};
 
@@ -59,7 +60,7 @@ impl StageAdd {
         let before = RunConfig::read_record(&self.run.join(RECORD))?;
         let (base, data) = self.place()?;
         let config = self.configuration(&before, data)?;
-        let plugins = plugins_of(&config, catalogue)?;
+        let plugins = plugins_of(&config, catalogue, Some(&self.run))?;
         let (out, device) = (self.run.clone(), self.device.name.as_str());
         train(&Training { config: &config, base, out, resume: true, device, plugins: &plugins }, &self.output)
     }

@@ -7,11 +7,21 @@ use medcoss_abi::message::{Description, Synthesised};
 
 /// Longest sample id in bytes.
 const LONGEST_ID: usize = 1024;
+/// Largest answer in bytes that is looked into: the ids of ten million samples.
+const LARGEST_ANSWER: usize = 1 << 30;
 
 /// Whether a text is `[a-z][a-z0-9_]*`, as ids of plugins and names of token families are.
 pub(super) fn is_identifier(text: &str) -> bool {
     text.starts_with(|c: char| c.is_ascii_lowercase())
         && text.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_')
+}
+
+/// An answer's size, before anything is made of it.
+pub(super) fn check_size(bytes: usize) -> Result<(), String> {
+    match bytes {
+        0..=LARGEST_ANSWER => Ok(()),
+        _ => Err(format!("its answer has {bytes} bytes; it must have at most {LARGEST_ANSWER}")),
+    }
 }
 
 /// A description, against the id that its symbol carries. Its geometry is checked apart, as [`super::Shape`].

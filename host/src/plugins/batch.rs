@@ -1,12 +1,25 @@
 //! Buffers of one `fill`, and the checks of what a plugin wrote into them.
 //!
 //! Before each call they are filled with values that no plugin may deliver, so that what it left unwritten is found by
-//! the same checks as what it wrote wrongly.
+//! the same checks as what it wrote wrongly. Behind each lies a strip of guards: who writes past the end hits them first.
 
-use medcoss_abi::NOT_A_TARGET;
+use medcoss_abi::abi_stable::std_types::RSliceMut;
+use medcoss_abi::{FillBuffers, NOT_A_TARGET};
 use medcoss_core::data::{RawBatch as Batch, View};
 
 use super::shape::Shape;
+
+/// Elements behind every buffer while a plugin has it.
+const N_GUARDS: usize = 64;
+/// What they hold: nothing that a plugin writes by mistake, and no value that buffers are filled with.
+const GUARDS: Guards = Guards { float: 0x7fa5_5a17, byte: 0xa5, word: 0x5a17_e5a1 };
+
+struct Guards {
+    /// The bits of an `f32`.
+    float: u32,
+    byte: u8,
+    word: i32,
+}
 
 /// A sample that could not be delivered. Its part of the batch is void and must not be used.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -21,11 +34,20 @@ pub struct SampleFailure {
 
 /// What the host does to the core's buffers before and after a plugin has them.
 pub(super) trait Guarded {
-    /// Makes room for `n` samples and poisons it.
+    /// Makes room for `n` samples and poisons it, with guards behind.
     ///
     /// # Errors
     /// Too little memory.
     fn prepare(&mut self, shape: &Shape, n: usize) -> Result<(), String>;
+
+    /// The buffers without their guards, for the plugin.
+    fn lend(&mut self) -> FillBuffers<'_>;
+
+    /// Takes the guards away after the call.
+    ///
+    /// # Errors
+    /// A guard that was overwritten: memory behind it may be damaged too.
+    fn take_back(&mut self) -> Result<(), String>;
 
     /// Checks the sample in a slot.
     ///
@@ -44,15 +66,43 @@ impl Guarded for Batch {
         };
         let [tokens, mask] = continuous;
         let [ids, lengths] = discrete;
-        let fits = poison(&mut self.tokens, tokens, f32::NAN)
-            && poison(&mut self.mask, mask, u8::MAX)
-            && poison(&mut self.ids, ids, i32::MIN)
-            && poison(&mut self.labels, ids, i32::MIN)
-            && poison(&mut self.lengths, lengths, i32::MIN);
+        let fits = poison(&mut self.tokens, tokens, f32::NAN, f32::from_bits(GUARDS.float))
+            && poison(&mut self.mask, mask, u8::MAX, GUARDS.byte)
+            && poison(&mut self.ids, ids, i32::MIN, GUARDS.word)
+            && poison(&mut self.labels, ids, i32::MIN, GUARDS.word)
+            && poison(&mut self.lengths, lengths, i32::MIN, GUARDS.word);
         if fits {
             Ok(())
         } else {
             Err(format!("there is not enough memory for {n} samples of {shape}\nhint: use a smaller batch"))
+        }
+    }
+
+    fn lend(&mut self) -> FillBuffers<'_> {
+        FillBuffers {
+            tokens: unguarded(&mut self.tokens),
+            mask: unguarded(&mut self.mask),
+            ids: unguarded(&mut self.ids),
+            labels: unguarded(&mut self.labels),
+            lengths: unguarded(&mut self.lengths),
+        }
+    }
+
+    fn take_back(&mut self) -> Result<(), String> {
+        let word = |&word: &i32| word == GUARDS.word;
+        // All are taken away before the first is complained about.
+        let found = [
+            ("tokens", take_guards(&mut self.tokens, |value| value.to_bits() == GUARDS.float)),
+            ("mask", take_guards(&mut self.mask, |&byte| byte == GUARDS.byte)),
+            ("ids", take_guards(&mut self.ids, word)),
+            ("labels", take_guards(&mut self.labels, word)),
+            ("lengths", take_guards(&mut self.lengths, word)),
+        ];
+        match found.into_iter().find_map(|(name, broken)| Some((name, broken?))) {
+            None => Ok(()),
+            Some((name, past)) => Err(format!(
+                "it wrote past the end of the buffer of {name}, at least {past} values; memory may be damaged"
+            )),
         }
     }
 
@@ -74,12 +124,30 @@ impl Guarded for Batch {
     }
 }
 
-/// Resizes and overwrites; false without enough memory.
-fn poison<T: Copy>(buffer: &mut Vec<T>, len: Option<usize>, value: T) -> bool {
+/// Resizes and overwrites, guards behind; false without enough memory.
+fn poison<T: Copy>(buffer: &mut Vec<T>, len: Option<usize>, value: T, guard: T) -> bool {
     buffer.clear();
-    let Some(len) = len.filter(|&len| buffer.try_reserve_exact(len).is_ok()) else { return false };
+    let whole = len.and_then(|len| len.checked_add(N_GUARDS));
+    let (Some(len), Some(whole)) = (len, whole) else { return false };
+    if buffer.try_reserve_exact(whole).is_err() {
+        return false;
+    }
     buffer.resize(len, value);
+    buffer.resize(whole, guard);
     true
+}
+
+fn unguarded<T>(buffer: &mut [T]) -> RSliceMut<'_, T> {
+    let len = buffer.len() - N_GUARDS;
+    RSliceMut::from_mut_slice(&mut buffer[..len])
+}
+
+/// Cuts the guards off; the number of values from the first to the last overwritten one, if there is any.
+fn take_guards<T>(buffer: &mut Vec<T>, is_whole: impl Fn(&T) -> bool) -> Option<usize> {
+    let len = buffer.len() - N_GUARDS;
+    let overwritten = buffer[len..].iter().rposition(|guard| !is_whole(guard));
+    buffer.truncate(len);
+    overwritten.map(|last| last + 1)
 }
 
 fn check_tokens(tokens: &[f32], d_token: usize) -> Result<(), String> {
@@ -149,6 +217,7 @@ mod tests {
     fn delivered(shape: &Shape) -> Batch {
         let mut batch = Batch::default();
         batch.prepare(shape, 2).unwrap();
+        batch.take_back().unwrap();
         match shape {
             Shape::Continuous { .. } => {
                 batch.tokens[12..].fill(0.5);
@@ -164,6 +233,27 @@ mod tests {
     }
 
     #[test]
+    fn who_writes_past_the_end_is_noticed_in_every_buffer() {
+        type Write = fn(&mut Batch);
+        let past: [(&str, Write); 5] = [
+            ("tokens, at least 3 ", |batch| batch.tokens[24 + 2] = f32::NAN),
+            ("mask, at least 1 ", |batch| batch.mask[8] = 0),
+            ("ids, at least 64 ", |batch| batch.ids[63] = i32::MIN),
+            ("labels, at least 2 ", |batch| batch.labels[1] = NOT_A_TARGET),
+            ("lengths, at least 1 ", |batch| batch.lengths[0] = 4),
+        ];
+        for (expected, write) in past {
+            let mut batch = Batch::default();
+            batch.prepare(&patches(), 2).unwrap();
+            assert_eq!(batch.lend().tokens.len(), 24);
+            write(&mut batch);
+            let error = batch.take_back().unwrap_err();
+            assert!(error.contains(expected), "{error}");
+            assert_eq!([batch.tokens.len(), batch.mask.len(), batch.ids.len()], [24, 8, 0]);
+        }
+    }
+
+    #[test]
     fn buffers_have_the_shape_and_what_was_not_written_is_noticed() {
         for shape in [patches(), words()] {
             let batch = delivered(&shape);
@@ -175,6 +265,7 @@ mod tests {
         let mut batch = delivered(&words());
         assert_eq!([batch.ids.len(), batch.labels.len(), batch.lengths.len(), batch.tokens.len()], [10, 10, 2, 0]);
         batch.prepare(&words(), 1).unwrap();
+        batch.take_back().unwrap();
         assert_eq!([batch.ids.len(), batch.lengths.len()], [5, 1]);
     }
 

@@ -2,19 +2,19 @@
 
 use std::path::Path;
 
-use medcoss_abi::abi_stable::std_types::{RSlice, RSliceMut};
+use medcoss_abi::abi_stable::std_types::RSlice;
 use medcoss_abi::message::{Geometry, Keep, Rendering, SaveAssets, Synthesised};
-use medcoss_abi::{FillBuffers, FillRequest, SampleError, VIEW_PLAIN, VIEW_TRAIN, operation};
+use medcoss_abi::{FillRequest, SampleError, VIEW_PLAIN, VIEW_TRAIN, operation};
 use medcoss_core::data::{RawBatch as Batch, View};
 use serde::de::DeserializeOwned;
 
-use super::answers::{check_assets, check_fingerprint, check_ids, check_labels, check_synthesised};
+use super::answers::{check_assets, check_fingerprint, check_ids, check_labels, check_size, check_synthesised};
 use super::batch::{Guarded, SampleFailure};
 use super::error::PluginError;
 use super::library::OpenHandle;
 use super::plugin::Plugin;
 use super::shape::Shape;
-use super::text::foreign_text;
+use super::text::foreign_bytes;
 
 /// First bytes of every PNG file.
 const PNG_SIGNATURE: &[u8] = b"\x89PNG\r\n\x1a\n";
@@ -125,15 +125,11 @@ impl OpenDataset {
             indices: RSlice::from_slice(indices),
             seeds: RSlice::from_slice(seeds),
         };
-        let buffers = FillBuffers {
-            tokens: RSliceMut::from_mut_slice(&mut batch.tokens),
-            mask: RSliceMut::from_mut_slice(&mut batch.mask),
-            ids: RSliceMut::from_mut_slice(&mut batch.ids),
-            labels: RSliceMut::from_mut_slice(&mut batch.labels),
-            lengths: RSliceMut::from_mut_slice(&mut batch.lengths),
-        };
+        let buffers = batch.lend();
         let table = self.plugin.table();
-        let errors = self.plugin.call("fill", || (table.fill)(self.handle.get(), request, buffers))?;
+        let answered = self.plugin.call("fill", || (table.fill)(self.handle.get(), request, buffers));
+        batch.take_back().map_err(|violation| self.plugin.violation("fill", &violation))?;
+        let errors = answered?;
         let mut reported = self.reported(indices, &errors)?;
         let mut failures = Vec::new();
         for (slot, report) in reported.iter_mut().enumerate() {
@@ -156,7 +152,7 @@ impl OpenDataset {
                 let violation = format!("it reports sample {} of a request of {}", error.slot, indices.len());
                 self.plugin.violation("fill", &violation)
             })?;
-            slot.get_or_insert_with(|| foreign_text(&error.message));
+            slot.get_or_insert_with(|| foreign_bytes(error.message.as_rstr().as_rslice().as_slice()));
         }
         Ok(reported)
     }
@@ -242,5 +238,6 @@ fn ask<T: DeserializeOwned>(plugin: &Plugin, handle: &OpenHandle, operation: &st
 fn query(plugin: &Plugin, handle: &OpenHandle, operation: &str, body: &[u8]) -> Result<Vec<u8>, PluginError> {
     let table = plugin.table();
     let answer = plugin.call(operation, || (table.query)(handle.get(), operation.into(), RSlice::from_slice(body)))?;
+    check_size(answer.len()).map_err(|violation| plugin.violation(operation, &violation))?;
     Ok(answer.into())
 }

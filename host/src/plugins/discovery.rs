@@ -1,17 +1,23 @@
-//! Which file, or built-in plugin, answers for which id. Decided from symbol tables alone; only what is asked for is loaded.
+//! Which file, or built-in plugin, answers for which id. Decided from symbol tables alone; only what is asked for is loaded,
+//! after a child process has loaded it first.
 //!
 //! The first find of an id wins, and keeps the id even if it then cannot be loaded: that another plugin silently takes
 //! its place, and gives other samples, would be worse than an error.
 
 use std::cmp::Reverse;
+use std::collections::HashSet;
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::SystemTime;
 
 use serde::Serialize;
 
 use super::builtin::builtins;
+use super::described::Described;
+use super::first_contact::FirstContact;
 use super::plugin::Plugin;
+use super::process;
 use super::search::{Folder, Origin, Search};
 use super::source::{Refusal, Source};
 use super::symbols::{NotAPlugin, plugin_ids};
@@ -52,6 +58,10 @@ pub struct Catalogue {
     pub refused: Vec<Refusal>,
     /// Where was looked.
     pub searched: Vec<Folder>,
+    /// Who loads a library first; without, it is loaded into this process at once.
+    contact: Option<Arc<FirstContact>>,
+    /// Ids with the files that carry them, by device and inode.
+    seen: HashSet<(String, (u64, u64))>,
 }
 
 /// There is no plugin of that id.
@@ -97,11 +107,35 @@ impl Catalogue {
     }
 
     fn add(&mut self, id: String, source: Source) {
-        match self.found.iter().find(|found| found.id == id) {
-            None => self.found.push(Found { id, source }),
-            Some(first) if is_same_file(&first.source, &source) => {}
-            Some(first) => self.shadowed.push(Shadowed { id, source, by: first.source.clone() }),
+        // Cargo links the same file into two folders.
+        if identity(&source).is_some_and(|file| !self.seen.insert((id.clone(), file))) {
+            return;
         }
+        match self.find(&id) {
+            None => self.found.push(Found { id, source }),
+            Some(first) => {
+                let by = first.source.clone();
+                self.shadowed.push(Shadowed { id, source, by });
+            }
+        }
+    }
+
+    /// The same, with a child process that meets each library before this one loads it.
+    pub fn with_first_contact(self, contact: FirstContact) -> Self {
+        Self { contact: Some(contact.into()), ..self }
+    }
+
+    /// Where the plugin of a modality is.
+    pub fn find(&self, id: &str) -> Option<&Found> {
+        self.found.iter().find(|found| found.id == id)
+    }
+
+    /// Whether a find is part of this program's build: built in, or a library of a built-in's id where a build leaves it.
+    pub fn is_of_this_build(&self, found: &Found) -> bool {
+        let Source::Library { path } = &found.source else { return true };
+        let folder = self.searched.iter().find(|folder| path.parent() == Some(&folder.path));
+        folder.is_some_and(|folder| folder.origin == Origin::BuildFolder)
+            && builtins().iter().any(|builtin| builtin.id == found.id)
     }
 
     /// Loads the plugin of a modality.
@@ -109,15 +143,45 @@ impl Catalogue {
     /// # Errors
     /// [`NoSuchModality`], or the [`Refusal`] of the file that answers for it.
     pub fn load(&self, id: &str) -> anyhow::Result<Plugin> {
-        match self.found.iter().find(|found| found.id == id) {
-            Some(found) => Ok(load(found)?),
+        match self.find(id) {
+            Some(found) => Ok(self.load_found(found)?),
             None => Err(self.no_such(id).into()),
         }
     }
 
     /// Loads every plugin that was found, by id.
     pub fn load_all(&self) -> Vec<Result<Plugin, Refusal>> {
-        self.found.iter().map(load).collect()
+        self.found.iter().map(|found| self.load_found(found)).collect()
+    }
+
+    /// What the plugin of a modality says of itself. Its library is not loaded into this process.
+    ///
+    /// # Errors
+    /// As [`Catalogue::load`].
+    pub fn describe(&self, id: &str) -> anyhow::Result<Described> {
+        match self.find(id) {
+            Some(found) => Ok(self.describe_found(found)?),
+            None => Err(self.no_such(id).into()),
+        }
+    }
+
+    /// The same of every plugin that was found, by id.
+    pub fn describe_all(&self) -> Vec<Result<Described, Refusal>> {
+        self.found.iter().map(|found| self.describe_found(found)).collect()
+    }
+
+    fn describe_found(&self, found: &Found) -> Result<Described, Refusal> {
+        match (&found.source, &self.contact) {
+            (Source::Library { path }, Some(contact)) => contact.meet(path, &found.id),
+            _ => load(found).map(Described::from),
+        }
+    }
+
+    fn load_found(&self, found: &Found) -> Result<Plugin, Refusal> {
+        if let (Source::Library { path }, Some(contact)) = (&found.source, &self.contact) {
+            contact.meet(path, &found.id)?;
+        }
+        load(found)
     }
 
     fn no_such(&self, id: &str) -> NoSuchModality {
@@ -141,7 +205,10 @@ impl Catalogue {
 
 fn load(found: &Found) -> Result<Plugin, Refusal> {
     match &found.source {
-        Source::Library { path } => Plugin::load(path, &found.id),
+        Source::Library { path } => {
+            process::guard();
+            Plugin::load(path, &found.id)
+        }
         Source::BuiltIn => match builtins().into_iter().find(|builtin| builtin.id == found.id) {
             Some(builtin) => Plugin::from_header(builtin.header, builtin.id, Source::BuiltIn),
             None => Err(Refusal::new(&Source::BuiltIn, "it is not linked into this program", "name another plugin")),
@@ -186,14 +253,13 @@ fn has_hash(path: &Path) -> bool {
         .is_some_and(|(_, hash)| hash.len() == HASH_DIGITS && hash.chars().all(|c| c.is_ascii_hexdigit()))
 }
 
-/// Cargo links the same file into two folders.
-fn is_same_file(a: &Source, b: &Source) -> bool {
+/// Device and inode of a library's file.
+fn identity(source: &Source) -> Option<(u64, u64)> {
     use std::os::unix::fs::MetadataExt;
-    let identity = |source: &Source| match source {
+    match source {
         Source::Library { path } => fs::metadata(path).ok().map(|metadata| (metadata.dev(), metadata.ino())),
         Source::BuiltIn => None,
-    };
-    identity(a).is_some_and(|first| identity(b) == Some(first))
+    }
 }
 
 #[cfg(test)]

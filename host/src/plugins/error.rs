@@ -2,10 +2,12 @@
 
 use medcoss_abi::{code, message::ErrorBody};
 
-use super::text::foreign_text;
+use super::text::{foreign_bytes, foreign_text};
 
 /// Causes that are kept of a plugin's error.
 const MOST_CAUSES: usize = 8;
+/// Longest body in bytes that is taken apart. Of a longer one the beginning is shown, and nothing of it is copied.
+const LONGEST_BODY: usize = 4 << 20;
 
 /// Whose fault it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -71,9 +73,13 @@ impl PluginError {
 
     /// The plugin's own report. A body that is not as the contract says is shown as it is.
     pub(super) fn reported(plugin: &str, operation: &str, error: &medcoss_abi::PluginError) -> Self {
-        let body = error.body.as_str();
-        let ErrorBody { message, causes } = serde_json::from_str(body)
-            .unwrap_or_else(|_| ErrorBody { message: format!("code {}: {body}", error.code), causes: Vec::new() });
+        // Nothing says that it is UTF-8, but the plugin.
+        let body = error.body.as_rstr().as_rslice().as_slice();
+        let parsed = (body.len() <= LONGEST_BODY).then(|| serde_json::from_slice(body).ok()).flatten();
+        let ErrorBody { message, causes } = parsed.unwrap_or_else(|| ErrorBody {
+            message: format!("code {}: {}", error.code, foreign_bytes(body)),
+            causes: Vec::new(),
+        });
         let mut beneath = None;
         for cause in causes.iter().take(MOST_CAUSES).rev() {
             beneath = Some(Box::new(Cause { message: foreign_text(cause), beneath }));
@@ -123,5 +129,8 @@ mod tests {
         assert!(error.message.len() < 4200);
         let n = std::iter::successors(error.source(), |&cause| cause.source()).count();
         assert_eq!(n, MOST_CAUSES);
+        let longer = format!("{{\"message\":\"{}\"}}", "x".repeat(LONGEST_BODY));
+        let error = reported(1, &longer);
+        assert!(error.message.starts_with("code 1: {\"message\":\"xxx") && error.message.len() < 4200);
     }
 }

@@ -1,4 +1,4 @@
-//! The border: the only place with unsafe code and with `libloading`.
+//! The border: the only place with `libloading`. Unsafe code is here, in `contracts` and in `process`.
 //!
 //! The life of a plugin library:
 //! 1. `symbols` has read the ids from the file; nothing of it has run.
@@ -11,18 +11,34 @@
 //! Plugins are native code: whatever is checked here guards against mistakes, not against malice.
 
 use std::path::Path;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use libloading::os::unix::{Library, RTLD_LOCAL, RTLD_NOW};
-use medcoss_abi::{DatasetHandle, PluginHeader, PluginTable, SYMBOL_PREFIX};
+use medcoss_abi::{DatasetHandle, PluginHeader, PluginTable, Rejection};
 
+use super::contracts::Contract;
 use crate::log;
 
-/// Opens the library and takes the header of the plugin `id` from it.
+/// A plugin's header in an open library.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Loaded {
+    contract: Contract,
+    header: *const (),
+}
+
+impl Loaded {
+    /// The functions, after the header was compared with this side's.
+    pub(super) fn table(self) -> Result<&'static PluginTable, Rejection> {
+        // SAFETY: `header_of` has looked at the pointer; `symbols` has seen to the size; the library stays.
+        unsafe { (self.contract.accept)(self.header) }
+    }
+}
+
+/// Opens the library and takes the header of the plugin `id` from it, by the first of the contracts that it has it by.
 ///
 /// # Errors
 /// What the dynamic loader says.
-pub(super) fn header_of(path: &Path, id: &str) -> Result<&'static PluginHeader, String> {
+pub(super) fn header_of(path: &Path, id: &str, contracts: &[Contract]) -> Result<Loaded, String> {
     // Without a slash in it, a name would be looked for in the system's folders.
     let whole = path.canonicalize().map_err(|error| error.to_string())?;
     let told = |error: libloading::Error| match std::error::Error::source(&error) {
@@ -31,17 +47,25 @@ pub(super) fn header_of(path: &Path, id: &str) -> Result<&'static PluginHeader, 
     };
     // SAFETY: constructors of a plugin may do what safe code may; the contract says so and nothing can check it.
     let library = unsafe { Library::open(Some(whole.as_path()), RTLD_NOW | RTLD_LOCAL) }.map_err(told)?;
-    let symbol = format!("{SYMBOL_PREFIX}{id}");
-    // SAFETY: the symbol has at least the size of a header (`symbols` has seen to it) and, by the contract behind its
-    // name, is a header; `check` reads it field by field, each only after the ones before were accepted.
-    let header: *const PluginHeader = *unsafe { library.get::<*const PluginHeader>(symbol.as_str()) }.map_err(told)?;
+    let mut found = Err(format!("it has no plugin {id}"));
+    for &contract in contracts {
+        let symbol = contract.symbol(id);
+        // SAFETY: the symbol's address is taken, and nothing read from there.
+        match unsafe { library.get::<*const ()>(symbol.as_str()) } {
+            Ok(header) if header.is_null() || !header.cast::<PluginHeader>().is_aligned() => {
+                found = Err(format!("symbol {symbol} has no valid address"));
+            }
+            Ok(header) => found = Ok(Loaded { contract, header: *header }),
+            Err(error) => {
+                found = found.or(Err(told(error)));
+                continue;
+            }
+        }
+        break;
+    }
     // The library stays for good, which is what makes the header static.
     std::mem::forget(library);
-    if header.is_null() || !header.is_aligned() {
-        return Err(format!("symbol {symbol} has no valid address"));
-    }
-    // SAFETY: not null, aligned, large enough, never unloaded, and nobody writes to it.
-    Ok(unsafe { &*header })
+    found
 }
 
 /// Gives a plugin the host's services, the first time it is used in this process.
@@ -60,6 +84,8 @@ pub(super) fn attach(table: &'static PluginTable) {
 pub(super) struct OpenHandle {
     handle: DatasetHandle,
     close: extern "C" fn(DatasetHandle),
+    /// Of the plugin.
+    name: Arc<str>,
 }
 
 // SAFETY: the handle is a pointer that only the plugin follows, and the contract lets a dataset be used from many
@@ -70,9 +96,9 @@ unsafe impl Sync for OpenHandle {}
 
 impl OpenHandle {
     /// Takes over a handle that `open` of this table gave. None when it is null, which is no dataset.
-    pub(super) fn new(handle: DatasetHandle, table: &'static PluginTable) -> Option<Self> {
+    pub(super) fn new(handle: DatasetHandle, table: &'static PluginTable, name: &Arc<str>) -> Option<Self> {
         // Not `then_some`: a value that is made and dropped would close the handle.
-        (!handle.0.is_null()).then(|| Self { handle, close: table.close })
+        (!handle.0.is_null()).then(|| Self { handle, close: table.close, name: name.clone() })
     }
 
     /// For calls of the same table.
@@ -83,6 +109,6 @@ impl OpenHandle {
 
 impl Drop for OpenHandle {
     fn drop(&mut self) {
-        (self.close)(self.handle);
+        log::during(&self.name, || (self.close)(self.handle));
     }
 }

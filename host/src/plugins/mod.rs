@@ -4,7 +4,9 @@
 //! search      which folders, in which order
 //! symbols     which plugins a file carries, read from its symbol table; nothing of it runs
 //! discovery   which file or built-in answers for which id
-//! library     dlopen, the header's checks, attach; the host's only unsafe code
+//! first_contact   a child process loads the file first;  contact_memory: what came of it;  described: what is known then
+//! contracts   which versions of the contract are spoken
+//! library     dlopen, the header's checks, attach;  process: what a plugin can do to it. The host's only unsafe code
 //! plugin      describe, invoke, open
 //! dataset     query, fill, close
 //! shape       sizes, checked once;  answers, batch: everything else that is checked
@@ -13,11 +15,16 @@
 mod answers;
 mod batch;
 mod builtin;
+mod contact_memory;
+mod contracts;
 mod dataset;
+mod described;
 mod discovery;
 mod error;
+mod first_contact;
 mod library;
 mod plugin;
+mod process;
 mod search;
 mod shape;
 mod source;
@@ -25,12 +32,18 @@ mod symbols;
 mod text;
 
 pub use batch::SampleFailure;
+pub use contracts::{CONTRACTS, Contract, V1};
 pub use dataset::{OpenDataset, Rendered, Tokens};
+pub use described::Described;
 pub use discovery::{Catalogue, Found, NoSuchModality, Shadowed};
 pub use error::{Fault, PluginError};
+pub use first_contact::FirstContact;
+pub(crate) use first_contact::{CHILD, child};
 pub use medcoss_core::data::{RawBatch as Batch, View};
 pub use plugin::Plugin;
+pub(crate) use process::results;
+pub(crate) use search::user_folder;
 pub use search::{Folder, MissingFolder, Origin, Search, Surroundings};
 pub use shape::{MAX_TOKENS, MAX_VALUES, MAX_VOCABULARY, Shape};
 pub use source::{Refusal, Source};
-pub(crate) use text::foreign_text;
+pub(crate) use text::{foreign_bytes, foreign_text};

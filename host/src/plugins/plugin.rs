@@ -9,13 +9,17 @@ use medcoss_abi::{PluginHeader, PluginTable, Rejection, operation};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use super::answers::{check_description, check_synthesised};
+use super::answers::{check_description, check_size, check_synthesised};
+use super::contracts::{CONTRACTS, Contract};
 use super::dataset::OpenDataset;
 use super::error::PluginError;
-use super::library::{self, OpenHandle};
+use super::library::{self, Loaded, OpenHandle};
 use super::shape::Shape;
 use super::source::{Refusal, Source};
 use crate::{log, options};
+
+/// How a refusal begins that is the dynamic loader's: it may be for want of another library, and mended without a new file.
+pub(super) const LOADER_REFUSES: &str = "the dynamic loader refuses it";
 
 /// A plugin, loaded and described. Clones are the same plugin.
 #[derive(Clone)]
@@ -33,15 +37,26 @@ impl Plugin {
     /// # Errors
     /// A library that the dynamic loader refuses, one of another contract, one whose description is not sound.
     pub fn load(path: &Path, id: &str) -> Result<Self, Refusal> {
+        Self::load_by(path, id, CONTRACTS)
+    }
+
+    /// The same by the first of some contracts that the library has the plugin by.
+    ///
+    /// # Errors
+    /// As [`Plugin::load`].
+    pub fn load_by(path: &Path, id: &str, contracts: &[Contract]) -> Result<Self, Refusal> {
         let source = Source::Library { path: path.to_path_buf() };
-        let header = library::header_of(path, id).map_err(|told| {
-            Refusal::new(
-                &source,
-                format_args!("the dynamic loader refuses it: {told}"),
-                "build it again on this machine",
-            )
-        })?;
-        Self::from_header(header, id, source)
+        Self::from_table(Self::open_library(path, id, contracts)?.table(), id, source)
+    }
+
+    /// Opens the library and takes the plugin's header from it: the first part of [`Plugin::load`], in which code of the library
+    /// runs unasked.
+    pub(super) fn open_library(path: &Path, id: &str, contracts: &[Contract]) -> Result<Loaded, Refusal> {
+        let opened = log::during(&id.into(), || library::header_of(path, id, contracts));
+        opened.map_err(|told| {
+            let source = Source::Library { path: path.to_path_buf() };
+            Refusal::new(&source, format_args!("{LOADER_REFUSES}: {told}"), "build it again on this machine")
+        })
     }
 
     /// Takes a plugin by its header, such as that of a built-in one.
@@ -49,24 +64,38 @@ impl Plugin {
     /// # Errors
     /// As [`Plugin::load`].
     pub fn from_header(header: &'static PluginHeader, id: &str, source: Source) -> Result<Self, Refusal> {
-        let table = header.check().map_err(|rejection| {
+        Self::from_table(header.check(), id, source)
+    }
+
+    pub(super) fn from_table(
+        table: Result<&'static PluginTable, Rejection>,
+        id: &str,
+        source: Source,
+    ) -> Result<Self, Refusal> {
+        let table = table.map_err(|rejection| {
             let hint = match rejection {
                 Rejection::Magic { .. } => "build it with the export_plugin! macro of the medcoss SDK",
                 _ => "build it against the SDK of this host's version",
             };
             Refusal::new(&source, rejection, hint)
         })?;
-        library::attach(table);
         let unnamed: Arc<str> = id.into();
+        log::during(&unnamed, || library::attach(table));
         let described = (|| {
-            let told: String = result("describe", &unnamed, || (table.describe)())?.into();
-            let description: Description = parse("describe", &unnamed, told.as_bytes())?;
+            let told = result("describe", &unnamed, || (table.describe)())?.into_bytes();
+            let description: Description = parse("describe", &unnamed, told.as_slice())?;
             check_description(&description, id)
                 .and_then(|()| Shape::new(&description.geometry))
                 .map(|shape| (description, shape))
                 .map_err(|violation| PluginError::contract(&unnamed, "describe", violation))
         })();
-        let (description, shape) = described.map_err(|error| Refusal::from_text(&source, &error.message))?;
+        let (description, shape) = described.map_err(|error| {
+            let refusal = Refusal::from_text(&source, &error.message);
+            Refusal {
+                hint: refusal.hint.or_else(|| Some("tell the plugin's authors, or use another version".into())),
+                ..refusal
+            }
+        })?;
         let name = format!("{} {}", description.id, description.version).into();
         Ok(Self { description: description.into(), shape, source, name, table })
     }
@@ -114,7 +143,7 @@ impl Plugin {
     pub fn invoke<T: DeserializeOwned>(&self, operation: &str, request: &impl Serialize) -> Result<T, PluginError> {
         let body = self.body(operation, request)?;
         let answer = result(operation, &self.name, || (self.table.invoke)(operation.into(), body.as_str().into()))?;
-        parse(operation, &self.name, answer.as_bytes())
+        parse(operation, &self.name, answer.into_bytes().as_slice())
     }
 
     /// Opens a dataset: names of options are compared with the plugin's schema, then the plugin is asked, then its
@@ -130,7 +159,7 @@ impl Plugin {
         options::check_names(&self.description.options, &request.options).map_err(refused)?;
         let body = self.body("open", request)?;
         let handle = result("open", &self.name, || (self.table.open)(body.as_str().into()))?;
-        let handle = OpenHandle::new(handle, self.table)
+        let handle = OpenHandle::new(handle, self.table, &self.name)
             .ok_or_else(|| self.violation("open", "the dataset's handle is null"))?;
         OpenDataset::new(self.clone(), handle)
     }
@@ -179,6 +208,7 @@ fn result<T>(
 }
 
 fn parse<T: DeserializeOwned>(operation: &str, name: &str, answer: &[u8]) -> Result<T, PluginError> {
+    check_size(answer.len()).map_err(|violation| PluginError::contract(name, operation, violation))?;
     serde_json::from_slice(answer).map_err(|error| {
         let start = String::from_utf8_lossy(&answer[..answer.len().min(80)]).into_owned();
         PluginError::contract(

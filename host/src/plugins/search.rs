@@ -58,14 +58,19 @@ pub struct Surroundings {
 impl Surroundings {
     /// Those of this process.
     pub fn of_process() -> Self {
-        // The XDG specification has relative paths ignored.
-        let absolute = |name| std::env::var_os(name).map(PathBuf::from).filter(|path| path.is_absolute());
         Self {
             plugin_path: std::env::var_os(PATH_VARIABLE),
             executable: std::env::current_exe().and_then(|path| path.canonicalize()).ok(),
-            user_data: absolute("XDG_DATA_HOME").or_else(|| absolute("HOME").map(|home| home.join(".local/share"))),
+            user_data: user_folder("XDG_DATA_HOME", ".local/share"),
         }
     }
+}
+
+/// A folder of the user's by the XDG specification: that of a variable, or one in the home folder. None without either.
+pub(crate) fn user_folder(variable: &str, in_home: &str) -> Option<PathBuf> {
+    // The specification has relative paths ignored.
+    let absolute = |name| std::env::var_os(name).map(PathBuf::from).filter(|path| path.is_absolute());
+    absolute(variable).or_else(|| absolute("HOME").map(|home| home.join(in_home)))
 }
 
 /// A folder given by `--plugin-dir` that is none.

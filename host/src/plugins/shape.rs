@@ -1,6 +1,7 @@
 //! Sizes that a plugin declares, checked once: from a [`Shape`] on, products do not overflow and buffers have a limit.
 
 use medcoss_abi::message::Geometry;
+use medcoss_core::data::TokenSpec;
 
 /// Most numbers in a sample: 256 MiB of `f32`.
 pub const MAX_VALUES: usize = 1 << 26;
@@ -55,6 +56,16 @@ impl Shape {
         match *self {
             Self::Continuous { n_tokens, .. } => n_tokens,
             Self::Discrete { length, .. } => length,
+        }
+    }
+
+    /// The same as the core knows it.
+    pub fn spec(&self) -> TokenSpec {
+        match *self {
+            Self::Continuous { n_tokens, d_token, n_masked, .. } => {
+                TokenSpec::Continuous { n_tokens, d_token, n_masked }
+            }
+            Self::Discrete { length, vocabulary, .. } => TokenSpec::Discrete { length, vocabulary },
         }
     }
 

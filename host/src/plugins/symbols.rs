@@ -7,15 +7,13 @@
 use std::fs::File;
 use std::path::Path;
 
-use medcoss_abi::{CONTRACT_MAJOR, PluginHeader, SYMBOL_PREFIX};
+use medcoss_abi::SYMBOL_PREFIX;
 use object::elf::{self, FileHeader64};
 use object::read::elf::{FileHeader, ProgramHeader, Sym};
 use object::{Endianness, ReadCache, ReadRef};
 
 use super::answers::is_identifier;
-
-/// What every version of the contract begins its symbols with.
-const ANY_VERSION: &str = "medcoss_plugin_v";
+use super::contracts::{CONTRACTS, spoken, version_and_id};
 
 /// The machine that this program was compiled for; plugins must be for the same.
 const MACHINE: Option<elf::Machine> = if cfg!(target_arch = "x86_64") {
@@ -48,13 +46,14 @@ pub(super) enum NotAPlugin {
     #[error("it exports no symbol that begins with {SYMBOL_PREFIX}")]
     NoSymbol,
     #[error(
-        "it exports {symbol}, which is of another version of the plugin contract; this host speaks version {CONTRACT_MAJOR}"
+        "it exports {symbol}, which is of another version of the plugin contract; this host speaks version {}",
+        spoken(CONTRACTS)
     )]
     OtherContract { symbol: String },
     #[error("its symbol {symbol} does not end in an id (a lower-case letter, then lower-case letters, digits or _)")]
     BadId { symbol: String },
-    #[error("its symbol {symbol} has {found} bytes; a plugin header has {}", size_of::<PluginHeader>())]
-    SmallHeader { symbol: String, found: u64 },
+    #[error("its symbol {symbol} has {found} bytes; a plugin header has {expected}")]
+    SmallHeader { symbol: String, found: u64, expected: u64 },
 }
 
 impl NotAPlugin {
@@ -125,10 +124,10 @@ pub(super) fn plugin_ids(path: &Path) -> Result<Vec<String>, NotAPlugin> {
     let mut other = None;
     for symbol in symbols.iter().filter(|symbol| symbol.is_definition(endian, symbols.strings())) {
         let Ok(name) = str::from_utf8(symbol.name(endian, symbols.strings()).map_err(damaged)?) else { continue };
-        match name.strip_prefix(SYMBOL_PREFIX) {
-            Some(id) => ids.push(checked_id(name, id, symbol.st_size(endian))?),
-            None if name.starts_with(ANY_VERSION) => other = Some(name.to_string()),
-            None => {}
+        let Some((version, id)) = version_and_id(name) else { continue };
+        match CONTRACTS.iter().find(|contract| contract.major == version) {
+            Some(contract) => ids.push(checked_id(name, id, symbol.st_size(endian), contract.header_bytes)?),
+            None => other = Some(name.to_string()),
         }
     }
     match (ids.is_empty(), other) {
@@ -136,18 +135,20 @@ pub(super) fn plugin_ids(path: &Path) -> Result<Vec<String>, NotAPlugin> {
         (true, None) => Err(NotAPlugin::NoSymbol),
         (false, _) => {
             ids.sort();
+            // One plugin by several versions of the contract.
+            ids.dedup();
             Ok(ids)
         }
     }
 }
 
 /// A header smaller than ours would be read past its end.
-fn checked_id(symbol: &str, id: &str, size: u64) -> Result<String, NotAPlugin> {
+fn checked_id(symbol: &str, id: &str, size: u64, expected: u64) -> Result<String, NotAPlugin> {
     if !is_identifier(id) {
         return Err(NotAPlugin::BadId { symbol: symbol.into() });
     }
-    if size < size_of::<PluginHeader>() as u64 {
-        return Err(NotAPlugin::SmallHeader { symbol: symbol.into(), found: size });
+    if size < expected {
+        return Err(NotAPlugin::SmallHeader { symbol: symbol.into(), found: size, expected });
     }
     Ok(id.into())
 }

@@ -1,0 +1,79 @@
+//! `medcoss plugin trust`: lets a changed plugin go on with runs that another build of it began.
+
+use std::path::PathBuf;
+
+use anyhow::{Context, Result, bail};
+use clap::Args;
+use serde::Serialize;
+
+use crate::failure::Failure;
+use crate::output;
+use crate::plugins::{Catalogue, Source};
+use crate::trust::{Trusted, TrustedPlugin};
+
+/// Let a changed plugin go on with existing runs
+///
+/// A run records the SHA-256 of each plugin's file, and goes on only with the same files. After a plugin was built anew or replaced,
+/// this records that you trust the file as it is now: runs go on with it, warn that its samples may differ, and update their
+/// record. Nothing of the file is run. A plugin is native code with your rights; a digest tells files apart and protects from
+/// nothing else. The list is in $XDG_CONFIG_HOME/medcoss/trusted.toml, or ~/.config/medcoss/trusted.toml.
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  medcoss plugin trust ~/my-plugins/libmedcoss_ecg.so
+  medcoss plugin trust ~/my-plugins/libmedcoss_ecg.so --forget")]
+pub(crate) struct Trust {
+    /// File of the plugin
+    #[arg(value_name = "FILE.so")]
+    file: PathBuf,
+    /// Take the trust in this file back
+    #[arg(long)]
+    forget: bool,
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Serialize)]
+struct Report {
+    trusted: bool,
+    #[serde(flatten)]
+    plugin: TrustedPlugin,
+    list: PathBuf,
+}
+
+impl Trust {
+    pub(crate) fn run(&self) -> Result<(), Failure> {
+        let reports = self.change().map_err(Failure::mend)?;
+        if self.json {
+            return output::print_json(&reports);
+        }
+        let line = |report: &Report| {
+            let TrustedPlugin { id, file, sha256 } = &report.plugin;
+            let word = if report.trusted { "is trusted" } else { "is no longer trusted" };
+            format!("{id} ({file}, SHA-256 {sha256}) {word}; the list is in {}\n", report.list.display())
+        };
+        output::print(&reports.iter().map(line).collect::<String>())
+    }
+
+    fn change(&self) -> Result<Vec<Report>> {
+        let catalogue = Catalogue::of_file(&self.file)?;
+        let Some(list) = Trusted::file() else {
+            bail!("there is no folder for the list of trusted plugins\nhint: set XDG_CONFIG_HOME or HOME");
+        };
+        let mut trusted = Trusted::read(Some(&list))?;
+        let source = Source::Library { path: self.file.clone() };
+        let sha256 = source.sha256().with_context(|| format!("cannot read {source}"))?.unwrap_or_default();
+        let file = self.file.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        let mut reports = Vec::new();
+        for found in catalogue.found {
+            let plugin = TrustedPlugin { id: found.id, file: file.clone(), sha256: sha256.clone() };
+            trusted.plugin.retain(|known| (&known.id, &known.sha256) != (&plugin.id, &plugin.sha256));
+            if !self.forget {
+                trusted.plugin.push(plugin.clone());
+            }
+            reports.push(Report { trusted: !self.forget, plugin, list: list.clone() });
+        }
+        trusted.write(&list)?;
+        Ok(reports)
+    }
+}

@@ -1,0 +1,19 @@
+//! Small files of this program in folders of the user's.
+
+use std::io::Write;
+use std::path::Path;
+
+/// Writes a file so that it is either the old one or wholly the new one, and creates its folder. Under a name of its own first, since
+/// two processes may write at once.
+///
+/// # Errors
+/// A file that cannot be written; the old one is then untouched.
+pub(crate) fn write(file: &Path, content: &[u8]) -> std::io::Result<()> {
+    let folder = file.parent().unwrap_or(Path::new("."));
+    std::fs::create_dir_all(folder)?;
+    let mut partial = tempfile::Builder::new().prefix(".medcoss-").tempfile_in(folder)?;
+    partial.write_all(content)?;
+    partial.as_file().sync_all()?;
+    partial.persist(file).map_err(|error| error.error)?;
+    Ok(())
+}

@@ -1,0 +1,79 @@
+//! How a command of the program ends, whatever it met: waited for with an end to patience, and told as a row of a table.
+
+#![allow(dead_code)] // each test crate uses its own part
+
+use std::fs::{self, File};
+use std::os::unix::process::ExitStatusExt;
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use crate::sandbox::Sandbox;
+
+/// Nothing here may take longer, and most takes a hundredth.
+const LONGEST: Duration = Duration::from_secs(60);
+/// More than any result needs.
+pub const MOST_OUTPUT: usize = 64 << 10;
+
+/// What the program said, and how it ended.
+#[derive(Debug)]
+pub struct Ending {
+    /// The exit code, or minus the signal.
+    pub code: i32,
+    pub out: String,
+    pub err: String,
+    pub took: Duration,
+}
+
+impl Ending {
+    /// What a reader of the terminal sees first of what is wrong.
+    pub fn message(&self) -> String {
+        let told = |line: &&str| line.starts_with("error: ") || line.starts_with("warning: ");
+        let mut causes = self.err.lines().filter_map(|line| line.strip_prefix("  caused by: "));
+        let with_cause = |error: &str| causes.next().map_or(error.to_string(), |cause| format!("{error}: {cause}"));
+        let error = self.err.lines().find(|line| line.starts_with("error: ")).map(with_cause);
+        let error = error.or(self.err.lines().find(told).map(String::from));
+        let refused = self.out.split_once("Refused:\n").and_then(|(_, rest)| rest.lines().nth(1));
+        assert!(self.out.len() < MOST_OUTPUT, "it says {} bytes", self.out.len());
+        error.or(refused.map(|line| line.trim().into())).unwrap_or("-".into())
+    }
+}
+
+/// Runs a command with an end to patience. What it says goes to files: a pipe that nobody reads would hold it up.
+pub fn run(sandbox: &Sandbox, command: &mut Command, meanwhile: impl FnOnce(&mut Child)) -> Ending {
+    let [out, err] = ["out", "err"].map(|name| sandbox.path(name));
+    let began = Instant::now();
+    let mut child = command
+        .stdin(Stdio::null())
+        .stdout(File::create(&out).unwrap())
+        .stderr(File::create(&err).unwrap())
+        .spawn()
+        .unwrap();
+    meanwhile(&mut child);
+    let status = loop {
+        match child.try_wait().unwrap() {
+            Some(status) => break status,
+            None if began.elapsed() > LONGEST => {
+                child.kill().unwrap();
+                child.wait().unwrap();
+                panic!("{command:?} took longer than {LONGEST:?}: {}", fs::read_to_string(&err).unwrap_or_default());
+            }
+            None => std::thread::sleep(Duration::from_millis(5)),
+        }
+    };
+    let took = began.elapsed();
+    let text = |path: &Path| String::from_utf8(fs::read(path).unwrap()).expect("what it says is UTF-8");
+    let code = status.code().unwrap_or_else(|| -status.signal().unwrap());
+    Ending { code, out: text(&out), err: text(&err), took }
+}
+
+/// A row of a table, for the eyes of people.
+pub fn print_row(case: &str, command: &str, ending: &Ending, sandbox: &Sandbox) {
+    let message = sandbox.anonymous(&ending.message());
+    let message: String = message.chars().take(150).collect();
+    println!("| {case} | {command} | {message} | {} | {:.1} s |", ending.code, ending.took.as_secs_f64());
+}
+
+pub fn print_head(title: &str) {
+    println!("\n{title}\n\n| case | command | message | exit code | time |\n|---|---|---|---|---|");
+}

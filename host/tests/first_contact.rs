@@ -1,0 +1,69 @@
+//! What is remembered of the first contact with a library, for how long, and how quickly known ones are listed.
+
+mod apart;
+mod ending;
+mod sandbox;
+
+use std::fs;
+use std::process::Command;
+use std::time::Duration;
+
+use ending::{Ending, run};
+use medcoss_misbehaving::VARIABLE;
+use sandbox::Sandbox;
+
+/// The folder that memory of first contacts is kept in, for the sandbox's program.
+fn with_memory(sandbox: &Sandbox, command: &mut Command, deed: &str) -> Ending {
+    run(sandbox, command.env("XDG_CACHE_HOME", sandbox.path("cache")).env(VARIABLE, deed), |_| {})
+}
+
+#[test]
+fn what_came_of_first_contact_is_remembered_until_the_file_changes_or_a_rescan() {
+    let sandbox = Sandbox::new();
+    let folder = sandbox.folder("plugins");
+    let file = folder.join("a.so");
+    fs::copy(apart::misbehaving("misbehaving"), &file).unwrap();
+    let places = ["--no-builtin", "--plugin-dir", folder.to_str().unwrap()];
+    let list = |deed: &str| with_memory(&sandbox, sandbox.command(["plugin", "list"]).args(places), deed);
+    let crashed = "it crashed with signal 6 (abort) while it was loaded";
+    assert!(list("constructor:abort").out.contains(crashed));
+    // It would be honest now, but its file has not changed.
+    assert!(list("nothing").out.contains(crashed));
+    assert!(sandbox.path("cache/medcoss/plugins.json").is_file());
+    let printed = with_memory(&sandbox, sandbox.command(["plugin", "rescan", "-v"]).args(places), "constructor:print");
+    assert!(printed.out.contains("\nmisbehaving  1.0.0 "), "{printed:?}");
+    assert!(printed.err.contains("printed when it was tried out:\npppp"), "{printed:?}");
+    // And the other way round: known to be good, it is not loaded again.
+    assert!(list("constructor:abort").out.contains("\nmisbehaving  1.0.0 "));
+    let mut bytes = fs::read(&file).unwrap();
+    bytes.push(0);
+    fs::write(&file, bytes).unwrap();
+    assert!(list("constructor:abort").out.contains(crashed));
+
+    // A damaged memory is told of once and costs nothing else.
+    fs::write(sandbox.path("cache/medcoss/plugins.json"), "{}").unwrap();
+    let damaged = list("nothing");
+    assert!(damaged.err.starts_with("warning: ") && damaged.err.contains("plugins.json is damaged"), "{damaged:?}");
+    assert!(damaged.out.contains("\nmisbehaving  1.0.0 "), "{damaged:?}");
+    assert_eq!(list("nothing").err, "");
+}
+
+#[test]
+fn five_known_plugins_are_listed_at_once() {
+    let sandbox = Sandbox::new();
+    let folder = sandbox.folder("plugins");
+    for id in ["text", "xray", "ct", "mri", "pathology"] {
+        let name = format!("libmedcoss_{id}.so");
+        fs::copy(sandbox::build_folder().join(&name), folder.join(&name)).unwrap();
+    }
+    let list = |sandbox: &Sandbox| {
+        let arguments = ["plugin", "list", "--no-builtin", "--plugin-dir", folder.to_str().unwrap()];
+        let ending = with_memory(sandbox, &mut sandbox.command(arguments), "nothing");
+        assert_eq!(ending.out.lines().count(), 6, "{ending:?}");
+        ending.took
+    };
+    let first = list(&sandbox);
+    let known = (0..5).map(|_| list(&sandbox)).min().unwrap();
+    println!("five plugins: {first:.0?} at first contact, {known:.0?} when they are known");
+    assert!(known < Duration::from_millis(150), "{known:?}");
+}

@@ -1,0 +1,267 @@
+//! Plugins that have changed or gone since a run was made: refused, trusted, or done without.
+
+mod sandbox;
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use medcoss_core::data::{RawBatch, SampleSource, TokenSpec, View};
+use medcoss_core::run::StageFolder;
+use medcoss_host::kept_tokens::KeptTokens;
+use medcoss_host::plugins::Plugin;
+use medcoss_host::source::ModalitySource;
+use sandbox::{Answer, Sandbox, answer, build_folder};
+use serde_json::Value;
+
+/// A sandbox with plugins in a folder, data of each, and runs over them.
+struct Place {
+    sandbox: Sandbox,
+}
+
+impl Place {
+    fn new(modalities: &[&str]) -> Self {
+        let place = Self { sandbox: Sandbox::new() };
+        fs::create_dir(place.plugins()).unwrap();
+        for id in modalities {
+            place.put(id);
+            place.succeed(&["synth", "--modality", id, "--samples", "24", "--out", id]);
+        }
+        place
+    }
+
+    fn plugins(&self) -> PathBuf {
+        self.sandbox.path("plugins")
+    }
+
+    fn file(&self, id: &str) -> PathBuf {
+        self.plugins().join(format!("{id}.so"))
+    }
+
+    fn put(&self, id: &str) {
+        fs::copy(build_folder().join(format!("libmedcoss_{id}.so")), self.file(id)).unwrap();
+    }
+
+    fn run(&self, arguments: &[&str]) -> Answer {
+        let mut command = self.sandbox.command(arguments);
+        if arguments[0] != "show" && arguments[..2] != ["plugin", "trust"] {
+            command.args(["--no-builtin", "--plugin-dir", self.plugins().to_str().unwrap()]);
+        }
+        answer(command.env("XDG_CONFIG_HOME", self.sandbox.path("config")))
+    }
+
+    fn succeed(&self, arguments: &[&str]) -> Answer {
+        let answer = self.run(arguments);
+        assert_eq!(answer.code, 0, "{arguments:?}: {}", answer.err);
+        answer
+    }
+
+    fn refused(&self, arguments: &[&str]) -> String {
+        let answer = self.run(arguments);
+        assert_eq!(answer.code, 1, "{arguments:?}: {answer:?}");
+        answer.err
+    }
+
+    /// Learns stages, each a modality and its options, into the run `first`.
+    fn pretrain(&self, store: &str, stages: &[(&str, &str)]) -> Answer {
+        let mut config = format!(
+            "[model]\npreset = \"demo\"\nlayer_scale = 0.1\n[training]\nepochs = 2\nwarmup_epochs = 1\nbatch_size = 4\n\
+             [rehearsal]\nstore = \"{store}\"\nbuffer_ratio = 0.25\ncentre_ratio = 0.1\n"
+        );
+        for (id, options) in stages {
+            config.push_str(&format!("[[stage]]\nmodality = \"{id}\"\ndata = \"{id}\"\noptions = {{ {options} }}\n"));
+        }
+        fs::write(self.sandbox.path("work/run.toml"), config).unwrap();
+        self.succeed(&["pretrain", "run.toml", "--out", "first"])
+    }
+
+    fn work(&self, name: &str) -> PathBuf {
+        self.sandbox.path("work").join(name)
+    }
+}
+
+fn locked(run: &Path, id: &str) -> toml::Table {
+    let lock: toml::Table = fs::read_to_string(run.join("plugins.lock")).unwrap().parse().unwrap();
+    let plugins = lock["plugin"].as_array().unwrap().clone();
+    let found = plugins.into_iter().find(|plugin| plugin["id"].as_str() == Some(id));
+    found.unwrap_or_else(|| panic!("{id} is not in plugins.lock")).as_table().unwrap().clone()
+}
+
+const FIXTURE: (&str, &str) = ("fixture", "length = 48, patch = 4");
+
+#[test]
+fn a_changed_plugin_goes_on_with_a_run_only_when_it_is_trusted() {
+    let place = Place::new(&["fixture"]);
+    place.pretrain("reference", &[FIXTURE]);
+    let run = place.work("first");
+    let before = locked(&run, "fixture")["sha256"].as_str().unwrap().to_string();
+    place.succeed(&["resume", "first"]);
+    // By another name it is the same.
+    fs::rename(place.file("fixture"), place.plugins().join("renamed.so")).unwrap();
+    place.succeed(&["resume", "first"]);
+    fs::rename(place.plugins().join("renamed.so"), place.file("fixture")).unwrap();
+
+    let mut bytes = fs::read(place.file("fixture")).unwrap();
+    bytes.push(0);
+    fs::write(place.file("fixture"), bytes).unwrap();
+    let file = place.file("fixture").to_str().unwrap().to_string();
+    let add = ["stage", "add", "first", "--modality", "fixture", "--data", "fixture", "--set", "options.length=48"];
+    let again = ["pretrain", "run.toml", "--out", "first", "--resume"];
+    for command in [&["resume", "first"][..], &add, &again] {
+        let message = place.refused(command);
+        for part in
+            ["stage 1 fixture", "run first", &before, "fixture.so with SHA-256 ", &format!("plugin trust {file}")]
+        {
+            assert!(message.contains(part), "{part:?} is not in {message}");
+        }
+    }
+    assert_eq!(locked(&run, "fixture")["sha256"].as_str(), Some(before.as_str()));
+
+    let trusted = place.succeed(&["plugin", "trust", &file, "--json"]);
+    let report: Value = serde_json::from_str(&trusted.out).unwrap();
+    let now = report[0]["sha256"].as_str().unwrap().to_string();
+    assert!(now.len() == 64 && now != before);
+    // Trust can be taken back.
+    place.succeed(&["plugin", "trust", &file, "--forget"]);
+    place.refused(&["resume", "first"]);
+    place.succeed(&["plugin", "trust", &file]);
+    let resumed = place.succeed(&["resume", "first", "--quiet"]);
+    assert!(
+        resumed.err.contains("warning: plugin fixture 0.3.1 (") && resumed.err.contains("plugins.lock"),
+        "{resumed:?}"
+    );
+    assert_eq!(locked(&run, "fixture")["sha256"].as_str(), Some(now.as_str()));
+    assert_eq!(place.succeed(&["resume", "first", "--quiet"]).err, "");
+    place.succeed(&["show", "first", "--verify"]);
+}
+
+#[test]
+fn a_damaged_list_of_trusted_plugins_is_told_of_and_not_overwritten() {
+    let place = Place::new(&["fixture"]);
+    let list = place.sandbox.path("config/medcoss/trusted.toml");
+    fs::create_dir_all(list.parent().unwrap()).unwrap();
+    fs::write(&list, "[[plugin]]\nid = 3\n").unwrap();
+    let file = place.file("fixture").to_str().unwrap().to_string();
+    let message = place.refused(&["plugin", "trust", &file]);
+    assert!(message.contains("trusted.toml is damaged") && message.contains("hint: "), "{message}");
+    assert_eq!(fs::read_to_string(&list).unwrap(), "[[plugin]]\nid = 3\n");
+    let message = place.refused(&["plugin", "trust", "gone.so"]);
+    assert!(message.contains("gone.so: it cannot be read"), "{message}");
+}
+
+#[test]
+fn a_missing_plugin_is_named_with_what_the_run_needs_and_why() {
+    let place = Place::new(&["fixture", "xray"]);
+    place.pretrain("reference", &[FIXTURE]);
+    let digest = locked(&place.work("first"), "fixture")["sha256"].as_str().unwrap().to_string();
+    fs::remove_file(place.file("fixture")).unwrap();
+    let add = ["stage", "add", "first", "--modality", "xray", "--data", "xray", "--set", "options.size=64"];
+    let message = place.refused(&add);
+    let folder = place.plugins().to_str().unwrap().to_string();
+    for part in
+        ["stage 1 fixture", "fixture 0.3.1", "fixture.so", &digest, &folder, "kept by reference", "--plugin-dir"]
+    {
+        assert!(message.contains(part), "{part:?} is not in {message}");
+    }
+    // A plugin that the run does not know is another matter.
+    let message = place.refused(&["stage", "add", "first", "--modality", "xrai", "--data", "xray"]);
+    assert!(message.contains("did you mean \"xray\""), "{message}");
+    assert!(!fs::read_to_string(place.work("first/run.toml")).unwrap().contains("xray"));
+    place.put("fixture");
+    place.succeed(&add);
+}
+
+#[test]
+fn earlier_modalities_are_rehearsed_from_kept_tokens_when_their_plugins_are_gone() {
+    let place = Place::new(&["fixture", "text", "xray"]);
+    let told =
+        place.pretrain("materialised", &[FIXTURE, ("text", "column = \"report\", length = 32, vocab_size = 512")]);
+    assert!(told.err.contains("6 of 24 samples will be kept in the run, about "), "{}", told.err);
+    for id in ["fixture", "text"] {
+        fs::remove_dir_all(place.work(id)).unwrap();
+        fs::rename(place.file(id), place.sandbox.path(&format!("{id}.gone"))).unwrap();
+    }
+    let mut losses = Vec::new();
+    for copy in ["one", "two"] {
+        copy_folder(&place.work("first"), &place.work(copy));
+        let add = ["stage", "add", copy, "--modality", "xray", "--data", "xray", "--set", "options.size=64", "--json"];
+        let added = place.succeed(&add);
+        for id in ["fixture", "text"] {
+            let told = added.err.lines().find(|line| line.contains(&format!("{id} is rehearsed from kept tokens")));
+            let told = told.unwrap_or_else(|| panic!("nothing is told of {id}: {}", added.err));
+            assert!(told.starts_with("warning: ") && told.contains("differ") && told.contains("SHA-256"), "{told}");
+        }
+        let summary: Value = serde_json::from_str(&added.out).unwrap();
+        let distilled = summary["stages"][2]["distillation_last"].as_array().unwrap().clone();
+        assert_eq!(distilled.len(), 2, "{distilled:?}");
+        for pair in &distilled {
+            let loss = pair[1].as_f64().unwrap();
+            assert!(loss.is_finite() && loss > 0.0, "{distilled:?}");
+        }
+        losses.push(fs::read(place.work(copy).join("stages/03-xray/metrics.jsonl")).unwrap());
+        place.succeed(&["show", copy, "--verify"]);
+        for id in ["fixture", "text", "xray"] {
+            assert!(locked(&place.work(copy), id).contains_key("sha256"), "{id}");
+        }
+    }
+    assert!(losses[0] == losses[1], "two runs from kept tokens differ");
+
+    // What is rehearsed is what the plugins would give, plain; and as much of it is masked.
+    for (stage, id) in [(1, "fixture"), (2, "text")] {
+        let folder = StageFolder::new(&place.work("first"), stage, id);
+        let tokens = KeptTokens::open(&folder, &folder.finished().unwrap().unwrap()).unwrap();
+        let plugin = Plugin::load(&place.sandbox.path(&format!("{id}.gone")), id).unwrap();
+        let assets = folder.file("assets");
+        let source = ModalitySource::open_kept(&plugin, &folder, assets.is_dir().then_some(assets.as_path())).unwrap();
+        assert_eq!((tokens.spec(), tokens.ids(), tokens.family()), (source.spec(), source.ids(), source.family()));
+        let read = |source: &dyn SampleSource, view| {
+            let mut batch = RawBatch::default();
+            let n = source.ids().len() as u64;
+            let (indices, seeds): (Vec<_>, Vec<_>) = (0..n).rev().map(|index| (index, index + 5)).unzip();
+            assert_eq!(source.fill(view, &indices, &seeds, &mut batch).unwrap(), []);
+            batch
+        };
+        let (ours, theirs) = (read(&tokens, View::Plain), read(&source, View::Plain));
+        assert_eq!((&ours.tokens, &ours.mask, &ours.ids), (&theirs.tokens, &theirs.mask, &theirs.ids));
+        assert_eq!((&ours.labels, &ours.lengths), (&theirs.labels, &theirs.lengths));
+        let (masked, theirs) = (read(&tokens, View::Train), read(&source, View::Train));
+        match tokens.spec() {
+            TokenSpec::Continuous { n_tokens, n_masked, .. } => {
+                for mask in masked.mask.chunks(n_tokens) {
+                    assert_eq!(mask.iter().filter(|&&masked| masked == 1).count(), n_masked);
+                }
+                assert_eq!(masked.tokens, ours.tokens);
+            }
+            TokenSpec::Discrete { .. } => {
+                let targets = |batch: &RawBatch| batch.labels.iter().filter(|&&label| label >= 0).count() as f64;
+                let (own, plugins) = (targets(&masked), targets(&theirs));
+                assert!(own > 0.0 && (own / plugins).ln().abs() < 0.5, "{own} and {plugins} targets");
+                for ((&label, &id), &plain) in masked.labels.iter().zip(&masked.ids).zip(&ours.ids) {
+                    assert!(if label >= 0 { label == plain && id != plain } else { id == plain });
+                }
+            }
+        }
+    }
+
+    // A damaged file is noticed before anything is learned.
+    let tokens = place.work("first/stages/01-fixture/buffer/tokens.safetensors");
+    let mut bytes = fs::read(&tokens).unwrap();
+    let last = bytes.len() - 3;
+    bytes[last] ^= 1;
+    fs::write(&tokens, bytes).unwrap();
+    let message =
+        place.refused(&["stage", "add", "first", "--modality", "xray", "--data", "xray", "--set", "options.size=64"]);
+    assert!(message.contains("tokens.safetensors"), "{message}");
+}
+
+fn copy_folder(from: &Path, to: &Path) {
+    fs::create_dir_all(to).unwrap();
+    for entry in fs::read_dir(from).unwrap() {
+        let entry = entry.unwrap();
+        let name = to.join(entry.file_name());
+        if entry.path().is_dir() {
+            copy_folder(&entry.path(), &name);
+        } else {
+            fs::copy(entry.path(), name).unwrap();
+        }
+    }
+}

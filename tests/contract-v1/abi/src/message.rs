@@ -1,0 +1,127 @@
+//! JSON bodies of the contract. Unknown fields are ignored by readers, new ones are optional: so they can grow.
+
+use std::path::PathBuf;
+
+use serde::{Deserialize, Serialize};
+
+/// What a plugin says of itself.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Description {
+    /// Identifier: `[a-z][a-z0-9_]*`, the same as in the exported symbol. The modality's name in configurations.
+    pub id: String,
+    /// Semantic version of the plugin.
+    pub version: String,
+    /// One line for people.
+    pub summary: String,
+    /// Token family: modalities of one family share embedder, position table and prediction head.
+    pub family: String,
+    /// Geometry with default options. A dataset's own may differ.
+    pub geometry: Geometry,
+    /// File kinds that are read, for people: `"PNG"`, `"NIfTI-1 (.nii, .nii.gz)"`.
+    pub reads: Vec<String>,
+    /// JSON Schema of the options, with defaults and a description each.
+    pub options: serde_json::Value,
+    /// What `render` gives; `None` when there is no such operation.
+    #[serde(default)]
+    pub renders: Option<Rendering>,
+    /// Names of the operations that `invoke` and `query` know.
+    pub operations: Vec<String>,
+}
+
+/// What `render` answers with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Rendering {
+    /// The bytes of a PNG file.
+    Png,
+    /// UTF-8 text.
+    Text,
+}
+
+/// Shape of a dataset's samples.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "lowercase")]
+pub enum Geometry {
+    /// A grid of patches, each a vector of numbers.
+    Continuous {
+        /// Patches along each axis, slowest first: `[rows, columns]`, `[depth, rows, columns]`, `[time]`.
+        /// Tokens are in row-major order of this grid.
+        grid: Vec<usize>,
+        /// Values in a patch: pixel-major, channels last.
+        d_token: usize,
+        /// Number of tokens masked in the training view.
+        n_masked: usize,
+    },
+    /// A sequence of ids from a vocabulary.
+    Discrete {
+        /// Tokens in a sample, padding included.
+        length: usize,
+        /// Number of ids; all ids are in `0..vocabulary`.
+        vocabulary: usize,
+        /// Id that fills a sample up.
+        padding_id: i32,
+        /// Id that stands for a masked token.
+        mask_id: i32,
+    },
+}
+
+/// Request to open a dataset.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Open {
+    /// Folder that the entries of `data` are relative to.
+    pub base: PathBuf,
+    /// Files and folders, as the configuration names them. Sample ids begin with the entry they come from.
+    pub data: Vec<PathBuf>,
+    /// Options, by the schema in [`Description::options`].
+    pub options: serde_json::Value,
+    /// Folder with what `save-assets` once wrote; it is used instead of learning from the data again.
+    #[serde(default)]
+    pub assets: Option<PathBuf>,
+}
+
+/// Request to write sample files in the plugin's own formats.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Synthesise {
+    /// An existing, empty folder.
+    pub folder: PathBuf,
+    /// At least this many samples.
+    pub n_samples: usize,
+    /// Decides everything random.
+    pub seed: u64,
+}
+
+/// Request to write samples of a dataset into a folder, from which they can be opened again without the dataset.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Keep {
+    /// An existing, empty folder.
+    pub folder: PathBuf,
+    /// The samples, by index. The opened folder gives them in this order.
+    pub indices: Vec<u64>,
+}
+
+/// Answer to [`Synthesise`] and [`Keep`]: how the files that were written are opened again.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Synthesised {
+    /// Files and folders relative to the folder, for [`Open::data`].
+    pub data: Vec<PathBuf>,
+    /// Options to open them with. Of synthetic samples: such as suit a model of demonstration size. Of kept samples: such as
+    /// give the same samples as before.
+    pub options: serde_json::Value,
+}
+
+/// Request of `save-assets`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct SaveAssets {
+    /// An existing folder.
+    pub folder: PathBuf,
+}
+
+/// Body of a [`crate::PluginError`].
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ErrorBody {
+    /// The thing, what was found, what was expected.
+    pub message: String,
+    /// What lies beneath, outermost first.
+    #[serde(default)]
+    pub causes: Vec<String>,
+}

@@ -1,0 +1,91 @@
+//! Written with the SDK, whose shim contains panics. Honest unless it is asked to misbehave, see the crate.
+
+use std::path::Path;
+
+use medcoss_misbehaving::act;
+use medcoss_sdk::rand::RngExt;
+use medcoss_sdk::serde_json::json;
+use medcoss_sdk::{
+    Dataset, Error, Fingerprint, Geometry, Modality, OpenRequest, Sample, SampleRng, Synthesised, View, export_plugin,
+    mask,
+};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+const N_SAMPLES: usize = 24;
+
+struct Misbehaving;
+
+export_plugin!(misbehaving_sdk, Misbehaving);
+
+/// None.
+#[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
+struct Options {}
+
+impl Modality for Misbehaving {
+    const ID: &'static str = "misbehaving_sdk";
+    const VERSION: &'static str = "1.0.0";
+    const SUMMARY: &'static str = "whatever it is asked for";
+    const FAMILY: &'static str = "series";
+    const READS: &'static [&'static str] = &[];
+
+    type Options = Options;
+    type Dataset = MadeUp;
+
+    fn geometry(_: &Options) -> Result<Geometry, Error> {
+        act("describe");
+        Ok(Geometry::Continuous { grid: vec![6], d_token: 4, n_masked: 3 })
+    }
+
+    fn open(_: OpenRequest<Options>) -> Result<MadeUp, Error> {
+        act("open");
+        Ok(MadeUp)
+    }
+
+    fn synthesise(_: &Path, _: usize, _: u64) -> Result<Synthesised, Error> {
+        act("invoke");
+        Ok(Synthesised { data: vec![".".into()], options: json!({}) })
+    }
+}
+
+struct MadeUp;
+
+impl Dataset for MadeUp {
+    fn geometry(&self) -> Geometry {
+        Geometry::Continuous { grid: vec![6], d_token: 4, n_masked: 3 }
+    }
+
+    fn len(&self) -> usize {
+        N_SAMPLES
+    }
+
+    fn id(&self, index: usize) -> String {
+        act("query");
+        format!("made-up/{index:02}")
+    }
+
+    fn fingerprint(&self) -> Fingerprint {
+        let mut fingerprint = Fingerprint::default();
+        fingerprint.add(b"made up");
+        fingerprint
+    }
+
+    fn load(&self, index: usize, view: View, rng: &mut SampleRng, sample: Sample<'_>) -> Result<(), Error> {
+        act("fill");
+        let Sample::Continuous { tokens, mask: masked } = sample else {
+            return Err(Error::bad_request("the tokens are continuous"));
+        };
+        let noise: f32 = rng.random();
+        tokens.iter_mut().enumerate().for_each(|(at, value)| *value = (index + at) as f32 * 0.1 + noise);
+        if view == View::Train {
+            mask::random(rng, 3, masked);
+        }
+        Ok(())
+    }
+}
+
+impl Drop for MadeUp {
+    fn drop(&mut self) {
+        act("close");
+    }
+}

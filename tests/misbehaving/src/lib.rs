@@ -1,0 +1,83 @@
+//! What a plugin can do wrong at any place, on request: `MEDCOSS_MISBEHAVE=PLACE:DEED`, or `PLACE:DEED@N` from the `N`th time on
+//! that the place is reached in a process. The plugins themselves are the examples of this crate: `misbehaving` is written
+//! against the bare contract, `misbehaving_sdk` with the SDK, whose shim contains panics.
+
+use std::io::Write;
+use std::sync::Mutex;
+use std::time::Duration;
+
+/// The header of a version of the contract that does not exist: the functions of version 1, and one more. For the test that a host
+/// which knows it still takes plugins of version 1.
+#[repr(C)]
+pub struct HeaderOfVersion2 {
+    /// 2.
+    pub major: u32,
+    /// As before.
+    pub table: medcoss_abi::PluginTable,
+    /// What is new.
+    pub estimate: extern "C" fn(medcoss_abi::DatasetHandle) -> u64,
+}
+
+/// The variable that asks for misbehaviour.
+pub const VARIABLE: &str = "MEDCOSS_MISBEHAVE";
+
+/// What is asked for at a place, if it is time for it. Each call counts as reaching the place.
+pub fn deed(place: &str) -> Option<String> {
+    static REACHED: Mutex<Vec<(String, u64)>> = Mutex::new(Vec::new());
+    let asked = std::env::var(VARIABLE).ok()?;
+    let deed = asked.strip_prefix(place)?.strip_prefix(':')?;
+    let (deed, from) = match deed.split_once('@') {
+        Some((deed, from)) => (deed, from.parse().expect("a number after @")),
+        None => (deed, 1),
+    };
+    let mut reached = REACHED.lock().expect("no panic while it is held");
+    let n = match reached.iter_mut().find(|(known, _)| known == place) {
+        Some((_, n)) => {
+            *n += 1;
+            *n
+        }
+        None => {
+            reached.push((place.into(), 1));
+            1
+        }
+    };
+    (n >= from).then(|| deed.into())
+}
+
+/// A panic's payload that panics when it is dropped.
+struct Bomb;
+
+impl Drop for Bomb {
+    fn drop(&mut self) {
+        panic!("the payload panics too");
+    }
+}
+
+/// Does what is asked for at a place, of the deeds that fit any; what is left is the caller's.
+pub fn act(place: &str) -> Option<String> {
+    let deed = deed(place)?;
+    match deed.as_str() {
+        "panic" => panic!("boo"),
+        "payload" => std::panic::panic_any(Bomb),
+        "abort" => std::process::abort(),
+        "exit0" => std::process::exit(0),
+        "exit3" => std::process::exit(3),
+        // SAFETY: none; that is the point.
+        "segfault" => unsafe { std::ptr::without_provenance_mut::<u8>(8).write_volatile(1) },
+        "loop" => loop {
+            std::thread::sleep(Duration::from_millis(1));
+        },
+        "print" => {
+            let line = [b'p'; 1 << 10];
+            for _ in 0..4 << 10 {
+                let _ = std::io::stdout().write_all(&line);
+                let _ = std::io::stderr().write_all(&line);
+            }
+            let _ = std::io::stdout().flush();
+        }
+        "slow" => std::thread::sleep(Duration::from_millis(100)),
+        "leak" => drop(vec![1u8; 1 << 20].leak()),
+        _ => return Some(deed),
+    }
+    None
+}
