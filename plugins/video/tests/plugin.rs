@@ -287,3 +287,8 @@ fn no_damage_makes_a_panic() {
     }
     assert!(n_read > 20 && n_refused > 50, "{n_read} read, {n_refused} refused");
 }
+
+#[test]
+fn the_plugin_keeps_the_contract() {
+    medcoss_kit::assert_conforms("video");
+}
