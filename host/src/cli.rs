@@ -6,7 +6,9 @@ use std::process::ExitCode;
 
 use clap::{ArgAction, Args, Parser, Subcommand};
 
-use crate::commands::{data_check, demo, plugin_inspect, plugin_list, pretrain, resume, show, stage_add, synth};
+use crate::commands::{
+    data_check, demo, plugin_inspect, plugin_list, plugin_new, pretrain, resume, show, stage_add, synth,
+};
 use crate::failure::Failure;
 use crate::log;
 use crate::plugins::{Catalogue, Search, Surroundings};
@@ -65,6 +67,7 @@ enum DataCommand {
 enum PluginCommand {
     List(plugin_list::List),
     Inspect(plugin_inspect::Inspect),
+    New(plugin_new::New),
 }
 
 /// Where plugins are looked for; part of every command that needs them.
@@ -122,6 +125,7 @@ fn execute(command: &Command) -> Result<(), Failure> {
         Command::Data(DataCommand::Check(check)) => check.run(),
         Command::Plugin(PluginCommand::List(list)) => list.run(),
         Command::Plugin(PluginCommand::Inspect(inspect)) => inspect.run(),
+        Command::Plugin(PluginCommand::New(new)) => new.run(),
         Command::Synth(synth) => synth.run(),
     }
 }

@@ -4,6 +4,7 @@ pub(crate) mod data_check;
 pub(crate) mod demo;
 pub(crate) mod plugin_inspect;
 pub(crate) mod plugin_list;
+pub(crate) mod plugin_new;
 pub(crate) mod pretrain;
 pub(crate) mod resume;
 pub(crate) mod show;
