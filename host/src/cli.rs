@@ -140,6 +140,27 @@ mod tests {
         Cli::command().debug_assert();
     }
 
+    /// Commands in the `sh` blocks of the documents, as words.
+    fn documented() -> Vec<Vec<String>> {
+        let template = include_str!("../../sdk/template/README.md.txt").replace("{{set}}", "--set 'size=64' ");
+        let template = template.replace("{{set_options}}", "--set 'options.size=64' ").replace("{{id}}", "mine");
+        let texts = [include_str!("../../README.md"), include_str!("../../sdk/GUIDE.md"), &template];
+        let blocks = texts.iter().flat_map(|text| text.split("```sh\n").skip(1)).map(|rest| rest.split("```").next());
+        let lines = blocks.flatten().flat_map(str::lines).filter(|line| line.starts_with("medcoss "));
+        let words = |line: &str| line.split_whitespace().map(|word| word.trim_matches('\'').to_string()).collect();
+        lines.map(|line| words(line.split(" #").next().unwrap_or(line))).collect()
+    }
+
+    #[test]
+    fn every_command_of_the_documents_is_understood() {
+        let commands = documented();
+        assert!(commands.len() > 15, "{commands:?}");
+        for words in commands {
+            let told = Cli::try_parse_from(&words).err().map(|error| error.to_string());
+            assert!(told.is_none(), "{words:?}: {told:?}");
+        }
+    }
+
     #[test]
     fn every_command_has_help_and_examples() {
         fn look(command: &clap::Command, path: &str) {

@@ -45,3 +45,8 @@ pub use export::shim;
 
 mod fingerprint;
 pub use fingerprint::Fingerprint;
+
+/// The guide for authors: its code is compiled and run with the tests.
+#[cfg(doctest)]
+#[doc = include_str!("../GUIDE.md")]
+struct Guide;
