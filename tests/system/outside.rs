@@ -12,12 +12,14 @@ use sandbox::{Sandbox, build_folder};
 use serde_json::Value;
 
 /// The library of one of the project's plugins that the host is not linked with. A build of the workspace leaves it beside the
-/// program; where it is missing, or older than its sources, it is built, in the profile that the program has.
+/// program; where it is missing, or older than its sources or the SDK's, it is built, in the profile that the program has.
 fn library(id: &str) -> PathBuf {
     let library = build_folder().join(format!("libmedcoss_{id}.so"));
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
     let built = fs::metadata(&library).and_then(|metadata| metadata.modified()).ok();
-    if built.is_none_or(|built| built < youngest(&root.join("plugins").join(id))) {
+    let sources = [format!("plugins/{id}/src"), "sdk/src".into(), "sdk/abi/src".into()];
+    let changed = sources.iter().map(|sources| youngest(&root.join(sources))).max();
+    if built < changed {
         let mut build = Command::new(env!("CARGO"));
         build.current_dir(&root).args(["build", "--locked", "--package", &format!("medcoss-{id}"), "--target-dir"]);
         let profile = build_folder().parent().unwrap().to_owned();

@@ -58,8 +58,8 @@ const BESIDE: [(&str, &str); 4] = [
     ("rustfmt.toml", include_str!("../../../sdk/template/rustfmt.toml.txt")),
 ];
 
-/// Ids whose package would have the name of one that it depends on.
-const TAKEN: [&str; 5] = ["sdk", "abi", "kit", "core", "host"];
+/// Ids whose package would have the name of one that it depends on, or may come to.
+const TAKEN: [&str; 4] = ["sdk", "abi", "kit", "formats"];
 
 /// Longest id in letters.
 const LONGEST_ID: usize = 64;
