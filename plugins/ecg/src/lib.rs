@@ -140,8 +140,7 @@ impl Records {
         used.sort_unstable();
         used.dedup();
         let reach = places.reach(n_in);
-        let signals = record.read(&used, reach.clone())?;
-        let resampled: Vec<_> = signals.iter().map(|signal| places.resample(signal, reach.start)).collect();
+        let resampled = places.resample(&record.read(&used, reach.clone())?, reach.start);
         let mut values = vec![0.0; mixtures.len() * n];
         for (lead, mixture) in values.chunks_exact_mut(n).zip(&mixtures) {
             for (signal, factor) in mixture {

@@ -31,27 +31,32 @@ impl Places {
         start.min(end)..end
     }
 
-    /// The signal at the places, from `samples` that begin with number `offset` of the record. Lanczos with three lobes, widened
-    /// by the step when the rate falls, so that what the new rate cannot hold is filtered out. At the ends of the record the
-    /// kernel is cut off and brought to a sum of 1. Whole places with a step of 1 give the samples unchanged.
-    pub(crate) fn resample(&self, samples: &[f32], offset: usize) -> Vec<f32> {
+    /// Signals at the places, from samples that begin with number `offset` of the record; all have equally many. Lanczos with
+    /// three lobes, widened by the step when the rate falls, so that what the new rate cannot hold is filtered out. At the ends of
+    /// the record the kernel is cut off and brought to a sum of 1. Whole places with a step of 1 give the samples unchanged.
+    pub(crate) fn resample(&self, signals: &[Vec<f32>], offset: usize) -> Vec<Vec<f32>> {
+        let n_in = signals.first().map_or(0, Vec::len);
         let (width, half) = (self.step.max(1.0), self.half_width());
-        let value = |at: usize| {
+        let mut resampled = vec![Vec::with_capacity(self.n); signals.len()];
+        let mut weights: Vec<f64> = Vec::new();
+        for at in 0..self.n {
             let centre = self.first + self.step * at as f64 - offset as f64;
             if width == 1.0 && centre.fract() == 0.0 {
-                return samples[centre as usize];
+                resampled.iter_mut().zip(signals).for_each(|(values, signal)| values.push(signal[centre as usize]));
+                continue;
             }
-            let end = ((centre + half).floor().max(0.0) as usize + 1).min(samples.len());
+            let end = ((centre + half).floor().max(0.0) as usize + 1).min(n_in);
             let start = ((centre - half).ceil().max(0.0) as usize).min(end);
-            let (mut sum, mut weights) = (0.0, 0.0);
-            for (number, &sample) in samples.iter().enumerate().take(end).skip(start) {
-                let weight = lanczos((number as f64 - centre) / width);
-                sum += weight * f64::from(sample);
-                weights += weight;
+            weights.clear();
+            weights.extend((start..end).map(|number| lanczos((number as f64 - centre) / width)));
+            let sum: f64 = weights.iter().sum();
+            for (values, signal) in resampled.iter_mut().zip(signals) {
+                let weighted =
+                    signal[start..end].iter().zip(&weights).map(|(&sample, weight)| weight * f64::from(sample));
+                values.push((weighted.sum::<f64>() / sum) as f32);
             }
-            (sum / weights) as f32
-        };
-        (0..self.n).map(value).collect()
+        }
+        resampled
     }
 
     fn half_width(&self) -> f64 {
@@ -123,7 +128,7 @@ mod tests {
     fn whole_places_give_the_samples() {
         let samples = sine(50, 3.0, 50.0);
         let places = Places { n: 7, first: 11.0, step: 1.0 };
-        assert_eq!(places.resample(&samples[5..30], 5), samples[11..18]);
+        assert_eq!(places.resample(&[samples[5..30].to_vec()], 5), [&samples[11..18]]);
         assert_eq!(places.reach(50), 8..21);
         assert_eq!(Places { n: 50, first: 0.0, step: 1.0 }.reach(50), 0..50);
     }
@@ -135,7 +140,7 @@ mod tests {
         for rate_hz in [250.0, 100.0, 720.0] {
             let step = 500.0 / rate_hz;
             let n = (1000.0 / step) as usize;
-            let found = Places { n, first: 0.0, step }.resample(&samples, 0);
+            let found = Places { n, first: 0.0, step }.resample(std::slice::from_ref(&samples), 0).remove(0);
             let expected = sine(n, 10.0, rate_hz);
             let margin = (20.0 / step) as usize + 20;
             for at in margin..n - margin {
@@ -147,10 +152,10 @@ mod tests {
     #[test]
     fn what_the_new_rate_cannot_hold_is_filtered_out() {
         // Hum of 60 Hz in a signal that is brought to 100 Hz would come back as 40 Hz.
-        let found = Places { n: 200, first: 0.0, step: 5.0 }.resample(&sine(1000, 60.0, 500.0), 0);
+        let found = Places { n: 200, first: 0.0, step: 5.0 }.resample(&[sine(1000, 60.0, 500.0)], 0).remove(0);
         let highest = found[20..180].iter().fold(0.0_f32, |highest, value| highest.max(value.abs()));
         assert!(highest < 0.3, "{highest}");
-        let found = Places { n: 200, first: 0.0, step: 5.0 }.resample(&sine(1000, 90.0, 500.0), 0);
+        let found = Places { n: 200, first: 0.0, step: 5.0 }.resample(&[sine(1000, 90.0, 500.0)], 0).remove(0);
         assert!(found[20..180].iter().all(|value| value.abs() < 0.03));
     }
 
@@ -159,9 +164,10 @@ mod tests {
         let samples = sine(1000, 7.0, 500.0);
         for places in [Places { n: 60, first: 123.4, step: 2.5 }, Places { n: 30, first: 960.0, step: 1.3 }] {
             let reach = places.reach(1000);
-            let part = places.resample(&samples[reach.clone()], reach.start);
-            let whole = places.resample(&samples, 0);
-            assert!(part.iter().zip(&whole).all(|(a, b)| (a - b).abs() < 1e-6), "{places:?}");
+            let other: Vec<f32> = samples.iter().map(|value| 1.0 - value).collect();
+            let part = places.resample(&[samples[reach.clone()].to_vec(), other[reach.clone()].to_vec()], reach.start);
+            let whole = places.resample(&[samples.clone(), other], 0);
+            assert!(part.concat().iter().zip(&whole.concat()).all(|(a, b)| (a - b).abs() < 1e-6), "{places:?}");
         }
     }
 
