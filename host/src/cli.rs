@@ -7,8 +7,8 @@ use std::process::ExitCode;
 use clap::{ArgAction, Args, Parser, Subcommand};
 
 use crate::commands::{
-    data_check, demo, embed, export, import, plugin_inspect, plugin_list, plugin_rescan, plugin_trust, pretrain,
-    resume, show, stage_add, synth,
+    data_check, demo, embed, export, import, plugin_inspect, plugin_list, plugin_new, plugin_rescan, plugin_trust,
+    pretrain, resume, show, stage_add, synth,
 };
 use crate::failure::Failure;
 use crate::log;
@@ -71,6 +71,7 @@ enum DataCommand {
 enum PluginCommand {
     List(plugin_list::List),
     Inspect(plugin_inspect::Inspect),
+    New(plugin_new::New),
     Rescan(plugin_rescan::Rescan),
     Trust(plugin_trust::Trust),
 }
@@ -144,6 +145,7 @@ fn execute(command: &Command) -> Result<(), Failure> {
         Command::Data(DataCommand::Check(check)) => check.run(),
         Command::Plugin(PluginCommand::List(list)) => list.run(),
         Command::Plugin(PluginCommand::Inspect(inspect)) => inspect.run(),
+        Command::Plugin(PluginCommand::New(new)) => new.run(),
         Command::Plugin(PluginCommand::Rescan(rescan)) => rescan.run(),
         Command::Plugin(PluginCommand::Trust(trust)) => trust.run(),
         Command::Synth(synth) => synth.run(),
@@ -158,6 +160,32 @@ mod tests {
     #[test]
     fn the_command_line_is_sound() {
         Cli::command().debug_assert();
+    }
+
+    /// Commands in the `sh` blocks of the documents, as words.
+    fn documented() -> Vec<Vec<String>> {
+        let template = include_str!("../../sdk/template/README.md.txt").replace("{{set}}", "--set 'size=64' ");
+        let template = template.replace("{{set_options}}", "--set 'options.size=64' ").replace("{{id}}", "mine");
+        let texts = [include_str!("../../README.md"), include_str!("../../sdk/GUIDE.md"), &template];
+        let blocks = texts.iter().flat_map(|text| text.split("```sh\n").skip(1)).map(|rest| rest.split("```").next());
+        let lines = blocks.flatten().flat_map(str::lines).filter(|line| line.starts_with("medcoss "));
+        let words = |line: &str| line.split_whitespace().map(|word| word.trim_matches('\'').to_string()).collect();
+        lines.map(|line| words(line.split(" #").next().unwrap_or(line))).collect()
+    }
+
+    #[test]
+    fn every_command_of_the_documents_is_understood() {
+        let commands = documented();
+        assert!(commands.len() > 15, "{commands:?}");
+        let plugin = Cli::command().find_subcommand("plugin").cloned().expect("a command");
+        for words in commands {
+            // Until `plugin check` has joined.
+            if words[1..3] == ["plugin", "check"] && plugin.find_subcommand("check").is_none() {
+                continue;
+            }
+            let told = Cli::try_parse_from(&words).err().map(|error| error.to_string());
+            assert!(told.is_none(), "{words:?}: {told:?}");
+        }
     }
 
     #[test]

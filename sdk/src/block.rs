@@ -8,7 +8,7 @@ use rand::RngExt;
 
 use medcoss_abi::message::Geometry;
 
-use crate::volume::mirror;
+use crate::volume::{Sampling, Volume, mirror};
 use crate::{Error, Sample, SampleRng, Tokens, View, encode_png, mask, patch};
 
 /// Side of a patch in voxels.
@@ -64,6 +64,15 @@ impl Blocks {
     pub fn geometry(&self) -> Geometry {
         let grid = self.size.map(|side| side / PATCH).to_vec();
         Geometry::Continuous { grid, d_token: D_TOKEN, n_masked: self.n_masked() }
+    }
+
+    /// A volume as a sample: all of it, stretched or shrunk to the size of a block, then delivered.
+    ///
+    /// # Errors
+    /// A sample of the discrete kind.
+    pub fn load(&self, volume: &Volume, view: View, rng: &mut SampleRng, sample: Sample<'_>) -> Result<(), Error> {
+        let samplings = [0, 1, 2].map(|axis| Sampling::stretched(volume.size()[axis], self.size[axis]));
+        self.deliver(volume.part(samplings)?.padded(0.0), view, rng, sample)
     }
 
     /// Writes tokens and mask of a block `[depth, rows, columns]`; in training it is mirrored first.
@@ -177,6 +186,20 @@ mod tests {
         assert!((400..500).contains(&own), "{own} of 800, expected about 450");
         for (corner, n) in ways {
             assert!(corner == 0 || (25..80).contains(&n), "{n} of 800, expected about 50");
+        }
+    }
+
+    #[test]
+    fn a_volume_of_another_size_is_stretched_to_the_block() {
+        // Twice as many slices, half as many rows and columns, values rising along depth alone: 0 to 31 in steps of 1.
+        let voxels = (0..32 * 16 * 24).map(|at| (at / (16 * 24)) as f32).collect();
+        let volume = Volume::new([32, 16, 24], [1.0; 3], voxels).unwrap();
+        let (mut tokens, mut mask) = (vec![0.0; 16 * 32 * 48], vec![0; 6]);
+        let sample = Sample::Continuous { tokens: &mut tokens, mask: &mut mask };
+        BLOCKS.load(&volume, View::Plain, &mut sample_rng(0), sample).unwrap();
+        // Slice 5 of 16 lies between slices 10 and 11, the same everywhere in the plane of every patch.
+        for patch in tokens.chunks_exact(D_TOKEN) {
+            assert!(patch[5 * 256..6 * 256].iter().all(|value| (value - 10.5).abs() < 0.1));
         }
     }
 

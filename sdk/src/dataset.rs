@@ -159,6 +159,30 @@ pub enum Sample<'a> {
     },
 }
 
+impl<'a> Sample<'a> {
+    /// Tokens and mask of a continuous sample.
+    ///
+    /// # Errors
+    /// A discrete one, which the host asks for only where the geometry says so.
+    pub fn continuous(self) -> Result<(&'a mut [f32], &'a mut [u8]), Error> {
+        match self {
+            Self::Continuous { tokens, mask } => Ok((tokens, mask)),
+            Self::Discrete { .. } => Err(Error::bad_request("the samples have continuous tokens, not ids")),
+        }
+    }
+
+    /// Ids, labels and length of a discrete sample.
+    ///
+    /// # Errors
+    /// A continuous one.
+    pub fn discrete(self) -> Result<(&'a mut [i32], &'a mut [i32], &'a mut i32), Error> {
+        match self {
+            Self::Discrete { ids, labels, length } => Ok((ids, labels, length)),
+            Self::Continuous { .. } => Err(Error::bad_request("the samples have ids, not continuous tokens")),
+        }
+    }
+}
+
 /// Tokens of one sample.
 #[derive(Debug, Clone, Copy)]
 pub enum Tokens<'a> {
@@ -166,4 +190,28 @@ pub enum Tokens<'a> {
     Continuous(&'a [f32]),
     /// `[length]`.
     Discrete(&'a [i32]),
+}
+
+impl<'a> Tokens<'a> {
+    /// Continuous tokens.
+    ///
+    /// # Errors
+    /// Ids.
+    pub fn continuous(self) -> Result<&'a [f32], Error> {
+        match self {
+            Self::Continuous(tokens) => Ok(tokens),
+            Self::Discrete(_) => Err(Error::bad_request("the samples have continuous tokens, not ids")),
+        }
+    }
+
+    /// Ids.
+    ///
+    /// # Errors
+    /// Continuous tokens.
+    pub fn discrete(self) -> Result<&'a [i32], Error> {
+        match self {
+            Self::Discrete(ids) => Ok(ids),
+            Self::Continuous(_) => Err(Error::bad_request("the samples have ids, not continuous tokens")),
+        }
+    }
 }

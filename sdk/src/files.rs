@@ -19,6 +19,23 @@ pub struct FoundFile {
 }
 
 impl FoundFile {
+    /// The whole file.
+    ///
+    /// # Errors
+    /// A file that cannot be read.
+    pub fn read(&self) -> Result<Vec<u8>, Error> {
+        std::fs::read(&self.path)
+            .map_err(|error| Error::unreadable(format!("{} cannot be read", self.path.display())).caused_by(&error))
+    }
+
+    /// The whole file as text.
+    ///
+    /// # Errors
+    /// A file that cannot be read, or is no UTF-8.
+    pub fn read_text(&self) -> Result<String, Error> {
+        String::from_utf8(self.read()?).map_err(|error| Error::corrupt("it is no UTF-8 text").caused_by(&error))
+    }
+
     /// Makes sure that the file still is the one that was found: a run must not mix what it read before and after a change.
     /// Costs a look at the directory entry.
     ///
@@ -140,6 +157,19 @@ fn is_hidden(name: &std::ffi::OsStr) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_cannot_be_read_as_text_says_why() {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::write(folder.path().join("a.txt"), "sch\u{f6}n").unwrap();
+        std::fs::write(folder.path().join("b.txt"), [0x61, 0xff]).unwrap();
+        let files = find_files(folder.path(), &[PathBuf::from(".")], |_| true, "text").unwrap();
+        assert_eq!(files[0].read_text().unwrap(), "sch\u{f6}n");
+        assert_eq!(files[1].read().unwrap(), [0x61, 0xff]);
+        assert_eq!(files[1].read_text().unwrap_err().code(), crate::code::CORRUPT);
+        std::fs::remove_file(&files[0].path).unwrap();
+        assert_eq!(files[0].read_text().unwrap_err().code(), crate::code::UNREADABLE);
+    }
 
     #[test]
     fn a_file_that_was_written_again_or_removed_is_noticed() {

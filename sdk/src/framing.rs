@@ -99,6 +99,18 @@ impl Framing {
         Ok(view)
     }
 
+    /// A picture as a sample: framed as the view asks, then delivered.
+    ///
+    /// # Errors
+    /// A sample of the discrete kind.
+    pub fn load(&self, picture: &Image, view: View, rng: &mut SampleRng, sample: Sample<'_>) -> Result<(), Error> {
+        let framed = match view {
+            View::Plain => self.plain(picture)?,
+            View::Train => self.augmented(picture, rng)?,
+        };
+        self.deliver(framed, view, rng, sample)
+    }
+
     /// Writes tokens and mask of a picture that is already framed. Grey is repeated in the three channels.
     ///
     /// # Errors

@@ -11,6 +11,7 @@ pub mod block;
 mod dataset;
 mod error;
 mod export;
+mod file_dataset;
 mod files;
 pub mod framing;
 pub mod image;
@@ -20,17 +21,21 @@ pub mod labels;
 pub mod log;
 pub mod mask;
 pub mod mask_words;
+mod options;
 pub mod patch;
 mod picture;
+pub mod prelude;
 mod rng;
 pub mod volume;
 
 pub use dataset::{Dataset, Modality, OpenRequest, Sample, Tokens, View};
 pub use error::Error;
+pub use file_dataset::{FileDataset, FileSample, synthesise_files};
 pub use files::{FoundFile, entry_name, find_files, find_files_by_content};
 pub use medcoss_abi as abi;
 pub use medcoss_abi::message::{Geometry, Rendering, Synthesised};
 pub use medcoss_abi::{NOT_A_TARGET, code};
+pub use options::in_range;
 pub use picture::encode_png;
 pub use rng::{SampleRng, sample_rng};
 pub use {rand, schemars, serde, serde_json};
@@ -40,3 +45,8 @@ pub use export::shim;
 
 mod fingerprint;
 pub use fingerprint::Fingerprint;
+
+/// The guide for authors: its code is compiled and run with the tests.
+#[cfg(doctest)]
+#[doc = include_str!("../GUIDE.md")]
+struct Guide;

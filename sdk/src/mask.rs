@@ -2,9 +2,10 @@
 
 use rand::{Rng, RngExt};
 
-/// Number of masked tokens out of `n_tokens`: all but `floor(n_tokens * (1 - mask_ratio))`, as the masked autoencoder.
+/// Number of masked tokens out of `n_tokens`: all but `floor(n_tokens * (1 - mask_ratio))`, as the masked autoencoder. A ratio
+/// below 0 gives 0, one above 1 or none at all gives all.
 pub fn n_masked(n_tokens: usize, mask_ratio: f64) -> usize {
-    n_tokens - (n_tokens as f64 * (1.0 - mask_ratio)) as usize
+    n_tokens.saturating_sub((n_tokens as f64 * (1.0 - mask_ratio)) as usize)
 }
 
 /// Random masking: the `n_masked` tokens with the largest uniform noise are masked (the smallest stay visible).
@@ -73,6 +74,7 @@ mod tests {
         assert_eq!(n_masked(196, 0.75), 147);
         assert_eq!(n_masked(9, 0.75), 7);
         assert_eq!(n_masked(144, 0.75), 108);
+        assert_eq!([-0.5, 1.5, f64::NAN].map(|ratio| n_masked(64, ratio)), [0, 64, 64]);
     }
 
     #[test]

@@ -42,6 +42,10 @@ fn dependencies_run_one_way() {
             assert!(["medcoss-sdk", "medcoss-formats"].contains(&name.as_str()), "{plugin} depends on {name}");
         }
     }
+    // Written as by a stranger.
+    for plugin in ["ecg", "video"] {
+        assert_eq!(own_dependencies(&format!("plugins/{plugin}/Cargo.toml")), ["medcoss-sdk"]);
+    }
 }
 
 #[test]

@@ -7,6 +7,7 @@ pub(crate) mod export;
 pub(crate) mod import;
 pub(crate) mod plugin_inspect;
 pub(crate) mod plugin_list;
+pub(crate) mod plugin_new;
 pub(crate) mod plugin_rescan;
 pub(crate) mod plugin_trust;
 pub(crate) mod pretrain;

@@ -22,7 +22,7 @@ use crate::table::Table;
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   medcoss plugin inspect xray
-  medcoss plugin inspect ./target/release/libmedcoss_ecg.so
+  medcoss plugin inspect ./target/release/libmedcoss_mine.so
   medcoss plugin inspect text --json | jq .options")]
 pub(crate) struct Inspect {
     /// Id of a plugin, or path of its file

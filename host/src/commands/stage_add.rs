@@ -24,7 +24,7 @@ const STAGE_SETTINGS: [&str; 5] = ["epochs", "warmup_epochs", "batch_size", "acc
 /// data. Settings that are not given are those of the run.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
-  medcoss stage add runs/first --modality ecg --data /data/ecg
+  medcoss stage add runs/first --modality mri --data /data/mri
   medcoss stage add runs/first --modality ct --data ct/2026 --data-root /data --set epochs=20
   medcoss stage add runs/first --modality text --data notes.csv --set options.column=note --set batch_size=32")]
 pub(crate) struct StageAdd {

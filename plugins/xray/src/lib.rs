@@ -128,12 +128,7 @@ impl Dataset for Radiographs {
     fn load(&self, index: usize, view: View, rng: &mut SampleRng, sample: Sample<'_>) -> Result<(), Error> {
         let file = &self.files[index];
         file.check_unchanged()?;
-        let picture = source::read(file)?;
-        let framed = match view {
-            View::Plain => self.framing.plain(&picture)?,
-            View::Train => self.framing.augmented(&picture, rng)?,
-        };
-        self.framing.deliver(framed, view, rng, sample)
+        self.framing.load(&source::read(file)?, view, rng, sample)
     }
 
     fn keep(&self, indices: &[usize], folder: &Path) -> Result<Synthesised, Error> {

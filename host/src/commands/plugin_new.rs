@@ -1,0 +1,296 @@
+//! `medcoss plugin new`: a crate to begin a plugin with, that builds and passes its tests as it is.
+//!
+//! The files are templates in `sdk/template`, part of this program. Not here: what a plugin must do, which is the SDK's and its
+//! guide's.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result, bail};
+use clap::Args;
+use serde::Serialize;
+
+use crate::failure::Failure;
+use crate::output;
+
+/// Dependencies and options of demonstration that differ between the templates of `src/lib.rs`.
+struct Template {
+    family: &'static str,
+    source: &'static str,
+    dependencies: &'static str,
+    /// Options that suit the samples that it makes.
+    options: &'static [&'static str],
+}
+
+/// The last one is for every other family.
+const TEMPLATES: [Template; 4] = [
+    Template {
+        family: "image",
+        source: include_str!("../../../sdk/template/image.rs.txt"),
+        dependencies: "image = { version = \"0.25\", default-features = false, features = [\"png\"] }\n",
+        options: &["size=64"],
+    },
+    Template {
+        family: "volume",
+        source: include_str!("../../../sdk/template/volume.rs.txt"),
+        dependencies: "",
+        options: &["size=[16,32,48]"],
+    },
+    Template {
+        family: "text",
+        source: include_str!("../../../sdk/template/text.rs.txt"),
+        dependencies: "",
+        options: &["length=64"],
+    },
+    Template {
+        family: "",
+        source: include_str!("../../../sdk/template/series.rs.txt"),
+        dependencies: "",
+        options: &["patch=8", "n_patches=20"],
+    },
+];
+
+/// Files beside `src/lib.rs`.
+const BESIDE: [(&str, &str); 4] = [
+    ("Cargo.toml", include_str!("../../../sdk/template/Cargo.toml.txt")),
+    ("README.md", include_str!("../../../sdk/template/README.md.txt")),
+    (".gitignore", include_str!("../../../sdk/template/gitignore.txt")),
+    ("rustfmt.toml", include_str!("../../../sdk/template/rustfmt.toml.txt")),
+];
+
+/// Ids whose package would have the name of one that it depends on, or may come to.
+const TAKEN: [&str; 4] = ["sdk", "abi", "kit", "formats"];
+
+/// Longest id in letters.
+const LONGEST_ID: usize = 64;
+
+/// Begin a plugin for a modality of your own
+///
+/// Writes a crate with options, a dataset, sample files and tests that works as it is; comments say what to replace. Families
+/// image, volume and text are those of the model's own modalities, whose part of the model a plugin of the same token size shares.
+/// Any other name is a family of your own, with a part of the model for itself: then the crate begins as one for series of numbers.
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  medcoss plugin new ultrasound --out ultrasound
+  medcoss plugin new pet --family volume --out plugins/pet
+  medcoss plugin new eeg --family eeg --out eeg --sdk-path ~/medcoss/sdk")]
+pub(crate) struct New {
+    /// Id of the modality: small letters, digits and underscores, a letter first
+    id: String,
+    /// Token family: image, volume, text, or a new name for one of your own
+    #[arg(long, value_name = "FAMILY", default_value = "image")]
+    family: String,
+    /// Folder to write into: a new or an empty one
+    #[arg(long, value_name = "DIR")]
+    out: PathBuf,
+    /// Folder of the SDK, or of the checkout that it is in [default: the checkout that this program was built from, if it is
+    /// there; otherwise the SDK's version]
+    #[arg(long, value_name = "PATH")]
+    sdk_path: Option<PathBuf>,
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Serialize)]
+struct Report<'a> {
+    id: &'a str,
+    family: &'a str,
+    package: &'a str,
+    folder: &'a Path,
+    /// The library that a release build leaves.
+    library: String,
+    /// Where the SDK is taken from; `None` for its version.
+    sdk: Option<&'a Path>,
+    files: Vec<&'a str>,
+}
+
+impl New {
+    pub(crate) fn run(&self) -> Result<(), Failure> {
+        self.write().map_err(Failure::mend).and_then(|text| output::print(&text))
+    }
+
+    fn write(&self) -> Result<String> {
+        check_name("id", &self.id)?;
+        check_name("--family", &self.family)?;
+        if TAKEN.contains(&self.id.as_str()) {
+            bail!("id {:?} would give the package the name of one of medcoss's own\nhint: choose another", self.id);
+        }
+        let sdk = match &self.sdk_path {
+            Some(path) => Some(sdk_folder(path)?),
+            None => sdk_folder(Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../sdk"))).ok(),
+        };
+        let existed = self.prepare()?;
+        let template = TEMPLATES.iter().find(|template| template.family == self.family).unwrap_or(&TEMPLATES[3]);
+        let package = format!("medcoss-{}", self.id.replace('_', "-"));
+        let written = self.write_files(template, &package, sdk.as_deref());
+        if written.is_err() {
+            // The folder was empty before: what a failed attempt left in it is nobody's work.
+            let _ = fs::remove_dir_all(&self.out);
+            if existed {
+                let _ = fs::create_dir(&self.out);
+            }
+        }
+        written?;
+        let report = Report {
+            id: &self.id,
+            family: &self.family,
+            package: &package,
+            folder: &self.out,
+            library: format!("target/release/libmedcoss_{}.so", self.id),
+            sdk: sdk.as_deref(),
+            files: BESIDE.iter().map(|(name, _)| *name).chain(["src/lib.rs"]).collect(),
+        };
+        if self.json { Ok(serde_json::to_string_pretty(&report)? + "\n") } else { Ok(report.page()) }
+    }
+
+    /// Makes the folder where there is none. True when it was there.
+    fn prepare(&self) -> Result<bool> {
+        let out = self.out.display();
+        if !self.out.exists() {
+            fs::create_dir_all(&self.out).with_context(|| format!("cannot create the folder {out}"))?;
+            return Ok(false);
+        }
+        let mut entries =
+            fs::read_dir(&self.out).with_context(|| format!("--out {out} is not a folder that can be read"))?;
+        if entries.next().is_some() {
+            bail!("--out {out} is not empty\nhint: give a new or an empty folder; nothing is written over");
+        }
+        Ok(true)
+    }
+
+    fn write_files(&self, template: &Template, package: &str, sdk: Option<&Path>) -> Result<()> {
+        let dependency = |below: &str| match sdk {
+            Some(folder) => {
+                let path = folder.join(below).to_string_lossy().trim_end_matches('/').to_string();
+                format!("{{ path = {} }}", toml::Value::String(path))
+            }
+            None => toml::Value::String(env!("CARGO_PKG_VERSION").into()).to_string(),
+        };
+        let set = |prefix: &str| -> String {
+            template.options.iter().map(|option| format!("--set '{prefix}{option}' ")).collect()
+        };
+        let filled = |text: &str| {
+            text.replace("{{id}}", &self.id)
+                .replace("{{family}}", &self.family)
+                .replace("{{package}}", package)
+                .replace("{{library}}", &format!("medcoss_{}", self.id))
+                .replace("{{rust}}", env!("CARGO_PKG_RUST_VERSION"))
+                .replace("{{sdk}}", &dependency(""))
+                .replace("{{kit}}", &dependency("kit"))
+                .replace("{{dependencies}}", template.dependencies)
+                .replace("{{set}}", &set(""))
+                .replace("{{set_options}}", &set("options."))
+        };
+        fs::create_dir(self.out.join("src")).with_context(|| format!("cannot write to {}", self.out.display()))?;
+        for (name, text) in BESIDE.into_iter().chain([("src/lib.rs", template.source)]) {
+            let path = self.out.join(name);
+            fs::write(&path, filled(text)).with_context(|| format!("cannot write {}", path.display()))?;
+        }
+        Ok(())
+    }
+}
+
+impl Report<'_> {
+    fn page(&self) -> String {
+        let Self { id, family, package, folder, library, sdk, files } = self;
+        let sdk = match sdk {
+            Some(path) => format!("the SDK in {}", path.display()),
+            None => "the SDK's published version; for a checkout, say --sdk-path".into(),
+        };
+        let folder = folder.display();
+        format!(
+            "Wrote {package} to {folder}, a plugin for the modality {id} of family {family}: {}.\nIt builds with {sdk}.\n\n\
+             It works as it is. Next:\n\n  cd {folder}\n  cargo test\n  cargo build --release\n  \
+             medcoss plugin check {library}\n\nThen make it yours: start reading at src/lib.rs.\n",
+            files.join(", ")
+        )
+    }
+}
+
+/// The contract's ids, `[a-z][a-z0-9_]*`. The nearest one is hinted at.
+fn check_name(what: &str, name: &str) -> Result<()> {
+    let allowed = |letter: char| letter.is_ascii_lowercase() || letter.is_ascii_digit() || letter == '_';
+    let begins = name.starts_with(|letter: char| letter.is_ascii_lowercase());
+    if begins && name.chars().all(allowed) && name.len() <= LONGEST_ID {
+        return Ok(());
+    }
+    let mended: String = name.to_lowercase().chars().map(|letter| if allowed(letter) { letter } else { '_' }).collect();
+    let mended = mended.trim_start_matches(|letter: char| !letter.is_ascii_lowercase());
+    let mended = mended.get(..LONGEST_ID).unwrap_or(mended).trim_end_matches('_');
+    let hint = if mended.is_empty() { "choose another".into() } else { format!("{mended} would do") };
+    bail!(
+        "{what} {name:?} is no name for a plugin: it must be 1 to {LONGEST_ID} small letters, digits and underscores, a letter \
+         first\nhint: {hint}"
+    )
+}
+
+/// The folder of the SDK, from it or from the checkout that holds it.
+fn sdk_folder(path: &Path) -> Result<PathBuf> {
+    let holds_sdk = |folder: &Path| {
+        let manifest = fs::read_to_string(folder.join("Cargo.toml")).ok()?.parse::<toml::Table>().ok()?;
+        (manifest.get("package")?.get("name")?.as_str()? == "medcoss-sdk").then(|| folder.to_owned())
+    };
+    let Some(found) = holds_sdk(path).or_else(|| holds_sdk(&path.join("sdk"))) else {
+        bail!(
+            "--sdk-path {} holds no SDK: neither it nor the folder sdk in it has a Cargo.toml of medcoss-sdk\nhint: name a \
+             checkout of medcoss",
+            path.display()
+        );
+    };
+    found.canonicalize().with_context(|| format!("--sdk-path {} cannot be resolved", path.display()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Lines that an author writes: without comments, empty lines, imports and tests.
+    fn n_own_lines(source: &str) -> usize {
+        let code = source.split("#[cfg(test)]").next().unwrap().lines().map(str::trim);
+        code.filter(|line| !line.is_empty() && !line.starts_with("//") && !line.starts_with("use ")).count()
+    }
+
+    #[test]
+    fn a_whole_modality_is_under_sixty_lines() {
+        for Template { family, source, .. } in &TEMPLATES {
+            let n = n_own_lines(source);
+            assert!((40..60).contains(&n), "{family:?} has {n} lines");
+        }
+    }
+
+    #[test]
+    fn names_that_the_contract_does_not_allow_are_refused_with_one_that_it_does() {
+        for name in ["ecg", "a", "t1_mri", "x9"] {
+            check_name("id", name).unwrap();
+        }
+        for (name, mended) in [
+            ("my-ecg", "my_ecg would do"),
+            ("ECG", "ecg would do"),
+            ("3d", "d would do"),
+            ("_x", "x would do"),
+            ("a b.c", "a_b_c would do"),
+            ("../../etc", "etc would do"),
+            ("", "choose another"),
+            ("99", "choose another"),
+            ("été", "t would do"),
+        ] {
+            let error = check_name("id", name).unwrap_err().to_string();
+            assert!(error.contains(&format!("{name:?}")) && error.ends_with(mended), "{error}");
+        }
+        let error = check_name("id", &"x".repeat(65)).unwrap_err().to_string();
+        assert!(error.ends_with(&format!("hint: {} would do", "x".repeat(64))), "{error}");
+    }
+
+    #[test]
+    fn a_folder_without_an_sdk_is_named() {
+        let checkout = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+        let sdk = checkout.join("sdk").canonicalize().unwrap();
+        assert_eq!(sdk_folder(&checkout).unwrap(), sdk);
+        assert_eq!(sdk_folder(&sdk).unwrap(), sdk);
+        for wrong in [checkout.join("core"), checkout.join("nowhere")] {
+            let error = sdk_folder(&wrong).unwrap_err().to_string();
+            assert!(error.contains(&wrong.display().to_string()) && error.contains("hint: "), "{error}");
+        }
+    }
+}

@@ -1,0 +1,238 @@
+//! Electrocardiograms: records of several leads as rows of a grid, cut into patches along time; a token family of its own, `ecg`.
+//!
+//! A token is a stretch of one lead, as in ST-MEM (Na et al., *Guiding Masked Representation Learning to Capture
+//! Spatio-Temporal Relationship of Electrocardiogram*, ICLR 2024, arXiv 2402.09450), whose lengths are the defaults: masking a
+//! token asks for a stretch of a lead from other times and from other leads, while tokens of all leads at once would ask for other
+//! times alone. What ST-MEM adds to tokens by embeddings of leads, the family's position table does here, since a token's
+//! position in the grid says its lead.
+//!
+//! Which files are read is in `record`, names of leads in `leads`, what is done to signals in `signal`, pictures in `paper`, and
+//! `synthetic` makes the samples for demonstration and tests. Nothing here filters: neither hum nor wander is taken out.
+
+mod csv_record;
+mod leads;
+mod options;
+mod paper;
+mod record;
+mod signal;
+mod synthetic;
+mod wfdb;
+
+use std::path::{Path, PathBuf};
+
+use medcoss_sdk::rand::RngExt;
+use medcoss_sdk::{
+    Dataset, Error, Fingerprint, FoundFile, Geometry, Modality, OpenRequest, Rendering, Sample, SampleRng, Synthesised,
+    Tokens, View, export_plugin, keep, mask,
+};
+
+pub use options::{Masking, Normalise, Options};
+use record::Record;
+use signal::{Augmentation, Places};
+
+/// The plugin.
+pub struct Ecg;
+
+export_plugin!(ecg, Ecg);
+
+impl Modality for Ecg {
+    const ID: &'static str = "ecg";
+    const VERSION: &'static str = env!("CARGO_PKG_VERSION");
+    const SUMMARY: &'static str = "electrocardiograms, a stretch of a record a sample";
+    const FAMILY: &'static str = "ecg";
+    const READS: &'static [&'static str] = record::KINDS;
+    const RENDERS: Option<Rendering> = Some(Rendering::Png);
+    const KEEPS: bool = true;
+
+    type Options = Options;
+    type Dataset = Records;
+
+    fn geometry(options: &Options) -> Result<Geometry, Error> {
+        options.check()?;
+        Ok(options.geometry())
+    }
+
+    fn open(request: OpenRequest<Options>) -> Result<Records, Error> {
+        let options = request.options;
+        options.check()?;
+        let table = options.labels.as_ref().map(|table| table.file.as_path());
+        let files = record::find(&request.base, &request.data, table)?;
+        let labels = match &options.labels {
+            Some(table) => table.labels_of(&request.base, &files)?,
+            None => vec![None; files.len()],
+        };
+        let entry = |(file, label)| Entry::new(file, label, &options);
+        let entries = files.into_iter().zip(labels).map(entry).collect();
+        Ok(Records { options: Options { labels: None, label_comment: None, ..options }, entries })
+    }
+
+    fn synthesise(folder: &Path, n_samples: usize, seed: u64) -> Result<Synthesised, Error> {
+        synthetic::write(folder, n_samples, seed)
+    }
+}
+
+/// A record on disk.
+struct Entry {
+    file: FoundFile,
+    /// Signal files of a WFDB record whose header could be read.
+    parts: Vec<FoundFile>,
+    label: Option<String>,
+}
+
+impl Entry {
+    /// Headers of WFDB records are looked at, since the samples lie in other files. One that is damaged makes a bad sample, not
+    /// bad data: `load` will tell.
+    fn new(file: FoundFile, label: Option<String>, options: &Options) -> Self {
+        let is_header = file.path.extension().is_some_and(|ending| ending.eq_ignore_ascii_case("hea"));
+        let Some(Ok(record)) = is_header.then(|| Record::open(&file.path, options.csv_rate_hz)) else {
+            return Self { file, parts: Vec::new(), label };
+        };
+        let parts = record.files()[1..].iter().filter_map(|path| part(&file, path)).collect();
+        let label = label.or_else(|| comment(&record, options.label_comment.as_deref()?));
+        Self { file, parts, label }
+    }
+}
+
+/// A file beside another.
+fn part(file: &FoundFile, path: &Path) -> Option<FoundFile> {
+    let metadata = std::fs::metadata(path).ok()?;
+    let folder = file.id.rfind('/').map_or("", |end| &file.id[..=end]);
+    let id = format!("{folder}{}", path.file_name()?.to_string_lossy());
+    Some(FoundFile { path: path.to_owned(), id, bytes: metadata.len(), modified: metadata.modified().ok() })
+}
+
+/// What follows a word in a header's comments.
+fn comment(record: &Record, word: &str) -> Option<String> {
+    let Record::Wfdb(record) = record else { return None };
+    let rest = record.comments.iter().find_map(|comment| comment.strip_prefix(word)?.strip_prefix(':'))?;
+    Some(rest.trim().to_string()).filter(|label| !label.is_empty())
+}
+
+/// Opened records, a record a sample.
+pub struct Records {
+    /// Those of kept samples, which have no labels.
+    options: Options,
+    entries: Vec<Entry>,
+}
+
+impl Records {
+    /// The leads of a sample `[leads, times]` in millivolts: in the middle of the record, or anywhere in it.
+    fn stretch(&self, path: &Path, rng: Option<&mut SampleRng>) -> Result<Vec<f32>, Error> {
+        let record = Record::open(path, self.options.csv_rate_hz)?;
+        let outline = record.outline();
+        let (n, n_in) = (self.options.n_times(), outline.n_times);
+        let step = outline.rate_hz / self.options.rate_hz as f64;
+        let spare = n_in as f64 - n as f64 * step;
+        if n_in == 0 || spare <= -1.0 {
+            return Err(Error::unsupported(format!(
+                "the record is {:.3} s long ({n_in} samples at {} Hz), but a sample is {} s\nhint: lower the option seconds",
+                n_in as f64 / outline.rate_hz,
+                outline.rate_hz,
+                self.options.seconds
+            )));
+        }
+        let spare = spare.max(0.0);
+        let first = rng.map_or(spare / 2.0, |rng| rng.random_range(0.0..=spare)).floor();
+        let places = Places { n, first, step };
+
+        let mixtures = leads::mixtures(&self.options.leads, &outline.signals)?;
+        let mut used: Vec<usize> = mixtures.iter().flatten().map(|&(signal, _)| signal).collect();
+        used.sort_unstable();
+        used.dedup();
+        let reach = places.reach(n_in);
+        let resampled = places.resample(&record.read(&used, reach.clone())?, reach.start);
+        let mut values = vec![0.0; mixtures.len() * n];
+        for (lead, mixture) in values.chunks_exact_mut(n).zip(&mixtures) {
+            for (signal, factor) in mixture {
+                let row = used.partition_point(|used| used < signal);
+                lead.iter_mut().zip(&resampled[row]).for_each(|(sum, value)| *sum += factor * value);
+            }
+        }
+        Ok(values)
+    }
+}
+
+impl Dataset for Records {
+    fn geometry(&self) -> Geometry {
+        self.options.geometry()
+    }
+
+    fn len(&self) -> usize {
+        self.entries.len()
+    }
+
+    fn id(&self, index: usize) -> String {
+        self.entries[index].file.id.clone()
+    }
+
+    fn label(&self, index: usize) -> Option<String> {
+        self.entries[index].label.clone()
+    }
+
+    fn fingerprint(&self) -> Fingerprint {
+        let mut fingerprint = Fingerprint::default();
+        for entry in &self.entries {
+            fingerprint.add_file(&entry.file);
+            entry.parts.iter().for_each(|part| fingerprint.add_file(part));
+        }
+        fingerprint
+    }
+
+    fn load(&self, index: usize, view: View, rng: &mut SampleRng, sample: Sample<'_>) -> Result<(), Error> {
+        let Sample::Continuous { tokens, mask: masked } = sample else {
+            return Err(Error::bad_request("a sample of ecg has continuous tokens"));
+        };
+        let Entry { file, parts, .. } = &self.entries[index];
+        file.check_unchanged()?;
+        parts.iter().try_for_each(FoundFile::check_unchanged)?;
+        let options = &self.options;
+        let random = (view == View::Train).then_some(&mut *rng);
+        let mut values = self.stretch(&file.path, random).map_err(|error| error.in_context(&file.id))?;
+        if let Some(value) = values.iter().find(|value| !value.is_finite()) {
+            return Err(Error::corrupt(format!("{}: a value of the record is {value} mV", file.id)));
+        }
+        signal::normalise(&mut values, options.n_times(), options.normalise);
+        if view == View::Train {
+            let Options { amplitude, wander, lead_dropout, rate_hz, .. } = *options;
+            let augmentation = Augmentation { amplitude, wander, lead_dropout, rate_hz };
+            augmentation.apply(&mut values, options.n_times(), rng);
+            match options.masking {
+                Masking::Random => mask::random(rng, options.n_masked(), masked),
+                Masking::Times => {
+                    // A lead is a plane of one row.
+                    let grid = [options.leads.len(), 1, options.n_patches()];
+                    mask::tube(rng, grid, options.n_masked_times(), masked);
+                }
+            }
+        }
+        // Leads one after the other, cut along time: rows of tokens as they stand.
+        tokens.copy_from_slice(&values);
+        Ok(())
+    }
+
+    /// Whole records, so that training goes on from any stretch of them. Each lies in a folder of its own, because a WFDB header
+    /// names its signal files.
+    fn keep(&self, indices: &[usize], folder: &Path) -> Result<Synthesised, Error> {
+        let copy = |(position, &index): (usize, &usize)| {
+            let Entry { file, parts, .. } = &self.entries[index];
+            let own = PathBuf::from(keep::name(position, ""));
+            let failed = |error: std::io::Error| {
+                Error::unreadable(format!("{} cannot be copied to {}", file.id, folder.display())).caused_by(&error)
+            };
+            std::fs::create_dir(folder.join(&own)).map_err(failed)?;
+            for part in std::iter::once(file).chain(parts) {
+                let name = part.path.file_name().unwrap_or_default();
+                std::fs::copy(&part.path, folder.join(&own).join(name)).map_err(failed)?;
+            }
+            Ok(own.join(file.path.file_name().unwrap_or_default()))
+        };
+        keep::opened_with(indices.iter().enumerate().map(copy).collect::<Result<_, Error>>()?, &self.options)
+    }
+
+    fn render(&self, tokens: Tokens<'_>) -> Result<Vec<u8>, Error> {
+        let Tokens::Continuous(values) = tokens else {
+            return Err(Error::bad_request("a sample of ecg has continuous tokens"));
+        };
+        paper::picture(values, &self.options)
+    }
+}

@@ -1,0 +1,192 @@
+//! Settings of the plugin, and what they mean in samples.
+
+use medcoss_sdk::labels::LabelTable;
+use medcoss_sdk::{Error, Geometry, mask};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+/// The standard leads in the order of a printout.
+const STANDARD: [&str; 12] = ["I", "II", "III", "aVR", "aVL", "aVF", "V1", "V2", "V3", "V4", "V5", "V6"];
+/// Sampling rates that a sample may have, in Hz.
+const RATES_HZ: [usize; 2] = [20, 2000];
+/// Longest sample in seconds.
+const LONGEST_SECONDS: f64 = 600.0;
+/// Most leads of a sample.
+const MOST_LEADS: usize = 64;
+
+/// What the leads of a sample are divided by, after their means are taken off.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Normalise {
+    /// Each lead by its own deviation.
+    Lead,
+    /// All leads by one deviation, so that their proportions stay.
+    Record,
+    /// By nothing: millivolts.
+    None,
+}
+
+/// Which tokens are masked in training.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Masking {
+    /// Any, as in ST-MEM.
+    Random,
+    /// The same times in all leads. Harder: the limb leads are sums of each other, so that a token of one can be reckoned
+    /// from the same time in two others.
+    Times,
+}
+
+/// Settings of the plugin.
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct Options {
+    /// Leads of a sample in their order, up to 64; upper and lower case are alike. Of I, II, III, aVR, aVL and aVF those
+    /// that a record lacks are reckoned from two that it has.
+    pub leads: Vec<String>,
+    /// Sampling rate in Hz that records are brought to, 20 to 2000.
+    pub rate_hz: usize,
+    /// Length of a sample in seconds, up to 600: a random part of the record in training, else the middle.
+    pub seconds: f64,
+    /// Samples in time that a token holds, at `rate_hz`; `seconds` is a whole number of tokens.
+    pub patch: usize,
+    /// Sampling rate in Hz of CSV files without a column of times.
+    pub csv_rate_hz: f64,
+    /// What leads are divided by after their means are taken off: `lead` (each its own deviation), `record` (one deviation for
+    /// all) or `none` (millivolts).
+    pub normalise: Normalise,
+    /// Fraction of the tokens that are masked in training, above 0 and below 1.
+    pub mask_ratio: f64,
+    /// Which tokens are masked: `random`, or `times`, the same times in all leads.
+    pub masking: Masking,
+    /// Training samples are multiplied with a number between one minus and one plus this, 0 to below 1; all leads alike.
+    pub amplitude: f32,
+    /// Largest baseline wander that training samples get, 0 to 10, in deviations of a lead (millivolts without
+    /// normalisation): a sine of 0.05 to 0.4 Hz, another in each lead.
+    pub wander: f32,
+    /// Probability, from 0 to below 1, that a lead of a training sample is made flat, as when an electrode has come off.
+    pub lead_dropout: f64,
+    /// Table with a label for each record. Only evaluation looks at labels.
+    pub labels: Option<LabelTable>,
+    /// Label of records that the table does not name: what follows this word in a comment of a WFDB header, such as `Dx` for
+    /// `# Dx: 426783006`.
+    pub label_comment: Option<String>,
+}
+
+impl Default for Options {
+    /// Lengths and ratio of ST-MEM's published configuration: patches of 75 at 250 Hz, nine seconds, three quarters masked.
+    fn default() -> Self {
+        Self {
+            leads: STANDARD.map(String::from).to_vec(),
+            rate_hz: 250,
+            seconds: 9.0,
+            patch: 75,
+            csv_rate_hz: 500.0,
+            normalise: Normalise::Lead,
+            mask_ratio: 0.75,
+            masking: Masking::Random,
+            amplitude: 0.1,
+            wander: 0.1,
+            lead_dropout: 0.0,
+            labels: None,
+            label_comment: None,
+        }
+    }
+}
+
+impl Options {
+    /// Checks the ranges.
+    ///
+    /// # Errors
+    /// The first setting that is out of range, by its name.
+    pub(crate) fn check(&self) -> Result<(), Error> {
+        let refused = |text: String| Err(Error::bad_request(text));
+        if self.leads.is_empty() || self.leads.len() > MOST_LEADS {
+            return refused(format!("leads has {} entries; it must have 1 to {MOST_LEADS}", self.leads.len()));
+        }
+        let named: Vec<_> = self.leads.iter().map(|lead| crate::leads::canonical(lead)).collect();
+        if let Some(at) = (0..named.len()).find(|&at| named[at].is_empty() || named[..at].contains(&named[at])) {
+            return refused(format!(
+                "leads has {:?} as entry {}, empty or for the second time",
+                self.leads[at],
+                at + 1
+            ));
+        }
+        if !(RATES_HZ[0]..=RATES_HZ[1]).contains(&self.rate_hz) {
+            return refused(format!("rate_hz is {}; it must be {} to {}", self.rate_hz, RATES_HZ[0], RATES_HZ[1]));
+        }
+        if !(self.seconds > 0.0 && self.seconds <= LONGEST_SECONDS) {
+            return refused(format!("seconds is {}; it must be above 0 and up to {LONGEST_SECONDS}", self.seconds));
+        }
+        let n = self.seconds * self.rate_hz as f64;
+        if self.patch == 0
+            || n.round() < 1.0
+            || (n - n.round()).abs() > 1e-6
+            || !self.n_times().is_multiple_of(self.patch)
+        {
+            return refused(format!(
+                "patch is {}, but {} s at {} Hz are {n} samples in time, no multiple of it\nhint: with seconds = {} they are",
+                self.patch,
+                self.seconds,
+                self.rate_hz,
+                self.nearest_seconds()
+            ));
+        }
+        if !(self.csv_rate_hz > 0.0 && self.csv_rate_hz.is_finite()) {
+            return refused(format!("csv_rate_hz is {}; it must be above 0", self.csv_rate_hz));
+        }
+        if !(self.mask_ratio > 0.0 && self.mask_ratio < 1.0) {
+            return refused(format!("mask_ratio is {}; it must be above 0 and below 1", self.mask_ratio));
+        }
+        if self.n_masked() == self.leads.len() * self.n_patches() {
+            return refused(format!(
+                "mask_ratio {} leaves no token visible\nhint: lower it, or raise seconds",
+                self.mask_ratio
+            ));
+        }
+        if !(0.0..1.0).contains(&self.amplitude) {
+            return refused(format!("amplitude is {}; it must be at least 0 and below 1", self.amplitude));
+        }
+        if !(0.0..=10.0).contains(&self.wander) {
+            return refused(format!("wander is {}; it must be 0 to 10", self.wander));
+        }
+        if !(0.0..1.0).contains(&self.lead_dropout) {
+            return refused(format!("lead_dropout is {}; it must be at least 0 and below 1", self.lead_dropout));
+        }
+        Ok(())
+    }
+
+    /// A grid of leads and times: a token is `patch` samples in time of one lead.
+    pub(crate) fn geometry(&self) -> Geometry {
+        let grid = vec![self.leads.len(), self.n_patches()];
+        Geometry::Continuous { grid, d_token: self.patch, n_masked: self.n_masked() }
+    }
+
+    /// Samples in time of one lead.
+    pub(crate) fn n_times(&self) -> usize {
+        (self.seconds * self.rate_hz as f64).round() as usize
+    }
+
+    /// Tokens of one lead.
+    pub(crate) fn n_patches(&self) -> usize {
+        self.n_times() / self.patch
+    }
+
+    /// Masked tokens of one lead, with masked times.
+    pub(crate) fn n_masked_times(&self) -> usize {
+        mask::n_masked(self.n_patches(), self.mask_ratio)
+    }
+
+    pub(crate) fn n_masked(&self) -> usize {
+        match self.masking {
+            Masking::Random => mask::n_masked(self.leads.len() * self.n_patches(), self.mask_ratio),
+            Masking::Times => self.leads.len() * self.n_masked_times(),
+        }
+    }
+
+    /// The length nearest to `seconds` that is a whole number of tokens.
+    fn nearest_seconds(&self) -> f64 {
+        let token = self.patch.max(1) as f64 / self.rate_hz as f64;
+        (self.seconds / token).round().max(1.0) * token
+    }
+}

@@ -1,0 +1,137 @@
+//! A record: what is known of it without reading its samples, and a stretch of some of its signals.
+//!
+//! The place where the kind of a file decides who reads it.
+
+use std::ops::Range;
+use std::path::{Path, PathBuf};
+
+use medcoss_sdk::{Error, FoundFile, find_files};
+
+use crate::{csv_record, wfdb};
+
+/// The kinds that are read, for people.
+pub(crate) const KINDS: &[&str] =
+    &["CSV (.csv), a column a lead, millivolts", "WFDB records (.hea with signals of format 16 or 212)"];
+
+/// Memory that the samples of a record's stretch may take, in values.
+const MOST_VALUES: usize = 1 << 26;
+
+/// What a record says of itself.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Outline {
+    /// Samples a second.
+    pub rate_hz: f64,
+    /// Samples of each signal.
+    pub n_times: usize,
+    /// Names of the signals.
+    pub signals: Vec<String>,
+}
+
+/// A record that can be read.
+#[derive(Debug)]
+pub(crate) enum Record {
+    /// A CSV file.
+    Csv(csv_record::CsvRecord),
+    /// A header with its signal files.
+    Wfdb(wfdb::WfdbRecord),
+}
+
+/// The records of the entries: CSV files and WFDB headers.
+///
+/// # Errors
+/// Those of [`find_files`].
+pub(crate) fn find(base: &Path, entries: &[PathBuf], table: Option<&Path>) -> Result<Vec<FoundFile>, Error> {
+    let accepts = |name: &str| name.ends_with(".csv") || name.ends_with(".hea");
+    let mut files = find_files(base, entries, accepts, &KINDS.join(", "))?;
+    // A table of labels may lie among the records.
+    let table = table.and_then(|table| base.join(table).canonicalize().ok());
+    files.retain(|file| table.is_none() || file.path.canonicalize().ok() != table);
+    if files.is_empty() {
+        return Err(Error::unreadable(format!(
+            "no records beside the table of labels (looked for {})",
+            KINDS.join(", ")
+        )));
+    }
+    Ok(files)
+}
+
+impl Record {
+    /// Looks at a record's header. `csv_rate_hz` is taken for CSV files that tell no times.
+    ///
+    /// # Errors
+    /// A file that is missing, damaged or of another kind.
+    pub(crate) fn open(path: &Path, csv_rate_hz: f64) -> Result<Self, Error> {
+        let ending = path.extension().map(|ending| ending.to_string_lossy().to_lowercase()).unwrap_or_default();
+        match ending.as_str() {
+            "hea" => Ok(Self::Wfdb(wfdb::WfdbRecord::open(path)?)),
+            "csv" | "tsv" | "txt" => Ok(Self::Csv(csv_record::CsvRecord::open(path, csv_rate_hz)?)),
+            _ => Err(Error::unsupported(format!(
+                "a file that ends in {ending:?} is no record; records are .csv or .hea files\nhint: of a WFDB record, name the .hea file"
+            ))),
+        }
+    }
+
+    pub(crate) fn outline(&self) -> &Outline {
+        match self {
+            Self::Csv(record) => &record.outline,
+            Self::Wfdb(record) => &record.outline,
+        }
+    }
+
+    /// Millivolts of some signals at some times, `[signals, times]`. Samples that are missing in the file hold the last value
+    /// before them; before the first there is its value, and a signal without any is 0.
+    ///
+    /// # Errors
+    /// A file that is damaged there. Times and signals are those of the outline.
+    pub(crate) fn read(&self, signals: &[usize], times: Range<usize>) -> Result<Vec<Vec<f32>>, Error> {
+        let n_values = signals.len().saturating_mul(times.len());
+        if n_values > MOST_VALUES {
+            let rate = self.outline().rate_hz;
+            return Err(Error::unsupported(format!(
+                "{} signals of {} samples in time ({rate} Hz) do not fit into memory; {MOST_VALUES} values are the most",
+                signals.len(),
+                times.len()
+            )));
+        }
+        let mut read = match self {
+            Self::Csv(record) => record.read(signals, times)?,
+            Self::Wfdb(record) => record.read(signals, times)?,
+        };
+        read.iter_mut().for_each(|signal| hold(signal));
+        Ok(read)
+    }
+
+    /// The files that the record consists of, the one that names it first.
+    pub(crate) fn files(&self) -> Vec<&Path> {
+        match self {
+            Self::Csv(record) => vec![&record.path],
+            Self::Wfdb(record) => record.files(),
+        }
+    }
+}
+
+/// Fills gaps, which are NaN, with the value before them.
+fn hold(signal: &mut [f32]) {
+    let mut last = signal.iter().copied().find(|value| !value.is_nan()).unwrap_or(0.0);
+    for value in signal {
+        if value.is_nan() {
+            *value = last;
+        }
+        last = *value;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn gaps_hold_the_value_before_them() {
+        let mut signal = [f32::NAN, 2.0, f32::NAN, f32::NAN, 5.0, f32::NAN];
+        hold(&mut signal);
+        assert_eq!(signal, [2.0, 2.0, 2.0, 2.0, 5.0, 5.0]);
+        let mut nothing = [f32::NAN; 2];
+        hold(&mut nothing);
+        assert_eq!(nothing, [0.0; 2]);
+    }
+}

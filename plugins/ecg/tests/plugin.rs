@@ -1,0 +1,305 @@
+//! The plugin as the host uses it: synthetic records, records written by hand, settings and files that are wrong.
+
+use std::path::{Path, PathBuf};
+
+use medcoss_ecg::{Ecg, Options, Records};
+use medcoss_sdk::serde_json::{Value, json};
+use medcoss_sdk::{
+    Dataset, Error, Geometry, Modality, OpenRequest, Sample, Tokens, View, code, sample_rng, serde_json,
+};
+
+fn open(base: &Path, data: &[&str], options: Value) -> Result<Records, Error> {
+    let data = data.iter().map(PathBuf::from).collect();
+    let options = serde_json::from_value(options).map_err(|error| Error::bad_request(error.to_string()))?;
+    Ecg::open(OpenRequest { base: base.to_owned(), data, options, assets: None })
+}
+
+fn load(dataset: &Records, index: usize, view: View, seed: u64) -> Result<(Vec<f32>, Vec<u8>), Error> {
+    let Geometry::Continuous { grid, d_token, .. } = dataset.geometry() else { panic!("tokens are continuous") };
+    let n_tokens: usize = grid.iter().product();
+    let (mut tokens, mut mask) = (vec![0.0; n_tokens * d_token], vec![0; n_tokens]);
+    let sample = Sample::Continuous { tokens: &mut tokens, mask: &mut mask };
+    dataset.load(index, view, &mut sample_rng(seed), sample)?;
+    Ok((tokens, mask))
+}
+
+fn synthetic(n: usize, seed: u64) -> (tempfile::TempDir, Records) {
+    let folder = tempfile::tempdir().unwrap();
+    let made = Ecg::synthesise(folder.path(), n, seed).unwrap();
+    let dataset = open(folder.path(), &["."], made.options).unwrap();
+    (folder, dataset)
+}
+
+#[test]
+fn synthetic_records_open_with_labels_in_both_formats() {
+    let (_folder, dataset) = synthetic(7, 5);
+    let ids: Vec<_> = (0..dataset.len()).map(|index| dataset.id(index)).collect();
+    assert_eq!(ids.len(), 7);
+    assert_eq!(ids[..4], ["ecg_0000.csv", "ecg_0001.hea", "ecg_0002.hea", "ecg_0003.csv"]);
+    let labels: Vec<_> = (0..4).map(|index| dataset.label(index).unwrap()).collect();
+    assert_eq!(labels, ["normal", "ectopic", "normal", "ectopic"]);
+    // Four seconds at 100 Hz in patches of 50: twelve leads of eight tokens, three quarters of them masked.
+    assert_eq!(dataset.geometry(), Geometry::Continuous { grid: vec![12, 8], d_token: 50, n_masked: 72 });
+    for index in 0..7 {
+        let (tokens, mask) = load(&dataset, index, View::Plain, 0).unwrap();
+        assert_eq!(mask, [0; 96]);
+        for lead in tokens.chunks_exact(400) {
+            let mean = lead.iter().sum::<f32>() / 400.0;
+            let variance = lead.iter().map(|value| (value - mean).powi(2)).sum::<f32>() / 400.0;
+            assert!(mean.abs() < 1e-4 && (variance - 1.0).abs() < 1e-3, "{mean} {variance}");
+        }
+    }
+}
+
+#[test]
+fn the_same_seed_writes_the_same_files() {
+    let [first, again, other] = [5, 5, 6].map(|seed| synthetic(3, seed).0);
+    for name in ["ecg_0000.csv", "ecg_0001.hea", "ecg_0001.dat", "ecg_0002.dat"] {
+        let read = |folder: &tempfile::TempDir| std::fs::read(folder.path().join(name)).unwrap();
+        assert_eq!(read(&first), read(&again), "{name}");
+        assert_ne!(read(&first), read(&other), "{name}");
+    }
+}
+
+#[test]
+fn a_training_sample_depends_on_its_seed_alone() {
+    let (_folder, dataset) = synthetic(3, 1);
+    for index in 0..3 {
+        let one = load(&dataset, index, View::Train, 11).unwrap();
+        assert_eq!(one, load(&dataset, index, View::Train, 11).unwrap());
+        let other = load(&dataset, index, View::Train, 12).unwrap();
+        assert!(one.0 != other.0 && one.1 != other.1);
+        assert_eq!(one.1.iter().filter(|&&masked| masked == 1).count(), 72);
+        assert_eq!(load(&dataset, index, View::Plain, 1).unwrap(), load(&dataset, index, View::Plain, 2).unwrap());
+    }
+}
+
+#[test]
+fn masked_times_are_the_same_in_all_leads() {
+    let (folder, _) = synthetic(1, 1);
+    let options = json!({ "rate_hz": 100, "seconds": 4.0, "patch": 50, "masking": "times", "mask_ratio": 0.6 });
+    let dataset = open(folder.path(), &["ecg_0000.csv"], options).unwrap();
+    // Of eight times, floor(8 * 0.4) = 3 stay visible.
+    assert_eq!(dataset.geometry(), Geometry::Continuous { grid: vec![12, 8], d_token: 50, n_masked: 60 });
+    let (_, mask) = load(&dataset, 0, View::Train, 3).unwrap();
+    assert_eq!(mask[..8].iter().filter(|&&masked| masked == 1).count(), 5);
+    assert!(mask.chunks_exact(8).all(|lead| lead == &mask[..8]));
+}
+
+/// A ramp of 10 samples at 10 Hz would be below the allowed rates: 40 samples at 20 Hz, II twice I.
+fn ramp() -> String {
+    let line = |time: usize| format!("{},{},{}\n", time, time, 2 * time);
+    format!("sample,I,II\n{}", (0..40).map(line).collect::<String>())
+}
+
+#[test]
+fn tokens_are_stretches_of_leads_in_their_order() {
+    let base = tempfile::tempdir().unwrap();
+    std::fs::write(base.path().join("a.csv"), ramp()).unwrap();
+    let options = json!({
+        "leads": ["II", "aVL", "III"], "rate_hz": 20, "csv_rate_hz": 20, "seconds": 1.5, "patch": 5, "normalise": "none",
+        "amplitude": 0, "wander": 0,
+    });
+    let dataset = open(base.path(), &["."], options).unwrap();
+    let (tokens, _) = load(&dataset, 0, View::Plain, 0).unwrap();
+    // The middle 30 of 40 samples, times 5 to 34, less their mean 19.5. aVL = I - II / 2 = 0, III = II - I = I.
+    for (token, values) in tokens.chunks_exact(5).enumerate() {
+        for (at, &value) in values.iter().enumerate() {
+            let time = (token % 6 * 5 + at) as f32 + 5.0 - 19.5;
+            let expected = [2.0 * time, 0.0, time][token / 6];
+            assert!((value - expected).abs() < 1e-4, "token {token}, {at}: {value} instead of {expected}");
+        }
+    }
+    // In training, windows begin anywhere: without the mean they are all alike, so look at the raw order of the ramp.
+    let (train, _) = load(&dataset, 0, View::Train, 1).unwrap();
+    assert!(
+        train.iter().zip(&tokens).all(|(a, b)| (a - b).abs() < 1e-4),
+        "a ramp less its mean is the same everywhere"
+    );
+}
+
+#[test]
+fn random_stretches_reach_from_end_to_end() {
+    let base = tempfile::tempdir().unwrap();
+    // A step in the middle: its place in the sample tells where the window began.
+    let text: String = (0..60).map(|time| format!("{}\n", usize::from(time >= 30))).collect();
+    std::fs::write(base.path().join("a.csv"), format!("V1\n{text}")).unwrap();
+    let options = json!({
+        "leads": ["V1"], "rate_hz": 20, "csv_rate_hz": 20, "seconds": 2.0, "patch": 10, "amplitude": 0, "wander": 0,
+    });
+    let dataset = open(base.path(), &["a.csv"], options).unwrap();
+    let mut begins = std::collections::BTreeSet::new();
+    for seed in 0..400 {
+        let (tokens, _) = load(&dataset, 0, View::Train, seed).unwrap();
+        begins.insert(30 - tokens.iter().position(|&value| value > 0.0).unwrap());
+    }
+    assert_eq!(begins, (0..20).collect());
+}
+
+#[test]
+fn kept_records_are_the_samples_again_without_the_data() {
+    let (folder, dataset) = synthetic(6, 2);
+    let kept = tempfile::tempdir().unwrap();
+    let indices = [4, 0, 2, 4];
+    let made = dataset.keep(&indices, kept.path()).unwrap();
+    let expected: Vec<_> = indices.iter().map(|&index| load(&dataset, index, View::Train, 9).unwrap()).collect();
+    folder.close().unwrap();
+    let entries: Vec<_> = made.data.iter().map(|path| path.to_str().unwrap()).collect();
+    let again = open(kept.path(), &entries, made.options).unwrap();
+    assert_eq!(again.len(), 4);
+    for (index, expected) in expected.iter().enumerate() {
+        assert_eq!(load(&again, index, View::Train, 9).unwrap(), *expected);
+    }
+}
+
+#[test]
+fn a_picture_has_two_columns_of_six_leads() {
+    let (_folder, dataset) = synthetic(1, 2);
+    let (tokens, _) = load(&dataset, 0, View::Plain, 0).unwrap();
+    let file = dataset.render(Tokens::Continuous(&tokens)).unwrap();
+    let reader = png::Decoder::new(std::io::Cursor::new(file)).read_info().unwrap();
+    // Four seconds of 75 pixels, 25 boxes of three pixels a lead.
+    assert_eq!((reader.info().width, reader.info().height), (2 * 300, 6 * 75));
+    assert_eq!(dataset.render(Tokens::Continuous(&tokens[1..])).unwrap_err().code(), code::BAD_REQUEST);
+}
+
+#[test]
+fn labels_come_from_comments_of_headers_too() {
+    let (folder, _) = synthetic(3, 2);
+    let header = folder.path().join("ecg_0001.hea");
+    let text = std::fs::read_to_string(&header).unwrap();
+    std::fs::write(&header, format!("{text}# Age: 71\n#Dx: 164884008\n")).unwrap();
+    let options = json!({ "label_comment": "Dx", "rate_hz": 100, "seconds": 4.0, "patch": 50 });
+    let dataset = open(folder.path(), &["."], options).unwrap();
+    let labels: Vec<_> = (0..3).map(|index| dataset.label(index)).collect();
+    assert_eq!(labels, [None, Some("164884008".to_string()), None]);
+}
+
+#[test]
+fn the_fingerprint_follows_signal_files() {
+    let (folder, dataset) = synthetic(3, 3);
+    let before = dataset.fingerprint().hex();
+    let options = json!({ "rate_hz": 100, "seconds": 4.0, "patch": 50 });
+    assert_eq!(open(folder.path(), &["."], options.clone()).unwrap().fingerprint().hex(), before);
+    let path = folder.path().join("ecg_0001.dat");
+    let bytes = std::fs::read(&path).unwrap();
+    std::fs::write(&path, [bytes.as_slice(), &[0; 24]].concat()).unwrap();
+    assert_ne!(open(folder.path(), &["."], options).unwrap().fingerprint().hex(), before);
+    // What was opened before the change is not mixed with what came after it.
+    assert_eq!(load(&dataset, 1, View::Plain, 0).unwrap_err().code(), code::CORRUPT);
+}
+
+#[test]
+fn wrong_settings_are_named_with_a_remedy() {
+    for (options, name) in [
+        (json!({ "leads": [] }), "leads"),
+        (json!({ "leads": ["I", "lead_i"] }), "leads"),
+        (json!({ "rate_hz": 0 }), "rate_hz"),
+        (json!({ "rate_hz": 100000 }), "rate_hz"),
+        (json!({ "seconds": -1.0 }), "seconds"),
+        (json!({ "seconds": 1e9 }), "seconds"),
+        (json!({ "seconds": 9.1 }), "patch"),
+        (json!({ "patch": 0 }), "patch"),
+        (json!({ "csv_rate_hz": 0.0 }), "csv_rate_hz"),
+        (json!({ "mask_ratio": 0.0 }), "mask_ratio"),
+        (json!({ "mask_ratio": 0.9999 }), "mask_ratio"),
+        (json!({ "amplitude": 1.0 }), "amplitude"),
+        (json!({ "wander": -0.1 }), "wander"),
+        (json!({ "lead_dropout": 1.0 }), "lead_dropout"),
+    ] {
+        let given: Options = serde_json::from_value(options.clone()).unwrap();
+        let error = Ecg::geometry(&given).unwrap_err();
+        assert_eq!(error.code(), code::BAD_REQUEST);
+        assert!(error.message().starts_with(name), "{options}: {error}");
+    }
+    let error = Ecg::geometry(&Options { seconds: 9.1, ..Options::default() }).unwrap_err();
+    assert!(error.message().contains("hint: with seconds = 9 "), "{error}");
+    assert!(serde_json::from_value::<Options>(json!({ "second": 9.0 })).is_err());
+}
+
+#[test]
+fn bad_records_spoil_their_own_sample_only_and_say_what_to_do() {
+    let (folder, _) = synthetic(3, 0);
+    let put = |name: &str, content: &[u8]| std::fs::write(folder.path().join(name), content).unwrap();
+    put("bad_empty.csv", b"");
+    put("bad_lead.csv", b"I,II\n1,2\n");
+    put("bad_short.csv", b"I,II,V1,V2,V3,V4,V5,V6\n1,2,1,1,1,1,1,1\n");
+    put("bad_words.hea", b"no header at all\n");
+    put("bad_huge.hea", &vec![b'#'; 1 << 20]);
+    put("bad_many.hea", b"x 4294967295 500 18446744073709551615\nx.dat 16\n");
+    put("bad_file.hea", b"x 1 500\nx.dat 16\n");
+    let cut = std::fs::read(folder.path().join("ecg_0001.dat")).unwrap();
+    let header = std::fs::read_to_string(folder.path().join("ecg_0001.hea")).unwrap();
+    put("cut.dat", &cut[..cut.len() / 2 - 1]);
+    put("bad_cut.hea", header.replace("ecg_0001.dat", "cut.dat").as_bytes());
+
+    let options = json!({ "rate_hz": 100, "seconds": 4.0, "patch": 50 });
+    let dataset = open(folder.path(), &["."], options).unwrap();
+    assert_eq!(dataset.len(), 11);
+    for (index, (name, expected, word)) in [
+        ("bad_cut.hea", code::CORRUPT, "hint: copy"),
+        ("bad_empty.csv", code::CORRUPT, "empty"),
+        ("bad_file.hea", code::UNREADABLE, "x.dat is missing"),
+        ("bad_huge.hea", code::CORRUPT, "262144 bytes"),
+        ("bad_lead.csv", code::UNSUPPORTED, "hint: lower the option seconds"),
+        ("bad_many.hea", code::CORRUPT, "4294967295"),
+        ("bad_short.csv", code::UNSUPPORTED, "0.002 s long"),
+        ("bad_words.hea", code::CORRUPT, "number of signals"),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let error = load(&dataset, index, View::Train, 0).unwrap_err();
+        assert_eq!((dataset.id(index).as_str(), error.code()), (name, expected), "{error}");
+        assert!(error.message().starts_with(name) && error.message().contains(word), "{error}");
+    }
+    for index in 8..11 {
+        load(&dataset, index, View::Train, 0).unwrap();
+    }
+    for (entry, expected) in [("nowhere", code::UNREADABLE), ("ecg_0001.dat", code::UNSUPPORTED)] {
+        let opened = open(folder.path(), &[entry], json!({}));
+        let error = opened.and_then(|dataset| load(&dataset, 0, View::Plain, 0).map(drop)).unwrap_err();
+        assert_eq!(error.code(), expected, "{error}");
+    }
+}
+
+/// Every record cut off at many places, and with single bytes changed: an answer or an error, never a panic.
+#[test]
+fn no_damage_makes_a_panic() {
+    let (folder, _) = synthetic(3, 8);
+    let options = json!({ "rate_hz": 100, "seconds": 1.0, "patch": 50 });
+    let (mut n_read, mut n_refused) = (0, 0);
+    for name in ["ecg_0000.csv", "ecg_0001.hea", "ecg_0001.dat", "ecg_0002.dat"] {
+        let path = folder.path().join(name);
+        let whole = std::fs::read(&path).unwrap();
+        let entry = name.replace(".dat", ".hea");
+        for at in (0..whole.len()).step_by(whole.len() / 40 + 1) {
+            let mut changed = whole.clone();
+            changed[at] ^= 0x55;
+            for content in [&whole[..at], &changed] {
+                std::fs::write(&path, content).unwrap();
+                let dataset = open(folder.path(), &[&entry], options.clone()).unwrap();
+                match load(&dataset, 0, View::Train, at as u64) {
+                    Ok((tokens, _)) => {
+                        assert!(tokens.iter().all(|value| value.is_finite()));
+                        n_read += 1;
+                    }
+                    Err(error) => {
+                        assert!(
+                            [code::CORRUPT, code::UNSUPPORTED, code::UNREADABLE].contains(&error.code()),
+                            "{error}"
+                        );
+                        n_refused += 1;
+                    }
+                }
+            }
+        }
+        std::fs::write(&path, &whole).unwrap();
+    }
+    assert!(n_read > 50 && n_refused > 50, "{n_read} read, {n_refused} refused");
+}
+
+#[test]
+fn the_plugin_keeps_the_contract() {
+    medcoss_kit::assert_conforms("ecg");
+}

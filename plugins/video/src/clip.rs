@@ -1,0 +1,204 @@
+//! Clips: which files make one up, and their frames.
+//!
+//! A clip is an animated GIF, or the numbered pictures of a folder that differ in their last number alone. A folder may hold
+//! several: `left_001.png` and `right_001.png` belong to two.
+
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::io::{BufReader, Cursor};
+use std::path::{Path, PathBuf};
+
+use image::{DynamicImage, ImageError, ImageFormat, ImageReader, Limits};
+use medcoss_sdk::image::Image;
+use medcoss_sdk::{Error, FoundFile, find_files};
+
+use crate::animation;
+
+/// The kinds that are read, for people.
+pub(crate) const KINDS: &[&str] = &["folders of numbered frames (PNG, JPEG)", "animated GIF"];
+/// Most pixels of a frame.
+pub(crate) const MOST_PIXELS: usize = 1 << 24;
+/// Memory that a decoder may claim, in bytes.
+const MOST_BYTES: u64 = 1 << 28;
+
+/// Size of a clip.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Outline {
+    pub n_frames: usize,
+    pub width: usize,
+    pub height: usize,
+}
+
+/// The files of a clip.
+#[derive(Debug)]
+pub(crate) enum Clip {
+    /// Pictures in the order of their numbers.
+    Pictures {
+        files: Vec<FoundFile>,
+        /// Whether no other clip lies in the folder.
+        alone: bool,
+    },
+    /// One file.
+    Gif(FoundFile),
+}
+
+/// The clips of the entries, in the order of their first files' ids.
+///
+/// # Errors
+/// Those of [`find_files`].
+pub(crate) fn find(base: &Path, entries: &[PathBuf]) -> Result<Vec<Clip>, Error> {
+    let endings = [".png", ".jpg", ".jpeg", ".gif"];
+    let accepts = |name: &str| endings.iter().any(|ending| name.ends_with(ending));
+    let files = find_files(base, entries, accepts, &KINDS.join(", "))?;
+    let mut clips = Vec::new();
+    let mut series: BTreeMap<(String, String, String), Vec<(u64, FoundFile)>> = BTreeMap::new();
+    for file in files {
+        if file.id.to_lowercase().ends_with(".gif") {
+            clips.push(Clip::Gif(file));
+            continue;
+        }
+        let (folder, name) = file.id.rsplit_once('/').unwrap_or(("", &file.id));
+        let (before, number, after) = numbered(name);
+        let key = (folder.to_string(), before.to_string(), after.to_string());
+        series.entry(key).or_default().push((number, file));
+    }
+    let mut n_in_folder: BTreeMap<String, usize> = BTreeMap::new();
+    series.keys().for_each(|(folder, ..)| *n_in_folder.entry(folder.clone()).or_default() += 1);
+    for ((folder, ..), mut frames) in series {
+        frames.sort_by(|(one, first), (two, second)| (one, &first.id).cmp(&(two, &second.id)));
+        let files = frames.into_iter().map(|(_, file)| file).collect();
+        clips.push(Clip::Pictures { files, alone: n_in_folder[&folder] == 1 });
+    }
+    clips.sort_by(|one, two| one.id().cmp(two.id()));
+    Ok(clips)
+}
+
+/// What stands before and after the last number of a name, and the number; 0 where there is none or it is too long.
+fn numbered(name: &str) -> (&str, u64, &str) {
+    let Some(last) = name.rfind(|letter: char| letter.is_ascii_digit()) else { return (name, 0, "") };
+    let start = name[..last].rfind(|letter: char| !letter.is_ascii_digit()).map_or(0, |at| {
+        // The letter before the number may take several bytes.
+        at + name[at..].chars().next().map_or(1, char::len_utf8)
+    });
+    (&name[..start], name[start..=last].parse().unwrap_or(0), &name[last + 1..])
+}
+
+impl Clip {
+    /// The id of its first file.
+    pub(crate) fn id(&self) -> &str {
+        &self.files()[0].id
+    }
+
+    /// In their order; there is at least one.
+    pub(crate) fn files(&self) -> &[FoundFile] {
+        match self {
+            Self::Pictures { files, .. } => files,
+            Self::Gif(file) => std::slice::from_ref(file),
+        }
+    }
+
+    /// What a table of labels names: the file, or the folder of pictures that are alone in it.
+    pub(crate) fn named(&self) -> FoundFile {
+        let mut named = self.files()[0].clone();
+        if let (Self::Pictures { alone: true, .. }, Some(folder)) = (self, named.path.parent()) {
+            named.path = folder.to_owned();
+        }
+        named
+    }
+
+    /// How many frames, of which size: that of the first.
+    ///
+    /// # Errors
+    /// A first frame, or a GIF, that is damaged.
+    pub(crate) fn outline(&self) -> Result<Outline, Error> {
+        match self {
+            Self::Gif(file) => {
+                file.check_unchanged()?;
+                animation::outline(&file.path)
+            }
+            Self::Pictures { files, .. } => {
+                let (_, [width, height]) = header(&files[0])?;
+                Ok(Outline { n_frames: files.len(), width, height })
+            }
+        }
+    }
+
+    /// Some frames, in rising order.
+    ///
+    /// # Errors
+    /// A frame that is missing or damaged, and those of `visit`.
+    pub(crate) fn read(
+        &self,
+        wanted: &[usize],
+        mut visit: impl FnMut(Image) -> Result<(), Error>,
+    ) -> Result<(), Error> {
+        match self {
+            Self::Gif(file) => animation::read(&file.path, wanted, visit),
+            Self::Pictures { files, .. } => wanted.iter().try_for_each(|&frame| visit(picture(&files[frame])?)),
+        }
+    }
+}
+
+/// What kind of picture a file is, and `[width, height]`.
+fn header(file: &FoundFile) -> Result<(ImageFormat, [usize; 2]), Error> {
+    file.check_unchanged()?;
+    let reader = ImageReader::new(BufReader::new(File::open(&file.path).map_err(|error| unreadable(file, &error))?));
+    let reader = reader.with_guessed_format().map_err(|error| unreadable(file, &error))?;
+    let Some(format @ (ImageFormat::Png | ImageFormat::Jpeg)) = reader.format() else {
+        return Err(Error::corrupt(format!("{} is neither PNG nor JPEG", file.id)));
+    };
+    let (width, height) = reader.into_dimensions().map_err(|error| explained(file, &error))?;
+    let size = [width as usize, height as usize];
+    if size[0].saturating_mul(size[1]) > MOST_PIXELS {
+        return Err(Error::unsupported(format!(
+            "{} is {width}x{height}; up to {MOST_PIXELS} pixels are read",
+            file.id
+        )));
+    }
+    Ok((format, size))
+}
+
+/// A frame that is a file.
+fn picture(file: &FoundFile) -> Result<Image, Error> {
+    let (format, [width, height]) = header(file)?;
+    let content = std::fs::read(&file.path).map_err(|error| unreadable(file, &error))?;
+    // Decoders fill up what is missing of a JPEG with grey.
+    if format == ImageFormat::Jpeg && !content.windows(2).any(|pair| pair == [0xff, 0xd9]) {
+        return Err(Error::corrupt(format!("{} is cut off: it has no end-of-image marker", file.id)));
+    }
+    let mut reader = ImageReader::with_format(Cursor::new(content), format);
+    let mut limits = Limits::default();
+    limits.max_alloc = Some(MOST_BYTES);
+    reader.limits(limits);
+    let decoded = reader.decode().map_err(|error| explained(file, &error))?;
+    let grey = matches!(decoded, DynamicImage::ImageLuma8(_) | DynamicImage::ImageLuma16(_));
+    let (channels, pixels) =
+        if grey { (1, decoded.to_luma32f().into_raw()) } else { (3, decoded.into_rgb32f().into_raw()) };
+    Image::new([height, width, channels], pixels)
+}
+
+fn unreadable(file: &FoundFile, error: &std::io::Error) -> Error {
+    Error::unreadable(format!("{} cannot be read", file.id)).caused_by(error)
+}
+
+fn explained(file: &FoundFile, error: &ImageError) -> Error {
+    match error {
+        ImageError::Limits(_) => Error::unsupported(format!("{} needs too much memory", file.id)).caused_by(error),
+        _ => Error::corrupt(format!("{} is no sound picture", file.id)).caused_by(error),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_last_number_of_a_name_counts() {
+        assert_eq!(numbered("frame_012.png"), ("frame_", 12, ".png"));
+        assert_eq!(numbered("p3_v2_0007b.jpg"), ("p3_v2_", 7, "b.jpg"));
+        assert_eq!(numbered("7.png"), ("", 7, ".png"));
+        assert_eq!(numbered("é9.png"), ("é", 9, ".png"));
+        assert_eq!(numbered("none.png"), ("none.png", 0, ""));
+        assert_eq!(numbered("99999999999999999999999.png").1, 0);
+    }
+}

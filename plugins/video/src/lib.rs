@@ -1,0 +1,195 @@
+//! Medical video, such as ultrasound and endoscopy: short clips, cut into tubes of 2 frames x 16 x 16 pixels; a token family of
+//! its own, `video`.
+//!
+//! Tubes, and the mask that is the same at every time, are those of VideoMAE (Tong et al., *VideoMAE: Masked Autoencoders are
+//! Data-Efficient Learners for Self-Supervised Video Pre-Training*, NeurIPS 2022, arXiv 2203.12602, sections 3.2 and 3.3): a
+//! patch that were masked at one time only could be copied from the frame before.
+//!
+//! Which files are clips, and how frames are read, is in `clip`, GIF by itself in `animation`; `synthetic` makes the samples for
+//! demonstration and tests. Times of frames are not looked at: a clip is taken to run evenly.
+
+mod animation;
+mod clip;
+mod options;
+mod synthetic;
+
+use std::path::Path;
+
+use medcoss_sdk::image::Region;
+use medcoss_sdk::rand::RngExt;
+use medcoss_sdk::{
+    Dataset, Error, Fingerprint, Geometry, Modality, OpenRequest, Rendering, Sample, SampleRng, Synthesised, Tokens,
+    View, encode_png, export_plugin, keep, mask, patch,
+};
+
+use clip::{Clip, Outline};
+pub use options::Options;
+use options::TUBE;
+
+/// Aspect ratios of random crops, as in torchvision.
+const ASPECT: [f64; 2] = [3.0 / 4.0, 4.0 / 3.0];
+/// Frames in a rendered picture, evenly spaced.
+const N_RENDERED: usize = 4;
+
+/// The plugin.
+pub struct Video;
+
+export_plugin!(video, Video);
+
+impl Modality for Video {
+    const ID: &'static str = "video";
+    const VERSION: &'static str = env!("CARGO_PKG_VERSION");
+    const SUMMARY: &'static str = "medical video, a stretch of a clip a sample";
+    const FAMILY: &'static str = "video";
+    const READS: &'static [&'static str] = clip::KINDS;
+    const RENDERS: Option<Rendering> = Some(Rendering::Png);
+    const KEEPS: bool = true;
+
+    type Options = Options;
+    type Dataset = Clips;
+
+    fn geometry(options: &Options) -> Result<Geometry, Error> {
+        options.check()?;
+        Ok(options.geometry())
+    }
+
+    fn open(request: OpenRequest<Options>) -> Result<Clips, Error> {
+        let options = request.options;
+        options.check()?;
+        let clips = clip::find(&request.base, &request.data)?;
+        let labels = match &options.labels {
+            Some(table) => {
+                let named: Vec<_> = clips.iter().map(Clip::named).collect();
+                table.labels_of(&request.base, &named)?
+            }
+            None => vec![None; clips.len()],
+        };
+        Ok(Clips { options: Options { labels: None, ..options }, clips, labels })
+    }
+
+    fn synthesise(folder: &Path, n_samples: usize, seed: u64) -> Result<Synthesised, Error> {
+        synthetic::write(folder, n_samples, seed)
+    }
+}
+
+/// Opened clips, a clip a sample.
+pub struct Clips {
+    /// Those of kept samples, which have no labels.
+    options: Options,
+    clips: Vec<Clip>,
+    labels: Vec<Option<String>>,
+}
+
+impl Clips {
+    /// Frames of a sample `[frames, size, size, channels]`: the middle ones, whole, or any of them, cropped and mirrored.
+    fn frames(&self, clip: &Clip, mut rng: Option<&mut SampleRng>) -> Result<Vec<f32>, Error> {
+        let Options { frames, every, size, .. } = self.options;
+        let Outline { n_frames, width, height } = clip.outline()?;
+        let span = (frames - 1) * every + 1;
+        let Some(spare) = n_frames.checked_sub(span) else {
+            return Err(Error::unsupported(format!(
+                "the clip has {n_frames} frames; {frames}, one of every {every}, need {span}\nhint: lower the option frames or every"
+            )));
+        };
+        let (mut first, mut region, mut mirrored) = (spare / 2, Region::centre_square(width, height), false);
+        if let Some(rng) = &mut rng {
+            first = rng.random_range(0..=spare);
+            region = Region::random_crop(*rng, width, height, self.options.crop_scale, ASPECT);
+            mirrored = self.options.horizontal_flip && rng.random();
+        }
+        let wanted: Vec<_> = (0..frames).map(|frame| first + frame * every).collect();
+        let mut pixels = Vec::with_capacity(frames * size * size * self.options.channels());
+        clip.read(&wanted, |frame| {
+            if (frame.width(), frame.height()) != (width, height) {
+                let (w, h) = (frame.width(), frame.height());
+                return Err(Error::corrupt(format!("its first frame is {width}x{height}, another is {w}x{h}")));
+            }
+            let frame = if self.options.colour { frame.into_rgb() } else { frame.into_grey() };
+            let mut frame = frame.resized(region, size, size)?;
+            if mirrored {
+                frame.flip_horizontal();
+            }
+            pixels.extend_from_slice(frame.pixels());
+            Ok(())
+        })?;
+        Ok(pixels)
+    }
+}
+
+impl Dataset for Clips {
+    fn geometry(&self) -> Geometry {
+        self.options.geometry()
+    }
+
+    fn len(&self) -> usize {
+        self.clips.len()
+    }
+
+    fn id(&self, index: usize) -> String {
+        self.clips[index].id().to_string()
+    }
+
+    fn label(&self, index: usize) -> Option<String> {
+        self.labels[index].clone()
+    }
+
+    fn fingerprint(&self) -> Fingerprint {
+        let mut fingerprint = Fingerprint::default();
+        self.clips.iter().flat_map(Clip::files).for_each(|file| fingerprint.add_file(file));
+        fingerprint
+    }
+
+    fn load(&self, index: usize, view: View, rng: &mut SampleRng, sample: Sample<'_>) -> Result<(), Error> {
+        let Sample::Continuous { tokens, mask: masked } = sample else {
+            return Err(Error::bad_request("a sample of video has continuous tokens"));
+        };
+        let (clip, options) = (&self.clips[index], &self.options);
+        let random = (view == View::Train).then_some(&mut *rng);
+        let pixels = self.frames(clip, random).map_err(|error| error.in_context(clip.id()))?;
+        patch::patchify_3d(&pixels, options.pixels(), TUBE, tokens);
+        if view == View::Train {
+            mask::tube(rng, options.grid(), options.n_masked_plane(), masked);
+        }
+        Ok(())
+    }
+
+    /// Whole clips, so that training goes on from any stretch of them, each in a folder of its own.
+    fn keep(&self, indices: &[usize], folder: &Path) -> Result<Synthesised, Error> {
+        let copy = |(position, &index): (usize, &usize)| {
+            let own = keep::name(position, "");
+            let failed = |error: std::io::Error| {
+                Error::unreadable(format!("{} cannot be made in {}", own, folder.display())).caused_by(&error)
+            };
+            std::fs::create_dir(folder.join(&own)).map_err(failed)?;
+            for (number, file) in self.clips[index].files().iter().enumerate() {
+                keep::copy(file, number, &folder.join(&own))?;
+            }
+            Ok(own.into())
+        };
+        keep::opened_with(indices.iter().enumerate().map(copy).collect::<Result<_, Error>>()?, &self.options)
+    }
+
+    /// Four evenly spaced frames side by side, the first on the left.
+    fn render(&self, tokens: Tokens<'_>) -> Result<Vec<u8>, Error> {
+        let [frames, size, _, channels] = self.options.pixels();
+        let Tokens::Continuous(tokens) = tokens else {
+            return Err(Error::bad_request("a sample of video has continuous tokens"));
+        };
+        if tokens.len() != frames * size * size * channels {
+            let found = tokens.len();
+            return Err(Error::bad_request(format!(
+                "{found} values are no {frames} frames of {size}x{size}x{channels}"
+            )));
+        }
+        let mut pixels = vec![0.0; tokens.len()];
+        patch::unpatchify_3d(tokens, self.options.pixels(), TUBE, &mut pixels);
+        let mut picture = Vec::with_capacity(N_RENDERED * size * size * channels);
+        for row in 0..size {
+            for shown in 0..N_RENDERED {
+                let frame = (2 * shown + 1) * frames / (2 * N_RENDERED);
+                picture.extend_from_slice(&pixels[(frame * size + row) * size * channels..][..size * channels]);
+            }
+        }
+        encode_png(&picture, N_RENDERED * size, size, channels)
+    }
+}

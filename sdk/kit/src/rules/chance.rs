@@ -1,0 +1,189 @@
+//! Chance: all of it comes from a sample's seed, and from nothing else.
+
+use std::sync::Mutex;
+
+use crate::batch::{Batch, Ground, SampleView};
+use crate::opened::{Opened, View, seed_of};
+use crate::ruling::{Ruling, Stop, breach, holds};
+use crate::subject::{Samples, Subject};
+
+/// Times that each thread reads all samples.
+const N_ROUNDS: usize = 3;
+
+const REMEDY: &str =
+    "take chance from the `rng` that `load` is given only; keep no state that one call leaves for the next";
+
+/// Samples one by one, as the others are compared with.
+fn alone(samples: &Samples, view: View, seed: u64) -> Result<Vec<Batch>, Stop> {
+    samples.indices.iter().map(|index| samples.dataset.read(view, &[*index], seed, Ground::Empty)).collect()
+}
+
+fn compare(samples: &Samples, at: usize, how: &str, a: SampleView<'_>, b: SampleView<'_>) -> Result<(), Stop> {
+    if a.same(&b) {
+        return Ok(());
+    }
+    let id = &samples.dataset.ids[samples.indices[at] as usize];
+    Err(breach(format!("sample {id} differs {how}: {}; the same bytes were expected", a.difference(&b)), REMEDY))
+}
+
+pub(super) fn plain_fixed(subject: &mut Subject) -> Ruling {
+    let samples = subject.samples()?;
+    let seed = subject.request.seed;
+    let (first, other) = (alone(&samples, View::Plain, seed)?, alone(&samples, View::Plain, !seed)?);
+    for (at, (a, b)) in first.iter().zip(&other).enumerate() {
+        compare(&samples, at, "in the plain view with another seed", a.sample(0), b.sample(0)).map_err(|stop| {
+            match stop {
+                Stop::Breach { detail, .. } => breach(detail, "augment in the training view only"),
+                skip => skip,
+            }
+        })?;
+    }
+    holds("")
+}
+
+pub(super) fn repeatable(subject: &mut Subject) -> Ruling {
+    let samples = subject.samples()?;
+    let seed = subject.request.seed;
+    let first = alone(&samples, View::Train, seed)?;
+    let again = alone(&samples, View::Train, seed)?;
+    for (at, (a, b)) in first.iter().zip(&again).enumerate() {
+        compare(&samples, at, "when it is read a second time with the same seed", a.sample(0), b.sample(0))?;
+    }
+    let other = Opened::new(subject.plugin()?, &samples.open)?;
+    for (at, (index, a)) in samples.indices.iter().zip(&first).enumerate() {
+        let b = other.read(View::Train, &[*index], seed, Ground::Empty)?;
+        compare(&samples, at, "when the data are opened a second time", a.sample(0), b.sample(0))?;
+    }
+    holds(format!("{} samples, three times", first.len()))
+}
+
+pub(super) fn order(subject: &mut Subject) -> Ruling {
+    let samples = subject.samples()?;
+    let seed = subject.request.seed;
+    let n = samples.indices.len();
+    let most = samples.batch_size();
+    // Forwards, backwards, and with every sample twice; in batches of one to all, as far as memory goes.
+    let forwards: Vec<usize> = (0..n).collect();
+    let backwards: Vec<usize> = (0..n).rev().collect();
+    let twice: Vec<usize> = (0..n).flat_map(|at| [at, n - 1 - at]).collect();
+    for view in [View::Plain, View::Train] {
+        let expected = alone(&samples, view, seed)?;
+        for order in [&forwards, &backwards, &twice] {
+            for size in [1, 2, 3, most].map(|size| size.min(most)) {
+                for places in order.chunks(size) {
+                    let indices: Vec<u64> = places.iter().map(|&at| samples.indices[at]).collect();
+                    let batch = samples.dataset.read(view, &indices, seed, Ground::Empty)?;
+                    for (slot, &at) in places.iter().enumerate() {
+                        let how = format!("at place {slot} of a batch of {} from when it is read alone", places.len());
+                        compare(&samples, at, &how, expected[at].sample(0), batch.sample(slot))?;
+                    }
+                }
+            }
+        }
+    }
+    holds(format!("{n} samples forwards, backwards and twice, in batches of up to {most}"))
+}
+
+pub(super) fn threads(subject: &mut Subject) -> Ruling {
+    let samples = subject.samples()?;
+    let seed = subject.request.seed;
+    let n_threads = subject.request.n_threads.max(2);
+    let expected = alone(&samples, View::Train, seed)?;
+    let n = expected.len();
+    let found = Mutex::new(None);
+    let dataset = &samples.dataset;
+    let indices = &samples.indices;
+    std::thread::scope(|scope| {
+        for thread in 0..n_threads {
+            let (expected, found) = (&expected, &found);
+            scope.spawn(move || {
+                for step in 0..n * N_ROUNDS {
+                    // Threads begin at different samples, every other one backwards.
+                    let place = (step + thread * n / n_threads) % n;
+                    let at = if thread % 2 == 0 { place } else { n - 1 - place };
+                    let told = match dataset.read(View::Train, &[indices[at]], seed, Ground::Empty) {
+                        Ok(batch) if batch.sample(0).same(&expected[at].sample(0)) => continue,
+                        Ok(batch) => {
+                            let difference = expected[at].sample(0).difference(&batch.sample(0));
+                            breach(
+                                format!(
+                                    "sample {} differs on one of {n_threads} threads: {difference}; the same bytes were \
+                                     expected",
+                                    dataset.ids[indices[at] as usize]
+                                ),
+                                "keep no state by thread, and none that threads share without a lock",
+                            )
+                        }
+                        Err(stop) => stop,
+                    };
+                    let mut found = found.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+                    found.get_or_insert(told);
+                    return;
+                }
+            });
+        }
+    });
+    match found.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner) {
+        Some(stop) => Err(stop),
+        None => holds(format!("{n} samples, {N_ROUNDS} times on each of {n_threads} threads")),
+    }
+}
+
+pub(super) fn seeds(subject: &mut Subject) -> Ruling {
+    let samples = subject.samples()?;
+    let seed = subject.request.seed;
+    // Few tokens make equal masks likely: over several samples and seeds equality of all is not.
+    let first = alone(&samples, View::Train, seed)?;
+    for round in 1..=4 {
+        let other = alone(&samples, View::Train, seed_of(seed, round))?;
+        let differs = |(a, b): (&Batch, &Batch)| match (a.sample(0), b.sample(0)) {
+            (SampleView::Continuous { mask, .. }, SampleView::Continuous { mask: other, .. }) => mask != other,
+            (a, b) => !a.same(&b),
+        };
+        if first.iter().zip(&other).any(differs) {
+            return holds("");
+        }
+    }
+    Err(breach(
+        format!("{} samples have the same masks with five different seeds; different ones were expected", first.len()),
+        "draw the mask from the `rng` that `load` is given",
+    ))
+}
+
+pub(super) fn apart(subject: &mut Subject) -> Ruling {
+    let samples = subject.samples()?;
+    let plugin = subject.plugin()?;
+    let seed = subject.request.seed;
+    let expected = alone(&samples, View::Train, seed)?;
+    let other_data =
+        subject.synthesise("beside", seed.wrapping_add(1)).map_err(|_| crate::subject::needs("synthesise"))?;
+    let twin = Opened::new(plugin, &samples.open)?;
+    let other = Opened::new(plugin, &other_data)?;
+    let remedy = "keep what belongs to a dataset in the dataset, not in statics";
+    let look = |with: &str, read: &Opened| {
+        for (at, index) in samples.indices.iter().enumerate() {
+            if !other.ids.is_empty() {
+                let neighbour = index % other.ids.len() as u64;
+                // Whether the neighbour's sample can be read is no matter here.
+                let mut batch = Batch::new(other.shape, 1, Ground::Empty);
+                other.fill(View::Train, &[neighbour], &[seed_of(seed, neighbour)], &mut batch)?;
+            }
+            let batch = read.read(View::Train, &[*index], seed, Ground::Empty)?;
+            let (a, b) = (expected[at].sample(0), batch.sample(0));
+            if !a.same(&b) {
+                let id = &samples.dataset.ids[*index as usize];
+                let difference = a.difference(&b);
+                return Err(breach(
+                    format!("sample {id} differs {with}: {difference}; the same bytes were expected"),
+                    remedy,
+                ));
+            }
+        }
+        Ok(())
+    };
+    look("with other data open", &samples.dataset)?;
+    look("when the data are open twice", &twin)?;
+    drop(twin);
+    look("after another dataset was closed", &samples.dataset)?;
+    holds("three datasets open at once")
+}

@@ -1,0 +1,187 @@
+//! Damaged sample files: made of the plugin's own by emptying, cutting and changing bytes.
+//!
+//! What is damaged may be refused when it is opened or when it is read, or come out as a sound sample where the format
+//! cannot tell. It must not panic, and must not deliver what breaks the contract.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use medcoss_abi::message::Open;
+
+use crate::batch::{Batch, Ground};
+use crate::opened::{Opened, View, seed_of};
+use crate::plugin::CallError;
+use crate::rules::delivered::flaw;
+use crate::rules::mistakes::refused;
+use crate::rules::synthetic::listed;
+use crate::ruling::{Ruling, Stop, breach, measured};
+use crate::subject::Subject;
+
+/// Files that are damaged one by one: the first of each ending, then others.
+const N_FILES: usize = 4;
+/// Samples that are read of damaged data.
+const N_READ: u64 = 4;
+/// Changes of bytes tried on each file: half of them in its first 512 bytes, where headers are.
+const N_CHANGES: u64 = 16;
+
+/// What came of damaged data.
+enum Came {
+    /// Refused when opened.
+    Refused,
+    /// Opened with so many samples, so many of the tried ones as bad ones, and so many as sound ones.
+    Opened { n_samples: usize, n_bad: usize, n_sound: usize },
+}
+
+/// Files and their content, by path below the folder.
+type Files = Vec<(PathBuf, Vec<u8>)>;
+
+pub(super) fn empty(subject: &mut Subject) -> Ruling {
+    let files = listed(&subject.synthetic()?.open.base)?;
+    let none: Files = files.iter().map(|(path, _)| (path.clone(), Vec::new())).collect();
+    if let Came::Opened { n_samples, n_sound, .. } = tried(subject, &none, "with all files empty")?
+        && n_sound > 0
+    {
+        return Err(breach(
+            format!(
+                "with all files empty {n_samples} samples were opened and {n_sound} delivered; errors were expected"
+            ),
+            "let a file that holds no sample be an error, when it is opened or when it is read",
+        ));
+    }
+    let mut tally = Tally::default();
+    for at in chosen(&files) {
+        let mut one = files.clone();
+        one[at].1.clear();
+        tally.add(&tried(subject, &one, &format!("with {} empty", one[at].0.display()))?);
+    }
+    tally.told()
+}
+
+pub(super) fn truncated(subject: &mut Subject) -> Ruling {
+    let files = listed(&subject.synthetic()?.open.base)?;
+    let mut tally = Tally::default();
+    for at in chosen(&files) {
+        let n = files[at].1.len();
+        let mut cuts = vec![1, 3, 8, 64, n / 10, n / 2, 9 * n / 10, n.saturating_sub(8), n.saturating_sub(1)];
+        cuts.retain(|&cut| cut < n);
+        cuts.sort_unstable();
+        cuts.dedup();
+        for cut in cuts {
+            let mut one = files.clone();
+            one[at].1.truncate(cut);
+            tally.add(&tried(subject, &one, &format!("with {} cut to {cut} of {n} bytes", one[at].0.display()))?);
+        }
+    }
+    tally.told()
+}
+
+pub(super) fn changed(subject: &mut Subject) -> Ruling {
+    let files = listed(&subject.synthetic()?.open.base)?;
+    let seed = subject.request.seed;
+    let mut tally = Tally::default();
+    for file in chosen(&files) {
+        let n = files[file].1.len() as u64;
+        if n == 0 {
+            continue;
+        }
+        for change in 0..N_CHANGES {
+            let draw = |purpose: u64| seed_of(seed, (file as u64 * N_CHANGES + change) * 4 + purpose);
+            let reach = if change % 2 == 0 { n.min(512) } else { n };
+            let (place, value) = ((draw(0) % reach) as usize, (draw(1) % 255 + 1) as u8);
+            let mut one = files.clone();
+            // Never the same byte as before.
+            one[file].1[place] ^= value;
+            let what = format!("with byte {place} of {} changed to {}", one[file].0.display(), one[file].1[place]);
+            tally.add(&tried(subject, &one, &what)?);
+        }
+    }
+    tally.told()
+}
+
+/// Opens and reads damaged data. An error is one of the contract, and what is delivered keeps it.
+fn tried(subject: &mut Subject, files: &Files, what: &str) -> Result<Came, Stop> {
+    let plugin = subject.plugin()?;
+    let base = subject.new_folder("damaged")?;
+    write(&base, files).map_err(|error| Stop::Skip(format!("damaged files cannot be written: {error}")))?;
+    let open = Open { base, ..subject.synthetic()?.open.clone() };
+    let opened = match Opened::new(plugin, &open) {
+        Ok(opened) => opened,
+        Err(error) => return refused(what, &error).map(|()| Came::Refused),
+    };
+    let (mut n_bad, mut n_sound) = (0, 0);
+    for index in opened.all().take(N_READ as usize) {
+        for view in [View::Plain, View::Train] {
+            let mut batch = Batch::new(opened.shape, 1, Ground::First);
+            let answer = opened.fill(view, &[index], &[seed_of(subject.request.seed, index)], &mut batch);
+            let error = match answer {
+                Err(error) => Some(error),
+                Ok(bad) => bad.into_iter().next().map(|bad| CallError::Reported {
+                    operation: "fill".into(),
+                    code: bad.code,
+                    message: bad.message,
+                }),
+            };
+            let id = &opened.ids[index as usize];
+            if let Some(error) = error {
+                refused(&format!("{what}, sample {id}"), &error)?;
+                n_bad += 1;
+            } else if let Some(flaw) = flaw(opened.shape, view, &batch, 0) {
+                return Err(breach(
+                    format!("{what}, sample {id} was delivered although {flaw}; an error was expected"),
+                    "check what was decoded before it is delivered",
+                ));
+            } else {
+                n_sound += 1;
+            }
+        }
+    }
+    Ok(Came::Opened { n_samples: opened.ids.len(), n_bad, n_sound })
+}
+
+/// The first file of each ending, and others up to [`N_FILES`].
+fn chosen(files: &Files) -> Vec<usize> {
+    let mut first: Vec<usize> = Vec::new();
+    for (at, (path, _)) in files.iter().enumerate() {
+        if first.iter().all(|&other| files[other].0.extension() != path.extension()) {
+            first.push(at);
+        }
+    }
+    let others = (0..files.len()).filter(|at| !first.contains(at)).collect::<Vec<_>>();
+    first.into_iter().chain(others).take(N_FILES).collect()
+}
+
+fn write(folder: &Path, files: &Files) -> std::io::Result<()> {
+    for (path, content) in files {
+        let path = folder.join(path);
+        if let Some(parent) = path.parent() {
+            fs::create_dir_all(parent)?;
+        }
+        fs::write(path, content)?;
+    }
+    Ok(())
+}
+
+#[derive(Default)]
+struct Tally {
+    n_cases: usize,
+    n_refused: usize,
+    n_with_bad: usize,
+}
+
+impl Tally {
+    fn add(&mut self, came: &Came) {
+        self.n_cases += 1;
+        match came {
+            Came::Refused => self.n_refused += 1,
+            Came::Opened { n_bad, .. } => self.n_with_bad += usize::from(*n_bad > 0),
+        }
+    }
+
+    fn told(self) -> Ruling {
+        let Self { n_cases, n_refused, n_with_bad } = self;
+        measured(
+            format!("{n_cases} cases: {n_refused} refused when opened, {n_with_bad} with bad samples, the rest sound"),
+            [("cases", n_cases as f64), ("refused", n_refused as f64), ("with_bad_samples", n_with_bad as f64)],
+        )
+    }
+}

@@ -1,0 +1,72 @@
+//! The struct of a plugin's options, its defaults written beside its fields, and ranges that they must be in.
+
+use std::fmt::Display;
+use std::ops::RangeInclusive;
+
+use crate::Error;
+
+/// Refuses an option that is out of its range, by its name.
+///
+/// # Errors
+/// A value outside, or one that is not a number.
+pub fn in_range<T: PartialOrd + Display>(name: &str, value: T, range: RangeInclusive<T>) -> Result<(), Error> {
+    if range.contains(&value) {
+        return Ok(());
+    }
+    Err(Error::bad_request(format!("{name} is {value}; it must be {} to {}", range.start(), range.end())))
+}
+
+/// Declares a struct of options whose fields have defaults.
+///
+/// ```
+/// medcoss_sdk::options! {
+///     /// Settings of a stage.
+///     pub struct Options {
+///         /// Side of the samples in pixels.
+///         pub size: usize = 224,
+///         /// Fraction of the patches that are masked in training.
+///         pub mask_ratio: f64 = 0.75,
+///     }
+/// }
+/// assert_eq!(Options::default().size, 224);
+/// ```
+///
+/// The same as the struct with `Debug`, `Clone`, `Serialize`, `Deserialize` and `JsonSchema`, with
+/// `#[serde(default, deny_unknown_fields)]` and an implementation of [`Default`], and without `serde` and `schemars` among the
+/// crate's own dependencies. Comments become the descriptions in the schema. Where more is wanted (an enum, a rename), write the
+/// struct by hand. The crate must know this one as `medcoss_sdk`.
+#[macro_export]
+macro_rules! options {
+    (
+        $(#[$about:meta])*
+        $visible:vis struct $name:ident {
+            $($(#[$field_about:meta])* $field_visible:vis $field:ident: $kind:ty = $default:expr),+ $(,)?
+        }
+    ) => {
+        $(#[$about])*
+        #[derive(Debug, Clone, $crate::serde::Serialize, $crate::serde::Deserialize, $crate::schemars::JsonSchema)]
+        #[serde(default, deny_unknown_fields, crate = "medcoss_sdk::serde")]
+        #[schemars(crate = "medcoss_sdk::schemars")]
+        $visible struct $name {
+            $($(#[$field_about])* $field_visible $field: $kind),+
+        }
+
+        impl ::std::default::Default for $name {
+            fn default() -> Self {
+                Self { $($field: $default),+ }
+            }
+        }
+    };
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn values_out_of_range_are_refused_by_name() {
+        in_range("size", 3, 1..=3).unwrap();
+        assert_eq!(in_range("size", 4, 1..=3).unwrap_err().message(), "size is 4; it must be 1 to 3");
+        assert!(in_range("ratio", f64::NAN, 0.0..=1.0).is_err());
+    }
+}

@@ -1,0 +1,11 @@
+//! What nearly every plugin names: `use medcoss_sdk::prelude::*;`.
+
+pub use std::path::Path;
+
+pub use rand::RngExt;
+pub use serde_json::json;
+
+pub use crate::{
+    Dataset, Error, FileDataset, FileSample, Fingerprint, FoundFile, Geometry, Modality, OpenRequest, Rendering,
+    Sample, SampleRng, Synthesised, Tokens, View, export_plugin, in_range, options, sample_rng, synthesise_files,
+};

@@ -1,0 +1,154 @@
+//! Modalities from outside: libraries that nothing of the host was built with, dropped into a folder, become stages of a run.
+
+#[path = "../../host/tests/sandbox/mod.rs"]
+mod sandbox;
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::SystemTime;
+
+use sandbox::{Sandbox, build_folder};
+use serde_json::Value;
+
+/// The library of one of the project's plugins that the host is not linked with. A build of the workspace leaves it beside the
+/// program; where it is missing, or older than its sources or the SDK's, it is built, in the profile that the program has.
+fn library(id: &str) -> PathBuf {
+    let library = build_folder().join(format!("libmedcoss_{id}.so"));
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+    let built = fs::metadata(&library).and_then(|metadata| metadata.modified()).ok();
+    let sources = [format!("plugins/{id}/src"), "sdk/src".into(), "sdk/abi/src".into()];
+    let changed = sources.iter().map(|sources| youngest(&root.join(sources))).max();
+    if built < changed {
+        let mut build = Command::new(env!("CARGO"));
+        build.current_dir(&root).args(["build", "--locked", "--package", &format!("medcoss-{id}"), "--target-dir"]);
+        let profile = build_folder().parent().unwrap().to_owned();
+        build.arg(profile.parent().unwrap());
+        if profile.ends_with("release") {
+            build.arg("--release");
+        }
+        assert!(build.status().unwrap().success());
+    }
+    library
+}
+
+/// When the last of the files below a folder was written.
+fn youngest(folder: &Path) -> SystemTime {
+    let entries = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
+    let written = |path: PathBuf| match path.is_dir() {
+        true => youngest(&path),
+        false => fs::metadata(path).unwrap().modified().unwrap(),
+    };
+    entries.map(written).max().unwrap_or(SystemTime::UNIX_EPOCH)
+}
+
+/// What the program prints as JSON. It must succeed.
+fn json(sandbox: &Sandbox, arguments: &[&str]) -> Value {
+    let answer = sandbox.run(arguments.iter().chain(&["--json"]));
+    assert_eq!(answer.code, 0, "{arguments:?}: {}", answer.err);
+    serde_json::from_str(&answer.out).unwrap()
+}
+
+fn ids(listing: &Value) -> Vec<&str> {
+    listing["plugins"].as_array().unwrap().iter().map(|plugin| plugin["id"].as_str().unwrap()).collect()
+}
+
+/// Options as `--set` wants them, one an option. `prefix` names where they belong.
+fn settings(options: &Value, prefix: &str) -> Vec<String> {
+    let values = options.as_object().unwrap().iter().filter(|(name, _)| *name != "labels");
+    values.flat_map(|(name, value)| ["--set".to_string(), format!("{prefix}{name}={value}")]).collect()
+}
+
+#[test]
+fn modalities_that_the_host_has_never_heard_of_become_stages_of_a_finished_run() {
+    let sandbox = Sandbox::new();
+    let folder = sandbox.folder("mine");
+    let mine = ["--plugin-dir", folder.to_str().unwrap()];
+    for id in ["ecg", "video"] {
+        fs::copy(library(id), folder.join(format!("lib{id}.so"))).unwrap();
+    }
+
+    // The program has its five, and no trace of the two; with the folder it has them.
+    assert_eq!(ids(&json(&sandbox, &["plugin", "list"])), ["ct", "mri", "pathology", "text", "xray"]);
+    let listing = json(&sandbox, &["plugin", "list", mine[0], mine[1]]);
+    assert_eq!(ids(&listing), ["ct", "ecg", "mri", "pathology", "text", "video", "xray"]);
+    assert_eq!(listing["plugins"][1]["family"], "ecg");
+    assert_eq!(listing["plugins"][5]["family"], "video");
+
+    // A finished run over two of the five.
+    let mut config = String::from(
+        "[model]\npreset = \"demo\"\n[rehearsal]\nbuffer_ratio = 0.2\n[training]\nepochs = 1\nwarmup_epochs = 0\nbatch_size = 4\n",
+    );
+    for (id, options) in [("text", "column = \"report\", length = 24"), ("xray", "size = 64")] {
+        json(&sandbox, &["synth", "--modality", id, "--samples", "20", "--out", id]);
+        let data = if id == "text" { "text/reports.txt" } else { id };
+        config.push_str(&format!("[[stage]]\nmodality = \"{id}\"\ndata = \"{data}\"\noptions = {{ {options} }}\n"));
+    }
+    fs::write(sandbox.path("work/run.toml"), config).unwrap();
+    json(&sandbox, &["pretrain", "run.toml", "--out", "run", "--quiet"]);
+
+    // One more stage for each of the two: samples, their check, the stage.
+    for (at, id) in [(2, "ecg"), (3, "video")] {
+        let made = json(&sandbox, &["synth", "--modality", id, "--samples", "20", "--out", id, mine[0], mine[1]]);
+        let check = ["data", "check", "--modality", id, "--data", id, "--quiet", mine[0], mine[1]].map(String::from);
+        let check = [check.to_vec(), settings(&made["options"], "")].concat();
+        let check = json(&sandbox, &check.iter().map(String::as_str).collect::<Vec<_>>());
+        // A table of labels beside GIFs and pictures is no clip, and one beside records no record.
+        assert_eq!((check["n_samples"].as_u64(), check["n_bad"].as_u64()), (Some(20), Some(0)), "{check}");
+
+        let add =
+            ["stage", "add", "run", "--modality", id, "--data", id, "--data-root", ".", "--quiet", mine[0], mine[1]];
+        let add = [add.map(String::from).to_vec(), settings(&made["options"], "options.")].concat();
+        let summary = json(&sandbox, &add.iter().map(String::as_str).collect::<Vec<_>>());
+        let stages = summary["stages"].as_array().unwrap();
+        assert_eq!(stages.len(), at + 1);
+        let stage = &stages[at];
+        assert_eq!(stage["modality"], id);
+        assert!(stage["pretext_last"].as_f64().unwrap().is_finite(), "{stage}");
+        let distilled = stage["distillation_last"].as_array().unwrap();
+        let rehearsed: Vec<_> = distilled.iter().map(|pair| pair[0].as_str().unwrap()).collect();
+        let mut earlier = ["text", "xray", "ecg"][..at].to_vec();
+        earlier.sort_unstable();
+        assert_eq!(rehearsed, earlier);
+        assert!(distilled.iter().all(|pair| pair[1].as_f64().is_some_and(f64::is_finite)), "{stage}");
+    }
+    let answer = sandbox.run(["show", "run", "--verify"]);
+    assert_eq!(answer.code, 0, "{}", answer.err);
+    assert!(answer.out.contains("ecg") && answer.out.contains("video"), "{}", answer.out);
+
+    // Without the folder, what the run needs is named.
+    let answer =
+        sandbox.run(["stage", "add", "run", "--modality", "text", "--data", "text/reports.txt", "--data-root", "."]);
+    assert_eq!(answer.code, 1, "{}", answer.err);
+    assert!(answer.err.contains("ecg"), "{}", answer.err);
+}
+
+#[test]
+fn no_source_of_host_or_core_mentions_them() {
+    fn walk(folder: &Path, found: &mut Vec<PathBuf>) {
+        for entry in fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() { walk(&path, found) } else { found.push(path) }
+        }
+    }
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+    let mut files = Vec::new();
+    walk(&root.join("host/src"), &mut files);
+    walk(&root.join("core/src"), &mut files);
+    files.retain(|path| path.extension().is_some_and(|ending| ending == "rs"));
+    assert!(files.len() > 50, "{} sources", files.len());
+    for path in files {
+        let text = fs::read_to_string(&path).unwrap();
+        let code = text.split("#[cfg(test)]").next().unwrap().lines();
+        for line in code.filter(|line| !line.trim_start().starts_with("//")) {
+            for id in ["ecg", "video"] {
+                assert!(!line.to_lowercase().contains(id), "{}: {line}", path.display());
+            }
+        }
+    }
+    // Nor is either linked in.
+    for manifest in ["host/Cargo.toml", "core/Cargo.toml"] {
+        let text = fs::read_to_string(root.join(manifest)).unwrap();
+        assert!(!text.contains("medcoss-ecg") && !text.contains("medcoss-video"), "{manifest}");
+    }
+}

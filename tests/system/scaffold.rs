@@ -1,0 +1,135 @@
+//! `medcoss plugin new`: what it refuses, and (slow) that what it writes builds, passes its tests and works with the program.
+
+#[path = "../../host/tests/sandbox/mod.rs"]
+mod sandbox;
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use sandbox::Sandbox;
+use serde_json::Value;
+
+fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("..").canonicalize().unwrap()
+}
+
+#[test]
+fn a_crate_is_written_and_what_stands_in_the_way_is_named() {
+    let sandbox = Sandbox::new();
+    let sdk = root().join("sdk");
+    let sdk = sdk.to_str().unwrap();
+    let answer = sandbox.run(["plugin", "new", "my_eeg", "--family", "eeg", "--out", "a", "--sdk-path", sdk]);
+    assert_eq!((answer.code, answer.err.as_str()), (0, ""));
+    for told in ["medcoss-my-eeg", "family eeg", "src/lib.rs", sdk, "cargo test", "libmedcoss_my_eeg.so"] {
+        assert!(answer.out.contains(told), "{told}: {}", answer.out);
+    }
+    let manifest: toml::Table = fs::read_to_string(sandbox.path("work/a/Cargo.toml")).unwrap().parse().unwrap();
+    assert_eq!(manifest["dependencies"]["medcoss-sdk"]["path"].as_str(), Some(sdk));
+    assert!(manifest.contains_key("workspace"));
+    for name in ["src/lib.rs", "README.md", "Cargo.toml"] {
+        let text = fs::read_to_string(sandbox.path("work/a").join(name)).unwrap();
+        assert!(!text.contains("{{"), "{name} has a gap: {text}");
+    }
+
+    // Without a path, the SDK of the checkout that the program was built from; it is still there.
+    let made = sandbox.run(["plugin", "new", "b", "--out", "b", "--json"]);
+    let made: Value = serde_json::from_str(&made.out).unwrap();
+    assert_eq!((made["sdk"].as_str(), made["family"].as_str()), (Some(sdk), Some("image")));
+
+    let before = fs::read_to_string(sandbox.path("work/a/src/lib.rs")).unwrap();
+    for (arguments, expected) in [
+        (["my-eeg", "--out", "c", "--family", "eeg"], "hint: my_eeg would do"),
+        (["sdk", "--out", "c", "--family", "eeg"], "hint: choose another"),
+        (["c", "--out", "c", "--family", "E E G"], "hint: e_e_g would do"),
+        (["c", "--out", "a", "--family", "eeg"], "--out a is not empty"),
+        (["c", "--out", "c", "--sdk-path", "a"], "--sdk-path a holds no SDK"),
+        (["c", "--out", "a/Cargo.toml", "--family", "eeg"], "--out a/Cargo.toml is not a folder"),
+    ] {
+        let answer = sandbox.run(["plugin", "new"].iter().chain(&arguments));
+        assert_eq!(answer.code, 1, "{arguments:?}");
+        assert!(answer.err.starts_with("error: ") && answer.err.contains(expected), "{}", answer.err);
+    }
+    assert!(!sandbox.path("work/c").exists(), "what is refused leaves nothing");
+    assert_eq!(fs::read_to_string(sandbox.path("work/a/src/lib.rs")).unwrap(), before);
+}
+
+/// Cargo in a written crate, without the network: versions are those of this workspace. One target folder serves all.
+fn cargo(folder: &Path, target: &Path, arguments: &[&str]) {
+    let mut cargo = Command::new(env!("CARGO"));
+    cargo.current_dir(folder).args(arguments).env("CARGO_TARGET_DIR", target).env("CARGO_NET_OFFLINE", "true");
+    // Nobody debugs what is built here, and it takes a third of the time.
+    cargo.env("CARGO_PROFILE_DEV_DEBUG", "0");
+    let output = cargo.output().unwrap();
+    let told = [output.stdout, output.stderr].map(|text| String::from_utf8_lossy(&text).into_owned()).concat();
+    assert!(output.status.success(), "cargo {arguments:?} in {}: {told}", folder.display());
+}
+
+#[test]
+#[ignore = "builds four crates with the SDK, two minutes"]
+fn every_family_builds_passes_its_tests_and_becomes_a_stage() {
+    let sandbox = Sandbox::new();
+    // Kept between runs, so that only the first one builds what the crates depend on.
+    let target = Path::new(env!("CARGO_TARGET_TMPDIR")).join("scaffold");
+    let libraries = sandbox.folder("libraries");
+    let mine = ["--plugin-dir", libraries.to_str().unwrap()];
+    let run = |arguments: &[&str]| {
+        let answer = sandbox.run(arguments);
+        assert_eq!(answer.code, 0, "{arguments:?}: {}", answer.err);
+        answer.out
+    };
+    // A finished run with modalities of the three known families, but for text: a vocabulary is its modality's own.
+    let mut config = String::from(
+        "[model]\npreset = \"demo\"\n[rehearsal]\nbuffer_ratio = 0.2\n[training]\nepochs = 1\nwarmup_epochs = 0\nbatch_size = 4\n",
+    );
+    for (id, options) in [("xray", "size = 64"), ("ct", "size = [16, 32, 32]")] {
+        run(&["synth", "--modality", id, "--samples", "16", "--out", id]);
+        config.push_str(&format!("[[stage]]\nmodality = \"{id}\"\ndata = \"{id}\"\noptions = {{ {options} }}\n"));
+    }
+    fs::write(sandbox.path("work/run.toml"), config).unwrap();
+    run(&["pretrain", "run.toml", "--out", "run", "--quiet"]);
+
+    for (position, family) in ["image", "volume", "text", "eeg"].into_iter().enumerate() {
+        let id = format!("new_{family}");
+        run(&["plugin", "new", &id, "--family", family, "--out", &id, "--sdk-path", root().to_str().unwrap()]);
+        let folder = sandbox.path("work").join(&id);
+        fs::copy(root().join("Cargo.lock"), folder.join("Cargo.lock")).unwrap();
+        cargo(&folder, &target, &["fmt", "--check"]);
+        // The same selection builds the tests and the library.
+        cargo(&folder, &target, &["test", "--quiet"]);
+        cargo(&folder, &target, &["build", "--quiet"]);
+        let name = format!("libmedcoss_{id}.so");
+        fs::copy(target.join("debug").join(&name), libraries.join(&name)).unwrap();
+
+        let page = run(&["plugin", "inspect", &id, mine[0], mine[1]]);
+        assert!(page.contains(&format!("{id} 0.1.0")) && page.contains(family), "{page}");
+        let made = run(&["synth", "--modality", &id, "--samples", "12", "--out", "data", "--json", mine[0], mine[1]]);
+        let made: Value = serde_json::from_str(&made).unwrap();
+        assert_eq!(made["n_samples"], 12);
+        let options = made["options"].as_object().unwrap().iter();
+        let options: Vec<_> = options.map(|(name, value)| format!("{name}={value}")).collect();
+        // The README's commands name the options that the samples suit.
+        let readme = fs::read_to_string(folder.join("README.md")).unwrap();
+        assert!(options.iter().all(|option| readme.contains(&format!("--set '{option}'"))), "{options:?}: {readme}");
+
+        let mut check = vec!["data", "check", "--modality", &id, "--data", "data", "--quiet", mine[0], mine[1]];
+        check.extend(options.iter().flat_map(|option| ["--set", option]));
+        run(&check);
+        if family == "text" {
+            fs::remove_dir_all(sandbox.path("work/data")).unwrap();
+            continue;
+        }
+        let place = format!("data_{id}");
+        fs::rename(sandbox.path("work/data"), sandbox.path("work").join(&place)).unwrap();
+        let mut add = vec!["stage", "add", "run", "--modality", &id, "--data", &place, "--data-root", "."];
+        add.extend(["--quiet", "--json", mine[0], mine[1]]);
+        let options: Vec<_> = options.iter().map(|option| format!("options.{option}")).collect();
+        add.extend(options.iter().flat_map(|option| ["--set", option]));
+        let summary: Value = serde_json::from_str(&run(&add)).unwrap();
+        let stage = summary["stages"].as_array().unwrap().last().unwrap();
+        assert_eq!(stage["modality"], id.as_str());
+        let distilled = stage["distillation_last"].as_array().unwrap();
+        assert_eq!(distilled.len(), 2 + position.min(2));
+        assert!(distilled.iter().all(|pair| pair[1].as_f64().is_some_and(f64::is_finite)), "{stage}");
+    }
+}
