@@ -6,7 +6,11 @@ use std::process::ExitCode;
 
 use clap::{ArgAction, Args, Parser, Subcommand};
 
-use crate::commands::{data_check, demo, plugin_inspect, plugin_list, pretrain, resume, show, stage_add, synth};
+#[cfg(feature = "builtin")]
+use crate::commands::bench;
+use crate::commands::{
+    data_check, demo, plugin_check, plugin_inspect, plugin_list, pretrain, resume, show, stage_add, synth,
+};
 use crate::failure::Failure;
 use crate::log;
 use crate::plugins::{Catalogue, Search, Surroundings};
@@ -49,6 +53,10 @@ enum Command {
     #[command(subcommand, arg_required_else_help = true)]
     Plugin(PluginCommand),
     Synth(synth::Synth),
+    /// Measure what parts of the program cost on this machine
+    #[cfg(feature = "builtin")]
+    #[command(subcommand, arg_required_else_help = true)]
+    Bench(bench::Bench),
 }
 
 #[derive(Debug, Subcommand)]
@@ -64,6 +72,7 @@ enum DataCommand {
 #[derive(Debug, Subcommand)]
 enum PluginCommand {
     List(plugin_list::List),
+    Check(plugin_check::Check),
     Inspect(plugin_inspect::Inspect),
 }
 
@@ -93,6 +102,10 @@ impl PluginArgs {
 /// Does what the arguments (the program's name first) ask for. Results go to standard output, everything else to
 /// standard error.
 pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
+    let arguments: Vec<OsString> = arguments.into_iter().collect();
+    if let Some(code) = plugin_check::as_child(&arguments) {
+        return code;
+    }
     let cli = match Cli::try_parse_from(arguments) {
         Ok(cli) => cli,
         Err(error) => {
@@ -121,8 +134,11 @@ fn execute(command: &Command) -> Result<(), Failure> {
         Command::Show(show) => show.run(),
         Command::Data(DataCommand::Check(check)) => check.run(),
         Command::Plugin(PluginCommand::List(list)) => list.run(),
+        Command::Plugin(PluginCommand::Check(check)) => check.run(),
         Command::Plugin(PluginCommand::Inspect(inspect)) => inspect.run(),
         Command::Synth(synth) => synth.run(),
+        #[cfg(feature = "builtin")]
+        Command::Bench(bench) => bench.run(),
     }
 }
 
