@@ -48,7 +48,7 @@ impl Bench {
   medcoss bench boundary --plugin-dir target/release/deps")]
 pub(crate) struct Boundary {
     /// Batches that are measured in each way
-    #[arg(long, value_name = "N", default_value_t = 15, value_parser = clap::value_parser!(u32).range(9..=10_000))]
+    #[arg(long, value_name = "N", default_value_t = 101, value_parser = clap::value_parser!(u32).range(9..=10_000))]
     repetitions: u32,
     #[command(flatten)]
     plugins: PluginArgs,
