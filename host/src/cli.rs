@@ -6,9 +6,11 @@ use std::process::ExitCode;
 
 use clap::{ArgAction, Args, Parser, Subcommand};
 
+#[cfg(feature = "builtin")]
+use crate::commands::bench;
 use crate::commands::{
-    data_check, demo, embed, export, import, plugin_inspect, plugin_list, plugin_new, plugin_rescan, plugin_trust,
-    pretrain, resume, show, stage_add, synth,
+    data_check, demo, embed, export, import, plugin_check, plugin_inspect, plugin_list, plugin_new, plugin_rescan,
+    plugin_trust, pretrain, resume, show, stage_add, synth,
 };
 use crate::failure::Failure;
 use crate::log;
@@ -55,6 +57,10 @@ enum Command {
     #[command(subcommand, arg_required_else_help = true)]
     Plugin(PluginCommand),
     Synth(synth::Synth),
+    /// Measure what parts of the program cost on this machine
+    #[cfg(feature = "builtin")]
+    #[command(subcommand, arg_required_else_help = true)]
+    Bench(bench::Bench),
 }
 
 #[derive(Debug, Subcommand)]
@@ -70,6 +76,7 @@ enum DataCommand {
 #[derive(Debug, Subcommand)]
 enum PluginCommand {
     List(plugin_list::List),
+    Check(plugin_check::Check),
     Inspect(plugin_inspect::Inspect),
     New(plugin_new::New),
     Rescan(plugin_rescan::Rescan),
@@ -113,6 +120,9 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     {
         return plugins::child(rest);
     }
+    if let Some(code) = plugin_check::as_child(&arguments) {
+        return code;
+    }
     let cli = match Cli::try_parse_from(arguments) {
         Ok(cli) => cli,
         Err(error) => {
@@ -144,11 +154,14 @@ fn execute(command: &Command) -> Result<(), Failure> {
         Command::Embed(embed) => embed.run(),
         Command::Data(DataCommand::Check(check)) => check.run(),
         Command::Plugin(PluginCommand::List(list)) => list.run(),
+        Command::Plugin(PluginCommand::Check(check)) => check.run(),
         Command::Plugin(PluginCommand::Inspect(inspect)) => inspect.run(),
         Command::Plugin(PluginCommand::New(new)) => new.run(),
         Command::Plugin(PluginCommand::Rescan(rescan)) => rescan.run(),
         Command::Plugin(PluginCommand::Trust(trust)) => trust.run(),
         Command::Synth(synth) => synth.run(),
+        #[cfg(feature = "builtin")]
+        Command::Bench(bench) => bench.run(),
     }
 }
 

@@ -16,7 +16,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use libloading::os::unix::{Library, RTLD_LOCAL, RTLD_NOW};
 use medcoss_abi::{DatasetHandle, PluginHeader, PluginTable, Rejection};
 
-use super::contracts::Contract;
+use super::contracts::{Contract, V1};
 use crate::log;
 
 /// A plugin's header in an open library.
@@ -66,6 +66,18 @@ pub(super) fn header_of(path: &Path, id: &str, contracts: &[Contract]) -> Result
     // The library stays for good, which is what makes the header static.
     std::mem::forget(library);
     found
+}
+
+/// Opens the library and takes the header by which version 1 of the contract knows the plugin `id`. Nothing of it was compared
+/// yet.
+///
+/// # Errors
+/// What the dynamic loader says.
+pub(crate) fn v1_header_of(path: &Path, id: &str) -> Result<&'static PluginHeader, String> {
+    let loaded = header_of(path, id, &[V1])?;
+    // SAFETY: not null, aligned (`header_of`), large enough (`symbols`), never unloaded; by the contract behind its name it is a
+    // header, whose `check` reads field by field, each only after the ones before were accepted.
+    Ok(unsafe { &*loaded.header.cast::<PluginHeader>() })
 }
 
 /// Gives a plugin the host's services, the first time it is used in this process.

@@ -39,6 +39,7 @@ pub use discovery::{Catalogue, Found, NoSuchModality, Shadowed};
 pub use error::{Fault, PluginError};
 pub use first_contact::FirstContact;
 pub(crate) use first_contact::{CHILD, child};
+pub(crate) use library::v1_header_of;
 pub use medcoss_core::data::{RawBatch as Batch, View};
 pub use plugin::Plugin;
 pub(crate) use process::results;

@@ -14,6 +14,9 @@ use crate::subject::{Samples, Subject, check_made};
 
 /// Samples that are rendered and kept.
 const N_SHOWN: usize = 3;
+/// Largest difference of a token's values between a sample and its kept copy, which the host allows too: a step of 16-bit
+/// pixels, in units of the largest value or of 1.
+const KEPT_TOLERANCE: f32 = 1.0 / 32768.0;
 /// Longest side of a picture in pixels.
 const LONGEST_SIDE: u32 = 16384;
 
@@ -21,7 +24,7 @@ pub(super) fn save_assets(subject: &mut Subject) -> Ruling {
     if !subject.knows(operation::SAVE_ASSETS)? {
         return Err(not_known(operation::SAVE_ASSETS));
     }
-    let samples = subject.samples()?;
+    let samples = subject.repeatable_samples()?;
     let folder = subject.new_folder("assets")?;
     let body = json(&SaveAssets { folder: folder.clone() })?;
     let names: Vec<String> =
@@ -37,7 +40,7 @@ pub(super) fn save_assets(subject: &mut Subject) -> Ruling {
     }
     let open = Open { assets: Some(folder), ..samples.open.clone() };
     let again = Opened::new(subject.plugin()?, &open)?;
-    same_samples(&samples, &samples.indices, &again, &samples.indices, subject.request.seed, "from saved assets")?;
+    same_samples(&samples, &samples.indices, &again, &samples.indices, subject.request.seed, "from saved assets", 0.0)?;
     holds(if names.is_empty() { "nothing is learned from data".into() } else { names.join(", ") })
 }
 
@@ -45,7 +48,7 @@ pub(super) fn keep(subject: &mut Subject) -> Ruling {
     if !subject.knows(operation::KEEP)? {
         return Err(not_known(operation::KEEP));
     }
-    let samples = subject.samples()?;
+    let samples = subject.repeatable_samples()?;
     let folder = subject.new_folder("kept")?;
     // Backwards, since the order is the plugin's to keep.
     let indices: Vec<u64> = samples.indices.iter().rev().take(N_SHOWN).copied().collect();
@@ -71,7 +74,7 @@ pub(super) fn keep(subject: &mut Subject) -> Ruling {
         ));
     }
     let places: Vec<u64> = again.all().collect();
-    same_samples(&samples, &indices, &again, &places, subject.request.seed, "when it was kept")?;
+    same_samples(&samples, &indices, &again, &places, subject.request.seed, "when it was kept", KEPT_TOLERANCE)?;
     holds(format!("{} samples, opened in another place", indices.len()))
 }
 
@@ -131,6 +134,7 @@ fn same_samples(
     others: &[u64],
     seed: u64,
     how: &str,
+    tolerance: f32,
 ) -> Result<(), Stop> {
     let remedy =
         "write what a sample is made of without loss, before augmentation, and answer with the options in force";
@@ -143,17 +147,30 @@ fn same_samples(
             let seeds = [seed_of(seed, index)];
             let a = samples.dataset.read_seeded(view, &[index], &seeds, Ground::Empty)?;
             let b = again.read_seeded(view, &[other], &seeds, Ground::Empty)?;
-            if !a.sample(0).same(&b.sample(0)) {
+            if !close(a.sample(0), b.sample(0), tolerance) {
                 let id = &samples.dataset.ids[index as usize];
                 let difference = a.sample(0).difference(&b.sample(0));
                 return Err(breach(
-                    format!("sample {id} differs {how}: {difference}; the same bytes were expected"),
+                    format!("sample {id} differs {how}: {difference}; the same values were expected"),
                     remedy,
                 ));
             }
         }
     }
     Ok(())
+}
+
+/// Whether two samples differ by no more than a fraction of the range of their values; masks and ids not at all.
+fn close(a: SampleView<'_>, b: SampleView<'_>, tolerance: f32) -> bool {
+    match (a, b) {
+        (SampleView::Continuous { tokens, mask }, SampleView::Continuous { tokens: others, mask: other_mask })
+            if tolerance > 0.0 =>
+        {
+            let most_apart = tolerance * tokens.iter().fold(1.0f32, |most, value| most.max(value.abs()));
+            mask == other_mask && tokens.iter().zip(others).all(|(a, b)| a == b || (a - b).abs() <= most_apart)
+        }
+        (a, b) => a.same(&b),
+    }
 }
 
 /// Decodes the whole picture.

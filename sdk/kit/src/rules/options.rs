@@ -7,7 +7,8 @@ use serde_json::{Map, Value, json};
 use crate::opened::Opened;
 use crate::plugin::CallError;
 use crate::ruling::{Ruling, breach, holds};
-use crate::subject::Subject;
+use crate::shape::Shape;
+use crate::subject::{Subject, needs};
 
 /// How deep references are followed: schemas may refer to themselves.
 const DEEPEST: usize = 8;
@@ -62,18 +63,32 @@ pub(super) fn schema(subject: &mut Subject) -> Ruling {
 
 pub(super) fn defaults(subject: &mut Subject) -> Ruling {
     let description = subject.description()?;
+    if Shape::new(&description.geometry).is_err() {
+        return Err(needs("geometry"));
+    }
     let plugin = subject.plugin()?;
     let mut request = subject.synthetic()?.open.clone();
+    let asked = request.options.as_object().cloned().unwrap_or_default();
+    // An option without a default of its own, such as the column of a table, may have to be given.
+    let mut given = Map::new();
     let mut written = Map::new();
     for (name, property) in description.options.get("properties").and_then(Value::as_object).into_iter().flatten() {
         let target = resolved(property, &description.options);
-        if let Some(default) = property.get("default").or_else(|| target.get("default")) {
-            written.insert(name.clone(), default.clone());
+        match (property.get("default").or_else(|| target.get("default")), asked.get(name)) {
+            (Some(Value::Null), Some(value)) => {
+                given.insert(name.clone(), value.clone());
+                written.insert(name.clone(), value.clone());
+            }
+            (Some(default), _) => drop(written.insert(name.clone(), default.clone())),
+            (None, _) => {}
         }
     }
-    for (what, options) in
-        [("no options", Value::Null), ("an empty table", json!({})), ("the schema's defaults", Value::Object(written))]
-    {
+    let none = if given.is_empty() { Value::Null } else { Value::Object(given.clone()) };
+    for (what, options) in [
+        ("no options", none),
+        ("an empty table", Value::Object(given)),
+        ("the schema's defaults", Value::Object(written)),
+    ] {
         request.options = options;
         let opened = Opened::new(plugin, &request).map_err(|error| {
             breach(
