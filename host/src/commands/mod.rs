@@ -1,7 +1,10 @@
 //! The commands, one a file: its arguments, and `run`.
 
+#[cfg(feature = "builtin")]
+pub(crate) mod bench;
 pub(crate) mod data_check;
 pub(crate) mod demo;
+pub(crate) mod plugin_check;
 pub(crate) mod plugin_inspect;
 pub(crate) mod plugin_list;
 pub(crate) mod plugin_new;

@@ -22,7 +22,7 @@ use crate::log;
 ///
 /// # Errors
 /// What the dynamic loader says.
-pub(super) fn header_of(path: &Path, id: &str) -> Result<&'static PluginHeader, String> {
+pub(crate) fn header_of(path: &Path, id: &str) -> Result<&'static PluginHeader, String> {
     // Without a slash in it, a name would be looked for in the system's folders.
     let whole = path.canonicalize().map_err(|error| error.to_string())?;
     let told = |error: libloading::Error| match std::error::Error::source(&error) {

@@ -28,6 +28,7 @@ pub use batch::SampleFailure;
 pub use dataset::{OpenDataset, Rendered, Tokens};
 pub use discovery::{Catalogue, Found, NoSuchModality, Shadowed};
 pub use error::{Fault, PluginError};
+pub(crate) use library::header_of;
 pub use medcoss_core::data::{RawBatch as Batch, View};
 pub use plugin::Plugin;
 pub use search::{Folder, MissingFolder, Origin, Search, Surroundings};

@@ -14,6 +14,7 @@ use crate::opened::{Opened, View, seed_of};
 use crate::plugin::{CallError, PANIC_REMEDY, Plugin};
 use crate::request::Request;
 use crate::rules::growth::Growth;
+use crate::rules::{chance, delivered};
 use crate::ruling::{Stop, breach};
 
 /// Most numbers that are read at once.
@@ -28,6 +29,8 @@ pub(crate) struct Subject {
     description: Option<Result<Rc<Description>, Stop>>,
     synthetic: Option<Result<Rc<Synthetic>, Stop>>,
     samples: Option<Result<Rc<Samples>, Stop>>,
+    repeatable: Option<Result<(), Stop>>,
+    flawless: Option<bool>,
     pub(crate) growth: Option<Result<Growth, Stop>>,
 }
 
@@ -56,6 +59,8 @@ impl Subject {
             description: None,
             synthetic: None,
             samples: None,
+            repeatable: None,
+            flawless: None,
             growth: None,
         })
     }
@@ -144,6 +149,39 @@ impl Subject {
             Stop::Breach { .. } => needs("read"),
             skip => skip,
         })
+    }
+
+    /// Whether a sample is the same when it is read again, for the rule about it.
+    pub(crate) fn try_repeatable(&mut self) -> Result<(), Stop> {
+        let samples = self.samples()?;
+        let seed = self.request.seed;
+        self.repeatable.get_or_insert_with(|| chance::read_again(&samples, seed)).clone()
+    }
+
+    /// Samples that are the same when they are read again: what compares them in other ways needs that.
+    pub(crate) fn repeatable_samples(&mut self) -> Result<Rc<Samples>, Stop> {
+        let samples = self.samples()?;
+        self.try_repeatable().map_err(|_| needs("repeatable"))?;
+        Ok(samples)
+    }
+
+    /// Whether the plugin's own files give samples that keep the contract while they are undamaged. Where they do not,
+    /// other rules say so.
+    pub(crate) fn flawless(&mut self) -> Result<bool, Stop> {
+        if let Some(known) = self.flawless {
+            return Ok(known);
+        }
+        let dataset = Opened::new(self.plugin()?, &self.synthetic()?.open).map_err(|_| needs("read"))?;
+        let seed = self.request.seed;
+        let flawless = [View::Plain, View::Train].into_iter().all(|view| {
+            dataset.all().all(|index| {
+                let mut batch = Batch::new(dataset.shape, 1, Ground::Empty);
+                let read = dataset.fill(view, &[index], &[seed_of(seed, index)], &mut batch);
+                read.is_ok_and(|bad| bad.is_empty()) && delivered::flaw(dataset.shape, view, &batch, 0).is_none()
+            })
+        });
+        self.flawless = Some(flawless);
+        Ok(flawless)
     }
 
     fn read_samples(&mut self) -> Result<Samples, Stop> {

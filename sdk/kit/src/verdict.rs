@@ -62,6 +62,11 @@ impl Verdict {
         Self::new(rule, Err(Stop::Breach { detail: detail.into(), remedy: remedy.into() }))
     }
 
+    /// A rule that holds, and what was seen.
+    pub fn passed(rule: &str, detail: &str) -> Self {
+        Self::new(rule, crate::ruling::holds(detail))
+    }
+
     /// A rule that was not tried, and why.
     pub fn skipped(rule: &str, why: &str) -> Self {
         Self::new(rule, Err(Stop::Skip(why.into())))

@@ -36,9 +36,11 @@ enum Came {
 type Files = Vec<(PathBuf, Vec<u8>)>;
 
 pub(super) fn empty(subject: &mut Subject) -> Ruling {
-    let files = listed(&subject.synthetic()?.open.base)?;
-    let none: Files = files.iter().map(|(path, _)| (path.clone(), Vec::new())).collect();
-    if let Came::Opened { n_samples, n_sound, .. } = tried(subject, &none, "with all files empty")?
+    let (copy, files) = copied(subject)?;
+    for (path, _) in &files {
+        write(&copy, path, &[])?;
+    }
+    if let Came::Opened { n_samples, n_sound, .. } = tried(subject, &copy, "with all files empty")?
         && n_sound > 0
     {
         return Err(breach(
@@ -48,39 +50,39 @@ pub(super) fn empty(subject: &mut Subject) -> Ruling {
             "let a file that holds no sample be an error, when it is opened or when it is read",
         ));
     }
+    for (path, content) in &files {
+        write(&copy, path, content)?;
+    }
     let mut tally = Tally::default();
-    for at in chosen(&files) {
-        let mut one = files.clone();
-        one[at].1.clear();
-        tally.add(&tried(subject, &one, &format!("with {} empty", one[at].0.display()))?);
+    for (path, content) in chosen(&files) {
+        tally.add(&damaged(subject, &copy, path, content, &[], &format!("with {} empty", path.display()))?);
     }
     tally.told()
 }
 
 pub(super) fn truncated(subject: &mut Subject) -> Ruling {
-    let files = listed(&subject.synthetic()?.open.base)?;
+    let (copy, files) = copied(subject)?;
     let mut tally = Tally::default();
-    for at in chosen(&files) {
-        let n = files[at].1.len();
+    for (path, content) in chosen(&files) {
+        let n = content.len();
         let mut cuts = vec![1, 3, 8, 64, n / 10, n / 2, 9 * n / 10, n.saturating_sub(8), n.saturating_sub(1)];
         cuts.retain(|&cut| cut < n);
         cuts.sort_unstable();
         cuts.dedup();
         for cut in cuts {
-            let mut one = files.clone();
-            one[at].1.truncate(cut);
-            tally.add(&tried(subject, &one, &format!("with {} cut to {cut} of {n} bytes", one[at].0.display()))?);
+            let what = format!("with {} cut to {cut} of {n} bytes", path.display());
+            tally.add(&damaged(subject, &copy, path, content, &content[..cut], &what)?);
         }
     }
     tally.told()
 }
 
 pub(super) fn changed(subject: &mut Subject) -> Ruling {
-    let files = listed(&subject.synthetic()?.open.base)?;
+    let (copy, files) = copied(subject)?;
     let seed = subject.request.seed;
     let mut tally = Tally::default();
-    for file in chosen(&files) {
-        let n = files[file].1.len() as u64;
+    for (file, (path, content)) in chosen(&files).into_iter().enumerate() {
+        let n = content.len() as u64;
         if n == 0 {
             continue;
         }
@@ -88,30 +90,54 @@ pub(super) fn changed(subject: &mut Subject) -> Ruling {
             let draw = |purpose: u64| seed_of(seed, (file as u64 * N_CHANGES + change) * 4 + purpose);
             let reach = if change % 2 == 0 { n.min(512) } else { n };
             let (place, value) = ((draw(0) % reach) as usize, (draw(1) % 255 + 1) as u8);
-            let mut one = files.clone();
+            let mut other = content.clone();
             // Never the same byte as before.
-            one[file].1[place] ^= value;
-            let what = format!("with byte {place} of {} changed to {}", one[file].0.display(), one[file].1[place]);
-            tally.add(&tried(subject, &one, &what)?);
+            other[place] ^= value;
+            let what = format!("with byte {place} of {} changed to {}", path.display(), other[place]);
+            tally.add(&damaged(subject, &copy, path, content, &other, &what)?);
         }
     }
     tally.told()
 }
 
+/// A copy of the plugin's own files, to be damaged.
+fn copied(subject: &mut Subject) -> Result<(PathBuf, Files), Stop> {
+    let files = listed(&subject.synthetic()?.open.base)?;
+    let copy = subject.new_folder("damaged")?;
+    for (path, content) in &files {
+        write(&copy, path, content)?;
+    }
+    Ok((copy, files))
+}
+
+/// Tries the copy with one file damaged, and mends it.
+fn damaged(
+    subject: &mut Subject,
+    copy: &Path,
+    path: &Path,
+    content: &[u8],
+    instead: &[u8],
+    what: &str,
+) -> Result<Came, Stop> {
+    write(copy, path, instead)?;
+    let came = tried(subject, copy, what);
+    write(copy, path, content)?;
+    came
+}
+
 /// Opens and reads damaged data. An error is one of the contract, and what is delivered keeps it.
-fn tried(subject: &mut Subject, files: &Files, what: &str) -> Result<Came, Stop> {
+fn tried(subject: &mut Subject, base: &Path, what: &str) -> Result<Came, Stop> {
     let plugin = subject.plugin()?;
-    let base = subject.new_folder("damaged")?;
-    write(&base, files).map_err(|error| Stop::Skip(format!("damaged files cannot be written: {error}")))?;
-    let open = Open { base, ..subject.synthetic()?.open.clone() };
+    let open = Open { base: base.to_path_buf(), ..subject.synthetic()?.open.clone() };
     let opened = match Opened::new(plugin, &open) {
         Ok(opened) => opened,
         Err(error) => return refused(what, &error).map(|()| Came::Refused),
     };
+    let flawless = subject.flawless()?;
     let (mut n_bad, mut n_sound) = (0, 0);
     for index in opened.all().take(N_READ as usize) {
         for view in [View::Plain, View::Train] {
-            let mut batch = Batch::new(opened.shape, 1, Ground::First);
+            let mut batch = Batch::new(opened.shape, 1, Ground::Empty);
             let answer = opened.fill(view, &[index], &[seed_of(subject.request.seed, index)], &mut batch);
             let error = match answer {
                 Err(error) => Some(error),
@@ -125,7 +151,7 @@ fn tried(subject: &mut Subject, files: &Files, what: &str) -> Result<Came, Stop>
             if let Some(error) = error {
                 refused(&format!("{what}, sample {id}"), &error)?;
                 n_bad += 1;
-            } else if let Some(flaw) = flaw(opened.shape, view, &batch, 0) {
+            } else if let Some(flaw) = flaw(opened.shape, view, &batch, 0).filter(|_| flawless) {
                 return Err(breach(
                     format!("{what}, sample {id} was delivered although {flaw}; an error was expected"),
                     "check what was decoded before it is delivered",
@@ -139,26 +165,27 @@ fn tried(subject: &mut Subject, files: &Files, what: &str) -> Result<Came, Stop>
 }
 
 /// The first file of each ending, and others up to [`N_FILES`].
-fn chosen(files: &Files) -> Vec<usize> {
-    let mut first: Vec<usize> = Vec::new();
-    for (at, (path, _)) in files.iter().enumerate() {
-        if first.iter().all(|&other| files[other].0.extension() != path.extension()) {
-            first.push(at);
+fn chosen(files: &Files) -> Vec<&(PathBuf, Vec<u8>)> {
+    let mut endings = Vec::new();
+    let (mut first, mut others) = (Vec::new(), Vec::new());
+    for file in files {
+        let ending = file.0.extension();
+        if endings.contains(&ending) {
+            others.push(file);
+        } else {
+            endings.push(ending);
+            first.push(file);
         }
     }
-    let others = (0..files.len()).filter(|at| !first.contains(at)).collect::<Vec<_>>();
     first.into_iter().chain(others).take(N_FILES).collect()
 }
 
-fn write(folder: &Path, files: &Files) -> std::io::Result<()> {
-    for (path, content) in files {
-        let path = folder.join(path);
-        if let Some(parent) = path.parent() {
-            fs::create_dir_all(parent)?;
-        }
-        fs::write(path, content)?;
-    }
-    Ok(())
+fn write(folder: &Path, path: &Path, content: &[u8]) -> Result<(), Stop> {
+    let path = folder.join(path);
+    let parent = path.parent().unwrap_or(folder);
+    fs::create_dir_all(parent)
+        .and_then(|()| fs::write(&path, content))
+        .map_err(|error| Stop::Skip(format!("{} cannot be written: {error}", path.display())))
 }
 
 #[derive(Default)]

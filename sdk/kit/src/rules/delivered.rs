@@ -199,7 +199,7 @@ fn every(samples: &Samples, seed: u64, mut look: impl FnMut(&str, View, SampleVi
 }
 
 /// What breaks the contract in a delivered sample, if anything: the host refuses such a sample.
-pub(super) fn flaw(shape: Shape, view: View, batch: &Batch, slot: usize) -> Option<String> {
+pub(crate) fn flaw(shape: Shape, view: View, batch: &Batch, slot: usize) -> Option<String> {
     if let Some(what) = batch.overrun().first() {
         return Some(format!("a buffer was written past: {what}"));
     }
@@ -209,6 +209,7 @@ pub(super) fn flaw(shape: Shape, view: View, batch: &Batch, slot: usize) -> Opti
             let found = mask.iter().filter(|&&value| value != 0).count();
             match tokens.iter().find(|value| !value.is_finite()) {
                 Some(value) => Some(format!("a value is {value}")),
+                None if mask.iter().any(|&value| value > 1) => Some("the mask holds others than 0 and 1".into()),
                 None if found != expected => Some(format!("{found} tokens are masked instead of {expected}")),
                 None => None,
             }

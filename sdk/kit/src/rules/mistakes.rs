@@ -95,8 +95,13 @@ pub(super) fn bad_request(subject: &mut Subject) -> Ruling {
 
 /// An error of the contract, and no panic.
 pub(super) fn refused(what: &str, error: &CallError) -> Result<(), Stop> {
-    if error.is_fault() {
-        return Err(breach(format!("{what}: {error}; an error of the contract was expected"), PANIC_REMEDY));
+    if !error.is_fault() {
+        return Ok(());
     }
-    Ok(())
+    let remedy = if error.code() == Some(code::PANIC) {
+        PANIC_REMEDY
+    } else {
+        "report an error with one of the contract's codes"
+    };
+    Err(breach(format!("{what}: {error}; an error of the contract was expected"), remedy))
 }

@@ -1,8 +1,8 @@
 //! The rules, in the order in which they are tried.
 
-mod chance;
+pub(crate) mod chance;
 mod damage;
-mod delivered;
+pub(crate) mod delivered;
 mod description;
 pub(crate) mod growth;
 mod mistakes;

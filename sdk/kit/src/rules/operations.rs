@@ -21,7 +21,7 @@ pub(super) fn save_assets(subject: &mut Subject) -> Ruling {
     if !subject.knows(operation::SAVE_ASSETS)? {
         return Err(not_known(operation::SAVE_ASSETS));
     }
-    let samples = subject.samples()?;
+    let samples = subject.repeatable_samples()?;
     let folder = subject.new_folder("assets")?;
     let body = json(&SaveAssets { folder: folder.clone() })?;
     let names: Vec<String> =
@@ -45,7 +45,7 @@ pub(super) fn keep(subject: &mut Subject) -> Ruling {
     if !subject.knows(operation::KEEP)? {
         return Err(not_known(operation::KEEP));
     }
-    let samples = subject.samples()?;
+    let samples = subject.repeatable_samples()?;
     let folder = subject.new_folder("kept")?;
     // Backwards, since the order is the plugin's to keep.
     let indices: Vec<u64> = samples.indices.iter().rev().take(N_SHOWN).copied().collect();

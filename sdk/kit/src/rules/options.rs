@@ -7,7 +7,8 @@ use serde_json::{Map, Value, json};
 use crate::opened::Opened;
 use crate::plugin::CallError;
 use crate::ruling::{Ruling, breach, holds};
-use crate::subject::Subject;
+use crate::shape::Shape;
+use crate::subject::{Subject, needs};
 
 /// How deep references are followed: schemas may refer to themselves.
 const DEEPEST: usize = 8;
@@ -62,6 +63,9 @@ pub(super) fn schema(subject: &mut Subject) -> Ruling {
 
 pub(super) fn defaults(subject: &mut Subject) -> Ruling {
     let description = subject.description()?;
+    if Shape::new(&description.geometry).is_err() {
+        return Err(needs("geometry"));
+    }
     let plugin = subject.plugin()?;
     let mut request = subject.synthetic()?.open.clone();
     let mut written = Map::new();

@@ -1,0 +1,268 @@
+//! `medcoss bench`: what parts of the program cost on this machine.
+
+use std::path::{Path, PathBuf};
+use std::time::Instant;
+
+use clap::{Args, Subcommand};
+use medcoss_abi::abi_stable::std_types::{RSlice, RSliceMut};
+use medcoss_abi::message::{Geometry, Open, Synthesise};
+use medcoss_abi::{DatasetHandle, FillBuffers, FillRequest, PluginTable, VIEW_TRAIN};
+use medcoss_sdk::{Dataset, Modality, OpenRequest, Sample, View, sample_rng};
+use medcoss_xray::{Options, Xray};
+use serde::Serialize;
+
+use crate::cli::PluginArgs;
+use crate::failure::Failure;
+use crate::output;
+use crate::plugins::{self, Batch, Plugin, Source, header_of};
+use crate::table::Table;
+
+/// Samples in a batch.
+const N_SAMPLES: usize = 8;
+/// Batches before anything is measured: files come into the system's cache, memory to the allocator.
+const N_WARM_UP: usize = 3;
+
+/// What is measured.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Bench {
+    Boundary(Boundary),
+}
+
+impl Bench {
+    pub(crate) fn run(&self) -> Result<(), Failure> {
+        match self {
+            Self::Boundary(boundary) => boundary.run(),
+        }
+    }
+}
+
+/// Measure what it costs that a plugin is a shared library
+///
+/// Fills batches of 3 x 224 x 224 samples with the plugin `xray` in three ways: its Rust code linked into this program and
+/// called directly; the same code in its shared library, through the contract's `fill`; and that with the host's own checks
+/// of every answer. The ways take turns, with the same samples and seeds, and what they deliver is compared bit by bit.
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  medcoss bench boundary
+  medcoss bench boundary --repetitions 31 --json
+  medcoss bench boundary --plugin-dir target/release/deps")]
+pub(crate) struct Boundary {
+    /// Batches that are measured in each way
+    #[arg(long, value_name = "N", default_value_t = 15, value_parser = clap::value_parser!(u32).range(9..=10_000))]
+    repetitions: u32,
+    #[command(flatten)]
+    plugins: PluginArgs,
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Debug, Serialize)]
+struct Report {
+    measured: &'static str,
+    plugin: String,
+    library: PathBuf,
+    sample_shape: [usize; 3],
+    batch_size: usize,
+    repetitions: u32,
+    optimised: bool,
+    /// Seconds for a batch, by way.
+    median_seconds: Medians,
+    /// Through the contract over directly; 1 is no cost at all.
+    ratio: f64,
+    /// With the host's checks over directly.
+    ratio_with_checks: f64,
+}
+
+#[derive(Debug, Serialize)]
+struct Medians {
+    direct: f64,
+    boundary: f64,
+    boundary_with_checks: f64,
+}
+
+/// A dataset of the library behind the bare table.
+struct Bare {
+    table: &'static PluginTable,
+    handle: DatasetHandle,
+}
+
+impl Drop for Bare {
+    fn drop(&mut self) {
+        (self.table.close)(self.handle);
+    }
+}
+
+impl Boundary {
+    fn run(&self) -> Result<(), Failure> {
+        let catalogue = self.plugins.survey()?;
+        let library = catalogue.found.iter().find(|found| found.id == Xray::ID).map(|found| &found.source);
+        let Some(Source::Library { path }) = library else {
+            return Err(Failure::mend(anyhow::anyhow!(
+                "plugin {} was not found as a shared library\nhint: build it, or give its folder with --plugin-dir",
+                Xray::ID
+            )));
+        };
+        let plugin = catalogue.load(Xray::ID).map_err(Failure::mend)?;
+        if plugin.description().version != Xray::VERSION {
+            return Err(Failure::mend(anyhow::anyhow!(
+                "the library holds {}, and {} {} is linked in\nhint: build both from the same sources",
+                plugin.name(),
+                Xray::ID,
+                Xray::VERSION
+            )));
+        }
+        let report = self.measure(&plugin, path)?;
+        if self.json { output::print_json(&report) } else { output::print(&report.page()) }
+    }
+
+    fn measure(&self, plugin: &Plugin, library: &Path) -> Result<Report, Failure> {
+        let folder = tempfile::tempdir().map_err(Failure::internal)?;
+        let base = folder.path().to_path_buf();
+        let made = plugin.synthesise(&Synthesise { folder: base.clone(), n_samples: N_SAMPLES, seed: 7 })?;
+        // Default options, which give the shape that the paper trains with.
+        let open = Open { base, data: made.data, options: serde_json::json!({}), assets: None };
+        let request =
+            OpenRequest { base: open.base.clone(), data: open.data.clone(), options: Options::default(), assets: None };
+        let direct = Xray::open(request).map_err(Failure::internal)?;
+        let checked = plugin.open(&open)?;
+        let bare = opened(library, &open)?;
+        let geometry = direct.geometry();
+        let Geometry::Continuous { grid, d_token, .. } = &geometry else {
+            return Err(Failure::internal(anyhow::anyhow!("samples are not pictures but {geometry:?}")));
+        };
+        let (n_tokens, d_token) = (grid.iter().product::<usize>(), *d_token);
+        let indices: Vec<u64> = (0..N_SAMPLES as u64).collect();
+        let mut sets = [0; 2].map(|_| (vec![0f32; N_SAMPLES * n_tokens * d_token], vec![0u8; N_SAMPLES * n_tokens]));
+        let mut batch = Batch::default();
+        let mut seconds = [const { Vec::new() }; 3];
+        for round in 0..N_WARM_UP + self.repetitions as usize {
+            let seeds: Vec<u64> = indices.iter().map(|index| index + 1000 * round as u64).collect();
+            // Each way comes first as often as last.
+            for turn in 0..3 {
+                let way = (round + turn) % 3;
+                let [(tokens, mask), (other_tokens, other_mask)] = &mut sets;
+                let begin = Instant::now();
+                match way {
+                    0 => fill_directly(&direct, &seeds, tokens, mask, n_tokens).map_err(Failure::internal)?,
+                    1 => fill_through(&bare, &indices, &seeds, other_tokens, other_mask)?,
+                    _ => drop(checked.fill(plugins::View::Train, &indices, &seeds, &mut batch)?),
+                }
+                if round >= N_WARM_UP {
+                    seconds[way].push(begin.elapsed().as_secs_f64());
+                }
+            }
+            let [direct, through] = &sets;
+            if direct != through || direct.0 != batch.tokens || direct.1 != batch.mask {
+                return Err(Failure::mend(anyhow::anyhow!(
+                    "{} delivers other samples than the code that is linked in\nhint: build both from the same sources",
+                    library.display()
+                )));
+            }
+        }
+        let [direct, boundary, boundary_with_checks] = seconds.map(median);
+        Ok(Report {
+            measured: "fill of one batch in the training view, by the median of the repetitions",
+            plugin: plugin.name().into(),
+            library: library.to_path_buf(),
+            sample_shape: [3, Options::default().size, Options::default().size],
+            batch_size: N_SAMPLES,
+            repetitions: self.repetitions,
+            optimised: !cfg!(debug_assertions),
+            median_seconds: Medians { direct, boundary, boundary_with_checks },
+            ratio: boundary / direct,
+            ratio_with_checks: boundary_with_checks / direct,
+        })
+    }
+}
+
+impl Report {
+    fn page(&self) -> String {
+        let Medians { direct, boundary, boundary_with_checks } = self.median_seconds;
+        let [channels, rows, columns] = self.sample_shape;
+        let mut table = Table::new(&["way", "ms a batch", "ratio"]);
+        for (way, seconds) in [
+            ("linked in, called directly", direct),
+            ("shared library, bare `fill`", boundary),
+            ("shared library, answers checked", boundary_with_checks),
+        ] {
+            table.row([way.into(), format!("{:.3}", 1000.0 * seconds), format!("{:.4}", seconds / direct)]);
+        }
+        format!(
+            "{}, batches of {} samples of {channels} x {rows} x {columns}; medians of {} in turn{}\n\n{}",
+            self.plugin,
+            self.batch_size,
+            self.repetitions,
+            if self.optimised { "" } else { "; this build is not fully optimised" },
+            table.lines()
+        )
+    }
+}
+
+fn opened(library: &Path, open: &Open) -> Result<Bare, Failure> {
+    let header = header_of(library, Xray::ID).map_err(|told| Failure::mend(anyhow::anyhow!(told)))?;
+    let table = header.check().map_err(Failure::mend)?;
+    let body = serde_json::to_string(open).map_err(Failure::internal)?;
+    let handle = (table.open)(body.as_str().into()).into_result();
+    let handle = handle.map_err(|error| Failure::internal(anyhow::anyhow!(error.body.to_string())))?;
+    Ok(Bare { table, handle })
+}
+
+/// What the export macro does without the contract: zeroes the buffers and loads sample after sample.
+fn fill_directly(
+    dataset: &impl Dataset,
+    seeds: &[u64],
+    tokens: &mut [f32],
+    mask: &mut [u8],
+    n_tokens: usize,
+) -> Result<(), medcoss_sdk::Error> {
+    let n_values = tokens.len() / seeds.len();
+    for (index, &seed) in seeds.iter().enumerate() {
+        let tokens = &mut tokens[index * n_values..][..n_values];
+        let mask = &mut mask[index * n_tokens..][..n_tokens];
+        tokens.fill(0.0);
+        mask.fill(0);
+        dataset.load(index, View::Train, &mut sample_rng(seed), Sample::Continuous { tokens, mask })?;
+    }
+    Ok(())
+}
+
+fn fill_through(
+    bare: &Bare,
+    indices: &[u64],
+    seeds: &[u64],
+    tokens: &mut [f32],
+    mask: &mut [u8],
+) -> Result<(), Failure> {
+    let request =
+        FillRequest { view: VIEW_TRAIN, indices: RSlice::from_slice(indices), seeds: RSlice::from_slice(seeds) };
+    let buffers = FillBuffers {
+        tokens: RSliceMut::from_mut_slice(tokens),
+        mask: RSliceMut::from_mut_slice(mask),
+        ids: RSliceMut::from_mut_slice(&mut []),
+        labels: RSliceMut::from_mut_slice(&mut []),
+        lengths: RSliceMut::from_mut_slice(&mut []),
+    };
+    let failed = |told: String| Failure::internal(anyhow::anyhow!(told));
+    let bad = (bare.table.fill)(bare.handle, request, buffers).into_result();
+    match bad.map_err(|error| failed(error.body.to_string()))?.first() {
+        None => Ok(()),
+        Some(bad) => Err(failed(bad.message.to_string())),
+    }
+}
+
+/// Of an odd number of values the one in the middle, of an even number the upper one of the two.
+fn median(mut seconds: Vec<f64>) -> f64 {
+    seconds.sort_by(f64::total_cmp);
+    seconds[seconds.len() / 2]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_median_is_the_value_in_the_middle() {
+        assert_eq!(median(vec![7.0, 1.0, 90.0, 2.0, 3.0]), 3.0);
+    }
+}

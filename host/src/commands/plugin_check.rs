@@ -1,0 +1,500 @@
+//! `medcoss plugin check`: the conformance list on a built library, in a process of its own.
+//!
+//! The list and its rules are the kit's (`sdk/kit`), the same that authors' tests run. Here is what only another process can
+//! do: limits of time and memory, and a verdict when the plugin takes its process down. The child is this program again; it
+//! tells what it does in a file, so that whatever a plugin prints disturbs nothing. When it dies in the middle of a rule,
+//! that rule is broken, and another child goes on behind it.
+
+use std::collections::BTreeMap;
+use std::ffi::OsString;
+use std::fs::{self, File};
+use std::io::{Read, Seek, SeekFrom, Write};
+use std::os::unix::process::ExitStatusExt;
+use std::path::{Path, PathBuf};
+use std::process::{Command, ExitCode, ExitStatus, Stdio};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, bail};
+use clap::Args;
+use medcoss_kit::{Data, Event, Outcome, Request, Verdict, rules};
+use nix::sys::resource::{Resource, getrlimit, setrlimit};
+use nix::sys::signal::Signal;
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+
+use crate::failure::Failure;
+use crate::output;
+use crate::plugins::{Catalogue, Source, foreign_text, header_of};
+use crate::table::Table;
+
+/// What this program is called with to be the child: not a command for people.
+const CHILD: &str = "__check";
+/// The step before the kit's rules: opening the library runs its constructors.
+const LOAD: &str = "load";
+/// Rules after whose sudden end nothing more is tried.
+const VITAL: [&str; 3] = [LOAD, "header", "description"];
+/// Children that may die before the rest is not tried any more.
+const MOST_DEATHS: usize = 4;
+/// How often the parent looks.
+const LOOK: Duration = Duration::from_millis(10);
+/// Largest file that the plugin, or what it prints, may grow to, in bytes.
+const LARGEST_FILE: u64 = 1 << 30;
+/// How much of what the plugin printed last is shown, in bytes.
+const LAST_WORDS: u64 = 400;
+
+/// Check that a plugin keeps the contract
+///
+/// Goes through the whole conformance list in a process of its own, with limits of time and memory: what the plugin says
+/// of itself, samples that it synthesises and reads back, seeds, threads, bounds of buffers, damaged files, growth of memory.
+/// Each broken rule comes with what was found, what was expected, and what to do. Exit code 0 only when no rule is broken.
+/// The file is loaded, which runs code in it.
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  medcoss plugin check target/release/libmedcoss_mine.so
+  medcoss plugin check libmedcoss_mine.so --data recordings --set length=5000
+  medcoss plugin check libmedcoss_mine.so --json | jq '.verdicts[] | select(.outcome == \"failed\")'")]
+pub(crate) struct Check {
+    /// The library
+    #[arg(value_name = "FILE")]
+    file: PathBuf,
+    /// Read samples from this file or folder, beside what the plugin synthesises; may be given several times
+    #[arg(long, value_name = "PATH")]
+    data: Vec<PathBuf>,
+    /// Set an option of the plugin, the value as in a configuration (`size=[16, 192, 192]`); may be given several times
+    #[arg(long, value_name = "OPTION=VALUE")]
+    set: Vec<String>,
+    /// Which plugin, of a file that carries several
+    #[arg(long, value_name = "ID")]
+    id: Option<String>,
+    /// Seconds that a single rule may take
+    #[arg(long, value_name = "SECONDS", default_value_t = 120, value_parser = clap::value_parser!(u64).range(1..=86_400))]
+    timeout: u64,
+    /// MiB of address space that the plugin may take, beyond what the program itself has
+    #[arg(long, value_name = "MIB", default_value_t = 4096, value_parser = clap::value_parser!(u64).range(16..=1_048_576))]
+    memory: u64,
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
+}
+
+/// What the child is to do.
+#[derive(Debug, Serialize, Deserialize)]
+struct Job {
+    file: PathBuf,
+    id: String,
+    memory_mib: u64,
+    /// Where it tells what happens, a [`Told`] a line.
+    events: PathBuf,
+    request: Request,
+}
+
+/// What the child tells.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+enum Told {
+    Begun(String),
+    Finished(Verdict),
+    Done,
+}
+
+#[derive(Debug, Serialize)]
+struct Report<'a> {
+    file: &'a Path,
+    id: &'a str,
+    sha256: Option<String>,
+    passed: bool,
+    n_passed: usize,
+    n_failed: usize,
+    n_skipped: usize,
+    /// Bytes that the plugin printed; none is as it should be.
+    printed_bytes: u64,
+    verdicts: &'a [Verdict],
+}
+
+impl Check {
+    pub(crate) fn run(&self) -> Result<(), Failure> {
+        let id = self.plugin_id().map_err(Failure::mend)?;
+        let request = self.request(&id).map_err(Failure::mend)?;
+        let source = Source::Library { path: self.file.clone() };
+        let sha256 = source.sha256().with_context(|| format!("cannot read {}", self.file.display()));
+        let sha256 = sha256.map_err(Failure::mend)?;
+        let (verdicts, printed_bytes) = self.tried(&id, request).map_err(Failure::internal)?;
+        let count = |outcome| verdicts.iter().filter(|verdict| verdict.outcome == outcome).count();
+        let report = Report {
+            file: &self.file,
+            id: &id,
+            sha256,
+            passed: count(Outcome::Failed) == 0,
+            n_passed: count(Outcome::Passed),
+            n_failed: count(Outcome::Failed),
+            n_skipped: count(Outcome::Skipped),
+            printed_bytes,
+            verdicts: &verdicts,
+        };
+        if self.json {
+            output::print_json(&report)?
+        } else {
+            output::print(&report.page())?
+        }
+        if report.passed {
+            return Ok(());
+        }
+        let n = report.n_failed;
+        Err(Failure::mend(anyhow::anyhow!(
+            "plugin {id} of {} breaks {n} {}\nhint: remedies stand beside what was found",
+            self.file.display(),
+            if n == 1 { "rule" } else { "rules" }
+        )))
+    }
+
+    fn plugin_id(&self) -> anyhow::Result<String> {
+        let catalogue = Catalogue::of_file(&self.file)?;
+        let ids: Vec<_> = catalogue.found.iter().map(|found| found.id.as_str()).collect();
+        match (&self.id, ids.as_slice()) {
+            (Some(id), ids) if ids.contains(&id.as_str()) => Ok(id.clone()),
+            (None, [only]) => Ok((*only).into()),
+            (Some(id), ids) => {
+                bail!("{} carries no plugin {id:?}\nhint: it carries {}", self.file.display(), ids.join(", "))
+            }
+            (None, ids) => {
+                bail!("{} carries several plugins: {}\nhint: name one with --id", self.file.display(), ids.join(", "))
+            }
+        }
+    }
+
+    fn request(&self, id: &str) -> anyhow::Result<Request> {
+        let data = if self.data.is_empty() { None } else { Some(located(&self.data)?) };
+        let options = match self.set.as_slice() {
+            [] => Value::Null,
+            set => Value::Object(set.iter().map(|text| option(text)).collect::<anyhow::Result<Map<_, _>>>()?),
+        };
+        Ok(Request { id: Some(id.into()), data, options, ..Request::default() })
+    }
+
+    /// All verdicts, and how much was printed.
+    fn tried(&self, id: &str, mut request: Request) -> anyhow::Result<(Vec<Verdict>, u64)> {
+        let mut verdicts: BTreeMap<String, Verdict> = BTreeMap::new();
+        let mut printed = 0;
+        let mut given_up = None;
+        for death in 1.. {
+            let folder = tempfile::Builder::new().prefix("medcoss-check-").tempdir()?;
+            let events = folder.path().join("events.jsonl");
+            let file = self.file.canonicalize()?;
+            let job = Job { file, id: id.into(), memory_mib: self.memory, events, request: request.clone() };
+            let mut child = Child::start(folder.path(), job)?;
+            let end = child.watch(Duration::from_secs(self.timeout), &mut verdicts)?;
+            printed += child.printed.metadata()?.len();
+            let Some(end) = end else { break };
+            let rule = child.rule.clone();
+            let (detail, remedy) = self.cause_of_death(&end, &child.last_words());
+            verdicts.insert(rule.clone(), Verdict::failed(&rule, &detail, remedy));
+            if VITAL.contains(&rule.as_str()) || death == MOST_DEATHS {
+                given_up = Some(rule);
+                break;
+            }
+            request.passed_over = verdicts.keys().cloned().collect();
+        }
+        let mut all = Vec::new();
+        for name in std::iter::once(LOAD).chain(rules().map(|asked| asked.name)) {
+            match (verdicts.remove(name), &given_up) {
+                (Some(verdict), _) => all.push(verdict),
+                (None, Some(rule)) => {
+                    all.push(Verdict::skipped(name, &format!("not tried any more after rule `{rule}`")));
+                }
+                (None, None) => {
+                    all.push(Verdict::failed(name, "the rule was passed over", "report a fault in medcoss"))
+                }
+            }
+        }
+        Ok((all, printed))
+    }
+
+    fn cause_of_death(&self, end: &End, last_words: &str) -> (String, &'static str) {
+        let said = if last_words.is_empty() { String::new() } else { format!("; it last printed: {last_words}") };
+        let out_of_memory = last_words.contains("memory allocation of") || last_words.contains("out of memory");
+        let (what, remedy) = match end {
+            End::TimedOut => (
+                format!("it had not ended after {} seconds, and was killed", self.timeout),
+                "look for an endless loop or a lock that is never released; --timeout gives more time",
+            ),
+            End::Ended(status) if out_of_memory => (
+                format!("its process ended ({}) when it wanted more than {} MiB", in_words(*status), self.memory),
+                "bound what is allocated by the size of files, not by what they claim; --memory gives more",
+            ),
+            End::Ended(status) if status.code().is_some() => (
+                format!("its process ended ({}) in the middle of the rule", in_words(*status)),
+                "never call std::process::exit, or what does: report errors",
+            ),
+            End::Ended(status) => (
+                format!("its process was ended by {}", in_words(*status)),
+                "look at unsafe code and C libraries, at recursion without end, and at panics in `drop` or while panicking",
+            ),
+        };
+        (format!("{what}{said}"), remedy)
+    }
+}
+
+/// How a child ended before it was done.
+enum End {
+    TimedOut,
+    Ended(ExitStatus),
+}
+
+/// A running child.
+struct Child {
+    process: std::process::Child,
+    events: File,
+    /// Part of a line that was read.
+    rest: String,
+    /// What it and the plugin printed.
+    printed: File,
+    /// The rule at work.
+    rule: String,
+    is_done: bool,
+}
+
+impl Child {
+    fn start(folder: &Path, job: Job) -> anyhow::Result<Self> {
+        let written = folder.join("job.json");
+        fs::write(&written, serde_json::to_vec(&job)?)?;
+        let events = File::options().create(true).truncate(true).read(true).write(true).open(&job.events)?;
+        let printed = File::options().create(true).read(true).append(true).open(folder.join("printed"))?;
+        let process = Command::new(std::env::current_exe().context("this program cannot find itself")?)
+            .arg(CHILD)
+            .arg(&written)
+            // What a killed child leaves behind goes with the folder.
+            .env("TMPDIR", folder)
+            .stdin(Stdio::null())
+            .stdout(printed.try_clone()?)
+            .stderr(printed.try_clone()?)
+            .spawn()
+            .context("cannot start a process to check the plugin in")?;
+        Ok(Self { process, events, rest: String::new(), printed, rule: LOAD.into(), is_done: false })
+    }
+
+    /// Takes verdicts until the child ends. None when it came to the end of the list.
+    fn watch(&mut self, timeout: Duration, verdicts: &mut BTreeMap<String, Verdict>) -> anyhow::Result<Option<End>> {
+        let mut since = Instant::now();
+        loop {
+            // In this order, so that what an ended child has told is read.
+            let ended = self.process.try_wait()?;
+            if self.take(verdicts)? {
+                since = Instant::now();
+            }
+            match ended {
+                Some(_) if self.is_done => return Ok(None),
+                Some(status) => return Ok(Some(End::Ended(status))),
+                // A destructor of the library may hang when everything is told.
+                None if since.elapsed() > timeout => {
+                    self.process.kill()?;
+                    self.process.wait()?;
+                    self.take(verdicts)?;
+                    return Ok(Some(End::TimedOut));
+                }
+                None => std::thread::sleep(LOOK),
+            }
+        }
+    }
+
+    /// Reads what was told. True when there was something.
+    fn take(&mut self, verdicts: &mut BTreeMap<String, Verdict>) -> anyhow::Result<bool> {
+        let before = self.rest.len();
+        self.events.read_to_string(&mut self.rest)?;
+        let is_more = self.rest.len() > before;
+        while let Some(end) = self.rest.find('\n') {
+            let line: String = self.rest.drain(..=end).collect();
+            match serde_json::from_str(&line).context("the child told something unintelligible")? {
+                Told::Begun(rule) => self.rule = rule,
+                Told::Finished(verdict) => drop(verdicts.insert(verdict.rule.clone(), verdict)),
+                Told::Done => {
+                    self.is_done = true;
+                    self.rule = LOAD.into();
+                }
+            }
+        }
+        Ok(is_more)
+    }
+
+    fn last_words(&mut self) -> String {
+        let len = self.printed.metadata().map_or(0, |metadata| metadata.len());
+        let mut bytes = Vec::new();
+        let read = self.printed.seek(SeekFrom::Start(len.saturating_sub(LAST_WORDS)));
+        // Words are for people; without them the verdict still stands.
+        let _ = read.and_then(|_| (&self.printed).take(LAST_WORDS).read_to_end(&mut bytes));
+        foreign_text(String::from_utf8_lossy(&bytes).trim())
+    }
+}
+
+impl Drop for Child {
+    fn drop(&mut self) {
+        // Only where something failed before the child was waited for.
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+}
+
+impl Report<'_> {
+    fn page(&self) -> String {
+        let mut table = Table::new(&["rule", "outcome", "found"]);
+        for Verdict { rule, outcome, detail, remedy, .. } in self.verdicts {
+            let outcome = match outcome {
+                Outcome::Passed => "holds",
+                Outcome::Failed => "BROKEN",
+                Outcome::Skipped => "skipped",
+            };
+            let remedy = remedy.as_ref().map(|remedy| format!("\nremedy: {remedy}")).unwrap_or_default();
+            table.row([rule.as_str(), outcome, &foreign_text(&format!("{detail}{remedy}"))]);
+        }
+        let mut text = table.wrapped();
+        let Self { n_passed, n_failed, n_skipped, printed_bytes, .. } = self;
+        text.push_str(&format!("\n{n_passed} rules hold, {n_failed} are broken, {n_skipped} were skipped.\n"));
+        if *printed_bytes > 0 {
+            text.push_str(&format!("The plugin printed {printed_bytes} bytes; messages belong into the host's log.\n"));
+        }
+        text
+    }
+}
+
+/// Folder and relative paths: a plugin never sees absolute entries, as in a configuration.
+fn located(paths: &[PathBuf]) -> anyhow::Result<Data> {
+    let mut whole = Vec::new();
+    for path in paths {
+        let found = path.canonicalize();
+        whole.push(found.with_context(|| format!("--data {} not found\nhint: check the path", path.display()))?);
+    }
+    let parent = |path: &Path| path.parent().unwrap_or(path).to_path_buf();
+    let mut base = parent(&whole[0]);
+    while !whole.iter().all(|path| path.starts_with(&base) && *path != base) && base.parent().is_some() {
+        base = parent(&base);
+    }
+    let paths = whole.iter().map(|path| path.strip_prefix(&base).unwrap_or(path).to_path_buf()).collect();
+    Ok(Data { base, paths })
+}
+
+/// `name=value`; what is no TOML value is a string.
+fn option(text: &str) -> anyhow::Result<(String, Value)> {
+    let Some((name, value)) = text.split_once('=') else {
+        bail!("--set {text:?} has no `=`\nhint: write --set option=value");
+    };
+    let parsed: Option<toml::Table> = format!("value = {value}").parse().ok();
+    let value = parsed.and_then(|table| table.get("value").cloned()).unwrap_or_else(|| toml::Value::from(value.trim()));
+    Ok((name.trim().into(), serde_json::to_value(value)?))
+}
+
+/// `exit code 3`, `signal SIGSEGV`.
+fn in_words(status: ExitStatus) -> String {
+    match (status.code(), status.signal()) {
+        (Some(code), _) => format!("exit code {code}"),
+        (_, Some(number)) => match Signal::try_from(number) {
+            Ok(signal) => format!("signal {signal}"),
+            Err(_) => format!("signal {number}"),
+        },
+        _ => status.to_string(),
+    }
+}
+
+/// Whether this process was started as the child; then it does its job, and gives what to end with.
+pub(crate) fn as_child(arguments: &[OsString]) -> Option<ExitCode> {
+    match arguments {
+        [_, child, job] if child == CHILD => Some(match work(Path::new(job)) {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(error) => {
+                let _ = writeln!(std::io::stderr(), "error: {error:#}");
+                ExitCode::from(2)
+            }
+        }),
+        _ => None,
+    }
+}
+
+fn work(job: &Path) -> anyhow::Result<()> {
+    let job: Job = serde_json::from_slice(&fs::read(job)?)?;
+    // Opened for each line, since a plugin may close what is open.
+    let tell = |told: &Told| -> anyhow::Result<()> {
+        let mut line = serde_json::to_vec(told)?;
+        line.push(b'\n');
+        Ok(File::options().append(true).open(&job.events)?.write_all(&line)?)
+    };
+    limit(job.memory_mib)?;
+    if !job.request.passed_over.iter().any(|rule| rule == LOAD) {
+        tell(&Told::Begun(LOAD.into()))?;
+    }
+    let header = match header_of(&job.file, &job.id) {
+        Ok(header) => header,
+        Err(error) => {
+            tell(&Told::Finished(Verdict::failed(
+                LOAD,
+                &format!("the dynamic loader refuses it: {error}"),
+                "build it again on this machine, with all that it needs",
+            )))?;
+            for asked in rules() {
+                tell(&Told::Finished(Verdict::skipped(
+                    asked.name,
+                    "rule `load` does not hold, and this one rests on it",
+                )))?;
+            }
+            return tell(&Told::Done);
+        }
+    };
+    if !job.request.passed_over.iter().any(|rule| rule == LOAD) {
+        tell(&Told::Finished(Verdict::passed(LOAD, "opened by the dynamic loader")))?;
+    }
+    let mut failed = Ok(());
+    medcoss_kit::check(header, &job.request, &mut |event| {
+        let told = match event {
+            Event::Begun(rule) => tell(&Told::Begun(rule.into())),
+            Event::Finished(verdict) => tell(&Told::Finished(verdict.clone())),
+        };
+        if failed.is_ok() {
+            failed = told;
+        }
+    });
+    failed?;
+    tell(&Told::Done)
+}
+
+/// Address space, files and core dumps of this process.
+fn limit(memory_mib: u64) -> anyhow::Result<()> {
+    // First number of statm: pages of the whole address space, as the limit counts it.
+    let statm = fs::read_to_string("/proc/self/statm").unwrap_or_default();
+    let pages: u64 = statm.split(' ').next().and_then(|pages| pages.parse().ok()).unwrap_or_default();
+    let own = pages * nix::unistd::sysconf(nix::unistd::SysconfVar::PAGE_SIZE)?.unwrap_or(4096) as u64;
+    for (resource, most) in [
+        (Resource::RLIMIT_AS, own.saturating_add(memory_mib.saturating_mul(1 << 20))),
+        (Resource::RLIMIT_FSIZE, LARGEST_FILE),
+        (Resource::RLIMIT_CORE, 0),
+    ] {
+        let (_, hard) = getrlimit(resource)?;
+        setrlimit(resource, most.min(hard), hard).with_context(|| format!("cannot limit {resource:?} to {most}"))?;
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn options_are_toml_values_or_strings() {
+        let parsed = |text| option(text).unwrap();
+        assert_eq!(parsed("size=[16, 192, 192]"), ("size".into(), json!([16, 192, 192])));
+        assert_eq!(parsed("mask_ratio = 0.5"), ("mask_ratio".into(), json!(0.5)));
+        assert_eq!(parsed("column=findings"), ("column".into(), json!("findings")));
+        assert_eq!(parsed("column=\"a=b\""), ("column".into(), json!("a=b")));
+        assert!(option("size").unwrap_err().to_string().contains("hint: "));
+    }
+
+    #[test]
+    fn data_are_named_below_their_common_folder() {
+        let folder = tempfile::tempdir().unwrap();
+        let base = folder.path().canonicalize().unwrap();
+        fs::create_dir_all(base.join("a/b")).unwrap();
+        fs::create_dir_all(base.join("a/c/d")).unwrap();
+        let data = located(&[base.join("a/b"), base.join("a/c/d")]).unwrap();
+        assert_eq!(data, Data { base: base.join("a"), paths: vec!["b".into(), "c/d".into()] });
+        let nested = located(&[base.join("a/b"), base.join("a")]).unwrap();
+        assert_eq!(nested, Data { base: base.clone(), paths: vec!["a/b".into(), "a".into()] });
+        assert!(located(&[base.join("gone")]).is_err());
+    }
+}
