@@ -190,12 +190,7 @@ mod tests {
     fn every_command_of_the_documents_is_understood() {
         let commands = documented();
         assert!(commands.len() > 15, "{commands:?}");
-        let plugin = Cli::command().find_subcommand("plugin").cloned().expect("a command");
         for words in commands {
-            // Until `plugin check` has joined.
-            if words[1..3] == ["plugin", "check"] && plugin.find_subcommand("check").is_none() {
-                continue;
-            }
             let told = Cli::try_parse_from(&words).err().map(|error| error.to_string());
             assert!(told.is_none(), "{words:?}: {told:?}");
         }

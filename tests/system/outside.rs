@@ -75,6 +75,12 @@ fn modalities_that_the_host_has_never_heard_of_become_stages_of_a_finished_run()
     assert_eq!(listing["plugins"][1]["family"], "ecg");
     assert_eq!(listing["plugins"][5]["family"], "video");
 
+    for id in ["ecg", "video"] {
+        let library = folder.join(format!("lib{id}.so"));
+        let answer = sandbox.run(["plugin", "check", library.to_str().unwrap()]);
+        assert_eq!(answer.code, 0, "{}{}", answer.out, answer.err);
+    }
+
     // A finished run over two of the five.
     let mut config = String::from(
         "[model]\npreset = \"demo\"\n[rehearsal]\nbuffer_ratio = 0.2\n[training]\nepochs = 1\nwarmup_epochs = 0\nbatch_size = 4\n",

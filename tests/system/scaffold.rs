@@ -101,6 +101,7 @@ fn every_family_builds_passes_its_tests_and_becomes_a_stage() {
         let name = format!("libmedcoss_{id}.so");
         fs::copy(target.join("debug").join(&name), libraries.join(&name)).unwrap();
 
+        run(&["plugin", "check", libraries.join(&name).to_str().unwrap()]);
         let page = run(&["plugin", "inspect", &id, mine[0], mine[1]]);
         assert!(page.contains(&format!("{id} 0.1.0")) && page.contains(family), "{page}");
         let made = run(&["synth", "--modality", &id, "--samples", "12", "--out", "data", "--json", mine[0], mine[1]]);

@@ -50,9 +50,9 @@ const LAST_WORDS: u64 = 400;
 /// The file is loaded, which runs code in it.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
-  medcoss plugin check target/release/libmedcoss_ecg.so
-  medcoss plugin check libmedcoss_ecg.so --data recordings --set length=5000
-  medcoss plugin check libmedcoss_ecg.so --json | jq '.verdicts[] | select(.outcome == \"failed\")'")]
+  medcoss plugin check target/release/libmedcoss_mine.so
+  medcoss plugin check libmedcoss_mine.so --data recordings --set length=5000
+  medcoss plugin check libmedcoss_mine.so --json | jq '.verdicts[] | select(.outcome == \"failed\")'")]
 pub(crate) struct Check {
     /// The library
     #[arg(value_name = "FILE")]
