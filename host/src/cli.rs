@@ -10,7 +10,7 @@ use clap::{ArgAction, Args, Parser, Subcommand};
 use crate::commands::bench;
 use crate::commands::{
     data_check, demo, embed, export, import, plugin_check, plugin_inspect, plugin_list, plugin_new, plugin_rescan,
-    plugin_trust, pretrain, resume, show, stage_add, synth,
+    plugin_trust, pretrain, resume, show, stage_add, stage_remove, synth,
 };
 use crate::failure::Failure;
 use crate::log;
@@ -43,7 +43,7 @@ enum Command {
     Demo(demo::Demo),
     Pretrain(pretrain::Pretrain),
     Resume(resume::Resume),
-    /// Add stages to a run
+    /// Add stages to a run, and take the last one back
     #[command(subcommand, arg_required_else_help = true)]
     Stage(StageCommand),
     Show(show::Show),
@@ -66,6 +66,7 @@ enum Command {
 #[derive(Debug, Subcommand)]
 enum StageCommand {
     Add(stage_add::StageAdd),
+    Remove(stage_remove::StageRemove),
 }
 
 #[derive(Debug, Subcommand)]
@@ -148,6 +149,7 @@ fn execute(command: &Command) -> Result<(), Failure> {
         Command::Pretrain(pretrain) => pretrain.run(),
         Command::Resume(resume) => resume.run(),
         Command::Stage(StageCommand::Add(add)) => add.run(),
+        Command::Stage(StageCommand::Remove(remove)) => remove.run(),
         Command::Show(show) => show.run(),
         Command::Import(import) => import.run(),
         Command::Export(export) => export.run(),

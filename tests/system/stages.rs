@@ -108,6 +108,64 @@ fn the_same_seed_gives_the_same_run_whatever_the_threads_and_however_often_it_st
     assert!(errors.contains("is not empty") && errors.contains("--resume"), "{errors}");
 }
 
+/// Every file of a run but the times.
+fn all_files(folder: &Path, found: &mut Vec<(PathBuf, Vec<u8>)>) {
+    let mut entries: Vec<PathBuf> = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect();
+    entries.sort();
+    for path in entries {
+        if path.is_dir() {
+            all_files(&path, found);
+        } else {
+            found.push((path.clone(), std::fs::read(&path).unwrap()));
+        }
+    }
+}
+
+#[test]
+fn a_stage_that_was_added_by_mistake_can_be_taken_back() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = |name: &str| text(&folder.path().join(name));
+    demo(&folder.path().join("demo"), &[]);
+    let run = path("demo/run");
+    let content = || {
+        let mut found = Vec::new();
+        all_files(Path::new(&run), &mut found);
+        found
+    };
+    let before = content();
+    let samples = path("more");
+    succeeded(medcoss(&["synth", "--modality", "xray", "--samples", "12", "--out", &samples]));
+    let pictures: Vec<PathBuf> = std::fs::read_dir(&samples)
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+        .filter(|path| path.extension().is_some_and(|extension| extension == "png"))
+        .collect();
+    let sound: Vec<Vec<u8>> = pictures.iter().map(|path| std::fs::read(path).unwrap()).collect();
+    pictures.iter().for_each(|path| std::fs::write(path, b"torn").unwrap());
+
+    // The data of the demo lie in its own folder, which the new stage's must be below.
+    let moved = path("demo/data/more");
+    std::fs::rename(&samples, &moved).unwrap();
+    let (data, root) = (moved.clone(), path("demo"));
+    let add = |size: &str| {
+        let demo = ["--data-root", &root, "--no-builtin", "--quiet", "--set", size];
+        medcoss(&[&["stage", "add", &run, "--modality", "xray", "--data", &data][..], &demo[..]].concat())
+    };
+    assert!(refused(add("options.size=64")).contains("could not be read"));
+    let told = refused(add("options.size=48"));
+    assert!(told.contains("is not finished") && told.contains("medcoss stage remove"), "{told}");
+    assert!(succeeded(medcoss(&["stage", "remove", &run])).contains("Removed stage"));
+    assert_eq!(content(), before);
+
+    for (path, bytes) in pictures.iter().zip(sound) {
+        std::fs::write(Path::new(&moved).join(path.file_name().unwrap()), bytes).unwrap();
+    }
+    succeeded(add("options.size=64"));
+    assert!(refused(medcoss(&["stage", "remove", &run])).contains("--finished"));
+    succeeded(medcoss(&["stage", "remove", &run, "--finished"]));
+    assert_eq!(content(), before);
+}
+
 #[test]
 fn a_stage_added_to_a_finished_run_learns_from_its_last_model() {
     let folder = tempfile::tempdir().unwrap();

@@ -130,6 +130,14 @@ impl StageFolder {
         latest.map(|folder| read_document(&folder.join(STATE))).transpose()
     }
 
+    /// Removes the folder, as if the stage had never begun.
+    ///
+    /// # Errors
+    /// A folder that cannot be removed.
+    pub fn remove(&self) -> Result<()> {
+        super::files::remove_folder(&self.path)
+    }
+
     /// Removes the checkpoints of a finished stage, which a process that ended at the wrong moment leaves behind.
     ///
     /// # Errors

@@ -17,4 +17,5 @@ pub(crate) mod pretrain;
 pub(crate) mod resume;
 pub(crate) mod show;
 pub(crate) mod stage_add;
+pub(crate) mod stage_remove;
 pub(crate) mod synth;

@@ -4,6 +4,7 @@ use std::path::{Component, Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
 use clap::Args;
+use medcoss_core::run::StageFolder;
 
 use super::pretrain::{DeviceArgs, OutputArgs, data_root, train};
 use crate::cli::PluginArgs;
@@ -58,11 +59,27 @@ impl StageAdd {
 
     fn train(&self, catalogue: &Catalogue) -> Result<Summary> {
         let before = RunConfig::read_record(&self.run.join(RECORD))?;
+        self.refuse_unfinished(&before)?;
         let (base, data) = self.place()?;
         let config = self.configuration(&before, data)?;
         let plugins = plugins_of(&config, catalogue, Some(&self.run))?;
         let (out, device) = (self.run.clone(), self.device.name.as_str());
         train(&Training { config: &config, base, out, resume: true, device, plugins: &plugins }, &self.output)
+    }
+
+    /// What is added goes on from the last model: the stage before must have one.
+    fn refuse_unfinished(&self, before: &RunConfig) -> Result<()> {
+        for (at, section) in before.stages.iter().enumerate() {
+            let (number, run) = (at + 1, self.run.display());
+            if StageFolder::new(&self.run, number, &section.modality).finished()?.is_none() {
+                bail!(
+                    "stage {number} {} of {run} is not finished\n\
+                     hint: finish it with `medcoss resume {run}`; if it was added by mistake, `medcoss stage remove {run}` takes it back",
+                    section.modality
+                );
+            }
+        }
+        Ok(())
     }
 
     /// The run's configuration with the new stage at its end.

@@ -123,7 +123,7 @@ fn tried(fault: Fault, words: bool, with_slow: bool) -> Vec<Verdict> {
     let _one = ONE.lock().unwrap_or_else(PoisonError::into_inner);
     set(fault);
     let passed_over = if with_slow { vec![] } else { SLOW.map(String::from).to_vec() };
-    let options = json!({ "words": words });
+    let options = if words { json!({ "words": true }) } else { json!(null) };
     let verdicts = check(&HEADER, &Request { passed_over, options, ..Request::default() }, &mut |_| {});
     set(Fault::None);
     verdicts

@@ -96,7 +96,7 @@ pub(super) fn threads(subject: &mut Subject) -> Ruling {
     std::thread::scope(|scope| {
         for thread in 0..n_threads {
             let (expected, found) = (&expected, &found);
-            scope.spawn(move || {
+            let started = std::thread::Builder::new().spawn_scoped(scope, move || {
                 for step in 0..n * N_ROUNDS {
                     // Threads begin at different samples, every other one backwards.
                     let place = (step + thread * n / n_threads) % n;
@@ -121,6 +121,12 @@ pub(super) fn threads(subject: &mut Subject) -> Ruling {
                     return;
                 }
             });
+            if let Err(error) = started {
+                let told =
+                    breach(format!("no further thread can be started: {error}"), "hold less memory and fewer threads");
+                found.lock().unwrap_or_else(std::sync::PoisonError::into_inner).get_or_insert(told);
+                return;
+            }
         }
     });
     match found.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner) {

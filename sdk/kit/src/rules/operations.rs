@@ -167,7 +167,8 @@ fn close(a: SampleView<'_>, b: SampleView<'_>, tolerance: f32) -> bool {
             if tolerance > 0.0 =>
         {
             let most_apart = tolerance * tokens.iter().fold(1.0f32, |most, value| most.max(value.abs()));
-            mask == other_mask && tokens.iter().zip(others).all(|(a, b)| a == b || (a - b).abs() <= most_apart)
+            mask == other_mask
+                && tokens.iter().zip(others).all(|(a, b)| a.to_bits() == b.to_bits() || (a - b).abs() <= most_apart)
         }
         (a, b) => a.same(&b),
     }

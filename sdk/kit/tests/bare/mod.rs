@@ -545,10 +545,10 @@ fn filled(
     }
     match fault {
         Fault::PlainWithChance if !train => tokens[0] = (draw() % 1000) as f32,
-        Fault::CountsCalls | Fault::PlaceInBatch | Fault::SizeOfBatch | Fault::ByThread | Fault::ShareAStatic => {
-            if train {
-                tokens[1] = (draw() % 1000) as f32;
-            }
+        Fault::CountsCalls | Fault::PlaceInBatch | Fault::SizeOfBatch | Fault::ByThread | Fault::ShareAStatic
+            if train =>
+        {
+            tokens[1] = (draw() % 1000) as f32;
         }
         Fault::NotANumber => tokens[13] = f32::NAN,
         Fault::Infinite if train => tokens[13] = f32::NEG_INFINITY,

@@ -1,0 +1,68 @@
+//! `medcoss stage remove`: takes the last stage of a run back.
+
+use std::path::PathBuf;
+
+use anyhow::{Context, Result, bail};
+use clap::Args;
+use medcoss_core::run::{RunLock, StageFolder};
+
+use crate::config::RunConfig;
+use crate::failure::Failure;
+use crate::output;
+use crate::plugins_lock::PluginsLock;
+use crate::training::RECORD;
+
+/// Remove the last stage of a run
+///
+/// For a stage that was added with the wrong options or data, or whose plugin does not work: settings of a stage cannot change once it
+/// is part of a run, but it can be removed and added again. Earlier stages do not depend on it and stay as they are. A stage that has
+/// finished is removed only with --finished; what it learned is then lost.
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  medcoss stage remove runs/first
+  medcoss stage remove runs/first --finished && medcoss stage add runs/first --modality ct --data ct")]
+pub(crate) struct StageRemove {
+    /// Run folder
+    run: PathBuf,
+    /// Remove it although it has finished
+    #[arg(long)]
+    finished: bool,
+}
+
+impl StageRemove {
+    pub(crate) fn run(&self) -> Result<(), Failure> {
+        let told = self.remove().map_err(Failure::mend)?;
+        output::print(&told)
+    }
+
+    fn remove(&self) -> Result<String> {
+        let record = self.run.join(RECORD);
+        let before = RunConfig::read_record(&record)?;
+        let _lock = RunLock::take(&self.run)?;
+        let (number, run) = (before.stages.len(), self.run.display());
+        let mut config = before;
+        let Some(section) = config.stages.pop() else { bail!("{run} has no stage to remove") };
+        if config.stages.is_empty() && config.model.init.is_none() {
+            bail!(
+                "stage {} is the only one of {run}\nhint: remove the folder, or choose another with --out",
+                section.modality
+            );
+        }
+        let folder = StageFolder::new(&self.run, number, &section.modality);
+        let finished = folder.finished().with_context(|| format!("stage {number} {}", section.modality))?.is_some();
+        if finished && !self.finished {
+            bail!(
+                "stage {number} {} of {run} has finished; what it learned would be lost\nhint: add --finished if that is meant",
+                section.modality
+            );
+        }
+        // The folder first: a stage of which only the record is left has not begun, which is a sound run.
+        folder.remove()?;
+        let lock = self.run.join("plugins.lock");
+        let mut plugins = PluginsLock::read(&lock)?;
+        plugins.plugin.retain(|plugin| config.stages.iter().any(|stage| stage.modality == plugin.id));
+        plugins.write(&lock)?;
+        config.write_record(&record)?;
+        Ok(format!("Removed stage {number} {} of {run}; {} stages are left.\n", section.modality, number - 1))
+    }
+}
