@@ -439,7 +439,7 @@ mod tests {
         modality = "text"
         data = "reports"
         [[stage]]
-        modality = "ecg"
+        modality = "gait"
         data = ["a", "b"]
         epochs = 7
         options = { leads = 12 }
@@ -462,14 +462,14 @@ mod tests {
     #[test]
     fn settings_on_the_command_line_reach_sections_stages_and_options() {
         let settings =
-            ["training.epochs=9", "stage.ecg.batch_size=2", "stage.1.options.length=64", "model.preset=demo"];
+            ["training.epochs=9", "stage.gait.batch_size=2", "stage.1.options.length=64", "model.preset=demo"];
         let config = read(MINIMAL, &settings).unwrap();
         assert_eq!(config.training.epochs, 9);
         assert_eq!(config.stages[1].batch_size, Some(2));
         assert_eq!(config.stages[0].options["length"].as_integer(), Some(64));
         assert_eq!(config.model.preset, Some(Preset::Demo));
-        let error = read(MINIMAL, &["stage.ekg.epochs=1"]).unwrap_err().to_string();
-        assert!(error.contains("no stage ekg"), "{error}");
+        let error = read(MINIMAL, &["stage.gate.epochs=1"]).unwrap_err().to_string();
+        assert!(error.contains("no stage gate"), "{error}");
     }
 
     #[test]

@@ -143,7 +143,7 @@ mod tests {
         let lines = Arc::new(Mutex::new(Vec::new()));
         let copy = lines.clone();
         let redirection = redirect(Arc::new(move |line: &str| copy.lock().unwrap().push(line.to_string())));
-        let name: Arc<str> = "ecg 0.1.0".into();
+        let name: Arc<str> = "gait 0.1.0".into();
         let log = services().log;
         during(&name, || {
             log(3, "not shown".into());
@@ -156,7 +156,7 @@ mod tests {
         set_verbosity(0);
         drop(redirection);
         let expected = [
-            "warning: plugin ecg 0.1.0: two\u{fffd}[31m leads",
+            "warning: plugin gait 0.1.0: two\u{fffd}[31m leads",
             "error: plugin (unknown): from nowhere",
             "info: now shown",
         ];

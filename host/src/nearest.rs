@@ -34,7 +34,7 @@ mod tests {
         assert_eq!(nearest("patology", names), Some("pathology"));
         assert_eq!(nearest("path", names), Some("pathology"));
         assert_eq!(nearest("ultrasound", names), None);
-        assert_eq!(nearest("ecg", names), None);
+        assert_eq!(nearest("gait", names), None);
         assert_eq!(did_you_mean("ultrasound", names), "");
     }
 }

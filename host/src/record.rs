@@ -147,7 +147,7 @@ mod tests {
         modality = \"text\"
         data = \"reports\"
         [[stage]]
-        modality = \"ecg\"
+        modality = \"gait\"
         data = [\"a\", \"b\"]
         epochs = 7
         options = { leads = 12 }

@@ -127,13 +127,13 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("medcoss/trusted.toml");
         assert_eq!(Trusted::read(Some(&file)).unwrap(), Trusted::default());
-        let plugin = TrustedPlugin { id: "ecg".into(), file: "libecg.so".into(), sha256: "ab".repeat(32) };
+        let plugin = TrustedPlugin { id: "gait".into(), file: "libgait.so".into(), sha256: "ab".repeat(32) };
         let trusted = Trusted { plugin: vec![plugin] };
         trusted.write(&file).unwrap();
         assert_eq!(Trusted::read(Some(&file)).unwrap(), trusted);
-        assert!(trusted.holds("ecg", &"ab".repeat(32)));
+        assert!(trusted.holds("gait", &"ab".repeat(32)));
         // The digest is of a file, which may carry other plugins.
-        assert!(!trusted.holds("eeg", &"ab".repeat(32)) && !trusted.holds("ecg", &"ac".repeat(32)));
+        assert!(!trusted.holds("eeg", &"ab".repeat(32)) && !trusted.holds("gait", &"ac".repeat(32)));
         std::fs::write(&file, "plugin = 3").unwrap();
         let error = Trusted::read(Some(&file)).unwrap_err().to_string();
         assert!(error.contains("trusted.toml is damaged") && error.contains("hint: "), "{error}");
@@ -148,13 +148,13 @@ mod tests {
         let own = library.sha256().unwrap().unwrap();
         let other = "cd".repeat(32);
         let locked = |sha256: Option<&str>| LockedPlugin {
-            id: "ecg".into(),
+            id: "gait".into(),
             version: "1.0.0".into(),
             source: if sha256.is_some() { "old.so".into() } else { "built-in".into() },
             sha256: sha256.map(String::from),
         };
         let trusted =
-            Trusted { plugin: vec![TrustedPlugin { id: "ecg".into(), file: "a.so".into(), sha256: own.clone() }] };
+            Trusted { plugin: vec![TrustedPlugin { id: "gait".into(), file: "a.so".into(), sha256: own.clone() }] };
         let nobody = Trusted::default();
         let run = Path::new("runs/first");
         let check = |source: &Source, is_own, sha256: Option<&str>, trusted: &Trusted| {
@@ -168,7 +168,7 @@ mod tests {
         assert_eq!(check(&library, true, Some(&other), &nobody), Ok(()));
         assert_eq!(check(&Source::BuiltIn, true, Some(&other), &nobody), Ok(()));
         let error = check(&library, false, Some(&other), &nobody).unwrap_err();
-        for part in ["ecg", "runs/first", &own, &other, "old.so", "hint: ", "medcoss plugin trust "] {
+        for part in ["gait", "runs/first", &own, &other, "old.so", "hint: ", "medcoss plugin trust "] {
             assert!(error.contains(part), "{part:?} is not in {error}");
         }
         assert!(check(&library, false, None, &nobody).unwrap_err().contains("the built-in plugin"));

@@ -33,7 +33,7 @@ fn c_library(folder: &Path, name: &str, code: &str) -> PathBuf {
 #[test]
 fn the_fixture_keeps_every_rule() {
     let sandbox = Sandbox::new();
-    let file = put_fixture(&sandbox.folder("mine"), "ecg.so");
+    let file = put_fixture(&sandbox.folder("mine"), "gait.so");
     let answer = checked(&sandbox, &file, &[]);
     assert_eq!((answer.code, answer.err.as_str()), (0, ""), "{}", answer.out);
     assert!(answer.out.starts_with("RULE "), "{}", answer.out);
@@ -59,7 +59,7 @@ fn the_projects_own_plugins_keep_every_rule() {
 #[test]
 fn data_and_options_of_the_user_are_read() {
     let sandbox = Sandbox::new();
-    let file = put_fixture(&sandbox.folder("mine"), "ecg.so");
+    let file = put_fixture(&sandbox.folder("mine"), "gait.so");
     fs::write(sandbox.path("work/good.csv"), "a,1,2,3,4\nb,5,6,7,8\nc,9,10,11,12\n").unwrap();
     let options = ["--data", "good.csv", "--set", "length=4", "--set", "patch=1", "--json"];
     let answer = checked(&sandbox, &file, &options);
@@ -118,9 +118,9 @@ fn a_library_that_does_not_load_or_is_none_is_told() {
     assert_eq!(verdict(&report, "header")["outcome"], "failed");
     assert_eq!(report["n_failed"], 1, "{report}");
 
-    let answer = checked(&sandbox, &put_fixture(&folder, "ecg.so"), &["--id", "ecg"]);
+    let answer = checked(&sandbox, &put_fixture(&folder, "gait.so"), &["--id", "gait"]);
     assert_eq!(answer.code, 1);
-    assert!(answer.err.ends_with("carries no plugin \"ecg\"\nhint: it carries fixture\n"), "{}", answer.err);
+    assert!(answer.err.ends_with("carries no plugin \"gait\"\nhint: it carries fixture\n"), "{}", answer.err);
 }
 
 #[test]
@@ -151,7 +151,7 @@ fn constructors_that_end_or_hold_up_the_process_are_a_verdict() {
 fn a_child_that_dies_in_a_rule_breaks_that_rule_and_the_next_goes_on_behind_it() {
     let sandbox = Sandbox::new();
     let folder = sandbox.folder("mine");
-    let file = put_fixture(&folder, "ecg.so");
+    let file = put_fixture(&folder, "gait.so");
     // Only two rules start threads, and there the child dies. What it prints looks like what a child tells.
     let code = "static int child;\n\
         __attribute__((constructor)) void begin(int argc, char **argv) {\

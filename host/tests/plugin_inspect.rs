@@ -8,7 +8,7 @@ use serde_json::Value;
 #[test]
 fn everything_that_a_plugin_says_of_itself_is_shown() {
     let sandbox = Sandbox::new();
-    let path = put_fixture(&sandbox.folder("mine"), "ecg.so");
+    let path = put_fixture(&sandbox.folder("mine"), "gait.so");
     let answer = sandbox.run(["plugin", "inspect", path.to_str().unwrap()]);
     assert_eq!((answer.code, answer.err.as_str()), (0, ""));
     let sha256 = answer.out.lines().find_map(|line| line.strip_prefix("sha256")).unwrap().trim();
@@ -17,7 +17,7 @@ fn everything_that_a_plugin_says_of_itself_is_shown() {
 fixture 0.3.1
 series of numbers, one line of a CSV file a sample
 
-source      SANDBOX/mine/ecg.so
+source      SANDBOX/mine/gait.so
 sha256      DIGEST
 family      series
 samples     12 tokens of 5 values, 6 masked
@@ -39,7 +39,7 @@ patch       integer  5        Numbers in a token.
 #[test]
 fn json_carries_the_schema_and_the_digest() {
     let sandbox = Sandbox::new();
-    let path = put_fixture(&sandbox.folder("mine"), "ecg.so");
+    let path = put_fixture(&sandbox.folder("mine"), "gait.so");
     let by_id = ["plugin", "inspect", "fixture", "--json", "--no-builtin", "--plugin-dir", "../mine"];
     let answer = sandbox.run(by_id);
     let shown: Value = serde_json::from_str(&answer.out).unwrap();
@@ -54,7 +54,7 @@ fn json_carries_the_schema_and_the_digest() {
 #[test]
 fn an_unknown_id_gives_the_nearest() {
     let sandbox = Sandbox::new();
-    put_fixture(&sandbox.folder("data/medcoss/plugins"), "ecg.so");
+    put_fixture(&sandbox.folder("data/medcoss/plugins"), "gait.so");
     let answer = sandbox.run(["plugin", "inspect", "fixtrue", "--no-builtin"]);
     assert_eq!(answer.code, 1);
     let expected = "error: there is no plugin for modality \"fixtrue\"\n\

@@ -13,10 +13,10 @@ const ROW: &str = "fixture  0.3.1    series  12 tokens of 5 values, 6 masked";
 fn a_plugin_of_a_folder_is_listed() {
     let sandbox = Sandbox::new();
     let folder = sandbox.folder("mine");
-    put_fixture(&folder, "libecg.so");
+    put_fixture(&folder, "libgait.so");
     let answer = sandbox.run(["plugin", "list", "--no-builtin", "--plugin-dir", folder.to_str().unwrap()]);
     let expected =
-        format!("ID       VERSION  FAMILY  SAMPLES                          SOURCE\n{ROW}  SANDBOX/mine/libecg.so\n");
+        format!("ID       VERSION  FAMILY  SAMPLES                          SOURCE\n{ROW}  SANDBOX/mine/libgait.so\n");
     assert_eq!(sandbox.anonymous(&answer.out), expected);
     assert_eq!((answer.code, answer.err.as_str()), (0, ""));
 }

@@ -9,7 +9,7 @@ use serde_json::Value;
 
 fn sandbox() -> Sandbox {
     let sandbox = Sandbox::new();
-    put_fixture(&sandbox.folder("data/medcoss/plugins"), "ecg.so");
+    put_fixture(&sandbox.folder("data/medcoss/plugins"), "gait.so");
     sandbox
 }
 

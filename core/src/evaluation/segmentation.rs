@@ -145,12 +145,12 @@ mod tests {
             let (shape, spacing) = ([4, 5, 6], [spacing.0, spacing.1, spacing.2]);
             let place = |at: usize| [at / 30, at / 6 % 5, at % 6];
             let found = squared_distances(&set, shape, spacing);
-            for at in 0..set.len() {
+            for (at, &found) in found.iter().enumerate() {
                 let squared = |other: usize| {
                     (0..3).map(|axis| ((place(at)[axis] as f64 - place(other)[axis] as f64) * spacing[axis]).powi(2)).sum::<f64>()
                 };
                 let nearest = (0..set.len()).filter(|other| set[*other]).map(squared).fold(f64::INFINITY, f64::min);
-                assert!(found[at] == nearest || (found[at] - nearest).abs() < 1e-9, "{} instead of {nearest}", found[at]);
+                assert!(found == nearest || (found - nearest).abs() < 1e-9, "{found} instead of {nearest}");
             }
         }
     }

@@ -231,7 +231,7 @@ mod tests {
         let mut config = config();
         let spec = |n_tokens, d_token| TokenSpec::Continuous { n_tokens, d_token, n_masked: 1 };
         assert_eq!(config.admit("image", "xray", spec(16, 768), Some(20)).unwrap(), 0);
-        assert_eq!(config.admit("ecg", "ecg", spec(5000, 12), None).unwrap(), 1);
+        assert_eq!(config.admit("gait", "gait", spec(5000, 12), None).unwrap(), 1);
         assert_eq!(config.admit("image", "pathology", spec(20, 768), None).unwrap(), 0);
         assert_eq!(config.families[1].n_positions, 5000);
         assert_eq!(config.families[0].n_decoder_positions, 20);

@@ -64,7 +64,7 @@ fn config(families: &[(&str, TokenSpec)]) -> ModelConfig {
 const TEXT: (&str, TokenSpec) = ("text", TokenSpec::Discrete { length: 7, vocabulary: 31 });
 const IMAGE: (&str, TokenSpec) = ("image", TokenSpec::Continuous { n_tokens: 9, d_token: 48, n_masked: 6 });
 const VOLUME: (&str, TokenSpec) = ("volume", TokenSpec::Continuous { n_tokens: 4, d_token: 27, n_masked: 3 });
-const ECG: (&str, TokenSpec) = ("ecg", TokenSpec::Continuous { n_tokens: 10, d_token: 25, n_masked: 5 });
+const GAIT: (&str, TokenSpec) = ("gait", TokenSpec::Continuous { n_tokens: 10, d_token: 25, n_masked: 5 });
 
 struct Place {
     folder: tempfile::TempDir,
@@ -186,7 +186,7 @@ fn a_checkpoint_comes_back_bit_by_bit_bare_or_wrapped() {
 #[test]
 fn our_own_layout_holds_families_that_the_published_one_has_no_names_for() {
     let place = Place::new();
-    let config = config(&[ECG, TEXT]);
+    let config = config(&[GAIT, TEXT]);
     let model = model(&config);
     let path = place.path("own.safetensors");
     export(&model, &config, &[], Layout::MedcossRs, 0, &path).unwrap();
@@ -196,7 +196,7 @@ fn our_own_layout_holds_families_that_the_published_one_has_no_names_for() {
 
     let path = place.path("published.safetensors");
     let exported = export(&model, &config, &[], Layout::Medcoss, 0, &path).unwrap();
-    assert_eq!((exported.left, exported.untrained), (vec!["ecg".into()], vec!["image".into(), "volume".into()]));
+    assert_eq!((exported.left, exported.untrained), (vec!["gait".into()], vec!["image".into(), "volume".into()]));
     // The families that were only filled in do not come back as if they had been learned.
     let back = Import::default().read(&path).unwrap();
     assert_eq!(back.config.families, config.families[1..]);

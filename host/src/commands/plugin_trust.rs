@@ -19,8 +19,8 @@ use crate::trust::{Trusted, TrustedPlugin};
 /// nothing else. The list is in $XDG_CONFIG_HOME/medcoss/trusted.toml, or ~/.config/medcoss/trusted.toml.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
-  medcoss plugin trust ~/my-plugins/libmedcoss_ecg.so
-  medcoss plugin trust ~/my-plugins/libmedcoss_ecg.so --forget")]
+  medcoss plugin trust ~/my-plugins/libmedcoss_gait.so
+  medcoss plugin trust ~/my-plugins/libmedcoss_gait.so --forget")]
 pub(crate) struct Trust {
     /// File of the plugin
     #[arg(value_name = "FILE.so")]

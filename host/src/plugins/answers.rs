@@ -121,7 +121,7 @@ mod tests {
 
     fn description() -> Description {
         Description {
-            id: "ecg".into(),
+            id: "gait".into(),
             version: "1.2.3".into(),
             summary: "electrocardiograms".into(),
             family: "series".into(),
@@ -139,15 +139,15 @@ mod tests {
 
     #[test]
     fn identifiers_are_lower_case_words() {
-        assert!(["ecg", "ct_2", "x"].into_iter().all(is_identifier));
+        assert!(["gait", "ct_2", "x"].into_iter().all(is_identifier));
         assert!(!["", "2d", "_x", "Xray", "x-ray", "\u{e4}"].into_iter().any(is_identifier));
     }
 
     #[test]
     fn descriptions_that_contradict_their_symbol_or_lack_a_part_are_refused() {
-        assert_eq!(check_description(&description(), "ecg"), Ok(()));
+        assert_eq!(check_description(&description(), "gait"), Ok(()));
         let message = check_description(&description(), "eeg").unwrap_err();
-        assert_eq!(message, "the plugin calls itself \"ecg\", but its symbol ends in eeg");
+        assert_eq!(message, "the plugin calls itself \"gait\", but its symbol ends in eeg");
         for break_it in [
             |d: &mut Description| d.version = String::new(),
             |d: &mut Description| d.version = "1.0 beta".into(),
@@ -157,7 +157,7 @@ mod tests {
         ] {
             let mut broken = description();
             break_it(&mut broken);
-            assert!(check_description(&broken, "ecg").is_err(), "{broken:?}");
+            assert!(check_description(&broken, "gait").is_err(), "{broken:?}");
         }
     }
 

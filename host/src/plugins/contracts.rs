@@ -61,7 +61,7 @@ mod tests {
 
     #[test]
     fn symbols_are_taken_apart_and_put_together() {
-        assert_eq!(V1.symbol("ecg"), format!("{SYMBOL_PREFIX}ecg"));
+        assert_eq!(V1.symbol("gait"), format!("{SYMBOL_PREFIX}gait"));
         assert_eq!(version_and_id("medcoss_plugin_v1_ct_2"), Some((1, "ct_2")));
         assert_eq!(version_and_id("medcoss_plugin_v12_ct"), Some((12, "ct")));
         for other in ["medcoss_plugin_v1", "medcoss_plugin_vx_ct", "medcoss_plugin_", "main"] {

@@ -303,12 +303,12 @@ mod tests {
     fn the_first_find_wins_and_later_ones_are_shadowed() {
         let mut catalogue = Catalogue::default();
         let library = |path: &str| Source::Library { path: path.into() };
-        catalogue.add("ecg".into(), library("/one/ecg.so"));
-        catalogue.add("ecg".into(), library("/two/ecg.so"));
-        catalogue.add("ecg".into(), Source::BuiltIn);
-        assert_eq!(catalogue.found, [Found { id: "ecg".into(), source: library("/one/ecg.so") }]);
+        catalogue.add("gait".into(), library("/one/gait.so"));
+        catalogue.add("gait".into(), library("/two/gait.so"));
+        catalogue.add("gait".into(), Source::BuiltIn);
+        assert_eq!(catalogue.found, [Found { id: "gait".into(), source: library("/one/gait.so") }]);
         let shadows: Vec<_> = catalogue.shadowed.iter().map(|shadowed| shadowed.source.to_string()).collect();
-        assert_eq!(shadows, ["/two/ecg.so", "built-in"]);
-        assert!(catalogue.shadowed.iter().all(|shadowed| shadowed.by == library("/one/ecg.so")));
+        assert_eq!(shadows, ["/two/gait.so", "built-in"]);
+        assert!(catalogue.shadowed.iter().all(|shadowed| shadowed.by == library("/one/gait.so")));
     }
 }

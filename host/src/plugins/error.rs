@@ -102,13 +102,13 @@ mod tests {
     use std::error::Error;
 
     fn reported(code: i32, body: &str) -> PluginError {
-        PluginError::reported("ecg 0.1.0", "open", &medcoss_abi::PluginError { code, body: body.into() })
+        PluginError::reported("gait 0.1.0", "open", &medcoss_abi::PluginError { code, body: body.into() })
     }
 
     #[test]
     fn causes_become_a_chain_and_the_plugin_is_named() {
         let error = reported(code::CORRUPT, r#"{"message":"a.edf is damaged","causes":["no header","end of file"]}"#);
-        assert_eq!(error.to_string(), "plugin ecg 0.1.0 (open): a.edf is damaged");
+        assert_eq!(error.to_string(), "plugin gait 0.1.0 (open): a.edf is damaged");
         let first = error.source().expect("a cause");
         assert_eq!(first.to_string(), "no header");
         assert_eq!(first.source().map(|cause| cause.to_string()).as_deref(), Some("end of file"));
