@@ -27,7 +27,7 @@ pub struct RunConfig {
     #[serde(default)]
     pub model: ModelSection,
     /// What text attends to.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "TextSection::says_nothing")]
     pub text: TextSection,
     /// AdamW and learning rate.
     #[serde(default)]
@@ -155,6 +155,12 @@ pub struct TextSection {
     pub attention: Option<TextAttention>,
 }
 
+impl TextSection {
+    fn says_nothing(&self) -> bool {
+        *self == Self::default()
+    }
+}
+
 /// Epochs and batches.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -270,7 +276,10 @@ impl RunConfig {
         }
         // Without settings the text itself is read: errors then show the line.
         let config = if settings.is_empty() { toml::from_str(&text) } else { table.try_into() };
-        let config: Self = config.map_err(|error| with_nearest(path, &error.to_string()))?;
+        let mut config: Self = config.map_err(|error| with_nearest(path, &error.to_string()))?;
+        if config.model.init.is_none() {
+            config.text.attention.get_or_insert_default();
+        }
         if config.stages.is_empty() {
             bail!("the configuration has no [[stage]]\nhint: add one for each modality, in the order of learning");
         }

@@ -108,15 +108,16 @@ fn the_same_seed_gives_the_same_run_whatever_the_threads_and_however_often_it_st
     assert!(errors.contains("is not empty") && errors.contains("--resume"), "{errors}");
 }
 
-/// Every file of a run but the times.
-fn all_files(folder: &Path, found: &mut Vec<(PathBuf, Vec<u8>)>) {
+/// Every file of a run but its lock, which is the name of a process, with its digest.
+fn all_files(folder: &Path, found: &mut Vec<(PathBuf, String)>) {
     let mut entries: Vec<PathBuf> = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect();
     entries.sort();
     for path in entries {
         if path.is_dir() {
             all_files(&path, found);
-        } else {
-            found.push((path.clone(), std::fs::read(&path).unwrap()));
+        } else if path.file_name().is_some_and(|name| name != ".lock") {
+            let digest = medcoss_core::run::sha256_of(&path).unwrap();
+            found.push((path, digest));
         }
     }
 }
