@@ -127,6 +127,8 @@ impl Import {
         let config =
             ModelConfig { text_attention: self.text_attention.unwrap_or(note.model.text_attention), ..note.model };
         self.known.agree(&config.dimensions, file.path())?;
+        config.dimensions.check()?;
+        check_claim(file, &config)?;
         let mut taken: BTreeMap<String, TakenPart> = BTreeMap::new();
         let mut used = BTreeSet::new();
         let model =
@@ -134,7 +136,8 @@ impl Import {
                 used.insert(path.to_string());
                 let part = path.split('.').next().unwrap_or(path);
                 count(&mut taken, part, shape);
-                read(file, path, shape).map(Some)
+                check_shape(file, path, shape)?;
+                file.floats(path).map(Some)
             })?;
         let mut account = Account { taken: taken.into_values().collect(), ..Account::default() };
         account.converted = converted(file, &used);
@@ -180,30 +183,35 @@ impl Import {
             .filter(|entry| file.tensors().contains_key(&entry.published))
             .map(|entry| &entry.part)
             .collect();
+        // All shapes before any memory is claimed: sizes of a model are what a file says of one tensor, and bind all others.
         let mut taken: BTreeMap<String, TakenPart> = BTreeMap::new();
         let mut used = BTreeSet::new();
         let mut fresh = BTreeSet::new();
-        let model =
-            Model::new(&config, self.seed, 0, &burn::tensor::Device::flex()).with_parameters(&mut |path, shape| {
-                let Some(entry) = table.get(path) else {
-                    // Class token, norm and decoder of a model that has no continuous family.
-                    return Ok(None);
-                };
-                if entry.part != Part::Encoder && !present.contains(&entry.part) {
-                    fresh.insert(entry.part.to_string());
-                    return Ok(None);
-                }
-                let key = &entry.published;
-                let expected = entry.order.published_shape(shape).ok_or_else(|| {
-                    Error::Data(format!(
-                        "{}: {key} cannot be a patch embedding of {shape:?} values",
-                        file.path().display()
-                    ))
-                })?;
-                used.insert(key.clone());
-                count(&mut taken, &entry.part.to_string(), shape);
-                Ok(Some(entry.order.to_own(read(file, key, &expected)?, shape)))
+        for entry in table.values() {
+            if entry.part != Part::Encoder && !present.contains(&entry.part) {
+                fresh.insert(entry.part.to_string());
+                continue;
+            }
+            let key = &entry.published;
+            let expected = entry.order.published_shape(&entry.shape).ok_or_else(|| {
+                Error::Data(format!(
+                    "{}: {key} is no patch embedding of {:?} values",
+                    file.path().display(),
+                    entry.shape
+                ))
             })?;
+            check_shape(file, key, &expected)?;
+            used.insert(key.clone());
+            count(&mut taken, &entry.part.to_string(), &entry.shape);
+        }
+        // What has no entry is the class token, norm and decoder of a model without continuous families.
+        let values = &mut |path: &str, shape: &[usize]| match table.get(path) {
+            Some(entry) if used.contains(&entry.published) => {
+                Ok(Some(entry.order.to_own(file.floats(&entry.published)?, shape)))
+            }
+            _ => Ok(None),
+        };
+        let model = Model::new(&config, self.seed, 0, &burn::tensor::Device::flex()).with_parameters(values)?;
 
         let mut carried = Vec::new();
         for (key, _) in UNUSED {
@@ -353,11 +361,15 @@ fn wrong_shape(file: &TensorFile, key: &str, found: &[usize], expected: impl std
     Error::Data(format!("{}: {key} has shape {found:?}, expected {expected}", file.path().display()))
 }
 
+/// Most positions of a family; more tokens than this no plugin may have either.
+const MAX_POSITIONS: usize = 1 << 20;
+
 /// A family of the published layout, if the file has its embedder.
 fn family(file: &TensorFile, name: &str) -> Result<Option<FamilyConfig>> {
     let shape = |key: &str| file.tensors().get(key).map(|tensor| tensor.shape.as_slice());
     let sizes = |key: &str| match shape(key) {
-        Some(shape) => two(file, key, shape),
+        Some(shape) if shape.first().is_some_and(|rows| (1..=MAX_POSITIONS).contains(rows)) => two(file, key, shape),
+        Some(other) => Err(wrong_shape(file, key, other, format_args!("1 to {MAX_POSITIONS} rows"))),
         None => Err(missing(file, key)),
     };
     let Some((channels, dims)) = patch_kind(name) else {
@@ -406,13 +418,39 @@ fn missing(file: &TensorFile, key: &str) -> Error {
     Error::Data(format!("{path}: {key} is missing{hint}"))
 }
 
-/// Values of a tensor that must have the shape `expected`.
-fn read(file: &TensorFile, key: &str, expected: &[usize]) -> Result<Vec<f32>> {
-    let Some(tensor) = file.tensors().get(key) else { return Err(missing(file, key)) };
-    if tensor.shape != expected {
-        return Err(wrong_shape(file, key, &tensor.shape, format_args!("{expected:?}")));
+/// Makes sure that a tensor is there and has the shape `expected`.
+fn check_shape(file: &TensorFile, key: &str, expected: &[usize]) -> Result<()> {
+    match file.tensors().get(key) {
+        None => Err(missing(file, key)),
+        Some(tensor) if tensor.shape != expected => {
+            Err(wrong_shape(file, key, &tensor.shape, format_args!("{expected:?}")))
+        }
+        Some(_) => Ok(()),
     }
-    file.floats(key)
+}
+
+/// Makes sure that a file can hold a model of the sizes that its note claims, before memory is claimed for one.
+fn check_claim(file: &TensorFile, config: &ModelConfig) -> Result<()> {
+    let sizes = &config.dimensions;
+    let number = |n: usize| n as f64;
+    let layer = number(sizes.width) * (4.0 * number(sizes.width) + 2.0 * number(sizes.mlp_width));
+    let decoder_layer = 12.0 * number(sizes.decoder_width).powi(2);
+    let families = config.families.iter().map(|family| {
+        let values = match family.tokens {
+            FamilyTokens::Continuous { d_token } => d_token,
+            FamilyTokens::Discrete { vocabulary } => vocabulary,
+        };
+        (number(family.n_positions) + number(values)) * number(sizes.width)
+            + number(family.n_decoder_positions) * number(sizes.decoder_width)
+    });
+    let claimed = number(sizes.layers) * layer + number(sizes.decoder_layers) * decoder_layer + families.sum::<f64>();
+    let held: f64 =
+        file.tensors().values().map(|tensor| tensor.shape.iter().map(|n| number(*n)).product::<f64>()).sum();
+    let empty = config.families.iter().any(|family| family.n_positions == 0);
+    if claimed > held || empty {
+        return Err(Error::damaged(file.path(), format!("it claims a model of {claimed} values and holds {held}")));
+    }
+    Ok(())
 }
 
 fn count(taken: &mut BTreeMap<String, TakenPart>, part: &str, shape: &[usize]) {

@@ -5,7 +5,7 @@
 //! `[D, channels, (depth,) row, column]` is here a linear layer over the values of a token, which lie in (depth, row, column, channel)
 //! order, as the masked autoencoder's targets do. The prediction heads are in that order in both.
 
-use crate::model::{Dimensions, FamilyConfig, FamilyTokens, ModelConfig};
+use crate::model::{Dimensions, FamilyConfig, FamilyTokens, ModelConfig, N_TEMPORAL};
 
 /// Families that the published layout has names for.
 pub const PUBLISHED_FAMILIES: [&str; 3] = ["text", "image", "volume"];
@@ -74,6 +74,8 @@ pub struct Correspondence {
     pub part: Part,
     /// How its values lie there.
     pub order: Order,
+    /// Its shape here.
+    pub shape: Vec<usize>,
 }
 
 impl Order {
@@ -151,13 +153,17 @@ pub fn correspondences(config: &ModelConfig) -> Vec<Correspondence> {
     };
     let families = || config.families.iter().enumerate().filter(|(_, family)| published(family));
     if families().any(|(_, family)| patch_kind(&family.name).is_some()) {
-        table.patches();
+        table.patches(&config.dimensions);
         table.decoder(&config.dimensions);
     }
     for (at, family) in families() {
-        match patch_kind(&family.name) {
-            Some((channels, dims)) => table.patch_family(at, &family.name, channels, dims),
-            None => table.text(at, &family.name),
+        match (patch_kind(&family.name), family.tokens) {
+            (Some((channels, dims)), FamilyTokens::Continuous { d_token }) => {
+                let order = Order::Kernel { channels, dims };
+                table.patch_family(at, family, &config.dimensions, order, d_token);
+            }
+            (None, FamilyTokens::Discrete { vocabulary }) => table.text(at, family, &config.dimensions, vocabulary),
+            _ => {}
         }
     }
     table.0
@@ -166,104 +172,124 @@ pub fn correspondences(config: &ModelConfig) -> Vec<Correspondence> {
 struct Table(Vec<Correspondence>);
 
 impl Table {
-    fn add(&mut self, part: &Part, own: String, published: String, order: Order) {
-        self.0.push(Correspondence { own, published, part: part.clone(), order });
+    fn add(&mut self, part: &Part, [own, published]: [String; 2], order: Order, shape: &[usize]) {
+        self.0.push(Correspondence { own, published, part: part.clone(), order, shape: shape.to_vec() });
     }
 
-    fn same(&mut self, part: &Part, own: &str, published: &str, rank: usize) {
-        self.add(part, own.into(), published.into(), Order::Same { rank });
+    fn same(&mut self, part: &Part, own: &str, published: &str, rank: usize, shape: &[usize]) {
+        self.add(part, [own.into(), published.into()], Order::Same { rank }, shape);
     }
 
-    fn linear(&mut self, part: &Part, own: &str, published: &str) {
-        self.linear_named(part, own, &format!("{published}.weight"), &format!("{published}.bias"));
+    fn linear(&mut self, part: &Part, own: &str, published: &str, shape: [usize; 2]) {
+        self.linear_named(part, own, [&format!("{published}.weight"), &format!("{published}.bias")], shape);
     }
 
-    fn linear_named(&mut self, part: &Part, own: &str, weight: &str, bias: &str) {
-        self.add(part, format!("{own}.weight"), weight.into(), Order::Linear);
-        self.add(part, format!("{own}.bias"), bias.into(), Order::Same { rank: 1 });
+    /// A linear layer of shape `[input, output]`.
+    fn linear_named(&mut self, part: &Part, own: &str, [weight, bias]: [&str; 2], shape: [usize; 2]) {
+        self.add(part, [format!("{own}.weight"), weight.into()], Order::Linear, &shape);
+        self.same(part, &format!("{own}.bias"), bias, 1, &shape[1..]);
     }
 
-    fn norm(&mut self, part: &Part, own: &str, published: &str) {
-        self.same(part, &format!("{own}.gamma"), &format!("{published}.weight"), 1);
-        self.same(part, &format!("{own}.beta"), &format!("{published}.bias"), 1);
+    fn norm(&mut self, part: &Part, own: &str, published: &str, width: usize) {
+        self.same(part, &format!("{own}.gamma"), &format!("{published}.weight"), 1, &[width]);
+        self.same(part, &format!("{own}.beta"), &format!("{published}.bias"), 1, &[width]);
     }
 
     fn encoder(&mut self, dimensions: &Dimensions) {
         let part = &Part::Encoder;
+        let (width, mlp_width) = (dimensions.width, dimensions.mlp_width);
         for layer in 0..dimensions.layers {
             let (own, published) = (format!("encoder.blocks.{layer}"), format!("fused_encoder.layers.{layer}"));
-            self.same(part, &format!("{own}.attention_scale"), &format!("{published}.gamma_1"), 1);
-            self.same(part, &format!("{own}.mlp_scale"), &format!("{published}.gamma_2"), 1);
+            self.same(part, &format!("{own}.attention_scale"), &format!("{published}.gamma_1"), 1, &[width]);
+            self.same(part, &format!("{own}.mlp_scale"), &format!("{published}.gamma_2"), 1, &[width]);
             let attention = format!("{published}.self_attn");
-            let (weight, bias) = (format!("{attention}.in_proj_weight"), format!("{attention}.in_proj_bias"));
-            self.linear_named(part, &format!("{own}.attention.qkv"), &weight, &bias);
-            self.linear(part, &format!("{own}.attention.projection"), &format!("{attention}.out_proj"));
-            self.linear(part, &format!("{own}.mlp_in"), &format!("{published}.linear1"));
-            self.linear(part, &format!("{own}.mlp_out"), &format!("{published}.linear2"));
-            self.norm(part, &format!("{own}.attention_norm"), &format!("{published}.norm1"));
-            self.norm(part, &format!("{own}.mlp_norm"), &format!("{published}.norm2"));
+            let qkv = [&format!("{attention}.in_proj_weight"), &format!("{attention}.in_proj_bias")];
+            self.linear_named(part, &format!("{own}.attention.qkv"), qkv.map(String::as_str), [width, 3 * width]);
+            let projection = format!("{own}.attention.projection");
+            self.linear(part, &projection, &format!("{attention}.out_proj"), [width, width]);
+            self.linear(part, &format!("{own}.mlp_in"), &format!("{published}.linear1"), [width, mlp_width]);
+            self.linear(part, &format!("{own}.mlp_out"), &format!("{published}.linear2"), [mlp_width, width]);
+            self.norm(part, &format!("{own}.attention_norm"), &format!("{published}.norm1"), width);
+            self.norm(part, &format!("{own}.mlp_norm"), &format!("{published}.norm2"), width);
         }
     }
 
-    fn patches(&mut self) {
+    fn patches(&mut self, dimensions: &Dimensions) {
         let part = &Part::Patches;
-        self.same(part, "class_token", "cls_token", 3);
-        self.norm(part, "patch_norm", "video_embed.embeddings_norm");
+        self.same(part, "class_token", "cls_token", 3, &[1, 1, dimensions.width]);
+        self.norm(part, "patch_norm", "video_embed.embeddings_norm", dimensions.width);
     }
 
     fn decoder(&mut self, dimensions: &Dimensions) {
         let part = &Part::Decoder;
-        self.linear(part, "decoder.embed", "decoder_embed");
-        self.same(part, "decoder.mask_token", "mask_token", 3);
+        let width = dimensions.decoder_width;
+        self.linear(part, "decoder.embed", "decoder_embed", [dimensions.width, width]);
+        self.same(part, "decoder.mask_token", "mask_token", 3, &[1, width]);
         for layer in 0..dimensions.decoder_layers {
             let (own, published) = (format!("decoder.blocks.{layer}"), format!("decoder_blocks.{layer}"));
-            self.norm(part, &format!("{own}.attention_norm"), &format!("{published}.norm1"));
-            self.linear(part, &format!("{own}.attention.qkv"), &format!("{published}.attn.qkv"));
-            self.linear(part, &format!("{own}.attention.projection"), &format!("{published}.attn.proj"));
-            self.norm(part, &format!("{own}.mlp_norm"), &format!("{published}.norm2"));
-            self.linear(part, &format!("{own}.mlp_in"), &format!("{published}.mlp.fc1"));
-            self.linear(part, &format!("{own}.mlp_out"), &format!("{published}.mlp.fc2"));
+            self.norm(part, &format!("{own}.attention_norm"), &format!("{published}.norm1"), width);
+            self.linear(part, &format!("{own}.attention.qkv"), &format!("{published}.attn.qkv"), [width, 3 * width]);
+            self.linear(
+                part,
+                &format!("{own}.attention.projection"),
+                &format!("{published}.attn.proj"),
+                [width, width],
+            );
+            self.norm(part, &format!("{own}.mlp_norm"), &format!("{published}.norm2"), width);
+            self.linear(part, &format!("{own}.mlp_in"), &format!("{published}.mlp.fc1"), [width, 4 * width]);
+            self.linear(part, &format!("{own}.mlp_out"), &format!("{published}.mlp.fc2"), [4 * width, width]);
         }
-        self.norm(part, "decoder.norm", "decoder_norm");
+        self.norm(part, "decoder.norm", "decoder_norm", width);
     }
 
-    fn patch_family(&mut self, at: usize, family: &str, channels: usize, dims: u32) {
-        let part = &Part::Embedder(family.into());
+    fn patch_family(
+        &mut self,
+        at: usize,
+        family: &FamilyConfig,
+        dimensions: &Dimensions,
+        order: Order,
+        d_token: usize,
+    ) {
+        let (width, decoder_width) = (dimensions.width, dimensions.decoder_width);
+        let dims = if matches!(order, Order::Kernel { dims: 3, .. }) { 3 } else { 2 };
+        let part = &Part::Embedder(family.name.clone());
         let own = format!("embedders.{at}");
         let kernel = if dims == 2 { "video_embed.embeddings" } else { "video_embed.embeddings_3D" };
-        self.add(
-            part,
-            format!("{own}.projection.weight"),
-            format!("{kernel}.weight"),
-            Order::Kernel { channels, dims },
-        );
-        self.same(part, &format!("{own}.projection.bias"), &format!("{kernel}.bias"), 1);
-        let tables = format!("video_embed.embeddings_st_pos_{dims}D");
-        self.same(part, &format!("{own}.spatial"), &format!("{tables}.spatial_pos_embed.weight"), 2);
-        self.same(part, &format!("{own}.temporal"), &format!("{tables}.temporal_pos_embed.weight"), 2);
-        let part = &Part::Head(family.into());
+        let names = [format!("{own}.projection.weight"), format!("{kernel}.weight")];
+        self.add(part, names, order, &[d_token, width]);
+        self.same(part, &format!("{own}.projection.bias"), &format!("{kernel}.bias"), 1, &[width]);
+        for (field, rows) in [("spatial", family.n_positions), ("temporal", N_TEMPORAL)] {
+            let published = format!("video_embed.embeddings_st_pos_{dims}D.{field}_pos_embed.weight");
+            self.same(part, &format!("{own}.{field}"), &published, 2, &[rows, width]);
+        }
+        let part = &Part::Head(family.name.clone());
         let own = format!("heads.{at}");
-        self.same(part, &format!("{own}.positions"), &format!("decoder_pos_embed_{dims}D"), 3);
-        self.linear(part, &format!("{own}.projection"), &format!("decoder_pred_{dims}D"));
+        let rows = family.n_decoder_positions + 1;
+        self.same(part, &format!("{own}.positions"), &format!("decoder_pos_embed_{dims}D"), 3, &[rows, decoder_width]);
+        let projection = format!("{own}.projection");
+        self.linear(part, &projection, &format!("decoder_pred_{dims}D"), [decoder_width, d_token]);
     }
 
-    fn text(&mut self, at: usize, family: &str) {
-        let part = &Part::Embedder(family.into());
+    fn text(&mut self, at: usize, family: &FamilyConfig, dimensions: &Dimensions, vocabulary: usize) {
+        let width = dimensions.width;
+        let part = &Part::Embedder(family.name.clone());
         let own = format!("embedders.{at}");
-        for (field, published) in [
-            ("tokens", "embeddings"),
-            ("positions", "embeddings_pos.position_embeddings"),
-            ("types", "embeddings_token_type"),
+        for (field, published, rows) in [
+            ("tokens", "embeddings", vocabulary),
+            ("positions", "embeddings_pos.position_embeddings", family.n_positions),
+            ("types", "embeddings_token_type", 2),
         ] {
-            self.same(part, &format!("{own}.{field}"), &format!("token_embed.{published}.weight"), 2);
+            let published = format!("token_embed.{published}.weight");
+            self.same(part, &format!("{own}.{field}"), &published, 2, &[rows, width]);
         }
-        self.norm(part, &format!("{own}.norm"), "token_embed.embeddings_norm");
-        let part = &Part::Head(family.into());
+        self.norm(part, &format!("{own}.norm"), "token_embed.embeddings_norm", width);
+        let part = &Part::Head(family.name.clone());
         let own = format!("heads.{at}");
-        self.same(part, &format!("{own}.offset"), "decoder_pos_embed_1D.weight", 2);
-        self.linear(part, &format!("{own}.transform"), "mlm_head.transform.dense");
-        self.norm(part, &format!("{own}.norm"), "mlm_head.transform.LayerNorm");
-        self.linear_named(part, &format!("{own}.vocabulary"), "mlm_head.decoder.weight", "mlm_head.bias");
+        self.same(part, &format!("{own}.offset"), "decoder_pos_embed_1D.weight", 2, &[2, width]);
+        self.linear(part, &format!("{own}.transform"), "mlm_head.transform.dense", [width, width]);
+        self.norm(part, &format!("{own}.norm"), "mlm_head.transform.LayerNorm", width);
+        let names = ["mlm_head.decoder.weight", "mlm_head.bias"];
+        self.linear_named(part, &format!("{own}.vocabulary"), names, [width, vocabulary]);
     }
 }
 

@@ -8,7 +8,7 @@ use super::config::{Dimensions, FamilyConfig, FamilyTokens};
 use super::init::Initialiser;
 
 /// Entries of the temporal position table: index 0 in evaluation, a random one a batch in training.
-const N_TEMPORAL: usize = 8;
+pub(crate) const N_TEMPORAL: usize = 8;
 
 /// An embedder.
 #[derive(Module, Debug)]

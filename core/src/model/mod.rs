@@ -20,6 +20,7 @@ pub use block::StochasticDepth;
 pub use config::{Dimensions, FamilyConfig, FamilyTokens, ModelConfig, Preset, TextAttention};
 pub use decoder::Decoder;
 pub use embed::Embedder;
+pub(crate) use embed::N_TEMPORAL;
 pub use encoder::Encoder;
 pub use head::Head;
 use init::Initialiser;

@@ -282,6 +282,54 @@ fn missing_and_misshapen_tensors_are_named() {
     }
 }
 
+/// A small file may claim a large model: each of these would need more memory than any machine has.
+#[test]
+fn sizes_that_the_file_does_not_hold_claim_no_memory() {
+    let place = Place::new();
+    let whole = state(&place);
+    let with = |key: &str, shape: &[usize]| {
+        let mut state = whole.clone();
+        let at = state.iter().position(|(name, ..)| name == key).unwrap();
+        state[at].1 = shape.to_vec();
+        state[at].2 = vec![0.5; shape.iter().product()];
+        refusal(&place.write(&checkpoint(&floats(&state), Some("model"), &[])))
+    };
+    for (key, shape) in [
+        ("fused_encoder.layers.0.linear1.weight", &[1, 1_000_000][..]),
+        ("fused_encoder.layers.0.linear1.weight", &[1_000_000, 1]),
+        ("decoder_embed.weight", &[999_999, 1]),
+        ("token_embed.embeddings_pos.position_embeddings.weight", &[2_000_000, 1]),
+        ("video_embed.embeddings_st_pos_2D.spatial_pos_embed.weight", &[2_000_000, 1]),
+        ("decoder_pos_embed_3D", &[1, 2_000_000, 1]),
+        ("video_embed.embeddings.weight", &[1, 3, 999, 999]),
+    ] {
+        let told = with(key, shape);
+        assert!(told.contains("has shape") || told.contains("not a multiple"), "{key} {shape:?}: {told}");
+    }
+    // A layer far behind the others is one that is missing in between.
+    let mut state = whole.clone();
+    state.push(("fused_encoder.layers.4000000000.norm1.bias".into(), vec![8], vec![0.5; 8]));
+    let told = refusal(&place.write(&checkpoint(&floats(&state), Some("model"), &[])));
+    assert!(told.contains("fused_encoder.layers.") && told.contains("is missing"), "{told}");
+
+    // The same in a file that says its sizes itself.
+    let config = config(&[GAIT, TEXT]);
+    let path = place.path("own.safetensors");
+    export(&model(&config), &config, &[], Layout::MedcossRs, 0, &path).unwrap();
+    let file = fs::read(&path).unwrap();
+    let small = br#"\"width\":8,\"layers\":1,"#;
+    let large = br#"\"width\":8,\"layers\":9,"#;
+    let at = file.windows(small.len()).position(|window| window == small).unwrap();
+    for layers in [b'2', b'9'] {
+        let mut changed = file.clone();
+        changed[at..at + large.len()].copy_from_slice(large);
+        changed[at + large.len() - 2] = layers;
+        fs::write(&path, changed).unwrap();
+        let told = Import::default().read(&path).expect_err("a refusal").to_string();
+        assert!(told.contains("claims a model") || told.contains("is missing"), "{told}");
+    }
+}
+
 #[test]
 fn sizes_that_contradict_the_file_and_heads_that_nothing_tells_are_refused() {
     let place = Place::new();

@@ -1,7 +1,7 @@
 //! What a plugin can do to the process that it runs in, made visible. From the moment on that a library is loaded:
 //!
 //! - a plugin that ends the process (`exit(0)` in the middle of a call would look like success) is named, exit code 2;
-//! - a plugin that crashes it is named before it goes, with the signal that it goes with;
+//! - so is a plugin that crashes: the command ends there and then, as a failure inside of a plugin, exit code 2;
 //! - what a plugin prints to standard output goes to standard error: results stay alone, see `output`.
 //!
 //! All of it is told by the thread that is in the plugin; what threads do that a plugin started, which it must not, goes unnamed.
@@ -80,6 +80,8 @@ extern "C" fn at_crash(number: i32) {
         }
         // SAFETY: the bytes are there; nothing can be done about a closed standard error.
         let _ = unsafe { write(2, message.as_ptr(), n) };
+        // SAFETY: ends the process at once; the plugin may have damaged whatever more could be done.
+        unsafe { _exit(ENDED_BY_PLUGIN) };
     }
     // SAFETY: the system's own handling takes over when this returns: the same instruction crashes again.
     unsafe { signal(number, DEFAULT) };
