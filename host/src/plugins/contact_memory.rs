@@ -30,8 +30,8 @@ struct Entries {
 /// One plugin of one library, as one build of this program found it.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 struct Entry {
-    /// Size and times of the program that looked.
-    program: Stamp,
+    /// The program that looked.
+    program: Build,
     /// Links resolved.
     path: PathBuf,
     id: String,
@@ -41,8 +41,23 @@ struct Entry {
 }
 
 impl Entry {
-    fn is_of(&self, program: &Stamp, path: &Path, id: &str) -> bool {
+    fn is_of(&self, program: &Build, path: &Path, id: &str) -> bool {
         self.program == *program && self.path == path && self.id == id
+    }
+}
+
+/// A build of this program: size, and time of the last change of content. A change of status, such as another link to the file, makes
+/// no other program.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+struct Build {
+    size: u64,
+    modified: (i64, i64),
+}
+
+impl Build {
+    fn of(path: &Path) -> std::io::Result<Self> {
+        let metadata = fs::metadata(path)?;
+        Ok(Self { size: metadata.len(), modified: (metadata.mtime(), metadata.mtime_nsec()) })
     }
 }
 
@@ -68,7 +83,7 @@ pub(super) struct Memory {
     /// Where it is kept; nowhere when the user has no folder for such files.
     file: Option<PathBuf>,
     /// None when the program cannot be examined: then nothing can be remembered.
-    program: Option<Stamp>,
+    program: Option<Build>,
     /// Read when it is first asked for.
     entries: Option<Vec<Entry>>,
     /// Told once a process.
@@ -77,7 +92,7 @@ pub(super) struct Memory {
 
 impl Memory {
     pub(super) fn new(file: Option<PathBuf>, program: &Path) -> Self {
-        let program = Stamp::of(program).ok();
+        let program = Build::of(program).ok();
         Self { file, program, entries: None, told_unwritable: false }
     }
 
@@ -219,6 +234,9 @@ mod tests {
         fs::write(&library, "two").unwrap();
         assert_eq!(place.memory().recall(&library, "a"), None);
         place.memory().keep(&library, "a", &outcome("hung"));
+        assert_eq!(place.memory().recall(&library, "a"), Some(outcome("hung")));
+        // Another name for the program makes no other program.
+        fs::hard_link(place.program(), place.folder.path().join("link")).unwrap();
         assert_eq!(place.memory().recall(&library, "a"), Some(outcome("hung")));
         fs::write(place.program(), "another build").unwrap();
         assert_eq!(place.memory().recall(&library, "a"), None);
