@@ -24,6 +24,19 @@ pub struct EpochTime {
     pub seconds: f64,
 }
 
+/// A bar over `n` samples, on a terminal; hidden elsewhere.
+pub(crate) fn bar(template: &str, n: usize, quiet: bool) -> ProgressBar {
+    if quiet {
+        return ProgressBar::hidden();
+    }
+    let bar = ProgressBar::new(n as u64);
+    // Templates are fixed; should one ever be wrong, the default style still shows progress.
+    let style = ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar());
+    bar.set_style(style.progress_chars("=> "));
+    bar.enable_steady_tick(Duration::from_millis(250));
+    bar
+}
+
 /// Watches the stages of a run.
 pub struct Progress {
     /// On a terminal.

@@ -2,11 +2,10 @@
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use anyhow::{Context, Result};
 use clap::Args;
-use indicatif::{ProgressBar, ProgressStyle};
 use medcoss_core::data::{RawBatch, SampleSource, View};
 use serde::Serialize;
 
@@ -16,6 +15,7 @@ use crate::config::{OneOrMore, StageSection, options_of};
 use crate::failure::Failure;
 use crate::output;
 use crate::plugins::Plugin;
+use crate::progress::bar;
 use crate::source::ModalitySource;
 use crate::summary::peak_memory;
 use crate::table::Table;
@@ -96,7 +96,7 @@ impl DataCheck {
         section.options = options_of(&self.options)?;
         let source = ModalitySource::open(plugin, &base, &section, None)?;
         let n_samples = source.ids().len();
-        let bar = self.bar(n_samples);
+        let bar = bar("{msg:10} [{bar:24}] {pos} of {len}, {per_sec}, {eta} left", n_samples, self.quiet);
         let mut bad = BTreeMap::new();
         let mut batch = RawBatch::default();
         for first in (0..n_samples).step_by(BATCH) {
@@ -118,19 +118,6 @@ impl DataCheck {
             peak_memory_bytes: peak_memory(),
             bad,
         })
-    }
-
-    /// On a terminal; hidden elsewhere.
-    fn bar(&self, n_samples: usize) -> ProgressBar {
-        if self.quiet {
-            return ProgressBar::hidden();
-        }
-        let style = ProgressStyle::with_template("{msg:10} [{bar:24}] {pos} of {len}, {per_sec}, {eta} left");
-        let bar = ProgressBar::new(n_samples as u64);
-        // The template is fixed; should it ever be wrong, the default style still shows progress.
-        bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()).progress_chars("=> "));
-        bar.enable_steady_tick(Duration::from_millis(250));
-        bar
     }
 }
 

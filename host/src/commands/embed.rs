@@ -2,11 +2,10 @@
 
 use std::io::{Seek, Write};
 use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use anyhow::{Context, Result, anyhow, bail};
 use clap::{Args, ValueEnum};
-use indicatif::{ProgressBar, ProgressStyle};
 use medcoss_core::data::SampleSource;
 use medcoss_core::exchange::{ArraySource, ElementType, TensorOut, floats_to_bytes, write_safetensors};
 use medcoss_core::run::{StageFolder, StoredModel, check_manifest};
@@ -19,6 +18,7 @@ use crate::config::{DataSection, OneOrMore, StageSection, options_of};
 use crate::failure::Failure;
 use crate::finished_run::FinishedRun;
 use crate::output;
+use crate::progress::bar;
 use crate::source::ModalitySource;
 
 /// Write features of samples to a .safetensors file
@@ -183,7 +183,7 @@ impl Embed {
         let (mut ids, mut attended) = (Vec::new(), Vec::new());
         let (mut n_tokens, mut width) = (0, 0);
         let mut bad = std::collections::BTreeMap::new();
-        let bar = self.bar(n_samples);
+        let bar = bar("encoding [{bar:24}] {pos} of {len}, {per_sec}, {eta} left", n_samples, self.quiet);
         encode_samples(&model, family, source, pooling, reading, &device, &mut |batch| {
             for (index, failure) in batch.bad {
                 bad.insert(source.ids()[*index as usize].clone(), failure.message.clone());
@@ -233,19 +233,6 @@ impl Embed {
         let name = config.families[family].name.clone();
         config.admit(&name, source.modality(), source.spec(), None)?;
         Ok(())
-    }
-
-    /// On a terminal; hidden elsewhere.
-    fn bar(&self, n_samples: usize) -> ProgressBar {
-        if self.quiet {
-            return ProgressBar::hidden();
-        }
-        let style = ProgressStyle::with_template("encoding [{bar:24}] {pos} of {len}, {per_sec}, {eta} left");
-        let bar = ProgressBar::new(n_samples as u64);
-        // The template is fixed; should it ever be wrong, the default style still shows progress.
-        bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()).progress_chars("=> "));
-        bar.enable_steady_tick(Duration::from_millis(250));
-        bar
     }
 }
 
