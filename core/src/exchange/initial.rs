@@ -6,7 +6,8 @@ use std::path::Path;
 use safetensors::Dtype;
 use serde::{Deserialize, Serialize};
 
-use super::import::{Account, Imported};
+use super::account::Account;
+use super::import::Imported;
 use super::safetensors_file::{TensorOut, floats_to_bytes, write_safetensors};
 use super::tensor_file::{NamedTensor, TensorFile};
 use crate::model::ModelConfig;

@@ -1,5 +1,6 @@
 //! Weights in and out: checkpoints of the reference implementation, and files for use elsewhere.
 
+mod account;
 mod arrays;
 mod export;
 mod import;
@@ -9,9 +10,10 @@ mod published;
 mod safetensors_file;
 mod tensor_file;
 
+pub use account::{Account, LeftEntry, TakenPart};
 pub use arrays::ArraySource;
 pub use export::{Exported, export};
-pub use import::{Account, Import, Imported, KnownSizes, LeftEntry, TakenPart};
+pub use import::{Import, Imported, KnownSizes};
 pub use initial::{INITIAL, InitialModel};
 pub use note::Layout;
 pub use published::{PUBLISHED_FAMILIES, UNUSED};
