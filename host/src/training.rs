@@ -8,8 +8,8 @@ use medcoss_core::data::SampleSource;
 use medcoss_core::exchange::{Imported, InitialModel};
 use medcoss_core::rehearsal::Store;
 use medcoss_core::run::{
-    KEPT_SAMPLES, LOCK, RunLock, StageFolder, StageState, StoredModel, check_manifest, is_partial, write_folder,
-    write_manifest,
+    KEPT_SAMPLES, LOCK, PARTIAL, RunLock, StageFolder, StageState, StoredModel, check_manifest, is_partial,
+    write_folder, write_manifest,
 };
 use medcoss_core::stage::{Earlier, Stage};
 
@@ -293,6 +293,7 @@ impl Training<'_> {
         let indices: Vec<u64> = (0..n_weighed).map(|nth| (nth * n_samples / n_weighed) as u64).collect();
         let folder = tempfile::Builder::new()
             .prefix(".weighed-")
+            .suffix(PARTIAL)
             .tempdir_in(&self.out)
             .with_context(|| format!("cannot write into {}", self.out.display()))?;
         let mut bytes = 0;
@@ -373,7 +374,7 @@ fn remove_partial(folder: &Path) -> Result<()> {
         let entry = entry?;
         let (path, name) = (entry.path(), entry.file_name().to_string_lossy().into_owned());
         let is_folder = entry.file_type()?.is_dir();
-        if is_partial(&name) || name.starts_with(".weighed-") {
+        if is_partial(&name) {
             let removed = if is_folder { fs::remove_dir_all(&path) } else { fs::remove_file(&path) };
             removed.with_context(|| format!("cannot remove {}", path.display()))?;
         } else if is_folder && name != KEPT_SAMPLES && name != ASSETS {

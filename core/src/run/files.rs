@@ -93,7 +93,7 @@ pub fn is_partial(name: &str) -> bool {
 }
 
 /// Ending of names that are not yet final.
-const PARTIAL: &str = ".partial";
+pub const PARTIAL: &str = ".partial";
 
 /// The temporary name of a file or folder, beside it.
 pub(crate) fn partial_of(path: &Path) -> PathBuf {

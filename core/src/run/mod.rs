@@ -16,7 +16,7 @@ mod stored_model;
 pub(crate) use checkpoint::{Checkpoints, Restored, save_model};
 pub use document::FORMAT;
 pub(crate) use document::{read_document, write_document};
-pub use files::{is_partial, read_json, sha256_of, write_atomically, write_folder};
+pub use files::{PARTIAL, is_partial, read_json, sha256_of, write_atomically, write_folder};
 pub(crate) use files::{partial_of, sync_folder};
 pub(crate) use files::{read_lines, to_json_line};
 pub use lock::{LOCK, RunLock};
