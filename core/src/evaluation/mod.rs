@@ -4,8 +4,10 @@
 
 mod classification;
 mod score_matrix;
+mod scores;
 mod segmentation;
 
 pub use classification::{Labelled, MultiClassAuc, accuracy, auc_macro, binary_auc, macro_f1};
 pub use score_matrix::ScoreMatrix;
+pub use scores::{EvaluatedStage, Score, Scores, TaskSummary, Transfer};
 pub use segmentation::{dice, hausdorff_95};

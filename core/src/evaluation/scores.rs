@@ -1,0 +1,122 @@
+//! What an evaluation leaves in the run's folder: every score, by stage and task.
+
+use std::path::Path;
+
+use serde::{Deserialize, Serialize};
+
+use crate::run::{UNSEALED, read_document, write_document};
+use crate::{Result, run};
+
+/// All scores of one tasks file; a sealed JSON document, `evaluation/<name of the tasks file>/scores.json` in the run's folder.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Scores {
+    /// Version of the run folder's files.
+    pub format: u32,
+    /// Digest of the document.
+    pub seal: String,
+    /// Name of the tasks file, without folder and ending.
+    pub tasks_file: String,
+    /// Its SHA-256.
+    pub tasks_sha256: String,
+    /// Seeds of splits and probes.
+    pub seeds: Vec<u64>,
+    /// The tasks, in the order of the file: the columns of the score matrix.
+    pub tasks: Vec<TaskSummary>,
+    /// The models that were evaluated, in the order of stages: the rows of the score matrix. Number 0 is the model with fresh parameters.
+    pub stages: Vec<EvaluatedStage>,
+    /// Every metric of every task after every stage that was evaluated.
+    pub scores: Vec<Score>,
+    /// What the score matrix of the primary metrics says; none without every stage.
+    pub transfer: Option<Transfer>,
+}
+
+/// A task, as it was evaluated.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct TaskSummary {
+    /// Unique name.
+    pub name: String,
+    /// Modality of its samples.
+    pub modality: String,
+    /// Number of the first stage that learned this modality, from 1.
+    pub own_stage: usize,
+    /// `knn`, `linear`, `finetune`, `retrieval` or `segmentation`.
+    pub protocol: String,
+    /// Name of the metric that enters the score matrix.
+    pub primary_metric: String,
+    /// Whether a higher value of it is better.
+    pub higher_is_better: bool,
+    /// Classes by name; of segmentation without the background.
+    pub classes: Vec<String>,
+    /// Samples to fit and to score, of the first seed's split.
+    pub n_train: usize,
+    /// Samples that are scored.
+    pub n_test: usize,
+}
+
+/// A model that was evaluated.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct EvaluatedStage {
+    /// From 1; 0 is the model with fresh parameters.
+    pub stage: usize,
+    /// The modality that it learned last; none of fresh parameters.
+    pub modality: Option<String>,
+}
+
+/// One metric of one task after one stage.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Score {
+    /// From 1; 0 is the model with fresh parameters.
+    pub stage: usize,
+    /// Name of the task.
+    pub task: String,
+    /// `accuracy`, `macro_f1`, `auc`, `recall_at_1`, `map`, `dice`, `hd95_voxels`, `hd95_mm`.
+    pub metric: String,
+    /// Mean over seeds.
+    pub value: f64,
+    /// Lower end of the bootstrap 95 % interval.
+    pub low: f64,
+    /// Upper end of the bootstrap 95 % interval.
+    pub high: f64,
+    /// Samples that were scored, of one seed.
+    pub n: usize,
+    /// By seed, in the order of [`Scores::seeds`].
+    pub by_seed: Vec<f64>,
+}
+
+/// Figures of continual learning over the primary metrics, each of which enters such that higher is better.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Transfer {
+    /// Mean over tasks after the last stage.
+    pub average: f64,
+    /// Lopez-Paz and Ranzato, 2017: negative where tasks were forgotten.
+    pub backward_transfer: f64,
+    /// Chaudhry et al., 2018: positive where tasks were forgotten.
+    pub forgetting: f64,
+    /// Lopez-Paz and Ranzato, 2017, against fresh parameters: positive where earlier stages helped.
+    pub forward_transfer: f64,
+}
+
+impl Scores {
+    /// Writes the document.
+    ///
+    /// # Errors
+    /// A file that cannot be written.
+    pub fn write(&self, path: &Path) -> Result<()> {
+        write_document(path, &Self { format: run::FORMAT, seal: UNSEALED.into(), ..self.clone() })
+    }
+
+    /// Reads what [`Scores::write`] wrote.
+    ///
+    /// # Errors
+    /// A file that is missing, damaged or of a later format.
+    pub fn read(path: &Path) -> Result<Self> {
+        read_document(path)
+    }
+
+    /// The score of a task's primary metric after a stage.
+    pub fn primary(&self, stage: usize, task: &TaskSummary) -> Option<&Score> {
+        let is_it =
+            |score: &&Score| score.stage == stage && score.task == task.name && score.metric == task.primary_metric;
+        self.scores.iter().find(is_it)
+    }
+}
