@@ -150,7 +150,12 @@ fn run_watched(
         let before = StageFolder::new(folder, at, first.modality);
         let previous = states.last().map(|state| StoredModel::of_stage(&before, state));
         let earlier = match &previous {
-            Some(_) => vec![Earlier { source: first as &dyn SampleSource, buffer: before.buffer()? }],
+            Some(_) => vec![Earlier {
+                source: first as &dyn SampleSource,
+                buffer: before.buffer()?,
+                epochs: settings.epochs,
+                batch_size: settings.batch_size,
+            }],
             None => vec![],
         };
         model.admit(source.family, source.modality, source.spec, None)?;
@@ -168,6 +173,7 @@ fn run_watched(
             model: model.clone(),
             previous,
             earlier,
+            waits: false,
             folder,
             device: device::by_name("cpu")?,
         };
@@ -259,7 +265,7 @@ impl Observer for Impatient {
     fn step(&mut self, _: &StepReport<'_>) {
         self.patience = self.patience.saturating_sub(1);
     }
-    fn features(&mut self, _: usize, _: usize) {
+    fn closing(&mut self, _: &str, _: usize, _: usize) {
         self.patience = self.patience.saturating_sub(1);
     }
     fn warning(&mut self, message: &str) {
