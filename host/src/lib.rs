@@ -6,6 +6,7 @@
 mod account;
 pub mod cli;
 mod commands;
+pub mod comparison;
 pub mod config;
 mod disk;
 pub mod failure;
