@@ -382,8 +382,9 @@ fn k_means_from_given_centres_and_the_samples_nearest_to_them() {
     let Some(folder) = golden() else { return };
     let file = TensorFile::open(&folder.join("metrics.safetensors")).unwrap();
     let doubles = |name: &str| file.doubles(name).unwrap();
-    let clusters =
-        Clusters::find(&doubles("kmeans_points"), 16, Start::Given(&doubles("kmeans_initial_centres"))).unwrap();
+    let (points, begin) = (doubles("kmeans_points"), doubles("kmeans_initial_centres"));
+    let device = medcoss_core::device::by_name("cpu").unwrap();
+    let clusters = Clusters::find(&points, 16, Start::Given(&begin), &device, &mut |_| Ok(())).unwrap();
     let labels: Vec<i64> = clusters.labels.iter().map(|label| *label as i64).collect();
     assert_eq!(labels, file.integers("kmeans_labels").unwrap());
     for (found, expected) in clusters.centres.iter().zip(doubles("kmeans_centres")) {
