@@ -13,7 +13,7 @@ use medcoss_core::exchange::{ArraySource, Import, Imported, KnownSizes, TensorFi
 use medcoss_core::model::{Model, TextTokens, VisiblePatches};
 use medcoss_core::optimisation::{OptimiserConfig, Schedule, adamw};
 use medcoss_core::pretext::{pretext_loss, reconstruct};
-use medcoss_core::rehearsal::{Clusters, DistillationTarget, FeatureMatching, Start, Teacher};
+use medcoss_core::rehearsal::{Clusters, DistillationTarget, FeatureMatching, Start, Teacher, Work};
 use medcoss_core::stage::{Pooling, Reading, encode_samples};
 
 /// Relative error, over the largest value of the tensor, that forward passes stay within.
@@ -384,7 +384,8 @@ fn k_means_from_given_centres_and_the_samples_nearest_to_them() {
     let doubles = |name: &str| file.doubles(name).unwrap();
     let (points, begin) = (doubles("kmeans_points"), doubles("kmeans_initial_centres"));
     let device = medcoss_core::device::by_name("cpu").unwrap();
-    let clusters = Clusters::find(&points, 16, Start::Given(&begin), &device, &mut |_| Ok(())).unwrap();
+    let mut work = Work { device: &device, most_steps: Work::STEPS, progress: &mut |_, _| Ok(()) };
+    let clusters = Clusters::find(&points, 16, Start::Given(&begin), &mut work).unwrap();
     let labels: Vec<i64> = clusters.labels.iter().map(|label| *label as i64).collect();
     assert_eq!(labels, file.integers("kmeans_labels").unwrap());
     for (found, expected) in clusters.centres.iter().zip(doubles("kmeans_centres")) {

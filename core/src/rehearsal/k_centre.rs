@@ -2,7 +2,7 @@
 //! core-set, Sener and Savarese, ICLR 2018).
 
 use super::policy::{counts, mean_of, squared_distance, without_clusters};
-use super::{BufferPolicy, Selected};
+use super::{BufferPolicy, Selected, Work};
 use crate::Result;
 
 /// Begins with the sample nearest to the mean and takes one after another, each the one that is furthest from all those taken. The largest distance
@@ -14,7 +14,7 @@ pub struct KCentrePolicy {
 }
 
 impl BufferPolicy for KCentrePolicy {
-    fn select(&self, features: &[f32], width: usize, _seed: u64) -> Result<Vec<Selected>> {
+    fn select(&self, features: &[f32], width: usize, _seed: u64, _: &mut Work<'_>) -> Result<Vec<Selected>> {
         let (n, n_kept) = counts(features, width, self.buffer_ratio)?;
         let row = |index: usize| &features[index * width..][..width];
         let mean = mean_of(features, width);
@@ -38,6 +38,7 @@ impl BufferPolicy for KCentrePolicy {
 
 #[cfg(test)]
 mod tests {
+    use super::super::policy::no_work;
     use super::*;
 
     #[test]
@@ -45,7 +46,7 @@ mod tests {
         // The mean is 4.6; 4 is nearest to it. Furthest from 4 is 10, then 0.
         let features = [0.0, 1.0, 4.0, 8.0, 10.0];
         let rows = |ratio: f64, features: &[f32]| -> Vec<usize> {
-            let selected = KCentrePolicy { buffer_ratio: ratio }.select(features, 1, 0).unwrap();
+            let selected = KCentrePolicy { buffer_ratio: ratio }.select(features, 1, 0, &mut no_work()).unwrap();
             selected.iter().map(|selected| selected.index).collect()
         };
         assert_eq!(rows(0.4, &features), [2, 4]);

@@ -15,6 +15,6 @@ pub use config::{RehearsalConfig, Sampler, Store, Strategy};
 pub use distillation::{DistillationTarget, FeatureMatching, Teacher};
 pub use herding::HerdingPolicy;
 pub use k_centre::KCentrePolicy;
-pub use kmeans::{Clusters, KMeansPolicy, MOST_WORK, Number, Start};
+pub use kmeans::{Clusters, KMeansPolicy, MOST_WORK, Number, Start, Work};
 pub use policy::{BufferPolicy, Selected, policy_of};
 pub use random::{RandomPolicy, ReservoirPolicy};

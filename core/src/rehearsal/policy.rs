@@ -1,16 +1,18 @@
 //! What a buffer policy is: from the features of a stage's samples to the ones that are kept. A new policy joins as a
 //! file beside [`super::KMeansPolicy`] and a name in [`Sampler`].
 
-use super::{HerdingPolicy, KCentrePolicy, KMeansPolicy, RandomPolicy, RehearsalConfig, ReservoirPolicy, Sampler};
+use super::{
+    HerdingPolicy, KCentrePolicy, KMeansPolicy, RandomPolicy, RehearsalConfig, ReservoirPolicy, Sampler, Work,
+};
 use crate::{Error, Result};
 
 /// Chooses the samples of a buffer.
 pub trait BufferPolicy {
-    /// Chooses from `features` `[n, width]`, row-major, without chance other than `seed`.
+    /// Chooses from `features` `[n, width]`, row-major, without chance other than `seed`. What takes long tells of its work.
     ///
     /// # Errors
-    /// Features from which nothing can be chosen.
-    fn select(&self, features: &[f32], width: usize, seed: u64) -> Result<Vec<Selected>>;
+    /// Features from which nothing can be chosen, a request to stop.
+    fn select(&self, features: &[f32], width: usize, seed: u64, work: &mut Work<'_>) -> Result<Vec<Selected>>;
 }
 
 /// A chosen sample.
@@ -73,4 +75,11 @@ pub(super) fn without_clusters(mut rows: Vec<usize>, features: &[f32], width: us
         Selected { index, cluster: 0, distance, filled_up: false }
     };
     rows.into_iter().map(selected).collect()
+}
+
+/// For tests of policies that need no help.
+#[cfg(test)]
+pub(super) fn no_work() -> Work<'static> {
+    let device = Box::leak(Box::new(burn::tensor::Device::flex()));
+    Work { device, most_steps: Work::STEPS, progress: Box::leak(Box::new(|_, _| Ok(()))) }
 }

@@ -3,7 +3,7 @@
 use rand::RngExt;
 
 use super::policy::{counts, without_clusters};
-use super::{BufferPolicy, Selected};
+use super::{BufferPolicy, Selected, Work};
 use crate::Result;
 use crate::draw::generator;
 
@@ -15,7 +15,7 @@ pub struct RandomPolicy {
 }
 
 impl BufferPolicy for RandomPolicy {
-    fn select(&self, features: &[f32], width: usize, seed: u64) -> Result<Vec<Selected>> {
+    fn select(&self, features: &[f32], width: usize, seed: u64, _: &mut Work<'_>) -> Result<Vec<Selected>> {
         let (n, n_kept) = counts(features, width, self.buffer_ratio)?;
         let mut generator = generator(seed, "random buffer", &[]);
         let mut rows: Vec<usize> = (0..n).collect();
@@ -36,7 +36,7 @@ pub struct ReservoirPolicy {
 }
 
 impl BufferPolicy for ReservoirPolicy {
-    fn select(&self, features: &[f32], width: usize, seed: u64) -> Result<Vec<Selected>> {
+    fn select(&self, features: &[f32], width: usize, seed: u64, _: &mut Work<'_>) -> Result<Vec<Selected>> {
         let (n, n_kept) = counts(features, width, self.buffer_ratio)?;
         let mut generator = generator(seed, "reservoir", &[]);
         let mut rows: Vec<usize> = (0..n_kept).collect();
@@ -52,6 +52,7 @@ impl BufferPolicy for ReservoirPolicy {
 
 #[cfg(test)]
 mod tests {
+    use super::super::policy::no_work;
     use super::*;
 
     /// How often each of twenty rows is kept in so many draws of five, in units of the expected number.
@@ -59,7 +60,7 @@ mod tests {
         let features: Vec<f32> = (0..40).map(|value| value as f32).collect();
         let mut counts = [0.0; 20];
         for seed in 0..n_draws {
-            let selected = policy.select(&features, 2, seed).unwrap();
+            let selected = policy.select(&features, 2, seed, &mut no_work()).unwrap();
             assert_eq!(selected.len(), 5);
             assert!(selected.is_sorted_by(|a, b| a.index < b.index));
             selected.iter().for_each(|selected| counts[selected.index] += 1.0);

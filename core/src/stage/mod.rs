@@ -22,7 +22,7 @@ pub use settings::StageSettings;
 use crate::data::{EpochPlan, Pool, SampleSource, Use};
 use crate::model::{Model, ModelConfig};
 use crate::optimisation::adamw;
-use crate::rehearsal::{Recall, RehearsalBuffer, Store, policy_of};
+use crate::rehearsal::{Recall, RehearsalBuffer, Store, Work, policy_of};
 use crate::run::{
     Checkpoints, FORMAT, KEPT_SAMPLES, MANIFEST, MetricsLog, Restored, StageFolder, StageState, StoredModel, UNSEALED,
     save_model, write_folder, write_manifest,
@@ -314,7 +314,15 @@ impl Stage<'_> {
             state.bad_samples.insert(id.clone(), message.clone());
         }
         let policy = policy_of(&self.settings.rehearsal);
-        let selected = policy.select(&features.values, features.width, self.seed)?;
+        let mut work = Work {
+            device: &self.device,
+            most_steps: Work::STEPS,
+            progress: &mut |step, n_changed| {
+                observer.closing(&format!("choosing the buffer: step {step} of k-means moved"), n_changed, n_samples);
+                self.go_on(observer, "while the buffer was chosen", checkpoints)
+            },
+        };
+        let selected = policy.select(&features.values, features.width, self.seed, &mut work)?;
         Ok(Kept {
             indices: selected.iter().map(|selected| features.rows[selected.index]).collect(),
             buffer: RehearsalBuffer::new(&selected, &features.rows, self.current.ids()),

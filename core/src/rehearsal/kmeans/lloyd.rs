@@ -3,32 +3,30 @@
 use rayon::prelude::*;
 
 use super::distances::{Blocks, Nearest};
-use super::{Clusters, Number};
+use super::{Clusters, Number, Work};
 use crate::Result;
 
-/// Most steps. Each lowers the inertia or is the last, so that it ends; the bound is for the digits of the machine.
-const MAX_STEPS: usize = 1000;
-
 /// From given centres until no point changes its own. Of centres at the same distance the first counts; a centre without points moves to
-/// the point that is furthest from its own. `progress` hears how many steps are done, and may end the work.
+/// the point that is furthest from its own.
 pub(super) fn lloyd<P: Number>(
     points: &[P],
     width: usize,
     blocks: &Blocks<'_, P>,
     mut centres: Vec<f64>,
-    progress: &mut dyn FnMut(usize) -> Result<()>,
+    work: &mut Work<'_>,
 ) -> Result<Clusters> {
     let n_centres = centres.len() / width;
-    let mut nearest: Vec<Nearest> = Vec::new();
-    for step in 0..MAX_STEPS {
+    let mut nearest = blocks.nearest(&centres)?;
+    let mut n_changed = nearest.len();
+    for step in 1..=work.most_steps {
+        (work.progress)(step, n_changed)?;
+        centres = means(points, width, &nearest, n_centres, &centres);
         let found = blocks.nearest(&centres)?;
-        let settled = found.len() == nearest.len() && found.iter().zip(&nearest).all(|(new, old)| new.0 == old.0);
+        n_changed = found.iter().zip(&nearest).filter(|(new, old)| new.0 != old.0).count();
         nearest = found;
-        if settled {
+        if n_changed == 0 {
             break;
         }
-        centres = means(points, width, &nearest, n_centres, &centres);
-        progress(step + 1)?;
     }
     Ok(Clusters {
         labels: nearest.iter().map(|(label, _)| *label).collect(),

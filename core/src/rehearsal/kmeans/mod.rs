@@ -24,11 +24,10 @@ pub struct KMeansPolicy {
 }
 
 impl BufferPolicy for KMeansPolicy {
-    fn select(&self, features: &[f32], width: usize, seed: u64) -> Result<Vec<Selected>> {
+    fn select(&self, features: &[f32], width: usize, seed: u64, work: &mut Work<'_>) -> Result<Vec<Selected>> {
         let (n, n_kept) = counts(features, width, self.buffer_ratio)?;
         let n_centres = ((n as f64 * self.centre_ratio).round() as usize).clamp(1, n);
-        let clusters =
-            Clusters::find(features, width, Start::PlusPlus { n_centres, seed }, &Device::flex(), &mut |_| Ok(()))?;
+        let clusters = Clusters::find(features, width, Start::PlusPlus { n_centres, seed }, work)?;
         let mut selected = clusters.nearest_to_centres(n_kept);
         selected.retain(|selected| self.fill_up || !selected.filled_up);
         Ok(selected)
@@ -49,6 +48,21 @@ pub enum Start<'a> {
     Given(&'a [f64]),
 }
 
+/// Where the work is done, how much of it, and who hears of it.
+pub struct Work<'a> {
+    /// Where products are computed.
+    pub device: &'a Device,
+    /// Most steps of Lloyd's algorithm. [`Work::STEPS`] is more than are ever needed: each lowers the inertia or is the last.
+    pub most_steps: usize,
+    /// Hears how many steps are done and how many points have changed their centre in the last one; an error ends the work.
+    pub progress: &'a mut dyn FnMut(usize, usize) -> Result<()>,
+}
+
+impl Work<'_> {
+    /// A bound that only keeps the digits of a machine from going round in circles.
+    pub const STEPS: usize = 1000;
+}
+
 /// A clustering by k-means.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Clusters {
@@ -62,18 +76,12 @@ pub struct Clusters {
 }
 
 impl Clusters {
-    /// Lloyd's algorithm over points `[n, width]`, until no point changes its centre. Products are computed on `device`; `progress` hears how many
-    /// steps are done, and may end the work. The same points, start and machine give the same clusters, whatever the threads.
+    /// Lloyd's algorithm over points `[n, width]`, until no point changes its centre. The same points, start and machine give the same
+    /// clusters, whatever the threads.
     ///
     /// # Errors
-    /// No points, fewer points than centres, values of another number than `width` divides, an error of `progress`.
-    pub fn find<P: Number>(
-        points: &[P],
-        width: usize,
-        start: Start<'_>,
-        device: &Device,
-        progress: &mut dyn FnMut(usize) -> Result<()>,
-    ) -> Result<Self> {
+    /// No points, fewer points than centres, values of another number than `width` divides, a request to stop.
+    pub fn find<P: Number>(points: &[P], width: usize, start: Start<'_>, work: &mut Work<'_>) -> Result<Self> {
         let n = points.len() / width.max(1);
         let n_centres = match start {
             Start::Given(centres) => centres.len() / width.max(1),
@@ -83,15 +91,17 @@ impl Clusters {
         if !fits || matches!(start, Start::Given(centres) if centres.len() != n_centres * width) {
             return Err(Error::Data(format!("k-means of {n} points of {width} values with {n_centres} centres")));
         }
-        let blocks = Blocks::upload(points, width, n_centres, device);
+        let blocks = Blocks::upload(points, width, n_centres, work.device);
         let centres = match start {
             Start::Given(centres) => centres.to_vec(),
             Start::PlusPlus { n_centres, seed } if points.len().saturating_mul(n_centres) <= MOST_WORK => {
                 start::best_of_three(points, width, n_centres, seed)?
             }
-            Start::PlusPlus { n_centres, seed } => start::oversampled(points, width, n_centres, seed, &blocks, device)?,
+            Start::PlusPlus { n_centres, seed } => {
+                start::oversampled(points, width, n_centres, seed, &blocks, work.device)?
+            }
         };
-        lloyd::lloyd(points, width, &blocks, centres, progress)
+        lloyd::lloyd(points, width, &blocks, centres, work)
     }
 
     /// Sum of the squared distances.
@@ -150,7 +160,8 @@ mod tests {
     use super::*;
 
     fn find<P: Number>(points: &[P], width: usize, start: Start<'_>) -> Result<Clusters> {
-        Clusters::find(points, width, start, &Device::flex(), &mut |_| Ok(()))
+        let mut work = Work { device: &Device::flex(), most_steps: Work::STEPS, progress: &mut |_, _| Ok(()) };
+        Clusters::find(points, width, start, &mut work)
     }
 
     #[test]
@@ -191,13 +202,17 @@ mod tests {
             features.extend([centre + (index / 3) as f32 * 0.1, -centre]);
         }
         let policy = KMeansPolicy { centre_ratio: 0.05, buffer_ratio: 0.15, fill_up: true };
-        let kept = policy.select(&features, 2, 11).unwrap();
+        let select = |features: &[f32], width: usize| {
+            let mut work = Work { device: &Device::flex(), most_steps: Work::STEPS, progress: &mut |_, _| Ok(()) };
+            policy.select(features, width, 11, &mut work)
+        };
+        let kept = select(&features, 2).unwrap();
         assert_eq!(kept.len(), 9);
         for group in 0..3 {
             assert_eq!(kept.iter().filter(|s| s.index % 3 == group).count(), 3);
         }
         assert!(kept.iter().all(|s| !s.filled_up && s.distance < 1.0));
-        assert_eq!(kept, policy.select(&features, 2, 11).unwrap());
+        assert_eq!(kept, select(&features, 2).unwrap());
     }
 
     /// Lloyd's algorithm as it is written down, in double precision.
@@ -251,10 +266,15 @@ mod tests {
         assert_eq!(clusters, find(&points, 8, start()).unwrap());
         assert_eq!(clusters, find(&points, 8, Start::Given(&clusters.centres)).unwrap());
         let mut steps = 0;
-        let ended = Clusters::find(&points, 8, start(), &Device::flex(), &mut |step| {
-            steps = step;
-            if step == 2 { Err(Error::Data("enough".into())) } else { Ok(()) }
-        });
+        let mut work = Work {
+            device: &Device::flex(),
+            most_steps: Work::STEPS,
+            progress: &mut |step, n_changed| {
+                (steps, _) = (step, assert!(n_changed > 0));
+                if step == 2 { Err(Error::Data("enough".into())) } else { Ok(()) }
+            },
+        };
+        let ended = Clusters::find(&points, 8, start(), &mut work);
         assert_eq!((ended.unwrap_err().to_string(), steps), ("enough".to_string(), 2));
     }
 }
