@@ -294,9 +294,9 @@ impl RunConfig {
     pub fn with_settings(&self, settings: &[String]) -> Result<Self> {
         let mut table = toml::Table::try_from(self)?;
         settings.iter().try_for_each(|setting| set(&mut table, setting))?;
-        let config: Self = table
-            .try_into()
-            .map_err(|error: toml::de::Error| with_nearest("configuration", Path::new("run.toml"), &error.to_string()))?;
+        let config: Self = table.try_into().map_err(|error: toml::de::Error| {
+            with_nearest("configuration", Path::new("run.toml"), &error.to_string())
+        })?;
         config.check()?;
         Ok(config)
     }

@@ -124,11 +124,8 @@ impl LabelSection {
     /// None or several of them, what belongs to another, patterns that are none.
     pub fn resolve(&self) -> Result<LabelSource> {
         let Some(given) = &self.given else { return Ok(LabelSource::Plugin) };
-        let ways = [
-            ("table", given.table.is_some()),
-            ("entry", given.entry.is_some()),
-            ("pattern", given.pattern.is_some()),
-        ];
+        let ways =
+            [("table", given.table.is_some()), ("entry", given.entry.is_some()), ("pattern", given.pattern.is_some())];
         let named: Vec<&str> = ways.iter().filter(|(_, given)| *given).map(|(name, _)| *name).collect();
         match named.as_slice() {
             [_] => {}
@@ -158,7 +155,9 @@ impl LabelSection {
             };
         };
         let needed = |name: &str, value: &Option<String>| {
-            value.clone().ok_or_else(|| anyhow!("labels.{name} is missing\nhint: name the column of {}", table.display()))
+            value
+                .clone()
+                .ok_or_else(|| anyhow!("labels.{name} is missing\nhint: name the column of {}", table.display()))
         };
         let classes = match (&given.bins, given.quantiles) {
             (None, None) => Classes::Values,
