@@ -9,6 +9,7 @@ mod commands;
 pub mod comparison;
 pub mod config;
 mod disk;
+mod evaluation;
 pub mod failure;
 mod finished_run;
 pub mod interrupt;

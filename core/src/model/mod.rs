@@ -25,7 +25,7 @@ pub use embed::Embedder;
 pub(crate) use embed::N_TEMPORAL;
 pub use encoder::Encoder;
 pub use head::Head;
-use init::Initialiser;
+pub(crate) use init::Initialiser;
 pub(crate) use parameters::{FlatParameters, map_gradients};
 pub use parameters::{Parameter, Replace};
 pub(crate) use pooling::mean_over_tokens;
@@ -217,6 +217,11 @@ impl Model {
             panic!("family {family} has continuous tokens");
         };
         embedder.forward(text.ids.clone())
+    }
+
+    /// Width of the encoder.
+    pub fn width(&self) -> usize {
+        self.class_token.dims()[2]
     }
 
     /// Number of temporal positions of a family; 1 for discrete ones.
