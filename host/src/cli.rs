@@ -9,7 +9,7 @@ use clap::{ArgAction, Args, Parser, Subcommand};
 #[cfg(feature = "builtin")]
 use crate::commands::bench;
 use crate::commands::{
-    data_check, demo, embed, eval, export, import, plugin_check, plugin_inspect, plugin_list, plugin_new,
+    compare, data_check, demo, embed, eval, export, import, plugin_check, plugin_inspect, plugin_list, plugin_new,
     plugin_rescan, plugin_trust, pretrain, resume, show, stage_add, stage_remove, synth,
 };
 use crate::failure::Failure;
@@ -51,6 +51,7 @@ enum Command {
     Export(export::Export),
     Embed(embed::Embed),
     Eval(eval::Eval),
+    Compare(compare::Compare),
     /// Examine data before they are learned
     #[command(subcommand, arg_required_else_help = true)]
     Data(DataCommand),
@@ -156,6 +157,7 @@ fn execute(command: &Command) -> Result<(), Failure> {
         Command::Export(export) => export.run(),
         Command::Embed(embed) => embed.run(),
         Command::Eval(eval) => eval.run(),
+        Command::Compare(eval) => eval.run(),
         Command::Data(DataCommand::Check(check)) => check.run(),
         Command::Plugin(PluginCommand::List(list)) => list.run(),
         Command::Plugin(PluginCommand::Check(check)) => check.run(),

@@ -4,15 +4,22 @@ use burn::tensor::Device;
 
 use crate::model::{FamilyConfig, Model, ModelConfig};
 use crate::run::StoredModel;
+use crate::strategy::model_of_stage;
 use crate::{Error, Result};
 
 /// A model of a run with embedders for all `families` of `config`: those that `stored` does not know have fresh parameters, as the next stage
 /// would begin with. Without `stored` all parameters are fresh. Fresh ones depend on the seed and on `config` alone, so that models
-/// after different stages differ only in what was learned.
+/// after different stages differ only in what was learned. Where weights belong to stages, those of stages after `as_of` are left out.
 ///
 /// # Errors
 /// Files that cannot be read; a model whose families are not the first of `config`.
-pub fn complete_model(stored: Option<&StoredModel>, config: &ModelConfig, seed: u64, device: &Device) -> Result<Model> {
+pub fn complete_model(
+    stored: Option<&StoredModel>,
+    as_of: usize,
+    config: &ModelConfig,
+    seed: u64,
+    device: &Device,
+) -> Result<Model> {
     let Some(stored) = stored else { return Ok(Model::new(config, seed, 1, device)) };
     let same =
         |a: &FamilyConfig, b: &FamilyConfig| (&a.name, a.n_positions, a.tokens) == (&b.name, b.n_positions, b.tokens);
@@ -25,7 +32,7 @@ pub fn complete_model(stored: Option<&StoredModel>, config: &ModelConfig, seed: 
             names(&config.families)
         )));
     }
-    let model = stored.load(device)?;
+    let model = model_of_stage(stored, as_of, device)?;
     let complete = known.len() == config.families.len();
     Ok(if complete { model } else { model.next_student(config, seed, 1, device) })
 }

@@ -71,7 +71,7 @@ enum AfterArg {
 
 /// Different seeds, at least one.
 #[derive(Debug, Clone, PartialEq, Eq)]
-struct Seeds(Vec<u64>);
+pub(super) struct Seeds(pub(super) Vec<u64>);
 
 impl FromStr for Seeds {
     type Err = String;

@@ -2,6 +2,7 @@
 
 #[cfg(feature = "builtin")]
 pub(crate) mod bench;
+pub(crate) mod compare;
 pub(crate) mod data_check;
 pub(crate) mod demo;
 pub(crate) mod embed;

@@ -67,10 +67,19 @@ pub(crate) struct OutputArgs {
     pub(crate) json: bool,
     /// Show no progress
     #[arg(long, short)]
-    quiet: bool,
+    pub(crate) quiet: bool,
     /// Seconds between progress lines where there is no terminal
     #[arg(long, value_name = "SECONDS", default_value_t = 10)]
-    interval: u64,
+    pub(crate) interval: u64,
+}
+
+impl OutputArgs {
+    /// A line for people.
+    pub(crate) fn say(&self, line: &str) {
+        if !self.quiet {
+            eprintln!("{line}");
+        }
+    }
 }
 
 impl Pretrain {

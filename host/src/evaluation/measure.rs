@@ -7,7 +7,7 @@ use medcoss_core::evaluation::{
 };
 use medcoss_core::stage::Reading;
 
-use super::models::Models;
+use super::models::{ModelOf, Models};
 use super::samples::TaskSamples;
 use super::task_data::{Encoded, TaskData};
 use super::tasks_file::{Protocol, TaskSection};
@@ -115,7 +115,7 @@ impl<'a> Task<'a> {
         }
     }
 
-    /// All metrics of the protocol, with the model of that number.
+    /// All metrics of the protocol, with a model.
     ///
     /// # Errors
     /// What cannot be fitted or read, a request to stop.
@@ -123,7 +123,7 @@ impl<'a> Task<'a> {
     pub fn measure(
         &self,
         models: &Models<'_>,
-        number: usize,
+        of: ModelOf,
         data: &TaskData,
         encoded: &Encoded,
         reading: Reading,
@@ -144,7 +144,7 @@ impl<'a> Task<'a> {
                         seed: *seed,
                         device: &device,
                     };
-                    let model = models.load(number, options.device, true)?;
+                    let model = models.load(of, options.device, true)?;
                     self.finetuned(settings, &finetuner, model, split, bar)?
                 }
                 _ => self.probed(encoded, split)?,

@@ -30,7 +30,7 @@ use crate::plugins::{Catalogue, Plugin};
 
 use measure::Task;
 pub(crate) use models::After;
-use models::Models;
+use models::{ModelOf, Models};
 pub(crate) use shown::to_text;
 use task_data::TaskData;
 pub(crate) use tasks_file::TasksFile;
@@ -70,7 +70,7 @@ pub(crate) fn evaluate(
         loader_threads: run.config.data.loader_threads,
         max_bad_ratio: options.max_bad_ratio.unwrap_or(run.config.data.max_bad_ratio),
     };
-    let mut needed: BTreeMap<usize, BTreeSet<usize>> = BTreeMap::new();
+    let mut needed: BTreeMap<ModelOf, BTreeSet<usize>> = BTreeMap::new();
     for (row, (at, task)) in rows.iter().flat_map(|row| tasks.iter().enumerate().map(move |task| (*row, task))) {
         needed.entry(models.of_cell(row, task.own_stage)).or_default().insert(at);
     }
@@ -81,20 +81,20 @@ pub(crate) fn evaluate(
 
     // By model and task.
     let mut measured = BTreeMap::new();
-    for (number, of_model) in &needed {
-        let model = models.load(*number, options.device, false)?;
+    for (of, of_model) in &needed {
+        let model = models.load(*of, options.device, false)?;
         for at in data_of(of_model, &tasks) {
-            bar.set_message(format!("{}, {}", models::name(run, *number), data[at].source.modality()));
+            bar.set_message(format!("{}, {}", models::name(run, *of), data[at].source.modality()));
             let encoded = data[at].encode(&model, reading, options, bar)?;
             for of_data in of_model {
                 let task = &mut tasks[*of_data];
                 if task.data != at {
                     continue;
                 }
-                let in_task = format!("task {}, {}", task.section.name, models::name(run, *number));
+                let in_task = format!("task {}, {}", task.section.name, models::name(run, *of));
                 task.settle(data[at].readable(), &options.seeds).with_context(|| in_task.clone())?;
-                let metrics = task.measure(&models, *number, &data[at], &encoded, reading, options, bar);
-                measured.insert((*number, *of_data), metrics.context(in_task)?);
+                let metrics = task.measure(&models, *of, &data[at], &encoded, reading, options, bar);
+                measured.insert((*of, *of_data), metrics.context(in_task)?);
                 stopped()?;
             }
         }

@@ -3,6 +3,7 @@
 use anyhow::{Result, bail};
 use medcoss_core::evaluation::complete_model;
 use medcoss_core::model::{Model, ModelConfig};
+use medcoss_core::rehearsal::Strategy;
 
 use crate::finished_run::FinishedRun;
 
@@ -63,29 +64,46 @@ impl<'a> Models<'a> {
         )
     }
 
-    /// Which stored model the cell of the score matrix in row `after` (0 for what the run began with) for a task of stage `own` is of: the
-    /// model that the run would use for such a task then. One model that goes from stage to stage is used for all.
-    pub fn of_cell(&self, after: usize, _own: usize) -> usize {
-        after
+    /// Which model the cell of the score matrix in row `after` (0 for what the run began with) for a task of stage `own` is of: the one that the
+    /// run would use for such a task then. One model that goes from stage to stage is used for all.
+    pub fn of_cell(&self, after: usize, own: usize) -> ModelOf {
+        let strategy = self.run.config.rehearsal.strategy;
+        let is_learned = own <= after;
+        match (strategy.begins_afresh(), strategy == Strategy::Packnet) {
+            // Each modality has a model of its own, and before that none.
+            (true, _) => ModelOf { stage: if is_learned { own } else { 0 }, as_of: own },
+            (_, true) if is_learned => ModelOf { stage: after, as_of: own },
+            _ => ModelOf { stage: after, as_of: after },
+        }
     }
 
-    /// Reads the model after a stage; 0 for what the run began with, fresh parameters or weights that it was given.
+    /// Reads a model; of stage 0 that is what the run began with, fresh parameters or weights that it was given.
     ///
     /// # Errors
     /// Damaged files, a device that is not there.
-    pub fn load(&self, stage: usize, device: &str, with_gradients: bool) -> Result<Model> {
+    pub fn load(&self, of: ModelOf, device: &str, with_gradients: bool) -> Result<Model> {
         let device = medcoss_core::device::by_name(device)?;
         let device = if with_gradients { device.autodiff() } else { device };
-        let stored = match stage {
+        let stored = match of.stage {
             0 if self.run.initial.is_none() => None,
-            _ => Some(self.run.model(Some(stage))?),
+            stage => Some(self.run.model(Some(stage))?),
         };
-        Ok(complete_model(stored.as_ref(), &self.config, self.run.config.seed, &device)?)
+        Ok(complete_model(stored.as_ref(), of.as_of, &self.config, self.run.config.seed, &device)?)
     }
 }
 
+/// A model of a run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct ModelOf {
+    /// After this stage; 0 for what the run began with.
+    pub stage: usize,
+    /// Where weights belong to stages: without those of stages after this one.
+    pub as_of: usize,
+}
+
 /// The model after a stage, for people.
-pub(super) fn name(run: &FinishedRun, number: usize) -> String {
+pub(super) fn name(run: &FinishedRun, of: ModelOf) -> String {
+    let number = of.stage;
     match number.checked_sub(1).and_then(|at| run.states.get(at)) {
         Some(state) => format!("after stage {number} {}", state.modality),
         None => "before the first stage".into(),

@@ -1,0 +1,235 @@
+//! `medcoss compare`: the same stages with several strategies and seeds, each run evaluated, and one table of all.
+
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, anyhow, bail};
+use clap::Args;
+use medcoss_core::evaluation::{SCORES, Scores};
+use medcoss_core::run::write_atomically;
+
+use super::eval::Seeds;
+use super::pretrain::{DeviceArgs, OutputArgs, data_root};
+use crate::cli::PluginArgs;
+use crate::comparison::{ComparedRun, Comparison, Variant};
+use crate::config::RunConfig;
+use crate::evaluation::{After, EVALUATIONS, Options, ScoresFolder, TasksFile, evaluate};
+use crate::failure::{Failure, is_interruption};
+use crate::finished_run::FinishedRun;
+use crate::interrupt;
+use crate::output;
+use crate::plugins::Catalogue;
+use crate::progress::{Progress, bar};
+use crate::stage_plugin::plugins_of;
+use crate::training::{RECORD, Training};
+
+/// Compare strategies over seeds: train, evaluate, and put all into one table
+///
+/// Every strategy learns the stages of one configuration with every seed, in a run folder of its own, and is measured on the tasks of a tasks file
+/// after every stage. The table has means and standard deviations over seeds, and differences to the first strategy seed by seed with their
+/// 95 % interval. All of it is in comparison.json and comparison.csv; the runs are runs like any other.
+///
+/// Other settings are compared under names: --variant no-mixup:rehearsal.mixup=false. What is done stays when the command is stopped, and the same
+/// command goes on from there, also with further strategies or seeds.
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  medcoss compare run.toml --tasks tasks.toml --out comparison
+  medcoss compare run.toml --tasks tasks.toml --strategies medcoss,sequential,ewc --seeds 0,1,2 --out comparison
+  medcoss compare run.toml --tasks tasks.toml --strategies medcoss --variant no-mixup:rehearsal.mixup=false --out mixup
+  medcoss report comparison/runs/* --out comparison.html")]
+pub(crate) struct Compare {
+    /// Configuration file (TOML)
+    config: PathBuf,
+    /// Tasks file (TOML), as for `medcoss eval`
+    #[arg(long, value_name = "TASKS")]
+    tasks: PathBuf,
+    /// Strategies, with commas between them; the others are held against the first
+    #[arg(long, value_name = "NAMES", value_delimiter = ',', default_value = "medcoss,sequential,replay,joint")]
+    strategies: Vec<String>,
+    /// Further settings to compare, NAME:KEY=VALUE[;KEY=VALUE]; may be given several times
+    #[arg(long = "variant", value_name = "NAME:SETTINGS")]
+    variants: Vec<String>,
+    /// How many seeds of runs (0, 1, ...), or which: 4,5,6
+    #[arg(long, value_name = "N or LIST", default_value = "3")]
+    seeds: Seeds,
+    /// How many seeds of splits and probes in each evaluation, or which
+    #[arg(long, value_name = "N or LIST", default_value = "3")]
+    eval_seeds: Seeds,
+    /// Measure the last models alone, not those after every stage: quicker, but nothing is known of forgetting
+    #[arg(long)]
+    last: bool,
+    /// Folder for the runs and the comparison [default: the configuration's name with -comparison, in the current folder]
+    #[arg(long, value_name = "DIR")]
+    out: Option<PathBuf>,
+    /// Change a setting of all runs: key=value
+    #[arg(long = "set", value_name = "KEY=VALUE")]
+    settings: Vec<String>,
+    /// Folder that data paths of configuration and tasks are relative to [default: the configuration file's folder]
+    #[arg(long, value_name = "DIR")]
+    data_root: Option<PathBuf>,
+    #[command(flatten)]
+    device: DeviceArgs,
+    #[command(flatten)]
+    plugins: PluginArgs,
+    #[command(flatten)]
+    output: OutputArgs,
+}
+
+/// One run of the comparison.
+struct Entry<'a> {
+    variant: &'a Variant,
+    seed: u64,
+    config: RunConfig,
+    /// Relative to the comparison's folder.
+    name: String,
+}
+
+impl Compare {
+    pub(crate) fn run(&self) -> Result<(), Failure> {
+        let catalogue = self.plugins.survey()?;
+        let comparison = self.compare(&catalogue).map_err(Failure::of_run)?;
+        if self.output.json { output::print_json(&comparison) } else { output::print(&comparison.to_text()) }
+    }
+
+    fn compare(&self, catalogue: &Catalogue) -> Result<Comparison> {
+        let base = self.base()?;
+        let tasks = TasksFile::read(&self.tasks)?;
+        let variants = self.variants()?;
+        let entries = self.entries(&variants)?;
+        let out = self.out();
+        std::fs::create_dir_all(&out).with_context(|| format!("cannot create {}", out.display()))?;
+        interrupt::listen("what is done stays");
+
+        let began = Instant::now();
+        let (mut runs, mut n_done, mut latest) = (Vec::new(), 0, None);
+        for (at, entry) in entries.iter().enumerate() {
+            let what = format!("run {} of {}: {}, seed {}", at + 1, entries.len(), entry.variant.name, entry.seed);
+            let folder = out.join(&entry.name);
+            let mut of_entry = || -> Result<Scores> {
+                match self.known_scores(&folder, entry, &tasks) {
+                    Some(scores) => {
+                        self.output.say(&format!("{what}: already done"));
+                        Ok(scores)
+                    }
+                    None => {
+                        self.output.say(&format!("{what}{}", time_left(began, n_done, entries.len() - at)));
+                        n_done += 1;
+                        self.train(entry, &folder, &base, catalogue)?;
+                        self.evaluate(entry, &folder, &tasks, &base, catalogue)
+                    }
+                }
+            };
+            let go_on = "interrupted\nhint: the same command goes on from there";
+            let scores = of_entry()
+                .with_context(|| what.clone())
+                .map_err(|error| if is_interruption(&error) { error.context(go_on) } else { error })?;
+            runs.push(ComparedRun::new(&entry.variant.name, entry.seed, entry.name.clone(), &scores));
+            let names = variants.iter().map(|variant| variant.name.clone()).collect();
+            let comparison = Comparison::new(names, self.seeds.0.clone(), &scores, runs.clone());
+            write_atomically(
+                &out.join("comparison.json"),
+                format!("{}\n", serde_json::to_string_pretty(&comparison)?).as_bytes(),
+            )?;
+            write_atomically(&out.join("comparison.csv"), &comparison.to_csv()?)?;
+            latest = Some(comparison);
+        }
+        latest.ok_or_else(|| anyhow!("nothing to compare\nhint: name strategies with --strategies"))
+    }
+
+    fn out(&self) -> PathBuf {
+        self.out.clone().unwrap_or_else(|| {
+            PathBuf::from(format!("{}-comparison", self.config.file_stem().unwrap_or_default().to_string_lossy()))
+        })
+    }
+
+    fn base(&self) -> Result<PathBuf> {
+        data_root(self.data_root.as_deref(), self.config.parent().map(Path::to_path_buf).unwrap_or_default())
+    }
+
+    fn variants(&self) -> Result<Vec<Variant>> {
+        let strategies = self.strategies.iter().filter(|name| !name.is_empty()).map(|name| Variant::strategy(name));
+        let variants: Vec<_> =
+            strategies.chain(self.variants.iter().map(|text| Variant::named(text))).collect::<Result<_>>()?;
+        if let Some(at) = (1..variants.len()).find(|at| variants[..*at].iter().any(|v| v.name == variants[*at].name)) {
+            bail!("{:?} is named twice\nhint: give every variant a name of its own", variants[at].name);
+        }
+        Ok(variants)
+    }
+
+    /// All runs, seed by seed, so that the first table of all variants comes soon. Their settings are checked before anything is learned.
+    fn entries<'a>(&self, variants: &'a [Variant]) -> Result<Vec<Entry<'a>>> {
+        let config = RunConfig::read(&self.config, &self.settings)?;
+        let mut entries = Vec::new();
+        for &seed in &self.seeds.0 {
+            for variant in variants {
+                let config = variant.configuration(&config, seed).with_context(|| variant.name.clone())?;
+                entries.push(Entry { variant, seed, config, name: format!("runs/{}-seed{seed}", variant.name) });
+            }
+        }
+        Ok(entries)
+    }
+
+    fn after(&self, entry: &Entry<'_>) -> After {
+        // Before its last stage a joint run has learned nothing, and so forgets nothing.
+        if self.last || entry.config.rehearsal.strategy.learns_at_the_end() { After::Last } else { After::EveryStage }
+    }
+
+    /// The scores of an earlier call, if they are what this one would find.
+    fn known_scores(&self, folder: &Path, entry: &Entry<'_>, tasks: &TasksFile) -> Option<Scores> {
+        let before = RunConfig::read_record(&folder.join(RECORD)).ok()?;
+        let is_same = entry.config.continues(&before).is_ok() && before.stages.len() == entry.config.stages.len();
+        let scores = Scores::read(&folder.join(EVALUATIONS).join(&tasks.stem).join(SCORES)).ok().filter(|_| is_same)?;
+        let last = scores.stages.iter().map(|stage| stage.stage).max()?;
+        let every = scores.stages.len() > 1;
+        let is_enough = every || self.after(entry) == After::Last;
+        let is_it = scores.tasks_sha256 == tasks.sha256 && scores.seeds == self.eval_seeds.0;
+        (is_it && is_enough && last == entry.config.stages.len()).then_some(scores)
+    }
+
+    fn train(&self, entry: &Entry<'_>, out: &Path, base: &Path, catalogue: &Catalogue) -> Result<()> {
+        let resume = out.join(RECORD).exists();
+        let plugins = plugins_of(&entry.config, catalogue, resume.then_some(out))?;
+        let training = Training {
+            config: &entry.config,
+            base: base.into(),
+            out: out.into(),
+            resume,
+            device: &self.device.name,
+            plugins: &plugins,
+        };
+        let mut progress = Progress::new(self.output.quiet, Duration::from_secs(self.output.interval));
+        let done = training.run(&mut progress);
+        progress.clear();
+        done.map(drop)
+    }
+
+    fn evaluate(
+        &self,
+        entry: &Entry<'_>,
+        run: &Path,
+        tasks: &TasksFile,
+        base: &Path,
+        catalogue: &Catalogue,
+    ) -> Result<Scores> {
+        let folder = ScoresFolder::claim(&run.join(EVALUATIONS).join(&tasks.stem))?;
+        let options = Options {
+            after: self.after(entry),
+            seeds: self.eval_seeds.0.clone(),
+            base,
+            device: &self.device.name,
+            max_bad_ratio: None,
+        };
+        let bar = bar("{msg:32} [{bar:24}] {pos} of {len} samples, {eta} left", 0, self.output.quiet);
+        let scores = evaluate(&FinishedRun::read(run)?, tasks, &options, catalogue, &bar);
+        bar.finish_and_clear();
+        folder.write(scores?)
+    }
+}
+
+/// What is left, from the time that runs of this call took so far.
+fn time_left(began: Instant, n_done: usize, n_left: usize) -> String {
+    match n_done {
+        0 => String::new(),
+        n => format!(", about {:.0} min left", began.elapsed().as_secs_f64() / n as f64 * n_left as f64 / 60.0),
+    }
+}

@@ -1,0 +1,169 @@
+//! `medcoss compare` as a user meets it: runs of several strategies and seeds, their table, and what becomes of a comparison that stopped.
+
+mod program;
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
+use program::{medcoss, refused, succeeded, text};
+use serde_json::Value;
+
+/// Two short stages over files that plugins make, and two tasks.
+struct Experiment {
+    folder: tempfile::TempDir,
+}
+
+impl Experiment {
+    fn new() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        for modality in ["xray", "pathology"] {
+            let data = folder.path().join(modality);
+            succeeded(medcoss(&["synth", "--modality", modality, "--samples", "40", "--out", &text(&data)]));
+        }
+        let labels = |modality: &str, label: &str| {
+            format!(
+                "labels = {{ file = \"{modality}/labels.csv\", key_column = \"file\", label_column = \"{label}\" }}"
+            )
+        };
+        let (xray, pathology) = (labels("xray", "finding"), labels("pathology", "nuclei"));
+        let config = format!(
+            "[model]\npreset = \"demo\"\nlayer_scale = 0.1\n[optimiser]\nbase_learning_rate = 0.02\n\
+             [rehearsal]\nbuffer_ratio = 0.2\ncentre_ratio = 0.1\newc_samples = 8\n\
+             [training]\nepochs = 2\nbatch_size = 8\n\
+             [[stage]]\nmodality = \"xray\"\ndata = \"xray\"\noptions = {{ size = 64, {xray} }}\n\
+             [[stage]]\nmodality = \"pathology\"\ndata = \"pathology\"\n\
+             options = {{ size = 64, slide_min_side = 4096, {pathology} }}\n"
+        );
+        std::fs::write(folder.path().join("run.toml"), config).unwrap();
+        let tasks = "[[task]]\nname = \"opacity\"\nmodality = \"xray\"\ndata = \"xray\"\nprotocol = \"knn\"\nk = 3\n\
+                     [[task]]\nname = \"nuclei\"\nmodality = \"pathology\"\ndata = \"pathology\"\nprotocol = \"linear\"\n\
+                     missing = \"skip\"\n";
+        std::fs::write(folder.path().join("tasks.toml"), tasks).unwrap();
+        Self { folder }
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    fn command(&self, out: &str, arguments: &[&str]) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_medcoss"));
+        command.arg("compare").arg(self.path("run.toml")).arg("--tasks").arg(self.path("tasks.toml"));
+        command.arg("--out").arg(self.path(out)).args(["--eval-seeds", "2"]).args(arguments);
+        command.env_remove("MEDCOSS_PLUGIN_PATH");
+        command
+    }
+
+    fn compare(&self, out: &str, arguments: &[&str]) -> String {
+        succeeded(self.command(out, arguments).output().unwrap())
+    }
+}
+
+fn read(path: &Path) -> Value {
+    serde_json::from_slice(&std::fs::read(path).unwrap()).unwrap()
+}
+
+#[test]
+fn strategies_and_settings_are_compared_over_seeds_and_what_is_done_is_not_done_again() {
+    let experiment = Experiment::new();
+    let strategies = "medcoss,sequential,joint,single,packnet";
+    let arguments = ["--strategies", strategies, "--variant", "no-mixup:rehearsal.mixup=false", "--seeds", "2"];
+    let table = experiment.compare("all", &arguments);
+    for part in
+        ["medcoss", "no-mixup", "average", "forgetting", "opacity (accuracy)", "nuclei (auc)", "±", "minus medcoss"]
+    {
+        assert!(table.to_lowercase().contains(part), "{part:?} is not in\n{table}");
+    }
+    let comparison = read(&experiment.path("all/comparison.json"));
+    assert_eq!(comparison["runs"].as_array().unwrap().len(), 12);
+    // The mean in the table is that of the runs' own scores.
+    let value = |variant: &str, seed: usize| {
+        let folder = experiment.path("all/runs").join(format!("{variant}-seed{seed}/evaluation/tasks/scores.json"));
+        let scores = read(&folder);
+        let all = scores["scores"].as_array().unwrap().iter();
+        let mut own =
+            all.filter(|score| score["stage"] == 2 && score["task"] == "opacity" && score["metric"] == "accuracy");
+        own.next().unwrap()["value"].as_f64().unwrap()
+    };
+    let mean = comparison["over_seeds"]["packnet"]["opacity (accuracy)"]["mean"].as_f64().unwrap();
+    assert!((mean - (value("packnet", 0) + value("packnet", 1)) / 2.0).abs() < 1e-12);
+    // What each strategy must show: a model for each modality, and weights that do not change, forget nothing; joint has no stages to forget.
+    for strategy in ["single", "packnet"] {
+        assert_eq!(comparison["over_seeds"][strategy]["forgetting"]["mean"], 0.0, "{strategy}");
+    }
+    assert!(comparison["over_seeds"]["joint"].get("forgetting").is_none());
+    assert!(comparison["over_seeds"]["joint"]["average"]["n"] == 2);
+
+    // The same command again learns nothing, one more seed is learned alone.
+    let before = std::fs::read(experiment.path("all/comparison.json")).unwrap();
+    let again = experiment.command("all", &arguments).output().unwrap();
+    assert_eq!(String::from_utf8_lossy(&again.stderr).matches(": already done").count(), 12);
+    assert_eq!(succeeded(again), table);
+    assert_eq!(std::fs::read(experiment.path("all/comparison.json")).unwrap(), before);
+    let more = experiment.command("all", &["--strategies", "medcoss", "--seeds", "0,7"]).output().unwrap();
+    let told = String::from_utf8_lossy(&more.stderr).into_owned();
+    assert!(
+        told.contains("run 1 of 2: medcoss, seed 0: already done") && told.contains("run 2 of 2: medcoss, seed 7"),
+        "{told}"
+    );
+    // With another task the runs stay and are measured again.
+    let tasks = std::fs::read_to_string(experiment.path("tasks.toml")).unwrap().replace("k = 3", "k = 5");
+    std::fs::write(experiment.path("tasks.toml"), tasks).unwrap();
+    let model = experiment.path("all/runs/medcoss-seed0/stages/02-pathology/model.bpk");
+    let modified = |path: &Path| std::fs::metadata(path).unwrap().modified().unwrap();
+    let time = modified(&model);
+    let json: Value =
+        serde_json::from_str(&experiment.compare("all", &["--strategies", "medcoss", "--seeds", "1", "--json"]))
+            .unwrap();
+    assert_eq!((json["runs"].as_array().unwrap().len(), modified(&model)), (1, time));
+}
+
+#[test]
+fn a_comparison_that_was_stopped_goes_on_and_ends_like_one_that_was_not() {
+    let experiment = Experiment::new();
+    let arguments = ["--strategies", "medcoss,replay", "--seeds", "1"];
+    let whole = experiment.compare("whole", &arguments);
+    let mut child =
+        experiment.command("stopped", &arguments).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+    let began = Instant::now();
+    while !experiment.path("stopped/runs/replay-seed0/stages").exists() && began.elapsed() < Duration::from_secs(120) {
+        std::thread::sleep(Duration::from_millis(2));
+    }
+    assert!(Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap().success());
+    assert_eq!(child.wait().unwrap().code(), Some(130));
+    assert_eq!(read(&experiment.path("stopped/comparison.json"))["runs"].as_array().unwrap().len(), 1);
+    assert_eq!(experiment.compare("stopped", &arguments), whole);
+    let both = ["whole", "stopped"].map(|out| std::fs::read(experiment.path(out).join("comparison.json")).unwrap());
+    assert!(both[0] == both[1]);
+}
+
+#[test]
+fn what_cannot_be_compared_is_refused_before_anything_is_learned() {
+    let experiment = Experiment::new();
+    for (arguments, parts) in [
+        (vec!["--strategies", "medcos"], vec!["no strategy \"medcos\"", "did you mean \"medcoss\"?"]),
+        (vec!["--strategies", "ewc,ewc"], vec!["\"ewc\" is named twice"]),
+        (vec!["--strategies", ""], vec!["nothing to compare"]),
+        (vec!["--variant", "small"], vec!["NAME:KEY=VALUE"]),
+        (
+            vec!["--variant", "small:rehearsal.bufer_ratio=0.1"],
+            vec!["small", "bufer_ratio", "did you mean buffer_ratio?"],
+        ),
+        (vec!["--set", "rehearsal.ewc_lambda=-1"], vec!["rehearsal.ewc_lambda is -1"]),
+        (vec!["--set", "rehearsal.packnet_keep=1.0"], vec!["rehearsal.packnet_keep is 1"]),
+        (vec!["--set", "rehearsal.strategy=ewc", "--set", "rehearsal.store=materialised"], vec!["keeps no samples"]),
+        (vec!["--seeds", "0"], vec!["1 to 1000 seeds"]),
+    ] {
+        let errors = refused(experiment.command("refused", &arguments).output().unwrap());
+        for part in parts {
+            assert!(errors.contains(part), "{arguments:?}: {part:?} is not in\n{errors}");
+        }
+        assert!(!experiment.path("refused/runs").exists(), "{arguments:?}");
+    }
+    // A run that was begun with other settings is not mixed into a comparison.
+    experiment.compare("other", &["--strategies", "sequential", "--seeds", "1", "--last"]);
+    let arguments = ["--strategies", "sequential", "--seeds", "1", "--set", "training.epochs=3"];
+    let errors = refused(experiment.command("other", &arguments).output().unwrap());
+    assert!(errors.contains("training.epochs was 2") && errors.contains("run 1 of 1: sequential"), "{errors}");
+}
