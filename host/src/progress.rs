@@ -44,6 +44,8 @@ pub struct Progress {
     quiet: bool,
     interval: Duration,
     prefix: String,
+    /// Name of the stage's own losses.
+    own: String,
     epochs: usize,
     /// Steps of the stage, and those already behind when it was continued.
     n_steps: usize,
@@ -67,6 +69,7 @@ impl Progress {
             quiet,
             interval,
             prefix: String::new(),
+            own: String::new(),
             epochs: 0,
             n_steps: 0,
             steps_done: 0,
@@ -131,12 +134,15 @@ impl Progress {
 impl Observer for Progress {
     fn stage_started(&mut self, report: &StageReport<'_>) {
         self.prefix = format!("stage {} {}", report.stage, report.modality);
+        self.own = report.label.into();
         self.epochs = report.epochs;
         self.n_steps = report.epochs * report.n_steps;
         (self.steps_done, self.samples_done, self.epoch_samples) = (0, 0, 0);
         self.losses.clear();
         (self.stage_began, self.epoch_began, self.last_line) = (Instant::now(), Instant::now(), Instant::now());
-        if !self.quiet && std::io::stderr().is_terminal() {
+        if report.epochs == 0 {
+            self.say(&format!("{}: {} samples, to be learned with the last stage", self.prefix, report.n_samples));
+        } else if !self.quiet && std::io::stderr().is_terminal() {
             let bar = ProgressBar::new(self.n_steps as u64).with_prefix(self.prefix.clone());
             let template = "{prefix:20} [{bar:24}] {percent:>3} % {per_sec}, {eta} left  {msg}";
             // The template is fixed; should it ever be wrong, the default style still shows progress.
@@ -159,7 +165,8 @@ impl Observer for Progress {
         self.samples_done += report.n_samples;
         self.epoch_samples += report.n_samples;
         let name = match report.kind {
-            "pretext" => "loss".to_string(),
+            "pretext" if report.label == self.own => "loss".to_string(),
+            "pretext" => format!("{} loss", report.label),
             _ => format!("{} drift", report.label),
         };
         self.losses.insert(name, report.loss);
@@ -202,6 +209,9 @@ impl Observer for Progress {
 
     fn stage_finished(&mut self, state: &StageState) {
         self.clear();
+        if state.epochs == 0 {
+            return;
+        }
         let seconds = self.stage_began.elapsed().as_secs_f64();
         self.say(&format!("{}: done in {seconds:.1} s, {} batches", self.prefix, state.steps));
     }

@@ -115,9 +115,12 @@ impl Summary {
                 stage.family.clone(),
                 samples,
                 stage.n_buffer.to_string(),
-                format!("{} -> {}", loss(stage.pretext_first), loss(stage.pretext_last)),
+                match (stage.pretext_first, stage.pretext_last) {
+                    (None, None) => "joined".into(),
+                    (first, last) => format!("{} -> {}", loss(first), loss(last)),
+                },
                 if distilled.is_empty() { "-".into() } else { distilled },
-                format!("{:.1} s", stage.seconds),
+                format!("{:.1} s", stage.seconds.max(0.0)),
             ]);
         }
         let mut plugins = Table::new(&["plugin", "version", "loaded from"]);

@@ -80,6 +80,7 @@ impl Stage<'_> {
         observer.stage_started(&StageReport {
             stage: self.number,
             modality: self.current.modality(),
+            label: &self.label(self.earlier.len()),
             n_samples: self.current.ids().len(),
             epochs: self.epochs(),
             n_steps,

@@ -9,9 +9,11 @@ pub struct StageReport<'a> {
     pub stage: usize,
     /// Modality.
     pub modality: &'a str,
+    /// As its losses are named in the metrics.
+    pub label: &'a str,
     /// Its samples.
     pub n_samples: usize,
-    /// Epochs to go.
+    /// Epochs to go; 0 of a stage whose data a later one learns.
     pub epochs: usize,
     /// Batches in an epoch, rehearsal included.
     pub n_steps: usize,

@@ -287,6 +287,7 @@ impl StageReport {
 
 fn progress(state: Option<&StageState>, finished: bool) -> String {
     match state {
+        Some(state) if finished && state.epochs == 0 => "joined".into(),
         Some(_) if finished => "done".into(),
         Some(state) => format!("epoch {} of {}", (state.epochs_done + 1).min(state.epochs), state.epochs),
         None => "not begun".into(),
