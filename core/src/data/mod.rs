@@ -3,11 +3,13 @@
 mod batch;
 mod loader;
 mod sampler;
+mod selection;
 mod source;
 
-pub(crate) use batch::{Mixing, prepare};
+pub(crate) use batch::{Mixing, mean_and_deviation, prepare};
 pub use batch::{PatchBatch, Prepared, TokenBatch};
 pub(crate) use loader::{Loaded, load_in_order};
 pub use sampler::Sampling;
 pub(crate) use sampler::{EpochPlan, Pool, Step, Use};
+pub use selection::{Selection, draw_some};
 pub use source::{BadSample, RawBatch, SampleSource, TokenSpec, View};

@@ -1,0 +1,80 @@
+//! Some samples of a source, as a source of their own: for whoever looks at a few of many.
+
+use rand::RngExt;
+
+use super::{BadSample, RawBatch, SampleSource, TokenSpec, View};
+use crate::Result;
+use crate::draw::generator;
+
+/// Samples of another source, in an order of their own.
+pub struct Selection<'a> {
+    source: &'a dyn SampleSource,
+    indices: Vec<u64>,
+    ids: Vec<String>,
+}
+
+impl<'a> Selection<'a> {
+    /// The samples with these indices, which the source must have.
+    pub fn new(source: &'a dyn SampleSource, indices: Vec<u64>) -> Self {
+        let ids = indices.iter().map(|&index| source.ids()[index as usize].clone()).collect();
+        Self { source, indices, ids }
+    }
+
+    /// Index in the other source, by position in this one.
+    pub fn indices(&self) -> &[u64] {
+        &self.indices
+    }
+}
+
+impl SampleSource for Selection<'_> {
+    fn modality(&self) -> &str {
+        self.source.modality()
+    }
+
+    fn family(&self) -> &str {
+        self.source.family()
+    }
+
+    fn spec(&self) -> TokenSpec {
+        self.source.spec()
+    }
+
+    fn ids(&self) -> &[String] {
+        &self.ids
+    }
+
+    fn fingerprint(&self) -> &str {
+        self.source.fingerprint()
+    }
+
+    fn fill(&self, view: View, indices: &[u64], seeds: &[u64], batch: &mut RawBatch) -> Result<Vec<BadSample>> {
+        let indices: Vec<u64> = indices.iter().map(|&index| self.indices[index as usize]).collect();
+        self.source.fill(view, &indices, seeds, batch)
+    }
+}
+
+/// `n_wanted` of `pool` at random without replacement, or all of them if there are no more; ascending. `place` says what for, as the
+/// number of a stage.
+pub fn draw_some(pool: &[u64], n_wanted: usize, seed: u64, place: &[u64]) -> Vec<u64> {
+    let mut generator = generator(seed, "selection", place);
+    let mut left = pool.to_vec();
+    let mut drawn: Vec<u64> =
+        (0..n_wanted.min(pool.len())).map(|_| left.swap_remove(generator.random_range(0..left.len()))).collect();
+    drawn.sort_unstable();
+    drawn
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn some_are_drawn_once_each_and_again_by_the_same_key() {
+        let pool: Vec<u64> = (0..50).map(|n| 3 * n).collect();
+        let drawn = draw_some(&pool, 7, 5, &[1]);
+        assert_eq!((drawn.len(), &drawn), (7, &draw_some(&pool, 7, 5, &[1])));
+        assert_ne!(drawn, draw_some(&pool, 7, 5, &[2]));
+        assert!(drawn.windows(2).all(|pair| pair[0] < pair[1]) && drawn.iter().all(|index| pool.contains(index)));
+        assert_eq!(draw_some(&pool, 80, 5, &[1]), pool);
+    }
+}
