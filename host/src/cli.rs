@@ -10,7 +10,7 @@ use clap::{ArgAction, Args, Parser, Subcommand};
 use crate::commands::bench;
 use crate::commands::{
     data_check, demo, embed, export, import, plugin_check, plugin_inspect, plugin_list, plugin_new, plugin_rescan,
-    plugin_trust, pretrain, resume, show, stage_add, stage_remove, synth,
+    plugin_trust, pretrain, report, resume, show, stage_add, stage_remove, synth,
 };
 use crate::failure::Failure;
 use crate::log;
@@ -47,6 +47,7 @@ enum Command {
     #[command(subcommand, arg_required_else_help = true)]
     Stage(StageCommand),
     Show(show::Show),
+    Report(report::Report),
     Import(import::ImportCommand),
     Export(export::Export),
     Embed(embed::Embed),
@@ -151,6 +152,7 @@ fn execute(command: &Command) -> Result<(), Failure> {
         Command::Stage(StageCommand::Add(add)) => add.run(),
         Command::Stage(StageCommand::Remove(remove)) => remove.run(),
         Command::Show(show) => show.run(),
+        Command::Report(report) => report.run(),
         Command::Import(import) => import.run(),
         Command::Export(export) => export.run(),
         Command::Embed(embed) => embed.run(),

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
 use medcoss_core::exchange::InitialModel;
-use medcoss_core::run::{StageFolder, StageState, StoredModel};
+use medcoss_core::run::{StageFolder, StageState, StoredModel, check_manifest};
 
 use crate::config::RunConfig;
 use crate::training::RECORD;
@@ -41,6 +41,23 @@ impl FinishedRun {
     /// The folder of a finished stage.
     pub(crate) fn folder(&self, state: &StageState) -> StageFolder {
         StageFolder::new(&self.path, state.stage, &state.modality)
+    }
+
+    /// What a modality's plugin learned from the data, if anything, after it was compared with its checksums.
+    ///
+    /// # Errors
+    /// Files that are missing or damaged.
+    pub(crate) fn assets(&self, modality: &str) -> Result<Option<PathBuf>> {
+        // In the first stage of the modality: when it comes again it must give the same tokens.
+        let Some(at) = self.config.stages.iter().position(|stage| stage.modality == modality) else { return Ok(None) };
+        let assets = StageFolder::new(&self.path, at + 1, modality).file("assets");
+        if !assets.is_dir() {
+            return Ok(None);
+        }
+        match check_manifest(&assets)?.into_iter().find_map(|(_, fault)| fault) {
+            Some(fault) => Err(fault.into()),
+            None => Ok(Some(assets)),
+        }
     }
 
     /// The model after a stage, by its number from 1; 0 is the one that the run began with, and none the latest. Its files were
