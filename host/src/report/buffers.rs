@@ -44,7 +44,7 @@ pub(crate) fn section(run: &RunHistory, samples: &[Result<StageSamples, String>]
                     div.part {
                         h4 { (stage.label) }
                         (figures(stage, entries, &clusters))
-                        div.charts {
+                        div.buffer {
                             (bars(at, &clusters))
                             @if let Ok(shown) = shown { (shown) }
                         }

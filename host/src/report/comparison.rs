@@ -86,7 +86,7 @@ fn evaluation(runs: &[RunHistory], name: &str) -> Markup {
                 td { (run.strategy.as_deref().unwrap_or("-")) }
                 @match &scores.transfer {
                     Some(figures) => {
-                        td.number { (short(figures.average)) }
+                        td.number { (format!("{:.3}", figures.average)) }
                         td.number { (signed(figures.backward_transfer)) }
                         td.number { (signed(figures.forgetting)) }
                         td.number { (signed(figures.forward_transfer)) }

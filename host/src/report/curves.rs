@@ -15,8 +15,8 @@ pub(crate) fn section(run: &RunHistory) -> Section {
     let has_lines = lines().next().is_some();
     let body = has_lines.then(|| {
         html! {
-            div.charts { @for at in 0..run.stages.len() { (pretext(run, at)) } }
             div.charts {
+                @for at in 0..run.stages.len() { (pretext(run, at)) }
                 @for field in map_fields(lines()).iter().filter(|field| *field != "pretext") { (over_run(run, field)) }
                 @for field in scalar_fields(lines()) { (scalar(run, &field)) }
             }

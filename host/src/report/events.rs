@@ -61,6 +61,7 @@ pub(crate) fn write(run: &RunHistory, folder: &Path) -> Result<PathBuf> {
 /// Steps are batches since the run began; times are seconds of training, since a run keeps no others.
 fn events(run: &RunHistory) -> Vec<Event> {
     let mut events = vec![Event { wall_time: 0.0, step: 0, file_version: Some("brain.Event:2".into()), summary: None }];
+    events.extend(scores(run, 0, 0.0, 0));
     let (mut steps_before, mut seconds) = (0, 0.0);
     for stage in &run.stages {
         for line in &stage.epochs {
@@ -85,7 +86,7 @@ fn events(run: &RunHistory) -> Vec<Event> {
     events
 }
 
-/// Scores after a stage, at its last batch.
+/// Scores after a stage, at its last batch; those of fresh parameters before the first.
 fn scores(run: &RunHistory, stage: usize, seconds: f64, step: u64) -> Option<Event> {
     let all = run.evaluations.iter().filter_map(|(name, scores)| Some((name, scores.as_ref().ok()?)));
     let values: Vec<(String, f64)> = all

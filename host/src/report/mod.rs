@@ -111,7 +111,7 @@ impl Making<'_> {
         let passes = Passes { run, samples: &samples, device: self.device, bar };
         let restored: Vec<_> = run.stages.iter().map(|stage| passes.restored(stage, detail.n_restored)).collect();
         let n_each = self.n_samples.div_ceil(run.finished.states.len().max(1));
-        let features: Vec<_> = run.stages.iter().map(|stage| passes.features(stage, n_each)).collect();
+        let features = passes.features(n_each);
         bar.set_message("drawing");
         vec![
             overview::section(run),

@@ -5,6 +5,7 @@ use medcoss_core::evaluation::nearest_by_cosine;
 
 use super::buffers::exhibit;
 use super::history::RunHistory;
+use super::numbers::short;
 use super::passes::StageFeatures;
 use super::picture::THUMBNAIL;
 use super::samples::StageSamples;
@@ -35,7 +36,7 @@ pub(crate) fn section(
             (Err(reason), _) | (_, Err(reason)) => missing.push((stage.label.as_str(), reason.clone())),
         }
     }
-    let lead = "On the left a sample, to the right of it the nearest of the samples on the map, by the cosine between features of the latest model.";
+    let lead = "On the left a sample, to the right of it the nearest of the samples on the map, by the cosine between features of the latest model: the number is one minus the cosine, 0 for the same direction.";
     let gaps = gaps(missing.iter().map(|(stage, reason): &(&str, String)| (*stage, reason.as_str())));
     let body = (!parts.is_empty()).then(|| html! { @for part in &parts { (part) } });
     Section { id: "neighbours", title: "Nearest neighbours", lead, body, gaps }
@@ -54,15 +55,15 @@ fn query(samples: &StageSamples, features: &StageFeatures, row: usize) -> Markup
         div.row {
             div.query {
                 (exhibit(samples.exhibit(own, THUMBNAIL), &samples.told(own)))
-                @if let Some(label) = samples.label(own) { small { (label) } }
+                @if let Some(label) = samples.label(own) { small { "label " (label) } }
             }
             div.exhibits {
                 @for (row, cosine) in nearest {
                     @let index = features.indices[row];
-                    @let told = format!("{}, cosine {cosine:.3}", samples.told(index));
+                    @let told = format!("{}, cosine {cosine:.6}", samples.told(index));
                     figure {
                         (exhibit(samples.exhibit(index, THUMBNAIL), &told))
-                        figcaption { (format!("{cosine:.3}")) @if let Some(label) = samples.label(index) { " " (label) } }
+                        figcaption { (short(1.0 - cosine)) @if let Some(label) = samples.label(index) { br; "label " (label) } }
                     }
                 }
             }

@@ -6,7 +6,7 @@ use anyhow::{Result, bail};
 use indicatif::ProgressBar;
 use medcoss_core::data::{SampleSource, Selection, draw_some};
 use medcoss_core::device;
-use medcoss_core::model::Model;
+use medcoss_core::model::{Model, ModelConfig};
 use medcoss_core::pretext::{Restored, restore_samples};
 use medcoss_core::stage::{Reading, extract_features};
 
@@ -37,6 +37,25 @@ pub(crate) struct Passes<'a> {
     pub bar: &'a ProgressBar,
 }
 
+/// A model in memory.
+struct StageModel {
+    model: Model,
+    config: ModelConfig,
+}
+
+impl StageModel {
+    /// The position of the samples' family, which must have room for their tokens.
+    fn family_of(&self, samples: &StageSamples) -> Result<usize> {
+        let source = &samples.source;
+        let mut config = self.config.clone();
+        let family = config.admit(source.family(), source.modality(), source.spec(), None)?;
+        if config != self.config {
+            bail!("the model has no room for the tokens of {}", source.modality());
+        }
+        Ok(family)
+    }
+}
+
 impl Passes<'_> {
     /// Some samples of a stage, filled in by the decoder of the stage's own model.
     ///
@@ -51,7 +70,8 @@ impl Passes<'_> {
     }
 
     fn restore(&self, stage: &StageHistory, samples: &StageSamples, n_shown: usize) -> Result<Vec<Restored>> {
-        let (model, family) = self.model(stage.number, samples)?;
+        let model = self.model(stage.number)?;
+        let family = model.family_of(samples)?;
         let all: Vec<u64> = (0..samples.source.ids().len() as u64).collect();
         let place = [stage.number as u64, 1];
         let tried = draw_some(&all, TRIED * n_shown, self.run.finished.config.seed, &place);
@@ -60,7 +80,7 @@ impl Passes<'_> {
         // One by one: memory does not grow with the size of samples.
         for index in tried {
             let device = device::by_name(self.device)?;
-            restored.extend(restore_samples(&model, family, &samples.source, &[index], seed, &device)?);
+            restored.extend(restore_samples(&model.model, family, &samples.source, &[index], seed, &device)?);
             if restored.len() == n_shown {
                 break;
             }
@@ -71,20 +91,34 @@ impl Passes<'_> {
         Ok(restored)
     }
 
-    /// Features of some samples of a stage by the latest model: a third of them kept ones, the rest drawn from all.
-    ///
-    /// # Errors
-    /// Why there are none, in one line.
-    pub(crate) fn features(&self, stage: &StageHistory, n_samples: usize) -> Result<StageFeatures, String> {
-        let samples = self.samples[stage.number - 1].as_ref().map_err(Clone::clone)?;
-        self.say(&format!("encoding {}", stage.label));
-        let features = self.encode(stage, samples, n_samples).map_err(|error| first_line(&error, &[&self.run.path]));
-        self.bar.inc(1);
-        features
+    /// Features of some samples of each stage by the latest model: a third of them kept ones, the rest drawn from the others. Of a stage
+    /// without any, why that is, in one line.
+    pub(crate) fn features(&self, n_samples: usize) -> Vec<Result<StageFeatures, String>> {
+        let in_words = |error| first_line(&error, &[&self.run.path]);
+        // Read once: every stage is encoded by the same model.
+        let model = match self.samples.iter().any(Result::is_ok) {
+            true => self.model(self.run.finished.states.len()).map_err(in_words),
+            false => Err("there are no samples".into()),
+        };
+        let of_stage = |stage: &StageHistory| {
+            let samples = self.samples[stage.number - 1].as_ref().map_err(Clone::clone)?;
+            let model = model.as_ref().map_err(Clone::clone)?;
+            self.say(&format!("encoding {}", stage.label));
+            let features = self.encode(model, stage, samples, n_samples).map_err(in_words);
+            self.bar.inc(1);
+            features
+        };
+        self.run.stages.iter().map(of_stage).collect()
     }
 
-    fn encode(&self, stage: &StageHistory, samples: &StageSamples, n_samples: usize) -> Result<StageFeatures> {
-        let (model, family) = self.model(self.run.finished.states.len(), samples)?;
+    fn encode(
+        &self,
+        model: &StageModel,
+        stage: &StageHistory,
+        samples: &StageSamples,
+        n_samples: usize,
+    ) -> Result<StageFeatures> {
+        let family = model.family_of(samples)?;
         let ids = samples.source.ids();
         let in_buffer: HashSet<&str> = stage.buffer.iter().flatten().flatten().map(|entry| entry.id.as_str()).collect();
         let is_kept = |index: &u64| in_buffer.contains(ids[*index as usize].as_str());
@@ -98,22 +132,16 @@ impl Passes<'_> {
         // A sample that cannot be read has no point; all may not be unreadable.
         let reading = Reading { loader_threads: self.run.finished.config.data.loader_threads, max_bad_ratio: 0.5 };
         let device = device::by_name(self.device)?;
-        let found = extract_features(&model, family, &selection, reading, &device, &mut |_| Ok(()))?;
+        let found = extract_features(&model.model, family, &selection, reading, &device, &mut |_| Ok(()))?;
         let indices: Vec<u64> = found.rows.iter().map(|&row| selection.indices()[row as usize]).collect();
         let kept = indices.iter().map(is_kept).collect();
         Ok(StageFeatures { values: found.values, width: found.width, indices, kept })
     }
 
-    /// The model after a stage, by its number from 1, and the position of the samples' family in it.
-    fn model(&self, number: usize, samples: &StageSamples) -> Result<(Model, usize)> {
+    /// The model after a stage, by its number from 1.
+    fn model(&self, number: usize) -> Result<StageModel> {
         let stored = self.run.finished.model(Some(number))?;
-        let source = &samples.source;
-        let mut config = stored.config.clone();
-        let family = config.admit(source.family(), source.modality(), source.spec(), None)?;
-        if config != stored.config {
-            bail!("the model after stage {number} has no room for the tokens of {}", source.modality());
-        }
-        Ok((stored.load(&device::by_name(self.device)?)?, family))
+        Ok(StageModel { model: stored.load(&device::by_name(self.device)?)?, config: stored.config })
     }
 
     fn say(&self, what: &str) {

@@ -13,7 +13,7 @@ use crate::plugins::Rendered;
 /// Longest side in pixels of a picture that a plugin may answer with.
 const LARGEST: u32 = 8192;
 /// Characters that are shown of a text.
-const WORDS: usize = 160;
+const WORDS: usize = 120;
 
 /// How large pictures become at most, in pixels.
 #[derive(Debug, Clone, Copy)]

@@ -47,7 +47,11 @@ fn draw(samples: &StageSamples, restored: &[Restored]) -> Result<Markup, String>
             }
         })
         .collect::<Result<_, _>>()?;
-    Ok(html! { @for sample in &drawn { (sample) } })
+    let has_words = restored.iter().any(|sample| matches!(sample.content, RestoredContent::Words(_)));
+    Ok(html! {
+        @if has_words { (words::key()) }
+        div.samples { @for sample in &drawn { (sample) } }
+    })
 }
 
 fn pictures(samples: &StageSamples, patches: &RestoredPatches, id: &str) -> Result<Markup, String> {
@@ -61,7 +65,7 @@ fn pictures(samples: &StageSamples, patches: &RestoredPatches, id: &str) -> Resu
     let share = patches.masked.iter().filter(|masked| **masked).count() as f64 / patches.masked.len().max(1) as f64;
     Ok(html! {
         div.sample {
-            p.told { code { (id) } " " (percent(share)) " masked, loss " (short(patches.loss)) }
+            p.told { code { (id) } br; (percent(share)) " masked, loss " (short(patches.loss)) }
             div.triple {
                 @for (name, view) in views {
                     figure { (exhibit(view, &format!("{id}: {name}"))) figcaption { (name) } }

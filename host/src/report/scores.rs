@@ -23,7 +23,7 @@ pub(crate) fn section(run: &RunHistory) -> Section {
         gaps.push("the run has not been evaluated: medcoss eval scores its models on tasks with labels".into());
     }
     let lead = "Each row is the model after a stage, each column a task; below a score is its 95 % interval. The stage that learned the modality of a task is \
-                framed. The darker, the better within the column.";
+                framed. The stronger the colour, the better within the column.";
     Section { id: "scores", title: "Scores and forgetting", lead, body, gaps }
 }
 
@@ -42,7 +42,7 @@ fn evaluation(scores: &Scores) -> Markup {
 pub(crate) fn transfer(figures: &Transfer) -> Markup {
     html! {
         dl.tiles {
-            (tile("average after the last stage", &short(figures.average)))
+            (tile("average after the last stage", &format!("{:.3}", figures.average)))
             (tile("backward transfer (below 0: forgotten)", &signed(figures.backward_transfer)))
             (tile("forgetting (above 0: forgotten)", &signed(figures.forgetting)))
             (tile("forward transfer (above 0: earlier stages helped)", &signed(figures.forward_transfer)))
@@ -126,7 +126,7 @@ fn after_stages(scores: &Scores) -> Markup {
     html! {
         @for name in &metrics {
             (LineChart {
-                title: &format!("{name} after each stage"),
+                title: &format!("After each stage: {name}"),
                 x: "stage (0: fresh parameters)",
                 y: name,
                 may_be_logarithmic: false,

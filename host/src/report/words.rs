@@ -37,9 +37,15 @@ pub(crate) fn draw(samples: &StageSamples, guessed: &GuessedTokens, id: &str) ->
                 @if n_guessed > 0 { " (" (percent(n_right as f64 / n_guessed as f64)) ")" }
             }
             p.words { @for piece in &pieces { (draw_piece(piece)) } }
-            p.key { ins { "right" } " " span.wrong { del { "wrong guess" } b { "what stood there" } } " Point at a word for its probability." }
         }
     })
+}
+
+/// How guesses are drawn.
+pub(crate) fn key() -> Markup {
+    html! {
+        p.key { ins { "right" } " " span.wrong { del { "wrong guess" } b { "what stood there" } } " Point at a word for its probability." }
+    }
 }
 
 fn draw_piece(piece: &Piece) -> Markup {

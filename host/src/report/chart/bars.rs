@@ -3,7 +3,7 @@
 use maud::{Markup, html};
 
 use super::scale::Scale;
-use super::{BOTTOM, HEIGHT, LEFT, RIGHT, TOP, WIDTH, colour, figure, key, place};
+use super::{BOTTOM, HEIGHT, LEFT, RIGHT, TOP, WIDTH, colour, figure, place};
 
 /// One bar: the lower and the upper part, and what is told of it.
 pub(crate) struct Bars<'a> {
@@ -20,15 +20,15 @@ impl Bars<'_> {
     pub(crate) fn draw(&self) -> Markup {
         let tops = self.bars.iter().map(|(lower, upper, _)| lower + upper);
         let y = Scale::round(tops.chain([0.0]), HEIGHT - BOTTOM, TOP, false);
-        let x = Scale::exact(0.0, self.bars.len() as f64, LEFT, WIDTH - RIGHT);
+        let x = Scale::exact(0.0, self.bars.len() as f64, LEFT, WIDTH - RIGHT).without_ticks();
         let width = (WIDTH - LEFT - RIGHT) / self.bars.len().max(1) as f64;
-        let gap = (0.15 * width).min(4.0);
+        let wide = (0.85 * width).max(width - 4.0).min(46.0);
         let has_upper = self.bars.iter().any(|(_, upper, _)| *upper > 0.0);
         let rectangle = |at: usize, from: f64, to: f64, class: String, told: &str| {
             let (top, bottom) = (y.place(to), y.place(from));
             html! {
                 @if bottom > top {
-                    rect.bar.(class) x=(place(x.place(at as f64) + gap / 2.0)) y=(place(top)) width=(place((width - gap).min(46.0)))
+                    rect.bar.(class) x=(place(x.place(at as f64 + 0.5) - wide / 2.0)) y=(place(top)) width=(place(wide))
                         height=(place(bottom - top)) { title { (told) } }
                 }
             }
@@ -43,7 +43,16 @@ impl Bars<'_> {
         };
         let legend = html! {
             @if has_upper {
-                ul.legend { @for (at, name) in self.parts { li { (key(at)) (name) } } }
+                ul.legend {
+                    @for ((at, name), class) in self.parts.iter().zip(["", " hatched"]) {
+                        li {
+                            svg.key viewBox="0 0 14 14" aria-hidden="true" {
+                                rect class=(format!("bar {}{class}", colour(*at))) x="1" y="1" width="12" height="12" {}
+                            }
+                            (name)
+                        }
+                    }
+                }
             }
         };
         figure(self.title, HEIGHT, legend, drawing)

@@ -49,6 +49,11 @@ impl Scale {
         Self { low, high, from, to, logarithmic: false, ticks }
     }
 
+    /// The same without values beside the axis, where places have no number.
+    pub fn without_ticks(self) -> Self {
+        Self { ticks: Vec::new(), ..self }
+    }
+
     /// Where a value lies.
     pub fn place(&self, value: f64) -> f64 {
         let value = if self.logarithmic { value.max(f64::MIN_POSITIVE).log10() } else { value };
