@@ -1,17 +1,16 @@
 //! Reports through the program: of a small run with hostile names, of runs that lack this or that, of several runs.
 
+mod page;
 mod program;
 
-use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::OnceLock;
 
 use medcoss_core::evaluation::{EvaluatedStage, Score, Scores, TaskSummary, Transfer};
+use page::{missing, section, stands_alone};
 use program::{medcoss, refused, succeeded, text};
-use quick_xml::Reader;
-use quick_xml::events::Event;
 use serde_json::Value;
 
 /// In the name of a picture, in its label and in a text.
@@ -118,65 +117,8 @@ fn report(runs: &[&Path], data: &str, folder: &Path) -> (String, Value) {
     let summary: Value = serde_json::from_str(&succeeded(medcoss(&arguments))).unwrap();
     let page = fs::read_to_string(&out).unwrap();
     assert_eq!(summary["bytes"].as_u64().unwrap(), page.len() as u64);
-    stands_alone(&page);
+    stands_alone(&page, made());
     (page, summary)
-}
-
-/// Every element is closed, every link leads somewhere, nothing comes from elsewhere, nothing runs, nothing tells of this machine.
-fn stands_alone(page: &str) {
-    let void = ["meta", "img", "br"];
-    let mut reader = Reader::from_str(page);
-    // HTML closes no void elements; the others are compared here.
-    reader.config_mut().check_end_names = false;
-    reader.config_mut().allow_unmatched_ends = true;
-    let (mut open, mut ids, mut links) = (Vec::new(), BTreeSet::new(), Vec::new());
-    loop {
-        match reader.read_event().unwrap_or_else(|error| panic!("at {}: {error}", reader.buffer_position())) {
-            Event::Start(element) => {
-                let name = element.name().as_ref().to_string();
-                assert!(!["script", "link", "iframe", "object", "base", "form"].contains(&name.as_str()), "{name}");
-                for attribute in element.html_attributes() {
-                    let attribute = attribute.unwrap();
-                    let key = attribute.key.as_ref().to_string();
-                    let value = attribute.value.to_string();
-                    assert!(!key.starts_with("on"), "{key}");
-                    match key.as_str() {
-                        "id" => assert!(ids.insert(value.clone()), "{value} is there twice"),
-                        "src" => assert!(value.starts_with("data:image/png;base64,"), "{value}"),
-                        "href" => links.push(value.strip_prefix('#').expect("a link inside").to_string()),
-                        "style" => assert!(!value.contains("url"), "{value}"),
-                        _ => {}
-                    }
-                }
-                if !void.contains(&name.as_str()) {
-                    open.push(name);
-                }
-            }
-            Event::End(element) => {
-                let name = element.name().as_ref().to_string();
-                assert_eq!(open.pop(), Some(name), "at {}", reader.buffer_position());
-            }
-            Event::Eof => break,
-            _ => {}
-        }
-    }
-    assert!(open.is_empty(), "{open:?} are not closed");
-    links.iter().for_each(|link| assert!(ids.contains(link), "#{link} leads nowhere"));
-    assert!(!page.contains("http://") && !page.contains("https://") && !page.contains("url("));
-    assert!(!page.contains(&text(made())), "it holds a path of this machine");
-    assert!(!page.contains("<script") && !page.contains("<img src=x"));
-}
-
-fn section<'a>(page: &'a str, run: usize, id: &str) -> &'a str {
-    let start = page.find(&format!("id=\"run{run}-{id}\"")).unwrap_or_else(|| panic!("no {id} of run {run}"));
-    &page[start..start + page[start..].find("</section>").unwrap()]
-}
-
-fn missing(summary: &Value, run: usize, id: &str) -> (bool, String) {
-    let sections = summary["runs"][run]["sections"].as_array().unwrap();
-    let section = sections.iter().find(|section| section["id"] == id).unwrap();
-    let lines: Vec<_> = section["missing"].as_array().unwrap().iter().map(|line| line.as_str().unwrap()).collect();
-    (section["shown"].as_bool().unwrap(), lines.join("\n"))
 }
 
 /// Scores of a task a stage, such as an evaluation leaves.
@@ -339,7 +281,7 @@ fn without_the_plugin_its_kept_tokens_are_on_the_map() {
         .output()
         .unwrap();
     let summary: Value = serde_json::from_str(&succeeded(output)).unwrap();
-    stands_alone(&fs::read_to_string(&out).unwrap());
+    stands_alone(&fs::read_to_string(&out).unwrap(), made());
     assert!(missing(&summary, 0, "map").0, "{summary}");
     let (shown, why) = missing(&summary, 0, "reconstructions");
     assert!(!shown && why.contains("renders no samples"), "{why}");

@@ -50,7 +50,7 @@ pub(crate) struct Report {
     #[arg(long, value_name = "DIR")]
     data_root: Option<PathBuf>,
     /// Samples on the map of features, of all modalities together
-    #[arg(long, value_name = "N", default_value_t = 300, value_parser = clap::value_parser!(u32).range(3..=20_000))]
+    #[arg(long, value_name = "N", default_value_t = 300, value_parser = clap::value_parser!(u32).range(3..=5000))]
     samples: u32,
     /// Also write losses and scores as event files, a folder for each run in this one
     #[arg(long, value_name = "DIR")]

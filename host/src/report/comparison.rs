@@ -36,7 +36,8 @@ fn table(runs: &[RunHistory]) -> Markup {
     html! {
         div.wide { table {
             thead { tr {
-                th { "run" } th { "strategy" } th.number { "seed" } th { "stages" } th.number { "time" } th.number { "samples/s" } th.number { "peak memory" }
+                th { "run" } th { "strategy" } th.number { "seed" } th { "stages" } th.number { "time" }
+                th.number { "samples/s" } th.number { "peak memory" }
             } }
             tbody { @for (at, run) in runs.iter().enumerate() { tr {
                 td { (key(at)) a href=(format!("#run{}", at + 1)) { (run.name) } }
@@ -79,7 +80,8 @@ fn evaluation(runs: &[RunHistory], name: &str) -> Markup {
         @if !missing.is_empty() { p.gap { "Not evaluated by these tasks: " (missing.join(", ")) "." } }
         div.wide { table {
             thead { tr {
-                th { "run" } th { "strategy" } th.number { "average" } th.number { "backward transfer" } th.number { "forgetting" } th.number { "forward transfer" }
+                th { "run" } th { "strategy" } th.number { "average" } th.number { "backward transfer" }
+                th.number { "forgetting" } th.number { "forward transfer" }
             } }
             tbody { @for (at, run, scores) in &found { tr {
                 td { (key(*at)) (run.name) }

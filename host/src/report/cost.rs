@@ -20,7 +20,8 @@ pub(crate) fn section(run: &RunHistory) -> Section {
             "peak memory is not recorded: the run was made by an earlier version, or the system does not tell".into(),
         );
     }
-    let lead = "Samples count each time they are learned from, rehearsal included. Memory is the most that the process had up to the end of the stage.";
+    let lead = "Samples count each time they are learned from, rehearsal included. Memory is the most that the process had up to \
+                the end of the stage.";
     Section { id: "cost", title: "Throughput and memory", lead, body: has_times.then(|| body(run)), gaps }
 }
 

@@ -22,8 +22,9 @@ pub(crate) fn section(run: &RunHistory) -> Section {
             }
         }
     });
-    let lead = "The pretext loss of a stage is that of masked modelling of its own modality. The distillation loss of an earlier modality is how far its \
-                features have drifted from the teacher's, the model of the stage before. Point at a mark for its value.";
+    let lead = "The pretext loss of a stage is that of masked modelling of its own modality. The distillation loss of an earlier \
+                modality is how far its features have drifted from the teacher's, the model of the stage before. Point at a mark \
+                for its value.";
     let gaps = if has_lines { Vec::new() } else { vec!["no epoch is done yet: go on with medcoss resume".into()] };
     Section { id: "curves", title: "Losses and learning rate", lead, body, gaps }
 }

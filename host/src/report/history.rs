@@ -213,11 +213,18 @@ pub(crate) fn tell_apart(runs: &mut [RunHistory]) {
     }
 }
 
-/// The first line of each layer of an error, without the folders that only this machine has: a report may be given away.
+/// The first line of each layer of an error and its hints in one line, without the folders that only this machine has: a report may
+/// be given away.
 pub(crate) fn first_line(error: &anyhow::Error, folders: &[&Path]) -> String {
-    let layers: Vec<String> =
-        error.chain().map(|layer| layer.to_string().lines().next().unwrap_or_default().to_string()).collect();
-    let mut text = layers.join(": ");
+    let (mut told, mut hints) = (Vec::new(), Vec::new());
+    for layer in error.chain().map(ToString::to_string) {
+        told.push(layer.lines().next().unwrap_or_default().to_string());
+        hints.extend(layer.lines().skip(1).filter_map(|line| line.strip_prefix("hint: ")).map(String::from));
+    }
+    let mut text = told.join(": ");
+    if !hints.is_empty() {
+        text.push_str(&format!(". Hint: {}", hints.join("; ")));
+    }
     for folder in folders.iter().filter(|folder| !folder.as_os_str().is_empty()) {
         let whole = folder.canonicalize().unwrap_or_else(|_| folder.to_path_buf());
         for folder in [whole.as_path(), folder] {
@@ -242,6 +249,6 @@ mod tests {
     #[test]
     fn messages_lose_the_folders_of_this_machine() {
         let error = anyhow::anyhow!("no file /secret/data/a.csv\nhint: look").context("cannot open");
-        assert_eq!(first_line(&error, &[Path::new("/secret/data")]), "cannot open: no file a.csv");
+        assert_eq!(first_line(&error, &[Path::new("/secret/data")]), "cannot open: no file a.csv. Hint: look");
     }
 }

@@ -57,8 +57,8 @@ pub(crate) fn section(
             only_kept.join(", ")
         ));
     }
-    let lead = "Features of the latest model (means over tokens), seen along the two directions in which they differ most (principal components). A ring: the \
-                sample is in the rehearsal buffer. Point at a sample for its name.";
+    let lead = "Features of the latest model (means over tokens), seen along the two directions in which they differ most \
+                (principal components). A ring: the sample is in the rehearsal buffer. Point at a sample for its name.";
     let body = (!maps.is_empty()).then(|| html! { div.charts { @for map in &maps { (map) } } });
     Section { id: "map", title: "Map of features", lead, body, gaps }
 }

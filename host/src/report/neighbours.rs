@@ -36,7 +36,8 @@ pub(crate) fn section(
             (Err(reason), _) | (_, Err(reason)) => missing.push((stage.label.as_str(), reason.clone())),
         }
     }
-    let lead = "On the left a sample, to the right of it the nearest of the samples on the map, by the cosine between features of the latest model: the number is one minus the cosine, 0 for the same direction.";
+    let lead = "On the left a sample, to the right of it the nearest of the samples on the map, by the cosine between features \
+                of the latest model: the number is one minus the cosine, 0 for the same direction.";
     let gaps = gaps(missing.iter().map(|(stage, reason): &(&str, String)| (*stage, reason.as_str())));
     let body = (!parts.is_empty()).then(|| html! { @for part in &parts { (part) } });
     Section { id: "neighbours", title: "Nearest neighbours", lead, body, gaps }

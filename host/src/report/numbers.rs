@@ -61,7 +61,7 @@ mod tests {
     #[test]
     fn numbers_are_short_and_keep_their_size() {
         let shown = [0.0, 1.0, 0.12345, 12.3456, 987.65, 12345.6, 0.00012, -0.5, 3.0e9].map(short);
-        assert_eq!(shown, ["0", "1", "0.1234", "12.35", "987.6", "12346", "1.2e-4", "-0.5", "3e9"]);
+        assert_eq!(shown, ["0", "1", "0.1235", "12.35", "987.6", "12346", "1.2e-4", "-0.5", "3e9"]);
         assert_eq!(
             (duration(3.25), duration(75.2), duration(7384.0)),
             ("3.2 s".into(), "1 min 15 s".into(), "2 h 3 min".into())

@@ -17,7 +17,8 @@ pub(crate) fn section(run: &RunHistory) -> Section {
             format!("{}: {n} of its lines of losses cannot be read and are left out", stage.folder.name())
         })
         .collect();
-    let lead = "One modality is learned after another; the width of a stage is the time it took, or its epochs where times are not known.";
+    let lead = "One modality is learned after another; the width of a stage is the time it took, or its epochs where times are \
+                not known.";
     Section { id: "overview", title: "Overview", lead, body: Some(body(run)), gaps }
 }
 

@@ -12,6 +12,8 @@ use crate::plugins::Rendered;
 
 /// Longest side in pixels of a picture that a plugin may answer with.
 const LARGEST: u32 = 8192;
+/// Height in pixels up to which a small picture is shown larger than it is.
+const ENLARGED: u32 = 144;
 /// Characters that are shown of a text.
 const WORDS: usize = 120;
 
@@ -30,7 +32,7 @@ pub(crate) const LARGE: Frame = Frame { width: 420, height: 176 };
 /// What is shown of a sample.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) enum Exhibit {
-    /// A PNG file.
+    /// A PNG file, and how large it is shown.
     Picture { file: Vec<u8>, width: u32, height: u32 },
     /// The beginning of a text.
     Words(String),
@@ -66,6 +68,17 @@ impl Exhibit {
         let mut file = Cursor::new(Vec::new());
         picture.write_to(&mut file, ImageFormat::Png)?;
         Ok(Self::Picture { file: file.into_inner(), width: picture.width(), height: picture.height() })
+    }
+
+    /// Shown so many times as large that it has a height to look at; the file stays as it is.
+    pub(crate) fn enlarged(self) -> Self {
+        match self {
+            Self::Picture { file, width, height } => {
+                let times = (ENLARGED / height.max(1)).max(1);
+                Self::Picture { file, width: width * times, height: height * times }
+            }
+            words => words,
+        }
     }
 
     /// With a text for those who do not see it.

@@ -7,7 +7,7 @@ use medcoss_core::pretext::{Restored, RestoredContent, RestoredPatches};
 use super::buffers::exhibit;
 use super::history::RunHistory;
 use super::numbers::{percent, short};
-use super::picture::LARGE;
+use super::picture::{Exhibit, LARGE};
 use super::samples::StageSamples;
 use super::section::{Section, gaps};
 use super::words;
@@ -29,8 +29,9 @@ pub(crate) fn section(
             (Err(reason), _) | (_, Err(reason)) => missing.push((stage.label.as_str(), reason.clone())),
         }
     }
-    let lead = "Samples masked as in training, filled in by the model as it was after their own stage. Visible patches are shown as they are; predicted ones have the mean \
-                and the contrast of the patch that they stand for, as the masked autoencoder is shown. Masked patches are drawn in one grey.";
+    let lead = "Samples masked as in training, filled in by the model as it was after their own stage. Visible patches are shown \
+                as they are; predicted ones have the mean and the contrast of the patch that they stand for, as the masked \
+                autoencoder is shown. Masked patches are drawn in one grey.";
     let gaps = gaps(missing.iter().map(|(stage, reason)| (*stage, reason.as_str())));
     let body = (!parts.is_empty()).then(|| html! { @for part in &parts { (part) } });
     Section { id: "reconstructions", title: "Reconstructions", lead, body, gaps }
@@ -55,7 +56,7 @@ fn draw(samples: &StageSamples, restored: &[Restored]) -> Result<Markup, String>
 }
 
 fn pictures(samples: &StageSamples, patches: &RestoredPatches, id: &str) -> Result<Markup, String> {
-    let rendered = |values: &[f32]| samples.rendered(Tokens::Continuous(values), LARGE);
+    let rendered = |values: &[f32]| samples.rendered(Tokens::Continuous(values), LARGE).map(Exhibit::enlarged);
     let original = rendered(&patches.original)?;
     let views = [
         ("original", Ok(original)),

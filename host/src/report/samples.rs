@@ -1,6 +1,6 @@
 //! Samples of a run's finished stages: from the data, or those that the run kept.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Result, anyhow, bail};
 use medcoss_core::data::{RawBatch, SampleSource, View};
@@ -28,6 +28,8 @@ pub(crate) enum Origin {
 pub(crate) struct StageSamples {
     pub source: StageSource,
     pub origin: Origin,
+    /// Folders of this machine, which messages do not name.
+    folders: Vec<PathBuf>,
 }
 
 impl StageSamples {
@@ -45,9 +47,11 @@ impl StageSamples {
         let Some(state) = run.finished.states.get(stage.number - 1) else {
             return Err("the stage is not finished".into());
         };
-        let here = std::env::current_dir().unwrap_or_default();
-        Self::try_open(run, stage, state, catalogue, base)
-            .map_err(|error| first_line(&error, &[base, run.path.as_path(), here.as_path()]))
+        let folders = vec![base.to_path_buf(), run.path.clone(), std::env::current_dir().unwrap_or_default()];
+        match Self::try_open(run, stage, state, catalogue, base) {
+            Ok((source, origin)) => Ok(Self { source, origin, folders }),
+            Err(error) => Err(in_words(&error, &folders)),
+        }
     }
 
     fn try_open(
@@ -56,7 +60,7 @@ impl StageSamples {
         state: &StageState,
         catalogue: &Catalogue,
         base: &Path,
-    ) -> Result<Self> {
+    ) -> Result<(StageSource, Origin)> {
         // By stage, so that one plugin that is missing or changed does not take the others away.
         let section = run.finished.config.stages[stage.number - 1].clone();
         let alone = RunConfig { stages: vec![section.clone()], ..run.finished.config.clone() };
@@ -66,7 +70,7 @@ impl StageSamples {
             StagePlugin::Missing(missing) if stage.materialised => {
                 let tokens =
                     KeptTokens::open(&stage.folder, state).map_err(|_| nameless(missing.locked.id.as_str()))?;
-                return Ok(Self { source: StageSource::Tokens(tokens), origin: Origin::Kept });
+                return Ok((StageSource::Tokens(tokens), Origin::Kept));
             }
             StagePlugin::Missing(missing) => return Err(nameless(&missing.locked.id)),
         };
@@ -78,12 +82,12 @@ impl StageSamples {
             Ok(source)
         });
         match data {
-            Ok(source) => Ok(Self { source: StageSource::Plugin(source.into()), origin: Origin::Data }),
+            Ok(source) => Ok((StageSource::Plugin(source.into()), Origin::Data)),
             Err(_) if stage.materialised => {
                 let source = ModalitySource::open_kept(plugin, &stage.folder, assets.as_deref())?;
-                Ok(Self { source: StageSource::Plugin(source.into()), origin: Origin::Kept })
+                Ok((StageSource::Plugin(source.into()), Origin::Kept))
             }
-            Err(error) => Err(error),
+            Err(error) => Err(error.context("its data cannot be read (--data-root DIR names their folder)")),
         }
     }
 
@@ -93,7 +97,8 @@ impl StageSamples {
     /// A sample that cannot be read or shown.
     pub(crate) fn exhibit(&self, index: u64, frame: Frame) -> Result<Exhibit, String> {
         let mut batch = RawBatch::default();
-        let bad = self.source.fill(View::Plain, &[index], &[0], &mut batch).map_err(|error| error.to_string())?;
+        let bad = self.source.fill(View::Plain, &[index], &[0], &mut batch);
+        let bad = bad.map_err(|error| in_words(&error.into(), &self.folders))?;
         if let Some(bad) = bad.into_iter().next() {
             return Err(bad.message);
         }
@@ -110,7 +115,7 @@ impl StageSamples {
         match self.source.render(tokens) {
             Ok(Some(rendered)) => Exhibit::of(rendered, frame),
             Ok(None) => Err(format!("plugin {} renders no samples", self.source.modality())),
-            Err(error) => Err(first_line(&error, &[])),
+            Err(error) => Err(in_words(&error, &self.folders)),
         }
     }
 
@@ -126,6 +131,10 @@ impl StageSamples {
     pub(crate) fn label(&self, index: u64) -> Option<&str> {
         self.source.labels().get(index as usize)?.as_deref()
     }
+}
+
+fn in_words(error: &anyhow::Error, folders: &[PathBuf]) -> String {
+    first_line(error, &folders.iter().map(PathBuf::as_path).collect::<Vec<_>>())
 }
 
 fn nameless(id: &str) -> anyhow::Error {

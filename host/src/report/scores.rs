@@ -22,8 +22,8 @@ pub(crate) fn section(run: &RunHistory) -> Section {
     if run.evaluations.is_empty() {
         gaps.push("the run has not been evaluated: medcoss eval scores its models on tasks with labels".into());
     }
-    let lead = "Each row is the model after a stage, each column a task; below a score is its 95 % interval. The stage that learned the modality of a task is \
-                framed. The stronger the colour, the better within the column.";
+    let lead = "Each row is the model after a stage, each column a task; below a score is its 95 % interval. The stage that \
+                learned the modality of a task is framed. The stronger the colour, the better within the column.";
     Section { id: "scores", title: "Scores and forgetting", lead, body, gaps }
 }
 
@@ -142,7 +142,10 @@ fn all_metrics(scores: &Scores) -> Markup {
         details {
             summary { "All metrics" }
             div.wide { table {
-                thead { tr { th.number { "stage" } th { "task" } th { "metric" } th.number { "value" } th.number { "95 % interval" } th.number { "samples" } } }
+                thead { tr {
+                    th.number { "stage" } th { "task" } th { "metric" } th.number { "value" }
+                    th.number { "95 % interval" } th.number { "samples" }
+                } }
                 tbody { @for score in &scores.scores { tr {
                     td.number { (score.stage) }
                     td { (score.task) }

@@ -68,7 +68,7 @@ impl LineChart<'_> {
 
 fn draw_band(band: &Band, at: usize, x: &Scale) -> Markup {
     let (from, to) = (x.place(band.from), x.place(band.to));
-    let shade = if at % 2 == 0 { "even" } else { "odd" };
+    let shade = if at.is_multiple_of(2) { "even" } else { "odd" };
     // About seven units a letter.
     let fits = to - from >= NAMED_FROM.max(6.5 * band.name.chars().count() as f64);
     html! {
