@@ -31,7 +31,7 @@ fn main() {
     let mut seconds: Vec<f64> = (0..9)
         .map(|_| {
             let began = Instant::now();
-            let loss = pretext_loss(&model, family, &batch, 0, None, &device);
+            let loss = pretext_loss(&model, family, &batch, model.encode(family, &batch, 0, None, &device));
             let gradients = GradientsParams::from_grads(loss.backward(), &model);
             model = optimiser.step(1e-4, model.clone(), gradients);
             assert!(loss.into_scalar::<f32>().is_finite());

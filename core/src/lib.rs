@@ -20,5 +20,6 @@ pub mod pretext;
 pub mod rehearsal;
 pub mod run;
 pub mod stage;
+pub mod strategy;
 
 pub use error::{Error, Result};

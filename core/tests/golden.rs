@@ -13,7 +13,7 @@ use medcoss_core::exchange::{ArraySource, Import, Imported, KnownSizes, TensorFi
 use medcoss_core::model::{Model, TextTokens, VisiblePatches};
 use medcoss_core::optimisation::{OptimiserConfig, Schedule, adamw};
 use medcoss_core::pretext::{pretext_loss, reconstruct};
-use medcoss_core::rehearsal::{Clusters, FeatureMatching, Start, Teacher};
+use medcoss_core::rehearsal::{Clusters, DistillationTarget, FeatureMatching, Start, Teacher, Work};
 use medcoss_core::stage::{Pooling, Reading, encode_samples};
 
 /// Relative error, over the largest value of the tensor, that forward passes stay within.
@@ -216,6 +216,11 @@ fn tokens_and_features() {
     }
 }
 
+/// The pretext loss without stochastic depth.
+fn pretext(model: &Model, family: usize, batch: &Prepared, device: &Device) -> Tensor<1> {
+    pretext_loss(model, family, batch, model.encode(family, batch, 0, None, device))
+}
+
 #[test]
 fn text_is_causal() {
     let Some(golden) = Golden::open() else { return };
@@ -228,7 +233,7 @@ fn text_is_causal() {
     let losses: Vec<f32> = (0..2)
         .map(|sample| {
             let batch = Prepared::Tokens(golden.text(sample..sample + 1));
-            scalar(pretext_loss(&imported.model, at, &batch, 0, None, &golden.device))
+            scalar(pretext(&imported.model, at, &batch, &golden.device))
         })
         .collect();
     close("pretext_loss_text_per_sample", &losses, &golden.floats("pretext_loss_text_per_sample"), FORWARD);
@@ -251,7 +256,7 @@ fn masked_patches() {
         let latents = model.encode_patches(at, &visible, 0, None);
         golden.same(&format!("masked_features_{dims}d"), latents.clone(), FORWARD);
         golden.same(&format!("pred_{dims}d"), reconstruct(model, at, latents, &batch), FORWARD);
-        let loss = pretext_loss(model, at, &Prepared::Patches(batch), 0, None, &golden.device);
+        let loss = pretext(model, at, &Prepared::Patches(batch), &golden.device);
         golden.same(&format!("pretext_loss_{dims}d"), loss, FORWARD);
     }
 }
@@ -267,7 +272,14 @@ fn distillation_on_mixed_images() {
     assert!(before.account.fresh.iter().any(|part| part == "decoder"), "{:?}", before.account);
     let teacher = Teacher::new(&golden.learner(before, &device));
     let batch = Prepared::Patches(golden.patches(2, true));
-    let matching = FeatureMatching { student: &student, teacher: &teacher, family, temporal: 0, padding: false };
+    let matching = FeatureMatching {
+        student: &student,
+        teacher: &teacher,
+        family,
+        temporal: 0,
+        target: DistillationTarget::Tokens,
+        padding: false,
+    };
     let loss = matching.loss(&batch, None, None, &device);
     golden.same("distillation_loss_2d", loss.inner(), FORWARD);
 }
@@ -284,7 +296,7 @@ fn gradients_and_five_steps_of_adamw() {
     let batch = Prepared::Patches(golden.patches(2, false));
     let mut losses = Vec::new();
     for step in 0..5 {
-        let loss = pretext_loss(&model, family, &batch, 0, None, &device);
+        let loss = pretext(&model, family, &batch, &device);
         losses.push(scalar(loss.clone()));
         let gradients = GradientsParams::from_grads(loss.backward(), &model);
         if step == 0 {
@@ -333,7 +345,7 @@ fn accumulated_gradients_are_those_of_the_whole_batch() {
         }
     };
     let gradients = |batch: PatchBatch, share: f32| {
-        let loss = pretext_loss(&model, family, &Prepared::Patches(batch), 0, None, &device).mul_scalar(share);
+        let loss = pretext(&model, family, &Prepared::Patches(batch), &device).mul_scalar(share);
         GradientsParams::from_grads(loss.backward(), &model)
     };
     let mut accumulated = GradientsAccumulator::<Model>::new();
@@ -370,8 +382,10 @@ fn k_means_from_given_centres_and_the_samples_nearest_to_them() {
     let Some(folder) = golden() else { return };
     let file = TensorFile::open(&folder.join("metrics.safetensors")).unwrap();
     let doubles = |name: &str| file.doubles(name).unwrap();
-    let clusters =
-        Clusters::find(&doubles("kmeans_points"), 16, Start::Given(&doubles("kmeans_initial_centres"))).unwrap();
+    let (points, begin) = (doubles("kmeans_points"), doubles("kmeans_initial_centres"));
+    let device = medcoss_core::device::by_name("cpu").unwrap();
+    let mut work = Work { device: &device, most_steps: Work::STEPS, progress: &mut |_, _| Ok(()) };
+    let clusters = Clusters::find(&points, 16, Start::Given(&begin), &mut work).unwrap();
     let labels: Vec<i64> = clusters.labels.iter().map(|label| *label as i64).collect();
     assert_eq!(labels, file.integers("kmeans_labels").unwrap());
     for (found, expected) in clusters.centres.iter().zip(doubles("kmeans_centres")) {

@@ -6,7 +6,9 @@ use anyhow::{Context, Result, bail};
 use medcoss_core::exchange::InitialModel;
 use medcoss_core::run::{StageFolder, StageState, StoredModel, check_manifest};
 
-use crate::config::RunConfig;
+use crate::config::{RunConfig, StageSection};
+use crate::plugins::Plugin;
+use crate::source::ModalitySource;
 use crate::training::RECORD;
 
 /// The finished part of a run.
@@ -36,6 +38,21 @@ impl FinishedRun {
             }
         }
         Ok(Self { path: path.into(), config, initial, states })
+    }
+
+    /// Opens data as the run's stages of that modality do, if there are any: with their options below those of `section`, and with the
+    /// assets of the first of them.
+    ///
+    /// # Errors
+    /// Assets that are damaged, whatever the plugin answers.
+    pub(crate) fn open(&self, plugin: &Plugin, base: &Path, section: StageSection) -> Result<ModalitySource> {
+        let mut section = section;
+        if let Some(stage) = self.config.stages.iter().rfind(|stage| stage.modality == section.modality) {
+            let own = std::mem::replace(&mut section.options, stage.options.clone());
+            section.options.extend(own);
+        }
+        let assets = self.assets(&section.modality)?;
+        ModalitySource::open(plugin, base, &section, assets.as_deref())
     }
 
     /// The folder of a finished stage.

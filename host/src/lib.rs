@@ -6,8 +6,10 @@
 mod account;
 pub mod cli;
 mod commands;
+pub mod comparison;
 pub mod config;
 mod disk;
+mod evaluation;
 pub mod failure;
 mod finished_run;
 pub mod interrupt;

@@ -184,12 +184,12 @@ impl Observer for Progress {
         (self.epoch_began, self.epoch_samples) = (Instant::now(), 0);
     }
 
-    fn features(&mut self, done: usize, all: usize) {
+    fn closing(&mut self, what: &str, done: usize, all: usize) {
         if let Some(bar) = &self.bar {
-            bar.set_message(format!("choosing the buffer: features of {done} of {all} samples"));
+            bar.set_message(format!("{what} {done} of {all} samples"));
         } else if self.last_line.elapsed() >= self.interval {
             self.last_line = Instant::now();
-            self.say(&format!("{}: features of {done} of {all} samples", self.prefix));
+            self.say(&format!("{}: {what} {done} of {all} samples", self.prefix));
         }
     }
 

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use anyhow::Result;
-use medcoss_core::run::{StageFolder, StageState, read_metrics};
+use medcoss_core::run::{EpochMetrics, StageFolder, StageState, read_metrics};
 use serde::Serialize;
 
 use crate::progress::EpochTime;
@@ -132,7 +132,7 @@ impl Summary {
 fn stage(run: &Path, state: &StageState) -> Result<StageSummary> {
     let folder = StageFolder::new(run, state.stage, &state.modality);
     let metrics = read_metrics(&folder.file("metrics.jsonl"))?;
-    let pretext = |line: Option<&medcoss_core::run::EpochMetrics>| line?.pretext.values().next().copied();
+    let pretext = |line: Option<&EpochMetrics>| line?.own_pretext();
     let distillation_last = metrics.last().map(|line| line.distillation.clone().into_iter().collect());
     Ok(StageSummary {
         stage: state.stage,

@@ -82,19 +82,25 @@ impl Training<'_> {
             }
             let folder = self.folder(at);
             let earlier = (0..at)
-                .map(|at| Ok(Earlier { source: &sources[at], buffer: self.folder(at).buffer()? }))
+                .map(|at| {
+                    let settings = self.config.settings(&self.config.stages[at]);
+                    let (epochs, batch_size) = (settings.epochs, settings.batch_size);
+                    Ok(Earlier { source: &sources[at], buffer: self.folder(at).buffer()?, epochs, batch_size })
+                })
                 .collect::<Result<_>>()?;
+            let strategy = self.config.rehearsal.strategy;
             let stage = Stage {
                 number: at + 1,
                 seed: self.config.seed,
                 settings: &self.config.settings(section),
                 current: source,
                 model: model.clone(),
-                previous: match states.last() {
+                previous: match states.last().filter(|_| !strategy.begins_afresh()) {
                     Some(state) => Some(StoredModel::of_stage(&self.folder(at - 1), state)),
                     None => initial.clone(),
                 },
                 earlier,
+                waits: strategy.learns_at_the_end() && at + 1 < self.config.stages.len(),
                 folder: folder.clone(),
                 device: device.clone(),
             };

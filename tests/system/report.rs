@@ -162,6 +162,7 @@ fn evaluate(run: &Path, worse: f64) {
         tasks,
         stages: vec![stage(0, None), stage(1, Some("text")), stage(2, Some("xray"))],
         scores,
+        checksums: std::collections::BTreeMap::new(),
         transfer: Some(Transfer {
             average: 0.625,
             backward_transfer: -0.125 - worse,

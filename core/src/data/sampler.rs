@@ -34,6 +34,10 @@ pub(crate) struct Pool {
     /// Name of its losses: the modality, with the stage's number where the modality comes again.
     pub label: String,
     pub indices: Vec<u64>,
+    /// Samples in a batch.
+    pub batch_size: usize,
+    /// How often the pool is gone through in an epoch.
+    pub passes: f64,
 }
 
 /// One batch of one modality.
@@ -54,19 +58,19 @@ pub(crate) struct EpochPlan {
 }
 
 impl EpochPlan {
-    /// Number of batches of an epoch: `floor(n / batch)` of each pool, at least one of a pool that is not empty.
-    pub fn n_steps(pools: &[Pool], batch_size: usize) -> usize {
-        pools.iter().map(|pool| n_batches(pool, batch_size)).sum()
+    /// Number of batches of an epoch: `floor(n / batch)` of each pool for each pass, at least one of a pool that is not empty.
+    pub fn n_steps(pools: &[Pool]) -> usize {
+        pools.iter().map(n_batches).sum()
     }
 
     /// Draws the epoch. A pool smaller than a batch gives batches of its own size.
-    pub fn new(pools: &[Pool], batch_size: usize, sampling: Sampling, seed: u64, [stage, epoch]: [u64; 2]) -> Self {
+    pub fn new(pools: &[Pool], sampling: Sampling, seed: u64, [stage, epoch]: [u64; 2]) -> Self {
         let mut steps = Vec::new();
         for (number, pool) in pools.iter().enumerate() {
             let mut generator = generator(seed, "samples", &[stage, epoch, number as u64]);
             let mut left = Vec::new();
-            for _ in 0..n_batches(pool, batch_size) {
-                let size = batch_size.min(pool.indices.len());
+            for _ in 0..n_batches(pool) {
+                let size = pool.batch_size.min(pool.indices.len());
                 let indices: Vec<u64> = (0..size)
                     .map(|_| match sampling {
                         Sampling::WithReplacement => pool.indices[generator.random_range(0..pool.indices.len())],
@@ -85,10 +89,10 @@ impl EpochPlan {
     }
 }
 
-fn n_batches(pool: &Pool, batch_size: usize) -> usize {
+fn n_batches(pool: &Pool) -> usize {
     match pool.indices.len() {
         0 => 0,
-        n => (n / batch_size).max(1),
+        n => (((n / pool.batch_size) as f64 * pool.passes).round() as usize).max(1),
     }
 }
 
@@ -105,21 +109,38 @@ mod tests {
     use super::*;
 
     fn pools() -> Vec<Pool> {
+        let pool = |source, purpose, indices| Pool {
+            source,
+            purpose,
+            label: String::new(),
+            indices,
+            batch_size: 5,
+            passes: 1.0,
+        };
         vec![
-            Pool { source: 0, purpose: Use::Pretext, label: String::new(), indices: (0..23).collect() },
-            Pool { source: 1, purpose: Use::Distillation, label: String::new(), indices: vec![4, 9, 11] },
-            Pool { source: 2, purpose: Use::Distillation, label: String::new(), indices: vec![] },
+            pool(0, Use::Pretext, (0..23).collect()),
+            pool(1, Use::Distillation, vec![4, 9, 11]),
+            pool(2, Use::Distillation, vec![]),
         ]
     }
 
     #[test]
     fn batches_are_counted_by_floor_and_never_less_than_one() {
-        let plan = EpochPlan::new(&pools(), 5, Sampling::default(), 1, [0, 0]);
-        assert_eq!(plan.steps.len(), EpochPlan::n_steps(&pools(), 5));
+        let plan = EpochPlan::new(&pools(), Sampling::default(), 1, [0, 0]);
+        assert_eq!(plan.steps.len(), EpochPlan::n_steps(&pools()));
         let count = |pool| plan.steps.iter().filter(|step| step.pool == pool).count();
         assert_eq!([count(0), count(1), count(2)], [4, 1, 0]);
         let small = plan.steps.iter().find(|step| step.pool == 1).map(|step| step.indices.len());
         assert_eq!(small, Some(3));
+    }
+
+    #[test]
+    fn a_pool_may_be_gone_through_more_or_less_than_once() {
+        let mut pools = pools();
+        (pools[0].passes, pools[1].passes) = (2.5, 0.2);
+        let plan = EpochPlan::new(&pools, Sampling::default(), 1, [0, 0]);
+        let count = |pool| plan.steps.iter().filter(|step| step.pool == pool).count();
+        assert_eq!([count(0), count(1), count(2)], [10, 1, 0]);
     }
 
     proptest::proptest! {
@@ -132,10 +153,12 @@ mod tests {
                 purpose: if source == 0 { Use::Pretext } else { Use::Distillation },
                 label: String::new(),
                 indices: (0..*n as u64).map(|index| 100 * source as u64 + index).collect(),
+                batch_size,
+                passes: 1.0,
             };
             let pools: Vec<Pool> = sizes.iter().enumerate().map(pool).collect();
             for sampling in [Sampling::WithReplacement, Sampling::WithoutReplacement] {
-                let plan = EpochPlan::new(&pools, batch_size, sampling, seed, [1, 2]);
+                let plan = EpochPlan::new(&pools, sampling, seed, [1, 2]);
                 for (at, &n) in sizes.iter().enumerate() {
                     let steps: Vec<_> = plan.steps.iter().filter(|step| step.pool == at).collect();
                     assert_eq!(steps.len(), if n == 0 { 0 } else { (n / batch_size).max(1) });
@@ -155,14 +178,14 @@ mod tests {
 
     #[test]
     fn epochs_differ_and_repeat_by_their_key() {
-        let plan = |epoch| EpochPlan::new(&pools(), 5, Sampling::default(), 1, [2, epoch]);
+        let plan = |epoch| EpochPlan::new(&pools(), Sampling::default(), 1, [2, epoch]);
         assert_eq!(plan(3), plan(3));
         assert_ne!(plan(3), plan(4));
     }
 
     #[test]
     fn without_replacement_no_sample_comes_twice() {
-        let plan = EpochPlan::new(&pools(), 5, Sampling::WithoutReplacement, 1, [0, 0]);
+        let plan = EpochPlan::new(&pools(), Sampling::WithoutReplacement, 1, [0, 0]);
         let mut seen: Vec<_> =
             plan.steps.iter().filter(|step| step.pool == 0).flat_map(|step| step.indices.clone()).collect();
         seen.sort_unstable();

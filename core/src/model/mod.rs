@@ -12,6 +12,8 @@ mod encoder;
 mod head;
 mod init;
 mod parameters;
+mod pooling;
+mod predictor;
 
 use burn::module::Module;
 use burn::tensor::{Bool, Device, Int, Tensor};
@@ -23,10 +25,13 @@ pub use embed::Embedder;
 pub(crate) use embed::N_TEMPORAL;
 pub use encoder::Encoder;
 pub use head::Head;
-use init::Initialiser;
+pub(crate) use init::Initialiser;
+pub(crate) use parameters::{FlatParameters, map_gradients};
 pub use parameters::{Parameter, Replace};
+pub(crate) use pooling::mean_over_tokens;
+pub use predictor::Predictor;
 
-use crate::data::{PatchBatch, TokenBatch};
+use crate::data::{PatchBatch, Prepared, TokenBatch};
 use crate::draw::generator;
 
 /// All learned parameters. Families are addressed by their position in [`ModelConfig::families`].
@@ -42,6 +47,8 @@ pub struct Model {
     decoder: Decoder,
     /// One head a family.
     heads: Vec<Head>,
+    /// From the student's features to the teacher's; only within a stage of the strategy that has one.
+    predictor: Option<Predictor>,
     #[module(skip)]
     causal: bool,
 }
@@ -105,6 +112,7 @@ impl Model {
             encoder: Encoder::new(dims, &mut init),
             decoder: Decoder::new(dims, &mut init),
             heads: config.families.iter().map(|family| Head::new(family, dims, &mut init)).collect(),
+            predictor: None,
             causal: config.text_attention == TextAttention::Causal,
         }
     }
@@ -120,6 +128,40 @@ impl Model {
         student.patch_norm = self.patch_norm.clone();
         student.encoder = self.encoder.clone();
         student
+    }
+
+    /// The same model with a fresh predictor.
+    pub(crate) fn with_predictor(self, width: usize, seed: u64, stage: usize, device: &Device) -> Self {
+        let mut init = Initialiser::new(generator(seed, "predictor", &[stage as u64]), device);
+        Self { predictor: Some(Predictor::new(width, &mut init)), ..self }
+    }
+
+    /// The same model without a predictor.
+    pub(crate) fn without_predictor(self) -> Self {
+        Self { predictor: None, ..self }
+    }
+
+    /// The predictor, if there is one.
+    pub(crate) fn predictor(&self) -> Option<&Predictor> {
+        self.predictor.as_ref()
+    }
+
+    /// Encodes the visible tokens of a batch of a family: `[B, T, D]`, the class token of continuous families first. `temporal` and
+    /// `depth` as for [`Model::encode_patches`].
+    pub fn encode(
+        &self,
+        family: usize,
+        batch: &Prepared,
+        temporal: usize,
+        depth: Option<&mut StochasticDepth>,
+        device: &Device,
+    ) -> Tensor<3> {
+        match batch {
+            Prepared::Patches(batch) => {
+                self.encode_patches(family, &VisiblePatches::upload(batch, device), temporal, depth)
+            }
+            Prepared::Tokens(batch) => self.encode_text(family, &TextTokens::upload(batch, device), depth),
+        }
     }
 
     /// Encodes the visible tokens of a continuous family.
@@ -175,6 +217,11 @@ impl Model {
             panic!("family {family} has continuous tokens");
         };
         embedder.forward(text.ids.clone())
+    }
+
+    /// Width of the encoder.
+    pub fn width(&self) -> usize {
+        self.class_token.dims()[2]
     }
 
     /// Number of temporal positions of a family; 1 for discrete ones.

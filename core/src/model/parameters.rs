@@ -1,6 +1,9 @@
 //! All parameters of a model by their path in it, such as `encoder.blocks.0.attention.qkv.weight`.
 
+use std::collections::BTreeMap;
+
 use burn::module::{Module, ModuleMapper, ModuleVisitor, Param, ParamId};
+use burn::optim::GradientsParams;
 use burn::tensor::{Tensor, TensorData};
 
 use super::Model;
@@ -32,7 +35,23 @@ impl Parameter<'_> {
     }
 }
 
+/// Parameters by their path, each as one row of values, on the device and outside of any graph.
+pub(crate) type FlatParameters = BTreeMap<String, Tensor<1>>;
+
 impl Model {
+    /// The parameters of some paths, flattened.
+    pub(crate) fn flat_parameters(&self, is_wanted: &dyn Fn(&str) -> bool) -> FlatParameters {
+        let mut collector = Collector { path: Path::default(), is_wanted, found: BTreeMap::new() };
+        self.visit(&mut collector);
+        collector.found
+    }
+
+    /// Replaces parameters by what `change` makes of them: it is given the path and the flattened values, outside of any graph, and gives
+    /// new ones, or none to leave them as they are. Ids stay.
+    pub(crate) fn map_flat(self, change: &mut dyn FnMut(&str, Tensor<1>) -> Option<Tensor<1>>) -> Self {
+        self.map(&mut FlatMapper { path: Path::default(), change })
+    }
+
     /// Visits all parameters, in the order of the model's fields.
     ///
     /// # Errors
@@ -53,6 +72,101 @@ impl Model {
         let model = self.map(&mut mapper);
         mapper.outcome.map(|()| model)
     }
+}
+
+/// Replaces gradients by what `change` makes of them: it is given a parameter's path and the flattened values of parameter and gradient. A parameter
+/// without a gradient is left out.
+pub(crate) fn map_gradients(
+    model: &Model,
+    gradients: GradientsParams,
+    change: &mut dyn FnMut(&str, Tensor<1>, Tensor<1>) -> Option<Tensor<1>>,
+) -> GradientsParams {
+    let mut mapper = GradientMapper { path: Path::default(), gradients, change };
+    model.visit(&mut mapper);
+    mapper.gradients
+}
+
+struct Collector<'a> {
+    path: Path,
+    is_wanted: &'a dyn Fn(&str) -> bool,
+    found: FlatParameters,
+}
+
+impl ModuleVisitor for Collector<'_> {
+    fn enter_module(&mut self, name: &str, container: &str) {
+        self.path.enter(name, container);
+    }
+
+    fn exit_module(&mut self, _: &str, _: &str) {
+        self.path.exit();
+    }
+
+    fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
+        let path = self.path.joined();
+        if (self.is_wanted)(&path) {
+            self.found.insert(path, plain(param.val()).flatten(0, -1));
+        }
+    }
+}
+
+struct FlatMapper<'a> {
+    path: Path,
+    change: &'a mut dyn FnMut(&str, Tensor<1>) -> Option<Tensor<1>>,
+}
+
+impl ModuleMapper for FlatMapper<'_> {
+    fn enter_module(&mut self, name: &str, container: &str) {
+        self.path.enter(name, container);
+    }
+
+    fn exit_module(&mut self, _: &str, _: &str) {
+        self.path.exit();
+    }
+
+    fn map_float<const D: usize>(&mut self, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
+        let old = param.val();
+        let shape = old.dims();
+        let Some(new) = (self.change)(&self.path.joined(), plain(old.clone()).flatten(0, -1)) else { return param };
+        param.map(|old| {
+            let new = new.clone().reshape(shape);
+            // What was a leaf of the graph that learns stays one.
+            if old.device().is_autodiff() {
+                Tensor::from_inner(new).set_require_grad(old.is_require_grad())
+            } else {
+                new
+            }
+        })
+    }
+}
+
+struct GradientMapper<'a> {
+    path: Path,
+    gradients: GradientsParams,
+    change: &'a mut dyn FnMut(&str, Tensor<1>, Tensor<1>) -> Option<Tensor<1>>,
+}
+
+impl ModuleVisitor for GradientMapper<'_> {
+    fn enter_module(&mut self, name: &str, container: &str) {
+        self.path.enter(name, container);
+    }
+
+    fn exit_module(&mut self, _: &str, _: &str) {
+        self.path.exit();
+    }
+
+    fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
+        let Some(gradient) = self.gradients.get::<D>(param.id) else { return };
+        let shape = gradient.dims();
+        let value = plain(param.val()).flatten(0, -1);
+        if let Some(new) = (self.change)(&self.path.joined(), value, gradient.flatten(0, -1)) {
+            self.gradients.register(param.id, new.reshape(shape));
+        }
+    }
+}
+
+/// A tensor outside of any graph.
+fn plain<const D: usize>(tensor: Tensor<D>) -> Tensor<D> {
+    if tensor.device().is_autodiff() { tensor.inner() } else { tensor }
 }
 
 /// Where in the tree of modules a walk is. Enums add the name of their variant, which says nothing that the family does not.

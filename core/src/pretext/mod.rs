@@ -11,27 +11,14 @@ pub use masked_tokens::MaskedTokens;
 pub use restoration::{Guess, GuessedTokens, Restored, RestoredContent, RestoredPatches, restore_samples};
 
 use crate::data::Prepared;
-use crate::model::{Model, StochasticDepth, TextTokens, VisiblePatches};
+use crate::model::Model;
 
-/// The pretext loss of a batch: masked patch reconstruction or masked language modelling. A scalar.
-pub fn pretext_loss(
-    model: &Model,
-    family: usize,
-    batch: &Prepared,
-    temporal: usize,
-    depth: Option<&mut StochasticDepth>,
-    device: &burn::tensor::Device,
-) -> Tensor<1> {
+/// The pretext loss of a batch, masked patch reconstruction or masked language modelling, from its encoder outputs `[B, T, D]`
+/// ([`Model::encode`]). A scalar.
+pub fn pretext_loss(model: &Model, family: usize, batch: &Prepared, encoded: Tensor<3>) -> Tensor<1> {
     match batch {
-        Prepared::Patches(batch) => {
-            let visible = VisiblePatches::upload(batch, device);
-            let latents = model.encode_patches(family, &visible, temporal, depth);
-            MaskedPatches { model, family }.loss(latents, batch)
-        }
-        Prepared::Tokens(batch) => {
-            let encoded = model.encode_text(family, &TextTokens::upload(batch, device), depth);
-            MaskedTokens { model, family }.loss(encoded, batch)
-        }
+        Prepared::Patches(batch) => MaskedPatches { model, family }.loss(encoded, batch),
+        Prepared::Tokens(batch) => MaskedTokens { model, family }.loss(encoded, batch),
     }
 }
 

@@ -281,10 +281,10 @@ mod tests {
         let seeds: Vec<u64> = [0, 1, 2].map(|index| generator(9, "restoration", &[index]).random()).to_vec();
         source.fill(View::Train, &[0, 1, 2], &seeds, &mut raw).unwrap();
         let prepared = prepare(&raw, source.spec, &[0, 2], true, None);
-        let loss = super::super::pretext_loss(&model, 0, &prepared, 0, None, &device).into_scalar::<f32>();
-        let Prepared::Patches(batch) = prepared else { panic!("patches") };
-        let latents = model.encode_patches(0, &VisiblePatches::upload(&batch, &device), 0, None);
-        let predicted = values_of(reconstruct(&model, 0, latents, &batch)).unwrap();
+        let Prepared::Patches(batch) = &prepared else { panic!("patches") };
+        let latents = model.encode_patches(0, &VisiblePatches::upload(batch, &device), 0, None);
+        let loss = super::super::pretext_loss(&model, 0, &prepared, latents.clone()).into_scalar::<f32>();
+        let predicted = values_of(reconstruct(&model, 0, latents, batch)).unwrap();
         for (row, sample) in restored.iter().enumerate() {
             let RestoredContent::Patches(patches) = &sample.content else { panic!("patches") };
             assert_eq!(patches.masked.iter().filter(|masked| **masked).count(), 2);

@@ -1,13 +1,45 @@
-//! Feature distillation (section 3.3 of the paper): on buffer samples the student's features must match those of the frozen previous model.
+//! Feature distillation (section 3.3 of the paper): the student's features must match those of a frozen model.
 
 use burn::module::Module;
 use burn::tensor::{Device, Tensor};
+use serde::{Deserialize, Serialize};
 
 use crate::data::Prepared;
-use crate::model::{Model, StochasticDepth, TextTokens, VisiblePatches, indices};
+use crate::model::{Model, StochasticDepth, indices, mean_over_tokens};
 use crate::pretext::mean_all;
 
-/// The model of the previous stage, frozen: no gradients, no stochastic depth (which the reference leaves on).
+/// Which of the encoder's outputs are compared.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum DistillationTarget {
+    /// Every visible token, class token included (the paper's).
+    #[default]
+    Tokens,
+    /// The class token; of text, which has none, the first token.
+    Class,
+    /// The mean over the visible tokens of a sample, class token included and padding excluded.
+    Mean,
+}
+
+impl DistillationTarget {
+    /// What is compared of `[B, T, D]`: `[rows, D]`. `padding`: whether positions of text that are padding count.
+    pub(crate) fn of(self, encoded: Tensor<3>, batch: &Prepared, padding: bool) -> Tensor<2> {
+        let [n, length, width] = encoded.dims();
+        match (self, batch) {
+            (Self::Tokens, Prepared::Tokens(batch)) if !padding => {
+                let counted: Vec<i32> =
+                    (0..batch.attended.len()).filter(|at| batch.attended[*at]).map(|at| at as i32).collect();
+                let device = encoded.device();
+                encoded.reshape([n * length, width]).select(0, indices(&counted, &device))
+            }
+            (Self::Tokens, _) => encoded.reshape([n * length, width]),
+            (Self::Class, _) => encoded.narrow(1, 0, 1).reshape([n, width]),
+            (Self::Mean, _) => mean_over_tokens(encoded, batch).reshape([n, width]),
+        }
+    }
+}
+
+/// A frozen model: no gradients, no stochastic depth (which the reference leaves on).
 #[derive(Debug)]
 pub struct Teacher {
     model: Model,
@@ -18,10 +50,21 @@ impl Teacher {
     pub fn new(model: &Model) -> Self {
         Self { model: model.valid() }
     }
+
+    /// Its encoder outputs `[B, T, D]`, as constants in the graph of `device`; what they are for as in [`Model::encode`].
+    pub(crate) fn encode(
+        &self,
+        family: usize,
+        batch: &Prepared,
+        temporal: usize,
+        depth: Option<&mut StochasticDepth>,
+        device: &Device,
+    ) -> Tensor<3> {
+        Tensor::from_inner(self.model.encode(family, batch, temporal, depth, &device.clone().inner()))
+    }
 }
 
-/// Mean squared error between student and teacher encoder outputs on the same visible tokens of the same mixed samples, class token
-/// included.
+/// Mean squared error between student and teacher encoder outputs on the same visible tokens of the same mixed samples.
 #[derive(Debug, Clone, Copy)]
 pub struct FeatureMatching<'a> {
     /// What learns.
@@ -32,6 +75,8 @@ pub struct FeatureMatching<'a> {
     pub family: usize,
     /// Temporal position of both.
     pub temporal: usize,
+    /// Which outputs are compared.
+    pub target: DistillationTarget,
     /// Whether positions of text that are padding count.
     pub padding: bool,
 }
@@ -45,36 +90,9 @@ impl FeatureMatching<'_> {
         teacher_depth: Option<&mut StochasticDepth>,
         device: &Device,
     ) -> Tensor<1> {
-        let teacher_device = device.clone().inner();
-        let own = encode(self.student, self, batch, depth, device);
-        let given = encode(&self.teacher.model, self, batch, teacher_depth, &teacher_device);
-        mean_all((own - Tensor::from_inner(given)).square())
-    }
-}
-
-/// Encoder outputs that are compared: `[rows, D]`.
-fn encode(
-    model: &Model,
-    matching: &FeatureMatching<'_>,
-    batch: &Prepared,
-    depth: Option<&mut StochasticDepth>,
-    device: &Device,
-) -> Tensor<2> {
-    let family = matching.family;
-    let flat = |features: Tensor<3>| {
-        let width = features.dims()[2];
-        features.reshape([-1, width as i64])
-    };
-    match batch {
-        Prepared::Patches(batch) => {
-            let visible = VisiblePatches::upload(batch, device);
-            flat(model.encode_patches(family, &visible, matching.temporal, depth))
-        }
-        Prepared::Tokens(batch) => {
-            let features = flat(model.encode_text(family, &TextTokens::upload(batch, device), depth));
-            let counts = |at: &usize| matching.padding || batch.attended[*at];
-            let counted: Vec<i32> = (0..batch.attended.len()).filter(counts).map(|at| at as i32).collect();
-            features.select(0, indices(&counted, device))
-        }
+        let own = self.student.encode(self.family, batch, self.temporal, depth, device);
+        let given = self.teacher.encode(self.family, batch, self.temporal, teacher_depth, device);
+        let compared = |encoded| self.target.of(encoded, batch, self.padding);
+        mean_all((compared(own) - compared(given)).square())
     }
 }

@@ -25,8 +25,19 @@ pub struct EpochMetrics {
     pub learning_rate: f64,
     /// Mean pretext loss by modality; `ct#6` is a modality that came again in stage 6.
     pub pretext: BTreeMap<String, f64>,
-    /// Mean distillation loss by earlier modality.
+    /// Mean distillation loss by modality: of earlier ones on their buffers, or of the new one where a strategy distils on that.
     pub distillation: BTreeMap<String, f64>,
+    /// The penalty on the parameters at the end of the epoch, where a strategy has one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub penalty: Option<f64>,
+}
+
+impl EpochMetrics {
+    /// Mean pretext loss of the stage's own modality.
+    pub fn own_pretext(&self) -> Option<f64> {
+        let again = format!("{}#{}", self.modality, self.stage);
+        self.pretext.get(&again).or_else(|| self.pretext.get(&self.modality)).copied()
+    }
 }
 
 /// The file, appended to epoch by epoch.

@@ -13,7 +13,7 @@ mod seal;
 mod state;
 mod stored_model;
 
-pub(crate) use checkpoint::{Checkpoints, Restored, save_model};
+pub(crate) use checkpoint::{Checkpoints, Restored, load_model, save_model};
 pub use document::FORMAT;
 pub(crate) use document::{read_document, write_document};
 pub use files::{PARTIAL, is_partial, read_json, sha256_of, write_atomically, write_folder};

@@ -30,6 +30,11 @@ impl StoredModel {
         Self { path: folder.file(MODEL), config: state.model.clone() }
     }
 
+    /// Where its parameters lie.
+    pub(crate) fn path(&self) -> &std::path::Path {
+        &self.path
+    }
+
     /// Reads it.
     ///
     /// # Errors

@@ -7,10 +7,10 @@ use rand::RngExt;
 use super::{Observer, Stage, StepReport};
 use crate::data::{EpochPlan, Loaded, Mixing, Pool, Prepared, RawBatch, Step, Use, View, load_in_order, prepare};
 use crate::draw::generator;
-use crate::model::{Model, StochasticDepth};
+use crate::model::Model;
 use crate::pretext::pretext_loss;
-use crate::rehearsal::{FeatureMatching, Teacher};
 use crate::run::{Checkpoints, EpochMetrics, EpochSoFar, MetricsLog, StageState};
+use crate::strategy::{Lesson, Method};
 use crate::{Error, Result};
 
 /// The student and its optimiser.
@@ -26,15 +26,27 @@ impl Learner {
     }
 
     pub fn model(&self) -> &Model {
-        self.model.as_ref().expect("the model is absent only within `update`")
+        self.model.as_ref().expect("the model is absent only within `change`")
     }
 
     pub fn optimiser(&self) -> &ModuleOptimizer {
         &self.optimiser
     }
 
-    fn update(&mut self, learning_rate: f64, gradients: GradientsParams) {
-        self.model = self.model.take().map(|model| self.optimiser.step(learning_rate, model, gradients));
+    /// Puts another model in the place of this one.
+    pub fn change(&mut self, change: impl FnOnce(Model) -> Result<Model>) -> Result<()> {
+        self.model = self.model.take().map(change).transpose()?;
+        Ok(())
+    }
+
+    pub fn into_model(self) -> Model {
+        self.model.expect("the model is absent only within `change`")
+    }
+
+    fn update(&mut self, learning_rate: f64, gradients: GradientsParams, method: &dyn Method) {
+        let optimiser = &mut self.optimiser;
+        self.model =
+            self.model.take().map(|model| method.after_update(optimiser.step(learning_rate, model, gradients)));
     }
 }
 
@@ -43,7 +55,7 @@ pub(super) struct Epoch<'a> {
     pub stage: &'a Stage<'a>,
     pub pools: &'a [Pool],
     pub plan: &'a EpochPlan,
-    pub teacher: Option<&'a Teacher>,
+    pub method: &'a dyn Method,
     /// With gradients.
     pub device: &'a Device,
     pub checkpoints: &'a Checkpoints,
@@ -75,13 +87,22 @@ impl Epoch<'_> {
             let pool = &self.pools[self.plan.steps[item].pool];
             self.note_bad_samples(pool, &loaded, state, observer)?;
             if let Some(batch) = &loaded.batch {
-                let loss = self.loss(learner.model(), pool, batch, item)?;
-                let value: f32 = loss.clone().into_scalar();
-                self.check_finite(value, pool, item)?;
+                let Loss { of_batch, further } = self.loss(learner.model(), pool, batch, item)?;
+                let value: f32 = of_batch.clone().into_scalar();
+                self.check_finite(value, pool, item, kind(pool.purpose))?;
                 match pool.purpose {
                     Use::Pretext => so_far.pretext.add(&pool.label, value),
                     Use::Distillation => so_far.distillation.add(&pool.label, value),
                 }
+                let loss = match further {
+                    Some(further) => {
+                        let value: f32 = further.clone().into_scalar();
+                        self.check_finite(value, pool, item, kind(Use::Distillation))?;
+                        so_far.distillation.add(&pool.label, value);
+                        of_batch + further
+                    }
+                    None => of_batch,
+                };
                 let gradients = loss.div_scalar(settings.accumulation as f32).backward();
                 let gradients = GradientsParams::from_grads(gradients, learner.model());
                 accumulated.accumulate(learner.model(), gradients);
@@ -103,7 +124,8 @@ impl Epoch<'_> {
             // As in the reference, the rate is that of the first of the batches whose gradients are added up.
             let first = item / settings.accumulation * settings.accumulation;
             so_far.learning_rate = schedule.learning_rate(self.epoch as f64 + first as f64 / n_steps as f64);
-            learner.update(so_far.learning_rate, accumulated.grads());
+            let gradients = self.method.before_update(learner.model(), accumulated.grads());
+            learner.update(so_far.learning_rate, gradients, self.method);
 
             let stop = observer.stop_requested();
             let due = settings.checkpoint_every_steps.is_some_and(|steps| so_far.steps - saved_at >= steps);
@@ -126,6 +148,7 @@ impl Epoch<'_> {
             learning_rate: so_far.learning_rate,
             pretext: so_far.pretext.means(),
             distillation: so_far.distillation.means(),
+            penalty: self.method.penalty(learner.model())?,
         })
     }
 
@@ -161,28 +184,22 @@ impl Epoch<'_> {
         Ok(Loaded { batch, bad: bad.into_iter().map(|bad| (indices[bad.slot], bad)).collect() })
     }
 
-    fn loss(&self, model: &Model, pool: &Pool, batch: &Prepared, item: usize) -> Result<Tensor<1>> {
+    fn loss(&self, model: &Model, pool: &Pool, batch: &Prepared, item: usize) -> Result<Loss> {
         let family = self.stage.family(self.stage.source(pool))?;
         let seed = self.stage.seed;
         let place = self.place(item);
         let temporal = generator(seed, "temporal", &place).random_range(0..model.n_temporal(family));
-        let rate = self.stage.model.dimensions.drop_path;
-        let mut depth = StochasticDepth::new(rate, generator(seed, "depth", &place));
-        Ok(match (pool.purpose, self.teacher) {
-            (Use::Pretext, _) => pretext_loss(model, family, batch, temporal, depth.as_mut(), self.device),
-            (Use::Distillation, Some(teacher)) => {
-                let rehearsal = &self.stage.settings.rehearsal;
-                let teacher_depth = || StochasticDepth::new(rate, generator(seed, "teacher-depth", &place));
-                let mut teacher_depth = rehearsal.teacher_depth.then(teacher_depth).flatten();
-                let padding = rehearsal.distil_padding;
-                let matching = FeatureMatching { student: model, teacher, family, temporal, padding };
-                matching.loss(batch, depth.as_mut(), teacher_depth.as_mut(), self.device)
-            }
-            (Use::Distillation, None) => return Err(Error::Data("a buffer without a teacher".into())),
-        })
+        let drop_path = self.stage.model.dimensions.drop_path;
+        let lesson = Lesson { batch, family, temporal, drop_path, seed, place, device: self.device };
+        if pool.source != 0 {
+            return Ok(Loss { of_batch: self.method.recalled_loss(model, &lesson), further: None });
+        }
+        let encoded = lesson.encode(model);
+        let further = self.method.further_loss(model, &lesson, &encoded);
+        Ok(Loss { of_batch: pretext_loss(model, family, batch, encoded), further })
     }
 
-    fn check_finite(&self, value: f32, pool: &Pool, item: usize) -> Result<()> {
+    fn check_finite(&self, value: f32, pool: &Pool, item: usize, kind: &'static str) -> Result<()> {
         if value.is_finite() {
             return Ok(());
         }
@@ -191,7 +208,7 @@ impl Epoch<'_> {
             epoch: self.epoch + 1,
             step: item + 1,
             modality: self.stage.source(pool).modality().into(),
-            kind: kind(pool.purpose),
+            kind,
             value,
             checkpoint: self.checkpoints.latest_name(),
         })
@@ -222,6 +239,12 @@ impl Epoch<'_> {
         }
         Ok(())
     }
+}
+
+/// The losses of a batch, scalars.
+struct Loss {
+    of_batch: Tensor<1>,
+    further: Option<Tensor<1>>,
 }
 
 fn kind(purpose: Use) -> &'static str {

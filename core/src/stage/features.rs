@@ -1,10 +1,10 @@
 //! Features of all samples of a dataset: the encoder's output without augmentation and masking.
 
-use burn::tensor::{Device, Tensor, TensorData};
+use burn::tensor::{Device, Tensor};
 use serde::{Deserialize, Serialize};
 
 use crate::data::{BadSample, Loaded, Prepared, RawBatch, SampleSource, View, load_in_order, prepare};
-use crate::model::{Model, TextTokens, VisiblePatches};
+use crate::model::{Model, mean_over_tokens};
 use crate::{Error, Result};
 
 /// Samples that are encoded at a time.
@@ -128,7 +128,7 @@ pub fn encode_samples(
         }
         let (mut values, mut n_tokens, mut width) = (Vec::new(), 0, 0);
         if let Some(batch) = &loaded.batch {
-            let encoded = pooled(encode(model, family, batch, device), batch, pooling, source)?;
+            let encoded = pooled(model.encode(family, batch, 0, None, device), batch, pooling, source)?;
             [_, n_tokens, width] = encoded.dims();
             values = encoded
                 .try_into_vec_as::<f32>()
@@ -154,13 +154,6 @@ pub fn encode_samples(
     })
 }
 
-fn encode(model: &Model, family: usize, batch: &Prepared, device: &Device) -> Tensor<3> {
-    match batch {
-        Prepared::Patches(batch) => model.encode_patches(family, &VisiblePatches::upload(batch, device), 0, None),
-        Prepared::Tokens(batch) => model.encode_text(family, &TextTokens::upload(batch, device), None),
-    }
-}
-
 /// `[B, T, D]`, or `[B, 1, D]` where outputs are pooled.
 fn pooled(encoded: Tensor<3>, batch: &Prepared, pooling: Pooling, source: &dyn SampleSource) -> Result<Tensor<3>> {
     Ok(match (pooling, batch) {
@@ -172,15 +165,6 @@ fn pooled(encoded: Tensor<3>, batch: &Prepared, pooling: Pooling, source: &dyn S
                 source.family()
             )));
         }
-        (Pooling::Mean, Prepared::Patches(_)) => encoded.mean_dim(1),
-        (Pooling::Mean, Prepared::Tokens(batch)) => {
-            let weights = batch.attended.chunks(batch.length).flat_map(|sample| {
-                let share = 1.0 / sample.iter().filter(|attended| **attended).count().max(1) as f32;
-                sample.iter().map(move |&attended| if attended { share } else { 0.0 })
-            });
-            let weights = TensorData::new(weights.collect::<Vec<f32>>(), [batch.n, batch.length, 1]);
-            let device = encoded.device();
-            (encoded * Tensor::from_data(weights, &device)).sum_dim(1)
-        }
+        (Pooling::Mean, _) => mean_over_tokens(encoded, batch),
     })
 }

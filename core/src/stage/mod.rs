@@ -1,4 +1,5 @@
-//! One continual stage: masked modelling of a new modality, distillation of the earlier ones, then the choice of the buffer.
+//! One continual stage: masked modelling of a new modality, distillation of the earlier ones, then the choice of the buffer. That is the paper's
+//! strategy; others do something else about the earlier ones, see `core/src/strategy`.
 //!
 //! 1. The first stage starts from fresh or imported parameters; a later one from the previous stage's model, which also is its teacher.
 //! 2. Every epoch is a shuffled list of single-modality batches, see [`crate::data`].
@@ -21,11 +22,12 @@ pub use settings::StageSettings;
 use crate::data::{EpochPlan, Pool, SampleSource, Use};
 use crate::model::{Model, ModelConfig};
 use crate::optimisation::adamw;
-use crate::rehearsal::{BufferPolicy, KMeansPolicy, RehearsalBuffer, Store, Teacher};
+use crate::rehearsal::{Recall, RehearsalBuffer, Store, Work, policy_of};
 use crate::run::{
     Checkpoints, FORMAT, KEPT_SAMPLES, MANIFEST, MetricsLog, Restored, StageFolder, StageState, StoredModel, UNSEALED,
     save_model, write_folder, write_manifest,
 };
+use crate::strategy::{Beginning, Closing, Method, method_of};
 use crate::{Error, Result};
 
 use epoch::{Epoch, Learner};
@@ -34,8 +36,12 @@ use epoch::{Epoch, Learner};
 pub struct Earlier<'a> {
     /// Its data.
     pub source: &'a dyn SampleSource,
-    /// Its buffer.
+    /// Its buffer; empty where the strategy keeps none.
     pub buffer: RehearsalBuffer,
+    /// Passes over its data, where all of them are learned together.
+    pub epochs: usize,
+    /// Samples in a batch.
+    pub batch_size: usize,
 }
 
 /// A stage that is about to run.
@@ -54,6 +60,8 @@ pub struct Stage<'a> {
     pub previous: Option<StoredModel>,
     /// Earlier stages in their order.
     pub earlier: Vec<Earlier<'a>>,
+    /// Whether the stage only joins: a later one will learn its data together with its own.
+    pub waits: bool,
     /// Where it is written.
     pub folder: StageFolder,
     /// Where it is computed.
@@ -68,18 +76,30 @@ impl Stage<'_> {
     pub fn run(&self, observer: &mut dyn Observer) -> Result<StageState> {
         self.settings.check()?;
         let pools = self.pools()?;
-        let n_steps = EpochPlan::n_steps(&pools, self.settings.batch_size);
+        let n_steps = EpochPlan::n_steps(&pools);
         observer.stage_started(&StageReport {
             stage: self.number,
             modality: self.current.modality(),
             n_samples: self.current.ids().len(),
-            epochs: self.settings.epochs,
+            epochs: self.epochs(),
             n_steps,
         });
         std::fs::create_dir_all(self.folder.path()).map_err(Error::file("cannot create", self.folder.path()))?;
 
         let device = self.device.clone().autodiff();
-        let (student, teacher) = self.student_and_teacher(&device)?;
+        let student = self.student(&device)?;
+        let mut method = method_of(&Beginning {
+            config: &self.settings.rehearsal,
+            stage: self.number,
+            seed: self.seed,
+            epochs: self.settings.epochs,
+            model: &self.model,
+            student: &student,
+            // A model from elsewhere is no stage's: nothing is kept of it.
+            previous: self.previous.as_ref().filter(|_| !self.earlier.is_empty()),
+            device: &device,
+        })?;
+        let student = method.prepare(student);
         let optimiser = adamw(&self.settings.optimiser, &student);
         let checkpoints = Checkpoints::new(self.folder.clone());
         let Restored { model, optimiser, state, metrics, damaged } = checkpoints.restore(student, optimiser)?;
@@ -90,19 +110,15 @@ impl Stage<'_> {
         let mut metrics = MetricsLog::begin(self.folder.file("metrics.jsonl"), metrics)?;
 
         let mut learner = Learner::new(model, optimiser);
-        for epoch in state.epochs_done..self.settings.epochs {
-            let plan = EpochPlan::new(
-                &pools,
-                self.settings.batch_size,
-                self.settings.rehearsal.sampling,
-                self.seed,
-                [self.number as u64, epoch as u64],
-            );
+        for epoch in state.epochs_done..self.epochs() {
+            learner.change(|model| method.epoch_begins(epoch, model))?;
+            let plan =
+                EpochPlan::new(&pools, self.settings.rehearsal.sampling, self.seed, [self.number as u64, epoch as u64]);
             let run = Epoch {
                 stage: self,
                 pools: &pools,
                 plan: &plan,
-                teacher: teacher.as_ref(),
+                method: method.as_ref(),
                 device: &device,
                 checkpoints: &checkpoints,
                 metrics: &metrics,
@@ -112,7 +128,7 @@ impl Stage<'_> {
             metrics.append(&line)?;
             state.epochs_done = epoch + 1;
             observer.epoch_finished(&line);
-            let (last, stop) = (state.epochs_done == self.settings.epochs, observer.stop_requested());
+            let (last, stop) = (state.epochs_done == self.epochs(), observer.stop_requested());
             if stop || last || state.epochs_done.is_multiple_of(self.settings.checkpoint_every) {
                 checkpoints.save(learner.model(), learner.optimiser(), &metrics, &state)?;
             }
@@ -120,7 +136,12 @@ impl Stage<'_> {
                 return Err(self.interrupted(&format!("after epoch {}", state.epochs_done), &checkpoints));
             }
         }
-        self.finish(learner.model(), state, &checkpoints, observer)
+        self.finish(learner.into_model(), method.as_mut(), state, &checkpoints, observer)
+    }
+
+    /// Passes over the data.
+    fn epochs(&self) -> usize {
+        if self.waits { 0 } else { self.settings.epochs }
     }
 
     fn interrupted(&self, place: &str, checkpoints: &Checkpoints) -> Error {
@@ -128,18 +149,31 @@ impl Stage<'_> {
         Error::Interrupted { place, checkpoint: checkpoints.latest_name() }
     }
 
-    /// The current modality, then every earlier buffer that is not empty.
+    /// The current modality, then what the strategy recalls of each earlier stage.
     fn pools(&self) -> Result<Vec<Pool>> {
         if self.current.ids().is_empty() {
             return Err(Error::Data(format!("modality {} has no samples", self.current.modality())));
         }
-        let indices = (0..self.current.ids().len() as u64).collect();
-        let label = self.label(self.earlier.len());
-        let mut pools = vec![Pool { source: 0, purpose: Use::Pretext, label, indices }];
+        let batch_size = self.settings.batch_size;
+        let all = |source: &dyn SampleSource| (0..source.ids().len() as u64).collect::<Vec<_>>();
+        let pool = |source, label, purpose, indices| Pool { source, purpose, label, indices, batch_size, passes: 1.0 };
+        let mut pools = vec![pool(0, self.label(self.earlier.len()), Use::Pretext, all(self.current))];
         for (at, earlier) in self.earlier.iter().enumerate() {
-            let indices = earlier.buffer.indices(earlier.source.modality(), earlier.source.ids())?;
-            if !indices.is_empty() {
-                pools.push(Pool { source: at + 1, purpose: Use::Distillation, label: self.label(at), indices });
+            let kept = || earlier.buffer.indices(earlier.source.modality(), earlier.source.ids());
+            let label = self.label(at);
+            let pool = match self.settings.rehearsal.strategy.recall() {
+                Recall::Nothing => continue,
+                Recall::DistilledBuffers => pool(at + 1, label, Use::Distillation, kept()?),
+                Recall::ReplayedBuffers => pool(at + 1, label, Use::Pretext, kept()?),
+                // As many batches as in a stage of its own.
+                Recall::Everything => Pool {
+                    batch_size: earlier.batch_size,
+                    passes: earlier.epochs as f64 / self.settings.epochs as f64,
+                    ..pool(at + 1, label, Use::Pretext, all(earlier.source))
+                },
+            };
+            if !pool.indices.is_empty() {
+                pools.push(pool);
             }
         }
         Ok(pools)
@@ -160,14 +194,12 @@ impl Stage<'_> {
         }
     }
 
-    fn student_and_teacher(&self, device: &Device) -> Result<(Model, Option<Teacher>)> {
-        let Some(stored) = &self.previous else {
-            return Ok((Model::new(&self.model, self.seed, self.number, device), None));
-        };
-        let previous = stored.load(device)?;
-        // A model from elsewhere comes without a buffer: there is nothing to teach then.
-        let teacher = (!self.earlier.is_empty()).then(|| Teacher::new(&previous));
-        Ok((previous.next_student(&self.model, self.seed, self.number, device), teacher))
+    /// The model as the stage begins.
+    fn student(&self, device: &Device) -> Result<Model> {
+        Ok(match &self.previous {
+            Some(stored) => stored.load(device)?.next_student(&self.model, self.seed, self.number, device),
+            None => Model::new(&self.model, self.seed, self.number, device),
+        })
     }
 
     fn initial_state(&self) -> StageState {
@@ -180,7 +212,7 @@ impl Stage<'_> {
             model: self.model.clone(),
             seed: self.seed,
             epochs_done: 0,
-            epochs: self.settings.epochs,
+            epochs: self.epochs(),
             steps: 0,
             unfinished: None,
             n_samples: self.current.ids().len(),
@@ -209,39 +241,37 @@ impl Stage<'_> {
         Ok(found)
     }
 
-    /// Chooses the buffer and closes the stage.
+    /// Lets the method end its work, chooses the buffer and closes the stage.
     fn finish(
         &self,
-        model: &Model,
+        model: Model,
+        method: &mut dyn Method,
         mut state: StageState,
         checkpoints: &Checkpoints,
         observer: &mut dyn Observer,
     ) -> Result<StageState> {
-        let frozen = model.valid();
-        let family = self.family(self.current)?;
-        let features =
-            extract_features(&frozen, family, self.current, self.settings.reading(), &self.device, &mut |done| {
-                observer.features(done, self.current.ids().len());
-                match observer.stop_requested() {
-                    true => Err(self.interrupted("while the buffer was chosen", checkpoints)),
-                    false => Ok(()),
-                }
-            })?;
-        for (id, message) in &features.bad {
-            state.bad_samples.insert(id.clone(), message.clone());
-        }
-        let policy = KMeansPolicy {
-            centre_ratio: self.settings.rehearsal.centre_ratio,
-            buffer_ratio: self.settings.rehearsal.buffer_ratio,
-            fill_up: self.settings.rehearsal.fill_up,
-        };
-        let selected = policy.select(&features.values, features.width, self.seed)?;
         let mut files = vec!["model.bpk".to_string(), "buffer.jsonl".into(), "metrics.jsonl".into()];
-        self.folder.save_buffer(&RehearsalBuffer::new(&selected, &features.rows, self.current.ids()))?;
+        let mut model = model;
+        if !self.waits {
+            let mut closing = Closing {
+                folder: &self.folder,
+                source: self.current,
+                family: self.family(self.current)?,
+                device: &self.device.clone().autodiff(),
+                loader_threads: self.settings.loader_threads,
+                progress: &mut |done, all| {
+                    observer.closing("importance of parameters from", done, all);
+                    self.go_on(observer, "while the importance of parameters was estimated", checkpoints)
+                },
+            };
+            let (left, more) = method.finish(model, &mut closing)?;
+            (model, files) = (left, [files, more].concat());
+        }
+        let kept = self.choose(&model, &mut state, checkpoints, observer)?;
+        self.folder.save_buffer(&kept.buffer)?;
         if self.settings.rehearsal.store == Store::Materialised {
-            let kept: Vec<u64> = selected.iter().map(|selected| features.rows[selected.index]).collect();
             write_folder(&self.folder.file(KEPT_SAMPLES), |folder| {
-                self.current.keep(&kept, folder)?;
+                self.current.keep(&kept.indices, folder)?;
                 write_manifest(folder)
             })?;
             files.push(format!("{KEPT_SAMPLES}/{MANIFEST}"));
@@ -249,11 +279,59 @@ impl Stage<'_> {
         if self.folder.file("assets").is_dir() {
             files.push(format!("assets/{MANIFEST}"));
         }
-        save_model(&self.folder.file("model.bpk"), model)?;
+        save_model(&self.folder.file("model.bpk"), &model)?;
         let state = self.folder.finish(state, &files)?;
         checkpoints.clear()?;
         observer.stage_finished(&state);
         Ok(state)
+    }
+
+    /// Chooses the buffer by the features of all samples; an empty one where the strategy keeps none.
+    fn choose(
+        &self,
+        model: &Model,
+        state: &mut StageState,
+        checkpoints: &Checkpoints,
+        observer: &mut dyn Observer,
+    ) -> Result<Kept> {
+        if !self.settings.rehearsal.strategy.keeps_buffers() {
+            return Ok(Kept::default());
+        }
+        let n_samples = self.current.ids().len();
+        let family = self.family(self.current)?;
+        let features = extract_features(
+            &model.valid(),
+            family,
+            self.current,
+            self.settings.reading(),
+            &self.device,
+            &mut |done| {
+                observer.closing("choosing the buffer: features of", done, n_samples);
+                self.go_on(observer, "while the buffer was chosen", checkpoints)
+            },
+        )?;
+        for (id, message) in &features.bad {
+            state.bad_samples.insert(id.clone(), message.clone());
+        }
+        let policy = policy_of(&self.settings.rehearsal);
+        let mut work = Work {
+            device: &self.device,
+            most_steps: Work::STEPS,
+            progress: &mut |step, n_changed| {
+                observer.closing(&format!("choosing the buffer: step {step} of k-means moved"), n_changed, n_samples);
+                self.go_on(observer, "while the buffer was chosen", checkpoints)
+            },
+        };
+        let selected = policy.select(&features.values, features.width, self.seed, &mut work)?;
+        Ok(Kept {
+            indices: selected.iter().map(|selected| features.rows[selected.index]).collect(),
+            buffer: RehearsalBuffer::new(&selected, &features.rows, self.current.ids()),
+        })
+    }
+
+    /// An error if someone has asked to stop.
+    fn go_on(&self, observer: &dyn Observer, place: &str, checkpoints: &Checkpoints) -> Result<()> {
+        if observer.stop_requested() { Err(self.interrupted(place, checkpoints)) } else { Ok(()) }
     }
 
     fn family(&self, source: &dyn SampleSource) -> Result<usize> {
@@ -261,4 +339,12 @@ impl Stage<'_> {
             Error::Data(format!("the model has no family {} for modality {}", source.family(), source.modality()))
         })
     }
+}
+
+/// What a stage keeps for later ones.
+#[derive(Default)]
+struct Kept {
+    /// Of the kept samples, in the order of the buffer.
+    indices: Vec<u64>,
+    buffer: RehearsalBuffer,
 }

@@ -48,9 +48,9 @@ pub trait Observer {
     fn epoch_finished(&mut self, metrics: &EpochMetrics) {
         let _ = metrics;
     }
-    /// So many of all samples have their features.
-    fn features(&mut self, done: usize, all: usize) {
-        let _ = (done, all);
+    /// After the last epoch, something is done with samples, such as `choosing the buffer: features of`, and so many of all are done.
+    fn closing(&mut self, what: &str, done: usize, all: usize) {
+        let _ = (what, done, all);
     }
     /// A sample could not be read, for the first time.
     fn bad_sample(&mut self, modality: &str, id: &str, message: &str) {

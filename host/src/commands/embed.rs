@@ -143,12 +143,8 @@ impl Embed {
         let plugin = self.plugins.survey().map_err(|failure| anyhow!("{}", failure.report()))?.load(modality)?;
         let base = data_root(self.data_root.as_deref(), PathBuf::new())?;
         let mut section = StageSection::new(modality, OneOrMore::More(self.data.clone()));
-        if let Some(stage) = run.config.stages.iter().rfind(|stage| stage.modality == modality) {
-            section.options = stage.options.clone();
-        }
-        section.options.extend(options_of(&self.options)?);
-        let assets = run.assets(modality)?;
-        ModalitySource::open(&plugin, &base, &section, assets.as_deref())
+        section.options = options_of(&self.options)?;
+        run.open(&plugin, &base, section)
     }
 
     fn write(&self, stored: &StoredModel, source: &dyn SampleSource) -> Result<Report> {

@@ -31,16 +31,24 @@ pub(crate) fn section(run: &RunHistory) -> Section {
 
 fn pretext(run: &RunHistory, at: usize) -> Markup {
     let stage = &run.stages[at];
-    let points = stage.pretext();
+    // Strategies that replay samples have the pretext losses of earlier modalities too.
+    let mut keys: Vec<&String> =
+        stage.epochs.iter().filter_map(|line| line.maps.get("pretext")).flat_map(|map| map.keys()).collect();
+    keys.sort_by_key(|key| (**key != stage.label, run.colour_of(key)));
+    keys.dedup();
+    let series: Vec<Series> = keys
+        .into_iter()
+        .map(|key| Series { name: key.clone(), colour: run.colour_of(key), points: stage.curve("pretext", key) })
+        .collect();
     html! {
-        @if !points.is_empty() {
+        @if !series.is_empty() {
             (LineChart {
                 title: &format!("{}: pretext loss", stage.label),
                 x: "epoch",
                 y: "loss",
                 may_be_logarithmic: true,
                 bands: Vec::new(),
-                series: vec![Series { name: stage.label.clone(), colour: at, points }],
+                series,
             }.draw())
         }
     }

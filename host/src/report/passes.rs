@@ -4,7 +4,7 @@ use std::collections::HashSet;
 
 use anyhow::{Result, bail};
 use indicatif::ProgressBar;
-use medcoss_core::data::{SampleSource, Selection, draw_some};
+use medcoss_core::data::{Chosen, SampleSource, draw_some};
 use medcoss_core::device;
 use medcoss_core::model::{Model, ModelConfig};
 use medcoss_core::pretext::{Restored, restore_samples};
@@ -128,12 +128,12 @@ impl Passes<'_> {
         let mut chosen = draw_some(&kept, n_samples.div_ceil(3), seed, &[stage.number as u64, 2]);
         chosen.extend(draw_some(&rest, n_samples - chosen.len().min(n_samples), seed, &[stage.number as u64, 3]));
         chosen.sort_unstable();
-        let selection = Selection::new(&samples.source, chosen);
+        let selection = Chosen::new(&samples.source, chosen.clone());
         // A sample that cannot be read has no point; all may not be unreadable.
         let reading = Reading { loader_threads: self.run.finished.config.data.loader_threads, max_bad_ratio: 0.5 };
         let device = device::by_name(self.device)?;
         let found = extract_features(&model.model, family, &selection, reading, &device, &mut |_| Ok(()))?;
-        let indices: Vec<u64> = found.rows.iter().map(|&row| selection.indices()[row as usize]).collect();
+        let indices: Vec<u64> = found.rows.iter().map(|&row| chosen[row as usize]).collect();
         let kept = indices.iter().map(is_kept).collect();
         Ok(StageFeatures { values: found.values, width: found.width, indices, kept })
     }

@@ -1,4 +1,4 @@
-//! Some samples of a source, as a source of their own: for whoever looks at a few of many.
+//! Some samples of a source, as a source of their own.
 
 use rand::RngExt;
 
@@ -6,27 +6,22 @@ use super::{BadSample, RawBatch, SampleSource, TokenSpec, View};
 use crate::Result;
 use crate::draw::generator;
 
-/// Samples of another source, in an order of their own.
-pub struct Selection<'a> {
+/// Chosen samples of another source, in the order in which they were named.
+pub struct Chosen<'a> {
     source: &'a dyn SampleSource,
     indices: Vec<u64>,
     ids: Vec<String>,
 }
 
-impl<'a> Selection<'a> {
-    /// The samples with these indices, which the source must have.
+impl<'a> Chosen<'a> {
+    /// The samples of these indices, of which each must be below the number of samples.
     pub fn new(source: &'a dyn SampleSource, indices: Vec<u64>) -> Self {
-        let ids = indices.iter().map(|&index| source.ids()[index as usize].clone()).collect();
+        let ids = indices.iter().map(|index| source.ids()[*index as usize].clone()).collect();
         Self { source, indices, ids }
-    }
-
-    /// Index in the other source, by position in this one.
-    pub fn indices(&self) -> &[u64] {
-        &self.indices
     }
 }
 
-impl SampleSource for Selection<'_> {
+impl SampleSource for Chosen<'_> {
     fn modality(&self) -> &str {
         self.source.modality()
     }
@@ -48,7 +43,7 @@ impl SampleSource for Selection<'_> {
     }
 
     fn fill(&self, view: View, indices: &[u64], seeds: &[u64], batch: &mut RawBatch) -> Result<Vec<BadSample>> {
-        let indices: Vec<u64> = indices.iter().map(|&index| self.indices[index as usize]).collect();
+        let indices: Vec<u64> = indices.iter().map(|index| self.indices[*index as usize]).collect();
         self.source.fill(view, &indices, seeds, batch)
     }
 }
