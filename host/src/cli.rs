@@ -10,7 +10,7 @@ use clap::{ArgAction, Args, Parser, Subcommand};
 use crate::commands::bench;
 use crate::commands::{
     compare, data_check, demo, embed, eval, export, import, plugin_check, plugin_inspect, plugin_list, plugin_new,
-    plugin_rescan, plugin_trust, pretrain, resume, show, stage_add, stage_remove, synth,
+    plugin_rescan, plugin_trust, pretrain, report, resume, show, stage_add, stage_remove, synth,
 };
 use crate::failure::Failure;
 use crate::log;
@@ -52,6 +52,7 @@ enum Command {
     Embed(embed::Embed),
     Eval(eval::Eval),
     Compare(compare::Compare),
+    Report(report::Report),
     /// Examine data before they are learned
     #[command(subcommand, arg_required_else_help = true)]
     Data(DataCommand),
@@ -153,11 +154,12 @@ fn execute(command: &Command) -> Result<(), Failure> {
         Command::Stage(StageCommand::Add(add)) => add.run(),
         Command::Stage(StageCommand::Remove(remove)) => remove.run(),
         Command::Show(show) => show.run(),
+        Command::Report(report) => report.run(),
         Command::Import(import) => import.run(),
         Command::Export(export) => export.run(),
         Command::Embed(embed) => embed.run(),
         Command::Eval(eval) => eval.run(),
-        Command::Compare(eval) => eval.run(),
+        Command::Compare(compare) => compare.run(),
         Command::Data(DataCommand::Check(check)) => check.run(),
         Command::Plugin(PluginCommand::List(list)) => list.run(),
         Command::Plugin(PluginCommand::Check(check)) => check.run(),

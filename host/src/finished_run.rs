@@ -47,26 +47,34 @@ impl FinishedRun {
     /// Assets that are damaged, whatever the plugin answers.
     pub(crate) fn open(&self, plugin: &Plugin, base: &Path, section: StageSection) -> Result<ModalitySource> {
         let mut section = section;
-        let stages = self.config.stages.iter().enumerate();
-        let mut stages = stages.filter(|(_, stage)| stage.modality == section.modality);
-        let first = stages.next();
-        if let Some((_, stage)) = stages.next_back().or(first) {
+        if let Some(stage) = self.config.stages.iter().rfind(|stage| stage.modality == section.modality) {
             let own = std::mem::replace(&mut section.options, stage.options.clone());
             section.options.extend(own);
         }
-        let assets = first.map(|(at, stage)| StageFolder::new(&self.path, at + 1, &stage.modality).file("assets"));
-        let assets = assets.filter(|assets| assets.is_dir());
-        if let Some(fault) =
-            assets.as_deref().map(check_manifest).transpose()?.into_iter().flatten().find_map(|(_, fault)| fault)
-        {
-            return Err(fault.into());
-        }
+        let assets = self.assets(&section.modality)?;
         ModalitySource::open(plugin, base, &section, assets.as_deref())
     }
 
     /// The folder of a finished stage.
     pub(crate) fn folder(&self, state: &StageState) -> StageFolder {
         StageFolder::new(&self.path, state.stage, &state.modality)
+    }
+
+    /// What a modality's plugin learned from the data, if anything, after it was compared with its checksums.
+    ///
+    /// # Errors
+    /// Files that are missing or damaged.
+    pub(crate) fn assets(&self, modality: &str) -> Result<Option<PathBuf>> {
+        // In the first stage of the modality: when it comes again it must give the same tokens.
+        let Some(at) = self.config.stages.iter().position(|stage| stage.modality == modality) else { return Ok(None) };
+        let assets = StageFolder::new(&self.path, at + 1, modality).file("assets");
+        if !assets.is_dir() {
+            return Ok(None);
+        }
+        match check_manifest(&assets)?.into_iter().find_map(|(_, fault)| fault) {
+            Some(fault) => Err(fault.into()),
+            None => Ok(Some(assets)),
+        }
     }
 
     /// The model after a stage, by its number from 1; 0 is the one that the run began with, and none the latest. Its files were

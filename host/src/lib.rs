@@ -22,6 +22,7 @@ pub mod plugins;
 pub mod plugins_lock;
 pub mod progress;
 pub mod record;
+mod report;
 pub mod source;
 pub mod stage_plugin;
 pub mod stage_source;

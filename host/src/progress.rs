@@ -12,6 +12,7 @@ use medcoss_core::stage::{Observer, StageReport, StepReport};
 use serde::{Deserialize, Serialize};
 
 use crate::interrupt;
+use crate::summary::peak_memory;
 
 /// One line of `timing.jsonl`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -22,6 +23,9 @@ pub struct EpochTime {
     pub n_samples: usize,
     /// Wall-clock seconds.
     pub seconds: f64,
+    /// Largest resident memory of the process so far, in bytes, where the system tells.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub peak_rss_bytes: Option<u64>,
 }
 
 /// A bar over `n` samples, on a terminal; hidden elsewhere.
@@ -125,7 +129,8 @@ impl Progress {
 
     fn append_time(&self, epoch: usize) -> std::io::Result<()> {
         let seconds = self.epoch_began.elapsed().as_secs_f64();
-        let line = serde_json::to_string(&EpochTime { epoch, n_samples: self.epoch_samples, seconds })?;
+        let time = EpochTime { epoch, n_samples: self.epoch_samples, seconds, peak_rss_bytes: peak_memory() };
+        let line = serde_json::to_string(&time)?;
         let mut file = std::fs::OpenOptions::new().create(true).append(true).open(&self.timing)?;
         writeln!(file, "{line}")
     }

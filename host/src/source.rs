@@ -4,13 +4,13 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
-use medcoss_abi::message::{Keep, Open, Synthesised};
+use medcoss_abi::message::{Geometry, Keep, Open, Synthesised};
 use medcoss_core::Error;
 use medcoss_core::data::{BadSample, RawBatch, SampleSource, TokenSpec, View};
 use medcoss_core::run::{KEPT_SAMPLES, StageFolder, read_json, write_atomically};
 
 use crate::config::StageSection;
-use crate::plugins::{OpenDataset, Plugin, SampleFailure};
+use crate::plugins::{OpenDataset, Plugin, Rendered, SampleFailure, Tokens};
 use crate::{kept_tokens, log};
 
 /// In the folder of kept samples: their files, and how the plugin opens them.
@@ -93,6 +93,22 @@ impl ModalitySource {
     /// Where its assets lie from now on.
     pub fn assets_are_in(&mut self, folder: PathBuf) {
         self.assets = Some(folder);
+    }
+
+    /// The id that fills a sample up, of discrete tokens.
+    pub fn padding_id(&self) -> Option<i32> {
+        match self.dataset.geometry() {
+            Geometry::Discrete { padding_id, .. } => Some(*padding_id),
+            Geometry::Continuous { .. } => None,
+        }
+    }
+
+    /// Tokens of a sample as a person can look at them; none when the plugin does not do this.
+    ///
+    /// # Errors
+    /// Tokens that are no sample of this source, whatever the plugin answers.
+    pub fn render(&self, tokens: Tokens<'_>) -> Result<Option<Rendered>> {
+        Ok(self.dataset.render(tokens)?)
     }
 
     /// Has samples written, and makes sure that they come back as they were.

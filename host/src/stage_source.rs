@@ -2,9 +2,11 @@
 
 use std::path::{Path, PathBuf};
 
+use anyhow::Result;
 use medcoss_core::data::{BadSample, RawBatch, SampleSource, TokenSpec, View};
 
 use crate::kept_tokens::KeptTokens;
+use crate::plugins::{Rendered, Tokens};
 use crate::source::ModalitySource;
 
 /// Samples of one stage.
@@ -20,6 +22,33 @@ impl StageSource {
     pub fn assets_are_in(&mut self, folder: PathBuf) {
         if let Self::Plugin(source) = self {
             source.assets_are_in(folder);
+        }
+    }
+
+    /// Labels in index order; none of tokens.
+    pub fn labels(&self) -> &[Option<String>] {
+        match self {
+            Self::Plugin(source) => source.labels(),
+            Self::Tokens(_) => &[],
+        }
+    }
+
+    /// The id that fills a sample up, of discrete tokens that a plugin reads.
+    pub fn padding_id(&self) -> Option<i32> {
+        match self {
+            Self::Plugin(source) => source.padding_id(),
+            Self::Tokens(_) => None,
+        }
+    }
+
+    /// Tokens of a sample as a person can look at them; none without a plugin that does this.
+    ///
+    /// # Errors
+    /// Tokens that are no sample of this source, whatever the plugin answers.
+    pub fn render(&self, tokens: Tokens<'_>) -> Result<Option<Rendered>> {
+        match self {
+            Self::Plugin(source) => source.render(tokens),
+            Self::Tokens(_) => Ok(None),
         }
     }
 

@@ -127,11 +127,16 @@ fn prepare_patches(
 
 /// Appends a token with zero mean and unit variance (unbiased, + 1e-6), the target of the masked autoencoder.
 pub(crate) fn push_normalised(token: &[f32], targets: &mut Vec<f32>) {
+    let (mean, deviation) = mean_and_deviation(token);
+    targets.extend(token.iter().map(|&value| ((f64::from(value) - mean) / deviation) as f32));
+}
+
+/// Mean, and the square root of the unbiased variance + 1e-6, of a token's values.
+pub(crate) fn mean_and_deviation(token: &[f32]) -> (f64, f64) {
     let n = token.len() as f64;
     let mean = token.iter().map(|&value| f64::from(value)).sum::<f64>() / n;
     let squares = token.iter().map(|&value| (f64::from(value) - mean).powi(2)).sum::<f64>();
-    let deviation = (squares / (n - 1.0).max(1.0) + 1e-6).sqrt();
-    targets.extend(token.iter().map(|&value| ((f64::from(value) - mean) / deviation) as f32));
+    (mean, (squares / (n - 1.0).max(1.0) + 1e-6).sqrt())
 }
 
 fn prepare_tokens(raw: &RawBatch, length: usize, keep: &[usize], mixing: Option<Mixing<'_>>) -> TokenBatch {

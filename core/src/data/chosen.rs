@@ -1,7 +1,10 @@
 //! Some samples of a source, as a source of their own.
 
+use rand::RngExt;
+
 use super::{BadSample, RawBatch, SampleSource, TokenSpec, View};
 use crate::Result;
+use crate::draw::generator;
 
 /// Chosen samples of another source, in the order in which they were named.
 pub struct Chosen<'a> {
@@ -42,5 +45,31 @@ impl SampleSource for Chosen<'_> {
     fn fill(&self, view: View, indices: &[u64], seeds: &[u64], batch: &mut RawBatch) -> Result<Vec<BadSample>> {
         let indices: Vec<u64> = indices.iter().map(|index| self.indices[*index as usize]).collect();
         self.source.fill(view, &indices, seeds, batch)
+    }
+}
+
+/// `n_wanted` of `pool` at random without replacement, or all of them if there are no more; ascending. `place` says what for, as the
+/// number of a stage.
+pub fn draw_some(pool: &[u64], n_wanted: usize, seed: u64, place: &[u64]) -> Vec<u64> {
+    let mut generator = generator(seed, "selection", place);
+    let mut left = pool.to_vec();
+    let mut drawn: Vec<u64> =
+        (0..n_wanted.min(pool.len())).map(|_| left.swap_remove(generator.random_range(0..left.len()))).collect();
+    drawn.sort_unstable();
+    drawn
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn some_are_drawn_once_each_and_again_by_the_same_key() {
+        let pool: Vec<u64> = (0..50).map(|n| 3 * n).collect();
+        let drawn = draw_some(&pool, 7, 5, &[1]);
+        assert_eq!((drawn.len(), &drawn), (7, &draw_some(&pool, 7, 5, &[1])));
+        assert_ne!(drawn, draw_some(&pool, 7, 5, &[2]));
+        assert!(drawn.windows(2).all(|pair| pair[0] < pair[1]) && drawn.iter().all(|index| pool.contains(index)));
+        assert_eq!(draw_some(&pool, 80, 5, &[1]), pool);
     }
 }

@@ -6,9 +6,9 @@ mod loader;
 mod sampler;
 mod source;
 
-pub(crate) use batch::{Mixing, prepare};
+pub(crate) use batch::{Mixing, mean_and_deviation, prepare};
 pub use batch::{PatchBatch, Prepared, TokenBatch};
-pub use chosen::Chosen;
+pub use chosen::{Chosen, draw_some};
 pub(crate) use loader::{Loaded, load_in_order};
 pub use sampler::Sampling;
 pub(crate) use sampler::{EpochPlan, Pool, Step, Use};

@@ -2,11 +2,13 @@
 
 mod masked_patches;
 mod masked_tokens;
+mod restoration;
 
 use burn::tensor::Tensor;
 
 pub use masked_patches::{MaskedPatches, reconstruct};
 pub use masked_tokens::MaskedTokens;
+pub use restoration::{Guess, GuessedTokens, Restored, RestoredContent, RestoredPatches, restore_samples};
 
 use crate::data::Prepared;
 use crate::model::Model;

@@ -16,6 +16,7 @@ pub(crate) mod plugin_new;
 pub(crate) mod plugin_rescan;
 pub(crate) mod plugin_trust;
 pub(crate) mod pretrain;
+pub(crate) mod report;
 pub(crate) mod resume;
 pub(crate) mod show;
 pub(crate) mod stage_add;

@@ -1,0 +1,170 @@
+//! `medcoss report`: a page with everything that can be seen of runs.
+
+use std::fs::File;
+use std::io::Read;
+use std::path::{Path, PathBuf};
+use std::time::Instant;
+
+use anyhow::{Context, Result, bail};
+use clap::Args;
+use medcoss_core::run::write_atomically;
+use serde::Serialize;
+
+use super::pretrain::{DeviceArgs, data_root};
+use crate::cli::PluginArgs;
+use crate::disk::human;
+use crate::failure::Failure;
+use crate::output;
+use crate::report::history::{RunHistory, tell_apart};
+use crate::report::{MARK, Making, RunSummary, events};
+
+/// Name of a report that is given none.
+const NAME: &str = "report.html";
+/// Bytes at the beginning of a file in which a report says that it is one.
+const BEGINNING: u64 = 1024;
+
+/// Make a page of runs: curves, scores, buffers, reconstructions, a map of features, cost
+///
+/// One HTML file that opens in any browser, without scripts and without the network. A run that is not finished is shown as far as it is.
+/// Scores are shown where `medcoss eval` has left them. Reconstructions, maps and neighbours need samples: of the stages' data, named by
+/// --data-root, or those that the run kept (rehearsal.store = "materialised"). What cannot be shown is said in a line with how to get it.
+///
+/// Several runs are compared at the head of the page: losses over each other, scores after the last stage, forgetting, cost.
+///
+/// An earlier report is replaced; any other file in the way is left alone. The same runs, data and settings give the same page.
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  medcoss report runs/first
+  medcoss report runs/first --data-root /data --samples 600
+  medcoss report runs/replay runs/none runs/penalty --out comparison.html
+  medcoss report runs/first --tensorboard board && tensorboard --logdir board
+  medcoss report runs/first --json | jq '.runs[].sections[] | select(.shown | not)'")]
+pub(crate) struct Report {
+    /// Run folders
+    #[arg(required = true, value_name = "RUN")]
+    runs: Vec<PathBuf>,
+    /// File to write [default: report.html in the run, or of several runs in the current folder]
+    #[arg(long, value_name = "FILE")]
+    out: Option<PathBuf>,
+    /// Folder that data paths are relative to [default: the current folder]
+    #[arg(long, value_name = "DIR")]
+    data_root: Option<PathBuf>,
+    /// Samples on the map of features, of all modalities together
+    #[arg(long, value_name = "N", default_value_t = 300, value_parser = clap::value_parser!(u32).range(3..=5000))]
+    samples: u32,
+    /// Also write losses and scores as event files, a folder for each run in this one
+    #[arg(long, value_name = "DIR")]
+    tensorboard: Option<PathBuf>,
+    #[command(flatten)]
+    device: DeviceArgs,
+    #[command(flatten)]
+    plugins: PluginArgs,
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
+    /// Show no progress
+    #[arg(long, short)]
+    quiet: bool,
+}
+
+#[derive(Serialize)]
+struct Written {
+    file: PathBuf,
+    bytes: u64,
+    runs: Vec<RunSummary>,
+    /// Event files, by run.
+    tensorboard: Vec<PathBuf>,
+    seconds: f64,
+}
+
+impl Report {
+    pub(crate) fn run(&self) -> Result<(), Failure> {
+        let written = self.write()?;
+        if self.json { output::print_json(&written) } else { output::print(&written.to_text()) }
+    }
+
+    fn write(&self) -> Result<Written, Failure> {
+        let began = Instant::now();
+        let (runs, base, out) = self.prepare().map_err(Failure::mend)?;
+        let catalogue = self.plugins.survey()?;
+        let making = Making {
+            catalogue: &catalogue,
+            base: &base,
+            device: &self.device.name,
+            n_samples: self.samples as usize,
+            quiet: self.quiet,
+        };
+        let (page, summaries) = making.make(&runs);
+        let written = || -> Result<Written> {
+            write_atomically(&out, page.as_bytes())?;
+            let folder = self.tensorboard.as_deref();
+            let event_files = folder.map(|folder| runs.iter().map(|run| events::write(run, folder)).collect());
+            Ok(Written {
+                file: out.clone(),
+                bytes: page.len() as u64,
+                runs: summaries,
+                tensorboard: event_files.transpose()?.unwrap_or_default(),
+                seconds: began.elapsed().as_secs_f64(),
+            })
+        };
+        written().map_err(Failure::of_run)
+    }
+
+    /// Everything that can be wrong is found before models begin to work.
+    fn prepare(&self) -> Result<(Vec<RunHistory>, PathBuf, PathBuf)> {
+        medcoss_core::device::by_name(&self.device.name)?;
+        let base = data_root(self.data_root.as_deref(), PathBuf::new())?;
+        let mut runs = self.runs.iter().map(|run| RunHistory::read(run)).collect::<Result<Vec<_>>>()?;
+        if runs.len() > 1 {
+            tell_apart(&mut runs);
+        }
+        let out = match (&self.out, self.runs.as_slice()) {
+            (Some(out), _) => out.clone(),
+            (None, [run]) => run.join(NAME),
+            (None, _) => PathBuf::from(NAME),
+        };
+        check_replaceable(&out)?;
+        Ok((runs, base, out))
+    }
+}
+
+/// A file that is no report was not written by this command, and is somebody's.
+fn check_replaceable(out: &Path) -> Result<()> {
+    if out.is_dir() {
+        bail!("{} is a folder\nhint: name a file, such as {}", out.display(), out.join(NAME).display());
+    }
+    if let Some(folder) = out.parent().filter(|folder| !folder.as_os_str().is_empty() && !folder.is_dir()) {
+        bail!("there is no folder {}\nhint: create it, or choose another file with --out FILE", folder.display());
+    }
+    if !out.exists() {
+        return Ok(());
+    }
+    let mut beginning = Vec::new();
+    let file = File::open(out).with_context(|| format!("cannot read {}", out.display()))?;
+    file.take(BEGINNING).read_to_end(&mut beginning).with_context(|| format!("cannot read {}", out.display()))?;
+    let known = MARK.rsplit_once(' ').map_or(MARK, |(program, _)| program);
+    if !String::from_utf8_lossy(&beginning).contains(&format!("content=\"{known}")) {
+        bail!(
+            "{} is there and is no report of medcoss\nhint: move it away, or choose another file with --out FILE",
+            out.display()
+        );
+    }
+    Ok(())
+}
+
+impl Written {
+    fn to_text(&self) -> String {
+        let mut text = format!("Wrote {} ({}) in {:.1} s.\n", self.file.display(), human(self.bytes), self.seconds);
+        for run in &self.runs {
+            let missing: Vec<&str> =
+                run.sections.iter().filter(|section| !section.shown).map(|section| section.id).collect();
+            if !missing.is_empty() {
+                text.push_str(&format!("Without {}: {}; the page says why.\n", missing.join(", "), run.name));
+            }
+        }
+        for file in &self.tensorboard {
+            text.push_str(&format!("Wrote {}\n", file.display()));
+        }
+        text
+    }
+}

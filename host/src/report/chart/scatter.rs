@@ -1,0 +1,51 @@
+//! Points on a plane, one mark a sample.
+
+use maud::{Markup, html};
+
+use super::scale::Scale;
+use super::{BOTTOM, HEIGHT, LEFT, RIGHT, TOP, WIDTH, figure, legend, mark, place};
+
+/// A point.
+pub(crate) struct Point {
+    pub x: f64,
+    pub y: f64,
+    /// In the palette; the mark's shape goes with it.
+    pub colour: usize,
+    /// Drawn with a ring.
+    pub ringed: bool,
+    /// Its tooltip.
+    pub told: String,
+}
+
+/// A map of points.
+pub(crate) struct Scatter<'a> {
+    pub title: &'a str,
+    pub x: &'a str,
+    pub y: &'a str,
+    /// Names of the colours that come up.
+    pub colours: Vec<(String, usize)>,
+    pub points: Vec<Point>,
+}
+
+/// Taller than other charts: both axes count alike.
+const TALL: f64 = HEIGHT + 90.0;
+
+impl Scatter<'_> {
+    pub(crate) fn draw(&self) -> Markup {
+        let x = Scale::round(self.points.iter().map(|point| point.x), LEFT, WIDTH - RIGHT, false);
+        let y = Scale::round(self.points.iter().map(|point| point.y), TALL - BOTTOM, TOP, false);
+        let drawing = html! {
+            (y.beside(self.y))
+            (x.below(self.x, TALL))
+            @for point in &self.points {
+                @let (across, up) = (x.place(point.x), y.place(point.y));
+                g.sample {
+                    title { (point.told) }
+                    @if point.ringed { circle.ring cx=(place(across)) cy=(place(up)) r="6.5" {} }
+                    (mark(point.colour, across, up, 3.6))
+                }
+            }
+        };
+        figure(self.title, TALL, legend(self.colours.iter().map(|(name, at)| (name.as_str(), *at))), drawing)
+    }
+}

@@ -1,0 +1,170 @@
+//! Scores of downstream tasks after each stage, and what they say of forgetting.
+
+use maud::{Markup, html};
+use medcoss_core::evaluation::{EvaluatedStage, Score, Scores, TaskSummary, Transfer};
+
+use super::chart::{LineChart, Series};
+use super::history::RunHistory;
+use super::numbers::{short, signed};
+use super::overview::tile;
+use super::section::Section;
+
+pub(crate) fn section(run: &RunHistory) -> Section {
+    let read = || run.evaluations.iter().filter_map(|(name, scores)| Some((name, scores.as_ref().ok()?)));
+    let body = read().next().is_some().then(|| {
+        html! { @for (name, scores) in read() { h4 { "Tasks of " (name) } (evaluation(scores)) } }
+    });
+    let mut gaps: Vec<String> = run
+        .evaluations
+        .iter()
+        .filter_map(|(name, scores)| Some(format!("{name}: {}", scores.as_ref().err()?)))
+        .collect();
+    if run.evaluations.is_empty() {
+        gaps.push("the run has not been evaluated: medcoss eval scores its models on tasks with labels".into());
+    }
+    let lead = "Each row is the model after a stage, each column a task; below a score is its 95 % interval. The stage that \
+                learned the modality of a task is framed. The stronger the colour, the better within the column.";
+    Section { id: "scores", title: "Scores and forgetting", lead, body, gaps }
+}
+
+fn evaluation(scores: &Scores) -> Markup {
+    html! {
+        @match &scores.transfer {
+            Some(figures) => (transfer(figures)),
+            None => p.gap { "average, transfer and forgetting need the scores of every stage: evaluate all of them" },
+        }
+        (matrix(scores))
+        div.charts { (after_stages(scores)) }
+        (all_metrics(scores))
+    }
+}
+
+pub(crate) fn transfer(figures: &Transfer) -> Markup {
+    html! {
+        dl.tiles {
+            (tile("average after the last stage", &format!("{:.3}", figures.average)))
+            (tile("backward transfer (below 0: forgotten)", &signed(figures.backward_transfer)))
+            (tile("forgetting (above 0: forgotten)", &signed(figures.forgetting)))
+            (tile("forward transfer (above 0: earlier stages helped)", &signed(figures.forward_transfer)))
+        }
+    }
+}
+
+/// How good a score is among those of its column, from 0 to 1.
+fn goodness(scores: &Scores, task: &TaskSummary, value: f64) -> f64 {
+    let column = scores.stages.iter().filter_map(|stage| scores.primary(stage.stage, task)).map(|score| score.value);
+    let (low, high) =
+        column.fold((f64::INFINITY, f64::NEG_INFINITY), |(low, high), value| (low.min(value), high.max(value)));
+    let share = if high > low { (value - low) / (high - low) } else { 0.5 };
+    if task.higher_is_better { share } else { 1.0 - share }
+}
+
+fn matrix(scores: &Scores) -> Markup {
+    html! {
+        div.wide { table.heat {
+            thead { tr {
+                th { "after stage" }
+                @for task in &scores.tasks {
+                    th { (task.name) small { (task.modality) ", " (task.protocol) br; (metric(task)) } }
+                }
+            } }
+            tbody { @for stage in &scores.stages { tr {
+                th { (named(stage)) }
+                @for task in &scores.tasks { (cell(scores, stage, task)) }
+            } } }
+        } }
+    }
+}
+
+fn cell(scores: &Scores, stage: &EvaluatedStage, task: &TaskSummary) -> Markup {
+    let class = if stage.stage == task.own_stage { "own" } else { "other" };
+    html! {
+        @match scores.primary(stage.stage, task) {
+            Some(score) => {
+                td.(class) style=(format!("--good:{:.0}%", 8.0 + 62.0 * goodness(scores, task, score.value))) title=(told(score)) {
+                    b { (short(score.value)) }
+                    small { (short(score.low)) "\u{2013}" (short(score.high)) }
+                }
+            },
+            None => td.(class) { "-" },
+        }
+    }
+}
+
+fn told(score: &Score) -> String {
+    let seeds: Vec<String> = score.by_seed.iter().map(|value| short(*value)).collect();
+    format!("{} {} of {} samples; by seed {}", score.metric, short(score.value), score.n, seeds.join(", "))
+}
+
+fn named(stage: &EvaluatedStage) -> String {
+    match &stage.modality {
+        Some(modality) => format!("{} {modality}", stage.stage),
+        None => format!("{} fresh parameters", stage.stage),
+    }
+}
+
+pub(crate) fn metric(task: &TaskSummary) -> String {
+    let arrow = if task.higher_is_better { "" } else { ", lower is better" };
+    format!("{}{arrow}", task.primary_metric.replace('_', " "))
+}
+
+/// The matrix column by column as curves; tasks of one metric share a chart.
+fn after_stages(scores: &Scores) -> Markup {
+    let mut metrics: Vec<String> = scores.tasks.iter().map(metric).collect();
+    metrics.dedup();
+    metrics.sort();
+    metrics.dedup();
+    let curve = |(at, task): (usize, &TaskSummary)| Series {
+        name: task.name.clone(),
+        colour: at,
+        points: scores
+            .stages
+            .iter()
+            .filter_map(|stage| Some((stage.stage as f64, scores.primary(stage.stage, task)?.value)))
+            .collect(),
+    };
+    html! {
+        @for name in &metrics {
+            (LineChart {
+                title: &format!("After each stage: {name}"),
+                x: "stage (0: fresh parameters)",
+                y: name,
+                may_be_logarithmic: false,
+                bands: Vec::new(),
+                series: scores.tasks.iter().enumerate().filter(|(_, task)| metric(task) == *name).map(curve).collect(),
+            }.draw())
+        }
+    }
+}
+
+fn all_metrics(scores: &Scores) -> Markup {
+    html! {
+        details {
+            summary { "All metrics" }
+            div.wide { table {
+                thead { tr {
+                    th.number { "stage" } th { "task" } th { "metric" } th.number { "value" }
+                    th.number { "95 % interval" } th.number { "samples" }
+                } }
+                tbody { @for score in &scores.scores { tr {
+                    td.number { (score.stage) }
+                    td { (score.task) }
+                    td { (score.metric) }
+                    td.number { (short(score.value)) }
+                    td.number { (short(score.low)) "\u{2013}" (short(score.high)) }
+                    td.number { (score.n) }
+                } } }
+            } }
+            div.wide { table {
+                thead { tr { th { "task" } th { "protocol" } th.number { "fitted on" } th.number { "scored on" } th { "classes" } } }
+                tbody { @for task in &scores.tasks { tr {
+                    td { (task.name) }
+                    td { (task.protocol) }
+                    td.number { (task.n_train) }
+                    td.number { (task.n_test) }
+                    td { (task.classes.join(", ")) }
+                } } }
+            } }
+        }
+    }
+}

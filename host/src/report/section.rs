@@ -1,0 +1,59 @@
+//! A section of a report: what it shows, and what is missing of it and how to get that.
+
+use maud::{Markup, html};
+
+/// One section of a run.
+pub(crate) struct Section {
+    /// Its name in links and in the summary.
+    pub id: &'static str,
+    pub title: &'static str,
+    /// What a reader has to know to read it.
+    pub lead: &'static str,
+    /// What is shown; none when nothing is there to show.
+    pub body: Option<Markup>,
+    /// What is missing, a line each.
+    pub gaps: Vec<String>,
+}
+
+impl Section {
+    pub(crate) fn draw(&self, run: usize) -> Markup {
+        html! {
+            section id=(self.anchor(run)) {
+                h3 { (self.title) }
+                @if let Some(body) = &self.body {
+                    p.lead { (self.lead) }
+                    (body)
+                }
+                @for gap in &self.gaps { p.gap { (gap) } }
+            }
+        }
+    }
+
+    /// Where links lead to.
+    pub(crate) fn anchor(&self, run: usize) -> String {
+        format!("run{}-{}", run + 1, self.id)
+    }
+}
+
+/// Lines that say the same of several stages, once: `text, ct: the reason`.
+pub(crate) fn gaps<'a>(missing: impl Iterator<Item = (&'a str, &'a str)>) -> Vec<String> {
+    let mut by_reason: Vec<(&str, Vec<&str>)> = Vec::new();
+    for (stage, reason) in missing {
+        match by_reason.iter_mut().find(|(known, _)| *known == reason) {
+            Some((_, stages)) => stages.push(stage),
+            None => by_reason.push((reason, vec![stage])),
+        }
+    }
+    by_reason.into_iter().map(|(reason, stages)| format!("{}: {reason}", stages.join(", "))).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_reason_is_told_once() {
+        let missing = [("text", "no data"), ("gait", "no plugin"), ("walk", "no data")];
+        assert_eq!(gaps(missing.into_iter()), ["text, walk: no data", "gait: no plugin"]);
+    }
+}

@@ -1,0 +1,46 @@
+//! What the run was made of: plugins with their digests, configuration with every default.
+
+use maud::{Markup, html};
+
+use super::history::RunHistory;
+use super::section::Section;
+
+pub(crate) fn section(run: &RunHistory) -> Section {
+    let gaps = run.plugins.as_ref().err().map(|reason| format!("plugins.lock: {reason}")).into_iter().collect();
+    let lead = "Everything that is needed to repeat the run, but for the data.";
+    Section { id: "setup", title: "Configuration and plugins", lead, body: Some(body(run)), gaps }
+}
+
+fn body(run: &RunHistory) -> Markup {
+    html! {
+        @if let Ok(plugins) = &run.plugins {
+            details {
+                summary { "Plugins" }
+                div.wide { table {
+                    thead { tr { th { "plugin" } th { "version" } th { "file" } th { "SHA-256" } } }
+                    tbody { @for plugin in plugins { tr {
+                        td { (plugin.id) }
+                        td { (plugin.version) }
+                        td { (plugin.source) }
+                        td { code { (plugin.sha256.as_deref().unwrap_or("-")) } }
+                    } } }
+                } }
+            }
+        }
+        details {
+            summary { "Data" }
+            div.wide { table {
+                thead { tr { th { "stage" } th { "data" } th { "fingerprint" } } }
+                tbody { @for (stage, section) in run.stages.iter().zip(&run.finished.config.stages) { tr {
+                    td { (stage.number) " " (stage.modality) }
+                    td { (section.data.paths().iter().map(|path| path.display().to_string()).collect::<Vec<_>>().join(", ")) }
+                    td { code { (stage.state.as_ref().map_or("-", |state| state.fingerprint.as_str())) } }
+                } } }
+            } }
+        }
+        details {
+            summary { "Configuration" }
+            pre { (run.record) }
+        }
+    }
+}
