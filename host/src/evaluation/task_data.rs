@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use anyhow::{Context, Result, anyhow, bail};
+use anyhow::{Result, anyhow, bail};
 use indicatif::ProgressBar;
 use medcoss_core::data::{Chosen, SampleSource};
 use medcoss_core::evaluation::LabelledFeatures;
@@ -109,8 +109,7 @@ impl TaskData {
             bar.set_position(began + done as u64);
             stopped()
         });
-        let Features { values, width, rows, bad } =
-            features.with_context(|| format!("samples of {}", self.source.modality()))?;
+        let Features { values, width, rows, bad } = features?;
         let read: Vec<u64> = rows.iter().map(|row| self.chosen[*row as usize]).collect();
         match &self.readable {
             None => {
