@@ -29,6 +29,14 @@ pub(super) struct Task<'a> {
     settled: bool,
 }
 
+/// With what tasks are measured.
+pub(super) struct Work<'a> {
+    pub models: &'a Models<'a>,
+    pub reading: Reading,
+    pub options: &'a Options<'a>,
+    pub bar: &'a ProgressBar,
+}
+
 /// One metric of a task.
 pub(super) struct Measured {
     pub metric: Metric,
@@ -119,17 +127,8 @@ impl<'a> Task<'a> {
     ///
     /// # Errors
     /// What cannot be fitted or read, a request to stop.
-    #[allow(clippy::too_many_arguments)] // the model in three forms, and where and how it is computed
-    pub fn measure(
-        &self,
-        models: &Models<'_>,
-        of: ModelOf,
-        data: &TaskData,
-        encoded: &Encoded,
-        reading: Reading,
-        options: &Options<'_>,
-        bar: &ProgressBar,
-    ) -> Result<Vec<Measured>> {
+    pub fn measure(&self, work: &Work<'_>, of: ModelOf, data: &TaskData, encoded: &Encoded) -> Result<Vec<Measured>> {
+        let Work { models, reading, options, bar } = *work;
         let mut predictions = Vec::new();
         for (split, seed) in self.splits.iter().zip(&options.seeds) {
             let learned = match &self.protocol {
@@ -189,23 +188,21 @@ impl<'a> Task<'a> {
     }
 
     fn of_metric(&self, metric: Metric, predictions: &[Predictions]) -> Result<Measured> {
-        let of_seed = |(at, predictions): (usize, &Predictions)| -> Result<(f64, [f64; 2])> {
+        // The value, and the ends of its interval.
+        let of_seed = |(at, predictions): (usize, &Predictions)| -> Result<[f64; 3]> {
             let all: Vec<usize> = (0..self.splits[at].test.len()).collect();
             let value = metric.of(predictions, &all)?;
-            Ok((value, self.resamples[at].interval(|places| metric.of(predictions, places))?))
+            let [low, high] = self.resamples[at].interval(|places| metric.of(predictions, places))?;
+            Ok([value, low, high])
         };
-        let found: Vec<(f64, [f64; 2])> = predictions
+        let found: Vec<[f64; 3]> = predictions
             .iter()
             .enumerate()
             .map(of_seed)
             .collect::<Result<_>>()
             .with_context(|| format!("metric {}", metric.name()))?;
-        let mean = |value: &dyn Fn(&(f64, [f64; 2])) -> f64| found.iter().map(value).sum::<f64>() / found.len() as f64;
-        Ok(Measured {
-            metric,
-            value: mean(&|(value, _)| *value),
-            interval: [mean(&|(_, [low, _])| *low), mean(&|(_, [_, high])| *high)],
-            by_seed: found.iter().map(|(value, _)| *value).collect(),
-        })
+        let [value, low, high] =
+            [0, 1, 2].map(|of| found.iter().map(|seed| seed[of]).sum::<f64>() / found.len() as f64);
+        Ok(Measured { metric, value, interval: [low, high], by_seed: found.iter().map(|[value, ..]| *value).collect() })
     }
 }
