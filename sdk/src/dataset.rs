@@ -136,7 +136,7 @@ pub trait Dataset: Send + Sync + 'static {
     /// [`Dataset::file_id`].
     ///
     /// # Errors
-    /// A mask that cannot be read or does not fit its file (see [`LabelMap::check_fits`]), or a plugin without this
+    /// A mask that cannot be read or does not fit its file (see [`crate::label_map::check_fits`]), or a plugin without this
     /// operation. The host names the sample and goes on within a budget.
     fn label_map(&self, index: usize, mask: &FoundFile) -> Result<LabelMap, Error> {
         let _ = (index, mask);

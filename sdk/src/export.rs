@@ -39,8 +39,8 @@ pub mod shim {
     use medcoss_abi::abi_stable::std_types::{RResult, RSlice, RStr, RString, RVec};
     use medcoss_abi::label_maps::encode;
     use medcoss_abi::message::{
-        Description, Geometry, Keep, LabelMapNote, LabelMaps, LabelMapsHeader, Open, SaveAssets, Synthesise,
-        Synthesised,
+        Description, Geometry, Keep, LabelMapError, LabelMapNote, LabelMaps, LabelMapsHeader, Open, SaveAssets,
+        Synthesise, Synthesised,
     };
     use medcoss_abi::{
         DatasetHandle, FillBuffers, FillRequest, HostServices, NOT_A_TARGET, PluginError, PluginTable, SampleError,
@@ -223,7 +223,10 @@ pub mod shim {
     fn note(map: &Result<LabelMap, Error>) -> LabelMapNote {
         match map {
             Ok(map) => LabelMapNote { spacing_mm: map.spacing_mm().map(<[f64]>::to_vec), error: None },
-            Err(error) => LabelMapNote { spacing_mm: None, error: Some(error.to_string()) },
+            Err(error) => LabelMapNote {
+                spacing_mm: None,
+                error: Some(LabelMapError { code: error.code(), message: error.to_string() }),
+            },
         }
     }
 

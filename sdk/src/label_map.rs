@@ -57,21 +57,6 @@ impl LabelMap {
         self.spacing_mm.as_deref()
     }
 
-    /// Makes sure that labels of a file fit the file that they label, which has this `shape`.
-    ///
-    /// # Errors
-    /// Another shape: the error names both files.
-    pub fn check_fits(&self, mask: &str, sample: &str, shape: &[usize]) -> Result<(), Error> {
-        if self.shape == shape {
-            return Ok(());
-        }
-        let (found, expected) = (by(&self.shape), by(shape));
-        Err(Error::bad_request(format!(
-            "mask {mask} has {found} values, and {sample} has {expected}; both must have the same size\n\
-             hint: export the mask in the geometry of its sample"
-        )))
-    }
-
     /// The labels at the positions of samplings, one an axis: each from the nearest pixel, 0 outside. Without a spacing.
     ///
     /// # Errors
@@ -115,9 +100,24 @@ impl LabelMap {
                 "{region:?} of a label map of {shape:?} cannot become {width}x{height}"
             )));
         }
-        let rows = Sampling::stretched(high, height).shifted(top);
-        self.sampled(&[rows, Sampling::stretched(wide, width).shifted(left)])
+        let rows = Sampling::stretched(high, height).shifted(top as f64);
+        self.sampled(&[rows, Sampling::stretched(wide, width).shifted(left as f64)])
     }
+}
+
+/// Makes sure that a mask file has the shape of the file that it labels, `[rows, columns]` or `[depth, rows, columns]`.
+///
+/// # Errors
+/// Another shape: the error names both files and both shapes.
+pub fn check_fits(mask: &str, found: &[usize], sample: &str, expected: &[usize]) -> Result<(), Error> {
+    if found == expected {
+        return Ok(());
+    }
+    let (found, expected) = (by(found), by(expected));
+    Err(Error::bad_request(format!(
+        "mask {mask} is {found}, and {sample} is {expected}; both must have the same size\n\
+         hint: export the mask in the geometry of its sample"
+    )))
 }
 
 fn by(shape: &[usize]) -> String {
@@ -220,8 +220,9 @@ mod tests {
         assert!(map.sampled(&[Sampling::voxels(0, 2)]).is_err());
         assert!(map.clone().with_spacing_mm(&[1.0]).is_err());
         assert!(map.clone().with_spacing_mm(&[1.0, 0.0]).is_err());
-        let error = map.check_fits("labels/a.png", "images/a.jpeg", &[6, 4]).unwrap_err();
-        let expected = "mask labels/a.png has 4x6 values, and images/a.jpeg has 6x4; both must have the same size";
+        assert!(check_fits("labels/a.png", &[4, 6], "images/a.jpeg", &[4, 6]).is_ok());
+        let error = check_fits("labels/a.png", &[4, 6], "images/a.jpeg", &[6, 4]).unwrap_err();
+        let expected = "mask labels/a.png is 4x6, and images/a.jpeg is 6x4; both must have the same size";
         assert_eq!(error.message().lines().next(), Some(expected));
     }
 }

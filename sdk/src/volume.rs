@@ -189,9 +189,9 @@ impl Sampling {
         Self { n, first: self.first + self.step * start as f64, step: self.step }
     }
 
-    /// The same positions on an axis with `by` more voxels before it.
-    pub fn shifted(&self, by: usize) -> Self {
-        Self { first: self.first + by as f64, ..*self }
+    /// The same positions on an axis with `by` more voxels before it, or, where that is negative, fewer.
+    pub fn shifted(&self, by: f64) -> Self {
+        Self { first: self.first + by, ..*self }
     }
 
     /// Distance of neighbouring positions in voxels.

@@ -49,12 +49,13 @@ pub fn decode(answer: &[u8]) -> Result<(LabelMapsHeader, Vec<u16>), String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::message::LabelMapNote;
+    use crate::message::{LabelMapError, LabelMapNote};
 
     #[test]
     fn an_answer_comes_back_and_a_damaged_one_is_refused() {
         let found = |spacing_mm| LabelMapNote { spacing_mm, error: None };
-        let missing = LabelMapNote { spacing_mm: None, error: Some("no mask".into()) };
+        let missing =
+            LabelMapNote { spacing_mm: None, error: Some(LabelMapError { code: 2, message: "no mask".into() }) };
         let samples = vec![found(Some(vec![2.5, 0.5])), missing, found(None)];
         let header = LabelMapsHeader { shape: vec![2, 3], samples };
         let (one, two) = ([0u16, 1, 258, 65535, 4, 5], [7u16; 6]);

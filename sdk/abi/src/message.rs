@@ -153,9 +153,18 @@ pub struct LabelMapNote {
     /// Distance of neighbouring voxels of the sample along each axis of `shape`, where it is known.
     #[serde(default)]
     pub spacing_mm: Option<Vec<f64>>,
-    /// Why there is no label map, as [`crate::SampleError::message`]: such a sample has no values in the answer.
+    /// Why there is no label map: such a sample has no values in the answer.
     #[serde(default)]
-    pub error: Option<String>,
+    pub error: Option<LabelMapError>,
+}
+
+/// Why a sample has no label map.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LabelMapError {
+    /// One of [`crate::code`].
+    pub code: i32,
+    /// The thing, what was found, what was expected.
+    pub message: String,
 }
 
 /// Body of a [`crate::PluginError`].
