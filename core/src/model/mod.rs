@@ -23,7 +23,7 @@ pub use embed::Embedder;
 pub(crate) use embed::N_TEMPORAL;
 pub use encoder::Encoder;
 pub use head::Head;
-use init::Initialiser;
+pub(crate) use init::Initialiser;
 pub use parameters::{Parameter, Replace};
 
 use crate::data::{PatchBatch, TokenBatch};

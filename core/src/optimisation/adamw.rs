@@ -5,10 +5,9 @@ use burn::optim::{AdamWConfig, ModuleOptimizer};
 use burn::tensor::Tensor;
 
 use super::OptimiserConfig;
-use crate::model::Model;
 
 /// The optimiser of a model: one-dimensional parameters without weight decay, the others with.
-pub fn adamw(config: &OptimiserConfig, model: &Model) -> ModuleOptimizer {
+pub fn adamw<M: Module>(config: &OptimiserConfig, model: &M) -> ModuleOptimizer {
     let group = |weight_decay: f64| {
         AdamWConfig::new()
             .with_beta_1(config.beta_1 as f32)

@@ -108,7 +108,7 @@ mod tests {
         assert_eq!(checked(&[6, 12], &[None, Some(vec![0.5, 2.0])], 2), Ok(()));
         assert_eq!(checked(&[8, 9], &[None], 1), Ok(()), "three channels, or one in larger blocks");
         assert_eq!(checked(&[6, 12], &[None], 2).unwrap_err(), "it answers with 1 masks for 2 samples");
-        for shape in [&[12, 6][..], &[6], &[6, 12, 1], &[0, 0], &[10, 15], &[usize::MAX - 1, 3]] {
+        for shape in [&[7, 12][..], &[6], &[6, 12, 1], &[0, 0], &[10, 15], &[usize::MAX - 1, 3]] {
             assert!(checked(shape, &[None], 1).unwrap_err().starts_with("its masks have the shape"), "{shape:?}");
         }
         for spacing in [vec![1.0], vec![1.0, 0.0], vec![1.0, f64::INFINITY]] {

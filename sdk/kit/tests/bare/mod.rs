@@ -429,7 +429,11 @@ fn labelled(dataset: &Dataset, request: &LabelMaps) -> Told<Vec<u8>> {
         samples.pop();
         values.pop();
     }
-    let shape = if fault == Fault::MasksOfOtherShape { [8, 3] } else { [3, 8] };
+    let shape = match fault {
+        Fault::MasksOfOtherShape => [8, 3],
+        Fault::OtherGeometry => [4, 6],
+        _ => [3, 8],
+    };
     let header = serde_json::from_value(json!({ "shape": shape, "samples": samples })).unwrap();
     let mut answer = encode(&header, values.iter().map(Vec::as_slice)).unwrap();
     if fault == Fault::MasksLackALabel {
