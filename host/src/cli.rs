@@ -9,8 +9,8 @@ use clap::{ArgAction, Args, Parser, Subcommand};
 #[cfg(feature = "builtin")]
 use crate::commands::bench;
 use crate::commands::{
-    data_check, demo, embed, export, import, plugin_check, plugin_inspect, plugin_list, plugin_new, plugin_rescan,
-    plugin_trust, pretrain, resume, show, stage_add, stage_remove, synth,
+    data_check, demo, embed, eval, export, import, plugin_check, plugin_inspect, plugin_list, plugin_new,
+    plugin_rescan, plugin_trust, pretrain, resume, show, stage_add, stage_remove, synth,
 };
 use crate::failure::Failure;
 use crate::log;
@@ -50,6 +50,7 @@ enum Command {
     Import(import::ImportCommand),
     Export(export::Export),
     Embed(embed::Embed),
+    Eval(eval::Eval),
     /// Examine data before they are learned
     #[command(subcommand, arg_required_else_help = true)]
     Data(DataCommand),
@@ -154,6 +155,7 @@ fn execute(command: &Command) -> Result<(), Failure> {
         Command::Import(import) => import.run(),
         Command::Export(export) => export.run(),
         Command::Embed(embed) => embed.run(),
+        Command::Eval(eval) => eval.run(),
         Command::Data(DataCommand::Check(check)) => check.run(),
         Command::Plugin(PluginCommand::List(list)) => list.run(),
         Command::Plugin(PluginCommand::Check(check)) => check.run(),

@@ -276,7 +276,7 @@ impl RunConfig {
         }
         // Without settings the text itself is read: errors then show the line.
         let config = if settings.is_empty() { toml::from_str(&text) } else { table.try_into() };
-        let mut config: Self = config.map_err(|error| with_nearest(path, &error.to_string()))?;
+        let mut config: Self = config.map_err(|error| with_nearest("configuration", path, &error.to_string()))?;
         if config.model.init.is_none() {
             config.text.attention.get_or_insert_default();
         }
@@ -294,9 +294,9 @@ impl RunConfig {
     pub fn with_settings(&self, settings: &[String]) -> Result<Self> {
         let mut table = toml::Table::try_from(self)?;
         settings.iter().try_for_each(|setting| set(&mut table, setting))?;
-        let config: Self = table
-            .try_into()
-            .map_err(|error: toml::de::Error| with_nearest(Path::new("run.toml"), &error.to_string()))?;
+        let config: Self = table.try_into().map_err(|error: toml::de::Error| {
+            with_nearest("configuration", Path::new("run.toml"), &error.to_string())
+        })?;
         config.check()?;
         Ok(config)
     }
@@ -424,14 +424,14 @@ fn stage_of<'a>(stages: &'a mut [toml::Value], name: &str) -> Option<&'a mut tom
 }
 
 /// Adds the nearest valid name to serde's message about an unknown one.
-fn with_nearest(path: &Path, message: &str) -> anyhow::Error {
+pub(crate) fn with_nearest(what: &str, path: &Path, message: &str) -> anyhow::Error {
     let quoted: Vec<&str> = message.split('`').skip(1).step_by(2).collect();
     let hint = match quoted.split_first() {
         Some((unknown, valid)) if message.contains("unknown ") => nearest(unknown, valid.iter().copied()),
         _ => None,
     };
     let hint = hint.map(|name| format!("\nhint: did you mean {name}?")).unwrap_or_default();
-    anyhow!("configuration {}: {}{hint}", path.display(), message.trim_end())
+    anyhow!("{what} {}: {}{hint}", path.display(), message.trim_end())
 }
 
 #[cfg(test)]

@@ -4,9 +4,11 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
 use medcoss_core::exchange::InitialModel;
-use medcoss_core::run::{StageFolder, StageState, StoredModel};
+use medcoss_core::run::{StageFolder, StageState, StoredModel, check_manifest};
 
-use crate::config::RunConfig;
+use crate::config::{RunConfig, StageSection};
+use crate::plugins::Plugin;
+use crate::source::ModalitySource;
 use crate::training::RECORD;
 
 /// The finished part of a run.
@@ -36,6 +38,30 @@ impl FinishedRun {
             }
         }
         Ok(Self { path: path.into(), config, initial, states })
+    }
+
+    /// Opens data as the run's stages of that modality do, if there are any: with their options below those of `section`, and with the
+    /// assets of the first of them.
+    ///
+    /// # Errors
+    /// Assets that are damaged, whatever the plugin answers.
+    pub(crate) fn open(&self, plugin: &Plugin, base: &Path, section: StageSection) -> Result<ModalitySource> {
+        let mut section = section;
+        let stages = self.config.stages.iter().enumerate();
+        let mut stages = stages.filter(|(_, stage)| stage.modality == section.modality);
+        let first = stages.next();
+        if let Some((_, stage)) = stages.next_back().or(first) {
+            let own = std::mem::replace(&mut section.options, stage.options.clone());
+            section.options.extend(own);
+        }
+        let assets = first.map(|(at, stage)| StageFolder::new(&self.path, at + 1, &stage.modality).file("assets"));
+        let assets = assets.filter(|assets| assets.is_dir());
+        if let Some(fault) =
+            assets.as_deref().map(check_manifest).transpose()?.into_iter().flatten().find_map(|(_, fault)| fault)
+        {
+            return Err(fault.into());
+        }
+        ModalitySource::open(plugin, base, &section, assets.as_deref())
     }
 
     /// The folder of a finished stage.

@@ -8,13 +8,14 @@ pub const EXIT_CODE: u8 = 130;
 
 static REQUESTED: AtomicBool = AtomicBool::new(false);
 
-/// Listens from now on. Called once for a process; without a way to listen, Ctrl-C ends the program at once as it always does.
-pub(crate) fn listen() {
-    let heard = || {
+/// Listens from now on; `promise` says what stopping leaves behind. Called once for a process; without a way to listen, Ctrl-C ends the
+/// program at once as it always does.
+pub(crate) fn listen(promise: &'static str) {
+    let heard = move || {
         if REQUESTED.swap(true, Ordering::Relaxed) {
             std::process::exit(EXIT_CODE.into());
         }
-        crate::log::warn("stopping after this step, with a checkpoint; once more stops at once");
+        crate::log::warn(&format!("stopping after this step, {promise}; once more stops at once"));
     };
     if let Err(error) = ctrlc::set_handler(heard) {
         crate::log::debug(&format!("Ctrl-C is not listened to: {error}"));

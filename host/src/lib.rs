@@ -8,6 +8,7 @@ pub mod cli;
 mod commands;
 pub mod config;
 mod disk;
+mod evaluation;
 pub mod failure;
 mod finished_run;
 pub mod interrupt;

@@ -76,6 +76,11 @@ impl ModalitySource {
         Ok(Self { spec, base, dataset, assets: request.assets.clone(), original_ids: None })
     }
 
+    /// What the dataset says of its samples, by index.
+    pub fn labels(&self) -> &[Option<String>] {
+        self.dataset.labels()
+    }
+
     /// Writes what the plugin learned from the data into a folder and names the files. They are from then on part of how
     /// samples of this source are opened again.
     ///

@@ -5,6 +5,11 @@ use comfy_table::{ContentArrangement, presets};
 /// Width when the output is no terminal and long text is to be wrapped nevertheless.
 const PAGE: u16 = 110;
 
+/// Columns of the terminal, or of a page.
+pub(crate) fn page_width() -> usize {
+    usize::from(terminal_size::terminal_size().map_or(PAGE, |(terminal_size::Width(width), _)| width.max(60)))
+}
+
 /// A table under construction.
 #[derive(Debug)]
 pub struct Table {
@@ -39,8 +44,7 @@ impl Table {
 
     /// The lines, wrapped at the width of the terminal, or of a page.
     pub fn wrapped(mut self) -> String {
-        let width = terminal_size::terminal_size().map_or(PAGE, |(terminal_size::Width(width), _)| width.max(60));
-        self.table.set_content_arrangement(ContentArrangement::Dynamic).set_width(width);
+        self.table.set_content_arrangement(ContentArrangement::Dynamic).set_width(page_width() as u16);
         self.finish()
     }
 

@@ -1,6 +1,7 @@
 //! Samples on their way from a source to the model: which, in what order, prepared by whom.
 
 mod batch;
+mod chosen;
 mod label_map;
 mod loader;
 mod sampler;
@@ -8,6 +9,7 @@ mod source;
 
 pub(crate) use batch::{Mixing, prepare};
 pub use batch::{PatchBatch, Prepared, TokenBatch};
+pub use chosen::Chosen;
 pub use label_map::{LabelMap, LabelMapSource};
 pub(crate) use loader::{Loaded, load_in_order};
 pub use sampler::Sampling;

@@ -1,8 +1,16 @@
-//! What was learned and what was forgotten: metrics of downstream tasks, and the figures of continual learning.
+//! What was learned and what was forgotten: protocols and metrics of downstream tasks, and the figures of continual learning.
 //!
-//! Everything here works on labels, scores, masks and features; nothing knows models or files.
+//! Everything but fine-tuning works on labels, scores, masks and features, and nothing knows files.
 
+mod bootstrap;
 mod classification;
+mod complete_model;
+mod finetuning;
+mod knn;
+mod labelled_features;
+mod linear_probe;
+mod metric;
+mod retrieval;
 mod score_matrix;
 mod scores;
 mod segmentation;
@@ -10,11 +18,21 @@ mod segmentation_loss;
 mod segmentation_maps;
 mod segmentation_probe;
 mod segmentation_scores;
+mod split;
 
+pub use bootstrap::{N_RESAMPLES, Resamples};
 pub use classification::{Labelled, MultiClassAuc, accuracy, auc_macro, binary_auc, macro_f1};
+pub use complete_model::complete_model;
+pub use finetuning::{Finetuner, Finetuning, Labels};
+pub use knn::NearestNeighbours;
+pub use labelled_features::LabelledFeatures;
+pub use linear_probe::LinearProbe;
+pub use metric::{Metric, Predictions};
+pub use retrieval::{Retrieved, retrieve};
 pub use score_matrix::ScoreMatrix;
-pub use scores::{EvaluatedStage, Score, Scores, TaskSummary, Transfer};
+pub use scores::{EvaluatedStage, SCORES, Score, Scores, TaskSummary, Transfer};
 pub use segmentation::{dice, hausdorff_95};
 pub use segmentation_maps::{ClassMaps, SegmentationClasses};
 pub use segmentation_probe::{SegmentationProbe, TokenFeatures};
-pub use segmentation_scores::{SampleSegmentation, SegmentationMetric, SegmentationScores};
+pub use segmentation_scores::{SampleSegmentation, SegmentationScores};
+pub use split::{Split, draw_samples};

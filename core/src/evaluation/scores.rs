@@ -1,11 +1,15 @@
 //! What an evaluation leaves in the run's folder: every score, by stage and task.
 
-use std::path::Path;
+use std::collections::BTreeMap;
+use std::path::{Component, Path};
 
 use serde::{Deserialize, Serialize};
 
-use crate::run::{UNSEALED, read_document, write_document};
-use crate::{Result, run};
+use crate::run::{FileCheck, UNSEALED, check_file, read_document, write_document};
+use crate::{Error, Result, run};
+
+/// Name of the file.
+pub const SCORES: &str = "scores.json";
 
 /// All scores of one tasks file; a sealed JSON document, `evaluation/<name of the tasks file>/scores.json` in the run's folder.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -22,12 +26,16 @@ pub struct Scores {
     pub seeds: Vec<u64>,
     /// The tasks, in the order of the file: the columns of the score matrix.
     pub tasks: Vec<TaskSummary>,
-    /// The models that were evaluated, in the order of stages: the rows of the score matrix. Number 0 is the model with fresh parameters.
+    /// The models that were evaluated, in the order of stages: the rows of the score matrix. Number 0 is the model that the run began
+    /// with: fresh parameters, or the weights that it was given.
     pub stages: Vec<EvaluatedStage>,
     /// Every metric of every task after every stage that was evaluated.
     pub scores: Vec<Score>,
     /// What the score matrix of the primary metrics says; none without every stage.
     pub transfer: Option<Transfer>,
+    /// SHA-256 of the tables that were written beside the document, by name.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub checksums: BTreeMap<String, String>,
 }
 
 /// A task, as it was evaluated.
@@ -37,7 +45,7 @@ pub struct TaskSummary {
     pub name: String,
     /// Modality of its samples.
     pub modality: String,
-    /// Number of the first stage that learned this modality, from 1.
+    /// Number of the first stage that learned this modality, from 1; 0 for one that came with the weights that the run began with.
     pub own_stage: usize,
     /// `knn`, `linear`, `finetune`, `retrieval` or `segmentation`.
     pub protocol: String,
@@ -56,31 +64,37 @@ pub struct TaskSummary {
 /// A model that was evaluated.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct EvaluatedStage {
-    /// From 1; 0 is the model with fresh parameters.
+    /// From 1; 0 is the model that the run began with.
     pub stage: usize,
-    /// The modality that it learned last; none of fresh parameters.
+    /// The modality that it learned last; none of the model that the run began with.
     pub modality: Option<String>,
 }
 
 /// One metric of one task after one stage.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Score {
-    /// From 1; 0 is the model with fresh parameters.
+    /// From 1; 0 is the model that the run began with.
     pub stage: usize,
     /// Name of the task.
     pub task: String,
-    /// `accuracy`, `macro_f1`, `auc`, `recall_at_1`, `map`, `dice`, `hd95_voxels`, `hd95_mm`.
+    /// `accuracy`, `macro_f1`, `auc`, `recall_at_1`, `recall_at_5`, `map`, `dice`, `hd95_voxels`, `hd95_mm`; of one class of a
+    /// segmentation with several `dice:` and so on, followed by the class.
     pub metric: String,
     /// Mean over seeds.
     pub value: f64,
-    /// Lower end of the bootstrap 95 % interval.
+    /// Lower end of the bootstrap 95 % interval: that of one test split, as a mean over seeds. Splits of several seeds overlap, so more of
+    /// them do not narrow it.
     pub low: f64,
-    /// Upper end of the bootstrap 95 % interval.
+    /// Upper end of it.
     pub high: f64,
     /// Samples that were scored, of one seed.
     pub n: usize,
     /// By seed, in the order of [`Scores::seeds`].
     pub by_seed: Vec<f64>,
+    /// Of distances between borders: pairs of sample and class that have none, because one of their masks or both are empty, and are
+    /// left out of the mean; of all seeds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub n_without: Option<usize>,
 }
 
 /// Figures of continual learning over the primary metrics, each of which enters such that higher is better.
@@ -97,6 +111,26 @@ pub struct Transfer {
 }
 
 impl Scores {
+    /// Compares the document in a folder with its seal and the tables beside it with their checksums. Gives the files that were compared,
+    /// each with its fault.
+    pub fn check_files(folder: &Path) -> Vec<FileCheck> {
+        let scores = Self::read(&folder.join(SCORES));
+        let tables = scores.as_ref().map(|scores| scores.checksums.clone()).unwrap_or_default();
+        let mut checks = vec![FileCheck { name: SCORES.into(), fault: scores.err() }];
+        for (name, expected) in tables {
+            let plain = Path::new(&name).components().all(|part| matches!(part, Component::Normal(_)));
+            let fault = match plain {
+                true => check_file(&folder.join(&name), &expected).err(),
+                false => Some(Error::damaged(
+                    &folder.join(SCORES),
+                    format!("it names {name:?}, which is none of its tables"),
+                )),
+            };
+            checks.push(FileCheck { name, fault });
+        }
+        checks
+    }
+
     /// Writes the document.
     ///
     /// # Errors

@@ -320,9 +320,9 @@ impl Scale {
 
 #[cfg(test)]
 mod tests {
+    use super::super::metric::Metric;
     use super::super::segmentation_maps::SegmentationClasses;
     use super::super::segmentation_maps::tests::Painted;
-    use super::super::segmentation_scores::SegmentationMetric;
     use super::*;
     use crate::data::LabelMap;
     use crate::device;
@@ -358,7 +358,7 @@ mod tests {
 
     fn mean_dice(scores: &SegmentationScores) -> f64 {
         let places: Vec<usize> = (0..scores.samples.len()).collect();
-        scores.mean(SegmentationMetric::Dice, &places).unwrap()
+        scores.mean(Metric::Dice, &places).unwrap()
     }
 
     const QUICK: SegmentationProbe =

@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::metric::Metric;
 use super::segmentation_maps::{ClassMaps, three};
 use super::{dice, hausdorff_95};
 use crate::Result;
@@ -32,40 +33,6 @@ pub struct SegmentationScores {
     pub classes: Vec<String>,
     /// The samples.
     pub samples: Vec<SampleSegmentation>,
-}
-
-/// A figure of a segmentation.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum SegmentationMetric {
-    /// Mean over samples and classes of the Dice coefficient; higher is better.
-    Dice,
-    /// Mean over pairs of sample and class, of which both masks have voxels, of the 95th percentile of distances between borders,
-    /// in voxels; lower is better.
-    #[serde(rename = "hd95_voxels")]
-    Hd95Voxels,
-    /// The same in millimetres.
-    #[serde(rename = "hd95_mm")]
-    Hd95Mm,
-}
-
-impl SegmentationMetric {
-    /// All of them.
-    pub const ALL: [Self; 3] = [Self::Dice, Self::Hd95Voxels, Self::Hd95Mm];
-
-    /// As in files: `hd95_mm`.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Dice => "dice",
-            Self::Hd95Voxels => "hd95_voxels",
-            Self::Hd95Mm => "hd95_mm",
-        }
-    }
-
-    /// Whether a higher value is better.
-    pub fn higher_is_better(self) -> bool {
-        self == Self::Dice
-    }
 }
 
 impl SampleSegmentation {
@@ -102,19 +69,20 @@ impl SampleSegmentation {
         Ok(scores)
     }
 
-    fn values(&self, metric: SegmentationMetric, class: usize) -> Option<f64> {
+    fn values(&self, metric: Metric, class: usize) -> Option<f64> {
         match metric {
-            SegmentationMetric::Dice => Some(self.dice[class]),
-            SegmentationMetric::Hd95Voxels => self.hd95_voxels[class],
-            SegmentationMetric::Hd95Mm => self.hd95_mm[class],
+            Metric::Dice => Some(self.dice[class]),
+            Metric::Hd95Voxels => self.hd95_voxels[class],
+            Metric::Hd95Mm => self.hd95_mm[class],
+            _ => None,
         }
     }
 }
 
 impl SegmentationScores {
-    /// Mean of a metric over the samples at `places`, which may name one more than once, and over all classes; none where no
-    /// pair of sample and class has a value.
-    pub fn mean(&self, metric: SegmentationMetric, places: &[usize]) -> Option<f64> {
+    /// Mean of a metric of masks over the samples at `places`, which may name one more than once, and over all classes; none
+    /// where no pair of sample and class has a value.
+    pub fn mean(&self, metric: Metric, places: &[usize]) -> Option<f64> {
         let classes = 0..self.classes.len();
         mean(
             places
@@ -124,9 +92,21 @@ impl SegmentationScores {
     }
 
     /// The same over all samples, for each class.
-    pub fn by_class(&self, metric: SegmentationMetric) -> Vec<Option<f64>> {
+    pub fn by_class(&self, metric: Metric) -> Vec<Option<f64>> {
         let of_class = |class| mean(self.samples.iter().filter_map(|sample| sample.values(metric, class)));
         (0..self.classes.len()).map(of_class).collect()
+    }
+
+    /// The scores of one class by itself.
+    pub fn of_class(&self, class: usize) -> Self {
+        let one = |sample: &SampleSegmentation| SampleSegmentation {
+            index: sample.index,
+            dice: vec![sample.dice[class]],
+            both_empty: vec![sample.both_empty[class]],
+            hd95_voxels: vec![sample.hd95_voxels[class]],
+            hd95_mm: vec![sample.hd95_mm[class]],
+        };
+        Self { classes: vec![self.classes[class].clone()], samples: self.samples.iter().map(one).collect() }
     }
 
     /// Pairs of sample and class without a distance, because one mask or both are empty.
@@ -195,11 +175,11 @@ mod tests {
 
         let scores = SegmentationScores { classes: vec!["1".into(), "2".into()], samples };
         // Class 2 is nowhere.
-        assert_eq!(scores.by_class(SegmentationMetric::Dice), [Some(0.5), Some(1.0)]);
-        assert_eq!(scores.by_class(SegmentationMetric::Hd95Mm), [Some(0.0), None]);
+        assert_eq!(scores.by_class(Metric::Dice), [Some(0.5), Some(1.0)]);
+        assert_eq!(scores.by_class(Metric::Hd95Mm), [Some(0.0), None]);
         assert_eq!((scores.n_without_hd95(), scores.n_both_empty()), (7, 5));
-        assert_eq!(scores.mean(SegmentationMetric::Dice, &[1, 3, 3]), Some((0.5 + 1.0 + 1.0) / 3.0));
-        assert_eq!(scores.mean(SegmentationMetric::Hd95Voxels, &[0, 1]), None);
-        assert_eq!(scores.mean(SegmentationMetric::Hd95Voxels, &[0, 1, 2, 3]), Some(0.0));
+        assert_eq!(scores.mean(Metric::Dice, &[1, 3, 3]), Some((0.5 + 1.0 + 1.0) / 3.0));
+        assert_eq!(scores.mean(Metric::Hd95Voxels, &[0, 1]), None);
+        assert_eq!(scores.mean(Metric::Hd95Voxels, &[0, 1, 2, 3]), Some(0.0));
     }
 }

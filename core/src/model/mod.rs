@@ -177,6 +177,11 @@ impl Model {
         embedder.forward(text.ids.clone())
     }
 
+    /// Width of the encoder.
+    pub fn width(&self) -> usize {
+        self.class_token.dims()[2]
+    }
+
     /// Number of temporal positions of a family; 1 for discrete ones.
     pub fn n_temporal(&self, family: usize) -> usize {
         match &self.embedders[family] {

@@ -4,7 +4,7 @@ use burn::tensor::{Device, Tensor, TensorData};
 use serde::{Deserialize, Serialize};
 
 use crate::data::{BadSample, Loaded, Prepared, RawBatch, SampleSource, View, load_in_order, prepare};
-use crate::model::{Model, TextTokens, VisiblePatches};
+use crate::model::{Model, StochasticDepth, TextTokens, VisiblePatches};
 use crate::{Error, Result};
 
 /// Samples that are encoded at a time.
@@ -128,7 +128,7 @@ pub fn encode_samples(
         }
         let (mut values, mut n_tokens, mut width) = (Vec::new(), 0, 0);
         if let Some(batch) = &loaded.batch {
-            let encoded = pooled(encode(model, family, batch, device), batch, pooling, source)?;
+            let encoded = pooled(encode(model, family, batch, None, device), batch, pooling, source)?;
             [_, n_tokens, width] = encoded.dims();
             values = encoded
                 .try_into_vec_as::<f32>()
@@ -154,10 +154,17 @@ pub fn encode_samples(
     })
 }
 
-fn encode(model: &Model, family: usize, batch: &Prepared, device: &Device) -> Tensor<3> {
+/// `[B, T, D]`, at the first temporal position.
+pub(crate) fn encode(
+    model: &Model,
+    family: usize,
+    batch: &Prepared,
+    depth: Option<&mut StochasticDepth>,
+    device: &Device,
+) -> Tensor<3> {
     match batch {
-        Prepared::Patches(batch) => model.encode_patches(family, &VisiblePatches::upload(batch, device), 0, None),
-        Prepared::Tokens(batch) => model.encode_text(family, &TextTokens::upload(batch, device), None),
+        Prepared::Patches(batch) => model.encode_patches(family, &VisiblePatches::upload(batch, device), 0, depth),
+        Prepared::Tokens(batch) => model.encode_text(family, &TextTokens::upload(batch, device), depth),
     }
 }
 
@@ -172,8 +179,15 @@ fn pooled(encoded: Tensor<3>, batch: &Prepared, pooling: Pooling, source: &dyn S
                 source.family()
             )));
         }
-        (Pooling::Mean, Prepared::Patches(_)) => encoded.mean_dim(1),
-        (Pooling::Mean, Prepared::Tokens(batch)) => {
+        (Pooling::Mean, _) => mean_of_tokens(encoded, batch),
+    })
+}
+
+/// `[B, T, D]` to `[B, 1, D]`: the mean over tokens that are no padding, class token included.
+pub(crate) fn mean_of_tokens(encoded: Tensor<3>, batch: &Prepared) -> Tensor<3> {
+    match batch {
+        Prepared::Patches(_) => encoded.mean_dim(1),
+        Prepared::Tokens(batch) => {
             let weights = batch.attended.chunks(batch.length).flat_map(|sample| {
                 let share = 1.0 / sample.iter().filter(|attended| **attended).count().max(1) as f32;
                 sample.iter().map(move |&attended| if attended { share } else { 0.0 })
@@ -182,5 +196,5 @@ fn pooled(encoded: Tensor<3>, batch: &Prepared, pooling: Pooling, source: &dyn S
             let device = encoded.device();
             (encoded * Tensor::from_data(weights, &device)).sum_dim(1)
         }
-    })
+    }
 }

@@ -15,6 +15,7 @@ use burn::module::Module;
 use burn::tensor::Device;
 
 pub use features::{EncodedBatch, Features, Pooling, Reading, encode_samples, extract_features};
+pub(crate) use features::{encode, mean_of_tokens};
 pub use observer::{Observer, Silent, StageReport, StepReport};
 pub use settings::StageSettings;
 

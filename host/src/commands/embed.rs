@@ -8,7 +8,7 @@ use anyhow::{Context, Result, anyhow, bail};
 use clap::{Args, ValueEnum};
 use medcoss_core::data::SampleSource;
 use medcoss_core::exchange::{ArraySource, ElementType, TensorOut, floats_to_bytes, write_safetensors};
-use medcoss_core::run::{StageFolder, StoredModel, check_manifest};
+use medcoss_core::run::StoredModel;
 use medcoss_core::stage::{Pooling, Reading, encode_samples};
 use serde::Serialize;
 
@@ -143,20 +143,8 @@ impl Embed {
         let plugin = self.plugins.survey().map_err(|failure| anyhow!("{}", failure.report()))?.load(modality)?;
         let base = data_root(self.data_root.as_deref(), PathBuf::new())?;
         let mut section = StageSection::new(modality, OneOrMore::More(self.data.clone()));
-        let mut stages = run.config.stages.iter().enumerate().filter(|(_, stage)| stage.modality == modality);
-        let first = stages.next();
-        if let Some((_, stage)) = stages.next_back().or(first) {
-            section.options = stage.options.clone();
-        }
-        section.options.extend(options_of(&self.options)?);
-        let assets = first.map(|(at, _)| StageFolder::new(&self.run, at + 1, modality).file("assets"));
-        let assets = assets.filter(|assets| assets.is_dir());
-        if let Some(fault) =
-            assets.as_deref().map(check_manifest).transpose()?.into_iter().flatten().find_map(|(_, fault)| fault)
-        {
-            return Err(fault.into());
-        }
-        ModalitySource::open(&plugin, &base, &section, assets.as_deref())
+        section.options = options_of(&self.options)?;
+        run.open(&plugin, &base, section)
     }
 
     fn write(&self, stored: &StoredModel, source: &dyn SampleSource) -> Result<Report> {

@@ -5,6 +5,7 @@ pub(crate) mod bench;
 pub(crate) mod data_check;
 pub(crate) mod demo;
 pub(crate) mod embed;
+pub(crate) mod eval;
 pub(crate) mod export;
 pub(crate) mod import;
 pub(crate) mod plugin_check;

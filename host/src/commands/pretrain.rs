@@ -109,7 +109,7 @@ pub(crate) fn data_root(given: Option<&Path>, usual: PathBuf) -> Result<PathBuf>
 
 /// Runs all stages and shows progress on standard error. Ctrl-C stops between two updates.
 pub(crate) fn train(training: &Training<'_>, output: &OutputArgs) -> Result<Summary> {
-    interrupt::listen();
+    interrupt::listen("with a checkpoint");
     let mut progress = Progress::new(output.quiet, Duration::from_secs(output.interval));
     let states = training.run(&mut progress);
     progress.clear();

@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 use clap::Args;
+use medcoss_core::evaluation::Scores;
 use medcoss_core::exchange::{INITIAL, InitialModel};
 use medcoss_core::model::Dimensions;
 use medcoss_core::run::{KEPT_SAMPLES, StageFolder, StageState, check_manifest, read_metrics};
@@ -11,6 +12,7 @@ use serde::Serialize;
 
 use crate::config::RunConfig;
 use crate::disk::{human, size_of};
+use crate::evaluation::EVALUATIONS;
 use crate::failure::Failure;
 use crate::output;
 use crate::plugins_lock::{LockedPlugin, PluginsLock};
@@ -152,6 +154,9 @@ impl Show {
                 Err(error) => return Err(error.context(format!("stage {} {}", at + 1, section.modality))),
             }
         }
+        if let Some(verified) = &mut verification {
+            verified.evaluations(&self.run)?;
+        }
         let size = size_of(&self.run)?;
         let initial = match InitialModel::read(&self.run) {
             Ok(initial) => initial,
@@ -194,6 +199,28 @@ impl Verified {
         if let Some(fault) = fault {
             self.faults.push(Fault { file: file.into(), fault });
         }
+    }
+
+    /// The scores of every evaluation, and the tables beside them.
+    fn evaluations(&mut self, run: &Path) -> Result<()> {
+        let folder = run.join(EVALUATIONS);
+        if !folder.is_dir() {
+            return Ok(());
+        }
+        let entries = std::fs::read_dir(&folder).with_context(|| format!("cannot list {}", folder.display()))?;
+        let mut names: Vec<String> = Vec::new();
+        for entry in entries {
+            names.push(entry?.file_name().to_string_lossy().into_owned());
+        }
+        names.sort();
+        for name in names {
+            for check in Scores::check_files(&folder.join(&name)) {
+                self.n_files += 1;
+                let file = format!("{EVALUATIONS}/{name}/{}", check.name);
+                self.add(&file, check.fault.map(|fault| fault.to_string()));
+            }
+        }
+        Ok(())
     }
 
     /// Every file of a stage: of a finished one by its state, of a running one by its checkpoints'.

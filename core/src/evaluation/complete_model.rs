@@ -1,0 +1,31 @@
+//! Models that are asked about modalities that they have not learned yet.
+
+use burn::tensor::Device;
+
+use crate::model::{FamilyConfig, Model, ModelConfig};
+use crate::run::StoredModel;
+use crate::{Error, Result};
+
+/// A model of a run with embedders for all `families` of `config`: those that `stored` does not know have fresh parameters, as the next stage
+/// would begin with. Without `stored` all parameters are fresh. Fresh ones depend on the seed and on `config` alone, so that models
+/// after different stages differ only in what was learned.
+///
+/// # Errors
+/// Files that cannot be read; a model whose families are not the first of `config`.
+pub fn complete_model(stored: Option<&StoredModel>, config: &ModelConfig, seed: u64, device: &Device) -> Result<Model> {
+    let Some(stored) = stored else { return Ok(Model::new(config, seed, 1, device)) };
+    let same =
+        |a: &FamilyConfig, b: &FamilyConfig| (&a.name, a.n_positions, a.tokens) == (&b.name, b.n_positions, b.tokens);
+    let known = &stored.config.families;
+    if known.len() > config.families.len() || !known.iter().zip(&config.families).all(|(a, b)| same(a, b)) {
+        let names = |families: &[FamilyConfig]| families.iter().map(|family| family.name.clone()).collect::<Vec<_>>();
+        return Err(Error::Data(format!(
+            "a model with the families {:?} is no earlier one of a model with {:?}",
+            names(known),
+            names(&config.families)
+        )));
+    }
+    let model = stored.load(device)?;
+    let complete = known.len() == config.families.len();
+    Ok(if complete { model } else { model.next_student(config, seed, 1, device) })
+}

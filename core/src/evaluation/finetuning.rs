@@ -1,0 +1,276 @@
+//! Fine-tuning: the whole model and a linear head learn a task.
+
+use std::collections::BTreeMap;
+
+use burn::module::{Module, ParamId};
+use burn::nn::{LayerNorm, Linear};
+use burn::optim::{GradientsParams, ModuleOptimizer};
+use burn::tensor::activation::{log_softmax, softmax};
+use burn::tensor::{Device, Tensor, TensorData};
+use rand::RngExt;
+
+use crate::data::{Chosen, Loaded, RawBatch, SampleSource, View, load_in_order, prepare};
+use crate::draw::generator;
+use crate::model::{Initialiser, Model, StochasticDepth, indices};
+use crate::optimisation::{OptimiserConfig, Schedule, adamw};
+use crate::pretext::mean_all;
+use crate::stage::{Reading, encode, extract_features, mean_of_tokens};
+use crate::{Error, Result};
+
+/// How a model is fine-tuned: AdamW (betas 0.9 and 0.999), a learning rate that rises over the first tenth of the updates and falls
+/// along half a cosine, and layer-wise decay of it as in BEiT (Bao et al., ICLR 2022) and MAE (He et al., CVPR 2022). Samples are
+/// neither augmented nor masked.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Finetuning {
+    /// Passes over the training split.
+    pub epochs: usize,
+    /// Samples in a batch.
+    pub batch_size: usize,
+    /// Of the head at its peak.
+    pub learning_rate: f64,
+    /// Each layer learns at this share of the rate of the layer above it, in (0, 1].
+    pub layer_decay: f64,
+    /// Decoupled weight decay; none on one-dimensional parameters.
+    pub weight_decay: f64,
+}
+
+impl Default for Finetuning {
+    fn default() -> Self {
+        Self { epochs: 5, batch_size: 16, learning_rate: 5e-4, layer_decay: 0.75, weight_decay: 0.05 }
+    }
+}
+
+impl Finetuning {
+    /// Everything in range.
+    ///
+    /// # Errors
+    /// The first setting that is not.
+    pub fn check(&self) -> Result<()> {
+        for (name, value) in [("epochs", self.epochs), ("batch_size", self.batch_size)] {
+            if value == 0 {
+                return Err(Error::Setting(format!("{name} is 0, it must be at least 1")));
+            }
+        }
+        let wrong =
+            |name: &str, value: f64, range: &str| Err(Error::Setting(format!("{name} is {value}, not in {range}")));
+        if !(self.learning_rate.is_finite() && self.learning_rate > 0.0) {
+            return wrong("learning_rate", self.learning_rate, "above 0.0");
+        }
+        if !(self.layer_decay > 0.0 && self.layer_decay <= 1.0) {
+            return wrong("layer_decay", self.layer_decay, "above 0.0 to 1.0");
+        }
+        if !(self.weight_decay.is_finite() && self.weight_decay >= 0.0) {
+            return wrong("weight_decay", self.weight_decay, "0.0 and above");
+        }
+        Ok(())
+    }
+}
+
+/// Samples with their classes.
+#[derive(Debug, Clone, Copy)]
+pub struct Labels<'a> {
+    /// Indices in the source.
+    pub indices: &'a [u64],
+    /// Their classes.
+    pub classes: &'a [usize],
+    /// Number of classes.
+    pub n_classes: usize,
+}
+
+/// What is fine-tuned, and on what.
+pub struct Finetuner<'a> {
+    /// How.
+    pub settings: &'a Finetuning,
+    /// Position of the samples' family in the model.
+    pub family: usize,
+    /// Stochastic depth while it learns.
+    pub drop_path: f64,
+    /// The samples.
+    pub source: &'a dyn SampleSource,
+    /// How they are read.
+    pub reading: Reading,
+    /// Of the head's first values, the order of samples and the stochastic depth.
+    pub seed: u64,
+    /// Where it is computed, without gradients.
+    pub device: &'a Device,
+}
+
+/// A model with a head: mean over tokens, a norm, a linear layer.
+#[derive(Module, Debug)]
+struct Classifier {
+    model: Model,
+    norm: LayerNorm,
+    head: Linear,
+}
+
+impl Classifier {
+    /// Features `[B, D]` to scores `[B, n_classes]`.
+    fn classify(&self, features: Tensor<2>) -> Tensor<2> {
+        self.head.forward(self.norm.forward(features))
+    }
+}
+
+impl Finetuner<'_> {
+    /// Learns the training split and gives probabilities of the test samples, `[test.len(), n_classes]`. `model` lies on the device with
+    /// gradients. `progress` hears how many samples are done, of `epochs` times the training samples and the test samples, and may end the
+    /// work with an error.
+    ///
+    /// # Errors
+    /// Settings out of range, samples that cannot be read, a loss that is not finite, an error of `progress`.
+    pub fn scores(
+        &self,
+        model: Model,
+        train: Labels<'_>,
+        test: &[u64],
+        progress: &mut dyn FnMut(usize) -> Result<()>,
+    ) -> Result<Vec<f64>> {
+        self.settings.check()?;
+        let trained = self.learn(model, train, progress)?.valid();
+        let source = Chosen::new(self.source, test.to_vec());
+        let learned = self.settings.epochs * train.indices.len();
+        let features =
+            extract_features(&trained.model, self.family, &source, self.reading, self.device, &mut |done| {
+                progress(learned + done)
+            })?;
+        if let Some((id, reason)) = features.bad.first() {
+            return Err(Error::Data(format!("sample {id} could be read before and now cannot: {reason}")));
+        }
+        let features = TensorData::new(features.values, [test.len(), features.width]);
+        let scores = softmax(trained.classify(Tensor::from_data(features, self.device)), 1);
+        let scores = scores
+            .try_into_vec_as::<f32>()
+            .map_err(|error| Error::Device(format!("scores cannot be read back from the device: {error}")))?;
+        Ok(scores.into_iter().map(f64::from).collect())
+    }
+
+    fn learn(
+        &self,
+        model: Model,
+        train: Labels<'_>,
+        progress: &mut dyn FnMut(usize) -> Result<()>,
+    ) -> Result<Classifier> {
+        let device = self.device.clone().autodiff();
+        let (n, settings) = (train.indices.len(), self.settings);
+        let classifier = self.with_head(model, train.n_classes, &device);
+        let mut updates = self.updates(&classifier, n)?;
+        // Taken out while it is updated, which then needs no copy.
+        let mut held = Some(classifier);
+        for epoch in 0..settings.epochs {
+            let order = self.order(n, epoch);
+            let batch_of = |item: usize| &order[item * settings.batch_size..((item + 1) * settings.batch_size).min(n)];
+            let load = |item: usize| {
+                let indices: Vec<u64> = batch_of(item).iter().map(|at| train.indices[*at]).collect();
+                let mut raw = RawBatch::default();
+                let bad = self.source.fill(View::Plain, &indices, &vec![0; indices.len()], &mut raw)?;
+                if let Some(bad) = bad.first() {
+                    return Err(Error::Data(format!(
+                        "sample {} could be read before and now cannot: {}",
+                        self.source.ids()[indices[bad.slot] as usize],
+                        bad.message
+                    )));
+                }
+                let all: Vec<usize> = (0..indices.len()).collect();
+                Ok(Loaded { batch: Some(prepare(&raw, self.source.spec(), &all, false, None)), bad: Vec::new() })
+            };
+            let n_batches = n.div_ceil(settings.batch_size);
+            load_in_order(0..n_batches, self.reading.loader_threads, load, |item, loaded| {
+                let (Some(classifier), Some(batch)) = (held.take(), loaded.batch) else { return Ok(()) };
+                let step = epoch * n_batches + item;
+                let mut depth =
+                    StochasticDepth::new(self.drop_path, generator(self.seed, "fine-tuning depth", &[step as u64]));
+                let encoded = encode(&classifier.model, self.family, &batch, depth.as_mut(), &device);
+                let [n_batch, _, width] = encoded.dims();
+                let features = mean_of_tokens(encoded, &batch).reshape([n_batch, width]);
+                let classes: Vec<i32> = batch_of(item).iter().map(|at| train.classes[*at] as i32).collect();
+                let likely = log_softmax(classifier.classify(features), 1);
+                let loss = mean_all(likely.gather(1, indices(&classes, &device).reshape([n_batch, 1]))).neg();
+                let value: f32 = loss.clone().into_scalar();
+                if !value.is_finite() {
+                    return Err(Error::Data(format!(
+                        "the loss is {value} in epoch {}, batch {} of the fine-tuning\nhint: lower learning_rate",
+                        epoch + 1,
+                        item + 1
+                    )));
+                }
+                held = Some(updates.apply(classifier, &mut loss.backward(), step));
+                progress(epoch * n + item * settings.batch_size + n_batch)
+            })?;
+        }
+        held.ok_or_else(|| Error::Data("the training split has no samples".into()))
+    }
+
+    fn with_head(&self, model: Model, n_classes: usize, device: &Device) -> Classifier {
+        let width = model.width();
+        let mut init = Initialiser::new(generator(self.seed, "fine-tuning head", &[]), device);
+        Classifier { norm: init.layer_norm(width, 1e-5), head: init.linear(width, n_classes), model }
+    }
+
+    /// A uniform permutation of the training samples (Fisher and Yates).
+    fn order(&self, n: usize, epoch: usize) -> Vec<usize> {
+        let mut order: Vec<usize> = (0..n).collect();
+        let mut draws = generator(self.seed, "fine-tuning order", &[epoch as u64]);
+        for last in (1..n).rev() {
+            order.swap(last, draws.random_range(0..=last));
+        }
+        order
+    }
+
+    fn updates(&self, classifier: &Classifier, n: usize) -> Result<Updates> {
+        let settings = self.settings;
+        let config = OptimiserConfig {
+            base_learning_rate: settings.learning_rate,
+            weight_decay: settings.weight_decay,
+            beta_2: 0.999,
+            ..OptimiserConfig::default()
+        };
+        let mut layers: BTreeMap<usize, Vec<ParamId>> = BTreeMap::new();
+        classifier.model.visit_parameters(&mut |parameter| {
+            layers.entry(layer_of(parameter.path)).or_default().push(parameter.id);
+            Ok(())
+        })?;
+        let n_layers = layers.keys().max().map_or(0, |most| most + 1);
+        let rate = |(layer, ids): (usize, Vec<ParamId>)| (settings.layer_decay.powi((n_layers - layer) as i32), ids);
+        let n_steps = settings.epochs * n.div_ceil(settings.batch_size);
+        Ok(Updates {
+            // The schedule counts in updates here, and a batch of 256 is one at which the rate is not scaled.
+            schedule: Schedule::new(&config, 256, n_steps / 10, n_steps),
+            layers: layers.into_iter().map(rate).collect(),
+            optimiser: adamw(&config, classifier),
+        })
+    }
+}
+
+/// Updates, each layer at its own share of the learning rate.
+struct Updates {
+    schedule: Schedule,
+    /// Share of the rate, and the parameters that learn at it; the head's are in none.
+    layers: Vec<(f64, Vec<ParamId>)>,
+    optimiser: ModuleOptimizer,
+}
+
+impl Updates {
+    fn apply(
+        &mut self,
+        mut classifier: Classifier,
+        gradients: &mut burn::tensor::Gradients,
+        step: usize,
+    ) -> Classifier {
+        // In the middle of the step: neither the first nor the last update is at a rate of 0.
+        let rate = self.schedule.learning_rate(step as f64 + 0.5);
+        // Burn finds a gradient by the value that it is of, so all are taken before a value changes.
+        let mut taken = |ids: &[ParamId]| GradientsParams::from_params(gradients, &classifier, ids);
+        let mut all: Vec<(f64, GradientsParams)> =
+            self.layers.iter().map(|(share, ids)| (rate * share, taken(ids))).collect();
+        all.push((rate, GradientsParams::from_module(gradients, &classifier)));
+        for (rate, gradients) in all {
+            classifier = self.optimiser.step(rate, classifier, gradients);
+        }
+        classifier
+    }
+}
+
+/// 0 for what embeds, from 1 on for the blocks of the encoder. Decoder and heads of the pretext task get no gradients.
+fn layer_of(path: &str) -> usize {
+    let block = path.strip_prefix("encoder.blocks.").and_then(|rest| rest.split('.').next()?.parse::<usize>().ok());
+    block.map_or(0, |block| block + 1)
+}

@@ -1,0 +1,61 @@
+//! Features with their classes: what probes are fitted on and scored on.
+
+use crate::{Error, Result};
+
+/// Features of some samples of a task, with their classes.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct LabelledFeatures {
+    /// `[n, width]`, row-major.
+    pub values: Vec<f32>,
+    /// Values of a row.
+    pub width: usize,
+    /// `[n]`, the class of each row.
+    pub labels: Vec<usize>,
+}
+
+impl LabelledFeatures {
+    /// Number of samples.
+    pub fn len(&self) -> usize {
+        self.labels.len()
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.labels.is_empty()
+    }
+
+    /// Row by row.
+    pub(super) fn rows(&self) -> impl Iterator<Item = &[f32]> {
+        self.values.chunks_exact(self.width.max(1))
+    }
+
+    /// Two sets that belong together: neither empty, of one width.
+    pub(super) fn check_pair(train: &Self, test: &Self) -> Result<()> {
+        for (name, set) in [("training", train), ("test", test)] {
+            if set.is_empty() {
+                return Err(Error::Data(format!("the {name} split has no samples")));
+            }
+        }
+        if train.width != test.width || [train, test].iter().any(|set| set.values.len() != set.len() * set.width) {
+            return Err(Error::Data(format!(
+                "features of {} and {} values in a row: expected the same, and a row a sample",
+                train.width, test.width
+            )));
+        }
+        Ok(())
+    }
+
+    /// Rows of length 1, so that a product of two is their cosine; a row of zeros stays one.
+    pub(super) fn unit_rows(&self) -> Vec<Vec<f64>> {
+        let unit = |row: &[f32]| {
+            let length = row.iter().map(|value| f64::from(*value).powi(2)).sum::<f64>().sqrt();
+            row.iter().map(|value| f64::from(*value) / if length > 0.0 { length } else { 1.0 }).collect()
+        };
+        self.rows().map(unit).collect()
+    }
+}
+
+/// The product of two rows.
+pub(super) fn product(a: &[f64], b: &[f64]) -> f64 {
+    a.iter().zip(b).map(|(a, b)| a * b).sum()
+}

@@ -1,0 +1,161 @@
+//! What is measured of predictions on a test split, by name.
+
+use serde::{Deserialize, Serialize};
+
+use super::classification::{Labelled, MultiClassAuc, accuracy, auc_macro, binary_auc, macro_f1};
+use super::retrieval::Retrieved;
+use super::segmentation_scores::SegmentationScores;
+use crate::{Error, Result};
+
+/// A metric of classification, retrieval or segmentation. Of all but distances higher is better, and they are in [0, 1].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Metric {
+    /// Share of samples whose class has the highest score.
+    Accuracy,
+    /// Mean over classes of the harmonic mean of precision and recall.
+    MacroF1,
+    /// Area under the receiver operating characteristic; of several classes as [`MultiClassAuc`] says.
+    Auc,
+    /// Share of queries whose nearest training sample is of their class.
+    #[serde(rename = "recall_at_1")]
+    RecallAt1,
+    /// Share of queries with a training sample of their class among the nearest five.
+    #[serde(rename = "recall_at_5")]
+    RecallAt5,
+    /// Mean over queries of the average precision over the whole training split.
+    Map,
+    /// Mean over samples and classes of the Dice coefficient.
+    Dice,
+    /// Mean over pairs of sample and class, of which both masks have voxels, of the 95th percentile of the distances between borders,
+    /// in voxels.
+    #[serde(rename = "hd95_voxels")]
+    Hd95Voxels,
+    /// The same in millimetres.
+    #[serde(rename = "hd95_mm")]
+    Hd95Mm,
+}
+
+/// What a protocol says of the samples of a test split.
+#[derive(Debug, Clone)]
+pub enum Predictions {
+    /// A score for each class.
+    Classes {
+        /// True class of each sample.
+        labels: Vec<usize>,
+        /// `[n, n_classes]`.
+        scores: Vec<f64>,
+        /// Number of classes.
+        n_classes: usize,
+        /// How areas of several classes become one.
+        auc: MultiClassAuc,
+    },
+    /// Answers to queries.
+    Ranks(Vec<Retrieved>),
+    /// Predicted masks against true ones.
+    Masks(SegmentationScores),
+}
+
+impl Metric {
+    /// As in files: `macro_f1`.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Accuracy => "accuracy",
+            Self::MacroF1 => "macro_f1",
+            Self::Auc => "auc",
+            Self::RecallAt1 => "recall_at_1",
+            Self::RecallAt5 => "recall_at_5",
+            Self::Map => "map",
+            Self::Dice => "dice",
+            Self::Hd95Voxels => "hd95_voxels",
+            Self::Hd95Mm => "hd95_mm",
+        }
+    }
+
+    /// Whether a higher value is better.
+    pub fn higher_is_better(self) -> bool {
+        !matches!(self, Self::Hd95Voxels | Self::Hd95Mm)
+    }
+
+    /// Of classification.
+    pub const OF_CLASSES: [Self; 3] = [Self::Accuracy, Self::MacroF1, Self::Auc];
+    /// Of retrieval.
+    pub const OF_RANKS: [Self; 3] = [Self::RecallAt1, Self::RecallAt5, Self::Map];
+    /// Of segmentation.
+    pub const OF_MASKS: [Self; 3] = [Self::Dice, Self::Hd95Voxels, Self::Hd95Mm];
+
+    /// Of the samples at `places`, which may name one more than once.
+    ///
+    /// # Errors
+    /// A metric of the other kind of predictions, an area for which a class is missing, a distance where at each place one mask of
+    /// each class is empty or whose unit is not known.
+    pub fn of(self, predictions: &Predictions, places: &[usize]) -> Result<f64> {
+        match predictions {
+            Predictions::Classes { labels, scores, n_classes, auc } => {
+                let n = *n_classes;
+                let labels: Vec<usize> = places.iter().map(|at| labels[*at]).collect();
+                let scores: Vec<f64> = places.iter().flat_map(|at| &scores[at * n..(at + 1) * n]).copied().collect();
+                let labelled = Labelled { labels: &labels, scores: &scores, n_classes: n };
+                match self {
+                    Self::Accuracy => Ok(accuracy(&labels, &labelled.predicted())),
+                    Self::MacroF1 => Ok(macro_f1(&labels, &labelled.predicted(), n)),
+                    Self::Auc if n == 2 => {
+                        let positive: Vec<bool> = labels.iter().map(|label| *label == 1).collect();
+                        binary_auc(&positive, &scores.chunks(2).map(|row| row[1]).collect::<Vec<_>>())
+                    }
+                    Self::Auc => auc_macro(labelled, *auc),
+                    _ => Err(self.of_the_other_kind()),
+                }
+            }
+            Predictions::Ranks(ranks) => {
+                let mean = |value: &dyn Fn(&Retrieved) -> f64| {
+                    places.iter().map(|at| value(&ranks[*at])).sum::<f64>() / places.len().max(1) as f64
+                };
+                let within = |most: usize| {
+                    mean(&|found: &Retrieved| f64::from(u8::from(found.first.is_some_and(|first| first <= most))))
+                };
+                match self {
+                    Self::RecallAt1 => Ok(within(1)),
+                    Self::RecallAt5 => Ok(within(5)),
+                    Self::Map => Ok(mean(&|found| found.average_precision)),
+                    _ => Err(self.of_the_other_kind()),
+                }
+            }
+            Predictions::Masks(_) if !Self::OF_MASKS.contains(&self) => Err(self.of_the_other_kind()),
+            Predictions::Masks(scores) => scores.mean(self, places).ok_or_else(|| {
+                Error::Data(format!("{} is not defined: no sample has a distance between borders", self.name()))
+            }),
+        }
+    }
+
+    fn of_the_other_kind(self) -> Error {
+        Error::Setting(format!("{} is not a metric of these predictions", self.name()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_in_files_are_those_of_serde() {
+        for metric in [Metric::OF_CLASSES, Metric::OF_RANKS, Metric::OF_MASKS].concat() {
+            assert_eq!(serde_json::to_value(metric).unwrap(), metric.name());
+        }
+    }
+
+    #[test]
+    fn metrics_are_of_the_places_that_are_named() {
+        let scores = vec![0.9, 0.1, 0.4, 0.6, 0.2, 0.8];
+        let classes =
+            Predictions::Classes { labels: vec![0, 0, 1], scores, n_classes: 2, auc: MultiClassAuc::default() };
+        assert_eq!(Metric::Accuracy.of(&classes, &[0, 1, 1, 1]).unwrap(), 0.25);
+        assert_eq!(Metric::Auc.of(&classes, &[0, 1, 2]).unwrap(), 1.0);
+        assert!(Metric::Auc.of(&classes, &[0, 1]).is_err());
+        let rank = |first, average_precision| Retrieved { first, average_precision };
+        let ranks = Predictions::Ranks(vec![rank(Some(1), 1.0), rank(Some(5), 0.2), rank(None, 0.0)]);
+        let all = Metric::OF_RANKS.map(|metric| metric.of(&ranks, &[0, 1, 1, 2]).unwrap());
+        assert_eq!(all, [0.25, 0.75, 0.35]);
+        assert!(Metric::Map.of(&classes, &[0]).is_err() && Metric::Auc.of(&ranks, &[0]).is_err());
+    }
+}

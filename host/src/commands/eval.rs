@@ -1,0 +1,143 @@
+//! `medcoss eval`: what a run's models are worth on downstream tasks, and what was forgotten.
+
+use std::path::PathBuf;
+use std::str::FromStr;
+
+use anyhow::{Result, bail};
+use clap::{Args, ValueEnum};
+use medcoss_core::evaluation::Scores;
+
+use super::pretrain::{DeviceArgs, data_root};
+use crate::cli::PluginArgs;
+use crate::evaluation::{After, EVALUATIONS, Options, ScoresFolder, TasksFile, evaluate, to_text};
+use crate::failure::Failure;
+use crate::finished_run::FinishedRun;
+use crate::interrupt;
+use crate::output;
+use crate::plugins::Catalogue;
+use crate::progress::bar;
+use crate::table::page_width;
+
+/// Measure a run's models on downstream tasks
+///
+/// A tasks file (TOML) names tasks: data, where their labels come from, how samples are split, and a protocol: k nearest neighbours, a
+/// linear probe, fine-tuning, or retrieval. Every metric comes with a bootstrap 95 % interval. With --after every-stage the models after
+/// all stages are measured, and one before the first, which shows how much was forgotten (backward transfer, forgetting) and what earlier
+/// stages gave to later ones (forward transfer).
+///
+/// Scores go to evaluation/<name of the tasks file> in the run's folder: scores.json, scores.csv, matrix.csv.
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  medcoss eval runs/first tasks.toml
+  medcoss eval runs/first tasks.toml --after every-stage --data-root /data
+  medcoss eval runs/first tasks.toml --seeds 10 --out scores/first --json | jq .transfer")]
+pub(crate) struct Eval {
+    /// Run folder
+    run: PathBuf,
+    /// Tasks file (TOML)
+    tasks: PathBuf,
+    /// Which models: the latest, or the ones before the first and after every stage
+    #[arg(long, value_enum, default_value_t = AfterArg::Last)]
+    after: AfterArg,
+    /// How many seeds (0, 1, ...), or which: 4,5,6. Each gives another split; scores are means over them
+    #[arg(long, value_name = "N or LIST", default_value = "3")]
+    seeds: Seeds,
+    /// Folder that data paths are relative to [default: the tasks file's folder]
+    #[arg(long, value_name = "DIR")]
+    data_root: Option<PathBuf>,
+    /// Folder for the scores [default: evaluation/<name of the tasks file> in the run's folder]
+    #[arg(long, value_name = "DIR")]
+    out: Option<PathBuf>,
+    /// Share of samples that may be unreadable [default: the run's data.max_bad_ratio]
+    #[arg(long, value_name = "RATIO")]
+    max_bad_ratio: Option<f64>,
+    #[command(flatten)]
+    device: DeviceArgs,
+    #[command(flatten)]
+    plugins: PluginArgs,
+    /// Print the scores as JSON
+    #[arg(long)]
+    json: bool,
+    /// Show no progress
+    #[arg(long, short)]
+    quiet: bool,
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum AfterArg {
+    EveryStage,
+    Last,
+}
+
+/// Different seeds, at least one.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Seeds(Vec<u64>);
+
+impl FromStr for Seeds {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let wrong = || format!("expected a number of seeds such as 3, or a list such as 4,5,6; found {text:?}");
+        let number = |part: &str| part.trim().parse::<u64>().map_err(|_| wrong());
+        let seeds = match text.contains(',') {
+            true => text.trim_end_matches(',').split(',').map(number).collect::<Result<Vec<_>, _>>()?,
+            false => match number(text)? {
+                n @ 1..=1000 => (0..n).collect(),
+                n => return Err(format!("expected 1 to 1000 seeds, found {n}")),
+            },
+        };
+        match (1..seeds.len()).find(|at| seeds[..*at].contains(&seeds[*at])) {
+            Some(at) => Err(format!("seed {} is named twice", seeds[at])),
+            None => Ok(Self(seeds)),
+        }
+    }
+}
+
+impl Eval {
+    pub(crate) fn run(&self) -> Result<(), Failure> {
+        let catalogue = self.plugins.survey()?;
+        let scores = self.evaluate(&catalogue).map_err(Failure::of_run)?;
+        if self.json { output::print_json(&scores) } else { output::print(&to_text(&scores, page_width())) }
+    }
+
+    fn evaluate(&self, catalogue: &Catalogue) -> Result<Scores> {
+        interrupt::listen("no scores are written");
+        let file = TasksFile::read(&self.tasks)?;
+        let run = FinishedRun::read(&self.run)?;
+        let base = data_root(self.data_root.as_deref(), file.folder.clone())?;
+        if let Some(ratio) = self.max_bad_ratio.filter(|ratio| !(0.0..=1.0).contains(ratio)) {
+            bail!("--max-bad-ratio is {ratio}, not in 0.0 to 1.0");
+        }
+        let out = self.out.clone().unwrap_or_else(|| self.run.join(EVALUATIONS).join(&file.stem));
+        let folder = ScoresFolder::claim(&out)?;
+        let options = Options {
+            after: match self.after {
+                AfterArg::EveryStage => After::EveryStage,
+                AfterArg::Last => After::Last,
+            },
+            seeds: self.seeds.0.clone(),
+            base: &base,
+            device: &self.device.name,
+            max_bad_ratio: self.max_bad_ratio,
+        };
+        let bar = bar("{msg:32} [{bar:24}] {pos} of {len} samples, {eta} left", 0, self.quiet);
+        let scores = evaluate(&run, &file, &options, catalogue, &bar);
+        bar.finish_and_clear();
+        folder.write(scores?)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn seeds_are_a_number_or_a_list() {
+        let seeds = |text: &str| text.parse::<Seeds>().map(|seeds| seeds.0);
+        assert_eq!(seeds("3"), Ok(vec![0, 1, 2]));
+        assert_eq!([seeds("4, 7"), seeds("4,")], [Ok(vec![4, 7]), Ok(vec![4])]);
+        for wrong in ["0", "-1", "a", "1,x", "2,2", ""] {
+            assert!(seeds(wrong).is_err(), "{wrong}");
+        }
+    }
+}

@@ -1,0 +1,266 @@
+//! Where a task's labels and groups come from: what the tasks file says, checked.
+
+use std::path::PathBuf;
+
+use anyhow::{Context, Result, anyhow, bail};
+use medcoss_core::evaluation::SegmentationClasses;
+use regex::Regex;
+use serde::de::{Error as _, MapAccess, Visitor, value::MapAccessDeserializer};
+use serde::{Deserialize, Deserializer};
+
+use crate::config::OneOrMore;
+use crate::label_maps::MaskFiles;
+
+/// `labels` of a task: `"plugin"`, or a table with one of the ways.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct LabelSection {
+    /// None for `"plugin"`.
+    given: Option<Given>,
+}
+
+/// Everything that the ways may have. Which of them it is, and whether all is there, shows in [`LabelSection::resolve`].
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Given {
+    table: Option<PathBuf>,
+    key: Option<String>,
+    label: Option<String>,
+    group: Option<String>,
+    id_pattern: Option<String>,
+    bins: Option<Vec<f64>>,
+    quantiles: Option<usize>,
+    entry: Option<bool>,
+    pattern: Option<String>,
+    names: Option<Vec<String>>,
+    masks: Option<OneOrMore>,
+    mask_suffix: Option<String>,
+    sample_suffix: Option<String>,
+    classes: Option<SegmentationClasses>,
+}
+
+/// `group` of a task.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct GroupSection {
+    /// With one group in parentheses, which is looked for in the sample's id.
+    pub pattern: String,
+}
+
+/// A way to a sample's label.
+#[derive(Debug, Clone)]
+pub(crate) enum LabelSource {
+    /// The dataset says it.
+    Plugin,
+    /// A row of a CSV table.
+    Table(TableLabels),
+    /// The data entry that the sample's id begins with.
+    Entry,
+    /// A part of the sample's id.
+    Pattern(Regex),
+    /// A segmentation mask: itself, or its size.
+    Masks(MaskLabels),
+}
+
+/// Segmentation masks as labels.
+#[derive(Debug, Clone)]
+pub(crate) struct MaskLabels {
+    /// Relative to the task's root.
+    pub files: MaskFiles,
+    /// Which labels count; all that occur without it.
+    pub classes: Option<SegmentationClasses>,
+    /// How sizes become classes; values where masks are segmented.
+    pub sizes: Classes,
+}
+
+/// Labels of a CSV table.
+#[derive(Debug, Clone)]
+pub(crate) struct TableLabels {
+    /// Relative to the task's root.
+    pub table: PathBuf,
+    pub key: String,
+    pub label: String,
+    pub group: Option<String>,
+    pub id_pattern: Option<Regex>,
+    pub classes: Classes,
+}
+
+/// How values of a column become classes.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) enum Classes {
+    /// Each value is one.
+    Values,
+    /// Numbers between ascending thresholds; one that equals a threshold is above it.
+    Bins(Vec<f64>),
+    /// Numbers in so many classes of about equal size.
+    Quantiles(usize),
+}
+
+impl<'de> Deserialize<'de> for LabelSection {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Either;
+        impl<'de> Visitor<'de> for Either {
+            type Value = LabelSection;
+
+            fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                f.write_str("\"plugin\", or a table with one of table, entry, pattern, masks")
+            }
+
+            fn visit_str<E: serde::de::Error>(self, text: &str) -> Result<LabelSection, E> {
+                match text {
+                    "plugin" => Ok(LabelSection::default()),
+                    _ => Err(E::invalid_value(serde::de::Unexpected::Str(text), &self)),
+                }
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<LabelSection, A::Error> {
+                let given = Given::deserialize(MapAccessDeserializer::new(map)).map_err(A::Error::custom)?;
+                Ok(LabelSection { given: Some(given) })
+            }
+        }
+        deserializer.deserialize_any(Either)
+    }
+}
+
+impl LabelSection {
+    pub fn is_table(&self) -> bool {
+        self.given.as_ref().is_some_and(|given| given.table.is_some())
+    }
+
+    pub fn has_group(&self) -> bool {
+        self.given.as_ref().is_some_and(|given| given.group.is_some())
+    }
+
+    /// Names of the classes, in the order of the classes.
+    pub fn names(&self) -> Option<&[String]> {
+        self.given.as_ref()?.names.as_deref()
+    }
+
+    pub fn check(&self) -> Result<()> {
+        self.resolve().map(|_| ())
+    }
+
+    /// The way that is meant.
+    ///
+    /// # Errors
+    /// None or several of them, what belongs to another, patterns that are none.
+    pub fn resolve(&self) -> Result<LabelSource> {
+        let Some(given) = &self.given else { return Ok(LabelSource::Plugin) };
+        let ways = [
+            ("table", given.table.is_some()),
+            ("entry", given.entry.is_some()),
+            ("pattern", given.pattern.is_some()),
+            ("masks", given.masks.is_some()),
+        ];
+        let named: Vec<&str> = ways.iter().filter(|(_, given)| *given).map(|(name, _)| *name).collect();
+        match named.as_slice() {
+            [_] => {}
+            [] => bail!(
+                "labels names no source\nhint: set one of labels.table, labels.entry, labels.pattern, labels.masks"
+            ),
+            several => {
+                bail!("labels names several sources, {}\nhint: keep one of them", several.join(" and "))
+            }
+        }
+        let of_table = [
+            ("key", given.key.is_some()),
+            ("label", given.label.is_some()),
+            ("group", given.group.is_some()),
+            ("id_pattern", given.id_pattern.is_some()),
+        ];
+        if let Some((name, _)) = of_table.iter().find(|(_, given)| *given).filter(|_| given.table.is_none()) {
+            bail!("labels.{name} belongs to a table\nhint: set labels.table, or remove it");
+        }
+        let of_masks = [
+            ("mask_suffix", given.mask_suffix.is_some()),
+            ("sample_suffix", given.sample_suffix.is_some()),
+            ("classes", given.classes.is_some()),
+        ];
+        if let Some((name, _)) = of_masks.iter().find(|(_, given)| *given).filter(|_| given.masks.is_none()) {
+            bail!("labels.{name} belongs to masks\nhint: set labels.masks, or remove it");
+        }
+        let of_numbers = given.table.is_some() || given.masks.is_some();
+        if !of_numbers && (given.bins.is_some() || given.quantiles.is_some()) {
+            bail!("labels.bins and labels.quantiles belong to a table or to masks\nhint: remove them");
+        }
+        if let Some(masks) = &given.masks {
+            if let Some(classes) = &given.classes {
+                classes.check().context("labels.classes")?;
+            }
+            let text = |text: &Option<String>| text.clone().unwrap_or_default();
+            let (mask_suffix, sample_suffix) = (text(&given.mask_suffix), text(&given.sample_suffix));
+            let files = MaskFiles { data: masks.paths(), mask_suffix, sample_suffix };
+            if files.data.is_empty() {
+                bail!("labels.masks is empty\nhint: name at least one file or folder with masks");
+            }
+            return Ok(LabelSource::Masks(MaskLabels {
+                files,
+                classes: given.classes.clone(),
+                sizes: given.classes_of_numbers()?,
+            }));
+        }
+        if let Some(pattern) = &given.pattern {
+            return Ok(LabelSource::Pattern(pattern_of("labels.pattern", pattern)?));
+        }
+        let Some(table) = &given.table else {
+            return match given.entry {
+                Some(true) => Ok(LabelSource::Entry),
+                _ => bail!("labels.entry is false\nhint: set it to true, or name another source"),
+            };
+        };
+        let needed = |name: &str, value: &Option<String>| {
+            value
+                .clone()
+                .ok_or_else(|| anyhow!("labels.{name} is missing\nhint: name the column of {}", table.display()))
+        };
+        Ok(LabelSource::Table(TableLabels {
+            table: table.clone(),
+            key: needed("key", &given.key)?,
+            label: needed("label", &given.label)?,
+            group: given.group.clone(),
+            id_pattern: given.id_pattern.as_deref().map(|text| pattern_of("labels.id_pattern", text)).transpose()?,
+            classes: given.classes_of_numbers()?,
+        }))
+    }
+}
+
+impl Given {
+    /// How numbers become classes.
+    fn classes_of_numbers(&self) -> Result<Classes> {
+        Ok(match (&self.bins, self.quantiles) {
+            (None, None) => Classes::Values,
+            (Some(bins), None) if bins.is_empty() || bins.windows(2).any(|pair| pair[0] >= pair[1]) => {
+                bail!("labels.bins is {bins:?}; expected ascending thresholds")
+            }
+            (Some(bins), None) => Classes::Bins(bins.clone()),
+            (None, Some(n)) if n < 2 => bail!("labels.quantiles is {n}, it must be at least 2"),
+            (None, Some(n)) => Classes::Quantiles(n),
+            (Some(_), Some(_)) => bail!("labels has both bins and quantiles\nhint: keep one of them"),
+        })
+    }
+}
+
+impl GroupSection {
+    /// # Errors
+    /// A pattern that is none.
+    pub fn regex(&self) -> Result<Regex> {
+        pattern_of("group.pattern", &self.pattern)
+    }
+}
+
+/// A regular expression with exactly one group, which gives what is looked for.
+fn pattern_of(name: &str, text: &str) -> Result<Regex> {
+    let pattern = Regex::new(text).map_err(|error| anyhow!("{name} is no regular expression: {error}"))?;
+    match pattern.captures_len() {
+        2 => Ok(pattern),
+        n => bail!(
+            "{name} {text:?} has {} groups; expected one group in parentheses around the part that counts\n\
+             hint: write (?:...) for parentheses that only hold together",
+            n - 1
+        ),
+    }
+}
+
+/// The part of an id that a pattern's group finds.
+pub(crate) fn captured<'a>(pattern: &Regex, id: &'a str) -> Option<&'a str> {
+    Some(pattern.captures(id)?.get(1)?.as_str())
+}

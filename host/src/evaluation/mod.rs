@@ -1,0 +1,205 @@
+//! What a run's models are worth on downstream tasks, and what was forgotten.
+//!
+//! A tasks file ([`tasks_file`]) names data and labels. Their samples are labelled and grouped ([`samples`]), encoded once with each model
+//! that counts ([`models`], [`task_data`]), and measured by each task's protocol for each seed ([`measure`]). The scores go to a folder
+//! ([`written`]) and to people ([`shown`]).
+
+mod label_source;
+mod label_table;
+mod measure;
+mod models;
+mod samples;
+mod shown;
+mod task_data;
+mod tasks_file;
+mod written;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
+
+use anyhow::{Context, Result};
+use indicatif::ProgressBar;
+use medcoss_core::data::SampleSource;
+use medcoss_core::evaluation::{EvaluatedStage, Score, ScoreMatrix, Scores, TaskSummary, Transfer};
+use medcoss_core::run::{FORMAT, UNSEALED};
+use medcoss_core::stage::Reading;
+
+use crate::finished_run::FinishedRun;
+use crate::interrupt;
+use crate::plugins::{Catalogue, Plugin};
+
+use measure::Task;
+pub(crate) use models::After;
+use models::Models;
+pub(crate) use shown::to_text;
+use task_data::TaskData;
+pub(crate) use tasks_file::TasksFile;
+pub(crate) use written::{EVALUATIONS, ScoresFolder};
+
+/// How a run is evaluated.
+#[derive(Debug, Clone)]
+pub(crate) struct Options<'a> {
+    /// Which models.
+    pub after: After,
+    /// Of splits and of what probes draw; at least one.
+    pub seeds: Vec<u64>,
+    /// The folder that data paths are relative to.
+    pub base: &'a Path,
+    /// Where it is computed.
+    pub device: &'a str,
+    /// Share of samples that may be unreadable; the run's own without it.
+    pub max_bad_ratio: Option<f64>,
+}
+
+/// Evaluates a run's models on tasks. Nothing is written; `bar` is told how far it is. Ctrl-C, where it is listened to, ends it with
+/// [`medcoss_core::Error::Interrupted`].
+///
+/// # Errors
+/// A task that does not fit the run or its data, files that cannot be read, a request to stop.
+pub(crate) fn evaluate(
+    run: &FinishedRun,
+    file: &TasksFile,
+    options: &Options<'_>,
+    catalogue: &Catalogue,
+    bar: &ProgressBar,
+) -> Result<Scores> {
+    let models = Models::new(run)?;
+    let (mut tasks, mut data) = open(run, file, options, catalogue, &models)?;
+    let rows = models.rows(options.after);
+    let reading = Reading {
+        loader_threads: run.config.data.loader_threads,
+        max_bad_ratio: options.max_bad_ratio.unwrap_or(run.config.data.max_bad_ratio),
+    };
+    let mut needed: BTreeMap<usize, BTreeSet<usize>> = BTreeMap::new();
+    for (row, (at, task)) in rows.iter().flat_map(|row| tasks.iter().enumerate().map(move |task| (*row, task))) {
+        needed.entry(models.of_cell(row, task.own_stage)).or_default().insert(at);
+    }
+    let data_of =
+        |at: &BTreeSet<usize>, tasks: &[Task<'_>]| at.iter().map(|at| tasks[*at].data).collect::<BTreeSet<_>>();
+    let n = needed.values().flat_map(|at| data_of(at, &tasks)).map(|at| data[at].n_chosen()).sum::<usize>();
+    bar.set_length(n as u64);
+
+    // By model and task.
+    let mut measured = BTreeMap::new();
+    for (number, of_model) in &needed {
+        let model = models.load(*number, options.device, false)?;
+        for at in data_of(of_model, &tasks) {
+            bar.set_message(format!("{}, {}", models::name(run, *number), data[at].source.modality()));
+            let encoded = data[at].encode(&model, reading, options, bar)?;
+            for of_data in of_model {
+                let task = &mut tasks[*of_data];
+                if task.data != at {
+                    continue;
+                }
+                let in_task = format!("task {}, {}", task.section.name, models::name(run, *number));
+                task.settle(data[at].readable(), &options.seeds).with_context(|| in_task.clone())?;
+                let metrics = task.measure(&models, *number, &data[at], &encoded, reading, options, bar);
+                measured.insert((*number, *of_data), metrics.context(in_task)?);
+                stopped()?;
+            }
+        }
+    }
+
+    let mut scores = Vec::new();
+    for row in &rows {
+        for (at, task) in tasks.iter().enumerate() {
+            let metrics = &measured[&(models.of_cell(*row, task.own_stage), at)];
+            scores.extend(metrics.iter().map(|metric| Score {
+                stage: *row,
+                task: task.section.name.clone(),
+                metric: metric.name.clone(),
+                value: metric.value,
+                low: metric.interval[0],
+                high: metric.interval[1],
+                n: task.n_test(),
+                by_seed: metric.by_seed.clone(),
+                n_without: metric.n_without,
+            }));
+        }
+    }
+    let stage = |row: &usize| EvaluatedStage {
+        stage: *row,
+        modality: row.checked_sub(1).map(|at| run.states[at].modality.clone()),
+    };
+    let mut scores = Scores {
+        format: FORMAT,
+        seal: UNSEALED.into(),
+        tasks_file: file.stem.clone(),
+        tasks_sha256: file.sha256.clone(),
+        seeds: options.seeds.clone(),
+        tasks: tasks.iter().map(Task::summary).collect(),
+        stages: rows.iter().map(stage).collect(),
+        scores,
+        transfer: None,
+        checksums: BTreeMap::new(),
+    };
+    scores.transfer = transfer(&scores, options.after)?;
+    Ok(scores)
+}
+
+/// Opens the data of all tasks and labels their samples, before anything is computed.
+fn open<'a>(
+    run: &FinishedRun,
+    file: &'a TasksFile,
+    options: &Options<'_>,
+    catalogue: &Catalogue,
+    models: &Models<'_>,
+) -> Result<(Vec<Task<'a>>, Vec<TaskData>)> {
+    let mut plugins: BTreeMap<&str, Plugin> = BTreeMap::new();
+    let mut data: Vec<TaskData> = Vec::new();
+    let mut tasks = Vec::new();
+    for section in &file.tasks {
+        let mut one = || -> Result<Task<'a>> {
+            let id = section.modality.as_str();
+            let family = || Ok(catalogue.load(id)?.description().family.clone());
+            let own_stage = models.own_stage(id, family)?;
+            if !plugins.contains_key(id) {
+                plugins.insert(id, catalogue.load(id)?);
+            }
+            let at = match data.iter().position(|data| data.is_of(section)) {
+                Some(at) => at,
+                None => {
+                    data.push(TaskData::open(section, &plugins[id], run, &models.config, options.base)?);
+                    data.len() - 1
+                }
+            };
+            let (samples, masks) = data[at].samples_of(section, options.base)?;
+            Task::new(section, own_stage, at, samples, masks, &options.seeds)
+        };
+        tasks.push(one().with_context(|| format!("task {}", section.name))?);
+    }
+    Ok((tasks, data))
+}
+
+/// What the score matrix says; none where it is not complete.
+fn transfer(scores: &Scores, after: After) -> Result<Option<Transfer>> {
+    if after == After::Last || scores.stages.len() < 2 {
+        return Ok(None);
+    }
+    let value = |stage: usize, task: &TaskSummary| {
+        let sign = if task.higher_is_better { 1.0 } else { -1.0 };
+        scores.primary(stage, task).map(|score| sign * score.value)
+    };
+    let row = |stage: usize| scores.tasks.iter().map(|task| value(stage, task)).collect::<Option<Vec<f64>>>();
+    let rows: Option<Vec<Vec<f64>>> = scores.stages.iter().map(|stage| row(stage.stage)).collect();
+    let Some((start, rows)) = rows.as_ref().and_then(|rows| rows.split_first()) else { return Ok(None) };
+    let own_stages = scores.tasks.iter().map(|task| task.own_stage).collect();
+    let matrix = ScoreMatrix::of_tasks(Some(start.clone()), rows.to_vec(), own_stages)?;
+    Ok(Some(Transfer {
+        average: matrix.average(),
+        backward_transfer: matrix.backward_transfer(),
+        forgetting: matrix.forgetting(),
+        forward_transfer: matrix.forward_transfer(start),
+    }))
+}
+
+/// An error once someone has asked to stop.
+fn stopped() -> medcoss_core::Result<()> {
+    match interrupt::requested() {
+        true => Err(medcoss_core::Error::Interrupted {
+            place: "while tasks were evaluated".into(),
+            checkpoint: "no scores were written".into(),
+        }),
+        false => Ok(()),
+    }
+}

@@ -1,0 +1,455 @@
+//! The samples of a task: their classes, their groups, and the split that a table gives.
+
+use std::collections::{BTreeSet, HashMap};
+use std::path::Path;
+
+use anyhow::{Result, anyhow, bail};
+use medcoss_core::evaluation::{ClassMaps, Split, draw_samples};
+
+use super::label_source::{Classes, LabelSource, captured};
+use super::label_table::LabelTable;
+use super::tasks_file::{Missing, TaskSection};
+
+/// Of the draw of samples: it must not depend on the run, so that runs are compared on the same ones.
+const SAMPLES_SEED: u64 = 0;
+/// Ids that a message names.
+const NAMED: usize = 3;
+
+/// The samples that a task is measured on.
+#[derive(Debug, Clone, Default)]
+pub(super) struct TaskSamples {
+    /// Indices in the dataset, ascending.
+    pub indices: Vec<u64>,
+    /// Class of each.
+    pub labels: Vec<usize>,
+    /// Number of the group of each; its own where nothing groups.
+    pub groups: Vec<usize>,
+    /// Whether each is scored, where a table says it.
+    is_test: Option<Vec<bool>>,
+    /// Names of the classes.
+    pub classes: Vec<String>,
+}
+
+/// A dataset, as far as labels go.
+pub(super) struct Unlabelled<'a> {
+    pub ids: &'a [String],
+    /// What the dataset says of them.
+    pub labels: &'a [Option<String>],
+    /// The data entries that ids begin with.
+    pub entries: &'a [String],
+    /// What a table's path is relative to.
+    pub base: &'a Path,
+    /// Masks, where the labels come from them.
+    pub masks: Option<&'a ClassMaps>,
+}
+
+/// What is said of one sample.
+struct Annotation {
+    label: String,
+    group: Option<String>,
+    split: Option<String>,
+    /// Line of the table, for messages.
+    line: Option<u64>,
+}
+
+impl TaskSamples {
+    /// Labels the samples, groups them, and draws those that are used.
+    ///
+    /// # Errors
+    /// Labels that are missing, classes that are too few or too small, a table that does not fit, groups on both sides of a given split.
+    pub fn assemble(task: &TaskSection, data: &Unlabelled<'_>) -> Result<Self> {
+        let source = task.labels.resolve()?;
+        let annotations = annotate(task, &source, data)?;
+        let labelled: Vec<usize> = (0..data.ids.len()).filter(|at| annotations[*at].is_some()).collect();
+        let missing: Vec<usize> = (0..data.ids.len()).filter(|at| annotations[*at].is_none()).collect();
+        if labelled.is_empty() {
+            bail!("none of the {} samples has a label\nhint: {}", data.ids.len(), remedy(&source));
+        }
+        if !missing.is_empty() && task.missing == Missing::Error {
+            bail!(
+                "{} of {} samples have no label: {}\nhint: set missing = \"skip\" to leave them out",
+                missing.len(),
+                data.ids.len(),
+                named(data.ids, &missing)
+            );
+        }
+        let kept: Vec<Annotation> = annotations.into_iter().flatten().collect();
+        let (labels, classes) = match task.is_segmentation() {
+            // Splits are drawn by classes of samples, of which there is one.
+            true => (vec![0; kept.len()], named_classes(task, data.masks.map_or(&[], |maps| &maps.classes))?),
+            false => classes_of(&source, &kept, task, data)?,
+        };
+        let mut samples = Self {
+            indices: labelled.iter().map(|at| *at as u64).collect(),
+            groups: groups_of(task, &source, &kept, data, &labelled)?,
+            is_test: sides_of(task, &kept)?,
+            labels,
+            classes,
+        };
+        if !task.is_segmentation() {
+            samples.check_classes()?;
+        }
+        samples.check_leaks(data.ids, &kept)?;
+        if let Some(most) = task.max_samples {
+            samples.draw(most);
+        }
+        Ok(samples)
+    }
+
+    fn check_classes(&self) -> Result<()> {
+        if self.classes.len() < 2 {
+            bail!("all samples are of the class {:?}\nhint: a task needs two classes", self.classes[0]);
+        }
+        for (class, name) in self.classes.iter().enumerate() {
+            let n = self.labels.iter().filter(|label| **label == class).count();
+            if n < 2 {
+                bail!(
+                    "class {name:?} has {n} samples; at least 2 are needed, one to fit and one to score\n\
+                     hint: give more of them, or leave the class out (an empty label with missing = \"skip\")"
+                );
+            }
+            let groups: BTreeSet<usize> =
+                (0..self.labels.len()).filter(|at| self.labels[*at] == class).map(|at| self.groups[at]).collect();
+            if groups.len() < 2 && self.is_test.is_none() {
+                bail!(
+                    "all {n} samples of class {name:?} are of one group, which cannot be on both sides of a split\n\
+                     hint: give samples of another group, or leave the class out"
+                );
+            }
+        }
+        Ok(())
+    }
+
+    /// Samples of one group on both sides would be known when they are scored.
+    fn check_leaks(&self, ids: &[String], annotations: &[Annotation]) -> Result<()> {
+        let Some(is_test) = &self.is_test else { return Ok(()) };
+        let mut sides: HashMap<usize, [Option<usize>; 2]> = HashMap::new();
+        let mut leaking = BTreeSet::new();
+        let mut first = None;
+        for (at, group) in self.groups.iter().enumerate() {
+            let seen = sides.entry(*group).or_default();
+            seen[usize::from(is_test[at])].get_or_insert(at);
+            if let [Some(train), Some(test)] = *seen {
+                leaking.insert(*group);
+                first.get_or_insert((train, test));
+            }
+        }
+        let Some((train, test)) = first else { return Ok(()) };
+        let id = |at: usize| &ids[self.indices[at] as usize];
+        let name = annotations[train].group.as_ref().map(|name| format!("{name:?} ")).unwrap_or_default();
+        bail!(
+            "{} groups are on both sides of the given split: of group {name}{} is in train and {} in test\n\
+             hint: move whole groups to one side, or let the split be drawn with split = {{ test = 0.3 }}",
+            leaking.len(),
+            id(train),
+            id(test)
+        );
+    }
+
+    /// Keeps at most so many, of each class (and side) its share.
+    fn draw(&mut self, most: usize) {
+        let side = |at: usize| self.is_test.as_ref().map_or(0, |is_test| usize::from(is_test[at]));
+        let kinds: Vec<usize> = (0..self.labels.len()).map(|at| 2 * self.labels[at] + side(at)).collect();
+        let least = if self.is_test.is_some() { 1 } else { 2 };
+        let chosen = draw_samples(&kinds, most, least, SAMPLES_SEED);
+        *self = self.only(&chosen);
+    }
+
+    fn only(&self, places: &[usize]) -> Self {
+        Self {
+            indices: places.iter().map(|at| self.indices[*at]).collect(),
+            labels: places.iter().map(|at| self.labels[*at]).collect(),
+            groups: places.iter().map(|at| self.groups[*at]).collect(),
+            is_test: self.is_test.as_ref().map(|is_test| places.iter().map(|at| is_test[*at]).collect()),
+            classes: self.classes.clone(),
+        }
+    }
+
+    /// Without the samples that could not be read; `readable` is ascending.
+    pub fn readable(&self, readable: &[u64]) -> Self {
+        let places: Vec<usize> =
+            (0..self.indices.len()).filter(|at| readable.binary_search(&self.indices[*at]).is_ok()).collect();
+        self.only(&places)
+    }
+
+    /// The split of a seed: the given one, or a drawn one.
+    ///
+    /// # Errors
+    /// A class that is not on both sides, by its name.
+    pub fn split(&self, task: &TaskSection, seed: u64) -> Result<Split> {
+        let split = match &self.is_test {
+            None => Split::draw(&self.labels, &self.groups, task.split.test(), seed),
+            Some(is_test) => {
+                let side = |test: bool| (0..is_test.len()).filter(|at| is_test[*at] == test).collect();
+                let split = Split { train: side(false), test: side(true) };
+                split.check(&self.labels, self.classes.len()).map(|()| split)
+            }
+        };
+        split.map_err(|error| {
+            let mut told = error.to_string();
+            for (class, name) in self.classes.iter().enumerate().rev() {
+                told = told.replace(&format!("class {class} has"), &format!("class {name:?} has"));
+            }
+            anyhow!("{told}\nhint: give more samples or groups, or another split")
+        })
+    }
+}
+
+fn remedy(source: &LabelSource) -> &'static str {
+    match source {
+        LabelSource::Plugin => {
+            "the plugin may have an option that names the labels (medcoss plugin inspect), or they stand in a table \
+             (labels = { table = \"labels.csv\", key = \"file\", label = \"finding\" })"
+        }
+        LabelSource::Table(_) => "look at the table's key and label columns",
+        LabelSource::Entry => "ids begin with none of the task's data entries",
+        LabelSource::Pattern(_) => "labels.pattern is found in no id; `medcoss embed` writes ids beside features",
+        LabelSource::Masks(_) => {
+            "masks are called as their samples' files; look at labels.mask_suffix and labels.sample_suffix"
+        }
+    }
+}
+
+fn annotate(task: &TaskSection, source: &LabelSource, data: &Unlabelled<'_>) -> Result<Vec<Option<Annotation>>> {
+    let bare = |label: String| Annotation { label, group: None, split: None, line: None };
+    Ok(match source {
+        LabelSource::Plugin => data.labels.iter().map(|label| label.clone().map(bare)).collect(),
+        LabelSource::Entry => {
+            data.ids.iter().map(|id| entry_of(id, data.entries).map(|entry| bare(entry.into()))).collect()
+        }
+        LabelSource::Pattern(pattern) => {
+            data.ids.iter().map(|id| captured(pattern, id).map(|label| bare(label.into()))).collect()
+        }
+        LabelSource::Masks(_) => {
+            let mut sizes: Vec<Option<Annotation>> = data.ids.iter().map(|_| None).collect();
+            for (index, size) in data.masks.iter().flat_map(|maps| maps.rows.iter().zip(maps.sizes())) {
+                sizes[*index as usize] = Some(bare(size.to_string()));
+            }
+            sizes
+        }
+        LabelSource::Table(labels) => {
+            let table = LabelTable::read(labels, data.base, task.split.column.as_deref())?;
+            let rows: Vec<_> = data.ids.iter().map(|id| table.find(id)).collect();
+            if rows.iter().all(Option::is_none) {
+                return Err(table.nothing_matches(&data.ids[0]));
+            }
+            for (row, id) in rows.iter().zip(data.ids).filter_map(|(row, id)| Some((row.as_ref()?, id))) {
+                for (column, cell) in [(&task.split.column, &row.split), (&labels.group, &row.group)] {
+                    if let Some(column) = column.as_ref().filter(|_| cell.is_none()) {
+                        bail!("labels {}, line {}: column {column:?} is empty for {id}", table.name(), row.line);
+                    }
+                }
+            }
+            let annotation = |row: &super::label_table::Row| Annotation {
+                label: row.label.clone(),
+                group: row.group.clone(),
+                split: row.split.clone(),
+                line: Some(row.line),
+            };
+            rows.into_iter().map(|row| row.map(annotation)).collect()
+        }
+    })
+}
+
+/// The longest data entry that an id begins with.
+fn entry_of<'a>(id: &str, entries: &'a [String]) -> Option<&'a str> {
+    let begins = |entry: &&String| {
+        id.strip_prefix(entry.as_str()).is_some_and(|rest| rest.is_empty() || rest.starts_with(['/', '#']))
+    };
+    entries.iter().filter(begins).max_by_key(|entry| entry.len()).map(String::as_str)
+}
+
+/// Class by sample, and the names of the classes.
+fn classes_of(
+    source: &LabelSource,
+    annotations: &[Annotation],
+    task: &TaskSection,
+    data: &Unlabelled<'_>,
+) -> Result<(Vec<usize>, Vec<String>)> {
+    let classes = match source {
+        LabelSource::Table(labels) => &labels.classes,
+        LabelSource::Masks(masks) => &masks.sizes,
+        _ => &Classes::Values,
+    };
+    let (labels, usual) = match classes {
+        Classes::Values => {
+            let mut values: Vec<&str> = annotations.iter().map(|annotation| annotation.label.as_str()).collect();
+            match source {
+                // As the task names them.
+                LabelSource::Entry => values.sort_by_key(|value| data.entries.iter().position(|entry| entry == value)),
+                // Numbers by their size.
+                _ => match values.iter().all(|value| number(value).is_some()) {
+                    true => values.sort_by(|a, b| number(a).partial_cmp(&number(b)).unwrap_or(a.cmp(b)).then(a.cmp(b))),
+                    false => values.sort_unstable(),
+                },
+            }
+            values.dedup();
+            let class = |annotation: &Annotation| values.iter().position(|value| *value == annotation.label);
+            let labels = annotations.iter().map(|annotation| class(annotation).unwrap_or_default()).collect();
+            (labels, values.into_iter().map(String::from).collect())
+        }
+        Classes::Bins(bins) => binned(&numbers(annotations)?, bins)?,
+        Classes::Quantiles(n) => {
+            let values = numbers(annotations)?;
+            binned(&values, &quantiles(&values, *n)?)?
+        }
+    };
+    Ok((labels, named_classes(task, &usual)?))
+}
+
+/// The names that the task gives, or the usual ones.
+fn named_classes(task: &TaskSection, usual: &[String]) -> Result<Vec<String>> {
+    match task.labels.names() {
+        Some(names) if names.len() != usual.len() => bail!(
+            "labels.names has {} names for {} classes: {}\nhint: give one name a class, in this order",
+            names.len(),
+            usual.len(),
+            usual.join(", ")
+        ),
+        Some(names) => Ok(names.to_vec()),
+        None => Ok(usual.to_vec()),
+    }
+}
+
+fn number(text: &str) -> Option<f64> {
+    text.parse::<f64>().ok().filter(|number| number.is_finite())
+}
+
+fn numbers(annotations: &[Annotation]) -> Result<Vec<f64>> {
+    let value = |annotation: &Annotation| {
+        number(&annotation.label).ok_or_else(|| {
+            let line = annotation.line.unwrap_or_default();
+            anyhow!("{:?} on line {line} of the labels is no number, which bins and quantiles need", annotation.label)
+        })
+    };
+    annotations.iter().map(value).collect()
+}
+
+fn binned(values: &[f64], bins: &[f64]) -> Result<(Vec<usize>, Vec<String>)> {
+    let labels: Vec<usize> = values.iter().map(|value| bins.iter().filter(|bin| *bin <= value).count()).collect();
+    let name = |class: usize| match (class.checked_sub(1).and_then(|at| bins.get(at)), bins.get(class)) {
+        (None, Some(above)) => format!("below {above}"),
+        (Some(below), Some(above)) => format!("{below} to {above}"),
+        (Some(below), None) => format!("{below} and above"),
+        (None, None) => "all".into(),
+    };
+    let names: Vec<String> = (0..=bins.len()).map(name).collect();
+    if let Some(empty) = (0..names.len()).find(|class| !labels.contains(class)) {
+        bail!("no sample has a value in the bin {:?}\nhint: choose other thresholds, or fewer quantiles", names[empty]);
+    }
+    Ok((labels, names))
+}
+
+/// Thresholds between classes of about equal size: each is a value of a sample.
+fn quantiles(values: &[f64], n: usize) -> Result<Vec<f64>> {
+    let mut sorted = values.to_vec();
+    sorted.sort_by(f64::total_cmp);
+    let mut bins: Vec<f64> = (1..n).map(|at| sorted[at * sorted.len() / n]).collect();
+    bins.dedup();
+    if bins.len() + 1 < n || bins[0] <= sorted[0] {
+        bail!("{n} quantiles of {} values coincide, since many are equal\nhint: choose fewer, or bins", values.len());
+    }
+    Ok(bins)
+}
+
+fn groups_of(
+    task: &TaskSection,
+    source: &LabelSource,
+    annotations: &[Annotation],
+    data: &Unlabelled<'_>,
+    labelled: &[usize],
+) -> Result<Vec<usize>> {
+    let names: Vec<Option<String>> = match (&task.group, source) {
+        (Some(group), _) => {
+            let pattern = group.regex()?;
+            labelled.iter().map(|at| captured(&pattern, &data.ids[*at]).map(String::from)).collect()
+        }
+        (None, LabelSource::Table(table)) if table.group.is_some() => {
+            annotations.iter().map(|annotation| annotation.group.clone()).collect()
+        }
+        // Samples of one scan share its mask; what tells them apart follows the last `#` of their ids.
+        (None, LabelSource::Masks(_)) => {
+            let file = |at: &usize| data.ids[*at].rsplit_once('#').map_or(data.ids[*at].as_str(), |(file, _)| file);
+            labelled.iter().map(|at| Some(file(at).to_owned())).collect()
+        }
+        _ => return Ok((0..labelled.len()).collect()),
+    };
+    let without: Vec<usize> = (0..names.len()).filter(|at| names[*at].is_none()).map(|at| labelled[at]).collect();
+    if !without.is_empty() {
+        bail!(
+            "group.pattern is not found in {} of {} ids: {}\nhint: write it so that it fits every id",
+            without.len(),
+            names.len(),
+            named(data.ids, &without)
+        );
+    }
+    let mut numbers: HashMap<String, usize> = HashMap::new();
+    Ok(names
+        .into_iter()
+        .flatten()
+        .map(|name| {
+            let next = numbers.len();
+            *numbers.entry(name).or_insert(next)
+        })
+        .collect())
+}
+
+/// Whether each sample is scored, where a column of the table says it.
+fn sides_of(task: &TaskSection, annotations: &[Annotation]) -> Result<Option<Vec<bool>>> {
+    let Some(column) = &task.split.column else { return Ok(None) };
+    let side = |annotation: &Annotation| match annotation.split.as_deref() {
+        Some("test") => Ok(true),
+        Some("train") => Ok(false),
+        other => Err(anyhow!(
+            "column {column:?} is {:?} on line {}; expected train or test\n\
+             hint: rows that take part in neither are left out with an empty label and missing = \"skip\"",
+            other.unwrap_or_default(),
+            annotation.line.unwrap_or_default()
+        )),
+    };
+    let sides: Vec<bool> = annotations.iter().map(side).collect::<Result<_>>()?;
+    for (value, name) in [(true, "test"), (false, "train")] {
+        if !sides.contains(&value) {
+            bail!("column {column:?} says {name} of no sample\nhint: mark some rows with {name}");
+        }
+    }
+    Ok(Some(sides))
+}
+
+fn named(ids: &[String], places: &[usize]) -> String {
+    let first: Vec<&str> = places.iter().take(NAMED).map(|at| ids[*at].as_str()).collect();
+    let more = if places.len() > NAMED { ", ..." } else { "" };
+    format!("{}{more}", first.join(", "))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_between_thresholds_are_classes_with_names() {
+        let (labels, names) = binned(&[0.1, 0.2, 0.35, 7.0], &[0.2, 0.4]).unwrap();
+        assert_eq!(labels, [0, 1, 1, 2]);
+        assert_eq!(names, ["below 0.2", "0.2 to 0.4", "0.4 and above"]);
+        assert!(binned(&[0.1, 0.5], &[0.2, 0.4]).unwrap_err().to_string().contains("\"0.2 to 0.4\""));
+    }
+
+    #[test]
+    fn quantiles_are_of_equal_size_where_values_differ() {
+        let values = [5.0, 1.0, 4.0, 2.0, 3.0, 0.0];
+        assert_eq!(quantiles(&values, 3).unwrap(), [2.0, 4.0]);
+        assert_eq!(binned(&values, &[2.0, 4.0]).unwrap().0, [2, 0, 2, 1, 1, 0]);
+        assert!(quantiles(&[0.0, 0.0, 0.0, 1.0], 2).is_err());
+        assert!(quantiles(&[1.0, 1.0], 3).is_err());
+    }
+
+    #[test]
+    fn an_entry_is_no_part_of_a_longer_name() {
+        let entries = ["a".to_string(), "a/b".into(), "ab.csv".into()];
+        let of = |id| entry_of(id, &entries);
+        assert_eq!(
+            [of("a/1.png"), of("a/b/1.png"), of("ab.csv#3"), of("abc/1")],
+            [Some("a"), Some("a/b"), Some("ab.csv"), None]
+        );
+    }
+}
