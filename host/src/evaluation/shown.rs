@@ -23,7 +23,7 @@ pub(crate) fn to_text(scores: &Scores, width: usize) -> String {
     text.push_str(&format!("\nIn brackets: 95 % interval from resamples of the test samples; {word} {seeds}.\n"));
     match &scores.transfer {
         Some(transfer) => {
-            text.push_str("* after the stage that first learned the task's modality.\n\n");
+            text.push_str("* after the stage that first learned the task's modality; 0 start: the model that the run began with.\n\n");
             text.push_str(&transfer_text(transfer, scores));
         }
         None => text.push_str("What was forgotten shows with --after every-stage.\n"),
@@ -61,7 +61,7 @@ fn matrix(scores: &Scores, tasks: &[TaskSummary]) -> String {
 fn name(stage: &EvaluatedStage) -> String {
     match &stage.modality {
         Some(modality) => format!("{} {modality}", stage.stage),
-        None => "0 none".into(),
+        None => "0 start".into(),
     }
 }
 
