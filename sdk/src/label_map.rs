@@ -2,7 +2,7 @@
 //! follow its samples through crops and resampling.
 //!
 //! Labels are names, not amounts: they are taken from the nearest pixel and never averaged. (A mask is, in this crate,
-//! what hides tokens in training; hence another word.) Which file belongs to which sample is in [`crate::label_files`].
+//! what hides tokens in training; hence another word.) Which file belongs to which sample is settled in `label_files`.
 
 use crate::Error;
 use crate::image::Region;

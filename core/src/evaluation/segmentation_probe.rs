@@ -41,7 +41,7 @@ pub struct SegmentationProbe {
 
 impl Default for SegmentationProbe {
     fn default() -> Self {
-        Self { hidden: 0, epochs: 30, batch_size: 16, learning_rate: 1e-3, weight_decay: 0.05 }
+        Self { hidden: 0, epochs: 30, batch_size: 16, learning_rate: 3e-3, weight_decay: 0.05 }
     }
 }
 
