@@ -14,6 +14,7 @@ pub mod failure;
 mod finished_run;
 pub mod interrupt;
 pub mod kept_tokens;
+pub mod label_maps;
 pub mod log;
 mod nearest;
 pub mod options;

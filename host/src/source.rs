@@ -90,6 +90,17 @@ impl ModalitySource {
         Ok(self.dataset.save_assets(folder)?)
     }
 
+    /// The plugin's dataset.
+    pub(crate) fn dataset(&self) -> &OpenDataset {
+        &self.dataset
+    }
+
+    /// A message of the plugin with paths relative to the data: reasons are recorded in the run, which holds no path of
+    /// this machine.
+    pub(crate) fn without_base(&self, message: String) -> String {
+        if self.base.is_empty() { message } else { message.replace(&self.base, "") }
+    }
+
     /// Where its assets lie from now on.
     pub fn assets_are_in(&mut self, folder: PathBuf) {
         self.assets = Some(folder);
@@ -219,9 +230,8 @@ impl SampleSource for ModalitySource {
     ) -> medcoss_core::Result<Vec<BadSample>> {
         let failures =
             self.dataset.fill(view, indices, seeds, batch).map_err(|error| Error::Source(error.to_string()))?;
-        // Reasons are recorded in the run, which holds no path of this machine.
-        let relative = |message: String| if self.base.is_empty() { message } else { message.replace(&self.base, "") };
-        let bad = |failure: SampleFailure| BadSample { slot: failure.slot, message: relative(failure.message) };
+        let bad =
+            |failure: SampleFailure| BadSample { slot: failure.slot, message: self.without_base(failure.message) };
         Ok(failures.into_iter().map(bad).collect())
     }
 

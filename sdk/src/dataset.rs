@@ -6,7 +6,8 @@ use medcoss_abi::message::{Geometry, Rendering, Synthesised};
 use schemars::JsonSchema;
 use serde::{Serialize, de::DeserializeOwned};
 
-use crate::{Error, Fingerprint, SampleRng};
+use crate::label_map::LabelMap;
+use crate::{Error, Fingerprint, FoundFile, SampleRng};
 
 /// A modality: what the plugin says of itself, how it opens data, how it makes sample files.
 pub trait Modality: Send + Sync + 'static {
@@ -25,6 +26,9 @@ pub trait Modality: Send + Sync + 'static {
     const RENDERS: Option<Rendering> = None;
     /// Whether [`Dataset::keep`] is implemented.
     const KEEPS: bool = false;
+    /// Endings of the segmentation masks that [`Dataset::label_map`] reads, in lower case: `&[".png", ".tif"]`. Empty when
+    /// it is not implemented.
+    const LABEL_MAPS: &'static [&'static str] = &[];
 
     /// Options with their defaults. Use `#[serde(default, deny_unknown_fields)]`, and document each field: the
     /// comment becomes its description in the schema.
@@ -87,6 +91,12 @@ pub trait Dataset: Send + Sync + 'static {
         None
     }
 
+    /// Id of the file that a sample comes from, where a file has several samples: the sample's id without what tells them
+    /// apart. Masks are found by it.
+    fn file_id(&self, index: usize) -> String {
+        self.id(index)
+    }
+
     /// Changes when the data change.
     fn fingerprint(&self) -> Fingerprint;
 
@@ -117,6 +127,20 @@ pub trait Dataset: Send + Sync + 'static {
     fn keep(&self, indices: &[usize], folder: &Path) -> Result<Synthesised, Error> {
         let _ = (indices, folder);
         Err(Error::new(medcoss_abi::code::UNKNOWN_OPERATION, "this plugin cannot write samples of a dataset"))
+    }
+
+    /// The labels of a sample, from the mask of its file: in exactly the geometry of the plain view, cropped and resampled
+    /// as that is, each label from the nearest pixel, 0 where there is no file. Only evaluation asks for it.
+    ///
+    /// `mask` has one of the endings of [`Modality::LABEL_MAPS`], or is a file that the user named; the SDK found it by
+    /// [`Dataset::file_id`].
+    ///
+    /// # Errors
+    /// A mask that cannot be read or does not fit its file (see [`crate::label_map::check_fits`]), or a plugin without this
+    /// operation. The host names the sample and goes on within a budget.
+    fn label_map(&self, index: usize, mask: &FoundFile) -> Result<LabelMap, Error> {
+        let _ = (index, mask);
+        Err(Error::new(medcoss_abi::code::UNKNOWN_OPERATION, "this plugin reads no masks"))
     }
 
     /// Tokens back to something a person can look at: PNG bytes or UTF-8 text, as [`Modality::RENDERS`] says.

@@ -37,13 +37,19 @@ pub mod shim {
     use std::panic::{AssertUnwindSafe, catch_unwind};
 
     use medcoss_abi::abi_stable::std_types::{RResult, RSlice, RStr, RString, RVec};
-    use medcoss_abi::message::{Description, Geometry, Keep, Open, SaveAssets, Synthesise, Synthesised};
+    use medcoss_abi::label_maps::encode;
+    use medcoss_abi::message::{
+        Description, Geometry, Keep, LabelMapError, LabelMapNote, LabelMaps, LabelMapsHeader, Open, SaveAssets,
+        Synthesise, Synthesised,
+    };
     use medcoss_abi::{
         DatasetHandle, FillBuffers, FillRequest, HostServices, NOT_A_TARGET, PluginError, PluginTable, SampleError,
         VIEW_PLAIN, VIEW_TRAIN, code, operation,
     };
     use serde::Serialize;
 
+    use crate::label_files::LabelFiles;
+    use crate::label_map::LabelMap;
     use crate::{Dataset, Error, Modality, OpenRequest, Sample, Tokens, View, sample_rng};
 
     /// The table of a modality.
@@ -90,13 +96,13 @@ pub mod shim {
                 reads: M::READS.iter().map(|&kind| kind.into()).collect(),
                 options: schemars::schema_for!(M::Options).to_value(),
                 renders: M::RENDERS,
-                operations: operations(M::RENDERS.is_some(), M::KEEPS),
+                operations: operations::<M>(),
             };
             json(&description).map(RString::from)
         })
     }
 
-    fn operations(renders: bool, keeps: bool) -> Vec<String> {
+    fn operations<M: Modality>() -> Vec<String> {
         let always = [
             operation::SYNTHESISE,
             operation::GEOMETRY,
@@ -105,7 +111,11 @@ pub mod shim {
             operation::FINGERPRINT,
             operation::SAVE_ASSETS,
         ];
-        let optional = [renders.then_some(operation::RENDER), keeps.then_some(operation::KEEP)];
+        let optional = [
+            M::RENDERS.is_some().then_some(operation::RENDER),
+            M::KEEPS.then_some(operation::KEEP),
+            (!M::LABEL_MAPS.is_empty()).then_some(operation::LABEL_MAPS),
+        ];
         always.into_iter().chain(optional.into_iter().flatten()).map(String::from).collect()
     }
 
@@ -161,6 +171,9 @@ pub mod shim {
                     let request: Keep = parse(body.as_slice(), "request")?;
                     json(&keep(dataset, &request)?)?.into_bytes()
                 }
+                operation::LABEL_MAPS if !M::LABEL_MAPS.is_empty() => {
+                    label_maps(dataset, M::LABEL_MAPS, &parse(body.as_slice(), "request")?)?
+                }
                 operation::RENDER if M::RENDERS.is_some() => render(dataset, body.as_slice())?,
                 other => return Err(unknown::<M>(other)),
             };
@@ -169,13 +182,52 @@ pub mod shim {
     }
 
     fn keep(dataset: &impl Dataset, request: &Keep) -> Result<Synthesised, Error> {
+        dataset.keep(&existing(dataset, &request.indices)?, &request.folder)
+    }
+
+    fn existing(dataset: &impl Dataset, indices: &[u64]) -> Result<Vec<usize>, Error> {
         let n = dataset.len();
         let index = |&index: &u64| {
             let found = usize::try_from(index).ok().filter(|&index| index < n);
             found.ok_or_else(|| Error::bad_request(format!("sample {index} does not exist; there are {n}")))
         };
-        let indices = request.indices.iter().map(index).collect::<Result<Vec<_>, _>>()?;
-        dataset.keep(&indices, &request.folder)
+        indices.iter().map(index).collect()
+    }
+
+    /// A sample that has no label map does not take the others with it.
+    fn label_maps(dataset: &impl Dataset, endings: &[&str], request: &LabelMaps) -> Result<Vec<u8>, Error> {
+        let indices = existing(dataset, &request.indices)?;
+        let files = LabelFiles::find(request, endings)?;
+        let ids: Vec<String> = (0..dataset.len()).map(|index| dataset.file_id(index)).collect();
+        let masks = files.of_all(ids.iter().map(String::as_str));
+        let label_map = |&index: &usize| {
+            let mask = masks[ids[index].as_str()].as_ref().map_err(Error::clone)?;
+            catch_unwind(AssertUnwindSafe(|| dataset.label_map(index, mask)))
+                .unwrap_or_else(|payload| Err(panicked(payload)))
+        };
+        let maps: Vec<Result<LabelMap, Error>> = indices.iter().map(label_map).collect();
+        let shape = maps.iter().flatten().map(|map| map.shape().to_vec()).next();
+        let header = LabelMapsHeader {
+            // Without a single label map there is no shape to tell.
+            shape: shape.unwrap_or_default(),
+            samples: maps.iter().map(note).collect(),
+        };
+        if let Some(other) = maps.iter().flatten().find(|map| map.shape() != header.shape) {
+            let (other, one) = (other.shape(), &header.shape);
+            return Err(Error::bad_request(format!("label maps of {one:?} and {other:?} in one dataset")));
+        }
+        encode(&header, maps.iter().flatten().map(LabelMap::values))
+            .map_err(|error| Error::bad_request(format!("answer: {error}")))
+    }
+
+    fn note(map: &Result<LabelMap, Error>) -> LabelMapNote {
+        match map {
+            Ok(map) => LabelMapNote { spacing_mm: map.spacing_mm().map(<[f64]>::to_vec), error: None },
+            Err(error) => LabelMapNote {
+                spacing_mm: None,
+                error: Some(LabelMapError { code: error.code(), message: error.to_string() }),
+            },
+        }
     }
 
     fn render(dataset: &impl Dataset, body: &[u8]) -> Result<Vec<u8>, Error> {

@@ -9,6 +9,7 @@ use medcoss_abi::code;
 use medcoss_abi::message::{Geometry, Synthesised};
 use serde::Serialize;
 
+use crate::label_map::LabelMap;
 use crate::labels::LabelTable;
 use crate::{
     Dataset, Error, Fingerprint, FoundFile, Modality, OpenRequest, Sample, SampleRng, Tokens, View, find_files, keep,
@@ -30,6 +31,15 @@ pub trait FileSample: Serialize + Send + Sync + 'static {
     fn render(&self, tokens: Tokens<'_>) -> Result<Vec<u8>, Error> {
         let _ = tokens;
         Err(Error::new(code::UNKNOWN_OPERATION, "this plugin renders no pictures"))
+    }
+
+    /// As [`Dataset::label_map`]. The file is the one that was found; the id is put before the error's message.
+    ///
+    /// # Errors
+    /// A mask that cannot be read or does not fit its file, or a plugin without this operation.
+    fn label_map(&self, file: &FoundFile, mask: &FoundFile) -> Result<LabelMap, Error> {
+        let _ = (file, mask);
+        Err(Error::new(code::UNKNOWN_OPERATION, "this plugin reads no masks"))
     }
 
     /// The table of labels, where the options have one.
@@ -128,6 +138,11 @@ impl<O: FileSample> Dataset for FileDataset<O> {
             options.retain(|_, value| serde_json::from_value::<LabelTable>(value.clone()).is_err());
         }
         Ok(kept)
+    }
+
+    fn label_map(&self, index: usize, mask: &FoundFile) -> Result<LabelMap, Error> {
+        let file = &self.files[index];
+        self.options.label_map(file, mask).map_err(|error| error.in_context(&file.id))
     }
 
     fn render(&self, tokens: Tokens<'_>) -> Result<Vec<u8>, Error> {

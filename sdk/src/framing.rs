@@ -9,6 +9,7 @@ use rand::RngExt;
 use medcoss_abi::message::Geometry;
 
 use crate::image::{Image, Region};
+use crate::label_map::LabelMap;
 use crate::{Error, Sample, SampleRng, Tokens, View, encode_png, mask, patch};
 
 /// Side of a patch in pixels.
@@ -81,6 +82,17 @@ impl Framing {
     /// Those of [`Image::resized`].
     pub fn plain(&self, image: &Image) -> Result<Image, Error> {
         image.resized(Region::centre_square(image.width(), image.height()), self.size, self.size)
+    }
+
+    /// The labels of a picture as [`Framing::plain`] frames it: `[size, size]`.
+    ///
+    /// # Errors
+    /// Labels of a volume.
+    pub fn plain_labels(&self, labels: &LabelMap) -> Result<LabelMap, Error> {
+        let [height, width] = *labels.shape() else {
+            return Err(Error::bad_request(format!("a label map of {:?} is not that of a picture", labels.shape())));
+        };
+        labels.resized(Region::centre_square(width, height), self.size, self.size)
     }
 
     /// The training view: random resized crop, then the flips.

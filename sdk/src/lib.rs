@@ -17,6 +17,8 @@ pub mod framing;
 pub mod image;
 pub mod intensity;
 pub mod keep;
+mod label_files;
+pub mod label_map;
 pub mod labels;
 pub mod log;
 pub mod mask;

@@ -5,6 +5,7 @@ pub use std::path::Path;
 pub use rand::RngExt;
 pub use serde_json::json;
 
+pub use crate::label_map::LabelMap;
 pub use crate::{
     Dataset, Error, FileDataset, FileSample, Fingerprint, FoundFile, Geometry, Modality, OpenRequest, Rendering,
     Sample, SampleRng, Synthesised, Tokens, View, export_plugin, in_range, options, sample_rng, synthesise_files,

@@ -189,6 +189,24 @@ impl Sampling {
         Self { n, first: self.first + self.step * start as f64, step: self.step }
     }
 
+    /// The same positions on an axis with `by` more voxels before it, or, where that is negative, fewer.
+    pub fn shifted(&self, by: f64) -> Self {
+        Self { first: self.first + by, ..*self }
+    }
+
+    /// Distance of neighbouring positions in voxels.
+    pub fn step(&self) -> f64 {
+        self.step
+    }
+
+    /// The voxel of an axis of `n_in` that each position falls on; `None` outside.
+    pub fn nearest(&self, n_in: usize) -> Vec<Option<usize>> {
+        let inside = self.inside(n_in);
+        // Half way between two voxels it is the later one.
+        let voxel = |i: usize| (self.first + self.step * i as f64 + 0.5).floor().clamp(0.0, n_in as f64 - 1.0) as usize;
+        (0..self.n).map(|i| inside.contains(&i).then(|| voxel(i))).collect()
+    }
+
     /// Which positions fall on voxels of an axis of `n_in`.
     fn inside(&self, n_in: usize) -> Range<usize> {
         // Borders that meet up to rounding count as inside.

@@ -4,9 +4,10 @@ use serde::{Deserialize, Serialize};
 
 use super::classification::{Labelled, MultiClassAuc, accuracy, auc_macro, binary_auc, macro_f1};
 use super::retrieval::Retrieved;
+use super::segmentation_scores::SegmentationScores;
 use crate::{Error, Result};
 
-/// A metric of classification or retrieval; of all of them higher is better, and all are in [0, 1].
+/// A metric of classification, retrieval or segmentation. Of all but distances higher is better, and they are in [0, 1].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Metric {
@@ -24,6 +25,15 @@ pub enum Metric {
     RecallAt5,
     /// Mean over queries of the average precision over the whole training split.
     Map,
+    /// Mean over samples and classes of the Dice coefficient.
+    Dice,
+    /// Mean over pairs of sample and class, of which both masks have voxels, of the 95th percentile of the distances between borders,
+    /// in voxels.
+    #[serde(rename = "hd95_voxels")]
+    Hd95Voxels,
+    /// The same in millimetres.
+    #[serde(rename = "hd95_mm")]
+    Hd95Mm,
 }
 
 /// What a protocol says of the samples of a test split.
@@ -42,6 +52,8 @@ pub enum Predictions {
     },
     /// Answers to queries.
     Ranks(Vec<Retrieved>),
+    /// Predicted masks against true ones.
+    Masks(SegmentationScores),
 }
 
 impl Metric {
@@ -54,18 +66,29 @@ impl Metric {
             Self::RecallAt1 => "recall_at_1",
             Self::RecallAt5 => "recall_at_5",
             Self::Map => "map",
+            Self::Dice => "dice",
+            Self::Hd95Voxels => "hd95_voxels",
+            Self::Hd95Mm => "hd95_mm",
         }
+    }
+
+    /// Whether a higher value is better.
+    pub fn higher_is_better(self) -> bool {
+        !matches!(self, Self::Hd95Voxels | Self::Hd95Mm)
     }
 
     /// Of classification.
     pub const OF_CLASSES: [Self; 3] = [Self::Accuracy, Self::MacroF1, Self::Auc];
     /// Of retrieval.
     pub const OF_RANKS: [Self; 3] = [Self::RecallAt1, Self::RecallAt5, Self::Map];
+    /// Of segmentation.
+    pub const OF_MASKS: [Self; 3] = [Self::Dice, Self::Hd95Voxels, Self::Hd95Mm];
 
     /// Of the samples at `places`, which may name one more than once.
     ///
     /// # Errors
-    /// A metric of the other kind of predictions, an area for which a class is missing.
+    /// A metric of the other kind of predictions, an area for which a class is missing, a distance where at each place one mask of
+    /// each class is empty or whose unit is not known.
     pub fn of(self, predictions: &Predictions, places: &[usize]) -> Result<f64> {
         match predictions {
             Predictions::Classes { labels, scores, n_classes, auc } => {
@@ -98,6 +121,10 @@ impl Metric {
                     _ => Err(self.of_the_other_kind()),
                 }
             }
+            Predictions::Masks(_) if !Self::OF_MASKS.contains(&self) => Err(self.of_the_other_kind()),
+            Predictions::Masks(scores) => scores.mean(self, places).ok_or_else(|| {
+                Error::Data(format!("{} is not defined: no sample has a distance between borders", self.name()))
+            }),
         }
     }
 
@@ -112,7 +139,7 @@ mod tests {
 
     #[test]
     fn names_in_files_are_those_of_serde() {
-        for metric in [Metric::OF_CLASSES, Metric::OF_RANKS].concat() {
+        for metric in [Metric::OF_CLASSES, Metric::OF_RANKS, Metric::OF_MASKS].concat() {
             assert_eq!(serde_json::to_value(metric).unwrap(), metric.name());
         }
     }

@@ -16,6 +16,10 @@ mod retrieval;
 mod score_matrix;
 mod scores;
 mod segmentation;
+mod segmentation_loss;
+mod segmentation_maps;
+mod segmentation_probe;
+mod segmentation_scores;
 mod split;
 
 pub use bootstrap::{N_RESAMPLES, Resamples};
@@ -32,4 +36,7 @@ pub use retrieval::{Retrieved, retrieve};
 pub use score_matrix::ScoreMatrix;
 pub use scores::{EvaluatedStage, SCORES, Score, Scores, TaskSummary, Transfer};
 pub use segmentation::{dice, hausdorff_95};
+pub use segmentation_maps::{ClassMaps, SegmentationClasses};
+pub use segmentation_probe::{SegmentationProbe, TokenFeatures};
+pub use segmentation_scores::{SampleSegmentation, SegmentationScores};
 pub use split::{Split, draw_samples};

@@ -77,7 +77,8 @@ pub struct Score {
     pub stage: usize,
     /// Name of the task.
     pub task: String,
-    /// `accuracy`, `macro_f1`, `auc`, `recall_at_1`, `recall_at_5`, `map`, `dice`, `hd95_voxels`, `hd95_mm`.
+    /// `accuracy`, `macro_f1`, `auc`, `recall_at_1`, `recall_at_5`, `map`, `dice`, `hd95_voxels`, `hd95_mm`; of one class of a
+    /// segmentation with several `dice:` and so on, followed by the class.
     pub metric: String,
     /// Mean over seeds.
     pub value: f64,
@@ -90,6 +91,10 @@ pub struct Score {
     pub n: usize,
     /// By seed, in the order of [`Scores::seeds`].
     pub by_seed: Vec<f64>,
+    /// Of distances between borders: pairs of sample and class that have none, because one of their masks or both are empty, and are
+    /// left out of the mean; of all seeds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub n_without: Option<usize>,
 }
 
 /// Figures of continual learning over the primary metrics, each of which enters such that higher is better.

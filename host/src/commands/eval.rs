@@ -21,7 +21,7 @@ use crate::table::page_width;
 /// Measure a run's models on downstream tasks
 ///
 /// A tasks file (TOML) names tasks: data, where their labels come from, how samples are split, and a protocol: k nearest neighbours, a
-/// linear probe, fine-tuning, or retrieval. Every metric comes with a bootstrap 95 % interval. With --after every-stage the models after
+/// linear probe, fine-tuning, retrieval, or segmentation of masks. Every metric comes with a bootstrap 95 % interval. With --after every-stage the models after
 /// all stages are measured, and one before the first, which shows how much was forgotten (backward transfer, forgetting) and what earlier
 /// stages gave to later ones (forward transfer).
 ///

@@ -2,10 +2,14 @@
 
 use std::path::PathBuf;
 
-use anyhow::{Result, anyhow, bail};
+use anyhow::{Context, Result, anyhow, bail};
+use medcoss_core::evaluation::SegmentationClasses;
 use regex::Regex;
 use serde::de::{Error as _, MapAccess, Visitor, value::MapAccessDeserializer};
 use serde::{Deserialize, Deserializer};
+
+use crate::config::OneOrMore;
+use crate::label_maps::MaskFiles;
 
 /// `labels` of a task: `"plugin"`, or a table with one of the ways.
 #[derive(Debug, Clone, Default)]
@@ -28,6 +32,10 @@ struct Given {
     entry: Option<bool>,
     pattern: Option<String>,
     names: Option<Vec<String>>,
+    masks: Option<OneOrMore>,
+    mask_suffix: Option<String>,
+    sample_suffix: Option<String>,
+    classes: Option<SegmentationClasses>,
 }
 
 /// `group` of a task.
@@ -49,6 +57,19 @@ pub(crate) enum LabelSource {
     Entry,
     /// A part of the sample's id.
     Pattern(Regex),
+    /// A segmentation mask: itself, or its size.
+    Masks(MaskLabels),
+}
+
+/// Segmentation masks as labels.
+#[derive(Debug, Clone)]
+pub(crate) struct MaskLabels {
+    /// Relative to the task's root.
+    pub files: MaskFiles,
+    /// Which labels count; all that occur without it.
+    pub classes: Option<SegmentationClasses>,
+    /// How sizes become classes; values where masks are segmented.
+    pub sizes: Classes,
 }
 
 /// Labels of a CSV table.
@@ -81,7 +102,7 @@ impl<'de> Deserialize<'de> for LabelSection {
             type Value = LabelSection;
 
             fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-                f.write_str("\"plugin\", or a table with one of table, entry, pattern")
+                f.write_str("\"plugin\", or a table with one of table, entry, pattern, masks")
             }
 
             fn visit_str<E: serde::de::Error>(self, text: &str) -> Result<LabelSection, E> {
@@ -124,12 +145,18 @@ impl LabelSection {
     /// None or several of them, what belongs to another, patterns that are none.
     pub fn resolve(&self) -> Result<LabelSource> {
         let Some(given) = &self.given else { return Ok(LabelSource::Plugin) };
-        let ways =
-            [("table", given.table.is_some()), ("entry", given.entry.is_some()), ("pattern", given.pattern.is_some())];
+        let ways = [
+            ("table", given.table.is_some()),
+            ("entry", given.entry.is_some()),
+            ("pattern", given.pattern.is_some()),
+            ("masks", given.masks.is_some()),
+        ];
         let named: Vec<&str> = ways.iter().filter(|(_, given)| *given).map(|(name, _)| *name).collect();
         match named.as_slice() {
             [_] => {}
-            [] => bail!("labels names no source\nhint: set one of labels.table, labels.entry, labels.pattern"),
+            [] => bail!(
+                "labels names no source\nhint: set one of labels.table, labels.entry, labels.pattern, labels.masks"
+            ),
             several => {
                 bail!("labels names several sources, {}\nhint: keep one of them", several.join(" and "))
             }
@@ -139,11 +166,37 @@ impl LabelSection {
             ("label", given.label.is_some()),
             ("group", given.group.is_some()),
             ("id_pattern", given.id_pattern.is_some()),
-            ("bins", given.bins.is_some()),
-            ("quantiles", given.quantiles.is_some()),
         ];
         if let Some((name, _)) = of_table.iter().find(|(_, given)| *given).filter(|_| given.table.is_none()) {
             bail!("labels.{name} belongs to a table\nhint: set labels.table, or remove it");
+        }
+        let of_masks = [
+            ("mask_suffix", given.mask_suffix.is_some()),
+            ("sample_suffix", given.sample_suffix.is_some()),
+            ("classes", given.classes.is_some()),
+        ];
+        if let Some((name, _)) = of_masks.iter().find(|(_, given)| *given).filter(|_| given.masks.is_none()) {
+            bail!("labels.{name} belongs to masks\nhint: set labels.masks, or remove it");
+        }
+        let of_numbers = given.table.is_some() || given.masks.is_some();
+        if !of_numbers && (given.bins.is_some() || given.quantiles.is_some()) {
+            bail!("labels.bins and labels.quantiles belong to a table or to masks\nhint: remove them");
+        }
+        if let Some(masks) = &given.masks {
+            if let Some(classes) = &given.classes {
+                classes.check().context("labels.classes")?;
+            }
+            let text = |text: &Option<String>| text.clone().unwrap_or_default();
+            let (mask_suffix, sample_suffix) = (text(&given.mask_suffix), text(&given.sample_suffix));
+            let files = MaskFiles { data: masks.paths(), mask_suffix, sample_suffix };
+            if files.data.is_empty() {
+                bail!("labels.masks is empty\nhint: name at least one file or folder with masks");
+            }
+            return Ok(LabelSource::Masks(MaskLabels {
+                files,
+                classes: given.classes.clone(),
+                sizes: given.classes_of_numbers()?,
+            }));
         }
         if let Some(pattern) = &given.pattern {
             return Ok(LabelSource::Pattern(pattern_of("labels.pattern", pattern)?));
@@ -159,7 +212,21 @@ impl LabelSection {
                 .clone()
                 .ok_or_else(|| anyhow!("labels.{name} is missing\nhint: name the column of {}", table.display()))
         };
-        let classes = match (&given.bins, given.quantiles) {
+        Ok(LabelSource::Table(TableLabels {
+            table: table.clone(),
+            key: needed("key", &given.key)?,
+            label: needed("label", &given.label)?,
+            group: given.group.clone(),
+            id_pattern: given.id_pattern.as_deref().map(|text| pattern_of("labels.id_pattern", text)).transpose()?,
+            classes: given.classes_of_numbers()?,
+        }))
+    }
+}
+
+impl Given {
+    /// How numbers become classes.
+    fn classes_of_numbers(&self) -> Result<Classes> {
+        Ok(match (&self.bins, self.quantiles) {
             (None, None) => Classes::Values,
             (Some(bins), None) if bins.is_empty() || bins.windows(2).any(|pair| pair[0] >= pair[1]) => {
                 bail!("labels.bins is {bins:?}; expected ascending thresholds")
@@ -168,15 +235,7 @@ impl LabelSection {
             (None, Some(n)) if n < 2 => bail!("labels.quantiles is {n}, it must be at least 2"),
             (None, Some(n)) => Classes::Quantiles(n),
             (Some(_), Some(_)) => bail!("labels has both bins and quantiles\nhint: keep one of them"),
-        };
-        Ok(LabelSource::Table(TableLabels {
-            table: table.clone(),
-            key: needed("key", &given.key)?,
-            label: needed("label", &given.label)?,
-            group: given.group.clone(),
-            id_pattern: given.id_pattern.as_deref().map(|text| pattern_of("labels.id_pattern", text)).transpose()?,
-            classes,
-        }))
+        })
     }
 }
 

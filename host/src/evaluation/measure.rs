@@ -1,9 +1,11 @@
 //! One task, measured with one model: by its protocol, for each seed.
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use indicatif::ProgressBar;
+use medcoss_core::data::Chosen;
 use medcoss_core::evaluation::{
-    Finetuner, Finetuning, Labels, Metric, N_RESAMPLES, Predictions, Resamples, Split, TaskSummary, retrieve,
+    ClassMaps, Finetuner, Finetuning, Labels, Metric, N_RESAMPLES, Predictions, Resamples, SegmentationProbe, Split,
+    TaskSummary, TokenFeatures, retrieve,
 };
 use medcoss_core::stage::Reading;
 
@@ -22,6 +24,8 @@ pub(super) struct Task<'a> {
     pub data: usize,
     protocol: Protocol,
     samples: TaskSamples,
+    /// Of segmentation.
+    masks: Option<ClassMaps>,
     /// By seed.
     splits: Vec<Split>,
     /// By seed, of the test split.
@@ -39,12 +43,15 @@ pub(super) struct Work<'a> {
 
 /// One metric of a task.
 pub(super) struct Measured {
-    pub metric: Metric,
+    /// As in files.
+    pub name: String,
     /// Mean over seeds.
     pub value: f64,
     /// Means over seeds of the ends.
     pub interval: [f64; 2],
     pub by_seed: Vec<f64>,
+    /// Pairs of sample and class that have no distance.
+    pub n_without: Option<usize>,
 }
 
 impl<'a> Task<'a> {
@@ -57,6 +64,7 @@ impl<'a> Task<'a> {
         own_stage: usize,
         data: usize,
         samples: TaskSamples,
+        masks: Option<ClassMaps>,
         seeds: &[u64],
     ) -> Result<Self> {
         let protocol = section.protocol();
@@ -66,6 +74,8 @@ impl<'a> Task<'a> {
             data,
             protocol,
             samples,
+            // Of others their sizes are all that was needed.
+            masks: masks.filter(|_| section.is_segmentation()),
             splits: Vec::new(),
             resamples: Vec::new(),
             settled: false,
@@ -116,7 +126,7 @@ impl<'a> Task<'a> {
             own_stage: self.own_stage,
             protocol: self.protocol.name().into(),
             primary_metric: self.section.primary_metric().name().into(),
-            higher_is_better: true,
+            higher_is_better: self.section.primary_metric().higher_is_better(),
             classes: self.samples.classes.clone(),
             n_train: self.splits.first().map_or(0, |split| split.train.len()),
             n_test: self.n_test(),
@@ -130,6 +140,13 @@ impl<'a> Task<'a> {
     pub fn measure(&self, work: &Work<'_>, of: ModelOf, data: &TaskData, encoded: &Encoded) -> Result<Vec<Measured>> {
         let Work { models, reading, options, bar } = *work;
         let mut predictions = Vec::new();
+        if let (Protocol::Segmentation(probe), Some(maps)) = (&self.protocol, &self.masks) {
+            let features = self.token_features(&models.load(of, options.device, false)?, data, work)?;
+            for (split, seed) in self.splits.iter().zip(&options.seeds) {
+                predictions.push(self.segmented(probe, &features, maps, (split, *seed), work)?);
+            }
+            return self.of_masks(&predictions);
+        }
         for (split, seed) in self.splits.iter().zip(&options.seeds) {
             let learned = match &self.protocol {
                 Protocol::Finetune(settings) => {
@@ -160,7 +177,9 @@ impl<'a> Task<'a> {
         let scores = match &self.protocol {
             Protocol::Knn(knn) => knn.scores(&train, &test, n_classes)?,
             Protocol::Linear(linear) => linear.scores(&train, &test, n_classes)?,
-            Protocol::Retrieval | Protocol::Finetune(_) => return Ok(Predictions::Ranks(retrieve(&train, &test)?)),
+            Protocol::Retrieval | Protocol::Finetune(_) | Protocol::Segmentation(_) => {
+                return Ok(Predictions::Ranks(retrieve(&train, &test)?));
+            }
         };
         Ok(Predictions::Classes { labels: test.labels, scores, n_classes, auc: self.section.auc() })
     }
@@ -187,12 +206,102 @@ impl<'a> Task<'a> {
         Ok(Predictions::Classes { labels: labels(&split.test), scores, n_classes, auc: self.section.auc() })
     }
 
+    /// Features of every token of the task's samples, by the indices of the dataset.
+    fn token_features(
+        &self,
+        model: &medcoss_core::model::Model,
+        data: &TaskData,
+        work: &Work<'_>,
+    ) -> Result<TokenFeatures> {
+        let Work { reading, options, bar, .. } = *work;
+        let device = medcoss_core::device::by_name(options.device)?;
+        let source = Chosen::new(&data.source, self.samples.indices.clone());
+        bar.inc_length(self.samples.indices.len() as u64);
+        let began = bar.position();
+        let mut features = TokenFeatures::extract(model, data.family, &source, reading, &device, &mut |done| {
+            bar.set_position(began + done as u64);
+            stopped()
+        })?;
+        features.rows.iter_mut().for_each(|row| *row = self.samples.indices[*row as usize]);
+        Ok(features)
+    }
+
+    /// What a probe finds in the test samples of a split, with a seed.
+    fn segmented(
+        &self,
+        probe: &SegmentationProbe,
+        features: &TokenFeatures,
+        maps: &ClassMaps,
+        (split, seed): (&Split, u64),
+        work: &Work<'_>,
+    ) -> Result<Predictions> {
+        let Work { options, bar, .. } = *work;
+        let device = medcoss_core::device::by_name(options.device)?;
+        let indices = |places: &[usize]| places.iter().map(|at| self.samples.indices[*at]).collect::<Vec<_>>();
+        let (train, test) = (indices(&split.train), indices(&split.test));
+        bar.inc_length((probe.epochs * train.len() + test.len()) as u64);
+        let began = bar.position();
+        let mut scores = probe.scores(features, maps, &train, &test, seed, &device, &mut |done| {
+            bar.set_position(began + done as u64);
+            stopped()
+        })?;
+        if scores.samples.len() != test.len() {
+            bail!("{} of {} test samples could be segmented", scores.samples.len(), test.len());
+        }
+        scores.classes.clone_from(&self.samples.classes);
+        Ok(Predictions::Masks(scores))
+    }
+
+    /// Metrics of all classes, then of each where there are several. A metric without any value is left out: a distance in millimetres
+    /// where no spacing is known, and of masks that are all empty.
+    fn of_masks(&self, predictions: &[Predictions]) -> Result<Vec<Measured>> {
+        let n_classes = self.samples.classes.len();
+        let kinds: Vec<Option<usize>> =
+            std::iter::once(None).chain((0..n_classes).filter(|_| n_classes > 1).map(Some)).collect();
+        let mut measured = Vec::new();
+        for class in kinds {
+            let of_kind: Vec<Predictions> = predictions
+                .iter()
+                .filter_map(|predictions| match (predictions, class) {
+                    (Predictions::Masks(scores), Some(class)) => Some(Predictions::Masks(scores.of_class(class))),
+                    (Predictions::Masks(scores), None) => Some(Predictions::Masks(scores.clone())),
+                    _ => None,
+                })
+                .collect();
+            for metric in self.protocol.metrics() {
+                let defined = |(at, found): (usize, &Predictions)| {
+                    metric.of(found, &(0..self.splits[at].test.len()).collect::<Vec<_>>()).is_ok()
+                };
+                let is_primary = class.is_none() && metric == self.section.primary_metric();
+                if !is_primary && !of_kind.iter().enumerate().all(defined) {
+                    continue;
+                }
+                let without = |found: &Predictions| match found {
+                    Predictions::Masks(scores) => scores.n_without_hd95(),
+                    _ => 0,
+                };
+                let mut found = self.of_metric(metric, &of_kind)?;
+                if let Some(class) = class {
+                    found.name = format!("{}:{}", metric.name(), self.samples.classes[class]);
+                }
+                found.n_without = (metric != Metric::Dice).then(|| of_kind.iter().map(without).sum());
+                measured.push(found);
+            }
+        }
+        Ok(measured)
+    }
+
     fn of_metric(&self, metric: Metric, predictions: &[Predictions]) -> Result<Measured> {
         // The value, and the ends of its interval.
         let of_seed = |(at, predictions): (usize, &Predictions)| -> Result<[f64; 3]> {
             let all: Vec<usize> = (0..self.splits[at].test.len()).collect();
             let value = metric.of(predictions, &all)?;
-            let [low, high] = self.resamples[at].interval(|places| metric.of(predictions, places))?;
+            // A resample of masks that are all empty has no distance; it stands for the split itself.
+            let of_places = |places: &[usize]| match (metric.of(predictions, places), predictions) {
+                (Err(_), Predictions::Masks(_)) => Ok(value),
+                (found, _) => found,
+            };
+            let [low, high] = self.resamples[at].interval(of_places)?;
             Ok([value, low, high])
         };
         let found: Vec<[f64; 3]> = predictions
@@ -203,6 +312,12 @@ impl<'a> Task<'a> {
             .with_context(|| format!("metric {}", metric.name()))?;
         let [value, low, high] =
             [0, 1, 2].map(|of| found.iter().map(|seed| seed[of]).sum::<f64>() / found.len() as f64);
-        Ok(Measured { metric, value, interval: [low, high], by_seed: found.iter().map(|[value, ..]| *value).collect() })
+        Ok(Measured {
+            name: metric.name().into(),
+            n_without: None,
+            value,
+            interval: [low, high],
+            by_seed: found.iter().map(|[value, ..]| *value).collect(),
+        })
     }
 }

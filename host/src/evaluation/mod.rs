@@ -109,12 +109,13 @@ pub(crate) fn evaluate(
             scores.extend(metrics.iter().map(|metric| Score {
                 stage: *row,
                 task: task.section.name.clone(),
-                metric: metric.metric.name().into(),
+                metric: metric.name.clone(),
                 value: metric.value,
                 low: metric.interval[0],
                 high: metric.interval[1],
                 n: task.n_test(),
                 by_seed: metric.by_seed.clone(),
+                n_without: metric.n_without,
             }));
         }
     }
@@ -164,8 +165,8 @@ fn open<'a>(
                     data.len() - 1
                 }
             };
-            let samples = data[at].samples_of(section, options.base)?;
-            Task::new(section, own_stage, at, samples, &options.seeds)
+            let (samples, masks) = data[at].samples_of(section, options.base)?;
+            Task::new(section, own_stage, at, samples, masks, &options.seeds)
         };
         tasks.push(one().with_context(|| format!("task {}", section.name))?);
     }

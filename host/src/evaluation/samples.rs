@@ -4,7 +4,7 @@ use std::collections::{BTreeSet, HashMap};
 use std::path::Path;
 
 use anyhow::{Result, anyhow, bail};
-use medcoss_core::evaluation::{Split, draw_samples};
+use medcoss_core::evaluation::{ClassMaps, Split, draw_samples};
 
 use super::bins::{binned, number, quantiles};
 use super::label_source::{Classes, LabelSource, captured};
@@ -40,6 +40,8 @@ pub(super) struct Unlabelled<'a> {
     pub entries: &'a [String],
     /// What a table's path is relative to.
     pub base: &'a Path,
+    /// Masks, where the labels come from them.
+    pub masks: Option<&'a ClassMaps>,
 }
 
 /// What is said of one sample.
@@ -73,7 +75,11 @@ impl TaskSamples {
             );
         }
         let kept: Vec<Annotation> = annotations.into_iter().flatten().collect();
-        let (labels, classes) = classes_of(&source, &kept, task, data)?;
+        let (labels, classes) = match task.is_segmentation() {
+            // Splits are drawn by classes of samples, of which there is one.
+            true => (vec![0; kept.len()], named_classes(task, data.masks.map_or(&[], |maps| &maps.classes))?),
+            false => classes_of(&source, &kept, task, data)?,
+        };
         let mut samples = Self {
             indices: labelled.iter().map(|at| *at as u64).collect(),
             groups: groups_of(task, &source, &kept, data, &labelled)?,
@@ -81,7 +87,9 @@ impl TaskSamples {
             labels,
             classes,
         };
-        samples.check_classes()?;
+        if !task.is_segmentation() {
+            samples.check_classes()?;
+        }
         samples.check_leaks(data.ids, &kept)?;
         if let Some(most) = task.max_samples {
             samples.draw(most);
@@ -197,6 +205,9 @@ fn remedy(source: &LabelSource) -> &'static str {
         LabelSource::Table(_) => "look at the table's key and label columns",
         LabelSource::Entry => "ids begin with none of the task's data entries",
         LabelSource::Pattern(_) => "labels.pattern is found in no id; `medcoss embed` writes ids beside features",
+        LabelSource::Masks(_) => {
+            "masks are called as their samples' files; look at labels.mask_suffix and labels.sample_suffix"
+        }
     }
 }
 
@@ -209,6 +220,13 @@ fn annotate(task: &TaskSection, source: &LabelSource, data: &Unlabelled<'_>) -> 
         }
         LabelSource::Pattern(pattern) => {
             data.ids.iter().map(|id| captured(pattern, id).map(|label| bare(label.into()))).collect()
+        }
+        LabelSource::Masks(_) => {
+            let mut sizes: Vec<Option<Annotation>> = data.ids.iter().map(|_| None).collect();
+            for (index, size) in data.masks.iter().flat_map(|maps| maps.rows.iter().zip(maps.sizes())) {
+                sizes[*index as usize] = Some(bare(size.to_string()));
+            }
+            sizes
         }
         LabelSource::Table(labels) => {
             let table = LabelTable::read(labels, data.base, task.split.column.as_deref())?;
@@ -251,6 +269,7 @@ fn classes_of(
 ) -> Result<(Vec<usize>, Vec<String>)> {
     let classes = match source {
         LabelSource::Table(labels) => &labels.classes,
+        LabelSource::Masks(masks) => &masks.sizes,
         _ => &Classes::Values,
     };
     let (labels, usual) = match classes {
@@ -276,6 +295,11 @@ fn classes_of(
             binned(&values, &quantiles(&values, *n)?)?
         }
     };
+    Ok((labels, named_classes(task, &usual)?))
+}
+
+/// The names that the task gives, or the usual ones.
+fn named_classes(task: &TaskSection, usual: &[String]) -> Result<Vec<String>> {
     match task.labels.names() {
         Some(names) if names.len() != usual.len() => bail!(
             "labels.names has {} names for {} classes: {}\nhint: give one name a class, in this order",
@@ -283,8 +307,8 @@ fn classes_of(
             usual.len(),
             usual.join(", ")
         ),
-        Some(names) => Ok((labels, names.to_vec())),
-        None => Ok((labels, usual)),
+        Some(names) => Ok(names.to_vec()),
+        None => Ok(usual.to_vec()),
     }
 }
 
@@ -312,6 +336,11 @@ fn groups_of(
         }
         (None, LabelSource::Table(table)) if table.group.is_some() => {
             annotations.iter().map(|annotation| annotation.group.clone()).collect()
+        }
+        // Samples of one scan share its mask; what tells them apart follows the last `#` of their ids.
+        (None, LabelSource::Masks(_)) => {
+            let file = |at: &usize| data.ids[*at].rsplit_once('#').map_or(data.ids[*at].as_str(), |(file, _)| file);
+            labelled.iter().map(|at| Some(file(at).to_owned())).collect()
         }
         _ => return Ok((0..labelled.len()).collect()),
     };

@@ -4,16 +4,18 @@ use std::path::Path;
 
 use anyhow::{Result, anyhow, bail};
 use medcoss_core::data::{Chosen, SampleSource};
-use medcoss_core::evaluation::LabelledFeatures;
+use medcoss_core::evaluation::{ClassMaps, LabelledFeatures, SegmentationClasses};
 use medcoss_core::model::{Model, ModelConfig};
 use medcoss_core::stage::{Features, extract_features};
 
+use super::label_source::{LabelSource, MaskLabels};
 use super::measure::Work;
 use super::samples::{TaskSamples, Unlabelled};
 use super::stopped;
 use super::tasks_file::TaskSection;
 use crate::config::StageSection;
 use crate::finished_run::FinishedRun;
+use crate::label_maps::MaskedSource;
 use crate::log;
 use crate::plugins::Plugin;
 use crate::source::ModalitySource;
@@ -70,15 +72,37 @@ impl TaskData {
     /// Labels the samples of a task, and takes those that it uses.
     ///
     /// # Errors
-    /// Those of [`TaskSamples::assemble`].
-    pub fn samples_of(&mut self, task: &TaskSection, base: &Path) -> Result<TaskSamples> {
+    /// Those of [`TaskSamples::assemble`], masks that cannot be read.
+    pub fn samples_of(&mut self, task: &TaskSection, base: &Path) -> Result<(TaskSamples, Option<ClassMaps>)> {
         let base = task.root.as_ref().map_or_else(|| base.to_path_buf(), |root| base.join(root));
+        let masks = self.masks_of(task, &base)?;
         let (ids, labels) = (self.source.ids(), self.source.labels());
-        let samples = TaskSamples::assemble(task, &Unlabelled { ids, labels, entries: &self.entries, base: &base })?;
+        let unlabelled = Unlabelled { ids, labels, entries: &self.entries, base: &base, masks: masks.as_ref() };
+        let samples = TaskSamples::assemble(task, &unlabelled)?;
         self.chosen.extend_from_slice(&samples.indices);
         self.chosen.sort_unstable();
         self.chosen.dedup();
-        Ok(samples)
+        Ok((samples, masks))
+    }
+
+    /// The masks of a task whose labels they are.
+    fn masks_of(&self, task: &TaskSection, base: &Path) -> Result<Option<ClassMaps>> {
+        let LabelSource::Masks(MaskLabels { files, classes, .. }) = task.labels.resolve()? else { return Ok(None) };
+        let masks = MaskedSource::new(&self.source, base, &files)?;
+        let all: Vec<u64> = (0..self.source.ids().len() as u64).collect();
+        let classes = match classes {
+            Some(classes) => classes,
+            None => SegmentationClasses::found_in(&masks, &all)?,
+        };
+        let maps = ClassMaps::read(&masks, &all, &classes)?;
+        if let Some((_, first)) = maps.bad.first() {
+            log::warn(&format!(
+                "{} of {} samples have no mask that can be used; the first: {first}",
+                maps.bad.len(),
+                all.len()
+            ));
+        }
+        Ok(Some(maps))
     }
 
     /// Samples that are encoded with each model.

@@ -4,11 +4,11 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, anyhow, bail};
-use medcoss_core::evaluation::{Finetuning, LinearProbe, Metric, MultiClassAuc, NearestNeighbours};
+use medcoss_core::evaluation::{Finetuning, LinearProbe, Metric, MultiClassAuc, NearestNeighbours, SegmentationProbe};
 use medcoss_core::run::sha256_of;
 use serde::Deserialize;
 
-use super::label_source::{GroupSection, LabelSection};
+use super::label_source::{Classes, GroupSection, LabelSection, LabelSource};
 use crate::config::{OneOrMore, with_nearest};
 
 /// A tasks file.
@@ -68,6 +68,7 @@ pub(crate) struct TaskSection {
     learning_rate: Option<f64>,
     layer_decay: Option<f64>,
     weight_decay: Option<f64>,
+    hidden: Option<usize>,
 }
 
 /// What becomes of samples without a label.
@@ -103,6 +104,7 @@ enum ProtocolName {
     Linear,
     Finetune,
     Retrieval,
+    Segmentation,
 }
 
 #[derive(Debug, Clone, Copy, Deserialize)]
@@ -119,6 +121,7 @@ pub(crate) enum Protocol {
     Linear(LinearProbe),
     Finetune(Finetuning),
     Retrieval,
+    Segmentation(SegmentationProbe),
 }
 
 impl Protocol {
@@ -129,12 +132,17 @@ impl Protocol {
             Self::Linear(_) => "linear",
             Self::Finetune(_) => "finetune",
             Self::Retrieval => "retrieval",
+            Self::Segmentation(_) => "segmentation",
         }
     }
 
     /// The metrics that it gives.
     pub fn metrics(&self) -> [Metric; 3] {
-        if *self == Self::Retrieval { Metric::OF_RANKS } else { Metric::OF_CLASSES }
+        match self {
+            Self::Retrieval => Metric::OF_RANKS,
+            Self::Segmentation(_) => Metric::OF_MASKS,
+            _ => Metric::OF_CLASSES,
+        }
     }
 }
 
@@ -162,6 +170,16 @@ impl TaskSection {
                 })
             }
             ProtocolName::Retrieval => Protocol::Retrieval,
+            ProtocolName::Segmentation => {
+                let usual = SegmentationProbe::default();
+                Protocol::Segmentation(SegmentationProbe {
+                    hidden: self.hidden.unwrap_or(usual.hidden),
+                    epochs: self.epochs.unwrap_or(usual.epochs),
+                    batch_size: self.batch_size.unwrap_or(usual.batch_size),
+                    learning_rate: self.learning_rate.unwrap_or(usual.learning_rate),
+                    weight_decay: self.weight_decay.unwrap_or(usual.weight_decay),
+                })
+            }
         }
     }
 
@@ -171,7 +189,13 @@ impl TaskSection {
             ProtocolName::Knn => Metric::Accuracy,
             ProtocolName::Linear | ProtocolName::Finetune => Metric::Auc,
             ProtocolName::Retrieval => Metric::Map,
+            ProtocolName::Segmentation => Metric::Dice,
         })
+    }
+
+    /// Whether masks are predicted, and not classes of samples.
+    pub fn is_segmentation(&self) -> bool {
+        self.protocol == ProtocolName::Segmentation
     }
 
     /// How areas of several classes become one.
@@ -192,8 +216,10 @@ impl TaskSection {
             Protocol::Knn(knn) => knn.check(usize::MAX)?,
             Protocol::Linear(linear) => linear.check()?,
             Protocol::Finetune(finetuning) => finetuning.check()?,
+            Protocol::Segmentation(probe) => probe.check()?,
             Protocol::Retrieval => {}
         }
+        self.check_masks()?;
         let (metric, metrics) = (self.primary_metric(), self.protocol().metrics());
         if !metrics.contains(&metric) {
             let known: Vec<&str> = metrics.iter().map(|metric| metric.name()).collect();
@@ -224,18 +250,38 @@ impl TaskSection {
         Ok(())
     }
 
+    /// Masks where masks are predicted, and sizes of them where classes are.
+    fn check_masks(&self) -> Result<()> {
+        match (self.labels.resolve()?, self.is_segmentation()) {
+            (LabelSource::Masks(masks), true) if masks.sizes != Classes::Values => bail!(
+                "labels.bins and labels.quantiles make classes of sizes, and protocol segmentation predicts the masks\n\
+                 hint: remove them, or choose another protocol"
+            ),
+            (LabelSource::Masks(masks), false) if masks.sizes == Classes::Values => bail!(
+                "labels.masks gives each sample the size of its mask, which is no class\n\
+                 hint: set labels.quantiles = 2 or labels.bins, or protocol = \"segmentation\""
+            ),
+            (LabelSource::Masks(_), _) | (_, false) => Ok(()),
+            (_, true) => bail!(
+                "protocol segmentation needs masks\nhint: set labels = {{ masks = \"folder\" }}, with files that are called as \
+                 the samples'"
+            ),
+        }
+    }
+
     /// A setting of another protocol would be without effect.
     fn check_settings(&self) -> Result<()> {
-        use ProtocolName::{Finetune, Knn, Linear};
+        use ProtocolName::{Finetune, Knn, Linear, Segmentation};
         let settings = [
             ("k", self.k.is_some(), &[Knn][..]),
             ("temperature", self.temperature.is_some(), &[Knn]),
             ("l2", self.l2.is_some(), &[Linear]),
-            ("epochs", self.epochs.is_some(), &[Finetune]),
-            ("batch_size", self.batch_size.is_some(), &[Finetune]),
-            ("learning_rate", self.learning_rate.is_some(), &[Finetune]),
+            ("epochs", self.epochs.is_some(), &[Finetune, Segmentation]),
+            ("batch_size", self.batch_size.is_some(), &[Finetune, Segmentation]),
+            ("learning_rate", self.learning_rate.is_some(), &[Finetune, Segmentation]),
             ("layer_decay", self.layer_decay.is_some(), &[Finetune]),
-            ("weight_decay", self.weight_decay.is_some(), &[Finetune]),
+            ("weight_decay", self.weight_decay.is_some(), &[Finetune, Segmentation]),
+            ("hidden", self.hidden.is_some(), &[Segmentation]),
             ("auc", self.auc.is_some(), &[Knn, Linear, Finetune]),
         ];
         match settings.iter().find(|(_, given, of)| *given && !of.contains(&self.protocol)) {
@@ -333,6 +379,16 @@ mod tests {
             (more("labels = { table = \"x.csv\", entry = true }"), &["table and entry"]),
             (more("labels = { pattern = '(' }"), &["labels.pattern"]),
             (more("labels = { pattern = 'a' }"), &["one group in parentheses"]),
+            (more("labels = { masks = \"m\" }"), &["size of its mask, which is no class", "quantiles"]),
+            (more("labels = { classes = \"foreground\", entry = true }"), &["labels.classes belongs to masks"]),
+            (more("labels = { masks = \"m\", quantiles = 2, classes = [0] }"), &["0 is the background"]),
+            (more("labels = { entry = true, quantiles = 2 }"), &["belong to a table or to masks"]),
+            (more("hidden = 3"), &["hidden is no setting of protocol knn"]),
+            (TASK.replace("knn", "segmentation"), &["needs masks", "hint: set labels"]),
+            (
+                format!("{}labels = {{ masks = \"m\", quantiles = 2 }}\n", TASK.replace("knn", "segmentation")),
+                &["predicts the masks"],
+            ),
             (more("max_samples = 3"), &["max_samples is 3"]),
             (format!("{TASK}{TASK}"), &["two tasks with the name a"]),
         ] {

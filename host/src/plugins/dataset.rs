@@ -138,7 +138,7 @@ impl OpenDataset {
                 None => batch.check(&self.shape, view, slot),
             };
             if let Err(what) = checked {
-                failures.push(self.failure(slot, indices[slot], &what));
+                failures.push(self.failure("fill", slot, indices[slot], &what));
             }
         }
         Ok(failures)
@@ -157,10 +157,10 @@ impl OpenDataset {
         Ok(reported)
     }
 
-    fn failure(&self, slot: usize, index: u64, what: &str) -> SampleFailure {
+    pub(super) fn failure(&self, operation: &str, slot: usize, index: u64, what: &str) -> SampleFailure {
         let id = self.ids[index as usize].clone();
         let named = if names(what, &id) { String::new() } else { format!("{id}: ") };
-        SampleFailure { slot, message: format!("plugin {} (fill): {named}{what}", self.plugin.name()), id }
+        SampleFailure { slot, message: format!("plugin {} ({operation}): {named}{what}", self.plugin.name()), id }
     }
 
     /// Writes what was learned from the data (a vocabulary, say) into an existing folder, and gives the files' names.
@@ -217,7 +217,7 @@ impl OpenDataset {
         }
     }
 
-    fn query(&self, operation: &str, body: &[u8]) -> Result<Vec<u8>, PluginError> {
+    pub(super) fn query(&self, operation: &str, body: &[u8]) -> Result<Vec<u8>, PluginError> {
         query(&self.plugin, &self.handle, operation, body)
     }
 }

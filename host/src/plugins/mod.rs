@@ -22,6 +22,7 @@ mod described;
 mod discovery;
 mod error;
 mod first_contact;
+mod label_maps;
 mod library;
 mod plugin;
 mod process;

@@ -10,12 +10,14 @@ mod synthetic;
 
 use std::path::Path;
 
+use medcoss_formats::subvolume_labels::MASK_ENDINGS;
 use medcoss_formats::subvolumes::{self, Settings, Subvolumes};
 use medcoss_formats::volume_source::KINDS;
 use medcoss_sdk::block::Blocks;
+use medcoss_sdk::label_map::LabelMap;
 use medcoss_sdk::{
-    Dataset, Error, Fingerprint, Geometry, Modality, OpenRequest, Rendering, Sample, SampleRng, Synthesised, Tokens,
-    View, export_plugin, intensity, keep,
+    Dataset, Error, Fingerprint, FoundFile, Geometry, Modality, OpenRequest, Rendering, Sample, SampleRng, Synthesised,
+    Tokens, View, export_plugin, intensity, keep,
 };
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -106,6 +108,7 @@ impl Modality for Mri {
     const READS: &'static [&'static str] = KINDS;
     const RENDERS: Option<Rendering> = Some(Rendering::Png);
     const KEEPS: bool = true;
+    const LABEL_MAPS: &'static [&'static str] = MASK_ENDINGS;
 
     type Options = Options;
     type Dataset = Scans;
@@ -163,6 +166,10 @@ impl Dataset for Scans {
         self.subvolumes.id(index)
     }
 
+    fn file_id(&self, index: usize) -> String {
+        self.subvolumes.file_id(index).into()
+    }
+
     fn fingerprint(&self) -> Fingerprint {
         self.subvolumes.fingerprint()
     }
@@ -184,6 +191,10 @@ impl Dataset for Scans {
             ..self.options.clone()
         };
         keep::opened_with(data, &as_they_are)
+    }
+
+    fn label_map(&self, index: usize, mask: &FoundFile) -> Result<LabelMap, Error> {
+        self.subvolumes.label_map(index, mask)
     }
 
     fn render(&self, tokens: Tokens<'_>) -> Result<Vec<u8>, Error> {

@@ -14,10 +14,12 @@ mod tissue;
 
 use std::path::Path;
 
+use medcoss_formats::label_picture;
 use medcoss_sdk::framing::Framing;
+use medcoss_sdk::label_map::LabelMap;
 use medcoss_sdk::{
-    Dataset, Error, Fingerprint, Geometry, Modality, OpenRequest, Rendering, Sample, SampleRng, Synthesised, Tokens,
-    View, export_plugin, keep,
+    Dataset, Error, Fingerprint, FoundFile, Geometry, Modality, OpenRequest, Rendering, Sample, SampleRng, Synthesised,
+    Tokens, View, export_plugin, keep,
 };
 
 pub use options::Options;
@@ -36,6 +38,7 @@ impl Modality for Pathology {
     const READS: &'static [&'static str] = source::KINDS;
     const RENDERS: Option<Rendering> = Some(Rendering::Png);
     const KEEPS: bool = true;
+    const LABEL_MAPS: &'static [&'static str] = label_picture::MASK_ENDINGS;
 
     type Options = Options;
     type Dataset = Tissue;
@@ -94,6 +97,10 @@ impl Dataset for Tissue {
         self.labels[self.source.file_of(index)].clone()
     }
 
+    fn file_id(&self, index: usize) -> String {
+        self.source.file_id(index).into()
+    }
+
     fn fingerprint(&self) -> Fingerprint {
         self.fingerprint.clone()
     }
@@ -116,6 +123,10 @@ impl Dataset for Tissue {
     fn keep(&self, indices: &[usize], folder: &Path) -> Result<Synthesised, Error> {
         let write = |(position, &index): (usize, &usize)| self.source.keep(index, position, folder);
         keep::opened_with(indices.iter().enumerate().map(write).collect::<Result<_, Error>>()?, &self.options)
+    }
+
+    fn label_map(&self, index: usize, mask: &FoundFile) -> Result<LabelMap, Error> {
+        self.framing.plain_labels(&self.source.labels(index, mask)?)
     }
 
     fn render(&self, tokens: Tokens<'_>) -> Result<Vec<u8>, Error> {

@@ -8,9 +8,11 @@ use std::thread;
 use image::{ImageBuffer, Rgb};
 use medcoss_formats::dicom::{self, Candidate};
 use medcoss_formats::image_file;
+use medcoss_formats::label_picture;
 use medcoss_formats::slide::Slide;
 use medcoss_formats::tiff_file::{MAX_PIXELS, TiffFile};
 use medcoss_sdk::image::Image;
+use medcoss_sdk::label_map::{LabelMap, check_fits};
 use medcoss_sdk::{Error, FoundFile, find_files_by_content, keep, log};
 
 use crate::Options;
@@ -152,6 +154,28 @@ impl Source {
             Part::Unreadable(error) => return Err(Error::clone(error)),
         };
         Ok(picture.into_rgb())
+    }
+
+    /// Id of a sample's file.
+    pub fn file_id(&self, index: usize) -> &str {
+        &self.files[self.samples[index].file].id
+    }
+
+    /// The labels of a tile that is a file of its own, from its mask.
+    ///
+    /// # Errors
+    /// A mask that cannot be read or has another size, a tile of a slide.
+    pub fn labels(&self, index: usize, mask: &FoundFile) -> Result<LabelMap, Error> {
+        let Place { file, part } = &self.samples[index];
+        let id = &self.files[*file].id;
+        if !matches!(part, Part::Whole) {
+            return Err(Error::unsupported(format!(
+                "{id} is a slide, and masks are read of tiles only\nhint: cut slide and mask into tiles of the same names"
+            )));
+        }
+        let (picture, labels) = (self.read(index)?, label_picture::read_labels(mask)?);
+        check_fits(&mask.id, labels.shape(), id, &[picture.height(), picture.width()])?;
+        Ok(labels)
     }
 
     /// Writes a sample into a folder of kept ones: a file as it is, a tile of a slide as PNG of 16 bit.

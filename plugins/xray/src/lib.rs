@@ -8,7 +8,9 @@ mod synthetic;
 
 use std::path::Path;
 
+use medcoss_formats::label_picture;
 use medcoss_sdk::framing::Framing;
+use medcoss_sdk::label_map::{LabelMap, check_fits};
 use medcoss_sdk::labels::LabelTable;
 use medcoss_sdk::{
     Dataset, Error, Fingerprint, FoundFile, Geometry, Modality, OpenRequest, Rendering, Sample, SampleRng, Synthesised,
@@ -67,6 +69,7 @@ impl Modality for Xray {
     const READS: &'static [&'static str] = source::KINDS;
     const RENDERS: Option<Rendering> = Some(Rendering::Png);
     const KEEPS: bool = true;
+    const LABEL_MAPS: &'static [&'static str] = label_picture::MASK_ENDINGS;
 
     type Options = Options;
     type Dataset = Radiographs;
@@ -134,6 +137,13 @@ impl Dataset for Radiographs {
     fn keep(&self, indices: &[usize], folder: &Path) -> Result<Synthesised, Error> {
         let copy = |(position, &index): (usize, &usize)| keep::copy(&self.files[index], position, folder);
         keep::opened_with(indices.iter().enumerate().map(copy).collect::<Result<_, Error>>()?, &self.options)
+    }
+
+    fn label_map(&self, index: usize, mask: &FoundFile) -> Result<LabelMap, Error> {
+        let file = &self.files[index];
+        let (picture, labels) = (source::read(file)?, label_picture::read_labels(mask)?);
+        check_fits(&mask.id, labels.shape(), &file.id, &[picture.height(), picture.width()])?;
+        self.framing.plain_labels(&labels)
     }
 
     fn render(&self, tokens: Tokens<'_>) -> Result<Vec<u8>, Error> {

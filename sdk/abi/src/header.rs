@@ -13,8 +13,9 @@ pub const MAGIC: [u8; 16] = *b"medcoss-plugin\0\0";
 
 /// Version of the contract. A host takes plugins of its own major version and of any minor.
 pub const CONTRACT_MAJOR: u32 = 1;
-/// Raised when operations or JSON fields are added; never when the table changes, which it does not.
-pub const CONTRACT_MINOR: u32 = 0;
+/// Raised when operations or JSON fields are added; never when the table changes, which it does not. 1 added the
+/// operation [`crate::operation::LABEL_MAPS`].
+pub const CONTRACT_MINOR: u32 = 1;
 
 /// The minor version of the 0.x crate whose `TypeLayout` the header points to: layouts of another one
 /// must not be read.

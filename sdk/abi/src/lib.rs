@@ -13,6 +13,7 @@
 mod buffers;
 mod builtin;
 mod header;
+pub mod label_maps;
 pub mod message;
 mod table;
 

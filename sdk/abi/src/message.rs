@@ -116,6 +116,57 @@ pub struct SaveAssets {
     pub folder: PathBuf,
 }
 
+/// Request of `label-maps`: the segmentation masks of some samples.
+///
+/// A mask file belongs to the sample's file whose id ends with the mask's path below its folder, endings and suffixes
+/// apart. `labels/b/scan_seg.nii.gz` below `labels` with the suffix `_seg` so belongs to `images/b/scan.nii.gz`, and
+/// `labels/scan.png` to any one file `scan.jpeg`. Of several that fit, the one with the longest such path belongs.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LabelMaps {
+    /// Folder that the entries of `data` are relative to.
+    pub base: PathBuf,
+    /// Files and folders with masks.
+    pub data: Vec<PathBuf>,
+    /// What the names of masks have at their end, before `.nii.gz` or `.png`; other files are passed over.
+    #[serde(default)]
+    pub mask_suffix: String,
+    /// What the names of samples' files have at their end, and those of masks have not: `_0000`, say.
+    #[serde(default)]
+    pub sample_suffix: String,
+    /// The samples, by index.
+    pub indices: Vec<u64>,
+}
+
+/// The part in JSON of the answer to [`LabelMaps`].
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct LabelMapsHeader {
+    /// Pixels or voxels of a sample's plain view: `[rows, columns]`, `[depth, rows, columns]`. Each is a multiple of the
+    /// grid's side along the same axis: a token is a block of `shape / grid`.
+    pub shape: Vec<usize>,
+    /// One for each index of the request, in its order.
+    pub samples: Vec<LabelMapNote>,
+}
+
+/// What belongs to a sample's label map.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct LabelMapNote {
+    /// Distance of neighbouring voxels of the sample along each axis of `shape`, where it is known.
+    #[serde(default)]
+    pub spacing_mm: Option<Vec<f64>>,
+    /// Why there is no label map: such a sample has no values in the answer.
+    #[serde(default)]
+    pub error: Option<LabelMapError>,
+}
+
+/// Why a sample has no label map.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LabelMapError {
+    /// One of [`crate::code`].
+    pub code: i32,
+    /// The thing, what was found, what was expected.
+    pub message: String,
+}
+
 /// Body of a [`crate::PluginError`].
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ErrorBody {

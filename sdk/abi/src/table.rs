@@ -23,7 +23,7 @@ pub mod code {
     pub const PANIC: i32 = 100;
 }
 
-/// Names of the operations of contract 1.0.
+/// Names of the operations: of contract 1.0, and, where it says so, of a later minor version.
 pub mod operation {
     /// `invoke`: write sample files; body [`crate::message::Synthesise`], answer [`crate::message::Synthesised`].
     pub const SYNTHESISE: &str = "synthesise";
@@ -45,6 +45,10 @@ pub mod operation {
     /// `[n_tokens, d_token]`, or its ids as little-endian `i32` `[length]`. Answer: the bytes of a PNG file, or
     /// UTF-8 text, as [`crate::message::Description::renders`] says.
     pub const RENDER: &str = "render";
+    /// `query`, since 1.1: segmentation masks of samples, each in the geometry of its plain view; body
+    /// [`crate::message::LabelMaps`], answer as [`crate::label_maps`] lays it out. Optional. Called "label maps", because a
+    /// mask is elsewhere in the contract what hides tokens in training.
+    pub const LABEL_MAPS: &str = "label-maps";
 }
 
 /// A dataset that the plugin opened. Owned by the plugin, given back with [`PluginTable::close`]; it may be used

@@ -6,6 +6,8 @@ pub mod dicom;
 pub mod dicom_series_write;
 #[cfg(feature = "image")]
 pub mod image_file;
+#[cfg(feature = "image")]
+pub mod label_picture;
 #[cfg(feature = "nifti")]
 pub mod nifti;
 #[cfg(feature = "nifti")]
@@ -24,6 +26,8 @@ mod orientation;
 pub mod slide;
 #[cfg(feature = "slide")]
 mod slide_resolution;
+#[cfg(feature = "volume")]
+pub mod subvolume_labels;
 #[cfg(feature = "volume")]
 pub mod subvolumes;
 #[cfg(feature = "tiff")]

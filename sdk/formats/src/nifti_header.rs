@@ -27,7 +27,8 @@ const CIFTI: std::ops::Range<i32> = 3000..3100;
 /// The first of several volumes was taken.
 const SEVERAL_VOLUMES: &str = "holds several volumes; only the first is used";
 /// Neither sform nor qform could be used.
-const NO_ORIENTATION: &str = "does not state its orientation; its axes are taken for right, anterior, superior";
+pub(crate) const NO_ORIENTATION: &str =
+    "does not state its orientation; its axes are taken for right, anterior, superior";
 /// Spacing that is absent, or no spacing of a body part.
 const NO_SPACING: &str = "does not state a plausible voxel spacing; 1 mm is assumed";
 

@@ -25,7 +25,7 @@ const SPACING_MM: std::ops::RangeInclusive<f32> = 0.05..=100.0;
 /// Most memory for decoded volumes, in MiB.
 const MAX_CACHE_MB: usize = 1 << 20;
 /// Most voxels that are read at once of a volume that is not held as a whole: 128 MiB.
-const SLAB_VOXELS: usize = 1 << 25;
+pub(crate) const SLAB_VOXELS: usize = 1 << 25;
 /// A large volume of which some slices cost as much as all.
 const SLOW_SLICES: &str = "is larger than cache_mb and compressed or not stored slice by slice, so that every sample reads \
                            all of it; raise cache_mb, or store it as .nii with axial slices";
@@ -113,7 +113,7 @@ impl Settings {
     }
 
     /// Positions of the sub-volume that begins with slice `first`. A scan without enough slices stands in the middle.
-    fn samplings(&self, outline: &Outline, first: usize) -> Result<[Sampling; 3], Error> {
+    pub(crate) fn samplings(&self, outline: &Outline, first: usize) -> Result<[Sampling; 3], Error> {
         let [depth, rows, columns] = self.size;
         let [n_depth, n_rows, n_columns] = outline.size;
         let n_slices = self.n_slices(outline)?;
@@ -131,19 +131,19 @@ impl Settings {
 /// The sub-volumes of a dataset, in the order of their files and slices. Used from many threads at once.
 #[derive(Debug)]
 pub struct Subvolumes {
-    settings: Settings,
-    scans: Vec<Scan>,
+    pub(crate) settings: Settings,
+    pub(crate) scans: Vec<Scan>,
     /// Scan and first slice.
-    windows: Vec<(usize, usize)>,
+    pub(crate) windows: Vec<(usize, usize)>,
     cache: VolumeCache,
 }
 
 #[derive(Debug)]
-struct Scan {
-    source: VolumeSource,
+pub(crate) struct Scan {
+    pub(crate) source: VolumeSource,
     /// The error when its header could not be read. Such a scan stands as one sample, which fails when it is loaded:
     /// the host counts it as it counts every bad sample.
-    outline: Result<Outline, Error>,
+    pub(crate) outline: Result<Outline, Error>,
     replacement_told: AtomicBool,
 }
 

@@ -173,6 +173,12 @@ impl TiffFile {
     /// A region that is not inside the page or larger than [`MAX_PIXELS`], damaged data, a kind of pixels that is not
     /// supported.
     pub fn read_region(&mut self, region: Region) -> Result<Image, Error> {
+        // Scanners leave tiles without tissue out of the file. They are glass.
+        self.read_region_over(region, 1.0)
+    }
+
+    /// As [`TiffFile::read_region`], with the value of tiles that are left out of the file.
+    pub(crate) fn read_region_over(&mut self, region: Region, left_out: f32) -> Result<Image, Error> {
         let (columns, rows) = self.ranges(region)?;
         let pixels = self.pixel_kind()?;
         let [chunk_width, chunk_height] = self.page.chunk;
@@ -184,7 +190,6 @@ impl TiffFile {
         for chunk_row in rows.start / chunk_height..=(rows.end - 1) / chunk_height {
             for chunk_column in columns.start / chunk_width..=(columns.end - 1) / chunk_width {
                 let index = chunk_row * n_across + chunk_column;
-                // Scanners leave tiles without tissue out of the file. They are glass.
                 let chunk =
                     if self.is_left_out(index)? { None } else { Some(self.read_chunk(index, n_chunks, pixels)?) };
                 let (left, top) = (chunk_column * chunk_width, chunk_row * chunk_height);
@@ -194,7 +199,7 @@ impl TiffFile {
                     let row = &mut out[start..start + columns_here.len() * n_channels];
                     match &chunk {
                         Some(chunk) => chunk.write_row(y - top, columns_here.start - left, row),
-                        None => row.fill(1.0),
+                        None => row.fill(left_out),
                     }
                 }
             }
@@ -215,7 +220,7 @@ impl TiffFile {
         Ok((region.left..right, region.top..bottom))
     }
 
-    fn pixel_kind(&mut self) -> Result<PixelKind, Error> {
+    pub(crate) fn pixel_kind(&mut self) -> Result<PixelKind, Error> {
         if let Some(palette) = &self.palette {
             let bits = palette.len().ilog2() as usize;
             return Ok(PixelKind { colour: Colour::Palette, bits, planar: false });
@@ -315,7 +320,7 @@ impl TiffFile {
         guarded(&self.path, || question(&mut self.decoder))
     }
 
-    fn unsupported(&self, what: &str) -> Error {
+    pub(crate) fn unsupported(&self, what: &str) -> Error {
         Error::unsupported(format!("{} has {what}", self.path.display()))
     }
 }

@@ -68,6 +68,15 @@ const NUMBERS: &[(Fault, &str)] = &[
     (Fault::KeepsRounded, "keep"),
     (Fault::KeepsBackwards, "keep"),
     (Fault::KeepsAbsolute, "keep"),
+    (Fault::MasksOfOtherShape, "label-maps"),
+    (Fault::MasksTooFew, "label-maps"),
+    (Fault::MasksLackALabel, "label-maps"),
+    (Fault::MasksOfTheMoment, "label-maps"),
+    (Fault::MasksWithoutSpacing, "label-maps"),
+    (Fault::MasksOfNothing, "label-maps"),
+    (Fault::MasksOfNoSample, "label-maps"),
+    (Fault::MasksPanic, "label-maps"),
+    (Fault::OneMaskPanics, "label-maps"),
     (Fault::NoPicture, "render"),
     (Fault::HalfAPicture, "render"),
     (Fault::RendersAnything, "render"),
@@ -114,7 +123,11 @@ const SEVERAL: &[(Fault, bool, &[&str])] = &[
     (Fault::SlotOutOfRange, false, &["read", "changed-bytes", "truncated-files", "empty-files"]),
     (Fault::AssetsChangeSamples, false, &["save-assets", "keep"]),
     (Fault::NoTargets, true, &["targets", "seeds"]),
-    (Fault::ErrorWithoutJson, false, &["unknown-option", "unknown-operation", "render", "missing-path", "bad-request"]),
+    (
+        Fault::ErrorWithoutJson,
+        false,
+        &["unknown-option", "unknown-operation", "label-maps", "render", "missing-path", "bad-request"],
+    ),
 ];
 
 fn tried(fault: Fault, words: bool, with_slow: bool) -> Vec<Verdict> {
@@ -191,7 +204,7 @@ fn a_header_of_another_contract_is_refused_and_nothing_is_called() {
     };
     let verdicts = check(header, &Request::default(), &mut |_| {});
     assert_eq!(broken(&verdicts), ["header"]);
-    assert!(verdicts[0].detail.contains("version 9.0"), "{}", verdicts[0].detail);
+    assert!(verdicts[0].detail.contains("version 9.1"), "{}", verdicts[0].detail);
     assert!(verdicts[1..].iter().all(|verdict| verdict.outcome == Outcome::Skipped));
 }
 

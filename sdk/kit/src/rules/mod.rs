@@ -5,6 +5,7 @@ mod damage;
 pub(crate) mod delivered;
 mod description;
 pub(crate) mod growth;
+mod label_maps;
 mod mistakes;
 mod operations;
 mod options;
@@ -68,6 +69,11 @@ pub(crate) const RULES: &[Rule] = &[
     rule("apart", "do several open datasets leave each other alone?", chance::apart),
     rule("save-assets", "do saved assets open again to the same samples?", operations::save_assets),
     rule("keep", "do kept samples open again to the same samples?", operations::keep),
+    rule(
+        "label-maps",
+        "are masks answered in the geometry of their samples, and missing ones refused?",
+        label_maps::label_maps,
+    ),
     rule("render", "are tokens rendered to a picture or text?", operations::render),
     rule("unknown-operation", "is an operation that does not exist refused?", operations::unknown),
     rule("missing-path", "is data that does not exist refused?", mistakes::missing_path),

@@ -199,10 +199,10 @@ fn text(answer: Vec<u8>) -> Result<String, Stop> {
     }
 }
 
-fn not_known(operation: &str) -> Stop {
+pub(super) fn not_known(operation: &str) -> Stop {
     Stop::Skip(format!("the plugin has no operation `{operation}`"))
 }
 
-fn json(body: &impl serde::Serialize) -> Result<String, Stop> {
+pub(super) fn json(body: &impl serde::Serialize) -> Result<String, Stop> {
     serde_json::to_string(body).map_err(|error| Stop::Skip(format!("the request cannot be written: {error}")))
 }

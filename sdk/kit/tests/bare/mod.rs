@@ -10,7 +10,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, RwLock};
 
 use medcoss_abi::abi_stable::std_types::{RErr, ROk, RResult, RSlice, RStr, RString, RVec};
-use medcoss_abi::message::{Keep, Open, SaveAssets, Synthesise};
+use medcoss_abi::label_maps::encode;
+use medcoss_abi::message::{Keep, LabelMaps, Open, SaveAssets, Synthesise};
 use medcoss_abi::{
     DatasetHandle, FillBuffers, FillRequest, HostServices, NOT_A_TARGET, PluginError, PluginHeader, PluginTable,
     SampleError, VIEW_TRAIN, code, operation,
@@ -89,6 +90,15 @@ pub enum Fault {
     KeepsRounded,
     KeepsBackwards,
     KeepsAbsolute,
+    MasksOfOtherShape,
+    MasksTooFew,
+    MasksLackALabel,
+    MasksOfTheMoment,
+    MasksWithoutSpacing,
+    MasksOfNothing,
+    MasksOfNoSample,
+    MasksPanic,
+    OneMaskPanics,
     NoPicture,
     HalfAPicture,
     RendersAnything,
@@ -170,7 +180,8 @@ fn geometry(words: bool) -> Value {
 extern "C" fn describe() -> RResult<RString, PluginError> {
     let mut description = json!({
         "id": "bare", "version": "2.0.0", "summary": "bytes", "family": "series", "reads": ["BARE (.bare)"],
-        "operations": ["synthesise", "geometry", "ids", "labels", "fingerprint", "save-assets", "keep", "render"],
+        "operations": ["synthesise", "geometry", "ids", "labels", "fingerprint", "save-assets", "keep", "label-maps",
+                       "render"],
         "geometry": geometry(false), "renders": "text",
         "options": { "type": "object", "additionalProperties": false, "properties": {
             "words": { "type": "boolean", "default": false, "description": "Ids of words instead of numbers." } } }
@@ -355,6 +366,7 @@ fn queried(dataset: &Dataset, name: &str, body: &[u8]) -> Told<Vec<u8>> {
             json!([name])
         }
         operation::KEEP => kept(dataset, &serde_json::from_slice(body).unwrap()),
+        operation::LABEL_MAPS => return labelled(dataset, &serde_json::from_slice(body).unwrap()),
         operation::RENDER => return rendered(dataset, body),
         other => return unknown(other),
     };
@@ -378,6 +390,56 @@ fn kept(dataset: &Dataset, request: &Keep) -> Value {
         data.push(if is(Fault::KeepsAbsolute) { path } else { Path::new(path.file_name().unwrap()).into() });
     }
     json!({ "data": data, "options": { "words": dataset.words } })
+}
+
+/// A file's values are its labels: two in each token.
+fn labelled(dataset: &Dataset, request: &LabelMaps) -> Told<Vec<u8>> {
+    let fault = *FAULT.read().unwrap();
+    if dataset.words {
+        return failed(code::UNSUPPORTED, "words have no labels");
+    }
+    if request.data.iter().any(|entry| !request.base.join(entry).exists()) && fault != Fault::MasksOfNothing {
+        return failed(code::UNREADABLE, "no such folder");
+    }
+    if fault == Fault::MasksPanic {
+        return failed(code::PANIC, "unwrap");
+    }
+    let (mut samples, mut values) = (Vec::new(), Vec::new());
+    for &index in &request.indices {
+        let place = (index as usize, dataset.files.len());
+        if place.0 >= place.1 && fault != Fault::MasksOfNoSample {
+            return failed(code::BAD_REQUEST, format!("sample {} of {}", place.0, place.1));
+        }
+        let file = dataset.files.get(place.0).unwrap_or(&dataset.files[0]);
+        let mut labels: Vec<u16> = decoded(&file.1)?.into_iter().map(u16::from).collect();
+        if fault == Fault::MasksOfTheMoment {
+            labels[3] = N_CALLS.fetch_add(1, Ordering::Relaxed) as u16;
+        }
+        values.push(labels);
+        samples.push(match fault {
+            Fault::MasksWithoutSpacing => json!({ "spacing_mm": [1.0, 0.0] }),
+            Fault::OneMaskPanics => json!({ "error": { "code": code::PANIC, "message": "unwrap" } }),
+            _ => json!({ "spacing_mm": [0.5, 2.0] }),
+        });
+    }
+    if matches!(fault, Fault::OneMaskPanics) {
+        values.clear();
+    }
+    if fault == Fault::MasksTooFew && samples.len() > 1 {
+        samples.pop();
+        values.pop();
+    }
+    let shape = match fault {
+        Fault::MasksOfOtherShape => [8, 3],
+        Fault::OtherGeometry => [4, 6],
+        _ => [3, 8],
+    };
+    let header = serde_json::from_value(json!({ "shape": shape, "samples": samples })).unwrap();
+    let mut answer = encode(&header, values.iter().map(Vec::as_slice)).unwrap();
+    if fault == Fault::MasksLackALabel {
+        answer.truncate(answer.len() - 2);
+    }
+    Ok(answer)
 }
 
 fn rendered(dataset: &Dataset, body: &[u8]) -> Told<Vec<u8>> {

@@ -1,0 +1,360 @@
+//! What a segmentation is learned from: the label maps of samples as classes, token by token.
+
+use serde::{Deserialize, Serialize};
+
+use crate::data::{LabelMap, LabelMapSource};
+use crate::{Error, Result};
+
+/// Samples whose label maps are read at once.
+const AT_ONCE: usize = 32;
+/// Most classes beside the background that are found by themselves.
+const MOST_FOUND: usize = 16;
+/// Most classes beside the background.
+const MOST: usize = 254;
+
+/// Which labels are classes. Number 0 is always the background.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(untagged)]
+pub enum SegmentationClasses {
+    /// One class: whatever is not 0. What masks of instances, each with a number of its own, are reduced to.
+    Foreground(Foreground),
+    /// A class for each of these labels, in this order; all other labels count as background.
+    Labels(Vec<u16>),
+}
+
+/// The word for [`SegmentationClasses::Foreground`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Foreground {
+    /// `"foreground"`.
+    #[serde(rename = "foreground")]
+    Foreground,
+}
+
+impl SegmentationClasses {
+    /// Everything that is not background, as one class.
+    pub const FOREGROUND: Self = Self::Foreground(Foreground::Foreground);
+
+    /// Labels that are some, distinct and not 0.
+    ///
+    /// # Errors
+    /// What is wrong with them.
+    pub fn check(&self) -> Result<()> {
+        let Self::Labels(labels) = self else { return Ok(()) };
+        let wrong = |what: String| Err(Error::Setting(format!("classes are {labels:?}; {what}")));
+        if labels.is_empty() || labels.len() > MOST {
+            return wrong(format!("there must be 1 to {MOST} labels"));
+        }
+        if labels.contains(&0) {
+            return wrong("0 is the background, which is there by itself".into());
+        }
+        match labels.iter().enumerate().find(|(at, label)| labels[..*at].contains(label)) {
+            Some((_, twice)) => wrong(format!("{twice} is there twice")),
+            None => Ok(()),
+        }
+    }
+
+    /// The labels that occur in the masks of samples, in ascending order.
+    ///
+    /// # Errors
+    /// Masks that cannot be read, none but background, more than 16 labels.
+    pub fn found_in(masks: &dyn LabelMapSource, indices: &[u64]) -> Result<Self> {
+        let mut found = std::collections::BTreeSet::new();
+        for some in indices.chunks(AT_ONCE) {
+            for map in masks.label_maps(some)?.into_iter().flatten() {
+                found.extend(map.values.into_iter().filter(|label| *label != 0));
+            }
+            if found.len() > MOST_FOUND {
+                return Err(Error::Data(format!(
+                    "the masks have more than {MOST_FOUND} labels, as masks of instances do\n\
+                     hint: set classes = \"foreground\" to take them for one class, or name the labels: classes = [1, 2]"
+                )));
+            }
+        }
+        if found.is_empty() {
+            return Err(Error::Data(format!("the masks of {} samples hold nothing but background", indices.len())));
+        }
+        Ok(Self::Labels(found.into_iter().collect()))
+    }
+
+    /// Names of the classes without the background.
+    pub fn names(&self) -> Vec<String> {
+        match self {
+            Self::Foreground(_) => vec!["foreground".into()],
+            Self::Labels(labels) => labels.iter().map(u16::to_string).collect(),
+        }
+    }
+
+    /// The class of a label, 0 the background.
+    fn of(&self, label: u16) -> u8 {
+        match self {
+            Self::Foreground(_) => u8::from(label != 0),
+            Self::Labels(labels) => labels.iter().position(|class| *class == label).map_or(0, |at| at as u8 + 1),
+        }
+    }
+}
+
+/// Classes of every voxel of some samples, cut into the samples' tokens.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ClassMaps {
+    /// Voxels of a sample along each axis.
+    pub shape: Vec<usize>,
+    /// Tokens of a sample along each axis.
+    pub grid: Vec<usize>,
+    /// Names of the classes without the background.
+    pub classes: Vec<String>,
+    /// Indices of the samples.
+    pub rows: Vec<u64>,
+    /// Distance of neighbouring voxels of each sample, where it is known.
+    pub spacing_mm: Vec<Option<Vec<f64>>>,
+    /// `[rows, tokens, voxels of a token]`, 0 the background.
+    pub values: Vec<u8>,
+    /// Samples without a label map, and why.
+    pub bad: Vec<(u64, String)>,
+}
+
+impl ClassMaps {
+    /// Reads the label maps of samples. Those that have none are listed.
+    ///
+    /// # Errors
+    /// Classes that make no sense, masks that cannot be read as a whole, not a single sample with a label map.
+    pub fn read(masks: &dyn LabelMapSource, indices: &[u64], classes: &SegmentationClasses) -> Result<Self> {
+        classes.check()?;
+        let mut read = Self {
+            shape: Vec::new(),
+            grid: masks.grid().to_vec(),
+            classes: classes.names(),
+            rows: Vec::new(),
+            spacing_mm: Vec::new(),
+            values: Vec::new(),
+            bad: Vec::new(),
+        };
+        for some in indices.chunks(AT_ONCE) {
+            for (&index, map) in some.iter().zip(masks.label_maps(some)?) {
+                match map {
+                    Ok(map) => read.push(index, map, classes)?,
+                    Err(bad) => read.bad.push((index, bad.message)),
+                }
+            }
+        }
+        match (read.rows.is_empty(), read.bad.first()) {
+            (true, Some((_, first))) => Err(Error::Data(format!(
+                "none of {} samples has a mask that can be read; the first: {first}",
+                indices.len()
+            ))),
+            (true, None) => Err(Error::Data("there are no samples to read masks of".into())),
+            _ => Ok(read),
+        }
+    }
+
+    fn push(&mut self, index: u64, map: LabelMap, classes: &SegmentationClasses) -> Result<()> {
+        if self.rows.is_empty() {
+            let fits = map.shape.len() == self.grid.len()
+                && map.shape.iter().zip(&self.grid).all(|(side, n)| *side > 0 && side.is_multiple_of(*n));
+            if !fits || map.shape.len() > 3 {
+                let (shape, grid) = (&map.shape, &self.grid);
+                return Err(Error::Data(format!(
+                    "label maps have the shape {shape:?}; a multiple of the grid {grid:?} of at most three axes was expected"
+                )));
+            }
+            self.shape.clone_from(&map.shape);
+        }
+        if map.shape != self.shape || map.values.len() != self.shape.iter().product::<usize>() {
+            return Err(Error::Data(format!("label maps of {:?} and {:?} in one dataset", self.shape, map.shape)));
+        }
+        let n = map.values.len();
+        let start = self.values.len();
+        self.values.resize(start + n, 0);
+        for (place, label) in self.places().into_iter().zip(&map.values) {
+            self.values[start + place] = classes.of(*label);
+        }
+        self.rows.push(index);
+        self.spacing_mm.push(map.spacing_mm);
+        Ok(())
+    }
+
+    /// Where each voxel of a sample stands among its tokens: the token's number times its voxels, and the place in it. Tokens and
+    /// their voxels are in row-major order, as everything else.
+    fn places(&self) -> Vec<usize> {
+        let [shape, grid] = [three(&self.shape), three(&self.grid)];
+        let block = [0, 1, 2].map(|axis| shape[axis] / grid[axis]);
+        let mut places = Vec::with_capacity(shape.iter().product());
+        for z in 0..shape[0] {
+            for y in 0..shape[1] {
+                for x in 0..shape[2] {
+                    let at = [z, y, x];
+                    let token = (0..3).fold(0, |token, axis| token * grid[axis] + at[axis] / block[axis]);
+                    let within = (0..3).fold(0, |within, axis| within * block[axis] + at[axis] % block[axis]);
+                    places.push(token * block.iter().product::<usize>() + within);
+                }
+            }
+        }
+        places
+    }
+
+    /// Classes with the background.
+    pub fn n_classes(&self) -> usize {
+        self.classes.len() + 1
+    }
+
+    /// Tokens of a sample.
+    pub fn n_tokens(&self) -> usize {
+        self.grid.iter().product()
+    }
+
+    /// Voxels of a sample.
+    pub fn n_voxels(&self) -> usize {
+        self.shape.iter().product()
+    }
+
+    /// Voxels of a token.
+    pub fn n_in_token(&self) -> usize {
+        self.n_voxels() / self.n_tokens().max(1)
+    }
+
+    /// Classes of a sample, `[tokens, voxels of a token]`; the sample by its place among [`ClassMaps::rows`].
+    pub fn of(&self, at: usize) -> &[u8] {
+        &self.values[at * self.n_voxels()..][..self.n_voxels()]
+    }
+
+    /// Classes in the order of tokens as an array of [`ClassMaps::shape`].
+    pub fn in_space(&self, tokens: &[u8]) -> Vec<u8> {
+        self.places().into_iter().map(|place| tokens[place]).collect()
+    }
+
+    /// Size of each sample's class: voxels that are not background, or their volume in cubic millimetres (area in square millimetres)
+    /// where every spacing is known. A label for other tasks.
+    pub fn sizes(&self) -> Vec<f64> {
+        let all_known = self.spacing_mm.iter().all(Option::is_some);
+        let a_voxel = |at: usize| match &self.spacing_mm[at] {
+            Some(spacing) if all_known => spacing.iter().product(),
+            _ => 1.0,
+        };
+        let n = |at: usize| self.of(at).iter().filter(|class| **class != 0).count() as f64;
+        (0..self.rows.len()).map(|at| n(at) * a_voxel(at)).collect()
+    }
+}
+
+/// Up to three axes as three, with the missing ones in front.
+pub(super) fn three(sides: &[usize]) -> [usize; 3] {
+    let mut all = [1; 3];
+    all[3 - sides.len()..].copy_from_slice(sides);
+    all
+}
+
+#[cfg(test)]
+pub(super) mod tests {
+    use super::*;
+    use crate::data::BadSample;
+
+    /// Label maps from memory.
+    pub struct Painted {
+        pub grid: Vec<usize>,
+        pub maps: Vec<Option<LabelMap>>,
+    }
+
+    impl LabelMapSource for Painted {
+        fn grid(&self) -> &[usize] {
+            &self.grid
+        }
+
+        fn label_maps(&self, indices: &[u64]) -> Result<Vec<Result<LabelMap, BadSample>>> {
+            let missing = |slot| BadSample { slot, message: "it has no mask".into() };
+            let map = |(slot, index): (usize, &u64)| self.maps[*index as usize].clone().ok_or(missing(slot));
+            Ok(indices.iter().enumerate().map(map).collect())
+        }
+    }
+
+    fn map(shape: &[usize], values: &[u16], spacing_mm: Option<Vec<f64>>) -> LabelMap {
+        LabelMap { shape: shape.to_vec(), spacing_mm, values: values.to_vec() }
+    }
+
+    #[test]
+    fn voxels_are_cut_into_tokens_and_put_together_again() {
+        // Two by two tokens of one row and three columns.
+        let values: Vec<u16> = (1..=12).collect();
+        let masks = Painted { grid: vec![2, 2], maps: vec![Some(map(&[2, 6], &values, None)), None] };
+        let classes = SegmentationClasses::Labels((1..=12).collect());
+        let maps = ClassMaps::read(&masks, &[1, 0], &classes).unwrap();
+        assert_eq!(maps.of(0), [1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12]);
+        assert_eq!((maps.rows.as_slice(), maps.bad.as_slice()), (&[0][..], &[(1, "it has no mask".into())][..]));
+
+        // One by two tokens of two rows and three columns.
+        let masks = Painted { grid: vec![1, 2], ..masks };
+        let maps = ClassMaps::read(&masks, &[0], &classes).unwrap();
+        assert_eq!(maps.of(0), [1, 2, 3, 7, 8, 9, 4, 5, 6, 10, 11, 12]);
+        assert_eq!(maps.in_space(maps.of(0)), (1..=12).collect::<Vec<u8>>());
+        assert_eq!((maps.n_tokens(), maps.n_in_token(), maps.n_classes()), (2, 6, 13));
+
+        let volume: Vec<u16> = (0..2 * 4 * 6).map(|at| at % 5).collect();
+        let masks = Painted { grid: vec![1, 2, 3], maps: vec![Some(map(&[2, 4, 6], &volume, None))] };
+        let maps = ClassMaps::read(&masks, &[0], &SegmentationClasses::Labels(vec![1, 2, 3, 4])).unwrap();
+        assert!(maps.in_space(maps.of(0)).iter().zip(&volume).all(|(class, label)| u16::from(*class) == *label));
+        // The second token begins with the third column of the first rows.
+        assert_eq!(maps.of(0)[8..12], [2, 3, 8 % 5, 9 % 5].map(|label| label as u8));
+    }
+
+    #[test]
+    fn labels_become_classes_as_asked() {
+        let masks = Painted { grid: vec![1], maps: vec![Some(map(&[6], &[0, 300, 7, 2, 300, 9], None)); 2] };
+        let of = |classes: &SegmentationClasses| ClassMaps::read(&masks, &[0], classes).map(|maps| maps.values);
+        assert_eq!(of(&SegmentationClasses::FOREGROUND).unwrap(), [0, 1, 1, 1, 1, 1]);
+        assert_eq!(of(&SegmentationClasses::Labels(vec![300, 7])).unwrap(), [0, 1, 2, 0, 1, 0]);
+        assert_eq!(
+            SegmentationClasses::found_in(&masks, &[0, 1]).unwrap(),
+            SegmentationClasses::Labels(vec![2, 7, 9, 300])
+        );
+        for (labels, told) in
+            [(vec![], "1 to 254"), (vec![1, 0], "0 is the background"), (vec![3, 4, 3], "3 is there twice")]
+        {
+            let error = of(&SegmentationClasses::Labels(labels)).unwrap_err().to_string();
+            assert!(error.contains(told), "{error}");
+        }
+        let classes: SegmentationClasses = serde_json::from_str("\"foreground\"").unwrap();
+        assert_eq!(classes, SegmentationClasses::FOREGROUND);
+        assert_eq!(
+            serde_json::from_str::<SegmentationClasses>("[1, 2]").unwrap(),
+            SegmentationClasses::Labels(vec![1, 2])
+        );
+    }
+
+    #[test]
+    fn masks_that_give_nothing_to_learn_are_refused() {
+        let instances: Vec<u16> = (0..20).collect();
+        let masks = Painted {
+            grid: vec![2],
+            maps: vec![
+                None,
+                Some(map(&[20], &instances, None)),
+                Some(map(&[20], &[0; 20], None)),
+                Some(map(&[3], &[1; 3], None)),
+            ],
+        };
+        let found = |indices: &[u64]| SegmentationClasses::found_in(&masks, indices).unwrap_err().to_string();
+        assert!(found(&[1]).contains("hint: set classes = \"foreground\""));
+        assert!(found(&[2, 0]).contains("hold nothing but background"));
+        let read = |indices: &[u64]| ClassMaps::read(&masks, indices, &SegmentationClasses::FOREGROUND).map(|_| ());
+        assert!(
+            read(&[0])
+                .unwrap_err()
+                .to_string()
+                .contains("none of 1 samples has a mask that can be read; the first: it")
+        );
+        assert!(read(&[]).unwrap_err().to_string().contains("no samples"));
+        assert!(read(&[3]).unwrap_err().to_string().contains("[3]; a multiple of the grid [2]"));
+        assert!(read(&[1, 3]).unwrap_err().to_string().contains("label maps of [20] and [3]"));
+    }
+
+    #[test]
+    fn sizes_are_volumes_where_every_spacing_is_known() {
+        let spacing = Some(vec![2.0, 0.5]);
+        let mut maps =
+            vec![Some(map(&[2, 2], &[1, 0, 2, 9], spacing)), Some(map(&[2, 2], &[0, 0, 1, 0], Some(vec![3.0, 3.0])))];
+        let sizes = |maps: &[Option<LabelMap>]| {
+            let masks = Painted { grid: vec![1, 1], maps: maps.to_vec() };
+            ClassMaps::read(&masks, &[0, 1], &SegmentationClasses::FOREGROUND).unwrap().sizes()
+        };
+        assert_eq!(sizes(&maps), [3.0, 9.0]);
+        maps[1].as_mut().unwrap().spacing_mm = None;
+        assert_eq!(sizes(&maps), [3.0, 1.0]);
+    }
+}

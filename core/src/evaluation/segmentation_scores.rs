@@ -1,0 +1,185 @@
+//! Predicted masks against true ones, sample by sample, and what becomes of masks that are empty.
+
+use serde::{Deserialize, Serialize};
+
+use super::metric::Metric;
+use super::segmentation_maps::{ClassMaps, three};
+use super::{dice, hausdorff_95};
+use crate::Result;
+
+/// How well one sample was segmented, by class without the background.
+///
+/// A class that is neither there nor predicted is segmented rightly: Dice 1. One that is there or predicted, and not both, has Dice 0. In
+/// both cases there is no border to measure from, so there is no distance, neither 0 nor infinite: such pairs of sample and
+/// class are left out of means of distances, and counted.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct SampleSegmentation {
+    /// Index of the sample.
+    pub index: u64,
+    /// Dice coefficients, in [0, 1].
+    pub dice: Vec<f64>,
+    /// Whether the class is neither there nor predicted.
+    pub both_empty: Vec<bool>,
+    /// 95th percentile of the distances between borders, in voxels; none where a mask is empty.
+    pub hd95_voxels: Vec<Option<f64>>,
+    /// The same in millimetres; none too where the spacing is not known.
+    pub hd95_mm: Vec<Option<f64>>,
+}
+
+/// All samples of a test split.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct SegmentationScores {
+    /// Names of the classes without the background.
+    pub classes: Vec<String>,
+    /// The samples.
+    pub samples: Vec<SampleSegmentation>,
+}
+
+impl SampleSegmentation {
+    /// Compares two arrays of classes of one sample, of the shape of `maps`; `at` is its place among their rows.
+    ///
+    /// # Errors
+    /// None that a sound shape can cause.
+    pub fn compare(maps: &ClassMaps, at: usize, truth: &[u8], predicted: &[u8]) -> Result<Self> {
+        let shape = three(&maps.shape);
+        let spacing = maps.spacing_mm[at].as_ref().map(|spacing| {
+            let mut all = [1.0; 3];
+            all[3 - spacing.len()..].copy_from_slice(spacing);
+            all
+        });
+        let n = maps.classes.len();
+        let mut scores = Self {
+            index: maps.rows[at],
+            dice: Vec::with_capacity(n),
+            both_empty: Vec::with_capacity(n),
+            hd95_voxels: Vec::with_capacity(n),
+            hd95_mm: Vec::with_capacity(n),
+        };
+        for class in 1..=n {
+            let [truth, predicted] =
+                [truth, predicted].map(|map| map.iter().map(|&found| usize::from(found) == class).collect::<Vec<_>>());
+            let empty = [&truth, &predicted].map(|mask| !mask.contains(&true));
+            scores.dice.push(dice(&truth, &predicted));
+            scores.both_empty.push(empty == [true, true]);
+            let distance = |spacing: [f64; 3]| hausdorff_95(&truth, &predicted, shape, spacing);
+            let measurable = empty == [false, false];
+            scores.hd95_voxels.push(measurable.then(|| distance([1.0; 3])).transpose()?);
+            scores.hd95_mm.push(spacing.filter(|_| measurable).map(distance).transpose()?);
+        }
+        Ok(scores)
+    }
+
+    fn values(&self, metric: Metric, class: usize) -> Option<f64> {
+        match metric {
+            Metric::Dice => Some(self.dice[class]),
+            Metric::Hd95Voxels => self.hd95_voxels[class],
+            Metric::Hd95Mm => self.hd95_mm[class],
+            _ => None,
+        }
+    }
+}
+
+impl SegmentationScores {
+    /// Mean of a metric of masks over the samples at `places`, which may name one more than once, and over all classes; none
+    /// where no pair of sample and class has a value.
+    pub fn mean(&self, metric: Metric, places: &[usize]) -> Option<f64> {
+        let classes = 0..self.classes.len();
+        mean(
+            places
+                .iter()
+                .flat_map(|&at| classes.clone().filter_map(move |class| self.samples[at].values(metric, class))),
+        )
+    }
+
+    /// The same over all samples, for each class.
+    pub fn by_class(&self, metric: Metric) -> Vec<Option<f64>> {
+        let of_class = |class| mean(self.samples.iter().filter_map(|sample| sample.values(metric, class)));
+        (0..self.classes.len()).map(of_class).collect()
+    }
+
+    /// The scores of one class by itself.
+    pub fn of_class(&self, class: usize) -> Self {
+        let one = |sample: &SampleSegmentation| SampleSegmentation {
+            index: sample.index,
+            dice: vec![sample.dice[class]],
+            both_empty: vec![sample.both_empty[class]],
+            hd95_voxels: vec![sample.hd95_voxels[class]],
+            hd95_mm: vec![sample.hd95_mm[class]],
+        };
+        Self { classes: vec![self.classes[class].clone()], samples: self.samples.iter().map(one).collect() }
+    }
+
+    /// Pairs of sample and class without a distance, because one mask or both are empty.
+    pub fn n_without_hd95(&self) -> usize {
+        self.samples.iter().flat_map(|sample| &sample.hd95_voxels).filter(|distance| distance.is_none()).count()
+    }
+
+    /// Those of them in which both masks are empty, which count as Dice 1.
+    pub fn n_both_empty(&self) -> usize {
+        self.samples.iter().flat_map(|sample| &sample.both_empty).filter(|empty| **empty).count()
+    }
+}
+
+fn mean(values: impl Iterator<Item = f64>) -> Option<f64> {
+    let (sum, n) = values.fold((0.0, 0usize), |(sum, n), value| (sum + value, n + 1));
+    (n > 0).then(|| sum / n as f64)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn maps(spacing_mm: Option<Vec<f64>>) -> ClassMaps {
+        ClassMaps {
+            shape: vec![2, 6],
+            grid: vec![1, 2],
+            classes: vec!["1".into(), "2".into()],
+            rows: vec![7],
+            spacing_mm: vec![spacing_mm],
+            values: vec![],
+            bad: vec![],
+        }
+    }
+
+    fn compared(truth: [u8; 12], predicted: [u8; 12], spacing_mm: Option<Vec<f64>>) -> SampleSegmentation {
+        SampleSegmentation::compare(&maps(spacing_mm), 0, &truth, &predicted).unwrap()
+    }
+
+    #[test]
+    fn overlap_and_distance_by_class_in_voxels_and_millimetres() {
+        // Class 1 is shifted by one column of three; class 2 lies two rows... one row below.
+        let truth = [1, 1, 0, 0, 0, 2, 0, 0, 0, 0, 0, 0];
+        let predicted = [0, 1, 1, 0, 0, 0, 0, 0, 0, 0, 0, 2];
+        let scores = compared(truth, predicted, Some(vec![5.0, 0.5]));
+        assert_eq!(scores.dice, [0.5, 0.0]);
+        // Distances of borders, both ways: 1 0 0 1 of class 1, and 1 1 of class 2.
+        assert_eq!(scores.hd95_voxels, [Some(1.0), Some(1.0)]);
+        assert_eq!(scores.hd95_mm, [Some(0.5), Some(5.0)]);
+        assert_eq!(compared(truth, predicted, None).hd95_mm, [None, None]);
+    }
+
+    #[test]
+    fn empty_masks_have_a_dice_and_no_distance() {
+        let (nothing, something) = ([0; 12], [1, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0]);
+        let spacing = || Some(vec![1.0, 1.0]);
+        let samples = vec![
+            compared(nothing, nothing, spacing()),
+            compared(something, nothing, spacing()),
+            compared(nothing, something, spacing()),
+            compared(something, something, spacing()),
+        ];
+        let dices: Vec<f64> = samples.iter().map(|sample| sample.dice[0]).collect();
+        assert_eq!(dices, [1.0, 0.0, 0.0, 1.0]);
+        let distances: Vec<_> = samples.iter().map(|sample| (sample.hd95_voxels[0], sample.hd95_mm[0])).collect();
+        assert_eq!(distances, [(None, None), (None, None), (None, None), (Some(0.0), Some(0.0))]);
+
+        let scores = SegmentationScores { classes: vec!["1".into(), "2".into()], samples };
+        // Class 2 is nowhere.
+        assert_eq!(scores.by_class(Metric::Dice), [Some(0.5), Some(1.0)]);
+        assert_eq!(scores.by_class(Metric::Hd95Mm), [Some(0.0), None]);
+        assert_eq!((scores.n_without_hd95(), scores.n_both_empty()), (7, 5));
+        assert_eq!(scores.mean(Metric::Dice, &[1, 3, 3]), Some((0.5 + 1.0 + 1.0) / 3.0));
+        assert_eq!(scores.mean(Metric::Hd95Voxels, &[0, 1]), None);
+        assert_eq!(scores.mean(Metric::Hd95Voxels, &[0, 1, 2, 3]), Some(0.0));
+    }
+}

@@ -1,0 +1,92 @@
+//! Masks as a downstream task, with the whole program: segmented from features, and their sizes as classes.
+
+mod program;
+
+use std::fs::{self, File};
+use std::path::Path;
+
+use program::{medcoss, refused, succeeded, text};
+use serde_json::Value;
+
+const SIDE: usize = 48;
+const N: usize = 24;
+
+/// A grey PNG of 16 bit.
+fn write(path: &Path, [width, height]: [usize; 2], value: impl Fn(usize, usize) -> u16) {
+    fs::create_dir_all(path.parent().unwrap()).unwrap();
+    let mut encoder = png::Encoder::new(File::create(path).unwrap(), width as u32, height as u32);
+    encoder.set_color(png::ColorType::Grayscale);
+    encoder.set_depth(png::BitDepth::Sixteen);
+    let words = (0..width * height).flat_map(|at| value(at % width, at / width).to_be_bytes());
+    encoder.write_header().unwrap().write_image_data(&words.collect::<Vec<u8>>()).unwrap();
+}
+
+/// Pictures of a bright rectangle that is everywhere another one, their masks with a number of its own for each, a run that has seen
+/// them, and a tasks file.
+fn prepared() -> tempfile::TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    for at in 0..N {
+        let (left, top, size) = ((at * 7) % 20, (at * 11) % 18, 8 + at);
+        let inside = move |x: usize, y: usize| (left..left + size).contains(&x) && (top..top + size).contains(&y);
+        let picture = |x: usize, y: usize| if inside(x, y) { 52_000 } else { 4_000 + (x * 37 + y * 91) as u16 % 900 };
+        write(&folder.path().join(format!("images/p{at:02}.png")), [SIDE, SIDE], picture);
+        let mask = |x: usize, y: usize| if inside(x, y) { 300 + at as u16 } else { 0 };
+        write(&folder.path().join(format!("masks/p{at:02}_mask.png")), [SIDE, SIDE], mask);
+    }
+    let run = "[model]\npreset = \"demo\"\n[training]\nepochs = 1\nwarmup_epochs = 0\nbatch_size = 8\n[[stage]]\n\
+               modality = \"xray\"\ndata = \"images\"\noptions = { size = 48 }\n";
+    fs::write(folder.path().join("run.toml"), run).unwrap();
+    let tasks = "[[task]]\nname = \"rectangle\"\nmodality = \"xray\"\ndata = \"images\"\nprotocol = \"segmentation\"\n\
+                 labels = { masks = \"masks\", mask_suffix = \"_mask\", classes = \"foreground\" }\nepochs = 60\nbatch_size = 4\n\
+                 learning_rate = 0.01\n\
+                 [[task]]\nname = \"size\"\nmodality = \"xray\"\ndata = \"images\"\nprotocol = \"knn\"\nk = 3\n\
+                 labels = { masks = \"masks\", mask_suffix = \"_mask\", classes = \"foreground\", quantiles = 2 }\n";
+    fs::write(folder.path().join("tasks.toml"), tasks).unwrap();
+    let at = |name: &str| text(&folder.path().join(name));
+    succeeded(medcoss(&["pretrain", &at("run.toml"), "--out", &at("run"), "--quiet"]));
+    folder
+}
+
+#[test]
+fn masks_are_segmented_and_their_sizes_are_classes() {
+    let folder = prepared();
+    let at = |name: &str| text(&folder.path().join(name));
+    let eval = |out: &str, more: &[&str]| {
+        let out = at(out);
+        let (run, tasks) = (at("run"), at("tasks.toml"));
+        let all = [&["eval", &run, &tasks, "--seeds", "2", "--out", &out, "--quiet"], more].concat();
+        medcoss(&all)
+    };
+    let scores: Value = serde_json::from_str(&succeeded(eval("one", &["--json"]))).unwrap();
+    let [rectangle, size] = [0, 1].map(|at| &scores["tasks"][at]);
+    assert_eq!((&rectangle["protocol"], &rectangle["primary_metric"]), (&"segmentation".into(), &"dice".into()));
+    assert_eq!(rectangle["classes"], serde_json::json!(["foreground"]));
+    assert_eq!(size["classes"].as_array().unwrap().len(), 2);
+    let of = |metric: &str| {
+        let all = scores["scores"].as_array().unwrap();
+        all.iter().find(|score| score["task"] == "rectangle" && score["metric"] == metric)
+    };
+    let dice = of("dice").unwrap()["value"].as_f64().unwrap();
+    assert!((0.4..=1.0).contains(&dice), "{dice}");
+    let distance = of("hd95_voxels").unwrap();
+    assert!(distance["value"].as_f64().unwrap() < 48.0 && distance["n_without"].is_u64(), "{distance}");
+    assert!(of("hd95_mm").is_none(), "the pictures have no spacing");
+
+    // The same again, byte for byte; for people too.
+    assert!(succeeded(eval("two", &[])).contains("rectangle  xray      segmentation  dice"));
+    let files = ["one", "two"].map(|out| fs::read(folder.path().join(out).join("scores.csv")).unwrap());
+    assert_eq!(files[0], files[1]);
+
+    // What does not fit its sample is named with it, and so is what is not there.
+    write(&folder.path().join("masks/p03_mask.png"), [SIDE, 40], |_, _| 1);
+    let told = refused(eval("three", &[]));
+    assert!(told.contains("mask masks/p03_mask.png is 40x48, and images/p03.png is 48x48"), "{told}");
+    assert!(told.contains("1 of 24 samples have no label: images/p03.png"), "{told}");
+    fs::remove_file(folder.path().join("masks/p03_mask.png")).unwrap();
+    let told = refused(eval("three", &[]));
+    assert!(told.contains("images/p03.png has no mask: none of 23 mask files has its name"), "{told}");
+    fs::remove_dir_all(folder.path().join("masks")).unwrap();
+    let told = refused(eval("three", &[]));
+    assert!(told.contains("masks: data masks not found") && told.contains("hint:"), "{told}");
+    assert!(!folder.path().join("three").exists());
+}
