@@ -7,7 +7,7 @@ use rand::RngExt;
 use super::{Beginning, Closing, Lesson, Method};
 use crate::data::{BadSample, Prepared, RawBatch, SampleSource, TokenSpec, View, prepare};
 use crate::draw::generator;
-use crate::model::{Dimensions, FlatParameters, Model, ModelConfig, Preset, TextAttention, map_gradients};
+use crate::model::{Dimensions, FlatParameters, Model, ModelConfig, TextAttention, map_gradients};
 use crate::pretext::pretext_loss;
 use crate::rehearsal::{RehearsalConfig, Strategy};
 use crate::run::{StageFolder, StoredModel, save_model};
@@ -40,7 +40,6 @@ impl Toy {
             decoder_heads: 2,
             drop_path: 0.0,
             layer_scale: 1.0,
-            ..Preset::Demo.dimensions()
         };
         let mut model = ModelConfig { dimensions, text_attention: TextAttention::default(), families: Vec::new() };
         model.admit("toy", "toy", SPEC, None).unwrap();

@@ -99,13 +99,14 @@ impl<'a, P: Number> Blocks<'a, P> {
         }
         let point = &self.points[at * self.width..][..self.width];
         let exact = |centre: usize| exact_distance(point, &centres[centre * self.width..][..self.width]);
-        // Not `<=`: what is no number is compared exactly as well.
         if second - best > 2.0 * tolerance {
             return (place, exact(place));
         }
         let limit = best + 2.0 * tolerance;
-        let close =
-            products.iter().zip(halves).enumerate().filter(|(_, (product, half))| !(**half - **product > limit));
+        // What is no number is compared exactly as well.
+        let is_further = |score: f32| score.partial_cmp(&limit) == Some(std::cmp::Ordering::Greater);
+        let scores = products.iter().zip(halves).map(|(product, half)| half - product);
+        let close = scores.enumerate().filter(|(_, score)| !is_further(*score));
         close
             .map(|(centre, _)| (centre, exact(centre)))
             .fold((place, f64::INFINITY), |best, new| if new.1 < best.1 { new } else { best })
