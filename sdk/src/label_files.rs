@@ -149,12 +149,7 @@ mod tests {
     /// A file's id, and its mask's or why there is none.
     type Answer = (String, Result<String, String>);
 
-    fn found(
-        files: &[&str],
-        data: &[&str],
-        suffixes: [&str; 2],
-        ids: &[&str],
-    ) -> Result<Vec<Answer>, Error> {
+    fn found(files: &[&str], data: &[&str], suffixes: [&str; 2], ids: &[&str]) -> Result<Vec<Answer>, Error> {
         let base = tempfile::tempdir().unwrap();
         for file in files {
             std::fs::create_dir_all(base.path().join(file).parent().unwrap()).unwrap();

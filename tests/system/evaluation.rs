@@ -339,3 +339,27 @@ fn a_task_has_the_same_scores_in_any_company() {
     }
     assert_eq!(found["alone"], found["after"]);
 }
+
+#[test]
+fn imported_weights_are_measured_before_anything_is_learned_with_them() {
+    let (run, weights) = (text(&place().join("run")), text(&place().join("weights.safetensors")));
+    succeeded(medcoss(&["export", &run, "--out", &weights, "--layout", "medcoss-rs"]));
+    let imported = text(&place().join("imported"));
+    succeeded(medcoss(&["import", &weights, "--out", &imported, "--heads", "3", "--decoder-heads", "4"]));
+    let content =
+        task("near", &format!("protocol = \"knn\"\nk = 3\noptions = {{ size = 48 }}\n{}", by_table("labels.csv")));
+    let file = text(&tasks_file("imported.toml", &content));
+    let eval = |run: &str, out: &str| -> Value {
+        let out = text(&place().join(out));
+        serde_json::from_str(&succeeded(medcoss(&["eval", run, &file, "--json", "--out", &out]))).unwrap()
+    };
+    let (before, after) = (eval(&run, "of-run"), eval(&imported, "of-weights"));
+    assert_eq!((&before["tasks"][0]["own_stage"], &after["tasks"][0]["own_stage"]), (&1.into(), &0.into()));
+    assert_eq!(after["stages"][0]["stage"], 0);
+    // The same weights, the same scores.
+    let values = |scores: &Value| {
+        let all = scores["scores"].as_array().unwrap();
+        all.iter().map(|score| (score["metric"].clone(), score["by_seed"].clone())).collect::<Vec<_>>()
+    };
+    assert_eq!(values(&before), values(&after));
+}

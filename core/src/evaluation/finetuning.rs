@@ -202,7 +202,10 @@ impl Finetuner<'_> {
     fn with_head(&self, model: Model, n_classes: usize, device: &Device) -> Classifier {
         let width = model.width();
         let mut init = Initialiser::new(generator(self.seed, "fine-tuning head", &[]), device);
-        Classifier { norm: init.layer_norm(width, 1e-5), head: init.linear(width, n_classes), model }
+        // So small that what the first updates learn is not drowned by chance, as in MAE.
+        let head =
+            Linear { weight: init.normal([width, n_classes], 2e-5), bias: Some(init.constant([n_classes], 0.0)) };
+        Classifier { norm: init.layer_norm(width, 1e-5), head, model }
     }
 
     /// A uniform permutation of the training samples (Fisher and Yates).

@@ -7,7 +7,7 @@ use clap::Args;
 use medcoss_core::evaluation::Scores;
 use medcoss_core::exchange::{INITIAL, InitialModel};
 use medcoss_core::model::Dimensions;
-use medcoss_core::run::{KEPT_SAMPLES, StageFolder, StageState, check_manifest, read_metrics};
+use medcoss_core::run::{KEPT_SAMPLES, StageFolder, StageState, check_manifest, is_partial, read_metrics};
 use serde::Serialize;
 
 use crate::config::RunConfig;
@@ -210,7 +210,12 @@ impl Verified {
         let entries = std::fs::read_dir(&folder).with_context(|| format!("cannot list {}", folder.display()))?;
         let mut names: Vec<String> = Vec::new();
         for entry in entries {
-            names.push(entry?.file_name().to_string_lossy().into_owned());
+            let entry = entry?;
+            // One that is being made, or was stopped by force, has no files yet.
+            let mut files = std::fs::read_dir(entry.path()).into_iter().flatten().filter_map(Result::ok);
+            if files.any(|file| !is_partial(&file.file_name().to_string_lossy())) {
+                names.push(entry.file_name().to_string_lossy().into_owned());
+            }
         }
         names.sort();
         for name in names {

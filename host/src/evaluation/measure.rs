@@ -33,6 +33,14 @@ pub(super) struct Task<'a> {
     settled: bool,
 }
 
+/// With what tasks are measured.
+pub(super) struct Work<'a> {
+    pub models: &'a Models<'a>,
+    pub reading: Reading,
+    pub options: &'a Options<'a>,
+    pub bar: &'a ProgressBar,
+}
+
 /// One metric of a task.
 pub(super) struct Measured {
     /// As in files.
@@ -129,23 +137,14 @@ impl<'a> Task<'a> {
     ///
     /// # Errors
     /// What cannot be fitted or read, a request to stop.
-    #[allow(clippy::too_many_arguments)] // the model in three forms, and where and how it is computed
-    pub fn measure(
-        &self,
-        models: &Models<'_>,
-        number: usize,
-        data: &TaskData,
-        encoded: &Encoded,
-        reading: Reading,
-        options: &Options<'_>,
-        bar: &ProgressBar,
-    ) -> Result<Vec<Measured>> {
+    pub fn measure(&self, work: &Work<'_>, number: usize, data: &TaskData, encoded: &Encoded) -> Result<Vec<Measured>> {
+        let Work { models, reading, options, bar } = *work;
         let mut predictions = Vec::new();
         if let (Protocol::Segmentation(probe), Some(maps)) = (&self.protocol, &self.masks) {
             let model = models.load(number, options.device, false)?;
-            let features = self.token_features(&model, data, reading, options, bar)?;
+            let features = self.token_features(&model, data, work)?;
             for (split, seed) in self.splits.iter().zip(&options.seeds) {
-                predictions.push(self.segmented(probe, &features, maps, split, *seed, options, bar)?);
+                predictions.push(self.segmented(probe, &features, maps, (split, *seed), work)?);
             }
             return self.of_masks(&predictions);
         }
@@ -213,10 +212,9 @@ impl<'a> Task<'a> {
         &self,
         model: &medcoss_core::model::Model,
         data: &TaskData,
-        reading: Reading,
-        options: &Options<'_>,
-        bar: &ProgressBar,
+        work: &Work<'_>,
     ) -> Result<TokenFeatures> {
+        let Work { reading, options, bar, .. } = *work;
         let device = medcoss_core::device::by_name(options.device)?;
         let source = Chosen::new(&data.source, self.samples.indices.clone());
         bar.inc_length(self.samples.indices.len() as u64);
@@ -229,17 +227,15 @@ impl<'a> Task<'a> {
         Ok(features)
     }
 
-    #[allow(clippy::too_many_arguments)] // a split of features and masks, and where and how they are computed
     fn segmented(
         &self,
         probe: &SegmentationProbe,
         features: &TokenFeatures,
         maps: &ClassMaps,
-        split: &Split,
-        seed: u64,
-        options: &Options<'_>,
-        bar: &ProgressBar,
+        (split, seed): (&Split, u64),
+        work: &Work<'_>,
     ) -> Result<Predictions> {
+        let Work { options, bar, .. } = *work;
         let device = medcoss_core::device::by_name(options.device)?;
         let indices = |places: &[usize]| places.iter().map(|at| self.samples.indices[*at]).collect::<Vec<_>>();
         let (train, test) = (indices(&split.train), indices(&split.test));
@@ -296,7 +292,8 @@ impl<'a> Task<'a> {
     }
 
     fn of_metric(&self, metric: Metric, predictions: &[Predictions]) -> Result<Measured> {
-        let of_seed = |(at, predictions): (usize, &Predictions)| -> Result<(f64, [f64; 2])> {
+        // The value, and the ends of its interval.
+        let of_seed = |(at, predictions): (usize, &Predictions)| -> Result<[f64; 3]> {
             let all: Vec<usize> = (0..self.splits[at].test.len()).collect();
             let value = metric.of(predictions, &all)?;
             // A resample of masks that are all empty has no distance; it stands for the split itself.
@@ -304,21 +301,23 @@ impl<'a> Task<'a> {
                 (Err(_), Predictions::Masks(_)) => Ok(value),
                 (found, _) => found,
             };
-            Ok((value, self.resamples[at].interval(of_places)?))
+            let [low, high] = self.resamples[at].interval(of_places)?;
+            Ok([value, low, high])
         };
-        let found: Vec<(f64, [f64; 2])> = predictions
+        let found: Vec<[f64; 3]> = predictions
             .iter()
             .enumerate()
             .map(of_seed)
             .collect::<Result<_>>()
             .with_context(|| format!("metric {}", metric.name()))?;
-        let mean = |value: &dyn Fn(&(f64, [f64; 2])) -> f64| found.iter().map(value).sum::<f64>() / found.len() as f64;
+        let [value, low, high] =
+            [0, 1, 2].map(|of| found.iter().map(|seed| seed[of]).sum::<f64>() / found.len() as f64);
         Ok(Measured {
             name: metric.name().into(),
+            value,
+            interval: [low, high],
+            by_seed: found.iter().map(|[value, ..]| *value).collect(),
             n_without: None,
-            value: mean(&|(value, _)| *value),
-            interval: [mean(&|(_, [low, _])| *low), mean(&|(_, [_, high])| *high)],
-            by_seed: found.iter().map(|(value, _)| *value).collect(),
         })
     }
 }

@@ -4,6 +4,7 @@
 //! that counts ([`models`], [`task_data`]), and measured by each task's protocol for each seed ([`measure`]). The scores go to a folder
 //! ([`written`]) and to people ([`shown`]).
 
+mod bins;
 mod label_source;
 mod label_table;
 mod measure;
@@ -28,7 +29,7 @@ use crate::finished_run::FinishedRun;
 use crate::interrupt;
 use crate::plugins::{Catalogue, Plugin};
 
-use measure::Task;
+use measure::{Task, Work};
 pub(crate) use models::After;
 use models::Models;
 pub(crate) use shown::to_text;
@@ -79,13 +80,14 @@ pub(crate) fn evaluate(
     let n = needed.values().flat_map(|at| data_of(at, &tasks)).map(|at| data[at].n_chosen()).sum::<usize>();
     bar.set_length(n as u64);
 
+    let work = Work { models: &models, reading, options, bar };
     // By model and task.
     let mut measured = BTreeMap::new();
     for (number, of_model) in &needed {
         let model = models.load(*number, options.device, false)?;
         for at in data_of(of_model, &tasks) {
             bar.set_message(format!("{}, {}", models::name(run, *number), data[at].source.modality()));
-            let encoded = data[at].encode(&model, reading, options, bar)?;
+            let encoded = data[at].encode(&model, &work)?;
             for of_data in of_model {
                 let task = &mut tasks[*of_data];
                 if task.data != at {
@@ -93,7 +95,7 @@ pub(crate) fn evaluate(
                 }
                 let in_task = format!("task {}, {}", task.section.name, models::name(run, *number));
                 task.settle(data[at].readable(), &options.seeds).with_context(|| in_task.clone())?;
-                let metrics = task.measure(&models, *number, &data[at], &encoded, reading, options, bar);
+                let metrics = task.measure(&work, *number, &data[at], &encoded);
                 measured.insert((*number, *of_data), metrics.context(in_task)?);
                 stopped()?;
             }

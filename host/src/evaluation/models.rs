@@ -50,10 +50,10 @@ impl<'a> Models<'a> {
         if let Some(at) = self.run.states.iter().position(|state| state.modality == modality) {
             return Ok(at + 1);
         }
-        if let Some(initial) = &self.run.initial {
-            if initial.model.family(&family()?).is_some() {
-                return Ok(0);
-            }
+        if let Some(initial) = &self.run.initial
+            && initial.model.family(&family()?).is_some()
+        {
+            return Ok(0);
         }
         let mut learned: Vec<&str> = self.run.states.iter().map(|state| state.modality.as_str()).collect();
         learned.dedup();

@@ -18,9 +18,11 @@ pub(crate) fn to_text(scores: &Scores, width: usize) -> String {
         text.push_str(&matrix(scores, now));
         left = later;
     }
-    let seeds: Vec<String> = scores.seeds.iter().map(ToString::to_string).collect();
-    let (word, seeds) = (if scores.seeds.len() == 1 { "seed" } else { "means over seeds" }, seeds.join(", "));
-    text.push_str(&format!("\nIn brackets: 95 % interval from resamples of the test samples; {word} {seeds}.\n"));
+    let seeds = match scores.seeds.as_slice() {
+        [one] => format!("seed {one}"),
+        several => format!("means over {} seeds", several.len()),
+    };
+    text.push_str(&format!("\nIn brackets: 95 % interval from resamples of the test samples; {seeds}.\n"));
     match &scores.transfer {
         Some(transfer) => {
             text.push_str("* after the stage that first learned the task's modality; 0 start: the model that the run began with.\n\n");

@@ -2,17 +2,17 @@
 
 use std::path::Path;
 
-use anyhow::{Context, Result, anyhow, bail};
-use indicatif::ProgressBar;
+use anyhow::{Result, anyhow, bail};
 use medcoss_core::data::{Chosen, SampleSource};
 use medcoss_core::evaluation::{ClassMaps, LabelledFeatures, SegmentationClasses};
 use medcoss_core::model::{Model, ModelConfig};
-use medcoss_core::stage::{Features, Reading, extract_features};
+use medcoss_core::stage::{Features, extract_features};
 
 use super::label_source::{LabelSource, MaskLabels};
+use super::measure::Work;
 use super::samples::{TaskSamples, Unlabelled};
+use super::stopped;
 use super::tasks_file::TaskSection;
-use super::{Options, stopped};
 use crate::config::StageSection;
 use crate::finished_run::FinishedRun;
 use crate::label_maps::MaskedSource;
@@ -119,22 +119,15 @@ impl TaskData {
     ///
     /// # Errors
     /// Too many samples that cannot be read, others than with the first model, a request to stop.
-    pub fn encode(
-        &mut self,
-        model: &Model,
-        reading: Reading,
-        options: &Options<'_>,
-        bar: &ProgressBar,
-    ) -> Result<Encoded> {
-        let device = medcoss_core::device::by_name(options.device)?;
+    pub fn encode(&mut self, model: &Model, work: &Work<'_>) -> Result<Encoded> {
+        let device = medcoss_core::device::by_name(work.options.device)?;
         let source = Chosen::new(&self.source, self.chosen.clone());
-        let began = bar.position();
-        let features = extract_features(model, self.family, &source, reading, &device, &mut |done| {
-            bar.set_position(began + done as u64);
+        let began = work.bar.position();
+        let features = extract_features(model, self.family, &source, work.reading, &device, &mut |done| {
+            work.bar.set_position(began + done as u64);
             stopped()
         });
-        let Features { values, width, rows, bad } =
-            features.with_context(|| format!("samples of {}", self.source.modality()))?;
+        let Features { values, width, rows, bad } = features?;
         let read: Vec<u64> = rows.iter().map(|row| self.chosen[*row as usize]).collect();
         match &self.readable {
             None => {

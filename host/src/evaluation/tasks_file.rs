@@ -353,6 +353,13 @@ mod tests {
     }
 
     #[test]
+    fn the_tasks_that_come_with_the_project_can_be_read() {
+        let file =
+            TasksFile::read(&Path::new(env!("CARGO_MANIFEST_DIR")).join("configs/real-small-tasks.toml")).unwrap();
+        assert_eq!((file.tasks.len(), file.stem.as_str()), (6, "real-small-tasks"));
+    }
+
+    #[test]
     fn what_is_wrong_is_named() {
         let more = |line: &str| format!("{TASK}{line}\n");
         for (text, expected) in [
