@@ -163,7 +163,7 @@ fn a_child_that_dies_in_a_rule_breaks_that_rule_and_the_next_goes_on_behind_it()
     assert_eq!(answer.code, 1, "{}", answer.err);
     let report: Value = serde_json::from_str(&answer.out).unwrap();
     let all = report["verdicts"].as_array().unwrap();
-    assert_eq!(all.len(), 42);
+    assert_eq!(all.len(), 43);
     let failed: Vec<_> = all.iter().filter(|verdict| verdict["outcome"] == "failed").collect();
     let rules: Vec<_> = failed.iter().map(|verdict| verdict["rule"].as_str().unwrap()).collect();
     assert_eq!(rules, ["threads", "throughput"]);

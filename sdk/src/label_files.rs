@@ -146,12 +146,10 @@ mod tests {
 
     const ENDINGS: &[&str] = &[".nii", ".nii.gz", ".png"];
 
-    fn found(
-        files: &[&str],
-        data: &[&str],
-        suffixes: [&str; 2],
-        ids: &[&str],
-    ) -> Result<Vec<(String, Result<String, String>)>, Error> {
+    /// A file's id, and its mask's or why there is none.
+    type Answer = (String, Result<String, String>);
+
+    fn found(files: &[&str], data: &[&str], suffixes: [&str; 2], ids: &[&str]) -> Result<Vec<Answer>, Error> {
         let base = tempfile::tempdir().unwrap();
         for file in files {
             std::fs::create_dir_all(base.path().join(file).parent().unwrap()).unwrap();
