@@ -5,6 +5,7 @@ mod sandbox;
 use std::fs;
 use std::path::Path;
 
+use medcoss_abi::CONTRACT_MINOR as MINOR;
 use sandbox::{Sandbox, build_folder, header_at, put_fixture, put_spoilt, replace};
 
 /// Looks at a file by its path, which must fail as expected, and lists its folder, which must go on and tell the same.
@@ -153,8 +154,8 @@ fn headers_that_differ_are_refused_field_by_field() {
         "build it with the export_plugin! macro",
     );
     let version = spoil("version", 16, &2u32.to_ne_bytes());
-    let reason = "it was built for version 2.0 of the plugin contract; this host speaks 1.0\n";
-    is_refused(&sandbox, &version, reason, "build it against the SDK of this host's version");
+    let reason = format!("it was built for version 2.{MINOR} of the plugin contract; this host speaks 1.{MINOR}\n");
+    is_refused(&sandbox, &version, &reason, "build it against the SDK of this host's version");
     let format = spoil("format", 24, &12u32.to_ne_bytes());
     is_refused(&sandbox, &format, "its layout description has format 0.12; this host reads 0.11\n", "build it against");
     let size = spoil("size", 28, &8u32.to_ne_bytes());
@@ -183,7 +184,9 @@ fn a_spoilt_file_keeps_its_id_and_hides_what_comes_later() {
     let folders = ["--plugin-dir", first.to_str().unwrap(), "--plugin-dir", second.to_str().unwrap()];
     let answer = sandbox.run(["plugin", "inspect", "fixture"].iter().chain(&folders));
     assert_eq!(answer.code, 1);
-    let expected = "error: SANDBOX/first/old.so: it was built for version 7.0 of the plugin contract; this host speaks 1.0\n\
-                    hint: build it against the SDK of this host's version\n";
+    let expected = format!(
+        "error: SANDBOX/first/old.so: it was built for version 7.{MINOR} of the plugin contract; this host speaks 1.{MINOR}\n\
+         hint: build it against the SDK of this host's version\n"
+    );
     assert_eq!(sandbox.anonymous(&answer.err), expected);
 }

@@ -85,7 +85,7 @@ fn libraries_that_misbehave_when_they_are_loaded_take_nothing_down() {
         ("describe:loop", Some("it did not come to an end within 5 s while it described itself")),
         ("describe:print", None),
         ("header:magic", Some("its header begins with \"Medcoss-plugin\\0\\0\" instead of \"medcoss-plugin\"")),
-        ("header:version", Some("it was built for version 7.0 of the plugin contract")),
+        ("header:version", Some("it was built for version 7.")),
         ("header:layout-format", Some("its layout description has format 0.12")),
         ("header:size", Some("its header has 8 bytes instead of ")),
         ("header:layout", Some("its function table has another layout")),
