@@ -356,7 +356,7 @@ mod tests {
     fn the_tasks_that_come_with_the_project_can_be_read() {
         let file =
             TasksFile::read(&Path::new(env!("CARGO_MANIFEST_DIR")).join("configs/real-small-tasks.toml")).unwrap();
-        assert_eq!((file.tasks.len(), file.stem.as_str()), (6, "real-small-tasks"));
+        assert_eq!((file.tasks.len(), file.stem.as_str()), (9, "real-small-tasks"));
     }
 
     #[test]
