@@ -3,12 +3,14 @@
 use std::collections::BTreeMap;
 
 use burn::module::{Module, ParamId};
-use burn::nn::{LayerNorm, Linear};
+use burn::nn::Linear;
 use burn::optim::{GradientsParams, ModuleOptimizer};
 use burn::tensor::activation::{log_softmax, softmax};
 use burn::tensor::{Device, Tensor, TensorData};
 use rand::RngExt;
 
+use super::labelled_features::LabelledFeatures;
+use super::linear_probe::{Fitted, LinearProbe, Standardised};
 use crate::data::{Chosen, Loaded, RawBatch, SampleSource, View, load_in_order, prepare};
 use crate::draw::generator;
 use crate::model::{Initialiser, Model, StochasticDepth, indices, mean_over_tokens};
@@ -19,7 +21,10 @@ use crate::{Error, Result};
 
 /// How a model is fine-tuned: AdamW (betas 0.9 and 0.999), a learning rate that rises over the first tenth of the updates and falls
 /// along half a cosine, and layer-wise decay of it as in BEiT (Bao et al., ICLR 2022) and MAE (He et al., CVPR 2022). Samples are
-/// neither augmented nor masked.
+/// neither augmented nor masked. The head begins as the linear probe of the features before anything is tuned (Kumar et al., *Fine-Tuning
+/// can Distort Pretrained Features*, ICLR 2022): from a head that knows nothing, AdamW would first move the encoder at full rate along noise,
+/// and small tasks have few updates to mend that. It sees features standardised, by the batch while it learns and by the whole
+/// training split after it (batch normalisation without parameters).
 #[derive(Debug, Clone, PartialEq)]
 pub struct Finetuning {
     /// Passes over the training split.
@@ -36,7 +41,7 @@ pub struct Finetuning {
 
 impl Default for Finetuning {
     fn default() -> Self {
-        Self { epochs: 5, batch_size: 16, learning_rate: 5e-4, layer_decay: 0.75, weight_decay: 0.05 }
+        Self { epochs: 5, batch_size: 16, learning_rate: 2e-4, layer_decay: 0.75, weight_decay: 0.05 }
     }
 }
 
@@ -95,24 +100,39 @@ pub struct Finetuner<'a> {
     pub device: &'a Device,
 }
 
-/// A model with a head: mean over tokens, a norm, a linear layer.
+/// A model with a linear head.
 #[derive(Module, Debug)]
 struct Classifier {
     model: Model,
-    norm: LayerNorm,
     head: Linear,
 }
 
+/// Added to the variance of a batch.
+const EPSILON: f64 = 1e-8;
+
 impl Classifier {
-    /// Features `[B, D]` to scores `[B, n_classes]`.
-    fn classify(&self, features: Tensor<2>) -> Tensor<2> {
-        self.head.forward(self.norm.forward(features))
+    /// Means over tokens `[B, D]` to scores `[B, n_classes]`, standardised by themselves.
+    fn classify_batch(&self, features: Tensor<2>) -> Tensor<2> {
+        let centred = features.clone() - features.mean_dim(0);
+        let variance = (centred.clone() * centred.clone()).mean_dim(0);
+        self.head.forward(centred / variance.add_scalar(EPSILON).sqrt())
+    }
+
+    /// The same, standardised by the training split.
+    fn classify(&self, features: Tensor<2>, scale: &Standardised) -> Tensor<2> {
+        let device = features.device();
+        let row = |value: &dyn Fn(usize) -> f64| {
+            let values: Vec<f32> = (0..scale.mean.len()).map(|at| value(at) as f32).collect();
+            Tensor::<2>::from_data(TensorData::new(values, [1, scale.mean.len()]), &device)
+        };
+        let inverse = |at: usize| if scale.deviation[at] > 0.0 { 1.0 / scale.deviation[at] } else { 0.0 };
+        self.head.forward((features - row(&|at| scale.mean[at])) * row(&inverse))
     }
 }
 
 impl Finetuner<'_> {
     /// Learns the training split and gives probabilities of the test samples, `[test.len(), n_classes]`. `model` lies on the device with
-    /// gradients. `progress` hears how many samples are done, of `epochs` times the training samples and the test samples, and may end the
+    /// gradients. `progress` hears how many samples are done, of the training samples `epochs` times and twice more, and the test samples, and may end the
     /// work with an error.
     ///
     /// # Errors
@@ -125,33 +145,50 @@ impl Finetuner<'_> {
         progress: &mut dyn FnMut(usize) -> Result<()>,
     ) -> Result<Vec<f64>> {
         self.settings.check()?;
-        let trained = self.learn(model, train, progress)?.valid();
-        let source = Chosen::new(self.source, test.to_vec());
-        let learned = self.settings.epochs * train.indices.len();
-        let features =
-            extract_features(&trained.model, self.family, &source, self.reading, self.device, &mut |done| {
-                progress(learned + done)
-            })?;
-        if let Some((id, reason)) = features.bad.first() {
-            return Err(Error::Data(format!("sample {id} could be read before and now cannot: {reason}")));
-        }
-        let features = TensorData::new(features.values, [test.len(), features.width]);
-        let scores = softmax(trained.classify(Tensor::from_data(features, self.device)), 1);
+        let n = train.indices.len();
+        let mut frozen = self.features(&model.valid(), train.indices, progress)?;
+        frozen.labels = train.classes.to_vec();
+        let probe = LinearProbe::default().fit(&frozen, train.n_classes)?;
+        let learned = self.learn(self.with_head(model, &probe), train, &mut |done| progress(n + done))?;
+        let (trained, before) = (learned.valid(), (1 + self.settings.epochs) * n);
+        let tuned = self.features(&trained.model, train.indices, &mut |done| progress(before + done))?;
+        let scale = Standardised::on(&tuned);
+        let tested = self.features(&trained.model, test, &mut |done| progress(before + n + done))?;
+        let features = TensorData::new(tested.values, [test.len(), tested.width]);
+        let scores = softmax(trained.classify(Tensor::from_data(features, self.device), &scale), 1);
         let scores = scores
             .try_into_vec_as::<f32>()
             .map_err(|error| Error::Device(format!("scores cannot be read back from the device: {error}")))?;
         Ok(scores.into_iter().map(f64::from).collect())
     }
 
+    /// Means over tokens, without classes.
+    fn features(
+        &self,
+        model: &Model,
+        indices: &[u64],
+        progress: &mut dyn FnMut(usize) -> Result<()>,
+    ) -> Result<LabelledFeatures> {
+        let source = Chosen::new(self.source, indices.to_vec());
+        let features = extract_features(model, self.family, &source, self.reading, self.device, progress)?;
+        match features.bad.first() {
+            Some((id, reason)) => {
+                Err(Error::Data(format!("sample {id} could be read before and now cannot: {reason}")))
+            }
+            None => {
+                Ok(LabelledFeatures { values: features.values, width: features.width, labels: vec![0; indices.len()] })
+            }
+        }
+    }
+
     fn learn(
         &self,
-        model: Model,
+        classifier: Classifier,
         train: Labels<'_>,
         progress: &mut dyn FnMut(usize) -> Result<()>,
     ) -> Result<Classifier> {
         let device = self.device.clone().autodiff();
         let (n, settings) = (train.indices.len(), self.settings);
-        let classifier = self.with_head(model, train.n_classes, &device);
         let mut updates = self.updates(&classifier, n)?;
         // Taken out while it is updated, which then needs no copy.
         let mut held = Some(classifier);
@@ -182,7 +219,7 @@ impl Finetuner<'_> {
                 let [n_batch, _, width] = encoded.dims();
                 let features = mean_over_tokens(encoded, &batch).reshape([n_batch, width]);
                 let classes: Vec<i32> = batch_of(item).iter().map(|at| train.classes[*at] as i32).collect();
-                let likely = log_softmax(classifier.classify(features), 1);
+                let likely = log_softmax(classifier.classify_batch(features), 1);
                 let loss = mean_all(likely.gather(1, indices(&classes, &device).reshape([n_batch, 1]))).neg();
                 let value: f32 = loss.clone().into_scalar();
                 if !value.is_finite() {
@@ -199,13 +236,14 @@ impl Finetuner<'_> {
         held.ok_or_else(|| Error::Data("the training split has no samples".into()))
     }
 
-    fn with_head(&self, model: Model, n_classes: usize, device: &Device) -> Classifier {
-        let width = model.width();
-        let mut init = Initialiser::new(generator(self.seed, "fine-tuning head", &[]), device);
-        // So small that what the first updates learn is not drowned by chance, as in MAE.
-        let head =
-            Linear { weight: init.normal([width, n_classes], 2e-5), bias: Some(init.constant([n_classes], 0.0)) };
-        Classifier { norm: init.layer_norm(width, 1e-5), head, model }
+    fn with_head(&self, model: Model, probe: &Fitted) -> Classifier {
+        let device = self.device.clone().autodiff();
+        let (weights, intercepts) = (probe.regression.params(), probe.regression.intercept());
+        let mut init = Initialiser::new(generator(self.seed, "fine-tuning head", &[]), &device);
+        let shape = [weights.nrows(), weights.ncols()];
+        let weight = init.values(shape, weights.iter().map(|weight| *weight as f32));
+        let bias = init.values([intercepts.len()], intercepts.iter().map(|intercept| *intercept as f32));
+        Classifier { model, head: Linear { weight, bias: Some(bias) } }
     }
 
     /// A uniform permutation of the training samples (Fisher and Yates).

@@ -2,7 +2,7 @@
 
 use linfa::DatasetBase;
 use linfa::traits::Fit;
-use linfa_logistic::MultiLogisticRegression;
+use linfa_logistic::{MultiFittedLogisticRegression, MultiLogisticRegression};
 use ndarray16::{Array1, Array2};
 
 use super::labelled_features::LabelledFeatures;
@@ -36,6 +36,16 @@ impl LinearProbe {
     /// A penalty out of range, empty splits, a class without training samples, features for which L-BFGS finds no way down.
     pub fn scores(&self, train: &LabelledFeatures, test: &LabelledFeatures, n_classes: usize) -> Result<Vec<f64>> {
         LabelledFeatures::check_pair(train, test)?;
+        let Fitted { scale, regression } = self.fit(train, n_classes)?;
+        let probabilities = regression.predict_probabilities(&scale.of(test)?);
+        if probabilities.iter().any(|probability| !probability.is_finite()) {
+            return Err(Error::Data("the linear probe gives probabilities that are no numbers\nhint: raise l2".into()));
+        }
+        Ok(probabilities.into_iter().collect())
+    }
+
+    /// Fits the training split.
+    pub(super) fn fit(&self, train: &LabelledFeatures, n_classes: usize) -> Result<Fitted> {
         self.check()?;
         if let Some(absent) = (0..n_classes).find(|class| !train.labels.contains(class)) {
             return Err(Error::Data(format!("class {absent} of {n_classes} has no sample in the training split")));
@@ -43,17 +53,13 @@ impl LinearProbe {
         let scale = Standardised::on(train);
         // Two rows of weights that mirror each other say the same as one of twice the length, at half the penalty.
         let alpha = if n_classes == 2 { 2.0 * self.l2 } else { self.l2 };
-        let fitted = MultiLogisticRegression::default()
+        let regression = MultiLogisticRegression::default()
             .alpha(alpha)
             .max_iterations(self.max_iterations)
             .gradient_tolerance(TOLERANCE * train.len() as f64)
             .fit(&DatasetBase::new(scale.of(train)?, Array1::from(train.labels.clone())))
             .map_err(|error| Error::Data(format!("the linear probe cannot be fitted: {error}\nhint: raise l2")))?;
-        let probabilities = fitted.predict_probabilities(&scale.of(test)?);
-        if probabilities.iter().any(|probability| !probability.is_finite()) {
-            return Err(Error::Data("the linear probe gives probabilities that are no numbers\nhint: raise l2".into()));
-        }
-        Ok(probabilities.into_iter().collect())
+        Ok(Fitted { scale, regression })
     }
 
     /// In range.
@@ -68,15 +74,22 @@ impl LinearProbe {
     }
 }
 
+/// A fitted probe.
+pub(super) struct Fitted {
+    pub scale: Standardised,
+    /// Of standardised features.
+    pub regression: MultiFittedLogisticRegression<f64, usize>,
+}
+
 /// Mean and standard deviation of each value on the training split.
-struct Standardised {
-    mean: Vec<f64>,
+pub(super) struct Standardised {
+    pub mean: Vec<f64>,
     /// 0 for a value that never varies.
-    deviation: Vec<f64>,
+    pub deviation: Vec<f64>,
 }
 
 impl Standardised {
-    fn on(set: &LabelledFeatures) -> Self {
+    pub fn on(set: &LabelledFeatures) -> Self {
         let n = set.len() as f64;
         let mut mean = vec![0.0; set.width];
         set.rows().for_each(|row| mean.iter_mut().zip(row).for_each(|(sum, value)| *sum += f64::from(*value) / n));

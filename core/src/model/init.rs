@@ -35,6 +35,12 @@ impl<'a> Initialiser<'a> {
         self.drawn(shape, |generator| deviation * standard_normal(generator))
     }
 
+    /// Given values, in row-major order, as many as the shape has.
+    pub fn values<const D: usize>(&mut self, shape: [usize; D], values: impl Iterator<Item = f32>) -> Param<Tensor<D>> {
+        let mut values = values;
+        self.drawn(shape, |_| values.next().unwrap_or_default())
+    }
+
     /// One value everywhere.
     pub fn constant<const D: usize>(&mut self, shape: [usize; D], value: f32) -> Param<Tensor<D>> {
         self.drawn(shape, |_| value)

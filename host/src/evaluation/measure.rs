@@ -4,9 +4,10 @@ use anyhow::{Context, Result, bail};
 use indicatif::ProgressBar;
 use medcoss_core::data::Chosen;
 use medcoss_core::evaluation::{
-    ClassMaps, Finetuner, Finetuning, Labels, Metric, N_RESAMPLES, Predictions, Resamples, SegmentationProbe, Split,
-    TaskSummary, TokenFeatures, retrieve,
+    ClassMaps, Finetuner, Labels, Metric, N_RESAMPLES, Predictions, Resamples, SegmentationProbe, Split, TaskSummary,
+    TokenFeatures, retrieve,
 };
+use medcoss_core::model::Model;
 use medcoss_core::stage::Reading;
 
 use super::models::{ModelOf, Models};
@@ -161,7 +162,7 @@ impl<'a> Task<'a> {
                         device: &device,
                     };
                     let model = models.load(of, options.device, true)?;
-                    self.finetuned(settings, &finetuner, model, split, bar)?
+                    self.finetuned(&finetuner, model, split, bar)?
                 }
                 _ => self.probed(encoded, split)?,
             };
@@ -186,18 +187,17 @@ impl<'a> Task<'a> {
 
     fn finetuned(
         &self,
-        settings: &Finetuning,
         finetuner: &Finetuner<'_>,
-        model: medcoss_core::model::Model,
+        model: Model,
         split: &Split,
         bar: &ProgressBar,
     ) -> Result<Predictions> {
         let indices = |places: &[usize]| places.iter().map(|at| self.samples.indices[*at]).collect::<Vec<_>>();
         let labels = |places: &[usize]| places.iter().map(|at| self.samples.labels[*at]).collect::<Vec<_>>();
         let n_classes = self.samples.classes.len();
-        let (train, classes) = (indices(&split.train), labels(&split.train));
-        bar.inc_length((settings.epochs * split.train.len() + split.test.len()) as u64);
+        bar.inc_length(((finetuner.settings.epochs + 2) * split.train.len() + split.test.len()) as u64);
         let began = bar.position();
+        let (train, classes) = (indices(&split.train), labels(&split.train));
         let train = Labels { indices: &train, classes: &classes, n_classes };
         let scores = finetuner.scores(model, train, &indices(&split.test), &mut |done| {
             bar.set_position(began + done as u64);
