@@ -2,16 +2,15 @@
 //!
 //! | `rehearsal.strategy` | samples of earlier stages | what else |
 //! |---|---|---|
-//! | `medcoss` | buffers, distilled | [`DistilledRehearsal`] |
+//! | `medcoss` | buffers, distilled | `distilled_rehearsal.rs` |
 //! | `replay` | buffers, by the pretext task | |
 //! | `joint` | all, by the pretext task, in the last stage | |
 //! | `sequential`, `single` | none | |
-//! | `ewc` | none | [`ElasticWeights`] |
-//! | `lwf`, `cassle` | none | [`OwnDistillation`] |
-//! | `packnet` | none | [`PackedWeights`] |
+//! | `ewc` | none | `elastic_weights.rs` |
+//! | `lwf`, `cassle` | none | `own_distillation.rs` |
+//! | `packnet` | none | `packed_weights.rs` |
 //!
-//! Which samples take part is [`Recall`](crate::rehearsal::Recall)'s, in the settings; what is done with them, and to the parameters, is
-//! a [`Method`]'s.
+//! Which samples take part is said by [`Strategy`]; what is done with them, and to the parameters, by a `Method`.
 
 mod distilled_rehearsal;
 mod elastic_weights;
