@@ -195,6 +195,84 @@ fn every_stage_is_scored_and_all_files_say_the_same() {
     }
 }
 
+/// Features of the X-rays after a stage, in the order of ids.
+fn features(stage: &str) -> Vec<Vec<f64>> {
+    let out = place().join(format!("features-{stage}.safetensors"));
+    let (run, root) = (text(&place().join("run")), text(place()));
+    let arguments =
+        ["--modality", "xray", "--data-root", &root, "--data", "xray", "--stage", stage, "--out", &text(&out)];
+    succeeded(medcoss(&[&["embed", &run][..], &arguments].concat()));
+    let bytes = fs::read(out).unwrap();
+    let file = safetensors::SafeTensors::deserialize(&bytes).unwrap();
+    let tensor = file.tensor("features").unwrap();
+    let values: Vec<f64> =
+        tensor.data().chunks(4).map(|bytes| f64::from(f32::from_le_bytes(bytes.try_into().unwrap()))).collect();
+    values.chunks(tensor.shape()[1]).map(<[f64]>::to_vec).collect()
+}
+
+/// Share of the queries whose most similar key is of their class.
+fn nearest_is_right(
+    keys: &[Vec<f64>],
+    queries: &[Vec<f64>],
+    is_test: impl Fn(usize) -> bool,
+    class: impl Fn(usize) -> usize,
+) -> f64 {
+    let cosine = |a: &[f64], b: &[f64]| {
+        let dot = |a: &[f64], b: &[f64]| a.iter().zip(b).map(|(a, b)| a * b).sum::<f64>();
+        dot(a, b) / (dot(a, a) * dot(b, b)).sqrt()
+    };
+    let (test, train): (Vec<usize>, Vec<usize>) = (0..keys.len()).partition(|at| is_test(*at));
+    let is_right = |query: &&usize| {
+        let like = |key: &&usize| cosine(&keys[**key], &queries[**query]);
+        let nearest = train.iter().max_by(|a, b| like(a).total_cmp(&like(b))).unwrap();
+        class(*nearest) == class(**query)
+    };
+    test.iter().filter(is_right).count() as f64 / test.len() as f64
+}
+
+#[test]
+fn what_is_fitted_once_serves_the_models_of_later_stages() {
+    let (class, is_test) = (|at: usize| at / 2 % 2, |at: usize| at.is_multiple_of(2));
+    table("parts.csv", |at| format!("{},,{}", class(at), if is_test(at) { "test" } else { "train" }));
+    let settings = format!(
+        "{}split = {{ column = \"part\" }}\nmetric = \"recall_at_1\"\nprotocol = \"retrieval\"",
+        by_table("parts.csv")
+    );
+    let content = [task("anew", &settings), task("once", &format!("{settings}\nrefit = false"))].concat();
+    let (run, file) = (text(&place().join("run")), text(&tasks_file("once.toml", &content)));
+    let out = text(&place().join("once"));
+    let eval = |more: &[&str]| -> Value {
+        let arguments = [&["eval", &run, &file, "--seeds", "1", "--out", &out, "--json"][..], more].concat();
+        serde_json::from_str(&succeeded(medcoss(&arguments))).unwrap()
+    };
+    let scores = eval(&["--after", "every-stage"]);
+    assert_eq!(scores["tasks"][1]["protocol"], "retrieval, fitted once");
+    let value = |scores: &Value, stage: u64, name: &str| {
+        let is_it =
+            |score: &&Value| score["stage"] == stage && score["task"] == name && score["metric"] == "recall_at_1";
+        scores["scores"].as_array().unwrap().iter().find(is_it).unwrap()["value"].as_f64().unwrap()
+    };
+    let [first, second] = ["1", "2"].map(features);
+    let right = |keys, queries| nearest_is_right(keys, queries, is_test, class);
+    let expected = [
+        ("anew", [right(&first, &first), right(&second, &second)]),
+        ("once", [right(&first, &first), right(&first, &second)]),
+    ];
+    for (name, expected) in expected {
+        for (stage, expected) in (1..).zip(expected) {
+            assert!(
+                (value(&scores, stage, name) - expected).abs() < 1e-9,
+                "{name} after stage {stage}: {expected}\n{scores}"
+            );
+        }
+    }
+    // The latest model alone: the one that the probe is from is read for it.
+    fs::remove_dir_all(&out).unwrap();
+    let last = eval(&[]);
+    assert_eq!(last["scores"].as_array().unwrap().len(), 6);
+    assert_eq!(value(&last, 2, "once"), value(&scores, 2, "once"));
+}
+
 #[test]
 fn what_does_not_fit_is_named_with_a_remedy_and_nothing_is_written() {
     table("one.csv", |_| "a,,".into());

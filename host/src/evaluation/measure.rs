@@ -125,7 +125,10 @@ impl<'a> Task<'a> {
             name: self.section.name.clone(),
             modality: self.section.modality.clone(),
             own_stage: self.own_stage,
-            protocol: self.protocol.name().into(),
+            protocol: match self.section.is_refitted() {
+                true => self.protocol.name().into(),
+                false => format!("{}, fitted once", self.protocol.name()),
+            },
             primary_metric: self.section.primary_metric().name().into(),
             higher_is_better: self.section.primary_metric().higher_is_better(),
             classes: self.samples.classes.clone(),
@@ -134,11 +137,18 @@ impl<'a> Task<'a> {
         }
     }
 
-    /// All metrics of the protocol, with a model.
+    /// All metrics of the protocol, with a model. Probes are fitted to `fitted`, features of the same samples.
     ///
     /// # Errors
     /// What cannot be fitted or read, a request to stop.
-    pub fn measure(&self, work: &Work<'_>, of: ModelOf, data: &TaskData, encoded: &Encoded) -> Result<Vec<Measured>> {
+    pub fn measure(
+        &self,
+        work: &Work<'_>,
+        of: ModelOf,
+        data: &TaskData,
+        fitted: &Encoded,
+        encoded: &Encoded,
+    ) -> Result<Vec<Measured>> {
         let Work { models, reading, options, bar } = *work;
         let mut predictions = Vec::new();
         if let (Protocol::Segmentation(probe), Some(maps)) = (&self.protocol, &self.masks) {
@@ -164,7 +174,7 @@ impl<'a> Task<'a> {
                     let model = models.load(of, options.device, true)?;
                     self.finetuned(&finetuner, model, split, bar)?
                 }
-                _ => self.probed(encoded, split)?,
+                _ => self.probed(fitted, encoded, split)?,
             };
             predictions.push(learned);
         }
@@ -172,8 +182,8 @@ impl<'a> Task<'a> {
     }
 
     /// Of frozen features.
-    fn probed(&self, encoded: &Encoded, split: &Split) -> Result<Predictions> {
-        let (train, test) = (encoded.of(&self.samples, &split.train)?, encoded.of(&self.samples, &split.test)?);
+    fn probed(&self, fitted: &Encoded, encoded: &Encoded, split: &Split) -> Result<Predictions> {
+        let (train, test) = (fitted.of(&self.samples, &split.train)?, encoded.of(&self.samples, &split.test)?);
         let n_classes = self.samples.classes.len();
         let scores = match &self.protocol {
             Protocol::Knn(knn) => knn.scores(&train, &test, n_classes)?,

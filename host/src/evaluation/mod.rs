@@ -17,6 +17,7 @@ mod written;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
+use std::rc::Rc;
 
 use anyhow::{Context, Result};
 use indicatif::ProgressBar;
@@ -33,7 +34,7 @@ use measure::{Task, Work};
 pub(crate) use models::After;
 use models::{ModelOf, Models};
 pub(crate) use shown::to_text;
-use task_data::TaskData;
+use task_data::{Encoded, TaskData};
 pub(crate) use tasks_file::TasksFile;
 pub(crate) use written::{EVALUATIONS, ScoresFolder};
 
@@ -71,31 +72,46 @@ pub(crate) fn evaluate(
         loader_threads: run.config.data.loader_threads,
         max_bad_ratio: options.max_bad_ratio.unwrap_or(run.config.data.max_bad_ratio),
     };
-    let mut needed: BTreeMap<ModelOf, BTreeSet<usize>> = BTreeMap::new();
+    let mut needed: BTreeMap<ModelOf, Needed> = BTreeMap::new();
     for (row, (at, task)) in rows.iter().flat_map(|row| tasks.iter().enumerate().map(move |task| (*row, task))) {
-        needed.entry(models.of_cell(row, task.own_stage)).or_default().insert(at);
+        let of = models.of_cell(row, task.own_stage);
+        let model = needed.entry(of).or_default();
+        model.tasks.insert(at);
+        model.data.insert(task.data);
+        if !task.section.is_refitted() {
+            let fitted = needed.entry(models.fitted_with(of, task.own_stage)).or_default();
+            fitted.data.insert(task.data);
+            fitted.kept.insert(task.data);
+        }
     }
-    let data_of =
-        |at: &BTreeSet<usize>, tasks: &[Task<'_>]| at.iter().map(|at| tasks[*at].data).collect::<BTreeSet<_>>();
-    let n = needed.values().flat_map(|at| data_of(at, &tasks)).map(|at| data[at].n_chosen()).sum::<usize>();
+    let n = needed.values().flat_map(|model| &model.data).map(|at| data[*at].n_chosen()).sum::<usize>();
     bar.set_length(n as u64);
 
     let work = Work { models: &models, reading, options, bar };
     // By model and task.
     let mut measured = BTreeMap::new();
+    // By model and data: what probes of later models are fitted to. Models come in the order of their stages.
+    let mut kept: BTreeMap<(ModelOf, usize), Rc<Encoded>> = BTreeMap::new();
     for (of, of_model) in &needed {
         let model = models.load(*of, options.device, false)?;
-        for at in data_of(of_model, &tasks) {
+        for &at in &of_model.data {
             bar.set_message(format!("{}, {}", models::name(run, *of), data[at].source.modality()));
-            let encoded = data[at].encode(&model, &work)?;
-            for of_data in of_model {
+            let encoded = Rc::new(data[at].encode(&model, &work)?);
+            if of_model.kept.contains(&at) {
+                kept.insert((*of, at), Rc::clone(&encoded));
+            }
+            for of_data in &of_model.tasks {
                 let task = &mut tasks[*of_data];
                 if task.data != at {
                     continue;
                 }
                 let in_task = format!("task {}, {}", task.section.name, models::name(run, *of));
                 task.settle(data[at].readable(), &options.seeds).with_context(|| in_task.clone())?;
-                let metrics = task.measure(&work, *of, &data[at], &encoded);
+                let fitted = match task.section.is_refitted() {
+                    true => None,
+                    false => kept.get(&(models.fitted_with(*of, task.own_stage), at)),
+                };
+                let metrics = task.measure(&work, *of, &data[at], fitted.unwrap_or(&encoded), &encoded);
                 measured.insert((*of, *of_data), metrics.context(in_task)?);
                 stopped()?;
             }
@@ -137,6 +153,17 @@ pub(crate) fn evaluate(
     };
     scores.transfer = transfer(&scores, options.after)?;
     Ok(scores)
+}
+
+/// What is computed with a model.
+#[derive(Default)]
+struct Needed {
+    /// Tasks that are measured.
+    tasks: BTreeSet<usize>,
+    /// Data that are encoded.
+    data: BTreeSet<usize>,
+    /// Those of them whose features probes of later models are fitted to.
+    kept: BTreeSet<usize>,
 }
 
 /// Opens the data of all tasks and labels their samples, before anything is computed.

@@ -77,6 +77,16 @@ impl<'a> Models<'a> {
         }
     }
 
+    /// The model with whose features a probe of a task of stage `own` is fitted that is not fitted anew for each model: the one after that
+    /// stage, for all later ones. With `joint` no model before the last has learned the task's modality.
+    pub fn fitted_with(&self, of: ModelOf, own: usize) -> ModelOf {
+        match self.run.config.rehearsal.strategy {
+            Strategy::Joint => of,
+            _ if of.stage > own => self.of_cell(own, own),
+            _ => of,
+        }
+    }
+
     /// Reads a model; of stage 0 that is what the run began with, fresh parameters or weights that it was given.
     ///
     /// # Errors

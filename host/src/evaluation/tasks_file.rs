@@ -60,6 +60,7 @@ pub(crate) struct TaskSection {
     /// Samples that are used at most, drawn by class.
     pub max_samples: Option<usize>,
     auc: Option<AucName>,
+    refit: Option<bool>,
     k: Option<usize>,
     temperature: Option<f64>,
     l2: Option<f64>,
@@ -198,6 +199,12 @@ impl TaskSection {
         self.protocol == ProtocolName::Segmentation
     }
 
+    /// Whether each model gets a probe of its own. Otherwise models after the task's own stage are served by the probe, or the neighbours,
+    /// of the model after that stage, as whoever uses features downstream would have it.
+    pub fn is_refitted(&self) -> bool {
+        self.refit.unwrap_or(true)
+    }
+
     /// How areas of several classes become one.
     pub fn auc(&self) -> MultiClassAuc {
         match self.auc {
@@ -271,9 +278,10 @@ impl TaskSection {
 
     /// A setting of another protocol would be without effect.
     fn check_settings(&self) -> Result<()> {
-        use ProtocolName::{Finetune, Knn, Linear, Segmentation};
+        use ProtocolName::{Finetune, Knn, Linear, Retrieval, Segmentation};
         let settings = [
-            ("k", self.k.is_some(), &[Knn][..]),
+            ("refit", self.refit.is_some(), &[Knn, Linear, Retrieval][..]),
+            ("k", self.k.is_some(), &[Knn]),
             ("temperature", self.temperature.is_some(), &[Knn]),
             ("l2", self.l2.is_some(), &[Linear]),
             ("epochs", self.epochs.is_some(), &[Finetune, Segmentation]),
@@ -383,6 +391,7 @@ mod tests {
             (more("labels = { classes = \"foreground\", entry = true }"), &["labels.classes belongs to masks"]),
             (more("labels = { masks = \"m\", quantiles = 2, classes = [0] }"), &["0 is the background"]),
             (more("labels = { entry = true, quantiles = 2 }"), &["belong to a table or to masks"]),
+            (TASK.replace("\"knn\"", "\"finetune\"\nrefit = false"), &["refit is no setting of protocol finetune"]),
             (more("hidden = 3"), &["hidden is no setting of protocol knn"]),
             (TASK.replace("knn", "segmentation"), &["needs masks", "hint: set labels"]),
             (
