@@ -231,6 +231,39 @@ fn nearest_is_right(
 }
 
 #[test]
+fn masked_words_are_guessed_without_labels() {
+    let words = |more: &str| {
+        format!(
+            "[[task]]\nname = \"words\"\nmodality = \"text\"\ndata = \"text/reports.csv\"\nprotocol = \"cloze\"\n{more}\n"
+        )
+    };
+    let run = text(&place().join("run"));
+    let eval = |file: &str| medcoss(&["eval", &run, file, "--after", "every-stage", "--seeds", "2", "--json"]);
+    let file = text(&tasks_file("words.toml", &words("")));
+    let scores: Value = serde_json::from_str(&succeeded(eval(&file))).unwrap();
+    let words_task = &scores["tasks"][0];
+    assert_eq!(
+        (&words_task["n_train"], &words_task["n_test"], &words_task["own_stage"]),
+        (&0.into(), &40.into(), &2.into())
+    );
+    let value = |stage: usize| scores["scores"][stage]["value"].as_f64().unwrap();
+    // The same words are masked every time, and one epoch teaches which are frequent.
+    let untrained = scores["scores"][0]["by_seed"].as_array().unwrap();
+    assert!(untrained[0] != untrained[1] || value(0) == 0.0, "{scores}");
+    assert!(value(2) > value(0) + 0.05, "{scores}");
+    assert_eq!(serde_json::from_str::<Value>(&succeeded(eval(&file))).unwrap(), scores);
+
+    for (content, expected) in [
+        (words("labels = { entry = true }"), "neither labels nor a split"),
+        (words("k = 3"), "k is no setting of protocol cloze"),
+        (task("pixels", "protocol = \"cloze\""), "masks words, and xray has none"),
+    ] {
+        let told = refused(eval(&text(&tasks_file("no-words.toml", &content))));
+        assert!(told.contains(expected), "{told}");
+    }
+}
+
+#[test]
 fn what_is_fitted_once_serves_the_models_of_later_stages() {
     let (class, is_test) = (|at: usize| at / 2 % 2, |at: usize| at.is_multiple_of(2));
     table("parts.csv", |at| format!("{},,{}", class(at), if is_test(at) { "test" } else { "train" }));

@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::classification::{Labelled, MultiClassAuc, accuracy, auc_macro, binary_auc, macro_f1};
+use super::cloze::Cloze;
 use super::retrieval::Retrieved;
 use super::segmentation_scores::SegmentationScores;
 use crate::{Error, Result};
@@ -11,7 +12,7 @@ use crate::{Error, Result};
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Metric {
-    /// Share of samples whose class has the highest score.
+    /// Share of samples whose class has the highest score; of a cloze the share of masked words that are guessed.
     Accuracy,
     /// Mean over classes of the harmonic mean of precision and recall.
     MacroF1,
@@ -52,6 +53,8 @@ pub enum Predictions {
     },
     /// Answers to queries.
     Ranks(Vec<Retrieved>),
+    /// Words that were masked.
+    Words(Vec<Cloze>),
     /// Predicted masks against true ones.
     Masks(SegmentationScores),
 }
@@ -79,6 +82,8 @@ impl Metric {
 
     /// Of classification.
     pub const OF_CLASSES: [Self; 3] = [Self::Accuracy, Self::MacroF1, Self::Auc];
+    /// Of a cloze.
+    pub const OF_WORDS: [Self; 1] = [Self::Accuracy];
     /// Of retrieval.
     pub const OF_RANKS: [Self; 3] = [Self::RecallAt1, Self::RecallAt5, Self::Map];
     /// Of segmentation.
@@ -121,6 +126,17 @@ impl Metric {
                     _ => Err(self.of_the_other_kind()),
                 }
             }
+            Predictions::Words(words) => {
+                if self != Self::Accuracy {
+                    return Err(self.of_the_other_kind());
+                }
+                let [right, masked] = [|word: &Cloze| word.n_right, |word: &Cloze| word.n_masked]
+                    .map(|of| places.iter().map(|at| of(&words[*at])).sum::<usize>());
+                match masked {
+                    0 => Err(Error::Data("no word of these samples was masked".into())),
+                    _ => Ok(right as f64 / masked as f64),
+                }
+            }
             Predictions::Masks(_) if !Self::OF_MASKS.contains(&self) => Err(self.of_the_other_kind()),
             Predictions::Masks(scores) => scores.mean(self, places).ok_or_else(|| {
                 Error::Data(format!("{} is not defined: no sample has a distance between borders", self.name()))
@@ -156,6 +172,12 @@ mod tests {
         let ranks = Predictions::Ranks(vec![rank(Some(1), 1.0), rank(Some(5), 0.2), rank(None, 0.0)]);
         let all = Metric::OF_RANKS.map(|metric| metric.of(&ranks, &[0, 1, 1, 2]).unwrap());
         assert_eq!(all, [0.25, 0.75, 0.35]);
+        let words = Predictions::Words(
+            [(3, 1), (5, 5), (0, 0)].map(|(n_masked, n_right)| Cloze { n_masked, n_right }).to_vec(),
+        );
+        assert_eq!(Metric::Accuracy.of(&words, &[0, 1, 2]).unwrap(), 0.75);
+        assert_eq!(Metric::Accuracy.of(&words, &[0, 0]).unwrap(), 1.0 / 3.0);
+        assert!(Metric::Accuracy.of(&words, &[2]).is_err() && Metric::Auc.of(&words, &[0]).is_err());
         assert!(Metric::Map.of(&classes, &[0]).is_err() && Metric::Auc.of(&ranks, &[0]).is_err());
     }
 }

@@ -4,6 +4,7 @@
 
 mod bootstrap;
 mod classification;
+mod cloze;
 mod complete_model;
 mod finetuning;
 mod knn;
@@ -24,6 +25,7 @@ mod split;
 
 pub use bootstrap::{N_RESAMPLES, Resamples};
 pub use classification::{Labelled, MultiClassAuc, accuracy, auc_macro, binary_auc, macro_f1};
+pub use cloze::Cloze;
 pub use complete_model::complete_model;
 pub use finetuning::{Finetuner, Finetuning, Labels};
 pub use knn::NearestNeighbours;

@@ -47,7 +47,7 @@ pub struct TaskSummary {
     pub modality: String,
     /// Number of the first stage that learned this modality, from 1; 0 for one that came with the weights that the run began with.
     pub own_stage: usize,
-    /// `knn`, `linear`, `finetune`, `retrieval` or `segmentation`, for people; with `, fitted once` where models after the task's own stage
+    /// `knn`, `linear`, `finetune`, `retrieval`, `segmentation` or `cloze`, for people; with `, fitted once` where models after the task's own stage
     /// are measured with what was fitted to the features of the model after that stage.
     pub protocol: String,
     /// Name of the metric that enters the score matrix.

@@ -122,6 +122,11 @@ impl<'de> Deserialize<'de> for LabelSection {
 }
 
 impl LabelSection {
+    /// Whether they are other than the dataset's own.
+    pub fn is_given(&self) -> bool {
+        self.given.is_some()
+    }
+
     pub fn is_table(&self) -> bool {
         self.given.as_ref().is_some_and(|given| given.table.is_some())
     }

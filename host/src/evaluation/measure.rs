@@ -4,8 +4,8 @@ use anyhow::{Context, Result, bail};
 use indicatif::ProgressBar;
 use medcoss_core::data::Chosen;
 use medcoss_core::evaluation::{
-    ClassMaps, Finetuner, Labels, Metric, N_RESAMPLES, Predictions, Resamples, SegmentationProbe, Split, TaskSummary,
-    TokenFeatures, retrieve,
+    ClassMaps, Cloze, Finetuner, Labels, Metric, N_RESAMPLES, Predictions, Resamples, SegmentationProbe, Split,
+    TaskSummary, TokenFeatures, retrieve,
 };
 use medcoss_core::model::Model;
 use medcoss_core::stage::Reading;
@@ -174,11 +174,30 @@ impl<'a> Task<'a> {
                     let model = models.load(of, options.device, true)?;
                     self.finetuned(&finetuner, model, split, bar)?
                 }
+                Protocol::Cloze => {
+                    let device = medcoss_core::device::by_name(options.device)?;
+                    let model = models.load(of, options.device, false)?;
+                    bar.inc_length(self.samples.indices.len() as u64);
+                    let began = bar.position();
+                    let (source, indices) = (&data.source, &self.samples.indices);
+                    Predictions::Words(Cloze::of_samples(
+                        &model,
+                        data.family,
+                        source,
+                        indices,
+                        *seed,
+                        &device,
+                        &mut |done| {
+                            bar.set_position(began + done as u64);
+                            stopped()
+                        },
+                    )?)
+                }
                 _ => self.probed(fitted, encoded, split)?,
             };
             predictions.push(learned);
         }
-        self.protocol.metrics().into_iter().map(|metric| self.of_metric(metric, &predictions)).collect()
+        self.protocol.metrics().iter().map(|metric| self.of_metric(*metric, &predictions)).collect()
     }
 
     /// Of frozen features.
@@ -188,7 +207,7 @@ impl<'a> Task<'a> {
         let scores = match &self.protocol {
             Protocol::Knn(knn) => knn.scores(&train, &test, n_classes)?,
             Protocol::Linear(linear) => linear.scores(&train, &test, n_classes)?,
-            Protocol::Retrieval | Protocol::Finetune(_) | Protocol::Segmentation(_) => {
+            Protocol::Retrieval | Protocol::Finetune(_) | Protocol::Segmentation(_) | Protocol::Cloze => {
                 return Ok(Predictions::Ranks(retrieve(&train, &test)?));
             }
         };
@@ -278,7 +297,7 @@ impl<'a> Task<'a> {
                     _ => None,
                 })
                 .collect();
-            for metric in self.protocol.metrics() {
+            for &metric in self.protocol.metrics() {
                 let defined = |(at, found): (usize, &Predictions)| {
                     metric.of(found, &(0..self.splits[at].test.len()).collect::<Vec<_>>()).is_ok()
                 };

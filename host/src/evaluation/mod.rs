@@ -19,9 +19,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::rc::Rc;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use indicatif::ProgressBar;
-use medcoss_core::data::SampleSource;
+use medcoss_core::data::{SampleSource, TokenSpec};
 use medcoss_core::evaluation::{EvaluatedStage, Score, ScoreMatrix, Scores, TaskSummary, Transfer};
 use medcoss_core::run::{FORMAT, UNSEALED};
 use medcoss_core::stage::Reading;
@@ -192,6 +192,9 @@ fn open<'a>(
                     data.len() - 1
                 }
             };
+            if section.is_cloze() && !matches!(data[at].source.spec(), TokenSpec::Discrete { .. }) {
+                bail!("protocol cloze masks words, and {id} has none\nhint: choose another protocol");
+            }
             let (samples, masks) = data[at].samples_of(section, options.base)?;
             Task::new(section, own_stage, at, samples, masks, &options.seeds)
         };

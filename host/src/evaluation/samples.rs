@@ -45,6 +45,7 @@ pub(super) struct Unlabelled<'a> {
 }
 
 /// What is said of one sample.
+#[derive(Default)]
 struct Annotation {
     label: String,
     group: Option<String>,
@@ -60,7 +61,10 @@ impl TaskSamples {
     /// Labels that are missing, classes that are too few or too small, a table that does not fit, groups on both sides of a given split.
     pub fn assemble(task: &TaskSection, data: &Unlabelled<'_>) -> Result<Self> {
         let source = task.labels.resolve()?;
-        let annotations = annotate(task, &source, data)?;
+        let annotations = match task.is_cloze() {
+            true => data.ids.iter().map(|_| Some(Annotation::default())).collect(),
+            false => annotate(task, &source, data)?,
+        };
         let labelled: Vec<usize> = (0..data.ids.len()).filter(|at| annotations[*at].is_some()).collect();
         let missing: Vec<usize> = (0..data.ids.len()).filter(|at| annotations[*at].is_none()).collect();
         if labelled.is_empty() {
@@ -78,6 +82,7 @@ impl TaskSamples {
         let (labels, classes) = match task.is_segmentation() {
             // Splits are drawn by classes of samples, of which there is one.
             true => (vec![0; kept.len()], named_classes(task, data.masks.map_or(&[], |maps| &maps.classes))?),
+            false if task.is_cloze() => (vec![0; kept.len()], Vec::new()),
             false => classes_of(&source, &kept, task, data)?,
         };
         let mut samples = Self {
@@ -87,7 +92,7 @@ impl TaskSamples {
             labels,
             classes,
         };
-        if !task.is_segmentation() {
+        if !task.is_segmentation() && !task.is_cloze() {
             samples.check_classes()?;
         }
         samples.check_leaks(data.ids, &kept)?;
@@ -178,6 +183,9 @@ impl TaskSamples {
     /// # Errors
     /// A class that is not on both sides, by its name.
     pub fn split(&self, task: &TaskSection, seed: u64) -> Result<Split> {
+        if task.is_cloze() {
+            return Ok(Split { train: Vec::new(), test: (0..self.indices.len()).collect() });
+        }
         let split = match &self.is_test {
             None => Split::draw(&self.labels, &self.groups, task.split.test(), seed),
             Some(is_test) => {

@@ -92,6 +92,10 @@ pub(crate) struct SplitSection {
 }
 
 impl SplitSection {
+    pub fn is_given(&self) -> bool {
+        self.test.is_some() || self.column.is_some()
+    }
+
     /// Share of each class, where no column says it.
     pub fn test(&self) -> f64 {
         self.test.unwrap_or(0.3)
@@ -106,6 +110,7 @@ enum ProtocolName {
     Finetune,
     Retrieval,
     Segmentation,
+    Cloze,
 }
 
 #[derive(Debug, Clone, Copy, Deserialize)]
@@ -123,6 +128,7 @@ pub(crate) enum Protocol {
     Finetune(Finetuning),
     Retrieval,
     Segmentation(SegmentationProbe),
+    Cloze,
 }
 
 impl Protocol {
@@ -134,15 +140,17 @@ impl Protocol {
             Self::Finetune(_) => "finetune",
             Self::Retrieval => "retrieval",
             Self::Segmentation(_) => "segmentation",
+            Self::Cloze => "cloze",
         }
     }
 
     /// The metrics that it gives.
-    pub fn metrics(&self) -> [Metric; 3] {
+    pub fn metrics(&self) -> &'static [Metric] {
         match self {
-            Self::Retrieval => Metric::OF_RANKS,
-            Self::Segmentation(_) => Metric::OF_MASKS,
-            _ => Metric::OF_CLASSES,
+            Self::Retrieval => &Metric::OF_RANKS,
+            Self::Segmentation(_) => &Metric::OF_MASKS,
+            Self::Cloze => &Metric::OF_WORDS,
+            _ => &Metric::OF_CLASSES,
         }
     }
 }
@@ -171,6 +179,7 @@ impl TaskSection {
                 })
             }
             ProtocolName::Retrieval => Protocol::Retrieval,
+            ProtocolName::Cloze => Protocol::Cloze,
             ProtocolName::Segmentation => {
                 let usual = SegmentationProbe::default();
                 Protocol::Segmentation(SegmentationProbe {
@@ -187,7 +196,7 @@ impl TaskSection {
     /// The metric that enters the score matrix.
     pub fn primary_metric(&self) -> Metric {
         self.metric.unwrap_or(match self.protocol {
-            ProtocolName::Knn => Metric::Accuracy,
+            ProtocolName::Knn | ProtocolName::Cloze => Metric::Accuracy,
             ProtocolName::Linear | ProtocolName::Finetune => Metric::Auc,
             ProtocolName::Retrieval => Metric::Map,
             ProtocolName::Segmentation => Metric::Dice,
@@ -197,6 +206,11 @@ impl TaskSection {
     /// Whether masks are predicted, and not classes of samples.
     pub fn is_segmentation(&self) -> bool {
         self.protocol == ProtocolName::Segmentation
+    }
+
+    /// Whether masked words are guessed, for which samples need no labels and nothing is fitted.
+    pub fn is_cloze(&self) -> bool {
+        self.protocol == ProtocolName::Cloze
     }
 
     /// Whether each model gets a probe of its own. Otherwise models after the task's own stage are served by the probe, or the neighbours,
@@ -224,7 +238,7 @@ impl TaskSection {
             Protocol::Linear(linear) => linear.check()?,
             Protocol::Finetune(finetuning) => finetuning.check()?,
             Protocol::Segmentation(probe) => probe.check()?,
-            Protocol::Retrieval => {}
+            Protocol::Retrieval | Protocol::Cloze => {}
         }
         self.check_masks()?;
         let (metric, metrics) = (self.primary_metric(), self.protocol().metrics());
@@ -249,6 +263,12 @@ impl TaskSection {
                 "split.column is {column:?}, but the labels come from no table\nhint: set labels.table, or split.test"
             ),
             _ => {}
+        }
+        if self.is_cloze() && (self.labels.is_given() || self.split.is_given()) {
+            bail!(
+                "protocol cloze takes neither labels nor a split: every sample is masked and scored\n\
+                 hint: remove the settings; for other samples name other data"
+            );
         }
         self.labels.check()?;
         if self.group.is_some() && self.labels.has_group() {
@@ -392,6 +412,7 @@ mod tests {
             (more("labels = { masks = \"m\", quantiles = 2, classes = [0] }"), &["0 is the background"]),
             (more("labels = { entry = true, quantiles = 2 }"), &["belong to a table or to masks"]),
             (TASK.replace("\"knn\"", "\"finetune\"\nrefit = false"), &["refit is no setting of protocol finetune"]),
+            (TASK.replace("\"knn\"", "\"cloze\"\nsplit = { test = 0.2 }"), &["neither labels nor a split"]),
             (more("hidden = 3"), &["hidden is no setting of protocol knn"]),
             (TASK.replace("knn", "segmentation"), &["needs masks", "hint: set labels"]),
             (

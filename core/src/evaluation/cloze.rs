@@ -1,0 +1,60 @@
+//! The cloze protocol: words that were masked, filled in by the model (Taylor, 1953; masked language modelling in Devlin et al., 2019).
+//!
+//! It needs neither labels nor a probe: what is measured is what the model was trained for, with its own head.
+
+use burn::tensor::Device;
+
+use crate::data::{SampleSource, TokenSpec};
+use crate::model::Model;
+use crate::pretext::{RestoredContent, restore_samples};
+use crate::{Error, Result};
+
+/// Samples that are filled in at a time.
+const BATCH: usize = 32;
+
+/// The answers of one sample.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Cloze {
+    /// Tokens that were masked.
+    pub n_masked: usize,
+    /// Those of them whose most probable id is the true one.
+    pub n_right: usize,
+}
+
+impl Cloze {
+    /// Masks the samples `wanted` of a source as the training does and lets the model fill them in. Masks follow from `seed` and the samples'
+    /// indices alone. `model` and `device` are those of evaluation; `progress` hears how many are done, and may end the work with an error.
+    ///
+    /// # Errors
+    /// A source of continuous tokens, samples that cannot be read, predictions that are not finite, an error of `progress`.
+    pub fn of_samples(
+        model: &Model,
+        family: usize,
+        source: &dyn SampleSource,
+        wanted: &[u64],
+        seed: u64,
+        device: &Device,
+        progress: &mut dyn FnMut(usize) -> Result<()>,
+    ) -> Result<Vec<Self>> {
+        if !matches!(source.spec(), TokenSpec::Discrete { .. }) {
+            return Err(Error::Setting(format!("modality {} has no words that could be masked", source.modality())));
+        }
+        let mut answers = Vec::with_capacity(wanted.len());
+        for batch in wanted.chunks(BATCH) {
+            let restored = restore_samples(model, family, source, batch, seed, device)?;
+            if restored.len() < batch.len() {
+                let n_bad = batch.len() - restored.len();
+                return Err(Error::Data(format!("{n_bad} samples of {} cannot be read", source.modality())));
+            }
+            answers.extend(restored.iter().filter_map(|sample| match &sample.content {
+                RestoredContent::Words(words) => {
+                    let is_right = |guess: &&crate::pretext::Guess| words.original[guess.position] == guess.id;
+                    Some(Self { n_masked: words.guesses.len(), n_right: words.guesses.iter().filter(is_right).count() })
+                }
+                RestoredContent::Patches(_) => None,
+            }));
+            progress(answers.len())?;
+        }
+        Ok(answers)
+    }
+}
