@@ -1,22 +1,23 @@
 //! A pre-norm Transformer block, with LayerScale and stochastic depth in the encoder and without in the decoder.
 
 use burn::module::{Module, Param};
-use burn::nn::{LayerNorm, Linear};
-use burn::tensor::activation::gelu;
+use burn::nn::Linear;
 use burn::tensor::{Bool, Device, Tensor, TensorData};
 use rand::RngExt;
 
 use super::attention::SelfAttention;
 use super::init::Initialiser;
+use super::norm::Norm;
 use crate::draw::Generator;
+use crate::fused;
 
 /// Attention and MLP, each on a normalised input, each added to the residual stream.
 #[derive(Module, Debug)]
 pub struct Block {
-    attention_norm: LayerNorm,
+    attention_norm: Norm,
     attention: SelfAttention,
     attention_scale: Option<Param<Tensor<1>>>,
-    mlp_norm: LayerNorm,
+    mlp_norm: Norm,
     mlp_in: Linear,
     mlp_out: Linear,
     mlp_scale: Option<Param<Tensor<1>>>,
@@ -58,10 +59,10 @@ impl Block {
     pub(super) fn new(config: &BlockConfig, init: &mut Initialiser<'_>) -> Self {
         let scale = |init: &mut Initialiser<'_>| config.layer_scale.map(|value| init.constant([config.width], value));
         Self {
-            attention_norm: init.layer_norm(config.width, config.epsilon),
+            attention_norm: Norm::new(config.width, config.epsilon, init),
             attention: SelfAttention::new(config.width, config.n_heads, init),
             attention_scale: scale(init),
-            mlp_norm: init.layer_norm(config.width, config.epsilon),
+            mlp_norm: Norm::new(config.width, config.epsilon, init),
             mlp_in: init.linear(config.width, config.mlp_width),
             mlp_out: init.linear(config.mlp_width, config.width),
             mlp_scale: scale(init),
@@ -76,13 +77,19 @@ impl Block {
         mut depth: Option<&mut StochasticDepth>,
     ) -> Tensor<3> {
         let branch = self.attention.forward(self.attention_norm.forward(tokens.clone()), hidden);
-        let tokens = tokens + scaled(branch, &self.attention_scale, depth.as_deref_mut());
-        let branch = self.mlp_out.forward(gelu(self.mlp_in.forward(self.mlp_norm.forward(tokens.clone()))));
-        tokens + scaled(branch, &self.mlp_scale, depth)
+        let tokens = added(tokens, branch, &self.attention_scale, depth.as_deref_mut());
+        let hidden = fused::gelu(fused::linear(&self.mlp_in, self.mlp_norm.forward(tokens.clone())));
+        added(tokens, fused::linear(&self.mlp_out, hidden), &self.mlp_scale, depth)
     }
 }
 
-fn scaled(branch: Tensor<3>, layer_scale: &Option<Param<Tensor<1>>>, depth: Option<&mut StochasticDepth>) -> Tensor<3> {
+/// The residual stream with a branch.
+fn added(
+    tokens: Tensor<3>,
+    branch: Tensor<3>,
+    layer_scale: &Option<Param<Tensor<1>>>,
+    depth: Option<&mut StochasticDepth>,
+) -> Tensor<3> {
     let branch = match depth {
         Some(depth) => {
             let scales = depth.draw(branch.dims()[0], &branch.device());
@@ -91,7 +98,7 @@ fn scaled(branch: Tensor<3>, layer_scale: &Option<Param<Tensor<1>>>, depth: Opti
         None => branch,
     };
     match layer_scale {
-        Some(scale) => branch * scale.val().unsqueeze::<3>(),
-        None => branch,
+        Some(scale) => fused::scaled_residual(tokens, branch, scale.val()),
+        None => tokens + branch,
     }
 }

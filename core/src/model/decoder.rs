@@ -1,14 +1,16 @@
 //! The light decoder of masked image modelling, shared by the continuous families and made afresh in every stage.
 
 use burn::module::{Module, Param};
-use burn::nn::{LayerNorm, Linear};
+use burn::nn::Linear;
 use burn::tensor::Tensor;
 
 use super::block::{Block, BlockConfig};
 use super::config::Dimensions;
 use super::indices;
 use super::init::Initialiser;
+use super::norm::Norm;
 use crate::data::PatchBatch;
+use crate::fused;
 
 /// Linear to the decoder's width, mask tokens, positions, blocks, norm.
 #[derive(Module, Debug)]
@@ -17,7 +19,7 @@ pub struct Decoder {
     /// `[1, D_decoder]`.
     mask_token: Param<Tensor<2>>,
     blocks: Vec<Block>,
-    norm: LayerNorm,
+    norm: Norm,
 }
 
 impl Decoder {
@@ -33,7 +35,7 @@ impl Decoder {
             embed: init.linear(dims.width, dims.decoder_width),
             mask_token: init.normal([1, dims.decoder_width], 0.02),
             blocks: (0..dims.decoder_layers).map(|_| Block::new(&block, init)).collect(),
-            norm: init.layer_norm(dims.decoder_width, 1e-6),
+            norm: Norm::new(dims.decoder_width, 1e-6, init),
         }
     }
 
@@ -42,7 +44,7 @@ impl Decoder {
     /// `latents` `[B, 1 + V, D]`, class token first; `positions` `[1 + N, D_decoder]`. Returns `[B, 1 + N, D_decoder]`.
     pub fn forward(&self, latents: Tensor<3>, batch: &PatchBatch, positions: Tensor<2>) -> Tensor<3> {
         let device = latents.device();
-        let rows = self.embed.forward(latents);
+        let rows = fused::linear(&self.embed, latents);
         let [n, n_latents, width] = rows.dims();
         // The last row stands for every masked token.
         let rows = Tensor::cat(vec![rows.reshape([n * n_latents, width]), self.mask_token.val()], 0);

@@ -1,11 +1,13 @@
 //! The learned half of tokenisation: tokens to vectors, one embedder a family.
 
 use burn::module::{Module, Param};
-use burn::nn::{LayerNorm, Linear};
+use burn::nn::Linear;
 use burn::tensor::{Int, Tensor};
 
 use super::config::{Dimensions, FamilyConfig, FamilyTokens};
 use super::init::Initialiser;
+use super::norm::Norm;
+use crate::fused;
 
 /// Entries of the temporal position table: index 0 in evaluation, a random one a batch in training.
 pub(crate) const N_TEMPORAL: usize = 8;
@@ -39,7 +41,7 @@ pub struct TokenEmbedder {
     positions: Param<Tensor<2>>,
     /// `[2, D]`, of which only the first is used.
     types: Param<Tensor<2>>,
-    norm: LayerNorm,
+    norm: Norm,
 }
 
 impl Embedder {
@@ -55,7 +57,7 @@ impl Embedder {
                 tokens: init.normal([vocabulary, width], 0.02),
                 positions: init.normal([family.n_positions, width], 0.02),
                 types: init.normal([2, width], 0.02),
-                norm: init.layer_norm(width, 1e-5),
+                norm: Norm::new(width, 1e-5, init),
             }),
         }
     }
@@ -64,7 +66,7 @@ impl Embedder {
 impl PatchEmbedder {
     /// `tokens` `[B, V, d_token]` at positions `index` `[B * V]`: `[B, V, D]`, not yet normalised.
     pub fn forward(&self, tokens: Tensor<3>, index: Tensor<1, Int>, temporal: usize) -> Tensor<3> {
-        let embedded = self.projection.forward(tokens);
+        let embedded = fused::linear(&self.projection, tokens);
         let [n, n_visible, width] = embedded.dims();
         let spatial = self.spatial.val().select(0, index).reshape([n, n_visible, width]);
         let temporal = self.temporal.val().narrow(0, temporal, 1).unsqueeze::<3>();

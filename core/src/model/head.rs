@@ -1,12 +1,13 @@
 //! Prediction heads, one a family, made afresh in every stage.
 
 use burn::module::{Module, Param};
-use burn::nn::{LayerNorm, Linear};
+use burn::nn::Linear;
 use burn::tensor::Tensor;
-use burn::tensor::activation::gelu;
 
 use super::config::{Dimensions, FamilyConfig, FamilyTokens};
 use super::init::Initialiser;
+use super::norm::Norm;
+use crate::fused;
 
 /// A head. There is one a family, so that the difference in size does not matter.
 #[allow(clippy::large_enum_variant)]
@@ -32,7 +33,7 @@ pub struct TokenHead {
     /// `[2, D]`, of which only the first is used.
     offset: Param<Tensor<2>>,
     transform: Linear,
-    norm: LayerNorm,
+    norm: Norm,
     vocabulary: Linear,
 }
 
@@ -46,7 +47,7 @@ impl Head {
             FamilyTokens::Discrete { vocabulary } => Self::Tokens(TokenHead {
                 offset: init.normal([2, dims.width], 0.02),
                 transform: init.linear(dims.width, dims.width),
-                norm: init.layer_norm(dims.width, 1e-12),
+                norm: Norm::new(dims.width, 1e-12, init),
                 vocabulary: init.linear(dims.width, vocabulary),
             }),
         }
@@ -61,7 +62,7 @@ impl PatchHead {
 
     /// `[rows, D_decoder]` to `[rows, d_token]`.
     pub fn forward(&self, decoded: Tensor<2>) -> Tensor<2> {
-        self.projection.forward(decoded)
+        fused::linear(&self.projection, decoded)
     }
 }
 
@@ -69,6 +70,7 @@ impl TokenHead {
     /// Encoder outputs `[rows, D]` to scores `[rows, vocabulary]`.
     pub fn forward(&self, encoded: Tensor<2>) -> Tensor<2> {
         let shifted = encoded + self.offset.val().narrow(0, 0, 1);
-        self.vocabulary.forward(self.norm.forward(gelu(self.transform.forward(shifted))))
+        let transformed = fused::gelu(fused::linear(&self.transform, shifted));
+        fused::linear(&self.vocabulary, self.norm.forward(transformed))
     }
 }

@@ -2,7 +2,7 @@
 //! would draw in the order of first use.
 
 use burn::module::{Param, ParamId};
-use burn::nn::{LayerNorm, LayerNormConfig, Linear};
+use burn::nn::Linear;
 use burn::tensor::{Device, Tensor, TensorData};
 use rand::RngExt;
 
@@ -53,14 +53,6 @@ impl<'a> Initialiser<'a> {
             weight: self.drawn([d_input, d_output], |generator| (2.0 * generator.random::<f32>() - 1.0) * bound),
             bias: Some(self.constant([d_output], 0.0)),
         }
-    }
-
-    /// Weight 1, bias 0.
-    pub fn layer_norm(&mut self, width: usize, epsilon: f64) -> LayerNorm {
-        let mut norm = LayerNormConfig::new(width).with_epsilon(epsilon).init(self.device);
-        norm.gamma = self.constant([width], 1.0);
-        norm.beta = Some(self.constant([width], 0.0));
-        norm
     }
 }
 

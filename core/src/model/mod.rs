@@ -11,6 +11,7 @@ mod embed;
 mod encoder;
 mod head;
 mod init;
+mod norm;
 mod parameters;
 mod pooling;
 mod predictor;
@@ -42,7 +43,7 @@ pub struct Model {
     /// Learned class token, before continuous tokens; `[1, 1, D]`.
     class_token: burn::module::Param<Tensor<3>>,
     /// Normalises embedded continuous tokens of every family.
-    patch_norm: burn::nn::LayerNorm,
+    patch_norm: norm::Norm,
     encoder: Encoder,
     decoder: Decoder,
     /// One head a family.
@@ -108,7 +109,7 @@ impl Model {
         Self {
             embedders: config.families.iter().map(|family| Embedder::new(family, dims, &mut init)).collect(),
             class_token: init.normal([1, 1, dims.width], 0.02),
-            patch_norm: init.layer_norm(dims.width, 1e-5),
+            patch_norm: norm::Norm::new(dims.width, 1e-5, &mut init),
             encoder: Encoder::new(dims, &mut init),
             decoder: Decoder::new(dims, &mut init),
             heads: config.families.iter().map(|family| Head::new(family, dims, &mut init)).collect(),

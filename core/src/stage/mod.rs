@@ -9,6 +9,7 @@ mod epoch;
 mod features;
 mod observer;
 mod settings;
+mod trial;
 
 use std::collections::BTreeMap;
 
@@ -18,6 +19,7 @@ use burn::tensor::Device;
 pub use features::{EncodedBatch, Features, Pooling, Reading, encode_samples, extract_features};
 pub use observer::{Observer, Silent, StageReport, StepReport};
 pub use settings::StageSettings;
+pub use trial::Trial;
 
 use crate::data::{EpochPlan, Pool, SampleSource, Use};
 use crate::model::{Model, ModelConfig};

@@ -1,0 +1,165 @@
+//! Multi-head attention from queries, keys and values that lie beside each other, head by head: scores never leave the cache of the core that
+//! works on a head, and are computed again in the backward pass (as in FlashAttention, Dao et al., 2022) instead of being kept.
+
+use std::mem::MaybeUninit;
+
+use pulp::Simd;
+use rayon::prelude::*;
+
+use super::products::{Matrix, multiply};
+use super::vector::{exp, maximum, sum, written};
+
+/// Sizes of an attention.
+#[derive(Debug, Clone, Copy)]
+pub struct Shape {
+    /// Samples.
+    pub n: usize,
+    /// Tokens of a sample.
+    pub length: usize,
+    /// Width of a token.
+    pub width: usize,
+    /// Heads, which share the width.
+    pub n_heads: usize,
+}
+
+/// Where the threads write, each its own head's columns.
+struct Output(*mut f32);
+
+// SAFETY: tasks write to places that do not overlap, see `Shape::place`.
+unsafe impl Sync for Output {}
+
+impl Output {
+    /// # Safety
+    /// The place must be within the output.
+    unsafe fn at(&self, place: usize) -> *mut f32 {
+        // SAFETY: promised by the caller.
+        unsafe { self.0.add(place) }
+    }
+}
+
+impl Shape {
+    fn d_head(self) -> usize {
+        self.width / self.n_heads
+    }
+
+    /// What scores are multiplied with.
+    fn scale(self) -> f32 {
+        (self.d_head() as f64).powf(-0.5) as f32
+    }
+
+    /// Queries, keys and values of a head, `[length, d_head]` each.
+    fn parts(self, qkv: &[f32], sample: usize, head: usize) -> [Matrix<'_>; 3] {
+        let (d, stride) = (self.d_head(), 3 * self.width);
+        let of_sample = &qkv[sample * self.length * stride..][..self.length * stride];
+        [0, 1, 2].map(|part| Matrix::new(&of_sample[part * self.width + head * d..], self.length, d, stride))
+    }
+
+    /// The part of the bias that a sample has: all of it, or its own.
+    fn bias(self, bias: Option<&[f32]>, sample: usize) -> Option<&[f32]> {
+        let size = self.length * self.length;
+        bias.map(|bias| if bias.len() == size { bias } else { &bias[sample * size..][..size] })
+    }
+
+    /// Softmax of scores, `[length, length]`.
+    fn probabilities(self, query: Matrix<'_>, key: Matrix<'_>, bias: Option<&[f32]>) -> Vec<f32> {
+        let write = |out: &mut [MaybeUninit<f32>]| {
+            // SAFETY: the scratch has as many rows and columns as there are tokens.
+            unsafe { multiply(out.as_mut_ptr().cast(), self.length, false, query, key.transposed(), self.scale()) }
+        };
+        // SAFETY: a product writes every value.
+        let mut scores = unsafe { written(self.length * self.length, write) };
+        softmax(&mut scores, self.length, bias.unwrap_or_default());
+        scores
+    }
+}
+
+/// Attended values `[n, length, width]` of `qkv` `[n, length, 3 * width]`. `bias` is added to scores, `[length, length]` or `[n, length, length]`: 0,
+/// or a large negative number where a query must not see a key.
+pub fn forward(qkv: &[f32], bias: Option<&[f32]>, shape: Shape) -> Vec<f32> {
+    let Shape { n, length, width, n_heads } = shape;
+    let write = |out: &mut [MaybeUninit<f32>]| {
+        let out = Output(out.as_mut_ptr().cast());
+        (0..n * n_heads).into_par_iter().for_each(|task| {
+            let (sample, head) = (task / n_heads, task % n_heads);
+            let [query, key, value] = shape.parts(qkv, sample, head);
+            let scores = shape.probabilities(query, key, shape.bias(bias, sample));
+            // SAFETY: columns of this head in rows of this sample are within the output, and no other task's.
+            unsafe {
+                let place = out.at(sample * length * width + head * shape.d_head());
+                multiply(place, width, false, Matrix::dense(&scores, length), value, 1.0);
+            }
+        });
+    };
+    // SAFETY: the heads' columns are all columns.
+    unsafe { written(n * length * width, write) }
+}
+
+/// Gradient of `qkv`, from that of the attended values.
+pub fn backward(qkv: &[f32], bias: Option<&[f32]>, gradient: &[f32], shape: Shape) -> Vec<f32> {
+    let Shape { n, length, width, n_heads } = shape;
+    let (d, stride) = (shape.d_head(), 3 * width);
+    let write = |out: &mut [MaybeUninit<f32>]| {
+        let out = Output(out.as_mut_ptr().cast());
+        (0..n * n_heads).into_par_iter().for_each(|task| {
+            let (sample, head) = (task / n_heads, task % n_heads);
+            let [query, key, value] = shape.parts(qkv, sample, head);
+            let attended = &gradient[sample * length * width..][..length * width];
+            let attended = Matrix::new(&attended[head * d..], length, d, width);
+            let scores = shape.probabilities(query, key, shape.bias(bias, sample));
+            let mut of_scores = super::products::product(attended, value.transposed());
+            let of = |part: usize| {
+                // SAFETY: columns of this head and part in rows of this sample are within the output, and no other task's.
+                unsafe { out.at(sample * length * stride + part * width + head * d) }
+            };
+            // SAFETY: as above; each product writes all rows of its part.
+            unsafe { multiply(of(2), stride, false, Matrix::dense(&scores, length).transposed(), attended, 1.0) };
+            softmax_gradient(&scores, &mut of_scores, length, shape.bias(bias, sample).unwrap_or_default());
+            let of_scores = Matrix::dense(&of_scores, length);
+            // SAFETY: as above.
+            unsafe {
+                multiply(of(0), stride, false, of_scores, key, shape.scale());
+                multiply(of(1), stride, false, of_scores.transposed(), query, shape.scale());
+            }
+        });
+    };
+    // SAFETY: parts and heads together are all columns.
+    unsafe { written(qkv.len(), write) }
+}
+
+#[pulp::with_simd(softmax = pulp::Arch::new())]
+#[inline(always)]
+fn softmax_with_simd<'a, S: Simd>(_simd: S, scores: &'a mut [f32], length: usize, bias: &'a [f32]) {
+    for (row, scores) in scores.chunks_exact_mut(length).enumerate() {
+        if !bias.is_empty() {
+            let bias = &bias[row * length..][..length];
+            scores.iter_mut().zip(bias).for_each(|(score, bias)| *score += bias);
+        }
+        let most = maximum(scores);
+        scores.iter_mut().for_each(|score| *score = exp(*score - most));
+        let scale = 1.0 / sum(length, |at| scores[at]);
+        scores.iter_mut().for_each(|score| *score *= scale);
+    }
+}
+
+/// Turns the gradient of probabilities into that of scores: none where a key is hidden, also in a row that sees no key.
+#[pulp::with_simd(softmax_gradient = pulp::Arch::new())]
+#[inline(always)]
+fn softmax_gradient_with_simd<'a, S: Simd>(
+    _simd: S,
+    scores: &'a [f32],
+    gradient: &'a mut [f32],
+    length: usize,
+    bias: &'a [f32],
+) {
+    for (row, (scores, gradient)) in scores.chunks_exact(length).zip(gradient.chunks_exact_mut(length)).enumerate() {
+        let mean = sum(length, |at| scores[at] * gradient[at]);
+        gradient.iter_mut().zip(scores).for_each(|(gradient, score)| *gradient = score * (*gradient - mean));
+        if !bias.is_empty() {
+            let bias = &bias[row * length..][..length];
+            gradient
+                .iter_mut()
+                .zip(bias)
+                .for_each(|(gradient, bias)| *gradient = if *bias < 0.0 { 0.0 } else { *gradient });
+        }
+    }
+}

@@ -1,0 +1,327 @@
+//! The kernels as operations of Burn: on the processor's backend with a backward pass of their own.
+
+use burn::backend::autodiff::checkpoint::{base::Checkpointer, strategy::CheckpointStrategy};
+use burn::backend::autodiff::grads::Gradients;
+use burn::backend::autodiff::ops::{Backward, Ops, OpsKind};
+use burn::backend::tensor::FloatTensor;
+use burn::backend::{Autodiff, Backend, Flex, backend_extension};
+use burn::tensor::{Shape, TensorData};
+
+use super::{adamw, attention, gelu, layer_norm, linear, residual};
+
+/// A tensor of the processor.
+type Values = FloatTensor<Flex>;
+
+/// Operations of a Transformer block that a backend does in one pass, where it has a kernel for them. Tensors are float32.
+#[backend_extension(Flex, Autodiff)]
+pub trait FusedBlock: Backend {
+    /// `x` `[..., d_in]`, `weight` `[d_in, d_out]`, `bias` `[d_out]`.
+    fn fused_linear(x: FloatTensor<Self>, weight: FloatTensor<Self>, bias: FloatTensor<Self>) -> FloatTensor<Self>;
+
+    /// `x` `[..., width]`, `gamma` and `beta` `[width]`.
+    fn fused_layer_norm(
+        x: FloatTensor<Self>,
+        gamma: FloatTensor<Self>,
+        beta: FloatTensor<Self>,
+        epsilon: f32,
+    ) -> FloatTensor<Self>;
+
+    /// Any shape.
+    fn fused_gelu(x: FloatTensor<Self>) -> FloatTensor<Self>;
+
+    /// `x` and `branch` `[..., width]`, `scale` `[width]`.
+    fn fused_residual(x: FloatTensor<Self>, branch: FloatTensor<Self>, scale: FloatTensor<Self>) -> FloatTensor<Self>;
+
+    /// `qkv` `[n, length, 3 * width]`; `[n, length, width]`.
+    fn fused_attention(qkv: FloatTensor<Self>, n_heads: usize) -> FloatTensor<Self>;
+
+    /// The same with a `bias` on scores, `[1 or n, 1, length, length]`, which has no gradient.
+    fn fused_attention_with(qkv: FloatTensor<Self>, bias: FloatTensor<Self>, n_heads: usize) -> FloatTensor<Self>;
+}
+
+/// The update of parameters, outside of any graph.
+#[backend_extension(Flex)]
+pub trait FusedUpdate: Backend {
+    /// Parameters, mean of gradients and mean of their squares after a step of AdamW; all of one shape.
+    #[allow(clippy::too_many_arguments)]
+    fn fused_adamw(
+        parameters: FloatTensor<Self>,
+        gradient: FloatTensor<Self>,
+        first: FloatTensor<Self>,
+        second: FloatTensor<Self>,
+        beta_1: f32,
+        beta_2: f32,
+        epsilon: f32,
+        rate: f32,
+        kept: f32,
+        correction_1: f32,
+        correction_2: f32,
+    ) -> (FloatTensor<Self>, FloatTensor<Self>, FloatTensor<Self>);
+}
+
+/// Row-major, without gaps.
+fn dense(tensor: &Values) -> Values {
+    tensor.to_contiguous()
+}
+
+/// The values of a tensor that [`dense`] made.
+fn slice(tensor: &Values) -> &[f32] {
+    let layout = tensor.layout();
+    &tensor.storage::<f32>()[layout.start_offset()..][..layout.num_elements()]
+}
+
+fn tensor(values: Vec<f32>, shape: Shape) -> Values {
+    Values::from_data(TensorData::new(values, shape))
+}
+
+fn shape(tensor: &Values) -> Shape {
+    tensor.layout().shape().clone()
+}
+
+fn last(tensor: &Values) -> usize {
+    let shape = tensor.layout().shape();
+    shape[shape.num_dims() - 1]
+}
+
+fn attention_shape(qkv: &Values, n_heads: usize) -> attention::Shape {
+    let dims = qkv.layout().shape();
+    attention::Shape { n: dims[0], length: dims[1], width: dims[2] / 3, n_heads }
+}
+
+impl FusedBlock for Flex {
+    fn fused_linear(x: Values, weight: Values, bias: Values) -> Values {
+        let (x, weight, bias) = (dense(&x), dense(&weight), dense(&bias));
+        let mut out = shape(&x);
+        let at = out.num_dims() - 1;
+        out[at] = last(&bias);
+        tensor(linear::forward(slice(&x), slice(&weight), slice(&bias)), out)
+    }
+
+    fn fused_layer_norm(x: Values, gamma: Values, beta: Values, epsilon: f32) -> Values {
+        let (x, gamma, beta) = (dense(&x), dense(&gamma), dense(&beta));
+        tensor(layer_norm::forward(slice(&x), slice(&gamma), slice(&beta), epsilon), shape(&x))
+    }
+
+    fn fused_gelu(x: Values) -> Values {
+        let x = dense(&x);
+        tensor(gelu::forward(slice(&x)), shape(&x))
+    }
+
+    fn fused_residual(x: Values, branch: Values, scale: Values) -> Values {
+        let (x, branch, scale) = (dense(&x), dense(&branch), dense(&scale));
+        tensor(residual::forward(slice(&x), slice(&branch), slice(&scale)), shape(&x))
+    }
+
+    fn fused_attention(qkv: Values, n_heads: usize) -> Values {
+        let qkv = dense(&qkv);
+        let sizes = attention_shape(&qkv, n_heads);
+        tensor(attention::forward(slice(&qkv), None, sizes), Shape::new([sizes.n, sizes.length, sizes.width]))
+    }
+
+    fn fused_attention_with(qkv: Values, bias: Values, n_heads: usize) -> Values {
+        let (qkv, bias) = (dense(&qkv), dense(&bias));
+        let sizes = attention_shape(&qkv, n_heads);
+        let out = attention::forward(slice(&qkv), Some(slice(&bias)), sizes);
+        tensor(out, Shape::new([sizes.n, sizes.length, sizes.width]))
+    }
+}
+
+impl FusedUpdate for Flex {
+    fn fused_adamw(
+        mut parameters: Values,
+        gradient: Values,
+        mut first: Values,
+        mut second: Values,
+        beta_1: f32,
+        beta_2: f32,
+        epsilon: f32,
+        rate: f32,
+        kept: f32,
+        correction_1: f32,
+        correction_2: f32,
+    ) -> (Values, Values, Values) {
+        let gradient = dense(&gradient);
+        for values in [&mut parameters, &mut first, &mut second] {
+            let has_gaps = values.layout().num_elements() != values.storage::<f32>().len();
+            if has_gaps || !values.is_contiguous() {
+                *values = tensor(slice(&dense(values)).to_vec(), shape(values));
+            }
+        }
+        let step = adamw::Step { beta_1, beta_2, epsilon, rate, kept, correction_1, correction_2 };
+        adamw::update(parameters.storage_mut(), slice(&gradient), first.storage_mut(), second.storage_mut(), step);
+        (parameters, first, second)
+    }
+}
+
+impl<C: CheckpointStrategy> FusedBlock for Autodiff<Flex, C> {
+    fn fused_linear(x: FloatTensor<Self>, weight: FloatTensor<Self>, bias: FloatTensor<Self>) -> FloatTensor<Self> {
+        #[derive(Debug)]
+        struct OfLinear;
+
+        impl Backward<Flex, 3> for OfLinear {
+            /// Input and weight.
+            type State = (Values, Values);
+
+            fn backward(self, ops: Ops<Self::State, 3>, gradients: &mut Gradients, _: &mut Checkpointer) {
+                let gradient = dense(&gradients.consume::<Flex>(&ops.node));
+                let [of_x, of_weight, of_bias] = ops.parents;
+                let (x, weight) = ops.state;
+                let (d_in, d_out) = (last(&x), last(&gradient));
+                if let Some(node) = of_x {
+                    let values = linear::of_input(slice(&weight), d_out, slice(&gradient));
+                    gradients.register::<Flex>(node.id, tensor(values, shape(&x)));
+                }
+                if let Some(node) = of_weight {
+                    let values = linear::of_weight(slice(&x), d_in, slice(&gradient), d_out);
+                    gradients.register::<Flex>(node.id, tensor(values, Shape::new([d_in, d_out])));
+                }
+                if let Some(node) = of_bias {
+                    let values = linear::of_bias(slice(&gradient), d_out);
+                    gradients.register::<Flex>(node.id, tensor(values, Shape::new([d_out])));
+                }
+            }
+        }
+
+        let prepared = OfLinear.prepare::<C>([x.node(), weight.node(), bias.node()]);
+        let (x, weight, bias) = (dense(x.primitive()), dense(weight.primitive()), bias.into_primitive());
+        let out = Flex::fused_linear(x.clone(), weight.clone(), bias);
+        match prepared.compute_bound().stateful() {
+            OpsKind::Tracked(prepared) => prepared.finish((x, weight), out),
+            OpsKind::UnTracked(prepared) => prepared.finish(out),
+        }
+    }
+
+    fn fused_layer_norm(
+        x: FloatTensor<Self>,
+        gamma: FloatTensor<Self>,
+        beta: FloatTensor<Self>,
+        epsilon: f32,
+    ) -> FloatTensor<Self> {
+        #[derive(Debug)]
+        struct OfLayerNorm;
+
+        impl Backward<Flex, 3> for OfLayerNorm {
+            /// Input, gamma, epsilon.
+            type State = (Values, Values, f32);
+
+            fn backward(self, ops: Ops<Self::State, 3>, gradients: &mut Gradients, _: &mut Checkpointer) {
+                let gradient = dense(&gradients.consume::<Flex>(&ops.node));
+                let (x, gamma, epsilon) = ops.state;
+                let found = layer_norm::backward(slice(&x), slice(&gamma), slice(&gradient), epsilon);
+                let shapes = [shape(&x), shape(&gamma), shape(&gamma)];
+                for ((node, values), shape) in ops.parents.into_iter().zip(found).zip(shapes) {
+                    if let Some(node) = node {
+                        gradients.register::<Flex>(node.id, tensor(values, shape));
+                    }
+                }
+            }
+        }
+
+        let prepared = OfLayerNorm.prepare::<C>([x.node(), gamma.node(), beta.node()]);
+        let (x, gamma, beta) = (dense(x.primitive()), dense(gamma.primitive()), beta.into_primitive());
+        let out = Flex::fused_layer_norm(x.clone(), gamma.clone(), beta, epsilon);
+        match prepared.compute_bound().stateful() {
+            OpsKind::Tracked(prepared) => prepared.finish((x, gamma, epsilon), out),
+            OpsKind::UnTracked(prepared) => prepared.finish(out),
+        }
+    }
+
+    fn fused_gelu(x: FloatTensor<Self>) -> FloatTensor<Self> {
+        #[derive(Debug)]
+        struct OfGelu;
+
+        impl Backward<Flex, 1> for OfGelu {
+            type State = Values;
+
+            fn backward(self, ops: Ops<Self::State, 1>, gradients: &mut Gradients, _: &mut Checkpointer) {
+                let gradient = dense(&gradients.consume::<Flex>(&ops.node));
+                let [node] = ops.parents;
+                if let Some(node) = node {
+                    let values = gelu::backward(slice(&ops.state), slice(&gradient));
+                    gradients.register::<Flex>(node.id, tensor(values, shape(&ops.state)));
+                }
+            }
+        }
+
+        let prepared = OfGelu.prepare::<C>([x.node()]);
+        let x = dense(x.primitive());
+        let out = Flex::fused_gelu(x.clone());
+        match prepared.compute_bound().stateful() {
+            OpsKind::Tracked(prepared) => prepared.finish(x, out),
+            OpsKind::UnTracked(prepared) => prepared.finish(out),
+        }
+    }
+
+    fn fused_residual(x: FloatTensor<Self>, branch: FloatTensor<Self>, scale: FloatTensor<Self>) -> FloatTensor<Self> {
+        #[derive(Debug)]
+        struct OfResidual;
+
+        impl Backward<Flex, 3> for OfResidual {
+            /// Branch and scale.
+            type State = (Values, Values);
+
+            fn backward(self, ops: Ops<Self::State, 3>, gradients: &mut Gradients, _: &mut Checkpointer) {
+                let gradient = dense(&gradients.consume::<Flex>(&ops.node));
+                let [of_x, of_branch, of_scale] = ops.parents;
+                let (branch, scale) = ops.state;
+                let [branches, scales] = residual::backward(slice(&branch), slice(&scale), slice(&gradient));
+                if let Some(node) = of_branch {
+                    gradients.register::<Flex>(node.id, tensor(branches, shape(&branch)));
+                }
+                if let Some(node) = of_scale {
+                    gradients.register::<Flex>(node.id, tensor(scales, shape(&scale)));
+                }
+                if let Some(node) = of_x {
+                    gradients.register::<Flex>(node.id, gradient);
+                }
+            }
+        }
+
+        let prepared = OfResidual.prepare::<C>([x.node(), branch.node(), scale.node()]);
+        let (x, branch, scale) = (x.into_primitive(), dense(branch.primitive()), dense(scale.primitive()));
+        let out = Flex::fused_residual(x, branch.clone(), scale.clone());
+        match prepared.compute_bound().stateful() {
+            OpsKind::Tracked(prepared) => prepared.finish((branch, scale), out),
+            OpsKind::UnTracked(prepared) => prepared.finish(out),
+        }
+    }
+
+    fn fused_attention(qkv: FloatTensor<Self>, n_heads: usize) -> FloatTensor<Self> {
+        let prepared = OfAttention.prepare::<C>([qkv.node()]);
+        let qkv = dense(qkv.primitive());
+        let out = Flex::fused_attention(qkv.clone(), n_heads);
+        match prepared.compute_bound().stateful() {
+            OpsKind::Tracked(prepared) => prepared.finish((qkv, None, n_heads), out),
+            OpsKind::UnTracked(prepared) => prepared.finish(out),
+        }
+    }
+
+    fn fused_attention_with(qkv: FloatTensor<Self>, bias: FloatTensor<Self>, n_heads: usize) -> FloatTensor<Self> {
+        let prepared = OfAttention.prepare::<C>([qkv.node()]);
+        let (qkv, bias) = (dense(qkv.primitive()), dense(bias.primitive()));
+        let out = Flex::fused_attention_with(qkv.clone(), bias.clone(), n_heads);
+        match prepared.compute_bound().stateful() {
+            OpsKind::Tracked(prepared) => prepared.finish((qkv, Some(bias), n_heads), out),
+            OpsKind::UnTracked(prepared) => prepared.finish(out),
+        }
+    }
+}
+
+#[derive(Debug)]
+struct OfAttention;
+
+impl Backward<Flex, 1> for OfAttention {
+    /// Queries, keys and values; bias; heads.
+    type State = (Values, Option<Values>, usize);
+
+    fn backward(self, ops: Ops<Self::State, 1>, gradients: &mut Gradients, _: &mut Checkpointer) {
+        let gradient = dense(&gradients.consume::<Flex>(&ops.node));
+        let [node] = ops.parents;
+        if let Some(node) = node {
+            let (qkv, bias, n_heads) = ops.state;
+            let bias = bias.as_ref().map(slice);
+            let values = attention::backward(slice(&qkv), bias, slice(&gradient), attention_shape(&qkv, n_heads));
+            gradients.register::<Flex>(node.id, tensor(values, shape(&qkv)));
+        }
+    }
+}

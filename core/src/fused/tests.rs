@@ -1,0 +1,184 @@
+//! Kernels against the plain compositions: values and gradients.
+
+use burn::module::Param;
+use burn::tensor::TensorData;
+
+use super::*;
+
+fn device() -> Device {
+    Device::flex().autodiff()
+}
+
+/// Numbers that look random and are always the same.
+fn values<const D: usize>(shape: [usize; D], seed: usize) -> Tensor<D> {
+    let n: usize = shape.iter().product();
+    let values: Vec<f32> = (0..n).map(|at| ((at * 7919 + seed * 104_729) % 10_007) as f32 / 2500.0 - 2.0).collect();
+    Tensor::from_data(TensorData::new(values, shape), &device())
+}
+
+fn numbers<const D: usize>(tensor: Tensor<D>) -> Vec<f32> {
+    tensor.into_data().try_to_vec().unwrap()
+}
+
+fn close(what: &str, found: Vec<f32>, expected: Vec<f32>) {
+    let largest = expected.iter().fold(0.0_f32, |most, value| most.max(value.abs())).max(1e-6);
+    assert_eq!(found.len(), expected.len(), "{what}");
+    for (at, (found, expected)) in found.iter().zip(&expected).enumerate() {
+        assert!((found - expected).abs() <= 2e-6 * largest, "{what}, value {at}: {found} instead of {expected}");
+    }
+}
+
+/// Compares two functions of some tensors: outputs, and gradients of a sum in which every output has another weight.
+fn same<const N: usize, const D: usize>(
+    what: &str,
+    inputs: [Tensor<D>; N],
+    found: impl Fn([Tensor<D>; N]) -> Tensor<D>,
+    expected: impl Fn([Tensor<D>; N]) -> Tensor<D>,
+) {
+    let run = |of: &dyn Fn([Tensor<D>; N]) -> Tensor<D>| {
+        let inputs = inputs.clone().map(Tensor::require_grad);
+        let out = of(inputs.clone());
+        let weights = values(out.dims(), 99);
+        let gradients = (out.clone() * weights).sum().backward();
+        let mut all = vec![numbers(out)];
+        all.extend(inputs.iter().map(|input| numbers(input.grad(&gradients).unwrap())));
+        all
+    };
+    for (at, (found, expected)) in run(&found).into_iter().zip(run(&expected)).enumerate() {
+        let part = if at == 0 { "output".into() } else { format!("gradient {at}") };
+        close(&format!("{what}: {part}"), found, expected);
+    }
+}
+
+/// Vectors travel as `[1, 1, width]`, so that all inputs have one type.
+fn vector(tensor: &Tensor<3>) -> Tensor<1> {
+    tensor.clone().flatten(0, 2)
+}
+
+const SHAPES: [[usize; 3]; 4] = [[1, 1, 8], [2, 5, 24], [3, 50, 96], [2, 197, 192]];
+
+#[test]
+fn layer_norm_is_its_definition() {
+    for [n, length, width] in SHAPES {
+        let inputs = [values([n, length, width], 1), values([1, 1, width], 2), values([1, 1, width], 3)];
+        same(
+            "layer norm",
+            inputs,
+            |[x, gamma, beta]| layer_norm(x, vector(&gamma), vector(&beta), 1e-5),
+            |[x, gamma, beta]| plain::layer_norm(x, vector(&gamma), vector(&beta), 1e-5),
+        );
+    }
+}
+
+#[test]
+fn gelu_is_that_of_the_framework() {
+    for shape in SHAPES {
+        same("gelu", [values(shape, 1).mul_scalar(3.0)], |[x]| gelu(x), |[x]| burn::tensor::activation::gelu(x));
+    }
+}
+
+#[test]
+fn a_scaled_residual_is_its_definition() {
+    for [n, length, width] in SHAPES {
+        let inputs = [values([n, length, width], 1), values([n, length, width], 2), values([1, 1, width], 3)];
+        same(
+            "residual",
+            inputs,
+            |[x, branch, scale]| scaled_residual(x, branch, vector(&scale)),
+            |[x, branch, scale]| plain::scaled_residual(x, branch, vector(&scale)),
+        );
+    }
+}
+
+#[test]
+fn a_linear_layer_is_that_of_the_framework() {
+    for [n, length, width] in SHAPES {
+        let layer = |weight: &Tensor<3>, bias: &Tensor<3>| Linear {
+            weight: Param::from_tensor(weight.clone().squeeze_dim::<2>(0)),
+            bias: Some(Param::from_tensor(vector(bias))),
+        };
+        // Parameters are leaves of their own, so their gradients are asked for by the layer.
+        let (weight, bias) = (values([1, width, 2 * width + 3], 2), values([1, 1, 2 * width + 3], 3));
+        let run = |fused: bool| {
+            let layer = layer(&weight, &bias);
+            let x = values([n, length, width], 1).require_grad();
+            let out = if fused { linear(&layer, x.clone()) } else { layer.forward(x.clone()) };
+            let gradients = (out.clone() * values(out.dims(), 99)).sum().backward();
+            [
+                numbers(out),
+                numbers(x.grad(&gradients).unwrap()),
+                numbers(layer.weight.val().grad(&gradients).unwrap()),
+                numbers(layer.bias.unwrap().val().grad(&gradients).unwrap()),
+            ]
+        };
+        for (at, (found, expected)) in run(true).into_iter().zip(run(false)).enumerate() {
+            close(&format!("linear, part {at}"), found, expected);
+        }
+    }
+}
+
+#[test]
+fn attention_is_its_definition_with_and_without_hidden_keys() {
+    for [n, length, width] in SHAPES {
+        let qkv = values([n, length, 3 * width], 1);
+        same("attention", [qkv.clone()], |[qkv]| attention(qkv, 4, None), |[qkv]| plain::attention(qkv, 4, None));
+        // Later keys, of all samples alike; and some keys of each sample, of the first one all.
+        let later = Tensor::<2, Bool>::tril_mask([length, length], 0, &device()).unsqueeze::<4>();
+        let some: Vec<bool> = (0..n * length).map(|at| at < length || at % 3 == 0).collect();
+        let some = Tensor::<4, Bool>::from_data(TensorData::new(some, [n, 1, 1, length]), &device());
+        for hidden in [later, some] {
+            let hidden = Some(hidden);
+            same(
+                "masked attention",
+                [qkv.clone()],
+                |[qkv]| attention(qkv, 4, hidden.clone()),
+                |[qkv]| plain::attention(qkv, 4, hidden.clone()),
+            );
+        }
+    }
+}
+
+#[test]
+fn views_with_gaps_are_read_in_their_order() {
+    let wide = values([2, 48, 5], 1);
+    let view = |x: &Tensor<3>| x.clone().swap_dims(1, 2).narrow(2, 12, 24);
+    same("gelu of a view", [wide.clone()], |[x]| gelu(view(&x)), |[x]| burn::tensor::activation::gelu(view(&x)));
+    same("attention of a view", [wide], |[x]| attention(view(&x), 2, None), |[x]| plain::attention(view(&x), 2, None));
+}
+
+#[test]
+fn a_step_of_adamw_is_its_definition_and_leaves_shared_values_alone() {
+    let device = Device::flex();
+    let draw = |seed| values([37, 501], seed).to_device(&device).inner();
+    let step = AdamWStep {
+        beta_1: 0.9,
+        beta_2: 0.95,
+        epsilon: 1e-8,
+        rate: 1e-3,
+        kept: 0.99,
+        correction_1: 0.19,
+        correction_2: 0.0975,
+    };
+    let shared = draw(1);
+    let found = adamw(shared.clone(), draw(2), draw(3), draw(4).square(), step);
+    let expected = plain::adamw(draw(1), draw(2), draw(3), draw(4).square(), step);
+    for (what, (found, expected)) in ["parameters", "first", "second"].iter().zip(found.into_iter().zip(expected)) {
+        close(what, numbers(found), numbers(expected));
+    }
+    assert_eq!(numbers(shared), numbers(draw(1)));
+}
+
+#[test]
+fn the_same_values_come_out_whatever_the_number_of_threads() {
+    let run = |threads: usize| {
+        let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+        pool.install(|| {
+            let x = values([4, 197, 96], 1).require_grad();
+            let (gamma, beta) = (values([96], 2).require_grad(), values([96], 3));
+            let out = attention(layer_norm(x.clone(), gamma.clone(), beta, 1e-6), 3, None);
+            let gradients = (out.clone() * values(out.dims(), 9)).sum().backward();
+            [numbers(out), numbers(x.grad(&gradients).unwrap()), numbers(gamma.grad(&gradients).unwrap())]
+        })
+    };
+    assert_eq!(run(1), run(3));
+}
