@@ -16,6 +16,7 @@ use crate::nifti_header::VoxelFile;
 pub use crate::nifti_header::{Header, MAX_VOXELS};
 use crate::nifti_pair::{header_of, is_voxels_name, voxels_of};
 use crate::nifti_voxels::{Source, explain, read_slices};
+use crate::orientation::replace_not_finite;
 
 /// The kinds that are read, for people.
 pub const KINDS: &str = "NIfTI-1 and NIfTI-2 (.nii, .hdr with .img; gzipped or not)";
@@ -122,11 +123,7 @@ impl Opened {
         })?;
         let n_slices = slices.len();
         let mut voxels = read_slices(&self.voxels, &self.header, &mut self.source, slices)?;
-        let mut n_replaced = 0;
-        for voxel in voxels.iter_mut().filter(|voxel| !voxel.is_finite()) {
-            *voxel = 0.0;
-            n_replaced += 1;
-        }
+        let n_replaced = replace_not_finite(&mut voxels);
         let [_, rows, columns] = self.header.size;
         let volume = Volume::new([n_slices, rows, columns], self.header.spacing_mm, voxels)?;
         Ok(Decoded { volume, n_replaced })
