@@ -7,6 +7,8 @@ pub mod dicom_series_write;
 #[cfg(feature = "image")]
 pub mod image_file;
 #[cfg(feature = "image")]
+mod jpeg_file;
+#[cfg(feature = "image")]
 pub mod label_picture;
 #[cfg(feature = "nifti")]
 pub mod nifti;
