@@ -7,8 +7,8 @@ use std::process::ExitCode;
 use clap::{ArgAction, Args, Parser, Subcommand};
 
 use crate::commands::{
-    bench, compare, data_check, demo, embed, eval, export, import, plugin_check, plugin_inspect, plugin_list, plugin_new,
-    plugin_rescan, plugin_trust, pretrain, report, resume, show, stage_add, stage_remove, synth,
+    bench, compare, data_check, demo, embed, eval, export, import, plugin_check, plugin_inspect, plugin_list,
+    plugin_new, plugin_rescan, plugin_trust, pretrain, report, resume, show, stage_add, stage_remove, synth,
 };
 use crate::failure::Failure;
 use crate::log;

@@ -252,7 +252,8 @@ impl Kernels {
         };
         let kernels: Vec<(usize, Vec<f32>)> = inside.map(kernel).collect();
         let first = kernels.first().map_or(0, |(first, _)| *first);
-        let is_window = kernels.iter().enumerate().all(|(i, (start, weights))| *start == first + i && *weights == [1.0]);
+        let is_window =
+            kernels.iter().enumerate().all(|(i, (start, weights))| *start == first + i && *weights == [1.0]);
         Self { n_in, kernels, is_window }
     }
 

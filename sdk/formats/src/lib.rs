@@ -4,6 +4,8 @@
 pub mod dicom;
 #[cfg(feature = "volume")]
 pub mod dicom_series_write;
+#[cfg(feature = "nifti")]
+mod gzip_stream;
 #[cfg(feature = "image")]
 pub mod image_file;
 #[cfg(feature = "image")]

@@ -1,7 +1,8 @@
 //! Voxels of NIfTI files: some slices or all, scaled, in the order of [`Volume`](medcoss_sdk::volume::Volume).
 //!
 //! Only what is asked for is held in memory. In an uncompressed file what lies between is passed over; a compressed one
-//! is read through to its end, where its checksum stands. The `nifti` crate's own stream can do neither.
+//! is read through to its end, where its checksum stands, unless that was done before and it is known where to go on
+//! ([`crate::gzip_stream`]). The `nifti` crate's own stream can do neither.
 
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, Read};
@@ -12,6 +13,7 @@ use flate2::bufread::MultiGzDecoder;
 use medcoss_sdk::Error;
 use nifti::NiftiType;
 
+use crate::gzip_stream::GzipStream;
 use crate::nifti_header::Header;
 use crate::orientation::place;
 
@@ -21,12 +23,14 @@ const BUFFER_BYTES: usize = 1 << 16;
 const CHUNK_BYTES: usize = 1 << 20;
 
 /// A file as it is without compression, read from front to back.
-pub(crate) enum Source {
+pub(crate) enum Source<'a> {
     Plain(BufReader<File>),
     Compressed(Box<MultiGzDecoder<BufReader<File>>>),
+    /// A compressed file in which places are known to go on from, or are being written down.
+    Restarting(&'a mut GzipStream),
 }
 
-impl Source {
+impl Source<'_> {
     /// Opens a file, and tells how many bytes it has on disk. Content decides whether it is compressed, not its name.
     pub(crate) fn open(path: &Path) -> io::Result<(Self, u64)> {
         let file = File::open(path)?;
@@ -38,7 +42,7 @@ impl Source {
     }
 
     pub(crate) fn is_compressed(&self) -> bool {
-        matches!(self, Self::Compressed(_))
+        !matches!(self, Self::Plain(_))
     }
 
     /// Passes over some bytes.
@@ -50,15 +54,27 @@ impl Source {
                 let skipped = io::copy(&mut stream.take(n_bytes), &mut io::sink())?;
                 if skipped < n_bytes { Err(io::ErrorKind::UnexpectedEof.into()) } else { Ok(()) }
             }
+            Self::Restarting(stream) => stream.skip(n_bytes),
+        }
+    }
+
+    /// Whether the checksum at the end is still to be compared.
+    fn is_to_be_ended(&self, header: &Header) -> bool {
+        match self {
+            Self::Plain(_) => false,
+            // Of several volumes those behind the first are not read for it.
+            Self::Compressed(_) => header.n_volumes == 1,
+            Self::Restarting(stream) => stream.is_first(),
         }
     }
 }
 
-impl Read for Source {
+impl Read for Source<'_> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         match self {
             Self::Plain(file) => file.read(buffer),
             Self::Compressed(stream) => stream.read(buffer),
+            Self::Restarting(stream) => stream.read(buffer),
         }
     }
 }
@@ -67,7 +83,7 @@ impl Read for Source {
 pub(crate) fn read_slices(
     path: &Path,
     header: &Header,
-    source: &mut Source,
+    source: &mut Source<'_>,
     slices: Range<usize>,
 ) -> Result<Vec<f32>, Error> {
     let failed = |error: io::Error| explain(path, &error);
@@ -115,7 +131,7 @@ pub(crate) fn read_slices(
             }
         }
     }
-    if source.is_compressed() && header.n_volumes == 1 {
+    if source.is_to_be_ended(header) {
         // The decompressor compares its checksum at the very end.
         io::copy(source, &mut io::sink()).map_err(failed)?;
     }

@@ -156,18 +156,13 @@ impl Load {
     }
 
     /// Fills all batches, a thread a buffer; threads take batches by turns, as the loader's do.
-    fn fill(
-        &self,
-        source: &ModalitySource,
-        indices: &[u64],
-        first_seed: u64,
-        buffers: &mut [RawBatch],
-    ) -> Result<()> {
+    fn fill(&self, source: &ModalitySource, indices: &[u64], first_seed: u64, buffers: &mut [RawBatch]) -> Result<()> {
         let n_threads = buffers.len();
         let size = self.batch as usize;
         let work = |thread: usize, buffer: &mut RawBatch| {
             for (at, batch) in indices.chunks(size).enumerate().skip(thread).step_by(n_threads) {
-                let seeds: Vec<u64> = (0..batch.len() as u64).map(|slot| first_seed + (at * size) as u64 + slot).collect();
+                let seeds: Vec<u64> =
+                    (0..batch.len() as u64).map(|slot| first_seed + (at * size) as u64 + slot).collect();
                 if let Some(bad) = source.fill(View::Train, batch, &seeds, buffer)?.first() {
                     let (id, told) = (&source.ids()[batch[bad.slot] as usize], &bad.message);
                     return Err(anyhow!(
@@ -198,7 +193,8 @@ fn order(n_samples: usize, n_wanted: usize) -> Vec<u64> {
 /// Seconds that this process has used so far, of all processors.
 fn cpu_seconds() -> Result<f64> {
     let usage = getrusage(UsageWho::RUSAGE_SELF)?;
-    let seconds = [usage.user_time(), usage.system_time()].map(|time| time.tv_sec() as f64 + 1e-6 * time.tv_usec() as f64);
+    let seconds =
+        [usage.user_time(), usage.system_time()].map(|time| time.tv_sec() as f64 + 1e-6 * time.tv_usec() as f64);
     Ok(seconds.iter().sum())
 }
 
@@ -225,7 +221,8 @@ impl Report {
                 format!("{:.3}", 1000.0 * of.median_cpu_seconds / self.samples as f64),
             ]);
         }
-        let exponent = self.scaling_exponent.map(|power| format!("\nsamples/s grow as threads to the power {power:.2}\n"));
+        let exponent =
+            self.scaling_exponent.map(|power| format!("\nsamples/s grow as threads to the power {power:.2}\n"));
         format!(
             "{} ({}), {} samples an iteration, batches of {}; medians of {} iterations{}\n\n{}{}",
             self.plugin,
