@@ -22,6 +22,7 @@ mod jpeg;
 mod jpeg2000;
 mod meta;
 mod modality;
+mod near;
 mod object;
 mod pixels;
 mod plane;
