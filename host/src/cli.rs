@@ -6,11 +6,9 @@ use std::process::ExitCode;
 
 use clap::{ArgAction, Args, Parser, Subcommand};
 
-#[cfg(feature = "builtin")]
-use crate::commands::bench;
 use crate::commands::{
-    compare, data_check, demo, embed, eval, export, import, plugin_check, plugin_inspect, plugin_list, plugin_new,
-    plugin_rescan, plugin_trust, pretrain, report, resume, show, stage_add, stage_remove, synth,
+    bench, compare, data_check, demo, embed, eval, export, import, plugin_check, plugin_inspect, plugin_list,
+    plugin_new, plugin_rescan, plugin_trust, pretrain, report, resume, show, stage_add, stage_remove, synth,
 };
 use crate::failure::Failure;
 use crate::log;
@@ -61,7 +59,6 @@ enum Command {
     Plugin(PluginCommand),
     Synth(synth::Synth),
     /// Measure what parts of the program cost on this machine
-    #[cfg(feature = "builtin")]
     #[command(subcommand, arg_required_else_help = true)]
     Bench(bench::Bench),
 }
@@ -168,7 +165,6 @@ fn execute(command: &Command) -> Result<(), Failure> {
         Command::Plugin(PluginCommand::Rescan(rescan)) => rescan.run(),
         Command::Plugin(PluginCommand::Trust(trust)) => trust.run(),
         Command::Synth(synth) => synth.run(),
-        #[cfg(feature = "builtin")]
         Command::Bench(bench) => bench.run(),
     }
 }

@@ -26,6 +26,9 @@ pub struct EpochTime {
     /// Largest resident memory of the process so far, in bytes, where the system tells.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub peak_rss_bytes: Option<u64>,
+    /// Of the seconds, those in which learning stood still because a batch was not loaded yet. Earlier versions did not measure it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub waited_seconds: Option<f64>,
 }
 
 /// A bar over `n` samples, on a terminal; hidden elsewhere.
@@ -58,6 +61,8 @@ pub struct Progress {
     stage_began: Instant,
     epoch_began: Instant,
     epoch_samples: usize,
+    /// In the epoch, for batches.
+    waited: Option<Duration>,
     last_line: Instant,
     /// Latest loss by kind and modality.
     losses: BTreeMap<String, f32>,
@@ -81,6 +86,7 @@ impl Progress {
             stage_began: now,
             epoch_began: now,
             epoch_samples: 0,
+            waited: None,
             last_line: now,
             losses: BTreeMap::new(),
             timing: PathBuf::new(),
@@ -129,7 +135,13 @@ impl Progress {
 
     fn append_time(&self, epoch: usize) -> std::io::Result<()> {
         let seconds = self.epoch_began.elapsed().as_secs_f64();
-        let time = EpochTime { epoch, n_samples: self.epoch_samples, seconds, peak_rss_bytes: peak_memory() };
+        let time = EpochTime {
+            epoch,
+            n_samples: self.epoch_samples,
+            seconds,
+            peak_rss_bytes: peak_memory(),
+            waited_seconds: self.waited.map(|waited| waited.as_secs_f64()),
+        };
         let line = serde_json::to_string(&time)?;
         let mut file = std::fs::OpenOptions::new().create(true).append(true).open(&self.timing)?;
         writeln!(file, "{line}")
@@ -184,11 +196,15 @@ impl Observer for Progress {
         }
     }
 
+    fn waited(&mut self, time: Duration) {
+        self.waited = Some(time);
+    }
+
     fn epoch_finished(&mut self, metrics: &EpochMetrics) {
         if let Err(error) = self.append_time(metrics.epoch) {
             self.say(&format!("warning: times cannot be written to {}: {error}", self.timing.display()));
         }
-        (self.epoch_began, self.epoch_samples) = (Instant::now(), 0);
+        (self.epoch_began, self.epoch_samples, self.waited) = (Instant::now(), 0, None);
     }
 
     fn closing(&mut self, what: &str, done: usize, all: usize) {

@@ -46,6 +46,8 @@ pub struct StageSummary {
     pub distillation_last: Vec<(String, f64)>,
     /// Seconds of training.
     pub seconds: f64,
+    /// Of them, seconds in which it stood still because a batch was not loaded yet; none where no epoch says so.
+    pub waited_seconds: Option<f64>,
 }
 
 /// One plugin.
@@ -127,8 +129,11 @@ impl Summary {
         for plugin in &self.plugins {
             plugins.row([plugin.id.clone(), plugin.version.clone(), plugin.source.clone()]);
         }
+        let waited = self.stages.iter().filter_map(|stage| stage.waited_seconds).reduce(|all, more| all + more);
+        let waited = waited.map(|seconds| format!("waited {seconds:.1} s for data, ")).unwrap_or_default();
         let memory = self.peak_memory_bytes.map(|bytes| format!("peak memory {:.0} MiB, ", bytes as f64 / 1_048_576.0));
-        format!("{}\n{}\n{}run folder {}\n", stages.lines(), plugins.lines(), memory.unwrap_or_default(), self.run)
+        let memory = memory.unwrap_or_default();
+        format!("{}\n{}\n{memory}{waited}run folder {}\n", stages.lines(), plugins.lines(), self.run)
     }
 }
 
@@ -136,6 +141,7 @@ fn stage(run: &Path, state: &StageState) -> Result<StageSummary> {
     let folder = StageFolder::new(run, state.stage, &state.modality);
     let metrics = read_metrics(&folder.file("metrics.jsonl"))?;
     let pretext = |line: Option<&EpochMetrics>| line?.own_pretext();
+    let times = times(&folder.file("timing.jsonl"));
     let distillation_last = metrics.last().map(|line| line.distillation.clone().into_iter().collect());
     Ok(StageSummary {
         stage: state.stage,
@@ -147,14 +153,15 @@ fn stage(run: &Path, state: &StageState) -> Result<StageSummary> {
         pretext_first: pretext(metrics.first()),
         pretext_last: pretext(metrics.last()),
         distillation_last: distillation_last.unwrap_or_default(),
-        seconds: seconds(&folder.file("timing.jsonl")),
+        seconds: times.iter().map(|time| time.seconds).sum(),
+        waited_seconds: times.iter().filter_map(|time| time.waited_seconds).reduce(|all, more| all + more),
     })
 }
 
-/// Sum of the recorded times; lines that cannot be read count as nothing, since times decide nothing.
-fn seconds(path: &Path) -> f64 {
+/// The recorded times; lines that cannot be read count as nothing, since times decide nothing.
+fn times(path: &Path) -> Vec<EpochTime> {
     let text = std::fs::read_to_string(path).unwrap_or_default();
-    text.lines().filter_map(|line| serde_json::from_str::<EpochTime>(line).ok()).map(|time| time.seconds).sum()
+    text.lines().filter_map(|line| serde_json::from_str(line).ok()).collect()
 }
 
 fn scientific(value: f64) -> String {

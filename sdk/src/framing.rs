@@ -8,7 +8,7 @@ use rand::RngExt;
 
 use medcoss_abi::message::Geometry;
 
-use crate::image::{Image, Region};
+use crate::image::{Image, Picture, Region};
 use crate::label_map::LabelMap;
 use crate::{Error, Sample, SampleRng, Tokens, View, encode_png, mask, patch};
 
@@ -79,8 +79,8 @@ impl Framing {
     /// pixel, and without their detour over a resampled whole.
     ///
     /// # Errors
-    /// Those of [`Image::resized`].
-    pub fn plain(&self, image: &Image) -> Result<Image, Error> {
+    /// Those of [`Picture::resized`].
+    pub fn plain(&self, image: &impl Picture) -> Result<Image, Error> {
         image.resized(Region::centre_square(image.width(), image.height()), self.size, self.size)
     }
 
@@ -98,8 +98,8 @@ impl Framing {
     /// The training view: random resized crop, then the flips.
     ///
     /// # Errors
-    /// Those of [`Image::resized`].
-    pub fn augmented(&self, image: &Image, rng: &mut SampleRng) -> Result<Image, Error> {
+    /// Those of [`Picture::resized`].
+    pub fn augmented(&self, image: &impl Picture, rng: &mut SampleRng) -> Result<Image, Error> {
         let region = Region::random_crop(rng, image.width(), image.height(), self.crop_scale, ASPECT);
         let mut view = image.resized(region, self.size, self.size)?;
         if self.horizontal_flip && rng.random::<bool>() {
@@ -115,7 +115,13 @@ impl Framing {
     ///
     /// # Errors
     /// A sample of the discrete kind.
-    pub fn load(&self, picture: &Image, view: View, rng: &mut SampleRng, sample: Sample<'_>) -> Result<(), Error> {
+    pub fn load(
+        &self,
+        picture: &impl Picture,
+        view: View,
+        rng: &mut SampleRng,
+        sample: Sample<'_>,
+    ) -> Result<(), Error> {
         let framed = match view {
             View::Plain => self.plain(picture)?,
             View::Train => self.augmented(picture, rng)?,
@@ -131,16 +137,19 @@ impl Framing {
         let Sample::Continuous { tokens, mask } = sample else {
             return Err(Error::bad_request("an image sample has continuous tokens"));
         };
-        let framed = framed.into_rgb();
         let values = self.size * self.size * 3;
-        if framed.pixels().len() != values || tokens.len() != values || mask.len() != self.n_tokens() {
+        let is_framed = [framed.width(), framed.height()] == [self.size; 2];
+        if !is_framed || tokens.len() != values || mask.len() != self.n_tokens() {
             let (width, height) = (framed.width(), framed.height());
             let size = self.size;
             return Err(Error::bad_request(format!(
                 "a picture of {width}x{height} does not fit samples of {size}x{size}"
             )));
         }
-        patch::patchify_2d(framed.pixels(), [self.size, self.size, 3], PATCH, tokens);
+        match framed.channels() {
+            1 => patch::patchify_grey(framed.pixels(), [self.size; 2], PATCH, tokens),
+            _ => patch::patchify_2d(framed.pixels(), [self.size, self.size, 3], PATCH, tokens),
+        }
         if view == View::Train {
             mask::random(rng, self.n_masked(), mask);
         }

@@ -20,6 +20,21 @@ pub struct Image {
     pixels: Vec<f32>,
 }
 
+/// What a sample can be framed from: pixels, in whatever way they are held.
+pub trait Picture {
+    /// Columns.
+    fn width(&self) -> usize;
+
+    /// Rows.
+    fn height(&self) -> usize;
+
+    /// As [`Image::resized`].
+    ///
+    /// # Errors
+    /// A region that is empty or not inside the picture, a target without pixels.
+    fn resized(&self, region: Region, width: usize, height: usize) -> Result<Image, Error>;
+}
+
 /// A rectangle of whole pixels.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Region {
@@ -45,6 +60,11 @@ impl Image {
             return Err(Error::bad_request(format!("{found} values are no {width}x{height}x{channels} picture")));
         }
         Ok(Self { width, height, channels, pixels })
+    }
+
+    /// From pixels that are known to have these dimensions.
+    pub(crate) fn of([height, width, channels]: [usize; 3], pixels: Vec<f32>) -> Self {
+        Self { width, height, channels, pixels }
     }
 
     /// Columns.
@@ -93,11 +113,9 @@ impl Image {
     /// Mirrors left and right.
     pub fn flip_horizontal(&mut self) {
         for row in self.pixels.chunks_exact_mut(self.width * self.channels) {
-            for x in 0..self.width / 2 {
-                let mirrored = self.width - 1 - x;
-                for channel in 0..self.channels {
-                    row.swap(x * self.channels + channel, mirrored * self.channels + channel);
-                }
+            match self.channels {
+                1 => row.reverse(),
+                _ => row.as_chunks_mut::<3>().0.reverse(),
             }
         }
     }
@@ -130,6 +148,20 @@ impl Image {
             *value = value.clamp(0.0, 1.0);
         }
         Self::new([height, width, self.channels], pixels)
+    }
+}
+
+impl Picture for Image {
+    fn width(&self) -> usize {
+        self.width
+    }
+
+    fn height(&self) -> usize {
+        self.height
+    }
+
+    fn resized(&self, region: Region, width: usize, height: usize) -> Result<Image, Error> {
+        Image::resized(self, region, width, height)
     }
 }
 

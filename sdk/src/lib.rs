@@ -8,6 +8,7 @@
 //! What this crate deliberately does not hold: file formats (a plugin brings its own) and anything of the model.
 
 pub mod block;
+pub mod byte_image;
 mod dataset;
 mod error;
 mod export;

@@ -11,6 +11,20 @@ pub fn patchify_2d(pixels: &[f32], [height, width, channels]: [usize; 3], patch:
     patchify_3d(pixels, [1, height, width, channels], [1, patch, patch], tokens);
 }
 
+/// As [`patchify_2d`] of a picture whose three channels are all `pixels` `[height, width]`: `[rows * columns, patch * patch * 3]`.
+///
+/// # Panics
+/// When the sizes are no multiples of `patch`, or the slices do not have them.
+pub fn patchify_grey(pixels: &[f32], [height, width]: [usize; 2], patch: usize, tokens: &mut [f32]) {
+    assert_eq!(tokens.len(), 3 * pixels.len());
+    let (tokens, _) = tokens.as_chunks_mut::<3>();
+    for_each_run([1, height, width, 1], [1, patch, patch], pixels.len(), tokens.len(), |pixel, token, run| {
+        for (triple, &value) in tokens[token..token + run].iter_mut().zip(&pixels[pixel..pixel + run]) {
+            *triple = [value; 3];
+        }
+    });
+}
+
 /// The inverse of [`patchify_2d`].
 ///
 /// # Panics
@@ -25,7 +39,7 @@ pub fn unpatchify_2d(tokens: &[f32], [height, width, channels]: [usize; 3], patc
 /// When the sizes are no multiples of `patch`, or the slices do not have them.
 pub fn patchify_3d(voxels: &[f32], size: [usize; 4], patch: [usize; 3], tokens: &mut [f32]) {
     for_each_run(size, patch, voxels.len(), tokens.len(), |voxel, token, run| {
-        tokens[token..token + run].copy_from_slice(&voxels[voxel..voxel + run]);
+        copy_run(&voxels[voxel..voxel + run], &mut tokens[token..token + run]);
     });
 }
 
@@ -35,8 +49,19 @@ pub fn patchify_3d(voxels: &[f32], size: [usize; 4], patch: [usize; 3], tokens: 
 /// As [`patchify_3d`].
 pub fn unpatchify_3d(tokens: &[f32], size: [usize; 4], patch: [usize; 3], voxels: &mut [f32]) {
     for_each_run(size, patch, voxels.len(), tokens.len(), |voxel, token, run| {
-        voxels[voxel..voxel + run].copy_from_slice(&tokens[token..token + run]);
+        copy_run(&tokens[token..token + run], &mut voxels[voxel..voxel + run]);
     });
+}
+
+/// Copies a run. Those of the usual patches, 16 values of grey and 48 of colour, are too short for a call each.
+fn copy_run(from: &[f32], to: &mut [f32]) {
+    if let (Ok(from), Ok(to)) = (<&[f32; 16]>::try_from(from), <&mut [f32; 16]>::try_from(&mut *to)) {
+        *to = *from;
+    } else if let (Ok(from), Ok(to)) = (<&[f32; 48]>::try_from(from), <&mut [f32; 48]>::try_from(&mut *to)) {
+        *to = *from;
+    } else {
+        to.copy_from_slice(from);
+    }
 }
 
 /// Calls back with (offset in voxels, offset in tokens, length) of every run that is contiguous in both.
@@ -79,6 +104,16 @@ mod tests {
         patchify_2d(&pixels, [2, 4, 2], 2, &mut tokens);
         assert_eq!(tokens[..8], [0., 1., 2., 3., 8., 9., 10., 11.]);
         assert_eq!(tokens[8..], [4., 5., 6., 7., 12., 13., 14., 15.]);
+    }
+
+    #[test]
+    fn grey_is_the_same_in_three_channels() {
+        let grey: Vec<f32> = (0..6 * 4).map(|v| v as f32).collect();
+        let colour: Vec<f32> = grey.iter().flat_map(|&value| [value; 3]).collect();
+        let (mut expected, mut tokens) = ([0.0; 72], [0.0; 72]);
+        patchify_2d(&colour, [6, 4, 3], 2, &mut expected);
+        patchify_grey(&grey, [6, 4], 2, &mut tokens);
+        assert_eq!(tokens, expected);
     }
 
     #[test]

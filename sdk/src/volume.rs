@@ -6,6 +6,7 @@
 //! to posterior, the patient's right to left: a slice looks as radiologists see it, spine below, the patient's right on
 //! the left.
 
+use std::borrow::Cow;
 use std::ops::Range;
 
 use crate::Error;
@@ -103,7 +104,7 @@ impl Part {
         Self::resampled(size, samplings, most.max(1), read)
     }
 
-    fn resampled<Voxels: AsRef<[f32]>>(
+    fn resampled<'a, Voxels: Into<Cow<'a, [f32]>>>(
         size: [usize; 3],
         samplings: [Sampling; 3],
         most: usize,
@@ -124,19 +125,23 @@ impl Part {
         // every slice is by itself: how many come at once makes no difference.
         let slab = depth.reach();
         depth.shift(slab.start);
-        let mut slices = Vec::with_capacity(slab.len() * inside[1].len() * inside[2].len());
+        let mut slices = Cow::Borrowed(&[][..]);
         for start in slab.clone().step_by(most) {
             let wanted = start..(start + most).min(slab.end);
             let n_expected = wanted.len() * n_rows * n_columns;
-            let voxels = read(wanted)?;
-            let voxels = voxels.as_ref();
+            let voxels = read(wanted)?.into();
             if voxels.len() != n_expected {
                 let found = voxels.len();
                 return Err(Error::bad_request(format!("{found} values instead of {n_expected} make up some slices")));
             }
-            slices.append(&mut rows.apply(&columns.apply(voxels, 1), inside[2].len()));
+            let some = rows.apply(columns.apply(voxels, 1), inside[2].len());
+            if slices.is_empty() {
+                slices = some;
+            } else {
+                slices.to_mut().extend_from_slice(&some);
+            }
         }
-        let values = depth.apply(&slices, inside[1].len() * inside[2].len());
+        let values = depth.apply(slices, inside[1].len() * inside[2].len()).into_owned();
         Ok(Self { values, size: samplings.map(|sampling| sampling.n), inside })
     }
 
@@ -223,6 +228,8 @@ struct Kernels {
     n_in: usize,
     /// First voxel and weights, a position each.
     kernels: Vec<(usize, Vec<f32>)>,
+    /// Whether positions fall on voxels that follow one another, so that there is nothing to weigh.
+    is_window: bool,
 }
 
 impl Kernels {
@@ -243,7 +250,11 @@ impl Kernels {
             let sum: f64 = weights.iter().sum();
             (start, weights.iter().map(|weight| (weight / sum) as f32).collect())
         };
-        Self { n_in, kernels: inside.map(kernel).collect() }
+        let kernels: Vec<(usize, Vec<f32>)> = inside.map(kernel).collect();
+        let first = kernels.first().map_or(0, |(first, _)| *first);
+        let is_window =
+            kernels.iter().enumerate().all(|(i, (start, weights))| *start == first + i && *weights == [1.0]);
+        Self { n_in, kernels, is_window }
     }
 
     /// The voxels with a weight in any kernel.
@@ -262,8 +273,19 @@ impl Kernels {
     }
 
     /// `[outer, n_in, inner]` to `[outer, kernels, inner]`.
-    fn apply(&self, input: &[f32], inner: usize) -> Vec<f32> {
-        let mut output = Vec::with_capacity(input.len() / self.n_in * self.kernels.len());
+    fn apply<'a>(&self, input: Cow<'a, [f32]>, inner: usize) -> Cow<'a, [f32]> {
+        let n_out = self.kernels.len();
+        if self.is_window && n_out == self.n_in {
+            return input;
+        }
+        let mut output = Vec::with_capacity(input.len() / self.n_in * n_out);
+        if self.is_window {
+            let first = self.reach().start;
+            for block in input.chunks_exact(self.n_in * inner) {
+                output.extend_from_slice(&block[first * inner..][..n_out * inner]);
+            }
+            return output.into();
+        }
         for block in input.chunks_exact(self.n_in * inner) {
             for (start, weights) in &self.kernels {
                 if inner == 1 {
@@ -283,7 +305,7 @@ impl Kernels {
                 }
             }
         }
-        output
+        output.into()
     }
 }
 
@@ -293,6 +315,10 @@ impl Kernels {
 /// When there is no such axis.
 pub fn mirror(voxels: &mut [f32], size: [usize; 3], axis: usize) {
     let inner: usize = size[axis + 1..].iter().product();
+    if inner == 1 {
+        voxels.chunks_exact_mut(size[axis]).for_each(<[f32]>::reverse);
+        return;
+    }
     for block in voxels.chunks_exact_mut(size[axis] * inner) {
         let (front, back) = block.split_at_mut(size[axis] / 2 * inner);
         for (near, far) in front.chunks_exact_mut(inner).zip(back.rchunks_exact_mut(inner)) {

@@ -52,6 +52,9 @@ fn five_plugins_from_files_teach_one_model_in_five_stages() {
         assert!(distilled.iter().all(|pair| pair[1].as_f64().unwrap().is_finite()));
         let share = stage["n_buffer"].as_f64().unwrap() / stage["n_samples"].as_f64().unwrap();
         assert!((0.03..0.07).contains(&share), "{stage}");
+        // The first batch of an epoch is always waited for, and never the whole time.
+        let (waited, seconds) = (stage["waited_seconds"].as_f64().unwrap(), stage["seconds"].as_f64().unwrap());
+        assert!(0.0 < waited && waited < seconds, "{stage}");
     }
     for plugin in summary["plugins"].as_array().unwrap() {
         assert!(plugin["source"].as_str().unwrap().ends_with(".so"), "{plugin}");

@@ -1,16 +1,19 @@
 //! Worker threads that prepare batches ahead of the model, in order and bounded.
 //!
-//! Worker `w` of `n` prepares every `n`th item into a channel of its own that holds [`AHEAD`] of them; the consumer takes
-//! from the channels in turn. So the order is the plan's whatever the threads do, and memory stays flat.
+//! Whichever thread is free takes the next item of the plan, as long as it is less than [`AHEAD`] items a thread beyond what the
+//! consumer has: so one item that takes long holds up no thread but its own. Prepared items lie on a shelf, from which the
+//! consumer takes them in the plan's order. So the order is the plan's whatever the threads do, and memory stays flat.
 
+use std::collections::BTreeMap;
 use std::ops::Range;
-use std::sync::mpsc::{Receiver, sync_channel};
+use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
 
-use super::{BadSample, Prepared};
-use crate::Result;
+use super::{BadSample, Prepared, RawBatch};
+use crate::{Error, Result};
 
-/// Batches that each worker prepares ahead.
-const AHEAD: usize = 2;
+/// Batches that are prepared ahead for each worker, those in its hands included.
+const AHEAD: usize = 3;
 
 /// A prepared batch, or none when all of its samples were bad.
 #[derive(Debug)]
@@ -20,44 +23,124 @@ pub(crate) struct Loaded {
     pub bad: Vec<(u64, BadSample)>,
 }
 
-/// Prepares the items on `n_threads` threads and hands them to `consume` in order, until it says no.
+/// Prepares the items on `n_threads` threads and hands them to `consume` in order, until it says no. `prepare` gets buffers that
+/// belong to its thread, and hold whatever was left in them. Tells how long the consumer had to wait for items.
 ///
 /// # Errors
 /// The first error of `prepare` (in order) or `consume`.
 pub(crate) fn load_in_order(
     items: Range<usize>,
     n_threads: usize,
-    prepare: impl Fn(usize) -> Result<Loaded> + Sync,
+    prepare: impl Fn(usize, &mut RawBatch) -> Result<Loaded> + Sync,
     mut consume: impl FnMut(usize, Loaded) -> Result<()>,
-) -> Result<()> {
+) -> Result<Duration> {
     let n_threads = n_threads.clamp(1, items.len().max(1));
-    let prepare = &prepare;
+    let shelf = Shelf {
+        state: Mutex::new(State { next: items.start, consumed: items.start, end: items.end, ready: BTreeMap::new() }),
+        changed: Condvar::new(),
+        ahead: AHEAD * n_threads,
+    };
     std::thread::scope(|scope| {
-        let channels: Vec<Receiver<Result<Loaded>>> = (0..n_threads)
-            .map(|worker| {
-                let (sender, receiver) = sync_channel(AHEAD);
-                let own = items.clone().skip(worker).step_by(n_threads);
-                scope.spawn(move || {
-                    for item in own {
-                        let loaded = prepare(item);
-                        let failed = loaded.is_err();
-                        // A closed channel means that the consumer has stopped.
-                        if sender.send(loaded).is_err() || failed {
-                            return;
-                        }
-                    }
-                });
-                receiver
-            })
-            .collect();
-        for (item, channel) in items.zip(channels.iter().cycle()) {
-            match channel.recv() {
-                Ok(loaded) => consume(item, loaded?)?,
-                Err(_) => return Err(crate::Error::Source("a loader thread ended without a word".into())),
+        // However this ends, the threads are told.
+        let _closing = Closing(&shelf);
+        for _ in 0..n_threads {
+            scope.spawn(|| {
+                let mut buffers = RawBatch::default();
+                while let Some(item) = shelf.take_up() {
+                    let mut promise = Promise { shelf: &shelf, item, loaded: None };
+                    promise.loaded = Some(prepare(item, &mut buffers));
+                }
+            });
+        }
+        let mut waited = Duration::ZERO;
+        for item in items {
+            let (loaded, waited_for_it) = shelf.wait_for(item);
+            waited += waited_for_it;
+            consume(item, loaded?)?;
+        }
+        Ok(waited)
+    })
+}
+
+/// Items between the threads and the consumer.
+struct Shelf {
+    state: Mutex<State>,
+    /// Something was put on the shelf or taken from it.
+    changed: Condvar,
+    /// Items beyond the consumer's that may be taken up.
+    ahead: usize,
+}
+
+struct State {
+    /// The item that is taken up next.
+    next: usize,
+    /// The item that the consumer wants or has.
+    consumed: usize,
+    /// Items from here on are not taken up.
+    end: usize,
+    ready: BTreeMap<usize, Result<Loaded>>,
+}
+
+impl Shelf {
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The next item for a thread, as soon as it may be prepared; none when there are no more.
+    fn take_up(&self) -> Option<usize> {
+        let must_wait = |state: &mut State| state.next < state.end && state.next >= state.consumed + self.ahead;
+        let mut state = self.changed.wait_while(self.lock(), must_wait).unwrap_or_else(PoisonError::into_inner);
+        let item = state.next;
+        state.next += 1;
+        (item < state.end).then_some(item)
+    }
+
+    /// The item, which is the next, and how long it had to be waited for.
+    fn wait_for(&self, item: usize) -> (Result<Loaded>, Duration) {
+        let mut state = self.lock();
+        state.consumed = item;
+        self.changed.notify_all();
+        if let Some(loaded) = state.ready.remove(&item) {
+            return (loaded, Duration::ZERO);
+        }
+        let begin = Instant::now();
+        loop {
+            state = self.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
+            if let Some(loaded) = state.ready.remove(&item) {
+                return (loaded, begin.elapsed());
             }
         }
-        Ok(())
-    })
+    }
+}
+
+/// Puts an item on the shelf when it goes, whatever came of it. Behind an error nothing is taken up any more.
+struct Promise<'a> {
+    shelf: &'a Shelf,
+    item: usize,
+    loaded: Option<Result<Loaded>>,
+}
+
+impl Drop for Promise<'_> {
+    fn drop(&mut self) {
+        let loaded = self.loaded.take();
+        let loaded = loaded.unwrap_or_else(|| Err(Error::Source("a loader thread ended without a word".into())));
+        let mut state = self.shelf.lock();
+        if loaded.is_err() {
+            state.end = state.end.min(self.item);
+        }
+        state.ready.insert(self.item, loaded);
+        self.shelf.changed.notify_all();
+    }
+}
+
+/// Tells the threads to stop when it goes.
+struct Closing<'a>(&'a Shelf);
+
+impl Drop for Closing<'_> {
+    fn drop(&mut self) {
+        self.0.lock().end = 0;
+        self.0.changed.notify_all();
+    }
 }
 
 #[cfg(test)]
@@ -79,7 +162,7 @@ mod tests {
             load_in_order(
                 3..31,
                 n_threads,
-                |item| {
+                |item, _| {
                     std::thread::sleep(Duration::from_micros((item * 7919 % 5) as u64 * 100));
                     ahead.fetch_max(item, Ordering::Relaxed);
                     Ok(loaded())
@@ -88,7 +171,7 @@ mod tests {
                     assert_eq!(item, next);
                     next += 1;
                     let furthest = ahead.load(Ordering::Relaxed);
-                    assert!(furthest <= item + (AHEAD + 2) * n_threads, "{furthest} while taking {item}");
+                    assert!(furthest <= item + AHEAD * n_threads, "{furthest} while taking {item}");
                     Ok(())
                 },
             )
@@ -99,10 +182,51 @@ mod tests {
 
     #[test]
     fn an_error_of_either_side_stops_all_threads() {
-        let prepare = |item| if item == 7 { Err(Error::Data("seven".into())) } else { Ok(loaded()) };
+        let prepare = |item, _: &mut RawBatch| if item == 7 { Err(Error::Data("seven".into())) } else { Ok(loaded()) };
         let error = load_in_order(0..1000, 3, prepare, |_, _| Ok(())).unwrap_err();
         assert_eq!(error.to_string(), "seven");
-        let error = load_in_order(0..1000, 3, |_| Ok(loaded()), |_, _| Err(Error::Data("enough".into()))).unwrap_err();
+        let error =
+            load_in_order(0..1000, 3, |_, _| Ok(loaded()), |_, _| Err(Error::Data("enough".into()))).unwrap_err();
         assert_eq!(error.to_string(), "enough");
+    }
+
+    #[test]
+    fn what_the_consumer_waited_is_told_and_nothing_else() {
+        let pause = Duration::from_millis(10);
+        let slow_items = |_, _: &mut RawBatch| {
+            std::thread::sleep(pause);
+            Ok(loaded())
+        };
+        let waited = load_in_order(0..8, 1, slow_items, |_, _| Ok(())).unwrap();
+        assert!(waited >= 7 * pause, "{waited:?}");
+        let slow_consumer = |_, _| {
+            std::thread::sleep(pause);
+            Ok(())
+        };
+        // All but the first are ready long before they are wanted.
+        let waited = load_in_order(0..8, 2, |_, _| Ok(loaded()), slow_consumer).unwrap();
+        assert!(waited < 4 * pause, "{waited:?}");
+    }
+
+    #[test]
+    fn one_long_item_holds_up_no_other_thread() {
+        // While item 0 is prepared by one thread, the other goes through all that may be taken up.
+        let n_others = AtomicUsize::new(0);
+        let prepare = |item, _: &mut RawBatch| {
+            if item == 0 {
+                let begin = Instant::now();
+                while n_others.load(Ordering::Relaxed) < 2 * AHEAD - 1 && begin.elapsed() < Duration::from_secs(20) {
+                    std::thread::yield_now();
+                }
+            } else {
+                n_others.fetch_add(1, Ordering::Relaxed);
+            }
+            Ok(loaded())
+        };
+        let consume = |_, _| {
+            assert!(n_others.load(Ordering::Relaxed) >= 2 * AHEAD - 1);
+            Ok(())
+        };
+        load_in_order(0..20, 2, prepare, consume).unwrap();
     }
 }

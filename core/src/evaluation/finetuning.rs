@@ -195,10 +195,9 @@ impl Finetuner<'_> {
         for epoch in 0..settings.epochs {
             let order = self.order(n, epoch);
             let batch_of = |item: usize| &order[item * settings.batch_size..((item + 1) * settings.batch_size).min(n)];
-            let load = |item: usize| {
+            let load = |item: usize, raw: &mut RawBatch| {
                 let indices: Vec<u64> = batch_of(item).iter().map(|at| train.indices[*at]).collect();
-                let mut raw = RawBatch::default();
-                let bad = self.source.fill(View::Plain, &indices, &vec![0; indices.len()], &mut raw)?;
+                let bad = self.source.fill(View::Plain, &indices, &vec![0; indices.len()], raw)?;
                 if let Some(bad) = bad.first() {
                     return Err(Error::Data(format!(
                         "sample {} could be read before and now cannot: {}",
@@ -207,7 +206,7 @@ impl Finetuner<'_> {
                     )));
                 }
                 let all: Vec<usize> = (0..indices.len()).collect();
-                Ok(Loaded { batch: Some(prepare(&raw, self.source.spec(), &all, false, None)), bad: Vec::new() })
+                Ok(Loaded { batch: Some(prepare(raw, self.source.spec(), &all, false, None)), bad: Vec::new() })
             };
             let n_batches = n.div_ceil(settings.batch_size);
             load_in_order(0..n_batches, self.reading.loader_threads, load, |item, loaded| {

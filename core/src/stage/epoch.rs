@@ -82,63 +82,65 @@ impl Epoch<'_> {
         let mut so_far = state.unfinished.take().unwrap_or_default();
         let mut saved_at = so_far.steps;
 
-        let load = |item: usize| self.load(item);
-        load_in_order(so_far.steps.min(n_steps)..n_steps, settings.loader_threads, load, |item, loaded| {
-            let pool = &self.pools[self.plan.steps[item].pool];
-            self.note_bad_samples(pool, &loaded, state, observer)?;
-            if let Some(batch) = &loaded.batch {
-                let Loss { of_batch, further } = self.loss(learner.model(), pool, batch, item)?;
-                let value: f32 = of_batch.clone().into_scalar();
-                self.check_finite(value, pool, item, kind(pool.purpose))?;
-                match pool.purpose {
-                    Use::Pretext => so_far.pretext.add(&pool.label, value),
-                    Use::Distillation => so_far.distillation.add(&pool.label, value),
-                }
-                let loss = match further {
-                    Some(further) => {
-                        let value: f32 = further.clone().into_scalar();
-                        self.check_finite(value, pool, item, kind(Use::Distillation))?;
-                        so_far.distillation.add(&pool.label, value);
-                        of_batch + further
+        let load = |item: usize, raw: &mut RawBatch| self.load(item, raw);
+        let waited =
+            load_in_order(so_far.steps.min(n_steps)..n_steps, settings.loader_threads, load, |item, loaded| {
+                let pool = &self.pools[self.plan.steps[item].pool];
+                self.note_bad_samples(pool, &loaded, state, observer)?;
+                if let Some(batch) = &loaded.batch {
+                    let Loss { of_batch, further } = self.loss(learner.model(), pool, batch, item)?;
+                    let value: f32 = of_batch.clone().into_scalar();
+                    self.check_finite(value, pool, item, kind(pool.purpose))?;
+                    match pool.purpose {
+                        Use::Pretext => so_far.pretext.add(&pool.label, value),
+                        Use::Distillation => so_far.distillation.add(&pool.label, value),
                     }
-                    None => of_batch,
-                };
-                let gradients = loss.div_scalar(settings.accumulation as f32).backward();
-                let gradients = GradientsParams::from_grads(gradients, learner.model());
-                accumulated.accumulate(learner.model(), gradients);
-                observer.step(&StepReport {
-                    epoch: self.epoch + 1,
-                    step: item + 1,
-                    n_samples: batch.n(),
-                    label: &pool.label,
-                    kind: kind(pool.purpose),
-                    loss: value,
-                });
-            }
-            state.steps += 1;
-            so_far.steps = item + 1;
-            let last = so_far.steps == n_steps;
-            if !last && !so_far.steps.is_multiple_of(settings.accumulation) {
-                return Ok(());
-            }
-            // As in the reference, the rate is that of the first of the batches whose gradients are added up.
-            let first = item / settings.accumulation * settings.accumulation;
-            so_far.learning_rate = schedule.learning_rate(self.epoch as f64 + first as f64 / n_steps as f64);
-            let gradients = self.method.before_update(learner.model(), accumulated.grads());
-            learner.update(so_far.learning_rate, gradients, self.method);
+                    let loss = match further {
+                        Some(further) => {
+                            let value: f32 = further.clone().into_scalar();
+                            self.check_finite(value, pool, item, kind(Use::Distillation))?;
+                            so_far.distillation.add(&pool.label, value);
+                            of_batch + further
+                        }
+                        None => of_batch,
+                    };
+                    let gradients = loss.div_scalar(settings.accumulation as f32).backward();
+                    let gradients = GradientsParams::from_grads(gradients, learner.model());
+                    accumulated.accumulate(learner.model(), gradients);
+                    observer.step(&StepReport {
+                        epoch: self.epoch + 1,
+                        step: item + 1,
+                        n_samples: batch.n(),
+                        label: &pool.label,
+                        kind: kind(pool.purpose),
+                        loss: value,
+                    });
+                }
+                state.steps += 1;
+                so_far.steps = item + 1;
+                let last = so_far.steps == n_steps;
+                if !last && !so_far.steps.is_multiple_of(settings.accumulation) {
+                    return Ok(());
+                }
+                // As in the reference, the rate is that of the first of the batches whose gradients are added up.
+                let first = item / settings.accumulation * settings.accumulation;
+                so_far.learning_rate = schedule.learning_rate(self.epoch as f64 + first as f64 / n_steps as f64);
+                let gradients = self.method.before_update(learner.model(), accumulated.grads());
+                learner.update(so_far.learning_rate, gradients, self.method);
 
-            let stop = observer.stop_requested();
-            let due = settings.checkpoint_every_steps.is_some_and(|steps| so_far.steps - saved_at >= steps);
-            if last || !(stop || due) {
-                return Ok(());
-            }
-            self.save(learner, state, &so_far)?;
-            saved_at = so_far.steps;
-            match stop {
-                true => Err(self.interrupted(&so_far)),
-                false => Ok(()),
-            }
-        })?;
+                let stop = observer.stop_requested();
+                let due = settings.checkpoint_every_steps.is_some_and(|steps| so_far.steps - saved_at >= steps);
+                if last || !(stop || due) {
+                    return Ok(());
+                }
+                self.save(learner, state, &so_far)?;
+                saved_at = so_far.steps;
+                match stop {
+                    true => Err(self.interrupted(&so_far)),
+                    false => Ok(()),
+                }
+            })?;
+        observer.waited(waited);
 
         Ok(EpochMetrics {
             stage: self.stage.number,
@@ -169,18 +171,17 @@ impl Epoch<'_> {
     }
 
     /// Reads and prepares one batch; runs on a loader thread.
-    fn load(&self, item: usize) -> Result<Loaded> {
+    fn load(&self, item: usize, raw: &mut RawBatch) -> Result<Loaded> {
         let Step { pool, indices, seeds } = &self.plan.steps[item];
         let pool = &self.pools[*pool];
         let source = self.stage.source(pool);
-        let mut raw = RawBatch::default();
-        let bad = source.fill(View::Train, indices, seeds, &mut raw)?;
+        let bad = source.fill(View::Train, indices, seeds, raw)?;
         let keep: Vec<usize> = (0..indices.len()).filter(|slot| bad.iter().all(|bad| bad.slot != *slot)).collect();
         let mut mixup = generator(self.stage.seed, "mixup", &self.place(item));
         let mixing = (pool.purpose == Use::Distillation && self.stage.settings.rehearsal.mixup)
             .then_some(Mixing { generator: &mut mixup });
         let reconstruct = pool.purpose == Use::Pretext;
-        let batch = (!keep.is_empty()).then(|| prepare(&raw, source.spec(), &keep, reconstruct, mixing));
+        let batch = (!keep.is_empty()).then(|| prepare(raw, source.spec(), &keep, reconstruct, mixing));
         Ok(Loaded { batch, bad: bad.into_iter().map(|bad| (indices[bad.slot], bad)).collect() })
     }
 

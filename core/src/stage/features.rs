@@ -111,12 +111,11 @@ pub fn encode_samples(
 ) -> Result<()> {
     let n = source.ids().len();
     let batch_of = |item: usize| (item * BATCH) as u64..((item + 1) * BATCH).min(n) as u64;
-    let load = |item: usize| {
+    let load = |item: usize, raw: &mut RawBatch| {
         let indices: Vec<u64> = batch_of(item).collect();
-        let mut raw = RawBatch::default();
-        let bad = source.fill(View::Plain, &indices, &vec![0; indices.len()], &mut raw)?;
+        let bad = source.fill(View::Plain, &indices, &vec![0; indices.len()], raw)?;
         let keep: Vec<usize> = (0..indices.len()).filter(|slot| bad.iter().all(|bad| bad.slot != *slot)).collect();
-        let batch = (!keep.is_empty()).then(|| prepare(&raw, source.spec(), &keep, false, None));
+        let batch = (!keep.is_empty()).then(|| prepare(raw, source.spec(), &keep, false, None));
         Ok(Loaded { batch, bad: bad.into_iter().map(|bad| (indices[bad.slot], bad)).collect() })
     };
     let mut n_bad = 0;
@@ -151,7 +150,8 @@ pub fn encode_samples(
             bad: &loaded.bad,
             done: batch_of(item).end as usize,
         })
-    })
+    })?;
+    Ok(())
 }
 
 /// `[B, T, D]`, or `[B, 1, D]` where outputs are pooled.

@@ -1,5 +1,7 @@
 //! What a running stage tells whoever watches it.
 
+use std::time::Duration;
+
 use crate::run::{EpochMetrics, StageState};
 
 /// A stage that begins.
@@ -45,6 +47,10 @@ pub trait Observer {
     /// A batch was learned.
     fn step(&mut self, report: &StepReport<'_>) {
         let _ = report;
+    }
+    /// In the epoch that ends, learning stood still for so long because a batch was not loaded yet.
+    fn waited(&mut self, time: Duration) {
+        let _ = time;
     }
     /// An epoch is over.
     fn epoch_finished(&mut self, metrics: &EpochMetrics) {

@@ -48,11 +48,10 @@ impl ElasticWeights {
         let n_samples = self.config.ewc_samples.min(n);
         let mut draw = generator(self.seed, "importance", &[self.stage as u64]);
         let chosen: Vec<(u64, u64)> = (0..n_samples).map(|_| (draw.random_range(0..n as u64), draw.random())).collect();
-        let load = |item: usize| {
+        let load = |item: usize, raw: &mut RawBatch| {
             let (index, seed) = chosen[item];
-            let mut raw = RawBatch::default();
-            let bad = source.fill(View::Train, &[index], &[seed], &mut raw)?;
-            let batch = bad.is_empty().then(|| prepare(&raw, source.spec(), &[0], true, None));
+            let bad = source.fill(View::Train, &[index], &[seed], raw)?;
+            let batch = bad.is_empty().then(|| prepare(raw, source.spec(), &[0], true, None));
             Ok(Loaded { batch, bad: bad.into_iter().map(|bad| (index, bad)).collect() })
         };
         let mut sums = FlatParameters::new();

@@ -1,6 +1,5 @@
 //! The commands, one a file: its arguments, and `run`.
 
-#[cfg(feature = "builtin")]
 pub(crate) mod bench;
 pub(crate) mod compare;
 pub(crate) mod data_check;

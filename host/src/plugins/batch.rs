@@ -21,6 +21,9 @@ struct Guards {
     word: i32,
 }
 
+/// Values that are checked at once.
+const CHECKED_AT_ONCE: usize = 1024;
+
 /// A sample that could not be delivered. Its part of the batch is void and must not be used.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SampleFailure {
@@ -151,9 +154,14 @@ fn take_guards<T>(buffer: &mut Vec<T>, is_whole: impl Fn(&T) -> bool) -> Option<
 }
 
 fn check_tokens(tokens: &[f32], d_token: usize) -> Result<(), String> {
-    match tokens.iter().position(|value| !value.is_finite()) {
+    // All of a block are looked at before the first bad one is asked for: so the processor looks at many at once.
+    let is_bad = |block: &&[f32]| !block.iter().fold(true, |all, value| all & value.is_finite());
+    let Some(block) = tokens.chunks(CHECKED_AT_ONCE).position(|block| is_bad(&block)) else { return Ok(()) };
+    let start = block * CHECKED_AT_ONCE;
+    match tokens[start..].iter().position(|value| !value.is_finite()) {
         None => Ok(()),
         Some(at) => {
+            let at = start + at;
             Err(format!("value {} of token {} is {}, not a finite number", at % d_token, at / d_token, tokens[at]))
         }
     }
@@ -287,6 +295,12 @@ mod tests {
             batch.tokens[12 + 7] = bad;
             let message = batch.check(&patches(), View::Train, 1).unwrap_err();
             assert_eq!(message, format!("value 1 of token 2 is {bad}, not a finite number"));
+        }
+        for at in [0, 1023, 1024, 2999] {
+            let mut tokens = vec![0.5; 3000];
+            tokens[at] = f32::NAN;
+            let expected = format!("value {} of token {} is NaN, not a finite number", at % 3, at / 3);
+            assert_eq!(check_tokens(&tokens, 3), Err(expected));
         }
     }
 

@@ -20,8 +20,9 @@ pub(crate) fn section(run: &RunHistory) -> Section {
             "peak memory is not recorded: the run was made by an earlier version, or the system does not tell".into(),
         );
     }
-    let lead = "Samples count each time they are learned from, rehearsal included. Memory is the most that the process had up to \
-                the end of the stage.";
+    let lead = "Samples count each time they are learned from, rehearsal included. Waiting is the part of the time in which learning \
+                stood still because a batch was not loaded yet; more loader_threads make it less where there are processors for them. \
+                Memory is the most that the process had up to the end of the stage.";
     Section { id: "cost", title: "Throughput and memory", lead, body: has_times.then(|| body(run)), gaps }
 }
 
@@ -39,6 +40,11 @@ pub(crate) fn rate(stages: &[StageHistory]) -> Option<f64> {
     let seconds: f64 = stages.iter().map(StageHistory::seconds).sum();
     let samples: usize = stages.iter().flat_map(|stage| &stage.times).map(|time| time.n_samples).sum();
     (seconds > 0.0).then(|| samples as f64 / seconds)
+}
+
+/// Waiting as a part of all seconds, in percent.
+fn share(waited: f64, all: f64) -> String {
+    format!("{:.1} %", 100.0 * waited / all.max(1e-9))
 }
 
 fn body(run: &RunHistory) -> Markup {
@@ -65,14 +71,26 @@ fn body(run: &RunHistory) -> Markup {
         div.charts {
             (chart.draw())
             div.wide { table {
-                thead { tr { th { "stage" } th.number { "time" } th.number { "samples/s" } th.number { "peak memory" } } }
+                thead { tr { th { "stage" } th.number { "time" } th.number { "waiting" } th.number { "samples/s" } th.number { "peak memory" } } }
                 tbody { @for stage in run.stages.iter().filter(|stage| !stage.times.is_empty()) { tr {
                     td { (key(stage.number - 1)) (stage.label) }
                     td.number { (duration(stage.seconds())) }
+                    td.number { (stage.waited().map_or("-".into(), |(waited, all)| share(waited, all))) }
                     td.number { (rate(std::slice::from_ref(stage)).map_or("-".into(), short)) }
                     td.number { (peak_of(stage).map_or("-".into(), human)) }
                 } } }
             } }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn waiting_is_a_share_of_the_time() {
+        assert_eq!(share(0.5, 4.0), "12.5 %");
+        assert_eq!(share(0.0, 0.0), "0.0 %");
     }
 }

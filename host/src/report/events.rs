@@ -77,6 +77,7 @@ fn events(run: &RunHistory) -> Vec<Event> {
                     values.push(("samples_per_second".into(), time.n_samples as f64 / time.seconds));
                 }
                 values.extend(time.peak_rss_bytes.map(|bytes| ("peak_rss_bytes".into(), bytes as f64)));
+                values.extend(time.waited_seconds.map(|seconds| ("waited_seconds".into(), seconds)));
             }
             events.push(event(seconds, steps_before + line.step, values));
         }

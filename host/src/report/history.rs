@@ -163,6 +163,12 @@ impl StageHistory {
         self.times.iter().map(|time| time.seconds).sum()
     }
 
+    /// Seconds of them in which learning waited for batches, and those in which that was measured.
+    pub(crate) fn waited(&self) -> Option<(f64, f64)> {
+        let measured = self.times.iter().filter_map(|time| Some((time.waited_seconds?, time.seconds)));
+        measured.reduce(|(waited, all), (more, seconds)| (waited + more, all + seconds))
+    }
+
     /// Its own pretext loss by epoch.
     pub(crate) fn pretext(&self) -> Vec<(f64, f64)> {
         self.curve("pretext", &self.label)

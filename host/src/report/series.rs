@@ -85,6 +85,17 @@ mod tests {
     use super::*;
 
     #[test]
+    fn times_of_earlier_versions_are_read() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("timing.jsonl");
+        let text = "{\"epoch\":1,\"n_samples\":8,\"seconds\":2.5}\n\
+                    {\"epoch\":2,\"n_samples\":8,\"seconds\":2.0,\"peak_rss_bytes\":7,\"waited_seconds\":0.5}\n";
+        std::fs::write(&path, text).unwrap();
+        let times = read_times(&path);
+        assert_eq!(times.iter().map(|time| time.waited_seconds).collect::<Vec<_>>(), [None, Some(0.5)]);
+    }
+
+    #[test]
     fn numbers_that_nobody_knows_yet_are_read_and_a_torn_line_is_counted() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("metrics.jsonl");

@@ -49,9 +49,9 @@ pub struct Options {
     pub window: [f32; 2],
     /// Whether half of the training samples are mirrored, along each axis with probability 1/2.
     pub mirror: bool,
-    /// Memory in MiB for decoded scans that are kept for their other samples, 4 bytes a voxel. Where the scans do not
-    /// fit, most samples cost the decoding of a whole scan. A scan above it is never in memory as a whole: only the
-    /// slices of a sample are read, from compressed files by decompressing all of it.
+    /// Memory in MiB for decoded scans, 4 bytes a voxel: where all of them fit, each is decoded once and kept. Where they do
+    /// not, only the slices of a sample are read. In compressed files, which are read as a whole once, the memory then holds
+    /// places to go on from, a MiB apart or more; it is at least 64.
     pub cache_mb: usize,
 }
 

@@ -112,6 +112,7 @@ impl Dataset for Tissue {
             View::Train => {
                 let mut framed = self.framing.augmented(&picture, rng)?;
                 if self.options.stain_jitter > 0.0 {
+                    framed = framed.into_rgb();
                     stain::jitter(rng, self.options.stain_jitter, &mut framed);
                 }
                 framed

@@ -7,11 +7,11 @@ use std::thread;
 
 use image::{ImageBuffer, Rgb};
 use medcoss_formats::dicom::{self, Candidate};
-use medcoss_formats::image_file;
+use medcoss_formats::image_file::{self, Stored};
 use medcoss_formats::label_picture;
 use medcoss_formats::slide::Slide;
 use medcoss_formats::tiff_file::{MAX_PIXELS, TiffFile};
-use medcoss_sdk::image::Image;
+use medcoss_sdk::image::{Image, Picture};
 use medcoss_sdk::label_map::{LabelMap, check_fits};
 use medcoss_sdk::{Error, FoundFile, find_files_by_content, keep, log};
 
@@ -141,19 +141,18 @@ impl Source {
         }
     }
 
-    /// The tile in RGB.
+    /// The tile, in grey or RGB.
     ///
     /// # Errors
     /// A file that is missing, damaged or of an unsupported kind.
-    pub fn read(&self, index: usize) -> Result<Image, Error> {
+    pub fn read(&self, index: usize) -> Result<Stored, Error> {
         let Place { file, part } = &self.samples[index];
         self.files[*file].check_unchanged()?;
-        let picture = match part {
-            Part::Whole => read_tile_file(&self.files[*file].path)?,
-            Part::Tile(tile) => self.read_tile(*file, *tile)?,
-            Part::Unreadable(error) => return Err(Error::clone(error)),
-        };
-        Ok(picture.into_rgb())
+        match part {
+            Part::Whole => read_tile_file(&self.files[*file].path),
+            Part::Tile(tile) => self.read_tile(*file, *tile).map(Stored::Floats),
+            Part::Unreadable(error) => Err(Error::clone(error)),
+        }
     }
 
     /// Id of a sample's file.
@@ -187,7 +186,7 @@ impl Source {
         if matches!(part, Part::Whole) {
             return keep::copy(&self.files[*file], position, folder);
         }
-        let tile = self.read(index)?;
+        let tile = self.read(index)?.into_image().into_rgb();
         let (width, height) = (tile.width() as u32, tile.height() as u32);
         let words = tile.pixels().iter().map(|value| (value.clamp(0.0, 1.0) * 65535.0).round() as u16).collect();
         let name = keep::name(position, ".png");
@@ -225,11 +224,11 @@ impl Source {
 }
 
 /// A file that is a tile by itself.
-fn read_tile_file(path: &Path) -> Result<Image, Error> {
+fn read_tile_file(path: &Path) -> Result<Stored, Error> {
     let name = path.file_name().unwrap_or_default().to_string_lossy().to_lowercase();
     match dicom::candidate(path, &name) {
-        Candidate::Other => image_file::read_image(path),
-        _ => Ok(dicom::read_picture(path)?.image),
+        Candidate::Other => image_file::read_stored(path),
+        _ => Ok(Stored::Floats(dicom::read_picture(path)?.image)),
     }
 }
 

@@ -10,6 +10,7 @@ use std::path::Path;
 
 use medcoss_formats::label_picture;
 use medcoss_sdk::framing::Framing;
+use medcoss_sdk::image::Picture;
 use medcoss_sdk::label_map::{LabelMap, check_fits};
 use medcoss_sdk::labels::LabelTable;
 use medcoss_sdk::{

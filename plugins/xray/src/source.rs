@@ -7,8 +7,7 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use medcoss_formats::dicom::{self, Candidate};
-use medcoss_formats::image_file;
-use medcoss_sdk::image::Image;
+use medcoss_formats::image_file::{self, Stored};
 use medcoss_sdk::{Error, FoundFile, find_files_by_content, log};
 
 /// The kinds that are read, for people.
@@ -41,16 +40,16 @@ pub fn find(base: &Path, entries: &[PathBuf]) -> Result<Vec<FoundFile>, Error> {
 ///
 /// # Errors
 /// A file that is missing, damaged or of another kind.
-pub fn read(file: &FoundFile) -> Result<Image, Error> {
+pub fn read(file: &FoundFile) -> Result<Stored, Error> {
     static SEVERAL_TOLD: AtomicBool = AtomicBool::new(false);
     if is_picture_file(&file.path) {
-        return Ok(image_file::read_image(&file.path)?.into_grey());
+        return image_file::read_grey(&file.path);
     }
     let picture = dicom::read_picture(&file.path)?;
     if picture.n_frames > 1 && !SEVERAL_TOLD.swap(true, Ordering::Relaxed) {
         log::warn(&format!("{} has {} frames; of such files the first is used", file.id, picture.n_frames));
     }
-    Ok(picture.image.into_grey())
+    Ok(Stored::Floats(picture.image.into_grey()))
 }
 
 /// Whether a file is a picture file rather than a DICOM file: by its name or, where that says neither, by its first

@@ -1,4 +1,4 @@
-//! Picture files: PNG, JPEG and TIFF, decoded whole.
+//! Picture files: PNG, JPEG and TIFF, decoded whole, into no more bits and channels than they have and are wanted.
 //!
 //! Colour management is left out: values are those of the file, scaled to `[0, 1]`. Slides, which do not fit into
 //! memory, are read by region with [`crate::tiff_file`].
@@ -8,10 +8,13 @@ use std::io::{BufRead, BufReader, Cursor, ErrorKind, Read, Seek};
 use std::path::Path;
 
 use image::error::ImageError;
-use image::{DynamicImage, ImageDecoder, ImageFormat, ImageReader, Limits};
+use image::metadata::Orientation;
+use image::{DynamicImage, ImageBuffer, ImageDecoder, ImageFormat, ImageReader, Limits};
 use medcoss_sdk::Error;
-use medcoss_sdk::image::Image;
+use medcoss_sdk::byte_image::ByteImage;
+use medcoss_sdk::image::{Image, Picture, Region};
 
+use crate::jpeg_file::{self, Raster};
 use crate::tiff_file::{TiffFile, check_size};
 
 /// Memory that a decoder may claim, in bytes: twice what the largest picture takes.
@@ -33,6 +36,56 @@ pub fn begins_like_one(first: [u8; 4]) -> bool {
     )
 }
 
+/// A picture with its pixels as they were decoded.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Stored {
+    /// Of 8 bits a channel, without transparency.
+    Bytes(ByteImage),
+    /// Any other.
+    Floats(Image),
+}
+
+impl Stored {
+    /// The whole picture in `[0, 1]`.
+    pub fn into_image(self) -> Image {
+        match self {
+            Self::Bytes(picture) => picture.to_image(),
+            Self::Floats(picture) => picture,
+        }
+    }
+
+    /// The picture in one channel, see [`Image::into_grey`].
+    pub fn into_grey(self) -> Self {
+        match self {
+            Self::Bytes(picture) if picture.channels() == 1 => Self::Bytes(picture),
+            other => Self::Floats(other.into_image().into_grey()),
+        }
+    }
+}
+
+impl Picture for Stored {
+    fn width(&self) -> usize {
+        match self {
+            Self::Bytes(picture) => picture.width(),
+            Self::Floats(picture) => picture.width(),
+        }
+    }
+
+    fn height(&self) -> usize {
+        match self {
+            Self::Bytes(picture) => picture.height(),
+            Self::Floats(picture) => picture.height(),
+        }
+    }
+
+    fn resized(&self, region: Region, width: usize, height: usize) -> Result<Image, Error> {
+        match self {
+            Self::Bytes(picture) => picture.resized(region, width, height),
+            Self::Floats(picture) => picture.resized(region, width, height),
+        }
+    }
+}
+
 /// Reads a picture of 8 or 16 bit as grey or RGB in `[0, 1]`; the content decides the kind, not the name. Transparency
 /// is laid over white, palettes are resolved, the EXIF orientation of JPEG and PNG is applied.
 ///
@@ -40,6 +93,27 @@ pub fn begins_like_one(first: [u8; 4]) -> bool {
 /// A file that is missing, damaged, of another kind, of floating point samples, or above
 /// [`MAX_PIXELS`](crate::tiff_file::MAX_PIXELS).
 pub fn read_image(path: &Path) -> Result<Image, Error> {
+    read(path, false).map(Stored::into_image)
+}
+
+/// As [`read_image`], with the pixels as they were decoded.
+///
+/// # Errors
+/// Those of [`read_image`].
+pub fn read_stored(path: &Path) -> Result<Stored, Error> {
+    read(path, false)
+}
+
+/// As [`read_stored`], in one channel. Of a JPEG that is the luma as it is stored, whose colours are not even decoded; other
+/// colour is turned to luma.
+///
+/// # Errors
+/// Those of [`read_image`].
+pub fn read_grey(path: &Path) -> Result<Stored, Error> {
+    read(path, true).map(Stored::into_grey)
+}
+
+fn read(path: &Path, grey: bool) -> Result<Stored, Error> {
     let unreadable =
         |error: std::io::Error| Error::unreadable(format!("{} cannot be read", path.display())).caused_by(&error);
     let mut file = BufReader::new(File::open(path).map_err(unreadable)?);
@@ -51,12 +125,14 @@ pub fn read_image(path: &Path) -> Result<Image, Error> {
         [0xff, 0xd8, 0xff, ..] => {
             let mut content = Vec::new();
             file.read_to_end(&mut content).map_err(unreadable)?;
-            if !has_end_of_image(&content) {
-                return Err(Error::corrupt(format!("{} is cut off: it has no end-of-image marker", path.display())));
+            match jpeg_file::decode(path, &content, grey)? {
+                Some(raster) => turned(path, raster),
+                None => decode(path, Cursor::new(content), ImageFormat::Jpeg),
             }
-            decode(path, Cursor::new(content), ImageFormat::Jpeg)
         }
-        [b'I', b'I', 42 | 43, 0, ..] | [b'M', b'M', 0, 42 | 43, ..] => TiffFile::open(path)?.read_whole(),
+        [b'I', b'I', 42 | 43, 0, ..] | [b'M', b'M', 0, 42 | 43, ..] => {
+            Ok(Stored::Floats(TiffFile::open(path)?.read_whole()?))
+        }
         [] => Err(Error::corrupt(format!("{} is empty", path.display()))),
         other => {
             let (path, begins) = (path.display(), other.escape_ascii());
@@ -65,7 +141,23 @@ pub fn read_image(path: &Path) -> Result<Image, Error> {
     }
 }
 
-fn decode(path: &Path, file: impl BufRead + Seek, format: ImageFormat) -> Result<Image, Error> {
+/// A decoded JPEG, upright.
+fn turned(path: &Path, raster: Raster) -> Result<Stored, Error> {
+    let Raster { size: [height, width], pixels, channels, orientation } = raster;
+    if orientation == Orientation::NoTransforms {
+        return ByteImage::new([height as usize, width as usize, channels], pixels).map(Stored::Bytes);
+    }
+    let picture = match channels {
+        1 => ImageBuffer::from_raw(width, height, pixels).map(DynamicImage::ImageLuma8),
+        _ => ImageBuffer::from_raw(width, height, pixels).map(DynamicImage::ImageRgb8),
+    };
+    let damaged = || Error::corrupt(format!("{} is damaged: it has too few pixels", path.display()));
+    let mut picture = picture.ok_or_else(damaged)?;
+    picture.apply_orientation(orientation);
+    stored(path, picture)
+}
+
+fn decode(path: &Path, file: impl BufRead + Seek, format: ImageFormat) -> Result<Stored, Error> {
     let explained = |error: ImageError| explain(path, &error);
     let mut limits = Limits::default();
     limits.max_alloc = Some(MAX_DECODER_BYTES);
@@ -77,34 +169,30 @@ fn decode(path: &Path, file: impl BufRead + Seek, format: ImageFormat) -> Result
     let orientation = decoder.orientation().map_err(explained)?;
     let mut picture = DynamicImage::from_decoder(decoder).map_err(explained)?;
     picture.apply_orientation(orientation);
-
-    let size = [picture.height() as usize, picture.width() as usize];
-    match picture {
-        DynamicImage::ImageLuma8(picture) => opaque::<1, _>(size, picture.as_raw(), byte),
-        DynamicImage::ImageLumaA8(picture) => over_white::<2, _>(size, picture.as_raw(), byte),
-        DynamicImage::ImageRgb8(picture) => opaque::<3, _>(size, picture.as_raw(), byte),
-        DynamicImage::ImageRgba8(picture) => over_white::<4, _>(size, picture.as_raw(), byte),
-        DynamicImage::ImageLuma16(picture) => opaque::<1, _>(size, picture.as_raw(), word),
-        DynamicImage::ImageLumaA16(picture) => over_white::<2, _>(size, picture.as_raw(), word),
-        DynamicImage::ImageRgb16(picture) => opaque::<3, _>(size, picture.as_raw(), word),
-        DynamicImage::ImageRgba16(picture) => over_white::<4, _>(size, picture.as_raw(), word),
-        other => Err(Error::unsupported(format!("{} has pixels of kind {:?}", path.display(), other.color()))),
-    }
+    stored(path, picture)
 }
 
-/// Whether a JPEG goes on to its end. The decoder fills up what is missing with grey and says nothing.
-fn has_end_of_image(content: &[u8]) -> bool {
-    // Segments before the first scan are passed over: a thumbnail among them has an end of its own.
-    let mut at = 2;
-    while let Some(&[0xff, marker]) = content.get(at..at + 2) {
-        let Some(&[high, low]) = content.get(at + 2..at + 4) else { return false };
-        at += 2 + usize::from(u16::from_be_bytes([high, low]));
-        if marker == 0xda {
-            break;
+fn stored(path: &Path, picture: DynamicImage) -> Result<Stored, Error> {
+    let size = [picture.height() as usize, picture.width() as usize];
+    let [height, width] = size;
+    let floats = match picture {
+        DynamicImage::ImageLuma8(picture) => {
+            return ByteImage::new([height, width, 1], picture.into_raw()).map(Stored::Bytes);
         }
-    }
-    // In a scan 0xff is followed by zero or by a marker, so this is no coincidence.
-    content.get(at..).is_some_and(|scans| scans.windows(2).any(|pair| pair == [0xff, 0xd9]))
+        DynamicImage::ImageRgb8(picture) => {
+            return ByteImage::new([height, width, 3], picture.into_raw()).map(Stored::Bytes);
+        }
+        DynamicImage::ImageLumaA8(picture) => over_white::<2, _>(size, picture.as_raw(), byte),
+        DynamicImage::ImageRgba8(picture) => over_white::<4, _>(size, picture.as_raw(), byte),
+        DynamicImage::ImageLuma16(picture) => opaque::<1>(size, picture.as_raw()),
+        DynamicImage::ImageLumaA16(picture) => over_white::<2, _>(size, picture.as_raw(), word),
+        DynamicImage::ImageRgb16(picture) => opaque::<3>(size, picture.as_raw()),
+        DynamicImage::ImageRgba16(picture) => over_white::<4, _>(size, picture.as_raw(), word),
+        other => {
+            return Err(Error::unsupported(format!("{} has pixels of kind {:?}", path.display(), other.color())));
+        }
+    };
+    floats.map(Stored::Floats)
 }
 
 fn byte(value: u8) -> f32 {
@@ -115,13 +203,9 @@ fn word(value: u16) -> f32 {
     f32::from(value) / 65535.0
 }
 
-/// Samples without transparency, `N` a pixel.
-fn opaque<const N: usize, T: Copy>(
-    [height, width]: [usize; 2],
-    samples: &[T],
-    unit: impl Fn(T) -> f32,
-) -> Result<Image, Error> {
-    Image::new([height, width, N], samples.iter().map(|&sample| unit(sample)).collect())
+/// Samples of 16 bit without transparency, `N` a pixel.
+fn opaque<const N: usize>([height, width]: [usize; 2], samples: &[u16]) -> Result<Image, Error> {
+    Image::new([height, width, N], samples.iter().map(|&sample| word(sample)).collect())
 }
 
 /// Samples with straight transparency as the last of `N` a pixel, over white.

@@ -4,8 +4,12 @@
 pub mod dicom;
 #[cfg(feature = "volume")]
 pub mod dicom_series_write;
+#[cfg(feature = "nifti")]
+mod gzip_stream;
 #[cfg(feature = "image")]
 pub mod image_file;
+#[cfg(feature = "image")]
+mod jpeg_file;
 #[cfg(feature = "image")]
 pub mod label_picture;
 #[cfg(feature = "nifti")]

@@ -11,11 +11,13 @@ use std::path::{Path, PathBuf};
 use medcoss_sdk::volume::Volume;
 use medcoss_sdk::{Error, FoundFile};
 
+use crate::gzip_stream::{self, GzipStream};
 use crate::nifti_fields::{BYTES_1, Fields, header_bytes};
 use crate::nifti_header::VoxelFile;
 pub use crate::nifti_header::{Header, MAX_VOXELS};
 use crate::nifti_pair::{header_of, is_voxels_name, voxels_of};
 use crate::nifti_voxels::{Source, explain, read_slices};
+use crate::orientation::replace_not_finite;
 
 /// The kinds that are read, for people.
 pub const KINDS: &str = "NIfTI-1 and NIfTI-2 (.nii, .hdr with .img; gzipped or not)";
@@ -57,13 +59,18 @@ pub fn read_header(path: &Path) -> Result<Header, Error> {
     open(path).map(|opened| opened.header)
 }
 
-/// Whether some slices cost as much as all of them: the file is compressed, or it is not stored slice by slice.
+/// Whether some slices cost as much as all of them: the file is not stored slice by slice, or it is compressed and its
+/// slices are not pieces of it. Of other compressed files this is so until [`Restarts`] are known.
 ///
 /// # Errors
 /// Those of [`read_header`].
 pub fn slices_need_the_whole_file(path: &Path) -> Result<bool, Error> {
     let Opened { header, source, .. } = open(path)?;
-    Ok(source.is_compressed() || header.orientation.axis[0] == 0)
+    Ok(match header.orientation.axis[0] {
+        0 => true,
+        1 => source.is_compressed(),
+        _ => false,
+    })
 }
 
 /// Reads the volume of a file.
@@ -88,12 +95,28 @@ pub fn read_volume(path: &Path) -> Result<Decoded, Error> {
     Ok(decoded)
 }
 
-/// Reads some slices of the volume of a file: what [`read_volume`] gives, cut along the depth.
+/// Where the decompression of a file can begin, for all reads of its slices.
+#[derive(Debug)]
+pub struct Restarts {
+    known: gzip_stream::Restarts,
+    limit_bytes: usize,
+}
+
+impl Restarts {
+    /// For a file that is not known yet, of which at most `limit_bytes` are to be remembered: some 43 KiB a place, of which there
+    /// is at least one, and a MiB of content from one to the next, or more where they would not fit.
+    pub fn new(limit_bytes: usize) -> Self {
+        Self { known: gzip_stream::Restarts::default(), limit_bytes }
+    }
+}
+
+/// Reads some slices of the volume of a file: what [`read_volume`] gives, cut along the depth. Of a compressed file the first
+/// call reads everything and fills `restarts`, which belong to this file alone; later ones decompress what they need.
 ///
 /// # Errors
 /// Those of [`read_header`], a volume that does not have this size, slices that it does not have, voxels that are
 /// damaged or missing.
-pub fn read_slab(path: &Path, size: [usize; 3], slices: Range<usize>) -> Result<Decoded, Error> {
+pub fn read_slab(path: &Path, size: [usize; 3], slices: Range<usize>, restarts: &Restarts) -> Result<Decoded, Error> {
     let opened = open(path)?;
     let found = opened.header.size;
     if found != size || slices.is_empty() || slices.end > size[0] {
@@ -102,19 +125,29 @@ pub fn read_slab(path: &Path, size: [usize; 3], slices: Range<usize>) -> Result<
             path.display()
         )));
     }
-    opened.read(path, slices)
+    let n_bytes = opened.header.n_voxels() * opened.header.datatype.size_of() as u64;
+    if !opened.source.is_compressed() || n_bytes < 2 * gzip_stream::DISTANCE {
+        return opened.read(path, slices);
+    }
+    let Opened { header, voxels, .. } = opened;
+    let read = |stream: &mut GzipStream| {
+        let ahead = header.offset;
+        let opened = Opened { header, voxels: voxels.clone(), source: Source::Restarting(stream), ahead };
+        opened.read(path, slices)
+    };
+    restarts.known.stream(&voxels, restarts.limit_bytes, read).map_err(|error| explain(&voxels, &error))?
 }
 
-struct Opened {
+struct Opened<'a> {
     header: Header,
     /// Where the voxels are.
     voxels: PathBuf,
-    source: Source,
+    source: Source<'a>,
     /// Bytes of the source up to the first voxel.
     ahead: u64,
 }
 
-impl Opened {
+impl Opened<'_> {
     fn read(mut self, path: &Path, slices: Range<usize>) -> Result<Decoded, Error> {
         self.source.skip(self.ahead).map_err(|error| match error.kind() {
             io::ErrorKind::UnexpectedEof => Error::corrupt(format!("{} ends before its voxels", path.display())),
@@ -122,11 +155,7 @@ impl Opened {
         })?;
         let n_slices = slices.len();
         let mut voxels = read_slices(&self.voxels, &self.header, &mut self.source, slices)?;
-        let mut n_replaced = 0;
-        for voxel in voxels.iter_mut().filter(|voxel| !voxel.is_finite()) {
-            *voxel = 0.0;
-            n_replaced += 1;
-        }
+        let n_replaced = replace_not_finite(&mut voxels);
         let [_, rows, columns] = self.header.size;
         let volume = Volume::new([n_slices, rows, columns], self.header.spacing_mm, voxels)?;
         Ok(Decoded { volume, n_replaced })
@@ -134,7 +163,7 @@ impl Opened {
 }
 
 /// Opens a file and checks its header. Of a pair either file may be named.
-fn open(named: &Path) -> Result<Opened, Error> {
+fn open(named: &Path) -> Result<Opened<'static>, Error> {
     let path = if is_voxels_name(named) {
         &header_of(named).ok_or_else(|| {
             Error::unreadable(format!(

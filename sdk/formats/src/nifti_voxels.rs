@@ -1,7 +1,8 @@
 //! Voxels of NIfTI files: some slices or all, scaled, in the order of [`Volume`](medcoss_sdk::volume::Volume).
 //!
 //! Only what is asked for is held in memory. In an uncompressed file what lies between is passed over; a compressed one
-//! is read through to its end, where its checksum stands. The `nifti` crate's own stream can do neither.
+//! is read through to its end, where its checksum stands, unless that was done before and it is known where to go on
+//! ([`crate::gzip_stream`]). The `nifti` crate's own stream can do neither.
 
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, Read};
@@ -12,18 +13,24 @@ use flate2::bufread::MultiGzDecoder;
 use medcoss_sdk::Error;
 use nifti::NiftiType;
 
+use crate::gzip_stream::GzipStream;
 use crate::nifti_header::Header;
+use crate::orientation::place;
 
 const GZIP: [u8; 2] = [0x1f, 0x8b];
 const BUFFER_BYTES: usize = 1 << 16;
+/// Rows of a file are read so many bytes at a time.
+const CHUNK_BYTES: usize = 1 << 20;
 
 /// A file as it is without compression, read from front to back.
-pub(crate) enum Source {
+pub(crate) enum Source<'a> {
     Plain(BufReader<File>),
     Compressed(Box<MultiGzDecoder<BufReader<File>>>),
+    /// A compressed file in which places are known to go on from, or are being written down.
+    Restarting(&'a mut GzipStream),
 }
 
-impl Source {
+impl Source<'_> {
     /// Opens a file, and tells how many bytes it has on disk. Content decides whether it is compressed, not its name.
     pub(crate) fn open(path: &Path) -> io::Result<(Self, u64)> {
         let file = File::open(path)?;
@@ -35,7 +42,7 @@ impl Source {
     }
 
     pub(crate) fn is_compressed(&self) -> bool {
-        matches!(self, Self::Compressed(_))
+        !matches!(self, Self::Plain(_))
     }
 
     /// Passes over some bytes.
@@ -47,15 +54,27 @@ impl Source {
                 let skipped = io::copy(&mut stream.take(n_bytes), &mut io::sink())?;
                 if skipped < n_bytes { Err(io::ErrorKind::UnexpectedEof.into()) } else { Ok(()) }
             }
+            Self::Restarting(stream) => stream.skip(n_bytes),
+        }
+    }
+
+    /// Whether the checksum at the end is still to be compared.
+    fn is_to_be_ended(&self, header: &Header) -> bool {
+        match self {
+            Self::Plain(_) => false,
+            // Of several volumes those behind the first are not read for it.
+            Self::Compressed(_) => header.n_volumes == 1,
+            Self::Restarting(stream) => stream.is_first(),
         }
     }
 }
 
-impl Read for Source {
+impl Read for Source<'_> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         match self {
             Self::Plain(file) => file.read(buffer),
             Self::Compressed(stream) => stream.read(buffer),
+            Self::Restarting(stream) => stream.read(buffer),
         }
     }
 }
@@ -64,7 +83,7 @@ impl Read for Source {
 pub(crate) fn read_slices(
     path: &Path,
     header: &Header,
-    source: &mut Source,
+    source: &mut Source<'_>,
     slices: Range<usize>,
 ) -> Result<Vec<f32>, Error> {
     let failed = |error: io::Error| explain(path, &error);
@@ -83,55 +102,84 @@ pub(crate) fn read_slices(
     places[depth] = if mirrored { n_slices - slices.end..n_slices - slices.start } else { slices };
     let (first, [along_i, along_j, along_k]) = header.orientation.strides([0, 1, 2].map(|axis| places[axis].len()));
 
-    let [n_i, n_j, _] = header.file_size.map(|n| n as u64);
-    let n_bytes = header.datatype.size_of();
-    let mut row = vec![0; places[0].len() * n_bytes];
-    let mut values = Vec::with_capacity(places[0].len());
+    // Rows of the file that follow one another are read many at a time, so that the decompressor is asked for much at once.
+    let [n_i, n_j, _] = header.file_size;
+    let row_bytes = n_i * header.datatype.size_of();
+    let most = (CHUNK_BYTES / row_bytes).max(1);
+    let is_whole = places[1].len() == n_j;
+    let (n_runs, n_rows) = match is_whole {
+        true => (1, n_j * places[2].len()),
+        false => (places[2].len(), places[1].len()),
+    };
+    let wanted = places[0].start * header.datatype.size_of()..places[0].end * header.datatype.size_of();
+    let mut chunk = vec![0; row_bytes * most.min(n_rows)];
     let mut at = 0;
-    for (z, k) in places[2].clone().enumerate() {
-        for (y, j) in places[1].clone().enumerate() {
-            // At most 2^51: three sides below 2^16, and 8 bytes.
-            let start = ((k as u64 * n_j + j as u64) * n_i + places[0].start as u64) * n_bytes as u64;
-            source.skip(start - at).and_then(|()| source.read_exact(&mut row)).map_err(failed)?;
-            at = start + row.len() as u64;
-            numbers(&row, header.datatype, header.big_endian, &mut values);
-            let start = first.wrapping_add_signed(z as isize * along_k + y as isize * along_j);
-            for (x, &value) in values.iter().enumerate() {
-                let value = header.scaling.map_or(value, |[slope, inter]| value * slope + inter);
-                voxels[start.wrapping_add_signed(x as isize * along_i)] = value as f32;
+    for run in 0..n_runs {
+        let first_row = (places[2].start + run) * n_j + places[1].start;
+        // At most 2^51: three sides below 2^16, and 8 bytes.
+        let start = (first_row * row_bytes) as u64;
+        source.skip(start - at).map_err(failed)?;
+        at = start + (n_rows * row_bytes) as u64;
+        for done in (0..n_rows).step_by(most) {
+            let chunk = &mut chunk[..row_bytes * most.min(n_rows - done)];
+            source.read_exact(chunk).map_err(failed)?;
+            for (row, bytes) in chunk.chunks_exact(row_bytes).enumerate() {
+                let row = done + row;
+                let (y, z) = if is_whole { (row % n_j, row / n_j) } else { (row, run) };
+                let start = first.wrapping_add_signed(z as isize * along_k + y as isize * along_j);
+                place_numbers(&bytes[wanted.clone()], header, &mut voxels, start, along_i);
             }
         }
     }
-    if source.is_compressed() && header.n_volumes == 1 {
+    if source.is_to_be_ended(header) {
         // The decompressor compares its checksum at the very end.
         io::copy(source, &mut io::sink()).map_err(failed)?;
     }
     Ok(voxels)
 }
 
-/// The numbers of a row, in place of those that `values` had.
-fn numbers(row: &[u8], datatype: NiftiType, big_endian: bool, values: &mut Vec<f64>) {
-    fn typed<const N: usize>(row: &[u8], big_endian: bool, values: &mut Vec<f64>, number: impl Fn([u8; N]) -> f64) {
-        let (stored, _) = row.as_chunks::<N>();
-        values.extend(stored.iter().map(|&(mut bytes)| {
-            if big_endian {
-                bytes.reverse();
-            }
-            number(bytes)
-        }));
+/// Puts the numbers of a row, scaled, to voxels from `start` on, `step` apart.
+fn place_numbers(row: &[u8], header: &Header, voxels: &mut [f32], start: usize, step: isize) {
+    struct Row<'a> {
+        bytes: &'a [u8],
+        header: &'a Header,
+        voxels: &'a mut [f32],
+        start: usize,
+        step: isize,
     }
-    values.clear();
-    match datatype {
-        NiftiType::Uint8 => typed(row, big_endian, values, |bytes| u8::from_le_bytes(bytes).into()),
-        NiftiType::Int8 => typed(row, big_endian, values, |bytes| i8::from_le_bytes(bytes).into()),
-        NiftiType::Uint16 => typed(row, big_endian, values, |bytes| u16::from_le_bytes(bytes).into()),
-        NiftiType::Int16 => typed(row, big_endian, values, |bytes| i16::from_le_bytes(bytes).into()),
-        NiftiType::Uint32 => typed(row, big_endian, values, |bytes| u32::from_le_bytes(bytes).into()),
-        NiftiType::Int32 => typed(row, big_endian, values, |bytes| i32::from_le_bytes(bytes).into()),
-        NiftiType::Uint64 => typed(row, big_endian, values, |bytes| u64::from_le_bytes(bytes) as f64),
-        NiftiType::Int64 => typed(row, big_endian, values, |bytes| i64::from_le_bytes(bytes) as f64),
-        NiftiType::Float32 => typed(row, big_endian, values, |bytes| f32::from_le_bytes(bytes).into()),
-        NiftiType::Float64 => typed(row, big_endian, values, f64::from_le_bytes),
+    impl Row<'_> {
+        fn of<const N: usize>(self, number: impl Fn([u8; N]) -> f64) {
+            let Self { bytes, header, voxels, start, step } = self;
+            let (stored, _) = bytes.as_chunks::<N>();
+            // One loop for each case, which the compiler can then turn into vectors.
+            match (header.big_endian, header.scaling) {
+                (false, None) => place(voxels, start, step, stored.iter().map(|&bytes| number(bytes) as f32)),
+                (false, Some([slope, inter])) => {
+                    place(voxels, start, step, stored.iter().map(|&bytes| (number(bytes) * slope + inter) as f32));
+                }
+                (true, scaling) => {
+                    let [slope, inter] = scaling.unwrap_or([1.0, 0.0]);
+                    let numbers = stored.iter().map(|&(mut bytes)| {
+                        bytes.reverse();
+                        if scaling.is_some() { number(bytes) * slope + inter } else { number(bytes) }
+                    });
+                    place(voxels, start, step, numbers.map(|number| number as f32));
+                }
+            }
+        }
+    }
+    let row = Row { bytes: row, header, voxels, start, step };
+    match header.datatype {
+        NiftiType::Uint8 => row.of(|bytes| u8::from_le_bytes(bytes).into()),
+        NiftiType::Int8 => row.of(|bytes| i8::from_le_bytes(bytes).into()),
+        NiftiType::Uint16 => row.of(|bytes| u16::from_le_bytes(bytes).into()),
+        NiftiType::Int16 => row.of(|bytes| i16::from_le_bytes(bytes).into()),
+        NiftiType::Uint32 => row.of(|bytes| u32::from_le_bytes(bytes).into()),
+        NiftiType::Int32 => row.of(|bytes| i32::from_le_bytes(bytes).into()),
+        NiftiType::Uint64 => row.of(|bytes| u64::from_le_bytes(bytes) as f64),
+        NiftiType::Int64 => row.of(|bytes| i64::from_le_bytes(bytes) as f64),
+        NiftiType::Float32 => row.of(|bytes| f32::from_le_bytes(bytes).into()),
+        NiftiType::Float64 => row.of(f64::from_le_bytes),
         // Headers of other types are refused.
         _ => {}
     }

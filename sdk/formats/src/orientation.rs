@@ -71,6 +71,42 @@ impl Orientation {
     }
 }
 
+/// Puts the values of a row of a file to voxels from `start` on, `step` apart: 1 or -1 where the row stays a row.
+///
+/// # Panics
+/// When a voxel of the row is none of `voxels`.
+pub(crate) fn place(voxels: &mut [f32], start: usize, step: isize, values: impl ExactSizeIterator<Item = f32>) {
+    let n = values.len();
+    match step {
+        1 => voxels[start..start + n].iter_mut().zip(values).for_each(|(voxel, value)| *voxel = value),
+        -1 => {
+            let row = &mut voxels[start + 1 - n..=start];
+            row.iter_mut().rev().zip(values).for_each(|(voxel, value)| *voxel = value);
+        }
+        _ => {
+            for (i, value) in values.enumerate() {
+                voxels[start.wrapping_add_signed(i as isize * step)] = value;
+            }
+        }
+    }
+}
+
+/// Puts 0 in the place of voxels that are infinite or no number; tells how many there were.
+pub(crate) fn replace_not_finite(voxels: &mut [f32]) -> usize {
+    let mut n_replaced = 0;
+    // They are rare: a block without any is only looked at.
+    for block in voxels.chunks_mut(1024) {
+        if block.iter().fold(true, |all, voxel| all & voxel.is_finite()) {
+            continue;
+        }
+        for voxel in block.iter_mut().filter(|voxel| !voxel.is_finite()) {
+            *voxel = 0.0;
+            n_replaced += 1;
+        }
+    }
+    n_replaced
+}
+
 fn determinant([a, b, c]: [[f64; 3]; 3]) -> f64 {
     a[0] * (b[1] * c[2] - b[2] * c[1]) - a[1] * (b[0] * c[2] - b[2] * c[0]) + a[2] * (b[0] * c[1] - b[1] * c[0])
 }
@@ -97,6 +133,31 @@ mod tests {
         let orientation = Orientation::nearest(steps).unwrap();
         assert_eq!(orientation.axis, [1, 0, 2]);
         assert_eq!(orientation.mirrored, [true, false, true]);
+    }
+
+    #[test]
+    fn rows_are_placed_forwards_backwards_and_apart() {
+        let values = [1.0, 2.0, 3.0];
+        for (start, step, expected) in [
+            (1, 1, [0., 1., 2., 3., 0., 0., 0.]),
+            (4, -1, [0., 0., 3., 2., 1., 0., 0.]),
+            (0, 3, [1., 0., 0., 2., 0., 0., 3.]),
+            (6, -2, [0., 0., 3., 0., 2., 0., 1.]),
+        ] {
+            let mut voxels = [0.0; 7];
+            place(&mut voxels, start, step, values.into_iter());
+            assert_eq!(voxels, expected);
+        }
+    }
+
+    #[test]
+    fn what_is_no_number_becomes_zero_and_is_counted() {
+        let mut voxels: Vec<f32> = (0..3000).map(|value| value as f32).collect();
+        let whole = voxels.clone();
+        assert_eq!((replace_not_finite(&mut voxels), &voxels), (0, &whole));
+        (voxels[0], voxels[1023], voxels[2999]) = (f32::NAN, f32::INFINITY, f32::NEG_INFINITY);
+        assert_eq!(replace_not_finite(&mut voxels), 3);
+        assert_eq!([voxels[0], voxels[1], voxels[1023], voxels[2999]], [0.0, 1.0, 0.0, 0.0]);
     }
 
     #[test]

@@ -9,7 +9,7 @@ use medcoss_sdk::{Error, FoundFile};
 
 use crate::nifti_header::NO_ORIENTATION;
 use crate::subvolumes::{SLAB_VOXELS, Subvolumes};
-use crate::volume_source::{Outline, VolumeSource};
+use crate::volume_source::{Outline, Restarts, VolumeSource};
 
 /// Endings of the masks that are read.
 pub const MASK_ENDINGS: &[&str] = &[".nii", ".nii.gz", ".hdr", ".hdr.gz"];
@@ -52,8 +52,10 @@ impl Subvolumes {
         let [_, rows, columns] = outline.size;
         let most = (SLAB_VOXELS / (rows * columns)).max(1);
         let mut labels = Vec::new();
+        // For the slabs of this mask alone, of which there is nearly always one.
+        let restarts = Restarts::new(0);
         for at in (start..=last).step_by(most) {
-            let slab = source.read_slab(outline.size, at..(at + most).min(last + 1))?;
+            let slab = source.read_slab(outline.size, at..(at + most).min(last + 1), &restarts)?;
             if slab.n_replaced > 0 {
                 let (mask, n) = (&mask.id, slab.n_replaced);
                 return Err(Error::corrupt(format!("mask {mask} has {n} voxels that are infinite or no number")));

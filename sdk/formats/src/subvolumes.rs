@@ -1,9 +1,10 @@
 //! Sub-volumes along the depth of scans: which there are, and their voxels at the size of a sample.
 //!
 //! Shared by the plugins for volumes. Intensities, augmentation and tokens are not here: a plugin normalises the values
-//! of a [`Part`], and [`medcoss_sdk::block`] does the rest. Opening reads headers only. Decoded volumes are kept up to
-//! a limit, because one scan gives many samples; a volume above the limit is never in memory as a whole, only the
-//! slices that a sample needs.
+//! of a [`Part`], and [`medcoss_sdk::block`] does the rest. Opening reads headers only. Where all volumes fit into a limit
+//! of memory they are decoded once and kept, because one scan gives many samples. Where they do not, only the slices that a
+//! sample needs are read; of compressed files from the nearest place before them, such as were remembered when the file was read
+//! for the first time. A volume above the limit is never in memory as a whole. What a sample holds is the same either way.
 
 use std::collections::BTreeMap;
 use std::ops::Range;
@@ -16,7 +17,7 @@ use medcoss_sdk::{Error, Fingerprint, code, keep, log};
 use crate::nifti::MAX_VOXELS;
 use crate::nifti_write::{NiftiFile, Stored, in_file_order};
 use crate::volume_cache::VolumeCache;
-use crate::volume_source::{Decoded, Outline, VolumeSource, find_volumes};
+use crate::volume_source::{Decoded, Outline, Restarts, VolumeSource, find_volumes};
 
 /// Most slices of a volume after resampling; a spacing that makes more is a mistake in the file or the settings.
 const MAX_SLICES: usize = 1 << 16;
@@ -27,8 +28,10 @@ const MAX_CACHE_MB: usize = 1 << 20;
 /// Most voxels that are read at once of a volume that is not held as a whole: 128 MiB.
 pub(crate) const SLAB_VOXELS: usize = 1 << 25;
 /// A large volume of which some slices cost as much as all.
-const SLOW_SLICES: &str = "is larger than cache_mb and compressed or not stored slice by slice, so that every sample reads \
-                           all of it; raise cache_mb, or store it as .nii with axial slices";
+const SLOW_SLICES: &str = "is larger than cache_mb and not stored slice by slice, so that every sample reads all of it; raise \
+                           cache_mb, or store it with axial slices";
+/// Memory for places in compressed files, where volumes are not kept: at least this, or else what `cache_mb` says.
+const LEAST_RESTART_BYTES: usize = 64 << 20;
 
 /// How scans are cut.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -42,7 +45,7 @@ pub struct Settings {
     pub spacing_mm: Option<[f32; 3]>,
     /// Fraction of the slices to leave out at either end, where enough remain for one sub-volume.
     pub drop_ends_ratio: f64,
-    /// Memory for decoded volumes, in MiB.
+    /// Memory for decoded volumes, in MiB; where they do not fit, for places in compressed files, then at least 64.
     pub cache_mb: usize,
     /// What DICOM files in folders must state as their modality to be taken: `CT`, `MR`.
     pub dicom_modality: &'static str,
@@ -75,10 +78,14 @@ impl Settings {
     }
 
     /// Whether a volume is too large to be held as a whole.
-    fn is_large(&self, size: [usize; 3]) -> bool {
-        // Files with more than 2^48 voxels are refused, `cache_mb` is capped.
-        let n_voxels = size.iter().map(|&n| n as u64).product::<u64>();
-        n_voxels > (self.cache_mb as u64) << 18 || n_voxels > MAX_VOXELS
+    fn is_large(&self, n_voxels: u64) -> bool {
+        !self.fits(n_voxels) || n_voxels > MAX_VOXELS
+    }
+
+    /// Whether so many voxels fit into the memory for them.
+    fn fits(&self, n_voxels: u64) -> bool {
+        // `cache_mb` is capped.
+        n_voxels <= (self.cache_mb as u64) << 18
     }
 
     /// First slices of the sub-volumes of a scan.
@@ -135,6 +142,8 @@ pub struct Subvolumes {
     pub(crate) scans: Vec<Scan>,
     /// Scan and first slice.
     pub(crate) windows: Vec<(usize, usize)>,
+    /// Whether all volumes fit into it.
+    cache_holds_all: bool,
     cache: VolumeCache,
 }
 
@@ -144,6 +153,10 @@ pub(crate) struct Scan {
     /// The error when its header could not be read. Such a scan stands as one sample, which fails when it is loaded:
     /// the host counts it as it counts every bad sample.
     pub(crate) outline: Result<Outline, Error>,
+    /// Whether some slices cost less than all of them.
+    has_cheap_slices: bool,
+    /// Where its file can be decompressed from, if it is compressed.
+    restarts: Restarts,
     replacement_told: AtomicBool,
 }
 
@@ -157,10 +170,16 @@ impl Subvolumes {
         let mut scans = Vec::new();
         let mut windows = Vec::new();
         let mut errors = Vec::new();
-        for (index, source) in find_volumes(base, entries, settings.dicom_modality)?.into_iter().enumerate() {
+        let sources = find_volumes(base, entries, settings.dicom_modality)?;
+        // `cache_mb` is capped, so the product fits.
+        let restart_bytes = LEAST_RESTART_BYTES.max(settings.cache_mb << 20) / sources.len().max(1);
+        let mut n_voxels = 0;
+        for (index, source) in sources.into_iter().enumerate() {
+            let has_cheap_slices = !source.slices_need_everything();
             let listed = source.outline().and_then(|mut outline| {
                 let found = settings.windows(&outline).map_err(|error| error.in_context(source.id()))?;
-                if settings.is_large(outline.size) && source.slices_need_everything() {
+                n_voxels += outline.n_voxels();
+                if settings.is_large(outline.n_voxels()) && !has_cheap_slices {
                     outline.notes.push(SLOW_SLICES);
                 }
                 Ok((outline, found))
@@ -176,7 +195,8 @@ impl Subvolumes {
                     Err(error)
                 }
             };
-            scans.push(Scan { source, outline, replacement_told: AtomicBool::new(false) });
+            let restarts = Restarts::new(restart_bytes);
+            scans.push(Scan { source, outline, has_cheap_slices, restarts, replacement_told: AtomicBool::new(false) });
         }
         let n_bad = errors.len();
         if let Some(first) = errors.into_iter().next() {
@@ -186,8 +206,8 @@ impl Subvolumes {
             log::warn(&format!("{n_bad} of {} volumes cannot be read; the first: {first}", scans.len()));
         }
         tell_notes(&scans);
-        // `cache_mb` is capped, so the product fits.
-        Ok(Self { cache: VolumeCache::new(settings.cache_mb << 20), settings, scans, windows })
+        let (cache_holds_all, cache) = (settings.fits(n_voxels), VolumeCache::new(settings.cache_mb << 20));
+        Ok(Self { settings, scans, windows, cache_holds_all, cache })
     }
 
     /// Number of sub-volumes.
@@ -224,7 +244,8 @@ impl Subvolumes {
         let scan = &self.scans[index];
         let outline = scan.outline.as_ref().map_err(Error::clone)?;
         let samplings = self.settings.samplings(outline, first)?;
-        if self.settings.is_large(outline.size) {
+        let is_large = self.settings.is_large(outline.n_voxels());
+        if is_large || !self.cache_holds_all && scan.has_cheap_slices {
             let [_, rows, columns] = outline.size;
             let most = SLAB_VOXELS / (rows * columns);
             return Part::of_slabs(outline.size, samplings, most, |slices| scan.slab(outline, slices));
@@ -245,7 +266,7 @@ impl Scan {
         let [_, rows, columns] = outline.size;
         let n_slices = slices.len();
         self.source.check_unchanged()?;
-        let slab = self.source.read_slab(outline.size, slices).map_err(|error| match error.code() {
+        let slab = self.source.read_slab(outline.size, slices, &self.restarts).map_err(|error| match error.code() {
             code::BAD_REQUEST => self.changed(),
             _ => error,
         })?;

@@ -12,7 +12,7 @@ use medcoss_sdk::{Error, Fingerprint, FoundFile, find_files_by_content, log};
 use crate::dicom::series::Series;
 use crate::dicom::{self, Candidate};
 use crate::nifti;
-pub use crate::nifti::Decoded;
+pub use crate::nifti::{Decoded, Restarts};
 
 /// The kinds that are read, for people.
 pub const KINDS: &[&str] = &[nifti::KINDS, "DICOM series, single- and multi-frame (.dcm, .dicom, .ima, or by content)"];
@@ -35,6 +35,14 @@ pub struct Outline {
     pub spacing_mm: [f32; 3],
     /// What a user should know, as the end of a sentence that begins with the volume's name.
     pub notes: Vec<&'static str>,
+}
+
+impl Outline {
+    /// Voxels of the volume.
+    pub fn n_voxels(&self) -> u64 {
+        // Files with more than 2^48 voxels are refused.
+        self.size.iter().map(|&n| n as u64).product()
+    }
 }
 
 /// The volumes of the entries, in the order of their ids. An entry that is itself a file is taken whatever its name. Of
@@ -144,13 +152,13 @@ impl VolumeSource {
         }
     }
 
-    /// Some slices of the volume, which is of `size`.
+    /// Some slices of the volume, which is of `size`. `restarts` are this volume's and only used where it is compressed.
     ///
     /// # Errors
     /// Those of [`VolumeSource::read`], a volume that is no longer of this size.
-    pub fn read_slab(&self, size: [usize; 3], slices: Range<usize>) -> Result<Decoded, Error> {
+    pub fn read_slab(&self, size: [usize; 3], slices: Range<usize>, restarts: &Restarts) -> Result<Decoded, Error> {
         match self {
-            Self::Nifti(file) => nifti::read_slab(&file.path, size, slices),
+            Self::Nifti(file) => nifti::read_slab(&file.path, size, slices, restarts),
             Self::Dicom(series) => series.read_slab(slices).map(|(volume, n_replaced)| Decoded { volume, n_replaced }),
         }
     }

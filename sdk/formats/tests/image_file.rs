@@ -5,8 +5,8 @@ use std::path::{Path, PathBuf};
 
 use image::codecs::jpeg::JpegEncoder;
 use image::{DynamicImage, GrayImage, ImageBuffer, ImageFormat, LumaA, Pixel, Rgb, Rgba};
-use medcoss_formats::image_file::{has_known_name, read_image};
-use medcoss_sdk::image::Image;
+use medcoss_formats::image_file::{Stored, has_known_name, read_grey, read_image, read_stored};
+use medcoss_sdk::image::{Image, Picture, Region};
 use medcoss_sdk::{Error, code, find_files};
 use tiff::encoder::{TiffEncoder, colortype};
 
@@ -95,6 +95,64 @@ fn jpeg_is_read_in_grey_and_in_colour() {
     let colour = read(&colour).unwrap();
     assert_eq!((colour.width(), colour.height(), colour.channels()), (19, 11, 3));
     close(&colour.pixels()[..3], &[200.0, 60.0, 120.0].map(|value: f32| value / 255.0), 0.01);
+}
+
+/// A file's content in one channel, and the same by way of all channels.
+fn in_grey(content: &[u8]) -> (Stored, Image) {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("picture");
+    std::fs::write(&path, content).unwrap();
+    (read_grey(&path).unwrap(), read_image(&path).unwrap().into_grey())
+}
+
+#[test]
+fn grey_of_a_jpeg_in_colour_is_its_luma() {
+    // Odd sides: no whole blocks, with colour differences for each pixel and for each four.
+    let wave = |at: u32, length: f32| (127.0 + 120.0 * (at as f32 / length).sin()) as u8;
+    let picture = image::RgbImage::from_fn(61, 43, |x, y| Rgb([wave(x, 9.0), wave(y, 7.0), wave(x + y, 11.0)]));
+    let mut jpeg = Vec::new();
+    JpegEncoder::new_with_quality(&mut jpeg, 95).encode_image(&picture).unwrap();
+    let (found, expected) = in_grey(&jpeg);
+    assert_eq!((found.width(), found.height()), (61, 43));
+    let Stored::Bytes(bytes) = found else { panic!("{found:?}") };
+    assert_eq!(bytes.channels(), 1);
+    // Colours beyond what three channels can show are cut off there, and luma is not.
+    close(bytes.to_image().pixels(), expected.pixels(), 0.03);
+
+    // Without colour there is no difference at all.
+    let grey = image::RgbImage::from_fn(61, 43, |x, y| Rgb([wave(x + y, 9.0); 3]));
+    let mut jpeg = Vec::new();
+    JpegEncoder::new_with_quality(&mut jpeg, 95).encode_image(&grey).unwrap();
+    let (found, expected) = in_grey(&jpeg);
+    assert_eq!(found.into_image(), expected);
+}
+
+#[test]
+fn grey_of_other_pictures_is_that_of_their_channels() {
+    for picture in [
+        DynamicImage::ImageRgb8(with_one(Rgb([9, 99, 199]), Rgb([51, 102, 255]))),
+        DynamicImage::ImageLuma8(with_one(image::Luma([9]), image::Luma([51]))),
+        DynamicImage::ImageRgb16(with_one(Rgb([9, 999, 9999]), Rgb([13107, 26214, 65535]))),
+        DynamicImage::ImageRgba8(with_one(Rgba([9, 9, 9, 255]), Rgba([51, 0, 255, 102]))),
+    ] {
+        let (found, expected) = in_grey(&encoded(picture, ImageFormat::Png));
+        assert_eq!(found.into_image(), expected);
+    }
+}
+
+#[test]
+fn a_stored_picture_is_cut_as_the_whole_is() {
+    let folder = tempfile::tempdir().unwrap();
+    for (name, picture) in [
+        ("bytes", DynamicImage::ImageRgb8(with_one(Rgb([9, 99, 199]), Rgb([51, 102, 255])))),
+        ("words", DynamicImage::ImageLuma16(with_one(image::Luma([999]), image::Luma([51999])))),
+    ] {
+        let path = folder.path().join(name);
+        std::fs::write(&path, encoded(picture, ImageFormat::Png)).unwrap();
+        let (stored, whole) = (read_stored(&path).unwrap(), read_image(&path).unwrap());
+        let region = Region { left: 2, top: 0, width: 3, height: 2 };
+        assert_eq!(stored.resized(region, 7, 5).unwrap(), whole.resized(region, 7, 5).unwrap());
+    }
 }
 
 #[test]

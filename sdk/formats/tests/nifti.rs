@@ -3,7 +3,7 @@
 
 use std::path::{Path, PathBuf};
 
-use medcoss_formats::nifti::{Decoded, read_header, read_slab, read_volume};
+use medcoss_formats::nifti::{Decoded, Restarts, read_header, read_slab, read_volume};
 use medcoss_formats::nifti_write::{NiftiFile, Placement, Stored, in_file_order};
 use medcoss_sdk::{Error, code};
 
@@ -321,7 +321,7 @@ fn a_volume_that_is_too_large_for_memory_is_read_in_part_alone() {
     std::fs::File::options().write(true).open(&path).unwrap().set_len(352 + (1025 << 20)).unwrap();
     let error = read_volume(&path).unwrap_err();
     assert!(error.code() == code::UNSUPPORTED && error.message().contains("at once"), "{error}");
-    let slab = read_slab(&path, [1024, 1024, 1025], 1021..1023).unwrap().volume;
+    let slab = read_slab(&path, [1024, 1024, 1025], 1021..1023, &Restarts::new(0)).unwrap().volume;
     assert_eq!(slab.size(), [2, 1024, 1025]);
     assert!(slab.voxels().iter().all(|&voxel| voxel == 0.0));
 }
@@ -494,8 +494,9 @@ fn slabs_are_the_slices_of_the_whole_volume_in_every_orientation() {
                 let path = folder.path().join(name);
                 file.write(&path).unwrap();
                 let whole = read_volume(&path).unwrap().volume;
+                let restarts = Restarts::new(0);
                 for slices in [0..5, 0..1, 1..4, 4..5, 2..3] {
-                    let slab = read_slab(&path, whole.size(), slices.clone()).unwrap().volume;
+                    let slab = read_slab(&path, whole.size(), slices.clone(), &restarts).unwrap().volume;
                     assert_eq!(slab.size(), [slices.len(), BODY[1], BODY[0]]);
                     assert_eq!(
                         slab.voxels(),
@@ -504,7 +505,7 @@ fn slabs_are_the_slices_of_the_whole_volume_in_every_orientation() {
                     );
                 }
                 for slices in [0..0, 4..6, 5..6] {
-                    assert!(read_slab(&path, whole.size(), slices.clone()).is_err());
+                    assert!(read_slab(&path, whole.size(), slices.clone(), &restarts).is_err());
                 }
             }
         }
@@ -522,7 +523,7 @@ fn damage_to_compressed_voxels_is_noticed() {
     std::fs::write(&path, &sound[..sound.len() / 2]).unwrap();
     assert_eq!(read_volume(&path).unwrap_err().code(), code::CORRUPT);
     // Damage behind the slices that are asked for counts as well.
-    let first_slices = || read_slab(&path, [10, 20, 20], 0..2);
+    let first_slices = || read_slab(&path, [10, 20, 20], 0..2, &Restarts::new(0));
     assert_eq!(first_slices().unwrap_err().code(), code::CORRUPT);
     for at in (sound.len() / 4..sound.len() - 8).step_by(101) {
         let mut damaged = sound.clone();
@@ -530,6 +531,50 @@ fn damage_to_compressed_voxels_is_noticed() {
         std::fs::write(&path, &damaged).unwrap();
         assert_eq!(read_volume(&path).unwrap_err().code(), code::CORRUPT, "byte {at}");
         assert_eq!(first_slices().unwrap_err().code(), code::CORRUPT, "byte {at}");
+    }
+}
+
+#[test]
+fn slabs_of_a_large_compressed_file_are_those_of_the_whole_in_any_order() {
+    let folder = tempfile::tempdir().unwrap();
+    let size = [90_u16, 80, 230];
+    let n: usize = size.iter().map(|&n| usize::from(n)).product();
+    let values: Vec<f64> = (0..n).map(|at| f64::from((at * 7919 % 4099) as u16) - 1024.0).collect();
+    // Depth along each axis of the file.
+    for (number, steps) in [
+        [[-1.0, 0.0, 0.0], [0.0, -1.0, 0.0], [0.0, 0.0, 2.0]],
+        [[1.0, 0.0, 0.0], [0.0, 0.0, -1.0], [0.0, 2.0, 0.0]],
+        [[0.0, 0.0, 1.0], [0.0, -1.0, 0.0], [2.0, 0.0, 0.0]],
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let path = folder.path().join(format!("{number}.nii.gz"));
+        let placement = Placement::Sform(steps);
+        NiftiFile { size: &size, stored_values: &values, stored: Stored::I16, placement, ..PLAIN }
+            .write(&path)
+            .unwrap();
+        let whole = read_volume(&path).unwrap().volume;
+        let [depth, rows, columns] = whole.size();
+        let (few, many) = (Restarts::new(0), Restarts::new(1 << 24));
+        for turn in 0..8 {
+            let start = turn * 29 % (depth - 7);
+            for restarts in [&few, &many] {
+                let slab = read_slab(&path, whole.size(), start..start + 7, restarts).unwrap();
+                let expected = &whole.voxels()[start * rows * columns..(start + 7) * rows * columns];
+                assert!(slab.volume.voxels() == expected, "slices from {start} of file {number}");
+            }
+        }
+        let sound = std::fs::read(&path).unwrap();
+        std::fs::write(&path, &sound[..sound.len() * 9 / 10]).unwrap();
+        let error = read_slab(&path, whole.size(), 0..2, &Restarts::new(0)).unwrap_err();
+        assert_eq!(error.code(), code::CORRUPT);
+        assert!(error.message().ends_with("ends before its last voxel"), "{error}");
+        let mut damaged = sound.clone();
+        damaged[sound.len() / 2] ^= 0x40;
+        std::fs::write(&path, &damaged).unwrap();
+        let error = read_slab(&path, whole.size(), 0..2, &Restarts::new(0)).unwrap_err();
+        assert_eq!(error.code(), code::CORRUPT);
     }
 }
 

@@ -118,8 +118,11 @@ fn unpack(pixels: &Pixels, bytes: &[u8], skipped_bits: u32, big_endian: bool) ->
         8 => bytes.iter().take(n_stored).map(|&byte| i32::from(byte)).collect(),
         16 => {
             let (pairs, _) = bytes.as_chunks::<2>();
-            let word = if big_endian { u16::from_be_bytes } else { u16::from_le_bytes };
-            pairs.iter().take(n_stored).map(|&pair| i32::from(word(pair))).collect()
+            let pairs = &pairs[..n_stored.min(pairs.len())];
+            match big_endian {
+                true => pairs.iter().map(|&pair| i32::from(u16::from_be_bytes(pair))).collect(),
+                false => pairs.iter().map(|&pair| i32::from(u16::from_le_bytes(pair))).collect(),
+            }
         }
         _ => {
             let (quads, _) = bytes.as_chunks::<4>();

@@ -22,6 +22,7 @@ mod jpeg;
 mod jpeg2000;
 mod meta;
 mod modality;
+mod near;
 mod object;
 mod pixels;
 mod plane;
@@ -111,8 +112,7 @@ fn modality_values(object: &mut Object, pixels: &Pixels, frame: usize) -> Result
     if pixels.n_samples > 1 || pixels.photometric == Photometric::Palette {
         return Ok(samples.into_iter().map(|sample| number(sample, pixels) as f32).collect());
     }
-    let modality = Modality::of(object, frame)?;
-    Ok(samples.into_iter().map(|sample| modality.value(number(sample, pixels)) as f32).collect())
+    Ok(Modality::of(object, frame)?.values(samples, pixels))
 }
 
 /// A file as it is displayed.

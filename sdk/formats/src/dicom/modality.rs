@@ -4,8 +4,10 @@ use dicom_dictionary_std::tags;
 use medcoss_sdk::Error;
 
 use super::attributes::{exactly, items, number, words};
+use super::decode::number as stored_number;
 use super::functional::speaking;
 use super::object::Object;
+use super::pixels::Pixels;
 
 /// The transformation of a frame.
 #[derive(Debug, Clone, PartialEq)]
@@ -40,6 +42,17 @@ impl Modality {
         // A slope of zero would make every picture black and cannot be meant.
         let slope = if slope == 0.0 { 1.0 } else { slope };
         Ok(Self::Linear([slope, number(stated, tags::RESCALE_INTERCEPT).unwrap_or(0.0)]))
+    }
+
+    /// The samples of a frame in the modality's terms.
+    pub(crate) fn values(&self, samples: Vec<i32>, pixels: &Pixels) -> Vec<f32> {
+        match self {
+            // The usual case by itself: without branches it becomes vectors.
+            Self::Linear([slope, intercept]) if pixels.bits_stored < 32 || pixels.signed => {
+                samples.iter().map(|&sample| (f64::from(sample) * slope + intercept) as f32).collect()
+            }
+            _ => samples.iter().map(|&sample| self.value(stored_number(sample, pixels)) as f32).collect(),
+        }
     }
 
     /// A stored number in the modality's terms.

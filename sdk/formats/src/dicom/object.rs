@@ -17,13 +17,13 @@ use medcoss_sdk::Error;
 
 use super::attributes::{count, text};
 use super::meta::Meta;
+use super::near::NearFile;
 use super::sop_class;
 use super::syntax::{Coding, EXPLICIT_BIG_ENDIAN, Syntax};
 use super::walk::{self, Encoding, PixelPlace, Source};
 
 /// The last tag there is.
 const EVERYTHING: Tag = Tag(0xffff, 0xffff);
-const BUFFER_BYTES: usize = 1 << 14;
 /// Largest inflated data set.
 const MAX_INFLATED_BYTES: u64 = 1 << 28;
 
@@ -113,8 +113,8 @@ struct Start {
 impl Start {
     fn read(path: &Path) -> Result<Self, Error> {
         let failed = |error: io::Error| explain(path, &error);
-        let mut file = BufReader::with_capacity(BUFFER_BYTES, File::open(path).map_err(failed)?);
-        let file_bytes = file.get_ref().metadata().map_err(failed)?.len();
+        let mut file = NearFile::new(File::open(path).map_err(failed)?);
+        let file_bytes = file.len().map_err(failed)?;
         let meta = Meta::read(&mut file, file_bytes).map_err(failed)?;
         let syntax = syntax(path, &meta, &mut file, file_bytes)?;
         if !syntax.deflated {
@@ -128,7 +128,7 @@ impl Start {
 }
 
 /// The transfer syntax that the file states, corrected by what its first element looks like.
-fn syntax(path: &Path, meta: &Meta, file: &mut BufReader<File>, file_bytes: u64) -> Result<Syntax, Error> {
+fn syntax(path: &Path, meta: &Meta, file: &mut NearFile, file_bytes: u64) -> Result<Syntax, Error> {
     let shown = path.display();
     let guess = Meta::guess(file, meta.end, file_bytes).map_err(|error| explain(path, &error))?;
     let Some(uid) = &meta.transfer_syntax else {
@@ -156,7 +156,7 @@ fn no_picture(path: &Path, kind: &str) -> Error {
 }
 
 /// What stands behind the meta information of a deflated file.
-fn inflate(file: &mut BufReader<File>, start: u64) -> io::Result<Vec<u8>> {
+fn inflate(file: &mut NearFile, start: u64) -> io::Result<Vec<u8>> {
     file.seek(SeekFrom::Start(start))?;
     let mut inflated = Vec::new();
     let n = DeflateDecoder::new(file).take(MAX_INFLATED_BYTES + 1).read_to_end(&mut inflated)? as u64;

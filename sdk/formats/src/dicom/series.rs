@@ -12,7 +12,7 @@ use medcoss_sdk::volume::Volume;
 use medcoss_sdk::{Error, Fingerprint, FoundFile};
 
 use super::attributes::text;
-use super::decode::{number, stored_samples};
+use super::decode::stored_samples;
 use super::frames::Frames;
 use super::grouping::{Group, Key, add, name, tell_apart};
 use super::modality::Modality;
@@ -20,6 +20,7 @@ use super::object::Object;
 use super::pixels::Pixels;
 use super::plane::Plane;
 use super::stack::{Numbered, Stack};
+use crate::orientation::{place, replace_not_finite};
 
 /// Largest volume: 4 GiB as `f32`.
 pub const MAX_VOXELS: usize = 1 << 30;
@@ -146,7 +147,6 @@ impl Series {
         let (first, [along_i, along_j, along_k]) = stack.orientation.strides(stack.file_size);
         // Places in the whole volume; the slab is a piece of it.
         let slab = slices.start * high * wide..slices.end * high * wide;
-        let mut n_replaced = 0;
         let mut opened: Option<(usize, Opened)> = None;
         for (k, &(file, frame)) in stack.planes.iter().enumerate() {
             let corner = first.wrapping_add_signed(k as isize * along_k);
@@ -160,16 +160,20 @@ impl Series {
             let values = current.plane(&self.files[file], [rows, columns], frame)?;
             for (j, row) in values.chunks_exact(columns).enumerate() {
                 let start = corner.wrapping_add_signed(j as isize * along_j);
+                if !self.slices_need_everything() {
+                    place(&mut voxels, start - slab.start, along_i, row.iter().copied());
+                    continue;
+                }
                 for (i, &value) in row.iter().enumerate() {
                     let at = start.wrapping_add_signed(i as isize * along_i);
                     if slab.contains(&at) {
-                        n_replaced += usize::from(!value.is_finite());
-                        voxels[at - slab.start] = if value.is_finite() { value } else { 0.0 };
+                        voxels[at - slab.start] = value;
                     }
                 }
             }
             opened = Some((file, current));
         }
+        let n_replaced = replace_not_finite(&mut voxels);
         let volume = Volume::new([slices.len(), high, wide], stack.spacing_mm, voxels)?;
         Ok((volume, n_replaced))
     }
@@ -239,8 +243,7 @@ impl Opened {
             return Err(Error::corrupt(format!("{} has changed since the data were opened", file.id)));
         }
         let samples = stored_samples(object, pixels, frames, frame)?;
-        let modality = Modality::of(object, frame)?;
-        Ok(samples.into_iter().map(|sample| modality.value(number(sample, pixels)) as f32).collect())
+        Ok(Modality::of(object, frame)?.values(samples, pixels))
     }
 }
 

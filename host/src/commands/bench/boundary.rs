@@ -1,9 +1,9 @@
-//! `medcoss bench`: what parts of the program cost on this machine.
+//! `medcoss bench boundary`: what it costs that plugins are shared libraries.
 
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
-use clap::{Args, Subcommand};
+use clap::Args;
 use medcoss_abi::abi_stable::std_types::{RSlice, RSliceMut};
 use medcoss_abi::message::{Geometry, Open, Synthesise};
 use medcoss_abi::{DatasetHandle, FillBuffers, FillRequest, PluginTable, VIEW_TRAIN};
@@ -11,6 +11,7 @@ use medcoss_sdk::{Dataset, Modality, OpenRequest, Sample, View, sample_rng};
 use medcoss_xray::{Options, Xray};
 use serde::Serialize;
 
+use super::{N_WARM_UP, built, median};
 use crate::cli::PluginArgs;
 use crate::failure::Failure;
 use crate::output;
@@ -19,22 +20,6 @@ use crate::table::Table;
 
 /// Samples in a batch.
 const N_SAMPLES: usize = 8;
-/// Batches before anything is measured: files come into the system's cache, memory to the allocator.
-const N_WARM_UP: usize = 3;
-
-/// What is measured.
-#[derive(Debug, Subcommand)]
-pub(crate) enum Bench {
-    Boundary(Boundary),
-}
-
-impl Bench {
-    pub(crate) fn run(&self) -> Result<(), Failure> {
-        match self {
-            Self::Boundary(boundary) => boundary.run(),
-        }
-    }
-}
 
 /// Measure what it costs that a plugin is a shared library
 ///
@@ -94,7 +79,7 @@ impl Drop for Bare {
 }
 
 impl Boundary {
-    fn run(&self) -> Result<(), Failure> {
+    pub(crate) fn run(&self) -> Result<(), Failure> {
         let catalogue = self.plugins.survey()?;
         let library = catalogue.found.iter().find(|found| found.id == Xray::ID).map(|found| &found.source);
         let Some(Source::Library { path }) = library else {
@@ -193,7 +178,7 @@ impl Report {
             self.plugin,
             self.batch_size,
             self.repetitions,
-            if self.optimised { "" } else { "; this build is not fully optimised" },
+            built(),
             table.lines()
         )
     }
@@ -248,21 +233,5 @@ fn fill_through(
     match bad.map_err(|error| failed(error.body.to_string()))?.first() {
         None => Ok(()),
         Some(bad) => Err(failed(bad.message.to_string())),
-    }
-}
-
-/// Of an odd number of values the one in the middle, of an even number the upper one of the two.
-fn median(mut seconds: Vec<f64>) -> f64 {
-    seconds.sort_by(f64::total_cmp);
-    seconds[seconds.len() / 2]
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_median_is_the_value_in_the_middle() {
-        assert_eq!(median(vec![7.0, 1.0, 90.0, 2.0, 3.0]), 3.0);
     }
 }

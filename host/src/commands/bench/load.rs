@@ -1,0 +1,274 @@
+//! `medcoss bench load`: how fast samples come from their files, through the plugin, to the buffers that training reads.
+
+use std::path::PathBuf;
+use std::time::Instant;
+
+use anyhow::{Result, anyhow};
+use clap::Args;
+use medcoss_core::data::{RawBatch, SampleSource, View};
+use nix::sys::resource::{UsageWho, getrusage};
+use rand::SeedableRng;
+use rand::seq::SliceRandom;
+use rand_chacha::ChaCha8Rng;
+use serde::Serialize;
+
+use super::{N_WARM_UP, built, median};
+use crate::cli::PluginArgs;
+use crate::commands::pretrain::data_root;
+use crate::config::{OneOrMore, StageSection, options_of};
+use crate::failure::Failure;
+use crate::output;
+use crate::source::ModalitySource;
+use crate::table::Table;
+
+/// Seed of the order in which samples are read.
+const ORDER_SEED: u64 = 7;
+
+/// Measure how fast samples of data are loaded
+///
+/// Fills batches in the training view, as training does: files are decoded, augmented, tokenised and masked by the plugin, and its
+/// answers are checked by the host. Samples are read in a random order, the same for each iteration, with other seeds each time.
+/// After three iterations to warm up, --iterations are measured; numbers of threads take turns in them. Only the first reading
+/// waits for the disk: what is measured is the work.
+///
+/// Volumes that fit into the plugin's `cache_mb` are decoded once and kept; --set cache_mb=0 measures their decoding.
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  medcoss bench load --modality xray --data chest/2024
+  medcoss bench load --modality ct --data ct --set size=[16,96,96] --set cache_mb=0 --samples 32 --batch 4
+  medcoss bench load --modality xray --data chest --threads 1,2,4,8 --iterations 11 --json")]
+pub(crate) struct Load {
+    /// Id of the modality's plugin
+    #[arg(long, value_name = "ID")]
+    modality: String,
+    /// File or folder with the data; may be given several times
+    #[arg(long, value_name = "PATH", required = true)]
+    data: Vec<PathBuf>,
+    /// Folder that data paths are relative to [default: the current folder]
+    #[arg(long, value_name = "DIR")]
+    data_root: Option<PathBuf>,
+    /// Set an option of the plugin: key=value
+    #[arg(long = "set", value_name = "KEY=VALUE")]
+    options: Vec<String>,
+    /// Samples in an iteration; where there are fewer, they come again
+    #[arg(long, value_name = "N", default_value_t = 64, value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
+    samples: u32,
+    /// Samples in a batch
+    #[arg(long, value_name = "N", default_value_t = 8, value_parser = clap::value_parser!(u32).range(1..=65_536))]
+    batch: u32,
+    /// Numbers of threads to measure with
+    #[arg(long, value_name = "N,...", value_delimiter = ',', default_value = "1", value_parser = clap::value_parser!(u32).range(1..=1024))]
+    threads: Vec<u32>,
+    /// Iterations that are measured with each number of threads
+    #[arg(long, value_name = "N", default_value_t = 9, value_parser = clap::value_parser!(u32).range(5..=10_000))]
+    iterations: u32,
+    #[command(flatten)]
+    plugins: PluginArgs,
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Debug, Serialize)]
+struct Report {
+    measured: &'static str,
+    plugin: String,
+    source: String,
+    modality: String,
+    /// Samples that the data have.
+    n_samples: usize,
+    /// Samples in an iteration.
+    samples: usize,
+    batch_size: usize,
+    iterations: u32,
+    optimised: bool,
+    /// Wall-clock seconds of an iteration with the first number of threads.
+    median_seconds: f64,
+    /// With the same.
+    samples_per_second: f64,
+    by_threads: Vec<OfThreads>,
+    /// Samples a second grow as threads to the power of this: 1 when each thread adds as much as the first. With one number of
+    /// threads there is none.
+    scaling_exponent: Option<f64>,
+}
+
+/// Medians over the iterations with a number of threads.
+#[derive(Debug, Serialize)]
+struct OfThreads {
+    threads: u32,
+    /// Of the wall clock.
+    median_seconds: f64,
+    /// Of all processors together, in user and system mode: little changed by what else the machine does.
+    median_cpu_seconds: f64,
+    samples_per_second: f64,
+    samples_per_second_and_thread: f64,
+}
+
+impl Load {
+    pub(crate) fn run(&self) -> Result<(), Failure> {
+        let plugin = self.plugins.survey()?.load(&self.modality).map_err(Failure::mend)?;
+        let base = data_root(self.data_root.as_deref(), PathBuf::new()).map_err(Failure::mend)?;
+        let mut section = StageSection::new(&self.modality, OneOrMore::More(self.data.clone()));
+        section.options = options_of(&self.options).map_err(Failure::mend)?;
+        let source = ModalitySource::open(&plugin, &base, &section, None).map_err(Failure::of_run)?;
+        let by_threads = self.measure(&source).map_err(Failure::of_run)?;
+        let report = Report {
+            measured: "filling the batches of an iteration in the training view, by the median of the iterations",
+            plugin: plugin.name().into(),
+            source: plugin.source().to_string(),
+            modality: self.modality.clone(),
+            n_samples: source.ids().len(),
+            samples: self.samples as usize,
+            batch_size: self.batch as usize,
+            iterations: self.iterations,
+            optimised: !cfg!(debug_assertions),
+            median_seconds: by_threads[0].median_seconds,
+            samples_per_second: by_threads[0].samples_per_second,
+            scaling_exponent: exponent(&by_threads),
+            by_threads,
+        };
+        if self.json { output::print_json(&report) } else { output::print(&report.page()) }
+    }
+
+    fn measure(&self, source: &ModalitySource) -> Result<Vec<OfThreads>> {
+        let indices = order(source.ids().len(), self.samples as usize);
+        let most = self.threads.iter().copied().max().unwrap_or(1);
+        let mut buffers: Vec<RawBatch> = (0..most).map(|_| RawBatch::default()).collect();
+        let mut seconds: Vec<[Vec<f64>; 2]> = self.threads.iter().map(|_| Default::default()).collect();
+        for round in 0..N_WARM_UP + self.iterations as usize {
+            let first_seed = (round * indices.len()) as u64;
+            for (&threads, [wall, cpu]) in self.threads.iter().zip(&mut seconds) {
+                let (begin, cpu_begin) = (Instant::now(), cpu_seconds()?);
+                self.fill(source, &indices, first_seed, &mut buffers[..threads as usize])?;
+                if round >= N_WARM_UP {
+                    wall.push(begin.elapsed().as_secs_f64());
+                    cpu.push(cpu_seconds()? - cpu_begin);
+                }
+            }
+        }
+        let medians = self.threads.iter().zip(seconds).map(|(&threads, [wall, cpu])| {
+            let (median_seconds, median_cpu_seconds) = (median(wall), median(cpu));
+            let samples_per_second = indices.len() as f64 / median_seconds;
+            let samples_per_second_and_thread = samples_per_second / f64::from(threads);
+            OfThreads { threads, median_seconds, median_cpu_seconds, samples_per_second, samples_per_second_and_thread }
+        });
+        Ok(medians.collect())
+    }
+
+    /// Fills all batches, a thread a buffer; threads take batches by turns, as the loader's do.
+    fn fill(&self, source: &ModalitySource, indices: &[u64], first_seed: u64, buffers: &mut [RawBatch]) -> Result<()> {
+        let n_threads = buffers.len();
+        let size = self.batch as usize;
+        let work = |thread: usize, buffer: &mut RawBatch| {
+            for (at, batch) in indices.chunks(size).enumerate().skip(thread).step_by(n_threads) {
+                let seeds: Vec<u64> =
+                    (0..batch.len() as u64).map(|slot| first_seed + (at * size) as u64 + slot).collect();
+                if let Some(bad) = source.fill(View::Train, batch, &seeds, buffer)?.first() {
+                    let (id, told) = (&source.ids()[batch[bad.slot] as usize], &bad.message);
+                    return Err(anyhow!(
+                        "sample {id} cannot be read: {told}\nhint: measure with data that are sound; `medcoss data check` names \
+                         the samples that are not"
+                    ));
+                }
+            }
+            Ok(())
+        };
+        std::thread::scope(|scope| {
+            let work = &work;
+            let spawn = |(thread, buffer)| scope.spawn(move || work(thread, buffer));
+            let threads: Vec<_> = buffers.iter_mut().enumerate().map(spawn).collect();
+            let ended = threads.into_iter().map(|thread| thread.join().map_err(|_| anyhow!("a thread panicked"))?);
+            ended.collect()
+        })
+    }
+}
+
+/// Which samples an iteration reads: all in a random order, again and again, as many as are asked for.
+fn order(n_samples: usize, n_wanted: usize) -> Vec<u64> {
+    let mut indices: Vec<u64> = (0..n_samples as u64).collect();
+    indices.shuffle(&mut ChaCha8Rng::seed_from_u64(ORDER_SEED));
+    indices.into_iter().cycle().take(n_wanted).collect()
+}
+
+/// Seconds that this process has used so far, of all processors.
+fn cpu_seconds() -> Result<f64> {
+    let usage = getrusage(UsageWho::RUSAGE_SELF)?;
+    let seconds =
+        [usage.user_time(), usage.system_time()].map(|time| time.tv_sec() as f64 + 1e-6 * time.tv_usec() as f64);
+    Ok(seconds.iter().sum())
+}
+
+/// Slope of the logarithm of samples a second on that of threads, by least squares.
+fn exponent(by_threads: &[OfThreads]) -> Option<f64> {
+    let n = by_threads.len() as f64;
+    let x = by_threads.iter().map(|of| f64::from(of.threads).ln());
+    let y = by_threads.iter().map(|of| of.samples_per_second.ln());
+    let (mean_x, mean_y) = (x.clone().sum::<f64>() / n, y.clone().sum::<f64>() / n);
+    let spread: f64 = x.clone().map(|x| (x - mean_x).powi(2)).sum();
+    (spread > 0.0).then(|| x.zip(y).map(|(x, y)| (x - mean_x) * (y - mean_y)).sum::<f64>() / spread)
+}
+
+impl Report {
+    fn page(&self) -> String {
+        let mut table = Table::new(&["threads", "ms a batch", "samples/s", "a thread", "processor ms a sample"]);
+        let n_batches = self.samples.div_ceil(self.batch_size) as f64;
+        for of in &self.by_threads {
+            table.row([
+                of.threads.to_string(),
+                format!("{:.3}", 1000.0 * of.median_seconds / n_batches),
+                format!("{:.1}", of.samples_per_second),
+                format!("{:.1}", of.samples_per_second_and_thread),
+                format!("{:.3}", 1000.0 * of.median_cpu_seconds / self.samples as f64),
+            ]);
+        }
+        let exponent =
+            self.scaling_exponent.map(|power| format!("\nsamples/s grow as threads to the power {power:.2}\n"));
+        format!(
+            "{} ({}), {} samples an iteration, batches of {}; medians of {} iterations{}\n\n{}{}",
+            self.plugin,
+            self.source,
+            self.samples,
+            self.batch_size,
+            self.iterations,
+            built(),
+            table.lines(),
+            exponent.unwrap_or_default()
+        )
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn measured(threads: u32, samples_per_second: f64) -> OfThreads {
+        OfThreads {
+            threads,
+            median_seconds: 1.0,
+            median_cpu_seconds: 1.0,
+            samples_per_second,
+            samples_per_second_and_thread: samples_per_second / f64::from(threads),
+        }
+    }
+
+    #[test]
+    fn the_exponent_is_that_of_a_power_law() {
+        let power = |exponent: f64| [1, 2, 3, 8].map(|n| measured(n, 70.0 * f64::from(n).powf(exponent)));
+        for expected in [1.0, 0.5, 0.0] {
+            assert!((exponent(&power(expected)).unwrap() - expected).abs() < 1e-9);
+        }
+        assert_eq!(exponent(&[measured(2, 5.0)]), None);
+        assert_eq!(exponent(&[measured(2, 5.0), measured(2, 6.0)]), None);
+    }
+
+    #[test]
+    fn every_sample_comes_before_any_comes_again() {
+        let indices = order(5, 13);
+        assert_eq!(indices.len(), 13);
+        let mut first = indices[..5].to_vec();
+        first.sort_unstable();
+        assert_eq!(first, [0, 1, 2, 3, 4]);
+        assert_eq!(indices[5..10], indices[..5]);
+        assert_eq!(order(5, 3), indices[..3]);
+    }
+}

@@ -1,0 +1,477 @@
+//! Gzipped files as streams that can begin in the middle.
+//!
+//! Deflated data can be decompressed only from what came before. While a [`GzipStream`] is read for the first time it
+//! writes down [`Restart`]s: the state of the decompressor, and the last 32 KiB that it gave. Later streams go on from the one
+//! before what is wanted, as the `zran` example of zlib does. Restarts lie in memory, a limited number a file, and are never written.
+//!
+//! The checksum of a file stands behind all of it. So the stream that writes the restarts down is read to its end before they are
+//! used; a file that was changed since is noticed by whoever opens it.
+
+use std::fs::File;
+use std::io::{self, BufRead, BufReader, Read, Seek, SeekFrom};
+use std::ops::Range;
+use std::path::Path;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use flate2::Crc;
+use miniz_oxide::inflate::TINFLStatus;
+use miniz_oxide::inflate::core::{DecompressorOxide, decompress, inflate_flags::TINFL_FLAG_HAS_MORE_INPUT};
+
+/// Bytes that the decompressor may refer back to.
+const WINDOW: usize = 1 << 15;
+/// Bytes of content that are held at a time: a power of two, as the decompressor wants it.
+const RING: usize = 1 << 17;
+/// Bytes of compressed data that are held at a time.
+const BUFFER_BYTES: usize = 1 << 16;
+/// Bytes of content between two restarts, at least.
+pub(crate) const DISTANCE: u64 = 1 << 20;
+/// Memory that a restart takes, in bytes.
+const RESTART_BYTES: usize = WINDOW + size_of::<DecompressorOxide>() + size_of::<Restart>();
+
+/// Where decompression can go on.
+#[derive(Clone)]
+struct Restart {
+    /// The byte of the content that comes next.
+    at: u64,
+    /// The byte of the file that is read next.
+    file_at: u64,
+    decompressor: Box<DecompressorOxide>,
+    /// The last bytes before it.
+    window: Box<[u8]>,
+}
+
+/// The restarts of a file, for all that read it. They are there once it was read through.
+#[derive(Default)]
+pub(crate) struct Restarts {
+    known: Mutex<Option<Arc<[Restart]>>>,
+}
+
+impl std::fmt::Debug for Restarts {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.debug_struct("Restarts").finish_non_exhaustive()
+    }
+}
+
+impl Restarts {
+    /// Hands a stream of a file to `read`. If it is the first, it takes down restarts within `limit_bytes` of memory, and `read` has to
+    /// read it to its end; threads that want the file meanwhile wait for that, since it is cheaper than reading all of it as well.
+    ///
+    /// # Errors
+    /// A file that cannot be opened.
+    pub(crate) fn stream<T>(
+        &self,
+        path: &Path,
+        limit_bytes: usize,
+        read: impl FnOnce(&mut GzipStream) -> T,
+    ) -> io::Result<T> {
+        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(restarts) = &*known {
+            let restarts = Arc::clone(restarts);
+            drop(known);
+            return Ok(read(&mut GzipStream::open(path, restarts, None)?));
+        }
+        let taken = Taken { distance: DISTANCE, most: (limit_bytes / RESTART_BYTES).max(1), restarts: Vec::new() };
+        let mut stream = GzipStream::open(path, Arc::new([]), Some(taken))?;
+        let outcome = read(&mut stream);
+        if let (Phase::End, Some(taken)) = (stream.phase, stream.taken) {
+            *known = Some(taken.restarts.into());
+        }
+        Ok(outcome)
+    }
+}
+
+/// Restarts that are being taken down.
+struct Taken {
+    /// Bytes of content from one to the next.
+    distance: u64,
+    /// How many there may be.
+    most: usize,
+    restarts: Vec<Restart>,
+}
+
+impl Taken {
+    /// Makes room for one more: every second is left out, and later ones come half as often.
+    fn make_room(&mut self) {
+        if self.restarts.len() < self.most {
+            return;
+        }
+        let mut number = 0;
+        self.restarts.retain(|_| {
+            number += 1;
+            number % 2 == 0
+        });
+        self.distance *= 2;
+    }
+}
+
+/// What comes next in the file.
+enum Phase {
+    /// The header of a member. Whether there was one before.
+    Header(bool),
+    /// Compressed data.
+    Body(Box<DecompressorOxide>),
+    /// Nothing.
+    End,
+}
+
+/// The content of a gzipped file, of one or several members.
+pub(crate) struct GzipStream {
+    file: BufReader<File>,
+    file_at: u64,
+    phase: Phase,
+    /// Content by its position modulo [`RING`].
+    ring: Box<[u8]>,
+    /// Content up to here was decompressed.
+    produced: u64,
+    /// Content up to here was given away.
+    given: u64,
+    /// Of the member, if it was read from its beginning.
+    crc: Option<Crc>,
+    restarts: Arc<[Restart]>,
+    taken: Option<Taken>,
+}
+
+impl GzipStream {
+    fn open(path: &Path, restarts: Arc<[Restart]>, taken: Option<Taken>) -> io::Result<Self> {
+        Ok(Self {
+            file: BufReader::with_capacity(BUFFER_BYTES, File::open(path)?),
+            file_at: 0,
+            phase: Phase::Header(false),
+            ring: vec![0; RING].into(),
+            produced: 0,
+            given: 0,
+            crc: None,
+            restarts,
+            taken,
+        })
+    }
+
+    /// Whether restarts are taken down, for which the stream has to be read to its end.
+    pub(crate) fn is_first(&self) -> bool {
+        self.taken.is_some()
+    }
+
+    /// Passes over some bytes: from a restart on, if there is one on the way.
+    pub(crate) fn skip(&mut self, n_bytes: u64) -> io::Result<()> {
+        let target = self.given.saturating_add(n_bytes);
+        let restarts = Arc::clone(&self.restarts);
+        let nearest = restarts.partition_point(|restart| restart.at <= target);
+        if let Some(restart) =
+            nearest.checked_sub(1).map(|at| &restarts[at]).filter(|restart| restart.at > self.produced)
+        {
+            self.go_to(restart)?;
+        }
+        loop {
+            self.given = target.min(self.produced);
+            if self.given == target {
+                return Ok(());
+            }
+            if !self.decompress_more()? {
+                return Err(io::ErrorKind::UnexpectedEof.into());
+            }
+        }
+    }
+
+    fn go_to(&mut self, restart: &Restart) -> io::Result<()> {
+        self.file.seek(SeekFrom::Start(restart.file_at))?;
+        (self.file_at, self.produced, self.given) = (restart.file_at, restart.at, restart.at);
+        self.phase = Phase::Body(restart.decompressor.clone());
+        self.crc = None;
+        let start = restart.at - restart.window.len() as u64;
+        for (at, &byte) in (start..).zip(&restart.window) {
+            self.ring[at as usize % RING] = byte;
+        }
+        Ok(())
+    }
+
+    /// Decompresses some bytes behind those that there are, all of which were given away; false at the end.
+    fn decompress_more(&mut self) -> io::Result<bool> {
+        loop {
+            match &mut self.phase {
+                Phase::End => return Ok(false),
+                Phase::Header(has_content) => {
+                    if *has_content && self.file.fill_buf()?.is_empty() {
+                        self.phase = Phase::End;
+                        return Ok(false);
+                    }
+                    self.read_header()?;
+                    self.phase = Phase::Body(Box::default());
+                    self.crc = Some(Crc::new());
+                }
+                Phase::Body(decompressor) => {
+                    let input = self.file.fill_buf()?;
+                    let is_last = input.is_empty();
+                    let flags = if is_last { 0 } else { TINFL_FLAG_HAS_MORE_INPUT };
+                    let from = self.produced as usize % RING;
+                    let (status, n_read, n_given) = decompress(decompressor, input, &mut self.ring, from, flags);
+                    self.file.consume(n_read);
+                    self.file_at += n_read as u64;
+                    self.produced += n_given as u64;
+                    if let Some(crc) = &mut self.crc {
+                        crc.update(&self.ring[from..from + n_given]);
+                    }
+                    match status {
+                        TINFLStatus::Done => {
+                            self.read_trailer()?;
+                            self.phase = Phase::Header(true);
+                        }
+                        TINFLStatus::HasMoreOutput => self.take_down(),
+                        TINFLStatus::NeedsMoreInput if !is_last => {}
+                        TINFLStatus::NeedsMoreInput | TINFLStatus::FailedCannotMakeProgress => {
+                            return Err(io::ErrorKind::UnexpectedEof.into());
+                        }
+                        _ => return Err(damaged("its compressed data make no sense")),
+                    }
+                    if n_given > 0 {
+                        return Ok(true);
+                    }
+                }
+            }
+        }
+    }
+
+    /// Takes a restart down, where one is due.
+    fn take_down(&mut self) {
+        let (Some(taken), Phase::Body(decompressor)) = (&mut self.taken, &self.phase) else { return };
+        let latest = taken.restarts.last().map_or(0, |restart| restart.at);
+        if self.produced < latest + taken.distance {
+            return;
+        }
+        taken.make_room();
+        let latest = taken.restarts.last().map_or(0, |restart| restart.at);
+        if self.produced < latest + taken.distance {
+            return;
+        }
+        let window = (self.produced - WINDOW as u64..self.produced).map(|at| self.ring[at as usize % RING]).collect();
+        let (at, file_at) = (self.produced, self.file_at);
+        taken.restarts.push(Restart { at, file_at, decompressor: decompressor.clone(), window });
+    }
+
+    /// Reads past the header of a member (RFC 1952).
+    fn read_header(&mut self) -> io::Result<()> {
+        let [a, b, method, flags, ..] = self.bytes::<10>()?;
+        if [a, b, method] != [0x1f, 0x8b, 8] || flags & 0xe0 != 0 {
+            return Err(damaged("it has an invalid gzip header"));
+        }
+        if flags & 4 != 0 {
+            let length = u16::from_le_bytes(self.bytes()?);
+            for _ in 0..length {
+                self.bytes::<1>()?;
+            }
+        }
+        // A name and a comment, each of which ends with 0.
+        for flag in [8, 16] {
+            while flags & flag != 0 && self.bytes()? != [0] {}
+        }
+        if flags & 2 != 0 {
+            self.bytes::<2>()?;
+        }
+        Ok(())
+    }
+
+    /// Reads the end of a member, and compares its checksum where all of the member was read.
+    fn read_trailer(&mut self) -> io::Result<()> {
+        let (expected, length) = (u32::from_le_bytes(self.bytes()?), u32::from_le_bytes(self.bytes()?));
+        match &self.crc {
+            Some(crc) if (crc.sum(), crc.amount()) != (expected, length) => Err(damaged("its checksum does not fit")),
+            _ => Ok(()),
+        }
+    }
+
+    fn bytes<const N: usize>(&mut self) -> io::Result<[u8; N]> {
+        let mut bytes = [0; N];
+        self.file.read_exact(&mut bytes)?;
+        self.file_at += N as u64;
+        Ok(bytes)
+    }
+
+    /// Content that was decompressed and not yet given away, as far as it stands in one piece.
+    fn ready(&self) -> Range<usize> {
+        let from = self.given as usize % RING;
+        from..(from + (self.produced - self.given) as usize).min(RING)
+    }
+}
+
+impl Read for GzipStream {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        if self.given == self.produced && !buffer.is_empty() && !self.decompress_more()? {
+            return Ok(0);
+        }
+        let ready = self.ready();
+        let n = ready.len().min(buffer.len());
+        buffer[..n].copy_from_slice(&self.ring[ready][..n]);
+        self.given += n as u64;
+        Ok(n)
+    }
+}
+
+fn damaged(what: &str) -> io::Error {
+    io::Error::new(io::ErrorKind::InvalidData, what)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write;
+    use std::path::PathBuf;
+
+    use flate2::{Compression, GzBuilder};
+    use proptest::prelude::*;
+
+    use super::*;
+
+    /// Bytes of several kinds, so that there are stored, fixed and dynamic blocks, near and far matches.
+    fn content(kinds: &[(u8, usize)]) -> Vec<u8> {
+        let mut bytes = Vec::new();
+        let mut state = 1_u32;
+        for &(kind, n) in kinds {
+            for at in 0..n {
+                state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+                bytes.push(match kind {
+                    0 => (state >> 24) as u8,
+                    1 => 0,
+                    2 => ((at / 3) % 251) as u8,
+                    _ => 100 + ((state >> 24) % 9) as u8 + ((at / 500) % 40) as u8,
+                });
+            }
+        }
+        bytes
+    }
+
+    /// A file whose members hold the pieces of the content between `cuts`, with headers of several kinds.
+    fn write(folder: &Path, content: &[u8], cuts: &[usize], level: u32) -> PathBuf {
+        let mut file = Vec::new();
+        let mut start = 0;
+        for (number, end) in cuts.iter().copied().chain([content.len()]).enumerate() {
+            let builder = match number % 3 {
+                0 => GzBuilder::new(),
+                1 => GzBuilder::new().filename("scan.nii").comment("made for a test"),
+                _ => GzBuilder::new().extra(vec![7; 300]).mtime(5),
+            };
+            let mut encoder = builder.write(&mut file, Compression::new(level));
+            encoder.write_all(&content[start..end.max(start)]).unwrap();
+            encoder.finish().unwrap();
+            start = end.max(start);
+        }
+        let path = folder.join("content.gz");
+        std::fs::write(&path, file).unwrap();
+        path
+    }
+
+    fn piece(restarts: &Restarts, path: &Path, limit_bytes: usize, from: u64, n: usize) -> io::Result<Vec<u8>> {
+        restarts.stream(path, limit_bytes, |stream| {
+            let mut bytes = vec![0; n];
+            stream.skip(from)?;
+            stream.read_exact(&mut bytes)?;
+            if stream.is_first() {
+                io::copy(stream, &mut io::sink())?;
+            }
+            Ok(bytes)
+        })?
+    }
+
+    fn n_known(restarts: &Restarts) -> Option<usize> {
+        restarts.known.lock().unwrap().as_ref().map(|known| known.len())
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(24))]
+        #[test]
+        fn any_piece_in_any_order_is_that_of_the_content(
+            kinds in prop::collection::vec((0_u8..4, 1_usize..1_500_000), 1..5),
+            cuts in prop::collection::vec(0.0..1.0, 0..4),
+            level in 0_u32..=9,
+            limit in prop::sample::select(vec![0, 3 * RESTART_BYTES, 1 << 30]),
+            pieces in prop::collection::vec((0.0..1.0, 0.0..0.2), 1..12),
+        ) {
+            let folder = tempfile::tempdir().unwrap();
+            let content = content(&kinds);
+            let mut cuts: Vec<usize> = cuts.iter().map(|cut: &f64| (cut * content.len() as f64) as usize).collect();
+            cuts.sort_unstable();
+            let path = write(folder.path(), &content, &cuts, level);
+            let restarts = Restarts::default();
+            for (from, part) in pieces {
+                let from = (from * content.len() as f64) as usize;
+                let n = ((part * content.len() as f64) as usize).min(content.len() - from);
+                let found = piece(&restarts, &path, limit, from as u64, n).unwrap();
+                prop_assert!(found == content[from..from + n], "{n} bytes from {from} of {}", content.len());
+            }
+            let n_restarts = n_known(&restarts).unwrap();
+            prop_assert!(n_restarts <= (limit / RESTART_BYTES).max(1) && n_restarts <= content.len() >> 20);
+        }
+    }
+
+    #[test]
+    fn restarts_are_a_distance_apart_that_grows_where_there_is_little_memory() {
+        let folder = tempfile::tempdir().unwrap();
+        let content = content(&[(3, 9 << 20)]);
+        let path = write(folder.path(), &content, &[], 6);
+        for (limit, expected) in
+            [(1 << 30, vec![1, 2, 3, 4, 5, 6, 7, 8]), (4 * RESTART_BYTES, vec![2, 4, 6, 8]), (0, vec![8])]
+        {
+            let restarts = Restarts::default();
+            piece(&restarts, &path, limit, 5, 10).unwrap();
+            let known = restarts.known.lock().unwrap().clone().unwrap();
+            assert_eq!(known.iter().map(|restart| restart.at >> 20).collect::<Vec<_>>(), expected, "{limit}");
+        }
+    }
+
+    #[test]
+    fn threads_read_one_file_through_once() {
+        let folder = tempfile::tempdir().unwrap();
+        let content = content(&[(3, 2_000_000), (2, 2_000_000)]);
+        let path = write(folder.path(), &content, &[1_700_000], 1);
+        let (restarts, content, path) = (&Restarts::default(), &content, &path);
+        std::thread::scope(|scope| {
+            for thread in 0..6_usize {
+                scope.spawn(move || {
+                    for turn in 0..6 {
+                        let from = (thread * 7 + turn * 5) % 11 * 350_000;
+                        let found = piece(restarts, path, 1 << 30, from as u64, 40_000).unwrap();
+                        assert!(found == content[from..from + 40_000], "{from}");
+                    }
+                });
+            }
+        });
+    }
+
+    #[test]
+    fn a_file_that_is_cut_off_or_damaged_is_an_error_and_nothing_of_it_is_remembered() {
+        let folder = tempfile::tempdir().unwrap();
+        let content = content(&[(3, 1_600_000), (0, 900_000)]);
+        let path = write(folder.path(), &content, &[], 6);
+        let sound = std::fs::read(&path).unwrap();
+        let read = |bytes: &[u8]| {
+            std::fs::write(&path, bytes).unwrap();
+            let restarts = Restarts::default();
+            let outcome = piece(&restarts, &path, 1 << 30, 100, 50);
+            assert!(outcome.is_ok() || n_known(&restarts).is_none());
+            outcome.map_err(|error| error.kind())
+        };
+        for n in [0, 5, 11, 1000, sound.len() / 2, sound.len() - 9, sound.len() - 8, sound.len() - 1] {
+            assert_eq!(read(&sound[..n]), Err(io::ErrorKind::UnexpectedEof), "{n} bytes");
+        }
+        // Behind the piece that is asked for, in the checksum, and in the length: all of it counts.
+        for at in (2000..sound.len() - 8).step_by(sound.len() / 40).chain(sound.len() - 8..sound.len()) {
+            let mut damaged = sound.clone();
+            damaged[at] ^= 0x10;
+            let kind = read(&damaged).unwrap_err();
+            assert!([io::ErrorKind::InvalidData, io::ErrorKind::UnexpectedEof].contains(&kind), "byte {at}: {kind}");
+        }
+        assert_eq!(read(&[&sound[..], b"more"].concat()), Err(io::ErrorKind::UnexpectedEof));
+        assert_eq!(read(&[&sound[..], b"more than a header"].concat()), Err(io::ErrorKind::InvalidData));
+        assert_eq!(read(&sound), Ok(content[100..150].to_vec()));
+    }
+
+    #[test]
+    fn skipping_past_the_end_is_an_error() {
+        let folder = tempfile::tempdir().unwrap();
+        let content = content(&[(2, 3_000_000)]);
+        let path = write(folder.path(), &content, &[], 6);
+        let restarts = Restarts::default();
+        for _ in 0..2 {
+            let error = piece(&restarts, &path, 1 << 30, 3_000_001, 1).unwrap_err();
+            assert_eq!(error.kind(), io::ErrorKind::UnexpectedEof);
+            piece(&restarts, &path, 1 << 30, 2_999_999, 1).unwrap();
+        }
+    }
+}

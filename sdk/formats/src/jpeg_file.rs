@@ -1,0 +1,85 @@
+//! JPEG files, decoded into the channels that are wanted and no more.
+//!
+//! The decoder is the one behind the `image` crate, called by itself: that crate reads a header twice and always computes colour. Kinds
+//! of colour that only print knows are left to it.
+
+use std::path::Path;
+
+use image::metadata::Orientation;
+use medcoss_sdk::Error;
+use zune_core::bytestream::ZCursor;
+use zune_core::colorspace::ColorSpace;
+use zune_core::options::DecoderOptions;
+use zune_jpeg::JpegDecoder;
+use zune_jpeg::errors::DecodeErrors;
+
+use crate::tiff_file::check_size;
+
+/// A picture as it was decoded.
+pub(crate) struct Raster {
+    pub(crate) size: [u32; 2],
+    /// `[height, width, channels]`.
+    pub(crate) pixels: Vec<u8>,
+    /// 1 or 3.
+    pub(crate) channels: usize,
+    /// How it is to be turned.
+    pub(crate) orientation: Orientation,
+}
+
+/// Decodes a file's content: in grey, where that is asked for, which is the luma as it is stored; otherwise in the channels that it
+/// has. `None` for colours of print.
+///
+/// # Errors
+/// Content that is damaged, cut off or too large.
+pub(crate) fn decode(path: &Path, content: &[u8], grey: bool) -> Result<Option<Raster>, Error> {
+    if !has_end_of_image(content) {
+        return Err(Error::corrupt(format!("{} is cut off: it has no end-of-image marker", path.display())));
+    }
+    let failed = |error: DecodeErrors| explain(path, &error);
+    // Its own limits are below ours.
+    let options = DecoderOptions::default().set_strict_mode(false).set_max_width(usize::MAX).set_max_height(usize::MAX);
+    let mut decoder = JpegDecoder::new_with_options(ZCursor::new(content), options);
+    decoder.decode_headers().map_err(failed)?;
+    let (Some((width, height)), Some(stored)) = (decoder.dimensions(), decoder.input_colorspace()) else {
+        return Err(Error::corrupt(format!("{} is damaged: it has no size", path.display())));
+    };
+    check_size(path, width, height)?;
+    let (wanted, channels) = match stored {
+        ColorSpace::Luma => (ColorSpace::Luma, 1),
+        ColorSpace::YCbCr if grey => (ColorSpace::Luma, 1),
+        ColorSpace::YCbCr | ColorSpace::RGB => (ColorSpace::RGB, 3),
+        _ => return Ok(None),
+    };
+    let orientation = decoder.exif().and_then(|exif| Orientation::from_exif_chunk(exif));
+    decoder.set_options(options.jpeg_set_out_colorspace(wanted));
+    let mut pixels = vec![0; width * height * channels];
+    decoder.decode_into(&mut pixels).map_err(failed)?;
+    let orientation = orientation.unwrap_or(Orientation::NoTransforms);
+    // A JPEG cannot state a side above 65535.
+    Ok(Some(Raster { size: [height as u32, width as u32], pixels, channels, orientation }))
+}
+
+/// Whether a JPEG goes on to its end. The decoder fills up what is missing with grey and says nothing.
+fn has_end_of_image(content: &[u8]) -> bool {
+    // Segments before the first scan are passed over: a thumbnail among them has an end of its own.
+    let mut at = 2;
+    while let Some(&[0xff, marker]) = content.get(at..at + 2) {
+        let Some(&[high, low]) = content.get(at + 2..at + 4) else { return false };
+        at += 2 + usize::from(u16::from_be_bytes([high, low]));
+        if marker == 0xda {
+            break;
+        }
+    }
+    // In a scan 0xff is followed by zero or by a marker, so this is no coincidence. It is nearly always at the very end.
+    content.get(at..).is_some_and(|scans| scans.windows(2).rev().any(|pair| pair == [0xff, 0xd9]))
+}
+
+fn explain(path: &Path, error: &DecodeErrors) -> Error {
+    let path = path.display();
+    let explained = match error {
+        DecodeErrors::Unsupported(_) => Error::unsupported(format!("{path} is a picture of an unsupported kind")),
+        DecodeErrors::LargeDimensions(_) => Error::unsupported(format!("{path} needs too much memory")),
+        _ => Error::corrupt(format!("{path} is damaged")),
+    };
+    explained.caused_by(error)
+}
