@@ -62,8 +62,8 @@ pub fn sum(n: usize, of: impl Fn(usize) -> f32) -> f32 {
     let whole = n / LANES * LANES;
     let mut at = 0;
     while at < whole {
-        for lane in 0..LANES {
-            lanes[lane] += of(at + lane);
+        for (lane, sum) in lanes.iter_mut().enumerate() {
+            *sum += of(at + lane);
         }
         at += LANES;
     }

@@ -124,7 +124,10 @@ mod tests {
             let Prepared::Patches(batch) = batch(TokenSpec::Continuous { n_tokens, d_token: 2, n_masked }, 2) else {
                 panic!("continuous tokens")
             };
-            assert_eq!((batch.masked_index.len(), batch.visible_index.len()), (2 * n_masked, 2 * (n_tokens - n_masked)));
+            assert_eq!(
+                (batch.masked_index.len(), batch.visible_index.len()),
+                (2 * n_masked, 2 * (n_tokens - n_masked))
+            );
             assert_eq!((batch.targets.len(), batch.visible.len()), (4 * n_masked, 4 * (n_tokens - n_masked)));
         }
     }

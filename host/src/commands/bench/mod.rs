@@ -3,7 +3,9 @@
 
 #[cfg(feature = "builtin")]
 mod boundary;
+mod kmeans;
 mod load;
+mod step;
 
 use clap::Subcommand;
 
@@ -18,6 +20,9 @@ pub(crate) enum Bench {
     #[cfg(feature = "builtin")]
     Boundary(boundary::Boundary),
     Load(load::Load),
+    Step(step::Step),
+    #[command(name = "kmeans")]
+    KMeans(kmeans::KMeans),
 }
 
 impl Bench {
@@ -26,6 +31,8 @@ impl Bench {
             #[cfg(feature = "builtin")]
             Self::Boundary(boundary) => boundary.run(),
             Self::Load(load) => load.run(),
+            Self::Step(step) => step.run(),
+            Self::KMeans(kmeans) => kmeans.run(),
         }
     }
 }

@@ -1,0 +1,194 @@
+//! `medcoss bench kmeans`: what the choice of a rehearsal buffer costs.
+
+use std::path::PathBuf;
+use std::time::Instant;
+
+use anyhow::{Context, Result, bail};
+use clap::Args;
+use medcoss_core::rehearsal::{Clusters, Start, Work};
+use rand::{RngExt, SeedableRng};
+use rand_chacha::ChaCha8Rng;
+use serde::Serialize;
+
+use super::{built, median};
+use crate::commands::pretrain::DeviceArgs;
+use crate::failure::Failure;
+use crate::output;
+use crate::summary::peak_memory;
+use crate::table::Table;
+
+/// Measure k-means, by which buffers are chosen
+///
+/// Clusters points of a file (float32, row after row, as numpy's tofile writes them), or points that are made up: as many blobs as there are
+/// clusters, close enough to overlap. The start (k-means++, or k-means|| for many points) and the steps of Lloyd's algorithm are timed one by one.
+/// tests/compare/kmeans.py does the same with scikit-learn and faiss.
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  medcoss bench kmeans --points 20000 --dims 768 --clusters 200
+  medcoss bench kmeans --points-file features.f32 --points 20000 --dims 768 --clusters 200 --iterations 10 --json")]
+pub(crate) struct KMeans {
+    /// Read points from this file: float32, little-endian, --points rows of --dims values
+    #[arg(long, value_name = "RAW_F32")]
+    points_file: Option<PathBuf>,
+    /// Number of points
+    #[arg(long, value_name = "N", default_value_t = 20_000, value_parser = clap::value_parser!(u32).range(1..))]
+    points: u32,
+    /// Values of a point
+    #[arg(long, value_name = "N", default_value_t = 768, value_parser = clap::value_parser!(u32).range(1..=65_536))]
+    dims: u32,
+    /// Number of centres
+    #[arg(long, value_name = "N", default_value_t = 200, value_parser = clap::value_parser!(u32).range(1..))]
+    clusters: u32,
+    /// Steps of Lloyd's algorithm at most [default: until no point changes its centre]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=100_000))]
+    iterations: Option<u32>,
+    /// Seed of the start and of points that are made up
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    seed: u64,
+    /// Whole runs that are measured
+    #[arg(long, value_name = "N", default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..=1000))]
+    runs: u32,
+    #[command(flatten)]
+    device: DeviceArgs,
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Debug, Serialize)]
+struct Report {
+    measured: &'static str,
+    points: String,
+    device: String,
+    n_points: usize,
+    dims: usize,
+    n_clusters: usize,
+    runs: u32,
+    optimised: bool,
+    /// Wall-clock seconds of a whole run.
+    median_seconds: f64,
+    /// Of the start.
+    start_seconds: f64,
+    /// Of a step of Lloyd's algorithm.
+    step_seconds: f64,
+    /// Steps until no point changed its centre, or as many as were allowed.
+    steps: usize,
+    /// Mean squared distance of a point to its centre.
+    inertia_per_point: f64,
+    /// Of the whole process.
+    peak_rss_bytes: Option<u64>,
+}
+
+impl KMeans {
+    pub(crate) fn run(&self) -> Result<(), Failure> {
+        let report = self.measure().map_err(Failure::of_run)?;
+        if self.json { output::print_json(&report) } else { output::print(&report.page()) }
+    }
+
+    fn measure(&self) -> Result<Report> {
+        let (n, width, n_centres) = (self.points as usize, self.dims as usize, self.clusters as usize);
+        let points = match &self.points_file {
+            Some(_) => self.read()?,
+            None => made_up(n, width, n_centres, self.seed),
+        };
+        let device = medcoss_core::device::by_name(&self.device.name)?;
+        let (mut whole, mut starts, mut steps, mut found) = (Vec::new(), Vec::new(), Vec::new(), None);
+        // One run more, to warm up.
+        for run in 0..=self.runs {
+            let began = Instant::now();
+            let mut marks = Vec::new();
+            let clusters = {
+                let mut progress = |_: usize, _: usize| {
+                    marks.push(began.elapsed().as_secs_f64());
+                    Ok(())
+                };
+                let most_steps = self.iterations.map_or(Work::STEPS, |steps| steps as usize);
+                let mut work = Work { device: &device, most_steps, progress: &mut progress };
+                Clusters::find(&points, width, Start::PlusPlus { n_centres, seed: self.seed }, &mut work)?
+            };
+            if run > 0 {
+                whole.push(began.elapsed().as_secs_f64());
+                // The first mark comes after the start and one step.
+                let of_steps: Vec<f64> = marks.windows(2).map(|pair| pair[1] - pair[0]).collect();
+                let step = if of_steps.is_empty() { 0.0 } else { median(of_steps) };
+                starts.push(marks.first().copied().unwrap_or_default() - step);
+                steps.push(step);
+            }
+            found = Some((clusters, marks.len()));
+        }
+        let Some((clusters, n_steps)) = found else { bail!("nothing was measured") };
+        Ok(Report {
+            measured: "k-means: start and steps of Lloyd's algorithm, by the median of the runs",
+            points: self.points_file.as_ref().map_or("made up".into(), |path| path.display().to_string()),
+            device: self.device.name.clone(),
+            n_points: n,
+            dims: width,
+            n_clusters: n_centres,
+            runs: self.runs,
+            optimised: !cfg!(debug_assertions),
+            median_seconds: median(whole),
+            start_seconds: median(starts),
+            step_seconds: median(steps),
+            steps: n_steps,
+            inertia_per_point: clusters.inertia() / n as f64,
+            peak_rss_bytes: peak_memory(),
+        })
+    }
+
+    fn read(&self) -> Result<Vec<f32>> {
+        let Some(path) = &self.points_file else { return Ok(Vec::new()) };
+        let bytes = std::fs::read(path).with_context(|| format!("cannot read {}", path.display()))?;
+        let expected = self.points as usize * self.dims as usize * size_of::<f32>();
+        if bytes.len() != expected {
+            bail!(
+                "{} has {} bytes; {} points of {} float32 values are {expected}\nhint: look at --points and --dims",
+                path.display(),
+                bytes.len(),
+                self.points,
+                self.dims
+            );
+        }
+        let values: Vec<f32> = bytes.as_chunks::<4>().0.iter().map(|value| f32::from_le_bytes(*value)).collect();
+        match values.iter().find(|value| !value.is_finite()) {
+            Some(value) => bail!("{} holds {value}; points are finite numbers", path.display()),
+            None => Ok(values),
+        }
+    }
+}
+
+/// Points around as many places as there are clusters.
+fn made_up(n: usize, width: usize, n_places: usize, seed: u64) -> Vec<f32> {
+    let mut draw = ChaCha8Rng::seed_from_u64(seed);
+    // The sum of four uniform draws is near enough to normal.
+    let mut normal = move || (0..4).map(|_| draw.random::<f32>() - 0.5).sum::<f32>() * 1.732;
+    let places: Vec<f32> = (0..n_places * width).map(|_| 0.5 * normal()).collect();
+    (0..n)
+        .flat_map(|point| (0..width).map(move |at| (point, at)))
+        .map(|(point, at)| places[point % n_places * width + at] + normal())
+        .collect()
+}
+
+impl Report {
+    fn page(&self) -> String {
+        let mut table = Table::bare();
+        let mut line = |name: &str, value: String| table.row([name.to_string(), value]);
+        line("whole run", format!("{:.3} s", self.median_seconds));
+        line("start", format!("{:.3} s", self.start_seconds));
+        line("a step", format!("{:.4} s", self.step_seconds));
+        line("steps", self.steps.to_string());
+        line("inertia", format!("{:.2} a point", self.inertia_per_point));
+        if let Some(bytes) = self.peak_rss_bytes {
+            line("peak memory", format!("{} MiB", bytes >> 20));
+        }
+        format!(
+            "{} points of {} values in {} clusters, {}{}; median of {} runs.\n\n{}",
+            self.n_points,
+            self.dims,
+            self.n_clusters,
+            self.device,
+            built(),
+            self.runs,
+            table.lines()
+        )
+    }
+}

@@ -1,0 +1,160 @@
+//! `medcoss bench step`: what one training step costs, without reading any data.
+
+use std::time::Instant;
+
+use anyhow::{Result, anyhow};
+use clap::Args;
+use medcoss_core::data::TokenSpec;
+use medcoss_core::model::Preset;
+use medcoss_core::stage::Trial;
+use serde::Serialize;
+
+use super::{N_WARM_UP, built, median};
+use crate::commands::pretrain::DeviceArgs;
+use crate::failure::Failure;
+use crate::output;
+use crate::summary::peak_memory;
+use crate::table::Table;
+
+/// Measure one training step of masked modelling
+///
+/// Forward, backward and update on samples that are made up, as training does them: the encoder on the visible tokens, the decoder on all.
+/// After three steps to warm up, --steps are measured. tests/compare/step.py does the same in PyTorch.
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  medcoss bench step --preset vit-base --batch 8
+  medcoss bench step --preset vit-tiny --batch 32 --steps 11 --json
+  medcoss bench step --preset vit-base --batch 8 --tokens 512 --token-values 4096")]
+pub(crate) struct Step {
+    /// Sizes of the model
+    #[arg(long, value_name = "PRESET", default_value = "vit-tiny", value_parser = preset)]
+    preset: Preset,
+    /// Samples in a batch
+    #[arg(long, value_name = "N", default_value_t = 8, value_parser = clap::value_parser!(u32).range(1..=65_536))]
+    batch: u32,
+    /// Tokens of a sample
+    #[arg(long, value_name = "N", default_value_t = 196, value_parser = clap::value_parser!(u32).range(2..=65_536))]
+    tokens: u32,
+    /// Values of a token
+    #[arg(long, value_name = "N", default_value_t = 768, value_parser = clap::value_parser!(u32).range(1..=1_048_576))]
+    token_values: u32,
+    /// Share of the tokens that are masked
+    #[arg(long, value_name = "RATIO", default_value_t = 0.75)]
+    mask_ratio: f64,
+    /// Layers of the encoder, in place of the preset's
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1024))]
+    layers: Option<u32>,
+    /// Steps that are measured
+    #[arg(long, value_name = "N", default_value_t = 7, value_parser = clap::value_parser!(u32).range(5..=10_000))]
+    steps: u32,
+    #[command(flatten)]
+    device: DeviceArgs,
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Debug, Serialize)]
+struct Report {
+    measured: &'static str,
+    preset: Preset,
+    device: String,
+    batch_size: u32,
+    n_tokens: u32,
+    n_masked: u32,
+    d_token: u32,
+    layers: usize,
+    n_parameters: usize,
+    steps: u32,
+    optimised: bool,
+    /// Wall-clock seconds of a step.
+    median_seconds: f64,
+    samples_per_second: f64,
+    /// Of the whole process.
+    peak_rss_bytes: Option<u64>,
+    /// Loss before the last step.
+    loss: f32,
+}
+
+fn preset(name: &str) -> Result<Preset, String> {
+    serde_json::from_value(name.into()).map_err(|_| "expected vit-base, vit-small, vit-tiny or demo".into())
+}
+
+impl Step {
+    pub(crate) fn run(&self) -> Result<(), Failure> {
+        let report = self.measure().map_err(Failure::of_run)?;
+        if self.json { output::print_json(&report) } else { output::print(&report.page()) }
+    }
+
+    fn measure(&self) -> Result<Report> {
+        let n_masked = (f64::from(self.tokens) * self.mask_ratio).round();
+        if !(n_masked >= 1.0 && n_masked < f64::from(self.tokens)) {
+            return Err(anyhow!(
+                "--mask-ratio {} masks {n_masked} of {} tokens; at least one must be masked and one visible",
+                self.mask_ratio,
+                self.tokens
+            ));
+        }
+        let n_masked = n_masked as u32;
+        let spec = TokenSpec::Continuous {
+            n_tokens: self.tokens as usize,
+            d_token: self.token_values as usize,
+            n_masked: n_masked as usize,
+        };
+        let mut dimensions = self.preset.dimensions();
+        if let Some(layers) = self.layers {
+            dimensions.layers = layers as usize;
+        }
+        let layers = dimensions.layers;
+        let device = medcoss_core::device::by_name(&self.device.name)?;
+        let mut trial = Trial::new(dimensions, spec, self.batch as usize, &device)?;
+        let (mut seconds, mut loss) = (Vec::new(), 0.0);
+        for _ in 0..N_WARM_UP + self.steps as usize {
+            let began = Instant::now();
+            loss = trial.step()?;
+            seconds.push(began.elapsed().as_secs_f64());
+        }
+        let median_seconds = median(seconds.split_off(N_WARM_UP));
+        Ok(Report {
+            measured: "a training step of masked modelling: forward, backward and update, by the median of the steps",
+            preset: self.preset,
+            device: self.device.name.clone(),
+            batch_size: self.batch,
+            n_tokens: self.tokens,
+            n_masked,
+            d_token: self.token_values,
+            layers,
+            n_parameters: trial.n_parameters(),
+            steps: self.steps,
+            optimised: !cfg!(debug_assertions),
+            median_seconds,
+            samples_per_second: f64::from(self.batch) / median_seconds,
+            peak_rss_bytes: peak_memory(),
+            loss,
+        })
+    }
+}
+
+impl Report {
+    fn page(&self) -> String {
+        let mut table = Table::bare();
+        let mut line = |name: &str, value: String| table.row([name.to_string(), value]);
+        line("a step", format!("{:.3} s", self.median_seconds));
+        line("samples", format!("{:.1} a second", self.samples_per_second));
+        if let Some(bytes) = self.peak_rss_bytes {
+            line("peak memory", format!("{} MiB", bytes >> 20));
+        }
+        line("parameters", format!("{:.1} million", self.n_parameters as f64 / 1e6));
+        format!(
+            "Batches of {} with {} of {} tokens masked, {} layers, {}{}; median of {} steps.\n\n{}",
+            self.batch_size,
+            self.n_masked,
+            self.n_tokens,
+            self.layers,
+            self.device,
+            built(),
+            self.steps,
+            table.lines()
+        )
+    }
+}
