@@ -54,7 +54,7 @@ mod tests {
     fn every_place_holds_what_it_holds_in_the_file() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("file");
-        let content: Vec<u8> = (0..100_000_u32).map(|at| (at * 7919 >> 5) as u8).collect();
+        let content: Vec<u8> = (0..100_000_u32).map(|at| ((at * 7919) >> 5) as u8).collect();
         std::fs::write(&path, &content).unwrap();
         let mut file = NearFile::new(File::open(&path).unwrap());
         assert_eq!(file.len().unwrap(), 100_000);
