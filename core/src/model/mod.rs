@@ -131,6 +131,12 @@ impl Model {
         student
     }
 
+    /// The same model with the head that another one has for a family.
+    pub fn with_head_of(mut self, other: &Self, family: usize) -> Self {
+        self.heads[family] = other.heads[family].clone();
+        self
+    }
+
     /// The same model with a fresh predictor.
     pub(crate) fn with_predictor(self, width: usize, seed: u64, stage: usize, device: &Device) -> Self {
         let mut init = Initialiser::new(generator(seed, "predictor", &[stage as u64]), device);

@@ -176,7 +176,7 @@ impl<'a> Task<'a> {
                 }
                 Protocol::Cloze => {
                     let device = medcoss_core::device::by_name(options.device)?;
-                    let model = models.load(of, options.device, false)?;
+                    let model = models.load_with_head(of, self.own_stage, data.family, options.device)?;
                     bar.inc_length(self.samples.indices.len() as u64);
                     let began = bar.position();
                     let (source, indices) = (&data.source, &self.samples.indices);

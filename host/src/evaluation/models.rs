@@ -87,6 +87,23 @@ impl<'a> Models<'a> {
         }
     }
 
+    /// Reads a model with the head that a task's own stage left for its family, as [`Models::fitted_with`] says: heads are made afresh in every
+    /// stage, so that a later model knows of an earlier family's pretext task what its encoder does.
+    ///
+    /// # Errors
+    /// As [`Models::load`].
+    pub fn load_with_head(&self, of: ModelOf, own: usize, family: usize, device: &str) -> Result<Model> {
+        let model = self.load(of, device, false)?;
+        let from = self.fitted_with(of, own);
+        if from.stage < own || (from.stage == 0 && self.run.initial.is_none()) {
+            return Ok(model);
+        }
+        let stored = self.run.model(Some(from.stage))?;
+        let device = medcoss_core::device::by_name(device)?;
+        let trained = complete_model(Some(&stored), from.as_of, &stored.config, self.run.config.seed, &device)?;
+        Ok(model.with_head_of(&trained, family))
+    }
+
     /// Reads a model; of stage 0 that is what the run began with, fresh parameters or weights that it was given.
     ///
     /// # Errors
