@@ -82,7 +82,8 @@ fn unsafe_code_is_where_the_architecture_says() {
     for folder in ["core/src", "host/src", "sdk/src", "sdk/formats/src", "sdk/kit/src", "plugins"] {
         for (path, text) in sources(folder) {
             // Kernels write memory that holds nothing yet, and heads of an attention side by side.
-            let is_kernel = folder == "core/src" && path.parent().is_some_and(|folder| folder.ends_with("core/src/fused"));
+            let is_kernel =
+                folder == "core/src" && path.parent().is_some_and(|folder| folder.ends_with("core/src/fused"));
             let here = is_kernel || allowed.iter().any(|place| path.ends_with(place));
             assert!(here || !text.contains("unsafe {"), "{}", path.display());
         }
