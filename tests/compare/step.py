@@ -43,10 +43,11 @@ class Block(nn.Module):
         qkv = self.qkv(self.norms[0](x)).reshape(n, length, 3, self.heads, width // self.heads)
         query, key, value = qkv.permute(2, 0, 3, 1, 4)
         attended = F.scaled_dot_product_attention(query, key, value).transpose(1, 2).reshape(n, length, width)
-        branches = [self.projection(attended)]
-        x = x + (branches[0] * self.scales[0] if len(self.scales) else branches[0])
-        branch = self.mlp(self.norms[1](x))
-        return x + (branch * self.scales[1] if len(self.scales) else branch)
+        x = x + self.scaled(self.projection(attended), 0)
+        return x + self.scaled(self.mlp(self.norms[1](x)), 1)
+
+    def scaled(self, branch, at):
+        return branch * self.scales[at] if len(self.scales) else branch
 
 
 class MaskedAutoencoder(nn.Module):
