@@ -1,6 +1,6 @@
 //! Where tensors live.
 
-use burn::tensor::Device;
+pub use burn::tensor::Device;
 
 use crate::{Error, Result};
 

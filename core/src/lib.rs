@@ -14,7 +14,7 @@ mod draw;
 mod error;
 pub mod evaluation;
 pub mod exchange;
-mod fused;
+pub mod fused;
 pub mod model;
 pub mod optimisation;
 pub mod pretext;

@@ -136,7 +136,14 @@ fn no_learning() -> medcoss_core::optimisation::OptimiserConfig {
 fn every_sampler_fills_the_buffer_and_every_target_is_distilled() {
     let (first, second) = (Synthetic::counting(40), Synthetic::waves(40));
     let mut buffers = Vec::new();
-    for sampler in [Sampler::KMeans, Sampler::Random, Sampler::Herding, Sampler::Reservoir, Sampler::KCentre] {
+    for sampler in [
+        Sampler::KMeans,
+        Sampler::MiniBatchKMeans,
+        Sampler::Random,
+        Sampler::Herding,
+        Sampler::Reservoir,
+        Sampler::KCentre,
+    ] {
         let folder = tempfile::tempdir().unwrap();
         let mut settings = with(Strategy::Medcoss);
         settings.rehearsal.sampler = sampler;

@@ -7,7 +7,7 @@ use std::process::ExitCode;
 use clap::{ArgAction, Args, Parser, Subcommand};
 
 use crate::commands::{
-    bench, compare, data_check, demo, embed, eval, export, import, plugin_check, plugin_inspect, plugin_list,
+    bench, compare, data_check, demo, embed, eval, export, import, plan, plugin_check, plugin_inspect, plugin_list,
     plugin_new, plugin_rescan, plugin_trust, pretrain, report, resume, show, stage_add, stage_remove, synth,
 };
 use crate::failure::Failure;
@@ -39,6 +39,7 @@ struct Cli {
 #[derive(Debug, Subcommand)]
 enum Command {
     Demo(demo::Demo),
+    Plan(plan::Plan),
     Pretrain(pretrain::Pretrain),
     Resume(resume::Resume),
     /// Add stages to a run, and take the last one back
@@ -146,6 +147,7 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
 fn execute(command: &Command) -> Result<(), Failure> {
     match command {
         Command::Demo(demo) => demo.run(),
+        Command::Plan(plan) => plan.run(),
         Command::Pretrain(pretrain) => pretrain.run(),
         Command::Resume(resume) => resume.run(),
         Command::Stage(StageCommand::Add(add)) => add.run(),

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressStyle};
 use medcoss_core::run::{EpochMetrics, StageState};
-use medcoss_core::stage::{Observer, StageReport, StepReport};
+use medcoss_core::stage::{ClosingWork, Observer, StageReport, StepReport};
 use serde::{Deserialize, Serialize};
 
 use crate::interrupt;
@@ -207,7 +207,7 @@ impl Observer for Progress {
         (self.epoch_began, self.epoch_samples, self.waited) = (Instant::now(), 0, None);
     }
 
-    fn closing(&mut self, what: &str, done: usize, all: usize) {
+    fn closing(&mut self, what: ClosingWork, done: usize, all: usize) {
         if let Some(bar) = &self.bar {
             bar.set_message(format!("{what} {done} of {all} samples"));
         } else if self.last_line.elapsed() >= self.interval {

@@ -5,13 +5,15 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, anyhow, bail};
 use medcoss_core::data::SampleSource;
+use medcoss_core::device::Device;
 use medcoss_core::exchange::{Imported, InitialModel};
+use medcoss_core::model::ModelConfig;
 use medcoss_core::rehearsal::Store;
 use medcoss_core::run::{
     KEPT_SAMPLES, LOCK, PARTIAL, RunLock, StageFolder, StageState, StoredModel, check_manifest, is_partial,
     write_folder, write_manifest,
 };
-use medcoss_core::stage::{Earlier, Stage};
+use medcoss_core::stage::{Earlier, Stage, StageSettings};
 
 use crate::account::account_text;
 use crate::config::{RunConfig, StageSection};
@@ -60,57 +62,76 @@ impl Training<'_> {
     /// # Errors
     /// A folder that is in the way or in use, plugins, data or settings that do not fit, and whatever stops a stage.
     pub fn run(&self, progress: &mut Progress) -> Result<Vec<StageState>> {
-        let device = medcoss_core::device::by_name(self.device)?;
-        let _lock = self.claim_folder()?;
-        let begins = self.begins_with()?;
-        let mut states = self.finished()?;
-        let mut sources = self.open_all(&states, progress)?;
-        self.write_record()?;
-        self.publish_assets(&mut sources)?;
-
-        let (initial, mut model) = match begins.publish(&self.out)? {
-            Some(initial) => (Some(initial.stored(&self.out)), initial.model),
-            None => (None, self.config.empty_model()?),
-        };
+        let (mut begun, mut sources) = self.begin(progress)?;
         for (at, section) in self.config.stages.iter().enumerate() {
-            let source = &sources[at];
-            let n_positions = self.config.model.positions.get(source.family()).copied();
-            model.admit(source.family(), source.modality(), source.spec(), n_positions)?;
-            if at < states.len() {
+            begun.admit(self.config, &sources[at])?;
+            if at < begun.states.len() {
                 progress.say(&format!("stage {} {}: already done", at + 1, section.modality));
                 continue;
             }
-            let folder = self.folder(at);
-            let earlier = (0..at)
-                .map(|at| {
-                    let settings = self.config.settings(&self.config.stages[at]);
-                    let (epochs, batch_size) = (settings.epochs, settings.batch_size);
-                    Ok(Earlier { source: &sources[at], buffer: self.folder(at).buffer()?, epochs, batch_size })
-                })
-                .collect::<Result<_>>()?;
-            let strategy = self.config.rehearsal.strategy;
-            let stage = Stage {
-                number: at + 1,
-                seed: self.config.seed,
-                settings: &self.config.settings(section),
-                current: source,
-                model: model.clone(),
-                previous: match states.last().filter(|_| !strategy.begins_afresh()) {
-                    Some(state) => Some(StoredModel::of_stage(&self.folder(at - 1), state)),
-                    None => initial.clone(),
-                },
-                earlier,
-                waits: strategy.learns_at_the_end() && at + 1 < self.config.stages.len(),
-                folder: folder.clone(),
-                device: device.clone(),
-            };
+            let settings = self.config.settings(section);
+            let stage = self.stage(&begun, at, &sources, &settings)?;
+            let folder = stage.folder.clone();
             progress.record_times_in(folder.file("timing.jsonl"));
-            states.push(stage.run(progress).with_context(|| format!("stage {} {}", at + 1, section.modality))?);
+            let state = stage.run(progress).with_context(|| format!("stage {} {}", at + 1, section.modality))?;
             if folder.file(KEPT_SAMPLES).is_dir() {
-                sources[at] = self.open_kept(at, &states[at])?;
+                sources[at] = self.open_kept(at, &state)?;
             }
+            begun.states.push(state);
         }
-        Ok(states)
+        Ok(begun.states)
+    }
+
+    /// Takes the folder, opens the data of all stages, and writes down what the run is.
+    ///
+    /// # Errors
+    /// A folder that is in the way or in use, plugins, data or settings that do not fit.
+    pub(crate) fn begin(&self, progress: &Progress) -> Result<(Begun, Vec<StageSource>)> {
+        let device = medcoss_core::device::by_name(self.device)?;
+        let lock = self.claim_folder()?;
+        let begins = self.begins_with()?;
+        let states = self.finished()?;
+        let mut sources = self.open_all(&states, progress)?;
+        self.write_record()?;
+        self.publish_assets(&mut sources)?;
+        let (initial, model) = match begins.publish(&self.out)? {
+            Some(initial) => (Some(initial.stored(&self.out)), initial.model),
+            None => (None, self.config.empty_model()?),
+        };
+        Ok((Begun { _lock: lock, device, initial, model, states }, sources))
+    }
+
+    /// A stage by its position from 0, whose family has been admitted and before which all stages are finished.
+    ///
+    /// # Errors
+    /// Buffers of earlier stages that cannot be read.
+    pub(crate) fn stage<'s>(
+        &self,
+        begun: &Begun,
+        at: usize,
+        sources: &'s [impl SampleSource],
+        settings: &'s StageSettings,
+    ) -> Result<Stage<'s>> {
+        let strategy = settings.rehearsal.strategy;
+        let earlier = (0..at).map(|at| {
+            let StageSettings { epochs, batch_size, .. } = self.config.settings(&self.config.stages[at]);
+            Ok(Earlier { source: &sources[at], buffer: self.folder(at).buffer()?, epochs, batch_size })
+        });
+        Ok(Stage {
+            number: at + 1,
+            seed: self.config.seed,
+            settings,
+            current: &sources[at],
+            model: begun.model.clone(),
+            previous: match begun.states.last().filter(|_| !strategy.begins_afresh()) {
+                Some(state) => Some(StoredModel::of_stage(&self.folder(at - 1), state)),
+                None => begun.initial.clone(),
+            },
+            earlier: earlier.collect::<Result<_>>()?,
+            waits: strategy.learns_at_the_end() && at + 1 < self.config.stages.len(),
+            folder: self.folder(at),
+            device: begun.device.clone(),
+        })
     }
 
     /// The model that the run begins with: in the run, or still in the file that the configuration names.
@@ -125,7 +146,7 @@ impl Training<'_> {
     }
 
     /// The folder of a stage, by its position from 0.
-    fn folder(&self, at: usize) -> StageFolder {
+    pub(crate) fn folder(&self, at: usize) -> StageFolder {
         StageFolder::new(&self.out, at + 1, &self.config.stages[at].modality)
     }
 
@@ -322,6 +343,31 @@ impl Training<'_> {
             section.modality,
             human(expected)
         ));
+        Ok(())
+    }
+}
+
+/// A run whose folder is taken and written.
+pub(crate) struct Begun {
+    _lock: RunLock,
+    /// Where it is computed.
+    pub(crate) device: Device,
+    /// The model that it begins with, if not with fresh parameters.
+    initial: Option<StoredModel>,
+    /// Sizes, with the families that have been admitted.
+    model: ModelConfig,
+    /// Of the stages that are finished.
+    pub(crate) states: Vec<StageState>,
+}
+
+impl Begun {
+    /// Lets the family of the next stage join the model.
+    ///
+    /// # Errors
+    /// A family that it cannot hold, or that differs from what it was before.
+    pub(crate) fn admit(&mut self, config: &RunConfig, source: &dyn SampleSource) -> Result<()> {
+        let n_positions = config.model.positions.get(source.family()).copied();
+        self.model.admit(source.family(), source.modality(), source.spec(), n_positions)?;
         Ok(())
     }
 }

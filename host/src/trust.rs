@@ -20,7 +20,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::plugins::{Source, user_folder};
 use crate::plugins_lock::LockedPlugin;
-use crate::user_file;
+use crate::user_file::{self, Kept};
 
 /// The files that the user trusts: `$XDG_CONFIG_HOME/medcoss/trusted.toml`, or `~/.config/medcoss/trusted.toml`.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -70,7 +70,8 @@ impl Trusted {
     pub fn write(&self, file: &Path) -> Result<()> {
         let text = toml::to_string_pretty(self).context("the trusted plugins cannot be written as TOML")?;
         let text = format!("# Written by `medcoss plugin trust`.\n\n{text}");
-        user_file::write(file, text.as_bytes()).with_context(|| format!("cannot write {}", file.display()))
+        user_file::write(file, text.as_bytes(), Kept::Always)
+            .with_context(|| format!("cannot write {}", file.display()))
     }
 
     /// Whether a plugin with this content is trusted.

@@ -1,5 +1,7 @@
 //! Some samples of a source, as a source of their own.
 
+use std::path::Path;
+
 use rand::RngExt;
 
 use super::{BadSample, RawBatch, SampleSource, TokenSpec, View};
@@ -45,6 +47,11 @@ impl SampleSource for Chosen<'_> {
     fn fill(&self, view: View, indices: &[u64], seeds: &[u64], batch: &mut RawBatch) -> Result<Vec<BadSample>> {
         let indices: Vec<u64> = indices.iter().map(|index| self.indices[*index as usize]).collect();
         self.source.fill(view, &indices, seeds, batch)
+    }
+
+    fn keep(&self, indices: &[u64], folder: &Path) -> Result<()> {
+        let indices: Vec<u64> = indices.iter().map(|index| self.indices[*index as usize]).collect();
+        self.source.keep(&indices, folder)
     }
 }
 

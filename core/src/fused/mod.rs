@@ -19,7 +19,7 @@ use burn::nn::Linear;
 use burn::tensor::activation::softmax;
 use burn::tensor::{Bool, DType, Device, Tensor};
 
-pub(crate) use adamw::Step as AdamWStep;
+pub use adamw::Step as AdamWStep;
 use extension::{FusedBlock, FusedUpdate};
 
 /// Whether a tensor is where the kernels are.
@@ -112,18 +112,21 @@ pub fn adamw<const D: usize>(
 }
 
 /// What the operations mean, composed of the framework's.
-mod plain {
+pub mod plain {
     use super::*;
 
+    /// See [`super::layer_norm`].
     pub fn layer_norm<const D: usize>(x: Tensor<D>, gamma: Tensor<1>, beta: Tensor<1>, epsilon: f64) -> Tensor<D> {
         let (variance, mean) = x.clone().var_mean_bias(D - 1);
         (x - mean) / (variance + epsilon).sqrt() * gamma.unsqueeze() + beta.unsqueeze()
     }
 
+    /// See [`super::scaled_residual`].
     pub fn scaled_residual(x: Tensor<3>, branch: Tensor<3>, scale: Tensor<1>) -> Tensor<3> {
         x + branch * scale.unsqueeze()
     }
 
+    /// See [`super::attention`].
     pub fn attention(qkv: Tensor<3>, n_heads: usize, hidden: Option<Tensor<4, Bool>>) -> Tensor<3> {
         let [n, length, width] = qkv.dims();
         let (width, d_head) = (width / 3, width / 3 / n_heads);
@@ -138,6 +141,7 @@ mod plain {
         softmax(scores, 3).matmul(part(2)).swap_dims(1, 2).reshape([n, length, width])
     }
 
+    /// See [`super::adamw`].
     pub fn adamw<const D: usize>(
         parameters: Tensor<D>,
         gradient: Tensor<D>,

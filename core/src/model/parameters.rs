@@ -52,6 +52,11 @@ impl Model {
         self.map(&mut FlatMapper { path: Path::default(), change })
     }
 
+    /// Numbers that are learned.
+    pub fn n_parameters(&self) -> usize {
+        self.num_params()
+    }
+
     /// Visits all parameters, in the order of the model's fields.
     ///
     /// # Errors

@@ -128,6 +128,17 @@ impl Strategy {
         matches!(self.recall(), Recall::DistilledBuffers | Recall::ReplayedBuffers)
     }
 
+    /// Sets of numbers as large as the model that a later stage holds beside it: a teacher; the importance of parameters and what they
+    /// were; owners of weights and what they hold.
+    pub fn n_further_models(self) -> usize {
+        match self {
+            Self::Medcoss | Self::Lwf | Self::Cassle => 1,
+            Self::Ewc => 2,
+            Self::Packnet => 3,
+            Self::Sequential | Self::Replay | Self::Joint | Self::Single => 0,
+        }
+    }
+
     /// Whether every stage begins where the run began, and is judged by itself.
     pub fn begins_afresh(self) -> bool {
         self == Self::Single
@@ -152,6 +163,8 @@ pub enum Sampler {
     /// Those nearest to the centres of clusters (the paper's).
     #[default]
     KMeans,
+    /// The same with clusters from small batches (Sculley, WWW 2010): for data of which a single step of k-means would take too long.
+    MiniBatchKMeans,
     /// Any, each as likely as another.
     Random,
     /// Those whose mean is nearest to the mean of all (Welling, ICML 2009, as in iCaRL).
@@ -210,7 +223,7 @@ impl RehearsalConfig {
                 return wrong(format!("{name} is {ratio}, not in above 0.0 to 1.0"));
             }
         }
-        if self.sampler == Sampler::KMeans && self.centre_ratio > self.buffer_ratio {
+        if matches!(self.sampler, Sampler::KMeans | Sampler::MiniBatchKMeans) && self.centre_ratio > self.buffer_ratio {
             return wrong(format!(
                 "centre_ratio ({}) is larger than rehearsal.buffer_ratio ({}): every centre keeps at least one sample",
                 self.centre_ratio, self.buffer_ratio

@@ -32,9 +32,12 @@ pub struct Selected {
 pub fn policy_of(config: &RehearsalConfig) -> Box<dyn BufferPolicy> {
     let buffer_ratio = config.buffer_ratio;
     match config.sampler {
-        Sampler::KMeans => {
-            Box::new(KMeansPolicy { centre_ratio: config.centre_ratio, buffer_ratio, fill_up: config.fill_up })
-        }
+        Sampler::KMeans | Sampler::MiniBatchKMeans => Box::new(KMeansPolicy {
+            centre_ratio: config.centre_ratio,
+            buffer_ratio,
+            fill_up: config.fill_up,
+            mini_batches: config.sampler == Sampler::MiniBatchKMeans,
+        }),
         Sampler::Random => Box::new(RandomPolicy { buffer_ratio }),
         Sampler::Herding => Box::new(HerdingPolicy { buffer_ratio }),
         Sampler::Reservoir => Box::new(ReservoirPolicy { buffer_ratio }),

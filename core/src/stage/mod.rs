@@ -17,7 +17,7 @@ use burn::module::Module;
 use burn::tensor::Device;
 
 pub use features::{EncodedBatch, Features, Pooling, Reading, encode_samples, extract_features};
-pub use observer::{Observer, Silent, StageReport, StepReport};
+pub use observer::{ClosingWork, Observer, Silent, StageReport, StepReport};
 pub use settings::StageSettings;
 pub use trial::Trial;
 
@@ -142,6 +142,18 @@ impl Stage<'_> {
         self.finish(learner.into_model(), method.as_mut(), state, &checkpoints, observer)
     }
 
+    /// Batches of an epoch, by the name of their losses: the modality, with the stage's number where it comes again.
+    ///
+    /// # Errors
+    /// No samples, a buffer of samples that the data do not have.
+    pub fn batches(&self) -> Result<BTreeMap<String, usize>> {
+        if self.waits {
+            return Ok(BTreeMap::new());
+        }
+        let pools = self.pools()?;
+        Ok(pools.into_iter().map(|pool| (pool.label.clone(), EpochPlan::n_steps(&[pool]))).collect())
+    }
+
     /// Passes over the data.
     fn epochs(&self) -> usize {
         if self.waits { 0 } else { self.settings.epochs }
@@ -263,7 +275,7 @@ impl Stage<'_> {
                 device: &self.device.clone().autodiff(),
                 loader_threads: self.settings.loader_threads,
                 progress: &mut |done, all| {
-                    observer.closing("importance of parameters from", done, all);
+                    observer.closing(ClosingWork::Importance, done, all);
                     self.go_on(observer, "while the importance of parameters was estimated", checkpoints)
                 },
             };
@@ -302,6 +314,7 @@ impl Stage<'_> {
         }
         let n_samples = self.current.ids().len();
         let family = self.family(self.current)?;
+        observer.closing(ClosingWork::Features, 0, n_samples);
         let features = extract_features(
             &model.valid(),
             family,
@@ -309,7 +322,7 @@ impl Stage<'_> {
             self.settings.reading(),
             &self.device,
             &mut |done| {
-                observer.closing("choosing the buffer: features of", done, n_samples);
+                observer.closing(ClosingWork::Features, done, n_samples);
                 self.go_on(observer, "while the buffer was chosen", checkpoints)
             },
         )?;
@@ -321,7 +334,7 @@ impl Stage<'_> {
             device: &self.device,
             most_steps: Work::STEPS,
             progress: &mut |step, n_changed| {
-                observer.closing(&format!("choosing the buffer: step {step} of k-means moved"), n_changed, n_samples);
+                observer.closing(ClosingWork::KMeans { step }, n_changed, n_samples);
                 self.go_on(observer, "while the buffer was chosen", checkpoints)
             },
         };

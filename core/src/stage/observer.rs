@@ -38,6 +38,30 @@ pub struct StepReport<'a> {
     pub loss: f32,
 }
 
+/// What is done with samples after the last epoch.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ClosingWork {
+    /// The importance of parameters is estimated from them, one by one (`ewc`).
+    Importance,
+    /// They are encoded, for the choice of the buffer.
+    Features,
+    /// They are clustered: a step of k-means, from 1.
+    KMeans {
+        /// Which.
+        step: usize,
+    },
+}
+
+impl std::fmt::Display for ClosingWork {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Importance => f.write_str("importance of parameters from"),
+            Self::Features => f.write_str("choosing the buffer: features of"),
+            Self::KMeans { step } => write!(f, "choosing the buffer: step {step} of k-means moved"),
+        }
+    }
+}
+
 /// Watches a stage. Every method may be left out.
 pub trait Observer {
     /// A stage begins.
@@ -56,9 +80,9 @@ pub trait Observer {
     fn epoch_finished(&mut self, metrics: &EpochMetrics) {
         let _ = metrics;
     }
-    /// After the last epoch, something is done with samples, such as `choosing the buffer: features of`, and so many of all are done.
-    fn closing(&mut self, what: &str, done: usize, all: usize) {
-        let _ = (what, done, all);
+    /// After the last epoch, so many of all samples are done.
+    fn closing(&mut self, work: ClosingWork, done: usize, all: usize) {
+        let _ = (work, done, all);
     }
     /// A sample could not be read, for the first time.
     fn bad_sample(&mut self, modality: &str, id: &str, message: &str) {

@@ -39,7 +39,7 @@ impl Trial {
 
     /// Numbers that are learned.
     pub fn n_parameters(&self) -> usize {
-        self.model.as_ref().map_or(0, burn::module::Module::num_params)
+        self.model.as_ref().map_or(0, Model::n_parameters)
     }
 
     /// One step as training does it: forward, backward, update. The loss before it.

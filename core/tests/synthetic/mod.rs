@@ -10,7 +10,7 @@ use medcoss_core::model::{Dimensions, ModelConfig, TextAttention};
 use medcoss_core::optimisation::OptimiserConfig;
 use medcoss_core::rehearsal::RehearsalConfig;
 use medcoss_core::run::{EpochMetrics, StageFolder, StageState, StoredModel, read_metrics};
-use medcoss_core::stage::{Earlier, Observer, Silent, Stage, StageSettings, StepReport};
+use medcoss_core::stage::{ClosingWork, Earlier, Observer, Silent, Stage, StageSettings, StepReport};
 use medcoss_core::{Error, Result, device};
 
 /// Waves whose frequency is the sample's index modulo 3, or sentences that count upwards.
@@ -201,7 +201,7 @@ impl Observer for Impatient {
     fn step(&mut self, _: &StepReport<'_>) {
         self.patience = self.patience.saturating_sub(1);
     }
-    fn closing(&mut self, _: &str, _: usize, _: usize) {
+    fn closing(&mut self, _: ClosingWork, _: usize, _: usize) {
         self.patience = self.patience.saturating_sub(1);
     }
     fn warning(&mut self, message: &str) {

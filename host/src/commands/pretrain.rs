@@ -92,17 +92,17 @@ impl Pretrain {
         let config = RunConfig::read(&self.config, &self.settings)?;
         let beside = self.config.parent().map(Path::to_path_buf).unwrap_or_default();
         let base = data_root(self.data_root.as_deref(), beside)?;
-        let out = match &self.out {
-            Some(out) => out.clone(),
-            None => {
-                let stem = self.config.file_stem().unwrap_or_default().to_string_lossy();
-                PathBuf::from(format!("{stem}-run"))
-            }
-        };
+        let out = run_folder(self.out.as_deref(), &self.config);
         let plugins = plugins_of(&config, catalogue, self.resume.then_some(out.as_path()))?;
         let (resume, device) = (self.resume, self.device.name.as_str());
         train(&Training { config: &config, base, out, resume, device, plugins: &plugins }, &self.output)
     }
+}
+
+/// The run folder: the given one, or one in the current folder with the configuration's name.
+pub(crate) fn run_folder(given: Option<&Path>, config: &Path) -> PathBuf {
+    let usual = || PathBuf::from(format!("{}-run", config.file_stem().unwrap_or_default().to_string_lossy()));
+    given.map_or_else(usual, Path::to_path_buf)
 }
 
 /// The folder that data paths are relative to: the given one, which must be there, or the usual one.

@@ -13,7 +13,8 @@ use medcoss_core::run::{UNSEALED, check_seal, seal, sha256_of};
 use serde::{Deserialize, Serialize};
 
 use super::first_contact::Outcome;
-use crate::{log, user_file};
+use crate::log;
+use crate::user_file::{self, Kept};
 
 /// Most entries that are kept; the oldest go.
 const MOST: usize = 1024;
@@ -178,7 +179,7 @@ fn read(file: &Path) -> Vec<Entry> {
 
 fn write(file: &Path, entries: &[Entry]) -> std::io::Result<()> {
     let text = serde_json::to_string_pretty(&Entries { seal: UNSEALED.into(), entries: entries.to_vec() })?;
-    user_file::write(file, seal(&text, MARKER).as_bytes())
+    user_file::write(file, seal(&text, MARKER).as_bytes(), Kept::WhileTheSystemRuns)
 }
 
 #[cfg(test)]

@@ -105,16 +105,17 @@ impl FirstContact {
     /// Why it cannot be used.
     pub fn meet(&self, path: &Path, id: &str) -> Result<Described, Refusal> {
         let source = Source::Library { path: path.to_path_buf() };
-        // Two threads do not meet the same library at once.
-        let mut memory = self.memory.lock().unwrap_or_else(PoisonError::into_inner);
+        let memory = || self.memory.lock().unwrap_or_else(PoisonError::into_inner);
         let cannot =
             |error: std::io::Error| Refusal::new(&source, format_args!("it cannot be tried out: {error}"), "try again");
         let whole = path.canonicalize().map_err(cannot)?;
-        let outcome = match memory.recall(&whole, id) {
+        let known = memory().recall(&whole, id);
+        let outcome = match known {
             Some(outcome) => outcome,
+            // Several libraries are tried out at once.
             None => {
                 let outcome = self.try_out(&whole, id).map_err(cannot)?;
-                memory.keep(&whole, id, &outcome);
+                memory().keep(&whole, id, &outcome);
                 outcome
             }
         };

@@ -8,10 +8,10 @@ use medcoss_core::rehearsal::BufferEntry;
 
 use super::chart::Bars;
 use super::history::{RunHistory, StageHistory};
-use super::numbers::{count, percent, short};
 use super::picture::{Exhibit, THUMBNAIL};
 use super::samples::StageSamples;
 use super::section::{Section, gaps};
+use crate::numbers::{count, percent, short};
 
 /// Clusters that have a bar at most; the largest.
 const MOST_BARS: usize = 80;

@@ -9,10 +9,10 @@ use super::chart::{Interval, Intervals, LineChart, Series, key};
 use super::cost::{peak, rate};
 use super::curves::{RUN_EPOCHS, in_words, keys, points};
 use super::history::{RunHistory, StageHistory, Status};
-use super::numbers::{duration, short, signed};
 use super::scores::metric;
 use super::series::map_fields;
 use crate::disk::human;
+use crate::numbers::{duration, short, signed};
 
 pub(crate) fn draw(runs: &[RunHistory]) -> Markup {
     html! {
@@ -93,11 +93,30 @@ fn evaluation(runs: &[RunHistory], name: &str) -> Markup {
                         td.number { (signed(figures.forgetting)) }
                         td.number { (signed(figures.forward_transfer)) }
                     },
-                    None => td colspan="4" { "not every stage was evaluated" },
+                    None => {
+                        td.number { (last_average(scores).map_or("-".into(), |average| format!("{average:.3}"))) }
+                        td colspan="3" { (without_transfer(run)) }
+                    },
                 }
             } } }
         } }
         div.charts { @for task in tasks(&found) { (last_row(&found, task)) } }
+    }
+}
+
+/// Mean over tasks after the last stage that was evaluated, if all of them were.
+fn last_average(scores: &Scores) -> Option<f64> {
+    let last = scores.stages.last()?.stage;
+    let of_task = |task: &TaskSummary| scores.primary(last, task).map(|score| score.value);
+    let values: Vec<f64> = scores.tasks.iter().map(of_task).collect::<Option<_>>()?;
+    (!values.is_empty()).then(|| values.iter().sum::<f64>() / values.len() as f64)
+}
+
+/// Why a run has no figures of transfer.
+fn without_transfer(run: &RunHistory) -> &'static str {
+    match run.strategy.as_deref() {
+        Some("joint") => "one model of all stages: there is nothing to transfer",
+        _ => "not every stage was evaluated",
     }
 }
 

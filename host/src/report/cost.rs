@@ -5,9 +5,9 @@ use maud::{Markup, html};
 use super::chart::{LineChart, Series, key};
 use super::curves::{RUN_EPOCHS, bands, offsets};
 use super::history::{RunHistory, StageHistory};
-use super::numbers::{duration, short};
 use super::section::Section;
 use crate::disk::human;
+use crate::numbers::{duration, short};
 
 pub(crate) fn section(run: &RunHistory) -> Section {
     let has_times = run.stages.iter().any(|stage| !stage.times.is_empty());

@@ -7,10 +7,10 @@ use medcoss_core::evaluation::Projection;
 
 use super::chart::{N_COLOURS, Point, Scatter};
 use super::history::RunHistory;
-use super::numbers::percent;
 use super::passes::StageFeatures;
 use super::samples::{Origin, StageSamples};
 use super::section::{Section, gaps};
+use crate::numbers::percent;
 
 /// Name of what has no label, or one of many.
 const OTHER: &str = "other";

@@ -13,7 +13,6 @@ pub(crate) mod events;
 pub(crate) mod history;
 mod map;
 mod neighbours;
-mod numbers;
 mod overview;
 mod page;
 mod passes;

@@ -5,11 +5,11 @@ use medcoss_core::evaluation::nearest_by_cosine;
 
 use super::buffers::exhibit;
 use super::history::RunHistory;
-use super::numbers::short;
 use super::passes::StageFeatures;
 use super::picture::THUMBNAIL;
 use super::samples::StageSamples;
 use super::section::{Section, gaps};
+use crate::numbers::short;
 
 /// Neighbours that are shown.
 const N_NEAREST: usize = 5;

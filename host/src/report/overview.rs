@@ -4,8 +4,8 @@ use maud::{Markup, html};
 
 use super::chart::{colour, key};
 use super::history::{RunHistory, StageHistory, Status};
-use super::numbers::{count, duration, short};
 use super::section::Section;
+use crate::numbers::{count, duration, short};
 
 pub(crate) fn section(run: &RunHistory) -> Section {
     let gaps = run

@@ -6,11 +6,11 @@ use medcoss_core::pretext::{Restored, RestoredContent, RestoredPatches};
 
 use super::buffers::exhibit;
 use super::history::RunHistory;
-use super::numbers::{percent, short};
 use super::picture::{Exhibit, LARGE};
 use super::samples::StageSamples;
 use super::section::{Section, gaps};
 use super::words;
+use crate::numbers::{percent, short};
 use crate::plugins::Tokens;
 
 pub(crate) fn section(

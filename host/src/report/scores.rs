@@ -5,9 +5,9 @@ use medcoss_core::evaluation::{EvaluatedStage, Score, Scores, TaskSummary, Trans
 
 use super::chart::{LineChart, Series};
 use super::history::RunHistory;
-use super::numbers::{short, signed};
 use super::overview::tile;
 use super::section::Section;
+use crate::numbers::{short, signed};
 
 pub(crate) fn section(run: &RunHistory) -> Section {
     let read = || run.evaluations.iter().filter_map(|(name, scores)| Some((name, scores.as_ref().ok()?)));

@@ -6,8 +6,8 @@
 use maud::{Markup, html};
 use medcoss_core::pretext::{Guess, GuessedTokens};
 
-use super::numbers::percent;
 use super::samples::StageSamples;
+use crate::numbers::percent;
 use crate::plugins::{Rendered, Tokens};
 
 /// A stretch of text with a guess in it, or without.

@@ -1,7 +1,8 @@
 //! Nearest centres by matrix products: `|x|^2 - 2 x c + |c|^2` in blocks of points, in single precision on the device that learns, and exact
-//! where that is too close to call.
+//! where that is too close to call. Points that cannot have changed their centre since the last time, by the bound of Hamerly ("Making k-means even
+//! faster", SDM 2010), are left out: in the last steps those are most of them.
 
-use burn::tensor::{Device, Tensor, TensorData};
+use burn::tensor::{Device, Int, Tensor, TensorData};
 use rayon::prelude::*;
 
 use super::{Number, exact_distance};
@@ -12,8 +13,19 @@ const BLOCK_SCORES: usize = 1 << 24;
 /// Most points in a block.
 const BLOCK_POINTS: usize = 8192;
 
-/// A centre and the squared Euclidean distance to it.
-pub(super) type Nearest = (usize, f64);
+/// Share of a block's points, in quarters, above which all of them are multiplied: copying the others out would cost more than it saves.
+const MOST_QUARTERS: usize = 3;
+
+/// The nearest centre of a point.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(super) struct Nearest {
+    /// Which.
+    pub centre: usize,
+    /// Squared Euclidean distance to it.
+    pub distance: f64,
+    /// No other centre is nearer than this Euclidean distance.
+    pub others: f64,
+}
 
 /// Points on a device, in blocks. Their mean is taken away: distances stay, and products get smaller and so more exact.
 pub(super) struct Blocks<'a, P> {
@@ -63,31 +75,85 @@ impl<'a, P: Number> Blocks<'a, P> {
     /// # Errors
     /// A device that does not give its results.
     pub fn nearest(&self, centres: &[f64]) -> Result<Vec<Nearest>> {
+        let mut nearest = vec![Nearest { centre: 0, distance: f64::INFINITY, others: 0.0 }; self.n()];
+        self.look_up(&mut nearest, centres, |_| false)?;
+        Ok(nearest)
+    }
+
+    /// The same after centres have moved from where `nearest` was found to where they are now. Returns how many points have changed theirs.
+    ///
+    /// # Errors
+    /// A device that does not give its results.
+    pub fn follow(&self, nearest: &mut [Nearest], before: &[f64], centres: &[f64]) -> Result<usize> {
+        let pairs = before.par_chunks_exact(self.width).zip(centres.par_chunks_exact(self.width));
+        let moved: Vec<f64> = pairs.map(|(before, now)| exact_distance(before, now).sqrt()).collect();
+        let most = |but: usize| {
+            moved.iter().enumerate().filter(|(at, _)| *at != but).fold(0.0f64, |most, (_, moved)| most.max(*moved))
+        };
+        let (furthest, far) =
+            moved.iter().enumerate().fold((0, 0.0), |best, new| if *new.1 > best.1 { (new.0, *new.1) } else { best });
+        let second = most(furthest);
+        let old: Vec<usize> = nearest.iter().map(|nearest| nearest.centre).collect();
+        nearest.par_iter_mut().enumerate().for_each(|(at, nearest)| {
+            nearest.others -= if nearest.centre == furthest { second } else { far };
+            nearest.distance = self.exact(at, nearest.centre, centres);
+        });
+        // The last digits of the distances themselves are not worth a mistake.
+        self.look_up(nearest, centres, |nearest| nearest.distance.sqrt() * (1.0 + 1e-12) < nearest.others)?;
+        Ok(nearest.iter().zip(old).filter(|(nearest, old)| nearest.centre != *old).count())
+    }
+
+    /// Finds the nearest centres of the points that are not certain of theirs.
+    fn look_up(&self, nearest: &mut [Nearest], centres: &[f64], is_certain: impl Fn(&Nearest) -> bool) -> Result<()> {
         let n_centres = centres.len() / self.width;
         let moved = centred(centres, &self.mean);
         let halves: Vec<f32> =
             moved.chunks_exact(self.width).map(|centre| centre.iter().map(|v| v * v).sum::<f32>() / 2.0).collect();
-        let longest = halves.iter().fold(0.0f32, |most, half| most.max(*half)).mul_add(2.0, 0.0).sqrt();
+        let longest = (2.0 * halves.iter().fold(0.0f32, |most, half| most.max(*half))).sqrt();
         let device = &self.device;
         let moved = Tensor::<2>::from_data(TensorData::new(moved, [n_centres, self.width]), device).transpose();
-        let mut all = Vec::with_capacity(self.n());
         for block in &self.blocks {
+            let n = block.norms.len();
+            let in_block = &mut nearest[block.first..][..n];
+            let mut open: Vec<usize> = (0..n).filter(|row| !is_certain(&in_block[*row])).collect();
+            if open.is_empty() {
+                continue;
+            }
+            let points = if 4 * open.len() > MOST_QUARTERS * n {
+                open = (0..n).collect();
+                block.tensor.clone()
+            } else {
+                let rows: Vec<i32> = open.iter().map(|row| *row as i32).collect();
+                let rows = Tensor::<1, Int>::from_data(TensorData::new(rows, [open.len()]), device);
+                block.tensor.clone().select(0, rows)
+            };
             // Half of the squared distance less half of the squared norm of the point, which does not matter for the order.
             let products: Vec<f32> =
-                block.tensor.clone().matmul(moved.clone()).into_data().try_into_vec().map_err(|error| {
+                points.matmul(moved.clone()).into_data().try_into_vec().map_err(|error| {
                     Error::Device(format!("distances cannot be read back from the device: {error:?}"))
                 })?;
-            let rows = products.par_chunks_exact(n_centres).enumerate().map(|(row, products)| {
-                let tolerance = self.rounding() * (block.norms[row] + longest) * longest;
-                self.decide(block.first + row, products, &halves, tolerance, centres)
-            });
-            all.par_extend(rows);
+            let found: Vec<Nearest> = open
+                .par_iter()
+                .zip(products.par_chunks_exact(n_centres))
+                .map(|(row, products)| {
+                    let norm = block.norms[*row];
+                    self.decide(block.first + row, norm, products, Centres { halves: &halves, longest, exact: centres })
+                })
+                .collect();
+            open.into_iter().zip(found).for_each(|(row, found)| in_block[row] = found);
         }
-        Ok(all)
+        Ok(())
+    }
+
+    /// Squared Euclidean distance of a point to a centre.
+    fn exact(&self, at: usize, centre: usize, centres: &[f64]) -> f64 {
+        exact_distance(&self.points[at * self.width..][..self.width], &centres[centre * self.width..][..self.width])
     }
 
     /// The nearest centre of a point by its products with the centres, of which those within a tolerance of the best are compared exactly.
-    fn decide(&self, at: usize, products: &[f32], halves: &[f32], tolerance: f32, centres: &[f64]) -> Nearest {
+    fn decide(&self, at: usize, norm: f32, products: &[f32], centres: Centres<'_>) -> Nearest {
+        let Centres { halves, longest, exact: centres } = centres;
+        let tolerance = self.rounding() * (norm + longest) * longest;
         let (mut best, mut place, mut second) = (f32::INFINITY, 0, f32::INFINITY);
         for (centre, (product, half)) in products.iter().zip(halves).enumerate() {
             let score = half - product;
@@ -97,25 +163,43 @@ impl<'a, P: Number> Blocks<'a, P> {
                 second = score;
             }
         }
-        let point = &self.points[at * self.width..][..self.width];
-        let exact = |centre: usize| exact_distance(point, &centres[centre * self.width..][..self.width]);
+        let exact = |centre: usize| self.exact(at, centre, centres);
+        // A centre's squared distance from its score, less all that rounding can have added to it.
+        let at_least = |score: f32| {
+            let (norm, longest) = (f64::from(norm), f64::from(longest));
+            let squared = 2.0 * f64::from(score - tolerance) + norm * norm * (1.0 - f64::from(self.rounding()));
+            squared.max(0.0).sqrt() - f64::from(f32::EPSILON) * (norm + longest)
+        };
         if second - best > 2.0 * tolerance {
-            return (place, exact(place));
+            return Nearest { centre: place, distance: exact(place), others: at_least(second) };
         }
         let limit = best + 2.0 * tolerance;
         // What is no number is compared exactly as well.
         let is_further = |score: f32| score.partial_cmp(&limit) == Some(std::cmp::Ordering::Greater);
         let scores = products.iter().zip(halves).map(|(product, half)| half - product);
         let close = scores.enumerate().filter(|(_, score)| !is_further(*score));
-        close
+        let (centre, distance) = close
             .map(|(centre, _)| (centre, exact(centre)))
-            .fold((place, f64::INFINITY), |best, new| if new.1 < best.1 { new } else { best })
+            .fold((place, f64::INFINITY), |best, new| if new.1 < best.1 { new } else { best });
+        // The best by its score may be one of the others.
+        Nearest { centre, distance, others: at_least(best) }
     }
 
     /// Largest relative error of a sum of so many products in single precision.
     fn rounding(&self) -> f32 {
         (self.width as f32 + 8.0) * f32::EPSILON
     }
+}
+
+/// Centres as products are compared with.
+#[derive(Clone, Copy)]
+struct Centres<'a> {
+    /// Half of the squared norm of each, the mean taken away.
+    halves: &'a [f32],
+    /// The largest norm.
+    longest: f32,
+    /// `[n_centres, width]`, as they are.
+    exact: &'a [f64],
 }
 
 /// Points with a mean taken away, in single precision.

@@ -20,27 +20,21 @@ pub(super) fn lloyd<P: Number>(
     let mut n_changed = nearest.len();
     for step in 1..=work.most_steps {
         (work.progress)(step, n_changed)?;
-        centres = means(points, width, &nearest, n_centres, &centres);
-        let found = blocks.nearest(&centres)?;
-        n_changed = found.iter().zip(&nearest).filter(|(new, old)| new.0 != old.0).count();
-        nearest = found;
+        let moved = means(points, width, &nearest, n_centres, &centres);
+        n_changed = blocks.follow(&mut nearest, &centres, &moved)?;
+        centres = moved;
         if n_changed == 0 {
             break;
         }
     }
-    Ok(Clusters {
-        labels: nearest.iter().map(|(label, _)| *label).collect(),
-        distances: nearest.iter().map(|(_, distance)| distance.sqrt()).collect(),
-        centres,
-        n_centres,
-    })
+    Ok(Clusters::new(nearest, centres, n_centres))
 }
 
 /// The means of the clusters. Each is summed up in the order of the points, whatever the threads.
 fn means<P: Number>(points: &[P], width: usize, nearest: &[Nearest], n_centres: usize, before: &[f64]) -> Vec<f64> {
     let mut members = vec![Vec::new(); n_centres];
-    for (point, (label, _)) in nearest.iter().enumerate() {
-        members[*label].push(point);
+    for (point, nearest) in nearest.iter().enumerate() {
+        members[nearest.centre].push(point);
     }
     let mut centres = before.to_vec();
     centres.par_chunks_exact_mut(width).zip(&members).filter(|(_, members)| !members.is_empty()).for_each(
@@ -56,7 +50,7 @@ fn means<P: Number>(points: &[P], width: usize, nearest: &[Nearest], n_centres: 
     let empty: Vec<usize> = (0..n_centres).filter(|centre| members[*centre].is_empty()).collect();
     if !empty.is_empty() {
         let mut furthest: Vec<usize> = (0..nearest.len()).collect();
-        furthest.sort_by(|a, b| nearest[*b].1.total_cmp(&nearest[*a].1).then(a.cmp(b)));
+        furthest.sort_by(|a, b| nearest[*b].distance.total_cmp(&nearest[*a].distance).then(a.cmp(b)));
         for (centre, point) in empty.into_iter().zip(furthest) {
             let point = &points[point * width..][..width];
             centres[centre * width..][..width].iter_mut().zip(point).for_each(|(to, from)| *to = (*from).into());

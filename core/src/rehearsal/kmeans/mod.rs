@@ -2,6 +2,7 @@
 
 mod distances;
 mod lloyd;
+mod mini_batch;
 mod start;
 
 use burn::tensor::Device;
@@ -10,7 +11,7 @@ use super::policy::counts;
 use super::{BufferPolicy, Selected};
 use crate::{Error, Result};
 
-use distances::Blocks;
+use distances::{Blocks, Nearest};
 
 /// Centres as a share of the samples, and kept samples as a share of the samples.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -21,13 +22,18 @@ pub struct KMeansPolicy {
     pub buffer_ratio: f64,
     /// Whether places that small clusters leave free are filled up; the reference leaves them free.
     pub fill_up: bool,
+    /// Whether clusters come from small batches rather than from all samples at once.
+    pub mini_batches: bool,
 }
 
 impl BufferPolicy for KMeansPolicy {
     fn select(&self, features: &[f32], width: usize, seed: u64, work: &mut Work<'_>) -> Result<Vec<Selected>> {
         let (n, n_kept) = counts(features, width, self.buffer_ratio)?;
         let n_centres = ((n as f64 * self.centre_ratio).round() as usize).clamp(1, n);
-        let clusters = Clusters::find(features, width, Start::PlusPlus { n_centres, seed }, work)?;
+        let clusters = match self.mini_batches {
+            true => Clusters::by_mini_batches(features, width, n_centres, seed, work)?,
+            false => Clusters::find(features, width, Start::PlusPlus { n_centres, seed }, work)?,
+        };
         let mut selected = clusters.nearest_to_centres(n_kept);
         selected.retain(|selected| self.fill_up || !selected.filled_up);
         Ok(selected)
@@ -94,14 +100,39 @@ impl Clusters {
         let blocks = Blocks::upload(points, width, n_centres, work.device);
         let centres = match start {
             Start::Given(centres) => centres.to_vec(),
-            Start::PlusPlus { n_centres, seed } if points.len().saturating_mul(n_centres) <= MOST_WORK => {
-                start::best_of_three(points, width, n_centres, seed)?
-            }
             Start::PlusPlus { n_centres, seed } => {
-                start::oversampled(points, width, n_centres, seed, &blocks, work.device)?
+                start::plus_plus_start(points, width, n_centres, seed, &blocks, work.device)?
             }
         };
         lloyd::lloyd(points, width, &blocks, centres, work)
+    }
+
+    fn new(nearest: Vec<Nearest>, centres: Vec<f64>, n_centres: usize) -> Self {
+        Self {
+            labels: nearest.iter().map(|nearest| nearest.centre).collect(),
+            distances: nearest.iter().map(|nearest| nearest.distance.sqrt()).collect(),
+            centres,
+            n_centres,
+        }
+    }
+
+    /// Mini-batch k-means (Sculley, "Web-scale k-means clustering", WWW 2010): the start and every step look at a part of the points, and all of them
+    /// are gone through a few times only. The same points and seed give the same clusters, whatever the threads.
+    ///
+    /// # Errors
+    /// As [`Clusters::find`].
+    pub fn by_mini_batches<P: Number>(
+        points: &[P],
+        width: usize,
+        n_centres: usize,
+        seed: u64,
+        work: &mut Work<'_>,
+    ) -> Result<Self> {
+        let n = points.len() / width.max(1);
+        if points.len() != n * width || n_centres == 0 || n < n_centres {
+            return Err(Error::Data(format!("k-means of {n} points of {width} values with {n_centres} centres")));
+        }
+        mini_batch::mini_batches(points, width, n_centres, seed, work)
     }
 
     /// Sum of the squared distances.
@@ -212,7 +243,7 @@ mod tests {
             let centre = [0.0, 50.0, 100.0][index % 3];
             features.extend([centre + (index / 3) as f32 * 0.1, -centre]);
         }
-        let policy = KMeansPolicy { centre_ratio: 0.05, buffer_ratio: 0.15, fill_up: true };
+        let policy = KMeansPolicy { centre_ratio: 0.05, buffer_ratio: 0.15, fill_up: true, mini_batches: false };
         let select = |features: &[f32], width: usize| {
             let mut work = Work { device: &Device::flex(), most_steps: Work::STEPS, progress: &mut |_, _| Ok(()) };
             policy.select(features, width, 11, &mut work)
@@ -224,6 +255,31 @@ mod tests {
         }
         assert!(kept.iter().all(|s| !s.filled_up && s.distance < 1.0));
         assert_eq!(kept, select(&features, 2).unwrap());
+    }
+
+    #[test]
+    fn mini_batches_come_near_to_the_whole_and_repeat() {
+        let mut generator = crate::draw::generator(8, "points", &[]);
+        let mut draw = || rand::RngExt::random::<f32>(&mut generator);
+        // Twenty blobs on a line, and a thousand points each.
+        let points: Vec<f32> = (0..20_000).flat_map(|at| [10.0 * (at % 20) as f32 + draw(), draw()]).collect();
+        let mut work = Work { device: &Device::flex(), most_steps: Work::STEPS, progress: &mut |_, _| Ok(()) };
+        let mut by_batches = |seed| Clusters::by_mini_batches(&points, 2, 20, seed, &mut work).unwrap();
+        let clusters = by_batches(3);
+        assert_eq!(clusters, by_batches(3));
+        let whole = find(&points, 2, Start::PlusPlus { n_centres: 20, seed: 3 }).unwrap();
+        let ratio = clusters.inertia() / whole.inertia();
+        assert!((1.0..1.02).contains(&ratio), "{ratio}");
+        // Each point is with its nearest centre, and at its distance.
+        let given = find(&points, 2, Start::Given(&clusters.centres)).unwrap();
+        assert!(given.inertia() <= clusters.inertia());
+        let at = |point: usize| {
+            exact_distance(&points[2 * point..][..2], &clusters.centres[2 * clusters.labels[point]..][..2])
+        };
+        assert!((0..20_000).step_by(97).all(|point| (at(point).sqrt() - clusters.distances[point]).abs() < 1e-9));
+        assert!(Clusters::by_mini_batches(&points, 2, 20_001, 0, &mut work).is_err());
+        let policy = KMeansPolicy { centre_ratio: 0.001, buffer_ratio: 0.01, fill_up: true, mini_batches: true };
+        assert_eq!(policy.select(&points, 2, 3, &mut work).unwrap().len(), 200);
     }
 
     /// Lloyd's algorithm as it is written down, in double precision.
@@ -253,7 +309,7 @@ mod tests {
         #![proptest_config(proptest::prelude::ProptestConfig::with_cases(40))]
         #[test]
         fn matrix_products_give_the_clusters_of_the_plain_algorithm(
-            n in 20usize..200, width in 1usize..9, n_centres in 1usize..6, seed: u64, offset in -1000.0f32..1000.0,
+            n in 60usize..300, width in 1usize..9, n_centres in 1usize..30, seed: u64, offset in -1000.0f32..1000.0,
         ) {
             let mut generator = crate::draw::generator(seed, "points", &[]);
             // Far from the origin, and some of them copies: single precision alone would not tell them apart.

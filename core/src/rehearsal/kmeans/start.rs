@@ -9,14 +9,29 @@ use rand_xoshiro::Xoshiro256Plus;
 use rand_xoshiro::rand_core::SeedableRng;
 use rayon::prelude::*;
 
-use super::Number;
-use super::distances::Blocks;
+use super::distances::{Blocks, Nearest};
+use super::{MOST_WORK, Number};
 use crate::draw::{Generator, generator};
 use crate::{Error, Result};
 
+/// Centres from the start that suits the size.
+pub(super) fn plus_plus_start<P: Number>(
+    points: &[P],
+    width: usize,
+    n_centres: usize,
+    seed: u64,
+    blocks: &Blocks<'_, P>,
+    device: &Device,
+) -> Result<Vec<f64>> {
+    match points.len().saturating_mul(n_centres) <= MOST_WORK {
+        true => best_of_three(points, width, n_centres, seed),
+        false => oversampled(points, width, n_centres, seed, blocks, device),
+    }
+}
+
 /// Centres from a k-means++ start (Arthur and Vassilvitskii, 2007), the best of three runs, for small inputs. The library averages a cluster's points
 /// together with its previous centre, which moves more slowly than Lloyd's step and ends near, not at, where that would: exact steps follow.
-pub(super) fn best_of_three<P: Number>(points: &[P], width: usize, n_centres: usize, seed: u64) -> Result<Vec<f64>> {
+fn best_of_three<P: Number>(points: &[P], width: usize, n_centres: usize, seed: u64) -> Result<Vec<f64>> {
     let values = points.iter().map(|value| (*value).into()).collect();
     let points = Array2::from_shape_vec((points.len() / width, width), values)
         .map_err(|error| Error::Data(format!("features are no table of {width} columns: {error}")))?;
@@ -35,7 +50,7 @@ const N_ROUNDS: usize = 5;
 /// Centres from a k-means|| start (Bahmani et al., "Scalable k-means++", VLDB 2012), for large inputs: in each of a few rounds about `n_centres`
 /// candidates are drawn, each point by its share of the squared distances to the candidates so far; of all of them, weighted by the points
 /// nearest to each, k-means++ chooses greedily.
-pub(super) fn oversampled<P: Number>(
+fn oversampled<P: Number>(
     points: &[P],
     width: usize,
     n_centres: usize,
@@ -49,21 +64,22 @@ pub(super) fn oversampled<P: Number>(
     let mut candidates: Vec<f64> = row(draw.random_range(0..n)).collect();
     let mut nearest = blocks.nearest(&candidates)?;
     for _ in 0..N_ROUNDS {
-        let total: f64 = nearest.iter().map(|(_, distance)| distance).sum();
+        let total: f64 = nearest.iter().map(|nearest| nearest.distance).sum();
         if total <= 0.0 {
             break;
         }
         let share = n_centres as f64 / total;
-        let drawn: Vec<usize> = (0..n).filter(|point| draw.random::<f64>() < share * nearest[*point].1).collect();
+        let drawn: Vec<usize> =
+            (0..n).filter(|point| draw.random::<f64>() < share * nearest[*point].distance).collect();
         if drawn.is_empty() {
             continue;
         }
         let new: Vec<f64> = drawn.into_iter().flat_map(row).collect();
         let first = candidates.len() / width;
         let to_new = blocks.nearest(&new)?;
-        nearest.par_iter_mut().zip(to_new).for_each(|(best, (label, distance))| {
-            if distance < best.1 {
-                *best = (first + label, distance);
+        nearest.par_iter_mut().zip(to_new).for_each(|(best, new)| {
+            if new.distance < best.distance {
+                *best = Nearest { centre: first + new.centre, ..new };
             }
         });
         candidates.extend(new);
@@ -73,7 +89,7 @@ pub(super) fn oversampled<P: Number>(
         candidates.extend(row(draw.random_range(0..n)));
     }
     let mut weights = vec![0.0; candidates.len() / width];
-    nearest.iter().for_each(|(label, _)| weights[*label] += 1.0);
+    nearest.iter().for_each(|nearest| weights[nearest.centre] += 1.0);
     let chosen = plus_plus(&candidates, width, &weights, n_centres, device, &mut draw)?;
     Ok(chosen.into_iter().flat_map(|at| candidates[at * width..][..width].iter().copied()).collect())
 }

@@ -6,13 +6,12 @@ use std::time::Instant;
 use anyhow::{Context, Result, bail};
 use clap::Args;
 use medcoss_core::rehearsal::{Clusters, Start, Work};
-use rand::{RngExt, SeedableRng};
-use rand_chacha::ChaCha8Rng;
 use serde::Serialize;
 
 use super::{built, median};
 use crate::commands::pretrain::DeviceArgs;
 use crate::failure::Failure;
+use crate::made_up_points::made_up_points;
 use crate::output;
 use crate::summary::peak_memory;
 use crate::table::Table;
@@ -25,6 +24,7 @@ use crate::table::Table;
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   medcoss bench kmeans --points 20000 --dims 768 --clusters 200
+  medcoss bench kmeans --points 356000 --clusters 3560 --mini-batches --runs 1
   medcoss bench kmeans --points-file features.f32 --points 20000 --dims 768 --clusters 200 --iterations 10 --json")]
 pub(crate) struct KMeans {
     /// Read points from this file: float32, little-endian, --points rows of --dims values
@@ -42,6 +42,9 @@ pub(crate) struct KMeans {
     /// Steps of Lloyd's algorithm at most [default: until no point changes its centre]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=100_000))]
     iterations: Option<u32>,
+    /// Go through small batches a few times rather than through all points until none changes its centre
+    #[arg(long, conflicts_with = "iterations")]
+    mini_batches: bool,
     /// Seed of the start and of points that are made up
     #[arg(long, value_name = "N", default_value_t = 0)]
     seed: u64,
@@ -89,7 +92,7 @@ impl KMeans {
         let (n, width, n_centres) = (self.points as usize, self.dims as usize, self.clusters as usize);
         let points = match &self.points_file {
             Some(_) => self.read()?,
-            None => made_up(n, width, n_centres, self.seed),
+            None => made_up_points(n, width, n_centres, self.seed),
         };
         let device = medcoss_core::device::by_name(&self.device.name)?;
         let (mut whole, mut starts, mut steps, mut found) = (Vec::new(), Vec::new(), Vec::new(), None);
@@ -104,7 +107,10 @@ impl KMeans {
                 };
                 let most_steps = self.iterations.map_or(Work::STEPS, |steps| steps as usize);
                 let mut work = Work { device: &device, most_steps, progress: &mut progress };
-                Clusters::find(&points, width, Start::PlusPlus { n_centres, seed: self.seed }, &mut work)?
+                match self.mini_batches {
+                    true => Clusters::by_mini_batches(&points, width, n_centres, self.seed, &mut work)?,
+                    false => Clusters::find(&points, width, Start::PlusPlus { n_centres, seed: self.seed }, &mut work)?,
+                }
             };
             if run > 0 {
                 whole.push(began.elapsed().as_secs_f64());
@@ -118,7 +124,10 @@ impl KMeans {
         }
         let Some((clusters, n_steps)) = found else { bail!("nothing was measured") };
         Ok(Report {
-            measured: "k-means: start and steps of Lloyd's algorithm, by the median of the runs",
+            measured: match self.mini_batches {
+                true => "mini-batch k-means: start and batches, by the median of the runs",
+                false => "k-means: start and steps of Lloyd's algorithm, by the median of the runs",
+            },
             points: self.points_file.as_ref().map_or("made up".into(), |path| path.display().to_string()),
             device: self.device.name.clone(),
             n_points: n,
@@ -154,18 +163,6 @@ impl KMeans {
             None => Ok(values),
         }
     }
-}
-
-/// Points around as many places as there are clusters.
-fn made_up(n: usize, width: usize, n_places: usize, seed: u64) -> Vec<f32> {
-    let mut draw = ChaCha8Rng::seed_from_u64(seed);
-    // The sum of four uniform draws is near enough to normal.
-    let mut normal = move || (0..4).map(|_| draw.random::<f32>() - 0.5).sum::<f32>() * 1.732;
-    let places: Vec<f32> = (0..n_places * width).map(|_| 0.5 * normal()).collect();
-    (0..n)
-        .flat_map(|point| (0..width).map(move |at| (point, at)))
-        .map(|(point, at)| places[point % n_places * width + at] + normal())
-        .collect()
 }
 
 impl Report {

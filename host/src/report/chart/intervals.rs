@@ -4,7 +4,7 @@ use maud::{Markup, html};
 
 use super::scale::Scale;
 use super::{BOTTOM, LEFT, RIGHT, TOP, WIDTH, colour, figure, legend, mark, place};
-use crate::report::numbers::short;
+use crate::numbers::short;
 
 /// Height of a row.
 const ROW: f64 = 24.0;

@@ -4,7 +4,7 @@ use maud::{Markup, html};
 
 use super::scale::Scale;
 use super::{BOTTOM, HEIGHT, LEFT, N_COLOURS, RIGHT, TOP, WIDTH, colour, figure, legend, mark, place};
-use crate::report::numbers::short;
+use crate::numbers::short;
 
 /// Points of a line that are drawn at most; of more every second, third and so on is.
 const MOST_POINTS: usize = 400;

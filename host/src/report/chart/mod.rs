@@ -81,5 +81,5 @@ fn mark(at: usize, x: f64, y: f64, size: f64) -> Markup {
 
 /// A coordinate.
 fn place(value: f64) -> String {
-    crate::report::numbers::trimmed(format!("{value:.1}"))
+    crate::numbers::trimmed(format!("{value:.1}"))
 }

@@ -3,7 +3,7 @@
 use maud::{Markup, html};
 
 use super::{BOTTOM, LEFT, RIGHT, WIDTH, place};
-use crate::report::numbers::short;
+use crate::numbers::short;
 
 /// Ratio of the largest to the smallest value from which an axis is logarithmic, where it may be.
 const LOGARITHMIC_FROM: f64 = 50.0;

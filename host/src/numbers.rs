@@ -1,4 +1,4 @@
-//! Numbers as people read them in a report.
+//! Numbers as people read them.
 
 /// Four significant digits at most, with a power of ten where plain digits would be long.
 pub(crate) fn short(value: f64) -> String {
