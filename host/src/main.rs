@@ -6,10 +6,10 @@
 static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
 
 /// Read by the allocator when the process begins: freed pages are kept, allocations of any size are reused, large pages where the system has
-/// them.
+/// them. One arena for all threads: each keeps its own pages, and those of loader threads, which come and go with the epochs, would pile up.
 #[allow(non_upper_case_globals)]
 #[unsafe(export_name = "_rjem_malloc_conf")]
-pub static malloc_conf: &[u8] = b"dirty_decay_ms:-1,muzzy_decay_ms:-1,oversize_threshold:0,thp:always\0";
+pub static malloc_conf: &[u8] = b"narenas:1,dirty_decay_ms:-1,muzzy_decay_ms:-1,oversize_threshold:0,thp:always\0";
 
 fn main() -> std::process::ExitCode {
     medcoss_host::cli::run(std::env::args_os())

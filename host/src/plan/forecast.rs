@@ -66,15 +66,22 @@ pub(crate) struct StageForecast {
     training_seconds: f64,
     /// Before the first batch, and after the last epoch: features, choice of the buffer, files.
     other_seconds: f64,
+    /// Model and the like.
+    other_bytes: u64,
     n_kept: usize,
     kept_bytes: u64,
+    /// Name of the losses of its own modality.
+    #[serde(skip)]
+    own: String,
 }
 
-/// What a run keeps of a stage's samples.
+/// What a stage leaves in the run.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Kept {
-    pub n_samples: usize,
-    pub bytes: u64,
+pub(super) struct Written {
+    /// Model and the like.
+    pub other_bytes: u64,
+    pub n_kept: usize,
+    pub kept_bytes: u64,
 }
 
 /// Memory, in bytes.
@@ -96,7 +103,7 @@ impl StageForecast {
     ///
     /// # Errors
     /// A choice of the buffer that fails.
-    pub(super) fn new(stage: &Stage<'_>, kept: Kept, times: &Times) -> Result<Self> {
+    pub(super) fn new(stage: &Stage<'_>, written: Written, times: &Times) -> Result<Self> {
         let settings = stage.settings;
         let n_samples = stage.current.ids().len();
         let epochs = if stage.waits { 0 } else { settings.epochs };
@@ -133,8 +140,10 @@ impl StageForecast {
             waited: times.waited,
             training_seconds,
             other_seconds,
-            n_kept: kept.n_samples,
-            kept_bytes: kept.bytes,
+            other_bytes: written.other_bytes,
+            n_kept: written.n_kept,
+            kept_bytes: written.kept_bytes,
+            own: times.own.clone(),
         })
     }
 }
@@ -193,9 +202,7 @@ impl Memory {
 impl Forecast {
     /// The whole from its stages.
     pub(super) fn new(device: &str, n_parameters: usize, stages: Vec<StageForecast>, memory: Memory) -> Self {
-        let n_models = stages.len() as u64;
-        let kept: u64 = stages.iter().map(|stage| stage.kept_bytes).sum();
-        let disk_bytes = n_models * memory.weights + kept;
+        let disk_bytes = stages.iter().map(|stage| stage.other_bytes + stage.kept_bytes).sum();
         Self {
             device: device.into(),
             n_parameters,
@@ -224,14 +231,16 @@ impl Forecast {
             "kept samples",
         ]);
         for stage in &self.stages {
-            let batches = stage.batches.iter().map(|(label, n)| format!("{n} {label}")).collect::<Vec<_>>();
+            // The stage's own first.
+            let (own, others): (Vec<_>, Vec<_>) = stage.batches.iter().partition(|(label, _)| **label == stage.own);
+            let batches: Vec<String> = own.into_iter().chain(others).map(|(label, n)| format!("{n} {label}")).collect();
             let own = stage.samples_per_second.map(|rate| stage.batch_size.min(stage.n_samples) as f64 / rate);
             stages.row([
                 stage.stage.to_string(),
                 stage.modality.clone(),
                 stage.n_samples.to_string(),
                 stage.epochs.to_string(),
-                if batches.is_empty() { "-".into() } else { batches.join(", ") },
+                if batches.is_empty() { "-".into() } else { batches.join(" + ") },
                 own.map_or("-".into(), |seconds| format!("{seconds:.3} s")),
                 stage.samples_per_second.map_or("-".into(), |rate| format!("{rate:.1}")),
                 duration(stage.training_seconds),
@@ -249,7 +258,7 @@ impl Forecast {
         }
         let parts =
             [(weights, "weights"), (gradients, "gradients"), (optimiser, "optimiser"), (teacher, "previous model")];
-        for (bytes, name) in parts.into_iter().chain([(features, "features, after an epoch's memory is free")]) {
+        for (bytes, name) in parts.into_iter().chain([(features, "features of a stage")]) {
             if *bytes > 0 {
                 line(&format!("  {name}"), human(*bytes));
             }

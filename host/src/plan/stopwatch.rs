@@ -51,6 +51,7 @@ pub(super) struct Stopwatch {
     mark: Instant,
     epochs: Vec<Epoch>,
     current: Epoch,
+    is_closing: bool,
     /// What the first samples of a closing work are, and when.
     closing: Vec<(ClosingWork, Instant, usize)>,
     times: Times,
@@ -63,21 +64,21 @@ impl Stopwatch {
         let now = Instant::now();
         let current = Epoch { seconds: 0.0, waited: 0.0, batches: Vec::new() };
         let (epochs, closing, times) = (Vec::new(), Vec::new(), Times::default());
-        Self { budget, began: now, epoch_began: now, mark: now, epochs, current, closing, times }
+        Self { budget, began: now, epoch_began: now, mark: now, epochs, current, is_closing: false, closing, times }
     }
 
     pub(super) fn n_epochs(&self) -> usize {
         self.epochs.len()
     }
 
-    /// Whether enough was measured.
-    pub(super) fn has_enough(&self) -> bool {
+    fn has_enough(&self) -> bool {
         let measured: f64 = self.epochs.iter().skip(1).map(|epoch| epoch.seconds).sum();
         self.epochs.len() >= 2 && measured >= self.budget.as_secs_f64()
     }
 
     /// The training has ended with a checkpoint.
     pub(super) fn training_ended(&mut self) {
+        self.is_closing = true;
         self.times.checkpoint = self.epoch_began.elapsed().as_secs_f64();
     }
 
@@ -171,7 +172,7 @@ impl Observer for Stopwatch {
     }
 
     fn stop_requested(&self) -> bool {
-        self.has_enough() || interrupt::requested()
+        (self.has_enough() && !self.is_closing) || interrupt::requested()
     }
 
     fn stage_finished(&mut self, _: &StageState) {

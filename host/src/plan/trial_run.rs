@@ -1,15 +1,15 @@
 //! A small run in a folder of its own: every stage learns some of its samples, for as long as it takes to see how fast it goes.
 
 use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
-use medcoss_core::data::{Chosen, SampleSource};
+use medcoss_core::data::{Chosen, RawBatch, SampleSource, View};
 use medcoss_core::rehearsal::{BufferEntry, RehearsalBuffer, Store};
 use medcoss_core::run::{KEPT_SAMPLES, StageFolder, StageState, StoredModel};
 use medcoss_core::stage::StageSettings;
 
-use super::forecast::{Forecast, Kept, Memory, StageForecast};
+use super::forecast::{Forecast, Memory, StageForecast, Written};
 use super::stopwatch::Stopwatch;
 use crate::config::RunConfig;
 use crate::disk::size_of;
@@ -23,6 +23,8 @@ use crate::training::{Begun, Training};
 
 /// Batches of a stage's own modality that are learned in an epoch of the trial.
 const OWN_BATCHES: usize = 8;
+/// Further samples that are read at a time.
+const READ_AT_A_TIME: usize = 8;
 /// More epochs than are ever tried.
 const MOST_EPOCHS: usize = 100_000;
 
@@ -88,11 +90,9 @@ impl TrialRun<'_> {
             let mut watch = Stopwatch::new(self.budget);
             let state = self.try_stage(&training, &begun, at, &excerpts, &mut watch);
             begun.states.push(state.with_context(|| format!("stage {} {}", at + 1, section.modality))?);
-            let kept = Kept {
-                n_samples: self.n_kept(&sources[at]),
-                bytes: self.kept_bytes(&training.folder(at), &sources[at])?,
-            };
-            stages.push(StageForecast::new(&whole, kept, &watch.times())?);
+            self.look_around(&sources[at])?;
+            let written = self.written(&training.folder(at), &sources[at])?;
+            stages.push(StageForecast::new(&whole, written, &watch.times())?);
             bar.inc(1);
         }
         bar.finish_and_clear();
@@ -135,6 +135,23 @@ impl TrialRun<'_> {
         Ok(training.stage(begun, at, excerpts, &settings)?.run(watch)?)
     }
 
+    /// Reads further samples from all over the data, as long as the budget lasts: what a plugin holds in memory grows with the files that it
+    /// has seen.
+    fn look_around(&self, source: &StageSource) -> Result<()> {
+        let (n, began) = (source.ids().len(), Instant::now());
+        let mut batch = RawBatch::default();
+        // Neighbours come late: first every so-manieth sample, then those beside them.
+        let n_rounds = n.div_ceil(READ_AT_A_TIME);
+        for round in 0..n_rounds {
+            if began.elapsed() > self.budget || interrupt::requested() {
+                break;
+            }
+            let indices: Vec<u64> = (round..n).step_by(n_rounds).map(|index| index as u64).collect();
+            source.fill(View::Plain, &indices, &vec![0; indices.len()], &mut batch)?;
+        }
+        Ok(())
+    }
+
     /// Some of a stage's samples, from all over its data.
     fn excerpt<'s>(&self, at: usize, source: &'s StageSource) -> Chosen<'s> {
         let StageSettings { batch_size, accumulation, .. } = self.config.settings(&self.config.stages[at]);
@@ -160,15 +177,20 @@ impl TrialRun<'_> {
         self.n_kept(source).min(batches.max().unwrap_or(1)).max(1)
     }
 
-    /// What the kept samples of a stage take in the run, by those of the trial.
-    fn kept_bytes(&self, folder: &StageFolder, source: &StageSource) -> Result<u64> {
-        let tried = folder.buffer()?.entries.len().max(1);
+    /// What a stage will leave in the run, by what the trial left.
+    fn written(&self, folder: &StageFolder, source: &StageSource) -> Result<Written> {
+        let n_tried = folder.buffer()?.entries.len().max(1);
+        let n_kept = self.n_kept(source);
         let list = folder.file("buffer.jsonl").metadata().map_or(0, |file| file.len());
         let samples = match self.config.rehearsal.store {
             Store::Materialised if folder.file(KEPT_SAMPLES).is_dir() => size_of(&folder.file(KEPT_SAMPLES))?.bytes,
             _ => 0,
         };
-        Ok((list + samples) * self.n_kept(source) as u64 / tried as u64)
+        Ok(Written {
+            other_bytes: size_of(folder.path())?.bytes.saturating_sub(list + samples),
+            n_kept,
+            kept_bytes: (list + samples) * n_kept as u64 / n_tried as u64,
+        })
     }
 }
 

@@ -23,8 +23,21 @@ pub(super) struct Nearest {
     pub centre: usize,
     /// Squared Euclidean distance to it.
     pub distance: f64,
+    /// It is not further than this Euclidean distance.
+    own: f64,
     /// No other centre is nearer than this Euclidean distance.
-    pub others: f64,
+    others: f64,
+}
+
+impl Nearest {
+    fn of(centre: usize, distance: f64, others: f64) -> Self {
+        Self { centre, distance, own: distance.sqrt(), others }
+    }
+
+    /// Whether no other centre can be as near. The last digits of the bounds themselves are not worth a mistake.
+    fn is_certain(&self) -> bool {
+        self.own * (1.0 + 1e-12) < self.others
+    }
 }
 
 /// Points on a device, in blocks. Their mean is taken away: distances stay, and products get smaller and so more exact.
@@ -75,36 +88,43 @@ impl<'a, P: Number> Blocks<'a, P> {
     /// # Errors
     /// A device that does not give its results.
     pub fn nearest(&self, centres: &[f64]) -> Result<Vec<Nearest>> {
-        let mut nearest = vec![Nearest { centre: 0, distance: f64::INFINITY, others: 0.0 }; self.n()];
-        self.look_up(&mut nearest, centres, |_| false)?;
+        let mut nearest = vec![Nearest::of(0, f64::INFINITY, 0.0); self.n()];
+        self.look_up(&mut nearest, centres)?;
         Ok(nearest)
     }
 
-    /// The same after centres have moved from where `nearest` was found to where they are now. Returns how many points have changed theirs.
+    /// The same after centres have moved from where `nearest` was found to where they are now, but for the distances, which
+    /// [`Blocks::measure`] brings up to date. Returns how many points have changed theirs.
     ///
     /// # Errors
     /// A device that does not give its results.
     pub fn follow(&self, nearest: &mut [Nearest], before: &[f64], centres: &[f64]) -> Result<usize> {
         let pairs = before.par_chunks_exact(self.width).zip(centres.par_chunks_exact(self.width));
         let moved: Vec<f64> = pairs.map(|(before, now)| exact_distance(before, now).sqrt()).collect();
-        let most = |but: usize| {
-            moved.iter().enumerate().filter(|(at, _)| *at != but).fold(0.0f64, |most, (_, moved)| most.max(*moved))
+        let most = |but: Option<usize>| {
+            let others = moved.iter().enumerate().filter(|(at, _)| Some(*at) != but);
+            others.fold((0, 0.0), |best, new| if *new.1 > best.1 { (new.0, *new.1) } else { best })
         };
-        let (furthest, far) =
-            moved.iter().enumerate().fold((0, 0.0), |best, new| if *new.1 > best.1 { (new.0, *new.1) } else { best });
-        let second = most(furthest);
+        let (furthest, far) = most(None);
+        let (_, second) = most(Some(furthest));
         let old: Vec<usize> = nearest.iter().map(|nearest| nearest.centre).collect();
-        nearest.par_iter_mut().enumerate().for_each(|(at, nearest)| {
+        nearest.par_iter_mut().for_each(|nearest| {
+            nearest.own += moved[nearest.centre];
             nearest.others -= if nearest.centre == furthest { second } else { far };
-            nearest.distance = self.exact(at, nearest.centre, centres);
         });
-        // The last digits of the distances themselves are not worth a mistake.
-        self.look_up(nearest, centres, |nearest| nearest.distance.sqrt() * (1.0 + 1e-12) < nearest.others)?;
+        self.look_up(nearest, centres)?;
         Ok(nearest.iter().zip(old).filter(|(nearest, old)| nearest.centre != *old).count())
     }
 
+    /// Brings the distances to the nearest centres up to date.
+    pub fn measure(&self, nearest: &mut [Nearest], centres: &[f64]) {
+        nearest.par_iter_mut().enumerate().for_each(|(at, nearest)| {
+            nearest.distance = self.exact(at, nearest.centre, centres);
+        });
+    }
+
     /// Finds the nearest centres of the points that are not certain of theirs.
-    fn look_up(&self, nearest: &mut [Nearest], centres: &[f64], is_certain: impl Fn(&Nearest) -> bool) -> Result<()> {
+    fn look_up(&self, nearest: &mut [Nearest], centres: &[f64]) -> Result<()> {
         let n_centres = centres.len() / self.width;
         let moved = centred(centres, &self.mean);
         let halves: Vec<f32> =
@@ -115,12 +135,11 @@ impl<'a, P: Number> Blocks<'a, P> {
         for block in &self.blocks {
             let n = block.norms.len();
             let in_block = &mut nearest[block.first..][..n];
-            let mut open: Vec<usize> = (0..n).filter(|row| !is_certain(&in_block[*row])).collect();
+            let open = self.open(block, in_block, centres);
             if open.is_empty() {
                 continue;
             }
-            let points = if 4 * open.len() > MOST_QUARTERS * n {
-                open = (0..n).collect();
+            let points = if open.len() == n {
                 block.tensor.clone()
             } else {
                 let rows: Vec<i32> = open.iter().map(|row| *row as i32).collect();
@@ -143,6 +162,21 @@ impl<'a, P: Number> Blocks<'a, P> {
             open.into_iter().zip(found).for_each(|(row, found)| in_block[row] = found);
         }
         Ok(())
+    }
+
+    /// Rows of a block whose nearest centre may be another by now: all of them where they are many.
+    fn open(&self, block: &Block, nearest: &mut [Nearest], centres: &[f64]) -> Vec<usize> {
+        let n = nearest.len();
+        let too_many = |n_open: usize| 4 * n_open > MOST_QUARTERS * n;
+        let loosely = (0..n).filter(|row| !nearest[*row].is_certain()).count();
+        if too_many(loosely) {
+            return (0..n).collect();
+        }
+        // Before they are compared with all centres it pays to look how far their own one really is.
+        nearest.par_iter_mut().enumerate().filter(|(_, nearest)| !nearest.is_certain()).for_each(|(row, nearest)| {
+            nearest.own = self.exact(block.first + row, nearest.centre, centres).sqrt();
+        });
+        (0..n).filter(|row| !nearest[*row].is_certain()).collect()
     }
 
     /// Squared Euclidean distance of a point to a centre.
@@ -171,7 +205,7 @@ impl<'a, P: Number> Blocks<'a, P> {
             squared.max(0.0).sqrt() - f64::from(f32::EPSILON) * (norm + longest)
         };
         if second - best > 2.0 * tolerance {
-            return Nearest { centre: place, distance: exact(place), others: at_least(second) };
+            return Nearest::of(place, exact(place), at_least(second));
         }
         let limit = best + 2.0 * tolerance;
         // What is no number is compared exactly as well.
@@ -182,7 +216,7 @@ impl<'a, P: Number> Blocks<'a, P> {
             .map(|(centre, _)| (centre, exact(centre)))
             .fold((place, f64::INFINITY), |best, new| if new.1 < best.1 { new } else { best });
         // The best by its score may be one of the others.
-        Nearest { centre, distance, others: at_least(best) }
+        Nearest::of(centre, distance, at_least(best))
     }
 
     /// Largest relative error of a sum of so many products in single precision.

@@ -20,18 +20,26 @@ pub(super) fn lloyd<P: Number>(
     let mut n_changed = nearest.len();
     for step in 1..=work.most_steps {
         (work.progress)(step, n_changed)?;
-        let moved = means(points, width, &nearest, n_centres, &centres);
+        let moved = means(points, width, blocks, &mut nearest, &centres);
         n_changed = blocks.follow(&mut nearest, &centres, &moved)?;
         centres = moved;
         if n_changed == 0 {
             break;
         }
     }
+    blocks.measure(&mut nearest, &centres);
     Ok(Clusters::new(nearest, centres, n_centres))
 }
 
 /// The means of the clusters. Each is summed up in the order of the points, whatever the threads.
-fn means<P: Number>(points: &[P], width: usize, nearest: &[Nearest], n_centres: usize, before: &[f64]) -> Vec<f64> {
+fn means<P: Number>(
+    points: &[P],
+    width: usize,
+    blocks: &Blocks<'_, P>,
+    nearest: &mut [Nearest],
+    before: &[f64],
+) -> Vec<f64> {
+    let n_centres = before.len() / width;
     let mut members = vec![Vec::new(); n_centres];
     for (point, nearest) in nearest.iter().enumerate() {
         members[nearest.centre].push(point);
@@ -49,6 +57,7 @@ fn means<P: Number>(points: &[P], width: usize, nearest: &[Nearest], n_centres: 
     );
     let empty: Vec<usize> = (0..n_centres).filter(|centre| members[*centre].is_empty()).collect();
     if !empty.is_empty() {
+        blocks.measure(nearest, before);
         let mut furthest: Vec<usize> = (0..nearest.len()).collect();
         furthest.sort_by(|a, b| nearest[*b].distance.total_cmp(&nearest[*a].distance).then(a.cmp(b)));
         for (centre, point) in empty.into_iter().zip(furthest) {

@@ -9,7 +9,7 @@ use rand_xoshiro::Xoshiro256Plus;
 use rand_xoshiro::rand_core::SeedableRng;
 use rayon::prelude::*;
 
-use super::distances::{Blocks, Nearest};
+use super::distances::Blocks;
 use super::{MOST_WORK, Number};
 use crate::draw::{Generator, generator};
 use crate::{Error, Result};
@@ -79,7 +79,7 @@ fn oversampled<P: Number>(
         let to_new = blocks.nearest(&new)?;
         nearest.par_iter_mut().zip(to_new).for_each(|(best, new)| {
             if new.distance < best.distance {
-                *best = Nearest { centre: first + new.centre, ..new };
+                (best.centre, best.distance) = (first + new.centre, new.distance);
             }
         });
         candidates.extend(new);
