@@ -66,7 +66,12 @@ pub fn scaled_residual(x: Tensor<3>, branch: Tensor<3>, scale: Tensor<1>) -> Ten
 
 /// Multi-head attention. `qkv` `[n, length, 3 * width]` holds queries, keys and values; `hidden` broadcasts to `[n, heads, length, length]`, the
 /// same for all heads, true where a query must not see a key. `[n, length, width]`.
+///
+/// # Panics
+/// When the heads do not share the width evenly.
 pub fn attention(qkv: Tensor<3>, n_heads: usize, hidden: Option<Tensor<4, Bool>>) -> Tensor<3> {
+    let width = qkv.dims()[2] / 3;
+    assert!(width.is_multiple_of(n_heads) && qkv.dims()[2] == 3 * width, "{width} columns for {n_heads} heads");
     if !has_kernels(&qkv) {
         return plain::attention(qkv, n_heads, hidden);
     }

@@ -168,6 +168,13 @@ fn a_step_of_adamw_is_its_definition_and_leaves_shared_values_alone() {
     assert_eq!(numbers(shared), numbers(draw(1)));
 }
 
+/// Columns that belong to no head would never be written.
+#[test]
+#[should_panic(expected = "32 columns for 3 heads")]
+fn heads_must_share_the_width() {
+    attention(values([1, 5, 96], 1), 3, None);
+}
+
 #[test]
 fn the_same_values_come_out_whatever_the_number_of_threads() {
     let run = |threads: usize| {
@@ -175,7 +182,7 @@ fn the_same_values_come_out_whatever_the_number_of_threads() {
         pool.install(|| {
             let x = values([4, 197, 96], 1).require_grad();
             let (gamma, beta) = (values([96], 2).require_grad(), values([96], 3));
-            let out = attention(layer_norm(x.clone(), gamma.clone(), beta, 1e-6), 3, None);
+            let out = attention(layer_norm(x.clone(), gamma.clone(), beta, 1e-6), 4, None);
             let gradients = (out.clone() * values(out.dims(), 9)).sum().backward();
             [numbers(out), numbers(x.grad(&gradients).unwrap()), numbers(gamma.grad(&gradients).unwrap())]
         })
