@@ -77,12 +77,15 @@ impl Catalogue {
     /// Looks into every place of the search. Nothing that is found is run.
     pub fn survey(search: &Search) -> Self {
         let mut catalogue = Self { searched: search.folders.clone(), ..Self::default() };
-        for folder in &search.folders {
-            for path in libraries_in(folder, &mut catalogue.refused) {
+        // What a build leaves lies in two folders, of which `cargo test` renews only one.
+        let of_one_build = |a: &Folder, b: &Folder| [a, b].iter().all(|folder| folder.origin == Origin::BuildFolder);
+        for folders in search.folders.chunk_by(of_one_build) {
+            let origin = folders[0].origin;
+            for path in libraries_in(folders, &mut catalogue.refused) {
                 let source = Source::Library { path: path.clone() };
                 match plugin_ids(&path) {
                     Ok(ids) => ids.into_iter().for_each(|id| catalogue.add(id, source.clone())),
-                    Err(why) if folder.origin != Origin::BuildFolder || why.is_meant_as_plugin() => {
+                    Err(why) if origin != Origin::BuildFolder || why.is_meant_as_plugin() => {
                         catalogue.refused.push(Refusal::new(&source, &why, why.hint()));
                     }
                     Err(why) => log::debug(&format!("{source} is passed over: {why}")),
@@ -218,32 +221,34 @@ fn load(found: &Found) -> Result<Plugin, Refusal> {
     }
 }
 
-/// Files of a folder that may be libraries. Of several builds of one library, as they pile up in cargo's folders, the one
-/// without a hash in its name comes first, then the newest.
-fn libraries_in(folder: &Folder, refused: &mut Vec<Refusal>) -> Vec<PathBuf> {
-    let entries = match fs::read_dir(&folder.path) {
-        Ok(entries) => entries,
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Vec::new(),
-        Err(error) => {
-            let source = Source::Library { path: folder.path.clone() };
-            refused.push(Refusal::new(
-                &source,
-                format_args!("the folder cannot be listed: {error}"),
-                "check its permissions",
-            ));
-            return Vec::new();
-        }
-    };
-    let mut files: Vec<_> = entries
-        .flatten()
-        .map(|entry| entry.path())
-        .filter(|path| path.extension().is_some_and(|extension| extension == "so") && !path.is_dir())
-        .map(|path| {
+/// Files of some folders that may be libraries. Of several builds of one library, as they pile up in cargo's folders, the one
+/// without a hash in its name comes first, then the newest, then that of the earlier folder.
+fn libraries_in(folders: &[Folder], refused: &mut Vec<Refusal>) -> Vec<PathBuf> {
+    let mut files = Vec::new();
+    for (at, folder) in folders.iter().enumerate() {
+        let entries = match fs::read_dir(&folder.path) {
+            Ok(entries) => entries,
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => continue,
+            Err(error) => {
+                let source = Source::Library { path: folder.path.clone() };
+                refused.push(Refusal::new(
+                    &source,
+                    format_args!("the folder cannot be listed: {error}"),
+                    "check its permissions",
+                ));
+                continue;
+            }
+        };
+        let libraries = entries
+            .flatten()
+            .map(|entry| entry.path())
+            .filter(|path| path.extension().is_some_and(|extension| extension == "so") && !path.is_dir());
+        files.extend(libraries.map(|path| {
             let changed =
                 fs::metadata(&path).and_then(|metadata| metadata.modified()).unwrap_or(SystemTime::UNIX_EPOCH);
-            ((has_hash(&path), Reverse(changed)), path)
-        })
-        .collect();
+            ((has_hash(&path), Reverse(changed), at), path)
+        }));
+    }
     files.sort();
     files.into_iter().map(|(_, path)| path).collect()
 }
@@ -282,9 +287,32 @@ mod tests {
         file("notes.txt", 1);
         fs::create_dir(place.path().join("folder.so")).unwrap();
         let folder = Folder { path: place.path().to_path_buf(), origin: Origin::Flag };
-        let found = libraries_in(&folder, &mut Vec::new());
+        let found = libraries_in(&[folder], &mut Vec::new());
         let names: Vec<_> = found.iter().filter_map(|path| path.file_name()?.to_str()).collect();
         assert_eq!(names, ["liba.so", "liba-plugin.so", "liba-0123456789abcdef.so", "liba-00000000000000ff.so"]);
+    }
+
+    #[test]
+    fn of_the_two_folders_of_a_build_the_newer_library_wins() {
+        let place = tempfile::tempdir().unwrap();
+        let file = |path: &str, age: u64| {
+            let path = place.path().join(path);
+            fs::create_dir_all(path.parent().unwrap()).unwrap();
+            let file = fs::File::create(&path).unwrap();
+            file.set_modified(SystemTime::UNIX_EPOCH + std::time::Duration::from_secs(1000 - age)).unwrap();
+        };
+        for (path, age) in [("liba.so", 20), ("libb.so", 10), ("libc.so", 10)] {
+            file(path, age);
+        }
+        for (path, age) in [("deps/liba.so", 10), ("deps/libb.so", 20), ("deps/libc.so", 10)] {
+            file(path, age);
+        }
+        let folder = |path| Folder { path, origin: Origin::BuildFolder };
+        let folders = [folder(place.path().to_path_buf()), folder(place.path().join("deps"))];
+        let found = libraries_in(&folders, &mut Vec::new());
+        let first = |name: &str| found.iter().find(|path| path.ends_with(name)).unwrap().strip_prefix(place.path());
+        let firsts: Vec<_> = ["liba.so", "libb.so", "libc.so"].iter().map(|name| first(name).unwrap()).collect();
+        assert_eq!(firsts, ["deps/liba.so", "libb.so", "libc.so"].map(Path::new));
     }
 
     #[test]
