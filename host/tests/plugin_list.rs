@@ -33,7 +33,8 @@ fn folders_are_searched_in_their_order_and_the_first_find_wins() {
         ("user", sandbox.folder("data/medcoss/plugins")),
     ];
     let build = sandbox::fixture();
-    for (name, folder) in &order {
+    // The program's folder comes before its `deps` as long as its file is not the older one.
+    for (name, folder) in order.iter().rev() {
         // Copies: links of one file are one plugin.
         fs::copy(&build, folder.join(format!("{name}.so"))).unwrap();
     }

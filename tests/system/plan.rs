@@ -29,17 +29,27 @@ fn bytes_of(folder: &Path) -> u64 {
         .sum()
 }
 
+const HEAD: &str = "[model]\npreset = \"demo\"\n[training]\nepochs = 3\nbatch_size = 4\n";
+
 #[test]
 fn a_plan_counts_what_the_run_then_does_and_leaves_nothing_behind() {
     let folder = tempfile::tempdir().unwrap();
     let path = |name: &str| text(&folder.path().join(name));
-    let demo = ["demo", "--no-builtin", "--quiet", "--samples", "40", "--out"];
-    succeeded(medcoss(&[&demo[..], &[&path("demo")]].concat()));
-    let config = path("demo/demo.toml");
+    let config = path("run.toml");
+    let mut stages = String::from(HEAD);
+    for (modality, options) in [("text", "vocab_size = 300, length = 32"), ("xray", "size = 64")] {
+        let out = path(modality);
+        succeeded(medcoss(&["synth", "--no-builtin", "--modality", modality, "--samples", "40", "--out", &out]));
+        let data = names(Path::new(&out)).into_iter().find(|name| name == "reports.txt").unwrap_or(".".into());
+        stages += &format!(
+            "[[stage]]\nmodality = \"{modality}\"\nroot = \"{modality}\"\ndata = \"{data}\"\noptions = {{ {options} }}\n"
+        );
+    }
+    std::fs::write(&config, stages).unwrap();
 
     for (at, settings) in [
         &["rehearsal.strategy=medcoss", "rehearsal.buffer_ratio=0.3", "rehearsal.store=materialised"][..],
-        &["rehearsal.strategy=joint", "training.batch_size=7"],
+        &["rehearsal.strategy=joint", "training.batch_size=3"],
         &["rehearsal.strategy=ewc", "rehearsal.ewc_samples=5", "training.accumulation=3"],
     ]
     .into_iter()

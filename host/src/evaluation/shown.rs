@@ -85,7 +85,7 @@ fn transfer_text(transfer: &Transfer, scores: &Scores) -> String {
         (
             "forgetting",
             format!("{:+.3}", transfer.forgetting),
-            format!("above 0: {earlier} were better once than after the last stage"),
+            format!("above 0: what {earlier} lost since the best stage"),
         ),
         (
             "forward transfer",

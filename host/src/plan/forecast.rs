@@ -94,6 +94,10 @@ pub(crate) struct Memory {
     teacher: u64,
     /// While the largest stage's buffer is chosen.
     features: u64,
+    /// The program with all data opened, before anything is learned.
+    program: Option<u64>,
+    /// What is left of the peak: activations, batches, decoded files.
+    activations: Option<u64>,
     /// Of the process, where the system tells: measured in the trial, more where features need it.
     peak: Option<u64>,
 }
@@ -188,13 +192,17 @@ impl Memory {
         let n_further = if config.stages.len() > 1 { strategy.n_further_models() as u64 } else { 0 };
         // Features are held as they came, with room to grow, and once more where they are compared; gradients and optimiser are gone by then.
         let choosing = before.map(|before| before + (1 + n_further) * weights + 3 * features);
+        let peak = after.max(choosing);
+        let known = before.unwrap_or_default() + (4 + n_further) * weights;
         Self {
             weights,
             gradients: weights,
             optimiser: 2 * weights,
             teacher: n_further * weights,
             features,
-            peak: after.max(choosing),
+            program: before,
+            activations: after.map(|after| after.saturating_sub(known)),
+            peak,
         }
     }
 }
@@ -252,16 +260,21 @@ impl Forecast {
         let mut line = |name: &str, value: String| whole.row([name.to_string(), value]);
         line("time", format!("{} for {} batches", duration(self.seconds), self.n_steps));
         line("parameters", format!("{:.2} million", self.n_parameters as f64 / 1e6));
-        let Memory { weights, gradients, optimiser, teacher, features, peak } = &self.memory;
+        let Memory { weights, gradients, optimiser, teacher, features, program, activations, peak } = &self.memory;
         if let Some(peak) = peak {
             line("memory", human(*peak));
         }
-        let parts =
-            [(weights, "weights"), (gradients, "gradients"), (optimiser, "optimiser"), (teacher, "previous model")];
-        for (bytes, name) in parts.into_iter().chain([(features, "features of a stage")]) {
-            if *bytes > 0 {
-                line(&format!("  {name}"), human(*bytes));
-            }
+        let parts = [
+            (program.unwrap_or_default(), "program, data opened"),
+            (*weights, "weights"),
+            (*gradients, "gradients"),
+            (*optimiser, "optimiser"),
+            (*teacher, "previous model"),
+            (activations.unwrap_or_default(), "activations, batches, decoded files"),
+            (*features, "features of a stage, in their place"),
+        ];
+        for (bytes, name) in parts.into_iter().filter(|(bytes, _)| *bytes > 0) {
+            line(&format!("  {name}"), human(bytes));
         }
         line("disk", format!("{}, up to {} while it runs", human(self.disk_bytes), human(self.peak_disk_bytes)));
         let waited = self.stages.iter().filter(|stage| stage.waited > 0.1);
