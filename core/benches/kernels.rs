@@ -19,7 +19,7 @@ fn drawn<const D: usize>(shape: [usize; D], device: &Device) -> Tensor<D> {
     Tensor::random(shape, Distribution::Normal(0.0, 1.0), device)
 }
 
-/// Forward and backward of an operation on one tensor that is learned.
+/// Forward and backward of an operation on tensors that are learned.
 fn both_ways(
     group: &mut BenchmarkGroup<'_, WallTime>,
     name: &str,
@@ -43,7 +43,7 @@ fn block(criterion: &mut Criterion) {
     both_ways(&mut group, "plain", SHAPE, |x| layer.forward(x));
     group.finish();
 
-    let (gamma, beta) = (drawn([width], &device), drawn([width], &device));
+    let (gamma, beta) = (drawn([width], &device).require_grad(), drawn([width], &device).require_grad());
     let mut group = criterion.benchmark_group("layer norm");
     both_ways(&mut group, "ours", SHAPE, |x| fused::layer_norm(x, gamma.clone(), beta.clone(), 1e-6));
     both_ways(&mut group, "plain", SHAPE, |x| plain::layer_norm(x, gamma.clone(), beta.clone(), 1e-6));
@@ -55,7 +55,7 @@ fn block(criterion: &mut Criterion) {
     both_ways(&mut group, "plain", hidden, burn::tensor::activation::gelu);
     group.finish();
 
-    let branch = drawn(SHAPE, &device);
+    let branch = drawn(SHAPE, &device).require_grad();
     let mut group = criterion.benchmark_group("scaled residual");
     both_ways(&mut group, "ours", SHAPE, |x| fused::scaled_residual(x, branch.clone(), gamma.clone()));
     both_ways(&mut group, "plain", SHAPE, |x| plain::scaled_residual(x, branch.clone(), gamma.clone()));

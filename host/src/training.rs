@@ -315,7 +315,7 @@ impl Training<'_> {
             bail!("plugin {} cannot keep samples in the run\nhint: set rehearsal.store = \"reference\"", plugin.name());
         }
         let n_samples = source.ids().len();
-        let n_kept = (n_samples as f64 * self.config.rehearsal.buffer_ratio).round().max(1.0) as usize;
+        let n_kept = self.config.rehearsal.n_kept(n_samples);
         let n_weighed = N_WEIGHED.min(n_samples);
         let indices: Vec<u64> = (0..n_weighed).map(|nth| (nth * n_samples / n_weighed) as u64).collect();
         let folder = tempfile::Builder::new()

@@ -212,6 +212,14 @@ impl Default for RehearsalConfig {
 }
 
 impl RehearsalConfig {
+    /// Samples that are kept of so many, at least one, where the strategy keeps any; fewer where a small cluster leaves places free.
+    pub fn n_kept(&self, n_samples: usize) -> usize {
+        match self.strategy.keeps_buffers() {
+            true => ((n_samples as f64 * self.buffer_ratio).round() as usize).clamp(1, n_samples.max(1)),
+            false => 0,
+        }
+    }
+
     /// Ratios in range, settings that fit together.
     ///
     /// # Errors

@@ -161,14 +161,9 @@ impl TrialRun<'_> {
         Chosen::new(source, (0..n_wanted).map(|nth| (nth * n / n_wanted) as u64).collect())
     }
 
-    /// Samples that the run keeps of a stage; where a small cluster leaves places free, fewer.
+    /// Samples that the run keeps of a stage.
     fn n_kept(&self, source: &dyn SampleSource) -> usize {
-        let rehearsal = &self.config.rehearsal;
-        let n = source.ids().len();
-        match rehearsal.strategy.keeps_buffers() {
-            true => ((n as f64 * rehearsal.buffer_ratio).round() as usize).clamp(1, n.max(1)),
-            false => 0,
-        }
+        self.config.rehearsal.n_kept(source.ids().len())
     }
 
     /// Samples that the trial keeps of a stage: enough for one of the largest batches that will be drawn from them.

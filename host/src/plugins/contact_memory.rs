@@ -197,12 +197,12 @@ mod tests {
     impl Place {
         fn new() -> Self {
             let place = Self { folder: tempfile::tempdir().unwrap() };
-            fs::write(place.library(), "one").unwrap();
+            fs::write(place.plugin(), "one").unwrap();
             fs::write(place.program(), "program").unwrap();
             place
         }
 
-        fn library(&self) -> PathBuf {
+        fn plugin(&self) -> PathBuf {
             self.folder.path().join("a.so")
         }
 
@@ -223,54 +223,54 @@ mod tests {
     #[test]
     fn a_library_is_known_again_until_its_content_or_the_program_changes() {
         let place = Place::new();
-        let library = place.library();
-        place.memory().keep(&library, "a", &outcome("crashed"));
-        assert_eq!(place.memory().recall(&library, "a"), Some(outcome("crashed")));
-        assert_eq!(place.memory().recall(&library, "b"), None);
+        let plugin = place.plugin();
+        place.memory().keep(&plugin, "a", &outcome("crashed"));
+        assert_eq!(place.memory().recall(&plugin, "a"), Some(outcome("crashed")));
+        assert_eq!(place.memory().recall(&plugin, "b"), None);
         // Written again as it was: another time, the same content.
-        fs::write(&library, "one").unwrap();
-        fs::File::open(&library).unwrap().set_modified(std::time::SystemTime::UNIX_EPOCH).unwrap();
-        assert_eq!(place.memory().recall(&library, "a"), Some(outcome("crashed")));
+        fs::write(&plugin, "one").unwrap();
+        fs::File::open(&plugin).unwrap().set_modified(std::time::SystemTime::UNIX_EPOCH).unwrap();
+        assert_eq!(place.memory().recall(&plugin, "a"), Some(outcome("crashed")));
         // As large as before.
-        fs::write(&library, "two").unwrap();
-        assert_eq!(place.memory().recall(&library, "a"), None);
-        place.memory().keep(&library, "a", &outcome("hung"));
-        assert_eq!(place.memory().recall(&library, "a"), Some(outcome("hung")));
+        fs::write(&plugin, "two").unwrap();
+        assert_eq!(place.memory().recall(&plugin, "a"), None);
+        place.memory().keep(&plugin, "a", &outcome("hung"));
+        assert_eq!(place.memory().recall(&plugin, "a"), Some(outcome("hung")));
         // Another name for the program makes no other program.
         fs::hard_link(place.program(), place.folder.path().join("link")).unwrap();
-        assert_eq!(place.memory().recall(&library, "a"), Some(outcome("hung")));
+        assert_eq!(place.memory().recall(&plugin, "a"), Some(outcome("hung")));
         fs::write(place.program(), "another build").unwrap();
-        assert_eq!(place.memory().recall(&library, "a"), None);
+        assert_eq!(place.memory().recall(&plugin, "a"), None);
     }
 
     #[test]
     fn what_the_loader_says_is_not_remembered() {
         let place = Place::new();
-        place.memory().keep(&place.library(), "a", &outcome("the dynamic loader refuses it: libx.so is missing"));
-        assert_eq!(place.memory().recall(&place.library(), "a"), None);
+        place.memory().keep(&place.plugin(), "a", &outcome("the dynamic loader refuses it: libx.so is missing"));
+        assert_eq!(place.memory().recall(&place.plugin(), "a"), None);
     }
 
     #[test]
     fn a_damaged_or_unwritable_file_costs_the_memory_and_nothing_else() {
         let place = Place::new();
-        let library = place.library();
-        place.memory().keep(&library, "a", &outcome("crashed"));
+        let plugin = place.plugin();
+        place.memory().keep(&plugin, "a", &outcome("crashed"));
         let text = fs::read_to_string(place.file()).unwrap();
         for broken in [text.replace("crashed", "Crashed"), text[..text.len() / 2].into(), String::new()] {
             fs::write(place.file(), broken).unwrap();
-            assert_eq!(place.memory().recall(&library, "a"), None);
+            assert_eq!(place.memory().recall(&plugin, "a"), None);
         }
-        place.memory().keep(&library, "a", &outcome("crashed"));
-        assert_eq!(place.memory().recall(&library, "a"), Some(outcome("crashed")));
+        place.memory().keep(&plugin, "a", &outcome("crashed"));
+        assert_eq!(place.memory().recall(&plugin, "a"), Some(outcome("crashed")));
         place.memory().forget().unwrap();
-        assert_eq!(place.memory().recall(&library, "a"), None);
+        assert_eq!(place.memory().recall(&plugin, "a"), None);
 
         // A file where the folder should be.
         fs::remove_dir_all(place.folder.path().join("cache")).unwrap();
         fs::write(place.folder.path().join("cache"), "").unwrap();
         let mut memory = place.memory();
-        memory.keep(&library, "a", &outcome("crashed"));
+        memory.keep(&plugin, "a", &outcome("crashed"));
         assert!(memory.told_unwritable);
-        assert_eq!(place.memory().recall(&library, "a"), None);
+        assert_eq!(place.memory().recall(&plugin, "a"), None);
     }
 }
