@@ -57,8 +57,20 @@ fn block(criterion: &mut Criterion) {
 
     let branch = drawn(SHAPE, &device).require_grad();
     let mut group = criterion.benchmark_group("scaled residual");
-    both_ways(&mut group, "ours", SHAPE, |x| fused::scaled_residual(x, branch.clone(), gamma.clone()));
-    both_ways(&mut group, "plain", SHAPE, |x| plain::scaled_residual(x, branch.clone(), gamma.clone()));
+    both_ways(&mut group, "ours", SHAPE, |x| fused::scaled_residual(x, branch.clone(), gamma.clone(), None));
+    both_ways(&mut group, "plain", SHAPE, |x| plain::scaled_residual(x, branch.clone(), gamma.clone(), None));
+    group.finish();
+
+    let [rows, vocabulary] = [512, 28_996];
+    let targets: Vec<i32> = (0..rows).map(|row| (row * 37 % vocabulary) as i32).collect();
+    let mut group = criterion.benchmark_group("cross-entropy");
+    let of_rows = |x: Tensor<3>| x.reshape([rows, vocabulary]);
+    both_ways(&mut group, "ours", [1, rows, vocabulary], |x| {
+        fused::cross_entropy(of_rows(x), &targets).reshape([1, 1, rows])
+    });
+    both_ways(&mut group, "plain", [1, rows, vocabulary], |x| {
+        plain::cross_entropy(of_rows(x), &targets).reshape([1, 1, rows])
+    });
     group.finish();
 
     let qkv = [SHAPE[0], SHAPE[1], 3 * width];

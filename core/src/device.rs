@@ -19,6 +19,11 @@ pub fn by_name(name: &str) -> Result<Device> {
     }
 }
 
+/// Whether tensors live in the host's own memory.
+pub(crate) fn is_processor(device: &Device) -> bool {
+    device.clone().without_autodiff() == Device::flex()
+}
+
 fn unknown(name: &str) -> Error {
     Error::Device(format!("unknown device {name:?}\nhint: use cpu, cuda or cuda:N"))
 }

@@ -5,9 +5,10 @@ mod synthetic;
 use std::path::Path;
 use std::sync::atomic::Ordering;
 
-use medcoss_core::Error;
-use medcoss_core::run::StageFolder;
-use medcoss_core::stage::StageSettings;
+use medcoss_core::model::Precision;
+use medcoss_core::run::{StageFolder, StoredModel};
+use medcoss_core::stage::{Observer, StageSettings, StepReport};
+use medcoss_core::{Error, device};
 use synthetic::{Impatient, Synthetic, metrics, run, run_watched, settings};
 
 #[test]
@@ -171,15 +172,82 @@ fn a_few_bad_samples_are_named_and_left_out_and_many_stop_the_stage() {
 }
 
 #[test]
-fn a_loss_that_is_not_finite_stops_with_its_place() {
-    let folder = tempfile::tempdir().unwrap();
+fn a_loss_that_is_not_finite_stops_with_its_place_however_late_it_is_read() {
     let mut first = Synthetic::waves(60);
     first.value = 1e30;
     let mut settings = settings(2);
     settings.optimiser.base_learning_rate = 1e12;
-    let error = run(folder.path(), &first, &Synthetic::counting(30), &settings).unwrap_err().to_string();
-    assert!(error.contains("stages/01-waves, epoch 1, step") && error.contains("pretext loss of waves"), "{error}");
-    assert!(error.contains("hint: "), "{error}");
+    let mut errors = Vec::new();
+    for loss_every_steps in [None, Some(4), Some(1000)] {
+        let folder = tempfile::tempdir().unwrap();
+        settings.loss_every_steps = loss_every_steps;
+        settings.checkpoint_every_steps = Some(2);
+        let error = run(folder.path(), &first, &Synthetic::counting(30), &settings).unwrap_err().to_string();
+        assert!(error.contains("stages/01-waves, epoch 1, step") && error.contains("pretext loss of waves"), "{error}");
+        assert!(error.contains("hint: "), "{error}");
+        assert_eq!(checkpoints(folder.path(), "01-waves").len(), usize::from(error.contains("checkpoint-")), "{error}");
+        errors.push(error);
+    }
+    assert!(errors.iter().all(|error| *error == errors[0]), "{errors:#?}");
+}
+
+#[test]
+fn losses_that_are_read_together_are_the_same_losses() {
+    let (first, second) = (Synthetic::waves(40), Synthetic::counting(90));
+    let run = |loss_every_steps: usize| {
+        let folder = tempfile::tempdir().unwrap();
+        let settings = StageSettings { loss_every_steps: Some(loss_every_steps), epochs: 3, ..settings(2) };
+        let mut reports = Reports::default();
+        let states = run_watched(folder.path(), &first, &second, &settings, &mut reports).unwrap();
+        (states, metrics(folder.path(), "01-waves"), metrics(folder.path(), "02-counting"), reports.0)
+    };
+    let at_once = run(1);
+    // 5 batches, and 11 and 1 of the buffer; three epochs of each.
+    assert_eq!(at_once.3.len(), 3 * (5 + 12));
+    for together in [2, 7, 100] {
+        assert_eq!(run(together), at_once, "{together}");
+    }
+}
+
+/// Keeps what it hears of each batch.
+#[derive(Default)]
+struct Reports(Vec<(usize, usize, String, f32)>);
+
+impl Observer for Reports {
+    fn step(&mut self, report: &StepReport<'_>) {
+        self.0.push((report.epoch, report.step, report.label.into(), report.loss));
+    }
+}
+
+#[test]
+fn with_products_of_few_bits_nearly_the_same_is_learned_and_kept_in_many() {
+    let (first, second) = (Synthetic::waves(60), Synthetic::counting(50));
+    let run = |precision: Precision| {
+        let folder = tempfile::tempdir().unwrap();
+        let settings = StageSettings { precision, epochs: 20, ..settings(2) };
+        let states = run(folder.path(), &first, &second, &settings).unwrap();
+        let stored = StoredModel::of_stage(&StageFolder::new(folder.path(), 2, "counting"), &states[1]);
+        let model = stored.load(&device::by_name("cpu").unwrap()).unwrap();
+        assert_eq!(model.precision(), Precision::Float32);
+        let mut n_fine = 0;
+        model
+            .visit_parameters(&mut |parameter| {
+                // The last 16 bits are those that bfloat16 does not have.
+                n_fine += usize::from(parameter.values()?.iter().any(|value| value.to_bits() & 0xffff != 0));
+                Ok(())
+            })
+            .unwrap();
+        assert!(n_fine > 30, "{n_fine} parameters have more bits than bfloat16");
+        [metrics(folder.path(), "01-waves"), metrics(folder.path(), "02-counting")].concat()
+    };
+    let (many, few) = (run(Precision::Float32), run(Precision::Bfloat16));
+    assert_ne!(many, few);
+    for (many, few) in many.iter().zip(&few) {
+        for (label, loss) in many.pretext.iter().chain(&many.distillation) {
+            let other = few.pretext.get(label).or(few.distillation.get(label)).unwrap();
+            assert!((loss - other).abs() < 0.05 * loss, "{label}: {loss} and {other}");
+        }
+    }
 }
 
 #[test]

@@ -5,7 +5,7 @@ use std::path::{Component, Path, PathBuf};
 
 use anyhow::{Context, Result, anyhow, bail};
 use medcoss_core::exchange::{Import, KnownSizes};
-use medcoss_core::model::{Dimensions, ModelConfig, Preset, TextAttention};
+use medcoss_core::model::{Dimensions, ModelConfig, Precision, Preset, TextAttention};
 use medcoss_core::optimisation::OptimiserConfig;
 use medcoss_core::rehearsal::RehearsalConfig;
 use medcoss_core::stage::StageSettings;
@@ -181,6 +181,12 @@ pub struct TrainingSection {
     /// Batches between further checkpoints within an epoch; without it, none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub checkpoint_every_steps: Option<usize>,
+    /// Batches after which their losses are read from the device; without it 1 on the processor, 16 elsewhere.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub loss_every_steps: Option<usize>,
+    /// `float32`, or `bfloat16` for the products of matrices while learning; parameters, norms, softmax and losses stay in float32.
+    #[serde(default)]
+    pub precision: Precision,
 }
 
 /// Reading of data.
@@ -352,6 +358,8 @@ impl RunConfig {
             rehearsal: self.rehearsal.clone(),
             checkpoint_every: self.training.checkpoint_every,
             checkpoint_every_steps: self.training.checkpoint_every_steps,
+            loss_every_steps: self.training.loss_every_steps,
+            precision: self.training.precision,
             loader_threads: self.data.loader_threads,
             max_bad_ratio: self.data.max_bad_ratio,
         }

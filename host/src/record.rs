@@ -9,8 +9,13 @@ use medcoss_core::run::{FORMAT, UNSEALED, check_seal, seal, write_atomically};
 use crate::config::RunConfig;
 
 /// Settings that may differ when a run is continued: they change no number that the run computes.
-pub const MAY_CHANGE: [&str; 4] =
-    ["data.loader_threads", "data.max_bad_ratio", "training.checkpoint_every", "training.checkpoint_every_steps"];
+pub const MAY_CHANGE: [&str; 5] = [
+    "data.loader_threads",
+    "data.max_bad_ratio",
+    "training.checkpoint_every",
+    "training.checkpoint_every_steps",
+    "training.loss_every_steps",
+];
 
 /// What stands before the checksum of a record.
 const SEAL: &str = "# seal: ";

@@ -464,7 +464,12 @@ fn what_may_not_change_is_refused_by_name_and_what_may_is_taken() {
     experiment.finish("run");
     let (run, root) = (text(&experiment.path("run")), text(experiment.folder.path()));
     let resume = |setting: &str| medcoss(&["resume", &run, "--data-root", &root, "--json", "--set", setting]);
-    for setting in ["data.loader_threads=1", "training.checkpoint_every=3", "training.checkpoint_every_steps=7"] {
+    for setting in [
+        "data.loader_threads=1",
+        "training.checkpoint_every=3",
+        "training.checkpoint_every_steps=7",
+        "training.loss_every_steps=5",
+    ] {
         succeeded(resume(setting));
     }
     for (setting, name) in [

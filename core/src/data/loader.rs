@@ -24,7 +24,7 @@ pub(crate) struct Loaded {
 }
 
 /// Prepares the items on `n_threads` threads and hands them to `consume` in order, until it says no. `prepare` gets buffers that
-/// belong to its thread, and hold whatever was left in them. Tells how long the consumer had to wait for items.
+/// belong to its thread, and hold whatever was left in them. `consume` also hears how long it had to wait for the item.
 ///
 /// # Errors
 /// The first error of `prepare` (in order) or `consume`.
@@ -32,8 +32,8 @@ pub(crate) fn load_in_order(
     items: Range<usize>,
     n_threads: usize,
     prepare: impl Fn(usize, &mut RawBatch) -> Result<Loaded> + Sync,
-    mut consume: impl FnMut(usize, Loaded) -> Result<()>,
-) -> Result<Duration> {
+    mut consume: impl FnMut(usize, Loaded, Duration) -> Result<()>,
+) -> Result<()> {
     let n_threads = n_threads.clamp(1, items.len().max(1));
     let shelf = Shelf {
         state: Mutex::new(State { next: items.start, consumed: items.start, end: items.end, ready: BTreeMap::new() }),
@@ -52,13 +52,11 @@ pub(crate) fn load_in_order(
                 }
             });
         }
-        let mut waited = Duration::ZERO;
         for item in items {
-            let (loaded, waited_for_it) = shelf.wait_for(item);
-            waited += waited_for_it;
-            consume(item, loaded?)?;
+            let (loaded, waited) = shelf.wait_for(item);
+            consume(item, loaded?, waited)?;
         }
-        Ok(waited)
+        Ok(())
     })
 }
 
@@ -167,7 +165,7 @@ mod tests {
                     ahead.fetch_max(item, Ordering::Relaxed);
                     Ok(loaded())
                 },
-                |item, _| {
+                |item, _, _| {
                     assert_eq!(item, next);
                     next += 1;
                     let furthest = ahead.load(Ordering::Relaxed);
@@ -183,10 +181,10 @@ mod tests {
     #[test]
     fn an_error_of_either_side_stops_all_threads() {
         let prepare = |item, _: &mut RawBatch| if item == 7 { Err(Error::Data("seven".into())) } else { Ok(loaded()) };
-        let error = load_in_order(0..1000, 3, prepare, |_, _| Ok(())).unwrap_err();
+        let error = load_in_order(0..1000, 3, prepare, |_, _, _| Ok(())).unwrap_err();
         assert_eq!(error.to_string(), "seven");
         let error =
-            load_in_order(0..1000, 3, |_, _| Ok(loaded()), |_, _| Err(Error::Data("enough".into()))).unwrap_err();
+            load_in_order(0..1000, 3, |_, _| Ok(loaded()), |_, _, _| Err(Error::Data("enough".into()))).unwrap_err();
         assert_eq!(error.to_string(), "enough");
     }
 
@@ -197,14 +195,21 @@ mod tests {
             std::thread::sleep(pause);
             Ok(loaded())
         };
-        let waited = load_in_order(0..8, 1, slow_items, |_, _| Ok(())).unwrap();
+        let mut waited = Duration::ZERO;
+        let count = |_, _, of_item| {
+            waited += of_item;
+            Ok(())
+        };
+        load_in_order(0..8, 1, slow_items, count).unwrap();
         assert!(waited >= 7 * pause, "{waited:?}");
-        let slow_consumer = |_, _| {
+        waited = Duration::ZERO;
+        let slow_consumer = |_, _, of_item| {
+            waited += of_item;
             std::thread::sleep(pause);
             Ok(())
         };
         // All but the first are ready long before they are wanted.
-        let waited = load_in_order(0..8, 2, |_, _| Ok(loaded()), slow_consumer).unwrap();
+        load_in_order(0..8, 2, |_, _| Ok(loaded()), slow_consumer).unwrap();
         assert!(waited < 4 * pause, "{waited:?}");
     }
 
@@ -223,7 +228,7 @@ mod tests {
             }
             Ok(loaded())
         };
-        let consume = |_, _| {
+        let consume = |_, _, _| {
             assert!(n_others.load(Ordering::Relaxed) >= 2 * AHEAD - 1);
             Ok(())
         };

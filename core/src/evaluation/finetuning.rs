@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use burn::module::{Module, ParamId};
 use burn::nn::Linear;
 use burn::optim::{GradientsParams, ModuleOptimizer};
-use burn::tensor::activation::{log_softmax, softmax};
+use burn::tensor::activation::softmax;
 use burn::tensor::{Device, Tensor, TensorData};
 use rand::RngExt;
 
@@ -13,7 +13,8 @@ use super::labelled_features::LabelledFeatures;
 use super::linear_probe::{Fitted, LinearProbe, Standardised};
 use crate::data::{Chosen, Loaded, RawBatch, SampleSource, View, load_in_order, prepare};
 use crate::draw::generator;
-use crate::model::{Initialiser, Model, StochasticDepth, indices, mean_over_tokens};
+use crate::fused;
+use crate::model::{Initialiser, Model, StochasticDepth, mean_over_tokens};
 use crate::optimisation::{OptimiserConfig, Schedule, adamw};
 use crate::pretext::mean_all;
 use crate::stage::{Reading, extract_features};
@@ -209,7 +210,7 @@ impl Finetuner<'_> {
                 Ok(Loaded { batch: Some(prepare(raw, self.source.spec(), &all, false, None)), bad: Vec::new() })
             };
             let n_batches = n.div_ceil(settings.batch_size);
-            load_in_order(0..n_batches, self.reading.loader_threads, load, |item, loaded| {
+            load_in_order(0..n_batches, self.reading.loader_threads, load, |item, loaded, _| {
                 let (Some(classifier), Some(batch)) = (held.take(), loaded.batch) else { return Ok(()) };
                 let step = epoch * n_batches + item;
                 let mut depth =
@@ -218,8 +219,7 @@ impl Finetuner<'_> {
                 let [n_batch, _, width] = encoded.dims();
                 let features = mean_over_tokens(encoded, &batch).reshape([n_batch, width]);
                 let classes: Vec<i32> = batch_of(item).iter().map(|at| train.classes[*at] as i32).collect();
-                let likely = log_softmax(classifier.classify_batch(features), 1);
-                let loss = mean_all(likely.gather(1, indices(&classes, &device).reshape([n_batch, 1]))).neg();
+                let loss = mean_all(fused::cross_entropy(classifier.classify_batch(features), &classes));
                 let value: f32 = loss.clone().into_scalar();
                 if !value.is_finite() {
                     return Err(Error::Data(format!(

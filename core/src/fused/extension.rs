@@ -7,7 +7,7 @@ use burn::backend::tensor::FloatTensor;
 use burn::backend::{Autodiff, Backend, Flex, backend_extension};
 use burn::tensor::{Shape, TensorData};
 
-use super::{adamw, attention, gelu, layer_norm, linear, residual};
+use super::{adamw, attention, cross_entropy, gelu, layer_norm, linear, residual};
 
 /// A tensor of the processor.
 type Values = FloatTensor<Flex>;
@@ -29,8 +29,16 @@ pub trait FusedBlock: Backend {
     /// Any shape.
     fn fused_gelu(x: FloatTensor<Self>) -> FloatTensor<Self>;
 
-    /// `x` and `branch` `[..., width]`, `scale` `[width]`.
-    fn fused_residual(x: FloatTensor<Self>, branch: FloatTensor<Self>, scale: FloatTensor<Self>) -> FloatTensor<Self>;
+    /// `x` and `branch` `[n, length, width]`, `scale` `[width]`, `kept` `[n]`.
+    fn fused_residual(
+        x: FloatTensor<Self>,
+        branch: FloatTensor<Self>,
+        scale: FloatTensor<Self>,
+        kept: Vec<f32>,
+    ) -> FloatTensor<Self>;
+
+    /// `scores` `[n, classes]`, a target a row; `[n]`.
+    fn fused_cross_entropy(scores: FloatTensor<Self>, targets: Vec<i32>) -> FloatTensor<Self>;
 
     /// `qkv` `[n, length, 3 * width]`; `[n, length, width]`.
     fn fused_attention(qkv: FloatTensor<Self>, n_heads: usize) -> FloatTensor<Self>;
@@ -43,19 +51,12 @@ pub trait FusedBlock: Backend {
 #[backend_extension(Flex)]
 pub trait FusedUpdate: Backend {
     /// Parameters, mean of gradients and mean of their squares after a step of AdamW; all of one shape.
-    #[allow(clippy::too_many_arguments)]
     fn fused_adamw(
         parameters: FloatTensor<Self>,
         gradient: FloatTensor<Self>,
         first: FloatTensor<Self>,
         second: FloatTensor<Self>,
-        beta_1: f32,
-        beta_2: f32,
-        epsilon: f32,
-        rate: f32,
-        kept: f32,
-        correction_1: f32,
-        correction_2: f32,
+        step: adamw::Step,
     ) -> (FloatTensor<Self>, FloatTensor<Self>, FloatTensor<Self>);
 }
 
@@ -107,9 +108,16 @@ impl FusedBlock for Flex {
         tensor(gelu::forward(slice(&x)), shape(&x))
     }
 
-    fn fused_residual(x: Values, branch: Values, scale: Values) -> Values {
+    fn fused_residual(x: Values, branch: Values, scale: Values, kept: Vec<f32>) -> Values {
         let (x, branch, scale) = (dense(&x), dense(&branch), dense(&scale));
-        tensor(residual::forward(slice(&x), slice(&branch), slice(&scale)), shape(&x))
+        tensor(residual::forward(slice(&x), slice(&branch), slice(&scale), &kept), shape(&x))
+    }
+
+    fn fused_cross_entropy(scores: Values, targets: Vec<i32>) -> Values {
+        let scores = dense(&scores);
+        let log_sums = cross_entropy::log_sums(slice(&scores), last(&scores));
+        let losses = cross_entropy::forward(slice(&scores), &log_sums, &targets);
+        tensor(losses, Shape::new([targets.len()]))
     }
 
     fn fused_attention(qkv: Values, n_heads: usize) -> Values {
@@ -132,13 +140,7 @@ impl FusedUpdate for Flex {
         gradient: Values,
         mut first: Values,
         mut second: Values,
-        beta_1: f32,
-        beta_2: f32,
-        epsilon: f32,
-        rate: f32,
-        kept: f32,
-        correction_1: f32,
-        correction_2: f32,
+        step: adamw::Step,
     ) -> (Values, Values, Values) {
         let gradient = dense(&gradient);
         for values in [&mut parameters, &mut first, &mut second] {
@@ -147,9 +149,24 @@ impl FusedUpdate for Flex {
                 *values = tensor(slice(&dense(values)).to_vec(), shape(values));
             }
         }
-        let step = adamw::Step { beta_1, beta_2, epsilon, rate, kept, correction_1, correction_2 };
         adamw::update(parameters.storage_mut(), slice(&gradient), first.storage_mut(), second.storage_mut(), step);
         (parameters, first, second)
+    }
+}
+
+/// The output of an operation: with the state of its backward pass where a gradient is wanted.
+fn finish<B, C, const N: usize>(
+    kind: OpsKind<B, Flex, B::State, C, N>,
+    state: B::State,
+    out: Values,
+) -> FloatTensor<Autodiff<Flex, C>>
+where
+    B: Backward<Flex, N>,
+    C: CheckpointStrategy,
+{
+    match kind {
+        OpsKind::Tracked(prepared) => prepared.finish(state, out),
+        OpsKind::UnTracked(prepared) => prepared.finish(out),
     }
 }
 
@@ -185,10 +202,7 @@ impl<C: CheckpointStrategy> FusedBlock for Autodiff<Flex, C> {
         let prepared = OfLinear.prepare::<C>([x.node(), weight.node(), bias.node()]);
         let (x, weight, bias) = (dense(x.primitive()), dense(weight.primitive()), bias.into_primitive());
         let out = Flex::fused_linear(x.clone(), weight.clone(), bias);
-        match prepared.compute_bound().stateful() {
-            OpsKind::Tracked(prepared) => prepared.finish((x, weight), out),
-            OpsKind::UnTracked(prepared) => prepared.finish(out),
-        }
+        finish(prepared.compute_bound().stateful(), (x, weight), out)
     }
 
     fn fused_layer_norm(
@@ -220,10 +234,7 @@ impl<C: CheckpointStrategy> FusedBlock for Autodiff<Flex, C> {
         let prepared = OfLayerNorm.prepare::<C>([x.node(), gamma.node(), beta.node()]);
         let (x, gamma, beta) = (dense(x.primitive()), dense(gamma.primitive()), beta.into_primitive());
         let out = Flex::fused_layer_norm(x.clone(), gamma.clone(), beta, epsilon);
-        match prepared.compute_bound().stateful() {
-            OpsKind::Tracked(prepared) => prepared.finish((x, gamma, epsilon), out),
-            OpsKind::UnTracked(prepared) => prepared.finish(out),
-        }
+        finish(prepared.compute_bound().stateful(), (x, gamma, epsilon), out)
     }
 
     fn fused_gelu(x: FloatTensor<Self>) -> FloatTensor<Self> {
@@ -246,25 +257,27 @@ impl<C: CheckpointStrategy> FusedBlock for Autodiff<Flex, C> {
         let prepared = OfGelu.prepare::<C>([x.node()]);
         let x = dense(x.primitive());
         let out = Flex::fused_gelu(x.clone());
-        match prepared.compute_bound().stateful() {
-            OpsKind::Tracked(prepared) => prepared.finish(x, out),
-            OpsKind::UnTracked(prepared) => prepared.finish(out),
-        }
+        finish(prepared.compute_bound().stateful(), x, out)
     }
 
-    fn fused_residual(x: FloatTensor<Self>, branch: FloatTensor<Self>, scale: FloatTensor<Self>) -> FloatTensor<Self> {
+    fn fused_residual(
+        x: FloatTensor<Self>,
+        branch: FloatTensor<Self>,
+        scale: FloatTensor<Self>,
+        kept: Vec<f32>,
+    ) -> FloatTensor<Self> {
         #[derive(Debug)]
         struct OfResidual;
 
         impl Backward<Flex, 3> for OfResidual {
-            /// Branch and scale.
-            type State = (Values, Values);
+            /// Branch, scale and what is kept.
+            type State = (Values, Values, Vec<f32>);
 
             fn backward(self, ops: Ops<Self::State, 3>, gradients: &mut Gradients, _: &mut Checkpointer) {
                 let gradient = dense(&gradients.consume::<Flex>(&ops.node));
                 let [of_x, of_branch, of_scale] = ops.parents;
-                let (branch, scale) = ops.state;
-                let [branches, scales] = residual::backward(slice(&branch), slice(&scale), slice(&gradient));
+                let (branch, scale, kept) = ops.state;
+                let [branches, scales] = residual::backward(slice(&branch), slice(&scale), &kept, slice(&gradient));
                 if let Some(node) = of_branch {
                     gradients.register::<Flex>(node.id, tensor(branches, shape(&branch)));
                 }
@@ -279,31 +292,49 @@ impl<C: CheckpointStrategy> FusedBlock for Autodiff<Flex, C> {
 
         let prepared = OfResidual.prepare::<C>([x.node(), branch.node(), scale.node()]);
         let (x, branch, scale) = (x.into_primitive(), dense(branch.primitive()), dense(scale.primitive()));
-        let out = Flex::fused_residual(x, branch.clone(), scale.clone());
-        match prepared.compute_bound().stateful() {
-            OpsKind::Tracked(prepared) => prepared.finish((branch, scale), out),
-            OpsKind::UnTracked(prepared) => prepared.finish(out),
+        let out = Flex::fused_residual(x, branch.clone(), scale.clone(), kept.clone());
+        finish(prepared.compute_bound().stateful(), (branch, scale, kept), out)
+    }
+
+    fn fused_cross_entropy(scores: FloatTensor<Self>, targets: Vec<i32>) -> FloatTensor<Self> {
+        #[derive(Debug)]
+        struct OfCrossEntropy;
+
+        impl Backward<Flex, 1> for OfCrossEntropy {
+            /// Scores, logarithms of their sums, targets.
+            type State = (Values, Vec<f32>, Vec<i32>);
+
+            fn backward(self, ops: Ops<Self::State, 1>, gradients: &mut Gradients, _: &mut Checkpointer) {
+                let gradient = dense(&gradients.consume::<Flex>(&ops.node));
+                let [node] = ops.parents;
+                if let Some(node) = node {
+                    let (scores, log_sums, targets) = ops.state;
+                    let values = cross_entropy::backward(slice(&scores), &log_sums, &targets, slice(&gradient));
+                    gradients.register::<Flex>(node.id, tensor(values, shape(&scores)));
+                }
+            }
         }
+
+        let prepared = OfCrossEntropy.prepare::<C>([scores.node()]);
+        let scores = dense(scores.primitive());
+        let log_sums = cross_entropy::log_sums(slice(&scores), last(&scores));
+        let losses = cross_entropy::forward(slice(&scores), &log_sums, &targets);
+        let out = tensor(losses, Shape::new([targets.len()]));
+        finish(prepared.compute_bound().stateful(), (scores, log_sums, targets), out)
     }
 
     fn fused_attention(qkv: FloatTensor<Self>, n_heads: usize) -> FloatTensor<Self> {
         let prepared = OfAttention.prepare::<C>([qkv.node()]);
         let qkv = dense(qkv.primitive());
         let out = Flex::fused_attention(qkv.clone(), n_heads);
-        match prepared.compute_bound().stateful() {
-            OpsKind::Tracked(prepared) => prepared.finish((qkv, None, n_heads), out),
-            OpsKind::UnTracked(prepared) => prepared.finish(out),
-        }
+        finish(prepared.compute_bound().stateful(), (qkv, None, n_heads), out)
     }
 
     fn fused_attention_with(qkv: FloatTensor<Self>, bias: FloatTensor<Self>, n_heads: usize) -> FloatTensor<Self> {
         let prepared = OfAttention.prepare::<C>([qkv.node()]);
         let (qkv, bias) = (dense(qkv.primitive()), dense(bias.primitive()));
         let out = Flex::fused_attention_with(qkv.clone(), bias.clone(), n_heads);
-        match prepared.compute_bound().stateful() {
-            OpsKind::Tracked(prepared) => prepared.finish((qkv, Some(bias), n_heads), out),
-            OpsKind::UnTracked(prepared) => prepared.finish(out),
-        }
+        finish(prepared.compute_bound().stateful(), (qkv, Some(bias), n_heads), out)
     }
 }
 

@@ -6,6 +6,7 @@
 
 mod adamw;
 mod attention;
+mod cross_entropy;
 mod extension;
 mod gelu;
 mod layer_norm;
@@ -15,26 +16,29 @@ mod residual;
 mod vector;
 
 use burn::backend::Dispatch;
+use burn::module::Param;
 use burn::nn::Linear;
-use burn::tensor::activation::softmax;
-use burn::tensor::{Bool, DType, Device, Tensor};
+use burn::tensor::activation::{log_softmax, softmax};
+use burn::tensor::{Bool, DType, Int, Tensor, TensorData, module};
 
+use crate::device::is_processor;
 pub use adamw::Step as AdamWStep;
 use extension::{FusedBlock, FusedUpdate};
 
 /// Whether a tensor is where the kernels are.
 fn has_kernels<const D: usize>(tensor: &Tensor<D>) -> bool {
-    tensor.dtype() == DType::F32 && tensor.device().without_autodiff() == Device::flex()
+    tensor.dtype() == DType::F32 && is_processor(&tensor.device())
 }
 
-/// A linear layer with a bias over the last dimension.
+/// A linear layer over the last dimension, with a bias if it has one, computed in the numbers of `x`.
 pub fn linear<const D: usize>(layer: &Linear, x: Tensor<D>) -> Tensor<D> {
-    match &layer.bias {
+    let (weight, bias) = (layer.weight.val(), layer.bias.as_ref().map(Param::val));
+    match bias {
         Some(bias) if has_kernels(&x) => {
-            let (weight, bias) = (layer.weight.val().into_dispatch(), bias.val().into_dispatch());
+            let (weight, bias) = (weight.into_dispatch(), bias.into_dispatch());
             Tensor::from_dispatch(<Dispatch as FusedBlock>::fused_linear(x.into_dispatch(), weight, bias))
         }
-        _ => layer.forward(x),
+        bias => plain::linear(x, weight, bias),
     }
 }
 
@@ -50,18 +54,39 @@ pub fn layer_norm<const D: usize>(x: Tensor<D>, gamma: Tensor<1>, beta: Tensor<1
 /// The exact Gaussian error linear unit.
 pub fn gelu<const D: usize>(x: Tensor<D>) -> Tensor<D> {
     if !has_kernels(&x) {
-        return burn::tensor::activation::gelu(x);
+        return plain::gelu(x);
     }
     Tensor::from_dispatch(<Dispatch as FusedBlock>::fused_gelu(x.into_dispatch()))
 }
 
-/// `x + branch * scale`, with `scale` over the last dimension.
-pub fn scaled_residual(x: Tensor<3>, branch: Tensor<3>, scale: Tensor<1>) -> Tensor<3> {
+/// `x + branch * scale * kept`, with `scale` over the last dimension and `kept` over the first, or 1.
+///
+/// # Panics
+/// When `kept` has not one value for each of the first dimension.
+pub fn scaled_residual(x: Tensor<3>, branch: Tensor<3>, scale: Tensor<1>, kept: Option<Vec<f32>>) -> Tensor<3> {
     if !has_kernels(&x) {
-        return plain::scaled_residual(x, branch, scale);
+        return plain::scaled_residual(x, branch, scale, kept);
     }
+    let [n, ..] = x.dims();
+    let kept = kept.unwrap_or_else(|| vec![1.0; n]);
+    assert_eq!(kept.len(), n, "what is kept of each sample");
     let (branch, scale) = (branch.into_dispatch(), scale.into_dispatch());
-    Tensor::from_dispatch(<Dispatch as FusedBlock>::fused_residual(x.into_dispatch(), branch, scale))
+    Tensor::from_dispatch(<Dispatch as FusedBlock>::fused_residual(x.into_dispatch(), branch, scale, kept))
+}
+
+/// Minus the logarithm of the probability that the softmax of `scores` `[n, classes]` gives to the target of each row: `[n]`.
+///
+/// # Panics
+/// When there is not one target, which is a class, for each row.
+pub fn cross_entropy(scores: Tensor<2>, targets: &[i32]) -> Tensor<1> {
+    let [n, classes] = scores.dims();
+    assert_eq!(targets.len(), n, "targets of {n} rows");
+    assert!(targets.iter().all(|target| (0..classes as i32).contains(target)), "targets among {classes} classes");
+    if !has_kernels(&scores) {
+        return plain::cross_entropy(scores, targets);
+    }
+    let losses = <Dispatch as FusedBlock>::fused_cross_entropy(scores.into_dispatch(), targets.to_vec());
+    Tensor::from_dispatch(losses)
 }
 
 /// Multi-head attention. `qkv` `[n, length, 3 * width]` holds queries, keys and values; `hidden` broadcasts to `[n, heads, length, length]`, the
@@ -105,20 +130,28 @@ pub fn adamw<const D: usize>(
         gradient.into_dispatch(),
         first.into_dispatch(),
         second.into_dispatch(),
-        step.beta_1,
-        step.beta_2,
-        step.epsilon,
-        step.rate,
-        step.kept,
-        step.correction_1,
-        step.correction_2,
+        step,
     );
     [parameters, first, second].map(Tensor::from_dispatch)
 }
 
 /// What the operations mean, composed of the framework's.
+///
+/// Numbers of fewer bits than float32 meet only products and what lies between two of them; softmax and GELU widen them.
 pub mod plain {
     use super::*;
+
+    /// See [`super::linear`].
+    pub fn linear<const D: usize>(x: Tensor<D>, weight: Tensor<2>, bias: Option<Tensor<1>>) -> Tensor<D> {
+        let dtype = x.dtype();
+        module::linear(x, weight.cast(dtype), bias.map(|bias| bias.cast(dtype)))
+    }
+
+    /// See [`super::gelu`].
+    pub fn gelu<const D: usize>(x: Tensor<D>) -> Tensor<D> {
+        let dtype = x.dtype();
+        burn::tensor::activation::gelu(x.cast(DType::F32)).cast(dtype)
+    }
 
     /// See [`super::layer_norm`].
     pub fn layer_norm<const D: usize>(x: Tensor<D>, gamma: Tensor<1>, beta: Tensor<1>, epsilon: f64) -> Tensor<D> {
@@ -127,8 +160,22 @@ pub mod plain {
     }
 
     /// See [`super::scaled_residual`].
-    pub fn scaled_residual(x: Tensor<3>, branch: Tensor<3>, scale: Tensor<1>) -> Tensor<3> {
-        x + branch * scale.unsqueeze()
+    pub fn scaled_residual(x: Tensor<3>, branch: Tensor<3>, scale: Tensor<1>, kept: Option<Vec<f32>>) -> Tensor<3> {
+        x + scaled_samples(branch, kept) * scale.unsqueeze()
+    }
+
+    /// Each sample of `x` `[n, length, width]` times its value of `kept`.
+    pub fn scaled_samples(x: Tensor<3>, kept: Option<Vec<f32>>) -> Tensor<3> {
+        let Some(kept) = kept else { return x };
+        let (n, device) = (kept.len(), x.device());
+        x * Tensor::from_data(TensorData::new(kept, [n, 1, 1]), &device)
+    }
+
+    /// See [`super::cross_entropy`].
+    pub fn cross_entropy(scores: Tensor<2>, targets: &[i32]) -> Tensor<1> {
+        let device = scores.device();
+        let targets = Tensor::<1, Int>::from_data(TensorData::new(targets.to_vec(), [targets.len()]), &device);
+        log_softmax(scores, 1).gather(1, targets.unsqueeze_dim(1)).squeeze_dim::<1>(1).neg()
     }
 
     /// See [`super::attention`].
@@ -139,11 +186,12 @@ pub mod plain {
             let part = qkv.clone().narrow(2, at * width, width);
             part.reshape([n, length, n_heads, d_head]).swap_dims(1, 2)
         };
-        let mut scores = part(0).mul_scalar((d_head as f64).powf(-0.5)).matmul(part(1).swap_dims(2, 3));
+        let scores = part(0).mul_scalar((d_head as f64).powf(-0.5)).matmul(part(1).swap_dims(2, 3));
+        let (dtype, mut scores) = (scores.dtype(), scores.cast(DType::F32));
         if let Some(hidden) = hidden {
             scores = scores.mask_fill(hidden.expand([n, n_heads, length, length]), HIDDEN);
         }
-        softmax(scores, 3).matmul(part(2)).swap_dims(1, 2).reshape([n, length, width])
+        softmax(scores, 3).cast(dtype).matmul(part(2)).swap_dims(1, 2).reshape([n, length, width])
     }
 
     /// See [`super::adamw`].

@@ -7,28 +7,31 @@ use rayon::prelude::*;
 
 use super::vector::{added, rows_per_block, written};
 
-/// `x + branch * scale`, with `scale` by column.
-pub fn forward(x: &[f32], branch: &[f32], scale: &[f32]) -> Vec<f32> {
+/// `x + branch * scale * kept`, with `scale` by column and `kept` by sample, of which each has equally many rows.
+pub fn forward(x: &[f32], branch: &[f32], scale: &[f32], kept: &[f32]) -> Vec<f32> {
     let block = rows_per_block(scale.len()) * scale.len();
+    let kept = OfRows::new(x.len(), scale.len(), kept);
     let write = |out: &mut [MaybeUninit<f32>]| {
-        let blocks = out.par_chunks_mut(block).zip(x.par_chunks(block)).zip(branch.par_chunks(block));
-        blocks.for_each(|((out, x), branch)| rows(x, branch, scale, out));
+        let blocks = out.par_chunks_mut(block).zip(x.par_chunks(block)).zip(branch.par_chunks(block)).enumerate();
+        blocks.for_each(|(at, ((out, x), branch))| rows(x, branch, scale, kept.from(at * block / scale.len()), out));
     };
     // SAFETY: every row of every block is written.
     unsafe { written(x.len(), write) }
 }
 
 /// Gradients of `branch` and `scale`, from that of the output, which is that of `x` too.
-pub fn backward(branch: &[f32], scale: &[f32], gradient: &[f32]) -> [Vec<f32>; 2] {
+pub fn backward(branch: &[f32], scale: &[f32], kept: &[f32], gradient: &[f32]) -> [Vec<f32>; 2] {
     let width = scale.len();
+    let kept = OfRows::new(branch.len(), width, kept);
     let block = rows_per_block(width) * width;
     let mut scales = Vec::new();
     let write = |out: &mut [MaybeUninit<f32>]| {
         let blocks = out.par_chunks_mut(block).zip(branch.par_chunks(block)).zip(gradient.par_chunks(block));
         scales = blocks
-            .map(|((out, branch), gradient)| {
+            .enumerate()
+            .map(|(at, ((out, branch), gradient))| {
                 let mut of_scale = vec![0.0; width];
-                gradient_rows(branch, scale, gradient, out, &mut of_scale);
+                gradient_rows(branch, scale, kept.from(at * block / width), gradient, out, &mut of_scale);
                 of_scale
             })
             .collect();
@@ -45,13 +48,15 @@ fn rows_with_simd<'a, S: Simd>(
     x: &'a [f32],
     branch: &'a [f32],
     scale: &'a [f32],
+    kept: OfRows<'a>,
     out: &'a mut [MaybeUninit<f32>],
 ) {
     let width = scale.len();
     let rows = out.chunks_exact_mut(width).zip(x.chunks_exact(width)).zip(branch.chunks_exact(width));
-    for ((out, x), branch) in rows {
+    for (row, ((out, x), branch)) in rows.enumerate() {
+        let kept = kept.of(row);
         for (((out, &x), &branch), &scale) in out.iter_mut().zip(x).zip(branch).zip(scale) {
-            out.write(branch.mul_add(scale, x));
+            out.write((branch * kept).mul_add(scale, x));
         }
     }
 }
@@ -62,16 +67,44 @@ fn gradient_rows_with_simd<'a, S: Simd>(
     _simd: S,
     branch: &'a [f32],
     scale: &'a [f32],
+    kept: OfRows<'a>,
     gradient: &'a [f32],
     out: &'a mut [MaybeUninit<f32>],
     of_scale: &'a mut [f32],
 ) {
     let width = scale.len();
     let rows = out.chunks_exact_mut(width).zip(branch.chunks_exact(width)).zip(gradient.chunks_exact(width));
-    for ((out, branch), gradient) in rows {
+    for (row, ((out, branch), gradient)) in rows.enumerate() {
+        let kept = kept.of(row);
         for at in 0..width {
-            out[at].write(gradient[at] * scale[at]);
-            of_scale[at] += gradient[at] * branch[at];
+            let gradient = gradient[at] * kept;
+            out[at].write(gradient * scale[at]);
+            of_scale[at] += gradient * branch[at];
         }
+    }
+}
+
+/// A value a sample, for its rows.
+#[derive(Clone, Copy)]
+struct OfRows<'a> {
+    values: &'a [f32],
+    rows_per_sample: usize,
+    first: usize,
+}
+
+impl<'a> OfRows<'a> {
+    /// For all rows of `n_values` in rows of `width`.
+    fn new(n_values: usize, width: usize, values: &'a [f32]) -> Self {
+        Self { values, rows_per_sample: (n_values / width.max(1) / values.len().max(1)).max(1), first: 0 }
+    }
+
+    /// Counted from a row on.
+    fn from(self, row: usize) -> Self {
+        Self { first: row, ..self }
+    }
+
+    #[inline(always)]
+    fn of(self, row: usize) -> f32 {
+        self.values[(self.first + row) / self.rows_per_sample]
     }
 }

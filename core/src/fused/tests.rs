@@ -5,6 +5,8 @@ use burn::tensor::TensorData;
 
 use super::*;
 
+use burn::tensor::Device;
+
 fn device() -> Device {
     Device::flex().autodiff()
 }
@@ -84,10 +86,73 @@ fn a_scaled_residual_is_its_definition() {
         same(
             "residual",
             inputs,
-            |[x, branch, scale]| scaled_residual(x, branch, vector(&scale)),
-            |[x, branch, scale]| plain::scaled_residual(x, branch, vector(&scale)),
+            |[x, branch, scale]| scaled_residual(x, branch, vector(&scale), None),
+            |[x, branch, scale]| plain::scaled_residual(x, branch, vector(&scale), None),
         );
     }
+}
+
+#[test]
+fn a_residual_drops_the_branches_of_some_samples() {
+    for [n, length, width] in SHAPES {
+        let inputs = [values([n, length, width], 1), values([n, length, width], 2), values([1, 1, width], 3)];
+        let kept = || Some((0..n).map(|sample| (sample % 2) as f32 * 1.25).collect());
+        same(
+            "stochastic depth",
+            inputs,
+            |[x, branch, scale]| scaled_residual(x, branch, vector(&scale), kept()),
+            |[x, branch, scale]| plain::scaled_residual(x, branch, vector(&scale), kept()),
+        );
+    }
+}
+
+#[test]
+fn cross_entropy_is_its_definition_also_for_large_scores() {
+    for [rows, classes] in [[1, 3], [7, 50], [13, 1009], [3, 30_000]] {
+        let targets: Vec<i32> = (0..rows).map(|row| ((row * 7919) % classes) as i32).collect();
+        for spread in [1.0, 40.0] {
+            let run = |of: &dyn Fn(Tensor<2>) -> Tensor<1>| {
+                let scores = values([rows, classes], 1).mul_scalar(spread).require_grad();
+                let losses = of(scores.clone());
+                let gradients = (losses.clone() * values([rows], 99)).sum().backward();
+                [numbers(losses), numbers(scores.grad(&gradients).unwrap())]
+            };
+            let found = run(&|scores| cross_entropy(scores, &targets));
+            let expected = run(&|scores| plain::cross_entropy(scores, &targets));
+            for (what, (found, expected)) in ["losses", "gradients"].iter().zip(found.into_iter().zip(expected)) {
+                close(what, found, expected);
+            }
+        }
+    }
+    // By hand: classes that are equally likely.
+    let losses = cross_entropy(Tensor::full([2, 8], -3.5, &device()), &[0, 7]);
+    close("equal scores", numbers(losses), vec![8f32.ln(); 2]);
+}
+
+#[test]
+#[should_panic(expected = "targets among 5 classes")]
+fn a_target_must_be_a_class() {
+    cross_entropy(values([1, 5], 1), &[5]);
+}
+
+#[test]
+fn what_comes_in_few_bits_goes_out_in_them_and_is_nearly_the_same() {
+    let few = |x: Tensor<3>| x.cast(DType::BF16);
+    let near = |what: &str, found: Tensor<3>, expected: Tensor<3>| {
+        assert_eq!(found.dtype(), DType::BF16, "{what}");
+        let difference = numbers((found.cast(DType::F32) - expected.clone()).abs().max())[0];
+        let largest = numbers(expected.abs().max())[0];
+        assert!(difference < 0.02 * largest, "{what}: {difference} of {largest}");
+    };
+    let x = values([2, 5, 24], 1);
+    near("gelu", gelu(few(x.clone())), gelu(x.clone()));
+    near("attention", attention(few(x.clone()), 2, None), attention(x.clone(), 2, None));
+    let weight = Param::from_tensor(values([24, 40], 2));
+    let layer = Linear { weight, bias: Some(Param::from_tensor(values([40], 3))) };
+    near("linear", linear(&layer, few(x.clone())), linear(&layer, x.clone()));
+    // Gradients come back in the numbers of what they are of.
+    let gradients = linear(&layer, few(x.require_grad())).cast(DType::F32).sum().backward();
+    assert_eq!(layer.weight.val().grad(&gradients).unwrap().dtype(), DType::F32);
 }
 
 #[test]

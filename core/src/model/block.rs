@@ -2,12 +2,13 @@
 
 use burn::module::{Module, Param};
 use burn::nn::Linear;
-use burn::tensor::{Bool, Device, Tensor, TensorData};
+use burn::tensor::{Bool, Tensor};
 use rand::RngExt;
 
 use super::attention::SelfAttention;
 use super::init::Initialiser;
 use super::norm::Norm;
+use super::precision::{Precision, float32};
 use crate::draw::Generator;
 use crate::fused;
 
@@ -46,12 +47,10 @@ impl StochasticDepth {
         (rate > 0.0).then_some(Self { rate, generator })
     }
 
-    /// `[n, 1, 1]`, 0 or `1 / (1 - rate)`.
-    fn draw(&mut self, n: usize, device: &Device) -> Tensor<3> {
+    /// What is kept of the branch of each of `n` samples: 0 or `1 / (1 - rate)`.
+    fn draw(&mut self, n: usize) -> Vec<f32> {
         let kept = (1.0 / (1.0 - self.rate)) as f32;
-        let scales: Vec<f32> =
-            (0..n).map(|_| if self.generator.random::<f64>() < self.rate { 0.0 } else { kept }).collect();
-        Tensor::from_data(TensorData::new(scales, [n, 1, 1]), device)
+        (0..n).map(|_| if self.generator.random::<f64>() < self.rate { 0.0 } else { kept }).collect()
     }
 }
 
@@ -75,11 +74,14 @@ impl Block {
         tokens: Tensor<3>,
         hidden: Option<Tensor<4, Bool>>,
         mut depth: Option<&mut StochasticDepth>,
+        precision: Precision,
     ) -> Tensor<3> {
-        let branch = self.attention.forward(self.attention_norm.forward(tokens.clone()), hidden);
+        let normalised = precision.for_product(self.attention_norm.forward(tokens.clone()));
+        let branch = float32(self.attention.forward(normalised, hidden));
         let tokens = added(tokens, branch, &self.attention_scale, depth.as_deref_mut());
-        let hidden = fused::gelu(fused::linear(&self.mlp_in, self.mlp_norm.forward(tokens.clone())));
-        added(tokens, fused::linear(&self.mlp_out, hidden), &self.mlp_scale, depth)
+        let normalised = precision.for_product(self.mlp_norm.forward(tokens.clone()));
+        let hidden = fused::gelu(fused::linear(&self.mlp_in, normalised));
+        added(tokens, float32(fused::linear(&self.mlp_out, hidden)), &self.mlp_scale, depth)
     }
 }
 
@@ -90,15 +92,9 @@ fn added(
     layer_scale: &Option<Param<Tensor<1>>>,
     depth: Option<&mut StochasticDepth>,
 ) -> Tensor<3> {
-    let branch = match depth {
-        Some(depth) => {
-            let scales = depth.draw(branch.dims()[0], &branch.device());
-            branch * scales
-        }
-        None => branch,
-    };
+    let kept = depth.map(|depth| depth.draw(branch.dims()[0]));
     match layer_scale {
-        Some(scale) => fused::scaled_residual(tokens, branch, scale.val()),
-        None => tokens + branch,
+        Some(scale) => fused::scaled_residual(tokens, branch, scale.val(), kept),
+        None => tokens + fused::plain::scaled_samples(branch, kept),
     }
 }

@@ -9,8 +9,8 @@ use super::config::Dimensions;
 use super::indices;
 use super::init::Initialiser;
 use super::norm::Norm;
+use super::precision::Precision;
 use crate::data::PatchBatch;
-use crate::fused;
 
 /// Linear to the decoder's width, mask tokens, positions, blocks, norm.
 #[derive(Module, Debug)]
@@ -42,16 +42,22 @@ impl Decoder {
     /// Puts mask tokens where tokens were masked and decodes the whole sequence.
     ///
     /// `latents` `[B, 1 + V, D]`, class token first; `positions` `[1 + N, D_decoder]`. Returns `[B, 1 + N, D_decoder]`.
-    pub fn forward(&self, latents: Tensor<3>, batch: &PatchBatch, positions: Tensor<2>) -> Tensor<3> {
+    pub fn forward(
+        &self,
+        latents: Tensor<3>,
+        batch: &PatchBatch,
+        positions: Tensor<2>,
+        precision: Precision,
+    ) -> Tensor<3> {
         let device = latents.device();
-        let rows = fused::linear(&self.embed, latents);
+        let rows = precision.linear(&self.embed, latents);
         let [n, n_latents, width] = rows.dims();
         // The last row stands for every masked token.
         let rows = Tensor::cat(vec![rows.reshape([n * n_latents, width]), self.mask_token.val()], 0);
         let order = indices(&restore_order(batch), &device);
         let mut tokens = rows.select(0, order).reshape([n, batch.n_tokens + 1, width]) + positions.unsqueeze::<3>();
         for block in &self.blocks {
-            tokens = block.forward(tokens, None, None);
+            tokens = block.forward(tokens, None, None, precision);
         }
         self.norm.forward(tokens)
     }

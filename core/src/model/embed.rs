@@ -7,7 +7,7 @@ use burn::tensor::{Int, Tensor};
 use super::config::{Dimensions, FamilyConfig, FamilyTokens};
 use super::init::Initialiser;
 use super::norm::Norm;
-use crate::fused;
+use super::precision::Precision;
 
 /// Entries of the temporal position table: index 0 in evaluation, a random one a batch in training.
 pub(crate) const N_TEMPORAL: usize = 8;
@@ -65,8 +65,14 @@ impl Embedder {
 
 impl PatchEmbedder {
     /// `tokens` `[B, V, d_token]` at positions `index` `[B * V]`: `[B, V, D]`, not yet normalised.
-    pub fn forward(&self, tokens: Tensor<3>, index: Tensor<1, Int>, temporal: usize) -> Tensor<3> {
-        let embedded = fused::linear(&self.projection, tokens);
+    pub fn forward(
+        &self,
+        tokens: Tensor<3>,
+        index: Tensor<1, Int>,
+        temporal: usize,
+        precision: Precision,
+    ) -> Tensor<3> {
+        let embedded = precision.linear(&self.projection, tokens);
         let [n, n_visible, width] = embedded.dims();
         let spatial = self.spatial.val().select(0, index).reshape([n, n_visible, width]);
         let temporal = self.temporal.val().narrow(0, temporal, 1).unsqueeze::<3>();

@@ -6,6 +6,7 @@ use burn::tensor::{Bool, Tensor};
 use super::block::{Block, BlockConfig, StochasticDepth};
 use super::config::Dimensions;
 use super::init::Initialiser;
+use super::precision::Precision;
 
 /// The shared encoder.
 #[derive(Module, Debug)]
@@ -31,9 +32,10 @@ impl Encoder {
         mut tokens: Tensor<3>,
         hidden: Option<Tensor<4, Bool>>,
         mut depth: Option<&mut StochasticDepth>,
+        precision: Precision,
     ) -> Tensor<3> {
         for block in &self.blocks {
-            tokens = block.forward(tokens, hidden.clone(), depth.as_deref_mut());
+            tokens = block.forward(tokens, hidden.clone(), depth.as_deref_mut(), precision);
         }
         tokens
     }

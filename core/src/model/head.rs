@@ -7,6 +7,7 @@ use burn::tensor::Tensor;
 use super::config::{Dimensions, FamilyConfig, FamilyTokens};
 use super::init::Initialiser;
 use super::norm::Norm;
+use super::precision::Precision;
 use crate::fused;
 
 /// A head. There is one a family, so that the difference in size does not matter.
@@ -61,16 +62,16 @@ impl PatchHead {
     }
 
     /// `[rows, D_decoder]` to `[rows, d_token]`.
-    pub fn forward(&self, decoded: Tensor<2>) -> Tensor<2> {
-        fused::linear(&self.projection, decoded)
+    pub fn forward(&self, decoded: Tensor<2>, precision: Precision) -> Tensor<2> {
+        precision.linear(&self.projection, decoded)
     }
 }
 
 impl TokenHead {
     /// Encoder outputs `[rows, D]` to scores `[rows, vocabulary]`.
-    pub fn forward(&self, encoded: Tensor<2>) -> Tensor<2> {
+    pub fn forward(&self, encoded: Tensor<2>, precision: Precision) -> Tensor<2> {
         let shifted = encoded + self.offset.val().narrow(0, 0, 1);
-        let transformed = fused::gelu(fused::linear(&self.transform, shifted));
-        fused::linear(&self.vocabulary, self.norm.forward(transformed))
+        let transformed = fused::gelu(precision.linear(&self.transform, shifted));
+        precision.linear(&self.vocabulary, self.norm.forward(transformed))
     }
 }

@@ -14,6 +14,7 @@ mod init;
 mod norm;
 mod parameters;
 mod pooling;
+mod precision;
 mod predictor;
 
 use burn::module::Module;
@@ -30,6 +31,7 @@ pub(crate) use init::Initialiser;
 pub(crate) use parameters::{FlatParameters, map_gradients};
 pub use parameters::{Parameter, Replace};
 pub(crate) use pooling::mean_over_tokens;
+pub use precision::Precision;
 pub use predictor::Predictor;
 
 use crate::data::{PatchBatch, Prepared, TokenBatch};
@@ -52,6 +54,8 @@ pub struct Model {
     predictor: Option<Predictor>,
     #[module(skip)]
     causal: bool,
+    #[module(skip)]
+    precision: Precision,
 }
 
 /// Which continuous tokens of a batch are visible.
@@ -115,6 +119,7 @@ impl Model {
             heads: config.families.iter().map(|family| Head::new(family, dims, &mut init)).collect(),
             predictor: None,
             causal: config.text_attention == TextAttention::Causal,
+            precision: Precision::default(),
         }
     }
 
@@ -129,6 +134,11 @@ impl Model {
         student.patch_norm = self.patch_norm.clone();
         student.encoder = self.encoder.clone();
         student
+    }
+
+    /// The same parameters, with products computed in another precision.
+    pub fn with_precision(self, precision: Precision) -> Self {
+        Self { precision, ..self }
     }
 
     /// The same model with the head that another one has for a family.
@@ -185,7 +195,7 @@ impl Model {
         let tokens = self.embed_patches(family, patches, temporal);
         let [n, _, width] = tokens.dims();
         let class = self.class_token.val().expand([n, 1, width]);
-        self.encoder.forward(Tensor::cat(vec![class, tokens], 1), None, depth)
+        self.encoder.forward(Tensor::cat(vec![class, tokens], 1), None, depth, self.precision)
     }
 
     /// Embedded visible tokens, with positions, normalised: `[B, V, D]`.
@@ -196,7 +206,8 @@ impl Model {
         let Embedder::Patches(embedder) = &self.embedders[family] else {
             panic!("family {family} has discrete tokens");
         };
-        self.patch_norm.forward(embedder.forward(patches.tokens.clone(), patches.index.clone(), temporal))
+        let embedded = embedder.forward(patches.tokens.clone(), patches.index.clone(), temporal, self.precision);
+        self.patch_norm.forward(embedded)
     }
 
     /// Encodes discrete tokens. Returns `[B, N, D]`.
@@ -212,7 +223,7 @@ impl Model {
         } else {
             padding
         };
-        self.encoder.forward(tokens, Some(hidden), depth)
+        self.encoder.forward(tokens, Some(hidden), depth, self.precision)
     }
 
     /// Embedded discrete tokens, with positions, normalised: `[B, N, D]`.
@@ -247,5 +258,10 @@ impl Model {
     /// The head of a family.
     pub fn head(&self, family: usize) -> &Head {
         &self.heads[family]
+    }
+
+    /// How decoder and heads are to be computed.
+    pub fn precision(&self) -> Precision {
+        self.precision
     }
 }

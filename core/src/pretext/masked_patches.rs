@@ -39,11 +39,12 @@ impl MaskedPatches<'_> {
             panic!("family {} has discrete tokens", self.family);
         };
         let device = latents.device();
-        let decoded = self.model.decoder().forward(latents, batch, head.positions(batch.n_tokens));
+        let decoded =
+            self.model.decoder().forward(latents, batch, head.positions(batch.n_tokens), self.model.precision());
         let [n, length, width] = decoded.dims();
         let rows = crate::model::indices(rows, &device);
         // Only the wanted rows go through the head: it is the widest layer of the decoder.
-        head.forward(decoded.reshape([n * length, width]).select(0, rows))
+        head.forward(decoded.reshape([n * length, width]).select(0, rows), self.model.precision())
     }
 }
 

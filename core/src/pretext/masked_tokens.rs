@@ -1,10 +1,10 @@
 //! Masked language modelling (Devlin et al., "BERT", NAACL 2019): cross-entropy at the masked positions.
 
 use burn::tensor::Tensor;
-use burn::tensor::activation::log_softmax;
 
 use super::mean_all;
 use crate::data::TokenBatch;
+use crate::fused;
 use crate::model::{Head, Model, indices};
 
 /// The task for one family of a model.
@@ -23,14 +23,12 @@ impl MaskedTokens<'_> {
         };
         let device = encoded.device();
         let [n, length, width] = encoded.dims();
-        let n_targets = batch.target_ids.len();
-        if n_targets == 0 {
+        if batch.target_ids.is_empty() {
             return encoded.sum_dim(2).sum().mul_scalar(0.0);
         }
         // Only target positions go through the head: the vocabulary is by far its widest layer.
         let wanted = encoded.reshape([n * length, width]).select(0, indices(&batch.target_index, &device));
-        let scores = log_softmax(head.forward(wanted), 1);
-        let targets = indices(&batch.target_ids, &device).reshape([n_targets, 1]);
-        mean_all(scores.gather(1, targets)).neg()
+        let scores = head.forward(wanted, self.model.precision());
+        mean_all(fused::cross_entropy(scores, &batch.target_ids))
     }
 }

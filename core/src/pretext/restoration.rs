@@ -172,7 +172,7 @@ fn guess_tokens(
     let encoded = model.encode_text(family, &TextTokens::upload(batch, device), None);
     let [n, _, width] = encoded.dims();
     let wanted = encoded.reshape([n * length, width]).select(0, indices(&batch.target_index, device));
-    let scores = softmax(head.forward(wanted), 1);
+    let scores = softmax(head.forward(wanted, model.precision()), 1);
     let [_, vocabulary] = scores.dims();
     let scores = values_of(scores)?;
     for (&at, scores) in batch.target_index.iter().zip(scores.chunks(vocabulary)) {

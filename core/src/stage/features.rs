@@ -119,7 +119,7 @@ pub fn encode_samples(
         Ok(Loaded { batch, bad: bad.into_iter().map(|bad| (indices[bad.slot], bad)).collect() })
     };
     let mut n_bad = 0;
-    load_in_order(0..n.div_ceil(BATCH), reading.loader_threads, load, |item, loaded| {
+    load_in_order(0..n.div_ceil(BATCH), reading.loader_threads, load, |item, loaded, _| {
         n_bad += loaded.bad.len();
         if let Some((_, latest)) = loaded.bad.last().filter(|_| n_bad > reading.n_bad_allowed(n)) {
             let (modality, latest) = (source.modality().into(), latest.message.clone());

@@ -5,8 +5,10 @@
 //! 2. Every epoch is a shuffled list of single-modality batches, see [`crate::data`].
 //! 3. After the last epoch the features of all samples are clustered and the buffer is kept.
 
-mod epoch;
+mod batches;
 mod features;
+mod learning;
+mod losses;
 mod observer;
 mod settings;
 mod trial;
@@ -22,7 +24,7 @@ pub use settings::StageSettings;
 pub use trial::Trial;
 
 use crate::data::{EpochPlan, Pool, SampleSource, Use};
-use crate::model::{Model, ModelConfig};
+use crate::model::{Model, ModelConfig, Precision};
 use crate::optimisation::adamw;
 use crate::rehearsal::{Recall, RehearsalBuffer, Store, Work, policy_of};
 use crate::run::{
@@ -32,7 +34,8 @@ use crate::run::{
 use crate::strategy::{Beginning, Closing, Method, method_of};
 use crate::{Error, Result};
 
-use epoch::{Epoch, Learner};
+use batches::Batches;
+use learning::{Learner, Learning};
 
 /// An earlier stage, as a later one sees it.
 pub struct Earlier<'a> {
@@ -113,33 +116,20 @@ impl Stage<'_> {
         let mut metrics = MetricsLog::begin(self.folder.file("metrics.jsonl"), metrics)?;
 
         let mut learner = Learner::new(model, optimiser);
-        for epoch in state.epochs_done..self.epochs() {
-            learner.change(|model| method.epoch_begins(epoch, model))?;
-            let plan =
-                EpochPlan::new(&pools, self.settings.rehearsal.sampling, self.seed, [self.number as u64, epoch as u64]);
-            let run = Epoch {
-                stage: self,
-                pools: &pools,
-                plan: &plan,
-                method: method.as_ref(),
-                device: &device,
-                checkpoints: &checkpoints,
-                metrics: &metrics,
-                epoch,
-            };
-            let line = run.run(&mut learner, &mut state, observer)?;
-            metrics.append(&line)?;
-            state.epochs_done = epoch + 1;
-            observer.epoch_finished(&line);
-            let (last, stop) = (state.epochs_done == self.epochs(), observer.stop_requested());
-            if stop || last || state.epochs_done.is_multiple_of(self.settings.checkpoint_every) {
-                checkpoints.save(learner.model(), learner.optimiser(), &metrics, &state)?;
-            }
-            if stop {
-                return Err(self.interrupted(&format!("after epoch {}", state.epochs_done), &checkpoints));
-            }
-        }
-        self.finish(learner.into_model(), method.as_mut(), state, &checkpoints, observer)
+        let learning = Learning {
+            stage: self,
+            batches: &Batches::new(self, &pools),
+            method: method.as_mut(),
+            device: &device,
+            checkpoints: &checkpoints,
+            metrics: &mut metrics,
+            state: &mut state,
+            learner: &mut learner,
+        };
+        learning.run(observer)?;
+        // What is chosen by a model should not depend on how fast it was learned.
+        let model = learner.into_model().with_precision(Precision::default());
+        self.finish(model, method.as_mut(), state, &checkpoints, observer)
     }
 
     /// Batches of an epoch, by the name of their losses: the modality, with the stage's number where it comes again.
@@ -211,10 +201,11 @@ impl Stage<'_> {
 
     /// The model as the stage begins.
     fn student(&self, device: &Device) -> Result<Model> {
-        Ok(match &self.previous {
+        let student = match &self.previous {
             Some(stored) => stored.load(device)?.next_student(&self.model, self.seed, self.number, device),
             None => Model::new(&self.model, self.seed, self.number, device),
-        })
+        };
+        Ok(student.with_precision(self.settings.precision))
     }
 
     fn initial_state(&self) -> StageState {

@@ -3,6 +3,8 @@
 use serde::{Deserialize, Serialize};
 
 use super::Reading;
+use crate::device::{Device, is_processor};
+use crate::model::Precision;
 use crate::optimisation::{OptimiserConfig, Schedule};
 use crate::rehearsal::RehearsalConfig;
 use crate::{Error, Result};
@@ -26,6 +28,12 @@ pub struct StageSettings {
     pub checkpoint_every: usize,
     /// Batches between further checkpoints within an epoch, for epochs that take hours.
     pub checkpoint_every_steps: Option<usize>,
+    /// Batches after which their losses are read from the device; without it each at once on the processor, and every
+    /// [`StageSettings::LOSS_EVERY_STEPS`] elsewhere, where host and device would wait for each other. No number changes a result; a loss that is
+    /// not finite shows so much later, and no checkpoint is written before it is seen.
+    pub loss_every_steps: Option<usize>,
+    /// In which numbers the products of matrices are computed while a stage learns.
+    pub precision: Precision,
     /// Threads that decode samples.
     pub loader_threads: usize,
     /// Share of a modality's samples that may be unreadable.
@@ -44,6 +52,7 @@ impl StageSettings {
             ("training.accumulation", self.accumulation),
             ("training.checkpoint_every", self.checkpoint_every),
             ("training.checkpoint_every_steps", self.checkpoint_every_steps.unwrap_or(1)),
+            ("training.loss_every_steps", self.loss_every_steps.unwrap_or(1)),
             ("data.loader_threads", self.loader_threads),
         ] {
             if value == 0 {
@@ -61,6 +70,15 @@ impl StageSettings {
         }
         self.optimiser.check()?;
         self.rehearsal.check()
+    }
+
+    /// Batches between readings of the losses from a device that is not the processor.
+    pub const LOSS_EVERY_STEPS: usize = 16;
+
+    /// Batches between readings of the losses from this device.
+    pub(crate) fn loss_every_steps_on(&self, device: &Device) -> usize {
+        let usual = if is_processor(device) { 1 } else { Self::LOSS_EVERY_STEPS };
+        self.loss_every_steps.unwrap_or(usual)
     }
 
     /// The learning rate of the stage.

@@ -4,7 +4,7 @@ use burn::optim::{GradientsParams, ModuleOptimizer};
 use burn::tensor::Device;
 
 use crate::data::{PatchBatch, Prepared, TokenBatch, TokenSpec};
-use crate::model::{Dimensions, Model, ModelConfig, TextAttention};
+use crate::model::{Dimensions, Model, ModelConfig, Precision, TextAttention};
 use crate::optimisation::{OptimiserConfig, adamw};
 use crate::pretext::pretext_loss;
 use crate::{Error, Result};
@@ -28,11 +28,17 @@ impl Trial {
     ///
     /// # Errors
     /// Sizes that do not go together.
-    pub fn new(dimensions: Dimensions, spec: TokenSpec, n: usize, device: &Device) -> Result<Self> {
+    pub fn new(
+        dimensions: Dimensions,
+        spec: TokenSpec,
+        n: usize,
+        precision: Precision,
+        device: &Device,
+    ) -> Result<Self> {
         let mut config = ModelConfig { dimensions, text_attention: TextAttention::default(), families: Vec::new() };
         config.admit("trial", "trial", spec, None)?;
         let device = device.clone().autodiff();
-        let model = Model::new(&config, 0, 1, &device);
+        let model = Model::new(&config, 0, 1, &device).with_precision(precision);
         let optimiser = adamw(&OptimiserConfig::default(), &model);
         Ok(Self { model: Some(model), optimiser, batch: batch(spec, n), device })
     }
@@ -110,8 +116,10 @@ mod tests {
             TokenSpec::Continuous { n_tokens: 16, d_token: 12, n_masked: 12 },
             TokenSpec::Discrete { length: 14, vocabulary: 50 },
         ];
-        for spec in specs {
-            let mut trial = Trial::new(Preset::Demo.dimensions(), spec, 3, &Device::flex()).unwrap();
+        for (spec, precision) in
+            [(specs[0], Precision::Float32), (specs[1], Precision::Float32), (specs[0], Precision::Bfloat16)]
+        {
+            let mut trial = Trial::new(Preset::Demo.dimensions(), spec, 3, precision, &Device::flex()).unwrap();
             let losses: Vec<f32> = (0..4).map(|_| trial.step().unwrap()).collect();
             assert!(losses.windows(2).all(|pair| pair[1] < pair[0]), "{losses:?}");
             assert!(trial.n_parameters() > 100_000);

@@ -56,7 +56,7 @@ impl ElasticWeights {
         };
         let mut sums = FlatParameters::new();
         let mut n_read = 0;
-        load_in_order(0..n_samples, closing.loader_threads, load, |item, loaded| {
+        load_in_order(0..n_samples, closing.loader_threads, load, |item, loaded, _| {
             // Bad samples are known from the training.
             if let Some(batch) = &loaded.batch {
                 let lesson =

@@ -6,7 +6,7 @@ use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use medcoss_core::data::{BadSample, RawBatch, SampleSource, Sampling, TokenSpec, View};
-use medcoss_core::model::{Dimensions, ModelConfig, TextAttention};
+use medcoss_core::model::{Dimensions, ModelConfig, Precision, TextAttention};
 use medcoss_core::optimisation::OptimiserConfig;
 use medcoss_core::rehearsal::RehearsalConfig;
 use medcoss_core::run::{EpochMetrics, StageFolder, StageState, StoredModel, read_metrics};
@@ -114,6 +114,8 @@ pub fn settings(loader_threads: usize) -> StageSettings {
         },
         checkpoint_every: 1,
         checkpoint_every_steps: None,
+        loss_every_steps: None,
+        precision: Precision::default(),
         loader_threads,
         max_bad_ratio: 0.01,
     }

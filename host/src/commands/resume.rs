@@ -18,7 +18,7 @@ use crate::training::{RECORD, Training};
 ///
 /// The run's own record of its configuration is used. The numbers are those of a run that was never stopped, on the same
 /// machine and build. May change: data.loader_threads, data.max_bad_ratio, training.checkpoint_every,
-/// training.checkpoint_every_steps, the device (whose rounding then differs) and everything about output. Nothing else may.
+/// training.checkpoint_every_steps, training.loss_every_steps, the device (whose rounding then differs) and everything about output. Nothing else may.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   medcoss resume runs/first

@@ -120,6 +120,8 @@ impl TrialRun<'_> {
         let mut settings = self.config.settings(&self.config.stages[at]);
         (settings.epochs, settings.warmup_epochs) = (MOST_EPOCHS, 0);
         (settings.checkpoint_every, settings.checkpoint_every_steps) = (usize::MAX, None);
+        // The time of each batch is wanted.
+        settings.loss_every_steps = Some(1);
         // One cluster gives exactly as many samples as are wanted.
         settings.rehearsal.buffer_ratio = self.n_rehearsed(&excerpts[at]).min(n_samples) as f64 / n_samples as f64;
         settings.rehearsal.centre_ratio = 1.0 / n_samples as f64;

@@ -5,7 +5,7 @@ use std::time::Instant;
 use anyhow::{Result, anyhow};
 use clap::Args;
 use medcoss_core::data::TokenSpec;
-use medcoss_core::model::Preset;
+use medcoss_core::model::{Precision, Preset};
 use medcoss_core::stage::Trial;
 use serde::Serialize;
 
@@ -24,7 +24,8 @@ use crate::table::Table;
 #[command(after_help = "Examples:
   medcoss bench step --preset vit-base --batch 8
   medcoss bench step --preset vit-tiny --batch 32 --steps 11 --json
-  medcoss bench step --preset vit-base --batch 8 --tokens 512 --token-values 4096")]
+  medcoss bench step --preset vit-base --batch 8 --tokens 512 --token-values 4096
+  medcoss bench step --preset vit-base --batch 256 --device cuda --precision bfloat16")]
 pub(crate) struct Step {
     /// Sizes of the model
     #[arg(long, value_name = "PRESET", default_value = "vit-tiny", value_parser = preset)]
@@ -44,6 +45,9 @@ pub(crate) struct Step {
     /// Layers of the encoder, in place of the preset's
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1024))]
     layers: Option<u32>,
+    /// Numbers in which products are computed: float32 or bfloat16
+    #[arg(long, value_name = "NUMBERS", default_value = "float32", value_parser = precision)]
+    precision: Precision,
     /// Steps that are measured
     #[arg(long, value_name = "N", default_value_t = 7, value_parser = clap::value_parser!(u32).range(5..=10_000))]
     steps: u32,
@@ -59,6 +63,7 @@ struct Report {
     measured: &'static str,
     preset: Preset,
     device: String,
+    precision: Precision,
     batch_size: u32,
     n_tokens: u32,
     n_masked: u32,
@@ -78,6 +83,10 @@ struct Report {
 
 fn preset(name: &str) -> Result<Preset, String> {
     serde_json::from_value(name.into()).map_err(|_| "expected vit-base, vit-small, vit-tiny or demo".into())
+}
+
+fn precision(name: &str) -> Result<Precision, String> {
+    serde_json::from_value(name.into()).map_err(|_| "expected float32 or bfloat16".into())
 }
 
 impl Step {
@@ -107,7 +116,7 @@ impl Step {
         }
         let layers = dimensions.layers;
         let device = medcoss_core::device::by_name(&self.device.name)?;
-        let mut trial = Trial::new(dimensions, spec, self.batch as usize, &device)?;
+        let mut trial = Trial::new(dimensions, spec, self.batch as usize, self.precision, &device)?;
         let (mut seconds, mut loss) = (Vec::new(), 0.0);
         for _ in 0..N_WARM_UP + self.steps as usize {
             let began = Instant::now();
@@ -119,6 +128,7 @@ impl Step {
             measured: "a training step of masked modelling: forward, backward and update, by the median of the steps",
             preset: self.preset,
             device: self.device.name.clone(),
+            precision: self.precision,
             batch_size: self.batch,
             n_tokens: self.tokens,
             n_masked,

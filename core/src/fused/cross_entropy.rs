@@ -1,0 +1,71 @@
+//! Cross-entropy of scores against one class a row. A vocabulary has tens of thousands of classes: scores are read twice forward and once backward,
+//! and no other matrix of their size is written than their gradient.
+
+use std::mem::MaybeUninit;
+
+use pulp::Simd;
+use rayon::prelude::*;
+
+use super::vector::{exp, maximum, rows_per_block, sum, written};
+
+/// The logarithm of the sum of exponentials of each row of `scores` `[n, classes]`.
+pub fn log_sums(scores: &[f32], classes: usize) -> Vec<f32> {
+    let block = rows_per_block(classes);
+    let write = |out: &mut [MaybeUninit<f32>]| {
+        let blocks = out.par_chunks_mut(block).zip(scores.par_chunks(block * classes));
+        blocks.for_each(|(out, scores)| log_sums_of(scores, classes, out));
+    };
+    // SAFETY: every row of every block is written.
+    unsafe { written(scores.len() / classes.max(1), write) }
+}
+
+/// Minus the logarithm of the probability of the target of each row: `[n]`.
+pub fn forward(scores: &[f32], log_sums: &[f32], targets: &[i32]) -> Vec<f32> {
+    let classes = scores.len() / targets.len().max(1);
+    let rows = log_sums.iter().zip(targets).enumerate();
+    rows.map(|(row, (log_sum, target))| log_sum - scores[row * classes + *target as usize]).collect()
+}
+
+/// Gradient of `scores`, from that of the output: probabilities, less one at the target.
+pub fn backward(scores: &[f32], log_sums: &[f32], targets: &[i32], gradient: &[f32]) -> Vec<f32> {
+    let classes = scores.len() / targets.len().max(1);
+    let block = rows_per_block(classes);
+    let write = |out: &mut [MaybeUninit<f32>]| {
+        let blocks = out.par_chunks_mut(block * classes).zip(scores.par_chunks(block * classes));
+        let rows = log_sums.par_chunks(block).zip(gradient.par_chunks(block));
+        blocks.zip(rows).for_each(|((out, scores), (log_sums, gradient))| gradients(scores, log_sums, gradient, out));
+    };
+    // SAFETY: every row of every block is written.
+    let mut of_scores = unsafe { written(scores.len(), write) };
+    for ((row, target), gradient) in of_scores.chunks_exact_mut(classes.max(1)).zip(targets).zip(gradient) {
+        row[*target as usize] -= gradient;
+    }
+    of_scores
+}
+
+#[pulp::with_simd(log_sums_of = pulp::Arch::new())]
+#[inline(always)]
+fn log_sums_of_with_simd<'a, S: Simd>(_simd: S, scores: &'a [f32], classes: usize, out: &'a mut [MaybeUninit<f32>]) {
+    for (row, out) in scores.chunks_exact(classes).zip(out) {
+        let most = maximum(row);
+        out.write(most + sum(classes, |at| exp(row[at] - most)).ln());
+    }
+}
+
+#[pulp::with_simd(gradients = pulp::Arch::new())]
+#[inline(always)]
+fn gradients_with_simd<'a, S: Simd>(
+    _simd: S,
+    scores: &'a [f32],
+    log_sums: &'a [f32],
+    gradient: &'a [f32],
+    out: &'a mut [MaybeUninit<f32>],
+) {
+    let classes = scores.len() / log_sums.len().max(1);
+    let rows = scores.chunks_exact(classes).zip(out.chunks_exact_mut(classes));
+    for (((row, out), &log_sum), &gradient) in rows.zip(log_sums).zip(gradient) {
+        for (out, &score) in out.iter_mut().zip(row) {
+            out.write(gradient * exp(score - log_sum));
+        }
+    }
+}

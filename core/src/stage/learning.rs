@@ -1,0 +1,297 @@
+//! The learning of a stage: batches come from the loader in order; each gives a pretext or a distillation loss, a gradient, an update.
+
+use std::time::Duration;
+
+use burn::optim::{GradientsAccumulator, GradientsParams, ModuleOptimizer};
+use burn::tensor::{Device, Tensor};
+use rand::RngExt;
+
+use super::batches::Batches;
+use super::losses::{LossOf, UnreadLosses};
+use super::{Observer, Stage, StepReport};
+use crate::data::{Loaded, Pool, Prepared, RawBatch, Use, load_in_order};
+use crate::draw::generator;
+use crate::model::Model;
+use crate::pretext::pretext_loss;
+use crate::run::{Checkpoints, EpochMetrics, EpochSoFar, MetricsLog, StageState};
+use crate::strategy::{Lesson, Method};
+use crate::{Error, Result};
+
+/// The student and its optimiser.
+pub(super) struct Learner {
+    /// Taken out only while the optimiser updates it in place.
+    model: Option<Model>,
+    optimiser: ModuleOptimizer,
+}
+
+impl Learner {
+    pub fn new(model: Model, optimiser: ModuleOptimizer) -> Self {
+        Self { model: Some(model), optimiser }
+    }
+
+    pub fn model(&self) -> &Model {
+        self.model.as_ref().expect("the model is absent only within `change`")
+    }
+
+    pub fn optimiser(&self) -> &ModuleOptimizer {
+        &self.optimiser
+    }
+
+    /// Puts another model in the place of this one.
+    pub fn change(&mut self, change: impl FnOnce(Model) -> Result<Model>) -> Result<()> {
+        self.model = self.model.take().map(change).transpose()?;
+        Ok(())
+    }
+
+    pub fn into_model(self) -> Model {
+        self.model.expect("the model is absent only within `change`")
+    }
+
+    fn update(&mut self, learning_rate: f64, gradients: GradientsParams, method: &dyn Method) {
+        let optimiser = &mut self.optimiser;
+        self.model =
+            self.model.take().map(|model| method.after_update(optimiser.step(learning_rate, model, gradients)));
+    }
+}
+
+/// The learning of a stage that is under way.
+pub(super) struct Learning<'a> {
+    pub stage: &'a Stage<'a>,
+    pub batches: &'a Batches<'a>,
+    pub method: &'a mut dyn Method,
+    /// With gradients.
+    pub device: &'a Device,
+    pub checkpoints: &'a Checkpoints,
+    pub metrics: &'a mut MetricsLog,
+    pub state: &'a mut StageState,
+    pub learner: &'a mut Learner,
+}
+
+/// The epoch that is under way.
+#[derive(Default)]
+struct Running {
+    so_far: EpochSoFar,
+    /// Batches that the latest checkpoint has seen.
+    saved_at: usize,
+    waited: Duration,
+    accumulated: GradientsAccumulator<Model>,
+    unread: UnreadLosses,
+    n_unread_steps: usize,
+}
+
+impl Learning<'_> {
+    /// Learns the epochs that are not yet learned. The one that was left in its middle goes on after its checkpoint.
+    ///
+    /// A checkpoint falls between two updates, so that no gradients are ever half accumulated in one.
+    pub fn run(mut self, observer: &mut dyn Observer) -> Result<()> {
+        let batches = self.batches;
+        let n_steps = batches.n_steps();
+        let so_far = self.state.unfinished.take().unwrap_or_default();
+        let first = self.state.epochs_done * n_steps + so_far.steps.min(n_steps);
+        let mut running = Running { saved_at: so_far.steps, so_far, ..Running::default() };
+        let load = |item: usize, raw: &mut RawBatch| batches.load(item, raw);
+        let items = first..self.stage.epochs() * n_steps;
+        load_in_order(items, self.stage.settings.loader_threads, load, |item, loaded, waited| {
+            let (epoch, step) = batches.place(item);
+            if item == first || step == 0 {
+                let method = &mut *self.method;
+                self.learner.change(|model| method.epoch_begins(epoch, model))?;
+                batches.forget_before(epoch);
+            }
+            running.waited += waited;
+            self.learn(&mut running, item, &loaded, observer)?;
+            if step + 1 == n_steps {
+                self.end_epoch(std::mem::take(&mut running), epoch, observer)?;
+            }
+            Ok(())
+        })
+    }
+
+    /// Learns a batch, updates the parameters where one is due, and writes a checkpoint where one is due then.
+    fn learn(
+        &mut self,
+        running: &mut Running,
+        item: usize,
+        loaded: &Loaded,
+        observer: &mut dyn Observer,
+    ) -> Result<()> {
+        let settings = self.stage.settings;
+        let n_steps = self.batches.n_steps();
+        let (epoch, step) = self.batches.place(item);
+        let pool = self.batches.pool(item);
+        self.note_bad_samples(pool, loaded, observer)?;
+        if let Some(batch) = &loaded.batch {
+            let Loss { of_batch, further } = self.loss(pool, batch, item)?;
+            let of = LossOf { item, n_samples: batch.n(), further: false };
+            running.unread.push(of, &of_batch);
+            let loss = match further {
+                Some(further) => {
+                    running.unread.push(LossOf { further: true, ..of }, &further);
+                    of_batch + further
+                }
+                None => of_batch,
+            };
+            let model = self.learner.model();
+            let gradients = loss.div_scalar(settings.accumulation as f32).backward();
+            running.accumulated.accumulate(model, GradientsParams::from_grads(gradients, model));
+        }
+        running.n_unread_steps += 1;
+        if running.n_unread_steps >= settings.loss_every_steps_on(self.device) {
+            self.read_losses(running, observer)?;
+        }
+        self.state.steps += 1;
+        running.so_far.steps = step + 1;
+        let last = running.so_far.steps == n_steps;
+        if !last && !running.so_far.steps.is_multiple_of(settings.accumulation) {
+            return Ok(());
+        }
+        // As in the reference, the rate is that of the first of the batches whose gradients are added up.
+        let first = step / settings.accumulation * settings.accumulation;
+        running.so_far.learning_rate = settings.schedule().learning_rate(epoch as f64 + first as f64 / n_steps as f64);
+        let gradients = self.method.before_update(self.learner.model(), running.accumulated.grads());
+        self.learner.update(running.so_far.learning_rate, gradients, &*self.method);
+
+        let stop = observer.stop_requested();
+        let due = settings.checkpoint_every_steps.is_some_and(|steps| running.so_far.steps - running.saved_at >= steps);
+        if last || !(stop || due) {
+            return Ok(());
+        }
+        self.read_losses(running, observer)?;
+        self.save(Some(running.so_far.clone()))?;
+        running.saved_at = running.so_far.steps;
+        match stop {
+            true => Err(self.interrupted(&format!("epoch {}, step {} of {n_steps}", epoch + 1, step + 1))),
+            false => Ok(()),
+        }
+    }
+
+    /// Writes down what the epoch was like, and a checkpoint where one is due.
+    fn end_epoch(&mut self, mut running: Running, epoch: usize, observer: &mut dyn Observer) -> Result<()> {
+        self.read_losses(&mut running, observer)?;
+        observer.waited(running.waited);
+        let metrics = EpochMetrics {
+            stage: self.stage.number,
+            modality: self.stage.current.modality().into(),
+            epoch: epoch + 1,
+            step: self.state.steps,
+            learning_rate: running.so_far.learning_rate,
+            pretext: running.so_far.pretext.means(),
+            distillation: running.so_far.distillation.means(),
+            penalty: self.method.penalty(self.learner.model())?,
+        };
+        self.metrics.append(&metrics)?;
+        self.state.epochs_done = epoch + 1;
+        observer.epoch_finished(&metrics);
+        let (last, stop) = (epoch + 1 == self.stage.epochs(), observer.stop_requested());
+        if stop || last || self.state.epochs_done.is_multiple_of(self.stage.settings.checkpoint_every) {
+            self.save(None)?;
+        }
+        match stop {
+            true => Err(self.interrupted(&format!("after epoch {}", epoch + 1))),
+            false => Ok(()),
+        }
+    }
+
+    /// A checkpoint, within an epoch or after one.
+    fn save(&self, unfinished: Option<EpochSoFar>) -> Result<()> {
+        let state = StageState { unfinished, ..self.state.clone() };
+        self.checkpoints.save(self.learner.model(), self.learner.optimiser(), self.metrics, &state)
+    }
+
+    fn interrupted(&self, place: &str) -> Error {
+        self.stage.interrupted(place, self.checkpoints)
+    }
+
+    /// Brings the losses of the latest steps from the device. No checkpoint is written before, so none holds a model whose loss was not
+    /// finite.
+    fn read_losses(&self, running: &mut Running, observer: &mut dyn Observer) -> Result<()> {
+        running.n_unread_steps = 0;
+        for (of, value) in running.unread.read()? {
+            let pool = self.batches.pool(of.item);
+            let purpose = if of.further { Use::Distillation } else { pool.purpose };
+            self.check_finite(value, pool, of.item, kind(purpose))?;
+            match purpose {
+                Use::Pretext => running.so_far.pretext.add(&pool.label, value),
+                Use::Distillation => running.so_far.distillation.add(&pool.label, value),
+            }
+            if !of.further {
+                let (epoch, step) = self.batches.place(of.item);
+                observer.step(&StepReport {
+                    epoch: epoch + 1,
+                    step: step + 1,
+                    n_samples: of.n_samples,
+                    label: &pool.label,
+                    kind: kind(purpose),
+                    loss: value,
+                });
+            }
+        }
+        Ok(())
+    }
+
+    fn loss(&self, pool: &Pool, batch: &Prepared, item: usize) -> Result<Loss> {
+        let model = self.learner.model();
+        let family = self.stage.family(self.stage.source(pool))?;
+        let seed = self.stage.seed;
+        let place = self.batches.key(item);
+        let temporal = generator(seed, "temporal", &place).random_range(0..model.n_temporal(family));
+        let drop_path = self.stage.model.dimensions.drop_path;
+        let lesson = Lesson { batch, family, temporal, drop_path, seed, place, device: self.device };
+        if pool.source != 0 {
+            return Ok(Loss { of_batch: self.method.recalled_loss(model, &lesson), further: None });
+        }
+        let encoded = lesson.encode(model);
+        let further = self.method.further_loss(model, &lesson, &encoded);
+        Ok(Loss { of_batch: pretext_loss(model, family, batch, encoded), further })
+    }
+
+    fn check_finite(&self, value: f32, pool: &Pool, item: usize, kind: &'static str) -> Result<()> {
+        if value.is_finite() {
+            return Ok(());
+        }
+        let (epoch, step) = self.batches.place(item);
+        Err(Error::NotFinite {
+            stage: self.stage.folder.name(),
+            epoch: epoch + 1,
+            step: step + 1,
+            modality: self.stage.source(pool).modality().into(),
+            kind,
+            value,
+            checkpoint: self.checkpoints.latest_name(),
+        })
+    }
+
+    /// Records samples that could not be read, once each, and stops when they are too many.
+    fn note_bad_samples(&mut self, pool: &Pool, loaded: &Loaded, observer: &mut dyn Observer) -> Result<()> {
+        let bad_samples = &mut self.state.bad_samples;
+        let source = self.stage.source(pool);
+        for (index, bad) in &loaded.bad {
+            let id = source.ids()[*index as usize].clone();
+            if bad_samples.contains_key(&id) {
+                continue;
+            }
+            observer.bad_sample(source.modality(), &id, &bad.message);
+            bad_samples.insert(id, bad.message.clone());
+            let n_samples = source.ids().len();
+            let n_bad = source.ids().iter().filter(|id| bad_samples.contains_key(*id)).count();
+            if n_bad > self.stage.settings.reading().n_bad_allowed(n_samples) {
+                let modality = source.modality().into();
+                return Err(Error::TooManyBadSamples { modality, n_bad, n_samples, latest: bad.message.clone() });
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The losses of a batch, scalars.
+struct Loss {
+    of_batch: Tensor<1>,
+    further: Option<Tensor<1>>,
+}
+
+fn kind(purpose: Use) -> &'static str {
+    match purpose {
+        Use::Pretext => "pretext",
+        Use::Distillation => "distillation",
+    }
+}
