@@ -1,10 +1,9 @@
 //! The command line: what can be asked for, and how the program ends.
 
 use std::ffi::OsString;
-use std::path::PathBuf;
 use std::process::ExitCode;
 
-use clap::{ArgAction, Args, Parser, Subcommand};
+use clap::{ArgAction, Parser, Subcommand};
 
 use crate::commands::{
     bench, compare, data_check, demo, embed, eval, export, import, plan, plugin_check, plugin_inspect, plugin_list,
@@ -12,13 +11,10 @@ use crate::commands::{
 };
 use crate::failure::Failure;
 use crate::log;
-use crate::plugins::{self, Catalogue, FirstContact, Search, Surroundings, user_folder};
+use crate::plugins;
 
 /// Exit code of a command line that is not understood: the user's to mend.
 const MISTYPED: u8 = 1;
-
-/// Heading of [`PluginArgs`] in help texts; given to each, since one for all would also cover what follows them.
-const PLUGINS: &str = "Plugins";
 
 /// Continual self-supervised pre-training over medical modalities, each of which is a plugin.
 #[derive(Debug, Parser)]
@@ -83,34 +79,6 @@ enum PluginCommand {
     New(plugin_new::New),
     Rescan(plugin_rescan::Rescan),
     Trust(plugin_trust::Trust),
-}
-
-/// Where plugins are looked for; part of every command that needs them.
-#[derive(Debug, Clone, Args)]
-pub(crate) struct PluginArgs {
-    /// Look into this folder first; may be given several times
-    ///
-    /// Then come the folders of MEDCOSS_PLUGIN_PATH (separated by colons), `plugins` beside the program, the program's
-    /// own folder and its `deps`, $XDG_DATA_HOME/medcoss/plugins (or ~/.local/share/medcoss/plugins), and the built-in
-    /// plugins. The first find of an id counts. The working folder is never looked into.
-    #[arg(long, value_name = "DIR", help_heading = PLUGINS)]
-    plugin_dir: Vec<PathBuf>,
-    /// Leave the built-in plugins out
-    #[arg(long, help_heading = PLUGINS)]
-    no_builtin: bool,
-}
-
-impl PluginArgs {
-    /// All that can be found.
-    pub(crate) fn survey(&self) -> Result<Catalogue, Failure> {
-        let search = Search::new(&self.plugin_dir, !self.no_builtin, &Surroundings::of_process());
-        Ok(Catalogue::survey(&search.map_err(Failure::mend)?).with_first_contact(first_contact()))
-    }
-}
-
-/// Meets libraries before this process loads them.
-pub(crate) fn first_contact() -> FirstContact {
-    FirstContact::new(user_folder("XDG_CACHE_HOME", ".cache").map(|folder| folder.join("medcoss/plugins.json")))
 }
 
 /// Does what the arguments (the program's name first) ask for. Results go to standard output, everything else to

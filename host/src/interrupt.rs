@@ -26,3 +26,11 @@ pub(crate) fn listen(promise: &'static str) {
 pub(crate) fn requested() -> bool {
     REQUESTED.load(Ordering::Relaxed)
 }
+
+/// An error once someone has asked to stop, which says what was being done and what is left of it.
+pub(crate) fn check(place: &str, left: &str) -> medcoss_core::Result<()> {
+    match requested() {
+        true => Err(medcoss_core::Error::Interrupted { place: place.into(), checkpoint: left.into() }),
+        false => Ok(()),
+    }
+}

@@ -4,6 +4,7 @@
 //! but in the core, which knows neither plugins nor file formats.
 
 mod account;
+mod arguments;
 pub mod cli;
 mod commands;
 pub mod comparison;

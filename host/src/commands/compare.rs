@@ -1,7 +1,7 @@
 //! `medcoss compare`: the same stages with several strategies and seeds, each run evaluated, and one table of all.
 
 use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use anyhow::{Context, Result, anyhow, bail};
 use clap::Args;
@@ -9,17 +9,14 @@ use medcoss_core::evaluation::{SCORES, Scores};
 use medcoss_core::run::write_atomically;
 
 use super::eval::Seeds;
-use super::pretrain::{DeviceArgs, OutputArgs, data_root};
-use crate::cli::PluginArgs;
+use crate::arguments::{ConfigurationArgs, DeviceArgs, PluginArgs, ProgressArgs, ResultArgs};
 use crate::comparison::{ComparedRun, Comparison, Variant};
 use crate::config::RunConfig;
 use crate::evaluation::{After, EVALUATIONS, Options, ScoresFolder, TasksFile, evaluate};
 use crate::failure::{Failure, is_interruption};
 use crate::finished_run::FinishedRun;
 use crate::interrupt;
-use crate::output;
 use crate::plugins::Catalogue;
-use crate::progress::{Progress, bar};
 use crate::stage_plugin::plugins_of;
 use crate::training::{RECORD, Training};
 
@@ -32,14 +29,16 @@ use crate::training::{RECORD, Training};
 /// Other settings are compared under names: --variant no-mixup:rehearsal.mixup=false. What is done stays when the command is stopped, and the same
 /// command goes on from there, also with further strategies or seeds.
 #[derive(Debug, Args)]
+#[command(mut_arg("settings", |settings| settings.help("Change a setting of all runs: key=value")))]
+#[command(mut_arg("data_root", |root| {
+    root.help("Folder that data paths of configuration and tasks are relative to [default: the configuration file's folder]")
+}))]
 #[command(after_help = "Examples:
   medcoss compare run.toml --tasks tasks.toml --out comparison
   medcoss compare run.toml --tasks tasks.toml --strategies medcoss,sequential,ewc --seeds 0,1,2 --out comparison
   medcoss compare run.toml --tasks tasks.toml --strategies medcoss --variant no-mixup:rehearsal.mixup=false --out mixup
   medcoss report comparison/runs/* --out comparison.html")]
 pub(crate) struct Compare {
-    /// Configuration file (TOML)
-    config: PathBuf,
     /// Tasks file (TOML), as for `medcoss eval`
     #[arg(long, value_name = "TASKS")]
     tasks: PathBuf,
@@ -61,18 +60,16 @@ pub(crate) struct Compare {
     /// Folder for the runs and the comparison [default: the configuration's name with -comparison, in the current folder]
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
-    /// Change a setting of all runs: key=value
-    #[arg(long = "set", value_name = "KEY=VALUE")]
-    settings: Vec<String>,
-    /// Folder that data paths of configuration and tasks are relative to [default: the configuration file's folder]
-    #[arg(long, value_name = "DIR")]
-    data_root: Option<PathBuf>,
+    #[command(flatten)]
+    configuration: ConfigurationArgs,
     #[command(flatten)]
     device: DeviceArgs,
     #[command(flatten)]
     plugins: PluginArgs,
     #[command(flatten)]
-    output: OutputArgs,
+    result: ResultArgs,
+    #[command(flatten)]
+    progress: ProgressArgs,
 }
 
 /// One run of the comparison.
@@ -88,15 +85,15 @@ impl Compare {
     pub(crate) fn run(&self) -> Result<(), Failure> {
         let catalogue = self.plugins.survey()?;
         let comparison = self.compare(&catalogue).map_err(Failure::of_run)?;
-        if self.output.json { output::print_json(&comparison) } else { output::print(&comparison.to_text()) }
+        self.result.print(&comparison, Comparison::to_text)
     }
 
     fn compare(&self, catalogue: &Catalogue) -> Result<Comparison> {
-        let base = self.base()?;
+        let base = self.configuration.data_root()?;
         let tasks = TasksFile::read(&self.tasks)?;
         let variants = self.variants()?;
         let entries = self.entries(&variants)?;
-        let out = self.out();
+        let out = self.configuration.folder(self.out.as_deref(), "comparison");
         std::fs::create_dir_all(&out).with_context(|| format!("cannot create {}", out.display()))?;
         interrupt::listen("what is done stays");
 
@@ -108,11 +105,11 @@ impl Compare {
             let mut of_entry = || -> Result<Scores> {
                 match self.known_scores(&folder, entry, &tasks) {
                     Some(scores) => {
-                        self.output.say(&format!("{what}: already done"));
+                        self.progress.say(&format!("{what}: already done"));
                         Ok(scores)
                     }
                     None => {
-                        self.output.say(&format!("{what}{}", time_left(began, n_done, entries.len() - at)));
+                        self.progress.say(&format!("{what}{}", time_left(began, n_done, entries.len() - at)));
                         n_done += 1;
                         self.train(entry, &folder, &base, catalogue)?;
                         self.evaluate(entry, &folder, &tasks, &base, catalogue)
@@ -136,16 +133,6 @@ impl Compare {
         latest.ok_or_else(|| anyhow!("nothing to compare\nhint: name strategies with --strategies"))
     }
 
-    fn out(&self) -> PathBuf {
-        self.out.clone().unwrap_or_else(|| {
-            PathBuf::from(format!("{}-comparison", self.config.file_stem().unwrap_or_default().to_string_lossy()))
-        })
-    }
-
-    fn base(&self) -> Result<PathBuf> {
-        data_root(self.data_root.as_deref(), self.config.parent().map(Path::to_path_buf).unwrap_or_default())
-    }
-
     fn variants(&self) -> Result<Vec<Variant>> {
         let strategies = self.strategies.iter().filter(|name| !name.is_empty()).map(|name| Variant::strategy(name));
         let variants: Vec<_> =
@@ -158,7 +145,7 @@ impl Compare {
 
     /// All runs, seed by seed, so that the first table of all variants comes soon. Their settings are checked before anything is learned.
     fn entries<'a>(&self, variants: &'a [Variant]) -> Result<Vec<Entry<'a>>> {
-        let config = RunConfig::read(&self.config, &self.settings)?;
+        let config = self.configuration.read()?;
         let mut entries = Vec::new();
         for &seed in &self.seeds.0 {
             for variant in variants {
@@ -197,7 +184,7 @@ impl Compare {
             device: &self.device.name,
             plugins: &plugins,
         };
-        let mut progress = Progress::new(self.output.quiet, Duration::from_secs(self.output.interval));
+        let mut progress = self.progress.begin();
         let done = training.run(&mut progress);
         progress.clear();
         done.map(drop)
@@ -219,7 +206,7 @@ impl Compare {
             device: &self.device.name,
             max_bad_ratio: None,
         };
-        let bar = bar("{msg:32} [{bar:24}] {pos} of {len} samples, {eta} left", 0, self.output.quiet);
+        let bar = self.progress.bar.begin("{msg:32} [{bar:24}] {pos} of {len} samples, {eta} left", 0);
         let scores = evaluate(&FinishedRun::read(run)?, tasks, &options, catalogue, &bar);
         bar.finish_and_clear();
         folder.write(scores?)

@@ -1,7 +1,6 @@
 //! `medcoss data check`: reads every sample once, as training would, and tells which cannot be read and why.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
 use std::time::Instant;
 
 use anyhow::{Context, Result};
@@ -9,14 +8,9 @@ use clap::Args;
 use medcoss_core::data::{RawBatch, SampleSource, View};
 use serde::Serialize;
 
-use super::pretrain::data_root;
-use crate::cli::PluginArgs;
-use crate::config::{OneOrMore, StageSection, options_of};
+use crate::arguments::{BarArgs, DataArgs, PluginArgs, ResultArgs};
 use crate::failure::Failure;
-use crate::output;
 use crate::plugins::Plugin;
-use crate::progress::bar;
-use crate::source::ModalitySource;
 use crate::summary::peak_memory;
 use crate::table::Table;
 
@@ -33,29 +27,17 @@ const BATCH: usize = 8;
   medcoss data check --modality text --data notes.csv --set column=note
   medcoss data check --modality xray --data chest --max-bad-ratio 0 --json > bad.json")]
 pub(crate) struct DataCheck {
-    /// Id of the modality's plugin
-    #[arg(long, value_name = "ID")]
-    modality: String,
-    /// File or folder with the data; may be given several times
-    #[arg(long, value_name = "PATH", required = true)]
-    data: Vec<PathBuf>,
-    /// Folder that data paths are relative to [default: the current folder]
-    #[arg(long, value_name = "DIR")]
-    data_root: Option<PathBuf>,
-    /// Set an option of the plugin: key=value
-    #[arg(long = "set", value_name = "KEY=VALUE")]
-    options: Vec<String>,
+    #[command(flatten)]
+    data: DataArgs,
     /// Share of bad samples above which the check fails
     #[arg(long, value_name = "RATIO", default_value_t = 0.01)]
     max_bad_ratio: f64,
     #[command(flatten)]
     plugins: PluginArgs,
-    /// Print JSON
-    #[arg(long)]
-    json: bool,
-    /// Show no progress
-    #[arg(long, short)]
-    quiet: bool,
+    #[command(flatten)]
+    result: ResultArgs,
+    #[command(flatten)]
+    bar: BarArgs,
 }
 
 #[derive(Serialize)]
@@ -73,9 +55,9 @@ struct Report {
 
 impl DataCheck {
     pub(crate) fn run(&self) -> Result<(), Failure> {
-        let plugin = self.plugins.survey()?.load(&self.modality).map_err(Failure::mend)?;
+        let plugin = self.plugins.survey()?.load(&self.data.modality).map_err(Failure::mend)?;
         let report = self.check(&plugin).map_err(Failure::of_run)?;
-        if self.json { output::print_json(&report) } else { output::print(&report.to_text()) }?;
+        self.result.print(&report, Report::to_text)?;
         let ratio = report.n_bad as f64 / report.n_samples as f64;
         if ratio > self.max_bad_ratio {
             return Err(Failure::mend(anyhow::anyhow!(
@@ -91,12 +73,9 @@ impl DataCheck {
 
     fn check(&self, plugin: &Plugin) -> Result<Report> {
         let began = Instant::now();
-        let base = data_root(self.data_root.as_deref(), PathBuf::new())?;
-        let mut section = StageSection::new(&self.modality, OneOrMore::More(self.data.clone()));
-        section.options = options_of(&self.options)?;
-        let source = ModalitySource::open(plugin, &base, &section, None)?;
+        let source = self.data.open(plugin)?;
         let n_samples = source.ids().len();
-        let bar = bar("{msg:10} [{bar:24}] {pos} of {len}, {per_sec}, {eta} left", n_samples, self.quiet);
+        let bar = self.bar.begin("{msg:10} [{bar:24}] {pos} of {len}, {per_sec}, {eta} left", n_samples);
         let mut bad = BTreeMap::new();
         let mut batch = RawBatch::default();
         for first in (0..n_samples).step_by(BATCH) {
@@ -110,7 +89,7 @@ impl DataCheck {
         }
         bar.finish_and_clear();
         Ok(Report {
-            modality: self.modality.clone(),
+            modality: self.data.modality.clone(),
             n_samples,
             n_bad: bad.len(),
             fingerprint: source.fingerprint().into(),

@@ -7,8 +7,8 @@ use anyhow::{Context, Result, bail};
 use clap::Args;
 use medcoss_abi::message::Synthesise;
 
-use super::pretrain::{OutputArgs, train};
-use crate::cli::PluginArgs;
+use super::pretrain::train;
+use crate::arguments::{PluginArgs, ProgressArgs, ResultArgs};
 use crate::config::RunConfig;
 use crate::failure::Failure;
 use crate::plugins::{Catalogue, Plugin};
@@ -56,13 +56,16 @@ pub(crate) struct Demo {
     #[command(flatten)]
     plugins: PluginArgs,
     #[command(flatten)]
-    output: OutputArgs,
+    result: ResultArgs,
+    #[command(flatten)]
+    progress: ProgressArgs,
 }
 
 impl Demo {
     pub(crate) fn run(&self) -> Result<(), Failure> {
         let catalogue = self.plugins.survey()?;
-        self.train(&catalogue).map_err(Failure::of_run)?.show(self.output.json)
+        let summary = self.train(&catalogue).map_err(Failure::of_run)?;
+        self.result.print(&summary, Summary::to_text)
     }
 
     fn train(&self, catalogue: &Catalogue) -> Result<Summary> {
@@ -76,7 +79,7 @@ impl Demo {
         let plugins = plugins_of(&config, catalogue, None)?;
         let (base, out) = (out.clone(), out.join("run"));
         let training = Training { config: &config, base, out, resume: false, device: "cpu", plugins: &plugins };
-        train(&training, &self.output)
+        train(&training, &self.progress)
     }
 
     /// The given folder if it is free, or the first free default.

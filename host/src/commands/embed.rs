@@ -12,13 +12,10 @@ use medcoss_core::run::StoredModel;
 use medcoss_core::stage::{Pooling, Reading, encode_samples};
 use serde::Serialize;
 
-use super::pretrain::{DeviceArgs, data_root};
-use crate::cli::PluginArgs;
+use crate::arguments::{BarArgs, DataRootArgs, DeviceArgs, PluginArgs, ResultArgs};
 use crate::config::{DataSection, OneOrMore, StageSection, options_of};
 use crate::failure::Failure;
 use crate::finished_run::FinishedRun;
-use crate::output;
-use crate::progress::bar;
 use crate::source::ModalitySource;
 
 /// Write features of samples to a .safetensors file
@@ -34,6 +31,7 @@ use crate::source::ModalitySource;
 /// With --tensors the samples are arrays that were prepared elsewhere, and no plugin is needed: image [n, 3, H, W] and volume [n, 1, D, H,
 /// W] in multiples of the patch size, text ids [n, length], or tokens [n, tokens, values] of any other family.
 #[derive(Debug, Args)]
+#[command(mut_arg("data_root", |root| root.conflicts_with("tensors")))]
 #[command(after_help = "Examples:
   medcoss embed runs/first --modality xray --data chest/test --out features.safetensors
   medcoss embed runs/first --modality ct --data ct --set size=[16,96,96] --pool none --stage 3 --out ct.safetensors
@@ -48,9 +46,8 @@ pub(crate) struct Embed {
     /// File or folder with the data; may be given several times
     #[arg(long, value_name = "PATH", required_unless_present = "tensors", conflicts_with = "tensors")]
     data: Vec<PathBuf>,
-    /// Folder that data paths are relative to [default: the current folder]
-    #[arg(long, value_name = "DIR", conflicts_with = "tensors")]
-    data_root: Option<PathBuf>,
+    #[command(flatten)]
+    data_root: DataRootArgs,
     /// Set an option of the plugin, key=value; others are as in the run's stage of that modality
     #[arg(long = "set", value_name = "KEY=VALUE", conflicts_with = "tensors")]
     options: Vec<String>,
@@ -82,12 +79,10 @@ pub(crate) struct Embed {
     device: DeviceArgs,
     #[command(flatten)]
     plugins: PluginArgs,
-    /// Print JSON
-    #[arg(long)]
-    json: bool,
-    /// Show no progress
-    #[arg(long, short)]
-    quiet: bool,
+    #[command(flatten)]
+    result: ResultArgs,
+    #[command(flatten)]
+    bar: BarArgs,
 }
 
 #[derive(Debug, Clone, Copy, ValueEnum)]
@@ -120,7 +115,7 @@ struct Report {
 impl Embed {
     pub(crate) fn run(&self) -> Result<(), Failure> {
         let report = self.embed().map_err(Failure::mend)?;
-        if self.json { output::print_json(&report) } else { output::print(&report.to_text()) }
+        self.result.print(&report, Report::to_text)
     }
 
     fn embed(&self) -> Result<Report> {
@@ -141,7 +136,7 @@ impl Embed {
     /// Opens data as the run's stage of that modality does, if it has one.
     fn open(&self, run: &FinishedRun, modality: &str) -> Result<ModalitySource> {
         let plugin = self.plugins.survey().map_err(|failure| anyhow!("{}", failure.report()))?.load(modality)?;
-        let base = data_root(self.data_root.as_deref(), PathBuf::new())?;
+        let base = self.data_root.or_current()?;
         let mut section = StageSection::new(modality, OneOrMore::More(self.data.clone()));
         section.options = options_of(&self.options)?;
         run.open(&plugin, &base, section)
@@ -171,7 +166,7 @@ impl Embed {
         let (mut ids, mut attended) = (Vec::new(), Vec::new());
         let (mut n_tokens, mut width) = (0, 0);
         let mut bad = std::collections::BTreeMap::new();
-        let bar = bar("encoding [{bar:24}] {pos} of {len}, {per_sec}, {eta} left", n_samples, self.quiet);
+        let bar = self.bar.begin("encoding [{bar:24}] {pos} of {len}, {per_sec}, {eta} left", n_samples);
         encode_samples(&model, family, source, pooling, reading, &device, &mut |batch| {
             for (index, failure) in batch.bad {
                 bad.insert(source.ids()[*index as usize].clone(), failure.message.clone());

@@ -7,15 +7,12 @@ use anyhow::{Result, bail};
 use clap::{Args, ValueEnum};
 use medcoss_core::evaluation::Scores;
 
-use super::pretrain::{DeviceArgs, data_root};
-use crate::cli::PluginArgs;
+use crate::arguments::{BarArgs, DataRootArgs, DeviceArgs, PluginArgs, ResultArgs};
 use crate::evaluation::{After, EVALUATIONS, Options, ScoresFolder, TasksFile, evaluate, to_text};
 use crate::failure::Failure;
 use crate::finished_run::FinishedRun;
 use crate::interrupt;
-use crate::output;
 use crate::plugins::Catalogue;
-use crate::progress::bar;
 use crate::table::page_width;
 
 /// Measure a run's models on downstream tasks
@@ -27,6 +24,9 @@ use crate::table::page_width;
 ///
 /// Scores go to evaluation/<name of the tasks file> in the run's folder: scores.json, scores.csv, matrix.csv.
 #[derive(Debug, Args)]
+#[command(mut_arg("data_root", |root| {
+    root.help("Folder that data paths are relative to [default: the tasks file's folder]")
+}))]
 #[command(after_help = "Examples:
   medcoss eval runs/first tasks.toml
   medcoss eval runs/first tasks.toml --after every-stage --data-root /data
@@ -42,9 +42,8 @@ pub(crate) struct Eval {
     /// How many seeds (0, 1, ...), or which: 4,5,6. Each gives another split; scores are means over them
     #[arg(long, value_name = "N or LIST", default_value = "3")]
     seeds: Seeds,
-    /// Folder that data paths are relative to [default: the tasks file's folder]
-    #[arg(long, value_name = "DIR")]
-    data_root: Option<PathBuf>,
+    #[command(flatten)]
+    data_root: DataRootArgs,
     /// Folder for the scores [default: evaluation/<name of the tasks file> in the run's folder]
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
@@ -55,12 +54,10 @@ pub(crate) struct Eval {
     device: DeviceArgs,
     #[command(flatten)]
     plugins: PluginArgs,
-    /// Print the scores as JSON
-    #[arg(long)]
-    json: bool,
-    /// Show no progress
-    #[arg(long, short)]
-    quiet: bool,
+    #[command(flatten)]
+    result: ResultArgs,
+    #[command(flatten)]
+    bar: BarArgs,
 }
 
 #[derive(Debug, Clone, Copy, ValueEnum)]
@@ -97,14 +94,14 @@ impl Eval {
     pub(crate) fn run(&self) -> Result<(), Failure> {
         let catalogue = self.plugins.survey()?;
         let scores = self.evaluate(&catalogue).map_err(Failure::of_run)?;
-        if self.json { output::print_json(&scores) } else { output::print(&to_text(&scores, page_width())) }
+        self.result.print(&scores, |scores| to_text(scores, page_width()))
     }
 
     fn evaluate(&self, catalogue: &Catalogue) -> Result<Scores> {
         interrupt::listen("no scores are written");
         let file = TasksFile::read(&self.tasks)?;
         let run = FinishedRun::read(&self.run)?;
-        let base = data_root(self.data_root.as_deref(), file.folder.clone())?;
+        let base = self.data_root.or(file.folder.clone())?;
         if let Some(ratio) = self.max_bad_ratio.filter(|ratio| !(0.0..=1.0).contains(ratio)) {
             bail!("--max-bad-ratio is {ratio}, not in 0.0 to 1.0");
         }
@@ -120,7 +117,7 @@ impl Eval {
             device: &self.device.name,
             max_bad_ratio: self.max_bad_ratio,
         };
-        let bar = bar("{msg:32} [{bar:24}] {pos} of {len} samples, {eta} left", 0, self.quiet);
+        let bar = self.bar.begin("{msg:32} [{bar:24}] {pos} of {len} samples, {eta} left", 0);
         let scores = evaluate(&run, &file, &options, catalogue, &bar);
         bar.finish_and_clear();
         folder.write(scores?)

@@ -7,9 +7,9 @@ use clap::{Args, ValueEnum};
 use medcoss_core::exchange::{Exported, InitialModel, Layout, export};
 use serde::Serialize;
 
+use crate::arguments::ResultArgs;
 use crate::failure::Failure;
 use crate::finished_run::FinishedRun;
-use crate::output;
 
 /// Write the model of a run to a .safetensors file
 ///
@@ -37,9 +37,8 @@ pub(crate) struct Export {
     /// The model after this stage, from 1; 0 for the one that the run began with [default: the latest]
     #[arg(long, value_name = "N")]
     stage: Option<usize>,
-    /// Print JSON
-    #[arg(long)]
-    json: bool,
+    #[command(flatten)]
+    result: ResultArgs,
 }
 
 #[derive(Debug, Clone, Copy, ValueEnum)]
@@ -59,7 +58,7 @@ struct Report {
 impl Export {
     pub(crate) fn run(&self) -> Result<(), Failure> {
         let report = self.export().map_err(Failure::mend)?;
-        if self.json { output::print_json(&report) } else { output::print(&report.to_text()) }
+        self.result.print(&report, Report::to_text)
     }
 
     fn export(&self) -> Result<Report> {

@@ -10,9 +10,9 @@ use medcoss_core::run::write_folder;
 use serde::Serialize;
 
 use crate::account::account_text;
+use crate::arguments::ResultArgs;
 use crate::config::RunConfig;
 use crate::failure::Failure;
-use crate::output;
 use crate::plugins::Plugin;
 use crate::plugins_lock::PluginsLock;
 use crate::training::{RECORD, is_free};
@@ -56,9 +56,8 @@ pub(crate) struct ImportCommand {
     /// Change a setting that later stages learn by, such as training.epochs=50 or rehearsal.store=materialised
     #[arg(long = "set", value_name = "KEY=VALUE")]
     settings: Vec<String>,
-    /// Print JSON
-    #[arg(long)]
-    json: bool,
+    #[command(flatten)]
+    result: ResultArgs,
 }
 
 #[derive(Serialize)]
@@ -77,7 +76,7 @@ fn text_attention(text: &str) -> Result<TextAttention, String> {
 impl ImportCommand {
     pub(crate) fn run(&self) -> Result<(), Failure> {
         let report = self.import().map_err(Failure::mend)?;
-        if self.json { output::print_json(&report) } else { output::print(&report.to_text()) }
+        self.result.print(&report, Report::to_text)
     }
 
     fn import(&self) -> Result<Report> {

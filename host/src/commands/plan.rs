@@ -1,17 +1,14 @@
 //! `medcoss plan`: what a run would take, before anything is trained.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::Result;
 use clap::Args;
 
-use super::pretrain::{DeviceArgs, data_root, run_folder};
-use crate::cli::PluginArgs;
-use crate::config::RunConfig;
+use crate::arguments::{BarArgs, ConfigurationArgs, DeviceArgs, PluginArgs, ResultArgs};
 use crate::failure::{Failure, is_interruption};
 use crate::interrupt;
-use crate::output;
 use crate::plan::{Forecast, TrialRun, scratch_beside};
 use crate::plugins::Catalogue;
 use crate::stage_plugin::plugins_of;
@@ -27,17 +24,11 @@ use crate::stage_plugin::plugins_of;
   medcoss plan run.toml --data-root /data --set model.preset=vit-small --set training.batch_size=16
   medcoss plan run.toml --device cuda --json")]
 pub(crate) struct Plan {
-    /// Configuration file (TOML)
-    config: PathBuf,
     /// Run folder that would be written: the trial is made on the same disk [default: as of pretrain]
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
-    /// Change a setting: key=value, such as training.epochs=3 or stage.xray.options.size=96
-    #[arg(long = "set", value_name = "KEY=VALUE")]
-    settings: Vec<String>,
-    /// Folder that data paths are relative to [default: the configuration file's folder]
-    #[arg(long, value_name = "DIR")]
-    data_root: Option<PathBuf>,
+    #[command(flatten)]
+    configuration: ConfigurationArgs,
     /// Seconds that are spent with measuring each stage, at least; one epoch of a few batches to warm up comes before
     #[arg(long, value_name = "SECONDS", default_value_t = 5, value_parser = clap::value_parser!(u64).range(1..=3600))]
     seconds: u64,
@@ -45,27 +36,24 @@ pub(crate) struct Plan {
     device: DeviceArgs,
     #[command(flatten)]
     plugins: PluginArgs,
-    /// Print JSON
-    #[arg(long)]
-    json: bool,
-    /// Show no progress
-    #[arg(long, short)]
-    quiet: bool,
+    #[command(flatten)]
+    result: ResultArgs,
+    #[command(flatten)]
+    bar: BarArgs,
 }
 
 impl Plan {
     pub(crate) fn run(&self) -> Result<(), Failure> {
         let catalogue = self.plugins.survey()?;
         let forecast = self.forecast(&catalogue).map_err(Failure::of_run)?;
-        if self.json { output::print_json(&forecast) } else { output::print(&forecast.page()) }
+        self.result.print(&forecast, Forecast::page)
     }
 
     fn forecast(&self, catalogue: &Catalogue) -> Result<Forecast> {
-        let config = RunConfig::read(&self.config, &self.settings)?;
-        let beside = self.config.parent().map(Path::to_path_buf).unwrap_or_default();
-        let base = data_root(self.data_root.as_deref(), beside)?;
+        let config = self.configuration.read()?;
+        let base = self.configuration.data_root()?;
         let plugins = plugins_of(&config, catalogue, None)?;
-        let scratch = scratch_beside(&run_folder(self.out.as_deref(), &self.config))?;
+        let scratch = scratch_beside(&self.configuration.run_folder(self.out.as_deref()))?;
         interrupt::listen("without a trace of the trial");
         let trial = TrialRun {
             config: &config,
@@ -74,7 +62,7 @@ impl Plan {
             device: &self.device.name,
             plugins: &plugins,
             budget: Duration::from_secs(self.seconds),
-            quiet: self.quiet,
+            quiet: self.bar.quiet,
         };
         trial.forecast().map_err(|error| match is_interruption(&error) {
             true => error.context("interrupted; nothing was written"),

@@ -22,8 +22,8 @@ use nix::sys::signal::Signal;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
+use crate::arguments::ResultArgs;
 use crate::failure::Failure;
-use crate::output;
 use crate::plugins::{Catalogue, Source, foreign_text, v1_header_of};
 use crate::table::Table;
 
@@ -72,9 +72,8 @@ pub(crate) struct Check {
     /// MiB of address space that the plugin may take, beyond what the program itself has
     #[arg(long, value_name = "MIB", default_value_t = 4096, value_parser = clap::value_parser!(u64).range(16..=1_048_576))]
     memory: u64,
-    /// Print JSON
-    #[arg(long)]
-    json: bool,
+    #[command(flatten)]
+    result: ResultArgs,
 }
 
 /// What the child is to do.
@@ -131,11 +130,7 @@ impl Check {
             printed_bytes,
             verdicts: &verdicts,
         };
-        if self.json {
-            output::print_json(&report)?
-        } else {
-            output::print(&report.page())?
-        }
+        self.result.print(&report, Report::page)?;
         if report.passed {
             return Ok(());
         }

@@ -8,7 +8,7 @@ use medcoss_abi::message::{Description, Rendering};
 use serde::Serialize;
 use serde_json::Value;
 
-use crate::cli::{PluginArgs, first_contact};
+use crate::arguments::{PluginArgs, ResultArgs, first_contact};
 use crate::failure::Failure;
 use crate::options::{self, PluginOption};
 use crate::output;
@@ -30,9 +30,8 @@ pub(crate) struct Inspect {
     plugin: String,
     #[command(flatten)]
     plugins: PluginArgs,
-    /// Print JSON
-    #[arg(long)]
-    json: bool,
+    #[command(flatten)]
+    result: ResultArgs,
 }
 
 #[derive(Serialize)]
@@ -53,7 +52,7 @@ impl Inspect {
             .with_context(|| format!("cannot read {} again", plugin.source))
             .map_err(Failure::mend)?;
         let option_list = options::list(&plugin.description.options);
-        if self.json {
+        if self.result.json {
             let (source, description) = (&plugin.source, &plugin.description);
             return output::print_json(&Inspection { source, sha256, description, option_list });
         }

@@ -4,7 +4,7 @@ use clap::Args;
 use medcoss_abi::message::Geometry;
 use serde::Serialize;
 
-use crate::cli::PluginArgs;
+use crate::arguments::{PluginArgs, ResultArgs};
 use crate::failure::Failure;
 use crate::output;
 use crate::plugins::{Catalogue, Described, Folder, Refusal, Shadowed, Source, foreign_text};
@@ -23,9 +23,8 @@ use crate::table::Table;
 pub(crate) struct List {
     #[command(flatten)]
     plugins: PluginArgs,
-    /// Print JSON
-    #[arg(long)]
-    json: bool,
+    #[command(flatten)]
+    result: ResultArgs,
 }
 
 #[derive(Serialize)]
@@ -62,12 +61,12 @@ impl<'a> Entry<'a> {
 
 impl List {
     pub(crate) fn run(&self) -> Result<(), Failure> {
-        show(&self.plugins.survey()?, self.json)
+        show(&self.plugins.survey()?, &self.result)
     }
 }
 
 /// What a catalogue holds, to standard output.
-pub(super) fn show(catalogue: &Catalogue, json: bool) -> Result<(), Failure> {
+pub(super) fn show(catalogue: &Catalogue, result: &ResultArgs) -> Result<(), Failure> {
     let mut refused = catalogue.refused.clone();
     let mut plugins = Vec::new();
     for described in catalogue.describe_all() {
@@ -76,7 +75,7 @@ pub(super) fn show(catalogue: &Catalogue, json: bool) -> Result<(), Failure> {
             Err(refusal) => refused.push(refusal),
         }
     }
-    if json {
+    if result.json {
         return output::print_json(&Listing {
             plugins: plugins.iter().map(Entry::new).collect(),
             shadowed: &catalogue.shadowed,

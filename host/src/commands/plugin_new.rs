@@ -10,6 +10,7 @@ use anyhow::{Context, Result, bail};
 use clap::Args;
 use serde::Serialize;
 
+use crate::arguments::ResultArgs;
 use crate::failure::Failure;
 use crate::output;
 
@@ -87,9 +88,8 @@ pub(crate) struct New {
     /// there; otherwise the SDK's version]
     #[arg(long, value_name = "PATH")]
     sdk_path: Option<PathBuf>,
-    /// Print JSON
-    #[arg(long)]
-    json: bool,
+    #[command(flatten)]
+    result: ResultArgs,
 }
 
 #[derive(Serialize)]
@@ -141,7 +141,7 @@ impl New {
             sdk: sdk.as_deref(),
             files: BESIDE.iter().map(|(name, _)| *name).chain(["src/lib.rs"]).collect(),
         };
-        if self.json { Ok(serde_json::to_string_pretty(&report)? + "\n") } else { Ok(report.page()) }
+        if self.result.json { Ok(serde_json::to_string_pretty(&report)? + "\n") } else { Ok(report.page()) }
     }
 
     /// Makes the folder where there is none. True when it was there.

@@ -4,7 +4,7 @@ use anyhow::Context;
 use clap::Args;
 
 use super::plugin_list;
-use crate::cli::{PluginArgs, first_contact};
+use crate::arguments::{PluginArgs, ResultArgs, first_contact};
 use crate::failure::Failure;
 
 /// Try all plugins out again
@@ -19,9 +19,8 @@ use crate::failure::Failure;
 pub(crate) struct Rescan {
     #[command(flatten)]
     plugins: PluginArgs,
-    /// Print JSON
-    #[arg(long)]
-    json: bool,
+    #[command(flatten)]
+    result: ResultArgs,
 }
 
 impl Rescan {
@@ -30,6 +29,6 @@ impl Rescan {
             .forget()
             .context("what is remembered of plugins cannot be removed\nhint: remove medcoss/plugins.json from $XDG_CACHE_HOME or ~/.cache")
             .map_err(Failure::mend)?;
-        plugin_list::show(&self.plugins.survey()?, self.json)
+        plugin_list::show(&self.plugins.survey()?, &self.result)
     }
 }

@@ -6,6 +6,7 @@ use anyhow::{Context, Result, bail};
 use clap::Args;
 use serde::Serialize;
 
+use crate::arguments::ResultArgs;
 use crate::failure::Failure;
 use crate::output;
 use crate::plugins::{Catalogue, Source};
@@ -28,9 +29,8 @@ pub(crate) struct Trust {
     /// Take the trust in this file back
     #[arg(long)]
     forget: bool,
-    /// Print JSON
-    #[arg(long)]
-    json: bool,
+    #[command(flatten)]
+    result: ResultArgs,
 }
 
 #[derive(Serialize)]
@@ -44,7 +44,7 @@ struct Report {
 impl Trust {
     pub(crate) fn run(&self) -> Result<(), Failure> {
         let reports = self.change().map_err(Failure::mend)?;
-        if self.json {
+        if self.result.json {
             return output::print_json(&reports);
         }
         let line = |report: &Report| {

@@ -10,11 +10,9 @@ use clap::Args;
 use medcoss_core::run::write_atomically;
 use serde::Serialize;
 
-use super::pretrain::{DeviceArgs, data_root};
-use crate::cli::PluginArgs;
+use crate::arguments::{BarArgs, DataRootArgs, DeviceArgs, PluginArgs, ResultArgs};
 use crate::disk::human;
 use crate::failure::Failure;
-use crate::output;
 use crate::report::history::{RunHistory, tell_apart};
 use crate::report::{MARK, Making, RunSummary, events};
 
@@ -46,9 +44,8 @@ pub(crate) struct Report {
     /// File to write [default: report.html in the run, or of several runs in the current folder]
     #[arg(long, value_name = "FILE")]
     out: Option<PathBuf>,
-    /// Folder that data paths are relative to [default: the current folder]
-    #[arg(long, value_name = "DIR")]
-    data_root: Option<PathBuf>,
+    #[command(flatten)]
+    data_root: DataRootArgs,
     /// Samples on the map of features, of all modalities together
     #[arg(long, value_name = "N", default_value_t = 300, value_parser = clap::value_parser!(u32).range(3..=5000))]
     samples: u32,
@@ -59,12 +56,10 @@ pub(crate) struct Report {
     device: DeviceArgs,
     #[command(flatten)]
     plugins: PluginArgs,
-    /// Print JSON
-    #[arg(long)]
-    json: bool,
-    /// Show no progress
-    #[arg(long, short)]
-    quiet: bool,
+    #[command(flatten)]
+    result: ResultArgs,
+    #[command(flatten)]
+    bar: BarArgs,
 }
 
 #[derive(Serialize)]
@@ -80,7 +75,7 @@ struct Written {
 impl Report {
     pub(crate) fn run(&self) -> Result<(), Failure> {
         let written = self.write()?;
-        if self.json { output::print_json(&written) } else { output::print(&written.to_text()) }
+        self.result.print(&written, Written::to_text)
     }
 
     fn write(&self) -> Result<Written, Failure> {
@@ -92,7 +87,7 @@ impl Report {
             base: &base,
             device: &self.device.name,
             n_samples: self.samples as usize,
-            quiet: self.quiet,
+            quiet: self.bar.quiet,
         };
         let (page, summaries) = making.make(&runs);
         let written = || -> Result<Written> {
@@ -113,7 +108,7 @@ impl Report {
     /// Everything that can be wrong is found before models begin to work.
     fn prepare(&self) -> Result<(Vec<RunHistory>, PathBuf, PathBuf)> {
         medcoss_core::device::by_name(&self.device.name)?;
-        let base = data_root(self.data_root.as_deref(), PathBuf::new())?;
+        let base = self.data_root.or_current()?;
         let mut runs = self.runs.iter().map(|run| RunHistory::read(run)).collect::<Result<Vec<_>>>()?;
         if runs.len() > 1 {
             tell_apart(&mut runs);

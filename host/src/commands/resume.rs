@@ -5,8 +5,8 @@ use std::path::PathBuf;
 use anyhow::Result;
 use clap::Args;
 
-use super::pretrain::{DeviceArgs, OutputArgs, data_root, train};
-use crate::cli::PluginArgs;
+use super::pretrain::train;
+use crate::arguments::{DataRootArgs, DeviceArgs, PluginArgs, ProgressArgs, ResultArgs};
 use crate::config::RunConfig;
 use crate::failure::Failure;
 use crate::plugins::Catalogue;
@@ -27,9 +27,8 @@ use crate::training::{RECORD, Training};
 pub(crate) struct Resume {
     /// Run folder
     run: PathBuf,
-    /// Folder that data paths are relative to [default: the current folder]
-    #[arg(long, value_name = "DIR")]
-    data_root: Option<PathBuf>,
+    #[command(flatten)]
+    data_root: DataRootArgs,
     /// Change one of the settings that may change: key=value
     #[arg(long = "set", value_name = "KEY=VALUE")]
     settings: Vec<String>,
@@ -38,20 +37,23 @@ pub(crate) struct Resume {
     #[command(flatten)]
     plugins: PluginArgs,
     #[command(flatten)]
-    output: OutputArgs,
+    result: ResultArgs,
+    #[command(flatten)]
+    progress: ProgressArgs,
 }
 
 impl Resume {
     pub(crate) fn run(&self) -> Result<(), Failure> {
         let catalogue = self.plugins.survey()?;
-        self.train(&catalogue).map_err(Failure::of_run)?.show(self.output.json)
+        let summary = self.train(&catalogue).map_err(Failure::of_run)?;
+        self.result.print(&summary, Summary::to_text)
     }
 
     fn train(&self, catalogue: &Catalogue) -> Result<Summary> {
         let config = RunConfig::read_record(&self.run.join(RECORD))?.with_settings(&self.settings)?;
-        let base = data_root(self.data_root.as_deref(), PathBuf::new())?;
+        let base = self.data_root.or_current()?;
         let plugins = plugins_of(&config, catalogue, Some(&self.run))?;
         let (out, device) = (self.run.clone(), self.device.name.as_str());
-        train(&Training { config: &config, base, out, resume: true, device, plugins: &plugins }, &self.output)
+        train(&Training { config: &config, base, out, resume: true, device, plugins: &plugins }, &self.progress)
     }
 }

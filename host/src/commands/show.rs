@@ -10,11 +10,11 @@ use medcoss_core::model::Dimensions;
 use medcoss_core::run::{KEPT_SAMPLES, StageFolder, StageState, check_manifest, is_partial, read_metrics};
 use serde::Serialize;
 
+use crate::arguments::ResultArgs;
 use crate::config::RunConfig;
 use crate::disk::{human, size_of};
 use crate::evaluation::EVALUATIONS;
 use crate::failure::Failure;
-use crate::output;
 use crate::plugins_lock::{LockedPlugin, PluginsLock};
 use crate::table::Table;
 use crate::training::RECORD;
@@ -34,9 +34,8 @@ pub(crate) struct Show {
     /// Compare every file with its checksum
     #[arg(long)]
     verify: bool,
-    /// Print JSON
-    #[arg(long)]
-    json: bool,
+    #[command(flatten)]
+    result: ResultArgs,
 }
 
 #[derive(Serialize)]
@@ -98,7 +97,7 @@ struct Fault {
 impl Show {
     pub(crate) fn run(&self) -> Result<(), Failure> {
         let report = self.report().map_err(Failure::mend)?;
-        if self.json { output::print_json(&report) } else { output::print(&report.to_text()) }?;
+        self.result.print(&report, Report::to_text)?;
         match &report.verified {
             Some(Verified { faults, .. }) if !faults.is_empty() => Err(Failure::mend(anyhow::anyhow!(
                 "{} of the run's files are damaged or missing\nhint: copy them from a backup; a damaged checkpoint is passed over by \

@@ -6,8 +6,8 @@ use anyhow::{Context, Result, bail};
 use clap::Args;
 use medcoss_core::run::StageFolder;
 
-use super::pretrain::{DeviceArgs, OutputArgs, data_root, train};
-use crate::cli::PluginArgs;
+use super::pretrain::train;
+use crate::arguments::{DataRootArgs, DeviceArgs, PluginArgs, ProgressArgs, ResultArgs};
 use crate::config::{OneOrMore, RunConfig, StageSection};
 use crate::failure::Failure;
 use crate::plugins::Catalogue;
@@ -24,6 +24,9 @@ const STAGE_SETTINGS: [&str; 5] = ["epochs", "warmup_epochs", "batch_size", "acc
 /// were kept by reference; a run with rehearsal.store = "materialised" carries them along. A modality may come again with new
 /// data. Settings that are not given are those of the run.
 #[derive(Debug, Args)]
+#[command(mut_arg("data_root", |root| {
+    root.help("Folder that data paths are relative to, also those of earlier stages [default: the current folder]")
+}))]
 #[command(after_help = "Examples:
   medcoss stage add runs/first --modality mri --data /data/mri
   medcoss stage add runs/first --modality ct --data ct/2026 --data-root /data --set epochs=20
@@ -37,9 +40,8 @@ pub(crate) struct StageAdd {
     /// File or folder with the data; may be given several times
     #[arg(long, value_name = "PATH", required = true)]
     data: Vec<PathBuf>,
-    /// Folder that data paths are relative to, also those of earlier stages [default: the current folder]
-    #[arg(long, value_name = "DIR")]
-    data_root: Option<PathBuf>,
+    #[command(flatten)]
+    data_root: DataRootArgs,
     /// Change a setting of the stage, such as epochs=3 or options.size=96, or one of the run that may change
     #[arg(long = "set", value_name = "KEY=VALUE")]
     settings: Vec<String>,
@@ -48,13 +50,16 @@ pub(crate) struct StageAdd {
     #[command(flatten)]
     plugins: PluginArgs,
     #[command(flatten)]
-    output: OutputArgs,
+    result: ResultArgs,
+    #[command(flatten)]
+    progress: ProgressArgs,
 }
 
 impl StageAdd {
     pub(crate) fn run(&self) -> Result<(), Failure> {
         let catalogue = self.plugins.survey()?;
-        self.train(&catalogue).map_err(Failure::of_run)?.show(self.output.json)
+        let summary = self.train(&catalogue).map_err(Failure::of_run)?;
+        self.result.print(&summary, Summary::to_text)
     }
 
     fn train(&self, catalogue: &Catalogue) -> Result<Summary> {
@@ -64,7 +69,7 @@ impl StageAdd {
         let config = self.configuration(&before, data)?;
         let plugins = plugins_of(&config, catalogue, Some(&self.run))?;
         let (out, device) = (self.run.clone(), self.device.name.as_str());
-        train(&Training { config: &config, base, out, resume: true, device, plugins: &plugins }, &self.output)
+        train(&Training { config: &config, base, out, resume: true, device, plugins: &plugins }, &self.progress)
     }
 
     /// What is added goes on from the last model: the stage before must have one.
@@ -106,7 +111,7 @@ impl StageAdd {
     /// The folder that all data paths are relative to, and the new ones relative to it. Absolute paths are made relative to
     /// `--data-root`, or else to the folder that they lie in: a run holds no absolute path.
     fn place(&self) -> Result<(PathBuf, Vec<PathBuf>)> {
-        if self.data_root.is_none() && self.data.iter().any(|path| !is_below(path)) {
+        if !self.data_root.is_given() && self.data.iter().any(|path| !is_below(path)) {
             let [one] = self.data.as_slice() else {
                 bail!(
                     "several paths of which not all lie in the current folder\nhint: give the folder that holds them with --data-root DIR, and the paths below it"
@@ -118,7 +123,7 @@ impl StageAdd {
                 _ => bail!("data {} has no folder that it lies in", one.display()),
             };
         }
-        let base = data_root(self.data_root.as_deref(), PathBuf::new())?;
+        let base = self.data_root.or_current()?;
         let relative = |path: &PathBuf| {
             let below = path.strip_prefix(&base).map(Path::to_path_buf).unwrap_or_else(|_| path.clone());
             if !is_below(&below) {

@@ -9,7 +9,7 @@ use medcoss_abi::message::{Open, Synthesise, Synthesised};
 use serde::Serialize;
 use serde_json::Value;
 
-use crate::cli::PluginArgs;
+use crate::arguments::{PluginArgs, ResultArgs};
 use crate::disk::{Size, human, size_of};
 use crate::failure::Failure;
 use crate::output;
@@ -38,9 +38,8 @@ pub(crate) struct Synth {
     seed: u64,
     #[command(flatten)]
     plugins: PluginArgs,
-    /// Print JSON
-    #[arg(long)]
-    json: bool,
+    #[command(flatten)]
+    result: ResultArgs,
 }
 
 #[derive(Serialize)]
@@ -78,7 +77,7 @@ impl Synth {
             data: &made.data,
             options: &made.options,
         };
-        if self.json { output::print_json(&report) } else { output::print(&report.page(&dataset)?) }
+        if self.result.json { output::print_json(&report) } else { output::print(&report.page(&dataset)?) }
     }
 
     /// Writes the files and opens them, as whoever uses them will.

@@ -227,11 +227,5 @@ fn transfer(scores: &Scores, after: After) -> Result<Option<Transfer>> {
 
 /// An error once someone has asked to stop.
 fn stopped() -> medcoss_core::Result<()> {
-    match interrupt::requested() {
-        true => Err(medcoss_core::Error::Interrupted {
-            place: "while tasks were evaluated".into(),
-            checkpoint: "no scores were written".into(),
-        }),
-        false => Ok(()),
-    }
+    interrupt::check("while tasks were evaluated", "no scores were written")
 }

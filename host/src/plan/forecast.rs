@@ -4,16 +4,15 @@ use std::collections::BTreeMap;
 use std::time::Instant;
 
 use anyhow::Result;
-use medcoss_core::Error;
 use medcoss_core::device::Device;
 use medcoss_core::rehearsal::{RehearsalConfig, Sampler, Strategy, Work, policy_of};
 use medcoss_core::stage::Stage;
 use serde::Serialize;
 
+use super::stopped;
 use super::stopwatch::Times;
 use crate::config::RunConfig;
 use crate::disk::human;
-use crate::interrupt;
 use crate::made_up_points::made_up_points;
 use crate::numbers::duration;
 use crate::table::Table;
@@ -165,12 +164,7 @@ fn seconds_to_choose(rehearsal: &RehearsalConfig, n: usize, width: usize, device
     let share = (MOST_WORK / (n as f64 * n_centres * width as f64)).sqrt().min(1.0);
     let n_tried = ((n as f64 * share) as usize).max(1);
     let points = made_up_points(n_tried, width, (n_tried as f64 * ratio).max(1.0) as usize, 0);
-    let mut go_on = |_: usize, _: usize| match interrupt::requested() {
-        true => {
-            Err(Error::Interrupted { place: "while it was planned".into(), checkpoint: "nothing was written".into() })
-        }
-        false => Ok(()),
-    };
+    let mut go_on = |_: usize, _: usize| stopped();
     let mut work = Work { device, most_steps: Work::STEPS, progress: &mut go_on };
     let began = Instant::now();
     policy_of(rehearsal).select(&points, width, 0, &mut work)?;

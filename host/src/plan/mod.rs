@@ -7,3 +7,8 @@ mod trial_run;
 
 pub(crate) use forecast::Forecast;
 pub(crate) use trial_run::{TrialRun, scratch_beside};
+
+/// An error once someone has asked to stop.
+fn stopped() -> medcoss_core::Result<()> {
+    crate::interrupt::check("while it was planned", "nothing was written")
+}

@@ -10,6 +10,7 @@ use medcoss_core::run::{KEPT_SAMPLES, StageFolder, StageState, StoredModel};
 use medcoss_core::stage::StageSettings;
 
 use super::forecast::{Forecast, Memory, StageForecast, Written};
+use super::stopped;
 use super::stopwatch::Stopwatch;
 use crate::config::RunConfig;
 use crate::disk::size_of;
@@ -104,6 +105,7 @@ impl TrialRun<'_> {
         let n_samples = sources.iter().map(|source| source.ids().len()).max().unwrap_or(0);
         let n_features = n_samples * stored.config.dimensions.width;
         let memory = Memory::new(self.config, n_parameters, n_features, [at_rest, measured]);
+        stopped()?;
         Ok(Forecast::new(self.device, n_parameters, stages, memory))
     }
 
@@ -145,7 +147,8 @@ impl TrialRun<'_> {
         // Neighbours come late: first every so-manieth sample, then those beside them.
         let n_rounds = n.div_ceil(READ_AT_A_TIME);
         for round in 0..n_rounds {
-            if began.elapsed() > self.budget || interrupt::requested() {
+            stopped()?;
+            if began.elapsed() > self.budget {
                 break;
             }
             let indices: Vec<u64> = (round..n).step_by(n_rounds).map(|index| index as u64).collect();

@@ -12,9 +12,8 @@ use medcoss_xray::{Options, Xray};
 use serde::Serialize;
 
 use super::{N_WARM_UP, built, median};
-use crate::cli::PluginArgs;
+use crate::arguments::{PluginArgs, ResultArgs};
 use crate::failure::Failure;
-use crate::output;
 use crate::plugins::{self, Batch, Plugin, Source, v1_header_of};
 use crate::table::Table;
 
@@ -37,9 +36,8 @@ pub(crate) struct Boundary {
     repetitions: u32,
     #[command(flatten)]
     plugins: PluginArgs,
-    /// Print JSON
-    #[arg(long)]
-    json: bool,
+    #[command(flatten)]
+    result: ResultArgs,
 }
 
 #[derive(Debug, Serialize)]
@@ -98,7 +96,7 @@ impl Boundary {
             )));
         }
         let report = self.measure(&plugin, path)?;
-        if self.json { output::print_json(&report) } else { output::print(&report.page()) }
+        self.result.print(&report, Report::page)
     }
 
     fn measure(&self, plugin: &Plugin, library: &Path) -> Result<Report, Failure> {

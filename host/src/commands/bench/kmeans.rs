@@ -9,10 +9,9 @@ use medcoss_core::rehearsal::{Clusters, Start, Work};
 use serde::Serialize;
 
 use super::{built, median};
-use crate::commands::pretrain::DeviceArgs;
+use crate::arguments::{DeviceArgs, ResultArgs};
 use crate::failure::Failure;
 use crate::made_up_points::made_up_points;
-use crate::output;
 use crate::summary::peak_memory;
 use crate::table::Table;
 
@@ -53,9 +52,8 @@ pub(crate) struct KMeans {
     runs: u32,
     #[command(flatten)]
     device: DeviceArgs,
-    /// Print JSON
-    #[arg(long)]
-    json: bool,
+    #[command(flatten)]
+    result: ResultArgs,
 }
 
 #[derive(Debug, Serialize)]
@@ -85,7 +83,7 @@ struct Report {
 impl KMeans {
     pub(crate) fn run(&self) -> Result<(), Failure> {
         let report = self.measure().map_err(Failure::of_run)?;
-        if self.json { output::print_json(&report) } else { output::print(&report.page()) }
+        self.result.print(&report, Report::page)
     }
 
     fn measure(&self) -> Result<Report> {

@@ -1,6 +1,5 @@
 //! `medcoss bench load`: how fast samples come from their files, through the plugin, to the buffers that training reads.
 
-use std::path::PathBuf;
 use std::time::Instant;
 
 use anyhow::{Result, anyhow};
@@ -13,11 +12,8 @@ use rand_chacha::ChaCha8Rng;
 use serde::Serialize;
 
 use super::{N_WARM_UP, built, median};
-use crate::cli::PluginArgs;
-use crate::commands::pretrain::data_root;
-use crate::config::{OneOrMore, StageSection, options_of};
+use crate::arguments::{DataArgs, PluginArgs, ResultArgs};
 use crate::failure::Failure;
-use crate::output;
 use crate::source::ModalitySource;
 use crate::table::Table;
 
@@ -38,18 +34,8 @@ const ORDER_SEED: u64 = 7;
   medcoss bench load --modality ct --data ct --set size=[16,96,96] --set cache_mb=0 --samples 32 --batch 4
   medcoss bench load --modality xray --data chest --threads 1,2,4,8 --iterations 11 --json")]
 pub(crate) struct Load {
-    /// Id of the modality's plugin
-    #[arg(long, value_name = "ID")]
-    modality: String,
-    /// File or folder with the data; may be given several times
-    #[arg(long, value_name = "PATH", required = true)]
-    data: Vec<PathBuf>,
-    /// Folder that data paths are relative to [default: the current folder]
-    #[arg(long, value_name = "DIR")]
-    data_root: Option<PathBuf>,
-    /// Set an option of the plugin: key=value
-    #[arg(long = "set", value_name = "KEY=VALUE")]
-    options: Vec<String>,
+    #[command(flatten)]
+    data: DataArgs,
     /// Samples in an iteration; where there are fewer, they come again
     #[arg(long, value_name = "N", default_value_t = 64, value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
     samples: u32,
@@ -64,9 +50,8 @@ pub(crate) struct Load {
     iterations: u32,
     #[command(flatten)]
     plugins: PluginArgs,
-    /// Print JSON
-    #[arg(long)]
-    json: bool,
+    #[command(flatten)]
+    result: ResultArgs,
 }
 
 #[derive(Debug, Serialize)]
@@ -106,17 +91,14 @@ struct OfThreads {
 
 impl Load {
     pub(crate) fn run(&self) -> Result<(), Failure> {
-        let plugin = self.plugins.survey()?.load(&self.modality).map_err(Failure::mend)?;
-        let base = data_root(self.data_root.as_deref(), PathBuf::new()).map_err(Failure::mend)?;
-        let mut section = StageSection::new(&self.modality, OneOrMore::More(self.data.clone()));
-        section.options = options_of(&self.options).map_err(Failure::mend)?;
-        let source = ModalitySource::open(&plugin, &base, &section, None).map_err(Failure::of_run)?;
+        let plugin = self.plugins.survey()?.load(&self.data.modality).map_err(Failure::mend)?;
+        let source = self.data.open(&plugin).map_err(Failure::of_run)?;
         let by_threads = self.measure(&source).map_err(Failure::of_run)?;
         let report = Report {
             measured: "filling the batches of an iteration in the training view, by the median of the iterations",
             plugin: plugin.name().into(),
             source: plugin.source().to_string(),
-            modality: self.modality.clone(),
+            modality: self.data.modality.clone(),
             n_samples: source.ids().len(),
             samples: self.samples as usize,
             batch_size: self.batch as usize,
@@ -127,7 +109,7 @@ impl Load {
             scaling_exponent: exponent(&by_threads),
             by_threads,
         };
-        if self.json { output::print_json(&report) } else { output::print(&report.page()) }
+        self.result.print(&report, Report::page)
     }
 
     fn measure(&self, source: &ModalitySource) -> Result<Vec<OfThreads>> {

@@ -10,9 +10,8 @@ use medcoss_core::stage::Trial;
 use serde::Serialize;
 
 use super::{N_WARM_UP, built, median};
-use crate::commands::pretrain::DeviceArgs;
+use crate::arguments::{DeviceArgs, ResultArgs};
 use crate::failure::Failure;
-use crate::output;
 use crate::summary::peak_memory;
 use crate::table::Table;
 
@@ -53,9 +52,8 @@ pub(crate) struct Step {
     steps: u32,
     #[command(flatten)]
     device: DeviceArgs,
-    /// Print JSON
-    #[arg(long)]
-    json: bool,
+    #[command(flatten)]
+    result: ResultArgs,
 }
 
 #[derive(Debug, Serialize)]
@@ -92,7 +90,7 @@ fn precision(name: &str) -> Result<Precision, String> {
 impl Step {
     pub(crate) fn run(&self) -> Result<(), Failure> {
         let report = self.measure().map_err(Failure::of_run)?;
-        if self.json { output::print_json(&report) } else { output::print(&report.page()) }
+        self.result.print(&report, Report::page)
     }
 
     fn measure(&self) -> Result<Report> {

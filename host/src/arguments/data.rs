@@ -1,0 +1,37 @@
+//! Data of one modality, outside of any run.
+
+use std::path::PathBuf;
+
+use anyhow::Result;
+use clap::Args;
+
+use super::DataRootArgs;
+use crate::config::{OneOrMore, StageSection, options_of};
+use crate::plugins::Plugin;
+use crate::source::ModalitySource;
+
+/// Which data, and how their plugin reads them.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct DataArgs {
+    /// Id of the modality's plugin
+    #[arg(long, value_name = "ID")]
+    pub(crate) modality: String,
+    /// File or folder with the data; may be given several times
+    #[arg(long, value_name = "PATH", required = true)]
+    data: Vec<PathBuf>,
+    #[command(flatten)]
+    data_root: DataRootArgs,
+    /// Set an option of the plugin: key=value
+    #[arg(long = "set", value_name = "KEY=VALUE")]
+    options: Vec<String>,
+}
+
+impl DataArgs {
+    /// Opens them by their plugin.
+    pub(crate) fn open(&self, plugin: &Plugin) -> Result<ModalitySource> {
+        let base = self.data_root.or_current()?;
+        let mut section = StageSection::new(&self.modality, OneOrMore::More(self.data.clone()));
+        section.options = options_of(&self.options)?;
+        ModalitySource::open(plugin, &base, &section, None)
+    }
+}

@@ -1,0 +1,36 @@
+//! The folder that data paths are relative to.
+
+use std::path::PathBuf;
+
+use anyhow::{Result, bail};
+use clap::Args;
+
+/// Where data lie. A command that has another default says so with a help text of its own.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct DataRootArgs {
+    /// Folder that data paths are relative to [default: the current folder]
+    #[arg(long, value_name = "DIR")]
+    data_root: Option<PathBuf>,
+}
+
+impl DataRootArgs {
+    pub(crate) fn is_given(&self) -> bool {
+        self.data_root.is_some()
+    }
+
+    /// The given folder, which must be there, or the usual one.
+    pub(crate) fn or(&self, usual: PathBuf) -> Result<PathBuf> {
+        match &self.data_root {
+            Some(root) if !root.is_dir() => {
+                bail!("data root {} is no folder\nhint: name a folder that exists with --data-root DIR", root.display())
+            }
+            Some(root) => Ok(root.clone()),
+            None => Ok(usual),
+        }
+    }
+
+    /// The given folder, which must be there, or the current one.
+    pub(crate) fn or_current(&self) -> Result<PathBuf> {
+        self.or(PathBuf::new())
+    }
+}

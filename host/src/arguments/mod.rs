@@ -1,0 +1,17 @@
+//! Arguments that several commands have, one idea a file. Commands flatten them into their own.
+
+mod configuration;
+mod data;
+mod data_root;
+mod device;
+mod plugins;
+mod progress;
+mod result;
+
+pub(crate) use configuration::ConfigurationArgs;
+pub(crate) use data::DataArgs;
+pub(crate) use data_root::DataRootArgs;
+pub(crate) use device::DeviceArgs;
+pub(crate) use plugins::{PluginArgs, first_contact};
+pub(crate) use progress::{BarArgs, ProgressArgs};
+pub(crate) use result::ResultArgs;
