@@ -23,6 +23,8 @@ const MOST_WORK: f64 = 2e9;
 const CHECKPOINT: u64 = 3;
 /// Checkpoints on the disk while a third is written.
 const CHECKPOINTS: u64 = 3;
+/// The device whose memory is the host's.
+const PROCESSOR: &str = "cpu";
 
 /// A run before it is run.
 #[derive(Debug, Serialize)]
@@ -95,7 +97,7 @@ pub(crate) struct Memory {
     features: u64,
     /// The program with all data opened, before anything is learned.
     program: Option<u64>,
-    /// What is left of the peak: activations, batches, decoded files.
+    /// What is left of the peak: activations, batches, decoded files. Not known of a device with memory of its own.
     activations: Option<u64>,
     /// Of the process, where the system tells: measured in the trial, more where features need it.
     peak: Option<u64>,
@@ -173,9 +175,10 @@ fn seconds_to_choose(rehearsal: &RehearsalConfig, n: usize, width: usize, device
 
 impl Memory {
     /// Of a run whose model has so many parameters in the end, and whose largest stage so many numbers in its features; memory of this process
-    /// before and after the trial.
+    /// before and after the trial. `device` has memory of its own, or is the processor.
     pub(super) fn new(
         config: &RunConfig,
+        device: &str,
         n_parameters: usize,
         n_features: usize,
         [before, after]: [Option<u64>; 2],
@@ -185,9 +188,10 @@ impl Memory {
         let features = if strategy.keeps_buffers() { 4 * n_features as u64 } else { 0 };
         let n_further = if config.stages.len() > 1 { strategy.n_further_models() as u64 } else { 0 };
         // Features are held as they came, with room to grow, and once more where they are compared; gradients and optimiser are gone by then.
-        let choosing = before.map(|before| before + (1 + n_further) * weights + 3 * features);
+        let here = if device == PROCESSOR { weights } else { 0 };
+        let choosing = before.map(|before| before + (1 + n_further) * here + 3 * features);
         let peak = after.max(choosing);
-        let known = before.unwrap_or_default() + (4 + n_further) * weights;
+        let known = before.unwrap_or_default() + (4 + n_further) * here;
         Self {
             weights,
             gradients: weights,
@@ -195,7 +199,7 @@ impl Memory {
             teacher: n_further * weights,
             features,
             program: before,
-            activations: after.map(|after| after.saturating_sub(known)),
+            activations: after.filter(|_| device == PROCESSOR).map(|after| after.saturating_sub(known)),
             peak,
         }
     }
@@ -255,21 +259,28 @@ impl Forecast {
         line("time", format!("{} for {} batches", duration(self.seconds), self.n_steps));
         line("parameters", format!("{:.2} million", self.n_parameters as f64 / 1e6));
         let Memory { weights, gradients, optimiser, teacher, features, program, activations, peak } = &self.memory;
-        if let Some(peak) = peak {
-            line("memory", human(*peak));
-        }
-        let parts = [
-            (program.unwrap_or_default(), "program, data opened"),
-            (*weights, "weights"),
-            (*gradients, "gradients"),
-            (*optimiser, "optimiser"),
-            (*teacher, "previous model"),
-            (activations.unwrap_or_default(), "activations, batches, decoded files"),
-            (*features, "features of a stage, in their place"),
-        ];
-        for (bytes, name) in parts.into_iter().filter(|(bytes, _)| *bytes > 0) {
-            line(&format!("  {name}"), human(bytes));
-        }
+        let peak = peak.map_or("not known".into(), human);
+        let part = |bytes: u64, name: &str| (bytes > 0).then(|| (format!("  {name}"), human(bytes)));
+        let model =
+            [(*weights, "weights"), (*gradients, "gradients"), (*optimiser, "optimiser"), (*teacher, "previous model")];
+        let of_model = model.map(|(bytes, name)| part(bytes, name));
+        let of_program = part(program.unwrap_or_default(), "program, data opened");
+        let of_features = part(*features, "features of a stage, in their place");
+        let rows: Vec<Option<(String, String)>> = if self.device == PROCESSOR {
+            let of_batches = part(activations.unwrap_or_default(), "activations, batches, decoded files");
+            [Some(("memory".into(), peak)), of_program]
+                .into_iter()
+                .chain(of_model)
+                .chain([of_batches, of_features])
+                .collect()
+        } else {
+            let there = human(model.iter().map(|(bytes, _)| bytes).sum());
+            let there = format!("{there} and what activations take, which is not measured there");
+            let of_device = Some((format!("memory of {}", self.device), there));
+            let of_host = [Some(("memory of the host".into(), peak)), of_program, of_features, of_device];
+            of_host.into_iter().chain(of_model).collect()
+        };
+        rows.into_iter().flatten().for_each(|(name, value)| line(&name, value));
         line("disk", format!("{}, up to {} while it runs", human(self.disk_bytes), human(self.peak_disk_bytes)));
         let waited = self.stages.iter().filter(|stage| stage.waited > 0.1);
         let waited: String = waited
@@ -288,5 +299,36 @@ impl Forecast {
             stages.lines(),
             whole.lines()
         )
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn page(device: &str) -> String {
+        let text = r#"
+            model = { preset = "demo" }
+            training = { epochs = 1, batch_size = 1 }
+            stage = [{ modality = "a", data = "a" }, { modality = "b", data = "b" }]
+        "#;
+        let config: RunConfig = toml::from_str(text).unwrap();
+        let memory = Memory::new(&config, device, 1 << 20, 1 << 18, [Some(100 << 20), Some(164 << 20)]);
+        Forecast::new(device, 1 << 20, Vec::new(), memory).page()
+    }
+
+    #[test]
+    fn memory_is_the_hosts_or_is_told_apart() {
+        let here = page("cpu");
+        // 1 Mi parameters of 4 bytes, five of their size; the rest of 64 MiB are activations.
+        for line in
+            ["memory                                   164 MiB", "activations, batches, decoded files    44.0 MiB"]
+        {
+            assert!(here.contains(line), "{here}");
+        }
+        let there = page("cuda");
+        assert!(there.contains("memory of the host") && there.contains("memory of cuda"), "{there}");
+        assert!(there.contains("20.0 MiB and what activations take, which is not measured there"), "{there}");
+        assert!(!there.contains("decoded files"), "{there}");
     }
 }

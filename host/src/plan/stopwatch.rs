@@ -99,7 +99,7 @@ impl Stopwatch {
     }
 }
 
-/// Means of batches by their name, and what an epoch takes beside them. The first batch of an epoch is waited for and counts as the epoch's,
+/// Means of batches by their name, and what an epoch takes beside them. The first batch of an epoch also bears what begins one, which counts as the epoch's,
 /// unless later ones are waited for as well: then all of the waiting is theirs.
 fn of_batches(epochs: &[Epoch]) -> (BTreeMap<String, f64>, f64) {
     let (mut sums, mut all) = (BTreeMap::<String, (f64, usize)>::new(), (0.0, 0usize));
@@ -189,7 +189,7 @@ mod tests {
     }
 
     #[test]
-    fn waiting_for_the_first_batch_is_the_epochs() {
+    fn what_begins_an_epoch_is_the_epochs() {
         let epochs = [
             epoch(5.0, 1.0, &[("ct", 2.0), ("ct", 1.0), ("text", 0.5), ("ct", 1.0)]),
             epoch(5.0, 1.0, &[("text", 1.5), ("ct", 1.0), ("ct", 1.0), ("ct", 1.0)]),

@@ -104,7 +104,7 @@ impl TrialRun<'_> {
         let n_parameters = stored.load(&begun.device)?.n_parameters();
         let n_samples = sources.iter().map(|source| source.ids().len()).max().unwrap_or(0);
         let n_features = n_samples * stored.config.dimensions.width;
-        let memory = Memory::new(self.config, n_parameters, n_features, [at_rest, measured]);
+        let memory = Memory::new(self.config, self.device, n_parameters, n_features, [at_rest, measured]);
         stopped()?;
         Ok(Forecast::new(self.device, n_parameters, stages, memory))
     }

@@ -150,7 +150,8 @@ impl Report {
         line("a step", format!("{:.3} s", self.median_seconds));
         line("samples", format!("{:.1} a second", self.samples_per_second));
         if let Some(bytes) = self.peak_rss_bytes {
-            line("peak memory", format!("{} MiB", bytes >> 20));
+            let whose = if self.device == "cpu" { "peak memory" } else { "peak memory of the host" };
+            line(whose, format!("{} MiB", bytes >> 20));
         }
         line("parameters", format!("{:.1} million", self.n_parameters as f64 / 1e6));
         format!(
