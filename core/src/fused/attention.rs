@@ -136,7 +136,7 @@ fn softmax_with_simd<'a, S: Simd>(_simd: S, scores: &'a mut [f32], length: usize
         }
         let most = maximum(scores);
         scores.iter_mut().for_each(|score| *score = exp(*score - most));
-        let scale = 1.0 / sum(length, |at| scores[at]);
+        let scale = 1.0 / sum([scores], |[score]| score);
         scores.iter_mut().for_each(|score| *score *= scale);
     }
 }
@@ -152,7 +152,7 @@ fn softmax_gradient_with_simd<'a, S: Simd>(
     bias: &'a [f32],
 ) {
     for (row, (scores, gradient)) in scores.chunks_exact(length).zip(gradient.chunks_exact_mut(length)).enumerate() {
-        let mean = sum(length, |at| scores[at] * gradient[at]);
+        let mean = sum([scores, gradient], |[score, gradient]| score * gradient);
         gradient.iter_mut().zip(scores).for_each(|(gradient, score)| *gradient = score * (*gradient - mean));
         if !bias.is_empty() {
             let bias = &bias[row * length..][..length];

@@ -48,7 +48,7 @@ pub fn backward(scores: &[f32], log_sums: &[f32], targets: &[i32], gradient: &[f
 fn log_sums_of_with_simd<'a, S: Simd>(_simd: S, scores: &'a [f32], classes: usize, out: &'a mut [MaybeUninit<f32>]) {
     for (row, out) in scores.chunks_exact(classes).zip(out) {
         let most = maximum(row);
-        out.write(most + sum(classes, |at| exp(row[at] - most)).ln());
+        out.write(most + sum([row], |[score]| exp(score - most)).ln());
     }
 }
 

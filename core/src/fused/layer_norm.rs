@@ -41,8 +41,8 @@ pub fn backward(x: &[f32], gamma: &[f32], gradient: &[f32], epsilon: f32) -> [Ve
 #[inline(always)]
 fn moments(row: &[f32], epsilon: f32) -> (f32, f32) {
     let n = row.len() as f32;
-    let mean = sum(row.len(), |at| row[at]) / n;
-    let variance = sum(row.len(), |at| (row[at] - mean) * (row[at] - mean)) / n;
+    let mean = sum([row], |[x]| x) / n;
+    let variance = sum([row], |[x]| (x - mean) * (x - mean)) / n;
     (mean, 1.0 / (variance + epsilon).sqrt())
 }
 
@@ -79,12 +79,13 @@ fn gradient_rows_with_simd<'a, S: Simd>(
     of_beta: &'a mut [f32],
 ) {
     let width = gamma.len();
+    let (of_gamma, of_beta) = (&mut of_gamma[..width], &mut of_beta[..width]);
     let rows = x.chunks_exact(width).zip(gradient.chunks_exact(width)).zip(out.chunks_exact_mut(width));
     for ((row, gradient), out) in rows {
         let (mean, scale) = moments(row, epsilon);
         let n = width as f32;
-        let along_mean = sum(width, |at| gradient[at] * gamma[at]) / n;
-        let along_row = sum(width, |at| gradient[at] * gamma[at] * (row[at] - mean)) * scale / n;
+        let along_mean = sum([gradient, gamma], |[gradient, gamma]| gradient * gamma) / n;
+        let along_row = sum([gradient, gamma, row], |[gradient, gamma, x]| gradient * gamma * (x - mean)) * scale / n;
         for at in 0..width {
             let normal = (row[at] - mean) * scale;
             out[at].write(scale * (gradient[at] * gamma[at] - along_mean - normal * along_row));

@@ -73,6 +73,7 @@ fn gradient_rows_with_simd<'a, S: Simd>(
     of_scale: &'a mut [f32],
 ) {
     let width = scale.len();
+    let of_scale = &mut of_scale[..width];
     let rows = out.chunks_exact_mut(width).zip(branch.chunks_exact(width)).zip(gradient.chunks_exact(width));
     for (row, ((out, branch), gradient)) in rows.enumerate() {
         let kept = kept.of(row);

@@ -22,7 +22,8 @@ pub fn exp(x: f32) -> f32 {
     /// Adding and taking it away rounds to an integer.
     const ROUND: f32 = 12_582_912.0;
     let x = x.clamp(-87.0, 87.0);
-    let n = x.mul_add(std::f32::consts::LOG2_E, ROUND) - ROUND;
+    let rounded = x.mul_add(std::f32::consts::LOG2_E, ROUND);
+    let n = rounded - ROUND;
     let r = n.mul_add(-0.693_359_4, x);
     let r = n.mul_add(2.121_944_4e-4, r);
     let p = 1.987_569_1e-4_f32
@@ -32,7 +33,8 @@ pub fn exp(x: f32) -> f32 {
         .mul_add(r, 1.666_666_5e-1)
         .mul_add(r, 0.5);
     let y = p.mul_add(r * r, r) + 1.0;
-    y * f32::from_bits(((n as i32 + 127) << 23) as u32)
+    // n is what the lowest bits of `rounded` count; a conversion to an integer would be done value by value.
+    y * f32::from_bits(rounded.to_bits().wrapping_add(127) << 23)
 }
 
 /// The error function with an absolute error of about 3e-7: a rational approximation on ±4 (as in Eigen), where it is 1 in single precision.
@@ -55,21 +57,26 @@ pub fn erf(x: f32) -> f32 {
     x * p / q
 }
 
-/// Sum of `of(0)`, `of(1)`, ..., `of(n - 1)`.
+/// Sum of `of` over the values at each place of the slices, which are of one length.
+///
+/// # Panics
+/// When a slice is shorter than the first.
 #[inline(always)]
-pub fn sum(n: usize, of: impl Fn(usize) -> f32) -> f32 {
+pub fn sum<const N: usize>(slices: [&[f32]; N], of: impl Fn([f32; N]) -> f32) -> f32 {
     let mut lanes = [0.0_f32; LANES];
-    let whole = n / LANES * LANES;
+    let n = slices[0].len();
+    let whole = n - n % LANES;
     let mut at = 0;
     while at < whole {
+        // One check of bounds a chunk: with one a value nothing would vectorise.
+        let parts = slices.map(|slice| &slice[at..at + LANES]);
         for (lane, sum) in lanes.iter_mut().enumerate() {
-            *sum += of(at + lane);
+            *sum += of(parts.map(|part| part[lane]));
         }
         at += LANES;
     }
-    while at < n {
-        lanes[at - whole] += of(at);
-        at += 1;
+    for (lane, sum) in lanes.iter_mut().enumerate().take(n - whole) {
+        *sum += of(slices.map(|slice| slice[whole + lane]));
     }
     let mut width = LANES / 2;
     while width > 0 {
@@ -147,7 +154,7 @@ mod tests {
     fn sums_and_maxima_are_of_all_values() {
         for n in [0, 1, 15, 16, 17, 100] {
             let values: Vec<f32> = (0..n).map(|at| ((at * 37) % 101) as f32).collect();
-            assert_eq!(sum(n, |at| values[at]), values.iter().sum::<f32>());
+            assert_eq!(sum([&values], |[value]| value), values.iter().sum::<f32>());
             assert_eq!(maximum(&values), values.iter().copied().fold(f32::NEG_INFINITY, f32::max));
         }
     }
