@@ -154,7 +154,7 @@ mod tests {
     fn sums_and_maxima_are_of_all_values() {
         for n in [0, 1, 15, 16, 17, 100] {
             let values: Vec<f32> = (0..n).map(|at| ((at * 37) % 101) as f32).collect();
-            assert_eq!(sum([&values], |[value]| value), values.iter().sum::<f32>());
+            assert_eq!(sum([values.as_slice()], |[value]| value), values.iter().sum::<f32>());
             assert_eq!(maximum(&values), values.iter().copied().fold(f32::NEG_INFINITY, f32::max));
         }
     }
