@@ -6,7 +6,7 @@ use std::mem::MaybeUninit;
 use pulp::Simd;
 use rayon::prelude::*;
 
-use super::products::{Matrix, multiply};
+use super::products::{Matrix, Start, multiply, product};
 use super::vector::{exp, maximum, sum, written};
 
 /// Sizes of an attention.
@@ -64,7 +64,9 @@ impl Shape {
     fn probabilities(self, query: Matrix<'_>, key: Matrix<'_>, bias: Option<&[f32]>) -> Vec<f32> {
         let write = |out: &mut [MaybeUninit<f32>]| {
             // SAFETY: the scratch has as many rows and columns as there are tokens.
-            unsafe { multiply(out.as_mut_ptr().cast(), self.length, false, query, key.transposed(), self.scale()) }
+            unsafe {
+                multiply(out.as_mut_ptr().cast(), self.length, Start::Zero, query, key.transposed(), self.scale())
+            }
         };
         // SAFETY: a product writes every value.
         let mut scores = unsafe { written(self.length * self.length, write) };
@@ -86,7 +88,7 @@ pub fn forward(qkv: &[f32], bias: Option<&[f32]>, shape: Shape) -> Vec<f32> {
             // SAFETY: columns of this head in rows of this sample are within the output, and no other task's.
             unsafe {
                 let place = out.at(sample * length * width + head * shape.d_head());
-                multiply(place, width, false, Matrix::dense(&scores, length), value, 1.0);
+                multiply(place, width, Start::Zero, Matrix::dense(&scores, length), value, 1.0);
             }
         });
     };
@@ -106,19 +108,19 @@ pub fn backward(qkv: &[f32], bias: Option<&[f32]>, gradient: &[f32], shape: Shap
             let attended = &gradient[sample * length * width..][..length * width];
             let attended = Matrix::new(&attended[head * d..], length, d, width);
             let scores = shape.probabilities(query, key, shape.bias(bias, sample));
-            let mut of_scores = super::products::product(attended, value.transposed());
+            let mut of_scores = product(Start::Zero, attended, value.transposed());
             let of = |part: usize| {
                 // SAFETY: columns of this head and part in rows of this sample are within the output, and no other task's.
                 unsafe { out.at(sample * length * stride + part * width + head * d) }
             };
             // SAFETY: as above; each product writes all rows of its part.
-            unsafe { multiply(of(2), stride, false, Matrix::dense(&scores, length).transposed(), attended, 1.0) };
+            unsafe { multiply(of(2), stride, Start::Zero, Matrix::dense(&scores, length).transposed(), attended, 1.0) };
             softmax_gradient(&scores, &mut of_scores, length, shape.bias(bias, sample).unwrap_or_default());
             let of_scores = Matrix::dense(&of_scores, length);
             // SAFETY: as above.
             unsafe {
-                multiply(of(0), stride, false, of_scores, key, shape.scale());
-                multiply(of(1), stride, false, of_scores.transposed(), query, shape.scale());
+                multiply(of(0), stride, Start::Zero, of_scores, key, shape.scale());
+                multiply(of(1), stride, Start::Zero, of_scores.transposed(), query, shape.scale());
             }
         });
     };

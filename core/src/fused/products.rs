@@ -1,9 +1,17 @@
 //! Matrix products of the kernels, by the same library as the backend's.
 
+use std::mem::MaybeUninit;
+
 use gemm::{Parallelism, gemm};
 
-/// Products of fewer multiplications run on one thread.
+/// Products of fewer multiplications are not divided.
 const SERIAL: usize = 192 * 192 * 192;
+/// Columns that the library works on together: four of the widest vectors.
+const PANEL: usize = 64;
+/// Rows that it works on together.
+const ROWS: usize = 6;
+/// Blocks have as many columns at least: each reads the whole of the left matrix.
+const MIN_COLUMNS: usize = 128;
 
 /// A matrix within a slice.
 #[derive(Debug, Clone, Copy)]
@@ -44,52 +52,159 @@ impl<'a> Matrix<'a> {
             ..self
         }
     }
-}
 
-/// Writes `scale * a * b` to `out`, whose rows are `stride` values apart; with `add` to what is there.
-///
-/// # Safety
-/// `out` must be valid for writes of `a.rows` such rows of `b.columns` values, which nobody else uses meanwhile; with `add` they must hold
-/// values.
-///
-/// # Panics
-/// When `a` has not as many columns as `b` rows.
-pub unsafe fn multiply(out: *mut f32, stride: usize, add: bool, a: Matrix<'_>, b: Matrix<'_>, scale: f32) {
-    assert_eq!(a.columns, b.rows, "matrices that do not fit");
-    let (m, n, k) = (a.rows, b.columns, a.columns);
-    let parallelism = if m * n * k < SERIAL { Parallelism::None } else { Parallelism::Rayon(0) };
-    // SAFETY: `Matrix::new` has checked the operands, and the caller promises the output.
-    unsafe {
-        gemm(
-            m,
-            n,
-            k,
-            out,
-            1,
-            stride as isize,
-            add,
-            a.values.as_ptr(),
-            a.column_stride as isize,
-            a.row_stride as isize,
-            b.values.as_ptr(),
-            b.column_stride as isize,
-            b.row_stride as isize,
-            1.0,
-            scale,
-            false,
-            false,
-            false,
-            parallelism,
-        );
+    fn split_rows(self, at: usize) -> (Self, Self) {
+        let below = self.values.get(at * self.row_stride..).unwrap_or_default();
+        (Self { rows: at, ..self }, Self { rows: self.rows - at, values: below, ..self })
+    }
+
+    fn split_columns(self, at: usize) -> (Self, Self) {
+        let (left, right) = self.transposed().split_rows(at);
+        (left.transposed(), right.transposed())
     }
 }
 
-/// `a * b`, row-major.
-pub fn product(a: Matrix<'_>, b: Matrix<'_>) -> Vec<f32> {
-    let write = |out: &mut [std::mem::MaybeUninit<f32>]| {
+/// What a product is added to.
+#[derive(Debug, Clone, Copy)]
+pub enum Start<'a> {
+    /// Nothing: what is in the output is not read.
+    Zero,
+    /// The same row for each row of the product.
+    Rows(&'a [f32]),
+}
+
+/// Where a product goes: rows that are `stride` values apart.
+#[derive(Debug, Clone, Copy)]
+struct Output {
+    values: *mut f32,
+    stride: usize,
+}
+
+// SAFETY: the parts of a product that threads write do not overlap, see `Task::halves`.
+unsafe impl Send for Output {}
+
+/// A product, or a block of it.
+#[derive(Debug, Clone, Copy)]
+struct Task<'a> {
+    out: Output,
+    start: Start<'a>,
+    a: Matrix<'a>,
+    b: Matrix<'a>,
+    scale: f32,
+}
+
+impl Task<'_> {
+    fn n_multiplications(&self) -> usize {
+        self.a.rows * self.a.columns * self.b.columns
+    }
+
+    /// Cut where it costs least: between columns where both halves are whole panels of the library, otherwise between rows.
+    ///
+    /// # Safety
+    /// The output must be valid for the task.
+    unsafe fn halves(self) -> (Self, Self) {
+        let Output { values, stride } = self.out;
+        let beyond = |at: usize| {
+            // SAFETY: the second half begins within the output.
+            Output { values: unsafe { values.add(at) }, stride }
+        };
+        if self.b.columns >= 2 * MIN_COLUMNS && self.b.columns.is_multiple_of(2 * PANEL) {
+            let at = self.b.columns / 2;
+            let (left, right) = self.b.split_columns(at);
+            let (start_left, start_right) = match self.start {
+                Start::Zero => (Start::Zero, Start::Zero),
+                Start::Rows(row) => (Start::Rows(&row[..at]), Start::Rows(&row[at..])),
+            };
+            (
+                Self { b: left, start: start_left, ..self },
+                Self { b: right, start: start_right, out: beyond(at), ..self },
+            )
+        } else {
+            let at = (self.a.rows / 2).next_multiple_of(ROWS).min(self.a.rows);
+            let (above, below) = self.a.split_rows(at);
+            (Self { a: above, ..self }, Self { a: below, out: beyond(at * stride), ..self })
+        }
+    }
+
+    /// # Safety
+    /// As for [`multiply`].
+    unsafe fn run(self, threads: usize) {
+        // SAFETY: the halves are within the output, and have no value in common.
+        unsafe {
+            if threads < 2 || self.n_multiplications() < SERIAL {
+                return self.on_this_thread();
+            }
+            let (first, second) = self.halves();
+            let here = threads.div_ceil(2);
+            rayon::join(move || first.run(here), move || second.run(threads - here));
+        }
+    }
+
+    /// # Safety
+    /// As for [`multiply`].
+    unsafe fn on_this_thread(self) {
+        let (m, n, k) = (self.a.rows, self.b.columns, self.a.columns);
+        let add = match self.start {
+            Start::Zero => false,
+            Start::Rows(row) => {
+                // SAFETY: the output has m such rows of n values.
+                (0..m).for_each(|at| unsafe {
+                    self.out.values.add(at * self.out.stride).copy_from_nonoverlapping(row.as_ptr(), n);
+                });
+                true
+            }
+        };
+        // SAFETY: `Matrix::new` has checked the operands, and the caller promises the output.
+        unsafe {
+            gemm(
+                m,
+                n,
+                k,
+                self.out.values,
+                1,
+                self.out.stride as isize,
+                add,
+                self.a.values.as_ptr(),
+                self.a.column_stride as isize,
+                self.a.row_stride as isize,
+                self.b.values.as_ptr(),
+                self.b.column_stride as isize,
+                self.b.row_stride as isize,
+                1.0,
+                self.scale,
+                false,
+                false,
+                false,
+                Parallelism::None,
+            );
+        }
+    }
+}
+
+/// Writes `start + scale * a * b` to `out`, whose rows are `stride` values apart. The blocks that threads work on are as many as there are threads;
+/// the library's own division, in step after each part of the depth, lets a thread wait for the other where another program interrupts one.
+///
+/// # Safety
+/// `out` must be valid for writes of `a.rows` such rows of `b.columns` values, which nobody else uses meanwhile.
+///
+/// # Panics
+/// When `a` has not as many columns as `b` rows, or the row to start from not as many as `b`.
+pub unsafe fn multiply(out: *mut f32, stride: usize, start: Start<'_>, a: Matrix<'_>, b: Matrix<'_>, scale: f32) {
+    assert_eq!(a.columns, b.rows, "matrices that do not fit");
+    if let Start::Rows(row) = start {
+        assert_eq!(row.len(), b.columns, "a row that does not fit");
+    }
+    let task = Task { out: Output { values: out, stride }, start, a, b, scale };
+    // SAFETY: promised by the caller.
+    unsafe { task.run(rayon::current_num_threads()) }
+}
+
+/// `start + a * b`, row-major.
+pub fn product(start: Start<'_>, a: Matrix<'_>, b: Matrix<'_>) -> Vec<f32> {
+    let write = |out: &mut [MaybeUninit<f32>]| {
         // SAFETY: the output has exactly these rows and columns.
-        unsafe { multiply(out.as_mut_ptr().cast(), b.columns, false, a, b, 1.0) }
+        unsafe { multiply(out.as_mut_ptr().cast(), b.columns, start, a, b, 1.0) }
     };
-    // SAFETY: a product writes every value, zeros where there is nothing to add up.
+    // SAFETY: a product writes every value, those to start from where there is nothing to add up.
     unsafe { super::vector::written(a.rows * b.columns, write) }
 }

@@ -247,10 +247,13 @@ fn the_same_values_come_out_whatever_the_number_of_threads() {
         pool.install(|| {
             let x = values([4, 197, 96], 1).require_grad();
             let (gamma, beta) = (values([96], 2).require_grad(), values([96], 3));
-            let out = attention(layer_norm(x.clone(), gamma.clone(), beta, 1e-6), 4, None);
+            let (weight, bias) = (values([96, 768], 4).require_grad(), values([768], 5).require_grad());
+            let out = linear(attention(layer_norm(x.clone(), gamma.clone(), beta, 1e-6), 4, None), &weight, &bias);
             let gradients = (out.clone() * values(out.dims(), 9)).sum().backward();
-            [numbers(out), numbers(x.grad(&gradients).unwrap()), numbers(gamma.grad(&gradients).unwrap())]
+            let of_vectors = [gamma, bias].map(|vector| numbers(vector.grad(&gradients).unwrap()));
+            (numbers(out), numbers(x.grad(&gradients).unwrap()), numbers(weight.grad(&gradients).unwrap()), of_vectors)
         })
     };
-    assert_eq!(run(1), run(3));
+    let expected = run(1);
+    (2..=5).for_each(|threads| assert!(run(threads) == expected, "{threads} threads"));
 }
