@@ -10,8 +10,11 @@ const SERIAL: usize = 192 * 192 * 192;
 const PANEL: usize = 64;
 /// Rows that it works on together.
 const ROWS: usize = 6;
-/// Blocks have as many columns at least: each reads the whole of the left matrix.
+/// Blocks for threads have as many columns at least: each reads the whole of the left matrix.
 const MIN_COLUMNS: usize = 128;
+/// Blocks of twice as many columns are cut again where the left matrix is read as it lies: a cut then costs nothing, and what a thread has in hand
+/// of the right matrix stays in its cache.
+const WIDE: usize = 256;
 
 /// A matrix within a slice.
 #[derive(Debug, Clone, Copy)]
@@ -80,7 +83,7 @@ struct Output {
     stride: usize,
 }
 
-// SAFETY: the parts of a product that threads write do not overlap, see `Task::halves`.
+// SAFETY: the parts of a product that threads write do not overlap, see `Task::split_columns` and `Task::split_rows`.
 unsafe impl Send for Output {}
 
 /// A product, or a block of it.
@@ -98,32 +101,40 @@ impl Task<'_> {
         self.a.rows * self.a.columns * self.b.columns
     }
 
-    /// Cut where it costs least: between columns where both halves are whole panels of the library, otherwise between rows.
-    ///
-    /// # Safety
-    /// The output must be valid for the task.
-    unsafe fn halves(self) -> (Self, Self) {
-        let Output { values, stride } = self.out;
-        let beyond = |at: usize| {
-            // SAFETY: the second half begins within the output.
-            Output { values: unsafe { values.add(at) }, stride }
+    fn beyond(&self, at: usize) -> Output {
+        // SAFETY: at most the end of the output.
+        Output { values: unsafe { self.out.values.add(at) }, ..self.out }
+    }
+
+    fn split_columns(self, at: usize) -> (Self, Self) {
+        let (left, right) = self.b.split_columns(at);
+        let (start_left, start_right) = match self.start {
+            Start::Zero => (Start::Zero, Start::Zero),
+            Start::Rows(row) => (Start::Rows(&row[..at]), Start::Rows(&row[at..])),
         };
-        if self.b.columns >= 2 * MIN_COLUMNS && self.b.columns.is_multiple_of(2 * PANEL) {
-            let at = self.b.columns / 2;
-            let (left, right) = self.b.split_columns(at);
-            let (start_left, start_right) = match self.start {
-                Start::Zero => (Start::Zero, Start::Zero),
-                Start::Rows(row) => (Start::Rows(&row[..at]), Start::Rows(&row[at..])),
-            };
-            (
-                Self { b: left, start: start_left, ..self },
-                Self { b: right, start: start_right, out: beyond(at), ..self },
-            )
-        } else {
-            let at = (self.a.rows / 2).next_multiple_of(ROWS).min(self.a.rows);
-            let (above, below) = self.a.split_rows(at);
-            (Self { a: above, ..self }, Self { a: below, out: beyond(at * stride), ..self })
+        (
+            Self { b: left, start: start_left, ..self },
+            Self { b: right, start: start_right, out: self.beyond(at), ..self },
+        )
+    }
+
+    fn split_rows(self, at: usize) -> (Self, Self) {
+        let (above, below) = self.a.split_rows(at);
+        (Self { a: above, ..self }, Self { a: below, out: self.beyond(at * self.out.stride), ..self })
+    }
+
+    /// Cut for `threads` where it costs least: between columns where both halves are whole panels of the library, otherwise between rows.
+    fn halves(self, threads: usize) -> Option<(Self, Self)> {
+        let columns = self.b.columns;
+        if threads > 1 && self.n_multiplications() >= SERIAL {
+            return Some(if columns >= 2 * MIN_COLUMNS && columns.is_multiple_of(2 * PANEL) {
+                self.split_columns(columns / 2)
+            } else {
+                self.split_rows((self.a.rows / 2).next_multiple_of(ROWS).min(self.a.rows))
+            });
         }
+        let is_wide = columns >= 2 * WIDE && self.a.column_stride == 1;
+        is_wide.then(|| self.split_columns((columns / 2).next_multiple_of(PANEL)))
     }
 
     /// # Safety
@@ -131,12 +142,13 @@ impl Task<'_> {
     unsafe fn run(self, threads: usize) {
         // SAFETY: the halves are within the output, and have no value in common.
         unsafe {
-            if threads < 2 || self.n_multiplications() < SERIAL {
-                return self.on_this_thread();
+            match self.halves(threads) {
+                None => self.on_this_thread(),
+                Some((first, second)) => {
+                    let (here, there) = (threads.div_ceil(2), (threads / 2).max(1));
+                    rayon::join(move || first.run(here), move || second.run(there));
+                }
             }
-            let (first, second) = self.halves();
-            let here = threads.div_ceil(2);
-            rayon::join(move || first.run(here), move || second.run(threads - here));
         }
     }
 
@@ -181,8 +193,8 @@ impl Task<'_> {
     }
 }
 
-/// Writes `start + scale * a * b` to `out`, whose rows are `stride` values apart. The blocks that threads work on are as many as there are threads;
-/// the library's own division, in step after each part of the depth, lets a thread wait for the other where another program interrupts one.
+/// Writes `start + scale * a * b` to `out`, whose rows are `stride` values apart. Threads work on blocks of it, each from beginning to end: by the
+/// library's own division they would wait for each other after each part of the depth.
 ///
 /// # Safety
 /// `out` must be valid for writes of `a.rows` such rows of `b.columns` values, which nobody else uses meanwhile.
