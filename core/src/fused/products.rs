@@ -220,3 +220,61 @@ pub fn product(start: Start<'_>, a: Matrix<'_>, b: Matrix<'_>) -> Vec<f32> {
     // SAFETY: a product writes every value, those to start from where there is nothing to add up.
     unsafe { super::vector::written(a.rows * b.columns, write) }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Small whole numbers, so that sums of products are exact in any order.
+    fn whole_numbers(n: usize, seed: usize) -> Vec<f32> {
+        (0..n).map(|at| ((at * 37 + seed * 11) % 13) as f32 - 6.0).collect()
+    }
+
+    fn by_definition(start: &[f32], a: Matrix<'_>, b: Matrix<'_>) -> Vec<f32> {
+        let at = |matrix: Matrix<'_>, row: usize, column: usize| {
+            matrix.values[row * matrix.row_stride + column * matrix.column_stride]
+        };
+        let value = |row: usize, column: usize| {
+            start[column] + (0..a.columns).map(|k| at(a, row, k) * at(b, k, column)).sum::<f32>()
+        };
+        (0..a.rows).flat_map(|row| (0..b.columns).map(move |column| value(row, column))).collect()
+    }
+
+    /// Sizes at which products are cut between columns, between rows, again for the cache, with a rest, and not at all; each operand as it lies
+    /// and transposed.
+    #[test]
+    fn blocks_together_are_the_whole_product_for_any_number_of_threads() {
+        for (m, k, n) in
+            [(90, 80, 1152), (301, 90, 256), (1000, 40, 200), (7, 1200, 1000), (5, 3, 700), (1, 9000, 1000), (0, 4, 8)]
+        {
+            let (left, right, row) = (whole_numbers(m * k, 1), whole_numbers(k * n, 2), whole_numbers(n, 3));
+            for (a, b) in [
+                (Matrix::dense(&left, k), Matrix::dense(&right, n)),
+                (Matrix::dense(&left, k), Matrix::new(&right, n, k, k).transposed()),
+                (Matrix::new(&left, k, m, m).transposed(), Matrix::dense(&right, n)),
+            ] {
+                for threads in [1, 2, 3, 8] {
+                    let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+                    let what = format!("{m}x{n} of {k}, {threads} threads");
+                    let (zero, rows) = pool.install(|| (product(Start::Zero, a, b), product(Start::Rows(&row), a, b)));
+                    assert!(zero == by_definition(&vec![0.0; n], a, b), "{what}");
+                    assert!(rows == by_definition(&row, a, b), "{what}, added to a row");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn what_lies_between_the_rows_of_an_output_stays() {
+        let (left, right) = (whole_numbers(400 * 300, 1), whole_numbers(300 * 256, 2));
+        let (a, b) = (Matrix::dense(&left, 300), Matrix::dense(&right, 256));
+        let mut out = vec![0.5; 400 * 260];
+        // SAFETY: 400 rows of 256 values, 260 apart.
+        unsafe { multiply(out.as_mut_ptr(), 260, Start::Zero, a, b, 2.0) };
+        let expected = by_definition(&[0.0; 256], a, b);
+        for (found, expected) in out.chunks(260).zip(expected.chunks(256)) {
+            assert!(found[..256].iter().zip(expected).all(|(found, expected)| *found == 2.0 * expected));
+            assert_eq!(found[256..], [0.5; 4]);
+        }
+    }
+}

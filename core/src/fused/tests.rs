@@ -247,11 +247,13 @@ fn the_same_values_come_out_whatever_the_number_of_threads() {
         pool.install(|| {
             let x = values([4, 197, 96], 1).require_grad();
             let (gamma, beta) = (values([96], 2).require_grad(), values([96], 3));
-            let (weight, bias) = (values([96, 768], 4).require_grad(), values([768], 5).require_grad());
-            let out = linear(attention(layer_norm(x.clone(), gamma.clone(), beta, 1e-6), 4, None), &weight, &bias);
+            let (weight, bias) = (Param::from_tensor(values([32, 768], 4)), Some(Param::from_tensor(values([768], 5))));
+            let layer = Linear { weight, bias };
+            let out = linear(&layer, attention(layer_norm(x.clone(), gamma.clone(), beta, 1e-6), 4, None));
             let gradients = (out.clone() * values(out.dims(), 9)).sum().backward();
-            let of_vectors = [gamma, bias].map(|vector| numbers(vector.grad(&gradients).unwrap()));
-            (numbers(out), numbers(x.grad(&gradients).unwrap()), numbers(weight.grad(&gradients).unwrap()), of_vectors)
+            let of_vectors = [gamma, layer.bias.unwrap().val()].map(|vector| numbers(vector.grad(&gradients).unwrap()));
+            let of_weight = numbers(layer.weight.val().grad(&gradients).unwrap());
+            (numbers(out), numbers(x.grad(&gradients).unwrap()), of_weight, of_vectors)
         })
     };
     let expected = run(1);
