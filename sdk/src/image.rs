@@ -4,6 +4,7 @@
 //! last two. Resampling is Catmull-Rom (cubic, a = -0.5) with the kernel widened when shrinking: Pillow's `BICUBIC`,
 //! which is also what torchvision calls antialiased bicubic.
 
+use bytemuck::{AnyBitPattern, NoUninit};
 use fast_image_resize::images::{TypedCroppedImage, TypedImage, TypedImageRef};
 use fast_image_resize::pixels::{F32, F32x3};
 use fast_image_resize::{FilterType, PixelTrait, ResizeAlg, ResizeOptions, Resizer};
@@ -136,14 +137,8 @@ impl Image {
     /// A region that is empty or not inside the picture, a target without pixels.
     pub fn resized(&self, region: Region, width: usize, height: usize) -> Result<Self, Error> {
         let mut pixels = vec![0.0_f32; width * height * self.channels];
-        let resample = if self.channels == 1 { resample::<F32> } else { resample::<F32x3> };
-        resample(&self.pixels, [self.width, self.height], region, &mut pixels, [width, height]).map_err(|error| {
-            let (from_width, from_height) = (self.width, self.height);
-            Error::bad_request(format!(
-                "{region:?} of {from_width}x{from_height} pixels cannot become {width}x{height}"
-            ))
-            .caused_by(error.as_ref())
-        })?;
+        let resample = if self.channels == 1 { resample::<F32, f32> } else { resample::<F32x3, f32> };
+        resample(&self.pixels, [self.width, self.height], region, &mut pixels, [width, height])?;
         for value in &mut pixels {
             *value = value.clamp(0.0, 1.0);
         }
@@ -197,22 +192,34 @@ impl Region {
     }
 }
 
-/// Resamples a region of pixels of one type. The library's call for pixels of any type would compile its kernels for
-/// all of them, which takes minutes.
-fn resample<P: PixelTrait>(
-    from: &[f32],
+/// Resamples a region of pixels of type `P`, which are made of values of type `V`. The library's call for pixels of any type would compile its
+/// kernels for all of them, which takes minutes.
+pub(crate) fn resample<P: PixelTrait, V: NoUninit + AnyBitPattern>(
+    from: &[V],
     from_size: [usize; 2],
     region: Region,
-    to: &mut [f32],
+    to: &mut [V],
     to_size: [usize; 2],
-) -> Result<(), Box<dyn std::error::Error>> {
-    let side = |side: usize| u32::try_from(side);
-    let source = TypedImageRef::<P>::from_buffer(side(from_size[0])?, side(from_size[1])?, bytemuck::cast_slice(from))?;
-    let [left, top] = [side(region.left)?, side(region.top)?];
-    let cut = TypedCroppedImage::new(source, left, top, side(region.width)?, side(region.height)?)?;
-    let mut target = TypedImage::<P>::from_buffer(side(to_size[0])?, side(to_size[1])?, bytemuck::cast_slice_mut(to))?;
-    let options = ResizeOptions::new().resize_alg(ResizeAlg::Convolution(FilterType::CatmullRom));
-    Ok(Resizer::new().resize_typed(&cut, &mut target, &options)?)
+) -> Result<(), Error> {
+    let mut resampled = || -> Result<(), Box<dyn std::error::Error>> {
+        if region.width == 0 || region.height == 0 {
+            return Err("it is empty".into());
+        }
+        let side = |side: usize| u32::try_from(side);
+        let [width, height] = [side(from_size[0])?, side(from_size[1])?];
+        let source = TypedImageRef::<P>::from_buffer(width, height, bytemuck::cast_slice(from))?;
+        let [left, top] = [side(region.left)?, side(region.top)?];
+        let cut = TypedCroppedImage::new(source, left, top, side(region.width)?, side(region.height)?)?;
+        let [width, height] = [side(to_size[0])?, side(to_size[1])?];
+        let mut target = TypedImage::<P>::from_buffer(width, height, bytemuck::cast_slice_mut(to))?;
+        let options = ResizeOptions::new().resize_alg(ResizeAlg::Convolution(FilterType::CatmullRom));
+        Ok(Resizer::new().resize_typed(&cut, &mut target, &options)?)
+    };
+    resampled().map_err(|error| {
+        let ([from_width, from_height], [width, height]) = (from_size, to_size);
+        Error::bad_request(format!("{region:?} of {from_width}x{from_height} pixels cannot become {width}x{height}"))
+            .caused_by(error.as_ref())
+    })
 }
 
 #[cfg(test)]
