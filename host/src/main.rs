@@ -7,9 +7,12 @@ static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
 
 /// Read by the allocator when the process begins: freed pages are kept, allocations of any size are reused, large pages where the system has
 /// them. One arena for all threads: each keeps its own pages, and those of loader threads, which come and go with the epochs, would pile up.
+/// Freed pages that have grown together are taken for tensors of any size; by default not for those below a 64th, for which new pages would be
+/// asked for in every step.
 #[allow(non_upper_case_globals)]
 #[unsafe(export_name = "_rjem_malloc_conf")]
-pub static malloc_conf: &[u8] = b"narenas:1,dirty_decay_ms:-1,muzzy_decay_ms:-1,oversize_threshold:0,thp:always\0";
+pub static malloc_conf: &[u8] =
+    b"narenas:1,dirty_decay_ms:-1,muzzy_decay_ms:-1,oversize_threshold:0,thp:always,lg_extent_max_active_fit:32\0";
 
 fn main() -> std::process::ExitCode {
     // This thread computes with those of the pool instead of sleeping while they work: a product then wakes one thread less.
