@@ -60,6 +60,17 @@ enum Command {
     Bench(bench::Bench),
 }
 
+impl Command {
+    /// Whether a model is computed with. The other commands start no threads for it.
+    fn computes(&self) -> bool {
+        use Command::{Bench, Compare, Demo, Embed, Eval, Plan, Pretrain, Resume, Stage};
+        matches!(
+            self,
+            Demo(_) | Plan(_) | Pretrain(_) | Resume(_) | Stage(_) | Embed(_) | Eval(_) | Compare(_) | Bench(_)
+        )
+    }
+}
+
 #[derive(Debug, Subcommand)]
 enum StageCommand {
     Add(stage_add::StageAdd),
@@ -113,6 +124,11 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
 }
 
 fn execute(command: &Command) -> Result<(), Failure> {
+    if command.computes() {
+        // This thread computes with those of the pool instead of sleeping while they work: a product then wakes one thread less. Where threads
+        // cannot be started, what needs them first says so.
+        let _ = rayon::ThreadPoolBuilder::new().use_current_thread().build_global();
+    }
     match command {
         Command::Demo(demo) => demo.run(),
         Command::Plan(plan) => plan.run(),

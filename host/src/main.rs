@@ -15,10 +15,5 @@ pub static malloc_conf: &[u8] =
     b"narenas:1,dirty_decay_ms:-1,muzzy_decay_ms:-1,oversize_threshold:0,thp:always,lg_extent_max_active_fit:32\0";
 
 fn main() -> std::process::ExitCode {
-    // This thread computes with those of the pool instead of sleeping while they work: a product then wakes one thread less.
-    if let Err(error) = rayon::ThreadPoolBuilder::new().use_current_thread().build_global() {
-        eprintln!("error: the threads that compute could not be started: {error}");
-        return std::process::ExitCode::FAILURE;
-    }
     medcoss_host::cli::run(std::env::args_os())
 }

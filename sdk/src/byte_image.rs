@@ -1,5 +1,5 @@
-//! Pictures of 8 bits a channel, as most files store them. Resampling one gives 8 bits again, as in Pillow, so that values are within about a
-//! level of those in full precision, and does not touch what is outside of the region.
+//! Pictures of 8 bits a channel, as most files store them. Resampling one gives 8 bits again, as in Pillow, so that values are within a
+//! level or two of those in full precision, and does not touch what is outside of the region.
 
 use fast_image_resize::pixels::{U8, U8x3};
 
