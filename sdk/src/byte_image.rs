@@ -142,6 +142,10 @@ mod tests {
                 Region { left: 18, top: 16, width: 1, height: 1 },
             ] {
                 let (found, exact) = (bytes.resized(region, 23, 5).unwrap(), whole.resized(region, 23, 5).unwrap());
+                let rows = bytes.pixels().chunks(19 * channels).skip(region.top).take(region.height);
+                let part = rows.flat_map(|row| &row[region.left * channels..][..region.width * channels]).copied();
+                let part = ByteImage::new([region.height, region.width, channels], part.collect()).unwrap();
+                assert_eq!(part.resized(Region { left: 0, top: 0, ..region }, 23, 5).unwrap(), found);
                 let differences = found.pixels().iter().zip(exact.pixels()).map(|(found, exact)| (found - exact).abs());
                 assert!(differences.fold(0.0, f32::max) < 1.2 / 255.0, "{region:?}");
             }
