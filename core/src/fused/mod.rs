@@ -32,7 +32,11 @@ fn has_kernels<const D: usize>(tensor: &Tensor<D>) -> bool {
 
 /// A linear layer over the last dimension, with a bias if it has one, computed in the numbers of `x`.
 pub fn linear<const D: usize>(layer: &Linear, x: Tensor<D>) -> Tensor<D> {
-    let (weight, bias) = (layer.weight.val(), layer.bias.as_ref().map(Param::val));
+    affine(x, layer.weight.val(), layer.bias.as_ref().map(Param::val))
+}
+
+/// `x * weight + bias`, over the last dimension.
+pub fn affine<const D: usize>(x: Tensor<D>, weight: Tensor<2>, bias: Option<Tensor<1>>) -> Tensor<D> {
     match bias {
         Some(bias) if has_kernels(&x) => {
             let (weight, bias) = (weight.into_dispatch(), bias.into_dispatch());

@@ -3,15 +3,18 @@
 //! faster", SDM 2010), are left out: in the last steps those are most of them.
 
 use burn::tensor::{Device, Int, Tensor, TensorData};
+use pulp::Simd;
 use rayon::prelude::*;
 
 use super::{Number, exact_distance};
-use crate::{Error, Result};
+use crate::{Error, Result, fused};
 
 /// Scores of a block that are in memory at a time.
 const BLOCK_SCORES: usize = 1 << 24;
 /// Most points in a block.
-const BLOCK_POINTS: usize = 8192;
+const BLOCK_POINTS: usize = 2048;
+/// Scores that are compared side by side.
+const LANES: usize = 16;
 
 /// Share of a block's points, in quarters, above which all of them are multiplied: copying the others out would cost more than it saves.
 const MOST_QUARTERS: usize = 3;
@@ -30,14 +33,18 @@ pub(super) struct Nearest {
 }
 
 impl Nearest {
-    fn of(centre: usize, distance: f64, others: f64) -> Self {
-        Self { centre, distance, own: distance.sqrt(), others }
-    }
-
     /// Whether no other centre can be as near. The last digits of the bounds themselves are not worth a mistake.
     fn is_certain(&self) -> bool {
         self.own * (1.0 + 1e-12) < self.others
     }
+}
+
+/// What is another than before.
+pub(super) struct Changes {
+    /// Points that have another nearest centre.
+    pub n_points: usize,
+    /// Whether a centre has lost or won points.
+    pub of_centre: Vec<bool>,
 }
 
 /// Points on a device, in blocks. Their mean is taken away: distances stay, and products get smaller and so more exact.
@@ -60,21 +67,20 @@ struct Block {
 impl<'a, P: Number> Blocks<'a, P> {
     /// Uploads points `[n, width]`; `most_centres` is the largest number of centres that will be asked for.
     pub fn upload(points: &'a [P], width: usize, most_centres: usize, device: &Device) -> Self {
-        let n = points.len() / width;
-        let mut mean = vec![0.0; width];
-        for point in points.chunks_exact(width) {
-            mean.iter_mut().zip(point).for_each(|(mean, value)| *mean += (*value).into());
-        }
-        mean.iter_mut().for_each(|mean| *mean /= n.max(1) as f64);
+        let mean = mean(points, width);
         let rows = (BLOCK_SCORES / most_centres.max(1)).clamp(1, BLOCK_POINTS);
-        let block = |(number, points): (usize, &[P])| {
+        let block = |points: &[P]| {
             let values = centred(points, &mean);
             let norms = values.chunks_exact(width).map(|row| row.iter().map(|v| v * v).sum::<f32>().sqrt()).collect();
+            (values, norms)
+        };
+        let blocks: Vec<(Vec<f32>, Vec<f32>)> = points.par_chunks(rows * width).map(block).collect();
+        let upload = |(number, (values, norms)): (usize, (Vec<f32>, Vec<f32>))| {
             let shape = [values.len() / width, width];
             let tensor = Tensor::from_data(TensorData::new(values, shape), device);
             Block { first: number * rows, tensor, norms }
         };
-        let blocks = points.chunks(rows * width).enumerate().map(block).collect();
+        let blocks = blocks.into_iter().enumerate().map(upload).collect();
         Self { points, width, mean, device: device.clone(), blocks }
     }
 
@@ -88,17 +94,19 @@ impl<'a, P: Number> Blocks<'a, P> {
     /// # Errors
     /// A device that does not give its results.
     pub fn nearest(&self, centres: &[f64]) -> Result<Vec<Nearest>> {
-        let mut nearest = vec![Nearest::of(0, f64::INFINITY, 0.0); self.n()];
+        let unknown = Nearest { centre: 0, distance: f64::INFINITY, own: f64::INFINITY, others: 0.0 };
+        let mut nearest = vec![unknown; self.n()];
         self.look_up(&mut nearest, centres)?;
+        self.measure(&mut nearest, centres);
         Ok(nearest)
     }
 
     /// The same after centres have moved from where `nearest` was found to where they are now, but for the distances, which
-    /// [`Blocks::measure`] brings up to date. Returns how many points have changed theirs.
+    /// [`Blocks::measure`] brings up to date.
     ///
     /// # Errors
     /// A device that does not give its results.
-    pub fn follow(&self, nearest: &mut [Nearest], before: &[f64], centres: &[f64]) -> Result<usize> {
+    pub fn follow(&self, nearest: &mut [Nearest], before: &[f64], centres: &[f64]) -> Result<Changes> {
         let pairs = before.par_chunks_exact(self.width).zip(centres.par_chunks_exact(self.width));
         let moved: Vec<f64> = pairs.map(|(before, now)| exact_distance(before, now).sqrt()).collect();
         let most = |but: Option<usize>| {
@@ -113,7 +121,12 @@ impl<'a, P: Number> Blocks<'a, P> {
             nearest.others -= if nearest.centre == furthest { second } else { far };
         });
         self.look_up(nearest, centres)?;
-        Ok(nearest.iter().zip(old).filter(|(nearest, old)| nearest.centre != *old).count())
+        let mut changes = Changes { n_points: 0, of_centre: vec![false; moved.len()] };
+        for (new, old) in nearest.iter().map(|nearest| nearest.centre).zip(old).filter(|(new, old)| new != old) {
+            changes.n_points += 1;
+            (changes.of_centre[new], changes.of_centre[old]) = (true, true);
+        }
+        Ok(changes)
     }
 
     /// Brings the distances to the nearest centres up to date.
@@ -128,10 +141,12 @@ impl<'a, P: Number> Blocks<'a, P> {
         let n_centres = centres.len() / self.width;
         let moved = centred(centres, &self.mean);
         let halves: Vec<f32> =
-            moved.chunks_exact(self.width).map(|centre| centre.iter().map(|v| v * v).sum::<f32>() / 2.0).collect();
-        let longest = (2.0 * halves.iter().fold(0.0f32, |most, half| most.max(*half))).sqrt();
+            moved.chunks_exact(self.width).map(|centre| centre.iter().map(|v| v * v).sum::<f32>() / -2.0).collect();
+        let longest = (-2.0 * halves.iter().fold(0.0f32, |most, half| most.min(*half))).sqrt();
         let device = &self.device;
-        let moved = Tensor::<2>::from_data(TensorData::new(moved, [n_centres, self.width]), device).transpose();
+        let moved =
+            Tensor::<2>::from_data(TensorData::new(transposed(&moved, self.width), [self.width, n_centres]), device);
+        let halves = Tensor::<1>::from_data(TensorData::new(halves, [n_centres]), device);
         for block in &self.blocks {
             let n = block.norms.len();
             let in_block = &mut nearest[block.first..][..n];
@@ -146,18 +161,14 @@ impl<'a, P: Number> Blocks<'a, P> {
                 let rows = Tensor::<1, Int>::from_data(TensorData::new(rows, [open.len()]), device);
                 block.tensor.clone().select(0, rows)
             };
-            // Half of the squared distance less half of the squared norm of the point, which does not matter for the order.
-            let products: Vec<f32> =
-                points.matmul(moved.clone()).into_data().try_into_vec().map_err(|error| {
-                    Error::Device(format!("distances cannot be read back from the device: {error:?}"))
-                })?;
+            let scores: Vec<f32> = fused::affine(points, moved.clone(), Some(halves.clone()))
+                .into_data()
+                .try_into_vec()
+                .map_err(|error| Error::Device(format!("distances cannot be read back from the device: {error:?}")))?;
             let found: Vec<Nearest> = open
                 .par_iter()
-                .zip(products.par_chunks_exact(n_centres))
-                .map(|(row, products)| {
-                    let norm = block.norms[*row];
-                    self.decide(block.first + row, norm, products, Centres { halves: &halves, longest, exact: centres })
-                })
+                .zip(scores.par_chunks_exact(n_centres))
+                .map(|(row, scores)| self.decide(block.first + row, block.norms[*row], scores, longest, centres))
                 .collect();
             open.into_iter().zip(found).for_each(|(row, found)| in_block[row] = found);
         }
@@ -184,39 +195,36 @@ impl<'a, P: Number> Blocks<'a, P> {
         exact_distance(&self.points[at * self.width..][..self.width], &centres[centre * self.width..][..self.width])
     }
 
-    /// The nearest centre of a point by its products with the centres, of which those within a tolerance of the best are compared exactly.
-    fn decide(&self, at: usize, norm: f32, products: &[f32], centres: Centres<'_>) -> Nearest {
-        let Centres { halves, longest, exact: centres } = centres;
+    /// The nearest centre of a point by its scores, which are half of its squared norm less half of its squared distance to each centre. Those
+    /// within a tolerance of the best are compared exactly. The distance itself is left to [`Blocks::measure`].
+    fn decide(&self, at: usize, norm: f32, scores: &[f32], longest: f32, centres: &[f64]) -> Nearest {
         let tolerance = self.rounding() * (norm + longest) * longest;
-        let (mut best, mut place, mut second) = (f32::INFINITY, 0, f32::INFINITY);
-        for (centre, (product, half)) in products.iter().zip(halves).enumerate() {
-            let score = half - product;
-            if score < best {
-                (second, best, place) = (best, score, centre);
-            } else if score < second {
-                second = score;
-            }
-        }
-        let exact = |centre: usize| self.exact(at, centre, centres);
-        // A centre's squared distance from its score, less all that rounding can have added to it.
-        let at_least = |score: f32| {
-            let (norm, longest) = (f64::from(norm), f64::from(longest));
-            let squared = 2.0 * f64::from(score - tolerance) + norm * norm * (1.0 - f64::from(self.rounding()));
-            squared.max(0.0).sqrt() - f64::from(f32::EPSILON) * (norm + longest)
+        let Best { score: best, place, next } = two_best(scores);
+        let (rounding, most) = (f64::from(self.rounding()), f64::from(norm) + f64::from(longest));
+        // A centre's distance from its score, and what rounding can have done to it at most.
+        let distance = |score: f32, error: f64| {
+            let norm = f64::from(norm);
+            let squared =
+                -2.0 * f64::from(score) + 2.0 * error * f64::from(tolerance) + norm * norm * (1.0 + error * rounding);
+            squared.max(0.0).sqrt() + error * f64::from(f32::EPSILON) * most
         };
-        if second - best > 2.0 * tolerance {
-            return Nearest::of(place, exact(place), at_least(second));
+        if best - next > 2.0 * tolerance {
+            return Nearest {
+                centre: place,
+                distance: f64::NAN,
+                own: distance(best, 1.0),
+                others: distance(next, -1.0),
+            };
         }
-        let limit = best + 2.0 * tolerance;
+        let limit = best - 2.0 * tolerance;
         // What is no number is compared exactly as well.
-        let is_further = |score: f32| score.partial_cmp(&limit) == Some(std::cmp::Ordering::Greater);
-        let scores = products.iter().zip(halves).map(|(product, half)| half - product);
-        let close = scores.enumerate().filter(|(_, score)| !is_further(*score));
-        let (centre, distance) = close
-            .map(|(centre, _)| (centre, exact(centre)))
+        let is_further = |score: f32| score.partial_cmp(&limit) == Some(std::cmp::Ordering::Less);
+        let close = scores.iter().enumerate().filter(|(_, score)| !is_further(**score));
+        let (centre, squared) = close
+            .map(|(centre, _)| (centre, self.exact(at, centre, centres)))
             .fold((place, f64::INFINITY), |best, new| if new.1 < best.1 { new } else { best });
         // The best by its score may be one of the others.
-        Nearest::of(centre, distance, at_least(best))
+        Nearest { centre, distance: squared, own: squared.sqrt(), others: distance(best, -1.0) }
     }
 
     /// Largest relative error of a sum of so many products in single precision.
@@ -225,19 +233,105 @@ impl<'a, P: Number> Blocks<'a, P> {
     }
 }
 
-/// Centres as products are compared with.
-#[derive(Clone, Copy)]
-struct Centres<'a> {
-    /// Half of the squared norm of each, the mean taken away.
-    halves: &'a [f32],
-    /// The largest norm.
-    longest: f32,
-    /// `[n_centres, width]`, as they are.
-    exact: &'a [f64],
+/// The largest of a row of scores.
+#[derive(Debug, Clone, Copy, PartialEq)]
+struct Best {
+    score: f32,
+    /// Where it stands.
+    place: usize,
+    /// The largest of all others.
+    next: f32,
+}
+
+/// The same of every sixteenth score from each of the first.
+struct Lanes {
+    scores: [f32; LANES],
+    /// Which of its scores that is.
+    numbers: [u32; LANES],
+    next: [f32; LANES],
+}
+
+impl Lanes {
+    #[inline(always)]
+    fn look(&mut self, number: u32, scores: &[f32; LANES]) {
+        for lane in 0..LANES {
+            let (old, new) = (self.scores[lane], scores[lane]);
+            let is_better = new > old;
+            let (best, other) = if is_better { (new, old) } else { (old, new) };
+            self.scores[lane] = best;
+            self.numbers[lane] = if is_better { number } else { self.numbers[lane] };
+            self.next[lane] = if other > self.next[lane] { other } else { self.next[lane] };
+        }
+    }
+}
+
+/// The largest score and the next, of those that are numbers.
+#[pulp::with_simd(two_best = pulp::Arch::new())]
+#[inline(always)]
+fn two_best_with_simd<'a, S: Simd>(_simd: S, scores: &'a [f32]) -> Best {
+    const NONE: f32 = f32::NEG_INFINITY;
+    let mut lanes = Lanes { scores: [NONE; LANES], numbers: [0; LANES], next: [NONE; LANES] };
+    let (chunks, rest) = scores.as_chunks::<LANES>();
+    for (number, scores) in chunks.iter().enumerate() {
+        lanes.look(number as u32, scores);
+    }
+    let mut last = [NONE; LANES];
+    last[..rest.len()].copy_from_slice(rest);
+    lanes.look(chunks.len() as u32, &last);
+    let mut found = Best { score: NONE, place: 0, next: NONE };
+    for (lane, ((score, number), next)) in lanes.scores.into_iter().zip(lanes.numbers).zip(lanes.next).enumerate() {
+        let (other, place) = (found.score.min(score), number as usize * LANES + lane);
+        let place = if score > found.score { place } else { found.place };
+        found = Best { score: found.score.max(score), place, next: found.next.max(other).max(next) };
+    }
+    found
+}
+
+/// The mean of points `[n, width]`, in an order that the number of threads does not change.
+fn mean<P: Number>(points: &[P], width: usize) -> Vec<f64> {
+    let sums = |points: &[P]| {
+        let mut sums = vec![0.0; width];
+        for point in points.chunks_exact(width) {
+            sums.iter_mut().zip(point).for_each(|(sum, value)| *sum += (*value).into());
+        }
+        sums
+    };
+    let sums: Vec<Vec<f64>> = points.par_chunks(BLOCK_POINTS * width).map(sums).collect();
+    let n = (points.len() / width).max(1) as f64;
+    (0..width).map(|at| sums.iter().map(|sums| sums[at]).sum::<f64>() / n).collect()
+}
+
+/// `[width, n]` of `[n, width]`.
+pub(super) fn transposed(values: &[f32], width: usize) -> Vec<f32> {
+    (0..width).flat_map(|column| values.iter().skip(column).step_by(width).copied()).collect()
 }
 
 /// Points with a mean taken away, in single precision.
 pub(super) fn centred<P: Number>(points: &[P], mean: &[f64]) -> Vec<f32> {
     let rows = points.chunks_exact(mean.len());
     rows.flat_map(|row| row.iter().zip(mean).map(|(value, mean)| ((*value).into() - mean) as f32)).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_two_best_of_a_row_are_those_of_the_sorted_row() {
+        let mut draw = crate::draw::generator(3, "scores", &[]);
+        for n in (1..70).chain([200]) {
+            // Few values: many of them are there twice.
+            let mut scores: Vec<f32> = (0..n).map(|_| rand::RngExt::random_range(&mut draw, -20..20) as f32).collect();
+            if n % 3 == 0 {
+                scores[n / 2] = f32::NAN;
+            }
+            let mut sorted: Vec<f32> = scores.iter().copied().filter(|score| !score.is_nan()).collect();
+            sorted.sort_by(|a, b| b.total_cmp(a));
+            let found = two_best(&scores);
+            let next = sorted.get(1).copied().unwrap_or(f32::NEG_INFINITY);
+            assert_eq!((found.score, found.next), (sorted[0], next), "{scores:?}");
+            assert_eq!(scores[found.place], sorted[0], "{scores:?}");
+        }
+        assert_eq!(two_best(&[f32::NAN]).place, 0);
+    }
 }

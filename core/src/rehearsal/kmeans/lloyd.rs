@@ -2,7 +2,7 @@
 
 use rayon::prelude::*;
 
-use super::distances::{Blocks, Nearest};
+use super::distances::{Blocks, Changes, Nearest};
 use super::{Clusters, Number, Work};
 use crate::Result;
 
@@ -17,13 +17,13 @@ pub(super) fn lloyd<P: Number>(
 ) -> Result<Clusters> {
     let n_centres = centres.len() / width;
     let mut nearest = blocks.nearest(&centres)?;
-    let mut n_changed = nearest.len();
+    let mut changes = Changes { n_points: nearest.len(), of_centre: vec![true; n_centres] };
     for step in 1..=work.most_steps {
-        (work.progress)(step, n_changed)?;
-        let moved = means(points, width, blocks, &mut nearest, &centres);
-        n_changed = blocks.follow(&mut nearest, &centres, &moved)?;
+        (work.progress)(step, changes.n_points)?;
+        let moved = means(points, width, blocks, &mut nearest, &centres, &changes);
+        changes = blocks.follow(&mut nearest, &centres, &moved)?;
         centres = moved;
-        if n_changed == 0 {
+        if changes.n_points == 0 {
             break;
         }
     }
@@ -31,13 +31,15 @@ pub(super) fn lloyd<P: Number>(
     Ok(Clusters::new(nearest, centres, n_centres))
 }
 
-/// The means of the clusters. Each is summed up in the order of the points, whatever the threads.
+/// The means of the clusters. Each is summed up in the order of the points, whatever the threads; where the points are the same as before, so is the
+/// mean.
 fn means<P: Number>(
     points: &[P],
     width: usize,
     blocks: &Blocks<'_, P>,
     nearest: &mut [Nearest],
     before: &[f64],
+    changes: &Changes,
 ) -> Vec<f64> {
     let n_centres = before.len() / width;
     let mut members = vec![Vec::new(); n_centres];
@@ -45,16 +47,15 @@ fn means<P: Number>(
         members[nearest.centre].push(point);
     }
     let mut centres = before.to_vec();
-    centres.par_chunks_exact_mut(width).zip(&members).filter(|(_, members)| !members.is_empty()).for_each(
-        |(centre, members)| {
-            centre.fill(0.0);
-            for point in members {
-                let point = &points[point * width..][..width];
-                centre.iter_mut().zip(point).for_each(|(sum, value)| *sum += (*value).into());
-            }
-            centre.iter_mut().for_each(|sum| *sum /= members.len() as f64);
-        },
-    );
+    let clusters = centres.par_chunks_exact_mut(width).zip(&members).zip(&changes.of_centre);
+    clusters.filter(|((_, members), changed)| **changed && !members.is_empty()).for_each(|((centre, members), _)| {
+        centre.fill(0.0);
+        for point in members {
+            let point = &points[point * width..][..width];
+            centre.iter_mut().zip(point).for_each(|(sum, value)| *sum += (*value).into());
+        }
+        centre.iter_mut().for_each(|sum| *sum /= members.len() as f64);
+    });
     let empty: Vec<usize> = (0..n_centres).filter(|centre| members[*centre].is_empty()).collect();
     if !empty.is_empty() {
         blocks.measure(nearest, before);

@@ -159,17 +159,22 @@ impl Number for f64 {}
 /// Squared Euclidean distance, in double precision, as eight interleaved sums: one alone would wait for itself at every value.
 fn exact_distance<P: Number>(point: &[P], centre: &[f64]) -> f64 {
     const LANES: usize = 8;
-    let mut sums = [0.0; LANES];
-    let (points, centres) = (point.chunks_exact(LANES), centre.chunks_exact(LANES));
-    let rest = points.remainder().iter().zip(centres.remainder());
-    let rest: f64 = rest.map(|(value, other)| ((*value).into() - other).powi(2)).sum();
-    for (values, others) in points.zip(centres) {
-        for ((sum, value), other) in sums.iter_mut().zip(values).zip(others) {
-            let difference = (*value).into() - other;
-            *sum += difference * difference;
-        }
-    }
-    sums.iter().sum::<f64>() + rest
+    pulp::Arch::new().dispatch(
+        #[inline(always)]
+        || {
+            let mut sums = [0.0; LANES];
+            let (points, centres) = (point.chunks_exact(LANES), centre.chunks_exact(LANES));
+            let rest = points.remainder().iter().zip(centres.remainder());
+            let rest: f64 = rest.map(|(value, other)| ((*value).into() - other).powi(2)).sum();
+            for (values, others) in points.zip(centres) {
+                for ((sum, value), other) in sums.iter_mut().zip(values).zip(others) {
+                    let difference = (*value).into() - other;
+                    *sum += difference * difference;
+                }
+            }
+            sums.iter().sum::<f64>() + rest
+        },
+    )
 }
 
 fn nearest_to_centres(labels: &[usize], distances: &[f64], n_centres: usize, n_kept: usize) -> Vec<Selected> {

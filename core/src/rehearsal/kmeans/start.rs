@@ -147,7 +147,7 @@ fn weighted(weights: &[f64], factor: impl Fn(usize) -> f64, draw: &mut Generator
 
 /// Squared distances among points by matrix products, in single precision: good enough to draw by.
 struct Products {
-    /// `[n, width]`, their mean taken away.
+    /// `[width, n]`, their mean taken away: products read them as they lie.
     points: Tensor<2>,
     /// Squared norms.
     squares: Vec<f64>,
@@ -163,15 +163,17 @@ impl Products {
         let values = super::distances::centred(points, &mean);
         let square = |row: &[f32]| row.iter().map(|value| f64::from(*value).powi(2)).sum();
         let squares = values.chunks_exact(width).map(square).collect();
-        Self { points: Tensor::from_data(TensorData::new(values, [n, width]), device), squares }
+        let values = super::distances::transposed(&values, width);
+        Self { points: Tensor::from_data(TensorData::new(values, [width, n]), device), squares }
     }
 
     /// From some of the points to all of them: `[rows.len(), n]`.
     fn to(&self, rows: &[usize]) -> Result<Vec<f64>> {
         let index: Vec<i32> = rows.iter().map(|row| *row as i32).collect();
-        let some = self.points.clone().select(0, crate::model::indices(&index, &self.points.device()));
+        let some = self.points.clone().select(1, crate::model::indices(&index, &self.points.device()));
         let products: Vec<f32> = some
-            .matmul(self.points.clone().transpose())
+            .transpose()
+            .matmul(self.points.clone())
             .into_data()
             .try_into_vec()
             .map_err(|error| Error::Device(format!("distances cannot be read back from the device: {error:?}")))?;
