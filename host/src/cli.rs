@@ -3,6 +3,7 @@
 use std::ffi::OsString;
 use std::process::ExitCode;
 
+use anyhow::Context;
 use clap::{ArgAction, Parser, Subcommand};
 
 use crate::commands::{
@@ -125,9 +126,10 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
 
 fn execute(command: &Command) -> Result<(), Failure> {
     if command.computes() {
-        // This thread computes with those of the pool instead of sleeping while they work: a product then wakes one thread less. Where threads
-        // cannot be started, what needs them first says so.
-        let _ = rayon::ThreadPoolBuilder::new().use_current_thread().build_global();
+        // This thread computes with those of the pool instead of sleeping while they work: a product then wakes one thread less.
+        let started = rayon::ThreadPoolBuilder::new().use_current_thread().build_global();
+        let told = "the threads that compute, one a core, cannot be started\nhint: RAYON_NUM_THREADS sets their number";
+        started.context(told).map_err(Failure::mend)?;
     }
     match command {
         Command::Demo(demo) => demo.run(),

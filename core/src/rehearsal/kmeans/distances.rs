@@ -2,8 +2,9 @@
 //! where that is too close to call. Points that cannot have changed their centre since the last time, by the bound of Hamerly ("Making k-means even
 //! faster", SDM 2010), are left out: in the last steps those are most of them.
 
+use std::array::from_fn;
+
 use burn::tensor::{Device, Int, Tensor, TensorData};
-use pulp::Simd;
 use rayon::prelude::*;
 
 use super::{Number, exact_distance};
@@ -253,38 +254,44 @@ struct Lanes {
 
 impl Lanes {
     #[inline(always)]
-    fn look(&mut self, number: u32, scores: &[f32; LANES]) {
-        for lane in 0..LANES {
-            let (old, new) = (self.scores[lane], scores[lane]);
-            let is_better = new > old;
-            let (best, other) = if is_better { (new, old) } else { (old, new) };
-            self.scores[lane] = best;
-            self.numbers[lane] = if is_better { number } else { self.numbers[lane] };
-            self.next[lane] = if other > self.next[lane] { other } else { self.next[lane] };
+    fn look(&mut self, number: u32, new: &[f32; LANES]) {
+        let (old, numbers, next) = (self.scores, self.numbers, self.next);
+        // A statement for each array: one loop over all of them is compiled score by score.
+        let other: [f32; LANES] = from_fn(|lane| if new[lane] > old[lane] { old[lane] } else { new[lane] });
+        self.scores = from_fn(|lane| if new[lane] > old[lane] { new[lane] } else { old[lane] });
+        self.numbers = from_fn(|lane| if new[lane] > old[lane] { number } else { numbers[lane] });
+        self.next = from_fn(|lane| if other[lane] > next[lane] { other[lane] } else { next[lane] });
+    }
+
+    #[inline(always)]
+    fn merged(self) -> Best {
+        let mut found = Best { score: f32::NEG_INFINITY, place: 0, next: f32::NEG_INFINITY };
+        for (lane, ((score, number), next)) in self.scores.into_iter().zip(self.numbers).zip(self.next).enumerate() {
+            let (other, place) = (found.score.min(score), number as usize * LANES + lane);
+            let place = if score > found.score { place } else { found.place };
+            found = Best { score: found.score.max(score), place, next: found.next.max(other).max(next) };
         }
+        found
     }
 }
 
 /// The largest score and the next, of those that are numbers.
-#[pulp::with_simd(two_best = pulp::Arch::new())]
-#[inline(always)]
-fn two_best_with_simd<'a, S: Simd>(_simd: S, scores: &'a [f32]) -> Best {
+fn two_best(scores: &[f32]) -> Best {
     const NONE: f32 = f32::NEG_INFINITY;
-    let mut lanes = Lanes { scores: [NONE; LANES], numbers: [0; LANES], next: [NONE; LANES] };
     let (chunks, rest) = scores.as_chunks::<LANES>();
-    for (number, scores) in chunks.iter().enumerate() {
-        lanes.look(number as u32, scores);
-    }
-    let mut last = [NONE; LANES];
-    last[..rest.len()].copy_from_slice(rest);
-    lanes.look(chunks.len() as u32, &last);
-    let mut found = Best { score: NONE, place: 0, next: NONE };
-    for (lane, ((score, number), next)) in lanes.scores.into_iter().zip(lanes.numbers).zip(lanes.next).enumerate() {
-        let (other, place) = (found.score.min(score), number as usize * LANES + lane);
-        let place = if score > found.score { place } else { found.place };
-        found = Best { score: found.score.max(score), place, next: found.next.max(other).max(next) };
-    }
-    found
+    pulp::Arch::new().dispatch(
+        #[inline(always)]
+        || {
+            let mut lanes = Lanes { scores: [NONE; LANES], numbers: [0; LANES], next: [NONE; LANES] };
+            for (number, scores) in chunks.iter().enumerate() {
+                lanes.look(number as u32, scores);
+            }
+            let mut last = [NONE; LANES];
+            last[..rest.len()].copy_from_slice(rest);
+            lanes.look(chunks.len() as u32, &last);
+            lanes.merged()
+        },
+    )
 }
 
 /// The mean of points `[n, width]`, in an order that the number of threads does not change.
