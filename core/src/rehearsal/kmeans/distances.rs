@@ -70,18 +70,14 @@ impl<'a, P: Number> Blocks<'a, P> {
     pub fn upload(points: &'a [P], width: usize, most_centres: usize, device: &Device) -> Self {
         let mean = mean(points, width);
         let rows = (BLOCK_SCORES / most_centres.max(1)).clamp(1, BLOCK_POINTS);
-        let block = |points: &[P]| {
+        let block = |(number, points): (usize, &[P])| {
             let values = centred(points, &mean);
             let norms = values.chunks_exact(width).map(|row| row.iter().map(|v| v * v).sum::<f32>().sqrt()).collect();
-            (values, norms)
-        };
-        let blocks: Vec<(Vec<f32>, Vec<f32>)> = points.par_chunks(rows * width).map(block).collect();
-        let upload = |(number, (values, norms)): (usize, (Vec<f32>, Vec<f32>))| {
             let shape = [values.len() / width, width];
             let tensor = Tensor::from_data(TensorData::new(values, shape), device);
             Block { first: number * rows, tensor, norms }
         };
-        let blocks = blocks.into_iter().enumerate().map(upload).collect();
+        let blocks = points.par_chunks(rows * width).enumerate().map(block).collect();
         Self { points, width, mean, device: device.clone(), blocks }
     }
 
