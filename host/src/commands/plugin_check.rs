@@ -1,6 +1,6 @@
 //! `medcoss plugin check`: the conformance list on a built library, in a process of its own.
 //!
-//! The list and its rules are the kit's (`sdk/kit`), the same that authors' tests run. Here is what only another process can
+//! The list and its rules are the kit's (`sdk/conformance`), the same that authors' tests run. Here is what only another process can
 //! do: limits of time and memory, and a verdict when the plugin takes its process down. The child is this program again; it
 //! tells what it does in a file, so that whatever a plugin prints disturbs nothing. When it dies in the middle of a rule,
 //! that rule is broken, and another child goes on behind it.
