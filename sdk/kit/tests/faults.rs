@@ -1,13 +1,12 @@
 //! Every rule can fail: plugins with one fault each break the rule that is about it, and no other.
 
-mod bare;
-
 use std::collections::BTreeSet;
-use std::sync::{Mutex, PoisonError};
 
-use bare::{Fault, HEADER, set};
+use crate::bare::{Fault, HEADER, set};
 use medcoss_kit::{Outcome, Request, Verdict, check, rules};
 use serde_json::json;
+
+use crate::one_at_a_time;
 
 /// Rules that take time; tried only where they are what is asked about.
 const SLOW: [&str; 4] = ["memory", "no-threads", "open-files", "throughput"];
@@ -131,9 +130,7 @@ const SEVERAL: &[(Fault, bool, &[&str])] = &[
 ];
 
 fn tried(fault: Fault, words: bool, with_slow: bool) -> Vec<Verdict> {
-    // The fault belongs to the process.
-    static ONE: Mutex<()> = Mutex::new(());
-    let _one = ONE.lock().unwrap_or_else(PoisonError::into_inner);
+    let _one = one_at_a_time();
     set(fault);
     let passed_over = if with_slow { vec![] } else { SLOW.map(String::from).to_vec() };
     let options = if words { json!({ "words": true }) } else { json!(null) };
@@ -222,8 +219,6 @@ fn throughput_is_measured() {
     expected = "mask-count: 6 of 12 tokens of sample s00.bare are masked; n_masked is 7\n  remedy: mask exactly"
 )]
 fn a_failing_assertion_lists_what_is_broken_with_remedies() {
-    static ONE: Mutex<()> = Mutex::new(());
-    let _one = ONE.lock();
     let verdicts = tried(Fault::MaskTooFew, false, false);
     panic!("{}", medcoss_kit::report(&verdicts));
 }

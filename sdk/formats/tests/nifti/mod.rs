@@ -5,8 +5,6 @@ mod pairs;
 mod real_files;
 mod slabs;
 
-use std::path::Path;
-
 use medcoss_formats::nifti::{Decoded, Restarts, read_header, read_slab, read_volume};
 use medcoss_formats::nifti_write::{NiftiFile, Placement, Stored, in_file_order};
 use medcoss_sdk::{Error, code};
