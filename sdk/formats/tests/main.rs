@@ -11,15 +11,15 @@ mod dicom_slide;
 #[cfg(feature = "image")]
 mod image_file;
 #[cfg(feature = "image")]
-mod label_picture;
+mod label_image;
 #[cfg(feature = "nifti")]
 mod nifti;
 #[cfg(all(feature = "image", feature = "slide"))]
 mod slide;
 #[cfg(feature = "volume")]
-mod subvolume_labels;
+mod sub_volume_labels;
 #[cfg(feature = "volume")]
-mod subvolumes;
+mod sub_volumes;
 #[cfg(all(feature = "image", feature = "nifti", feature = "slide"))]
 mod sweep;
 #[cfg(all(feature = "image", feature = "slide"))]
