@@ -1,5 +1,5 @@
-//! How much memory samples of a volume of 2 GiB take, which is 4 GiB decoded: the peak of this process. Nothing else is
-//! tested here, so that nothing else counts.
+//! How much memory samples of a volume of 2 GiB take, which is 4 GiB decoded: the peak of a process
+//! that runs one test.
 
 use std::fs::File;
 use std::io::{Seek, SeekFrom, Write};
@@ -9,6 +9,7 @@ use std::time::Instant;
 use medcoss_ct::{Ct, Options};
 use medcoss_formats::nifti_write::{NiftiFile, Placement, Stored};
 use medcoss_sdk::{Dataset, Geometry, Modality, OpenRequest, Sample, View, sample_rng};
+use medcoss_test_support::process::is_alone;
 
 const SIDE: u16 = 1024;
 const PLANE: u64 = (SIDE as u64) * (SIDE as u64) * 2;
@@ -63,7 +64,7 @@ fn sample_all(folder: &Path, name: &str, n_samples: usize) {
                 for index in (0..n_samples).filter(|index| index % 4 == thread).map(|index| (31 + 13 * index) % 64) {
                     let (mut tokens, mut mask) = (vec![0.0; n_tokens * d_token], vec![0; n_tokens]);
                     let sample = Sample::Continuous { tokens: &mut tokens, mask: &mut mask };
-                    scans.load(index, View::Plain, &mut sample_rng(1), sample).unwrap();
+                    scans.load(index, View::Evaluation, &mut sample_rng(1), sample).unwrap();
                     if name.starts_with("axial") && index == 31 {
                         // Token 0 begins with slice 496; each slice of the cube has 256 values.
                         for (slice, values) in tokens[..4096].chunks_exact(256).enumerate() {
@@ -90,6 +91,9 @@ const AXIAL: Placement = Placement::Sform([[-0.5, 0.0, 0.0], [0.0, -0.5, 0.0], [
 
 #[test]
 fn samples_of_a_large_scan_take_the_memory_of_their_slices() {
+    if !is_alone("memory::samples_of_a_large_scan_take_the_memory_of_their_slices") {
+        return;
+    }
     let folder = tempfile::tempdir().unwrap();
     write(&folder.path().join("axial.nii"), AXIAL);
     sample_all(folder.path(), "axial.nii", 16);
@@ -98,6 +102,9 @@ fn samples_of_a_large_scan_take_the_memory_of_their_slices() {
 #[test]
 #[ignore = "half a minute: every sample reads the whole file"]
 fn scans_that_are_stored_another_way_take_no_more() {
+    if !is_alone("memory::scans_that_are_stored_another_way_take_no_more") {
+        return;
+    }
     let folder = tempfile::tempdir().unwrap();
     // Depth along the second axis of the file, and along the first.
     write(&folder.path().join("coronal.nii"), Placement::Sform([[-0.5, 0.0, 0.0], [0.0, 0.0, 0.5], [0.0, -0.5, 0.0]]));

@@ -8,20 +8,11 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use medcoss_formats::dicom::{read_picture, read_values};
+use medcoss_formats::dicom::{read_image, read_values};
 use medcoss_sdk::code;
+use medcoss_test_support::data;
 
 const TABLE: &str = include_str!("dicom_values.tsv");
-
-/// The folder of the files, or `None` after saying that it is not there.
-fn folder() -> Option<PathBuf> {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../shared/data/conformance/dicom");
-    if !folder.is_dir() {
-        println!("skipped: no {}", folder.display());
-        return None;
-    }
-    Some(folder)
-}
 
 fn all_files(folder: &Path, found: &mut Vec<PathBuf>) {
     for entry in std::fs::read_dir(folder).unwrap() {
@@ -31,8 +22,9 @@ fn all_files(folder: &Path, found: &mut Vec<PathBuf>) {
 }
 
 #[test]
+#[ignore = "needs MEDCOSS_TEST_DATA"]
 fn values_are_those_that_pydicom_computes() {
-    let Some(folder) = folder() else { return };
+    let folder = data("conformance/dicom");
     let mut wrong = Vec::new();
     let mut n_right = 0;
     for line in TABLE.lines().skip(1) {
@@ -60,7 +52,7 @@ fn values_are_those_that_pydicom_computes() {
         ];
         let expected: Vec<f64> =
             [least, largest, mean].into_iter().chain(values.split(',')).map(|value| value.parse().unwrap()).collect();
-        // Decoders of lossy pictures may differ by one or two stored numbers, from rounding in the transformations of
+        // Decoders of lossy images may differ by one or two stored numbers, from rounding in the transformations of
         // frequencies and colours, here and there. Ours have the 24 bits of an `f32`.
         let is_lossy = compression == "lossy";
         let largest = expected[0].abs().max(expected[1].abs());
@@ -80,17 +72,18 @@ fn values_are_those_that_pydicom_computes() {
 }
 
 #[test]
+#[ignore = "needs MEDCOSS_TEST_DATA"]
 fn every_file_is_read_or_refused_with_its_reason() {
-    let Some(folder) = folder() else { return };
+    let folder = data("conformance/dicom");
     let mut files = Vec::new();
     all_files(&folder, &mut files);
     files.sort();
     let mut outcomes: BTreeMap<String, Vec<String>> = BTreeMap::new();
     for file in &files {
         let name = file.strip_prefix(&folder).unwrap().display().to_string();
-        let outcome = match read_picture(file) {
-            Ok(picture) => {
-                assert!(picture.image.pixels().iter().all(|value| (0.0..=1.0).contains(value)), "{name}");
+        let outcome = match read_image(file) {
+            Ok(image) => {
+                assert!(image.image.pixels().iter().all(|value| (0.0..=1.0).contains(value)), "{name}");
                 String::from("read")
             }
             Err(error) => {

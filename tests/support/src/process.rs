@@ -79,3 +79,23 @@ pub fn print_row(case: &str, command: &str, ending: &Ending, sandbox: &Sandbox) 
 pub fn print_head(title: &str) {
     println!("\n{title}\n\n| case | command | message | exit code | time |\n|---|---|---|---|---|");
 }
+
+/// Runs a test again in a process of its own, for what is measured of a process: returns whether the caller is in that process. `test` is the
+/// test's name with its modules.
+///
+/// # Panics
+///
+/// Where the test fails there.
+pub fn is_alone(test: &str) -> bool {
+    const VARIABLE: &str = "MEDCOSS_TEST_ALONE";
+    if std::env::var_os(VARIABLE).is_some_and(|name| name == test) {
+        return true;
+    }
+    let mut command = Command::new(std::env::current_exe().unwrap());
+    command.args([test, "--exact", "--include-ignored", "--nocapture"]).env(VARIABLE, test);
+    let output = command.output().unwrap();
+    let text = [output.stdout, output.stderr].map(|text| String::from_utf8_lossy(&text).into_owned()).concat();
+    println!("{text}");
+    assert!(output.status.success() && text.contains("1 passed"), "{test} failed in a process of its own");
+    false
+}
