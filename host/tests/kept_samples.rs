@@ -4,7 +4,7 @@
 
 use medcoss_abi::message::{Keep, Open, Synthesise};
 use medcoss_fixture as _;
-use medcoss_host::plugins::{Batch, OpenDataset, Plugin, Source, View};
+use medcoss_plugin_host::{Batch, OpenDataset, Plugin, Source, View};
 use medcoss_test_support::data;
 use {medcoss_ct as _, medcoss_mri as _, medcoss_pathology as _, medcoss_text as _, medcoss_xray as _};
 
@@ -38,7 +38,7 @@ fn come_back(plugin: &Plugin, open: &Open, tolerance: f32) {
     assert_eq!(again.shape(), dataset.shape());
     let mut furthest = 0.0f32;
     for (position, &index) in indices.iter().enumerate() {
-        for view in [View::Plain, View::Train] {
+        for view in [View::Evaluation, View::Training] {
             let mut batch = Batch::default();
             assert_eq!(dataset.fill(view, &[index], &[position as u64 + 7], &mut batch).unwrap(), []);
             let other = fill(&again, view, position);
