@@ -5,9 +5,9 @@ use std::path::{Path, PathBuf};
 
 use medcoss_core::data::{RawBatch, SampleSource, TokenSpec, View};
 use medcoss_core::run::StageFolder;
-use medcoss_host::kept_tokens::KeptTokens;
-use medcoss_host::plugins::Plugin;
-use medcoss_host::source::ModalitySource;
+use medcoss_plugin_host::Plugin;
+use medcoss_runtime::kept_tokens::KeptTokens;
+use medcoss_runtime::source::ModalitySource;
 use medcoss_test_support::sandbox::{Answer, Sandbox, answer, build_folder};
 use serde_json::Value;
 

@@ -9,13 +9,13 @@ use medcoss_core::model::TextAttention;
 use medcoss_core::run::write_folder;
 use serde::Serialize;
 
-use crate::account::account_text;
 use crate::arguments::ResultArgs;
-use crate::config::RunConfig;
 use crate::failure::Failure;
-use crate::plugins::Plugin;
-use crate::plugins_lock::PluginsLock;
-use crate::training::{RECORD, is_free};
+use crate::tables;
+use medcoss_plugin_host::Plugin;
+use medcoss_runtime::config::RunConfig;
+use medcoss_runtime::plugins_lock::PluginsLock;
+use medcoss_runtime::training::{RECORD, is_free};
 
 /// The recipe that stages learn by which are added to an imported run: the paper's.
 const RECIPE: &str = include_str!("../../configs/imported.toml");
@@ -99,7 +99,7 @@ impl ImportCommand {
             Import { known, without: self.without.clone(), text_attention: config.text.attention, seed: config.seed };
         let imported = import.read(&self.checkpoint)?;
         let recorded = RunConfig {
-            text: crate::config::TextSection { attention: Some(imported.config.text_attention) },
+            text: medcoss_runtime::config::TextSection { attention: Some(imported.config.text_attention) },
             ..config
         };
         let mut written = None;
@@ -145,7 +145,7 @@ fn read_sizes(path: &Path) -> Result<(KnownSizes, Vec<String>)> {
 
 impl Report {
     fn to_text(&self) -> String {
-        let mut text = account_text(&self.initial);
+        let mut text = tables::import::to_text(&self.initial);
         if !self.unused_sizes.is_empty() {
             text.push_str(&format!("\nNot used of the configuration file: {}\n", self.unused_sizes.join(", ")));
         }

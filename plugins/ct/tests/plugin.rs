@@ -158,12 +158,9 @@ fn missing_and_damaged_data_are_errors() {
 }
 
 #[test]
+#[ignore = "needs MEDCOSS_TEST_DATA"]
 fn real_scans_give_their_sub_volumes() {
-    let base = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../shared/data");
-    if !base.join("ct").exists() {
-        println!("skipped: {} is not there", base.join("ct").display());
-        return;
-    }
+    let base = medcoss_test_support::data("");
     let options = Options { size: [16, 64, 64], ..Options::default() };
     let dataset = open(&base, &["ct/torso/torso.nii.gz", "ct/organs/images"], options).unwrap();
     let ids: Vec<_> = (0..dataset.len()).map(|index| dataset.id(index)).collect();

@@ -210,12 +210,9 @@ fn a_constant_scan_becomes_zeros() {
 }
 
 #[test]
+#[ignore = "needs MEDCOSS_TEST_DATA"]
 fn real_scans_give_their_sub_volumes() {
-    let base = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../shared/data");
-    if !base.join("mri/hippocampus/images").exists() {
-        println!("skipped: {} is not there", base.join("mri/hippocampus/images").display());
-        return;
-    }
+    let base = medcoss_test_support::data("");
     let options = Options { size: [16, 48, 48], ..Options::default() };
     let series = open(&base, &["mri/hippocampus_dicom"], options.clone()).unwrap();
     let ids: Vec<_> = (0..series.len()).map(|index| series.id(index)).collect();

@@ -333,14 +333,11 @@ fn the_fingerprint_follows_the_files() {
 }
 
 #[test]
+#[ignore = "needs MEDCOSS_TEST_DATA"]
 fn real_tiles_and_slides_are_read() {
-    let shared = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../shared/data/pathology");
-    if !shared.is_dir() {
-        println!("skipped: no {}", shared.display());
-        return;
-    }
+    let folder = medcoss_test_support::data("pathology");
     let data = ["nuclei/images", "blood_cells/JPEGImages", "wsi"];
-    let dataset = open(&shared, &data, serde_json::json!({ "tile_size": 256 })).unwrap();
+    let dataset = open(&folder, &data, serde_json::json!({ "tile_size": 256 })).unwrap();
     let ids = ids(&dataset);
     let n_tiles_of = |slide: &str| ids.iter().filter(|id| id.starts_with(&format!("wsi/{slide}#"))).count();
     let [n_tiles_of_slide, n_tiles_of_dicom] = ["small_HE.svs", "small_dicom.dcm"].map(n_tiles_of);
@@ -360,14 +357,11 @@ fn real_tiles_and_slides_are_read() {
 }
 
 #[test]
+#[ignore = "needs MEDCOSS_TEST_DATA"]
 fn a_real_slide_at_half_its_resolution_looks_the_same() {
-    let shared = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../shared/data/pathology");
-    if !shared.is_dir() {
-        println!("skipped: no {}", shared.display());
-        return;
-    }
+    let folder = medcoss_test_support::data("pathology");
     // Aperio states 0.499 microns; 2220 x 2967 pixels.
-    let slide = |options| open(&shared, &["wsi/small_HE.svs"], options).unwrap();
+    let slide = |options| open(&folder, &["wsi/small_HE.svs"], options).unwrap();
     let full = slide(serde_json::json!({ "tile_size": 448, "min_tissue_ratio": 0.0 }));
     let half = slide(serde_json::json!({ "tile_size": 224, "min_tissue_ratio": 0.0, "mpp": 0.998 }));
     assert_eq!(ids(&full), ids(&half));
