@@ -9,11 +9,9 @@
 //! library     dlopen, the header's checks, attach;  process: what a plugin can do to it. The host's only unsafe code
 //! plugin      describe, invoke, open
 //! dataset     query, fill, close
-//! shape       sizes, checked once;  answers, batch: everything else that is checked
+//! (medcoss-caller)  shapes, guarded buffers and the checks of answers, which the conformance rules share
 //! ```
 
-mod answers;
-mod batch;
 mod calls;
 mod contact_memory;
 mod contracts;
@@ -29,14 +27,13 @@ mod nearest;
 mod options;
 mod plugin;
 mod process;
+mod sample_failure;
 mod search;
-mod shape;
 mod source;
 mod symbols;
 mod text;
 pub mod user_file;
 
-pub use batch::{Batch, SampleFailure, View};
 pub use calls::PLUGIN_TARGET;
 pub use contracts::{CONTRACTS, Contract, V1};
 pub use dataset::{OpenDataset, Rendered, Tokens};
@@ -48,12 +45,14 @@ pub use first_contact::{CHILD, child};
 pub use label_maps::LabelMap;
 pub use library::v1_header_of;
 pub use medcoss_abi::Builtin;
+pub use medcoss_caller::options::with_present_names;
+pub use medcoss_caller::{Batch, MAX_TOKENS, MAX_VALUES, MAX_VOCABULARY, Shape, View};
 pub use nearest::{did_you_mean, nearest};
 pub use options::{PluginOption, check_names, list as options_of_schema};
 pub use plugin::Plugin;
 pub use process::results;
+pub use sample_failure::SampleFailure;
 pub use search::user_folder;
 pub use search::{Folder, MissingFolder, Origin, Search, Surroundings};
-pub use shape::{MAX_TOKENS, MAX_VALUES, MAX_VOCABULARY, Shape};
 pub use source::{Refusal, Source};
 pub use text::{foreign_bytes, foreign_text};

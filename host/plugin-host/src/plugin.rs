@@ -9,14 +9,14 @@ use medcoss_abi::{PluginHeader, PluginTable, Rejection, operation};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use crate::answers::{check_description, check_size, check_synthesised};
 use crate::contracts::{CONTRACTS, Contract};
 use crate::dataset::OpenDataset;
 use crate::error::PluginError;
 use crate::library::{self, Loaded, OpenHandle};
-use crate::shape::Shape;
 use crate::source::{Refusal, Source};
 use crate::{calls, options};
+use medcoss_caller::Shape;
+use medcoss_caller::answers::{check_description, check_size, check_synthesised};
 
 /// How a refusal begins that is the dynamic loader's: it may be for want of another library, and mended without a new file.
 pub(crate) const LOADER_REFUSES: &str = "the dynamic loader refuses it";
