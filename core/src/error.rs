@@ -21,10 +21,10 @@ pub enum Error {
     Source(String),
     /// Too many samples could not be read.
     #[error(
-        "{modality}: {n_bad} of {n_samples} samples could not be read, more than data.max_bad_ratio allows; the latest: {latest}\n\
-         hint: mend or remove them, or raise data.max_bad_ratio"
+        "{modality}: {n_bad} of {n_samples} samples could not be read, more than data.max_invalid_fraction allows; the latest: {latest}\n\
+         hint: mend or remove them, or raise data.max_invalid_fraction"
     )]
-    TooManyBadSamples {
+    TooManyInvalidSamples {
         /// Modality.
         modality: String,
         /// Samples that failed.

@@ -6,7 +6,7 @@ use std::path::Path;
 use medcoss_core::evaluation::{
     Labelled, MultiClassAuc, ScoreMatrix, accuracy, auc_macro, binary_auc, dice, hausdorff_95, macro_f1,
 };
-use medcoss_core::exchange::TensorFile;
+use medcoss_core::weights::TensorFile;
 use serde_json::Value;
 
 fn golden() -> Option<(TensorFile, Value)> {

@@ -3,7 +3,6 @@
 //! What a plugin says is not believed: every answer is checked where it arrives, in [`plugins`]. What learns is not here
 //! but in the core, which knows neither plugins nor file formats.
 
-mod account;
 mod arguments;
 pub mod cli;
 mod commands;
@@ -13,6 +12,7 @@ mod disk;
 mod evaluation;
 pub mod failure;
 mod finished_run;
+mod import_report;
 pub mod interrupt;
 pub mod kept_tokens;
 pub mod label_maps;

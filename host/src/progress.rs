@@ -216,7 +216,7 @@ impl Observer for Progress {
         }
     }
 
-    fn bad_sample(&mut self, modality: &str, id: &str, message: &str) {
+    fn invalid_sample(&mut self, modality: &str, id: &str, message: &str) {
         self.say(&format!("warning: {modality}: sample {id} is left out: {message}"));
     }
 

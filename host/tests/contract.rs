@@ -131,7 +131,7 @@ fn dataset(wrong: Wrong) -> Result<OpenDataset, medcoss_host::plugins::PluginErr
 }
 
 fn filled(wrong: Wrong) -> Result<Vec<SampleFailure>, medcoss_host::plugins::PluginError> {
-    dataset(wrong).unwrap().fill(View::Train, &[0, 1, 2], &[1, 2, 3], &mut Batch::default())
+    dataset(wrong).unwrap().fill(View::Training, &[0, 1, 2], &[1, 2, 3], &mut Batch::default())
 }
 
 #[test]
@@ -247,11 +247,11 @@ fn an_error_for_a_sample_that_was_not_asked_for_breaks_the_call() {
 fn requests_that_do_not_fit_are_refused_before_the_plugin_is_asked() {
     let dataset = dataset(Wrong::Nothing).unwrap();
     let mut batch = Batch::default();
-    let error = dataset.fill(View::Plain, &[0, 3], &[0, 0], &mut batch).unwrap_err();
+    let error = dataset.fill(View::Evaluation, &[0, 3], &[0, 0], &mut batch).unwrap_err();
     assert_eq!((error.fault, error.message.as_str()), (Fault::Request, "sample 3 does not exist; there are 3"));
-    let error = dataset.fill(View::Plain, &[0], &[0, 0], &mut batch).unwrap_err();
+    let error = dataset.fill(View::Evaluation, &[0], &[0, 0], &mut batch).unwrap_err();
     assert_eq!(error.message, "there are 2 seeds for 1 samples");
-    assert_eq!(dataset.fill(View::Plain, &[], &[], &mut batch), Ok(vec![]));
+    assert_eq!(dataset.fill(View::Evaluation, &[], &[], &mut batch), Ok(vec![]));
 }
 
 #[test]

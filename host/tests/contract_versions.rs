@@ -36,10 +36,10 @@ fn a_plugin_of_the_frozen_contract_is_described_opened_and_read() {
         let dataset = plugin.open(&open).unwrap();
         assert_eq!(dataset.ids().len(), 6);
         let mut batch = Batch::default();
-        assert_eq!(dataset.fill(View::Plain, &[4, 1], &[0, 0], &mut batch).unwrap(), []);
+        assert_eq!(dataset.fill(View::Evaluation, &[4, 1], &[0, 0], &mut batch).unwrap(), []);
         let line = |n: usize| (0..6).map(move |at| (n * 6 + at) as f32 * 0.25 + 3.0);
         assert_eq!(batch.tokens, line(4).chain(line(1)).collect::<Vec<_>>());
-        let failures = dataset.fill(View::Train, &[2, 5], &[8, 9], &mut batch).unwrap();
+        let failures = dataset.fill(View::Training, &[2, 5], &[8, 9], &mut batch).unwrap();
         assert_eq!(failures.len(), 1);
         assert!(failures[0].message.ends_with("numbers.txt#5 has not six numbers"), "{failures:?}");
         assert_eq!(batch.mask[..2], [1, 0]);

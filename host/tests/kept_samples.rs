@@ -39,7 +39,7 @@ fn come_back(plugin: &Plugin, open: &Open, tolerance: f32) {
     assert_eq!(again.shape(), dataset.shape());
     let mut furthest = 0.0f32;
     for (position, &index) in indices.iter().enumerate() {
-        for view in [View::Plain, View::Train] {
+        for view in [View::Evaluation, View::Training] {
             let mut batch = Batch::default();
             assert_eq!(dataset.fill(view, &[index], &[position as u64 + 7], &mut batch).unwrap(), []);
             let other = fill(&again, view, position);

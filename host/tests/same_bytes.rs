@@ -50,7 +50,7 @@ fn both_give_the_same(id: &str) {
     let [a, b] = [0, 1].map(|at| open(&plugins[at], folders[at].path(), &made[at]));
     assert_eq!((a.ids(), a.labels(), a.shape(), a.fingerprint()), (b.ids(), b.labels(), b.shape(), b.fingerprint()));
     let (mut x, mut y) = (Batch::default(), Batch::default());
-    for view in [View::Plain, View::Train] {
+    for view in [View::Evaluation, View::Training] {
         assert_eq!(a.fill(view, &[4, 0, 2], &[11, 12, 13], &mut x).unwrap(), []);
         assert_eq!(b.fill(view, &[4, 0, 2], &[11, 12, 13], &mut y).unwrap(), []);
         assert!(bytes(&x) == bytes(&y), "{id}: {view:?} differs");
@@ -86,14 +86,14 @@ fn a_sample_depends_on_its_seed_and_not_on_its_company_or_thread() {
     let dataset = open(&plugin, folder.path(), &made);
     let mut together = Batch::default();
     let (indices, seeds) = ([6, 1, 3, 1], [5, 6, 7, 8]);
-    dataset.fill(View::Train, &indices, &seeds, &mut together).unwrap();
+    dataset.fill(View::Training, &indices, &seeds, &mut together).unwrap();
     let n_values = dataset.shape().n_values();
     std::thread::scope(|scope| {
         for (slot, expected) in together.tokens.chunks(n_values).enumerate() {
             let dataset = &dataset;
             scope.spawn(move || {
                 let mut alone = Batch::default();
-                dataset.fill(View::Train, &[indices[slot]], &[seeds[slot]], &mut alone).unwrap();
+                dataset.fill(View::Training, &[indices[slot]], &[seeds[slot]], &mut alone).unwrap();
                 assert_eq!(alone.tokens, expected);
             });
         }
@@ -115,7 +115,7 @@ fn a_bad_line_is_a_bad_sample_and_the_others_are_delivered() {
     assert_eq!(dataset.ids(), ["a.csv#row=0", "a.csv#row=1", "a.csv#row=2"]);
     assert_eq!(dataset.labels(), [Some("up".into()), None, Some("down".into())]);
     let mut batch = Batch::default();
-    let failures = dataset.fill(View::Plain, &[0, 1, 2], &[0; 3], &mut batch).unwrap();
+    let failures = dataset.fill(View::Evaluation, &[0, 1, 2], &[0; 3], &mut batch).unwrap();
     assert_eq!(failures.len(), 1);
     assert_eq!((failures[0].slot, failures[0].id.as_str()), (1, "a.csv#row=1"));
     assert_eq!(failures[0].message, "plugin fixture 0.3.1 (fill): a.csv#row=1: column 3 is \"x\", not a number");

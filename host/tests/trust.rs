@@ -5,7 +5,7 @@ mod sandbox;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use medcoss_core::data::{RawBatch, SampleSource, TokenSpec, View};
+use medcoss_core::data::{Dataset, RawBatch, TokenSpec, View};
 use medcoss_core::run::StageFolder;
 use medcoss_host::kept_tokens::KeptTokens;
 use medcoss_host::plugins::Plugin;
@@ -213,17 +213,17 @@ fn earlier_modalities_are_rehearsed_from_kept_tokens_when_their_plugins_are_gone
         let assets = folder.file("assets");
         let source = ModalitySource::open_kept(&plugin, &folder, assets.is_dir().then_some(assets.as_path())).unwrap();
         assert_eq!((tokens.spec(), tokens.ids(), tokens.family()), (source.spec(), source.ids(), source.family()));
-        let read = |source: &dyn SampleSource, view| {
+        let read = |source: &dyn Dataset, view| {
             let mut batch = RawBatch::default();
             let n = source.ids().len() as u64;
             let (indices, seeds): (Vec<_>, Vec<_>) = (0..n).rev().map(|index| (index, index + 5)).unzip();
             assert_eq!(source.fill(view, &indices, &seeds, &mut batch).unwrap(), []);
             batch
         };
-        let (ours, theirs) = (read(&tokens, View::Plain), read(&source, View::Plain));
+        let (ours, theirs) = (read(&tokens, View::Evaluation), read(&source, View::Evaluation));
         assert_eq!((&ours.tokens, &ours.mask, &ours.ids), (&theirs.tokens, &theirs.mask, &theirs.ids));
         assert_eq!((&ours.labels, &ours.lengths), (&theirs.labels, &theirs.lengths));
-        let (masked, theirs) = (read(&tokens, View::Train), read(&source, View::Train));
+        let (masked, theirs) = (read(&tokens, View::Training), read(&source, View::Training));
         match tokens.spec() {
             TokenSpec::Continuous { n_tokens, n_masked, .. } => {
                 for mask in masked.mask.chunks(n_tokens) {

@@ -6,7 +6,7 @@ mod program;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use medcoss_core::exchange::TensorFile;
+use medcoss_core::weights::TensorFile;
 use program::{medcoss, refused, succeeded, text};
 
 /// Reference numbers, in a folder `shared` beside the checkout.

@@ -156,7 +156,7 @@ fn evaluate(run: &Path, worse: f64) {
     fs::create_dir_all(run.join("evaluation/small")).unwrap();
     let document = Scores {
         format: 0,
-        seal: String::new(),
+        checksum: String::new(),
         tasks_file: "small".into(),
         tasks_sha256: "ab".repeat(32),
         seeds: vec![0],

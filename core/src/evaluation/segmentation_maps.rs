@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::data::{LabelMap, LabelMapSource};
+use super::{LabelMap, LabelMapSource};
 use crate::{Error, Result};
 
 /// Samples whose label maps are read at once.
@@ -244,7 +244,7 @@ pub(super) fn three(sides: &[usize]) -> [usize; 3] {
 #[cfg(test)]
 pub(super) mod tests {
     use super::*;
-    use crate::data::BadSample;
+    use crate::data::InvalidSample;
 
     /// Label maps from memory.
     pub struct Painted {
@@ -257,8 +257,8 @@ pub(super) mod tests {
             &self.grid
         }
 
-        fn label_maps(&self, indices: &[u64]) -> Result<Vec<Result<LabelMap, BadSample>>> {
-            let missing = |slot| BadSample { slot, message: "it has no mask".into() };
+        fn label_maps(&self, indices: &[u64]) -> Result<Vec<Result<LabelMap, InvalidSample>>> {
+            let missing = |slot| InvalidSample { slot, message: "it has no mask".into() };
             let map = |(slot, index): (usize, &u64)| self.maps[*index as usize].clone().ok_or(missing(slot));
             Ok(indices.iter().enumerate().map(map).collect())
         }

@@ -16,11 +16,11 @@ use rand::RngExt;
 use super::segmentation_loss::loss_and_gradient;
 use super::segmentation_maps::ClassMaps;
 use super::segmentation_scores::{SampleSegmentation, SegmentationScores};
-use crate::data::SampleSource;
-use crate::draw::generator;
+use crate::data::{Dataset, LoaderOptions};
 use crate::model::{Initialiser, Model};
 use crate::optimisation::{OptimiserConfig, Schedule, adamw};
-use crate::stage::{Pooling, Reading, encode_samples};
+use crate::rng;
+use crate::stage::{Pooling, encode_samples};
 use crate::{Error, Result};
 
 /// How the decoder learns: AdamW, a learning rate that falls along half a cosine, the loss of nnU-Net (cross-entropy plus soft Dice).
@@ -69,8 +69,8 @@ impl TokenFeatures {
     pub fn extract(
         model: &Model,
         family: usize,
-        source: &dyn SampleSource,
-        reading: Reading,
+        source: &dyn Dataset,
+        loader: LoaderOptions,
         device: &Device,
         progress: &mut dyn FnMut(usize) -> Result<()>,
     ) -> Result<Self> {
@@ -79,7 +79,7 @@ impl TokenFeatures {
             return Err(Error::Setting(format!("modality {modality} has words, which have no pixels to segment")));
         };
         let mut features = Self { n_tokens, ..Self::default() };
-        encode_samples(model, family, source, Pooling::None, reading, device, &mut |batch| {
+        encode_samples(model, family, source, Pooling::None, loader, device, &mut |batch| {
             features.width = batch.width;
             // The class token is the first of each sample.
             let samples = batch.values.chunks_exact((n_tokens + 1) * batch.width);
@@ -203,7 +203,7 @@ impl SegmentationProbe {
         tick: &mut dyn FnMut(usize) -> Result<()>,
     ) -> Result<Decoder> {
         let with_gradients = device.clone().autodiff();
-        let mut init = Initialiser::new(generator(seed, "segmentation decoder", &[]), &with_gradients);
+        let mut init = Initialiser::new(rng::keyed(seed, "segmentation decoder", &[]), &with_gradients);
         let n_outputs = maps.n_classes() * maps.n_in_token();
         let hidden = (self.hidden > 0).then(|| init.linear(features.width, self.hidden));
         let output = init.linear(if self.hidden > 0 { self.hidden } else { features.width }, n_outputs);
@@ -220,7 +220,7 @@ impl SegmentationProbe {
         let n_steps = train.len().div_ceil(self.batch_size);
         for epoch in 0..self.epochs {
             let mut order = train.to_vec();
-            let mut draws = generator(seed, "segmentation order", &[epoch as u64]);
+            let mut draws = rng::keyed(seed, "segmentation order", &[epoch as u64]);
             for last in (1..order.len()).rev() {
                 order.swap(last, draws.random_range(0..=last));
             }
@@ -324,15 +324,15 @@ mod tests {
     use super::super::segmentation_maps::SegmentationClasses;
     use super::super::segmentation_maps::tests::Painted;
     use super::*;
-    use crate::data::LabelMap;
     use crate::device;
+    use crate::evaluation::LabelMap;
 
     const N: usize = 24;
 
     /// Samples of two by three tokens of two by four pixels. A token's features are its pixels' values in another order, so that a linear
     /// decoder can find which of them are above one half.
     fn toy() -> (TokenFeatures, ClassMaps) {
-        let mut draws = generator(3, "toy", &[]);
+        let mut draws = rng::keyed(3, "toy", &[]);
         let (mut maps, mut values) = (Vec::new(), Vec::new());
         for _ in 0..N {
             let pixels: Vec<f32> = (0..48).map(|_| draws.random::<f32>()).collect();

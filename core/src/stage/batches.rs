@@ -5,8 +5,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use super::Stage;
 use crate::Result;
-use crate::data::{EpochPlan, Loaded, Mixing, Pool, RawBatch, Step, Use, View, prepare};
-use crate::draw::generator;
+use crate::data::{EpochPlan, LoadedBatch, Mixing, Objective, Pool, RawBatch, Step, View, prepare};
+use crate::rng;
 
 /// Numbered through all epochs of the stage, so that the first batch of an epoch is prepared while the one before it is learned.
 pub(super) struct Batches<'a> {
@@ -46,20 +46,20 @@ impl<'a> Batches<'a> {
     }
 
     /// Reads and prepares a batch; runs on a loader thread.
-    pub fn load(&self, item: usize, raw: &mut RawBatch) -> Result<Loaded> {
+    pub fn load(&self, item: usize, raw: &mut RawBatch) -> Result<LoadedBatch> {
         let (epoch, step) = self.place(item);
         let plan = self.epoch(epoch);
         let Step { pool, indices, seeds } = &plan.steps[step];
         let pool = &self.pools[*pool];
         let source = self.stage.source(pool);
-        let bad = source.fill(View::Train, indices, seeds, raw)?;
+        let bad = source.fill(View::Training, indices, seeds, raw)?;
         let keep: Vec<usize> = (0..indices.len()).filter(|slot| bad.iter().all(|bad| bad.slot != *slot)).collect();
-        let mut mixup = generator(self.stage.seed, "mixup", &self.key(item));
-        let mixing = (pool.purpose == Use::Distillation && self.stage.settings.rehearsal.mixup)
+        let mut mixup = rng::keyed(self.stage.seed, "mixup", &self.key(item));
+        let mixing = (pool.purpose == Objective::Distillation && self.stage.settings.rehearsal.mixup)
             .then_some(Mixing { generator: &mut mixup });
-        let reconstruct = pool.purpose == Use::Pretext;
+        let reconstruct = pool.purpose == Objective::Pretext;
         let batch = (!keep.is_empty()).then(|| prepare(raw, source.spec(), &keep, reconstruct, mixing));
-        Ok(Loaded { batch, bad: bad.into_iter().map(|bad| (indices[bad.slot], bad)).collect() })
+        Ok(LoadedBatch { batch, bad: bad.into_iter().map(|bad| (indices[bad.slot], bad)).collect() })
     }
 
     /// Everything before this epoch will not be asked for again.

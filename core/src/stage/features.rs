@@ -3,7 +3,7 @@
 use burn::tensor::{Device, Tensor};
 use serde::{Deserialize, Serialize};
 
-use crate::data::{BadSample, Loaded, Prepared, RawBatch, SampleSource, View, load_in_order, prepare};
+use crate::data::{Dataset, HostBatch, InvalidSample, LoadedBatch, LoaderOptions, RawBatch, View, prefetch, prepare};
 use crate::model::{Model, mean_over_tokens};
 use crate::{Error, Result};
 
@@ -23,22 +23,6 @@ pub enum Pooling {
     None,
 }
 
-/// How samples are read for their features.
-#[derive(Debug, Clone, Copy)]
-pub struct Reading {
-    /// Threads that decode samples.
-    pub loader_threads: usize,
-    /// Share of the samples that may be unreadable.
-    pub max_bad_ratio: f64,
-}
-
-impl Reading {
-    /// Bad samples that a dataset may have: the ratio of its samples, rounded up.
-    pub(crate) fn n_bad_allowed(&self, n_samples: usize) -> usize {
-        (n_samples as f64 * self.max_bad_ratio).ceil() as usize
-    }
-}
-
 /// Features of some consecutive samples.
 #[derive(Debug)]
 pub struct EncodedBatch<'a> {
@@ -53,7 +37,7 @@ pub struct EncodedBatch<'a> {
     /// `[rows.len(), n_tokens]` of text that is not pooled: true where a token is no padding. Empty otherwise.
     pub attended: &'a [bool],
     /// Samples that could not be read, with their index.
-    pub bad: &'a [(u64, BadSample)],
+    pub bad: &'a [(u64, InvalidSample)],
     /// Samples that are done with this batch.
     pub done: usize,
 }
@@ -79,13 +63,13 @@ pub struct Features {
 pub fn extract_features(
     model: &Model,
     family: usize,
-    source: &dyn SampleSource,
-    reading: Reading,
+    source: &dyn Dataset,
+    loader: LoaderOptions,
     device: &Device,
     progress: &mut dyn FnMut(usize) -> Result<()>,
 ) -> Result<Features> {
     let mut features = Features::default();
-    encode_samples(model, family, source, Pooling::Mean, reading, device, &mut |batch| {
+    encode_samples(model, family, source, Pooling::Mean, loader, device, &mut |batch| {
         features.width = batch.width;
         features.values.extend(batch.values);
         features.rows.extend(batch.rows);
@@ -103,9 +87,9 @@ pub fn extract_features(
 pub fn encode_samples(
     model: &Model,
     family: usize,
-    source: &dyn SampleSource,
+    source: &dyn Dataset,
     pooling: Pooling,
-    reading: Reading,
+    loader: LoaderOptions,
     device: &Device,
     sink: &mut dyn FnMut(EncodedBatch<'_>) -> Result<()>,
 ) -> Result<()> {
@@ -113,17 +97,17 @@ pub fn encode_samples(
     let batch_of = |item: usize| (item * BATCH) as u64..((item + 1) * BATCH).min(n) as u64;
     let load = |item: usize, raw: &mut RawBatch| {
         let indices: Vec<u64> = batch_of(item).collect();
-        let bad = source.fill(View::Plain, &indices, &vec![0; indices.len()], raw)?;
+        let bad = source.fill(View::Evaluation, &indices, &vec![0; indices.len()], raw)?;
         let keep: Vec<usize> = (0..indices.len()).filter(|slot| bad.iter().all(|bad| bad.slot != *slot)).collect();
         let batch = (!keep.is_empty()).then(|| prepare(raw, source.spec(), &keep, false, None));
-        Ok(Loaded { batch, bad: bad.into_iter().map(|bad| (indices[bad.slot], bad)).collect() })
+        Ok(LoadedBatch { batch, bad: bad.into_iter().map(|bad| (indices[bad.slot], bad)).collect() })
     };
     let mut n_bad = 0;
-    load_in_order(0..n.div_ceil(BATCH), reading.loader_threads, load, |item, loaded, _| {
+    prefetch(0..n.div_ceil(BATCH), loader.num_workers, load, |item, loaded, _| {
         n_bad += loaded.bad.len();
-        if let Some((_, latest)) = loaded.bad.last().filter(|_| n_bad > reading.n_bad_allowed(n)) {
+        if let Some((_, latest)) = loaded.bad.last().filter(|_| n_bad > loader.n_invalid_allowed(n)) {
             let (modality, latest) = (source.modality().into(), latest.message.clone());
-            return Err(Error::TooManyBadSamples { modality, n_bad, n_samples: n, latest });
+            return Err(Error::TooManyInvalidSamples { modality, n_bad, n_samples: n, latest });
         }
         let (mut values, mut n_tokens, mut width) = (Vec::new(), 0, 0);
         if let Some(batch) = &loaded.batch {
@@ -138,7 +122,7 @@ pub fn encode_samples(
         }
         let bad = |index: &u64| loaded.bad.iter().any(|(bad, _)| bad == index);
         let attended: &[bool] = match &loaded.batch {
-            Some(Prepared::Tokens(batch)) if pooling == Pooling::None => &batch.attended,
+            Some(HostBatch::Tokens(batch)) if pooling == Pooling::None => &batch.attended,
             _ => &[],
         };
         sink(EncodedBatch {
@@ -155,11 +139,11 @@ pub fn encode_samples(
 }
 
 /// `[B, T, D]`, or `[B, 1, D]` where outputs are pooled.
-fn pooled(encoded: Tensor<3>, batch: &Prepared, pooling: Pooling, source: &dyn SampleSource) -> Result<Tensor<3>> {
+fn pooled(encoded: Tensor<3>, batch: &HostBatch, pooling: Pooling, source: &dyn Dataset) -> Result<Tensor<3>> {
     Ok(match (pooling, batch) {
         (Pooling::None, _) => encoded,
-        (Pooling::Class, Prepared::Patches(_)) => encoded.narrow(1, 0, 1),
-        (Pooling::Class, Prepared::Tokens(_)) => {
+        (Pooling::Class, HostBatch::Patches(_)) => encoded.narrow(1, 0, 1),
+        (Pooling::Class, HostBatch::Tokens(_)) => {
             return Err(Error::Setting(format!(
                 "family {} has no class token\nhint: pool by the mean, or not at all",
                 source.family()

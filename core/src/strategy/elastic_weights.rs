@@ -9,11 +9,11 @@ use burn::tensor::Tensor;
 use rand::RngExt;
 
 use super::{Beginning, Closing, Lesson, Method, file_beside, is_shared};
-use crate::data::{Loaded, RawBatch, View, load_in_order, prepare};
-use crate::draw::generator;
+use crate::data::{LoadedBatch, RawBatch, View, prefetch, prepare};
 use crate::model::{FlatParameters, Model, map_gradients};
 use crate::pretext::pretext_loss;
 use crate::rehearsal::RehearsalConfig;
+use crate::rng;
 use crate::run::{load_model, save_model};
 use crate::{Error, Result};
 
@@ -46,17 +46,17 @@ impl ElasticWeights {
         let (source, family, device) = (closing.source, closing.family, closing.device);
         let n = source.ids().len();
         let n_samples = self.config.ewc_samples.min(n);
-        let mut draw = generator(self.seed, "importance", &[self.stage as u64]);
+        let mut draw = rng::keyed(self.seed, "importance", &[self.stage as u64]);
         let chosen: Vec<(u64, u64)> = (0..n_samples).map(|_| (draw.random_range(0..n as u64), draw.random())).collect();
         let load = |item: usize, raw: &mut RawBatch| {
             let (index, seed) = chosen[item];
-            let bad = source.fill(View::Train, &[index], &[seed], raw)?;
+            let bad = source.fill(View::Training, &[index], &[seed], raw)?;
             let batch = bad.is_empty().then(|| prepare(raw, source.spec(), &[0], true, None));
-            Ok(Loaded { batch, bad: bad.into_iter().map(|bad| (index, bad)).collect() })
+            Ok(LoadedBatch { batch, bad: bad.into_iter().map(|bad| (index, bad)).collect() })
         };
         let mut sums = FlatParameters::new();
         let mut n_read = 0;
-        load_in_order(0..n_samples, closing.loader_threads, load, |item, loaded, _| {
+        prefetch(0..n_samples, closing.num_workers, load, |item, loaded, _| {
             // Bad samples are known from the training.
             if let Some(batch) = &loaded.batch {
                 let lesson =

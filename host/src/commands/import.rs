@@ -4,15 +4,15 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
 use clap::Args;
-use medcoss_core::exchange::{Import, InitialModel, KnownSizes};
 use medcoss_core::model::TextAttention;
 use medcoss_core::run::write_folder;
+use medcoss_core::weights::{Import, InitialModel, KnownSizes};
 use serde::Serialize;
 
-use crate::account::account_text;
 use crate::arguments::ResultArgs;
 use crate::config::RunConfig;
 use crate::failure::Failure;
+use crate::import_report::import_report_text;
 use crate::plugins::Plugin;
 use crate::plugins_lock::PluginsLock;
 use crate::training::{RECORD, is_free};
@@ -145,7 +145,7 @@ fn read_sizes(path: &Path) -> Result<(KnownSizes, Vec<String>)> {
 
 impl Report {
     fn to_text(&self) -> String {
-        let mut text = account_text(&self.initial);
+        let mut text = import_report_text(&self.initial);
         if !self.unused_sizes.is_empty() {
             text.push_str(&format!("\nNot used of the configuration file: {}\n", self.unused_sizes.join(", ")));
         }

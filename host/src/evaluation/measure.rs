@@ -2,13 +2,13 @@
 
 use anyhow::{Context, Result, bail};
 use indicatif::ProgressBar;
-use medcoss_core::data::Chosen;
+use medcoss_core::data::LoaderOptions;
+use medcoss_core::data::Subset;
 use medcoss_core::evaluation::{
-    ClassMaps, Cloze, Finetuner, Labels, Metric, N_RESAMPLES, Predictions, Resamples, SegmentationProbe, Split,
-    TaskSummary, TokenFeatures, retrieve,
+    ClassMaps, Finetuner, Labels, MaskedTokenCounts, Metric, N_RESAMPLES, Predictions, Resamples, SegmentationProbe,
+    Split, TaskSummary, TokenFeatures, retrieve,
 };
 use medcoss_core::model::Model;
-use medcoss_core::stage::Reading;
 
 use super::models::{ModelOf, Models};
 use super::samples::TaskSamples;
@@ -37,7 +37,7 @@ pub(super) struct Task<'a> {
 /// With what tasks are measured.
 pub(super) struct Work<'a> {
     pub models: &'a Models<'a>,
-    pub reading: Reading,
+    pub loader: LoaderOptions,
     pub options: &'a Options<'a>,
     pub bar: &'a ProgressBar,
 }
@@ -149,7 +149,7 @@ impl<'a> Task<'a> {
         fitted: &Encoded,
         encoded: &Encoded,
     ) -> Result<Vec<Measured>> {
-        let Work { models, reading, options, bar } = *work;
+        let Work { models, loader, options, bar } = *work;
         let mut predictions = Vec::new();
         if let (Protocol::Segmentation(probe), Some(maps)) = (&self.protocol, &self.masks) {
             let features = self.token_features(&models.load(of, options.device, false)?, data, work)?;
@@ -167,7 +167,7 @@ impl<'a> Task<'a> {
                         family: data.family,
                         drop_path: models.config.dimensions.drop_path,
                         source: &data.source,
-                        reading,
+                        loader,
                         seed: *seed,
                         device: &device,
                     };
@@ -180,7 +180,7 @@ impl<'a> Task<'a> {
                     bar.inc_length(self.samples.indices.len() as u64);
                     let began = bar.position();
                     let (source, indices) = (&data.source, &self.samples.indices);
-                    Predictions::Words(Cloze::of_samples(
+                    Predictions::MaskedTokens(MaskedTokenCounts::of_samples(
                         &model,
                         data.family,
                         source,
@@ -242,12 +242,12 @@ impl<'a> Task<'a> {
         data: &TaskData,
         work: &Work<'_>,
     ) -> Result<TokenFeatures> {
-        let Work { reading, options, bar, .. } = *work;
+        let Work { loader, options, bar, .. } = *work;
         let device = medcoss_core::device::by_name(options.device)?;
-        let source = Chosen::new(&data.source, self.samples.indices.clone());
+        let source = Subset::new(&data.source, self.samples.indices.clone());
         bar.inc_length(self.samples.indices.len() as u64);
         let began = bar.position();
-        let mut features = TokenFeatures::extract(model, data.family, &source, reading, &device, &mut |done| {
+        let mut features = TokenFeatures::extract(model, data.family, &source, loader, &device, &mut |done| {
             bar.set_position(began + done as u64);
             stopped()
         })?;

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use anyhow::{Result, anyhow, bail};
-use medcoss_core::data::{Chosen, SampleSource};
+use medcoss_core::data::{Dataset, Subset};
 use medcoss_core::evaluation::{ClassMaps, LabelledFeatures, SegmentationClasses};
 use medcoss_core::model::{Model, ModelConfig};
 use medcoss_core::stage::{Features, extract_features};
@@ -121,9 +121,9 @@ impl TaskData {
     /// Too many samples that cannot be read, others than with the first model, a request to stop.
     pub fn encode(&mut self, model: &Model, work: &Work<'_>) -> Result<Encoded> {
         let device = medcoss_core::device::by_name(work.options.device)?;
-        let source = Chosen::new(&self.source, self.chosen.clone());
+        let source = Subset::new(&self.source, self.chosen.clone());
         let began = work.bar.position();
-        let features = extract_features(model, self.family, &source, work.reading, &device, &mut |done| {
+        let features = extract_features(model, self.family, &source, work.loader, &device, &mut |done| {
             work.bar.set_position(began + done as u64);
             stopped()
         });

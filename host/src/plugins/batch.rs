@@ -114,7 +114,7 @@ impl Guarded for Batch {
             Shape::Continuous { n_tokens, d_token, n_masked, .. } => {
                 let n_values = n_tokens * d_token;
                 check_tokens(&self.tokens[slot * n_values..][..n_values], d_token)?;
-                let n_masked = if view == View::Train { n_masked } else { 0 };
+                let n_masked = if view == View::Training { n_masked } else { 0 };
                 check_mask(&self.mask[slot * n_tokens..][..n_tokens], n_masked)
             }
             Shape::Discrete { length, vocabulary, padding_id, .. } => {
@@ -197,12 +197,12 @@ fn check_ids(ids: &[i32], length: i32, vocabulary: usize, padding_id: i32) -> Re
 
 fn check_labels(labels: &[i32], vocabulary: usize, view: View) -> Result<(), String> {
     let allowed = |label: i32| match usize::try_from(label) {
-        Ok(id) => id < vocabulary && view == View::Train,
+        Ok(id) => id < vocabulary && view == View::Training,
         Err(_) => label == NOT_A_TARGET,
     };
     match labels.iter().position(|&label| !allowed(label)) {
         None => Ok(()),
-        Some(at) if view == View::Train => {
+        Some(at) if view == View::Training => {
             Err(format!("the label at {at} is {}; it must be in 0..{vocabulary} or {NOT_A_TARGET}", labels[at]))
         }
         Some(at) => Err(format!("the label at {at} is {}; without masking it must be {NOT_A_TARGET}", labels[at])),
@@ -265,8 +265,8 @@ mod tests {
     fn buffers_have_the_shape_and_what_was_not_written_is_noticed() {
         for shape in [patches(), words()] {
             let batch = delivered(&shape);
-            assert_eq!(batch.check(&shape, View::Train, 1), Ok(()));
-            assert!(batch.check(&shape, View::Train, 0).is_err());
+            assert_eq!(batch.check(&shape, View::Training, 1), Ok(()));
+            assert!(batch.check(&shape, View::Training, 0).is_err());
         }
         let batch = delivered(&patches());
         assert_eq!([batch.tokens.len(), batch.mask.len(), batch.ids.len(), batch.lengths.len()], [24, 8, 0, 0]);
@@ -280,12 +280,12 @@ mod tests {
     #[test]
     fn masks_are_counted_by_the_view() {
         let mut batch = delivered(&patches());
-        assert_eq!(batch.check(&patches(), View::Plain, 1), Err("3 tokens are masked instead of 0".into()));
+        assert_eq!(batch.check(&patches(), View::Evaluation, 1), Err("3 tokens are masked instead of 0".into()));
         batch.mask[4..].fill(0);
-        assert_eq!(batch.check(&patches(), View::Plain, 1), Ok(()));
-        assert_eq!(batch.check(&patches(), View::Train, 1), Err("0 tokens are masked instead of 3".into()));
+        assert_eq!(batch.check(&patches(), View::Evaluation, 1), Ok(()));
+        assert_eq!(batch.check(&patches(), View::Training, 1), Err("0 tokens are masked instead of 3".into()));
         batch.mask[6] = 2;
-        assert_eq!(batch.check(&patches(), View::Train, 1), Err("the mask of token 2 is 2, neither 0 nor 1".into()));
+        assert_eq!(batch.check(&patches(), View::Training, 1), Err("the mask of token 2 is 2, neither 0 nor 1".into()));
     }
 
     #[test]
@@ -293,7 +293,7 @@ mod tests {
         for bad in [f32::NAN, f32::INFINITY, f32::NEG_INFINITY] {
             let mut batch = delivered(&patches());
             batch.tokens[12 + 7] = bad;
-            let message = batch.check(&patches(), View::Train, 1).unwrap_err();
+            let message = batch.check(&patches(), View::Training, 1).unwrap_err();
             assert_eq!(message, format!("value 1 of token 2 is {bad}, not a finite number"));
         }
         for at in [0, 1023, 1024, 2999] {
@@ -317,9 +317,9 @@ mod tests {
         ] {
             let mut batch = delivered(&words());
             break_it(&mut batch);
-            assert_eq!(batch.check(&words(), View::Train, 1), Err(expected.into()));
+            assert_eq!(batch.check(&words(), View::Training, 1), Err(expected.into()));
         }
-        let message = delivered(&words()).check(&words(), View::Plain, 1).unwrap_err();
+        let message = delivered(&words()).check(&words(), View::Evaluation, 1).unwrap_err();
         assert_eq!(message, "the label at 1 is 9; without masking it must be -100");
     }
 

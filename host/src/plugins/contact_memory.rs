@@ -9,7 +9,7 @@ use std::fs;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
-use medcoss_core::run::{UNSEALED, check_seal, seal, sha256_of};
+use medcoss_core::run::{CHECKSUM_PLACEHOLDER, insert_checksum, sha256_of, verify_checksum};
 use serde::{Deserialize, Serialize};
 
 use super::first_contact::Outcome;
@@ -24,7 +24,7 @@ const MARKER: &str = "\"seal\": \"";
 /// The file.
 #[derive(Debug, Default, Serialize, Deserialize)]
 struct Entries {
-    seal: String,
+    checksum: String,
     entries: Vec<Entry>,
 }
 
@@ -164,7 +164,7 @@ fn read(file: &Path) -> Vec<Entry> {
             return Vec::new();
         }
     };
-    let parsed = check_seal(&text, MARKER)
+    let parsed = verify_checksum(&text, MARKER)
         .and_then(|()| serde_json::from_slice::<Entries>(&text).map_err(|error| error.to_string()));
     match parsed {
         Ok(found) => found.entries,
@@ -178,8 +178,9 @@ fn read(file: &Path) -> Vec<Entry> {
 }
 
 fn write(file: &Path, entries: &[Entry]) -> std::io::Result<()> {
-    let text = serde_json::to_string_pretty(&Entries { seal: UNSEALED.into(), entries: entries.to_vec() })?;
-    user_file::write(file, seal(&text, MARKER).as_bytes(), Kept::WhileTheSystemRuns)
+    let text =
+        serde_json::to_string_pretty(&Entries { checksum: CHECKSUM_PLACEHOLDER.into(), entries: entries.to_vec() })?;
+    user_file::write(file, insert_checksum(&text, MARKER).as_bytes(), Kept::WhileTheSystemRuns)
 }
 
 #[cfg(test)]

@@ -121,7 +121,7 @@ impl OpenDataset {
         }
         batch.prepare(&self.shape, n).map_err(refused)?;
         let request = FillRequest {
-            view: if view == View::Train { VIEW_TRAIN } else { VIEW_PLAIN },
+            view: if view == View::Training { VIEW_TRAIN } else { VIEW_PLAIN },
             indices: RSlice::from_slice(indices),
             seeds: RSlice::from_slice(seeds),
         };

@@ -3,7 +3,7 @@
 use medcoss_abi::label_maps::decode;
 use medcoss_abi::message::{Geometry, LabelMaps, LabelMapsHeader};
 use medcoss_abi::operation::LABEL_MAPS;
-use medcoss_core::data::LabelMap;
+use medcoss_core::evaluation::LabelMap;
 
 use super::dataset::OpenDataset;
 use super::error::PluginError;

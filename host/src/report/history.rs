@@ -11,7 +11,7 @@ use super::series::{EpochLine, read_epochs, read_times};
 use crate::finished_run::FinishedRun;
 use crate::plugins_lock::{LockedPlugin, PluginsLock};
 use crate::progress::EpochTime;
-use crate::record::read_sealed;
+use crate::record::{CHECKSUM, CHECKSUM_BEFORE_FORMAT_4, read_with_checksum};
 use crate::training::RECORD;
 
 /// One run, as its folder tells it.
@@ -75,9 +75,13 @@ impl RunHistory {
     /// A folder without a run, a damaged record or state.
     pub(crate) fn read(path: &Path) -> Result<Self> {
         let finished = FinishedRun::read(path)?;
-        let record = read_sealed(&path.join(RECORD))?;
+        let record = read_with_checksum(&path.join(RECORD))?;
         let table: toml::Table = record.parse().context("the record of the run")?;
-        let record = record.lines().filter(|line| !line.starts_with("# seal: ")).collect::<Vec<_>>().join("\n");
+        let record = record
+            .lines()
+            .filter(|line| ![CHECKSUM, CHECKSUM_BEFORE_FORMAT_4].iter().any(|marker| line.starts_with(marker)))
+            .collect::<Vec<_>>()
+            .join("\n");
         let mut stages: Vec<StageHistory> = Vec::new();
         for (at, section) in finished.config.stages.iter().enumerate() {
             let again = finished.config.stages[..at].iter().any(|earlier| earlier.modality == section.modality);

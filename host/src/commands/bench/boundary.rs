@@ -129,7 +129,7 @@ impl Boundary {
                 match way {
                     0 => fill_directly(&direct, &seeds, tokens, mask, n_tokens).map_err(Failure::internal)?,
                     1 => fill_through(&bare, &indices, &seeds, other_tokens, other_mask)?,
-                    _ => drop(checked.fill(plugins::View::Train, &indices, &seeds, &mut batch)?),
+                    _ => drop(checked.fill(plugins::View::Training, &indices, &seeds, &mut batch)?),
                 }
                 if round >= N_WARM_UP {
                     seconds[way].push(begin.elapsed().as_secs_f64());

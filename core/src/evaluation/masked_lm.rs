@@ -4,9 +4,9 @@
 
 use burn::tensor::Device;
 
-use crate::data::{SampleSource, TokenSpec};
+use crate::data::{Dataset, TokenSpec};
 use crate::model::Model;
-use crate::pretext::{RestoredContent, restore_samples};
+use crate::pretext::{ReconstructedContent, reconstruct_samples};
 use crate::{Error, Result};
 
 /// Samples that are filled in at a time.
@@ -14,14 +14,14 @@ const BATCH: usize = 32;
 
 /// The answers of one sample.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Cloze {
+pub struct MaskedTokenCounts {
     /// Tokens that were masked.
     pub n_masked: usize,
     /// Those of them whose most probable id is the true one.
-    pub n_right: usize,
+    pub n_correct: usize,
 }
 
-impl Cloze {
+impl MaskedTokenCounts {
     /// Masks the samples `wanted` of a source as the training does and lets the model fill them in. Masks follow from `seed` and the samples'
     /// indices alone. `model` and `device` are those of evaluation; `progress` hears how many are done, and may end the work with an error.
     ///
@@ -30,7 +30,7 @@ impl Cloze {
     pub fn of_samples(
         model: &Model,
         family: usize,
-        source: &dyn SampleSource,
+        source: &dyn Dataset,
         wanted: &[u64],
         seed: u64,
         device: &Device,
@@ -41,17 +41,21 @@ impl Cloze {
         }
         let mut answers = Vec::with_capacity(wanted.len());
         for batch in wanted.chunks(BATCH) {
-            let restored = restore_samples(model, family, source, batch, seed, device)?;
+            let restored = reconstruct_samples(model, family, source, batch, seed, device)?;
             if restored.len() < batch.len() {
                 let n_bad = batch.len() - restored.len();
                 return Err(Error::Data(format!("{n_bad} samples of {} cannot be read", source.modality())));
             }
             answers.extend(restored.iter().filter_map(|sample| match &sample.content {
-                RestoredContent::Words(words) => {
-                    let is_right = |guess: &&crate::pretext::Guess| words.original[guess.position] == guess.id;
-                    Some(Self { n_masked: words.guesses.len(), n_right: words.guesses.iter().filter(is_right).count() })
+                ReconstructedContent::Tokens(words) => {
+                    let is_correct =
+                        |prediction: &&crate::pretext::Prediction| words.original[prediction.position] == prediction.id;
+                    Some(Self {
+                        n_masked: words.predictions.len(),
+                        n_correct: words.predictions.iter().filter(is_correct).count(),
+                    })
                 }
-                RestoredContent::Patches(_) => None,
+                ReconstructedContent::Patches(_) => None,
             }));
             progress(answers.len())?;
         }
