@@ -1,9 +1,7 @@
 //! Numbers that the reference implementation computed, at reduced dimensions: tokens, features, predictions, losses, gradients,
-//! optimiser steps, learning rates, k-means. They lie in a folder `shared/golden` beside the checkout; without it the tests
-//! say so and end.
+//! optimiser steps, learning rates, k-means. They lie in `golden`, which has a README.
 
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
 
 use burn::module::Module;
 use burn::optim::{GradientsAccumulator, GradientsParams};
@@ -15,38 +13,35 @@ use medcoss_core::pretext::{pretext_loss, reconstruct};
 use medcoss_core::rehearsal::{Clusters, DistillationTarget, FeatureMatching, Start, Teacher, Work};
 use medcoss_core::stage::{Pooling, encode_samples};
 use medcoss_core::weights::{ArraySource, Import, Imported, KnownSizes, TensorFile};
+use medcoss_test_support::golden;
 
 /// Relative error, over the largest value of the tensor, that forward passes stay within.
 const FORWARD: f32 = 1e-4;
 /// The same for gradients and what follows from them.
 const BACKWARD: f32 = 1e-3;
 
-fn golden() -> Option<PathBuf> {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shared/golden");
-    if !path.is_dir() {
-        eprintln!("skipped: no reference numbers at {}", path.display());
-        return None;
-    }
-    Some(path)
-}
+/// Files that the numbers are divided among, by what they are about.
+const PARTS: [&str; 5] = ["image", "volume", "volume_prediction", "text", "schedule"];
 
 struct Golden {
-    folder: PathBuf,
-    file: TensorFile,
+    parts: Vec<TensorFile>,
     device: Device,
 }
 
 impl Golden {
-    fn open() -> Option<Self> {
-        let folder = golden()?;
-        let file = TensorFile::open(&folder.join("golden.safetensors")).unwrap();
-        Some(Self { folder, file, device: Device::flex() })
+    fn open() -> Self {
+        let part = |name| TensorFile::open(&golden(&format!("{name}.safetensors"))).unwrap();
+        Self { parts: PARTS.map(part).into(), device: Device::flex() }
+    }
+
+    /// The file that holds a tensor.
+    fn part(&self, name: &str) -> &TensorFile {
+        self.parts.iter().find(|part| part.shape(name).is_ok()).unwrap_or_else(|| panic!("no file holds {name}"))
     }
 
     fn import(&self, name: &str) -> Imported {
-        let known: KnownSizes =
-            serde_json::from_slice(&std::fs::read(self.folder.join("config.json")).unwrap()).unwrap();
-        Import { known, ..Import::default() }.read(&self.folder.join(name)).unwrap()
+        let known: KnownSizes = serde_json::from_slice(&std::fs::read(golden("config.json")).unwrap()).unwrap();
+        Import { known, ..Import::default() }.read(&golden(name)).unwrap()
     }
 
     /// The learning model, as in a stage: with gradients.
@@ -64,12 +59,12 @@ impl Golden {
     }
 
     fn floats(&self, name: &str) -> Vec<f32> {
-        self.file.floats(name).unwrap()
+        self.part(name).floats(name).unwrap()
     }
 
     /// Asserts that a tensor is the golden one, but for rounding.
     fn same<const D: usize>(&self, name: &str, found: Tensor<D>, tolerance: f32) {
-        assert_eq!(found.dims().as_slice(), self.file.shape(name).unwrap(), "{name}");
+        assert_eq!(found.dims().as_slice(), self.part(name).shape(name).unwrap(), "{name}");
         let found: Vec<f32> = found.into_data().try_to_vec().unwrap();
         close(name, &found, &self.floats(name), tolerance);
     }
@@ -78,11 +73,11 @@ impl Golden {
     /// as in the reference.
     fn patches(&self, dims: usize, mixed: bool) -> PatchBatch {
         let input = ["image_2d", "image_3d"][dims - 2];
-        let shape = self.file.shape(input).unwrap().to_vec();
+        let shape = self.part(input).shape(input).unwrap().to_vec();
         let mut values = self.floats(input);
         if mixed {
             let lambda = self.floats("mixup_lambda");
-            let partner = self.file.integers("mixup_permutation").unwrap();
+            let partner = self.part("mixup_permutation").integers("mixup_permutation").unwrap();
             let n = values.len() / shape[0];
             let original = values.clone();
             for (row, (lambda, partner)) in lambda.iter().zip(partner).enumerate() {
@@ -121,7 +116,7 @@ impl Golden {
     fn text(&self, samples: std::ops::Range<usize>) -> TokenBatch {
         let length = 12;
         let row = |name: &str| {
-            let values = self.file.integers(name).unwrap();
+            let values = self.part(name).integers(name).unwrap();
             values[samples.start * length..samples.end * length].to_vec()
         };
         let labels = row("mlm_labels");
@@ -138,7 +133,7 @@ impl Golden {
 
     fn arrays(&self, imported: &Imported, family: &str, input: &str, mask: Option<&str>) -> ArraySource {
         let at = imported.config.family(family).unwrap();
-        let path = self.folder.join("golden.safetensors");
+        let path = golden(if input == "image_2d" { "image.safetensors" } else { "volume.safetensors" });
         ArraySource::read(&path, input, mask, &imported.config.families[at]).unwrap()
     }
 }
@@ -183,7 +178,7 @@ fn scalar(loss: Tensor<1>) -> f32 {
 
 #[test]
 fn tokens_and_features() {
-    let Some(golden) = Golden::open() else { return };
+    let golden = Golden::open();
     let imported = golden.import("medcoss_tiny.pth");
     let model = &imported.model;
     for (dims, family, input) in [(2, "image", "image_2d"), (3, "volume", "image_3d")] {
@@ -193,7 +188,7 @@ fn tokens_and_features() {
             n_tokens: 9,
             d_token: if dims == 2 { 768 } else { 4096 },
             n_visible: 9,
-            visible: tokens(&golden.floats(input), golden.file.shape(input).unwrap()),
+            visible: tokens(&golden.floats(input), golden.part(input).shape(input).unwrap()),
             visible_index: (0..9).chain(0..9).collect(),
             ..PatchBatch::default()
         };
@@ -223,7 +218,7 @@ fn pretext(model: &Model, family: usize, batch: &HostBatch, device: &Device) -> 
 
 #[test]
 fn text_is_causal() {
-    let Some(golden) = Golden::open() else { return };
+    let golden = Golden::open();
     let imported = golden.import("medcoss_tiny.pth");
     let at = imported.config.family("text").unwrap();
     let both = TextTokens::upload(&golden.text(0..2), &golden.device);
@@ -241,7 +236,7 @@ fn text_is_causal() {
 
 #[test]
 fn masked_patches() {
-    let Some(golden) = Golden::open() else { return };
+    let golden = Golden::open();
     let imported = golden.import("medcoss_tiny.pth");
     let model = &imported.model;
     for (dims, family) in [(2, "image"), (3, "volume")] {
@@ -263,12 +258,12 @@ fn masked_patches() {
 
 #[test]
 fn distillation_on_mixed_images() {
-    let Some(golden) = Golden::open() else { return };
+    let golden = Golden::open();
     let imported = golden.import("medcoss_tiny.pth");
     let device = golden.device.clone().autodiff();
     let family = imported.config.family("image").unwrap();
     let student = golden.learner(imported, &device);
-    let before = golden.import("teacher_tiny.pth");
+    let before = golden.import("teacher_tiny.safetensors");
     assert!(before.report.fresh.iter().any(|part| part == "decoder"), "{:?}", before.report);
     let teacher = Teacher::new(&golden.learner(before, &device));
     let batch = HostBatch::Patches(golden.patches(2, true));
@@ -286,7 +281,7 @@ fn distillation_on_mixed_images() {
 
 #[test]
 fn gradients_and_five_steps_of_adamw() {
-    let Some(golden) = Golden::open() else { return };
+    let golden = Golden::open();
     let imported = golden.import("medcoss_tiny.pth");
     let device = golden.device.clone().autodiff();
     let family = imported.config.family("image").unwrap();
@@ -326,7 +321,7 @@ fn gradients_and_five_steps_of_adamw() {
 /// Images one at a time with half the loss give the gradients of both at once: every sample has as many masked tokens.
 #[test]
 fn accumulated_gradients_are_those_of_the_whole_batch() {
-    let Some(golden) = Golden::open() else { return };
+    let golden = Golden::open();
     let device = golden.device.clone().autodiff();
     let imported = golden.import("medcoss_tiny.pth");
     let family = imported.config.family("image").unwrap();
@@ -369,7 +364,7 @@ fn accumulated_gradients_are_those_of_the_whole_batch() {
 
 #[test]
 fn learning_rates() {
-    let Some(golden) = Golden::open() else { return };
+    let golden = Golden::open();
     // Doubles are read as floats here; the schedule itself is compared to the last digit in its own test.
     let schedule = Schedule::new(&OptimiserConfig::default(), 512, 40, 300);
     let found: Vec<f32> =
@@ -379,8 +374,7 @@ fn learning_rates() {
 
 #[test]
 fn k_means_from_given_centres_and_the_samples_nearest_to_them() {
-    let Some(folder) = golden() else { return };
-    let file = TensorFile::open(&folder.join("metrics.safetensors")).unwrap();
+    let file = TensorFile::open(&golden("metrics.safetensors")).unwrap();
     let doubles = |name: &str| file.doubles(name).unwrap();
     let (points, begin) = (doubles("kmeans_points"), doubles("kmeans_initial_centres"));
     let device = medcoss_core::device::by_name("cpu").unwrap();
@@ -391,8 +385,7 @@ fn k_means_from_given_centres_and_the_samples_nearest_to_them() {
     for (found, expected) in clusters.centres.iter().zip(doubles("kmeans_centres")) {
         assert!((found - expected).abs() < 1e-6, "{found} instead of {expected}");
     }
-    let metrics: serde_json::Value =
-        serde_json::from_slice(&std::fs::read(folder.join("metrics.json")).unwrap()).unwrap();
+    let metrics: serde_json::Value = serde_json::from_slice(&std::fs::read(golden("metrics.json")).unwrap()).unwrap();
     let inertia = metrics["kmeans_inertia"].as_f64().unwrap();
     assert!((clusters.inertia() / inertia - 1.0).abs() < 1e-9, "{} instead of {inertia}", clusters.inertia());
     let mut selected: Vec<i64> = clusters.nearest_to_centres(60).iter().map(|selected| selected.index as i64).collect();

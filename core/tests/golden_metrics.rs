@@ -1,22 +1,15 @@
-//! Metrics against scikit-learn's and MedPy's, computed once; in a folder `shared/golden` beside the checkout, without which the
-//! tests say so and end.
-
-use std::path::Path;
+//! Metrics against scikit-learn's and MedPy's, computed once.
 
 use medcoss_core::evaluation::{
     Labelled, MultiClassAuc, ScoreMatrix, accuracy, auc_macro, binary_auc, dice, hausdorff_95, macro_f1,
 };
 use medcoss_core::weights::TensorFile;
+use medcoss_test_support::golden;
 use serde_json::Value;
 
-fn golden() -> Option<(TensorFile, Value)> {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shared/golden");
-    if !folder.is_dir() {
-        eprintln!("skipped: no reference numbers at {}", folder.display());
-        return None;
-    }
-    let numbers = std::fs::read(folder.join("metrics.json")).unwrap();
-    Some((TensorFile::open(&folder.join("metrics.safetensors")).unwrap(), serde_json::from_slice(&numbers).unwrap()))
+fn numbers() -> (TensorFile, Value) {
+    let numbers = std::fs::read(golden("metrics.json")).unwrap();
+    (TensorFile::open(&golden("metrics.safetensors")).unwrap(), serde_json::from_slice(&numbers).unwrap())
 }
 
 fn close(name: &str, found: f64, numbers: &Value, tolerance: f64) {
@@ -26,7 +19,7 @@ fn close(name: &str, found: f64, numbers: &Value, tolerance: f64) {
 
 #[test]
 fn classification() {
-    let Some((file, numbers)) = golden() else { return };
+    let (file, numbers) = numbers();
     let labels: Vec<usize> = file.integers("class_labels").unwrap().into_iter().map(|label| label as usize).collect();
     let scores = file.doubles("class_probabilities").unwrap();
     let samples = Labelled { labels: &labels, scores: &scores, n_classes: 5 };
@@ -43,7 +36,7 @@ fn classification() {
 
 #[test]
 fn segmentation() {
-    let Some((file, numbers)) = golden() else { return };
+    let (file, numbers) = numbers();
     let mask = |name: &str| file.integers(name).unwrap().into_iter().map(|value| value != 0).collect::<Vec<_>>();
     let (a, b) = (mask("mask_a"), mask("mask_b"));
     let shape = [20, 40, 44];
@@ -56,7 +49,7 @@ fn segmentation() {
 
 #[test]
 fn continual_learning() {
-    let Some((_, numbers)) = golden() else { return };
+    let (_, numbers) = numbers();
     let row = |row: &Value| row.as_array().unwrap().iter().map(|score| score.as_f64().unwrap()).collect();
     let rows = numbers["score_matrix_rows_are_stages"].as_array().unwrap().iter().map(row).collect();
     let matrix = ScoreMatrix::new(rows).unwrap();

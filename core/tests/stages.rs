@@ -1,15 +1,13 @@
 //! Stages over small synthetic sources: learning, rehearsal, determinism, going on after a failure.
 
-mod synthetic;
-
 use std::path::Path;
 use std::sync::atomic::Ordering;
 
+use crate::synthetic::{Impatient, Synthetic, metrics, run, run_watched, settings};
 use medcoss_core::model::Precision;
 use medcoss_core::run::{StageFolder, StoredModel};
 use medcoss_core::stage::{Observer, StageSettings, StepReport};
 use medcoss_core::{Error, device};
-use synthetic::{Impatient, Synthetic, metrics, run, run_watched, settings};
 
 #[test]
 fn two_stages_learn_keep_a_buffer_and_distil_it() {

@@ -1,16 +1,14 @@
 //! Every strategy over two stages: what it learns from, what it leaves, and that a run that was stopped ends like one that was not.
 
-mod synthetic;
-
 use std::path::Path;
 
+use crate::synthetic::{Impatient, Synthetic, metrics, run, run_watched, settings};
 use medcoss_core::Error;
 use medcoss_core::model::Model;
 use medcoss_core::rehearsal::{DistillationTarget, Sampler, Strategy};
 use medcoss_core::run::{StageFolder, StageState, StoredModel};
 use medcoss_core::stage::StageSettings;
 use medcoss_core::strategy::model_of_stage;
-use synthetic::{Impatient, Synthetic, metrics, run, run_watched, settings};
 
 fn with(strategy: Strategy) -> StageSettings {
     let mut settings = settings(2);

@@ -1,8 +1,6 @@
 //! What `medcoss bench boundary` measures.
 
-mod sandbox;
-
-use sandbox::{Sandbox, build_folder};
+use medcoss_test_support::sandbox::{Sandbox, build_folder};
 use serde_json::Value;
 
 #[test]

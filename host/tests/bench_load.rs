@@ -1,8 +1,6 @@
 //! What `medcoss bench load` measures.
 
-mod sandbox;
-
-use sandbox::Sandbox;
+use medcoss_test_support::sandbox::Sandbox;
 use serde_json::Value;
 
 /// Samples to load, in a folder of their own.

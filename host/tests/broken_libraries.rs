@@ -1,12 +1,10 @@
 //! Files that are no plugins, or spoilt ones: each is named with the reason and the remedy, exit code 1, and nothing panics.
 
-mod sandbox;
-
 use std::fs;
 use std::path::Path;
 
 use medcoss_abi::CONTRACT_MINOR as MINOR;
-use sandbox::{Sandbox, build_folder, header_at, put_fixture, put_spoilt, replace};
+use medcoss_test_support::sandbox::{Sandbox, build_folder, header_at, put_fixture, put_spoilt, replace};
 
 /// Looks at a file by its path, which must fail as expected, and lists its folder, which must go on and tell the same.
 fn is_refused(sandbox: &Sandbox, path: &Path, reason: &str, hint: &str) {

@@ -1,16 +1,13 @@
 //! Plugins of the past and hosts of the future: a library that was built against the frozen version 1 of the contract is taken by this
 //! host, and by one that knows a second version.
 
-mod apart;
-mod sandbox;
-
 use std::fs;
 
 use medcoss_abi::message::{Open, Synthesise};
 use medcoss_abi::{CONTRACT_MAJOR, PluginTable, Rejection};
 use medcoss_host::plugins::{Batch, CONTRACTS, Contract, Plugin, V1, View};
 use medcoss_misbehaving::HeaderOfVersion2;
-use sandbox::Sandbox;
+use medcoss_test_support::sandbox::Sandbox;
 
 /// The version to come.
 const V2: Contract = Contract { major: 2, header_bytes: size_of::<HeaderOfVersion2>() as u64, accept: accept_v2 };
@@ -23,7 +20,7 @@ unsafe fn accept_v2(header: *const ()) -> Result<&'static PluginTable, Rejection
 
 #[test]
 fn a_plugin_of_the_frozen_contract_is_described_opened_and_read() {
-    let path = apart::contract_v1();
+    let path = medcoss_test_support::libraries::contract_v1();
     for contracts in [CONTRACTS, &[V2, V1]] {
         let plugin = Plugin::load_by(&path, "contract_v1", contracts).unwrap();
         assert_eq!(plugin.name(), "contract_v1 1.0.0");
@@ -50,7 +47,7 @@ fn a_plugin_of_the_frozen_contract_is_described_opened_and_read() {
 fn the_program_learns_a_stage_with_a_plugin_of_the_frozen_contract() {
     let sandbox = Sandbox::new();
     let folder = sandbox.folder("plugins");
-    fs::copy(apart::contract_v1(), folder.join("old.so")).unwrap();
+    fs::copy(medcoss_test_support::libraries::contract_v1(), folder.join("old.so")).unwrap();
     let places = ["--no-builtin", "--plugin-dir", folder.to_str().unwrap()];
     let run = |arguments: &[&str]| {
         let answer = sandbox.run(arguments.iter().chain(&places));
@@ -69,7 +66,7 @@ fn the_program_learns_a_stage_with_a_plugin_of_the_frozen_contract() {
 #[test]
 fn of_two_versions_the_newest_that_the_host_knows_is_taken() {
     assert_eq!(CONTRACT_MAJOR, 1, "a version of the contract was added: this test imagines another one than the next");
-    let path = apart::misbehaving("two_contracts");
+    let path = medcoss_test_support::libraries::misbehaving("two_contracts");
     let taken = |contracts| Plugin::load_by(&path, "two_contracts", contracts).map(|plugin| plugin.name().to_string());
     assert_eq!(taken(CONTRACTS), Ok("two_contracts 1.0.0".into()));
     assert_eq!(taken(&[V2, V1]), Ok("two_contracts 2.0.0".into()));

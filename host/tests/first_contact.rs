@@ -1,16 +1,12 @@
 //! What is remembered of the first contact with a library, for how long, and how quickly known ones are listed.
 
-mod apart;
-mod ending;
-mod sandbox;
-
 use std::fs;
 use std::process::Command;
 use std::time::Duration;
 
-use ending::{Ending, run};
 use medcoss_misbehaving::VARIABLE;
-use sandbox::Sandbox;
+use medcoss_test_support::process::{Ending, run};
+use medcoss_test_support::sandbox::Sandbox;
 
 /// The folder that memory of first contacts is kept in, for the sandbox's program.
 fn with_memory(sandbox: &Sandbox, command: &mut Command, deed: &str) -> Ending {
@@ -22,7 +18,7 @@ fn what_came_of_first_contact_is_remembered_until_the_file_changes_or_a_rescan()
     let sandbox = Sandbox::new();
     let folder = sandbox.folder("plugins");
     let file = folder.join("a.so");
-    fs::copy(apart::misbehaving("misbehaving"), &file).unwrap();
+    fs::copy(medcoss_test_support::libraries::misbehaving("misbehaving"), &file).unwrap();
     let places = ["--no-builtin", "--plugin-dir", folder.to_str().unwrap()];
     let list = |deed: &str| with_memory(&sandbox, sandbox.command(["plugin", "list"]).args(places), deed);
     let crashed = "it crashed with signal 6 (abort) while it was loaded";
@@ -54,7 +50,7 @@ fn five_known_plugins_are_listed_at_once() {
     let folder = sandbox.folder("plugins");
     for id in ["text", "xray", "ct", "mri", "pathology"] {
         let name = format!("libmedcoss_{id}.so");
-        fs::copy(sandbox::build_folder().join(&name), folder.join(&name)).unwrap();
+        fs::copy(medcoss_test_support::sandbox::build_folder().join(&name), folder.join(&name)).unwrap();
     }
     let list = |sandbox: &Sandbox| {
         let arguments = ["plugin", "list", "--no-builtin", "--plugin-dir", folder.to_str().unwrap()];

@@ -1,16 +1,13 @@
 //! Files that are no plugins or the same one twice, many of them, folders that cannot be read: looked at without harm. The tables are printed
 //! with `--nocapture`.
 
-mod ending;
-mod sandbox;
-
 use std::fs::{self, File};
 use std::path::Path;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-use ending::{print_head, print_row, run};
-use sandbox::{Sandbox, put_fixture, put_spoilt};
+use medcoss_test_support::process::{print_head, print_row, run};
+use medcoss_test_support::sandbox::{Sandbox, put_fixture, put_spoilt};
 
 #[test]
 fn files_of_all_kinds_are_looked_at_without_harm() {
@@ -121,7 +118,7 @@ fn ten_thousand_files_are_looked_at_in_seconds() {
     let sandbox = Sandbox::new();
     let folder = sandbox.folder("plugins");
     put_fixture(&folder, "libfixture.so");
-    let start = fs::read(sandbox::fixture()).unwrap()[..4096].to_vec();
+    let start = fs::read(medcoss_test_support::sandbox::fixture()).unwrap()[..4096].to_vec();
     for n in 0..9_999 {
         let content: &[u8] = if n % 2 == 0 { b"text" } else { &start };
         fs::write(folder.join(format!("file-{n}.so")), content).unwrap();

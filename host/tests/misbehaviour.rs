@@ -1,24 +1,20 @@
 //! Plugins that misbehave, each in one way, against the real program: looking at them never takes it down, and a run that one of them
-//! ends goes on with a good plugin. The tables are printed: `cargo test --workspace --test misbehaviour -- --nocapture`.
-
-mod apart;
-mod ending;
-mod sandbox;
+//! ends goes on with a good plugin. The tables are printed: `cargo test --workspace misbehaviour -- --nocapture`.
 
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command};
 use std::time::Duration;
 
-use ending::{Ending, MOST_OUTPUT, print_head, print_row, run};
 use medcoss_misbehaving::VARIABLE;
-use sandbox::{Sandbox, put_fixture};
+use medcoss_test_support::process::{Ending, MOST_OUTPUT, print_head, print_row, run};
+use medcoss_test_support::sandbox::{Sandbox, put_fixture};
 
 /// A folder with the two libraries and the honest fixture.
 fn plugin_folder(sandbox: &Sandbox) -> PathBuf {
     let folder = sandbox.folder("plugins");
     for name in ["misbehaving", "misbehaving_sdk"] {
-        fs::copy(apart::misbehaving(name), folder.join(format!("{name}.so"))).unwrap();
+        fs::copy(medcoss_test_support::libraries::misbehaving(name), folder.join(format!("{name}.so"))).unwrap();
     }
     put_fixture(&folder, "fixture.so");
     folder

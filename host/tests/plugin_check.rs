@@ -1,12 +1,12 @@
 //! What `medcoss plugin check` says, and that it says it whatever a plugin does.
 
-mod sandbox;
-
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use sandbox::{Answer, Sandbox, build_folder, put_fixture, put_spoilt};
+use medcoss_test_support::sandbox::{
+    Answer, Sandbox, answer as run_command, build_folder, header_at, put_fixture, put_spoilt,
+};
 use serde_json::Value;
 
 fn checked(sandbox: &Sandbox, file: &Path, more: &[&str]) -> Answer {
@@ -108,7 +108,7 @@ fn a_library_that_does_not_load_or_is_none_is_told() {
     assert!(answer.err.contains("it is not an ELF shared library"), "{}", answer.err);
 
     let other = put_spoilt(&folder, "other.so", |bytes| {
-        let at = sandbox::header_at(bytes);
+        let at = header_at(bytes);
         bytes[at + 16] = 9;
     });
     let answer = checked(&sandbox, &other, &["--json"]);
@@ -159,7 +159,7 @@ fn a_child_that_dies_in_a_rule_breaks_that_rule_and_the_next_goes_on_behind_it()
         int pthread_create() { if (child) abort(); return 11; }";
     let early = c_library(&folder, "early", code);
     let mut command = sandbox.command(["plugin", "check", file.to_str().unwrap(), "--json"]);
-    let answer = sandbox::answer(command.env("LD_PRELOAD", &early));
+    let answer = run_command(command.env("LD_PRELOAD", &early));
     assert_eq!(answer.code, 1, "{}", answer.err);
     let report: Value = serde_json::from_str(&answer.out).unwrap();
     let all = report["verdicts"].as_array().unwrap();

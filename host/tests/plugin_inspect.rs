@@ -1,8 +1,6 @@
 //! What `medcoss plugin inspect` shows.
 
-mod sandbox;
-
-use sandbox::{Sandbox, put_fixture};
+use medcoss_test_support::sandbox::{Sandbox, put_fixture};
 use serde_json::Value;
 
 #[test]

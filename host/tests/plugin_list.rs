@@ -1,10 +1,8 @@
 //! What `medcoss plugin list` shows: precedence of folders, shadows, JSON, and where it does not look.
 
-mod sandbox;
-
 use std::fs;
 
-use sandbox::{Sandbox, answer, put_fixture};
+use medcoss_test_support::sandbox::{Sandbox, answer, put_fixture};
 use serde_json::Value;
 
 const ROW: &str = "fixture  0.3.1    series  12 tokens of 5 values, 6 masked";
@@ -32,7 +30,7 @@ fn folders_are_searched_in_their_order_and_the_first_find_wins() {
         ("deps", sandbox.folder("bin/deps")),
         ("user", sandbox.folder("data/medcoss/plugins")),
     ];
-    let build = sandbox::fixture();
+    let build = medcoss_test_support::sandbox::fixture();
     // The program's folder comes before its `deps` as long as its file is not the older one.
     for (name, folder) in order.iter().rev() {
         // Copies: links of one file are one plugin.
@@ -75,7 +73,7 @@ fn the_working_folder_is_never_looked_into() {
 fn of_stale_builds_in_a_build_folder_the_one_without_a_hash_is_used() {
     let sandbox = Sandbox::new();
     let deps = sandbox.folder("bin/deps");
-    let build = sandbox::fixture();
+    let build = medcoss_test_support::sandbox::fixture();
     fs::copy(&build, deps.join("libmedcoss_fixture.so")).unwrap();
     fs::copy(&build, deps.join("libmedcoss_fixture-0123456789abcdef.so")).unwrap();
     fs::write(deps.join("libunrelated.so"), "of no interest in a build folder").unwrap();

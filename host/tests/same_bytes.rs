@@ -1,7 +1,5 @@
 //! A plugin gives the same bytes whether it is linked in or loaded from its shared library.
 
-mod sandbox;
-
 use std::path::Path;
 
 use medcoss_abi::message::{Open, Synthesise};
@@ -14,7 +12,7 @@ use {medcoss_ct as _, medcoss_mri as _, medcoss_pathology as _, medcoss_text as 
 fn pair(id: &str) -> [Plugin; 2] {
     let builtins = medcoss_abi::builtins();
     let builtin = builtins.iter().find(|builtin| builtin.id == id).expect("it is linked in");
-    let path = sandbox::build_folder().join(format!("libmedcoss_{id}.so"));
+    let path = medcoss_test_support::sandbox::build_folder().join(format!("libmedcoss_{id}.so"));
     let [a, b] = [Plugin::from_header(builtin.header, id, Source::BuiltIn), Plugin::load(&path, id)];
     [a.unwrap(), b.unwrap()]
 }

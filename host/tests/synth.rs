@@ -1,10 +1,8 @@
 //! `medcoss synth` through the fixture's library.
 
-mod sandbox;
-
 use std::fs;
 
-use sandbox::{Sandbox, put_fixture};
+use medcoss_test_support::sandbox::{Sandbox, put_fixture};
 use serde_json::Value;
 
 fn sandbox() -> Sandbox {

@@ -1,7 +1,5 @@
 //! Plugins that have changed or gone since a run was made: refused, trusted, or done without.
 
-mod sandbox;
-
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -10,7 +8,7 @@ use medcoss_core::run::StageFolder;
 use medcoss_host::kept_tokens::KeptTokens;
 use medcoss_host::plugins::Plugin;
 use medcoss_host::source::ModalitySource;
-use sandbox::{Answer, Sandbox, answer, build_folder};
+use medcoss_test_support::sandbox::{Answer, Sandbox, answer, build_folder};
 use serde_json::Value;
 
 /// A sandbox with plugins in a folder, data of each, and runs over them.

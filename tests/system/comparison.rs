@@ -1,12 +1,10 @@
 //! `medcoss compare` as a user meets it: runs of several strategies and seeds, their table, and what becomes of a comparison that stopped.
 
-mod program;
-
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-use program::{medcoss, refused, succeeded, text};
+use medcoss_test_support::program::{medcoss, refused, succeeded, text};
 use serde_json::Value;
 
 /// Two short stages over files that plugins make, and two tasks.
@@ -48,7 +46,7 @@ impl Experiment {
     }
 
     fn command(&self, out: &str, arguments: &[&str]) -> Command {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_medcoss"));
+        let mut command = Command::new(medcoss_test_support::program::path());
         command.arg("compare").arg(self.path("run.toml")).arg("--tasks").arg(self.path("tasks.toml"));
         command.arg("--out").arg(self.path(out)).args(["--eval-seeds", "2"]).args(arguments);
         command.env_remove("MEDCOSS_PLUGIN_PATH");

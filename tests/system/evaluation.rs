@@ -1,7 +1,5 @@
 //! Evaluations through the whole program, on samples that it makes itself.
 
-mod program;
-
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -9,7 +7,7 @@ use std::process::Command;
 use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
-use program::{medcoss, refused, succeeded, text};
+use medcoss_test_support::program::{medcoss, refused, succeeded, text};
 use serde_json::Value;
 
 const RUN: &str = "
@@ -421,7 +419,7 @@ fn stopping_leaves_nothing_behind() {
     let content = task("long", "protocol = \"finetune\"\nepochs = 100000\nbatch_size = 8");
     let file = text(&tasks_file("long.toml", &content));
     let run = text(&place().join("run"));
-    let mut child = Command::new(env!("CARGO_BIN_EXE_medcoss"))
+    let mut child = Command::new(medcoss_test_support::program::path())
         .args(["eval", &run, &file])
         .stdout(std::process::Stdio::null())
         .stderr(std::process::Stdio::null())

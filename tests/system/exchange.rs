@@ -1,23 +1,11 @@
-//! Weights in and out through the program: a model that the reference implementation wrote where its numbers are there, and one
-//! that the program makes itself everywhere.
-
-mod program;
+//! Weights in and out through the program: those of a model that the reference implementation wrote, and of one that the program made.
 
 use std::fs;
 use std::path::{Path, PathBuf};
 
 use medcoss_core::weights::TensorFile;
-use program::{medcoss, refused, succeeded, text};
-
-/// Reference numbers, in a folder `shared` beside the checkout.
-fn golden() -> Option<PathBuf> {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shared/golden");
-    let found = path.is_dir();
-    if !found {
-        eprintln!("skipped: no reference numbers at {}", path.display());
-    }
-    found.then_some(path)
-}
+use medcoss_test_support::golden;
+use medcoss_test_support::program::{medcoss, refused, succeeded, text};
 
 /// Synthetic samples of a modality in a folder; the data paths that its plugin tells, relative to it.
 fn samples(modality: &str, folder: &Path, n: usize) -> Vec<String> {
@@ -48,23 +36,22 @@ fn add(run: &Path, modality: &str, data: &Path, settings: &[&str]) -> String {
 
 #[test]
 fn reference_weights_give_the_references_features_learn_a_new_stage_and_go_back() {
-    let Some(golden) = golden() else { return };
     let place = tempfile::tempdir().unwrap();
     let path = |name: &str| place.path().join(name);
-    let (run, sizes) = (path("run"), golden.join("config.json"));
-    let checkpoint = golden.join("medcoss_tiny.pth");
+    let (run, sizes) = (path("run"), golden("config.json"));
+    let checkpoint = golden("medcoss_tiny.pth");
     let told = succeeded(medcoss(&["import", &text(&checkpoint), "--out", &text(&run), "--config", &text(&sizes)]));
     assert!(told.contains("text attends causally") && told.contains("kept for export"), "{told}");
     succeeded(medcoss(&["show", &text(&run), "--verify"]));
 
-    let numbers = golden.join("golden.safetensors");
-    let expected = TensorFile::open(&numbers).unwrap();
     for (input, family, name) in [
         ("image_2d", "image", "features_2d"),
         ("image_3d", "volume", "features_3d"),
         ("token_ids", "text", "features_text_causal"),
     ] {
         let out = path("features.safetensors");
+        let numbers = golden(&format!("{family}.safetensors"));
+        let expected = TensorFile::open(&numbers).unwrap();
         let (numbers, out_text, run) = (text(&numbers), text(&out), text(&run));
         let mut arguments = vec![
             "embed",

@@ -1,21 +1,18 @@
 //! Modalities from outside: libraries that nothing of the host was built with, dropped into a folder, become stages of a run.
 
-#[path = "../../host/tests/sandbox/mod.rs"]
-mod sandbox;
-
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::SystemTime;
 
-use sandbox::{Sandbox, build_folder};
+use medcoss_test_support::sandbox::{Sandbox, build_folder};
 use serde_json::Value;
 
 /// The library of one of the project's plugins that the host is not linked with. A build of the workspace leaves it beside the
 /// program; where it is missing, or older than its sources or the SDK's, it is built, in the profile that the program has.
 fn library(id: &str) -> PathBuf {
     let library = build_folder().join(format!("libmedcoss_{id}.so"));
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+    let root = medcoss_test_support::repository();
     let built = fs::metadata(&library).and_then(|metadata| metadata.modified()).ok();
     let sources = [format!("plugins/{id}/src"), "sdk/src".into(), "sdk/abi/src".into()];
     let changed = sources.iter().map(|sources| youngest(&root.join(sources))).max();
@@ -137,7 +134,7 @@ fn no_source_of_host_or_core_mentions_them() {
             if path.is_dir() { walk(&path, found) } else { found.push(path) }
         }
     }
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+    let root = medcoss_test_support::repository();
     let mut files = Vec::new();
     for folder in ["host", "core"] {
         for part in ["src", "tests", "benches", "configs"] {

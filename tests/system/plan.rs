@@ -1,10 +1,8 @@
 //! `medcoss plan` against the runs that it speaks of.
 
-mod program;
-
 use std::path::Path;
 
-use program::{medcoss, refused, succeeded, text};
+use medcoss_test_support::program::{medcoss, refused, succeeded, text};
 use serde_json::Value;
 
 fn names(folder: &Path) -> Vec<String> {

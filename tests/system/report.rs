@@ -1,16 +1,13 @@
 //! Reports through the program: of a small run with hostile names, of runs that lack this or that, of several runs.
 
-mod page;
-mod program;
-
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::OnceLock;
 
+use crate::page::{missing, section, stands_alone};
 use medcoss_core::evaluation::{EvaluatedStage, Score, Scores, TaskSummary, Transfer};
-use page::{missing, section, stands_alone};
-use program::{medcoss, refused, succeeded, text};
+use medcoss_test_support::program::{medcoss, refused, succeeded, text};
 use serde_json::Value;
 
 /// In the name of a picture, in its label and in a text.
@@ -272,7 +269,7 @@ fn without_the_plugin_its_kept_tokens_are_on_the_map() {
     // A copy of the program alone, with no plugin beside it.
     let alone = folder.path().join("bin/medcoss");
     fs::create_dir_all(alone.parent().unwrap()).unwrap();
-    fs::copy(env!("CARGO_BIN_EXE_medcoss"), &alone).unwrap();
+    fs::copy(medcoss_test_support::program::path(), &alone).unwrap();
     let out = folder.path().join("page.html");
     let output = Command::new(&alone)
         .args(["report", &text(&run), "--no-builtin", "--json", "--out", &text(&out)])

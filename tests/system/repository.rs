@@ -4,7 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 fn root() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
+    medcoss_test_support::repository()
 }
 
 /// Packages of this workspace that a manifest names outside of `[dev-dependencies]`.

@@ -1,17 +1,14 @@
 //! `medcoss plugin new`: what it refuses, and (slow) that what it writes builds, passes its tests and works with the program.
 
-#[path = "../../host/tests/sandbox/mod.rs"]
-mod sandbox;
-
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use sandbox::Sandbox;
+use medcoss_test_support::sandbox::Sandbox;
 use serde_json::Value;
 
 fn root() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("..").canonicalize().unwrap()
+    medcoss_test_support::repository()
 }
 
 #[test]

@@ -1,11 +1,9 @@
 //! Masks as a downstream task, with the whole program: segmented from features, and their sizes as classes.
 
-mod program;
-
 use std::fs::{self, File};
 use std::path::Path;
 
-use program::{medcoss, refused, succeeded, text};
+use medcoss_test_support::program::{medcoss, refused, succeeded, text};
 use serde_json::Value;
 
 const SIDE: usize = 48;

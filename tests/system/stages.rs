@@ -1,11 +1,9 @@
 //! The whole program over all five plugins as shared libraries: synthetic files in, a run folder out.
 
-mod program;
-
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use program::{medcoss, refused, succeeded, text};
+use medcoss_test_support::program::{medcoss, refused, succeeded, text};
 use serde_json::Value;
 
 /// A demo of few samples, and its JSON summary.
@@ -88,7 +86,7 @@ fn the_same_seed_gives_the_same_run_whatever_the_threads_and_however_often_it_st
     // Killed three times at different moments, with another number of threads each time.
     for (at, delay) in [1500, 3000, 6000].into_iter().enumerate() {
         let threads = format!("data.loader_threads={}", at + 1);
-        let mut command = Command::new(env!("CARGO_BIN_EXE_medcoss"));
+        let mut command = Command::new(medcoss_test_support::program::path());
         command.args(arguments).arg(&threads).stderr(std::process::Stdio::null()).stdout(std::process::Stdio::null());
         if Path::new(&again).join("run.toml").exists() {
             command.arg("--resume");

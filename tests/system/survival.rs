@@ -1,14 +1,12 @@
 //! What stops a run, and what is left of it: kills at any moment, Ctrl-C, a full disk, a second writer, flipped bytes, data that are
 //! gone.
 
-mod program;
-
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use program::{medcoss, refused, succeeded, text};
+use medcoss_test_support::program::{medcoss, refused, succeeded, text};
 use serde_json::Value;
 
 /// Two short stages of two families over files that plugins make. Checkpoints fall within epochs, updates span batches.
@@ -48,7 +46,7 @@ impl Experiment {
     /// The command that starts or continues the run `name`.
     fn command(&self, name: &str) -> Command {
         let run = self.path(name);
-        let mut command = Command::new(env!("CARGO_BIN_EXE_medcoss"));
+        let mut command = Command::new(medcoss_test_support::program::path());
         if run.join("run.toml").exists() {
             command.arg("resume").arg(&run).arg("--data-root").arg(self.folder.path());
         } else {

@@ -1,13 +1,11 @@
 //! Every odd, rare and broken file of the conformance set through the plugin that claims its kind: read, or refused with a
 //! reason; never a panic, never more than ten seconds or a gibibyte.
 
-mod program;
-
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use program::medcoss;
+use medcoss_test_support::program::medcoss;
 use serde_json::Value;
 
 const LONGEST: Duration = Duration::from_secs(10);

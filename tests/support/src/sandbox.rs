@@ -1,8 +1,6 @@
 //! A place of its own for a copy of the program: an executable folder, a user data folder, a working folder and nothing else
 //! in sight, so that what stands in cargo's folders does not matter. And the fixture's library, whole or spoilt.
 
-#![allow(dead_code)] // each test crate uses its own part
-
 use std::ffi::OsStr;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -11,7 +9,7 @@ use std::process::Command;
 use medcoss_abi::{CONTRACT_MAJOR, CONTRACT_MINOR, MAGIC};
 use tempfile::TempDir;
 
-const PROGRAM: &str = env!("CARGO_BIN_EXE_medcoss");
+use crate::program;
 
 /// Folders of one test; removed when dropped.
 pub struct Sandbox {
@@ -21,20 +19,26 @@ pub struct Sandbox {
 /// What the program answered.
 #[derive(Debug)]
 pub struct Answer {
+    /// The exit code; -1 where a signal ended it.
     pub code: i32,
+    /// Its standard output.
     pub out: String,
+    /// Its standard error.
     pub err: String,
 }
 
 impl Sandbox {
+    /// Makes the folders, and puts the program into one of them.
+    #[expect(clippy::new_without_default, reason = "it writes files")]
     pub fn new() -> Self {
         // On the file system of the program, so that it can be linked instead of copied.
-        let place = TempDir::new_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
+        let place = TempDir::new_in(program::temporary_folder()).unwrap();
         for folder in ["bin", "work", "data"] {
             fs::create_dir(place.path().join(folder)).unwrap();
         }
+        let built = program::path();
         let program = place.path().join("bin/medcoss");
-        fs::hard_link(PROGRAM, &program).or_else(|_| fs::copy(PROGRAM, &program).map(drop)).unwrap();
+        fs::hard_link(built, &program).or_else(|_| fs::copy(built, &program).map(drop)).unwrap();
         Self { place }
     }
 
@@ -57,7 +61,7 @@ impl Sandbox {
         command
     }
 
-    /// Runs it. Whatever happens, it does not panic.
+    /// Runs the program. Whatever happens, it does not panic.
     pub fn run<S: AsRef<OsStr>>(&self, arguments: impl IntoIterator<Item = S>) -> Answer {
         answer(&mut self.command(arguments))
     }
@@ -68,6 +72,7 @@ impl Sandbox {
     }
 }
 
+/// Runs a command to its end. Whatever happens, it does not panic.
 pub fn answer(command: &mut Command) -> Answer {
     let output = command.output().unwrap();
     let answer = Answer {
@@ -82,7 +87,7 @@ pub fn answer(command: &mut Command) -> Answer {
 
 /// Cargo leaves the fixture's library beside the program, as it does every plugin's.
 pub fn build_folder() -> PathBuf {
-    Path::new(PROGRAM).parent().unwrap().join("deps")
+    program::profile_folder().join("deps")
 }
 
 /// The fixture's library.

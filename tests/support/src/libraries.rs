@@ -1,25 +1,12 @@
 //! Libraries that cargo must not leave where the program looks for plugins: built by a cargo of their own, in the same build folder,
 //! so that what they depend on is there already.
 
-#![allow(dead_code)] // each test crate uses its own part
-
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::Once;
 
-fn root() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
-}
-
-/// The build folder, of all profiles.
-fn target() -> &'static Path {
-    Path::new(env!("CARGO_TARGET_TMPDIR")).parent().unwrap()
-}
-
-/// The folder of the profile that the program was built with.
-fn profile_folder() -> &'static Path {
-    Path::new(env!("CARGO_BIN_EXE_medcoss")).parent().unwrap()
-}
+use crate::program::{profile_folder, target_folder};
+use crate::repository;
 
 fn cargo_build(folder: &Path, arguments: &[&str]) {
     let mut command = Command::new(std::env::var_os("CARGO").unwrap_or("cargo".into()));
@@ -33,8 +20,8 @@ fn cargo_build(folder: &Path, arguments: &[&str]) {
 
 /// The plugin of the frozen version 1 of the contract, with dependencies of its own.
 pub fn contract_v1() -> PathBuf {
-    let target = target().join("contract-v1");
-    cargo_build(&root().join("tests/contract-v1"), &["--target-dir", target.to_str().unwrap()]);
+    let target = target_folder().join("contract-v1");
+    cargo_build(&repository().join("tests/contract-v1"), &["--target-dir", target.to_str().unwrap()]);
     target.join(profile_folder().file_name().unwrap()).join("libmedcoss_contract_v1.so")
 }
 
@@ -42,10 +29,10 @@ pub fn contract_v1() -> PathBuf {
 pub fn misbehaving(name: &str) -> PathBuf {
     static BUILT: Once = Once::new();
     BUILT.call_once(|| {
-        let target = target().to_str().unwrap();
+        let target = target_folder().to_str().unwrap();
         // The whole workspace is named, so that its dependencies are those of the program's own build.
         cargo_build(
-            &root(),
+            &repository(),
             &[
                 "--workspace",
                 "--example",

@@ -1,7 +1,5 @@
 //! How a command of the program ends, whatever it met: waited for with an end to patience, and told as a row of a table.
 
-#![allow(dead_code)] // each test crate uses its own part
-
 use std::fs::{self, File};
 use std::os::unix::process::ExitStatusExt;
 use std::path::Path;
@@ -20,8 +18,11 @@ pub const MOST_OUTPUT: usize = 64 << 10;
 pub struct Ending {
     /// The exit code, or minus the signal.
     pub code: i32,
+    /// Its standard output.
     pub out: String,
+    /// Its standard error.
     pub err: String,
+    /// From its start to its end.
     pub took: Duration,
 }
 
@@ -74,6 +75,7 @@ pub fn print_row(case: &str, command: &str, ending: &Ending, sandbox: &Sandbox) 
     println!("| {case} | {command} | {message} | {} | {:.1} s |", ending.code, ending.took.as_secs_f64());
 }
 
+/// The head of such a table.
 pub fn print_head(title: &str) {
     println!("\n{title}\n\n| case | command | message | exit code | time |\n|---|---|---|---|---|");
 }

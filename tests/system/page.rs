@@ -7,7 +7,7 @@ use quick_xml::Reader;
 use quick_xml::events::Event;
 use serde_json::Value;
 
-use crate::program::text;
+use medcoss_test_support::program::text;
 
 /// Every element is closed, every link leads somewhere, nothing comes from elsewhere, nothing runs, and the folder `elsewhere` of this
 /// machine is not named.

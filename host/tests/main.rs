@@ -1,0 +1,17 @@
+//! Tests of the crate from outside, in one binary.
+
+mod bench_boundary;
+mod bench_load;
+mod broken_libraries;
+mod contract;
+mod contract_versions;
+mod first_contact;
+mod kept_samples;
+mod misbehaving_files;
+mod misbehaviour;
+mod plugin_check;
+mod plugin_inspect;
+mod plugin_list;
+mod same_bytes;
+mod synth;
+mod trust;
