@@ -1,12 +1,12 @@
-//! Pictures of 8 bits a channel, as most files store them. Resampling one gives 8 bits again, as in Pillow, so that values are within a
+//! Images of 8 bits a channel, as most files store them. Resampling one gives 8 bits again, as in Pillow, so that values are within a
 //! level or two of those in full precision, and does not touch what is outside of the region.
 
 use fast_image_resize::pixels::{U8, U8x3};
 
 use crate::Error;
-use crate::image::{Image, Picture, Region, resample};
+use crate::image::{Image, Region, Resizable, resample};
 
-/// A picture of 8 bits a channel.
+/// An image of 8 bits a channel.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ByteImage {
     width: usize,
@@ -16,7 +16,7 @@ pub struct ByteImage {
 }
 
 impl ByteImage {
-    /// A picture from `pixels` `[height, width, channels]`; one channel is grey, three are RGB. 255 is white.
+    /// An image from `pixels` `[height, width, channels]`; one channel is grey, three are RGB. 255 is white.
     ///
     /// # Errors
     /// No pixels, another number of channels, pixels that do not have these dimensions.
@@ -24,7 +24,7 @@ impl ByteImage {
         let expected = height.checked_mul(width).and_then(|n| n.checked_mul(channels));
         if pixels.is_empty() || !matches!(channels, 1 | 3) || expected != Some(pixels.len()) {
             let found = pixels.len();
-            return Err(Error::bad_request(format!("{found} bytes are no {width}x{height}x{channels} picture")));
+            return Err(Error::bad_request(format!("{found} bytes are no {width}x{height}x{channels} image")));
         }
         Ok(Self { width, height, channels, pixels })
     }
@@ -39,14 +39,14 @@ impl ByteImage {
         &self.pixels
     }
 
-    /// The whole picture in `[0, 1]`.
+    /// The whole image in `[0, 1]`.
     pub fn to_image(&self) -> Image {
         let pixels = self.pixels.iter().map(|&byte| UNITS[usize::from(byte)]).collect();
         Image::of([self.height, self.width, self.channels], pixels)
     }
 }
 
-impl Picture for ByteImage {
+impl Resizable for ByteImage {
     fn width(&self) -> usize {
         self.width
     }
@@ -78,12 +78,12 @@ static UNITS: [f32; 256] = {
 mod tests {
     use super::*;
 
-    fn picture(channels: usize) -> ByteImage {
+    fn image(channels: usize) -> ByteImage {
         let pixels = (0..17 * 19 * channels).map(|value| (value * 193 % 256) as u8).collect();
         ByteImage::new([17, 19, channels], pixels).unwrap()
     }
 
-    /// `Image.fromarray(picture).crop((2, 1, 10, 8)).resize([width, height], BICUBIC)` of Pillow 13.0.
+    /// `Image.fromarray(image).crop((2, 1, 10, 8)).resize([width, height], BICUBIC)` of Pillow 13.0.
     #[test]
     fn a_part_is_that_of_pillow_to_a_level() {
         let of_pillow: [(usize, [usize; 2], &[u8]); 4] = [
@@ -153,7 +153,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_picture_or_no_part_of_one_is_refused() {
+    fn what_is_no_image_or_no_part_of_one_is_refused() {
         assert!(ByteImage::new([2, 3, 3], vec![0; 17]).is_err());
         assert!(ByteImage::new([2, 3, 2], vec![0; 12]).is_err());
         assert!(ByteImage::new([0, 3, 1], Vec::new()).is_err());
@@ -163,8 +163,8 @@ mod tests {
             Region { left: 0, top: 0, width: 0, height: 1 },
             Region { left: usize::MAX, top: 0, width: 2, height: 1 },
         ] {
-            assert!(picture(1).resized(region, 4, 4).is_err(), "{region:?}");
+            assert!(image(1).resized(region, 4, 4).is_err(), "{region:?}");
         }
-        assert!(picture(3).resized(Region { left: 0, top: 0, width: 1, height: 1 }, 0, 4).is_err());
+        assert!(image(3).resized(Region { left: 0, top: 0, width: 1, height: 1 }, 0, 4).is_err());
     }
 }

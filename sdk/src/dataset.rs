@@ -24,11 +24,11 @@ pub trait Modality: Send + Sync + 'static {
     const READS: &'static [&'static str];
     /// What [`Dataset::render`] gives; `None` when it is not implemented.
     const RENDERS: Option<Rendering> = None;
-    /// Whether [`Dataset::keep`] is implemented.
-    const KEEPS: bool = false;
-    /// Endings of the segmentation masks that [`Dataset::label_map`] reads, in lower case: `&[".png", ".tif"]`. Empty when
+    /// Whether [`Dataset::save_samples`] is implemented.
+    const SAVES_SAMPLES: bool = false;
+    /// Extensions of the segmentation masks that [`Dataset::label_map`] reads, in lower case: `&[".png", ".tif"]`. Empty when
     /// it is not implemented.
-    const LABEL_MAPS: &'static [&'static str] = &[];
+    const MASK_EXTENSIONS: &'static [&'static str] = &[];
 
     /// Options with their defaults. Use `#[serde(default, deny_unknown_fields)]`, and document each field: the
     /// comment becomes its description in the schema.
@@ -102,8 +102,8 @@ pub trait Dataset: Send + Sync + 'static {
 
     /// Decodes, normalises, augments, tokenises and masks one sample.
     ///
-    /// In [`View::Train`] it is augmented and masked, with `rng` as the only source of chance. In
-    /// [`View::Plain`] it is neither. The buffers of `sample` come zeroed, labels as [`crate::NOT_A_TARGET`].
+    /// In [`View::Training`] it is augmented and masked, with `rng` as the only source of chance. In
+    /// [`View::Evaluation`] it is neither. The buffers of `sample` come zeroed, labels as [`crate::NOT_A_TARGET`].
     ///
     /// # Errors
     /// A sample that cannot be delivered; the host names it, counts it and goes on within a budget.
@@ -124,7 +124,7 @@ pub trait Dataset: Send + Sync + 'static {
     ///
     /// # Errors
     /// Samples that cannot be read, files that cannot be written, or a plugin without this operation.
-    fn keep(&self, indices: &[usize], folder: &Path) -> Result<Synthesised, Error> {
+    fn save_samples(&self, indices: &[usize], folder: &Path) -> Result<Synthesised, Error> {
         let _ = (indices, folder);
         Err(Error::new(medcoss_abi::code::UNKNOWN_OPERATION, "this plugin cannot write samples of a dataset"))
     }
@@ -132,7 +132,7 @@ pub trait Dataset: Send + Sync + 'static {
     /// The labels of a sample, from the mask of its file: in exactly the geometry of the plain view, cropped and resampled
     /// as that is, each label from the nearest pixel, 0 where there is no file. Only evaluation asks for it.
     ///
-    /// `mask` has one of the endings of [`Modality::LABEL_MAPS`], or is a file that the user named; the SDK found it by
+    /// `mask` has one of the extensions of [`Modality::MASK_EXTENSIONS`], or is a file that the user named; the SDK found it by
     /// [`Dataset::file_id`].
     ///
     /// # Errors
@@ -149,7 +149,7 @@ pub trait Dataset: Send + Sync + 'static {
     /// Tokens of another length, or a plugin without this operation.
     fn render(&self, tokens: Tokens<'_>) -> Result<Vec<u8>, Error> {
         let _ = tokens;
-        Err(Error::new(medcoss_abi::code::UNKNOWN_OPERATION, "this plugin renders no pictures"))
+        Err(Error::new(medcoss_abi::code::UNKNOWN_OPERATION, "this plugin renders no images"))
     }
 }
 
@@ -157,9 +157,9 @@ pub trait Dataset: Send + Sync + 'static {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum View {
     /// Neither augmented nor masked.
-    Plain,
+    Evaluation,
     /// Augmented and masked.
-    Train,
+    Training,
 }
 
 /// Where one sample goes: slices of the host's own buffers.

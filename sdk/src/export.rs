@@ -48,8 +48,8 @@ pub mod shim {
     };
     use serde::Serialize;
 
-    use crate::label_files::LabelFiles;
     use crate::label_map::LabelMap;
+    use crate::mask_files::MaskFiles;
     use crate::{Dataset, Error, Modality, OpenRequest, Sample, Tokens, View, sample_rng};
 
     /// The table of a modality.
@@ -113,8 +113,8 @@ pub mod shim {
         ];
         let optional = [
             M::RENDERS.is_some().then_some(operation::RENDER),
-            M::KEEPS.then_some(operation::KEEP),
-            (!M::LABEL_MAPS.is_empty()).then_some(operation::LABEL_MAPS),
+            M::SAVES_SAMPLES.then_some(operation::KEEP),
+            (!M::MASK_EXTENSIONS.is_empty()).then_some(operation::LABEL_MAPS),
         ];
         always.into_iter().chain(optional.into_iter().flatten()).map(String::from).collect()
     }
@@ -167,12 +167,12 @@ pub mod shim {
                     let request: SaveAssets = parse(body.as_slice(), "request")?;
                     json(&dataset.save_assets(&request.folder)?)?.into_bytes()
                 }
-                operation::KEEP if M::KEEPS => {
+                operation::KEEP if M::SAVES_SAMPLES => {
                     let request: Keep = parse(body.as_slice(), "request")?;
-                    json(&keep(dataset, &request)?)?.into_bytes()
+                    json(&save_samples(dataset, &request)?)?.into_bytes()
                 }
-                operation::LABEL_MAPS if !M::LABEL_MAPS.is_empty() => {
-                    label_maps(dataset, M::LABEL_MAPS, &parse(body.as_slice(), "request")?)?
+                operation::LABEL_MAPS if !M::MASK_EXTENSIONS.is_empty() => {
+                    label_maps(dataset, M::MASK_EXTENSIONS, &parse(body.as_slice(), "request")?)?
                 }
                 operation::RENDER if M::RENDERS.is_some() => render(dataset, body.as_slice())?,
                 other => return Err(unknown::<M>(other)),
@@ -181,8 +181,8 @@ pub mod shim {
         })
     }
 
-    fn keep(dataset: &impl Dataset, request: &Keep) -> Result<Synthesised, Error> {
-        dataset.keep(&existing(dataset, &request.indices)?, &request.folder)
+    fn save_samples(dataset: &impl Dataset, request: &Keep) -> Result<Synthesised, Error> {
+        dataset.save_samples(&existing(dataset, &request.indices)?, &request.folder)
     }
 
     fn existing(dataset: &impl Dataset, indices: &[u64]) -> Result<Vec<usize>, Error> {
@@ -195,9 +195,9 @@ pub mod shim {
     }
 
     /// A sample that has no label map does not take the others with it.
-    fn label_maps(dataset: &impl Dataset, endings: &[&str], request: &LabelMaps) -> Result<Vec<u8>, Error> {
+    fn label_maps(dataset: &impl Dataset, extensions: &[&str], request: &LabelMaps) -> Result<Vec<u8>, Error> {
         let indices = existing(dataset, &request.indices)?;
-        let files = LabelFiles::find(request, endings)?;
+        let files = MaskFiles::find(request, extensions)?;
         let ids: Vec<String> = (0..dataset.len()).map(|index| dataset.file_id(index)).collect();
         let masks = files.of_all(ids.iter().map(String::as_str));
         let label_map = |&index: &usize| {
@@ -270,8 +270,8 @@ pub mod shim {
         buffers: FillBuffers<'_>,
     ) -> Result<RVec<SampleError>, Error> {
         let view = match request.view {
-            VIEW_PLAIN => View::Plain,
-            VIEW_TRAIN => View::Train,
+            VIEW_PLAIN => View::Evaluation,
+            VIEW_TRAIN => View::Training,
             other => return Err(Error::bad_request(format!("view {other} is neither {VIEW_PLAIN} nor {VIEW_TRAIN}"))),
         };
         let (indices, seeds) = (request.indices.as_slice(), request.seeds.as_slice());

@@ -12,8 +12,8 @@ use serde::Serialize;
 use crate::label_map::LabelMap;
 use crate::labels::LabelTable;
 use crate::{
-    Dataset, Error, Fingerprint, FoundFile, Modality, OpenRequest, Sample, SampleRng, Tokens, View, find_files, keep,
-    sample_rng,
+    Dataset, Error, Fingerprint, FoundFile, Modality, OpenRequest, Sample, SampleRng, Tokens, View, find_files,
+    sample_rng, saved_samples,
 };
 
 /// How one file becomes a sample. Implemented by the options, which say all that there is to know.
@@ -30,7 +30,7 @@ pub trait FileSample: Serialize + Send + Sync + 'static {
     /// Tokens of another length, or a plugin without this operation.
     fn render(&self, tokens: Tokens<'_>) -> Result<Vec<u8>, Error> {
         let _ = tokens;
-        Err(Error::new(code::UNKNOWN_OPERATION, "this plugin renders no pictures"))
+        Err(Error::new(code::UNKNOWN_OPERATION, "this plugin renders no images"))
     }
 
     /// As [`Dataset::label_map`]. The file is the one that was found; the id is put before the error's message.
@@ -49,7 +49,7 @@ pub trait FileSample: Serialize + Send + Sync + 'static {
 }
 
 /// Writes `n_samples` sample files for [`Modality::synthesise`], each from a generator of its own, and says how they are opened:
-/// with `options`. `ending` is such as `.png`.
+/// with `options`. `extension` is such as `.png`.
 ///
 /// # Errors
 /// Those of `content`, files that cannot be written.
@@ -57,14 +57,14 @@ pub fn synthesise_files(
     folder: &Path,
     n_samples: usize,
     seed: u64,
-    ending: &str,
+    extension: &str,
     options: serde_json::Value,
     mut content: impl FnMut(&mut SampleRng) -> Result<Vec<u8>, Error>,
 ) -> Result<Synthesised, Error> {
     for index in 0..n_samples {
         // Seeds that follow each other must not share samples.
         let mut rng = sample_rng(seed.wrapping_add((index as u64) << 32));
-        keep::write(&folder.join(keep::name(index, ending)), &content(&mut rng)?)?;
+        saved_samples::write(&folder.join(saved_samples::name(index, extension)), &content(&mut rng)?)?;
     }
     Ok(Synthesised { data: vec![".".into()], options })
 }
@@ -128,10 +128,10 @@ impl<O: FileSample> Dataset for FileDataset<O> {
     }
 
     /// Copies. Where the options name a table of labels, it stays behind.
-    fn keep(&self, indices: &[usize], folder: &Path) -> Result<Synthesised, Error> {
-        let copy = |(position, &index): (usize, &usize)| keep::copy(&self.files[index], position, folder);
+    fn save_samples(&self, indices: &[usize], folder: &Path) -> Result<Synthesised, Error> {
+        let copy = |(position, &index): (usize, &usize)| saved_samples::copy(&self.files[index], position, folder);
         let copies = indices.iter().enumerate().map(copy).collect::<Result<_, Error>>()?;
-        let mut kept = keep::opened_with(copies, &self.options)?;
+        let mut kept = saved_samples::reopened_with(copies, &self.options)?;
         if self.options.labels().is_some()
             && let Some(options) = kept.options.as_object_mut()
         {
@@ -174,7 +174,7 @@ mod tests {
         const SUMMARY: &'static str = "bytes";
         const FAMILY: &'static str = "bytes";
         const READS: &'static [&'static str] = &["BIN"];
-        const KEEPS: bool = true;
+        const SAVES_SAMPLES: bool = true;
         type Options = Options;
         type Dataset = FileDataset<Options>;
 
@@ -216,7 +216,7 @@ mod tests {
     fn load(dataset: &FileDataset<Options>, index: usize) -> Result<Vec<f32>, Error> {
         let (mut tokens, mut mask) = (vec![0.0; 3], vec![0; 3]);
         let sample = Sample::Continuous { tokens: &mut tokens, mask: &mut mask };
-        dataset.load(index, View::Plain, &mut sample_rng(0), sample)?;
+        dataset.load(index, View::Evaluation, &mut sample_rng(0), sample)?;
         Ok(tokens)
     }
 
@@ -254,7 +254,7 @@ mod tests {
         assert_eq!(load(&dataset, 2).unwrap_err().message(), "d.bin: the file is empty");
 
         let kept = tempfile::tempdir().unwrap();
-        let made = dataset.keep(&[1, 0, 1], kept.path()).unwrap();
+        let made = dataset.save_samples(&[1, 0, 1], kept.path()).unwrap();
         assert_eq!(made.options, serde_json::json!({ "n": 3 }));
         let again = open(kept.path(), made.options).unwrap();
         let values: Vec<_> = (0..again.len()).map(|index| load(&again, index).unwrap()[0]).collect();

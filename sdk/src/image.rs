@@ -1,6 +1,6 @@
-//! Pictures as arrays: resampling, crops, flips.
+//! Images as arrays: resampling, crops, flips.
 //!
-//! Nothing here reads files, knows tokens or decides which transformation a view needs; [`crate::framing`] does the
+//! Nothing here reads files, knows tokens or decides which transformation a view needs; [`crate::image_transform`] does the
 //! last two. Resampling is Catmull-Rom (cubic, a = -0.5) with the kernel widened when shrinking: Pillow's `BICUBIC`,
 //! which is also what torchvision calls antialiased bicubic.
 
@@ -12,7 +12,7 @@ use rand::{Rng, RngExt};
 
 use crate::Error;
 
-/// A picture with values in `[0, 1]`.
+/// An image with values in `[0, 1]`.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Image {
     width: usize,
@@ -22,7 +22,7 @@ pub struct Image {
 }
 
 /// What a sample can be framed from: pixels, in whatever way they are held.
-pub trait Picture {
+pub trait Resizable {
     /// Columns.
     fn width(&self) -> usize;
 
@@ -32,7 +32,7 @@ pub trait Picture {
     /// As [`Image::resized`].
     ///
     /// # Errors
-    /// A region that is empty or not inside the picture, a target without pixels.
+    /// A region that is empty or not inside the image, a target without pixels.
     fn resized(&self, region: Region, width: usize, height: usize) -> Result<Image, Error>;
 }
 
@@ -50,7 +50,7 @@ pub struct Region {
 }
 
 impl Image {
-    /// A picture from `pixels` `[height, width, channels]` in `[0, 1]`; one channel is grey, three are RGB.
+    /// An image from `pixels` `[height, width, channels]` in `[0, 1]`; one channel is grey, three are RGB.
     ///
     /// # Errors
     /// No pixels, another number of channels, pixels that do not have these dimensions.
@@ -58,7 +58,7 @@ impl Image {
         let expected = height.checked_mul(width).and_then(|n| n.checked_mul(channels));
         if pixels.is_empty() || !matches!(channels, 1 | 3) || expected != Some(pixels.len()) {
             let found = pixels.len();
-            return Err(Error::bad_request(format!("{found} values are no {width}x{height}x{channels} picture")));
+            return Err(Error::bad_request(format!("{found} values are no {width}x{height}x{channels} image")));
         }
         Ok(Self { width, height, channels, pixels })
     }
@@ -93,7 +93,7 @@ impl Image {
         &mut self.pixels
     }
 
-    /// The picture in one channel: luma by ITU-R BT.601, the weights of JPEG. Equal channels give back their value.
+    /// The image in one channel: luma by ITU-R BT.601, the weights of JPEG. Equal channels give back their value.
     pub fn into_grey(self) -> Self {
         if self.channels == 1 {
             return self;
@@ -103,7 +103,7 @@ impl Image {
         Self { channels: 1, pixels: pixels.iter().map(luma).collect(), ..self }
     }
 
-    /// The picture in three channels; grey is repeated.
+    /// The image in three channels; grey is repeated.
     pub fn into_rgb(self) -> Self {
         if self.channels == 3 {
             return self;
@@ -111,7 +111,7 @@ impl Image {
         Self { channels: 3, pixels: self.pixels.iter().flat_map(|&value| [value; 3]).collect(), ..self }
     }
 
-    /// Mirrors left and right.
+    /// Flips left and right.
     pub fn flip_horizontal(&mut self) {
         for row in self.pixels.chunks_exact_mut(self.width * self.channels) {
             match self.channels {
@@ -121,7 +121,7 @@ impl Image {
         }
     }
 
-    /// Mirrors top and bottom.
+    /// Flips top and bottom.
     pub fn flip_vertical(&mut self) {
         let stride = self.width * self.channels;
         let (upper, lower) = self.pixels.split_at_mut(self.height / 2 * stride);
@@ -134,7 +134,7 @@ impl Image {
     /// first.
     ///
     /// # Errors
-    /// A region that is empty or not inside the picture, a target without pixels.
+    /// A region that is empty or not inside the image, a target without pixels.
     pub fn resized(&self, region: Region, width: usize, height: usize) -> Result<Self, Error> {
         let mut pixels = vec![0.0_f32; width * height * self.channels];
         let resample = if self.channels == 1 { resample::<F32, f32> } else { resample::<F32x3, f32> };
@@ -146,7 +146,7 @@ impl Image {
     }
 }
 
-impl Picture for Image {
+impl Resizable for Image {
     fn width(&self) -> usize {
         self.width
     }
@@ -167,7 +167,7 @@ impl Region {
         Self { left: (width - side) / 2, top: (height - side) / 2, width: side, height: side }
     }
 
-    /// The region of torchvision's `RandomResizedCrop`: its area is a fraction in `scale` of the picture's, its aspect
+    /// The region of torchvision's `RandomResizedCrop`: its area is a fraction in `scale` of the image's, its aspect
     /// ratio (width / height) log-uniform in `ratio`. After ten draws that do not fit, the largest centred region whose
     /// aspect ratio is within bounds.
     ///
@@ -229,7 +229,7 @@ mod tests {
 
     const RATIO: [f64; 2] = [0.75, 4.0 / 3.0];
 
-    fn picture(height: usize, width: usize, channels: usize) -> Image {
+    fn test_image(height: usize, width: usize, channels: usize) -> Image {
         let pixels = (0..height * width * channels).map(|value| (value * 193 % 257) as f32 / 256.0).collect();
         Image::new([height, width, channels], pixels).unwrap()
     }
@@ -255,7 +255,7 @@ mod tests {
     #[test]
     fn resampling_is_the_cubic_convolution_of_its_definition() {
         for (channels, [to_height, to_width]) in [(1, [5, 23]), (3, [5, 23]), (1, [29, 4]), (3, [13, 11])] {
-            let image = picture(17, 19, channels);
+            let image = test_image(17, 19, channels);
             let region = Region { left: 3, top: 2, width: 11, height: 13 };
             let result = image.resized(region, to_width, to_height).unwrap();
             assert_eq!((result.width(), result.height(), result.channels()), (to_width, to_height, channels));
@@ -280,14 +280,14 @@ mod tests {
 
     #[test]
     fn a_region_at_its_own_size_is_a_copy() {
-        let image = picture(7, 9, 3);
+        let image = test_image(7, 9, 3);
         let cut = image.resized(Region { left: 4, top: 1, width: 3, height: 5 }, 3, 5).unwrap();
         assert_eq!(cut.pixels()[..9], image.pixels()[(9 + 4) * 3..(9 + 7) * 3]);
     }
 
     #[test]
-    fn regions_outside_the_picture_are_refused() {
-        let image = picture(7, 9, 1);
+    fn regions_outside_the_image_are_refused() {
+        let image = test_image(7, 9, 1);
         for region in [
             Region { left: 7, top: 0, width: 3, height: 2 },
             Region { left: 0, top: 8, width: 1, height: 1 },
@@ -307,12 +307,12 @@ mod tests {
         assert_eq!(image.pixels(), [0.2, 0.1, 0.0, 0.5, 0.4, 0.3]);
         image.flip_vertical();
         assert_eq!(image.pixels(), [0.5, 0.4, 0.3, 0.2, 0.1, 0.0]);
-        let mut colour = picture(5, 3, 3);
+        let mut colour = test_image(5, 3, 3);
         colour.flip_horizontal();
-        assert_eq!(colour.pixels()[..3], picture(5, 3, 3).pixels()[6..9]);
+        assert_eq!(colour.pixels()[..3], test_image(5, 3, 3).pixels()[6..9]);
         colour.flip_vertical();
-        assert_eq!(colour.pixels()[..3], picture(5, 3, 3).pixels()[(4 * 3 + 2) * 3..]);
-        assert_eq!(colour.pixels()[2 * 9..3 * 9][3..6], picture(5, 3, 3).pixels()[2 * 9..3 * 9][3..6]);
+        assert_eq!(colour.pixels()[..3], test_image(5, 3, 3).pixels()[(4 * 3 + 2) * 3..]);
+        assert_eq!(colour.pixels()[2 * 9..3 * 9][3..6], test_image(5, 3, 3).pixels()[2 * 9..3 * 9][3..6]);
     }
 
     #[test]

@@ -2,13 +2,13 @@
 //! follow its samples through crops and resampling.
 //!
 //! Labels are names, not amounts: they are taken from the nearest pixel and never averaged. (A mask is, in this crate,
-//! what hides tokens in training; hence another word.) Which file belongs to which sample is settled in `label_files`.
+//! what hides tokens in training; hence another word.) Which file belongs to which sample is settled in `mask_files`.
 
 use crate::Error;
 use crate::image::Region;
 use crate::volume::Sampling;
 
-/// Labels of a picture or volume, of a file or of a sample: 0 is the background.
+/// Labels of an image or volume, of a file or of a sample: 0 is the background.
 #[derive(Debug, Clone, PartialEq)]
 pub struct LabelMap {
     shape: Vec<usize>,
@@ -86,10 +86,10 @@ impl LabelMap {
         Self::new(&shape, values)
     }
 
-    /// A region of a picture's labels at another size: what [`crate::image::Image::resized`] is for the picture.
+    /// A region of an image's labels at another size: what [`crate::image::Image::resized`] is for the image.
     ///
     /// # Errors
-    /// Labels of a volume, a region that is empty or not inside the picture, a target without pixels.
+    /// Labels of a volume, a region that is empty or not inside the image, a target without pixels.
     pub fn resized(&self, region: Region, width: usize, height: usize) -> Result<Self, Error> {
         let Region { left, top, width: wide, height: high } = region;
         let inside = |start: usize, n: usize, all: usize| n > 0 && start.checked_add(n).is_some_and(|end| end <= all);
@@ -176,7 +176,7 @@ mod tests {
             [Sampling::centred(15, 20, 0.7), Sampling::centred(23, 33, 1.1), Sampling::centred(31, 64, 0.4)],
         ];
         for samplings in samplings {
-            let linear = volume.part(samplings).unwrap().padded(0.0);
+            let linear = volume.resampled(samplings).unwrap().padded(0.0);
             let nearest = labels.sampled(&samplings).unwrap();
             let sizes: Vec<usize> = samplings.iter().map(Sampling::n).collect();
             assert_eq!(nearest.shape(), sizes);
@@ -189,16 +189,16 @@ mod tests {
     }
 
     #[test]
-    fn labels_follow_a_picture_through_its_plain_view() {
+    fn labels_follow_an_image_through_its_plain_view() {
         let [height, width] = [37, 53];
         let inside: Vec<bool> = (0..height * width)
             .map(|at| is_inside(7.2, (at / width) as f64 * 0.7, (at % width) as f64 * 0.8))
             .collect();
         let labels = LabelMap::new(&[height, width], inside.iter().map(|&is| 300 * u16::from(is)).collect()).unwrap();
         let pixels = inside.iter().map(|&inside| f32::from(u8::from(inside))).collect();
-        let picture = Image::new([height, width, 1], pixels).unwrap();
+        let image = Image::new([height, width, 1], pixels).unwrap();
         let region = Region::centre_square(width, height);
-        let (cubic, nearest) = (picture.resized(region, 64, 64).unwrap(), labels.resized(region, 64, 64).unwrap());
+        let (cubic, nearest) = (image.resized(region, 64, 64).unwrap(), labels.resized(region, 64, 64).unwrap());
         assert_eq!(nearest.shape(), [64, 64]);
         let sure = cubic.pixels().iter().zip(nearest.values()).filter(|(value, _)| !(0.2..0.8).contains(*value));
         let n_wrong = sure.clone().filter(|(value, label)| (**value > 0.5) != (**label == 300)).count();

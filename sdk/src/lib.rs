@@ -7,47 +7,46 @@
 //!
 //! What this crate deliberately does not hold: file formats (a plugin brings its own) and anything of the model.
 
-pub mod block;
 pub mod byte_image;
 mod dataset;
 mod error;
 mod export;
 mod file_dataset;
 mod files;
-pub mod framing;
+mod fingerprint;
 pub mod image;
+pub mod image_transform;
 pub mod intensity;
-pub mod keep;
-mod label_files;
 pub mod label_map;
 pub mod labels;
 pub mod log;
 pub mod mask;
-pub mod mask_words;
+mod mask_files;
 mod options;
 pub mod patch;
-mod picture;
+mod png_image;
 pub mod prelude;
 mod rng;
+pub mod saved_samples;
 pub mod volume;
+pub mod volume_transform;
+pub mod whole_word_masking;
 
 pub use dataset::{Dataset, Modality, OpenRequest, Sample, Tokens, View};
 pub use error::Error;
 pub use file_dataset::{FileDataset, FileSample, synthesise_files};
 pub use files::{FoundFile, entry_name, find_files, find_files_by_content};
+pub use fingerprint::Fingerprint;
 pub use medcoss_abi as abi;
 pub use medcoss_abi::message::{Geometry, Rendering, Synthesised};
 pub use medcoss_abi::{NOT_A_TARGET, code};
 pub use options::in_range;
-pub use picture::encode_png;
+pub use png_image::encode_png;
 pub use rng::{SampleRng, sample_rng};
 pub use {rand, schemars, serde, serde_json};
 
 #[doc(hidden)]
 pub use export::shim;
-
-mod fingerprint;
-pub use fingerprint::Fingerprint;
 
 /// The guide for authors: its code is compiled and run with the tests.
 #[cfg(doctest)]

@@ -11,7 +11,7 @@ pub fn patchify_2d(pixels: &[f32], [height, width, channels]: [usize; 3], patch:
     patchify_3d(pixels, [1, height, width, channels], [1, patch, patch], tokens);
 }
 
-/// As [`patchify_2d`] of a picture whose three channels are all `pixels` `[height, width]`: `[rows * columns, patch * patch * 3]`.
+/// As [`patchify_2d`] of an image whose three channels are all `pixels` `[height, width]`: `[rows * columns, patch * patch * 3]`.
 ///
 /// # Panics
 /// When the sizes are no multiples of `patch`, or the slices do not have them.

@@ -1,6 +1,6 @@
-//! Volumes as arrays: a scan with its voxel spacing, resampling of a part of it, mirroring.
+//! Volumes as arrays: a scan with its voxel spacing, resampling of a part of it, flipping.
 //!
-//! Nothing here reads files, knows tokens or decides which part a sample is; [`crate::block`] does the last two.
+//! Nothing here reads files, knows tokens or decides which part a sample is; [`crate::volume_transform`] does the last two.
 //!
 //! Axes are always `[depth, rows, columns]`, depth slowest. A scan of a body runs from inferior to superior, anterior
 //! to posterior, the patient's right to left: a slice looks as radiologists see it, spine below, the patient's right on
@@ -30,7 +30,7 @@ pub struct Sampling {
 
 /// A resampled part of a volume that may reach beyond it.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Part {
+pub struct SubVolume {
     /// Values where the part lies inside the volume, `[depth, rows, columns]` of that region.
     pub values: Vec<f32>,
     size: [usize; 3],
@@ -82,29 +82,29 @@ impl Volume {
     ///
     /// # Errors
     /// Samplings without any position inside the volume.
-    pub fn part(&self, samplings: [Sampling; 3]) -> Result<Part, Error> {
+    pub fn resampled(&self, samplings: [Sampling; 3]) -> Result<SubVolume, Error> {
         let plane = self.size[1] * self.size[2];
         let slab = |slices: Range<usize>| Ok(&self.voxels[slices.start * plane..slices.end * plane]);
-        Part::resampled(self.size, samplings, self.size[0], slab)
+        SubVolume::resample(self.size, samplings, self.size[0], slab)
     }
 }
 
-impl Part {
-    /// The same as [`Volume::part`], to the bit, of a volume of `size` that is not in memory. `read` gives the voxels
+impl SubVolume {
+    /// The same as [`Volume::resampled`], to the bit, of a volume of `size` that is not in memory. `read` gives the voxels
     /// of some slices; it is asked for at most `most` at once, from first to last, and for none that do not count.
     ///
     /// # Errors
     /// Samplings without any position inside the volume, those of `read`, slices that do not have this size.
-    pub fn of_slabs(
+    pub fn from_slabs(
         size: [usize; 3],
         samplings: [Sampling; 3],
         most: usize,
         read: impl FnMut(Range<usize>) -> Result<Vec<f32>, Error>,
     ) -> Result<Self, Error> {
-        Self::resampled(size, samplings, most.max(1), read)
+        Self::resample(size, samplings, most.max(1), read)
     }
 
-    fn resampled<'a, Voxels: Into<Cow<'a, [f32]>>>(
+    fn resample<'a, Voxels: Into<Cow<'a, [f32]>>>(
         size: [usize; 3],
         samplings: [Sampling; 3],
         most: usize,
@@ -309,11 +309,11 @@ impl Kernels {
     }
 }
 
-/// Mirrors `voxels` of `size` along one axis (0 depth, 1 rows, 2 columns).
+/// Flips `voxels` of `size` along one axis (0 depth, 1 rows, 2 columns).
 ///
 /// # Panics
 /// When there is no such axis.
-pub fn mirror(voxels: &mut [f32], size: [usize; 3], axis: usize) {
+pub fn flip(voxels: &mut [f32], size: [usize; 3], axis: usize) {
     let inner: usize = size[axis + 1..].iter().product();
     if inner == 1 {
         voxels.chunks_exact_mut(size[axis]).for_each(<[f32]>::reverse);
@@ -345,7 +345,7 @@ mod tests {
     #[test]
     fn whole_steps_copy_voxels_and_padding_surrounds_them() {
         let volume = numbered();
-        let part = volume.part([Sampling::voxels(-1, 3), Sampling::voxels(5, 4), Sampling::voxels(0, 9)]).unwrap();
+        let part = volume.resampled([Sampling::voxels(-1, 3), Sampling::voxels(5, 4), Sampling::voxels(0, 9)]).unwrap();
         let padded = part.padded(-7.0);
         for (at, &value) in padded.iter().enumerate() {
             let (z, y, x) = (at / 36, at / 9 % 4, at % 9);
@@ -358,7 +358,8 @@ mod tests {
     fn enlarging_interpolates_and_holds_the_border() {
         // One row of 2 voxels to 4: positions -0.25, 0.25, 0.75, 1.25.
         let volume = Volume::new([1, 1, 2], [1.0; 3], vec![10.0, 20.0]).unwrap();
-        let part = volume.part([Sampling::voxels(0, 1), Sampling::voxels(0, 1), Sampling::stretched(2, 4)]).unwrap();
+        let part =
+            volume.resampled([Sampling::voxels(0, 1), Sampling::voxels(0, 1), Sampling::stretched(2, 4)]).unwrap();
         assert_eq!(part.values, [10.0, 12.5, 17.5, 20.0]);
     }
 
@@ -366,7 +367,8 @@ mod tests {
     fn shrinking_weighs_every_voxel_with_the_widened_triangle() {
         // 4 voxels to 2: centres 0.5 and 2.5, half-width 2. Weights of the first: 0.75, 0.75, 0.25 over 1.75.
         let volume = Volume::new([4, 1, 1], [1.0; 3], vec![7.0, 0.0, 14.0, 0.0]).unwrap();
-        let part = volume.part([Sampling::stretched(4, 2), Sampling::voxels(0, 1), Sampling::voxels(0, 1)]).unwrap();
+        let part =
+            volume.resampled([Sampling::stretched(4, 2), Sampling::voxels(0, 1), Sampling::voxels(0, 1)]).unwrap();
         let expected = [(0.75 * 7.0 + 0.25 * 14.0) / 1.75, (0.25 * 0.0 + 0.75 * 14.0) / 1.75];
         assert!(part.values.iter().zip(expected).all(|(a, b)| (a - b).abs() < 1e-5), "{:?}", part.values);
     }
@@ -378,7 +380,7 @@ mod tests {
             for n in [2, 4, 13, 40] {
                 let mut samplings = whole();
                 samplings[axis] = Sampling::stretched(SIZE[axis], n);
-                let part = volume.part(samplings).unwrap();
+                let part = volume.resampled(samplings).unwrap();
                 let stride = [63.0, 9.0, 1.0][axis];
                 let step = SIZE[axis] as f64 / n as f64;
                 // Away from the border, where no kernel is cut off. A widened triangle is not quite symmetric about its
@@ -401,8 +403,8 @@ mod tests {
         let volume = numbered();
         let depth = Sampling::centred(5, 11, 0.5);
         let [_, rows, columns] = whole();
-        let all = volume.part([depth, rows, columns]).unwrap().padded(-1.0);
-        let some = volume.part([depth.window(4, 3), rows, columns]).unwrap().padded(-1.0);
+        let all = volume.resampled([depth, rows, columns]).unwrap().padded(-1.0);
+        let some = volume.resampled([depth.window(4, 3), rows, columns]).unwrap().padded(-1.0);
         assert_eq!(some, all[4 * 63..7 * 63]);
     }
 
@@ -410,10 +412,10 @@ mod tests {
     fn a_part_of_slabs_is_the_part_of_the_whole_to_the_bit() {
         let volume = numbered();
         let samplings = [Sampling::centred(5, 7, 1.3), Sampling::stretched(7, 3), Sampling::centred(9, 13, 0.7)];
-        let expected = volume.part(samplings).unwrap();
+        let expected = volume.resampled(samplings).unwrap();
         for most in [0, 1, 2, 3, 5, 100] {
             let mut asked = Vec::new();
-            let part = Part::of_slabs(SIZE, samplings, most, |slices| {
+            let part = SubVolume::from_slabs(SIZE, samplings, most, |slices| {
                 asked.push(slices.clone());
                 Ok(volume.voxels()[slices.start * 63..slices.end * 63].to_vec())
             });
@@ -423,27 +425,27 @@ mod tests {
         // Slices 2 and 3 alone count here.
         let [_, rows, columns] = whole();
         let samplings = [Sampling::voxels(2, 2), rows, columns];
-        let part = Part::of_slabs(SIZE, samplings, 9, |slices| {
+        let part = SubVolume::from_slabs(SIZE, samplings, 9, |slices| {
             assert_eq!(slices, 2..4);
             Ok(volume.voxels()[126..252].to_vec())
         });
-        assert_eq!(part.unwrap(), volume.part(samplings).unwrap());
-        assert!(Part::of_slabs(SIZE, samplings, 9, |_| Ok(vec![0.0; 125])).is_err());
-        assert!(Part::of_slabs(SIZE, samplings, 9, |_| Err(Error::corrupt("broken"))).is_err());
+        assert_eq!(part.unwrap(), volume.resampled(samplings).unwrap());
+        assert!(SubVolume::from_slabs(SIZE, samplings, 9, |_| Ok(vec![0.0; 125])).is_err());
+        assert!(SubVolume::from_slabs(SIZE, samplings, 9, |_| Err(Error::corrupt("broken"))).is_err());
     }
 
     #[test]
     fn a_part_beside_the_volume_is_refused() {
         let [depth, rows, _] = whole();
-        assert!(numbered().part([depth, rows, Sampling::voxels(9, 4)]).is_err());
-        assert!(numbered().part([depth, rows, Sampling::centred(9, 2, 30.0)]).is_err());
+        assert!(numbered().resampled([depth, rows, Sampling::voxels(9, 4)]).is_err());
+        assert!(numbered().resampled([depth, rows, Sampling::centred(9, 2, 30.0)]).is_err());
     }
 
     #[test]
-    fn mirroring_moves_voxels_to_the_other_end_of_one_axis() {
+    fn flipping_moves_voxels_to_the_other_end_of_one_axis() {
         for axis in 0..3 {
             let mut voxels = numbered().voxels().to_vec();
-            mirror(&mut voxels, SIZE, axis);
+            flip(&mut voxels, SIZE, axis);
             for (at, &value) in voxels.iter().enumerate() {
                 let mut from = [at / 63, at / 9 % 7, at % 9];
                 from[axis] = SIZE[axis] - 1 - from[axis];

@@ -1,6 +1,6 @@
 //! What must hold for any input: numbers of masked tokens and their uniformity, patches and back, whole words.
 
-use medcoss_sdk::mask_words::WordMasking;
+use medcoss_sdk::whole_word_masking::WordMasking;
 use medcoss_sdk::{NOT_A_TARGET, mask, patch, sample_rng};
 use proptest::collection::vec;
 use proptest::prelude::*;

@@ -36,7 +36,7 @@ fn sources(folder: &str) -> Vec<(PathBuf, String)> {
 fn dependencies_run_one_way() {
     assert_eq!(own_dependencies("sdk/abi/Cargo.toml"), Vec::<String>::new());
     assert_eq!(own_dependencies("sdk/Cargo.toml"), ["medcoss-abi"]);
-    assert_eq!(own_dependencies("sdk/kit/Cargo.toml"), ["medcoss-abi"]);
+    assert_eq!(own_dependencies("sdk/conformance/Cargo.toml"), ["medcoss-abi"]);
     assert_eq!(own_dependencies("core/Cargo.toml"), Vec::<String>::new());
     for plugin in ["text", "xray", "ct", "mri", "pathology"] {
         for name in own_dependencies(&format!("plugins/{plugin}/Cargo.toml")) {
@@ -77,9 +77,9 @@ fn unsafe_code_is_where_the_architecture_says() {
         "host/src/plugins/contracts.rs",
         "host/src/plugins/library.rs",
         "host/src/plugins/process.rs",
-        "sdk/kit/src/batch.rs",
+        "sdk/conformance/src/batch.rs",
     ];
-    for folder in ["core/src", "host/src", "sdk/src", "sdk/formats/src", "sdk/kit/src", "plugins"] {
+    for folder in ["core/src", "host/src", "sdk/src", "sdk/formats/src", "sdk/conformance/src", "plugins"] {
         for (path, text) in sources(folder) {
             // Kernels write memory that holds nothing yet, and heads of an attention side by side.
             let is_kernel =

@@ -1,6 +1,6 @@
 //! `medcoss plugin check`: the conformance list on a built library, in a process of its own.
 //!
-//! The list and its rules are the kit's (`sdk/kit`), the same that authors' tests run. Here is what only another process can
+//! The list and its rules are the kit's (`sdk/conformance`), the same that authors' tests run. Here is what only another process can
 //! do: limits of time and memory, and a verdict when the plugin takes its process down. The child is this program again; it
 //! tells what it does in a file, so that whatever a plugin prints disturbs nothing. When it dies in the middle of a rule,
 //! that rule is broken, and another child goes on behind it.
@@ -16,7 +16,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail};
 use clap::Args;
-use medcoss_kit::{Data, Event, Outcome, Request, Verdict, rules};
+use medcoss_conformance::{Data, Event, Outcome, Request, RuleReport, rules};
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use nix::sys::signal::Signal;
 use serde::{Deserialize, Serialize};
@@ -92,7 +92,7 @@ struct Job {
 #[serde(rename_all = "lowercase")]
 enum Told {
     Begun(String),
-    Finished(Verdict),
+    Finished(RuleReport),
     Done,
 }
 
@@ -107,7 +107,7 @@ struct Report<'a> {
     n_skipped: usize,
     /// Bytes that the plugin printed; none is as it should be.
     printed_bytes: u64,
-    verdicts: &'a [Verdict],
+    verdicts: &'a [RuleReport],
 }
 
 impl Check {
@@ -167,8 +167,8 @@ impl Check {
     }
 
     /// All verdicts, and how much was printed.
-    fn tried(&self, id: &str, mut request: Request) -> anyhow::Result<(Vec<Verdict>, u64)> {
-        let mut verdicts: BTreeMap<String, Verdict> = BTreeMap::new();
+    fn tried(&self, id: &str, mut request: Request) -> anyhow::Result<(Vec<RuleReport>, u64)> {
+        let mut verdicts: BTreeMap<String, RuleReport> = BTreeMap::new();
         let mut printed = 0;
         let mut given_up = None;
         for death in 1.. {
@@ -182,22 +182,22 @@ impl Check {
             let Some(end) = end else { break };
             let rule = child.rule.clone();
             let (detail, remedy) = self.cause_of_death(&end, &child.last_words());
-            verdicts.insert(rule.clone(), Verdict::failed(&rule, &detail, remedy));
+            verdicts.insert(rule.clone(), RuleReport::failed(&rule, &detail, remedy));
             if VITAL.contains(&rule.as_str()) || death == MOST_DEATHS {
                 given_up = Some(rule);
                 break;
             }
-            request.passed_over = verdicts.keys().cloned().collect();
+            request.skipped_rules = verdicts.keys().cloned().collect();
         }
         let mut all = Vec::new();
         for name in std::iter::once(LOAD).chain(rules().map(|asked| asked.name)) {
             match (verdicts.remove(name), &given_up) {
                 (Some(verdict), _) => all.push(verdict),
                 (None, Some(rule)) => {
-                    all.push(Verdict::skipped(name, &format!("not tried any more after rule `{rule}`")));
+                    all.push(RuleReport::skipped(name, &format!("not tried any more after rule `{rule}`")));
                 }
                 (None, None) => {
-                    all.push(Verdict::failed(name, "the rule was passed over", "report a fault in medcoss"))
+                    all.push(RuleReport::failed(name, "the rule was passed over", "report a fault in medcoss"))
                 }
             }
         }
@@ -268,7 +268,7 @@ impl Child {
     }
 
     /// Takes verdicts until the child ends. None when it came to the end of the list.
-    fn watch(&mut self, timeout: Duration, verdicts: &mut BTreeMap<String, Verdict>) -> anyhow::Result<Option<End>> {
+    fn watch(&mut self, timeout: Duration, verdicts: &mut BTreeMap<String, RuleReport>) -> anyhow::Result<Option<End>> {
         let mut since = Instant::now();
         loop {
             // In this order, so that what an ended child has told is read.
@@ -292,7 +292,7 @@ impl Child {
     }
 
     /// Reads what was told. True when there was something.
-    fn take(&mut self, verdicts: &mut BTreeMap<String, Verdict>) -> anyhow::Result<bool> {
+    fn take(&mut self, verdicts: &mut BTreeMap<String, RuleReport>) -> anyhow::Result<bool> {
         let before = self.rest.len();
         self.events.read_to_string(&mut self.rest)?;
         let is_more = self.rest.len() > before;
@@ -331,7 +331,7 @@ impl Drop for Child {
 impl Report<'_> {
     fn page(&self) -> String {
         let mut table = Table::new(&["rule", "outcome", "found"]);
-        for Verdict { rule, outcome, detail, remedy, .. } in self.verdicts {
+        for RuleReport { rule, outcome, detail, remedy, .. } in self.verdicts {
             let outcome = match outcome {
                 Outcome::Passed => "holds",
                 Outcome::Failed => "BROKEN",
@@ -411,19 +411,19 @@ fn work(job: &Path) -> anyhow::Result<()> {
         Ok(File::options().append(true).open(&job.events)?.write_all(&line)?)
     };
     limit(job.memory_mib)?;
-    if !job.request.passed_over.iter().any(|rule| rule == LOAD) {
+    if !job.request.skipped_rules.iter().any(|rule| rule == LOAD) {
         tell(&Told::Begun(LOAD.into()))?;
     }
     let header = match v1_header_of(&job.file, &job.id) {
         Ok(header) => header,
         Err(error) => {
-            tell(&Told::Finished(Verdict::failed(
+            tell(&Told::Finished(RuleReport::failed(
                 LOAD,
                 &format!("the dynamic loader refuses it: {error}"),
                 "build it again on this machine, with all that it needs",
             )))?;
             for asked in rules() {
-                tell(&Told::Finished(Verdict::skipped(
+                tell(&Told::Finished(RuleReport::skipped(
                     asked.name,
                     "rule `load` does not hold, and this one rests on it",
                 )))?;
@@ -431,13 +431,13 @@ fn work(job: &Path) -> anyhow::Result<()> {
             return tell(&Told::Done);
         }
     };
-    if !job.request.passed_over.iter().any(|rule| rule == LOAD) {
-        tell(&Told::Finished(Verdict::passed(LOAD, "opened by the dynamic loader")))?;
+    if !job.request.skipped_rules.iter().any(|rule| rule == LOAD) {
+        tell(&Told::Finished(RuleReport::passed(LOAD, "opened by the dynamic loader")))?;
     }
     let mut failed = Ok(());
-    medcoss_kit::check(header, &job.request, &mut |event| {
+    medcoss_conformance::check(header, &job.request, &mut |event| {
         let told = match event {
-            Event::Begun(rule) => tell(&Told::Begun(rule.into())),
+            Event::Started(rule) => tell(&Told::Begun(rule.into())),
             Event::Finished(verdict) => tell(&Told::Finished(verdict.clone())),
         };
         if failed.is_ok() {

@@ -2,28 +2,28 @@
 //! cut into patches of 16x16x16.
 //!
 //! Which files are read is in [`medcoss_formats::volume_source`], and how scans are cut in
-//! [`medcoss_formats::subvolumes`]; mirroring and masking are those of [`medcoss_sdk::block`]; the samples for
+//! [`medcoss_formats::sub_volumes`]; flipping and masking are those of [`medcoss_sdk::volume_transform`]; the samples for
 //! demonstration and tests are made in `synthetic`.
 
 mod synthetic;
 
 use std::path::Path;
 
-use medcoss_formats::subvolume_labels::MASK_ENDINGS;
-use medcoss_formats::subvolumes::{self, Settings, Subvolumes};
+use medcoss_formats::sub_volume_labels::MASK_EXTENSIONS;
+use medcoss_formats::sub_volumes::{self, Settings, SubVolumes};
 use medcoss_formats::volume_source::KINDS;
-use medcoss_sdk::block::Blocks;
 use medcoss_sdk::label_map::LabelMap;
+use medcoss_sdk::volume_transform::VolumeTransform;
 use medcoss_sdk::{
     Dataset, Error, Fingerprint, FoundFile, Geometry, Modality, OpenRequest, Rendering, Sample, SampleRng, Synthesised,
-    Tokens, View, export_plugin, intensity, keep,
+    Tokens, View, export_plugin, intensity, saved_samples,
 };
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// Value of the lower end of the window, which air outside of the scan is taken for.
 const DARKEST: f32 = -1.0;
-/// Values that become black and white in a picture: the whole window.
+/// Values that become black and white in an image: the whole window.
 const SHOWN: [f32; 2] = [-1.0, 1.0];
 
 /// The plugin.
@@ -47,8 +47,8 @@ pub struct Options {
     pub mask_ratio: f64,
     /// Hounsfield units that become -1 and 1, the lower first; values beyond are clipped.
     pub window: [f32; 2],
-    /// Whether half of the training samples are mirrored, along each axis with probability 1/2.
-    pub mirror: bool,
+    /// Whether half of the training samples are flipped, along each axis with probability 1/2.
+    pub flip: bool,
     /// Memory in MiB for decoded scans, 4 bytes a voxel: where all of them fit, each is decoded once and kept. Where they do
     /// not, only the slices of a sample are read. In compressed files, which are read as a whole once, the memory then holds
     /// places to go on from, a MiB apart or more; it is at least 64.
@@ -63,7 +63,7 @@ impl Default for Options {
             spacing_mm: None,
             mask_ratio: 0.75,
             window: [-1024.0, 1024.0],
-            mirror: true,
+            flip: true,
             cache_mb: 512,
         }
     }
@@ -71,17 +71,17 @@ impl Default for Options {
 
 impl Options {
     /// The settings of samples, after checking their ranges.
-    fn blocks(&self) -> Result<Blocks, Error> {
+    fn transform(&self) -> Result<VolumeTransform, Error> {
         let [lowest, highest] = self.window;
         if !(lowest.is_finite() && highest.is_finite() && lowest < highest) {
             return Err(Error::bad_request(format!(
                 "window is [{lowest}, {highest}]; it must be two numbers of Hounsfield units, the lower first"
             )));
         }
-        let blocks = Blocks { size: self.size, mask_ratio: self.mask_ratio, mirror: self.mirror };
-        blocks.check()?;
+        let transform = VolumeTransform { size: self.size, mask_ratio: self.mask_ratio, flip: self.flip };
+        transform.check()?;
         self.settings().check()?;
-        Ok(blocks)
+        Ok(transform)
     }
 
     /// How scans are cut.
@@ -98,20 +98,20 @@ impl Modality for Ct {
     const FAMILY: &'static str = "volume";
     const READS: &'static [&'static str] = KINDS;
     const RENDERS: Option<Rendering> = Some(Rendering::Png);
-    const KEEPS: bool = true;
-    const LABEL_MAPS: &'static [&'static str] = MASK_ENDINGS;
+    const SAVES_SAMPLES: bool = true;
+    const MASK_EXTENSIONS: &'static [&'static str] = MASK_EXTENSIONS;
 
     type Options = Options;
     type Dataset = Scans;
 
     fn geometry(options: &Options) -> Result<Geometry, Error> {
-        Ok(options.blocks()?.geometry())
+        Ok(options.transform()?.geometry())
     }
 
     fn open(request: OpenRequest<Options>) -> Result<Scans, Error> {
-        let blocks = request.options.blocks()?;
-        let subvolumes = Subvolumes::open(&request.base, &request.data, request.options.settings())?;
-        Ok(Scans { options: request.options, blocks, subvolumes })
+        let transform = request.options.transform()?;
+        let sub_volumes = SubVolumes::open(&request.base, &request.data, request.options.settings())?;
+        Ok(Scans { options: request.options, transform, sub_volumes })
     }
 
     fn synthesise(folder: &Path, n_samples: usize, seed: u64) -> Result<Synthesised, Error> {
@@ -123,52 +123,52 @@ impl Modality for Ct {
 #[derive(Debug)]
 pub struct Scans {
     options: Options,
-    blocks: Blocks,
-    subvolumes: Subvolumes,
+    transform: VolumeTransform,
+    sub_volumes: SubVolumes,
 }
 
 impl Dataset for Scans {
     fn geometry(&self) -> Geometry {
-        self.blocks.geometry()
+        self.transform.geometry()
     }
 
     fn len(&self) -> usize {
-        self.subvolumes.len()
+        self.sub_volumes.len()
     }
 
     fn id(&self, index: usize) -> String {
-        self.subvolumes.id(index)
+        self.sub_volumes.id(index)
     }
 
     fn file_id(&self, index: usize) -> String {
-        self.subvolumes.file_id(index).into()
+        self.sub_volumes.file_id(index).into()
     }
 
     fn fingerprint(&self) -> Fingerprint {
-        self.subvolumes.fingerprint()
+        self.sub_volumes.fingerprint()
     }
 
     fn load(&self, index: usize, view: View, rng: &mut SampleRng, sample: Sample<'_>) -> Result<(), Error> {
-        let mut part = self.subvolumes.read(index)?;
+        let mut part = self.sub_volumes.read(index)?;
         intensity::window(&mut part.values, self.options.window);
-        self.blocks.deliver(part.padded(DARKEST), view, rng, sample)
+        self.transform.deliver(part.padded(DARKEST), view, rng, sample)
     }
 
     /// In Hounsfield units. Where there is no scan there is air, as dark as the window goes.
-    fn keep(&self, indices: &[usize], folder: &Path) -> Result<Synthesised, Error> {
+    fn save_samples(&self, indices: &[usize], folder: &Path) -> Result<Synthesised, Error> {
         let air = self.options.window[0];
         let write = |(position, &index): (usize, &usize)| {
-            subvolumes::keep(self.blocks.size, self.subvolumes.read(index)?.padded(air), position, folder)
+            sub_volumes::save(self.transform.size, self.sub_volumes.read(index)?.padded(air), position, folder)
         };
         let data = indices.iter().enumerate().map(write).collect::<Result<_, Error>>()?;
-        keep::opened_with(data, &Options { stride: None, spacing_mm: None, ..self.options.clone() })
+        saved_samples::reopened_with(data, &Options { stride: None, spacing_mm: None, ..self.options.clone() })
     }
 
     fn label_map(&self, index: usize, mask: &FoundFile) -> Result<LabelMap, Error> {
-        self.subvolumes.label_map(index, mask)
+        self.sub_volumes.label_map(index, mask)
     }
 
     fn render(&self, tokens: Tokens<'_>) -> Result<Vec<u8>, Error> {
-        self.blocks.render(tokens, SHOWN)
+        self.transform.render(tokens, SHOWN)
     }
 }

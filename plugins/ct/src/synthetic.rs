@@ -45,8 +45,8 @@ pub(crate) fn write(folder: &Path, n_samples: usize, seed: u64) -> Result<Synthe
             scaling,
             big_endian,
         };
-        let ending = if index % 4 == 3 { "nii" } else { "nii.gz" };
-        file.write(&folder.join(format!("scan_{index:04}.{ending}")))?;
+        let extension = if index % 4 == 3 { "nii" } else { "nii.gz" };
+        file.write(&folder.join(format!("scan_{index:04}.{extension}")))?;
     }
     Ok(Synthesised { data: vec![PathBuf::from(".")], options: serde_json::json!({"size": [16, 64, 64]}) })
 }

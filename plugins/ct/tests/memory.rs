@@ -63,7 +63,7 @@ fn sample_all(folder: &Path, name: &str, n_samples: usize) {
                 for index in (0..n_samples).filter(|index| index % 4 == thread).map(|index| (31 + 13 * index) % 64) {
                     let (mut tokens, mut mask) = (vec![0.0; n_tokens * d_token], vec![0; n_tokens]);
                     let sample = Sample::Continuous { tokens: &mut tokens, mask: &mut mask };
-                    scans.load(index, View::Plain, &mut sample_rng(1), sample).unwrap();
+                    scans.load(index, View::Evaluation, &mut sample_rng(1), sample).unwrap();
                     if name.starts_with("axial") && index == 31 {
                         // Token 0 begins with slice 496; each slice of the cube has 256 values.
                         for (slice, values) in tokens[..4096].chunks_exact(256).enumerate() {

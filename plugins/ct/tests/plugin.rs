@@ -45,7 +45,7 @@ fn enough_synthetic_samples_are_written_and_all_are_read() {
         assert_eq!(dataset.geometry(), Geometry::Continuous { grid: vec![1, 4, 4], d_token: 4096, n_masked: 12 });
         assert_eq!(dataset.id(1), "scan_0000.nii.gz#z=0016");
         for index in 0..dataset.len() {
-            let (tokens, mask) = load(&dataset, index, View::Plain, 0).unwrap();
+            let (tokens, mask) = load(&dataset, index, View::Evaluation, 0).unwrap();
             assert_eq!(mask, [0; 16]);
             assert!(tokens.iter().all(|value| (-1.0..=1.0).contains(value)));
         }
@@ -66,7 +66,7 @@ fn the_same_seed_writes_the_same_files() {
 fn synthetic_bodies_of_every_file_order_lie_on_their_backs() {
     let (_folder, dataset) = synthetic(12, 3);
     for index in (0..dataset.len()).step_by(3) {
-        let (tokens, _) = load(&dataset, index, View::Plain, 0).unwrap();
+        let (tokens, _) = load(&dataset, index, View::Evaluation, 0).unwrap();
         let mut voxels = vec![0.0; tokens.len()];
         patch::unpatchify_3d(&tokens, [16, 64, 64, 1], [16; 3], &mut voxels);
         let bone = |rows: std::ops::Range<usize>| {
@@ -80,17 +80,17 @@ fn synthetic_bodies_of_every_file_order_lie_on_their_backs() {
 #[test]
 fn a_training_sample_depends_on_its_seed_alone() {
     let (_folder, dataset) = synthetic(6, 1);
-    let (mut mirrored, mut masks) = (0, std::collections::BTreeSet::new());
-    let (plain, _) = load(&dataset, 4, View::Plain, 0).unwrap();
+    let (mut flipped, mut masks) = (0, std::collections::BTreeSet::new());
+    let (plain, _) = load(&dataset, 4, View::Evaluation, 0).unwrap();
     for seed in 0..40 {
-        let one = load(&dataset, 4, View::Train, seed).unwrap();
-        assert_eq!(one, load(&dataset, 4, View::Train, seed).unwrap());
+        let one = load(&dataset, 4, View::Training, seed).unwrap();
+        assert_eq!(one, load(&dataset, 4, View::Training, seed).unwrap());
         assert_eq!(one.1.iter().filter(|&&masked| masked == 1).count(), 12);
-        mirrored += usize::from(one.0 != plain);
+        flipped += usize::from(one.0 != plain);
         masks.insert(one.1);
     }
-    // 7/16 of the samples are mirrored along at least one axis.
-    assert!((8..28).contains(&mirrored), "{mirrored} of 40");
+    // 7/16 of the samples are flipped along at least one axis.
+    assert!((8..28).contains(&flipped), "{flipped} of 40");
     assert!(masks.len() > 30);
 }
 
@@ -101,13 +101,13 @@ fn samples_do_not_depend_on_threads_order_or_memory() {
     let options = |cache_mb| Options { size: [16, 64, 64], cache_mb, ..Options::default() };
     let (kept, not_kept) = (open(folder.path(), &["."], options(64)), open(folder.path(), &["."], options(0)));
     let (kept, not_kept) = (kept.unwrap(), not_kept.unwrap());
-    let expected: Vec<_> = (0..kept.len()).map(|i| load(&not_kept, i, View::Train, i as u64).unwrap()).collect();
+    let expected: Vec<_> = (0..kept.len()).map(|i| load(&not_kept, i, View::Training, i as u64).unwrap()).collect();
     std::thread::scope(|scope| {
         for thread in 0..3 {
             let (kept, expected) = (&kept, &expected);
             scope.spawn(move || {
                 for i in (0..kept.len()).map(|i| (i * 2 + thread) % kept.len()) {
-                    assert!(load(kept, i, View::Train, i as u64).unwrap() == expected[i], "sample {i}");
+                    assert!(load(kept, i, View::Training, i as u64).unwrap() == expected[i], "sample {i}");
                 }
             });
         }
@@ -117,7 +117,7 @@ fn samples_do_not_depend_on_threads_order_or_memory() {
 #[test]
 fn a_rendering_is_four_slices_of_the_window() {
     let (_folder, dataset) = synthetic(3, 4);
-    let (tokens, _) = load(&dataset, 0, View::Plain, 0).unwrap();
+    let (tokens, _) = load(&dataset, 0, View::Evaluation, 0).unwrap();
     let png = dataset.render(Tokens::Continuous(&tokens)).unwrap();
     let mut reader = png::Decoder::new(std::io::Cursor::new(png)).read_info().unwrap();
     let mut pixels = vec![0; reader.output_buffer_size().unwrap()];
@@ -172,7 +172,7 @@ fn real_scans_give_their_sub_volumes() {
     assert_eq!(ids[25], "ct/torso/torso.nii.gz#z=0253");
     // Through the chest there is lung; at the thighs there is none. The body lies in the third row of patches.
     let share_of_lung = |index: usize| {
-        let (tokens, _) = load(&dataset, index, View::Plain, 0).unwrap();
+        let (tokens, _) = load(&dataset, index, View::Evaluation, 0).unwrap();
         let middle = &tokens[8 * 4096..12 * 4096];
         middle.iter().filter(|&&value| (-0.92..-0.7).contains(&value)).count() as f32 / middle.len() as f32
     };

@@ -6,7 +6,7 @@
 //! times alone. What ST-MEM adds to tokens by embeddings of leads, the family's position table does here, since a token's
 //! position in the grid says its lead.
 //!
-//! Which files are read is in `record`, names of leads in `leads`, what is done to signals in `signal`, pictures in `paper`, and
+//! Which files are read is in `record`, names of leads in `leads`, what is done to signals in `signal`, images in `paper`, and
 //! `synthetic` makes the samples for demonstration and tests. Nothing here filters: neither hum nor wander is taken out.
 
 mod csv_record;
@@ -23,7 +23,7 @@ use std::path::{Path, PathBuf};
 use medcoss_sdk::rand::RngExt;
 use medcoss_sdk::{
     Dataset, Error, Fingerprint, FoundFile, Geometry, Modality, OpenRequest, Rendering, Sample, SampleRng, Synthesised,
-    Tokens, View, export_plugin, keep, mask,
+    Tokens, View, export_plugin, mask, saved_samples,
 };
 
 pub use options::{Masking, Normalise, Options};
@@ -42,7 +42,7 @@ impl Modality for Ecg {
     const FAMILY: &'static str = "ecg";
     const READS: &'static [&'static str] = record::KINDS;
     const RENDERS: Option<Rendering> = Some(Rendering::Png);
-    const KEEPS: bool = true;
+    const SAVES_SAMPLES: bool = true;
 
     type Options = Options;
     type Dataset = Records;
@@ -83,7 +83,7 @@ impl Entry {
     /// Headers of WFDB records are looked at, since the samples lie in other files. One that is damaged makes a bad sample, not
     /// bad data: `load` will tell.
     fn new(file: FoundFile, label: Option<String>, options: &Options) -> Self {
-        let is_header = file.path.extension().is_some_and(|ending| ending.eq_ignore_ascii_case("hea"));
+        let is_header = file.path.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("hea"));
         let Some(Ok(record)) = is_header.then(|| Record::open(&file.path, options.csv_rate_hz)) else {
             return Self { file, parts: Vec::new(), label };
         };
@@ -186,13 +186,13 @@ impl Dataset for Records {
         file.check_unchanged()?;
         parts.iter().try_for_each(FoundFile::check_unchanged)?;
         let options = &self.options;
-        let random = (view == View::Train).then_some(&mut *rng);
+        let random = (view == View::Training).then_some(&mut *rng);
         let mut values = self.stretch(&file.path, random).map_err(|error| error.in_context(&file.id))?;
         if let Some(value) = values.iter().find(|value| !value.is_finite()) {
             return Err(Error::corrupt(format!("{}: a value of the record is {value} mV", file.id)));
         }
         signal::normalise(&mut values, options.n_times(), options.normalise);
-        if view == View::Train {
+        if view == View::Training {
             let Options { amplitude, wander, lead_dropout, rate_hz, .. } = *options;
             let augmentation = Augmentation { amplitude, wander, lead_dropout, rate_hz };
             augmentation.apply(&mut values, options.n_times(), rng);
@@ -212,10 +212,10 @@ impl Dataset for Records {
 
     /// Whole records, so that training goes on from any stretch of them. Each lies in a folder of its own, because a WFDB header
     /// names its signal files.
-    fn keep(&self, indices: &[usize], folder: &Path) -> Result<Synthesised, Error> {
+    fn save_samples(&self, indices: &[usize], folder: &Path) -> Result<Synthesised, Error> {
         let copy = |(position, &index): (usize, &usize)| {
             let Entry { file, parts, .. } = &self.entries[index];
-            let own = PathBuf::from(keep::name(position, ""));
+            let own = PathBuf::from(saved_samples::name(position, ""));
             let failed = |error: std::io::Error| {
                 Error::unreadable(format!("{} cannot be copied to {}", file.id, folder.display())).caused_by(&error)
             };
@@ -226,13 +226,13 @@ impl Dataset for Records {
             }
             Ok(own.join(file.path.file_name().unwrap_or_default()))
         };
-        keep::opened_with(indices.iter().enumerate().map(copy).collect::<Result<_, Error>>()?, &self.options)
+        saved_samples::reopened_with(indices.iter().enumerate().map(copy).collect::<Result<_, Error>>()?, &self.options)
     }
 
     fn render(&self, tokens: Tokens<'_>) -> Result<Vec<u8>, Error> {
         let Tokens::Continuous(values) = tokens else {
             return Err(Error::bad_request("a sample of ecg has continuous tokens"));
         };
-        paper::picture(values, &self.options)
+        paper::image(values, &self.options)
     }
 }

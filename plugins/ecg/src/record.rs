@@ -61,12 +61,13 @@ impl Record {
     /// # Errors
     /// A file that is missing, damaged or of another kind.
     pub(crate) fn open(path: &Path, csv_rate_hz: f64) -> Result<Self, Error> {
-        let ending = path.extension().map(|ending| ending.to_string_lossy().to_lowercase()).unwrap_or_default();
-        match ending.as_str() {
+        let extension =
+            path.extension().map(|extension| extension.to_string_lossy().to_lowercase()).unwrap_or_default();
+        match extension.as_str() {
             "hea" => Ok(Self::Wfdb(wfdb::WfdbRecord::open(path)?)),
             "csv" | "tsv" | "txt" => Ok(Self::Csv(csv_record::CsvRecord::open(path, csv_rate_hz)?)),
             _ => Err(Error::unsupported(format!(
-                "a file that ends in {ending:?} is no record; records are .csv or .hea files\nhint: of a WFDB record, name the .hea file"
+                "a file that ends in {extension:?} is no record; records are .csv or .hea files\nhint: of a WFDB record, name the .hea file"
             ))),
         }
     }

@@ -11,7 +11,7 @@ use std::fmt::Write;
 use std::path::{Path, PathBuf};
 
 use medcoss_sdk::rand::RngExt;
-use medcoss_sdk::{Error, SampleRng, Synthesised, keep, sample_rng, serde_json};
+use medcoss_sdk::{Error, SampleRng, Synthesised, sample_rng, saved_samples, serde_json};
 
 use crate::leads::LIMB;
 use crate::wfdb::{self, Format};
@@ -46,7 +46,7 @@ pub(crate) fn write(folder: &Path, n_samples: usize, seed: u64) -> Result<Synthe
         let name = match index % 3 {
             0 => {
                 let name = format!("{stem}.csv");
-                keep::write(&folder.join(&name), csv(&heart.leads(100, &mut rng), 100).as_bytes())?;
+                saved_samples::write(&folder.join(&name), csv(&heart.leads(100, &mut rng), 100).as_bytes())?;
                 name
             }
             kind => {
@@ -57,7 +57,7 @@ pub(crate) fn write(folder: &Path, n_samples: usize, seed: u64) -> Result<Synthe
         };
         table.push_str(&format!("{name},{}\n", if heart.is_ectopic() { "ectopic" } else { "normal" }));
     }
-    keep::write(&folder.join(TABLE), table.as_bytes())?;
+    saved_samples::write(&folder.join(TABLE), table.as_bytes())?;
     let options = serde_json::json!({
         "rate_hz": 100,
         "seconds": 4.0,

@@ -41,7 +41,7 @@ fn synthetic_records_open_with_labels_in_both_formats() {
     // Four seconds at 100 Hz in patches of 50: twelve leads of eight tokens, three quarters of them masked.
     assert_eq!(dataset.geometry(), Geometry::Continuous { grid: vec![12, 8], d_token: 50, n_masked: 72 });
     for index in 0..7 {
-        let (tokens, mask) = load(&dataset, index, View::Plain, 0).unwrap();
+        let (tokens, mask) = load(&dataset, index, View::Evaluation, 0).unwrap();
         assert_eq!(mask, [0; 96]);
         for lead in tokens.chunks_exact(400) {
             let mean = lead.iter().sum::<f32>() / 400.0;
@@ -65,12 +65,15 @@ fn the_same_seed_writes_the_same_files() {
 fn a_training_sample_depends_on_its_seed_alone() {
     let (_folder, dataset) = synthetic(3, 1);
     for index in 0..3 {
-        let one = load(&dataset, index, View::Train, 11).unwrap();
-        assert_eq!(one, load(&dataset, index, View::Train, 11).unwrap());
-        let other = load(&dataset, index, View::Train, 12).unwrap();
+        let one = load(&dataset, index, View::Training, 11).unwrap();
+        assert_eq!(one, load(&dataset, index, View::Training, 11).unwrap());
+        let other = load(&dataset, index, View::Training, 12).unwrap();
         assert!(one.0 != other.0 && one.1 != other.1);
         assert_eq!(one.1.iter().filter(|&&masked| masked == 1).count(), 72);
-        assert_eq!(load(&dataset, index, View::Plain, 1).unwrap(), load(&dataset, index, View::Plain, 2).unwrap());
+        assert_eq!(
+            load(&dataset, index, View::Evaluation, 1).unwrap(),
+            load(&dataset, index, View::Evaluation, 2).unwrap()
+        );
     }
 }
 
@@ -81,7 +84,7 @@ fn masked_times_are_the_same_in_all_leads() {
     let dataset = open(folder.path(), &["ecg_0000.csv"], options).unwrap();
     // Of eight times, floor(8 * 0.4) = 3 stay visible.
     assert_eq!(dataset.geometry(), Geometry::Continuous { grid: vec![12, 8], d_token: 50, n_masked: 60 });
-    let (_, mask) = load(&dataset, 0, View::Train, 3).unwrap();
+    let (_, mask) = load(&dataset, 0, View::Training, 3).unwrap();
     assert_eq!(mask[..8].iter().filter(|&&masked| masked == 1).count(), 5);
     assert!(mask.chunks_exact(8).all(|lead| lead == &mask[..8]));
 }
@@ -101,7 +104,7 @@ fn tokens_are_stretches_of_leads_in_their_order() {
         "amplitude": 0, "wander": 0,
     });
     let dataset = open(base.path(), &["."], options).unwrap();
-    let (tokens, _) = load(&dataset, 0, View::Plain, 0).unwrap();
+    let (tokens, _) = load(&dataset, 0, View::Evaluation, 0).unwrap();
     // The middle 30 of 40 samples, times 5 to 34, less their mean 19.5. aVL = I - II / 2 = 0, III = II - I = I.
     for (token, values) in tokens.chunks_exact(5).enumerate() {
         for (at, &value) in values.iter().enumerate() {
@@ -111,7 +114,7 @@ fn tokens_are_stretches_of_leads_in_their_order() {
         }
     }
     // In training, windows begin anywhere: without the mean they are all alike, so look at the raw order of the ramp.
-    let (train, _) = load(&dataset, 0, View::Train, 1).unwrap();
+    let (train, _) = load(&dataset, 0, View::Training, 1).unwrap();
     assert!(
         train.iter().zip(&tokens).all(|(a, b)| (a - b).abs() < 1e-4),
         "a ramp less its mean is the same everywhere"
@@ -130,7 +133,7 @@ fn random_stretches_reach_from_end_to_end() {
     let dataset = open(base.path(), &["a.csv"], options).unwrap();
     let mut begins = std::collections::BTreeSet::new();
     for seed in 0..400 {
-        let (tokens, _) = load(&dataset, 0, View::Train, seed).unwrap();
+        let (tokens, _) = load(&dataset, 0, View::Training, seed).unwrap();
         begins.insert(30 - tokens.iter().position(|&value| value > 0.0).unwrap());
     }
     assert_eq!(begins, (0..20).collect());
@@ -141,21 +144,21 @@ fn kept_records_are_the_samples_again_without_the_data() {
     let (folder, dataset) = synthetic(6, 2);
     let kept = tempfile::tempdir().unwrap();
     let indices = [4, 0, 2, 4];
-    let made = dataset.keep(&indices, kept.path()).unwrap();
-    let expected: Vec<_> = indices.iter().map(|&index| load(&dataset, index, View::Train, 9).unwrap()).collect();
+    let made = dataset.save_samples(&indices, kept.path()).unwrap();
+    let expected: Vec<_> = indices.iter().map(|&index| load(&dataset, index, View::Training, 9).unwrap()).collect();
     folder.close().unwrap();
     let entries: Vec<_> = made.data.iter().map(|path| path.to_str().unwrap()).collect();
     let again = open(kept.path(), &entries, made.options).unwrap();
     assert_eq!(again.len(), 4);
     for (index, expected) in expected.iter().enumerate() {
-        assert_eq!(load(&again, index, View::Train, 9).unwrap(), *expected);
+        assert_eq!(load(&again, index, View::Training, 9).unwrap(), *expected);
     }
 }
 
 #[test]
-fn a_picture_has_two_columns_of_six_leads() {
+fn an_image_has_two_columns_of_six_leads() {
     let (_folder, dataset) = synthetic(1, 2);
-    let (tokens, _) = load(&dataset, 0, View::Plain, 0).unwrap();
+    let (tokens, _) = load(&dataset, 0, View::Evaluation, 0).unwrap();
     let file = dataset.render(Tokens::Continuous(&tokens)).unwrap();
     let reader = png::Decoder::new(std::io::Cursor::new(file)).read_info().unwrap();
     // Four seconds of 75 pixels, 25 boxes of three pixels a lead.
@@ -186,7 +189,7 @@ fn the_fingerprint_follows_signal_files() {
     std::fs::write(&path, [bytes.as_slice(), &[0; 24]].concat()).unwrap();
     assert_ne!(open(folder.path(), &["."], options).unwrap().fingerprint().hex(), before);
     // What was opened before the change is not mixed with what came after it.
-    assert_eq!(load(&dataset, 1, View::Plain, 0).unwrap_err().code(), code::CORRUPT);
+    assert_eq!(load(&dataset, 1, View::Evaluation, 0).unwrap_err().code(), code::CORRUPT);
 }
 
 #[test]
@@ -249,16 +252,16 @@ fn bad_records_spoil_their_own_sample_only_and_say_what_to_do() {
     .into_iter()
     .enumerate()
     {
-        let error = load(&dataset, index, View::Train, 0).unwrap_err();
+        let error = load(&dataset, index, View::Training, 0).unwrap_err();
         assert_eq!((dataset.id(index).as_str(), error.code()), (name, expected), "{error}");
         assert!(error.message().starts_with(name) && error.message().contains(word), "{error}");
     }
     for index in 8..11 {
-        load(&dataset, index, View::Train, 0).unwrap();
+        load(&dataset, index, View::Training, 0).unwrap();
     }
     for (entry, expected) in [("nowhere", code::UNREADABLE), ("ecg_0001.dat", code::UNSUPPORTED)] {
         let opened = open(folder.path(), &[entry], json!({}));
-        let error = opened.and_then(|dataset| load(&dataset, 0, View::Plain, 0).map(drop)).unwrap_err();
+        let error = opened.and_then(|dataset| load(&dataset, 0, View::Evaluation, 0).map(drop)).unwrap_err();
         assert_eq!(error.code(), expected, "{error}");
     }
 }
@@ -279,7 +282,7 @@ fn no_damage_makes_a_panic() {
             for content in [&whole[..at], &changed] {
                 std::fs::write(&path, content).unwrap();
                 let dataset = open(folder.path(), &[&entry], options.clone()).unwrap();
-                match load(&dataset, 0, View::Train, at as u64) {
+                match load(&dataset, 0, View::Training, at as u64) {
                     Ok((tokens, _)) => {
                         assert!(tokens.iter().all(|value| value.is_finite()));
                         n_read += 1;
@@ -301,5 +304,5 @@ fn no_damage_makes_a_panic() {
 
 #[test]
 fn the_plugin_keeps_the_contract() {
-    medcoss_kit::assert_conforms("ecg");
+    medcoss_conformance::assert_conforms("ecg");
 }

@@ -3,26 +3,26 @@
 //! measure.
 //!
 //! Which files are read is in [`medcoss_formats::volume_source`], and how scans are cut in
-//! [`medcoss_formats::subvolumes`]; mirroring and masking are those of [`medcoss_sdk::block`]; the samples for
+//! [`medcoss_formats::sub_volumes`]; flipping and masking are those of [`medcoss_sdk::volume_transform`]; the samples for
 //! demonstration and tests are made in `synthetic`.
 
 mod synthetic;
 
 use std::path::Path;
 
-use medcoss_formats::subvolume_labels::MASK_ENDINGS;
-use medcoss_formats::subvolumes::{self, Settings, Subvolumes};
+use medcoss_formats::sub_volume_labels::MASK_EXTENSIONS;
+use medcoss_formats::sub_volumes::{self, Settings, SubVolumes};
 use medcoss_formats::volume_source::KINDS;
-use medcoss_sdk::block::Blocks;
 use medcoss_sdk::label_map::LabelMap;
+use medcoss_sdk::volume_transform::VolumeTransform;
 use medcoss_sdk::{
     Dataset, Error, Fingerprint, FoundFile, Geometry, Modality, OpenRequest, Rendering, Sample, SampleRng, Synthesised,
-    Tokens, View, export_plugin, intensity, keep,
+    Tokens, View, export_plugin, intensity, saved_samples,
 };
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-/// Values that become black and white in a picture, in standard deviations from the mean. Fixed, so that a
+/// Values that become black and white in an image, in standard deviations from the mean. Fixed, so that a
 /// reconstruction can be compared with its original; scans have more bright tails than dark ones.
 const SHOWN: [f32; 2] = [-2.0, 4.0];
 
@@ -54,8 +54,8 @@ pub struct Options {
     /// Whether intensities are clipped and standardised, sample by sample. Without it they are taken as they are, for
     /// scans that were standardised before.
     pub standardise: bool,
-    /// Whether half of the training samples are mirrored, along each axis with probability 1/2.
-    pub mirror: bool,
+    /// Whether half of the training samples are flipped, along each axis with probability 1/2.
+    pub flip: bool,
     /// Memory in MiB for decoded scans, 4 bytes a voxel: where all of them fit, each is decoded once and kept. Where they do
     /// not, only the slices of a sample are read. In compressed files, which are read as a whole once, the memory then holds
     /// places to go on from, a MiB apart or more; it is at least 64.
@@ -72,7 +72,7 @@ impl Default for Options {
             drop_ends_ratio: 0.1,
             percentiles: [0.2, 99.8],
             standardise: true,
-            mirror: true,
+            flip: true,
             cache_mb: 512,
         }
     }
@@ -80,17 +80,17 @@ impl Default for Options {
 
 impl Options {
     /// The settings of samples, after checking their ranges.
-    fn blocks(&self) -> Result<Blocks, Error> {
+    fn transform(&self) -> Result<VolumeTransform, Error> {
         let [lower, upper] = self.percentiles;
         if !(lower >= 0.0 && lower < upper && upper <= 100.0) {
             return Err(Error::bad_request(format!(
                 "percentiles is [{lower}, {upper}]; it must be two numbers from 0 to 100, the lower first"
             )));
         }
-        let blocks = Blocks { size: self.size, mask_ratio: self.mask_ratio, mirror: self.mirror };
-        blocks.check()?;
+        let transform = VolumeTransform { size: self.size, mask_ratio: self.mask_ratio, flip: self.flip };
+        transform.check()?;
         self.settings().check()?;
-        Ok(blocks)
+        Ok(transform)
     }
 
     /// How scans are cut.
@@ -107,20 +107,20 @@ impl Modality for Mri {
     const FAMILY: &'static str = "volume";
     const READS: &'static [&'static str] = KINDS;
     const RENDERS: Option<Rendering> = Some(Rendering::Png);
-    const KEEPS: bool = true;
-    const LABEL_MAPS: &'static [&'static str] = MASK_ENDINGS;
+    const SAVES_SAMPLES: bool = true;
+    const MASK_EXTENSIONS: &'static [&'static str] = MASK_EXTENSIONS;
 
     type Options = Options;
     type Dataset = Scans;
 
     fn geometry(options: &Options) -> Result<Geometry, Error> {
-        Ok(options.blocks()?.geometry())
+        Ok(options.transform()?.geometry())
     }
 
     fn open(request: OpenRequest<Options>) -> Result<Scans, Error> {
-        let blocks = request.options.blocks()?;
-        let subvolumes = Subvolumes::open(&request.base, &request.data, request.options.settings())?;
-        Ok(Scans { options: request.options, blocks, subvolumes })
+        let transform = request.options.transform()?;
+        let sub_volumes = SubVolumes::open(&request.base, &request.data, request.options.settings())?;
+        Ok(Scans { options: request.options, transform, sub_volumes })
     }
 
     fn synthesise(folder: &Path, n_samples: usize, seed: u64) -> Result<Synthesised, Error> {
@@ -132,14 +132,14 @@ impl Modality for Mri {
 #[derive(Debug)]
 pub struct Scans {
     options: Options,
-    blocks: Blocks,
-    subvolumes: Subvolumes,
+    transform: VolumeTransform,
+    sub_volumes: SubVolumes,
 }
 
 impl Scans {
     /// A whole block of intensities, of the size of a sample.
     fn block(&self, index: usize) -> Result<Vec<f32>, Error> {
-        let mut part = self.subvolumes.read(index)?;
+        let mut part = self.sub_volumes.read(index)?;
         if self.options.standardise {
             if let Some(range) = intensity::percentiles(&part.values, self.options.percentiles) {
                 intensity::clip(&mut part.values, range);
@@ -155,32 +155,32 @@ impl Scans {
 
 impl Dataset for Scans {
     fn geometry(&self) -> Geometry {
-        self.blocks.geometry()
+        self.transform.geometry()
     }
 
     fn len(&self) -> usize {
-        self.subvolumes.len()
+        self.sub_volumes.len()
     }
 
     fn id(&self, index: usize) -> String {
-        self.subvolumes.id(index)
+        self.sub_volumes.id(index)
     }
 
     fn file_id(&self, index: usize) -> String {
-        self.subvolumes.file_id(index).into()
+        self.sub_volumes.file_id(index).into()
     }
 
     fn fingerprint(&self) -> Fingerprint {
-        self.subvolumes.fingerprint()
+        self.sub_volumes.fingerprint()
     }
 
     fn load(&self, index: usize, view: View, rng: &mut SampleRng, sample: Sample<'_>) -> Result<(), Error> {
-        self.blocks.deliver(self.block(index)?, view, rng, sample)
+        self.transform.deliver(self.block(index)?, view, rng, sample)
     }
 
-    fn keep(&self, indices: &[usize], folder: &Path) -> Result<Synthesised, Error> {
+    fn save_samples(&self, indices: &[usize], folder: &Path) -> Result<Synthesised, Error> {
         let write = |(position, &index): (usize, &usize)| {
-            subvolumes::keep(self.blocks.size, self.block(index)?, position, folder)
+            sub_volumes::save(self.transform.size, self.block(index)?, position, folder)
         };
         let data = indices.iter().enumerate().map(write).collect::<Result<_, Error>>()?;
         let as_they_are = Options {
@@ -190,14 +190,14 @@ impl Dataset for Scans {
             standardise: false,
             ..self.options.clone()
         };
-        keep::opened_with(data, &as_they_are)
+        saved_samples::reopened_with(data, &as_they_are)
     }
 
     fn label_map(&self, index: usize, mask: &FoundFile) -> Result<LabelMap, Error> {
-        self.subvolumes.label_map(index, mask)
+        self.sub_volumes.label_map(index, mask)
     }
 
     fn render(&self, tokens: Tokens<'_>) -> Result<Vec<u8>, Error> {
-        self.blocks.render(tokens, SHOWN)
+        self.transform.render(tokens, SHOWN)
     }
 }

@@ -41,8 +41,8 @@ pub(crate) fn write(folder: &Path, n_samples: usize, seed: u64) -> Result<Synthe
             scaling: [1.0, 0.0],
             big_endian: index % 5 == 4,
         };
-        let ending = if index % 4 == 3 { "nii" } else { "nii.gz" };
-        file.write(&folder.join(format!("scan_{index:04}.{ending}")))?;
+        let extension = if index % 4 == 3 { "nii" } else { "nii.gz" };
+        file.write(&folder.join(format!("scan_{index:04}.{extension}")))?;
     }
     Ok(Synthesised { data: vec![PathBuf::from(".")], options: serde_json::json!({"size": [16, 64, 64]}) })
 }

@@ -46,7 +46,7 @@ fn enough_synthetic_samples_are_written_and_all_are_read() {
         assert_eq!(dataset.geometry(), Geometry::Continuous { grid: vec![1, 4, 4], d_token: 4096, n_masked: 12 });
         assert!(dataset.id(0).starts_with("scan_0000.nii.gz#z=000"), "{}", dataset.id(0));
         for index in 0..dataset.len() {
-            let (tokens, mask) = load(&dataset, index, View::Plain, 0).unwrap();
+            let (tokens, mask) = load(&dataset, index, View::Evaluation, 0).unwrap();
             assert_eq!(mask, [0; 16]);
             assert!(tokens.iter().all(|value| value.abs() < 12.0));
             let mean = tokens.iter().map(|&value| f64::from(value)).sum::<f64>() / tokens.len() as f64;
@@ -69,17 +69,17 @@ fn the_same_seed_writes_the_same_files() {
 #[test]
 fn a_training_sample_depends_on_its_seed_alone() {
     let (_folder, dataset) = synthetic(6, 1);
-    let (mut mirrored, mut masks) = (0, std::collections::BTreeSet::new());
-    let (plain, _) = load(&dataset, 4, View::Plain, 0).unwrap();
+    let (mut flipped, mut masks) = (0, std::collections::BTreeSet::new());
+    let (plain, _) = load(&dataset, 4, View::Evaluation, 0).unwrap();
     for seed in 0..40 {
-        let one = load(&dataset, 4, View::Train, seed).unwrap();
-        assert_eq!(one, load(&dataset, 4, View::Train, seed).unwrap());
+        let one = load(&dataset, 4, View::Training, seed).unwrap();
+        assert_eq!(one, load(&dataset, 4, View::Training, seed).unwrap());
         assert_eq!(one.1.iter().filter(|&&masked| masked == 1).count(), 12);
-        mirrored += usize::from(one.0 != plain);
+        flipped += usize::from(one.0 != plain);
         masks.insert(one.1);
     }
-    // 7/16 of the samples are mirrored along at least one axis.
-    assert!((8..28).contains(&mirrored), "{mirrored} of 40");
+    // 7/16 of the samples are flipped along at least one axis.
+    assert!((8..28).contains(&flipped), "{flipped} of 40");
     assert!(masks.len() > 30);
 }
 
@@ -90,13 +90,13 @@ fn samples_do_not_depend_on_threads_order_or_memory() {
     let options = |cache_mb| Options { size: [16, 64, 64], cache_mb, ..Options::default() };
     let (kept, not_kept) = (open(folder.path(), &["."], options(64)), open(folder.path(), &["."], options(0)));
     let (kept, not_kept) = (kept.unwrap(), not_kept.unwrap());
-    let expected: Vec<_> = (0..kept.len()).map(|i| load(&not_kept, i, View::Train, i as u64).unwrap()).collect();
+    let expected: Vec<_> = (0..kept.len()).map(|i| load(&not_kept, i, View::Training, i as u64).unwrap()).collect();
     std::thread::scope(|scope| {
         for thread in 0..3 {
             let (kept, expected) = (&kept, &expected);
             scope.spawn(move || {
                 for i in (0..kept.len()).map(|i| (i * 2 + thread) % kept.len()) {
-                    assert!(load(kept, i, View::Train, i as u64).unwrap() == expected[i], "sample {i}");
+                    assert!(load(kept, i, View::Training, i as u64).unwrap() == expected[i], "sample {i}");
                 }
             });
         }
@@ -106,7 +106,7 @@ fn samples_do_not_depend_on_threads_order_or_memory() {
 #[test]
 fn a_rendering_is_four_slices() {
     let (_folder, dataset) = synthetic(3, 4);
-    let (tokens, _) = load(&dataset, 0, View::Plain, 0).unwrap();
+    let (tokens, _) = load(&dataset, 0, View::Evaluation, 0).unwrap();
     let png = dataset.render(Tokens::Continuous(&tokens)).unwrap();
     let mut reader = png::Decoder::new(std::io::Cursor::new(png)).read_info().unwrap();
     let mut pixels = vec![0; reader.output_buffer_size().unwrap()];
@@ -169,7 +169,7 @@ fn the_unit_of_the_intensities_does_not_matter() {
     write_scan(&folder.path().join("a.nii"), 16, signal);
     write_scan(&folder.path().join("b.nii"), 16, |at| 0.03 * signal(at) + 5.0);
     let dataset = open(folder.path(), &["."], Options { size: [16, 32, 32], ..Options::default() }).unwrap();
-    let (a, b) = (load(&dataset, 0, View::Plain, 0).unwrap().0, load(&dataset, 1, View::Plain, 0).unwrap().0);
+    let (a, b) = (load(&dataset, 0, View::Evaluation, 0).unwrap().0, load(&dataset, 1, View::Evaluation, 0).unwrap().0);
     let largest = a.iter().zip(&b).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
     assert!(largest < 1e-3, "{largest}");
 }
@@ -181,7 +181,7 @@ fn a_single_bright_voxel_does_not_darken_the_rest() {
     write_scan(&folder.path().join("a.nii"), 16, signal);
     write_scan(&folder.path().join("b.nii"), 16, |at| if at == 3333 { 1e6 } else { signal(at) });
     let dataset = open(folder.path(), &["."], Options { size: [16, 32, 32], ..Options::default() }).unwrap();
-    let (a, b) = (load(&dataset, 0, View::Plain, 0).unwrap().0, load(&dataset, 1, View::Plain, 0).unwrap().0);
+    let (a, b) = (load(&dataset, 0, View::Evaluation, 0).unwrap().0, load(&dataset, 1, View::Evaluation, 0).unwrap().0);
     let n_changed = a.iter().zip(&b).filter(|(a, b)| (*a - *b).abs() > 0.1).count();
     assert!(n_changed < 30, "{n_changed} of {} values", a.len());
 }
@@ -191,7 +191,7 @@ fn padding_is_the_darkest_value_and_has_no_part_in_the_statistics() {
     let folder = tempfile::tempdir().unwrap();
     write_scan(&folder.path().join("a.nii"), 6, |at| 100.0 + (at % 97) as f64);
     let dataset = open(folder.path(), &["."], Options { size: [16, 32, 32], ..Options::default() }).unwrap();
-    let (tokens, _) = load(&dataset, 0, View::Plain, 0).unwrap();
+    let (tokens, _) = load(&dataset, 0, View::Evaluation, 0).unwrap();
     let slice = |z: usize| tokens.chunks_exact(4096).flat_map(move |cube| &cube[z * 256..(z + 1) * 256]);
     let darkest = tokens.iter().copied().fold(f32::INFINITY, f32::min);
     assert!((0..5).chain(11..16).all(|z| slice(z).all(|&value| value == darkest)));
@@ -205,7 +205,7 @@ fn a_constant_scan_becomes_zeros() {
     let folder = tempfile::tempdir().unwrap();
     write_scan(&folder.path().join("a.nii"), 20, |_| 0.1);
     let dataset = open(folder.path(), &["."], Options { size: [16, 48, 48], ..Options::default() }).unwrap();
-    let (tokens, _) = load(&dataset, 0, View::Train, 0).unwrap();
+    let (tokens, _) = load(&dataset, 0, View::Training, 0).unwrap();
     assert!(tokens.iter().all(|&value| value == 0.0));
 }
 
@@ -226,7 +226,7 @@ fn real_scans_give_their_sub_volumes() {
     assert!(dataset.id(0).starts_with("mri/hippocampus/images/hippocampus_001.nii.gz#z=000"), "{}", dataset.id(0));
     // Floating point and 8-bit files alike.
     for index in (0..dataset.len()).step_by(13) {
-        let (tokens, _) = load(&dataset, index, View::Plain, 0).unwrap();
+        let (tokens, _) = load(&dataset, index, View::Evaluation, 0).unwrap();
         let mean = tokens.iter().sum::<f32>() / tokens.len() as f32;
         let spread = tokens.iter().map(|value| value * value).sum::<f32>() / tokens.len() as f32;
         assert!(mean.abs() < 1e-2 && (spread - 1.0).abs() < 1e-2, "{}: {mean} {spread}", dataset.id(index));

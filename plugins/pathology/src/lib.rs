@@ -2,7 +2,7 @@
 //!
 //! `source` finds the samples and reads them, `grid` cuts slides into tiles, `tissue` decides which of them are worth
 //! reading, `stain` varies the colours, `synthetic` paints samples for demonstration and tests; crops, flips and
-//! masking are those of [`medcoss_sdk::framing`]. Colours are taken as they are: there is no stain normalisation and no
+//! masking are those of [`medcoss_sdk::image_transform`]. Colours are taken as they are: there is no stain normalisation and no
 //! colour management.
 
 mod grid;
@@ -14,12 +14,12 @@ mod tissue;
 
 use std::path::Path;
 
-use medcoss_formats::label_picture;
-use medcoss_sdk::framing::Framing;
+use medcoss_formats::label_image;
+use medcoss_sdk::image_transform::ImageTransform;
 use medcoss_sdk::label_map::LabelMap;
 use medcoss_sdk::{
     Dataset, Error, Fingerprint, FoundFile, Geometry, Modality, OpenRequest, Rendering, Sample, SampleRng, Synthesised,
-    Tokens, View, export_plugin, keep,
+    Tokens, View, export_plugin, saved_samples,
 };
 
 pub use options::Options;
@@ -37,15 +37,15 @@ impl Modality for Pathology {
     const FAMILY: &'static str = "image";
     const READS: &'static [&'static str] = source::KINDS;
     const RENDERS: Option<Rendering> = Some(Rendering::Png);
-    const KEEPS: bool = true;
-    const LABEL_MAPS: &'static [&'static str] = label_picture::MASK_ENDINGS;
+    const SAVES_SAMPLES: bool = true;
+    const MASK_EXTENSIONS: &'static [&'static str] = label_image::MASK_EXTENSIONS;
 
     type Options = Options;
     type Dataset = Tissue;
 
     fn geometry(options: &Options) -> Result<Geometry, Error> {
         options.check()?;
-        Ok(options.framing().geometry())
+        Ok(options.transform().geometry())
     }
 
     fn open(request: OpenRequest<Options>) -> Result<Tissue, Error> {
@@ -60,8 +60,8 @@ impl Modality for Pathology {
         for file in &files {
             fingerprint.add_file(file);
         }
-        let (framing, source) = (options.framing(), Source::list(files, &options)?);
-        Ok(Tissue { options: Options { labels: None, ..options }, framing, source, labels, fingerprint })
+        let (transform, source) = (options.transform(), Source::list(files, &options)?);
+        Ok(Tissue { options: Options { labels: None, ..options }, transform, source, labels, fingerprint })
     }
 
     fn synthesise(folder: &Path, n_samples: usize, seed: u64) -> Result<Synthesised, Error> {
@@ -73,7 +73,7 @@ impl Modality for Pathology {
 pub struct Tissue {
     /// Those of kept samples, which have no labels.
     options: Options,
-    framing: Framing,
+    transform: ImageTransform,
     source: Source,
     /// One a file.
     labels: Vec<Option<String>>,
@@ -82,7 +82,7 @@ pub struct Tissue {
 
 impl Dataset for Tissue {
     fn geometry(&self) -> Geometry {
-        self.framing.geometry()
+        self.transform.geometry()
     }
 
     fn len(&self) -> usize {
@@ -106,11 +106,11 @@ impl Dataset for Tissue {
     }
 
     fn load(&self, index: usize, view: View, rng: &mut SampleRng, sample: Sample<'_>) -> Result<(), Error> {
-        let picture = self.source.read(index)?;
+        let image = self.source.read(index)?;
         let framed = match view {
-            View::Plain => self.framing.plain(&picture)?,
-            View::Train => {
-                let mut framed = self.framing.augmented(&picture, rng)?;
+            View::Evaluation => self.transform.plain(&image)?,
+            View::Training => {
+                let mut framed = self.transform.augmented(&image, rng)?;
                 if self.options.stain_jitter > 0.0 {
                     framed = framed.into_rgb();
                     stain::jitter(rng, self.options.stain_jitter, &mut framed);
@@ -118,19 +118,22 @@ impl Dataset for Tissue {
                 framed
             }
         };
-        self.framing.deliver(framed, view, rng, sample)
+        self.transform.deliver(framed, view, rng, sample)
     }
 
-    fn keep(&self, indices: &[usize], folder: &Path) -> Result<Synthesised, Error> {
-        let write = |(position, &index): (usize, &usize)| self.source.keep(index, position, folder);
-        keep::opened_with(indices.iter().enumerate().map(write).collect::<Result<_, Error>>()?, &self.options)
+    fn save_samples(&self, indices: &[usize], folder: &Path) -> Result<Synthesised, Error> {
+        let write = |(position, &index): (usize, &usize)| self.source.save(index, position, folder);
+        saved_samples::reopened_with(
+            indices.iter().enumerate().map(write).collect::<Result<_, Error>>()?,
+            &self.options,
+        )
     }
 
     fn label_map(&self, index: usize, mask: &FoundFile) -> Result<LabelMap, Error> {
-        self.framing.plain_labels(&self.source.labels(index, mask)?)
+        self.transform.plain_labels(&self.source.labels(index, mask)?)
     }
 
     fn render(&self, tokens: Tokens<'_>) -> Result<Vec<u8>, Error> {
-        self.framing.render(tokens)
+        self.transform.render(tokens)
     }
 }

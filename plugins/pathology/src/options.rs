@@ -1,7 +1,7 @@
 //! Settings of the plugin, and their ranges.
 
 use medcoss_sdk::Error;
-use medcoss_sdk::framing::Framing;
+use medcoss_sdk::image_transform::ImageTransform;
 use medcoss_sdk::labels::LabelTable;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -22,9 +22,9 @@ pub struct Options {
     pub mask_ratio: f64,
     /// Least and largest fraction of a tile's area that a random crop keeps in training.
     pub crop_scale: [f64; 2],
-    /// Whether half of the training samples are mirrored left and right.
+    /// Whether half of the training samples are flipped left and right.
     pub horizontal_flip: bool,
-    /// Whether half of the training samples are mirrored top and bottom.
+    /// Whether half of the training samples are flipped top and bottom.
     pub vertical_flip: bool,
     /// Strength of random changes to the stains in training, from 0 (off) to 1: each stain is scaled by up to this
     /// fraction and shifted by up to this optical density (natural logarithm). 0.05 is light, 0.2 strong.
@@ -71,7 +71,7 @@ impl Options {
     /// # Errors
     /// The first setting that is out of range, by its name.
     pub(crate) fn check(&self) -> Result<(), Error> {
-        self.framing().check()?;
+        self.transform().check()?;
         let refused = |name: &str, found: &dyn std::fmt::Display, expected: &str| {
             Err(Error::bad_request(format!("{name} is {found}; it must be {expected}")))
         };
@@ -95,8 +95,8 @@ impl Options {
     }
 
     /// The settings of samples.
-    pub(crate) fn framing(&self) -> Framing {
-        Framing {
+    pub(crate) fn transform(&self) -> ImageTransform {
+        ImageTransform {
             size: self.size,
             mask_ratio: self.mask_ratio,
             crop_scale: self.crop_scale,

@@ -8,12 +8,12 @@ use std::thread;
 use image::{ImageBuffer, Rgb};
 use medcoss_formats::dicom::{self, Candidate};
 use medcoss_formats::image_file::{self, Stored};
-use medcoss_formats::label_picture;
+use medcoss_formats::label_image;
 use medcoss_formats::slide::Slide;
 use medcoss_formats::tiff_file::{MAX_PIXELS, TiffFile};
-use medcoss_sdk::image::{Image, Picture};
+use medcoss_sdk::image::{Image, Resizable};
 use medcoss_sdk::label_map::{LabelMap, check_fits};
-use medcoss_sdk::{Error, FoundFile, find_files_by_content, keep, log};
+use medcoss_sdk::{Error, FoundFile, find_files_by_content, log, saved_samples};
 
 use crate::Options;
 use crate::grid::Grid;
@@ -31,13 +31,14 @@ const MAX_SURVEYS: usize = 4;
 const SLOW_MILLION: usize = 16;
 
 /// The files of the entries, each a tile or a slide. Of the files of a DICOM slide the one with its full level stands for
-/// all; DICOM files in folders that hold no picture are left out.
+/// all; DICOM files in folders that hold no image are left out.
 ///
 /// # Errors
 /// Those of [`find_files_by_content`].
 pub fn find(base: &Path, entries: &[PathBuf]) -> Result<Vec<FoundFile>, Error> {
-    let has_known_name = |name: &str| image_file::has_known_name(name) || name.ends_with(".svs");
-    let accepts = |path: &Path, name: &str| has_known_name(name) || dicom::candidate(path, name) == Candidate::Picture;
+    let has_known_extension = |name: &str| image_file::has_known_extension(name) || name.ends_with(".svs");
+    let accepts =
+        |path: &Path, name: &str| has_known_extension(name) || dicom::candidate(path, name) == Candidate::Image;
     let files = find_files_by_content(base, entries, accepts, &KINDS.join(", "))?;
     let (slides, mut others): (Vec<_>, Vec<_>) = files.into_iter().partition(|file| dicom::slide::is_slide(&file.path));
     others.extend(dicom::slide::one_a_slide(slides));
@@ -172,8 +173,8 @@ impl Source {
                 "{id} is a slide, and masks are read of tiles only\nhint: cut slide and mask into tiles of the same names"
             )));
         }
-        let (picture, labels) = (self.read(index)?, label_picture::read_labels(mask)?);
-        check_fits(&mask.id, labels.shape(), id, &[picture.height(), picture.width()])?;
+        let (image, labels) = (self.read(index)?, label_image::read_labels(mask)?);
+        check_fits(&mask.id, labels.shape(), id, &[image.height(), image.width()])?;
         Ok(labels)
     }
 
@@ -181,18 +182,18 @@ impl Source {
     ///
     /// # Errors
     /// Those of [`Source::read`], a file that cannot be written.
-    pub fn keep(&self, index: usize, position: usize, folder: &Path) -> Result<PathBuf, Error> {
+    pub fn save(&self, index: usize, position: usize, folder: &Path) -> Result<PathBuf, Error> {
         let Place { file, part } = &self.samples[index];
         if matches!(part, Part::Whole) {
-            return keep::copy(&self.files[*file], position, folder);
+            return saved_samples::copy(&self.files[*file], position, folder);
         }
         let tile = self.read(index)?.into_image().into_rgb();
         let (width, height) = (tile.width() as u32, tile.height() as u32);
         let words = tile.pixels().iter().map(|value| (value.clamp(0.0, 1.0) * 65535.0).round() as u16).collect();
-        let name = keep::name(position, ".png");
-        let picture = ImageBuffer::<Rgb<u16>, Vec<u16>>::from_raw(width, height, words)
-            .ok_or_else(|| Error::bad_request(format!("a tile of {width}x{height} is no picture")))?;
-        picture.save(folder.join(&name)).map_err(|error| {
+        let name = saved_samples::name(position, ".png");
+        let image = ImageBuffer::<Rgb<u16>, Vec<u16>>::from_raw(width, height, words)
+            .ok_or_else(|| Error::bad_request(format!("a tile of {width}x{height} is no image")))?;
+        image.save(folder.join(&name)).map_err(|error| {
             Error::unreadable(format!("{name} cannot be written to {}", folder.display())).caused_by(&error)
         })?;
         Ok(name.into())
@@ -213,13 +214,13 @@ impl Source {
             Some(slide) => slide,
             None => Slide::open(&self.files[file].path)?,
         };
-        let picture = slide.read_scaled(grid.level, grid.region(tile), grid.tile, grid.tile)?;
+        let image = slide.read_scaled(grid.level, grid.region(tile), grid.tile, grid.tile)?;
         let mut idle = idle();
         if idle.len() == MAX_OPEN_SLIDES {
             idle.remove(0);
         }
         idle.push((file, slide));
-        Ok(picture)
+        Ok(image)
     }
 }
 
@@ -227,8 +228,8 @@ impl Source {
 fn read_tile_file(path: &Path) -> Result<Stored, Error> {
     let name = path.file_name().unwrap_or_default().to_string_lossy().to_lowercase();
     match dicom::candidate(path, &name) {
-        Candidate::Other => image_file::read_stored(path),
-        _ => Ok(Stored::Floats(dicom::read_picture(path)?.image)),
+        Candidate::Other => image_file::read_decoded(path),
+        _ => Ok(Stored::Floats(dicom::read_image(path)?.image)),
     }
 }
 
@@ -268,7 +269,7 @@ fn content(file: &FoundFile, options: &Options) -> Result<Content, Error> {
 /// be opened is none; loading it will say why.
 fn is_slide(file: &FoundFile, min_side: usize) -> bool {
     let name = file.id.to_lowercase();
-    if [".png", ".jpg", ".jpeg"].iter().any(|ending| name.ends_with(ending)) {
+    if [".png", ".jpg", ".jpeg"].iter().any(|extension| name.ends_with(extension)) {
         return false;
     }
     name.ends_with(".svs")

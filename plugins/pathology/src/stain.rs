@@ -17,7 +17,7 @@ const DARKEST: f32 = 1e-3;
 type Matrix = [[f32; 3]; 3];
 
 /// Scales the amount of each stain by up to `strength` up or down, and shifts it by up to `strength`. RGB in `[0, 1]`
-/// in and out; a grey picture is left as it is.
+/// in and out; a grey image is left as it is.
 pub fn jitter(rng: &mut SampleRng, strength: f32, image: &mut Image) {
     let scale = [0; 3].map(|_| rng.random_range(1.0 - strength..=1.0 + strength));
     let shift = [0; 3].map(|_| rng.random_range(-strength..=strength));
@@ -84,7 +84,7 @@ mod tests {
     use super::*;
     use medcoss_sdk::sample_rng;
 
-    fn picture() -> Image {
+    fn test_image() -> Image {
         let pixels = (0..5 * 7 * 3).map(|value| 0.05 + 0.9 * (value * 37 % 101) as f32 / 100.0).collect();
         Image::new([5, 7, 3], pixels).unwrap()
     }
@@ -102,9 +102,9 @@ mod tests {
 
     #[test]
     fn nothing_changes_without_scale_and_shift() {
-        let mut image = picture();
+        let mut image = test_image();
         change([1.0; 3], [0.0; 3], &mut image);
-        for (after, before) in image.pixels().iter().zip(picture().pixels()) {
+        for (after, before) in image.pixels().iter().zip(test_image().pixels()) {
             assert!((after - before).abs() < 1e-4, "{before} became {after}");
         }
     }
@@ -121,9 +121,9 @@ mod tests {
 
     #[test]
     fn a_light_jitter_changes_colours_a_little() {
-        let mut image = picture();
+        let mut image = test_image();
         jitter(&mut sample_rng(4), 0.05, &mut image);
-        let most = image.pixels().iter().zip(picture().pixels()).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
+        let most = image.pixels().iter().zip(test_image().pixels()).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
         assert!((0.005..0.3).contains(&most), "the largest change is {most}");
         assert!(image.pixels().iter().all(|value| (0.0..=1.0).contains(value)));
     }

@@ -29,13 +29,13 @@ pub fn write(folder: &Path, n_samples: usize, seed: u64) -> Result<Synthesised, 
     let mut table = String::from("file,nuclei\n");
     for index in 0..n_samples {
         let (cells, label) = if index % 2 == 0 { (Cells::Sparse, "sparse") } else { (Cells::Dense, "dense") };
-        let picture = Section::draw(&mut rng, TILE, cells).paint(&mut rng);
-        let (ending, encoded) = match index % 3 {
-            0 => ("png", png(DynamicImage::ImageRgb8(picture).into_rgba8().into())),
-            1 => ("png", png(picture.into())),
-            _ => ("jpg", jpeg(&picture)),
+        let image = Section::draw(&mut rng, TILE, cells).paint(&mut rng);
+        let (extension, encoded) = match index % 3 {
+            0 => ("png", png(DynamicImage::ImageRgb8(image).into_rgba8().into())),
+            1 => ("png", png(image.into())),
+            _ => ("jpg", jpeg(&image)),
         };
-        let name = format!("tile_{index:04}.{ending}");
+        let name = format!("tile_{index:04}.{extension}");
         let encoded =
             encoded.map_err(|error| Error::bad_request(format!("{name} cannot be encoded")).caused_by(&error))?;
         save(&folder.join(&name), &encoded)?;
@@ -55,15 +55,15 @@ pub fn write(folder: &Path, n_samples: usize, seed: u64) -> Result<Synthesised, 
     Ok(Synthesised { data: vec![PathBuf::from(".")], options })
 }
 
-fn png(picture: DynamicImage) -> ImageResult<Vec<u8>> {
+fn png(image: DynamicImage) -> ImageResult<Vec<u8>> {
     let mut file = Cursor::new(Vec::new());
-    picture.write_to(&mut file, ImageFormat::Png)?;
+    image.write_to(&mut file, ImageFormat::Png)?;
     Ok(file.into_inner())
 }
 
-fn jpeg(picture: &RgbImage) -> ImageResult<Vec<u8>> {
+fn jpeg(image: &RgbImage) -> ImageResult<Vec<u8>> {
     let mut file = Vec::new();
-    JpegEncoder::new_with_quality(&mut file, 90).encode_image(picture)?;
+    JpegEncoder::new_with_quality(&mut file, 90).encode_image(image)?;
     Ok(file)
 }
 

@@ -46,8 +46,8 @@ pub fn tiles_with_tissue(slide: &mut Slide, grid: &Grid, tissue_ratio: f64) -> R
         blocks.truncate(1);
     }
     for block in blocks {
-        let picture = slide.read_region(level, block)?.into_rgb();
-        count(&picture, block, level, grid, &mut counts);
+        let image = slide.read_region(level, block)?.into_rgb();
+        count(&image, block, level, grid, &mut counts);
     }
     let mut tiles = Vec::new();
     for (number, count) in counts.into_iter().enumerate() {
@@ -117,10 +117,10 @@ fn cut(level: Level, left: usize, top: usize, [width, height]: [usize; 2]) -> Re
 }
 
 /// Adds the pixels of a block to the tiles that their centres lie in.
-fn count(picture: &Image, block: Region, level: Level, grid: &Grid, counts: &mut [Count]) {
+fn count(image: &Image, block: Region, level: Level, grid: &Grid, counts: &mut [Count]) {
     let columns = grid.tile_of(0, level.width, block.left, block.width);
     let rows = grid.tile_of(1, level.height, block.top, block.height);
-    let (pixels, _) = picture.pixels().as_chunks::<3>();
+    let (pixels, _) = image.pixels().as_chunks::<3>();
     for (pixels, row) in pixels.chunks_exact(block.width).zip(rows) {
         let Some(row) = row else { continue };
         let counts = &mut counts[row * grid.n_columns..][..grid.n_columns];
@@ -173,9 +173,9 @@ mod tests {
         // Seven columns and five rows in tiles of 3; tissue in columns 2 and 3.
         let (level, grid) = grid_of([7, 5], 3.0, [7, 5]);
         let pixels = (0..35).flat_map(|pixel| if (2..4).contains(&(pixel % 7)) { [0.9, 0.5, 0.8] } else { [1.0; 3] });
-        let picture = Image::new([5, 7, 3], pixels.collect()).unwrap();
+        let image = Image::new([5, 7, 3], pixels.collect()).unwrap();
         let mut counts = vec![Count::default(); 2];
-        count(&picture, Region { left: 0, top: 0, width: 7, height: 5 }, level, &grid, &mut counts);
+        count(&image, Region { left: 0, top: 0, width: 7, height: 5 }, level, &grid, &mut counts);
         assert_eq!(counts.iter().map(|count| (count.n_pixels, count.n_tissue)).collect::<Vec<_>>(), [(9, 3), (9, 3)]);
     }
 

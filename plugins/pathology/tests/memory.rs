@@ -22,12 +22,12 @@ fn peak_mib() -> Option<u64> {
 
 /// A tile in the colours of a stained section, or nearly white.
 fn jpeg(tissue: bool) -> Vec<u8> {
-    let picture = RgbImage::from_fn(TILE, TILE, |x, y| {
+    let image = RgbImage::from_fn(TILE, TILE, |x, y| {
         let texture = ((x * 7 + y * 13) % 23 + (x * y) % 17) as u8;
         if tissue { Rgb([200 - texture, 110 - texture, 170 - texture]) } else { Rgb([245 - texture / 8; 3]) }
     });
     let mut file = Vec::new();
-    JpegEncoder::new_with_quality(&mut file, 80).encode_image(&picture).unwrap();
+    JpegEncoder::new_with_quality(&mut file, 80).encode_image(&image).unwrap();
     file
 }
 
@@ -102,7 +102,7 @@ fn read_some(tissue: &Tissue, n_samples: usize) {
                     let (mut tokens, mut mask) = (vec![0.0; n_tokens * d_token], vec![0; n_tokens]);
                     let sample = Sample::Continuous { tokens: &mut tokens, mask: &mut mask };
                     let index = index * 7919 % tissue.len();
-                    tissue.load(index, View::Train, &mut sample_rng(index as u64), sample).unwrap();
+                    tissue.load(index, View::Training, &mut sample_rng(index as u64), sample).unwrap();
                 }
             });
         }

@@ -80,7 +80,7 @@ fn background_is_left_out_of_slides() {
     let (middle, corner) = ("slide.tif#x=0192,y=0128", "slide.tif#x=0000,y=0000");
     let green = |id: &str| {
         let index = ids(&all).iter().position(|other| other == id).unwrap();
-        let (tokens, _) = load(&all, index, View::Plain, 0).unwrap();
+        let (tokens, _) = load(&all, index, View::Evaluation, 0).unwrap();
         tokens.iter().skip(1).step_by(3).sum::<f32>() / (tokens.len() / 3) as f32
     };
     assert!(green(corner) > 0.93 && green(middle) < 0.8, "{} and {}", green(corner), green(middle));
@@ -127,10 +127,10 @@ fn tiles_at_a_resolution_cover_so_many_microns_from_the_level_that_suits() {
     assert_eq!(ids(&plain), ids(&between));
     let mean = |tokens: &[f32]| tokens.iter().sum::<f32>() / tokens.len() as f32;
     for index in 0..plain.len() {
-        let expected = load(&plain, index, View::Plain, 0).unwrap().0;
-        assert_eq!(expected, load(&same, index, View::Plain, 0).unwrap().0);
+        let expected = load(&plain, index, View::Evaluation, 0).unwrap().0;
+        assert_eq!(expected, load(&same, index, View::Evaluation, 0).unwrap().0);
         for other in [&small, &between] {
-            let found = load(other, index, View::Plain, 0).unwrap().0;
+            let found = load(other, index, View::Evaluation, 0).unwrap().0;
             assert!((mean(&expected) - mean(&found)).abs() < 0.02, "{}", plain.id(index));
         }
     }
@@ -145,14 +145,14 @@ fn a_slide_without_the_resolution_that_is_asked_for_says_how_to_go_on() {
     let (folder, _) = synthetic(5, serde_json::json!({}));
     let options = serde_json::json!({ "size": 64, "slide_min_side": 64, "slide_tile": 64, "mpp": 0.3 });
     let dataset = open(folder.path(), &["."], options.clone()).unwrap();
-    let error = load(&dataset, 0, View::Plain, 0).unwrap_err();
+    let error = load(&dataset, 0, View::Evaluation, 0).unwrap_err();
     assert!(
         error.message().starts_with("slide.tif has 0.5000 microns") && error.message().contains("hint:"),
         "{error}"
     );
     assert_eq!(error.code(), code::UNSUPPORTED);
     // The tiles beside it are read.
-    assert!(load(&dataset, 1, View::Plain, 0).is_ok() && dataset.len() == 13);
+    assert!(load(&dataset, 1, View::Evaluation, 0).is_ok() && dataset.len() == 13);
 
     // ResolutionUnit: a number without a unit in place of centimetres.
     let path = folder.path().join("slide.tif");
@@ -163,7 +163,7 @@ fn a_slide_without_the_resolution_that_is_asked_for_says_how_to_go_on() {
     }
     std::fs::write(&path, content).unwrap();
     let dataset = open(folder.path(), &["."], options).unwrap();
-    let error = load(&dataset, 0, View::Plain, 0).unwrap_err();
+    let error = load(&dataset, 0, View::Evaluation, 0).unwrap_err();
     assert!(error.message().starts_with("slide.tif does not state its microns per pixel"), "{error}");
     assert!(error.message().contains("hint: leave mpp out"), "{error}");
 }
@@ -172,9 +172,9 @@ fn a_slide_without_the_resolution_that_is_asked_for_says_how_to_go_on() {
 fn a_training_sample_depends_on_its_seed_alone() {
     let (_folder, dataset) = synthetic(1, serde_json::json!({ "stain_jitter": 0.05 }));
     for index in [0, dataset.len() - 1] {
-        let one = load(&dataset, index, View::Train, 11).unwrap();
-        assert_eq!(one, load(&dataset, index, View::Train, 11).unwrap());
-        let other = load(&dataset, index, View::Train, 12).unwrap();
+        let one = load(&dataset, index, View::Training, 11).unwrap();
+        assert_eq!(one, load(&dataset, index, View::Training, 11).unwrap());
+        let other = load(&dataset, index, View::Training, 12).unwrap();
         assert_ne!(one.0, other.0);
         assert_ne!(one.1, other.1);
         assert_eq!(one.1.iter().filter(|&&masked| masked == 1).count(), 12);
@@ -186,7 +186,7 @@ fn a_training_sample_depends_on_its_seed_alone() {
 fn many_threads_get_the_bytes_that_one_gets() {
     let (_folder, dataset) = synthetic(1, serde_json::json!({}));
     let load_all =
-        || (0..dataset.len()).map(|index| load(&dataset, index, View::Train, 7).unwrap()).collect::<Vec<_>>();
+        || (0..dataset.len()).map(|index| load(&dataset, index, View::Training, 7).unwrap()).collect::<Vec<_>>();
     let alone = load_all();
     thread::scope(|scope| {
         let workers: Vec<_> = (0..4).map(|_| scope.spawn(load_all)).collect();
@@ -201,9 +201,9 @@ fn stain_jitter_changes_colours_and_nothing_else() {
     let (_folder, plain) = synthetic(1, serde_json::json!({}));
     let (_folder, varied) = synthetic(1, serde_json::json!({ "stain_jitter": 0.1 }));
     let index = plain.len() - 1;
-    assert_eq!(load(&plain, index, View::Plain, 3).unwrap(), load(&varied, index, View::Plain, 3).unwrap());
+    assert_eq!(load(&plain, index, View::Evaluation, 3).unwrap(), load(&varied, index, View::Evaluation, 3).unwrap());
     let (one, other) =
-        (load(&plain, index, View::Train, 3).unwrap().0, load(&varied, index, View::Train, 3).unwrap().0);
+        (load(&plain, index, View::Training, 3).unwrap().0, load(&varied, index, View::Training, 3).unwrap().0);
     assert_ne!(one, other);
     // Crop and flips are drawn before it: light and dark places stay where they are.
     let mean = |tokens: &[f32]| tokens.iter().sum::<f32>() / tokens.len() as f32;
@@ -222,13 +222,13 @@ fn stain_jitter_changes_colours_and_nothing_else() {
 fn the_plain_view_is_neither_masked_nor_random_and_renders() {
     let (_folder, dataset) = synthetic(1, serde_json::json!({ "stain_jitter": 0.2 }));
     for index in 0..dataset.len() {
-        let (tokens, mask) = load(&dataset, index, View::Plain, 11).unwrap();
+        let (tokens, mask) = load(&dataset, index, View::Evaluation, 11).unwrap();
         assert_eq!(mask, [0; 16]);
-        assert_eq!(tokens, load(&dataset, index, View::Plain, 12).unwrap().0);
+        assert_eq!(tokens, load(&dataset, index, View::Evaluation, 12).unwrap().0);
         let png = dataset.render(Tokens::Continuous(&tokens)).unwrap();
-        let picture = image::load_from_memory(&png).unwrap().to_rgb8();
-        assert_eq!(picture.dimensions(), (64, 64));
-        assert_eq!(picture.get_pixel(0, 0).0, [0, 1, 2].map(|channel| (tokens[channel] * 255.0).round() as u8));
+        let image = image::load_from_memory(&png).unwrap().to_rgb8();
+        assert_eq!(image.dimensions(), (64, 64));
+        assert_eq!(image.get_pixel(0, 0).0, [0, 1, 2].map(|channel| (tokens[channel] * 255.0).round() as u8));
     }
 }
 
@@ -278,7 +278,7 @@ fn a_bad_file_spoils_its_own_samples_only() {
     assert_eq!(ids(&dataset)[..3], ["a_text.svs", "b_cut.tif", "c_empty.png"]);
     assert_eq!(dataset.len(), good.len() + 3);
     for index in 0..dataset.len() {
-        match load(&dataset, index, View::Train, 0) {
+        match load(&dataset, index, View::Training, 0) {
             Ok(_) => assert!(index >= 3),
             Err(error) => assert!(index < 3 && error.code() == code::CORRUPT, "{}: {error}", dataset.id(index)),
         }
@@ -295,7 +295,7 @@ fn a_slide_named_as_an_entry_is_cut_like_one_found_in_a_folder() {
 }
 
 #[test]
-fn a_picture_in_strips_that_fits_no_memory_is_cut_like_a_slide() {
+fn an_image_in_strips_that_fits_no_memory_is_cut_like_a_slide() {
     // 8200 x 8200 pixels in strips of four rows, which all lie at one place: pink, and every fourth row glass.
     let folder = tempfile::tempdir().unwrap();
     let strip: Vec<u8> = (0..4 * 8200).flat_map(|at| if at < 8200 { [250; 3] } else { [230, 150, 200] }).collect();
@@ -318,7 +318,7 @@ fn a_picture_in_strips_that_fits_no_memory_is_cut_like_a_slide() {
     let dataset = open(folder.path(), &["."], options(0.74)).unwrap();
     assert_eq!(dataset.len(), 16);
     assert_eq!(dataset.id(5), "scan.tif#x=2048,y=2048");
-    let (tokens, _) = load(&dataset, 5, View::Plain, 0).unwrap();
+    let (tokens, _) = load(&dataset, 5, View::Evaluation, 0).unwrap();
     let mean = tokens.iter().skip(1).step_by(3).sum::<f32>() / (tokens.len() / 3) as f32;
     assert!((mean - (250.0 + 3.0 * 150.0) / 4.0 / 255.0).abs() < 0.01, "{mean}");
     assert!(open(folder.path(), &["."], options(0.76)).is_err());
@@ -351,7 +351,7 @@ fn real_tiles_and_slides_are_read() {
     assert!((40..90).contains(&n_tiles_of_dicom), "{n_tiles_of_dicom} tiles with tissue");
     assert_eq!(dataset.len(), 75 + 292 + n_tiles_of_slide + n_tiles_of_dicom);
     for index in (0..dataset.len()).step_by(23) {
-        let (tokens, mask) = load(&dataset, index, View::Train, index as u64).unwrap();
+        let (tokens, mask) = load(&dataset, index, View::Training, index as u64).unwrap();
         let mean = |channel: usize| tokens.iter().skip(channel).step_by(3).sum::<f32>() / (tokens.len() / 3) as f32;
         assert!(mean(0) > 0.15 && mean(0) < 0.99, "{} has mean red {}", ids[index], mean(0));
         // These stains absorb green most, everywhere.
@@ -373,12 +373,12 @@ fn a_real_slide_at_half_its_resolution_looks_the_same() {
     let half = slide(serde_json::json!({ "slide_tile": 224, "tissue_ratio": 0.0, "mpp": 0.998 }));
     assert_eq!(ids(&full), ids(&half));
     for index in 0..full.len() {
-        let [one, other] = [&full, &half].map(|dataset| load(dataset, index, View::Plain, 0).unwrap().0);
+        let [one, other] = [&full, &half].map(|dataset| load(dataset, index, View::Evaluation, 0).unwrap().0);
         let difference = one.iter().zip(&other).map(|(a, b)| (a - b).abs()).sum::<f32>() / one.len() as f32;
         assert!(difference < 0.002, "{}: {difference}", full.id(index));
     }
     let coarse = slide(serde_json::json!({ "slide_tile": 224, "tissue_ratio": 0.0, "mpp": 2.0 }));
     assert_eq!(ids(&coarse)[1], "wsi/small_HE.svs#x=0898,y=0000");
     let fine = slide(serde_json::json!({ "mpp": 0.25 }));
-    assert!(load(&fine, 0, View::Plain, 0).unwrap_err().message().contains("0.4990 microns per pixel at best"));
+    assert!(load(&fine, 0, View::Evaluation, 0).unwrap_err().message().contains("0.4990 microns per pixel at best"));
 }

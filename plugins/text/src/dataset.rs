@@ -3,8 +3,8 @@
 use std::path::Path;
 
 use medcoss_sdk::{
-    Dataset, Error, Fingerprint, Geometry, OpenRequest, Sample, SampleRng, Synthesised, Tokens, View, keep, log,
-    mask_words::WordMasking, serde_json,
+    Dataset, Error, Fingerprint, Geometry, OpenRequest, Sample, SampleRng, Synthesised, Tokens, View, log,
+    saved_samples, serde_json, whole_word_masking::WordMasking,
 };
 
 use crate::{
@@ -127,7 +127,7 @@ impl Dataset for TextDataset {
         };
         ids.copy_from_slice(&encoded.ids);
         *length = n;
-        if view == View::Train {
+        if view == View::Training {
             self.masking.apply(rng, &encoded.words, ids, labels);
         }
         Ok(())
@@ -140,13 +140,13 @@ impl Dataset for TextDataset {
     }
 
     /// As JSON Lines, with the same fields whatever the texts came from.
-    fn keep(&self, indices: &[usize], folder: &Path) -> Result<Synthesised, Error> {
+    fn save_samples(&self, indices: &[usize], folder: &Path) -> Result<Synthesised, Error> {
         let mut lines = String::new();
         for &index in indices {
             lines.push_str(&serde_json::json!({ KEPT_FIELD: self.corpus.text(index)? }).to_string());
             lines.push('\n');
         }
-        keep::write(&folder.join(KEPT), lines.as_bytes())?;
+        saved_samples::write(&folder.join(KEPT), lines.as_bytes())?;
         let options = Options {
             column: Some(KEPT_FIELD.into()),
             label_column: None,
@@ -154,7 +154,7 @@ impl Dataset for TextDataset {
             unit: Unit::Document,
             ..self.options.clone()
         };
-        keep::opened_with(vec![KEPT.into()], &options)
+        saved_samples::reopened_with(vec![KEPT.into()], &options)
     }
 
     fn render(&self, tokens: Tokens<'_>) -> Result<Vec<u8>, Error> {

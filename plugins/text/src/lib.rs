@@ -28,7 +28,7 @@ impl Modality for Text {
     const FAMILY: &'static str = "text";
     const READS: &'static [&'static str] = &read::KINDS;
     const RENDERS: Option<Rendering> = Some(Rendering::Text);
-    const KEEPS: bool = true;
+    const SAVES_SAMPLES: bool = true;
 
     type Options = Options;
     type Dataset = TextDataset;

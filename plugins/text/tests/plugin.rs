@@ -85,8 +85,8 @@ fn the_plain_view_is_the_framed_text_whatever_the_seed() {
     let (_folder, request) = synthetic(40, 7);
     let dataset = open(&request);
     for index in 0..dataset.len() {
-        let (ids, labels) = load(&dataset, index, View::Plain, 1);
-        assert_eq!((ids.clone(), labels.clone()), load(&dataset, index, View::Plain, 2));
+        let (ids, labels) = load(&dataset, index, View::Evaluation, 1);
+        assert_eq!((ids.clone(), labels.clone()), load(&dataset, index, View::Evaluation, 2));
         assert!(labels.iter().all(|&label| label == NOT_A_TARGET));
         assert_eq!((ids[0], *ids.last().unwrap()), (2, 3), "[CLS] and [SEP] of a learned vocabulary");
         assert!(ids[1..ids.len() - 1].iter().all(|&id| id > 4), "the grammar has no unknown words");
@@ -99,9 +99,9 @@ fn the_training_view_is_the_plain_one_under_a_mask_that_follows_the_seed() {
     let dataset = open(&request);
     let (mut n_targets, mut n_tokens) = (0, 0);
     for index in 0..dataset.len() {
-        let (plain, _) = load(&dataset, index, View::Plain, 0);
-        let (ids, labels) = load(&dataset, index, View::Train, 9);
-        assert_eq!((ids.clone(), labels.clone()), load(&dataset, index, View::Train, 9));
+        let (plain, _) = load(&dataset, index, View::Evaluation, 0);
+        let (ids, labels) = load(&dataset, index, View::Training, 9);
+        assert_eq!((ids.clone(), labels.clone()), load(&dataset, index, View::Training, 9));
         for at in 0..plain.len() {
             let original = if labels[at] == NOT_A_TARGET { ids[at] } else { labels[at] };
             assert_eq!(original, plain[at]);
@@ -112,7 +112,7 @@ fn the_training_view_is_the_plain_one_under_a_mask_that_follows_the_seed() {
     }
     let share = n_targets as f64 / n_tokens as f64;
     assert!((0.12..0.17).contains(&share), "{share} of the tokens are targets");
-    assert!((0..20).any(|seed| load(&dataset, 0, View::Train, seed) != load(&dataset, 0, View::Train, 9)));
+    assert!((0..20).any(|seed| load(&dataset, 0, View::Training, seed) != load(&dataset, 0, View::Training, 9)));
 }
 
 #[test]
@@ -120,7 +120,7 @@ fn rendering_gives_the_text_back_with_masks_shown() {
     let folder = tempfile::tempdir().unwrap();
     std::fs::write(folder.path().join("a.txt"), "No Pleural effusion, seen.\nno pleural effusion, seen.\n").unwrap();
     let dataset = open(&request(folder.path(), &["a.txt"], serde_json::json!({"length": 16})));
-    let (mut ids, _) = load(&dataset, 0, View::Plain, 0);
+    let (mut ids, _) = load(&dataset, 0, View::Evaluation, 0);
     assert_eq!(rendered(&dataset, &ids), "no pleural effusion, seen.");
     let Geometry::Discrete { mask_id, vocabulary, padding_id, .. } = dataset.geometry() else { panic!() };
     ids[1] = mask_id;
@@ -135,7 +135,7 @@ fn a_text_that_spells_special_tokens_is_only_text() {
     let folder = tempfile::tempdir().unwrap();
     std::fs::write(folder.path().join("a.txt"), "a [MASK] b [SEP] c\n[mask] [sep] a b c\n").unwrap();
     let dataset = open(&request(folder.path(), &["a.txt"], serde_json::json!({})));
-    let (ids, _) = load(&dataset, 0, View::Plain, 0);
+    let (ids, _) = load(&dataset, 0, View::Evaluation, 0);
     assert!(ids[1..ids.len() - 1].iter().all(|&id| id > 4), "{ids:?}");
 }
 
@@ -144,8 +144,8 @@ fn long_texts_are_cut_inside_the_frame() {
     let folder = tempfile::tempdir().unwrap();
     std::fs::write(folder.path().join("a.txt"), "lung ".repeat(50) + "\nlung lung\n").unwrap();
     let dataset = open(&request(folder.path(), &["a.txt"], serde_json::json!({"length": 9})));
-    let (long, _) = load(&dataset, 0, View::Plain, 0);
-    let (short, _) = load(&dataset, 1, View::Plain, 0);
+    let (long, _) = load(&dataset, 0, View::Evaluation, 0);
+    let (short, _) = load(&dataset, 1, View::Evaluation, 0);
     assert_eq!((long.len(), long[0], long[8]), (9, 2, 3));
     assert_eq!((short.len(), short[1], short[3]), (4, long[1], 3));
 }
@@ -157,7 +157,7 @@ fn words_are_masked_whole_only_where_that_is_asked_for() {
     std::fs::write(folder.path().join("a.txt"), "qz\nz q\n").unwrap();
     let targets = |whole_word: bool| {
         let dataset = open(&request(folder.path(), &["a.txt"], serde_json::json!({ "whole_word": whole_word })));
-        let (ids, labels) = load(&dataset, 0, View::Train, 3);
+        let (ids, labels) = load(&dataset, 0, View::Training, 3);
         assert_eq!(ids.len(), 4);
         labels.iter().filter(|&&label| label != NOT_A_TARGET).count()
     };
@@ -184,7 +184,7 @@ fn saved_assets_give_the_same_ids_on_other_data() {
     same_data.assets = Some(assets.path().into());
     let same_data = open(&same_data);
     for index in 0..dataset.len() {
-        assert_eq!(load(&dataset, index, View::Train, 4), load(&same_data, index, View::Train, 4));
+        assert_eq!(load(&dataset, index, View::Training, 4), load(&same_data, index, View::Training, 4));
     }
 }
 
@@ -196,7 +196,7 @@ fn a_named_tokeniser_counts_unless_it_contradicts_the_saved_one() {
     write("vocab.txt", "[PAD]\n[unused0]\n[UNK]\n[CLS]\n[SEP]\n[MASK]\nclear\nlung\n##s\n.\n");
     let mut named = request(folder.path(), &["a.txt"], serde_json::json!({"tokenizer": "vocab.txt"}));
     let dataset = open(&named);
-    assert_eq!(load(&dataset, 0, View::Plain, 0).0, [3, 6, 7, 8, 9, 4]);
+    assert_eq!(load(&dataset, 0, View::Evaluation, 0).0, [3, 6, 7, 8, 9, 4]);
     assert_eq!(dataset.geometry(), Geometry::Discrete { length: 112, vocabulary: 10, padding_id: 0, mask_id: 5 });
 
     let assets = tempfile::tempdir().unwrap();
@@ -271,7 +271,7 @@ fn failure(dataset: &TextDataset, index: usize) -> Error {
     let Geometry::Discrete { length, .. } = dataset.geometry() else { panic!("text is discrete") };
     let (mut ids, mut labels, mut n) = (vec![0; length], vec![NOT_A_TARGET; length], 0);
     let sample = Sample::Discrete { ids: &mut ids, labels: &mut labels, length: &mut n };
-    dataset.load(index, View::Train, &mut sample_rng(0), sample).unwrap_err()
+    dataset.load(index, View::Training, &mut sample_rng(0), sample).unwrap_err()
 }
 
 #[test]
@@ -303,7 +303,7 @@ fn what_is_damaged_among_good_documents_is_a_bad_sample_with_its_reason() {
     assert_eq!(found, expected.map(|(id, _)| id.to_owned()));
     for (index, (_, reason)) in expected.into_iter().enumerate() {
         let Some(reason) = reason else {
-            assert_eq!(load(&dataset, index, View::Plain, 0).0.len(), 3);
+            assert_eq!(load(&dataset, index, View::Evaluation, 0).0.len(), 3);
             continue;
         };
         let error = failure(&dataset, index);
@@ -344,10 +344,10 @@ fn options_that_no_document_fits_and_other_encodings_stop_at_once_also_among_goo
 fn empty_files_zero_bytes_and_odd_ends_of_lines_are_no_trouble() {
     let folder = tempfile::tempdir().unwrap();
     let write = |name: &str, content: &str| std::fs::write(folder.path().join(name), content).unwrap();
-    for ending in ["txt", "csv", "jsonl", "xml"] {
-        write(&format!("empty.{ending}"), "");
-        write(&format!("mark.{ending}"), "\u{feff}");
-        write(&format!("blank.{ending}"), " \r\n\n");
+    for extension in ["txt", "csv", "jsonl", "xml"] {
+        write(&format!("empty.{extension}"), "");
+        write(&format!("mark.{extension}"), "\u{feff}");
+        write(&format!("blank.{extension}"), " \r\n\n");
     }
     write("a.txt", "\u{feff}clear lungs\r\nclear\0 lungs\r\nclear lungs");
     write("b.csv", "\u{feff}note\r\n\"clear lungs\"\r\nclear \0lungs");
@@ -355,9 +355,9 @@ fn empty_files_zero_bytes_and_odd_ends_of_lines_are_no_trouble() {
     write("d.xml", "\u{feff}<doc><pair><answer>clear\r\nlungs</answer></pair></doc>");
     let dataset = open(&request(folder.path(), &["."], serde_json::json!({})));
     assert_eq!(dataset.len(), 8);
-    let (first, _) = load(&dataset, 0, View::Plain, 0);
+    let (first, _) = load(&dataset, 0, View::Evaluation, 0);
     for index in 1..dataset.len() {
-        assert_eq!(load(&dataset, index, View::Plain, 0).0, first, "{}", dataset.id(index));
+        assert_eq!(load(&dataset, index, View::Evaluation, 0).0, first, "{}", dataset.id(index));
     }
 }
 
@@ -370,9 +370,9 @@ fn a_line_of_megabytes_is_cut_and_needs_no_memory_to_speak_of() {
     std::fs::write(folder.path().join("a.txt"), format!("{long}\n{solid}\nclear")).unwrap();
     let dataset = open(&request(folder.path(), &["a.txt"], serde_json::json!({"vocab_size": 128})));
     assert_eq!(dataset.len(), 3);
-    let (short, _) = load(&dataset, 2, View::Plain, 0);
+    let (short, _) = load(&dataset, 2, View::Evaluation, 0);
     for index in 0..2 {
-        let (ids, _) = load(&dataset, index, View::Plain, 0);
+        let (ids, _) = load(&dataset, index, View::Evaluation, 0);
         assert_eq!((ids.len(), ids[1]), (112, short[1]));
     }
 }

@@ -32,8 +32,8 @@ fn shares(dataset: &TextDataset) -> (f64, f64) {
             dataset.load(index, view, &mut sample_rng(index as u64), sample).unwrap();
             (ids, labels, n as usize)
         };
-        let (ids, _, n) = fill(View::Plain);
-        let (_, labels, _) = fill(View::Train);
+        let (ids, _, n) = fill(View::Evaluation);
+        let (_, labels, _) = fill(View::Training);
         n_tokens += n;
         n_unknown += ids.iter().filter(|&&id| id == 1).count();
         n_targets += labels.iter().filter(|&&label| label != NOT_A_TARGET).count();

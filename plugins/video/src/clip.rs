@@ -1,6 +1,6 @@
 //! Clips: which files make one up, and their frames.
 //!
-//! A clip is an animated GIF, or the numbered pictures of a folder that differ in their last number alone. A folder may hold
+//! A clip is an animated GIF, or the numbered images of a folder that differ in their last number alone. A folder may hold
 //! several: `left_001.png` and `right_001.png` belong to two.
 
 use std::collections::BTreeMap;
@@ -32,8 +32,8 @@ pub(crate) struct Outline {
 /// The files of a clip.
 #[derive(Debug)]
 pub(crate) enum Clip {
-    /// Pictures in the order of their numbers.
-    Pictures {
+    /// Images in the order of their numbers.
+    Images {
         files: Vec<FoundFile>,
         /// Whether no other clip lies in the folder.
         alone: bool,
@@ -47,8 +47,8 @@ pub(crate) enum Clip {
 /// # Errors
 /// Those of [`find_files`].
 pub(crate) fn find(base: &Path, entries: &[PathBuf]) -> Result<Vec<Clip>, Error> {
-    let endings = [".png", ".jpg", ".jpeg", ".gif"];
-    let accepts = |name: &str| endings.iter().any(|ending| name.ends_with(ending));
+    let extensions = [".png", ".jpg", ".jpeg", ".gif"];
+    let accepts = |name: &str| extensions.iter().any(|extension| name.ends_with(extension));
     let files = find_files(base, entries, accepts, &KINDS.join(", "))?;
     let mut clips = Vec::new();
     let mut series: BTreeMap<(String, String, String), Vec<(u64, FoundFile)>> = BTreeMap::new();
@@ -67,7 +67,7 @@ pub(crate) fn find(base: &Path, entries: &[PathBuf]) -> Result<Vec<Clip>, Error>
     for ((folder, ..), mut frames) in series {
         frames.sort_by(|(one, first), (two, second)| (one, &first.id).cmp(&(two, &second.id)));
         let files = frames.into_iter().map(|(_, file)| file).collect();
-        clips.push(Clip::Pictures { files, alone: n_in_folder[&folder] == 1 });
+        clips.push(Clip::Images { files, alone: n_in_folder[&folder] == 1 });
     }
     clips.sort_by(|one, two| one.id().cmp(two.id()));
     Ok(clips)
@@ -92,15 +92,15 @@ impl Clip {
     /// In their order; there is at least one.
     pub(crate) fn files(&self) -> &[FoundFile] {
         match self {
-            Self::Pictures { files, .. } => files,
+            Self::Images { files, .. } => files,
             Self::Gif(file) => std::slice::from_ref(file),
         }
     }
 
-    /// What a table of labels names: the file, or the folder of pictures that are alone in it.
+    /// What a table of labels names: the file, or the folder of images that are alone in it.
     pub(crate) fn named(&self) -> FoundFile {
         let mut named = self.files()[0].clone();
-        if let (Self::Pictures { alone: true, .. }, Some(folder)) = (self, named.path.parent()) {
+        if let (Self::Images { alone: true, .. }, Some(folder)) = (self, named.path.parent()) {
             named.path = folder.to_owned();
         }
         named
@@ -116,7 +116,7 @@ impl Clip {
                 file.check_unchanged()?;
                 animation::outline(&file.path)
             }
-            Self::Pictures { files, .. } => {
+            Self::Images { files, .. } => {
                 let (_, [width, height]) = header(&files[0])?;
                 Ok(Outline { n_frames: files.len(), width, height })
             }
@@ -134,12 +134,12 @@ impl Clip {
     ) -> Result<(), Error> {
         match self {
             Self::Gif(file) => animation::read(&file.path, wanted, visit),
-            Self::Pictures { files, .. } => wanted.iter().try_for_each(|&frame| visit(picture(&files[frame])?)),
+            Self::Images { files, .. } => wanted.iter().try_for_each(|&frame| visit(image(&files[frame])?)),
         }
     }
 }
 
-/// What kind of picture a file is, and `[width, height]`.
+/// What kind of image a file is, and `[width, height]`.
 fn header(file: &FoundFile) -> Result<(ImageFormat, [usize; 2]), Error> {
     file.check_unchanged()?;
     let reader = ImageReader::new(BufReader::new(File::open(&file.path).map_err(|error| unreadable(file, &error))?));
@@ -159,7 +159,7 @@ fn header(file: &FoundFile) -> Result<(ImageFormat, [usize; 2]), Error> {
 }
 
 /// A frame that is a file.
-fn picture(file: &FoundFile) -> Result<Image, Error> {
+fn image(file: &FoundFile) -> Result<Image, Error> {
     let (format, [width, height]) = header(file)?;
     let content = std::fs::read(&file.path).map_err(|error| unreadable(file, &error))?;
     // Decoders fill up what is missing of a JPEG with grey.
@@ -184,7 +184,7 @@ fn unreadable(file: &FoundFile, error: &std::io::Error) -> Error {
 fn explained(file: &FoundFile, error: &ImageError) -> Error {
     match error {
         ImageError::Limits(_) => Error::unsupported(format!("{} needs too much memory", file.id)).caused_by(error),
-        _ => Error::corrupt(format!("{} is no sound picture", file.id)).caused_by(error),
+        _ => Error::corrupt(format!("{} is no sound image", file.id)).caused_by(error),
     }
 }
 

@@ -19,7 +19,7 @@ use medcoss_sdk::image::Region;
 use medcoss_sdk::rand::RngExt;
 use medcoss_sdk::{
     Dataset, Error, Fingerprint, Geometry, Modality, OpenRequest, Rendering, Sample, SampleRng, Synthesised, Tokens,
-    View, encode_png, export_plugin, keep, mask, patch,
+    View, encode_png, export_plugin, mask, patch, saved_samples,
 };
 
 use clip::{Clip, Outline};
@@ -28,7 +28,7 @@ use options::TUBE;
 
 /// Aspect ratios of random crops, as in torchvision.
 const ASPECT: [f64; 2] = [3.0 / 4.0, 4.0 / 3.0];
-/// Frames in a rendered picture, evenly spaced.
+/// Frames in a rendered image, evenly spaced.
 const N_RENDERED: usize = 4;
 
 /// The plugin.
@@ -43,7 +43,7 @@ impl Modality for Video {
     const FAMILY: &'static str = "video";
     const READS: &'static [&'static str] = clip::KINDS;
     const RENDERS: Option<Rendering> = Some(Rendering::Png);
-    const KEEPS: bool = true;
+    const SAVES_SAMPLES: bool = true;
 
     type Options = Options;
     type Dataset = Clips;
@@ -81,7 +81,7 @@ pub struct Clips {
 }
 
 impl Clips {
-    /// Frames of a sample `[frames, size, size, channels]`: the middle ones, whole, or any of them, cropped and mirrored.
+    /// Frames of a sample `[frames, size, size, channels]`: the middle ones, whole, or any of them, cropped and flipped.
     fn frames(&self, clip: &Clip, mut rng: Option<&mut SampleRng>) -> Result<Vec<f32>, Error> {
         let Options { frames, every, size, .. } = self.options;
         let Outline { n_frames, width, height } = clip.outline()?;
@@ -91,11 +91,11 @@ impl Clips {
                 "the clip has {n_frames} frames; {frames}, one of every {every}, need {span}\nhint: lower the option frames or every"
             )));
         };
-        let (mut first, mut region, mut mirrored) = (spare / 2, Region::centre_square(width, height), false);
+        let (mut first, mut region, mut flipped) = (spare / 2, Region::centre_square(width, height), false);
         if let Some(rng) = &mut rng {
             first = rng.random_range(0..=spare);
             region = Region::random_crop(*rng, width, height, self.options.crop_scale, ASPECT);
-            mirrored = self.options.horizontal_flip && rng.random();
+            flipped = self.options.horizontal_flip && rng.random();
         }
         let wanted: Vec<_> = (0..frames).map(|frame| first + frame * every).collect();
         let mut pixels = Vec::with_capacity(frames * size * size * self.options.channels());
@@ -106,7 +106,7 @@ impl Clips {
             }
             let frame = if self.options.colour { frame.into_rgb() } else { frame.into_grey() };
             let mut frame = frame.resized(region, size, size)?;
-            if mirrored {
+            if flipped {
                 frame.flip_horizontal();
             }
             pixels.extend_from_slice(frame.pixels());
@@ -144,29 +144,29 @@ impl Dataset for Clips {
             return Err(Error::bad_request("a sample of video has continuous tokens"));
         };
         let (clip, options) = (&self.clips[index], &self.options);
-        let random = (view == View::Train).then_some(&mut *rng);
+        let random = (view == View::Training).then_some(&mut *rng);
         let pixels = self.frames(clip, random).map_err(|error| error.in_context(clip.id()))?;
         patch::patchify_3d(&pixels, options.pixels(), TUBE, tokens);
-        if view == View::Train {
+        if view == View::Training {
             mask::tube(rng, options.grid(), options.n_masked_plane(), masked);
         }
         Ok(())
     }
 
     /// Whole clips, so that training goes on from any stretch of them, each in a folder of its own.
-    fn keep(&self, indices: &[usize], folder: &Path) -> Result<Synthesised, Error> {
+    fn save_samples(&self, indices: &[usize], folder: &Path) -> Result<Synthesised, Error> {
         let copy = |(position, &index): (usize, &usize)| {
-            let own = keep::name(position, "");
+            let own = saved_samples::name(position, "");
             let failed = |error: std::io::Error| {
                 Error::unreadable(format!("{} cannot be made in {}", own, folder.display())).caused_by(&error)
             };
             std::fs::create_dir(folder.join(&own)).map_err(failed)?;
             for (number, file) in self.clips[index].files().iter().enumerate() {
-                keep::copy(file, number, &folder.join(&own))?;
+                saved_samples::copy(file, number, &folder.join(&own))?;
             }
             Ok(own.into())
         };
-        keep::opened_with(indices.iter().enumerate().map(copy).collect::<Result<_, Error>>()?, &self.options)
+        saved_samples::reopened_with(indices.iter().enumerate().map(copy).collect::<Result<_, Error>>()?, &self.options)
     }
 
     /// Four evenly spaced frames side by side, the first on the left.
@@ -183,13 +183,13 @@ impl Dataset for Clips {
         }
         let mut pixels = vec![0.0; tokens.len()];
         patch::unpatchify_3d(tokens, self.options.pixels(), TUBE, &mut pixels);
-        let mut picture = Vec::with_capacity(N_RENDERED * size * size * channels);
+        let mut image = Vec::with_capacity(N_RENDERED * size * size * channels);
         for row in 0..size {
             for shown in 0..N_RENDERED {
                 let frame = (2 * shown + 1) * frames / (2 * N_RENDERED);
-                picture.extend_from_slice(&pixels[(frame * size + row) * size * channels..][..size * channels]);
+                image.extend_from_slice(&pixels[(frame * size + row) * size * channels..][..size * channels]);
             }
         }
-        encode_png(&picture, N_RENDERED * size, size, channels)
+        encode_png(&image, N_RENDERED * size, size, channels)
     }
 }

@@ -29,7 +29,7 @@ pub struct Options {
     pub mask_ratio: f64,
     /// Least and largest fraction of a frame's area that a random crop keeps in training; the same in all frames.
     pub crop_scale: [f64; 2],
-    /// Whether half of the training samples are mirrored left and right.
+    /// Whether half of the training samples are flipped left and right.
     pub horizontal_flip: bool,
     /// Table with a label for each clip: by the name of its folder or GIF file. Only evaluation looks at labels.
     pub labels: Option<LabelTable>,

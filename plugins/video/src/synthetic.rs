@@ -11,7 +11,7 @@ use gif::{Encoder, EncodingError, Frame};
 use image::codecs::jpeg::JpegEncoder;
 use image::{GrayImage, ImageError, ImageFormat};
 use medcoss_sdk::rand::RngExt;
-use medcoss_sdk::{Error, SampleRng, Synthesised, keep, sample_rng, serde_json};
+use medcoss_sdk::{Error, SampleRng, Synthesised, sample_rng, saved_samples, serde_json};
 
 const WIDTH: u32 = 80;
 const HEIGHT: u32 = 72;
@@ -28,14 +28,15 @@ pub(crate) fn write(folder: &Path, n_samples: usize, seed: u64) -> Result<Synthe
         let frames = Heart::draw(&mut rng, weak).film(&mut rng);
         let name = format!("clip_{index:04}");
         match index % 3 {
-            2 => {
-                keep::write(&folder.join(format!("{name}.gif")), &animation(&frames).map_err(|error| failed(&error))?)?
-            }
-            format => pictures(&folder.join(&name), &frames, format == 1)?,
+            2 => saved_samples::write(
+                &folder.join(format!("{name}.gif")),
+                &animation(&frames).map_err(|error| failed(&error))?,
+            )?,
+            format => images(&folder.join(&name), &frames, format == 1)?,
         }
         table.push_str(&format!("{name},{}\n", if weak { "weak" } else { "normal" }));
     }
-    keep::write(&folder.join(TABLE), table.as_bytes())?;
+    saved_samples::write(&folder.join(TABLE), table.as_bytes())?;
     let options = serde_json::json!({
         "frames": 8,
         "every": 1,
@@ -118,7 +119,7 @@ impl Heart {
     }
 }
 
-fn pictures(folder: &Path, frames: &[GrayImage], jpeg: bool) -> Result<(), Error> {
+fn images(folder: &Path, frames: &[GrayImage], jpeg: bool) -> Result<(), Error> {
     std::fs::create_dir(folder)
         .map_err(|error| Error::unreadable(format!("{} cannot be made", folder.display())).caused_by(&error))?;
     for (number, frame) in frames.iter().enumerate() {
@@ -131,7 +132,7 @@ fn pictures(folder: &Path, frames: &[GrayImage], jpeg: bool) -> Result<(), Error
         encoded.map_err(|error| failed(&error))?;
         // Without leading zeros, as some devices write them: order is by number, not by name.
         let name = format!("frame_{number}.{}", if jpeg { "jpg" } else { "png" });
-        keep::write(&folder.join(name), file.get_ref())?;
+        saved_samples::write(&folder.join(name), file.get_ref())?;
     }
     Ok(())
 }

@@ -45,7 +45,7 @@ fn synthetic_clips_open_with_labels_in_all_formats() {
     // Four pairs of frames, 4 x 4 places of which one is visible at all times.
     assert_eq!(dataset.geometry(), Geometry::Continuous { grid: vec![4, 4, 4], d_token: 512, n_masked: 60 });
     for index in 0..5 {
-        let (tokens, mask) = load(&dataset, index, View::Plain, 0).unwrap();
+        let (tokens, mask) = load(&dataset, index, View::Evaluation, 0).unwrap();
         assert_eq!(mask, [0; 64]);
         assert!(tokens.iter().all(|value| (0.0..=1.0).contains(value)));
     }
@@ -58,7 +58,7 @@ fn weak_hearts_move_less() {
     let dataset = open(folder.path(), &["."], options).unwrap();
     let mut moved = [0.0_f32; 2];
     for index in 0..12 {
-        let (tokens, _) = load(&dataset, index, View::Plain, 0).unwrap();
+        let (tokens, _) = load(&dataset, index, View::Evaluation, 0).unwrap();
         // Brightness of each of ten pairs of frames, which rises as the dark ventricle shrinks.
         let means: Vec<f32> = tokens.chunks_exact(16 * 512).map(|pair| pair.iter().sum::<f32>() / 8192.0).collect();
         let (least, most) =
@@ -82,13 +82,16 @@ fn the_same_seed_writes_the_same_files() {
 fn a_training_sample_depends_on_its_seed_alone_and_masks_tubes() {
     let (_folder, dataset) = synthetic(3, 1);
     for index in 0..3 {
-        let one = load(&dataset, index, View::Train, 11).unwrap();
-        assert_eq!(one, load(&dataset, index, View::Train, 11).unwrap());
-        let other = load(&dataset, index, View::Train, 13).unwrap();
+        let one = load(&dataset, index, View::Training, 11).unwrap();
+        assert_eq!(one, load(&dataset, index, View::Training, 11).unwrap());
+        let other = load(&dataset, index, View::Training, 13).unwrap();
         assert!(one.0 != other.0 && one.1 != other.1);
         assert_eq!(one.1[..16].iter().filter(|&&masked| masked == 1).count(), 15);
         assert!(one.1.chunks_exact(16).all(|plane| plane == &one.1[..16]));
-        assert_eq!(load(&dataset, index, View::Plain, 1).unwrap(), load(&dataset, index, View::Plain, 2).unwrap());
+        assert_eq!(
+            load(&dataset, index, View::Evaluation, 1).unwrap(),
+            load(&dataset, index, View::Evaluation, 2).unwrap()
+        );
     }
 }
 
@@ -108,7 +111,7 @@ fn tokens_are_tubes_of_every_nth_frame_in_the_order_of_numbers() {
     let options = json!({ "frames": 4, "every": 3, "size": 32, "mask_ratio": 0.5 });
     let dataset = open(base.path(), &["a"], options).unwrap();
     assert_eq!(dataset.geometry(), Geometry::Continuous { grid: vec![2, 2, 2], d_token: 1536, n_masked: 4 });
-    let (tokens, _) = load(&dataset, 0, View::Plain, 0).unwrap();
+    let (tokens, _) = load(&dataset, 0, View::Evaluation, 0).unwrap();
     // Thirteen frames, of which the middle ten are reached: 1, 4, 7, 10.
     for (token, values) in tokens.chunks_exact(1536).enumerate() {
         let (time, column) = (token / 4, token % 2);
@@ -131,12 +134,12 @@ fn crops_and_mirrors_are_the_same_in_all_frames_and_any_frame_may_be_first() {
     assert!(open(base.path(), &["a"], options).is_err(), "one place cannot be half masked");
     let options = json!({ "frames": 4, "every": 1, "size": 32, "mask_ratio": 0.5 });
     let dataset = open(base.path(), &["a"], options).unwrap();
-    let (mut firsts, mut mirrored) = (std::collections::BTreeSet::new(), 0);
+    let (mut firsts, mut flipped) = (std::collections::BTreeSet::new(), 0);
     for seed in 0..100 {
-        let (tokens, _) = load(&dataset, 0, View::Train, seed).unwrap();
+        let (tokens, _) = load(&dataset, 0, View::Training, seed).unwrap();
         let first = (tokens[0] * 25.5).round() as usize;
         firsts.insert(first);
-        mirrored += usize::from(tokens[1] > tokens[1536 + 15 * 3 + 1]);
+        flipped += usize::from(tokens[1] > tokens[1536 + 15 * 3 + 1]);
         // Green is the same in each of the four frames; red counts on.
         let frame = |number: usize| &tokens[number / 2 * 4 * 1536 + number % 2 * 768..][..768];
         for number in 0..4 {
@@ -146,7 +149,7 @@ fn crops_and_mirrors_are_the_same_in_all_frames_and_any_frame_may_be_first() {
         }
     }
     assert_eq!(firsts, (0..=4).collect());
-    assert!((30..70).contains(&mirrored), "{mirrored}");
+    assert!((30..70).contains(&flipped), "{flipped}");
 }
 
 #[test]
@@ -164,30 +167,30 @@ fn kept_clips_are_the_samples_again_without_the_data() {
     let (folder, dataset) = synthetic(6, 2);
     let kept = tempfile::tempdir().unwrap();
     let indices = [4, 0, 2, 1, 4];
-    let made = dataset.keep(&indices, kept.path()).unwrap();
-    let expected: Vec<_> = indices.iter().map(|&index| load(&dataset, index, View::Train, 9).unwrap()).collect();
+    let made = dataset.save_samples(&indices, kept.path()).unwrap();
+    let expected: Vec<_> = indices.iter().map(|&index| load(&dataset, index, View::Training, 9).unwrap()).collect();
     folder.close().unwrap();
     let entries: Vec<_> = made.data.iter().map(|path| path.to_str().unwrap()).collect();
     let again = open(kept.path(), &entries, made.options).unwrap();
     assert_eq!(again.len(), 5);
     for (index, expected) in expected.iter().enumerate() {
-        assert!(load(&again, index, View::Train, 9).unwrap() == *expected, "kept sample {index}");
+        assert!(load(&again, index, View::Training, 9).unwrap() == *expected, "kept sample {index}");
     }
 }
 
 #[test]
-fn a_picture_shows_four_frames_side_by_side() {
+fn an_image_shows_four_frames_side_by_side() {
     let base = tempfile::tempdir().unwrap();
     paint(&base.path().join("a"), (0..8).map(|number| (number, format!("f{number}.png"))));
     let options = json!({ "frames": 8, "every": 1, "size": 32, "mask_ratio": 0.5 });
     let dataset = open(base.path(), &["a"], options).unwrap();
-    let (tokens, _) = load(&dataset, 0, View::Plain, 0).unwrap();
-    let picture = image::load_from_memory(&dataset.render(Tokens::Continuous(&tokens)).unwrap()).unwrap().to_rgb8();
-    assert_eq!(picture.dimensions(), (128, 32));
+    let (tokens, _) = load(&dataset, 0, View::Evaluation, 0).unwrap();
+    let image = image::load_from_memory(&dataset.render(Tokens::Continuous(&tokens)).unwrap()).unwrap().to_rgb8();
+    assert_eq!(image.dimensions(), (128, 32));
     for shown in 0..4 {
         // Frames 1, 3, 5 and 7.
-        assert_eq!(picture.get_pixel(32 * shown, 5).0, [(2 * shown as u8 + 1) * 10, 0, 0]);
-        assert_eq!(picture.get_pixel(32 * shown + 31, 5).0[1], 255);
+        assert_eq!(image.get_pixel(32 * shown, 5).0, [(2 * shown as u8 + 1) * 10, 0, 0]);
+        assert_eq!(image.get_pixel(32 * shown + 31, 5).0[1], 255);
     }
     assert_eq!(dataset.render(Tokens::Continuous(&tokens[1..])).unwrap_err().code(), code::BAD_REQUEST);
 }
@@ -226,7 +229,7 @@ fn bad_clips_spoil_their_own_sample_only() {
     // A screen of 65535 x 65535.
     put("a_huge.gif", &[&gif[..6], &[0xff; 4], &gif[10..]].concat());
     put("a_short/1.png", &png);
-    put("a_text/1.png", b"no picture");
+    put("a_text/1.png", b"no image");
     for number in 0..8 {
         put(&format!("b_cut/{number}.jpg"), if number == 4 { &jpg[..jpg.len() / 2] } else { &jpg });
         let other = RgbImage::new(9, 7);
@@ -249,12 +252,12 @@ fn bad_clips_spoil_their_own_sample_only() {
     .into_iter()
     .enumerate()
     {
-        let error = load(&dataset, index, View::Plain, 0).unwrap_err();
+        let error = load(&dataset, index, View::Evaluation, 0).unwrap_err();
         assert_eq!((dataset.id(index).as_str(), error.code()), (id, expected), "{error}");
         assert!(error.message().starts_with(id) && error.message().contains(word), "{error}");
     }
     for index in 7..10 {
-        load(&dataset, index, View::Train, 0).unwrap();
+        load(&dataset, index, View::Training, 0).unwrap();
     }
 }
 
@@ -273,7 +276,7 @@ fn no_damage_makes_a_panic() {
         for content in [&whole[..at], &changed] {
             std::fs::write(&path, content).unwrap();
             let dataset = open(folder.path(), &["clip_0002.gif"], options.clone()).unwrap();
-            match load(&dataset, 0, View::Train, at as u64) {
+            match load(&dataset, 0, View::Training, at as u64) {
                 Ok((tokens, _)) => {
                     assert!(tokens.iter().all(|value| (0.0..=1.0).contains(value)));
                     n_read += 1;
@@ -290,5 +293,5 @@ fn no_damage_makes_a_panic() {
 
 #[test]
 fn the_plugin_keeps_the_contract() {
-    medcoss_kit::assert_conforms("video");
+    medcoss_conformance::assert_conforms("video");
 }

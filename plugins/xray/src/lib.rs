@@ -1,6 +1,6 @@
-//! Radiographs: grey pictures of 8 or 16 bit as three equal channels in `[0, 1]`, cut into patches of 16x16.
+//! Radiographs: grey images of 8 or 16 bit as three equal channels in `[0, 1]`, cut into patches of 16x16.
 //!
-//! Which files are read, and how, is in `source`; crops, flips and masking are those of [`medcoss_sdk::framing`]; the
+//! Which files are read, and how, is in `source`; crops, flips and masking are those of [`medcoss_sdk::image_transform`]; the
 //! samples for demonstration and tests are painted in `synthetic`.
 
 mod source;
@@ -8,14 +8,14 @@ mod synthetic;
 
 use std::path::Path;
 
-use medcoss_formats::label_picture;
-use medcoss_sdk::framing::Framing;
-use medcoss_sdk::image::Picture;
+use medcoss_formats::label_image;
+use medcoss_sdk::image::Resizable;
+use medcoss_sdk::image_transform::ImageTransform;
 use medcoss_sdk::label_map::{LabelMap, check_fits};
 use medcoss_sdk::labels::LabelTable;
 use medcoss_sdk::{
     Dataset, Error, Fingerprint, FoundFile, Geometry, Modality, OpenRequest, Rendering, Sample, SampleRng, Synthesised,
-    Tokens, View, export_plugin, keep,
+    Tokens, View, export_plugin, saved_samples,
 };
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -33,9 +33,9 @@ pub struct Options {
     pub size: usize,
     /// Fraction of the patches that are masked in training, above 0 and below 1.
     pub mask_ratio: f64,
-    /// Least and largest fraction of a picture's area that a random crop keeps in training.
+    /// Least and largest fraction of an image's area that a random crop keeps in training.
     pub crop_scale: [f64; 2],
-    /// Whether half of the training samples are mirrored left and right.
+    /// Whether half of the training samples are flipped left and right.
     pub horizontal_flip: bool,
     /// Table with a label for each file. Only evaluation looks at labels.
     pub labels: Option<LabelTable>,
@@ -49,45 +49,45 @@ impl Default for Options {
 
 impl Options {
     /// The settings of samples, after checking their ranges.
-    fn framing(&self) -> Result<Framing, Error> {
-        let framing = Framing {
+    fn transform(&self) -> Result<ImageTransform, Error> {
+        let transform = ImageTransform {
             size: self.size,
             mask_ratio: self.mask_ratio,
             crop_scale: self.crop_scale,
             horizontal_flip: self.horizontal_flip,
             vertical_flip: false,
         };
-        framing.check()?;
-        Ok(framing)
+        transform.check()?;
+        Ok(transform)
     }
 }
 
 impl Modality for Xray {
     const ID: &'static str = "xray";
     const VERSION: &'static str = env!("CARGO_PKG_VERSION");
-    const SUMMARY: &'static str = "radiographs, one picture a sample";
+    const SUMMARY: &'static str = "radiographs, one image a sample";
     const FAMILY: &'static str = "image";
     const READS: &'static [&'static str] = source::KINDS;
     const RENDERS: Option<Rendering> = Some(Rendering::Png);
-    const KEEPS: bool = true;
-    const LABEL_MAPS: &'static [&'static str] = label_picture::MASK_ENDINGS;
+    const SAVES_SAMPLES: bool = true;
+    const MASK_EXTENSIONS: &'static [&'static str] = label_image::MASK_EXTENSIONS;
 
     type Options = Options;
     type Dataset = Radiographs;
 
     fn geometry(options: &Options) -> Result<Geometry, Error> {
-        Ok(options.framing()?.geometry())
+        Ok(options.transform()?.geometry())
     }
 
     fn open(request: OpenRequest<Options>) -> Result<Radiographs, Error> {
-        let framing = request.options.framing()?;
+        let transform = request.options.transform()?;
         let files = source::find(&request.base, &request.data)?;
         let labels = match &request.options.labels {
             Some(table) => table.labels_of(&request.base, &files)?,
             None => vec![None; files.len()],
         };
         let options = Options { labels: None, ..request.options };
-        Ok(Radiographs { options, framing, files, labels })
+        Ok(Radiographs { options, transform, files, labels })
     }
 
     fn synthesise(folder: &Path, n_samples: usize, seed: u64) -> Result<Synthesised, Error> {
@@ -99,14 +99,14 @@ impl Modality for Xray {
 pub struct Radiographs {
     /// Those of kept samples, which have no labels.
     options: Options,
-    framing: Framing,
+    transform: ImageTransform,
     files: Vec<FoundFile>,
     labels: Vec<Option<String>>,
 }
 
 impl Dataset for Radiographs {
     fn geometry(&self) -> Geometry {
-        self.framing.geometry()
+        self.transform.geometry()
     }
 
     fn len(&self) -> usize {
@@ -132,22 +132,22 @@ impl Dataset for Radiographs {
     fn load(&self, index: usize, view: View, rng: &mut SampleRng, sample: Sample<'_>) -> Result<(), Error> {
         let file = &self.files[index];
         file.check_unchanged()?;
-        self.framing.load(&source::read(file)?, view, rng, sample)
+        self.transform.load(&source::read(file)?, view, rng, sample)
     }
 
-    fn keep(&self, indices: &[usize], folder: &Path) -> Result<Synthesised, Error> {
-        let copy = |(position, &index): (usize, &usize)| keep::copy(&self.files[index], position, folder);
-        keep::opened_with(indices.iter().enumerate().map(copy).collect::<Result<_, Error>>()?, &self.options)
+    fn save_samples(&self, indices: &[usize], folder: &Path) -> Result<Synthesised, Error> {
+        let copy = |(position, &index): (usize, &usize)| saved_samples::copy(&self.files[index], position, folder);
+        saved_samples::reopened_with(indices.iter().enumerate().map(copy).collect::<Result<_, Error>>()?, &self.options)
     }
 
     fn label_map(&self, index: usize, mask: &FoundFile) -> Result<LabelMap, Error> {
         let file = &self.files[index];
-        let (picture, labels) = (source::read(file)?, label_picture::read_labels(mask)?);
-        check_fits(&mask.id, labels.shape(), &file.id, &[picture.height(), picture.width()])?;
-        self.framing.plain_labels(&labels)
+        let (image, labels) = (source::read(file)?, label_image::read_labels(mask)?);
+        check_fits(&mask.id, labels.shape(), &file.id, &[image.height(), image.width()])?;
+        self.transform.plain_labels(&labels)
     }
 
     fn render(&self, tokens: Tokens<'_>) -> Result<Vec<u8>, Error> {
-        self.framing.render(tokens)
+        self.transform.render(tokens)
     }
 }

@@ -13,28 +13,28 @@ use medcoss_sdk::{Error, FoundFile, find_files_by_content, log};
 /// The kinds that are read, for people.
 pub const KINDS: &[&str] = &["PNG", "JPEG", "TIFF", dicom::KINDS];
 
-/// The files of the entries. Of DICOM files in folders, those that can hold no picture, such as reports, are left out.
+/// The files of the entries. Of DICOM files in folders, those that can hold no image, such as reports, are left out.
 ///
 /// # Errors
 /// Those of [`find_files_by_content`].
 pub fn find(base: &Path, entries: &[PathBuf]) -> Result<Vec<FoundFile>, Error> {
     let n_left_out = Cell::new(0);
     let accepts = |path: &Path, name: &str| {
-        if image_file::has_known_name(name) {
+        if image_file::has_known_extension(name) {
             return true;
         }
         let candidate = dicom::candidate(path, name);
-        n_left_out.set(n_left_out.get() + usize::from(candidate == Candidate::WithoutPicture));
-        candidate == Candidate::Picture
+        n_left_out.set(n_left_out.get() + usize::from(candidate == Candidate::WithoutImage));
+        candidate == Candidate::Image
     };
     let files = find_files_by_content(base, entries, accepts, &KINDS.join(", "))?;
     if n_left_out.get() > 0 {
-        log::warn(&format!("{} DICOM files without a picture are left out", n_left_out.get()));
+        log::warn(&format!("{} DICOM files without an image are left out", n_left_out.get()));
     }
     Ok(files)
 }
 
-/// Reads a radiograph as grey in `[0, 1]`: the place where the kind of a file decides how. Picture files hold grey
+/// Reads a radiograph as grey in `[0, 1]`: the place where the kind of a file decides how. Image files hold grey
 /// values ready for display, and DICOM files say how theirs become so; colour is turned to luma. Of several frames the
 /// first is read, which is told once.
 ///
@@ -42,24 +42,24 @@ pub fn find(base: &Path, entries: &[PathBuf]) -> Result<Vec<FoundFile>, Error> {
 /// A file that is missing, damaged or of another kind.
 pub fn read(file: &FoundFile) -> Result<Stored, Error> {
     static SEVERAL_TOLD: AtomicBool = AtomicBool::new(false);
-    if is_picture_file(&file.path) {
+    if is_image_file(&file.path) {
         return image_file::read_grey(&file.path);
     }
-    let picture = dicom::read_picture(&file.path)?;
-    if picture.n_frames > 1 && !SEVERAL_TOLD.swap(true, Ordering::Relaxed) {
-        log::warn(&format!("{} has {} frames; of such files the first is used", file.id, picture.n_frames));
+    let image = dicom::read_image(&file.path)?;
+    if image.n_frames > 1 && !SEVERAL_TOLD.swap(true, Ordering::Relaxed) {
+        log::warn(&format!("{} has {} frames; of such files the first is used", file.id, image.n_frames));
     }
-    Ok(Stored::Floats(picture.image.into_grey()))
+    Ok(Stored::Floats(image.image.into_grey()))
 }
 
-/// Whether a file is a picture file rather than a DICOM file: by its name or, where that says neither, by its first
+/// Whether a file is an image file rather than a DICOM file: by its name or, where that says neither, by its first
 /// bytes.
-fn is_picture_file(path: &Path) -> bool {
+fn is_image_file(path: &Path) -> bool {
     let name = path.file_name().unwrap_or_default().to_string_lossy().to_lowercase();
-    if image_file::has_known_name(&name) || dicom::has_known_name(&name) {
-        return image_file::has_known_name(&name);
+    if image_file::has_known_extension(&name) || dicom::has_known_extension(&name) {
+        return image_file::has_known_extension(&name);
     }
     let mut first = [0; 4];
     let read = File::open(path).and_then(|mut file| file.read_exact(&mut first));
-    read.is_ok() && image_file::begins_like_one(first)
+    read.is_ok() && image_file::has_known_signature(first)
 }

@@ -28,8 +28,8 @@ pub fn write(folder: &Path, n_samples: usize, seed: u64) -> Result<Synthesised, 
         // By turns in a period that shares no factor with the five formats.
         let chest = Chest::draw(&mut rng, index % 2 == 1);
         let grey = chest.paint(&mut rng);
-        let ending = ["png", "png", "jpg", "dcm", "dcm"][index % 5];
-        let name = format!("chest_{index:04}.{ending}");
+        let extension = ["png", "png", "jpg", "dcm", "dcm"][index % 5];
+        let name = format!("chest_{index:04}.{extension}");
         let path = folder.join(&name);
         let failed = |error: ImageError| Error::bad_request(format!("{name} cannot be encoded")).caused_by(&error);
         match index % 5 {
@@ -49,7 +49,7 @@ pub fn write(folder: &Path, n_samples: usize, seed: u64) -> Result<Synthesised, 
     Ok(Synthesised { data: vec![PathBuf::from(".")], options })
 }
 
-/// What one radiograph shows. Lengths are in half widths of the picture; the origin is its centre, `y` goes down.
+/// What one radiograph shows. Lengths are in half widths of the image; the origin is its centre, `y` goes down.
 struct Chest {
     /// Half axes of the lungs, and how far their centres lie from the spine.
     lung: [f32; 3],
@@ -136,11 +136,11 @@ fn eight_bit_png(grey: &[f32]) -> ImageResult<Vec<u8>> {
 }
 
 fn sixteen_bit_png(grey: &[f32]) -> ImageResult<Vec<u8>> {
-    let picture = ImageBuffer::from_fn(WIDTH, HEIGHT, |column, row| {
+    let image = ImageBuffer::from_fn(WIDTH, HEIGHT, |column, row| {
         Luma([(grey[(row * WIDTH + column) as usize] * 65535.0).round() as u16])
     });
     let mut file = Cursor::new(Vec::new());
-    picture.write_to(&mut file, ImageFormat::Png)?;
+    image.write_to(&mut file, ImageFormat::Png)?;
     Ok(file.into_inner())
 }
 

@@ -57,9 +57,9 @@ fn the_same_seed_writes_the_same_files() {
 fn a_training_sample_depends_on_its_seed_alone() {
     let (_folder, dataset) = synthetic(1);
     for index in 0..3 {
-        let one = load(&dataset, index, View::Train, 11).unwrap();
-        assert_eq!(one, load(&dataset, index, View::Train, 11).unwrap());
-        let other = load(&dataset, index, View::Train, 12).unwrap();
+        let one = load(&dataset, index, View::Training, 11).unwrap();
+        assert_eq!(one, load(&dataset, index, View::Training, 11).unwrap());
+        let other = load(&dataset, index, View::Training, 12).unwrap();
         assert_ne!(one.0, other.0);
         assert_ne!(one.1, other.1);
         assert_eq!(one.1.iter().filter(|&&masked| masked == 1).count(), 12);
@@ -69,16 +69,16 @@ fn a_training_sample_depends_on_its_seed_alone() {
 #[test]
 fn the_plain_view_is_neither_masked_nor_random() {
     let (_folder, dataset) = synthetic(1);
-    let (tokens, mask) = load(&dataset, 1, View::Plain, 11).unwrap();
+    let (tokens, mask) = load(&dataset, 1, View::Evaluation, 11).unwrap();
     assert_eq!(mask, [0; 16]);
-    assert_eq!(tokens, load(&dataset, 1, View::Plain, 12).unwrap().0);
+    assert_eq!(tokens, load(&dataset, 1, View::Evaluation, 12).unwrap().0);
 }
 
 #[test]
 fn the_three_channels_are_equal_and_within_bounds() {
     let (_folder, dataset) = synthetic(2);
     for index in 0..5 {
-        let (tokens, _) = load(&dataset, index, View::Train, 3).unwrap();
+        let (tokens, _) = load(&dataset, index, View::Training, 3).unwrap();
         let (pixels, rest) = tokens.as_chunks::<3>();
         assert!(rest.is_empty());
         assert!(pixels.iter().all(|[r, g, b]| r == g && g == b && (0.0..=1.0).contains(r)));
@@ -89,15 +89,15 @@ fn the_three_channels_are_equal_and_within_bounds() {
 }
 
 #[test]
-fn rendered_tokens_are_the_picture_again() {
+fn rendered_tokens_are_the_image_again() {
     let (_folder, dataset) = synthetic(2);
-    let (tokens, _) = load(&dataset, 0, View::Plain, 0).unwrap();
+    let (tokens, _) = load(&dataset, 0, View::Evaluation, 0).unwrap();
     let png = dataset.render(Tokens::Continuous(&tokens)).unwrap();
-    let picture = image::load_from_memory(&png).unwrap().to_rgb8();
-    assert_eq!(picture.dimensions(), (64, 64));
+    let image = image::load_from_memory(&png).unwrap().to_rgb8();
+    assert_eq!(image.dimensions(), (64, 64));
     // Pixel (row 17, column 35) is in patch (1, 2), row 1 and column 3 of it.
     let expected = (tokens[(4 + 2) * 768 + (16 + 3) * 3] * 255.0).round() as u8;
-    assert_eq!(picture.get_pixel(35, 17).0, [expected; 3]);
+    assert_eq!(image.get_pixel(35, 17).0, [expected; 3]);
     assert_eq!(dataset.render(Tokens::Continuous(&tokens[1..])).unwrap_err().code(), code::BAD_REQUEST);
 }
 
@@ -133,16 +133,16 @@ fn missing_and_empty_data_are_errors() {
 fn a_bad_file_spoils_its_own_sample_only() {
     let base = tempfile::tempdir().unwrap();
     Xray::synthesise(base.path(), 1, 0).unwrap();
-    std::fs::write(base.path().join("a_text.png"), "no picture at all").unwrap();
+    std::fs::write(base.path().join("a_text.png"), "no image at all").unwrap();
     let png = std::fs::read(base.path().join("chest_0000.png")).unwrap();
     std::fs::write(base.path().join("b_cut.png"), &png[..png.len() / 2]).unwrap();
     let dataset = open(base.path(), &["."], Options { size: 32, ..Options::default() }).unwrap();
     assert_eq!(dataset.len(), 3);
     for index in [0, 1] {
-        let error = load(&dataset, index, View::Plain, 0).unwrap_err();
+        let error = load(&dataset, index, View::Evaluation, 0).unwrap_err();
         assert_eq!(error.code(), code::CORRUPT, "{error}");
     }
-    load(&dataset, 2, View::Plain, 0).unwrap();
+    load(&dataset, 2, View::Evaluation, 0).unwrap();
 }
 
 #[test]
@@ -158,7 +158,7 @@ fn the_fingerprint_follows_the_files() {
 fn synthetic_chests_have_dark_lungs_in_every_format() {
     let (_folder, dataset) = synthetic(7);
     for index in 0..5 {
-        let (tokens, _) = load(&dataset, index, View::Plain, 0).unwrap();
+        let (tokens, _) = load(&dataset, index, View::Evaluation, 0).unwrap();
         // Mean of the pixels of some patches of 4 x 4: lungs beside the middle, and the spine below between them.
         let mean = |patches: &[usize]| {
             let values = patches.iter().flat_map(|patch| &tokens[patch * 768..(patch + 1) * 768]);
@@ -170,21 +170,21 @@ fn synthetic_chests_have_dark_lungs_in_every_format() {
 }
 
 #[test]
-fn dicom_files_are_found_by_content_and_those_without_a_picture_are_passed_over() {
+fn dicom_files_are_found_by_content_and_those_without_an_image_are_passed_over() {
     let base = tempfile::tempdir().unwrap();
     Xray::synthesise(base.path(), 5, 0).unwrap();
     std::fs::rename(base.path().join("chest_0003.dcm"), base.path().join("1.2.840.7")).unwrap();
     let mut bytes = std::fs::read(base.path().join("chest_0004.dcm")).unwrap();
     // The kind that the file's first kilobyte states: a report, of the same number of letters.
-    let (picture, report) = (b"1.2.840.10008.5.1.4.1.1.1\0", b"1.2.840.10008.5.1.4.1.1.88.11");
-    let at = bytes.windows(picture.len()).position(|window| window == picture).unwrap();
-    bytes.splice(at..at + picture.len(), report.iter().copied().chain([0]));
+    let (image, report) = (b"1.2.840.10008.5.1.4.1.1.1\0", b"1.2.840.10008.5.1.4.1.1.88.11");
+    let at = bytes.windows(image.len()).position(|window| window == image).unwrap();
+    bytes.splice(at..at + image.len(), report.iter().copied().chain([0]));
     bytes[at - 2] = report.len() as u8 + 1;
     std::fs::write(base.path().join("report"), bytes).unwrap();
     let dataset = open(base.path(), &["."], Options { size: 32, ..Options::default() }).unwrap();
     let ids: Vec<_> = (0..dataset.len()).map(|index| dataset.id(index)).collect();
     assert_eq!(ids, ["1.2.840.7", "chest_0000.png", "chest_0001.png", "chest_0002.jpg", "chest_0004.dcm"]);
-    load(&dataset, 0, View::Plain, 0).unwrap();
+    load(&dataset, 0, View::Evaluation, 0).unwrap();
 }
 
 #[test]
@@ -203,7 +203,7 @@ fn real_radiographs_are_read() {
     let labelled = (0..dataset.len()).filter(|&index| dataset.label(index).is_some()).count();
     assert_eq!(labelled, 506);
     for index in (0..dataset.len()).step_by(97) {
-        let (tokens, mask) = load(&dataset, index, View::Train, index as u64).unwrap();
+        let (tokens, mask) = load(&dataset, index, View::Training, index as u64).unwrap();
         let mean = tokens.iter().sum::<f32>() / tokens.len() as f32;
         assert!((0.1..0.9).contains(&mean), "{} has mean {mean}", dataset.id(index));
         assert_eq!(mask.iter().filter(|&&masked| masked == 1).count(), 147);

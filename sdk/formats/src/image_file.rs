@@ -1,4 +1,4 @@
-//! Picture files: PNG, JPEG and TIFF, decoded whole, into no more bits and channels than they have and are wanted.
+//! Image files: PNG, JPEG and TIFF, decoded whole, into no more bits and channels than they have and are wanted.
 //!
 //! Colour management is left out: values are those of the file, scaled to `[0, 1]`. Slides, which do not fit into
 //! memory, are read by region with [`crate::tiff_file`].
@@ -12,31 +12,31 @@ use image::metadata::Orientation;
 use image::{DynamicImage, ImageBuffer, ImageDecoder, ImageFormat, ImageReader, Limits};
 use medcoss_sdk::Error;
 use medcoss_sdk::byte_image::ByteImage;
-use medcoss_sdk::image::{Image, Picture, Region};
+use medcoss_sdk::image::{Image, Region, Resizable};
 
 use crate::jpeg_file::{self, Raster};
 use crate::tiff_file::{TiffFile, check_size};
 
-/// Memory that a decoder may claim, in bytes: twice what the largest picture takes.
+/// Memory that a decoder may claim, in bytes: twice what the largest image takes.
 const MAX_DECODER_BYTES: u64 = 1 << 30;
 
 /// The kinds that are read, for people.
 pub const KINDS: &str = "PNG, JPEG, TIFF";
 
-/// Whether a lower-case file name ends like a picture file.
-pub fn has_known_name(lower_case_name: &str) -> bool {
-    [".png", ".jpg", ".jpeg", ".tif", ".tiff"].iter().any(|ending| lower_case_name.ends_with(ending))
+/// Whether a lower-case file name ends like an image file.
+pub fn has_known_extension(lower_case_name: &str) -> bool {
+    [".png", ".jpg", ".jpeg", ".tif", ".tiff"].iter().any(|extension| lower_case_name.ends_with(extension))
 }
 
-/// Whether a file that begins so is a picture file.
-pub fn begins_like_one(first: [u8; 4]) -> bool {
+/// Whether a file that begins so is an image file.
+pub fn has_known_signature(first: [u8; 4]) -> bool {
     matches!(
         first,
         [0x89, b'P', b'N', b'G'] | [0xff, 0xd8, 0xff, _] | [b'I', b'I', 42 | 43, 0] | [b'M', b'M', 0, 42 | 43]
     )
 }
 
-/// A picture with its pixels as they were decoded.
+/// An image with its pixels as they were decoded.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Stored {
     /// Of 8 bits a channel, without transparency.
@@ -46,47 +46,47 @@ pub enum Stored {
 }
 
 impl Stored {
-    /// The whole picture in `[0, 1]`.
+    /// The whole image in `[0, 1]`.
     pub fn into_image(self) -> Image {
         match self {
-            Self::Bytes(picture) => picture.to_image(),
-            Self::Floats(picture) => picture,
+            Self::Bytes(image) => image.to_image(),
+            Self::Floats(image) => image,
         }
     }
 
-    /// The picture in one channel, see [`Image::into_grey`].
+    /// The image in one channel, see [`Image::into_grey`].
     pub fn into_grey(self) -> Self {
         match self {
-            Self::Bytes(picture) if picture.channels() == 1 => Self::Bytes(picture),
+            Self::Bytes(image) if image.channels() == 1 => Self::Bytes(image),
             other => Self::Floats(other.into_image().into_grey()),
         }
     }
 }
 
-impl Picture for Stored {
+impl Resizable for Stored {
     fn width(&self) -> usize {
         match self {
-            Self::Bytes(picture) => picture.width(),
-            Self::Floats(picture) => picture.width(),
+            Self::Bytes(image) => image.width(),
+            Self::Floats(image) => image.width(),
         }
     }
 
     fn height(&self) -> usize {
         match self {
-            Self::Bytes(picture) => picture.height(),
-            Self::Floats(picture) => picture.height(),
+            Self::Bytes(image) => image.height(),
+            Self::Floats(image) => image.height(),
         }
     }
 
     fn resized(&self, region: Region, width: usize, height: usize) -> Result<Image, Error> {
         match self {
-            Self::Bytes(picture) => picture.resized(region, width, height),
-            Self::Floats(picture) => picture.resized(region, width, height),
+            Self::Bytes(image) => image.resized(region, width, height),
+            Self::Floats(image) => image.resized(region, width, height),
         }
     }
 }
 
-/// Reads a picture of 8 or 16 bit as grey or RGB in `[0, 1]`; the content decides the kind, not the name. Transparency
+/// Reads an image of 8 or 16 bit as grey or RGB in `[0, 1]`; the content decides the kind, not the name. Transparency
 /// is laid over white, palettes are resolved, the EXIF orientation of JPEG and PNG is applied.
 ///
 /// # Errors
@@ -100,11 +100,11 @@ pub fn read_image(path: &Path) -> Result<Image, Error> {
 ///
 /// # Errors
 /// Those of [`read_image`].
-pub fn read_stored(path: &Path) -> Result<Stored, Error> {
+pub fn read_decoded(path: &Path) -> Result<Stored, Error> {
     read(path, false)
 }
 
-/// As [`read_stored`], in one channel. Of a JPEG that is the luma as it is stored, whose colours are not even decoded; other
+/// As [`read_decoded`], in one channel. Of a JPEG that is the luma as it is stored, whose colours are not even decoded; other
 /// colour is turned to luma.
 ///
 /// # Errors
@@ -147,14 +147,14 @@ fn turned(path: &Path, raster: Raster) -> Result<Stored, Error> {
     if orientation == Orientation::NoTransforms {
         return ByteImage::new([height as usize, width as usize, channels], pixels).map(Stored::Bytes);
     }
-    let picture = match channels {
+    let image = match channels {
         1 => ImageBuffer::from_raw(width, height, pixels).map(DynamicImage::ImageLuma8),
         _ => ImageBuffer::from_raw(width, height, pixels).map(DynamicImage::ImageRgb8),
     };
     let damaged = || Error::corrupt(format!("{} is damaged: it has too few pixels", path.display()));
-    let mut picture = picture.ok_or_else(damaged)?;
-    picture.apply_orientation(orientation);
-    stored(path, picture)
+    let mut image = image.ok_or_else(damaged)?;
+    image.apply_orientation(orientation);
+    stored(path, image)
 }
 
 fn decode(path: &Path, file: impl BufRead + Seek, format: ImageFormat) -> Result<Stored, Error> {
@@ -167,27 +167,27 @@ fn decode(path: &Path, file: impl BufRead + Seek, format: ImageFormat) -> Result
     let (width, height) = decoder.dimensions();
     check_size(path, width as usize, height as usize)?;
     let orientation = decoder.orientation().map_err(explained)?;
-    let mut picture = DynamicImage::from_decoder(decoder).map_err(explained)?;
-    picture.apply_orientation(orientation);
-    stored(path, picture)
+    let mut image = DynamicImage::from_decoder(decoder).map_err(explained)?;
+    image.apply_orientation(orientation);
+    stored(path, image)
 }
 
-fn stored(path: &Path, picture: DynamicImage) -> Result<Stored, Error> {
-    let size = [picture.height() as usize, picture.width() as usize];
+fn stored(path: &Path, image: DynamicImage) -> Result<Stored, Error> {
+    let size = [image.height() as usize, image.width() as usize];
     let [height, width] = size;
-    let floats = match picture {
-        DynamicImage::ImageLuma8(picture) => {
-            return ByteImage::new([height, width, 1], picture.into_raw()).map(Stored::Bytes);
+    let floats = match image {
+        DynamicImage::ImageLuma8(image) => {
+            return ByteImage::new([height, width, 1], image.into_raw()).map(Stored::Bytes);
         }
-        DynamicImage::ImageRgb8(picture) => {
-            return ByteImage::new([height, width, 3], picture.into_raw()).map(Stored::Bytes);
+        DynamicImage::ImageRgb8(image) => {
+            return ByteImage::new([height, width, 3], image.into_raw()).map(Stored::Bytes);
         }
-        DynamicImage::ImageLumaA8(picture) => over_white::<2, _>(size, picture.as_raw(), byte),
-        DynamicImage::ImageRgba8(picture) => over_white::<4, _>(size, picture.as_raw(), byte),
-        DynamicImage::ImageLuma16(picture) => opaque::<1>(size, picture.as_raw()),
-        DynamicImage::ImageLumaA16(picture) => over_white::<2, _>(size, picture.as_raw(), word),
-        DynamicImage::ImageRgb16(picture) => opaque::<3>(size, picture.as_raw()),
-        DynamicImage::ImageRgba16(picture) => over_white::<4, _>(size, picture.as_raw(), word),
+        DynamicImage::ImageLumaA8(image) => over_white::<2, _>(size, image.as_raw(), byte),
+        DynamicImage::ImageRgba8(image) => over_white::<4, _>(size, image.as_raw(), byte),
+        DynamicImage::ImageLuma16(image) => opaque::<1>(size, image.as_raw()),
+        DynamicImage::ImageLumaA16(image) => over_white::<2, _>(size, image.as_raw(), word),
+        DynamicImage::ImageRgb16(image) => opaque::<3>(size, image.as_raw()),
+        DynamicImage::ImageRgba16(image) => over_white::<4, _>(size, image.as_raw(), word),
         other => {
             return Err(Error::unsupported(format!("{} has pixels of kind {:?}", path.display(), other.color())));
         }
@@ -233,7 +233,7 @@ fn explain(path: &Path, error: &ImageError) -> Error {
             Error::unreadable(format!("{path} cannot be read"))
         }
         ImageError::Limits(_) => Error::unsupported(format!("{path} needs too much memory")),
-        ImageError::Unsupported(_) => Error::unsupported(format!("{path} is a picture of an unsupported kind")),
+        ImageError::Unsupported(_) => Error::unsupported(format!("{path} is an image of an unsupported kind")),
         _ => Error::corrupt(format!("{path} is damaged")),
     };
     explained.caused_by(error)

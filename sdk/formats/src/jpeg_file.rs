@@ -15,7 +15,7 @@ use zune_jpeg::errors::DecodeErrors;
 
 use crate::tiff_file::check_size;
 
-/// A picture as it was decoded.
+/// An image as it was decoded.
 pub(crate) struct Raster {
     pub(crate) size: [u32; 2],
     /// `[height, width, channels]`.
@@ -77,7 +77,7 @@ fn has_end_of_image(content: &[u8]) -> bool {
 fn explain(path: &Path, error: &DecodeErrors) -> Error {
     let path = path.display();
     let explained = match error {
-        DecodeErrors::Unsupported(_) => Error::unsupported(format!("{path} is a picture of an unsupported kind")),
+        DecodeErrors::Unsupported(_) => Error::unsupported(format!("{path} is an image of an unsupported kind")),
         DecodeErrors::LargeDimensions(_) => Error::unsupported(format!("{path} needs too much memory")),
         _ => Error::corrupt(format!("{path} is damaged")),
     };

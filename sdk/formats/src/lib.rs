@@ -11,7 +11,7 @@ pub mod image_file;
 #[cfg(feature = "image")]
 mod jpeg_file;
 #[cfg(feature = "image")]
-pub mod label_picture;
+pub mod label_image;
 #[cfg(feature = "nifti")]
 pub mod nifti;
 #[cfg(feature = "nifti")]
@@ -31,9 +31,9 @@ pub mod slide;
 #[cfg(feature = "slide")]
 mod slide_resolution;
 #[cfg(feature = "volume")]
-pub mod subvolume_labels;
+pub mod sub_volume_labels;
 #[cfg(feature = "volume")]
-pub mod subvolumes;
+pub mod sub_volumes;
 #[cfg(feature = "tiff")]
 mod tiff_colour;
 #[cfg(feature = "tiff")]

@@ -22,7 +22,7 @@ use crate::orientation::replace_not_finite;
 /// The kinds that are read, for people.
 pub const KINDS: &str = "NIfTI-1 and NIfTI-2 (.nii, .hdr with .img; gzipped or not)";
 
-pub use crate::nifti_pair::has_known_name;
+pub use crate::nifti_pair::has_known_extension;
 
 /// A volume as it was read.
 #[derive(Debug, Clone, PartialEq)]

@@ -4,14 +4,14 @@
 
 use std::path::{Path, PathBuf};
 
-/// Endings of a header that has its voxels beside it.
+/// Extensions of a header that has its voxels beside it.
 const HEADERS: [&str; 2] = [".hdr", ".hdr.gz"];
-/// Endings of the voxels.
+/// Extensions of the voxels.
 const VOXELS: [&str; 2] = [".img", ".img.gz"];
 
 /// Whether a lower-case file name ends like a NIfTI file.
-pub fn has_known_name(lower_case_name: &str) -> bool {
-    [".nii", ".nii.gz"].iter().chain(&HEADERS).chain(&VOXELS).any(|ending| lower_case_name.ends_with(ending))
+pub fn has_known_extension(lower_case_name: &str) -> bool {
+    [".nii", ".nii.gz"].iter().chain(&HEADERS).chain(&VOXELS).any(|extension| lower_case_name.ends_with(extension))
 }
 
 /// Whether a path is called like a header that has its voxels beside it.
@@ -34,28 +34,28 @@ pub(crate) fn header_of(voxels: &Path) -> Option<PathBuf> {
     beside(voxels, &VOXELS, &HEADERS)
 }
 
-/// The first file that exists with the stem of `path` and one of the endings, in lower or in upper case. That
+/// The first file that exists with the stem of `path` and one of the extensions, in lower or in upper case. That
 /// compressed as `path` itself goes before the other.
-fn beside(path: &Path, endings: &[&str; 2], wanted: &[&str; 2]) -> Option<PathBuf> {
-    let stem = stem(path, endings)?;
+fn beside(path: &Path, extensions: &[&str; 2], wanted: &[&str; 2]) -> Option<PathBuf> {
+    let stem = stem(path, extensions)?;
     let compressed = path.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("gz"));
     let order = if compressed { [wanted[1], wanted[0]] } else { *wanted };
-    let named = |ending: &str| {
-        [ending.to_owned(), ending.to_uppercase(), ending.to_uppercase().replace(".GZ", ".gz")]
+    let named = |extension: &str| {
+        [extension.to_owned(), extension.to_uppercase(), extension.to_uppercase().replace(".GZ", ".gz")]
             .into_iter()
-            .map(|ending| path.with_file_name(format!("{stem}{ending}")))
+            .map(|extension| path.with_file_name(format!("{stem}{extension}")))
             .find(|candidate| candidate.is_file())
     };
     order.into_iter().find_map(named)
 }
 
-/// The file name without one of the endings. Names that are no Unicode have none.
-fn stem(path: &Path, endings: &[&str; 2]) -> Option<String> {
+/// The file name without one of the extensions. Names that are no Unicode have none.
+fn stem(path: &Path, extensions: &[&str; 2]) -> Option<String> {
     let name = path.file_name()?.to_str()?;
-    // Endings are ASCII, so that lower case does not move their place.
+    // Extensions are ASCII, so that lower case does not move their place.
     let lower = name.to_ascii_lowercase();
-    let ending = endings.iter().find(|ending| lower.ends_with(**ending))?;
-    Some(name[..name.len() - ending.len()].to_owned())
+    let extension = extensions.iter().find(|extension| lower.ends_with(**extension))?;
+    Some(name[..name.len() - extension.len()].to_owned())
 }
 
 #[cfg(test)]
@@ -82,10 +82,10 @@ mod tests {
     #[test]
     fn names_tell_files_of_this_kind() {
         for name in ["a.nii", "a.nii.gz", "a.hdr", "a.hdr.gz", "a.img", "a.img.gz"] {
-            assert!(has_known_name(name), "{name}");
+            assert!(has_known_extension(name), "{name}");
         }
         for name in ["nii", "a.nii.bz2", "a.gz", "a.hdr.txt", "a.dcm"] {
-            assert!(!has_known_name(name), "{name}");
+            assert!(!has_known_extension(name), "{name}");
         }
     }
 }

@@ -97,9 +97,9 @@ pub(crate) fn read_slices(
 
     // The slices as places of the file: a range of one of its axes.
     let mut places = header.file_size.map(|n| 0..n);
-    let (depth, mirrored) = (header.orientation.axis[0], header.orientation.mirrored[0]);
+    let (depth, flipped) = (header.orientation.axis[0], header.orientation.flipped[0]);
     let n_slices = header.file_size[depth];
-    places[depth] = if mirrored { n_slices - slices.end..n_slices - slices.start } else { slices };
+    places[depth] = if flipped { n_slices - slices.end..n_slices - slices.start } else { slices };
     let (first, [along_i, along_j, along_k]) = header.orientation.strides([0, 1, 2].map(|axis| places[axis].len()));
 
     // Rows of the file that follow one another are read many at a time, so that the decompressor is asked for much at once.

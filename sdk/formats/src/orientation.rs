@@ -1,7 +1,7 @@
 //! From the axes of a file to the axes of a [`Volume`](medcoss_sdk::volume::Volume): depth from inferior to superior,
 //! rows from anterior to posterior, columns from the patient's right to left.
 //!
-//! Only permutations and mirrorings: an oblique scan keeps its own grid, named after the nearest axes of the body.
+//! Only permutations and flips: an oblique scan keeps its own grid, named after the nearest axes of the body.
 //! Knows no file format; directions come in as the steps of the three file axes in a right, anterior, superior frame.
 
 /// The body axis (0 right, 1 anterior, 2 superior) behind depth, rows and columns, and whether they run along it or
@@ -14,8 +14,8 @@ const PERMUTATIONS: [[usize; 3]; 6] = [[0, 1, 2], [0, 2, 1], [1, 0, 2], [1, 2, 0
 pub(crate) struct Orientation {
     /// The file axis that becomes depth, rows and columns.
     pub(crate) axis: [usize; 3],
-    /// Whether it is mirrored.
-    pub(crate) mirrored: [bool; 3],
+    /// Whether it is flipped.
+    pub(crate) flipped: [bool; 3],
     /// Length of a step in the unit of the input.
     pub(crate) spacing: [f64; 3],
 }
@@ -39,13 +39,13 @@ impl Orientation {
         })?;
         let axis = CANONICAL.map(|(wanted, _)| body.iter().position(|&body| body == wanted).unwrap_or(wanted));
         let along = [0, 1, 2].map(|i| unit[axis[i]][CANONICAL[i].0] * CANONICAL[i].1);
-        Some(Self { axis, mirrored: along.map(|along| along < 0.0), spacing: axis.map(|axis| lengths[axis]) })
+        Some(Self { axis, flipped: along.map(|along| along < 0.0), spacing: axis.map(|axis| lengths[axis]) })
     }
 
     /// For a file that states no directions: its axes are right, anterior, superior, with these steps.
     #[cfg(feature = "nifti")]
     pub(crate) fn unstated([x, y, z]: [f64; 3]) -> Self {
-        Self { axis: [2, 1, 0], mirrored: [false, true, true], spacing: [z, y, x] }
+        Self { axis: [2, 1, 0], flipped: [false, true, true], spacing: [z, y, x] }
     }
 
     /// `[depth, rows, columns]` of a file whose axes have these sizes.
@@ -59,10 +59,10 @@ impl Orientation {
         let [_, rows, columns] = self.size(file_size);
         let canonical = [rows * columns, columns, 1];
         let (mut first, mut strides) = (0, [0; 3]);
-        for ((axis, mirrored), step) in self.axis.into_iter().zip(self.mirrored).zip(canonical) {
+        for ((axis, flipped), step) in self.axis.into_iter().zip(self.flipped).zip(canonical) {
             // Volumes are capped far below `isize::MAX`.
             strides[axis] = step as isize;
-            if mirrored {
+            if flipped {
                 first += (file_size[axis] - 1) * step;
                 strides[axis] = -strides[axis];
             }
@@ -132,7 +132,7 @@ mod tests {
         let steps = [[0.0, -cos, -sin], [0.0, sin, -cos], [3.0, 0.0, 0.0]];
         let orientation = Orientation::nearest(steps).unwrap();
         assert_eq!(orientation.axis, [1, 0, 2]);
-        assert_eq!(orientation.mirrored, [true, false, true]);
+        assert_eq!(orientation.flipped, [true, false, true]);
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! Whole slides: levels of one picture, read by region, whatever the file is.
+//! Whole slides: levels of one image, read by region, whatever the file is.
 //!
 //! [`Slide`] is the place for another kind of file: it has levels, the full one first, and gives regions of them. The
 //! choice of a level and the change of scale are the same for all. What is tissue is not decided here.
@@ -96,12 +96,12 @@ impl Slide {
         let most = if enlarged { 1 } else { (region.width / width).min(region.height / height) };
         let fits = |side: &usize| (region.width / side) * (region.height / side) <= SCALED_PIXELS;
         let side = (1..most).find(fits).unwrap_or(most);
-        let picture = if side == 1 { self.read_region(level, region)? } else { self.averaged(level, region, side)? };
-        if (picture.width(), picture.height()) == (width, height) {
-            return Ok(picture);
+        let image = if side == 1 { self.read_region(level, region)? } else { self.averaged(level, region, side)? };
+        if (image.width(), image.height()) == (width, height) {
+            return Ok(image);
         }
-        let whole = Region { left: 0, top: 0, width: picture.width(), height: picture.height() };
-        picture.resized(whole, width, height)
+        let whole = Region { left: 0, top: 0, width: image.width(), height: image.height() };
+        image.resized(whole, width, height)
     }
 
     /// Means of the squares of `side` pixels of a region; what is left over at the right and lower edges is not used.
@@ -114,10 +114,10 @@ impl Slide {
         for first in (0..height).step_by(rows_at_once) {
             let n_rows = rows_at_once.min(height - first);
             let band = Region { top: region.top + first * side, height: n_rows * side, ..region };
-            let picture = self.read_region(level, band)?;
-            n_channels = picture.channels();
-            let stride = picture.width() * n_channels;
-            for rows in picture.pixels().chunks_exact(stride * side) {
+            let image = self.read_region(level, band)?;
+            n_channels = image.channels();
+            let stride = image.width() * n_channels;
+            for rows in image.pixels().chunks_exact(stride * side) {
                 let start = means.len();
                 means.resize(start + width * n_channels, 0.0);
                 for row in rows.chunks_exact(stride) {

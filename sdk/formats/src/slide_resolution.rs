@@ -26,7 +26,7 @@ fn from_aperio(description: &str) -> Option<f64> {
     value.trim().parse().ok()
 }
 
-/// `<Pixels ... PhysicalSizeX="0.25" PhysicalSizeXUnit="µm" ...>` of the first picture.
+/// `<Pixels ... PhysicalSizeX="0.25" PhysicalSizeXUnit="µm" ...>` of the first image.
 fn from_ome(description: &str) -> Option<f64> {
     let (_, pixels) = description.split_once("<OME")?.1.split_once("<Pixels")?;
     let (pixels, _) = pixels.split_once('>')?;
@@ -80,7 +80,7 @@ mod tests {
             "Aperio Image Library v10.0\r\n2220x2967 (256x256) JPEG Q=30|AppMag = 20|MPP = 0.4990|Left = 1";
         assert_eq!(from_aperio(description), Some(0.499));
         assert_eq!(from_aperio("Aperio|AppMag = 20|MPPX = 3"), None);
-        assert_eq!(from_aperio("a picture"), None);
+        assert_eq!(from_aperio("an image"), None);
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! TIFF pictures, region by region: strips and tiles, classic and BigTIFF, any compression that the `tiff` crate knows
+//! TIFF images, region by region: strips and tiles, classic and BigTIFF, any compression that the `tiff` crate knows
 //! (JPEG, LZW, Deflate, PackBits, fax of group 4).
 //!
 //! Only the strips or tiles that a region touches are decoded, one at a time: memory follows the region, not the file.
@@ -269,7 +269,7 @@ impl TiffFile {
     }
 
     /// Refuses a strip or tile whose JPEG is cut off, which the decoder would fill up with grey, or states a much larger
-    /// picture, which it would claim memory for.
+    /// image, which it would claim memory for.
     fn check_jpeg(&mut self, number: usize) -> Result<(), Error> {
         let pieces = self.pieces()?;
         let Some(&(place, length)) = pieces.places.get(number).filter(|_| pieces.in_jpeg) else { return Ok(()) };
@@ -334,12 +334,12 @@ fn guarded<T>(path: &Path, call: impl FnOnce() -> TiffResult<T>) -> Result<T, Er
     }
 }
 
-/// Refuses pictures above [`MAX_PIXELS`].
+/// Refuses images above [`MAX_PIXELS`].
 pub(crate) fn check_size(path: &Path, width: usize, height: usize) -> Result<(), Error> {
     if width.checked_mul(height).is_none_or(|n_pixels| n_pixels > MAX_PIXELS) {
         return Err(Error::unsupported(format!(
             "{} has {width}x{height} pixels, above the limit of {} million\n\
-             hint: store pictures of this size as tiled TIFF; they are read by region where slides are",
+             hint: store images of this size as tiled TIFF; they are read by region where slides are",
             path.display(),
             MAX_PIXELS / 1_000_000
         )));

@@ -1,6 +1,6 @@
 //! The size that a JPEG states, read from its markers: to compare it with the strip or tile that it fills.
 //!
-//! A few bytes can state a picture of a gigabyte, and the decoder claims the memory first. Nothing is decoded here.
+//! A few bytes can state an image of a gigabyte, and the decoder claims the memory first. Nothing is decoded here.
 
 use std::io::{self, Read, Seek, SeekFrom};
 

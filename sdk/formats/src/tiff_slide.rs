@@ -1,6 +1,6 @@
 //! Slides in TIFF: Aperio SVS, OME-TIFF, and others with a pyramid of smaller copies.
 //!
-//! Finds the pages that show the same picture at lower resolution, in the chain of pages and in the branches of the
+//! Finds the pages that show the same image at lower resolution, in the chain of pages and in the branches of the
 //! first (SubIFDs, where OME-TIFF keeps them); label and overview photographs are not among them.
 
 use std::path::Path;

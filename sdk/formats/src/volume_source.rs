@@ -47,19 +47,19 @@ impl Outline {
 
 /// The volumes of the entries, in the order of their ids. An entry that is itself a file is taken whatever its name. Of
 /// DICOM files in folders, those of another modality than the wanted one are left out, those in colour, and those without
-/// a picture.
+/// an image.
 ///
 /// # Errors
 /// Those of [`find_files_by_content`], nothing but files that are left out.
 pub fn find_volumes(base: &Path, entries: &[PathBuf], modality: &str) -> Result<Vec<VolumeSource>, Error> {
-    let n_without_picture = Cell::new(0);
+    let n_without_image = Cell::new(0);
     let accepts = |path: &Path, name: &str| {
-        if nifti::has_known_name(name) {
+        if nifti::has_known_extension(name) {
             return true;
         }
         let candidate = dicom::candidate(path, name);
-        n_without_picture.set(n_without_picture.get() + usize::from(candidate == Candidate::WithoutPicture));
-        candidate == Candidate::Picture
+        n_without_image.set(n_without_image.get() + usize::from(candidate == Candidate::WithoutImage));
+        candidate == Candidate::Image
     };
     let files = find_files_by_content(base, entries, accepts, &KINDS.join(", "))?;
     let (niftis, dicoms): (Vec<_>, Vec<_>) = files.into_iter().partition(is_nifti);
@@ -67,8 +67,8 @@ pub fn find_volumes(base: &Path, entries: &[PathBuf], modality: &str) -> Result<
     let (series, left_out) = Series::find(dicoms, Some(modality), |file| named.contains(&file.path));
 
     let mut left: Vec<String> = left_out.iter().map(|(reason, n)| format!("{n} {reason}")).collect();
-    if n_without_picture.get() > 0 {
-        left.push(format!("{} without a picture", n_without_picture.get()));
+    if n_without_image.get() > 0 {
+        left.push(format!("{} without an image", n_without_image.get()));
     }
     let left = left.join(", ");
     let niftis = nifti::without_voxels_of_pairs(niftis);
@@ -87,7 +87,7 @@ pub fn find_volumes(base: &Path, entries: &[PathBuf], modality: &str) -> Result<
 /// Whether a file is read as NIfTI: by its name, or, named otherwise by the user, because it is no DICOM file.
 fn is_nifti(file: &FoundFile) -> bool {
     let name = file.path.file_name().unwrap_or_default().to_string_lossy().to_lowercase();
-    nifti::has_known_name(&name)
+    nifti::has_known_extension(&name)
         || dicom::candidate(&file.path, &name) == Candidate::Other && nifti::read_header(&file.path).is_ok()
 }
 

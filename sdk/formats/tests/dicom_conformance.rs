@@ -8,7 +8,7 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use medcoss_formats::dicom::{read_picture, read_values};
+use medcoss_formats::dicom::{read_image, read_values};
 use medcoss_sdk::code;
 
 const TABLE: &str = include_str!("dicom_values.tsv");
@@ -60,7 +60,7 @@ fn values_are_those_that_pydicom_computes() {
         ];
         let expected: Vec<f64> =
             [least, largest, mean].into_iter().chain(values.split(',')).map(|value| value.parse().unwrap()).collect();
-        // Decoders of lossy pictures may differ by one or two stored numbers, from rounding in the transformations of
+        // Decoders of lossy images may differ by one or two stored numbers, from rounding in the transformations of
         // frequencies and colours, here and there. Ours have the 24 bits of an `f32`.
         let is_lossy = compression == "lossy";
         let largest = expected[0].abs().max(expected[1].abs());
@@ -88,9 +88,9 @@ fn every_file_is_read_or_refused_with_its_reason() {
     let mut outcomes: BTreeMap<String, Vec<String>> = BTreeMap::new();
     for file in &files {
         let name = file.strip_prefix(&folder).unwrap().display().to_string();
-        let outcome = match read_picture(file) {
-            Ok(picture) => {
-                assert!(picture.image.pixels().iter().all(|value| (0.0..=1.0).contains(value)), "{name}");
+        let outcome = match read_image(file) {
+            Ok(image) => {
+                assert!(image.image.pixels().iter().all(|value| (0.0..=1.0).contains(value)), "{name}");
                 String::from("read")
             }
             Err(error) => {

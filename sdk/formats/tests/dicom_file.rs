@@ -1,4 +1,4 @@
-//! Single DICOM files: what a picture looks like, in which encodings, and what hostile files get. Files are made by the
+//! Single DICOM files: what an image looks like, in which encodings, and what hostile files get. Files are made by the
 //! crate's writer and changed by hand; the expectations are made by hand.
 
 use std::path::Path;
@@ -8,7 +8,7 @@ use dicom_core::{DataElement, PrimitiveValue, Tag, VR, value::DataSetSequence};
 use dicom_dictionary_std::tags;
 use dicom_object::{FileMetaTableBuilder, InMemDicomObject};
 use medcoss_formats::dicom::write::{DicomFile, Scanner};
-use medcoss_formats::dicom::{Candidate, candidate, read_picture, read_values};
+use medcoss_formats::dicom::{Candidate, candidate, read_image, read_values};
 use medcoss_sdk::{Error, code};
 
 const EXPLICIT: &str = "1.2.840.10008.1.2.1";
@@ -40,14 +40,14 @@ fn bytes(object: InMemDicomObject, syntax: &str) -> Vec<u8> {
 
 fn with_file<T>(bytes: &[u8], read: impl Fn(&Path) -> T) -> T {
     let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join("picture.dcm");
+    let path = folder.path().join("image.dcm");
     std::fs::write(&path, bytes).unwrap();
     read(&path)
 }
 
 fn grey(object: InMemDicomObject) -> Vec<f32> {
-    let picture = with_file(&bytes(object, EXPLICIT), read_picture).unwrap();
-    picture.image.into_grey().pixels().to_vec()
+    let image = with_file(&bytes(object, EXPLICIT), read_image).unwrap();
+    image.image.into_grey().pixels().to_vec()
 }
 
 fn values(bytes: &[u8]) -> Result<Vec<f32>, Error> {
@@ -55,7 +55,7 @@ fn values(bytes: &[u8]) -> Result<Vec<f32>, Error> {
 }
 
 fn refused(bytes: &[u8], code: i32, says: &str) {
-    let error = with_file(bytes, read_picture).unwrap_err();
+    let error = with_file(bytes, read_image).unwrap_err();
     assert_eq!(error.code(), code, "{error}");
     assert!(error.to_string().contains(says), "{error}");
 }
@@ -70,7 +70,7 @@ fn near(found: &[f32], expected: &[f32]) {
 }
 
 #[test]
-fn without_a_window_grey_spans_the_picture_and_monochrome1_is_turned_about() {
+fn without_a_window_grey_spans_the_image_and_monochrome1_is_turned_about() {
     near(&grey(RAMP.data_set()), &[0.0, 0.2, 0.4, 0.6, 0.8, 1.0]);
     near(&grey(DicomFile { inverted: true, ..RAMP }.data_set()), &[1.0, 0.8, 0.6, 0.4, 0.2, 0.0]);
 }
@@ -125,7 +125,7 @@ fn padding_has_no_part_in_the_span_of_grey() {
 }
 
 #[test]
-fn palettes_and_colours_become_pictures_of_three_channels() {
+fn palettes_and_colours_become_images_of_three_channels() {
     let mut object = DicomFile { stored: &[0, 1, 2, 3, 1, 9], bits_stored: 8, ..RAMP }.data_set();
     object.put(DataElement::new(tags::PHOTOMETRIC_INTERPRETATION, VR::CS, "PALETTE COLOR"));
     // From 1 on, three colours: red, green, blue.
@@ -137,20 +137,20 @@ fn palettes_and_colours_become_pictures_of_three_channels() {
         object.put(words(descriptor, &[3, 1, 16]));
         object.put(words(data, &entries));
     }
-    let picture = with_file(&bytes(object, EXPLICIT), read_picture).unwrap().image;
+    let image = with_file(&bytes(object, EXPLICIT), read_image).unwrap().image;
     let [red, green, blue] = [[1.0, 0.0, 0.0], [0.0, 1.0, 0.0], [0.0, 0.0, 1.0]];
-    assert_eq!(picture.pixels(), [red, red, green, blue, red, blue].as_flattened());
+    assert_eq!(image.pixels(), [red, red, green, blue, red, blue].as_flattened());
 
     let mut object =
         DicomFile { size: [1, 2], stored: &[0, 51, 102, 153, 204, 255], bits_stored: 8, ..RAMP }.data_set();
     object.put(words(tags::SAMPLES_PER_PIXEL, &[3]));
     object.put(DataElement::new(tags::PHOTOMETRIC_INTERPRETATION, VR::CS, "RGB"));
     object.put(words(tags::PLANAR_CONFIGURATION, &[0]));
-    let picture = with_file(&bytes(object.clone(), EXPLICIT), read_picture).unwrap().image;
-    near(picture.pixels(), &[0.0, 0.2, 0.4, 0.6, 0.8, 1.0]);
+    let image = with_file(&bytes(object.clone(), EXPLICIT), read_image).unwrap().image;
+    near(image.pixels(), &[0.0, 0.2, 0.4, 0.6, 0.8, 1.0]);
     object.put(words(tags::PLANAR_CONFIGURATION, &[1]));
-    let picture = with_file(&bytes(object, EXPLICIT), read_picture).unwrap().image;
-    near(picture.pixels(), &[0.0, 0.4, 0.8, 0.2, 0.6, 1.0]);
+    let image = with_file(&bytes(object, EXPLICIT), read_image).unwrap().image;
+    near(image.pixels(), &[0.0, 0.4, 0.8, 0.2, 0.6, 1.0]);
 }
 
 #[test]
@@ -313,14 +313,14 @@ fn files_are_told_by_their_magic_or_their_name() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("1.2.840.113619");
     std::fs::write(&path, bytes(RAMP.data_set(), EXPLICIT)).unwrap();
-    assert_eq!(candidate(&path, "1.2.840.113619"), Candidate::Picture);
+    assert_eq!(candidate(&path, "1.2.840.113619"), Candidate::Image);
     let mut report = RAMP.data_set();
     report.put(DataElement::new(tags::SOP_CLASS_UID, VR::UI, "1.2.840.10008.5.1.4.1.1.88.22"));
     std::fs::write(&path, bytes(report, EXPLICIT)).unwrap();
-    assert_eq!(candidate(&path, "1.2.840.113619"), Candidate::WithoutPicture);
+    assert_eq!(candidate(&path, "1.2.840.113619"), Candidate::WithoutImage);
     std::fs::write(&path, "no DICOM file").unwrap();
     assert_eq!(candidate(&path, "1.2.840.113619"), Candidate::Other);
-    assert_eq!(candidate(&path, "image.ima"), Candidate::Picture);
+    assert_eq!(candidate(&path, "image.ima"), Candidate::Image);
     refused(b"no DICOM file", code::CORRUPT, "is no DICOM file");
     refused(b"", code::CORRUPT, "is no DICOM file");
 }
@@ -329,10 +329,10 @@ fn files_are_told_by_their_magic_or_their_name() {
 fn files_cut_at_any_byte_are_refused() {
     let file = bytes(DicomFile { rescale: Some([1.0, -1000.0]), ..RAMP }.data_set(), EXPLICIT);
     for length in 0..file.len() {
-        let error = with_file(&file[..length], read_picture).unwrap_err();
+        let error = with_file(&file[..length], read_image).unwrap_err();
         assert_eq!(error.code(), code::CORRUPT, "{length} bytes: {error}");
     }
-    with_file(&file, read_picture).unwrap();
+    with_file(&file, read_image).unwrap();
 }
 
 /// What a file says with one to four bytes changed, of many choices; none may panic or take long.
@@ -355,7 +355,7 @@ fn survive(file: &[u8], n_variants: u64, path: &Path) {
         }
         std::fs::write(path, changed).unwrap();
         let start = Instant::now();
-        let _ = read_picture(path);
+        let _ = read_image(path);
         let _ = read_values(path, 0);
         assert!(start.elapsed() < Duration::from_secs(10), "variant {variant} takes {:?}", start.elapsed());
     }

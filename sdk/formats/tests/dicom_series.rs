@@ -376,7 +376,7 @@ fn frames_of_an_older_object_are_taken_in_their_order() {
 }
 
 #[test]
-fn other_modalities_and_objects_without_a_picture_are_left_out_of_folders() {
+fn other_modalities_and_objects_without_an_image_are_left_out_of_folders() {
     let folder = tempfile::tempdir().unwrap();
     write_slices(folder.path(), &[("a.dcm", 1, 1, 0.0), ("b.dcm", 2, 2, 1.0)]);
     let pixels = [3; 12];
@@ -408,7 +408,7 @@ fn other_modalities_and_objects_without_a_picture_are_left_out_of_folders() {
         std::fs::remove_file(folder.path().join(name)).unwrap();
     }
     let error = find_volumes(folder.path(), &[PathBuf::from(".")], "CT").unwrap_err();
-    assert!(error.message().contains("1 in colour, 1 of modality MR, 1 without a picture"), "{error}");
+    assert!(error.message().contains("1 in colour, 1 of modality MR, 1 without an image"), "{error}");
 }
 
 #[test]

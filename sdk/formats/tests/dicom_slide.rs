@@ -36,7 +36,7 @@ impl Written {
         Self { flavour: "VOLUME", series: "2.25.5", size, places, is_sparse: false }
     }
 
-    /// Writes a file of RGB frames whose pixels have the colours of their places in the picture.
+    /// Writes a file of RGB frames whose pixels have the colours of their places in the image.
     fn write(&self, path: &Path) {
         let [columns, rows] = FRAME;
         let mut bytes = Vec::new();
@@ -106,10 +106,10 @@ fn region(left: usize, top: usize, width: usize, height: usize) -> Region {
     Region { left, top, width, height }
 }
 
-/// That a picture has the colours of its place, or white where `is_white`.
-fn assert_place(picture: &Image, at: Region, is_white: impl Fn(usize, usize) -> bool) {
-    assert_eq!([picture.width(), picture.height(), picture.channels()], [at.width, at.height, 3]);
-    for (place, pixel) in picture.pixels().chunks_exact(3).enumerate() {
+/// That an image has the colours of its place, or white where `is_white`.
+fn assert_place(image: &Image, at: Region, is_white: impl Fn(usize, usize) -> bool) {
+    assert_eq!([image.width(), image.height(), image.channels()], [at.width, at.height, 3]);
+    for (place, pixel) in image.pixels().chunks_exact(3).enumerate() {
         let (x, y) = (at.left + place % at.width, at.top + place / at.width);
         let expected = if is_white(x, y) { [255; 3] } else { colour(x, y) };
         assert_eq!(pixel, expected.map(|value| f32::from(value) / 255.0), "{at:?}: {x} {y}");
@@ -146,7 +146,7 @@ fn every_region_of_a_full_grid_has_its_pixels() {
 fn frames_lie_where_they_say_and_white_is_between_them() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("slide.dcm");
-    // In no order, off the grid, one reaching beyond the picture; the second of two at one place is of another plane.
+    // In no order, off the grid, one reaching beyond the image; the second of two at one place is of another plane.
     let places = vec![[14, 6], [0, 0], [20, 1], [0, 0]];
     Written { places: places.clone(), is_sparse: true, ..Written::full([WIDTH, HEIGHT]) }.write(&path);
     let mut slide = DicomSlide::open(&path).unwrap();
@@ -235,10 +235,9 @@ fn real_slides_have_the_pixels_that_pydicom_decodes() {
         // Decoders of JPEG round differently.
         near(&found, &expected, 2.01);
     }
-    let means = |picture: &Image| {
-        let n = (picture.width() * picture.height()) as f64;
-        let sum =
-            |channel| picture.pixels().iter().skip(channel).step_by(3).map(|&value| f64::from(value)).sum::<f64>();
+    let means = |image: &Image| {
+        let n = (image.width() * image.height()) as f64;
+        let sum = |channel| image.pixels().iter().skip(channel).step_by(3).map(|&value| f64::from(value)).sum::<f64>();
         [sum(0) / n, sum(1) / n, sum(2) / n]
     };
     let across_frames = slide.read_region(level, region(900, 450, 1200, 800)).unwrap();

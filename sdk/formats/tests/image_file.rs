@@ -1,29 +1,29 @@
-//! Picture files of every kind that is read, made here, and the real odd ones where they are at hand.
+//! Image files of every kind that is read, made here, and the real odd ones where they are at hand.
 
 use std::io::Cursor;
 use std::path::{Path, PathBuf};
 
 use image::codecs::jpeg::JpegEncoder;
 use image::{DynamicImage, GrayImage, ImageBuffer, ImageFormat, LumaA, Pixel, Rgb, Rgba};
-use medcoss_formats::image_file::{Stored, has_known_name, read_grey, read_image, read_stored};
-use medcoss_sdk::image::{Image, Picture, Region};
+use medcoss_formats::image_file::{Stored, has_known_extension, read_decoded, read_grey, read_image};
+use medcoss_sdk::image::{Image, Region, Resizable};
 use medcoss_sdk::{Error, code, find_files};
 use tiff::encoder::{TiffEncoder, colortype};
 
 fn read(content: &[u8]) -> Result<Image, Error> {
     let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join("picture");
+    let path = folder.path().join("image");
     std::fs::write(&path, content).unwrap();
     read_image(&path)
 }
 
-fn encoded(picture: impl Into<DynamicImage>, format: ImageFormat) -> Vec<u8> {
+fn encoded(image: impl Into<DynamicImage>, format: ImageFormat) -> Vec<u8> {
     let mut file = Cursor::new(Vec::new());
-    picture.into().write_to(&mut file, format).unwrap();
+    image.into().write_to(&mut file, format).unwrap();
     file.into_inner()
 }
 
-/// A picture of 5 x 3 pixels, all alike but the one in column 4 of row 1.
+/// An image of 5 x 3 pixels, all alike but the one in column 4 of row 1.
 fn with_one<P: Pixel>(all: P, one: P) -> ImageBuffer<P, Vec<P::Subpixel>> {
     ImageBuffer::from_fn(5, 3, |x, y| if (x, y) == (4, 1) { one } else { all })
 }
@@ -100,7 +100,7 @@ fn jpeg_is_read_in_grey_and_in_colour() {
 /// A file's content in one channel, and the same by way of all channels.
 fn in_grey(content: &[u8]) -> (Stored, Image) {
     let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join("picture");
+    let path = folder.path().join("image");
     std::fs::write(&path, content).unwrap();
     (read_grey(&path).unwrap(), read_image(&path).unwrap().into_grey())
 }
@@ -109,9 +109,9 @@ fn in_grey(content: &[u8]) -> (Stored, Image) {
 fn grey_of_a_jpeg_in_colour_is_its_luma() {
     // Odd sides: no whole blocks, with colour differences for each pixel and for each four.
     let wave = |at: u32, length: f32| (127.0 + 120.0 * (at as f32 / length).sin()) as u8;
-    let picture = image::RgbImage::from_fn(61, 43, |x, y| Rgb([wave(x, 9.0), wave(y, 7.0), wave(x + y, 11.0)]));
+    let image = image::RgbImage::from_fn(61, 43, |x, y| Rgb([wave(x, 9.0), wave(y, 7.0), wave(x + y, 11.0)]));
     let mut jpeg = Vec::new();
-    JpegEncoder::new_with_quality(&mut jpeg, 95).encode_image(&picture).unwrap();
+    JpegEncoder::new_with_quality(&mut jpeg, 95).encode_image(&image).unwrap();
     let (found, expected) = in_grey(&jpeg);
     assert_eq!((found.width(), found.height()), (61, 43));
     let Stored::Bytes(bytes) = found else { panic!("{found:?}") };
@@ -128,28 +128,28 @@ fn grey_of_a_jpeg_in_colour_is_its_luma() {
 }
 
 #[test]
-fn grey_of_other_pictures_is_that_of_their_channels() {
-    for picture in [
+fn grey_of_other_images_is_that_of_their_channels() {
+    for image in [
         DynamicImage::ImageRgb8(with_one(Rgb([9, 99, 199]), Rgb([51, 102, 255]))),
         DynamicImage::ImageLuma8(with_one(image::Luma([9]), image::Luma([51]))),
         DynamicImage::ImageRgb16(with_one(Rgb([9, 999, 9999]), Rgb([13107, 26214, 65535]))),
         DynamicImage::ImageRgba8(with_one(Rgba([9, 9, 9, 255]), Rgba([51, 0, 255, 102]))),
     ] {
-        let (found, expected) = in_grey(&encoded(picture, ImageFormat::Png));
+        let (found, expected) = in_grey(&encoded(image, ImageFormat::Png));
         assert_eq!(found.into_image(), expected);
     }
 }
 
 #[test]
-fn a_stored_picture_is_cut_as_the_whole_is() {
+fn a_stored_image_is_cut_as_the_whole_is() {
     let folder = tempfile::tempdir().unwrap();
-    for (name, picture) in [
+    for (name, image) in [
         ("bytes", DynamicImage::ImageRgb8(with_one(Rgb([29, 99, 199]), Rgb([51, 102, 220])))),
         ("words", DynamicImage::ImageLuma16(with_one(image::Luma([999]), image::Luma([51999])))),
     ] {
         let path = folder.path().join(name);
-        std::fs::write(&path, encoded(picture, ImageFormat::Png)).unwrap();
-        let (stored, whole) = (read_stored(&path).unwrap(), read_image(&path).unwrap());
+        std::fs::write(&path, encoded(image, ImageFormat::Png)).unwrap();
+        let (stored, whole) = (read_decoded(&path).unwrap(), read_image(&path).unwrap());
         let region = Region { left: 2, top: 0, width: 3, height: 2 };
         let (found, exact) = (stored.resized(region, 7, 5).unwrap(), whole.resized(region, 7, 5).unwrap());
         // Bytes stay bytes, also between the two directions.
@@ -172,9 +172,9 @@ fn the_exif_orientation_of_jpeg_is_applied() {
     turned.extend(exif);
     turned.extend(&plain[2..]);
 
-    let picture = read(&turned).unwrap();
-    assert_eq!((picture.width(), picture.height()), (16, 32));
-    assert!(picture.pixels()[0] < 0.2 && picture.pixels()[31 * 16] > 0.8);
+    let image = read(&turned).unwrap();
+    assert_eq!((image.width(), image.height()), (16, 32));
+    assert!(image.pixels()[0] < 0.2 && image.pixels()[31 * 16] > 0.8);
     assert_eq!(read(&plain).unwrap().width(), 32);
 }
 
@@ -211,7 +211,7 @@ fn tiff_of_floating_point_is_refused_by_its_kind() {
 }
 
 #[test]
-fn files_that_are_no_pictures_are_told_apart() {
+fn files_that_are_no_images_are_told_apart() {
     assert_eq!(read_image(Path::new("/nowhere/at.png")).unwrap_err().code(), code::UNREADABLE);
     assert_eq!(read(b"").unwrap_err().code(), code::CORRUPT);
     let error = read(b"GIF89a and more").unwrap_err();
@@ -235,7 +235,7 @@ fn cut_files_are_corrupt() {
 }
 
 #[test]
-fn a_small_file_that_claims_a_huge_picture_is_refused() {
+fn a_small_file_that_claims_a_huge_image_is_refused() {
     let mut bomb = Vec::new();
     let mut encoder = png::Encoder::new(&mut bomb, 9_000, 8_000);
     encoder.set_color(png::ColorType::Grayscale);
@@ -248,9 +248,9 @@ fn a_small_file_that_claims_a_huge_picture_is_refused() {
 }
 
 #[test]
-fn names_are_recognised_by_their_ending() {
-    assert!(["a.png", "a.jpg", "a.jpeg", "b.tif", "b.tiff"].iter().all(|name| has_known_name(name)));
-    assert!(!["a.csv", "png", "a.png.txt", "a.svs"].iter().any(|name| has_known_name(name)));
+fn names_are_recognised_by_their_extension() {
+    assert!(["a.png", "a.jpg", "a.jpeg", "b.tif", "b.tiff"].iter().all(|name| has_known_extension(name)));
+    assert!(!["a.csv", "png", "a.png.txt", "a.svs"].iter().any(|name| has_known_extension(name)));
 }
 
 /// The shared test files, where this checkout has them beside it.
@@ -298,7 +298,7 @@ fn known_tiff_files_have_their_size_and_kind() {
     assert_eq!(size("cmyk-3c-8b.tiff").unwrap_err().code(), code::UNSUPPORTED);
 }
 
-/// The same picture in two files.
+/// The same image in two files.
 #[track_caller]
 fn alike(one: &Path, other: &Path, tolerance: f32) {
     let (first, second) = (read_image(one).unwrap(), read_image(other).unwrap());
@@ -312,7 +312,7 @@ fn alike(one: &Path, other: &Path, tolerance: f32) {
 }
 
 #[test]
-fn one_picture_in_two_encodings_has_the_same_colours() {
+fn one_image_in_two_encodings_has_the_same_colours() {
     let Some(folder) = shared("conformance/tiff/image-tiff") else { return };
     // JPEG in YCbCr against JPEG in RGB, tiles against strips, pixels against planes, 8 against 16 bit.
     alike(&folder.join("images/tiled-jpeg-ycbcr.tif"), &folder.join("images/tiled-jpeg-rgb-u8.tif"), 0.02);

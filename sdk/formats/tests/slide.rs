@@ -110,13 +110,13 @@ impl File {
         let at = if self.big { 8 } else { 4 };
         self.bytes[at..at + head.bytes.len()].copy_from_slice(&head.bytes);
         let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("picture.tif");
+        let path = folder.path().join("image.tif");
         std::fs::write(&path, self.bytes).unwrap();
         (folder, path)
     }
 }
 
-/// Grey of a pixel of the test pictures.
+/// Grey of a pixel of the test images.
 fn grey(x: usize, y: usize) -> u8 {
     ((x * 3 + y * 7) % 251) as u8
 }
@@ -264,7 +264,7 @@ fn a_region_read_at_a_smaller_scale_is_the_whole_one_resized() {
     assert_eq!(slide.read_scaled(level, part, 100, 20).unwrap(), exact.resized(own, 100, 20).unwrap());
 }
 
-/// A picture of 5 x 2 pixels in one strip; the first pixel is 0, the others follow.
+/// An image of 5 x 2 pixels in one strip; the first pixel is 0, the others follow.
 fn small(bits: u16, photometric: u16, rows: &[u8], more: Vec<(u16, Tag)>, big_endian: bool) -> Result<Vec<f32>, Error> {
     let mut file = File::new(false, big_endian);
     let place = file.data(rows);
@@ -367,7 +367,7 @@ fn what_is_not_decoded_is_refused_by_its_name() {
 }
 
 #[test]
-fn a_tile_that_states_a_picture_of_a_gigabyte_or_is_cut_off_is_refused_before_it_is_decoded() {
+fn a_tile_that_states_an_image_of_a_gigabyte_or_is_cut_off_is_refused_before_it_is_decoded() {
     let mut jpeg = Vec::new();
     image::codecs::jpeg::JpegEncoder::new(&mut jpeg).encode(&[99; 256], 16, 16, image::ExtendedColorType::L8).unwrap();
     let frame = jpeg.windows(2).position(|pair| pair == [0xff, 0xc0]).unwrap();

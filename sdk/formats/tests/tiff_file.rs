@@ -1,4 +1,4 @@
-//! Regions of tiled, stripped and planar files against the picture they were made of; pyramids; a real slide.
+//! Regions of tiled, stripped and planar files against the image they were made of; pyramids; a real slide.
 
 use std::io::Cursor;
 use std::path::{Path, PathBuf};

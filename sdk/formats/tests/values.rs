@@ -1,5 +1,5 @@
 //! Values of real files against those that other libraries give: nibabel for volumes, tifffile with imagecodecs and
-//! Pillow for pictures.
+//! Pillow for images.
 //!
 //! The tables beside this file hold numbers only: size, least, largest and mean value, and the values at four places
 //! counted through the array. They are compared where the files are there. How the numbers were made:
@@ -7,7 +7,7 @@
 //! - volumes: the first volume of `get_fdata` in 64 bit, brought to right, anterior, superior by `as_closest_canonical`
 //!   (files without an orientation taken for that), then to depth, rows and columns as
 //!   [`Volume`](medcoss_sdk::volume::Volume) has them, as 32-bit numbers, those that are not finite as 0. Compared exactly.
-//! - pictures: the stored samples of the first page, divided by their largest value. By the table's maker as by us: white
+//! - images: the stored samples of the first page, divided by their largest value. By the table's maker as by us: white
 //!   as 0 is turned round, palettes are resolved, transparency lies over white, YCbCr without loss becomes RGB as JFIF has
 //!   it. Compared to one part in a million.
 //! - JPEG: decoders differ in rounding, and in how they enlarge colour; [`LOSSY`] says how much is allowed. Most single
@@ -77,15 +77,15 @@ fn volumes_have_the_values_that_nibabel_gives() {
     assert!(n >= 30);
 }
 
-/// Differences that a lossy picture may have from another decoder's: of a single value, and of the mean.
+/// Differences that a lossy image may have from another decoder's: of a single value, and of the mean.
 const LOSSY: [f64; 2] = [0.03, 0.002];
 
 #[test]
-fn pictures_have_the_values_that_tifffile_and_pillow_give() {
+fn images_have_the_values_that_tifffile_and_pillow_give() {
     let Some(shared) = shared() else { return };
     let mut n = [0; 2];
     let mut wrong = Vec::new();
-    for row in rows(include_str!("values/pictures.tsv")) {
+    for row in rows(include_str!("values/images.tsv")) {
         let image = match read_image(&shared.join(row.file)) {
             Ok(image) => image,
             Err(error) => {
@@ -107,7 +107,7 @@ fn pictures_have_the_values_that_tifffile_and_pillow_give() {
         }
         n[usize::from(lossy)] += 1;
     }
-    println!("{} lossless and {} lossy pictures agree", n[0], n[1]);
+    println!("{} lossless and {} lossy images agree", n[0], n[1]);
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
     assert!(n[0] >= 60 && n[1] >= 10, "{n:?}");
 }

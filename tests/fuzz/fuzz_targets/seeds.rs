@@ -43,8 +43,8 @@ fn make() -> Result<(), Box<dyn Error>> {
 
 /// The targets that read a file.
 fn targets_of(plugin: &str, path: &Path) -> &'static [&'static str] {
-    let ending = path.extension().and_then(|ending| ending.to_str()).unwrap_or_default();
-    match (plugin, ending) {
+    let extension = path.extension().and_then(|extension| extension.to_str()).unwrap_or_default();
+    match (plugin, extension) {
         ("text", "txt") => &["text_lines", "text_learning"],
         ("text", "csv") => &["text_csv"],
         ("text", "jsonl") => &["text_json_lines"],
@@ -53,8 +53,8 @@ fn targets_of(plugin: &str, path: &Path) -> &'static [&'static str] {
         ("ct", "gz") => &["nifti_gz"],
         (_, "dcm") => &["dicom"],
         (_, "csv") => &["label_table"],
-        (_, "tif") => &["slide", "picture"],
-        (_, "png" | "jpg" | "jpeg") => &["picture"],
+        (_, "tif") => &["slide", "image"],
+        (_, "png" | "jpg" | "jpeg") => &["image"],
         _ => &[],
     }
 }

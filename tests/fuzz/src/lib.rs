@@ -66,7 +66,7 @@ fn check(dataset: &impl Dataset) {
         let _ = dataset.label(index);
     }
     for index in 0..dataset.len().min(MOST_LOADED) {
-        for view in [View::Plain, View::Train] {
+        for view in [View::Evaluation, View::Training] {
             load(dataset, index, view);
         }
     }
@@ -83,7 +83,7 @@ fn load(dataset: &impl Dataset, index: usize, view: View) {
                 Ok(()) => {
                     assert!(tokens.iter().all(|value| value.is_finite()), "a value that is no number");
                     let n_found = mask.iter().filter(|&&masked| masked == 1).count();
-                    assert_eq!(n_found, if view == View::Train { n_masked } else { 0 });
+                    assert_eq!(n_found, if view == View::Training { n_masked } else { 0 });
                 }
                 Err(error) => check_error(&error),
             }

@@ -77,7 +77,7 @@ impl Dataset for MadeUp {
         };
         let noise: f32 = rng.random();
         tokens.iter_mut().enumerate().for_each(|(at, value)| *value = (index + at) as f32 * 0.1 + noise);
-        if view == View::Train {
+        if view == View::Training {
             mask::random(rng, 3, masked);
         }
         Ok(())

@@ -205,7 +205,7 @@ fn fill_directly(
         let mask = &mut mask[index * n_tokens..][..n_tokens];
         tokens.fill(0.0);
         mask.fill(0);
-        dataset.load(index, View::Train, &mut sample_rng(seed), Sample::Continuous { tokens, mask })?;
+        dataset.load(index, View::Training, &mut sample_rng(seed), Sample::Continuous { tokens, mask })?;
     }
     Ok(())
 }

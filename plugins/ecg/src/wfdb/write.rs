@@ -3,7 +3,7 @@
 use std::fmt::Write;
 use std::path::Path;
 
-use medcoss_sdk::{Error, keep};
+use medcoss_sdk::{Error, saved_samples};
 
 use super::Format;
 
@@ -39,12 +39,12 @@ pub(crate) fn write(
         // Writing into a string does not fail.
         let _ = writeln!(header, "{name}.dat {code} {gain}(0)/mV {bits} 0 {initial} {checksum} 0 {lead}");
     }
-    keep::write(&folder.join(format!("{name}.hea")), header.as_bytes())?;
+    saved_samples::write(&folder.join(format!("{name}.hea")), header.as_bytes())?;
     let bytes: Vec<u8> = match format {
         Format::Sixteen => samples.iter().flat_map(|sample| sample.to_le_bytes()).collect(),
         Format::Twelve => samples.chunks(2).flat_map(packed).collect(),
     };
-    keep::write(&folder.join(format!("{name}.dat")), &bytes)
+    saved_samples::write(&folder.join(format!("{name}.dat")), &bytes)
 }
 
 /// One or two 12-bit samples in two or three bytes.

@@ -16,7 +16,7 @@ const PIXELS_A_CENTIMETRE: u32 = 20_000;
 /// The file. `tile` is the side of the tiles, a multiple of 16.
 ///
 /// # Errors
-/// None that a picture in memory could cause; those of the encoders are passed on.
+/// None that an image in memory could cause; those of the encoders are passed on.
 pub fn encode(slide: &RgbImage, tile: u32) -> Result<Vec<u8>, Box<dyn Error>> {
     let mut file = Cursor::new(Vec::new());
     let mut encoder = TiffEncoder::new(&mut file)?;

@@ -30,16 +30,16 @@ pub const KINDS: [&str; 5] = [
     "JSON Lines (.jsonl, .ndjson)",
     "questions with answers (.xml), MedQuAD layout",
 ];
-/// Endings of file names in folders. A file that is named by itself may have any other ending and is then text.
-const ENDINGS: [&str; 5] = [".txt", ".csv", ".jsonl", ".ndjson", ".xml"];
+/// Extensions of file names in folders. A file that is named by itself may have any other extension and is then text.
+const EXTENSIONS: [&str; 5] = [".txt", ".csv", ".jsonl", ".ndjson", ".xml"];
 
 /// Reads all documents of the data.
 ///
 /// # Errors
 /// Missing data, options that do not fit them, another encoding than UTF-8.
 pub fn read(base: &Path, data: &[PathBuf], options: &Options) -> Result<Corpus, Error> {
-    let accepts = |name: &str| ENDINGS.iter().any(|ending| name.ends_with(ending));
-    let files = find_files(base, data, accepts, &ENDINGS.join(", "))?;
+    let accepts = |name: &str| EXTENSIONS.iter().any(|extension| name.ends_with(extension));
+    let files = find_files(base, data, accepts, &EXTENSIONS.join(", "))?;
     let mut corpus = Corpus::default();
     for file in &files {
         add_file(file, options, &mut corpus)?;
@@ -59,14 +59,15 @@ fn add_file(file: &FoundFile, options: &Options, corpus: &mut Corpus) -> Result<
         }
     };
     corpus.begin_file(&file.id, &bytes);
-    let ending = file.path.extension().map(|ending| ending.to_string_lossy().to_lowercase()).unwrap_or_default();
+    let extension =
+        file.path.extension().map(|extension| extension.to_string_lossy().to_lowercase()).unwrap_or_default();
     let content = decode(&bytes, &file.id)?;
-    match (ending.as_str(), content) {
+    match (extension.as_str(), content) {
         ("json", _) => return Err(Error::unsupported(format!("{} is JSON; expected {}", file.id, KINDS.join(", ")))),
         ("xml", content) => questions::check_encoding(content, &file.id)?,
         _ => {}
     }
-    let read = read_file(content, &file.id, &ending, options, corpus);
+    let read = read_file(content, &file.id, &extension, options, corpus);
     match read.err().or_else(|| corpus.take_back_unreadable_file()) {
         // An option that nothing in the file fits.
         Some(error) if error.code() == code::BAD_REQUEST => Err(error),
@@ -78,13 +79,13 @@ fn add_file(file: &FoundFile, options: &Options, corpus: &mut Corpus) -> Result<
     }
 }
 
-fn read_file(content: &str, name: &str, ending: &str, options: &Options, corpus: &mut Corpus) -> Result<(), Error> {
+fn read_file(content: &str, name: &str, extension: &str, options: &Options, corpus: &mut Corpus) -> Result<(), Error> {
     if content.trim().is_empty() {
         log::warn(&format!("{name} is empty"));
         lines::read(content, corpus);
         return Ok(());
     }
-    match ending {
+    match extension {
         "csv" => table::read(content, name, options, corpus)?,
         "jsonl" | "ndjson" => json_lines::read(content, name, options, corpus)?,
         "xml" => questions::read(content, name, corpus)?,

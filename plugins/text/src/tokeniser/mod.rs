@@ -54,7 +54,7 @@ pub struct Encoded {
 impl Tokeniser {
     /// Takes over what this plugin does by itself, and makes sure of the special tokens and the range of the ids.
     fn checked(mut inner: Tokenizer, name: &str) -> Result<Self, Error> {
-        // Cutting, filling up and framing are done with the sample; a text that spells "[MASK]" means no mask.
+        // Cutting, filling up and transform are done with the sample; a text that spells "[MASK]" means no mask.
         inner
             .with_padding(None)
             .with_truncation(None)

@@ -59,7 +59,7 @@ impl Tokeniser {
     }
 
     fn from_file(path: &Path, lowercase: bool) -> Result<Self, Error> {
-        match path.extension().and_then(|ending| ending.to_str()) {
+        match path.extension().and_then(|extension| extension.to_str()) {
             Some("json") => Self::from_json(path),
             Some("txt") => Self::from_vocabulary(path, lowercase),
             _ => Err(Error::bad_request(format!(

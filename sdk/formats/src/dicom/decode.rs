@@ -1,7 +1,7 @@
 //! From the stored bytes of a frame to numbers: which decoder, and what the bits of a sample mean.
 //!
 //! Numbers are those that the scanner stored, with their sign, pixel by pixel; three channels are red, green and blue
-//! whatever the file has. Rescaling and display are not done here but in [`super::modality`] and [`super::display`].
+//! whatever the file has. Rescaling and display are not done here but in [`super::modality_lut`] and [`super::display`].
 
 use std::io::Read;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -13,7 +13,7 @@ use super::colour;
 use super::frames::Frames;
 use super::object::Object;
 use super::pixels::{Photometric, Pixels};
-use super::syntax::Coding;
+use super::transfer_syntax::Coding;
 use super::{jpeg, jpeg2000, rle};
 
 /// Samples as a decoder gives them.

@@ -1,15 +1,15 @@
 //! From the modality's numbers to grey for display, `[0, 1]`: values of interest, and which end is white.
 //!
 //! In this order the first that a file states: its table, its first window, or else the least and the largest number in
-//! the picture, padding left out.
+//! the image, padding left out.
 
 use dicom_dictionary_std::tags;
 use dicom_object::InMemDicomObject;
 use medcoss_sdk::Error;
 
 use super::attributes::{items, number, text};
-use super::functional::speaking;
-use super::modality::Table;
+use super::functional_groups::functional_group;
+use super::modality_lut::Table;
 use super::object::Object;
 use super::pixels::{Photometric, Pixels};
 
@@ -20,7 +20,7 @@ pub(crate) enum Display {
     Table(Table),
     /// Through a window.
     Window(Window),
-    /// By the numbers of the picture itself.
+    /// By the numbers of the image itself.
     Range,
 }
 
@@ -52,11 +52,11 @@ impl Display {
         if let Some(item) = items(&object.header, tags::VOILUT_SEQUENCE).first() {
             return Table::of(object, item).map(Self::Table);
         }
-        let stated = speaking(&object.header, frame, tags::FRAME_VOILUT_SEQUENCE);
+        let stated = functional_group(&object.header, frame, tags::FRAME_VOILUT_SEQUENCE);
         Ok(Window::of(stated).map_or(Self::Range, Self::Window))
     }
 
-    /// Grey from 0 to 1 for the numbers of a picture, in place.
+    /// Grey from 0 to 1 for the numbers of an image, in place.
     pub(crate) fn apply(&self, values: &mut [f32], padding: Option<[f64; 2]>) {
         match self {
             Self::Table(table) => {
@@ -108,7 +108,7 @@ impl Window {
     }
 }
 
-/// Stored numbers that pad a picture to a rectangle, from the least to the largest.
+/// Stored numbers that pad an image to a rectangle, from the least to the largest.
 pub(crate) fn padding(object: &Object) -> Option<[f64; 2]> {
     let one = number(&object.header, tags::PIXEL_PADDING_VALUE)?;
     let other = number(&object.header, tags::PIXEL_PADDING_RANGE_LIMIT).unwrap_or(one);

@@ -1,7 +1,7 @@
 //! Where the frames of an object lie in its file, and their bytes, one frame at a time.
 //!
 //! Compressed frames are one or several fragments. Which fragments are whose is told, in this order, by there being one
-//! frame or as many as fragments, by the tables of offsets, or by how compressed pictures begin. Decoding is not done
+//! frame or as many as fragments, by the tables of offsets, or by how compressed images begin. Decoding is not done
 //! here.
 
 use std::io::{self, Read, Seek, SeekFrom};
@@ -11,7 +11,7 @@ use medcoss_sdk::Error;
 
 use super::object::{Object, explain};
 use super::pixels::Pixels;
-use super::syntax::Coding;
+use super::transfer_syntax::Coding;
 
 /// A piece of a file: first byte and length.
 type Piece = (u64, u64);
@@ -194,7 +194,7 @@ fn frame_starts(object: &mut Object, table: Piece, n_frames: usize) -> io::Resul
     Ok(Some(starts.collect()))
 }
 
-/// First bytes of the fragments that begin as a compressed picture does.
+/// First bytes of the fragments that begin as a compressed image does.
 fn starts_by_content(object: &mut Object, fragments: &[Piece]) -> io::Result<Vec<u64>> {
     let begins: &[u8] = match object.coding {
         Coding::Jpeg | Coding::JpegLs => &[0xff, 0xd8],

@@ -68,7 +68,7 @@ impl Stream {
         if found != expected {
             let ([rows, columns, n], [header_rows, header_columns, header_n]) = (found, expected);
             return Err(Failure::Corrupt(format!(
-                "a picture of {columns}x{rows}x{n}, where the header states {header_columns}x{header_rows}x{header_n}"
+                "an image of {columns}x{rows}x{n}, where the header states {header_columns}x{header_rows}x{header_n}"
             )));
         }
         Ok(())

@@ -7,7 +7,7 @@ use super::pixels::Pixels;
 
 /// How a code stream begins.
 const BEGINS: [u8; 4] = [0xff, 0x4f, 0xff, 0x51];
-/// Samples that a byte of code can stand for at most; empty pictures reach a few thousand.
+/// Samples that a byte of code can stand for at most; empty images reach a few thousand.
 const MAX_SAMPLES_A_BYTE: usize = 1 << 16;
 
 /// Decodes a frame.
@@ -57,7 +57,7 @@ fn check_size(code: &[u8], pixels: &Pixels) -> Result<(), Failure> {
     if (rows, columns) != (pixels.rows, pixels.columns) {
         let Pixels { rows: header_rows, columns: header_columns, .. } = pixels;
         return Err(Failure::Corrupt(format!(
-            "a picture of {columns}x{rows}, where the header states {header_columns}x{header_rows}"
+            "an image of {columns}x{rows}, where the header states {header_columns}x{header_rows}"
         )));
     }
     if pixels.n_pixels() / MAX_SAMPLES_A_BYTE > code.len() {
@@ -70,7 +70,7 @@ fn interleaved(image: Image, pixels: &Pixels) -> Result<Vec<i32>, Failure> {
     let n = image.components.len();
     let is_whole = |component: &rust_j2k::Component| component.samples.len() == pixels.n_pixels();
     if n != pixels.n_samples || !image.components.iter().all(is_whole) {
-        return Err(Failure::Unsupported(format!("JPEG 2000 of {n} components that are not of the picture's size")));
+        return Err(Failure::Unsupported(format!("JPEG 2000 of {n} components that are not of the image's size")));
     }
     let planes: Vec<Vec<i32>> = image.components.into_iter().map(|component| component.samples).collect();
     Ok(match planes.as_slice() {

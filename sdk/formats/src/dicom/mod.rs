@@ -1,6 +1,6 @@
-//! DICOM: files as pictures, series as volumes.
+//! DICOM: files as images, series as volumes.
 //!
-//! [`read_picture`] gives a file as it is displayed; [`read_values`] as the scanner measured it; [`series`] puts slices
+//! [`read_image`] gives a file as it is displayed; [`read_values`] as the scanner measured it; [`series`] puts slices
 //! together, and [`slide`] reads whole slides by region. Elements are interpreted by the DICOM-rs crates, pixels are decoded by `jpeg-decoder`,
 //! `openreadout-codecs` and `rust-j2k`, all of them without C or C++; how a file is taken apart before they see any of
 //! it, and what is refused, is in the modules here.
@@ -8,33 +8,33 @@
 //! Read are implicit and explicit files of both byte orders, deflated ones, and pixels that are native, run lengths,
 //! JPEG (8 and 12 bit, lossless), JPEG-LS (grey), JPEG 2000 or deflated. Not read are arithmetic and hierarchical JPEG,
 //! colour in JPEG-LS, high-throughput JPEG 2000, JPEG XL and video; floating point pixels; colour that shares
-//! differences between pixels other than in pairs. Overlays and non-square pixels are left as they are: a picture is
+//! differences between pixels other than in pairs. Overlays and non-square pixels are left as they are: an image is
 //! its grid of pixels.
 
 mod attributes;
+mod buffered_file;
 mod colour;
 mod decode;
 mod display;
+mod file_meta;
 mod frames;
-mod functional;
-mod grouping;
+mod functional_groups;
+mod image_plane;
 mod jpeg;
 mod jpeg2000;
-mod meta;
-mod modality;
-mod near;
+mod modality_lut;
 mod object;
 mod pixels;
-mod plane;
 mod rle;
+mod scanner;
 pub mod series;
+mod series_grouping;
 #[cfg(feature = "slide")]
 pub mod slide;
 mod sop_class;
-mod sound;
 mod stack;
-mod syntax;
-mod walk;
+mod transfer_syntax;
+mod validate;
 pub mod write;
 
 use std::path::Path;
@@ -46,7 +46,7 @@ use colour::Palette;
 use decode::{number, stored_samples};
 use display::Display;
 use frames::Frames;
-use modality::Modality;
+use modality_lut::ModalityLut;
 use object::Object;
 use pixels::{Photometric, Pixels};
 
@@ -54,17 +54,17 @@ use pixels::{Photometric, Pixels};
 pub const KINDS: &str = "DICOM (.dcm, .dicom, .ima, or by content)";
 
 /// Whether a lower-case file name ends like a DICOM file.
-pub fn has_known_name(lower_case_name: &str) -> bool {
-    [".dcm", ".dicom", ".ima"].iter().any(|ending| lower_case_name.ends_with(ending))
+pub fn has_known_extension(lower_case_name: &str) -> bool {
+    [".dcm", ".dicom", ".ima"].iter().any(|extension| lower_case_name.ends_with(extension))
 }
 
 /// What a file in a folder is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Candidate {
-    /// A DICOM file that may hold a picture.
-    Picture,
+    /// A DICOM file that may hold an image.
+    Image,
     /// A DICOM file without one: a report, a plan, a mask, a directory of files.
-    WithoutPicture,
+    WithoutImage,
     /// No DICOM file.
     Other,
 }
@@ -72,10 +72,10 @@ pub enum Candidate {
 /// Looks at the first bytes of a file of a folder. Files with the magic are DICOM files whatever their name; others are
 /// when their name says so.
 pub fn candidate(path: &Path, lower_case_name: &str) -> Candidate {
-    match meta::sniff(path) {
-        Ok(Some(meta)) if sop_class::without_picture(&meta.sop_class).is_some() => Candidate::WithoutPicture,
-        Ok(Some(_)) => Candidate::Picture,
-        Ok(None) | Err(_) if has_known_name(lower_case_name) => Candidate::Picture,
+    match file_meta::sniff(path) {
+        Ok(Some(meta)) if sop_class::without_image(&meta.sop_class).is_some() => Candidate::WithoutImage,
+        Ok(Some(_)) => Candidate::Image,
+        Ok(None) | Err(_) if has_known_extension(lower_case_name) => Candidate::Image,
         Ok(None) | Err(_) => Candidate::Other,
     }
 }
@@ -112,34 +112,34 @@ fn modality_values(object: &mut Object, pixels: &Pixels, frame: usize) -> Result
     if pixels.n_samples > 1 || pixels.photometric == Photometric::Palette {
         return Ok(samples.into_iter().map(|sample| number(sample, pixels) as f32).collect());
     }
-    Ok(Modality::of(object, frame)?.values(samples, pixels))
+    Ok(ModalityLut::of(object, frame)?.values(samples, pixels))
 }
 
 /// A file as it is displayed.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Picture {
+pub struct DisplayImage {
     /// Grey or colour in `[0, 1]`.
     pub image: Image,
-    /// Frames that the file has; the picture is the first.
+    /// Frames that the file has; the image is the first.
     pub n_frames: usize,
 }
 
-/// Reads the first frame of a file as a picture in `[0, 1]`, bright where a viewer shows it bright.
+/// Reads the first frame of a file as an image in `[0, 1]`, bright where a viewer shows it bright.
 ///
 /// Grey goes through the file's table or first window of values of interest; where it has neither, the least number of
-/// the picture becomes black and the largest white. Low values are white where the file says so (MONOCHROME1).
+/// the image becomes black and the largest white. Low values are white where the file says so (MONOCHROME1).
 ///
 /// # Errors
-/// Those of [`read_values`], an object that holds no picture as it was taken, such as a plan or a mask.
-pub fn read_picture(path: &Path) -> Result<Picture, Error> {
-    let mut object = Object::open_picture(path)?;
+/// Those of [`read_values`], an object that holds no image as it was taken, such as a plan or a mask.
+pub fn read_image(path: &Path) -> Result<DisplayImage, Error> {
+    let mut object = Object::open_image(path)?;
     let pixels = Pixels::of(&object)?;
     let size = [pixels.rows, pixels.columns];
     let [rows, columns] = size;
     let image = match pixels.photometric {
         Photometric::Monochrome1 | Photometric::Monochrome2 => {
             let mut values = modality_values(&mut object, &pixels, 0)?;
-            let modality = Modality::of(&object, 0)?;
+            let modality = ModalityLut::of(&object, 0)?;
             let padding = display::padding(&object).map(|ends| {
                 let [one, other] = ends.map(|end| modality.value(end));
                 [one.min(other), one.max(other)]
@@ -164,5 +164,5 @@ pub fn read_picture(path: &Path) -> Result<Picture, Error> {
             Image::new([rows, columns, 3], values)?
         }
     };
-    Ok(Picture { image, n_frames: pixels.n_frames })
+    Ok(DisplayImage { image, n_frames: pixels.n_frames })
 }

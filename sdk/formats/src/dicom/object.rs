@@ -16,11 +16,11 @@ use flate2::read::DeflateDecoder;
 use medcoss_sdk::Error;
 
 use super::attributes::{count, text};
-use super::meta::Meta;
-use super::near::NearFile;
+use super::buffered_file::BufferedFile;
+use super::file_meta::Meta;
+use super::scanner::{self, Encoding, PixelPlace, Source};
 use super::sop_class;
-use super::syntax::{Coding, EXPLICIT_BIG_ENDIAN, Syntax};
-use super::walk::{self, Encoding, PixelPlace, Source};
+use super::transfer_syntax::{Coding, EXPLICIT_BIG_ENDIAN, Syntax};
 
 /// The last tag there is.
 const EVERYTHING: Tag = Tag(0xffff, 0xffff);
@@ -57,16 +57,16 @@ impl Object {
     pub(crate) fn open(path: &Path) -> Result<Self, Error> {
         let shown = path.display();
         let Start { meta, syntax, mut source, span } = Start::read(path)?;
-        let walked = walk::walk(&mut *source, syntax.encoding, span, EVERYTHING).map_err(|error| {
+        let scanned = scanner::scan(&mut *source, syntax.encoding, span, EVERYTHING).map_err(|error| {
             // Without pixels it would be refused in any case, and its kind is the better reason.
-            let kind = sop_class::without_picture(&meta.sop_class);
-            kind.map_or_else(|| explain(path, &error), |kind| no_picture(path, kind))
+            let kind = sop_class::without_image(&meta.sop_class);
+            kind.map_or_else(|| explain(path, &error), |kind| no_image(path, kind))
         })?;
-        let header = interpret(path, &walked.elements, syntax.encoding)?;
+        let header = interpret(path, &scanned.elements, syntax.encoding)?;
         let sop_class = text(&header, tags::SOP_CLASS_UID).unwrap_or(meta.sop_class);
-        let Some(pixels) = walked.pixels else {
-            return Err(match sop_class::without_picture(&sop_class) {
-                Some(kind) => no_picture(path, kind),
+        let Some(pixels) = scanned.pixels else {
+            return Err(match sop_class::without_image(&sop_class) {
+                Some(kind) => no_image(path, kind),
                 None if sop_class.is_empty() && !meta.has_magic => Error::corrupt(format!("{shown} is no DICOM file")),
                 None => Error::corrupt(format!("{shown} has no pixel data")),
             });
@@ -84,18 +84,19 @@ impl Object {
     /// Those of [`Object::open`], but for pixels.
     pub(crate) fn peek(path: &Path, last: Tag) -> Result<InMemDicomObject, Error> {
         let Start { syntax, mut source, span, .. } = Start::read(path)?;
-        let walked = walk::walk(&mut *source, syntax.encoding, span, last).map_err(|error| explain(path, &error))?;
-        interpret(path, &walked.elements, syntax.encoding)
+        let scanned =
+            scanner::scan(&mut *source, syntax.encoding, span, last).map_err(|error| explain(path, &error))?;
+        interpret(path, &scanned.elements, syntax.encoding)
     }
 
-    /// Opens a file that is to hold a picture as it was taken: no mask, no dose, nothing computed.
+    /// Opens a file that is to hold an image as it was taken: no mask, no dose, nothing computed.
     ///
     /// # Errors
     /// Those of [`Object::open`], an object of another kind.
-    pub(crate) fn open_picture(path: &Path) -> Result<Self, Error> {
+    pub(crate) fn open_image(path: &Path) -> Result<Self, Error> {
         let object = Self::open(path)?;
-        match sop_class::without_picture(&object.sop_class) {
-            Some(kind) => Err(no_picture(path, kind)),
+        match sop_class::without_image(&object.sop_class) {
+            Some(kind) => Err(no_image(path, kind)),
             None => Ok(object),
         }
     }
@@ -113,7 +114,7 @@ struct Start {
 impl Start {
     fn read(path: &Path) -> Result<Self, Error> {
         let failed = |error: io::Error| explain(path, &error);
-        let mut file = NearFile::new(File::open(path).map_err(failed)?);
+        let mut file = BufferedFile::new(File::open(path).map_err(failed)?);
         let file_bytes = file.len().map_err(failed)?;
         let meta = Meta::read(&mut file, file_bytes).map_err(failed)?;
         let syntax = syntax(path, &meta, &mut file, file_bytes)?;
@@ -128,7 +129,7 @@ impl Start {
 }
 
 /// The transfer syntax that the file states, corrected by what its first element looks like.
-fn syntax(path: &Path, meta: &Meta, file: &mut NearFile, file_bytes: u64) -> Result<Syntax, Error> {
+fn syntax(path: &Path, meta: &Meta, file: &mut BufferedFile, file_bytes: u64) -> Result<Syntax, Error> {
     let shown = path.display();
     let guess = Meta::guess(file, meta.end, file_bytes).map_err(|error| explain(path, &error))?;
     let Some(uid) = &meta.transfer_syntax else {
@@ -151,12 +152,12 @@ fn syntax(path: &Path, meta: &Meta, file: &mut NearFile, file_bytes: u64) -> Res
     Ok(syntax)
 }
 
-fn no_picture(path: &Path, kind: &str) -> Error {
-    Error::unsupported(format!("{} holds no picture to learn from; it is of the kind {kind}", path.display()))
+fn no_image(path: &Path, kind: &str) -> Error {
+    Error::unsupported(format!("{} holds no image to learn from; it is of the kind {kind}", path.display()))
 }
 
 /// What stands behind the meta information of a deflated file.
-fn inflate(file: &mut NearFile, start: u64) -> io::Result<Vec<u8>> {
+fn inflate(file: &mut BufferedFile, start: u64) -> io::Result<Vec<u8>> {
     file.seek(SeekFrom::Start(start))?;
     let mut inflated = Vec::new();
     let n = DeflateDecoder::new(file).take(MAX_INFLATED_BYTES + 1).read_to_end(&mut inflated)? as u64;

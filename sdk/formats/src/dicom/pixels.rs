@@ -6,7 +6,7 @@ use medcoss_sdk::Error;
 
 use super::attributes::{count, text};
 use super::object::Object;
-use super::syntax::Coding;
+use super::transfer_syntax::Coding;
 
 /// Most samples in one frame, all channels counted: 256 MiB as `f32`.
 pub(crate) const MAX_FRAME_SAMPLES: u64 = 1 << 26;

@@ -20,7 +20,7 @@ pub(crate) fn decode(bytes: &[u8], pixels: &Pixels) -> Result<Raster, Failure> {
     if n_segments != expected || n_segments > MAX_SEGMENTS {
         return Err(corrupt(format!("{n_segments} planes of bytes, where {expected} belong")));
     }
-    // Two bytes stand for 128 at most; a short frame claims no memory for a large picture.
+    // Two bytes stand for 128 at most; a short frame claims no memory for a large image.
     let n_bytes = pixels.frame_bits() / 8;
     if n_bytes / 64 > bytes.len() as u64 {
         return Err(corrupt(format!("{} bytes, too few for {n_bytes}", bytes.len())));

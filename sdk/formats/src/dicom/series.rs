@@ -2,7 +2,7 @@
 //!
 //! Files belong together when they state the same series, size and directions; localisers and reformats, which differ,
 //! become volumes of their own. A file of several frames is a volume by itself. Files are read one after another, so that
-//! only the result is held in memory. What belongs together is decided in `grouping`, order and distances in `stack`.
+//! only the result is held in memory. What belongs together is decided in `series_grouping`, order and distances in `stack`.
 
 use std::collections::BTreeMap;
 use std::ops::Range;
@@ -14,11 +14,11 @@ use medcoss_sdk::{Error, Fingerprint, FoundFile};
 use super::attributes::text;
 use super::decode::stored_samples;
 use super::frames::Frames;
-use super::grouping::{Group, Key, add, name, tell_apart};
-use super::modality::Modality;
+use super::image_plane::Plane;
+use super::modality_lut::ModalityLut;
 use super::object::Object;
 use super::pixels::Pixels;
-use super::plane::Plane;
+use super::series_grouping::{Group, Key, add, name, tell_apart};
 use super::stack::{Numbered, Stack};
 use crate::orientation::{place, replace_not_finite};
 
@@ -50,7 +50,7 @@ pub type LeftOut = BTreeMap<String, usize>;
 
 impl Series {
     /// The series among files. Reads all headers. Files are left out if they are of another `modality` than the wanted one
-    /// (`CT`, `MR`), unless they state none or `OT`, other, and if they are in colour, as pictures of a screen are; but none
+    /// (`CT`, `MR`), unless they state none or `OT`, other, and if they are in colour, as images of a screen are; but none
     /// that the user has `named`. A file that cannot be read stands as a series that cannot be read.
     pub fn find(
         files: Vec<FoundFile>,
@@ -193,7 +193,7 @@ enum Contents {
 }
 
 fn contents(file: &FoundFile, modality: Option<&str>, is_named: bool) -> Result<Contents, Error> {
-    let object = Object::open_picture(&file.path)?;
+    let object = Object::open_image(&file.path)?;
     let found = text(&object.header, tags::MODALITY).unwrap_or_default();
     let is_wanted = modality.is_none_or(|wanted| ["", "OT", wanted].contains(&found.as_str()));
     if !is_wanted && !is_named {
@@ -202,7 +202,7 @@ fn contents(file: &FoundFile, modality: Option<&str>, is_named: bool) -> Result<
     let path = file.path.display();
     if is_mosaic(&object) {
         return Err(Error::unsupported(format!(
-            "{path} has the slices of a volume side by side in one picture (a mosaic), which are not taken apart\nhint: \
+            "{path} has the slices of a volume side by side in one image (a mosaic), which are not taken apart\nhint: \
              convert the series to NIfTI, with dcm2niix"
         )));
     }
@@ -212,7 +212,7 @@ fn contents(file: &FoundFile, modality: Option<&str>, is_named: bool) -> Result<
         return Ok(Contents::Planes(series, Plane::all(&object, &pixels)));
     }
     if is_named {
-        return Err(Error::unsupported(format!("{path} is a picture in colour; a scan is grey")));
+        return Err(Error::unsupported(format!("{path} is an image in colour; a scan is grey")));
     }
     Ok(Contents::LeftOut(String::from("in colour")))
 }
@@ -231,7 +231,7 @@ struct Opened {
 
 impl Opened {
     fn open(file: &FoundFile) -> Result<Self, Error> {
-        let mut object = Object::open_picture(&file.path)?;
+        let mut object = Object::open_image(&file.path)?;
         let pixels = Pixels::of(&object)?;
         let frames = Frames::find(&mut object, &pixels)?;
         Ok(Self { object, pixels, frames })
@@ -243,7 +243,7 @@ impl Opened {
             return Err(Error::corrupt(format!("{} has changed since the data were opened", file.id)));
         }
         let samples = stored_samples(object, pixels, frames, frame)?;
-        Ok(Modality::of(object, frame)?.values(samples, pixels))
+        Ok(ModalityLut::of(object, frame)?.values(samples, pixels))
     }
 }
 

@@ -1,7 +1,7 @@
-//! Whole slides in DICOM: a series of files, each a level of the same picture, cut into frames.
+//! Whole slides in DICOM: a series of files, each a level of the same image, cut into frames.
 //!
 //! A region is read by decoding the frames that it touches, one after another, from where they stand in the file; the
-//! file itself is never in memory. Frames cover the picture in rows (TILED_FULL) or lie where they say (TILED_SPARSE);
+//! file itself is never in memory. Frames cover the image in rows (TILED_FULL) or lie where they say (TILED_SPARSE);
 //! what no frame covers is white, as the glass is. Of several focal planes and optical paths the first is read. Labels
 //! and overview photographs are no levels.
 
@@ -15,16 +15,16 @@ use medcoss_sdk::{Error, FoundFile};
 
 use super::attributes::{count, exactly, items, number as stated_number, text};
 use super::decode::{number, stored_samples};
+use super::file_meta;
 use super::frames::Frames;
-use super::functional::speaking;
-use super::meta;
+use super::functional_groups::functional_group;
 use super::object::Object;
 use super::pixels::{Photometric, Pixels};
 use crate::slide::Level;
 
 /// Largest region that is read at once, in pixels.
 const MAX_PIXELS: usize = 1 << 26;
-/// Part by which the sides of pixels, or of pictures, may differ and still count as alike.
+/// Part by which the sides of pixels, or of images, may differ and still count as alike.
 const ALIKE: f64 = 0.05;
 
 /// An open slide.
@@ -47,11 +47,11 @@ struct Tiled {
 
 /// Whether a file states to be a whole slide in DICOM, or a part of one.
 pub fn is_slide(path: &Path) -> bool {
-    let stated = meta::sniff(path).ok().flatten();
+    let stated = file_meta::sniff(path).ok().flatten();
     stated.is_some_and(|meta| meta.sop_class == uids::VL_WHOLE_SLIDE_MICROSCOPY_IMAGE_STORAGE)
 }
 
-/// Of files that state to be whole slides, the ones to open: of each series in a folder the largest picture. Files that
+/// Of files that state to be whole slides, the ones to open: of each series in a folder the largest image. Files that
 /// cannot be read stand for themselves, so that opening them tells why.
 pub fn one_a_slide(files: Vec<FoundFile>) -> Vec<FoundFile> {
     let mut largest: BTreeMap<(String, String), (u64, FoundFile)> = BTreeMap::new();
@@ -151,7 +151,7 @@ impl DicomSlide {
 impl Tiled {
     fn open(path: &Path) -> Result<Self, Error> {
         let shown = path.display();
-        let mut object = Object::open_picture(path)?;
+        let mut object = Object::open_image(path)?;
         if object.sop_class != uids::VL_WHOLE_SLIDE_MICROSCOPY_IMAGE_STORAGE {
             return Err(Error::unsupported(format!("{shown} is a DICOM file, but no whole slide")));
         }
@@ -241,7 +241,7 @@ fn places(
 
 /// Microns per pixel: as stated for pixels, else by the size of the whole. Pixels are believed to be about square.
 fn mpp(header: &InMemDicomObject, width: usize, height: usize) -> Option<f64> {
-    let measures = speaking(header, 0, tags::PIXEL_MEASURES_SEQUENCE);
+    let measures = functional_group(header, 0, tags::PIXEL_MEASURES_SEQUENCE);
     let stated = exactly::<2>(measures, tags::PIXEL_SPACING).or_else(|| {
         let side = |tag, n: usize| stated_number(header, tag).map(|mm| mm / n as f64);
         Some([side(tags::IMAGED_VOLUME_HEIGHT, height)?, side(tags::IMAGED_VOLUME_WIDTH, width)?])

@@ -1,10 +1,10 @@
-//! Kinds of DICOM objects: which of them hold no picture to learn from.
+//! Kinds of DICOM objects: which of them hold no image to learn from.
 
 use dicom_core::dictionary::UidDictionary;
 use dicom_dictionary_std::StandardSopClassDictionary;
 
-/// Words in the names of kinds without a picture, or with one that is drawn or computed rather than taken.
-const WITHOUT_PICTURE: &[&str] = &[
+/// Words in the names of kinds without an image, or with one that is drawn or computed rather than taken.
+const WITHOUT_IMAGE: &[&str] = &[
     "Directory",
     "SR Storage",
     "Report",
@@ -32,12 +32,12 @@ const WITHOUT_PICTURE: &[&str] = &[
     "Parametric Map",
 ];
 
-/// The name of a kind that holds no picture to learn from. Kinds that are not known are taken for pictures.
-pub(crate) fn without_picture(uid: &str) -> Option<&'static str> {
+/// The name of a kind that holds no image to learn from. Kinds that are not known are taken for images.
+pub(crate) fn without_image(uid: &str) -> Option<&'static str> {
     let name = name(uid)?;
-    // A portal image is an X-ray picture although it is of the family of radiotherapy.
-    let is_picture = name.starts_with("RT Image");
-    (!is_picture && WITHOUT_PICTURE.iter().any(|word| name.contains(word))).then_some(name)
+    // A portal image is an X-ray image although it is of the family of radiotherapy.
+    let is_image = name.starts_with("RT Image");
+    (!is_image && WITHOUT_IMAGE.iter().any(|word| name.contains(word))).then_some(name)
 }
 
 fn name(uid: &str) -> Option<&'static str> {
@@ -49,7 +49,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn plans_reports_and_masks_hold_no_picture_and_scans_do() {
+    fn plans_reports_and_masks_hold_no_image_and_scans_do() {
         for uid in [
             "1.2.840.10008.1.3.10",
             "1.2.840.10008.5.1.4.1.1.481.5",
@@ -59,7 +59,7 @@ mod tests {
             "1.2.840.10008.5.1.4.1.1.66.4",
             "1.2.840.10008.5.1.4.1.1.104.1",
         ] {
-            assert!(without_picture(uid).is_some(), "{uid}");
+            assert!(without_image(uid).is_some(), "{uid}");
         }
         for uid in [
             "1.2.840.10008.5.1.4.1.1.2",
@@ -72,7 +72,7 @@ mod tests {
             "1.2.3.4",
             "",
         ] {
-            assert_eq!(without_picture(uid), None, "{uid}");
+            assert_eq!(without_image(uid), None, "{uid}");
         }
     }
 }

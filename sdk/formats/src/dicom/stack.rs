@@ -2,7 +2,7 @@
 //!
 //! Knows no files: planes come in with the file that they are from as a number.
 
-use super::plane::{Plane, dot};
+use super::image_plane::{Plane, dot};
 use crate::orientation::Orientation;
 
 /// Planes nearer than this are at the same place, in millimetres.

@@ -9,7 +9,7 @@ use dicom_dictionary_std::{tags, uids};
 use dicom_object::{FileMetaTableBuilder, InMemDicomObject};
 use medcoss_sdk::Error;
 
-/// What made a picture.
+/// What made an image.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Scanner {
     /// Computed tomography.
@@ -40,7 +40,7 @@ pub struct DicomFile<'a> {
     pub scanner: Scanner,
     /// Identifier of the series.
     pub series: &'a str,
-    /// Number of the picture in the series.
+    /// Number of the image in the series.
     pub number: usize,
     /// Rows and columns.
     pub size: [usize; 2],

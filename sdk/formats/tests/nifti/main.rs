@@ -246,7 +246,7 @@ fn the_first_of_several_volumes_is_read() {
 }
 
 #[test]
-fn a_picture_is_a_volume_of_one_slice() {
+fn an_image_is_a_volume_of_one_slice() {
     let file = NiftiFile { size: &[3, 2], stored_values: &PLAIN.stored_values[..6], ..PLAIN };
     let volume = read(&file).volume;
     assert_eq!((volume.size(), volume.voxels()), ([1, 2, 3], [0.0, 1.0, 2.0, 3.0, 4.0, 5.0].as_slice()));

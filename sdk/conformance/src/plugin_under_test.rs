@@ -1,0 +1,321 @@
+//! The plugin under test and what rules share: its table, description, synthetic files and opened samples. Each is made
+//! when it is first asked for; one that could not be made breaks the rule that is about it and lets the others be skipped.
+
+use std::path::{Path, PathBuf};
+use std::rc::Rc;
+
+use medcoss_abi::message::{Description, Open, Synthesise, Synthesised};
+use medcoss_abi::{PluginHeader, operation};
+use serde_json::{Map, Value};
+use tempfile::TempDir;
+
+use crate::batch::{Batch, FillPattern, SampleView};
+use crate::open_dataset::{OpenDataset, View, seed_of};
+use crate::outcome::{Stop, violation};
+use crate::plugin::{CallError, PANIC_REMEDY, Plugin};
+use crate::request::Request;
+use crate::rules::resource_growth::Growth;
+use crate::rules::{determinism, fill};
+
+/// Most numbers that are read at once.
+const MOST_VALUES: usize = 1 << 22;
+
+/// The plugin under test.
+pub(crate) struct PluginUnderTest {
+    header: &'static PluginHeader,
+    pub(crate) request: Request,
+    folder: TempDir,
+    plugin: Option<Result<Plugin, Stop>>,
+    description: Option<Result<Rc<Description>, Stop>>,
+    synthetic: Option<Result<Rc<Synthetic>, Stop>>,
+    samples: Option<Result<Rc<Samples>, Stop>>,
+    repeatable: Option<Result<(), Stop>>,
+    flawless: Option<bool>,
+    pub(crate) growth: Option<Result<Growth, Stop>>,
+}
+
+/// Files that the plugin made itself, and how they are opened.
+pub(crate) struct Synthetic {
+    pub(crate) open: Open,
+}
+
+/// Samples that rules read.
+pub(crate) struct Samples {
+    pub(crate) open: Open,
+    pub(crate) dataset: OpenDataset,
+    /// Those that can be read, at least one.
+    pub(crate) indices: Vec<u64>,
+    /// Ids and messages of those that cannot; of the user's own data only.
+    pub(crate) bad: Vec<String>,
+}
+
+impl PluginUnderTest {
+    pub(crate) fn new(header: &'static PluginHeader, request: Request) -> std::io::Result<Self> {
+        Ok(Self {
+            header,
+            request,
+            folder: tempfile::Builder::new().prefix("medcoss-conformance-").tempdir()?,
+            plugin: None,
+            description: None,
+            synthetic: None,
+            samples: None,
+            repeatable: None,
+            flawless: None,
+            growth: None,
+        })
+    }
+
+    /// The table, for the rule about the header.
+    pub(crate) fn try_plugin(&mut self) -> Result<Plugin, Stop> {
+        let header = self.header;
+        self.plugin
+            .get_or_insert_with(|| {
+                let table = header.check().map_err(|rejection| {
+                    violation(rejection.to_string(), "build the plugin against the SDK of this version")
+                })?;
+                Ok(Plugin::attach(table))
+            })
+            .clone()
+    }
+
+    /// The table.
+    pub(crate) fn plugin(&mut self) -> Result<Plugin, Stop> {
+        self.try_plugin().map_err(|_| needs("header"))
+    }
+
+    /// The description, for the rule about it.
+    pub(crate) fn try_description(&mut self) -> Result<Rc<Description>, Stop> {
+        let plugin = self.plugin()?;
+        self.description.get_or_insert_with(|| Ok(Rc::new(plugin.describe()?))).clone()
+    }
+
+    /// The description.
+    pub(crate) fn description(&mut self) -> Result<Rc<Description>, Stop> {
+        self.try_description().map_err(|_| needs("description"))
+    }
+
+    /// Whether the plugin says that it knows an operation.
+    pub(crate) fn knows(&mut self, operation: &str) -> Result<bool, Stop> {
+        Ok(self.description()?.operations.iter().any(|known| known == operation))
+    }
+
+    /// A new, empty folder.
+    pub(crate) fn new_folder(&self, name: &str) -> Result<PathBuf, Stop> {
+        let path = self.folder.path().join(name);
+        // What an earlier rule left under this name is not needed any more.
+        let _ = std::fs::remove_dir_all(&path);
+        std::fs::create_dir_all(&path)
+            .map_err(|error| Stop::Skip(format!("{} cannot be made: {error}", path.display())))?;
+        Ok(path)
+    }
+
+    /// Lets the plugin make files in a new folder.
+    pub(crate) fn synthesise(&mut self, name: &str, seed: u64) -> Result<Open, Stop> {
+        let plugin = self.plugin()?;
+        let folder = self.new_folder(name)?;
+        let request = Synthesise { folder: folder.clone(), n_samples: self.request.n_samples.max(3), seed };
+        let made: Synthesised = plugin.invoke(operation::SYNTHESISE, &request)?;
+        check_made(&folder, &made)?;
+        let options = merged(&made.options, &self.request.options);
+        Ok(Open { base: folder, data: made.data, options, assets: None })
+    }
+
+    /// The plugin's own files, for the rule about them.
+    pub(crate) fn try_synthetic(&mut self) -> Result<Rc<Synthetic>, Stop> {
+        if self.synthetic.is_none() {
+            let seed = self.request.seed;
+            let made = self.synthesise("synthetic", seed).map(|open| Rc::new(Synthetic { open }));
+            self.synthetic = Some(made);
+        }
+        self.synthetic.clone().unwrap_or_else(|| Err(needs("synthesise")))
+    }
+
+    /// The plugin's own files.
+    pub(crate) fn synthetic(&mut self) -> Result<Rc<Synthetic>, Stop> {
+        self.try_synthetic().map_err(|_| needs("synthesise"))
+    }
+
+    /// Samples, for the rule about reading them.
+    pub(crate) fn try_samples(&mut self) -> Result<Rc<Samples>, Stop> {
+        if self.samples.is_none() {
+            self.samples = Some(self.read_samples().map(Rc::new));
+        }
+        self.samples.clone().unwrap_or_else(|| Err(needs("read")))
+    }
+
+    /// Samples.
+    pub(crate) fn samples(&mut self) -> Result<Rc<Samples>, Stop> {
+        self.try_samples().map_err(|stop| match stop {
+            Stop::Violation { .. } => needs("read"),
+            skip => skip,
+        })
+    }
+
+    /// Whether a sample is the same when it is read again, for the rule about it.
+    pub(crate) fn try_repeatable(&mut self) -> Result<(), Stop> {
+        let samples = self.samples()?;
+        let seed = self.request.seed;
+        self.repeatable.get_or_insert_with(|| determinism::read_again(&samples, seed)).clone()
+    }
+
+    /// Samples that are the same when they are read again: what compares them in other ways needs that.
+    pub(crate) fn repeatable_samples(&mut self) -> Result<Rc<Samples>, Stop> {
+        let samples = self.samples()?;
+        self.try_repeatable().map_err(|_| needs("repeatable"))?;
+        Ok(samples)
+    }
+
+    /// Whether the plugin's own files give samples that keep the contract while they are undamaged. Where they do not,
+    /// other rules say so.
+    pub(crate) fn flawless(&mut self) -> Result<bool, Stop> {
+        if let Some(known) = self.flawless {
+            return Ok(known);
+        }
+        let dataset = OpenDataset::new(self.plugin()?, &self.synthetic()?.open).map_err(|_| needs("read"))?;
+        let seed = self.request.seed;
+        let flawless = [View::Evaluation, View::Training].into_iter().all(|view| {
+            dataset.all().all(|index| {
+                let mut batch = Batch::new(dataset.shape, 1, FillPattern::Default);
+                let read = dataset.fill(view, &[index], &[seed_of(seed, index)], &mut batch);
+                read.is_ok_and(|bad| bad.is_empty()) && fill::flaw(dataset.shape, view, &batch, 0).is_none()
+            })
+        });
+        self.flawless = Some(flawless);
+        Ok(flawless)
+    }
+
+    fn read_samples(&mut self) -> Result<Samples, Stop> {
+        let plugin = self.plugin()?;
+        let own = self.request.data.clone();
+        let open = match &own {
+            Some(data) => {
+                let options = merged(&Value::Null, &self.request.options);
+                Open { base: data.base.clone(), data: data.paths.clone(), options, assets: None }
+            }
+            None => self.synthetic()?.open.clone(),
+        };
+        let dataset = OpenDataset::new(plugin, &open)?;
+        let n = dataset.ids.len();
+        if n == 0 {
+            return Err(violation(
+                "the opened data hold no samples; at least one was expected",
+                "let `open` fail when it finds nothing to read, and `synthesise` write what `open` finds",
+            ));
+        }
+        // Options of the user may cut files into fewer samples.
+        let as_synthesised = own.is_none() && self.request.options.as_object().is_none_or(Map::is_empty);
+        if as_synthesised && n < self.request.n_samples.max(3) {
+            return Err(violation(
+                format!("{n} samples were opened of at least {} that were synthesised", self.request.n_samples.max(3)),
+                "let `synthesise` write at least `n_samples` samples, and name all of them in `data`",
+            ));
+        }
+        let wanted = n.min(self.request.n_samples.max(3));
+        let mut indices = Vec::new();
+        let mut bad = Vec::new();
+        // Evenly spaced over all.
+        for index in (0..wanted).map(|at| (at * n / wanted) as u64) {
+            let mut batch = Batch::new(dataset.shape, 1, FillPattern::Default);
+            let failed = dataset.fill(View::Evaluation, &[index], &[seed_of(self.request.seed, index)], &mut batch)?;
+            let Some(failed) = failed.into_iter().next() else {
+                indices.push(index);
+                continue;
+            };
+            let id = &dataset.ids[index as usize];
+            let error = CallError::Reported {
+                operation: format!("fill` of sample `{id}"),
+                code: failed.code,
+                message: failed.message.clone(),
+            };
+            if error.is_fault() {
+                return Err(violation(error.to_string(), PANIC_REMEDY));
+            }
+            if own.is_none() {
+                return Err(violation(
+                    format!("{error}; samples that the plugin synthesised itself must be readable"),
+                    "let `synthesise` answer with options that its files suit",
+                ));
+            }
+            let named = if failed.message.contains(id.as_str()) { String::new() } else { format!("{id}: ") };
+            bad.push(format!("{named}{}", failed.message));
+        }
+        if indices.is_empty() {
+            return Err(violation(
+                format!("none of {wanted} samples can be read; {}", bad.first().map_or("", String::as_str)),
+                "give data and options (--set) that suit each other",
+            ));
+        }
+        Ok(Samples { open, dataset, indices, bad })
+    }
+}
+
+impl Samples {
+    /// How many samples are read at once.
+    pub(crate) fn batch_size(&self) -> usize {
+        (MOST_VALUES / self.dataset.shape.n_values()).clamp(1, 8)
+    }
+
+    /// Shows every sample in a view, read with seeds made from `seed`, to `look`, with its id.
+    ///
+    /// # Errors
+    /// Samples that cannot be read now; what `look` finds.
+    pub(crate) fn each(
+        &self,
+        view: View,
+        seed: u64,
+        mut look: impl FnMut(&str, SampleView<'_>) -> Result<(), Stop>,
+    ) -> Result<(), Stop> {
+        for indices in self.indices.chunks(self.batch_size()) {
+            let batch = self.dataset.read(view, indices, seed, FillPattern::Default)?;
+            for (slot, &index) in indices.iter().enumerate() {
+                look(&self.dataset.ids[index as usize], batch.sample(slot))?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Why a rule is not tried.
+pub(crate) fn needs(rule: &str) -> Stop {
+    Stop::Skip(format!("rule `{rule}` does not hold, and this one rests on it"))
+}
+
+/// Whether a path stays below the folder that it is joined to.
+pub(crate) fn stays_below(path: &Path) -> bool {
+    use std::path::Component;
+    path.components().all(|part| matches!(part, Component::Normal(_) | Component::CurDir))
+}
+
+/// What `synthesise` and `keep` answer with: entries that are there, below the folder.
+pub(crate) fn check_made(folder: &Path, made: &Synthesised) -> Result<(), Stop> {
+    let remedy = "name files and folders relative to the folder that was given, and write them there";
+    if made.data.is_empty() {
+        return Err(violation("the answer names no data; at least one file or folder was expected", remedy));
+    }
+    if let Some(entry) = made.data.iter().find(|entry| !stays_below(entry) || !folder.join(entry).exists()) {
+        return Err(violation(
+            format!("the answer names {entry:?}, which is not in the folder that was given"),
+            remedy,
+        ));
+    }
+    if !made.options.is_object() && !made.options.is_null() {
+        let found = &made.options;
+        return Err(violation(
+            format!("the answer's options are {found}; an object was expected"),
+            "answer with a table",
+        ));
+    }
+    Ok(())
+}
+
+/// Options over others.
+fn merged(options: &Value, over: &Value) -> Value {
+    let mut all = match options {
+        Value::Object(all) => all.clone(),
+        _ => Map::new(),
+    };
+    if let Value::Object(over) = over {
+        all.extend(over.iter().map(|(name, value)| (name.clone(), value.clone())));
+    }
+    Value::Object(all)
+}

@@ -1,0 +1,52 @@
+//! What is to be checked, and how thoroughly.
+
+use std::path::PathBuf;
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+/// What is to be checked. The default suits a test: a few seconds for a plugin of small files.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Request {
+    /// The id that the plugin's symbol carries. None where there is no symbol, as in an author's tests.
+    pub id: Option<String>,
+    /// Data to read samples from, beside the plugin's own synthetic ones. Nothing is written there.
+    pub data: Option<Data>,
+    /// Options by name, over those that `synthesise` asks for; null for none.
+    pub options: Value,
+    /// Samples that are synthesised and read: at least 3.
+    pub n_samples: usize,
+    /// Threads that read at once: at least 2.
+    pub n_threads: usize,
+    /// Calls in each round in which growth of memory, threads and files is measured: at least 1.
+    pub n_calls: usize,
+    /// Decides everything random of the check itself.
+    pub seed: u64,
+    /// Rules that are not tried, by name.
+    pub skipped_rules: Vec<String>,
+}
+
+/// Data of the user's own.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Data {
+    /// Folder that `paths` are relative to.
+    pub base: PathBuf,
+    /// Files and folders, as a configuration names them.
+    pub paths: Vec<PathBuf>,
+}
+
+impl Default for Request {
+    fn default() -> Self {
+        Self {
+            id: None,
+            data: None,
+            options: Value::Null,
+            n_samples: 8,
+            n_threads: 4,
+            n_calls: 12,
+            seed: 7,
+            skipped_rules: Vec::new(),
+        }
+    }
+}

@@ -1,0 +1,198 @@
+//! Chance: all of it comes from a sample's seed, and from nothing else.
+
+use std::sync::Mutex;
+
+use crate::batch::{Batch, FillPattern, SampleView};
+use crate::open_dataset::{OpenDataset, View, seed_of};
+use crate::outcome::{RuleResult, Stop, passed, violation};
+use crate::plugin_under_test::{PluginUnderTest, Samples};
+
+/// Times that each thread reads all samples.
+const N_ROUNDS: usize = 3;
+
+const REMEDY: &str =
+    "take chance from the `rng` that `load` is given only; keep no state that one call leaves for the next";
+
+/// Samples one by one, as the others are compared with.
+fn alone(samples: &Samples, view: View, seed: u64) -> Result<Vec<Batch>, Stop> {
+    samples.indices.iter().map(|index| samples.dataset.read(view, &[*index], seed, FillPattern::Default)).collect()
+}
+
+fn compare(samples: &Samples, at: usize, how: &str, a: SampleView<'_>, b: SampleView<'_>) -> Result<(), Stop> {
+    if a.same(&b) {
+        return Ok(());
+    }
+    let id = &samples.dataset.ids[samples.indices[at] as usize];
+    Err(violation(format!("sample {id} differs {how}: {}; the same bytes were expected", a.difference(&b)), REMEDY))
+}
+
+pub(super) fn evaluation_fixed(plugin_under_test: &mut PluginUnderTest) -> RuleResult {
+    let samples = plugin_under_test.repeatable_samples()?;
+    let seed = plugin_under_test.request.seed;
+    let (first, other) = (alone(&samples, View::Evaluation, seed)?, alone(&samples, View::Evaluation, !seed)?);
+    for (at, (a, b)) in first.iter().zip(&other).enumerate() {
+        compare(&samples, at, "in the plain view with another seed", a.sample(0), b.sample(0)).map_err(|stop| {
+            match stop {
+                Stop::Violation { detail, .. } => violation(detail, "augment in the training view only"),
+                skip => skip,
+            }
+        })?;
+    }
+    passed("")
+}
+
+pub(super) fn repeatable(plugin_under_test: &mut PluginUnderTest) -> RuleResult {
+    plugin_under_test.try_repeatable()?;
+    passed("")
+}
+
+/// Whether samples are the same when they are read again, in both views.
+pub(crate) fn read_again(samples: &Samples, seed: u64) -> Result<(), Stop> {
+    for view in [View::Evaluation, View::Training] {
+        let (first, again) = (alone(samples, view, seed)?, alone(samples, view, seed)?);
+        for (at, (a, b)) in first.iter().zip(&again).enumerate() {
+            compare(samples, at, "when it is read a second time with the same seed", a.sample(0), b.sample(0))?;
+        }
+    }
+    Ok(())
+}
+
+pub(super) fn order(plugin_under_test: &mut PluginUnderTest) -> RuleResult {
+    let samples = plugin_under_test.repeatable_samples()?;
+    let seed = plugin_under_test.request.seed;
+    let n = samples.indices.len();
+    let most = samples.batch_size();
+    // Forwards, backwards, and with every sample twice; in batches of one to all, as far as memory goes.
+    let forwards: Vec<usize> = (0..n).collect();
+    let backwards: Vec<usize> = (0..n).rev().collect();
+    let twice: Vec<usize> = (0..n).flat_map(|at| [at, n - 1 - at]).collect();
+    for view in [View::Evaluation, View::Training] {
+        let expected = alone(&samples, view, seed)?;
+        for order in [&forwards, &backwards, &twice] {
+            for size in [1, 2, 3, most].map(|size| size.min(most)) {
+                for places in order.chunks(size) {
+                    let indices: Vec<u64> = places.iter().map(|&at| samples.indices[at]).collect();
+                    let batch = samples.dataset.read(view, &indices, seed, FillPattern::Default)?;
+                    for (slot, &at) in places.iter().enumerate() {
+                        let how = format!("at place {slot} of a batch of {} from when it is read alone", places.len());
+                        compare(&samples, at, &how, expected[at].sample(0), batch.sample(slot))?;
+                    }
+                }
+            }
+        }
+    }
+    passed(format!("{n} samples forwards, backwards and twice, in batches of up to {most}"))
+}
+
+pub(super) fn threads(plugin_under_test: &mut PluginUnderTest) -> RuleResult {
+    let samples = plugin_under_test.repeatable_samples()?;
+    let seed = plugin_under_test.request.seed;
+    let n_threads = plugin_under_test.request.n_threads.max(2);
+    let expected = alone(&samples, View::Training, seed)?;
+    let n = expected.len();
+    let found = Mutex::new(None);
+    let dataset = &samples.dataset;
+    let indices = &samples.indices;
+    std::thread::scope(|scope| {
+        for thread in 0..n_threads {
+            let (expected, found) = (&expected, &found);
+            let started = std::thread::Builder::new().spawn_scoped(scope, move || {
+                for step in 0..n * N_ROUNDS {
+                    // Threads begin at different samples, every other one backwards.
+                    let place = (step + thread * n / n_threads) % n;
+                    let at = if thread % 2 == 0 { place } else { n - 1 - place };
+                    let told = match dataset.read(View::Training, &[indices[at]], seed, FillPattern::Default) {
+                        Ok(batch) if batch.sample(0).same(&expected[at].sample(0)) => continue,
+                        Ok(batch) => {
+                            let difference = expected[at].sample(0).difference(&batch.sample(0));
+                            violation(
+                                format!(
+                                    "sample {} differs on one of {n_threads} threads: {difference}; the same bytes were \
+                                     expected",
+                                    dataset.ids[indices[at] as usize]
+                                ),
+                                "keep no state by thread, and none that threads share without a lock",
+                            )
+                        }
+                        Err(stop) => stop,
+                    };
+                    let mut found = found.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+                    found.get_or_insert(told);
+                    return;
+                }
+            });
+            if let Err(error) = started {
+                let told = violation(
+                    format!("no further thread can be started: {error}"),
+                    "hold less memory and fewer threads",
+                );
+                found.lock().unwrap_or_else(std::sync::PoisonError::into_inner).get_or_insert(told);
+                return;
+            }
+        }
+    });
+    match found.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner) {
+        Some(stop) => Err(stop),
+        None => passed(format!("{n} samples, {N_ROUNDS} times on each of {n_threads} threads")),
+    }
+}
+
+pub(super) fn seeds(plugin_under_test: &mut PluginUnderTest) -> RuleResult {
+    let samples = plugin_under_test.repeatable_samples()?;
+    let seed = plugin_under_test.request.seed;
+    // Few tokens make equal masks likely: over several samples and seeds equality of all is not.
+    let first = alone(&samples, View::Training, seed)?;
+    for round in 1..=4 {
+        let other = alone(&samples, View::Training, seed_of(seed, round))?;
+        let differs = |(a, b): (&Batch, &Batch)| match (a.sample(0), b.sample(0)) {
+            (SampleView::Continuous { mask, .. }, SampleView::Continuous { mask: other, .. }) => mask != other,
+            (a, b) => !a.same(&b),
+        };
+        if first.iter().zip(&other).any(differs) {
+            return passed("");
+        }
+    }
+    Err(violation(
+        format!("{} samples have the same masks with five different seeds; different ones were expected", first.len()),
+        "draw the mask from the `rng` that `load` is given",
+    ))
+}
+
+pub(super) fn apart(plugin_under_test: &mut PluginUnderTest) -> RuleResult {
+    let samples = plugin_under_test.repeatable_samples()?;
+    let plugin = plugin_under_test.plugin()?;
+    let seed = plugin_under_test.request.seed;
+    let expected = alone(&samples, View::Training, seed)?;
+    let other_data = plugin_under_test
+        .synthesise("beside", seed.wrapping_add(1))
+        .map_err(|_| crate::plugin_under_test::needs("synthesise"))?;
+    let twin = OpenDataset::new(plugin, &samples.open)?;
+    let other = OpenDataset::new(plugin, &other_data)?;
+    let remedy = "keep what belongs to a dataset in the dataset, not in statics";
+    let look = |with: &str, read: &OpenDataset| {
+        for (at, index) in samples.indices.iter().enumerate() {
+            if !other.ids.is_empty() {
+                let neighbour = index % other.ids.len() as u64;
+                // Whether the neighbour's sample can be read is no matter here.
+                let mut batch = Batch::new(other.shape, 1, FillPattern::Default);
+                other.fill(View::Training, &[neighbour], &[seed_of(seed, neighbour)], &mut batch)?;
+            }
+            let batch = read.read(View::Training, &[*index], seed, FillPattern::Default)?;
+            let (a, b) = (expected[at].sample(0), batch.sample(0));
+            if !a.same(&b) {
+                let id = &samples.dataset.ids[*index as usize];
+                let difference = a.difference(&b);
+                return Err(violation(
+                    format!("sample {id} differs {with}: {difference}; the same bytes were expected"),
+                    remedy,
+                ));
+            }
+        }
+        Ok(())
+    };
+    look("with other data open", &samples.dataset)?;
+    look("when the data are open twice", &twin)?;
+    drop(twin);
+    look("after another dataset was closed", &samples.dataset)?;
+    passed("three datasets open at once")
+}

@@ -1,0 +1,259 @@
+//! What a `fill` leaves in the buffers.
+
+use medcoss_abi::NOT_A_TARGET;
+
+use crate::batch::{Batch, FillPattern, SampleView};
+use crate::open_dataset::{View, seed_of};
+use crate::outcome::{RuleResult, Stop, passed, violation};
+use crate::plugin_under_test::{PluginUnderTest, Samples};
+use crate::shape::Shape;
+
+/// Seeds that each sample is read with in the training view.
+const N_SEEDS: u64 = 3;
+
+pub(super) fn bounds(plugin_under_test: &mut PluginUnderTest) -> RuleResult {
+    let samples = plugin_under_test.samples()?;
+    let seed = plugin_under_test.request.seed;
+    for view in [View::Evaluation, View::Training] {
+        for indices in samples.indices.chunks(samples.batch_size()) {
+            let batch = samples.dataset.read(view, indices, seed, FillPattern::Default)?;
+            if let Some(what) = batch.overrun().first() {
+                return Err(violation(
+                    format!("a request of {} samples wrote past a buffer: {what}", indices.len()),
+                    "write within the sample's own part only; check lengths before unsafe code",
+                ));
+            }
+        }
+    }
+    passed("")
+}
+
+pub(super) fn written(plugin_under_test: &mut PluginUnderTest) -> RuleResult {
+    let samples = plugin_under_test.samples()?;
+    let seed = plugin_under_test.request.seed;
+    for view in [View::Evaluation, View::Training] {
+        for indices in samples.indices.chunks(samples.batch_size()) {
+            let [first, second] = [FillPattern::First, FillPattern::Second]
+                .map(|pattern| samples.dataset.read(view, indices, seed, pattern));
+            if let Some(what) = first?.unwritten(&second?).first() {
+                return Err(violation(
+                    format!("in the {} of {} samples were left as they came: {what}", name(view), indices.len()),
+                    "write every element of the sample's buffers, zeros and padding too",
+                ));
+            }
+        }
+    }
+    passed("")
+}
+
+pub(super) fn finite(plugin_under_test: &mut PluginUnderTest) -> RuleResult {
+    let samples = continuous(plugin_under_test)?;
+    every(&samples, plugin_under_test.request.seed, |id, _, sample| {
+        let SampleView::Continuous { tokens, .. } = sample else { return Ok(()) };
+        match tokens.iter().position(|value| !value.is_finite()) {
+            None => Ok(()),
+            Some(at) => Err(violation(
+                format!("value {at} of sample {id} is {}; a finite number was expected", tokens[at]),
+                "guard divisions by a range or deviation of zero; refuse files that hold such values",
+            )),
+        }
+    })
+}
+
+pub(super) fn mask_values(plugin_under_test: &mut PluginUnderTest) -> RuleResult {
+    let samples = continuous(plugin_under_test)?;
+    every(&samples, plugin_under_test.request.seed, |id, _, sample| {
+        let SampleView::Continuous { mask, .. } = sample else { return Ok(()) };
+        match mask.iter().position(|&value| value > 1) {
+            None => Ok(()),
+            Some(at) => Err(violation(
+                format!("the mask of token {at} of sample {id} is {}; 0 or 1 was expected", mask[at]),
+                "write 1 for masked and 0 for visible",
+            )),
+        }
+    })
+}
+
+pub(super) fn mask_count(plugin_under_test: &mut PluginUnderTest) -> RuleResult {
+    let samples = continuous(plugin_under_test)?;
+    let Shape::Continuous { n_masked, n_tokens, .. } = samples.dataset.shape else { return passed("") };
+    for round in 0..N_SEEDS {
+        samples.each(View::Training, seed_of(plugin_under_test.request.seed, round), |id, sample| {
+            let SampleView::Continuous { mask, .. } = sample else { return Ok(()) };
+            let found = mask.iter().filter(|&&value| value != 0).count();
+            if found == n_masked {
+                return Ok(());
+            }
+            Err(violation(
+                format!("{found} of {n_tokens} tokens of sample {id} are masked; n_masked is {n_masked}"),
+                "mask exactly `n_masked` tokens of every sample, whatever the scheme (see the SDK's `mask`)",
+            ))
+        })?;
+    }
+    passed(format!("{n_masked} of {n_tokens} tokens, {:.1} %", 100.0 * n_masked as f64 / n_tokens as f64))
+}
+
+pub(super) fn lengths(plugin_under_test: &mut PluginUnderTest) -> RuleResult {
+    let samples = discrete(plugin_under_test)?;
+    let Shape::Discrete { padding_id, .. } = samples.dataset.shape else { return passed("") };
+    every(&samples, plugin_under_test.request.seed, |id, _, sample| {
+        let SampleView::Discrete { ids, length, .. } = sample else { return Ok(()) };
+        let Some(n) = usize::try_from(length).ok().filter(|&n| n <= ids.len()) else {
+            return Err(violation(
+                format!("the length of sample {id} is {length}; 0 to {} was expected", ids.len()),
+                "cut what is longer, and count tokens without padding",
+            ));
+        };
+        match ids[n..].iter().position(|&id| id != padding_id) {
+            None => Ok(()),
+            Some(past) => Err(violation(
+                format!(
+                    "sample {id} has {n} tokens, but the id at {} is {}; the padding id {padding_id} was expected",
+                    n + past,
+                    ids[n + past]
+                ),
+                "count every token that is no padding, and fill up with the padding id",
+            )),
+        }
+    })
+}
+
+pub(super) fn token_ids(plugin_under_test: &mut PluginUnderTest) -> RuleResult {
+    let samples = discrete(plugin_under_test)?;
+    let Shape::Discrete { vocabulary, .. } = samples.dataset.shape else { return passed("") };
+    every(&samples, plugin_under_test.request.seed, |id, _, sample| {
+        let SampleView::Discrete { ids, .. } = sample else { return Ok(()) };
+        match ids.iter().position(|&id| !in_vocabulary(id, vocabulary)) {
+            None => Ok(()),
+            Some(at) => Err(violation(
+                format!("the id at {at} of sample {id} is {}; it must be in 0..{vocabulary}", ids[at]),
+                "map what is not in the vocabulary to the id of unknown tokens",
+            )),
+        }
+    })
+}
+
+pub(super) fn targets(plugin_under_test: &mut PluginUnderTest) -> RuleResult {
+    let samples = discrete(plugin_under_test)?;
+    let Shape::Discrete { vocabulary, .. } = samples.dataset.shape else { return passed("") };
+    let (mut n_targets, mut n_tokens) = (0, 0);
+    for round in 0..N_SEEDS {
+        samples.each(View::Training, seed_of(plugin_under_test.request.seed, round), |id, sample| {
+            let SampleView::Discrete { labels, length, .. } = sample else { return Ok(()) };
+            let n = usize::try_from(length).unwrap_or_default().min(labels.len());
+            let bad = |&at: &usize| {
+                labels[at] != NOT_A_TARGET && (!in_vocabulary(labels[at], vocabulary) || at >= n)
+            };
+            if let Some(at) = (0..labels.len()).find(bad) {
+                return Err(violation(
+                    format!(
+                        "the target at {at} of sample {id} is {}; {NOT_A_TARGET} was expected, or an id in 0..{vocabulary} \
+                         before the length {n}",
+                        labels[at]
+                    ),
+                    "write the id to predict at masked positions and NOT_A_TARGET everywhere else",
+                ));
+            }
+            n_targets += labels.iter().filter(|&&label| label != NOT_A_TARGET).count();
+            n_tokens += n;
+            Ok(())
+        })?;
+    }
+    if n_targets == 0 {
+        return Err(violation(
+            format!("of {n_tokens} tokens in the training view none is a target; some were expected"),
+            "mask tokens in the training view, and write what they were as targets",
+        ));
+    }
+    passed(format!("{:.1} % of {n_tokens} tokens", 100.0 * n_targets as f64 / n_tokens.max(1) as f64))
+}
+
+pub(super) fn evaluation_view(plugin_under_test: &mut PluginUnderTest) -> RuleResult {
+    let samples = plugin_under_test.samples()?;
+    samples.each(View::Evaluation, plugin_under_test.request.seed, |id, sample| {
+        let (what, found) = match sample {
+            SampleView::Continuous { mask, .. } => {
+                ("tokens are masked", mask.iter().filter(|&&value| value != 0).count())
+            }
+            SampleView::Discrete { labels, .. } => {
+                ("tokens are targets", labels.iter().filter(|&&label| label != NOT_A_TARGET).count())
+            }
+        };
+        if found == 0 {
+            return Ok(());
+        }
+        Err(violation(
+            format!("in the plain view of sample {id} {found} {what}; none were expected"),
+            "mask in the training view only: features of whole samples are taken from the plain one",
+        ))
+    })?;
+    passed("")
+}
+
+fn every(
+    samples: &Samples,
+    seed: u64,
+    mut look: impl FnMut(&str, View, SampleView<'_>) -> Result<(), Stop>,
+) -> RuleResult {
+    samples.each(View::Evaluation, seed, |id, sample| look(id, View::Evaluation, sample))?;
+    for round in 0..N_SEEDS {
+        samples.each(View::Training, seed_of(seed, round), |id, sample| look(id, View::Training, sample))?;
+    }
+    passed(format!("{} samples, {} times", samples.indices.len(), N_SEEDS + 1))
+}
+
+/// What breaks the contract in a delivered sample, if anything: the host refuses such a sample.
+pub(crate) fn flaw(shape: Shape, view: View, batch: &Batch, slot: usize) -> Option<String> {
+    if let Some(what) = batch.overrun().first() {
+        return Some(format!("a buffer was written past: {what}"));
+    }
+    match (shape, batch.sample(slot)) {
+        (Shape::Continuous { n_masked, .. }, SampleView::Continuous { tokens, mask }) => {
+            let expected = if view == View::Training { n_masked } else { 0 };
+            let found = mask.iter().filter(|&&value| value != 0).count();
+            match tokens.iter().find(|value| !value.is_finite()) {
+                Some(value) => Some(format!("a value is {value}")),
+                None if mask.iter().any(|&value| value > 1) => Some("the mask holds others than 0 and 1".into()),
+                None if found != expected => Some(format!("{found} tokens are masked instead of {expected}")),
+                None => None,
+            }
+        }
+        (Shape::Discrete { vocabulary, .. }, SampleView::Discrete { ids, labels, length }) => {
+            let label = |&label: &i32| label != NOT_A_TARGET && !in_vocabulary(label, vocabulary);
+            if !usize::try_from(length).is_ok_and(|n| n <= ids.len()) {
+                return Some(format!("the length is {length}"));
+            }
+            let bad =
+                ids.iter().find(|&&id| !in_vocabulary(id, vocabulary)).or_else(|| labels.iter().find(|&l| label(l)));
+            bad.map(|bad| format!("an id is {bad}"))
+        }
+        _ => None,
+    }
+}
+
+fn in_vocabulary(id: i32, vocabulary: usize) -> bool {
+    usize::try_from(id).is_ok_and(|id| id < vocabulary)
+}
+
+fn name(view: View) -> &'static str {
+    match view {
+        View::Evaluation => "plain view",
+        View::Training => "training view",
+    }
+}
+
+fn continuous(plugin_under_test: &mut PluginUnderTest) -> Result<std::rc::Rc<Samples>, Stop> {
+    let samples = plugin_under_test.samples()?;
+    match samples.dataset.shape {
+        Shape::Continuous { .. } => Ok(samples),
+        Shape::Discrete { .. } => Err(Stop::Skip("its tokens are ids, which this rule does not concern".into())),
+    }
+}
+
+fn discrete(plugin_under_test: &mut PluginUnderTest) -> Result<std::rc::Rc<Samples>, Stop> {
+    let samples = plugin_under_test.samples()?;
+    match samples.dataset.shape {
+        Shape::Discrete { .. } => Ok(samples),
+        Shape::Continuous { .. } => Err(Stop::Skip("its tokens are vectors, which this rule does not concern".into())),
+    }
+}

@@ -1,0 +1,107 @@
+//! Requests that a plugin has to refuse.
+
+use std::path::PathBuf;
+
+use medcoss_abi::abi_stable::std_types::RStr;
+use medcoss_abi::code;
+use medcoss_abi::message::Open;
+use serde_json::Value;
+
+use crate::batch::{Batch, FillPattern};
+use crate::open_dataset::{OpenDataset, View};
+use crate::outcome::{RuleResult, Stop, passed, violation};
+use crate::plugin::{CallError, PANIC_REMEDY, result};
+use crate::plugin_under_test::PluginUnderTest;
+
+pub(super) fn missing_path(plugin_under_test: &mut PluginUnderTest) -> RuleResult {
+    let plugin = plugin_under_test.plugin()?;
+    let synthetic = plugin_under_test.synthetic()?;
+    let empty = plugin_under_test.new_folder("nothing")?;
+    let cases: [(&str, Vec<PathBuf>); 2] =
+        [("a path that does not exist", vec!["no/such/file".into()]), ("an empty folder", vec![".".into()])];
+    for (what, data) in cases {
+        let open = Open { base: empty.clone(), data, ..synthetic.open.clone() };
+        match OpenDataset::new(plugin, &open) {
+            Err(error) => refused(what, &error)?,
+            // The host refuses data without samples itself.
+            Ok(opened) if opened.ids.is_empty() => {}
+            Ok(opened) => {
+                return Err(violation(
+                    format!("{what} was opened with {} samples; an error was expected", opened.ids.len()),
+                    "list files with the SDK's `find_files`, which complains of what is missing",
+                ));
+            }
+        }
+    }
+    passed("")
+}
+
+pub(super) fn invalid_index(plugin_under_test: &mut PluginUnderTest) -> RuleResult {
+    let samples = plugin_under_test.samples()?;
+    let n = samples.dataset.ids.len() as u64;
+    for index in [n, n + 1, u64::from(u32::MAX) + 1, u64::MAX] {
+        let mut batch = Batch::new(samples.dataset.shape, 1, FillPattern::Default);
+        let what = format!("sample {index} of {n}");
+        match samples.dataset.fill(View::Evaluation, &[index], &[1], &mut batch) {
+            Err(error) => refused(&what, &error)?,
+            Ok(bad) => match bad.first() {
+                Some(bad) => {
+                    let (code, message) = (bad.code, bad.message.clone());
+                    refused(&what, &CallError::Reported { operation: "fill".into(), code, message })?;
+                }
+                None => {
+                    return Err(violation(
+                        format!("{what} was fill; an error was expected"),
+                        "compare indices with the number of samples",
+                    ));
+                }
+            },
+        }
+    }
+    passed("")
+}
+
+pub(super) fn invalid_request(plugin_under_test: &mut PluginUnderTest) -> RuleResult {
+    let plugin = plugin_under_test.plugin()?;
+    let synthetic = plugin_under_test.synthetic()?;
+    let open = |body: &str| {
+        let answer = result("open", (plugin.table.open)(RStr::from_str(body)));
+        answer.map(|handle| (plugin.table.close)(handle))
+    };
+    let strange = Open { options: Value::String("no table".into()), ..synthetic.open.clone() };
+    let strange = serde_json::to_string(&strange).unwrap_or_default();
+    for body in ["", "{", "[]", "{\"base\": 3}", "\u{0}", &strange] {
+        let what = format!("the request {body:?}");
+        match open(body) {
+            Err(error) => {
+                refused(&what, &error)?;
+                if error.code() != Some(code::BAD_REQUEST) {
+                    return Err(violation(
+                        format!("{what} gave {error}; BAD_REQUEST was expected"),
+                        "use Error::bad_request",
+                    ));
+                }
+            }
+            Ok(()) => {
+                return Err(violation(
+                    format!("`open` accepted {what}; an error was expected"),
+                    "read requests with serde, and report what it says",
+                ));
+            }
+        }
+    }
+    passed("")
+}
+
+/// An error of the contract, and no panic.
+pub(super) fn refused(what: &str, error: &CallError) -> Result<(), Stop> {
+    if !error.is_fault() {
+        return Ok(());
+    }
+    let remedy = if error.code() == Some(code::PANIC) {
+        PANIC_REMEDY
+    } else {
+        "report an error with one of the contract's codes"
+    };
+    Err(violation(format!("{what}: {error}; an error of the contract was expected"), remedy))
+}

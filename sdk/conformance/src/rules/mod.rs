@@ -1,0 +1,94 @@
+//! The rules, in the order in which they are tried.
+
+mod corruption;
+mod description;
+pub(crate) mod determinism;
+pub(crate) mod fill;
+mod invalid_requests;
+mod label_maps;
+mod operations;
+mod options;
+pub(crate) mod resource_growth;
+mod samples;
+mod synthetic;
+mod throughput;
+
+use crate::outcome::RuleResult;
+use crate::plugin_under_test::PluginUnderTest;
+
+/// What a rule asks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct RuleInfo {
+    /// Name of the rule: lower-case words with hyphens.
+    pub name: &'static str,
+    /// The question that it answers, in a line.
+    pub question: &'static str,
+}
+
+pub(crate) struct Rule {
+    pub(crate) info: RuleInfo,
+    pub(crate) check: fn(&mut PluginUnderTest) -> RuleResult,
+}
+
+const fn rule(name: &'static str, question: &'static str, check: fn(&mut PluginUnderTest) -> RuleResult) -> Rule {
+    Rule { info: RuleInfo { name, question }, check }
+}
+
+/// All rules.
+pub(crate) const RULES: &[Rule] = &[
+    rule("header", "are magic, version and layout of the header those of this contract?", description::header),
+    rule("description", "is the description whole: id, version, family, operations?", description::description),
+    rule("geometry", "are the declared sizes in range, without overflow?", description::geometry),
+    rule("options-schema", "has every option a description, and a default that fits its type?", options::schema),
+    rule("synthesise", "does the plugin write sample files of its own?", synthetic::synthesise),
+    rule("same-files", "does the same seed write the same files, and another seed others?", synthetic::same_files),
+    rule("defaults", "are the default options accepted, and do they give the declared geometry?", options::defaults),
+    rule("unknown-option", "is an option that does not exist refused?", options::unknown),
+    rule("read", "can the samples be read?", samples::read),
+    rule("ids", "are sample ids unique, relative and stable?", samples::ids),
+    rule("labels", "is there a label or none for each sample?", samples::labels),
+    rule(
+        "fingerprint",
+        "is the fingerprint hexadecimal, stable, and another one when the data change?",
+        samples::fingerprint,
+    ),
+    rule("bounds", "are the guards round every buffer untouched?", fill::bounds),
+    rule("written", "is every element of the buffers written?", fill::written),
+    rule("finite", "are all values finite numbers?", fill::finite),
+    rule("mask-values", "is every element of the mask 0 or 1?", fill::mask_values),
+    rule("mask-count", "are exactly as many tokens masked in training as the geometry says?", fill::mask_count),
+    rule("lengths", "are lengths in range, and is everything behind them padding?", fill::lengths),
+    rule("token-ids", "are token ids in the vocabulary?", fill::token_ids),
+    rule("targets", "are targets in the vocabulary, before the length, and some?", fill::targets),
+    rule("evaluation-view", "is nothing masked in the plain view?", fill::evaluation_view),
+    rule("evaluation-fixed", "is the plain view independent of the seed?", determinism::evaluation_fixed),
+    rule("repeatable", "does the same seed give the same bytes again?", determinism::repeatable),
+    rule("order", "is a sample the same in any order and company?", determinism::order),
+    rule("threads", "is a sample the same on any thread, many at once?", determinism::threads),
+    rule("seeds", "do different seeds differ in the training view?", determinism::seeds),
+    rule("apart", "do several open datasets leave each other alone?", determinism::apart),
+    rule("save-assets", "do saved assets open again to the same samples?", operations::save_assets),
+    rule("keep", "do kept samples open again to the same samples?", operations::keep),
+    rule(
+        "label-maps",
+        "are masks answered in the geometry of their samples, and missing ones refused?",
+        label_maps::label_maps,
+    ),
+    rule("render", "are tokens rendered to an image or text?", operations::render),
+    rule("unknown-operation", "is an operation that does not exist refused?", operations::unknown),
+    rule("missing-path", "is data that does not exist refused?", invalid_requests::missing_path),
+    rule("invalid-index", "is a sample that does not exist refused?", invalid_requests::invalid_index),
+    rule("invalid-request", "is JSON of another form refused?", invalid_requests::invalid_request),
+    rule("empty-files", "do empty files give errors?", corruption::empty),
+    rule("truncated-files", "do truncated files give errors or sound samples?", corruption::truncated),
+    rule("changed-bytes", "do files with changed bytes give errors or sound samples?", corruption::changed),
+    rule("memory", "does memory stay as it is over many calls?", resource_growth::memory),
+    rule("no-threads", "do threads stay as many over many calls?", resource_growth::threads),
+    rule("open-files", "do open files stay as many over many calls?", resource_growth::files),
+    rule("throughput", "how many samples a second are read? (measured, not judged)", throughput::throughput),
+];
+
+/// All rules, in the order in which they are tried.
+pub fn rules() -> impl Iterator<Item = RuleInfo> {
+    RULES.iter().map(|rule| rule.info)
+}

@@ -1,0 +1,225 @@
+//! Operations beside reading: assets, keeping, rendering, and names that no plugin knows.
+
+use std::path::{Component, Path};
+
+use medcoss_abi::message::{Keep, Open, Rendering, SaveAssets, Synthesised};
+use medcoss_abi::{code, operation};
+
+use crate::batch::{FillPattern, SampleView};
+use crate::open_dataset::{OpenDataset, View, seed_of};
+use crate::outcome::{RuleResult, Stop, passed, violation};
+use crate::plugin::read;
+use crate::plugin_under_test::{PluginUnderTest, Samples, check_made};
+use crate::rules::options::expect_code;
+
+/// Samples that are rendered and kept.
+const N_SHOWN: usize = 3;
+/// Largest difference of a token's values between a sample and its kept copy, which the host allows too: a step of 16-bit
+/// pixels, in units of the largest value or of 1.
+const KEPT_TOLERANCE: f32 = 1.0 / 32768.0;
+/// Longest side of an image in pixels.
+const LONGEST_SIDE: u32 = 16384;
+
+pub(super) fn save_assets(plugin_under_test: &mut PluginUnderTest) -> RuleResult {
+    if !plugin_under_test.knows(operation::SAVE_ASSETS)? {
+        return Err(not_known(operation::SAVE_ASSETS));
+    }
+    let samples = plugin_under_test.repeatable_samples()?;
+    let folder = plugin_under_test.new_folder("assets")?;
+    let body = json(&SaveAssets { folder: folder.clone() })?;
+    let names: Vec<String> =
+        read(operation::SAVE_ASSETS, &samples.dataset.query(operation::SAVE_ASSETS, body.as_bytes())?)?;
+    for name in &names {
+        let plain = Path::new(name).components().eq([Component::Normal(name.as_ref())]);
+        if !plain || !folder.join(name).is_file() {
+            return Err(violation(
+                format!("it says that it wrote {name:?}, which is no file in the folder that was given"),
+                "answer with the plain names of the files that were written",
+            ));
+        }
+    }
+    let open = Open { assets: Some(folder), ..samples.open.clone() };
+    let again = OpenDataset::new(plugin_under_test.plugin()?, &open)?;
+    same_samples(
+        &samples,
+        &samples.indices,
+        &again,
+        &samples.indices,
+        plugin_under_test.request.seed,
+        "from saved assets",
+        0.0,
+    )?;
+    passed(if names.is_empty() { "nothing is learned from data".into() } else { names.join(", ") })
+}
+
+pub(super) fn keep(plugin_under_test: &mut PluginUnderTest) -> RuleResult {
+    if !plugin_under_test.knows(operation::KEEP)? {
+        return Err(not_known(operation::KEEP));
+    }
+    let samples = plugin_under_test.repeatable_samples()?;
+    let folder = plugin_under_test.new_folder("kept")?;
+    // Backwards, since the order is the plugin's to keep.
+    let indices: Vec<u64> = samples.indices.iter().rev().take(N_SHOWN).copied().collect();
+    let body = json(&Keep { folder: folder.clone(), indices: indices.clone() })?;
+    let kept: Synthesised = read(operation::KEEP, &samples.dataset.query(operation::KEEP, body.as_bytes())?)?;
+    check_made(&folder, &kept)?;
+    let mut assets = None;
+    if plugin_under_test.knows(operation::SAVE_ASSETS)? {
+        let folder = plugin_under_test.new_folder("kept-assets")?;
+        let body = json(&SaveAssets { folder: folder.clone() })?;
+        samples.dataset.query(operation::SAVE_ASSETS, body.as_bytes())?;
+        assets = Some(folder);
+    }
+    // Elsewhere, since a run may be moved.
+    let moved = plugin_under_test.new_folder("moved")?.join("kept");
+    std::fs::rename(&folder, &moved).map_err(|error| Stop::Skip(format!("{folder:?} cannot be moved: {error}")))?;
+    let open = Open { base: moved, data: kept.data, options: kept.options, assets };
+    let again = OpenDataset::new(plugin_under_test.plugin()?, &open)?;
+    if again.ids.len() != indices.len() {
+        return Err(violation(
+            format!("{} samples were kept and {} are opened again", indices.len(), again.ids.len()),
+            "write exactly the samples that were asked for, in their order",
+        ));
+    }
+    let places: Vec<u64> = again.all().collect();
+    same_samples(
+        &samples,
+        &indices,
+        &again,
+        &places,
+        plugin_under_test.request.seed,
+        "when it was kept",
+        KEPT_TOLERANCE,
+    )?;
+    passed(format!("{} samples, opened in another place", indices.len()))
+}
+
+pub(super) fn render(plugin_under_test: &mut PluginUnderTest) -> RuleResult {
+    let Some(kind) = plugin_under_test.description()?.renders else { return Err(not_known(operation::RENDER)) };
+    let samples = plugin_under_test.samples()?;
+    let mut shown = String::new();
+    for &index in samples.indices.iter().take(N_SHOWN) {
+        let batch =
+            samples.dataset.read(View::Evaluation, &[index], plugin_under_test.request.seed, FillPattern::Default)?;
+        let body: Vec<u8> = match batch.sample(0) {
+            SampleView::Continuous { tokens, .. } => tokens.iter().flat_map(|value| value.to_le_bytes()).collect(),
+            SampleView::Discrete { ids, .. } => ids.iter().flat_map(|id| id.to_le_bytes()).collect(),
+        };
+        let answer = samples.dataset.query(operation::RENDER, &body)?;
+        shown = match kind {
+            Rendering::Png => image(answer)?,
+            Rendering::Text => text(answer)?,
+        };
+        let short = samples.dataset.query(operation::RENDER, &body[..body.len() - 1]);
+        let refused = short.err().map(|error| (error.is_fault(), error.to_string()));
+        if refused.as_ref().is_none_or(|(fault, _)| *fault) {
+            let found = refused.map_or("an answer".into(), |(_, told)| told);
+            return Err(violation(
+                format!("tokens that lack a byte gave {found}; an error of the contract was expected"),
+                "compare the length of what is to be rendered with the geometry",
+            ));
+        }
+    }
+    passed(shown)
+}
+
+pub(super) fn unknown(plugin_under_test: &mut PluginUnderTest) -> RuleResult {
+    let plugin = plugin_under_test.plugin()?;
+    let samples = plugin_under_test.samples()?;
+    let remedy = "answer operations that are not known with UNKNOWN_OPERATION: later hosts ask for new ones";
+    let name = "no-such-operation";
+    let answers = [
+        ("invoke", plugin.invoke::<serde_json::Value>(name, &serde_json::json!({})).map(drop)),
+        ("query", samples.dataset.query(name, b"{}").map(drop)),
+    ];
+    for (call, answer) in answers {
+        match answer {
+            Ok(()) => {
+                return Err(violation(format!("`{call}` of {name:?} gave an answer; an error was expected"), remedy));
+            }
+            Err(error) => expect_code(&error, code::UNKNOWN_OPERATION, remedy)?,
+        }
+    }
+    passed("")
+}
+
+/// Whether samples are the same in both views and both places.
+fn same_samples(
+    samples: &Samples,
+    indices: &[u64],
+    again: &OpenDataset,
+    others: &[u64],
+    seed: u64,
+    how: &str,
+    tolerance: f32,
+) -> Result<(), Stop> {
+    let remedy =
+        "write what a sample is made of without loss, before augmentation, and answer with the options in force";
+    if again.shape != samples.dataset.shape {
+        let (found, expected) = (again.shape, samples.dataset.shape);
+        return Err(violation(format!("opened again, the samples are {found:?} instead of {expected:?}"), remedy));
+    }
+    for (&index, &other) in indices.iter().zip(others) {
+        for view in [View::Evaluation, View::Training] {
+            let seeds = [seed_of(seed, index)];
+            let a = samples.dataset.read_seeded(view, &[index], &seeds, FillPattern::Default)?;
+            let b = again.read_seeded(view, &[other], &seeds, FillPattern::Default)?;
+            if !close(a.sample(0), b.sample(0), tolerance) {
+                let id = &samples.dataset.ids[index as usize];
+                let difference = a.sample(0).difference(&b.sample(0));
+                return Err(violation(
+                    format!("sample {id} differs {how}: {difference}; the same values were expected"),
+                    remedy,
+                ));
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Whether two samples differ by no more than a fraction of the range of their values; masks and ids not at all.
+fn close(a: SampleView<'_>, b: SampleView<'_>, tolerance: f32) -> bool {
+    match (a, b) {
+        (SampleView::Continuous { tokens, mask }, SampleView::Continuous { tokens: others, mask: other_mask })
+            if tolerance > 0.0 =>
+        {
+            let most_apart = tolerance * tokens.iter().fold(1.0f32, |most, value| most.max(value.abs()));
+            mask == other_mask
+                && tokens.iter().zip(others).all(|(a, b)| a.to_bits() == b.to_bits() || (a - b).abs() <= most_apart)
+        }
+        (a, b) => a.same(&b),
+    }
+}
+
+/// Decodes the whole image.
+fn image(answer: Vec<u8>) -> Result<String, Stop> {
+    let failed = |what: String| violation(what, "encode images with the SDK's `encode_png`");
+    let n = answer.len();
+    let decoder = png::Decoder::new(std::io::Cursor::new(answer));
+    let mut reader = decoder.read_info().map_err(|error| failed(format!("{n} bytes are no PNG image: {error}")))?;
+    let (width, height) = reader.info().size();
+    if width > LONGEST_SIDE || height > LONGEST_SIDE {
+        return Err(failed(format!(
+            "the image has {width} x {height} pixels; sides up to {LONGEST_SIDE} were expected"
+        )));
+    }
+    let mut pixels = vec![0; reader.output_buffer_size().unwrap_or_default()];
+    reader.next_frame(&mut pixels).map_err(|error| failed(format!("the image cannot be decoded: {error}")))?;
+    Ok(format!("an image of {width} x {height} pixels"))
+}
+
+fn text(answer: Vec<u8>) -> Result<String, Stop> {
+    match String::from_utf8(answer) {
+        Ok(text) if !text.trim().is_empty() => Ok(format!("{} characters of text", text.chars().count())),
+        Ok(_) => Err(violation("the text is empty; some was expected", "write out what the tokens stand for")),
+        Err(error) => Err(violation(format!("the text is not UTF-8: {error}"), "answer with UTF-8")),
+    }
+}
+
+pub(super) fn not_known(operation: &str) -> Stop {
+    Stop::Skip(format!("the plugin has no operation `{operation}`"))
+}
+
+pub(super) fn json(body: &impl serde::Serialize) -> Result<String, Stop> {
+    serde_json::to_string(body).map_err(|error| Stop::Skip(format!("the request cannot be written: {error}")))
+}

@@ -1,0 +1,638 @@
+//! A plugin over the bare contract, without the SDK, which would not let it misbehave. Honest unless a [`Fault`] is set.
+//!
+//! A sample is a file of 30 bytes: `BARE`, a seed's byte, 24 values, and the sum of all before. With the option `words`
+//! its values are ids of a vocabulary, else three tokens in each of four places of two numbers.
+
+use std::cell::Cell;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Mutex, RwLock};
+
+use medcoss_abi::abi_stable::std_types::{RErr, ROk, RResult, RSlice, RStr, RString, RVec};
+use medcoss_abi::label_maps::encode;
+use medcoss_abi::message::{Keep, LabelMaps, Open, SaveAssets, Synthesise};
+use medcoss_abi::{
+    DatasetHandle, FillBuffers, FillRequest, HostServices, NOT_A_TARGET, PluginError, PluginHeader, PluginTable,
+    SampleError, VIEW_TRAIN, code, operation,
+};
+use serde_json::{Value, json};
+
+/// What is wrong with the plugin. Named by the rule that has to notice, or after it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Fault {
+    None,
+    DescriptionIsGibberish,
+    DescriptionChanges,
+    BadFamily,
+    BadVersion,
+    NoSummary,
+    NoReads,
+    LacksAnOperation,
+    RendersWithoutSaying,
+    SizesOverflow,
+    AllMasked,
+    OptionWithoutDefault,
+    OptionWithoutDescription,
+    DefaultOutOfRange,
+    RequiredOption,
+    SynthesisePanics,
+    SynthesisesNothing,
+    SynthesisedIsElsewhere,
+    SynthesisesTooFew,
+    FilesOfTheMoment,
+    FilesWithoutSeed,
+    DefaultsRefused,
+    OtherGeometry,
+    UnknownOptionAccepted,
+    UnknownOptionPanics,
+    OpensNothing,
+    LoadPanics,
+    LoadFails,
+    NullHandle,
+    SlotOutOfRange,
+    DoubleId,
+    AbsoluteId,
+    ClimbingId,
+    UnstableIds,
+    TooFewLabels,
+    FingerprintOfWords,
+    FingerprintOfTheMoment,
+    FingerprintOfNothing,
+    WritesPastTheEnd,
+    WritesBeforeTheBeginning,
+    WritesMaskPastTheEnd,
+    LeavesAValue,
+    LeavesPadding,
+    NotANumber,
+    Infinite,
+    MaskTwo,
+    MaskTooFew,
+    MaskTooManySometimes,
+    LengthTooLarge,
+    WordsBehindTheLength,
+    IdOutOfRange,
+    NegativeId,
+    TargetOutOfRange,
+    TargetInPadding,
+    NoTargets,
+    PlainIsMasked,
+    PlainHasTargets,
+    PlainWithChance,
+    CountsCalls,
+    PlaceInBatch,
+    SizeOfBatch,
+    ByThread,
+    SameMasks,
+    ShareAStatic,
+    AssetsElsewhere,
+    AssetsChangeSamples,
+    KeepsRounded,
+    KeepsBackwards,
+    KeepsAbsolute,
+    MasksOfOtherShape,
+    MasksTooFew,
+    MasksLackALabel,
+    MasksOfTheMoment,
+    MasksWithoutSpacing,
+    MasksOfNothing,
+    MasksOfNoSample,
+    MasksPanic,
+    OneMaskPanics,
+    NoImage,
+    HalfAPicture,
+    RendersAnything,
+    AnswersAnything,
+    OtherCodeForUnknown,
+    MissingPathAccepted,
+    MissingPathPanics,
+    BadIndexDelivered,
+    BadIndexPanics,
+    GibberishAccepted,
+    GibberishOtherCode,
+    ErrorWithoutJson,
+    EmptyDelivered,
+    EmptyPanics,
+    TruncatedPanics,
+    TruncatedNotANumber,
+    ChangedPanics,
+    ChangedUnknownCode,
+    LeaksMemory,
+    LeavesThreads,
+    LeavesFiles,
+    Slow,
+}
+
+static FAULT: RwLock<Fault> = RwLock::new(Fault::None);
+static N_CALLS: AtomicUsize = AtomicUsize::new(0);
+static N_OPEN: AtomicUsize = AtomicUsize::new(0);
+static LEFT: Mutex<Vec<fs::File>> = Mutex::new(Vec::new());
+
+thread_local! {
+    static IS_MAIN: Cell<bool> = const { Cell::new(false) };
+}
+
+/// The plugin.
+pub static HEADER: PluginHeader = PluginHeader::new(PluginTable { attach, describe, invoke, open, query, fill, close });
+
+/// Sets what is wrong from now on; this thread becomes the one that [`Fault::ByThread`] spares.
+pub fn set(fault: Fault) {
+    IS_MAIN.set(true);
+    *FAULT.write().unwrap() = fault;
+}
+
+fn is(fault: Fault) -> bool {
+    *FAULT.read().unwrap() == fault
+}
+
+struct Dataset {
+    words: bool,
+    files: Vec<(String, PathBuf)>,
+    shifted: bool,
+}
+
+type Told<T> = Result<T, (i32, String)>;
+
+fn failed<T>(code: i32, message: impl Into<String>) -> Told<T> {
+    Err((code, message.into()))
+}
+
+fn answered<T>(told: Told<T>) -> RResult<T, PluginError> {
+    match told {
+        Ok(answer) => ROk(answer),
+        Err((code, message)) => {
+            let body = if is(Fault::ErrorWithoutJson) { message } else { json!({ "message": message }).to_string() };
+            RErr(PluginError { code, body: body.into() })
+        }
+    }
+}
+
+extern "C" fn attach(_: HostServices) {}
+
+fn geometry(words: bool) -> Value {
+    if words {
+        json!({ "kind": "discrete", "length": 32, "vocabulary": 300, "padding_id": 299, "mask_id": 298 })
+    } else {
+        json!({ "kind": "continuous", "grid": [3, 4], "d_token": 2, "n_masked": 7 })
+    }
+}
+
+extern "C" fn describe() -> RResult<RString, PluginError> {
+    let mut description = json!({
+        "id": "bare", "version": "2.0.0", "summary": "bytes", "family": "series", "reads": ["BARE (.bare)"],
+        "operations": ["synthesise", "geometry", "ids", "labels", "fingerprint", "save-assets", "keep", "label-maps",
+                       "render"],
+        "geometry": geometry(false), "renders": "text",
+        "options": { "type": "object", "additionalProperties": false, "properties": {
+            "words": { "type": "boolean", "default": false, "description": "Ids of words instead of numbers." } } }
+    });
+    let option = "/options/properties/words";
+    match *FAULT.read().unwrap() {
+        Fault::DescriptionIsGibberish => return ROk("{".into()),
+        Fault::DescriptionChanges => {
+            description["summary"] = json!(format!("described {} times", N_CALLS.fetch_add(1, Ordering::Relaxed)));
+        }
+        Fault::BadFamily => description["family"] = json!("My Family"),
+        Fault::BadVersion => description["version"] = json!("two"),
+        Fault::NoSummary => description["summary"] = json!(" "),
+        Fault::NoReads => description["reads"] = json!([]),
+        Fault::LacksAnOperation => {
+            description["operations"] = json!(["synthesise", "geometry", "ids", "labels", "render"])
+        }
+        Fault::RendersWithoutSaying => description["renders"] = json!(null),
+        Fault::NoImage | Fault::HalfAPicture => description["renders"] = json!("png"),
+        Fault::SizesOverflow => description["geometry"]["grid"] = json!([u64::MAX, 4]),
+        Fault::AllMasked => description["geometry"]["n_masked"] = json!(12),
+        Fault::OptionWithoutDefault => {
+            description.pointer_mut(option).unwrap().as_object_mut().unwrap().remove("default");
+        }
+        Fault::OptionWithoutDescription => {
+            description.pointer_mut(option).unwrap().as_object_mut().unwrap().remove("description");
+        }
+        Fault::DefaultOutOfRange => description.pointer_mut(option).unwrap()["enum"] = json!([true]),
+        Fault::RequiredOption => description["options"]["required"] = json!(["words"]),
+        _ => {}
+    }
+    ROk(description.to_string().into())
+}
+
+extern "C" fn invoke(name: RStr<'_>, body: RStr<'_>) -> RResult<RString, PluginError> {
+    answered(invoked(name.as_str(), body.as_str()).map(|answer| answer.to_string().into()))
+}
+
+fn invoked(name: &str, body: &str) -> Told<Value> {
+    if name != operation::SYNTHESISE {
+        return unknown(name).map(|_| json!({}));
+    }
+    if is(Fault::SynthesisePanics) {
+        return failed(code::PANIC, "the plugin panicked: boo");
+    }
+    let request: Synthesise = serde_json::from_str(body).unwrap();
+    let n = match *FAULT.read().unwrap() {
+        Fault::SynthesisesNothing => 0,
+        Fault::SynthesisesTooFew => request.n_samples - 1,
+        _ => request.n_samples,
+    };
+    for sample in 0..n {
+        let mut bytes = b"BARE".to_vec();
+        bytes.push(match *FAULT.read().unwrap() {
+            Fault::FilesOfTheMoment => N_CALLS.fetch_add(1, Ordering::Relaxed) as u8,
+            Fault::FilesWithoutSeed => 0,
+            _ => request.seed as u8,
+        });
+        bytes.extend((0..24).map(|at| (sample * 31 + at * 7) as u8 | 1));
+        bytes.push(bytes.iter().fold(0, |sum: u8, byte| sum.wrapping_add(*byte)));
+        fs::write(request.folder.join(format!("s{sample:02}.bare")), bytes).unwrap();
+    }
+    let data = if is(Fault::SynthesisedIsElsewhere) { "gone" } else { "." };
+    Ok(json!({ "data": [data], "options": {} }))
+}
+
+fn unknown(name: &str) -> Told<Vec<u8>> {
+    match *FAULT.read().unwrap() {
+        Fault::AnswersAnything => Ok(b"{}".to_vec()),
+        Fault::OtherCodeForUnknown => failed(code::BAD_REQUEST, format!("{name}?")),
+        _ => failed(code::UNKNOWN_OPERATION, format!("there is no operation {name}")),
+    }
+}
+
+extern "C" fn open(body: RStr<'_>) -> RResult<DatasetHandle, PluginError> {
+    answered(opened(body.as_str()).map(|dataset| {
+        if is(Fault::NullHandle) {
+            return DatasetHandle(std::ptr::null());
+        }
+        N_OPEN.fetch_add(1, Ordering::SeqCst);
+        DatasetHandle(Box::into_raw(Box::new(dataset)).cast_const().cast())
+    }))
+}
+
+fn opened(body: &str) -> Told<Dataset> {
+    let request: Open = match serde_json::from_str(body) {
+        Ok(request) => request,
+        Err(_) if is(Fault::GibberishAccepted) => return Ok(Dataset { words: false, files: vec![], shifted: false }),
+        Err(error) if is(Fault::GibberishOtherCode) => return failed(code::CORRUPT, error.to_string()),
+        Err(error) => return failed(code::BAD_REQUEST, error.to_string()),
+    };
+    let words = match &request.options {
+        Value::Null if is(Fault::DefaultsRefused) => return failed(code::BAD_REQUEST, "give `words`"),
+        Value::Null => false,
+        Value::Object(options) => {
+            if let Some(name) = options.keys().find(|name| *name != "words") {
+                match *FAULT.read().unwrap() {
+                    Fault::UnknownOptionAccepted => {}
+                    Fault::UnknownOptionPanics => return failed(code::PANIC, "unwrap"),
+                    _ => return failed(code::BAD_REQUEST, format!("there is no option {name}")),
+                }
+            }
+            options.get("words") == Some(&json!(true))
+        }
+        other => return failed(code::BAD_REQUEST, format!("options are {other}")),
+    };
+    let mut files = Vec::new();
+    for entry in &request.data {
+        let path = request.base.join(entry);
+        let Ok(found) = fs::read_dir(&path) else {
+            if path.is_file() {
+                files.push((entry.display().to_string(), path));
+                continue;
+            }
+            match *FAULT.read().unwrap() {
+                Fault::MissingPathAccepted => files.push(("phantom".into(), path)),
+                Fault::MissingPathPanics => return failed(code::PANIC, "unwrap"),
+                _ => return failed(code::UNREADABLE, format!("{} is missing", entry.display())),
+            }
+            continue;
+        };
+        let names = found.map(|entry| entry.unwrap().file_name().into_string().unwrap());
+        files.extend(names.filter(|name| name.ends_with(".bare")).map(|name| (name.clone(), path.join(name))));
+    }
+    files.sort();
+    if is(Fault::OpensNothing) {
+        files.clear();
+    }
+    match *FAULT.read().unwrap() {
+        Fault::LeavesThreads => {
+            std::thread::spawn(|| std::thread::sleep(std::time::Duration::from_secs(60)));
+        }
+        Fault::LeavesFiles => LEFT.lock().unwrap().push(fs::File::open("/proc/self/status").unwrap()),
+        _ => {}
+    }
+    let shifted = is(Fault::AssetsChangeSamples) && request.assets.is_some();
+    Ok(Dataset { words, files, shifted })
+}
+
+extern "C" fn query(handle: DatasetHandle, name: RStr<'_>, body: RSlice<'_, u8>) -> RResult<RVec<u8>, PluginError> {
+    // SAFETY: the kit passes what `open` gave and it has not closed.
+    let dataset = unsafe { &*handle.0.cast::<Dataset>() };
+    answered(queried(dataset, name.as_str(), body.as_slice()).map(RVec::from))
+}
+
+fn queried(dataset: &Dataset, name: &str, body: &[u8]) -> Told<Vec<u8>> {
+    let fault = *FAULT.read().unwrap();
+    let n = dataset.files.len();
+    let answer = match name {
+        operation::GEOMETRY if fault == Fault::OtherGeometry => {
+            json!({ "kind": "continuous", "grid": [4, 3], "d_token": 2, "n_masked": 7 })
+        }
+        operation::GEOMETRY => geometry(dataset.words),
+        operation::IDS => {
+            let mut ids: Vec<String> = dataset.files.iter().map(|(id, _)| id.clone()).collect();
+            match fault {
+                Fault::DoubleId if n > 1 => ids[1] = ids[0].clone(),
+                Fault::AbsoluteId if n > 1 => ids[1] = format!("/tmp/{}", ids[1]),
+                Fault::ClimbingId if n > 1 => ids[1] = format!("../{}", ids[1]),
+                Fault::UnstableIds if n > 1 => ids[1] = format!("{}", N_CALLS.fetch_add(1, Ordering::Relaxed)),
+                _ => {}
+            }
+            json!(ids)
+        }
+        operation::LABELS => json!(vec![None::<String>; n - usize::from(fault == Fault::TooFewLabels)]),
+        operation::FINGERPRINT => {
+            let mut sum = 7u64;
+            for byte in dataset.files.iter().flat_map(|(_, path)| fs::read(path).unwrap_or_default()) {
+                sum = sum.wrapping_mul(31).wrapping_add(byte.into());
+            }
+            match fault {
+                Fault::FingerprintOfWords => json!("fingerprint"),
+                Fault::FingerprintOfTheMoment => json!(format!("{:016x}", N_CALLS.fetch_add(1, Ordering::Relaxed))),
+                Fault::FingerprintOfNothing => json!("0123456789abcdef"),
+                _ => json!(format!("{sum:016x}")),
+            }
+        }
+        operation::SAVE_ASSETS => {
+            let request: SaveAssets = serde_json::from_slice(body).unwrap();
+            let name = if fault == Fault::AssetsElsewhere { "../words.txt" } else { "words.txt" };
+            fs::write(request.folder.join(name), "words").unwrap();
+            json!([name])
+        }
+        operation::KEEP => kept(dataset, &serde_json::from_slice(body).unwrap()),
+        operation::LABEL_MAPS => return labelled(dataset, &serde_json::from_slice(body).unwrap()),
+        operation::RENDER => return rendered(dataset, body),
+        other => return unknown(other),
+    };
+    Ok(answer.to_string().into_bytes())
+}
+
+fn kept(dataset: &Dataset, request: &Keep) -> Value {
+    let mut indices = request.indices.clone();
+    if is(Fault::KeepsBackwards) {
+        indices.reverse();
+    }
+    let mut data = Vec::new();
+    for (place, &index) in indices.iter().enumerate() {
+        let mut bytes = fs::read(&dataset.files[index as usize].1).unwrap();
+        if is(Fault::KeepsRounded) {
+            bytes[5] &= 0xf0;
+            bytes[29] = bytes[..29].iter().fold(0, |sum: u8, byte| sum.wrapping_add(*byte));
+        }
+        let path = request.folder.join(format!("k{place}.bare"));
+        fs::write(&path, bytes).unwrap();
+        data.push(if is(Fault::KeepsAbsolute) { path } else { Path::new(path.file_name().unwrap()).into() });
+    }
+    json!({ "data": data, "options": { "words": dataset.words } })
+}
+
+/// A file's values are its labels: two in each token.
+fn labelled(dataset: &Dataset, request: &LabelMaps) -> Told<Vec<u8>> {
+    let fault = *FAULT.read().unwrap();
+    if dataset.words {
+        return failed(code::UNSUPPORTED, "words have no labels");
+    }
+    if request.data.iter().any(|entry| !request.base.join(entry).exists()) && fault != Fault::MasksOfNothing {
+        return failed(code::UNREADABLE, "no such folder");
+    }
+    if fault == Fault::MasksPanic {
+        return failed(code::PANIC, "unwrap");
+    }
+    let (mut samples, mut values) = (Vec::new(), Vec::new());
+    for &index in &request.indices {
+        let place = (index as usize, dataset.files.len());
+        if place.0 >= place.1 && fault != Fault::MasksOfNoSample {
+            return failed(code::BAD_REQUEST, format!("sample {} of {}", place.0, place.1));
+        }
+        let file = dataset.files.get(place.0).unwrap_or(&dataset.files[0]);
+        let mut labels: Vec<u16> = decoded(&file.1)?.into_iter().map(u16::from).collect();
+        if fault == Fault::MasksOfTheMoment {
+            labels[3] = N_CALLS.fetch_add(1, Ordering::Relaxed) as u16;
+        }
+        values.push(labels);
+        samples.push(match fault {
+            Fault::MasksWithoutSpacing => json!({ "spacing_mm": [1.0, 0.0] }),
+            Fault::OneMaskPanics => json!({ "error": { "code": code::PANIC, "message": "unwrap" } }),
+            _ => json!({ "spacing_mm": [0.5, 2.0] }),
+        });
+    }
+    if matches!(fault, Fault::OneMaskPanics) {
+        values.clear();
+    }
+    if fault == Fault::MasksTooFew && samples.len() > 1 {
+        samples.pop();
+        values.pop();
+    }
+    let shape = match fault {
+        Fault::MasksOfOtherShape => [8, 3],
+        Fault::OtherGeometry => [4, 6],
+        _ => [3, 8],
+    };
+    let header = serde_json::from_value(json!({ "shape": shape, "samples": samples })).unwrap();
+    let mut answer = encode(&header, values.iter().map(Vec::as_slice)).unwrap();
+    if fault == Fault::MasksLackALabel {
+        answer.truncate(answer.len() - 2);
+    }
+    Ok(answer)
+}
+
+fn rendered(dataset: &Dataset, body: &[u8]) -> Told<Vec<u8>> {
+    let expected = if dataset.words { 32 * 4 } else { 24 * 4 };
+    if body.len() != expected && !is(Fault::RendersAnything) {
+        return failed(code::BAD_REQUEST, format!("{} bytes", body.len()));
+    }
+    Ok(match *FAULT.read().unwrap() {
+        Fault::NoImage => b"no image".to_vec(),
+        Fault::HalfAPicture => b"\x89PNG\r\n\x1a\n\0\0\0\x0dIHDR".to_vec(),
+        _ => b"some words".to_vec(),
+    })
+}
+
+extern "C" fn fill(
+    handle: DatasetHandle,
+    request: FillRequest<'_>,
+    mut buffers: FillBuffers<'_>,
+) -> RResult<RVec<SampleError>, PluginError> {
+    // SAFETY: the kit passes what `open` gave and it has not closed.
+    let dataset = unsafe { &*handle.0.cast::<Dataset>() };
+    let train = request.view == VIEW_TRAIN;
+    let n = request.indices.len();
+    match *FAULT.read().unwrap() {
+        // Hidden from the optimiser, which leaves out memory that nobody looks at.
+        Fault::LeaksMemory => drop(std::hint::black_box(Box::leak(vec![1u8; 2048].into_boxed_slice()))),
+        Fault::Slow => std::thread::sleep(std::time::Duration::from_millis(20)),
+        _ => {}
+    }
+    let mut errors = RVec::new();
+    for slot in 0..n {
+        let mut chance = request.seeds[slot] | 1;
+        match *FAULT.read().unwrap() {
+            Fault::CountsCalls => chance += 2 * N_CALLS.fetch_add(1, Ordering::Relaxed) as u64,
+            Fault::PlaceInBatch => chance += 2 * slot as u64,
+            Fault::SizeOfBatch => chance += 2 * n as u64,
+            Fault::ByThread if !IS_MAIN.get() => chance += 2,
+            Fault::SameMasks => chance = 1,
+            Fault::PlainIsMasked if !train => chance = 1,
+            Fault::ShareAStatic => chance += 2 * N_OPEN.load(Ordering::SeqCst) as u64,
+            _ => {}
+        }
+        if let Err((code, message)) = filled(dataset, request.indices[slot], train, chance, slot, &mut buffers) {
+            let slot = if is(Fault::SlotOutOfRange) { n } else { slot };
+            errors.push(SampleError { slot: slot as u64, code, message: message.into() });
+        }
+    }
+    ROk(errors)
+}
+
+/// The values of a file.
+fn decoded(path: &Path) -> Told<Vec<u8>> {
+    let fault = *FAULT.read().unwrap();
+    let bytes = match fs::read(path) {
+        Ok(bytes) => bytes,
+        Err(error) => return failed(code::UNREADABLE, error.to_string()),
+    };
+    if bytes.is_empty() && fault == Fault::EmptyDelivered {
+        return Ok(vec![3; 24]);
+    }
+    if bytes.is_empty() && fault == Fault::EmptyPanics {
+        return failed(code::PANIC, "index 0 of 0");
+    }
+    if bytes.len() != 30 {
+        return match fault {
+            Fault::TruncatedPanics if !bytes.is_empty() => failed(code::PANIC, "index 29 of fewer"),
+            Fault::TruncatedNotANumber if !bytes.is_empty() => Ok(vec![0; 24]),
+            _ => failed(code::CORRUPT, format!("{} bytes", bytes.len())),
+        };
+    }
+    if bytes[29] != bytes[..29].iter().fold(0, |sum: u8, byte| sum.wrapping_add(*byte)) {
+        return match fault {
+            Fault::ChangedPanics => failed(code::PANIC, "the sum differs"),
+            Fault::ChangedUnknownCode => failed(77, "the sum differs"),
+            _ => failed(code::CORRUPT, "the sum differs"),
+        };
+    }
+    Ok(bytes[5..29].to_vec())
+}
+
+fn filled(
+    dataset: &Dataset,
+    index: u64,
+    train: bool,
+    mut chance: u64,
+    slot: usize,
+    buffers: &mut FillBuffers<'_>,
+) -> Told<()> {
+    let fault = *FAULT.read().unwrap();
+    let Some((_, path)) = dataset.files.get(usize::try_from(index).unwrap_or(usize::MAX)) else {
+        return match fault {
+            Fault::BadIndexDelivered => Ok(()),
+            Fault::BadIndexPanics => failed(code::PANIC, "index out of bounds"),
+            _ => failed(code::BAD_REQUEST, format!("there is no sample {index}")),
+        };
+    };
+    match fault {
+        Fault::LoadPanics => return failed(code::PANIC, "unwrap"),
+        Fault::LoadFails | Fault::SlotOutOfRange => return failed(code::UNSUPPORTED, "such files are not read"),
+        _ => {}
+    }
+    let mut values = decoded(path)?;
+    if dataset.shifted {
+        values[0] ^= 64;
+    }
+    let mut draw = || {
+        chance ^= chance << 13;
+        chance ^= chance >> 7;
+        chance ^= chance << 17;
+        chance
+    };
+    if dataset.words {
+        let ids = &mut buffers.ids[slot * 32..][..32];
+        let labels = &mut buffers.labels[slot * 32..][..32];
+        for (at, id) in ids.iter_mut().enumerate() {
+            match values.get(at) {
+                Some(&value) => *id = value.into(),
+                None if fault == Fault::LeavesPadding && at == 31 => {}
+                None => *id = 299,
+            }
+        }
+        labels.fill(NOT_A_TARGET);
+        buffers.lengths[slot] = 24;
+        if train && fault != Fault::NoTargets {
+            for _ in 0..5 {
+                let at = (draw() % 24) as usize;
+                labels[at] = values[at].into();
+                ids[at] = 298;
+            }
+        }
+        match fault {
+            Fault::LengthTooLarge => buffers.lengths[slot] = 33,
+            Fault::WordsBehindTheLength => ids[27] = 5,
+            Fault::IdOutOfRange => ids[3] = 300,
+            Fault::NegativeId => ids[3] = -1,
+            Fault::TargetOutOfRange if train => labels[3] = 300,
+            Fault::TargetInPadding if train => labels[25] = 3,
+            Fault::PlainHasTargets if !train => labels[3] = 3,
+            _ => {}
+        }
+        return Ok(());
+    }
+    let tokens = &mut buffers.tokens[slot * 24..][..24];
+    let mask = &mut buffers.mask[slot * 12..][..12];
+    let left = tokens[23];
+    for (token, value) in tokens.iter_mut().zip(&values) {
+        // Zero is in no sound file.
+        let bad = fault == Fault::TruncatedNotANumber && *value == 0;
+        *token = if bad { f32::NAN } else { f32::from(*value) / 255.0 };
+    }
+    if fault == Fault::LeavesAValue {
+        tokens[23] = left;
+    }
+    mask.fill(0);
+    if train || fault == Fault::PlainIsMasked {
+        let mut left = match fault {
+            Fault::MaskTooFew => 6,
+            Fault::MaskTooManySometimes => 7 + usize::from(draw() % 8 == 0),
+            _ => 7,
+        };
+        while left > 0 {
+            let at = (draw() % 12) as usize;
+            left -= usize::from(mask[at] == 0);
+            mask[at] = 1;
+        }
+    }
+    match fault {
+        Fault::PlainWithChance if !train => tokens[0] = (draw() % 1000) as f32,
+        Fault::CountsCalls | Fault::PlaceInBatch | Fault::SizeOfBatch | Fault::ByThread | Fault::ShareAStatic
+            if train =>
+        {
+            tokens[1] = (draw() % 1000) as f32;
+        }
+        Fault::NotANumber => tokens[13] = f32::NAN,
+        Fault::Infinite if train => tokens[13] = f32::NEG_INFINITY,
+        Fault::MaskTwo if train => {
+            if let Some(masked) = mask.iter_mut().find(|masked| **masked == 1) {
+                *masked = 2;
+            }
+        }
+        // SAFETY: none is claimed. This is the fault that the guards are there for, and they are long enough for it.
+        Fault::WritesPastTheEnd => unsafe { *buffers.tokens.as_mut_ptr().add(buffers.tokens.len() + 2) = 0.5 },
+        // SAFETY: as above.
+        Fault::WritesBeforeTheBeginning => unsafe { *buffers.tokens.as_mut_ptr().sub(1) = 0.5 },
+        // SAFETY: as above.
+        Fault::WritesMaskPastTheEnd if train => unsafe { *buffers.mask.as_mut_ptr().add(buffers.mask.len()) = 1 },
+        _ => {}
+    }
+    Ok(())
+}
+
+extern "C" fn close(handle: DatasetHandle) {
+    N_OPEN.fetch_sub(1, Ordering::SeqCst);
+    // SAFETY: the kit passes what `open` gave, once.
+    drop(unsafe { Box::from_raw(handle.0.cast_mut().cast::<Dataset>()) });
+}

@@ -1,0 +1,110 @@
+//! The beginning of a DICOM file: preamble, magic, and the file meta information with the transfer syntax.
+//!
+//! Read by hand and leniently: real files lack the group's length, single elements, or the whole of it. Tells DICOM
+//! files among others without reading further.
+
+use std::io::{self, Read, Seek, SeekFrom};
+use std::path::Path;
+
+use super::scanner::{Encoding, is_known};
+
+const PREAMBLE_BYTES: u64 = 128;
+const MAGIC: &[u8; 4] = b"DICM";
+/// More than any meta information has; what is in it beyond is not looked for.
+const MAX_META_BYTES: u64 = 1 << 16;
+
+/// What a file says before its data set.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub(crate) struct Meta {
+    /// Whether the magic stands in its place.
+    pub(crate) has_magic: bool,
+    /// Identifier of the transfer syntax.
+    pub(crate) transfer_syntax: Option<String>,
+    /// Identifier of the object's kind; empty when it is not stated.
+    pub(crate) sop_class: String,
+    /// Where the data set begins.
+    pub(crate) end: u64,
+}
+
+impl Meta {
+    /// Reads the beginning of a file of `file_bytes`.
+    ///
+    /// # Errors
+    /// Those of reading. What is odd is left out instead.
+    pub(crate) fn read(file: &mut (impl Read + Seek), file_bytes: u64) -> io::Result<Self> {
+        let mut start = Vec::new();
+        file.seek(SeekFrom::Start(0))?;
+        file.by_ref().take(MAX_META_BYTES.min(file_bytes)).read_to_end(&mut start)?;
+        let mut meta = Self::default();
+        let mut at = 0;
+        if start.get(PREAMBLE_BYTES as usize..).is_some_and(|rest| rest.starts_with(MAGIC)) {
+            (meta.has_magic, at) = (true, PREAMBLE_BYTES as usize + MAGIC.len());
+        } else if start.starts_with(MAGIC) {
+            (meta.has_magic, at) = (true, MAGIC.len());
+        }
+        // Always explicit and little-endian.
+        while let Some(&[2, 0, element, 0, a, b, c, d]) = start.get(at..).and_then(<[u8]>::first_chunk) {
+            let (n_head, length) = match [a, b] {
+                [b'O', b'B'] | [b'U', b'N'] => {
+                    let Some(&length) = start.get(at + 8..).and_then(<[u8]>::first_chunk) else { break };
+                    (12, u32::from_le_bytes(length) as usize)
+                }
+                _ => (8, usize::from(u16::from_le_bytes([c, d]))),
+            };
+            let Some(value) = start.get(at + n_head..at + n_head + length) else { break };
+            let value = || String::from_utf8_lossy(value).trim_end_matches(['\0', ' ']).trim().to_owned();
+            match element {
+                0x02 => meta.sop_class = value(),
+                0x10 => meta.transfer_syntax = Some(value()).filter(|uid| !uid.is_empty()),
+                _ => {}
+            }
+            at += n_head + length;
+        }
+        meta.end = at as u64;
+        Ok(meta)
+    }
+
+    /// How the elements from `start` on seem to be written; `None` when they seem to be no elements.
+    ///
+    /// # Errors
+    /// Those of reading.
+    pub(crate) fn guess(file: &mut (impl Read + Seek), start: u64, file_bytes: u64) -> io::Result<Option<Encoding>> {
+        if file_bytes.saturating_sub(start) < 8 {
+            return Ok(None);
+        }
+        file.seek(SeekFrom::Start(start))?;
+        let mut head = [0; 8];
+        file.read_exact(&mut head)?;
+        let [a, b, _, _, e, f, g, h] = head;
+        // Data sets begin with group 8 nearly always; with 2 where meta information is odd.
+        let (little, big) = (u16::from_le_bytes([a, b]), u16::from_be_bytes([a, b]));
+        let explicit = is_known([e, f]);
+        Ok(match (little, big) {
+            (2..=0x20, _) if explicit => Some(Encoding { explicit, big_endian: false }),
+            (_, 2..=0x20) if explicit => Some(Encoding { explicit, big_endian: true }),
+            (2..=0x20, _) if u64::from(u32::from_le_bytes([e, f, g, h])) <= file_bytes => {
+                Some(Encoding { explicit, big_endian: false })
+            }
+            _ => None,
+        })
+    }
+}
+
+/// The beginning of a file, if it has the magic.
+///
+/// # Errors
+/// A file that cannot be read.
+pub(crate) fn sniff(path: &Path) -> io::Result<Option<Meta>> {
+    let mut file = std::fs::File::open(path)?;
+    let file_bytes = file.metadata()?.len();
+    let mut first = [0; PREAMBLE_BYTES as usize + MAGIC.len()];
+    if file_bytes < first.len() as u64 {
+        return Ok(None);
+    }
+    file.read_exact(&mut first)?;
+    if !first.ends_with(MAGIC) {
+        return Ok(None);
+    }
+    let n_bytes = file_bytes.min(2048);
+    Meta::read(&mut file, n_bytes).map(Some)
+}

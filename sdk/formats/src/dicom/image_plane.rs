@@ -1,0 +1,89 @@
+//! Planes: the frames of DICOM objects as pieces of a scan, with their place in the body.
+//!
+//! Directions and positions are DICOM's: millimetres to the patient's left, posterior and superior.
+
+use dicom_dictionary_std::tags;
+
+use super::attributes::{exactly, items, number};
+use super::functional_groups::functional_group;
+use super::object::Object;
+use super::pixels::Pixels;
+
+/// One frame of a file.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Plane {
+    /// Its number in the file.
+    pub(crate) frame: usize,
+    /// Rows and columns.
+    pub(crate) size: [usize; 2],
+    /// Directions in which columns and rows are counted, of length 1.
+    pub(crate) directions: Option<[[f64; 3]; 2]>,
+    /// Where the first pixel is.
+    pub(crate) position: Option<[f64; 3]>,
+    /// Where the plane lies along some axis, by its maker's measure.
+    pub(crate) location: Option<f64>,
+    /// In which order the planes were made.
+    pub(crate) number: f64,
+    /// Distance of rows, and of columns.
+    pub(crate) spacing_mm: Option<[f64; 2]>,
+    /// Distance of planes, or their thickness where it is not stated.
+    pub(crate) step_mm: Option<f64>,
+}
+
+impl Plane {
+    /// The planes of a file, in its order.
+    pub(crate) fn all(object: &Object, pixels: &Pixels) -> Vec<Self> {
+        (0..pixels.n_frames).map(|frame| Self::of(object, pixels, frame)).collect()
+    }
+
+    fn of(object: &Object, pixels: &Pixels, frame: usize) -> Self {
+        let header = &object.header;
+        let measures = functional_group(header, frame, tags::PIXEL_MEASURES_SEQUENCE);
+        let oriented = functional_group(header, frame, tags::PLANE_ORIENTATION_SEQUENCE);
+        let positioned = functional_group(header, frame, tags::PLANE_POSITION_SEQUENCE);
+        // A position that is stated once for many frames is that of none but the first.
+        let has_own = pixels.n_frames == 1
+            || items(header, tags::PER_FRAME_FUNCTIONAL_GROUPS_SEQUENCE)
+                .get(frame)
+                .is_some_and(|groups| !items(groups, tags::PLANE_POSITION_SEQUENCE).is_empty());
+        let directions = exactly::<6>(oriented, tags::IMAGE_ORIENTATION_PATIENT).and_then(|[a, b, c, d, e, f]| {
+            let (columns, rows) = (unit([a, b, c])?, unit([d, e, f])?);
+            // Nearly at a right angle, up to the digits of the file.
+            (dot(columns, rows).abs() < 0.05).then_some([columns, rows])
+        });
+        let spacing = exactly::<2>(measures, tags::PIXEL_SPACING)
+            .or_else(|| exactly::<2>(header, tags::IMAGER_PIXEL_SPACING))
+            .filter(|spacing| spacing.iter().all(|&mm| mm > 0.0));
+        let positive = |tag| number(measures, tag).map(f64::abs).filter(|&mm| mm > 0.0);
+        Self {
+            frame,
+            size: [pixels.rows, pixels.columns],
+            directions,
+            position: exactly::<3>(positioned, tags::IMAGE_POSITION_PATIENT).filter(|_| has_own),
+            location: number(header, tags::SLICE_LOCATION).filter(|_| pixels.n_frames == 1),
+            number: number(header, tags::INSTANCE_NUMBER).unwrap_or_default(),
+            spacing_mm: spacing,
+            step_mm: positive(tags::SPACING_BETWEEN_SLICES).or_else(|| positive(tags::SLICE_THICKNESS)),
+        }
+    }
+
+    /// The direction across the plane.
+    pub(crate) fn normal(&self) -> [f64; 3] {
+        let [[a, b, c], [d, e, f]] = self.directions_or_axial();
+        [b * f - c * e, c * d - a * f, a * e - b * d]
+    }
+
+    /// Directions of columns and rows. Where they are not stated, the plane is taken for axial.
+    pub(crate) fn directions_or_axial(&self) -> [[f64; 3]; 2] {
+        self.directions.unwrap_or([[1.0, 0.0, 0.0], [0.0, 1.0, 0.0]])
+    }
+}
+
+pub(crate) fn dot(a: [f64; 3], b: [f64; 3]) -> f64 {
+    a.iter().zip(b).map(|(a, b)| a * b).sum()
+}
+
+fn unit(vector: [f64; 3]) -> Option<[f64; 3]> {
+    let length = dot(vector, vector).sqrt();
+    (0.9..1.1).contains(&length).then(|| vector.map(|part| part / length))
+}

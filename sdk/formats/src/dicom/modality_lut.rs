@@ -1,0 +1,99 @@
+//! From stored numbers to those of the modality: Hounsfield units, optical densities, or whatever the scanner means.
+
+use dicom_dictionary_std::tags;
+use medcoss_sdk::Error;
+
+use super::attributes::{exactly, items, number, words};
+use super::decode::number as stored_number;
+use super::functional_groups::functional_group;
+use super::object::Object;
+use super::pixels::Pixels;
+
+/// The transformation of a frame.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) enum ModalityLut {
+    /// Slope and intercept.
+    Linear([f64; 2]),
+    /// Numbers from a table.
+    Table(Table),
+}
+
+/// A table of 16-bit entries.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Table {
+    first: f64,
+    entries: Vec<u16>,
+    /// Bits of an entry.
+    n_bits: u32,
+}
+
+impl ModalityLut {
+    /// The transformation of a frame; that changes nothing where none is stated.
+    ///
+    /// # Errors
+    /// A table that is damaged.
+    pub(crate) fn of(object: &Object, frame: usize) -> Result<Self, Error> {
+        let header = &object.header;
+        if let Some(item) = items(header, tags::MODALITY_LUT_SEQUENCE).first() {
+            return Table::of(object, item).map(Self::Table);
+        }
+        let stated = functional_group(header, frame, tags::PIXEL_VALUE_TRANSFORMATION_SEQUENCE);
+        let slope = number(stated, tags::RESCALE_SLOPE).unwrap_or(1.0);
+        // A slope of zero would make every image black and cannot be meant.
+        let slope = if slope == 0.0 { 1.0 } else { slope };
+        Ok(Self::Linear([slope, number(stated, tags::RESCALE_INTERCEPT).unwrap_or(0.0)]))
+    }
+
+    /// The samples of a frame in the modality's terms.
+    pub(crate) fn values(&self, samples: Vec<i32>, pixels: &Pixels) -> Vec<f32> {
+        match self {
+            // The usual case by itself: without branches it becomes vectors.
+            Self::Linear([slope, intercept]) if pixels.bits_stored < 32 || pixels.signed => {
+                samples.iter().map(|&sample| (f64::from(sample) * slope + intercept) as f32).collect()
+            }
+            _ => samples.iter().map(|&sample| self.value(stored_number(sample, pixels)) as f32).collect(),
+        }
+    }
+
+    /// A stored number in the modality's terms.
+    pub(crate) fn value(&self, stored: f64) -> f64 {
+        match self {
+            Self::Linear([slope, intercept]) => stored * slope + intercept,
+            Self::Table(table) => table.entry(stored),
+        }
+    }
+}
+
+impl Table {
+    /// The table in an item of a sequence.
+    ///
+    /// # Errors
+    /// A table without entries or descriptor.
+    pub(crate) fn of(object: &Object, item: &dicom_object::InMemDicomObject) -> Result<Self, Error> {
+        let damaged = || Error::corrupt(format!("{} has a damaged lookup table", object.path.display()));
+        let [n, first, n_bits] = exactly::<3>(item, tags::LUT_DESCRIPTOR).ok_or_else(damaged)?;
+        let n = if n == 0.0 { 65536 } else { n as i64 as u16 as usize };
+        let mut entries = words(item, tags::LUT_DATA, object.encoding.big_endian).ok_or_else(damaged)?;
+        if n_bits == 8.0 && entries.len() < n {
+            // Packed in pairs.
+            entries = entries.iter().flat_map(|entry| entry.to_le_bytes()).map(u16::from).collect();
+        }
+        entries.truncate(n);
+        let n_bits = if (1.0..=16.0).contains(&n_bits) { n_bits as u32 } else { 16 };
+        if entries.is_empty() {
+            return Err(damaged());
+        }
+        Ok(Self { first, entries, n_bits })
+    }
+
+    /// The entry for a number; numbers beyond either end have that end's.
+    pub(crate) fn entry(&self, number: f64) -> f64 {
+        let last = self.entries.len() - 1;
+        f64::from(self.entries[(number - self.first).round().clamp(0.0, last as f64) as usize])
+    }
+
+    /// The largest number that an entry can be.
+    pub(crate) fn most(&self) -> f64 {
+        f64::from((1_u32 << self.n_bits) - 1)
+    }
+}

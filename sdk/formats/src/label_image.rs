@@ -1,0 +1,143 @@
+//! Segmentation masks of images: labels as they are stored in PNG and TIFF files of 1 to 16 bit.
+//!
+//! A label is the number of a pixel, not its look: grey is not stretched to white, and in a palette the index counts. JPEG
+//! is not read, since it changes numbers.
+
+use std::fs::File;
+use std::io::{BufReader, Read, Seek};
+
+use image::ImageDecoder;
+use image::metadata::Orientation;
+use medcoss_sdk::label_map::LabelMap;
+use medcoss_sdk::{Error, FoundFile};
+use png::{BitDepth, ColorType, Decoder, Limits, Transformations};
+use tiff::tags::Tag;
+
+use crate::tiff_file::{TiffFile, check_size};
+use crate::tiff_pixels::Colour;
+
+/// Extensions of the masks that are read.
+pub const MASK_EXTENSIONS: &[&str] = &[".png", ".tif", ".tiff"];
+/// Memory that the decoder may claim beside the pixels, in bytes.
+const MAX_DECODER_BYTES: usize = 1 << 28;
+
+/// Reads the labels of an image, `[rows, columns]`: of a PNG or TIFF file of grey pixels, of indices into a palette (PNG), or of
+/// equal red, green and blue (PNG). The content decides the kind, not the name.
+///
+/// # Errors
+/// A file that is missing, damaged or of another kind; colours, transparency, white as 0, more than 16 bit.
+pub fn read_labels(mask: &FoundFile) -> Result<LabelMap, Error> {
+    let path = &mask.path;
+    let unreadable =
+        |error: std::io::Error| Error::unreadable(format!("mask {} cannot be read", path.display())).caused_by(&error);
+    let mut file = BufReader::new(File::open(path).map_err(unreadable)?);
+    let mut first = Vec::with_capacity(4);
+    file.by_ref().take(4).read_to_end(&mut first).map_err(unreadable)?;
+    file.rewind().map_err(unreadable)?;
+    match first.as_slice() {
+        [0x89, b'P', b'N', b'G'] => read_png(mask, file),
+        [b'I', b'I', 42 | 43, 0] | [b'M', b'M', 0, 42 | 43] => read_tiff(mask),
+        [0xff, 0xd8, 0xff, _] => Err(Error::unsupported(format!(
+            "mask {} is a JPEG, which does not keep numbers as they are\nhint: export masks as PNG",
+            mask.id
+        ))),
+        other => {
+            let (mask, begins) = (&mask.id, other.escape_ascii());
+            Err(Error::corrupt(format!("mask {mask} is neither PNG nor TIFF; it begins with \"{begins}\"")))
+        }
+    }
+}
+
+fn read_png(mask: &FoundFile, file: BufReader<File>) -> Result<LabelMap, Error> {
+    let damaged = |error: png::DecodingError| Error::corrupt(format!("mask {} is damaged", mask.id)).caused_by(&error);
+    check_upright(mask)?;
+    let mut decoder = Decoder::new_with_limits(file, Limits { bytes: MAX_DECODER_BYTES });
+    decoder.set_transformations(Transformations::IDENTITY);
+    let mut reader = decoder.read_info().map_err(damaged)?;
+    let (width, height) = (reader.info().width as usize, reader.info().height as usize);
+    check_size(&mask.path, width, height)?;
+    let (colour, depth) = (reader.info().color_type, reader.info().bit_depth);
+    let bytes = reader.output_buffer_size().ok_or_else(|| too_large(mask))?;
+    let mut packed = vec![0; bytes];
+    let frame = reader.next_frame(&mut packed).map_err(damaged)?;
+    let rows = packed.chunks_exact(frame.line_size).take(height);
+    let n_samples = width * colour.samples();
+    let samples: Vec<u16> = rows.flat_map(|row| unpacked(row, depth, n_samples)).collect();
+    LabelMap::new(&[height, width], labels_of(mask, samples, colour, depth)?)
+}
+
+/// The numbers of a row: below 8 bit several in a byte, the first in its highest bits.
+fn unpacked(row: &[u8], depth: BitDepth, n_samples: usize) -> impl Iterator<Item = u16> {
+    let bits = depth as usize;
+    (0..n_samples).map(move |at| match bits {
+        16 => u16::from_be_bytes([row[2 * at], row[2 * at + 1]]),
+        _ => {
+            let (first, most) = (at * bits, (1u16 << bits) - 1);
+            u16::from(row[first / 8] >> (8 - bits - first % 8)) & most
+        }
+    })
+}
+
+/// One label a pixel.
+fn labels_of(mask: &FoundFile, samples: Vec<u16>, colour: ColorType, depth: BitDepth) -> Result<Vec<u16>, Error> {
+    let n = colour.samples();
+    let (has_alpha, n_colours) = match colour {
+        ColorType::Grayscale | ColorType::Indexed => return Ok(samples),
+        ColorType::GrayscaleAlpha => (true, 1),
+        ColorType::Rgb => (false, 3),
+        ColorType::Rgba => (true, 3),
+    };
+    let opaque = ((1u32 << depth as u32) - 1) as u16;
+    let is_label = |pixel: &[u16]| {
+        pixel[..n_colours].iter().all(|value| *value == pixel[0]) && (!has_alpha || pixel[n - 1] == opaque)
+    };
+    if samples.chunks_exact(n).all(is_label) {
+        return Ok(samples.chunks_exact(n).map(|pixel| pixel[0]).collect());
+    }
+    Err(Error::unsupported(format!(
+        "mask {} has colours or transparency; a label is one number a pixel\n\
+         hint: write masks in grey or with a palette, 8 or 16 bit",
+        mask.id
+    )))
+}
+
+fn read_tiff(mask: &FoundFile) -> Result<LabelMap, Error> {
+    let mut tiff = TiffFile::open(&mask.path)?;
+    let kind = tiff.pixel_kind()?;
+    if kind.colour != Colour::Grey || kind.bits > 16 {
+        return Err(tiff.unsupported(&format!(
+            "{}-bit pixels of kind {:?}, and a mask has one number of up to 16 bit a pixel",
+            kind.bits, kind.colour
+        )));
+    }
+    if tiff.number(Tag::PhotometricInterpretation) == Some(0) {
+        return Err(tiff.unsupported("white as 0, which leaves open whether 0 is the background of the mask"));
+    }
+    let page = tiff.page();
+    let whole = medcoss_sdk::image::Region { left: 0, top: 0, width: page.width, height: page.height };
+    let image = tiff.read_region_over(whole, 0.0)?;
+    // Values are the numbers over the largest of so many bits; a float of 24 bit gives each number of 16 back.
+    let largest = ((1u32 << kind.bits) - 1) as f32;
+    let labels = image.pixels().iter().map(|value| (value * largest).round() as u16).collect();
+    LabelMap::new(&[page.height, page.width], labels)
+}
+
+/// That no tag turns the mask: then it is not clear whether its sample is turned as well.
+fn check_upright(mask: &FoundFile) -> Result<(), Error> {
+    let orientation = image::ImageReader::open(&mask.path).ok().and_then(|reader| {
+        let mut decoder = reader.with_guessed_format().ok()?.into_decoder().ok()?;
+        decoder.orientation().ok()
+    });
+    match orientation {
+        // What cannot be opened here says why when it is read.
+        None | Some(Orientation::NoTransforms) => Ok(()),
+        Some(other) => Err(Error::unsupported(format!(
+            "mask {} has a tag that turns it ({other:?})\nhint: turn the pixels and remove the tag",
+            mask.id
+        ))),
+    }
+}
+
+fn too_large(mask: &FoundFile) -> Error {
+    Error::unsupported(format!("mask {} needs too much memory", mask.id))
+}

@@ -1,0 +1,102 @@
+//! Segmentation masks of sub-volumes: NIfTI files of whole numbers that go the way of their scans.
+//!
+//! A mask is turned to the same axes as its scan by its own header, must have the scan's size and spacing, and is cut and
+//! resampled at the same positions as the scan, each label from the nearest voxel. Only the slices of a sample are held in
+//! memory. Where the origin lies is not compared: two files of one size and spacing are taken to lie on each other.
+
+use medcoss_sdk::label_map::{LabelMap, check_fits};
+use medcoss_sdk::{Error, FoundFile};
+
+use crate::nifti_header::NO_ORIENTATION;
+use crate::sub_volumes::{SLAB_VOXELS, SubVolumes};
+use crate::volume_source::{Outline, Restarts, VolumeSource};
+
+/// Extensions of the masks that are read.
+pub const MASK_EXTENSIONS: &[&str] = &[".nii", ".nii.gz", ".hdr", ".hdr.gz"];
+/// Largest relative difference of spacings that are the same but for rounding.
+const SPACING_TOLERANCE: f32 = 1e-3;
+/// Largest distance of a stored number from the label that it stands for, after scaling.
+const LABEL_TOLERANCE: f32 = 1e-3;
+
+impl SubVolumes {
+    /// Id of a sample's scan, by which its mask is found; of a DICOM series that is alone in its folder, the folder.
+    pub fn file_id(&self, index: usize) -> &str {
+        let id = self.scans[self.windows[index].0].source.id();
+        let folder = |id: &str| id.split_once("#series=").map(|(folder, _)| folder.len());
+        match folder(id) {
+            Some(end)
+                if self.scans.iter().filter(|scan| scan.source.id()[..].starts_with(&id[..end + 1])).count() == 1 =>
+            {
+                &id[..end]
+            }
+            _ => id,
+        }
+    }
+
+    /// Labels of a sub-volume, `[depth, rows, columns]`, from the mask of its scan; 0 outside of the scan.
+    ///
+    /// # Errors
+    /// A mask that cannot be read, has another size, spacing or orientation than its scan, or numbers that are no labels.
+    pub fn label_map(&self, index: usize, mask: &FoundFile) -> Result<LabelMap, Error> {
+        let (scan, first) = self.windows[index];
+        let scan = &self.scans[scan];
+        let outline = scan.outline.as_ref().map_err(Error::clone)?;
+        let source = VolumeSource::Nifti(mask.clone());
+        check_alike(&mask.id, &source.outline()?, scan.source.id(), outline)?;
+        let samplings = self.settings.samplings(outline, first)?;
+        let slices = samplings[0].nearest(outline.size[0]);
+        let touched = || slices.iter().flatten().copied();
+        let (Some(start), Some(last)) = (touched().min(), touched().max()) else {
+            return Err(Error::bad_request(format!("samples that are {samplings:?} miss {}", scan.source.id())));
+        };
+        let [_, rows, columns] = outline.size;
+        let most = (SLAB_VOXELS / (rows * columns)).max(1);
+        let mut labels = Vec::new();
+        // For the slabs of this mask alone, of which there is nearly always one.
+        let restarts = Restarts::new(0);
+        for at in (start..=last).step_by(most) {
+            let slab = source.read_slab(outline.size, at..(at + most).min(last + 1), &restarts)?;
+            if slab.n_replaced > 0 {
+                let (mask, n) = (&mask.id, slab.n_replaced);
+                return Err(Error::corrupt(format!("mask {mask} has {n} voxels that are infinite or no number")));
+            }
+            for &value in slab.volume.voxels() {
+                labels.push(label(value).ok_or_else(|| no_label(&mask.id, value))?);
+            }
+        }
+        let map = LabelMap::new(&[last + 1 - start, rows, columns], labels)?;
+        let [depth, rest @ ..] = samplings;
+        let spacing = [0, 1, 2].map(|axis| f64::from(outline.spacing_mm[axis]) * samplings[axis].step());
+        map.sampled(&[depth.shifted(-(start as f64)), rest[0], rest[1]])?.with_spacing_mm(&spacing)
+    }
+}
+
+/// That a mask lies on its scan voxel for voxel.
+fn check_alike(mask: &str, found: &Outline, scan: &str, expected: &Outline) -> Result<(), Error> {
+    check_fits(mask, &found.size, scan, &expected.size)?;
+    let states = |outline: &Outline| !outline.notes.contains(&NO_ORIENTATION);
+    if states(expected) && !states(found) {
+        return Err(Error::bad_request(format!(
+            "mask {mask} does not state its orientation, and {scan} does: how they lie on each other is not known\n\
+             hint: copy the header's sform or qform from the scan to the mask"
+        )));
+    }
+    let near = |(a, b): (&f32, &f32)| (a - b).abs() <= SPACING_TOLERANCE * b.abs();
+    if !found.spacing_mm.iter().zip(&expected.spacing_mm).all(near) {
+        return Err(Error::bad_request(format!(
+            "mask {mask} has a spacing of {:?} mm, and {scan} of {:?} mm; both must be the same\n\
+             hint: export the mask in the geometry of its scan",
+            found.spacing_mm, expected.spacing_mm
+        )));
+    }
+    Ok(())
+}
+
+fn label(value: f32) -> Option<u16> {
+    let whole = value.round();
+    ((value - whole).abs() <= LABEL_TOLERANCE && (0.0..=65535.0).contains(&whole)).then_some(whole as u16)
+}
+
+fn no_label(mask: &str, value: f32) -> Error {
+    Error::corrupt(format!("mask {mask} has a voxel of {value}; labels are whole numbers from 0 to 65535"))
+}

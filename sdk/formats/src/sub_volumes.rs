@@ -1,0 +1,328 @@
+//! Sub-volumes along the depth of scans: which there are, and their voxels at the size of a sample.
+//!
+//! Shared by the plugins for volumes. Intensities, augmentation and tokens are not here: a plugin normalises the values
+//! of a [`SubVolume`], and [`medcoss_sdk::volume_transform`] does the rest. Opening reads headers only. Where all volumes fit into a limit
+//! of memory they are decoded once and kept, because one scan gives many samples. Where they do not, only the slices that a
+//! sample needs are read; of compressed files from the nearest place before them, such as were remembered when the file was read
+//! for the first time. A volume above the limit is never in memory as a whole. What a sample holds is the same either way.
+
+use std::collections::BTreeMap;
+use std::ops::Range;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use medcoss_sdk::volume::{Sampling, SubVolume, Volume};
+use medcoss_sdk::{Error, Fingerprint, code, log, saved_samples};
+
+use crate::nifti::MAX_VOXELS;
+use crate::nifti_write::{NiftiFile, Stored, in_file_order};
+use crate::volume_cache::VolumeCache;
+use crate::volume_source::{Decoded, Outline, Restarts, VolumeSource, find_volumes};
+
+/// Most slices of a volume after resampling; a spacing that makes more is a mistake in the file or the settings.
+const MAX_SLICES: usize = 1 << 16;
+/// Spacings in millimetres that a volume may be brought to.
+const SPACING_MM: std::ops::RangeInclusive<f32> = 0.05..=100.0;
+/// Most memory for decoded volumes, in MiB.
+const MAX_CACHE_MB: usize = 1 << 20;
+/// Most voxels that are read at once of a volume that is not held as a whole: 128 MiB.
+pub(crate) const SLAB_VOXELS: usize = 1 << 25;
+/// A large volume of which some slices cost as much as all.
+const SLOW_SLICES: &str = "is larger than cache_mb and not stored slice by slice, so that every sample reads all of it; raise \
+                           cache_mb, or store it with axial slices";
+/// Memory for places in compressed files, where volumes are not kept: at least this, or else what `cache_mb` says.
+const LEAST_RESTART_BYTES: usize = 64 << 20;
+
+/// How scans are cut.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Settings {
+    /// `[depth, rows, columns]` of a sub-volume in voxels.
+    pub size: [usize; 3],
+    /// Slices from one sub-volume to the next; `None` is the depth. The last one ends with the scan.
+    pub stride: Option<usize>,
+    /// Spacing `[depth, rows, columns]` to resample to first; rows and columns are then cropped or padded about the
+    /// centre. `None` keeps the slices and stretches rows and columns to the size.
+    pub spacing_mm: Option<[f32; 3]>,
+    /// Fraction of the slices to leave out at either end, where enough remain for one sub-volume.
+    pub drop_ends_ratio: f64,
+    /// Memory for decoded volumes, in MiB; where they do not fit, for places in compressed files, then at least 64.
+    pub cache_mb: usize,
+    /// What DICOM files in folders must state as their modality to be taken: `CT`, `MR`.
+    pub dicom_modality: &'static str,
+}
+
+impl Settings {
+    /// Checks the ranges, but for `size`, which [`medcoss_sdk::volume_transform::VolumeTransform::check`] does.
+    ///
+    /// # Errors
+    /// The first setting that is out of range, by its name in the options.
+    pub fn check(&self) -> Result<(), Error> {
+        if self.stride == Some(0) {
+            return Err(Error::bad_request("stride is 0; it must be at least 1"));
+        }
+        if let Some(spacing) = self.spacing_mm.filter(|spacing| !spacing.iter().all(|mm| SPACING_MM.contains(mm))) {
+            let (least, most) = SPACING_MM.into_inner();
+            return Err(Error::bad_request(format!(
+                "spacing_mm is {spacing:?}; depth, rows and columns must be from {least} to {most}"
+            )));
+        }
+        if !(0.0..0.5).contains(&self.drop_ends_ratio) {
+            let found = self.drop_ends_ratio;
+            return Err(Error::bad_request(format!("drop_ends_ratio is {found}; it must be at least 0 and below 0.5")));
+        }
+        if self.cache_mb > MAX_CACHE_MB {
+            let found = self.cache_mb;
+            return Err(Error::bad_request(format!("cache_mb is {found}; it must be at most {MAX_CACHE_MB}")));
+        }
+        Ok(())
+    }
+
+    /// Whether a volume is too large to be held as a whole.
+    fn is_large(&self, n_voxels: u64) -> bool {
+        !self.fits(n_voxels) || n_voxels > MAX_VOXELS
+    }
+
+    /// Whether so many voxels fit into the memory for them.
+    fn fits(&self, n_voxels: u64) -> bool {
+        // `cache_mb` is capped.
+        n_voxels <= (self.cache_mb as u64) << 18
+    }
+
+    /// First slices of the sub-volumes of a scan.
+    fn windows(&self, outline: &Outline) -> Result<Vec<usize>, Error> {
+        let n_slices = self.n_slices(outline)?;
+        let depth = self.size[0];
+        let dropped = (n_slices as f64 * self.drop_ends_ratio) as usize;
+        let (start, end) = if n_slices - 2 * dropped >= depth { (dropped, n_slices - dropped) } else { (0, n_slices) };
+        if end - start <= depth {
+            return Ok(vec![start]);
+        }
+        let last = end - depth;
+        let mut windows: Vec<usize> = (start..=last).step_by(self.stride.unwrap_or(depth)).collect();
+        if windows.last() != Some(&last) {
+            windows.push(last);
+        }
+        Ok(windows)
+    }
+
+    /// Slices of a scan after resampling.
+    fn n_slices(&self, outline: &Outline) -> Result<usize, Error> {
+        let Some([target, ..]) = self.spacing_mm else { return Ok(outline.size[0]) };
+        let found = outline.spacing_mm[0];
+        let n = (outline.size[0] as f64 * f64::from(found) / f64::from(target)).round() as usize;
+        if n > MAX_SLICES {
+            let slices = outline.size[0];
+            return Err(Error::unsupported(format!(
+                "{slices} slices of {found} mm become {n} of {target} mm; at most {MAX_SLICES} are cut"
+            )));
+        }
+        Ok(n.max(1))
+    }
+
+    /// Positions of the sub-volume that begins with slice `first`. A scan without enough slices stands in the middle.
+    pub(crate) fn samplings(&self, outline: &Outline, first: usize) -> Result<[Sampling; 3], Error> {
+        let [depth, rows, columns] = self.size;
+        let [n_depth, n_rows, n_columns] = outline.size;
+        let n_slices = self.n_slices(outline)?;
+        let start = if n_slices < depth { -(((depth - n_slices) / 2) as isize) } else { first as isize };
+        let Some(target) = self.spacing_mm else {
+            let slices = Sampling::voxels(start, depth);
+            return Ok([slices, Sampling::stretched(n_rows, rows), Sampling::stretched(n_columns, columns)]);
+        };
+        let [z, y, x] = [0, 1, 2].map(|axis| f64::from(target[axis]) / f64::from(outline.spacing_mm[axis]));
+        let slices = Sampling::centred(n_depth, n_slices, z).window(start, depth);
+        Ok([slices, Sampling::centred(n_rows, rows, y), Sampling::centred(n_columns, columns, x)])
+    }
+}
+
+/// The sub-volumes of a dataset, in the order of their files and slices. Used from many threads at once.
+#[derive(Debug)]
+pub struct SubVolumes {
+    pub(crate) settings: Settings,
+    pub(crate) scans: Vec<Scan>,
+    /// Scan and first slice.
+    pub(crate) windows: Vec<(usize, usize)>,
+    /// Whether all volumes fit into it.
+    cache_holds_all: bool,
+    cache: VolumeCache,
+}
+
+#[derive(Debug)]
+pub(crate) struct Scan {
+    pub(crate) source: VolumeSource,
+    /// The error when its header could not be read. Such a scan stands as one sample, which fails when it is loaded:
+    /// the host counts it as it counts every bad sample.
+    pub(crate) outline: Result<Outline, Error>,
+    /// Whether some slices cost less than all of them.
+    has_cheap_slices: bool,
+    /// Where its file can be decompressed from, if it is compressed.
+    restarts: Restarts,
+    replacement_told: AtomicBool,
+}
+
+impl SubVolumes {
+    /// Lists the sub-volumes of the entries' volumes.
+    ///
+    /// # Errors
+    /// Settings out of range, data that are missing, no volume with a sound header.
+    pub fn open(base: &Path, entries: &[PathBuf], settings: Settings) -> Result<Self, Error> {
+        settings.check()?;
+        let mut scans = Vec::new();
+        let mut windows = Vec::new();
+        let mut errors = Vec::new();
+        let sources = find_volumes(base, entries, settings.dicom_modality)?;
+        // `cache_mb` is capped, so the product fits.
+        let restart_bytes = LEAST_RESTART_BYTES.max(settings.cache_mb << 20) / sources.len().max(1);
+        let mut n_voxels = 0;
+        for (index, source) in sources.into_iter().enumerate() {
+            let has_cheap_slices = !source.slices_need_everything();
+            let listed = source.outline().and_then(|mut outline| {
+                let found = settings.windows(&outline).map_err(|error| error.in_context(source.id()))?;
+                n_voxels += outline.n_voxels();
+                if settings.is_large(outline.n_voxels()) && !has_cheap_slices {
+                    outline.notes.push(SLOW_SLICES);
+                }
+                Ok((outline, found))
+            });
+            let outline = match listed {
+                Ok((outline, found)) => {
+                    windows.extend(found.into_iter().map(|first| (index, first)));
+                    Ok(outline)
+                }
+                Err(error) => {
+                    windows.push((index, 0));
+                    errors.push(error.clone());
+                    Err(error)
+                }
+            };
+            let restarts = Restarts::new(restart_bytes);
+            scans.push(Scan { source, outline, has_cheap_slices, restarts, replacement_told: AtomicBool::new(false) });
+        }
+        let n_bad = errors.len();
+        if let Some(first) = errors.into_iter().next() {
+            if n_bad == scans.len() {
+                return Err(first);
+            }
+            log::warn(&format!("{n_bad} of {} volumes cannot be read; the first: {first}", scans.len()));
+        }
+        tell_notes(&scans);
+        let (cache_holds_all, cache) = (settings.fits(n_voxels), VolumeCache::new(settings.cache_mb << 20));
+        Ok(Self { settings, scans, windows, cache_holds_all, cache })
+    }
+
+    /// Number of sub-volumes.
+    pub fn len(&self) -> usize {
+        self.windows.len()
+    }
+
+    /// True without sub-volumes.
+    pub fn is_empty(&self) -> bool {
+        self.windows.is_empty()
+    }
+
+    /// Id: that of the scan, and the first slice counted from the inferior end: `ct/torso/torso.nii.gz#z=0016`.
+    pub fn id(&self, index: usize) -> String {
+        let (scan, first) = self.windows[index];
+        format!("{}#z={first:04}", self.scans[scan].source.id())
+    }
+
+    /// Changes when the files do.
+    pub fn fingerprint(&self) -> Fingerprint {
+        let mut fingerprint = Fingerprint::default();
+        for scan in &self.scans {
+            scan.source.add_to(&mut fingerprint);
+        }
+        fingerprint
+    }
+
+    /// A sub-volume, resampled; not yet padded, so that padding has no part in its statistics.
+    ///
+    /// # Errors
+    /// A volume that cannot be read, or that changed since it was opened.
+    pub fn read(&self, index: usize) -> Result<SubVolume, Error> {
+        let (index, first) = self.windows[index];
+        let scan = &self.scans[index];
+        let outline = scan.outline.as_ref().map_err(Error::clone)?;
+        let samplings = self.settings.samplings(outline, first)?;
+        let is_large = self.settings.is_large(outline.n_voxels());
+        if is_large || !self.cache_holds_all && scan.has_cheap_slices {
+            let [_, rows, columns] = outline.size;
+            let most = SLAB_VOXELS / (rows * columns);
+            return SubVolume::from_slabs(outline.size, samplings, most, |slices| scan.slab(outline, slices));
+        }
+        let volume = self.cache.get(index, || scan.read(outline))?;
+        volume.resampled(samplings).map_err(|error| error.in_context(scan.source.id()))
+    }
+}
+
+impl Scan {
+    fn read(&self, outline: &Outline) -> Result<Volume, Error> {
+        self.source.check_unchanged()?;
+        self.checked(self.source.read()?, outline, outline.size)
+    }
+
+    /// Voxels of some slices.
+    fn slab(&self, outline: &Outline, slices: Range<usize>) -> Result<Vec<f32>, Error> {
+        let [_, rows, columns] = outline.size;
+        let n_slices = slices.len();
+        self.source.check_unchanged()?;
+        let slab = self.source.read_slab(outline.size, slices, &self.restarts).map_err(|error| match error.code() {
+            code::BAD_REQUEST => self.changed(),
+            _ => error,
+        })?;
+        Ok(self.checked(slab, outline, [n_slices, rows, columns])?.into_voxels())
+    }
+
+    fn checked(&self, decoded: Decoded, outline: &Outline, size: [usize; 3]) -> Result<Volume, Error> {
+        let volume = decoded.volume;
+        if (size, outline.spacing_mm) != (volume.size(), volume.spacing_mm()) {
+            return Err(self.changed());
+        }
+        if decoded.n_replaced > 0 && !self.replacement_told.swap(true, Ordering::Relaxed) {
+            let (id, n, all) = (self.source.id(), decoded.n_replaced, volume.voxels().len());
+            log::warn(&format!("{id}: {n} of {all} voxels are infinite or no number; they are taken for 0"));
+        }
+        Ok(volume)
+    }
+
+    fn changed(&self) -> Error {
+        Error::corrupt(format!("{} has changed since the data were opened", self.source.id()))
+    }
+}
+
+/// Writes a whole sub-volume, `[depth, rows, columns]`, to be opened again with its own size, without stride and spacing and with no
+/// ends dropped: it then comes back to the bit. Gives the file's name. See [`medcoss_sdk::Dataset::save_samples`].
+///
+/// # Errors
+/// Voxels that do not have this size, a file that cannot be written.
+pub fn save(size: [usize; 3], voxels: Vec<f32>, position: usize, folder: &Path) -> Result<PathBuf, Error> {
+    let (file_size, values, placement) = in_file_order(&Volume::new(size, [1.0; 3], voxels)?, "LPS")?;
+    let name = saved_samples::name(position, ".nii.gz");
+    let file = NiftiFile {
+        size: &file_size,
+        stored_values: &values,
+        stored: Stored::F32,
+        placement,
+        scaling: [1.0, 0.0],
+        big_endian: false,
+    };
+    file.write(&folder.join(&name))?;
+    Ok(name.into())
+}
+
+/// One warning for each kind of oddity, however many volumes have it.
+fn tell_notes(scans: &[Scan]) {
+    let mut noted: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
+    for scan in scans {
+        for note in scan.outline.iter().flat_map(|outline| &outline.notes) {
+            noted.entry(note).or_default().push(scan.source.id());
+        }
+    }
+    for (note, ids) in noted {
+        match ids.as_slice() {
+            [one] => log::warn(&format!("{one} {note}")),
+            [one, others @ ..] => log::warn(&format!("{one} {note}; the same with {} more", others.len())),
+            [] => {}
+        }
+    }
+}

@@ -1,0 +1,269 @@
+//! From an image of any size to one sample of the `image` family: a square of RGB patches, augmented and masked or
+//! not.
+//!
+//! Shared by the 2-D plugins, so that their tokens are of one kind. What a plugin alone knows (which files, which
+//! colours, further augmentation) stays with it.
+
+use rand::RngExt;
+
+use medcoss_abi::message::Geometry;
+
+use crate::image::{Image, Region, Resizable};
+use crate::label_map::LabelMap;
+use crate::{Error, Sample, SampleRng, Tokens, View, encode_png, mask, patch};
+
+/// Side of a patch in pixels.
+pub const PATCH: usize = 16;
+/// Values of a token: a patch of RGB pixels.
+pub const D_TOKEN: usize = PATCH * PATCH * 3;
+/// Largest side of a sample: the position table of the model ends there.
+const LARGEST: usize = 512;
+/// Aspect ratios of random crops, as in torchvision.
+const ASPECT: [f64; 2] = [3.0 / 4.0, 4.0 / 3.0];
+
+/// How images become samples.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct ImageTransform {
+    /// Side of the square sample in pixels.
+    pub size: usize,
+    /// Fraction of the patches that are masked in training.
+    pub mask_ratio: f64,
+    /// Least and largest fraction of the image's area in a random crop.
+    pub crop_scale: [f64; 2],
+    /// Whether half of the training samples are flipped left and right.
+    pub horizontal_flip: bool,
+    /// Whether half of the training samples are flipped top and bottom.
+    pub vertical_flip: bool,
+}
+
+impl ImageTransform {
+    /// Checks the ranges.
+    ///
+    /// # Errors
+    /// The first setting that is out of range, by its name in the options.
+    pub fn check(&self) -> Result<(), Error> {
+        let (size, [least, most]) = (self.size, self.crop_scale);
+        if size == 0 || !size.is_multiple_of(PATCH) || size > LARGEST {
+            return Err(Error::bad_request(format!(
+                "size is {size}; it must be a multiple of {PATCH} from {PATCH} to {LARGEST}"
+            )));
+        }
+        if !(self.mask_ratio > 0.0 && self.mask_ratio < 1.0) {
+            return Err(Error::bad_request(format!(
+                "mask_ratio is {}; it must be above 0 and below 1",
+                self.mask_ratio
+            )));
+        }
+        if self.n_masked() == self.n_tokens() {
+            return Err(Error::bad_request(format!(
+                "mask_ratio {} leaves none of the {} patches visible\nhint: lower it, or raise size",
+                self.mask_ratio,
+                self.n_tokens()
+            )));
+        }
+        if !(least > 0.0 && least <= most && most <= 1.0) {
+            return Err(Error::bad_request(format!(
+                "crop_scale is [{least}, {most}]; it must be two fractions above 0 and up to 1, the smaller first"
+            )));
+        }
+        Ok(())
+    }
+
+    /// Grid of patches.
+    pub fn geometry(&self) -> Geometry {
+        let side = self.size / PATCH;
+        Geometry::Continuous { grid: vec![side, side], d_token: D_TOKEN, n_masked: self.n_masked() }
+    }
+
+    /// The plain view: the centred square, resampled. torchvision's `Resize` and `CenterCrop` but for less than a
+    /// pixel, and without their detour over a resampled whole.
+    ///
+    /// # Errors
+    /// Those of [`Resizable::resized`].
+    pub fn plain(&self, image: &impl Resizable) -> Result<Image, Error> {
+        image.resized(Region::centre_square(image.width(), image.height()), self.size, self.size)
+    }
+
+    /// The labels of an image as [`ImageTransform::plain`] frames it: `[size, size]`.
+    ///
+    /// # Errors
+    /// Labels of a volume.
+    pub fn plain_labels(&self, labels: &LabelMap) -> Result<LabelMap, Error> {
+        let [height, width] = *labels.shape() else {
+            return Err(Error::bad_request(format!("a label map of {:?} is not that of an image", labels.shape())));
+        };
+        labels.resized(Region::centre_square(width, height), self.size, self.size)
+    }
+
+    /// The training view: random resized crop, then the flips.
+    ///
+    /// # Errors
+    /// Those of [`Resizable::resized`].
+    pub fn augmented(&self, image: &impl Resizable, rng: &mut SampleRng) -> Result<Image, Error> {
+        let region = Region::random_crop(rng, image.width(), image.height(), self.crop_scale, ASPECT);
+        let mut view = image.resized(region, self.size, self.size)?;
+        if self.horizontal_flip && rng.random::<bool>() {
+            view.flip_horizontal();
+        }
+        if self.vertical_flip && rng.random::<bool>() {
+            view.flip_vertical();
+        }
+        Ok(view)
+    }
+
+    /// An image as a sample: framed as the view asks, then delivered.
+    ///
+    /// # Errors
+    /// A sample of the discrete kind.
+    pub fn load(
+        &self,
+        image: &impl Resizable,
+        view: View,
+        rng: &mut SampleRng,
+        sample: Sample<'_>,
+    ) -> Result<(), Error> {
+        let framed = match view {
+            View::Evaluation => self.plain(image)?,
+            View::Training => self.augmented(image, rng)?,
+        };
+        self.deliver(framed, view, rng, sample)
+    }
+
+    /// Writes tokens and mask of an image that is already framed. Grey is repeated in the three channels.
+    ///
+    /// # Errors
+    /// An image of another size, a sample of the discrete kind.
+    pub fn deliver(&self, framed: Image, view: View, rng: &mut SampleRng, sample: Sample<'_>) -> Result<(), Error> {
+        let Sample::Continuous { tokens, mask } = sample else {
+            return Err(Error::bad_request("an image sample has continuous tokens"));
+        };
+        let values = self.size * self.size * 3;
+        let is_framed = [framed.width(), framed.height()] == [self.size; 2];
+        if !is_framed || tokens.len() != values || mask.len() != self.n_tokens() {
+            let (width, height) = (framed.width(), framed.height());
+            let size = self.size;
+            return Err(Error::bad_request(format!(
+                "an image of {width}x{height} does not fit samples of {size}x{size}"
+            )));
+        }
+        match framed.channels() {
+            1 => patch::patchify_grey(framed.pixels(), [self.size; 2], PATCH, tokens),
+            _ => patch::patchify_2d(framed.pixels(), [self.size, self.size, 3], PATCH, tokens),
+        }
+        if view == View::Training {
+            mask::random(rng, self.n_masked(), mask);
+        }
+        Ok(())
+    }
+
+    /// Tokens back to an image, as PNG.
+    ///
+    /// # Errors
+    /// Tokens of another kind or number.
+    pub fn render(&self, tokens: Tokens<'_>) -> Result<Vec<u8>, Error> {
+        let (size, values) = (self.size, self.size * self.size * 3);
+        let Tokens::Continuous(tokens) = tokens else {
+            return Err(Error::bad_request("an image sample has continuous tokens"));
+        };
+        if tokens.len() != values {
+            return Err(Error::bad_request(format!("{} values are no {size}x{size}x3 image", tokens.len())));
+        }
+        let mut pixels = vec![0.0; values];
+        patch::unpatchify_2d(tokens, [size, size, 3], PATCH, &mut pixels);
+        encode_png(&pixels, size, size, 3)
+    }
+
+    fn n_tokens(&self) -> usize {
+        (self.size / PATCH).pow(2)
+    }
+
+    fn n_masked(&self) -> usize {
+        mask::n_masked(self.n_tokens(), self.mask_ratio)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sample_rng;
+
+    const TRANSFORM: ImageTransform = ImageTransform {
+        size: 48,
+        mask_ratio: 0.75,
+        crop_scale: [0.2, 1.0],
+        horizontal_flip: true,
+        vertical_flip: true,
+    };
+
+    fn image() -> Image {
+        let pixels = (0..61 * 83 * 3).map(|value| (value * 193 % 257) as f32 / 256.0).collect();
+        Image::new([61, 83, 3], pixels).unwrap()
+    }
+
+    #[test]
+    fn settings_out_of_range_are_named() {
+        TRANSFORM.check().unwrap();
+        let refused = |transform: ImageTransform, name: &str| {
+            let error = transform.check().unwrap_err();
+            assert!(error.message().starts_with(name), "{error}");
+        };
+        refused(ImageTransform { size: 40, ..TRANSFORM }, "size");
+        refused(ImageTransform { size: 528, ..TRANSFORM }, "size");
+        refused(ImageTransform { mask_ratio: 0.0, ..TRANSFORM }, "mask_ratio");
+        refused(ImageTransform { mask_ratio: f64::NAN, ..TRANSFORM }, "mask_ratio");
+        refused(ImageTransform { mask_ratio: 0.95, ..TRANSFORM }, "mask_ratio");
+        refused(ImageTransform { crop_scale: [0.0, 1.0], ..TRANSFORM }, "crop_scale");
+        refused(ImageTransform { crop_scale: [0.9, 0.8], ..TRANSFORM }, "crop_scale");
+        refused(ImageTransform { crop_scale: [0.2, f64::INFINITY], ..TRANSFORM }, "crop_scale");
+    }
+
+    #[test]
+    fn without_randomness_left_the_training_view_is_the_whole_image() {
+        let transform =
+            ImageTransform { crop_scale: [1.0, 1.0], horizontal_flip: false, vertical_flip: false, ..TRANSFORM };
+        // The whole area at another aspect ratio does not fit into a square, so that the fallback takes all of it.
+        let square = image().resized(Region { left: 0, top: 0, width: 57, height: 57 }, 57, 57).unwrap();
+        for seed in 0..40 {
+            assert_eq!(transform.augmented(&square, &mut sample_rng(seed)).unwrap(), transform.plain(&square).unwrap());
+        }
+    }
+
+    #[test]
+    fn each_flip_happens_half_of_the_time() {
+        let transform = ImageTransform { crop_scale: [1.0, 1.0], ..TRANSFORM };
+        // Brightness rises to the right by columns and, more, downwards by rows: the corners tell which flips were
+        // done.
+        let ramp = (0..32 * 32).map(|index| (index % 32) as f32 / 96.0 + (index / 32) as f32 / 48.0).collect();
+        let ramp = Image::new([32, 32, 1], ramp).unwrap();
+        let (mut horizontal, mut vertical) = (0, 0);
+        for seed in 0..400 {
+            let view = transform.augmented(&ramp, &mut sample_rng(seed)).unwrap();
+            horizontal += usize::from(view.pixels()[0] > view.pixels()[47]);
+            vertical += usize::from(view.pixels()[0] > view.pixels()[47 * 48]);
+        }
+        assert!((160..240).contains(&horizontal) && (160..240).contains(&vertical), "{horizontal}, {vertical}");
+    }
+
+    #[test]
+    fn what_is_delivered_renders_as_the_image() {
+        let plain = TRANSFORM.plain(&image()).unwrap();
+        let (mut tokens, mut mask) = (vec![0.0; 48 * 48 * 3], vec![0; 9]);
+        let sample = Sample::Continuous { tokens: &mut tokens, mask: &mut mask };
+        TRANSFORM.deliver(plain.clone(), View::Evaluation, &mut sample_rng(0), sample).unwrap();
+        assert_eq!(mask, [0; 9]);
+        let expected = encode_png(plain.pixels(), 48, 48, 3).unwrap();
+        assert_eq!(TRANSFORM.render(Tokens::Continuous(&tokens)).unwrap(), expected);
+        let sample = Sample::Continuous { tokens: &mut tokens, mask: &mut mask };
+        TRANSFORM.deliver(plain, View::Training, &mut sample_rng(0), sample).unwrap();
+        assert_eq!(mask.iter().filter(|&&masked| masked == 1).count(), 7);
+    }
+
+    #[test]
+    fn what_does_not_fit_is_refused() {
+        let (mut tokens, mut mask) = (vec![0.0; 48 * 48 * 3], vec![0; 9]);
+        let sample = Sample::Continuous { tokens: &mut tokens, mask: &mut mask };
+        assert!(TRANSFORM.deliver(image(), View::Evaluation, &mut sample_rng(0), sample).is_err());
+        assert!(TRANSFORM.render(Tokens::Continuous(&tokens[1..])).is_err());
+        assert!(TRANSFORM.render(Tokens::Discrete(&[0; 9])).is_err());
+    }
+}

@@ -1,0 +1,45 @@
+//! Samples that a run keeps: how their files are named, copied and opened again. For [`crate::Dataset::save_samples`].
+
+use std::path::{Path, PathBuf};
+
+use medcoss_abi::message::Synthesised;
+use serde::Serialize;
+
+use crate::{Error, FoundFile};
+
+/// Name of the file of a kept sample: in the order of the positions, with an extension such as `.png`.
+pub fn name(position: usize, extension: &str) -> String {
+    format!("{position:06}{extension}")
+}
+
+/// Copies a file that is a sample of its own, and gives the copy's name.
+///
+/// # Errors
+/// A file that cannot be read, a copy that cannot be written.
+pub fn copy(file: &FoundFile, position: usize, folder: &Path) -> Result<PathBuf, Error> {
+    let extension = file.path.extension().map(|extension| format!(".{}", extension.to_string_lossy().to_lowercase()));
+    let name = name(position, &extension.unwrap_or_default());
+    std::fs::copy(&file.path, folder.join(&name)).map_err(|error| {
+        Error::unreadable(format!("{} cannot be copied to {}", file.path.display(), folder.display())).caused_by(&error)
+    })?;
+    Ok(name.into())
+}
+
+/// Writes a file of a kept sample.
+///
+/// # Errors
+/// A file that cannot be written.
+pub fn write(path: &Path, content: &[u8]) -> Result<(), Error> {
+    std::fs::write(path, content)
+        .map_err(|error| Error::unreadable(format!("{} cannot be written", path.display())).caused_by(&error))
+}
+
+/// How kept samples are opened again: the files in their order, and the options that they need.
+///
+/// # Errors
+/// Options that cannot be written as JSON.
+pub fn reopened_with(data: Vec<PathBuf>, options: &impl Serialize) -> Result<Synthesised, Error> {
+    let options = serde_json::to_value(options)
+        .map_err(|error| Error::bad_request("options cannot be written as JSON").caused_by(&error))?;
+    Ok(Synthesised { data, options })
+}
