@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use super::Stage;
 use crate::Result;
+use crate::continual::ReplaySource;
 use crate::data::{EpochPlan, LoadedBatch, Mixing, Objective, Pool, RawBatch, Step, View, prepare};
 use crate::rng;
 
@@ -12,6 +13,8 @@ use crate::rng;
 pub(super) struct Batches<'a> {
     stage: &'a Stage<'a>,
     pools: &'a [Pool],
+    /// Whether replay batches are mixed.
+    mixes: bool,
     /// In an epoch.
     n_steps: usize,
     /// Epochs that were needed and are not yet behind.
@@ -20,7 +23,8 @@ pub(super) struct Batches<'a> {
 
 impl<'a> Batches<'a> {
     pub fn new(stage: &'a Stage<'a>, pools: &'a [Pool]) -> Self {
-        Self { stage, pools, n_steps: EpochPlan::n_steps(pools), drawn: Mutex::default() }
+        let mixes = stage.settings.strategy.replay_source() == ReplaySource::DistilledBuffers { mixup: true };
+        Self { stage, pools, mixes, n_steps: EpochPlan::n_steps(pools), drawn: Mutex::default() }
     }
 
     /// Batches of an epoch.
@@ -55,8 +59,8 @@ impl<'a> Batches<'a> {
         let bad = source.fill(View::Training, indices, seeds, raw)?;
         let keep: Vec<usize> = (0..indices.len()).filter(|slot| bad.iter().all(|bad| bad.slot != *slot)).collect();
         let mut mixup = rng::keyed(self.stage.seed, "mixup", &self.key(item));
-        let mixing = (pool.purpose == Objective::Distillation && self.stage.settings.rehearsal.mixup)
-            .then_some(Mixing { generator: &mut mixup });
+        let mixing =
+            (pool.purpose == Objective::Distillation && self.mixes).then_some(Mixing { generator: &mut mixup });
         let reconstruct = pool.purpose == Objective::Pretext;
         let batch = (!keep.is_empty()).then(|| prepare(raw, source.spec(), &keep, reconstruct, mixing));
         Ok(LoadedBatch { batch, bad: bad.into_iter().map(|bad| (indices[bad.slot], bad)).collect() })
@@ -70,7 +74,7 @@ impl<'a> Batches<'a> {
     fn epoch(&self, epoch: usize) -> Arc<EpochPlan> {
         let draw = || {
             let key = [self.stage.number as u64, epoch as u64];
-            let sampling = self.stage.settings.rehearsal.sampling;
+            let sampling = self.stage.settings.buffer.sampling;
             Arc::new(EpochPlan::new(self.pools, sampling, self.stage.seed, key))
         };
         self.lock().entry(epoch).or_insert_with(draw).clone()
