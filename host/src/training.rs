@@ -115,7 +115,7 @@ impl Training<'_> {
         let strategy = settings.rehearsal.strategy;
         let earlier = (0..at).map(|at| {
             let StageSettings { epochs, batch_size, .. } = self.config.settings(&self.config.stages[at]);
-            Ok(PreviousStage { source: &sources[at], buffer: self.folder(at).buffer()?, epochs, batch_size })
+            Ok(PreviousStage { dataset: &sources[at], buffer: self.folder(at).buffer()?, epochs, batch_size })
         });
         Ok(Stage {
             number: at + 1,

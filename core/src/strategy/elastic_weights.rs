@@ -9,7 +9,7 @@ use burn::tensor::Tensor;
 use rand::RngExt;
 
 use super::{Beginning, Closing, Lesson, Method, file_beside, is_shared};
-use crate::data::{LoadedBatch, RawBatch, View, prefetch, prepare};
+use crate::data::{BatchLoader, BatchRequest};
 use crate::model::{FlatParameters, Model, map_gradients};
 use crate::pretext::pretext_loss;
 use crate::rehearsal::RehearsalConfig;
@@ -48,16 +48,14 @@ impl ElasticWeights {
         let n_samples = self.config.ewc_samples.min(n);
         let mut draw = rng::keyed(self.seed, "importance", &[self.stage as u64]);
         let chosen: Vec<(u64, u64)> = (0..n_samples).map(|_| (draw.random_range(0..n as u64), draw.random())).collect();
-        let load = |item: usize, raw: &mut RawBatch| {
+        let request = |item: usize| {
             let (index, seed) = chosen[item];
-            let bad = source.fill(View::Training, &[index], &[seed], raw)?;
-            let batch = bad.is_empty().then(|| prepare(raw, source.spec(), &[0], true, None));
-            Ok(LoadedBatch { batch, bad: bad.into_iter().map(|bad| (index, bad)).collect() })
+            BatchRequest::pretext(source, vec![index], vec![seed])
         };
         let mut sums = FlatParameters::new();
         let mut n_read = 0;
-        prefetch(0..n_samples, closing.num_workers, load, |item, loaded, _| {
-            // Bad samples are known from the training.
+        BatchLoader::new(closing.num_workers, request).for_each(0..n_samples, |item, loaded| {
+            // Invalid samples are known from the training.
             if let Some(batch) = &loaded.batch {
                 let lesson =
                     Lesson { batch, family, temporal: 0, drop_path: 0.0, seed: self.seed, place: [0; 3], device };

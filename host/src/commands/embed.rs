@@ -170,7 +170,7 @@ impl Embed {
         let mut bad = std::collections::BTreeMap::new();
         let bar = self.bar.begin("encoding [{bar:24}] {pos} of {len}, {per_sec}, {eta} left", n_samples);
         encode_samples(&model, family, source, pooling, loader, &device, &mut |batch| {
-            for (index, failure) in batch.bad {
+            for (index, failure) in batch.invalid {
                 bad.insert(source.ids()[*index as usize].clone(), failure.message.clone());
             }
             if !batch.rows.is_empty() {

@@ -166,7 +166,7 @@ impl<'a> Task<'a> {
                         settings,
                         family: data.family,
                         drop_path: models.config.dimensions.drop_path,
-                        source: &data.source,
+                        dataset: &data.source,
                         loader,
                         seed: *seed,
                         device: &device,

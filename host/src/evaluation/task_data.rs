@@ -95,10 +95,10 @@ impl TaskData {
             None => SegmentationClasses::found_in(&masks, &all)?,
         };
         let maps = ClassMaps::read(&masks, &all, &classes)?;
-        if let Some((_, first)) = maps.bad.first() {
+        if let Some((_, first)) = maps.invalid.first() {
             log::warn(&format!(
                 "{} of {} samples have no mask that can be used; the first: {first}",
-                maps.bad.len(),
+                maps.invalid.len(),
                 all.len()
             ));
         }
@@ -127,11 +127,11 @@ impl TaskData {
             work.bar.set_position(began + done as u64);
             stopped()
         });
-        let Features { values, width, rows, bad } = features?;
+        let Features { values, width, rows, invalid } = features?;
         let read: Vec<u64> = rows.iter().map(|row| self.chosen[*row as usize]).collect();
         match &self.readable {
             None => {
-                for (id, reason) in &bad {
+                for (id, reason) in &invalid {
                     let reason = reason.lines().next().unwrap_or_default();
                     log::warn(&format!("{}: sample {id} is left out: {reason}", self.source.modality()));
                 }
