@@ -200,7 +200,7 @@ fn values_of<const D: usize>(tensor: Tensor<D>) -> Result<Vec<f32>> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::data::{InvalidSample, TokenSpec};
+    use crate::data::{InvalidSample, TokenSpec, View, prepare};
     use crate::model::{ModelConfig, Preset, TextAttention};
 
     const N_TOKENS: usize = 5;
