@@ -10,15 +10,17 @@ use medcoss_core::run::write_atomically;
 
 use super::eval::Seeds;
 use crate::arguments::{ConfigurationArgs, DeviceArgs, PluginArgs, ProgressArgs, ResultArgs};
-use crate::comparison::{ComparedRun, Comparison, Variant};
-use crate::config::RunConfig;
-use crate::evaluation::{After, EVALUATIONS, Options, ScoresFolder, TasksFile, evaluate};
-use crate::failure::{Failure, is_interruption};
-use crate::finished_run::FinishedRun;
+use crate::failure::Failure;
 use crate::interrupt;
-use crate::plugins::Catalogue;
-use crate::stage_plugin::plugins_of;
-use crate::training::{RECORD, Training};
+use crate::tables;
+use medcoss_plugin_host::Catalogue;
+use medcoss_runtime::comparison::{ComparedRun, Comparison, Variant};
+use medcoss_runtime::config::RunConfig;
+use medcoss_runtime::evaluation::{After, EVALUATIONS, Options, ScoresFolder, TasksFile, evaluate};
+use medcoss_runtime::finished_run::FinishedRun;
+use medcoss_runtime::is_interruption;
+use medcoss_runtime::stage_plugin::plugins_of;
+use medcoss_runtime::training::{RECORD, Training};
 
 /// Compare strategies over seeds: train, evaluate, and put all into one table
 ///
@@ -85,7 +87,7 @@ impl Compare {
     pub(crate) fn run(&self) -> Result<(), Failure> {
         let catalogue = self.plugins.survey()?;
         let comparison = self.compare(&catalogue).map_err(Failure::of_run)?;
-        self.result.print(&comparison, Comparison::to_text)
+        self.result.print(&comparison, tables::comparison::to_text)
     }
 
     fn compare(&self, catalogue: &Catalogue) -> Result<Comparison> {
@@ -206,9 +208,9 @@ impl Compare {
             device: &self.device.name,
             max_bad_ratio: None,
         };
-        let bar = self.progress.bar.begin("{msg:32} [{bar:24}] {pos} of {len} samples, {eta} left", 0);
+        let bar = self.progress.bar.begin("{msg:32} [{bar:24}] {pos} of {len} samples, {eta} left");
         let scores = evaluate(&FinishedRun::read(run)?, tasks, &options, catalogue, &bar);
-        bar.finish_and_clear();
+        bar.finish();
         folder.write(scores?)
     }
 }

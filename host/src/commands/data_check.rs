@@ -10,9 +10,10 @@ use serde::Serialize;
 
 use crate::arguments::{BarArgs, DataArgs, PluginArgs, ResultArgs};
 use crate::failure::Failure;
-use crate::plugins::Plugin;
-use crate::summary::peak_memory;
-use crate::table::Table;
+use crate::tables::Table;
+use medcoss_plugin_host::Plugin;
+use medcoss_runtime::timing::peak_memory;
+use medcoss_runtime::{WorkObserver, WorkReport};
 
 /// Samples that are read at a time.
 const BATCH: usize = 8;
@@ -75,7 +76,7 @@ impl DataCheck {
         let began = Instant::now();
         let source = self.data.open(plugin)?;
         let n_samples = source.ids().len();
-        let bar = self.bar.begin("{msg:10} [{bar:24}] {pos} of {len}, {per_sec}, {eta} left", n_samples);
+        let bar = self.bar.begin("{msg:10} [{bar:24}] {pos} of {len}, {per_sec}, {eta} left");
         let mut bad = BTreeMap::new();
         let mut batch = RawBatch::default();
         for first in (0..n_samples).step_by(BATCH) {
@@ -84,10 +85,10 @@ impl DataCheck {
             for failure in failures.context("the plugin failed as a whole")? {
                 bad.insert(source.ids()[indices[failure.slot] as usize].clone(), failure.message);
             }
-            bar.inc(indices.len() as u64);
-            bar.set_message(format!("{} bad", bad.len()));
+            let (activity, done) = (format!("{} bad", bad.len()), first + indices.len());
+            bar.progress(&WorkReport { activity: &activity, done: done as u64, total: n_samples as u64 });
         }
-        bar.finish_and_clear();
+        bar.finish();
         Ok(Report {
             modality: self.data.modality.clone(),
             n_samples,

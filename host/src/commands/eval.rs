@@ -8,12 +8,12 @@ use clap::{Args, ValueEnum};
 use medcoss_core::evaluation::Scores;
 
 use crate::arguments::{BarArgs, DataRootArgs, DeviceArgs, PluginArgs, ResultArgs};
-use crate::evaluation::{After, EVALUATIONS, Options, ScoresFolder, TasksFile, evaluate, to_text};
 use crate::failure::Failure;
-use crate::finished_run::FinishedRun;
 use crate::interrupt;
-use crate::plugins::Catalogue;
-use crate::table::page_width;
+use crate::tables::{page_width, scores};
+use medcoss_plugin_host::Catalogue;
+use medcoss_runtime::evaluation::{After, EVALUATIONS, Options, ScoresFolder, TasksFile, evaluate};
+use medcoss_runtime::finished_run::FinishedRun;
 
 /// Measure a run's models on downstream tasks
 ///
@@ -94,7 +94,7 @@ impl Eval {
     pub(crate) fn run(&self) -> Result<(), Failure> {
         let catalogue = self.plugins.survey()?;
         let scores = self.evaluate(&catalogue).map_err(Failure::of_run)?;
-        self.result.print(&scores, |scores| to_text(scores, page_width()))
+        self.result.print(&scores, |found| scores::to_text(found, page_width()))
     }
 
     fn evaluate(&self, catalogue: &Catalogue) -> Result<Scores> {
@@ -117,9 +117,9 @@ impl Eval {
             device: &self.device.name,
             max_bad_ratio: self.max_bad_ratio,
         };
-        let bar = self.bar.begin("{msg:32} [{bar:24}] {pos} of {len} samples, {eta} left", 0);
+        let bar = self.bar.begin("{msg:32} [{bar:24}] {pos} of {len} samples, {eta} left");
         let scores = evaluate(&run, &file, &options, catalogue, &bar);
-        bar.finish_and_clear();
+        bar.finish();
         folder.write(scores?)
     }
 }

@@ -10,12 +10,12 @@ use medcoss_core::weights::{Import, InitialModel, KnownSizes};
 use serde::Serialize;
 
 use crate::arguments::ResultArgs;
-use crate::config::RunConfig;
 use crate::failure::Failure;
-use crate::import_report::import_report_text;
-use crate::plugins::Plugin;
-use crate::plugins_lock::PluginsLock;
-use crate::training::{RECORD, is_free};
+use crate::tables;
+use medcoss_plugin_host::Plugin;
+use medcoss_runtime::config::RunConfig;
+use medcoss_runtime::plugins_lock::PluginsLock;
+use medcoss_runtime::training::{RECORD, is_free};
 
 /// The recipe that stages learn by which are added to an imported run: the paper's.
 const RECIPE: &str = include_str!("../../configs/imported.toml");
@@ -99,7 +99,7 @@ impl ImportCommand {
             Import { known, without: self.without.clone(), text_attention: config.text.attention, seed: config.seed };
         let imported = import.read(&self.checkpoint)?;
         let recorded = RunConfig {
-            text: crate::config::TextSection { attention: Some(imported.config.text_attention) },
+            text: medcoss_runtime::config::TextSection { attention: Some(imported.config.text_attention) },
             ..config
         };
         let mut written = None;
@@ -145,7 +145,7 @@ fn read_sizes(path: &Path) -> Result<(KnownSizes, Vec<String>)> {
 
 impl Report {
     fn to_text(&self) -> String {
-        let mut text = import_report_text(&self.initial);
+        let mut text = tables::import::to_text(&self.initial);
         if !self.unused_sizes.is_empty() {
             text.push_str(&format!("\nNot used of the configuration file: {}\n", self.unused_sizes.join(", ")));
         }

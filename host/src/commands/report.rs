@@ -11,10 +11,10 @@ use medcoss_core::run::write_atomically;
 use serde::Serialize;
 
 use crate::arguments::{BarArgs, DataRootArgs, DeviceArgs, PluginArgs, ResultArgs};
-use crate::disk::human;
 use crate::failure::Failure;
-use crate::report::history::{RunHistory, tell_apart};
-use crate::report::{MARK, Making, RunSummary, events};
+use medcoss_runtime::disk::human;
+use medcoss_runtime::report::history::{RunHistory, tell_apart};
+use medcoss_runtime::report::{MARK, Making, RunSummary, events};
 
 /// Name of a report that is given none.
 const NAME: &str = "report.html";
@@ -82,14 +82,16 @@ impl Report {
         let began = Instant::now();
         let (runs, base, out) = self.prepare().map_err(Failure::mend)?;
         let catalogue = self.plugins.survey()?;
+        let bar = self.bar.begin("{msg:28} [{bar:24}] {pos} of {len}, {elapsed}");
         let making = Making {
             catalogue: &catalogue,
             base: &base,
             device: &self.device.name,
             n_samples: self.samples as usize,
-            quiet: self.bar.quiet,
+            observer: &bar,
         };
         let (page, summaries) = making.make(&runs);
+        bar.finish();
         let written = || -> Result<Written> {
             write_atomically(&out, page.as_bytes())?;
             let folder = self.tensorboard.as_deref();

@@ -7,12 +7,13 @@ use clap::Args;
 
 use super::pretrain::train;
 use crate::arguments::{DataRootArgs, DeviceArgs, PluginArgs, ProgressArgs, ResultArgs};
-use crate::config::RunConfig;
 use crate::failure::Failure;
-use crate::plugins::Catalogue;
-use crate::stage_plugin::plugins_of;
-use crate::summary::Summary;
-use crate::training::{RECORD, Training};
+use crate::tables;
+use medcoss_plugin_host::Catalogue;
+use medcoss_runtime::config::RunConfig;
+use medcoss_runtime::stage_plugin::plugins_of;
+use medcoss_runtime::summary::Summary;
+use medcoss_runtime::training::{RECORD, Training};
 
 /// Go on with a run that was stopped
 ///
@@ -46,7 +47,7 @@ impl Resume {
     pub(crate) fn run(&self) -> Result<(), Failure> {
         let catalogue = self.plugins.survey()?;
         let summary = self.train(&catalogue).map_err(Failure::of_run)?;
-        self.result.print(&summary, Summary::to_text)
+        self.result.print(&summary, tables::summary::to_text)
     }
 
     fn train(&self, catalogue: &Catalogue) -> Result<Summary> {

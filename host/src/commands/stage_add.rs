@@ -8,12 +8,13 @@ use medcoss_core::run::StageFolder;
 
 use super::pretrain::train;
 use crate::arguments::{DataRootArgs, DeviceArgs, PluginArgs, ProgressArgs, ResultArgs};
-use crate::config::{OneOrMore, RunConfig, StageSection};
 use crate::failure::Failure;
-use crate::plugins::Catalogue;
-use crate::stage_plugin::plugins_of;
-use crate::summary::Summary;
-use crate::training::{RECORD, Training};
+use crate::tables;
+use medcoss_plugin_host::Catalogue;
+use medcoss_runtime::config::{OneOrMore, RunConfig, StageSection};
+use medcoss_runtime::stage_plugin::plugins_of;
+use medcoss_runtime::summary::Summary;
+use medcoss_runtime::training::{RECORD, Training};
 
 /// Settings that are a stage's own; `--set` takes all others for the run's.
 const STAGE_SETTINGS: [&str; 5] = ["epochs", "warmup_epochs", "batch_size", "accumulation", "options"];
@@ -59,7 +60,7 @@ impl StageAdd {
     pub(crate) fn run(&self) -> Result<(), Failure> {
         let catalogue = self.plugins.survey()?;
         let summary = self.train(&catalogue).map_err(Failure::of_run)?;
-        self.result.print(&summary, Summary::to_text)
+        self.result.print(&summary, tables::summary::to_text)
     }
 
     fn train(&self, catalogue: &Catalogue) -> Result<Summary> {

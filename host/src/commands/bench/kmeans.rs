@@ -11,9 +11,9 @@ use serde::Serialize;
 use super::{built, median};
 use crate::arguments::{DeviceArgs, ResultArgs};
 use crate::failure::Failure;
-use crate::made_up_points::made_up_points;
-use crate::summary::peak_memory;
-use crate::table::Table;
+use crate::tables::Table;
+use medcoss_runtime::made_up_points::made_up_points;
+use medcoss_runtime::timing::peak_memory;
 
 /// Measure k-means, by which buffers are chosen
 ///
