@@ -69,7 +69,7 @@ fn tuned(settings: &Finetuning, num_workers: usize, class: impl Fn(u64) -> usize
         settings,
         family: 0,
         drop_path: 0.1,
-        source: &source,
+        dataset: &source,
         loader: LoaderOptions { num_workers, max_invalid_fraction: 0.0 },
         seed: 7,
         device: &device,

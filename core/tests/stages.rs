@@ -35,7 +35,7 @@ fn two_stages_learn_keep_a_buffer_and_distil_it() {
 }
 
 #[test]
-fn the_same_seed_gives_the_same_bytes_whatever_the_loader_threads() {
+fn the_same_seed_gives_the_same_bytes_with_any_number_of_workers() {
     let (one, other) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
     let a = run(one.path(), &Synthetic::counting(30), &Synthetic::waves(40), &settings(1)).unwrap();
     let b = run(other.path(), &Synthetic::counting(30), &Synthetic::waves(40), &settings(3)).unwrap();

@@ -161,7 +161,7 @@ pub fn run_watched(
             .map(|state| StoredModel::of_stage(&before, state));
         let earlier = match states.last() {
             Some(_) => vec![PreviousStage {
-                source: first as &dyn Dataset,
+                dataset: first as &dyn Dataset,
                 buffer: before.buffer()?,
                 epochs: settings.epochs,
                 batch_size: settings.batch_size,

@@ -11,8 +11,7 @@ use crate::commands::{
     plugin_new, plugin_rescan, plugin_trust, pretrain, report, resume, show, stage_add, stage_remove, synth,
 };
 use crate::failure::Failure;
-use crate::log;
-use crate::plugins;
+use crate::messages;
 
 /// Exit code of a command line that is not understood: the user's to mend.
 const MISTYPED: u8 = 1;
@@ -97,10 +96,12 @@ enum PluginCommand {
 /// standard error.
 pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     let arguments: Vec<OsString> = arguments.into_iter().collect();
-    if let Some((_, rest)) =
-        arguments.split_first().and_then(|(_, rest)| rest.split_first()).filter(|(first, _)| *first == plugins::CHILD)
+    if let Some((_, rest)) = arguments
+        .split_first()
+        .and_then(|(_, rest)| rest.split_first())
+        .filter(|(first, _)| *first == medcoss_plugin_host::CHILD)
     {
-        return plugins::child(rest);
+        return medcoss_plugin_host::child(rest);
     }
     if let Some(code) = plugin_check::as_child(&arguments) {
         return code;
@@ -113,7 +114,7 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
             return if error.use_stderr() { ExitCode::from(MISTYPED) } else { ExitCode::SUCCESS };
         }
     };
-    log::set_verbosity(cli.verbose);
+    messages::install(cli.verbose);
     match execute(&cli.command) {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {

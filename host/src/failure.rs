@@ -4,7 +4,8 @@ use std::fmt::Write;
 use std::process::ExitCode;
 
 use crate::interrupt;
-use crate::plugins::PluginError;
+use medcoss_plugin_host::PluginError;
+use medcoss_runtime::is_interruption;
 
 /// Something that the user can mend: a file, a setting, a plugin that has to be replaced.
 const MEND: u8 = 1;
@@ -66,16 +67,6 @@ impl Failure {
         }
         report
     }
-}
-
-/// Whether a run ended because someone asked for it.
-pub(crate) fn is_interruption(error: &anyhow::Error) -> bool {
-    let told = |layer: &(dyn std::error::Error + 'static)| {
-        layer
-            .downcast_ref::<medcoss_core::Error>()
-            .map(|error| matches!(error, medcoss_core::Error::Interrupted { .. }))
-    };
-    error.chain().filter_map(told).any(|interrupted| interrupted)
 }
 
 /// By whose fault it is.

@@ -15,22 +15,14 @@ pub(crate) fn listen(promise: &'static str) {
         if REQUESTED.swap(true, Ordering::Relaxed) {
             std::process::exit(EXIT_CODE.into());
         }
-        crate::log::warn(&format!("stopping after this step, {promise}; once more stops at once"));
+        tracing::warn!("stopping after this step, {promise}; once more stops at once");
     };
     if let Err(error) = ctrlc::set_handler(heard) {
-        crate::log::debug(&format!("Ctrl-C is not listened to: {error}"));
+        tracing::debug!("Ctrl-C is not listened to: {error}");
     }
 }
 
 /// Whether someone has asked to stop.
 pub(crate) fn requested() -> bool {
     REQUESTED.load(Ordering::Relaxed)
-}
-
-/// An error once someone has asked to stop, which says what was being done and what is left of it.
-pub(crate) fn check(place: &str, left: &str) -> medcoss_core::Result<()> {
-    match requested() {
-        true => Err(medcoss_core::Error::Interrupted { place: place.into(), checkpoint: left.into() }),
-        false => Ok(()),
-    }
 }

@@ -5,14 +5,13 @@ use std::io::{ErrorKind, Write};
 use serde::Serialize;
 
 use crate::failure::Failure;
-use crate::plugins;
 
 /// Writes text that carries its own line ends.
 ///
 /// # Errors
 /// A standard output that cannot be written to, such as a file on a full disk.
 pub(crate) fn print(text: &str) -> Result<(), Failure> {
-    let written = match plugins::results() {
+    let written = match medcoss_plugin_host::results() {
         // Standard output itself is where plugins print.
         Some(mut file) => file.write_all(text.as_bytes()),
         None => {

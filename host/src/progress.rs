@@ -1,35 +1,18 @@
 //! What a person sees while stages run: a bar on a terminal, one plain line per interval elsewhere. Also keeps the
 //! times that `metrics.jsonl` leaves out.
 
+use std::cell::RefCell;
 use std::collections::BTreeMap;
-use std::io::{IsTerminal, Write};
-use std::path::PathBuf;
+use std::io::IsTerminal;
 use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressStyle};
-use medcoss_core::run::{EpochMetrics, StageState};
+use medcoss_core::run::StageState;
 use medcoss_core::stage::{ClosingWork, Observer, StageReport, StepReport};
-use serde::{Deserialize, Serialize};
+use medcoss_core::weights::InitialModel;
+use medcoss_runtime::{RunObserver, WorkObserver, WorkReport};
 
-use crate::interrupt;
-use crate::summary::peak_memory;
-
-/// One line of `timing.jsonl`.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct EpochTime {
-    /// From 1.
-    pub epoch: usize,
-    /// Samples learned from, rehearsal included.
-    pub n_samples: usize,
-    /// Wall-clock seconds.
-    pub seconds: f64,
-    /// Largest resident memory of the process so far, in bytes, where the system tells.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub peak_rss_bytes: Option<u64>,
-    /// Of the seconds, those in which learning stood still because a batch was not loaded yet. Earlier versions did not measure it.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub waited_seconds: Option<f64>,
-}
+use crate::{interrupt, messages, tables};
 
 /// A bar over `n` samples, on a terminal; hidden elsewhere.
 pub(crate) fn bar(template: &str, n: usize, quiet: bool) -> ProgressBar {
@@ -59,14 +42,9 @@ pub struct Progress {
     steps_done: usize,
     samples_done: usize,
     stage_began: Instant,
-    epoch_began: Instant,
-    epoch_samples: usize,
-    /// In the epoch, for batches.
-    waited: Option<Duration>,
     last_line: Instant,
     /// Latest loss by kind and modality.
     losses: BTreeMap<String, f32>,
-    timing: PathBuf,
 }
 
 impl Progress {
@@ -84,18 +62,9 @@ impl Progress {
             steps_done: 0,
             samples_done: 0,
             stage_began: now,
-            epoch_began: now,
-            epoch_samples: 0,
-            waited: None,
             last_line: now,
             losses: BTreeMap::new(),
-            timing: PathBuf::new(),
         }
-    }
-
-    /// Where the times of the next stage go.
-    pub fn record_times_in(&mut self, path: PathBuf) {
-        self.timing = path;
     }
 
     /// A line for people, above the bar if there is one.
@@ -110,6 +79,7 @@ impl Progress {
     /// Takes the bar away; what is told afterwards stands below a clean line.
     pub fn clear(&mut self) {
         if let Some(bar) = self.bar.take() {
+            messages::show_above(None);
             bar.finish_and_clear();
         }
     }
@@ -132,20 +102,6 @@ impl Progress {
             self.message()
         )
     }
-
-    fn append_time(&self, epoch: usize) -> std::io::Result<()> {
-        let seconds = self.epoch_began.elapsed().as_secs_f64();
-        let time = EpochTime {
-            epoch,
-            n_samples: self.epoch_samples,
-            seconds,
-            peak_rss_bytes: peak_memory(),
-            waited_seconds: self.waited.map(|waited| waited.as_secs_f64()),
-        };
-        let line = serde_json::to_string(&time)?;
-        let mut file = std::fs::OpenOptions::new().create(true).append(true).open(&self.timing)?;
-        writeln!(file, "{line}")
-    }
 }
 
 impl Observer for Progress {
@@ -154,9 +110,9 @@ impl Observer for Progress {
         self.own = report.label.into();
         self.epochs = report.epochs;
         self.n_steps = report.epochs * report.n_steps;
-        (self.steps_done, self.samples_done, self.epoch_samples) = (0, 0, 0);
+        (self.steps_done, self.samples_done) = (0, 0);
         self.losses.clear();
-        (self.stage_began, self.epoch_began, self.last_line) = (Instant::now(), Instant::now(), Instant::now());
+        (self.stage_began, self.last_line) = (Instant::now(), Instant::now());
         if report.epochs == 0 {
             self.say(&format!("{}: {} samples, to be learned with the last stage", self.prefix, report.n_samples));
         } else if !self.quiet && std::io::stderr().is_terminal() {
@@ -166,6 +122,7 @@ impl Observer for Progress {
             let style = ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar());
             bar.set_style(style.progress_chars("=> "));
             bar.enable_steady_tick(Duration::from_millis(250));
+            messages::show_above(Some(bar.clone()));
             self.bar = Some(bar);
         } else {
             self.say(&format!(
@@ -180,7 +137,6 @@ impl Observer for Progress {
         let epochs_behind = (report.epoch - 1) * (self.n_steps / self.epochs.max(1));
         self.steps_done = epochs_behind + report.step;
         self.samples_done += report.n_samples;
-        self.epoch_samples += report.n_samples;
         let name = match report.kind {
             "pretext" if report.label == self.own => "loss".to_string(),
             "pretext" => format!("{} loss", report.label),
@@ -194,17 +150,6 @@ impl Observer for Progress {
             self.last_line = Instant::now();
             self.say(&self.plain_line(report.epoch));
         }
-    }
-
-    fn waited(&mut self, time: Duration) {
-        self.waited = Some(time);
-    }
-
-    fn epoch_finished(&mut self, metrics: &EpochMetrics) {
-        if let Err(error) = self.append_time(metrics.epoch) {
-            self.say(&format!("warning: times cannot be written to {}: {error}", self.timing.display()));
-        }
-        (self.epoch_began, self.epoch_samples, self.waited) = (Instant::now(), 0, None);
     }
 
     fn closing(&mut self, what: ClosingWork, done: usize, all: usize) {
@@ -235,5 +180,51 @@ impl Observer for Progress {
         }
         let seconds = self.stage_began.elapsed().as_secs_f64();
         self.say(&format!("{}: done in {seconds:.1} s, {} batches", self.prefix, state.steps));
+    }
+}
+
+impl RunObserver for Progress {
+    fn notice(&mut self, message: &str) {
+        self.say(message);
+    }
+
+    fn weights_imported(&mut self, model: &InitialModel) {
+        tracing::info!("{}", tables::import::to_text(model));
+    }
+}
+
+/// A bar over work of known length, on a terminal; hidden elsewhere.
+pub(crate) struct WorkBar {
+    bar: ProgressBar,
+    activity: RefCell<String>,
+}
+
+impl WorkBar {
+    /// `template` as indicatif has it, with `msg` for what is being done.
+    pub(crate) fn new(template: &str, quiet: bool) -> Self {
+        let bar = bar(template, 0, quiet);
+        messages::show_above(Some(bar.clone()));
+        Self { bar, activity: RefCell::default() }
+    }
+
+    /// Takes the bar away.
+    pub(crate) fn finish(self) {
+        messages::show_above(None);
+        self.bar.finish_and_clear();
+    }
+}
+
+impl WorkObserver for WorkBar {
+    fn progress(&self, report: &WorkReport<'_>) {
+        self.bar.set_length(report.total);
+        self.bar.set_position(report.done);
+        if *self.activity.borrow() != report.activity {
+            self.bar.set_message(report.activity.to_string());
+            self.activity.replace(report.activity.into());
+        }
+    }
+
+    fn stop_requested(&self) -> bool {
+        interrupt::requested()
     }
 }

@@ -3,7 +3,6 @@
 mod bench_boundary;
 mod bench_load;
 mod broken_libraries;
-mod contract;
 mod contract_versions;
 mod first_contact;
 mod kept_samples;

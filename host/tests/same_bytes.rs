@@ -4,7 +4,7 @@ use std::path::Path;
 
 use medcoss_abi::message::{Open, Synthesise};
 use medcoss_fixture as _;
-use medcoss_host::plugins::{Batch, Plugin, Rendered, Shape, Source, Tokens, View};
+use medcoss_plugin_host::{Batch, Plugin, Rendered, Shape, Source, Tokens, View};
 #[cfg(feature = "builtin")]
 use {medcoss_ct as _, medcoss_mri as _, medcoss_pathology as _, medcoss_text as _, medcoss_xray as _};
 
@@ -21,7 +21,7 @@ fn open(
     plugin: &Plugin,
     folder: &Path,
     request: &medcoss_abi::message::Synthesised,
-) -> medcoss_host::plugins::OpenDataset {
+) -> medcoss_plugin_host::OpenDataset {
     let (data, options) = (request.data.clone(), request.options.clone());
     plugin.open(&Open { base: folder.into(), data, options, assets: None }).unwrap()
 }

@@ -5,9 +5,9 @@ use std::path::{Path, PathBuf};
 
 use medcoss_core::data::{Dataset, RawBatch, TokenSpec, View};
 use medcoss_core::run::StageFolder;
-use medcoss_host::kept_tokens::KeptTokens;
-use medcoss_host::plugins::Plugin;
-use medcoss_host::source::ModalitySource;
+use medcoss_plugin_host::Plugin;
+use medcoss_runtime::kept_tokens::KeptTokens;
+use medcoss_runtime::source::ModalitySource;
 use medcoss_test_support::sandbox::{Answer, Sandbox, answer, build_folder};
 use serde_json::Value;
 
@@ -63,7 +63,7 @@ impl Place {
     fn pretrain(&self, store: &str, stages: &[(&str, &str)]) -> Answer {
         let mut config = format!(
             "[model]\npreset = \"demo\"\nlayer_scale = 0.1\n[training]\nepochs = 2\nwarmup_epochs = 1\nbatch_size = 4\n\
-             [rehearsal]\nstore = \"{store}\"\nbuffer_ratio = 0.25\ncentre_ratio = 0.1\n"
+             [buffer]\nstore = \"{store}\"\nratio = 0.25\ncluster_ratio = 0.1\n"
         );
         for (id, options) in stages {
             config.push_str(&format!("[[stage]]\nmodality = \"{id}\"\ndata = \"{id}\"\noptions = {{ {options} }}\n"));
@@ -171,8 +171,8 @@ fn a_missing_plugin_is_named_with_what_the_run_needs_and_why() {
 #[test]
 fn earlier_modalities_are_rehearsed_from_kept_tokens_when_their_plugins_are_gone() {
     let place = Place::new(&["fixture", "text", "xray"]);
-    let told =
-        place.pretrain("materialised", &[FIXTURE, ("text", "column = \"report\", length = 32, vocab_size = 512")]);
+    let told = place
+        .pretrain("materialised", &[FIXTURE, ("text", "text_column = \"report\", max_length = 32, vocab_size = 512")]);
     assert!(told.err.contains("6 of 24 samples will be kept in the run, about "), "{}", told.err);
     for id in ["fixture", "text"] {
         fs::remove_dir_all(place.work(id)).unwrap();

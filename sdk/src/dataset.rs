@@ -30,6 +30,10 @@ pub trait Modality: Send + Sync + 'static {
     /// it is not implemented.
     const MASK_EXTENSIONS: &'static [&'static str] = &[];
 
+    /// Former names of options with the present ones: `&[("window", "hu_range")]`. A configuration with a former name is refused
+    /// with the present one, instead of as a name that never existed.
+    const RENAMED_OPTIONS: &'static [(&'static str, &'static str)] = &[];
+
     /// Options with their defaults. Use `#[serde(default, deny_unknown_fields)]`, and document each field: the
     /// comment becomes its description in the schema.
     type Options: Default + Serialize + DeserializeOwned + JsonSchema;
@@ -120,7 +124,7 @@ pub trait Dataset: Send + Sync + 'static {
 
     /// Writes samples, as they are before augmentation, into an existing empty folder from which [`Modality::open`] gives
     /// them again in the order of `indices`, with the options of the answer, the same assets and no other data. With it, a
-    /// run can carry its rehearsal buffer along after the data are gone (`rehearsal.store = "materialised"`).
+    /// run can carry its rehearsal buffer along after the data are gone (`buffer.store = "materialised"`).
     ///
     /// # Errors
     /// Samples that cannot be read, files that cannot be written, or a plugin without this operation.

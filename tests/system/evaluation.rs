@@ -5,8 +5,8 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::OnceLock;
-use std::time::{Duration, Instant};
 
+use medcoss_test_support::process::{cpu_seconds, interrupt, wait_until};
 use medcoss_test_support::program::{medcoss, refused, succeeded, text};
 use serde_json::Value;
 
@@ -23,7 +23,7 @@ options = { size = 48, labels = { file = \"xray/labels.csv\", key_column = \"fil
 [[stage]]
 modality = \"text\"
 data = \"text/reports.csv\"
-options = { column = \"report\", label_column = \"finding\", length = 32, vocab_size = 512 }
+options = { text_column = \"report\", label_column = \"finding\", max_length = 32, vocab_size = 512 }
 ";
 
 /// A folder with 24 X-rays, some reports and a run over both, which tests read and write below but do not change.
@@ -406,8 +406,8 @@ fn samples_without_label_or_that_cannot_be_read_are_left_out_where_that_is_allow
     let file = text(&tasks_file("torn.toml", &content));
     let run = text(&place().join("run"));
     let eval = |more: &[&str]| medcoss(&[&["eval", &run, &file, "--json", "--seeds", "1"][..], more].concat());
-    assert!(refused(eval(&["--max-bad-ratio", "0"])).contains("could not be read"));
-    let output = eval(&["--max-bad-ratio", "0.2"]);
+    assert!(refused(eval(&["--max-invalid-fraction", "0"])).contains("could not be read"));
+    let output = eval(&["--max-invalid-fraction", "0.2"]);
     assert!(String::from_utf8_lossy(&output.stderr).contains(&format!("{torn} is left out")));
     let scores: Value = serde_json::from_str(&succeeded(output)).unwrap();
     let task = &scores["tasks"][0];
@@ -427,14 +427,10 @@ fn stopping_leaves_nothing_behind() {
         .unwrap();
     // The folder is made before anything is computed, after the program has begun to listen.
     let folder = place().join("run/evaluation/long");
-    let began = Instant::now();
-    while !folder.exists() {
-        assert!(began.elapsed() < Duration::from_secs(120), "the evaluation does not begin");
-        std::thread::sleep(Duration::from_millis(20));
-    }
-    std::thread::sleep(Duration::from_secs(1));
-    let sent = Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap();
-    assert!(sent.success());
+    wait_until("the evaluation begins", || folder.exists());
+    let before = cpu_seconds(&child);
+    wait_until("it computes", || cpu_seconds(&child) > before + 1.0);
+    interrupt(&child);
     assert_eq!(child.wait().unwrap().code(), Some(130));
     assert!(!folder.exists());
 }

@@ -17,6 +17,8 @@ pub struct BufferEntry {
     /// Euclidean distance to the centre of the cluster in feature space.
     pub distance: f64,
     /// True where the sample fills a place that a small cluster left free.
+    // Lines of this file state no format: format 3 called the field `filled_up`.
+    #[serde(alias = "filled_up")]
     pub backfilled: bool,
 }
 

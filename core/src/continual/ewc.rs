@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use super::settings::{StrategySettings, check_weight};
 use super::strategy::{ContinualStrategy, StageEnd, StageStart, StepContext, file_beside, is_shared};
-use crate::data::{LoadedBatch, RawBatch, View, prefetch, prepare};
+use crate::data::{BatchLoader, BatchRequest};
 use crate::model::{FlatParameters, Model, map_gradients};
 use crate::pretext::pretext_loss;
 use crate::rng;
@@ -93,15 +93,13 @@ impl Ewc {
         let n_samples = self.config.n_samples.min(n);
         let mut rng = rng::keyed(self.seed, "importance", &[self.stage as u64]);
         let chosen: Vec<(u64, u64)> = (0..n_samples).map(|_| (rng.random_range(0..n as u64), rng.random())).collect();
-        let load = |item: usize, raw: &mut RawBatch| {
+        let request = |item: usize| {
             let (index, seed) = chosen[item];
-            let bad = source.fill(View::Training, &[index], &[seed], raw)?;
-            let batch = bad.is_empty().then(|| prepare(raw, source.spec(), &[0], true, None));
-            Ok(LoadedBatch { batch, bad: bad.into_iter().map(|bad| (index, bad)).collect() })
+            BatchRequest::pretext(source, vec![index], vec![seed])
         };
         let mut sums = FlatParameters::new();
         let mut n_read = 0;
-        prefetch(0..n_samples, end.num_workers, load, |item, loaded, _| {
+        BatchLoader::new(end.num_workers, request).for_each(0..n_samples, |item, loaded| {
             // Invalid samples were reported in training.
             if let Some(batch) = &loaded.batch {
                 let step =

@@ -40,10 +40,10 @@ pub struct PatchBatch {
     pub visible: Vec<f32>,
     /// `[n, n_visible]` positions of the visible tokens, ascending.
     pub visible_index: Vec<i32>,
-    /// `[n, n_tokens - n_visible]` positions of the masked tokens, ascending; empty in a plain view.
+    /// `[n, n_tokens - n_visible]` positions of the masked tokens, ascending; empty in the evaluation view.
     pub masked_index: Vec<i32>,
     /// `[n, n_tokens - n_visible, d_token]` masked tokens, normalised one by one; empty when there is nothing to
-    /// reconstruct.
+    /// with_targets.
     pub targets: Vec<f32>,
 }
 
@@ -67,23 +67,23 @@ pub struct TokenBatch {
 /// Mixup inside a batch (section 3.3 of the paper: intra-modal mixup). Continuous: one lambda ~ U(0,1) a sample, convex. Discrete: one ratio
 /// ~ U(0,1) a batch, each token from either sample, its padding mask with it.
 #[derive(Debug)]
-pub(crate) struct Mixing<'a> {
-    pub generator: &'a mut Rng,
+pub(crate) struct Mixup<'a> {
+    pub rng: &'a mut Rng,
 }
 
-/// Turns raw samples into a batch. `keep` lists the slots of the raw batch to take; the others were bad.
+/// Turns raw samples into a batch. `keep` lists the slots of the raw batch to take; the others are invalid.
 pub(crate) fn prepare(
     raw: &RawBatch,
     spec: TokenSpec,
     keep: &[usize],
-    reconstruct: bool,
-    mixing: Option<Mixing<'_>>,
+    with_targets: bool,
+    mixup: Option<Mixup<'_>>,
 ) -> HostBatch {
     match spec {
         TokenSpec::Continuous { n_tokens, d_token, .. } => {
-            HostBatch::Patches(prepare_patches(raw, [n_tokens, d_token], keep, reconstruct, mixing))
+            HostBatch::Patches(prepare_patches(raw, [n_tokens, d_token], keep, with_targets, mixup))
         }
-        TokenSpec::Discrete { length, .. } => HostBatch::Tokens(prepare_tokens(raw, length, keep, mixing)),
+        TokenSpec::Discrete { length, .. } => HostBatch::Tokens(prepare_tokens(raw, length, keep, mixup)),
     }
 }
 
@@ -91,12 +91,12 @@ fn prepare_patches(
     raw: &RawBatch,
     [n_tokens, d_token]: [usize; 2],
     keep: &[usize],
-    reconstruct: bool,
-    mixing: Option<Mixing<'_>>,
+    with_targets: bool,
+    mixup: Option<Mixup<'_>>,
 ) -> PatchBatch {
-    let partners = mixing.map(|mixing| {
-        let partners = permutation(keep.len(), mixing.generator);
-        let lambdas: Vec<f32> = keep.iter().map(|_| mixing.generator.random()).collect();
+    let partners = mixup.map(|mixup| {
+        let partners = permutation(keep.len(), mixup.rng);
+        let lambdas: Vec<f32> = keep.iter().map(|_| mixup.rng.random()).collect();
         (partners, lambdas)
     });
     let mut batch = PatchBatch { n: keep.len(), n_tokens, d_token, ..PatchBatch::default() };
@@ -105,7 +105,7 @@ fn prepare_patches(
             let own = &raw.tokens[(slot * n_tokens + token) * d_token..][..d_token];
             if raw.mask[slot * n_tokens + token] == 1 {
                 batch.masked_index.push(token as i32);
-                if reconstruct {
+                if with_targets {
                     push_normalised(own, &mut batch.targets);
                 }
                 continue;
@@ -139,12 +139,12 @@ pub(crate) fn mean_and_deviation(token: &[f32]) -> (f64, f64) {
     (mean, (squares / (n - 1.0).max(1.0) + 1e-6).sqrt())
 }
 
-fn prepare_tokens(raw: &RawBatch, length: usize, keep: &[usize], mixing: Option<Mixing<'_>>) -> TokenBatch {
+fn prepare_tokens(raw: &RawBatch, length: usize, keep: &[usize], mixup: Option<Mixup<'_>>) -> TokenBatch {
     let mut batch = TokenBatch { n: keep.len(), length, ..TokenBatch::default() };
-    let mixed = mixing.map(|mixing| {
-        let partners = permutation(keep.len(), mixing.generator);
-        let ratio: f64 = mixing.generator.random();
-        (partners, ratio, mixing.generator)
+    let mixed = mixup.map(|mixup| {
+        let partners = permutation(keep.len(), mixup.rng);
+        let ratio: f64 = mixup.rng.random();
+        (partners, ratio, mixup.rng)
     });
     let attended = |slot: usize, token: usize| (token as i32) < raw.lengths[slot];
     match mixed {
@@ -226,9 +226,9 @@ mod tests {
                 ..RawBatch::default()
             };
             let spec = TokenSpec::Continuous { n_tokens, d_token, n_masked };
-            let mixing = Mixing { generator: &mut rng::keyed(seed, "mixup", &[]) };
+            let mixup = Mixup { rng: &mut rng::keyed(seed, "mixup", &[]) };
             let keep: Vec<usize> = (0..n).collect();
-            let HostBatch::Patches(batch) = prepare(&raw, spec, &keep, false, Some(mixing)) else { panic!("patches") };
+            let HostBatch::Patches(batch) = prepare(&raw, spec, &keep, false, Some(mixup)) else { panic!("patches") };
             assert_eq!(batch.n_visible, n_tokens - n_masked);
             let partners = permutation(n, &mut rng::keyed(seed, "mixup", &[]));
             for (row, at) in batch.visible_index.chunks(batch.n_visible).enumerate().flat_map(|(row, positions)| {
@@ -247,8 +247,8 @@ mod tests {
 
     #[test]
     fn mixup_is_convex_between_a_sample_and_its_partner_at_the_same_position() {
-        let mixing = Mixing { generator: &mut rng::keyed(3, "mixup", &[]) };
-        let HostBatch::Patches(mixed) = prepare(&raw(), SPEC, &[0, 1, 2], false, Some(mixing)) else {
+        let mixup = Mixup { rng: &mut rng::keyed(3, "mixup", &[]) };
+        let HostBatch::Patches(mixed) = prepare(&raw(), SPEC, &[0, 1, 2], false, Some(mixup)) else {
             panic!("patches")
         };
         let mut again = rng::keyed(3, "mixup", &[]);
@@ -272,10 +272,8 @@ mod tests {
         assert_eq!((plain.target_index, plain.target_ids), (vec![1, 6], vec![5, 6]));
         assert_eq!(plain.attended, [true, true, true, false, true, true, true, true]);
         for seed in 0..20 {
-            let mixing = Mixing { generator: &mut rng::keyed(seed, "mixup", &[]) };
-            let HostBatch::Tokens(mixed) = prepare(&raw(), spec, &[0, 1], false, Some(mixing)) else {
-                panic!("tokens")
-            };
+            let mixup = Mixup { rng: &mut rng::keyed(seed, "mixup", &[]) };
+            let HostBatch::Tokens(mixed) = prepare(&raw(), spec, &[0, 1], false, Some(mixup)) else { panic!("tokens") };
             for (at, id) in mixed.ids.iter().enumerate() {
                 let pair = [raw().ids[at % 4], raw().ids[4 + at % 4]];
                 assert!(pair.contains(id), "{id} at {at} from neither sample");

@@ -89,7 +89,7 @@ pub trait Dataset: Send + Sync {
     /// the same order.
     ///
     /// # Errors
-    /// A source that cannot do this, samples that cannot be read, files that cannot be written.
+    /// A dataset that cannot do this, samples that cannot be read, files that cannot be written.
     fn keep(&self, indices: &[u64], folder: &Path) -> Result<()> {
         let _ = (indices, folder);
         Err(Error::Data(format!(

@@ -9,30 +9,22 @@ use std::ops::Range;
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use super::{HostBatch, InvalidSample, RawBatch};
+use super::RawBatch;
 use crate::{Error, Result};
 
 /// Batches that are prepared ahead for each worker, those in its hands included.
 const PREFETCH_FACTOR: usize = 3;
-
-/// A prepared batch, or none when all of its samples were bad.
-#[derive(Debug)]
-pub(crate) struct LoadedBatch {
-    pub batch: Option<HostBatch>,
-    /// Samples that could not be read, with their index in the source.
-    pub bad: Vec<(u64, InvalidSample)>,
-}
 
 /// Prepares the items on `n_threads` threads and hands them to `consume` in order, until it says no. `prepare` gets buffers that
 /// belong to its thread, and hold whatever was left in them. `consume` also hears how long it had to wait for the item.
 ///
 /// # Errors
 /// The first error of `prepare` (in order) or `consume`.
-pub(crate) fn prefetch(
+pub(super) fn prefetch<T: Send>(
     items: Range<usize>,
     n_threads: usize,
-    prepare: impl Fn(usize, &mut RawBatch) -> Result<LoadedBatch> + Sync,
-    mut consume: impl FnMut(usize, LoadedBatch, Duration) -> Result<()>,
+    prepare: impl Fn(usize, &mut RawBatch) -> Result<T> + Sync,
+    mut consume: impl FnMut(usize, T, Duration) -> Result<()>,
 ) -> Result<()> {
     let n_threads = n_threads.clamp(1, items.len().max(1));
     let queue = PrefetchQueue {
@@ -42,7 +34,7 @@ pub(crate) fn prefetch(
     };
     std::thread::scope(|scope| {
         // However this ends, the threads are told.
-        let _closing = Closing(&queue);
+        let _stop = StopWorkers(&queue);
         for _ in 0..n_threads {
             scope.spawn(|| {
                 let mut buffers = RawBatch::default();
@@ -61,32 +53,32 @@ pub(crate) fn prefetch(
 }
 
 /// Items between the threads and the consumer.
-struct PrefetchQueue {
-    state: Mutex<State>,
+struct PrefetchQueue<T> {
+    state: Mutex<State<T>>,
     /// Something was put on the queue or taken from it.
     changed: Condvar,
     /// Items beyond the consumer's that may be taken up.
     ahead: usize,
 }
 
-struct State {
+struct State<T> {
     /// The item that is taken up next.
     next: usize,
     /// The item that the consumer wants or has.
     consumed: usize,
     /// Items from here on are not taken up.
     end: usize,
-    ready: BTreeMap<usize, Result<LoadedBatch>>,
+    ready: BTreeMap<usize, Result<T>>,
 }
 
-impl PrefetchQueue {
-    fn lock(&self) -> MutexGuard<'_, State> {
+impl<T> PrefetchQueue<T> {
+    fn lock(&self) -> MutexGuard<'_, State<T>> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The next item for a thread, as soon as it may be prepared; none when there are no more.
     fn next_item(&self) -> Option<usize> {
-        let must_wait = |state: &mut State| state.next < state.end && state.next >= state.consumed + self.ahead;
+        let must_wait = |state: &mut State<T>| state.next < state.end && state.next >= state.consumed + self.ahead;
         let mut state = self.changed.wait_while(self.lock(), must_wait).unwrap_or_else(PoisonError::into_inner);
         let item = state.next;
         state.next += 1;
@@ -94,7 +86,7 @@ impl PrefetchQueue {
     }
 
     /// The item, which is the next, and how long it had to be waited for.
-    fn wait_for(&self, item: usize) -> (Result<LoadedBatch>, Duration) {
+    fn wait_for(&self, item: usize) -> (Result<T>, Duration) {
         let mut state = self.lock();
         state.consumed = item;
         self.changed.notify_all();
@@ -112,13 +104,13 @@ impl PrefetchQueue {
 }
 
 /// Puts an item on the queue when it goes, whatever came of it. Behind an error nothing is taken up any more.
-struct Slot<'a> {
-    queue: &'a PrefetchQueue,
+struct Slot<'a, T> {
+    queue: &'a PrefetchQueue<T>,
     item: usize,
-    loaded: Option<Result<LoadedBatch>>,
+    loaded: Option<Result<T>>,
 }
 
-impl Drop for Slot<'_> {
+impl<T> Drop for Slot<'_, T> {
     fn drop(&mut self) {
         let loaded = self.loaded.take();
         let loaded = loaded.unwrap_or_else(|| Err(Error::Source("a loader thread ended without a word".into())));
@@ -132,9 +124,9 @@ impl Drop for Slot<'_> {
 }
 
 /// Tells the threads to stop when it goes.
-struct Closing<'a>(&'a PrefetchQueue);
+struct StopWorkers<'a, T>(&'a PrefetchQueue<T>);
 
-impl Drop for Closing<'_> {
+impl<T> Drop for StopWorkers<'_, T> {
     fn drop(&mut self) {
         self.0.lock().end = 0;
         self.0.changed.notify_all();
@@ -148,10 +140,6 @@ mod tests {
     use std::sync::atomic::{AtomicUsize, Ordering};
     use std::time::Duration;
 
-    fn loaded() -> LoadedBatch {
-        LoadedBatch { batch: None, bad: Vec::new() }
-    }
-
     #[test]
     fn items_come_in_order_however_long_each_takes_and_few_are_held() {
         for n_threads in [1, 2, 5, 40] {
@@ -163,7 +151,7 @@ mod tests {
                 |item, _| {
                     std::thread::sleep(Duration::from_micros((item * 7919 % 5) as u64 * 100));
                     ahead.fetch_max(item, Ordering::Relaxed);
-                    Ok(loaded())
+                    Ok(())
                 },
                 |item, _, _| {
                     assert_eq!(item, next);
@@ -180,10 +168,10 @@ mod tests {
 
     #[test]
     fn an_error_of_either_side_stops_all_threads() {
-        let prepare = |item, _: &mut RawBatch| if item == 7 { Err(Error::Data("seven".into())) } else { Ok(loaded()) };
+        let prepare = |item, _: &mut RawBatch| if item == 7 { Err(Error::Data("seven".into())) } else { Ok(()) };
         let error = prefetch(0..1000, 3, prepare, |_, _, _| Ok(())).unwrap_err();
         assert_eq!(error.to_string(), "seven");
-        let error = prefetch(0..1000, 3, |_, _| Ok(loaded()), |_, _, _| Err(Error::Data("enough".into()))).unwrap_err();
+        let error = prefetch(0..1000, 3, |_, _| Ok(()), |_, _, _| Err(Error::Data("enough".into()))).unwrap_err();
         assert_eq!(error.to_string(), "enough");
     }
 
@@ -192,7 +180,7 @@ mod tests {
         let pause = Duration::from_millis(10);
         let slow_items = |_, _: &mut RawBatch| {
             std::thread::sleep(pause);
-            Ok(loaded())
+            Ok(())
         };
         let mut waited = Duration::ZERO;
         let count = |_, _, of_item| {
@@ -208,7 +196,7 @@ mod tests {
             Ok(())
         };
         // All but the first are ready long before they are wanted.
-        prefetch(0..8, 2, |_, _| Ok(loaded()), slow_consumer).unwrap();
+        prefetch(0..8, 2, |_, _| Ok(()), slow_consumer).unwrap();
         assert!(waited < 4 * pause, "{waited:?}");
     }
 
@@ -227,7 +215,7 @@ mod tests {
             } else {
                 n_others.fetch_add(1, Ordering::Relaxed);
             }
-            Ok(loaded())
+            Ok(())
         };
         let consume = |_, _, _| {
             assert!(n_others.load(Ordering::Relaxed) >= 2 * PREFETCH_FACTOR - 1);

@@ -25,12 +25,12 @@ pub(crate) enum Objective {
     Distillation,
 }
 
-/// Samples that batches are drawn from: indices into one source.
+/// Samples that batches are drawn from: indices into one dataset.
 #[derive(Debug, Clone)]
 pub(crate) struct Pool {
-    /// Which source of the stage.
-    pub source: usize,
-    pub purpose: Objective,
+    /// Which dataset of the stage.
+    pub dataset: usize,
+    pub objective: Objective,
     /// Name of its losses: the modality, with the stage's number where the modality comes again.
     pub label: String,
     pub indices: Vec<u64>,
@@ -45,7 +45,7 @@ pub(crate) struct Pool {
 pub(crate) struct Step {
     /// Which pool.
     pub pool: usize,
-    /// Samples of its source.
+    /// Samples of its dataset.
     pub indices: Vec<u64>,
     /// One seed a sample.
     pub seeds: Vec<u64>,
@@ -109,9 +109,9 @@ mod tests {
     use super::*;
 
     fn pools() -> Vec<Pool> {
-        let pool = |source, purpose, indices| Pool {
-            source,
-            purpose,
+        let pool = |dataset, objective, indices| Pool {
+            dataset,
+            objective,
             label: String::new(),
             indices,
             batch_size: 5,
@@ -148,11 +148,11 @@ mod tests {
         fn an_epoch_has_the_references_batches_each_of_one_pool(
             sizes in proptest::collection::vec(0usize..40, 1..5), batch_size in 1usize..12, seed: u64,
         ) {
-            let pool = |(source, n): (usize, &usize)| Pool {
-                source,
-                purpose: if source == 0 { Objective::Pretext } else { Objective::Distillation },
+            let pool = |(dataset, n): (usize, &usize)| Pool {
+                dataset,
+                objective: if dataset == 0 { Objective::Pretext } else { Objective::Distillation },
                 label: String::new(),
-                indices: (0..*n as u64).map(|index| 100 * source as u64 + index).collect(),
+                indices: (0..*n as u64).map(|index| 100 * dataset as u64 + index).collect(),
                 batch_size,
                 passes: 1.0,
             };

@@ -1,4 +1,4 @@
-//! Some samples of a source, as a source of their own.
+//! Some samples of a dataset, as a dataset of their own.
 
 use std::path::Path;
 
@@ -8,32 +8,32 @@ use super::{Dataset, InvalidSample, RawBatch, TokenSpec, View};
 use crate::Result;
 use crate::rng;
 
-/// Subset samples of another source, in the order in which they were named.
+/// Subset samples of another dataset, in the order in which they were named.
 pub struct Subset<'a> {
-    source: &'a dyn Dataset,
+    dataset: &'a dyn Dataset,
     indices: Vec<u64>,
     ids: Vec<String>,
 }
 
 impl<'a> Subset<'a> {
     /// The samples of these indices, of which each must be below the number of samples.
-    pub fn new(source: &'a dyn Dataset, indices: Vec<u64>) -> Self {
-        let ids = indices.iter().map(|index| source.ids()[*index as usize].clone()).collect();
-        Self { source, indices, ids }
+    pub fn new(dataset: &'a dyn Dataset, indices: Vec<u64>) -> Self {
+        let ids = indices.iter().map(|index| dataset.ids()[*index as usize].clone()).collect();
+        Self { dataset, indices, ids }
     }
 }
 
 impl Dataset for Subset<'_> {
     fn modality(&self) -> &str {
-        self.source.modality()
+        self.dataset.modality()
     }
 
     fn family(&self) -> &str {
-        self.source.family()
+        self.dataset.family()
     }
 
     fn spec(&self) -> TokenSpec {
-        self.source.spec()
+        self.dataset.spec()
     }
 
     fn ids(&self) -> &[String] {
@@ -41,17 +41,17 @@ impl Dataset for Subset<'_> {
     }
 
     fn fingerprint(&self) -> &str {
-        self.source.fingerprint()
+        self.dataset.fingerprint()
     }
 
     fn fill(&self, view: View, indices: &[u64], seeds: &[u64], batch: &mut RawBatch) -> Result<Vec<InvalidSample>> {
         let indices: Vec<u64> = indices.iter().map(|index| self.indices[*index as usize]).collect();
-        self.source.fill(view, &indices, seeds, batch)
+        self.dataset.fill(view, &indices, seeds, batch)
     }
 
     fn keep(&self, indices: &[u64], folder: &Path) -> Result<()> {
         let indices: Vec<u64> = indices.iter().map(|index| self.indices[*index as usize]).collect();
-        self.source.keep(&indices, folder)
+        self.dataset.keep(&indices, folder)
     }
 }
 

@@ -11,7 +11,7 @@ use rand::RngExt;
 
 use super::labelled_features::LabelledFeatures;
 use super::linear_probe::{Fitted, LinearProbe, Standardised};
-use crate::data::{Dataset, LoadedBatch, LoaderOptions, RawBatch, Subset, View, prefetch, prepare};
+use crate::data::{BatchLoader, BatchRequest, Dataset, LoaderOptions, Subset};
 use crate::fused;
 use crate::model::{Initialiser, Model, StochasticDepth, mean_over_tokens};
 use crate::optimisation::{OptimiserConfig, Schedule, adamw};
@@ -75,7 +75,7 @@ impl Finetuning {
 /// Samples with their classes.
 #[derive(Debug, Clone, Copy)]
 pub struct Labels<'a> {
-    /// Indices in the source.
+    /// Indices in the dataset.
     pub indices: &'a [u64],
     /// Their classes.
     pub classes: &'a [usize],
@@ -92,7 +92,7 @@ pub struct Finetuner<'a> {
     /// Stochastic depth while it learns.
     pub drop_path: f64,
     /// The samples.
-    pub source: &'a dyn Dataset,
+    pub dataset: &'a dyn Dataset,
     /// How they are read.
     pub loader: LoaderOptions,
     /// Of the head's first values, the order of samples and the stochastic depth.
@@ -170,12 +170,10 @@ impl Finetuner<'_> {
         indices: &[u64],
         progress: &mut dyn FnMut(usize) -> Result<()>,
     ) -> Result<LabelledFeatures> {
-        let source = Subset::new(self.source, indices.to_vec());
-        let features = extract_features(model, self.family, &source, self.loader, self.device, progress)?;
-        match features.bad.first() {
-            Some((id, reason)) => {
-                Err(Error::Data(format!("sample {id} could be read before and now cannot: {reason}")))
-            }
+        let dataset = Subset::new(self.dataset, indices.to_vec());
+        let features = extract_features(model, self.family, &dataset, self.loader, self.device, progress)?;
+        match features.invalid.first() {
+            Some((id, reason)) => Err(Error::no_longer_valid(id, reason)),
             None => {
                 Ok(LabelledFeatures { values: features.values, width: features.width, labels: vec![0; indices.len()] })
             }
@@ -196,21 +194,13 @@ impl Finetuner<'_> {
         for epoch in 0..settings.epochs {
             let order = self.order(n, epoch);
             let batch_of = |item: usize| &order[item * settings.batch_size..((item + 1) * settings.batch_size).min(n)];
-            let load = |item: usize, raw: &mut RawBatch| {
-                let indices: Vec<u64> = batch_of(item).iter().map(|at| train.indices[*at]).collect();
-                let bad = self.source.fill(View::Evaluation, &indices, &vec![0; indices.len()], raw)?;
-                if let Some(bad) = bad.first() {
-                    return Err(Error::Data(format!(
-                        "sample {} could be read before and now cannot: {}",
-                        self.source.ids()[indices[bad.slot] as usize],
-                        bad.message
-                    )));
-                }
-                let all: Vec<usize> = (0..indices.len()).collect();
-                Ok(LoadedBatch { batch: Some(prepare(raw, self.source.spec(), &all, false, None)), bad: Vec::new() })
+            let request = |item: usize| {
+                let indices = batch_of(item).iter().map(|at| train.indices[*at]).collect();
+                BatchRequest::evaluation(self.dataset, indices)
             };
             let n_batches = n.div_ceil(settings.batch_size);
-            prefetch(0..n_batches, self.loader.num_workers, load, |item, loaded, _| {
+            BatchLoader::new(self.loader.num_workers, request).for_each(0..n_batches, |item, loaded| {
+                loaded.expect_all_valid(self.dataset)?;
                 let (Some(classifier), Some(batch)) = (held.take(), loaded.batch) else { return Ok(()) };
                 let step = epoch * n_batches + item;
                 let mut depth =

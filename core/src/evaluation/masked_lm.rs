@@ -22,29 +22,29 @@ pub struct MaskedTokenCounts {
 }
 
 impl MaskedTokenCounts {
-    /// Masks the samples `wanted` of a source as the training does and lets the model fill them in. Masks follow from `seed` and the samples'
+    /// Masks the samples `wanted` of a dataset as the training does and lets the model fill them in. Masks follow from `seed` and the samples'
     /// indices alone. `model` and `device` are those of evaluation; `progress` hears how many are done, and may end the work with an error.
     ///
     /// # Errors
-    /// A source of continuous tokens, samples that cannot be read, predictions that are not finite, an error of `progress`.
+    /// A dataset of continuous tokens, samples that cannot be read, predictions that are not finite, an error of `progress`.
     pub fn of_samples(
         model: &Model,
         family: usize,
-        source: &dyn Dataset,
+        dataset: &dyn Dataset,
         wanted: &[u64],
         seed: u64,
         device: &Device,
         progress: &mut dyn FnMut(usize) -> Result<()>,
     ) -> Result<Vec<Self>> {
-        if !matches!(source.spec(), TokenSpec::Discrete { .. }) {
-            return Err(Error::Setting(format!("modality {} has no words that could be masked", source.modality())));
+        if !matches!(dataset.spec(), TokenSpec::Discrete { .. }) {
+            return Err(Error::Setting(format!("modality {} has no words that could be masked", dataset.modality())));
         }
         let mut answers = Vec::with_capacity(wanted.len());
         for batch in wanted.chunks(BATCH) {
-            let restored = reconstruct_samples(model, family, source, batch, seed, device)?;
+            let restored = reconstruct_samples(model, family, dataset, batch, seed, device)?;
             if restored.len() < batch.len() {
-                let n_bad = batch.len() - restored.len();
-                return Err(Error::Data(format!("{n_bad} samples of {} cannot be read", source.modality())));
+                let n_invalid = batch.len() - restored.len();
+                return Err(Error::Data(format!("{n_invalid} samples of {} cannot be read", dataset.modality())));
             }
             answers.extend(restored.iter().filter_map(|sample| match &sample.content {
                 ReconstructedContent::Tokens(words) => {

@@ -57,35 +57,35 @@ pub struct TokenFeatures {
     /// `[rows, n_tokens, width]`.
     pub values: Vec<f32>,
     /// Samples that could not be read, and why.
-    pub bad: Vec<(u64, String)>,
+    pub invalid: Vec<(u64, String)>,
 }
 
 impl TokenFeatures {
-    /// Encodes every sample of a source, neither augmented nor masked. They are held in memory: 4 bytes a value of each token of each
+    /// Encodes every sample of a dataset, neither augmented nor masked. They are held in memory: 4 bytes a value of each token of each
     /// sample. `progress` hears how many samples are done, and may end the work with an error.
     ///
     /// # Errors
-    /// A source of words, one that fails, too many bad samples, an error of `progress`.
+    /// A dataset of words, one that fails, too many invalid samples, an error of `progress`.
     pub fn extract(
         model: &Model,
         family: usize,
-        source: &dyn Dataset,
+        dataset: &dyn Dataset,
         loader: LoaderOptions,
         device: &Device,
         progress: &mut dyn FnMut(usize) -> Result<()>,
     ) -> Result<Self> {
-        let crate::data::TokenSpec::Continuous { n_tokens, .. } = source.spec() else {
-            let modality = source.modality();
+        let crate::data::TokenSpec::Continuous { n_tokens, .. } = dataset.spec() else {
+            let modality = dataset.modality();
             return Err(Error::Setting(format!("modality {modality} has words, which have no pixels to segment")));
         };
         let mut features = Self { n_tokens, ..Self::default() };
-        encode_samples(model, family, source, Pooling::None, loader, device, &mut |batch| {
+        encode_samples(model, family, dataset, Pooling::None, loader, device, &mut |batch| {
             features.width = batch.width;
             // The class token is the first of each sample.
             let samples = batch.values.chunks_exact((n_tokens + 1) * batch.width);
             features.values.extend(samples.flat_map(|sample| &sample[batch.width..]));
             features.rows.extend(batch.rows);
-            features.bad.extend(batch.bad.iter().map(|(index, bad)| (*index, bad.message.clone())));
+            features.invalid.extend(batch.invalid.iter().map(|(index, sample)| (*index, sample.message.clone())));
             progress(batch.done)
         })?;
         Ok(features)
@@ -346,7 +346,7 @@ mod tests {
         let masks = Painted { grid: vec![2, 3], maps };
         let indices: Vec<u64> = (0..N as u64).collect();
         let maps = ClassMaps::read(&masks, &indices, &SegmentationClasses::FOREGROUND).unwrap();
-        (TokenFeatures { width: 8, n_tokens: 6, rows: indices, values, bad: vec![] }, maps)
+        (TokenFeatures { width: 8, n_tokens: 6, rows: indices, values, invalid: vec![] }, maps)
     }
 
     fn scores(probe: &SegmentationProbe, seed: u64) -> SegmentationScores {

@@ -7,7 +7,9 @@ use burn::tensor::{Device, Tensor, activation::softmax};
 use rand::RngExt;
 
 use super::reconstruct;
-use crate::data::{Dataset, HostBatch, PatchBatch, RawBatch, TokenBatch, View, mean_and_deviation, prepare};
+use crate::data::{
+    BatchRequest, Dataset, HostBatch, LoadedBatch, PatchBatch, RawBatch, TokenBatch, mean_and_deviation,
+};
 use crate::model::{Head, Model, TextTokens, VisiblePatches, indices};
 use crate::rng;
 use crate::{Error, Result};
@@ -15,7 +17,7 @@ use crate::{Error, Result};
 /// A sample that was masked, and what the model filled in.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Reconstruction {
-    /// Its index in the source.
+    /// Its index in the dataset.
     pub index: u64,
     /// What was filled in.
     pub content: ReconstructedContent,
@@ -30,7 +32,7 @@ pub enum ReconstructedContent {
     Tokens(PredictedTokens),
 }
 
-/// Patches of one sample; values as the source delivers them, `[n_tokens * d_token]`.
+/// Patches of one sample; values as the dataset delivers them, `[n_tokens * d_token]`.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ReconstructedPatches {
     /// The sample in its training view, before it was masked.
@@ -79,47 +81,44 @@ impl ReconstructedPatches {
     }
 }
 
-/// Masks samples of a source as the training does and lets the model fill them in. `model` and `device` are those of evaluation. The
+/// Masks samples of a dataset as the training does and lets the model fill them in. `model` and `device` are those of evaluation. The
 /// masks follow from `seed` and the samples' indices alone. Samples that cannot be read are left out.
 ///
 /// # Errors
-/// A source that fails as a whole, predictions that are not finite, a device that does not give its results.
+/// A dataset that fails as a whole, predictions that are not finite, a device that does not give its results.
 ///
 /// # Panics
-/// When the family is not the source's.
+/// When the family is not the dataset's.
 pub fn reconstruct_samples(
     model: &Model,
     family: usize,
-    source: &dyn Dataset,
+    dataset: &dyn Dataset,
     wanted: &[u64],
     seed: u64,
     device: &Device,
 ) -> Result<Vec<Reconstruction>> {
     let seeds: Vec<u64> = wanted.iter().map(|&index| rng::keyed(seed, "restoration", &[index]).random()).collect();
     let mut raw = RawBatch::default();
-    let bad = source.fill(View::Training, wanted, &seeds, &mut raw)?;
-    let keep: Vec<usize> = (0..wanted.len()).filter(|slot| bad.iter().all(|bad| bad.slot != *slot)).collect();
-    if keep.is_empty() {
-        return Ok(Vec::new());
-    }
-    let contents: Vec<ReconstructedContent> = match prepare(&raw, source.spec(), &keep, true, None) {
+    let request = BatchRequest::pretext(dataset, wanted.to_vec(), seeds);
+    let LoadedBatch { batch: Some(batch), valid, .. } = request.load(&mut raw)? else { return Ok(Vec::new()) };
+    let contents: Vec<ReconstructedContent> = match batch {
         HostBatch::Patches(batch) => {
-            let reconstructed = reconstruct_patches(model, family, &raw, &keep, &batch, device)?;
+            let reconstructed = reconstruct_patches(model, family, &raw, &valid, &batch, device)?;
             reconstructed.into_iter().map(ReconstructedContent::Patches).collect()
         }
         HostBatch::Tokens(batch) => {
-            let predicted = predict_tokens(model, family, &raw, &keep, &batch, device)?;
+            let predicted = predict_tokens(model, family, &raw, &valid, &batch, device)?;
             predicted.into_iter().map(ReconstructedContent::Tokens).collect()
         }
     };
-    Ok(keep.into_iter().zip(contents).map(|(slot, content)| Reconstruction { index: wanted[slot], content }).collect())
+    Ok(valid.into_iter().zip(contents).map(|(slot, content)| Reconstruction { index: wanted[slot], content }).collect())
 }
 
 fn reconstruct_patches(
     model: &Model,
     family: usize,
     raw: &RawBatch,
-    keep: &[usize],
+    valid: &[usize],
     batch: &PatchBatch,
     device: &Device,
 ) -> Result<Vec<ReconstructedPatches>> {
@@ -143,14 +142,14 @@ fn reconstruct_patches(
         let n_values = masked.iter().filter(|masked| **masked).count() * d_token;
         ReconstructedPatches { original, reconstructed, masked, d_token, loss: squares / n_values.max(1) as f64 }
     };
-    Ok(keep.iter().enumerate().map(of_sample).collect())
+    Ok(valid.iter().enumerate().map(of_sample).collect())
 }
 
 fn predict_tokens(
     model: &Model,
     family: usize,
     raw: &RawBatch,
-    keep: &[usize],
+    valid: &[usize],
     batch: &TokenBatch,
     device: &Device,
 ) -> Result<Vec<PredictedTokens>> {
@@ -158,7 +157,7 @@ fn predict_tokens(
         panic!("family {family} has continuous tokens");
     };
     let length = batch.length;
-    let mut samples: Vec<PredictedTokens> = keep
+    let mut samples: Vec<PredictedTokens> = valid
         .iter()
         .map(|&slot| {
             let (ids, labels) = (&raw.ids[slot * length..][..length], &raw.labels[slot * length..][..length]);
@@ -201,7 +200,7 @@ fn values_of<const D: usize>(tensor: Tensor<D>) -> Result<Vec<f32>> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::data::{InvalidSample, TokenSpec};
+    use crate::data::{InvalidSample, TokenSpec, View, prepare};
     use crate::model::{ModelConfig, Preset, TextAttention};
 
     const N_TOKENS: usize = 5;
@@ -258,29 +257,29 @@ mod tests {
         }
     }
 
-    fn model(source: &Few) -> (Model, Device) {
+    fn model(dataset: &Few) -> (Model, Device) {
         let mut config = ModelConfig {
             dimensions: Preset::Demo.dimensions(),
             text_attention: TextAttention::default(),
             families: Vec::new(),
         };
-        config.admit("few", "few", source.spec, None).unwrap();
+        config.admit("few", "few", dataset.spec, None).unwrap();
         let device = crate::device::by_name("cpu").unwrap();
         (Model::new(&config, 3, 1, &device), device)
     }
 
     #[test]
     fn visible_patches_come_back_exactly_and_masked_ones_with_their_own_mean_and_deviation() {
-        let source = Few::new(TokenSpec::Continuous { n_tokens: N_TOKENS, d_token: D_TOKEN, n_masked: 2 });
-        let (model, device) = model(&source);
-        let reconstructed = reconstruct_samples(&model, 0, &source, &[0, 1, 2], 9, &device).unwrap();
+        let dataset = Few::new(TokenSpec::Continuous { n_tokens: N_TOKENS, d_token: D_TOKEN, n_masked: 2 });
+        let (model, device) = model(&dataset);
+        let reconstructed = reconstruct_samples(&model, 0, &dataset, &[0, 1, 2], 9, &device).unwrap();
         assert_eq!(reconstructed.iter().map(|sample| sample.index).collect::<Vec<_>>(), [0, 2]);
 
         // The other route: the prediction in the space of the targets, brought back by hand.
         let mut raw = RawBatch::default();
         let seeds: Vec<u64> = [0, 1, 2].map(|index| rng::keyed(9, "restoration", &[index]).random()).to_vec();
-        source.fill(View::Training, &[0, 1, 2], &seeds, &mut raw).unwrap();
-        let prepared = prepare(&raw, source.spec, &[0, 2], true, None);
+        dataset.fill(View::Training, &[0, 1, 2], &seeds, &mut raw).unwrap();
+        let prepared = prepare(&raw, dataset.spec, &[0, 2], true, None);
         let HostBatch::Patches(batch) = &prepared else { panic!("patches") };
         let latents = model.encode_patches(0, &VisiblePatches::upload(batch, &device), 0, None);
         let loss = super::super::pretext_loss(&model, 0, &prepared, latents.clone()).into_scalar::<f32>();
@@ -316,9 +315,9 @@ mod tests {
 
     #[test]
     fn every_word_that_was_to_be_guessed_has_a_guess_and_the_original_is_known() {
-        let source = Few::new(TokenSpec::Discrete { length: 4, vocabulary: 11 });
-        let (model, device) = model(&source);
-        let reconstructed = reconstruct_samples(&model, 0, &source, &[2, 0], 9, &device).unwrap();
+        let dataset = Few::new(TokenSpec::Discrete { length: 4, vocabulary: 11 });
+        let (model, device) = model(&dataset);
+        let reconstructed = reconstruct_samples(&model, 0, &dataset, &[2, 0], 9, &device).unwrap();
         assert_eq!(reconstructed.len(), 2);
         for sample in &reconstructed {
             let ReconstructedContent::Tokens(words) = &sample.content else { panic!("words") };

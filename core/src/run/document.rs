@@ -131,12 +131,26 @@ mod tests {
     fn earlier_formats_are_brought_up_to_date_and_later_ones_refused() {
         let note: Note = parse_document(b"{\"format\": 1, \"loss\": 0.5}").unwrap();
         assert_eq!(note, Note { format: FORMAT, checksum: CHECKSUM_PLACEHOLDER.into(), loss: 0.5, unfinished: None });
-        let later =
-            insert_checksum(&format!("{{\"seal\": \"{CHECKSUM_PLACEHOLDER}\", \"format\": 4, \"loss\": 0.5}}"), MARKER);
+        let later = insert_checksum(
+            &format!("{{\"checksum\": \"{CHECKSUM_PLACEHOLDER}\", \"format\": 5, \"loss\": 0.5}}"),
+            MARKER,
+        );
         let error = parse_document::<Note>(later.as_bytes()).unwrap_err();
         assert!(error.contains("format 5") && error.contains("formats 1 to 4"), "{error}");
         assert!(parse_document::<Note>(b"{\"format\": 0, \"loss\": 0.5}").is_err());
         assert!(parse_document::<Note>(b"{\"format\": 2, \"loss\": 0.5}").unwrap_err().contains("no checksum"));
+    }
+
+    #[test]
+    fn a_document_of_format_3_gets_the_names_of_format_4() {
+        let text = format!(
+            "{{\"seal\": \"{CHECKSUM_PLACEHOLDER}\", \"format\": 3, \"bad_samples\": {{\"a\": \"torn\"}}, \"account\": 7}}"
+        );
+        let with_checksum = insert_checksum(&text, MARKER_BEFORE_FORMAT_4);
+        let document: Value = parse_document(with_checksum.as_bytes()).unwrap();
+        assert_eq!((&document["invalid_samples"]["a"], &document["report"]), (&"torn".into(), &7.into()));
+        assert!(document.get("seal").is_none() && document.get("account").is_none());
+        assert!(parse_document::<Value>(with_checksum.replace("torn", "worn").as_bytes()).is_err());
     }
 
     #[test]

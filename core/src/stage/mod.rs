@@ -39,7 +39,7 @@ use trainer::{StageTrainer, TrainState};
 /// An earlier stage, as a later one sees it.
 pub struct PreviousStage<'a> {
     /// Its data.
-    pub source: &'a dyn Dataset,
+    pub dataset: &'a dyn Dataset,
     /// Its buffer; empty where the strategy keeps none.
     pub buffer: RehearsalBuffer,
     /// Passes over its data, where all of them are learned together.
@@ -76,7 +76,7 @@ impl Stage<'_> {
     /// Runs the stage, from its latest checkpoint if there is one, and leaves model, buffer, metrics and state in its folder.
     ///
     /// # Errors
-    /// Settings out of range, data that do not fit, too many bad samples, a loss that is not finite, files that cannot be written.
+    /// Settings out of range, data that do not fit, too many invalid samples, a loss that is not finite, files that cannot be written.
     pub fn run(&self, observer: &mut dyn Observer) -> Result<StageState> {
         self.settings.check()?;
         let pools = self.pools()?;
@@ -158,11 +158,12 @@ impl Stage<'_> {
             return Err(Error::Data(format!("modality {} has no samples", self.current.modality())));
         }
         let batch_size = self.settings.batch_size;
-        let all = |source: &dyn Dataset| (0..source.ids().len() as u64).collect::<Vec<_>>();
-        let pool = |source, label, purpose, indices| Pool { source, purpose, label, indices, batch_size, passes: 1.0 };
+        let all = |dataset: &dyn Dataset| (0..dataset.ids().len() as u64).collect::<Vec<_>>();
+        let pool =
+            |dataset, label, objective, indices| Pool { dataset, objective, label, indices, batch_size, passes: 1.0 };
         let mut pools = vec![pool(0, self.label(self.earlier.len()), Objective::Pretext, all(self.current))];
         for (at, earlier) in self.earlier.iter().enumerate() {
-            let kept = || earlier.buffer.indices(earlier.source.modality(), earlier.source.ids());
+            let kept = || earlier.buffer.indices(earlier.dataset.modality(), earlier.dataset.ids());
             let label = self.label(at);
             let pool = match self.settings.strategy.replay_source() {
                 ReplaySource::Nothing => continue,
@@ -172,7 +173,7 @@ impl Stage<'_> {
                 ReplaySource::AllSamples => Pool {
                     batch_size: earlier.batch_size,
                     passes: earlier.epochs as f64 / self.settings.epochs as f64,
-                    ..pool(at + 1, label, Objective::Pretext, all(earlier.source))
+                    ..pool(at + 1, label, Objective::Pretext, all(earlier.dataset))
                 },
             };
             if !pool.indices.is_empty() {
@@ -184,16 +185,16 @@ impl Stage<'_> {
 
     /// Name of a stage's losses, by its position from 0: `ct`, or `ct#6` when an earlier stage had the same modality.
     fn label(&self, at: usize) -> String {
-        let modality = |at: usize| self.earlier.get(at).map_or(self.current, |earlier| earlier.source).modality();
+        let modality = |at: usize| self.earlier.get(at).map_or(self.current, |earlier| earlier.dataset).modality();
         let own = modality(at);
         if (0..at).any(|before| modality(before) == own) { format!("{own}#{}", at + 1) } else { own.into() }
     }
 
-    /// The source that a pool draws from.
-    fn source(&self, pool: &Pool) -> &dyn Dataset {
-        match pool.source {
+    /// The dataset that a pool draws from.
+    fn dataset(&self, pool: &Pool) -> &dyn Dataset {
+        match pool.dataset {
             0 => self.current,
-            earlier => self.earlier[earlier - 1].source,
+            earlier => self.earlier[earlier - 1].dataset,
         }
     }
 
@@ -315,7 +316,7 @@ impl Stage<'_> {
                 self.go_on(observer, "while the buffer was chosen", checkpoints)
             },
         )?;
-        for (id, message) in &features.bad {
+        for (id, message) in &features.invalid {
             state.invalid_samples.insert(id.clone(), message.clone());
         }
         let mut options = KMeansOptions {
@@ -339,9 +340,9 @@ impl Stage<'_> {
         if observer.stop_requested() { Err(self.interrupted(place, checkpoints)) } else { Ok(()) }
     }
 
-    fn family(&self, source: &dyn Dataset) -> Result<usize> {
-        self.model.family(source.family()).ok_or_else(|| {
-            Error::Data(format!("the model has no family {} for modality {}", source.family(), source.modality()))
+    fn family(&self, dataset: &dyn Dataset) -> Result<usize> {
+        self.model.family(dataset.family()).ok_or_else(|| {
+            Error::Data(format!("the model has no family {} for modality {}", dataset.family(), dataset.modality()))
         })
     }
 }

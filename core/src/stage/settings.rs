@@ -87,11 +87,6 @@ impl StageSettings {
         Ok(())
     }
 
-    /// Samples that a stage of `n_samples` keeps for later stages; none where the strategy keeps no buffer.
-    pub fn n_kept(&self, n_samples: usize) -> usize {
-        if self.strategy.name.keeps_buffer() { self.buffer.n_kept(n_samples) } else { 0 }
-    }
-
     /// Batches between readings of the losses from a device that is not the processor.
     pub const LOSS_EVERY_STEPS: usize = 16;
 

@@ -10,7 +10,7 @@ use super::batches::Batches;
 use super::losses::{LossOf, UnreadLosses};
 use super::{Observer, Stage, StepReport};
 use crate::continual::{ContinualStrategy, StepContext};
-use crate::data::{HostBatch, LoadedBatch, Objective, Pool, RawBatch, prefetch};
+use crate::data::{BatchLoader, HostBatch, LoadedBatch, Objective, Pool, record_invalid_samples};
 use crate::model::Model;
 use crate::pretext::pretext_loss;
 use crate::rng;
@@ -89,16 +89,16 @@ impl StageTrainer<'_> {
         let so_far = self.state.unfinished.take().unwrap_or_default();
         let first = self.state.epochs_done * n_steps + so_far.steps.min(n_steps);
         let mut epoch_state = EpochState { saved_at: so_far.steps, so_far, ..EpochState::default() };
-        let load = |item: usize, raw: &mut RawBatch| batches.load(item, raw);
+        let loader = BatchLoader::new(self.stage.settings.num_workers, |item| batches.request(item));
         let items = first..self.stage.epochs() * n_steps;
-        prefetch(items, self.stage.settings.num_workers, load, |item, loaded, waited| {
+        loader.for_each(items, |item, loaded| {
             let (epoch, step) = batches.place(item);
             if item == first || step == 0 {
                 let strategy = &mut *self.strategy;
                 self.train_state.change(|model| strategy.before_epoch(epoch, model))?;
                 batches.forget_before(epoch);
             }
-            epoch_state.waited += waited;
+            epoch_state.waited += loaded.waited;
             self.learn(&mut epoch_state, item, &loaded, observer)?;
             if step + 1 == n_steps {
                 self.end_epoch(std::mem::take(&mut epoch_state), epoch, observer)?;
@@ -119,7 +119,7 @@ impl StageTrainer<'_> {
         let n_steps = self.batches.n_steps();
         let (epoch, step) = self.batches.place(item);
         let pool = self.batches.pool(item);
-        self.note_bad_samples(pool, loaded, observer)?;
+        self.record_invalid(pool, loaded, observer)?;
         if let Some(batch) = &loaded.batch {
             let Loss { of_batch, auxiliary } = self.loss(pool, batch, item)?;
             let of = LossOf { item, n_samples: batch.n(), auxiliary: false };
@@ -211,9 +211,9 @@ impl StageTrainer<'_> {
         epoch_state.n_unread_steps = 0;
         for (of, value) in epoch_state.unread.read()? {
             let pool = self.batches.pool(of.item);
-            let purpose = if of.auxiliary { Objective::Distillation } else { pool.purpose };
-            self.check_finite(value, pool, of.item, kind(purpose))?;
-            match purpose {
+            let objective = if of.auxiliary { Objective::Distillation } else { pool.objective };
+            self.check_finite(value, pool, of.item, kind(objective))?;
+            match objective {
                 Objective::Pretext => epoch_state.so_far.pretext.add(&pool.label, value),
                 Objective::Distillation => epoch_state.so_far.distillation.add(&pool.label, value),
             }
@@ -224,7 +224,7 @@ impl StageTrainer<'_> {
                     step: step + 1,
                     n_samples: of.n_samples,
                     label: &pool.label,
-                    kind: kind(purpose),
+                    kind: kind(objective),
                     loss: value,
                 });
             }
@@ -234,13 +234,13 @@ impl StageTrainer<'_> {
 
     fn loss(&self, pool: &Pool, batch: &HostBatch, item: usize) -> Result<Loss> {
         let model = self.train_state.model();
-        let family = self.stage.family(self.stage.source(pool))?;
+        let family = self.stage.family(self.stage.dataset(pool))?;
         let seed = self.stage.seed;
         let place = self.batches.key(item);
         let temporal = rng::keyed(seed, "temporal", &place).random_range(0..model.n_temporal(family));
         let drop_path = self.stage.model.dimensions.drop_path;
         let context = StepContext { batch, family, temporal, drop_path, seed, place, device: self.device };
-        if pool.source != 0 {
+        if pool.dataset != 0 {
             return Ok(Loss { of_batch: self.strategy.replay_loss(model, &context), auxiliary: None });
         }
         let encoded = context.encode(model);
@@ -257,32 +257,21 @@ impl StageTrainer<'_> {
             stage: self.stage.folder.name(),
             epoch: epoch + 1,
             step: step + 1,
-            modality: self.stage.source(pool).modality().into(),
+            modality: self.stage.dataset(pool).modality().into(),
             kind,
             value,
             checkpoint: self.checkpoints.latest_name(),
         })
     }
 
-    /// Records samples that could not be read, once each, and stops when they are too many.
-    fn note_bad_samples(&mut self, pool: &Pool, loaded: &LoadedBatch, observer: &mut dyn Observer) -> Result<()> {
-        let invalid_samples = &mut self.state.invalid_samples;
-        let source = self.stage.source(pool);
-        for (index, bad) in &loaded.bad {
-            let id = source.ids()[*index as usize].clone();
-            if invalid_samples.contains_key(&id) {
-                continue;
-            }
-            observer.invalid_sample(source.modality(), &id, &bad.message);
-            invalid_samples.insert(id, bad.message.clone());
-            let n_samples = source.ids().len();
-            let n_bad = source.ids().iter().filter(|id| invalid_samples.contains_key(*id)).count();
-            if n_bad > self.stage.settings.loader_options().n_invalid_allowed(n_samples) {
-                let modality = source.modality().into();
-                return Err(Error::TooManyInvalidSamples { modality, n_bad, n_samples, latest: bad.message.clone() });
-            }
-        }
-        Ok(())
+    /// Records invalid samples, once each, and stops when they are too many.
+    fn record_invalid(&mut self, pool: &Pool, loaded: &LoadedBatch, observer: &mut dyn Observer) -> Result<()> {
+        let dataset = self.stage.dataset(pool);
+        let options = self.stage.settings.loader_options();
+        let known = &mut self.state.invalid_samples;
+        record_invalid_samples(known, dataset, &loaded.invalid, options, &mut |id, reason| {
+            observer.invalid_sample(dataset.modality(), id, reason);
+        })
     }
 }
 
@@ -292,8 +281,8 @@ struct Loss {
     auxiliary: Option<Tensor<1>>,
 }
 
-fn kind(purpose: Objective) -> &'static str {
-    match purpose {
+fn kind(objective: Objective) -> &'static str {
+    match objective {
         Objective::Pretext => "pretext",
         Objective::Distillation => "distillation",
     }

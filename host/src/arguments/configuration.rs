@@ -6,7 +6,7 @@ use anyhow::Result;
 use clap::Args;
 
 use super::DataRootArgs;
-use crate::config::RunConfig;
+use medcoss_runtime::config::RunConfig;
 
 /// Which configuration, and what is changed in it.
 #[derive(Debug, Clone, Args)]

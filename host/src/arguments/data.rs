@@ -6,9 +6,9 @@ use anyhow::Result;
 use clap::Args;
 
 use super::DataRootArgs;
-use crate::config::{OneOrMore, StageSection, options_of};
-use crate::plugins::Plugin;
-use crate::source::ModalitySource;
+use medcoss_plugin_host::Plugin;
+use medcoss_runtime::config::{OneOrMore, StageSection, options_of};
+use medcoss_runtime::source::ModalitySource;
 
 /// Which data, and how their plugin reads them.
 #[derive(Debug, Clone, Args)]

@@ -4,8 +4,9 @@ use std::path::PathBuf;
 
 use clap::Args;
 
+use crate::builtin::builtins;
 use crate::failure::Failure;
-use crate::plugins::{Catalogue, FirstContact, Search, Surroundings, user_folder};
+use medcoss_plugin_host::{Catalogue, FirstContact, Search, Surroundings, user_folder};
 
 /// Heading of [`PluginArgs`] in help texts; given to each, since one for all would also cover what follows them.
 const PLUGINS: &str = "Plugins";
@@ -29,7 +30,7 @@ impl PluginArgs {
     /// All that can be found.
     pub(crate) fn survey(&self) -> Result<Catalogue, Failure> {
         let search = Search::new(&self.plugin_dir, !self.no_builtin, &Surroundings::of_process());
-        Ok(Catalogue::survey(&search.map_err(Failure::mend)?).with_first_contact(first_contact()))
+        Ok(Catalogue::survey(&search.map_err(Failure::mend)?, builtins()).with_first_contact(first_contact()))
     }
 }
 

@@ -2,10 +2,8 @@
 
 use std::time::Duration;
 
+use crate::progress::{Progress, WorkBar};
 use clap::Args;
-use indicatif::ProgressBar;
-
-use crate::progress::{Progress, bar};
 
 /// Whether work is shown by a bar, where there is a terminal.
 #[derive(Debug, Clone, Args)]
@@ -16,9 +14,9 @@ pub(crate) struct BarArgs {
 }
 
 impl BarArgs {
-    /// A bar over `n` samples.
-    pub(crate) fn begin(&self, template: &str, n: usize) -> ProgressBar {
-        bar(template, n, self.quiet)
+    /// A bar over work of known length; `template` as indicatif has it, with `msg` for what is being done.
+    pub(crate) fn begin(&self, template: &str) -> WorkBar {
+        WorkBar::new(template, self.quiet)
     }
 }
 

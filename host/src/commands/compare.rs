@@ -10,15 +10,17 @@ use medcoss_core::run::write_atomically;
 
 use super::eval::Seeds;
 use crate::arguments::{ConfigurationArgs, DeviceArgs, PluginArgs, ProgressArgs, ResultArgs};
-use crate::comparison::{ComparedRun, Comparison, Variant};
-use crate::config::RunConfig;
-use crate::evaluation::{After, EVALUATIONS, Options, ScoresFolder, TasksFile, evaluate};
-use crate::failure::{Failure, is_interruption};
-use crate::finished_run::FinishedRun;
+use crate::failure::Failure;
 use crate::interrupt;
-use crate::plugins::Catalogue;
-use crate::stage_plugin::plugins_of;
-use crate::training::{RECORD, Training};
+use crate::tables;
+use medcoss_plugin_host::Catalogue;
+use medcoss_runtime::comparison::{ComparedRun, Comparison, Variant};
+use medcoss_runtime::config::RunConfig;
+use medcoss_runtime::evaluation::{After, EVALUATIONS, Options, ScoresFolder, TasksFile, evaluate};
+use medcoss_runtime::finished_run::FinishedRun;
+use medcoss_runtime::is_interruption;
+use medcoss_runtime::stage_plugin::plugins_of;
+use medcoss_runtime::training::{RECORD, Training};
 
 /// Compare strategies over seeds: train, evaluate, and put all into one table
 ///
@@ -26,7 +28,7 @@ use crate::training::{RECORD, Training};
 /// after every stage. The table has means and standard deviations over seeds, and differences to the first strategy seed by seed with their
 /// 95 % interval. All of it is in comparison.json and comparison.csv; the runs are runs like any other.
 ///
-/// Other settings are compared under names: --variant no-mixup:rehearsal.mixup=false. What is done stays when the command is stopped, and the same
+/// Other settings are compared under names: --variant no-mixup:strategy.medcoss.mixup=false. What is done stays when the command is stopped, and the same
 /// command goes on from there, also with further strategies or seeds.
 #[derive(Debug, Args)]
 #[command(mut_arg("settings", |settings| settings.help("Change a setting of all runs: key=value")))]
@@ -36,7 +38,7 @@ use crate::training::{RECORD, Training};
 #[command(after_help = "Examples:
   medcoss compare run.toml --tasks tasks.toml --out comparison
   medcoss compare run.toml --tasks tasks.toml --strategies medcoss,sequential,ewc --seeds 0,1,2 --out comparison
-  medcoss compare run.toml --tasks tasks.toml --strategies medcoss --variant no-mixup:rehearsal.mixup=false --out mixup
+  medcoss compare run.toml --tasks tasks.toml --strategies medcoss --variant no-mixup:strategy.medcoss.mixup=false --out mixup
   medcoss report comparison/runs/* --out comparison.html")]
 pub(crate) struct Compare {
     /// Tasks file (TOML), as for `medcoss eval`
@@ -85,7 +87,7 @@ impl Compare {
     pub(crate) fn run(&self) -> Result<(), Failure> {
         let catalogue = self.plugins.survey()?;
         let comparison = self.compare(&catalogue).map_err(Failure::of_run)?;
-        self.result.print(&comparison, Comparison::to_text)
+        self.result.print(&comparison, tables::comparison::to_text)
     }
 
     fn compare(&self, catalogue: &Catalogue) -> Result<Comparison> {
@@ -158,7 +160,7 @@ impl Compare {
 
     fn after(&self, entry: &Entry<'_>) -> After {
         // Before its last stage a joint run has learned nothing, and so forgets nothing.
-        if self.last || entry.config.rehearsal.strategy.learns_at_the_end() { After::Last } else { After::EveryStage }
+        if self.last || entry.config.strategy.name.defers_training() { After::Last } else { After::EveryStage }
     }
 
     /// The scores of an earlier call, if they are what this one would find.
@@ -204,11 +206,11 @@ impl Compare {
             seeds: self.eval_seeds.0.clone(),
             base,
             device: &self.device.name,
-            max_bad_ratio: None,
+            max_invalid_fraction: None,
         };
-        let bar = self.progress.bar.begin("{msg:32} [{bar:24}] {pos} of {len} samples, {eta} left", 0);
+        let bar = self.progress.bar.begin("{msg:32} [{bar:24}] {pos} of {len} samples, {eta} left");
         let scores = evaluate(&FinishedRun::read(run)?, tasks, &options, catalogue, &bar);
-        bar.finish_and_clear();
+        bar.finish();
         folder.write(scores?)
     }
 }

@@ -10,9 +10,10 @@ use serde::Serialize;
 
 use crate::arguments::{BarArgs, DataArgs, PluginArgs, ResultArgs};
 use crate::failure::Failure;
-use crate::plugins::Plugin;
-use crate::summary::peak_memory;
-use crate::table::Table;
+use crate::tables::Table;
+use medcoss_plugin_host::Plugin;
+use medcoss_runtime::timing::peak_memory;
+use medcoss_runtime::{WorkObserver, WorkReport};
 
 /// Samples that are read at a time.
 const BATCH: usize = 8;
@@ -20,18 +21,18 @@ const BATCH: usize = 8;
 /// Read all samples of data once and tell which cannot be read
 ///
 /// What training would meet after hours is met here first: damaged files, kinds of files that are not supported, values that are
-/// no numbers. Every bad sample is named with its reason. The exit code is 1 when their share is above --max-bad-ratio.
+/// no numbers. Every bad sample is named with its reason. The exit code is 1 when their share is above --max-invalid-fraction.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   medcoss data check --modality ct --data /data/ct
   medcoss data check --modality text --data notes.csv --set column=note
-  medcoss data check --modality xray --data chest --max-bad-ratio 0 --json > bad.json")]
+  medcoss data check --modality xray --data chest --max-invalid-fraction 0 --json > bad.json")]
 pub(crate) struct DataCheck {
     #[command(flatten)]
     data: DataArgs,
     /// Share of bad samples above which the check fails
     #[arg(long, value_name = "RATIO", default_value_t = 0.01)]
-    max_bad_ratio: f64,
+    max_invalid_fraction: f64,
     #[command(flatten)]
     plugins: PluginArgs,
     #[command(flatten)]
@@ -59,13 +60,13 @@ impl DataCheck {
         let report = self.check(&plugin).map_err(Failure::of_run)?;
         self.result.print(&report, Report::to_text)?;
         let ratio = report.n_bad as f64 / report.n_samples as f64;
-        if ratio > self.max_bad_ratio {
+        if ratio > self.max_invalid_fraction {
             return Err(Failure::mend(anyhow::anyhow!(
-                "{} of {} samples cannot be read, more than --max-bad-ratio {} allows\n\
-                 hint: mend or remove them, or raise data.max_bad_ratio when you train",
+                "{} of {} samples cannot be read, more than --max-invalid-fraction {} allows\n\
+                 hint: mend or remove them, or raise data.max_invalid_fraction when you train",
                 report.n_bad,
                 report.n_samples,
-                self.max_bad_ratio
+                self.max_invalid_fraction
             )));
         }
         Ok(())
@@ -75,7 +76,7 @@ impl DataCheck {
         let began = Instant::now();
         let source = self.data.open(plugin)?;
         let n_samples = source.ids().len();
-        let bar = self.bar.begin("{msg:10} [{bar:24}] {pos} of {len}, {per_sec}, {eta} left", n_samples);
+        let bar = self.bar.begin("{msg:10} [{bar:24}] {pos} of {len}, {per_sec}, {eta} left");
         let mut bad = BTreeMap::new();
         let mut batch = RawBatch::default();
         for first in (0..n_samples).step_by(BATCH) {
@@ -84,10 +85,10 @@ impl DataCheck {
             for failure in failures.context("the plugin failed as a whole")? {
                 bad.insert(source.ids()[indices[failure.slot] as usize].clone(), failure.message);
             }
-            bar.inc(indices.len() as u64);
-            bar.set_message(format!("{} bad", bad.len()));
+            let (activity, done) = (format!("{} bad", bad.len()), first + indices.len());
+            bar.progress(&WorkReport { activity: &activity, done: done as u64, total: n_samples as u64 });
         }
-        bar.finish_and_clear();
+        bar.finish();
         Ok(Report {
             modality: self.data.modality.clone(),
             n_samples,

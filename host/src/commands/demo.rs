@@ -9,12 +9,13 @@ use medcoss_abi::message::Synthesise;
 
 use super::pretrain::train;
 use crate::arguments::{PluginArgs, ProgressArgs, ResultArgs};
-use crate::config::RunConfig;
 use crate::failure::Failure;
-use crate::plugins::{Catalogue, Plugin};
-use crate::stage_plugin::plugins_of;
-use crate::summary::Summary;
-use crate::training::Training;
+use crate::tables;
+use medcoss_plugin_host::{Catalogue, Plugin};
+use medcoss_runtime::config::RunConfig;
+use medcoss_runtime::stage_plugin::plugins_of;
+use medcoss_runtime::summary::Summary;
+use medcoss_runtime::training::Training;
 
 /// The paper's order of modalities; others follow by name.
 const ORDER: [&str; 5] = ["text", "xray", "ct", "mri", "pathology"];
@@ -65,7 +66,7 @@ impl Demo {
     pub(crate) fn run(&self) -> Result<(), Failure> {
         let catalogue = self.plugins.survey()?;
         let summary = self.train(&catalogue).map_err(Failure::of_run)?;
-        self.result.print(&summary, Summary::to_text)
+        self.result.print(&summary, tables::summary::to_text)
     }
 
     fn train(&self, catalogue: &Catalogue) -> Result<Summary> {

@@ -13,10 +13,11 @@ use medcoss_core::weights::{ArraySource, ElementType, TensorOut, floats_to_bytes
 use serde::Serialize;
 
 use crate::arguments::{BarArgs, DataRootArgs, DeviceArgs, PluginArgs, ResultArgs};
-use crate::config::{DataSection, OneOrMore, StageSection, options_of};
 use crate::failure::Failure;
-use crate::finished_run::FinishedRun;
-use crate::source::ModalitySource;
+use medcoss_runtime::config::{DataSection, OneOrMore, StageSection, options_of};
+use medcoss_runtime::finished_run::FinishedRun;
+use medcoss_runtime::source::ModalitySource;
+use medcoss_runtime::{WorkObserver, WorkReport};
 
 /// Write features of samples to a .safetensors file
 ///
@@ -74,7 +75,7 @@ pub(crate) struct Embed {
     stage: Option<usize>,
     /// Share of samples that may be unreadable
     #[arg(long, value_name = "RATIO", default_value_t = 0.01)]
-    max_bad_ratio: f64,
+    max_invalid_fraction: f64,
     #[command(flatten)]
     device: DeviceArgs,
     #[command(flatten)]
@@ -157,9 +158,9 @@ impl Embed {
             Pool::Cls => Pooling::Class,
             Pool::None => Pooling::None,
         };
-        let loader = LoaderOptions {
-            num_workers: DataSection::default().loader_threads,
-            max_invalid_fraction: self.max_bad_ratio,
+        let reading = LoaderOptions {
+            num_workers: DataSection::default().num_workers,
+            max_invalid_fraction: self.max_invalid_fraction,
         };
         // How many samples can be read shows at the end, and a file begins with its sizes: rows wait in a file of their own.
         let folder = self.out.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
@@ -168,9 +169,9 @@ impl Embed {
         let (mut ids, mut attended) = (Vec::new(), Vec::new());
         let (mut n_tokens, mut width) = (0, 0);
         let mut bad = std::collections::BTreeMap::new();
-        let bar = self.bar.begin("encoding [{bar:24}] {pos} of {len}, {per_sec}, {eta} left", n_samples);
-        encode_samples(&model, family, source, pooling, loader, &device, &mut |batch| {
-            for (index, failure) in batch.bad {
+        let bar = self.bar.begin("encoding [{bar:24}] {pos} of {len}, {per_sec}, {eta} left");
+        encode_samples(&model, family, source, pooling, reading, &device, &mut |batch| {
+            for (index, failure) in batch.invalid {
                 bad.insert(source.ids()[*index as usize].clone(), failure.message.clone());
             }
             if !batch.rows.is_empty() {
@@ -181,10 +182,10 @@ impl Embed {
                 attended.extend(batch.attended.iter().map(|attended| u8::from(*attended)));
                 ids.extend(batch.rows.iter().map(|&row| source.ids()[row as usize].as_str()));
             }
-            bar.set_position(batch.done as u64);
+            bar.progress(&WorkReport { activity: "encoding", done: batch.done as u64, total: n_samples as u64 });
             Ok(())
         })?;
-        bar.finish_and_clear();
+        bar.finish();
         if ids.is_empty() {
             bail!("none of the {n_samples} samples could be read");
         }

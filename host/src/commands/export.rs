@@ -9,7 +9,7 @@ use serde::Serialize;
 
 use crate::arguments::ResultArgs;
 use crate::failure::Failure;
-use crate::finished_run::FinishedRun;
+use medcoss_runtime::finished_run::FinishedRun;
 
 /// Write the model of a run to a .safetensors file
 ///

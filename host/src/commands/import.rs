@@ -10,12 +10,12 @@ use medcoss_core::weights::{Import, InitialModel, KnownSizes};
 use serde::Serialize;
 
 use crate::arguments::ResultArgs;
-use crate::config::RunConfig;
 use crate::failure::Failure;
-use crate::import_report::import_report_text;
-use crate::plugins::Plugin;
-use crate::plugins_lock::PluginsLock;
-use crate::training::{RECORD, is_free};
+use crate::tables;
+use medcoss_plugin_host::Plugin;
+use medcoss_runtime::config::RunConfig;
+use medcoss_runtime::plugins_lock::PluginsLock;
+use medcoss_runtime::training::{RECORD, is_free};
 
 /// The recipe that stages learn by which are added to an imported run: the paper's.
 const RECIPE: &str = include_str!("../../configs/imported.toml");
@@ -30,7 +30,7 @@ const RECIPE: &str = include_str!("../../configs/imported.toml");
 #[command(after_help = "Examples:
   medcoss import MedCoSS_Report_Xray_CT_MR_Path_300Epo.pth --out runs/published
   medcoss import tiny.pth --out runs/tiny --config sizes.json
-  medcoss import exported.safetensors --out runs/back --set training.epochs=50 --set rehearsal.store=materialised
+  medcoss import exported.safetensors --out runs/back --set training.epochs=50 --set buffer.store=materialised
   medcoss stage add runs/published --modality xray --data /data/xray --set epochs=20")]
 pub(crate) struct ImportCommand {
     /// PyTorch checkpoint or .safetensors file
@@ -53,7 +53,7 @@ pub(crate) struct ImportCommand {
     /// Leave a token family out, such as text when its vocabulary is not wanted; may be given several times
     #[arg(long, value_name = "FAMILY")]
     without: Vec<String>,
-    /// Change a setting that later stages learn by, such as training.epochs=50 or rehearsal.store=materialised
+    /// Change a setting that later stages learn by, such as training.epochs=50 or buffer.store=materialised
     #[arg(long = "set", value_name = "KEY=VALUE")]
     settings: Vec<String>,
     #[command(flatten)]
@@ -99,7 +99,7 @@ impl ImportCommand {
             Import { known, without: self.without.clone(), text_attention: config.text.attention, seed: config.seed };
         let imported = import.read(&self.checkpoint)?;
         let recorded = RunConfig {
-            text: crate::config::TextSection { attention: Some(imported.config.text_attention) },
+            text: medcoss_runtime::config::TextSection { attention: Some(imported.config.text_attention) },
             ..config
         };
         let mut written = None;
@@ -145,7 +145,7 @@ fn read_sizes(path: &Path) -> Result<(KnownSizes, Vec<String>)> {
 
 impl Report {
     fn to_text(&self) -> String {
-        let mut text = import_report_text(&self.initial);
+        let mut text = tables::import::to_text(&self.initial);
         if !self.unused_sizes.is_empty() {
             text.push_str(&format!("\nNot used of the configuration file: {}\n", self.unused_sizes.join(", ")));
         }

@@ -7,11 +7,13 @@ use anyhow::Result;
 use clap::Args;
 
 use crate::arguments::{BarArgs, ConfigurationArgs, DeviceArgs, PluginArgs, ResultArgs};
-use crate::failure::{Failure, is_interruption};
+use crate::failure::Failure;
 use crate::interrupt;
-use crate::plan::{Forecast, TrialRun, scratch_beside};
-use crate::plugins::Catalogue;
-use crate::stage_plugin::plugins_of;
+use crate::tables;
+use medcoss_plugin_host::Catalogue;
+use medcoss_runtime::is_interruption;
+use medcoss_runtime::plan::{Forecast, TrialRun, scratch_beside};
+use medcoss_runtime::stage_plugin::plugins_of;
 
 /// Say how long a run would take, and how much memory and disk
 ///
@@ -46,7 +48,7 @@ impl Plan {
     pub(crate) fn run(&self) -> Result<(), Failure> {
         let catalogue = self.plugins.survey()?;
         let forecast = self.forecast(&catalogue).map_err(Failure::of_run)?;
-        self.result.print(&forecast, Forecast::page)
+        self.result.print(&forecast, tables::plan::to_text)
     }
 
     fn forecast(&self, catalogue: &Catalogue) -> Result<Forecast> {
@@ -55,6 +57,7 @@ impl Plan {
         let plugins = plugins_of(&config, catalogue, None)?;
         let scratch = scratch_beside(&self.configuration.run_folder(self.out.as_deref()))?;
         interrupt::listen("without a trace of the trial");
+        let bar = self.bar.begin("{msg:20} [{bar:24}] {pos} of {len} stages, {elapsed}");
         let trial = TrialRun {
             config: &config,
             base,
@@ -62,9 +65,11 @@ impl Plan {
             device: &self.device.name,
             plugins: &plugins,
             budget: Duration::from_secs(self.seconds),
-            quiet: self.bar.quiet,
+            observer: &bar,
         };
-        trial.forecast().map_err(|error| match is_interruption(&error) {
+        let forecast = trial.forecast();
+        bar.finish();
+        forecast.map_err(|error| match is_interruption(&error) {
             true => error.context("interrupted; nothing was written"),
             false => error,
         })

@@ -24,8 +24,8 @@ use serde_json::{Map, Value};
 
 use crate::arguments::ResultArgs;
 use crate::failure::Failure;
-use crate::plugins::{Catalogue, Source, foreign_text, v1_header_of};
-use crate::table::Table;
+use crate::tables::Table;
+use medcoss_plugin_host::{Catalogue, Source, foreign_text, v1_header_of};
 
 /// What this program is called with to be the child: not a command for people.
 const CHILD: &str = "__check";

@@ -10,10 +10,10 @@ use serde_json::Value;
 
 use crate::arguments::{PluginArgs, ResultArgs, first_contact};
 use crate::failure::Failure;
-use crate::options::{self, PluginOption};
 use crate::output;
-use crate::plugins::{Catalogue, Described, Shape, Source, foreign_text};
-use crate::table::Table;
+use crate::tables::Table;
+use medcoss_plugin_host::{Catalogue, Described, Shape, Source, foreign_text};
+use medcoss_plugin_host::{PluginOption, options_of_schema};
 
 /// Show what a plugin is and which options it has
 ///
@@ -51,7 +51,7 @@ impl Inspect {
             .sha256()
             .with_context(|| format!("cannot read {} again", plugin.source))
             .map_err(Failure::mend)?;
-        let option_list = options::list(&plugin.description.options);
+        let option_list = options_of_schema(&plugin.description.options);
         if self.result.json {
             let (source, description) = (&plugin.source, &plugin.description);
             return output::print_json(&Inspection { source, sha256, description, option_list });

@@ -7,8 +7,8 @@ use serde::Serialize;
 use crate::arguments::{PluginArgs, ResultArgs};
 use crate::failure::Failure;
 use crate::output;
-use crate::plugins::{Catalogue, Described, Folder, Refusal, Shadowed, Source, foreign_text};
-use crate::table::Table;
+use crate::tables::Table;
+use medcoss_plugin_host::{Catalogue, Described, Folder, Refusal, Shadowed, Source, foreign_text};
 
 /// Show the plugins that are found
 ///

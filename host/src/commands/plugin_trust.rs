@@ -9,8 +9,8 @@ use serde::Serialize;
 use crate::arguments::ResultArgs;
 use crate::failure::Failure;
 use crate::output;
-use crate::plugins::{Catalogue, Source};
-use crate::trust::{Trusted, TrustedPlugin};
+use medcoss_plugin_host::{Catalogue, Source};
+use medcoss_runtime::trust::{Trusted, TrustedPlugin};
 
 /// Let a changed plugin go on with existing runs
 ///

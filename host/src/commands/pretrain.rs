@@ -6,12 +6,14 @@ use anyhow::Result;
 use clap::Args;
 
 use crate::arguments::{ConfigurationArgs, DeviceArgs, PluginArgs, ProgressArgs, ResultArgs};
-use crate::failure::{Failure, is_interruption};
+use crate::failure::Failure;
 use crate::interrupt;
-use crate::plugins::Catalogue;
-use crate::stage_plugin::plugins_of;
-use crate::summary::Summary;
-use crate::training::Training;
+use crate::tables;
+use medcoss_plugin_host::Catalogue;
+use medcoss_runtime::is_interruption;
+use medcoss_runtime::stage_plugin::plugins_of;
+use medcoss_runtime::summary::Summary;
+use medcoss_runtime::training::Training;
 
 /// Pre-train one model, stage by stage, as a configuration says
 ///
@@ -21,7 +23,7 @@ use crate::training::Training;
 #[command(after_help = "Examples:
   medcoss pretrain run.toml --out runs/first
   medcoss pretrain run.toml --out runs/first --resume
-  medcoss pretrain run.toml --set rehearsal.store=materialised
+  medcoss pretrain run.toml --set buffer.store=materialised
   medcoss pretrain run.toml --data-root /data --set training.epochs=5 --set stage.ct.batch_size=2
   medcoss pretrain run.toml --plugin-dir ~/my-plugins --no-builtin --json > summary.json")]
 pub(crate) struct Pretrain {
@@ -47,7 +49,7 @@ impl Pretrain {
     pub(crate) fn run(&self) -> Result<(), Failure> {
         let catalogue = self.plugins.survey()?;
         let summary = self.train(&catalogue).map_err(Failure::of_run)?;
-        self.result.print(&summary, Summary::to_text)
+        self.result.print(&summary, tables::summary::to_text)
     }
 
     fn train(&self, catalogue: &Catalogue) -> Result<Summary> {

@@ -11,10 +11,10 @@ use medcoss_core::run::write_atomically;
 use serde::Serialize;
 
 use crate::arguments::{BarArgs, DataRootArgs, DeviceArgs, PluginArgs, ResultArgs};
-use crate::disk::human;
 use crate::failure::Failure;
-use crate::report::history::{RunHistory, tell_apart};
-use crate::report::{MARK, Making, RunSummary, events};
+use medcoss_runtime::disk::human;
+use medcoss_runtime::report::history::{RunHistory, tell_apart};
+use medcoss_runtime::report::{MARK, Making, RunSummary, events};
 
 /// Name of a report that is given none.
 const NAME: &str = "report.html";
@@ -25,7 +25,7 @@ const BEGINNING: u64 = 1024;
 ///
 /// One HTML file that opens in any browser, without scripts and without the network. A run that is not finished is shown as far as it is.
 /// Scores are shown where `medcoss eval` has left them. Reconstructions, maps and neighbours need samples: of the stages' data, named by
-/// --data-root, or those that the run kept (rehearsal.store = "materialised"). What cannot be shown is said in a line with how to get it.
+/// --data-root, or those that the run kept (buffer.store = "materialised"). What cannot be shown is said in a line with how to get it.
 ///
 /// Several runs are compared at the head of the page: losses over each other, scores after the last stage, forgetting, cost.
 ///
@@ -82,14 +82,16 @@ impl Report {
         let began = Instant::now();
         let (runs, base, out) = self.prepare().map_err(Failure::mend)?;
         let catalogue = self.plugins.survey()?;
+        let bar = self.bar.begin("{msg:28} [{bar:24}] {pos} of {len}, {elapsed}");
         let making = Making {
             catalogue: &catalogue,
             base: &base,
             device: &self.device.name,
             n_samples: self.samples as usize,
-            quiet: self.bar.quiet,
+            observer: &bar,
         };
         let (page, summaries) = making.make(&runs);
+        bar.finish();
         let written = || -> Result<Written> {
             write_atomically(&out, page.as_bytes())?;
             let folder = self.tensorboard.as_deref();

@@ -7,23 +7,24 @@ use clap::Args;
 
 use super::pretrain::train;
 use crate::arguments::{DataRootArgs, DeviceArgs, PluginArgs, ProgressArgs, ResultArgs};
-use crate::config::RunConfig;
 use crate::failure::Failure;
-use crate::plugins::Catalogue;
-use crate::stage_plugin::plugins_of;
-use crate::summary::Summary;
-use crate::training::{RECORD, Training};
+use crate::tables;
+use medcoss_plugin_host::Catalogue;
+use medcoss_runtime::config::RunConfig;
+use medcoss_runtime::stage_plugin::plugins_of;
+use medcoss_runtime::summary::Summary;
+use medcoss_runtime::training::{RECORD, Training};
 
 /// Go on with a run that was stopped
 ///
 /// The run's own record of its configuration is used. The numbers are those of a run that was never stopped, on the same
-/// machine and build. May change: data.loader_threads, data.max_bad_ratio, training.checkpoint_every,
+/// machine and build. May change: data.num_workers, data.max_invalid_fraction, training.checkpoint_every,
 /// training.checkpoint_every_steps, training.loss_every_steps, the device (whose rounding then differs) and everything about output. Nothing else may.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   medcoss resume runs/first
   medcoss resume runs/first --data-root /data
-  medcoss resume runs/first --set data.loader_threads=8")]
+  medcoss resume runs/first --set data.num_workers=8")]
 pub(crate) struct Resume {
     /// Run folder
     run: PathBuf,
@@ -46,7 +47,7 @@ impl Resume {
     pub(crate) fn run(&self) -> Result<(), Failure> {
         let catalogue = self.plugins.survey()?;
         let summary = self.train(&catalogue).map_err(Failure::of_run)?;
-        self.result.print(&summary, Summary::to_text)
+        self.result.print(&summary, tables::summary::to_text)
     }
 
     fn train(&self, catalogue: &Catalogue) -> Result<Summary> {

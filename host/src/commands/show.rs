@@ -11,13 +11,13 @@ use medcoss_core::weights::{INITIAL, InitialModel};
 use serde::Serialize;
 
 use crate::arguments::ResultArgs;
-use crate::config::RunConfig;
-use crate::disk::{human, size_of};
-use crate::evaluation::EVALUATIONS;
 use crate::failure::Failure;
-use crate::plugins_lock::{LockedPlugin, PluginsLock};
-use crate::table::Table;
-use crate::training::RECORD;
+use crate::tables::Table;
+use medcoss_runtime::config::RunConfig;
+use medcoss_runtime::disk::{human, size_of};
+use medcoss_runtime::evaluation::EVALUATIONS;
+use medcoss_runtime::plugins_lock::{LockedPlugin, PluginsLock};
+use medcoss_runtime::training::RECORD;
 
 /// Show a run: its stages, data, buffers, plugins and sizes
 ///

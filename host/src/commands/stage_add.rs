@@ -8,20 +8,21 @@ use medcoss_core::run::StageFolder;
 
 use super::pretrain::train;
 use crate::arguments::{DataRootArgs, DeviceArgs, PluginArgs, ProgressArgs, ResultArgs};
-use crate::config::{OneOrMore, RunConfig, StageSection};
 use crate::failure::Failure;
-use crate::plugins::Catalogue;
-use crate::stage_plugin::plugins_of;
-use crate::summary::Summary;
-use crate::training::{RECORD, Training};
+use crate::tables;
+use medcoss_plugin_host::Catalogue;
+use medcoss_runtime::config::{OneOrMore, RunConfig, StageSection};
+use medcoss_runtime::stage_plugin::plugins_of;
+use medcoss_runtime::summary::Summary;
+use medcoss_runtime::training::{RECORD, Training};
 
 /// Settings that are a stage's own; `--set` takes all others for the run's.
-const STAGE_SETTINGS: [&str; 5] = ["epochs", "warmup_epochs", "batch_size", "accumulation", "options"];
+const STAGE_SETTINGS: [&str; 5] = ["epochs", "warmup_epochs", "batch_size", "gradient_accumulation", "options"];
 
 /// Learn one more modality with the model of a finished run
 ///
 /// The stage starts from the run's last model and rehearses all earlier ones. Their data are needed only where their samples
-/// were kept by reference; a run with rehearsal.store = "materialised" carries them along. A modality may come again with new
+/// were kept by reference; a run with buffer.store = "materialised" carries them along. A modality may come again with new
 /// data. Settings that are not given are those of the run.
 #[derive(Debug, Args)]
 #[command(mut_arg("data_root", |root| {
@@ -59,7 +60,7 @@ impl StageAdd {
     pub(crate) fn run(&self) -> Result<(), Failure> {
         let catalogue = self.plugins.survey()?;
         let summary = self.train(&catalogue).map_err(Failure::of_run)?;
-        self.result.print(&summary, Summary::to_text)
+        self.result.print(&summary, tables::summary::to_text)
     }
 
     fn train(&self, catalogue: &Catalogue) -> Result<Summary> {

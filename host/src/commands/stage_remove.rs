@@ -6,11 +6,11 @@ use anyhow::{Context, Result, bail};
 use clap::Args;
 use medcoss_core::run::{RunLock, StageFolder};
 
-use crate::config::RunConfig;
 use crate::failure::Failure;
 use crate::output;
-use crate::plugins_lock::PluginsLock;
-use crate::training::RECORD;
+use medcoss_runtime::config::RunConfig;
+use medcoss_runtime::plugins_lock::PluginsLock;
+use medcoss_runtime::training::RECORD;
 
 /// Remove the last stage of a run
 ///

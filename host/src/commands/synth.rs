@@ -10,10 +10,10 @@ use serde::Serialize;
 use serde_json::Value;
 
 use crate::arguments::{PluginArgs, ResultArgs};
-use crate::disk::{Size, human, size_of};
 use crate::failure::Failure;
 use crate::output;
-use crate::plugins::{OpenDataset, Plugin};
+use medcoss_plugin_host::{OpenDataset, Plugin};
+use medcoss_runtime::disk::{Size, human, size_of};
 
 /// Write synthetic sample files of a modality
 ///

@@ -1,5 +1,5 @@
-//! How much memory samples of a volume of 2 GiB take, which is 4 GiB decoded: the peak of this process. Nothing else is
-//! tested here, so that nothing else counts.
+//! How much memory samples of a volume of 2 GiB take, which is 4 GiB decoded: the peak of a process
+//! that runs one test.
 
 use std::fs::File;
 use std::io::{Seek, SeekFrom, Write};
@@ -9,6 +9,7 @@ use std::time::Instant;
 use medcoss_ct::{Ct, Options};
 use medcoss_formats::nifti_write::{NiftiFile, Placement, Stored};
 use medcoss_sdk::{Dataset, Geometry, Modality, OpenRequest, Sample, View, sample_rng};
+use medcoss_test_support::process::is_alone;
 
 const SIDE: u16 = 1024;
 const PLANE: u64 = (SIDE as u64) * (SIDE as u64) * 2;
@@ -90,6 +91,9 @@ const AXIAL: Placement = Placement::Sform([[-0.5, 0.0, 0.0], [0.0, -0.5, 0.0], [
 
 #[test]
 fn samples_of_a_large_scan_take_the_memory_of_their_slices() {
+    if !is_alone("memory::samples_of_a_large_scan_take_the_memory_of_their_slices") {
+        return;
+    }
     let folder = tempfile::tempdir().unwrap();
     write(&folder.path().join("axial.nii"), AXIAL);
     sample_all(folder.path(), "axial.nii", 16);
@@ -98,6 +102,9 @@ fn samples_of_a_large_scan_take_the_memory_of_their_slices() {
 #[test]
 #[ignore = "half a minute: every sample reads the whole file"]
 fn scans_that_are_stored_another_way_take_no_more() {
+    if !is_alone("memory::scans_that_are_stored_another_way_take_no_more") {
+        return;
+    }
     let folder = tempfile::tempdir().unwrap();
     // Depth along the second axis of the file, and along the first.
     write(&folder.path().join("coronal.nii"), Placement::Sform([[-0.5, 0.0, 0.0], [0.0, 0.0, 0.5], [0.0, -0.5, 0.0]]));

@@ -188,17 +188,14 @@ fn dicom_files_are_found_by_content_and_those_without_an_image_are_passed_over()
 }
 
 #[test]
+#[ignore = "needs MEDCOSS_TEST_DATA"]
 fn real_radiographs_are_read() {
-    let shared = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../shared/data/xray");
-    if !shared.is_dir() {
-        println!("skipped: no {}", shared.display());
-        return;
-    }
+    let folder = medcoss_test_support::data("xray");
     let options = serde_json::json!({
         "labels": { "file": "pneumonia/data_1.csv", "key_column": "image_path", "label_column": "target" },
     });
     let options = serde_json::from_value(options).unwrap();
-    let dataset = open(&shared, &["pneumonia/img", "covid19/png", "mednist"], options).unwrap();
+    let dataset = open(&folder, &["pneumonia/img", "covid19/png", "mednist"], options).unwrap();
     assert_eq!(dataset.len(), 506 + 71 + 1928);
     let labelled = (0..dataset.len()).filter(|&index| dataset.label(index).is_some()).count();
     assert_eq!(labelled, 506);

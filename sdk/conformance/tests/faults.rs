@@ -1,13 +1,12 @@
 //! Every rule can fail: plugins with one fault each break the rule that is about it, and no other.
 
-mod raw_plugin;
-
 use std::collections::BTreeSet;
-use std::sync::{Mutex, PoisonError};
 
 use medcoss_conformance::{Outcome, Request, RuleReport, check, rules};
-use raw_plugin::{Fault, HEADER, set};
 use serde_json::json;
+
+use crate::one_at_a_time;
+use crate::raw_plugin::{Fault, HEADER, set};
 
 /// Rules that take time; tried only where they are what is asked about.
 const SLOW: [&str; 4] = ["memory", "no-threads", "open-files", "throughput"];
@@ -131,9 +130,7 @@ const SEVERAL: &[(Fault, bool, &[&str])] = &[
 ];
 
 fn tried(fault: Fault, words: bool, with_slow: bool) -> Vec<RuleReport> {
-    // The fault belongs to the process.
-    static ONE: Mutex<()> = Mutex::new(());
-    let _one = ONE.lock().unwrap_or_else(PoisonError::into_inner);
+    let _one = one_at_a_time();
     set(fault);
     let skipped_rules = if with_slow { vec![] } else { SLOW.map(String::from).to_vec() };
     let options = if words { json!({ "words": true }) } else { json!(null) };
@@ -222,8 +219,6 @@ fn throughput_is_measured() {
     expected = "mask-count: 6 of 12 tokens of sample s00.bare are masked; n_masked is 7\n  remedy: mask exactly"
 )]
 fn a_failing_assertion_lists_what_is_broken_with_remedies() {
-    static ONE: Mutex<()> = Mutex::new(());
-    let _one = ONE.lock();
     let reports = tried(Fault::MaskTooFew, false, false);
     panic!("{}", medcoss_conformance::summary(&reports));
 }

@@ -7,7 +7,10 @@ use medcoss_conformance::{Data, Event, Outcome, Request, RuleReport, check, rule
 use medcoss_fixture as _;
 use serde_json::json;
 
+use crate::one_at_a_time;
+
 fn checked(request: &Request) -> Vec<RuleReport> {
+    let _one = one_at_a_time();
     check(builtins()[0].header, request, &mut |_| {})
 }
 
@@ -17,11 +20,13 @@ fn report<'a>(reports: &'a [RuleReport], rule: &str) -> &'a RuleReport {
 
 #[test]
 fn the_fixture_conforms() {
+    let _one = one_at_a_time();
     medcoss_conformance::assert_conforms("fixture");
 }
 
 #[test]
 fn every_rule_is_announced_tried_and_reported_in_order() {
+    let _one = one_at_a_time();
     let mut told = Vec::new();
     let request = Request { id: Some("fixture".into()), ..Request::default() };
     let reports = check(builtins()[0].header, &request, &mut |event| match event {

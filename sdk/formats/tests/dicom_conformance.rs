@@ -10,18 +10,9 @@ use std::path::{Path, PathBuf};
 
 use medcoss_formats::dicom::{read_image, read_values};
 use medcoss_sdk::code;
+use medcoss_test_support::data;
 
 const TABLE: &str = include_str!("dicom_values.tsv");
-
-/// The folder of the files, or `None` after saying that it is not there.
-fn folder() -> Option<PathBuf> {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../shared/data/conformance/dicom");
-    if !folder.is_dir() {
-        println!("skipped: no {}", folder.display());
-        return None;
-    }
-    Some(folder)
-}
 
 fn all_files(folder: &Path, found: &mut Vec<PathBuf>) {
     for entry in std::fs::read_dir(folder).unwrap() {
@@ -31,8 +22,9 @@ fn all_files(folder: &Path, found: &mut Vec<PathBuf>) {
 }
 
 #[test]
+#[ignore = "needs MEDCOSS_TEST_DATA"]
 fn values_are_those_that_pydicom_computes() {
-    let Some(folder) = folder() else { return };
+    let folder = data("conformance/dicom");
     let mut wrong = Vec::new();
     let mut n_right = 0;
     for line in TABLE.lines().skip(1) {
@@ -80,8 +72,9 @@ fn values_are_those_that_pydicom_computes() {
 }
 
 #[test]
+#[ignore = "needs MEDCOSS_TEST_DATA"]
 fn every_file_is_read_or_refused_with_its_reason() {
-    let Some(folder) = folder() else { return };
+    let folder = data("conformance/dicom");
     let mut files = Vec::new();
     all_files(&folder, &mut files);
     files.sort();

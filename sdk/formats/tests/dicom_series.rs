@@ -242,12 +242,9 @@ fn a_mosaic_of_slices_is_refused() {
 }
 
 #[test]
+#[ignore = "needs MEDCOSS_TEST_DATA"]
 fn every_conformance_file_is_a_volume_or_says_why_not() {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../shared/data/conformance");
-    if !folder.is_dir() {
-        println!("skipped: no {}", folder.display());
-        return;
-    }
+    let folder = medcoss_test_support::data("conformance");
     let mut n_read = 0;
     for modality in ["CT", "MR"] {
         for source in find_volumes(&folder, &[PathBuf::from("dicom")], modality).unwrap() {
@@ -436,12 +433,9 @@ fn a_slice_that_changes_after_opening_is_refused() {
 }
 
 #[test]
+#[ignore = "needs MEDCOSS_TEST_DATA"]
 fn a_real_series_is_what_simple_itk_reads() {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../shared/data/mri/hippocampus_dicom");
-    if !folder.is_dir() {
-        println!("skipped: no {}", folder.display());
-        return;
-    }
+    let folder = medcoss_test_support::data("mri/hippocampus_dicom");
     let sources = find_volumes(&folder, &[PathBuf::from(".")], "MR").unwrap();
     assert_eq!(sources.len(), 1);
     assert_eq!(sources[0].id(), "Study1/13_HCropVolume#series=153146185462");
@@ -467,12 +461,9 @@ fn a_real_series_is_what_simple_itk_reads() {
 }
 
 #[test]
+#[ignore = "needs MEDCOSS_TEST_DATA"]
 fn frames_are_the_same_however_they_are_compressed() {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../shared/data/conformance/dicom/pydicom-data");
-    if !folder.is_dir() {
-        println!("skipped: no {}", folder.display());
-        return;
-    }
+    let folder = medcoss_test_support::data("conformance/dicom/pydicom-data");
     let read = |name: &str| {
         let sources = find_volumes(&folder, &[PathBuf::from(name)], "MR").unwrap();
         sources[0].read().unwrap().volume

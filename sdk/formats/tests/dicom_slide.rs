@@ -9,6 +9,7 @@ use dicom_object::{FileMetaTableBuilder, InMemDicomObject};
 use medcoss_formats::dicom::slide::{DicomSlide, is_slide, one_a_slide};
 use medcoss_sdk::image::{Image, Region};
 use medcoss_sdk::{FoundFile, code};
+use medcoss_test_support::data;
 
 /// Columns and rows of a frame.
 const FRAME: [usize; 2] = [7, 5];
@@ -208,13 +209,9 @@ fn too_few_frames_are_refused() {
 }
 
 #[test]
+#[ignore = "needs MEDCOSS_TEST_DATA"]
 fn real_slides_have_the_pixels_that_pydicom_decodes() {
-    let shared = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../shared/data");
-    if !shared.join("pathology/wsi/small_dicom.dcm").is_file() {
-        println!("skipped: no {}", shared.join("pathology/wsi/small_dicom.dcm").display());
-        return;
-    }
-    let mut slide = DicomSlide::open(&shared.join("pathology/wsi/small_dicom.dcm")).unwrap();
+    let mut slide = DicomSlide::open(&data("pathology/wsi/small_dicom.dcm")).unwrap();
     let [level] = slide.levels() else { panic!("{:?}", slide.levels()) };
     let level = *level;
     // The stated size of the whole makes pixels that are far from square.
@@ -245,7 +242,7 @@ fn real_slides_have_the_pixels_that_pydicom_decodes() {
     let corner = slide.read_region(level, region(3000, 2500, 236, 138)).unwrap();
     near(&means(&corner), &[0.94109543, 0.93063081, 0.9341024], 2e-4);
 
-    let folder = shared.join("conformance/dicom/openslide-python");
+    let folder = data("conformance/dicom/openslide-python");
     let mut slide = DicomSlide::open(&folder.join("boxes_0.dcm")).unwrap();
     let [level] = slide.levels() else { panic!("a thumbnail of the same size is no level: {:?}", slide.levels()) };
     let level = *level;

@@ -8,6 +8,7 @@ use image::{DynamicImage, GrayImage, ImageBuffer, ImageFormat, LumaA, Pixel, Rgb
 use medcoss_formats::image_file::{Stored, has_known_extension, read_decoded, read_grey, read_image};
 use medcoss_sdk::image::{Image, Region, Resizable};
 use medcoss_sdk::{Error, code, find_files};
+use medcoss_test_support::data;
 use tiff::encoder::{TiffEncoder, colortype};
 
 fn read(content: &[u8]) -> Result<Image, Error> {
@@ -253,19 +254,10 @@ fn names_are_recognised_by_their_extension() {
     assert!(!["a.csv", "png", "a.png.txt", "a.svs"].iter().any(|name| has_known_extension(name)));
 }
 
-/// The shared test files, where this checkout has them beside it.
-fn shared(folder: &str) -> Option<PathBuf> {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../shared/data").join(folder);
-    if !path.is_dir() {
-        println!("skipped: no {}", path.display());
-        return None;
-    }
-    Some(path)
-}
-
 #[test]
+#[ignore = "needs MEDCOSS_TEST_DATA"]
 fn odd_tiff_files_are_read_or_refused_with_a_reason() {
-    let Some(folder) = shared("conformance/tiff") else { return };
+    let folder = data("conformance/tiff");
     let files = find_files(&folder, &[PathBuf::from(".")], |name| name.contains(".tif"), "TIFF").unwrap();
     let mut n_read = 0;
     for file in &files {
@@ -284,8 +276,9 @@ fn odd_tiff_files_are_read_or_refused_with_a_reason() {
 }
 
 #[test]
+#[ignore = "needs MEDCOSS_TEST_DATA"]
 fn known_tiff_files_have_their_size_and_kind() {
-    let Some(folder) = shared("conformance/tiff/image-tiff/images") else { return };
+    let folder = data("conformance/tiff/image-tiff/images");
     let size =
         |name: &str| read_image(&folder.join(name)).map(|image| [image.height(), image.width(), image.channels()]);
     assert_eq!(size("minisblack-1c-8b.tiff").unwrap(), [151, 157, 1]);
@@ -312,8 +305,9 @@ fn alike(one: &Path, other: &Path, tolerance: f32) {
 }
 
 #[test]
+#[ignore = "needs MEDCOSS_TEST_DATA"]
 fn one_image_in_two_encodings_has_the_same_colours() {
-    let Some(folder) = shared("conformance/tiff/image-tiff") else { return };
+    let folder = data("conformance/tiff/image-tiff");
     // JPEG in YCbCr against JPEG in RGB, tiles against strips, pixels against planes, 8 against 16 bit.
     alike(&folder.join("images/tiled-jpeg-ycbcr.tif"), &folder.join("images/tiled-jpeg-rgb-u8.tif"), 0.02);
     alike(&folder.join("images/quad-tile.jpg.tiff"), &folder.join("libtiffpic/quad-jpeg.tif"), 0.02);

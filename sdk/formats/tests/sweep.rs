@@ -1,4 +1,4 @@
-//! Every odd, rare and broken file that is there is read, or refused with its reason: never a panic, never more than
+//! Every odd, rare and broken file is read, or refused with its reason: never a panic, never more than
 //! ten seconds, never a gigabyte. Prints how many were read and refused, by reason.
 
 use std::collections::BTreeMap;
@@ -11,18 +11,11 @@ use medcoss_formats::nifti::read_volume;
 use medcoss_formats::slide::Slide;
 use medcoss_sdk::image::Region;
 use medcoss_sdk::{Error, code, find_files};
+use medcoss_test_support::data;
+use medcoss_test_support::process::is_alone;
 
 const LONGEST: Duration = Duration::from_secs(10);
 const MOST_MIB: u64 = 1024;
-
-fn shared(path: &str) -> Option<PathBuf> {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../shared/data").join(path);
-    if !path.exists() {
-        println!("skipped: {} is not there", path.display());
-        return None;
-    }
-    Some(path)
-}
 
 /// Peak of the memory of this process, where the system tells.
 fn peak_mib() -> u64 {
@@ -68,20 +61,32 @@ fn sweep(folder: &Path, read: fn(&Path) -> Result<(), Error>, least_read: usize)
 }
 
 #[test]
+#[ignore = "needs MEDCOSS_TEST_DATA"]
 fn every_volume_file_is_read_or_refused() {
-    let Some(folder) = shared("conformance/nifti") else { return };
+    if !is_alone("sweep::every_volume_file_is_read_or_refused") {
+        return;
+    }
+    let folder = data("conformance/nifti");
     sweep(&folder, |path| read_volume(path).map(drop), 28);
 }
 
 #[test]
+#[ignore = "needs MEDCOSS_TEST_DATA"]
 fn every_tiff_is_read_or_refused() {
-    let Some(folder) = shared("conformance/tiff") else { return };
+    if !is_alone("sweep::every_tiff_is_read_or_refused") {
+        return;
+    }
+    let folder = data("conformance/tiff");
     sweep(&folder, |path| read_image(path).map(drop), 85);
 }
 
 #[test]
+#[ignore = "needs MEDCOSS_TEST_DATA"]
 fn every_tiff_taken_for_a_slide_is_read_or_refused() {
-    let Some(folder) = shared("conformance/tiff") else { return };
+    if !is_alone("sweep::every_tiff_taken_for_a_slide_is_read_or_refused") {
+        return;
+    }
+    let folder = data("conformance/tiff");
     let corners = |path: &Path| {
         let mut slide = Slide::open(path)?;
         for level in slide.levels().to_vec() {

@@ -1,7 +1,7 @@
 //! Regions of tiled, stripped and planar files against the image they were made of; pyramids; a real slide.
 
 use std::io::Cursor;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use medcoss_formats::slide::Slide;
 use medcoss_formats::tiff_file::TiffFile;
@@ -208,12 +208,9 @@ fn levels_are_the_smaller_pages_of_the_same_shape() {
 }
 
 #[test]
+#[ignore = "needs MEDCOSS_TEST_DATA"]
 fn a_real_slide_is_pink_and_the_same_in_pieces() {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../shared/data/pathology/wsi/small_HE.svs");
-    if !path.is_file() {
-        println!("skipped: no {}", path.display());
-        return;
-    }
+    let path = medcoss_test_support::data("pathology/wsi/small_HE.svs");
     let mut slide = Slide::open(&path).unwrap();
     let full = slide.levels()[0];
     assert_eq!((full.width, full.height), (2220, 2967));

@@ -2,7 +2,7 @@
 //! Pillow for images.
 //!
 //! The tables beside this file hold numbers only: size, least, largest and mean value, and the values at four places
-//! counted through the array. They are compared where the files are there. How the numbers were made:
+//! counted through the array. How the numbers were made:
 //!
 //! - volumes: the first volume of `get_fdata` in 64 bit, brought to right, anterior, superior by `as_closest_canonical`
 //!   (files without an orientation taken for that), then to depth, rows and columns as
@@ -13,22 +13,12 @@
 //! - JPEG: decoders differ in rounding, and in how they enlarge colour; [`LOSSY`] says how much is allowed. Most single
 //!   values differ by one or two of 255.
 
-use std::path::{Path, PathBuf};
-
 use medcoss_formats::image_file::read_image;
 use medcoss_formats::nifti::read_volume;
+use medcoss_test_support::data;
 
 /// Fractions of the array at which single values are listed.
 const PLACES: [(usize, usize); 4] = [(1, 7), (2, 5), (4, 7), (8, 9)];
-
-fn shared() -> Option<PathBuf> {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../shared/data");
-    if !path.join("conformance").is_dir() {
-        println!("skipped: {} is not there", path.join("conformance").display());
-        return None;
-    }
-    Some(path)
-}
 
 /// A row of a table.
 struct Row<'a> {
@@ -59,11 +49,11 @@ fn summary(array: &[f32]) -> Vec<f64> {
 }
 
 #[test]
+#[ignore = "needs MEDCOSS_TEST_DATA"]
 fn volumes_have_the_values_that_nibabel_gives() {
-    let Some(shared) = shared() else { return };
     let mut n = 0;
     for row in rows(include_str!("values/nifti.tsv")) {
-        let volume = read_volume(&shared.join(row.file)).unwrap_or_else(|error| panic!("{error}")).volume;
+        let volume = read_volume(&data(row.file)).unwrap_or_else(|error| panic!("{error}")).volume;
         assert_eq!(volume.size().to_vec(), row.size, "{}", row.file);
         let found = summary(volume.voxels());
         for (at, (&found, &expected)) in found.iter().zip(&row.values).enumerate() {
@@ -81,12 +71,12 @@ fn volumes_have_the_values_that_nibabel_gives() {
 const LOSSY: [f64; 2] = [0.03, 0.002];
 
 #[test]
+#[ignore = "needs MEDCOSS_TEST_DATA"]
 fn images_have_the_values_that_tifffile_and_pillow_give() {
-    let Some(shared) = shared() else { return };
     let mut n = [0; 2];
     let mut wrong = Vec::new();
     for row in rows(include_str!("values/images.tsv")) {
-        let image = match read_image(&shared.join(row.file)) {
+        let image = match read_image(&data(row.file)) {
             Ok(image) => image,
             Err(error) => {
                 wrong.push(format!("{error}"));

@@ -4,8 +4,8 @@
 
 use libfuzzer_sys::fuzz_target;
 use medcoss_fuzz::{folder, put};
-use medcoss_host::config::RunConfig;
-use medcoss_host::plugins_lock::PluginsLock;
+use medcoss_runtime::config::RunConfig;
+use medcoss_runtime::plugins_lock::PluginsLock;
 
 fuzz_target!(|content: &[u8]| {
     put("run.toml", content);

@@ -14,8 +14,8 @@ use serde::Serialize;
 use super::{N_WARM_UP, built, median};
 use crate::arguments::{PluginArgs, ResultArgs};
 use crate::failure::Failure;
-use crate::plugins::{self, Batch, Plugin, Source, v1_header_of};
-use crate::table::Table;
+use crate::tables::Table;
+use medcoss_plugin_host::{Batch, Plugin, Source, v1_header_of};
 
 /// Samples in a batch.
 const N_SAMPLES: usize = 8;
@@ -129,7 +129,7 @@ impl Boundary {
                 match way {
                     0 => fill_directly(&direct, &seeds, tokens, mask, n_tokens).map_err(Failure::internal)?,
                     1 => fill_through(&bare, &indices, &seeds, other_tokens, other_mask)?,
-                    _ => drop(checked.fill(plugins::View::Training, &indices, &seeds, &mut batch)?),
+                    _ => drop(checked.fill(medcoss_plugin_host::View::Training, &indices, &seeds, &mut batch)?),
                 }
                 if round >= N_WARM_UP {
                     seconds[way].push(begin.elapsed().as_secs_f64());

@@ -14,8 +14,8 @@ use serde::Serialize;
 use super::{N_WARM_UP, built, median};
 use crate::arguments::{DataArgs, PluginArgs, ResultArgs};
 use crate::failure::Failure;
-use crate::source::ModalitySource;
-use crate::table::Table;
+use crate::tables::Table;
+use medcoss_runtime::source::ModalitySource;
 
 /// Seed of the order in which samples are read.
 const ORDER_SEED: u64 = 7;

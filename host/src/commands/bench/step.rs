@@ -12,8 +12,8 @@ use serde::Serialize;
 use super::{N_WARM_UP, built, median};
 use crate::arguments::{DeviceArgs, ResultArgs};
 use crate::failure::Failure;
-use crate::summary::peak_memory;
-use crate::table::Table;
+use crate::tables::Table;
+use medcoss_runtime::timing::peak_memory;
 
 /// Measure one training step of masked modelling
 ///

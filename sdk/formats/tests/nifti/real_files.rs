@@ -1,21 +1,13 @@
-//! Files that other programs wrote, where they are at hand.
+//! Files that other programs wrote.
 
-use std::path::PathBuf;
+use medcoss_test_support::data;
 
 use super::*;
 
-fn shared(path: &str) -> Option<PathBuf> {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../shared/data").join(path);
-    if !path.exists() {
-        println!("skipped: {} is not there", path.display());
-        return None;
-    }
-    Some(path)
-}
-
 #[test]
+#[ignore = "needs MEDCOSS_TEST_DATA"]
 fn odd_real_files_are_read_or_refused_as_listed() {
-    let Some(folder) = shared("conformance/nifti") else { return };
+    let folder = data("conformance/nifti");
     let index = std::fs::read_to_string(folder.join("../INDEX_nifti.tsv")).unwrap();
     let (mut n_read, mut n_refused) = (0, 0);
     for line in index.lines().skip(1) {
@@ -47,8 +39,9 @@ fn odd_real_files_are_read_or_refused_as_listed() {
 }
 
 #[test]
+#[ignore = "needs MEDCOSS_TEST_DATA"]
 fn the_ten_types_of_one_real_volume_agree() {
-    let Some(folder) = shared("conformance/nifti/nifti-rs/27") else { return };
+    let folder = data("conformance/nifti/nifti-rs/27");
     let expected = read_volume(&folder.join("float64.nii")).unwrap();
     for name in ["float32", "int8", "uint8", "int16", "uint16", "int32", "uint32", "int64", "uint64"] {
         assert_eq!(read_volume(&folder.join(format!("{name}.nii"))).unwrap(), expected, "{name}");
@@ -56,8 +49,9 @@ fn the_ten_types_of_one_real_volume_agree() {
 }
 
 #[test]
+#[ignore = "needs MEDCOSS_TEST_DATA"]
 fn a_real_body_stands_upright() {
-    let Some(folder) = shared("ct/torso") else { return };
+    let folder = data("ct/torso");
     let volume = read_volume(&folder.join("torso.nii.gz")).unwrap().volume;
     let [depth, rows, columns] = volume.size();
     let plane = rows * columns;

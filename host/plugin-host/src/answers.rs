@@ -1,0 +1,199 @@
+//! Checks of what plugins answer in JSON: descriptions, ids, labels, digests, file names.
+
+use std::collections::HashSet;
+use std::path::{Component, Path, PathBuf};
+
+use medcoss_abi::message::{Description, Synthesised};
+
+/// Longest sample id in bytes.
+const LONGEST_ID: usize = 1024;
+/// Largest answer in bytes that is looked into: the ids of ten million samples.
+const LARGEST_ANSWER: usize = 1 << 30;
+
+/// Whether a text is `[a-z][a-z0-9_]*`, as ids of plugins and names of token families are.
+pub(crate) fn is_identifier(text: &str) -> bool {
+    text.starts_with(|c: char| c.is_ascii_lowercase())
+        && text.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_')
+}
+
+/// An answer's size, before anything is made of it.
+pub(crate) fn check_size(bytes: usize) -> Result<(), String> {
+    match bytes {
+        0..=LARGEST_ANSWER => Ok(()),
+        _ => Err(format!("its answer has {bytes} bytes; it must have at most {LARGEST_ANSWER}")),
+    }
+}
+
+/// A description, against the id that its symbol carries. Its geometry is checked apart, as [`crate::Shape`].
+pub(crate) fn check_description(description: &Description, id: &str) -> Result<(), String> {
+    let Description { id: own, version, family, options, .. } = description;
+    if own != id {
+        return Err(format!("the plugin calls itself {own:?}, but its symbol ends in {id}"));
+    }
+    if version.is_empty() || !version.chars().all(|c| c.is_ascii_graphic()) {
+        return Err(format!("the version is {version:?}; it must be one word, such as 1.0.0"));
+    }
+    if !is_identifier(family) {
+        return Err(format!(
+            "the token family is {family:?}; it must be a lower-case letter, then lower-case letters, digits or _"
+        ));
+    }
+    if !options.is_object() {
+        return Err("the options' schema is not a JSON object".into());
+    }
+    Ok(())
+}
+
+/// Sample ids: some, unique, relative paths of printable characters.
+pub(crate) fn check_ids(ids: &[String]) -> Result<(), String> {
+    let mut seen = HashSet::with_capacity(ids.len());
+    for (index, id) in ids.iter().enumerate() {
+        if id.is_empty() || id.len() > LONGEST_ID || id.chars().any(char::is_control) {
+            return Err(format!(
+                "the id of sample {index} is {id:?}; it must be 1 to {LONGEST_ID} printable characters"
+            ));
+        }
+        if !stays_below(Path::new(id)) {
+            return Err(format!("the id of sample {index} is {id:?}; it must be relative, without `..`"));
+        }
+        if !seen.insert(id) {
+            return Err(format!("two samples have the id {id:?}"));
+        }
+    }
+    Ok(())
+}
+
+/// Labels: one, or none, for each sample.
+pub(crate) fn check_labels(labels: &[Option<String>], n_samples: usize) -> Result<(), String> {
+    match labels.len() {
+        n if n == n_samples => Ok(()),
+        n => Err(format!("there are {n} labels for {n_samples} samples")),
+    }
+}
+
+/// A digest: hexadecimal, some digits, no more than any digest has.
+pub(crate) fn check_fingerprint(fingerprint: &str) -> Result<(), String> {
+    if (8..=128).contains(&fingerprint.len()) && fingerprint.chars().all(|c| c.is_ascii_hexdigit()) {
+        return Ok(());
+    }
+    Err(format!("the fingerprint is {fingerprint:?}; it must be 8 to 128 hexadecimal digits"))
+}
+
+/// Files that `save-assets` says it wrote: plain names, and there.
+pub(crate) fn check_assets(folder: &Path, names: &[String]) -> Result<(), String> {
+    for name in names {
+        let plain = Path::new(name).components().eq([Component::Normal(name.as_ref())]);
+        if !plain {
+            return Err(format!("{name:?} is not the plain name of a file"));
+        }
+        if !folder.join(name).is_file() {
+            return Err(format!("it says that it wrote {name}, but there is no such file in {}", folder.display()));
+        }
+    }
+    Ok(())
+}
+
+/// What `synthesise` says of the files it wrote: entries below the folder that are there.
+pub(crate) fn check_synthesised(folder: &Path, made: &Synthesised) -> Result<(), String> {
+    if made.data.is_empty() {
+        return Err("it names no data".into());
+    }
+    if !made.options.is_object() && !made.options.is_null() {
+        return Err(format!("its options are {}, not an object", made.options));
+    }
+    let missing = |entry: &&PathBuf| !stays_below(entry) || !folder.join(entry).exists();
+    match made.data.iter().find(missing) {
+        Some(entry) => Err(format!("it names {entry:?}, which is not in {}", folder.display())),
+        None => Ok(()),
+    }
+}
+
+/// Whether a path stays below the folder that it is joined to.
+fn stays_below(path: &Path) -> bool {
+    path.components().all(|part| matches!(part, Component::Normal(_) | Component::CurDir))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use medcoss_abi::message::Geometry;
+    use serde_json::json;
+
+    fn description() -> Description {
+        Description {
+            id: "gait".into(),
+            version: "1.2.3".into(),
+            summary: "electrocardiograms".into(),
+            family: "series".into(),
+            geometry: Geometry::Continuous { grid: vec![5], d_token: 3, n_masked: 2 },
+            reads: vec!["EDF".into()],
+            options: json!({}),
+            renders: None,
+            operations: vec![],
+        }
+    }
+
+    fn strings(ids: &[&str]) -> Vec<String> {
+        ids.iter().map(|id| id.to_string()).collect()
+    }
+
+    #[test]
+    fn identifiers_are_lower_case_words() {
+        assert!(["gait", "ct_2", "x"].into_iter().all(is_identifier));
+        assert!(!["", "2d", "_x", "Xray", "x-ray", "\u{e4}"].into_iter().any(is_identifier));
+    }
+
+    #[test]
+    fn descriptions_that_contradict_their_symbol_or_lack_a_part_are_refused() {
+        assert_eq!(check_description(&description(), "gait"), Ok(()));
+        let message = check_description(&description(), "eeg").unwrap_err();
+        assert_eq!(message, "the plugin calls itself \"gait\", but its symbol ends in eeg");
+        for break_it in [
+            |d: &mut Description| d.version = String::new(),
+            |d: &mut Description| d.version = "1.0 beta".into(),
+            |d: &mut Description| d.family = String::new(),
+            |d: &mut Description| d.family = "../image".into(),
+            |d: &mut Description| d.options = json!([]),
+        ] {
+            let mut broken = description();
+            break_it(&mut broken);
+            assert!(check_description(&broken, "gait").is_err(), "{broken:?}");
+        }
+    }
+
+    #[test]
+    fn ids_are_unique_and_relative() {
+        assert_eq!(check_ids(&strings(&["a/b.png", "a/b.png#z=001", "..a"])), Ok(()));
+        for bad in ["", "/etc/passwd", "a/../../b", "line\nbreak"] {
+            assert!(check_ids(&strings(&["ok", bad])).is_err(), "{bad:?}");
+        }
+        assert!(check_ids(&["x".repeat(LONGEST_ID + 1)]).is_err());
+        assert_eq!(check_ids(&strings(&["a", "b", "a"])), Err("two samples have the id \"a\"".into()));
+    }
+
+    #[test]
+    fn labels_are_as_many_as_samples_and_digests_are_hexadecimal() {
+        assert_eq!(check_labels(&[None, Some("x".into())], 2), Ok(()));
+        assert_eq!(check_labels(&[None], 2), Err("there are 1 labels for 2 samples".into()));
+        assert_eq!(check_fingerprint("0123456789abcdef"), Ok(()));
+        assert!(
+            ["", "0123", "0123456789abcdeg", &"a".repeat(129)].into_iter().all(|bad| check_fingerprint(bad).is_err())
+        );
+    }
+
+    #[test]
+    fn written_files_are_looked_for_and_stay_in_their_folder() {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::write(folder.path().join("vocabulary.txt"), "a").unwrap();
+        assert_eq!(check_assets(folder.path(), &strings(&["vocabulary.txt"])), Ok(()));
+        for bad in ["merges.txt", "../vocabulary.txt", "./vocabulary.txt", "", "/etc/passwd"] {
+            assert!(check_assets(folder.path(), &strings(&[bad])).is_err(), "{bad:?}");
+        }
+        let made = |data: &[&str], options| Synthesised { data: data.iter().map(PathBuf::from).collect(), options };
+        assert_eq!(check_synthesised(folder.path(), &made(&["."], json!({ "size": 64 }))), Ok(()));
+        for bad in [made(&[], json!({})), made(&["gone"], json!({})), made(&[".."], json!({})), made(&["."], json!([]))]
+        {
+            assert!(check_synthesised(folder.path(), &bad).is_err(), "{bad:?}");
+        }
+    }
+}

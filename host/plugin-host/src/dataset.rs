@@ -1,0 +1,243 @@
+//! An open dataset: everything about its samples, checked, and the samples themselves.
+
+use std::path::Path;
+
+use crate::batch::{Batch, View};
+use medcoss_abi::abi_stable::std_types::RSlice;
+use medcoss_abi::message::{Geometry, Keep, Rendering, SaveAssets, Synthesised};
+use medcoss_abi::{FillRequest, SampleError, VIEW_PLAIN, VIEW_TRAIN, operation};
+use serde::de::DeserializeOwned;
+
+use crate::answers::{check_assets, check_fingerprint, check_ids, check_labels, check_size, check_synthesised};
+use crate::batch::{Guarded, SampleFailure};
+use crate::error::PluginError;
+use crate::library::OpenHandle;
+use crate::plugin::Plugin;
+use crate::shape::Shape;
+use crate::text::foreign_bytes;
+
+/// First bytes of every PNG file.
+const PNG_SIGNATURE: &[u8] = b"\x89PNG\r\n\x1a\n";
+
+/// Tokens of one sample.
+#[derive(Debug, Clone, Copy)]
+pub enum Tokens<'a> {
+    /// `[n_tokens * d_token]`.
+    Continuous(&'a [f32]),
+    /// `[length]`.
+    Discrete(&'a [i32]),
+}
+
+/// Something a person can look at.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Rendered {
+    /// The bytes of a PNG file.
+    Png(Vec<u8>),
+    /// Text.
+    Text(String),
+}
+
+/// An open dataset; closed when dropped. Asked by many threads at once, as the contract allows.
+#[derive(Debug)]
+pub struct OpenDataset {
+    plugin: Plugin,
+    handle: OpenHandle,
+    geometry: Geometry,
+    shape: Shape,
+    ids: Vec<String>,
+    labels: Vec<Option<String>>,
+    fingerprint: String,
+}
+
+impl OpenDataset {
+    /// Asks for everything that is known before a sample is read, and checks it.
+    pub(crate) fn new(plugin: Plugin, handle: OpenHandle) -> Result<Self, PluginError> {
+        let geometry: Geometry = ask(&plugin, &handle, operation::GEOMETRY)?;
+        let shape = Shape::new(&geometry).map_err(|violation| plugin.violation(operation::GEOMETRY, &violation))?;
+        let ids: Vec<String> = ask(&plugin, &handle, operation::IDS)?;
+        check_ids(&ids).map_err(|violation| plugin.violation(operation::IDS, &violation))?;
+        if ids.is_empty() {
+            return Err(PluginError::request(plugin.name(), "open", "the data hold no samples"));
+        }
+        let labels: Vec<Option<String>> = ask(&plugin, &handle, operation::LABELS)?;
+        check_labels(&labels, ids.len()).map_err(|violation| plugin.violation(operation::LABELS, &violation))?;
+        let fingerprint: String = ask(&plugin, &handle, operation::FINGERPRINT)?;
+        check_fingerprint(&fingerprint).map_err(|violation| plugin.violation(operation::FINGERPRINT, &violation))?;
+        Ok(Self { plugin, handle, geometry, shape, ids, labels, fingerprint })
+    }
+
+    /// The plugin.
+    pub fn plugin(&self) -> &Plugin {
+        &self.plugin
+    }
+
+    /// Geometry as the plugin declared it.
+    pub fn geometry(&self) -> &Geometry {
+        &self.geometry
+    }
+
+    /// The same, checked and multiplied out.
+    pub fn shape(&self) -> &Shape {
+        &self.shape
+    }
+
+    /// Sample ids in index order: unique, relative, at least one.
+    pub fn ids(&self) -> &[String] {
+        &self.ids
+    }
+
+    /// Labels in index order, as many as ids.
+    pub fn labels(&self) -> &[Option<String>] {
+        &self.labels
+    }
+
+    /// Hexadecimal digest that changes when the data do.
+    pub fn fingerprint(&self) -> &str {
+        &self.fingerprint
+    }
+
+    /// Decodes, augments, tokenises and masks `n` samples into the batch, whose buffers are resized to them. A sample's
+    /// bytes depend on its index, its seed and the view alone.
+    ///
+    /// Bad samples, and samples whose values break the contract, are listed by ascending slot; their parts of the batch
+    /// are void. All others were checked: see [`Batch`].
+    ///
+    /// # Errors
+    /// A request that does not fit the dataset or the memory; what the plugin reports of the call as a whole.
+    pub fn fill(
+        &self,
+        view: View,
+        indices: &[u64],
+        seeds: &[u64],
+        batch: &mut Batch,
+    ) -> Result<Vec<SampleFailure>, PluginError> {
+        let n = indices.len();
+        let refused = |message: String| PluginError::request(self.plugin.name(), "fill", message);
+        if seeds.len() != n {
+            return Err(refused(format!("there are {} seeds for {n} samples", seeds.len())));
+        }
+        if let Some(index) = indices.iter().find(|&&index| index >= self.ids.len() as u64) {
+            return Err(refused(format!("sample {index} does not exist; there are {}", self.ids.len())));
+        }
+        batch.prepare(&self.shape, n).map_err(refused)?;
+        let request = FillRequest {
+            view: if view == View::Training { VIEW_TRAIN } else { VIEW_PLAIN },
+            indices: RSlice::from_slice(indices),
+            seeds: RSlice::from_slice(seeds),
+        };
+        let buffers = batch.lend();
+        let table = self.plugin.table();
+        let answered = self.plugin.call("fill", || (table.fill)(self.handle.get(), request, buffers));
+        batch.take_back().map_err(|violation| self.plugin.violation("fill", &violation))?;
+        let errors = answered?;
+        let mut reported = self.reported(indices, &errors)?;
+        let mut failures = Vec::new();
+        for (slot, report) in reported.iter_mut().enumerate() {
+            let checked = match report.take() {
+                Some(message) => Err(message),
+                None => batch.check(&self.shape, view, slot),
+            };
+            if let Err(what) = checked {
+                failures.push(self.failure("fill", slot, indices[slot], &what));
+            }
+        }
+        Ok(failures)
+    }
+
+    /// The plugin's own sample errors, by slot; the first of several counts.
+    fn reported(&self, indices: &[u64], errors: &[SampleError]) -> Result<Vec<Option<String>>, PluginError> {
+        let mut reported = vec![None; indices.len()];
+        for error in errors {
+            let slot = usize::try_from(error.slot).ok().and_then(|slot| reported.get_mut(slot)).ok_or_else(|| {
+                let violation = format!("it reports sample {} of a request of {}", error.slot, indices.len());
+                self.plugin.violation("fill", &violation)
+            })?;
+            slot.get_or_insert_with(|| foreign_bytes(error.message.as_rstr().as_rslice().as_slice()));
+        }
+        Ok(reported)
+    }
+
+    pub(crate) fn failure(&self, operation: &str, slot: usize, index: u64, what: &str) -> SampleFailure {
+        let id = self.ids[index as usize].clone();
+        let named = if names(what, &id) { String::new() } else { format!("{id}: ") };
+        SampleFailure { slot, message: format!("plugin {} ({operation}): {named}{what}", self.plugin.name()), id }
+    }
+
+    /// Writes what was learned from the data (a vocabulary, say) into an existing folder, and gives the files' names.
+    ///
+    /// # Errors
+    /// What the plugin reports; names that are not plain or not there.
+    pub fn save_assets(&self, folder: &Path) -> Result<Vec<String>, PluginError> {
+        let operation = operation::SAVE_ASSETS;
+        let body = self.plugin.body(operation, &SaveAssets { folder: folder.to_path_buf() })?;
+        let names: Vec<String> = self.plugin.parse(operation, &self.query(operation, body.as_bytes())?)?;
+        check_assets(folder, &names).map_err(|violation| self.plugin.violation(operation, &violation))?;
+        Ok(names)
+    }
+
+    /// Writes samples into an existing empty folder from which they can be opened again without the dataset, and says how.
+    ///
+    /// # Errors
+    /// A plugin that cannot do this; what it reports; entries in its answer that are not there.
+    pub fn keep(&self, request: &Keep) -> Result<Synthesised, PluginError> {
+        let operation = operation::KEEP;
+        let body = self.plugin.body(operation, request)?;
+        let kept: Synthesised = self.plugin.parse(operation, &self.query(operation, body.as_bytes())?)?;
+        check_synthesised(&request.folder, &kept).map_err(|violation| self.plugin.violation(operation, &violation))?;
+        Ok(kept)
+    }
+
+    /// Tokens back to something a person can look at. None when the plugin does not do this.
+    ///
+    /// # Errors
+    /// Tokens of another kind or number; what the plugin reports; an answer that is not what the plugin declared.
+    pub fn render(&self, tokens: Tokens<'_>) -> Result<Option<Rendered>, PluginError> {
+        let operation = operation::RENDER;
+        let Some(kind) = self.plugin.description().renders else { return Ok(None) };
+        let (body, same_kind): (Vec<u8>, bool) = match (tokens, &self.shape) {
+            (Tokens::Continuous(values), shape) => (
+                values.iter().flat_map(|value| value.to_le_bytes()).collect(),
+                matches!(shape, Shape::Continuous { .. }),
+            ),
+            (Tokens::Discrete(ids), shape) => {
+                (ids.iter().flat_map(|id| id.to_le_bytes()).collect(), matches!(shape, Shape::Discrete { .. }))
+            }
+        };
+        if !same_kind || body.len() != 4 * self.shape.n_values() {
+            let message = format!("{} values of this kind are no sample of {}", body.len() / 4, self.shape);
+            return Err(PluginError::request(self.plugin.name(), operation, message));
+        }
+        let answer = self.query(operation, &body)?;
+        match kind {
+            Rendering::Png if answer.starts_with(PNG_SIGNATURE) => Ok(Some(Rendered::Png(answer))),
+            Rendering::Png => Err(self.plugin.violation(operation, "its answer is not a PNG file")),
+            Rendering::Text => String::from_utf8(answer)
+                .map(|text| Some(Rendered::Text(text)))
+                .map_err(|_| self.plugin.violation(operation, "its answer is not UTF-8 text")),
+        }
+    }
+
+    pub(crate) fn query(&self, operation: &str, body: &[u8]) -> Result<Vec<u8>, PluginError> {
+        query(&self.plugin, &self.handle, operation, body)
+    }
+}
+
+/// Whether a text names the id, as more than a part of a longer word.
+fn names(text: &str, id: &str) -> bool {
+    text.match_indices(id).any(|(at, _)| {
+        let before = text[..at].chars().next_back();
+        let after = text[at + id.len()..].chars().next();
+        ![before, after].into_iter().flatten().any(char::is_alphanumeric)
+    })
+}
+
+fn ask<T: DeserializeOwned>(plugin: &Plugin, handle: &OpenHandle, operation: &str) -> Result<T, PluginError> {
+    plugin.parse(operation, &query(plugin, handle, operation, &[])?)
+}
+
+fn query(plugin: &Plugin, handle: &OpenHandle, operation: &str, body: &[u8]) -> Result<Vec<u8>, PluginError> {
+    let table = plugin.table();
+    let answer = plugin.call(operation, || (table.query)(handle.get(), operation.into(), RSlice::from_slice(body)))?;
+    check_size(answer.len()).map_err(|violation| plugin.violation(operation, &violation))?;
+    Ok(answer.into())
+}

@@ -1,0 +1,136 @@
+//! A call into a plugin that failed.
+
+use medcoss_abi::{code, message::ErrorBody};
+
+use crate::text::{foreign_bytes, foreign_text};
+
+/// Causes that are kept of a plugin's error.
+const MOST_CAUSES: usize = 8;
+/// Longest body in bytes that is taken apart. Of a longer one the beginning is shown, and nothing of it is copied.
+const LONGEST_BODY: usize = 4 << 20;
+
+/// Whose fault it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Fault {
+    /// The request was refused before the plugin was asked.
+    Request,
+    /// The plugin reported an error, with this [`medcoss_abi::code`].
+    Reported(i32),
+    /// The plugin's answer breaks the contract.
+    Contract,
+}
+
+/// A call that failed: which plugin, which operation, why. Causes are its `source` chain.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("plugin {plugin} ({operation}): {message}")]
+pub struct PluginError {
+    /// Id and version.
+    pub plugin: String,
+    /// The operation, as in the contract.
+    pub operation: String,
+    /// Whose fault it is.
+    pub fault: Fault,
+    /// What was found and what was expected; a remedy on a line of its own.
+    pub message: String,
+    #[source]
+    cause: Option<Box<Cause>>,
+}
+
+/// What lies beneath an error of a plugin.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{message}")]
+struct Cause {
+    message: String,
+    #[source]
+    beneath: Option<Box<Cause>>,
+}
+
+impl PluginError {
+    /// Whether the user can mend it: settings, files, kinds of files. Otherwise the plugin's code is at fault.
+    pub fn is_users(&self) -> bool {
+        match self.fault {
+            Fault::Request => true,
+            Fault::Contract => false,
+            Fault::Reported(given) => {
+                [code::BAD_REQUEST, code::UNREADABLE, code::CORRUPT, code::UNSUPPORTED].contains(&given)
+            }
+        }
+    }
+
+    /// Refused before the plugin was asked.
+    pub(crate) fn request(plugin: &str, operation: &str, message: impl Into<String>) -> Self {
+        Self::new(plugin, operation, Fault::Request, message.into())
+    }
+
+    /// An answer that breaks the contract.
+    pub(crate) fn contract(plugin: &str, operation: &str, message: impl AsRef<str>) -> Self {
+        let message = format!(
+            "{}\nhint: this is a fault in the plugin; tell its authors, or use another version",
+            foreign_text(message.as_ref())
+        );
+        Self::new(plugin, operation, Fault::Contract, message)
+    }
+
+    /// The plugin's own report. A body that is not as the contract says is shown as it is.
+    pub(crate) fn reported(plugin: &str, operation: &str, error: &medcoss_abi::PluginError) -> Self {
+        // Nothing says that it is UTF-8, but the plugin.
+        let body = error.body.as_rstr().as_rslice().as_slice();
+        let parsed = (body.len() <= LONGEST_BODY).then(|| serde_json::from_slice(body).ok()).flatten();
+        let ErrorBody { message, causes } = parsed.unwrap_or_else(|| ErrorBody {
+            message: format!("code {}: {}", error.code, foreign_bytes(body)),
+            causes: Vec::new(),
+        });
+        let mut beneath = None;
+        for cause in causes.iter().take(MOST_CAUSES).rev() {
+            beneath = Some(Box::new(Cause { message: foreign_text(cause), beneath }));
+        }
+        let message = match foreign_text(&message) {
+            empty if empty.trim().is_empty() => format!("failed with code {} and no message", error.code),
+            told => told,
+        };
+        Self { cause: beneath, ..Self::new(plugin, operation, Fault::Reported(error.code), message) }
+    }
+
+    fn new(plugin: &str, operation: &str, fault: Fault, message: String) -> Self {
+        Self { plugin: plugin.into(), operation: operation.into(), fault, message, cause: None }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::error::Error;
+
+    fn reported(code: i32, body: &str) -> PluginError {
+        PluginError::reported("gait 0.1.0", "open", &medcoss_abi::PluginError { code, body: body.into() })
+    }
+
+    #[test]
+    fn causes_become_a_chain_and_the_plugin_is_named() {
+        let error = reported(code::CORRUPT, r#"{"message":"a.edf is damaged","causes":["no header","end of file"]}"#);
+        assert_eq!(error.to_string(), "plugin gait 0.1.0 (open): a.edf is damaged");
+        let first = error.source().expect("a cause");
+        assert_eq!(first.to_string(), "no header");
+        assert_eq!(first.source().map(|cause| cause.to_string()).as_deref(), Some("end of file"));
+        assert!(error.is_users());
+    }
+
+    #[test]
+    fn a_body_that_is_no_json_or_says_nothing_still_gives_a_message() {
+        assert_eq!(reported(7, "boom").message, "code 7: boom");
+        assert_eq!(reported(7, r#"{"message":" "}"#).message, "failed with code 7 and no message");
+        assert!(!reported(code::PANIC, r#"{"message":"the plugin panicked"}"#).is_users());
+    }
+
+    #[test]
+    fn endless_text_is_cut() {
+        let body = serde_json::json!({ "message": "x".repeat(100_000), "causes": vec!["y"; 1000] });
+        let error = reported(1, &body.to_string());
+        assert!(error.message.len() < 4200);
+        let n = std::iter::successors(error.source(), |&cause| cause.source()).count();
+        assert_eq!(n, MOST_CAUSES);
+        let longer = format!("{{\"message\":\"{}\"}}", "x".repeat(LONGEST_BODY));
+        let error = reported(1, &longer);
+        assert!(error.message.starts_with("code 1: {\"message\":\"xxx") && error.message.len() < 4200);
+    }
+}

@@ -1,0 +1,126 @@
+//! The border: the only place with `libloading`. Unsafe code is here, in `contracts` and in `process`.
+//!
+//! The life of a plugin library:
+//! 1. `symbols` has read the ids from the file; nothing of it has run.
+//! 2. [`header_of`] opens it: its constructors run, its symbols stay its own (`RTLD_LOCAL`), all of its references are
+//!    resolved at once (`RTLD_NOW`), so that a missing one is an error now and not a crash later.
+//! 3. The header's magic, version, size and layout are compared (`PluginHeader::check`).
+//! 4. [`attach`] gives it the host's services, once; then it is described, and used.
+//! 5. It is never unloaded: its threads' local values, its tables and its strings may be referred to until the end.
+//!
+//! Plugins are native code: whatever is checked here guards against mistakes, not against malice.
+
+use std::path::Path;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use libloading::os::unix::{Library, RTLD_LOCAL, RTLD_NOW};
+use medcoss_abi::{DatasetHandle, PluginHeader, PluginTable, Rejection};
+
+use crate::calls;
+use crate::contracts::{Contract, V1};
+
+/// A plugin's header in an open library.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Loaded {
+    contract: Contract,
+    header: *const (),
+}
+
+impl Loaded {
+    /// The functions, after the header was compared with this side's.
+    pub(crate) fn table(self) -> Result<&'static PluginTable, Rejection> {
+        // SAFETY: `header_of` has looked at the pointer; `symbols` has seen to the size; the library stays.
+        unsafe { (self.contract.accept)(self.header) }
+    }
+}
+
+/// Opens the library and takes the header of the plugin `id` from it, by the first of the contracts that it has it by.
+///
+/// # Errors
+/// What the dynamic loader says.
+pub(crate) fn header_of(path: &Path, id: &str, contracts: &[Contract]) -> Result<Loaded, String> {
+    // Without a slash in it, a name would be looked for in the system's folders.
+    let whole = path.canonicalize().map_err(|error| error.to_string())?;
+    let told = |error: libloading::Error| match std::error::Error::source(&error) {
+        Some(beneath) => beneath.to_string(),
+        None => error.to_string(),
+    };
+    // SAFETY: constructors of a plugin may do what safe code may; the contract says so and nothing can check it.
+    let library = unsafe { Library::open(Some(whole.as_path()), RTLD_NOW | RTLD_LOCAL) }.map_err(told)?;
+    let mut found = Err(format!("it has no plugin {id}"));
+    for &contract in contracts {
+        let symbol = contract.symbol(id);
+        // SAFETY: the symbol's address is taken, and nothing read from there.
+        match unsafe { library.get::<*const ()>(symbol.as_str()) } {
+            Ok(header) if header.is_null() || !header.cast::<PluginHeader>().is_aligned() => {
+                found = Err(format!("symbol {symbol} has no valid address"));
+            }
+            Ok(header) => found = Ok(Loaded { contract, header: *header }),
+            Err(error) => {
+                found = found.or(Err(told(error)));
+                continue;
+            }
+        }
+        break;
+    }
+    // The library stays for good, which is what makes the header static.
+    std::mem::forget(library);
+    found
+}
+
+/// Opens the library and takes the header by which version 1 of the contract knows the plugin `id`. Nothing of it was compared
+/// yet.
+///
+/// # Errors
+/// What the dynamic loader says.
+pub fn v1_header_of(path: &Path, id: &str) -> Result<&'static PluginHeader, String> {
+    let loaded = header_of(path, id, &[V1])?;
+    // SAFETY: not null, aligned (`header_of`), large enough (`symbols`), never unloaded; by the contract behind its name it is a
+    // header, whose `check` reads field by field, each only after the ones before were accepted.
+    Ok(unsafe { &*loaded.header.cast::<PluginHeader>() })
+}
+
+/// Gives a plugin the host's services, the first time it is used in this process.
+pub(crate) fn attach(table: &'static PluginTable) {
+    static ATTACHED: Mutex<Vec<usize>> = Mutex::new(Vec::new());
+    let address = std::ptr::from_ref(table).addr();
+    let mut attached = ATTACHED.lock().unwrap_or_else(PoisonError::into_inner);
+    if !attached.contains(&address) {
+        (table.attach)(calls::services());
+        attached.push(address);
+    }
+}
+
+/// An open dataset's handle; closes it when dropped.
+#[derive(Debug)]
+pub(crate) struct OpenHandle {
+    handle: DatasetHandle,
+    close: extern "C" fn(DatasetHandle),
+    /// Of the plugin.
+    name: Arc<str>,
+}
+
+// SAFETY: the handle is a pointer that only the plugin follows, and the contract lets a dataset be used from many
+// threads at once and each function of the table be called from any thread.
+unsafe impl Send for OpenHandle {}
+// SAFETY: as above.
+unsafe impl Sync for OpenHandle {}
+
+impl OpenHandle {
+    /// Takes over a handle that `open` of this table gave. None when it is null, which is no dataset.
+    pub(crate) fn new(handle: DatasetHandle, table: &'static PluginTable, name: &Arc<str>) -> Option<Self> {
+        // Not `then_some`: a value that is made and dropped would close the handle.
+        (!handle.0.is_null()).then(|| Self { handle, close: table.close, name: name.clone() })
+    }
+
+    /// For calls of the same table.
+    pub(crate) fn get(&self) -> DatasetHandle {
+        self.handle
+    }
+}
+
+impl Drop for OpenHandle {
+    fn drop(&mut self) {
+        calls::during(&self.name, || (self.close)(self.handle));
+    }
+}

@@ -1,0 +1,220 @@
+//! A loaded plugin: what it says of itself, and the calls that concern no dataset.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use medcoss_abi::abi_stable::std_types::{RResult, RString};
+use medcoss_abi::message::{Description, Open, Synthesise, Synthesised};
+use medcoss_abi::{PluginHeader, PluginTable, Rejection, operation};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use crate::answers::{check_description, check_size, check_synthesised};
+use crate::contracts::{CONTRACTS, Contract};
+use crate::dataset::OpenDataset;
+use crate::error::PluginError;
+use crate::library::{self, Loaded, OpenHandle};
+use crate::shape::Shape;
+use crate::source::{Refusal, Source};
+use crate::{calls, options};
+
+/// How a refusal begins that is the dynamic loader's: it may be for want of another library, and mended without a new file.
+pub(crate) const LOADER_REFUSES: &str = "the dynamic loader refuses it";
+
+/// A plugin, loaded and described. Clones are the same plugin.
+#[derive(Clone)]
+pub struct Plugin {
+    description: Arc<Description>,
+    shape: Shape,
+    source: Source,
+    name: Arc<str>,
+    table: &'static PluginTable,
+}
+
+impl Plugin {
+    /// Loads the plugin `id` from a library.
+    ///
+    /// # Errors
+    /// A library that the dynamic loader refuses, one of another contract, one whose description is not sound.
+    pub fn load(path: &Path, id: &str) -> Result<Self, Refusal> {
+        Self::load_by(path, id, CONTRACTS)
+    }
+
+    /// The same by the first of some contracts that the library has the plugin by.
+    ///
+    /// # Errors
+    /// As [`Plugin::load`].
+    pub fn load_by(path: &Path, id: &str, contracts: &[Contract]) -> Result<Self, Refusal> {
+        let source = Source::Library { path: path.to_path_buf() };
+        Self::from_table(Self::open_library(path, id, contracts)?.table(), id, source)
+    }
+
+    /// Opens the library and takes the plugin's header from it: the first part of [`Plugin::load`], in which code of the library
+    /// runs unasked.
+    pub(crate) fn open_library(path: &Path, id: &str, contracts: &[Contract]) -> Result<Loaded, Refusal> {
+        let opened = calls::during(&id.into(), || library::header_of(path, id, contracts));
+        opened.map_err(|told| {
+            let source = Source::Library { path: path.to_path_buf() };
+            Refusal::new(&source, format_args!("{LOADER_REFUSES}: {told}"), "build it again on this machine")
+        })
+    }
+
+    /// Takes a plugin by its header, such as that of a built-in one.
+    ///
+    /// # Errors
+    /// As [`Plugin::load`].
+    pub fn from_header(header: &'static PluginHeader, id: &str, source: Source) -> Result<Self, Refusal> {
+        Self::from_table(header.check(), id, source)
+    }
+
+    pub(crate) fn from_table(
+        table: Result<&'static PluginTable, Rejection>,
+        id: &str,
+        source: Source,
+    ) -> Result<Self, Refusal> {
+        let table = table.map_err(|rejection| {
+            let hint = match rejection {
+                Rejection::Magic { .. } => "build it with the export_plugin! macro of the medcoss SDK",
+                _ => "build it against the SDK of this host's version",
+            };
+            Refusal::new(&source, rejection, hint)
+        })?;
+        let unnamed: Arc<str> = id.into();
+        calls::during(&unnamed, || library::attach(table));
+        let described = (|| {
+            let told = result("describe", &unnamed, || (table.describe)())?.into_bytes();
+            let description: Description = parse("describe", &unnamed, told.as_slice())?;
+            check_description(&description, id)
+                .and_then(|()| Shape::new(&description.geometry))
+                .map(|shape| (description, shape))
+                .map_err(|violation| PluginError::contract(&unnamed, "describe", violation))
+        })();
+        let (description, shape) = described.map_err(|error| {
+            let refusal = Refusal::from_text(&source, &error.message);
+            Refusal {
+                hint: refusal.hint.or_else(|| Some("tell the plugin's authors, or use another version".into())),
+                ..refusal
+            }
+        })?;
+        let name = format!("{} {}", description.id, description.version).into();
+        Ok(Self { description: description.into(), shape, source, name, table })
+    }
+
+    /// What the plugin says of itself. Its texts are as the plugin wrote them.
+    pub fn description(&self) -> &Description {
+        &self.description
+    }
+
+    /// Shape of samples with default options.
+    pub fn shape(&self) -> &Shape {
+        &self.shape
+    }
+
+    /// Where it comes from.
+    pub fn source(&self) -> &Source {
+        &self.source
+    }
+
+    /// Id and version: `xray 0.1.0`.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Whether its datasets can write samples into a run, so that the data are no longer needed.
+    pub fn keeps(&self) -> bool {
+        self.description.operations.iter().any(|known| known == operation::KEEP)
+    }
+
+    /// Writes sample files of the plugin's own formats into an existing empty folder.
+    ///
+    /// # Errors
+    /// What the plugin reports; entries in its answer that are not there.
+    pub fn synthesise(&self, request: &Synthesise) -> Result<Synthesised, PluginError> {
+        let made: Synthesised = self.invoke(operation::SYNTHESISE, request)?;
+        check_synthesised(&request.folder, &made)
+            .map_err(|violation| self.violation(operation::SYNTHESISE, &violation))?;
+        Ok(made)
+    }
+
+    /// Calls a named operation of the plugin as a whole.
+    ///
+    /// # Errors
+    /// What the plugin reports; an answer of another form.
+    pub fn invoke<T: DeserializeOwned>(&self, operation: &str, request: &impl Serialize) -> Result<T, PluginError> {
+        let body = self.body(operation, request)?;
+        let answer = result(operation, &self.name, || (self.table.invoke)(operation.into(), body.as_str().into()))?;
+        parse(operation, &self.name, answer.into_bytes().as_slice())
+    }
+
+    /// Opens a dataset: names of options are compared with the plugin's schema, then the plugin is asked, then its
+    /// answers about the samples are checked.
+    ///
+    /// # Errors
+    /// Options that do not exist; what the plugin reports; answers that break the contract.
+    pub fn open(&self, request: &Open) -> Result<OpenDataset, PluginError> {
+        let refused = |message: String| PluginError::request(&self.name, "open", message);
+        if request.data.is_empty() {
+            return Err(refused("no data are named\nhint: name files or folders in `data`".into()));
+        }
+        options::check_names(&self.description.options, &request.options).map_err(refused)?;
+        let body = self.body("open", request)?;
+        let handle = result("open", &self.name, || (self.table.open)(body.as_str().into()))?;
+        let handle = OpenHandle::new(handle, self.table, &self.name)
+            .ok_or_else(|| self.violation("open", "the dataset's handle is null"))?;
+        OpenDataset::new(self.clone(), handle)
+    }
+
+    pub(crate) fn table(&self) -> &'static PluginTable {
+        self.table
+    }
+
+    pub(crate) fn violation(&self, operation: &str, what: &str) -> PluginError {
+        PluginError::contract(&self.name, operation, what)
+    }
+
+    /// One call into the plugin, its messages named and its error translated.
+    pub(crate) fn call<T>(
+        &self,
+        operation: &str,
+        call: impl FnOnce() -> RResult<T, medcoss_abi::PluginError>,
+    ) -> Result<T, PluginError> {
+        result(operation, &self.name, call)
+    }
+
+    pub(crate) fn parse<T: DeserializeOwned>(&self, operation: &str, answer: &[u8]) -> Result<T, PluginError> {
+        parse(operation, &self.name, answer)
+    }
+
+    /// A path that is not UTF-8 cannot be said in JSON.
+    pub(crate) fn body(&self, operation: &str, request: &impl Serialize) -> Result<RString, PluginError> {
+        serde_json::to_string(request).map(RString::from).map_err(|error| {
+            PluginError::request(&self.name, operation, format!("the request cannot be put in words: {error}"))
+        })
+    }
+}
+
+impl std::fmt::Debug for Plugin {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Plugin").field("name", &self.name).field("source", &self.source).finish_non_exhaustive()
+    }
+}
+
+fn result<T>(
+    operation: &str,
+    name: &Arc<str>,
+    call: impl FnOnce() -> RResult<T, medcoss_abi::PluginError>,
+) -> Result<T, PluginError> {
+    calls::during(name, call).into_result().map_err(|error| PluginError::reported(name, operation, &error))
+}
+
+fn parse<T: DeserializeOwned>(operation: &str, name: &str, answer: &[u8]) -> Result<T, PluginError> {
+    check_size(answer.len()).map_err(|violation| PluginError::contract(name, operation, violation))?;
+    serde_json::from_slice(answer).map_err(|error| {
+        let start = String::from_utf8_lossy(&answer[..answer.len().min(80)]).into_owned();
+        PluginError::contract(
+            name,
+            operation,
+            format!("its answer is not of the form that the contract gives it: {error}; it begins with {start:?}"),
+        )
+    })
+}

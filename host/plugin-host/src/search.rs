@@ -1,0 +1,187 @@
+//! Where plugins are looked for. Never the working folder: what lies there is data, not programs.
+
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+
+use serde::Serialize;
+
+/// Environment variable with further folders, separated by colons.
+const PATH_VARIABLE: &str = "MEDCOSS_PLUGIN_PATH";
+
+/// Why a folder is looked into.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Origin {
+    /// `--plugin-dir`.
+    Flag,
+    /// `MEDCOSS_PLUGIN_PATH`.
+    Environment,
+    /// `plugins/` beside the executable.
+    BesideExecutable,
+    /// The executable's own folder, and `deps/` in it: where cargo leaves what it builds. Other libraries are normal here.
+    BuildFolder,
+    /// The user's data folder.
+    UserData,
+}
+
+/// A folder that is looked into.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Folder {
+    /// Where it is.
+    pub path: PathBuf,
+    /// Why.
+    pub origin: Origin,
+}
+
+/// Everything that is looked into, in order of precedence; built-in plugins come last.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Search {
+    /// Folders. Those that were not asked for by `--plugin-dir` need not exist.
+    pub folders: Vec<Folder>,
+    /// Whether built-in plugins count.
+    pub builtin: bool,
+}
+
+/// What the process is surrounded by.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Surroundings {
+    /// `MEDCOSS_PLUGIN_PATH`.
+    pub plugin_path: Option<OsString>,
+    /// The executable, links resolved.
+    pub executable: Option<PathBuf>,
+    /// The user's data folder: `XDG_DATA_HOME`, or `~/.local/share`.
+    pub user_data: Option<PathBuf>,
+}
+
+impl Surroundings {
+    /// Those of this process.
+    pub fn of_process() -> Self {
+        Self {
+            plugin_path: std::env::var_os(PATH_VARIABLE),
+            executable: std::env::current_exe().and_then(|path| path.canonicalize()).ok(),
+            user_data: user_folder("XDG_DATA_HOME", ".local/share"),
+        }
+    }
+}
+
+/// A folder of the user's by the XDG specification: that of a variable, or one in the home folder. None without either.
+pub fn user_folder(variable: &str, in_home: &str) -> Option<PathBuf> {
+    // The specification has relative paths ignored.
+    let absolute = |name| std::env::var_os(name).map(PathBuf::from).filter(|path| path.is_absolute());
+    absolute(variable).or_else(|| absolute("HOME").map(|home| home.join(in_home)))
+}
+
+/// A folder given by `--plugin-dir` that is none.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum MissingFolder {
+    /// Nothing is there.
+    #[error("--plugin-dir {}: there is no such folder\nhint: check the path", .0.display())]
+    Absent(PathBuf),
+    /// It is a file.
+    #[error(
+        "--plugin-dir {} is a file, not a folder\nhint: give the folder that it is in, or look at it with `medcoss plugin inspect {}`",
+        .0.display(), .0.display()
+    )]
+    NotAFolder(PathBuf),
+}
+
+impl Search {
+    /// The order of search: flags, environment, `plugins/` beside the executable, the executable's folder and its
+    /// `deps/`, the user's data folder. A folder that comes twice is searched once.
+    ///
+    /// # Errors
+    /// A folder from a flag that does not exist.
+    pub fn new(flags: &[PathBuf], builtin: bool, surroundings: &Surroundings) -> Result<Self, MissingFolder> {
+        let mut folders = Vec::new();
+        for path in flags {
+            if !path.exists() {
+                return Err(MissingFolder::Absent(path.clone()));
+            }
+            if !path.is_dir() {
+                return Err(MissingFolder::NotAFolder(path.clone()));
+            }
+            push(&mut folders, path.clone(), Origin::Flag);
+        }
+        for path in surroundings.plugin_path.iter().flat_map(std::env::split_paths) {
+            match usable(&path) {
+                Ok(()) => push(&mut folders, path, Origin::Environment),
+                Err(Some(why)) => tracing::warn!("{PATH_VARIABLE}: {} {why}; it is passed over", path.display()),
+                Err(None) => {}
+            }
+        }
+        if let Some(folder) = surroundings.executable.as_deref().and_then(Path::parent) {
+            push(&mut folders, folder.join("plugins"), Origin::BesideExecutable);
+            push(&mut folders, folder.to_path_buf(), Origin::BuildFolder);
+            push(&mut folders, folder.join("deps"), Origin::BuildFolder);
+        }
+        if let Some(folder) = &surroundings.user_data {
+            push(&mut folders, folder.join("medcoss/plugins"), Origin::UserData);
+        }
+        Ok(Self { folders, builtin })
+    }
+}
+
+/// Adds a folder unless it is there already under this or another name.
+fn push(folders: &mut Vec<Folder>, path: PathBuf, origin: Origin) {
+    let whole = |path: &Path| path.canonicalize().unwrap_or_else(|_| path.to_path_buf());
+    let same = whole(&path);
+    if folders.iter().all(|folder| whole(&folder.path) != same) {
+        folders.push(Folder { path, origin });
+    }
+}
+
+/// Whether an entry of the environment variable counts. An empty one, as a stray colon leaves it, does not and is
+/// nothing to speak of; a relative one would depend on the working folder.
+fn usable(path: &Path) -> Result<(), Option<&'static str>> {
+    match path {
+        path if path.as_os_str().is_empty() => Err(None),
+        path if !path.is_absolute() => Err(Some("is not an absolute path")),
+        path if !path.is_dir() => Err(Some("is not a folder")),
+        _ => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn folders_come_in_order_and_once() {
+        let place = tempfile::tempdir().unwrap();
+        let folder = |name: &str| {
+            let path = place.path().join(name);
+            std::fs::create_dir_all(&path).unwrap();
+            path
+        };
+        let (flag, path, bin) = (folder("flag"), folder("path"), folder("bin"));
+        let variable = std::env::join_paths([&path, &flag, Path::new(""), Path::new("relative")]).unwrap();
+        let surroundings = Surroundings {
+            plugin_path: Some(variable),
+            executable: Some(bin.join("medcoss")),
+            user_data: Some(place.path().join("share")),
+        };
+        let again = flag.join("../flag");
+        let search = Search::new(&[flag.clone(), again], true, &surroundings).unwrap();
+        let found: Vec<_> = search.folders.iter().map(|folder| (folder.path.clone(), folder.origin)).collect();
+        let expected = [
+            (flag, Origin::Flag),
+            (path, Origin::Environment),
+            (bin.join("plugins"), Origin::BesideExecutable),
+            (bin.clone(), Origin::BuildFolder),
+            (bin.join("deps"), Origin::BuildFolder),
+            (place.path().join("share/medcoss/plugins"), Origin::UserData),
+        ];
+        assert_eq!(found, expected);
+    }
+
+    #[test]
+    fn a_flag_must_name_a_folder() {
+        let place = tempfile::tempdir().unwrap();
+        let file = place.path().join("x.so");
+        std::fs::write(&file, "x").unwrap();
+        let search = |path: &Path| Search::new(&[path.to_path_buf()], true, &Surroundings::default()).unwrap_err();
+        assert_eq!(search(&file), MissingFolder::NotAFolder(file.clone()));
+        let gone = place.path().join("gone");
+        assert_eq!(search(&gone), MissingFolder::Absent(gone.clone()));
+    }
+}

@@ -1,0 +1,165 @@
+//! Several ways to keep earlier modalities, compared over seeds: what each run's models are worth, in one document and one table.
+
+mod statistics;
+mod variant;
+
+use std::collections::BTreeMap;
+
+use medcoss_core::evaluation::Scores;
+use serde::{Deserialize, Serialize};
+
+pub use statistics::{Paired, Spread};
+pub use variant::Variant;
+
+/// Figures of continual learning, as they are named in a comparison.
+const TRANSFER: [&str; 4] = ["average", "forgetting", "backward transfer", "forward transfer"];
+
+/// A run that takes part.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ComparedRun {
+    /// Name of the variant.
+    pub variant: String,
+    /// Seed of the run.
+    pub seed: u64,
+    /// Its folder, relative to the comparison's.
+    pub folder: String,
+    /// Value by figure: primary metrics of tasks after the last stage, and figures of continual learning where they are defined.
+    pub figures: BTreeMap<String, f64>,
+}
+
+/// What is compared, and how it came out.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Comparison {
+    /// Name of the tasks file.
+    pub tasks_file: String,
+    /// Variants in the order that was asked for; the others are held against the first.
+    pub variants: Vec<String>,
+    /// Seeds.
+    pub seeds: Vec<u64>,
+    /// Figures in the order of the table: those of continual learning, then tasks with their primary metric.
+    pub figures: Vec<String>,
+    /// One a variant and seed, as far as they are done.
+    pub runs: Vec<ComparedRun>,
+    /// By variant and figure, over seeds.
+    pub over_seeds: BTreeMap<String, BTreeMap<String, Spread>>,
+    /// By variant but the first, and figure: this variant minus the first, seed by seed.
+    pub against_first: BTreeMap<String, BTreeMap<String, Paired>>,
+}
+
+impl ComparedRun {
+    /// Takes the figures out of an evaluation.
+    pub fn new(variant: &str, seed: u64, folder: String, scores: &Scores) -> Self {
+        let mut figures = BTreeMap::new();
+        let last = scores.stages.iter().map(|stage| stage.stage).max().unwrap_or_default();
+        let mut oriented = Vec::new();
+        for task in &scores.tasks {
+            if let Some(score) = scores.primary(last, task) {
+                figures.insert(task_figure(&task.name, &task.primary_metric), score.value);
+                oriented.push(if task.higher_is_better { score.value } else { -score.value });
+            }
+        }
+        if !oriented.is_empty() {
+            figures.insert(TRANSFER[0].into(), oriented.iter().sum::<f64>() / oriented.len() as f64);
+        }
+        if let Some(transfer) = &scores.transfer {
+            let values = [transfer.average, transfer.forgetting, transfer.backward_transfer, transfer.forward_transfer];
+            figures.extend(TRANSFER.iter().map(ToString::to_string).zip(values));
+        }
+        Self { variant: variant.into(), seed, folder, figures }
+    }
+}
+
+fn task_figure(task: &str, metric: &str) -> String {
+    format!("{task} ({})", metric.replace('_', " "))
+}
+
+impl Comparison {
+    /// Puts the runs together. `scores` is any of their evaluations, for the order of the tasks.
+    pub fn new(variants: Vec<String>, seeds: Vec<u64>, scores: &Scores, runs: Vec<ComparedRun>) -> Self {
+        let is_known = |figure: &&str| runs.iter().any(|run| run.figures.contains_key(*figure));
+        let mut figures: Vec<String> = TRANSFER.iter().copied().filter(is_known).map(String::from).collect();
+        figures.extend(scores.tasks.iter().map(|task| task_figure(&task.name, &task.primary_metric)));
+        let value = |variant: &str, seed: u64, figure: &str| {
+            let run = runs.iter().find(|run| run.variant == variant && run.seed == seed)?;
+            run.figures.get(figure).copied()
+        };
+        let mut over_seeds = BTreeMap::new();
+        let mut against_first = BTreeMap::new();
+        for variant in &variants {
+            let spread = |figure: &String| {
+                let values: Vec<f64> = seeds.iter().filter_map(|seed| value(variant, *seed, figure)).collect();
+                Some((figure.clone(), Spread::of(&values)?))
+            };
+            over_seeds.insert(variant.clone(), figures.iter().filter_map(spread).collect());
+            let Some(first) = variants.first().filter(|first| *first != variant) else { continue };
+            let paired = |figure: &String| {
+                let difference = |seed: &u64| Some(value(variant, *seed, figure)? - value(first, *seed, figure)?);
+                let differences: Vec<f64> = seeds.iter().filter_map(difference).collect();
+                Some((figure.clone(), Paired::of(&differences)?))
+            };
+            against_first.insert(variant.clone(), figures.iter().filter_map(paired).collect());
+        }
+        let tasks_file = scores.tasks_file.clone();
+        Self { tasks_file, variants, seeds, figures, runs, over_seeds, against_first }
+    }
+
+    /// One line a run and figure.
+    ///
+    /// # Errors
+    /// Text that cannot be written as CSV.
+    pub fn to_csv(&self) -> anyhow::Result<Vec<u8>> {
+        let mut writer = csv::Writer::from_writer(Vec::new());
+        writer.write_record(["variant", "seed", "figure", "value"])?;
+        for run in &self.runs {
+            for (figure, value) in &run.figures {
+                writer.write_record([&run.variant, &run.seed.to_string(), figure, &value.to_string()])?;
+            }
+        }
+        Ok(writer.into_inner()?)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn scores(values: &[(usize, &str, f64)]) -> Scores {
+        let tasks = serde_json::json!([
+            {"name": "a", "modality": "m", "own_stage": 1, "protocol": "knn", "primary_metric": "accuracy",
+             "higher_is_better": true, "classes": ["x", "y"], "n_train": 4, "n_test": 4},
+            {"name": "b", "modality": "m", "own_stage": 1, "protocol": "segmentation", "primary_metric": "hd95_mm",
+             "higher_is_better": false, "classes": ["x"], "n_train": 4, "n_test": 4},
+        ]);
+        let score = |(stage, task, value): &(usize, &str, f64)| {
+            let metric = if *task == "a" { "accuracy" } else { "hd95_mm" };
+            serde_json::json!({"stage": stage, "task": task, "metric": metric, "value": value, "low": value, "high": value,
+                "n": 4, "by_seed": [value]})
+        };
+        serde_json::from_value(serde_json::json!({
+            "format": 4, "checksum": "", "tasks_file": "tasks", "tasks_sha256": "", "seeds": [0], "tasks": tasks,
+            "stages": [{"stage": 1, "modality": "m"}, {"stage": 2, "modality": "n"}],
+            "scores": values.iter().map(score).collect::<Vec<_>>(), "transfer": null,
+        }))
+        .unwrap()
+    }
+
+    #[test]
+    fn runs_become_means_and_paired_differences() {
+        let run = |variant: &str, seed, a, b| {
+            let scores = scores(&[(1, "a", 0.9), (2, "a", a), (2, "b", b)]);
+            ComparedRun::new(variant, seed, String::new(), &scores)
+        };
+        let runs =
+            vec![run("one", 0, 0.5, 2.0), run("one", 1, 0.7, 4.0), run("two", 0, 0.6, 1.0), run("two", 1, 0.9, 2.0)];
+        // After the last stage; what is better when lower enters the average with the other sign.
+        assert_eq!(runs[0].figures["a (accuracy)"], 0.5);
+        assert_eq!(runs[0].figures["average"], (0.5 - 2.0) / 2.0);
+        let comparison = Comparison::new(vec!["one".into(), "two".into()], vec![0, 1], &scores(&[]), runs);
+        assert_eq!(comparison.figures, ["average", "a (accuracy)", "b (hd95 mm)"]);
+        assert!((comparison.over_seeds["one"]["a (accuracy)"].mean - 0.6).abs() < 1e-12);
+        let paired = comparison.against_first["two"]["b (hd95 mm)"];
+        assert_eq!((paired.n, paired.mean), (2, -1.5));
+        let csv = String::from_utf8(comparison.to_csv().unwrap()).unwrap();
+        assert_eq!(csv.lines().count(), 1 + 4 * 3);
+    }
+}

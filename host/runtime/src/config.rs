@@ -1,0 +1,522 @@
+//! The configuration of a run: a TOML file, `--set key=value` on top, every default made explicit.
+
+use std::collections::BTreeMap;
+use std::path::{Component, Path, PathBuf};
+
+use anyhow::{Context, Result, anyhow, bail};
+use medcoss_core::buffer::BufferConfig;
+use medcoss_core::continual::StrategyConfig;
+use medcoss_core::model::{Dimensions, ModelConfig, Precision, Preset, TextAttention};
+use medcoss_core::optimisation::OptimiserConfig;
+use medcoss_core::stage::StageSettings;
+use medcoss_core::weights::{Import, KnownSizes};
+use serde::{Deserialize, Serialize};
+
+use medcoss_plugin_host::nearest;
+
+use crate::renamed_settings::refuse_former_names;
+
+/// A whole run. Serialised with every default filled in, it is the run folder's `run.toml`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RunConfig {
+    /// Version of the run folder's files; only in the record that a run keeps.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub format: Option<u32>,
+    /// Decides everything random.
+    #[serde(default)]
+    pub seed: u64,
+    /// Sizes of the model, or what it begins with.
+    #[serde(default)]
+    pub model: ModelSection,
+    /// What text attends to.
+    #[serde(default, skip_serializing_if = "TextSection::says_nothing")]
+    pub text: TextSection,
+    /// AdamW and learning rate.
+    #[serde(default)]
+    pub optimiser: OptimiserConfig,
+    /// How earlier modalities are kept.
+    #[serde(default)]
+    pub strategy: StrategyConfig,
+    /// The samples that stages keep for later ones.
+    #[serde(default)]
+    pub buffer: BufferConfig,
+    /// Epochs and batches, for stages that do not say otherwise.
+    pub training: TrainingSection,
+    /// Reading of data.
+    #[serde(default)]
+    pub data: DataSection,
+    /// The stages in their order; none in a run that was imported and has learned nothing yet.
+    #[serde(default, rename = "stage", skip_serializing_if = "Vec::is_empty")]
+    pub stages: Vec<StageSection>,
+}
+
+/// Sizes: a preset and what differs from it, or all of them; or a file of weights that the run begins with, which has its own.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ModelSection {
+    /// `vit-base`, `vit-small`, `vit-tiny` or `demo`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub preset: Option<Preset>,
+    /// A checkpoint that the run begins with, relative to the configuration file or to `--data-root`: MedCoSS or Uni-Perceiver weights
+    /// (`.pth`, `.safetensors`) or an exported file. In the record of a run its name; the weights are in the folder `initial`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub init: Option<PathBuf>,
+    /// Families of that checkpoint that are left out, such as `text` for another vocabulary.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub init_without: Vec<String>,
+    /// Width of the encoder, if it is not the preset's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub width: Option<usize>,
+    /// Layers of the encoder.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub layers: Option<usize>,
+    /// Attention heads of the encoder.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub heads: Option<usize>,
+    /// Hidden width of the encoder's MLP; usually four times the width.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mlp_width: Option<usize>,
+    /// Width of the decoder.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub decoder_width: Option<usize>,
+    /// Layers of the decoder.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub decoder_layers: Option<usize>,
+    /// Attention heads of the decoder.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub decoder_heads: Option<usize>,
+    /// Stochastic depth.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub drop_path: Option<f64>,
+    /// Initial LayerScale.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub layer_scale: Option<f32>,
+    /// Entries of the position table, by token family.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub positions: BTreeMap<String, usize>,
+}
+
+impl ModelSection {
+    /// The sizes that are given, whether by a preset or one by one.
+    pub fn known_sizes(&self) -> KnownSizes {
+        let preset = self.preset.map(Preset::dimensions);
+        let known = |given: Option<usize>, of: fn(&Dimensions) -> usize| given.or(preset.as_ref().map(of));
+        KnownSizes {
+            width: known(self.width, |sizes| sizes.width),
+            layers: known(self.layers, |sizes| sizes.layers),
+            heads: known(self.heads, |sizes| sizes.heads),
+            mlp_width: known(self.mlp_width, |sizes| sizes.mlp_width),
+            decoder_width: known(self.decoder_width, |sizes| sizes.decoder_width),
+            decoder_layers: known(self.decoder_layers, |sizes| sizes.decoder_layers),
+            decoder_heads: known(self.decoder_heads, |sizes| sizes.decoder_heads),
+            vocabulary: None,
+            drop_path: self.drop_path.or(preset.as_ref().map(|sizes| sizes.drop_path)),
+        }
+    }
+
+    /// Sizes of a model that begins with fresh parameters.
+    ///
+    /// # Errors
+    /// Neither a preset nor all sizes, values out of range.
+    pub fn dimensions(&self) -> Result<Dimensions> {
+        let known = self.known_sizes();
+        let needed = |name: &str, value: Option<usize>| {
+            value.ok_or_else(|| {
+                anyhow!(
+                    "model.{name} is missing\n\
+                     hint: name a preset (model.preset = \"vit-base\", \"vit-small\", \"vit-tiny\" or \"demo\"), give all sizes, or weights to \
+                     begin with (model.init = \"weights.pth\")"
+                )
+            })
+        };
+        let usual = Preset::VitBase.dimensions();
+        let width =
+            needed(if self.preset.is_none() && self.width.is_none() { "preset" } else { "width" }, known.width)?;
+        let dimensions = Dimensions {
+            width,
+            layers: needed("layers", known.layers)?,
+            heads: needed("heads", known.heads)?,
+            mlp_width: known
+                .mlp_width
+                .filter(|_| self.mlp_width.is_some() || self.width.is_none())
+                .unwrap_or(4 * width),
+            decoder_width: needed("decoder_width", known.decoder_width)?,
+            decoder_layers: needed("decoder_layers", known.decoder_layers)?,
+            decoder_heads: needed("decoder_heads", known.decoder_heads)?,
+            drop_path: known.drop_path.unwrap_or(usual.drop_path),
+            layer_scale: self.layer_scale.unwrap_or(usual.layer_scale),
+        };
+        dimensions.check()?;
+        Ok(dimensions)
+    }
+}
+
+/// What is particular to text.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct TextSection {
+    /// What a token attends to. Without it, `bidirectional`; in a run that begins with weights, what they were trained with.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub attention: Option<TextAttention>,
+}
+
+impl TextSection {
+    fn says_nothing(&self) -> bool {
+        *self == Self::default()
+    }
+}
+
+/// Epochs and batches.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TrainingSection {
+    /// Passes over a stage's data.
+    pub epochs: usize,
+    /// Epochs in which the learning rate rises.
+    #[serde(default)]
+    pub warmup_epochs: usize,
+    /// Samples in a batch.
+    pub batch_size: usize,
+    /// Batches whose gradients are accumulated for an update.
+    #[serde(default = "one")]
+    pub gradient_accumulation: usize,
+    /// Epochs between checkpoints.
+    #[serde(default = "one")]
+    pub checkpoint_every: usize,
+    /// Batches between further checkpoints within an epoch; without it, none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub checkpoint_every_steps: Option<usize>,
+    /// Batches after which their losses are read from the device; without it 1 on the processor, 16 elsewhere.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub loss_every_steps: Option<usize>,
+    /// `float32`, or `bfloat16` for the products of matrices while learning; parameters, norms, softmax and losses stay in float32.
+    #[serde(default)]
+    pub precision: Precision,
+}
+
+/// Reading of data.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct DataSection {
+    /// Threads that decode samples. No number changes a result.
+    pub num_workers: usize,
+    /// Share of a modality's samples that may be unreadable before the run stops.
+    pub max_invalid_fraction: f64,
+}
+
+impl Default for DataSection {
+    fn default() -> Self {
+        let cores = std::thread::available_parallelism().map_or(1, usize::from);
+        Self { num_workers: cores.min(8), max_invalid_fraction: 0.01 }
+    }
+}
+
+/// One stage: a modality, its data, its plugin's options.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct StageSection {
+    /// Id of the plugin.
+    pub modality: String,
+    /// Folder below the data root that this stage's paths, also those in its options, are relative to.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub root: Option<PathBuf>,
+    /// Files and folders, relative to the configuration file or to `--data-root`.
+    pub data: OneOrMore,
+    /// Epochs, if not [`TrainingSection::epochs`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub epochs: Option<usize>,
+    /// Warm-up, if not [`TrainingSection::warmup_epochs`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub warmup_epochs: Option<usize>,
+    /// Batch, if not [`TrainingSection::batch_size`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub batch_size: Option<usize>,
+    /// Gradient accumulation, if not [`TrainingSection::gradient_accumulation`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub gradient_accumulation: Option<usize>,
+    /// The plugin's options; see `medcoss plugin inspect`.
+    #[serde(default, skip_serializing_if = "toml::Table::is_empty")]
+    pub options: toml::Table,
+}
+
+impl StageSection {
+    /// A stage that leaves everything else to the run and the plugin.
+    pub fn new(modality: &str, data: OneOrMore) -> Self {
+        let (epochs, warmup_epochs, batch_size, gradient_accumulation) = (None, None, None, None);
+        let (modality, options) = (modality.into(), toml::Table::new());
+        Self { modality, root: None, data, epochs, warmup_epochs, batch_size, gradient_accumulation, options }
+    }
+}
+
+/// A path, or a list of them.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(untagged)]
+pub enum OneOrMore {
+    /// One.
+    One(PathBuf),
+    /// Several.
+    More(Vec<PathBuf>),
+}
+
+impl OneOrMore {
+    /// As a list.
+    pub fn paths(&self) -> Vec<PathBuf> {
+        match self {
+            Self::One(path) => vec![path.clone()],
+            Self::More(paths) => paths.clone(),
+        }
+    }
+}
+
+fn one() -> usize {
+    1
+}
+
+impl RunConfig {
+    /// Reads a configuration file and applies `key=value` settings in their order.
+    ///
+    /// # Errors
+    /// A file that cannot be read, no TOML, unknown or missing settings, values out of range.
+    pub fn read(path: &Path, settings: &[String]) -> Result<Self> {
+        let text =
+            std::fs::read_to_string(path).with_context(|| format!("cannot read configuration {}", path.display()))?;
+        let mut table: toml::Table =
+            text.parse().map_err(|error| anyhow!("{} is no valid TOML: {error}", path.display()))?;
+        for setting in settings {
+            set(&mut table, setting)?;
+        }
+        refuse_former_names(&table).map_err(|error| anyhow!("configuration {}: {error}", path.display()))?;
+        // Without settings the text itself is read: errors then show the line.
+        let config = if settings.is_empty() { toml::from_str(&text) } else { table.try_into() };
+        let mut config: Self = config.map_err(|error| with_nearest("configuration", path, &error.to_string()))?;
+        if config.model.init.is_none() {
+            config.text.attention.get_or_insert_default();
+        }
+        if config.stages.is_empty() {
+            bail!("the configuration has no [[stage]]\nhint: add one for each modality, in the order of learning");
+        }
+        config.check()?;
+        Ok(Self { format: None, ..config })
+    }
+
+    /// The same configuration with `key=value` settings applied.
+    ///
+    /// # Errors
+    /// As [`RunConfig::read`].
+    pub fn with_settings(&self, settings: &[String]) -> Result<Self> {
+        let mut table = toml::Table::try_from(self)?;
+        settings.iter().try_for_each(|setting| set(&mut table, setting))?;
+        refuse_former_names(&table)?;
+        let config: Self = table.try_into().map_err(|error: toml::de::Error| {
+            with_nearest("configuration", Path::new("run.toml"), &error.to_string())
+        })?;
+        config.check()?;
+        Ok(config)
+    }
+
+    /// Ranges, and what only the whole can show.
+    pub(crate) fn check(&self) -> Result<()> {
+        match &self.model.init {
+            Some(init) => check_below_root("model.init", init)?,
+            None => {
+                self.model.dimensions()?;
+            }
+        }
+        for stage in &self.stages {
+            self.settings(stage).check().with_context(|| format!("stage {}", stage.modality))?;
+            let paths = stage.data.paths();
+            if paths.is_empty() {
+                bail!("stage {}: data is empty\nhint: name at least one file or folder", stage.modality);
+            }
+            for path in paths.into_iter().chain(stage.root.clone()) {
+                check_below_root(&format!("stage {}: data", stage.modality), &path)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Samples that a stage of `n_samples` keeps for later stages; none where the strategy keeps no buffer.
+    pub fn n_kept(&self, n_samples: usize) -> usize {
+        if self.strategy.name.keeps_buffer() { self.buffer.n_kept(n_samples) } else { 0 }
+    }
+
+    /// A model with fresh parameters before any family has joined.
+    ///
+    /// # Errors
+    /// As [`ModelSection::dimensions`].
+    pub fn empty_model(&self) -> Result<ModelConfig> {
+        let text_attention = self.text.attention.unwrap_or_default();
+        Ok(ModelConfig { dimensions: self.model.dimensions()?, text_attention, families: Vec::new() })
+    }
+
+    /// How the weights are read that the run begins with.
+    pub fn import(&self) -> Import {
+        Import {
+            known: self.model.known_sizes(),
+            without: self.model.init_without.clone(),
+            text_attention: self.text.attention,
+            seed: self.seed,
+        }
+    }
+
+    /// How a stage is trained.
+    pub fn settings(&self, stage: &StageSection) -> StageSettings {
+        StageSettings {
+            epochs: stage.epochs.unwrap_or(self.training.epochs),
+            warmup_epochs: stage.warmup_epochs.unwrap_or(self.training.warmup_epochs),
+            batch_size: stage.batch_size.unwrap_or(self.training.batch_size),
+            gradient_accumulation: stage.gradient_accumulation.unwrap_or(self.training.gradient_accumulation),
+            optimiser: self.optimiser.clone(),
+            strategy: self.strategy.clone(),
+            buffer: self.buffer.clone(),
+            checkpoint_every: self.training.checkpoint_every,
+            checkpoint_every_steps: self.training.checkpoint_every_steps,
+            loss_every_steps: self.training.loss_every_steps,
+            precision: self.training.precision,
+            num_workers: self.data.num_workers,
+            max_invalid_fraction: self.data.max_invalid_fraction,
+        }
+    }
+}
+
+/// A path that keeps its meaning when a run is moved.
+fn check_below_root(what: &str, path: &Path) -> Result<()> {
+    if path.components().all(|part| matches!(part, Component::Normal(_) | Component::CurDir)) {
+        return Ok(());
+    }
+    bail!(
+        "{what} {} is not a path below the data root\n\
+         hint: a run folder holds no absolute path, so that it can be moved; write the path relative to the configuration file, \
+         or relative to --data-root DIR",
+        path.display()
+    )
+}
+
+/// Options of a plugin from `key=value` settings.
+///
+/// # Errors
+/// A setting without a key or a value.
+pub fn options_of(settings: &[String]) -> Result<toml::Table> {
+    let mut options = toml::Table::new();
+    settings.iter().try_for_each(|setting| set(&mut options, setting))?;
+    Ok(options)
+}
+
+/// Puts `a.b.c=value` into a table. A stage is named by its position from 1 or by its modality: `stage.xray.epochs=3`.
+fn set(table: &mut toml::Table, setting: &str) -> Result<()> {
+    let (key, value) = setting.split_once('=').ok_or_else(|| {
+        anyhow!("--set {setting} has no value\nhint: write --set key=value, such as --set training.epochs=3")
+    })?;
+    // What is no TOML value by itself is a bare string.
+    let value = format!("value = {value}")
+        .parse::<toml::Table>()
+        .ok()
+        .and_then(|mut parsed| parsed.remove("value"))
+        .unwrap_or_else(|| toml::Value::String(value.into()));
+    let parts: Vec<&str> = key.trim().split('.').collect();
+    let (last, path) = parts.split_last().ok_or_else(|| anyhow!("--set {setting} has no key"))?;
+    let mut inner = table;
+    let mut path = path.iter();
+    while let Some(&part) = path.next() {
+        let entry = inner.entry(part.to_string()).or_insert_with(|| toml::Value::Table(toml::Table::new()));
+        inner = match entry {
+            toml::Value::Table(table) => table,
+            toml::Value::Array(stages) => {
+                let name = path.next().copied().unwrap_or(last);
+                stage_of(stages, name).ok_or_else(|| {
+                    anyhow!(
+                        "--set {setting}: no stage {name}\nhint: name a stage by its modality or its position from 1"
+                    )
+                })?
+            }
+            _ => bail!("--set {setting}: {part} is a value, not a section"),
+        };
+    }
+    inner.insert(last.to_string(), value);
+    Ok(())
+}
+
+fn stage_of<'a>(stages: &'a mut [toml::Value], name: &str) -> Option<&'a mut toml::Table> {
+    let position = name.parse::<usize>().ok().and_then(|number| number.checked_sub(1));
+    let position = position.or_else(|| {
+        stages.iter().position(|stage| stage.get("modality").and_then(toml::Value::as_str) == Some(name))
+    })?;
+    stages.get_mut(position)?.as_table_mut()
+}
+
+/// Adds the nearest valid name to serde's message about an unknown one.
+pub(crate) fn with_nearest(what: &str, path: &Path, message: &str) -> anyhow::Error {
+    let quoted: Vec<&str> = message.split('`').skip(1).step_by(2).collect();
+    let hint = match quoted.split_first() {
+        Some((unknown, valid)) if message.contains("unknown ") => nearest(unknown, valid.iter().copied()),
+        _ => None,
+    };
+    let hint = hint.map(|name| format!("\nhint: did you mean {name}?")).unwrap_or_default();
+    anyhow!("{what} {}: {}{hint}", path.display(), message.trim_end())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const MINIMAL: &str = r#"
+        [model]
+        preset = "vit-tiny"
+        [training]
+        epochs = 3
+        batch_size = 4
+        [[stage]]
+        modality = "text"
+        data = "reports"
+        [[stage]]
+        modality = "gait"
+        data = ["a", "b"]
+        epochs = 7
+        options = { leads = 12 }
+    "#;
+
+    fn read(text: &str, settings: &[&str]) -> Result<RunConfig> {
+        let folder = tempfile::tempdir()?;
+        let path = folder.path().join("run.toml");
+        std::fs::write(&path, text)?;
+        RunConfig::read(&path, &settings.iter().map(|s| s.to_string()).collect::<Vec<_>>())
+    }
+
+    #[test]
+    fn defaults_are_the_papers() {
+        let config = read(MINIMAL, &[]).unwrap();
+        assert_eq!((config.buffer.ratio, config.optimiser.weight_decay), (0.05, 0.05));
+        assert_eq!(config.settings(&config.stages[1]).epochs, 7);
+    }
+
+    #[test]
+    fn settings_on_the_command_line_reach_sections_stages_and_options() {
+        let settings =
+            ["training.epochs=9", "stage.gait.batch_size=2", "stage.1.options.length=64", "model.preset=demo"];
+        let config = read(MINIMAL, &settings).unwrap();
+        assert_eq!(config.training.epochs, 9);
+        assert_eq!(config.stages[1].batch_size, Some(2));
+        assert_eq!(config.stages[0].options["length"].as_integer(), Some(64));
+        assert_eq!(config.model.preset, Some(Preset::Demo));
+        let error = read(MINIMAL, &["stage.gate.epochs=1"]).unwrap_err().to_string();
+        assert!(error.contains("no stage gate"), "{error}");
+    }
+
+    #[test]
+    fn a_misspelt_setting_is_named_with_its_line_and_the_nearest_valid_name() {
+        let error = read(&MINIMAL.replace("batch_size = 4", "bach_size = 4"), &[]).unwrap_err().to_string();
+        assert!(error.contains("bach_size") && error.contains("did you mean batch_size?"), "{error}");
+        assert!(error.contains("line 6"), "{error}");
+        let error = read(&MINIMAL.replace("vit-tiny", "vit-tinny"), &[]).unwrap_err().to_string();
+        assert!(error.contains("did you mean vit-tiny?"), "{error}");
+    }
+
+    #[test]
+    fn ranges_and_absolute_paths_are_refused() {
+        let error = format!("{:#}", read(MINIMAL, &["buffer.ratio=1.5"]).unwrap_err());
+        assert!(error.contains("buffer.ratio is 1.5"), "{error}");
+        let error = read(&MINIMAL.replace("reports", "/reports"), &[]).unwrap_err().to_string();
+        assert!(error.contains("--data-root"), "{error}");
+    }
+}

@@ -1,0 +1,198 @@
+//! A CSV table of labels: its rows by key, and which of them belongs to a sample.
+
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result, anyhow, bail};
+
+use super::label_source::{TableLabels, captured};
+use medcoss_plugin_host::did_you_mean;
+
+/// What a row says.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Row {
+    /// Line of the file, from 1.
+    pub line: u64,
+    pub label: String,
+    pub group: Option<String>,
+    pub split: Option<String>,
+}
+
+/// The rows of a table by key.
+#[derive(Debug)]
+pub(super) struct LabelTable<'a> {
+    labels: &'a TableLabels,
+    path: PathBuf,
+    rows: HashMap<String, Row>,
+}
+
+impl<'a> LabelTable<'a> {
+    /// Reads a table with a header line. `split` is the column that says which samples are scored. Rows without a key or a label count
+    /// for nothing.
+    ///
+    /// # Errors
+    /// A file that cannot be read, columns that are not there, a key that stands on two lines.
+    pub fn read(labels: &'a TableLabels, base: &Path, split: Option<&str>) -> Result<Self> {
+        let path = base.join(&labels.table);
+        let name = path.display().to_string();
+        let mut reader = csv::ReaderBuilder::new()
+            .trim(csv::Trim::All)
+            .from_path(&path)
+            .with_context(|| format!("cannot read labels {name}"))?;
+        let header = reader.headers().with_context(|| format!("labels {name} are no CSV table"))?.clone();
+        let column = |wanted: &str| {
+            header.iter().position(|title| title == wanted).ok_or_else(|| {
+                let titles: Vec<&str> = header.iter().collect();
+                let proposal = did_you_mean(wanted, titles.iter().copied());
+                anyhow!(
+                    "labels {name} have no column {wanted:?}\nhint: {proposal}the columns are {}",
+                    titles.join(", ")
+                )
+            })
+        };
+        let (key, label) = (column(&labels.key)?, column(&labels.label)?);
+        let group = labels.group.as_deref().map(column).transpose()?;
+        let split = split.map(column).transpose()?;
+        let mut rows: HashMap<String, Row> = HashMap::new();
+        for record in reader.records() {
+            let record = record.with_context(|| format!("labels {name} are no CSV table"))?;
+            let cell = |at: usize| record.get(at).filter(|text| !text.is_empty()).map(str::to_string);
+            let (Some(key), Some(label)) = (cell(key), cell(label)) else { continue };
+            let line = record.position().map_or(0, csv::Position::line);
+            let row = Row { line, label, group: group.and_then(cell), split: split.and_then(cell) };
+            if let Some(other) = rows.insert(plain(&key), row) {
+                bail!(
+                    "labels {name}: {:?} in column {:?} stands on lines {} and {line}\n\
+                     hint: one row a key is expected; choose another key column, or keep one of the rows",
+                    key,
+                    labels.key,
+                    other.line
+                );
+            }
+        }
+        Ok(Self { labels, path, rows })
+    }
+
+    /// The row of a sample: by what `id_pattern` finds in its id, or else by its id, its path relative to the table's folder, its file's
+    /// name, or that name without endings.
+    pub fn find(&self, id: &str) -> Option<&Row> {
+        if let Some(pattern) = &self.labels.id_pattern {
+            return self.rows.get(&plain(captured(pattern, id)?));
+        }
+        self.keys_of(id).iter().find_map(|key| self.rows.get(key))
+    }
+
+    fn keys_of(&self, id: &str) -> Vec<String> {
+        let folder = plain(&self.labels.table.parent().unwrap_or(Path::new("")).to_string_lossy());
+        let below = |id: &str| match folder.as_str() {
+            "" => None,
+            folder => id.strip_prefix(folder).and_then(|rest| rest.strip_prefix('/')).map(str::to_string),
+        };
+        let file = id.split('#').next().unwrap_or(id);
+        let name = file.rsplit('/').next().unwrap_or(file);
+        let endings = name.match_indices('.').map(|(at, _)| name[..at].to_string()).filter(|stem| !stem.is_empty());
+        let mut keys = vec![id.to_string()];
+        keys.extend(below(id));
+        keys.push(file.to_string());
+        keys.extend(below(file));
+        keys.push(name.to_string());
+        // The longest first: what precedes the last dot.
+        let stems: Vec<String> = endings.collect();
+        keys.extend(stems.into_iter().rev());
+        keys
+    }
+
+    /// None of the samples has a row.
+    pub fn nothing_matches(&self, id: &str) -> anyhow::Error {
+        let mut keys: Vec<(&u64, &String)> = self.rows.iter().map(|(key, row)| (&row.line, key)).collect();
+        keys.sort();
+        let first = keys.first().map_or_else(|| "it has none".into(), |(_, key)| format!("the first is {key:?}"));
+        let looked = match &self.labels.id_pattern {
+            Some(pattern) => match captured(pattern, id) {
+                Some(key) => format!("{key:?}, which id_pattern finds in {id:?}"),
+                None => format!("what id_pattern {:?} finds in {id:?}, which is nothing", pattern.as_str()),
+            },
+            None => self.keys_of(id).iter().map(|key| format!("{key:?}")).collect::<Vec<_>>().join(", "),
+        };
+        anyhow!(
+            "labels {}: no key of column {:?} belongs to a sample ({first}); for the first sample was looked for {looked}\n\
+             hint: choose another key column, or give labels.id_pattern, which makes the key from the id",
+            self.path.display(),
+            self.labels.key
+        )
+    }
+
+    /// For messages.
+    pub fn name(&self) -> String {
+        self.path.display().to_string()
+    }
+}
+
+/// With `/` between folders and none before the first.
+fn plain(key: &str) -> String {
+    let key = key.trim().replace('\\', "/");
+    key.trim_start_matches("./").to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::label_source::Classes;
+    use super::*;
+
+    fn labels(id_pattern: Option<&str>) -> TableLabels {
+        TableLabels {
+            table: "scans/labels.csv".into(),
+            key: "key".into(),
+            label: "finding".into(),
+            group: Some("patient".into()),
+            id_pattern: id_pattern.map(|text| regex::Regex::new(text).unwrap()),
+            classes: Classes::Values,
+        }
+    }
+
+    fn read<'a>(labels: &'a TableLabels, text: &str) -> Result<LabelTable<'a>> {
+        let base = tempfile::tempdir()?;
+        std::fs::create_dir(base.path().join("scans"))?;
+        std::fs::write(base.path().join("scans/labels.csv"), text)?;
+        LabelTable::read(labels, base.path(), Some("part"))
+    }
+
+    const HEAD: &str = "key,finding,patient,part\n";
+
+    #[test]
+    fn a_sample_is_found_by_id_path_name_or_stem() {
+        let labels = labels(None);
+        let text = format!(
+            "{HEAD}a\\1.nii.gz,path,p,train\n2.nii.gz,name,,test\n3,stem,p,\nscans/4.nii#z=07,id,p,train\n,x,,\n5,,,\n"
+        );
+        let table = read(&labels, &text).unwrap();
+        let label = |id: &str| table.find(id).map(|row| row.label.as_str());
+        assert_eq!(label("scans/a/1.nii.gz#z=00"), Some("path"));
+        assert_eq!(
+            [label("scans/b/2.nii.gz"), label("3.nii.gz"), label("scans/5.nii")],
+            [Some("name"), Some("stem"), None]
+        );
+        assert_eq!([label("scans/4.nii#z=07"), label("scans/4.nii#z=08")], [Some("id"), None]);
+        let row = table.find("2.nii.gz").unwrap();
+        assert_eq!((row.line, row.group.as_deref(), row.split.as_deref()), (3, None, Some("test")));
+    }
+
+    #[test]
+    fn a_pattern_makes_the_key() {
+        let labels = labels(Some("#z=0*([0-9]+)$"));
+        let table = read(&labels, &format!("{HEAD}0,low,,\n12,high,,\n")).unwrap();
+        let label = |id: &str| table.find(id).map(|row| row.label.as_str());
+        assert_eq!([label("t.nii#z=0000"), label("t.nii#z=0012"), label("t.nii")], [Some("low"), Some("high"), None]);
+        let told = table.nothing_matches("t.nii#z=0007").to_string();
+        assert!(told.contains("\"7\"") && told.contains("the first is \"0\""), "{told}");
+    }
+
+    #[test]
+    fn keys_on_two_lines_and_columns_that_are_not_there_are_refused() {
+        let labels = labels(None);
+        let error = read(&labels, &format!("{HEAD}1,a,,\n2,a,,\n1,a,,\n")).unwrap_err().to_string();
+        assert!(error.contains("\"1\"") && error.contains("lines 2 and 4"), "{error}");
+        let error = read(&labels, "key,findings,patient,part\n").unwrap_err().to_string();
+        assert!(error.contains("did you mean \"findings\"?"), "{error}");
+    }
+}

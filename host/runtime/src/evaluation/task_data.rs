@@ -1,0 +1,175 @@
+//! Data that tasks are measured on: opened once, and encoded once a model, for all tasks that share them.
+
+use std::path::Path;
+
+use anyhow::{Result, anyhow, bail};
+use medcoss_core::data::{Dataset, Subset};
+use medcoss_core::evaluation::{ClassMaps, LabelledFeatures, SegmentationClasses};
+use medcoss_core::model::{Model, ModelConfig};
+use medcoss_core::stage::{Features, extract_features};
+
+use super::context::EvaluationContext;
+use super::label_source::{LabelSource, MaskLabels};
+use super::samples::{TaskSamples, Unlabelled};
+use super::tasks_file::TaskSection;
+use crate::config::StageSection;
+use crate::finished_run::FinishedRun;
+use crate::label_maps::MaskedSource;
+use crate::source::ModalitySource;
+use medcoss_plugin_host::Plugin;
+
+/// One dataset and the samples of it that some task uses.
+pub(super) struct TaskData {
+    pub source: ModalitySource,
+    pub family: usize,
+    /// As the tasks file gives it: tasks with the same share the data.
+    key: String,
+    /// Data entries, as ids begin.
+    entries: Vec<String>,
+    /// Indices that some task uses, ascending.
+    chosen: Vec<u64>,
+    /// Those of them that could be read; known after the first model.
+    readable: Option<Vec<u64>>,
+}
+
+/// What makes two tasks share their data.
+pub(super) fn key(task: &TaskSection) -> String {
+    format!("{:?}", (&task.modality, &task.root, task.data.paths(), task.options.to_string()))
+}
+
+impl TaskData {
+    /// Opens the data of a task, with the options and assets of the run's stage of that modality.
+    ///
+    /// # Errors
+    /// Whatever the plugin answers, samples that do not fit the run's model.
+    pub fn open(
+        task: &TaskSection,
+        plugin: &Plugin,
+        run: &FinishedRun,
+        config: &ModelConfig,
+        base: &Path,
+    ) -> Result<Self> {
+        let mut section = StageSection::new(&task.modality, task.data.clone());
+        section.root = task.root.clone();
+        section.options = task.options.clone();
+        let source = run.open(plugin, base, section)?;
+        let family = config
+            .family(source.family())
+            .ok_or_else(|| anyhow!("the run's model has no token family {}", source.family()))?;
+        // What does not fit is an error, and what fits changes nothing.
+        config.clone().admit(source.family(), source.modality(), source.spec(), None)?;
+        let entries = task.data.paths().iter().map(|path| entry_of(path)).collect();
+        Ok(Self { source, family, key: key(task), entries, chosen: Vec::new(), readable: None })
+    }
+
+    /// Whether these are a task's data.
+    pub fn is_of(&self, task: &TaskSection) -> bool {
+        self.key == key(task)
+    }
+
+    /// Labels the samples of a task, and takes those that it uses.
+    ///
+    /// # Errors
+    /// Those of [`TaskSamples::assemble`], masks that cannot be read.
+    pub fn samples_of(&mut self, task: &TaskSection, base: &Path) -> Result<(TaskSamples, Option<ClassMaps>)> {
+        let base = task.root.as_ref().map_or_else(|| base.to_path_buf(), |root| base.join(root));
+        let masks = self.masks_of(task, &base)?;
+        let (ids, labels) = (self.source.ids(), self.source.labels());
+        let unlabelled = Unlabelled { ids, labels, entries: &self.entries, base: &base, masks: masks.as_ref() };
+        let samples = TaskSamples::assemble(task, &unlabelled)?;
+        self.chosen.extend_from_slice(&samples.indices);
+        self.chosen.sort_unstable();
+        self.chosen.dedup();
+        Ok((samples, masks))
+    }
+
+    /// The masks of a task whose labels they are.
+    fn masks_of(&self, task: &TaskSection, base: &Path) -> Result<Option<ClassMaps>> {
+        let LabelSource::Masks(MaskLabels { files, classes, .. }) = task.labels.resolve()? else { return Ok(None) };
+        let masks = MaskedSource::new(&self.source, base, &files)?;
+        let all: Vec<u64> = (0..self.source.ids().len() as u64).collect();
+        let classes = match classes {
+            Some(classes) => classes,
+            None => SegmentationClasses::found_in(&masks, &all)?,
+        };
+        let maps = ClassMaps::read(&masks, &all, &classes)?;
+        if let Some((_, first)) = maps.invalid.first() {
+            tracing::warn!(
+                "{} of {} samples have no mask that can be used; the first: {first}",
+                maps.invalid.len(),
+                all.len()
+            );
+        }
+        Ok(Some(maps))
+    }
+
+    /// Samples that are encoded with each model.
+    pub fn n_chosen(&self) -> usize {
+        self.chosen.len()
+    }
+
+    /// Those of them that could be read, ascending; known after the first call of [`TaskData::encode`].
+    pub fn readable(&self) -> &[u64] {
+        self.readable.as_deref().unwrap_or(&self.chosen)
+    }
+
+    /// Encodes the samples that tasks use.
+    ///
+    /// # Errors
+    /// Too many samples that cannot be read, others than with the first model, a request to stop.
+    pub fn encode(&mut self, model: &Model, context: &EvaluationContext<'_>) -> Result<Encoded> {
+        let device = medcoss_core::device::by_name(context.options.device)?;
+        let source = Subset::new(&self.source, self.chosen.clone());
+        let began = context.work.done();
+        let features = extract_features(model, self.family, &source, context.loader, &device, &mut |done| {
+            context.work.set_done(began + done as u64);
+            context.work.check_stop()
+        });
+        let Features { values, width, rows, invalid } = features?;
+        let read: Vec<u64> = rows.iter().map(|row| self.chosen[*row as usize]).collect();
+        match &self.readable {
+            None => {
+                for (id, reason) in &invalid {
+                    let reason = reason.lines().next().unwrap_or_default();
+                    tracing::warn!("{}: sample {id} is left out: {reason}", self.source.modality());
+                }
+            }
+            Some(before) if *before != read => bail!(
+                "samples of {} that could be read before now cannot, or the reverse\nhint: leave the data as they are and evaluate again",
+                self.source.modality()
+            ),
+            Some(_) => {}
+        }
+        self.readable = Some(read.clone());
+        Ok(Encoded { values, width, read })
+    }
+}
+
+/// Features of a dataset's samples.
+pub(super) struct Encoded {
+    values: Vec<f32>,
+    width: usize,
+    /// Index of each row, ascending.
+    read: Vec<u64>,
+}
+
+impl Encoded {
+    /// Features of some samples of a task, by their places in it.
+    pub fn of(&self, samples: &TaskSamples, places: &[usize]) -> Result<LabelledFeatures> {
+        let mut set = LabelledFeatures { width: self.width, ..LabelledFeatures::default() };
+        for at in places {
+            let row = self.read.binary_search(&samples.indices[*at]);
+            let row = row.map_err(|_| anyhow!("sample {} was not encoded", samples.indices[*at]))?;
+            set.values.extend_from_slice(&self.values[row * self.width..][..self.width]);
+            set.labels.push(samples.labels[*at]);
+        }
+        Ok(set)
+    }
+}
+
+/// A data entry as ids begin with it: with `/`, without `.` parts and a last `/`.
+fn entry_of(path: &Path) -> String {
+    let parts = path.components().filter(|part| !matches!(part, std::path::Component::CurDir));
+    let parts: Vec<_> = parts.map(|part| part.as_os_str().to_string_lossy()).collect();
+    parts.join("/")
+}

@@ -1,0 +1,431 @@
+//! The tasks file: which downstream tasks there are, where their samples and labels lie, and how they are measured.
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result, anyhow, bail};
+use medcoss_core::evaluation::{Finetuning, LinearProbe, Metric, MultiClassAuc, NearestNeighbours, SegmentationProbe};
+use medcoss_core::run::sha256_of;
+use serde::Deserialize;
+
+use super::label_source::{Classes, GroupSection, LabelSection, LabelSource};
+use crate::config::{OneOrMore, with_nearest};
+
+/// A tasks file.
+#[derive(Debug, Clone)]
+pub struct TasksFile {
+    /// Its name, without folder and ending.
+    pub stem: String,
+    /// SHA-256 of its text, 64 hexadecimal digits.
+    pub sha256: String,
+    /// The folder that it lies in.
+    pub folder: PathBuf,
+    pub(crate) tasks: Vec<TaskSection>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Content {
+    #[serde(rename = "task", default)]
+    tasks: Vec<TaskSection>,
+}
+
+/// One `[[task]]`.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TaskSection {
+    /// Unique.
+    pub name: String,
+    /// Id of the plugin, of a modality that the run has learned.
+    pub modality: String,
+    /// Folder below the data root that the task's paths are relative to.
+    pub root: Option<PathBuf>,
+    /// Files and folders.
+    pub data: OneOrMore,
+    /// On top of those of the run's stage of that modality.
+    #[serde(default)]
+    pub options: toml::Table,
+    /// Where the classes of samples come from.
+    #[serde(default)]
+    pub labels: LabelSection,
+    /// What becomes of samples without a label.
+    #[serde(default)]
+    pub missing: Missing,
+    /// Which samples belong together.
+    pub group: Option<GroupSection>,
+    #[serde(default)]
+    pub split: SplitSection,
+    protocol: ProtocolName,
+    /// The primary metric.
+    metric: Option<Metric>,
+    /// Samples that are used at most, drawn by class.
+    pub max_samples: Option<usize>,
+    auc: Option<AucName>,
+    refit: Option<bool>,
+    k: Option<usize>,
+    temperature: Option<f64>,
+    l2: Option<f64>,
+    epochs: Option<usize>,
+    batch_size: Option<usize>,
+    learning_rate: Option<f64>,
+    layer_decay: Option<f64>,
+    weight_decay: Option<f64>,
+    hidden: Option<usize>,
+}
+
+/// What becomes of samples without a label.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Missing {
+    #[default]
+    Error,
+    Skip,
+}
+
+/// Which samples are scored.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SplitSection {
+    /// Share of each class.
+    test: Option<f64>,
+    /// Column of the table of labels, with the values `train` and `test`.
+    pub column: Option<String>,
+}
+
+impl SplitSection {
+    pub fn is_given(&self) -> bool {
+        self.test.is_some() || self.column.is_some()
+    }
+
+    /// Share of each class, where no column says it.
+    pub fn test(&self) -> f64 {
+        self.test.unwrap_or(0.3)
+    }
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+enum ProtocolName {
+    Knn,
+    Linear,
+    Finetune,
+    Retrieval,
+    Segmentation,
+    Cloze,
+}
+
+#[derive(Debug, Clone, Copy, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+enum AucName {
+    OneVsOne,
+    OneVsRest,
+}
+
+/// How a task is measured, with its settings.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Protocol {
+    Knn(NearestNeighbours),
+    Linear(LinearProbe),
+    Finetune(Finetuning),
+    Retrieval,
+    Segmentation(SegmentationProbe),
+    Cloze,
+}
+
+impl Protocol {
+    /// As in files.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::Knn(_) => "knn",
+            Self::Linear(_) => "linear",
+            Self::Finetune(_) => "finetune",
+            Self::Retrieval => "retrieval",
+            Self::Segmentation(_) => "segmentation",
+            Self::Cloze => "cloze",
+        }
+    }
+
+    /// The metrics that it gives.
+    pub fn metrics(&self) -> &'static [Metric] {
+        match self {
+            Self::Retrieval => &Metric::OF_RANKS,
+            Self::Segmentation(_) => &Metric::OF_MASKS,
+            Self::Cloze => &Metric::OF_MASKED_TOKENS,
+            _ => &Metric::OF_CLASSES,
+        }
+    }
+}
+
+impl TaskSection {
+    /// The protocol with its settings.
+    pub fn protocol(&self) -> Protocol {
+        match self.protocol {
+            ProtocolName::Knn => {
+                let usual = NearestNeighbours::default();
+                let (k, temperature) = (self.k.unwrap_or(usual.k), self.temperature.unwrap_or(usual.temperature));
+                Protocol::Knn(NearestNeighbours { k, temperature })
+            }
+            ProtocolName::Linear => {
+                let usual = LinearProbe::default();
+                Protocol::Linear(LinearProbe { l2: self.l2.unwrap_or(usual.l2), ..usual })
+            }
+            ProtocolName::Finetune => {
+                let usual = Finetuning::default();
+                Protocol::Finetune(Finetuning {
+                    epochs: self.epochs.unwrap_or(usual.epochs),
+                    batch_size: self.batch_size.unwrap_or(usual.batch_size),
+                    learning_rate: self.learning_rate.unwrap_or(usual.learning_rate),
+                    layer_decay: self.layer_decay.unwrap_or(usual.layer_decay),
+                    weight_decay: self.weight_decay.unwrap_or(usual.weight_decay),
+                })
+            }
+            ProtocolName::Retrieval => Protocol::Retrieval,
+            ProtocolName::Cloze => Protocol::Cloze,
+            ProtocolName::Segmentation => {
+                let usual = SegmentationProbe::default();
+                Protocol::Segmentation(SegmentationProbe {
+                    hidden: self.hidden.unwrap_or(usual.hidden),
+                    epochs: self.epochs.unwrap_or(usual.epochs),
+                    batch_size: self.batch_size.unwrap_or(usual.batch_size),
+                    learning_rate: self.learning_rate.unwrap_or(usual.learning_rate),
+                    weight_decay: self.weight_decay.unwrap_or(usual.weight_decay),
+                })
+            }
+        }
+    }
+
+    /// The metric that enters the score matrix.
+    pub fn primary_metric(&self) -> Metric {
+        self.metric.unwrap_or(match self.protocol {
+            ProtocolName::Knn | ProtocolName::Cloze => Metric::Accuracy,
+            ProtocolName::Linear | ProtocolName::Finetune => Metric::Auc,
+            ProtocolName::Retrieval => Metric::Map,
+            ProtocolName::Segmentation => Metric::Dice,
+        })
+    }
+
+    /// Whether masks are predicted, and not classes of samples.
+    pub fn is_segmentation(&self) -> bool {
+        self.protocol == ProtocolName::Segmentation
+    }
+
+    /// Whether masked words are guessed, for which samples need no labels and nothing is fitted.
+    pub fn is_cloze(&self) -> bool {
+        self.protocol == ProtocolName::Cloze
+    }
+
+    /// Whether each model gets a probe of its own. Otherwise models after the task's own stage are served by the probe, or the neighbours,
+    /// of the model after that stage, as whoever uses features downstream would have it.
+    pub fn is_refitted(&self) -> bool {
+        self.refit.unwrap_or(true)
+    }
+
+    /// How areas of several classes become one.
+    pub fn auc(&self) -> MultiClassAuc {
+        match self.auc {
+            Some(AucName::OneVsRest) => MultiClassAuc::OneVersusRest,
+            Some(AucName::OneVsOne) | None => MultiClassAuc::OneVersusOne,
+        }
+    }
+
+    fn check(&self) -> Result<()> {
+        if self.data.paths().is_empty() {
+            bail!("data is empty\nhint: name at least one file or folder");
+        }
+        self.check_settings()?;
+        match self.protocol() {
+            // The most neighbours that there can be are not known yet.
+            Protocol::Knn(knn) => knn.check(usize::MAX)?,
+            Protocol::Linear(linear) => linear.check()?,
+            Protocol::Finetune(finetuning) => finetuning.check()?,
+            Protocol::Segmentation(probe) => probe.check()?,
+            Protocol::Retrieval | Protocol::Cloze => {}
+        }
+        self.check_masks()?;
+        let (metric, metrics) = (self.primary_metric(), self.protocol().metrics());
+        if !metrics.contains(&metric) {
+            let known: Vec<&str> = metrics.iter().map(|metric| metric.name()).collect();
+            let protocol = self.protocol().name();
+            bail!(
+                "metric {} is not one of protocol {protocol}\nhint: {protocol} has {}",
+                metric.name(),
+                known.join(", ")
+            );
+        }
+        if let Some(most) = self.max_samples.filter(|most| *most < 4) {
+            bail!("max_samples is {most}, it must be at least 4: two of each of two classes");
+        }
+        match (&self.split.test, &self.split.column) {
+            (Some(_), Some(_)) => bail!("split has both test and column\nhint: give one of them"),
+            (Some(test), None) if !(*test > 0.0 && *test < 1.0) => {
+                bail!("split.test is {test}, not between 0.0 and 1.0")
+            }
+            (None, Some(column)) if !self.labels.is_table() => bail!(
+                "split.column is {column:?}, but the labels come from no table\nhint: set labels.table, or split.test"
+            ),
+            _ => {}
+        }
+        if self.is_cloze() && (self.labels.is_given() || self.split.is_given()) {
+            bail!(
+                "protocol cloze takes neither labels nor a split: every sample is masked and scored\n\
+                 hint: remove the settings; for other samples name other data"
+            );
+        }
+        self.labels.check()?;
+        if self.group.is_some() && self.labels.has_group() {
+            bail!("both group and labels.group are set\nhint: give one of them");
+        }
+        Ok(())
+    }
+
+    /// Masks where masks are predicted, and sizes of them where classes are.
+    fn check_masks(&self) -> Result<()> {
+        match (self.labels.resolve()?, self.is_segmentation()) {
+            (LabelSource::Masks(masks), true) if masks.sizes != Classes::Values => bail!(
+                "labels.bins and labels.quantiles make classes of sizes, and protocol segmentation predicts the masks\n\
+                 hint: remove them, or choose another protocol"
+            ),
+            (LabelSource::Masks(masks), false) if masks.sizes == Classes::Values => bail!(
+                "labels.masks gives each sample the size of its mask, which is no class\n\
+                 hint: set labels.quantiles = 2 or labels.bins, or protocol = \"segmentation\""
+            ),
+            (LabelSource::Masks(_), _) | (_, false) => Ok(()),
+            (_, true) => bail!(
+                "protocol segmentation needs masks\nhint: set labels = {{ masks = \"folder\" }}, with files that are called as \
+                 the samples'"
+            ),
+        }
+    }
+
+    /// A setting of another protocol would be without effect.
+    fn check_settings(&self) -> Result<()> {
+        use ProtocolName::{Finetune, Knn, Linear, Retrieval, Segmentation};
+        let settings = [
+            ("refit", self.refit.is_some(), &[Knn, Linear, Retrieval][..]),
+            ("k", self.k.is_some(), &[Knn]),
+            ("temperature", self.temperature.is_some(), &[Knn]),
+            ("l2", self.l2.is_some(), &[Linear]),
+            ("epochs", self.epochs.is_some(), &[Finetune, Segmentation]),
+            ("batch_size", self.batch_size.is_some(), &[Finetune, Segmentation]),
+            ("learning_rate", self.learning_rate.is_some(), &[Finetune, Segmentation]),
+            ("layer_decay", self.layer_decay.is_some(), &[Finetune]),
+            ("weight_decay", self.weight_decay.is_some(), &[Finetune, Segmentation]),
+            ("hidden", self.hidden.is_some(), &[Segmentation]),
+            ("auc", self.auc.is_some(), &[Knn, Linear, Finetune]),
+        ];
+        match settings.iter().find(|(_, given, of)| *given && !of.contains(&self.protocol)) {
+            Some((name, ..)) => bail!(
+                "{name} is no setting of protocol {}\nhint: remove it, or choose the protocol that has it",
+                self.protocol().name()
+            ),
+            None => Ok(()),
+        }
+    }
+}
+
+impl TasksFile {
+    /// Reads and checks a tasks file.
+    ///
+    /// # Errors
+    /// A file that cannot be read, no TOML, unknown or missing settings, values out of range, two tasks with one name.
+    pub fn read(path: &Path) -> Result<Self> {
+        let text =
+            std::fs::read_to_string(path).with_context(|| format!("cannot read tasks file {}", path.display()))?;
+        let content: Content =
+            toml::from_str(&text).map_err(|error| with_nearest("tasks file", path, &error.to_string()))?;
+        if content.tasks.is_empty() {
+            bail!("tasks file {} has no [[task]]\nhint: add one for each downstream task", path.display());
+        }
+        let mut names = BTreeSet::new();
+        for task in &content.tasks {
+            let name = task.name.as_str();
+            if name.trim().is_empty() || name.contains(char::is_control) {
+                bail!("tasks file {}: {name:?} is no name of a task", path.display());
+            }
+            if !names.insert(name) {
+                bail!("tasks file {} has two tasks with the name {name}\nhint: rename one", path.display());
+            }
+            task.check().with_context(|| format!("tasks file {}, task {name}", path.display()))?;
+        }
+        let stem = path.file_stem().ok_or_else(|| anyhow!("tasks file {} has no name", path.display()))?;
+        Ok(Self {
+            stem: stem.to_string_lossy().into_owned(),
+            sha256: sha256_of(path)?,
+            folder: path.parent().map(Path::to_path_buf).unwrap_or_default(),
+            tasks: content.tasks,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const TASK: &str = "[[task]]\nname = \"a\"\nmodality = \"gait\"\ndata = \"gait\"\nprotocol = \"knn\"\n";
+
+    fn read(text: &str) -> Result<TasksFile> {
+        let folder = tempfile::tempdir()?;
+        let path = folder.path().join("tasks.toml");
+        std::fs::write(&path, text)?;
+        TasksFile::read(&path)
+    }
+
+    #[test]
+    fn defaults_are_those_of_the_protocols() {
+        let file = read(TASK).unwrap();
+        let task = &file.tasks[0];
+        assert_eq!(task.protocol(), Protocol::Knn(NearestNeighbours { k: 20, temperature: 0.07 }));
+        assert_eq!((task.primary_metric(), task.split.test(), file.stem.as_str()), (Metric::Accuracy, 0.3, "tasks"));
+        let task = &read(&TASK.replace("\"knn\"", "\"linear\"\nl2 = 0.1\nauc = \"one-vs-rest\"")).unwrap().tasks[0];
+        assert_eq!(task.protocol(), Protocol::Linear(LinearProbe { l2: 0.1, ..LinearProbe::default() }));
+        assert_eq!((task.primary_metric(), task.auc()), (Metric::Auc, MultiClassAuc::OneVersusRest));
+    }
+
+    #[test]
+    fn the_tasks_that_come_with_the_project_can_be_read() {
+        let file =
+            TasksFile::read(&Path::new(env!("CARGO_MANIFEST_DIR")).join("../configs/real-small-tasks.toml")).unwrap();
+        assert_eq!((file.tasks.len(), file.stem.as_str()), (9, "real-small-tasks"));
+    }
+
+    #[test]
+    fn what_is_wrong_is_named() {
+        let more = |line: &str| format!("{TASK}{line}\n");
+        for (text, expected) in [
+            (String::new(), &["no [[task]]"][..]),
+            (TASK.replace("knn", "knnn"), &["knnn", "did you mean knn?"]),
+            (more("kk = 3"), &["kk", "line 6"]),
+            (more("temprature = 3"), &["did you mean temperature?"]),
+            (more("k = 0"), &["k is 0", "task a"]),
+            (more("l2 = 1.0"), &["l2 is no setting of protocol knn"]),
+            (more("metric = \"map\""), &["metric map is not one of protocol knn", "accuracy, macro_f1, auc"]),
+            (more("split = { test = 1.0 }"), &["split.test is 1"]),
+            (more("split = { column = \"part\" }"), &["the labels come from no table"]),
+            (more("split = { tset = 0.2 }"), &["did you mean test?"]),
+            (more("labels = \"plugins\""), &["plugins", "\"plugin\""]),
+            (more("labels = { tabel = \"x.csv\" }"), &["did you mean table?"]),
+            (more("labels = { table = \"x.csv\", key = \"k\" }"), &["labels.label is missing"]),
+            (more("labels = { table = \"x.csv\", entry = true }"), &["table and entry"]),
+            (more("labels = { pattern = '(' }"), &["labels.pattern"]),
+            (more("labels = { pattern = 'a' }"), &["one group in parentheses"]),
+            (more("labels = { masks = \"m\" }"), &["size of its mask, which is no class", "quantiles"]),
+            (more("labels = { classes = \"foreground\", entry = true }"), &["labels.classes belongs to masks"]),
+            (more("labels = { masks = \"m\", quantiles = 2, classes = [0] }"), &["0 is the background"]),
+            (more("labels = { entry = true, quantiles = 2 }"), &["belong to a table or to masks"]),
+            (TASK.replace("\"knn\"", "\"finetune\"\nrefit = false"), &["refit is no setting of protocol finetune"]),
+            (TASK.replace("\"knn\"", "\"cloze\"\nsplit = { test = 0.2 }"), &["neither labels nor a split"]),
+            (more("hidden = 3"), &["hidden is no setting of protocol knn"]),
+            (TASK.replace("knn", "segmentation"), &["needs masks", "hint: set labels"]),
+            (
+                format!("{}labels = {{ masks = \"m\", quantiles = 2 }}\n", TASK.replace("knn", "segmentation")),
+                &["predicts the masks"],
+            ),
+            (more("max_samples = 3"), &["max_samples is 3"]),
+            (format!("{TASK}{TASK}"), &["two tasks with the name a"]),
+        ] {
+            let error = read(&text).map(|_| ()).unwrap_err();
+            let told = format!("{error:#}");
+            assert!(expected.iter().all(|part| told.contains(part)), "{text}\n{told}");
+        }
+    }
+}

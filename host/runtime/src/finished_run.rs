@@ -1,0 +1,112 @@
+//! What a run has learned so far, for commands that use it: the models in its folder.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result, bail};
+use medcoss_core::run::{StageFolder, StageState, StoredModel, check_manifest};
+use medcoss_core::weights::InitialModel;
+
+use crate::config::{RunConfig, StageSection};
+use crate::source::ModalitySource;
+use crate::training::RECORD;
+use medcoss_plugin_host::Plugin;
+
+/// The finished part of a run.
+pub struct FinishedRun {
+    path: PathBuf,
+    /// Its configuration, with every default.
+    pub config: RunConfig,
+    /// The model that it began with; none of a run that began with fresh parameters.
+    pub initial: Option<InitialModel>,
+    /// Of the finished stages, in their order.
+    pub states: Vec<StageState>,
+}
+
+impl FinishedRun {
+    /// Reads what the folder says of itself; parameters are not read.
+    ///
+    /// # Errors
+    /// A folder without a run, files that are damaged.
+    pub fn read(path: &Path) -> Result<Self> {
+        let config = RunConfig::read_record(&path.join(RECORD))
+            .with_context(|| format!("{} holds no run that can be read", path.display()))?;
+        let initial = InitialModel::read(path).context("the model that the run begins with")?;
+        let mut states = Vec::new();
+        for (at, section) in config.stages.iter().enumerate() {
+            let folder = StageFolder::new(path, at + 1, &section.modality);
+            let state = folder.finished().with_context(|| format!("stage {} {}", at + 1, section.modality))?;
+            states.extend(state);
+            if states.len() <= at {
+                break;
+            }
+        }
+        Ok(Self { path: path.into(), config, initial, states })
+    }
+
+    /// Opens data as the run's stages of that modality do, if there are any: with their options below those of `section`, and with the
+    /// assets of the first of them.
+    ///
+    /// # Errors
+    /// Assets that are damaged, whatever the plugin answers.
+    pub fn open(&self, plugin: &Plugin, base: &Path, section: StageSection) -> Result<ModalitySource> {
+        let mut section = section;
+        if let Some(stage) = self.config.stages.iter().rfind(|stage| stage.modality == section.modality) {
+            let own = std::mem::replace(&mut section.options, stage.options.clone());
+            section.options.extend(own);
+        }
+        let assets = self.assets(&section.modality)?;
+        ModalitySource::open(plugin, base, &section, assets.as_deref())
+    }
+
+    /// The folder of a finished stage.
+    pub fn folder(&self, state: &StageState) -> StageFolder {
+        StageFolder::new(&self.path, state.stage, &state.modality)
+    }
+
+    /// What a modality's plugin learned from the data, if anything, after it was compared with its checksums.
+    ///
+    /// # Errors
+    /// Files that are missing or damaged.
+    pub fn assets(&self, modality: &str) -> Result<Option<PathBuf>> {
+        // In the first stage of the modality: when it comes again it must give the same tokens.
+        let Some(at) = self.config.stages.iter().position(|stage| stage.modality == modality) else { return Ok(None) };
+        let assets = StageFolder::new(&self.path, at + 1, modality).file("assets");
+        if !assets.is_dir() {
+            return Ok(None);
+        }
+        match check_manifest(&assets)?.into_iter().find_map(|(_, fault)| fault) {
+            Some(fault) => Err(fault.into()),
+            None => Ok(Some(assets)),
+        }
+    }
+
+    /// The model after a stage, by its number from 1; 0 is the one that the run began with, and none the latest. Its files were
+    /// compared with their checksums.
+    ///
+    /// # Errors
+    /// A stage that is not there or not finished, damaged files.
+    pub fn model(&self, stage: Option<usize>) -> Result<StoredModel> {
+        let n_stages = self.states.len();
+        let run = self.path.display();
+        match (stage.unwrap_or(n_stages), &self.initial) {
+            (0, Some(initial)) => Ok(initial.stored(&self.path)),
+            (0, None) if stage.is_none() => {
+                bail!("{run} has no finished stage\nhint: finish it with: medcoss resume {run}")
+            }
+            (0, None) => {
+                bail!("{run} began with fresh parameters, which it does not keep\nhint: --stage counts from 1")
+            }
+            (number, _) => match self.states.get(number - 1) {
+                Some(state) => {
+                    let folder = self.folder(state);
+                    folder.verify(state).with_context(|| format!("stage {number} {}", state.modality))?;
+                    Ok(StoredModel::of_stage(&folder, state))
+                }
+                None => bail!(
+                    "{run} has no finished stage {number}; {n_stages} of {} are finished",
+                    self.config.stages.len()
+                ),
+            },
+        }
+    }
+}

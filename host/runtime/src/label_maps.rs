@@ -1,0 +1,78 @@
+//! Segmentation masks of a modality's samples, from a folder of mask files: what core asks for.
+
+use std::path::{Path, PathBuf};
+
+use medcoss_abi::message::{Geometry, LabelMaps};
+use medcoss_core::Error;
+use medcoss_core::data::InvalidSample;
+use medcoss_core::evaluation::{LabelMap, LabelMapSource};
+
+use crate::source::ModalitySource;
+
+/// Labels that are asked for at once, 2 bytes each: answers are held as a whole.
+const AT_ONCE: usize = 1 << 25;
+
+/// Where the masks of some data lie.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct MaskFiles {
+    /// Files and folders, relative to what the data are relative to.
+    pub data: Vec<PathBuf>,
+    /// What the names of masks end in, before `.nii.gz` or `.png`.
+    pub mask_suffix: String,
+    /// What the names of samples' files end in, and those of masks do not.
+    pub sample_suffix: String,
+}
+
+/// The masks of a source.
+pub struct MaskedSource<'a> {
+    source: &'a ModalitySource,
+    grid: Vec<usize>,
+    request: LabelMaps,
+}
+
+impl<'a> MaskedSource<'a> {
+    /// Masks below `base` of the samples of a source.
+    ///
+    /// # Errors
+    /// A modality whose plugin reads no masks, or whose samples have no grid.
+    pub fn new(source: &'a ModalitySource, base: &Path, files: &MaskFiles) -> medcoss_core::Result<Self> {
+        let dataset = source.dataset();
+        let name = dataset.plugin().name();
+        let Geometry::Continuous { grid, .. } = dataset.geometry() else {
+            return Err(Error::Setting(format!("plugin {name} gives ids of words, which have no masks")));
+        };
+        if !dataset.plugin().has_label_maps() {
+            return Err(Error::Setting(format!(
+                "plugin {name} reads no masks\nhint: take a task with labels, or a plugin that offers `label-maps`"
+            )));
+        }
+        let MaskFiles { data, mask_suffix, sample_suffix } = files.clone();
+        let request = LabelMaps { base: base.into(), data, mask_suffix, sample_suffix, indices: Vec::new() };
+        Ok(Self { source, grid: grid.clone(), request })
+    }
+}
+
+impl LabelMapSource for MaskedSource<'_> {
+    fn grid(&self) -> &[usize] {
+        &self.grid
+    }
+
+    fn label_maps(&self, indices: &[u64]) -> medcoss_core::Result<Vec<Result<LabelMap, InvalidSample>>> {
+        let mut maps = Vec::with_capacity(indices.len());
+        let dataset = self.source.dataset();
+        for some in indices.chunks((AT_ONCE / dataset.shape().n_values()).max(1)) {
+            let first = maps.len();
+            let request = LabelMaps { indices: some.to_vec(), ..self.request.clone() };
+            let answer = dataset.label_maps(&request).map_err(|error| Error::Source(error.to_string()))?;
+            maps.extend(answer.into_iter().map(|map| {
+                map.map(|map| LabelMap { shape: map.shape, spacing_mm: map.spacing_mm, values: map.values }).map_err(
+                    |failure| InvalidSample {
+                        slot: first + failure.slot,
+                        message: self.source.without_base(failure.message),
+                    },
+                )
+            }));
+        }
+        Ok(maps)
+    }
+}

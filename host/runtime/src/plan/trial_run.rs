@@ -1,0 +1,197 @@
+//! A small run in a folder of its own: every stage learns some of its samples, for as long as it takes to see how fast it goes.
+
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result};
+use medcoss_core::buffer::{BufferEntry, RehearsalBuffer, Store};
+use medcoss_core::data::{Dataset, RawBatch, Subset, View};
+use medcoss_core::run::{KEPT_SAMPLES, StageFolder, StageState, StoredModel};
+use medcoss_core::stage::StageSettings;
+
+use super::forecast::{Forecast, Memory, StageForecast, Written};
+use super::stopwatch::Stopwatch;
+use crate::config::RunConfig;
+use crate::disk::size_of;
+use crate::observer::{Silent, Work, WorkObserver, is_interruption};
+use crate::stage_plugin::StagePlugin;
+use crate::stage_source::StageSource;
+use crate::timing::peak_memory;
+use crate::training::{Begun, Training};
+
+/// Batches of a stage's own modality that are learned in an epoch of the trial.
+const OWN_BATCHES: usize = 8;
+/// Further samples that are read at a time.
+const READ_AT_A_TIME: usize = 8;
+/// More epochs than are ever tried.
+const MOST_EPOCHS: usize = 100_000;
+
+/// A folder that vanishes with the value, on the disk that a run would be written to.
+///
+/// # Errors
+/// A place that cannot be written to.
+pub fn scratch_beside(run: &Path) -> Result<tempfile::TempDir> {
+    let parent = run.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    // The run's own parents may not be there yet.
+    let place = parent.ancestors().find(|folder| folder.is_dir()).unwrap_or(Path::new("."));
+    tempfile::Builder::new().prefix(".medcoss-plan-").tempdir_in(place).with_context(|| {
+        format!("cannot write into {}\nhint: name a run folder elsewhere with --out DIR", place.display())
+    })
+}
+
+/// What is tried.
+pub struct TrialRun<'a> {
+    /// The run.
+    pub config: &'a RunConfig,
+    /// Folder that data paths are relative to.
+    pub base: PathBuf,
+    /// An empty folder.
+    pub scratch: PathBuf,
+    /// Device name.
+    pub device: &'a str,
+    /// The plugin of each stage.
+    pub plugins: &'a [StagePlugin],
+    /// Time of each stage that is spent with measuring.
+    pub budget: Duration,
+    /// Is told which stage is tried, and says when to stop.
+    pub observer: &'a dyn WorkObserver,
+}
+
+impl TrialRun<'_> {
+    /// Tries all stages and says what the run would take.
+    ///
+    /// # Errors
+    /// Whatever would stop the run, and a request to stop.
+    pub fn forecast(&self) -> Result<Forecast> {
+        let training = Training {
+            config: self.config,
+            base: self.base.clone(),
+            out: self.scratch.clone(),
+            resume: false,
+            device: self.device,
+            plugins: self.plugins,
+        };
+        let (mut begun, sources) = training.begin(&mut Silent)?;
+        let at_rest = peak_memory();
+        let excerpts: Vec<Subset<'_>> = (0..sources.len()).map(|at| self.excerpt(at, &sources[at])).collect();
+
+        let work = Work::new(self.observer, sources.len() as u64, "while it was planned", "nothing was written");
+        let mut stages = Vec::new();
+        for (at, section) in self.config.stages.iter().enumerate() {
+            work.begin(format!("trying {}", section.modality));
+            begun.admit(self.config, &sources[at])?;
+            let settings = self.config.settings(section);
+            let mut whole = training.stage(&begun, at, &sources, &settings)?;
+            for (earlier, source) in whole.earlier.iter_mut().zip(&sources) {
+                earlier.buffer = first_samples(source, self.n_kept(source));
+            }
+            let mut watch = Stopwatch::new(self.budget, self.observer);
+            let state = self.try_stage(&training, &begun, at, &excerpts, &mut watch);
+            begun.states.push(state.with_context(|| format!("stage {} {}", at + 1, section.modality))?);
+            self.look_around(&sources[at], &work)?;
+            let written = self.written(&training.folder(at), &sources[at])?;
+            stages.push(StageForecast::new(&whole, written, &watch.times(), &work)?);
+            work.advance(1);
+        }
+
+        let measured = peak_memory();
+        let last = begun.states.len() - 1;
+        let stored = StoredModel::of_stage(&training.folder(last), &begun.states[last]);
+        let n_parameters = stored.load(&begun.device)?.n_parameters();
+        let n_samples = sources.iter().map(|source| source.ids().len()).max().unwrap_or(0);
+        let n_features = n_samples * stored.config.dimensions.width;
+        let memory = Memory::new(self.config, self.device, n_parameters, n_features, [at_rest, measured]);
+        work.check_stop()?;
+        Ok(Forecast::new(self.device, n_parameters, stages, memory))
+    }
+
+    /// Learns until the watch has seen enough, then ends the stage as usual.
+    fn try_stage(
+        &self,
+        training: &Training<'_>,
+        begun: &Begun,
+        at: usize,
+        excerpts: &[Subset<'_>],
+        watch: &mut Stopwatch<'_>,
+    ) -> Result<StageState> {
+        let n_samples = excerpts[at].ids().len();
+        let mut settings = self.config.settings(&self.config.stages[at]);
+        (settings.epochs, settings.warmup_epochs) = (MOST_EPOCHS, 0);
+        (settings.checkpoint_every, settings.checkpoint_every_steps) = (usize::MAX, None);
+        // The time of each batch is wanted.
+        settings.loss_every_steps = Some(1);
+        // One cluster gives exactly as many samples as are wanted.
+        settings.buffer.ratio = self.n_rehearsed(&excerpts[at]).min(n_samples) as f64 / n_samples as f64;
+        settings.buffer.cluster_ratio = 1.0 / n_samples as f64;
+        let stage = training.stage(begun, at, excerpts, &settings)?;
+        if !stage.deferred {
+            match stage.run(watch).map_err(anyhow::Error::new) {
+                Err(error) if is_interruption(&error) && !self.observer.stop_requested() => {}
+                ended => return ended,
+            }
+            watch.training_ended();
+        }
+        settings.epochs = watch.n_epochs().max(1);
+        Ok(training.stage(begun, at, excerpts, &settings)?.run(watch)?)
+    }
+
+    /// Reads further samples from all over the data, as long as the budget lasts: what a plugin holds in memory grows with the files that it
+    /// has seen.
+    fn look_around(&self, source: &StageSource, work: &Work<'_>) -> Result<()> {
+        let (n, began) = (source.ids().len(), Instant::now());
+        let mut batch = RawBatch::default();
+        // Neighbours come late: first every so-manieth sample, then those beside them.
+        let n_rounds = n.div_ceil(READ_AT_A_TIME);
+        for round in 0..n_rounds {
+            work.check_stop()?;
+            if began.elapsed() > self.budget {
+                break;
+            }
+            let indices: Vec<u64> = (round..n).step_by(n_rounds).map(|index| index as u64).collect();
+            source.fill(View::Evaluation, &indices, &vec![0; indices.len()], &mut batch)?;
+        }
+        Ok(())
+    }
+
+    /// Some of a stage's samples, from all over its data.
+    fn excerpt<'s>(&self, at: usize, source: &'s StageSource) -> Subset<'s> {
+        let StageSettings { batch_size, gradient_accumulation, .. } = self.config.settings(&self.config.stages[at]);
+        let n = source.ids().len();
+        let n_own = batch_size * OWN_BATCHES.max(2 * gradient_accumulation);
+        let n_wanted = n_own.max(self.n_rehearsed(source)).min(n);
+        Subset::new(source, (0..n_wanted).map(|nth| (nth * n / n_wanted) as u64).collect())
+    }
+
+    /// Samples that the run keeps of a stage.
+    fn n_kept(&self, source: &dyn Dataset) -> usize {
+        self.config.n_kept(source.ids().len())
+    }
+
+    /// Samples that the trial keeps of a stage: enough for one of the largest batches that will be drawn from them.
+    fn n_rehearsed(&self, source: &dyn Dataset) -> usize {
+        let batches = self.config.stages.iter().map(|section| self.config.settings(section).batch_size);
+        self.n_kept(source).min(batches.max().unwrap_or(1)).max(1)
+    }
+
+    /// What a stage will leave in the run, by what the trial left.
+    fn written(&self, folder: &StageFolder, source: &StageSource) -> Result<Written> {
+        let n_tried = folder.buffer()?.entries.len().max(1);
+        let n_kept = self.n_kept(source);
+        let list = folder.file("buffer.jsonl").metadata().map_or(0, |file| file.len());
+        let samples = match self.config.buffer.store {
+            Store::Materialised if folder.file(KEPT_SAMPLES).is_dir() => size_of(&folder.file(KEPT_SAMPLES))?.bytes,
+            _ => 0,
+        };
+        Ok(Written {
+            other_bytes: size_of(folder.path())?.bytes.saturating_sub(list + samples),
+            n_kept,
+            kept_bytes: (list + samples) * n_kept as u64 / n_tried as u64,
+        })
+    }
+}
+
+/// A buffer of the first samples of a source.
+fn first_samples(source: &dyn Dataset, n: usize) -> RehearsalBuffer {
+    let entry = |id: &String| BufferEntry { id: id.clone(), cluster: 0, distance: 0.0, backfilled: false };
+    RehearsalBuffer { entries: source.ids().iter().take(n).map(entry).collect() }
+}

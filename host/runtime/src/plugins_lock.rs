@@ -1,0 +1,113 @@
+//! `plugins.lock`: which plugins made a run, so that it can be repeated.
+
+use std::path::Path;
+
+use anyhow::{Context, Result, anyhow};
+use serde::{Deserialize, Serialize};
+
+use crate::record::{read_with_checksum, write_with_checksum};
+use medcoss_plugin_host::{Plugin, Source};
+
+/// The file.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PluginsLock {
+    /// By id.
+    pub plugin: Vec<LockedPlugin>,
+}
+
+/// One plugin.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LockedPlugin {
+    /// Id.
+    pub id: String,
+    /// Version.
+    pub version: String,
+    /// File name, without its folder, or `built-in`.
+    pub source: String,
+    /// SHA-256 of the file.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sha256: Option<String>,
+}
+
+impl PluginsLock {
+    /// Of the plugins in use.
+    ///
+    /// # Errors
+    /// A library that cannot be read.
+    pub fn of<'a>(plugins: impl Iterator<Item = &'a Plugin>) -> Result<Self> {
+        let entry = |plugin: &Plugin| {
+            Ok(LockedPlugin {
+                id: plugin.description().id.clone(),
+                version: plugin.description().version.clone(),
+                source: file_name(plugin.source()),
+                sha256: plugin.source().sha256()?,
+            })
+        };
+        let mut plugin: Vec<LockedPlugin> = plugins.map(entry).collect::<Result<_>>()?;
+        plugin.sort_by(|a, b| a.id.cmp(&b.id));
+        plugin.dedup_by(|a, b| a.id == b.id);
+        Ok(Self { plugin })
+    }
+
+    /// Reads a run's file.
+    ///
+    /// # Errors
+    /// A file that is missing or was changed.
+    pub fn read(path: &Path) -> Result<Self> {
+        toml::from_str(&read_with_checksum(path)?).map_err(|error| anyhow!("{} is damaged: {error}", path.display()))
+    }
+
+    /// Writes it.
+    ///
+    /// # Errors
+    /// A file that cannot be written.
+    pub fn write(&self, path: &Path) -> Result<()> {
+        write_with_checksum(path, &toml::to_string_pretty(self).context("the plugins cannot be written as TOML")?)
+    }
+
+    /// The plugin of a modality.
+    pub fn of_id(&self, id: &str) -> Option<&LockedPlugin> {
+        self.plugin.iter().find(|plugin| plugin.id == id)
+    }
+
+    /// Adds those of `before` that are not in use: the run was made with them too.
+    pub fn keep(&mut self, before: Self) {
+        for then in before.plugin {
+            if self.of_id(&then.id).is_none() {
+                self.plugin.push(then);
+            }
+        }
+        self.plugin.sort_by(|a, b| a.id.cmp(&b.id));
+    }
+
+    /// Warns of plugins that are not those that the run was made with so far. Which of them may go on was decided before, see `trust`.
+    pub fn compare(&self, before: &Self) {
+        for now in &self.plugin {
+            let then = before.of_id(&now.id);
+            if let Some(then) = then.filter(|then| (&then.version, &then.sha256) != (&now.version, &now.sha256)) {
+                tracing::warn!(
+                    "plugin {} {} ({}) is not the one that this run was made with so far, {} ({}); its samples may differ, and plugins.lock names it from now on",
+                    now.id,
+                    now.version,
+                    now.digest(),
+                    then.version,
+                    then.digest()
+                );
+            }
+        }
+    }
+}
+
+impl LockedPlugin {
+    fn digest(&self) -> &str {
+        self.sha256.as_deref().map_or("built-in", |digest| &digest[..12.min(digest.len())])
+    }
+}
+
+/// A library's name without its folder, which belongs to this machine alone.
+fn file_name(source: &Source) -> String {
+    match source {
+        Source::Library { path } => path.file_name().unwrap_or_default().to_string_lossy().into_owned(),
+        Source::BuiltIn => source.to_string(),
+    }
+}

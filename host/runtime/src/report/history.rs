@@ -1,0 +1,244 @@
+//! What a run's folder says without data and without plugins: stages, losses, times, buffers, scores, settings.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result};
+use medcoss_core::buffer::BufferEntry;
+use medcoss_core::evaluation::Scores;
+use medcoss_core::run::{KEPT_SAMPLES, StageFolder, StageState};
+
+use super::series::{EpochLine, read_epochs};
+use crate::finished_run::FinishedRun;
+use crate::plugins_lock::{LockedPlugin, PluginsLock};
+use crate::record::read_with_checksum;
+use crate::timing::{EpochTime, TIMING};
+use crate::training::RECORD;
+
+/// One run, as its folder tells it.
+pub struct RunHistory {
+    /// Its folder.
+    pub path: PathBuf,
+    /// The folder's name, or as much of its path as tells it from other runs of the report.
+    pub name: String,
+    /// How it rehearses, where its record says so.
+    pub strategy: Option<String>,
+    /// What can be learned from or shown with a model.
+    pub finished: FinishedRun,
+    /// Text of its record.
+    pub record: String,
+    /// Plugins that made it, or why they are not known.
+    pub plugins: Result<Vec<LockedPlugin>, String>,
+    /// All stages, also those that have not begun.
+    pub stages: Vec<StageHistory>,
+    /// Scores by tasks file, or what is wrong with them.
+    pub evaluations: Vec<(String, Result<Scores, String>)>,
+}
+
+/// How far a stage is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Status {
+    /// Model and buffer are there.
+    Done,
+    /// It has begun, and so many epochs are done.
+    Running(usize),
+    /// Nothing is there.
+    NotBegun,
+}
+
+/// One stage of a run.
+pub struct StageHistory {
+    /// From 1.
+    pub(crate) number: usize,
+    pub(crate) modality: String,
+    /// As losses are named: the modality, `ct#6` when it comes again.
+    pub(crate) label: String,
+    pub(crate) folder: StageFolder,
+    pub(crate) status: Status,
+    /// Epochs that were asked for.
+    pub(crate) epochs_wanted: usize,
+    /// Of a finished stage, or of the latest checkpoint.
+    pub(crate) state: Option<StageState>,
+    pub(crate) epochs: Vec<EpochLine>,
+    pub(crate) times: Vec<EpochTime>,
+    /// Lines of the metrics that cannot be read.
+    pub(crate) n_bad_lines: usize,
+    /// Of a finished stage.
+    pub(crate) buffer: Option<Result<Vec<BufferEntry>, String>>,
+    /// Whether the kept samples lie in the run.
+    pub(crate) materialised: bool,
+}
+
+impl RunHistory {
+    /// Reads a run's folder.
+    ///
+    /// # Errors
+    /// A folder without a run, a damaged record or state.
+    pub fn read(path: &Path) -> Result<Self> {
+        let finished = FinishedRun::read(path)?;
+        let record = read_with_checksum(&path.join(RECORD))?;
+        let record = record.lines().filter(|line| !line.starts_with("# seal: ")).collect::<Vec<_>>().join("\n");
+        let mut stages: Vec<StageHistory> = Vec::new();
+        for (at, section) in finished.config.stages.iter().enumerate() {
+            let again = finished.config.stages[..at].iter().any(|earlier| earlier.modality == section.modality);
+            let modality = section.modality.clone();
+            let label = if again { format!("{modality}#{}", at + 1) } else { modality.clone() };
+            let epochs_wanted = finished.config.settings(section).epochs;
+            let folder = StageFolder::new(path, at + 1, &modality);
+            stages.push(StageHistory::read(folder, at + 1, modality, label, epochs_wanted, finished.states.get(at))?);
+        }
+        Ok(Self {
+            path: path.into(),
+            name: last_parts(path, 1),
+            strategy: Some(finished.config.strategy.name.to_string()),
+            record: record.trim_end().into(),
+            plugins: PluginsLock::read(&path.join("plugins.lock"))
+                .map(|lock| lock.plugin)
+                .map_err(|error| first_line(&error, &[path])),
+            stages,
+            evaluations: evaluations(path),
+            finished,
+        })
+    }
+
+    /// Name and strategy, for legends.
+    pub fn title(&self) -> String {
+        match &self.strategy {
+            Some(strategy) => format!("{} ({strategy})", self.name),
+            None => self.name.clone(),
+        }
+    }
+
+    /// Labels of all stages in their order.
+    pub fn labels(&self) -> Vec<&str> {
+        self.stages.iter().map(|stage| stage.label.as_str()).collect()
+    }
+
+    /// Position of a stage by its label, from 0; of a modality that comes again and is named without its number, of its first.
+    pub fn colour_of(&self, label: &str) -> usize {
+        self.stages.iter().position(|stage| stage.label == label).unwrap_or(self.stages.len())
+    }
+}
+
+impl StageHistory {
+    fn read(
+        folder: StageFolder,
+        number: usize,
+        modality: String,
+        label: String,
+        epochs_wanted: usize,
+        finished: Option<&StageState>,
+    ) -> Result<Self> {
+        let (epochs, n_bad_lines) = read_epochs(&folder.file("metrics.jsonl"));
+        // A checkpoint that is damaged is passed over when the run goes on; here it says nothing.
+        let running = if finished.is_none() { folder.running().unwrap_or_default() } else { None };
+        let status = match (finished, &running, epochs.last()) {
+            (Some(_), ..) => Status::Done,
+            (None, Some(state), line) => Status::Running(state.epochs_done.max(line.map_or(0, |line| line.epoch))),
+            (None, None, Some(line)) => Status::Running(line.epoch),
+            (None, None, None) if folder.path().is_dir() && folder.file("metrics.jsonl").exists() => Status::Running(0),
+            _ => Status::NotBegun,
+        };
+        let buffer = finished.map(|_| {
+            folder.buffer().map(|buffer| buffer.entries).map_err(|error| first_line(&error.into(), &[folder.path()]))
+        });
+        Ok(Self {
+            number,
+            modality,
+            label,
+            status,
+            epochs_wanted,
+            state: finished.cloned().or(running),
+            epochs,
+            times: EpochTime::read(&folder.file(TIMING)),
+            n_bad_lines,
+            buffer,
+            materialised: folder.file(KEPT_SAMPLES).is_dir(),
+            folder,
+        })
+    }
+
+    /// Seconds that its epochs took.
+    pub fn seconds(&self) -> f64 {
+        self.times.iter().map(|time| time.seconds).sum()
+    }
+
+    /// Seconds of them in which learning waited for batches, and those in which that was measured.
+    pub fn waited(&self) -> Option<(f64, f64)> {
+        let measured = self.times.iter().filter_map(|time| Some((time.waited_seconds?, time.seconds)));
+        measured.reduce(|(waited, all), (more, seconds)| (waited + more, all + seconds))
+    }
+
+    /// Its own pretext loss by epoch.
+    pub fn pretext(&self) -> Vec<(f64, f64)> {
+        self.curve("pretext", &self.label)
+    }
+
+    /// A number of a map by epoch.
+    pub fn curve(&self, field: &str, key: &str) -> Vec<(f64, f64)> {
+        let value = |line: &EpochLine| Some((line.epoch as f64, *line.maps.get(field)?.get(key)?));
+        self.epochs.iter().filter_map(value).collect()
+    }
+}
+
+fn evaluations(run: &Path) -> Vec<(String, Result<Scores, String>)> {
+    let entries = std::fs::read_dir(run.join("evaluation")).into_iter().flatten().filter_map(Result::ok);
+    let mut found: Vec<(String, Result<Scores, String>)> = entries
+        .map(|entry| (entry.file_name().to_string_lossy().into_owned(), entry.path().join("scores.json")))
+        .filter(|(_, path)| path.is_file())
+        .map(|(name, path)| (name, Scores::read(&path).map_err(|error| first_line(&error.into(), &[run]))))
+        .collect();
+    found.sort_by(|a, b| a.0.cmp(&b.0));
+    found
+}
+
+/// The last parts of a path, for people.
+fn last_parts(path: &Path, n: usize) -> String {
+    let whole = path.canonicalize().unwrap_or_else(|_| path.to_path_buf());
+    let parts: Vec<_> = whole.components().map(|part| part.as_os_str().to_string_lossy().into_owned()).collect();
+    parts[parts.len().saturating_sub(n)..].join("/")
+}
+
+/// Gives runs names that differ: as many folders above each as it takes.
+pub fn tell_apart(runs: &mut [RunHistory]) {
+    for n in 1..6 {
+        for run in runs.iter_mut() {
+            run.name = last_parts(&run.path, n);
+        }
+        let differ = (0..runs.len()).all(|at| runs[..at].iter().all(|earlier| earlier.name != runs[at].name));
+        if differ {
+            return;
+        }
+    }
+}
+
+/// The first line of each layer of an error and its hints in one line, without the folders that only this machine has: a report may
+/// be given away.
+pub fn first_line(error: &anyhow::Error, folders: &[&Path]) -> String {
+    let (mut told, mut hints) = (Vec::new(), Vec::new());
+    for layer in error.chain().map(ToString::to_string) {
+        told.push(layer.lines().next().unwrap_or_default().to_string());
+        hints.extend(layer.lines().skip(1).filter_map(|line| line.strip_prefix("hint: ")).map(String::from));
+    }
+    let mut text = told.join(": ");
+    if !hints.is_empty() {
+        text.push_str(&format!(". Hint: {}", hints.join("; ")));
+    }
+    for folder in folders.iter().filter(|folder| !folder.as_os_str().is_empty()) {
+        let whole = folder.canonicalize().unwrap_or_else(|_| folder.to_path_buf());
+        for folder in [whole.as_path(), folder] {
+            text = text.replace(&format!("{}/", folder.display()), "").replace(&folder.display().to_string(), ".");
+        }
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn messages_lose_the_folders_of_this_machine() {
+        let error = anyhow::anyhow!("no file /secret/data/a.csv\nhint: look").context("cannot open");
+        assert_eq!(first_line(&error, &[Path::new("/secret/data")]), "cannot open: no file a.csv. Hint: look");
+    }
+}

@@ -1,0 +1,71 @@
+//! The page around the sections. One file, without scripts and without anything from elsewhere, which its policy forbids too.
+
+use maud::{DOCTYPE, Markup, PreEscaped, html};
+
+use super::comparison;
+use super::history::RunHistory;
+use super::section::Section;
+
+/// Colours, columns and print.
+const STYLE: &str = include_str!("page.css");
+/// What a browser may do with the page: show it.
+const POLICY: &str = "default-src 'none'; img-src data:; style-src 'unsafe-inline'";
+/// By what a file is known as a report.
+pub const MARK: &str = concat!("medcoss report ", env!("CARGO_PKG_VERSION"));
+
+/// The whole page: the sections of every run, and before them the comparison of several.
+pub fn draw(runs: &[RunHistory], sections: &[Vec<Section>]) -> String {
+    let title = match runs {
+        [run] => format!("Run {}", run.title()),
+        runs => {
+            format!("{} runs: {}", runs.len(), runs.iter().map(|run| run.name.as_str()).collect::<Vec<_>>().join(", "))
+        }
+    };
+    let page = html! {
+        (DOCTYPE)
+        html lang="en" {
+            head {
+                meta charset="utf-8";
+                meta http-equiv="Content-Security-Policy" content=(POLICY);
+                meta name="viewport" content="width=device-width, initial-scale=1";
+                meta name="color-scheme" content="light dark";
+                meta name="generator" content=(MARK);
+                title { (title) }
+                style { (PreEscaped(STYLE)) }
+            }
+            body {
+                header { p.program { "medcoss report" } h1 { (title) } }
+                (contents(runs, sections))
+                main {
+                    @if runs.len() > 1 { (comparison::draw(runs)) }
+                    @for (at, (run, sections)) in runs.iter().zip(sections).enumerate() {
+                        article id=(format!("run{}", at + 1)) {
+                            @if runs.len() > 1 { h2 { "Run " (run.title()) } }
+                            @for section in sections { (section.draw(at)) }
+                        }
+                    }
+                }
+                footer { p { "Made by " (MARK) " from what the " (if runs.len() > 1 { "runs" } else { "run" }) " left behind." } }
+            }
+        }
+    };
+    page.into_string()
+}
+
+fn contents(runs: &[RunHistory], sections: &[Vec<Section>]) -> Markup {
+    let of_run = |at: usize| {
+        html! {
+            ul { @for section in &sections[at] { li { a href=(format!("#{}", section.anchor(at))) { (section.title) } } } }
+        }
+    };
+    html! {
+        nav aria-label="sections" {
+            @if runs.len() == 1 { (of_run(0)) } @else {
+                ul { li { a href="#comparison" { "Comparison" } } }
+                @for (at, run) in runs.iter().enumerate() {
+                    details { summary { "Run " (run.name) } (of_run(at)) }
+                }
+            }
+        }
+    }
+}

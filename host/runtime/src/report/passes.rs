@@ -1,0 +1,156 @@
+//! What a report has models do: fill in masked samples, and encode some of every modality.
+
+use std::collections::HashSet;
+
+use anyhow::{Result, bail};
+use medcoss_core::data::{Dataset, LoaderOptions, Subset, sample_without_replacement};
+use medcoss_core::device;
+use medcoss_core::model::{Model, ModelConfig};
+use medcoss_core::pretext::{Reconstruction, reconstruct_samples};
+use medcoss_core::stage::extract_features;
+
+use super::history::{RunHistory, StageHistory, first_line};
+use super::samples::StageSamples;
+use crate::observer::Work;
+
+/// Samples that are tried for every one that is shown: some may not be readable.
+const TRIED: usize = 3;
+
+/// Features of some samples of a stage, by the latest model.
+pub(crate) struct StageFeatures {
+    /// `[indices.len(), width]`.
+    pub values: Vec<f32>,
+    pub width: usize,
+    /// Samples of the stage, ascending.
+    pub indices: Vec<u64>,
+    /// Whether a sample is in the stage's buffer.
+    pub kept: Vec<bool>,
+}
+
+/// Models of one run at work.
+pub(crate) struct Passes<'a> {
+    pub run: &'a RunHistory,
+    /// By stage.
+    pub samples: &'a [Result<StageSamples, String>],
+    /// Name of the device.
+    pub device: &'a str,
+    pub work: &'a Work<'a>,
+}
+
+/// A model in memory.
+struct StageModel {
+    model: Model,
+    config: ModelConfig,
+}
+
+impl StageModel {
+    /// The position of the samples' family, which must have room for their tokens.
+    fn family_of(&self, samples: &StageSamples) -> Result<usize> {
+        let source = &samples.source;
+        let mut config = self.config.clone();
+        let family = config.admit(source.family(), source.modality(), source.spec(), None)?;
+        if config != self.config {
+            bail!("the model has no room for the tokens of {}", source.modality());
+        }
+        Ok(family)
+    }
+}
+
+impl Passes<'_> {
+    /// Some samples of a stage, filled in by the decoder of the stage's own model.
+    ///
+    /// # Errors
+    /// Why there are none, in one line.
+    pub(crate) fn restored(&self, stage: &StageHistory, n_shown: usize) -> Result<Vec<Reconstruction>, String> {
+        let samples = self.samples[stage.number - 1].as_ref().map_err(Clone::clone)?;
+        self.say(&format!("filling in {}", stage.label));
+        let restored = self.restore(stage, samples, n_shown).map_err(|error| first_line(&error, &[&self.run.path]));
+        self.work.advance(1);
+        restored
+    }
+
+    fn restore(&self, stage: &StageHistory, samples: &StageSamples, n_shown: usize) -> Result<Vec<Reconstruction>> {
+        let model = self.model(stage.number)?;
+        let family = model.family_of(samples)?;
+        let all: Vec<u64> = (0..samples.source.ids().len() as u64).collect();
+        let place = [stage.number as u64, 1];
+        let tried = sample_without_replacement(&all, TRIED * n_shown, self.run.finished.config.seed, &place);
+        let seed = self.run.finished.config.seed;
+        let mut restored = Vec::new();
+        // One by one: memory does not grow with the size of samples.
+        for index in tried {
+            let device = device::by_name(self.device)?;
+            restored.extend(reconstruct_samples(&model.model, family, &samples.source, &[index], seed, &device)?);
+            if restored.len() == n_shown {
+                break;
+            }
+        }
+        if restored.is_empty() {
+            bail!("none of its samples could be read");
+        }
+        Ok(restored)
+    }
+
+    /// Features of some samples of each stage by the latest model: a third of them kept ones, the rest drawn from the others. Of a stage
+    /// without any, why that is, in one line.
+    pub(crate) fn features(&self, n_samples: usize) -> Vec<Result<StageFeatures, String>> {
+        let in_words = |error| first_line(&error, &[&self.run.path]);
+        // Read once: every stage is encoded by the same model.
+        let model = match self.samples.iter().any(Result::is_ok) {
+            true => self.model(self.run.finished.states.len()).map_err(in_words),
+            false => Err("there are no samples".into()),
+        };
+        let of_stage = |stage: &StageHistory| {
+            let samples = self.samples[stage.number - 1].as_ref().map_err(Clone::clone)?;
+            let model = model.as_ref().map_err(Clone::clone)?;
+            self.say(&format!("encoding {}", stage.label));
+            let features = self.encode(model, stage, samples, n_samples).map_err(in_words);
+            self.work.advance(1);
+            features
+        };
+        self.run.stages.iter().map(of_stage).collect()
+    }
+
+    fn encode(
+        &self,
+        model: &StageModel,
+        stage: &StageHistory,
+        samples: &StageSamples,
+        n_samples: usize,
+    ) -> Result<StageFeatures> {
+        let family = model.family_of(samples)?;
+        let ids = samples.source.ids();
+        let in_buffer: HashSet<&str> = stage.buffer.iter().flatten().flatten().map(|entry| entry.id.as_str()).collect();
+        let is_kept = |index: &u64| in_buffer.contains(ids[*index as usize].as_str());
+        let seed = self.run.finished.config.seed;
+        let all: Vec<u64> = (0..ids.len() as u64).collect();
+        let (kept, rest): (Vec<u64>, Vec<u64>) = all.iter().partition(|index| is_kept(index));
+        let mut chosen = sample_without_replacement(&kept, n_samples.div_ceil(3), seed, &[stage.number as u64, 2]);
+        chosen.extend(sample_without_replacement(
+            &rest,
+            n_samples - chosen.len().min(n_samples),
+            seed,
+            &[stage.number as u64, 3],
+        ));
+        chosen.sort_unstable();
+        let selection = Subset::new(&samples.source, chosen.clone());
+        // A sample that cannot be read has no point; all may not be unreadable.
+        let reading =
+            LoaderOptions { num_workers: self.run.finished.config.data.num_workers, max_invalid_fraction: 0.5 };
+        let device = device::by_name(self.device)?;
+        let found = extract_features(&model.model, family, &selection, reading, &device, &mut |_| Ok(()))?;
+        let indices: Vec<u64> = found.rows.iter().map(|&row| chosen[row as usize]).collect();
+        let kept = indices.iter().map(is_kept).collect();
+        Ok(StageFeatures { values: found.values, width: found.width, indices, kept })
+    }
+
+    /// The model after a stage, by its number from 1.
+    fn model(&self, number: usize) -> Result<StageModel> {
+        let stored = self.run.finished.model(Some(number))?;
+        Ok(StageModel { model: stored.load(&device::by_name(self.device)?)?, config: stored.config })
+    }
+
+    fn say(&self, what: &str) {
+        self.work.begin(what.to_string());
+    }
+}

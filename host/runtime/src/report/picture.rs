@@ -1,0 +1,139 @@
+//! Samples as a reader sees them: pictures inside of the page, made small, or words.
+
+use std::io::Cursor;
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use image::imageops::FilterType;
+use image::{DynamicImage, ImageFormat, ImageReader, Limits};
+use maud::{Markup, html};
+
+use medcoss_plugin_host::Rendered;
+
+/// Longest side in pixels of a picture that a plugin may answer with.
+const LARGEST: u32 = 8192;
+/// Height in pixels up to which a small picture is shown larger than it is.
+const ENLARGED: u32 = 144;
+/// Characters that are shown of a text.
+const WORDS: usize = 120;
+
+/// How large pictures become at most, in pixels.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Frame {
+    pub width: u32,
+    pub height: u32,
+}
+
+/// For rows of samples.
+pub(crate) const THUMBNAIL: Frame = Frame { width: 176, height: 60 };
+/// For pictures that are compared in detail.
+pub(crate) const LARGE: Frame = Frame { width: 420, height: 176 };
+
+/// What is shown of a sample.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) enum Exhibit {
+    /// A PNG file, and how large it is shown.
+    Picture { file: Vec<u8>, width: u32, height: u32 },
+    /// The beginning of a text.
+    Words(String),
+}
+
+impl Exhibit {
+    /// Of what a plugin rendered.
+    ///
+    /// # Errors
+    /// A picture that cannot be read.
+    pub(crate) fn of(rendered: Rendered, frame: Frame) -> Result<Self, String> {
+        match rendered {
+            Rendered::Png(file) => {
+                Self::picture(&file, frame).map_err(|error| format!("its picture cannot be read: {error}"))
+            }
+            Rendered::Text(text) => Ok(Self::Words(beginning(&text))),
+        }
+    }
+
+    /// Read and written again: smaller, in grey where it is grey, and without whatever else the file holds.
+    fn picture(file: &[u8], frame: Frame) -> image::ImageResult<Self> {
+        let mut reader = ImageReader::with_format(Cursor::new(file), ImageFormat::Png);
+        let mut limits = Limits::default();
+        limits.max_image_width = Some(LARGEST);
+        limits.max_image_height = Some(LARGEST);
+        reader.limits(limits);
+        let picture = reader.decode()?;
+        let fits = picture.width() <= frame.width && picture.height() <= frame.height;
+        let picture = if fits { picture } else { picture.resize(frame.width, frame.height, FilterType::Triangle) };
+        let colours = picture.to_rgb8();
+        let is_grey = colours.pixels().all(|pixel| pixel.0[0] == pixel.0[1] && pixel.0[1] == pixel.0[2]);
+        let picture: DynamicImage = if is_grey { picture.to_luma8().into() } else { colours.into() };
+        let mut file = Cursor::new(Vec::new());
+        picture.write_to(&mut file, ImageFormat::Png)?;
+        Ok(Self::Picture { file: file.into_inner(), width: picture.width(), height: picture.height() })
+    }
+
+    /// Shown so many times as large that it has a height to look at; the file stays as it is.
+    pub(crate) fn enlarged(self) -> Self {
+        match self {
+            Self::Picture { file, width, height } => {
+                let times = (ENLARGED / height.max(1)).max(1);
+                Self::Picture { file, width: width * times, height: height * times }
+            }
+            words => words,
+        }
+    }
+
+    /// With a text for those who do not see it.
+    pub(crate) fn draw(&self, told: &str) -> Markup {
+        html! {
+            @match self {
+                Self::Picture { file, width, height } => {
+                    img src=(format!("data:image/png;base64,{}", STANDARD.encode(file))) width=(width) height=(height) alt=(told) title=(told);
+                },
+                Self::Words(words) => blockquote title=(told) { (words) },
+            }
+        }
+    }
+}
+
+fn beginning(text: &str) -> String {
+    match text.char_indices().nth(WORDS) {
+        Some((end, _)) => format!("{}\u{2026}", text[..end].trim_end()),
+        None => text.into(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn png(picture: DynamicImage) -> Rendered {
+        let mut file = Cursor::new(Vec::new());
+        picture.write_to(&mut file, ImageFormat::Png).unwrap();
+        Rendered::Png(file.into_inner())
+    }
+
+    #[test]
+    fn pictures_become_small_keep_their_shape_and_lose_colours_that_are_none() {
+        let grey = image::RgbImage::from_fn(400, 100, |x, y| image::Rgb([(x / 2 + y / 4) as u8; 3]));
+        let Exhibit::Picture { file, width, height } = Exhibit::of(png(grey.into()), THUMBNAIL).unwrap() else {
+            panic!("a picture")
+        };
+        assert_eq!((width, height), (176, 44));
+        assert_eq!(image::load_from_memory(&file).unwrap().color(), image::ColorType::L8);
+        let coloured = image::RgbImage::from_fn(8, 4, |x, _| image::Rgb([x as u8, 0, 9]));
+        let Exhibit::Picture { file, width, height } = Exhibit::of(png(coloured.clone().into()), THUMBNAIL).unwrap()
+        else {
+            panic!("a picture")
+        };
+        assert_eq!((width, height), (8, 4));
+        assert_eq!(image::load_from_memory(&file).unwrap().to_rgb8(), coloured);
+    }
+
+    #[test]
+    fn what_is_no_picture_is_refused_and_long_texts_are_cut() {
+        assert!(Exhibit::of(Rendered::Png(b"\x89PNG\r\n\x1a\n".to_vec()), LARGE).is_err());
+        let Exhibit::Words(words) = Exhibit::of(Rendered::Text("\u{20ac}".repeat(500)), LARGE).unwrap() else {
+            panic!()
+        };
+        assert_eq!(words.chars().count(), WORDS + 1);
+    }
+}

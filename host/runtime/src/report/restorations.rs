@@ -1,0 +1,77 @@
+//! Masked samples and what the model filled in: pictures, and words.
+
+use maud::{Markup, html};
+use medcoss_core::data::Dataset;
+use medcoss_core::pretext::{ReconstructedContent, ReconstructedPatches, Reconstruction};
+
+use super::buffers::exhibit;
+use super::history::RunHistory;
+use super::picture::{Exhibit, LARGE};
+use super::samples::StageSamples;
+use super::section::{Section, gaps};
+use super::words;
+use crate::numbers::{percent, short};
+use medcoss_plugin_host::Tokens;
+
+pub(crate) fn section(
+    run: &RunHistory,
+    samples: &[Result<StageSamples, String>],
+    restored: &[Result<Vec<Reconstruction>, String>],
+) -> Section {
+    let mut missing = Vec::new();
+    let mut parts = Vec::new();
+    for (at, stage) in run.stages.iter().enumerate() {
+        match (&samples[at], &restored[at]) {
+            (Ok(samples), Ok(restored)) => match draw(samples, restored) {
+                Ok(drawn) => parts.push(html! { div.part { h4 { (stage.label) } (drawn) } }),
+                Err(reason) => missing.push((stage.label.as_str(), reason)),
+            },
+            (Err(reason), _) | (_, Err(reason)) => missing.push((stage.label.as_str(), reason.clone())),
+        }
+    }
+    let lead = "Samples masked as in training, filled in by the model as it was after their own stage. Visible patches are shown \
+                as they are; predicted ones have the mean and the contrast of the patch that they stand for, as the masked \
+                autoencoder is shown. Masked patches are drawn in one grey.";
+    let gaps = gaps(missing.iter().map(|(stage, reason)| (*stage, reason.as_str())));
+    let body = (!parts.is_empty()).then(|| html! { @for part in &parts { (part) } });
+    Section { id: "reconstructions", title: "Reconstructions", lead, body, gaps }
+}
+
+fn draw(samples: &StageSamples, restored: &[Reconstruction]) -> Result<Markup, String> {
+    let drawn: Vec<Markup> = restored
+        .iter()
+        .map(|sample| {
+            let told = &samples.source.ids()[sample.index as usize];
+            match &sample.content {
+                ReconstructedContent::Patches(patches) => pictures(samples, patches, told),
+                ReconstructedContent::Tokens(guessed) => words::draw(samples, guessed, told),
+            }
+        })
+        .collect::<Result<_, _>>()?;
+    let has_words = restored.iter().any(|sample| matches!(sample.content, ReconstructedContent::Tokens(_)));
+    Ok(html! {
+        @if has_words { (words::key()) }
+        div.samples { @for sample in &drawn { (sample) } }
+    })
+}
+
+fn pictures(samples: &StageSamples, patches: &ReconstructedPatches, id: &str) -> Result<Markup, String> {
+    let rendered = |values: &[f32]| samples.rendered(Tokens::Continuous(values), LARGE).map(Exhibit::enlarged);
+    let original = rendered(&patches.original)?;
+    let views = [
+        ("original", Ok(original)),
+        ("what the model saw", rendered(&patches.shown())),
+        ("filled in", rendered(&patches.reconstructed)),
+    ];
+    let share = patches.masked.iter().filter(|masked| **masked).count() as f64 / patches.masked.len().max(1) as f64;
+    Ok(html! {
+        div.sample {
+            p.told { code { (id) } br; (percent(share)) " masked, loss " (short(patches.loss)) }
+            div.triple {
+                @for (name, view) in views {
+                    figure { (exhibit(view, &format!("{id}: {name}"))) figcaption { (name) } }
+                }
+            }
+        }
+    })
+}

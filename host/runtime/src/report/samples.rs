@@ -1,0 +1,142 @@
+//! Samples of a run's finished stages: from the data, or those that the run kept.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::{Result, anyhow, bail};
+use medcoss_core::data::{Dataset, RawBatch, View};
+use medcoss_core::run::StageState;
+
+use super::history::{RunHistory, StageHistory, first_line};
+use super::picture::{Exhibit, Frame};
+use crate::config::RunConfig;
+use crate::kept_tokens::KeptTokens;
+use crate::source::ModalitySource;
+use crate::stage_plugin::{StagePlugin, plugins_of};
+use crate::stage_source::StageSource;
+use medcoss_plugin_host::{Catalogue, Tokens};
+
+/// Where a stage's samples were read from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Origin {
+    /// From the stage's data.
+    Data,
+    /// From the samples that the run kept.
+    Kept,
+}
+
+/// Samples of one finished stage.
+pub(crate) struct StageSamples {
+    pub source: StageSource,
+    pub origin: Origin,
+    /// Folders of this machine, which messages do not name.
+    folders: Vec<PathBuf>,
+}
+
+impl StageSamples {
+    /// Opens the data, or where they are not there the samples that the run kept; without the plugin, the tokens of those. Nothing is
+    /// written.
+    ///
+    /// # Errors
+    /// Why there are none, in one line without folders of this machine.
+    pub(crate) fn open(
+        run: &RunHistory,
+        stage: &StageHistory,
+        catalogue: &Catalogue,
+        base: &Path,
+    ) -> Result<Self, String> {
+        let Some(state) = run.finished.states.get(stage.number - 1) else {
+            return Err("the stage is not finished".into());
+        };
+        let folders = vec![base.to_path_buf(), run.path.clone(), std::env::current_dir().unwrap_or_default()];
+        match Self::try_open(run, stage, state, catalogue, base) {
+            Ok((source, origin)) => Ok(Self { source, origin, folders }),
+            Err(error) => Err(in_words(&error, &folders)),
+        }
+    }
+
+    fn try_open(
+        run: &RunHistory,
+        stage: &StageHistory,
+        state: &StageState,
+        catalogue: &Catalogue,
+        base: &Path,
+    ) -> Result<(StageSource, Origin)> {
+        // By stage, so that one plugin that is missing or changed does not take the others away.
+        let section = run.finished.config.stages[stage.number - 1].clone();
+        let alone = RunConfig { stages: vec![section.clone()], ..run.finished.config.clone() };
+        let plugin = plugins_of(&alone, catalogue, Some(&run.path))?.swap_remove(0);
+        let plugin = match &plugin {
+            StagePlugin::Loaded(plugin) => plugin,
+            StagePlugin::Missing(missing) if stage.materialised => {
+                let tokens =
+                    KeptTokens::open(&stage.folder, state).map_err(|_| nameless(missing.locked.id.as_str()))?;
+                return Ok((StageSource::Tokens(tokens), Origin::Kept));
+            }
+            StagePlugin::Missing(missing) => return Err(nameless(&missing.locked.id)),
+        };
+        let assets = run.finished.assets(&stage.modality)?;
+        let data = ModalitySource::open(plugin, base, &section, assets.as_deref()).and_then(|source| {
+            if source.fingerprint() != state.fingerprint {
+                bail!("its data are not those that it was learned from (another fingerprint)");
+            }
+            Ok(source)
+        });
+        match data {
+            Ok(source) => Ok((StageSource::Plugin(source.into()), Origin::Data)),
+            Err(_) if stage.materialised => {
+                let source = ModalitySource::open_kept(plugin, &stage.folder, assets.as_deref())?;
+                Ok((StageSource::Plugin(source.into()), Origin::Kept))
+            }
+            Err(error) => Err(error.context("its data cannot be read (--data-root DIR names their folder)")),
+        }
+    }
+
+    /// One sample as it is, small.
+    ///
+    /// # Errors
+    /// A sample that cannot be read or shown.
+    pub(crate) fn exhibit(&self, index: u64, frame: Frame) -> Result<Exhibit, String> {
+        let mut batch = RawBatch::default();
+        let bad = self.source.fill(View::Evaluation, &[index], &[0], &mut batch);
+        let bad = bad.map_err(|error| in_words(&error.into(), &self.folders))?;
+        if let Some(bad) = bad.into_iter().next() {
+            return Err(bad.message);
+        }
+        let tokens =
+            if batch.ids.is_empty() { Tokens::Continuous(&batch.tokens) } else { Tokens::Discrete(&batch.ids) };
+        self.rendered(tokens, frame)
+    }
+
+    /// Tokens as the plugin shows them.
+    ///
+    /// # Errors
+    /// A plugin that does not, or fails.
+    pub(crate) fn rendered(&self, tokens: Tokens<'_>, frame: Frame) -> Result<Exhibit, String> {
+        match self.source.render(tokens) {
+            Ok(Some(rendered)) => Exhibit::of(rendered, frame),
+            Ok(None) => Err(format!("plugin {} renders no samples", self.source.modality())),
+            Err(error) => Err(in_words(&error, &self.folders)),
+        }
+    }
+
+    /// What the map and the neighbours tell of a sample.
+    pub(crate) fn told(&self, index: u64) -> String {
+        let id = &self.source.ids()[index as usize];
+        match self.label(index) {
+            Some(label) => format!("{id} ({label})"),
+            None => id.clone(),
+        }
+    }
+
+    pub(crate) fn label(&self, index: u64) -> Option<&str> {
+        self.source.labels().get(index as usize)?.as_deref()
+    }
+}
+
+fn in_words(error: &anyhow::Error, folders: &[PathBuf]) -> String {
+    first_line(error, &folders.iter().map(PathBuf::as_path).collect::<Vec<_>>())
+}
+
+fn nameless(id: &str) -> anyhow::Error {
+    anyhow!("plugin {id} is not there: name its folder with --plugin-dir DIR")
+}

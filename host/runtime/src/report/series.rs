@@ -1,0 +1,107 @@
+//! `metrics.jsonl` and `timing.jsonl` as series, whatever they hold: numbers that later versions add show without being known here.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
+
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+
+/// Fields that say where a line belongs.
+const PLACE: [&str; 4] = ["stage", "modality", "epoch", "step"];
+
+/// Numbers of one epoch.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub(crate) struct EpochLine {
+    /// From 1.
+    pub epoch: usize,
+    /// Batches seen in the stage.
+    pub step: u64,
+    /// Numbers by field: `learning_rate`.
+    pub scalars: BTreeMap<String, f64>,
+    /// Numbers by field and modality: `pretext`, `distillation`.
+    pub maps: BTreeMap<String, BTreeMap<String, f64>>,
+}
+
+/// What a stage's `metrics.jsonl` says so far; empty without one. Lines that cannot be read (the last one of a run that was
+/// killed) are counted and left out.
+pub(crate) fn read_epochs(path: &Path) -> (Vec<EpochLine>, usize) {
+    let (lines, n_bad): (Vec<Value>, usize) = read_lines(path);
+    let epochs: Vec<EpochLine> = lines.iter().filter_map(epoch_line).collect();
+    let n_bad = n_bad + lines.len() - epochs.len();
+    (epochs, n_bad)
+}
+
+fn read_lines<T: DeserializeOwned>(path: &Path) -> (Vec<T>, usize) {
+    let text = std::fs::read_to_string(path).unwrap_or_default();
+    let lines: Vec<T> = text.lines().filter_map(|line| serde_json::from_str(line).ok()).collect();
+    let n_bad = text.lines().count() - lines.len();
+    (lines, n_bad)
+}
+
+fn epoch_line(line: &Value) -> Option<EpochLine> {
+    let fields = line.as_object()?;
+    let epoch = usize::try_from(fields.get("epoch")?.as_u64()?).ok()?;
+    let step = fields.get("step").and_then(Value::as_u64).unwrap_or_default();
+    let mut read = EpochLine { epoch, step, ..EpochLine::default() };
+    for (name, value) in fields.iter().filter(|(name, _)| !PLACE.contains(&name.as_str())) {
+        if let Some(value) = value.as_f64() {
+            read.scalars.insert(name.clone(), value);
+        } else if let Some(map) = value.as_object() {
+            let numbers = map.iter().filter_map(|(key, value)| Some((key.clone(), value.as_f64()?)));
+            read.maps.insert(name.clone(), numbers.collect());
+        }
+    }
+    Some(read)
+}
+
+/// Names of all fields of maps, `pretext` and `distillation` first.
+pub(crate) fn map_fields<'a>(lines: impl Iterator<Item = &'a EpochLine>) -> Vec<String> {
+    let found: BTreeSet<&str> = lines
+        .flat_map(|line| line.maps.iter())
+        .filter(|(_, map)| !map.is_empty())
+        .map(|(name, _)| name.as_str())
+        .collect();
+    let known = ["pretext", "distillation"].into_iter().filter(|name| found.contains(name));
+    let rest = found.iter().copied().filter(|name| !["pretext", "distillation"].contains(name));
+    known.chain(rest).map(String::from).collect()
+}
+
+/// Names of all fields that are one number, `learning_rate` first.
+pub(crate) fn scalar_fields<'a>(lines: impl Iterator<Item = &'a EpochLine>) -> Vec<String> {
+    let found: BTreeSet<&str> = lines.flat_map(|line| line.scalars.keys()).map(String::as_str).collect();
+    let known = ["learning_rate"].into_iter().filter(|name| found.contains(name));
+    known.chain(found.iter().copied().filter(|name| *name != "learning_rate")).map(String::from).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::timing::EpochTime;
+
+    #[test]
+    fn times_of_earlier_versions_are_read() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("timing.jsonl");
+        let text = "{\"epoch\":1,\"n_samples\":8,\"seconds\":2.5}\n\
+                    {\"epoch\":2,\"n_samples\":8,\"seconds\":2.0,\"peak_rss_bytes\":7,\"waited_seconds\":0.5}\n";
+        std::fs::write(&path, text).unwrap();
+        let times = EpochTime::read(&path);
+        assert_eq!(times.iter().map(|time| time.waited_seconds).collect::<Vec<_>>(), [None, Some(0.5)]);
+    }
+
+    #[test]
+    fn numbers_that_nobody_knows_yet_are_read_and_a_torn_line_is_counted() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("metrics.jsonl");
+        let text = "{\"stage\":2,\"modality\":\"b\",\"epoch\":1,\"step\":7,\"learning_rate\":0.5,\"pretext\":{\"b\":1.5},\
+                    \"distillation\":{},\"penalty\":{\"a\":0.25},\"entropy\":2}\n{\"stage\":2,\"epo";
+        std::fs::write(&path, text).unwrap();
+        let (lines, n_bad) = read_epochs(&path);
+        assert_eq!((lines.len(), n_bad), (1, 1));
+        assert_eq!((lines[0].epoch, lines[0].step, lines[0].scalars["entropy"]), (1, 7, 2.0));
+        assert_eq!(lines[0].maps["penalty"]["a"], 0.25);
+        assert_eq!(map_fields(lines.iter()), ["pretext", "penalty"]);
+        assert_eq!(scalar_fields(lines.iter()), ["learning_rate", "entropy"]);
+        assert_eq!(read_epochs(&folder.path().join("none")), (Vec::new(), 0));
+    }
+}

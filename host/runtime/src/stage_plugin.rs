@@ -1,0 +1,106 @@
+//! The plugins of a run's stages: found, held against the run's `plugins.lock`, and loaded; or what is known of one that is not there.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result, anyhow};
+
+use crate::config::RunConfig;
+use crate::plugins_lock::{LockedPlugin, PluginsLock};
+use crate::trust::{Candidate, Trusted};
+use medcoss_plugin_host::{Catalogue, Plugin};
+
+/// The plugin of a stage.
+pub enum StagePlugin {
+    /// Ready for use.
+    Loaded(Plugin),
+    /// The run was made with it, and it is not there.
+    Missing(MissingPlugin),
+}
+
+/// What a run needs and does not find.
+#[derive(Debug, Clone)]
+pub struct MissingPlugin {
+    /// The run's folder.
+    pub run: PathBuf,
+    /// The plugin that it was made with.
+    pub locked: LockedPlugin,
+    /// Where was looked for it.
+    pub searched: Vec<PathBuf>,
+}
+
+impl MissingPlugin {
+    /// What is missing, and the remedy.
+    pub fn error(&self) -> anyhow::Error {
+        anyhow!("{}\nhint: put the file into one of these folders, or name its own with --plugin-dir", self.in_words())
+    }
+
+    /// What is missing.
+    pub fn in_words(&self) -> String {
+        let LockedPlugin { id, version, source, sha256 } = &self.locked;
+        let file = match sha256 {
+            Some(sha256) => format!("file {source}, SHA-256 {sha256}"),
+            None => source.clone(),
+        };
+        let searched: Vec<_> = self.searched.iter().map(|folder| folder.display().to_string()).collect();
+        format!(
+            "plugin {id} is not there; run {} was made with {id} {version}, {file}; it was looked for in {}",
+            self.run.display(),
+            searched.join(", ")
+        )
+    }
+}
+
+impl StagePlugin {
+    /// The plugin.
+    ///
+    /// # Errors
+    /// One that is not there.
+    pub fn loaded(&self) -> Result<&Plugin> {
+        match self {
+            Self::Loaded(plugin) => Ok(plugin),
+            Self::Missing(missing) => Err(missing.error()),
+        }
+    }
+}
+
+/// The plugin of every stage; each is loaded once. `run` is the folder of a run that goes on: its plugins must be those that it was
+/// made with. One that is missing is an error only where it is needed.
+///
+/// # Errors
+/// Plugins that cannot be loaded, that the run does not know, or that are not trusted.
+pub fn plugins_of(config: &RunConfig, catalogue: &Catalogue, run: Option<&Path>) -> Result<Vec<StagePlugin>> {
+    let lock = run.map(|run| (run, run.join("plugins.lock"))).filter(|(_, lock)| lock.exists());
+    let lock = lock.map(|(run, lock)| Ok::<_, anyhow::Error>((run, PluginsLock::read(&lock)?))).transpose()?;
+    let mut plugins: Vec<StagePlugin> = Vec::new();
+    for (at, stage) in config.stages.iter().enumerate() {
+        let id = stage.modality.as_str();
+        let known = plugins.iter().zip(&config.stages).find(|(_, stage)| stage.modality == id).map(|(known, _)| known);
+        let plugin = match known {
+            Some(StagePlugin::Loaded(plugin)) => StagePlugin::Loaded(plugin.clone()),
+            Some(StagePlugin::Missing(missing)) => StagePlugin::Missing(missing.clone()),
+            None => {
+                let locked = lock.as_ref().and_then(|(run, lock)| Some((*run, lock.of_id(id)?)));
+                find(id, catalogue, locked).with_context(|| format!("stage {} {id}", at + 1))?
+            }
+        };
+        plugins.push(plugin);
+    }
+    Ok(plugins)
+}
+
+fn find(id: &str, catalogue: &Catalogue, locked: Option<(&Path, &LockedPlugin)>) -> Result<StagePlugin> {
+    match (catalogue.find(id), locked) {
+        (None, Some((run, locked))) => Ok(StagePlugin::Missing(MissingPlugin {
+            run: run.to_path_buf(),
+            locked: locked.clone(),
+            searched: catalogue.searched.iter().map(|folder| folder.path.clone()).collect(),
+        })),
+        (Some(found), Some((run, locked))) => {
+            let is_own = catalogue.is_of_this_build(found);
+            Candidate { run, source: &found.source, is_own }
+                .check(locked, || Trusted::read(Trusted::file().as_deref()))?;
+            Ok(StagePlugin::Loaded(catalogue.load(id)?))
+        }
+        (_, None) => Ok(StagePlugin::Loaded(catalogue.load(id)?)),
+    }
+}

@@ -1,0 +1,436 @@
+//! Runs the stages of a configuration: opens the data of all of them, then learns one after another.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result, anyhow, bail};
+use medcoss_core::buffer::Store;
+use medcoss_core::data::Dataset;
+use medcoss_core::device::Device;
+use medcoss_core::model::ModelConfig;
+use medcoss_core::run::{
+    KEPT_SAMPLES, LOCK, PARTIAL, RunLock, StageFolder, StageState, StoredModel, check_manifest, is_partial,
+    write_folder, write_manifest,
+};
+use medcoss_core::stage::{PreviousStage, Stage, StageSettings};
+use medcoss_core::weights::{Imported, InitialModel};
+
+use crate::config::{RunConfig, StageSection};
+use crate::disk::{human, size_of};
+use crate::kept_tokens::KeptTokens;
+use crate::observer::RunObserver;
+use crate::plugins_lock::PluginsLock;
+use crate::source::ModalitySource;
+use crate::stage_plugin::StagePlugin;
+use crate::stage_source::StageSource;
+use crate::timing::{TIMING, Timed};
+use medcoss_plugin_host::Plugin;
+
+/// Name of the record of a run's configuration.
+pub const RECORD: &str = "run.toml";
+/// Name of the folder, in a stage's, with what its plugin learned from the data.
+const ASSETS: &str = "assets";
+/// The same as long as the run has no record: an attempt that fails before leaves nothing behind that counts.
+const NEW_ASSETS: &str = "assets.new.partial";
+/// Samples that are written to tell how much a kept one takes.
+const N_WEIGHED: usize = 4;
+
+/// Why a finished stage cannot do without its plugin.
+const NEEDS_PLUGIN: &str =
+    "its samples were kept by reference (buffer.store), and only its plugin can read them again from the data";
+
+/// A run that is about to start or go on.
+pub struct Training<'a> {
+    /// What to do.
+    pub config: &'a RunConfig,
+    /// Folder that data paths are relative to.
+    pub base: PathBuf,
+    /// The run folder.
+    pub out: PathBuf,
+    /// Continue what is there.
+    pub resume: bool,
+    /// Device name.
+    pub device: &'a str,
+    /// The plugin of each stage.
+    pub plugins: &'a [StagePlugin],
+}
+
+impl Training<'_> {
+    /// Runs all stages that are not finished yet.
+    ///
+    /// # Errors
+    /// A folder that is in the way or in use, plugins, data or settings that do not fit, and whatever stops a stage.
+    pub fn run(&self, observer: &mut dyn RunObserver) -> Result<Vec<StageState>> {
+        let (mut begun, mut sources) = self.begin(observer)?;
+        for (at, section) in self.config.stages.iter().enumerate() {
+            begun.admit(self.config, &sources[at])?;
+            if at < begun.states.len() {
+                observer.notice(&format!("stage {} {}: already done", at + 1, section.modality));
+                continue;
+            }
+            let settings = self.config.settings(section);
+            let stage = self.stage(&begun, at, &sources, &settings)?;
+            let folder = stage.folder.clone();
+            let mut timed = Timed::new(&mut *observer, folder.file(TIMING));
+            let state = stage.run(&mut timed).with_context(|| format!("stage {} {}", at + 1, section.modality))?;
+            if folder.file(KEPT_SAMPLES).is_dir() {
+                sources[at] = self.open_kept(at, &state)?;
+            }
+            begun.states.push(state);
+        }
+        Ok(begun.states)
+    }
+
+    /// Takes the folder, opens the data of all stages, and writes down what the run is.
+    ///
+    /// # Errors
+    /// A folder that is in the way or in use, plugins, data or settings that do not fit.
+    pub fn begin(&self, observer: &mut dyn RunObserver) -> Result<(Begun, Vec<StageSource>)> {
+        let device = medcoss_core::device::by_name(self.device)?;
+        let lock = self.claim_folder()?;
+        let begins = self.begins_with()?;
+        let states = self.finished()?;
+        let mut sources = self.open_all(&states, observer)?;
+        self.write_record()?;
+        self.publish_assets(&mut sources)?;
+        let (initial, model) = match begins.publish(&self.out, observer)? {
+            Some(initial) => (Some(initial.stored(&self.out)), initial.model),
+            None => (None, self.config.empty_model()?),
+        };
+        Ok((Begun { _lock: lock, device, initial, model, states }, sources))
+    }
+
+    /// A stage by its position from 0, whose family has been admitted and before which all stages are finished.
+    ///
+    /// # Errors
+    /// Buffers of earlier stages that cannot be read.
+    pub fn stage<'s>(
+        &self,
+        begun: &Begun,
+        at: usize,
+        sources: &'s [impl Dataset],
+        settings: &'s StageSettings,
+    ) -> Result<Stage<'s>> {
+        let strategy = settings.strategy.name;
+        let earlier = (0..at).map(|at| {
+            let StageSettings { epochs, batch_size, .. } = self.config.settings(&self.config.stages[at]);
+            Ok(PreviousStage { dataset: &sources[at], buffer: self.folder(at).buffer()?, epochs, batch_size })
+        });
+        Ok(Stage {
+            number: at + 1,
+            seed: self.config.seed,
+            settings,
+            current: &sources[at],
+            model: begun.model.clone(),
+            previous: match begun.states.last().filter(|_| !strategy.has_one_model_per_stage()) {
+                Some(state) => Some(StoredModel::of_stage(&self.folder(at - 1), state)),
+                None => begun.initial.clone(),
+            },
+            earlier: earlier.collect::<Result<_>>()?,
+            deferred: strategy.defers_training() && at + 1 < self.config.stages.len(),
+            folder: self.folder(at),
+            device: begun.device.clone(),
+        })
+    }
+
+    /// The model that the run begins with: in the run, or still in the file that the configuration names.
+    fn begins_with(&self) -> Result<Beginning> {
+        let Some(init) = &self.config.model.init else { return Ok(Beginning::Fresh) };
+        if let Some(initial) = InitialModel::read(&self.out).context("the model that the run begins with")? {
+            return Ok(Beginning::InRun(Box::new(initial)));
+        }
+        let path = self.base.join(init);
+        let imported = self.config.import().read(&path).context("model.init")?;
+        Ok(Beginning::Imported(Box::new(imported), path))
+    }
+
+    /// The folder of a stage, by its position from 0.
+    pub fn folder(&self, at: usize) -> StageFolder {
+        StageFolder::new(&self.out, at + 1, &self.config.stages[at].modality)
+    }
+
+    /// Takes the run folder for this process: a free one, or one with a run that this configuration continues.
+    fn claim_folder(&self) -> Result<RunLock> {
+        let record = self.out.join(RECORD);
+        if self.resume && !record.exists() {
+            bail!("{} holds no run to resume (no {RECORD})\nhint: leave out --resume to start one", self.out.display());
+        }
+        if !self.resume && !is_free(&self.out) {
+            let remedy = if record.exists() { "continue it with --resume, or choose" } else { "choose" };
+            bail!("{} is not empty\nhint: {remedy} another folder with --out DIR", self.out.display());
+        }
+        fs::create_dir_all(&self.out).with_context(|| format!("cannot create run folder {}", self.out.display()))?;
+        let lock = RunLock::take(&self.out)?;
+        if self.resume {
+            let before = RunConfig::read_record(&record).context("the run to resume")?;
+            self.config.continues(&before)?;
+        }
+        remove_partial(&self.out)?;
+        Ok(lock)
+    }
+
+    fn write_record(&self) -> Result<()> {
+        let lock = self.out.join("plugins.lock");
+        let mut plugins = PluginsLock::of(self.plugins.iter().filter_map(|plugin| plugin.loaded().ok()))?;
+        if lock.exists() {
+            let before = PluginsLock::read(&lock)?;
+            plugins.compare(&before);
+            plugins.keep(before);
+        }
+        self.config.write_record(&self.out.join(RECORD))?;
+        plugins.write(&lock)
+    }
+
+    /// The states of the finished stages, which are the first ones, after all of their files were compared with their checksums.
+    fn finished(&self) -> Result<Vec<StageState>> {
+        let mut states = Vec::new();
+        for at in 0..self.config.stages.len() {
+            let folder = self.folder(at);
+            let in_stage = || format!("stage {} {}", at + 1, self.config.stages[at].modality);
+            let Some(state) = folder.finished().with_context(in_stage)? else { break };
+            folder.verify(&state).with_context(in_stage)?;
+            folder.clear_checkpoints().with_context(in_stage)?;
+            states.push(state);
+        }
+        Ok(states)
+    }
+
+    /// Opens the samples of every stage before the first is learned, so that a wrong path shows at once. Of a finished stage that
+    /// kept its samples those are opened, and its data are not looked for.
+    fn open_all(&self, states: &[StageState], observer: &mut dyn RunObserver) -> Result<Vec<StageSource>> {
+        let mut sources = Vec::new();
+        for (at, section) in self.config.stages.iter().enumerate() {
+            let in_stage = || format!("stage {} {}", at + 1, section.modality);
+            let source = match states.get(at) {
+                Some(state) if self.folder(at).file(KEPT_SAMPLES).is_dir() => {
+                    self.open_kept(at, state).with_context(in_stage)?
+                }
+                Some(state) => {
+                    self.plugins[at].loaded().context(NEEDS_PLUGIN).with_context(in_stage)?;
+                    let source = self.open_data(at).with_context(in_stage)?;
+                    check_unchanged(state, &source).with_context(in_stage)?;
+                    StageSource::Plugin(source.into())
+                }
+                None => {
+                    let source = self.open_data(at).with_context(in_stage)?;
+                    if self.config.buffer.store == Store::Materialised {
+                        self.weigh(at, &source, observer).with_context(in_stage)?;
+                    }
+                    StageSource::Plugin(source.into())
+                }
+            };
+            sources.push(source);
+        }
+        Ok(sources)
+    }
+
+    /// The stage, by its position from 0, that holds a stage's assets: the first of its modality, since a modality that comes again
+    /// must give the same tokens.
+    fn holder_of_assets(&self, at: usize) -> StageFolder {
+        let modality = &self.config.stages[at].modality;
+        self.folder(self.config.stages.iter().position(|stage| stage.modality == *modality).unwrap_or(at))
+    }
+
+    /// The assets, if the modality has any, after they were compared with their checksums.
+    fn known_assets(&self, at: usize) -> Result<Option<PathBuf>> {
+        let holder = self.holder_of_assets(at);
+        let Some(assets) = [ASSETS, NEW_ASSETS].map(|name| holder.file(name)).into_iter().find(|path| path.is_dir())
+        else {
+            return Ok(None);
+        };
+        match check_manifest(&assets)?.into_iter().find_map(|(_, fault)| fault) {
+            Some(fault) => Err(fault.into()),
+            None => Ok(Some(assets)),
+        }
+    }
+
+    /// Gives new assets their final name.
+    fn publish_assets(&self, sources: &mut [StageSource]) -> Result<()> {
+        for (at, source) in sources.iter_mut().enumerate() {
+            let holder = self.holder_of_assets(at);
+            let (new, assets) = (holder.file(NEW_ASSETS), holder.file(ASSETS));
+            if new.is_dir() {
+                fs::rename(&new, &assets).with_context(|| format!("cannot write {}", assets.display()))?;
+            }
+            if assets.is_dir() {
+                source.assets_are_in(assets);
+            }
+        }
+        Ok(())
+    }
+
+    /// Opens the samples that a finished stage kept; without its plugin, the plain tokens of them.
+    fn open_kept(&self, at: usize, state: &StageState) -> Result<StageSource> {
+        let folder = self.folder(at);
+        match &self.plugins[at] {
+            StagePlugin::Loaded(plugin) => {
+                let source = ModalitySource::open_kept(plugin, &folder, self.known_assets(at)?.as_deref())?;
+                Ok(StageSource::Plugin(source.into()))
+            }
+            StagePlugin::Missing(missing) => {
+                let tokens = KeptTokens::open(&folder, state).map_err(|error| missing.error().context(error))?;
+                tracing::warn!(
+                    "stage {} {} is rehearsed from kept tokens, unaugmented and with masks that are drawn without its plugin: losses \
+                     differ from those of a run with it; {}",
+                    at + 1,
+                    state.modality,
+                    missing.in_words()
+                );
+                Ok(StageSource::Tokens(tokens))
+            }
+        }
+    }
+
+    /// Opens the data of a stage. What the plugin learns from them (a vocabulary) is kept in the run and used from then on.
+    fn open_data(&self, at: usize) -> Result<ModalitySource> {
+        let (section, plugin): (&StageSection, &Plugin) = (&self.config.stages[at], self.plugins[at].loaded()?);
+        let known = self.known_assets(at)?;
+        let mut source = ModalitySource::open(plugin, &self.base, section, known.as_deref())?;
+        if known.is_none() {
+            let assets = self.folder(at).file(NEW_ASSETS);
+            let mut learned = Vec::new();
+            write_folder(&assets, |folder| {
+                // A plugin's paths do not depend on the working folder.
+                let folder = folder.canonicalize().unwrap_or_else(|_| folder.to_path_buf());
+                learned =
+                    source.save_assets(&folder).map_err(|error| medcoss_core::Error::Source(format!("{error:#}")))?;
+                write_manifest(&folder)
+            })?;
+            if learned.is_empty() {
+                fs::remove_dir_all(&assets).with_context(|| format!("cannot remove {}", assets.display()))?;
+            } else {
+                source.assets_are_in(assets);
+            }
+        }
+        Ok(source)
+    }
+
+    /// Writes a few samples as the stage will keep them, tells how much all of them will take, and removes them again. So a plugin
+    /// that cannot do it shows before the training, not after.
+    fn weigh(&self, at: usize, source: &ModalitySource, observer: &mut dyn RunObserver) -> Result<()> {
+        let section = &self.config.stages[at];
+        let plugin = self.plugins[at].loaded()?;
+        if !plugin.keeps() {
+            bail!("plugin {} cannot keep samples in the run\nhint: set buffer.store = \"reference\"", plugin.name());
+        }
+        let n_samples = source.ids().len();
+        let n_kept = self.config.n_kept(n_samples);
+        let n_weighed = N_WEIGHED.min(n_samples);
+        let indices: Vec<u64> = (0..n_weighed).map(|nth| (nth * n_samples / n_weighed) as u64).collect();
+        let folder = tempfile::Builder::new()
+            .prefix(".weighed-")
+            .suffix(PARTIAL)
+            .tempdir_in(&self.out)
+            .with_context(|| format!("cannot write into {}", self.out.display()))?;
+        let mut bytes = 0;
+        let mut n_read = 0;
+        for index in indices {
+            let one = folder.path().join(index.to_string());
+            fs::create_dir(&one).with_context(|| format!("cannot create {}", one.display()))?;
+            // A sample that cannot be read is a bad sample, which will not be kept.
+            if source.plain(index).is_err() {
+                continue;
+            }
+            source.keep_exactly(&[index], &one)?;
+            bytes += size_of(&one)?.bytes;
+            n_read += 1;
+        }
+        let expected = (bytes as f64 / n_read.max(1) as f64 * n_kept as f64) as u64;
+        observer.notice(&format!(
+            "stage {} {}: {n_kept} of {n_samples} samples will be kept in the run, about {}",
+            at + 1,
+            section.modality,
+            human(expected)
+        ));
+        Ok(())
+    }
+}
+
+/// A run whose folder is taken and written.
+pub struct Begun {
+    _lock: RunLock,
+    /// Where it is computed.
+    pub device: Device,
+    /// The model that it begins with, if not with fresh parameters.
+    initial: Option<StoredModel>,
+    /// Sizes, with the families that have been admitted.
+    model: ModelConfig,
+    /// Of the stages that are finished.
+    pub states: Vec<StageState>,
+}
+
+impl Begun {
+    /// Lets the family of the next stage join the model.
+    ///
+    /// # Errors
+    /// A family that it cannot hold, or that differs from what it was before.
+    pub fn admit(&mut self, config: &RunConfig, source: &dyn Dataset) -> Result<()> {
+        let n_positions = config.model.positions.get(source.family()).copied();
+        self.model.admit(source.family(), source.modality(), source.spec(), n_positions)?;
+        Ok(())
+    }
+}
+
+/// What a run begins with.
+enum Beginning {
+    /// Fresh parameters.
+    Fresh,
+    /// A model that the run carries.
+    InRun(Box<InitialModel>),
+    /// Weights of a file, which the run does not carry yet.
+    Imported(Box<Imported>, PathBuf),
+}
+
+impl Beginning {
+    /// Makes sure that the run carries the model.
+    fn publish(self, run: &Path, observer: &mut dyn RunObserver) -> Result<Option<InitialModel>> {
+        Ok(match self {
+            Self::Fresh => None,
+            Self::InRun(initial) => Some(*initial),
+            Self::Imported(imported, path) => {
+                let initial = InitialModel::write(run, &imported, &path)?;
+                observer.weights_imported(&initial);
+                Some(initial)
+            }
+        })
+    }
+}
+
+/// Makes sure that the data of a finished stage are those that it learned from.
+fn check_unchanged(state: &StageState, source: &ModalitySource) -> Result<()> {
+    if state.fingerprint != source.fingerprint() {
+        return Err(anyhow!(
+            "its data have changed since it was learned (fingerprint {} then, {} now)\n\
+             hint: restore the data, check --data-root, or start a new run",
+            &state.fingerprint[..12.min(state.fingerprint.len())],
+            &source.fingerprint()[..12.min(source.fingerprint().len())]
+        ));
+    }
+    Ok(())
+}
+
+/// Whether a folder is not there, or holds nothing but what a run leaves that ended before it began.
+pub fn is_free(folder: &Path) -> bool {
+    fs::read_dir(folder).map_or(!folder.exists(), |entries| {
+        entries.filter_map(Result::ok).all(|entry| {
+            let name = entry.file_name();
+            name == LOCK || is_partial(&name.to_string_lossy()) || (entry.path().is_dir() && is_free(&entry.path()))
+        })
+    })
+}
+
+/// Removes what was being written when an earlier process ended.
+fn remove_partial(folder: &Path) -> Result<()> {
+    for entry in fs::read_dir(folder).with_context(|| format!("cannot list {}", folder.display()))? {
+        let entry = entry?;
+        let (path, name) = (entry.path(), entry.file_name().to_string_lossy().into_owned());
+        let is_folder = entry.file_type()?.is_dir();
+        if is_partial(&name) {
+            let removed = if is_folder { fs::remove_dir_all(&path) } else { fs::remove_file(&path) };
+            removed.with_context(|| format!("cannot remove {}", path.display()))?;
+        } else if is_folder && name != KEPT_SAMPLES && name != ASSETS {
+            remove_partial(&path)?;
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,177 @@
+//! Whether a plugin may go on with a run that it did not begin: its file must be the one that `plugins.lock` names, come with this
+//! program, or be trusted by the user.
+//!
+//! | the run was made with | found now | |
+//! |---|---|---|
+//! | a file | the same digest, under any name | goes on |
+//! | a file | another digest | refused, unless trusted |
+//! | a built-in plugin | a file | refused, unless trusted |
+//! | anything | a built-in plugin | goes on; `PluginsLock::compare` warns |
+//! | anything | a file of a built-in's id, where a build of this program leaves it | the same |
+//!
+//! The last two are this program's own code: whoever can change them can change the program, which no run records, and a new build
+//! of it would need every plugin to be trusted again. That the numbers may differ then is warned of, and is promised for one
+//! build only. A digest is a name for a file's content. It says nothing of what the code does, and is no sandbox.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result, anyhow, bail};
+use serde::{Deserialize, Serialize};
+
+use crate::plugins_lock::LockedPlugin;
+use medcoss_plugin_host::user_file::{self, Kept};
+use medcoss_plugin_host::{Source, user_folder};
+
+/// The files that the user trusts: `$XDG_CONFIG_HOME/medcoss/trusted.toml`, or `~/.config/medcoss/trusted.toml`.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Trusted {
+    /// In the order in which they were trusted.
+    #[serde(default)]
+    pub plugin: Vec<TrustedPlugin>,
+}
+
+/// One plugin of one file.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TrustedPlugin {
+    /// Id.
+    pub id: String,
+    /// Name of the file, for people.
+    pub file: String,
+    /// SHA-256 of the file.
+    pub sha256: String,
+}
+
+impl Trusted {
+    /// Where it is kept; nowhere when the user has no folder for such files.
+    pub fn file() -> Option<PathBuf> {
+        user_folder("XDG_CONFIG_HOME", ".config").map(|folder| folder.join("medcoss/trusted.toml"))
+    }
+
+    /// Reads it; nothing is trusted when it is not there.
+    ///
+    /// # Errors
+    /// A file that cannot be read, or is damaged.
+    pub fn read(file: Option<&Path>) -> Result<Self> {
+        let Some(file) = file else { return Ok(Self::default()) };
+        let text = match std::fs::read_to_string(file) {
+            Ok(text) => text,
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Self::default()),
+            Err(error) => return Err(anyhow!("cannot read {}: {error}\nhint: check its permissions", file.display())),
+        };
+        toml::from_str(&text).map_err(|error| {
+            anyhow!("{} is damaged: {error}\nhint: mend it, or remove it and trust anew", file.display())
+        })
+    }
+
+    /// Writes it.
+    ///
+    /// # Errors
+    /// A file that cannot be written.
+    pub fn write(&self, file: &Path) -> Result<()> {
+        let text = toml::to_string_pretty(self).context("the trusted plugins cannot be written as TOML")?;
+        let text = format!("# Written by `medcoss plugin trust`.\n\n{text}");
+        user_file::write(file, text.as_bytes(), Kept::Always)
+            .with_context(|| format!("cannot write {}", file.display()))
+    }
+
+    /// Whether a plugin with this content is trusted.
+    pub fn holds(&self, id: &str, sha256: &str) -> bool {
+        self.plugin.iter().any(|trusted| trusted.id == id && trusted.sha256 == sha256)
+    }
+}
+
+/// A plugin that was found for a run.
+#[derive(Debug, Clone, Copy)]
+pub struct Candidate<'a> {
+    /// The run's folder.
+    pub run: &'a Path,
+    /// Where the plugin is.
+    pub source: &'a Source,
+    /// Whether it is part of this program's build.
+    pub is_own: bool,
+}
+
+impl Candidate<'_> {
+    /// Makes sure that a plugin may go on with the run, before any of its code runs. Who is trusted is asked only when it matters.
+    ///
+    /// # Errors
+    /// A file that is not the one that the run was made with, and not trusted.
+    pub fn check(&self, locked: &LockedPlugin, trusted: impl FnOnce() -> Result<Trusted>) -> Result<()> {
+        let Self { run, source, is_own } = *self;
+        let Source::Library { path } = source else { return Ok(()) };
+        let found = source.sha256().with_context(|| format!("cannot read {}", path.display()))?.unwrap_or_default();
+        if is_own || locked.sha256.as_deref() == Some(&found) || trusted()?.holds(&locked.id, &found) {
+            return Ok(());
+        }
+        let before = match &locked.sha256 {
+            Some(sha256) => format!("{} with SHA-256 {sha256}", locked.source),
+            None => "the built-in plugin".into(),
+        };
+        bail!(
+            "plugin {} is not the one that run {} was made with: {before} (version {}) then, {} with SHA-256 {found} now\n\
+             hint: bring the former back, or, if you trust the new one: medcoss plugin trust {}",
+            locked.id,
+            run.display(),
+            locked.version,
+            path.display(),
+            path.display()
+        );
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_trusted_is_read_again_and_damage_is_told() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("medcoss/trusted.toml");
+        assert_eq!(Trusted::read(Some(&file)).unwrap(), Trusted::default());
+        let plugin = TrustedPlugin { id: "gait".into(), file: "libgait.so".into(), sha256: "ab".repeat(32) };
+        let trusted = Trusted { plugin: vec![plugin] };
+        trusted.write(&file).unwrap();
+        assert_eq!(Trusted::read(Some(&file)).unwrap(), trusted);
+        assert!(trusted.holds("gait", &"ab".repeat(32)));
+        // The digest is of a file, which may carry other plugins.
+        assert!(!trusted.holds("eeg", &"ab".repeat(32)) && !trusted.holds("gait", &"ac".repeat(32)));
+        std::fs::write(&file, "plugin = 3").unwrap();
+        let error = Trusted::read(Some(&file)).unwrap_err().to_string();
+        assert!(error.contains("trusted.toml is damaged") && error.contains("hint: "), "{error}");
+    }
+
+    #[test]
+    fn the_table_of_who_may_go_on_holds() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a.so");
+        std::fs::write(&path, "code").unwrap();
+        let library = Source::Library { path };
+        let own = library.sha256().unwrap().unwrap();
+        let other = "cd".repeat(32);
+        let locked = |sha256: Option<&str>| LockedPlugin {
+            id: "gait".into(),
+            version: "1.0.0".into(),
+            source: if sha256.is_some() { "old.so".into() } else { "built-in".into() },
+            sha256: sha256.map(String::from),
+        };
+        let trusted =
+            Trusted { plugin: vec![TrustedPlugin { id: "gait".into(), file: "a.so".into(), sha256: own.clone() }] };
+        let nobody = Trusted::default();
+        let run = Path::new("runs/first");
+        let check = |source: &Source, is_own, sha256: Option<&str>, trusted: &Trusted| {
+            Candidate { run, source, is_own }
+                .check(&locked(sha256), || Ok(trusted.clone()))
+                .map_err(|error| error.to_string())
+        };
+        assert_eq!(check(&library, false, Some(&own), &nobody), Ok(()));
+        assert_eq!(check(&library, false, Some(&other), &trusted), Ok(()));
+        assert_eq!(check(&library, false, None, &trusted), Ok(()));
+        assert_eq!(check(&library, true, Some(&other), &nobody), Ok(()));
+        assert_eq!(check(&Source::BuiltIn, true, Some(&other), &nobody), Ok(()));
+        let error = check(&library, false, Some(&other), &nobody).unwrap_err();
+        for part in ["gait", "runs/first", &own, &other, "old.so", "hint: ", "medcoss plugin trust "] {
+            assert!(error.contains(part), "{part:?} is not in {error}");
+        }
+        assert!(check(&library, false, None, &nobody).unwrap_err().contains("the built-in plugin"));
+    }
+}

@@ -1,0 +1,122 @@
+//! Messages while a command works, on standard error: a line for each `tracing` event of this project's crates.
+//!
+//! ```text
+//! warning: plugin xray 0.1.0: a.png has no date
+//! ```
+//!
+//! Text of plugins was made safe for a terminal where it came in. Results are not messages: they go to standard output, see `output`.
+
+use std::fmt::{Debug, Write as _};
+use std::io::Write as _;
+use std::sync::{PoisonError, RwLock};
+
+use indicatif::ProgressBar;
+use tracing::field::{Field, Visit};
+use tracing::level_filters::LevelFilter;
+use tracing::{Event, Level, Metadata, Subscriber};
+use tracing_subscriber::Registry;
+use tracing_subscriber::layer::{Context, Layer, SubscriberExt};
+
+/// Events of other crates are not shown.
+const OWN_TARGETS: &str = "medcoss";
+
+/// The progress bar on the terminal, if there is one.
+static BAR: RwLock<Option<ProgressBar>> = RwLock::new(None);
+
+/// Shows messages from now on: with verbosity 0 warnings and errors, with 1 also information, with 2 and more everything.
+pub(crate) fn install(verbosity: u8) {
+    let most_verbose = match verbosity {
+        0 => LevelFilter::WARN,
+        1 => LevelFilter::INFO,
+        _ => LevelFilter::DEBUG,
+    };
+    let subscriber = Registry::default().with(Lines { most_verbose, sink: to_standard_error });
+    // Fails only where a subscriber is installed already; then that one shows messages.
+    let _ = tracing::subscriber::set_global_default(subscriber);
+}
+
+/// Shows messages above a bar from now on, or without one.
+pub(crate) fn show_above(bar: Option<ProgressBar>) {
+    *BAR.write().unwrap_or_else(PoisonError::into_inner) = bar;
+}
+
+fn to_standard_error(line: &str) {
+    // A closed standard error is no reason to stop.
+    let write = || drop(writeln!(std::io::stderr().lock(), "{line}"));
+    match BAR.read().unwrap_or_else(PoisonError::into_inner).as_ref() {
+        Some(bar) => bar.suspend(write),
+        None => write(),
+    }
+}
+
+/// Gives each event as a line to a sink.
+struct Lines<F> {
+    most_verbose: LevelFilter,
+    sink: F,
+}
+
+impl<S: Subscriber, F: Fn(&str) + 'static> Layer<S> for Lines<F> {
+    fn enabled(&self, metadata: &Metadata<'_>, _: Context<'_, S>) -> bool {
+        *metadata.level() <= self.most_verbose && metadata.target().starts_with(OWN_TARGETS)
+    }
+
+    fn max_level_hint(&self) -> Option<LevelFilter> {
+        Some(self.most_verbose)
+    }
+
+    fn on_event(&self, event: &Event<'_>, _: Context<'_, S>) {
+        let mut fields = Fields::default();
+        event.record(&mut fields);
+        let label = match *event.metadata().level() {
+            Level::ERROR => "error",
+            Level::WARN => "warning",
+            Level::INFO => "info",
+            Level::DEBUG | Level::TRACE => "debug",
+        };
+        (self.sink)(&format!("{label}: {}{}", fields.plugin, fields.message));
+    }
+}
+
+/// What is shown of an event.
+#[derive(Default)]
+struct Fields {
+    message: String,
+    /// `plugin ID VERSION: `, of a plugin's own messages.
+    plugin: String,
+}
+
+impl Visit for Fields {
+    fn record_str(&mut self, field: &Field, value: &str) {
+        self.record_debug(field, &format_args!("{value}"));
+    }
+
+    fn record_debug(&mut self, field: &Field, value: &dyn Debug) {
+        // Writing into a string does not fail.
+        let _ = match field.name() {
+            "message" => write!(self.message, "{value:?}"),
+            "plugin" => write!(self.plugin, "plugin {value:?}: "),
+            _ => Ok(()),
+        };
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::{Arc, Mutex};
+
+    #[test]
+    fn events_become_lines_with_level_and_plugin() {
+        let lines = Arc::new(Mutex::new(Vec::new()));
+        let copy = lines.clone();
+        let sink = move |line: &str| copy.lock().unwrap().push(line.to_string());
+        let subscriber = Registry::default().with(Lines { most_verbose: LevelFilter::INFO, sink });
+        tracing::subscriber::with_default(subscriber, || {
+            tracing::warn!(target: medcoss_plugin_host::PLUGIN_TARGET, plugin = "gait 0.1.0", "two leads");
+            tracing::info!("{} of {}", 1, 2);
+            tracing::debug!("below the verbosity");
+            tracing::error!(target: "another_crate", "not of this project");
+        });
+        assert_eq!(*lines.lock().unwrap(), ["warning: plugin gait 0.1.0: two leads", "info: 1 of 2"]);
+    }
+}

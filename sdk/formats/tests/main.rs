@@ -1,0 +1,28 @@
+//! Tests of the crate from outside, in one binary. Files are read by the features that readers belong to.
+
+#[cfg(feature = "dicom")]
+mod dicom_conformance;
+#[cfg(feature = "dicom")]
+mod dicom_file;
+#[cfg(feature = "volume")]
+mod dicom_series;
+#[cfg(feature = "slide")]
+mod dicom_slide;
+#[cfg(feature = "image")]
+mod image_file;
+#[cfg(feature = "image")]
+mod label_image;
+#[cfg(feature = "nifti")]
+mod nifti;
+#[cfg(all(feature = "image", feature = "slide"))]
+mod slide;
+#[cfg(feature = "volume")]
+mod sub_volume_labels;
+#[cfg(feature = "volume")]
+mod sub_volumes;
+#[cfg(all(feature = "image", feature = "nifti", feature = "slide"))]
+mod sweep;
+#[cfg(all(feature = "image", feature = "slide"))]
+mod tiff_file;
+#[cfg(all(feature = "image", feature = "nifti", feature = "slide"))]
+mod values;
