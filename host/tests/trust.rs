@@ -171,8 +171,8 @@ fn a_missing_plugin_is_named_with_what_the_run_needs_and_why() {
 #[test]
 fn earlier_modalities_are_rehearsed_from_kept_tokens_when_their_plugins_are_gone() {
     let place = Place::new(&["fixture", "text", "xray"]);
-    let told =
-        place.pretrain("materialised", &[FIXTURE, ("text", "column = \"report\", length = 32, vocab_size = 512")]);
+    let told = place
+        .pretrain("materialised", &[FIXTURE, ("text", "text_column = \"report\", max_length = 32, vocab_size = 512")]);
     assert!(told.err.contains("6 of 24 samples will be kept in the run, about "), "{}", told.err);
     for id in ["fixture", "text"] {
         fs::remove_dir_all(place.work(id)).unwrap();

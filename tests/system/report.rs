@@ -79,7 +79,7 @@ batch_size = 6
 [[stage]]
 modality = \"text\"
 data = \"notes.csv\"
-options = { column = \"note\", label_column = \"finding\", length = 24, vocab_size = 300 }
+options = { text_column = \"note\", label_column = \"finding\", max_length = 24, vocab_size = 300 }
 [[stage]]
 modality = \"xray\"
 data = \"chest\"

@@ -382,7 +382,7 @@ fn a_flipped_bit_in_any_file_of_a_run_is_found_and_named() {
 fn a_stage_is_added_after_the_data_of_all_earlier_ones_are_gone() {
     // One has a vocabulary that was learned, one has tiles of slides, one has scans.
     let stages = [
-        ("text", "length = 24, vocab_size = 256, column = \"report\""),
+        ("text", "max_length = 24, vocab_size = 256, text_column = \"report\""),
         ("pathology", "size = 64"),
         ("mri", "size = [16, 32, 32]"),
     ];

@@ -111,6 +111,7 @@ impl Modality for Mri {
     const RENDERS: Option<Rendering> = Some(Rendering::Png);
     const SAVES_SAMPLES: bool = true;
     const MASK_EXTENSIONS: &'static [&'static str] = MASK_EXTENSIONS;
+    const RENAMED_OPTIONS: &'static [(&'static str, &'static str)] = &[("mirror", "flip")];
 
     type Options = Options;
     type Dataset = Scans;

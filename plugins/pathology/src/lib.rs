@@ -41,6 +41,8 @@ impl Modality for Pathology {
     const RENDERS: Option<Rendering> = Some(Rendering::Png);
     const SAVES_SAMPLES: bool = true;
     const MASK_EXTENSIONS: &'static [&'static str] = label_image::MASK_EXTENSIONS;
+    const RENAMED_OPTIONS: &'static [(&'static str, &'static str)] =
+        &[("slide_tile", "tile_size"), ("tissue_ratio", "min_tissue_ratio")];
 
     type Options = Options;
     type Dataset = Tissue;

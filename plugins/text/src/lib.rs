@@ -31,6 +31,8 @@ impl Modality for Text {
     const READS: &'static [&'static str] = &read::KINDS;
     const RENDERS: Option<Rendering> = Some(Rendering::Text);
     const SAVES_SAMPLES: bool = true;
+    const RENAMED_OPTIONS: &'static [(&'static str, &'static str)] =
+        &[("length", "max_length"), ("column", "text_column"), ("whole_word", "whole_word_masking")];
 
     type Options = Options;
     type Dataset = TextDataset;
@@ -39,7 +41,7 @@ impl Modality for Text {
     fn geometry(options: &Options) -> Result<Geometry, Error> {
         options.check()?;
         Ok(Geometry::Discrete {
-            length: options.length,
+            length: options.max_length,
             vocabulary: options.vocab_size,
             padding_id: tokeniser::LEARNED_PADDING_ID,
             mask_id: tokeniser::LEARNED_MASK_ID,
