@@ -6,21 +6,22 @@
 //! backbone.
 //!
 //! This crate knows no modality by name, no plugin and no file format of images or text: samples come from a
-//! [`data::SampleSource`]. Burn is used here and nowhere else.
+//! [`data::Dataset`]. Burn is used here and nowhere else.
 
+pub mod benchmark;
 pub mod data;
 pub mod device;
-mod draw;
 mod error;
 pub mod evaluation;
-pub mod exchange;
 pub mod fused;
 pub mod model;
 pub mod optimisation;
 pub mod pretext;
 pub mod rehearsal;
+mod rng;
 pub mod run;
 pub mod stage;
 pub mod strategy;
+pub mod weights;
 
 pub use error::{Error, Result};

@@ -15,8 +15,6 @@ fn three_ways_deliver_the_same_samples_and_their_times_are_told() {
     let seconds = |way: &str| report["median_seconds"][way].as_f64().unwrap();
     assert!(["direct", "boundary", "boundary_with_checks"].into_iter().all(|way| seconds(way) > 0.0), "{report}");
     assert_eq!(report["ratio"].as_f64().unwrap(), seconds("boundary") / seconds("direct"));
-    // A wide margin: tests share the machine. What it really is, the command tells.
-    assert!((0.5..2.0).contains(&report["ratio"].as_f64().unwrap()), "{report}");
 }
 
 #[test]

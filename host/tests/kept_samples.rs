@@ -71,9 +71,9 @@ fn real_samples_come_back() {
     let data = data("");
     let stages: [(&str, &[&str], serde_json::Value, f32); 6] = [
         ("ct", &["ct/organs/images"], serde_json::json!({ "size": [16, 64, 80], "spacing_mm": [3.0, 2.5, 2.0] }), 0.0),
-        ("ct", &["ct/organs/images"], serde_json::json!({ "size": [32, 48, 64], "window": [-200, 300] }), 0.0),
+        ("ct", &["ct/organs/images"], serde_json::json!({ "size": [32, 48, 64], "hu_range": [-200, 300] }), 0.0),
         ("mri", &["mri/hippocampus_dicom"], serde_json::json!({ "size": [16, 64, 64], "stride": 5 }), 0.0),
-        ("pathology", &["pathology/wsi"], serde_json::json!({ "size": 64, "slide_tile": 500 }), 1e-4),
+        ("pathology", &["pathology/wsi"], serde_json::json!({ "size": 64, "tile_size": 500 }), 1e-4),
         ("xray", &["xray/covid19/png"], serde_json::json!({ "size": 64 }), 0.0),
         ("text", &["text/pubmed_rct/share.txt"], serde_json::json!({ "unit": "sentence", "vocab_size": 512 }), 0.0),
     ];

@@ -3,11 +3,10 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command};
-use std::time::Duration;
+use std::process::Child;
 
-use medcoss_misbehaving::VARIABLE;
-use medcoss_test_support::process::{Ending, MOST_OUTPUT, print_head, print_row, run};
+use medcoss_misbehaving::{LOOPING, VARIABLE};
+use medcoss_test_support::process::{Ending, MOST_OUTPUT, interrupt, print_head, print_row, run, wait_until};
 use medcoss_test_support::sandbox::{Sandbox, put_fixture};
 
 /// A folder with the two libraries and the honest fixture.
@@ -260,11 +259,12 @@ fn is_whole(sandbox: &Sandbox, run_folder: &str) {
     assert_eq!(shown.code, 0, "{shown:?}");
 }
 
-/// Two requests to stop, as from an impatient user.
-fn interrupt_twice(child: &mut Child) {
-    for pause in [2000, 1000] {
-        std::thread::sleep(Duration::from_millis(pause));
-        Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap();
+/// Two requests to stop, as from an impatient user: when the plugin no longer answers, and when the program waits for it.
+fn interrupt_twice(sandbox: &Sandbox, child: &Child) {
+    for said in [LOOPING, "stopping after this step"] {
+        let errors = sandbox.path("err");
+        wait_until(said, || fs::read_to_string(&errors).is_ok_and(|errors| errors.contains(said)));
+        interrupt(child);
     }
 }
 
@@ -308,7 +308,7 @@ fn a_plugin_that_ends_a_run_leaves_it_whole_and_it_goes_on() {
         let add = ["stage", "add", &name, "--modality", "misbehaving", "--data", "run.toml"];
         let meanwhile = |child: &mut Child| {
             if deed.contains("loop") {
-                interrupt_twice(child);
+                interrupt_twice(&sandbox, child);
             }
         };
         let ending = run(&sandbox, sandbox.command(add).args(plugins).env(VARIABLE, deed), meanwhile);

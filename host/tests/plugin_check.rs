@@ -133,11 +133,13 @@ fn constructors_that_end_or_hold_up_the_process_are_a_verdict() {
         ("crashes", "*(volatile int *)8 = 1;", "its process was ended by signal SIGSEGV"),
         ("hangs", "for (;;) sleep(1);", "it had not ended after 1 seconds, and was killed"),
     ] {
+        // The others are given the time that they need.
+        let timeout = if name == "hangs" { "1" } else { "60" };
         let code = format!(
             "char medcoss_plugin_v1_bad[{}] = {{1}};\n__attribute__((constructor)) void begin(void) {{ {body} }}",
             size_of::<medcoss_abi::PluginHeader>()
         );
-        let answer = checked(&sandbox, &c_library(&folder, name, &code), &["--timeout", "1", "--json"]);
+        let answer = checked(&sandbox, &c_library(&folder, name, &code), &["--timeout", timeout, "--json"]);
         assert_eq!(answer.code, 1, "{name}");
         let report: Value = serde_json::from_str(&answer.out).unwrap();
         let load = verdict(&report, "load");

@@ -2,7 +2,6 @@
 
 use std::fs;
 use std::process::Command;
-use std::time::Duration;
 
 use medcoss_misbehaving::VARIABLE;
 use medcoss_test_support::process::{Ending, run};
@@ -61,5 +60,6 @@ fn five_known_plugins_are_listed_at_once() {
     let first = list(&sandbox);
     let known = (0..5).map(|_| list(&sandbox)).min().unwrap();
     println!("five plugins: {first:.0?} at first contact, {known:.0?} when they are known");
-    assert!(known < Duration::from_millis(150), "{known:?}");
+    // Five processes are not started, and five libraries not loaded.
+    assert!(known < first / 2, "{first:?} {known:?}");
 }

@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use medcoss_core::data::{RawBatch, SampleSource, TokenSpec, View};
+use medcoss_core::data::{Dataset, RawBatch, TokenSpec, View};
 use medcoss_core::run::StageFolder;
 use medcoss_plugin_host::Plugin;
 use medcoss_runtime::buffer_tokens::BufferTokens;
@@ -171,8 +171,8 @@ fn a_missing_plugin_is_named_with_what_the_run_needs_and_why() {
 #[test]
 fn earlier_modalities_are_rehearsed_from_kept_tokens_when_their_plugins_are_gone() {
     let place = Place::new(&["fixture", "text", "xray"]);
-    let told =
-        place.pretrain("materialised", &[FIXTURE, ("text", "column = \"report\", length = 32, vocab_size = 512")]);
+    let told = place
+        .pretrain("materialised", &[FIXTURE, ("text", "text_column = \"report\", max_length = 32, vocab_size = 512")]);
     assert!(told.err.contains("6 of 24 samples will be kept in the run, about "), "{}", told.err);
     for id in ["fixture", "text"] {
         fs::remove_dir_all(place.work(id)).unwrap();
@@ -211,17 +211,17 @@ fn earlier_modalities_are_rehearsed_from_kept_tokens_when_their_plugins_are_gone
         let assets = folder.file("assets");
         let source = PluginDataset::open_kept(&plugin, &folder, assets.is_dir().then_some(assets.as_path())).unwrap();
         assert_eq!((tokens.spec(), tokens.ids(), tokens.family()), (source.spec(), source.ids(), source.family()));
-        let read = |source: &dyn SampleSource, view| {
+        let read = |source: &dyn Dataset, view| {
             let mut batch = RawBatch::default();
             let n = source.ids().len() as u64;
             let (indices, seeds): (Vec<_>, Vec<_>) = (0..n).rev().map(|index| (index, index + 5)).unzip();
             assert_eq!(source.fill(view, &indices, &seeds, &mut batch).unwrap(), []);
             batch
         };
-        let (ours, theirs) = (read(&tokens, View::Plain), read(&source, View::Plain));
+        let (ours, theirs) = (read(&tokens, View::Evaluation), read(&source, View::Evaluation));
         assert_eq!((&ours.tokens, &ours.mask, &ours.ids), (&theirs.tokens, &theirs.mask, &theirs.ids));
         assert_eq!((&ours.labels, &ours.lengths), (&theirs.labels, &theirs.lengths));
-        let (masked, theirs) = (read(&tokens, View::Train), read(&source, View::Train));
+        let (masked, theirs) = (read(&tokens, View::Training), read(&source, View::Training));
         match tokens.spec() {
             TokenSpec::Continuous { n_tokens, n_masked, .. } => {
                 for mask in masked.mask.chunks(n_tokens) {

@@ -30,6 +30,10 @@ pub trait Modality: Send + Sync + 'static {
     /// it is not implemented.
     const MASK_EXTENSIONS: &'static [&'static str] = &[];
 
+    /// Former names of options with the present ones: `&[("window", "hu_range")]`. A configuration with a former name is refused
+    /// with the present one, instead of as a name that never existed.
+    const RENAMED_OPTIONS: &'static [(&'static str, &'static str)] = &[];
+
     /// Options with their defaults. Use `#[serde(default, deny_unknown_fields)]`, and document each field: the
     /// comment becomes its description in the schema.
     type Options: Default + Serialize + DeserializeOwned + JsonSchema;

@@ -94,7 +94,7 @@ pub mod shim {
                 family: M::FAMILY.into(),
                 geometry: M::geometry(&M::Options::default())?,
                 reads: M::READS.iter().map(|&kind| kind.into()).collect(),
-                options: schemars::schema_for!(M::Options).to_value(),
+                options: crate::options::schema::<M>(),
                 renders: M::RENDERS,
                 operations: operations::<M>(),
             };
@@ -133,11 +133,7 @@ pub mod shim {
     extern "C" fn open<M: Modality>(body: RStr<'_>) -> RResult<DatasetHandle, PluginError> {
         contained(|| {
             let request: Open = parse(body.as_str().as_bytes(), "request")?;
-            let options = match request.options {
-                serde_json::Value::Null => M::Options::default(),
-                given => serde_json::from_value(given)
-                    .map_err(|error| Error::bad_request(format!("options of {}: {error}", M::ID)))?,
-            };
+            let options = crate::options::parse::<M>(request.options)?;
             let dataset =
                 M::open(OpenRequest { base: request.base, data: request.data, options, assets: request.assets })?;
             Ok(DatasetHandle(Box::into_raw(Box::new(dataset)) as *const ()))

@@ -1,9 +1,42 @@
-//! The struct of a plugin's options, its defaults written beside its fields, and ranges that they must be in.
+//! Options of a plugin: the struct with the defaults beside its fields, its JSON Schema, ranges of values, and names that have
+//! changed.
 
 use std::fmt::Display;
 use std::ops::RangeInclusive;
 
-use crate::Error;
+use medcoss_abi::message::RENAMED_OPTIONS;
+use serde_json::{Map, Value};
+
+use crate::{Error, Modality};
+
+/// JSON Schema of a modality's options. Renamed options, where there are some, stand under [`RENAMED_OPTIONS`].
+pub(crate) fn schema<M: Modality>() -> Value {
+    let mut schema = schemars::schema_for!(M::Options).to_value();
+    if let Some(schema) = schema.as_object_mut().filter(|_| !M::RENAMED_OPTIONS.is_empty()) {
+        let renamed: Map<String, Value> =
+            M::RENAMED_OPTIONS.iter().map(|&(former, present)| (former.into(), present.into())).collect();
+        schema.insert(RENAMED_OPTIONS.into(), renamed.into());
+    }
+    schema
+}
+
+/// The options of a request; null stands for the defaults.
+///
+/// # Errors
+/// A former name of an option, an unknown name, a value of another type.
+pub(crate) fn parse<M: Modality>(given: Value) -> Result<M::Options, Error> {
+    if given.is_null() {
+        return Ok(M::Options::default());
+    }
+    let renamed = M::RENAMED_OPTIONS.iter().find(|(former, _)| given.get(former).is_some());
+    if let Some((former, present)) = renamed {
+        return Err(Error::bad_request(format!(
+            "option {former} of {} is now called {present}\nhint: rename {former} to {present}",
+            M::ID
+        )));
+    }
+    serde_json::from_value(given).map_err(|error| Error::bad_request(format!("options of {}: {error}", M::ID)))
+}
 
 /// Refuses an option that is out of its range, by its name.
 ///

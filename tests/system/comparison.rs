@@ -2,8 +2,8 @@
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
-use std::time::{Duration, Instant};
 
+use medcoss_test_support::process::{interrupt, wait_until};
 use medcoss_test_support::program::{medcoss, refused, succeeded, text};
 use serde_json::Value;
 
@@ -124,11 +124,9 @@ fn a_comparison_that_was_stopped_goes_on_and_ends_like_one_that_was_not() {
     let whole = experiment.compare("whole", &arguments);
     let mut child =
         experiment.command("stopped", &arguments).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
-    let began = Instant::now();
-    while !experiment.path("stopped/runs/replay-seed0/stages").exists() && began.elapsed() < Duration::from_secs(120) {
-        std::thread::sleep(Duration::from_millis(2));
-    }
-    assert!(Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap().success());
+    let second = experiment.path("stopped/runs/replay-seed0/stages");
+    wait_until("the second run begins", || second.exists());
+    interrupt(&child);
     assert_eq!(child.wait().unwrap().code(), Some(130));
     assert_eq!(read(&experiment.path("stopped/comparison.json"))["runs"].as_array().unwrap().len(), 1);
     assert_eq!(experiment.compare("stopped", &arguments), whole);

@@ -5,8 +5,8 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::OnceLock;
-use std::time::{Duration, Instant};
 
+use medcoss_test_support::process::{cpu_seconds, interrupt, wait_until};
 use medcoss_test_support::program::{medcoss, refused, succeeded, text};
 use serde_json::Value;
 
@@ -23,7 +23,7 @@ options = { size = 48, labels = { file = \"xray/labels.csv\", key_column = \"fil
 [[stage]]
 modality = \"text\"
 data = \"text/reports.csv\"
-options = { column = \"report\", label_column = \"finding\", length = 32, vocab_size = 512 }
+options = { text_column = \"report\", label_column = \"finding\", max_length = 32, vocab_size = 512 }
 ";
 
 /// A folder with 24 X-rays, some reports and a run over both, which tests read and write below but do not change.
@@ -173,7 +173,7 @@ fn every_stage_is_scored_and_all_files_say_the_same() {
         assert_eq!(fs::read(folder.join(name)).unwrap(), fs::read(again.join(name)).unwrap(), "{name}");
     }
     let mut printed: Value = serde_json::from_str(&printed).unwrap();
-    printed["seal"] = scores["seal"].clone();
+    printed["checksum"] = scores["checksum"].clone();
     assert_eq!(printed, scores);
     let last: Value =
         serde_json::from_str(&eval(&["--seeds", "2", "--out", &text(&place().join("last")), "--json"])).unwrap();
@@ -427,14 +427,10 @@ fn stopping_leaves_nothing_behind() {
         .unwrap();
     // The folder is made before anything is computed, after the program has begun to listen.
     let folder = place().join("run/evaluation/long");
-    let began = Instant::now();
-    while !folder.exists() {
-        assert!(began.elapsed() < Duration::from_secs(120), "the evaluation does not begin");
-        std::thread::sleep(Duration::from_millis(20));
-    }
-    std::thread::sleep(Duration::from_secs(1));
-    let sent = Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap();
-    assert!(sent.success());
+    wait_until("the evaluation begins", || folder.exists());
+    let before = cpu_seconds(&child);
+    wait_until("it computes", || cpu_seconds(&child) > before + 1.0);
+    interrupt(&child);
     assert_eq!(child.wait().unwrap().code(), Some(130));
     assert!(!folder.exists());
 }

@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use medcoss_core::exchange::TensorFile;
+use medcoss_core::weights::TensorFile;
 use medcoss_test_support::golden;
 use medcoss_test_support::program::{medcoss, refused, succeeded, text};
 

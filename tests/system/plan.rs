@@ -35,7 +35,7 @@ fn a_plan_counts_what_the_run_then_does_and_leaves_nothing_behind() {
     let path = |name: &str| text(&folder.path().join(name));
     let config = path("run.toml");
     let mut stages = String::from(HEAD);
-    for (modality, options) in [("text", "vocab_size = 300, length = 32"), ("xray", "size = 64")] {
+    for (modality, options) in [("text", "vocab_size = 300, max_length = 32"), ("xray", "size = 64")] {
         let out = path(modality);
         succeeded(medcoss(&["synth", "--no-builtin", "--modality", modality, "--samples", "40", "--out", &out]));
         let data = names(Path::new(&out)).into_iter().find(|name| name == "reports.txt").unwrap_or(".".into());

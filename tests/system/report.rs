@@ -79,7 +79,7 @@ batch_size = 6
 [[stage]]
 modality = \"text\"
 data = \"notes.csv\"
-options = { column = \"note\", label_column = \"finding\", length = 24, vocab_size = 300 }
+options = { text_column = \"note\", label_column = \"finding\", max_length = 24, vocab_size = 300 }
 [[stage]]
 modality = \"xray\"
 data = \"chest\"
@@ -153,7 +153,7 @@ fn evaluate(run: &Path, worse: f64) {
     fs::create_dir_all(run.join("evaluation/small")).unwrap();
     let document = Scores {
         format: 0,
-        seal: String::new(),
+        checksum: String::new(),
         tasks_file: "small".into(),
         tasks_sha256: "ab".repeat(32),
         seeds: vec![0],

@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use medcoss_test_support::process::wait_until;
 use medcoss_test_support::program::{medcoss, refused, succeeded, text};
 use serde_json::Value;
 
@@ -83,8 +84,8 @@ fn the_same_seed_gives_the_same_run_whatever_the_threads_and_however_often_it_st
     let again = text(&folder.path().join("again"));
     let arguments = ["pretrain", &config, "--no-builtin", "--quiet", "--out", &again, "--set"];
     let with = |last: &[&str]| medcoss(&[&arguments[..], last].concat());
-    // Killed three times at different moments, with another number of threads each time.
-    for (at, delay) in [1500, 3000, 6000].into_iter().enumerate() {
+    // Killed in the first, the second and the fourth stage, with another number of threads each time.
+    for (at, n_stages) in [1, 2, 4].into_iter().enumerate() {
         let threads = format!("data.loader_threads={}", at + 1);
         let mut command = Command::new(medcoss_test_support::program::path());
         command.args(arguments).arg(&threads).stderr(std::process::Stdio::null()).stdout(std::process::Stdio::null());
@@ -92,7 +93,8 @@ fn the_same_seed_gives_the_same_run_whatever_the_threads_and_however_often_it_st
             command.arg("--resume");
         }
         let mut child = command.spawn().unwrap();
-        std::thread::sleep(std::time::Duration::from_millis(delay));
+        let begun = Path::new(&again).join("stages");
+        wait_until("the stage begins", || std::fs::read_dir(&begun).is_ok_and(|stages| stages.count() >= n_stages));
         child.kill().unwrap();
         child.wait().unwrap();
     }

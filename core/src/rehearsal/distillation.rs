@@ -4,7 +4,7 @@ use burn::module::Module;
 use burn::tensor::{Device, Tensor};
 use serde::{Deserialize, Serialize};
 
-use crate::data::Prepared;
+use crate::data::HostBatch;
 use crate::model::{Model, StochasticDepth, indices, mean_over_tokens};
 use crate::pretext::mean_all;
 
@@ -23,10 +23,10 @@ pub enum DistillationTarget {
 
 impl DistillationTarget {
     /// What is compared of `[B, T, D]`: `[rows, D]`. `padding`: whether positions of text that are padding count.
-    pub(crate) fn of(self, encoded: Tensor<3>, batch: &Prepared, padding: bool) -> Tensor<2> {
+    pub(crate) fn of(self, encoded: Tensor<3>, batch: &HostBatch, padding: bool) -> Tensor<2> {
         let [n, length, width] = encoded.dims();
         match (self, batch) {
-            (Self::Tokens, Prepared::Tokens(batch)) if !padding => {
+            (Self::Tokens, HostBatch::Tokens(batch)) if !padding => {
                 let counted: Vec<i32> =
                     (0..batch.attended.len()).filter(|at| batch.attended[*at]).map(|at| at as i32).collect();
                 let device = encoded.device();
@@ -55,7 +55,7 @@ impl Teacher {
     pub(crate) fn encode(
         &self,
         family: usize,
-        batch: &Prepared,
+        batch: &HostBatch,
         temporal: usize,
         depth: Option<&mut StochasticDepth>,
         device: &Device,
@@ -85,7 +85,7 @@ impl FeatureMatching<'_> {
     /// The loss of a batch. `depth` is the student's stochastic depth, `teacher_depth` the teacher's, which usually has none.
     pub fn loss(
         &self,
-        batch: &Prepared,
+        batch: &HostBatch,
         depth: Option<&mut StochasticDepth>,
         teacher_depth: Option<&mut StochasticDepth>,
         device: &Device,

@@ -5,7 +5,7 @@ use rand::RngExt;
 use super::policy::{counts, without_clusters};
 use super::{BufferPolicy, Selected, Work};
 use crate::Result;
-use crate::draw::generator;
+use crate::rng;
 
 /// Each sample as likely as another.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -17,7 +17,7 @@ pub struct RandomPolicy {
 impl BufferPolicy for RandomPolicy {
     fn select(&self, features: &[f32], width: usize, seed: u64, _: &mut Work<'_>) -> Result<Vec<Selected>> {
         let (n, n_kept) = counts(features, width, self.buffer_ratio)?;
-        let mut generator = generator(seed, "random buffer", &[]);
+        let mut generator = rng::keyed(seed, "random buffer", &[]);
         let mut rows: Vec<usize> = (0..n).collect();
         for place in 0..n_kept {
             rows.swap(place, generator.random_range(place..n));
@@ -38,7 +38,7 @@ pub struct ReservoirPolicy {
 impl BufferPolicy for ReservoirPolicy {
     fn select(&self, features: &[f32], width: usize, seed: u64, _: &mut Work<'_>) -> Result<Vec<Selected>> {
         let (n, n_kept) = counts(features, width, self.buffer_ratio)?;
-        let mut generator = generator(seed, "reservoir", &[]);
+        let mut generator = rng::keyed(seed, "reservoir", &[]);
         let mut rows: Vec<usize> = (0..n_kept).collect();
         for row in n_kept..n {
             let place = generator.random_range(0..=row);

@@ -7,40 +7,38 @@
 
 mod batches;
 mod features;
-mod learning;
 mod losses;
 mod observer;
 mod settings;
-mod trial;
+mod trainer;
 
 use std::collections::BTreeMap;
 
 use burn::module::Module;
 use burn::tensor::Device;
 
-pub use features::{EncodedBatch, Features, Pooling, Reading, encode_samples, extract_features};
+pub use features::{EncodedBatch, Features, Pooling, encode_samples, extract_features};
 pub use observer::{ClosingWork, Observer, Silent, StageReport, StepReport};
 pub use settings::StageSettings;
-pub use trial::Trial;
 
-use crate::data::{EpochPlan, Pool, SampleSource, Use};
+use crate::data::{Dataset, EpochPlan, Objective, Pool};
 use crate::model::{Model, ModelConfig, Precision};
 use crate::optimisation::adamw;
 use crate::rehearsal::{Recall, RehearsalBuffer, Store, Work, policy_of};
 use crate::run::{
-    Checkpoints, FORMAT, KEPT_SAMPLES, MANIFEST, MetricsLog, Restored, StageFolder, StageState, StoredModel, UNSEALED,
-    save_model, write_folder, write_manifest,
+    CHECKSUM_PLACEHOLDER, Checkpoints, FORMAT, KEPT_SAMPLES, MANIFEST, MetricsLog, Restored, StageFolder, StageState,
+    StoredModel, save_model, write_folder, write_manifest,
 };
 use crate::strategy::{Beginning, Closing, Method, method_of};
 use crate::{Error, Result};
 
 use batches::Batches;
-use learning::{Learner, Learning};
+use trainer::{StageTrainer, TrainState};
 
 /// An earlier stage, as a later one sees it.
-pub struct Earlier<'a> {
+pub struct PreviousStage<'a> {
     /// Its data.
-    pub source: &'a dyn SampleSource,
+    pub dataset: &'a dyn Dataset,
     /// Its buffer; empty where the strategy keeps none.
     pub buffer: RehearsalBuffer,
     /// Passes over its data, where all of them are learned together.
@@ -58,15 +56,15 @@ pub struct Stage<'a> {
     /// Settings.
     pub settings: &'a StageSettings,
     /// The new modality.
-    pub current: &'a dyn SampleSource,
+    pub current: &'a dyn Dataset,
     /// Sizes of the model, with the families of earlier stages and of this one.
     pub model: ModelConfig,
     /// The model to go on with: the previous stage's, or the one that the run begins with; none for fresh parameters.
     pub previous: Option<StoredModel>,
-    /// Earlier stages in their order.
-    pub earlier: Vec<Earlier<'a>>,
+    /// PreviousStage stages in their order.
+    pub earlier: Vec<PreviousStage<'a>>,
     /// Whether the stage only joins: a later one will learn its data together with its own.
-    pub waits: bool,
+    pub deferred: bool,
     /// Where it is written.
     pub folder: StageFolder,
     /// Where it is computed.
@@ -77,7 +75,7 @@ impl Stage<'_> {
     /// Runs the stage, from its latest checkpoint if there is one, and leaves model, buffer, metrics and state in its folder.
     ///
     /// # Errors
-    /// Settings out of range, data that do not fit, too many bad samples, a loss that is not finite, files that cannot be written.
+    /// Settings out of range, data that do not fit, too many invalid samples, a loss that is not finite, files that cannot be written.
     pub fn run(&self, observer: &mut dyn Observer) -> Result<StageState> {
         self.settings.check()?;
         let pools = self.pools()?;
@@ -115,8 +113,8 @@ impl Stage<'_> {
         let mut state = state.map_or_else(|| Ok(self.initial_state()), |state| self.accept(state))?;
         let mut metrics = MetricsLog::begin(self.folder.file("metrics.jsonl"), metrics)?;
 
-        let mut learner = Learner::new(model, optimiser);
-        let learning = Learning {
+        let mut train_state = TrainState::new(model, optimiser);
+        let trainer = StageTrainer {
             stage: self,
             batches: &Batches::new(self, &pools),
             method: method.as_mut(),
@@ -124,11 +122,11 @@ impl Stage<'_> {
             checkpoints: &checkpoints,
             metrics: &mut metrics,
             state: &mut state,
-            learner: &mut learner,
+            train_state: &mut train_state,
         };
-        learning.run(observer)?;
+        trainer.run(observer)?;
         // What is chosen by a model should not depend on how fast it was learned.
-        let model = learner.into_model().with_precision(Precision::default());
+        let model = train_state.into_model().with_precision(Precision::default());
         self.finish(model, method.as_mut(), state, &checkpoints, observer)
     }
 
@@ -137,7 +135,7 @@ impl Stage<'_> {
     /// # Errors
     /// No samples, a buffer of samples that the data do not have.
     pub fn batches(&self) -> Result<BTreeMap<String, usize>> {
-        if self.waits {
+        if self.deferred {
             return Ok(BTreeMap::new());
         }
         let pools = self.pools()?;
@@ -146,7 +144,7 @@ impl Stage<'_> {
 
     /// Passes over the data.
     fn epochs(&self) -> usize {
-        if self.waits { 0 } else { self.settings.epochs }
+        if self.deferred { 0 } else { self.settings.epochs }
     }
 
     fn interrupted(&self, place: &str, checkpoints: &Checkpoints) -> Error {
@@ -160,21 +158,22 @@ impl Stage<'_> {
             return Err(Error::Data(format!("modality {} has no samples", self.current.modality())));
         }
         let batch_size = self.settings.batch_size;
-        let all = |source: &dyn SampleSource| (0..source.ids().len() as u64).collect::<Vec<_>>();
-        let pool = |source, label, purpose, indices| Pool { source, purpose, label, indices, batch_size, passes: 1.0 };
-        let mut pools = vec![pool(0, self.label(self.earlier.len()), Use::Pretext, all(self.current))];
+        let all = |dataset: &dyn Dataset| (0..dataset.ids().len() as u64).collect::<Vec<_>>();
+        let pool =
+            |dataset, label, objective, indices| Pool { dataset, objective, label, indices, batch_size, passes: 1.0 };
+        let mut pools = vec![pool(0, self.label(self.earlier.len()), Objective::Pretext, all(self.current))];
         for (at, earlier) in self.earlier.iter().enumerate() {
-            let kept = || earlier.buffer.indices(earlier.source.modality(), earlier.source.ids());
+            let kept = || earlier.buffer.indices(earlier.dataset.modality(), earlier.dataset.ids());
             let label = self.label(at);
             let pool = match self.settings.rehearsal.strategy.recall() {
                 Recall::Nothing => continue,
-                Recall::DistilledBuffers => pool(at + 1, label, Use::Distillation, kept()?),
-                Recall::ReplayedBuffers => pool(at + 1, label, Use::Pretext, kept()?),
+                Recall::DistilledBuffers => pool(at + 1, label, Objective::Distillation, kept()?),
+                Recall::ReplayedBuffers => pool(at + 1, label, Objective::Pretext, kept()?),
                 // As many batches as in a stage of its own.
                 Recall::Everything => Pool {
                     batch_size: earlier.batch_size,
                     passes: earlier.epochs as f64 / self.settings.epochs as f64,
-                    ..pool(at + 1, label, Use::Pretext, all(earlier.source))
+                    ..pool(at + 1, label, Objective::Pretext, all(earlier.dataset))
                 },
             };
             if !pool.indices.is_empty() {
@@ -186,16 +185,16 @@ impl Stage<'_> {
 
     /// Name of a stage's losses, by its position from 0: `ct`, or `ct#6` when an earlier stage had the same modality.
     fn label(&self, at: usize) -> String {
-        let modality = |at: usize| self.earlier.get(at).map_or(self.current, |earlier| earlier.source).modality();
+        let modality = |at: usize| self.earlier.get(at).map_or(self.current, |earlier| earlier.dataset).modality();
         let own = modality(at);
         if (0..at).any(|before| modality(before) == own) { format!("{own}#{}", at + 1) } else { own.into() }
     }
 
-    /// The source that a pool draws from.
-    fn source(&self, pool: &Pool) -> &dyn SampleSource {
-        match pool.source {
+    /// The dataset that a pool draws from.
+    fn dataset(&self, pool: &Pool) -> &dyn Dataset {
+        match pool.dataset {
             0 => self.current,
-            earlier => self.earlier[earlier - 1].source,
+            earlier => self.earlier[earlier - 1].dataset,
         }
     }
 
@@ -211,7 +210,7 @@ impl Stage<'_> {
     fn initial_state(&self) -> StageState {
         StageState {
             format: FORMAT,
-            seal: UNSEALED.into(),
+            checksum: CHECKSUM_PLACEHOLDER.into(),
             stage: self.number,
             modality: self.current.modality().into(),
             family: self.current.family().into(),
@@ -223,7 +222,7 @@ impl Stage<'_> {
             unfinished: None,
             n_samples: self.current.ids().len(),
             fingerprint: self.current.fingerprint().into(),
-            bad_samples: BTreeMap::new(),
+            invalid_samples: BTreeMap::new(),
             checksums: BTreeMap::new(),
         }
     }
@@ -258,13 +257,13 @@ impl Stage<'_> {
     ) -> Result<StageState> {
         let mut files = vec!["model.bpk".to_string(), "buffer.jsonl".into(), "metrics.jsonl".into()];
         let mut model = model;
-        if !self.waits {
+        if !self.deferred {
             let mut closing = Closing {
                 folder: &self.folder,
                 source: self.current,
                 family: self.family(self.current)?,
                 device: &self.device.clone().autodiff(),
-                loader_threads: self.settings.loader_threads,
+                num_workers: self.settings.num_workers,
                 progress: &mut |done, all| {
                     observer.closing(ClosingWork::Importance, done, all);
                     self.go_on(observer, "while the importance of parameters was estimated", checkpoints)
@@ -310,15 +309,15 @@ impl Stage<'_> {
             &model.valid(),
             family,
             self.current,
-            self.settings.reading(),
+            self.settings.loader_options(),
             &self.device,
             &mut |done| {
                 observer.closing(ClosingWork::Features, done, n_samples);
                 self.go_on(observer, "while the buffer was chosen", checkpoints)
             },
         )?;
-        for (id, message) in &features.bad {
-            state.bad_samples.insert(id.clone(), message.clone());
+        for (id, message) in &features.invalid {
+            state.invalid_samples.insert(id.clone(), message.clone());
         }
         let policy = policy_of(&self.settings.rehearsal);
         let mut work = Work {
@@ -341,9 +340,9 @@ impl Stage<'_> {
         if observer.stop_requested() { Err(self.interrupted(place, checkpoints)) } else { Ok(()) }
     }
 
-    fn family(&self, source: &dyn SampleSource) -> Result<usize> {
-        self.model.family(source.family()).ok_or_else(|| {
-            Error::Data(format!("the model has no family {} for modality {}", source.family(), source.modality()))
+    fn family(&self, dataset: &dyn Dataset) -> Result<usize> {
+        self.model.family(dataset.family()).ok_or_else(|| {
+            Error::Data(format!("the model has no family {} for modality {}", dataset.family(), dataset.modality()))
         })
     }
 }

@@ -85,7 +85,7 @@ pub trait Observer {
         let _ = (work, done, all);
     }
     /// A sample could not be read, for the first time.
-    fn bad_sample(&mut self, modality: &str, id: &str, message: &str) {
+    fn invalid_sample(&mut self, modality: &str, id: &str, message: &str) {
         let _ = (modality, id, message);
     }
     /// Something the user should know although the work goes on.

@@ -9,11 +9,11 @@ use burn::tensor::Tensor;
 use rand::RngExt;
 
 use super::{Beginning, Closing, Lesson, Method, file_beside, is_shared};
-use crate::data::{Loaded, RawBatch, View, load_in_order, prepare};
-use crate::draw::generator;
+use crate::data::{BatchLoader, BatchRequest};
 use crate::model::{FlatParameters, Model, map_gradients};
 use crate::pretext::pretext_loss;
 use crate::rehearsal::RehearsalConfig;
+use crate::rng;
 use crate::run::{load_model, save_model};
 use crate::{Error, Result};
 
@@ -46,18 +46,16 @@ impl ElasticWeights {
         let (source, family, device) = (closing.source, closing.family, closing.device);
         let n = source.ids().len();
         let n_samples = self.config.ewc_samples.min(n);
-        let mut draw = generator(self.seed, "importance", &[self.stage as u64]);
+        let mut draw = rng::keyed(self.seed, "importance", &[self.stage as u64]);
         let chosen: Vec<(u64, u64)> = (0..n_samples).map(|_| (draw.random_range(0..n as u64), draw.random())).collect();
-        let load = |item: usize, raw: &mut RawBatch| {
+        let request = |item: usize| {
             let (index, seed) = chosen[item];
-            let bad = source.fill(View::Train, &[index], &[seed], raw)?;
-            let batch = bad.is_empty().then(|| prepare(raw, source.spec(), &[0], true, None));
-            Ok(Loaded { batch, bad: bad.into_iter().map(|bad| (index, bad)).collect() })
+            BatchRequest::pretext(source, vec![index], vec![seed])
         };
         let mut sums = FlatParameters::new();
         let mut n_read = 0;
-        load_in_order(0..n_samples, closing.loader_threads, load, |item, loaded, _| {
-            // Bad samples are known from the training.
+        BatchLoader::new(closing.num_workers, request).for_each(0..n_samples, |item, loaded| {
+            // Invalid samples are known from the training.
             if let Some(batch) = &loaded.batch {
                 let lesson =
                     Lesson { batch, family, temporal: 0, drop_path: 0.0, seed: self.seed, place: [0; 3], device };

@@ -31,11 +31,11 @@ use packed_weights::PackedWeights;
 pub use packed_weights::model_of_stage;
 
 use crate::Result;
-use crate::data::{Prepared, SampleSource};
-use crate::draw::generator;
+use crate::data::{Dataset, HostBatch};
 use crate::model::{Model, ModelConfig, StochasticDepth};
 use crate::pretext::pretext_loss;
 use crate::rehearsal::{RehearsalConfig, Strategy};
+use crate::rng;
 use crate::run::{StageFolder, StoredModel};
 
 /// What a strategy does in a stage, beside the pretext task of the new modality. Each hook may be left out.
@@ -106,7 +106,7 @@ pub(crate) struct Beginning<'a> {
 
 /// A batch that is being learned, and where its draws come from.
 pub(crate) struct Lesson<'a> {
-    pub batch: &'a Prepared,
+    pub batch: &'a HostBatch,
     pub family: usize,
     pub temporal: usize,
     pub drop_path: f64,
@@ -125,18 +125,18 @@ impl Lesson<'_> {
     }
 
     fn depth(&self, purpose: &str) -> Option<StochasticDepth> {
-        StochasticDepth::new(self.drop_path, generator(self.seed, purpose, &self.place))
+        StochasticDepth::new(self.drop_path, rng::keyed(self.seed, purpose, &self.place))
     }
 }
 
 /// A stage that has learned its modality.
 pub(crate) struct Closing<'a> {
     pub folder: &'a StageFolder,
-    pub source: &'a dyn SampleSource,
+    pub source: &'a dyn Dataset,
     pub family: usize,
     /// With gradients.
     pub device: &'a Device,
-    pub loader_threads: usize,
+    pub num_workers: usize,
     /// Hears how many samples of how many are done, and may end the work.
     pub progress: &'a mut dyn FnMut(usize, usize) -> Result<()>,
 }

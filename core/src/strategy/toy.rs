@@ -5,11 +5,11 @@ use burn::tensor::{Device, Tensor};
 use rand::RngExt;
 
 use super::{Beginning, Closing, Lesson, Method};
-use crate::data::{BadSample, Prepared, RawBatch, SampleSource, TokenSpec, View, prepare};
-use crate::draw::generator;
+use crate::data::{Dataset, HostBatch, InvalidSample, RawBatch, TokenSpec, View, prepare};
 use crate::model::{Dimensions, FlatParameters, Model, ModelConfig, TextAttention, map_gradients};
 use crate::pretext::pretext_loss;
 use crate::rehearsal::{RehearsalConfig, Strategy};
+use crate::rng;
 use crate::run::{StageFolder, StoredModel, save_model};
 
 const SPEC: TokenSpec = TokenSpec::Continuous { n_tokens: 8, d_token: 4, n_masked: 4 };
@@ -22,7 +22,7 @@ pub struct Toy {
     pub student: Model,
     pub folder: StageFolder,
     source: Source,
-    batch: Prepared,
+    batch: HostBatch,
     device: Device,
     _on_disk: tempfile::TempDir,
 }
@@ -49,7 +49,7 @@ impl Toy {
         let source = Source { ids: (0..N_SAMPLES).map(|at| at.to_string()).collect() };
         let mut raw = RawBatch::default();
         let indices: Vec<u64> = (0..N_SAMPLES as u64).collect();
-        source.fill(View::Train, &indices, &indices, &mut raw).unwrap();
+        source.fill(View::Training, &indices, &indices, &mut raw).unwrap();
         let keep: Vec<usize> = (0..N_SAMPLES).collect();
         Self {
             config: RehearsalConfig { strategy, ..RehearsalConfig::default() },
@@ -141,7 +141,7 @@ impl Toy {
             source: &self.source,
             family: 0,
             device: &self.device,
-            loader_threads: 1,
+            num_workers: 1,
             progress: &mut |_, _| Ok(()),
         };
         method.finish(student, &mut closing).unwrap()
@@ -184,7 +184,7 @@ struct Source {
     ids: Vec<String>,
 }
 
-impl SampleSource for Source {
+impl Dataset for Source {
     fn modality(&self) -> &str {
         "toy"
     }
@@ -205,11 +205,11 @@ impl SampleSource for Source {
         "0123456789abcdef"
     }
 
-    fn fill(&self, _: View, indices: &[u64], _: &[u64], batch: &mut RawBatch) -> crate::Result<Vec<BadSample>> {
+    fn fill(&self, _: View, indices: &[u64], _: &[u64], batch: &mut RawBatch) -> crate::Result<Vec<InvalidSample>> {
         batch.tokens.clear();
         batch.mask.clear();
         for index in indices {
-            let mut draw = generator(*index, "toy", &[]);
+            let mut draw = rng::keyed(*index, "toy", &[]);
             batch.tokens.extend((0..8 * 4).map(|_| draw.random::<f32>()));
             batch.mask.extend((0..8).map(|token| u8::from(token % 2 == 0)));
         }

@@ -15,9 +15,9 @@ use anyhow::{Result, anyhow, bail};
 use medcoss_abi::NOT_A_TARGET;
 use medcoss_abi::message::Geometry;
 use medcoss_core::Error;
-use medcoss_core::data::{BadSample, RawBatch, SampleSource, TokenSpec, View};
-use medcoss_core::exchange::{ElementType, TensorFile, TensorOut, TensorRows, floats_to_bytes, write_safetensors};
+use medcoss_core::data::{Dataset, InvalidSample, RawBatch, TokenSpec, View};
 use medcoss_core::run::{KEPT_SAMPLES, StageFolder, StageState};
+use medcoss_core::weights::{ElementType, TensorFile, TensorOut, TensorRows, floats_to_bytes, write_safetensors};
 use rand::{Rng, RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use serde::{Deserialize, Serialize};
@@ -44,7 +44,7 @@ pub fn write(
     if matches!(shape, Shape::Discrete { .. }) {
         let (mut n_masked, mut n_tokens) = (0, 0);
         for position in 0..n as u64 {
-            let batch = sample(position, View::Train)?;
+            let batch = sample(position, View::Training)?;
             n_masked += batch.labels.iter().filter(|&&label| label != NOT_A_TARGET).count();
             n_tokens += batch.lengths.iter().map(|&length| length as usize).sum::<usize>();
         }
@@ -64,7 +64,7 @@ pub fn write(
         let cannot = |reason: std::io::Error| Error::File { action: "cannot write", path: path.clone(), reason };
         let mut lengths = Vec::new();
         for position in 0..n as u64 {
-            let batch = sample(position, View::Plain).map_err(|error| Error::Source(format!("{error:#}")))?;
+            let batch = sample(position, View::Evaluation).map_err(|error| Error::Source(format!("{error:#}")))?;
             file.write_all(&floats_to_bytes(&batch.tokens)).map_err(cannot)?;
             file.write_all(&integers_to_bytes(&batch.ids)).map_err(cannot)?;
             lengths.extend(batch.lengths);
@@ -159,7 +159,7 @@ impl BufferTokens {
                 if let Some(value) = own.iter().find(|value| !value.is_finite()) {
                     return Err(format!("a value is {value}, not a finite number"));
                 }
-                if view == View::Train {
+                if view == View::Training {
                     let mask = &mut batch.mask[slot * n_tokens..][..n_tokens];
                     choose(n_masked, 0..n_tokens, &mut generator).for_each(|token| mask[token] = 1);
                 }
@@ -171,7 +171,7 @@ impl BufferTokens {
                     return Err(format!("an id is {id}; it must be in 0..{vocabulary}"));
                 }
                 batch.lengths[slot] = self.lengths[index];
-                if view == View::Train {
+                if view == View::Training {
                     let labels = &mut batch.labels[slot * length..][..length];
                     let candidates = maskable(self.lengths[index] as usize);
                     let n_masked = (self.masked_ratio * self.lengths[index] as f64).round() as usize;
@@ -207,7 +207,7 @@ fn words(bytes: &[u8]) -> impl Iterator<Item = i32> {
     bytes.as_chunks::<4>().0.iter().map(|&word| i32::from_le_bytes(word))
 }
 
-impl SampleSource for BufferTokens {
+impl Dataset for BufferTokens {
     fn modality(&self) -> &str {
         &self.modality
     }
@@ -234,7 +234,7 @@ impl SampleSource for BufferTokens {
         indices: &[u64],
         seeds: &[u64],
         batch: &mut RawBatch,
-    ) -> medcoss_core::Result<Vec<BadSample>> {
+    ) -> medcoss_core::Result<Vec<InvalidSample>> {
         let n = indices.len();
         let (n_values, n_tokens) = (n * self.shape.n_values(), n * self.shape.n_tokens());
         let is_discrete = matches!(self.shape, Shape::Discrete { .. });
@@ -255,7 +255,7 @@ impl SampleSource for BufferTokens {
                 ))
             })?;
             if let Err(what) = self.load(view, index, seed, slot, batch) {
-                bad.push(BadSample { slot, message: format!("{}: {what}", self.ids[index]) });
+                bad.push(InvalidSample { slot, message: format!("{}: {what}", self.ids[index]) });
             }
         }
         Ok(bad)
@@ -281,7 +281,7 @@ mod tests {
         let geometry = Geometry::Continuous { grid: vec![3], d_token: 2, n_masked: 1 };
         let value = |sample: u64, at: usize| sample as f32 * 10.0 + at as f32;
         write(folder.path(), &geometry, 5, |sample, view| {
-            assert_eq!(view, View::Plain);
+            assert_eq!(view, View::Evaluation);
             Ok(batch((0..6).map(|at| value(sample, at)).collect()))
         })
         .unwrap();

@@ -4,11 +4,11 @@ use std::collections::BTreeMap;
 use std::path::{Component, Path, PathBuf};
 
 use anyhow::{Context, Result, anyhow, bail};
-use medcoss_core::exchange::{Import, KnownSizes};
 use medcoss_core::model::{Dimensions, ModelConfig, Precision, Preset, TextAttention};
 use medcoss_core::optimisation::OptimiserConfig;
 use medcoss_core::rehearsal::RehearsalConfig;
 use medcoss_core::stage::StageSettings;
+use medcoss_core::weights::{Import, KnownSizes};
 use serde::{Deserialize, Serialize};
 
 use medcoss_plugin_host::nearest;
@@ -353,15 +353,15 @@ impl RunConfig {
             epochs: stage.epochs.unwrap_or(self.training.epochs),
             warmup_epochs: stage.warmup_epochs.unwrap_or(self.training.warmup_epochs),
             batch_size: stage.batch_size.unwrap_or(self.training.batch_size),
-            accumulation: stage.accumulation.unwrap_or(self.training.accumulation),
+            gradient_accumulation: stage.accumulation.unwrap_or(self.training.accumulation),
             optimiser: self.optimiser.clone(),
             rehearsal: self.rehearsal.clone(),
             checkpoint_every: self.training.checkpoint_every,
             checkpoint_every_steps: self.training.checkpoint_every_steps,
             loss_every_steps: self.training.loss_every_steps,
             precision: self.training.precision,
-            loader_threads: self.data.loader_threads,
-            max_bad_ratio: self.data.max_bad_ratio,
+            num_workers: self.data.loader_threads,
+            max_invalid_fraction: self.data.max_bad_ratio,
         }
     }
 }

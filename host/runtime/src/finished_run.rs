@@ -3,8 +3,8 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
-use medcoss_core::exchange::InitialModel;
 use medcoss_core::run::{StageFolder, StageState, StoredModel, check_manifest};
+use medcoss_core::weights::InitialModel;
 
 use crate::config::{RunConfig, StageSection};
 use crate::plugin_dataset::PluginDataset;

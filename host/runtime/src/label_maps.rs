@@ -4,7 +4,8 @@ use std::path::{Path, PathBuf};
 
 use medcoss_abi::message::{Geometry, LabelMaps};
 use medcoss_core::Error;
-use medcoss_core::data::{BadSample, LabelMap, LabelMapSource};
+use medcoss_core::data::InvalidSample;
+use medcoss_core::evaluation::{LabelMap, LabelMapSource};
 
 use crate::plugin_dataset::PluginDataset;
 
@@ -56,7 +57,7 @@ impl LabelMapSource for MaskedSource<'_> {
         &self.grid
     }
 
-    fn label_maps(&self, indices: &[u64]) -> medcoss_core::Result<Vec<Result<LabelMap, BadSample>>> {
+    fn label_maps(&self, indices: &[u64]) -> medcoss_core::Result<Vec<Result<LabelMap, InvalidSample>>> {
         let mut maps = Vec::with_capacity(indices.len());
         let dataset = self.source.dataset();
         for some in indices.chunks((AT_ONCE / dataset.shape().n_values()).max(1)) {
@@ -65,7 +66,7 @@ impl LabelMapSource for MaskedSource<'_> {
             let answer = dataset.label_maps(&request).map_err(|error| Error::Source(error.to_string()))?;
             maps.extend(answer.into_iter().map(|map| {
                 map.map(|map| LabelMap { shape: map.shape, spacing_mm: map.spacing_mm, values: map.values }).map_err(
-                    |failure| BadSample {
+                    |failure| InvalidSample {
                         slot: first + failure.slot,
                         message: self.source.without_base(failure.message),
                     },

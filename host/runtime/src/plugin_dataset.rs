@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, bail};
 use medcoss_abi::message::{Geometry, Keep, Open, Synthesised};
 use medcoss_core::Error;
-use medcoss_core::data::{BadSample, RawBatch, SampleSource, TokenSpec, View};
+use medcoss_core::data::{Dataset, InvalidSample, RawBatch, TokenSpec, View};
 use medcoss_core::run::{KEPT_SAMPLES, StageFolder, read_json, write_atomically};
 
 use crate::buffer_tokens;
@@ -181,7 +181,7 @@ impl PluginDataset {
     /// # Errors
     /// A sample that cannot be read.
     pub fn plain(&self, index: u64) -> Result<RawBatch> {
-        self.sample(index, View::Plain)
+        self.sample(index, View::Evaluation)
     }
 
     fn sample(&self, index: u64, view: View) -> Result<RawBatch> {
@@ -210,8 +210,8 @@ fn fill(
     batch: &mut RawBatch,
 ) -> Result<Vec<SampleFailure>, PluginError> {
     let view = match view {
-        View::Plain => PluginView::Evaluation,
-        View::Train => PluginView::Training,
+        View::Evaluation => PluginView::Evaluation,
+        View::Training => PluginView::Training,
     };
     let mut lent = Batch {
         tokens: take(&mut batch.tokens),
@@ -236,7 +236,7 @@ fn same(one: &RawBatch, other: &RawBatch) -> bool {
         && one.tokens.iter().zip(&other.tokens).all(close)
 }
 
-impl SampleSource for PluginDataset {
+impl Dataset for PluginDataset {
     fn modality(&self) -> &str {
         &self.dataset.plugin().description().id
     }
@@ -263,11 +263,11 @@ impl SampleSource for PluginDataset {
         indices: &[u64],
         seeds: &[u64],
         batch: &mut RawBatch,
-    ) -> medcoss_core::Result<Vec<BadSample>> {
+    ) -> medcoss_core::Result<Vec<InvalidSample>> {
         let failures =
             fill(&self.dataset, view, indices, seeds, batch).map_err(|error| Error::Source(error.to_string()))?;
         let bad =
-            |failure: SampleFailure| BadSample { slot: failure.slot, message: self.without_base(failure.message) };
+            |failure: SampleFailure| InvalidSample { slot: failure.slot, message: self.without_base(failure.message) };
         Ok(failures.into_iter().map(bad).collect())
     }
 

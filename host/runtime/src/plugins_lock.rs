@@ -5,7 +5,7 @@ use std::path::Path;
 use anyhow::{Context, Result, anyhow};
 use serde::{Deserialize, Serialize};
 
-use crate::record::{read_sealed, write_sealed};
+use crate::record::{read_with_checksum, write_with_checksum};
 use medcoss_plugin_host::{Plugin, PluginLocation};
 
 /// The file.
@@ -55,7 +55,7 @@ impl PluginsLock {
     /// # Errors
     /// A file that is missing or was changed.
     pub fn read(path: &Path) -> Result<Self> {
-        toml::from_str(&read_sealed(path)?).map_err(|error| anyhow!("{} is damaged: {error}", path.display()))
+        toml::from_str(&read_with_checksum(path)?).map_err(|error| anyhow!("{} is damaged: {error}", path.display()))
     }
 
     /// Writes it.
@@ -63,7 +63,7 @@ impl PluginsLock {
     /// # Errors
     /// A file that cannot be written.
     pub fn write(&self, path: &Path) -> Result<()> {
-        write_sealed(path, &toml::to_string_pretty(self).context("the plugins cannot be written as TOML")?)
+        write_with_checksum(path, &toml::to_string_pretty(self).context("the plugins cannot be written as TOML")?)
     }
 
     /// The plugin of a modality.

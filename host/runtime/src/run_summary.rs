@@ -102,7 +102,7 @@ fn stage(run: &Path, state: &StageState) -> Result<StageSummary> {
         family: state.family.clone(),
         n_samples: state.n_samples,
         n_buffer: folder.buffer()?.entries.len(),
-        n_bad: state.bad_samples.len(),
+        n_bad: state.invalid_samples.len(),
         pretext_first: pretext(metrics.first()),
         pretext_last: pretext(metrics.last()),
         distillation_last: distillation_last.unwrap_or_default(),

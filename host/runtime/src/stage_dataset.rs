@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::Result;
-use medcoss_core::data::{BadSample, RawBatch, SampleSource, TokenSpec, View};
+use medcoss_core::data::{Dataset, InvalidSample, RawBatch, TokenSpec, View};
 
 use crate::buffer_tokens::BufferTokens;
 use crate::plugin_dataset::PluginDataset;
@@ -52,7 +52,7 @@ impl StageDataset {
         }
     }
 
-    fn source(&self) -> &dyn SampleSource {
+    fn source(&self) -> &dyn Dataset {
         match self {
             Self::Plugin(source) => source.as_ref(),
             Self::Tokens(source) => source,
@@ -60,7 +60,7 @@ impl StageDataset {
     }
 }
 
-impl SampleSource for StageDataset {
+impl Dataset for StageDataset {
     fn modality(&self) -> &str {
         self.source().modality()
     }
@@ -87,7 +87,7 @@ impl SampleSource for StageDataset {
         indices: &[u64],
         seeds: &[u64],
         batch: &mut RawBatch,
-    ) -> medcoss_core::Result<Vec<BadSample>> {
+    ) -> medcoss_core::Result<Vec<InvalidSample>> {
         self.source().fill(view, indices, seeds, batch)
     }
 

@@ -4,16 +4,16 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, anyhow, bail};
-use medcoss_core::data::SampleSource;
+use medcoss_core::data::Dataset;
 use medcoss_core::device::Device;
-use medcoss_core::exchange::{Imported, InitialModel};
 use medcoss_core::model::ModelConfig;
 use medcoss_core::rehearsal::Store;
 use medcoss_core::run::{
     KEPT_SAMPLES, LOCK, PARTIAL, RunLock, StageFolder, StageState, StoredModel, check_manifest, is_partial,
     write_folder, write_manifest,
 };
-use medcoss_core::stage::{Earlier, Stage, StageSettings};
+use medcoss_core::stage::{PreviousStage, Stage, StageSettings};
+use medcoss_core::weights::{Imported, InitialModel};
 
 use crate::buffer_tokens::BufferTokens;
 use crate::config::{RunConfig, StageSection};
@@ -108,13 +108,13 @@ impl Training<'_> {
         &self,
         begun: &Begun,
         at: usize,
-        sources: &'s [impl SampleSource],
+        sources: &'s [impl Dataset],
         settings: &'s StageSettings,
     ) -> Result<Stage<'s>> {
         let strategy = settings.rehearsal.strategy;
         let earlier = (0..at).map(|at| {
             let StageSettings { epochs, batch_size, .. } = self.config.settings(&self.config.stages[at]);
-            Ok(Earlier { source: &sources[at], buffer: self.folder(at).buffer()?, epochs, batch_size })
+            Ok(PreviousStage { dataset: &sources[at], buffer: self.folder(at).buffer()?, epochs, batch_size })
         });
         Ok(Stage {
             number: at + 1,
@@ -127,7 +127,7 @@ impl Training<'_> {
                 None => begun.initial.clone(),
             },
             earlier: earlier.collect::<Result<_>>()?,
-            waits: strategy.learns_at_the_end() && at + 1 < self.config.stages.len(),
+            deferred: strategy.learns_at_the_end() && at + 1 < self.config.stages.len(),
             folder: self.folder(at),
             device: begun.device.clone(),
         })
@@ -364,7 +364,7 @@ impl Begun {
     ///
     /// # Errors
     /// A family that it cannot hold, or that differs from what it was before.
-    pub fn admit(&mut self, config: &RunConfig, source: &dyn SampleSource) -> Result<()> {
+    pub fn admit(&mut self, config: &RunConfig, source: &dyn Dataset) -> Result<()> {
         let n_positions = config.model.positions.get(source.family()).copied();
         self.model.admit(source.family(), source.modality(), source.spec(), n_positions)?;
         Ok(())

@@ -5,7 +5,7 @@ use std::time::Instant;
 
 use anyhow::{Context, Result};
 use clap::Args;
-use medcoss_core::data::{RawBatch, SampleSource, View};
+use medcoss_core::data::{Dataset, RawBatch, View};
 use serde::Serialize;
 
 use crate::arguments::{BarArgs, DataArgs, PluginArgs, ResultArgs};
@@ -81,7 +81,7 @@ impl DataCheck {
         let mut batch = RawBatch::default();
         for first in (0..n_samples).step_by(BATCH) {
             let indices: Vec<u64> = (first..n_samples.min(first + BATCH)).map(|index| index as u64).collect();
-            let failures = source.fill(View::Plain, &indices, &vec![0; indices.len()], &mut batch);
+            let failures = source.fill(View::Evaluation, &indices, &vec![0; indices.len()], &mut batch);
             for failure in failures.context("the plugin failed as a whole")? {
                 bad.insert(source.ids()[indices[failure.slot] as usize].clone(), failure.message);
             }

@@ -4,9 +4,9 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
 use clap::Args;
-use medcoss_core::exchange::{Import, InitialModel, KnownSizes};
 use medcoss_core::model::TextAttention;
 use medcoss_core::run::write_folder;
+use medcoss_core::weights::{Import, InitialModel, KnownSizes};
 use serde::Serialize;
 
 use crate::arguments::ResultArgs;

@@ -5,6 +5,8 @@
 //! [`medcoss_formats::sub_volumes`]; flipping and masking are those of [`medcoss_sdk::volume_transform`]; the samples for
 //! demonstration and tests are made in `synthetic`.
 
+#![forbid(unsafe_code)]
+
 mod synthetic;
 
 use std::path::Path;
@@ -46,7 +48,7 @@ pub struct Options {
     /// Fraction of the patches that are masked in training, above 0 and below 1.
     pub mask_ratio: f64,
     /// Hounsfield units that become -1 and 1, the lower first; values beyond are clipped.
-    pub window: [f32; 2],
+    pub hu_range: [f32; 2],
     /// Whether half of the training samples are flipped, along each axis with probability 1/2.
     pub flip: bool,
     /// Memory in MiB for decoded scans, 4 bytes a voxel: where all of them fit, each is decoded once and kept. Where they do
@@ -62,7 +64,7 @@ impl Default for Options {
             stride: None,
             spacing_mm: None,
             mask_ratio: 0.75,
-            window: [-1024.0, 1024.0],
+            hu_range: [-1024.0, 1024.0],
             flip: true,
             cache_mb: 512,
         }
@@ -72,10 +74,10 @@ impl Default for Options {
 impl Options {
     /// The settings of samples, after checking their ranges.
     fn transform(&self) -> Result<VolumeTransform, Error> {
-        let [lowest, highest] = self.window;
+        let [lowest, highest] = self.hu_range;
         if !(lowest.is_finite() && highest.is_finite() && lowest < highest) {
             return Err(Error::bad_request(format!(
-                "window is [{lowest}, {highest}]; it must be two numbers of Hounsfield units, the lower first"
+                "hu_range is [{lowest}, {highest}]; it must be two numbers of Hounsfield units, the lower first"
             )));
         }
         let transform = VolumeTransform { size: self.size, mask_ratio: self.mask_ratio, flip: self.flip };
@@ -100,6 +102,7 @@ impl Modality for Ct {
     const RENDERS: Option<Rendering> = Some(Rendering::Png);
     const SAVES_SAMPLES: bool = true;
     const MASK_EXTENSIONS: &'static [&'static str] = MASK_EXTENSIONS;
+    const RENAMED_OPTIONS: &'static [(&'static str, &'static str)] = &[("window", "hu_range"), ("mirror", "flip")];
 
     type Options = Options;
     type Dataset = Scans;
@@ -150,13 +153,13 @@ impl Dataset for Scans {
 
     fn load(&self, index: usize, view: View, rng: &mut SampleRng, sample: Sample<'_>) -> Result<(), Error> {
         let mut part = self.sub_volumes.read(index)?;
-        intensity::window(&mut part.values, self.options.window);
+        intensity::window(&mut part.values, self.options.hu_range);
         self.transform.deliver(part.padded(DARKEST), view, rng, sample)
     }
 
     /// In Hounsfield units. Where there is no scan there is air, as dark as the window goes.
     fn save_samples(&self, indices: &[usize], folder: &Path) -> Result<Synthesised, Error> {
-        let air = self.options.window[0];
+        let air = self.options.hu_range[0];
         let write = |(position, &index): (usize, &usize)| {
             sub_volumes::save(self.transform.size, self.sub_volumes.read(index)?.padded(air), position, folder)
         };

@@ -139,8 +139,8 @@ fn settings_out_of_range_are_refused_by_name() {
     refused(Options { stride: Some(0), ..Options::default() }, "stride");
     refused(Options { spacing_mm: Some([5.0, 1.0, -1.0]), ..Options::default() }, "spacing_mm");
     refused(Options { mask_ratio: 1.0, ..Options::default() }, "mask_ratio");
-    refused(Options { window: [300.0, 300.0], ..Options::default() }, "window");
-    refused(Options { window: [f32::NAN, 300.0], ..Options::default() }, "window");
+    refused(Options { hu_range: [300.0, 300.0], ..Options::default() }, "hu_range");
+    refused(Options { hu_range: [f32::NAN, 300.0], ..Options::default() }, "hu_range");
     refused(Options { cache_mb: usize::MAX, ..Options::default() }, "cache_mb");
     assert!(serde_json::from_value::<Options>(serde_json::json!({"windows": [0, 1]})).is_err());
 }

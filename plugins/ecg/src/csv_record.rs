@@ -44,7 +44,7 @@ impl CsvRecord {
     ///
     /// # Errors
     /// A file that cannot be read, is no CSV file of numbers, or whose times make no sampling rate.
-    pub(crate) fn open(path: &Path, rate_hz: f64) -> Result<Self, Error> {
+    pub(crate) fn open(path: &Path, sampling_rate_hz: f64) -> Result<Self, Error> {
         let mut lines = Lines::open(path)?;
         let header = match lines.next()? {
             Some(header) => header.trim_start_matches('\u{feff}').to_string(),
@@ -80,18 +80,18 @@ impl CsvRecord {
             last.push_str(line);
             n_times += 1;
         }
-        let mut outline = Outline { rate_hz, n_times, signals };
+        let mut outline = Outline { sampling_rate_hz, n_times, signals };
         if let Some((column, factor)) = time
             && n_times > 1
         {
             let at = |line: &str| seconds(line, delimiter, column, factor);
-            outline.rate_hz = (n_times - 1) as f64 / (at(&last)? - at(&first)?);
-            if !RATES_HZ.contains(&outline.rate_hz) {
+            outline.sampling_rate_hz = (n_times - 1) as f64 / (at(&last)? - at(&first)?);
+            if !RATES_HZ.contains(&outline.sampling_rate_hz) {
                 return Err(Error::corrupt(format!(
                     "its times run from {} s to {} s in {n_times} lines: {} samples a second",
                     at(&first)?,
                     at(&last)?,
-                    outline.rate_hz
+                    outline.sampling_rate_hz
                 )));
             }
         }
@@ -229,7 +229,7 @@ mod tests {
         let (_folder, record) = record(text);
         let record = record.unwrap();
         let signals = ["I", "II", "V1"].map(String::from).to_vec();
-        assert_eq!(record.outline, Outline { rate_hz: 360.0, n_times: 3, signals });
+        assert_eq!(record.outline, Outline { sampling_rate_hz: 360.0, n_times: 3, signals });
         assert_eq!(record.read(&[1, 0], 1..3).unwrap(), [[-2.0, -3.0], [1.5, 2.5]]);
         let gaps = &record.read(&[2], 0..3).unwrap()[0];
         assert!(gaps[0] == 0.2 && gaps[1].is_nan() && gaps[2].is_nan());
@@ -244,7 +244,7 @@ mod tests {
         ] {
             let (_folder, record) = record(text);
             let record = record.unwrap();
-            assert!((record.outline.rate_hz - 250.0).abs() < 1e-9, "{text:?}");
+            assert!((record.outline.sampling_rate_hz - 250.0).abs() < 1e-9, "{text:?}");
             assert_eq!(record.outline.signals, ["I"]);
             assert_eq!(record.read(&[0], 0..3).unwrap(), [[1.0, 2.0, 3.0]]);
         }

@@ -9,6 +9,8 @@
 //! Which files are read is in `record`, names of leads in `leads`, what is done to signals in `signal`, images in `paper`, and
 //! `synthetic` makes the samples for demonstration and tests. Nothing here filters: neither hum nor wander is taken out.
 
+#![forbid(unsafe_code)]
+
 mod csv_record;
 mod leads;
 mod options;
@@ -43,6 +45,13 @@ impl Modality for Ecg {
     const READS: &'static [&'static str] = record::KINDS;
     const RENDERS: Option<Rendering> = Some(Rendering::Png);
     const SAVES_SAMPLES: bool = true;
+    const RENAMED_OPTIONS: &'static [(&'static str, &'static str)] = &[
+        ("rate_hz", "sampling_rate_hz"),
+        ("csv_rate_hz", "csv_sampling_rate_hz"),
+        ("patch", "patch_size"),
+        ("amplitude", "amplitude_scaling"),
+        ("wander", "baseline_wander"),
+    ];
 
     type Options = Options;
     type Dataset = Records;
@@ -84,7 +93,7 @@ impl Entry {
     /// bad data: `load` will tell.
     fn new(file: FoundFile, label: Option<String>, options: &Options) -> Self {
         let is_header = file.path.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("hea"));
-        let Some(Ok(record)) = is_header.then(|| Record::open(&file.path, options.csv_rate_hz)) else {
+        let Some(Ok(record)) = is_header.then(|| Record::open(&file.path, options.csv_sampling_rate_hz)) else {
             return Self { file, parts: Vec::new(), label };
         };
         let parts = record.files()[1..].iter().filter_map(|path| part(&file, path)).collect();
@@ -118,16 +127,16 @@ pub struct Records {
 impl Records {
     /// The leads of a sample `[leads, times]` in millivolts: in the middle of the record, or anywhere in it.
     fn stretch(&self, path: &Path, rng: Option<&mut SampleRng>) -> Result<Vec<f32>, Error> {
-        let record = Record::open(path, self.options.csv_rate_hz)?;
+        let record = Record::open(path, self.options.csv_sampling_rate_hz)?;
         let outline = record.outline();
         let (n, n_in) = (self.options.n_times(), outline.n_times);
-        let step = outline.rate_hz / self.options.rate_hz as f64;
+        let step = outline.sampling_rate_hz / self.options.sampling_rate_hz as f64;
         let spare = n_in as f64 - n as f64 * step;
         if n_in == 0 || spare <= -1.0 {
             return Err(Error::unsupported(format!(
                 "the record is {:.3} s long ({n_in} samples at {} Hz), but a sample is {} s\nhint: lower the option seconds",
-                n_in as f64 / outline.rate_hz,
-                outline.rate_hz,
+                n_in as f64 / outline.sampling_rate_hz,
+                outline.sampling_rate_hz,
                 self.options.seconds
             )));
         }
@@ -193,8 +202,8 @@ impl Dataset for Records {
         }
         signal::normalise(&mut values, options.n_times(), options.normalise);
         if view == View::Training {
-            let Options { amplitude, wander, lead_dropout, rate_hz, .. } = *options;
-            let augmentation = Augmentation { amplitude, wander, lead_dropout, rate_hz };
+            let Options { amplitude_scaling, baseline_wander, lead_dropout, sampling_rate_hz, .. } = *options;
+            let augmentation = Augmentation { amplitude_scaling, baseline_wander, lead_dropout, sampling_rate_hz };
             augmentation.apply(&mut values, options.n_times(), rng);
             match options.masking {
                 Masking::Random => mask::random(rng, options.n_masked(), masked),

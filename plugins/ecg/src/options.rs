@@ -45,13 +45,13 @@ pub struct Options {
     /// that a record lacks are reckoned from two that it has.
     pub leads: Vec<String>,
     /// Sampling rate in Hz that records are brought to, 20 to 2000.
-    pub rate_hz: usize,
+    pub sampling_rate_hz: usize,
     /// Length of a sample in seconds, up to 600: a random part of the record in training, else the middle.
     pub seconds: f64,
-    /// Samples in time that a token holds, at `rate_hz`; `seconds` is a whole number of tokens.
-    pub patch: usize,
+    /// Samples in time that a token holds, at `sampling_rate_hz`; `seconds` is a whole number of tokens.
+    pub patch_size: usize,
     /// Sampling rate in Hz of CSV files without a column of times.
-    pub csv_rate_hz: f64,
+    pub csv_sampling_rate_hz: f64,
     /// What leads are divided by after their means are taken off: `lead` (each its own deviation), `record` (one deviation for
     /// all) or `none` (millivolts).
     pub normalise: Normalise,
@@ -60,10 +60,10 @@ pub struct Options {
     /// Which tokens are masked: `random`, or `times`, the same times in all leads.
     pub masking: Masking,
     /// Training samples are multiplied with a number between one minus and one plus this, 0 to below 1; all leads alike.
-    pub amplitude: f32,
+    pub amplitude_scaling: f32,
     /// Largest baseline wander that training samples get, 0 to 10, in deviations of a lead (millivolts without
     /// normalisation): a sine of 0.05 to 0.4 Hz, another in each lead.
-    pub wander: f32,
+    pub baseline_wander: f32,
     /// Probability, from 0 to below 1, that a lead of a training sample is made flat, as when an electrode has come off.
     pub lead_dropout: f64,
     /// Table with a label for each record. Only evaluation looks at labels.
@@ -78,15 +78,15 @@ impl Default for Options {
     fn default() -> Self {
         Self {
             leads: STANDARD.map(String::from).to_vec(),
-            rate_hz: 250,
+            sampling_rate_hz: 250,
             seconds: 9.0,
-            patch: 75,
-            csv_rate_hz: 500.0,
+            patch_size: 75,
+            csv_sampling_rate_hz: 500.0,
             normalise: Normalise::Lead,
             mask_ratio: 0.75,
             masking: Masking::Random,
-            amplitude: 0.1,
-            wander: 0.1,
+            amplitude_scaling: 0.1,
+            baseline_wander: 0.1,
             lead_dropout: 0.0,
             labels: None,
             label_comment: None,
@@ -112,28 +112,31 @@ impl Options {
                 at + 1
             ));
         }
-        if !(RATES_HZ[0]..=RATES_HZ[1]).contains(&self.rate_hz) {
-            return refused(format!("rate_hz is {}; it must be {} to {}", self.rate_hz, RATES_HZ[0], RATES_HZ[1]));
+        if !(RATES_HZ[0]..=RATES_HZ[1]).contains(&self.sampling_rate_hz) {
+            return refused(format!(
+                "sampling_rate_hz is {}; it must be {} to {}",
+                self.sampling_rate_hz, RATES_HZ[0], RATES_HZ[1]
+            ));
         }
         if !(self.seconds > 0.0 && self.seconds <= LONGEST_SECONDS) {
             return refused(format!("seconds is {}; it must be above 0 and up to {LONGEST_SECONDS}", self.seconds));
         }
-        let n = self.seconds * self.rate_hz as f64;
-        if self.patch == 0
+        let n = self.seconds * self.sampling_rate_hz as f64;
+        if self.patch_size == 0
             || n.round() < 1.0
             || (n - n.round()).abs() > 1e-6
-            || !self.n_times().is_multiple_of(self.patch)
+            || !self.n_times().is_multiple_of(self.patch_size)
         {
             return refused(format!(
-                "patch is {}, but {} s at {} Hz are {n} samples in time, no multiple of it\nhint: with seconds = {} they are",
-                self.patch,
+                "patch_size is {}, but {} s at {} Hz are {n} samples in time, no multiple of it\nhint: with seconds = {} they are",
+                self.patch_size,
                 self.seconds,
-                self.rate_hz,
+                self.sampling_rate_hz,
                 self.nearest_seconds()
             ));
         }
-        if !(self.csv_rate_hz > 0.0 && self.csv_rate_hz.is_finite()) {
-            return refused(format!("csv_rate_hz is {}; it must be above 0", self.csv_rate_hz));
+        if !(self.csv_sampling_rate_hz > 0.0 && self.csv_sampling_rate_hz.is_finite()) {
+            return refused(format!("csv_sampling_rate_hz is {}; it must be above 0", self.csv_sampling_rate_hz));
         }
         if !(self.mask_ratio > 0.0 && self.mask_ratio < 1.0) {
             return refused(format!("mask_ratio is {}; it must be above 0 and below 1", self.mask_ratio));
@@ -144,11 +147,14 @@ impl Options {
                 self.mask_ratio
             ));
         }
-        if !(0.0..1.0).contains(&self.amplitude) {
-            return refused(format!("amplitude is {}; it must be at least 0 and below 1", self.amplitude));
+        if !(0.0..1.0).contains(&self.amplitude_scaling) {
+            return refused(format!(
+                "amplitude_scaling is {}; it must be at least 0 and below 1",
+                self.amplitude_scaling
+            ));
         }
-        if !(0.0..=10.0).contains(&self.wander) {
-            return refused(format!("wander is {}; it must be 0 to 10", self.wander));
+        if !(0.0..=10.0).contains(&self.baseline_wander) {
+            return refused(format!("baseline_wander is {}; it must be 0 to 10", self.baseline_wander));
         }
         if !(0.0..1.0).contains(&self.lead_dropout) {
             return refused(format!("lead_dropout is {}; it must be at least 0 and below 1", self.lead_dropout));
@@ -156,20 +162,20 @@ impl Options {
         Ok(())
     }
 
-    /// A grid of leads and times: a token is `patch` samples in time of one lead.
+    /// A grid of leads and times: a token is `patch_size` samples in time of one lead.
     pub(crate) fn geometry(&self) -> Geometry {
         let grid = vec![self.leads.len(), self.n_patches()];
-        Geometry::Continuous { grid, d_token: self.patch, n_masked: self.n_masked() }
+        Geometry::Continuous { grid, d_token: self.patch_size, n_masked: self.n_masked() }
     }
 
     /// Samples in time of one lead.
     pub(crate) fn n_times(&self) -> usize {
-        (self.seconds * self.rate_hz as f64).round() as usize
+        (self.seconds * self.sampling_rate_hz as f64).round() as usize
     }
 
     /// Tokens of one lead.
     pub(crate) fn n_patches(&self) -> usize {
-        self.n_times() / self.patch
+        self.n_times() / self.patch_size
     }
 
     /// Masked tokens of one lead, with masked times.
@@ -186,7 +192,7 @@ impl Options {
 
     /// The length nearest to `seconds` that is a whole number of tokens.
     fn nearest_seconds(&self) -> f64 {
-        let token = self.patch.max(1) as f64 / self.rate_hz as f64;
+        let token = self.patch_size.max(1) as f64 / self.sampling_rate_hz as f64;
         (self.seconds / token).round().max(1.0) * token
     }
 }

@@ -34,7 +34,7 @@ pub(crate) fn image(values: &[f32], options: &Options) -> Result<Vec<u8>, Error>
     let n_columns = if n_leads < 4 { 1 } else { 2 };
     let n_rows = n_leads.div_ceil(n_columns);
     let a_second = BOX as f32 / 0.04;
-    let pixels_a_time = (a_second / options.rate_hz as f32).min(WIDEST / n_times as f32);
+    let pixels_a_time = (a_second / options.sampling_rate_hz as f32).min(WIDEST / n_times as f32);
     let column_width = ((n_times as f32 * pixels_a_time).ceil() as usize).max(1);
     let lead_height = BOXES_A_LEAD * BOX;
     let (width, height) = (n_columns * column_width, n_rows * lead_height);
@@ -83,8 +83,14 @@ mod tests {
     fn traces_are_where_their_values_say() {
         // Five leads in two columns of three rows, 1 s at 75 Hz: a pixel a sample. Lead 1 is 0.5 mV, lead 4 is -1 mV.
         let leads = ["I", "II", "V1", "V2", "V3"].map(String::from).to_vec();
-        let options =
-            Options { leads, rate_hz: 75, seconds: 1.0, patch: 15, normalise: Normalise::None, ..Options::default() };
+        let options = Options {
+            leads,
+            sampling_rate_hz: 75,
+            seconds: 1.0,
+            patch_size: 15,
+            normalise: Normalise::None,
+            ..Options::default()
+        };
         let mut values = vec![0.0; 5 * 75];
         values[75..150].fill(0.5);
         values[300..].fill(-1.0);
@@ -103,7 +109,7 @@ mod tests {
     #[test]
     fn values_beyond_the_paper_stay_in_their_row() {
         let leads = ["I", "II"].map(String::from).to_vec();
-        let options = Options { leads, rate_hz: 75, seconds: 1.0, patch: 15, ..Options::default() };
+        let options = Options { leads, sampling_rate_hz: 75, seconds: 1.0, patch_size: 15, ..Options::default() };
         let mut values = vec![1e30; 150];
         values[75..].fill(f32::NEG_INFINITY);
         let (width, pixels) = decoded(&image(&values, &options).unwrap());

@@ -20,7 +20,7 @@ const MOST_VALUES: usize = 1 << 26;
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Outline {
     /// Samples a second.
-    pub rate_hz: f64,
+    pub sampling_rate_hz: f64,
     /// Samples of each signal.
     pub n_times: usize,
     /// Names of the signals.
@@ -56,16 +56,16 @@ pub(crate) fn find(base: &Path, entries: &[PathBuf], table: Option<&Path>) -> Re
 }
 
 impl Record {
-    /// Looks at a record's header. `csv_rate_hz` is taken for CSV files that tell no times.
+    /// Looks at a record's header. `csv_sampling_rate_hz` is taken for CSV files that tell no times.
     ///
     /// # Errors
     /// A file that is missing, damaged or of another kind.
-    pub(crate) fn open(path: &Path, csv_rate_hz: f64) -> Result<Self, Error> {
+    pub(crate) fn open(path: &Path, csv_sampling_rate_hz: f64) -> Result<Self, Error> {
         let extension =
             path.extension().map(|extension| extension.to_string_lossy().to_lowercase()).unwrap_or_default();
         match extension.as_str() {
             "hea" => Ok(Self::Wfdb(wfdb::WfdbRecord::open(path)?)),
-            "csv" | "tsv" | "txt" => Ok(Self::Csv(csv_record::CsvRecord::open(path, csv_rate_hz)?)),
+            "csv" | "tsv" | "txt" => Ok(Self::Csv(csv_record::CsvRecord::open(path, csv_sampling_rate_hz)?)),
             _ => Err(Error::unsupported(format!(
                 "a file that ends in {extension:?} is no record; records are .csv or .hea files\nhint: of a WFDB record, name the .hea file"
             ))),
@@ -87,7 +87,7 @@ impl Record {
     pub(crate) fn read(&self, signals: &[usize], times: Range<usize>) -> Result<Vec<Vec<f32>>, Error> {
         let n_values = signals.len().saturating_mul(times.len());
         if n_values > MOST_VALUES {
-            let rate = self.outline().rate_hz;
+            let rate = self.outline().sampling_rate_hz;
             return Err(Error::unsupported(format!(
                 "{} signals of {} samples in time ({rate} Hz) do not fit into memory; {MOST_VALUES} values are the most",
                 signals.len(),

@@ -88,21 +88,21 @@ pub(crate) fn normalise(values: &mut [f32], n_times: usize, how: Normalise) {
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Augmentation {
     /// Gain is between one minus and one plus this.
-    pub amplitude: f32,
+    pub amplitude_scaling: f32,
     /// Largest height of the wander.
-    pub wander: f32,
+    pub baseline_wander: f32,
     /// Probability of a flat lead.
     pub lead_dropout: f64,
-    pub rate_hz: usize,
+    pub sampling_rate_hz: usize,
 }
 
 impl Augmentation {
     /// Changes `values` `[leads, n_times]`.
     pub(crate) fn apply(&self, values: &mut [f32], n_times: usize, rng: &mut SampleRng) {
-        let gain = 1.0 + self.amplitude * rng.random_range(-1.0..=1.0_f32);
+        let gain = 1.0 + self.amplitude_scaling * rng.random_range(-1.0..=1.0_f32);
         for lead in values.chunks_exact_mut(n_times) {
-            let height = self.wander * rng.random::<f32>();
-            let frequency = rng.random_range(WANDER_HZ) / self.rate_hz as f32;
+            let height = self.baseline_wander * rng.random::<f32>();
+            let frequency = rng.random_range(WANDER_HZ) / self.sampling_rate_hz as f32;
             let phase: f32 = rng.random();
             let dropped = rng.random_bool(self.lead_dropout);
             for (time, value) in lead.iter_mut().enumerate() {
@@ -120,8 +120,8 @@ mod tests {
     use super::*;
     use medcoss_sdk::sample_rng;
 
-    fn sine(n: usize, hz: f64, rate_hz: f64) -> Vec<f32> {
-        (0..n).map(|at| (std::f64::consts::TAU * hz * at as f64 / rate_hz).sin() as f32).collect()
+    fn sine(n: usize, hz: f64, sampling_rate_hz: f64) -> Vec<f32> {
+        (0..n).map(|at| (std::f64::consts::TAU * hz * at as f64 / sampling_rate_hz).sin() as f32).collect()
     }
 
     #[test]
@@ -137,14 +137,19 @@ mod tests {
     fn a_sine_at_another_rate_is_the_sine_at_that_rate() {
         // 10 Hz from 500 Hz to 250, 100 and 720 Hz, away from the ends: within 2 % of its height.
         let samples = sine(1000, 10.0, 500.0);
-        for rate_hz in [250.0, 100.0, 720.0] {
-            let step = 500.0 / rate_hz;
+        for sampling_rate_hz in [250.0, 100.0, 720.0] {
+            let step = 500.0 / sampling_rate_hz;
             let n = (1000.0 / step) as usize;
             let found = Places { n, first: 0.0, step }.resample(std::slice::from_ref(&samples), 0).remove(0);
-            let expected = sine(n, 10.0, rate_hz);
+            let expected = sine(n, 10.0, sampling_rate_hz);
             let margin = (20.0 / step) as usize + 20;
             for at in margin..n - margin {
-                assert!((found[at] - expected[at]).abs() < 0.02, "{rate_hz} Hz, {at}: {} {}", found[at], expected[at]);
+                assert!(
+                    (found[at] - expected[at]).abs() < 0.02,
+                    "{sampling_rate_hz} Hz, {at}: {} {}",
+                    found[at],
+                    expected[at]
+                );
             }
         }
     }
@@ -190,7 +195,8 @@ mod tests {
 
     #[test]
     fn augmentation_stays_within_its_bounds_and_can_be_nothing() {
-        let still = Augmentation { amplitude: 0.0, wander: 0.0, lead_dropout: 0.0, rate_hz: 100 };
+        let still =
+            Augmentation { amplitude_scaling: 0.0, baseline_wander: 0.0, lead_dropout: 0.0, sampling_rate_hz: 100 };
         let ones = vec![1.0_f32; 3 * 400];
         let apply = |augmentation: Augmentation, seed| {
             let mut values = ones.clone();
@@ -200,9 +206,9 @@ mod tests {
         assert_eq!(apply(still, 1), ones);
         let (mut dropped, mut widest) = (0, 0.0_f32);
         for seed in 0..200 {
-            let scaled = apply(Augmentation { amplitude: 0.2, ..still }, seed);
+            let scaled = apply(Augmentation { amplitude_scaling: 0.2, ..still }, seed);
             assert!(scaled.iter().all(|value| *value == scaled[0] && (0.8..=1.2).contains(value)));
-            let wandered = apply(Augmentation { wander: 0.5, ..still }, seed);
+            let wandered = apply(Augmentation { baseline_wander: 0.5, ..still }, seed);
             widest = wandered.iter().fold(widest, |widest, value| widest.max((value - 1.0).abs()));
             let fewer = apply(Augmentation { lead_dropout: 0.25, ..still }, seed);
             dropped += fewer.chunks_exact(400).filter(|lead| lead.iter().all(|&value| value == 0.0)).count();

@@ -59,9 +59,9 @@ pub(crate) fn write(folder: &Path, n_samples: usize, seed: u64) -> Result<Synthe
     }
     saved_samples::write(&folder.join(TABLE), table.as_bytes())?;
     let options = serde_json::json!({
-        "rate_hz": 100,
+        "sampling_rate_hz": 100,
         "seconds": 4.0,
-        "patch": 50,
+        "patch_size": 50,
         "labels": { "file": TABLE, "key_column": "file", "label_column": "rhythm" },
     });
     Ok(Synthesised { data: vec![PathBuf::from(".")], options })
@@ -111,12 +111,12 @@ impl Heart {
     }
 
     /// The twelve leads at a sampling rate, in millivolts.
-    fn leads(&self, rate_hz: usize, rng: &mut SampleRng) -> Vec<(&'static str, Vec<f32>)> {
-        let n = (SECONDS * rate_hz as f32) as usize;
+    fn leads(&self, sampling_rate_hz: usize, rng: &mut SampleRng) -> Vec<(&'static str, Vec<f32>)> {
+        let n = (SECONDS * sampling_rate_hz as f32) as usize;
         let [height, hz, phase] = self.wander;
         let measured = MEASURED.map(|(_, heights)| {
             let at = |time: usize| {
-                let seconds = time as f32 / rate_hz as f32;
+                let seconds = time as f32 / sampling_rate_hz as f32;
                 let wander = height * (TAU * (hz * seconds + phase)).sin();
                 let noise = self.noise_mv * rng.random_range(-1.0..=1.0_f32);
                 self.at(seconds, heights) + wander + noise
@@ -150,7 +150,7 @@ impl Heart {
 }
 
 /// Leads with a column of times.
-fn csv(leads: &[(&str, Vec<f32>)], rate_hz: usize) -> String {
+fn csv(leads: &[(&str, Vec<f32>)], sampling_rate_hz: usize) -> String {
     let mut text = String::from("time_s");
     for (name, _) in leads {
         text.push(',');
@@ -158,7 +158,7 @@ fn csv(leads: &[(&str, Vec<f32>)], rate_hz: usize) -> String {
     }
     for time in 0..leads.first().map_or(0, |(_, values)| values.len()) {
         // Writing into a string does not fail.
-        let _ = write!(text, "\n{:.3}", time as f64 / rate_hz as f64);
+        let _ = write!(text, "\n{:.3}", time as f64 / sampling_rate_hz as f64);
         for (_, values) in leads {
             let _ = write!(text, ",{:.4}", values[time]);
         }
@@ -184,7 +184,7 @@ mod tests {
         for (name, tolerance) in [("csv.csv", 0.51e-4), ("sixteen.hea", 0.51e-3), ("twelve.hea", 0.251e-2)] {
             let record = Record::open(&folder.path().join(name), 1.0).unwrap();
             let outline = record.outline();
-            assert!((outline.rate_hz - 125.0).abs() < 1e-9 && outline.n_times == 625, "{name}: {outline:?}");
+            assert!((outline.sampling_rate_hz - 125.0).abs() < 1e-9 && outline.n_times == 625, "{name}: {outline:?}");
             let names: Vec<_> = leads.iter().map(|(name, _)| *name).collect();
             assert_eq!(outline.signals, names);
             let read = record.read(&[11, 0, 3], 100..507).unwrap();

@@ -80,7 +80,8 @@ fn a_training_sample_depends_on_its_seed_alone() {
 #[test]
 fn masked_times_are_the_same_in_all_leads() {
     let (folder, _) = synthetic(1, 1);
-    let options = json!({ "rate_hz": 100, "seconds": 4.0, "patch": 50, "masking": "times", "mask_ratio": 0.6 });
+    let options =
+        json!({ "sampling_rate_hz": 100, "seconds": 4.0, "patch_size": 50, "masking": "times", "mask_ratio": 0.6 });
     let dataset = open(folder.path(), &["ecg_0000.csv"], options).unwrap();
     // Of eight times, floor(8 * 0.4) = 3 stay visible.
     assert_eq!(dataset.geometry(), Geometry::Continuous { grid: vec![12, 8], d_token: 50, n_masked: 60 });
@@ -100,8 +101,8 @@ fn tokens_are_stretches_of_leads_in_their_order() {
     let base = tempfile::tempdir().unwrap();
     std::fs::write(base.path().join("a.csv"), ramp()).unwrap();
     let options = json!({
-        "leads": ["II", "aVL", "III"], "rate_hz": 20, "csv_rate_hz": 20, "seconds": 1.5, "patch": 5, "normalise": "none",
-        "amplitude": 0, "wander": 0,
+        "leads": ["II", "aVL", "III"], "sampling_rate_hz": 20, "csv_sampling_rate_hz": 20, "seconds": 1.5, "patch_size": 5, "normalise": "none",
+        "amplitude_scaling": 0, "baseline_wander": 0,
     });
     let dataset = open(base.path(), &["."], options).unwrap();
     let (tokens, _) = load(&dataset, 0, View::Evaluation, 0).unwrap();
@@ -128,7 +129,7 @@ fn random_stretches_reach_from_end_to_end() {
     let text: String = (0..60).map(|time| format!("{}\n", usize::from(time >= 30))).collect();
     std::fs::write(base.path().join("a.csv"), format!("V1\n{text}")).unwrap();
     let options = json!({
-        "leads": ["V1"], "rate_hz": 20, "csv_rate_hz": 20, "seconds": 2.0, "patch": 10, "amplitude": 0, "wander": 0,
+        "leads": ["V1"], "sampling_rate_hz": 20, "csv_sampling_rate_hz": 20, "seconds": 2.0, "patch_size": 10, "amplitude_scaling": 0, "baseline_wander": 0,
     });
     let dataset = open(base.path(), &["a.csv"], options).unwrap();
     let mut begins = std::collections::BTreeSet::new();
@@ -172,7 +173,7 @@ fn labels_come_from_comments_of_headers_too() {
     let header = folder.path().join("ecg_0001.hea");
     let text = std::fs::read_to_string(&header).unwrap();
     std::fs::write(&header, format!("{text}# Age: 71\n#Dx: 164884008\n")).unwrap();
-    let options = json!({ "label_comment": "Dx", "rate_hz": 100, "seconds": 4.0, "patch": 50 });
+    let options = json!({ "label_comment": "Dx", "sampling_rate_hz": 100, "seconds": 4.0, "patch_size": 50 });
     let dataset = open(folder.path(), &["."], options).unwrap();
     let labels: Vec<_> = (0..3).map(|index| dataset.label(index)).collect();
     assert_eq!(labels, [None, Some("164884008".to_string()), None]);
@@ -182,7 +183,7 @@ fn labels_come_from_comments_of_headers_too() {
 fn the_fingerprint_follows_signal_files() {
     let (folder, dataset) = synthetic(3, 3);
     let before = dataset.fingerprint().hex();
-    let options = json!({ "rate_hz": 100, "seconds": 4.0, "patch": 50 });
+    let options = json!({ "sampling_rate_hz": 100, "seconds": 4.0, "patch_size": 50 });
     assert_eq!(open(folder.path(), &["."], options.clone()).unwrap().fingerprint().hex(), before);
     let path = folder.path().join("ecg_0001.dat");
     let bytes = std::fs::read(&path).unwrap();
@@ -197,17 +198,17 @@ fn wrong_settings_are_named_with_a_remedy() {
     for (options, name) in [
         (json!({ "leads": [] }), "leads"),
         (json!({ "leads": ["I", "lead_i"] }), "leads"),
-        (json!({ "rate_hz": 0 }), "rate_hz"),
-        (json!({ "rate_hz": 100000 }), "rate_hz"),
+        (json!({ "sampling_rate_hz": 0 }), "sampling_rate_hz"),
+        (json!({ "sampling_rate_hz": 100000 }), "sampling_rate_hz"),
         (json!({ "seconds": -1.0 }), "seconds"),
         (json!({ "seconds": 1e9 }), "seconds"),
-        (json!({ "seconds": 9.1 }), "patch"),
-        (json!({ "patch": 0 }), "patch"),
-        (json!({ "csv_rate_hz": 0.0 }), "csv_rate_hz"),
+        (json!({ "seconds": 9.1 }), "patch_size"),
+        (json!({ "patch_size": 0 }), "patch_size"),
+        (json!({ "csv_sampling_rate_hz": 0.0 }), "csv_sampling_rate_hz"),
         (json!({ "mask_ratio": 0.0 }), "mask_ratio"),
         (json!({ "mask_ratio": 0.9999 }), "mask_ratio"),
-        (json!({ "amplitude": 1.0 }), "amplitude"),
-        (json!({ "wander": -0.1 }), "wander"),
+        (json!({ "amplitude_scaling": 1.0 }), "amplitude_scaling"),
+        (json!({ "baseline_wander": -0.1 }), "baseline_wander"),
         (json!({ "lead_dropout": 1.0 }), "lead_dropout"),
     ] {
         let given: Options = serde_json::from_value(options.clone()).unwrap();
@@ -236,7 +237,7 @@ fn bad_records_spoil_their_own_sample_only_and_say_what_to_do() {
     put("cut.dat", &cut[..cut.len() / 2 - 1]);
     put("bad_cut.hea", header.replace("ecg_0001.dat", "cut.dat").as_bytes());
 
-    let options = json!({ "rate_hz": 100, "seconds": 4.0, "patch": 50 });
+    let options = json!({ "sampling_rate_hz": 100, "seconds": 4.0, "patch_size": 50 });
     let dataset = open(folder.path(), &["."], options).unwrap();
     assert_eq!(dataset.len(), 11);
     for (index, (name, expected, word)) in [
@@ -270,7 +271,7 @@ fn bad_records_spoil_their_own_sample_only_and_say_what_to_do() {
 #[test]
 fn no_damage_makes_a_panic() {
     let (folder, _) = synthetic(3, 8);
-    let options = json!({ "rate_hz": 100, "seconds": 1.0, "patch": 50 });
+    let options = json!({ "sampling_rate_hz": 100, "seconds": 1.0, "patch_size": 50 });
     let (mut n_read, mut n_refused) = (0, 0);
     for name in ["ecg_0000.csv", "ecg_0001.hea", "ecg_0001.dat", "ecg_0002.dat"] {
         let path = folder.path().join(name);

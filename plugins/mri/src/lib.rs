@@ -6,6 +6,8 @@
 //! [`medcoss_formats::sub_volumes`]; flipping and masking are those of [`medcoss_sdk::volume_transform`]; the samples for
 //! demonstration and tests are made in `synthetic`.
 
+#![forbid(unsafe_code)]
+
 mod synthetic;
 
 use std::path::Path;
@@ -109,6 +111,7 @@ impl Modality for Mri {
     const RENDERS: Option<Rendering> = Some(Rendering::Png);
     const SAVES_SAMPLES: bool = true;
     const MASK_EXTENSIONS: &'static [&'static str] = MASK_EXTENSIONS;
+    const RENAMED_OPTIONS: &'static [(&'static str, &'static str)] = &[("mirror", "flip")];
 
     type Options = Options;
     type Dataset = Scans;

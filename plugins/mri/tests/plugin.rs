@@ -133,7 +133,7 @@ fn settings_out_of_range_are_refused_by_name() {
     refused(Options { percentiles: [0.2, 100.5], ..Options::default() }, "percentiles");
     refused(Options { drop_ends_ratio: 0.5, ..Options::default() }, "drop_ends_ratio");
     refused(Options { cache_mb: usize::MAX, ..Options::default() }, "cache_mb");
-    assert!(serde_json::from_value::<Options>(serde_json::json!({"window": [0, 1]})).is_err());
+    assert!(serde_json::from_value::<Options>(serde_json::json!({"hu_range": [0, 1]})).is_err());
 }
 
 #[test]

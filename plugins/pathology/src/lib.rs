@@ -5,6 +5,8 @@
 //! masking are those of [`medcoss_sdk::image_transform`]. Colours are taken as they are: there is no stain normalisation and no
 //! colour management.
 
+#![forbid(unsafe_code)]
+
 mod grid;
 mod options;
 mod source;
@@ -39,6 +41,8 @@ impl Modality for Pathology {
     const RENDERS: Option<Rendering> = Some(Rendering::Png);
     const SAVES_SAMPLES: bool = true;
     const MASK_EXTENSIONS: &'static [&'static str] = label_image::MASK_EXTENSIONS;
+    const RENAMED_OPTIONS: &'static [(&'static str, &'static str)] =
+        &[("slide_tile", "tile_size"), ("tissue_ratio", "min_tissue_ratio")];
 
     type Options = Options;
     type Dataset = Tissue;

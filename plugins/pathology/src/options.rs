@@ -34,14 +34,14 @@ pub struct Options {
     pub slide_min_side: usize,
     /// Side of the tiles that slides are cut into, in pixels, 16 to 8192. Tiles do not overlap; what is left over at
     /// the right and lower edges is not used.
-    pub slide_tile: usize,
+    pub tile_size: usize,
     /// Microns per pixel of the tiles of slides, such as 0.5 (20x) or 0.25 (40x), from 0.05 to 50. They are read from
     /// the smallest level that is as fine and resampled; slides must state their resolution. Without it, tiles are cut
     /// at full resolution, whatever that is. Tiles that are files of their own are taken as they are.
     pub mpp: Option<f64>,
     /// Least fraction of a slide's tile that must be tissue, 0 (every tile is taken) to 1. It is judged on a small
     /// level; where there is none, in a slide of more than 268 million pixels, on a part of each tile.
-    pub tissue_ratio: f64,
+    pub min_tissue_ratio: f64,
     /// Table with a label for each file; the tiles of a slide share its label. Only evaluation looks at labels.
     pub labels: Option<LabelTable>,
 }
@@ -57,9 +57,9 @@ impl Default for Options {
             stain_jitter: 0.0,
             slide_min_side: 2048,
             // Twice the size of a sample: a crop of a quarter of the area still comes at full resolution.
-            slide_tile: 448,
+            tile_size: 448,
             mpp: None,
-            tissue_ratio: 0.25,
+            min_tissue_ratio: 0.25,
             labels: None,
         }
     }
@@ -78,8 +78,8 @@ impl Options {
         if !(0.0..=1.0).contains(&self.stain_jitter) {
             return refused("stain_jitter", &self.stain_jitter, "from 0 (off) to 1");
         }
-        if !(16..=LARGEST_SLIDE_TILE).contains(&self.slide_tile) {
-            return refused("slide_tile", &self.slide_tile, &format!("from 16 to {LARGEST_SLIDE_TILE} pixels"));
+        if !(16..=LARGEST_SLIDE_TILE).contains(&self.tile_size) {
+            return refused("tile_size", &self.tile_size, &format!("from 16 to {LARGEST_SLIDE_TILE} pixels"));
         }
         if let Some(mpp) = self.mpp.filter(|mpp| !MPP.contains(mpp)) {
             let (least, most) = MPP.into_inner();
@@ -88,8 +88,8 @@ impl Options {
         if self.slide_min_side == 0 {
             return refused("slide_min_side", &self.slide_min_side, "at least 1 pixel");
         }
-        if !(0.0..=1.0).contains(&self.tissue_ratio) {
-            return refused("tissue_ratio", &self.tissue_ratio, "from 0 to 1");
+        if !(0.0..=1.0).contains(&self.min_tissue_ratio) {
+            return refused("min_tissue_ratio", &self.min_tissue_ratio, "from 0 to 1");
         }
         Ok(())
     }

@@ -110,10 +110,10 @@ impl Source {
         }
         if samples.is_empty() {
             return Err(Error::bad_request(format!(
-                "no tile of {} pixels in {} slides has {} of tissue\nhint: lower slide_tile, mpp or tissue_ratio",
-                options.slide_tile,
+                "no tile of {} pixels in {} slides has {} of tissue\nhint: lower tile_size, mpp or min_tissue_ratio",
+                options.tile_size,
                 files.len(),
-                options.tissue_ratio
+                options.min_tissue_ratio
             )));
         }
         Ok(Self { files, grids, samples, idle: Mutex::default() })
@@ -260,8 +260,8 @@ fn content(file: &FoundFile, options: &Options) -> Result<Content, Error> {
         return Ok(Content::Tile);
     }
     let mut slide = Slide::open(&file.path)?;
-    let grid = Grid::new(&file.id, &slide, options.slide_tile, options.mpp)?;
-    let tiles = tiles_with_tissue(&mut slide, &grid, options.tissue_ratio)?;
+    let grid = Grid::new(&file.id, &slide, options.tile_size, options.mpp)?;
+    let tiles = tiles_with_tissue(&mut slide, &grid, options.min_tissue_ratio)?;
     Ok(Content::Slide(grid, tiles))
 }
 

@@ -49,7 +49,7 @@ pub fn write(folder: &Path, n_samples: usize, seed: u64) -> Result<Synthesised, 
     let options = serde_json::json!({
         "size": 64,
         "slide_min_side": SLIDE_TILE,
-        "slide_tile": SLIDE_TILE,
+        "tile_size": SLIDE_TILE,
         "labels": { "file": TABLE, "key_column": "file", "label_column": "nuclei" },
     });
     Ok(Synthesised { data: vec![PathBuf::from(".")], options })

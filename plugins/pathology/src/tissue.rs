@@ -33,15 +33,15 @@ const SAMPLED: usize = 1 << 28;
 /// Most places of a tile along each side that are then looked at.
 const MOST_PLACES: usize = 4;
 
-/// The tiles with at least `tissue_ratio` of tissue, as column and row, row by row.
+/// The tiles with at least `min_tissue_ratio` of tissue, as column and row, row by row.
 ///
 /// # Errors
 /// A slide that cannot be read.
-pub fn tiles_with_tissue(slide: &mut Slide, grid: &Grid, tissue_ratio: f64) -> Result<Vec<[u32; 2]>, Error> {
+pub fn tiles_with_tissue(slide: &mut Slide, grid: &Grid, min_tissue_ratio: f64) -> Result<Vec<[u32; 2]>, Error> {
     let level = slide.level_for(grid.side() / SHARPNESS);
     let mut counts = vec![Count::default(); grid.n_columns * grid.n_rows];
     let mut blocks = if level.width * level.height > SAMPLED { some_blocks(level, grid) } else { all_blocks(level) };
-    if tissue_ratio <= 0.0 {
+    if min_tissue_ratio <= 0.0 {
         // Every tile is taken. One look still tells whether the slide can be read.
         blocks.truncate(1);
     }
@@ -52,7 +52,7 @@ pub fn tiles_with_tissue(slide: &mut Slide, grid: &Grid, tissue_ratio: f64) -> R
     let mut tiles = Vec::new();
     for (number, count) in counts.into_iter().enumerate() {
         let share = f64::from(count.n_tissue) / f64::from(count.n_pixels.max(1));
-        if share >= tissue_ratio {
+        if share >= min_tissue_ratio {
             // Slides have fewer than 2^32 columns and rows.
             tiles.push([number % grid.n_columns, number / grid.n_columns].map(|place| place as u32));
         }

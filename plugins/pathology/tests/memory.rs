@@ -125,7 +125,7 @@ fn a_slide_of_50_000_by_50_000_pixels_stays_below_a_gigabyte() {
         (serde_json::json!({}), 64),
         (serde_json::json!({ "mpp": 0.5 }), 64),
         (serde_json::json!({ "mpp": 5.0 }), 8),
-        (serde_json::json!({ "tissue_ratio": 0.0, "slide_tile": 1024 }), 64),
+        (serde_json::json!({ "min_tissue_ratio": 0.0, "tile_size": 1024 }), 64),
     ] {
         let started = Instant::now();
         let tissue = open(folder.path(), options.clone());

@@ -69,8 +69,8 @@ fn the_same_seed_writes_the_same_files() {
 #[test]
 fn background_is_left_out_of_slides() {
     let (_folder, dataset) = synthetic(5, serde_json::json!({}));
-    let (_folder, all) = synthetic(5, serde_json::json!({ "tissue_ratio": 0.0 }));
-    let (_folder, full) = synthetic(5, serde_json::json!({ "tissue_ratio": 1.0 }));
+    let (_folder, all) = synthetic(5, serde_json::json!({ "min_tissue_ratio": 0.0 }));
+    let (_folder, full) = synthetic(5, serde_json::json!({ "min_tissue_ratio": 1.0 }));
     // 448 x 320 pixels in tiles of 64.
     assert_eq!(all.len(), 12 + 7 * 5);
     assert!(full.len() < dataset.len() && dataset.len() < all.len());
@@ -90,8 +90,8 @@ fn background_is_left_out_of_slides() {
 fn the_full_level_and_the_small_one_find_the_same_tissue() {
     // Tiles of 32 pixels are too small for the level that is four times smaller: their survey reads the full one. Where
     // 95 % of a tile is tissue, 80 % of each quarter is; 5 % are left for the difference of the levels.
-    let (_folder, coarse) = synthetic(5, serde_json::json!({ "slide_tile": 64, "tissue_ratio": 0.95 }));
-    let (_folder, fine) = synthetic(5, serde_json::json!({ "slide_tile": 32, "tissue_ratio": 0.75 }));
+    let (_folder, coarse) = synthetic(5, serde_json::json!({ "tile_size": 64, "min_tissue_ratio": 0.95 }));
+    let (_folder, fine) = synthetic(5, serde_json::json!({ "tile_size": 32, "min_tissue_ratio": 0.75 }));
     let (coarse, fine) = (ids(&coarse), ids(&fine));
     let corners: Vec<(usize, usize)> = coarse
         .iter()
@@ -112,7 +112,7 @@ fn the_full_level_and_the_small_one_find_the_same_tissue() {
 fn tiles_at_a_resolution_cover_so_many_microns_from_the_level_that_suits() {
     // 0.5 microns a pixel, and a level of 2: the same tiles of glass and tissue, at their size, from the small level,
     // and resampled.
-    let all = serde_json::json!({ "tissue_ratio": 0.0 });
+    let all = serde_json::json!({ "min_tissue_ratio": 0.0 });
     let with = |changes: serde_json::Value| {
         let mut options = all.clone();
         options.as_object_mut().unwrap().extend(changes.as_object().unwrap().clone());
@@ -120,8 +120,8 @@ fn tiles_at_a_resolution_cover_so_many_microns_from_the_level_that_suits() {
     };
     let (_folder, plain) = synthetic(5, all.clone());
     let (_folder, same) = with(serde_json::json!({ "mpp": 0.5 }));
-    let (_folder, small) = with(serde_json::json!({ "mpp": 2.0, "slide_tile": 16 }));
-    let (_folder, between) = with(serde_json::json!({ "mpp": 1.0, "slide_tile": 32 }));
+    let (_folder, small) = with(serde_json::json!({ "mpp": 2.0, "tile_size": 16 }));
+    let (_folder, between) = with(serde_json::json!({ "mpp": 1.0, "tile_size": 32 }));
     assert_eq!(ids(&plain), ids(&same));
     assert_eq!(ids(&plain), ids(&small));
     assert_eq!(ids(&plain), ids(&between));
@@ -135,7 +135,7 @@ fn tiles_at_a_resolution_cover_so_many_microns_from_the_level_that_suits() {
         }
     }
     // A third as fine: 448 x 320 pixels hold 2 x 1 tiles of 192.
-    let (_folder, wide) = with(serde_json::json!({ "mpp": 1.5, "slide_tile": 64 }));
+    let (_folder, wide) = with(serde_json::json!({ "mpp": 1.5, "tile_size": 64 }));
     let slide: Vec<String> = ids(&wide).into_iter().filter(|id| id.starts_with("slide")).collect();
     assert_eq!(slide, ["slide.tif#x=0000,y=0000", "slide.tif#x=0192,y=0000"]);
 }
@@ -143,7 +143,7 @@ fn tiles_at_a_resolution_cover_so_many_microns_from_the_level_that_suits() {
 #[test]
 fn a_slide_without_the_resolution_that_is_asked_for_says_how_to_go_on() {
     let (folder, _) = synthetic(5, serde_json::json!({}));
-    let options = serde_json::json!({ "size": 64, "slide_min_side": 64, "slide_tile": 64, "mpp": 0.3 });
+    let options = serde_json::json!({ "size": 64, "slide_min_side": 64, "tile_size": 64, "mpp": 0.3 });
     let dataset = open(folder.path(), &["."], options.clone()).unwrap();
     let error = load(&dataset, 0, View::Evaluation, 0).unwrap_err();
     assert!(
@@ -245,11 +245,11 @@ fn wrong_settings_are_named() {
     refused(serde_json::json!({ "mask_ratio": -0.1 }), "mask_ratio");
     refused(serde_json::json!({ "crop_scale": [0.2, 1.5] }), "crop_scale");
     refused(serde_json::json!({ "stain_jitter": 1.5 }), "stain_jitter");
-    refused(serde_json::json!({ "slide_tile": 8 }), "slide_tile");
+    refused(serde_json::json!({ "tile_size": 8 }), "tile_size");
     refused(serde_json::json!({ "mpp": 0.0 }), "mpp");
     refused(serde_json::json!({ "mpp": 1000.0 }), "mpp");
     refused(serde_json::json!({ "slide_min_side": 0 }), "slide_min_side");
-    refused(serde_json::json!({ "tissue_ratio": 2 }), "tissue_ratio");
+    refused(serde_json::json!({ "min_tissue_ratio": 2 }), "min_tissue_ratio");
     assert!(serde_json::from_value::<Options>(serde_json::json!({ "jitter": 0.1 })).is_err());
 }
 
@@ -261,9 +261,9 @@ fn missing_data_and_slides_without_tissue_are_errors() {
         let error = open(folder.path(), &[entry], serde_json::json!({})).err().unwrap();
         assert_eq!(error.code(), code::UNREADABLE, "{error}");
     }
-    let options = serde_json::json!({ "slide_min_side": 64, "slide_tile": 1024 });
+    let options = serde_json::json!({ "slide_min_side": 64, "tile_size": 1024 });
     let error = open(folder.path(), &["slide.tif"], options).err().unwrap();
-    assert!(error.message().contains("hint: lower slide_tile"), "{error}");
+    assert!(error.message().contains("hint: lower tile_size"), "{error}");
 }
 
 #[test]
@@ -273,7 +273,7 @@ fn a_bad_file_spoils_its_own_samples_only() {
     let slide = std::fs::read(folder.path().join("slide.tif")).unwrap();
     std::fs::write(folder.path().join("b_cut.tif"), &slide[..slide.len() / 2]).unwrap();
     std::fs::write(folder.path().join("c_empty.png"), "").unwrap();
-    let options = serde_json::json!({ "size": 64, "slide_min_side": 64, "slide_tile": 64 });
+    let options = serde_json::json!({ "size": 64, "slide_min_side": 64, "tile_size": 64 });
     let dataset = open(folder.path(), &["."], options).unwrap();
     assert_eq!(ids(&dataset)[..3], ["a_text.svs", "b_cut.tif", "c_empty.png"]);
     assert_eq!(dataset.len(), good.len() + 3);
@@ -288,7 +288,7 @@ fn a_bad_file_spoils_its_own_samples_only() {
 #[test]
 fn a_slide_named_as_an_entry_is_cut_like_one_found_in_a_folder() {
     let (folder, _) = synthetic(1, serde_json::json!({}));
-    let options = serde_json::json!({ "size": 64, "slide_min_side": 64, "slide_tile": 64 });
+    let options = serde_json::json!({ "size": 64, "slide_min_side": 64, "tile_size": 64 });
     std::fs::rename(folder.path().join("slide.tif"), folder.path().join("slide.scan")).unwrap();
     let dataset = open(folder.path(), &["slide.scan"], options).unwrap();
     assert!(ids(&dataset).iter().all(|id| id.starts_with("slide.scan#x=")) && dataset.len() > 10);
@@ -313,8 +313,7 @@ fn an_image_in_strips_that_fits_no_memory_is_cut_like_a_slide() {
     directory.write_tag(Tag::StripByteCounts, vec![strip.len() as u32; 2050].as_slice()).unwrap();
     drop(directory);
     std::fs::write(folder.path().join("scan.tif"), content.into_inner()).unwrap();
-    let options =
-        |tissue_ratio: f64| serde_json::json!({ "size": 64, "slide_tile": 2048, "tissue_ratio": tissue_ratio });
+    let options = |min_tissue_ratio: f64| serde_json::json!({ "size": 64, "tile_size": 2048, "min_tissue_ratio": min_tissue_ratio });
     let dataset = open(folder.path(), &["."], options(0.74)).unwrap();
     assert_eq!(dataset.len(), 16);
     assert_eq!(dataset.id(5), "scan.tif#x=2048,y=2048");
@@ -338,7 +337,7 @@ fn the_fingerprint_follows_the_files() {
 fn real_tiles_and_slides_are_read() {
     let folder = medcoss_test_support::data("pathology");
     let data = ["nuclei/images", "blood_cells/JPEGImages", "wsi"];
-    let dataset = open(&folder, &data, serde_json::json!({ "slide_tile": 256 })).unwrap();
+    let dataset = open(&folder, &data, serde_json::json!({ "tile_size": 256 })).unwrap();
     let ids = ids(&dataset);
     let n_tiles_of = |slide: &str| ids.iter().filter(|id| id.starts_with(&format!("wsi/{slide}#"))).count();
     let [n_tiles_of_slide, n_tiles_of_dicom] = ["small_HE.svs", "small_dicom.dcm"].map(n_tiles_of);
@@ -363,15 +362,15 @@ fn a_real_slide_at_half_its_resolution_looks_the_same() {
     let folder = medcoss_test_support::data("pathology");
     // Aperio states 0.499 microns; 2220 x 2967 pixels.
     let slide = |options| open(&folder, &["wsi/small_HE.svs"], options).unwrap();
-    let full = slide(serde_json::json!({ "slide_tile": 448, "tissue_ratio": 0.0 }));
-    let half = slide(serde_json::json!({ "slide_tile": 224, "tissue_ratio": 0.0, "mpp": 0.998 }));
+    let full = slide(serde_json::json!({ "tile_size": 448, "min_tissue_ratio": 0.0 }));
+    let half = slide(serde_json::json!({ "tile_size": 224, "min_tissue_ratio": 0.0, "mpp": 0.998 }));
     assert_eq!(ids(&full), ids(&half));
     for index in 0..full.len() {
         let [one, other] = [&full, &half].map(|dataset| load(dataset, index, View::Evaluation, 0).unwrap().0);
         let difference = one.iter().zip(&other).map(|(a, b)| (a - b).abs()).sum::<f32>() / one.len() as f32;
         assert!(difference < 0.002, "{}: {difference}", full.id(index));
     }
-    let coarse = slide(serde_json::json!({ "slide_tile": 224, "tissue_ratio": 0.0, "mpp": 2.0 }));
+    let coarse = slide(serde_json::json!({ "tile_size": 224, "min_tissue_ratio": 0.0, "mpp": 2.0 }));
     assert_eq!(ids(&coarse)[1], "wsi/small_HE.svs#x=0898,y=0000");
     let fine = slide(serde_json::json!({ "mpp": 0.25 }));
     assert!(load(&fine, 0, View::Evaluation, 0).unwrap_err().message().contains("0.4990 microns per pixel at best"));

@@ -54,13 +54,13 @@ impl TextDataset {
         Ok(Self { options: options.clone(), corpus, tokeniser, masking })
     }
 
-    /// `[CLS] tokens [SEP]`, at most `length` long; the frame belongs to no word.
+    /// `[CLS] tokens [SEP]`, at most `max_length` long; the frame belongs to no word.
     fn framed(&self, text: &str) -> Result<Encoded, Error> {
-        let Encoded { mut ids, mut words } = self.tokeniser.encode(text, self.options.length - 2)?;
+        let Encoded { mut ids, mut words } = self.tokeniser.encode(text, self.options.max_length - 2)?;
         if ids.is_empty() {
             return Err(Error::corrupt("the text has no tokens"));
         }
-        if !self.options.whole_word {
+        if !self.options.whole_word_masking {
             words = (0..).map(Some).take(ids.len()).collect();
         }
         ids.insert(0, self.tokeniser.start_id);
@@ -88,7 +88,7 @@ fn check_not_empty(request: &OpenRequest<Options>, corpus: &Corpus) -> Result<()
 impl Dataset for TextDataset {
     fn geometry(&self) -> Geometry {
         Geometry::Discrete {
-            length: self.options.length,
+            length: self.options.max_length,
             vocabulary: self.tokeniser.vocabulary,
             padding_id: self.tokeniser.padding_id,
             mask_id: self.tokeniser.mask_id,
@@ -122,7 +122,7 @@ impl Dataset for TextDataset {
         let (Some(ids), Some(labels), Ok(n)) = (ids.get_mut(..n), labels.get_mut(..n), i32::try_from(n)) else {
             return Err(Error::bad_request(format!(
                 "a sample has {} ids; the buffers are shorter",
-                self.options.length
+                self.options.max_length
             )));
         };
         ids.copy_from_slice(&encoded.ids);
@@ -148,7 +148,7 @@ impl Dataset for TextDataset {
         }
         saved_samples::write(&folder.join(KEPT), lines.as_bytes())?;
         let options = Options {
-            column: Some(KEPT_FIELD.into()),
+            text_column: Some(KEPT_FIELD.into()),
             label_column: None,
             tokenizer: None,
             unit: Unit::Document,

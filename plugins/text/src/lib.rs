@@ -3,6 +3,8 @@
 //! Texts become WordPiece ids in BERT's frame, `[CLS] ... [SEP]`, and are masked word by word. There is no augmentation
 //! beyond masking. What is deliberately not here: the embedding of ids and the loss, which are the model's.
 
+#![forbid(unsafe_code)]
+
 mod corpus;
 mod dataset;
 mod options;
@@ -29,6 +31,8 @@ impl Modality for Text {
     const READS: &'static [&'static str] = &read::KINDS;
     const RENDERS: Option<Rendering> = Some(Rendering::Text);
     const SAVES_SAMPLES: bool = true;
+    const RENAMED_OPTIONS: &'static [(&'static str, &'static str)] =
+        &[("length", "max_length"), ("column", "text_column"), ("whole_word", "whole_word_masking")];
 
     type Options = Options;
     type Dataset = TextDataset;
@@ -37,7 +41,7 @@ impl Modality for Text {
     fn geometry(options: &Options) -> Result<Geometry, Error> {
         options.check()?;
         Ok(Geometry::Discrete {
-            length: options.length,
+            length: options.max_length,
             vocabulary: options.vocab_size,
             padding_id: tokeniser::LEARNED_PADDING_ID,
             mask_id: tokeniser::LEARNED_MASK_ID,

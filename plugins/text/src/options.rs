@@ -26,13 +26,13 @@ pub enum Unit {
 #[serde(default, deny_unknown_fields)]
 pub struct Options {
     /// Tokens in a sample, with `[CLS]`, `[SEP]` and padding: 4 to 4096. Longer texts are cut off.
-    pub length: usize,
+    pub max_length: usize,
     /// What is one sample in files of the `###id`, `LABEL<TAB>sentence` layout. Other files have one text a line, a row
     /// or a pair of question and answer.
     pub unit: Unit,
     /// Column of CSV files, or field of JSON Lines, that holds the text. May be left out where there is only one. A field
     /// inside of another is named with a dot: `report.findings`.
-    pub column: Option<String>,
+    pub text_column: Option<String>,
     /// Column of CSV files, or field of JSON Lines, that holds the label. Question types are labels by themselves.
     pub label_column: Option<String>,
     /// A tokenizer.json, or a BERT vocabulary (vocab.txt), relative to the data's base. Left out: one is learned from the
@@ -46,21 +46,21 @@ pub struct Options {
     /// Share of tokens to predict: above 0, at most 1.
     pub mask_ratio: f64,
     /// Masks words whole; otherwise every token by itself.
-    pub whole_word: bool,
+    pub whole_word_masking: bool,
 }
 
 impl Default for Options {
     fn default() -> Self {
         Self {
-            length: 112,
+            max_length: 112,
             unit: Unit::Document,
-            column: None,
+            text_column: None,
             label_column: None,
             tokenizer: None,
             vocab_size: 8192,
             lowercase: true,
             mask_ratio: 0.15,
-            whole_word: true,
+            whole_word_masking: true,
         }
     }
 }
@@ -74,8 +74,8 @@ impl Options {
         let refuse = |name: &str, found: &dyn std::fmt::Display, expected: &str| {
             Err(Error::bad_request(format!("option {name} is {found}; expected {expected}")))
         };
-        if !LENGTHS.contains(&self.length) {
-            return refuse("length", &self.length, &format!("{} to {}", LENGTHS.start(), LENGTHS.end()));
+        if !LENGTHS.contains(&self.max_length) {
+            return refuse("max_length", &self.max_length, &format!("{} to {}", LENGTHS.start(), LENGTHS.end()));
         }
         if !VOCABULARIES.contains(&self.vocab_size) {
             let range = format!("{} to {}", VOCABULARIES.start(), VOCABULARIES.end());
@@ -84,7 +84,7 @@ impl Options {
         if !(self.mask_ratio > 0.0 && self.mask_ratio <= 1.0) {
             return refuse("mask_ratio", &self.mask_ratio, "above 0 and at most 1");
         }
-        for (name, value) in [("column", &self.column), ("label_column", &self.label_column)] {
+        for (name, value) in [("text_column", &self.text_column), ("label_column", &self.label_column)] {
             if value.as_deref().is_some_and(|value| value.trim().is_empty()) {
                 return refuse(name, &"empty", "a name, or no such option");
             }
@@ -110,7 +110,7 @@ mod tests {
 
     #[test]
     fn options_out_of_range_are_named_with_value_and_range() {
-        assert_eq!(refused(|options| options.length = 3), "option length is 3; expected 4 to 4096");
+        assert_eq!(refused(|options| options.max_length = 3), "option max_length is 3; expected 4 to 4096");
         assert_eq!(refused(|options| options.vocab_size = 1), "option vocab_size is 1; expected 128 to 262144");
         assert!(refused(|options| options.mask_ratio = f64::NAN).contains("mask_ratio is NaN"));
         assert!(refused(|options| options.mask_ratio = 0.0).contains("mask_ratio is 0"));

@@ -86,7 +86,7 @@ pub fn write(folder: &Path, n_samples: usize, seed: u64) -> Result<Synthesised, 
     }
     Ok(Synthesised {
         data: files.iter().map(|(name, _)| name.into()).collect(),
-        options: json!({ "length": 32, "vocab_size": 512, "column": "report", "label_column": "finding" }),
+        options: json!({ "max_length": 32, "vocab_size": 512, "text_column": "report", "label_column": "finding" }),
     })
 }
 

@@ -119,7 +119,7 @@ fn the_training_view_is_the_plain_one_under_a_mask_that_follows_the_seed() {
 fn rendering_gives_the_text_back_with_masks_shown() {
     let folder = tempfile::tempdir().unwrap();
     std::fs::write(folder.path().join("a.txt"), "No Pleural effusion, seen.\nno pleural effusion, seen.\n").unwrap();
-    let dataset = open(&request(folder.path(), &["a.txt"], serde_json::json!({"length": 16})));
+    let dataset = open(&request(folder.path(), &["a.txt"], serde_json::json!({"max_length": 16})));
     let (mut ids, _) = load(&dataset, 0, View::Evaluation, 0);
     assert_eq!(rendered(&dataset, &ids), "no pleural effusion, seen.");
     let Geometry::Discrete { mask_id, vocabulary, padding_id, .. } = dataset.geometry() else { panic!() };
@@ -143,7 +143,7 @@ fn a_text_that_spells_special_tokens_is_only_text() {
 fn long_texts_are_cut_inside_the_frame() {
     let folder = tempfile::tempdir().unwrap();
     std::fs::write(folder.path().join("a.txt"), "lung ".repeat(50) + "\nlung lung\n").unwrap();
-    let dataset = open(&request(folder.path(), &["a.txt"], serde_json::json!({"length": 9})));
+    let dataset = open(&request(folder.path(), &["a.txt"], serde_json::json!({"max_length": 9})));
     let (long, _) = load(&dataset, 0, View::Evaluation, 0);
     let (short, _) = load(&dataset, 1, View::Evaluation, 0);
     assert_eq!((long.len(), long[0], long[8]), (9, 2, 3));
@@ -155,8 +155,9 @@ fn words_are_masked_whole_only_where_that_is_asked_for() {
     let folder = tempfile::tempdir().unwrap();
     // "qz" occurs once and stays in two pieces, all of it one word.
     std::fs::write(folder.path().join("a.txt"), "qz\nz q\n").unwrap();
-    let targets = |whole_word: bool| {
-        let dataset = open(&request(folder.path(), &["a.txt"], serde_json::json!({ "whole_word": whole_word })));
+    let targets = |whole_word_masking: bool| {
+        let dataset =
+            open(&request(folder.path(), &["a.txt"], serde_json::json!({ "whole_word_masking": whole_word_masking })));
         let (ids, labels) = load(&dataset, 0, View::Training, 3);
         assert_eq!(ids.len(), 4);
         labels.iter().filter(|&&label| label != NOT_A_TARGET).count()
@@ -285,7 +286,7 @@ fn what_is_damaged_among_good_documents_is_a_bad_sample_with_its_reason() {
     write("e.jsonl", "[]\n[]\n");
     write("f.txt", "clear\n");
     let listed = folder.path().display().to_string();
-    let options = serde_json::json!({"column": "note"});
+    let options = serde_json::json!({"text_column": "note"});
     let dataset = open(&request(folder.path(), &["."], options));
     let found: Vec<_> = (0..dataset.len()).map(|index| dataset.id(index)).collect();
     let expected = [
@@ -332,7 +333,7 @@ fn options_that_no_document_fits_and_other_encodings_stop_at_once_also_among_goo
     write("b.jsonl", b"{\"note\":\"clear\"}\n");
     let open = |options| Text::open(request(folder.path(), &["."], options)).map(|dataset| dataset.len());
     assert_eq!(open(serde_json::json!({})), Ok(2));
-    let error = open(serde_json::json!({"column": "nite"})).unwrap_err();
+    let error = open(serde_json::json!({"text_column": "nite"})).unwrap_err();
     assert!(error.message().starts_with("b.jsonl, line 1 has no column \"nite\""), "{error}");
     assert_eq!(error.code(), code::BAD_REQUEST);
     write("c.txt", b"clear\n\xe4\n");
@@ -380,10 +381,10 @@ fn a_line_of_megabytes_is_cut_and_needs_no_memory_to_speak_of() {
 #[test]
 fn options_out_of_range_are_refused_before_anything_is_read() {
     for options in [
-        serde_json::json!({"length": 2}),
+        serde_json::json!({"max_length": 2}),
         serde_json::json!({"vocab_size": 7}),
         serde_json::json!({"mask_ratio": 1.5}),
-        serde_json::json!({"column": ""}),
+        serde_json::json!({"text_column": ""}),
     ] {
         let request = request(Path::new("nowhere"), &["none.txt"], options);
         assert_eq!(Text::geometry(&request.options).unwrap_err().code(), code::BAD_REQUEST);

@@ -53,7 +53,7 @@ fn pubmed_rct_gives_abstracts_or_labelled_sentences() {
 #[test]
 #[ignore = "needs MEDCOSS_TEST_DATA"]
 fn medical_abstracts_give_rows_with_labels() {
-    let options = serde_json::json!({"column": "medical_abstract", "label_column": "condition_label"});
+    let options = serde_json::json!({"text_column": "medical_abstract", "label_column": "condition_label"});
     let dataset = open(TABLE, options);
     assert_eq!((dataset.len(), dataset.label(0).as_deref()), (2308, Some("3")));
     assert_eq!(dataset.id(0), "text/medical_abstracts/share.csv#L0000002");

@@ -8,6 +8,8 @@
 //! Which files are clips, and how frames are read, is in `clip`, GIF by itself in `animation`; `synthetic` makes the samples for
 //! demonstration and tests. Times of frames are not looked at: a clip is taken to run evenly.
 
+#![forbid(unsafe_code)]
+
 mod animation;
 mod clip;
 mod options;
@@ -44,6 +46,8 @@ impl Modality for Video {
     const READS: &'static [&'static str] = clip::KINDS;
     const RENDERS: Option<Rendering> = Some(Rendering::Png);
     const SAVES_SAMPLES: bool = true;
+    const RENAMED_OPTIONS: &'static [(&'static str, &'static str)] =
+        &[("frames", "num_frames"), ("every", "frame_stride")];
 
     type Options = Options;
     type Dataset = Clips;
@@ -83,12 +87,12 @@ pub struct Clips {
 impl Clips {
     /// Frames of a sample `[frames, size, size, channels]`: the middle ones, whole, or any of them, cropped and flipped.
     fn frames(&self, clip: &Clip, mut rng: Option<&mut SampleRng>) -> Result<Vec<f32>, Error> {
-        let Options { frames, every, size, .. } = self.options;
+        let Options { num_frames: frames, frame_stride, size, .. } = self.options;
         let Outline { n_frames, width, height } = clip.outline()?;
-        let span = (frames - 1) * every + 1;
+        let span = (frames - 1) * frame_stride + 1;
         let Some(spare) = n_frames.checked_sub(span) else {
             return Err(Error::unsupported(format!(
-                "the clip has {n_frames} frames; {frames}, one of every {every}, need {span}\nhint: lower the option frames or every"
+                "the clip has {n_frames} frames; {frames} frames with a stride of {frame_stride} need {span}\nhint: lower option num_frames or frame_stride"
             )));
         };
         let (mut first, mut region, mut flipped) = (spare / 2, Region::centre_square(width, height), false);
@@ -97,7 +101,7 @@ impl Clips {
             region = Region::random_crop(*rng, width, height, self.options.crop_scale, ASPECT);
             flipped = self.options.horizontal_flip && rng.random();
         }
-        let wanted: Vec<_> = (0..frames).map(|frame| first + frame * every).collect();
+        let wanted: Vec<_> = (0..frames).map(|frame| first + frame * frame_stride).collect();
         let mut pixels = Vec::with_capacity(frames * size * size * self.options.channels());
         clip.read(&wanted, |frame| {
             if (frame.width(), frame.height()) != (width, height) {

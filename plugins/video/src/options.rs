@@ -18,9 +18,9 @@ const FARTHEST: usize = 1000;
 #[serde(default, deny_unknown_fields)]
 pub struct Options {
     /// Frames of a sample: an even number, up to 128.
-    pub frames: usize,
+    pub num_frames: usize,
     /// One of so many frames of a clip is taken, 1 to 1000.
-    pub every: usize,
+    pub frame_stride: usize,
     /// Side of the square frames in pixels: a multiple of 16, up to 512.
     pub size: usize,
     /// Whether frames have three channels. Without, colour is turned to luma.
@@ -39,8 +39,8 @@ impl Default for Options {
     /// VideoMAE's sixteen frames and nine tenths masked, at the 112 pixels that echocardiograms are published with.
     fn default() -> Self {
         Self {
-            frames: 16,
-            every: 2,
+            num_frames: 16,
+            frame_stride: 2,
             size: 112,
             colour: true,
             mask_ratio: 0.9,
@@ -57,13 +57,13 @@ impl Options {
     /// # Errors
     /// The first setting that is out of range, by its name.
     pub(crate) fn check(&self) -> Result<(), Error> {
-        let Self { frames, every, size, mask_ratio, crop_scale: [least, most], .. } = *self;
+        let Self { num_frames, frame_stride, size, mask_ratio, crop_scale: [least, most], .. } = *self;
         let refused = |text: String| Err(Error::bad_request(text));
-        if frames == 0 || !frames.is_multiple_of(TUBE[0]) || frames > MOST_FRAMES {
-            return refused(format!("frames is {frames}; it must be an even number from 2 to {MOST_FRAMES}"));
+        if num_frames == 0 || !num_frames.is_multiple_of(TUBE[0]) || num_frames > MOST_FRAMES {
+            return refused(format!("num_frames is {num_frames}; it must be an even number from 2 to {MOST_FRAMES}"));
         }
-        if !(1..=FARTHEST).contains(&every) {
-            return refused(format!("every is {every}; it must be 1 to {FARTHEST}"));
+        if !(1..=FARTHEST).contains(&frame_stride) {
+            return refused(format!("frame_stride is {frame_stride}; it must be 1 to {FARTHEST}"));
         }
         if size == 0 || !size.is_multiple_of(TUBE[1]) || size > LARGEST {
             return refused(format!("size is {size}; it must be a multiple of 16 from 16 to {LARGEST}"));
@@ -94,12 +94,12 @@ impl Options {
 
     /// `[time, rows, columns]` in tubes.
     pub(crate) fn grid(&self) -> [usize; 3] {
-        [self.frames / TUBE[0], self.size / TUBE[1], self.size / TUBE[2]]
+        [self.num_frames / TUBE[0], self.size / TUBE[1], self.size / TUBE[2]]
     }
 
     /// `[frames, rows, columns, channels]` of a sample.
     pub(crate) fn pixels(&self) -> [usize; 4] {
-        [self.frames, self.size, self.size, self.channels()]
+        [self.num_frames, self.size, self.size, self.channels()]
     }
 
     pub(crate) fn channels(&self) -> usize {

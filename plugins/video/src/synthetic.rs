@@ -38,8 +38,8 @@ pub(crate) fn write(folder: &Path, n_samples: usize, seed: u64) -> Result<Synthe
     }
     saved_samples::write(&folder.join(TABLE), table.as_bytes())?;
     let options = serde_json::json!({
-        "frames": 8,
-        "every": 1,
+        "num_frames": 8,
+        "frame_stride": 1,
         "size": 64,
         "colour": false,
         "labels": { "file": TABLE, "key_column": "clip", "label_column": "function" },

@@ -54,7 +54,7 @@ fn synthetic_clips_open_with_labels_in_all_formats() {
 #[test]
 fn weak_hearts_move_less() {
     let (folder, _) = synthetic(12, 3);
-    let options = json!({ "frames": 20, "every": 1, "size": 64, "colour": false });
+    let options = json!({ "num_frames": 20, "frame_stride": 1, "size": 64, "colour": false });
     let dataset = open(folder.path(), &["."], options).unwrap();
     let mut moved = [0.0_f32; 2];
     for index in 0..12 {
@@ -108,7 +108,7 @@ fn paint(folder: &Path, names: impl Iterator<Item = (u8, String)>) {
 fn tokens_are_tubes_of_every_nth_frame_in_the_order_of_numbers() {
     let base = tempfile::tempdir().unwrap();
     paint(&base.path().join("a"), (0..13).map(|number| (number, format!("f{}.png", number + 1))));
-    let options = json!({ "frames": 4, "every": 3, "size": 32, "mask_ratio": 0.5 });
+    let options = json!({ "num_frames": 4, "frame_stride": 3, "size": 32, "mask_ratio": 0.5 });
     let dataset = open(base.path(), &["a"], options).unwrap();
     assert_eq!(dataset.geometry(), Geometry::Continuous { grid: vec![2, 2, 2], d_token: 1536, n_masked: 4 });
     let (tokens, _) = load(&dataset, 0, View::Evaluation, 0).unwrap();
@@ -130,9 +130,9 @@ fn tokens_are_tubes_of_every_nth_frame_in_the_order_of_numbers() {
 fn crops_and_mirrors_are_the_same_in_all_frames_and_any_frame_may_be_first() {
     let base = tempfile::tempdir().unwrap();
     paint(&base.path().join("a"), (0..8).map(|number| (number, format!("f{number}.png"))));
-    let options = json!({ "frames": 4, "every": 1, "size": 16, "mask_ratio": 0.5 });
+    let options = json!({ "num_frames": 4, "frame_stride": 1, "size": 16, "mask_ratio": 0.5 });
     assert!(open(base.path(), &["a"], options).is_err(), "one place cannot be half masked");
-    let options = json!({ "frames": 4, "every": 1, "size": 32, "mask_ratio": 0.5 });
+    let options = json!({ "num_frames": 4, "frame_stride": 1, "size": 32, "mask_ratio": 0.5 });
     let dataset = open(base.path(), &["a"], options).unwrap();
     let (mut firsts, mut flipped) = (std::collections::BTreeSet::new(), 0);
     for seed in 0..100 {
@@ -157,7 +157,7 @@ fn a_folder_may_hold_several_clips() {
     let base = tempfile::tempdir().unwrap();
     let folder = base.path().join("study");
     paint(&folder, (0..3).flat_map(|n| ["left", "right"].map(|side| (n, format!("{side}_{n}.png")))));
-    let options = json!({ "frames": 2, "every": 1, "size": 32, "mask_ratio": 0.5 });
+    let options = json!({ "num_frames": 2, "frame_stride": 1, "size": 32, "mask_ratio": 0.5 });
     let dataset = open(base.path(), &["study"], options).unwrap();
     assert_eq!(ids(&dataset), ["study/left_0.png", "study/right_0.png"]);
 }
@@ -182,7 +182,7 @@ fn kept_clips_are_the_samples_again_without_the_data() {
 fn an_image_shows_four_frames_side_by_side() {
     let base = tempfile::tempdir().unwrap();
     paint(&base.path().join("a"), (0..8).map(|number| (number, format!("f{number}.png"))));
-    let options = json!({ "frames": 8, "every": 1, "size": 32, "mask_ratio": 0.5 });
+    let options = json!({ "num_frames": 8, "frame_stride": 1, "size": 32, "mask_ratio": 0.5 });
     let dataset = open(base.path(), &["a"], options).unwrap();
     let (tokens, _) = load(&dataset, 0, View::Evaluation, 0).unwrap();
     let image = image::load_from_memory(&dataset.render(Tokens::Continuous(&tokens)).unwrap()).unwrap().to_rgb8();
@@ -198,9 +198,9 @@ fn an_image_shows_four_frames_side_by_side() {
 #[test]
 fn wrong_settings_are_named() {
     for (options, name) in [
-        (json!({ "frames": 0 }), "frames"),
-        (json!({ "frames": 7 }), "frames"),
-        (json!({ "every": 0 }), "every"),
+        (json!({ "num_frames": 0 }), "num_frames"),
+        (json!({ "num_frames": 7 }), "num_frames"),
+        (json!({ "frame_stride": 0 }), "frame_stride"),
         (json!({ "size": 100 }), "size"),
         (json!({ "mask_ratio": 1.0 }), "mask_ratio"),
         (json!({ "size": 48 }), "mask_ratio"),
@@ -238,13 +238,13 @@ fn bad_clips_spoil_their_own_sample_only() {
             other.save(folder.path().join("b_size/5.png")).unwrap();
         }
     }
-    let options = json!({ "frames": 8, "every": 1, "size": 64, "colour": false });
+    let options = json!({ "num_frames": 8, "frame_stride": 1, "size": 64, "colour": false });
     let dataset = open(folder.path(), &["."], options).unwrap();
     for (index, (id, expected, word)) in [
         ("a_cut.gif", code::CORRUPT, "no sound GIF"),
         ("a_empty.gif", code::CORRUPT, "no sound GIF"),
         ("a_huge.gif", code::UNSUPPORTED, "65535x65535"),
-        ("a_short/1.png", code::UNSUPPORTED, "hint: lower the option frames"),
+        ("a_short/1.png", code::UNSUPPORTED, "hint: lower option num_frames"),
         ("a_text/1.png", code::CORRUPT, "neither PNG nor JPEG"),
         ("b_cut/0.jpg", code::CORRUPT, "cut off"),
         ("b_size/0.png", code::CORRUPT, "another is 9x7"),
@@ -267,7 +267,7 @@ fn no_damage_makes_a_panic() {
     let (folder, _) = synthetic(3, 8);
     let path = folder.path().join("clip_0002.gif");
     let whole = std::fs::read(&path).unwrap();
-    let options = json!({ "frames": 8, "every": 1, "size": 64, "colour": false });
+    let options = json!({ "num_frames": 8, "frame_stride": 1, "size": 64, "colour": false });
     let (mut n_read, mut n_refused) = (0, 0);
     let places = (0..40).chain((40..whole.len()).step_by(whole.len() / 60));
     for at in places {

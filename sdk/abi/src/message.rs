@@ -28,6 +28,10 @@ pub struct Description {
     pub operations: Vec<String>,
 }
 
+/// Keyword in the schema of options under which a plugin may list former names of options: an object from each former name to the
+/// present one. Optional; readers that do not know it treat a former name as an unknown one.
+pub const RENAMED_OPTIONS: &str = "x-renamed-options";
+
 /// What `render` answers with.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]

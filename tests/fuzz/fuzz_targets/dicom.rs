@@ -11,5 +11,5 @@ use medcoss_xray::Xray;
 fuzz_target!(|content: &[u8]| {
     open_and_load::<Xray>("input.dcm", content, json!({ "size": 32 }));
     open_and_load_as::<Ct>("input.dcm", json!({ "size": [16, 32, 32], "cache_mb": 16 }));
-    open_and_load_as::<Pathology>("input.dcm", json!({ "size": 32, "slide_tile": 64, "tissue_ratio": 0.0 }));
+    open_and_load_as::<Pathology>("input.dcm", json!({ "size": 32, "tile_size": 64, "min_tissue_ratio": 0.0 }));
 });

@@ -7,7 +7,7 @@ use medcoss_sdk::serde_json::json;
 use medcoss_text::Text;
 
 fuzz_target!(|content: &[u8]| {
-    let columns = json!({ "column": "report", "label_column": "finding" });
+    let columns = json!({ "text_column": "report", "label_column": "finding" });
     open_and_load::<Text>("input.csv", content, text_options(columns));
     open_and_load_as::<Text>("input.csv", text_options(json!({})));
 });

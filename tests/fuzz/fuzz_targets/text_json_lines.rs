@@ -7,8 +7,8 @@ use medcoss_sdk::serde_json::json;
 use medcoss_text::Text;
 
 fuzz_target!(|content: &[u8]| {
-    let fields = json!({ "column": "report", "label_column": "finding" });
+    let fields = json!({ "text_column": "report", "label_column": "finding" });
     open_and_load::<Text>("input.jsonl", content, text_options(fields));
-    open_and_load_as::<Text>("input.jsonl", text_options(json!({ "column": "report.text" })));
+    open_and_load_as::<Text>("input.jsonl", text_options(json!({ "text_column": "report.text" })));
     open_and_load_as::<Text>("input.jsonl", text_options(json!({})));
 });

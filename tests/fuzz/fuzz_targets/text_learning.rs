@@ -7,5 +7,5 @@ use medcoss_sdk::serde_json::json;
 use medcoss_text::Text;
 
 fuzz_target!(|content: &[u8]| {
-    open_and_load::<Text>("input.txt", content, json!({ "vocab_size": 160, "length": 16 }));
+    open_and_load::<Text>("input.txt", content, json!({ "vocab_size": 160, "max_length": 16 }));
 });

@@ -23,6 +23,6 @@ fn pass_over_library() {
 
 fuzz_target!(init: pass_over_library(), |content: &[u8]| {
     put("tokenizer.json", content);
-    let options = json!({ "tokenizer": "tokenizer.json", "length": 16 });
+    let options = json!({ "tokenizer": "tokenizer.json", "max_length": 16 });
     let _ = panic::catch_unwind(|| open_and_load::<Text>("input.txt", TEXT, options));
 });

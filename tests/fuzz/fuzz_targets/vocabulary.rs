@@ -14,7 +14,7 @@ fuzz_target!(|content: &[u8]| {
         open_and_load::<Text>(
             "input.txt",
             TEXT,
-            json!({ "tokenizer": "any.txt", "lowercase": lowercase, "length": 16 }),
+            json!({ "tokenizer": "any.txt", "lowercase": lowercase, "max_length": 16 }),
         );
     }
 });

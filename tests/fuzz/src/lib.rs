@@ -113,7 +113,7 @@ pub fn check_error(error: &Error) {
 /// The options of the text targets: a given vocabulary, short samples.
 pub fn text_options(more: Value) -> Value {
     put("vocab.txt", VOCABULARY.as_bytes());
-    let mut options = serde_json::json!({ "tokenizer": "vocab.txt", "length": 16 });
+    let mut options = serde_json::json!({ "tokenizer": "vocab.txt", "max_length": 16 });
     if let (Value::Object(options), Value::Object(more)) = (&mut options, more) {
         options.extend(more);
     }

@@ -21,6 +21,9 @@ pub struct HeaderOfVersion2 {
 /// The variable that asks for misbehaviour.
 pub const VARIABLE: &str = "MEDCOSS_MISBEHAVE";
 
+/// Written to standard error before the deed `loop`, after which nothing happens any more.
+pub const LOOPING: &str = "the plugin loops";
+
 /// What is asked for at a place, if it is time for it. Each call counts as reaching the place.
 pub fn deed(place: &str) -> Option<String> {
     static REACHED: Mutex<Vec<(String, u64)>> = Mutex::new(Vec::new());
@@ -64,9 +67,12 @@ pub fn act(place: &str) -> Option<String> {
         "exit3" => std::process::exit(3),
         // SAFETY: none; that is the point.
         "segfault" => unsafe { std::ptr::without_provenance_mut::<u8>(8).write_volatile(1) },
-        "loop" => loop {
-            std::thread::sleep(Duration::from_millis(1));
-        },
+        "loop" => {
+            eprintln!("{LOOPING}");
+            loop {
+                std::thread::park();
+            }
+        }
         "print" => {
             let line = [b'p'; 1 << 10];
             for _ in 0..4 << 10 {

@@ -99,3 +99,32 @@ pub fn is_alone(test: &str) -> bool {
     assert!(output.status.success() && text.contains("1 passed"), "{test} failed in a process of its own");
     false
 }
+
+/// Waits until a condition holds.
+///
+/// # Panics
+///
+/// Where it does not hold after two minutes; `what` says what was waited for.
+pub fn wait_until(what: &str, mut holds: impl FnMut() -> bool) {
+    let began = Instant::now();
+    while !holds() {
+        assert!(began.elapsed() < 2 * LONGEST, "waited for {:?}: {what}", 2 * LONGEST);
+        std::thread::sleep(Duration::from_millis(1));
+    }
+}
+
+/// Asks a process to stop, as Ctrl-C does.
+pub fn interrupt(child: &Child) {
+    let sent = Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap();
+    assert!(sent.success(), "the process has ended before it was interrupted");
+}
+
+/// Seconds that a process has computed, in all of its threads.
+pub fn cpu_seconds(child: &Child) -> f64 {
+    let status = fs::read_to_string(format!("/proc/{}/stat", child.id())).unwrap();
+    // The name of the program, in parentheses, may hold spaces.
+    let (_, fields) = status.rsplit_once(')').unwrap();
+    let ticks = fields.split_whitespace().skip(11).take(2).map(|field| field.parse::<f64>().unwrap());
+    // Linux tells user programs of a hundred ticks a second on every machine.
+    ticks.sum::<f64>() / 100.0
+}

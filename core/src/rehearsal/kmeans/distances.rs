@@ -321,7 +321,7 @@ mod tests {
 
     #[test]
     fn the_two_best_of_a_row_are_those_of_the_sorted_row() {
-        let mut draw = crate::draw::generator(3, "scores", &[]);
+        let mut draw = crate::rng::keyed(3, "scores", &[]);
         for n in (1..70).chain([200]) {
             // Few values: many of them are there twice.
             let mut scores: Vec<f32> = (0..n).map(|_| rand::RngExt::random_range(&mut draw, -20..20) as f32).collect();

@@ -5,7 +5,7 @@ use rand::seq::SliceRandom;
 use super::distances::Blocks;
 use super::{Clusters, Number, Work, start};
 use crate::Result;
-use crate::draw::generator;
+use crate::rng;
 
 /// Points of a batch for each centre.
 const PER_CENTRE: usize = 4;
@@ -25,7 +25,7 @@ pub(super) fn mini_batches<P: Number>(
 ) -> Result<Clusters> {
     let n = points.len() / width;
     let n_batch = (PER_CENTRE * n_centres).max(FEWEST).min(n);
-    let mut draw = generator(seed, "mini-batches", &[]);
+    let mut draw = rng::keyed(seed, "mini-batches", &[]);
     let mut order: Vec<usize> = (0..n).collect();
     let gather = |rows: &[usize]| -> Vec<P> {
         rows.iter().flat_map(|row| points[row * width..][..width].iter().copied()).collect()

@@ -234,7 +234,7 @@ mod tests {
 
     #[test]
     fn the_seeded_clustering_is_a_fixed_point() {
-        let mut generator = crate::draw::generator(4, "points", &[]);
+        let mut generator = crate::rng::keyed(4, "points", &[]);
         let points: Vec<f64> = (0..300 * 5).map(|_| rand::RngExt::random::<f64>(&mut generator)).collect();
         let start = Start::PlusPlus { n_centres: 12, seed: 3 };
         let clusters = find(&points, 5, start).unwrap();
@@ -264,7 +264,7 @@ mod tests {
 
     #[test]
     fn mini_batches_come_near_to_the_whole_and_repeat() {
-        let mut generator = crate::draw::generator(8, "points", &[]);
+        let mut generator = crate::rng::keyed(8, "points", &[]);
         let mut draw = || rand::RngExt::random::<f32>(&mut generator);
         // Twenty blobs on a line, and a thousand points each.
         let points: Vec<f32> = (0..20_000).flat_map(|at| [10.0 * (at % 20) as f32 + draw(), draw()]).collect();
@@ -316,7 +316,7 @@ mod tests {
         fn matrix_products_give_the_clusters_of_the_plain_algorithm(
             n in 60usize..300, width in 1usize..9, n_centres in 1usize..30, seed: u64, offset in -1000.0f32..1000.0,
         ) {
-            let mut generator = crate::draw::generator(seed, "points", &[]);
+            let mut generator = crate::rng::keyed(seed, "points", &[]);
             // Far from the origin, and some of them copies: single precision alone would not tell them apart.
             let mut points: Vec<f32> =
                 (0..n * width).map(|_| offset + rand::RngExt::random::<f32>(&mut generator)).collect();
@@ -331,7 +331,7 @@ mod tests {
 
     #[test]
     fn a_large_input_ends_where_no_point_would_change_and_the_work_can_be_ended() {
-        let mut generator = crate::draw::generator(6, "points", &[]);
+        let mut generator = crate::rng::keyed(6, "points", &[]);
         let points: Vec<f32> = (0..30_000 * 8).map(|_| rand::RngExt::random::<f32>(&mut generator)).collect();
         let start = || Start::PlusPlus { n_centres: 500, seed: 1 };
         let clusters = find(&points, 8, start()).unwrap();

@@ -11,7 +11,7 @@ use rayon::prelude::*;
 
 use super::distances::Blocks;
 use super::{MOST_WORK, Number};
-use crate::draw::{Generator, generator};
+use crate::rng::{self, Rng};
 use crate::{Error, Result};
 
 /// Centres from the start that suits the size.
@@ -59,7 +59,7 @@ fn oversampled<P: Number>(
     device: &Device,
 ) -> Result<Vec<f64>> {
     let n = blocks.n();
-    let mut draw = generator(seed, "k-means||", &[]);
+    let mut draw = rng::keyed(seed, "k-means||", &[]);
     let row = |point: usize| points[point * width..][..width].iter().map(|value| (*value).into());
     let mut candidates: Vec<f64> = row(draw.random_range(0..n)).collect();
     let mut nearest = blocks.nearest(&candidates)?;
@@ -102,7 +102,7 @@ fn plus_plus(
     weights: &[f64],
     n_centres: usize,
     device: &Device,
-    draw: &mut Generator,
+    draw: &mut Rng,
 ) -> Result<Vec<usize>> {
     let n = weights.len();
     let n_trials = 2 + (n_centres as f64).ln() as usize;
@@ -128,7 +128,7 @@ fn plus_plus(
 }
 
 /// A position, drawn by weight times factor; by weight alone where all factors are 0.
-fn weighted(weights: &[f64], factor: impl Fn(usize) -> f64, draw: &mut Generator) -> usize {
+fn weighted(weights: &[f64], factor: impl Fn(usize) -> f64, draw: &mut Rng) -> usize {
     let share = |at: usize| weights[at] * factor(at);
     let total: f64 = (0..weights.len()).map(share).sum();
     if total <= 0.0 {
@@ -197,7 +197,7 @@ mod tests {
 
     #[test]
     fn of_four_far_groups_each_gets_one_of_four_centres_whatever_the_seed() {
-        let mut draw = generator(2, "points", &[]);
+        let mut draw = rng::keyed(2, "points", &[]);
         let corners = [[0.0, 0.0], [100.0, 0.0], [0.0, 100.0], [100.0, 100.0]];
         let points: Vec<f32> =
             (0..400).flat_map(|at| corners[at % 4].map(|corner| corner + draw.random::<f32>())).collect();
@@ -221,7 +221,7 @@ mod tests {
 
     #[test]
     fn weights_decide_what_is_drawn() {
-        let mut draw = generator(1, "weights", &[]);
+        let mut draw = rng::keyed(1, "weights", &[]);
         let mut counts = [0.0f64; 3];
         (0..4000).for_each(|_| counts[weighted(&[1.0, 0.0, 3.0], |at| [2.0, 9.0, 2.0][at], &mut draw)] += 1.0 / 4000.0);
         assert!((counts[0] - 0.25).abs() < 0.03 && counts[1] == 0.0 && (counts[2] - 0.75).abs() < 0.03, "{counts:?}");

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use medcoss_core::stage::Reading;
+use medcoss_core::data::LoaderOptions;
 
 use super::models::{After, Models};
 use crate::observer::Work;
@@ -25,7 +25,7 @@ pub struct Options<'a> {
 /// With what tasks are measured.
 pub(super) struct EvaluationContext<'a> {
     pub models: &'a Models<'a>,
-    pub reading: Reading,
+    pub loader: LoaderOptions,
     pub options: &'a Options<'a>,
     pub work: &'a Work<'a>,
 }

@@ -19,10 +19,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 
 use anyhow::{Context, Result, bail};
-use medcoss_core::data::{SampleSource, TokenSpec};
+use medcoss_core::data::LoaderOptions;
+use medcoss_core::data::{Dataset, TokenSpec};
 use medcoss_core::evaluation::{EvaluatedStage, Score, ScoreMatrix, Scores, TaskSummary, Transfer};
-use medcoss_core::run::{FORMAT, UNSEALED};
-use medcoss_core::stage::Reading;
+use medcoss_core::run::{CHECKSUM_PLACEHOLDER, FORMAT};
 
 use crate::finished_run::FinishedRun;
 use crate::observer::{Work, WorkObserver};
@@ -52,9 +52,9 @@ pub fn evaluate(
     let models = Models::new(run)?;
     let (mut tasks, mut data) = open(run, file, options, registry, &models)?;
     let rows = models.rows(options.after);
-    let reading = Reading {
-        loader_threads: run.config.data.loader_threads,
-        max_bad_ratio: options.max_bad_ratio.unwrap_or(run.config.data.max_bad_ratio),
+    let loader = LoaderOptions {
+        num_workers: run.config.data.loader_threads,
+        max_invalid_fraction: options.max_bad_ratio.unwrap_or(run.config.data.max_bad_ratio),
     };
     let mut needed: BTreeMap<ModelOf, Needed> = BTreeMap::new();
     for (row, (at, task)) in rows.iter().flat_map(|row| tasks.iter().enumerate().map(move |task| (*row, task))) {
@@ -71,7 +71,7 @@ pub fn evaluate(
     let n = needed.values().flat_map(|model| &model.data).map(|at| data[*at].n_chosen()).sum::<usize>();
 
     let work = Work::new(observer, n as u64, "while tasks were evaluated", "no scores were written");
-    let context = EvaluationContext { models: &models, reading, options, work: &work };
+    let context = EvaluationContext { models: &models, loader, options, work: &work };
     // By model and task.
     let mut measured = BTreeMap::new();
     // By model and data: what probes of later models are fitted to. Models come in the order of their stages.
@@ -125,7 +125,7 @@ pub fn evaluate(
     };
     let mut scores = Scores {
         format: FORMAT,
-        seal: UNSEALED.into(),
+        checksum: CHECKSUM_PLACEHOLDER.into(),
         tasks_file: file.stem.clone(),
         tasks_sha256: file.sha256.clone(),
         seeds: options.seeds.clone(),

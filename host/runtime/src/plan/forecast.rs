@@ -126,7 +126,7 @@ impl StageForecast {
     ) -> Result<Self> {
         let settings = stage.settings;
         let n_samples = stage.current.ids().len();
-        let epochs = if stage.waits { 0 } else { settings.epochs };
+        let epochs = if stage.deferred { 0 } else { settings.epochs };
         let batches = stage.batches()?;
         let batch_seconds: BTreeMap<String, f64> =
             batches.keys().map(|label| (label.clone(), times.batch.get(label).copied().unwrap_or_default())).collect();

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use maud::{Markup, html};
-use medcoss_core::data::SampleSource;
+use medcoss_core::data::Dataset;
 use medcoss_core::rehearsal::BufferEntry;
 
 use super::chart::Bars;

@@ -10,7 +10,7 @@ use medcoss_core::run::{KEPT_SAMPLES, StageFolder, StageState};
 use super::series::{EpochLine, read_epochs};
 use crate::finished_run::FinishedRun;
 use crate::plugins_lock::{LockedPlugin, PluginsLock};
-use crate::record::read_sealed;
+use crate::record::read_with_checksum;
 use crate::timing::{EpochTime, TIMING};
 use crate::training::RECORD;
 
@@ -75,7 +75,7 @@ impl RunHistory {
     /// A folder without a run, a damaged record or state.
     pub fn read(path: &Path) -> Result<Self> {
         let finished = FinishedRun::read(path)?;
-        let record = read_sealed(&path.join(RECORD))?;
+        let record = read_with_checksum(&path.join(RECORD))?;
         let table: toml::Table = record.parse().context("the record of the run")?;
         let record = record.lines().filter(|line| !line.starts_with("# seal: ")).collect::<Vec<_>>().join("\n");
         let mut stages: Vec<StageHistory> = Vec::new();

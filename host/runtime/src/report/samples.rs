@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::{Result, anyhow, bail};
-use medcoss_core::data::{RawBatch, SampleSource, View};
+use medcoss_core::data::{Dataset, RawBatch, View};
 use medcoss_core::run::StageState;
 
 use super::exhibit::{Exhibit, Frame};
@@ -97,7 +97,7 @@ impl StageSamples {
     /// A sample that cannot be read or shown.
     pub(crate) fn exhibit(&self, index: u64, frame: Frame) -> Result<Exhibit, String> {
         let mut batch = RawBatch::default();
-        let bad = self.source.fill(View::Plain, &[index], &[0], &mut batch);
+        let bad = self.source.fill(View::Evaluation, &[index], &[0], &mut batch);
         let bad = bad.map_err(|error| in_words(&error.into(), &self.folders))?;
         if let Some(bad) = bad.into_iter().next() {
             return Err(bad.message);

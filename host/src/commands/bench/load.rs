@@ -4,7 +4,7 @@ use std::time::Instant;
 
 use anyhow::{Result, anyhow};
 use clap::Args;
-use medcoss_core::data::{RawBatch, SampleSource, View};
+use medcoss_core::data::{Dataset, RawBatch, View};
 use nix::sys::resource::{UsageWho, getrusage};
 use rand::SeedableRng;
 use rand::seq::SliceRandom;
@@ -145,7 +145,7 @@ impl Load {
             for (at, batch) in indices.chunks(size).enumerate().skip(thread).step_by(n_threads) {
                 let seeds: Vec<u64> =
                     (0..batch.len() as u64).map(|slot| first_seed + (at * size) as u64 + slot).collect();
-                if let Some(bad) = source.fill(View::Train, batch, &seeds, buffer)?.first() {
+                if let Some(bad) = source.fill(View::Training, batch, &seeds, buffer)?.first() {
                     let (id, told) = (&source.ids()[batch[bad.slot] as usize], &bad.message);
                     return Err(anyhow!(
                         "sample {id} cannot be read: {told}\nhint: measure with data that are sound; `medcoss data check` names \

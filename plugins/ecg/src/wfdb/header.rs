@@ -40,7 +40,7 @@ impl Format {
 /// What is used of a header.
 #[derive(Debug)]
 pub(super) struct Header {
-    pub(super) rate_hz: f64,
+    pub(super) sampling_rate_hz: f64,
     /// Samples of each signal, where the header says.
     pub(super) n_times: Option<u64>,
     pub(super) signals: Vec<SignalLine>,
@@ -98,9 +98,10 @@ impl Header {
         }
         let n_signals: usize = field(fields.next(), "number of signals", record)?;
         let rate = fields.next().map(|rate| rate.split(['/', '(']).next().unwrap_or_default());
-        let rate_hz: f64 = if rate.is_some() { field(rate, "sampling rate", record)? } else { DEFAULT_RATE_HZ };
-        if !(rate_hz > 0.0 && rate_hz.is_finite()) {
-            return Err(Error::corrupt(format!("its sampling rate is {rate_hz} Hz")));
+        let sampling_rate_hz: f64 =
+            if rate.is_some() { field(rate, "sampling rate", record)? } else { DEFAULT_RATE_HZ };
+        if !(sampling_rate_hz > 0.0 && sampling_rate_hz.is_finite()) {
+            return Err(Error::corrupt(format!("its sampling rate is {sampling_rate_hz} Hz")));
         }
         let n_times: Option<u64> = fields.next().map(|n| field(Some(n), "number of samples", record)).transpose()?;
         if n_signals == 0 || n_signals > MOST_SIGNALS || n_signals > lines.len() {
@@ -111,7 +112,12 @@ impl Header {
         }
         let signals = lines[..n_signals].iter().enumerate().map(|(number, line)| SignalLine::parse(number, line));
         // 0 stands for not known.
-        Ok(Self { rate_hz, n_times: n_times.filter(|&n| n > 0), signals: signals.collect::<Result<_, _>>()?, comments })
+        Ok(Self {
+            sampling_rate_hz,
+            n_times: n_times.filter(|&n| n > 0),
+            signals: signals.collect::<Result<_, _>>()?,
+            comments,
+        })
     }
 }
 
@@ -211,7 +217,7 @@ mod tests {
         let mitdb = "# a comment before\n100 2 360 650000 0:0:0 0/0/0\r\n\
             100.dat 212 200 11 1024 995 -22131 0 MLII\r\n100.dat 212 200 11 1024 1011 20052 0 V5\r\n# 69 M 1085 1629 x1\r\n";
         let header = Header::parse(mitdb).unwrap();
-        assert_eq!((header.rate_hz, header.n_times), (360.0, Some(650_000)));
+        assert_eq!((header.sampling_rate_hz, header.n_times), (360.0, Some(650_000)));
         let SignalLine { format, gain, baseline, description, .. } = &header.signals[1];
         assert_eq!((*format, *gain, *baseline, description.as_str()), (Format::Twelve, 200.0, 1024.0, "V5"));
         assert_eq!(header.comments, ["a comment before", "69 M 1085 1629 x1"]);
@@ -220,14 +226,14 @@ mod tests {
         assert_eq!((ptb.signals[0].format, ptb.signals[0].gain), (Format::Sixteen, 1000.0));
         let challenge = "A0001 1 500/500.00(0) 7500 05-Feb-2020 11:39:16\nA0001.mat 16+24 1000/mV 16 0 28 -1716 0 I\n#Dx: 59118001\n";
         let challenge = Header::parse(challenge).unwrap();
-        assert_eq!((challenge.rate_hz, challenge.signals[0].offset), (500.0, 24));
+        assert_eq!((challenge.sampling_rate_hz, challenge.signals[0].offset), (500.0, 24));
         assert_eq!(challenge.comments, ["Dx: 59118001"]);
     }
 
     #[test]
     fn what_is_left_out_has_the_value_of_the_specification() {
         let header = Header::parse("r 2\nr.dat 16\nr.dat 16 0(7)/V 0 3\n").unwrap();
-        assert_eq!((header.rate_hz, header.n_times), (250.0, None));
+        assert_eq!((header.sampling_rate_hz, header.n_times), (250.0, None));
         let [one, two] = header.signals.as_slice() else { panic!("two signals") };
         assert_eq!((one.gain, one.baseline, one.description.as_str()), (200.0, 0.0, "signal 0"));
         assert_eq!((two.gain, two.baseline), (200.0, 7.0));

@@ -18,7 +18,7 @@ pub(crate) fn write(
     folder: &Path,
     name: &str,
     format: Format,
-    [rate_hz, gain]: [usize; 2],
+    [sampling_rate_hz, gain]: [usize; 2],
     leads: &[(&str, Vec<f32>)],
 ) -> Result<(), Error> {
     let n_times = leads.first().map_or(0, |(_, values)| values.len());
@@ -31,7 +31,7 @@ pub(crate) fn write(
     let samples: Vec<i16> =
         (0..n_times).flat_map(|time| leads.iter().map(move |(_, values)| store(values[time]))).collect();
 
-    let mut header = format!("{name} {} {rate_hz} {n_times}\n", leads.len());
+    let mut header = format!("{name} {} {sampling_rate_hz} {n_times}\n", leads.len());
     for (at, (lead, _)) in leads.iter().enumerate() {
         let signal = samples.iter().skip(at).step_by(leads.len());
         let checksum = signal.clone().fold(0_i16, |sum, &sample| sum.wrapping_add(sample));

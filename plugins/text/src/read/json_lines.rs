@@ -32,7 +32,7 @@ pub fn read(content: &str, name: &str, options: &Options, corpus: &mut Corpus) -
             }
             found.and_then(label_of)
         });
-        match text_of(&object, options.column.as_deref(), &place) {
+        match text_of(&object, options.text_column.as_deref(), &place) {
             Ok(text) => corpus.add(line_place(line), label.as_deref(), text),
             Err(error) => corpus.add_unreadable(line_place(line), error),
         }
@@ -52,9 +52,9 @@ fn object(text: &str, place: &str) -> Result<Object, Error> {
 /// The text, empty for null.
 fn text_of<'a>(object: &'a Object, asked: Option<&str>, place: &str) -> Result<&'a str, Error> {
     let value = match asked {
-        Some(asked) => field(object, asked).ok_or_else(|| no_column(asked, "column", &names(object), place))?,
+        Some(asked) => field(object, asked).ok_or_else(|| no_column(asked, "text_column", &names(object), place))?,
         None => {
-            let at = position_of(None, "column", &names(object), place)?;
+            let at = position_of(None, "text_column", &names(object), place)?;
             object.values().nth(at).unwrap_or(&Value::Null)
         }
     };
@@ -99,7 +99,7 @@ mod tests {
         let mut corpus = Corpus::default();
         corpus.begin_file("t.jsonl", b"");
         let options =
-            Options { column: Some(column.into()), label_column: Some(label_column.into()), ..Options::default() };
+            Options { text_column: Some(column.into()), label_column: Some(label_column.into()), ..Options::default() };
         read(content, "t.jsonl", &options, &mut corpus).map(|()| corpus)
     }
 
@@ -137,7 +137,7 @@ mod tests {
         let found: Vec<_> = corpus.unreadable().map(|error| error.message().to_owned()).collect();
         for (found, expected) in found.iter().zip([
             "t.jsonl, line 2, column 0: invalid type: sequence, expected a map; expected a JSON object",
-            "t.jsonl, line 3 has no column \"note\", which option column asks for; it has \"nite\"",
+            "t.jsonl, line 3 has no column \"note\", which option text_column asks for; it has \"nite\"",
             "t.jsonl, line 4: the text is a list; expected a string",
             "t.jsonl, line 5, column 10: EOF while parsing a string; expected a JSON object",
             "t.jsonl, line 6, column",

@@ -112,16 +112,16 @@ mod tests {
         assert_eq!(shown("short"), "\"short\"");
         assert_eq!(shown(&"ü".repeat(41)), format!("\"{}\"...", "ü".repeat(40)));
         let many = vec!["c"; 21];
-        let message = position_of(None, "column", &many, "a.csv").unwrap_err();
+        let message = position_of(None, "text_column", &many, "a.csv").unwrap_err();
         assert!(message.message().contains("21 columns") && message.message().contains("\"c\", ...\n"), "{message}");
     }
 
     #[test]
     fn columns_are_found_by_name_or_for_being_alone() {
         let names = ["id", " text "];
-        assert_eq!(position_of(Some("text"), "column", &names, "a.csv").unwrap(), 1);
-        assert_eq!(position_of(None, "column", &["only"], "a.csv").unwrap(), 0);
-        let error = position_of(None, "column", &names, "a.csv").unwrap_err();
+        assert_eq!(position_of(Some("text"), "text_column", &names, "a.csv").unwrap(), 1);
+        assert_eq!(position_of(None, "text_column", &["only"], "a.csv").unwrap(), 0);
+        let error = position_of(None, "text_column", &names, "a.csv").unwrap_err();
         assert!(error.message().contains("a.csv has 2 columns: \"id\", \" text \""), "{error}");
         let error = position_of(Some("note"), "label_column", &names, "a.csv").unwrap_err();
         assert!(error.message().contains("\"note\"") && error.message().contains("label_column"), "{error}");

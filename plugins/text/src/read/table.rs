@@ -26,7 +26,7 @@ pub fn read(content: &str, name: &str, options: &Options, corpus: &mut Corpus) -
             "{name}, line 1: a quotation mark opens and never closes; expected a header"
         )));
     }
-    let text = position_of(options.column.as_deref(), "column", &names, name)?;
+    let text = position_of(options.text_column.as_deref(), "text_column", &names, name)?;
     let label = match options.label_column.as_deref() {
         Some(asked) => Some(position_of(Some(asked), "label_column", &names, name)?),
         None => None,
@@ -113,8 +113,11 @@ mod tests {
     fn corpus(content: &str, column: Option<&str>, label: Option<&str>) -> Result<Corpus, Error> {
         let mut corpus = Corpus::default();
         corpus.begin_file("t.csv", b"");
-        let options =
-            Options { column: column.map(String::from), label_column: label.map(String::from), ..Options::default() };
+        let options = Options {
+            text_column: column.map(String::from),
+            label_column: label.map(String::from),
+            ..Options::default()
+        };
         read(content, "t.csv", &options, &mut corpus).map(|()| corpus)
     }
 

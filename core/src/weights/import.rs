@@ -1,12 +1,12 @@
-//! Weights from elsewhere as a model of ours, with an account of what was taken and what was not.
+//! Weights from elsewhere as a model of ours, with an report of what was taken and what was not.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
-use super::account::{Account, LeftEntry, TakenPart, converted, count, left};
-use super::note::{Layout, Note};
+use super::import_report::{ImportReport, LeftEntry, TakenPart, converted, count, left};
+use super::metadata::{Layout, Metadata};
 use super::published::{Correspondence, PUBLISHED_FAMILIES, Part, UNUSED, correspondences, patch_kind};
 use super::tensor_file::{NamedTensor, TensorFile};
 use crate::model::{Dimensions, FamilyConfig, FamilyTokens, Model, ModelConfig, Preset, TextAttention};
@@ -63,9 +63,9 @@ pub struct Imported {
     /// Its sizes and families.
     pub config: ModelConfig,
     /// Tensors that the published layout has and no model uses, to be exported again.
-    pub carried: Vec<NamedTensor>,
+    pub passed_through: Vec<NamedTensor>,
     /// What happened.
-    pub account: Account,
+    pub report: ImportReport,
 }
 
 impl Import {
@@ -77,7 +77,7 @@ impl Import {
     /// not finite: each names the key; sizes that contradict those given; numbers of heads that nothing tells.
     pub fn read(&self, path: &Path) -> Result<Imported> {
         let mut file = TensorFile::open(path)?;
-        let note = Note::of(&file)?;
+        let note = Metadata::of(&file)?;
         match note {
             Some(note) if note.layout == Layout::MedcossRs => self.own(&file, note),
             note => {
@@ -87,7 +87,7 @@ impl Import {
         }
     }
 
-    fn own(&self, file: &TensorFile, note: Note) -> Result<Imported> {
+    fn own(&self, file: &TensorFile, note: Metadata) -> Result<Imported> {
         let config =
             ModelConfig { text_attention: self.text_attention.unwrap_or(note.model.text_attention), ..note.model };
         self.known.agree(&config.dimensions, file.path())?;
@@ -103,22 +103,22 @@ impl Import {
                 check_shape(file, path, shape)?;
                 file.floats(path).map(Some)
             })?;
-        let mut account = Account { taken: taken.into_values().collect(), ..Account::default() };
-        account.converted = converted(file, &used);
-        account.left = left(file, &used, &|_| "no parameter of the model has this name".into());
-        Ok(Imported { model, config, carried: Vec::new(), account })
+        let mut report = ImportReport { taken: taken.into_values().collect(), ..ImportReport::default() };
+        report.converted = converted(file, &used);
+        report.left = left(file, &used, &|_| "no parameter of the model has this name".into());
+        Ok(Imported { model, config, passed_through: Vec::new(), report })
     }
 
-    fn published(&self, file: &TensorFile, note: Option<Note>) -> Result<Imported> {
+    fn published(&self, file: &TensorFile, note: Option<Metadata>) -> Result<Imported> {
         if let Some(unknown) = self.without.iter().find(|family| !PUBLISHED_FAMILIES.contains(&family.as_str())) {
             return Err(Error::Setting(format!(
                 "there is no family {unknown} to leave out\nhint: the published families are {}",
                 PUBLISHED_FAMILIES.join(", ")
             )));
         }
-        let mut account = Account::default();
+        let mut report = ImportReport::default();
         let noted = note.as_ref().map(|note| &note.model);
-        let dimensions = self.dimensions(file, noted.map(|model| &model.dimensions), &mut account)?;
+        let dimensions = self.dimensions(file, noted.map(|model| &model.dimensions), &mut report)?;
         let skipped = |family: &str| {
             self.without.iter().any(|without| without == family)
                 || noted.is_some_and(|model| model.family(family).is_none())
@@ -177,28 +177,33 @@ impl Import {
         };
         let model = Model::new(&config, self.seed, 0, &burn::tensor::Device::flex()).with_parameters(values)?;
 
-        let mut carried = Vec::new();
+        let mut passed_through = Vec::new();
         for (key, _) in UNUSED {
             if let Some(tensor) = file.tensors().get(key) {
                 used.insert(key.into());
                 let (name, shape) = (key.to_string(), tensor.shape.clone());
-                carried.push(NamedTensor { name, shape, values: file.floats(key)? });
+                passed_through.push(NamedTensor { name, shape, values: file.floats(key)? });
                 let why = "no part of the model reads it; kept for export".into();
-                account.left.push(LeftEntry { key: key.into(), n: 1, why });
+                report.left.push(LeftEntry { key: key.into(), n: 1, why });
             }
         }
-        account.taken = taken.into_values().collect();
-        account.fresh = fresh.into_iter().collect();
-        account.converted = converted(file, &used);
-        account.left.extend(left(file, &used, &|key| match Part::of_key(key) {
+        report.taken = taken.into_values().collect();
+        report.fresh = fresh.into_iter().collect();
+        report.converted = converted(file, &used);
+        report.left.extend(left(file, &used, &|key| match Part::of_key(key) {
             Some(part) => format!("{part}: left out"),
             None => "the published layout has no such tensor".into(),
         }));
-        Ok(Imported { model, config, carried, account })
+        Ok(Imported { model, config, passed_through, report })
     }
 
     /// Sizes from shapes, compared with those that are known.
-    fn dimensions(&self, file: &TensorFile, noted: Option<&Dimensions>, account: &mut Account) -> Result<Dimensions> {
+    fn dimensions(
+        &self,
+        file: &TensorFile,
+        noted: Option<&Dimensions>,
+        report: &mut ImportReport,
+    ) -> Result<Dimensions> {
         let first = format!("{ENCODER}0.linear1.weight");
         let Some(tensor) = file.tensors().get(&first) else {
             let found: Vec<&str> = file.tensors().keys().map(String::as_str).take(5).collect();
@@ -233,7 +238,7 @@ impl Import {
                     what.replace(' ', "_")
                 )));
             };
-            account.assumed.push(format!("{what}: {}, as a model of width {width} usually has", of(like)));
+            report.assumed.push(format!("{what}: {}, as a model of width {width} usually has", of(like)));
             Ok(of(like))
         };
         let n_heads = heads("heads", known.heads, |sizes| sizes.heads)?;

@@ -9,22 +9,22 @@ use rand::RngExt;
 use super::batches::Batches;
 use super::losses::{LossOf, UnreadLosses};
 use super::{Observer, Stage, StepReport};
-use crate::data::{Loaded, Pool, Prepared, RawBatch, Use, load_in_order};
-use crate::draw::generator;
+use crate::data::{BatchLoader, HostBatch, LoadedBatch, Objective, Pool, record_invalid_samples};
 use crate::model::Model;
 use crate::pretext::pretext_loss;
+use crate::rng;
 use crate::run::{Checkpoints, EpochMetrics, EpochSoFar, MetricsLog, StageState};
 use crate::strategy::{Lesson, Method};
 use crate::{Error, Result};
 
 /// The student and its optimiser.
-pub(super) struct Learner {
+pub(super) struct TrainState {
     /// Taken out only while the optimiser updates it in place.
     model: Option<Model>,
     optimiser: ModuleOptimizer,
 }
 
-impl Learner {
+impl TrainState {
     pub fn new(model: Model, optimiser: ModuleOptimizer) -> Self {
         Self { model: Some(model), optimiser }
     }
@@ -55,7 +55,7 @@ impl Learner {
 }
 
 /// The learning of a stage that is under way.
-pub(super) struct Learning<'a> {
+pub(super) struct StageTrainer<'a> {
     pub stage: &'a Stage<'a>,
     pub batches: &'a Batches<'a>,
     pub method: &'a mut dyn Method,
@@ -64,12 +64,12 @@ pub(super) struct Learning<'a> {
     pub checkpoints: &'a Checkpoints,
     pub metrics: &'a mut MetricsLog,
     pub state: &'a mut StageState,
-    pub learner: &'a mut Learner,
+    pub train_state: &'a mut TrainState,
 }
 
 /// The epoch that is under way.
 #[derive(Default)]
-struct Running {
+struct EpochState {
     so_far: EpochSoFar,
     /// Batches that the latest checkpoint has seen.
     saved_at: usize,
@@ -79,7 +79,7 @@ struct Running {
     n_unread_steps: usize,
 }
 
-impl Learning<'_> {
+impl StageTrainer<'_> {
     /// Learns the epochs that are not yet learned. The one that was left in its middle goes on after its checkpoint.
     ///
     /// A checkpoint falls between two updates, so that no gradients are ever half accumulated in one.
@@ -88,20 +88,20 @@ impl Learning<'_> {
         let n_steps = batches.n_steps();
         let so_far = self.state.unfinished.take().unwrap_or_default();
         let first = self.state.epochs_done * n_steps + so_far.steps.min(n_steps);
-        let mut running = Running { saved_at: so_far.steps, so_far, ..Running::default() };
-        let load = |item: usize, raw: &mut RawBatch| batches.load(item, raw);
+        let mut epoch_state = EpochState { saved_at: so_far.steps, so_far, ..EpochState::default() };
+        let loader = BatchLoader::new(self.stage.settings.num_workers, |item| batches.request(item));
         let items = first..self.stage.epochs() * n_steps;
-        load_in_order(items, self.stage.settings.loader_threads, load, |item, loaded, waited| {
+        loader.for_each(items, |item, loaded| {
             let (epoch, step) = batches.place(item);
             if item == first || step == 0 {
                 let method = &mut *self.method;
-                self.learner.change(|model| method.epoch_begins(epoch, model))?;
+                self.train_state.change(|model| method.epoch_begins(epoch, model))?;
                 batches.forget_before(epoch);
             }
-            running.waited += waited;
-            self.learn(&mut running, item, &loaded, observer)?;
+            epoch_state.waited += loaded.waited;
+            self.learn(&mut epoch_state, item, &loaded, observer)?;
             if step + 1 == n_steps {
-                self.end_epoch(std::mem::take(&mut running), epoch, observer)?;
+                self.end_epoch(std::mem::take(&mut epoch_state), epoch, observer)?;
             }
             Ok(())
         })
@@ -110,55 +110,58 @@ impl Learning<'_> {
     /// Learns a batch, updates the parameters where one is due, and writes a checkpoint where one is due then.
     fn learn(
         &mut self,
-        running: &mut Running,
+        epoch_state: &mut EpochState,
         item: usize,
-        loaded: &Loaded,
+        loaded: &LoadedBatch,
         observer: &mut dyn Observer,
     ) -> Result<()> {
         let settings = self.stage.settings;
         let n_steps = self.batches.n_steps();
         let (epoch, step) = self.batches.place(item);
         let pool = self.batches.pool(item);
-        self.note_bad_samples(pool, loaded, observer)?;
+        self.record_invalid(pool, loaded, observer)?;
         if let Some(batch) = &loaded.batch {
             let Loss { of_batch, further } = self.loss(pool, batch, item)?;
             let of = LossOf { item, n_samples: batch.n(), further: false };
-            running.unread.push(of, &of_batch);
+            epoch_state.unread.push(of, &of_batch);
             let loss = match further {
                 Some(further) => {
-                    running.unread.push(LossOf { further: true, ..of }, &further);
+                    epoch_state.unread.push(LossOf { further: true, ..of }, &further);
                     of_batch + further
                 }
                 None => of_batch,
             };
-            let model = self.learner.model();
-            let gradients = loss.div_scalar(settings.accumulation as f32).backward();
-            running.accumulated.accumulate(model, GradientsParams::from_grads(gradients, model));
+            let model = self.train_state.model();
+            let gradients = loss.div_scalar(settings.gradient_accumulation as f32).backward();
+            epoch_state.accumulated.accumulate(model, GradientsParams::from_grads(gradients, model));
         }
-        running.n_unread_steps += 1;
-        if running.n_unread_steps >= settings.loss_every_steps_on(self.device) {
-            self.read_losses(running, observer)?;
+        epoch_state.n_unread_steps += 1;
+        if epoch_state.n_unread_steps >= settings.loss_every_steps_on(self.device) {
+            self.read_losses(epoch_state, observer)?;
         }
         self.state.steps += 1;
-        running.so_far.steps = step + 1;
-        let last = running.so_far.steps == n_steps;
-        if !last && !running.so_far.steps.is_multiple_of(settings.accumulation) {
+        epoch_state.so_far.steps = step + 1;
+        let last = epoch_state.so_far.steps == n_steps;
+        if !last && !epoch_state.so_far.steps.is_multiple_of(settings.gradient_accumulation) {
             return Ok(());
         }
         // As in the reference, the rate is that of the first of the batches whose gradients are added up.
-        let first = step / settings.accumulation * settings.accumulation;
-        running.so_far.learning_rate = settings.schedule().learning_rate(epoch as f64 + first as f64 / n_steps as f64);
-        let gradients = self.method.before_update(self.learner.model(), running.accumulated.grads());
-        self.learner.update(running.so_far.learning_rate, gradients, &*self.method);
+        let first = step / settings.gradient_accumulation * settings.gradient_accumulation;
+        epoch_state.so_far.learning_rate =
+            settings.schedule().learning_rate(epoch as f64 + first as f64 / n_steps as f64);
+        let gradients = self.method.before_update(self.train_state.model(), epoch_state.accumulated.grads());
+        self.train_state.update(epoch_state.so_far.learning_rate, gradients, &*self.method);
 
         let stop = observer.stop_requested();
-        let due = settings.checkpoint_every_steps.is_some_and(|steps| running.so_far.steps - running.saved_at >= steps);
+        let due = settings
+            .checkpoint_every_steps
+            .is_some_and(|steps| epoch_state.so_far.steps - epoch_state.saved_at >= steps);
         if last || !(stop || due) {
             return Ok(());
         }
-        self.read_losses(running, observer)?;
-        self.save(Some(running.so_far.clone()))?;
-        running.saved_at = running.so_far.steps;
+        self.read_losses(epoch_state, observer)?;
+        self.save(Some(epoch_state.so_far.clone()))?;
+        epoch_state.saved_at = epoch_state.so_far.steps;
         match stop {
             true => Err(self.interrupted(&format!("epoch {}, step {} of {n_steps}", epoch + 1, step + 1))),
             false => Ok(()),
@@ -166,18 +169,18 @@ impl Learning<'_> {
     }
 
     /// Writes down what the epoch was like, and a checkpoint where one is due.
-    fn end_epoch(&mut self, mut running: Running, epoch: usize, observer: &mut dyn Observer) -> Result<()> {
-        self.read_losses(&mut running, observer)?;
-        observer.waited(running.waited);
+    fn end_epoch(&mut self, mut epoch_state: EpochState, epoch: usize, observer: &mut dyn Observer) -> Result<()> {
+        self.read_losses(&mut epoch_state, observer)?;
+        observer.waited(epoch_state.waited);
         let metrics = EpochMetrics {
             stage: self.stage.number,
             modality: self.stage.current.modality().into(),
             epoch: epoch + 1,
             step: self.state.steps,
-            learning_rate: running.so_far.learning_rate,
-            pretext: running.so_far.pretext.means(),
-            distillation: running.so_far.distillation.means(),
-            penalty: self.method.penalty(self.learner.model())?,
+            learning_rate: epoch_state.so_far.learning_rate,
+            pretext: epoch_state.so_far.pretext.means(),
+            distillation: epoch_state.so_far.distillation.means(),
+            penalty: self.method.penalty(self.train_state.model())?,
         };
         self.metrics.append(&metrics)?;
         self.state.epochs_done = epoch + 1;
@@ -195,7 +198,7 @@ impl Learning<'_> {
     /// A checkpoint, within an epoch or after one.
     fn save(&self, unfinished: Option<EpochSoFar>) -> Result<()> {
         let state = StageState { unfinished, ..self.state.clone() };
-        self.checkpoints.save(self.learner.model(), self.learner.optimiser(), self.metrics, &state)
+        self.checkpoints.save(self.train_state.model(), self.train_state.optimiser(), self.metrics, &state)
     }
 
     fn interrupted(&self, place: &str) -> Error {
@@ -204,15 +207,15 @@ impl Learning<'_> {
 
     /// Brings the losses of the latest steps from the device. No checkpoint is written before, so none holds a model whose loss was not
     /// finite.
-    fn read_losses(&self, running: &mut Running, observer: &mut dyn Observer) -> Result<()> {
-        running.n_unread_steps = 0;
-        for (of, value) in running.unread.read()? {
+    fn read_losses(&self, epoch_state: &mut EpochState, observer: &mut dyn Observer) -> Result<()> {
+        epoch_state.n_unread_steps = 0;
+        for (of, value) in epoch_state.unread.read()? {
             let pool = self.batches.pool(of.item);
-            let purpose = if of.further { Use::Distillation } else { pool.purpose };
-            self.check_finite(value, pool, of.item, kind(purpose))?;
-            match purpose {
-                Use::Pretext => running.so_far.pretext.add(&pool.label, value),
-                Use::Distillation => running.so_far.distillation.add(&pool.label, value),
+            let objective = if of.further { Objective::Distillation } else { pool.objective };
+            self.check_finite(value, pool, of.item, kind(objective))?;
+            match objective {
+                Objective::Pretext => epoch_state.so_far.pretext.add(&pool.label, value),
+                Objective::Distillation => epoch_state.so_far.distillation.add(&pool.label, value),
             }
             if !of.further {
                 let (epoch, step) = self.batches.place(of.item);
@@ -221,7 +224,7 @@ impl Learning<'_> {
                     step: step + 1,
                     n_samples: of.n_samples,
                     label: &pool.label,
-                    kind: kind(purpose),
+                    kind: kind(objective),
                     loss: value,
                 });
             }
@@ -229,15 +232,15 @@ impl Learning<'_> {
         Ok(())
     }
 
-    fn loss(&self, pool: &Pool, batch: &Prepared, item: usize) -> Result<Loss> {
-        let model = self.learner.model();
-        let family = self.stage.family(self.stage.source(pool))?;
+    fn loss(&self, pool: &Pool, batch: &HostBatch, item: usize) -> Result<Loss> {
+        let model = self.train_state.model();
+        let family = self.stage.family(self.stage.dataset(pool))?;
         let seed = self.stage.seed;
         let place = self.batches.key(item);
-        let temporal = generator(seed, "temporal", &place).random_range(0..model.n_temporal(family));
+        let temporal = rng::keyed(seed, "temporal", &place).random_range(0..model.n_temporal(family));
         let drop_path = self.stage.model.dimensions.drop_path;
         let lesson = Lesson { batch, family, temporal, drop_path, seed, place, device: self.device };
-        if pool.source != 0 {
+        if pool.dataset != 0 {
             return Ok(Loss { of_batch: self.method.recalled_loss(model, &lesson), further: None });
         }
         let encoded = lesson.encode(model);
@@ -254,32 +257,21 @@ impl Learning<'_> {
             stage: self.stage.folder.name(),
             epoch: epoch + 1,
             step: step + 1,
-            modality: self.stage.source(pool).modality().into(),
+            modality: self.stage.dataset(pool).modality().into(),
             kind,
             value,
             checkpoint: self.checkpoints.latest_name(),
         })
     }
 
-    /// Records samples that could not be read, once each, and stops when they are too many.
-    fn note_bad_samples(&mut self, pool: &Pool, loaded: &Loaded, observer: &mut dyn Observer) -> Result<()> {
-        let bad_samples = &mut self.state.bad_samples;
-        let source = self.stage.source(pool);
-        for (index, bad) in &loaded.bad {
-            let id = source.ids()[*index as usize].clone();
-            if bad_samples.contains_key(&id) {
-                continue;
-            }
-            observer.bad_sample(source.modality(), &id, &bad.message);
-            bad_samples.insert(id, bad.message.clone());
-            let n_samples = source.ids().len();
-            let n_bad = source.ids().iter().filter(|id| bad_samples.contains_key(*id)).count();
-            if n_bad > self.stage.settings.reading().n_bad_allowed(n_samples) {
-                let modality = source.modality().into();
-                return Err(Error::TooManyBadSamples { modality, n_bad, n_samples, latest: bad.message.clone() });
-            }
-        }
-        Ok(())
+    /// Records invalid samples, once each, and stops when they are too many.
+    fn record_invalid(&mut self, pool: &Pool, loaded: &LoadedBatch, observer: &mut dyn Observer) -> Result<()> {
+        let dataset = self.stage.dataset(pool);
+        let options = self.stage.settings.loader_options();
+        let known = &mut self.state.invalid_samples;
+        record_invalid_samples(known, dataset, &loaded.invalid, options, &mut |id, reason| {
+            observer.invalid_sample(dataset.modality(), id, reason);
+        })
     }
 }
 
@@ -289,9 +281,9 @@ struct Loss {
     further: Option<Tensor<1>>,
 }
 
-fn kind(purpose: Use) -> &'static str {
-    match purpose {
-        Use::Pretext => "pretext",
-        Use::Distillation => "distillation",
+fn kind(objective: Objective) -> &'static str {
+    match objective {
+        Objective::Pretext => "pretext",
+        Objective::Distillation => "distillation",
     }
 }

@@ -1,4 +1,4 @@
-//! What a model makes of masked samples, for people to look at: patches filled in, words guessed.
+//! What a model makes of masked samples, for people to look at: patches filled in, words predicted.
 //!
 //! As in figure 2 of "Masked Autoencoders Are Scalable Vision Learners" (He et al., CVPR 2022): visible patches as they were, predicted
 //! ones brought back from the normalised space of the targets with the mean and deviation of the patch that they stand for.
@@ -7,36 +7,38 @@ use burn::tensor::{Device, Tensor, activation::softmax};
 use rand::RngExt;
 
 use super::reconstruct;
-use crate::data::{PatchBatch, Prepared, RawBatch, SampleSource, TokenBatch, View, mean_and_deviation, prepare};
-use crate::draw::generator;
+use crate::data::{
+    BatchRequest, Dataset, HostBatch, LoadedBatch, PatchBatch, RawBatch, TokenBatch, mean_and_deviation,
+};
 use crate::model::{Head, Model, TextTokens, VisiblePatches, indices};
+use crate::rng;
 use crate::{Error, Result};
 
 /// A sample that was masked, and what the model filled in.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Restored {
-    /// Its index in the source.
+pub struct Reconstruction {
+    /// Its index in the dataset.
     pub index: u64,
     /// What was filled in.
-    pub content: RestoredContent,
+    pub content: ReconstructedContent,
 }
 
 /// Tokens before and after.
 #[derive(Debug, Clone, PartialEq)]
-pub enum RestoredContent {
+pub enum ReconstructedContent {
     /// Of a continuous family.
-    Patches(RestoredPatches),
+    Patches(ReconstructedPatches),
     /// Of a discrete family.
-    Words(GuessedTokens),
+    Tokens(PredictedTokens),
 }
 
-/// Patches of one sample; values as the source delivers them, `[n_tokens * d_token]`.
+/// Patches of one sample; values as the dataset delivers them, `[n_tokens * d_token]`.
 #[derive(Debug, Clone, PartialEq)]
-pub struct RestoredPatches {
+pub struct ReconstructedPatches {
     /// The sample in its training view, before it was masked.
     pub original: Vec<f32>,
     /// Visible patches as they were, masked ones as predicted.
-    pub restored: Vec<f32>,
+    pub reconstructed: Vec<f32>,
     /// `[n_tokens]`, true where a patch was masked.
     pub masked: Vec<bool>,
     /// Values in a patch.
@@ -47,27 +49,27 @@ pub struct RestoredPatches {
 
 /// Tokens of one sample.
 #[derive(Debug, Clone, PartialEq)]
-pub struct GuessedTokens {
+pub struct PredictedTokens {
     /// `[length]`, before masking.
     pub original: Vec<i32>,
     /// Tokens that are no padding.
     pub length: usize,
-    /// One for every token that was to be guessed, by ascending position.
-    pub guesses: Vec<Guess>,
+    /// One for every token that was to be predicted, by ascending position.
+    pub predictions: Vec<Prediction>,
 }
 
 /// The most probable token at a position.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Guess {
+pub struct Prediction {
     /// Position in the sample.
     pub position: usize,
-    /// Id of the guess.
+    /// Id of the prediction.
     pub id: i32,
     /// Its probability by the model.
     pub probability: f32,
 }
 
-impl RestoredPatches {
+impl ReconstructedPatches {
     /// The original with every masked patch replaced by the mean of all values, whatever their unit: what the model was shown.
     pub fn shown(&self) -> Vec<f32> {
         let mean = self.original.iter().map(|&value| f64::from(value)).sum::<f64>() / self.original.len().max(1) as f64;
@@ -79,50 +81,47 @@ impl RestoredPatches {
     }
 }
 
-/// Masks samples of a source as the training does and lets the model fill them in. `model` and `device` are those of evaluation. The
+/// Masks samples of a dataset as the training does and lets the model fill them in. `model` and `device` are those of evaluation. The
 /// masks follow from `seed` and the samples' indices alone. Samples that cannot be read are left out.
 ///
 /// # Errors
-/// A source that fails as a whole, predictions that are not finite, a device that does not give its results.
+/// A dataset that fails as a whole, predictions that are not finite, a device that does not give its results.
 ///
 /// # Panics
-/// When the family is not the source's.
-pub fn restore_samples(
+/// When the family is not the dataset's.
+pub fn reconstruct_samples(
     model: &Model,
     family: usize,
-    source: &dyn SampleSource,
+    dataset: &dyn Dataset,
     wanted: &[u64],
     seed: u64,
     device: &Device,
-) -> Result<Vec<Restored>> {
-    let seeds: Vec<u64> = wanted.iter().map(|&index| generator(seed, "restoration", &[index]).random()).collect();
+) -> Result<Vec<Reconstruction>> {
+    let seeds: Vec<u64> = wanted.iter().map(|&index| rng::keyed(seed, "restoration", &[index]).random()).collect();
     let mut raw = RawBatch::default();
-    let bad = source.fill(View::Train, wanted, &seeds, &mut raw)?;
-    let keep: Vec<usize> = (0..wanted.len()).filter(|slot| bad.iter().all(|bad| bad.slot != *slot)).collect();
-    if keep.is_empty() {
-        return Ok(Vec::new());
-    }
-    let contents: Vec<RestoredContent> = match prepare(&raw, source.spec(), &keep, true, None) {
-        Prepared::Patches(batch) => {
-            let restored = restore_patches(model, family, &raw, &keep, &batch, device)?;
-            restored.into_iter().map(RestoredContent::Patches).collect()
+    let request = BatchRequest::pretext(dataset, wanted.to_vec(), seeds);
+    let LoadedBatch { batch: Some(batch), valid, .. } = request.load(&mut raw)? else { return Ok(Vec::new()) };
+    let contents: Vec<ReconstructedContent> = match batch {
+        HostBatch::Patches(batch) => {
+            let reconstructed = reconstruct_patches(model, family, &raw, &valid, &batch, device)?;
+            reconstructed.into_iter().map(ReconstructedContent::Patches).collect()
         }
-        Prepared::Tokens(batch) => {
-            let guessed = guess_tokens(model, family, &raw, &keep, &batch, device)?;
-            guessed.into_iter().map(RestoredContent::Words).collect()
+        HostBatch::Tokens(batch) => {
+            let predicted = predict_tokens(model, family, &raw, &valid, &batch, device)?;
+            predicted.into_iter().map(ReconstructedContent::Tokens).collect()
         }
     };
-    Ok(keep.into_iter().zip(contents).map(|(slot, content)| Restored { index: wanted[slot], content }).collect())
+    Ok(valid.into_iter().zip(contents).map(|(slot, content)| Reconstruction { index: wanted[slot], content }).collect())
 }
 
-fn restore_patches(
+fn reconstruct_patches(
     model: &Model,
     family: usize,
     raw: &RawBatch,
-    keep: &[usize],
+    valid: &[usize],
     batch: &PatchBatch,
     device: &Device,
-) -> Result<Vec<RestoredPatches>> {
+) -> Result<Vec<ReconstructedPatches>> {
     let latents = model.encode_patches(family, &VisiblePatches::upload(batch, device), 0, None);
     let predicted = values_of(reconstruct(model, family, latents, batch))?;
     let (n_tokens, d_token) = (batch.n_tokens, batch.d_token);
@@ -131,39 +130,39 @@ fn restore_patches(
         let original = raw.tokens[slot * size..][..size].to_vec();
         let masked: Vec<bool> = raw.mask[slot * n_tokens..][..n_tokens].iter().map(|&mask| mask == 1).collect();
         let predicted = &predicted[row * size..][..size];
-        let (mut restored, mut squares) = (original.clone(), 0.0);
+        let (mut reconstructed, mut squares) = (original.clone(), 0.0);
         for token in (0..n_tokens).filter(|&token| masked[token]) {
             let span = token * d_token..(token + 1) * d_token;
             let (mean, deviation) = mean_and_deviation(&original[span.clone()]);
-            for (value, &guess) in restored[span.clone()].iter_mut().zip(&predicted[span]) {
-                squares += (f64::from(guess) - (f64::from(*value) - mean) / deviation).powi(2);
-                *value = (f64::from(guess) * deviation + mean) as f32;
+            for (value, &prediction) in reconstructed[span.clone()].iter_mut().zip(&predicted[span]) {
+                squares += (f64::from(prediction) - (f64::from(*value) - mean) / deviation).powi(2);
+                *value = (f64::from(prediction) * deviation + mean) as f32;
             }
         }
         let n_values = masked.iter().filter(|masked| **masked).count() * d_token;
-        RestoredPatches { original, restored, masked, d_token, loss: squares / n_values.max(1) as f64 }
+        ReconstructedPatches { original, reconstructed, masked, d_token, loss: squares / n_values.max(1) as f64 }
     };
-    Ok(keep.iter().enumerate().map(of_sample).collect())
+    Ok(valid.iter().enumerate().map(of_sample).collect())
 }
 
-fn guess_tokens(
+fn predict_tokens(
     model: &Model,
     family: usize,
     raw: &RawBatch,
-    keep: &[usize],
+    valid: &[usize],
     batch: &TokenBatch,
     device: &Device,
-) -> Result<Vec<GuessedTokens>> {
+) -> Result<Vec<PredictedTokens>> {
     let Head::Tokens(head) = model.head(family) else {
         panic!("family {family} has continuous tokens");
     };
     let length = batch.length;
-    let mut samples: Vec<GuessedTokens> = keep
+    let mut samples: Vec<PredictedTokens> = valid
         .iter()
         .map(|&slot| {
             let (ids, labels) = (&raw.ids[slot * length..][..length], &raw.labels[slot * length..][..length]);
             let original = ids.iter().zip(labels).map(|(&id, &label)| if label >= 0 { label } else { id }).collect();
-            GuessedTokens { original, length: raw.lengths[slot].max(0) as usize, guesses: Vec::new() }
+            PredictedTokens { original, length: raw.lengths[slot].max(0) as usize, predictions: Vec::new() }
         })
         .collect();
     if batch.target_index.is_empty() {
@@ -182,8 +181,8 @@ fn guess_tokens(
             .iter()
             .enumerate()
             .fold((0, f32::NEG_INFINITY), |best, (id, &score)| if score > best.1 { (id, score) } else { best });
-        let guess = Guess { position: at % length, id: best.0 as i32, probability: best.1 };
-        samples[at / length].guesses.push(guess);
+        let prediction = Prediction { position: at % length, id: best.0 as i32, probability: best.1 };
+        samples[at / length].predictions.push(prediction);
     }
     Ok(samples)
 }
@@ -201,7 +200,7 @@ fn values_of<const D: usize>(tensor: Tensor<D>) -> Result<Vec<f32>> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::data::{BadSample, TokenSpec};
+    use crate::data::{InvalidSample, TokenSpec, View, prepare};
     use crate::model::{ModelConfig, Preset, TextAttention};
 
     const N_TOKENS: usize = 5;
@@ -219,7 +218,7 @@ mod tests {
         }
     }
 
-    impl SampleSource for Few {
+    impl Dataset for Few {
         fn modality(&self) -> &str {
             "few"
         }
@@ -235,8 +234,8 @@ mod tests {
         fn fingerprint(&self) -> &str {
             "00"
         }
-        fn fill(&self, view: View, wanted: &[u64], seeds: &[u64], batch: &mut RawBatch) -> Result<Vec<BadSample>> {
-            assert_eq!(view, View::Train);
+        fn fill(&self, view: View, wanted: &[u64], seeds: &[u64], batch: &mut RawBatch) -> Result<Vec<InvalidSample>> {
+            assert_eq!(view, View::Training);
             for (&index, &seed) in wanted.iter().zip(seeds) {
                 match self.spec {
                     TokenSpec::Continuous { .. } => {
@@ -254,44 +253,44 @@ mod tests {
                 }
             }
             let bad = wanted.iter().position(|&index| index == 1);
-            Ok(bad.map(|slot| BadSample { slot, message: "torn".into() }).into_iter().collect())
+            Ok(bad.map(|slot| InvalidSample { slot, message: "torn".into() }).into_iter().collect())
         }
     }
 
-    fn model(source: &Few) -> (Model, Device) {
+    fn model(dataset: &Few) -> (Model, Device) {
         let mut config = ModelConfig {
             dimensions: Preset::Demo.dimensions(),
             text_attention: TextAttention::default(),
             families: Vec::new(),
         };
-        config.admit("few", "few", source.spec, None).unwrap();
+        config.admit("few", "few", dataset.spec, None).unwrap();
         let device = crate::device::by_name("cpu").unwrap();
         (Model::new(&config, 3, 1, &device), device)
     }
 
     #[test]
     fn visible_patches_come_back_exactly_and_masked_ones_with_their_own_mean_and_deviation() {
-        let source = Few::new(TokenSpec::Continuous { n_tokens: N_TOKENS, d_token: D_TOKEN, n_masked: 2 });
-        let (model, device) = model(&source);
-        let restored = restore_samples(&model, 0, &source, &[0, 1, 2], 9, &device).unwrap();
-        assert_eq!(restored.iter().map(|sample| sample.index).collect::<Vec<_>>(), [0, 2]);
+        let dataset = Few::new(TokenSpec::Continuous { n_tokens: N_TOKENS, d_token: D_TOKEN, n_masked: 2 });
+        let (model, device) = model(&dataset);
+        let reconstructed = reconstruct_samples(&model, 0, &dataset, &[0, 1, 2], 9, &device).unwrap();
+        assert_eq!(reconstructed.iter().map(|sample| sample.index).collect::<Vec<_>>(), [0, 2]);
 
         // The other route: the prediction in the space of the targets, brought back by hand.
         let mut raw = RawBatch::default();
-        let seeds: Vec<u64> = [0, 1, 2].map(|index| generator(9, "restoration", &[index]).random()).to_vec();
-        source.fill(View::Train, &[0, 1, 2], &seeds, &mut raw).unwrap();
-        let prepared = prepare(&raw, source.spec, &[0, 2], true, None);
-        let Prepared::Patches(batch) = &prepared else { panic!("patches") };
+        let seeds: Vec<u64> = [0, 1, 2].map(|index| rng::keyed(9, "restoration", &[index]).random()).to_vec();
+        dataset.fill(View::Training, &[0, 1, 2], &seeds, &mut raw).unwrap();
+        let prepared = prepare(&raw, dataset.spec, &[0, 2], true, None);
+        let HostBatch::Patches(batch) = &prepared else { panic!("patches") };
         let latents = model.encode_patches(0, &VisiblePatches::upload(batch, &device), 0, None);
         let loss = super::super::pretext_loss(&model, 0, &prepared, latents.clone()).into_scalar::<f32>();
         let predicted = values_of(reconstruct(&model, 0, latents, batch)).unwrap();
-        for (row, sample) in restored.iter().enumerate() {
-            let RestoredContent::Patches(patches) = &sample.content else { panic!("patches") };
+        for (row, sample) in reconstructed.iter().enumerate() {
+            let ReconstructedContent::Patches(patches) = &sample.content else { panic!("patches") };
             assert_eq!(patches.masked.iter().filter(|masked| **masked).count(), 2);
             let mean_of_all = patches.original.iter().sum::<f32>() / 15.0;
             for token in 0..N_TOKENS {
                 let span = token * D_TOKEN..(token + 1) * D_TOKEN;
-                let (own, found) = (&patches.original[span.clone()], &patches.restored[span.clone()]);
+                let (own, found) = (&patches.original[span.clone()], &patches.reconstructed[span.clone()]);
                 let shown = &patches.shown()[span.clone()];
                 if !patches.masked[token] {
                     assert_eq!((own, own), (found, shown));
@@ -300,32 +299,37 @@ mod tests {
                 assert!(shown.iter().all(|value| (value - mean_of_all).abs() < 1e-3));
                 let mean = (own[0] + own[1] + own[2]) / 3.0;
                 let variance = own.iter().map(|value| (value - mean).powi(2)).sum::<f32>() / 2.0;
-                let guess = &predicted[(row * N_TOKENS + token) * D_TOKEN..][..D_TOKEN];
-                for (found, guess) in found.iter().zip(guess) {
-                    let expected = guess * (variance + 1e-6).sqrt() + mean;
+                let prediction = &predicted[(row * N_TOKENS + token) * D_TOKEN..][..D_TOKEN];
+                for (found, prediction) in found.iter().zip(prediction) {
+                    let expected = prediction * (variance + 1e-6).sqrt() + mean;
                     assert!((found - expected).abs() < 1e-2, "{found} instead of {expected}");
                 }
             }
         }
-        let losses = restored.iter().map(|sample| match &sample.content {
-            RestoredContent::Patches(patches) => patches.loss,
-            RestoredContent::Words(_) => panic!("patches"),
+        let losses = reconstructed.iter().map(|sample| match &sample.content {
+            ReconstructedContent::Patches(patches) => patches.loss,
+            ReconstructedContent::Tokens(_) => panic!("patches"),
         });
         assert!((losses.sum::<f64>() / 2.0 - f64::from(loss)).abs() < 1e-4);
     }
 
     #[test]
     fn every_word_that_was_to_be_guessed_has_a_guess_and_the_original_is_known() {
-        let source = Few::new(TokenSpec::Discrete { length: 4, vocabulary: 11 });
-        let (model, device) = model(&source);
-        let restored = restore_samples(&model, 0, &source, &[2, 0], 9, &device).unwrap();
-        assert_eq!(restored.len(), 2);
-        for sample in &restored {
-            let RestoredContent::Words(words) = &sample.content else { panic!("words") };
+        let dataset = Few::new(TokenSpec::Discrete { length: 4, vocabulary: 11 });
+        let (model, device) = model(&dataset);
+        let reconstructed = reconstruct_samples(&model, 0, &dataset, &[2, 0], 9, &device).unwrap();
+        assert_eq!(reconstructed.len(), 2);
+        for sample in &reconstructed {
+            let ReconstructedContent::Tokens(words) = &sample.content else { panic!("words") };
             assert_eq!((words.original.as_slice(), words.length), ([2, 6, 7, 0].as_slice(), 3));
-            assert_eq!(words.guesses.iter().map(|guess| guess.position).collect::<Vec<_>>(), [1, 2]);
-            assert!(words.guesses.iter().all(|guess| (0..11).contains(&guess.id)));
-            assert!(words.guesses.iter().all(|guess| guess.probability >= 1.0 / 11.0 && guess.probability <= 1.0));
+            assert_eq!(words.predictions.iter().map(|prediction| prediction.position).collect::<Vec<_>>(), [1, 2]);
+            assert!(words.predictions.iter().all(|prediction| (0..11).contains(&prediction.id)));
+            assert!(
+                words
+                    .predictions
+                    .iter()
+                    .all(|prediction| prediction.probability >= 1.0 / 11.0 && prediction.probability <= 1.0)
+            );
         }
     }
 }

@@ -1,7 +1,7 @@
 //! Segmentation masks of samples, as this crate sees them.
 
-use super::BadSample;
 use crate::Result;
+use crate::data::InvalidSample;
 
 /// Labels of one sample, in exactly the geometry of its plain view. (A mask is elsewhere in this crate what hides tokens.)
 #[derive(Debug, Clone, PartialEq)]
@@ -25,5 +25,5 @@ pub trait LabelMapSource: Sync {
     ///
     /// # Errors
     /// A request that failed as a whole, such as a folder that is not there.
-    fn label_maps(&self, indices: &[u64]) -> Result<Vec<Result<LabelMap, BadSample>>>;
+    fn label_maps(&self, indices: &[u64]) -> Result<Vec<Result<LabelMap, InvalidSample>>>;
 }

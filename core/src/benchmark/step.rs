@@ -3,7 +3,7 @@
 use burn::optim::{GradientsParams, ModuleOptimizer};
 use burn::tensor::Device;
 
-use crate::data::{PatchBatch, Prepared, TokenBatch, TokenSpec};
+use crate::data::{HostBatch, PatchBatch, TokenBatch, TokenSpec};
 use crate::model::{Dimensions, Model, ModelConfig, Precision, TextAttention};
 use crate::optimisation::{OptimiserConfig, adamw};
 use crate::pretext::pretext_loss;
@@ -15,15 +15,15 @@ const RATE: f64 = 1e-5;
 const TEXT_TARGETS: usize = 7;
 
 /// A model, its optimiser and one batch of the pretext task.
-pub struct Trial {
+pub struct StepBenchmark {
     /// Taken out only while the optimiser updates it in place.
     model: Option<Model>,
     optimiser: ModuleOptimizer,
-    batch: Prepared,
+    batch: HostBatch,
     device: Device,
 }
 
-impl Trial {
+impl StepBenchmark {
     /// A model of these sizes with one family, and `n` samples of it. `device` is that of evaluation.
     ///
     /// # Errors
@@ -69,7 +69,7 @@ impl Trial {
 }
 
 /// Samples of a fixed pattern, masked evenly.
-fn batch(spec: TokenSpec, n: usize) -> Prepared {
+fn batch(spec: TokenSpec, n: usize) -> HostBatch {
     let value = |at: usize| ((at * 7919 % 1009) as f32 / 504.5) - 1.0;
     match spec {
         TokenSpec::Continuous { n_tokens, d_token, n_masked } => {
@@ -79,7 +79,7 @@ fn batch(spec: TokenSpec, n: usize) -> Prepared {
                 (0..n).flat_map(|_| of_sample()).map(|token| token as i32).collect()
             };
             let n_visible = n_tokens - n_masked;
-            Prepared::Patches(PatchBatch {
+            HostBatch::Patches(PatchBatch {
                 n,
                 n_tokens,
                 d_token,
@@ -93,7 +93,7 @@ fn batch(spec: TokenSpec, n: usize) -> Prepared {
         TokenSpec::Discrete { length, vocabulary } => {
             let id = |at: usize| (at * 7919 % vocabulary) as i32;
             let targets: Vec<usize> = (0..n * length).step_by(TEXT_TARGETS).collect();
-            Prepared::Tokens(TokenBatch {
+            HostBatch::Tokens(TokenBatch {
                 n,
                 length,
                 ids: (0..n * length).map(id).collect(),
@@ -119,7 +119,7 @@ mod tests {
         for (spec, precision) in
             [(specs[0], Precision::Float32), (specs[1], Precision::Float32), (specs[0], Precision::Bfloat16)]
         {
-            let mut trial = Trial::new(Preset::Demo.dimensions(), spec, 3, precision, &Device::flex()).unwrap();
+            let mut trial = StepBenchmark::new(Preset::Demo.dimensions(), spec, 3, precision, &Device::flex()).unwrap();
             let losses: Vec<f32> = (0..4).map(|_| trial.step().unwrap()).collect();
             assert!(losses.windows(2).all(|pair| pair[1] < pair[0]), "{losses:?}");
             assert!(trial.n_parameters() > 100_000);
@@ -129,7 +129,7 @@ mod tests {
     #[test]
     fn as_many_tokens_are_masked_as_asked_for() {
         for (n_tokens, n_masked) in [(196, 147), (16, 12), (10, 1), (7, 5)] {
-            let Prepared::Patches(batch) = batch(TokenSpec::Continuous { n_tokens, d_token: 2, n_masked }, 2) else {
+            let HostBatch::Patches(batch) = batch(TokenSpec::Continuous { n_tokens, d_token: 2, n_masked }, 2) else {
                 panic!("continuous tokens")
             };
             assert_eq!(

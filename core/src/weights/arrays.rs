@@ -4,7 +4,7 @@ use std::path::Path;
 
 use super::published::{patch_kind, patch_side};
 use super::tensor_file::TensorFile;
-use crate::data::{BadSample, RawBatch, SampleSource, TokenSpec, View};
+use crate::data::{Dataset, InvalidSample, RawBatch, TokenSpec, View};
 use crate::model::{FamilyConfig, FamilyTokens};
 use crate::{Error, Result};
 
@@ -181,7 +181,7 @@ fn for_each([depth, height, width]: [usize; 3], mut visit: impl FnMut([usize; 3]
     }
 }
 
-impl SampleSource for ArraySource {
+impl Dataset for ArraySource {
     fn modality(&self) -> &str {
         &self.family
     }
@@ -203,7 +203,7 @@ impl SampleSource for ArraySource {
     }
 
     /// Both views are plain: arrays are neither augmented nor masked.
-    fn fill(&self, _: View, indices: &[u64], _: &[u64], batch: &mut RawBatch) -> Result<Vec<BadSample>> {
+    fn fill(&self, _: View, indices: &[u64], _: &[u64], batch: &mut RawBatch) -> Result<Vec<InvalidSample>> {
         let rows = |n: usize| indices.iter().map(move |&index| index as usize * n..(index as usize + 1) * n);
         match (&self.values, self.spec) {
             (Values::Continuous(values), TokenSpec::Continuous { n_tokens, d_token, .. }) => {

@@ -1,4 +1,4 @@
-//! Where samples come from, as this crate sees it.
+//! Datasets, as this crate sees them.
 
 use std::path::Path;
 
@@ -32,9 +32,9 @@ pub enum TokenSpec {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum View {
     /// Neither augmented nor masked.
-    Plain,
+    Evaluation,
     /// Augmented and masked.
-    Train,
+    Training,
 }
 
 /// Buffers of one batch, reused from batch to batch.
@@ -54,7 +54,7 @@ pub struct RawBatch {
 
 /// A sample that could not be delivered.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct BadSample {
+pub struct InvalidSample {
     /// Its position in the request.
     pub slot: usize,
     /// What was found and expected.
@@ -62,7 +62,7 @@ pub struct BadSample {
 }
 
 /// A dataset of one modality. Asked by many threads at once.
-pub trait SampleSource: Send + Sync {
+pub trait Dataset: Send + Sync {
     /// Name of the modality.
     fn modality(&self) -> &str;
 
@@ -83,13 +83,13 @@ pub trait SampleSource: Send + Sync {
     ///
     /// # Errors
     /// A request that failed as a whole. Single bad samples are listed in the answer.
-    fn fill(&self, view: View, indices: &[u64], seeds: &[u64], batch: &mut RawBatch) -> Result<Vec<BadSample>>;
+    fn fill(&self, view: View, indices: &[u64], seeds: &[u64], batch: &mut RawBatch) -> Result<Vec<InvalidSample>>;
 
     /// Writes samples into an existing empty folder, from which they can be read again without the rest of the data, in
     /// the same order.
     ///
     /// # Errors
-    /// A source that cannot do this, samples that cannot be read, files that cannot be written.
+    /// A dataset that cannot do this, samples that cannot be read, files that cannot be written.
     fn keep(&self, indices: &[u64], folder: &Path) -> Result<()> {
         let _ = (indices, folder);
         Err(Error::Data(format!(

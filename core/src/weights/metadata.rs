@@ -27,14 +27,14 @@ impl std::fmt::Display for Layout {
 
 /// The note.
 #[derive(Debug, Clone, Serialize, Deserialize)]
-pub(super) struct Note {
+pub(super) struct Metadata {
     /// Names and shapes.
     pub layout: Layout,
     /// Sizes and families of the model.
     pub model: ModelConfig,
 }
 
-impl Note {
+impl Metadata {
     /// The note of a file that we wrote.
     pub fn of(file: &TensorFile) -> Result<Option<Self>> {
         let wrong = |error| {

@@ -6,13 +6,13 @@ use std::path::Path;
 use safetensors::Dtype;
 use serde::{Deserialize, Serialize};
 
-use super::account::Account;
 use super::import::Imported;
+use super::import_report::ImportReport;
 use super::safetensors_file::{TensorOut, floats_to_bytes, write_safetensors};
 use super::tensor_file::{NamedTensor, TensorFile};
 use crate::model::ModelConfig;
 use crate::run::{
-    FORMAT, MANIFEST, MODEL, StoredModel, UNSEALED, check_manifest, read_document, save_model, sha256_of,
+    CHECKSUM_PLACEHOLDER, FORMAT, MANIFEST, MODEL, StoredModel, check_manifest, read_document, save_model, sha256_of,
     write_document, write_folder, write_manifest,
 };
 use crate::{Error, Result};
@@ -20,7 +20,7 @@ use crate::{Error, Result};
 /// Name of the folder.
 pub const INITIAL: &str = "initial";
 const DESCRIPTION: &str = "initial.json";
-const CARRIED: &str = "carried.safetensors";
+const PASSED_THROUGH: &str = "passed_through.safetensors";
 
 /// The model that a run begins with; `initial/initial.json`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -28,7 +28,7 @@ pub struct InitialModel {
     /// Version of the file's layout.
     pub format: u32,
     /// The file's own checksum, where it stands in the file; else zeros.
-    pub seal: String,
+    pub checksum: String,
     /// Name of the file that it was imported from, without its folder.
     pub source: String,
     /// SHA-256 of that file.
@@ -36,7 +36,7 @@ pub struct InitialModel {
     /// Sizes and families.
     pub model: ModelConfig,
     /// What was taken, left and made up.
-    pub account: Account,
+    pub report: ImportReport,
 }
 
 impl InitialModel {
@@ -76,17 +76,17 @@ impl InitialModel {
     pub fn write(run: &Path, imported: &Imported, source: &Path) -> Result<Self> {
         let initial = Self {
             format: FORMAT,
-            seal: UNSEALED.into(),
+            checksum: CHECKSUM_PLACEHOLDER.into(),
             source: source.file_name().unwrap_or_default().to_string_lossy().into_owned(),
             source_sha256: sha256_of(source)?,
             model: imported.config.clone(),
-            account: imported.account.clone(),
+            report: imported.report.clone(),
         };
         fs::create_dir_all(run).map_err(Error::file("cannot create", run))?;
         write_folder(&run.join(INITIAL), |folder| {
             save_model(&folder.join(MODEL), &imported.model)?;
-            if !imported.carried.is_empty() {
-                write_carried(&folder.join(CARRIED), &imported.carried)?;
+            if !imported.passed_through.is_empty() {
+                write_passed_through(&folder.join(PASSED_THROUGH), &imported.passed_through)?;
             }
             write_document(&folder.join(DESCRIPTION), &initial)?;
             write_manifest(folder)
@@ -103,8 +103,8 @@ impl InitialModel {
     ///
     /// # Errors
     /// A file that is damaged.
-    pub fn carried(run: &Path) -> Result<Vec<NamedTensor>> {
-        let path = run.join(INITIAL).join(CARRIED);
+    pub fn passed_through(run: &Path) -> Result<Vec<NamedTensor>> {
+        let path = run.join(INITIAL).join(PASSED_THROUGH);
         if !path.is_file() {
             return Ok(Vec::new());
         }
@@ -116,13 +116,13 @@ impl InitialModel {
     }
 }
 
-fn write_carried(path: &Path, carried: &[NamedTensor]) -> Result<()> {
-    let tensors: Vec<TensorOut> = carried
+fn write_passed_through(path: &Path, passed_through: &[NamedTensor]) -> Result<()> {
+    let tensors: Vec<TensorOut> = passed_through
         .iter()
         .map(|tensor| TensorOut { name: tensor.name.clone(), shape: tensor.shape.clone(), dtype: Dtype::F32 })
         .collect();
     write_safetensors(path, &tensors, "", &mut |file| {
-        carried.iter().try_for_each(|tensor| {
+        passed_through.iter().try_for_each(|tensor| {
             file.write_all(&floats_to_bytes(&tensor.values)).map_err(Error::file("cannot write", path))
         })
     })

@@ -1,7 +1,7 @@
 //! Worker threads that prepare batches ahead of the model, in order and bounded.
 //!
-//! Whichever thread is free takes the next item of the plan, as long as it is less than [`AHEAD`] items a thread beyond what the
-//! consumer has: so one item that takes long holds up no thread but its own. Prepared items lie on a shelf, from which the
+//! Whichever thread is free takes the next item of the plan, as long as it is less than [`PREFETCH_FACTOR`] items a thread beyond what the
+//! consumer has: so one item that takes long holds up no thread but its own. HostBatch items lie on a queue, from which the
 //! consumer takes them in the plan's order. So the order is the plan's whatever the threads do, and memory stays flat.
 
 use std::collections::BTreeMap;
@@ -9,51 +9,43 @@ use std::ops::Range;
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use super::{BadSample, Prepared, RawBatch};
+use super::RawBatch;
 use crate::{Error, Result};
 
 /// Batches that are prepared ahead for each worker, those in its hands included.
-const AHEAD: usize = 3;
-
-/// A prepared batch, or none when all of its samples were bad.
-#[derive(Debug)]
-pub(crate) struct Loaded {
-    pub batch: Option<Prepared>,
-    /// Samples that could not be read, with their index in the source.
-    pub bad: Vec<(u64, BadSample)>,
-}
+const PREFETCH_FACTOR: usize = 3;
 
 /// Prepares the items on `n_threads` threads and hands them to `consume` in order, until it says no. `prepare` gets buffers that
 /// belong to its thread, and hold whatever was left in them. `consume` also hears how long it had to wait for the item.
 ///
 /// # Errors
 /// The first error of `prepare` (in order) or `consume`.
-pub(crate) fn load_in_order(
+pub(super) fn prefetch<T: Send>(
     items: Range<usize>,
     n_threads: usize,
-    prepare: impl Fn(usize, &mut RawBatch) -> Result<Loaded> + Sync,
-    mut consume: impl FnMut(usize, Loaded, Duration) -> Result<()>,
+    prepare: impl Fn(usize, &mut RawBatch) -> Result<T> + Sync,
+    mut consume: impl FnMut(usize, T, Duration) -> Result<()>,
 ) -> Result<()> {
     let n_threads = n_threads.clamp(1, items.len().max(1));
-    let shelf = Shelf {
+    let queue = PrefetchQueue {
         state: Mutex::new(State { next: items.start, consumed: items.start, end: items.end, ready: BTreeMap::new() }),
         changed: Condvar::new(),
-        ahead: AHEAD * n_threads,
+        ahead: PREFETCH_FACTOR * n_threads,
     };
     std::thread::scope(|scope| {
         // However this ends, the threads are told.
-        let _closing = Closing(&shelf);
+        let _stop = StopWorkers(&queue);
         for _ in 0..n_threads {
             scope.spawn(|| {
                 let mut buffers = RawBatch::default();
-                while let Some(item) = shelf.take_up() {
-                    let mut promise = Promise { shelf: &shelf, item, loaded: None };
-                    promise.loaded = Some(prepare(item, &mut buffers));
+                while let Some(item) = queue.next_item() {
+                    let mut slot = Slot { queue: &queue, item, loaded: None };
+                    slot.loaded = Some(prepare(item, &mut buffers));
                 }
             });
         }
         for item in items {
-            let (loaded, waited) = shelf.wait_for(item);
+            let (loaded, waited) = queue.wait_for(item);
             consume(item, loaded?, waited)?;
         }
         Ok(())
@@ -61,32 +53,32 @@ pub(crate) fn load_in_order(
 }
 
 /// Items between the threads and the consumer.
-struct Shelf {
-    state: Mutex<State>,
-    /// Something was put on the shelf or taken from it.
+struct PrefetchQueue<T> {
+    state: Mutex<State<T>>,
+    /// Something was put on the queue or taken from it.
     changed: Condvar,
     /// Items beyond the consumer's that may be taken up.
     ahead: usize,
 }
 
-struct State {
+struct State<T> {
     /// The item that is taken up next.
     next: usize,
     /// The item that the consumer wants or has.
     consumed: usize,
     /// Items from here on are not taken up.
     end: usize,
-    ready: BTreeMap<usize, Result<Loaded>>,
+    ready: BTreeMap<usize, Result<T>>,
 }
 
-impl Shelf {
-    fn lock(&self) -> MutexGuard<'_, State> {
+impl<T> PrefetchQueue<T> {
+    fn lock(&self) -> MutexGuard<'_, State<T>> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The next item for a thread, as soon as it may be prepared; none when there are no more.
-    fn take_up(&self) -> Option<usize> {
-        let must_wait = |state: &mut State| state.next < state.end && state.next >= state.consumed + self.ahead;
+    fn next_item(&self) -> Option<usize> {
+        let must_wait = |state: &mut State<T>| state.next < state.end && state.next >= state.consumed + self.ahead;
         let mut state = self.changed.wait_while(self.lock(), must_wait).unwrap_or_else(PoisonError::into_inner);
         let item = state.next;
         state.next += 1;
@@ -94,7 +86,7 @@ impl Shelf {
     }
 
     /// The item, which is the next, and how long it had to be waited for.
-    fn wait_for(&self, item: usize) -> (Result<Loaded>, Duration) {
+    fn wait_for(&self, item: usize) -> (Result<T>, Duration) {
         let mut state = self.lock();
         state.consumed = item;
         self.changed.notify_all();
@@ -111,30 +103,30 @@ impl Shelf {
     }
 }
 
-/// Puts an item on the shelf when it goes, whatever came of it. Behind an error nothing is taken up any more.
-struct Promise<'a> {
-    shelf: &'a Shelf,
+/// Puts an item on the queue when it goes, whatever came of it. Behind an error nothing is taken up any more.
+struct Slot<'a, T> {
+    queue: &'a PrefetchQueue<T>,
     item: usize,
-    loaded: Option<Result<Loaded>>,
+    loaded: Option<Result<T>>,
 }
 
-impl Drop for Promise<'_> {
+impl<T> Drop for Slot<'_, T> {
     fn drop(&mut self) {
         let loaded = self.loaded.take();
         let loaded = loaded.unwrap_or_else(|| Err(Error::Source("a loader thread ended without a word".into())));
-        let mut state = self.shelf.lock();
+        let mut state = self.queue.lock();
         if loaded.is_err() {
             state.end = state.end.min(self.item);
         }
         state.ready.insert(self.item, loaded);
-        self.shelf.changed.notify_all();
+        self.queue.changed.notify_all();
     }
 }
 
 /// Tells the threads to stop when it goes.
-struct Closing<'a>(&'a Shelf);
+struct StopWorkers<'a, T>(&'a PrefetchQueue<T>);
 
-impl Drop for Closing<'_> {
+impl<T> Drop for StopWorkers<'_, T> {
     fn drop(&mut self) {
         self.0.lock().end = 0;
         self.0.changed.notify_all();
@@ -148,28 +140,24 @@ mod tests {
     use std::sync::atomic::{AtomicUsize, Ordering};
     use std::time::Duration;
 
-    fn loaded() -> Loaded {
-        Loaded { batch: None, bad: Vec::new() }
-    }
-
     #[test]
     fn items_come_in_order_however_long_each_takes_and_few_are_held() {
         for n_threads in [1, 2, 5, 40] {
             let ahead = AtomicUsize::new(0);
             let mut next = 3;
-            load_in_order(
+            prefetch(
                 3..31,
                 n_threads,
                 |item, _| {
                     std::thread::sleep(Duration::from_micros((item * 7919 % 5) as u64 * 100));
                     ahead.fetch_max(item, Ordering::Relaxed);
-                    Ok(loaded())
+                    Ok(())
                 },
                 |item, _, _| {
                     assert_eq!(item, next);
                     next += 1;
                     let furthest = ahead.load(Ordering::Relaxed);
-                    assert!(furthest <= item + AHEAD * n_threads, "{furthest} while taking {item}");
+                    assert!(furthest <= item + PREFETCH_FACTOR * n_threads, "{furthest} while taking {item}");
                     Ok(())
                 },
             )
@@ -180,11 +168,10 @@ mod tests {
 
     #[test]
     fn an_error_of_either_side_stops_all_threads() {
-        let prepare = |item, _: &mut RawBatch| if item == 7 { Err(Error::Data("seven".into())) } else { Ok(loaded()) };
-        let error = load_in_order(0..1000, 3, prepare, |_, _, _| Ok(())).unwrap_err();
+        let prepare = |item, _: &mut RawBatch| if item == 7 { Err(Error::Data("seven".into())) } else { Ok(()) };
+        let error = prefetch(0..1000, 3, prepare, |_, _, _| Ok(())).unwrap_err();
         assert_eq!(error.to_string(), "seven");
-        let error =
-            load_in_order(0..1000, 3, |_, _| Ok(loaded()), |_, _, _| Err(Error::Data("enough".into()))).unwrap_err();
+        let error = prefetch(0..1000, 3, |_, _| Ok(()), |_, _, _| Err(Error::Data("enough".into()))).unwrap_err();
         assert_eq!(error.to_string(), "enough");
     }
 
@@ -193,14 +180,14 @@ mod tests {
         let pause = Duration::from_millis(10);
         let slow_items = |_, _: &mut RawBatch| {
             std::thread::sleep(pause);
-            Ok(loaded())
+            Ok(())
         };
         let mut waited = Duration::ZERO;
         let count = |_, _, of_item| {
             waited += of_item;
             Ok(())
         };
-        load_in_order(0..8, 1, slow_items, count).unwrap();
+        prefetch(0..8, 1, slow_items, count).unwrap();
         assert!(waited >= 7 * pause, "{waited:?}");
         waited = Duration::ZERO;
         let slow_consumer = |_, _, of_item| {
@@ -209,7 +196,7 @@ mod tests {
             Ok(())
         };
         // All but the first are ready long before they are wanted.
-        load_in_order(0..8, 2, |_, _| Ok(loaded()), slow_consumer).unwrap();
+        prefetch(0..8, 2, |_, _| Ok(()), slow_consumer).unwrap();
         assert!(waited < 4 * pause, "{waited:?}");
     }
 
@@ -220,18 +207,20 @@ mod tests {
         let prepare = |item, _: &mut RawBatch| {
             if item == 0 {
                 let begin = Instant::now();
-                while n_others.load(Ordering::Relaxed) < 2 * AHEAD - 1 && begin.elapsed() < Duration::from_secs(20) {
+                while n_others.load(Ordering::Relaxed) < 2 * PREFETCH_FACTOR - 1
+                    && begin.elapsed() < Duration::from_secs(20)
+                {
                     std::thread::yield_now();
                 }
             } else {
                 n_others.fetch_add(1, Ordering::Relaxed);
             }
-            Ok(loaded())
-        };
-        let consume = |_, _, _| {
-            assert!(n_others.load(Ordering::Relaxed) >= 2 * AHEAD - 1);
             Ok(())
         };
-        load_in_order(0..20, 2, prepare, consume).unwrap();
+        let consume = |_, _, _| {
+            assert!(n_others.load(Ordering::Relaxed) >= 2 * PREFETCH_FACTOR - 1);
+            Ok(())
+        };
+        prefetch(0..20, 2, prepare, consume).unwrap();
     }
 }

@@ -6,7 +6,7 @@ use std::path::Path;
 
 use safetensors::Dtype;
 
-use super::note::{Layout, Note};
+use super::metadata::{Layout, Metadata};
 use super::published::{Correspondence, PUBLISHED_FAMILIES, Part, UNUSED, correspondences};
 use super::safetensors_file::{TensorOut, floats_to_bytes, write_safetensors};
 use super::tensor_file::NamedTensor;
@@ -35,7 +35,7 @@ pub struct Exported {
     pub left: Vec<String>,
 }
 
-/// Writes a model to a safetensors file. `carried` are tensors of [`super::Imported`] that are written again; `seed` decides the values of
+/// Writes a model to a safetensors file. `passed_through` are tensors of [`super::Imported`] that are written again; `seed` decides the values of
 /// what the published layout wants and the model does not have.
 ///
 /// # Errors
@@ -43,12 +43,12 @@ pub struct Exported {
 pub fn export(
     model: &Model,
     config: &ModelConfig,
-    carried: &[NamedTensor],
+    passed_through: &[NamedTensor],
     layout: Layout,
     seed: u64,
     path: &Path,
 ) -> Result<Exported> {
-    let note = Note { layout, model: config.clone() }.to_json();
+    let note = Metadata { layout, model: config.clone() }.to_json();
     match layout {
         Layout::MedcossRs => {
             let mut tensors = Vec::new();
@@ -66,8 +66,10 @@ pub fn export(
             let left = config.families.iter().map(|family| family.name.clone());
             let left = left.filter(|name| !PUBLISHED_FAMILIES.contains(&name.as_str())).collect();
             let tensors = match untrained.is_empty() {
-                true => write_published(model, &complete, carried, path, &note)?,
-                false => write_published(&copied_into(model, &complete, seed)?, &complete, carried, path, &note)?,
+                true => write_published(model, &complete, passed_through, path, &note)?,
+                false => {
+                    write_published(&copied_into(model, &complete, seed)?, &complete, passed_through, path, &note)?
+                }
             };
             Ok(Exported { untrained, left, ..exported(&tensors) })
         }
@@ -124,7 +126,7 @@ fn copied_into(model: &Model, complete: &ModelConfig, seed: u64) -> Result<Model
 fn write_published(
     model: &Model,
     config: &ModelConfig,
-    carried: &[NamedTensor],
+    passed_through: &[NamedTensor],
     path: &Path,
     note: &str,
 ) -> Result<Vec<TensorOut>> {
@@ -142,7 +144,7 @@ fn write_published(
     let mut unused = Vec::new();
     for (name, rows) in UNUSED {
         let shape = vec![rows, config.dimensions.width];
-        let kept = carried.iter().find(|tensor| tensor.name == name && tensor.shape == shape);
+        let kept = passed_through.iter().find(|tensor| tensor.name == name && tensor.shape == shape);
         let values = kept.map(|tensor| tensor.values.clone());
         unused.push(values.unwrap_or_else(|| vec![0.0; shape.iter().product()]));
         tensors.push(out(name, shape));

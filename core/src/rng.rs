@@ -7,10 +7,10 @@ use rand_chacha::ChaCha8Rng;
 use sha2::{Digest, Sha256};
 
 /// A generator.
-pub(crate) type Generator = ChaCha8Rng;
+pub(crate) type Rng = ChaCha8Rng;
 
 /// The generator for a purpose, at a place in the run such as `[stage, epoch, step]`.
-pub(crate) fn generator(seed: u64, purpose: &str, place: &[u64]) -> Generator {
+pub(crate) fn keyed(seed: u64, purpose: &str, place: &[u64]) -> Rng {
     let mut digest = Sha256::new();
     digest.update(seed.to_le_bytes());
     digest.update(purpose.as_bytes());
@@ -27,10 +27,10 @@ mod tests {
 
     #[test]
     fn a_generator_depends_on_every_part_of_its_key() {
-        let first = |mut g: Generator| g.random::<u64>();
-        let reference = first(generator(7, "mixup", &[1, 2]));
-        assert_eq!(reference, first(generator(7, "mixup", &[1, 2])));
-        for other in [generator(8, "mixup", &[1, 2]), generator(7, "depth", &[1, 2]), generator(7, "mixup", &[2, 1])] {
+        let first = |mut g: Rng| g.random::<u64>();
+        let reference = first(keyed(7, "mixup", &[1, 2]));
+        assert_eq!(reference, first(keyed(7, "mixup", &[1, 2])));
+        for other in [keyed(8, "mixup", &[1, 2]), keyed(7, "depth", &[1, 2]), keyed(7, "mixup", &[2, 1])] {
             assert_ne!(reference, first(other));
         }
     }

@@ -1,39 +1,39 @@
-//! Some samples of a source, as a source of their own.
+//! Some samples of a dataset, as a dataset of their own.
 
 use std::path::Path;
 
 use rand::RngExt;
 
-use super::{BadSample, RawBatch, SampleSource, TokenSpec, View};
+use super::{Dataset, InvalidSample, RawBatch, TokenSpec, View};
 use crate::Result;
-use crate::draw::generator;
+use crate::rng;
 
-/// Chosen samples of another source, in the order in which they were named.
-pub struct Chosen<'a> {
-    source: &'a dyn SampleSource,
+/// Subset samples of another dataset, in the order in which they were named.
+pub struct Subset<'a> {
+    dataset: &'a dyn Dataset,
     indices: Vec<u64>,
     ids: Vec<String>,
 }
 
-impl<'a> Chosen<'a> {
+impl<'a> Subset<'a> {
     /// The samples of these indices, of which each must be below the number of samples.
-    pub fn new(source: &'a dyn SampleSource, indices: Vec<u64>) -> Self {
-        let ids = indices.iter().map(|index| source.ids()[*index as usize].clone()).collect();
-        Self { source, indices, ids }
+    pub fn new(dataset: &'a dyn Dataset, indices: Vec<u64>) -> Self {
+        let ids = indices.iter().map(|index| dataset.ids()[*index as usize].clone()).collect();
+        Self { dataset, indices, ids }
     }
 }
 
-impl SampleSource for Chosen<'_> {
+impl Dataset for Subset<'_> {
     fn modality(&self) -> &str {
-        self.source.modality()
+        self.dataset.modality()
     }
 
     fn family(&self) -> &str {
-        self.source.family()
+        self.dataset.family()
     }
 
     fn spec(&self) -> TokenSpec {
-        self.source.spec()
+        self.dataset.spec()
     }
 
     fn ids(&self) -> &[String] {
@@ -41,24 +41,24 @@ impl SampleSource for Chosen<'_> {
     }
 
     fn fingerprint(&self) -> &str {
-        self.source.fingerprint()
+        self.dataset.fingerprint()
     }
 
-    fn fill(&self, view: View, indices: &[u64], seeds: &[u64], batch: &mut RawBatch) -> Result<Vec<BadSample>> {
+    fn fill(&self, view: View, indices: &[u64], seeds: &[u64], batch: &mut RawBatch) -> Result<Vec<InvalidSample>> {
         let indices: Vec<u64> = indices.iter().map(|index| self.indices[*index as usize]).collect();
-        self.source.fill(view, &indices, seeds, batch)
+        self.dataset.fill(view, &indices, seeds, batch)
     }
 
     fn keep(&self, indices: &[u64], folder: &Path) -> Result<()> {
         let indices: Vec<u64> = indices.iter().map(|index| self.indices[*index as usize]).collect();
-        self.source.keep(&indices, folder)
+        self.dataset.keep(&indices, folder)
     }
 }
 
 /// `n_wanted` of `pool` at random without replacement, or all of them if there are no more; ascending. `place` says what for, as the
 /// number of a stage.
-pub fn draw_some(pool: &[u64], n_wanted: usize, seed: u64, place: &[u64]) -> Vec<u64> {
-    let mut generator = generator(seed, "selection", place);
+pub fn sample_without_replacement(pool: &[u64], n_wanted: usize, seed: u64, place: &[u64]) -> Vec<u64> {
+    let mut generator = rng::keyed(seed, "selection", place);
     let mut left = pool.to_vec();
     let mut drawn: Vec<u64> =
         (0..n_wanted.min(pool.len())).map(|_| left.swap_remove(generator.random_range(0..left.len()))).collect();
@@ -73,10 +73,10 @@ mod tests {
     #[test]
     fn some_are_drawn_once_each_and_again_by_the_same_key() {
         let pool: Vec<u64> = (0..50).map(|n| 3 * n).collect();
-        let drawn = draw_some(&pool, 7, 5, &[1]);
-        assert_eq!((drawn.len(), &drawn), (7, &draw_some(&pool, 7, 5, &[1])));
-        assert_ne!(drawn, draw_some(&pool, 7, 5, &[2]));
+        let drawn = sample_without_replacement(&pool, 7, 5, &[1]);
+        assert_eq!((drawn.len(), &drawn), (7, &sample_without_replacement(&pool, 7, 5, &[1])));
+        assert_ne!(drawn, sample_without_replacement(&pool, 7, 5, &[2]));
         assert!(drawn.windows(2).all(|pair| pair[0] < pair[1]) && drawn.iter().all(|index| pool.contains(index)));
-        assert_eq!(draw_some(&pool, 80, 5, &[1]), pool);
+        assert_eq!(sample_without_replacement(&pool, 80, 5, &[1]), pool);
     }
 }

@@ -8,7 +8,7 @@ use super::tensor_file::TensorFile;
 
 /// What an import took, left and made up.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
-pub struct Account {
+pub struct ImportReport {
     /// Parts that were taken: what, tensors, values.
     pub taken: Vec<TakenPart>,
     /// Parts of the model that the file does not have, which begin with fresh values.
