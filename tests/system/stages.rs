@@ -58,7 +58,7 @@ fn five_plugins_from_files_teach_one_model_in_five_stages() {
     }
     assert!(all_waited > 0.0, "nothing is there before the first batch of a stage is read");
     for plugin in summary["plugins"].as_array().unwrap() {
-        assert!(plugin["source"].as_str().unwrap().ends_with(".so"), "{plugin}");
+        assert!(plugin["location"].as_str().unwrap().ends_with(".so"), "{plugin}");
     }
 
     // The folder tells everything and holds no absolute path.

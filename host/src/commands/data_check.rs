@@ -56,7 +56,7 @@ struct Report {
 
 impl DataCheck {
     pub(crate) fn run(&self) -> Result<(), Failure> {
-        let plugin = self.plugins.survey()?.load(&self.data.modality).map_err(Failure::mend)?;
+        let plugin = self.plugins.registry()?.load(&self.data.modality).map_err(Failure::mend)?;
         let report = self.check(&plugin).map_err(Failure::of_run)?;
         self.result.print(&report, Report::to_text)?;
         let ratio = report.n_bad as f64 / report.n_samples as f64;

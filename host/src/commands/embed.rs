@@ -16,7 +16,7 @@ use crate::arguments::{BarArgs, DataRootArgs, DeviceArgs, PluginArgs, ResultArgs
 use crate::failure::Failure;
 use medcoss_runtime::config::{DataSection, OneOrMore, StageSection, options_of};
 use medcoss_runtime::finished_run::FinishedRun;
-use medcoss_runtime::source::ModalitySource;
+use medcoss_runtime::plugin_dataset::PluginDataset;
 use medcoss_runtime::{WorkObserver, WorkReport};
 
 /// Write features of samples to a .safetensors file
@@ -135,8 +135,8 @@ impl Embed {
     }
 
     /// Opens data as the run's stage of that modality does, if it has one.
-    fn open(&self, run: &FinishedRun, modality: &str) -> Result<ModalitySource> {
-        let plugin = self.plugins.survey().map_err(|failure| anyhow!("{}", failure.report()))?.load(modality)?;
+    fn open(&self, run: &FinishedRun, modality: &str) -> Result<PluginDataset> {
+        let plugin = self.plugins.registry().map_err(|failure| anyhow!("{}", failure.report()))?.load(modality)?;
         let base = self.data_root.or_current()?;
         let mut section = StageSection::new(modality, OneOrMore::More(self.data.clone()));
         section.options = options_of(&self.options)?;

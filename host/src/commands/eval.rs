@@ -11,7 +11,7 @@ use crate::arguments::{BarArgs, DataRootArgs, DeviceArgs, PluginArgs, ResultArgs
 use crate::failure::Failure;
 use crate::interrupt;
 use crate::tables::{page_width, scores};
-use medcoss_plugin_host::Catalogue;
+use medcoss_plugin_host::PluginRegistry;
 use medcoss_runtime::evaluation::{After, EVALUATIONS, Options, ScoresFolder, TasksFile, evaluate};
 use medcoss_runtime::finished_run::FinishedRun;
 
@@ -92,12 +92,12 @@ impl FromStr for Seeds {
 
 impl Eval {
     pub(crate) fn run(&self) -> Result<(), Failure> {
-        let catalogue = self.plugins.survey()?;
-        let scores = self.evaluate(&catalogue).map_err(Failure::of_run)?;
+        let registry = self.plugins.registry()?;
+        let scores = self.evaluate(&registry).map_err(Failure::of_run)?;
         self.result.print(&scores, |found| scores::to_text(found, page_width()))
     }
 
-    fn evaluate(&self, catalogue: &Catalogue) -> Result<Scores> {
+    fn evaluate(&self, registry: &PluginRegistry) -> Result<Scores> {
         interrupt::listen("no scores are written");
         let file = TasksFile::read(&self.tasks)?;
         let run = FinishedRun::read(&self.run)?;
@@ -118,7 +118,7 @@ impl Eval {
             max_invalid_fraction: self.max_invalid_fraction,
         };
         let bar = self.bar.begin("{msg:32} [{bar:24}] {pos} of {len} samples, {eta} left");
-        let scores = evaluate(&run, &file, &options, catalogue, &bar);
+        let scores = evaluate(&run, &file, &options, registry, &bar);
         bar.finish();
         folder.write(scores?)
     }

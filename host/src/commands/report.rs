@@ -81,10 +81,10 @@ impl Report {
     fn write(&self) -> Result<Written, Failure> {
         let began = Instant::now();
         let (runs, base, out) = self.prepare().map_err(Failure::mend)?;
-        let catalogue = self.plugins.survey()?;
+        let registry = self.plugins.registry()?;
         let bar = self.bar.begin("{msg:28} [{bar:24}] {pos} of {len}, {elapsed}");
         let making = Making {
-            catalogue: &catalogue,
+            registry: &registry,
             base: &base,
             device: &self.device.name,
             n_samples: self.samples as usize,

@@ -26,7 +26,7 @@ use medcoss_core::run::{CHECKSUM_PLACEHOLDER, FORMAT};
 
 use crate::finished_run::FinishedRun;
 use crate::observer::{Work, WorkObserver};
-use medcoss_plugin_host::{Catalogue, Plugin};
+use medcoss_plugin_host::{Plugin, PluginRegistry};
 
 use context::EvaluationContext;
 pub use context::Options;
@@ -46,11 +46,11 @@ pub fn evaluate(
     run: &FinishedRun,
     file: &TasksFile,
     options: &Options<'_>,
-    catalogue: &Catalogue,
+    registry: &PluginRegistry,
     observer: &dyn WorkObserver,
 ) -> Result<Scores> {
     let models = Models::new(run)?;
-    let (mut tasks, mut data) = open(run, file, options, catalogue, &models)?;
+    let (mut tasks, mut data) = open(run, file, options, registry, &models)?;
     let rows = models.rows(options.after);
     let loader = LoaderOptions {
         num_workers: run.config.data.num_workers,
@@ -155,7 +155,7 @@ fn open<'a>(
     run: &FinishedRun,
     file: &'a TasksFile,
     options: &Options<'_>,
-    catalogue: &Catalogue,
+    registry: &PluginRegistry,
     models: &Models<'_>,
 ) -> Result<(Vec<Task<'a>>, Vec<TaskData>)> {
     let mut plugins: BTreeMap<&str, Plugin> = BTreeMap::new();
@@ -164,10 +164,10 @@ fn open<'a>(
     for section in &file.tasks {
         let mut one = || -> Result<Task<'a>> {
             let id = section.modality.as_str();
-            let family = || Ok(catalogue.load(id)?.description().family.clone());
+            let family = || Ok(registry.load(id)?.description().family.clone());
             let own_stage = models.own_stage(id, family)?;
             if !plugins.contains_key(id) {
-                plugins.insert(id, catalogue.load(id)?);
+                plugins.insert(id, registry.load(id)?);
             }
             let at = match data.iter().position(|data| data.is_of(section)) {
                 Some(at) => at,

@@ -12,7 +12,7 @@ use serde::Serialize;
 
 use super::stopwatch::Times;
 use crate::config::RunConfig;
-use crate::made_up_points::made_up_points;
+use crate::gaussian_blobs::gaussian_blobs;
 
 /// Values of the features times centres up to which the choice of a buffer is tried with as many samples as there will be.
 const MOST_WORK: f64 = 2e9;
@@ -184,7 +184,7 @@ fn seconds_to_choose(
     let n_centres = (n as f64 * ratio).max(1.0);
     let share = (MOST_WORK / (n as f64 * n_centres * width as f64)).sqrt().min(1.0);
     let n_tried = ((n as f64 * share) as usize).max(1);
-    let points = made_up_points(n_tried, width, (n_tried as f64 * ratio).max(1.0) as usize, 0);
+    let points = gaussian_blobs(n_tried, width, (n_tried as f64 * ratio).max(1.0) as usize, 0);
     let mut go_on = |_: usize, _: usize| work.check_stop();
     let max_iterations = KMeansOptions::MAX_ITERATIONS;
     let mut clustering = KMeansOptions { device, max_iterations, progress: &mut go_on };

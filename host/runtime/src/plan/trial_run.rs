@@ -14,8 +14,8 @@ use super::stopwatch::Stopwatch;
 use crate::config::RunConfig;
 use crate::disk::size_of;
 use crate::observer::{Silent, Work, WorkObserver, is_interruption};
+use crate::stage_dataset::StageDataset;
 use crate::stage_plugin::StagePlugin;
-use crate::stage_source::StageSource;
 use crate::timing::peak_memory;
 use crate::training::{Begun, Training};
 
@@ -137,7 +137,7 @@ impl TrialRun<'_> {
 
     /// Reads further samples from all over the data, as long as the budget lasts: what a plugin holds in memory grows with the files that it
     /// has seen.
-    fn look_around(&self, source: &StageSource, work: &Work<'_>) -> Result<()> {
+    fn look_around(&self, source: &StageDataset, work: &Work<'_>) -> Result<()> {
         let (n, began) = (source.ids().len(), Instant::now());
         let mut batch = RawBatch::default();
         // Neighbours come late: first every so-manieth sample, then those beside them.
@@ -154,7 +154,7 @@ impl TrialRun<'_> {
     }
 
     /// Some of a stage's samples, from all over its data.
-    fn excerpt<'s>(&self, at: usize, source: &'s StageSource) -> Subset<'s> {
+    fn excerpt<'s>(&self, at: usize, source: &'s StageDataset) -> Subset<'s> {
         let StageSettings { batch_size, gradient_accumulation, .. } = self.config.settings(&self.config.stages[at]);
         let n = source.ids().len();
         let n_own = batch_size * OWN_BATCHES.max(2 * gradient_accumulation);
@@ -174,7 +174,7 @@ impl TrialRun<'_> {
     }
 
     /// What a stage will leave in the run, by what the trial left.
-    fn written(&self, folder: &StageFolder, source: &StageSource) -> Result<Written> {
+    fn written(&self, folder: &StageFolder, source: &StageDataset) -> Result<Written> {
         let n_tried = folder.buffer()?.entries.len().max(1);
         let n_kept = self.n_kept(source);
         let list = folder.file("buffer.jsonl").metadata().map_or(0, |file| file.len());

@@ -7,8 +7,8 @@ use medcoss_core::buffer::BufferEntry;
 use medcoss_core::data::Dataset;
 
 use super::chart::Bars;
+use super::exhibit::{Exhibit, THUMBNAIL};
 use super::history::{RunHistory, StageHistory};
-use super::picture::{Exhibit, THUMBNAIL};
 use super::samples::StageSamples;
 use super::section::{Section, gaps};
 use crate::numbers::{count, percent, short};

@@ -12,7 +12,7 @@ use super::{built, median};
 use crate::arguments::{DeviceArgs, ResultArgs};
 use crate::failure::Failure;
 use crate::tables::Table;
-use medcoss_runtime::made_up_points::made_up_points;
+use medcoss_runtime::gaussian_blobs::gaussian_blobs;
 use medcoss_runtime::timing::peak_memory;
 
 /// Measure k-means, by which buffers are chosen
@@ -90,7 +90,7 @@ impl KMeans {
         let (n, width, n_centres) = (self.points as usize, self.dims as usize, self.clusters as usize);
         let points = match &self.points_file {
             Some(_) => self.read()?,
-            None => made_up_points(n, width, n_centres, self.seed),
+            None => gaussian_blobs(n, width, n_centres, self.seed),
         };
         let device = medcoss_core::device::by_name(&self.device.name)?;
         let (mut whole, mut starts, mut steps, mut found) = (Vec::new(), Vec::new(), Vec::new(), None);

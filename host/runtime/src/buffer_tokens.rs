@@ -87,7 +87,7 @@ fn integers_to_bytes(values: &[i32]) -> Vec<u8> {
 
 /// Kept samples of a finished stage, without their plugin.
 #[derive(Debug)]
-pub struct KeptTokens {
+pub struct BufferTokens {
     modality: String,
     family: String,
     /// Of the data that they were taken from.
@@ -102,7 +102,7 @@ pub struct KeptTokens {
     lengths: Vec<i32>,
 }
 
-impl KeptTokens {
+impl BufferTokens {
     /// Opens what a finished stage kept.
     ///
     /// # Errors
@@ -207,7 +207,7 @@ fn words(bytes: &[u8]) -> impl Iterator<Item = i32> {
     bytes.as_chunks::<4>().0.iter().map(|&word| i32::from_le_bytes(word))
 }
 
-impl Dataset for KeptTokens {
+impl Dataset for BufferTokens {
     fn modality(&self) -> &str {
         &self.modality
     }
@@ -217,7 +217,7 @@ impl Dataset for KeptTokens {
     }
 
     fn spec(&self) -> TokenSpec {
-        crate::source::spec_of(&self.shape)
+        crate::plugin_dataset::spec_of(&self.shape)
     }
 
     fn ids(&self) -> &[String] {

@@ -1,5 +1,5 @@
-//! Which file, or built-in plugin, answers for which id. Decided from symbol tables alone; only what is asked for is loaded,
-//! after a child process has loaded it first.
+//! The registry: which file, or linked-in plugin, answers for which id. Symbol tables alone decide; a library is loaded when its plugin is
+//! asked for, and in a child process first.
 //!
 //! The first find of an id wins, and keeps the id even if it then cannot be loaded: that another plugin silently takes
 //! its place, and gives other samples, would be worse than an error.
@@ -15,13 +15,13 @@ use medcoss_abi::Builtin;
 use rayon::prelude::*;
 use serde::Serialize;
 
-use crate::described::Described;
-use crate::first_contact::FirstContact;
+use crate::location::{LoadError, PluginLocation};
 use crate::nearest::did_you_mean;
 use crate::plugin::Plugin;
-use crate::process;
+use crate::plugin_info::PluginInfo;
+use crate::probe::Probe;
+use crate::process_guard;
 use crate::search::{Folder, Origin, Search};
-use crate::source::{Refusal, Source};
 use crate::symbols::{NotAPlugin, plugin_ids};
 
 /// Digits of the hash that cargo may put behind a library's name.
@@ -29,37 +29,47 @@ const HASH_DIGITS: usize = 16;
 
 /// A plugin that was found.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct Found {
+pub struct FoundPlugin {
     /// Its id.
     pub id: String,
     /// Where.
-    pub source: Source,
+    pub location: PluginLocation,
 }
 
 /// A plugin that was found when its id was already taken.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct Shadowed {
+pub struct ShadowedPlugin {
     /// Its id.
     pub id: String,
     /// Where.
-    pub source: Source,
+    pub location: PluginLocation,
     /// Where the one is that is used.
-    pub by: Source,
+    pub by: PluginLocation,
+}
+
+/// How a library is loaded for the first time.
+#[derive(Debug, Clone, Default)]
+pub enum Loading {
+    /// In a child process first.
+    Probed(Arc<Probe>),
+    /// Into this process at once: a library that crashes while it is loaded takes this process down.
+    #[default]
+    Unprobed,
 }
 
 /// All that was found.
 #[derive(Debug, Clone, Default)]
-pub struct Catalogue {
+pub struct PluginRegistry {
     /// What can be loaded, by id.
-    pub found: Vec<Found>,
+    pub found: Vec<FoundPlugin>,
     /// What cannot, because of an earlier find.
-    pub shadowed: Vec<Shadowed>,
+    pub shadowed: Vec<ShadowedPlugin>,
     /// Files that are not plugins of this host.
-    pub refused: Vec<Refusal>,
+    pub refused: Vec<LoadError>,
     /// Where was looked.
     pub searched: Vec<Folder>,
-    /// Who loads a library first; without, it is loaded into this process at once.
-    contact: Option<Arc<FirstContact>>,
+    loading: Loading,
+    guards_process: bool,
     /// Plugins that are linked into this program.
     linked: Linked,
     /// Ids with the files that carry them, by device and inode.
@@ -79,82 +89,85 @@ impl std::fmt::Debug for Linked {
 /// There is no plugin of that id.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("there is no plugin for modality {id:?}\nhint: {hint}")]
-pub struct NoSuchModality {
+pub struct UnknownModality {
     id: String,
     hint: String,
 }
 
-impl Catalogue {
+impl PluginRegistry {
     /// Looks into every place of the search. Nothing that is found is run.
     ///
     /// `linked`: the plugins that are linked into this program, such as [`medcoss_abi::builtins`].
-    pub fn survey(search: &Search, linked: Vec<&'static Builtin>) -> Self {
-        let mut catalogue = Self { searched: search.folders.clone(), linked: Linked(linked), ..Self::default() };
+    pub fn discover(search: &Search, linked: Vec<&'static Builtin>, loading: Loading) -> Self {
+        let mut registry =
+            Self { searched: search.folders.clone(), linked: Linked(linked), loading, ..Self::default() };
         // What a build leaves lies in two folders, of which `cargo test` renews only one.
         let of_one_build = |a: &Folder, b: &Folder| [a, b].iter().all(|folder| folder.origin == Origin::BuildFolder);
         for folders in search.folders.chunk_by(of_one_build) {
             let origin = folders[0].origin;
-            for path in libraries_in(folders, &mut catalogue.refused) {
-                let source = Source::Library { path: path.clone() };
+            for path in libraries_in(folders, &mut registry.refused) {
+                let location = PluginLocation::Library { path: path.clone() };
                 match plugin_ids(&path) {
-                    Ok(ids) => ids.into_iter().for_each(|id| catalogue.add(id, source.clone())),
+                    Ok(ids) => ids.into_iter().for_each(|id| registry.add(id, location.clone())),
                     Err(why) if origin != Origin::BuildFolder || why.is_meant_as_plugin() => {
-                        catalogue.refused.push(Refusal::new(&source, &why, why.hint()));
+                        registry.refused.push(LoadError::new(&location, &why, why.hint()));
                     }
-                    Err(why) => tracing::debug!("{source} is passed over: {why}"),
+                    Err(why) => tracing::debug!("{location} is passed over: {why}"),
                 }
             }
         }
         if search.builtin {
-            catalogue
+            registry
                 .linked
                 .clone()
                 .0
                 .into_iter()
-                .for_each(|builtin| catalogue.add(builtin.id.into(), Source::BuiltIn));
+                .for_each(|builtin| registry.add(builtin.id.into(), PluginLocation::BuiltIn));
         }
-        catalogue.found.sort_by(|a, b| a.id.cmp(&b.id));
-        catalogue
+        registry.found.sort_by(|a, b| a.id.cmp(&b.id));
+        registry
     }
 
     /// Examines one file by itself: the ids it carries.
     ///
     /// # Errors
     /// A file that is not a plugin library.
-    pub fn of_file(path: &Path) -> Result<Self, Refusal> {
-        let source = Source::Library { path: path.to_path_buf() };
-        let ids = plugin_ids(path).map_err(|why: NotAPlugin| Refusal::new(&source, &why, why.hint()))?;
-        let found = ids.into_iter().map(|id| Found { id, source: source.clone() }).collect();
-        Ok(Self { found, ..Self::default() })
+    pub fn of_file(path: &Path, loading: Loading) -> Result<Self, LoadError> {
+        let location = PluginLocation::Library { path: path.to_path_buf() };
+        let ids = plugin_ids(path).map_err(|why: NotAPlugin| LoadError::new(&location, &why, why.hint()))?;
+        let found = ids.into_iter().map(|id| FoundPlugin { id, location: location.clone() }).collect();
+        Ok(Self { found, loading, ..Self::default() })
     }
 
-    fn add(&mut self, id: String, source: Source) {
+    fn add(&mut self, id: String, location: PluginLocation) {
         // Cargo links the same file into two folders.
-        if identity(&source).is_some_and(|file| !self.seen.insert((id.clone(), file))) {
+        if identity(&location).is_some_and(|file| !self.seen.insert((id.clone(), file))) {
             return;
         }
         match self.find(&id) {
-            None => self.found.push(Found { id, source }),
+            None => self.found.push(FoundPlugin { id, location }),
             Some(first) => {
-                let by = first.source.clone();
-                self.shadowed.push(Shadowed { id, source, by });
+                let by = first.location.clone();
+                self.shadowed.push(ShadowedPlugin { id, location, by });
             }
         }
     }
 
-    /// The same, with a child process that meets each library before this one loads it.
-    pub fn with_first_contact(self, contact: FirstContact) -> Self {
-        Self { contact: Some(contact.into()), ..self }
+    /// The same, but from the first library on that is loaded into this process, the process is guarded, see [`crate::original_stdout`]: a
+    /// plugin that ends the process or crashes is named, and its prints do not mix with results. For programs; a library leaves the
+    /// signal handlers and standard output of its process alone.
+    pub fn guarding_process(self) -> Self {
+        Self { guards_process: true, ..self }
     }
 
     /// Where the plugin of a modality is.
-    pub fn find(&self, id: &str) -> Option<&Found> {
+    pub fn find(&self, id: &str) -> Option<&FoundPlugin> {
         self.found.iter().find(|found| found.id == id)
     }
 
     /// Whether a find is part of this program's build: built in, or a library of a built-in's id where a build leaves it.
-    pub fn is_of_this_build(&self, found: &Found) -> bool {
-        let Source::Library { path } = &found.source else { return true };
+    pub fn is_of_this_build(&self, found: &FoundPlugin) -> bool {
+        let PluginLocation::Library { path } = &found.location else { return true };
         let folder = self.searched.iter().find(|folder| path.parent() == Some(&folder.path));
         folder.is_some_and(|folder| folder.origin == Origin::BuildFolder)
             && self.linked.0.iter().any(|builtin| builtin.id == found.id)
@@ -163,7 +176,7 @@ impl Catalogue {
     /// Loads the plugin of a modality.
     ///
     /// # Errors
-    /// [`NoSuchModality`], or the [`Refusal`] of the file that answers for it.
+    /// [`UnknownModality`], or the [`LoadError`] of the file that answers for it.
     pub fn load(&self, id: &str) -> anyhow::Result<Plugin> {
         match self.find(id) {
             Some(found) => Ok(self.load_found(found)?),
@@ -172,15 +185,15 @@ impl Catalogue {
     }
 
     /// Loads every plugin that was found, by id.
-    pub fn load_all(&self) -> Vec<Result<Plugin, Refusal>> {
+    pub fn load_all(&self) -> Vec<Result<Plugin, LoadError>> {
         self.found.iter().map(|found| self.load_found(found)).collect()
     }
 
     /// What the plugin of a modality says of itself. Its library is not loaded into this process.
     ///
     /// # Errors
-    /// As [`Catalogue::load`].
-    pub fn describe(&self, id: &str) -> anyhow::Result<Described> {
+    /// As [`PluginRegistry::load`].
+    pub fn describe(&self, id: &str) -> anyhow::Result<PluginInfo> {
         match self.find(id) {
             Some(found) => Ok(self.describe_found(found)?),
             None => Err(self.no_such(id).into()),
@@ -188,41 +201,45 @@ impl Catalogue {
     }
 
     /// The same of every plugin that was found, by id.
-    pub fn describe_all(&self) -> Vec<Result<Described, Refusal>> {
+    pub fn describe_all(&self) -> Vec<Result<PluginInfo, LoadError>> {
         // Processes that load libraries which nobody knows yet wait for the disk more than for a processor.
         self.found.par_iter().map(|found| self.describe_found(found)).collect()
     }
 
-    fn describe_found(&self, found: &Found) -> Result<Described, Refusal> {
-        match (&found.source, &self.contact) {
-            (Source::Library { path }, Some(contact)) => contact.meet(path, &found.id),
-            _ => self.load_at_once(found).map(Described::from),
+    fn describe_found(&self, found: &FoundPlugin) -> Result<PluginInfo, LoadError> {
+        match (&found.location, &self.loading) {
+            (PluginLocation::Library { path }, Loading::Probed(probe)) => probe.describe(path, &found.id),
+            _ => self.load_at_once(found).map(PluginInfo::from),
         }
     }
 
-    fn load_found(&self, found: &Found) -> Result<Plugin, Refusal> {
-        if let (Source::Library { path }, Some(contact)) = (&found.source, &self.contact) {
-            contact.meet(path, &found.id)?;
+    fn load_found(&self, found: &FoundPlugin) -> Result<Plugin, LoadError> {
+        if let (PluginLocation::Library { path }, Loading::Probed(probe)) = (&found.location, &self.loading) {
+            probe.describe(path, &found.id)?;
         }
         self.load_at_once(found)
     }
 
-    fn load_at_once(&self, found: &Found) -> Result<Plugin, Refusal> {
-        match &found.source {
-            Source::Library { path } => {
-                process::guard();
+    fn load_at_once(&self, found: &FoundPlugin) -> Result<Plugin, LoadError> {
+        match &found.location {
+            PluginLocation::Library { path } => {
+                if self.guards_process {
+                    process_guard::install();
+                }
                 Plugin::load(path, &found.id)
             }
-            Source::BuiltIn => match self.linked.0.iter().find(|builtin| builtin.id == found.id) {
-                Some(builtin) => Plugin::from_header(builtin.header, builtin.id, Source::BuiltIn),
-                None => {
-                    Err(Refusal::new(&Source::BuiltIn, "it is not linked into this program", "name another plugin"))
-                }
+            PluginLocation::BuiltIn => match self.linked.0.iter().find(|builtin| builtin.id == found.id) {
+                Some(builtin) => Plugin::from_header(builtin.header, builtin.id, PluginLocation::BuiltIn),
+                None => Err(LoadError::new(
+                    &PluginLocation::BuiltIn,
+                    "it is not linked into this program",
+                    "name another plugin",
+                )),
             },
         }
     }
 
-    fn no_such(&self, id: &str) -> NoSuchModality {
+    fn no_such(&self, id: &str) -> UnknownModality {
         let known: Vec<_> = self.found.iter().map(|found| found.id.as_str()).collect();
         let proposal = did_you_mean(id, known.iter().copied());
         let there = match known.as_slice() {
@@ -237,22 +254,22 @@ impl Catalogue {
         let hint = format!(
             "{proposal}{there}{refused}\nhint: `medcoss plugin list` shows what was found where; --plugin-dir adds a folder"
         );
-        NoSuchModality { id: id.into(), hint }
+        UnknownModality { id: id.into(), hint }
     }
 }
 
 /// Files of some folders that may be libraries. Of several builds of one library, as they pile up in cargo's folders, the one
 /// without a hash in its name comes first, then the newest, then that of the earlier folder.
-fn libraries_in(folders: &[Folder], refused: &mut Vec<Refusal>) -> Vec<PathBuf> {
+fn libraries_in(folders: &[Folder], refused: &mut Vec<LoadError>) -> Vec<PathBuf> {
     let mut files = Vec::new();
     for (at, folder) in folders.iter().enumerate() {
         let entries = match fs::read_dir(&folder.path) {
             Ok(entries) => entries,
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => continue,
             Err(error) => {
-                let source = Source::Library { path: folder.path.clone() };
-                refused.push(Refusal::new(
-                    &source,
+                let location = PluginLocation::Library { path: folder.path.clone() };
+                refused.push(LoadError::new(
+                    &location,
                     format_args!("the folder cannot be listed: {error}"),
                     "check its permissions",
                 ));
@@ -281,11 +298,11 @@ fn has_hash(path: &Path) -> bool {
 }
 
 /// Device and inode of a library's file.
-fn identity(source: &Source) -> Option<(u64, u64)> {
+fn identity(location: &PluginLocation) -> Option<(u64, u64)> {
     use std::os::unix::fs::MetadataExt;
-    match source {
-        Source::Library { path } => fs::metadata(path).ok().map(|metadata| (metadata.dev(), metadata.ino())),
-        Source::BuiltIn => None,
+    match location {
+        PluginLocation::Library { path } => fs::metadata(path).ok().map(|metadata| (metadata.dev(), metadata.ino())),
+        PluginLocation::BuiltIn => None,
     }
 }
 
@@ -337,28 +354,28 @@ mod tests {
 
     #[test]
     fn an_unknown_modality_gives_the_nearest_and_all_known_names() {
-        let found = ["ct", "xray"].map(|id| Found { id: id.into(), source: Source::BuiltIn });
-        let catalogue = Catalogue { found: found.to_vec(), ..Catalogue::default() };
-        let message = catalogue.load("xrays").unwrap_err().to_string();
+        let found = ["ct", "xray"].map(|id| FoundPlugin { id: id.into(), location: PluginLocation::BuiltIn });
+        let registry = PluginRegistry { found: found.to_vec(), ..PluginRegistry::default() };
+        let message = registry.load("xrays").unwrap_err().to_string();
         assert!(
             message.starts_with(
                 "there is no plugin for modality \"xrays\"\nhint: did you mean \"xray\"? found: ct, xray\n"
             )
         );
-        let message = Catalogue::default().load("xray").unwrap_err().to_string();
+        let message = PluginRegistry::default().load("xray").unwrap_err().to_string();
         assert!(message.contains("hint: no plugin was found\n"), "{message}");
     }
 
     #[test]
     fn the_first_find_wins_and_later_ones_are_shadowed() {
-        let mut catalogue = Catalogue::default();
-        let library = |path: &str| Source::Library { path: path.into() };
-        catalogue.add("gait".into(), library("/one/gait.so"));
-        catalogue.add("gait".into(), library("/two/gait.so"));
-        catalogue.add("gait".into(), Source::BuiltIn);
-        assert_eq!(catalogue.found, [Found { id: "gait".into(), source: library("/one/gait.so") }]);
-        let shadows: Vec<_> = catalogue.shadowed.iter().map(|shadowed| shadowed.source.to_string()).collect();
+        let mut registry = PluginRegistry::default();
+        let library = |path: &str| PluginLocation::Library { path: path.into() };
+        registry.add("gait".into(), library("/one/gait.so"));
+        registry.add("gait".into(), library("/two/gait.so"));
+        registry.add("gait".into(), PluginLocation::BuiltIn);
+        assert_eq!(registry.found, [FoundPlugin { id: "gait".into(), location: library("/one/gait.so") }]);
+        let shadows: Vec<_> = registry.shadowed.iter().map(|shadowed| shadowed.location.to_string()).collect();
         assert_eq!(shadows, ["/two/gait.so", "built-in"]);
-        assert!(catalogue.shadowed.iter().all(|shadowed| shadowed.by == library("/one/gait.so")));
+        assert!(registry.shadowed.iter().all(|shadowed| shadowed.by == library("/one/gait.so")));
     }
 }

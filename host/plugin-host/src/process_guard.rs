@@ -21,8 +21,8 @@ const CRASHES: [i32; 5] = [4, 6, 7, 8, 11];
 /// The system's own handling of a signal.
 const DEFAULT: usize = 0;
 
-/// Where results go, when standard output is no longer that place.
-static RESULTS: OnceLock<File> = OnceLock::new();
+/// Standard output as it was before.
+static STDOUT: OnceLock<File> = OnceLock::new();
 
 unsafe extern "C" {
     fn atexit(handler: extern "C" fn()) -> i32;
@@ -32,10 +32,10 @@ unsafe extern "C" {
     fn write(descriptor: i32, bytes: *const u8, n: usize) -> isize;
 }
 
-/// Begins, once.
-pub(crate) fn guard() {
-    static GUARDED: Once = Once::new();
-    GUARDED.call_once(|| {
+/// Installs the guard, once.
+pub(crate) fn install() {
+    static INSTALLED: Once = Once::new();
+    INSTALLED.call_once(|| {
         // SAFETY: the handler is a plain function that lives as long as the program.
         let _ = unsafe { atexit(at_exit) };
         for number in CRASHES {
@@ -45,15 +45,15 @@ pub(crate) fn guard() {
         if let Ok(own) = std::io::stdout().as_fd().try_clone_to_owned() {
             // SAFETY: both are open for as long as the program runs; the results' file has a descriptor of its own.
             if unsafe { dup2(2, 1) } == 1 {
-                let _ = RESULTS.set(File::from(own));
+                let _ = STDOUT.set(File::from(own));
             }
         }
     });
 }
 
-/// Where results go; standard output if there is none.
-pub fn results() -> Option<&'static File> {
-    RESULTS.get()
+/// The standard output that the process began with, once it was redirected to standard error; none before that.
+pub fn original_stdout() -> Option<&'static File> {
+    STDOUT.get()
 }
 
 extern "C" fn at_exit() {

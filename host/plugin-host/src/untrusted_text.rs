@@ -6,12 +6,12 @@ const LONGEST: usize = 4096;
 const WORDS: usize = 64;
 
 /// The text, cut to 4 KiB, without characters that would steer a terminal; line ends and tabulators stay.
-pub fn foreign_text(text: &str) -> String {
-    foreign_bytes(text.as_bytes())
+pub fn untrusted_text(text: &str) -> String {
+    untrusted_bytes(text.as_bytes())
 }
 
 /// The same of bytes that should be UTF-8 and may not be. No more is looked at than is shown.
-pub fn foreign_bytes(bytes: &[u8]) -> String {
+pub fn untrusted_bytes(bytes: &[u8]) -> String {
     // What was cut before is not cut again, for the sake of the words at its end.
     let limit = if bytes.len() <= LONGEST + WORDS { LONGEST + WORDS } else { LONGEST };
     let mut shown = String::new();
@@ -41,12 +41,12 @@ mod tests {
     #[test]
     fn long_text_is_cut_between_characters_and_control_characters_are_replaced() {
         // The euro sign has three bytes: 4096 is inside of one.
-        let cut = foreign_text(&"\u{20ac}".repeat(2000));
+        let cut = untrusted_text(&"\u{20ac}".repeat(2000));
         assert_eq!(cut, format!("{}... (1905 bytes more)", "\u{20ac}".repeat(1365)));
-        assert_eq!(foreign_text("a\x07b\nc"), "a\u{fffd}b\nc");
-        assert_eq!(foreign_bytes(b"a\xffb"), "a\u{fffd}b");
-        let cut = foreign_bytes(&[0x80; 5000]);
+        assert_eq!(untrusted_text("a\x07b\nc"), "a\u{fffd}b\nc");
+        assert_eq!(untrusted_bytes(b"a\xffb"), "a\u{fffd}b");
+        let cut = untrusted_bytes(&[0x80; 5000]);
         assert_eq!(cut, format!("{}... (3635 bytes more)", "\u{fffd}".repeat(1365)));
-        assert_eq!(foreign_text(&format!("code 3: {cut}")), format!("code 3: {cut}"));
+        assert_eq!(untrusted_text(&format!("code 3: {cut}")), format!("code 3: {cut}"));
     }
 }

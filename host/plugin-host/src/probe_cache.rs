@@ -1,9 +1,9 @@
-//! What came of first contacts, remembered in one file for all runs of the program:
+//! Outcomes of probes, cached in one file for all runs of a program, such as
 //! `$XDG_CACHE_HOME/medcoss/plugins.json`, or `~/.cache/medcoss/plugins.json`.
 //!
-//! A file is known again by its path, size and times; when these have changed but its SHA-256 has not, it still is. What another
-//! build of this program found does not count, since its checks may be others. The memory is a convenience: a file that is
-//! damaged is told of and written anew, one that cannot be written is told of, and the work goes on.
+//! A file is known again by its path, size and times; when these have changed but its SHA-256 has not, it still is. The outcome
+//! of another build of the program does not count, since its checks may differ. The cache is a convenience: a damaged file costs a
+//! warning and is written anew, a file that cannot be written costs a warning.
 
 use std::fs;
 use std::os::unix::fs::MetadataExt;
@@ -12,11 +12,11 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 
 use crate::digest::{sha256_of_bytes, sha256_of_file as sha256_of};
-use crate::first_contact::Outcome;
+use crate::probe_outcome::Outcome;
 use crate::user_file::{self, Kept};
 
 /// Most entries that are kept; the oldest go.
-const MOST: usize = 1024;
+const MAX_ENTRIES: usize = 1024;
 
 /// The file.
 #[derive(Debug, Default, Serialize, Deserialize)]
@@ -29,7 +29,7 @@ struct Entries {
 /// One plugin of one library, as one build of this program found it.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 struct Entry {
-    /// The program that looked.
+    /// The program that probed.
     program: Build,
     /// Links resolved.
     path: PathBuf,
@@ -76,27 +76,27 @@ impl Stamp {
     }
 }
 
-/// The memory of one process.
+/// The cache of one process.
 #[derive(Debug)]
-pub(crate) struct Memory {
+pub(crate) struct ProbeCache {
     /// Where it is kept; nowhere when the user has no folder for such files.
     file: Option<PathBuf>,
-    /// None when the program cannot be examined: then nothing can be remembered.
+    /// None when the program cannot be examined: then nothing is cached.
     program: Option<Build>,
     /// Read when it is first asked for.
     entries: Option<Vec<Entry>>,
-    /// Told once a process.
-    told_unwritable: bool,
+    /// The warning was given; once a process.
+    warned: bool,
 }
 
-impl Memory {
+impl ProbeCache {
     pub(crate) fn new(file: Option<PathBuf>, program: &Path) -> Self {
         let program = Build::of(program).ok();
-        Self { file, program, entries: None, told_unwritable: false }
+        Self { file, program, entries: None, warned: false }
     }
 
     /// Removes the file.
-    pub(crate) fn forget(&mut self) -> std::io::Result<()> {
+    pub(crate) fn clear(&mut self) -> std::io::Result<()> {
         self.entries = None;
         match self.file.as_ref().map(fs::remove_file) {
             Some(Err(error)) if error.kind() != std::io::ErrorKind::NotFound => Err(error),
@@ -104,8 +104,8 @@ impl Memory {
         }
     }
 
-    /// What came of the contact with a library, if it still is the same.
-    pub(crate) fn recall(&mut self, path: &Path, id: &str) -> Option<Outcome> {
+    /// The outcome of probing a library, if the library is still the same.
+    pub(crate) fn get(&mut self, path: &Path, id: &str) -> Option<Outcome> {
         let (file, program) = (self.file.as_ref()?, self.program.clone()?);
         let entries = self.entries.get_or_insert_with(|| read(file));
         let entry = entries.iter_mut().find(|entry| entry.is_of(&program, path, id))?;
@@ -123,8 +123,8 @@ impl Memory {
         Some(entry.outcome)
     }
 
-    /// Remembers it, unless it may be otherwise next time, or cannot be written down.
-    pub(crate) fn keep(&mut self, path: &Path, id: &str, outcome: &Outcome) {
+    /// Caches an outcome, unless the next probe may find another, or the path is not UTF-8.
+    pub(crate) fn insert(&mut self, path: &Path, id: &str, outcome: &Outcome) {
         let Some(program) = self.program.clone() else { return };
         if !outcome.is_lasting() || path.to_str().is_none() {
             return;
@@ -140,12 +140,12 @@ impl Memory {
         let mut entries = read(file);
         entries.retain(|entry| !entry.is_of(&new.program, &new.path, &new.id) && entry.path.exists());
         entries.push(new);
-        entries.drain(..entries.len().saturating_sub(MOST));
+        entries.drain(..entries.len().saturating_sub(MAX_ENTRIES));
         if let Err(error) = write(file, &entries)
-            && !self.told_unwritable
+            && !self.warned
         {
-            tracing::warn!("{} cannot be written: {error}; plugins are tried out again each time", file.display());
-            self.told_unwritable = true;
+            tracing::warn!("{} cannot be written: {error}; plugins are probed again each time", file.display());
+            self.warned = true;
         }
         self.entries = Some(entries);
     }
@@ -165,8 +165,8 @@ fn read(file: &Path) -> Vec<Entry> {
     match parse(&text) {
         Ok(entries) => entries,
         Err(fault) => {
-            tracing::warn!("{} is damaged: {fault}; plugins are tried out again", file.display());
-            // So that it is told once, whether or not something is written later.
+            tracing::warn!("{} is damaged: {fault}; plugins are probed again", file.display());
+            // So that the warning is given once, whether or not something is written later.
             let _ = fs::remove_file(file);
             Vec::new()
         }
@@ -222,63 +222,63 @@ mod tests {
             self.folder.path().join("cache/medcoss/plugins.json")
         }
 
-        /// That of a new process.
-        fn memory(&self) -> Memory {
-            Memory::new(Some(self.file()), &self.program())
+        /// The cache of a new process.
+        fn cache(&self) -> ProbeCache {
+            ProbeCache::new(Some(self.file()), &self.program())
         }
     }
 
     #[test]
-    fn a_library_is_known_again_until_its_content_or_the_program_changes() {
+    fn a_library_is_found_in_the_cache_until_its_content_or_the_program_changes() {
         let place = Place::new();
         let plugin = place.plugin();
-        place.memory().keep(&plugin, "a", &outcome("crashed"));
-        assert_eq!(place.memory().recall(&plugin, "a"), Some(outcome("crashed")));
-        assert_eq!(place.memory().recall(&plugin, "b"), None);
+        place.cache().insert(&plugin, "a", &outcome("crashed"));
+        assert_eq!(place.cache().get(&plugin, "a"), Some(outcome("crashed")));
+        assert_eq!(place.cache().get(&plugin, "b"), None);
         // Written again as it was: another time, the same content.
         fs::write(&plugin, "one").unwrap();
         fs::File::open(&plugin).unwrap().set_modified(std::time::SystemTime::UNIX_EPOCH).unwrap();
-        assert_eq!(place.memory().recall(&plugin, "a"), Some(outcome("crashed")));
+        assert_eq!(place.cache().get(&plugin, "a"), Some(outcome("crashed")));
         // As large as before.
         fs::write(&plugin, "two").unwrap();
-        assert_eq!(place.memory().recall(&plugin, "a"), None);
-        place.memory().keep(&plugin, "a", &outcome("hung"));
-        assert_eq!(place.memory().recall(&plugin, "a"), Some(outcome("hung")));
+        assert_eq!(place.cache().get(&plugin, "a"), None);
+        place.cache().insert(&plugin, "a", &outcome("hung"));
+        assert_eq!(place.cache().get(&plugin, "a"), Some(outcome("hung")));
         // Another name for the program makes no other program.
         fs::hard_link(place.program(), place.folder.path().join("link")).unwrap();
-        assert_eq!(place.memory().recall(&plugin, "a"), Some(outcome("hung")));
+        assert_eq!(place.cache().get(&plugin, "a"), Some(outcome("hung")));
         fs::write(place.program(), "another build").unwrap();
-        assert_eq!(place.memory().recall(&plugin, "a"), None);
+        assert_eq!(place.cache().get(&plugin, "a"), None);
     }
 
     #[test]
-    fn what_the_loader_says_is_not_remembered() {
+    fn what_the_loader_refuses_is_not_cached() {
         let place = Place::new();
-        place.memory().keep(&place.plugin(), "a", &outcome("the dynamic loader refuses it: libx.so is missing"));
-        assert_eq!(place.memory().recall(&place.plugin(), "a"), None);
+        place.cache().insert(&place.plugin(), "a", &outcome("the dynamic loader refuses it: libx.so is missing"));
+        assert_eq!(place.cache().get(&place.plugin(), "a"), None);
     }
 
     #[test]
-    fn a_damaged_or_unwritable_file_costs_the_memory_and_nothing_else() {
+    fn a_damaged_or_unwritable_file_costs_the_cache_and_nothing_else() {
         let place = Place::new();
         let plugin = place.plugin();
-        place.memory().keep(&plugin, "a", &outcome("crashed"));
+        place.cache().insert(&plugin, "a", &outcome("crashed"));
         let text = fs::read_to_string(place.file()).unwrap();
         for broken in [text.replace("crashed", "Crashed"), text[..text.len() / 2].into(), String::new()] {
             fs::write(place.file(), broken).unwrap();
-            assert_eq!(place.memory().recall(&plugin, "a"), None);
+            assert_eq!(place.cache().get(&plugin, "a"), None);
         }
-        place.memory().keep(&plugin, "a", &outcome("crashed"));
-        assert_eq!(place.memory().recall(&plugin, "a"), Some(outcome("crashed")));
-        place.memory().forget().unwrap();
-        assert_eq!(place.memory().recall(&plugin, "a"), None);
+        place.cache().insert(&plugin, "a", &outcome("crashed"));
+        assert_eq!(place.cache().get(&plugin, "a"), Some(outcome("crashed")));
+        place.cache().clear().unwrap();
+        assert_eq!(place.cache().get(&plugin, "a"), None);
 
         // A file where the folder should be.
         fs::remove_dir_all(place.folder.path().join("cache")).unwrap();
         fs::write(place.folder.path().join("cache"), "").unwrap();
-        let mut memory = place.memory();
-        memory.keep(&plugin, "a", &outcome("crashed"));
-        assert!(memory.told_unwritable);
-        assert_eq!(place.memory().recall(&plugin, "a"), None);
+        let mut cache = place.cache();
+        cache.insert(&plugin, "a", &outcome("crashed"));
+        assert!(cache.warned);
+        assert_eq!(place.cache().get(&plugin, "a"), None);
     }
 }

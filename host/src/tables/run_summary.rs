@@ -1,6 +1,6 @@
 //! The tables at the end of a run.
 
-use medcoss_runtime::summary::Summary;
+use medcoss_runtime::run_summary::Summary;
 
 use super::Table;
 
@@ -33,7 +33,7 @@ pub(crate) fn to_text(summary: &Summary) -> String {
     }
     let mut plugins = Table::new(&["plugin", "version", "loaded from"]);
     for plugin in &summary.plugins {
-        plugins.row([plugin.id.clone(), plugin.version.clone(), plugin.source.clone()]);
+        plugins.row([plugin.id.clone(), plugin.version.clone(), plugin.location.clone()]);
     }
     let waited = summary.stages.iter().filter_map(|stage| stage.waited_seconds).reduce(|all, more| all + more);
     let waited = waited.map(|seconds| format!("waited {seconds:.1} s for data, ")).unwrap_or_default();

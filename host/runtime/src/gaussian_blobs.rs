@@ -4,7 +4,7 @@ use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
 /// Points `[n, width]` around so many places, close enough to overlap; the same ones for the same seed.
-pub fn made_up_points(n: usize, width: usize, n_places: usize, seed: u64) -> Vec<f32> {
+pub fn gaussian_blobs(n: usize, width: usize, n_places: usize, seed: u64) -> Vec<f32> {
     let mut draw = ChaCha8Rng::seed_from_u64(seed);
     // The sum of four uniform draws is near enough to normal.
     let mut normal = move || (0..4).map(|_| draw.random::<f32>() - 0.5).sum::<f32>() * 1.732;

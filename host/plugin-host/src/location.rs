@@ -10,7 +10,7 @@ use crate::digest::sha256_of_file;
 /// Where a plugin comes from.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(tag = "kind", rename_all = "kebab-case")]
-pub enum Source {
+pub enum PluginLocation {
     /// A shared library.
     Library {
         /// The file.
@@ -20,7 +20,7 @@ pub enum Source {
     BuiltIn,
 }
 
-impl Source {
+impl PluginLocation {
     /// SHA-256 of the library's file, 64 hexadecimal digits. None of a built-in plugin: it is this program's own.
     ///
     /// # Errors
@@ -31,7 +31,7 @@ impl Source {
     }
 }
 
-impl fmt::Display for Source {
+impl fmt::Display for PluginLocation {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Library { path } => write!(f, "{}", path.display()),
@@ -42,11 +42,11 @@ impl fmt::Display for Source {
 
 /// A file (or a built-in plugin) that was found and is not used, and why.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, thiserror::Error)]
-#[error("{source_of}: {reason}{}", hint_line(.hint))]
-pub struct Refusal {
+#[error("{location}: {reason}{}", hint_line(.hint))]
+pub struct LoadError {
     /// What was refused.
-    #[serde(rename = "source")]
-    pub source_of: Source,
+    #[serde(rename = "location")]
+    pub location: PluginLocation,
     /// What was found and what was expected.
     pub reason: String,
     /// The remedy.
@@ -57,18 +57,18 @@ fn hint_line(hint: &Option<String>) -> String {
     hint.as_ref().map(|hint| format!("\nhint: {hint}")).unwrap_or_default()
 }
 
-impl Refusal {
+impl LoadError {
     /// With what was found and the remedy.
-    pub(crate) fn new(source: &Source, reason: impl fmt::Display, hint: impl fmt::Display) -> Self {
-        Self { source_of: source.clone(), reason: reason.to_string(), hint: Some(hint.to_string()) }
+    pub(crate) fn new(location: &PluginLocation, reason: impl fmt::Display, hint: impl fmt::Display) -> Self {
+        Self { location: location.clone(), reason: reason.to_string(), hint: Some(hint.to_string()) }
     }
 
     /// From text that may carry its remedy on a line of its own.
-    pub(crate) fn from_text(source: &Source, text: &str) -> Self {
+    pub(crate) fn from_text(location: &PluginLocation, text: &str) -> Self {
         let (reason, hint) = match text.split_once("\nhint: ") {
             Some((reason, hint)) => (reason, Some(hint.to_string())),
             None => (text, None),
         };
-        Self { source_of: source.clone(), reason: reason.to_string(), hint }
+        Self { location: location.clone(), reason: reason.to_string(), hint }
     }
 }

@@ -3,27 +3,27 @@
 use medcoss_abi::message::Description;
 
 use crate::answers::check_description;
+use crate::location::PluginLocation;
 use crate::plugin::Plugin;
 use crate::shape::Shape;
-use crate::source::Source;
 
 /// A plugin that was found sound, in this process or, before, in another.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Described {
+pub struct PluginInfo {
     /// What it says of itself. Its texts are as the plugin wrote them.
     pub description: Description,
     /// Shape of samples with default options.
     pub shape: Shape,
     /// Where it is.
-    pub source: Source,
+    pub location: PluginLocation,
 }
 
-impl Described {
+impl PluginInfo {
     /// Checks a description that another process has taken.
-    pub(crate) fn new(description: Description, id: &str, source: Source) -> Result<Self, String> {
+    pub(crate) fn new(description: Description, id: &str, location: PluginLocation) -> Result<Self, String> {
         check_description(&description, id)?;
         let shape = Shape::new(&description.geometry)?;
-        Ok(Self { description, shape, source })
+        Ok(Self { description, shape, location })
     }
 
     /// Id and version: `xray 0.1.0`.
@@ -32,12 +32,12 @@ impl Described {
     }
 }
 
-impl From<Plugin> for Described {
+impl From<Plugin> for PluginInfo {
     fn from(plugin: Plugin) -> Self {
         Self {
             description: plugin.description().clone(),
             shape: plugin.shape().clone(),
-            source: plugin.source().clone(),
+            location: plugin.location().clone(),
         }
     }
 }

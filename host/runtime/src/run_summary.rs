@@ -57,7 +57,7 @@ pub struct PluginSummary {
     /// Its version.
     pub version: String,
     /// Its file, or `built-in`, or that it is missing.
-    pub source: String,
+    pub location: String,
 }
 
 impl Summary {
@@ -68,17 +68,17 @@ impl Summary {
     pub fn read(run: &Path, states: &[StageState], plugins: &[StagePlugin]) -> Result<Self> {
         let mut used: Vec<PluginSummary> = Vec::new();
         for plugin in plugins {
-            let (id, version, source) = match plugin {
+            let (id, version, location) = match plugin {
                 StagePlugin::Loaded(plugin) => {
                     let description = plugin.description();
-                    (description.id.clone(), description.version.clone(), plugin.source().to_string())
+                    (description.id.clone(), description.version.clone(), plugin.location().to_string())
                 }
                 StagePlugin::Missing(MissingPlugin { locked, .. }) => {
                     (locked.id.clone(), locked.version.clone(), "missing; its kept tokens were used".into())
                 }
             };
             if used.iter().all(|known| known.id != id) {
-                used.push(PluginSummary { id, version, source });
+                used.push(PluginSummary { id, version, location });
             }
         }
         Ok(Self {

@@ -10,8 +10,8 @@ use medcoss_core::Error;
 use medcoss_core::data::{Dataset, InvalidSample, RawBatch, TokenSpec, View};
 use medcoss_core::run::{KEPT_SAMPLES, StageFolder, read_json, write_atomically};
 
+use crate::buffer_tokens;
 use crate::config::StageSection;
-use crate::kept_tokens;
 use medcoss_plugin_host::{
     Batch, OpenDataset, Plugin, PluginError, Rendered, SampleFailure, Shape, Tokens, View as PluginView,
 };
@@ -24,7 +24,7 @@ const HOW_TO_OPEN: &str = "open.json";
 const KEPT_TOLERANCE: f32 = 1.0 / 32768.0;
 
 /// Samples of one stage.
-pub struct ModalitySource {
+pub struct PluginDataset {
     spec: TokenSpec,
     /// The folder that data are relative to, as messages begin paths with it.
     base: String,
@@ -35,7 +35,7 @@ pub struct ModalitySource {
     original_ids: Option<Vec<String>>,
 }
 
-impl ModalitySource {
+impl PluginDataset {
     /// Checks the option names and opens the data of a stage.
     ///
     /// # Errors
@@ -50,7 +50,7 @@ impl ModalitySource {
         Self::from_request(plugin, &request)
     }
 
-    /// Opens the samples that a finished stage kept in its folder; `assets` as for [`ModalitySource::open`].
+    /// Opens the samples that a finished stage kept in its folder; `assets` as for [`PluginDataset::open`].
     ///
     /// # Errors
     /// Files that are missing or damaged, whatever the plugin answers.
@@ -172,7 +172,7 @@ impl ModalitySource {
             );
         }
         // For the day on which the plugin is gone.
-        kept_tokens::write(folder, kept.dataset.geometry(), found, |position, view| kept.sample(position, view))?;
+        buffer_tokens::write(folder, kept.dataset.geometry(), found, |position, view| kept.sample(position, view))?;
         Ok(kept)
     }
 
@@ -236,7 +236,7 @@ fn same(one: &RawBatch, other: &RawBatch) -> bool {
         && one.tokens.iter().zip(&other.tokens).all(close)
 }
 
-impl Dataset for ModalitySource {
+impl Dataset for PluginDataset {
     fn modality(&self) -> &str {
         &self.dataset.plugin().description().id
     }

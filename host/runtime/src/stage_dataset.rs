@@ -5,19 +5,19 @@ use std::path::{Path, PathBuf};
 use anyhow::Result;
 use medcoss_core::data::{Dataset, InvalidSample, RawBatch, TokenSpec, View};
 
-use crate::kept_tokens::KeptTokens;
-use crate::source::ModalitySource;
+use crate::buffer_tokens::BufferTokens;
+use crate::plugin_dataset::PluginDataset;
 use medcoss_plugin_host::{Rendered, Tokens};
 
 /// Samples of one stage.
-pub enum StageSource {
+pub enum StageDataset {
     /// Read by the plugin.
-    Plugin(Box<ModalitySource>),
+    Plugin(Box<PluginDataset>),
     /// Read without it.
-    Tokens(KeptTokens),
+    Tokens(BufferTokens),
 }
 
-impl StageSource {
+impl StageDataset {
     /// Where the plugin's assets lie from now on; tokens need none.
     pub fn assets_are_in(&mut self, folder: PathBuf) {
         if let Self::Plugin(source) = self {
@@ -60,7 +60,7 @@ impl StageSource {
     }
 }
 
-impl Dataset for StageSource {
+impl Dataset for StageDataset {
     fn modality(&self) -> &str {
         self.source().modality()
     }
