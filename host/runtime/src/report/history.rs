@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 use medcoss_core::buffer::BufferEntry;
 use medcoss_core::evaluation::Scores;
 use medcoss_core::run::{KEPT_SAMPLES, StageFolder, StageState};
