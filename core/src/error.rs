@@ -21,14 +21,14 @@ pub enum Error {
     Source(String),
     /// Too many samples could not be read.
     #[error(
-        "{modality}: {n_bad} of {n_samples} samples could not be read, more than data.max_bad_ratio allows; the latest: {latest}\n\
-         hint: mend or remove them, or raise data.max_bad_ratio"
+        "{modality}: {n_invalid} of {n_samples} samples could not be read, more than data.max_invalid_fraction allows; the latest: {latest}\n\
+         hint: repair or remove them, or raise data.max_invalid_fraction"
     )]
-    TooManyBadSamples {
+    TooManyInvalidSamples {
         /// Modality.
         modality: String,
         /// Samples that failed.
-        n_bad: usize,
+        n_invalid: usize,
         /// Samples in the dataset.
         n_samples: usize,
         /// The latest failure.
@@ -102,6 +102,11 @@ impl Error {
     pub(crate) fn file(action: &'static str, path: &Path) -> impl FnOnce(std::io::Error) -> Self {
         let path = path.to_path_buf();
         move |reason| Self::File { action, path, reason }
+    }
+
+    /// A sample that an earlier pass over the dataset could read.
+    pub(crate) fn no_longer_valid(id: &str, reason: &str) -> Self {
+        Self::Data(format!("sample {id} could be read before and now cannot: {reason}"))
     }
 
     /// A file with the wrong content.

@@ -1,18 +1,18 @@
 //! Fine-tuning over a small synthetic source whose classes are told by the sign of a wave.
 
 use medcoss_core::Result;
-use medcoss_core::data::{BadSample, RawBatch, SampleSource, TokenSpec, View};
+use medcoss_core::data::LoaderOptions;
+use medcoss_core::data::{Dataset, InvalidSample, RawBatch, TokenSpec, View};
 use medcoss_core::device;
 use medcoss_core::evaluation::{Finetuner, Finetuning, Labels};
 use medcoss_core::model::{Dimensions, Model, ModelConfig, TextAttention};
-use medcoss_core::stage::Reading;
 
 /// Six tokens of five values; of odd samples with the other sign.
 struct Signs {
     ids: Vec<String>,
 }
 
-impl SampleSource for Signs {
+impl Dataset for Signs {
     fn modality(&self) -> &str {
         "signs"
     }
@@ -28,8 +28,8 @@ impl SampleSource for Signs {
     fn fingerprint(&self) -> &str {
         "signs"
     }
-    fn fill(&self, view: View, indices: &[u64], _: &[u64], batch: &mut RawBatch) -> Result<Vec<BadSample>> {
-        assert_eq!(view, View::Plain);
+    fn fill(&self, view: View, indices: &[u64], _: &[u64], batch: &mut RawBatch) -> Result<Vec<InvalidSample>> {
+        assert_eq!(view, View::Evaluation);
         let value = |index: u64, at: usize| {
             let sign = if index.is_multiple_of(2) { 1.0 } else { -1.0 };
             sign * (1.0 + ((index * 31 + at as u64 * 17) % 13) as f32 / 13.0)
@@ -61,7 +61,7 @@ fn config() -> ModelConfig {
 }
 
 /// Probabilities of the samples from 41 on, after learning from 40 of which the classes are given.
-fn tuned(settings: &Finetuning, loader_threads: usize, class: impl Fn(u64) -> usize) -> Result<Vec<f64>> {
+fn tuned(settings: &Finetuning, num_workers: usize, class: impl Fn(u64) -> usize) -> Result<Vec<f64>> {
     let source = Signs { ids: (0..61).map(|index| format!("signs/{index}")).collect() };
     let device = device::by_name("cpu").unwrap();
     let model = Model::new(&config(), 3, 1, &device.clone().autodiff());
@@ -69,8 +69,8 @@ fn tuned(settings: &Finetuning, loader_threads: usize, class: impl Fn(u64) -> us
         settings,
         family: 0,
         drop_path: 0.1,
-        source: &source,
-        reading: Reading { loader_threads, max_bad_ratio: 0.0 },
+        dataset: &source,
+        loader: LoaderOptions { num_workers, max_invalid_fraction: 0.0 },
         seed: 7,
         device: &device,
     };

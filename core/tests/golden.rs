@@ -6,13 +6,15 @@ use std::collections::BTreeMap;
 use burn::module::Module;
 use burn::optim::{GradientsAccumulator, GradientsParams};
 use burn::tensor::{Device, Tensor};
-use medcoss_core::data::{PatchBatch, Prepared, TokenBatch};
-use medcoss_core::exchange::{ArraySource, Import, Imported, KnownSizes, TensorFile};
+use medcoss_core::buffer::nearest_to_centres;
+use medcoss_core::clustering::{Clusters, Initialisation, KMeansOptions};
+use medcoss_core::continual::{DistillationTarget, FeatureMatching, Teacher};
+use medcoss_core::data::{HostBatch, LoaderOptions, PatchBatch, TokenBatch};
 use medcoss_core::model::{Model, TextTokens, VisiblePatches};
 use medcoss_core::optimisation::{OptimiserConfig, Schedule, adamw};
 use medcoss_core::pretext::{pretext_loss, reconstruct};
-use medcoss_core::rehearsal::{Clusters, DistillationTarget, FeatureMatching, Start, Teacher, Work};
-use medcoss_core::stage::{Pooling, Reading, encode_samples};
+use medcoss_core::stage::{Pooling, encode_samples};
+use medcoss_core::weights::{ArraySource, Import, Imported, KnownSizes, TensorFile};
 use medcoss_test_support::golden;
 
 /// Relative error, over the largest value of the tensor, that forward passes stay within.
@@ -199,8 +201,8 @@ fn tokens_and_features() {
         // The way that `embed --tensors` goes.
         let source = golden.arrays(&imported, family, input, None);
         let mut found = Vec::new();
-        let reading = Reading { loader_threads: 1, max_bad_ratio: 0.0 };
-        encode_samples(model, at, &source, Pooling::None, reading, &golden.device, &mut |batch| {
+        let loader = LoaderOptions { num_workers: 1, max_invalid_fraction: 0.0 };
+        encode_samples(model, at, &source, Pooling::None, loader, &golden.device, &mut |batch| {
             assert_eq!((batch.n_tokens, batch.width), (10, 64));
             found.extend(batch.values);
             Ok(())
@@ -212,7 +214,7 @@ fn tokens_and_features() {
 }
 
 /// The pretext loss without stochastic depth.
-fn pretext(model: &Model, family: usize, batch: &Prepared, device: &Device) -> Tensor<1> {
+fn pretext(model: &Model, family: usize, batch: &HostBatch, device: &Device) -> Tensor<1> {
     pretext_loss(model, family, batch, model.encode(family, batch, 0, None, device))
 }
 
@@ -227,7 +229,7 @@ fn text_is_causal() {
     golden.same("features_text_causal", imported.model.encode_text(at, &both, None), FORWARD);
     let losses: Vec<f32> = (0..2)
         .map(|sample| {
-            let batch = Prepared::Tokens(golden.text(sample..sample + 1));
+            let batch = HostBatch::Tokens(golden.text(sample..sample + 1));
             scalar(pretext(&imported.model, at, &batch, &golden.device))
         })
         .collect();
@@ -251,7 +253,7 @@ fn masked_patches() {
         let latents = model.encode_patches(at, &visible, 0, None);
         golden.same(&format!("masked_features_{dims}d"), latents.clone(), FORWARD);
         golden.same(&format!("pred_{dims}d"), reconstruct(model, at, latents, &batch), FORWARD);
-        let loss = pretext(model, at, &Prepared::Patches(batch), &golden.device);
+        let loss = pretext(model, at, &HostBatch::Patches(batch), &golden.device);
         golden.same(&format!("pretext_loss_{dims}d"), loss, FORWARD);
     }
 }
@@ -264,9 +266,9 @@ fn distillation_on_mixed_images() {
     let family = imported.config.family("image").unwrap();
     let student = golden.learner(imported, &device);
     let before = golden.import("teacher_tiny.safetensors");
-    assert!(before.account.fresh.iter().any(|part| part == "decoder"), "{:?}", before.account);
+    assert!(before.report.fresh.iter().any(|part| part == "decoder"), "{:?}", before.report);
     let teacher = Teacher::new(&golden.learner(before, &device));
-    let batch = Prepared::Patches(golden.patches(2, true));
+    let batch = HostBatch::Patches(golden.patches(2, true));
     let matching = FeatureMatching {
         student: &student,
         teacher: &teacher,
@@ -288,7 +290,7 @@ fn gradients_and_five_steps_of_adamw() {
     let mut model = golden.learner(imported, &device);
     let config = OptimiserConfig { weight_decay: 0.05, ..OptimiserConfig::default() };
     let mut optimiser = adamw(&config, &model);
-    let batch = Prepared::Patches(golden.patches(2, false));
+    let batch = HostBatch::Patches(golden.patches(2, false));
     let mut losses = Vec::new();
     for step in 0..5 {
         let loss = pretext(&model, family, &batch, &device);
@@ -340,7 +342,7 @@ fn accumulated_gradients_are_those_of_the_whole_batch() {
         }
     };
     let gradients = |batch: PatchBatch, share: f32| {
-        let loss = pretext(&model, family, &Prepared::Patches(batch), &device).mul_scalar(share);
+        let loss = pretext(&model, family, &HostBatch::Patches(batch), &device).mul_scalar(share);
         GradientsParams::from_grads(loss.backward(), &model)
     };
     let mut accumulated = GradientsAccumulator::<Model>::new();
@@ -378,8 +380,9 @@ fn k_means_from_given_centres_and_the_samples_nearest_to_them() {
     let doubles = |name: &str| file.doubles(name).unwrap();
     let (points, begin) = (doubles("kmeans_points"), doubles("kmeans_initial_centres"));
     let device = medcoss_core::device::by_name("cpu").unwrap();
-    let mut work = Work { device: &device, most_steps: Work::STEPS, progress: &mut |_, _| Ok(()) };
-    let clusters = Clusters::find(&points, 16, Start::Given(&begin), &mut work).unwrap();
+    let max_iterations = KMeansOptions::MAX_ITERATIONS;
+    let mut options = KMeansOptions { device: &device, max_iterations, progress: &mut |_, _| Ok(()) };
+    let clusters = Clusters::fit(&points, 16, Initialisation::Given(&begin), &mut options).unwrap();
     let labels: Vec<i64> = clusters.labels.iter().map(|label| *label as i64).collect();
     assert_eq!(labels, file.integers("kmeans_labels").unwrap());
     for (found, expected) in clusters.centres.iter().zip(doubles("kmeans_centres")) {
@@ -388,7 +391,8 @@ fn k_means_from_given_centres_and_the_samples_nearest_to_them() {
     let metrics: serde_json::Value = serde_json::from_slice(&std::fs::read(golden("metrics.json")).unwrap()).unwrap();
     let inertia = metrics["kmeans_inertia"].as_f64().unwrap();
     assert!((clusters.inertia() / inertia - 1.0).abs() < 1e-9, "{} instead of {inertia}", clusters.inertia());
-    let mut selected: Vec<i64> = clusters.nearest_to_centres(60).iter().map(|selected| selected.index as i64).collect();
+    let mut selected: Vec<i64> =
+        nearest_to_centres(&clusters, 60).iter().map(|selected| selected.index as i64).collect();
     selected.sort_unstable();
     assert_eq!(selected, file.integers("kmeans_selected_indices").unwrap());
 }

@@ -3,7 +3,7 @@
 use medcoss_core::evaluation::{
     Labelled, MultiClassAuc, ScoreMatrix, accuracy, auc_macro, binary_auc, dice, hausdorff_95, macro_f1,
 };
-use medcoss_core::exchange::TensorFile;
+use medcoss_core::weights::TensorFile;
 use medcoss_test_support::golden;
 use serde_json::Value;
 

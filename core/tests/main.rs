@@ -1,5 +1,7 @@
 //! Tests of the crate from outside, in one binary.
 
+#![forbid(unsafe_code)]
+
 mod checkpoints;
 mod finetuning;
 mod golden;

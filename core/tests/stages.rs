@@ -35,7 +35,7 @@ fn two_stages_learn_keep_a_buffer_and_distil_it() {
 }
 
 #[test]
-fn the_same_seed_gives_the_same_bytes_whatever_the_loader_threads() {
+fn the_same_seed_gives_the_same_bytes_with_any_number_of_workers() {
     let (one, other) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
     let a = run(one.path(), &Synthetic::counting(30), &Synthetic::waves(40), &settings(1)).unwrap();
     let b = run(other.path(), &Synthetic::counting(30), &Synthetic::waves(40), &settings(3)).unwrap();
@@ -46,7 +46,7 @@ fn the_same_seed_gives_the_same_bytes_whatever_the_loader_threads() {
 #[test]
 fn the_learning_rate_is_that_of_the_first_of_the_batches_that_are_added_up() {
     let folder = tempfile::tempdir().unwrap();
-    let settings = StageSettings { epochs: 3, accumulation: 2, ..settings(1) };
+    let settings = StageSettings { epochs: 3, gradient_accumulation: 2, ..settings(1) };
     // 32 / 8 = 4 batches of the first modality make two updates an epoch: the last begins in its middle.
     run(folder.path(), &Synthetic::counting(32), &Synthetic::waves(8), &settings).unwrap();
     for (epoch, line) in metrics(folder.path(), "01-counting").iter().enumerate() {
@@ -160,13 +160,16 @@ fn a_few_bad_samples_are_named_and_left_out_and_many_stop_the_stage() {
     let mut first = Synthetic::waves(60);
     first.unreadable = vec![3];
     let states = run(folder.path(), &first, &Synthetic::counting(30), &settings(2)).unwrap();
-    assert_eq!(states[0].bad_samples.keys().collect::<Vec<_>>(), ["waves/003"]);
+    assert_eq!(states[0].invalid_samples.keys().collect::<Vec<_>>(), ["waves/003"]);
     assert!(StageFolder::new(folder.path(), 1, "waves").buffer().unwrap().entries.iter().all(|e| e.id != "waves/003"));
 
     let folder = tempfile::tempdir().unwrap();
     first.unreadable = vec![3, 4, 5];
     let error = run(folder.path(), &first, &Synthetic::counting(30), &settings(2)).unwrap_err().to_string();
-    assert!(error.contains("2 of 60") && error.contains("it is torn") && error.contains("max_bad_ratio"), "{error}");
+    assert!(
+        error.contains("2 of 60") && error.contains("it is torn") && error.contains("max_invalid_fraction"),
+        "{error}"
+    );
 }
 
 #[test]
@@ -253,8 +256,8 @@ fn with_products_of_few_bits_nearly_the_same_is_learned_and_kept_in_many() {
 fn settings_out_of_range_are_refused_by_name() {
     let folder = tempfile::tempdir().unwrap();
     let mut wrong = settings(2);
-    wrong.rehearsal.buffer_ratio = 1.5;
+    wrong.buffer.ratio = 1.5;
     let error = run(folder.path(), &Synthetic::waves(9), &Synthetic::counting(9), &wrong).unwrap_err().to_string();
-    assert!(error.contains("rehearsal.buffer_ratio is 1.5"), "{error}");
+    assert!(error.contains("buffer.ratio is 1.5"), "{error}");
     assert!(!folder.path().join("stages").exists());
 }

@@ -5,12 +5,13 @@
 use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use medcoss_core::data::{BadSample, RawBatch, SampleSource, Sampling, TokenSpec, View};
+use medcoss_core::buffer::BufferConfig;
+use medcoss_core::continual::StrategyConfig;
+use medcoss_core::data::{Dataset, InvalidSample, RawBatch, Sampling, TokenSpec, View};
 use medcoss_core::model::{Dimensions, ModelConfig, Precision, TextAttention};
 use medcoss_core::optimisation::OptimiserConfig;
-use medcoss_core::rehearsal::RehearsalConfig;
 use medcoss_core::run::{EpochMetrics, StageFolder, StageState, StoredModel, read_metrics};
-use medcoss_core::stage::{ClosingWork, Earlier, Observer, Silent, Stage, StageSettings, StepReport};
+use medcoss_core::stage::{ClosingWork, Observer, PreviousStage, Silent, Stage, StageSettings, StepReport};
 use medcoss_core::{Error, Result, device};
 
 /// Waves whose frequency is the sample's index modulo 3, or sentences that count upwards.
@@ -46,7 +47,7 @@ fn hash(seed: u64, at: usize) -> u64 {
     (seed ^ (at as u64).wrapping_mul(0x9E37_79B9_7F4A_7C15)).wrapping_mul(0xD6E8_FEB8_6659_FD93) >> 40
 }
 
-impl SampleSource for Synthetic {
+impl Dataset for Synthetic {
     fn modality(&self) -> &str {
         self.modality
     }
@@ -63,7 +64,7 @@ impl SampleSource for Synthetic {
         "synthetic"
     }
 
-    fn fill(&self, view: View, indices: &[u64], seeds: &[u64], batch: &mut RawBatch) -> Result<Vec<BadSample>> {
+    fn fill(&self, view: View, indices: &[u64], seeds: &[u64], batch: &mut RawBatch) -> Result<Vec<InvalidSample>> {
         let left = self.patience.load(Ordering::Relaxed);
         if left == 0 {
             return Err(Error::Source("out of patience".into()));
@@ -76,7 +77,7 @@ impl SampleSource for Synthetic {
                     let wave = |at: usize| ((1 + index % 3) as f32 * at as f32 * 0.4).sin() * self.value;
                     batch.tokens.extend((0..n_tokens * d_token).map(wave));
                     let first = hash(seed, 0) as usize % n_tokens;
-                    let masked = |token: usize| (token + first) % n_tokens < n_masked && view == View::Train;
+                    let masked = |token: usize| (token + first) % n_tokens < n_masked && view == View::Training;
                     batch.mask.extend((0..n_tokens).map(|token| u8::from(masked(token))));
                 }
                 TokenSpec::Discrete { length, .. } => {
@@ -84,7 +85,7 @@ impl SampleSource for Synthetic {
                     let target = hash(seed, 1) as usize % (length - n_padding);
                     for at in 0..length {
                         let id = if at < length - n_padding { 2 + (index as usize + at) as i32 % 11 } else { 0 };
-                        let masked = view == View::Train && at == target;
+                        let masked = view == View::Training && at == target;
                         batch.ids.push(if masked { 1 } else { id });
                         batch.labels.push(if masked { id } else { -100 });
                     }
@@ -93,31 +94,32 @@ impl SampleSource for Synthetic {
             }
         }
         let bad = |(slot, index): (usize, &u64)| {
-            self.unreadable.contains(index).then(|| BadSample { slot, message: "it is torn".into() })
+            self.unreadable.contains(index).then(|| InvalidSample { slot, message: "it is torn".into() })
         };
         Ok(indices.iter().enumerate().filter_map(bad).collect())
     }
 }
 
-pub fn settings(loader_threads: usize) -> StageSettings {
+pub fn settings(num_workers: usize) -> StageSettings {
     StageSettings {
         epochs: 12,
         warmup_epochs: 1,
         batch_size: 8,
-        accumulation: 2,
+        gradient_accumulation: 2,
         optimiser: OptimiserConfig { base_learning_rate: 0.1, ..OptimiserConfig::default() },
-        rehearsal: RehearsalConfig {
-            buffer_ratio: 0.2,
-            centre_ratio: 0.1,
+        strategy: StrategyConfig::default(),
+        buffer: BufferConfig {
+            ratio: 0.2,
+            cluster_ratio: 0.1,
             sampling: Sampling::WithReplacement,
-            ..RehearsalConfig::default()
+            ..BufferConfig::default()
         },
         checkpoint_every: 1,
         checkpoint_every_steps: None,
         loss_every_steps: None,
         precision: Precision::default(),
-        loader_threads,
-        max_bad_ratio: 0.01,
+        num_workers,
+        max_invalid_fraction: 0.01,
     }
 }
 
@@ -148,16 +150,18 @@ pub fn run_watched(
     settings: &StageSettings,
     observer: &mut dyn Observer,
 ) -> Result<Vec<StageState>> {
-    let strategy = settings.rehearsal.strategy;
+    let strategy = settings.strategy.name;
     let mut model = model();
     let mut states: Vec<StageState> = Vec::new();
     for (at, source) in [first, second].into_iter().enumerate() {
         let before = StageFolder::new(folder, at, first.modality);
-        let previous =
-            states.last().filter(|_| !strategy.begins_afresh()).map(|state| StoredModel::of_stage(&before, state));
+        let previous = states
+            .last()
+            .filter(|_| !strategy.has_one_model_per_stage())
+            .map(|state| StoredModel::of_stage(&before, state));
         let earlier = match states.last() {
-            Some(_) => vec![Earlier {
-                source: first as &dyn SampleSource,
+            Some(_) => vec![PreviousStage {
+                dataset: first as &dyn Dataset,
                 buffer: before.buffer()?,
                 epochs: settings.epochs,
                 batch_size: settings.batch_size,
@@ -179,7 +183,7 @@ pub fn run_watched(
             model: model.clone(),
             previous,
             earlier,
-            waits: strategy.learns_at_the_end() && at == 0,
+            deferred: strategy.defers_training() && at == 0,
             folder,
             device: device::by_name("cpu")?,
         };

@@ -7,9 +7,9 @@ use std::io::IsTerminal;
 use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressStyle};
-use medcoss_core::exchange::InitialModel;
 use medcoss_core::run::StageState;
 use medcoss_core::stage::{ClosingWork, Observer, StageReport, StepReport};
+use medcoss_core::weights::InitialModel;
 use medcoss_runtime::{RunObserver, WorkObserver, WorkReport};
 
 use crate::{interrupt, messages, tables};
@@ -161,7 +161,7 @@ impl Observer for Progress {
         }
     }
 
-    fn bad_sample(&mut self, modality: &str, id: &str, message: &str) {
+    fn invalid_sample(&mut self, modality: &str, id: &str, message: &str) {
         self.say(&format!("warning: {modality}: sample {id} is left out: {message}"));
     }
 

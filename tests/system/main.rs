@@ -1,5 +1,7 @@
 //! Tests of the whole system, in one binary.
 
+#![forbid(unsafe_code)]
+
 mod comparison;
 mod evaluation;
 mod exchange;

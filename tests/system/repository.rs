@@ -36,7 +36,8 @@ fn sources(folder: &str) -> Vec<(PathBuf, String)> {
 fn dependencies_run_one_way() {
     assert_eq!(own_dependencies("sdk/abi/Cargo.toml"), Vec::<String>::new());
     assert_eq!(own_dependencies("sdk/Cargo.toml"), ["medcoss-abi"]);
-    assert_eq!(own_dependencies("sdk/conformance/Cargo.toml"), ["medcoss-abi"]);
+    assert_eq!(own_dependencies("sdk/caller/Cargo.toml"), ["medcoss-abi"]);
+    assert_eq!(own_dependencies("sdk/conformance/Cargo.toml"), ["medcoss-abi", "medcoss-caller"]);
     assert_eq!(own_dependencies("core/Cargo.toml"), Vec::<String>::new());
     for plugin in ["text", "xray", "ct", "mri", "pathology"] {
         for name in own_dependencies(&format!("plugins/{plugin}/Cargo.toml")) {
@@ -77,7 +78,7 @@ fn unsafe_code_is_where_the_architecture_says() {
         "host/plugin-host/src/contracts.rs",
         "host/plugin-host/src/library.rs",
         "host/plugin-host/src/process.rs",
-        "sdk/conformance/src/batch.rs",
+        "sdk/caller/src/buffers.rs",
     ];
     for folder in [
         "core/src",
@@ -86,6 +87,7 @@ fn unsafe_code_is_where_the_architecture_says() {
         "host/runtime/src",
         "sdk/src",
         "sdk/formats/src",
+        "sdk/caller/src",
         "sdk/conformance/src",
         "plugins",
     ] {

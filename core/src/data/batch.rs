@@ -4,18 +4,18 @@
 use rand::RngExt;
 
 use super::{RawBatch, TokenSpec};
-use crate::draw::Generator;
+use crate::rng::Rng;
 
 /// A batch of one modality, ready for upload.
 #[derive(Debug, Clone)]
-pub enum Prepared {
+pub enum HostBatch {
     /// Of continuous tokens.
     Patches(PatchBatch),
     /// Of discrete tokens.
     Tokens(TokenBatch),
 }
 
-impl Prepared {
+impl HostBatch {
     /// Samples in the batch.
     pub fn n(&self) -> usize {
         match self {
@@ -40,10 +40,10 @@ pub struct PatchBatch {
     pub visible: Vec<f32>,
     /// `[n, n_visible]` positions of the visible tokens, ascending.
     pub visible_index: Vec<i32>,
-    /// `[n, n_tokens - n_visible]` positions of the masked tokens, ascending; empty in a plain view.
+    /// `[n, n_tokens - n_visible]` positions of the masked tokens, ascending; empty in the evaluation view.
     pub masked_index: Vec<i32>,
     /// `[n, n_tokens - n_visible, d_token]` masked tokens, normalised one by one; empty when there is nothing to
-    /// reconstruct.
+    /// with_targets.
     pub targets: Vec<f32>,
 }
 
@@ -67,23 +67,23 @@ pub struct TokenBatch {
 /// Mixup inside a batch (section 3.3 of the paper: intra-modal mixup). Continuous: one lambda ~ U(0,1) a sample, convex. Discrete: one ratio
 /// ~ U(0,1) a batch, each token from either sample, its padding mask with it.
 #[derive(Debug)]
-pub(crate) struct Mixing<'a> {
-    pub generator: &'a mut Generator,
+pub(crate) struct Mixup<'a> {
+    pub rng: &'a mut Rng,
 }
 
-/// Turns raw samples into a batch. `keep` lists the slots of the raw batch to take; the others were bad.
+/// Turns raw samples into a batch. `keep` lists the slots of the raw batch to take; the others are invalid.
 pub(crate) fn prepare(
     raw: &RawBatch,
     spec: TokenSpec,
     keep: &[usize],
-    reconstruct: bool,
-    mixing: Option<Mixing<'_>>,
-) -> Prepared {
+    with_targets: bool,
+    mixup: Option<Mixup<'_>>,
+) -> HostBatch {
     match spec {
         TokenSpec::Continuous { n_tokens, d_token, .. } => {
-            Prepared::Patches(prepare_patches(raw, [n_tokens, d_token], keep, reconstruct, mixing))
+            HostBatch::Patches(prepare_patches(raw, [n_tokens, d_token], keep, with_targets, mixup))
         }
-        TokenSpec::Discrete { length, .. } => Prepared::Tokens(prepare_tokens(raw, length, keep, mixing)),
+        TokenSpec::Discrete { length, .. } => HostBatch::Tokens(prepare_tokens(raw, length, keep, mixup)),
     }
 }
 
@@ -91,12 +91,12 @@ fn prepare_patches(
     raw: &RawBatch,
     [n_tokens, d_token]: [usize; 2],
     keep: &[usize],
-    reconstruct: bool,
-    mixing: Option<Mixing<'_>>,
+    with_targets: bool,
+    mixup: Option<Mixup<'_>>,
 ) -> PatchBatch {
-    let partners = mixing.map(|mixing| {
-        let partners = permutation(keep.len(), mixing.generator);
-        let lambdas: Vec<f32> = keep.iter().map(|_| mixing.generator.random()).collect();
+    let partners = mixup.map(|mixup| {
+        let partners = permutation(keep.len(), mixup.rng);
+        let lambdas: Vec<f32> = keep.iter().map(|_| mixup.rng.random()).collect();
         (partners, lambdas)
     });
     let mut batch = PatchBatch { n: keep.len(), n_tokens, d_token, ..PatchBatch::default() };
@@ -105,7 +105,7 @@ fn prepare_patches(
             let own = &raw.tokens[(slot * n_tokens + token) * d_token..][..d_token];
             if raw.mask[slot * n_tokens + token] == 1 {
                 batch.masked_index.push(token as i32);
-                if reconstruct {
+                if with_targets {
                     push_normalised(own, &mut batch.targets);
                 }
                 continue;
@@ -139,12 +139,12 @@ pub(crate) fn mean_and_deviation(token: &[f32]) -> (f64, f64) {
     (mean, (squares / (n - 1.0).max(1.0) + 1e-6).sqrt())
 }
 
-fn prepare_tokens(raw: &RawBatch, length: usize, keep: &[usize], mixing: Option<Mixing<'_>>) -> TokenBatch {
+fn prepare_tokens(raw: &RawBatch, length: usize, keep: &[usize], mixup: Option<Mixup<'_>>) -> TokenBatch {
     let mut batch = TokenBatch { n: keep.len(), length, ..TokenBatch::default() };
-    let mixed = mixing.map(|mixing| {
-        let partners = permutation(keep.len(), mixing.generator);
-        let ratio: f64 = mixing.generator.random();
-        (partners, ratio, mixing.generator)
+    let mixed = mixup.map(|mixup| {
+        let partners = permutation(keep.len(), mixup.rng);
+        let ratio: f64 = mixup.rng.random();
+        (partners, ratio, mixup.rng)
     });
     let attended = |slot: usize, token: usize| (token as i32) < raw.lengths[slot];
     match mixed {
@@ -175,7 +175,7 @@ fn prepare_tokens(raw: &RawBatch, length: usize, keep: &[usize], mixing: Option<
 }
 
 /// A uniform permutation of `0..n` (Fisher and Yates).
-fn permutation(n: usize, generator: &mut Generator) -> Vec<usize> {
+fn permutation(n: usize, generator: &mut Rng) -> Vec<usize> {
     let mut order: Vec<usize> = (0..n).collect();
     for last in (1..n).rev() {
         order.swap(last, generator.random_range(0..=last));
@@ -186,7 +186,7 @@ fn permutation(n: usize, generator: &mut Generator) -> Vec<usize> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::draw::generator;
+    use crate::rng;
 
     fn raw() -> RawBatch {
         RawBatch {
@@ -202,7 +202,7 @@ mod tests {
 
     #[test]
     fn visible_tokens_keep_their_positions_and_bad_slots_are_left_out() {
-        let Prepared::Patches(batch) = prepare(&raw(), SPEC, &[0, 2], true, None) else { panic!("patches") };
+        let HostBatch::Patches(batch) = prepare(&raw(), SPEC, &[0, 2], true, None) else { panic!("patches") };
         assert_eq!(batch.visible_index, [1, 3, 2, 3]);
         assert_eq!(batch.masked_index, [0, 2, 0, 1]);
         assert_eq!(batch.visible, [2., 3., 6., 7., 20., 21., 22., 23.]);
@@ -217,7 +217,7 @@ mod tests {
         fn mixed_values_lie_between_two_samples_and_visible_tokens_are_those_that_are_not_masked(
             n in 1usize..6, n_tokens in 1usize..12, d_token in 1usize..5, seed: u64,
         ) {
-            let mut values = generator(seed, "values", &[]);
+            let mut values = rng::keyed(seed, "values", &[]);
             let n_masked = values.random_range(0..n_tokens);
             let mask = |sample: usize, token: usize| u8::from((token + sample) % n_tokens < n_masked);
             let raw = RawBatch {
@@ -226,11 +226,11 @@ mod tests {
                 ..RawBatch::default()
             };
             let spec = TokenSpec::Continuous { n_tokens, d_token, n_masked };
-            let mixing = Mixing { generator: &mut generator(seed, "mixup", &[]) };
+            let mixup = Mixup { rng: &mut rng::keyed(seed, "mixup", &[]) };
             let keep: Vec<usize> = (0..n).collect();
-            let Prepared::Patches(batch) = prepare(&raw, spec, &keep, false, Some(mixing)) else { panic!("patches") };
+            let HostBatch::Patches(batch) = prepare(&raw, spec, &keep, false, Some(mixup)) else { panic!("patches") };
             assert_eq!(batch.n_visible, n_tokens - n_masked);
-            let partners = permutation(n, &mut generator(seed, "mixup", &[]));
+            let partners = permutation(n, &mut rng::keyed(seed, "mixup", &[]));
             for (row, at) in batch.visible_index.chunks(batch.n_visible).enumerate().flat_map(|(row, positions)| {
                 positions.iter().enumerate().map(move |(place, token)| (row, (place, *token as usize)))
             }) {
@@ -247,11 +247,11 @@ mod tests {
 
     #[test]
     fn mixup_is_convex_between_a_sample_and_its_partner_at_the_same_position() {
-        let mixing = Mixing { generator: &mut generator(3, "mixup", &[]) };
-        let Prepared::Patches(mixed) = prepare(&raw(), SPEC, &[0, 1, 2], false, Some(mixing)) else {
+        let mixup = Mixup { rng: &mut rng::keyed(3, "mixup", &[]) };
+        let HostBatch::Patches(mixed) = prepare(&raw(), SPEC, &[0, 1, 2], false, Some(mixup)) else {
             panic!("patches")
         };
-        let mut again = generator(3, "mixup", &[]);
+        let mut again = rng::keyed(3, "mixup", &[]);
         let partners = permutation(3, &mut again);
         let lambdas: Vec<f32> = (0..3).map(|_| again.random()).collect();
         for row in 0..3 {
@@ -268,12 +268,12 @@ mod tests {
     #[test]
     fn targets_of_text_are_flat_positions_and_mixed_tokens_come_from_either_sample() {
         let spec = TokenSpec::Discrete { length: 4, vocabulary: 10 };
-        let Prepared::Tokens(plain) = prepare(&raw(), spec, &[0, 1], true, None) else { panic!("tokens") };
+        let HostBatch::Tokens(plain) = prepare(&raw(), spec, &[0, 1], true, None) else { panic!("tokens") };
         assert_eq!((plain.target_index, plain.target_ids), (vec![1, 6], vec![5, 6]));
         assert_eq!(plain.attended, [true, true, true, false, true, true, true, true]);
         for seed in 0..20 {
-            let mixing = Mixing { generator: &mut generator(seed, "mixup", &[]) };
-            let Prepared::Tokens(mixed) = prepare(&raw(), spec, &[0, 1], false, Some(mixing)) else { panic!("tokens") };
+            let mixup = Mixup { rng: &mut rng::keyed(seed, "mixup", &[]) };
+            let HostBatch::Tokens(mixed) = prepare(&raw(), spec, &[0, 1], false, Some(mixup)) else { panic!("tokens") };
             for (at, id) in mixed.ids.iter().enumerate() {
                 let pair = [raw().ids[at % 4], raw().ids[4 + at % 4]];
                 assert!(pair.contains(id), "{id} at {at} from neither sample");

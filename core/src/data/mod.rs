@@ -1,17 +1,21 @@
-//! Samples on their way from a source to the model: which, in what order, prepared by whom.
+//! Samples on their way from a dataset to the model: which, in what order, prepared by whom.
 
 mod batch;
-mod chosen;
-mod label_map;
-mod loader;
+mod batch_loader;
+mod dataset;
+mod invalid_samples;
+mod loader_options;
+mod prefetch;
 mod sampler;
-mod source;
+mod subset;
 
-pub(crate) use batch::{Mixing, mean_and_deviation, prepare};
-pub use batch::{PatchBatch, Prepared, TokenBatch};
-pub use chosen::{Chosen, draw_some};
-pub use label_map::{LabelMap, LabelMapSource};
-pub(crate) use loader::{Loaded, load_in_order};
+pub use batch::{HostBatch, PatchBatch, TokenBatch};
+pub(crate) use batch::{Mixup, mean_and_deviation, prepare};
+pub(crate) use batch_loader::{BatchLoader, BatchRequest, LoadedBatch};
+pub use dataset::{Dataset, InvalidSample, RawBatch, TokenSpec, View};
+pub use invalid_samples::InvalidSamples;
+pub(crate) use invalid_samples::record_invalid_samples;
+pub use loader_options::LoaderOptions;
 pub use sampler::Sampling;
-pub(crate) use sampler::{EpochPlan, Pool, Step, Use};
-pub use source::{BadSample, RawBatch, SampleSource, TokenSpec, View};
+pub(crate) use sampler::{EpochPlan, Objective, Pool, Step};
+pub use subset::{Subset, sample_without_replacement};

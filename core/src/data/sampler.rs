@@ -3,7 +3,7 @@
 use rand::RngExt;
 use serde::{Deserialize, Serialize};
 
-use crate::draw::{Generator, generator};
+use crate::rng::{self, Rng};
 
 /// How samples are drawn for the batches of an epoch.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -18,19 +18,19 @@ pub enum Sampling {
 
 /// What a batch is used for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Use {
+pub(crate) enum Objective {
     /// The stage's own modality: masked modelling.
     Pretext,
     /// An earlier stage's buffer: distillation.
     Distillation,
 }
 
-/// Samples that batches are drawn from: indices into one source.
+/// Samples that batches are drawn from: indices into one dataset.
 #[derive(Debug, Clone)]
 pub(crate) struct Pool {
-    /// Which source of the stage.
-    pub source: usize,
-    pub purpose: Use,
+    /// Which dataset of the stage.
+    pub dataset: usize,
+    pub objective: Objective,
     /// Name of its losses: the modality, with the stage's number where the modality comes again.
     pub label: String,
     pub indices: Vec<u64>,
@@ -45,7 +45,7 @@ pub(crate) struct Pool {
 pub(crate) struct Step {
     /// Which pool.
     pub pool: usize,
-    /// Samples of its source.
+    /// Samples of its dataset.
     pub indices: Vec<u64>,
     /// One seed a sample.
     pub seeds: Vec<u64>,
@@ -67,7 +67,7 @@ impl EpochPlan {
     pub fn new(pools: &[Pool], sampling: Sampling, seed: u64, [stage, epoch]: [u64; 2]) -> Self {
         let mut steps = Vec::new();
         for (number, pool) in pools.iter().enumerate() {
-            let mut generator = generator(seed, "samples", &[stage, epoch, number as u64]);
+            let mut generator = rng::keyed(seed, "samples", &[stage, epoch, number as u64]);
             let mut left = Vec::new();
             for _ in 0..n_batches(pool) {
                 let size = pool.batch_size.min(pool.indices.len());
@@ -81,7 +81,7 @@ impl EpochPlan {
                 steps.push(Step { pool: number, indices, seeds });
             }
         }
-        let mut generator = generator(seed, "order", &[stage, epoch]);
+        let mut generator = rng::keyed(seed, "order", &[stage, epoch]);
         for last in (1..steps.len()).rev() {
             steps.swap(last, generator.random_range(0..=last));
         }
@@ -97,7 +97,7 @@ fn n_batches(pool: &Pool) -> usize {
 }
 
 /// A random one of those left, which are refilled when they run out.
-fn take(left: &mut Vec<u64>, all: &[u64], generator: &mut Generator) -> u64 {
+fn take(left: &mut Vec<u64>, all: &[u64], generator: &mut Rng) -> u64 {
     if left.is_empty() {
         left.extend_from_slice(all);
     }
@@ -109,18 +109,18 @@ mod tests {
     use super::*;
 
     fn pools() -> Vec<Pool> {
-        let pool = |source, purpose, indices| Pool {
-            source,
-            purpose,
+        let pool = |dataset, objective, indices| Pool {
+            dataset,
+            objective,
             label: String::new(),
             indices,
             batch_size: 5,
             passes: 1.0,
         };
         vec![
-            pool(0, Use::Pretext, (0..23).collect()),
-            pool(1, Use::Distillation, vec![4, 9, 11]),
-            pool(2, Use::Distillation, vec![]),
+            pool(0, Objective::Pretext, (0..23).collect()),
+            pool(1, Objective::Distillation, vec![4, 9, 11]),
+            pool(2, Objective::Distillation, vec![]),
         ]
     }
 
@@ -148,11 +148,11 @@ mod tests {
         fn an_epoch_has_the_references_batches_each_of_one_pool(
             sizes in proptest::collection::vec(0usize..40, 1..5), batch_size in 1usize..12, seed: u64,
         ) {
-            let pool = |(source, n): (usize, &usize)| Pool {
-                source,
-                purpose: if source == 0 { Use::Pretext } else { Use::Distillation },
+            let pool = |(dataset, n): (usize, &usize)| Pool {
+                dataset,
+                objective: if dataset == 0 { Objective::Pretext } else { Objective::Distillation },
                 label: String::new(),
-                indices: (0..*n as u64).map(|index| 100 * source as u64 + index).collect(),
+                indices: (0..*n as u64).map(|index| 100 * dataset as u64 + index).collect(),
                 batch_size,
                 passes: 1.0,
             };

@@ -2,7 +2,7 @@
 
 use rand::RngExt;
 
-use crate::draw::generator;
+use crate::rng;
 use crate::{Error, Result};
 
 /// Resamples of an interval.
@@ -31,7 +31,7 @@ impl Resamples {
         let n_classes = labels.iter().max().map_or(0, |most| most + 1);
         let present: Vec<bool> = (0..n_classes).map(|class| labels.contains(&class)).collect();
         let members = members(groups);
-        let mut draws = generator(seed, "bootstrap", &[]);
+        let mut draws = rng::keyed(seed, "bootstrap", &[]);
         let mut one = || {
             for _ in 0..MOST_DRAWS {
                 let drawn = (0..members.len()).flat_map(|_| &members[draws.random_range(0..members.len())]);
@@ -102,7 +102,7 @@ mod tests {
     /// Means of 60 draws between 0 and 1: nineteen of twenty intervals should hold the half.
     #[test]
     fn intervals_of_a_mean_hold_the_true_one_as_often_as_they_say() {
-        let mut draws = generator(5, "test", &[]);
+        let mut draws = rng::keyed(5, "test", &[]);
         let (labels, groups) = (vec![0; 60], (0..60).collect::<Vec<_>>());
         let mut held = 0;
         for trial in 0..300 {

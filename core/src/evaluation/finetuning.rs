@@ -11,13 +11,13 @@ use rand::RngExt;
 
 use super::labelled_features::LabelledFeatures;
 use super::linear_probe::{Fitted, LinearProbe, Standardised};
-use crate::data::{Chosen, Loaded, RawBatch, SampleSource, View, load_in_order, prepare};
-use crate::draw::generator;
+use crate::data::{BatchLoader, BatchRequest, Dataset, LoaderOptions, Subset};
 use crate::fused;
 use crate::model::{Initialiser, Model, StochasticDepth, mean_over_tokens};
 use crate::optimisation::{OptimiserConfig, Schedule, adamw};
 use crate::pretext::mean_all;
-use crate::stage::{Reading, extract_features};
+use crate::rng;
+use crate::stage::extract_features;
 use crate::{Error, Result};
 
 /// How a model is fine-tuned: AdamW (betas 0.9 and 0.999), a learning rate that rises over the first tenth of the updates and falls
@@ -75,7 +75,7 @@ impl Finetuning {
 /// Samples with their classes.
 #[derive(Debug, Clone, Copy)]
 pub struct Labels<'a> {
-    /// Indices in the source.
+    /// Indices in the dataset.
     pub indices: &'a [u64],
     /// Their classes.
     pub classes: &'a [usize],
@@ -92,9 +92,9 @@ pub struct Finetuner<'a> {
     /// Stochastic depth while it learns.
     pub drop_path: f64,
     /// The samples.
-    pub source: &'a dyn SampleSource,
+    pub dataset: &'a dyn Dataset,
     /// How they are read.
-    pub reading: Reading,
+    pub loader: LoaderOptions,
     /// Of the head's first values, the order of samples and the stochastic depth.
     pub seed: u64,
     /// Where it is computed, without gradients.
@@ -170,12 +170,10 @@ impl Finetuner<'_> {
         indices: &[u64],
         progress: &mut dyn FnMut(usize) -> Result<()>,
     ) -> Result<LabelledFeatures> {
-        let source = Chosen::new(self.source, indices.to_vec());
-        let features = extract_features(model, self.family, &source, self.reading, self.device, progress)?;
-        match features.bad.first() {
-            Some((id, reason)) => {
-                Err(Error::Data(format!("sample {id} could be read before and now cannot: {reason}")))
-            }
+        let dataset = Subset::new(self.dataset, indices.to_vec());
+        let features = extract_features(model, self.family, &dataset, self.loader, self.device, progress)?;
+        match features.invalid.first() {
+            Some((id, reason)) => Err(Error::no_longer_valid(id, reason)),
             None => {
                 Ok(LabelledFeatures { values: features.values, width: features.width, labels: vec![0; indices.len()] })
             }
@@ -196,25 +194,17 @@ impl Finetuner<'_> {
         for epoch in 0..settings.epochs {
             let order = self.order(n, epoch);
             let batch_of = |item: usize| &order[item * settings.batch_size..((item + 1) * settings.batch_size).min(n)];
-            let load = |item: usize, raw: &mut RawBatch| {
-                let indices: Vec<u64> = batch_of(item).iter().map(|at| train.indices[*at]).collect();
-                let bad = self.source.fill(View::Plain, &indices, &vec![0; indices.len()], raw)?;
-                if let Some(bad) = bad.first() {
-                    return Err(Error::Data(format!(
-                        "sample {} could be read before and now cannot: {}",
-                        self.source.ids()[indices[bad.slot] as usize],
-                        bad.message
-                    )));
-                }
-                let all: Vec<usize> = (0..indices.len()).collect();
-                Ok(Loaded { batch: Some(prepare(raw, self.source.spec(), &all, false, None)), bad: Vec::new() })
+            let request = |item: usize| {
+                let indices = batch_of(item).iter().map(|at| train.indices[*at]).collect();
+                BatchRequest::evaluation(self.dataset, indices)
             };
             let n_batches = n.div_ceil(settings.batch_size);
-            load_in_order(0..n_batches, self.reading.loader_threads, load, |item, loaded, _| {
+            BatchLoader::new(self.loader.num_workers, request).for_each(0..n_batches, |item, loaded| {
+                loaded.expect_all_valid(self.dataset)?;
                 let (Some(classifier), Some(batch)) = (held.take(), loaded.batch) else { return Ok(()) };
                 let step = epoch * n_batches + item;
                 let mut depth =
-                    StochasticDepth::new(self.drop_path, generator(self.seed, "fine-tuning depth", &[step as u64]));
+                    StochasticDepth::new(self.drop_path, rng::keyed(self.seed, "fine-tuning depth", &[step as u64]));
                 let encoded = classifier.model.encode(self.family, &batch, 0, depth.as_mut(), &device);
                 let [n_batch, _, width] = encoded.dims();
                 let features = mean_over_tokens(encoded, &batch).reshape([n_batch, width]);
@@ -238,7 +228,7 @@ impl Finetuner<'_> {
     fn with_head(&self, model: Model, probe: &Fitted) -> Classifier {
         let device = self.device.clone().autodiff();
         let (weights, intercepts) = (probe.regression.params(), probe.regression.intercept());
-        let mut init = Initialiser::new(generator(self.seed, "fine-tuning head", &[]), &device);
+        let mut init = Initialiser::new(rng::keyed(self.seed, "fine-tuning head", &[]), &device);
         let shape = [weights.nrows(), weights.ncols()];
         let weight = init.values(shape, weights.iter().map(|weight| *weight as f32));
         let bias = init.values([intercepts.len()], intercepts.iter().map(|intercept| *intercept as f32));
@@ -248,7 +238,7 @@ impl Finetuner<'_> {
     /// A uniform permutation of the training samples (Fisher and Yates).
     fn order(&self, n: usize, epoch: usize) -> Vec<usize> {
         let mut order: Vec<usize> = (0..n).collect();
-        let mut draws = generator(self.seed, "fine-tuning order", &[epoch as u64]);
+        let mut draws = rng::keyed(self.seed, "fine-tuning order", &[epoch as u64]);
         for last in (1..n).rev() {
             order.swap(last, draws.random_range(0..=last));
         }

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::classification::{Labelled, MultiClassAuc, accuracy, auc_macro, binary_auc, macro_f1};
-use super::cloze::Cloze;
+use super::masked_lm::MaskedTokenCounts;
 use super::retrieval::Retrieved;
 use super::segmentation_scores::SegmentationScores;
 use crate::{Error, Result};
@@ -54,7 +54,7 @@ pub enum Predictions {
     /// Answers to queries.
     Ranks(Vec<Retrieved>),
     /// Words that were masked.
-    Words(Vec<Cloze>),
+    MaskedTokens(Vec<MaskedTokenCounts>),
     /// Predicted masks against true ones.
     Masks(SegmentationScores),
 }
@@ -83,7 +83,7 @@ impl Metric {
     /// Of classification.
     pub const OF_CLASSES: [Self; 3] = [Self::Accuracy, Self::MacroF1, Self::Auc];
     /// Of a cloze.
-    pub const OF_WORDS: [Self; 1] = [Self::Accuracy];
+    pub const OF_MASKED_TOKENS: [Self; 1] = [Self::Accuracy];
     /// Of retrieval.
     pub const OF_RANKS: [Self; 3] = [Self::RecallAt1, Self::RecallAt5, Self::Map];
     /// Of segmentation.
@@ -126,12 +126,13 @@ impl Metric {
                     _ => Err(self.of_the_other_kind()),
                 }
             }
-            Predictions::Words(words) => {
+            Predictions::MaskedTokens(words) => {
                 if self != Self::Accuracy {
                     return Err(self.of_the_other_kind());
                 }
-                let [right, masked] = [|word: &Cloze| word.n_right, |word: &Cloze| word.n_masked]
-                    .map(|of| places.iter().map(|at| of(&words[*at])).sum::<usize>());
+                let [right, masked] =
+                    [|word: &MaskedTokenCounts| word.n_correct, |word: &MaskedTokenCounts| word.n_masked]
+                        .map(|of| places.iter().map(|at| of(&words[*at])).sum::<usize>());
                 match masked {
                     0 => Err(Error::Data("no word of these samples was masked".into())),
                     _ => Ok(right as f64 / masked as f64),
@@ -172,8 +173,8 @@ mod tests {
         let ranks = Predictions::Ranks(vec![rank(Some(1), 1.0), rank(Some(5), 0.2), rank(None, 0.0)]);
         let all = Metric::OF_RANKS.map(|metric| metric.of(&ranks, &[0, 1, 1, 2]).unwrap());
         assert_eq!(all, [0.25, 0.75, 0.35]);
-        let words = Predictions::Words(
-            [(3, 1), (5, 5), (0, 0)].map(|(n_masked, n_right)| Cloze { n_masked, n_right }).to_vec(),
+        let words = Predictions::MaskedTokens(
+            [(3, 1), (5, 5), (0, 0)].map(|(n_masked, n_correct)| MaskedTokenCounts { n_masked, n_correct }).to_vec(),
         );
         assert_eq!(Metric::Accuracy.of(&words, &[0, 1, 2]).unwrap(), 0.75);
         assert_eq!(Metric::Accuracy.of(&words, &[0, 0]).unwrap(), 1.0 / 3.0);

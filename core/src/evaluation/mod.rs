@@ -4,12 +4,14 @@
 
 mod bootstrap;
 mod classification;
-mod cloze;
+
 mod complete_model;
 mod finetuning;
 mod knn;
+mod label_map;
 mod labelled_features;
 mod linear_probe;
+mod masked_lm;
 mod metric;
 mod neighbours;
 mod projection;
@@ -25,12 +27,13 @@ mod split;
 
 pub use bootstrap::{N_RESAMPLES, Resamples};
 pub use classification::{Labelled, MultiClassAuc, accuracy, auc_macro, binary_auc, macro_f1};
-pub use cloze::Cloze;
 pub use complete_model::complete_model;
 pub use finetuning::{Finetuner, Finetuning, Labels};
 pub use knn::NearestNeighbours;
+pub use label_map::{LabelMap, LabelMapSource};
 pub use labelled_features::LabelledFeatures;
 pub use linear_probe::LinearProbe;
+pub use masked_lm::MaskedTokenCounts;
 pub use metric::{Metric, Predictions};
 pub use neighbours::nearest_by_cosine;
 pub use projection::Projection;

@@ -86,7 +86,7 @@ fn leading(matrix: Array2<f64>) -> Result<([f64; 2], Array2<f64>)> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::draw::generator;
+    use crate::rng;
     use rand::RngExt;
 
     #[test]
@@ -103,7 +103,7 @@ mod tests {
 
     #[test]
     fn both_routes_give_the_same_map() {
-        let mut draws = generator(4, "features", &[]);
+        let mut draws = rng::keyed(4, "features", &[]);
         let (n, width) = (23, 7);
         let features: Vec<f32> = (0..n * width).map(|at| draws.random::<f32>() * (1 + at % width) as f32).collect();
         let (one, other) =

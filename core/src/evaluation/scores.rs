@@ -5,7 +5,7 @@ use std::path::{Component, Path};
 
 use serde::{Deserialize, Serialize};
 
-use crate::run::{FileCheck, UNSEALED, check_file, read_document, write_document};
+use crate::run::{CHECKSUM_PLACEHOLDER, FileCheck, check_file, read_document, write_document};
 use crate::{Error, Result, run};
 
 /// Name of the file.
@@ -17,7 +17,7 @@ pub struct Scores {
     /// Version of the run folder's files.
     pub format: u32,
     /// Digest of the document.
-    pub seal: String,
+    pub checksum: String,
     /// Name of the tasks file, without folder and ending.
     pub tasks_file: String,
     /// Its SHA-256.
@@ -137,7 +137,7 @@ impl Scores {
     /// # Errors
     /// A file that cannot be written.
     pub fn write(&self, path: &Path) -> Result<()> {
-        write_document(path, &Self { format: run::FORMAT, seal: UNSEALED.into(), ..self.clone() })
+        write_document(path, &Self { format: run::FORMAT, checksum: CHECKSUM_PLACEHOLDER.into(), ..self.clone() })
     }
 
     /// Reads what [`Scores::write`] wrote.

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::data::{LabelMap, LabelMapSource};
+use super::{LabelMap, LabelMapSource};
 use crate::{Error, Result};
 
 /// Samples whose label maps are read at once.
@@ -109,7 +109,7 @@ pub struct ClassMaps {
     /// `[rows, tokens, voxels of a token]`, 0 the background.
     pub values: Vec<u8>,
     /// Samples without a label map, and why.
-    pub bad: Vec<(u64, String)>,
+    pub invalid: Vec<(u64, String)>,
 }
 
 impl ClassMaps {
@@ -126,17 +126,17 @@ impl ClassMaps {
             rows: Vec::new(),
             spacing_mm: Vec::new(),
             values: Vec::new(),
-            bad: Vec::new(),
+            invalid: Vec::new(),
         };
         for some in indices.chunks(AT_ONCE) {
             for (&index, map) in some.iter().zip(masks.label_maps(some)?) {
                 match map {
                     Ok(map) => read.push(index, map, classes)?,
-                    Err(bad) => read.bad.push((index, bad.message)),
+                    Err(sample) => read.invalid.push((index, sample.message)),
                 }
             }
         }
-        match (read.rows.is_empty(), read.bad.first()) {
+        match (read.rows.is_empty(), read.invalid.first()) {
             (true, Some((_, first))) => Err(Error::Data(format!(
                 "none of {} samples has a mask that can be read; the first: {first}",
                 indices.len()
@@ -244,7 +244,7 @@ pub(super) fn three(sides: &[usize]) -> [usize; 3] {
 #[cfg(test)]
 pub(super) mod tests {
     use super::*;
-    use crate::data::BadSample;
+    use crate::data::InvalidSample;
 
     /// Label maps from memory.
     pub struct Painted {
@@ -257,8 +257,8 @@ pub(super) mod tests {
             &self.grid
         }
 
-        fn label_maps(&self, indices: &[u64]) -> Result<Vec<Result<LabelMap, BadSample>>> {
-            let missing = |slot| BadSample { slot, message: "it has no mask".into() };
+        fn label_maps(&self, indices: &[u64]) -> Result<Vec<Result<LabelMap, InvalidSample>>> {
+            let missing = |slot| InvalidSample { slot, message: "it has no mask".into() };
             let map = |(slot, index): (usize, &u64)| self.maps[*index as usize].clone().ok_or(missing(slot));
             Ok(indices.iter().enumerate().map(map).collect())
         }
@@ -276,7 +276,7 @@ pub(super) mod tests {
         let classes = SegmentationClasses::Labels((1..=12).collect());
         let maps = ClassMaps::read(&masks, &[1, 0], &classes).unwrap();
         assert_eq!(maps.of(0), [1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12]);
-        assert_eq!((maps.rows.as_slice(), maps.bad.as_slice()), (&[0][..], &[(1, "it has no mask".into())][..]));
+        assert_eq!((maps.rows.as_slice(), maps.invalid.as_slice()), (&[0][..], &[(1, "it has no mask".into())][..]));
 
         // One by two tokens of two rows and three columns.
         let masks = Painted { grid: vec![1, 2], ..masks };

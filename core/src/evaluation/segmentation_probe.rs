@@ -16,11 +16,11 @@ use rand::RngExt;
 use super::segmentation_loss::loss_and_gradient;
 use super::segmentation_maps::ClassMaps;
 use super::segmentation_scores::{SampleSegmentation, SegmentationScores};
-use crate::data::SampleSource;
-use crate::draw::generator;
+use crate::data::{Dataset, LoaderOptions};
 use crate::model::{Initialiser, Model};
 use crate::optimisation::{OptimiserConfig, Schedule, adamw};
-use crate::stage::{Pooling, Reading, encode_samples};
+use crate::rng;
+use crate::stage::{Pooling, encode_samples};
 use crate::{Error, Result};
 
 /// How the decoder learns: AdamW, a learning rate that falls along half a cosine, the loss of nnU-Net (cross-entropy plus soft Dice).
@@ -57,35 +57,35 @@ pub struct TokenFeatures {
     /// `[rows, n_tokens, width]`.
     pub values: Vec<f32>,
     /// Samples that could not be read, and why.
-    pub bad: Vec<(u64, String)>,
+    pub invalid: Vec<(u64, String)>,
 }
 
 impl TokenFeatures {
-    /// Encodes every sample of a source, neither augmented nor masked. They are held in memory: 4 bytes a value of each token of each
+    /// Encodes every sample of a dataset, neither augmented nor masked. They are held in memory: 4 bytes a value of each token of each
     /// sample. `progress` hears how many samples are done, and may end the work with an error.
     ///
     /// # Errors
-    /// A source of words, one that fails, too many bad samples, an error of `progress`.
+    /// A dataset of words, one that fails, too many invalid samples, an error of `progress`.
     pub fn extract(
         model: &Model,
         family: usize,
-        source: &dyn SampleSource,
-        reading: Reading,
+        dataset: &dyn Dataset,
+        loader: LoaderOptions,
         device: &Device,
         progress: &mut dyn FnMut(usize) -> Result<()>,
     ) -> Result<Self> {
-        let crate::data::TokenSpec::Continuous { n_tokens, .. } = source.spec() else {
-            let modality = source.modality();
+        let crate::data::TokenSpec::Continuous { n_tokens, .. } = dataset.spec() else {
+            let modality = dataset.modality();
             return Err(Error::Setting(format!("modality {modality} has words, which have no pixels to segment")));
         };
         let mut features = Self { n_tokens, ..Self::default() };
-        encode_samples(model, family, source, Pooling::None, reading, device, &mut |batch| {
+        encode_samples(model, family, dataset, Pooling::None, loader, device, &mut |batch| {
             features.width = batch.width;
             // The class token is the first of each sample.
             let samples = batch.values.chunks_exact((n_tokens + 1) * batch.width);
             features.values.extend(samples.flat_map(|sample| &sample[batch.width..]));
             features.rows.extend(batch.rows);
-            features.bad.extend(batch.bad.iter().map(|(index, bad)| (*index, bad.message.clone())));
+            features.invalid.extend(batch.invalid.iter().map(|(index, sample)| (*index, sample.message.clone())));
             progress(batch.done)
         })?;
         Ok(features)
@@ -203,7 +203,7 @@ impl SegmentationProbe {
         tick: &mut dyn FnMut(usize) -> Result<()>,
     ) -> Result<Decoder> {
         let with_gradients = device.clone().autodiff();
-        let mut init = Initialiser::new(generator(seed, "segmentation decoder", &[]), &with_gradients);
+        let mut init = Initialiser::new(rng::keyed(seed, "segmentation decoder", &[]), &with_gradients);
         let n_outputs = maps.n_classes() * maps.n_in_token();
         let hidden = (self.hidden > 0).then(|| init.linear(features.width, self.hidden));
         let output = init.linear(if self.hidden > 0 { self.hidden } else { features.width }, n_outputs);
@@ -220,7 +220,7 @@ impl SegmentationProbe {
         let n_steps = train.len().div_ceil(self.batch_size);
         for epoch in 0..self.epochs {
             let mut order = train.to_vec();
-            let mut draws = generator(seed, "segmentation order", &[epoch as u64]);
+            let mut draws = rng::keyed(seed, "segmentation order", &[epoch as u64]);
             for last in (1..order.len()).rev() {
                 order.swap(last, draws.random_range(0..=last));
             }
@@ -324,15 +324,15 @@ mod tests {
     use super::super::segmentation_maps::SegmentationClasses;
     use super::super::segmentation_maps::tests::Painted;
     use super::*;
-    use crate::data::LabelMap;
     use crate::device;
+    use crate::evaluation::LabelMap;
 
     const N: usize = 24;
 
     /// Samples of two by three tokens of two by four pixels. A token's features are its pixels' values in another order, so that a linear
     /// decoder can find which of them are above one half.
     fn toy() -> (TokenFeatures, ClassMaps) {
-        let mut draws = generator(3, "toy", &[]);
+        let mut draws = rng::keyed(3, "toy", &[]);
         let (mut maps, mut values) = (Vec::new(), Vec::new());
         for _ in 0..N {
             let pixels: Vec<f32> = (0..48).map(|_| draws.random::<f32>()).collect();
@@ -346,7 +346,7 @@ mod tests {
         let masks = Painted { grid: vec![2, 3], maps };
         let indices: Vec<u64> = (0..N as u64).collect();
         let maps = ClassMaps::read(&masks, &indices, &SegmentationClasses::FOREGROUND).unwrap();
-        (TokenFeatures { width: 8, n_tokens: 6, rows: indices, values, bad: vec![] }, maps)
+        (TokenFeatures { width: 8, n_tokens: 6, rows: indices, values, invalid: vec![] }, maps)
     }
 
     fn scores(probe: &SegmentationProbe, seed: u64) -> SegmentationScores {

@@ -137,7 +137,7 @@ mod tests {
             rows: vec![7],
             spacing_mm: vec![spacing_mm],
             values: vec![],
-            bad: vec![],
+            invalid: vec![],
         }
     }
 

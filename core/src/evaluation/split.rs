@@ -3,7 +3,7 @@
 use rand::RngExt;
 
 use super::bootstrap::members;
-use crate::draw::{Generator, generator};
+use crate::rng::{self, Rng};
 use crate::{Error, Result};
 
 /// Places of the samples of a task, ascending.
@@ -30,7 +30,7 @@ impl Split {
         }
         let n_classes = labels.iter().max().map_or(0, |most| most + 1);
         let mut groups_left = members(groups);
-        shuffle(&mut groups_left, &mut generator(seed, "evaluation split", &[]));
+        shuffle(&mut groups_left, &mut rng::keyed(seed, "evaluation split", &[]));
         groups_left.sort_by_key(|members| std::cmp::Reverse(members.len()));
 
         let counts: Vec<Vec<usize>> = groups_left.iter().map(|members| counted(labels, members, n_classes)).collect();
@@ -120,7 +120,7 @@ pub fn draw_samples(kinds: &[usize], most: usize, least: usize, seed: u64) -> Ve
     // By kind and not by first sample, so that the draw does not depend on the order of the data.
     kinds_left.sort_by_key(|members| kinds[members[0]]);
     let share = most as f64 / kinds.len() as f64;
-    let mut draws = generator(seed, "evaluation samples", &[]);
+    let mut draws = rng::keyed(seed, "evaluation samples", &[]);
     let mut chosen = Vec::with_capacity(most);
     for members in &mut kinds_left {
         shuffle(members, &mut draws);
@@ -138,7 +138,7 @@ fn counted(labels: &[usize], members: &[usize], n_classes: usize) -> Vec<usize> 
 }
 
 /// Fisher and Yates.
-fn shuffle<T>(values: &mut [T], draws: &mut Generator) {
+fn shuffle<T>(values: &mut [T], draws: &mut Rng) {
     for last in (1..values.len()).rev() {
         values.swap(last, draws.random_range(0..=last));
     }

@@ -9,8 +9,8 @@ use super::attention::SelfAttention;
 use super::init::Initialiser;
 use super::norm::Norm;
 use super::precision::{Precision, float32};
-use crate::draw::Generator;
 use crate::fused;
+use crate::rng::Rng;
 
 /// Attention and MLP, each on a normalised input, each added to the residual stream.
 #[derive(Module, Debug)]
@@ -38,12 +38,12 @@ pub(super) struct BlockConfig {
 #[derive(Debug)]
 pub struct StochasticDepth {
     rate: f64,
-    generator: Generator,
+    generator: Rng,
 }
 
 impl StochasticDepth {
     /// `rate` in `[0, 1)`; none for 0.
-    pub(crate) fn new(rate: f64, generator: Generator) -> Option<Self> {
+    pub(crate) fn new(rate: f64, generator: Rng) -> Option<Self> {
         (rate > 0.0).then_some(Self { rate, generator })
     }
 

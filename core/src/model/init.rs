@@ -6,24 +6,20 @@ use burn::nn::Linear;
 use burn::tensor::{Device, Tensor, TensorData};
 use rand::RngExt;
 
-use crate::draw::Generator;
+use crate::rng::Rng;
 
 /// Makes parameters, one after another.
 pub(crate) struct Initialiser<'a> {
-    generator: Generator,
+    generator: Rng,
     device: &'a Device,
 }
 
 impl<'a> Initialiser<'a> {
-    pub fn new(generator: Generator, device: &'a Device) -> Self {
+    pub fn new(generator: Rng, device: &'a Device) -> Self {
         Self { generator, device }
     }
 
-    fn drawn<const D: usize>(
-        &mut self,
-        shape: [usize; D],
-        mut draw: impl FnMut(&mut Generator) -> f32,
-    ) -> Param<Tensor<D>> {
+    fn drawn<const D: usize>(&mut self, shape: [usize; D], mut draw: impl FnMut(&mut Rng) -> f32) -> Param<Tensor<D>> {
         let values: Vec<f32> = (0..shape.iter().product()).map(|_| draw(&mut self.generator)).collect();
         let (_, tensor, mapper) = Param::from_data(TensorData::new(values, shape), self.device).consume();
         // Burn's own ids are random; from the generator, the same run writes the same bytes.
@@ -57,7 +53,7 @@ impl<'a> Initialiser<'a> {
 }
 
 /// Box and Muller, of which only the cosine is used: simple, and one draw does not depend on whether the one before was even.
-fn standard_normal(generator: &mut Generator) -> f32 {
+fn standard_normal(generator: &mut Rng) -> f32 {
     let radius = (-2.0 * (1.0 - generator.random::<f64>()).ln()).sqrt();
     (radius * (std::f64::consts::TAU * generator.random::<f64>()).cos()) as f32
 }
@@ -65,11 +61,11 @@ fn standard_normal(generator: &mut Generator) -> f32 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::draw::generator;
+    use crate::rng;
 
     #[test]
     fn normal_draws_have_the_moments_of_a_normal() {
-        let mut generator = generator(1, "test", &[]);
+        let mut generator = rng::keyed(1, "test", &[]);
         let draws: Vec<f64> = (0..40_000).map(|_| f64::from(standard_normal(&mut generator))).collect();
         let moment = |power| draws.iter().map(|draw| draw.powi(power)).sum::<f64>() / draws.len() as f64;
         assert!(moment(1).abs() < 0.02 && (moment(2) - 1.0).abs() < 0.03 && (moment(4) - 3.0).abs() < 0.2);

@@ -34,8 +34,8 @@ pub(crate) use pooling::mean_over_tokens;
 pub use precision::Precision;
 pub use predictor::Predictor;
 
-use crate::data::{PatchBatch, Prepared, TokenBatch};
-use crate::draw::generator;
+use crate::data::{HostBatch, PatchBatch, TokenBatch};
+use crate::rng;
 
 /// All learned parameters. Families are addressed by their position in [`ModelConfig::families`].
 #[derive(Module, Debug)]
@@ -108,7 +108,7 @@ impl Model {
     /// A freshly initialised model: linear layers Xavier uniform with zero biases, tables and tokens normal with standard
     /// deviation 0.02. The same seed and stage give the same parameters on every device.
     pub fn new(config: &ModelConfig, seed: u64, stage: usize, device: &Device) -> Self {
-        let mut init = Initialiser::new(generator(seed, "parameters", &[stage as u64]), device);
+        let mut init = Initialiser::new(rng::keyed(seed, "parameters", &[stage as u64]), device);
         let dims = &config.dimensions;
         Self {
             embedders: config.families.iter().map(|family| Embedder::new(family, dims, &mut init)).collect(),
@@ -149,7 +149,7 @@ impl Model {
 
     /// The same model with a fresh predictor.
     pub(crate) fn with_predictor(self, width: usize, seed: u64, stage: usize, device: &Device) -> Self {
-        let mut init = Initialiser::new(generator(seed, "predictor", &[stage as u64]), device);
+        let mut init = Initialiser::new(rng::keyed(seed, "predictor", &[stage as u64]), device);
         Self { predictor: Some(Predictor::new(width, &mut init)), ..self }
     }
 
@@ -168,16 +168,16 @@ impl Model {
     pub fn encode(
         &self,
         family: usize,
-        batch: &Prepared,
+        batch: &HostBatch,
         temporal: usize,
         depth: Option<&mut StochasticDepth>,
         device: &Device,
     ) -> Tensor<3> {
         match batch {
-            Prepared::Patches(batch) => {
+            HostBatch::Patches(batch) => {
                 self.encode_patches(family, &VisiblePatches::upload(batch, device), temporal, depth)
             }
-            Prepared::Tokens(batch) => self.encode_text(family, &TextTokens::upload(batch, device), depth),
+            HostBatch::Tokens(batch) => self.encode_text(family, &TextTokens::upload(batch, device), depth),
         }
     }
 

@@ -2,13 +2,13 @@
 
 use burn::tensor::{Tensor, TensorData};
 
-use crate::data::Prepared;
+use crate::data::HostBatch;
 
 /// Mean over a sample's tokens, class token included and padding excluded: `[B, T, D]` to `[B, 1, D]`.
-pub(crate) fn mean_over_tokens(encoded: Tensor<3>, batch: &Prepared) -> Tensor<3> {
+pub(crate) fn mean_over_tokens(encoded: Tensor<3>, batch: &HostBatch) -> Tensor<3> {
     match batch {
-        Prepared::Patches(_) => encoded.mean_dim(1),
-        Prepared::Tokens(batch) => {
+        HostBatch::Patches(_) => encoded.mean_dim(1),
+        HostBatch::Tokens(batch) => {
             let weights = batch.attended.chunks(batch.length).flat_map(|sample| {
                 let share = 1.0 / sample.iter().filter(|attended| **attended).count().max(1) as f32;
                 sample.iter().map(move |&attended| if attended { share } else { 0.0 })

@@ -2,23 +2,25 @@
 
 mod masked_patches;
 mod masked_tokens;
-mod restoration;
+mod reconstruction;
 
 use burn::tensor::Tensor;
 
 pub use masked_patches::{MaskedPatches, reconstruct};
 pub use masked_tokens::MaskedTokens;
-pub use restoration::{Guess, GuessedTokens, Restored, RestoredContent, RestoredPatches, restore_samples};
+pub use reconstruction::{
+    PredictedTokens, Prediction, ReconstructedContent, ReconstructedPatches, Reconstruction, reconstruct_samples,
+};
 
-use crate::data::Prepared;
+use crate::data::HostBatch;
 use crate::model::Model;
 
 /// The pretext loss of a batch, masked patch reconstruction or masked language modelling, from its encoder outputs `[B, T, D]`
 /// ([`Model::encode`]). A scalar.
-pub fn pretext_loss(model: &Model, family: usize, batch: &Prepared, encoded: Tensor<3>) -> Tensor<1> {
+pub fn pretext_loss(model: &Model, family: usize, batch: &HostBatch, encoded: Tensor<3>) -> Tensor<1> {
     match batch {
-        Prepared::Patches(batch) => MaskedPatches { model, family }.loss(encoded, batch),
-        Prepared::Tokens(batch) => MaskedTokens { model, family }.loss(encoded, batch),
+        HostBatch::Patches(batch) => MaskedPatches { model, family }.loss(encoded, batch),
+        HostBatch::Tokens(batch) => MaskedTokens { model, family }.loss(encoded, batch),
     }
 }
 

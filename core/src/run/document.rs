@@ -1,4 +1,4 @@
-//! Sealed JSON files of a run folder, and how those of earlier versions are read.
+//! JSON files of a run folder that carry a checksum of their own, and how those of earlier versions are read.
 //!
 //! A file states its format. A reader takes its own format and every earlier one: [`MIGRATIONS`] has one step for each,
 //! which turns the JSON of that format into that of the next. A later format is refused, since guessing would lose what
@@ -12,25 +12,30 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
-use super::seal::{UNSEALED, check_seal, seal};
+use super::checksum::{CHECKSUM_PLACEHOLDER, insert_checksum, verify_checksum};
 use super::write_atomically;
 use crate::{Error, Result};
 
 /// Version of the files in a run folder.
 ///
-/// 1: without seals. 2: seals, epochs that were left in their middle. 3: decoder positions of their own number, models that a run
-/// begins with, `text.attention` in place of `model.text_attention`.
-pub const FORMAT: u32 = 3;
+/// 1: without checksums. 2: checksums, interrupted epochs. 3: a number of decoder positions of their own, imported models,
+/// `text.attention` in place of `model.text_attention`. 4: the field's names: `checksum` in place of `seal`, `invalid_samples` in place of
+/// `bad_samples`, `report` in place of an imported model's `account`.
+pub const FORMAT: u32 = 4;
 
 /// Step `n` turns format `n + 1` into `n + 2`.
-const MIGRATIONS: [fn(&mut serde_json::Map<String, Value>); FORMAT as usize - 1] = [add_seal, add_decoder_positions];
+const MIGRATIONS: [fn(&mut serde_json::Map<String, Value>); FORMAT as usize - 1] =
+    [add_checksum, add_decoder_positions, rename_fields_of_format_3];
 
-/// What stands before the seal.
-const MARKER: &str = "\"seal\": \"";
+/// The text before the checksum.
+const MARKER: &str = "\"checksum\": \"";
 
-/// Format 1 had no seal; there is nothing to check it by.
-fn add_seal(document: &mut serde_json::Map<String, Value>) {
-    document.insert("seal".into(), UNSEALED.into());
+/// The text before the checksum in formats 2 and 3.
+const MARKER_BEFORE_FORMAT_4: &str = "\"seal\": \"";
+
+/// Format 1 had no checksum to verify.
+fn add_checksum(document: &mut serde_json::Map<String, Value>) {
+    document.insert("checksum".into(), CHECKSUM_PLACEHOLDER.into());
 }
 
 /// Formats 1 and 2 had as many positions in the decoder as in the embedder.
@@ -43,13 +48,22 @@ fn add_decoder_positions(document: &mut serde_json::Map<String, Value>) {
     }
 }
 
-/// Writes a value that has a field `seal`, which holds [`UNSEALED`], and a field `format`.
-pub(crate) fn write_document(path: &Path, value: &impl Serialize) -> Result<()> {
-    let text = serde_json::to_string_pretty(value).map_err(|error| Error::damaged(path, error))?;
-    write_atomically(path, format!("{}\n", seal(&text, MARKER)).as_bytes())
+/// Format 4 took over the field's names.
+fn rename_fields_of_format_3(document: &mut serde_json::Map<String, Value>) {
+    for (before, now) in [("seal", "checksum"), ("bad_samples", "invalid_samples"), ("account", "report")] {
+        if let Some(value) = document.remove(before) {
+            document.insert(now.into(), value);
+        }
+    }
 }
 
-/// Reads what [`write_document`] wrote, now or in an earlier version. The value's seal is [`UNSEALED`] again.
+/// Writes a value that has a field `checksum`, which holds [`CHECKSUM_PLACEHOLDER`], and a field `format`.
+pub(crate) fn write_document(path: &Path, value: &impl Serialize) -> Result<()> {
+    let text = serde_json::to_string_pretty(value).map_err(|error| Error::damaged(path, error))?;
+    write_atomically(path, format!("{}\n", insert_checksum(&text, MARKER)).as_bytes())
+}
+
+/// Reads what [`write_document`] wrote, now or in an earlier version. The value's checksum is [`CHECKSUM_PLACEHOLDER`] again.
 ///
 /// # Errors
 /// A file that is missing, damaged, or of a later format.
@@ -61,13 +75,14 @@ pub(crate) fn read_document<T: DeserializeOwned>(path: &Path) -> Result<T> {
 /// The same from the bytes of a file; the error is in words, without the file's name.
 pub(crate) fn parse_document<T: DeserializeOwned>(text: &[u8]) -> std::result::Result<T, String> {
     let body = text.strip_suffix(b"\n").unwrap_or(text);
-    let sealed = check_seal(body, MARKER);
     let document: Value = serde_json::from_slice(text).map_err(|error| error.to_string())?;
     let Value::Object(mut document) = document else { return Err("it holds no JSON object".into()) };
     let format = document.get("format").and_then(Value::as_u64).ok_or("it states no format")?;
-    // Format 1 had no seal; what has one is held to it, whatever format a changed digit makes it claim.
-    if format != 1 || document.contains_key("seal") {
-        sealed?;
+    // Format 1 had no checksum. A document with one is verified, whatever format a changed digit makes it claim.
+    if document.contains_key("checksum") || format >= 4 {
+        verify_checksum(body, MARKER)?;
+    } else if document.contains_key("seal") || format != 1 {
+        verify_checksum(body, MARKER_BEFORE_FORMAT_4)?;
     }
     let steps = usize::try_from(format).ok().and_then(|format| MIGRATIONS.get(format.checked_sub(1)?..));
     let Some(steps) = steps else {
@@ -75,7 +90,7 @@ pub(crate) fn parse_document<T: DeserializeOwned>(text: &[u8]) -> std::result::R
     };
     steps.iter().for_each(|step| step(&mut document));
     document.insert("format".into(), FORMAT.into());
-    document.insert("seal".into(), UNSEALED.into());
+    document.insert("checksum".into(), CHECKSUM_PLACEHOLDER.into());
     serde_json::from_value(Value::Object(document)).map_err(|error| error.to_string())
 }
 
@@ -86,7 +101,7 @@ mod tests {
     #[derive(Debug, PartialEq, serde::Serialize, serde::Deserialize)]
     struct Note {
         format: u32,
-        seal: String,
+        checksum: String,
         loss: f64,
         #[serde(default)]
         unfinished: Option<u32>,
@@ -99,7 +114,7 @@ mod tests {
         // Neighbouring doubles: what is written must be read as exactly that.
         let mut loss = 0.7f64 / 11.0;
         for _ in 0..200 {
-            let note = Note { format: FORMAT, seal: UNSEALED.into(), loss, unfinished: Some(3) };
+            let note = Note { format: FORMAT, checksum: CHECKSUM_PLACEHOLDER.into(), loss, unfinished: Some(3) };
             write_document(&path, &note).unwrap();
             assert_eq!(read_document::<Note>(&path).unwrap(), note);
             loss = f64::from_bits(loss.to_bits() + 1);
@@ -115,20 +130,35 @@ mod tests {
     #[test]
     fn earlier_formats_are_brought_up_to_date_and_later_ones_refused() {
         let note: Note = parse_document(b"{\"format\": 1, \"loss\": 0.5}").unwrap();
-        assert_eq!(note, Note { format: FORMAT, seal: UNSEALED.into(), loss: 0.5, unfinished: None });
-        let later = seal(&format!("{{\"seal\": \"{UNSEALED}\", \"format\": 4, \"loss\": 0.5}}"), MARKER);
+        assert_eq!(note, Note { format: FORMAT, checksum: CHECKSUM_PLACEHOLDER.into(), loss: 0.5, unfinished: None });
+        let later = insert_checksum(
+            &format!("{{\"checksum\": \"{CHECKSUM_PLACEHOLDER}\", \"format\": 5, \"loss\": 0.5}}"),
+            MARKER,
+        );
         let error = parse_document::<Note>(later.as_bytes()).unwrap_err();
-        assert!(error.contains("format 4") && error.contains("formats 1 to 3"), "{error}");
+        assert!(error.contains("format 5") && error.contains("formats 1 to 4"), "{error}");
         assert!(parse_document::<Note>(b"{\"format\": 0, \"loss\": 0.5}").is_err());
         assert!(parse_document::<Note>(b"{\"format\": 2, \"loss\": 0.5}").unwrap_err().contains("no checksum"));
     }
 
     #[test]
+    fn a_document_of_format_3_gets_the_names_of_format_4() {
+        let text = format!(
+            "{{\"seal\": \"{CHECKSUM_PLACEHOLDER}\", \"format\": 3, \"bad_samples\": {{\"a\": \"torn\"}}, \"account\": 7}}"
+        );
+        let with_checksum = insert_checksum(&text, MARKER_BEFORE_FORMAT_4);
+        let document: Value = parse_document(with_checksum.as_bytes()).unwrap();
+        assert_eq!((&document["invalid_samples"]["a"], &document["report"]), (&"torn".into(), &7.into()));
+        assert!(document.get("seal").is_none() && document.get("account").is_none());
+        assert!(parse_document::<Value>(with_checksum.replace("torn", "worn").as_bytes()).is_err());
+    }
+
+    #[test]
     fn a_model_of_format_2_has_as_many_positions_in_the_decoder_as_in_the_embedder() {
         let text = format!(
-            "{{\"seal\": \"{UNSEALED}\", \"format\": 2, \"model\": {{\"families\": [{{\"n_positions\": 1024}}]}}}}"
+            "{{\"seal\": \"{CHECKSUM_PLACEHOLDER}\", \"format\": 2, \"model\": {{\"families\": [{{\"n_positions\": 1024}}]}}}}"
         );
-        let document: Value = parse_document(seal(&text, MARKER).as_bytes()).unwrap();
+        let document: Value = parse_document(insert_checksum(&text, MARKER_BEFORE_FORMAT_4).as_bytes()).unwrap();
         assert_eq!(document["model"]["families"][0]["n_decoder_positions"], 1024);
     }
 }

@@ -6,8 +6,8 @@ use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
+use super::checksum::CHECKSUM_PLACEHOLDER;
 use super::document::{FORMAT, read_document, write_document};
-use super::seal::UNSEALED;
 use super::sha256_of;
 use crate::{Error, Result};
 
@@ -17,7 +17,7 @@ pub const MANIFEST: &str = "manifest.json";
 #[derive(Serialize, Deserialize)]
 struct Manifest {
     format: u32,
-    seal: String,
+    checksum: String,
     /// SHA-256 by path below the folder, with `/`.
     files: BTreeMap<String, String>,
 }
@@ -33,7 +33,7 @@ pub fn write_manifest(folder: &Path) -> Result<()> {
         File::open(&path).and_then(|file| file.sync_all()).map_err(Error::file("cannot flush", &path))?;
         files.insert(name, sha256_of(&path)?);
     }
-    write_document(&folder.join(MANIFEST), &Manifest { format: FORMAT, seal: UNSEALED.into(), files })
+    write_document(&folder.join(MANIFEST), &Manifest { format: FORMAT, checksum: CHECKSUM_PLACEHOLDER.into(), files })
 }
 
 /// Compares a folder with its manifest. Gives the files that were compared, relative to the folder, each with its fault.

@@ -4,16 +4,17 @@
 //! the `state.json` beside them, or in the `manifest.json` of their folder.
 
 mod checkpoint;
+mod checksum;
 mod document;
 mod files;
 mod lock;
 mod manifest;
 mod metrics;
-mod seal;
 mod state;
 mod stored_model;
 
 pub(crate) use checkpoint::{Checkpoints, Restored, load_model, save_model};
+pub use checksum::{CHECKSUM_PLACEHOLDER, insert_checksum, verify_checksum};
 pub use document::FORMAT;
 pub(crate) use document::{read_document, write_document};
 pub use files::{PARTIAL, is_partial, read_json, sha256_of, write_atomically, write_folder};
@@ -23,7 +24,6 @@ pub use lock::{LOCK, RunLock};
 pub use manifest::{MANIFEST, check_manifest, write_manifest};
 pub(crate) use metrics::MetricsLog;
 pub use metrics::{EpochMetrics, LossSums, read_metrics};
-pub use seal::{UNSEALED, check_seal, seal};
 pub(crate) use state::check_file;
 pub use state::{EpochSoFar, FileCheck, KEPT_SAMPLES, StageFolder, StageState};
 pub(crate) use stored_model::MODEL;

@@ -5,13 +5,13 @@ use std::path::{Component, Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
+use super::checksum::CHECKSUM_PLACEHOLDER;
 use super::document::{FORMAT, read_document, write_document};
 use super::manifest::{MANIFEST, check_manifest};
 use super::metrics::LossSums;
-use super::seal::UNSEALED;
 use super::{read_lines, sha256_of, to_json_line, write_atomically};
+use crate::buffer::RehearsalBuffer;
 use crate::model::ModelConfig;
-use crate::rehearsal::RehearsalBuffer;
 use crate::{Error, Result};
 
 /// Name of the folder with the kept samples, where they are materialised.
@@ -23,7 +23,7 @@ pub struct StageState {
     /// Version of the file's layout.
     pub format: u32,
     /// The file's own checksum, where it stands in the file; else zeros.
-    pub seal: String,
+    pub checksum: String,
     /// Position in the run, from 1.
     pub stage: usize,
     /// Modality that was learned.
@@ -48,7 +48,7 @@ pub struct StageState {
     /// Fingerprint of the data.
     pub fingerprint: String,
     /// Samples that could not be read, with the reason.
-    pub bad_samples: BTreeMap<String, String>,
+    pub invalid_samples: BTreeMap<String, String>,
     /// SHA-256 of the files beside this one; complete once the stage has finished.
     pub checksums: BTreeMap<String, String>,
 }
@@ -70,7 +70,7 @@ impl StageState {
     /// A state as it stands in files of this version.
     pub(crate) fn stamped(mut self) -> Self {
         self.format = FORMAT;
-        self.seal = UNSEALED.into();
+        self.checksum = CHECKSUM_PLACEHOLDER.into();
         self
     }
 }

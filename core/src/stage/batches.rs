@@ -4,14 +4,16 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use super::Stage;
-use crate::Result;
-use crate::data::{EpochPlan, Loaded, Mixing, Pool, RawBatch, Step, Use, View, prepare};
-use crate::draw::generator;
+use crate::continual::ReplaySource;
+use crate::data::{BatchRequest, EpochPlan, Objective, Pool, Step, View};
+use crate::rng;
 
 /// Numbered through all epochs of the stage, so that the first batch of an epoch is prepared while the one before it is learned.
 pub(super) struct Batches<'a> {
     stage: &'a Stage<'a>,
     pools: &'a [Pool],
+    /// Whether replay batches are mixed.
+    mixes: bool,
     /// In an epoch.
     n_steps: usize,
     /// Epochs that were needed and are not yet behind.
@@ -20,7 +22,8 @@ pub(super) struct Batches<'a> {
 
 impl<'a> Batches<'a> {
     pub fn new(stage: &'a Stage<'a>, pools: &'a [Pool]) -> Self {
-        Self { stage, pools, n_steps: EpochPlan::n_steps(pools), drawn: Mutex::default() }
+        let mixes = stage.settings.strategy.replay_source() == ReplaySource::DistilledBuffers { mixup: true };
+        Self { stage, pools, mixes, n_steps: EpochPlan::n_steps(pools), drawn: Mutex::default() }
     }
 
     /// Batches of an epoch.
@@ -45,21 +48,21 @@ impl<'a> Batches<'a> {
         &self.pools[self.epoch(epoch).steps[step].pool]
     }
 
-    /// Reads and prepares a batch; runs on a loader thread.
-    pub fn load(&self, item: usize, raw: &mut RawBatch) -> Result<Loaded> {
+    /// The samples of a batch.
+    pub fn request(&self, item: usize) -> BatchRequest<'a> {
         let (epoch, step) = self.place(item);
         let plan = self.epoch(epoch);
         let Step { pool, indices, seeds } = &plan.steps[step];
         let pool = &self.pools[*pool];
-        let source = self.stage.source(pool);
-        let bad = source.fill(View::Train, indices, seeds, raw)?;
-        let keep: Vec<usize> = (0..indices.len()).filter(|slot| bad.iter().all(|bad| bad.slot != *slot)).collect();
-        let mut mixup = generator(self.stage.seed, "mixup", &self.key(item));
-        let mixing = (pool.purpose == Use::Distillation && self.stage.settings.rehearsal.mixup)
-            .then_some(Mixing { generator: &mut mixup });
-        let reconstruct = pool.purpose == Use::Pretext;
-        let batch = (!keep.is_empty()).then(|| prepare(raw, source.spec(), &keep, reconstruct, mixing));
-        Ok(Loaded { batch, bad: bad.into_iter().map(|bad| (indices[bad.slot], bad)).collect() })
+        let is_mixed = pool.objective == Objective::Distillation && self.mixes;
+        BatchRequest {
+            dataset: self.stage.dataset(pool),
+            view: View::Training,
+            indices: indices.clone(),
+            seeds: seeds.clone(),
+            with_targets: pool.objective == Objective::Pretext,
+            mixup: is_mixed.then(|| rng::keyed(self.stage.seed, "mixup", &self.key(item))),
+        }
     }
 
     /// Everything before this epoch will not be asked for again.
@@ -70,7 +73,7 @@ impl<'a> Batches<'a> {
     fn epoch(&self, epoch: usize) -> Arc<EpochPlan> {
         let draw = || {
             let key = [self.stage.number as u64, epoch as u64];
-            let sampling = self.stage.settings.rehearsal.sampling;
+            let sampling = self.stage.settings.buffer.sampling;
             Arc::new(EpochPlan::new(self.pools, sampling, self.stage.seed, key))
         };
         self.lock().entry(epoch).or_insert_with(draw).clone()

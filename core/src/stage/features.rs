@@ -3,7 +3,9 @@
 use burn::tensor::{Device, Tensor};
 use serde::{Deserialize, Serialize};
 
-use crate::data::{BadSample, Loaded, Prepared, RawBatch, SampleSource, View, load_in_order, prepare};
+use crate::data::{
+    BatchLoader, BatchRequest, Dataset, HostBatch, InvalidSample, InvalidSamples, LoaderOptions, record_invalid_samples,
+};
 use crate::model::{Model, mean_over_tokens};
 use crate::{Error, Result};
 
@@ -23,22 +25,6 @@ pub enum Pooling {
     None,
 }
 
-/// How samples are read for their features.
-#[derive(Debug, Clone, Copy)]
-pub struct Reading {
-    /// Threads that decode samples.
-    pub loader_threads: usize,
-    /// Share of the samples that may be unreadable.
-    pub max_bad_ratio: f64,
-}
-
-impl Reading {
-    /// Bad samples that a dataset may have: the ratio of its samples, rounded up.
-    pub(crate) fn n_bad_allowed(&self, n_samples: usize) -> usize {
-        (n_samples as f64 * self.max_bad_ratio).ceil() as usize
-    }
-}
-
 /// Features of some consecutive samples.
 #[derive(Debug)]
 pub struct EncodedBatch<'a> {
@@ -53,7 +39,7 @@ pub struct EncodedBatch<'a> {
     /// `[rows.len(), n_tokens]` of text that is not pooled: true where a token is no padding. Empty otherwise.
     pub attended: &'a [bool],
     /// Samples that could not be read, with their index.
-    pub bad: &'a [(u64, BadSample)],
+    pub invalid: &'a [(u64, InvalidSample)],
     /// Samples that are done with this batch.
     pub done: usize,
 }
@@ -68,86 +54,79 @@ pub struct Features {
     /// Index of the sample that a row belongs to, ascending.
     pub rows: Vec<u64>,
     /// Ids of samples that could not be read, with the reason.
-    pub bad: Vec<(String, String)>,
+    pub invalid: Vec<(String, String)>,
 }
 
-/// Encodes every sample of a source and keeps the means over tokens. `model` and `device` are those of evaluation; `progress` hears how
+/// Encodes every sample of a dataset and keeps the means over tokens. `model` and `device` are those of evaluation; `progress` hears how
 /// many are done, and may end the work with an error.
 ///
 /// # Errors
-/// A source that fails, too many bad samples, an error of `progress`.
+/// A dataset that fails, too many invalid samples, an error of `progress`.
 pub fn extract_features(
     model: &Model,
     family: usize,
-    source: &dyn SampleSource,
-    reading: Reading,
+    dataset: &dyn Dataset,
+    options: LoaderOptions,
     device: &Device,
     progress: &mut dyn FnMut(usize) -> Result<()>,
 ) -> Result<Features> {
     let mut features = Features::default();
-    encode_samples(model, family, source, Pooling::Mean, reading, device, &mut |batch| {
+    encode_samples(model, family, dataset, Pooling::Mean, options, device, &mut |batch| {
         features.width = batch.width;
         features.values.extend(batch.values);
         features.rows.extend(batch.rows);
-        let bad = batch.bad.iter().map(|(index, bad)| (source.ids()[*index as usize].clone(), bad.message.clone()));
-        features.bad.extend(bad);
+        let invalid = batch.invalid.iter();
+        features
+            .invalid
+            .extend(invalid.map(|(index, sample)| (dataset.ids()[*index as usize].clone(), sample.message.clone())));
         progress(batch.done)
     })?;
     Ok(features)
 }
 
-/// Encodes every sample of a source in order, a batch at a time, so that memory does not grow with the number of samples.
+/// Encodes every sample of a dataset in order, a batch at a time, so that memory does not grow with the number of samples.
 ///
 /// # Errors
-/// A source that fails, too many bad samples, a pooling that the family does not have, an error of `sink`.
+/// A dataset that fails, too many invalid samples, a pooling that the family does not have, an error of `sink`.
 pub fn encode_samples(
     model: &Model,
     family: usize,
-    source: &dyn SampleSource,
+    dataset: &dyn Dataset,
     pooling: Pooling,
-    reading: Reading,
+    options: LoaderOptions,
     device: &Device,
     sink: &mut dyn FnMut(EncodedBatch<'_>) -> Result<()>,
 ) -> Result<()> {
-    let n = source.ids().len();
+    let n = dataset.ids().len();
     let batch_of = |item: usize| (item * BATCH) as u64..((item + 1) * BATCH).min(n) as u64;
-    let load = |item: usize, raw: &mut RawBatch| {
-        let indices: Vec<u64> = batch_of(item).collect();
-        let bad = source.fill(View::Plain, &indices, &vec![0; indices.len()], raw)?;
-        let keep: Vec<usize> = (0..indices.len()).filter(|slot| bad.iter().all(|bad| bad.slot != *slot)).collect();
-        let batch = (!keep.is_empty()).then(|| prepare(raw, source.spec(), &keep, false, None));
-        Ok(Loaded { batch, bad: bad.into_iter().map(|bad| (indices[bad.slot], bad)).collect() })
-    };
-    let mut n_bad = 0;
-    load_in_order(0..n.div_ceil(BATCH), reading.loader_threads, load, |item, loaded, _| {
-        n_bad += loaded.bad.len();
-        if let Some((_, latest)) = loaded.bad.last().filter(|_| n_bad > reading.n_bad_allowed(n)) {
-            let (modality, latest) = (source.modality().into(), latest.message.clone());
-            return Err(Error::TooManyBadSamples { modality, n_bad, n_samples: n, latest });
-        }
+    let loader =
+        BatchLoader::new(options.num_workers, |item| BatchRequest::evaluation(dataset, batch_of(item).collect()));
+    let mut invalid = InvalidSamples::new();
+    loader.for_each(0..n.div_ceil(BATCH), |item, loaded| {
+        record_invalid_samples(&mut invalid, dataset, &loaded.invalid, options, &mut |_, _| {})?;
         let (mut values, mut n_tokens, mut width) = (Vec::new(), 0, 0);
         if let Some(batch) = &loaded.batch {
-            let encoded = pooled(model.encode(family, batch, 0, None, device), batch, pooling, source)?;
+            let encoded = pooled(model.encode(family, batch, 0, None, device), batch, pooling, dataset)?;
             [_, n_tokens, width] = encoded.dims();
             values = encoded
                 .try_into_vec_as::<f32>()
                 .map_err(|error| Error::Device(format!("features cannot be read back from the device: {error}")))?;
             if let Some(value) = values.iter().find(|value| !value.is_finite()) {
-                return Err(Error::Data(format!("a feature of {} is {value}", source.modality())));
+                return Err(Error::Data(format!("a feature of {} is {value}", dataset.modality())));
             }
         }
-        let bad = |index: &u64| loaded.bad.iter().any(|(bad, _)| bad == index);
+        let first = batch_of(item).start;
         let attended: &[bool] = match &loaded.batch {
-            Some(Prepared::Tokens(batch)) if pooling == Pooling::None => &batch.attended,
+            Some(HostBatch::Tokens(batch)) if pooling == Pooling::None => &batch.attended,
             _ => &[],
         };
         sink(EncodedBatch {
             values,
             n_tokens,
             width,
-            rows: batch_of(item).filter(|index| !bad(index)).collect(),
+            rows: loaded.valid.iter().map(|slot| first + *slot as u64).collect(),
             attended,
-            bad: &loaded.bad,
+            invalid: &loaded.invalid,
             done: batch_of(item).end as usize,
         })
     })?;
@@ -155,14 +134,14 @@ pub fn encode_samples(
 }
 
 /// `[B, T, D]`, or `[B, 1, D]` where outputs are pooled.
-fn pooled(encoded: Tensor<3>, batch: &Prepared, pooling: Pooling, source: &dyn SampleSource) -> Result<Tensor<3>> {
+fn pooled(encoded: Tensor<3>, batch: &HostBatch, pooling: Pooling, dataset: &dyn Dataset) -> Result<Tensor<3>> {
     Ok(match (pooling, batch) {
         (Pooling::None, _) => encoded,
-        (Pooling::Class, Prepared::Patches(_)) => encoded.narrow(1, 0, 1),
-        (Pooling::Class, Prepared::Tokens(_)) => {
+        (Pooling::Class, HostBatch::Patches(_)) => encoded.narrow(1, 0, 1),
+        (Pooling::Class, HostBatch::Tokens(_)) => {
             return Err(Error::Setting(format!(
                 "family {} has no class token\nhint: pool by the mean, or not at all",
-                source.family()
+                dataset.family()
             )));
         }
         (Pooling::Mean, _) => mean_over_tokens(encoded, batch),

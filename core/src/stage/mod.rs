@@ -1,5 +1,5 @@
 //! One continual stage: masked modelling of a new modality, distillation of the earlier ones, then the choice of the buffer. That is the paper's
-//! strategy; others do something else about the earlier ones, see `core/src/strategy`.
+//! strategy; others do something else about the earlier ones, see [`crate::continual`].
 //!
 //! 1. The first stage starts from fresh or imported parameters; a later one from the previous stage's model, which also is its teacher.
 //! 2. Every epoch is a shuffled list of single-modality batches, see [`crate::data`].
@@ -7,40 +7,39 @@
 
 mod batches;
 mod features;
-mod learning;
 mod losses;
 mod observer;
 mod settings;
-mod trial;
+mod trainer;
 
 use std::collections::BTreeMap;
 
 use burn::module::Module;
 use burn::tensor::Device;
 
-pub use features::{EncodedBatch, Features, Pooling, Reading, encode_samples, extract_features};
+pub use features::{EncodedBatch, Features, Pooling, encode_samples, extract_features};
 pub use observer::{ClosingWork, Observer, Silent, StageReport, StepReport};
 pub use settings::StageSettings;
-pub use trial::Trial;
 
-use crate::data::{EpochPlan, Pool, SampleSource, Use};
+use crate::buffer::{RehearsalBuffer, Store};
+use crate::clustering::KMeansOptions;
+use crate::continual::{ContinualStrategy, ReplaySource, StageEnd, StageStart};
+use crate::data::{Dataset, EpochPlan, Objective, Pool};
 use crate::model::{Model, ModelConfig, Precision};
 use crate::optimisation::adamw;
-use crate::rehearsal::{Recall, RehearsalBuffer, Store, Work, policy_of};
 use crate::run::{
-    Checkpoints, FORMAT, KEPT_SAMPLES, MANIFEST, MetricsLog, Restored, StageFolder, StageState, StoredModel, UNSEALED,
-    save_model, write_folder, write_manifest,
+    CHECKSUM_PLACEHOLDER, Checkpoints, FORMAT, KEPT_SAMPLES, MANIFEST, MetricsLog, Restored, StageFolder, StageState,
+    StoredModel, save_model, write_folder, write_manifest,
 };
-use crate::strategy::{Beginning, Closing, Method, method_of};
 use crate::{Error, Result};
 
 use batches::Batches;
-use learning::{Learner, Learning};
+use trainer::{StageTrainer, TrainState};
 
 /// An earlier stage, as a later one sees it.
-pub struct Earlier<'a> {
+pub struct PreviousStage<'a> {
     /// Its data.
-    pub source: &'a dyn SampleSource,
+    pub dataset: &'a dyn Dataset,
     /// Its buffer; empty where the strategy keeps none.
     pub buffer: RehearsalBuffer,
     /// Passes over its data, where all of them are learned together.
@@ -58,15 +57,15 @@ pub struct Stage<'a> {
     /// Settings.
     pub settings: &'a StageSettings,
     /// The new modality.
-    pub current: &'a dyn SampleSource,
+    pub current: &'a dyn Dataset,
     /// Sizes of the model, with the families of earlier stages and of this one.
     pub model: ModelConfig,
     /// The model to go on with: the previous stage's, or the one that the run begins with; none for fresh parameters.
     pub previous: Option<StoredModel>,
-    /// Earlier stages in their order.
-    pub earlier: Vec<Earlier<'a>>,
+    /// PreviousStage stages in their order.
+    pub earlier: Vec<PreviousStage<'a>>,
     /// Whether the stage only joins: a later one will learn its data together with its own.
-    pub waits: bool,
+    pub deferred: bool,
     /// Where it is written.
     pub folder: StageFolder,
     /// Where it is computed.
@@ -77,7 +76,7 @@ impl Stage<'_> {
     /// Runs the stage, from its latest checkpoint if there is one, and leaves model, buffer, metrics and state in its folder.
     ///
     /// # Errors
-    /// Settings out of range, data that do not fit, too many bad samples, a loss that is not finite, files that cannot be written.
+    /// Settings out of range, data that do not fit, too many invalid samples, a loss that is not finite, files that cannot be written.
     pub fn run(&self, observer: &mut dyn Observer) -> Result<StageState> {
         self.settings.check()?;
         let pools = self.pools()?;
@@ -94,8 +93,7 @@ impl Stage<'_> {
 
         let device = self.device.clone().autodiff();
         let student = self.student(&device)?;
-        let mut method = method_of(&Beginning {
-            config: &self.settings.rehearsal,
+        let mut strategy = self.settings.strategy.build(&StageStart {
             stage: self.number,
             seed: self.seed,
             epochs: self.settings.epochs,
@@ -105,7 +103,7 @@ impl Stage<'_> {
             previous: self.previous.as_ref().filter(|_| !self.earlier.is_empty()),
             device: &device,
         })?;
-        let student = method.prepare(student);
+        let student = strategy.prepare(student);
         let optimiser = adamw(&self.settings.optimiser, &student);
         let checkpoints = Checkpoints::new(self.folder.clone());
         let Restored { model, optimiser, state, metrics, damaged } = checkpoints.restore(student, optimiser)?;
@@ -115,21 +113,21 @@ impl Stage<'_> {
         let mut state = state.map_or_else(|| Ok(self.initial_state()), |state| self.accept(state))?;
         let mut metrics = MetricsLog::begin(self.folder.file("metrics.jsonl"), metrics)?;
 
-        let mut learner = Learner::new(model, optimiser);
-        let learning = Learning {
+        let mut train_state = TrainState::new(model, optimiser);
+        let trainer = StageTrainer {
             stage: self,
             batches: &Batches::new(self, &pools),
-            method: method.as_mut(),
+            strategy: strategy.as_mut(),
             device: &device,
             checkpoints: &checkpoints,
             metrics: &mut metrics,
             state: &mut state,
-            learner: &mut learner,
+            train_state: &mut train_state,
         };
-        learning.run(observer)?;
+        trainer.run(observer)?;
         // What is chosen by a model should not depend on how fast it was learned.
-        let model = learner.into_model().with_precision(Precision::default());
-        self.finish(model, method.as_mut(), state, &checkpoints, observer)
+        let model = train_state.into_model().with_precision(Precision::default());
+        self.finish(model, strategy.as_mut(), state, &checkpoints, observer)
     }
 
     /// Batches of an epoch, by the name of their losses: the modality, with the stage's number where it comes again.
@@ -137,7 +135,7 @@ impl Stage<'_> {
     /// # Errors
     /// No samples, a buffer of samples that the data do not have.
     pub fn batches(&self) -> Result<BTreeMap<String, usize>> {
-        if self.waits {
+        if self.deferred {
             return Ok(BTreeMap::new());
         }
         let pools = self.pools()?;
@@ -146,7 +144,7 @@ impl Stage<'_> {
 
     /// Passes over the data.
     fn epochs(&self) -> usize {
-        if self.waits { 0 } else { self.settings.epochs }
+        if self.deferred { 0 } else { self.settings.epochs }
     }
 
     fn interrupted(&self, place: &str, checkpoints: &Checkpoints) -> Error {
@@ -154,27 +152,28 @@ impl Stage<'_> {
         Error::Interrupted { place, checkpoint: checkpoints.latest_name() }
     }
 
-    /// The current modality, then what the strategy recalls of each earlier stage.
+    /// The current modality, then what the strategy replays of each earlier stage.
     fn pools(&self) -> Result<Vec<Pool>> {
         if self.current.ids().is_empty() {
             return Err(Error::Data(format!("modality {} has no samples", self.current.modality())));
         }
         let batch_size = self.settings.batch_size;
-        let all = |source: &dyn SampleSource| (0..source.ids().len() as u64).collect::<Vec<_>>();
-        let pool = |source, label, purpose, indices| Pool { source, purpose, label, indices, batch_size, passes: 1.0 };
-        let mut pools = vec![pool(0, self.label(self.earlier.len()), Use::Pretext, all(self.current))];
+        let all = |dataset: &dyn Dataset| (0..dataset.ids().len() as u64).collect::<Vec<_>>();
+        let pool =
+            |dataset, label, objective, indices| Pool { dataset, objective, label, indices, batch_size, passes: 1.0 };
+        let mut pools = vec![pool(0, self.label(self.earlier.len()), Objective::Pretext, all(self.current))];
         for (at, earlier) in self.earlier.iter().enumerate() {
-            let kept = || earlier.buffer.indices(earlier.source.modality(), earlier.source.ids());
+            let kept = || earlier.buffer.indices(earlier.dataset.modality(), earlier.dataset.ids());
             let label = self.label(at);
-            let pool = match self.settings.rehearsal.strategy.recall() {
-                Recall::Nothing => continue,
-                Recall::DistilledBuffers => pool(at + 1, label, Use::Distillation, kept()?),
-                Recall::ReplayedBuffers => pool(at + 1, label, Use::Pretext, kept()?),
+            let pool = match self.settings.strategy.replay_source() {
+                ReplaySource::Nothing => continue,
+                ReplaySource::DistilledBuffers { .. } => pool(at + 1, label, Objective::Distillation, kept()?),
+                ReplaySource::Buffers => pool(at + 1, label, Objective::Pretext, kept()?),
                 // As many batches as in a stage of its own.
-                Recall::Everything => Pool {
+                ReplaySource::AllSamples => Pool {
                     batch_size: earlier.batch_size,
                     passes: earlier.epochs as f64 / self.settings.epochs as f64,
-                    ..pool(at + 1, label, Use::Pretext, all(earlier.source))
+                    ..pool(at + 1, label, Objective::Pretext, all(earlier.dataset))
                 },
             };
             if !pool.indices.is_empty() {
@@ -186,16 +185,16 @@ impl Stage<'_> {
 
     /// Name of a stage's losses, by its position from 0: `ct`, or `ct#6` when an earlier stage had the same modality.
     fn label(&self, at: usize) -> String {
-        let modality = |at: usize| self.earlier.get(at).map_or(self.current, |earlier| earlier.source).modality();
+        let modality = |at: usize| self.earlier.get(at).map_or(self.current, |earlier| earlier.dataset).modality();
         let own = modality(at);
         if (0..at).any(|before| modality(before) == own) { format!("{own}#{}", at + 1) } else { own.into() }
     }
 
-    /// The source that a pool draws from.
-    fn source(&self, pool: &Pool) -> &dyn SampleSource {
-        match pool.source {
+    /// The dataset that a pool draws from.
+    fn dataset(&self, pool: &Pool) -> &dyn Dataset {
+        match pool.dataset {
             0 => self.current,
-            earlier => self.earlier[earlier - 1].source,
+            earlier => self.earlier[earlier - 1].dataset,
         }
     }
 
@@ -211,7 +210,7 @@ impl Stage<'_> {
     fn initial_state(&self) -> StageState {
         StageState {
             format: FORMAT,
-            seal: UNSEALED.into(),
+            checksum: CHECKSUM_PLACEHOLDER.into(),
             stage: self.number,
             modality: self.current.modality().into(),
             family: self.current.family().into(),
@@ -223,7 +222,7 @@ impl Stage<'_> {
             unfinished: None,
             n_samples: self.current.ids().len(),
             fingerprint: self.current.fingerprint().into(),
-            bad_samples: BTreeMap::new(),
+            invalid_samples: BTreeMap::new(),
             checksums: BTreeMap::new(),
         }
     }
@@ -247,35 +246,35 @@ impl Stage<'_> {
         Ok(found)
     }
 
-    /// Lets the method end its work, chooses the buffer and closes the stage.
+    /// Lets the strategy end its work, chooses the buffer and closes the stage.
     fn finish(
         &self,
         model: Model,
-        method: &mut dyn Method,
+        strategy: &mut dyn ContinualStrategy,
         mut state: StageState,
         checkpoints: &Checkpoints,
         observer: &mut dyn Observer,
     ) -> Result<StageState> {
         let mut files = vec!["model.bpk".to_string(), "buffer.jsonl".into(), "metrics.jsonl".into()];
         let mut model = model;
-        if !self.waits {
-            let mut closing = Closing {
+        if !self.deferred {
+            let mut end = StageEnd {
                 folder: &self.folder,
                 source: self.current,
                 family: self.family(self.current)?,
                 device: &self.device.clone().autodiff(),
-                loader_threads: self.settings.loader_threads,
+                num_workers: self.settings.num_workers,
                 progress: &mut |done, all| {
                     observer.closing(ClosingWork::Importance, done, all);
                     self.go_on(observer, "while the importance of parameters was estimated", checkpoints)
                 },
             };
-            let (left, more) = method.finish(model, &mut closing)?;
+            let (left, more) = strategy.end_stage(model, &mut end)?;
             (model, files) = (left, [files, more].concat());
         }
         let kept = self.choose(&model, &mut state, checkpoints, observer)?;
         self.folder.save_buffer(&kept.buffer)?;
-        if self.settings.rehearsal.store == Store::Materialised {
+        if self.settings.buffer.store == Store::Materialised {
             write_folder(&self.folder.file(KEPT_SAMPLES), |folder| {
                 self.current.keep(&kept.indices, folder)?;
                 write_manifest(folder)
@@ -300,7 +299,7 @@ impl Stage<'_> {
         checkpoints: &Checkpoints,
         observer: &mut dyn Observer,
     ) -> Result<Kept> {
-        if !self.settings.rehearsal.strategy.keeps_buffers() {
+        if !self.settings.strategy.name.keeps_buffer() {
             return Ok(Kept::default());
         }
         let n_samples = self.current.ids().len();
@@ -310,26 +309,26 @@ impl Stage<'_> {
             &model.valid(),
             family,
             self.current,
-            self.settings.reading(),
+            self.settings.loader_options(),
             &self.device,
             &mut |done| {
                 observer.closing(ClosingWork::Features, done, n_samples);
                 self.go_on(observer, "while the buffer was chosen", checkpoints)
             },
         )?;
-        for (id, message) in &features.bad {
-            state.bad_samples.insert(id.clone(), message.clone());
+        for (id, message) in &features.invalid {
+            state.invalid_samples.insert(id.clone(), message.clone());
         }
-        let policy = policy_of(&self.settings.rehearsal);
-        let mut work = Work {
+        let mut options = KMeansOptions {
             device: &self.device,
-            most_steps: Work::STEPS,
-            progress: &mut |step, n_changed| {
-                observer.closing(ClosingWork::KMeans { step }, n_changed, n_samples);
+            max_iterations: KMeansOptions::MAX_ITERATIONS,
+            progress: &mut |iteration, n_changed| {
+                observer.closing(ClosingWork::KMeans { iteration }, n_changed, n_samples);
                 self.go_on(observer, "while the buffer was chosen", checkpoints)
             },
         };
-        let selected = policy.select(&features.values, features.width, self.seed, &mut work)?;
+        let selected =
+            self.settings.buffer.policy().select(&features.values, features.width, self.seed, &mut options)?;
         Ok(Kept {
             indices: selected.iter().map(|selected| features.rows[selected.index]).collect(),
             buffer: RehearsalBuffer::new(&selected, &features.rows, self.current.ids()),
@@ -341,9 +340,9 @@ impl Stage<'_> {
         if observer.stop_requested() { Err(self.interrupted(place, checkpoints)) } else { Ok(()) }
     }
 
-    fn family(&self, source: &dyn SampleSource) -> Result<usize> {
-        self.model.family(source.family()).ok_or_else(|| {
-            Error::Data(format!("the model has no family {} for modality {}", source.family(), source.modality()))
+    fn family(&self, dataset: &dyn Dataset) -> Result<usize> {
+        self.model.family(dataset.family()).ok_or_else(|| {
+            Error::Data(format!("the model has no family {} for modality {}", dataset.family(), dataset.modality()))
         })
     }
 }

@@ -2,11 +2,12 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::Reading;
+use crate::buffer::{BufferConfig, Store};
+use crate::continual::StrategyConfig;
+use crate::data::LoaderOptions;
 use crate::device::{Device, is_processor};
 use crate::model::Precision;
 use crate::optimisation::{OptimiserConfig, Schedule};
-use crate::rehearsal::RehearsalConfig;
 use crate::{Error, Result};
 
 /// How a stage is trained.
@@ -18,12 +19,14 @@ pub struct StageSettings {
     pub warmup_epochs: usize,
     /// Samples in a batch.
     pub batch_size: usize,
-    /// Batches whose gradients are added up before an update.
-    pub accumulation: usize,
+    /// Batches whose gradients are accumulated for an update.
+    pub gradient_accumulation: usize,
     /// AdamW and learning rate.
     pub optimiser: OptimiserConfig,
-    /// Buffer, mixup, sampling.
-    pub rehearsal: RehearsalConfig,
+    /// How earlier modalities are kept.
+    pub strategy: StrategyConfig,
+    /// The samples that are kept for later stages.
+    pub buffer: BufferConfig,
     /// Epochs between checkpoints.
     pub checkpoint_every: usize,
     /// Batches between further checkpoints within an epoch, for epochs that take hours.
@@ -35,9 +38,9 @@ pub struct StageSettings {
     /// In which numbers the products of matrices are computed while a stage learns.
     pub precision: Precision,
     /// Threads that decode samples.
-    pub loader_threads: usize,
+    pub num_workers: usize,
     /// Share of a modality's samples that may be unreadable.
-    pub max_bad_ratio: f64,
+    pub max_invalid_fraction: f64,
 }
 
 impl StageSettings {
@@ -49,11 +52,11 @@ impl StageSettings {
         for (name, value) in [
             ("training.epochs", self.epochs),
             ("training.batch_size", self.batch_size),
-            ("training.accumulation", self.accumulation),
+            ("training.gradient_accumulation", self.gradient_accumulation),
             ("training.checkpoint_every", self.checkpoint_every),
             ("training.checkpoint_every_steps", self.checkpoint_every_steps.unwrap_or(1)),
             ("training.loss_every_steps", self.loss_every_steps.unwrap_or(1)),
-            ("data.loader_threads", self.loader_threads),
+            ("data.num_workers", self.num_workers),
         ] {
             if value == 0 {
                 return Err(Error::Setting(format!("{name} is 0, it must be at least 1")));
@@ -65,11 +68,23 @@ impl StageSettings {
                 self.warmup_epochs, self.epochs
             )));
         }
-        if !(0.0..=1.0).contains(&self.max_bad_ratio) {
-            return Err(Error::Setting(format!("data.max_bad_ratio is {}, not in 0.0 to 1.0", self.max_bad_ratio)));
+        if !(0.0..=1.0).contains(&self.max_invalid_fraction) {
+            return Err(Error::Setting(format!(
+                "data.max_invalid_fraction is {}, not in 0.0 to 1.0",
+                self.max_invalid_fraction
+            )));
         }
         self.optimiser.check()?;
-        self.rehearsal.check()
+        self.strategy.check()?;
+        self.buffer.check()?;
+        let strategy = self.strategy.name;
+        if self.buffer.store == Store::Materialised && !strategy.keeps_buffer() {
+            return Err(Error::Setting(format!(
+                "buffer.store is \"materialised\", but strategy \"{strategy}\" keeps no samples\n\
+                 hint: leave out buffer.store, or set strategy.name to \"medcoss\" or \"replay\""
+            )));
+        }
+        Ok(())
     }
 
     /// Batches between readings of the losses from a device that is not the processor.
@@ -83,11 +98,11 @@ impl StageSettings {
 
     /// The learning rate of the stage.
     pub fn schedule(&self) -> Schedule {
-        Schedule::new(&self.optimiser, self.batch_size * self.accumulation, self.warmup_epochs, self.epochs)
+        Schedule::new(&self.optimiser, self.batch_size * self.gradient_accumulation, self.warmup_epochs, self.epochs)
     }
 
     /// How samples are read for their features.
-    pub fn reading(&self) -> Reading {
-        Reading { loader_threads: self.loader_threads, max_bad_ratio: self.max_bad_ratio }
+    pub fn loader_options(&self) -> LoaderOptions {
+        LoaderOptions { num_workers: self.num_workers, max_invalid_fraction: self.max_invalid_fraction }
     }
 }

@@ -9,10 +9,10 @@ use std::path::{Path, PathBuf};
 use burn::tensor::Device;
 use half::{bf16, f16};
 use medcoss_core::data::TokenSpec;
-use medcoss_core::exchange::{
+use medcoss_core::model::{Dimensions, Model, ModelConfig, TextAttention};
+use medcoss_core::weights::{
     Import, Imported, KnownSizes, Layout, NamedTensor, TensorFile, UNUSED, export, floats_to_bytes,
 };
-use medcoss_core::model::{Dimensions, Model, ModelConfig, TextAttention};
 
 use torch_file::{Entry, checkpoint};
 
@@ -118,7 +118,7 @@ fn model(config: &ModelConfig) -> Model {
 fn state(place: &Place) -> Vec<(String, Vec<usize>, Vec<f32>)> {
     let config = config(&[TEXT, IMAGE, VOLUME]);
     let path = place.path("state.safetensors");
-    let carried: Vec<_> = UNUSED
+    let passed_through: Vec<_> = UNUSED
         .into_iter()
         .map(|(name, rows)| NamedTensor {
             name: name.to_string(),
@@ -126,7 +126,7 @@ fn state(place: &Place) -> Vec<(String, Vec<usize>, Vec<f32>)> {
             values: (0..rows * 8).map(|at| at as f32).collect(),
         })
         .collect();
-    export(&model(&config), &config, &carried, Layout::Medcoss, 0, &path).unwrap();
+    export(&model(&config), &config, &passed_through, Layout::Medcoss, 0, &path).unwrap();
     let file = TensorFile::open(&path).unwrap();
     let tensor = |name: &String| (name.clone(), file.shape(name).unwrap().to_vec(), file.floats(name).unwrap());
     file.tensors().keys().map(tensor).collect()
@@ -168,11 +168,11 @@ fn a_checkpoint_comes_back_bit_by_bit_bare_or_wrapped() {
         let imported = import(&path).unwrap();
         assert_eq!(values(&imported.model), expected);
         assert_eq!(imported.config.text_attention, TextAttention::Causal);
-        assert!(imported.account.fresh.is_empty() && imported.account.converted.is_empty());
+        assert!(imported.report.fresh.is_empty() && imported.report.converted.is_empty());
 
         // And out again: the same bits, the tensors that nothing reads among them.
         let out = place.path("out.safetensors");
-        export(&imported.model, &imported.config, &imported.carried, Layout::Medcoss, 0, &out).unwrap();
+        export(&imported.model, &imported.config, &imported.passed_through, Layout::Medcoss, 0, &out).unwrap();
         let file = TensorFile::open(&out).unwrap();
         assert_eq!(file.tensors().len(), state.len());
         for (name, shape, values) in &state {
@@ -229,7 +229,7 @@ fn half_precision_is_converted_and_counted() {
             .map(|(name, bits)| (name, bits.into_iter().map(|bits| round(f32::from_bits(bits)).to_bits()).collect()))
             .collect();
         assert_eq!(values(&imported.model), expected);
-        assert_eq!(imported.account.converted.values().sum::<usize>(), state.len());
+        assert_eq!(imported.report.converted.values().sum::<usize>(), state.len());
     }
 }
 
@@ -246,11 +246,11 @@ fn initial_weights_of_encoder_and_token_embedding_begin_a_model() {
     assert_eq!(imported.config.families.len(), 1);
     // The decoder, which every stage makes afresh, has the paper's size.
     assert_eq!(imported.config.dimensions.decoder_width, 512);
-    assert_eq!(imported.account.fresh, ["text head"]);
+    assert_eq!(imported.report.fresh, ["text head"]);
     // Another vocabulary: the token embedding can be left out.
     let imported = Import { known, without: vec!["text".into()], ..Import::default() }.read(&path).unwrap();
     assert!(imported.config.families.is_empty());
-    let left: Vec<_> = imported.account.left.iter().map(|left| (left.key.as_str(), left.n)).collect();
+    let left: Vec<_> = imported.report.left.iter().map(|left| (left.key.as_str(), left.n)).collect();
     assert_eq!(left, [("token_embed.*", 5)]);
 }
 
@@ -355,7 +355,7 @@ fn pickles_with_foreign_objects_are_read_and_never_executed() {
     // Beside the weights: left, and said so.
     let path = place.write(&checkpoint(&state, Some("model"), &[("args", command.clone())]));
     let imported = import(&path).unwrap();
-    let args = imported.account.left.iter().find(|left| left.key == "args").unwrap();
+    let args = imported.report.left.iter().find(|left| left.key == "args").unwrap();
     assert!(args.why.contains("posix.system, which is not executed"), "{args:?}");
     // In place of a tensor.
     let at = state.iter().position(|(name, _)| name == "cls_token").unwrap();
@@ -373,7 +373,7 @@ fn extra_tensors_are_left_and_other_types_of_values_refused() {
     let extra = |name: &str| (name.to_string(), Entry::Tensor("FloatStorage", vec![2], floats_to_bytes(&[1.0, 2.0])));
     state.extend([extra("head.weight"), extra("head.bias")]);
     let imported = import(&place.write(&checkpoint(&state, Some("model"), &[("epoch", extra("").1)]))).unwrap();
-    let left: Vec<_> = imported.account.left.iter().map(|left| (left.key.as_str(), left.n)).collect();
+    let left: Vec<_> = imported.report.left.iter().map(|left| (left.key.as_str(), left.n)).collect();
     assert!(left.contains(&("head.*", 2)) && left.contains(&("epoch", 1)), "{left:?}");
 
     let at = state.iter().position(|(name, _)| name == "cls_token").unwrap();

@@ -4,9 +4,10 @@ use std::path::{Path, PathBuf};
 
 use medcoss_abi::message::{Geometry, LabelMaps};
 use medcoss_core::Error;
-use medcoss_core::data::{BadSample, LabelMap, LabelMapSource};
+use medcoss_core::data::InvalidSample;
+use medcoss_core::evaluation::{LabelMap, LabelMapSource};
 
-use crate::source::ModalitySource;
+use crate::plugin_dataset::PluginDataset;
 
 /// Labels that are asked for at once, 2 bytes each: answers are held as a whole.
 const AT_ONCE: usize = 1 << 25;
@@ -24,7 +25,7 @@ pub struct MaskFiles {
 
 /// The masks of a source.
 pub struct MaskedSource<'a> {
-    source: &'a ModalitySource,
+    source: &'a PluginDataset,
     grid: Vec<usize>,
     request: LabelMaps,
 }
@@ -34,7 +35,7 @@ impl<'a> MaskedSource<'a> {
     ///
     /// # Errors
     /// A modality whose plugin reads no masks, or whose samples have no grid.
-    pub fn new(source: &'a ModalitySource, base: &Path, files: &MaskFiles) -> medcoss_core::Result<Self> {
+    pub fn new(source: &'a PluginDataset, base: &Path, files: &MaskFiles) -> medcoss_core::Result<Self> {
         let dataset = source.dataset();
         let name = dataset.plugin().name();
         let Geometry::Continuous { grid, .. } = dataset.geometry() else {
@@ -56,7 +57,7 @@ impl LabelMapSource for MaskedSource<'_> {
         &self.grid
     }
 
-    fn label_maps(&self, indices: &[u64]) -> medcoss_core::Result<Vec<Result<LabelMap, BadSample>>> {
+    fn label_maps(&self, indices: &[u64]) -> medcoss_core::Result<Vec<Result<LabelMap, InvalidSample>>> {
         let mut maps = Vec::with_capacity(indices.len());
         let dataset = self.source.dataset();
         for some in indices.chunks((AT_ONCE / dataset.shape().n_values()).max(1)) {
@@ -65,7 +66,7 @@ impl LabelMapSource for MaskedSource<'_> {
             let answer = dataset.label_maps(&request).map_err(|error| Error::Source(error.to_string()))?;
             maps.extend(answer.into_iter().map(|map| {
                 map.map(|map| LabelMap { shape: map.shape, spacing_mm: map.spacing_mm, values: map.values }).map_err(
-                    |failure| BadSample {
+                    |failure| InvalidSample {
                         slot: first + failure.slot,
                         message: self.source.without_base(failure.message),
                     },

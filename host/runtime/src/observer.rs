@@ -3,8 +3,8 @@
 
 use std::cell::Cell;
 
-use medcoss_core::exchange::InitialModel;
 use medcoss_core::stage::Observer;
+use medcoss_core::weights::InitialModel;
 
 /// Watches a run's stages.
 pub trait RunObserver: Observer {

@@ -1,24 +1,28 @@
-//! The record that a run keeps of its configuration, sealed, and what of it may differ when the run goes on.
+//! The record that a run keeps of its configuration, with a checksum, and what of it may differ when the run goes on.
 
 use std::collections::BTreeMap;
 use std::path::Path;
 
 use anyhow::{Context, Result, anyhow, bail};
-use medcoss_core::run::{FORMAT, UNSEALED, check_seal, seal, write_atomically};
+use medcoss_core::run::{CHECKSUM_PLACEHOLDER, FORMAT, insert_checksum, verify_checksum, write_atomically};
 
 use crate::config::RunConfig;
+use crate::renamed_settings::migrate_record;
 
 /// Settings that may differ when a run is continued: they change no number that the run computes.
 pub const MAY_CHANGE: [&str; 5] = [
-    "data.loader_threads",
-    "data.max_bad_ratio",
+    "data.num_workers",
+    "data.max_invalid_fraction",
     "training.checkpoint_every",
     "training.checkpoint_every_steps",
     "training.loss_every_steps",
 ];
 
-/// What stands before the checksum of a record.
-const SEAL: &str = "# seal: ";
+/// The text before the checksum of a record.
+pub(crate) const CHECKSUM: &str = "# checksum: ";
+
+/// The same in formats 2 and 3.
+pub(crate) const CHECKSUM_BEFORE_FORMAT_4: &str = "# seal: ";
 
 impl RunConfig {
     /// Reads the record that a run keeps of its configuration.
@@ -26,7 +30,7 @@ impl RunConfig {
     /// # Errors
     /// A file that is missing, was changed, or is of a later format.
     pub fn read_record(path: &Path) -> Result<Self> {
-        let text = read_sealed(path)?;
+        let text = read_with_checksum(path)?;
         let mut record: toml::Table =
             text.parse().map_err(|error| anyhow!("{} is damaged: {error}", path.display()))?;
         let format = record.get("format").and_then(toml::Value::as_integer);
@@ -37,8 +41,8 @@ impl RunConfig {
                 path.display()
             );
         }
-        if format.is_some_and(|format| format < 3) {
-            move_text_attention(&mut record);
+        if format.is_some_and(|format| format < 4) {
+            migrate_record(&mut record);
         }
         let config: Self = record.try_into().map_err(|error| anyhow!("{} is damaged: {error}", path.display()))?;
         if config.stages.is_empty() && config.model.init.is_none() {
@@ -53,8 +57,11 @@ impl RunConfig {
     /// # Errors
     /// A file that cannot be written.
     pub fn write_record(&self, path: &Path) -> Result<()> {
-        let record = Self { format: Some(FORMAT), ..self.clone() };
-        write_sealed(path, &toml::to_string_pretty(&record).context("the configuration cannot be written as TOML")?)
+        let record = Self { format: Some(FORMAT), strategy: self.strategy.selected(), ..self.clone() };
+        write_with_checksum(
+            path,
+            &toml::to_string_pretty(&record).context("the configuration cannot be written as TOML")?,
+        )
     }
 
     /// Makes sure that a run can be continued with this configuration. Stages may be added at the end.
@@ -64,7 +71,8 @@ impl RunConfig {
     pub fn continues(&self, before: &Self) -> Result<()> {
         let flat = |config: &Self| -> Result<BTreeMap<String, toml::Value>> {
             let mut all = BTreeMap::new();
-            flatten("", &toml::Value::try_from(config)?, &mut all);
+            let strategy = config.strategy.selected();
+            flatten("", &toml::Value::try_from(Self { strategy, ..config.clone() })?, &mut all);
             Ok(all)
         };
         let (now, then) = (flat(self)?, flat(before)?);
@@ -86,24 +94,17 @@ impl RunConfig {
     }
 }
 
-/// Formats 1 and 2 had `model.text_attention` where there now is `text.attention`.
-fn move_text_attention(record: &mut toml::Table) {
-    let model = record.get_mut("model").and_then(toml::Value::as_table_mut);
-    if let Some(attention) = model.and_then(|model| model.remove("text_attention")) {
-        record.insert("text".into(), toml::Table::from_iter([("attention".to_string(), attention)]).into());
-    }
-}
-
-/// Reads a text file of a run whose last line seals it.
+/// Reads a text file of a run whose last line holds its checksum.
 ///
 /// # Errors
 /// A file that is missing or was changed.
-pub fn read_sealed(path: &Path) -> Result<String> {
+pub fn read_with_checksum(path: &Path) -> Result<String> {
     let text = std::fs::read_to_string(path).with_context(|| {
         let path = path.display();
         format!("cannot read {path}\nhint: name the folder of a run, as `medcoss pretrain --out` wrote it")
     })?;
-    check_seal(text.as_bytes(), SEAL).map_err(|fault| {
+    let marker = if text.contains(CHECKSUM) { CHECKSUM } else { CHECKSUM_BEFORE_FORMAT_4 };
+    verify_checksum(text.as_bytes(), marker).map_err(|fault| {
         anyhow!(
             "{} was changed: {fault}\n\
              hint: restore it; settings of a run are changed with --set, not in this file",
@@ -113,12 +114,12 @@ pub fn read_sealed(path: &Path) -> Result<String> {
     Ok(text)
 }
 
-/// Writes a text file with a last line that seals it; the text must allow for comments that begin with `#`.
+/// Writes a text file with its checksum as the last line; the text must allow for comments that begin with `#`.
 ///
 /// # Errors
 /// A file that cannot be written.
-pub fn write_sealed(path: &Path, text: &str) -> Result<()> {
-    let text = seal(&format!("{}\n\n{SEAL}{UNSEALED}\n", text.trim_end()), SEAL);
+pub fn write_with_checksum(path: &Path, text: &str) -> Result<()> {
+    let text = insert_checksum(&format!("{}\n\n{CHECKSUM}{CHECKSUM_PLACEHOLDER}\n", text.trim_end()), CHECKSUM);
     Ok(write_atomically(path, text.as_bytes())?)
 }
 
@@ -185,7 +186,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("run.toml");
         let old = MINIMAL.replace("preset = \"vit-tiny\"", "preset = \"vit-tiny\"\ntext_attention = \"causal\"");
-        write_sealed(&path, &format!("format = 2\n{old}")).unwrap();
+        write_with_checksum(&path, &format!("format = 2\n{old}")).unwrap();
         let config = RunConfig::read_record(&path).unwrap();
         assert_eq!(config.text.attention, Some(medcoss_core::model::TextAttention::Causal));
     }
@@ -194,7 +195,7 @@ mod tests {
     fn a_record_of_a_later_format_is_refused() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("run.toml");
-        write_sealed(&path, &format!("format = {}\n{MINIMAL}", FORMAT + 1)).unwrap();
+        write_with_checksum(&path, &format!("format = {}\n{MINIMAL}", FORMAT + 1)).unwrap();
         let error = RunConfig::read_record(&path).unwrap_err().to_string();
         assert!(error.contains(&format!("format {}", FORMAT + 1)) && error.contains("update medcoss"), "{error}");
     }
@@ -202,7 +203,7 @@ mod tests {
     #[test]
     fn a_run_goes_on_with_other_threads_and_more_stages_but_not_with_other_settings() {
         let before = read(MINIMAL, &[]).unwrap();
-        read(MINIMAL, &["data.loader_threads=7"]).unwrap().continues(&before).unwrap();
+        read(MINIMAL, &["data.num_workers=7"]).unwrap().continues(&before).unwrap();
         let more = format!("{MINIMAL}\n[[stage]]\nmodality = \"ct\"\ndata = \"ct\"\n");
         read(&more, &[]).unwrap().continues(&before).unwrap();
         let error = read(MINIMAL, &["seed=1"]).unwrap().continues(&before).unwrap_err().to_string();

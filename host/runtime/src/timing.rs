@@ -102,8 +102,8 @@ impl Observer for Timed<'_> {
         self.inner.closing(work, done, all);
     }
 
-    fn bad_sample(&mut self, modality: &str, id: &str, message: &str) {
-        self.inner.bad_sample(modality, id, message);
+    fn invalid_sample(&mut self, modality: &str, id: &str, message: &str) {
+        self.inner.invalid_sample(modality, id, message);
     }
 
     fn warning(&mut self, message: &str) {

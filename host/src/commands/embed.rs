@@ -6,17 +6,17 @@ use std::time::Instant;
 
 use anyhow::{Context, Result, anyhow, bail};
 use clap::{Args, ValueEnum};
-use medcoss_core::data::SampleSource;
-use medcoss_core::exchange::{ArraySource, ElementType, TensorOut, floats_to_bytes, write_safetensors};
+use medcoss_core::data::{Dataset, LoaderOptions};
 use medcoss_core::run::StoredModel;
-use medcoss_core::stage::{Pooling, Reading, encode_samples};
+use medcoss_core::stage::{Pooling, encode_samples};
+use medcoss_core::weights::{ArraySource, ElementType, TensorOut, floats_to_bytes, write_safetensors};
 use serde::Serialize;
 
 use crate::arguments::{BarArgs, DataRootArgs, DeviceArgs, PluginArgs, ResultArgs};
 use crate::failure::Failure;
 use medcoss_runtime::config::{DataSection, OneOrMore, StageSection, options_of};
 use medcoss_runtime::finished_run::FinishedRun;
-use medcoss_runtime::source::ModalitySource;
+use medcoss_runtime::plugin_dataset::PluginDataset;
 use medcoss_runtime::{WorkObserver, WorkReport};
 
 /// Write features of samples to a .safetensors file
@@ -75,7 +75,7 @@ pub(crate) struct Embed {
     stage: Option<usize>,
     /// Share of samples that may be unreadable
     #[arg(long, value_name = "RATIO", default_value_t = 0.01)]
-    max_bad_ratio: f64,
+    max_invalid_fraction: f64,
     #[command(flatten)]
     device: DeviceArgs,
     #[command(flatten)]
@@ -135,15 +135,15 @@ impl Embed {
     }
 
     /// Opens data as the run's stage of that modality does, if it has one.
-    fn open(&self, run: &FinishedRun, modality: &str) -> Result<ModalitySource> {
-        let plugin = self.plugins.survey().map_err(|failure| anyhow!("{}", failure.report()))?.load(modality)?;
+    fn open(&self, run: &FinishedRun, modality: &str) -> Result<PluginDataset> {
+        let plugin = self.plugins.registry().map_err(|failure| anyhow!("{}", failure.report()))?.load(modality)?;
         let base = self.data_root.or_current()?;
         let mut section = StageSection::new(modality, OneOrMore::More(self.data.clone()));
         section.options = options_of(&self.options)?;
         run.open(&plugin, &base, section)
     }
 
-    fn write(&self, stored: &StoredModel, source: &dyn SampleSource) -> Result<Report> {
+    fn write(&self, stored: &StoredModel, source: &dyn Dataset) -> Result<Report> {
         let began = Instant::now();
         let family = family_of(stored, source.family())?;
         self.check_fit(stored, family, source)?;
@@ -158,8 +158,10 @@ impl Embed {
             Pool::Cls => Pooling::Class,
             Pool::None => Pooling::None,
         };
-        let reading =
-            Reading { loader_threads: DataSection::default().loader_threads, max_bad_ratio: self.max_bad_ratio };
+        let reading = LoaderOptions {
+            num_workers: DataSection::default().num_workers,
+            max_invalid_fraction: self.max_invalid_fraction,
+        };
         // How many samples can be read shows at the end, and a file begins with its sizes: rows wait in a file of their own.
         let folder = self.out.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
         let mut rows =
@@ -169,7 +171,7 @@ impl Embed {
         let mut bad = std::collections::BTreeMap::new();
         let bar = self.bar.begin("encoding [{bar:24}] {pos} of {len}, {per_sec}, {eta} left");
         encode_samples(&model, family, source, pooling, reading, &device, &mut |batch| {
-            for (index, failure) in batch.bad {
+            for (index, failure) in batch.invalid {
                 bad.insert(source.ids()[*index as usize].clone(), failure.message.clone());
             }
             if !batch.rows.is_empty() {
@@ -212,7 +214,7 @@ impl Embed {
     }
 
     /// Samples must have the tokens that the family learned.
-    fn check_fit(&self, stored: &StoredModel, family: usize, source: &dyn SampleSource) -> Result<()> {
+    fn check_fit(&self, stored: &StoredModel, family: usize, source: &dyn Dataset) -> Result<()> {
         let mut config = stored.config.clone();
         let name = config.families[family].name.clone();
         config.admit(&name, source.modality(), source.spec(), None)?;

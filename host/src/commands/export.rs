@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use anyhow::{Context, Result};
 use clap::{Args, ValueEnum};
-use medcoss_core::exchange::{Exported, InitialModel, Layout, export};
+use medcoss_core::weights::{Exported, InitialModel, Layout, export};
 use serde::Serialize;
 
 use crate::arguments::ResultArgs;
@@ -70,8 +70,8 @@ impl Export {
         };
         let device = medcoss_core::device::by_name("cpu")?;
         let model = stored.load(&device)?;
-        let carried = InitialModel::carried(&self.run)?;
-        let exported = export(&model, &stored.config, &carried, layout, run.config.seed, &self.out)
+        let passed_through = InitialModel::passed_through(&self.run)?;
+        let exported = export(&model, &stored.config, &passed_through, layout, run.config.seed, &self.out)
             .with_context(|| format!("cannot export {}", self.run.display()))?;
         Ok(Report { file: self.out.clone(), layout, exported })
     }

@@ -5,9 +5,9 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result};
 use clap::Args;
 use medcoss_core::evaluation::Scores;
-use medcoss_core::exchange::{INITIAL, InitialModel};
 use medcoss_core::model::Dimensions;
 use medcoss_core::run::{KEPT_SAMPLES, StageFolder, StageState, check_manifest, is_partial, read_metrics};
+use medcoss_core::weights::{INITIAL, InitialModel};
 use serde::Serialize;
 
 use crate::arguments::ResultArgs;
@@ -278,7 +278,7 @@ impl StageReport {
             progress: progress(state.as_ref(), is_finished),
             data,
             n_samples: state.as_ref().map(|state| state.n_samples),
-            n_bad: state.as_ref().map(|state| state.bad_samples.len()),
+            n_bad: state.as_ref().map(|state| state.invalid_samples.len()),
             n_buffer,
             store: is_finished.then(|| if folder.file(KEPT_SAMPLES).is_dir() { "materialised" } else { "reference" }),
             fingerprint: state.map(|state| state.fingerprint),
@@ -331,7 +331,7 @@ impl Report {
         let mut plugins = Table::new(&["plugin", "version", "file", "sha256"]);
         for plugin in &self.plugins {
             let sha256 = plugin.sha256.as_deref().map_or("-", |digest| &digest[..12.min(digest.len())]);
-            plugins.row([plugin.id.as_str(), &plugin.version, &plugin.source, sha256]);
+            plugins.row([plugin.id.as_str(), &plugin.version, &plugin.file, sha256]);
         }
         let began = self.initial.as_ref().map(|initial| {
             let (families, digest) = (initial.families.join(", "), &initial.source_sha256[..12]);

@@ -1,13 +1,13 @@
 //! What an import took, left and made up, for people.
 
-use medcoss_core::exchange::InitialModel;
 use medcoss_core::model::{FamilyTokens, TextAttention};
+use medcoss_core::weights::InitialModel;
 
 use super::Table;
 
-/// The account of an import: the model, then the parts in tables.
+/// The report of an import: the model, then the parts in tables.
 pub(crate) fn to_text(initial: &InitialModel) -> String {
-    let (sizes, account) = (&initial.model.dimensions, &initial.account);
+    let (sizes, report) = (&initial.model.dimensions, &initial.report);
     let mut text = format!(
         "Imported {} (sha256 {}): encoder {} layers of {} with {} heads, decoder {} of {} with {}; text attends {}.\n",
         initial.source,
@@ -32,16 +32,16 @@ pub(crate) fn to_text(initial: &InitialModel) -> String {
         families.row([family.name.clone(), family.tokens.to_string(), family.n_positions.to_string(), decoder]);
     }
     let mut taken = Table::new(&["taken", "tensors", "values"]);
-    for part in &account.taken {
+    for part in &report.taken {
         taken.row([part.part.clone(), part.n_tensors.to_string(), part.n_values.to_string()]);
     }
     for table in [families, taken] {
         text.push('\n');
         text.push_str(&table.lines());
     }
-    if !account.left.is_empty() {
+    if !report.left.is_empty() {
         let mut left = Table::new(&["left", "tensors", "why"]);
-        for entry in &account.left {
+        for entry in &report.left {
             let n = if entry.why.starts_with("no tensor") { "-".into() } else { entry.n.to_string() };
             left.row([entry.key.clone(), n, entry.why.clone()]);
         }
@@ -53,11 +53,8 @@ pub(crate) fn to_text(initial: &InitialModel) -> String {
             text.push_str(&format!("\n{heading}: {}\n", entries.join("; ")));
         }
     };
-    list("Not in the file, made afresh", account.fresh.clone());
-    list("Assumed", account.assumed.clone());
-    list(
-        "Converted to float32",
-        account.converted.iter().map(|(dtype, n)| format!("{n} tensors of {dtype}")).collect(),
-    );
+    list("Not in the file, made afresh", report.fresh.clone());
+    list("Assumed", report.assumed.clone());
+    list("Converted to float32", report.converted.iter().map(|(dtype, n)| format!("{n} tensors of {dtype}")).collect());
     text
 }

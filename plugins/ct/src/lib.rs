@@ -5,6 +5,9 @@
 //! [`medcoss_formats::sub_volumes`]; flipping and masking are those of [`medcoss_sdk::volume_transform`]; the samples for
 //! demonstration and tests are made in `synthetic`.
 
+#![forbid(unsafe_code)]
+#![forbid(unsafe_code)]
+
 mod synthetic;
 
 use std::path::Path;

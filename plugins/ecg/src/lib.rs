@@ -9,6 +9,9 @@
 //! Which files are read is in `record`, names of leads in `leads`, what is done to signals in `signal`, images in `paper`, and
 //! `synthetic` makes the samples for demonstration and tests. Nothing here filters: neither hum nor wander is taken out.
 
+#![forbid(unsafe_code)]
+#![forbid(unsafe_code)]
+
 mod csv_record;
 mod leads;
 mod options;

@@ -5,6 +5,9 @@
 //! masking are those of [`medcoss_sdk::image_transform`]. Colours are taken as they are: there is no stain normalisation and no
 //! colour management.
 
+#![forbid(unsafe_code)]
+#![forbid(unsafe_code)]
+
 mod grid;
 mod options;
 mod source;

@@ -3,6 +3,9 @@
 //! Texts become WordPiece ids in BERT's frame, `[CLS] ... [SEP]`, and are masked word by word. There is no augmentation
 //! beyond masking. What is deliberately not here: the embedding of ids and the loss, which are the model's.
 
+#![forbid(unsafe_code)]
+#![forbid(unsafe_code)]
+
 mod corpus;
 mod dataset;
 mod options;

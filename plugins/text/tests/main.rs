@@ -1,4 +1,6 @@
 //! Tests of the crate from outside, in one binary.
 
+#![forbid(unsafe_code)]
+
 mod plugin;
 mod real_data;

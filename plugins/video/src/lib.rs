@@ -8,6 +8,9 @@
 //! Which files are clips, and how frames are read, is in `clip`, GIF by itself in `animation`; `synthetic` makes the samples for
 //! demonstration and tests. Times of frames are not looked at: a clip is taken to run evenly.
 
+#![forbid(unsafe_code)]
+#![forbid(unsafe_code)]
+
 mod animation;
 mod clip;
 mod options;

@@ -3,6 +3,9 @@
 //! Which files are read, and how, is in `source`; crops, flips and masking are those of [`medcoss_sdk::image_transform`]; the
 //! samples for demonstration and tests are painted in `synthetic`.
 
+#![forbid(unsafe_code)]
+#![forbid(unsafe_code)]
+
 mod source;
 mod synthetic;
 

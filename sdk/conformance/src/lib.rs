@@ -19,6 +19,8 @@
 //! What is deliberately not here: limits of time and memory, which only another process can set (`medcoss plugin check`
 //! does), and protection from what native code may do to this process.
 
+#![deny(clippy::undocumented_unsafe_blocks)]
+
 mod batch;
 mod open_dataset;
 mod outcome;

@@ -1,5 +1,8 @@
 //! Readers for medical image files, as arrays.
 
+#![forbid(unsafe_code)]
+#![forbid(unsafe_code)]
+
 #[cfg(feature = "dicom")]
 pub mod dicom;
 #[cfg(feature = "volume")]

@@ -1,5 +1,7 @@
 //! Tests of the crate from outside, in one binary. Files are read by the features that readers belong to.
 
+#![forbid(unsafe_code)]
+
 #[cfg(feature = "dicom")]
 mod dicom_conformance;
 #[cfg(feature = "dicom")]

@@ -3,13 +3,13 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use medcoss_core::run::{StageFolder, check_manifest, read_metrics, seal};
+use medcoss_core::run::{StageFolder, check_manifest, read_metrics, insert_checksum};
 use medcoss_fuzz::folder;
 
 fuzz_target!(|content: &[u8]| {
     look_at(content);
     if let Ok(text) = std::str::from_utf8(content) {
-        let sealed = seal(text.strip_suffix('\n').unwrap_or(text), "\"seal\": \"");
+        let sealed = insert_checksum(text.strip_suffix('\n').unwrap_or(text), "\"checksum\": \"");
         look_at(format!("{sealed}\n").as_bytes());
     }
 });

@@ -3,7 +3,7 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use medcoss_core::exchange::{Import, KnownSizes};
+use medcoss_core::weights::{Import, KnownSizes};
 use medcoss_fuzz::folder;
 
 fuzz_target!(|content: &[u8]| {

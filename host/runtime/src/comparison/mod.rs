@@ -136,7 +136,7 @@ mod tests {
                 "n": 4, "by_seed": [value]})
         };
         serde_json::from_value(serde_json::json!({
-            "format": 3, "seal": "", "tasks_file": "tasks", "tasks_sha256": "", "seeds": [0], "tasks": tasks,
+            "format": 4, "checksum": "", "tasks_file": "tasks", "tasks_sha256": "", "seeds": [0], "tasks": tasks,
             "stages": [{"stage": 1, "modality": "m"}, {"stage": 2, "modality": "n"}],
             "scores": values.iter().map(score).collect::<Vec<_>>(), "transfer": null,
         }))

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use medcoss_core::stage::Reading;
+use medcoss_core::data::LoaderOptions;
 
 use super::models::{After, Models};
 use crate::observer::Work;
@@ -19,13 +19,13 @@ pub struct Options<'a> {
     /// Where it is computed.
     pub device: &'a str,
     /// Share of samples that may be unreadable; the run's own without it.
-    pub max_bad_ratio: Option<f64>,
+    pub max_invalid_fraction: Option<f64>,
 }
 
 /// With what tasks are measured.
 pub(super) struct EvaluationContext<'a> {
     pub models: &'a Models<'a>,
-    pub reading: Reading,
+    pub loader: LoaderOptions,
     pub options: &'a Options<'a>,
     pub work: &'a Work<'a>,
 }

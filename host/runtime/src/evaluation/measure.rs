@@ -1,10 +1,10 @@
 //! One task, measured with one model: by its protocol, for each seed.
 
 use anyhow::{Context, Result, bail};
-use medcoss_core::data::Chosen;
+use medcoss_core::data::Subset;
 use medcoss_core::evaluation::{
-    ClassMaps, Cloze, Finetuner, Labels, Metric, N_RESAMPLES, Predictions, Resamples, SegmentationProbe, Split,
-    TaskSummary, TokenFeatures, retrieve,
+    ClassMaps, Finetuner, Labels, MaskedTokenCounts, Metric, N_RESAMPLES, Predictions, Resamples, SegmentationProbe,
+    Split, TaskSummary, TokenFeatures, retrieve,
 };
 use medcoss_core::model::Model;
 
@@ -140,7 +140,7 @@ impl<'a> Task<'a> {
         fitted: &Encoded,
         encoded: &Encoded,
     ) -> Result<Vec<Measured>> {
-        let EvaluationContext { models, reading, options, work } = *context;
+        let EvaluationContext { models, loader, options, work } = *context;
         let mut predictions = Vec::new();
         if let (Protocol::Segmentation(probe), Some(maps)) = (&self.protocol, &self.masks) {
             let features = self.token_features(&models.load(of, options.device, false)?, data, context)?;
@@ -157,8 +157,8 @@ impl<'a> Task<'a> {
                         settings,
                         family: data.family,
                         drop_path: models.config.dimensions.drop_path,
-                        source: &data.source,
-                        reading,
+                        dataset: &data.source,
+                        loader,
                         seed: *seed,
                         device: &device,
                     };
@@ -171,7 +171,7 @@ impl<'a> Task<'a> {
                     work.extend(self.samples.indices.len() as u64);
                     let began = work.done();
                     let (source, indices) = (&data.source, &self.samples.indices);
-                    Predictions::Words(Cloze::of_samples(
+                    Predictions::MaskedTokens(MaskedTokenCounts::of_samples(
                         &model,
                         data.family,
                         source,
@@ -233,12 +233,12 @@ impl<'a> Task<'a> {
         data: &TaskData,
         context: &EvaluationContext<'_>,
     ) -> Result<TokenFeatures> {
-        let EvaluationContext { reading, options, work, .. } = *context;
+        let EvaluationContext { loader, options, work, .. } = *context;
         let device = medcoss_core::device::by_name(options.device)?;
-        let source = Chosen::new(&data.source, self.samples.indices.clone());
+        let source = Subset::new(&data.source, self.samples.indices.clone());
         work.extend(self.samples.indices.len() as u64);
         let began = work.done();
-        let mut features = TokenFeatures::extract(model, data.family, &source, reading, &device, &mut |done| {
+        let mut features = TokenFeatures::extract(model, data.family, &source, loader, &device, &mut |done| {
             work.set_done(began + done as u64);
             work.check_stop()
         })?;

@@ -19,14 +19,14 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 
 use anyhow::{Context, Result, bail};
-use medcoss_core::data::{SampleSource, TokenSpec};
+use medcoss_core::data::LoaderOptions;
+use medcoss_core::data::{Dataset, TokenSpec};
 use medcoss_core::evaluation::{EvaluatedStage, Score, ScoreMatrix, Scores, TaskSummary, Transfer};
-use medcoss_core::run::{FORMAT, UNSEALED};
-use medcoss_core::stage::Reading;
+use medcoss_core::run::{CHECKSUM_PLACEHOLDER, FORMAT};
 
 use crate::finished_run::FinishedRun;
 use crate::observer::{Work, WorkObserver};
-use medcoss_plugin_host::{Catalogue, Plugin};
+use medcoss_plugin_host::{Plugin, PluginRegistry};
 
 use context::EvaluationContext;
 pub use context::Options;
@@ -46,15 +46,15 @@ pub fn evaluate(
     run: &FinishedRun,
     file: &TasksFile,
     options: &Options<'_>,
-    catalogue: &Catalogue,
+    registry: &PluginRegistry,
     observer: &dyn WorkObserver,
 ) -> Result<Scores> {
     let models = Models::new(run)?;
-    let (mut tasks, mut data) = open(run, file, options, catalogue, &models)?;
+    let (mut tasks, mut data) = open(run, file, options, registry, &models)?;
     let rows = models.rows(options.after);
-    let reading = Reading {
-        loader_threads: run.config.data.loader_threads,
-        max_bad_ratio: options.max_bad_ratio.unwrap_or(run.config.data.max_bad_ratio),
+    let loader = LoaderOptions {
+        num_workers: run.config.data.num_workers,
+        max_invalid_fraction: options.max_invalid_fraction.unwrap_or(run.config.data.max_invalid_fraction),
     };
     let mut needed: BTreeMap<ModelOf, Needed> = BTreeMap::new();
     for (row, (at, task)) in rows.iter().flat_map(|row| tasks.iter().enumerate().map(move |task| (*row, task))) {
@@ -71,7 +71,7 @@ pub fn evaluate(
     let n = needed.values().flat_map(|model| &model.data).map(|at| data[*at].n_chosen()).sum::<usize>();
 
     let work = Work::new(observer, n as u64, "while tasks were evaluated", "no scores were written");
-    let context = EvaluationContext { models: &models, reading, options, work: &work };
+    let context = EvaluationContext { models: &models, loader, options, work: &work };
     // By model and task.
     let mut measured = BTreeMap::new();
     // By model and data: what probes of later models are fitted to. Models come in the order of their stages.
@@ -125,7 +125,7 @@ pub fn evaluate(
     };
     let mut scores = Scores {
         format: FORMAT,
-        seal: UNSEALED.into(),
+        checksum: CHECKSUM_PLACEHOLDER.into(),
         tasks_file: file.stem.clone(),
         tasks_sha256: file.sha256.clone(),
         seeds: options.seeds.clone(),
@@ -155,7 +155,7 @@ fn open<'a>(
     run: &FinishedRun,
     file: &'a TasksFile,
     options: &Options<'_>,
-    catalogue: &Catalogue,
+    registry: &PluginRegistry,
     models: &Models<'_>,
 ) -> Result<(Vec<Task<'a>>, Vec<TaskData>)> {
     let mut plugins: BTreeMap<&str, Plugin> = BTreeMap::new();
@@ -164,10 +164,10 @@ fn open<'a>(
     for section in &file.tasks {
         let mut one = || -> Result<Task<'a>> {
             let id = section.modality.as_str();
-            let family = || Ok(catalogue.load(id)?.description().family.clone());
+            let family = || Ok(registry.load(id)?.description().family.clone());
             let own_stage = models.own_stage(id, family)?;
             if !plugins.contains_key(id) {
-                plugins.insert(id, catalogue.load(id)?);
+                plugins.insert(id, registry.load(id)?);
             }
             let at = match data.iter().position(|data| data.is_of(section)) {
                 Some(at) => at,

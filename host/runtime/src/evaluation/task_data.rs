@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use anyhow::{Result, anyhow, bail};
-use medcoss_core::data::{Chosen, SampleSource};
+use medcoss_core::data::{Dataset, Subset};
 use medcoss_core::evaluation::{ClassMaps, LabelledFeatures, SegmentationClasses};
 use medcoss_core::model::{Model, ModelConfig};
 use medcoss_core::stage::{Features, extract_features};
@@ -15,12 +15,12 @@ use super::tasks_file::TaskSection;
 use crate::config::StageSection;
 use crate::finished_run::FinishedRun;
 use crate::label_maps::MaskedSource;
-use crate::source::ModalitySource;
+use crate::plugin_dataset::PluginDataset;
 use medcoss_plugin_host::Plugin;
 
 /// One dataset and the samples of it that some task uses.
 pub(super) struct TaskData {
-    pub source: ModalitySource,
+    pub source: PluginDataset,
     pub family: usize,
     /// As the tasks file gives it: tasks with the same share the data.
     key: String,
@@ -93,10 +93,10 @@ impl TaskData {
             None => SegmentationClasses::found_in(&masks, &all)?,
         };
         let maps = ClassMaps::read(&masks, &all, &classes)?;
-        if let Some((_, first)) = maps.bad.first() {
+        if let Some((_, first)) = maps.invalid.first() {
             tracing::warn!(
                 "{} of {} samples have no mask that can be used; the first: {first}",
-                maps.bad.len(),
+                maps.invalid.len(),
                 all.len()
             );
         }
@@ -119,17 +119,17 @@ impl TaskData {
     /// Too many samples that cannot be read, others than with the first model, a request to stop.
     pub fn encode(&mut self, model: &Model, context: &EvaluationContext<'_>) -> Result<Encoded> {
         let device = medcoss_core::device::by_name(context.options.device)?;
-        let source = Chosen::new(&self.source, self.chosen.clone());
+        let source = Subset::new(&self.source, self.chosen.clone());
         let began = context.work.done();
-        let features = extract_features(model, self.family, &source, context.reading, &device, &mut |done| {
+        let features = extract_features(model, self.family, &source, context.loader, &device, &mut |done| {
             context.work.set_done(began + done as u64);
             context.work.check_stop()
         });
-        let Features { values, width, rows, bad } = features?;
+        let Features { values, width, rows, invalid } = features?;
         let read: Vec<u64> = rows.iter().map(|row| self.chosen[*row as usize]).collect();
         match &self.readable {
             None => {
-                for (id, reason) in &bad {
+                for (id, reason) in &invalid {
                     let reason = reason.lines().next().unwrap_or_default();
                     tracing::warn!("{}: sample {id} is left out: {reason}", self.source.modality());
                 }

@@ -150,7 +150,7 @@ impl Protocol {
         match self {
             Self::Retrieval => &Metric::OF_RANKS,
             Self::Segmentation(_) => &Metric::OF_MASKS,
-            Self::Cloze => &Metric::OF_WORDS,
+            Self::Cloze => &Metric::OF_MASKED_TOKENS,
             _ => &Metric::OF_CLASSES,
         }
     }

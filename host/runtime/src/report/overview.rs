@@ -109,7 +109,7 @@ fn row(stage: &StageHistory) -> Markup {
             td { (stage.modality) }
             td { (state.map_or("-", |state| state.family.as_str())) }
             td.number { (known(state.map(|state| state.n_samples))) }
-            td.number { (known(state.map(|state| state.bad_samples.len()))) }
+            td.number { (known(state.map(|state| state.invalid_samples.len()))) }
             td.number { (epochs) }
             td.number { (known(state.map(|state| state.steps as usize))) }
             td.number { (known(stage.buffer.as_ref().and_then(|buffer| Some(buffer.as_ref().ok()?.len())))) }

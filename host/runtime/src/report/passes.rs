@@ -3,11 +3,11 @@
 use std::collections::HashSet;
 
 use anyhow::{Result, bail};
-use medcoss_core::data::{Chosen, SampleSource, draw_some};
+use medcoss_core::data::{Dataset, LoaderOptions, Subset, sample_without_replacement};
 use medcoss_core::device;
 use medcoss_core::model::{Model, ModelConfig};
-use medcoss_core::pretext::{Restored, restore_samples};
-use medcoss_core::stage::{Reading, extract_features};
+use medcoss_core::pretext::{Reconstruction, reconstruct_samples};
+use medcoss_core::stage::extract_features;
 
 use super::history::{RunHistory, StageHistory, first_line};
 use super::samples::StageSamples;
@@ -61,7 +61,7 @@ impl Passes<'_> {
     ///
     /// # Errors
     /// Why there are none, in one line.
-    pub(crate) fn restored(&self, stage: &StageHistory, n_shown: usize) -> Result<Vec<Restored>, String> {
+    pub(crate) fn restored(&self, stage: &StageHistory, n_shown: usize) -> Result<Vec<Reconstruction>, String> {
         let samples = self.samples[stage.number - 1].as_ref().map_err(Clone::clone)?;
         self.say(&format!("filling in {}", stage.label));
         let restored = self.restore(stage, samples, n_shown).map_err(|error| first_line(&error, &[&self.run.path]));
@@ -69,18 +69,18 @@ impl Passes<'_> {
         restored
     }
 
-    fn restore(&self, stage: &StageHistory, samples: &StageSamples, n_shown: usize) -> Result<Vec<Restored>> {
+    fn restore(&self, stage: &StageHistory, samples: &StageSamples, n_shown: usize) -> Result<Vec<Reconstruction>> {
         let model = self.model(stage.number)?;
         let family = model.family_of(samples)?;
         let all: Vec<u64> = (0..samples.source.ids().len() as u64).collect();
         let place = [stage.number as u64, 1];
-        let tried = draw_some(&all, TRIED * n_shown, self.run.finished.config.seed, &place);
+        let tried = sample_without_replacement(&all, TRIED * n_shown, self.run.finished.config.seed, &place);
         let seed = self.run.finished.config.seed;
         let mut restored = Vec::new();
         // One by one: memory does not grow with the size of samples.
         for index in tried {
             let device = device::by_name(self.device)?;
-            restored.extend(restore_samples(&model.model, family, &samples.source, &[index], seed, &device)?);
+            restored.extend(reconstruct_samples(&model.model, family, &samples.source, &[index], seed, &device)?);
             if restored.len() == n_shown {
                 break;
             }
@@ -125,12 +125,18 @@ impl Passes<'_> {
         let seed = self.run.finished.config.seed;
         let all: Vec<u64> = (0..ids.len() as u64).collect();
         let (kept, rest): (Vec<u64>, Vec<u64>) = all.iter().partition(|index| is_kept(index));
-        let mut chosen = draw_some(&kept, n_samples.div_ceil(3), seed, &[stage.number as u64, 2]);
-        chosen.extend(draw_some(&rest, n_samples - chosen.len().min(n_samples), seed, &[stage.number as u64, 3]));
+        let mut chosen = sample_without_replacement(&kept, n_samples.div_ceil(3), seed, &[stage.number as u64, 2]);
+        chosen.extend(sample_without_replacement(
+            &rest,
+            n_samples - chosen.len().min(n_samples),
+            seed,
+            &[stage.number as u64, 3],
+        ));
         chosen.sort_unstable();
-        let selection = Chosen::new(&samples.source, chosen.clone());
+        let selection = Subset::new(&samples.source, chosen.clone());
         // A sample that cannot be read has no point; all may not be unreadable.
-        let reading = Reading { loader_threads: self.run.finished.config.data.loader_threads, max_bad_ratio: 0.5 };
+        let reading =
+            LoaderOptions { num_workers: self.run.finished.config.data.num_workers, max_invalid_fraction: 0.5 };
         let device = device::by_name(self.device)?;
         let found = extract_features(&model.model, family, &selection, reading, &device, &mut |_| Ok(()))?;
         let indices: Vec<u64> = found.rows.iter().map(|&row| chosen[row as usize]).collect();

@@ -1,12 +1,12 @@
 //! Masked samples and what the model filled in: pictures, and words.
 
 use maud::{Markup, html};
-use medcoss_core::data::SampleSource;
-use medcoss_core::pretext::{Restored, RestoredContent, RestoredPatches};
+use medcoss_core::data::Dataset;
+use medcoss_core::pretext::{ReconstructedContent, ReconstructedPatches, Reconstruction};
 
 use super::buffers::exhibit;
+use super::exhibit::{Exhibit, LARGE};
 use super::history::RunHistory;
-use super::picture::{Exhibit, LARGE};
 use super::samples::StageSamples;
 use super::section::{Section, gaps};
 use super::words;
@@ -16,7 +16,7 @@ use medcoss_plugin_host::Tokens;
 pub(crate) fn section(
     run: &RunHistory,
     samples: &[Result<StageSamples, String>],
-    restored: &[Result<Vec<Restored>, String>],
+    restored: &[Result<Vec<Reconstruction>, String>],
 ) -> Section {
     let mut missing = Vec::new();
     let mut parts = Vec::new();
@@ -37,31 +37,31 @@ pub(crate) fn section(
     Section { id: "reconstructions", title: "Reconstructions", lead, body, gaps }
 }
 
-fn draw(samples: &StageSamples, restored: &[Restored]) -> Result<Markup, String> {
+fn draw(samples: &StageSamples, restored: &[Reconstruction]) -> Result<Markup, String> {
     let drawn: Vec<Markup> = restored
         .iter()
         .map(|sample| {
             let told = &samples.source.ids()[sample.index as usize];
             match &sample.content {
-                RestoredContent::Patches(patches) => pictures(samples, patches, told),
-                RestoredContent::Words(guessed) => words::draw(samples, guessed, told),
+                ReconstructedContent::Patches(patches) => pictures(samples, patches, told),
+                ReconstructedContent::Tokens(guessed) => words::draw(samples, guessed, told),
             }
         })
         .collect::<Result<_, _>>()?;
-    let has_words = restored.iter().any(|sample| matches!(sample.content, RestoredContent::Words(_)));
+    let has_words = restored.iter().any(|sample| matches!(sample.content, ReconstructedContent::Tokens(_)));
     Ok(html! {
         @if has_words { (words::key()) }
         div.samples { @for sample in &drawn { (sample) } }
     })
 }
 
-fn pictures(samples: &StageSamples, patches: &RestoredPatches, id: &str) -> Result<Markup, String> {
+fn pictures(samples: &StageSamples, patches: &ReconstructedPatches, id: &str) -> Result<Markup, String> {
     let rendered = |values: &[f32]| samples.rendered(Tokens::Continuous(values), LARGE).map(Exhibit::enlarged);
     let original = rendered(&patches.original)?;
     let views = [
         ("original", Ok(original)),
         ("what the model saw", rendered(&patches.shown())),
-        ("filled in", rendered(&patches.restored)),
+        ("filled in", rendered(&patches.reconstructed)),
     ];
     let share = patches.masked.iter().filter(|masked| **masked).count() as f64 / patches.masked.len().max(1) as f64;
     Ok(html! {

@@ -4,37 +4,37 @@
 //! and parts of words come out as the plugin writes them.
 
 use maud::{Markup, html};
-use medcoss_core::pretext::{Guess, GuessedTokens};
+use medcoss_core::pretext::{PredictedTokens, Prediction};
 
 use super::samples::StageSamples;
 use crate::numbers::percent;
 use medcoss_plugin_host::{Rendered, Tokens};
 
-/// A stretch of text with a guess in it, or without.
+/// A stretch of text with a prediction in it, or without.
 #[derive(Debug, Clone, PartialEq)]
 struct Piece {
     /// What the token adds to the text.
     text: String,
-    /// What the guess would have added, and its probability.
-    guess: Option<(String, f32)>,
+    /// What the prediction would have added, and its probability.
+    prediction: Option<(String, f32)>,
     right: bool,
 }
 
-pub(crate) fn draw(samples: &StageSamples, guessed: &GuessedTokens, id: &str) -> Result<Markup, String> {
+pub(crate) fn draw(samples: &StageSamples, predicted: &PredictedTokens, id: &str) -> Result<Markup, String> {
     let Some(padding) = samples.source.padding_id() else { return Err("words are shown by their plugin alone".into()) };
     let mut render = |ids: &[i32]| match samples.source.render(Tokens::Discrete(ids)) {
         Ok(Some(Rendered::Text(text))) => Ok(text),
         Ok(_) => Err("its plugin renders no text".to_string()),
         Err(error) => Err(error.to_string()),
     };
-    let pieces = pieces(guessed, padding, &mut render)?;
+    let pieces = pieces(predicted, padding, &mut render)?;
     let n_right = pieces.iter().filter(|piece| piece.right).count();
-    let n_guessed = guessed.guesses.len();
+    let n_predictions = predicted.predictions.len();
     Ok(html! {
         div.sample {
             p.told {
-                code { (id) } " " (n_right) " of " (n_guessed) " words right"
-                @if n_guessed > 0 { " (" (percent(n_right as f64 / n_guessed as f64)) ")" }
+                code { (id) } " " (n_right) " of " (n_predictions) " words right"
+                @if n_predictions > 0 { " (" (percent(n_right as f64 / n_predictions as f64)) ")" }
             }
             p.words { @for piece in &pieces { (draw_piece(piece)) } }
         }
@@ -44,7 +44,7 @@ pub(crate) fn draw(samples: &StageSamples, guessed: &GuessedTokens, id: &str) ->
 /// How guesses are drawn.
 pub(crate) fn key() -> Markup {
     html! {
-        p.key { ins { "right" } " " span.wrong { del { "wrong guess" } b { "what stood there" } } " Point at a word for its probability." }
+        p.key { ins { "right" } " " span.wrong { del { "wrong prediction" } b { "what stood there" } } " Point at a word for its probability." }
     }
 }
 
@@ -53,15 +53,15 @@ fn draw_piece(piece: &Piece) -> Markup {
     let blank = &piece.text[..piece.text.len() - word.len()];
     html! {
         (blank)
-        @match &piece.guess {
+        @match &piece.prediction {
             None => (word),
-            Some((guess, probability)) => {
-                @let told = format!("guess \u{201c}{}\u{201d}, {}", guess.trim(), percent(f64::from(*probability)));
+            Some((prediction, probability)) => {
+                @let told = format!("prediction \u{201c}{}\u{201d}, {}", prediction.trim(), percent(f64::from(*probability)));
                 @if piece.right {
                     ins title=(told) { (word) }
                 } @else {
-                    @let guess = if guess.trim().is_empty() { "\u{2205}" } else { guess.trim() };
-                    span.wrong title=(told) { del { (guess) } b { (if word.is_empty() { "\u{2205}" } else { word }) } }
+                    @let prediction = if prediction.trim().is_empty() { "\u{2205}" } else { prediction.trim() };
+                    span.wrong title=(told) { del { (prediction) } b { (if word.is_empty() { "\u{2205}" } else { word }) } }
                 }
             },
         }
@@ -69,18 +69,18 @@ fn draw_piece(piece: &Piece) -> Markup {
 }
 
 fn pieces(
-    guessed: &GuessedTokens,
+    predicted: &PredictedTokens,
     padding: i32,
     render: &mut dyn FnMut(&[i32]) -> Result<String, String>,
 ) -> Result<Vec<Piece>, String> {
-    let mut ids = vec![padding; guessed.original.len()];
+    let mut ids = vec![padding; predicted.original.len()];
     let mut before = String::new();
     let mut pieces = Vec::new();
-    for position in 0..guessed.length.min(ids.len()) {
-        let own = guessed.original[position];
-        let guess = guessed.guesses.iter().find(|guess| guess.position == position);
-        let instead = match guess {
-            Some(&Guess { id, probability, .. }) => {
+    for position in 0..predicted.length.min(ids.len()) {
+        let own = predicted.original[position];
+        let prediction = predicted.predictions.iter().find(|prediction| prediction.position == position);
+        let instead = match prediction {
+            Some(&Prediction { id, probability, .. }) => {
                 ids[position] = id;
                 Some((added(&before, &render(&ids)?), probability))
             }
@@ -88,8 +88,8 @@ fn pieces(
         };
         ids[position] = own;
         let text = render(&ids)?;
-        let right = guess.is_some_and(|guess| guess.id == own);
-        pieces.push(Piece { text: added(&before, &text), guess: instead, right });
+        let right = prediction.is_some_and(|prediction| prediction.id == own);
+        pieces.push(Piece { text: added(&before, &text), prediction: instead, right });
         before = text;
     }
     Ok(pieces)
@@ -129,13 +129,16 @@ mod tests {
 
     #[test]
     fn every_token_has_the_text_that_it_adds_and_guesses_stand_in_its_place() {
-        let guess = |position, id| Guess { position, id, probability: 0.5 };
-        let guessed =
-            GuessedTokens { original: vec![1, 2, 3, 4, 0, 0], length: 4, guesses: vec![guess(2, 2), guess(3, 4)] };
-        let pieces = pieces(&guessed, 0, &mut render).unwrap();
+        let prediction = |position, id| Prediction { position, id, probability: 0.5 };
+        let predicted = PredictedTokens {
+            original: vec![1, 2, 3, 4, 0, 0],
+            length: 4,
+            predictions: vec![prediction(2, 2), prediction(3, 4)],
+        };
+        let pieces = pieces(&predicted, 0, &mut render).unwrap();
         let texts: Vec<&str> = pieces.iter().map(|piece| piece.text.as_str()).collect();
         assert_eq!(texts, ["", "lung", " heal", "ed"]);
-        assert_eq!(pieces[2].guess, Some((" lung".into(), 0.5)));
+        assert_eq!(pieces[2].prediction, Some((" lung".into(), 0.5)));
         assert_eq!(pieces.iter().map(|piece| piece.right).collect::<Vec<_>>(), [false, false, false, true]);
         let drawn = draw_piece(&pieces[2]).into_string();
         assert!(drawn.starts_with(" <span class=\"wrong\"") && drawn.contains("<del>lung</del><b>heal</b>"), "{drawn}");
@@ -143,7 +146,7 @@ mod tests {
 
     #[test]
     fn words_are_escaped() {
-        let piece = Piece { text: " <b>".into(), guess: Some(("<script>".into(), 0.1)), right: false };
+        let piece = Piece { text: " <b>".into(), prediction: Some(("<script>".into(), 0.1)), right: false };
         let drawn = draw_piece(&piece).into_string();
         assert!(
             !drawn.contains("<script>") && drawn.contains("&lt;script&gt;") && drawn.contains("&lt;b&gt;"),

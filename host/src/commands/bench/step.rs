@@ -4,9 +4,9 @@ use std::time::Instant;
 
 use anyhow::{Result, anyhow};
 use clap::Args;
+use medcoss_core::benchmark::StepBenchmark;
 use medcoss_core::data::TokenSpec;
 use medcoss_core::model::{Precision, Preset};
-use medcoss_core::stage::Trial;
 use serde::Serialize;
 
 use super::{N_WARM_UP, built, median};
@@ -114,11 +114,11 @@ impl Step {
         }
         let layers = dimensions.layers;
         let device = medcoss_core::device::by_name(&self.device.name)?;
-        let mut trial = Trial::new(dimensions, spec, self.batch as usize, self.precision, &device)?;
+        let mut benchmark = StepBenchmark::new(dimensions, spec, self.batch as usize, self.precision, &device)?;
         let (mut seconds, mut loss) = (Vec::new(), 0.0);
         for _ in 0..N_WARM_UP + self.steps as usize {
             let began = Instant::now();
-            loss = trial.step()?;
+            loss = benchmark.step()?;
             seconds.push(began.elapsed().as_secs_f64());
         }
         let median_seconds = median(seconds.split_off(N_WARM_UP));
@@ -132,7 +132,7 @@ impl Step {
             n_masked,
             d_token: self.token_values,
             layers,
-            n_parameters: trial.n_parameters(),
+            n_parameters: benchmark.n_parameters(),
             steps: self.steps,
             optimised: !cfg!(debug_assertions),
             median_seconds,

@@ -1,0 +1,125 @@
+//! Feature distillation (section 3.3 of the paper): the student's features must match those of a frozen teacher.
+
+use burn::module::Module;
+use burn::tensor::{Device, Tensor};
+use serde::{Deserialize, Serialize};
+
+use super::strategy::StepContext;
+use crate::data::HostBatch;
+use crate::model::{Model, StochasticDepth, indices, mean_over_tokens};
+use crate::pretext::mean_all;
+
+/// The encoder outputs that are compared.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum DistillationTarget {
+    /// Every visible token, class token included (the paper's).
+    #[default]
+    Tokens,
+    /// The class token; of text, which has none, the first token.
+    Class,
+    /// The mean over the visible tokens of a sample, class token included and padding excluded.
+    Mean,
+}
+
+impl DistillationTarget {
+    /// The compared outputs `[rows, D]` of `[B, T, D]`; with `padding` also those at padding positions of text.
+    pub(crate) fn of(self, encoded: Tensor<3>, batch: &HostBatch, padding: bool) -> Tensor<2> {
+        let [n, length, width] = encoded.dims();
+        match (self, batch) {
+            (Self::Tokens, HostBatch::Tokens(batch)) if !padding => {
+                let counted: Vec<i32> =
+                    (0..batch.attended.len()).filter(|at| batch.attended[*at]).map(|at| at as i32).collect();
+                let device = encoded.device();
+                encoded.reshape([n * length, width]).select(0, indices(&counted, &device))
+            }
+            (Self::Tokens, _) => encoded.reshape([n * length, width]),
+            (Self::Class, _) => encoded.narrow(1, 0, 1).reshape([n, width]),
+            (Self::Mean, _) => mean_over_tokens(encoded, batch).reshape([n, width]),
+        }
+    }
+}
+
+/// A frozen model, without gradients and without stochastic depth (which the reference leaves on).
+#[derive(Debug)]
+pub struct Teacher {
+    model: Model,
+}
+
+impl Teacher {
+    /// Freezes a model.
+    pub fn new(model: &Model) -> Self {
+        Self { model: model.valid() }
+    }
+
+    /// Its encoder outputs `[B, T, D]`, as constants in the graph of `device`, see [`Model::encode`].
+    pub(crate) fn encode(
+        &self,
+        family: usize,
+        batch: &HostBatch,
+        temporal: usize,
+        depth: Option<&mut StochasticDepth>,
+        device: &Device,
+    ) -> Tensor<3> {
+        Tensor::from_inner(self.model.encode(family, batch, temporal, depth, &device.clone().inner()))
+    }
+}
+
+/// Mean squared error between student and teacher encoder outputs on the same visible tokens of the same mixed samples.
+#[derive(Debug, Clone, Copy)]
+pub struct FeatureMatching<'a> {
+    /// The model that is trained.
+    pub student: &'a Model,
+    /// The frozen model.
+    pub teacher: &'a Teacher,
+    /// Family of the samples.
+    pub family: usize,
+    /// Temporal position for both models.
+    pub temporal: usize,
+    /// Outputs that are compared.
+    pub target: DistillationTarget,
+    /// Whether padding positions of text are compared.
+    pub padding: bool,
+}
+
+impl FeatureMatching<'_> {
+    /// The loss of a batch. `depth` is the student's stochastic depth, `teacher_depth` the teacher's, which usually has none.
+    pub fn loss(
+        &self,
+        batch: &HostBatch,
+        depth: Option<&mut StochasticDepth>,
+        teacher_depth: Option<&mut StochasticDepth>,
+        device: &Device,
+    ) -> Tensor<1> {
+        let student = self.student.encode(self.family, batch, self.temporal, depth, device);
+        let teacher = self.teacher.encode(self.family, batch, self.temporal, teacher_depth, device);
+        let compared = |encoded| self.target.of(encoded, batch, self.padding);
+        mean_all((compared(student) - compared(teacher)).square())
+    }
+}
+
+/// Distillation on current-task batches: the student's features against those of the model at the start of the stage. Where the family is new, that
+/// model has the student's first embedder.
+pub(super) struct CurrentTaskDistillation {
+    pub teacher: Teacher,
+    pub target: DistillationTarget,
+    /// Factor of the loss.
+    pub weight: f64,
+    /// Whether padding positions of text are compared.
+    pub padding: bool,
+}
+
+impl CurrentTaskDistillation {
+    /// The loss of a batch; `predict` maps the student's features `[rows, D]` before the comparison.
+    pub fn loss(
+        &self,
+        step: &StepContext<'_>,
+        encoded: &Tensor<3>,
+        predict: impl FnOnce(Tensor<2>) -> Tensor<2>,
+    ) -> Tensor<1> {
+        let teacher = self.teacher.encode(step.family, step.batch, step.temporal, None, step.device);
+        let compared = |encoded| self.target.of(encoded, step.batch, self.padding);
+        let student = predict(compared(encoded.clone()));
+        mean_all((student - compared(teacher)).square()).mul_scalar(self.weight)
+    }
+}

@@ -1,0 +1,42 @@
+//! The record of samples that could not be read, and its limit.
+
+use std::collections::BTreeMap;
+
+use super::{Dataset, InvalidSample, LoaderOptions};
+use crate::{Error, Result};
+
+/// Samples that could not be read: the reason by sample id.
+pub type InvalidSamples = BTreeMap<String, String>;
+
+/// Adds the invalid samples of a batch to those that are known, each once; `on_new` gets id and reason of those that were not.
+///
+/// # Errors
+/// More of the dataset's samples than `options` allow.
+pub(crate) fn record_invalid_samples(
+    known: &mut InvalidSamples,
+    dataset: &dyn Dataset,
+    invalid: &[(u64, InvalidSample)],
+    options: LoaderOptions,
+    on_new: &mut dyn FnMut(&str, &str),
+) -> Result<()> {
+    for (index, sample) in invalid {
+        let id = &dataset.ids()[*index as usize];
+        if known.contains_key(id) {
+            continue;
+        }
+        on_new(id, &sample.message);
+        known.insert(id.clone(), sample.message.clone());
+        let n_samples = dataset.ids().len();
+        let n_invalid = dataset.ids().iter().filter(|id| known.contains_key(*id)).count();
+        if n_invalid > options.n_invalid_allowed(n_samples) {
+            let modality = dataset.modality().into();
+            return Err(Error::TooManyInvalidSamples {
+                modality,
+                n_invalid,
+                n_samples,
+                latest: sample.message.clone(),
+            });
+        }
+    }
+    Ok(())
+}

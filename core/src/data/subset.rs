@@ -1,0 +1,82 @@
+//! Some samples of a dataset, as a dataset of their own.
+
+use std::path::Path;
+
+use rand::RngExt;
+
+use super::{Dataset, InvalidSample, RawBatch, TokenSpec, View};
+use crate::Result;
+use crate::rng;
+
+/// Subset samples of another dataset, in the order in which they were named.
+pub struct Subset<'a> {
+    dataset: &'a dyn Dataset,
+    indices: Vec<u64>,
+    ids: Vec<String>,
+}
+
+impl<'a> Subset<'a> {
+    /// The samples of these indices, of which each must be below the number of samples.
+    pub fn new(dataset: &'a dyn Dataset, indices: Vec<u64>) -> Self {
+        let ids = indices.iter().map(|index| dataset.ids()[*index as usize].clone()).collect();
+        Self { dataset, indices, ids }
+    }
+}
+
+impl Dataset for Subset<'_> {
+    fn modality(&self) -> &str {
+        self.dataset.modality()
+    }
+
+    fn family(&self) -> &str {
+        self.dataset.family()
+    }
+
+    fn spec(&self) -> TokenSpec {
+        self.dataset.spec()
+    }
+
+    fn ids(&self) -> &[String] {
+        &self.ids
+    }
+
+    fn fingerprint(&self) -> &str {
+        self.dataset.fingerprint()
+    }
+
+    fn fill(&self, view: View, indices: &[u64], seeds: &[u64], batch: &mut RawBatch) -> Result<Vec<InvalidSample>> {
+        let indices: Vec<u64> = indices.iter().map(|index| self.indices[*index as usize]).collect();
+        self.dataset.fill(view, &indices, seeds, batch)
+    }
+
+    fn keep(&self, indices: &[u64], folder: &Path) -> Result<()> {
+        let indices: Vec<u64> = indices.iter().map(|index| self.indices[*index as usize]).collect();
+        self.dataset.keep(&indices, folder)
+    }
+}
+
+/// `n_wanted` of `pool` at random without replacement, or all of them if there are no more; ascending. `place` says what for, as the
+/// number of a stage.
+pub fn sample_without_replacement(pool: &[u64], n_wanted: usize, seed: u64, place: &[u64]) -> Vec<u64> {
+    let mut generator = rng::keyed(seed, "selection", place);
+    let mut left = pool.to_vec();
+    let mut drawn: Vec<u64> =
+        (0..n_wanted.min(pool.len())).map(|_| left.swap_remove(generator.random_range(0..left.len()))).collect();
+    drawn.sort_unstable();
+    drawn
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn some_are_drawn_once_each_and_again_by_the_same_key() {
+        let pool: Vec<u64> = (0..50).map(|n| 3 * n).collect();
+        let drawn = sample_without_replacement(&pool, 7, 5, &[1]);
+        assert_eq!((drawn.len(), &drawn), (7, &sample_without_replacement(&pool, 7, 5, &[1])));
+        assert_ne!(drawn, sample_without_replacement(&pool, 7, 5, &[2]));
+        assert!(drawn.windows(2).all(|pair| pair[0] < pair[1]) && drawn.iter().all(|index| pool.contains(index)));
+        assert_eq!(sample_without_replacement(&pool, 80, 5, &[1]), pool);
+    }
+}

@@ -1,0 +1,64 @@
+//! The cloze protocol: words that were masked, filled in by the model (Taylor, 1953; masked language modelling in Devlin et al., 2019).
+//!
+//! It needs neither labels nor a probe: what is measured is what the model was trained for, with its own head.
+
+use burn::tensor::Device;
+
+use crate::data::{Dataset, TokenSpec};
+use crate::model::Model;
+use crate::pretext::{ReconstructedContent, reconstruct_samples};
+use crate::{Error, Result};
+
+/// Samples that are filled in at a time.
+const BATCH: usize = 32;
+
+/// The answers of one sample.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct MaskedTokenCounts {
+    /// Tokens that were masked.
+    pub n_masked: usize,
+    /// Those of them whose most probable id is the true one.
+    pub n_correct: usize,
+}
+
+impl MaskedTokenCounts {
+    /// Masks the samples `wanted` of a dataset as the training does and lets the model fill them in. Masks follow from `seed` and the samples'
+    /// indices alone. `model` and `device` are those of evaluation; `progress` hears how many are done, and may end the work with an error.
+    ///
+    /// # Errors
+    /// A dataset of continuous tokens, samples that cannot be read, predictions that are not finite, an error of `progress`.
+    pub fn of_samples(
+        model: &Model,
+        family: usize,
+        dataset: &dyn Dataset,
+        wanted: &[u64],
+        seed: u64,
+        device: &Device,
+        progress: &mut dyn FnMut(usize) -> Result<()>,
+    ) -> Result<Vec<Self>> {
+        if !matches!(dataset.spec(), TokenSpec::Discrete { .. }) {
+            return Err(Error::Setting(format!("modality {} has no words that could be masked", dataset.modality())));
+        }
+        let mut answers = Vec::with_capacity(wanted.len());
+        for batch in wanted.chunks(BATCH) {
+            let restored = reconstruct_samples(model, family, dataset, batch, seed, device)?;
+            if restored.len() < batch.len() {
+                let n_invalid = batch.len() - restored.len();
+                return Err(Error::Data(format!("{n_invalid} samples of {} cannot be read", dataset.modality())));
+            }
+            answers.extend(restored.iter().filter_map(|sample| match &sample.content {
+                ReconstructedContent::Tokens(words) => {
+                    let is_correct =
+                        |prediction: &&crate::pretext::Prediction| words.original[prediction.position] == prediction.id;
+                    Some(Self {
+                        n_masked: words.predictions.len(),
+                        n_correct: words.predictions.iter().filter(is_correct).count(),
+                    })
+                }
+                ReconstructedContent::Patches(_) => None,
+            }));
+            progress(answers.len())?;
+        }
+        Ok(answers)
+    }
+}

@@ -1,0 +1,335 @@
+//! What a model makes of masked samples, for people to look at: patches filled in, words predicted.
+//!
+//! As in figure 2 of "Masked Autoencoders Are Scalable Vision Learners" (He et al., CVPR 2022): visible patches as they were, predicted
+//! ones brought back from the normalised space of the targets with the mean and deviation of the patch that they stand for.
+
+use burn::tensor::{Device, Tensor, activation::softmax};
+use rand::RngExt;
+
+use super::reconstruct;
+use crate::data::{
+    BatchRequest, Dataset, HostBatch, LoadedBatch, PatchBatch, RawBatch, TokenBatch, mean_and_deviation,
+};
+use crate::model::{Head, Model, TextTokens, VisiblePatches, indices};
+use crate::rng;
+use crate::{Error, Result};
+
+/// A sample that was masked, and what the model filled in.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Reconstruction {
+    /// Its index in the dataset.
+    pub index: u64,
+    /// What was filled in.
+    pub content: ReconstructedContent,
+}
+
+/// Tokens before and after.
+#[derive(Debug, Clone, PartialEq)]
+pub enum ReconstructedContent {
+    /// Of a continuous family.
+    Patches(ReconstructedPatches),
+    /// Of a discrete family.
+    Tokens(PredictedTokens),
+}
+
+/// Patches of one sample; values as the dataset delivers them, `[n_tokens * d_token]`.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ReconstructedPatches {
+    /// The sample in its training view, before it was masked.
+    pub original: Vec<f32>,
+    /// Visible patches as they were, masked ones as predicted.
+    pub reconstructed: Vec<f32>,
+    /// `[n_tokens]`, true where a patch was masked.
+    pub masked: Vec<bool>,
+    /// Values in a patch.
+    pub d_token: usize,
+    /// Mean squared error over the masked patches in the space of the targets: the pretext loss of this sample.
+    pub loss: f64,
+}
+
+/// Tokens of one sample.
+#[derive(Debug, Clone, PartialEq)]
+pub struct PredictedTokens {
+    /// `[length]`, before masking.
+    pub original: Vec<i32>,
+    /// Tokens that are no padding.
+    pub length: usize,
+    /// One for every token that was to be predicted, by ascending position.
+    pub predictions: Vec<Prediction>,
+}
+
+/// The most probable token at a position.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Prediction {
+    /// Position in the sample.
+    pub position: usize,
+    /// Id of the prediction.
+    pub id: i32,
+    /// Its probability by the model.
+    pub probability: f32,
+}
+
+impl ReconstructedPatches {
+    /// The original with every masked patch replaced by the mean of all values, whatever their unit: what the model was shown.
+    pub fn shown(&self) -> Vec<f32> {
+        let mean = self.original.iter().map(|&value| f64::from(value)).sum::<f64>() / self.original.len().max(1) as f64;
+        let mut shown = self.original.clone();
+        for (patch, _) in shown.chunks_mut(self.d_token).zip(&self.masked).filter(|(_, masked)| **masked) {
+            patch.fill(mean as f32);
+        }
+        shown
+    }
+}
+
+/// Masks samples of a dataset as the training does and lets the model fill them in. `model` and `device` are those of evaluation. The
+/// masks follow from `seed` and the samples' indices alone. Samples that cannot be read are left out.
+///
+/// # Errors
+/// A dataset that fails as a whole, predictions that are not finite, a device that does not give its results.
+///
+/// # Panics
+/// When the family is not the dataset's.
+pub fn reconstruct_samples(
+    model: &Model,
+    family: usize,
+    dataset: &dyn Dataset,
+    wanted: &[u64],
+    seed: u64,
+    device: &Device,
+) -> Result<Vec<Reconstruction>> {
+    let seeds: Vec<u64> = wanted.iter().map(|&index| rng::keyed(seed, "restoration", &[index]).random()).collect();
+    let mut raw = RawBatch::default();
+    let request = BatchRequest::pretext(dataset, wanted.to_vec(), seeds);
+    let LoadedBatch { batch: Some(batch), valid, .. } = request.load(&mut raw)? else { return Ok(Vec::new()) };
+    let contents: Vec<ReconstructedContent> = match batch {
+        HostBatch::Patches(batch) => {
+            let reconstructed = reconstruct_patches(model, family, &raw, &valid, &batch, device)?;
+            reconstructed.into_iter().map(ReconstructedContent::Patches).collect()
+        }
+        HostBatch::Tokens(batch) => {
+            let predicted = predict_tokens(model, family, &raw, &valid, &batch, device)?;
+            predicted.into_iter().map(ReconstructedContent::Tokens).collect()
+        }
+    };
+    Ok(valid.into_iter().zip(contents).map(|(slot, content)| Reconstruction { index: wanted[slot], content }).collect())
+}
+
+fn reconstruct_patches(
+    model: &Model,
+    family: usize,
+    raw: &RawBatch,
+    valid: &[usize],
+    batch: &PatchBatch,
+    device: &Device,
+) -> Result<Vec<ReconstructedPatches>> {
+    let latents = model.encode_patches(family, &VisiblePatches::upload(batch, device), 0, None);
+    let predicted = values_of(reconstruct(model, family, latents, batch))?;
+    let (n_tokens, d_token) = (batch.n_tokens, batch.d_token);
+    let size = n_tokens * d_token;
+    let of_sample = |(row, &slot): (usize, &usize)| {
+        let original = raw.tokens[slot * size..][..size].to_vec();
+        let masked: Vec<bool> = raw.mask[slot * n_tokens..][..n_tokens].iter().map(|&mask| mask == 1).collect();
+        let predicted = &predicted[row * size..][..size];
+        let (mut reconstructed, mut squares) = (original.clone(), 0.0);
+        for token in (0..n_tokens).filter(|&token| masked[token]) {
+            let span = token * d_token..(token + 1) * d_token;
+            let (mean, deviation) = mean_and_deviation(&original[span.clone()]);
+            for (value, &prediction) in reconstructed[span.clone()].iter_mut().zip(&predicted[span]) {
+                squares += (f64::from(prediction) - (f64::from(*value) - mean) / deviation).powi(2);
+                *value = (f64::from(prediction) * deviation + mean) as f32;
+            }
+        }
+        let n_values = masked.iter().filter(|masked| **masked).count() * d_token;
+        ReconstructedPatches { original, reconstructed, masked, d_token, loss: squares / n_values.max(1) as f64 }
+    };
+    Ok(valid.iter().enumerate().map(of_sample).collect())
+}
+
+fn predict_tokens(
+    model: &Model,
+    family: usize,
+    raw: &RawBatch,
+    valid: &[usize],
+    batch: &TokenBatch,
+    device: &Device,
+) -> Result<Vec<PredictedTokens>> {
+    let Head::Tokens(head) = model.head(family) else {
+        panic!("family {family} has continuous tokens");
+    };
+    let length = batch.length;
+    let mut samples: Vec<PredictedTokens> = valid
+        .iter()
+        .map(|&slot| {
+            let (ids, labels) = (&raw.ids[slot * length..][..length], &raw.labels[slot * length..][..length]);
+            let original = ids.iter().zip(labels).map(|(&id, &label)| if label >= 0 { label } else { id }).collect();
+            PredictedTokens { original, length: raw.lengths[slot].max(0) as usize, predictions: Vec::new() }
+        })
+        .collect();
+    if batch.target_index.is_empty() {
+        return Ok(samples);
+    }
+    let encoded = model.encode_text(family, &TextTokens::upload(batch, device), None);
+    let [n, _, width] = encoded.dims();
+    let wanted = encoded.reshape([n * length, width]).select(0, indices(&batch.target_index, device));
+    let scores = softmax(head.forward(wanted, model.precision()), 1);
+    let [_, vocabulary] = scores.dims();
+    let scores = values_of(scores)?;
+    for (&at, scores) in batch.target_index.iter().zip(scores.chunks(vocabulary)) {
+        let at = at as usize;
+        // The first of equals, so that the answer does not depend on how a maximum is sought.
+        let best = scores
+            .iter()
+            .enumerate()
+            .fold((0, f32::NEG_INFINITY), |best, (id, &score)| if score > best.1 { (id, score) } else { best });
+        let prediction = Prediction { position: at % length, id: best.0 as i32, probability: best.1 };
+        samples[at / length].predictions.push(prediction);
+    }
+    Ok(samples)
+}
+
+fn values_of<const D: usize>(tensor: Tensor<D>) -> Result<Vec<f32>> {
+    let values = tensor
+        .try_into_vec_as::<f32>()
+        .map_err(|error| Error::Device(format!("predictions cannot be read back from the device: {error}")))?;
+    match values.iter().find(|value| !value.is_finite()) {
+        Some(value) => Err(Error::Data(format!("a predicted value is {value}"))),
+        None => Ok(values),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::data::{InvalidSample, TokenSpec, View, prepare};
+    use crate::model::{ModelConfig, Preset, TextAttention};
+
+    const N_TOKENS: usize = 5;
+    const D_TOKEN: usize = 3;
+
+    /// Three samples, of which the middle one cannot be read.
+    struct Few {
+        ids: Vec<String>,
+        spec: TokenSpec,
+    }
+
+    impl Few {
+        fn new(spec: TokenSpec) -> Self {
+            Self { ids: ["a", "b", "c"].map(String::from).to_vec(), spec }
+        }
+    }
+
+    impl Dataset for Few {
+        fn modality(&self) -> &str {
+            "few"
+        }
+        fn family(&self) -> &str {
+            "few"
+        }
+        fn spec(&self) -> TokenSpec {
+            self.spec
+        }
+        fn ids(&self) -> &[String] {
+            &self.ids
+        }
+        fn fingerprint(&self) -> &str {
+            "00"
+        }
+        fn fill(&self, view: View, wanted: &[u64], seeds: &[u64], batch: &mut RawBatch) -> Result<Vec<InvalidSample>> {
+            assert_eq!(view, View::Training);
+            for (&index, &seed) in wanted.iter().zip(seeds) {
+                match self.spec {
+                    TokenSpec::Continuous { .. } => {
+                        let values = (0..N_TOKENS * D_TOKEN).map(|at| (100 * index) as f32 + (at * at) as f32);
+                        batch.tokens.extend(values);
+                        let first = seed as usize % N_TOKENS;
+                        let mask = |token| u8::from(token == first || token == (first + 2) % N_TOKENS);
+                        batch.mask.extend((0..N_TOKENS).map(mask));
+                    }
+                    TokenSpec::Discrete { .. } => {
+                        batch.ids.extend([2, 1, 7, 0]);
+                        batch.labels.extend([-1, 6, 7, -1]);
+                        batch.lengths.push(3);
+                    }
+                }
+            }
+            let bad = wanted.iter().position(|&index| index == 1);
+            Ok(bad.map(|slot| InvalidSample { slot, message: "torn".into() }).into_iter().collect())
+        }
+    }
+
+    fn model(dataset: &Few) -> (Model, Device) {
+        let mut config = ModelConfig {
+            dimensions: Preset::Demo.dimensions(),
+            text_attention: TextAttention::default(),
+            families: Vec::new(),
+        };
+        config.admit("few", "few", dataset.spec, None).unwrap();
+        let device = crate::device::by_name("cpu").unwrap();
+        (Model::new(&config, 3, 1, &device), device)
+    }
+
+    #[test]
+    fn visible_patches_come_back_exactly_and_masked_ones_with_their_own_mean_and_deviation() {
+        let dataset = Few::new(TokenSpec::Continuous { n_tokens: N_TOKENS, d_token: D_TOKEN, n_masked: 2 });
+        let (model, device) = model(&dataset);
+        let reconstructed = reconstruct_samples(&model, 0, &dataset, &[0, 1, 2], 9, &device).unwrap();
+        assert_eq!(reconstructed.iter().map(|sample| sample.index).collect::<Vec<_>>(), [0, 2]);
+
+        // The other route: the prediction in the space of the targets, brought back by hand.
+        let mut raw = RawBatch::default();
+        let seeds: Vec<u64> = [0, 1, 2].map(|index| rng::keyed(9, "restoration", &[index]).random()).to_vec();
+        dataset.fill(View::Training, &[0, 1, 2], &seeds, &mut raw).unwrap();
+        let prepared = prepare(&raw, dataset.spec, &[0, 2], true, None);
+        let HostBatch::Patches(batch) = &prepared else { panic!("patches") };
+        let latents = model.encode_patches(0, &VisiblePatches::upload(batch, &device), 0, None);
+        let loss = super::super::pretext_loss(&model, 0, &prepared, latents.clone()).into_scalar::<f32>();
+        let predicted = values_of(reconstruct(&model, 0, latents, batch)).unwrap();
+        for (row, sample) in reconstructed.iter().enumerate() {
+            let ReconstructedContent::Patches(patches) = &sample.content else { panic!("patches") };
+            assert_eq!(patches.masked.iter().filter(|masked| **masked).count(), 2);
+            let mean_of_all = patches.original.iter().sum::<f32>() / 15.0;
+            for token in 0..N_TOKENS {
+                let span = token * D_TOKEN..(token + 1) * D_TOKEN;
+                let (own, found) = (&patches.original[span.clone()], &patches.reconstructed[span.clone()]);
+                let shown = &patches.shown()[span.clone()];
+                if !patches.masked[token] {
+                    assert_eq!((own, own), (found, shown));
+                    continue;
+                }
+                assert!(shown.iter().all(|value| (value - mean_of_all).abs() < 1e-3));
+                let mean = (own[0] + own[1] + own[2]) / 3.0;
+                let variance = own.iter().map(|value| (value - mean).powi(2)).sum::<f32>() / 2.0;
+                let prediction = &predicted[(row * N_TOKENS + token) * D_TOKEN..][..D_TOKEN];
+                for (found, prediction) in found.iter().zip(prediction) {
+                    let expected = prediction * (variance + 1e-6).sqrt() + mean;
+                    assert!((found - expected).abs() < 1e-2, "{found} instead of {expected}");
+                }
+            }
+        }
+        let losses = reconstructed.iter().map(|sample| match &sample.content {
+            ReconstructedContent::Patches(patches) => patches.loss,
+            ReconstructedContent::Tokens(_) => panic!("patches"),
+        });
+        assert!((losses.sum::<f64>() / 2.0 - f64::from(loss)).abs() < 1e-4);
+    }
+
+    #[test]
+    fn every_word_that_was_to_be_guessed_has_a_guess_and_the_original_is_known() {
+        let dataset = Few::new(TokenSpec::Discrete { length: 4, vocabulary: 11 });
+        let (model, device) = model(&dataset);
+        let reconstructed = reconstruct_samples(&model, 0, &dataset, &[2, 0], 9, &device).unwrap();
+        assert_eq!(reconstructed.len(), 2);
+        for sample in &reconstructed {
+            let ReconstructedContent::Tokens(words) = &sample.content else { panic!("words") };
+            assert_eq!((words.original.as_slice(), words.length), ([2, 6, 7, 0].as_slice(), 3));
+            assert_eq!(words.predictions.iter().map(|prediction| prediction.position).collect::<Vec<_>>(), [1, 2]);
+            assert!(words.predictions.iter().all(|prediction| (0..11).contains(&prediction.id)));
+            assert!(
+                words
+                    .predictions
+                    .iter()
+                    .all(|prediction| prediction.probability >= 1.0 / 11.0 && prediction.probability <= 1.0)
+            );
+        }
+    }
+}

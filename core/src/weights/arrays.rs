@@ -1,0 +1,248 @@
+//! Samples that were prepared elsewhere, as tensors of a file: no plugin is asked.
+
+use std::path::Path;
+
+use super::published::{patch_kind, patch_side};
+use super::tensor_file::TensorFile;
+use crate::data::{Dataset, InvalidSample, RawBatch, TokenSpec, View};
+use crate::model::{FamilyConfig, FamilyTokens};
+use crate::{Error, Result};
+
+/// The rows of a tensor as samples of a family.
+///
+/// | family | tensor | |
+/// |---|---|---|
+/// | `image` | `[n, 3, H, W]` | cut into square patches |
+/// | `volume` | `[n, 1, D, H, W]` | cut into cubes |
+/// | any of continuous tokens | `[n, tokens, values]` | as they are |
+/// | any of discrete tokens | `[n, length]` whole numbers | with a mask `[n, length]`, 1 where a token is no padding |
+#[derive(Debug)]
+pub struct ArraySource {
+    family: String,
+    spec: TokenSpec,
+    ids: Vec<String>,
+    values: Values,
+}
+
+#[derive(Debug)]
+enum Values {
+    /// `[n, n_tokens, d_token]`.
+    Continuous(Vec<f32>),
+    /// `[n, length]`, and tokens of each that are no padding.
+    Discrete { ids: Vec<i32>, lengths: Vec<i32> },
+}
+
+impl ArraySource {
+    /// Reads tensor `input` of a file as samples of a model's family.
+    ///
+    /// # Errors
+    /// Tensors that are missing, of another shape or type than the family needs; ids out of range; padding before tokens; values
+    /// that are not finite.
+    pub fn read(path: &Path, input: &str, attention_mask: Option<&str>, family: &FamilyConfig) -> Result<Self> {
+        let file = TensorFile::open(path)?;
+        let shape = file.shape(input)?.to_vec();
+        let reader = Reader { file: &file, input, shape: &shape, family };
+        let (spec, values) = match family.tokens {
+            FamilyTokens::Continuous { .. } if attention_mask.is_some() => {
+                let name = &family.name;
+                return Err(Error::Data(format!("family {name} has no padding\nhint: leave the attention mask out")));
+            }
+            FamilyTokens::Continuous { d_token } => reader.continuous(d_token)?,
+            FamilyTokens::Discrete { vocabulary } => reader.discrete(vocabulary, attention_mask)?,
+        };
+        let n_tokens = match spec {
+            TokenSpec::Continuous { n_tokens, .. } => n_tokens,
+            TokenSpec::Discrete { length, .. } => length,
+        };
+        if n_tokens > family.n_positions {
+            return Err(reader.wrong(format_args!(
+                "{n_tokens} tokens a sample, but family {} of this model has {} positions",
+                family.name, family.n_positions
+            )));
+        }
+        let ids = (0..shape[0]).map(|row| row.to_string()).collect();
+        Ok(Self { family: family.name.clone(), spec, ids, values })
+    }
+}
+
+struct Reader<'a> {
+    file: &'a TensorFile,
+    input: &'a str,
+    shape: &'a [usize],
+    family: &'a FamilyConfig,
+}
+
+impl Reader<'_> {
+    fn wrong(&self, what: impl std::fmt::Display) -> Error {
+        Error::Data(format!("{}: tensor {} has {what}", self.file.path().display(), self.input))
+    }
+
+    fn continuous(&self, d_token: usize) -> Result<(TokenSpec, Values)> {
+        let (grid, channels, patch) = self.patches(d_token)?;
+        let values = self.file.floats(self.input)?;
+        let n_tokens = grid.iter().product::<usize>();
+        let values = if patch == 0 { values } else { patchified(&values, self.shape[0], grid, channels, patch) };
+        Ok((TokenSpec::Continuous { n_tokens, d_token, n_masked: 0 }, Values::Continuous(values)))
+    }
+
+    /// Tokens along depth, rows and columns, channels, and side of a patch along rows and columns; 0 where the tensor already is
+    /// tokens.
+    fn patches(&self, d_token: usize) -> Result<([usize; 3], usize, usize)> {
+        if let &[_, n_tokens, values] = self.shape
+            && values == d_token
+        {
+            return Ok(([1, 1, n_tokens], 1, 0));
+        }
+        let kind = patch_kind(&self.family.name)
+            .and_then(|(channels, dims)| Some((channels, dims, patch_side(d_token, channels, dims)?)));
+        let expected = match kind {
+            Some((3, _, side)) => format!("[n, 3, H, W] with multiples of {side}, or [n, tokens, {d_token}]"),
+            Some((_, _, side)) => format!("[n, 1, D, H, W] with multiples of {side}, or [n, tokens, {d_token}]"),
+            None => format!("[n, tokens, {d_token}]"),
+        };
+        let fits = |sizes: &[usize], side: usize| sizes.iter().all(|size| *size > 0 && size.is_multiple_of(side));
+        match (kind, self.shape) {
+            (Some((3, 2, side)), &[_, 3, height, width]) if fits(&[height, width], side) => {
+                Ok(([1, height / side, width / side], 3, side))
+            }
+            (Some((1, 3, side)), &[_, 1, depth, height, width]) if fits(&[depth, height, width], side) => {
+                Ok(([depth / side, height / side, width / side], 1, side))
+            }
+            _ => {
+                Err(self
+                    .wrong(format_args!("shape {:?}, expected {expected} for family {}", self.shape, self.family.name)))
+            }
+        }
+    }
+
+    fn discrete(&self, vocabulary: usize, attention_mask: Option<&str>) -> Result<(TokenSpec, Values)> {
+        let &[n, length] = self.shape else {
+            return Err(self
+                .wrong(format_args!("shape {:?}, expected [n, length] for family {}", self.shape, self.family.name)));
+        };
+        let ids = self.file.integers(self.input)?;
+        if let Some(id) = ids.iter().find(|id| !(0..vocabulary as i64).contains(*id)) {
+            return Err(self.wrong(format_args!("the id {id}, outside of the vocabulary of {vocabulary}")));
+        }
+        let lengths = match attention_mask {
+            None => vec![length as i32; n],
+            Some(mask) => self.lengths(mask, length)?,
+        };
+        let ids = ids.into_iter().map(|id| id as i32).collect();
+        Ok((TokenSpec::Discrete { length, vocabulary }, Values::Discrete { ids, lengths }))
+    }
+
+    fn lengths(&self, mask: &str, length: usize) -> Result<Vec<i32>> {
+        let path = self.file.path().display();
+        if self.file.shape(mask)? != self.shape {
+            let found = self.file.shape(mask)?;
+            return Err(Error::Data(format!("{path}: tensor {mask} has shape {found:?}, expected {:?}", self.shape)));
+        }
+        let values = self.file.integers(mask)?;
+        let rows = values.chunks(length.max(1)).enumerate().map(|(row, values)| {
+            let attended = values.iter().take_while(|value| **value != 0).count();
+            match values[attended..].iter().any(|value| *value != 0) || attended == 0 {
+                true => Err(Error::Data(format!(
+                    "{path}: row {row} of {mask} is not ones followed by zeros\nhint: padding comes behind at least one token"
+                ))),
+                false => Ok(attended as i32),
+            }
+        });
+        rows.collect()
+    }
+}
+
+/// `[n, channels, depth, rows, columns]` as `[n, tokens, values]`: tokens in (depth, row, column) order, the values of a token too, with
+/// its channels last. A depth of one token and one patch deep only where there is one channel.
+fn patchified(values: &[f32], n: usize, grid: [usize; 3], channels: usize, patch: usize) -> Vec<f32> {
+    let deep = if channels == 1 { patch } else { 1 };
+    let [depth, height, width] = [grid[0] * deep, grid[1] * patch, grid[2] * patch];
+    let mut tokens = Vec::with_capacity(values.len());
+    for sample in 0..n {
+        for_each(grid, |[tz, ty, tx]| {
+            for_each([deep, patch, patch], |[z, y, x]| {
+                let (z, y, x) = (tz * deep + z, ty * patch + y, tx * patch + x);
+                for channel in 0..channels {
+                    tokens.push(values[(((sample * channels + channel) * depth + z) * height + y) * width + x]);
+                }
+            });
+        });
+    }
+    tokens
+}
+
+fn for_each([depth, height, width]: [usize; 3], mut visit: impl FnMut([usize; 3])) {
+    for z in 0..depth {
+        for y in 0..height {
+            for x in 0..width {
+                visit([z, y, x]);
+            }
+        }
+    }
+}
+
+impl Dataset for ArraySource {
+    fn modality(&self) -> &str {
+        &self.family
+    }
+
+    fn family(&self) -> &str {
+        &self.family
+    }
+
+    fn spec(&self) -> TokenSpec {
+        self.spec
+    }
+
+    fn ids(&self) -> &[String] {
+        &self.ids
+    }
+
+    fn fingerprint(&self) -> &str {
+        "arrays"
+    }
+
+    /// Both views are plain: arrays are neither augmented nor masked.
+    fn fill(&self, _: View, indices: &[u64], _: &[u64], batch: &mut RawBatch) -> Result<Vec<InvalidSample>> {
+        let rows = |n: usize| indices.iter().map(move |&index| index as usize * n..(index as usize + 1) * n);
+        match (&self.values, self.spec) {
+            (Values::Continuous(values), TokenSpec::Continuous { n_tokens, d_token, .. }) => {
+                batch.tokens.clear();
+                rows(n_tokens * d_token).for_each(|row| batch.tokens.extend_from_slice(&values[row]));
+                batch.mask = vec![0; indices.len() * n_tokens];
+            }
+            (Values::Discrete { ids, lengths }, TokenSpec::Discrete { length, .. }) => {
+                batch.ids.clear();
+                rows(length).for_each(|row| batch.ids.extend_from_slice(&ids[row]));
+                batch.labels = vec![-1; indices.len() * length];
+                batch.lengths = indices.iter().map(|&index| lengths[index as usize]).collect();
+            }
+            _ => return Err(Error::Source("arrays of another kind than their family".into())),
+        }
+        Ok(Vec::new())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pixels_of_a_patch_lie_together_with_their_channels() {
+        // One image of 3 channels, 4 x 6, patches of 2: a value says channel, row, column.
+        let value = |channel: usize, row: usize, column: usize| (channel * 100 + row * 10 + column) as f32;
+        let mut image = Vec::new();
+        for channel in 0..3 {
+            for_each([1, 4, 6], |[_, row, column]| image.push(value(channel, row, column)));
+        }
+        let tokens = patchified(&image, 1, [1, 2, 3], 3, 2);
+        // Token 4 is the second row's second; its third pixel is its second row's first.
+        let at = 4 * 12 + 2 * 3;
+        assert_eq!(tokens[at..at + 3], [value(0, 3, 2), value(1, 3, 2), value(2, 3, 2)]);
+
+        let mut volume = Vec::new();
+        for_each([2, 4, 2], |[z, y, x]| volume.push(value(z, y, x)));
+        let tokens = patchified(&volume, 1, [1, 2, 1], 1, 2);
+        assert_eq!(tokens[8..16], [20., 21., 30., 31., 120., 121., 130., 131.]);
+    }
+}

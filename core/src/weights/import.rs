@@ -1,0 +1,445 @@
+//! Weights from elsewhere as a model of ours, with an report of what was taken and what was not.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
+
+use serde::{Deserialize, Serialize};
+
+use super::import_report::{ImportReport, LeftEntry, TakenPart, converted, count, left};
+use super::metadata::{Layout, Metadata};
+use super::published::{Correspondence, PUBLISHED_FAMILIES, Part, UNUSED, correspondences, patch_kind};
+use super::tensor_file::{NamedTensor, TensorFile};
+use crate::model::{Dimensions, FamilyConfig, FamilyTokens, Model, ModelConfig, Preset, TextAttention};
+use crate::{Error, Result};
+
+/// Where the encoder's first layer lies in the published layout; no checkpoint is without it.
+const ENCODER: &str = "fused_encoder.layers.";
+
+/// Sizes that are known beforehand, from a configuration file or from flags. What a checkpoint's shapes tell is compared with them; what
+/// they cannot tell, the numbers of heads, is taken from here.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct KnownSizes {
+    /// Width of the encoder.
+    pub width: Option<usize>,
+    /// Layers of the encoder.
+    pub layers: Option<usize>,
+    /// Attention heads of the encoder.
+    pub heads: Option<usize>,
+    /// Hidden width of the encoder's MLP.
+    #[serde(alias = "ffn")]
+    pub mlp_width: Option<usize>,
+    /// Width of the decoder.
+    pub decoder_width: Option<usize>,
+    /// Layers of the decoder.
+    pub decoder_layers: Option<usize>,
+    /// Attention heads of the decoder.
+    pub decoder_heads: Option<usize>,
+    /// Number of token ids of text.
+    #[serde(alias = "vocab")]
+    pub vocabulary: Option<usize>,
+    /// Stochastic depth of later training.
+    pub drop_path: Option<f64>,
+}
+
+/// How weights are imported.
+#[derive(Debug, Clone, Default)]
+pub struct Import {
+    /// Sizes that are known.
+    pub known: KnownSizes,
+    /// Families that are left out, embedder and head.
+    pub without: Vec<String>,
+    /// What text attends to; as the file says, or causal, as the published weights were trained, when not given.
+    pub text_attention: Option<TextAttention>,
+    /// Decides the values of what the file does not have.
+    pub seed: u64,
+}
+
+/// A model from elsewhere.
+#[derive(Debug)]
+pub struct Imported {
+    /// The model, on the device of the processor.
+    pub model: Model,
+    /// Its sizes and families.
+    pub config: ModelConfig,
+    /// Tensors that the published layout has and no model uses, to be exported again.
+    pub passed_through: Vec<NamedTensor>,
+    /// What happened.
+    pub report: ImportReport,
+}
+
+impl Import {
+    /// Reads a PyTorch checkpoint or safetensors file in the published layout (a bare state dict, or one under `model`), or a safetensors
+    /// file in our own.
+    ///
+    /// # Errors
+    /// A file that is no such thing; an encoder tensor that is missing, a part that is there in part, a wrong shape, values that are
+    /// not finite: each names the key; sizes that contradict those given; numbers of heads that nothing tells.
+    pub fn read(&self, path: &Path) -> Result<Imported> {
+        let mut file = TensorFile::open(path)?;
+        let note = Metadata::of(&file)?;
+        match note {
+            Some(note) if note.layout == Layout::MedcossRs => self.own(&file, note),
+            note => {
+                unwrap(&mut file);
+                self.published(&file, note)
+            }
+        }
+    }
+
+    fn own(&self, file: &TensorFile, note: Metadata) -> Result<Imported> {
+        let config =
+            ModelConfig { text_attention: self.text_attention.unwrap_or(note.model.text_attention), ..note.model };
+        self.known.agree(&config.dimensions, file.path())?;
+        config.dimensions.check()?;
+        check_claim(file, &config)?;
+        let mut taken: BTreeMap<String, TakenPart> = BTreeMap::new();
+        let mut used = BTreeSet::new();
+        let model =
+            Model::new(&config, self.seed, 0, &burn::tensor::Device::flex()).with_parameters(&mut |path, shape| {
+                used.insert(path.to_string());
+                let part = path.split('.').next().unwrap_or(path);
+                count(&mut taken, part, shape);
+                check_shape(file, path, shape)?;
+                file.floats(path).map(Some)
+            })?;
+        let mut report = ImportReport { taken: taken.into_values().collect(), ..ImportReport::default() };
+        report.converted = converted(file, &used);
+        report.left = left(file, &used, &|_| "no parameter of the model has this name".into());
+        Ok(Imported { model, config, passed_through: Vec::new(), report })
+    }
+
+    fn published(&self, file: &TensorFile, note: Option<Metadata>) -> Result<Imported> {
+        if let Some(unknown) = self.without.iter().find(|family| !PUBLISHED_FAMILIES.contains(&family.as_str())) {
+            return Err(Error::Setting(format!(
+                "there is no family {unknown} to leave out\nhint: the published families are {}",
+                PUBLISHED_FAMILIES.join(", ")
+            )));
+        }
+        let mut report = ImportReport::default();
+        let noted = note.as_ref().map(|note| &note.model);
+        let dimensions = self.dimensions(file, noted.map(|model| &model.dimensions), &mut report)?;
+        let skipped = |family: &str| {
+            self.without.iter().any(|without| without == family)
+                || noted.is_some_and(|model| model.family(family).is_none())
+        };
+        let order: Vec<&str> = match noted {
+            Some(model) => model.families.iter().map(|family| family.name.as_str()).collect(),
+            None => PUBLISHED_FAMILIES.to_vec(),
+        };
+        let mut families = Vec::new();
+        for name in order.into_iter().filter(|name| PUBLISHED_FAMILIES.contains(name) && !skipped(name)) {
+            families.extend(family(file, name)?);
+        }
+        let noted_attention = noted.map(|model| model.text_attention);
+        let text_attention = self.text_attention.or(noted_attention).unwrap_or(TextAttention::Causal);
+        let config = ModelConfig { dimensions, text_attention, families };
+        if let (Some(given), Some(at)) = (self.known.vocabulary, config.family("text"))
+            && config.families[at].tokens != (FamilyTokens::Discrete { vocabulary: given })
+        {
+            return Err(contradiction(file.path(), "vocabulary", given, config.families[at].tokens));
+        }
+
+        let table: BTreeMap<String, Correspondence> =
+            correspondences(&config).into_iter().map(|entry| (entry.own.clone(), entry)).collect();
+        let present: BTreeSet<&Part> = table
+            .values()
+            .filter(|entry| file.tensors().contains_key(&entry.published))
+            .map(|entry| &entry.part)
+            .collect();
+        // All shapes before any memory is claimed: sizes of a model are what a file says of one tensor, and bind all others.
+        let mut taken: BTreeMap<String, TakenPart> = BTreeMap::new();
+        let mut used = BTreeSet::new();
+        let mut fresh = BTreeSet::new();
+        for entry in table.values() {
+            if entry.part != Part::Encoder && !present.contains(&entry.part) {
+                fresh.insert(entry.part.to_string());
+                continue;
+            }
+            let key = &entry.published;
+            let expected = entry.order.published_shape(&entry.shape).ok_or_else(|| {
+                Error::Data(format!(
+                    "{}: {key} is no patch embedding of {:?} values",
+                    file.path().display(),
+                    entry.shape
+                ))
+            })?;
+            check_shape(file, key, &expected)?;
+            used.insert(key.clone());
+            count(&mut taken, &entry.part.to_string(), &entry.shape);
+        }
+        // What has no entry is the class token, norm and decoder of a model without continuous families.
+        let values = &mut |path: &str, shape: &[usize]| match table.get(path) {
+            Some(entry) if used.contains(&entry.published) => {
+                Ok(Some(entry.order.to_own(file.floats(&entry.published)?, shape)))
+            }
+            _ => Ok(None),
+        };
+        let model = Model::new(&config, self.seed, 0, &burn::tensor::Device::flex()).with_parameters(values)?;
+
+        let mut passed_through = Vec::new();
+        for (key, _) in UNUSED {
+            if let Some(tensor) = file.tensors().get(key) {
+                used.insert(key.into());
+                let (name, shape) = (key.to_string(), tensor.shape.clone());
+                passed_through.push(NamedTensor { name, shape, values: file.floats(key)? });
+                let why = "no part of the model reads it; kept for export".into();
+                report.left.push(LeftEntry { key: key.into(), n: 1, why });
+            }
+        }
+        report.taken = taken.into_values().collect();
+        report.fresh = fresh.into_iter().collect();
+        report.converted = converted(file, &used);
+        report.left.extend(left(file, &used, &|key| match Part::of_key(key) {
+            Some(part) => format!("{part}: left out"),
+            None => "the published layout has no such tensor".into(),
+        }));
+        Ok(Imported { model, config, passed_through, report })
+    }
+
+    /// Sizes from shapes, compared with those that are known.
+    fn dimensions(
+        &self,
+        file: &TensorFile,
+        noted: Option<&Dimensions>,
+        report: &mut ImportReport,
+    ) -> Result<Dimensions> {
+        let first = format!("{ENCODER}0.linear1.weight");
+        let Some(tensor) = file.tensors().get(&first) else {
+            let found: Vec<&str> = file.tensors().keys().map(String::as_str).take(5).collect();
+            let found = if found.is_empty() { "no tensors".into() } else { found.join(", ") };
+            return Err(Error::Data(format!(
+                "{} is no MedCoSS checkpoint: {first} is missing; it begins with {found}\n\
+                 hint: expected are the published key names, in a state dict or under the entry `model`",
+                file.path().display()
+            )));
+        };
+        let (mlp_width, width) = two(file, &first, &tensor.shape)?;
+        let decoder = match file.tensors().get("decoder_embed.weight") {
+            Some(tensor) => Some(two(file, "decoder_embed.weight", &tensor.shape)?.0),
+            None => None,
+        };
+        let known = &self.known;
+        let like = [Preset::VitBase, Preset::VitSmall, Preset::VitTiny].into_iter().find(|preset| {
+            let sizes = preset.dimensions();
+            sizes.width == width && decoder.is_none_or(|decoder| decoder == sizes.decoder_width)
+        });
+        let like = like.map(Preset::dimensions);
+        let mut heads = |what: &str, given: Option<usize>, of: fn(&Dimensions) -> usize| {
+            if let Some(heads) = given.or(noted.map(of)) {
+                return Ok(heads);
+            }
+            let Some(like) = &like else {
+                return Err(Error::Data(format!(
+                    "{}: the number of {what} is not in the shapes of a checkpoint\n\
+                     hint: importing takes it from --{} or a file with --config, a run that begins with weights from model.{}",
+                    file.path().display(),
+                    what.replace(' ', "-"),
+                    what.replace(' ', "_")
+                )));
+            };
+            report.assumed.push(format!("{what}: {}, as a model of width {width} usually has", of(like)));
+            Ok(of(like))
+        };
+        let n_heads = heads("heads", known.heads, |sizes| sizes.heads)?;
+        let usual = Preset::VitBase.dimensions();
+        let (decoder_width, decoder_layers, decoder_heads) = match decoder {
+            Some(width) => {
+                let heads = heads("decoder heads", known.decoder_heads, |sizes| sizes.decoder_heads)?;
+                (width, n_layers(file, "decoder_blocks."), heads)
+            }
+            // It is made afresh by every stage; its size is the paper's, or the one asked for.
+            None => {
+                let like = noted.or(like.as_ref()).unwrap_or(&usual);
+                (
+                    known.decoder_width.unwrap_or(like.decoder_width),
+                    known.decoder_layers.unwrap_or(like.decoder_layers),
+                    known.decoder_heads.unwrap_or(like.decoder_heads),
+                )
+            }
+        };
+        let dimensions = Dimensions {
+            width,
+            layers: n_layers(file, ENCODER),
+            heads: n_heads,
+            mlp_width,
+            decoder_width,
+            decoder_layers,
+            decoder_heads,
+            drop_path: known.drop_path.or(noted.map(|sizes| sizes.drop_path)).unwrap_or(usual.drop_path),
+            layer_scale: noted.map_or(usual.layer_scale, |sizes| sizes.layer_scale),
+        };
+        known.agree(&dimensions, file.path())?;
+        dimensions.check()?;
+        Ok(dimensions)
+    }
+}
+
+impl KnownSizes {
+    /// Compares with the sizes of a checkpoint.
+    fn agree(&self, found: &Dimensions, path: &Path) -> Result<()> {
+        for (name, given, found) in [
+            ("width", self.width, found.width),
+            ("layers", self.layers, found.layers),
+            ("heads", self.heads, found.heads),
+            ("mlp_width", self.mlp_width, found.mlp_width),
+            ("decoder_width", self.decoder_width, found.decoder_width),
+            ("decoder_layers", self.decoder_layers, found.decoder_layers),
+            ("decoder_heads", self.decoder_heads, found.decoder_heads),
+        ] {
+            match given {
+                Some(given) if given != found => return Err(contradiction(path, name, given, found)),
+                _ => {}
+            }
+        }
+        Ok(())
+    }
+}
+
+fn contradiction(path: &Path, name: &str, given: usize, found: impl std::fmt::Display) -> Error {
+    Error::Data(format!(
+        "{}: {name} is given as {given}, the checkpoint has {found}\nhint: leave {name} out, or name the right file",
+        path.display()
+    ))
+}
+
+/// Takes weights out of the entry that they are under: `model`, `state_dict`, the `module` of a distributed run.
+fn unwrap(file: &mut TensorFile) {
+    let first = format!("{ENCODER}0.linear1.weight");
+    let wrapper = file.tensors().keys().find_map(|key| key.strip_suffix(&first)).map(String::from);
+    if let Some(wrapper) = wrapper.filter(|wrapper| !wrapper.is_empty()) {
+        file.strip_prefix(&wrapper);
+    }
+}
+
+/// Layers below a prefix: one more than the largest number there.
+fn n_layers(file: &TensorFile, prefix: &str) -> usize {
+    let number = |key: &String| key.strip_prefix(prefix)?.split('.').next()?.parse::<usize>().ok();
+    // A number that claims more layers than there are tensors comes from a damaged name; the missing keys tell.
+    file.tensors().keys().filter_map(number).max().map_or(0, |last| last.min(file.tensors().len()) + 1)
+}
+
+fn two(file: &TensorFile, key: &str, shape: &[usize]) -> Result<(usize, usize)> {
+    match *shape {
+        [rows, columns] => Ok((rows, columns)),
+        _ => Err(wrong_shape(file, key, shape, "two sizes")),
+    }
+}
+
+fn wrong_shape(file: &TensorFile, key: &str, found: &[usize], expected: impl std::fmt::Display) -> Error {
+    Error::Data(format!("{}: {key} has shape {found:?}, expected {expected}", file.path().display()))
+}
+
+/// Most positions of a family; more tokens than this no plugin may have either.
+const MAX_POSITIONS: usize = 1 << 20;
+
+/// A family of the published layout, if the file has its embedder.
+fn family(file: &TensorFile, name: &str) -> Result<Option<FamilyConfig>> {
+    let shape = |key: &str| file.tensors().get(key).map(|tensor| tensor.shape.as_slice());
+    let sizes = |key: &str| match shape(key) {
+        Some(shape) if shape.first().is_some_and(|rows| (1..=MAX_POSITIONS).contains(rows)) => two(file, key, shape),
+        Some(other) => Err(wrong_shape(file, key, other, format_args!("1 to {MAX_POSITIONS} rows"))),
+        None => Err(missing(file, key)),
+    };
+    let Some((channels, dims)) = patch_kind(name) else {
+        let key = "token_embed.embeddings.weight";
+        if shape(key).is_none() {
+            return Ok(None);
+        }
+        let (vocabulary, _) = sizes(key)?;
+        let (n_positions, _) = sizes("token_embed.embeddings_pos.position_embeddings.weight")?;
+        let tokens = FamilyTokens::Discrete { vocabulary };
+        return Ok(Some(FamilyConfig { name: name.into(), n_positions, n_decoder_positions: 0, tokens }));
+    };
+    let key = if dims == 2 { "video_embed.embeddings.weight" } else { "video_embed.embeddings_3D.weight" };
+    let Some(kernel) = shape(key) else { return Ok(None) };
+    let sides = kernel.get(2..).unwrap_or_default();
+    let cube = sides.len() == dims as usize && sides.windows(2).all(|pair| pair[0] == pair[1]);
+    if !cube || kernel[1] != channels || sides[0] == 0 {
+        let patches = if dims == 2 { "P, P" } else { "P, P, P" };
+        return Err(wrong_shape(file, key, kernel, format_args!("[D, {channels}, {patches}]")));
+    }
+    let (n_positions, _) = sizes(&format!("video_embed.embeddings_st_pos_{dims}D.spatial_pos_embed.weight"))?;
+    let n_decoder_positions = match shape(&format!("decoder_pos_embed_{dims}D")) {
+        Some([1, n, _]) if *n > 0 => n - 1,
+        Some(other) => return Err(wrong_shape(file, &format!("decoder_pos_embed_{dims}D"), other, "[1, 1 + N, D]")),
+        None => n_positions,
+    };
+    let d_token = channels * sides[0].pow(dims);
+    Ok(Some(FamilyConfig {
+        name: name.into(),
+        n_positions,
+        n_decoder_positions,
+        tokens: FamilyTokens::Continuous { d_token },
+    }))
+}
+
+fn missing(file: &TensorFile, key: &str) -> Error {
+    let path = file.path().display();
+    if let Some(kind) = file.others().get(key) {
+        return Error::Data(format!("{path}: {key} is no tensor: {kind}"));
+    }
+    let near = key.rsplit_once('.').map(|(before, _)| before);
+    let beside = file.tensors().keys().filter(|other| near.is_some_and(|near| other.starts_with(near)));
+    let there: Vec<&str> = beside.take(3).map(String::as_str).collect();
+    let hint =
+        if there.is_empty() { String::new() } else { format!("\nhint: beside it there are {}", there.join(", ")) };
+    Error::Data(format!("{path}: {key} is missing{hint}"))
+}
+
+/// Makes sure that a tensor is there and has the shape `expected`.
+fn check_shape(file: &TensorFile, key: &str, expected: &[usize]) -> Result<()> {
+    match file.tensors().get(key) {
+        None => Err(missing(file, key)),
+        Some(tensor) if tensor.shape != expected => {
+            Err(wrong_shape(file, key, &tensor.shape, format_args!("{expected:?}")))
+        }
+        Some(_) => Ok(()),
+    }
+}
+
+/// Makes sure that a file can hold a model of the sizes that its note claims, before memory is claimed for one.
+fn check_claim(file: &TensorFile, config: &ModelConfig) -> Result<()> {
+    let sizes = &config.dimensions;
+    let number = |n: usize| n as f64;
+    let layer = number(sizes.width) * (4.0 * number(sizes.width) + 2.0 * number(sizes.mlp_width));
+    let decoder_layer = 12.0 * number(sizes.decoder_width).powi(2);
+    let families = config.families.iter().map(|family| {
+        let values = match family.tokens {
+            FamilyTokens::Continuous { d_token } => d_token,
+            FamilyTokens::Discrete { vocabulary } => vocabulary,
+        };
+        (number(family.n_positions) + number(values)) * number(sizes.width)
+            + number(family.n_decoder_positions) * number(sizes.decoder_width)
+    });
+    let claimed = number(sizes.layers) * layer + number(sizes.decoder_layers) * decoder_layer + families.sum::<f64>();
+    let held: f64 =
+        file.tensors().values().map(|tensor| tensor.shape.iter().map(|n| number(*n)).product::<f64>()).sum();
+    let empty = config.families.iter().any(|family| family.n_positions == 0);
+    if claimed > held || empty {
+        return Err(Error::damaged(file.path(), format!("it claims a model of {claimed} values and holds {held}")));
+    }
+    Ok(())
+}
+
+impl Part {
+    /// The part of a published key, by its beginning.
+    fn of_key(key: &str) -> Option<Self> {
+        let begins = |beginnings: &[&str]| beginnings.iter().any(|beginning| key.starts_with(beginning));
+        Some(match key {
+            _ if begins(&["token_embed."]) => Self::Embedder("text".into()),
+            _ if begins(&["mlm_head.", "decoder_pos_embed_1D"]) => Self::Head("text".into()),
+            _ if begins(&["video_embed.embeddings_3D", "video_embed.embeddings_st_pos_3D"]) => {
+                Self::Embedder("volume".into())
+            }
+            _ if begins(&["decoder_pos_embed_3D", "decoder_pred_3D"]) => Self::Head("volume".into()),
+            _ if begins(&["video_embed.embeddings.", "video_embed.embeddings_st_pos_2D"]) => {
+                Self::Embedder("image".into())
+            }
+            _ if begins(&["decoder_pos_embed_2D", "decoder_pred_2D"]) => Self::Head("image".into()),
+            _ if begins(&["decoder_blocks.", "decoder_embed.", "decoder_norm.", "mask_token"]) => Self::Decoder,
+            _ if begins(&["cls_token", "video_embed.embeddings_norm."]) => Self::Patches,
+            _ => return None,
+        })
+    }
+}

@@ -1,0 +1,129 @@
+//! The model from elsewhere that a run begins with, in the run's folder `initial`.
+
+use std::fs;
+use std::path::Path;
+
+use safetensors::Dtype;
+use serde::{Deserialize, Serialize};
+
+use super::import::Imported;
+use super::import_report::ImportReport;
+use super::safetensors_file::{TensorOut, floats_to_bytes, write_safetensors};
+use super::tensor_file::{NamedTensor, TensorFile};
+use crate::model::ModelConfig;
+use crate::run::{
+    CHECKSUM_PLACEHOLDER, FORMAT, MANIFEST, MODEL, StoredModel, check_manifest, read_document, save_model, sha256_of,
+    write_document, write_folder, write_manifest,
+};
+use crate::{Error, Result};
+
+/// Name of the folder.
+pub const INITIAL: &str = "initial";
+const DESCRIPTION: &str = "initial.json";
+const PASSED_THROUGH: &str = "passed_through.safetensors";
+
+/// The model that a run begins with; `initial/initial.json`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct InitialModel {
+    /// Version of the file's layout.
+    pub format: u32,
+    /// The file's own checksum, where it stands in the file; else zeros.
+    pub checksum: String,
+    /// Name of the file that it was imported from, without its folder.
+    pub source: String,
+    /// SHA-256 of that file.
+    pub source_sha256: String,
+    /// Sizes and families.
+    pub model: ModelConfig,
+    /// What was taken, left and made up.
+    pub report: ImportReport,
+}
+
+impl InitialModel {
+    /// The one of a run, if it has one, after its files were compared with their checksums.
+    ///
+    /// # Errors
+    /// Files that are missing, damaged, or of a later format.
+    pub fn read(run: &Path) -> Result<Option<Self>> {
+        let folder = run.join(INITIAL);
+        if !folder.is_dir() {
+            return Ok(None);
+        }
+        match check_manifest(&folder)?.into_iter().find_map(|(_, fault)| fault) {
+            Some(fault) => Err(fault),
+            None => read_document(&folder.join(DESCRIPTION)).map(Some),
+        }
+    }
+
+    /// Compares every file with its checksum; names are relative to the run. Empty when the run has no such model.
+    ///
+    /// # Errors
+    /// A manifest that is missing or damaged.
+    pub fn check_files(run: &Path) -> Result<Vec<(String, Option<Error>)>> {
+        let folder = run.join(INITIAL);
+        if !folder.is_dir() {
+            return Ok(Vec::new());
+        }
+        let checks = check_manifest(&folder)?;
+        let manifest = (format!("{INITIAL}/{MANIFEST}"), None);
+        Ok(checks.into_iter().map(|(name, fault)| (format!("{INITIAL}/{name}"), fault)).chain([manifest]).collect())
+    }
+
+    /// Writes the folder of a run; it appears whole or not at all.
+    ///
+    /// # Errors
+    /// Files that cannot be written.
+    pub fn write(run: &Path, imported: &Imported, source: &Path) -> Result<Self> {
+        let initial = Self {
+            format: FORMAT,
+            checksum: CHECKSUM_PLACEHOLDER.into(),
+            source: source.file_name().unwrap_or_default().to_string_lossy().into_owned(),
+            source_sha256: sha256_of(source)?,
+            model: imported.config.clone(),
+            report: imported.report.clone(),
+        };
+        fs::create_dir_all(run).map_err(Error::file("cannot create", run))?;
+        write_folder(&run.join(INITIAL), |folder| {
+            save_model(&folder.join(MODEL), &imported.model)?;
+            if !imported.passed_through.is_empty() {
+                write_passed_through(&folder.join(PASSED_THROUGH), &imported.passed_through)?;
+            }
+            write_document(&folder.join(DESCRIPTION), &initial)?;
+            write_manifest(folder)
+        })?;
+        Ok(initial)
+    }
+
+    /// Where its parameters lie.
+    pub fn stored(&self, run: &Path) -> StoredModel {
+        StoredModel::new(run.join(INITIAL).join(MODEL), self.model.clone())
+    }
+
+    /// Tensors of the published layout that no model uses, as they were imported.
+    ///
+    /// # Errors
+    /// A file that is damaged.
+    pub fn passed_through(run: &Path) -> Result<Vec<NamedTensor>> {
+        let path = run.join(INITIAL).join(PASSED_THROUGH);
+        if !path.is_file() {
+            return Ok(Vec::new());
+        }
+        let file = TensorFile::open(&path)?;
+        let read = |name: &String| {
+            Ok(NamedTensor { name: name.clone(), shape: file.shape(name)?.to_vec(), values: file.floats(name)? })
+        };
+        file.tensors().keys().map(read).collect()
+    }
+}
+
+fn write_passed_through(path: &Path, passed_through: &[NamedTensor]) -> Result<()> {
+    let tensors: Vec<TensorOut> = passed_through
+        .iter()
+        .map(|tensor| TensorOut { name: tensor.name.clone(), shape: tensor.shape.clone(), dtype: Dtype::F32 })
+        .collect();
+    write_safetensors(path, &tensors, "", &mut |file| {
+        passed_through.iter().try_for_each(|tensor| {
+            file.write_all(&floats_to_bytes(&tensor.values)).map_err(Error::file("cannot write", path))
+        })
+    })
+}

@@ -1,0 +1,22 @@
+//! Weights in and out: checkpoints of the reference implementation, and files for use elsewhere.
+
+mod arrays;
+mod export;
+mod import;
+mod import_report;
+mod initial;
+mod metadata;
+mod published;
+mod safetensors_file;
+mod tensor_file;
+
+pub use arrays::ArraySource;
+pub use export::{Exported, export};
+pub use import::{Import, Imported, KnownSizes};
+pub use import_report::{ImportReport, LeftEntry, TakenPart};
+pub use initial::{INITIAL, InitialModel};
+pub use metadata::Layout;
+pub use published::{PUBLISHED_FAMILIES, UNUSED};
+pub use safetensors::Dtype as ElementType;
+pub use safetensors_file::{TensorOut, floats_to_bytes, write_safetensors};
+pub use tensor_file::{NamedTensor, TensorFile, TensorRows};
