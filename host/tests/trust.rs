@@ -63,7 +63,7 @@ impl Place {
     fn pretrain(&self, store: &str, stages: &[(&str, &str)]) -> Answer {
         let mut config = format!(
             "[model]\npreset = \"demo\"\nlayer_scale = 0.1\n[training]\nepochs = 2\nwarmup_epochs = 1\nbatch_size = 4\n\
-             [rehearsal]\nstore = \"{store}\"\nbuffer_ratio = 0.25\ncentre_ratio = 0.1\n"
+             [buffer]\nstore = \"{store}\"\nratio = 0.25\ncluster_ratio = 0.1\n"
         );
         for (id, options) in stages {
             config.push_str(&format!("[[stage]]\nmodality = \"{id}\"\ndata = \"{id}\"\noptions = {{ {options} }}\n"));

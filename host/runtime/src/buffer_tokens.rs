@@ -1,4 +1,4 @@
-//! The tokens of kept samples, in a file of the host's own beside the plugin's: so that a run with `rehearsal.store =
+//! The tokens of kept samples, in a file of the host's own beside the plugin's: so that a run with `buffer.store =
 //! "materialised"` can rehearse an earlier modality when its plugin is gone.
 //!
 //! With the plugin, kept samples are opened by it and come augmented and masked as before, see `source`. Without it they are the

@@ -22,6 +22,7 @@ pub mod plan;
 pub mod plugin_dataset;
 pub mod plugins_lock;
 pub mod record;
+pub mod renamed_settings;
 pub mod report;
 pub mod resources;
 pub mod run;

@@ -135,7 +135,7 @@ impl PluginDataset {
             None => Ok(()),
             Some(index) => bail!(
                 "{} keeps sample {} otherwise than it is\n\
-                 hint: this is a fault of the plugin; set rehearsal.store = \"reference\"",
+                 hint: this is a fault of the plugin; set buffer.store = \"reference\"",
                 self.dataset.plugin().name(),
                 self.ids()[index as usize]
             ),
@@ -165,7 +165,7 @@ impl PluginDataset {
         if found != expected || kept.spec != self.spec {
             bail!(
                 "{} kept {found} samples of shape {:?}, expected {expected} of {:?}\n\
-                 hint: this is a fault of the plugin; set rehearsal.store = \"reference\"",
+                 hint: this is a fault of the plugin; set buffer.store = \"reference\"",
                 self.dataset.plugin().name(),
                 kept.spec,
                 self.spec

@@ -4,10 +4,10 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, anyhow, bail};
+use medcoss_core::buffer::Store;
 use medcoss_core::data::Dataset;
 use medcoss_core::device::Device;
 use medcoss_core::model::ModelConfig;
-use medcoss_core::rehearsal::Store;
 use medcoss_core::run::{
     KEPT_SAMPLES, LOCK, PARTIAL, RunLock, StageFolder, StageState, StoredModel, check_manifest, is_partial,
     write_folder, write_manifest,
@@ -37,7 +37,7 @@ const N_WEIGHED: usize = 4;
 
 /// Why a finished stage cannot do without its plugin.
 const NEEDS_PLUGIN: &str =
-    "its samples were kept by reference (rehearsal.store), and only its plugin can read them again from the data";
+    "its samples were kept by reference (buffer.store), and only its plugin can read them again from the data";
 
 /// A run that is about to start or go on.
 pub struct Training {
@@ -111,7 +111,7 @@ impl Training {
         sources: &'s [impl Dataset],
         settings: &'s StageSettings,
     ) -> Result<Stage<'s>> {
-        let strategy = settings.rehearsal.strategy;
+        let strategy = settings.strategy.name;
         let earlier = (0..at).map(|at| {
             let StageSettings { epochs, batch_size, .. } = self.config.settings(&self.config.stages[at]);
             Ok(PreviousStage { dataset: &sources[at], buffer: self.folder(at).buffer()?, epochs, batch_size })
@@ -122,12 +122,12 @@ impl Training {
             settings,
             current: &sources[at],
             model: begun.model.clone(),
-            previous: match begun.states.last().filter(|_| !strategy.begins_afresh()) {
+            previous: match begun.states.last().filter(|_| !strategy.has_one_model_per_stage()) {
                 Some(state) => Some(StoredModel::of_stage(&self.folder(at - 1), state)),
                 None => begun.initial.clone(),
             },
             earlier: earlier.collect::<Result<_>>()?,
-            deferred: strategy.learns_at_the_end() && at + 1 < self.config.stages.len(),
+            deferred: strategy.defers_training() && at + 1 < self.config.stages.len(),
             folder: self.folder(at),
             device: begun.device.clone(),
         })
@@ -213,7 +213,7 @@ impl Training {
                 }
                 None => {
                     let source = self.open_data(at).with_context(in_stage)?;
-                    if self.config.rehearsal.store == Store::Materialised {
+                    if self.config.buffer.store == Store::Materialised {
                         self.weigh(at, &source, observer).with_context(in_stage)?;
                     }
                     StageDataset::Plugin(source.into())
@@ -311,10 +311,10 @@ impl Training {
         let section = &self.config.stages[at];
         let plugin = self.plugins[at].loaded()?;
         if !plugin.keeps() {
-            bail!("plugin {} cannot keep samples in the run\nhint: set rehearsal.store = \"reference\"", plugin.name());
+            bail!("plugin {} cannot keep samples in the run\nhint: set buffer.store = \"reference\"", plugin.name());
         }
         let n_samples = source.ids().len();
-        let n_kept = self.config.rehearsal.n_kept(n_samples);
+        let n_kept = self.config.n_kept(n_samples);
         let n_weighed = N_WEIGHED.min(n_samples);
         let indices: Vec<u64> = (0..n_weighed).map(|nth| (nth * n_samples / n_weighed) as u64).collect();
         let folder = tempfile::Builder::new()

@@ -28,7 +28,7 @@ use medcoss_runtime::training::{RECORD, Training};
 /// after every stage. The table has means and standard deviations over seeds, and differences to the first strategy seed by seed with their
 /// 95 % interval. All of it is in comparison.json and comparison.csv; the runs are runs like any other.
 ///
-/// Other settings are compared under names: --variant no-mixup:rehearsal.mixup=false. What is done stays when the command is stopped, and the same
+/// Other settings are compared under names: --variant no-mixup:strategy.medcoss.mixup=false. What is done stays when the command is stopped, and the same
 /// command goes on from there, also with further strategies or seeds.
 #[derive(Debug, Args)]
 #[command(mut_arg("settings", |settings| settings.help("Change a setting of all runs: key=value")))]
@@ -38,7 +38,7 @@ use medcoss_runtime::training::{RECORD, Training};
 #[command(after_help = "Examples:
   medcoss compare run.toml --tasks tasks.toml --out comparison
   medcoss compare run.toml --tasks tasks.toml --strategies medcoss,sequential,ewc --seeds 0,1,2 --out comparison
-  medcoss compare run.toml --tasks tasks.toml --strategies medcoss --variant no-mixup:rehearsal.mixup=false --out mixup
+  medcoss compare run.toml --tasks tasks.toml --strategies medcoss --variant no-mixup:strategy.medcoss.mixup=false --out mixup
   medcoss report comparison/runs/* --out comparison.html")]
 pub(crate) struct Compare {
     /// Tasks file (TOML), as for `medcoss eval`
@@ -160,7 +160,7 @@ impl Compare {
 
     fn after(&self, entry: &Entry<'_>) -> After {
         // Before its last stage a joint run has learned nothing, and so forgets nothing.
-        if self.last || entry.config.rehearsal.strategy.learns_at_the_end() { After::Last } else { After::EveryStage }
+        if self.last || entry.config.strategy.name.defers_training() { After::Last } else { After::EveryStage }
     }
 
     /// The scores of an earlier call, if they are what this one would find.
@@ -206,7 +206,7 @@ impl Compare {
             seeds: self.eval_seeds.0.clone(),
             base,
             device: &self.device.name,
-            max_bad_ratio: None,
+            max_invalid_fraction: None,
         };
         let bar = self.progress.bar.begin("{msg:32} [{bar:24}] {pos} of {len} samples, {eta} left");
         let scores = evaluate(&Run::open(run)?, tasks, &options, registry, &bar);

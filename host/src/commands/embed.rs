@@ -76,7 +76,7 @@ pub(crate) struct Embed {
     stage: Option<usize>,
     /// Share of samples that may be unreadable
     #[arg(long, value_name = "RATIO", default_value_t = 0.01)]
-    max_bad_ratio: f64,
+    max_invalid_fraction: f64,
     #[command(flatten)]
     device: DeviceArgs,
     #[command(flatten)]
@@ -159,8 +159,8 @@ impl Embed {
             Pool::None => Pooling::None,
         };
         let reading = LoaderOptions {
-            num_workers: DataSection::default().loader_threads,
-            max_invalid_fraction: self.max_bad_ratio,
+            num_workers: DataSection::default().num_workers,
+            max_invalid_fraction: self.max_invalid_fraction,
         };
         // How many samples can be read shows at the end, and a file begins with its sizes: rows wait in a file of their own.
         let folder = self.out.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));

@@ -23,7 +23,7 @@ use medcoss_runtime::training::Training;
 #[command(after_help = "Examples:
   medcoss pretrain run.toml --out runs/first
   medcoss pretrain run.toml --out runs/first --resume
-  medcoss pretrain run.toml --set rehearsal.store=materialised
+  medcoss pretrain run.toml --set buffer.store=materialised
   medcoss pretrain run.toml --data-root /data --set training.epochs=5 --set stage.ct.batch_size=2
   medcoss pretrain run.toml --plugin-dir ~/my-plugins --no-builtin --json > summary.json")]
 pub(crate) struct Pretrain {

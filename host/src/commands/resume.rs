@@ -18,13 +18,13 @@ use medcoss_runtime::training::{RECORD, Training};
 /// Go on with a run that was stopped
 ///
 /// The run's own record of its configuration is used. The numbers are those of a run that was never stopped, on the same
-/// machine and build. May change: data.loader_threads, data.max_bad_ratio, training.checkpoint_every,
+/// machine and build. May change: data.num_workers, data.max_invalid_fraction, training.checkpoint_every,
 /// training.checkpoint_every_steps, training.loss_every_steps, the device (whose rounding then differs) and everything about output. Nothing else may.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   medcoss resume runs/first
   medcoss resume runs/first --data-root /data
-  medcoss resume runs/first --set data.loader_threads=8")]
+  medcoss resume runs/first --set data.num_workers=8")]
 pub(crate) struct Resume {
     /// Run folder
     run: PathBuf,

@@ -53,8 +53,8 @@ pub fn evaluate(
     let (mut tasks, mut data) = open(run, file, options, registry, &models)?;
     let rows = models.rows(options.after);
     let loader = LoaderOptions {
-        num_workers: run.config.data.loader_threads,
-        max_invalid_fraction: options.max_bad_ratio.unwrap_or(run.config.data.max_bad_ratio),
+        num_workers: run.config.data.num_workers,
+        max_invalid_fraction: options.max_invalid_fraction.unwrap_or(run.config.data.max_invalid_fraction),
     };
     let mut needed: BTreeMap<ModelOf, Needed> = BTreeMap::new();
     for (row, (at, task)) in rows.iter().flat_map(|row| tasks.iter().enumerate().map(move |task| (*row, task))) {

@@ -4,8 +4,8 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
+use medcoss_core::buffer::{BufferEntry, RehearsalBuffer, Store};
 use medcoss_core::data::{Dataset, RawBatch, Subset, View};
-use medcoss_core::rehearsal::{BufferEntry, RehearsalBuffer, Store};
 use medcoss_core::run::{KEPT_SAMPLES, StageFolder, StageState, StoredModel};
 use medcoss_core::stage::StageSettings;
 
@@ -121,8 +121,8 @@ impl TrialRun<'_> {
         // The time of each batch is wanted.
         settings.loss_every_steps = Some(1);
         // One cluster gives exactly as many samples as are wanted.
-        settings.rehearsal.buffer_ratio = self.n_rehearsed(&excerpts[at]).min(n_samples) as f64 / n_samples as f64;
-        settings.rehearsal.centre_ratio = 1.0 / n_samples as f64;
+        settings.buffer.ratio = self.n_rehearsed(&excerpts[at]).min(n_samples) as f64 / n_samples as f64;
+        settings.buffer.cluster_ratio = 1.0 / n_samples as f64;
         let stage = training.stage(begun, at, excerpts, &settings)?;
         if !stage.deferred {
             match stage.run(watch).map_err(anyhow::Error::new) {
@@ -164,7 +164,7 @@ impl TrialRun<'_> {
 
     /// Samples that the run keeps of a stage.
     fn n_kept(&self, source: &dyn Dataset) -> usize {
-        self.config.rehearsal.n_kept(source.ids().len())
+        self.config.n_kept(source.ids().len())
     }
 
     /// Samples that the trial keeps of a stage: enough for one of the largest batches that will be drawn from them.
@@ -178,7 +178,7 @@ impl TrialRun<'_> {
         let n_tried = folder.buffer()?.entries.len().max(1);
         let n_kept = self.n_kept(source);
         let list = folder.file("buffer.jsonl").metadata().map_or(0, |file| file.len());
-        let samples = match self.config.rehearsal.store {
+        let samples = match self.config.buffer.store {
             Store::Materialised if folder.file(KEPT_SAMPLES).is_dir() => size_of(&folder.file(KEPT_SAMPLES))?.bytes,
             _ => 0,
         };
@@ -192,6 +192,6 @@ impl TrialRun<'_> {
 
 /// A buffer of the first samples of a source.
 fn first_samples(source: &dyn Dataset, n: usize) -> RehearsalBuffer {
-    let entry = |id: &String| BufferEntry { id: id.clone(), cluster: 0, distance: 0.0, filled_up: false };
+    let entry = |id: &String| BufferEntry { id: id.clone(), cluster: 0, distance: 0.0, backfilled: false };
     RehearsalBuffer { entries: source.ids().iter().take(n).map(entry).collect() }
 }

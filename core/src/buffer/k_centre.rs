@@ -2,20 +2,21 @@
 //! core-set, Sener and Savarese, ICLR 2018).
 
 use super::policy::{counts, mean_of, squared_distance, without_clusters};
-use super::{BufferPolicy, Selected, Work};
+use super::{Selected, SelectionPolicy};
 use crate::Result;
+use crate::clustering::KMeansOptions;
 
 /// Begins with the sample nearest to the mean and takes one after another, each the one that is furthest from all those taken. The largest distance
 /// that is left is at most twice the least possible.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct KCentrePolicy {
-    /// Kept samples per sample, at least one in all.
-    pub buffer_ratio: f64,
+    /// Fraction of the samples that is kept; at least one sample.
+    pub ratio: f64,
 }
 
-impl BufferPolicy for KCentrePolicy {
-    fn select(&self, features: &[f32], width: usize, _seed: u64, _: &mut Work<'_>) -> Result<Vec<Selected>> {
-        let (n, n_kept) = counts(features, width, self.buffer_ratio)?;
+impl SelectionPolicy for KCentrePolicy {
+    fn select(&self, features: &[f32], width: usize, _seed: u64, _: &mut KMeansOptions<'_>) -> Result<Vec<Selected>> {
+        let (n, n_kept) = counts(features, width, self.ratio)?;
         let row = |index: usize| &features[index * width..][..width];
         let mean = mean_of(features, width);
         let from_mean = (0..n).map(|index| (squared_distance(row(index), &mean), index));
@@ -38,7 +39,7 @@ impl BufferPolicy for KCentrePolicy {
 
 #[cfg(test)]
 mod tests {
-    use super::super::policy::no_work;
+    use super::super::policy::no_options;
     use super::*;
 
     #[test]
@@ -46,7 +47,7 @@ mod tests {
         // The mean is 4.6; 4 is nearest to it. Furthest from 4 is 10, then 0.
         let features = [0.0, 1.0, 4.0, 8.0, 10.0];
         let rows = |ratio: f64, features: &[f32]| -> Vec<usize> {
-            let selected = KCentrePolicy { buffer_ratio: ratio }.select(features, 1, 0, &mut no_work()).unwrap();
+            let selected = KCentrePolicy { ratio: ratio }.select(features, 1, 0, &mut no_options()).unwrap();
             selected.iter().map(|selected| selected.index).collect()
         };
         assert_eq!(rows(0.4, &features), [2, 4]);

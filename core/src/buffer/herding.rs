@@ -2,19 +2,20 @@
 //! CVPR 2017).
 
 use super::policy::{counts, mean_of, without_clusters};
-use super::{BufferPolicy, Selected, Work};
+use super::{Selected, SelectionPolicy};
 use crate::Result;
+use crate::clustering::KMeansOptions;
 
 /// Takes one sample after another, each the one that brings the mean of those taken nearest to the mean of all.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct HerdingPolicy {
-    /// Kept samples per sample, at least one in all.
-    pub buffer_ratio: f64,
+    /// Fraction of the samples that is kept; at least one sample.
+    pub ratio: f64,
 }
 
-impl BufferPolicy for HerdingPolicy {
-    fn select(&self, features: &[f32], width: usize, _seed: u64, _: &mut Work<'_>) -> Result<Vec<Selected>> {
-        let (n, n_kept) = counts(features, width, self.buffer_ratio)?;
+impl SelectionPolicy for HerdingPolicy {
+    fn select(&self, features: &[f32], width: usize, _seed: u64, _: &mut KMeansOptions<'_>) -> Result<Vec<Selected>> {
+        let (n, n_kept) = counts(features, width, self.ratio)?;
         let mean = mean_of(features, width);
         let row = |index: usize| &features[index * width..][..width];
         let (mut taken, mut rows, mut sum) = (vec![false; n], Vec::new(), vec![0.0; width]);
@@ -35,17 +36,17 @@ impl BufferPolicy for HerdingPolicy {
 
 #[cfg(test)]
 mod tests {
-    use super::super::policy::no_work;
+    use super::super::policy::no_options;
     use super::*;
 
     #[test]
     fn the_mean_of_the_kept_is_as_near_to_that_of_all_as_can_be() {
         // The mean is 2. First 2.5 is taken, the nearest; then 1, since (2.5 + 1) / 2 = 1.75 is nearer to 2 than (2.5 + 0) / 2, or than
         // (2.5 + 4.5) / 2.
-        let selected = HerdingPolicy { buffer_ratio: 0.5 }.select(&[0.0, 1.0, 2.5, 4.5], 1, 0, &mut no_work()).unwrap();
+        let selected = HerdingPolicy { ratio: 0.5 }.select(&[0.0, 1.0, 2.5, 4.5], 1, 0, &mut no_options()).unwrap();
         assert_eq!(selected.iter().map(|selected| selected.index).collect::<Vec<_>>(), [1, 2]);
         assert_eq!(selected[1].distance, 0.5);
-        let all = HerdingPolicy { buffer_ratio: 1.0 }.select(&[0.0, 1.0, 2.5, 4.5], 1, 0, &mut no_work()).unwrap();
+        let all = HerdingPolicy { ratio: 1.0 }.select(&[0.0, 1.0, 2.5, 4.5], 1, 0, &mut no_options()).unwrap();
         assert_eq!(all.len(), 4);
     }
 }

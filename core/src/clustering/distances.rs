@@ -1,55 +1,58 @@
-//! Nearest centres by matrix products: `|x|^2 - 2 x c + |c|^2` in blocks of points, in single precision on the device that learns, and exact
-//! where that is too close to call. Points that cannot have changed their centre since the last time, by the bound of Hamerly ("Making k-means even
-//! faster", SDM 2010), are left out: in the last steps those are most of them.
+//! The nearest centre of each point by matrix products.
+//!
+//! `|x|^2 - 2 x c + |c|^2` is computed for blocks of points in single precision on the training device. Centres whose distances are too close
+//! for single precision are compared in double precision. Points that cannot have changed their cluster since the last iteration, by the bounds of
+//! Hamerly ("Making k-means even faster", SDM 2010), are skipped: in the last iterations those are most points.
 
 use std::array::from_fn;
 
 use burn::tensor::{Device, Int, Tensor, TensorData};
 use rayon::prelude::*;
 
-use super::{Number, exact_distance};
+use super::{Coordinate, exact_distance};
 use crate::{Error, Result, fused};
 
-/// Scores of a block that are in memory at a time.
+/// Most scores of a block, which are in memory at a time.
 const BLOCK_SCORES: usize = 1 << 24;
 /// Most points in a block.
 const BLOCK_POINTS: usize = 2048;
-/// Scores that are compared side by side.
+/// Scores that one vector operation compares.
 const LANES: usize = 16;
 
-/// Share of a block's points, in quarters, above which all of them are multiplied: copying the others out would cost more than it saves.
+/// Share of uncertain points in a block, in quarters, above which all of its points are multiplied: copying the uncertain ones into a tensor of
+/// their own would cost more than it saves.
 const MOST_QUARTERS: usize = 3;
 
 /// The nearest centre of a point.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub(super) struct Nearest {
-    /// Which.
+pub(super) struct Assignment {
+    /// Index of the centre.
     pub centre: usize,
-    /// Squared Euclidean distance to it.
+    /// Squared Euclidean distance to the centre.
     pub distance: f64,
-    /// It is not further than this Euclidean distance.
-    own: f64,
-    /// No other centre is nearer than this Euclidean distance.
-    others: f64,
+    /// Upper bound of the Euclidean distance to the centre.
+    upper_bound: f64,
+    /// Lower bound of the Euclidean distance to any other centre.
+    lower_bound: f64,
 }
 
-impl Nearest {
-    /// Whether no other centre can be as near. The last digits of the bounds themselves are not worth a mistake.
+impl Assignment {
+    /// Whether no other centre can be as near, even if the last digits of the bounds are wrong.
     fn is_certain(&self) -> bool {
-        self.own * (1.0 + 1e-12) < self.others
+        self.upper_bound * (1.0 + 1e-12) < self.lower_bound
     }
 }
 
-/// What is another than before.
-pub(super) struct Changes {
-    /// Points that have another nearest centre.
+/// Points that changed their cluster in an iteration.
+pub(super) struct Reassignments {
+    /// Number of points.
     pub n_points: usize,
-    /// Whether a centre has lost or won points.
+    /// By centre: whether its cluster lost or gained points.
     pub of_centre: Vec<bool>,
 }
 
-/// Points on a device, in blocks. Their mean is taken away: distances stay, and products get smaller and so more exact.
-pub(super) struct Blocks<'a, P> {
+/// Points on a device, in blocks. The mean of the points is subtracted: distances stay the same, and smaller products are more exact.
+pub(super) struct PointBlocks<'a, P> {
     points: &'a [P],
     width: usize,
     mean: Vec<f64>,
@@ -58,6 +61,7 @@ pub(super) struct Blocks<'a, P> {
 }
 
 struct Block {
+    /// Index of the first point.
     first: usize,
     /// `[n, width]`.
     tensor: Tensor<2>,
@@ -65,11 +69,11 @@ struct Block {
     norms: Vec<f32>,
 }
 
-impl<'a, P: Number> Blocks<'a, P> {
-    /// Uploads points `[n, width]`; `most_centres` is the largest number of centres that will be asked for.
-    pub fn upload(points: &'a [P], width: usize, most_centres: usize, device: &Device) -> Self {
+impl<'a, P: Coordinate> PointBlocks<'a, P> {
+    /// Uploads points `[n, width]` for at most `max_centres` centres.
+    pub fn upload(points: &'a [P], width: usize, max_centres: usize, device: &Device) -> Self {
         let mean = mean(points, width);
-        let rows = (BLOCK_SCORES / most_centres.max(1)).clamp(1, BLOCK_POINTS);
+        let rows = (BLOCK_SCORES / max_centres.max(1)).clamp(1, BLOCK_POINTS);
         let block = |(number, points): (usize, &[P])| {
             let values = centred(points, &mean);
             let norms = values.chunks_exact(width).map(|row| row.iter().map(|v| v * v).sum::<f32>().sqrt()).collect();
@@ -89,21 +93,21 @@ impl<'a, P: Number> Blocks<'a, P> {
     /// The nearest of the centres `[n_centres, width]` to each point; of centres at the same distance the first.
     ///
     /// # Errors
-    /// A device that does not give its results.
-    pub fn nearest(&self, centres: &[f64]) -> Result<Vec<Nearest>> {
-        let unknown = Nearest { centre: 0, distance: f64::INFINITY, own: f64::INFINITY, others: 0.0 };
+    /// A device whose results cannot be read.
+    pub fn nearest(&self, centres: &[f64]) -> Result<Vec<Assignment>> {
+        let unknown = Assignment { centre: 0, distance: f64::INFINITY, upper_bound: f64::INFINITY, lower_bound: 0.0 };
         let mut nearest = vec![unknown; self.n()];
-        self.look_up(&mut nearest, centres)?;
-        self.measure(&mut nearest, centres);
+        self.assign_uncertain(&mut nearest, centres)?;
+        self.compute_distances(&mut nearest, centres);
         Ok(nearest)
     }
 
-    /// The same after centres have moved from where `nearest` was found to where they are now, but for the distances, which
-    /// [`Blocks::measure`] brings up to date.
+    /// Updates the nearest centres after the centres have moved from `before` to `centres`. Distances are left to
+    /// [`PointBlocks::compute_distances`].
     ///
     /// # Errors
-    /// A device that does not give its results.
-    pub fn follow(&self, nearest: &mut [Nearest], before: &[f64], centres: &[f64]) -> Result<Changes> {
+    /// A device whose results cannot be read.
+    pub fn update(&self, nearest: &mut [Assignment], before: &[f64], centres: &[f64]) -> Result<Reassignments> {
         let pairs = before.par_chunks_exact(self.width).zip(centres.par_chunks_exact(self.width));
         let moved: Vec<f64> = pairs.map(|(before, now)| exact_distance(before, now).sqrt()).collect();
         let most = |but: Option<usize>| {
@@ -114,27 +118,27 @@ impl<'a, P: Number> Blocks<'a, P> {
         let (_, second) = most(Some(furthest));
         let old: Vec<usize> = nearest.iter().map(|nearest| nearest.centre).collect();
         nearest.par_iter_mut().for_each(|nearest| {
-            nearest.own += moved[nearest.centre];
-            nearest.others -= if nearest.centre == furthest { second } else { far };
+            nearest.upper_bound += moved[nearest.centre];
+            nearest.lower_bound -= if nearest.centre == furthest { second } else { far };
         });
-        self.look_up(nearest, centres)?;
-        let mut changes = Changes { n_points: 0, of_centre: vec![false; moved.len()] };
+        self.assign_uncertain(nearest, centres)?;
+        let mut reassigned = Reassignments { n_points: 0, of_centre: vec![false; moved.len()] };
         for (new, old) in nearest.iter().map(|nearest| nearest.centre).zip(old).filter(|(new, old)| new != old) {
-            changes.n_points += 1;
-            (changes.of_centre[new], changes.of_centre[old]) = (true, true);
+            reassigned.n_points += 1;
+            (reassigned.of_centre[new], reassigned.of_centre[old]) = (true, true);
         }
-        Ok(changes)
+        Ok(reassigned)
     }
 
-    /// Brings the distances to the nearest centres up to date.
-    pub fn measure(&self, nearest: &mut [Nearest], centres: &[f64]) {
+    /// Computes the distance of each point to its nearest centre.
+    pub fn compute_distances(&self, nearest: &mut [Assignment], centres: &[f64]) {
         nearest.par_iter_mut().enumerate().for_each(|(at, nearest)| {
             nearest.distance = self.exact(at, nearest.centre, centres);
         });
     }
 
-    /// Finds the nearest centres of the points that are not certain of theirs.
-    fn look_up(&self, nearest: &mut [Nearest], centres: &[f64]) -> Result<()> {
+    /// Finds the nearest centres of the points whose bounds leave them uncertain.
+    fn assign_uncertain(&self, nearest: &mut [Assignment], centres: &[f64]) -> Result<()> {
         let n_centres = centres.len() / self.width;
         let moved = centred(centres, &self.mean);
         let halves: Vec<f32> =
@@ -147,42 +151,42 @@ impl<'a, P: Number> Blocks<'a, P> {
         for block in &self.blocks {
             let n = block.norms.len();
             let in_block = &mut nearest[block.first..][..n];
-            let open = self.open(block, in_block, centres);
-            if open.is_empty() {
+            let uncertain = self.uncertain_rows(block, in_block, centres);
+            if uncertain.is_empty() {
                 continue;
             }
-            let points = if open.len() == n {
+            let points = if uncertain.len() == n {
                 block.tensor.clone()
             } else {
-                let rows: Vec<i32> = open.iter().map(|row| *row as i32).collect();
-                let rows = Tensor::<1, Int>::from_data(TensorData::new(rows, [open.len()]), device);
+                let rows: Vec<i32> = uncertain.iter().map(|row| *row as i32).collect();
+                let rows = Tensor::<1, Int>::from_data(TensorData::new(rows, [uncertain.len()]), device);
                 block.tensor.clone().select(0, rows)
             };
             let scores: Vec<f32> = fused::affine(points, moved.clone(), Some(halves.clone()))
                 .into_data()
                 .try_into_vec()
                 .map_err(|error| Error::Device(format!("distances cannot be read back from the device: {error:?}")))?;
-            let found: Vec<Nearest> = open
+            let found: Vec<Assignment> = uncertain
                 .par_iter()
                 .zip(scores.par_chunks_exact(n_centres))
                 .map(|(row, scores)| self.decide(block.first + row, block.norms[*row], scores, longest, centres))
                 .collect();
-            open.into_iter().zip(found).for_each(|(row, found)| in_block[row] = found);
+            uncertain.into_iter().zip(found).for_each(|(row, found)| in_block[row] = found);
         }
         Ok(())
     }
 
-    /// Rows of a block whose nearest centre may be another by now: all of them where they are many.
-    fn open(&self, block: &Block, nearest: &mut [Nearest], centres: &[f64]) -> Vec<usize> {
+    /// Rows of a block whose nearest centre may have changed; all rows where most are uncertain.
+    fn uncertain_rows(&self, block: &Block, nearest: &mut [Assignment], centres: &[f64]) -> Vec<usize> {
         let n = nearest.len();
-        let too_many = |n_open: usize| 4 * n_open > MOST_QUARTERS * n;
-        let loosely = (0..n).filter(|row| !nearest[*row].is_certain()).count();
-        if too_many(loosely) {
+        let too_many = |n_uncertain: usize| 4 * n_uncertain > MOST_QUARTERS * n;
+        let n_uncertain = (0..n).filter(|row| !nearest[*row].is_certain()).count();
+        if too_many(n_uncertain) {
             return (0..n).collect();
         }
-        // Before they are compared with all centres it pays to look how far their own one really is.
+        // The exact distance to the present centre often settles a point without a comparison with all centres.
         nearest.par_iter_mut().enumerate().filter(|(_, nearest)| !nearest.is_certain()).for_each(|(row, nearest)| {
-            nearest.own = self.exact(block.first + row, nearest.centre, centres).sqrt();
+            nearest.upper_bound = self.exact(block.first + row, nearest.centre, centres).sqrt();
         });
         (0..n).filter(|row| !nearest[*row].is_certain()).collect()
     }
@@ -192,13 +196,13 @@ impl<'a, P: Number> Blocks<'a, P> {
         exact_distance(&self.points[at * self.width..][..self.width], &centres[centre * self.width..][..self.width])
     }
 
-    /// The nearest centre of a point by its scores, which are half of its squared norm less half of its squared distance to each centre. Those
-    /// within a tolerance of the best are compared exactly. The distance itself is left to [`Blocks::measure`].
-    fn decide(&self, at: usize, norm: f32, scores: &[f32], longest: f32, centres: &[f64]) -> Nearest {
+    /// The nearest centre of a point by its scores: half of its squared norm minus half of its squared distance to each centre. Centres within
+    /// a tolerance of the best score are compared in double precision. The distance is left to [`PointBlocks::compute_distances`].
+    fn decide(&self, at: usize, norm: f32, scores: &[f32], longest: f32, centres: &[f64]) -> Assignment {
         let tolerance = self.rounding() * (norm + longest) * longest;
         let Best { score: best, place, next } = two_best(scores);
         let (rounding, most) = (f64::from(self.rounding()), f64::from(norm) + f64::from(longest));
-        // A centre's distance from its score, and what rounding can have done to it at most.
+        // Bound of a centre's distance by its score, with the largest effect of rounding.
         let distance = |score: f32, error: f64| {
             let norm = f64::from(norm);
             let squared =
@@ -206,44 +210,44 @@ impl<'a, P: Number> Blocks<'a, P> {
             squared.max(0.0).sqrt() + error * f64::from(f32::EPSILON) * most
         };
         if best - next > 2.0 * tolerance {
-            return Nearest {
+            return Assignment {
                 centre: place,
                 distance: f64::NAN,
-                own: distance(best, 1.0),
-                others: distance(next, -1.0),
+                upper_bound: distance(best, 1.0),
+                lower_bound: distance(next, -1.0),
             };
         }
         let limit = best - 2.0 * tolerance;
-        // What is no number is compared exactly as well.
+        // Scores that are no numbers are compared in double precision as well.
         let is_further = |score: f32| score.partial_cmp(&limit) == Some(std::cmp::Ordering::Less);
         let close = scores.iter().enumerate().filter(|(_, score)| !is_further(**score));
         let (centre, squared) = close
             .map(|(centre, _)| (centre, self.exact(at, centre, centres)))
             .fold((place, f64::INFINITY), |best, new| if new.1 < best.1 { new } else { best });
-        // The best by its score may be one of the others.
-        Nearest { centre, distance: squared, own: squared.sqrt(), others: distance(best, -1.0) }
+        // The centre with the best score may be one of the others.
+        Assignment { centre, distance: squared, upper_bound: squared.sqrt(), lower_bound: distance(best, -1.0) }
     }
 
-    /// Largest relative error of a sum of so many products in single precision.
+    /// Largest relative error of a sum of `width` products in single precision.
     fn rounding(&self) -> f32 {
         (self.width as f32 + 8.0) * f32::EPSILON
     }
 }
 
-/// The largest of a row of scores.
+/// The largest score of a row.
 #[derive(Debug, Clone, Copy, PartialEq)]
 struct Best {
     score: f32,
-    /// Where it stands.
+    /// Index of the score.
     place: usize,
-    /// The largest of all others.
+    /// The second largest score.
     next: f32,
 }
 
-/// The same of every sixteenth score from each of the first.
+/// The largest scores of [`LANES`] interleaved parts of a row.
 struct Lanes {
     scores: [f32; LANES],
-    /// Which of its scores that is.
+    /// Index of the largest score within the lane.
     numbers: [u32; LANES],
     next: [f32; LANES],
 }
@@ -271,7 +275,7 @@ impl Lanes {
     }
 }
 
-/// The largest score and the next, of those that are numbers.
+/// The two largest scores; those that are no numbers are ignored.
 fn two_best(scores: &[f32]) -> Best {
     const NONE: f32 = f32::NEG_INFINITY;
     let (chunks, rest) = scores.as_chunks::<LANES>();
@@ -290,8 +294,8 @@ fn two_best(scores: &[f32]) -> Best {
     )
 }
 
-/// The mean of points `[n, width]`, in an order that the number of threads does not change.
-fn mean<P: Number>(points: &[P], width: usize) -> Vec<f64> {
+/// The mean of points `[n, width]`, summed in an order that does not depend on the number of threads.
+fn mean<P: Coordinate>(points: &[P], width: usize) -> Vec<f64> {
     let sums = |points: &[P]| {
         let mut sums = vec![0.0; width];
         for point in points.chunks_exact(width) {
@@ -309,8 +313,8 @@ pub(super) fn transposed(values: &[f32], width: usize) -> Vec<f32> {
     (0..width).flat_map(|column| values.iter().skip(column).step_by(width).copied()).collect()
 }
 
-/// Points with a mean taken away, in single precision.
-pub(super) fn centred<P: Number>(points: &[P], mean: &[f64]) -> Vec<f32> {
+/// Points minus a mean, in single precision.
+pub(super) fn centred<P: Coordinate>(points: &[P], mean: &[f64]) -> Vec<f32> {
     let rows = points.chunks_exact(mean.len());
     rows.flat_map(|row| row.iter().zip(mean).map(|(value, mean)| ((*value).into() - mean) as f32)).collect()
 }
@@ -323,7 +327,7 @@ mod tests {
     fn the_two_best_of_a_row_are_those_of_the_sorted_row() {
         let mut draw = crate::rng::keyed(3, "scores", &[]);
         for n in (1..70).chain([200]) {
-            // Few values: many of them are there twice.
+            // Few different values, so that many occur twice.
             let mut scores: Vec<f32> = (0..n).map(|_| rand::RngExt::random_range(&mut draw, -20..20) as f32).collect();
             if n % 3 == 0 {
                 scores[n / 2] = f32::NAN;

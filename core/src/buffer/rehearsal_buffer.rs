@@ -1,4 +1,4 @@
-//! The rehearsal buffer of one finished stage: which samples are kept. Their files stay where they are.
+//! The samples that one finished stage keeps, by their ids.
 
 use std::collections::HashMap;
 
@@ -12,12 +12,14 @@ use crate::{Error, Result};
 pub struct BufferEntry {
     /// Sample id.
     pub id: String,
-    /// Cluster that it was chosen from.
+    /// Cluster of the sample; 0 where the selection has no clusters.
     pub cluster: usize,
-    /// Euclidean distance to the cluster's centre in feature space.
+    /// Euclidean distance to the centre of the cluster in feature space.
     pub distance: f64,
-    /// True when it fills up what a small cluster left free.
-    pub filled_up: bool,
+    /// True where the sample fills a place that a small cluster left free.
+    // Lines of this file state no format: format 3 called the field `filled_up`.
+    #[serde(alias = "filled_up")]
+    pub backfilled: bool,
 }
 
 /// The kept samples of a stage.
@@ -28,21 +30,21 @@ pub struct RehearsalBuffer {
 }
 
 impl RehearsalBuffer {
-    /// From chosen rows; `rows` and `ids` say which sample a row is.
+    /// From chosen rows of features; `rows[row]` is the index of the sample in `ids`.
     pub fn new(selected: &[Selected], rows: &[u64], ids: &[String]) -> Self {
         let entry = |selected: &Selected| BufferEntry {
             id: ids[rows[selected.index] as usize].clone(),
             cluster: selected.cluster,
             distance: selected.distance,
-            filled_up: selected.filled_up,
+            backfilled: selected.backfilled,
         };
         Self { entries: selected.iter().map(entry).collect() }
     }
 
-    /// Indices of the kept samples in a source.
+    /// Indices of the kept samples in a dataset.
     ///
     /// # Errors
-    /// A sample that the source does not have.
+    /// A sample that the dataset does not have.
     pub fn indices(&self, modality: &str, ids: &[String]) -> Result<Vec<u64>> {
         let position: HashMap<&str, usize> = ids.iter().enumerate().map(|(at, id)| (id.as_str(), at)).collect();
         self.entries

@@ -1,22 +1,21 @@
-//! A small problem for the tests of strategies: a tiny model and a few made-up samples.
+//! A stage for the tests of strategies: a tiny model and a few random samples.
 
 use burn::optim::GradientsParams;
 use burn::tensor::{Device, Tensor};
 use rand::RngExt;
 
-use super::{Beginning, Closing, Lesson, Method};
+use super::{ContinualStrategy, StageEnd, StageStart, StepContext, Strategy, StrategyConfig};
 use crate::data::{Dataset, HostBatch, InvalidSample, RawBatch, TokenSpec, View, prepare};
 use crate::model::{Dimensions, FlatParameters, Model, ModelConfig, TextAttention, map_gradients};
 use crate::pretext::pretext_loss;
-use crate::rehearsal::{RehearsalConfig, Strategy};
 use crate::rng;
 use crate::run::{StageFolder, StoredModel, save_model};
 
 const SPEC: TokenSpec = TokenSpec::Continuous { n_tokens: 8, d_token: 4, n_masked: 4 };
 const N_SAMPLES: usize = 6;
 
-pub struct Toy {
-    pub config: RehearsalConfig,
+pub struct TinyStage {
+    pub config: StrategyConfig,
     pub model: ModelConfig,
     /// As its stage begins.
     pub student: Model,
@@ -27,7 +26,7 @@ pub struct Toy {
     _on_disk: tempfile::TempDir,
 }
 
-impl Toy {
+impl TinyStage {
     pub fn new(strategy: Strategy) -> Self {
         let device = crate::device::by_name("cpu").unwrap().autodiff();
         let dimensions = Dimensions {
@@ -52,7 +51,7 @@ impl Toy {
         source.fill(View::Training, &indices, &indices, &mut raw).unwrap();
         let keep: Vec<usize> = (0..N_SAMPLES).collect();
         Self {
-            config: RehearsalConfig { strategy, ..RehearsalConfig::default() },
+            config: StrategyConfig::new(strategy),
             student: Model::new(&model, 3, 1, &device),
             batch: prepare(&raw, SPEC, &keep, true, None),
             model,
@@ -64,7 +63,7 @@ impl Toy {
     }
 
     /// Without gradients.
-    pub fn plain_device(&self) -> Device {
+    pub fn inference_device(&self) -> Device {
         self.device.clone().inner()
     }
 
@@ -79,9 +78,8 @@ impl Toy {
         StoredModel::new(path, self.model.clone())
     }
 
-    pub fn beginning<'a>(&'a self, previous: Option<&'a StoredModel>) -> Beginning<'a> {
-        Beginning {
-            config: &self.config,
+    pub fn start<'a>(&'a self, previous: Option<&'a StoredModel>) -> StageStart<'a> {
+        StageStart {
             stage: 1,
             seed: 5,
             epochs: 4,
@@ -92,8 +90,8 @@ impl Toy {
         }
     }
 
-    pub fn lesson(&self) -> Lesson<'_> {
-        Lesson {
+    pub fn step(&self) -> StepContext<'_> {
+        StepContext {
             batch: &self.batch,
             family: 0,
             temporal: 0,
@@ -114,29 +112,34 @@ impl Toy {
     ) -> Model {
         for _ in 0..steps {
             let gradients = GradientsParams::from_grads(loss(&student).backward(), &student);
-            student = step(student, gradients, moves);
+            student = descend(student, gradients, moves);
         }
         student
     }
 
-    /// Steps as a stage makes them.
-    pub fn learn(&self, method: &dyn Method, mut student: Model, steps: usize) -> Model {
-        let lesson = self.lesson();
+    /// The strategy at the start of the stage.
+    pub fn strategy(&self, previous: Option<&StoredModel>) -> Box<dyn ContinualStrategy> {
+        self.config.build(&self.start(previous)).unwrap()
+    }
+
+    /// Training steps as a stage makes them.
+    pub fn train(&self, strategy: &dyn ContinualStrategy, mut student: Model, steps: usize) -> Model {
+        let step = self.step();
         for _ in 0..steps {
-            let encoded = lesson.encode(&student);
-            let mut loss = pretext_loss(&student, 0, lesson.batch, encoded.clone());
-            if let Some(further) = method.further_loss(&student, &lesson, &encoded) {
-                loss = loss + further;
+            let encoded = step.encode(&student);
+            let mut loss = pretext_loss(&student, 0, step.batch, encoded.clone());
+            if let Some(auxiliary) = strategy.auxiliary_loss(&student, &step, &encoded) {
+                loss = loss + auxiliary;
             }
             let gradients = GradientsParams::from_grads(loss.backward(), &student);
-            let gradients = method.before_update(&student, gradients);
-            student = method.after_update(step(student, gradients, &|_| true));
+            let gradients = strategy.before_update(&student, gradients);
+            student = strategy.after_update(descend(student, gradients, &|_| true));
         }
         student
     }
 
-    pub fn finish(&self, method: &mut dyn Method, student: Model) -> (Model, Vec<String>) {
-        let mut closing = Closing {
+    pub fn end_stage(&self, strategy: &mut dyn ContinualStrategy, student: Model) -> (Model, Vec<String>) {
+        let mut end = StageEnd {
             folder: &self.folder,
             source: &self.source,
             family: 0,
@@ -144,7 +147,7 @@ impl Toy {
             num_workers: 1,
             progress: &mut |_, _| Ok(()),
         };
-        method.finish(student, &mut closing).unwrap()
+        strategy.end_stage(student, &mut end).unwrap()
     }
 
     /// Euclidean distance of some parameters from where the stage began.
@@ -163,12 +166,17 @@ impl Toy {
     }
 }
 
+/// The value of a scalar.
+pub fn scalar(tensor: Tensor<1>) -> f32 {
+    tensor.into_scalar()
+}
+
 /// The values of a tensor.
 pub fn values(tensor: Tensor<1>) -> Vec<f32> {
     tensor.into_data().try_to_vec().unwrap()
 }
 
-fn step(student: Model, gradients: GradientsParams, moves: &dyn Fn(&str) -> bool) -> Model {
+fn descend(student: Model, gradients: GradientsParams, moves: &dyn Fn(&str) -> bool) -> Model {
     let mut by_path = FlatParameters::new();
     map_gradients(&student, gradients, &mut |path, _, gradient| {
         by_path.insert(path.into(), gradient);

@@ -1,14 +1,15 @@
-//! Feature distillation (section 3.3 of the paper): the student's features must match those of a frozen model.
+//! Feature distillation (section 3.3 of the paper): the student's features must match those of a frozen teacher.
 
 use burn::module::Module;
 use burn::tensor::{Device, Tensor};
 use serde::{Deserialize, Serialize};
 
+use super::strategy::StepContext;
 use crate::data::HostBatch;
 use crate::model::{Model, StochasticDepth, indices, mean_over_tokens};
 use crate::pretext::mean_all;
 
-/// Which of the encoder's outputs are compared.
+/// The encoder outputs that are compared.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum DistillationTarget {
@@ -22,7 +23,7 @@ pub enum DistillationTarget {
 }
 
 impl DistillationTarget {
-    /// What is compared of `[B, T, D]`: `[rows, D]`. `padding`: whether positions of text that are padding count.
+    /// The compared outputs `[rows, D]` of `[B, T, D]`; with `padding` also those at padding positions of text.
     pub(crate) fn of(self, encoded: Tensor<3>, batch: &HostBatch, padding: bool) -> Tensor<2> {
         let [n, length, width] = encoded.dims();
         match (self, batch) {
@@ -39,7 +40,7 @@ impl DistillationTarget {
     }
 }
 
-/// A frozen model: no gradients, no stochastic depth (which the reference leaves on).
+/// A frozen model, without gradients and without stochastic depth (which the reference leaves on).
 #[derive(Debug)]
 pub struct Teacher {
     model: Model,
@@ -51,7 +52,7 @@ impl Teacher {
         Self { model: model.valid() }
     }
 
-    /// Its encoder outputs `[B, T, D]`, as constants in the graph of `device`; what they are for as in [`Model::encode`].
+    /// Its encoder outputs `[B, T, D]`, as constants in the graph of `device`, see [`Model::encode`].
     pub(crate) fn encode(
         &self,
         family: usize,
@@ -67,17 +68,17 @@ impl Teacher {
 /// Mean squared error between student and teacher encoder outputs on the same visible tokens of the same mixed samples.
 #[derive(Debug, Clone, Copy)]
 pub struct FeatureMatching<'a> {
-    /// What learns.
+    /// The model that is trained.
     pub student: &'a Model,
-    /// What it learns from.
+    /// The frozen model.
     pub teacher: &'a Teacher,
     /// Family of the samples.
     pub family: usize,
-    /// Temporal position of both.
+    /// Temporal position for both models.
     pub temporal: usize,
-    /// Which outputs are compared.
+    /// Outputs that are compared.
     pub target: DistillationTarget,
-    /// Whether positions of text that are padding count.
+    /// Whether padding positions of text are compared.
     pub padding: bool,
 }
 
@@ -90,9 +91,35 @@ impl FeatureMatching<'_> {
         teacher_depth: Option<&mut StochasticDepth>,
         device: &Device,
     ) -> Tensor<1> {
-        let own = self.student.encode(self.family, batch, self.temporal, depth, device);
-        let given = self.teacher.encode(self.family, batch, self.temporal, teacher_depth, device);
+        let student = self.student.encode(self.family, batch, self.temporal, depth, device);
+        let teacher = self.teacher.encode(self.family, batch, self.temporal, teacher_depth, device);
         let compared = |encoded| self.target.of(encoded, batch, self.padding);
-        mean_all((compared(own) - compared(given)).square())
+        mean_all((compared(student) - compared(teacher)).square())
+    }
+}
+
+/// Distillation on current-task batches: the student's features against those of the model at the start of the stage. Where the family is new, that
+/// model has the student's first embedder.
+pub(super) struct CurrentTaskDistillation {
+    pub teacher: Teacher,
+    pub target: DistillationTarget,
+    /// Factor of the loss.
+    pub weight: f64,
+    /// Whether padding positions of text are compared.
+    pub padding: bool,
+}
+
+impl CurrentTaskDistillation {
+    /// The loss of a batch; `predict` maps the student's features `[rows, D]` before the comparison.
+    pub fn loss(
+        &self,
+        step: &StepContext<'_>,
+        encoded: &Tensor<3>,
+        predict: impl FnOnce(Tensor<2>) -> Tensor<2>,
+    ) -> Tensor<1> {
+        let teacher = self.teacher.encode(step.family, step.batch, step.temporal, None, step.device);
+        let compared = |encoded| self.target.of(encoded, step.batch, self.padding);
+        let student = predict(compared(encoded.clone()));
+        mean_all((student - compared(teacher)).square()).mul_scalar(self.weight)
     }
 }

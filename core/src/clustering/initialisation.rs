@@ -1,61 +1,25 @@
-//! Where k-means begins.
+//! Initial centres by k-means|| (Bahmani et al., "Scalable k-means++", VLDB 2012).
 
 use burn::tensor::{Device, Tensor, TensorData};
-use linfa::traits::Fit;
-use linfa_clustering::KMeans;
-use ndarray16::Array2;
 use rand::RngExt;
-use rand_xoshiro::Xoshiro256Plus;
-use rand_xoshiro::rand_core::SeedableRng;
 use rayon::prelude::*;
 
-use super::distances::Blocks;
-use super::{MOST_WORK, Number};
+use super::Coordinate;
+use super::distances::PointBlocks;
 use crate::rng::{self, Rng};
 use crate::{Error, Result};
-
-/// Centres from the start that suits the size.
-pub(super) fn plus_plus_start<P: Number>(
-    points: &[P],
-    width: usize,
-    n_centres: usize,
-    seed: u64,
-    blocks: &Blocks<'_, P>,
-    device: &Device,
-) -> Result<Vec<f64>> {
-    match points.len().saturating_mul(n_centres) <= MOST_WORK {
-        true => best_of_three(points, width, n_centres, seed),
-        false => oversampled(points, width, n_centres, seed, blocks, device),
-    }
-}
-
-/// Centres from a k-means++ start (Arthur and Vassilvitskii, 2007), the best of three runs, for small inputs. The library averages a cluster's points
-/// together with its previous centre, which moves more slowly than Lloyd's step and ends near, not at, where that would: exact steps follow.
-fn best_of_three<P: Number>(points: &[P], width: usize, n_centres: usize, seed: u64) -> Result<Vec<f64>> {
-    let values = points.iter().map(|value| (*value).into()).collect();
-    let points = Array2::from_shape_vec((points.len() / width, width), values)
-        .map_err(|error| Error::Data(format!("features are no table of {width} columns: {error}")))?;
-    let model = KMeans::params_with_rng(n_centres, Xoshiro256Plus::seed_from_u64(seed))
-        .n_runs(3)
-        .max_n_iterations(300)
-        .tolerance(1e-6)
-        .fit(&linfa::DatasetBase::from(points))
-        .map_err(|error| Error::Data(format!("k-means with {n_centres} centres: {error}")))?;
-    Ok(model.centroids().iter().copied().collect())
-}
 
 /// Rounds of k-means||.
 const N_ROUNDS: usize = 5;
 
-/// Centres from a k-means|| start (Bahmani et al., "Scalable k-means++", VLDB 2012), for large inputs: in each of a few rounds about `n_centres`
-/// candidates are drawn, each point by its share of the squared distances to the candidates so far; of all of them, weighted by the points
-/// nearest to each, k-means++ chooses greedily.
-fn oversampled<P: Number>(
+/// In each of a few rounds about `n_centres` candidates are drawn, each point with a probability proportional to its squared distance to the
+/// candidates so far. Greedy k-means++ chooses the centres from the candidates, weighted by the number of points nearest to each.
+pub(super) fn k_means_parallel<P: Coordinate>(
     points: &[P],
     width: usize,
     n_centres: usize,
     seed: u64,
-    blocks: &Blocks<'_, P>,
+    blocks: &PointBlocks<'_, P>,
     device: &Device,
 ) -> Result<Vec<f64>> {
     let n = blocks.n();
@@ -84,7 +48,7 @@ fn oversampled<P: Number>(
         });
         candidates.extend(new);
     }
-    // Copies of points may give fewer candidates than centres; any other points then make up for them.
+    // Copies of points may give fewer candidates than centres; other points are drawn to make up the number.
     while candidates.len() < n_centres * width {
         candidates.extend(row(draw.random_range(0..n)));
     }
@@ -94,8 +58,8 @@ fn oversampled<P: Number>(
     Ok(chosen.into_iter().flat_map(|at| candidates[at * width..][..width].iter().copied()).collect())
 }
 
-/// Greedy k-means++ over weighted points: of a few points that are drawn for each next centre, the one that leaves the least inertia counts (as
-/// scikit-learn does it; Celebi et al., 2013). Gives the positions of the chosen ones.
+/// Greedy k-means++ (Arthur and Vassilvitskii, 2007) over weighted points: a few points are drawn for each next centre, and the one that leaves the
+/// least inertia is taken, as in scikit-learn (Celebi et al., 2013). Returns the indices of the chosen points.
 fn plus_plus(
     points: &[f64],
     width: usize,
@@ -127,27 +91,27 @@ fn plus_plus(
     Ok(chosen)
 }
 
-/// A position, drawn by weight times factor; by weight alone where all factors are 0.
+/// An index, drawn with a probability proportional to weight times factor; any index where all products are 0.
 fn weighted(weights: &[f64], factor: impl Fn(usize) -> f64, draw: &mut Rng) -> usize {
     let share = |at: usize| weights[at] * factor(at);
     let total: f64 = (0..weights.len()).map(share).sum();
     if total <= 0.0 {
         return draw.random_range(0..weights.len());
     }
-    let mut left = draw.random::<f64>() * total;
+    let mut remaining = draw.random::<f64>() * total;
     for at in 0..weights.len() {
-        left -= share(at);
-        if left < 0.0 {
+        remaining -= share(at);
+        if remaining < 0.0 {
             return at;
         }
     }
-    // What rounding leaves over belongs to the last that can be drawn.
+    // Rounding may leave a remainder, which belongs to the last index with a positive share.
     (0..weights.len()).rev().find(|at| share(*at) > 0.0).unwrap_or_default()
 }
 
-/// Squared distances among points by matrix products, in single precision: good enough to draw by.
+/// Squared distances among points by matrix products, in single precision: exact enough for probabilities.
 struct Products {
-    /// `[width, n]`, their mean taken away: products read them as they lie.
+    /// `[width, n]` minus their mean, in the order in which the product reads them.
     points: Tensor<2>,
     /// Squared norms.
     squares: Vec<f64>,
@@ -167,7 +131,7 @@ impl Products {
         Self { points: Tensor::from_data(TensorData::new(values, [width, n]), device), squares }
     }
 
-    /// From some of the points to all of them: `[rows.len(), n]`.
+    /// Distances from some of the points to all points: `[rows.len(), n]`.
     fn to(&self, rows: &[usize]) -> Result<Vec<f64>> {
         let index: Vec<i32> = rows.iter().map(|row| *row as i32).collect();
         let some = self.points.clone().select(1, crate::model::indices(&index, &self.points.device()));
@@ -180,7 +144,7 @@ impl Products {
         let n = self.squares.len();
         let distance = |(place, product): (usize, &f32)| {
             let (row, other) = (rows[place / n], place % n);
-            // What is left of a point's distance to itself is rounding.
+            // Rounding would give a distance above 0.
             if row == other {
                 0.0
             } else {
@@ -202,9 +166,9 @@ mod tests {
         let points: Vec<f32> =
             (0..400).flat_map(|at| corners[at % 4].map(|corner| corner + draw.random::<f32>())).collect();
         let device = crate::device::by_name("cpu").unwrap();
-        let blocks = Blocks::upload(&points, 2, 4, &device);
+        let blocks = PointBlocks::upload(&points, 2, 4, &device);
         for seed in 0..20 {
-            let centres = oversampled(&points, 2, 4, seed, &blocks, &device).unwrap();
+            let centres = k_means_parallel(&points, 2, 4, seed, &blocks, &device).unwrap();
             let mut groups: Vec<(bool, bool)> = centres.chunks(2).map(|c| (c[0] > 50.0, c[1] > 50.0)).collect();
             groups.sort_unstable();
             assert_eq!(groups, [(false, false), (false, true), (true, false), (true, true)], "seed {seed}");
@@ -215,8 +179,8 @@ mod tests {
     fn copies_of_one_point_are_enough() {
         let device = crate::device::by_name("cpu").unwrap();
         let points = [3.0f32; 20];
-        let blocks = Blocks::upload(&points, 2, 4, &device);
-        assert_eq!(oversampled(&points, 2, 4, 1, &blocks, &device).unwrap(), [3.0; 8]);
+        let blocks = PointBlocks::upload(&points, 2, 4, &device);
+        assert_eq!(k_means_parallel(&points, 2, 4, 1, &blocks, &device).unwrap(), [3.0; 8]);
     }
 
     #[test]
