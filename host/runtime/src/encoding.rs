@@ -30,7 +30,7 @@ pub struct EncodeOptions {
 impl Default for EncodeOptions {
     /// The latest model, the mean over tokens.
     fn default() -> Self {
-        let num_workers = DataSection::default().loader_threads;
+        let num_workers = DataSection::default().num_workers;
         let loader = LoaderOptions { num_workers, max_invalid_fraction: MAX_INVALID_FRACTION };
         Self { stage: None, pooling: Pooling::Mean, loader }
     }

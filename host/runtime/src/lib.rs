@@ -30,6 +30,7 @@ pub mod run_summary;
 pub mod stage_dataset;
 pub mod stage_plugin;
 pub mod timing;
+mod token_spec;
 pub mod training;
 pub mod trust;
 

@@ -19,10 +19,6 @@ preset = \"demo\"
 epochs = 1
 warmup_epochs = 0
 batch_size = 8
-
-[[stage]]
-modality = \"xray\"
-data = \"images\"
 ";
 
 #[test]
@@ -34,10 +30,15 @@ fn another_program_encodes_images_and_adds_a_stage() {
     let registry = PluginRegistry::discover(&search, Vec::new(), Loading::Unprobed);
     let plugin = registry.load("xray").unwrap();
     let made = plugin.synthesise(&Synthesise { folder: images, n_samples: 24, seed: 1 }).unwrap();
-    let options = toml::Table::from_iter([(String::from("options"), toml::Value::try_from(made.options).unwrap())]);
-    let options = toml::to_string(&options).unwrap().replace("[options]", "[stage.options]");
+    let stage = toml::Table::from_iter([
+        ("modality".into(), "xray".into()),
+        ("root".into(), "images".into()),
+        ("data".into(), toml::Value::try_from(made.data).unwrap()),
+        ("options".into(), toml::Value::try_from(made.options).unwrap()),
+    ]);
+    let stages = toml::to_string(&toml::Table::from_iter([("stage".into(), vec![stage].into())])).unwrap();
     let file = place.path().join("run.toml");
-    fs::write(&file, format!("{CONFIGURATION}{options}")).unwrap();
+    fs::write(&file, format!("{CONFIGURATION}\n{stages}")).unwrap();
 
     let config = RunConfig::read(&file, &[]).unwrap();
     let plugins = plugins_of(&config, &registry, None).unwrap();
