@@ -10,6 +10,7 @@ use crate::trust::{Candidate, Trusted};
 use medcoss_plugin_host::{Plugin, PluginRegistry};
 
 /// The plugin of a stage.
+#[derive(Debug, Clone)]
 pub enum StagePlugin {
     /// Ready for use.
     Loaded(Plugin),
