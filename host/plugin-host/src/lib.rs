@@ -66,7 +66,7 @@ pub use library::v1_header_of;
 pub use location::{LoadError, PluginLocation};
 pub use medcoss_abi::Builtin;
 pub use nearest::{did_you_mean, nearest};
-pub use options::{PluginOption, check_names, list as options_of_schema};
+pub use options::{PluginOption, check_names, list as options_of_schema, rename_former};
 pub use plugin::Plugin;
 pub use plugin_info::PluginInfo;
 pub use probe::{PROBE_VARIABLE, Probe};

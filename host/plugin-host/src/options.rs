@@ -1,6 +1,7 @@
 //! Options of plugins, as their JSON Schema describes them: what `inspect` shows, and names checked before a plugin is
 //! asked. Values are the plugin's own to judge.
 
+use medcoss_abi::message::RENAMED_OPTIONS;
 use serde::Serialize;
 use serde_json::{Map, Value};
 
@@ -41,10 +42,29 @@ pub fn check_names(schema: &Value, options: &Value) -> Result<(), String> {
     };
     let Some(known) = closed_properties(schema) else { return Ok(()) };
     let Some(name) = given.keys().find(|name| !known.contains_key(*name)) else { return Ok(()) };
+    if let Some(present) = present_name(schema, name) {
+        return Err(format!("option {name} is now {present}\nhint: rename {name} to {present}"));
+    }
     let names: Vec<_> = known.keys().map(String::as_str).collect();
     let all = if names.is_empty() { "it has none".into() } else { format!("options are {}", names.join(", ")) };
     let proposal = did_you_mean(name, names.iter().copied());
     Err(format!("there is no option {name:?}\nhint: {proposal}{all}"))
+}
+
+/// Brings options that an earlier version of a plugin wrote to the present names.
+pub fn rename_former(schema: &Value, options: &mut Value) {
+    let Some(given) = options.as_object_mut() else { return };
+    let former: Vec<String> = given.keys().filter(|name| present_name(schema, name).is_some()).cloned().collect();
+    for name in former {
+        if let (Some(present), Some(value)) = (present_name(schema, &name), given.remove(&name)) {
+            given.insert(present.into(), value);
+        }
+    }
+}
+
+/// The present name of a renamed option.
+fn present_name<'a>(schema: &'a Value, former: &str) -> Option<&'a str> {
+    schema.get(RENAMED_OPTIONS)?.get(former)?.as_str()
 }
 
 /// The properties of a schema that allows no others.
@@ -227,6 +247,16 @@ mod tests {
                         options are crop_scale, labels, masking, size, spacing, words";
         assert_eq!(message, expected);
         assert!(check_names(&schema(), &json!([1])).is_err());
+    }
+
+    #[test]
+    fn a_former_name_is_refused_with_the_present_one_and_renamed_where_a_plugin_wrote_it() {
+        let mut schema = schema();
+        schema[RENAMED_OPTIONS] = json!({ "side": "size" });
+        let mut options = json!({ "side": 96, "masking": "tube" });
+        assert_eq!(check_names(&schema, &options).unwrap_err(), "option side is now size\nhint: rename side to size");
+        rename_former(&schema, &mut options);
+        assert_eq!(options, json!({ "size": 96, "masking": "tube" }));
     }
 
     #[test]
