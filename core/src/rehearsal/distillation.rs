@@ -1,11 +1,10 @@
 //! Feature distillation (section 3.3 of the paper): the student's features must match those of a frozen model.
 
 use burn::module::Module;
-use burn::tensor::{Device, Tensor};
+use burn::tensor::Tensor;
 use serde::{Deserialize, Serialize};
 
-use crate::data::HostBatch;
-use crate::model::{Model, StochasticDepth, indices, mean_over_tokens};
+use crate::model::{DeviceBatch, Model, StochasticDepth, mean_over_tokens};
 use crate::pretext::mean_all;
 
 /// Which of the encoder's outputs are compared.
@@ -23,14 +22,11 @@ pub enum DistillationTarget {
 
 impl DistillationTarget {
     /// What is compared of `[B, T, D]`: `[rows, D]`. `padding`: whether positions of text that are padding count.
-    pub(crate) fn of(self, encoded: Tensor<3>, batch: &HostBatch, padding: bool) -> Tensor<2> {
+    pub(crate) fn of(self, encoded: Tensor<3>, batch: &DeviceBatch, padding: bool) -> Tensor<2> {
         let [n, length, width] = encoded.dims();
         match (self, batch) {
-            (Self::Tokens, HostBatch::Tokens(batch)) if !padding => {
-                let counted: Vec<i32> =
-                    (0..batch.attended.len()).filter(|at| batch.attended[*at]).map(|at| at as i32).collect();
-                let device = encoded.device();
-                encoded.reshape([n * length, width]).select(0, indices(&counted, &device))
+            (Self::Tokens, DeviceBatch::Tokens(batch)) if !padding => {
+                encoded.reshape([n * length, width]).select(0, batch.attended_rows.clone())
             }
             (Self::Tokens, _) => encoded.reshape([n * length, width]),
             (Self::Class, _) => encoded.narrow(1, 0, 1).reshape([n, width]),
@@ -51,16 +47,15 @@ impl Teacher {
         Self { model: model.valid() }
     }
 
-    /// Its encoder outputs `[B, T, D]`, as constants in the graph of `device`; what they are for as in [`Model::encode`].
+    /// Its encoder outputs `[B, T, D]`, as constants in the graph of `batch`; what they are for as in [`Model::encode`].
     pub(crate) fn encode(
         &self,
         family: usize,
-        batch: &HostBatch,
+        batch: &DeviceBatch,
         temporal: usize,
         depth: Option<&mut StochasticDepth>,
-        device: &Device,
     ) -> Tensor<3> {
-        Tensor::from_inner(self.model.encode(family, batch, temporal, depth, &device.clone().inner()))
+        Tensor::from_inner(self.model.encode(family, &batch.inner(), temporal, depth))
     }
 }
 
@@ -85,13 +80,12 @@ impl FeatureMatching<'_> {
     /// The loss of a batch. `depth` is the student's stochastic depth, `teacher_depth` the teacher's, which usually has none.
     pub fn loss(
         &self,
-        batch: &HostBatch,
+        batch: &DeviceBatch,
         depth: Option<&mut StochasticDepth>,
         teacher_depth: Option<&mut StochasticDepth>,
-        device: &Device,
     ) -> Tensor<1> {
-        let own = self.student.encode(self.family, batch, self.temporal, depth, device);
-        let given = self.teacher.encode(self.family, batch, self.temporal, teacher_depth, device);
+        let own = self.student.encode(self.family, batch, self.temporal, depth);
+        let given = self.teacher.encode(self.family, batch, self.temporal, teacher_depth);
         let compared = |encoded| self.target.of(encoded, batch, self.padding);
         mean_all((compared(own) - compared(given)).square())
     }

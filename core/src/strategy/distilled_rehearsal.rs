@@ -30,7 +30,7 @@ impl Method for DistilledRehearsal {
         };
         let mut depth = lesson.depth("depth");
         let mut teacher_depth = self.config.teacher_depth.then(|| lesson.depth("teacher-depth")).flatten();
-        let loss = matching.loss(lesson.batch, depth.as_mut(), teacher_depth.as_mut(), lesson.device);
+        let loss = matching.loss(lesson.batch, depth.as_mut(), teacher_depth.as_mut());
         // Multiplied only where it changes something, so that the paper's numbers are not rounded once more.
         if self.config.distillation_weight == 1.0 { loss } else { loss.mul_scalar(self.config.distillation_weight) }
     }

@@ -10,7 +10,7 @@ use rand::RngExt;
 
 use super::{Beginning, Closing, Lesson, Method, file_beside, is_shared};
 use crate::data::{BatchLoader, BatchRequest};
-use crate::model::{FlatParameters, Model, map_gradients};
+use crate::model::{DeviceBatch, FlatParameters, Model, map_gradients};
 use crate::pretext::pretext_loss;
 use crate::rehearsal::RehearsalConfig;
 use crate::rng;
@@ -56,9 +56,9 @@ impl ElasticWeights {
         let mut n_read = 0;
         BatchLoader::new(closing.num_workers, request).for_each(0..n_samples, |item, loaded| {
             // Invalid samples are known from the training.
-            if let Some(batch) = &loaded.batch {
-                let lesson =
-                    Lesson { batch, family, temporal: 0, drop_path: 0.0, seed: self.seed, place: [0; 3], device };
+            if let Some(batch) = loaded.batch {
+                let batch = &DeviceBatch::new(batch, device);
+                let lesson = Lesson { batch, family, temporal: 0, drop_path: 0.0, seed: self.seed, place: [0; 3] };
                 let loss = pretext_loss(student, family, batch, lesson.encode(student));
                 let gradients = GradientsParams::from_grads(loss.backward(), student);
                 map_gradients(student, gradients, &mut |path, _, gradient| {

@@ -31,8 +31,8 @@ use packed_weights::PackedWeights;
 pub use packed_weights::model_of_stage;
 
 use crate::Result;
-use crate::data::{Dataset, HostBatch};
-use crate::model::{Model, ModelConfig, StochasticDepth};
+use crate::data::Dataset;
+use crate::model::{DeviceBatch, Model, ModelConfig, StochasticDepth};
 use crate::pretext::pretext_loss;
 use crate::rehearsal::{RehearsalConfig, Strategy};
 use crate::rng;
@@ -106,22 +106,20 @@ pub(crate) struct Beginning<'a> {
 
 /// A batch that is being learned, and where its draws come from.
 pub(crate) struct Lesson<'a> {
-    pub batch: &'a HostBatch,
+    pub batch: &'a DeviceBatch,
     pub family: usize,
     pub temporal: usize,
     pub drop_path: f64,
     pub seed: u64,
     /// Stage, epoch, step.
     pub place: [u64; 3],
-    /// With gradients.
-    pub device: &'a Device,
 }
 
 impl Lesson<'_> {
     /// The student's encoder outputs.
     pub fn encode(&self, student: &Model) -> Tensor<3> {
         let mut depth = self.depth("depth");
-        student.encode(self.family, self.batch, self.temporal, depth.as_mut(), self.device)
+        student.encode(self.family, self.batch, self.temporal, depth.as_mut())
     }
 
     fn depth(&self, purpose: &str) -> Option<StochasticDepth> {

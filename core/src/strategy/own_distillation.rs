@@ -43,7 +43,7 @@ impl Method for OwnDistillation {
     }
 
     fn further_loss(&self, student: &Model, lesson: &Lesson<'_>, encoded: &Tensor<3>) -> Option<Tensor<1>> {
-        let given = self.teacher.encode(lesson.family, lesson.batch, lesson.temporal, None, lesson.device);
+        let given = self.teacher.encode(lesson.family, lesson.batch, lesson.temporal, None);
         let compared = |encoded| self.config.distillation_target.of(encoded, lesson.batch, self.config.distil_padding);
         let own = compared(encoded.clone());
         let own = match student.predictor() {

@@ -5,8 +5,8 @@ use burn::tensor::{Device, Tensor};
 use rand::RngExt;
 
 use super::{Beginning, Closing, Lesson, Method};
-use crate::data::{Dataset, HostBatch, InvalidSample, RawBatch, TokenSpec, View, prepare};
-use crate::model::{Dimensions, FlatParameters, Model, ModelConfig, TextAttention, map_gradients};
+use crate::data::{Dataset, InvalidSample, RawBatch, TokenSpec, View, prepare};
+use crate::model::{DeviceBatch, Dimensions, FlatParameters, Model, ModelConfig, TextAttention, map_gradients};
 use crate::pretext::pretext_loss;
 use crate::rehearsal::{RehearsalConfig, Strategy};
 use crate::rng;
@@ -22,7 +22,7 @@ pub struct Toy {
     pub student: Model,
     pub folder: StageFolder,
     source: Source,
-    batch: HostBatch,
+    batch: DeviceBatch,
     device: Device,
     _on_disk: tempfile::TempDir,
 }
@@ -54,7 +54,7 @@ impl Toy {
         Self {
             config: RehearsalConfig { strategy, ..RehearsalConfig::default() },
             student: Model::new(&model, 3, 1, &device),
-            batch: prepare(&raw, SPEC, &keep, true, None),
+            batch: DeviceBatch::new(prepare(&raw, SPEC, &keep, true, None), &device),
             model,
             folder,
             source,
@@ -93,15 +93,7 @@ impl Toy {
     }
 
     pub fn lesson(&self) -> Lesson<'_> {
-        Lesson {
-            batch: &self.batch,
-            family: 0,
-            temporal: 0,
-            drop_path: 0.0,
-            seed: 5,
-            place: [1, 0, 0],
-            device: &self.device,
-        }
+        Lesson { batch: &self.batch, family: 0, temporal: 0, drop_path: 0.0, seed: 5, place: [1, 0, 0] }
     }
 
     /// Steps of plain gradient descent on a loss, of the parameters of some paths.
