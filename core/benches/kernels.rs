@@ -9,8 +9,8 @@ use burn::nn::LinearConfig;
 use burn::tensor::{Device, Distribution, Tensor};
 use criterion::measurement::WallTime;
 use criterion::{BenchmarkGroup, Criterion, criterion_group, criterion_main};
+use medcoss_core::clustering::{Clusters, Initialisation, KMeansOptions};
 use medcoss_core::fused::{self, AdamWStep, plain};
-use medcoss_core::rehearsal::{Clusters, Start, Work};
 
 const SHAPE: [usize; 3] = [8, 50, 768];
 const HEADS: usize = 12;
@@ -115,8 +115,8 @@ fn lloyd(criterion: &mut Criterion) {
     let centres: Vec<f64> = points[..n_centres * width].iter().map(|value| f64::from(*value)).collect();
     criterion.bench_function("k-means/first step", |bencher| {
         bencher.iter(|| {
-            let mut work = Work { device: &device, most_steps: 1, progress: &mut |_, _| Ok(()) };
-            black_box(Clusters::find(&points, width, Start::Given(&centres), &mut work))
+            let mut options = KMeansOptions { device: &device, max_iterations: 1, progress: &mut |_, _| Ok(()) };
+            black_box(Clusters::fit(&points, width, Initialisation::Given(&centres), &mut options))
         });
     });
 }

@@ -2,13 +2,16 @@
 //!
 //! Follows "Continual Self-supervised Learning: Towards Universal Multi-modal Medical Data Representation Learning"
 //! (MedCoSS; Ye et al., CVPR 2024, arXiv 2311.17597). Reading order for someone who knows the paper: [`stage`] is
-//! the outer loop, [`pretext`] the masked modelling, [`rehearsal`] the buffer, mixup and distillation, [`model`] the
-//! backbone.
+//! the outer loop, [`pretext`] the masked modelling, [`continual`] the strategies with their distillation,
+//! [`buffer`] the choice of rehearsal samples, [`model`] the backbone.
 //!
 //! This crate knows no modality by name, no plugin and no file format of images or text: samples come from a
 //! [`data::Dataset`]. Burn is used here and nowhere else.
 
 pub mod benchmark;
+pub mod buffer;
+pub mod clustering;
+pub mod continual;
 pub mod data;
 pub mod device;
 mod error;
@@ -17,11 +20,9 @@ pub mod fused;
 pub mod model;
 pub mod optimisation;
 pub mod pretext;
-pub mod rehearsal;
 mod rng;
 pub mod run;
 pub mod stage;
-pub mod strategy;
 pub mod weights;
 
 pub use error::{Error, Result};

@@ -6,11 +6,13 @@ use std::collections::BTreeMap;
 use burn::module::Module;
 use burn::optim::{GradientsAccumulator, GradientsParams};
 use burn::tensor::{Device, Tensor};
+use medcoss_core::buffer::nearest_to_centres;
+use medcoss_core::clustering::{Clusters, Initialisation, KMeansOptions};
+use medcoss_core::continual::{DistillationTarget, FeatureMatching, Teacher};
 use medcoss_core::data::{HostBatch, LoaderOptions, PatchBatch, TokenBatch};
 use medcoss_core::model::{DeviceBatch, Model, PatchTensors, TokenTensors};
 use medcoss_core::optimisation::{OptimiserConfig, Schedule, adamw};
 use medcoss_core::pretext::{pretext_loss, reconstruct};
-use medcoss_core::rehearsal::{Clusters, DistillationTarget, FeatureMatching, Start, Teacher, Work};
 use medcoss_core::stage::{Pooling, encode_samples};
 use medcoss_core::weights::{ArraySource, Import, Imported, KnownSizes, TensorFile};
 use medcoss_test_support::golden;
@@ -379,8 +381,9 @@ fn k_means_from_given_centres_and_the_samples_nearest_to_them() {
     let doubles = |name: &str| file.doubles(name).unwrap();
     let (points, begin) = (doubles("kmeans_points"), doubles("kmeans_initial_centres"));
     let device = medcoss_core::device::by_name("cpu").unwrap();
-    let mut work = Work { device: &device, most_steps: Work::STEPS, progress: &mut |_, _| Ok(()) };
-    let clusters = Clusters::find(&points, 16, Start::Given(&begin), &mut work).unwrap();
+    let max_iterations = KMeansOptions::MAX_ITERATIONS;
+    let mut options = KMeansOptions { device: &device, max_iterations, progress: &mut |_, _| Ok(()) };
+    let clusters = Clusters::fit(&points, 16, Initialisation::Given(&begin), &mut options).unwrap();
     let labels: Vec<i64> = clusters.labels.iter().map(|label| *label as i64).collect();
     assert_eq!(labels, file.integers("kmeans_labels").unwrap());
     for (found, expected) in clusters.centres.iter().zip(doubles("kmeans_centres")) {
@@ -389,7 +392,8 @@ fn k_means_from_given_centres_and_the_samples_nearest_to_them() {
     let metrics: serde_json::Value = serde_json::from_slice(&std::fs::read(golden("metrics.json")).unwrap()).unwrap();
     let inertia = metrics["kmeans_inertia"].as_f64().unwrap();
     assert!((clusters.inertia() / inertia - 1.0).abs() < 1e-9, "{} instead of {inertia}", clusters.inertia());
-    let mut selected: Vec<i64> = clusters.nearest_to_centres(60).iter().map(|selected| selected.index as i64).collect();
+    let mut selected: Vec<i64> =
+        nearest_to_centres(&clusters, 60).iter().map(|selected| selected.index as i64).collect();
     selected.sort_unstable();
     assert_eq!(selected, file.integers("kmeans_selected_indices").unwrap());
 }

@@ -256,8 +256,8 @@ fn with_products_of_few_bits_nearly_the_same_is_learned_and_kept_in_many() {
 fn settings_out_of_range_are_refused_by_name() {
     let folder = tempfile::tempdir().unwrap();
     let mut wrong = settings(2);
-    wrong.rehearsal.buffer_ratio = 1.5;
+    wrong.buffer.ratio = 1.5;
     let error = run(folder.path(), &Synthetic::waves(9), &Synthetic::counting(9), &wrong).unwrap_err().to_string();
-    assert!(error.contains("rehearsal.buffer_ratio is 1.5"), "{error}");
+    assert!(error.contains("buffer.ratio is 1.5"), "{error}");
     assert!(!folder.path().join("stages").exists());
 }

@@ -4,17 +4,18 @@ use std::path::Path;
 
 use crate::synthetic::{Impatient, Synthetic, metrics, run, run_watched, settings};
 use medcoss_core::Error;
+use medcoss_core::buffer::BufferSelection;
+use medcoss_core::continual::model_of_stage;
+use medcoss_core::continual::{DistillationTarget, Strategy};
 use medcoss_core::model::Model;
-use medcoss_core::rehearsal::{DistillationTarget, Sampler, Strategy};
 use medcoss_core::run::{StageFolder, StageState, StoredModel};
 use medcoss_core::stage::StageSettings;
-use medcoss_core::strategy::model_of_stage;
 
 fn with(strategy: Strategy) -> StageSettings {
     let mut settings = settings(2);
     settings.epochs = 6;
-    settings.rehearsal.strategy = strategy;
-    (settings.rehearsal.ewc_samples, settings.rehearsal.ewc_lambda) = (5, 1.0);
+    settings.strategy.name = strategy;
+    (settings.strategy.ewc.n_samples, settings.strategy.ewc.lambda) = (5, 1.0);
     settings
 }
 
@@ -57,7 +58,7 @@ fn each_strategy_learns_from_what_it_should_and_leaves_what_it_needs() {
         assert_eq!(line.penalty.is_some_and(|penalty| penalty > 0.0), strategy == Strategy::Ewc, "{strategy}");
 
         let buffer = StageFolder::new(folder.path(), 1, "waves").buffer().unwrap();
-        assert_eq!(buffer.entries.len(), if strategy.keeps_buffers() { 12 } else { 0 }, "{strategy}");
+        assert_eq!(buffer.entries.len(), if strategy.keeps_buffer() { 12 } else { 0 }, "{strategy}");
         let files: Vec<&str> = states[1].checksums.keys().map(String::as_str).collect();
         let further = match strategy {
             Strategy::Ewc => Some("importance.bpk"),
@@ -134,25 +135,25 @@ fn no_learning() -> medcoss_core::optimisation::OptimiserConfig {
 fn every_sampler_fills_the_buffer_and_every_target_is_distilled() {
     let (first, second) = (Synthetic::counting(40), Synthetic::waves(40));
     let mut buffers = Vec::new();
-    for sampler in [
-        Sampler::KMeans,
-        Sampler::MiniBatchKMeans,
-        Sampler::Random,
-        Sampler::Herding,
-        Sampler::Reservoir,
-        Sampler::KCentre,
+    for selection in [
+        BufferSelection::KMeans,
+        BufferSelection::MiniBatchKMeans,
+        BufferSelection::Random,
+        BufferSelection::Herding,
+        BufferSelection::Reservoir,
+        BufferSelection::KCentre,
     ] {
         let folder = tempfile::tempdir().unwrap();
         let mut settings = with(Strategy::Medcoss);
-        settings.rehearsal.sampler = sampler;
+        settings.buffer.selection = selection;
         run(folder.path(), &first, &second, &settings).unwrap();
         let buffer = StageFolder::new(folder.path(), 1, "counting").buffer().unwrap();
         let mut ids: Vec<String> = buffer.entries.into_iter().map(|entry| entry.id).collect();
         ids.sort();
         ids.dedup();
-        assert_eq!(ids.len(), 8, "{sampler:?}");
+        assert_eq!(ids.len(), 8, "{selection:?}");
         // Mini-batches are there for data that do not fit into one; these do, and may give the clusters of the whole.
-        if sampler != Sampler::MiniBatchKMeans {
+        if selection != BufferSelection::MiniBatchKMeans {
             buffers.push(ids);
         }
     }
@@ -169,7 +170,8 @@ fn every_sampler_fills_the_buffer_and_every_target_is_distilled() {
     ] {
         let folder = tempfile::tempdir().unwrap();
         let mut settings = with(Strategy::Medcoss);
-        (settings.rehearsal.distillation_target, settings.rehearsal.distillation_weight) = (target, weight);
+        (settings.strategy.medcoss.distillation_target, settings.strategy.medcoss.distillation_weight) =
+            (target, weight);
         run(folder.path(), &first, &second, &settings).unwrap();
         losses.push(metrics(folder.path(), "02-waves").pop().unwrap().distillation["counting"]);
     }

@@ -5,10 +5,11 @@
 use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use medcoss_core::buffer::BufferConfig;
+use medcoss_core::continual::StrategyConfig;
 use medcoss_core::data::{Dataset, InvalidSample, RawBatch, Sampling, TokenSpec, View};
 use medcoss_core::model::{Dimensions, ModelConfig, Precision, TextAttention};
 use medcoss_core::optimisation::OptimiserConfig;
-use medcoss_core::rehearsal::RehearsalConfig;
 use medcoss_core::run::{EpochMetrics, StageFolder, StageState, StoredModel, read_metrics};
 use medcoss_core::stage::{ClosingWork, Observer, PreviousStage, Silent, Stage, StageSettings, StepReport};
 use medcoss_core::{Error, Result, device};
@@ -106,11 +107,12 @@ pub fn settings(num_workers: usize) -> StageSettings {
         batch_size: 8,
         gradient_accumulation: 2,
         optimiser: OptimiserConfig { base_learning_rate: 0.1, ..OptimiserConfig::default() },
-        rehearsal: RehearsalConfig {
-            buffer_ratio: 0.2,
-            centre_ratio: 0.1,
+        strategy: StrategyConfig::default(),
+        buffer: BufferConfig {
+            ratio: 0.2,
+            cluster_ratio: 0.1,
             sampling: Sampling::WithReplacement,
-            ..RehearsalConfig::default()
+            ..BufferConfig::default()
         },
         checkpoint_every: 1,
         checkpoint_every_steps: None,
@@ -148,13 +150,15 @@ pub fn run_watched(
     settings: &StageSettings,
     observer: &mut dyn Observer,
 ) -> Result<Vec<StageState>> {
-    let strategy = settings.rehearsal.strategy;
+    let strategy = settings.strategy.name;
     let mut model = model();
     let mut states: Vec<StageState> = Vec::new();
     for (at, source) in [first, second].into_iter().enumerate() {
         let before = StageFolder::new(folder, at, first.modality);
-        let previous =
-            states.last().filter(|_| !strategy.begins_afresh()).map(|state| StoredModel::of_stage(&before, state));
+        let previous = states
+            .last()
+            .filter(|_| !strategy.has_one_model_per_stage())
+            .map(|state| StoredModel::of_stage(&before, state));
         let earlier = match states.last() {
             Some(_) => vec![PreviousStage {
                 dataset: first as &dyn Dataset,
@@ -179,7 +183,7 @@ pub fn run_watched(
             model: model.clone(),
             previous,
             earlier,
-            deferred: strategy.learns_at_the_end() && at == 0,
+            deferred: strategy.defers_training() && at == 0,
             folder,
             device: device::by_name("cpu")?,
         };

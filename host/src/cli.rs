@@ -96,13 +96,6 @@ enum PluginCommand {
 /// standard error.
 pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     let arguments: Vec<OsString> = arguments.into_iter().collect();
-    if let Some((_, rest)) = arguments
-        .split_first()
-        .and_then(|(_, rest)| rest.split_first())
-        .filter(|(first, _)| *first == medcoss_plugin_host::CHILD)
-    {
-        return medcoss_plugin_host::child(rest);
-    }
     if let Some(code) = plugin_check::as_child(&arguments) {
         return code;
     }

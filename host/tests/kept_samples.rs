@@ -4,13 +4,13 @@
 
 use medcoss_abi::message::{Keep, Open, Synthesise};
 use medcoss_fixture as _;
-use medcoss_plugin_host::{Batch, OpenDataset, Plugin, Source, View};
+use medcoss_plugin_host::{Batch, OpenDataset, Plugin, PluginLocation, View};
 use medcoss_test_support::data;
 use {medcoss_ct as _, medcoss_mri as _, medcoss_pathology as _, medcoss_text as _, medcoss_xray as _};
 
 fn plugin(id: &str) -> Plugin {
     let builtin = medcoss_abi::builtins().into_iter().find(|builtin| builtin.id == id).expect("it is linked in");
-    Plugin::from_header(builtin.header, id, Source::BuiltIn).unwrap()
+    Plugin::from_header(builtin.header, id, PluginLocation::BuiltIn).unwrap()
 }
 
 fn fill(dataset: &OpenDataset, view: View, index: usize) -> Batch {

@@ -15,7 +15,7 @@ fn everything_that_a_plugin_says_of_itself_is_shown() {
 fixture 0.3.1
 series of numbers, one line of a CSV file a sample
 
-source      SANDBOX/mine/gait.so
+location    SANDBOX/mine/gait.so
 sha256      DIGEST
 family      series
 samples     12 tokens of 5 values, 6 masked
@@ -43,7 +43,7 @@ fn json_carries_the_schema_and_the_digest() {
     let shown: Value = serde_json::from_str(&answer.out).unwrap();
     assert_eq!(shown["id"], "fixture");
     assert_eq!(shown["sha256"], sha256_of(&path));
-    assert_eq!(shown["source"]["kind"], "library");
+    assert_eq!(shown["location"]["kind"], "library");
     assert_eq!(shown["geometry"], serde_json::json!({"kind": "continuous", "grid": [12], "d_token": 5, "n_masked": 6}));
     assert_eq!(shown["options"]["properties"]["length"]["default"], 60);
     assert_eq!(shown["option_list"][1]["name"], "length");

@@ -13,8 +13,9 @@ fn a_plugin_of_a_folder_is_listed() {
     let folder = sandbox.folder("mine");
     put_fixture(&folder, "libgait.so");
     let answer = sandbox.run(["plugin", "list", "--no-builtin", "--plugin-dir", folder.to_str().unwrap()]);
-    let expected =
-        format!("ID       VERSION  FAMILY  SAMPLES                          SOURCE\n{ROW}  SANDBOX/mine/libgait.so\n");
+    let expected = format!(
+        "ID       VERSION  FAMILY  SAMPLES                          LOCATION\n{ROW}  SANDBOX/mine/libgait.so\n"
+    );
     assert_eq!(sandbox.anonymous(&answer.out), expected);
     assert_eq!((answer.code, answer.err.as_str()), (0, ""));
 }
@@ -42,9 +43,9 @@ fn folders_are_searched_in_their_order_and_the_first_find_wins() {
         let answer = answer(sandbox.command(&list).env("MEDCOSS_PLUGIN_PATH", sandbox.path("variable")));
         let listing: Value = serde_json::from_str(&answer.out).unwrap();
         let file = |source: &Value| source["path"].as_str().unwrap().rsplit('/').next().unwrap().to_string();
-        assert_eq!(file(&listing["plugins"][0]["source"]), format!("{}.so", order[0].0));
+        assert_eq!(file(&listing["plugins"][0]["location"]), format!("{}.so", order[0].0));
         let shadowed: Vec<_> =
-            listing["shadowed"].as_array().unwrap().iter().map(|entry| file(&entry["source"])).collect();
+            listing["shadowed"].as_array().unwrap().iter().map(|entry| file(&entry["location"])).collect();
         let expected: Vec<_> = order[1..].iter().map(|(name, _)| format!("{name}.so")).collect();
         assert_eq!(shadowed, expected);
         let (name, folder) = order.remove(0);
@@ -80,7 +81,7 @@ fn of_stale_builds_in_a_build_folder_the_one_without_a_hash_is_used() {
     fs::hard_link(deps.join("libmedcoss_fixture.so"), sandbox.path("bin/libmedcoss_fixture.so")).unwrap();
     let answer = sandbox.run(["plugin", "list", "--no-builtin"]);
     let expected = format!(
-        "ID       VERSION  FAMILY  SAMPLES                          SOURCE\n\
+        "ID       VERSION  FAMILY  SAMPLES                          LOCATION\n\
          {ROW}  SANDBOX/bin/libmedcoss_fixture.so\n\n\
          Not used, because the id was found before:\n  fixture  SANDBOX/bin/deps/libmedcoss_fixture-0123456789abcdef.so\n"
     );

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use medcoss_abi::message::{Open, Synthesise};
 use medcoss_fixture as _;
-use medcoss_plugin_host::{Batch, Plugin, Rendered, Shape, Source, Tokens, View};
+use medcoss_plugin_host::{Batch, Plugin, PluginLocation, Rendered, Shape, Tokens, View};
 #[cfg(feature = "builtin")]
 use {medcoss_ct as _, medcoss_mri as _, medcoss_pathology as _, medcoss_text as _, medcoss_xray as _};
 
@@ -13,7 +13,7 @@ fn pair(id: &str) -> [Plugin; 2] {
     let builtins = medcoss_abi::builtins();
     let builtin = builtins.iter().find(|builtin| builtin.id == id).expect("it is linked in");
     let path = medcoss_test_support::sandbox::build_folder().join(format!("libmedcoss_{id}.so"));
-    let [a, b] = [Plugin::from_header(builtin.header, id, Source::BuiltIn), Plugin::load(&path, id)];
+    let [a, b] = [Plugin::from_header(builtin.header, id, PluginLocation::BuiltIn), Plugin::load(&path, id)];
     [a.unwrap(), b.unwrap()]
 }
 

@@ -6,8 +6,8 @@ use std::path::{Path, PathBuf};
 use medcoss_core::data::{Dataset, RawBatch, TokenSpec, View};
 use medcoss_core::run::StageFolder;
 use medcoss_plugin_host::Plugin;
-use medcoss_runtime::kept_tokens::KeptTokens;
-use medcoss_runtime::source::ModalitySource;
+use medcoss_runtime::buffer_tokens::BufferTokens;
+use medcoss_runtime::plugin_dataset::PluginDataset;
 use medcoss_test_support::sandbox::{Answer, Sandbox, answer, build_folder};
 use serde_json::Value;
 
@@ -63,7 +63,7 @@ impl Place {
     fn pretrain(&self, store: &str, stages: &[(&str, &str)]) -> Answer {
         let mut config = format!(
             "[model]\npreset = \"demo\"\nlayer_scale = 0.1\n[training]\nepochs = 2\nwarmup_epochs = 1\nbatch_size = 4\n\
-             [rehearsal]\nstore = \"{store}\"\nbuffer_ratio = 0.25\ncentre_ratio = 0.1\n"
+             [buffer]\nstore = \"{store}\"\nratio = 0.25\ncluster_ratio = 0.1\n"
         );
         for (id, options) in stages {
             config.push_str(&format!("[[stage]]\nmodality = \"{id}\"\ndata = \"{id}\"\noptions = {{ {options} }}\n"));
@@ -206,10 +206,10 @@ fn earlier_modalities_are_rehearsed_from_kept_tokens_when_their_plugins_are_gone
     // What is rehearsed is what the plugins would give, plain; and as much of it is masked.
     for (stage, id) in [(1, "fixture"), (2, "text")] {
         let folder = StageFolder::new(&place.work("first"), stage, id);
-        let tokens = KeptTokens::open(&folder, &folder.finished().unwrap().unwrap()).unwrap();
+        let tokens = BufferTokens::open(&folder, &folder.finished().unwrap().unwrap()).unwrap();
         let plugin = Plugin::load(&place.sandbox.path(&format!("{id}.gone")), id).unwrap();
         let assets = folder.file("assets");
-        let source = ModalitySource::open_kept(&plugin, &folder, assets.is_dir().then_some(assets.as_path())).unwrap();
+        let source = PluginDataset::open_kept(&plugin, &folder, assets.is_dir().then_some(assets.as_path())).unwrap();
         assert_eq!((tokens.spec(), tokens.ids(), tokens.family()), (source.spec(), source.ids(), source.family()));
         let read = |source: &dyn Dataset, view| {
             let mut batch = RawBatch::default();

@@ -124,7 +124,7 @@ pub trait Dataset: Send + Sync + 'static {
 
     /// Writes samples, as they are before augmentation, into an existing empty folder from which [`Modality::open`] gives
     /// them again in the order of `indices`, with the options of the answer, the same assets and no other data. With it, a
-    /// run can carry its rehearsal buffer along after the data are gone (`rehearsal.store = "materialised"`).
+    /// run can carry its rehearsal buffer along after the data are gone (`buffer.store = "materialised"`).
     ///
     /// # Errors
     /// Samples that cannot be read, files that cannot be written, or a plugin without this operation.

@@ -27,7 +27,7 @@ impl Experiment {
         let (xray, pathology) = (labels("xray", "finding"), labels("pathology", "nuclei"));
         let config = format!(
             "[model]\npreset = \"demo\"\nlayer_scale = 0.1\n[optimiser]\nbase_learning_rate = 0.02\n\
-             [rehearsal]\nbuffer_ratio = 0.2\ncentre_ratio = 0.1\newc_samples = 8\n\
+             [buffer]\nratio = 0.2\ncluster_ratio = 0.1\n[strategy.ewc]\nn_samples = 8\n\
              [training]\nepochs = 2\nbatch_size = 8\n\
              [[stage]]\nmodality = \"xray\"\ndata = \"xray\"\noptions = {{ size = 64, {xray} }}\n\
              [[stage]]\nmodality = \"pathology\"\ndata = \"pathology\"\n\
@@ -66,7 +66,7 @@ fn read(path: &Path) -> Value {
 fn strategies_and_settings_are_compared_over_seeds_and_what_is_done_is_not_done_again() {
     let experiment = Experiment::new();
     let strategies = "medcoss,sequential,joint,single,packnet";
-    let arguments = ["--strategies", strategies, "--variant", "no-mixup:rehearsal.mixup=false", "--seeds", "2"];
+    let arguments = ["--strategies", strategies, "--variant", "no-mixup:strategy.medcoss.mixup=false", "--seeds", "2"];
     let table = experiment.compare("all", &arguments);
     for part in
         ["medcoss", "no-mixup", "average", "forgetting", "opacity (accuracy)", "nuclei (auc)", "±", "minus medcoss"]
@@ -142,13 +142,10 @@ fn what_cannot_be_compared_is_refused_before_anything_is_learned() {
         (vec!["--strategies", "ewc,ewc"], vec!["\"ewc\" is named twice"]),
         (vec!["--strategies", ""], vec!["nothing to compare"]),
         (vec!["--variant", "small"], vec!["NAME:KEY=VALUE"]),
-        (
-            vec!["--variant", "small:rehearsal.bufer_ratio=0.1"],
-            vec!["small", "bufer_ratio", "did you mean buffer_ratio?"],
-        ),
-        (vec!["--set", "rehearsal.ewc_lambda=-1"], vec!["rehearsal.ewc_lambda is -1"]),
-        (vec!["--set", "rehearsal.packnet_keep=1.0"], vec!["rehearsal.packnet_keep is 1"]),
-        (vec!["--set", "rehearsal.strategy=ewc", "--set", "rehearsal.store=materialised"], vec!["keeps no samples"]),
+        (vec!["--variant", "small:buffer.rato=0.1"], vec!["small", "bufer_ratio", "did you mean buffer_ratio?"]),
+        (vec!["--set", "strategy.ewc.lambda=-1"], vec!["strategy.ewc.lambda is -1"]),
+        (vec!["--set", "strategy.packnet.keep_ratio=1.0"], vec!["strategy.packnet.keep_ratio is 1"]),
+        (vec!["--set", "strategy.name=ewc", "--set", "buffer.store=materialised"], vec!["keeps no samples"]),
         (vec!["--seeds", "0"], vec!["1 to 1000 seeds"]),
     ] {
         let errors = refused(experiment.command("refused", &arguments).output().unwrap());

@@ -406,8 +406,8 @@ fn samples_without_label_or_that_cannot_be_read_are_left_out_where_that_is_allow
     let file = text(&tasks_file("torn.toml", &content));
     let run = text(&place().join("run"));
     let eval = |more: &[&str]| medcoss(&[&["eval", &run, &file, "--json", "--seeds", "1"][..], more].concat());
-    assert!(refused(eval(&["--max-bad-ratio", "0"])).contains("could not be read"));
-    let output = eval(&["--max-bad-ratio", "0.2"]);
+    assert!(refused(eval(&["--max-invalid-fraction", "0"])).contains("could not be read"));
+    let output = eval(&["--max-invalid-fraction", "0.2"]);
     assert!(String::from_utf8_lossy(&output.stderr).contains(&format!("{torn} is left out")));
     let scores: Value = serde_json::from_str(&succeeded(output)).unwrap();
     let task = &scores["tasks"][0];

@@ -80,7 +80,7 @@ fn modalities_that_the_host_has_never_heard_of_become_stages_of_a_finished_run()
 
     // A finished run over two of the five.
     let mut config = String::from(
-        "[model]\npreset = \"demo\"\n[rehearsal]\nbuffer_ratio = 0.2\n[training]\nepochs = 1\nwarmup_epochs = 0\nbatch_size = 4\n",
+        "[model]\npreset = \"demo\"\n[buffer]\nratio = 0.2\n[training]\nepochs = 1\nwarmup_epochs = 0\nbatch_size = 4\n",
     );
     for (id, options) in [("text", "text_column = \"report\", max_length = 24"), ("xray", "size = 64")] {
         json(&sandbox, &["synth", "--modality", id, "--samples", "20", "--out", id]);

@@ -46,9 +46,9 @@ fn a_plan_counts_what_the_run_then_does_and_leaves_nothing_behind() {
     std::fs::write(&config, stages).unwrap();
 
     for (at, settings) in [
-        &["rehearsal.strategy=medcoss", "rehearsal.buffer_ratio=0.3", "rehearsal.store=materialised"][..],
-        &["rehearsal.strategy=joint", "training.batch_size=3"],
-        &["rehearsal.strategy=ewc", "rehearsal.ewc_samples=5", "training.accumulation=3"],
+        &["strategy.name=medcoss", "buffer.ratio=0.3", "buffer.store=materialised"][..],
+        &["strategy.name=joint", "training.batch_size=3"],
+        &["strategy.name=ewc", "strategy.ewc.n_samples=5", "training.gradient_accumulation=3"],
     ]
     .into_iter()
     .enumerate()

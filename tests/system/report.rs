@@ -58,7 +58,7 @@ fn made() -> &'static Path {
                 "--out",
                 &text(&folder.path().join(store)),
                 "--set",
-                &format!("rehearsal.store={store}"),
+                &format!("buffer.store={store}"),
                 "--quiet",
             ]));
         }
@@ -70,9 +70,9 @@ fn made() -> &'static Path {
 const CONFIG: &str = "
 [model]
 preset = \"demo\"
-[rehearsal]
-buffer_ratio = 0.3
-centre_ratio = 0.1
+[buffer]
+ratio = 0.3
+cluster_ratio = 0.1
 [training]
 epochs = 2
 batch_size = 6

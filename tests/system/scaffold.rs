@@ -77,7 +77,7 @@ fn every_family_builds_passes_its_tests_and_becomes_a_stage() {
     };
     // A finished run with modalities of the three known families, but for text: a vocabulary is its modality's own.
     let mut config = String::from(
-        "[model]\npreset = \"demo\"\n[rehearsal]\nbuffer_ratio = 0.2\n[training]\nepochs = 1\nwarmup_epochs = 0\nbatch_size = 4\n",
+        "[model]\npreset = \"demo\"\n[buffer]\nratio = 0.2\n[training]\nepochs = 1\nwarmup_epochs = 0\nbatch_size = 4\n",
     );
     for (id, options) in [("xray", "size = 64"), ("ct", "size = [16, 32, 32]")] {
         run(&["synth", "--modality", id, "--samples", "16", "--out", id]);

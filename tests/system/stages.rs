@@ -58,7 +58,7 @@ fn five_plugins_from_files_teach_one_model_in_five_stages() {
     }
     assert!(all_waited > 0.0, "nothing is there before the first batch of a stage is read");
     for plugin in summary["plugins"].as_array().unwrap() {
-        assert!(plugin["source"].as_str().unwrap().ends_with(".so"), "{plugin}");
+        assert!(plugin["location"].as_str().unwrap().ends_with(".so"), "{plugin}");
     }
 
     // The folder tells everything and holds no absolute path.
@@ -86,7 +86,7 @@ fn the_same_seed_gives_the_same_run_whatever_the_threads_and_however_often_it_st
     let with = |last: &[&str]| medcoss(&[&arguments[..], last].concat());
     // Killed in the first, the second and the fourth stage, with another number of threads each time.
     for (at, n_stages) in [1, 2, 4].into_iter().enumerate() {
-        let threads = format!("data.loader_threads={}", at + 1);
+        let threads = format!("data.num_workers={}", at + 1);
         let mut command = Command::new(medcoss_test_support::program::path());
         command.args(arguments).arg(&threads).stderr(std::process::Stdio::null()).stdout(std::process::Stdio::null());
         if Path::new(&again).join("run.toml").exists() {
@@ -98,7 +98,7 @@ fn the_same_seed_gives_the_same_run_whatever_the_threads_and_however_often_it_st
         child.kill().unwrap();
         child.wait().unwrap();
     }
-    succeeded(with(&["data.loader_threads=3", "--resume"]));
+    succeeded(with(&["data.num_workers=3", "--resume"]));
     let found = content(Path::new(&again));
     for ((name, expected), (_, found)) in expected.iter().zip(&found) {
         assert!(expected == found, "{name} differs");
@@ -215,7 +215,7 @@ fn bad_input_is_named_with_a_remedy() {
             &["sizes", "did you mean", "size"],
         ),
         ("setting", "modality = \"xray\"\ndata = \"xray\"\nepoch = 3\n", &[], &["epoch", "did you mean epochs"]),
-        ("ratio", good, &["--set", "rehearsal.buffer_ratio=2"], &["rehearsal.buffer_ratio is 2", "1.0"]),
+        ("ratio", good, &["--set", "buffer.ratio=2"], &["buffer.ratio is 2", "1.0"]),
         ("mask", "modality = \"xray\"\ndata = \"xray\"\noptions = { mask_ratio = 1.5 }\n", &[], &["mask_ratio", "1.5"]),
         ("device", good, &["--device", "gpu"], &["gpu", "cpu, cuda"]),
         ("nowhere", good, &["--plugin-dir", "no/such/folder"], &["no/such/folder"]),

@@ -33,8 +33,8 @@ impl Experiment {
         }
         let config = format!(
             "[model]\npreset = \"demo\"\nlayer_scale = 0.1\n[optimiser]\nbase_learning_rate = 0.02\n\
-             [rehearsal]\nstore = \"{store}\"\nbuffer_ratio = 0.1\ncentre_ratio = 0.05\n\
-             [training]\nepochs = 3\nwarmup_epochs = 1\nbatch_size = 5\naccumulation = 2\ncheckpoint_every_steps = 2\n{stages}"
+             [buffer]\nstore = \"{store}\"\nratio = 0.1\ncluster_ratio = 0.05\n\
+             [training]\nepochs = 3\nwarmup_epochs = 1\nbatch_size = 5\ngradient_accumulation = 2\ncheckpoint_every_steps = 2\n{stages}"
         );
         std::fs::write(folder.path().join("two.toml"), config).unwrap();
         Self { folder }
@@ -447,7 +447,10 @@ fn a_bad_sample_among_good_ones_is_named_skipped_and_listed_without_a_path_of_th
     // One of sixty is within a budget of one in a hundred, rounded up; two are not.
     std::fs::write(png[1], "no picture").unwrap();
     let errors = refused(experiment.command("again").output().unwrap());
-    assert!(errors.contains("2 of 60 samples could not be read") && errors.contains("max_bad_ratio"), "{errors}");
+    assert!(
+        errors.contains("2 of 60 samples could not be read") && errors.contains("max_invalid_fraction"),
+        "{errors}"
+    );
     succeeded(medcoss(&["show", &text(&experiment.path("again")), "--verify"]));
 }
 
@@ -458,7 +461,7 @@ fn what_may_not_change_is_refused_by_name_and_what_may_is_taken() {
     let (run, root) = (text(&experiment.path("run")), text(experiment.folder.path()));
     let resume = |setting: &str| medcoss(&["resume", &run, "--data-root", &root, "--json", "--set", setting]);
     for setting in [
-        "data.loader_threads=1",
+        "data.num_workers=1",
         "training.checkpoint_every=3",
         "training.checkpoint_every_steps=7",
         "training.loss_every_steps=5",
@@ -469,7 +472,7 @@ fn what_may_not_change_is_refused_by_name_and_what_may_is_taken() {
         ("seed=4", "seed"),
         ("training.batch_size=7", "training.batch_size"),
         ("stage.xray.options.size=96", "stage.1.options.size"),
-        ("rehearsal.mixup=false", "rehearsal.mixup"),
+        ("strategy.medcoss.mixup=false", "strategy.medcoss.mixup"),
         ("training.epoch=4", "did you mean epochs"),
     ] {
         let errors = refused(resume(setting));

@@ -2,9 +2,9 @@
 
 use burn::tensor::Device;
 
+use crate::continual::model_of_stage;
 use crate::model::{FamilyConfig, Model, ModelConfig};
 use crate::run::StoredModel;
-use crate::strategy::model_of_stage;
 use crate::{Error, Result};
 
 /// A model of a run with embedders for all `families` of `config`: those that `stored` does not know have fresh parameters, as the next stage

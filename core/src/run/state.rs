@@ -10,8 +10,8 @@ use super::document::{FORMAT, read_document, write_document};
 use super::manifest::{MANIFEST, check_manifest};
 use super::metrics::LossSums;
 use super::{read_lines, sha256_of, to_json_line, write_atomically};
+use crate::buffer::RehearsalBuffer;
 use crate::model::ModelConfig;
-use crate::rehearsal::RehearsalBuffer;
 use crate::{Error, Result};
 
 /// Name of the folder with the kept samples, where they are materialised.

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use super::Stage;
+use crate::continual::ReplaySource;
 use crate::data::{BatchRequest, EpochPlan, Objective, Pool, Step, View};
 use crate::rng;
 
@@ -11,6 +12,8 @@ use crate::rng;
 pub(super) struct Batches<'a> {
     stage: &'a Stage<'a>,
     pools: &'a [Pool],
+    /// Whether replay batches are mixed.
+    mixes: bool,
     /// In an epoch.
     n_steps: usize,
     /// Epochs that were needed and are not yet behind.
@@ -19,7 +22,8 @@ pub(super) struct Batches<'a> {
 
 impl<'a> Batches<'a> {
     pub fn new(stage: &'a Stage<'a>, pools: &'a [Pool]) -> Self {
-        Self { stage, pools, n_steps: EpochPlan::n_steps(pools), drawn: Mutex::default() }
+        let mixes = stage.settings.strategy.replay_source() == ReplaySource::DistilledBuffers { mixup: true };
+        Self { stage, pools, mixes, n_steps: EpochPlan::n_steps(pools), drawn: Mutex::default() }
     }
 
     /// Batches of an epoch.
@@ -50,7 +54,7 @@ impl<'a> Batches<'a> {
         let plan = self.epoch(epoch);
         let Step { pool, indices, seeds } = &plan.steps[step];
         let pool = &self.pools[*pool];
-        let is_mixed = pool.objective == Objective::Distillation && self.stage.settings.rehearsal.mixup;
+        let is_mixed = pool.objective == Objective::Distillation && self.mixes;
         BatchRequest {
             dataset: self.stage.dataset(pool),
             view: View::Training,
@@ -69,7 +73,7 @@ impl<'a> Batches<'a> {
     fn epoch(&self, epoch: usize) -> Arc<EpochPlan> {
         let draw = || {
             let key = [self.stage.number as u64, epoch as u64];
-            let sampling = self.stage.settings.rehearsal.sampling;
+            let sampling = self.stage.settings.buffer.sampling;
             Arc::new(EpochPlan::new(self.pools, sampling, self.stage.seed, key))
         };
         self.lock().entry(epoch).or_insert_with(draw).clone()

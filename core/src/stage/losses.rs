@@ -13,7 +13,7 @@ pub(super) struct LossOf {
     /// Samples in the batch.
     pub n_samples: usize,
     /// Whether it came beside the batch's own loss.
-    pub further: bool,
+    pub auxiliary: bool,
 }
 
 /// In the order of their batches.

@@ -1,5 +1,5 @@
 //! One continual stage: masked modelling of a new modality, distillation of the earlier ones, then the choice of the buffer. That is the paper's
-//! strategy; others do something else about the earlier ones, see `core/src/strategy`.
+//! strategy; others do something else about the earlier ones, see [`crate::continual`].
 //!
 //! 1. The first stage starts from fresh or imported parameters; a later one from the previous stage's model, which also is its teacher.
 //! 2. Every epoch is a shuffled list of single-modality batches, see [`crate::data`].
@@ -21,15 +21,16 @@ pub use features::{EncodedBatch, Features, Pooling, encode_samples, extract_feat
 pub use observer::{ClosingWork, Observer, Silent, StageReport, StepReport};
 pub use settings::StageSettings;
 
+use crate::buffer::{RehearsalBuffer, Store};
+use crate::clustering::KMeansOptions;
+use crate::continual::{ContinualStrategy, ReplaySource, StageEnd, StageStart};
 use crate::data::{Dataset, EpochPlan, Objective, Pool};
 use crate::model::{Model, ModelConfig, Precision};
 use crate::optimisation::adamw;
-use crate::rehearsal::{Recall, RehearsalBuffer, Store, Work, policy_of};
 use crate::run::{
     CHECKSUM_PLACEHOLDER, Checkpoints, FORMAT, KEPT_SAMPLES, MANIFEST, MetricsLog, Restored, StageFolder, StageState,
     StoredModel, save_model, write_folder, write_manifest,
 };
-use crate::strategy::{Beginning, Closing, Method, method_of};
 use crate::{Error, Result};
 
 use batches::Batches;
@@ -92,8 +93,7 @@ impl Stage<'_> {
 
         let device = self.device.clone().autodiff();
         let student = self.student(&device)?;
-        let mut method = method_of(&Beginning {
-            config: &self.settings.rehearsal,
+        let mut strategy = self.settings.strategy.build(&StageStart {
             stage: self.number,
             seed: self.seed,
             epochs: self.settings.epochs,
@@ -103,7 +103,7 @@ impl Stage<'_> {
             previous: self.previous.as_ref().filter(|_| !self.earlier.is_empty()),
             device: &device,
         })?;
-        let student = method.prepare(student);
+        let student = strategy.prepare(student);
         let optimiser = adamw(&self.settings.optimiser, &student);
         let checkpoints = Checkpoints::new(self.folder.clone());
         let Restored { model, optimiser, state, metrics, damaged } = checkpoints.restore(student, optimiser)?;
@@ -117,7 +117,7 @@ impl Stage<'_> {
         let trainer = StageTrainer {
             stage: self,
             batches: &Batches::new(self, &pools),
-            method: method.as_mut(),
+            strategy: strategy.as_mut(),
             device: &device,
             checkpoints: &checkpoints,
             metrics: &mut metrics,
@@ -127,7 +127,7 @@ impl Stage<'_> {
         trainer.run(observer)?;
         // What is chosen by a model should not depend on how fast it was learned.
         let model = train_state.into_model().with_precision(Precision::default());
-        self.finish(model, method.as_mut(), state, &checkpoints, observer)
+        self.finish(model, strategy.as_mut(), state, &checkpoints, observer)
     }
 
     /// Batches of an epoch, by the name of their losses: the modality, with the stage's number where it comes again.
@@ -152,7 +152,7 @@ impl Stage<'_> {
         Error::Interrupted { place, checkpoint: checkpoints.latest_name() }
     }
 
-    /// The current modality, then what the strategy recalls of each earlier stage.
+    /// The current modality, then what the strategy replays of each earlier stage.
     fn pools(&self) -> Result<Vec<Pool>> {
         if self.current.ids().is_empty() {
             return Err(Error::Data(format!("modality {} has no samples", self.current.modality())));
@@ -165,12 +165,12 @@ impl Stage<'_> {
         for (at, earlier) in self.earlier.iter().enumerate() {
             let kept = || earlier.buffer.indices(earlier.dataset.modality(), earlier.dataset.ids());
             let label = self.label(at);
-            let pool = match self.settings.rehearsal.strategy.recall() {
-                Recall::Nothing => continue,
-                Recall::DistilledBuffers => pool(at + 1, label, Objective::Distillation, kept()?),
-                Recall::ReplayedBuffers => pool(at + 1, label, Objective::Pretext, kept()?),
+            let pool = match self.settings.strategy.replay_source() {
+                ReplaySource::Nothing => continue,
+                ReplaySource::DistilledBuffers { .. } => pool(at + 1, label, Objective::Distillation, kept()?),
+                ReplaySource::Buffers => pool(at + 1, label, Objective::Pretext, kept()?),
                 // As many batches as in a stage of its own.
-                Recall::Everything => Pool {
+                ReplaySource::AllSamples => Pool {
                     batch_size: earlier.batch_size,
                     passes: earlier.epochs as f64 / self.settings.epochs as f64,
                     ..pool(at + 1, label, Objective::Pretext, all(earlier.dataset))
@@ -246,11 +246,11 @@ impl Stage<'_> {
         Ok(found)
     }
 
-    /// Lets the method end its work, chooses the buffer and closes the stage.
+    /// Lets the strategy end its work, chooses the buffer and closes the stage.
     fn finish(
         &self,
         model: Model,
-        method: &mut dyn Method,
+        strategy: &mut dyn ContinualStrategy,
         mut state: StageState,
         checkpoints: &Checkpoints,
         observer: &mut dyn Observer,
@@ -258,7 +258,7 @@ impl Stage<'_> {
         let mut files = vec!["model.bpk".to_string(), "buffer.jsonl".into(), "metrics.jsonl".into()];
         let mut model = model;
         if !self.deferred {
-            let mut closing = Closing {
+            let mut end = StageEnd {
                 folder: &self.folder,
                 source: self.current,
                 family: self.family(self.current)?,
@@ -269,12 +269,12 @@ impl Stage<'_> {
                     self.go_on(observer, "while the importance of parameters was estimated", checkpoints)
                 },
             };
-            let (left, more) = method.finish(model, &mut closing)?;
+            let (left, more) = strategy.end_stage(model, &mut end)?;
             (model, files) = (left, [files, more].concat());
         }
         let kept = self.choose(&model, &mut state, checkpoints, observer)?;
         self.folder.save_buffer(&kept.buffer)?;
-        if self.settings.rehearsal.store == Store::Materialised {
+        if self.settings.buffer.store == Store::Materialised {
             write_folder(&self.folder.file(KEPT_SAMPLES), |folder| {
                 self.current.keep(&kept.indices, folder)?;
                 write_manifest(folder)
@@ -299,7 +299,7 @@ impl Stage<'_> {
         checkpoints: &Checkpoints,
         observer: &mut dyn Observer,
     ) -> Result<Kept> {
-        if !self.settings.rehearsal.strategy.keeps_buffers() {
+        if !self.settings.strategy.name.keeps_buffer() {
             return Ok(Kept::default());
         }
         let n_samples = self.current.ids().len();
@@ -319,16 +319,16 @@ impl Stage<'_> {
         for (id, message) in &features.invalid {
             state.invalid_samples.insert(id.clone(), message.clone());
         }
-        let policy = policy_of(&self.settings.rehearsal);
-        let mut work = Work {
+        let mut options = KMeansOptions {
             device: &self.device,
-            most_steps: Work::STEPS,
-            progress: &mut |step, n_changed| {
-                observer.closing(ClosingWork::KMeans { step }, n_changed, n_samples);
+            max_iterations: KMeansOptions::MAX_ITERATIONS,
+            progress: &mut |iteration, n_changed| {
+                observer.closing(ClosingWork::KMeans { iteration }, n_changed, n_samples);
                 self.go_on(observer, "while the buffer was chosen", checkpoints)
             },
         };
-        let selected = policy.select(&features.values, features.width, self.seed, &mut work)?;
+        let selected =
+            self.settings.buffer.policy().select(&features.values, features.width, self.seed, &mut options)?;
         Ok(Kept {
             indices: selected.iter().map(|selected| features.rows[selected.index]).collect(),
             buffer: RehearsalBuffer::new(&selected, &features.rows, self.current.ids()),

@@ -45,10 +45,10 @@ pub enum ClosingWork {
     Importance,
     /// They are encoded, for the choice of the buffer.
     Features,
-    /// They are clustered: a step of k-means, from 1.
+    /// They are clustered by k-means.
     KMeans {
-        /// Which.
-        step: usize,
+        /// Number of the iteration, from 1.
+        iteration: usize,
     },
 }
 
@@ -57,7 +57,7 @@ impl std::fmt::Display for ClosingWork {
         match self {
             Self::Importance => f.write_str("importance of parameters from"),
             Self::Features => f.write_str("choosing the buffer: features of"),
-            Self::KMeans { step } => write!(f, "choosing the buffer: step {step} of k-means moved"),
+            Self::KMeans { iteration } => write!(f, "choosing the buffer: iteration {iteration} of k-means moved"),
         }
     }
 }

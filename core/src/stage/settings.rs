@@ -2,11 +2,12 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::buffer::{BufferConfig, Store};
+use crate::continual::StrategyConfig;
 use crate::data::LoaderOptions;
 use crate::device::{Device, is_processor};
 use crate::model::Precision;
 use crate::optimisation::{OptimiserConfig, Schedule};
-use crate::rehearsal::RehearsalConfig;
 use crate::{Error, Result};
 
 /// How a stage is trained.
@@ -18,12 +19,14 @@ pub struct StageSettings {
     pub warmup_epochs: usize,
     /// Samples in a batch.
     pub batch_size: usize,
-    /// Batches whose gradients are added up before an update.
+    /// Batches whose gradients are accumulated for an update.
     pub gradient_accumulation: usize,
     /// AdamW and learning rate.
     pub optimiser: OptimiserConfig,
-    /// Buffer, mixup, sampling.
-    pub rehearsal: RehearsalConfig,
+    /// How earlier modalities are kept.
+    pub strategy: StrategyConfig,
+    /// The samples that are kept for later stages.
+    pub buffer: BufferConfig,
     /// Epochs between checkpoints.
     pub checkpoint_every: usize,
     /// Batches between further checkpoints within an epoch, for epochs that take hours.
@@ -72,7 +75,16 @@ impl StageSettings {
             )));
         }
         self.optimiser.check()?;
-        self.rehearsal.check()
+        self.strategy.check()?;
+        self.buffer.check()?;
+        let strategy = self.strategy.name;
+        if self.buffer.store == Store::Materialised && !strategy.keeps_buffer() {
+            return Err(Error::Setting(format!(
+                "buffer.store is \"materialised\", but strategy \"{strategy}\" keeps no samples\n\
+                 hint: leave out buffer.store, or set strategy.name to \"medcoss\" or \"replay\""
+            )));
+        }
+        Ok(())
     }
 
     /// Batches between readings of the losses from a device that is not the processor.

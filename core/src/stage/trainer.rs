@@ -9,12 +9,12 @@ use rand::RngExt;
 use super::batches::Batches;
 use super::losses::{LossOf, UnreadLosses};
 use super::{Observer, Stage, StepReport};
+use crate::continual::{ContinualStrategy, StepContext};
 use crate::data::{BatchLoader, LoadedBatch, Objective, Pool, record_invalid_samples};
 use crate::model::{DeviceBatch, Model};
 use crate::pretext::pretext_loss;
 use crate::rng;
 use crate::run::{Checkpoints, EpochMetrics, EpochSoFar, MetricsLog, StageState};
-use crate::strategy::{Lesson, Method};
 use crate::{Error, Result};
 
 /// The student and its optimiser.
@@ -47,10 +47,10 @@ impl TrainState {
         self.model.expect("the model is absent only within `change`")
     }
 
-    fn update(&mut self, learning_rate: f64, gradients: GradientsParams, method: &dyn Method) {
+    fn update(&mut self, learning_rate: f64, gradients: GradientsParams, strategy: &dyn ContinualStrategy) {
         let optimiser = &mut self.optimiser;
         self.model =
-            self.model.take().map(|model| method.after_update(optimiser.step(learning_rate, model, gradients)));
+            self.model.take().map(|model| strategy.after_update(optimiser.step(learning_rate, model, gradients)));
     }
 }
 
@@ -58,7 +58,7 @@ impl TrainState {
 pub(super) struct StageTrainer<'a> {
     pub stage: &'a Stage<'a>,
     pub batches: &'a Batches<'a>,
-    pub method: &'a mut dyn Method,
+    pub strategy: &'a mut dyn ContinualStrategy,
     /// With gradients.
     pub device: &'a Device,
     pub checkpoints: &'a Checkpoints,
@@ -94,8 +94,8 @@ impl StageTrainer<'_> {
         loader.for_each(items, |item, loaded| {
             let (epoch, step) = batches.place(item);
             if item == first || step == 0 {
-                let method = &mut *self.method;
-                self.train_state.change(|model| method.epoch_begins(epoch, model))?;
+                let strategy = &mut *self.strategy;
+                self.train_state.change(|model| strategy.before_epoch(epoch, model))?;
                 batches.forget_before(epoch);
             }
             epoch_state.waited += loaded.waited;
@@ -122,13 +122,13 @@ impl StageTrainer<'_> {
         self.record_invalid(pool, &loaded, observer)?;
         if let Some(batch) = loaded.batch.take() {
             let batch = DeviceBatch::new(batch, self.device);
-            let Loss { of_batch, further } = self.loss(pool, &batch, item)?;
-            let of = LossOf { item, n_samples: batch.n(), further: false };
+            let Loss { of_batch, auxiliary } = self.loss(pool, &batch, item)?;
+            let of = LossOf { item, n_samples: batch.n(), auxiliary: false };
             epoch_state.unread.push(of, &of_batch);
-            let loss = match further {
-                Some(further) => {
-                    epoch_state.unread.push(LossOf { further: true, ..of }, &further);
-                    of_batch + further
+            let loss = match auxiliary {
+                Some(auxiliary) => {
+                    epoch_state.unread.push(LossOf { auxiliary: true, ..of }, &auxiliary);
+                    of_batch + auxiliary
                 }
                 None => of_batch,
             };
@@ -150,8 +150,8 @@ impl StageTrainer<'_> {
         let first = step / settings.gradient_accumulation * settings.gradient_accumulation;
         epoch_state.so_far.learning_rate =
             settings.schedule().learning_rate(epoch as f64 + first as f64 / n_steps as f64);
-        let gradients = self.method.before_update(self.train_state.model(), epoch_state.accumulated.grads());
-        self.train_state.update(epoch_state.so_far.learning_rate, gradients, &*self.method);
+        let gradients = self.strategy.before_update(self.train_state.model(), epoch_state.accumulated.grads());
+        self.train_state.update(epoch_state.so_far.learning_rate, gradients, &*self.strategy);
 
         let stop = observer.stop_requested();
         let due = settings
@@ -181,7 +181,7 @@ impl StageTrainer<'_> {
             learning_rate: epoch_state.so_far.learning_rate,
             pretext: epoch_state.so_far.pretext.means(),
             distillation: epoch_state.so_far.distillation.means(),
-            penalty: self.method.penalty(self.train_state.model())?,
+            penalty: self.strategy.penalty(self.train_state.model())?,
         };
         self.metrics.append(&metrics)?;
         self.state.epochs_done = epoch + 1;
@@ -212,13 +212,13 @@ impl StageTrainer<'_> {
         epoch_state.n_unread_steps = 0;
         for (of, value) in epoch_state.unread.read()? {
             let pool = self.batches.pool(of.item);
-            let objective = if of.further { Objective::Distillation } else { pool.objective };
+            let objective = if of.auxiliary { Objective::Distillation } else { pool.objective };
             self.check_finite(value, pool, of.item, kind(objective))?;
             match objective {
                 Objective::Pretext => epoch_state.so_far.pretext.add(&pool.label, value),
                 Objective::Distillation => epoch_state.so_far.distillation.add(&pool.label, value),
             }
-            if !of.further {
+            if !of.auxiliary {
                 let (epoch, step) = self.batches.place(of.item);
                 observer.step(&StepReport {
                     epoch: epoch + 1,
@@ -240,13 +240,13 @@ impl StageTrainer<'_> {
         let place = self.batches.key(item);
         let temporal = rng::keyed(seed, "temporal", &place).random_range(0..model.n_temporal(family));
         let drop_path = self.stage.model.dimensions.drop_path;
-        let lesson = Lesson { batch, family, temporal, drop_path, seed, place };
+        let context = StepContext { batch, family, temporal, drop_path, seed, place };
         if pool.dataset != 0 {
-            return Ok(Loss { of_batch: self.method.recalled_loss(model, &lesson), further: None });
+            return Ok(Loss { of_batch: self.strategy.replay_loss(model, &context), auxiliary: None });
         }
-        let encoded = lesson.encode(model);
-        let further = self.method.further_loss(model, &lesson, &encoded);
-        Ok(Loss { of_batch: pretext_loss(model, family, batch, encoded), further })
+        let encoded = context.encode(model);
+        let auxiliary = self.strategy.auxiliary_loss(model, &context, &encoded);
+        Ok(Loss { of_batch: pretext_loss(model, family, batch, encoded), auxiliary })
     }
 
     fn check_finite(&self, value: f32, pool: &Pool, item: usize, kind: &'static str) -> Result<()> {
@@ -279,7 +279,7 @@ impl StageTrainer<'_> {
 /// The losses of a batch, scalars.
 struct Loss {
     of_batch: Tensor<1>,
-    further: Option<Tensor<1>>,
+    auxiliary: Option<Tensor<1>>,
 }
 
 fn kind(objective: Objective) -> &'static str {

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use medcoss_abi::HostServices;
 use medcoss_abi::abi_stable::std_types::RStr;
 
-use crate::text::foreign_bytes;
+use crate::untrusted_text::untrusted_bytes;
 
 /// Target of the events that plugins emit; each carries the plugin's id and version in the field `plugin`.
 pub const PLUGIN_TARGET: &str = "medcoss::plugin";
@@ -42,7 +42,7 @@ pub(crate) fn current() -> Option<Arc<str>> {
 extern "C" fn emit(level: u32, message: RStr<'_>) {
     let _ = catch_unwind(AssertUnwindSafe(|| {
         // The plugin promises UTF-8; nothing guarantees it.
-        let message = foreign_bytes(message.as_rslice().as_slice());
+        let message = untrusted_bytes(message.as_rslice().as_slice());
         let name = current();
         let plugin = name.as_deref().unwrap_or("(unknown)");
         match level {

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use crate::batch::{Batch, View};
 use medcoss_abi::abi_stable::std_types::RSlice;
-use medcoss_abi::message::{Geometry, Keep, Rendering, SaveAssets, Synthesised};
+use medcoss_abi::message::{Geometry, Keep, Open, Rendering, SaveAssets, Synthesised};
 use medcoss_abi::{FillRequest, SampleError, VIEW_PLAIN, VIEW_TRAIN, operation};
 use serde::de::DeserializeOwned;
 
@@ -12,9 +12,10 @@ use crate::answers::{check_assets, check_fingerprint, check_ids, check_labels, c
 use crate::batch::{Guarded, SampleFailure};
 use crate::error::PluginError;
 use crate::library::OpenHandle;
+use crate::options;
 use crate::plugin::Plugin;
 use crate::shape::Shape;
-use crate::text::foreign_bytes;
+use crate::untrusted_text::untrusted_bytes;
 
 /// First bytes of every PNG file.
 const PNG_SIGNATURE: &[u8] = b"\x89PNG\r\n\x1a\n";
@@ -47,6 +48,26 @@ pub struct OpenDataset {
     ids: Vec<String>,
     labels: Vec<Option<String>>,
     fingerprint: String,
+}
+
+impl Plugin {
+    /// Opens a dataset: names of options are compared with the plugin's schema, then the plugin is asked, then its
+    /// answers about the samples are checked.
+    ///
+    /// # Errors
+    /// Options that do not exist; what the plugin reports; answers that break the contract.
+    pub fn open(&self, request: &Open) -> Result<OpenDataset, PluginError> {
+        let refused = |message: String| PluginError::request(self.name(), "open", message);
+        if request.data.is_empty() {
+            return Err(refused("no data are named\nhint: name files or folders in `data`".into()));
+        }
+        options::check_names(&self.description().options, &request.options).map_err(refused)?;
+        let body = self.body("open", request)?;
+        let handle = self.call("open", || (self.table().open)(body.as_str().into()))?;
+        let handle = OpenHandle::new(handle, self.table(), self.shared_name())
+            .ok_or_else(|| self.violation("open", "the dataset's handle is null"))?;
+        OpenDataset::new(self.clone(), handle)
+    }
 }
 
 impl OpenDataset {
@@ -152,7 +173,7 @@ impl OpenDataset {
                 let violation = format!("it reports sample {} of a request of {}", error.slot, indices.len());
                 self.plugin.violation("fill", &violation)
             })?;
-            slot.get_or_insert_with(|| foreign_bytes(error.message.as_rstr().as_rslice().as_slice()));
+            slot.get_or_insert_with(|| untrusted_bytes(error.message.as_rstr().as_rslice().as_slice()));
         }
         Ok(reported)
     }

@@ -2,7 +2,7 @@
 
 use medcoss_abi::{code, message::ErrorBody};
 
-use crate::text::{foreign_bytes, foreign_text};
+use crate::untrusted_text::{untrusted_bytes, untrusted_text};
 
 /// Causes that are kept of a plugin's error.
 const MOST_CAUSES: usize = 8;
@@ -66,7 +66,7 @@ impl PluginError {
     pub(crate) fn contract(plugin: &str, operation: &str, message: impl AsRef<str>) -> Self {
         let message = format!(
             "{}\nhint: this is a fault in the plugin; tell its authors, or use another version",
-            foreign_text(message.as_ref())
+            untrusted_text(message.as_ref())
         );
         Self::new(plugin, operation, Fault::Contract, message)
     }
@@ -77,14 +77,14 @@ impl PluginError {
         let body = error.body.as_rstr().as_rslice().as_slice();
         let parsed = (body.len() <= LONGEST_BODY).then(|| serde_json::from_slice(body).ok()).flatten();
         let ErrorBody { message, causes } = parsed.unwrap_or_else(|| ErrorBody {
-            message: format!("code {}: {}", error.code, foreign_bytes(body)),
+            message: format!("code {}: {}", error.code, untrusted_bytes(body)),
             causes: Vec::new(),
         });
         let mut beneath = None;
         for cause in causes.iter().take(MOST_CAUSES).rev() {
-            beneath = Some(Box::new(Cause { message: foreign_text(cause), beneath }));
+            beneath = Some(Box::new(Cause { message: untrusted_text(cause), beneath }));
         }
-        let message = match foreign_text(&message) {
+        let message = match untrusted_text(&message) {
             empty if empty.trim().is_empty() => format!("failed with code {} and no message", error.code),
             told => told,
         };

@@ -6,7 +6,7 @@ use medcoss_abi::operation::LABEL_MAPS;
 
 use crate::dataset::OpenDataset;
 use crate::error::PluginError;
-use crate::text::foreign_bytes;
+use crate::untrusted_text::untrusted_bytes;
 use crate::{Plugin, SampleFailure};
 
 /// The segmentation mask of one sample, in the geometry of its evaluation view.
@@ -64,7 +64,7 @@ impl OpenDataset {
             let values = match &note.error {
                 None => values.next().unwrap_or_default().to_vec(),
                 Some(error) => {
-                    let what = foreign_bytes(error.message.as_bytes());
+                    let what = untrusted_bytes(error.message.as_bytes());
                     maps.push(Err(self.failure(LABEL_MAPS, slot, request.indices[slot], &what)));
                     continue;
                 }

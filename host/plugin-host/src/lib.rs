@@ -1,59 +1,78 @@
-//! Plugins: where they are looked for, how they are loaded, and what of their answers is believed.
+//! The plugin host of medcoss: finds modality plugins, probes them, loads them, calls them, and checks every answer. Usable by itself: it knows
+//! neither models nor a terminal.
+//!
+//! ```no_run
+//! use medcoss_plugin_host::{Loading, PluginRegistry, Probe, Search, SearchEnvironment, serve_if_asked};
+//!
+//! let server = serve_if_asked(); // first of all: this executable is also the child that probes libraries
+//! let search = Search::new(&["plugins".into()], false, &SearchEnvironment::of_process())?;
+//! let probe = Probe::by_this_program(server, None);
+//! let registry = PluginRegistry::discover(&search, vec![], Loading::Probed(probe.into()));
+//! for plugin in registry.describe_all() {
+//!     println!("{}", plugin?.name());
+//! }
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
 //!
 //! ```text
-//! search      which folders, in which order
-//! symbols     which plugins a file carries, read from its symbol table; nothing of it runs
-//! discovery   which file or built-in answers for which id
-//! first_contact   a child process loads the file first;  contact_memory: what came of it;  described: what is known then
-//! contracts   which versions of the contract are spoken
-//! library     dlopen, the header's checks, attach;  process: what a plugin can do to it. The host's only unsafe code
-//! plugin      describe, invoke, open
-//! dataset     query, fill, close
-//! shape       sizes, checked once;  answers, batch: everything else that is checked
+//! search         which folders, in which order
+//! symbols        which plugins a file carries, read from its symbol table; no code of it runs
+//! registry       which file or linked-in plugin answers for which id
+//! probe          a child process loads the file first: probe_child, probe_outcome, probe_cache; plugin_info: what is known then
+//! contracts      which versions of the contract are spoken
+//! library        dlopen, the header's checks, attach; process_guard: what a plugin can do to its process
+//! plugin         describe, invoke; calls: whose messages are whose
+//! dataset        open, query, fill, close; label_maps
+//! shape          sizes, checked once; answers, batch, untrusted_text: everything else that is checked
 //! ```
+//!
+//! Unsafe code is in `contracts`, `library` and `process_guard`.
+
+#![deny(clippy::undocumented_unsafe_blocks)]
 
 mod answers;
 mod batch;
 mod calls;
-mod contact_memory;
 mod contracts;
 mod dataset;
-mod described;
 mod digest;
-mod discovery;
 mod error;
-mod first_contact;
 mod label_maps;
 mod library;
+mod location;
 mod nearest;
 mod options;
 mod plugin;
-mod process;
+mod plugin_info;
+mod probe;
+mod probe_cache;
+mod probe_child;
+mod probe_outcome;
+mod process_guard;
+mod registry;
 mod search;
 mod shape;
-mod source;
 mod symbols;
-mod text;
+mod untrusted_text;
 pub mod user_file;
 
 pub use batch::{Batch, SampleFailure, View};
 pub use calls::PLUGIN_TARGET;
 pub use contracts::{CONTRACTS, Contract, V1};
 pub use dataset::{OpenDataset, Rendered, Tokens};
-pub use described::Described;
-pub use discovery::{Catalogue, Found, NoSuchModality, Shadowed};
 pub use error::{Fault, PluginError};
-pub use first_contact::FirstContact;
-pub use first_contact::{CHILD, child};
 pub use label_maps::LabelMap;
 pub use library::v1_header_of;
+pub use location::{LoadError, PluginLocation};
 pub use medcoss_abi::Builtin;
 pub use nearest::{did_you_mean, nearest};
 pub use options::{PluginOption, check_names, list as options_of_schema};
 pub use plugin::Plugin;
-pub use process::results;
-pub use search::user_folder;
-pub use search::{Folder, MissingFolder, Origin, Search, Surroundings};
+pub use plugin_info::PluginInfo;
+pub use probe::{PROBE_VARIABLE, Probe};
+pub use probe_child::{ProbeServer, serve_if_asked};
+pub use process_guard::original_stdout;
+pub use registry::{FoundPlugin, Loading, PluginRegistry, ShadowedPlugin, UnknownModality};
+pub use search::{Folder, MissingFolder, Origin, Search, SearchEnvironment, user_folder};
 pub use shape::{MAX_TOKENS, MAX_VALUES, MAX_VOCABULARY, Shape};
-pub use source::{Refusal, Source};
-pub use text::{foreign_bytes, foreign_text};
+pub use untrusted_text::{untrusted_bytes, untrusted_text};

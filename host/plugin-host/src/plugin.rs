@@ -4,19 +4,18 @@ use std::path::Path;
 use std::sync::Arc;
 
 use medcoss_abi::abi_stable::std_types::{RResult, RString};
-use medcoss_abi::message::{Description, Open, Synthesise, Synthesised};
+use medcoss_abi::message::{Description, Synthesise, Synthesised};
 use medcoss_abi::{PluginHeader, PluginTable, Rejection, operation};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::answers::{check_description, check_size, check_synthesised};
+use crate::calls;
 use crate::contracts::{CONTRACTS, Contract};
-use crate::dataset::OpenDataset;
 use crate::error::PluginError;
-use crate::library::{self, Loaded, OpenHandle};
+use crate::library::{self, Loaded};
+use crate::location::{LoadError, PluginLocation};
 use crate::shape::Shape;
-use crate::source::{Refusal, Source};
-use crate::{calls, options};
 
 /// How a refusal begins that is the dynamic loader's: it may be for want of another library, and mended without a new file.
 pub(crate) const LOADER_REFUSES: &str = "the dynamic loader refuses it";
@@ -26,7 +25,7 @@ pub(crate) const LOADER_REFUSES: &str = "the dynamic loader refuses it";
 pub struct Plugin {
     description: Arc<Description>,
     shape: Shape,
-    source: Source,
+    location: PluginLocation,
     name: Arc<str>,
     table: &'static PluginTable,
 }
@@ -36,7 +35,7 @@ impl Plugin {
     ///
     /// # Errors
     /// A library that the dynamic loader refuses, one of another contract, one whose description is not sound.
-    pub fn load(path: &Path, id: &str) -> Result<Self, Refusal> {
+    pub fn load(path: &Path, id: &str) -> Result<Self, LoadError> {
         Self::load_by(path, id, CONTRACTS)
     }
 
@@ -44,18 +43,18 @@ impl Plugin {
     ///
     /// # Errors
     /// As [`Plugin::load`].
-    pub fn load_by(path: &Path, id: &str, contracts: &[Contract]) -> Result<Self, Refusal> {
-        let source = Source::Library { path: path.to_path_buf() };
-        Self::from_table(Self::open_library(path, id, contracts)?.table(), id, source)
+    pub fn load_by(path: &Path, id: &str, contracts: &[Contract]) -> Result<Self, LoadError> {
+        let location = PluginLocation::Library { path: path.to_path_buf() };
+        Self::from_table(Self::open_library(path, id, contracts)?.table(), id, location)
     }
 
     /// Opens the library and takes the plugin's header from it: the first part of [`Plugin::load`], in which code of the library
     /// runs unasked.
-    pub(crate) fn open_library(path: &Path, id: &str, contracts: &[Contract]) -> Result<Loaded, Refusal> {
+    pub(crate) fn open_library(path: &Path, id: &str, contracts: &[Contract]) -> Result<Loaded, LoadError> {
         let opened = calls::during(&id.into(), || library::header_of(path, id, contracts));
         opened.map_err(|told| {
-            let source = Source::Library { path: path.to_path_buf() };
-            Refusal::new(&source, format_args!("{LOADER_REFUSES}: {told}"), "build it again on this machine")
+            let location = PluginLocation::Library { path: path.to_path_buf() };
+            LoadError::new(&location, format_args!("{LOADER_REFUSES}: {told}"), "build it again on this machine")
         })
     }
 
@@ -63,21 +62,21 @@ impl Plugin {
     ///
     /// # Errors
     /// As [`Plugin::load`].
-    pub fn from_header(header: &'static PluginHeader, id: &str, source: Source) -> Result<Self, Refusal> {
-        Self::from_table(header.check(), id, source)
+    pub fn from_header(header: &'static PluginHeader, id: &str, location: PluginLocation) -> Result<Self, LoadError> {
+        Self::from_table(header.check(), id, location)
     }
 
     pub(crate) fn from_table(
         table: Result<&'static PluginTable, Rejection>,
         id: &str,
-        source: Source,
-    ) -> Result<Self, Refusal> {
+        location: PluginLocation,
+    ) -> Result<Self, LoadError> {
         let table = table.map_err(|rejection| {
             let hint = match rejection {
                 Rejection::Magic { .. } => "build it with the export_plugin! macro of the medcoss SDK",
                 _ => "build it against the SDK of this host's version",
             };
-            Refusal::new(&source, rejection, hint)
+            LoadError::new(&location, rejection, hint)
         })?;
         let unnamed: Arc<str> = id.into();
         calls::during(&unnamed, || library::attach(table));
@@ -90,14 +89,14 @@ impl Plugin {
                 .map_err(|violation| PluginError::contract(&unnamed, "describe", violation))
         })();
         let (description, shape) = described.map_err(|error| {
-            let refusal = Refusal::from_text(&source, &error.message);
-            Refusal {
-                hint: refusal.hint.or_else(|| Some("tell the plugin's authors, or use another version".into())),
+            let refusal = LoadError::from_text(&location, &error.message);
+            LoadError {
+                hint: refusal.hint.or_else(|| Some("report it to the plugin's authors, or use another version".into())),
                 ..refusal
             }
         })?;
         let name = format!("{} {}", description.id, description.version).into();
-        Ok(Self { description: description.into(), shape, source, name, table })
+        Ok(Self { description: description.into(), shape, location, name, table })
     }
 
     /// What the plugin says of itself. Its texts are as the plugin wrote them.
@@ -111,12 +110,16 @@ impl Plugin {
     }
 
     /// Where it comes from.
-    pub fn source(&self) -> &Source {
-        &self.source
+    pub fn location(&self) -> &PluginLocation {
+        &self.location
     }
 
     /// Id and version: `xray 0.1.0`.
     pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    pub(crate) fn shared_name(&self) -> &Arc<str> {
         &self.name
     }
 
@@ -144,24 +147,6 @@ impl Plugin {
         let body = self.body(operation, request)?;
         let answer = result(operation, &self.name, || (self.table.invoke)(operation.into(), body.as_str().into()))?;
         parse(operation, &self.name, answer.into_bytes().as_slice())
-    }
-
-    /// Opens a dataset: names of options are compared with the plugin's schema, then the plugin is asked, then its
-    /// answers about the samples are checked.
-    ///
-    /// # Errors
-    /// Options that do not exist; what the plugin reports; answers that break the contract.
-    pub fn open(&self, request: &Open) -> Result<OpenDataset, PluginError> {
-        let refused = |message: String| PluginError::request(&self.name, "open", message);
-        if request.data.is_empty() {
-            return Err(refused("no data are named\nhint: name files or folders in `data`".into()));
-        }
-        options::check_names(&self.description.options, &request.options).map_err(refused)?;
-        let body = self.body("open", request)?;
-        let handle = result("open", &self.name, || (self.table.open)(body.as_str().into()))?;
-        let handle = OpenHandle::new(handle, self.table, &self.name)
-            .ok_or_else(|| self.violation("open", "the dataset's handle is null"))?;
-        OpenDataset::new(self.clone(), handle)
     }
 
     pub(crate) fn table(&self) -> &'static PluginTable {
@@ -195,7 +180,7 @@ impl Plugin {
 
 impl std::fmt::Debug for Plugin {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Plugin").field("name", &self.name).field("source", &self.source).finish_non_exhaustive()
+        f.debug_struct("Plugin").field("name", &self.name).field("location", &self.location).finish_non_exhaustive()
     }
 }
 

@@ -44,7 +44,7 @@ pub struct Search {
 
 /// What the process is surrounded by.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Surroundings {
+pub struct SearchEnvironment {
     /// `MEDCOSS_PLUGIN_PATH`.
     pub plugin_path: Option<OsString>,
     /// The executable, links resolved.
@@ -53,7 +53,7 @@ pub struct Surroundings {
     pub user_data: Option<PathBuf>,
 }
 
-impl Surroundings {
+impl SearchEnvironment {
     /// Those of this process.
     pub fn of_process() -> Self {
         Self {
@@ -91,7 +91,7 @@ impl Search {
     ///
     /// # Errors
     /// A folder from a flag that does not exist.
-    pub fn new(flags: &[PathBuf], builtin: bool, surroundings: &Surroundings) -> Result<Self, MissingFolder> {
+    pub fn new(flags: &[PathBuf], builtin: bool, environment: &SearchEnvironment) -> Result<Self, MissingFolder> {
         let mut folders = Vec::new();
         for path in flags {
             if !path.exists() {
@@ -102,19 +102,19 @@ impl Search {
             }
             push(&mut folders, path.clone(), Origin::Flag);
         }
-        for path in surroundings.plugin_path.iter().flat_map(std::env::split_paths) {
+        for path in environment.plugin_path.iter().flat_map(std::env::split_paths) {
             match usable(&path) {
                 Ok(()) => push(&mut folders, path, Origin::Environment),
                 Err(Some(why)) => tracing::warn!("{PATH_VARIABLE}: {} {why}; it is passed over", path.display()),
                 Err(None) => {}
             }
         }
-        if let Some(folder) = surroundings.executable.as_deref().and_then(Path::parent) {
+        if let Some(folder) = environment.executable.as_deref().and_then(Path::parent) {
             push(&mut folders, folder.join("plugins"), Origin::BesideExecutable);
             push(&mut folders, folder.to_path_buf(), Origin::BuildFolder);
             push(&mut folders, folder.join("deps"), Origin::BuildFolder);
         }
-        if let Some(folder) = &surroundings.user_data {
+        if let Some(folder) = &environment.user_data {
             push(&mut folders, folder.join("medcoss/plugins"), Origin::UserData);
         }
         Ok(Self { folders, builtin })
@@ -155,13 +155,13 @@ mod tests {
         };
         let (flag, path, bin) = (folder("flag"), folder("path"), folder("bin"));
         let variable = std::env::join_paths([&path, &flag, Path::new(""), Path::new("relative")]).unwrap();
-        let surroundings = Surroundings {
+        let environment = SearchEnvironment {
             plugin_path: Some(variable),
             executable: Some(bin.join("medcoss")),
             user_data: Some(place.path().join("share")),
         };
         let again = flag.join("../flag");
-        let search = Search::new(&[flag.clone(), again], true, &surroundings).unwrap();
+        let search = Search::new(&[flag.clone(), again], true, &environment).unwrap();
         let found: Vec<_> = search.folders.iter().map(|folder| (folder.path.clone(), folder.origin)).collect();
         let expected = [
             (flag, Origin::Flag),
@@ -179,7 +179,7 @@ mod tests {
         let place = tempfile::tempdir().unwrap();
         let file = place.path().join("x.so");
         std::fs::write(&file, "x").unwrap();
-        let search = |path: &Path| Search::new(&[path.to_path_buf()], true, &Surroundings::default()).unwrap_err();
+        let search = |path: &Path| Search::new(&[path.to_path_buf()], true, &SearchEnvironment::default()).unwrap_err();
         assert_eq!(search(&file), MissingFolder::NotAFolder(file.clone()));
         let gone = place.path().join("gone");
         assert_eq!(search(&gone), MissingFolder::Absent(gone.clone()));

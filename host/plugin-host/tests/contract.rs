@@ -12,7 +12,7 @@ use medcoss_abi::{
     DatasetHandle, FillBuffers, FillRequest, HostServices, PluginError, PluginHeader, PluginTable, SampleError,
     VIEW_TRAIN, code, operation,
 };
-use medcoss_plugin_host::{Batch, Fault, OpenDataset, Plugin, Refusal, SampleFailure, Source, Tokens, View};
+use medcoss_plugin_host::{Batch, Fault, LoadError, OpenDataset, Plugin, PluginLocation, SampleFailure, Tokens, View};
 use serde_json::{Value, json};
 
 /// What is wrong with the plugin.
@@ -120,9 +120,9 @@ extern "C" fn close(_: DatasetHandle) {
     N_CLOSED.set(N_CLOSED.get() + 1);
 }
 
-fn load(wrong: Wrong) -> Result<Plugin, Refusal> {
+fn load(wrong: Wrong) -> Result<Plugin, LoadError> {
     WRONG.set(wrong);
-    Plugin::from_header(&HEADER, "odd", Source::BuiltIn)
+    Plugin::from_header(&HEADER, "odd", PluginLocation::BuiltIn)
 }
 
 fn dataset(wrong: Wrong) -> Result<OpenDataset, medcoss_plugin_host::PluginError> {

@@ -4,14 +4,17 @@ use std::collections::BTreeMap;
 use std::path::{Component, Path, PathBuf};
 
 use anyhow::{Context, Result, anyhow, bail};
+use medcoss_core::buffer::BufferConfig;
+use medcoss_core::continual::StrategyConfig;
 use medcoss_core::model::{Dimensions, ModelConfig, Precision, Preset, TextAttention};
 use medcoss_core::optimisation::OptimiserConfig;
-use medcoss_core::rehearsal::RehearsalConfig;
 use medcoss_core::stage::StageSettings;
 use medcoss_core::weights::{Import, KnownSizes};
 use serde::{Deserialize, Serialize};
 
 use medcoss_plugin_host::nearest;
+
+use crate::renamed_settings::refuse_former_names;
 
 /// A whole run. Serialised with every default filled in, it is the run folder's `run.toml`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -32,9 +35,12 @@ pub struct RunConfig {
     /// AdamW and learning rate.
     #[serde(default)]
     pub optimiser: OptimiserConfig,
-    /// Buffer, mixup, sampling.
+    /// How earlier modalities are kept.
     #[serde(default)]
-    pub rehearsal: RehearsalConfig,
+    pub strategy: StrategyConfig,
+    /// The samples that stages keep for later ones.
+    #[serde(default)]
+    pub buffer: BufferConfig,
     /// Epochs and batches, for stages that do not say otherwise.
     pub training: TrainingSection,
     /// Reading of data.
@@ -172,9 +178,9 @@ pub struct TrainingSection {
     pub warmup_epochs: usize,
     /// Samples in a batch.
     pub batch_size: usize,
-    /// Batches whose gradients are added up before an update.
+    /// Batches whose gradients are accumulated for an update.
     #[serde(default = "one")]
-    pub accumulation: usize,
+    pub gradient_accumulation: usize,
     /// Epochs between checkpoints.
     #[serde(default = "one")]
     pub checkpoint_every: usize,
@@ -194,15 +200,15 @@ pub struct TrainingSection {
 #[serde(default, deny_unknown_fields)]
 pub struct DataSection {
     /// Threads that decode samples. No number changes a result.
-    pub loader_threads: usize,
+    pub num_workers: usize,
     /// Share of a modality's samples that may be unreadable before the run stops.
-    pub max_bad_ratio: f64,
+    pub max_invalid_fraction: f64,
 }
 
 impl Default for DataSection {
     fn default() -> Self {
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
-        Self { loader_threads: cores.min(8), max_bad_ratio: 0.01 }
+        Self { num_workers: cores.min(8), max_invalid_fraction: 0.01 }
     }
 }
 
@@ -226,9 +232,9 @@ pub struct StageSection {
     /// Batch, if not [`TrainingSection::batch_size`].
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub batch_size: Option<usize>,
-    /// Accumulation, if not [`TrainingSection::accumulation`].
+    /// Gradient accumulation, if not [`TrainingSection::gradient_accumulation`].
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub accumulation: Option<usize>,
+    pub gradient_accumulation: Option<usize>,
     /// The plugin's options; see `medcoss plugin inspect`.
     #[serde(default, skip_serializing_if = "toml::Table::is_empty")]
     pub options: toml::Table,
@@ -237,9 +243,9 @@ pub struct StageSection {
 impl StageSection {
     /// A stage that leaves everything else to the run and the plugin.
     pub fn new(modality: &str, data: OneOrMore) -> Self {
-        let (epochs, warmup_epochs, batch_size, accumulation) = (None, None, None, None);
+        let (epochs, warmup_epochs, batch_size, gradient_accumulation) = (None, None, None, None);
         let (modality, options) = (modality.into(), toml::Table::new());
-        Self { modality, root: None, data, epochs, warmup_epochs, batch_size, accumulation, options }
+        Self { modality, root: None, data, epochs, warmup_epochs, batch_size, gradient_accumulation, options }
     }
 }
 
@@ -280,6 +286,7 @@ impl RunConfig {
         for setting in settings {
             set(&mut table, setting)?;
         }
+        refuse_former_names(&table).map_err(|error| anyhow!("configuration {}: {error}", path.display()))?;
         // Without settings the text itself is read: errors then show the line.
         let config = if settings.is_empty() { toml::from_str(&text) } else { table.try_into() };
         let mut config: Self = config.map_err(|error| with_nearest("configuration", path, &error.to_string()))?;
@@ -300,6 +307,7 @@ impl RunConfig {
     pub fn with_settings(&self, settings: &[String]) -> Result<Self> {
         let mut table = toml::Table::try_from(self)?;
         settings.iter().try_for_each(|setting| set(&mut table, setting))?;
+        refuse_former_names(&table)?;
         let config: Self = table.try_into().map_err(|error: toml::de::Error| {
             with_nearest("configuration", Path::new("run.toml"), &error.to_string())
         })?;
@@ -328,6 +336,11 @@ impl RunConfig {
         Ok(())
     }
 
+    /// Samples that a stage of `n_samples` keeps for later stages; none where the strategy keeps no buffer.
+    pub fn n_kept(&self, n_samples: usize) -> usize {
+        if self.strategy.name.keeps_buffer() { self.buffer.n_kept(n_samples) } else { 0 }
+    }
+
     /// A model with fresh parameters before any family has joined.
     ///
     /// # Errors
@@ -353,15 +366,16 @@ impl RunConfig {
             epochs: stage.epochs.unwrap_or(self.training.epochs),
             warmup_epochs: stage.warmup_epochs.unwrap_or(self.training.warmup_epochs),
             batch_size: stage.batch_size.unwrap_or(self.training.batch_size),
-            gradient_accumulation: stage.accumulation.unwrap_or(self.training.accumulation),
+            gradient_accumulation: stage.gradient_accumulation.unwrap_or(self.training.gradient_accumulation),
             optimiser: self.optimiser.clone(),
-            rehearsal: self.rehearsal.clone(),
+            strategy: self.strategy.clone(),
+            buffer: self.buffer.clone(),
             checkpoint_every: self.training.checkpoint_every,
             checkpoint_every_steps: self.training.checkpoint_every_steps,
             loss_every_steps: self.training.loss_every_steps,
             precision: self.training.precision,
-            num_workers: self.data.loader_threads,
-            max_invalid_fraction: self.data.max_bad_ratio,
+            num_workers: self.data.num_workers,
+            max_invalid_fraction: self.data.max_invalid_fraction,
         }
     }
 }
@@ -472,7 +486,7 @@ mod tests {
     #[test]
     fn defaults_are_the_papers() {
         let config = read(MINIMAL, &[]).unwrap();
-        assert_eq!((config.rehearsal.buffer_ratio, config.optimiser.weight_decay), (0.05, 0.05));
+        assert_eq!((config.buffer.ratio, config.optimiser.weight_decay), (0.05, 0.05));
         assert_eq!(config.settings(&config.stages[1]).epochs, 7);
     }
 
@@ -500,8 +514,8 @@ mod tests {
 
     #[test]
     fn ranges_and_absolute_paths_are_refused() {
-        let error = format!("{:#}", read(MINIMAL, &["rehearsal.buffer_ratio=1.5"]).unwrap_err());
-        assert!(error.contains("rehearsal.buffer_ratio is 1.5"), "{error}");
+        let error = format!("{:#}", read(MINIMAL, &["buffer.ratio=1.5"]).unwrap_err());
+        assert!(error.contains("buffer.ratio is 1.5"), "{error}");
         let error = read(&MINIMAL.replace("reports", "/reports"), &[]).unwrap_err().to_string();
         assert!(error.contains("--data-root"), "{error}");
     }

@@ -7,7 +7,7 @@ use medcoss_core::run::{StageFolder, StageState, StoredModel, check_manifest};
 use medcoss_core::weights::InitialModel;
 
 use crate::config::{RunConfig, StageSection};
-use crate::source::ModalitySource;
+use crate::plugin_dataset::PluginDataset;
 use crate::training::RECORD;
 use medcoss_plugin_host::Plugin;
 
@@ -48,14 +48,14 @@ impl FinishedRun {
     ///
     /// # Errors
     /// Assets that are damaged, whatever the plugin answers.
-    pub fn open(&self, plugin: &Plugin, base: &Path, section: StageSection) -> Result<ModalitySource> {
+    pub fn open(&self, plugin: &Plugin, base: &Path, section: StageSection) -> Result<PluginDataset> {
         let mut section = section;
         if let Some(stage) = self.config.stages.iter().rfind(|stage| stage.modality == section.modality) {
             let own = std::mem::replace(&mut section.options, stage.options.clone());
             section.options.extend(own);
         }
         let assets = self.assets(&section.modality)?;
-        ModalitySource::open(plugin, base, &section, assets.as_deref())
+        PluginDataset::open(plugin, base, &section, assets.as_deref())
     }
 
     /// The folder of a finished stage.

@@ -7,7 +7,7 @@ use medcoss_core::Error;
 use medcoss_core::data::InvalidSample;
 use medcoss_core::evaluation::{LabelMap, LabelMapSource};
 
-use crate::source::ModalitySource;
+use crate::plugin_dataset::PluginDataset;
 
 /// Labels that are asked for at once, 2 bytes each: answers are held as a whole.
 const AT_ONCE: usize = 1 << 25;
@@ -25,7 +25,7 @@ pub struct MaskFiles {
 
 /// The masks of a source.
 pub struct MaskedSource<'a> {
-    source: &'a ModalitySource,
+    source: &'a PluginDataset,
     grid: Vec<usize>,
     request: LabelMaps,
 }
@@ -35,7 +35,7 @@ impl<'a> MaskedSource<'a> {
     ///
     /// # Errors
     /// A modality whose plugin reads no masks, or whose samples have no grid.
-    pub fn new(source: &'a ModalitySource, base: &Path, files: &MaskFiles) -> medcoss_core::Result<Self> {
+    pub fn new(source: &'a PluginDataset, base: &Path, files: &MaskFiles) -> medcoss_core::Result<Self> {
         let dataset = source.dataset();
         let name = dataset.plugin().name();
         let Geometry::Continuous { grid, .. } = dataset.geometry() else {

@@ -6,7 +6,7 @@ use anyhow::{Context, Result, anyhow};
 use serde::{Deserialize, Serialize};
 
 use crate::record::{read_with_checksum, write_with_checksum};
-use medcoss_plugin_host::{Plugin, Source};
+use medcoss_plugin_host::{Plugin, PluginLocation};
 
 /// The file.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -23,7 +23,8 @@ pub struct LockedPlugin {
     /// Version.
     pub version: String,
     /// File name, without its folder, or `built-in`.
-    pub source: String,
+    #[serde(alias = "source")] // until format 3
+    pub file: String,
     /// SHA-256 of the file.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sha256: Option<String>,
@@ -39,8 +40,8 @@ impl PluginsLock {
             Ok(LockedPlugin {
                 id: plugin.description().id.clone(),
                 version: plugin.description().version.clone(),
-                source: file_name(plugin.source()),
-                sha256: plugin.source().sha256()?,
+                file: file_name(plugin.location()),
+                sha256: plugin.location().sha256()?,
             })
         };
         let mut plugin: Vec<LockedPlugin> = plugins.map(entry).collect::<Result<_>>()?;
@@ -105,9 +106,9 @@ impl LockedPlugin {
 }
 
 /// A library's name without its folder, which belongs to this machine alone.
-fn file_name(source: &Source) -> String {
-    match source {
-        Source::Library { path } => path.file_name().unwrap_or_default().to_string_lossy().into_owned(),
-        Source::BuiltIn => source.to_string(),
+fn file_name(location: &PluginLocation) -> String {
+    match location {
+        PluginLocation::Library { path } => path.file_name().unwrap_or_default().to_string_lossy().into_owned(),
+        PluginLocation::BuiltIn => location.to_string(),
     }
 }

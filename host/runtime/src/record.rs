@@ -7,11 +7,12 @@ use anyhow::{Context, Result, anyhow, bail};
 use medcoss_core::run::{CHECKSUM_PLACEHOLDER, FORMAT, insert_checksum, verify_checksum, write_atomically};
 
 use crate::config::RunConfig;
+use crate::renamed_settings::migrate_record;
 
 /// Settings that may differ when a run is continued: they change no number that the run computes.
 pub const MAY_CHANGE: [&str; 5] = [
-    "data.loader_threads",
-    "data.max_bad_ratio",
+    "data.num_workers",
+    "data.max_invalid_fraction",
     "training.checkpoint_every",
     "training.checkpoint_every_steps",
     "training.loss_every_steps",
@@ -40,8 +41,8 @@ impl RunConfig {
                 path.display()
             );
         }
-        if format.is_some_and(|format| format < 3) {
-            move_text_attention(&mut record);
+        if format.is_some_and(|format| format < 4) {
+            migrate_record(&mut record);
         }
         let config: Self = record.try_into().map_err(|error| anyhow!("{} is damaged: {error}", path.display()))?;
         if config.stages.is_empty() && config.model.init.is_none() {
@@ -56,7 +57,7 @@ impl RunConfig {
     /// # Errors
     /// A file that cannot be written.
     pub fn write_record(&self, path: &Path) -> Result<()> {
-        let record = Self { format: Some(FORMAT), ..self.clone() };
+        let record = Self { format: Some(FORMAT), strategy: self.strategy.selected(), ..self.clone() };
         write_with_checksum(
             path,
             &toml::to_string_pretty(&record).context("the configuration cannot be written as TOML")?,
@@ -70,7 +71,8 @@ impl RunConfig {
     pub fn continues(&self, before: &Self) -> Result<()> {
         let flat = |config: &Self| -> Result<BTreeMap<String, toml::Value>> {
             let mut all = BTreeMap::new();
-            flatten("", &toml::Value::try_from(config)?, &mut all);
+            let strategy = config.strategy.selected();
+            flatten("", &toml::Value::try_from(Self { strategy, ..config.clone() })?, &mut all);
             Ok(all)
         };
         let (now, then) = (flat(self)?, flat(before)?);
@@ -89,14 +91,6 @@ impl RunConfig {
             );
         }
         Ok(())
-    }
-}
-
-/// Formats 1 and 2 had `model.text_attention` where there now is `text.attention`.
-fn move_text_attention(record: &mut toml::Table) {
-    let model = record.get_mut("model").and_then(toml::Value::as_table_mut);
-    if let Some(attention) = model.and_then(|model| model.remove("text_attention")) {
-        record.insert("text".into(), toml::Table::from_iter([("attention".to_string(), attention)]).into());
     }
 }
 
@@ -209,7 +203,7 @@ mod tests {
     #[test]
     fn a_run_goes_on_with_other_threads_and_more_stages_but_not_with_other_settings() {
         let before = read(MINIMAL, &[]).unwrap();
-        read(MINIMAL, &["data.loader_threads=7"]).unwrap().continues(&before).unwrap();
+        read(MINIMAL, &["data.num_workers=7"]).unwrap().continues(&before).unwrap();
         let more = format!("{MINIMAL}\n[[stage]]\nmodality = \"ct\"\ndata = \"ct\"\n");
         read(&more, &[]).unwrap().continues(&before).unwrap();
         let error = read(MINIMAL, &["seed=1"]).unwrap().continues(&before).unwrap_err().to_string();

@@ -7,7 +7,7 @@ use anyhow::{Context, Result, anyhow};
 use crate::config::RunConfig;
 use crate::plugins_lock::{LockedPlugin, PluginsLock};
 use crate::trust::{Candidate, Trusted};
-use medcoss_plugin_host::{Catalogue, Plugin};
+use medcoss_plugin_host::{Plugin, PluginRegistry};
 
 /// The plugin of a stage.
 pub enum StagePlugin {
@@ -36,14 +36,14 @@ impl MissingPlugin {
 
     /// What is missing.
     pub fn in_words(&self) -> String {
-        let LockedPlugin { id, version, source, sha256 } = &self.locked;
-        let file = match sha256 {
-            Some(sha256) => format!("file {source}, SHA-256 {sha256}"),
-            None => source.clone(),
+        let LockedPlugin { id, version, file, sha256 } = &self.locked;
+        let described = match sha256 {
+            Some(sha256) => format!("file {file}, SHA-256 {sha256}"),
+            None => file.clone(),
         };
         let searched: Vec<_> = self.searched.iter().map(|folder| folder.display().to_string()).collect();
         format!(
-            "plugin {id} is not there; run {} was made with {id} {version}, {file}; it was looked for in {}",
+            "plugin {id} is not there; run {} was made with {id} {version}, {described}; it was looked for in {}",
             self.run.display(),
             searched.join(", ")
         )
@@ -68,7 +68,7 @@ impl StagePlugin {
 ///
 /// # Errors
 /// Plugins that cannot be loaded, that the run does not know, or that are not trusted.
-pub fn plugins_of(config: &RunConfig, catalogue: &Catalogue, run: Option<&Path>) -> Result<Vec<StagePlugin>> {
+pub fn plugins_of(config: &RunConfig, registry: &PluginRegistry, run: Option<&Path>) -> Result<Vec<StagePlugin>> {
     let lock = run.map(|run| (run, run.join("plugins.lock"))).filter(|(_, lock)| lock.exists());
     let lock = lock.map(|(run, lock)| Ok::<_, anyhow::Error>((run, PluginsLock::read(&lock)?))).transpose()?;
     let mut plugins: Vec<StagePlugin> = Vec::new();
@@ -80,7 +80,7 @@ pub fn plugins_of(config: &RunConfig, catalogue: &Catalogue, run: Option<&Path>)
             Some(StagePlugin::Missing(missing)) => StagePlugin::Missing(missing.clone()),
             None => {
                 let locked = lock.as_ref().and_then(|(run, lock)| Some((*run, lock.of_id(id)?)));
-                find(id, catalogue, locked).with_context(|| format!("stage {} {id}", at + 1))?
+                find(id, registry, locked).with_context(|| format!("stage {} {id}", at + 1))?
             }
         };
         plugins.push(plugin);
@@ -88,19 +88,19 @@ pub fn plugins_of(config: &RunConfig, catalogue: &Catalogue, run: Option<&Path>)
     Ok(plugins)
 }
 
-fn find(id: &str, catalogue: &Catalogue, locked: Option<(&Path, &LockedPlugin)>) -> Result<StagePlugin> {
-    match (catalogue.find(id), locked) {
+fn find(id: &str, registry: &PluginRegistry, locked: Option<(&Path, &LockedPlugin)>) -> Result<StagePlugin> {
+    match (registry.find(id), locked) {
         (None, Some((run, locked))) => Ok(StagePlugin::Missing(MissingPlugin {
             run: run.to_path_buf(),
             locked: locked.clone(),
-            searched: catalogue.searched.iter().map(|folder| folder.path.clone()).collect(),
+            searched: registry.searched.iter().map(|folder| folder.path.clone()).collect(),
         })),
         (Some(found), Some((run, locked))) => {
-            let is_own = catalogue.is_of_this_build(found);
-            Candidate { run, source: &found.source, is_own }
+            let is_own = registry.is_of_this_build(found);
+            Candidate { run, location: &found.location, is_own }
                 .check(locked, || Trusted::read(Trusted::file().as_deref()))?;
-            Ok(StagePlugin::Loaded(catalogue.load(id)?))
+            Ok(StagePlugin::Loaded(registry.load(id)?))
         }
-        (_, None) => Ok(StagePlugin::Loaded(catalogue.load(id)?)),
+        (_, None) => Ok(StagePlugin::Loaded(registry.load(id)?)),
     }
 }

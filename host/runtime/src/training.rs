@@ -4,10 +4,10 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, anyhow, bail};
+use medcoss_core::buffer::Store;
 use medcoss_core::data::Dataset;
 use medcoss_core::device::Device;
 use medcoss_core::model::ModelConfig;
-use medcoss_core::rehearsal::Store;
 use medcoss_core::run::{
     KEPT_SAMPLES, LOCK, PARTIAL, RunLock, StageFolder, StageState, StoredModel, check_manifest, is_partial,
     write_folder, write_manifest,
@@ -15,14 +15,14 @@ use medcoss_core::run::{
 use medcoss_core::stage::{PreviousStage, Stage, StageSettings};
 use medcoss_core::weights::{Imported, InitialModel};
 
+use crate::buffer_tokens::BufferTokens;
 use crate::config::{RunConfig, StageSection};
 use crate::disk::{human, size_of};
-use crate::kept_tokens::KeptTokens;
 use crate::observer::RunObserver;
+use crate::plugin_dataset::PluginDataset;
 use crate::plugins_lock::PluginsLock;
-use crate::source::ModalitySource;
+use crate::stage_dataset::StageDataset;
 use crate::stage_plugin::StagePlugin;
-use crate::stage_source::StageSource;
 use crate::timing::{TIMING, Timed};
 use medcoss_plugin_host::Plugin;
 
@@ -37,7 +37,7 @@ const N_WEIGHED: usize = 4;
 
 /// Why a finished stage cannot do without its plugin.
 const NEEDS_PLUGIN: &str =
-    "its samples were kept by reference (rehearsal.store), and only its plugin can read them again from the data";
+    "its samples were kept by reference (buffer.store), and only its plugin can read them again from the data";
 
 /// A run that is about to start or go on.
 pub struct Training<'a> {
@@ -85,7 +85,7 @@ impl Training<'_> {
     ///
     /// # Errors
     /// A folder that is in the way or in use, plugins, data or settings that do not fit.
-    pub fn begin(&self, observer: &mut dyn RunObserver) -> Result<(Begun, Vec<StageSource>)> {
+    pub fn begin(&self, observer: &mut dyn RunObserver) -> Result<(Begun, Vec<StageDataset>)> {
         let device = medcoss_core::device::by_name(self.device)?;
         let lock = self.claim_folder()?;
         let begins = self.begins_with()?;
@@ -111,7 +111,7 @@ impl Training<'_> {
         sources: &'s [impl Dataset],
         settings: &'s StageSettings,
     ) -> Result<Stage<'s>> {
-        let strategy = settings.rehearsal.strategy;
+        let strategy = settings.strategy.name;
         let earlier = (0..at).map(|at| {
             let StageSettings { epochs, batch_size, .. } = self.config.settings(&self.config.stages[at]);
             Ok(PreviousStage { dataset: &sources[at], buffer: self.folder(at).buffer()?, epochs, batch_size })
@@ -122,12 +122,12 @@ impl Training<'_> {
             settings,
             current: &sources[at],
             model: begun.model.clone(),
-            previous: match begun.states.last().filter(|_| !strategy.begins_afresh()) {
+            previous: match begun.states.last().filter(|_| !strategy.has_one_model_per_stage()) {
                 Some(state) => Some(StoredModel::of_stage(&self.folder(at - 1), state)),
                 None => begun.initial.clone(),
             },
             earlier: earlier.collect::<Result<_>>()?,
-            deferred: strategy.learns_at_the_end() && at + 1 < self.config.stages.len(),
+            deferred: strategy.defers_training() && at + 1 < self.config.stages.len(),
             folder: self.folder(at),
             device: begun.device.clone(),
         })
@@ -197,7 +197,7 @@ impl Training<'_> {
 
     /// Opens the samples of every stage before the first is learned, so that a wrong path shows at once. Of a finished stage that
     /// kept its samples those are opened, and its data are not looked for.
-    fn open_all(&self, states: &[StageState], observer: &mut dyn RunObserver) -> Result<Vec<StageSource>> {
+    fn open_all(&self, states: &[StageState], observer: &mut dyn RunObserver) -> Result<Vec<StageDataset>> {
         let mut sources = Vec::new();
         for (at, section) in self.config.stages.iter().enumerate() {
             let in_stage = || format!("stage {} {}", at + 1, section.modality);
@@ -209,14 +209,14 @@ impl Training<'_> {
                     self.plugins[at].loaded().context(NEEDS_PLUGIN).with_context(in_stage)?;
                     let source = self.open_data(at).with_context(in_stage)?;
                     check_unchanged(state, &source).with_context(in_stage)?;
-                    StageSource::Plugin(source.into())
+                    StageDataset::Plugin(source.into())
                 }
                 None => {
                     let source = self.open_data(at).with_context(in_stage)?;
-                    if self.config.rehearsal.store == Store::Materialised {
+                    if self.config.buffer.store == Store::Materialised {
                         self.weigh(at, &source, observer).with_context(in_stage)?;
                     }
-                    StageSource::Plugin(source.into())
+                    StageDataset::Plugin(source.into())
                 }
             };
             sources.push(source);
@@ -245,7 +245,7 @@ impl Training<'_> {
     }
 
     /// Gives new assets their final name.
-    fn publish_assets(&self, sources: &mut [StageSource]) -> Result<()> {
+    fn publish_assets(&self, sources: &mut [StageDataset]) -> Result<()> {
         for (at, source) in sources.iter_mut().enumerate() {
             let holder = self.holder_of_assets(at);
             let (new, assets) = (holder.file(NEW_ASSETS), holder.file(ASSETS));
@@ -260,15 +260,15 @@ impl Training<'_> {
     }
 
     /// Opens the samples that a finished stage kept; without its plugin, the plain tokens of them.
-    fn open_kept(&self, at: usize, state: &StageState) -> Result<StageSource> {
+    fn open_kept(&self, at: usize, state: &StageState) -> Result<StageDataset> {
         let folder = self.folder(at);
         match &self.plugins[at] {
             StagePlugin::Loaded(plugin) => {
-                let source = ModalitySource::open_kept(plugin, &folder, self.known_assets(at)?.as_deref())?;
-                Ok(StageSource::Plugin(source.into()))
+                let source = PluginDataset::open_kept(plugin, &folder, self.known_assets(at)?.as_deref())?;
+                Ok(StageDataset::Plugin(source.into()))
             }
             StagePlugin::Missing(missing) => {
-                let tokens = KeptTokens::open(&folder, state).map_err(|error| missing.error().context(error))?;
+                let tokens = BufferTokens::open(&folder, state).map_err(|error| missing.error().context(error))?;
                 tracing::warn!(
                     "stage {} {} is rehearsed from kept tokens, unaugmented and with masks that are drawn without its plugin: losses \
                      differ from those of a run with it; {}",
@@ -276,16 +276,16 @@ impl Training<'_> {
                     state.modality,
                     missing.in_words()
                 );
-                Ok(StageSource::Tokens(tokens))
+                Ok(StageDataset::Tokens(tokens))
             }
         }
     }
 
     /// Opens the data of a stage. What the plugin learns from them (a vocabulary) is kept in the run and used from then on.
-    fn open_data(&self, at: usize) -> Result<ModalitySource> {
+    fn open_data(&self, at: usize) -> Result<PluginDataset> {
         let (section, plugin): (&StageSection, &Plugin) = (&self.config.stages[at], self.plugins[at].loaded()?);
         let known = self.known_assets(at)?;
-        let mut source = ModalitySource::open(plugin, &self.base, section, known.as_deref())?;
+        let mut source = PluginDataset::open(plugin, &self.base, section, known.as_deref())?;
         if known.is_none() {
             let assets = self.folder(at).file(NEW_ASSETS);
             let mut learned = Vec::new();
@@ -307,14 +307,14 @@ impl Training<'_> {
 
     /// Writes a few samples as the stage will keep them, tells how much all of them will take, and removes them again. So a plugin
     /// that cannot do it shows before the training, not after.
-    fn weigh(&self, at: usize, source: &ModalitySource, observer: &mut dyn RunObserver) -> Result<()> {
+    fn weigh(&self, at: usize, source: &PluginDataset, observer: &mut dyn RunObserver) -> Result<()> {
         let section = &self.config.stages[at];
         let plugin = self.plugins[at].loaded()?;
         if !plugin.keeps() {
-            bail!("plugin {} cannot keep samples in the run\nhint: set rehearsal.store = \"reference\"", plugin.name());
+            bail!("plugin {} cannot keep samples in the run\nhint: set buffer.store = \"reference\"", plugin.name());
         }
         let n_samples = source.ids().len();
-        let n_kept = self.config.rehearsal.n_kept(n_samples);
+        let n_kept = self.config.n_kept(n_samples);
         let n_weighed = N_WEIGHED.min(n_samples);
         let indices: Vec<u64> = (0..n_weighed).map(|nth| (nth * n_samples / n_weighed) as u64).collect();
         let folder = tempfile::Builder::new()
@@ -397,7 +397,7 @@ impl Beginning {
 }
 
 /// Makes sure that the data of a finished stage are those that it learned from.
-fn check_unchanged(state: &StageState, source: &ModalitySource) -> Result<()> {
+fn check_unchanged(state: &StageState, source: &PluginDataset) -> Result<()> {
     if state.fingerprint != source.fingerprint() {
         return Err(anyhow!(
             "its data have changed since it was learned (fingerprint {} then, {} now)\n\

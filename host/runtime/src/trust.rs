@@ -20,7 +20,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::plugins_lock::LockedPlugin;
 use medcoss_plugin_host::user_file::{self, Kept};
-use medcoss_plugin_host::{Source, user_folder};
+use medcoss_plugin_host::{PluginLocation, user_folder};
 
 /// The files that the user trusts: `$XDG_CONFIG_HOME/medcoss/trusted.toml`, or `~/.config/medcoss/trusted.toml`.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -86,7 +86,7 @@ pub struct Candidate<'a> {
     /// The run's folder.
     pub run: &'a Path,
     /// Where the plugin is.
-    pub source: &'a Source,
+    pub location: &'a PluginLocation,
     /// Whether it is part of this program's build.
     pub is_own: bool,
 }
@@ -97,14 +97,14 @@ impl Candidate<'_> {
     /// # Errors
     /// A file that is not the one that the run was made with, and not trusted.
     pub fn check(&self, locked: &LockedPlugin, trusted: impl FnOnce() -> Result<Trusted>) -> Result<()> {
-        let Self { run, source, is_own } = *self;
-        let Source::Library { path } = source else { return Ok(()) };
-        let found = source.sha256().with_context(|| format!("cannot read {}", path.display()))?.unwrap_or_default();
+        let Self { run, location, is_own } = *self;
+        let PluginLocation::Library { path } = location else { return Ok(()) };
+        let found = location.sha256().with_context(|| format!("cannot read {}", path.display()))?.unwrap_or_default();
         if is_own || locked.sha256.as_deref() == Some(&found) || trusted()?.holds(&locked.id, &found) {
             return Ok(());
         }
         let before = match &locked.sha256 {
-            Some(sha256) => format!("{} with SHA-256 {sha256}", locked.source),
+            Some(sha256) => format!("{} with SHA-256 {sha256}", locked.file),
             None => "the built-in plugin".into(),
         };
         bail!(
@@ -145,21 +145,21 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("a.so");
         std::fs::write(&path, "code").unwrap();
-        let library = Source::Library { path };
+        let library = PluginLocation::Library { path };
         let own = library.sha256().unwrap().unwrap();
         let other = "cd".repeat(32);
         let locked = |sha256: Option<&str>| LockedPlugin {
             id: "gait".into(),
             version: "1.0.0".into(),
-            source: if sha256.is_some() { "old.so".into() } else { "built-in".into() },
+            file: if sha256.is_some() { "old.so".into() } else { "built-in".into() },
             sha256: sha256.map(String::from),
         };
         let trusted =
             Trusted { plugin: vec![TrustedPlugin { id: "gait".into(), file: "a.so".into(), sha256: own.clone() }] };
         let nobody = Trusted::default();
         let run = Path::new("runs/first");
-        let check = |source: &Source, is_own, sha256: Option<&str>, trusted: &Trusted| {
-            Candidate { run, source, is_own }
+        let check = |location: &PluginLocation, is_own, sha256: Option<&str>, trusted: &Trusted| {
+            Candidate { run, location, is_own }
                 .check(&locked(sha256), || Ok(trusted.clone()))
                 .map_err(|error| error.to_string())
         };
@@ -167,7 +167,7 @@ mod tests {
         assert_eq!(check(&library, false, Some(&other), &trusted), Ok(()));
         assert_eq!(check(&library, false, None, &trusted), Ok(()));
         assert_eq!(check(&library, true, Some(&other), &nobody), Ok(()));
-        assert_eq!(check(&Source::BuiltIn, true, Some(&other), &nobody), Ok(()));
+        assert_eq!(check(&PluginLocation::BuiltIn, true, Some(&other), &nobody), Ok(()));
         let error = check(&library, false, Some(&other), &nobody).unwrap_err();
         for part in ["gait", "runs/first", &own, &other, "old.so", "hint: ", "medcoss plugin trust "] {
             assert!(error.contains(part), "{part:?} is not in {error}");

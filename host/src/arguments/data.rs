@@ -8,7 +8,7 @@ use clap::Args;
 use super::DataRootArgs;
 use medcoss_plugin_host::Plugin;
 use medcoss_runtime::config::{OneOrMore, StageSection, options_of};
-use medcoss_runtime::source::ModalitySource;
+use medcoss_runtime::plugin_dataset::PluginDataset;
 
 /// Which data, and how their plugin reads them.
 #[derive(Debug, Clone, Args)]
@@ -28,10 +28,10 @@ pub(crate) struct DataArgs {
 
 impl DataArgs {
     /// Opens them by their plugin.
-    pub(crate) fn open(&self, plugin: &Plugin) -> Result<ModalitySource> {
+    pub(crate) fn open(&self, plugin: &Plugin) -> Result<PluginDataset> {
         let base = self.data_root.or_current()?;
         let mut section = StageSection::new(&self.modality, OneOrMore::More(self.data.clone()));
         section.options = options_of(&self.options)?;
-        ModalitySource::open(plugin, &base, &section, None)
+        PluginDataset::open(plugin, &base, &section, None)
     }
 }

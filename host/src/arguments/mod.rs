@@ -12,6 +12,6 @@ pub(crate) use configuration::ConfigurationArgs;
 pub(crate) use data::DataArgs;
 pub(crate) use data_root::DataRootArgs;
 pub(crate) use device::DeviceArgs;
-pub(crate) use plugins::{PluginArgs, first_contact};
+pub(crate) use plugins::{PluginArgs, loading, probe};
 pub(crate) use progress::{BarArgs, ProgressArgs};
 pub(crate) use result::ResultArgs;

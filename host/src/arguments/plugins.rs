@@ -6,7 +6,7 @@ use clap::Args;
 
 use crate::builtin::builtins;
 use crate::failure::Failure;
-use medcoss_plugin_host::{Catalogue, FirstContact, Search, Surroundings, user_folder};
+use medcoss_plugin_host::{Loading, PluginRegistry, Probe, Search, SearchEnvironment, serve_if_asked, user_folder};
 
 /// Heading of [`PluginArgs`] in help texts; given to each, since one for all would also cover what follows them.
 const PLUGINS: &str = "Plugins";
@@ -27,14 +27,21 @@ pub(crate) struct PluginArgs {
 }
 
 impl PluginArgs {
-    /// All that can be found.
-    pub(crate) fn survey(&self) -> Result<Catalogue, Failure> {
-        let search = Search::new(&self.plugin_dir, !self.no_builtin, &Surroundings::of_process());
-        Ok(Catalogue::survey(&search.map_err(Failure::mend)?, builtins()).with_first_contact(first_contact()))
+    /// All plugins that can be found.
+    pub(crate) fn registry(&self) -> Result<PluginRegistry, Failure> {
+        let search = Search::new(&self.plugin_dir, !self.no_builtin, &SearchEnvironment::of_process());
+        Ok(PluginRegistry::discover(&search.map_err(Failure::mend)?, builtins(), loading()).guarding_process())
     }
 }
 
-/// Meets libraries before this process loads them.
-pub(crate) fn first_contact() -> FirstContact {
-    FirstContact::new(user_folder("XDG_CACHE_HOME", ".cache").map(|folder| folder.join("medcoss/plugins.json")))
+/// Libraries are probed by this program before it loads them.
+pub(crate) fn loading() -> Loading {
+    Loading::Probed(probe().into())
+}
+
+/// The probe, with its cache in the user's folder.
+pub(crate) fn probe() -> Probe {
+    let cache = user_folder("XDG_CACHE_HOME", ".cache").map(|folder| folder.join("medcoss/plugins.json"));
+    // `main` has called this first; here it only gives the token.
+    Probe::by_this_program(serve_if_asked(), cache)
 }

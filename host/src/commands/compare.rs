@@ -13,7 +13,7 @@ use crate::arguments::{ConfigurationArgs, DeviceArgs, PluginArgs, ProgressArgs, 
 use crate::failure::Failure;
 use crate::interrupt;
 use crate::tables;
-use medcoss_plugin_host::Catalogue;
+use medcoss_plugin_host::PluginRegistry;
 use medcoss_runtime::comparison::{ComparedRun, Comparison, Variant};
 use medcoss_runtime::config::RunConfig;
 use medcoss_runtime::evaluation::{After, EVALUATIONS, Options, ScoresFolder, TasksFile, evaluate};
@@ -28,7 +28,7 @@ use medcoss_runtime::training::{RECORD, Training};
 /// after every stage. The table has means and standard deviations over seeds, and differences to the first strategy seed by seed with their
 /// 95 % interval. All of it is in comparison.json and comparison.csv; the runs are runs like any other.
 ///
-/// Other settings are compared under names: --variant no-mixup:rehearsal.mixup=false. What is done stays when the command is stopped, and the same
+/// Other settings are compared under names: --variant no-mixup:strategy.medcoss.mixup=false. What is done stays when the command is stopped, and the same
 /// command goes on from there, also with further strategies or seeds.
 #[derive(Debug, Args)]
 #[command(mut_arg("settings", |settings| settings.help("Change a setting of all runs: key=value")))]
@@ -38,7 +38,7 @@ use medcoss_runtime::training::{RECORD, Training};
 #[command(after_help = "Examples:
   medcoss compare run.toml --tasks tasks.toml --out comparison
   medcoss compare run.toml --tasks tasks.toml --strategies medcoss,sequential,ewc --seeds 0,1,2 --out comparison
-  medcoss compare run.toml --tasks tasks.toml --strategies medcoss --variant no-mixup:rehearsal.mixup=false --out mixup
+  medcoss compare run.toml --tasks tasks.toml --strategies medcoss --variant no-mixup:strategy.medcoss.mixup=false --out mixup
   medcoss report comparison/runs/* --out comparison.html")]
 pub(crate) struct Compare {
     /// Tasks file (TOML), as for `medcoss eval`
@@ -85,12 +85,12 @@ struct Entry<'a> {
 
 impl Compare {
     pub(crate) fn run(&self) -> Result<(), Failure> {
-        let catalogue = self.plugins.survey()?;
-        let comparison = self.compare(&catalogue).map_err(Failure::of_run)?;
+        let registry = self.plugins.registry()?;
+        let comparison = self.compare(&registry).map_err(Failure::of_run)?;
         self.result.print(&comparison, tables::comparison::to_text)
     }
 
-    fn compare(&self, catalogue: &Catalogue) -> Result<Comparison> {
+    fn compare(&self, registry: &PluginRegistry) -> Result<Comparison> {
         let base = self.configuration.data_root()?;
         let tasks = TasksFile::read(&self.tasks)?;
         let variants = self.variants()?;
@@ -113,8 +113,8 @@ impl Compare {
                     None => {
                         self.progress.say(&format!("{what}{}", time_left(began, n_done, entries.len() - at)));
                         n_done += 1;
-                        self.train(entry, &folder, &base, catalogue)?;
-                        self.evaluate(entry, &folder, &tasks, &base, catalogue)
+                        self.train(entry, &folder, &base, registry)?;
+                        self.evaluate(entry, &folder, &tasks, &base, registry)
                     }
                 }
             };
@@ -160,7 +160,7 @@ impl Compare {
 
     fn after(&self, entry: &Entry<'_>) -> After {
         // Before its last stage a joint run has learned nothing, and so forgets nothing.
-        if self.last || entry.config.rehearsal.strategy.learns_at_the_end() { After::Last } else { After::EveryStage }
+        if self.last || entry.config.strategy.name.defers_training() { After::Last } else { After::EveryStage }
     }
 
     /// The scores of an earlier call, if they are what this one would find.
@@ -175,9 +175,9 @@ impl Compare {
         (is_it && is_enough && last == entry.config.stages.len()).then_some(scores)
     }
 
-    fn train(&self, entry: &Entry<'_>, out: &Path, base: &Path, catalogue: &Catalogue) -> Result<()> {
+    fn train(&self, entry: &Entry<'_>, out: &Path, base: &Path, registry: &PluginRegistry) -> Result<()> {
         let resume = out.join(RECORD).exists();
-        let plugins = plugins_of(&entry.config, catalogue, resume.then_some(out))?;
+        let plugins = plugins_of(&entry.config, registry, resume.then_some(out))?;
         let training = Training {
             config: &entry.config,
             base: base.into(),
@@ -198,7 +198,7 @@ impl Compare {
         run: &Path,
         tasks: &TasksFile,
         base: &Path,
-        catalogue: &Catalogue,
+        registry: &PluginRegistry,
     ) -> Result<Scores> {
         let folder = ScoresFolder::claim(&run.join(EVALUATIONS).join(&tasks.stem))?;
         let options = Options {
@@ -206,10 +206,10 @@ impl Compare {
             seeds: self.eval_seeds.0.clone(),
             base,
             device: &self.device.name,
-            max_bad_ratio: None,
+            max_invalid_fraction: None,
         };
         let bar = self.progress.bar.begin("{msg:32} [{bar:24}] {pos} of {len} samples, {eta} left");
-        let scores = evaluate(&FinishedRun::read(run)?, tasks, &options, catalogue, &bar);
+        let scores = evaluate(&FinishedRun::read(run)?, tasks, &options, registry, &bar);
         bar.finish();
         folder.write(scores?)
     }

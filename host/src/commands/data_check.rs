@@ -21,18 +21,18 @@ const BATCH: usize = 8;
 /// Read all samples of data once and tell which cannot be read
 ///
 /// What training would meet after hours is met here first: damaged files, kinds of files that are not supported, values that are
-/// no numbers. Every bad sample is named with its reason. The exit code is 1 when their share is above --max-bad-ratio.
+/// no numbers. Every bad sample is named with its reason. The exit code is 1 when their share is above --max-invalid-fraction.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   medcoss data check --modality ct --data /data/ct
   medcoss data check --modality text --data notes.csv --set column=note
-  medcoss data check --modality xray --data chest --max-bad-ratio 0 --json > bad.json")]
+  medcoss data check --modality xray --data chest --max-invalid-fraction 0 --json > bad.json")]
 pub(crate) struct DataCheck {
     #[command(flatten)]
     data: DataArgs,
     /// Share of bad samples above which the check fails
     #[arg(long, value_name = "RATIO", default_value_t = 0.01)]
-    max_bad_ratio: f64,
+    max_invalid_fraction: f64,
     #[command(flatten)]
     plugins: PluginArgs,
     #[command(flatten)]
@@ -56,17 +56,17 @@ struct Report {
 
 impl DataCheck {
     pub(crate) fn run(&self) -> Result<(), Failure> {
-        let plugin = self.plugins.survey()?.load(&self.data.modality).map_err(Failure::mend)?;
+        let plugin = self.plugins.registry()?.load(&self.data.modality).map_err(Failure::mend)?;
         let report = self.check(&plugin).map_err(Failure::of_run)?;
         self.result.print(&report, Report::to_text)?;
         let ratio = report.n_bad as f64 / report.n_samples as f64;
-        if ratio > self.max_bad_ratio {
+        if ratio > self.max_invalid_fraction {
             return Err(Failure::mend(anyhow::anyhow!(
-                "{} of {} samples cannot be read, more than --max-bad-ratio {} allows\n\
-                 hint: mend or remove them, or raise data.max_bad_ratio when you train",
+                "{} of {} samples cannot be read, more than --max-invalid-fraction {} allows\n\
+                 hint: mend or remove them, or raise data.max_invalid_fraction when you train",
                 report.n_bad,
                 report.n_samples,
-                self.max_bad_ratio
+                self.max_invalid_fraction
             )));
         }
         Ok(())

@@ -11,10 +11,10 @@ use super::pretrain::train;
 use crate::arguments::{PluginArgs, ProgressArgs, ResultArgs};
 use crate::failure::Failure;
 use crate::tables;
-use medcoss_plugin_host::{Catalogue, Plugin};
+use medcoss_plugin_host::{Plugin, PluginRegistry};
 use medcoss_runtime::config::RunConfig;
+use medcoss_runtime::run_summary::Summary;
 use medcoss_runtime::stage_plugin::plugins_of;
-use medcoss_runtime::summary::Summary;
 use medcoss_runtime::training::Training;
 
 /// The paper's order of modalities; others follow by name.
@@ -64,20 +64,20 @@ pub(crate) struct Demo {
 
 impl Demo {
     pub(crate) fn run(&self) -> Result<(), Failure> {
-        let catalogue = self.plugins.survey()?;
-        let summary = self.train(&catalogue).map_err(Failure::of_run)?;
-        self.result.print(&summary, tables::summary::to_text)
+        let registry = self.plugins.registry()?;
+        let summary = self.train(&registry).map_err(Failure::of_run)?;
+        self.result.print(&summary, tables::run_summary::to_text)
     }
 
-    fn train(&self, catalogue: &Catalogue) -> Result<Summary> {
+    fn train(&self, registry: &PluginRegistry) -> Result<Summary> {
         let out = self.folder()?;
         fs::create_dir_all(&out).with_context(|| format!("cannot create {}", out.display()))?;
         let out = out.canonicalize().with_context(|| format!("cannot find {}", out.display()))?;
         let file = out.join("demo.toml");
-        fs::write(&file, self.configuration(catalogue, &out)?)
+        fs::write(&file, self.configuration(registry, &out)?)
             .with_context(|| format!("cannot write {}", file.display()))?;
         let config = RunConfig::read(&file, &[])?;
-        let plugins = plugins_of(&config, catalogue, None)?;
+        let plugins = plugins_of(&config, registry, None)?;
         let (base, out) = (out.clone(), out.join("run"));
         let training = Training { config: &config, base, out, resume: false, device: "cpu", plugins: &plugins };
         train(&training, &self.progress)
@@ -97,8 +97,8 @@ impl Demo {
     }
 
     /// Lets every plugin make its files and writes a stage for each.
-    fn configuration(&self, catalogue: &Catalogue, out: &Path) -> Result<String> {
-        let mut plugins: Vec<Plugin> = catalogue.load_all().into_iter().filter_map(Result::ok).collect();
+    fn configuration(&self, registry: &PluginRegistry, out: &Path) -> Result<String> {
+        let mut plugins: Vec<Plugin> = registry.load_all().into_iter().filter_map(Result::ok).collect();
         if plugins.is_empty() {
             bail!("no plugin found\nhint: name a folder with plugins by --plugin-dir DIR, or leave out --no-builtin");
         }

@@ -16,7 +16,7 @@ use crate::arguments::{BarArgs, DataRootArgs, DeviceArgs, PluginArgs, ResultArgs
 use crate::failure::Failure;
 use medcoss_runtime::config::{DataSection, OneOrMore, StageSection, options_of};
 use medcoss_runtime::finished_run::FinishedRun;
-use medcoss_runtime::source::ModalitySource;
+use medcoss_runtime::plugin_dataset::PluginDataset;
 use medcoss_runtime::{WorkObserver, WorkReport};
 
 /// Write features of samples to a .safetensors file
@@ -75,7 +75,7 @@ pub(crate) struct Embed {
     stage: Option<usize>,
     /// Share of samples that may be unreadable
     #[arg(long, value_name = "RATIO", default_value_t = 0.01)]
-    max_bad_ratio: f64,
+    max_invalid_fraction: f64,
     #[command(flatten)]
     device: DeviceArgs,
     #[command(flatten)]
@@ -135,8 +135,8 @@ impl Embed {
     }
 
     /// Opens data as the run's stage of that modality does, if it has one.
-    fn open(&self, run: &FinishedRun, modality: &str) -> Result<ModalitySource> {
-        let plugin = self.plugins.survey().map_err(|failure| anyhow!("{}", failure.report()))?.load(modality)?;
+    fn open(&self, run: &FinishedRun, modality: &str) -> Result<PluginDataset> {
+        let plugin = self.plugins.registry().map_err(|failure| anyhow!("{}", failure.report()))?.load(modality)?;
         let base = self.data_root.or_current()?;
         let mut section = StageSection::new(modality, OneOrMore::More(self.data.clone()));
         section.options = options_of(&self.options)?;
@@ -159,8 +159,8 @@ impl Embed {
             Pool::None => Pooling::None,
         };
         let reading = LoaderOptions {
-            num_workers: DataSection::default().loader_threads,
-            max_invalid_fraction: self.max_bad_ratio,
+            num_workers: DataSection::default().num_workers,
+            max_invalid_fraction: self.max_invalid_fraction,
         };
         // How many samples can be read shows at the end, and a file begins with its sizes: rows wait in a file of their own.
         let folder = self.out.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));

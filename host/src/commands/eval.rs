@@ -11,7 +11,7 @@ use crate::arguments::{BarArgs, DataRootArgs, DeviceArgs, PluginArgs, ResultArgs
 use crate::failure::Failure;
 use crate::interrupt;
 use crate::tables::{page_width, scores};
-use medcoss_plugin_host::Catalogue;
+use medcoss_plugin_host::PluginRegistry;
 use medcoss_runtime::evaluation::{After, EVALUATIONS, Options, ScoresFolder, TasksFile, evaluate};
 use medcoss_runtime::finished_run::FinishedRun;
 
@@ -47,9 +47,9 @@ pub(crate) struct Eval {
     /// Folder for the scores [default: evaluation/<name of the tasks file> in the run's folder]
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
-    /// Share of samples that may be unreadable [default: the run's data.max_bad_ratio]
+    /// Share of samples that may be unreadable [default: the run's data.max_invalid_fraction]
     #[arg(long, value_name = "RATIO")]
-    max_bad_ratio: Option<f64>,
+    max_invalid_fraction: Option<f64>,
     #[command(flatten)]
     device: DeviceArgs,
     #[command(flatten)]
@@ -92,18 +92,18 @@ impl FromStr for Seeds {
 
 impl Eval {
     pub(crate) fn run(&self) -> Result<(), Failure> {
-        let catalogue = self.plugins.survey()?;
-        let scores = self.evaluate(&catalogue).map_err(Failure::of_run)?;
+        let registry = self.plugins.registry()?;
+        let scores = self.evaluate(&registry).map_err(Failure::of_run)?;
         self.result.print(&scores, |found| scores::to_text(found, page_width()))
     }
 
-    fn evaluate(&self, catalogue: &Catalogue) -> Result<Scores> {
+    fn evaluate(&self, registry: &PluginRegistry) -> Result<Scores> {
         interrupt::listen("no scores are written");
         let file = TasksFile::read(&self.tasks)?;
         let run = FinishedRun::read(&self.run)?;
         let base = self.data_root.or(file.folder.clone())?;
-        if let Some(ratio) = self.max_bad_ratio.filter(|ratio| !(0.0..=1.0).contains(ratio)) {
-            bail!("--max-bad-ratio is {ratio}, not in 0.0 to 1.0");
+        if let Some(ratio) = self.max_invalid_fraction.filter(|ratio| !(0.0..=1.0).contains(ratio)) {
+            bail!("--max-invalid-fraction is {ratio}, not in 0.0 to 1.0");
         }
         let out = self.out.clone().unwrap_or_else(|| self.run.join(EVALUATIONS).join(&file.stem));
         let folder = ScoresFolder::claim(&out)?;
@@ -115,10 +115,10 @@ impl Eval {
             seeds: self.seeds.0.clone(),
             base: &base,
             device: &self.device.name,
-            max_bad_ratio: self.max_bad_ratio,
+            max_invalid_fraction: self.max_invalid_fraction,
         };
         let bar = self.bar.begin("{msg:32} [{bar:24}] {pos} of {len} samples, {eta} left");
-        let scores = evaluate(&run, &file, &options, catalogue, &bar);
+        let scores = evaluate(&run, &file, &options, registry, &bar);
         bar.finish();
         folder.write(scores?)
     }

@@ -30,7 +30,7 @@ const RECIPE: &str = include_str!("../../configs/imported.toml");
 #[command(after_help = "Examples:
   medcoss import MedCoSS_Report_Xray_CT_MR_Path_300Epo.pth --out runs/published
   medcoss import tiny.pth --out runs/tiny --config sizes.json
-  medcoss import exported.safetensors --out runs/back --set training.epochs=50 --set rehearsal.store=materialised
+  medcoss import exported.safetensors --out runs/back --set training.epochs=50 --set buffer.store=materialised
   medcoss stage add runs/published --modality xray --data /data/xray --set epochs=20")]
 pub(crate) struct ImportCommand {
     /// PyTorch checkpoint or .safetensors file
@@ -53,7 +53,7 @@ pub(crate) struct ImportCommand {
     /// Leave a token family out, such as text when its vocabulary is not wanted; may be given several times
     #[arg(long, value_name = "FAMILY")]
     without: Vec<String>,
-    /// Change a setting that later stages learn by, such as training.epochs=50 or rehearsal.store=materialised
+    /// Change a setting that later stages learn by, such as training.epochs=50 or buffer.store=materialised
     #[arg(long = "set", value_name = "KEY=VALUE")]
     settings: Vec<String>,
     #[command(flatten)]

@@ -10,7 +10,7 @@ use crate::arguments::{BarArgs, ConfigurationArgs, DeviceArgs, PluginArgs, Resul
 use crate::failure::Failure;
 use crate::interrupt;
 use crate::tables;
-use medcoss_plugin_host::Catalogue;
+use medcoss_plugin_host::PluginRegistry;
 use medcoss_runtime::is_interruption;
 use medcoss_runtime::plan::{Forecast, TrialRun, scratch_beside};
 use medcoss_runtime::stage_plugin::plugins_of;
@@ -46,15 +46,15 @@ pub(crate) struct Plan {
 
 impl Plan {
     pub(crate) fn run(&self) -> Result<(), Failure> {
-        let catalogue = self.plugins.survey()?;
-        let forecast = self.forecast(&catalogue).map_err(Failure::of_run)?;
+        let registry = self.plugins.registry()?;
+        let forecast = self.forecast(&registry).map_err(Failure::of_run)?;
         self.result.print(&forecast, tables::plan::to_text)
     }
 
-    fn forecast(&self, catalogue: &Catalogue) -> Result<Forecast> {
+    fn forecast(&self, registry: &PluginRegistry) -> Result<Forecast> {
         let config = self.configuration.read()?;
         let base = self.configuration.data_root()?;
-        let plugins = plugins_of(&config, catalogue, None)?;
+        let plugins = plugins_of(&config, registry, None)?;
         let scratch = scratch_beside(&self.configuration.run_folder(self.out.as_deref()))?;
         interrupt::listen("without a trace of the trial");
         let bar = self.bar.begin("{msg:20} [{bar:24}] {pos} of {len} stages, {elapsed}");

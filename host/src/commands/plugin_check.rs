@@ -22,10 +22,10 @@ use nix::sys::signal::Signal;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use crate::arguments::ResultArgs;
+use crate::arguments::{ResultArgs, loading};
 use crate::failure::Failure;
 use crate::tables::Table;
-use medcoss_plugin_host::{Catalogue, Source, foreign_text, v1_header_of};
+use medcoss_plugin_host::{PluginLocation, PluginRegistry, untrusted_text, v1_header_of};
 
 /// What this program is called with to be the child: not a command for people.
 const CHILD: &str = "__check";
@@ -114,7 +114,7 @@ impl Check {
     pub(crate) fn run(&self) -> Result<(), Failure> {
         let id = self.plugin_id().map_err(Failure::mend)?;
         let request = self.request(&id).map_err(Failure::mend)?;
-        let source = Source::Library { path: self.file.clone() };
+        let source = PluginLocation::Library { path: self.file.clone() };
         let sha256 = source.sha256().with_context(|| format!("cannot read {}", self.file.display()));
         let sha256 = sha256.map_err(Failure::mend)?;
         let (verdicts, printed_bytes) = self.tried(&id, request).map_err(Failure::internal)?;
@@ -143,8 +143,8 @@ impl Check {
     }
 
     fn plugin_id(&self) -> anyhow::Result<String> {
-        let catalogue = Catalogue::of_file(&self.file)?;
-        let ids: Vec<_> = catalogue.found.iter().map(|found| found.id.as_str()).collect();
+        let registry = PluginRegistry::of_file(&self.file, loading())?;
+        let ids: Vec<_> = registry.found.iter().map(|found| found.id.as_str()).collect();
         match (&self.id, ids.as_slice()) {
             (Some(id), ids) if ids.contains(&id.as_str()) => Ok(id.clone()),
             (None, [only]) => Ok((*only).into()),
@@ -316,7 +316,7 @@ impl Child {
         let read = self.printed.seek(SeekFrom::Start(len.saturating_sub(LAST_WORDS)));
         // Words are for people; without them the verdict still stands.
         let _ = read.and_then(|_| (&self.printed).take(LAST_WORDS).read_to_end(&mut bytes));
-        foreign_text(String::from_utf8_lossy(&bytes).trim())
+        untrusted_text(String::from_utf8_lossy(&bytes).trim())
     }
 }
 
@@ -338,7 +338,7 @@ impl Report<'_> {
                 Outcome::Skipped => "skipped",
             };
             let remedy = remedy.as_ref().map(|remedy| format!("\nremedy: {remedy}")).unwrap_or_default();
-            table.row([rule.as_str(), outcome, &foreign_text(&format!("{detail}{remedy}"))]);
+            table.row([rule.as_str(), outcome, &untrusted_text(&format!("{detail}{remedy}"))]);
         }
         let mut text = table.wrapped();
         let Self { n_passed, n_failed, n_skipped, printed_bytes, .. } = self;

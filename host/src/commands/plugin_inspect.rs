@@ -8,11 +8,11 @@ use medcoss_abi::message::{Description, Rendering};
 use serde::Serialize;
 use serde_json::Value;
 
-use crate::arguments::{PluginArgs, ResultArgs, first_contact};
+use crate::arguments::{PluginArgs, ResultArgs, loading};
 use crate::failure::Failure;
 use crate::output;
 use crate::tables::Table;
-use medcoss_plugin_host::{Catalogue, Described, Shape, Source, foreign_text};
+use medcoss_plugin_host::{PluginInfo, PluginLocation, PluginRegistry, Shape, untrusted_text};
 use medcoss_plugin_host::{PluginOption, options_of_schema};
 
 /// Show what a plugin is and which options it has
@@ -36,7 +36,7 @@ pub(crate) struct Inspect {
 
 #[derive(Serialize)]
 struct Inspection<'a> {
-    source: &'a Source,
+    location: &'a PluginLocation,
     sha256: Option<String>,
     #[serde(flatten)]
     description: &'a Description,
@@ -47,26 +47,26 @@ impl Inspect {
     pub(crate) fn run(&self) -> Result<(), Failure> {
         let plugin = self.describe()?;
         let sha256 = plugin
-            .source
+            .location
             .sha256()
-            .with_context(|| format!("cannot read {} again", plugin.source))
+            .with_context(|| format!("cannot read {} again", plugin.location))
             .map_err(Failure::mend)?;
         let option_list = options_of_schema(&plugin.description.options);
         if self.result.json {
-            let (source, description) = (&plugin.source, &plugin.description);
-            return output::print_json(&Inspection { source, sha256, description, option_list });
+            let (location, description) = (&plugin.location, &plugin.description);
+            return output::print_json(&Inspection { location, sha256, description, option_list });
         }
         output::print(&page(&plugin, sha256, &option_list))
     }
 
-    fn describe(&self) -> Result<Described, Failure> {
+    fn describe(&self) -> Result<PluginInfo, Failure> {
         if !self.plugin.contains(MAIN_SEPARATOR) && !self.plugin.ends_with(".so") {
-            return self.plugins.survey()?.describe(&self.plugin).map_err(Failure::mend);
+            return self.plugins.registry()?.describe(&self.plugin).map_err(Failure::mend);
         }
         let path = PathBuf::from(&self.plugin);
-        let catalogue = Catalogue::of_file(&path).map_err(Failure::mend)?.with_first_contact(first_contact());
-        let described = match catalogue.found.as_slice() {
-            [only] => catalogue.describe(&only.id),
+        let registry = PluginRegistry::of_file(&path, loading()).map_err(Failure::mend)?;
+        let described = match registry.found.as_slice() {
+            [only] => registry.describe(&only.id),
             several => Err(several_plugins(&path, several.iter().map(|found| found.id.as_str()))),
         };
         described.map_err(Failure::mend)
@@ -84,24 +84,24 @@ fn several_plugins<'a>(path: &Path, ids: impl Iterator<Item = &'a str>) -> anyho
     )
 }
 
-fn page(plugin: &Described, sha256: Option<String>, options: &[PluginOption]) -> String {
+fn page(plugin: &PluginInfo, sha256: Option<String>, options: &[PluginOption]) -> String {
     let description = &plugin.description;
-    let mut text = format!("{}\n{}\n\n", plugin.name(), foreign_text(&description.summary));
+    let mut text = format!("{}\n{}\n\n", plugin.name(), untrusted_text(&description.summary));
     let mut facts = Table::bare();
-    facts.row(["source", &plugin.source.to_string()]);
+    facts.row(["location", &plugin.location.to_string()]);
     if let Some(sha256) = &sha256 {
         facts.row(["sha256", sha256]);
     }
     facts.row(["family", &description.family]);
     facts.row(["samples", &samples(&plugin.shape)]);
-    facts.row(["reads", &foreign_text(&description.reads.join("; "))]);
+    facts.row(["reads", &untrusted_text(&description.reads.join("; "))]);
     let renders = match description.renders {
         Some(Rendering::Png) => "pictures (PNG)",
         Some(Rendering::Text) => "text",
         None => "nothing",
     };
     facts.row(["renders", renders]);
-    facts.row(["operations", &foreign_text(&description.operations.join(", "))]);
+    facts.row(["operations", &untrusted_text(&description.operations.join(", "))]);
     text.push_str(&facts.wrapped());
     if options.is_empty() {
         text.push_str("\nNo options.\n");
@@ -112,7 +112,7 @@ fn page(plugin: &Described, sha256: Option<String>, options: &[PluginOption]) ->
     for option in options {
         let default = option.default.as_ref().map_or_else(|| "-".into(), shown);
         let cells = [&option.name, &option.kind, &default, &option.description];
-        table.row(cells.map(|cell| foreign_text(cell)));
+        table.row(cells.map(|cell| untrusted_text(cell)));
     }
     text.push_str(&table.wrapped());
     text

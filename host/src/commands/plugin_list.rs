@@ -8,7 +8,9 @@ use crate::arguments::{PluginArgs, ResultArgs};
 use crate::failure::Failure;
 use crate::output;
 use crate::tables::Table;
-use medcoss_plugin_host::{Catalogue, Described, Folder, Refusal, Shadowed, Source, foreign_text};
+use medcoss_plugin_host::{
+    Folder, LoadError, PluginInfo, PluginLocation, PluginRegistry, ShadowedPlugin, untrusted_text,
+};
 
 /// Show the plugins that are found
 ///
@@ -30,8 +32,8 @@ pub(crate) struct List {
 #[derive(Serialize)]
 struct Listing<'a> {
     plugins: Vec<Entry<'a>>,
-    shadowed: &'a [Shadowed],
-    refused: Vec<Refusal>,
+    shadowed: &'a [ShadowedPlugin],
+    refused: Vec<LoadError>,
     searched: &'a [Folder],
 }
 
@@ -42,11 +44,11 @@ struct Entry<'a> {
     summary: &'a str,
     family: &'a str,
     geometry: &'a Geometry,
-    source: &'a Source,
+    location: &'a PluginLocation,
 }
 
 impl<'a> Entry<'a> {
-    fn new(plugin: &'a Described) -> Self {
+    fn new(plugin: &'a PluginInfo) -> Self {
         let description = &plugin.description;
         Self {
             id: &description.id,
@@ -54,22 +56,22 @@ impl<'a> Entry<'a> {
             summary: &description.summary,
             family: &description.family,
             geometry: &description.geometry,
-            source: &plugin.source,
+            location: &plugin.location,
         }
     }
 }
 
 impl List {
     pub(crate) fn run(&self) -> Result<(), Failure> {
-        show(&self.plugins.survey()?, &self.result)
+        show(&self.plugins.registry()?, &self.result)
     }
 }
 
-/// What a catalogue holds, to standard output.
-pub(super) fn show(catalogue: &Catalogue, result: &ResultArgs) -> Result<(), Failure> {
-    let mut refused = catalogue.refused.clone();
+/// What a registry holds, to standard output.
+pub(super) fn show(registry: &PluginRegistry, result: &ResultArgs) -> Result<(), Failure> {
+    let mut refused = registry.refused.clone();
     let mut plugins = Vec::new();
-    for described in catalogue.describe_all() {
+    for described in registry.describe_all() {
         match described {
             Ok(plugin) => plugins.push(plugin),
             Err(refusal) => refused.push(refusal),
@@ -78,19 +80,19 @@ pub(super) fn show(catalogue: &Catalogue, result: &ResultArgs) -> Result<(), Fai
     if result.json {
         return output::print_json(&Listing {
             plugins: plugins.iter().map(Entry::new).collect(),
-            shadowed: &catalogue.shadowed,
+            shadowed: &registry.shadowed,
             refused,
-            searched: &catalogue.searched,
+            searched: &registry.searched,
         });
     }
-    let mut text = if plugins.is_empty() { none_found(catalogue) } else { table(&plugins) };
-    text.push_str(&shadows(&catalogue.shadowed));
+    let mut text = if plugins.is_empty() { none_found(registry) } else { table(&plugins) };
+    text.push_str(&shadows(&registry.shadowed));
     text.push_str(&refusals(&refused));
     output::print(&text)
 }
 
-fn table(plugins: &[Described]) -> String {
-    let mut table = Table::new(&["id", "version", "family", "samples", "source"]);
+fn table(plugins: &[PluginInfo]) -> String {
+    let mut table = Table::new(&["id", "version", "family", "samples", "location"]);
     for plugin in plugins {
         let description = &plugin.description;
         table.row([
@@ -98,30 +100,30 @@ fn table(plugins: &[Described]) -> String {
             description.version.clone(),
             description.family.clone(),
             plugin.shape.to_string(),
-            plugin.source.to_string(),
+            plugin.location.to_string(),
         ]);
     }
     table.lines()
 }
 
-fn none_found(catalogue: &Catalogue) -> String {
+fn none_found(registry: &PluginRegistry) -> String {
     let mut text = String::from("No plugins were found. These folders were searched:\n");
-    for folder in &catalogue.searched {
+    for folder in &registry.searched {
         text.push_str(&format!("  {}\n", folder.path.display()));
     }
     text
 }
 
 /// Built-in plugins in the shadow of libraries are the rule beside a build: one line for all.
-fn shadows(shadowed: &[Shadowed]) -> String {
+fn shadows(shadowed: &[ShadowedPlugin]) -> String {
     if shadowed.is_empty() {
         return String::new();
     }
     let mut text = String::from("\nNot used, because the id was found before:\n");
     let (builtin, libraries): (Vec<_>, Vec<_>) =
-        shadowed.iter().partition(|shadowed| shadowed.source == Source::BuiltIn);
+        shadowed.iter().partition(|shadowed| shadowed.location == PluginLocation::BuiltIn);
     for shadowed in libraries {
-        text.push_str(&format!("  {}  {}\n", shadowed.id, shadowed.source));
+        text.push_str(&format!("  {}  {}\n", shadowed.id, shadowed.location));
     }
     if !builtin.is_empty() {
         let ids: Vec<_> = builtin.iter().map(|shadowed| shadowed.id.as_str()).collect();
@@ -130,14 +132,14 @@ fn shadows(shadowed: &[Shadowed]) -> String {
     text
 }
 
-fn refusals(refused: &[Refusal]) -> String {
+fn refusals(refused: &[LoadError]) -> String {
     if refused.is_empty() {
         return String::new();
     }
     let mut text = String::from("\nRefused:\n");
     for refusal in refused {
-        let reason = foreign_text(&refusal.reason).replace('\n', "\n    ");
-        text.push_str(&format!("  {}\n    {reason}\n", refusal.source_of));
+        let reason = untrusted_text(&refusal.reason).replace('\n', "\n    ");
+        text.push_str(&format!("  {}\n    {reason}\n", refusal.location));
         if let Some(hint) = &refusal.hint {
             text.push_str(&format!("    hint: {}\n", hint.replace('\n', "\n    ")));
         }

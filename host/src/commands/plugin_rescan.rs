@@ -4,7 +4,7 @@ use anyhow::Context;
 use clap::Args;
 
 use super::plugin_list;
-use crate::arguments::{PluginArgs, ResultArgs, first_contact};
+use crate::arguments::{PluginArgs, ResultArgs, probe};
 use crate::failure::Failure;
 
 /// Try all plugins out again
@@ -25,10 +25,10 @@ pub(crate) struct Rescan {
 
 impl Rescan {
     pub(crate) fn run(&self) -> Result<(), Failure> {
-        first_contact()
-            .forget()
+        probe()
+            .clear_cache()
             .context("what is remembered of plugins cannot be removed\nhint: remove medcoss/plugins.json from $XDG_CACHE_HOME or ~/.cache")
             .map_err(Failure::mend)?;
-        plugin_list::show(&self.plugins.survey()?, &self.result)
+        plugin_list::show(&self.plugins.registry()?, &self.result)
     }
 }

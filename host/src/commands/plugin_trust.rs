@@ -6,10 +6,10 @@ use anyhow::{Context, Result, bail};
 use clap::Args;
 use serde::Serialize;
 
-use crate::arguments::ResultArgs;
+use crate::arguments::{ResultArgs, loading};
 use crate::failure::Failure;
 use crate::output;
-use medcoss_plugin_host::{Catalogue, Source};
+use medcoss_plugin_host::{PluginLocation, PluginRegistry};
 use medcoss_runtime::trust::{Trusted, TrustedPlugin};
 
 /// Let a changed plugin go on with existing runs
@@ -56,16 +56,16 @@ impl Trust {
     }
 
     fn change(&self) -> Result<Vec<Report>> {
-        let catalogue = Catalogue::of_file(&self.file)?;
+        let registry = PluginRegistry::of_file(&self.file, loading())?;
         let Some(list) = Trusted::file() else {
             bail!("there is no folder for the list of trusted plugins\nhint: set XDG_CONFIG_HOME or HOME");
         };
         let mut trusted = Trusted::read(Some(&list))?;
-        let source = Source::Library { path: self.file.clone() };
+        let source = PluginLocation::Library { path: self.file.clone() };
         let sha256 = source.sha256().with_context(|| format!("cannot read {source}"))?.unwrap_or_default();
         let file = self.file.file_name().unwrap_or_default().to_string_lossy().into_owned();
         let mut reports = Vec::new();
-        for found in catalogue.found {
+        for found in registry.found {
             let plugin = TrustedPlugin { id: found.id, file: file.clone(), sha256: sha256.clone() };
             trusted.plugin.retain(|known| (&known.id, &known.sha256) != (&plugin.id, &plugin.sha256));
             if !self.forget {

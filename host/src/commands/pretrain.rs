@@ -9,10 +9,10 @@ use crate::arguments::{ConfigurationArgs, DeviceArgs, PluginArgs, ProgressArgs, 
 use crate::failure::Failure;
 use crate::interrupt;
 use crate::tables;
-use medcoss_plugin_host::Catalogue;
+use medcoss_plugin_host::PluginRegistry;
 use medcoss_runtime::is_interruption;
+use medcoss_runtime::run_summary::Summary;
 use medcoss_runtime::stage_plugin::plugins_of;
-use medcoss_runtime::summary::Summary;
 use medcoss_runtime::training::Training;
 
 /// Pre-train one model, stage by stage, as a configuration says
@@ -23,7 +23,7 @@ use medcoss_runtime::training::Training;
 #[command(after_help = "Examples:
   medcoss pretrain run.toml --out runs/first
   medcoss pretrain run.toml --out runs/first --resume
-  medcoss pretrain run.toml --set rehearsal.store=materialised
+  medcoss pretrain run.toml --set buffer.store=materialised
   medcoss pretrain run.toml --data-root /data --set training.epochs=5 --set stage.ct.batch_size=2
   medcoss pretrain run.toml --plugin-dir ~/my-plugins --no-builtin --json > summary.json")]
 pub(crate) struct Pretrain {
@@ -47,16 +47,16 @@ pub(crate) struct Pretrain {
 
 impl Pretrain {
     pub(crate) fn run(&self) -> Result<(), Failure> {
-        let catalogue = self.plugins.survey()?;
-        let summary = self.train(&catalogue).map_err(Failure::of_run)?;
-        self.result.print(&summary, tables::summary::to_text)
+        let registry = self.plugins.registry()?;
+        let summary = self.train(&registry).map_err(Failure::of_run)?;
+        self.result.print(&summary, tables::run_summary::to_text)
     }
 
-    fn train(&self, catalogue: &Catalogue) -> Result<Summary> {
+    fn train(&self, registry: &PluginRegistry) -> Result<Summary> {
         let config = self.configuration.read()?;
         let base = self.configuration.data_root()?;
         let out = self.configuration.run_folder(self.out.as_deref());
-        let plugins = plugins_of(&config, catalogue, self.resume.then_some(out.as_path()))?;
+        let plugins = plugins_of(&config, registry, self.resume.then_some(out.as_path()))?;
         let (resume, device) = (self.resume, self.device.name.as_str());
         train(&Training { config: &config, base, out, resume, device, plugins: &plugins }, &self.progress)
     }

@@ -25,7 +25,7 @@ const BEGINNING: u64 = 1024;
 ///
 /// One HTML file that opens in any browser, without scripts and without the network. A run that is not finished is shown as far as it is.
 /// Scores are shown where `medcoss eval` has left them. Reconstructions, maps and neighbours need samples: of the stages' data, named by
-/// --data-root, or those that the run kept (rehearsal.store = "materialised"). What cannot be shown is said in a line with how to get it.
+/// --data-root, or those that the run kept (buffer.store = "materialised"). What cannot be shown is said in a line with how to get it.
 ///
 /// Several runs are compared at the head of the page: losses over each other, scores after the last stage, forgetting, cost.
 ///
@@ -81,10 +81,10 @@ impl Report {
     fn write(&self) -> Result<Written, Failure> {
         let began = Instant::now();
         let (runs, base, out) = self.prepare().map_err(Failure::mend)?;
-        let catalogue = self.plugins.survey()?;
+        let registry = self.plugins.registry()?;
         let bar = self.bar.begin("{msg:28} [{bar:24}] {pos} of {len}, {elapsed}");
         let making = Making {
-            catalogue: &catalogue,
+            registry: &registry,
             base: &base,
             device: &self.device.name,
             n_samples: self.samples as usize,

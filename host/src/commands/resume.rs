@@ -9,22 +9,22 @@ use super::pretrain::train;
 use crate::arguments::{DataRootArgs, DeviceArgs, PluginArgs, ProgressArgs, ResultArgs};
 use crate::failure::Failure;
 use crate::tables;
-use medcoss_plugin_host::Catalogue;
+use medcoss_plugin_host::PluginRegistry;
 use medcoss_runtime::config::RunConfig;
+use medcoss_runtime::run_summary::Summary;
 use medcoss_runtime::stage_plugin::plugins_of;
-use medcoss_runtime::summary::Summary;
 use medcoss_runtime::training::{RECORD, Training};
 
 /// Go on with a run that was stopped
 ///
 /// The run's own record of its configuration is used. The numbers are those of a run that was never stopped, on the same
-/// machine and build. May change: data.loader_threads, data.max_bad_ratio, training.checkpoint_every,
+/// machine and build. May change: data.num_workers, data.max_invalid_fraction, training.checkpoint_every,
 /// training.checkpoint_every_steps, training.loss_every_steps, the device (whose rounding then differs) and everything about output. Nothing else may.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   medcoss resume runs/first
   medcoss resume runs/first --data-root /data
-  medcoss resume runs/first --set data.loader_threads=8")]
+  medcoss resume runs/first --set data.num_workers=8")]
 pub(crate) struct Resume {
     /// Run folder
     run: PathBuf,
@@ -45,15 +45,15 @@ pub(crate) struct Resume {
 
 impl Resume {
     pub(crate) fn run(&self) -> Result<(), Failure> {
-        let catalogue = self.plugins.survey()?;
-        let summary = self.train(&catalogue).map_err(Failure::of_run)?;
-        self.result.print(&summary, tables::summary::to_text)
+        let registry = self.plugins.registry()?;
+        let summary = self.train(&registry).map_err(Failure::of_run)?;
+        self.result.print(&summary, tables::run_summary::to_text)
     }
 
-    fn train(&self, catalogue: &Catalogue) -> Result<Summary> {
+    fn train(&self, registry: &PluginRegistry) -> Result<Summary> {
         let config = RunConfig::read_record(&self.run.join(RECORD))?.with_settings(&self.settings)?;
         let base = self.data_root.or_current()?;
-        let plugins = plugins_of(&config, catalogue, Some(&self.run))?;
+        let plugins = plugins_of(&config, registry, Some(&self.run))?;
         let (out, device) = (self.run.clone(), self.device.name.as_str());
         train(&Training { config: &config, base, out, resume: true, device, plugins: &plugins }, &self.progress)
     }

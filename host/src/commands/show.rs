@@ -331,7 +331,7 @@ impl Report {
         let mut plugins = Table::new(&["plugin", "version", "file", "sha256"]);
         for plugin in &self.plugins {
             let sha256 = plugin.sha256.as_deref().map_or("-", |digest| &digest[..12.min(digest.len())]);
-            plugins.row([plugin.id.as_str(), &plugin.version, &plugin.source, sha256]);
+            plugins.row([plugin.id.as_str(), &plugin.version, &plugin.file, sha256]);
         }
         let began = self.initial.as_ref().map(|initial| {
             let (families, digest) = (initial.families.join(", "), &initial.source_sha256[..12]);

@@ -10,19 +10,19 @@ use super::pretrain::train;
 use crate::arguments::{DataRootArgs, DeviceArgs, PluginArgs, ProgressArgs, ResultArgs};
 use crate::failure::Failure;
 use crate::tables;
-use medcoss_plugin_host::Catalogue;
+use medcoss_plugin_host::PluginRegistry;
 use medcoss_runtime::config::{OneOrMore, RunConfig, StageSection};
+use medcoss_runtime::run_summary::Summary;
 use medcoss_runtime::stage_plugin::plugins_of;
-use medcoss_runtime::summary::Summary;
 use medcoss_runtime::training::{RECORD, Training};
 
 /// Settings that are a stage's own; `--set` takes all others for the run's.
-const STAGE_SETTINGS: [&str; 5] = ["epochs", "warmup_epochs", "batch_size", "accumulation", "options"];
+const STAGE_SETTINGS: [&str; 5] = ["epochs", "warmup_epochs", "batch_size", "gradient_accumulation", "options"];
 
 /// Learn one more modality with the model of a finished run
 ///
 /// The stage starts from the run's last model and rehearses all earlier ones. Their data are needed only where their samples
-/// were kept by reference; a run with rehearsal.store = "materialised" carries them along. A modality may come again with new
+/// were kept by reference; a run with buffer.store = "materialised" carries them along. A modality may come again with new
 /// data. Settings that are not given are those of the run.
 #[derive(Debug, Args)]
 #[command(mut_arg("data_root", |root| {
@@ -58,17 +58,17 @@ pub(crate) struct StageAdd {
 
 impl StageAdd {
     pub(crate) fn run(&self) -> Result<(), Failure> {
-        let catalogue = self.plugins.survey()?;
-        let summary = self.train(&catalogue).map_err(Failure::of_run)?;
-        self.result.print(&summary, tables::summary::to_text)
+        let registry = self.plugins.registry()?;
+        let summary = self.train(&registry).map_err(Failure::of_run)?;
+        self.result.print(&summary, tables::run_summary::to_text)
     }
 
-    fn train(&self, catalogue: &Catalogue) -> Result<Summary> {
+    fn train(&self, registry: &PluginRegistry) -> Result<Summary> {
         let before = RunConfig::read_record(&self.run.join(RECORD))?;
         self.refuse_unfinished(&before)?;
         let (base, data) = self.place()?;
         let config = self.configuration(&before, data)?;
-        let plugins = plugins_of(&config, catalogue, Some(&self.run))?;
+        let plugins = plugins_of(&config, registry, Some(&self.run))?;
         let (out, device) = (self.run.clone(), self.device.name.as_str());
         train(&Training { config: &config, base, out, resume: true, device, plugins: &plugins }, &self.progress)
     }

@@ -57,7 +57,7 @@ struct Report<'a> {
 
 impl Synth {
     pub(crate) fn run(&self) -> Result<(), Failure> {
-        let plugin = self.plugins.survey()?.load(&self.modality).map_err(Failure::mend)?;
+        let plugin = self.plugins.registry()?.load(&self.modality).map_err(Failure::mend)?;
         let existed = prepare(&self.out).map_err(Failure::mend)?;
         let made = self.write(&plugin);
         if made.is_err() {

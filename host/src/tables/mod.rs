@@ -3,8 +3,8 @@
 pub(crate) mod comparison;
 pub(crate) mod import;
 pub(crate) mod plan;
+pub(crate) mod run_summary;
 pub(crate) mod scores;
-pub(crate) mod summary;
 mod table;
 
 pub(crate) use table::{Table, page_width};

@@ -70,7 +70,7 @@ pub(crate) fn to_text(forecast: &Forecast) -> String {
     let waited: String = waited
         .map(|stage| {
             let share = 100.0 * stage.waited;
-            format!("{} waits for its data {share:.0} % of the time: data.loader_threads may help.\n", stage.modality)
+            format!("{} waits for its data {share:.0} % of the time: data.num_workers may help.\n", stage.modality)
         })
         .collect();
     let built = if forecast.optimised { "" } else { "; this build is not fully optimised" };

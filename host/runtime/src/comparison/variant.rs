@@ -1,13 +1,14 @@
 //! What is varied: a strategy, or any other settings under a name.
 
 use anyhow::{Result, bail};
-use medcoss_core::rehearsal::{Store, Strategy};
+use medcoss_core::buffer::Store;
+use medcoss_core::continual::Strategy;
 
 use crate::config::RunConfig;
 use medcoss_plugin_host::did_you_mean;
 
 /// Begin of the setting that names a strategy.
-const STRATEGY: &str = "rehearsal.strategy=";
+const STRATEGY: &str = "strategy.name=";
 
 /// A way to run a configuration.
 #[derive(Debug, Clone, PartialEq)]
@@ -31,7 +32,7 @@ impl Variant {
         bail!("there is no strategy {name:?}\nhint: {}there are {}", did_you_mean(name, names), names.join(", "))
     }
 
-    /// Settings under a name: `no-mixup:rehearsal.mixup=false`, several with `;` between them.
+    /// Settings under a name: `no-mixup:strategy.medcoss.mixup=false`, several with `;` between them.
     ///
     /// # Errors
     /// A text without name or settings, a name that is no name of a folder.
@@ -48,7 +49,7 @@ impl Variant {
             }
             _ => bail!(
                 "variant {text:?} is not NAME:KEY=VALUE[;KEY=VALUE]\n\
-                 hint: letters, digits, - and _ make a name; for example no-mixup:rehearsal.mixup=false"
+                 hint: letters, digits, - and _ make a name; for example no-mixup:strategy.medcoss.mixup=false"
             ),
         }
     }
@@ -61,8 +62,8 @@ impl Variant {
         let mut base = RunConfig { seed, ..base.clone() };
         // A strategy that keeps nothing has nothing to store.
         let named = self.settings.iter().find_map(|setting| setting.strip_prefix(STRATEGY));
-        if Strategy::ALL.iter().any(|strategy| Some(strategy.name()) == named && !strategy.keeps_buffers()) {
-            base.rehearsal.store = Store::Reference;
+        if Strategy::ALL.iter().any(|strategy| Some(strategy.name()) == named && !strategy.keeps_buffer()) {
+            base.buffer.store = Store::Reference;
         }
         base.with_settings(&self.settings)
     }
@@ -74,10 +75,10 @@ mod tests {
 
     #[test]
     fn strategies_and_settings_under_a_name() {
-        assert_eq!(Variant::strategy("ewc").unwrap().settings, ["rehearsal.strategy=ewc"]);
+        assert_eq!(Variant::strategy("ewc").unwrap().settings, ["strategy.name=ewc"]);
         let error = Variant::strategy("medcos").unwrap_err().to_string();
         assert!(error.contains("did you mean \"medcoss\"?"), "{error}");
-        let variant = Variant::named("small:rehearsal.buffer_ratio=0.01; rehearsal.centre_ratio=0.01").unwrap();
+        let variant = Variant::named("small:buffer.ratio=0.01; buffer.cluster_ratio=0.01").unwrap();
         assert_eq!((variant.name.as_str(), variant.settings.len()), ("small", 2));
         for wrong in ["small", "small:", ":a=1", "../x:a=1", "a b:c=1", ".:a=1"] {
             assert!(Variant::named(wrong).is_err(), "{wrong}");

@@ -19,7 +19,7 @@ pub struct Options<'a> {
     /// Where it is computed.
     pub device: &'a str,
     /// Share of samples that may be unreadable; the run's own without it.
-    pub max_bad_ratio: Option<f64>,
+    pub max_invalid_fraction: Option<f64>,
 }
 
 /// With what tasks are measured.

@@ -26,7 +26,7 @@ use medcoss_core::run::{CHECKSUM_PLACEHOLDER, FORMAT};
 
 use crate::finished_run::FinishedRun;
 use crate::observer::{Work, WorkObserver};
-use medcoss_plugin_host::{Catalogue, Plugin};
+use medcoss_plugin_host::{Plugin, PluginRegistry};
 
 use context::EvaluationContext;
 pub use context::Options;
@@ -46,15 +46,15 @@ pub fn evaluate(
     run: &FinishedRun,
     file: &TasksFile,
     options: &Options<'_>,
-    catalogue: &Catalogue,
+    registry: &PluginRegistry,
     observer: &dyn WorkObserver,
 ) -> Result<Scores> {
     let models = Models::new(run)?;
-    let (mut tasks, mut data) = open(run, file, options, catalogue, &models)?;
+    let (mut tasks, mut data) = open(run, file, options, registry, &models)?;
     let rows = models.rows(options.after);
     let loader = LoaderOptions {
-        num_workers: run.config.data.loader_threads,
-        max_invalid_fraction: options.max_bad_ratio.unwrap_or(run.config.data.max_bad_ratio),
+        num_workers: run.config.data.num_workers,
+        max_invalid_fraction: options.max_invalid_fraction.unwrap_or(run.config.data.max_invalid_fraction),
     };
     let mut needed: BTreeMap<ModelOf, Needed> = BTreeMap::new();
     for (row, (at, task)) in rows.iter().flat_map(|row| tasks.iter().enumerate().map(move |task| (*row, task))) {
@@ -155,7 +155,7 @@ fn open<'a>(
     run: &FinishedRun,
     file: &'a TasksFile,
     options: &Options<'_>,
-    catalogue: &Catalogue,
+    registry: &PluginRegistry,
     models: &Models<'_>,
 ) -> Result<(Vec<Task<'a>>, Vec<TaskData>)> {
     let mut plugins: BTreeMap<&str, Plugin> = BTreeMap::new();
@@ -164,10 +164,10 @@ fn open<'a>(
     for section in &file.tasks {
         let mut one = || -> Result<Task<'a>> {
             let id = section.modality.as_str();
-            let family = || Ok(catalogue.load(id)?.description().family.clone());
+            let family = || Ok(registry.load(id)?.description().family.clone());
             let own_stage = models.own_stage(id, family)?;
             if !plugins.contains_key(id) {
-                plugins.insert(id, catalogue.load(id)?);
+                plugins.insert(id, registry.load(id)?);
             }
             let at = match data.iter().position(|data| data.is_of(section)) {
                 Some(at) => at,

@@ -3,7 +3,6 @@
 use anyhow::{Result, bail};
 use medcoss_core::evaluation::complete_model;
 use medcoss_core::model::{Model, ModelConfig};
-use medcoss_core::rehearsal::Strategy;
 
 use crate::finished_run::FinishedRun;
 
@@ -67,9 +66,9 @@ impl<'a> Models<'a> {
     /// Which model the cell of the score matrix in row `after` (0 for what the run began with) for a task of stage `own` is of: the one that the
     /// run would use for such a task then. One model that goes from stage to stage is used for all.
     pub fn of_cell(&self, after: usize, own: usize) -> ModelOf {
-        let strategy = self.run.config.rehearsal.strategy;
+        let strategy = self.run.config.strategy.name;
         let is_learned = own <= after;
-        match (strategy.begins_afresh(), strategy == Strategy::Packnet) {
+        match (strategy.has_one_model_per_stage(), strategy.recovers_earlier_models()) {
             // Each modality has a model of its own, and before that none.
             (true, _) => ModelOf { stage: if is_learned { own } else { 0 }, as_of: own },
             (_, true) if is_learned => ModelOf { stage: after, as_of: own },
@@ -80,9 +79,8 @@ impl<'a> Models<'a> {
     /// The model with whose features a probe of a task of stage `own` is fitted that is not fitted anew for each model: the one after that
     /// stage, for all later ones. With `joint` no model before the last has learned the task's modality.
     pub fn fitted_with(&self, of: ModelOf, own: usize) -> ModelOf {
-        match self.run.config.rehearsal.strategy {
-            Strategy::Joint => of,
-            _ if of.stage > own => self.of_cell(own, own),
+        match self.run.config.strategy.name.defers_training() {
+            false if of.stage > own => self.of_cell(own, own),
             _ => of,
         }
     }

@@ -15,12 +15,12 @@ use super::tasks_file::TaskSection;
 use crate::config::StageSection;
 use crate::finished_run::FinishedRun;
 use crate::label_maps::MaskedSource;
-use crate::source::ModalitySource;
+use crate::plugin_dataset::PluginDataset;
 use medcoss_plugin_host::Plugin;
 
 /// One dataset and the samples of it that some task uses.
 pub(super) struct TaskData {
-    pub source: ModalitySource,
+    pub source: PluginDataset,
     pub family: usize,
     /// As the tasks file gives it: tasks with the same share the data.
     key: String,

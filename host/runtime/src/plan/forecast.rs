@@ -4,14 +4,15 @@ use std::collections::BTreeMap;
 use std::time::Instant;
 
 use anyhow::Result;
+use medcoss_core::buffer::{BufferConfig, BufferSelection};
+use medcoss_core::clustering::KMeansOptions;
 use medcoss_core::device::Device;
-use medcoss_core::rehearsal::{RehearsalConfig, Sampler, Strategy, Work, policy_of};
 use medcoss_core::stage::Stage;
 use serde::Serialize;
 
 use super::stopwatch::Times;
 use crate::config::RunConfig;
-use crate::made_up_points::made_up_points;
+use crate::gaussian_blobs::gaussian_blobs;
 
 /// Values of the features times centres up to which the choice of a buffer is tried with as many samples as there will be.
 const MOST_WORK: f64 = 2e9;
@@ -135,16 +136,13 @@ impl StageForecast {
         let n_checkpoints = epochs.div_ceil(settings.checkpoint_every)
             + settings.checkpoint_every_steps.map_or(0, |every| n_steps / every);
         let training_seconds = epochs as f64 * of_epoch + n_checkpoints as f64 * times.checkpoint;
-        let rehearsal = &settings.rehearsal;
         let mut other_seconds = times.setup + times.finish;
-        if epochs > 0 && rehearsal.strategy.keeps_buffers() {
+        if epochs > 0 && settings.strategy.name.keeps_buffer() {
             let width = stage.model.dimensions.width;
             other_seconds += n_samples as f64 * times.features
-                + seconds_to_choose(rehearsal, n_samples, width, &stage.device, work)?;
+                + seconds_to_choose(&settings.buffer, n_samples, width, &stage.device, work)?;
         }
-        if rehearsal.strategy == Strategy::Ewc {
-            other_seconds += rehearsal.ewc_samples.min(n_samples) as f64 * times.importance;
-        }
+        other_seconds += settings.strategy.n_importance_samples().min(n_samples) as f64 * times.importance;
         let own = batch_seconds.get(&times.own).filter(|seconds| **seconds > 0.0);
         let samples_per_second = own.map(|seconds| settings.batch_size.min(n_samples) as f64 / seconds);
         Ok(Self {
@@ -171,26 +169,27 @@ impl StageForecast {
 /// Seconds for the choice of a buffer from so many features. They are made up; where there are very many, of fewer, with as many of them to a
 /// centre less: what has to be compared grows with the square.
 fn seconds_to_choose(
-    rehearsal: &RehearsalConfig,
+    buffer: &BufferConfig,
     n: usize,
     width: usize,
     device: &Device,
     work: &crate::observer::Work<'_>,
 ) -> Result<f64> {
-    let ratio = match rehearsal.sampler {
-        Sampler::KMeans | Sampler::MiniBatchKMeans => rehearsal.centre_ratio,
-        Sampler::Herding | Sampler::KCentre => rehearsal.buffer_ratio,
+    let ratio = match buffer.selection {
+        BufferSelection::KMeans | BufferSelection::MiniBatchKMeans => buffer.cluster_ratio,
+        BufferSelection::Herding | BufferSelection::KCentre => buffer.ratio,
         // They look at nothing but numbers of samples.
-        Sampler::Random | Sampler::Reservoir => return Ok(0.0),
+        BufferSelection::Random | BufferSelection::Reservoir => return Ok(0.0),
     };
     let n_centres = (n as f64 * ratio).max(1.0);
     let share = (MOST_WORK / (n as f64 * n_centres * width as f64)).sqrt().min(1.0);
     let n_tried = ((n as f64 * share) as usize).max(1);
-    let points = made_up_points(n_tried, width, (n_tried as f64 * ratio).max(1.0) as usize, 0);
+    let points = gaussian_blobs(n_tried, width, (n_tried as f64 * ratio).max(1.0) as usize, 0);
     let mut go_on = |_: usize, _: usize| work.check_stop();
-    let mut clustering = Work { device, most_steps: Work::STEPS, progress: &mut go_on };
+    let max_iterations = KMeansOptions::MAX_ITERATIONS;
+    let mut clustering = KMeansOptions { device, max_iterations, progress: &mut go_on };
     let began = Instant::now();
-    policy_of(rehearsal).select(&points, width, 0, &mut clustering)?;
+    buffer.policy().select(&points, width, 0, &mut clustering)?;
     Ok(began.elapsed().as_secs_f64() / (share * share))
 }
 
@@ -205,9 +204,9 @@ impl Memory {
         [before, after]: [Option<u64>; 2],
     ) -> Self {
         let weights = 4 * n_parameters as u64;
-        let strategy = config.rehearsal.strategy;
-        let features = if strategy.keeps_buffers() { 4 * n_features as u64 } else { 0 };
-        let n_further = if config.stages.len() > 1 { strategy.n_further_models() as u64 } else { 0 };
+        let strategy = config.strategy.name;
+        let features = if strategy.keeps_buffer() { 4 * n_features as u64 } else { 0 };
+        let n_further = if config.stages.len() > 1 { strategy.n_auxiliary_models() as u64 } else { 0 };
         // Features are held as they came, with room to grow, and once more where they are compared; gradients and optimiser are gone by then.
         let here = if device == PROCESSOR { weights } else { 0 };
         let choosing = before.map(|before| before + (1 + n_further) * here + 3 * features);

@@ -4,8 +4,8 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
+use medcoss_core::buffer::{BufferEntry, RehearsalBuffer, Store};
 use medcoss_core::data::{Dataset, RawBatch, Subset, View};
-use medcoss_core::rehearsal::{BufferEntry, RehearsalBuffer, Store};
 use medcoss_core::run::{KEPT_SAMPLES, StageFolder, StageState, StoredModel};
 use medcoss_core::stage::StageSettings;
 
@@ -14,8 +14,8 @@ use super::stopwatch::Stopwatch;
 use crate::config::RunConfig;
 use crate::disk::size_of;
 use crate::observer::{Silent, Work, WorkObserver, is_interruption};
+use crate::stage_dataset::StageDataset;
 use crate::stage_plugin::StagePlugin;
-use crate::stage_source::StageSource;
 use crate::timing::peak_memory;
 use crate::training::{Begun, Training};
 
@@ -121,8 +121,8 @@ impl TrialRun<'_> {
         // The time of each batch is wanted.
         settings.loss_every_steps = Some(1);
         // One cluster gives exactly as many samples as are wanted.
-        settings.rehearsal.buffer_ratio = self.n_rehearsed(&excerpts[at]).min(n_samples) as f64 / n_samples as f64;
-        settings.rehearsal.centre_ratio = 1.0 / n_samples as f64;
+        settings.buffer.ratio = self.n_rehearsed(&excerpts[at]).min(n_samples) as f64 / n_samples as f64;
+        settings.buffer.cluster_ratio = 1.0 / n_samples as f64;
         let stage = training.stage(begun, at, excerpts, &settings)?;
         if !stage.deferred {
             match stage.run(watch).map_err(anyhow::Error::new) {
@@ -137,7 +137,7 @@ impl TrialRun<'_> {
 
     /// Reads further samples from all over the data, as long as the budget lasts: what a plugin holds in memory grows with the files that it
     /// has seen.
-    fn look_around(&self, source: &StageSource, work: &Work<'_>) -> Result<()> {
+    fn look_around(&self, source: &StageDataset, work: &Work<'_>) -> Result<()> {
         let (n, began) = (source.ids().len(), Instant::now());
         let mut batch = RawBatch::default();
         // Neighbours come late: first every so-manieth sample, then those beside them.
@@ -154,7 +154,7 @@ impl TrialRun<'_> {
     }
 
     /// Some of a stage's samples, from all over its data.
-    fn excerpt<'s>(&self, at: usize, source: &'s StageSource) -> Subset<'s> {
+    fn excerpt<'s>(&self, at: usize, source: &'s StageDataset) -> Subset<'s> {
         let StageSettings { batch_size, gradient_accumulation, .. } = self.config.settings(&self.config.stages[at]);
         let n = source.ids().len();
         let n_own = batch_size * OWN_BATCHES.max(2 * gradient_accumulation);
@@ -164,7 +164,7 @@ impl TrialRun<'_> {
 
     /// Samples that the run keeps of a stage.
     fn n_kept(&self, source: &dyn Dataset) -> usize {
-        self.config.rehearsal.n_kept(source.ids().len())
+        self.config.n_kept(source.ids().len())
     }
 
     /// Samples that the trial keeps of a stage: enough for one of the largest batches that will be drawn from them.
@@ -174,11 +174,11 @@ impl TrialRun<'_> {
     }
 
     /// What a stage will leave in the run, by what the trial left.
-    fn written(&self, folder: &StageFolder, source: &StageSource) -> Result<Written> {
+    fn written(&self, folder: &StageFolder, source: &StageDataset) -> Result<Written> {
         let n_tried = folder.buffer()?.entries.len().max(1);
         let n_kept = self.n_kept(source);
         let list = folder.file("buffer.jsonl").metadata().map_or(0, |file| file.len());
-        let samples = match self.config.rehearsal.store {
+        let samples = match self.config.buffer.store {
             Store::Materialised if folder.file(KEPT_SAMPLES).is_dir() => size_of(&folder.file(KEPT_SAMPLES))?.bytes,
             _ => 0,
         };
@@ -192,6 +192,6 @@ impl TrialRun<'_> {
 
 /// A buffer of the first samples of a source.
 fn first_samples(source: &dyn Dataset, n: usize) -> RehearsalBuffer {
-    let entry = |id: &String| BufferEntry { id: id.clone(), cluster: 0, distance: 0.0, filled_up: false };
+    let entry = |id: &String| BufferEntry { id: id.clone(), cluster: 0, distance: 0.0, backfilled: false };
     RehearsalBuffer { entries: source.ids().iter().take(n).map(entry).collect() }
 }

@@ -3,12 +3,12 @@
 use std::collections::BTreeMap;
 
 use maud::{Markup, html};
+use medcoss_core::buffer::BufferEntry;
 use medcoss_core::data::Dataset;
-use medcoss_core::rehearsal::BufferEntry;
 
 use super::chart::Bars;
+use super::exhibit::{Exhibit, THUMBNAIL};
 use super::history::{RunHistory, StageHistory};
-use super::picture::{Exhibit, THUMBNAIL};
 use super::samples::StageSamples;
 use super::section::{Section, gaps};
 use crate::numbers::{count, percent, short};
@@ -82,7 +82,7 @@ fn by_cluster(entries: &[BufferEntry]) -> Vec<Cluster<'_>> {
 
 fn figures(stage: &StageHistory, entries: &[BufferEntry], clusters: &[Cluster<'_>]) -> Markup {
     let n_samples = stage.state.as_ref().map_or(0, |state| state.n_samples);
-    let filled = entries.iter().filter(|entry| entry.filled_up).count();
+    let filled = entries.iter().filter(|entry| entry.backfilled).count();
     let mut distances: Vec<f64> = entries.iter().map(|entry| entry.distance).collect();
     distances.sort_by(f64::total_cmp);
     let at = |share: f64| short(distances[((distances.len() - 1) as f64 * share).round() as usize]);
@@ -98,7 +98,7 @@ fn figures(stage: &StageHistory, entries: &[BufferEntry], clusters: &[Cluster<'_
 
 fn bars(at: usize, clusters: &[Cluster<'_>]) -> Markup {
     let bar = |cluster: &Cluster<'_>| {
-        let filled = cluster.samples.iter().filter(|entry| entry.filled_up).count();
+        let filled = cluster.samples.iter().filter(|entry| entry.backfilled).count();
         let own = cluster.samples.len() - filled;
         let mean = cluster.samples.iter().map(|entry| entry.distance).sum::<f64>() / cluster.samples.len() as f64;
         let told =
@@ -158,7 +158,7 @@ mod tests {
 
     #[test]
     fn the_largest_cluster_comes_first_and_in_it_the_nearest_sample() {
-        let entry = |id: &str, cluster, distance| BufferEntry { id: id.into(), cluster, distance, filled_up: false };
+        let entry = |id: &str, cluster, distance| BufferEntry { id: id.into(), cluster, distance, backfilled: false };
         let entries = [entry("a", 0, 0.5), entry("b", 2, 0.9), entry("c", 2, 0.1), entry("d", 1, 0.2)];
         let clusters = by_cluster(&entries);
         assert_eq!(clusters.iter().map(|cluster| cluster.number).collect::<Vec<_>>(), [2, 0, 1]);

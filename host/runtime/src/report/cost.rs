@@ -21,7 +21,7 @@ pub(crate) fn section(run: &RunHistory) -> Section {
         );
     }
     let lead = "Samples count each time they are learned from, rehearsal included. Waiting is the part of the time in which learning \
-                stood still because a batch was not loaded yet; more loader_threads make it less where there are processors for them. \
+                stood still because a batch was not loaded yet; more num_workers make it less where there are processors for them. \
                 Memory is the most that the process had up to the end of the stage.";
     Section { id: "cost", title: "Throughput and memory", lead, body: has_times.then(|| body(run)), gaps }
 }

@@ -2,9 +2,9 @@
 
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result};
+use anyhow::Result;
+use medcoss_core::buffer::BufferEntry;
 use medcoss_core::evaluation::Scores;
-use medcoss_core::rehearsal::BufferEntry;
 use medcoss_core::run::{KEPT_SAMPLES, StageFolder, StageState};
 
 use super::series::{EpochLine, read_epochs};
@@ -76,7 +76,6 @@ impl RunHistory {
     pub fn read(path: &Path) -> Result<Self> {
         let finished = FinishedRun::read(path)?;
         let record = read_with_checksum(&path.join(RECORD))?;
-        let table: toml::Table = record.parse().context("the record of the run")?;
         let record = record.lines().filter(|line| !line.starts_with("# seal: ")).collect::<Vec<_>>().join("\n");
         let mut stages: Vec<StageHistory> = Vec::new();
         for (at, section) in finished.config.stages.iter().enumerate() {
@@ -90,7 +89,7 @@ impl RunHistory {
         Ok(Self {
             path: path.into(),
             name: last_parts(path, 1),
-            strategy: strategy(&table),
+            strategy: Some(finished.config.strategy.name.to_string()),
             record: record.trim_end().into(),
             plugins: PluginsLock::read(&path.join("plugins.lock"))
                 .map(|lock| lock.plugin)
@@ -181,13 +180,6 @@ impl StageHistory {
     }
 }
 
-/// `rehearsal.strategy`, whatever shape it has: a name, or a table that has one.
-fn strategy(record: &toml::Table) -> Option<String> {
-    let strategy = record.get("rehearsal")?.get("strategy")?;
-    let named = ["name", "kind", "type"].iter().find_map(|key| strategy.get(key)?.as_str());
-    strategy.as_str().or(named).map(String::from)
-}
-
 fn evaluations(run: &Path) -> Vec<(String, Result<Scores, String>)> {
     let entries = std::fs::read_dir(run.join("evaluation")).into_iter().flatten().filter_map(Result::ok);
     let mut found: Vec<(String, Result<Scores, String>)> = entries
@@ -243,14 +235,6 @@ pub fn first_line(error: &anyhow::Error, folders: &[&Path]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_strategy_is_found_in_any_shape() {
-        let of = |text: &str| strategy(&text.parse().unwrap());
-        assert_eq!(of("[rehearsal]\nstrategy = \"replay\""), Some("replay".into()));
-        assert_eq!(of("[rehearsal.strategy]\nname = \"ewc\"\nweight = 2.0"), Some("ewc".into()));
-        assert_eq!(of("[rehearsal]\nmixup = true"), None);
-    }
 
     #[test]
     fn messages_lose_the_folders_of_this_machine() {

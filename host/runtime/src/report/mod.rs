@@ -10,13 +10,13 @@ mod comparison;
 mod cost;
 mod curves;
 pub mod events;
+mod exhibit;
 pub mod history;
 mod map;
 mod neighbours;
 mod overview;
 mod page;
 mod passes;
-mod picture;
 mod restorations;
 mod samples;
 mod scores;
@@ -31,7 +31,7 @@ use serde::Serialize;
 
 use crate::observer::{Work, WorkObserver};
 use history::{RunHistory, Status};
-use medcoss_plugin_host::Catalogue;
+use medcoss_plugin_host::PluginRegistry;
 use passes::Passes;
 use samples::StageSamples;
 use section::Section;
@@ -41,7 +41,7 @@ pub use page::MARK;
 /// How a report is made.
 pub struct Making<'a> {
     /// Plugins of the stages.
-    pub catalogue: &'a Catalogue,
+    pub registry: &'a PluginRegistry,
     /// Folder that data paths are relative to.
     pub base: &'a Path,
     /// Name of the device.
@@ -106,7 +106,7 @@ impl Making<'_> {
             .iter()
             .map(|stage| {
                 work.begin(format!("opening {}", stage.label));
-                let opened = StageSamples::open(run, stage, self.catalogue, self.base);
+                let opened = StageSamples::open(run, stage, self.registry, self.base);
                 if stage.status == Status::Done {
                     work.advance(1);
                 }

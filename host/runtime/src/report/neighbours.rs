@@ -4,9 +4,9 @@ use maud::{Markup, html};
 use medcoss_core::evaluation::nearest_by_cosine;
 
 use super::buffers::exhibit;
+use super::exhibit::THUMBNAIL;
 use super::history::RunHistory;
 use super::passes::StageFeatures;
-use super::picture::THUMBNAIL;
 use super::samples::StageSamples;
 use super::section::{Section, gaps};
 use crate::numbers::short;

@@ -136,7 +136,7 @@ impl Passes<'_> {
         let selection = Subset::new(&samples.source, chosen.clone());
         // A sample that cannot be read has no point; all may not be unreadable.
         let reading =
-            LoaderOptions { num_workers: self.run.finished.config.data.loader_threads, max_invalid_fraction: 0.5 };
+            LoaderOptions { num_workers: self.run.finished.config.data.num_workers, max_invalid_fraction: 0.5 };
         let device = device::by_name(self.device)?;
         let found = extract_features(&model.model, family, &selection, reading, &device, &mut |_| Ok(()))?;
         let indices: Vec<u64> = found.rows.iter().map(|&row| chosen[row as usize]).collect();

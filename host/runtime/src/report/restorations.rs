@@ -5,8 +5,8 @@ use medcoss_core::data::Dataset;
 use medcoss_core::pretext::{ReconstructedContent, ReconstructedPatches, Reconstruction};
 
 use super::buffers::exhibit;
+use super::exhibit::{Exhibit, LARGE};
 use super::history::RunHistory;
-use super::picture::{Exhibit, LARGE};
 use super::samples::StageSamples;
 use super::section::{Section, gaps};
 use super::words;

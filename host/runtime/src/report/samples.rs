@@ -6,14 +6,14 @@ use anyhow::{Result, anyhow, bail};
 use medcoss_core::data::{Dataset, RawBatch, View};
 use medcoss_core::run::StageState;
 
+use super::exhibit::{Exhibit, Frame};
 use super::history::{RunHistory, StageHistory, first_line};
-use super::picture::{Exhibit, Frame};
+use crate::buffer_tokens::BufferTokens;
 use crate::config::RunConfig;
-use crate::kept_tokens::KeptTokens;
-use crate::source::ModalitySource;
+use crate::plugin_dataset::PluginDataset;
+use crate::stage_dataset::StageDataset;
 use crate::stage_plugin::{StagePlugin, plugins_of};
-use crate::stage_source::StageSource;
-use medcoss_plugin_host::{Catalogue, Tokens};
+use medcoss_plugin_host::{PluginRegistry, Tokens};
 
 /// Where a stage's samples were read from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -26,7 +26,7 @@ pub(crate) enum Origin {
 
 /// Samples of one finished stage.
 pub(crate) struct StageSamples {
-    pub source: StageSource,
+    pub source: StageDataset,
     pub origin: Origin,
     /// Folders of this machine, which messages do not name.
     folders: Vec<PathBuf>,
@@ -41,14 +41,14 @@ impl StageSamples {
     pub(crate) fn open(
         run: &RunHistory,
         stage: &StageHistory,
-        catalogue: &Catalogue,
+        registry: &PluginRegistry,
         base: &Path,
     ) -> Result<Self, String> {
         let Some(state) = run.finished.states.get(stage.number - 1) else {
             return Err("the stage is not finished".into());
         };
         let folders = vec![base.to_path_buf(), run.path.clone(), std::env::current_dir().unwrap_or_default()];
-        match Self::try_open(run, stage, state, catalogue, base) {
+        match Self::try_open(run, stage, state, registry, base) {
             Ok((source, origin)) => Ok(Self { source, origin, folders }),
             Err(error) => Err(in_words(&error, &folders)),
         }
@@ -58,34 +58,34 @@ impl StageSamples {
         run: &RunHistory,
         stage: &StageHistory,
         state: &StageState,
-        catalogue: &Catalogue,
+        registry: &PluginRegistry,
         base: &Path,
-    ) -> Result<(StageSource, Origin)> {
+    ) -> Result<(StageDataset, Origin)> {
         // By stage, so that one plugin that is missing or changed does not take the others away.
         let section = run.finished.config.stages[stage.number - 1].clone();
         let alone = RunConfig { stages: vec![section.clone()], ..run.finished.config.clone() };
-        let plugin = plugins_of(&alone, catalogue, Some(&run.path))?.swap_remove(0);
+        let plugin = plugins_of(&alone, registry, Some(&run.path))?.swap_remove(0);
         let plugin = match &plugin {
             StagePlugin::Loaded(plugin) => plugin,
             StagePlugin::Missing(missing) if stage.materialised => {
                 let tokens =
-                    KeptTokens::open(&stage.folder, state).map_err(|_| nameless(missing.locked.id.as_str()))?;
-                return Ok((StageSource::Tokens(tokens), Origin::Kept));
+                    BufferTokens::open(&stage.folder, state).map_err(|_| nameless(missing.locked.id.as_str()))?;
+                return Ok((StageDataset::Tokens(tokens), Origin::Kept));
             }
             StagePlugin::Missing(missing) => return Err(nameless(&missing.locked.id)),
         };
         let assets = run.finished.assets(&stage.modality)?;
-        let data = ModalitySource::open(plugin, base, &section, assets.as_deref()).and_then(|source| {
+        let data = PluginDataset::open(plugin, base, &section, assets.as_deref()).and_then(|source| {
             if source.fingerprint() != state.fingerprint {
                 bail!("its data are not those that it was learned from (another fingerprint)");
             }
             Ok(source)
         });
         match data {
-            Ok(source) => Ok((StageSource::Plugin(source.into()), Origin::Data)),
+            Ok(source) => Ok((StageDataset::Plugin(source.into()), Origin::Data)),
             Err(_) if stage.materialised => {
-                let source = ModalitySource::open_kept(plugin, &stage.folder, assets.as_deref())?;
-                Ok((StageSource::Plugin(source.into()), Origin::Kept))
+                let source = PluginDataset::open_kept(plugin, &stage.folder, assets.as_deref())?;
+                Ok((StageDataset::Plugin(source.into()), Origin::Kept))
             }
             Err(error) => Err(error.context("its data cannot be read (--data-root DIR names their folder)")),
         }

@@ -21,7 +21,7 @@ fn body(run: &RunHistory) -> Markup {
                     tbody { @for plugin in plugins { tr {
                         td { (plugin.id) }
                         td { (plugin.version) }
-                        td { (plugin.source) }
+                        td { (plugin.file) }
                         td { code { (plugin.sha256.as_deref().unwrap_or("-")) } }
                     } } }
                 } }

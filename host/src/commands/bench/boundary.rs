@@ -15,7 +15,7 @@ use super::{N_WARM_UP, built, median};
 use crate::arguments::{PluginArgs, ResultArgs};
 use crate::failure::Failure;
 use crate::tables::Table;
-use medcoss_plugin_host::{Batch, Plugin, Source, v1_header_of};
+use medcoss_plugin_host::{Batch, Plugin, PluginLocation, v1_header_of};
 
 /// Samples in a batch.
 const N_SAMPLES: usize = 8;
@@ -78,15 +78,15 @@ impl Drop for Bare {
 
 impl Boundary {
     pub(crate) fn run(&self) -> Result<(), Failure> {
-        let catalogue = self.plugins.survey()?;
-        let library = catalogue.found.iter().find(|found| found.id == Xray::ID).map(|found| &found.source);
-        let Some(Source::Library { path }) = library else {
+        let registry = self.plugins.registry()?;
+        let library = registry.found.iter().find(|found| found.id == Xray::ID).map(|found| &found.location);
+        let Some(PluginLocation::Library { path }) = library else {
             return Err(Failure::mend(anyhow::anyhow!(
                 "plugin {} was not found as a shared library\nhint: build it, or give its folder with --plugin-dir",
                 Xray::ID
             )));
         };
-        let plugin = catalogue.load(Xray::ID).map_err(Failure::mend)?;
+        let plugin = registry.load(Xray::ID).map_err(Failure::mend)?;
         if plugin.description().version != Xray::VERSION {
             return Err(Failure::mend(anyhow::anyhow!(
                 "the library holds {}, and {} {} is linked in\nhint: build both from the same sources",

@@ -5,20 +5,20 @@ use std::time::Instant;
 
 use anyhow::{Context, Result, bail};
 use clap::Args;
-use medcoss_core::rehearsal::{Clusters, Start, Work};
+use medcoss_core::clustering::{Clusters, Initialisation, KMeansOptions};
 use serde::Serialize;
 
 use super::{built, median};
 use crate::arguments::{DeviceArgs, ResultArgs};
 use crate::failure::Failure;
 use crate::tables::Table;
-use medcoss_runtime::made_up_points::made_up_points;
+use medcoss_runtime::gaussian_blobs::gaussian_blobs;
 use medcoss_runtime::timing::peak_memory;
 
 /// Measure k-means, by which buffers are chosen
 ///
 /// Clusters points of a file (float32, row after row, as numpy's tofile writes them), or points that are made up: as many blobs as there are
-/// clusters, close enough to overlap. The start (k-means++, or k-means|| for many points) and the steps of Lloyd's algorithm are timed one by one.
+/// clusters, close enough to overlap. The initialisation (k-means||) and the iterations of Lloyd's algorithm are timed separately.
 /// tests/compare/kmeans.py does the same with scikit-learn and faiss.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
@@ -90,7 +90,7 @@ impl KMeans {
         let (n, width, n_centres) = (self.points as usize, self.dims as usize, self.clusters as usize);
         let points = match &self.points_file {
             Some(_) => self.read()?,
-            None => made_up_points(n, width, n_centres, self.seed),
+            None => gaussian_blobs(n, width, n_centres, self.seed),
         };
         let device = medcoss_core::device::by_name(&self.device.name)?;
         let (mut whole, mut starts, mut steps, mut found) = (Vec::new(), Vec::new(), Vec::new(), None);
@@ -103,11 +103,14 @@ impl KMeans {
                     marks.push(began.elapsed().as_secs_f64());
                     Ok(())
                 };
-                let most_steps = self.iterations.map_or(Work::STEPS, |steps| steps as usize);
-                let mut work = Work { device: &device, most_steps, progress: &mut progress };
+                let max_iterations = self.iterations.map_or(KMeansOptions::MAX_ITERATIONS, |most| most as usize);
+                let mut options = KMeansOptions { device: &device, max_iterations, progress: &mut progress };
                 match self.mini_batches {
-                    true => Clusters::by_mini_batches(&points, width, n_centres, self.seed, &mut work)?,
-                    false => Clusters::find(&points, width, Start::PlusPlus { n_centres, seed: self.seed }, &mut work)?,
+                    true => Clusters::fit_mini_batches(&points, width, n_centres, self.seed, &mut options)?,
+                    false => {
+                        let seeded = Initialisation::KMeansParallel { n_centres, seed: self.seed };
+                        Clusters::fit(&points, width, seeded, &mut options)?
+                    }
                 }
             };
             if run > 0 {

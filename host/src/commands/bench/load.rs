@@ -15,7 +15,7 @@ use super::{N_WARM_UP, built, median};
 use crate::arguments::{DataArgs, PluginArgs, ResultArgs};
 use crate::failure::Failure;
 use crate::tables::Table;
-use medcoss_runtime::source::ModalitySource;
+use medcoss_runtime::plugin_dataset::PluginDataset;
 
 /// Seed of the order in which samples are read.
 const ORDER_SEED: u64 = 7;
@@ -58,7 +58,7 @@ pub(crate) struct Load {
 struct Report {
     measured: &'static str,
     plugin: String,
-    source: String,
+    location: String,
     modality: String,
     /// Samples that the data have.
     n_samples: usize,
@@ -91,13 +91,13 @@ struct OfThreads {
 
 impl Load {
     pub(crate) fn run(&self) -> Result<(), Failure> {
-        let plugin = self.plugins.survey()?.load(&self.data.modality).map_err(Failure::mend)?;
+        let plugin = self.plugins.registry()?.load(&self.data.modality).map_err(Failure::mend)?;
         let source = self.data.open(&plugin).map_err(Failure::of_run)?;
         let by_threads = self.measure(&source).map_err(Failure::of_run)?;
         let report = Report {
             measured: "filling the batches of an iteration in the training view, by the median of the iterations",
             plugin: plugin.name().into(),
-            source: plugin.source().to_string(),
+            location: plugin.location().to_string(),
             modality: self.data.modality.clone(),
             n_samples: source.ids().len(),
             samples: self.samples as usize,
@@ -112,7 +112,7 @@ impl Load {
         self.result.print(&report, Report::page)
     }
 
-    fn measure(&self, source: &ModalitySource) -> Result<Vec<OfThreads>> {
+    fn measure(&self, source: &PluginDataset) -> Result<Vec<OfThreads>> {
         let indices = order(source.ids().len(), self.samples as usize);
         let most = self.threads.iter().copied().max().unwrap_or(1);
         let mut buffers: Vec<RawBatch> = (0..most).map(|_| RawBatch::default()).collect();
@@ -138,7 +138,7 @@ impl Load {
     }
 
     /// Fills all batches, a thread a buffer; threads take batches by turns, as the loader's do.
-    fn fill(&self, source: &ModalitySource, indices: &[u64], first_seed: u64, buffers: &mut [RawBatch]) -> Result<()> {
+    fn fill(&self, source: &PluginDataset, indices: &[u64], first_seed: u64, buffers: &mut [RawBatch]) -> Result<()> {
         let n_threads = buffers.len();
         let size = self.batch as usize;
         let work = |thread: usize, buffer: &mut RawBatch| {
@@ -208,7 +208,7 @@ impl Report {
         format!(
             "{} ({}), {} samples an iteration, batches of {}; medians of {} iterations{}\n\n{}{}",
             self.plugin,
-            self.source,
+            self.location,
             self.samples,
             self.batch_size,
             self.iterations,

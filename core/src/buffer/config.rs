@@ -1,0 +1,128 @@
+//! Settings of the buffer: which samples are kept, how many, and how.
+
+use serde::{Deserialize, Serialize};
+
+use super::{HerdingPolicy, KCentrePolicy, KMeansPolicy, RandomPolicy, ReservoirPolicy, SelectionPolicy};
+use crate::data::Sampling;
+use crate::{Error, Result};
+
+/// Buffer settings: the table `[buffer]` of a configuration.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct BufferConfig {
+    /// Which samples are kept.
+    pub selection: BufferSelection,
+    /// Fraction of a stage's samples that is kept, in (0, 1].
+    pub ratio: f64,
+    /// Number of k-means clusters as a fraction of a stage's samples, in (0, 1], at most `ratio`.
+    pub cluster_ratio: f64,
+    /// Fill places that small clusters leave free with the samples that are next nearest to their centres. The reference leaves them free.
+    pub backfill: bool,
+    /// Where the kept samples are stored.
+    pub store: Store,
+    /// How samples are drawn for batches.
+    pub sampling: Sampling,
+}
+
+/// Which samples a buffer keeps.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum BufferSelection {
+    /// The nearest samples to the centres of k-means clusters (the paper's).
+    #[default]
+    KMeans,
+    /// The same with mini-batch k-means (Sculley, WWW 2010), for datasets on which one iteration of k-means would take too long.
+    MiniBatchKMeans,
+    /// A random sample.
+    Random,
+    /// The samples whose mean is nearest to the mean of all (Welling, ICML 2009, as in iCaRL).
+    Herding,
+    /// A random sample, drawn in one pass over a stream (Vitter, 1985).
+    Reservoir,
+    /// The samples that leave no other far from a kept one (greedy k-centre; Gonzalez, 1985).
+    KCentre,
+}
+
+/// Where the kept samples are stored.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Store {
+    /// The run holds their ids: later stages read the samples from the stage's own data.
+    #[default]
+    Reference,
+    /// The run holds their files, in a form that the plugin chooses: later stages do not need the stage's data.
+    Materialised,
+}
+
+impl Default for BufferConfig {
+    /// The paper's: 5 % of the samples, around as many k-means centres as 1 % of the samples.
+    fn default() -> Self {
+        Self {
+            selection: BufferSelection::default(),
+            ratio: 0.05,
+            cluster_ratio: 0.01,
+            backfill: true,
+            store: Store::default(),
+            sampling: Sampling::default(),
+        }
+    }
+}
+
+impl BufferConfig {
+    /// Samples that are kept of `n_samples`: at least one, fewer where a small cluster leaves places free.
+    pub fn n_kept(&self, n_samples: usize) -> usize {
+        ((n_samples as f64 * self.ratio).round() as usize).clamp(1, n_samples.max(1))
+    }
+
+    /// The selection policy.
+    pub fn policy(&self) -> Box<dyn SelectionPolicy> {
+        let ratio = self.ratio;
+        match self.selection {
+            BufferSelection::KMeans | BufferSelection::MiniBatchKMeans => Box::new(KMeansPolicy {
+                cluster_ratio: self.cluster_ratio,
+                ratio,
+                backfill: self.backfill,
+                mini_batches: self.selection == BufferSelection::MiniBatchKMeans,
+            }),
+            BufferSelection::Random => Box::new(RandomPolicy { ratio }),
+            BufferSelection::Herding => Box::new(HerdingPolicy { ratio }),
+            BufferSelection::Reservoir => Box::new(ReservoirPolicy { ratio }),
+            BufferSelection::KCentre => Box::new(KCentrePolicy { ratio }),
+        }
+    }
+
+    /// Makes sure that ratios are in range and fit together.
+    ///
+    /// # Errors
+    /// The first setting that is wrong.
+    pub fn check(&self) -> Result<()> {
+        for (name, ratio) in [("ratio", self.ratio), ("cluster_ratio", self.cluster_ratio)] {
+            if !(ratio > 0.0 && ratio <= 1.0) {
+                return Err(Error::Setting(format!("buffer.{name} is {ratio}, not in above 0.0 to 1.0")));
+            }
+        }
+        let clusters = matches!(self.selection, BufferSelection::KMeans | BufferSelection::MiniBatchKMeans);
+        if clusters && self.cluster_ratio > self.ratio {
+            return Err(Error::Setting(format!(
+                "buffer.cluster_ratio ({}) is larger than buffer.ratio ({}): every cluster keeps at least one sample",
+                self.cluster_ratio, self.ratio
+            )));
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ratios_out_of_range_are_refused_by_name() {
+        let fault = |config: BufferConfig| config.check().unwrap_err().to_string();
+        assert!(fault(BufferConfig { ratio: 1.5, ..BufferConfig::default() }).contains("buffer.ratio is 1.5"));
+        assert!(fault(BufferConfig { cluster_ratio: 0.0, ..BufferConfig::default() }).contains("buffer.cluster_ratio"));
+        let more_clusters = BufferConfig { cluster_ratio: 0.2, ..BufferConfig::default() };
+        assert!(fault(more_clusters.clone()).contains("larger than buffer.ratio (0.05)"));
+        BufferConfig { selection: BufferSelection::Herding, ..more_clusters }.check().unwrap();
+    }
+}

@@ -1,0 +1,63 @@
+//! The samples that one finished stage keeps, by their ids.
+
+use std::collections::HashMap;
+
+use serde::{Deserialize, Serialize};
+
+use super::Selected;
+use crate::{Error, Result};
+
+/// One kept sample, a line of `buffer.jsonl`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct BufferEntry {
+    /// Sample id.
+    pub id: String,
+    /// Cluster of the sample; 0 where the selection has no clusters.
+    pub cluster: usize,
+    /// Euclidean distance to the centre of the cluster in feature space.
+    pub distance: f64,
+    /// True where the sample fills a place that a small cluster left free.
+    // Lines of this file state no format: format 3 called the field `filled_up`.
+    #[serde(alias = "filled_up")]
+    pub backfilled: bool,
+}
+
+/// The kept samples of a stage.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct RehearsalBuffer {
+    /// The samples.
+    pub entries: Vec<BufferEntry>,
+}
+
+impl RehearsalBuffer {
+    /// From chosen rows of features; `rows[row]` is the index of the sample in `ids`.
+    pub fn new(selected: &[Selected], rows: &[u64], ids: &[String]) -> Self {
+        let entry = |selected: &Selected| BufferEntry {
+            id: ids[rows[selected.index] as usize].clone(),
+            cluster: selected.cluster,
+            distance: selected.distance,
+            backfilled: selected.backfilled,
+        };
+        Self { entries: selected.iter().map(entry).collect() }
+    }
+
+    /// Indices of the kept samples in a dataset.
+    ///
+    /// # Errors
+    /// A sample that the dataset does not have.
+    pub fn indices(&self, modality: &str, ids: &[String]) -> Result<Vec<u64>> {
+        let position: HashMap<&str, usize> = ids.iter().enumerate().map(|(at, id)| (id.as_str(), at)).collect();
+        self.entries
+            .iter()
+            .map(|entry| {
+                position.get(entry.id.as_str()).map(|&at| at as u64).ok_or_else(|| {
+                    Error::Data(format!(
+                        "buffer sample {} of {modality} is no longer among its data\n\
+                         hint: restore the files of the stage, or give the data root with --data-root",
+                        entry.id
+                    ))
+                })
+            })
+            .collect()
+    }
+}

@@ -1,0 +1,70 @@
+//! Iterations of Lloyd's algorithm (1982) until no point changes its cluster.
+
+use rayon::prelude::*;
+
+use super::distances::{Assignment, PointBlocks, Reassignments};
+use super::{Clusters, Coordinate, KMeansOptions};
+use crate::Result;
+
+/// Iterates from given centres until no point changes its cluster. Of centres at the same distance the first counts; a centre without points
+/// moves to the point that is furthest from its centre.
+pub(super) fn lloyd<P: Coordinate>(
+    points: &[P],
+    width: usize,
+    blocks: &PointBlocks<'_, P>,
+    mut centres: Vec<f64>,
+    options: &mut KMeansOptions<'_>,
+) -> Result<Clusters> {
+    let n_centres = centres.len() / width;
+    let mut assignments = blocks.nearest(&centres)?;
+    let mut reassigned = Reassignments { n_points: assignments.len(), of_centre: vec![true; n_centres] };
+    for iteration in 1..=options.max_iterations {
+        (options.progress)(iteration, reassigned.n_points)?;
+        let moved = means(points, width, blocks, &mut assignments, &centres, &reassigned);
+        reassigned = blocks.update(&mut assignments, &centres, &moved)?;
+        centres = moved;
+        if reassigned.n_points == 0 {
+            break;
+        }
+    }
+    blocks.compute_distances(&mut assignments, &centres);
+    Ok(Clusters::new(assignments, centres, n_centres))
+}
+
+/// The means of the clusters, each summed in the order of the points, so that the number of threads changes nothing. A cluster with the same points
+/// as before keeps its mean.
+fn means<P: Coordinate>(
+    points: &[P],
+    width: usize,
+    blocks: &PointBlocks<'_, P>,
+    assignments: &mut [Assignment],
+    before: &[f64],
+    reassigned: &Reassignments,
+) -> Vec<f64> {
+    let n_centres = before.len() / width;
+    let mut members = vec![Vec::new(); n_centres];
+    for (point, assignment) in assignments.iter().enumerate() {
+        members[assignment.centre].push(point);
+    }
+    let mut centres = before.to_vec();
+    let clusters = centres.par_chunks_exact_mut(width).zip(&members).zip(&reassigned.of_centre);
+    clusters.filter(|((_, members), changed)| **changed && !members.is_empty()).for_each(|((centre, members), _)| {
+        centre.fill(0.0);
+        for point in members {
+            let point = &points[point * width..][..width];
+            centre.iter_mut().zip(point).for_each(|(sum, value)| *sum += (*value).into());
+        }
+        centre.iter_mut().for_each(|sum| *sum /= members.len() as f64);
+    });
+    let empty: Vec<usize> = (0..n_centres).filter(|centre| members[*centre].is_empty()).collect();
+    if !empty.is_empty() {
+        blocks.compute_distances(assignments, before);
+        let mut furthest: Vec<usize> = (0..assignments.len()).collect();
+        furthest.sort_by(|a, b| assignments[*b].distance.total_cmp(&assignments[*a].distance).then(a.cmp(b)));
+        for (centre, point) in empty.into_iter().zip(furthest) {
+            let point = &points[point * width..][..width];
+            centres[centre * width..][..width].iter_mut().zip(point).for_each(|(to, from)| *to = (*from).into());
+        }
+    }
+    centres
+}

@@ -1,0 +1,119 @@
+//! Feature distillation (section 3.3 of the paper): the student's features must match those of a frozen teacher.
+
+use burn::module::Module;
+use burn::tensor::Tensor;
+use serde::{Deserialize, Serialize};
+
+use super::strategy::StepContext;
+use crate::model::{DeviceBatch, Model, StochasticDepth, mean_over_tokens};
+use crate::pretext::mean_all;
+
+/// The encoder outputs that are compared.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum DistillationTarget {
+    /// Every visible token, class token included (the paper's).
+    #[default]
+    Tokens,
+    /// The class token; of text, which has none, the first token.
+    Class,
+    /// The mean over the visible tokens of a sample, class token included and padding excluded.
+    Mean,
+}
+
+impl DistillationTarget {
+    /// The compared outputs `[rows, D]` of `[B, T, D]`; with `padding` also those at padding positions of text.
+    pub(crate) fn of(self, encoded: Tensor<3>, batch: &DeviceBatch, padding: bool) -> Tensor<2> {
+        let [n, length, width] = encoded.dims();
+        match (self, batch) {
+            (Self::Tokens, DeviceBatch::Tokens(batch)) if !padding => {
+                encoded.reshape([n * length, width]).select(0, batch.attended_rows.clone())
+            }
+            (Self::Tokens, _) => encoded.reshape([n * length, width]),
+            (Self::Class, _) => encoded.narrow(1, 0, 1).reshape([n, width]),
+            (Self::Mean, _) => mean_over_tokens(encoded, batch).reshape([n, width]),
+        }
+    }
+}
+
+/// A frozen model, without gradients and without stochastic depth (which the reference leaves on).
+#[derive(Debug)]
+pub struct Teacher {
+    model: Model,
+}
+
+impl Teacher {
+    /// Freezes a model.
+    pub fn new(model: &Model) -> Self {
+        Self { model: model.valid() }
+    }
+
+    /// Its encoder outputs `[B, T, D]`, as constants in the graph of `batch`, see [`Model::encode`].
+    pub(crate) fn encode(
+        &self,
+        family: usize,
+        batch: &DeviceBatch,
+        temporal: usize,
+        depth: Option<&mut StochasticDepth>,
+    ) -> Tensor<3> {
+        Tensor::from_inner(self.model.encode(family, &batch.inner(), temporal, depth))
+    }
+}
+
+/// Mean squared error between student and teacher encoder outputs on the same visible tokens of the same mixed samples.
+#[derive(Debug, Clone, Copy)]
+pub struct FeatureMatching<'a> {
+    /// The model that is trained.
+    pub student: &'a Model,
+    /// The frozen model.
+    pub teacher: &'a Teacher,
+    /// Family of the samples.
+    pub family: usize,
+    /// Temporal position for both models.
+    pub temporal: usize,
+    /// Outputs that are compared.
+    pub target: DistillationTarget,
+    /// Whether padding positions of text are compared.
+    pub padding: bool,
+}
+
+impl FeatureMatching<'_> {
+    /// The loss of a batch. `depth` is the student's stochastic depth, `teacher_depth` the teacher's, which usually has none.
+    pub fn loss(
+        &self,
+        batch: &DeviceBatch,
+        depth: Option<&mut StochasticDepth>,
+        teacher_depth: Option<&mut StochasticDepth>,
+    ) -> Tensor<1> {
+        let student = self.student.encode(self.family, batch, self.temporal, depth);
+        let teacher = self.teacher.encode(self.family, batch, self.temporal, teacher_depth);
+        let compared = |encoded| self.target.of(encoded, batch, self.padding);
+        mean_all((compared(student) - compared(teacher)).square())
+    }
+}
+
+/// Distillation on current-task batches: the student's features against those of the model at the start of the stage. Where the family is new, that
+/// model has the student's first embedder.
+pub(super) struct CurrentTaskDistillation {
+    pub teacher: Teacher,
+    pub target: DistillationTarget,
+    /// Factor of the loss.
+    pub weight: f64,
+    /// Whether padding positions of text are compared.
+    pub padding: bool,
+}
+
+impl CurrentTaskDistillation {
+    /// The loss of a batch; `predict` maps the student's features `[rows, D]` before the comparison.
+    pub fn loss(
+        &self,
+        step: &StepContext<'_>,
+        encoded: &Tensor<3>,
+        predict: impl FnOnce(Tensor<2>) -> Tensor<2>,
+    ) -> Tensor<1> {
+        let teacher = self.teacher.encode(step.family, step.batch, step.temporal, None);
+        let compared = |encoded| self.target.of(encoded, step.batch, self.padding);
+        let student = predict(compared(encoded.clone()));
+        mean_all((student - compared(teacher)).square()).mul_scalar(self.weight)
+    }
+}

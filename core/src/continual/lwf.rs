@@ -1,0 +1,87 @@
+//! Learning without forgetting (Li and Hoiem, ECCV 2016): on the new modality the student's features must match those of the model at the start
+//! of the stage.
+//!
+//! The paper compares the outputs of old heads. A self-supervised model keeps no heads, so that features are compared instead.
+
+use burn::tensor::Tensor;
+use serde::{Deserialize, Serialize};
+
+use super::distillation::{CurrentTaskDistillation, DistillationTarget, Teacher};
+use super::settings::{StrategySettings, check_weight};
+use super::strategy::{ContinualStrategy, PretextOnly, StageStart, StepContext};
+use crate::Result;
+use crate::model::Model;
+
+/// The table `[strategy.lwf]`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct LwfConfig {
+    /// Encoder outputs that are compared.
+    pub distillation_target: DistillationTarget,
+    /// Factor of the distillation loss, at least 0.
+    pub distillation_weight: f64,
+    /// Compare text at padding positions too.
+    pub distil_padding: bool,
+}
+
+impl Default for LwfConfig {
+    fn default() -> Self {
+        Self { distillation_target: DistillationTarget::default(), distillation_weight: 1.0, distil_padding: false }
+    }
+}
+
+impl StrategySettings for LwfConfig {
+    fn check(&self) -> Result<()> {
+        check_weight("strategy.lwf.distillation_weight", self.distillation_weight)
+    }
+
+    /// The teacher.
+    fn n_auxiliary_models(&self) -> usize {
+        1
+    }
+
+    fn build(&self, start: &StageStart<'_>) -> Result<Box<dyn ContinualStrategy>> {
+        if start.previous.is_none() {
+            return Ok(Box::new(PretextOnly));
+        }
+        let distillation = CurrentTaskDistillation {
+            teacher: Teacher::new(start.student),
+            target: self.distillation_target,
+            weight: self.distillation_weight,
+            padding: self.distil_padding,
+        };
+        Ok(Box::new(Lwf { distillation }))
+    }
+}
+
+struct Lwf {
+    distillation: CurrentTaskDistillation,
+}
+
+impl ContinualStrategy for Lwf {
+    fn auxiliary_loss(&self, _: &Model, step: &StepContext<'_>, encoded: &Tensor<3>) -> Option<Tensor<1>> {
+        Some(self.distillation.loss(step, encoded, |features| features))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::continual::Strategy;
+    use crate::continual::testing::{TinyStage, scalar};
+
+    #[test]
+    fn the_teacher_is_the_model_at_the_start_of_the_stage() {
+        let tiny = TinyStage::new(Strategy::Lwf);
+        let strategy = tiny.strategy(Some(&tiny.stored()));
+        let step = tiny.step();
+        // At first student and teacher are one; afterwards the loss is the mean squared difference of their features.
+        let encoded = step.encode(&tiny.student);
+        assert!(scalar(strategy.auxiliary_loss(&tiny.student, &step, &encoded).unwrap()) < 1e-10);
+        let changed =
+            tiny.student.clone().map_flat(&mut |path, values| path.starts_with("encoder.").then(|| values * 1.1));
+        let (own, given) = (step.encode(&changed), step.encode(&tiny.student));
+        let expected = scalar((own.clone() - given).square().mean());
+        let found = scalar(strategy.auxiliary_loss(&changed, &step, &own).unwrap());
+        assert!(expected > 0.0 && (found - expected).abs() < 1e-6 * expected, "{found} {expected}");
+    }
+}

@@ -1,0 +1,43 @@
+//! What is known of a plugin without loading it: its description, checked.
+
+use medcoss_abi::message::Description;
+
+use crate::answers::check_description;
+use crate::location::PluginLocation;
+use crate::plugin::Plugin;
+use crate::shape::Shape;
+
+/// A plugin that was found sound, in this process or, before, in another.
+#[derive(Debug, Clone, PartialEq)]
+pub struct PluginInfo {
+    /// What it says of itself. Its texts are as the plugin wrote them.
+    pub description: Description,
+    /// Shape of samples with default options.
+    pub shape: Shape,
+    /// Where it is.
+    pub location: PluginLocation,
+}
+
+impl PluginInfo {
+    /// Checks a description that another process has taken.
+    pub(crate) fn new(description: Description, id: &str, location: PluginLocation) -> Result<Self, String> {
+        check_description(&description, id)?;
+        let shape = Shape::new(&description.geometry)?;
+        Ok(Self { description, shape, location })
+    }
+
+    /// Id and version: `xray 0.1.0`.
+    pub fn name(&self) -> String {
+        format!("{} {}", self.description.id, self.description.version)
+    }
+}
+
+impl From<Plugin> for PluginInfo {
+    fn from(plugin: Plugin) -> Self {
+        Self {
+            description: plugin.description().clone(),
+            shape: plugin.shape().clone(),
+            location: plugin.location().clone(),
+        }
+    }
+}

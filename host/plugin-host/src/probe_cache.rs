@@ -1,0 +1,284 @@
+//! Outcomes of probes, cached in one file for all runs of a program, such as
+//! `$XDG_CACHE_HOME/medcoss/plugins.json`, or `~/.cache/medcoss/plugins.json`.
+//!
+//! A file is known again by its path, size and times; when these have changed but its SHA-256 has not, it still is. The outcome
+//! of another build of the program does not count, since its checks may differ. The cache is a convenience: a damaged file costs a
+//! warning and is written anew, a file that cannot be written costs a warning.
+
+use std::fs;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+
+use crate::digest::{sha256_of_bytes, sha256_of_file as sha256_of};
+use crate::probe_outcome::Outcome;
+use crate::user_file::{self, Kept};
+
+/// Most entries that are kept; the oldest go.
+const MAX_ENTRIES: usize = 1024;
+
+/// The file.
+#[derive(Debug, Default, Serialize, Deserialize)]
+struct Entries {
+    /// SHA-256 of the entries as compact JSON.
+    checksum: String,
+    entries: Vec<Entry>,
+}
+
+/// One plugin of one library, as one build of this program found it.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+struct Entry {
+    /// The program that probed.
+    program: Build,
+    /// Links resolved.
+    path: PathBuf,
+    id: String,
+    stamp: Stamp,
+    sha256: String,
+    outcome: Outcome,
+}
+
+impl Entry {
+    fn is_of(&self, program: &Build, path: &Path, id: &str) -> bool {
+        self.program == *program && self.path == path && self.id == id
+    }
+}
+
+/// A build of this program: size, and time of the last change of content. A change of status, such as another link to the file, makes
+/// no other program.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+struct Build {
+    size: u64,
+    modified: (i64, i64),
+}
+
+impl Build {
+    fn of(path: &Path) -> std::io::Result<Self> {
+        let metadata = fs::metadata(path)?;
+        Ok(Self { size: metadata.len(), modified: (metadata.mtime(), metadata.mtime_nsec()) })
+    }
+}
+
+/// Size, and times of the last change of content and of status.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+struct Stamp {
+    size: u64,
+    modified: (i64, i64),
+    changed: (i64, i64),
+}
+
+impl Stamp {
+    fn of(path: &Path) -> std::io::Result<Self> {
+        let metadata = fs::metadata(path)?;
+        let modified = (metadata.mtime(), metadata.mtime_nsec());
+        Ok(Self { size: metadata.len(), modified, changed: (metadata.ctime(), metadata.ctime_nsec()) })
+    }
+}
+
+/// The cache of one process.
+#[derive(Debug)]
+pub(crate) struct ProbeCache {
+    /// Where it is kept; nowhere when the user has no folder for such files.
+    file: Option<PathBuf>,
+    /// None when the program cannot be examined: then nothing is cached.
+    program: Option<Build>,
+    /// Read when it is first asked for.
+    entries: Option<Vec<Entry>>,
+    /// The warning was given; once a process.
+    warned: bool,
+}
+
+impl ProbeCache {
+    pub(crate) fn new(file: Option<PathBuf>, program: &Path) -> Self {
+        let program = Build::of(program).ok();
+        Self { file, program, entries: None, warned: false }
+    }
+
+    /// Removes the file.
+    pub(crate) fn clear(&mut self) -> std::io::Result<()> {
+        self.entries = None;
+        match self.file.as_ref().map(fs::remove_file) {
+            Some(Err(error)) if error.kind() != std::io::ErrorKind::NotFound => Err(error),
+            _ => Ok(()),
+        }
+    }
+
+    /// The outcome of probing a library, if the library is still the same.
+    pub(crate) fn get(&mut self, path: &Path, id: &str) -> Option<Outcome> {
+        let (file, program) = (self.file.as_ref()?, self.program.clone()?);
+        let entries = self.entries.get_or_insert_with(|| read(file));
+        let entry = entries.iter_mut().find(|entry| entry.is_of(&program, path, id))?;
+        let stamp = Stamp::of(path).ok()?;
+        if entry.stamp == stamp {
+            return Some(entry.outcome.clone());
+        }
+        if entry.stamp.size != stamp.size || sha256_of(path).ok()? != entry.sha256 {
+            return None;
+        }
+        // Touched, or written again as it was.
+        entry.stamp = stamp;
+        let entry = entry.clone();
+        self.write(entry.clone());
+        Some(entry.outcome)
+    }
+
+    /// Caches an outcome, unless the next probe may find another, or the path is not UTF-8.
+    pub(crate) fn insert(&mut self, path: &Path, id: &str, outcome: &Outcome) {
+        let Some(program) = self.program.clone() else { return };
+        if !outcome.is_lasting() || path.to_str().is_none() {
+            return;
+        }
+        let (Ok(stamp), Ok(sha256)) = (Stamp::of(path), sha256_of(path)) else { return };
+        let (path, id, outcome) = (path.to_path_buf(), id.to_string(), outcome.clone());
+        self.write(Entry { program, path, id, stamp, sha256, outcome });
+    }
+
+    /// Adds an entry to what is in the file now: another process may have written it meanwhile.
+    fn write(&mut self, new: Entry) {
+        let Some(file) = &self.file else { return };
+        let mut entries = read(file);
+        entries.retain(|entry| !entry.is_of(&new.program, &new.path, &new.id) && entry.path.exists());
+        entries.push(new);
+        entries.drain(..entries.len().saturating_sub(MAX_ENTRIES));
+        if let Err(error) = write(file, &entries)
+            && !self.warned
+        {
+            tracing::warn!("{} cannot be written: {error}; plugins are probed again each time", file.display());
+            self.warned = true;
+        }
+        self.entries = Some(entries);
+    }
+}
+
+fn read(file: &Path) -> Vec<Entry> {
+    let text = match fs::read(file) {
+        Ok(text) => text,
+        Err(error) => {
+            let is_new = matches!(error.kind(), std::io::ErrorKind::NotFound | std::io::ErrorKind::NotADirectory);
+            if !is_new {
+                tracing::warn!("{} cannot be read: {error}", file.display());
+            }
+            return Vec::new();
+        }
+    };
+    match parse(&text) {
+        Ok(entries) => entries,
+        Err(fault) => {
+            tracing::warn!("{} is damaged: {fault}; plugins are probed again", file.display());
+            // So that the warning is given once, whether or not something is written later.
+            let _ = fs::remove_file(file);
+            Vec::new()
+        }
+    }
+}
+
+fn write(file: &Path, entries: &[Entry]) -> std::io::Result<()> {
+    let content = Entries { checksum: checksum(entries)?, entries: entries.to_vec() };
+    user_file::write(file, &serde_json::to_vec_pretty(&content)?, Kept::WhileTheSystemRuns)
+}
+
+fn parse(text: &[u8]) -> Result<Vec<Entry>, String> {
+    let Entries { checksum: expected, entries } = serde_json::from_slice(text).map_err(|error| error.to_string())?;
+    match checksum(&entries).map_err(|error| error.to_string())? {
+        found if found == expected => Ok(entries),
+        _ => Err("its checksum does not match its entries".into()),
+    }
+}
+
+fn checksum(entries: &[Entry]) -> serde_json::Result<String> {
+    Ok(sha256_of_bytes(&serde_json::to_vec(entries)?))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn outcome(reason: &str) -> Outcome {
+        Outcome::Refused { reason: reason.into(), hint: None, printed: String::new() }
+    }
+
+    struct Place {
+        folder: tempfile::TempDir,
+    }
+
+    impl Place {
+        fn new() -> Self {
+            let place = Self { folder: tempfile::tempdir().unwrap() };
+            fs::write(place.plugin(), "one").unwrap();
+            fs::write(place.program(), "program").unwrap();
+            place
+        }
+
+        fn plugin(&self) -> PathBuf {
+            self.folder.path().join("a.so")
+        }
+
+        fn program(&self) -> PathBuf {
+            self.folder.path().join("medcoss")
+        }
+
+        fn file(&self) -> PathBuf {
+            self.folder.path().join("cache/medcoss/plugins.json")
+        }
+
+        /// The cache of a new process.
+        fn cache(&self) -> ProbeCache {
+            ProbeCache::new(Some(self.file()), &self.program())
+        }
+    }
+
+    #[test]
+    fn a_library_is_found_in_the_cache_until_its_content_or_the_program_changes() {
+        let place = Place::new();
+        let plugin = place.plugin();
+        place.cache().insert(&plugin, "a", &outcome("crashed"));
+        assert_eq!(place.cache().get(&plugin, "a"), Some(outcome("crashed")));
+        assert_eq!(place.cache().get(&plugin, "b"), None);
+        // Written again as it was: another time, the same content.
+        fs::write(&plugin, "one").unwrap();
+        fs::File::open(&plugin).unwrap().set_modified(std::time::SystemTime::UNIX_EPOCH).unwrap();
+        assert_eq!(place.cache().get(&plugin, "a"), Some(outcome("crashed")));
+        // As large as before.
+        fs::write(&plugin, "two").unwrap();
+        assert_eq!(place.cache().get(&plugin, "a"), None);
+        place.cache().insert(&plugin, "a", &outcome("hung"));
+        assert_eq!(place.cache().get(&plugin, "a"), Some(outcome("hung")));
+        // Another name for the program makes no other program.
+        fs::hard_link(place.program(), place.folder.path().join("link")).unwrap();
+        assert_eq!(place.cache().get(&plugin, "a"), Some(outcome("hung")));
+        fs::write(place.program(), "another build").unwrap();
+        assert_eq!(place.cache().get(&plugin, "a"), None);
+    }
+
+    #[test]
+    fn what_the_loader_refuses_is_not_cached() {
+        let place = Place::new();
+        place.cache().insert(&place.plugin(), "a", &outcome("the dynamic loader refuses it: libx.so is missing"));
+        assert_eq!(place.cache().get(&place.plugin(), "a"), None);
+    }
+
+    #[test]
+    fn a_damaged_or_unwritable_file_costs_the_cache_and_nothing_else() {
+        let place = Place::new();
+        let plugin = place.plugin();
+        place.cache().insert(&plugin, "a", &outcome("crashed"));
+        let text = fs::read_to_string(place.file()).unwrap();
+        for broken in [text.replace("crashed", "Crashed"), text[..text.len() / 2].into(), String::new()] {
+            fs::write(place.file(), broken).unwrap();
+            assert_eq!(place.cache().get(&plugin, "a"), None);
+        }
+        place.cache().insert(&plugin, "a", &outcome("crashed"));
+        assert_eq!(place.cache().get(&plugin, "a"), Some(outcome("crashed")));
+        place.cache().clear().unwrap();
+        assert_eq!(place.cache().get(&plugin, "a"), None);
+
+        // A file where the folder should be.
+        fs::remove_dir_all(place.folder.path().join("cache")).unwrap();
+        fs::write(place.folder.path().join("cache"), "").unwrap();
+        let mut cache = place.cache();
+        cache.insert(&plugin, "a", &outcome("crashed"));
+        assert!(cache.warned);
+        assert_eq!(place.cache().get(&plugin, "a"), None);
+    }
+}

@@ -1,0 +1,83 @@
+//! The child process of a probe: any executable that calls [`serve_if_asked`] first of all.
+//!
+//! Its standard input is a pipe turned round: it writes lines of JSON into it. So nothing that a library prints is taken for an answer, and
+//! no descriptor has to be handed on by number.
+
+use std::ffi::{OsStr, OsString};
+use std::fs::File;
+use std::io::Write;
+use std::os::fd::AsFd;
+use std::path::Path;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use crate::contracts::CONTRACTS;
+use crate::location::{LoadError, PluginLocation};
+use crate::plugin::Plugin;
+use crate::probe_outcome::Outcome;
+
+/// First argument of the child.
+pub(crate) const PROBE_ARGUMENT: &str = "__medcoss-probe";
+/// How much longer than its parent the child waits before it ends itself, should the parent be gone.
+const GRACE: Duration = Duration::from_secs(2);
+/// What a library is asked for first, as the end of a sentence.
+pub(crate) const LOADING: &str = "it was loaded";
+
+/// A line of the child.
+#[derive(Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum Line {
+    /// What the library is about to be asked for, as the end of a sentence.
+    Next(String),
+    Outcome(Outcome),
+}
+
+/// Proof that this executable answers as the child of a probe.
+#[derive(Debug, Clone, Copy)]
+pub struct ProbeServer(());
+
+/// Answers a probe and ends the process, if this process was started as the child of one; otherwise returns at once.
+///
+/// Call it first in `main`, before threads are started and arguments are parsed. The token that it returns lets
+/// [`Probe::by_this_program`](crate::Probe::by_this_program) start this executable again.
+pub fn serve_if_asked() -> ProbeServer {
+    let arguments: Vec<OsString> = std::env::args_os().skip(1).collect();
+    if let Some((_, rest)) = arguments.split_first().filter(|(first, _)| *first == PROBE_ARGUMENT) {
+        std::process::exit(if child(rest) == ExitCode::SUCCESS { 0 } else { 1 });
+    }
+    ProbeServer(())
+}
+
+/// Loads the plugin and writes the outcome into standard input.
+fn child(arguments: &[OsString]) -> ExitCode {
+    let [patience, path, id] = arguments else { return ExitCode::FAILURE };
+    let Some(patience) = patience.to_str().and_then(|text| text.parse().ok()).map(Duration::from_millis) else {
+        return ExitCode::FAILURE;
+    };
+    std::thread::spawn(move || {
+        std::thread::sleep(patience + GRACE);
+        std::process::abort();
+    });
+    let Ok(answer) = std::io::stdin().as_fd().try_clone_to_owned() else { return ExitCode::FAILURE };
+    match tell_all(File::from(answer), path, id) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(_) => ExitCode::FAILURE,
+    }
+}
+
+fn tell_all(mut answer: File, path: &OsStr, id: &OsStr) -> std::io::Result<()> {
+    let mut tell = |line: Line| writeln!(answer, "{}", serde_json::to_string(&line)?);
+    let id = id.to_str().ok_or(std::io::ErrorKind::InvalidInput)?;
+    let path = Path::new(path);
+    tell(Line::Next(LOADING.into()))?;
+    let loaded = Plugin::open_library(path, id, CONTRACTS);
+    tell(Line::Next("it described itself".into()))?;
+    let location = PluginLocation::Library { path: path.to_path_buf() };
+    let outcome = match loaded.and_then(|loaded| Plugin::from_table(loaded.table(), id, location)) {
+        Ok(plugin) => Outcome::Accepted(Box::new(plugin.description().clone())),
+        Err(LoadError { reason, hint, .. }) => Outcome::Refused { reason, hint, printed: String::new() },
+    };
+    tell(Line::Outcome(outcome))
+}

@@ -1,0 +1,88 @@
+//! What a plugin can do to the process that it runs in, made visible. From the moment on that a library is loaded:
+//!
+//! - a plugin that ends the process (`exit(0)` in the middle of a call would look like success) is named, exit code 2;
+//! - so is a plugin that crashes: the command ends there and then, as a failure inside of a plugin, exit code 2;
+//! - what a plugin prints to standard output goes to standard error: results stay alone, see `output`.
+//!
+//! All of it is told by the thread that is in the plugin; what threads do that a plugin started, which it must not, goes unnamed.
+//! The price is Rust's own message on a stack overflow, whose handler of segmentation faults is replaced.
+
+use std::fs::File;
+use std::io::Write;
+use std::os::fd::AsFd;
+use std::sync::{Once, OnceLock};
+
+use crate::calls;
+
+/// A failure inside of a plugin.
+const ENDED_BY_PLUGIN: i32 = 2;
+/// Illegal instruction, abort, bus error, arithmetic, segmentation fault; the same numbers on all Linux machines that we build for.
+const CRASHES: [i32; 5] = [4, 6, 7, 8, 11];
+/// The system's own handling of a signal.
+const DEFAULT: usize = 0;
+
+/// Standard output as it was before.
+static STDOUT: OnceLock<File> = OnceLock::new();
+
+unsafe extern "C" {
+    fn atexit(handler: extern "C" fn()) -> i32;
+    fn _exit(code: i32) -> !;
+    fn signal(number: i32, handler: usize) -> usize;
+    fn dup2(from: i32, to: i32) -> i32;
+    fn write(descriptor: i32, bytes: *const u8, n: usize) -> isize;
+}
+
+/// Installs the guard, once.
+pub(crate) fn install() {
+    static INSTALLED: Once = Once::new();
+    INSTALLED.call_once(|| {
+        // SAFETY: the handler is a plain function that lives as long as the program.
+        let _ = unsafe { atexit(at_exit) };
+        for number in CRASHES {
+            // SAFETY: as above; what it does is allowed in a handler.
+            unsafe { signal(number, at_crash as *const () as usize) };
+        }
+        if let Ok(own) = std::io::stdout().as_fd().try_clone_to_owned() {
+            // SAFETY: both are open for as long as the program runs; the results' file has a descriptor of its own.
+            if unsafe { dup2(2, 1) } == 1 {
+                let _ = STDOUT.set(File::from(own));
+            }
+        }
+    });
+}
+
+/// The standard output that the process began with, once it was redirected to standard error; none before that.
+pub fn original_stdout() -> Option<&'static File> {
+    STDOUT.get()
+}
+
+extern "C" fn at_exit() {
+    let Some(name) = calls::current() else { return };
+    // Nothing can be done about a closed standard error.
+    let _ = writeln!(std::io::stderr(), "error: plugin {name} ended the program in the middle of a call\n{HINT}");
+    // SAFETY: ends the process and touches nothing.
+    unsafe { _exit(ENDED_BY_PLUGIN) }
+}
+
+const HINT: &str = "hint: this is a fault in the plugin; tell its authors, or use another version. A run that was being written goes on with \
+                    `medcoss resume`";
+
+/// Allocates nothing and locks nothing, as a handler of signals must not.
+extern "C" fn at_crash(number: i32) {
+    if let Some(name) = calls::current() {
+        // One piece, lest other threads print in between.
+        let mut message = [0; 512];
+        let mut n = 0;
+        let parts = ["error: plugin ", &name, " crashed in the middle of a call\n", HINT, "\n"];
+        for (place, &byte) in message.iter_mut().zip(parts.iter().flat_map(|part| part.as_bytes())) {
+            *place = byte;
+            n += 1;
+        }
+        // SAFETY: the bytes are there; nothing can be done about a closed standard error.
+        let _ = unsafe { write(2, message.as_ptr(), n) };
+        // SAFETY: ends the process at once; the plugin may have damaged whatever more could be done.
+        unsafe { _exit(ENDED_BY_PLUGIN) };
+    }
+    // SAFETY: the system's own handling takes over when this returns: the same instruction crashes again.
+    unsafe { signal(number, DEFAULT) };
+}

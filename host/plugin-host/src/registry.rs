@@ -1,0 +1,381 @@
+//! The registry: which file, or linked-in plugin, answers for which id. Symbol tables alone decide; a library is loaded when its plugin is
+//! asked for, and in a child process first.
+//!
+//! The first find of an id wins, and keeps the id even if it then cannot be loaded: that another plugin silently takes
+//! its place, and gives other samples, would be worse than an error.
+
+use std::cmp::Reverse;
+use std::collections::HashSet;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use medcoss_abi::Builtin;
+use rayon::prelude::*;
+use serde::Serialize;
+
+use crate::location::{LoadError, PluginLocation};
+use crate::nearest::did_you_mean;
+use crate::plugin::Plugin;
+use crate::plugin_info::PluginInfo;
+use crate::probe::Probe;
+use crate::process_guard;
+use crate::search::{Folder, Origin, Search};
+use crate::symbols::{NotAPlugin, plugin_ids};
+
+/// Digits of the hash that cargo may put behind a library's name.
+const HASH_DIGITS: usize = 16;
+
+/// A plugin that was found.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct FoundPlugin {
+    /// Its id.
+    pub id: String,
+    /// Where.
+    pub location: PluginLocation,
+}
+
+/// A plugin that was found when its id was already taken.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct ShadowedPlugin {
+    /// Its id.
+    pub id: String,
+    /// Where.
+    pub location: PluginLocation,
+    /// Where the one is that is used.
+    pub by: PluginLocation,
+}
+
+/// How a library is loaded for the first time.
+#[derive(Debug, Clone, Default)]
+pub enum Loading {
+    /// In a child process first.
+    Probed(Arc<Probe>),
+    /// Into this process at once: a library that crashes while it is loaded takes this process down.
+    #[default]
+    Unprobed,
+}
+
+/// All that was found.
+#[derive(Debug, Clone, Default)]
+pub struct PluginRegistry {
+    /// What can be loaded, by id.
+    pub found: Vec<FoundPlugin>,
+    /// What cannot, because of an earlier find.
+    pub shadowed: Vec<ShadowedPlugin>,
+    /// Files that are not plugins of this host.
+    pub refused: Vec<LoadError>,
+    /// Where was looked.
+    pub searched: Vec<Folder>,
+    loading: Loading,
+    guards_process: bool,
+    /// Plugins that are linked into this program.
+    linked: Linked,
+    /// Ids with the files that carry them, by device and inode.
+    seen: HashSet<(String, (u64, u64))>,
+}
+
+/// Plugins that are linked into this program.
+#[derive(Clone, Default)]
+struct Linked(Vec<&'static Builtin>);
+
+impl std::fmt::Debug for Linked {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_set().entries(self.0.iter().map(|builtin| builtin.id)).finish()
+    }
+}
+
+/// There is no plugin of that id.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("there is no plugin for modality {id:?}\nhint: {hint}")]
+pub struct UnknownModality {
+    id: String,
+    hint: String,
+}
+
+impl PluginRegistry {
+    /// Looks into every place of the search. Nothing that is found is run.
+    ///
+    /// `linked`: the plugins that are linked into this program, such as [`medcoss_abi::builtins`].
+    pub fn discover(search: &Search, linked: Vec<&'static Builtin>, loading: Loading) -> Self {
+        let mut registry =
+            Self { searched: search.folders.clone(), linked: Linked(linked), loading, ..Self::default() };
+        // What a build leaves lies in two folders, of which `cargo test` renews only one.
+        let of_one_build = |a: &Folder, b: &Folder| [a, b].iter().all(|folder| folder.origin == Origin::BuildFolder);
+        for folders in search.folders.chunk_by(of_one_build) {
+            let origin = folders[0].origin;
+            for path in libraries_in(folders, &mut registry.refused) {
+                let location = PluginLocation::Library { path: path.clone() };
+                match plugin_ids(&path) {
+                    Ok(ids) => ids.into_iter().for_each(|id| registry.add(id, location.clone())),
+                    Err(why) if origin != Origin::BuildFolder || why.is_meant_as_plugin() => {
+                        registry.refused.push(LoadError::new(&location, &why, why.hint()));
+                    }
+                    Err(why) => tracing::debug!("{location} is passed over: {why}"),
+                }
+            }
+        }
+        if search.builtin {
+            registry
+                .linked
+                .clone()
+                .0
+                .into_iter()
+                .for_each(|builtin| registry.add(builtin.id.into(), PluginLocation::BuiltIn));
+        }
+        registry.found.sort_by(|a, b| a.id.cmp(&b.id));
+        registry
+    }
+
+    /// Examines one file by itself: the ids it carries.
+    ///
+    /// # Errors
+    /// A file that is not a plugin library.
+    pub fn of_file(path: &Path, loading: Loading) -> Result<Self, LoadError> {
+        let location = PluginLocation::Library { path: path.to_path_buf() };
+        let ids = plugin_ids(path).map_err(|why: NotAPlugin| LoadError::new(&location, &why, why.hint()))?;
+        let found = ids.into_iter().map(|id| FoundPlugin { id, location: location.clone() }).collect();
+        Ok(Self { found, loading, ..Self::default() })
+    }
+
+    fn add(&mut self, id: String, location: PluginLocation) {
+        // Cargo links the same file into two folders.
+        if identity(&location).is_some_and(|file| !self.seen.insert((id.clone(), file))) {
+            return;
+        }
+        match self.find(&id) {
+            None => self.found.push(FoundPlugin { id, location }),
+            Some(first) => {
+                let by = first.location.clone();
+                self.shadowed.push(ShadowedPlugin { id, location, by });
+            }
+        }
+    }
+
+    /// The same, but from the first library on that is loaded into this process, the process is guarded, see [`crate::original_stdout`]: a
+    /// plugin that ends the process or crashes is named, and its prints do not mix with results. For programs; a library leaves the
+    /// signal handlers and standard output of its process alone.
+    pub fn guarding_process(self) -> Self {
+        Self { guards_process: true, ..self }
+    }
+
+    /// Where the plugin of a modality is.
+    pub fn find(&self, id: &str) -> Option<&FoundPlugin> {
+        self.found.iter().find(|found| found.id == id)
+    }
+
+    /// Whether a find is part of this program's build: built in, or a library of a built-in's id where a build leaves it.
+    pub fn is_of_this_build(&self, found: &FoundPlugin) -> bool {
+        let PluginLocation::Library { path } = &found.location else { return true };
+        let folder = self.searched.iter().find(|folder| path.parent() == Some(&folder.path));
+        folder.is_some_and(|folder| folder.origin == Origin::BuildFolder)
+            && self.linked.0.iter().any(|builtin| builtin.id == found.id)
+    }
+
+    /// Loads the plugin of a modality.
+    ///
+    /// # Errors
+    /// [`UnknownModality`], or the [`LoadError`] of the file that answers for it.
+    pub fn load(&self, id: &str) -> anyhow::Result<Plugin> {
+        match self.find(id) {
+            Some(found) => Ok(self.load_found(found)?),
+            None => Err(self.no_such(id).into()),
+        }
+    }
+
+    /// Loads every plugin that was found, by id.
+    pub fn load_all(&self) -> Vec<Result<Plugin, LoadError>> {
+        self.found.iter().map(|found| self.load_found(found)).collect()
+    }
+
+    /// What the plugin of a modality says of itself. Its library is not loaded into this process.
+    ///
+    /// # Errors
+    /// As [`PluginRegistry::load`].
+    pub fn describe(&self, id: &str) -> anyhow::Result<PluginInfo> {
+        match self.find(id) {
+            Some(found) => Ok(self.describe_found(found)?),
+            None => Err(self.no_such(id).into()),
+        }
+    }
+
+    /// The same of every plugin that was found, by id.
+    pub fn describe_all(&self) -> Vec<Result<PluginInfo, LoadError>> {
+        // Processes that load libraries which nobody knows yet wait for the disk more than for a processor.
+        self.found.par_iter().map(|found| self.describe_found(found)).collect()
+    }
+
+    fn describe_found(&self, found: &FoundPlugin) -> Result<PluginInfo, LoadError> {
+        match (&found.location, &self.loading) {
+            (PluginLocation::Library { path }, Loading::Probed(probe)) => probe.describe(path, &found.id),
+            _ => self.load_at_once(found).map(PluginInfo::from),
+        }
+    }
+
+    fn load_found(&self, found: &FoundPlugin) -> Result<Plugin, LoadError> {
+        if let (PluginLocation::Library { path }, Loading::Probed(probe)) = (&found.location, &self.loading) {
+            probe.describe(path, &found.id)?;
+        }
+        self.load_at_once(found)
+    }
+
+    fn load_at_once(&self, found: &FoundPlugin) -> Result<Plugin, LoadError> {
+        match &found.location {
+            PluginLocation::Library { path } => {
+                if self.guards_process {
+                    process_guard::install();
+                }
+                Plugin::load(path, &found.id)
+            }
+            PluginLocation::BuiltIn => match self.linked.0.iter().find(|builtin| builtin.id == found.id) {
+                Some(builtin) => Plugin::from_header(builtin.header, builtin.id, PluginLocation::BuiltIn),
+                None => Err(LoadError::new(
+                    &PluginLocation::BuiltIn,
+                    "it is not linked into this program",
+                    "name another plugin",
+                )),
+            },
+        }
+    }
+
+    fn no_such(&self, id: &str) -> UnknownModality {
+        let known: Vec<_> = self.found.iter().map(|found| found.id.as_str()).collect();
+        let proposal = did_you_mean(id, known.iter().copied());
+        let there = match known.as_slice() {
+            [] => "no plugin was found".into(),
+            known => format!("found: {}", known.join(", ")),
+        };
+        let refused = match self.refused.len() {
+            0 => String::new(),
+            1 => String::from(" (one file was refused)"),
+            n => format!(" ({n} files were refused)"),
+        };
+        let hint = format!(
+            "{proposal}{there}{refused}\nhint: `medcoss plugin list` shows what was found where; --plugin-dir adds a folder"
+        );
+        UnknownModality { id: id.into(), hint }
+    }
+}
+
+/// Files of some folders that may be libraries. Of several builds of one library, as they pile up in cargo's folders, the one
+/// without a hash in its name comes first, then the newest, then that of the earlier folder.
+fn libraries_in(folders: &[Folder], refused: &mut Vec<LoadError>) -> Vec<PathBuf> {
+    let mut files = Vec::new();
+    for (at, folder) in folders.iter().enumerate() {
+        let entries = match fs::read_dir(&folder.path) {
+            Ok(entries) => entries,
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => continue,
+            Err(error) => {
+                let location = PluginLocation::Library { path: folder.path.clone() };
+                refused.push(LoadError::new(
+                    &location,
+                    format_args!("the folder cannot be listed: {error}"),
+                    "check its permissions",
+                ));
+                continue;
+            }
+        };
+        let libraries = entries
+            .flatten()
+            .map(|entry| entry.path())
+            .filter(|path| path.extension().is_some_and(|extension| extension == "so") && !path.is_dir());
+        files.extend(libraries.map(|path| {
+            let changed =
+                fs::metadata(&path).and_then(|metadata| metadata.modified()).unwrap_or(SystemTime::UNIX_EPOCH);
+            ((has_hash(&path), Reverse(changed), at), path)
+        }));
+    }
+    files.sort();
+    files.into_iter().map(|(_, path)| path).collect()
+}
+
+/// Whether a name ends in a hash, as in `libmedcoss_xray-0123456789abcdef.so`.
+fn has_hash(path: &Path) -> bool {
+    let stem = path.file_stem().unwrap_or_default().to_string_lossy();
+    stem.rsplit_once('-')
+        .is_some_and(|(_, hash)| hash.len() == HASH_DIGITS && hash.chars().all(|c| c.is_ascii_hexdigit()))
+}
+
+/// Device and inode of a library's file.
+fn identity(location: &PluginLocation) -> Option<(u64, u64)> {
+    use std::os::unix::fs::MetadataExt;
+    match location {
+        PluginLocation::Library { path } => fs::metadata(path).ok().map(|metadata| (metadata.dev(), metadata.ino())),
+        PluginLocation::BuiltIn => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn of_several_builds_the_plain_name_wins_then_the_newest() {
+        let place = tempfile::tempdir().unwrap();
+        let file = |name: &str, age: u64| {
+            let file = fs::File::create(place.path().join(name)).unwrap();
+            file.set_modified(SystemTime::now() - std::time::Duration::from_secs(age)).unwrap();
+        };
+        file("liba-00000000000000ff.so", 30);
+        file("liba-0123456789abcdef.so", 10);
+        file("liba.so", 90);
+        file("liba-plugin.so", 95);
+        file("notes.txt", 1);
+        fs::create_dir(place.path().join("folder.so")).unwrap();
+        let folder = Folder { path: place.path().to_path_buf(), origin: Origin::Flag };
+        let found = libraries_in(&[folder], &mut Vec::new());
+        let names: Vec<_> = found.iter().filter_map(|path| path.file_name()?.to_str()).collect();
+        assert_eq!(names, ["liba.so", "liba-plugin.so", "liba-0123456789abcdef.so", "liba-00000000000000ff.so"]);
+    }
+
+    #[test]
+    fn of_the_two_folders_of_a_build_the_newer_library_wins() {
+        let place = tempfile::tempdir().unwrap();
+        let file = |path: &str, age: u64| {
+            let path = place.path().join(path);
+            fs::create_dir_all(path.parent().unwrap()).unwrap();
+            let file = fs::File::create(&path).unwrap();
+            file.set_modified(SystemTime::UNIX_EPOCH + std::time::Duration::from_secs(1000 - age)).unwrap();
+        };
+        for (path, age) in [("liba.so", 20), ("libb.so", 10), ("libc.so", 10)] {
+            file(path, age);
+        }
+        for (path, age) in [("deps/liba.so", 10), ("deps/libb.so", 20), ("deps/libc.so", 10)] {
+            file(path, age);
+        }
+        let folder = |path| Folder { path, origin: Origin::BuildFolder };
+        let folders = [folder(place.path().to_path_buf()), folder(place.path().join("deps"))];
+        let found = libraries_in(&folders, &mut Vec::new());
+        let first = |name: &str| found.iter().find(|path| path.ends_with(name)).unwrap().strip_prefix(place.path());
+        let firsts: Vec<_> = ["liba.so", "libb.so", "libc.so"].iter().map(|name| first(name).unwrap()).collect();
+        assert_eq!(firsts, ["deps/liba.so", "libb.so", "libc.so"].map(Path::new));
+    }
+
+    #[test]
+    fn an_unknown_modality_gives_the_nearest_and_all_known_names() {
+        let found = ["ct", "xray"].map(|id| FoundPlugin { id: id.into(), location: PluginLocation::BuiltIn });
+        let registry = PluginRegistry { found: found.to_vec(), ..PluginRegistry::default() };
+        let message = registry.load("xrays").unwrap_err().to_string();
+        assert!(
+            message.starts_with(
+                "there is no plugin for modality \"xrays\"\nhint: did you mean \"xray\"? found: ct, xray\n"
+            )
+        );
+        let message = PluginRegistry::default().load("xray").unwrap_err().to_string();
+        assert!(message.contains("hint: no plugin was found\n"), "{message}");
+    }
+
+    #[test]
+    fn the_first_find_wins_and_later_ones_are_shadowed() {
+        let mut registry = PluginRegistry::default();
+        let library = |path: &str| PluginLocation::Library { path: path.into() };
+        registry.add("gait".into(), library("/one/gait.so"));
+        registry.add("gait".into(), library("/two/gait.so"));
+        registry.add("gait".into(), PluginLocation::BuiltIn);
+        assert_eq!(registry.found, [FoundPlugin { id: "gait".into(), location: library("/one/gait.so") }]);
+        let shadows: Vec<_> = registry.shadowed.iter().map(|shadowed| shadowed.location.to_string()).collect();
+        assert_eq!(shadows, ["/two/gait.so", "built-in"]);
+        assert!(registry.shadowed.iter().all(|shadowed| shadowed.by == library("/one/gait.so")));
+    }
+}

@@ -1,0 +1,52 @@
+//! Text that a plugin wrote: limited in length and safe to print.
+
+/// Longest text that is shown, in bytes.
+const LONGEST: usize = 4096;
+/// Room for what is said about the rest, and around the text.
+const WORDS: usize = 64;
+
+/// The text, cut to 4 KiB, without characters that would steer a terminal; line ends and tabulators stay.
+pub fn untrusted_text(text: &str) -> String {
+    untrusted_bytes(text.as_bytes())
+}
+
+/// The same of bytes that should be UTF-8 and may not be. No more is looked at than is shown.
+pub fn untrusted_bytes(bytes: &[u8]) -> String {
+    // What was cut before is not cut again, for the sake of the words at its end.
+    let limit = if bytes.len() <= LONGEST + WORDS { LONGEST + WORDS } else { LONGEST };
+    let mut shown = String::new();
+    let mut n_shown = 0;
+    'cut: for chunk in bytes[..bytes.len().min(limit)].utf8_chunks() {
+        let valid = chunk.valid().chars().map(|c| (c, c.len_utf8()));
+        let invalid = Some((char::REPLACEMENT_CHARACTER, chunk.invalid().len())).filter(|&(_, n)| n > 0);
+        for (c, n) in valid.chain(invalid) {
+            let c = if c.is_control() && c != '\n' && c != '\t' { char::REPLACEMENT_CHARACTER } else { c };
+            if shown.len() + c.len_utf8() > limit {
+                break 'cut;
+            }
+            shown.push(c);
+            n_shown += n;
+        }
+    }
+    if n_shown < bytes.len() {
+        shown.push_str(&format!("... ({} bytes more)", bytes.len() - n_shown));
+    }
+    shown
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn long_text_is_cut_between_characters_and_control_characters_are_replaced() {
+        // The euro sign has three bytes: 4096 is inside of one.
+        let cut = untrusted_text(&"\u{20ac}".repeat(2000));
+        assert_eq!(cut, format!("{}... (1905 bytes more)", "\u{20ac}".repeat(1365)));
+        assert_eq!(untrusted_text("a\x07b\nc"), "a\u{fffd}b\nc");
+        assert_eq!(untrusted_bytes(b"a\xffb"), "a\u{fffd}b");
+        let cut = untrusted_bytes(&[0x80; 5000]);
+        assert_eq!(cut, format!("{}... (3635 bytes more)", "\u{fffd}".repeat(1365)));
+        assert_eq!(untrusted_text(&format!("code 3: {cut}")), format!("code 3: {cut}"));
+    }
+}

@@ -1,0 +1,283 @@
+//! A plugin's dataset as the source of samples that core asks for: a stage's own data, or the samples that a run kept of them.
+
+use std::fs;
+use std::mem::take;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result, bail};
+use medcoss_abi::message::{Geometry, Keep, Open, Synthesised};
+use medcoss_core::Error;
+use medcoss_core::data::{Dataset, InvalidSample, RawBatch, TokenSpec, View};
+use medcoss_core::run::{KEPT_SAMPLES, StageFolder, read_json, write_atomically};
+
+use crate::buffer_tokens;
+use crate::config::StageSection;
+use medcoss_plugin_host::{
+    Batch, OpenDataset, Plugin, PluginError, Rendered, SampleFailure, Shape, Tokens, View as PluginView,
+};
+
+/// In the folder of kept samples: their files, and how the plugin opens them.
+const SAMPLES: &str = "samples";
+const HOW_TO_OPEN: &str = "open.json";
+/// Largest difference of a token's values between a sample and its kept copy: a step of 16-bit pixels, in units of the pixels'
+/// range.
+const KEPT_TOLERANCE: f32 = 1.0 / 32768.0;
+
+/// Samples of one stage.
+pub struct PluginDataset {
+    spec: TokenSpec,
+    /// The folder that data are relative to, as messages begin paths with it.
+    base: String,
+    dataset: OpenDataset,
+    /// What the plugin learned from the data once.
+    assets: Option<PathBuf>,
+    /// Ids that kept samples had in the data that they were taken from; none for the data themselves.
+    original_ids: Option<Vec<String>>,
+}
+
+impl PluginDataset {
+    /// Checks the option names and opens the data of a stage.
+    ///
+    /// # Errors
+    /// Unknown options, whatever the plugin answers, answers that contradict the contract.
+    pub fn open(plugin: &Plugin, base: &Path, stage: &StageSection, assets: Option<&Path>) -> Result<Self> {
+        let request = Open {
+            base: stage.root.as_ref().map_or_else(|| base.to_path_buf(), |root| base.join(root)),
+            data: stage.data.paths(),
+            options: serde_json::to_value(&stage.options)?,
+            assets: assets.map(Path::to_path_buf),
+        };
+        Self::from_request(plugin, &request)
+    }
+
+    /// Opens the samples that a finished stage kept in its folder; `assets` as for [`PluginDataset::open`].
+    ///
+    /// # Errors
+    /// Files that are missing or damaged, whatever the plugin answers.
+    pub fn open_kept(plugin: &Plugin, stage: &StageFolder, assets: Option<&Path>) -> Result<Self> {
+        let ids: Vec<String> = stage.buffer()?.entries.into_iter().map(|entry| entry.id).collect();
+        let kept = Self::reopen(plugin, &stage.file(KEPT_SAMPLES), assets)?;
+        let (found, expected) = (kept.dataset.ids().len(), ids.len());
+        if found != expected {
+            bail!("{}/{KEPT_SAMPLES} holds {found} samples, buffer.jsonl names {expected}", stage.name());
+        }
+        Ok(Self { original_ids: Some(ids), ..kept })
+    }
+
+    fn reopen(plugin: &Plugin, folder: &Path, assets: Option<&Path>) -> Result<Self> {
+        let Synthesised { data, options } = read_json(&folder.join(HOW_TO_OPEN))?;
+        // Canonical: a path that a plugin is given does not depend on the working folder.
+        let base = folder.join(SAMPLES);
+        let base = base.canonicalize().with_context(|| format!("cannot find {}", base.display()))?;
+        Self::from_request(plugin, &Open { base, data, options, assets: assets.map(Path::to_path_buf) })
+    }
+
+    fn from_request(plugin: &Plugin, request: &Open) -> Result<Self> {
+        let dataset = plugin.open(request)?;
+        let spec = spec_of(dataset.shape());
+        let base = request.base.join("").display().to_string();
+        Ok(Self { spec, base, dataset, assets: request.assets.clone(), original_ids: None })
+    }
+
+    /// What the dataset says of its samples, by index.
+    pub fn labels(&self) -> &[Option<String>] {
+        self.dataset.labels()
+    }
+
+    /// Writes what the plugin learned from the data into a folder and names the files. They are from then on part of how
+    /// samples of this source are opened again.
+    ///
+    /// # Errors
+    /// Whatever the plugin answers.
+    pub fn save_assets(&self, folder: &Path) -> Result<Vec<String>> {
+        Ok(self.dataset.save_assets(folder)?)
+    }
+
+    /// The plugin's dataset.
+    pub fn dataset(&self) -> &OpenDataset {
+        &self.dataset
+    }
+
+    /// A message of the plugin with paths relative to the data: reasons are recorded in the run, which holds no path of
+    /// this machine.
+    pub fn without_base(&self, message: String) -> String {
+        if self.base.is_empty() { message } else { message.replace(&self.base, "") }
+    }
+
+    /// Where its assets lie from now on.
+    pub fn assets_are_in(&mut self, folder: PathBuf) {
+        self.assets = Some(folder);
+    }
+
+    /// The id that fills a sample up, of discrete tokens.
+    pub fn padding_id(&self) -> Option<i32> {
+        match self.dataset.geometry() {
+            Geometry::Discrete { padding_id, .. } => Some(*padding_id),
+            Geometry::Continuous { .. } => None,
+        }
+    }
+
+    /// Tokens of a sample as a person can look at them; none when the plugin does not do this.
+    ///
+    /// # Errors
+    /// Tokens that are no sample of this source, whatever the plugin answers.
+    pub fn render(&self, tokens: Tokens<'_>) -> Result<Option<Rendered>> {
+        Ok(self.dataset.render(tokens)?)
+    }
+
+    /// Has samples written, and makes sure that they come back as they were.
+    ///
+    /// # Errors
+    /// Samples that cannot be read or written, or that come back otherwise.
+    pub fn keep_exactly(&self, indices: &[u64], folder: &Path) -> Result<()> {
+        let kept = self.keep_and_reopen(indices, folder)?;
+        match self.first_difference(indices, &kept)? {
+            None => Ok(()),
+            Some(index) => bail!(
+                "{} keeps sample {} otherwise than it is\n\
+                 hint: this is a fault of the plugin; set buffer.store = \"reference\"",
+                self.dataset.plugin().name(),
+                self.ids()[index as usize]
+            ),
+        }
+    }
+
+    /// The first sample of which the kept copy differs by more than rounding.
+    fn first_difference(&self, indices: &[u64], kept: &Self) -> Result<Option<u64>> {
+        for (position, &index) in indices.iter().enumerate() {
+            if !same(&self.plain(index)?, &kept.plain(position as u64)?) {
+                return Ok(Some(index));
+            }
+        }
+        Ok(None)
+    }
+
+    /// Has samples written and opens them again.
+    fn keep_and_reopen(&self, indices: &[u64], folder: &Path) -> Result<Self> {
+        let samples = folder.join(SAMPLES);
+        fs::create_dir(&samples).with_context(|| format!("cannot create {}", samples.display()))?;
+        // Canonical: a path that a plugin is given does not depend on the working folder.
+        let request = Keep { folder: samples.canonicalize()?, indices: indices.to_vec() };
+        let how = serde_json::to_vec_pretty(&self.dataset.keep(&request)?)?;
+        write_atomically(&folder.join(HOW_TO_OPEN), &how)?;
+        let kept = Self::reopen(self.dataset.plugin(), folder, self.assets.as_deref())?;
+        let (found, expected) = (kept.dataset.ids().len(), indices.len());
+        if found != expected || kept.spec != self.spec {
+            bail!(
+                "{} kept {found} samples of shape {:?}, expected {expected} of {:?}\n\
+                 hint: this is a fault of the plugin; set buffer.store = \"reference\"",
+                self.dataset.plugin().name(),
+                kept.spec,
+                self.spec
+            );
+        }
+        // For the day on which the plugin is gone.
+        buffer_tokens::write(folder, kept.dataset.geometry(), found, |position, view| kept.sample(position, view))?;
+        Ok(kept)
+    }
+
+    /// One sample, neither augmented nor masked.
+    ///
+    /// # Errors
+    /// A sample that cannot be read.
+    pub fn plain(&self, index: u64) -> Result<RawBatch> {
+        self.sample(index, View::Evaluation)
+    }
+
+    fn sample(&self, index: u64, view: View) -> Result<RawBatch> {
+        let mut batch = RawBatch::default();
+        match fill(&self.dataset, view, &[index], &[index], &mut batch)?.into_iter().next() {
+            Some(failure) => bail!("{}", failure.message),
+            None => Ok(batch),
+        }
+    }
+}
+
+/// The shape of samples as core knows it.
+pub fn spec_of(shape: &Shape) -> TokenSpec {
+    match *shape {
+        Shape::Continuous { n_tokens, d_token, n_masked, .. } => TokenSpec::Continuous { n_tokens, d_token, n_masked },
+        Shape::Discrete { length, vocabulary, .. } => TokenSpec::Discrete { length, vocabulary },
+    }
+}
+
+/// Lets a plugin fill core's buffers: they are lent, not copied.
+fn fill(
+    dataset: &OpenDataset,
+    view: View,
+    indices: &[u64],
+    seeds: &[u64],
+    batch: &mut RawBatch,
+) -> Result<Vec<SampleFailure>, PluginError> {
+    let view = match view {
+        View::Evaluation => PluginView::Evaluation,
+        View::Training => PluginView::Training,
+    };
+    let mut lent = Batch {
+        tokens: take(&mut batch.tokens),
+        mask: take(&mut batch.mask),
+        ids: take(&mut batch.ids),
+        labels: take(&mut batch.labels),
+        lengths: take(&mut batch.lengths),
+    };
+    let filled = dataset.fill(view, indices, seeds, &mut lent);
+    let Batch { tokens, mask, ids, labels, lengths } = lent;
+    *batch = RawBatch { tokens, mask, ids, labels, lengths };
+    filled
+}
+
+/// Whether a sample and its copy are the same but for rounding.
+fn same(one: &RawBatch, other: &RawBatch) -> bool {
+    let range = one.tokens.iter().fold(1.0f32, |most, value| most.max(value.abs()));
+    let close = |(a, b): (&f32, &f32)| (a - b).abs() <= KEPT_TOLERANCE * range;
+    one.ids == other.ids
+        && one.lengths == other.lengths
+        && one.tokens.len() == other.tokens.len()
+        && one.tokens.iter().zip(&other.tokens).all(close)
+}
+
+impl Dataset for PluginDataset {
+    fn modality(&self) -> &str {
+        &self.dataset.plugin().description().id
+    }
+
+    fn family(&self) -> &str {
+        &self.dataset.plugin().description().family
+    }
+
+    fn spec(&self) -> TokenSpec {
+        self.spec
+    }
+
+    fn ids(&self) -> &[String] {
+        self.original_ids.as_deref().unwrap_or_else(|| self.dataset.ids())
+    }
+
+    fn fingerprint(&self) -> &str {
+        self.dataset.fingerprint()
+    }
+
+    fn fill(
+        &self,
+        view: View,
+        indices: &[u64],
+        seeds: &[u64],
+        batch: &mut RawBatch,
+    ) -> medcoss_core::Result<Vec<InvalidSample>> {
+        let failures =
+            fill(&self.dataset, view, indices, seeds, batch).map_err(|error| Error::Source(error.to_string()))?;
+        let bad =
+            |failure: SampleFailure| InvalidSample { slot: failure.slot, message: self.without_base(failure.message) };
+        Ok(failures.into_iter().map(bad).collect())
+    }
+
+    fn keep(&self, indices: &[u64], folder: &Path) -> medcoss_core::Result<()> {
+        // A few samples were compared before the training; a stage that is learned is not lost over a difference now.
+        let checked = self.keep_and_reopen(indices, folder).and_then(|kept| self.first_difference(indices, &kept));
+        if let Some(index) = checked.map_err(|error| Error::Source(format!("{error:#}")))? {
+            let (plugin, id) = (self.dataset.plugin().name(), &self.ids()[index as usize]);
+            tracing::warn!("plugin {plugin} keeps sample {id} otherwise than it is");
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,97 @@
+//! Where a stage's samples come from: from its plugin, or, when that is missing, from the tokens that the run kept of them.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::Result;
+use medcoss_core::data::{Dataset, InvalidSample, RawBatch, TokenSpec, View};
+
+use crate::buffer_tokens::BufferTokens;
+use crate::plugin_dataset::PluginDataset;
+use medcoss_plugin_host::{Rendered, Tokens};
+
+/// Samples of one stage.
+pub enum StageDataset {
+    /// Read by the plugin.
+    Plugin(Box<PluginDataset>),
+    /// Read without it.
+    Tokens(BufferTokens),
+}
+
+impl StageDataset {
+    /// Where the plugin's assets lie from now on; tokens need none.
+    pub fn assets_are_in(&mut self, folder: PathBuf) {
+        if let Self::Plugin(source) = self {
+            source.assets_are_in(folder);
+        }
+    }
+
+    /// Labels in index order; none of tokens.
+    pub fn labels(&self) -> &[Option<String>] {
+        match self {
+            Self::Plugin(source) => source.labels(),
+            Self::Tokens(_) => &[],
+        }
+    }
+
+    /// The id that fills a sample up, of discrete tokens that a plugin reads.
+    pub fn padding_id(&self) -> Option<i32> {
+        match self {
+            Self::Plugin(source) => source.padding_id(),
+            Self::Tokens(_) => None,
+        }
+    }
+
+    /// Tokens of a sample as a person can look at them; none without a plugin that does this.
+    ///
+    /// # Errors
+    /// Tokens that are no sample of this source, whatever the plugin answers.
+    pub fn render(&self, tokens: Tokens<'_>) -> Result<Option<Rendered>> {
+        match self {
+            Self::Plugin(source) => source.render(tokens),
+            Self::Tokens(_) => Ok(None),
+        }
+    }
+
+    fn source(&self) -> &dyn Dataset {
+        match self {
+            Self::Plugin(source) => source.as_ref(),
+            Self::Tokens(source) => source,
+        }
+    }
+}
+
+impl Dataset for StageDataset {
+    fn modality(&self) -> &str {
+        self.source().modality()
+    }
+
+    fn family(&self) -> &str {
+        self.source().family()
+    }
+
+    fn spec(&self) -> TokenSpec {
+        self.source().spec()
+    }
+
+    fn ids(&self) -> &[String] {
+        self.source().ids()
+    }
+
+    fn fingerprint(&self) -> &str {
+        self.source().fingerprint()
+    }
+
+    fn fill(
+        &self,
+        view: View,
+        indices: &[u64],
+        seeds: &[u64],
+        batch: &mut RawBatch,
+    ) -> medcoss_core::Result<Vec<InvalidSample>> {
+        self.source().fill(view, indices, seeds, batch)
+    }
+
+    fn keep(&self, indices: &[u64], folder: &Path) -> medcoss_core::Result<()> {
+        self.source().keep(indices, folder)
+    }
+}

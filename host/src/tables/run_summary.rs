@@ -1,0 +1,47 @@
+//! The tables at the end of a run.
+
+use medcoss_runtime::run_summary::Summary;
+
+use super::Table;
+
+/// The summary for people: a table of stages, a table of plugins, a line on the whole.
+pub(crate) fn to_text(summary: &Summary) -> String {
+    let mut stages =
+        Table::new(&["stage", "modality", "family", "samples", "buffer", "pretext loss", "distillation loss", "time"]);
+    for stage in &summary.stages {
+        let loss = |loss: Option<f64>| loss.map_or("-".into(), |loss| format!("{loss:.4}"));
+        let distilled =
+            stage.distillation_last.iter().map(|(modality, loss)| format!("{modality} {}", scientific(*loss)));
+        let distilled = distilled.collect::<Vec<_>>().join("  ");
+        let samples = match stage.n_bad {
+            0 => stage.n_samples.to_string(),
+            n_bad => format!("{} ({n_bad} bad)", stage.n_samples),
+        };
+        stages.row([
+            stage.stage.to_string(),
+            stage.modality.clone(),
+            stage.family.clone(),
+            samples,
+            stage.n_buffer.to_string(),
+            match (stage.pretext_first, stage.pretext_last) {
+                (None, None) => "joined".into(),
+                (first, last) => format!("{} -> {}", loss(first), loss(last)),
+            },
+            if distilled.is_empty() { "-".into() } else { distilled },
+            format!("{:.1} s", stage.seconds.max(0.0)),
+        ]);
+    }
+    let mut plugins = Table::new(&["plugin", "version", "loaded from"]);
+    for plugin in &summary.plugins {
+        plugins.row([plugin.id.clone(), plugin.version.clone(), plugin.location.clone()]);
+    }
+    let waited = summary.stages.iter().filter_map(|stage| stage.waited_seconds).reduce(|all, more| all + more);
+    let waited = waited.map(|seconds| format!("waited {seconds:.1} s for data, ")).unwrap_or_default();
+    let memory = summary.peak_memory_bytes.map(|bytes| format!("peak memory {:.0} MiB, ", bytes as f64 / 1_048_576.0));
+    let memory = memory.unwrap_or_default();
+    format!("{}\n{}\n{memory}{waited}run folder {}\n", stages.lines(), plugins.lines(), summary.run)
+}
+
+fn scientific(value: f64) -> String {
+    if value >= 0.001 { format!("{value:.4}") } else { format!("{value:.1e}") }
+}
