@@ -9,7 +9,7 @@ use crate::data::{Dataset, InvalidSample, RawBatch, TokenSpec, View, prepare};
 use crate::model::{DeviceBatch, Dimensions, FlatParameters, Model, ModelConfig, TextAttention, map_gradients};
 use crate::pretext::pretext_loss;
 use crate::rng;
-use crate::run::{StageFolder, StoredModel, save_model};
+use crate::run::{RunLayout, StageFolder, StoredModel, save_model};
 
 const SPEC: TokenSpec = TokenSpec::Continuous { n_tokens: 8, d_token: 4, n_masked: 4 };
 const N_SAMPLES: usize = 6;
@@ -73,7 +73,7 @@ impl TinyStage {
     }
 
     pub fn store(&self, model: &Model) -> StoredModel {
-        let path = self.folder.file("model.bpk");
+        let path = self.folder.file(RunLayout::MODEL);
         save_model(&path, model).unwrap();
         StoredModel::new(path, self.model.clone())
     }

@@ -4,7 +4,7 @@ use std::path::{Component, Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
 use clap::Args;
-use medcoss_core::run::StageFolder;
+use medcoss_core::run::{RunLayout, StageFolder};
 
 use super::pretrain::train;
 use crate::arguments::{DataRootArgs, DeviceArgs, PluginArgs, ProgressArgs, ResultArgs};
@@ -14,7 +14,7 @@ use medcoss_plugin_host::PluginRegistry;
 use medcoss_runtime::config::{OneOrMore, RunConfig, StageSection};
 use medcoss_runtime::run_summary::Summary;
 use medcoss_runtime::stage_plugin::plugins_of;
-use medcoss_runtime::training::{RECORD, Training};
+use medcoss_runtime::training::Training;
 
 /// Settings that are a stage's own; `--set` takes all others for the run's.
 const STAGE_SETTINGS: [&str; 5] = ["epochs", "warmup_epochs", "batch_size", "gradient_accumulation", "options"];
@@ -64,7 +64,7 @@ impl StageAdd {
     }
 
     fn train(&self, registry: &PluginRegistry) -> Result<Summary> {
-        let before = RunConfig::read_record(&self.run.join(RECORD))?;
+        let before = RunConfig::read_record(&self.run.join(RunLayout::RECORD))?;
         self.refuse_unfinished(&before)?;
         let (base, data) = self.place()?;
         let config = self.configuration(&before, data)?;
