@@ -1,4 +1,4 @@
-//! What is remembered of the first contact with a library, for how long, and how quickly known ones are listed.
+//! The cache of probes: what it holds, for how long, and how quickly known libraries are listed.
 
 use std::fs;
 use std::process::Command;
@@ -7,13 +7,13 @@ use medcoss_misbehaving::VARIABLE;
 use medcoss_test_support::process::{Ending, run};
 use medcoss_test_support::sandbox::Sandbox;
 
-/// The folder that memory of first contacts is kept in, for the sandbox's program.
+/// The folder of the probe cache, for the sandbox's program.
 fn with_memory(sandbox: &Sandbox, command: &mut Command, deed: &str) -> Ending {
     run(sandbox, command.env("XDG_CACHE_HOME", sandbox.path("cache")).env(VARIABLE, deed), |_| {})
 }
 
 #[test]
-fn what_came_of_first_contact_is_remembered_until_the_file_changes_or_a_rescan() {
+fn the_outcome_of_a_probe_is_cached_until_the_file_changes_or_a_rescan() {
     let sandbox = Sandbox::new();
     let folder = sandbox.folder("plugins");
     let file = folder.join("a.so");
@@ -27,7 +27,7 @@ fn what_came_of_first_contact_is_remembered_until_the_file_changes_or_a_rescan()
     assert!(sandbox.path("cache/medcoss/plugins.json").is_file());
     let printed = with_memory(&sandbox, sandbox.command(["plugin", "rescan", "-v"]).args(places), "constructor:print");
     assert!(printed.out.contains("\nmisbehaving  1.0.0 "), "{printed:?}");
-    assert!(printed.err.contains("printed when it was tried out:\npppp"), "{printed:?}");
+    assert!(printed.err.contains("printed while it was probed:\npppp"), "{printed:?}");
     // And the other way round: known to be good, it is not loaded again.
     assert!(list("constructor:abort").out.contains("\nmisbehaving  1.0.0 "));
     let mut bytes = fs::read(&file).unwrap();
@@ -59,7 +59,7 @@ fn five_known_plugins_are_listed_at_once() {
     };
     let first = list(&sandbox);
     let known = (0..5).map(|_| list(&sandbox)).min().unwrap();
-    println!("five plugins: {first:.0?} at first contact, {known:.0?} when they are known");
+    println!("five plugins: {first:.0?} when probed, {known:.0?} from the cache");
     // Five processes are not started, and five libraries not loaded.
     assert!(known < first / 2, "{first:?} {known:?}");
 }

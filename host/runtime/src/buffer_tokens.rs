@@ -217,7 +217,7 @@ impl Dataset for BufferTokens {
     }
 
     fn spec(&self) -> TokenSpec {
-        crate::plugin_dataset::spec_of(&self.shape)
+        crate::token_spec::spec_of(&self.shape)
     }
 
     fn ids(&self) -> &[String] {

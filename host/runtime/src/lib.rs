@@ -1,17 +1,21 @@
-//! Runs: their configuration, their folder, their stages over plugins' data, and what is made of them afterwards.
+//! Runs of medcoss: their configuration, their folder, their stages over plugins' data, and what is made of them afterwards.
 //!
 //! Plugins are found and called by [`medcoss_plugin_host`]; models, losses and buffers are [`medcoss_core`]'s. Here the two meet. This
 //! crate owns no terminal, no progress bar and no signal handler, and ends no process: it reports to an observer ([`RunObserver`],
 //! [`WorkObserver`]), which also says when to stop.
 
+#![forbid(unsafe_code)]
+
 pub mod buffer_tokens;
 pub mod comparison;
 pub mod config;
 pub mod disk;
+pub mod encoding;
 pub mod evaluation;
-pub mod finished_run;
 pub mod gaussian_blobs;
 pub mod label_maps;
+pub mod modality_data;
+pub mod new_stage;
 pub mod numbers;
 pub mod observer;
 pub mod plan;
@@ -20,11 +24,21 @@ pub mod plugins_lock;
 pub mod record;
 pub mod renamed_settings;
 pub mod report;
+pub mod resources;
+pub mod run;
 pub mod run_summary;
 pub mod stage_dataset;
 pub mod stage_plugin;
 pub mod timing;
+mod token_spec;
 pub mod training;
 pub mod trust;
 
+pub use encoding::{EncodeOptions, EncodedSamples};
+pub use medcoss_core::run::EpochMetrics;
+pub use medcoss_core::stage::Observer;
+pub use modality_data::ModalityData;
+pub use new_stage::NewStage;
 pub use observer::{RunObserver, Silent, StopSignal, WorkObserver, WorkReport, is_interruption};
+pub use resources::Resources;
+pub use run::Run;

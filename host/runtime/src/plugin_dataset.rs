@@ -12,8 +12,9 @@ use medcoss_core::run::{RunLayout, StageFolder, read_json, write_atomically};
 
 use crate::buffer_tokens;
 use crate::config::StageSection;
+use crate::token_spec::spec_of;
 use medcoss_plugin_host::{
-    Batch, OpenDataset, Plugin, PluginError, Rendered, SampleFailure, Shape, Tokens, View as PluginView,
+    Batch, OpenDataset, Plugin, PluginError, Rendered, SampleFailure, Tokens, View as PluginView,
 };
 
 /// In the folder of kept samples: their files, and how the plugin opens them.
@@ -195,14 +196,6 @@ impl PluginDataset {
             Some(failure) => bail!("{}", failure.message),
             None => Ok(batch),
         }
-    }
-}
-
-/// The shape of samples as core knows it.
-pub fn spec_of(shape: &Shape) -> TokenSpec {
-    match *shape {
-        Shape::Continuous { n_tokens, d_token, n_masked, .. } => TokenSpec::Continuous { n_tokens, d_token, n_masked },
-        Shape::Discrete { length, vocabulary, .. } => TokenSpec::Discrete { length, vocabulary },
     }
 }
 

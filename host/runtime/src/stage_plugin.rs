@@ -11,6 +11,7 @@ use medcoss_core::run::RunLayout;
 use medcoss_plugin_host::{Plugin, PluginRegistry};
 
 /// The plugin of a stage.
+#[derive(Debug, Clone)]
 pub enum StagePlugin {
     /// Ready for use.
     Loaded(Plugin),

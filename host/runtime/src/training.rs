@@ -33,9 +33,9 @@ const NEEDS_PLUGIN: &str =
     "its samples were kept by reference (buffer.store), and only its plugin can read them again from the data";
 
 /// A run that is about to start or go on.
-pub struct Training<'a> {
+pub struct Training {
     /// What to do.
-    pub config: &'a RunConfig,
+    pub config: RunConfig,
     /// Folder that data paths are relative to.
     pub base: PathBuf,
     /// The run folder.
@@ -43,12 +43,12 @@ pub struct Training<'a> {
     /// Continue what is there.
     pub resume: bool,
     /// Device name.
-    pub device: &'a str,
+    pub device: String,
     /// The plugin of each stage.
-    pub plugins: &'a [StagePlugin],
+    pub plugins: Vec<StagePlugin>,
 }
 
-impl Training<'_> {
+impl Training {
     /// Runs all stages that are not finished yet.
     ///
     /// # Errors
@@ -56,7 +56,7 @@ impl Training<'_> {
     pub fn run(&self, observer: &mut dyn RunObserver) -> Result<Vec<StageState>> {
         let (mut begun, mut sources) = self.begin(observer)?;
         for (at, section) in self.config.stages.iter().enumerate() {
-            begun.admit(self.config, &sources[at])?;
+            begun.admit(&self.config, &sources[at])?;
             if at < begun.states.len() {
                 observer.notice(&format!("stage {} {}: already done", at + 1, section.modality));
                 continue;
@@ -79,7 +79,7 @@ impl Training<'_> {
     /// # Errors
     /// A folder that is in the way or in use, plugins, data or settings that do not fit.
     pub fn begin(&self, observer: &mut dyn RunObserver) -> Result<(Begun, Vec<StageDataset>)> {
-        let device = medcoss_core::device::by_name(self.device)?;
+        let device = medcoss_core::device::by_name(&self.device)?;
         let lock = self.claim_folder()?;
         let begins = self.begins_with()?;
         let states = self.finished()?;

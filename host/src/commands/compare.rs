@@ -17,8 +17,8 @@ use medcoss_plugin_host::PluginRegistry;
 use medcoss_runtime::comparison::{ComparedRun, Comparison, Variant};
 use medcoss_runtime::config::RunConfig;
 use medcoss_runtime::evaluation::{After, Options, ScoresFolder, TasksFile, evaluate};
-use medcoss_runtime::finished_run::FinishedRun;
 use medcoss_runtime::is_interruption;
+use medcoss_runtime::run::Run;
 use medcoss_runtime::stage_plugin::plugins_of;
 use medcoss_runtime::training::Training;
 
@@ -181,12 +181,12 @@ impl Compare {
         let resume = out.join(RunLayout::RECORD).exists();
         let plugins = plugins_of(&entry.config, registry, resume.then_some(out))?;
         let training = Training {
-            config: &entry.config,
+            config: entry.config.clone(),
             base: base.into(),
             out: out.into(),
             resume,
-            device: &self.device.name,
-            plugins: &plugins,
+            device: self.device.name.clone(),
+            plugins,
         };
         let mut progress = self.progress.begin();
         let done = training.run(&mut progress);
@@ -211,7 +211,7 @@ impl Compare {
             max_invalid_fraction: None,
         };
         let bar = self.progress.bar.begin("{msg:32} [{bar:24}] {pos} of {len} samples, {eta} left");
-        let scores = evaluate(&FinishedRun::read(run)?, tasks, &options, registry, &bar);
+        let scores = evaluate(&Run::open(run)?, tasks, &options, registry, &bar);
         bar.finish();
         folder.write(scores?)
     }

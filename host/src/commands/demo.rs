@@ -79,7 +79,7 @@ impl Demo {
         let config = RunConfig::read(&file, &[])?;
         let plugins = plugins_of(&config, registry, None)?;
         let (base, out) = (out.clone(), out.join("run"));
-        let training = Training { config: &config, base, out, resume: false, device: "cpu", plugins: &plugins };
+        let training = Training { config, base, out, resume: false, device: "cpu".into(), plugins };
         train(&training, &self.progress)
     }
 

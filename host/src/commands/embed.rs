@@ -14,8 +14,9 @@ use serde::Serialize;
 
 use crate::arguments::{BarArgs, DataRootArgs, DeviceArgs, PluginArgs, ResultArgs};
 use crate::failure::Failure;
+use medcoss_runtime::Run;
 use medcoss_runtime::config::{DataSection, OneOrMore, StageSection, options_of};
-use medcoss_runtime::finished_run::FinishedRun;
+use medcoss_runtime::encoding::{family_for, family_of};
 use medcoss_runtime::plugin_dataset::PluginDataset;
 use medcoss_runtime::{WorkObserver, WorkReport};
 
@@ -120,7 +121,7 @@ impl Embed {
     }
 
     fn embed(&self) -> Result<Report> {
-        let run = FinishedRun::read(&self.run)?;
+        let run = Run::open(&self.run)?;
         let stored = run.model(self.stage)?;
         match (&self.tensors, &self.input, &self.family, &self.modality) {
             (Some(tensors), Some(input), Some(family), _) => {
@@ -135,18 +136,17 @@ impl Embed {
     }
 
     /// Opens data as the run's stage of that modality does, if it has one.
-    fn open(&self, run: &FinishedRun, modality: &str) -> Result<PluginDataset> {
+    fn open(&self, run: &Run, modality: &str) -> Result<PluginDataset> {
         let plugin = self.plugins.registry().map_err(|failure| anyhow!("{}", failure.report()))?.load(modality)?;
         let base = self.data_root.or_current()?;
         let mut section = StageSection::new(modality, OneOrMore::More(self.data.clone()));
         section.options = options_of(&self.options)?;
-        run.open(&plugin, &base, section)
+        run.open_data(&plugin, &base, section)
     }
 
     fn write(&self, stored: &StoredModel, source: &dyn Dataset) -> Result<Report> {
         let began = Instant::now();
-        let family = family_of(stored, source.family())?;
-        self.check_fit(stored, family, source)?;
+        let family = family_for(stored, source)?;
         let n_samples = source.ids().len();
         if n_samples == 0 {
             bail!("there are no samples to encode");
@@ -212,21 +212,6 @@ impl Embed {
         })?;
         Ok(Report { file: self.out.clone(), shape, n_samples: n_rows, bad, seconds: began.elapsed().as_secs_f64() })
     }
-
-    /// Samples must have the tokens that the family learned.
-    fn check_fit(&self, stored: &StoredModel, family: usize, source: &dyn Dataset) -> Result<()> {
-        let mut config = stored.config.clone();
-        let name = config.families[family].name.clone();
-        config.admit(&name, source.modality(), source.spec(), None)?;
-        Ok(())
-    }
-}
-
-fn family_of(stored: &StoredModel, name: &str) -> Result<usize> {
-    stored.config.family(name).ok_or_else(|| {
-        let known: Vec<&str> = stored.config.families.iter().map(|family| family.name.as_str()).collect();
-        anyhow!("this model has no token family {name}\nhint: it has {}", known.join(", "))
-    })
 }
 
 impl Report {

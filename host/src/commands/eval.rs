@@ -14,7 +14,7 @@ use crate::interrupt;
 use crate::tables::{page_width, scores};
 use medcoss_plugin_host::PluginRegistry;
 use medcoss_runtime::evaluation::{After, Options, ScoresFolder, TasksFile, evaluate};
-use medcoss_runtime::finished_run::FinishedRun;
+use medcoss_runtime::run::Run;
 
 /// Measure a run's models on downstream tasks
 ///
@@ -101,7 +101,7 @@ impl Eval {
     fn evaluate(&self, registry: &PluginRegistry) -> Result<Scores> {
         interrupt::listen("no scores are written");
         let file = TasksFile::read(&self.tasks)?;
-        let run = FinishedRun::read(&self.run)?;
+        let run = Run::open(&self.run)?;
         let base = self.data_root.or(file.folder.clone())?;
         if let Some(ratio) = self.max_invalid_fraction.filter(|ratio| !(0.0..=1.0).contains(ratio)) {
             bail!("--max-invalid-fraction is {ratio}, not in 0.0 to 1.0");

@@ -9,7 +9,7 @@ use serde::Serialize;
 
 use crate::arguments::ResultArgs;
 use crate::failure::Failure;
-use medcoss_runtime::finished_run::FinishedRun;
+use medcoss_runtime::run::Run;
 
 /// Write the model of a run to a .safetensors file
 ///
@@ -62,7 +62,7 @@ impl Export {
     }
 
     fn export(&self) -> Result<Report> {
-        let run = FinishedRun::read(&self.run)?;
+        let run = Run::open(&self.run)?;
         let stored = run.model(self.stage)?;
         let layout = match self.layout {
             LayoutArg::Medcoss => Layout::Medcoss,

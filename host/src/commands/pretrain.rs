@@ -57,13 +57,13 @@ impl Pretrain {
         let base = self.configuration.data_root()?;
         let out = self.configuration.run_folder(self.out.as_deref());
         let plugins = plugins_of(&config, registry, self.resume.then_some(out.as_path()))?;
-        let (resume, device) = (self.resume, self.device.name.as_str());
-        train(&Training { config: &config, base, out, resume, device, plugins: &plugins }, &self.progress)
+        let (resume, device) = (self.resume, self.device.name.clone());
+        train(&Training { config, base, out, resume, device, plugins }, &self.progress)
     }
 }
 
 /// Runs all stages and shows progress on standard error. Ctrl-C stops between two updates.
-pub(crate) fn train(training: &Training<'_>, progress: &ProgressArgs) -> Result<Summary> {
+pub(crate) fn train(training: &Training, progress: &ProgressArgs) -> Result<Summary> {
     interrupt::listen("with a checkpoint");
     let mut progress = progress.begin();
     let states = training.run(&mut progress);
@@ -73,7 +73,7 @@ pub(crate) fn train(training: &Training<'_>, progress: &ProgressArgs) -> Result<
         let go_on = format!("{INTERRUPTED}\nhint: go on with: medcoss resume {}", training.out.display());
         if is_interruption(&error) { error.context(go_on) } else { error }
     })?;
-    Summary::read(&training.out, &states, training.plugins)
+    Summary::read(&training.out, &states, &training.plugins)
 }
 
 const INTERRUPTED: &str = "interrupted";

@@ -7,8 +7,7 @@ use std::time::Instant;
 
 use anyhow::{Context, Result, bail};
 use clap::Args;
-use medcoss_core::run::RunLayout;
-use medcoss_core::run::write_atomically;
+use medcoss_core::run::{RunLayout, write_atomically};
 use serde::Serialize;
 
 use crate::arguments::{BarArgs, DataRootArgs, DeviceArgs, PluginArgs, ResultArgs};

@@ -55,7 +55,7 @@ impl Resume {
         let config = RunConfig::read_record(&self.run.join(RunLayout::RECORD))?.with_settings(&self.settings)?;
         let base = self.data_root.or_current()?;
         let plugins = plugins_of(&config, registry, Some(&self.run))?;
-        let (out, device) = (self.run.clone(), self.device.name.as_str());
-        train(&Training { config: &config, base, out, resume: true, device, plugins: &plugins }, &self.progress)
+        let (out, device) = (self.run.clone(), self.device.name.clone());
+        train(&Training { config, base, out, resume: true, device, plugins }, &self.progress)
     }
 }

@@ -1,23 +1,18 @@
 //! `medcoss stage add`: one more stage for a run: a new modality, or an old one with new data.
 
-use std::path::{Component, Path, PathBuf};
+use std::path::PathBuf;
 
 use anyhow::{Context, Result, bail};
 use clap::Args;
-use medcoss_core::run::{RunLayout, StageFolder};
 
 use super::pretrain::train;
 use crate::arguments::{DataRootArgs, DeviceArgs, PluginArgs, ProgressArgs, ResultArgs};
 use crate::failure::Failure;
 use crate::tables;
 use medcoss_plugin_host::PluginRegistry;
-use medcoss_runtime::config::{OneOrMore, RunConfig, StageSection};
+use medcoss_runtime::new_stage;
 use medcoss_runtime::run_summary::Summary;
-use medcoss_runtime::stage_plugin::plugins_of;
-use medcoss_runtime::training::Training;
-
-/// Settings that are a stage's own; `--set` takes all others for the run's.
-const STAGE_SETTINGS: [&str; 5] = ["epochs", "warmup_epochs", "batch_size", "gradient_accumulation", "options"];
+use medcoss_runtime::{ModalityData, NewStage, Resources, Run};
 
 /// Learn one more modality with the model of a finished run
 ///
@@ -64,55 +59,17 @@ impl StageAdd {
     }
 
     fn train(&self, registry: &PluginRegistry) -> Result<Summary> {
-        let before = RunConfig::read_record(&self.run.join(RunLayout::RECORD))?;
-        self.refuse_unfinished(&before)?;
-        let (base, data) = self.place()?;
-        let config = self.configuration(&before, data)?;
-        let plugins = plugins_of(&config, registry, Some(&self.run))?;
-        let (out, device) = (self.run.clone(), self.device.name.as_str());
-        train(&Training { config: &config, base, out, resume: true, device, plugins: &plugins }, &self.progress)
-    }
-
-    /// What is added goes on from the last model: the stage before must have one.
-    fn refuse_unfinished(&self, before: &RunConfig) -> Result<()> {
-        for (at, section) in before.stages.iter().enumerate() {
-            let (number, run) = (at + 1, self.run.display());
-            if StageFolder::new(&self.run, number, &section.modality).finished()?.is_none() {
-                bail!(
-                    "stage {number} {} of {run} is not finished\n\
-                     hint: finish it with `medcoss resume {run}`; if it was added by mistake, `medcoss stage remove {run}` takes it back",
-                    section.modality
-                );
-            }
-        }
-        Ok(())
-    }
-
-    /// The run's configuration with the new stage at its end.
-    fn configuration(&self, before: &RunConfig, data: Vec<PathBuf>) -> Result<RunConfig> {
-        let mut config = before.clone();
-        let position = config.stages.len() + 1;
-        let data = match data.as_slice() {
-            [one] => OneOrMore::One(one.clone()),
-            _ => OneOrMore::More(data),
-        };
-        config.stages.push(StageSection::new(&self.modality, data));
-        let settings: Vec<String> = self
-            .settings
-            .iter()
-            .map(|setting| {
-                let first = setting.split(['.', '=']).next().unwrap_or_default().trim();
-                let of_stage = STAGE_SETTINGS.contains(&first);
-                if of_stage { format!("stage.{position}.{setting}") } else { setting.clone() }
-            })
-            .collect();
-        config.with_settings(&settings)
+        let run = Run::open(&self.run)?;
+        let (data_root, paths) = self.place()?;
+        let stage = NewStage { data: ModalityData::new(&self.modality, paths), settings: self.settings.clone() };
+        let resources = Resources { registry, data_root, device: self.device.name.clone() };
+        train(&run.training_with(&stage, &resources)?, &self.progress)
     }
 
     /// The folder that all data paths are relative to, and the new ones relative to it. Absolute paths are made relative to
     /// `--data-root`, or else to the folder that they lie in: a run holds no absolute path.
     fn place(&self) -> Result<(PathBuf, Vec<PathBuf>)> {
-        if !self.data_root.is_given() && self.data.iter().any(|path| !is_below(path)) {
+        if !self.data_root.is_given() && self.data.iter().any(|path| !new_stage::is_below(path)) {
             let [one] = self.data.as_slice() else {
                 bail!(
                     "several paths of which not all lie in the current folder\nhint: give the folder that holds them with --data-root DIR, and the paths below it"
@@ -124,24 +81,6 @@ impl StageAdd {
                 _ => bail!("data {} has no folder that it lies in", one.display()),
             };
         }
-        let base = self.data_root.or_current()?;
-        let relative = |path: &PathBuf| {
-            let below = path.strip_prefix(&base).map(Path::to_path_buf).unwrap_or_else(|_| path.clone());
-            if !is_below(&below) {
-                bail!(
-                    "data {} does not lie in the data root {}\nhint: name another with --data-root DIR; it also holds the data of \
-                     earlier stages whose samples were kept by reference",
-                    path.display(),
-                    base.display()
-                );
-            }
-            Ok(below)
-        };
-        let data = self.data.iter().map(relative).collect::<Result<_>>()?;
-        Ok((base, data))
+        Ok((self.data_root.or_current()?, self.data.clone()))
     }
-}
-
-fn is_below(path: &Path) -> bool {
-    path.components().all(|part| matches!(part, Component::Normal(_) | Component::CurDir))
 }

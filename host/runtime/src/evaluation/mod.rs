@@ -24,8 +24,8 @@ use medcoss_core::data::{Dataset, TokenSpec};
 use medcoss_core::evaluation::{EvaluatedStage, Score, ScoreMatrix, Scores, TaskSummary, Transfer};
 use medcoss_core::run::{CHECKSUM_PLACEHOLDER, FORMAT};
 
-use crate::finished_run::FinishedRun;
 use crate::observer::{Work, WorkObserver};
+use crate::run::Run;
 use medcoss_plugin_host::{Plugin, PluginRegistry};
 
 use context::EvaluationContext;
@@ -43,7 +43,7 @@ pub use written::ScoresFolder;
 /// # Errors
 /// A task that does not fit the run or its data, files that cannot be read, a request to stop.
 pub fn evaluate(
-    run: &FinishedRun,
+    run: &Run,
     file: &TasksFile,
     options: &Options<'_>,
     registry: &PluginRegistry,
@@ -152,7 +152,7 @@ struct Needed {
 
 /// Opens the data of all tasks and labels their samples, before anything is computed.
 fn open<'a>(
-    run: &FinishedRun,
+    run: &Run,
     file: &'a TasksFile,
     options: &Options<'_>,
     registry: &PluginRegistry,

@@ -4,7 +4,7 @@ use anyhow::{Result, bail};
 use medcoss_core::evaluation::complete_model;
 use medcoss_core::model::{Model, ModelConfig};
 
-use crate::finished_run::FinishedRun;
+use crate::run::Run;
 
 /// Which models are evaluated.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -17,7 +17,7 @@ pub enum After {
 
 /// The models of a run, each with embedders for every family that the run has learned by its end.
 pub(super) struct Models<'a> {
-    run: &'a FinishedRun,
+    run: &'a Run,
     /// Of the latest model.
     pub config: ModelConfig,
 }
@@ -25,7 +25,7 @@ pub(super) struct Models<'a> {
 impl<'a> Models<'a> {
     /// # Errors
     /// A run without any model.
-    pub fn new(run: &'a FinishedRun) -> Result<Self> {
+    pub fn new(run: &'a Run) -> Result<Self> {
         let latest = run.states.last().map(|state| &state.model);
         match latest.or(run.initial.as_ref().map(|initial| &initial.model)) {
             Some(config) => Ok(Self { run, config: config.clone() }),
@@ -127,7 +127,7 @@ pub(super) struct ModelOf {
 }
 
 /// The model after a stage, for people.
-pub(super) fn name(run: &FinishedRun, of: ModelOf) -> String {
+pub(super) fn name(run: &Run, of: ModelOf) -> String {
     let number = of.stage;
     match number.checked_sub(1).and_then(|at| run.states.get(at)) {
         Some(state) => format!("after stage {number} {}", state.modality),

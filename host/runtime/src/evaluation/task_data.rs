@@ -13,9 +13,9 @@ use super::label_source::{LabelSource, MaskLabels};
 use super::samples::{TaskSamples, Unlabelled};
 use super::tasks_file::TaskSection;
 use crate::config::StageSection;
-use crate::finished_run::FinishedRun;
 use crate::label_maps::MaskedSource;
 use crate::plugin_dataset::PluginDataset;
+use crate::run::Run;
 use medcoss_plugin_host::Plugin;
 
 /// One dataset and the samples of it that some task uses.
@@ -42,17 +42,11 @@ impl TaskData {
     ///
     /// # Errors
     /// Whatever the plugin answers, samples that do not fit the run's model.
-    pub fn open(
-        task: &TaskSection,
-        plugin: &Plugin,
-        run: &FinishedRun,
-        config: &ModelConfig,
-        base: &Path,
-    ) -> Result<Self> {
+    pub fn open(task: &TaskSection, plugin: &Plugin, run: &Run, config: &ModelConfig, base: &Path) -> Result<Self> {
         let mut section = StageSection::new(&task.modality, task.data.clone());
         section.root = task.root.clone();
         section.options = task.options.clone();
-        let source = run.open(plugin, base, section)?;
+        let source = run.open_data(plugin, base, section)?;
         let family = config
             .family(source.family())
             .ok_or_else(|| anyhow!("the run's model has no token family {}", source.family()))?;

@@ -64,12 +64,12 @@ impl TrialRun<'_> {
     /// Whatever would stop the run, and a request to stop.
     pub fn forecast(&self) -> Result<Forecast> {
         let training = Training {
-            config: self.config,
+            config: self.config.clone(),
             base: self.base.clone(),
             out: self.scratch.clone(),
             resume: false,
-            device: self.device,
-            plugins: self.plugins,
+            device: self.device.into(),
+            plugins: self.plugins.to_vec(),
         };
         let (mut begun, sources) = training.begin(&mut Silent)?;
         let at_rest = peak_memory();
@@ -108,7 +108,7 @@ impl TrialRun<'_> {
     /// Learns until the watch has seen enough, then ends the stage as usual.
     fn try_stage(
         &self,
-        training: &Training<'_>,
+        training: &Training,
         begun: &Begun,
         at: usize,
         excerpts: &[Subset<'_>],

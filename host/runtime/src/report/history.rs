@@ -8,9 +8,9 @@ use medcoss_core::evaluation::Scores;
 use medcoss_core::run::{RunLayout, StageFolder, StageState};
 
 use super::series::{EpochLine, read_epochs};
-use crate::finished_run::FinishedRun;
 use crate::plugins_lock::{LockedPlugin, PluginsLock};
 use crate::record::read_with_checksum;
+use crate::run::Run;
 use crate::timing::EpochTime;
 
 /// One run, as its folder tells it.
@@ -22,7 +22,7 @@ pub struct RunHistory {
     /// How it rehearses, where its record says so.
     pub strategy: Option<String>,
     /// What can be learned from or shown with a model.
-    pub finished: FinishedRun,
+    pub finished: Run,
     /// Text of its record.
     pub record: String,
     /// Plugins that made it, or why they are not known.
@@ -73,7 +73,7 @@ impl RunHistory {
     /// # Errors
     /// A folder without a run, a damaged record or state.
     pub fn read(path: &Path) -> Result<Self> {
-        let finished = FinishedRun::read(path)?;
+        let finished = Run::open(path)?;
         let record = read_with_checksum(&path.join(RunLayout::RECORD))?;
         let record = record.lines().filter(|line| !line.starts_with("# seal: ")).collect::<Vec<_>>().join("\n");
         let mut stages: Vec<StageHistory> = Vec::new();

@@ -1,4 +1,4 @@
-//! What a run has learned so far, for commands that use it: the models in its folder.
+//! A run's folder as it is: configuration, finished stages, models. `encoding` and `new_stage` work on it.
 
 use std::path::{Path, PathBuf};
 
@@ -10,9 +10,9 @@ use crate::config::{RunConfig, StageSection};
 use crate::plugin_dataset::PluginDataset;
 use medcoss_plugin_host::Plugin;
 
-/// The finished part of a run.
-pub struct FinishedRun {
-    path: PathBuf,
+/// A run, as far as its stages are finished.
+pub struct Run {
+    pub(crate) path: PathBuf,
     /// Its configuration, with every default.
     pub config: RunConfig,
     /// The model that it began with; none of a run that began with fresh parameters.
@@ -21,12 +21,12 @@ pub struct FinishedRun {
     pub states: Vec<StageState>,
 }
 
-impl FinishedRun {
-    /// Reads what the folder says of itself; parameters are not read.
+impl Run {
+    /// Opens a run's folder. Parameters are read when they are used.
     ///
     /// # Errors
     /// A folder without a run, files that are damaged.
-    pub fn read(path: &Path) -> Result<Self> {
+    pub fn open(path: &Path) -> Result<Self> {
         let config = RunConfig::read_record(&path.join(RunLayout::RECORD))
             .with_context(|| format!("{} holds no run that can be read", path.display()))?;
         let initial = InitialModel::read(path).context("the model that the run begins with")?;
@@ -47,7 +47,7 @@ impl FinishedRun {
     ///
     /// # Errors
     /// Assets that are damaged, whatever the plugin answers.
-    pub fn open(&self, plugin: &Plugin, base: &Path, section: StageSection) -> Result<PluginDataset> {
+    pub fn open_data(&self, plugin: &Plugin, base: &Path, section: StageSection) -> Result<PluginDataset> {
         let mut section = section;
         if let Some(stage) = self.config.stages.iter().rfind(|stage| stage.modality == section.modality) {
             let own = std::mem::replace(&mut section.options, stage.options.clone());

@@ -1,0 +1,115 @@
+//! One more stage for a run.
+
+use std::path::{Component, Path};
+
+use anyhow::{Result, bail};
+
+use crate::config::RunConfig;
+use crate::modality_data::ModalityData;
+use crate::observer::RunObserver;
+use crate::resources::Resources;
+use crate::run::Run;
+use crate::run_summary::{StageSummary, Summary};
+use crate::stage_plugin::plugins_of;
+use crate::training::Training;
+
+/// Settings that are a stage's own; all other settings are the run's.
+const STAGE_SETTINGS: [&str; 5] = ["epochs", "warmup_epochs", "batch_size", "gradient_accumulation", "options"];
+
+/// A stage that a run is to learn next.
+#[derive(Debug, Clone, PartialEq)]
+pub struct NewStage {
+    /// Its data. Their paths lie below the data root, which also holds the data of earlier stages whose buffers refer to them.
+    pub data: ModalityData,
+    /// Settings `key=value`: of the stage, such as `epochs=3` or `options.size=96`, or of the run, as far as a run may change them.
+    pub settings: Vec<String>,
+}
+
+impl NewStage {
+    /// A stage with the run's settings.
+    pub fn new(data: ModalityData) -> Self {
+        Self { data, settings: Vec::new() }
+    }
+
+    /// The same with one more setting `key=value`.
+    pub fn with(mut self, setting: &str) -> Self {
+        self.settings.push(setting.into());
+        self
+    }
+}
+
+impl Run {
+    /// Learns one more stage, which starts from the latest model and replays the buffers of all earlier stages.
+    ///
+    /// # Errors
+    /// A run that is not finished, data, plugins or settings that do not fit it, and whatever stops a stage. What a stopped stage left in
+    /// the folder is continued by resuming the run.
+    pub fn add_stage(
+        &mut self,
+        stage: &NewStage,
+        resources: &Resources<'_>,
+        observer: &mut dyn RunObserver,
+    ) -> Result<StageSummary> {
+        let training = self.training_with(stage, resources)?;
+        let states = training.run(observer)?;
+        let summary = Summary::read(&training.out, &states, &training.plugins)?;
+        *self = Self::open(&self.path)?;
+        summary.stages.into_iter().next_back().ok_or_else(|| anyhow::anyhow!("the run has no stages"))
+    }
+
+    /// The training that learns one more stage; nothing is changed before it is run.
+    ///
+    /// # Errors
+    /// A run that is not finished, data, plugins or settings that do not fit it.
+    pub fn training_with(&self, stage: &NewStage, resources: &Resources<'_>) -> Result<Training> {
+        self.check_finished()?;
+        let config = self.configuration_with(stage, resources)?;
+        let plugins = plugins_of(&config, resources.registry, Some(&self.path))?;
+        let (base, out) = (resources.data_root.clone(), self.path.clone());
+        Ok(Training { config, base, out, resume: true, device: resources.device.clone(), plugins })
+    }
+
+    /// A new stage starts from the latest model: the stage before must have one.
+    fn check_finished(&self) -> Result<()> {
+        if let Some(section) = self.config.stages.get(self.states.len()) {
+            let (number, run) = (self.states.len() + 1, self.path.display());
+            bail!(
+                "stage {number} {} of {run} is not finished\n\
+                 hint: finish it with `medcoss resume {run}`; if it was added by mistake, `medcoss stage remove {run}` takes it back",
+                section.modality
+            );
+        }
+        Ok(())
+    }
+
+    /// The run's configuration with the new stage at its end.
+    fn configuration_with(&self, stage: &NewStage, resources: &Resources<'_>) -> Result<RunConfig> {
+        let mut data = stage.data.clone();
+        for path in &mut data.paths {
+            if let Ok(below) = path.strip_prefix(&resources.data_root) {
+                *path = below.to_path_buf();
+            }
+            if !is_below(path) {
+                bail!(
+                    "data {} does not lie in the data root {}\nhint: name another with --data-root DIR; it also holds the data of \
+                     earlier stages whose samples were kept by reference",
+                    path.display(),
+                    resources.data_root.display()
+                );
+            }
+        }
+        let mut config = self.config.clone();
+        let position = config.stages.len() + 1;
+        config.stages.push(data.section());
+        let place = |setting: &String| {
+            let name = setting.split(['.', '=']).next().unwrap_or_default().trim();
+            if STAGE_SETTINGS.contains(&name) { format!("stage.{position}.{setting}") } else { setting.clone() }
+        };
+        config.with_settings(&stage.settings.iter().map(place).collect::<Vec<_>>())
+    }
+}
+
+/// Whether a path stays below the folder that it is joined to.
+pub fn is_below(path: &Path) -> bool {
+    path.components().all(|part| matches!(part, Component::Normal(_) | Component::CurDir))
+}

@@ -1,0 +1,23 @@
+//! What work on a run needs beside its folder.
+
+use std::path::PathBuf;
+
+use medcoss_plugin_host::PluginRegistry;
+
+/// Plugins, data and device.
+#[derive(Debug, Clone)]
+pub struct Resources<'a> {
+    /// Where plugins are found.
+    pub registry: &'a PluginRegistry,
+    /// Folder that data paths are relative to.
+    pub data_root: PathBuf,
+    /// Name of the device that computes: `cpu`, `cuda`, `cuda:1`.
+    pub device: String,
+}
+
+impl<'a> Resources<'a> {
+    /// Data relative to the current folder, the CPU as device.
+    pub fn new(registry: &'a PluginRegistry) -> Self {
+        Self { registry, data_root: PathBuf::new(), device: "cpu".into() }
+    }
+}

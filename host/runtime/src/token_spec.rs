@@ -1,0 +1,12 @@
+//! The shape of a plugin's samples as core knows it.
+
+use medcoss_core::data::TokenSpec;
+use medcoss_plugin_host::Shape;
+
+/// Number and size of tokens, without the axes of their grid.
+pub fn spec_of(shape: &Shape) -> TokenSpec {
+    match *shape {
+        Shape::Continuous { n_tokens, d_token, n_masked, .. } => TokenSpec::Continuous { n_tokens, d_token, n_masked },
+        Shape::Discrete { length, vocabulary, .. } => TokenSpec::Discrete { length, vocabulary },
+    }
+}
