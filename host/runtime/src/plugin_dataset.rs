@@ -14,7 +14,7 @@ use crate::buffer_tokens;
 use crate::config::StageSection;
 use crate::token_spec::spec_of;
 use medcoss_plugin_host::{
-    Batch, OpenDataset, Plugin, PluginError, Rendered, SampleFailure, Tokens, View as PluginView,
+    Batch, OpenDataset, Plugin, PluginError, Rendered, SampleFailure, Tokens, View as PluginView, with_present_names,
 };
 
 /// In the folder of kept samples: their files, and how the plugin opens them.
@@ -71,7 +71,9 @@ impl PluginDataset {
     }
 
     fn reopen(plugin: &Plugin, folder: &Path, assets: Option<&Path>) -> Result<Self> {
-        let Synthesised { data, options } = read_json(&folder.join(HOW_TO_OPEN))?;
+        let Synthesised { data, mut options } = read_json(&folder.join(HOW_TO_OPEN))?;
+        // An earlier version may have written them under former names.
+        with_present_names(&plugin.description().options, &mut options);
         // Canonical: a path that a plugin is given does not depend on the working folder.
         let base = folder.join(SAMPLES);
         let base = base.canonicalize().with_context(|| format!("cannot find {}", base.display()))?;
