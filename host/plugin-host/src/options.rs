@@ -1,9 +1,10 @@
 //! Options of plugins, as their JSON Schema describes them: what `inspect` shows, and names checked before a plugin is
 //! asked. Values are the plugin's own to judge.
 
-use medcoss_abi::message::RENAMED_OPTIONS;
 use serde::Serialize;
 use serde_json::{Map, Value};
+
+use medcoss_caller::options::present_name;
 
 use crate::nearest::did_you_mean;
 
@@ -33,7 +34,7 @@ pub fn list(schema: &Value) -> Vec<PluginOption> {
 /// Compares the names of options with those that the schema lists.
 ///
 /// # Errors
-/// A name that does not exist, with the nearest that does; options that are no table.
+/// A former name, with the present one; a name that does not exist, with the nearest that does; options that are no table.
 pub fn check_names(schema: &Value, options: &Value) -> Result<(), String> {
     let given = match options {
         Value::Null => return Ok(()),
@@ -43,28 +44,12 @@ pub fn check_names(schema: &Value, options: &Value) -> Result<(), String> {
     let Some(known) = closed_properties(schema) else { return Ok(()) };
     let Some(name) = given.keys().find(|name| !known.contains_key(*name)) else { return Ok(()) };
     if let Some(present) = present_name(schema, name) {
-        return Err(format!("option {name} is now {present}\nhint: rename {name} to {present}"));
+        return Err(format!("option {name} is now called {present}\nhint: rename {name} to {present}"));
     }
     let names: Vec<_> = known.keys().map(String::as_str).collect();
     let all = if names.is_empty() { "it has none".into() } else { format!("options are {}", names.join(", ")) };
     let proposal = did_you_mean(name, names.iter().copied());
     Err(format!("there is no option {name:?}\nhint: {proposal}{all}"))
-}
-
-/// Brings options that an earlier version of a plugin wrote to the present names.
-pub fn rename_former(schema: &Value, options: &mut Value) {
-    let Some(given) = options.as_object_mut() else { return };
-    let former: Vec<String> = given.keys().filter(|name| present_name(schema, name).is_some()).cloned().collect();
-    for name in former {
-        if let (Some(present), Some(value)) = (present_name(schema, &name), given.remove(&name)) {
-            given.insert(present.into(), value);
-        }
-    }
-}
-
-/// The present name of a renamed option.
-fn present_name<'a>(schema: &'a Value, former: &str) -> Option<&'a str> {
-    schema.get(RENAMED_OPTIONS)?.get(former)?.as_str()
 }
 
 /// The properties of a schema that allows no others.
@@ -247,16 +232,10 @@ mod tests {
                         options are crop_scale, labels, masking, size, spacing, words";
         assert_eq!(message, expected);
         assert!(check_names(&schema(), &json!([1])).is_err());
-    }
-
-    #[test]
-    fn a_former_name_is_refused_with_the_present_one_and_renamed_where_a_plugin_wrote_it() {
-        let mut schema = schema();
-        schema[RENAMED_OPTIONS] = json!({ "side": "size" });
-        let mut options = json!({ "side": 96, "masking": "tube" });
-        assert_eq!(check_names(&schema, &options).unwrap_err(), "option side is now size\nhint: rename side to size");
-        rename_former(&schema, &mut options);
-        assert_eq!(options, json!({ "size": 96, "masking": "tube" }));
+        let mut renamed = schema();
+        renamed["x-renamed-options"] = json!({ "side": "size" });
+        let message = check_names(&renamed, &json!({ "side": 3 })).unwrap_err();
+        assert_eq!(message, "option side is now called size\nhint: rename side to size");
     }
 
     #[test]

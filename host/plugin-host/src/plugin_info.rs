@@ -2,10 +2,10 @@
 
 use medcoss_abi::message::Description;
 
-use crate::answers::check_description;
 use crate::location::PluginLocation;
 use crate::plugin::Plugin;
-use crate::shape::Shape;
+use medcoss_caller::Shape;
+use medcoss_caller::answers::check_description;
 
 /// A plugin that was found sound, in this process or, before, in another.
 #[derive(Debug, Clone, PartialEq)]
