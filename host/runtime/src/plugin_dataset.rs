@@ -8,7 +8,7 @@ use anyhow::{Context, Result, bail};
 use medcoss_abi::message::{Geometry, Keep, Open, Synthesised};
 use medcoss_core::Error;
 use medcoss_core::data::{Dataset, InvalidSample, RawBatch, TokenSpec, View};
-use medcoss_core::run::{KEPT_SAMPLES, StageFolder, read_json, write_atomically};
+use medcoss_core::run::{RunLayout, StageFolder, read_json, write_atomically};
 
 use crate::buffer_tokens;
 use crate::config::StageSection;
@@ -57,10 +57,15 @@ impl PluginDataset {
     /// Files that are missing or damaged, whatever the plugin answers.
     pub fn open_kept(plugin: &Plugin, stage: &StageFolder, assets: Option<&Path>) -> Result<Self> {
         let ids: Vec<String> = stage.buffer()?.entries.into_iter().map(|entry| entry.id).collect();
-        let kept = Self::reopen(plugin, &stage.file(KEPT_SAMPLES), assets)?;
+        let kept = Self::reopen(plugin, &stage.file(RunLayout::BUFFER_SAMPLES), assets)?;
         let (found, expected) = (kept.dataset.ids().len(), ids.len());
         if found != expected {
-            bail!("{}/{KEPT_SAMPLES} holds {found} samples, buffer.jsonl names {expected}", stage.name());
+            bail!(
+                "{}/{} holds {found} samples, {} names {expected}",
+                stage.name(),
+                RunLayout::BUFFER_SAMPLES,
+                RunLayout::BUFFER
+            );
         }
         Ok(Self { original_ids: Some(ids), ..kept })
     }

@@ -5,8 +5,8 @@ use std::time::Instant;
 
 use anyhow::{Context, Result, anyhow, bail};
 use clap::Args;
-use medcoss_core::evaluation::{SCORES, Scores};
-use medcoss_core::run::write_atomically;
+use medcoss_core::evaluation::Scores;
+use medcoss_core::run::{RunLayout, write_atomically};
 
 use super::eval::Seeds;
 use crate::arguments::{ConfigurationArgs, DeviceArgs, PluginArgs, ProgressArgs, ResultArgs};
@@ -16,11 +16,11 @@ use crate::tables;
 use medcoss_plugin_host::PluginRegistry;
 use medcoss_runtime::comparison::{ComparedRun, Comparison, Variant};
 use medcoss_runtime::config::RunConfig;
-use medcoss_runtime::evaluation::{After, EVALUATIONS, Options, ScoresFolder, TasksFile, evaluate};
+use medcoss_runtime::evaluation::{After, Options, ScoresFolder, TasksFile, evaluate};
 use medcoss_runtime::is_interruption;
 use medcoss_runtime::run::Run;
 use medcoss_runtime::stage_plugin::plugins_of;
-use medcoss_runtime::training::{RECORD, Training};
+use medcoss_runtime::training::Training;
 
 /// Compare strategies over seeds: train, evaluate, and put all into one table
 ///
@@ -165,9 +165,11 @@ impl Compare {
 
     /// The scores of an earlier call, if they are what this one would find.
     fn known_scores(&self, folder: &Path, entry: &Entry<'_>, tasks: &TasksFile) -> Option<Scores> {
-        let before = RunConfig::read_record(&folder.join(RECORD)).ok()?;
+        let before = RunConfig::read_record(&folder.join(RunLayout::RECORD)).ok()?;
         let is_same = entry.config.continues(&before).is_ok() && before.stages.len() == entry.config.stages.len();
-        let scores = Scores::read(&folder.join(EVALUATIONS).join(&tasks.stem).join(SCORES)).ok().filter(|_| is_same)?;
+        let scores = Scores::read(&folder.join(RunLayout::EVALUATIONS).join(&tasks.stem).join(RunLayout::SCORES))
+            .ok()
+            .filter(|_| is_same)?;
         let last = scores.stages.iter().map(|stage| stage.stage).max()?;
         let every = scores.stages.len() > 1;
         let is_enough = every || self.after(entry) == After::Last;
@@ -176,7 +178,7 @@ impl Compare {
     }
 
     fn train(&self, entry: &Entry<'_>, out: &Path, base: &Path, registry: &PluginRegistry) -> Result<()> {
-        let resume = out.join(RECORD).exists();
+        let resume = out.join(RunLayout::RECORD).exists();
         let plugins = plugins_of(&entry.config, registry, resume.then_some(out))?;
         let training = Training {
             config: entry.config.clone(),
@@ -200,7 +202,7 @@ impl Compare {
         base: &Path,
         registry: &PluginRegistry,
     ) -> Result<Scores> {
-        let folder = ScoresFolder::claim(&run.join(EVALUATIONS).join(&tasks.stem))?;
+        let folder = ScoresFolder::claim(&run.join(RunLayout::EVALUATIONS).join(&tasks.stem))?;
         let options = Options {
             after: self.after(entry),
             seeds: self.eval_seeds.0.clone(),

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, bail};
 use clap::Args;
 use medcoss_core::model::TextAttention;
-use medcoss_core::run::write_folder;
+use medcoss_core::run::{RunLayout, write_folder};
 use medcoss_core::weights::{Import, InitialModel, KnownSizes};
 use serde::Serialize;
 
@@ -15,7 +15,7 @@ use crate::tables;
 use medcoss_plugin_host::Plugin;
 use medcoss_runtime::config::RunConfig;
 use medcoss_runtime::plugins_lock::PluginsLock;
-use medcoss_runtime::training::{RECORD, is_free};
+use medcoss_runtime::training::is_free;
 
 /// The recipe that stages learn by which are added to an imported run: the paper's.
 const RECIPE: &str = include_str!("../../configs/imported.toml");
@@ -106,8 +106,8 @@ impl ImportCommand {
         write_folder(&self.out, |folder| {
             written = Some(InitialModel::write(folder, &imported, &self.checkpoint)?);
             let record = || -> Result<()> {
-                PluginsLock::of(std::iter::empty::<&Plugin>())?.write(&folder.join("plugins.lock"))?;
-                recorded.write_record(&folder.join(RECORD))
+                PluginsLock::of(std::iter::empty::<&Plugin>())?.write(&folder.join(RunLayout::PLUGINS_LOCK))?;
+                recorded.write_record(&folder.join(RunLayout::RECORD))
             };
             record().map_err(|error| medcoss_core::Error::Data(format!("{error:#}")))
         })?;

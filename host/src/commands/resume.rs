@@ -9,11 +9,12 @@ use super::pretrain::train;
 use crate::arguments::{DataRootArgs, DeviceArgs, PluginArgs, ProgressArgs, ResultArgs};
 use crate::failure::Failure;
 use crate::tables;
+use medcoss_core::run::RunLayout;
 use medcoss_plugin_host::PluginRegistry;
 use medcoss_runtime::config::RunConfig;
 use medcoss_runtime::run_summary::Summary;
 use medcoss_runtime::stage_plugin::plugins_of;
-use medcoss_runtime::training::{RECORD, Training};
+use medcoss_runtime::training::Training;
 
 /// Go on with a run that was stopped
 ///
@@ -51,7 +52,7 @@ impl Resume {
     }
 
     fn train(&self, registry: &PluginRegistry) -> Result<Summary> {
-        let config = RunConfig::read_record(&self.run.join(RECORD))?.with_settings(&self.settings)?;
+        let config = RunConfig::read_record(&self.run.join(RunLayout::RECORD))?.with_settings(&self.settings)?;
         let base = self.data_root.or_current()?;
         let plugins = plugins_of(&config, registry, Some(&self.run))?;
         let (out, device) = (self.run.clone(), self.device.name.clone());

@@ -35,7 +35,7 @@ pub use models::After;
 use models::{ModelOf, Models};
 use task_data::{Encoded, TaskData};
 pub use tasks_file::TasksFile;
-pub use written::{EVALUATIONS, ScoresFolder};
+pub use written::ScoresFolder;
 
 /// Evaluates a run's models on tasks. Nothing is written; `observer` is told how far it is, and ends it with
 /// [`medcoss_core::Error::Interrupted`].
