@@ -484,7 +484,7 @@ mod tests {
     }
 
     #[test]
-    fn defaults_are_the_papers() {
+    fn defaults_are_those_of_the_paper() {
         let config = read(MINIMAL, &[]).unwrap();
         assert_eq!((config.buffer.ratio, config.optimiser.weight_decay), (0.05, 0.05));
         assert_eq!(config.settings(&config.stages[1]).epochs, 7);
@@ -510,6 +510,21 @@ mod tests {
         assert!(error.contains("line 6"), "{error}");
         let error = read(&MINIMAL.replace("vit-tiny", "vit-tinny"), &[]).unwrap_err().to_string();
         assert!(error.contains("did you mean vit-tiny?"), "{error}");
+    }
+
+    #[test]
+    fn former_names_are_refused_in_files_settings_stages_and_variants() {
+        let refused = |found: Result<RunConfig>, present: &str| {
+            let error = found.unwrap_err().to_string();
+            assert!(error.contains(present), "{error}");
+        };
+        refused(read(&format!("{MINIMAL}\n[rehearsal]\ncentre_ratio = 0.1"), &[]), "is now buffer.cluster_ratio");
+        refused(read(MINIMAL, &["rehearsal.ewc_lambda=1"]), "rehearsal.ewc_lambda is now strategy.ewc.lambda");
+        refused(read(MINIMAL, &["stage.text.accumulation=2"]), "is now stage.gradient_accumulation");
+        let config = read(MINIMAL, &[]).unwrap();
+        let variant = crate::comparison::Variant::named("no-mixup:rehearsal.mixup=false").unwrap();
+        refused(variant.configuration(&config, 0), "is now strategy.medcoss.mixup");
+        refused(read(MINIMAL, &["strategy=ewc"]), "hint: write strategy.name = \"ewc\"");
     }
 
     #[test]

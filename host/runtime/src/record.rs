@@ -167,7 +167,7 @@ mod tests {
     }
 
     #[test]
-    fn a_record_comes_back_and_notices_a_change() {
+    fn a_record_is_read_as_written_and_a_change_is_noticed() {
         let config = read(MINIMAL, &[]).unwrap();
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("run.toml");
@@ -182,13 +182,31 @@ mod tests {
     }
 
     #[test]
-    fn a_record_of_format_2_names_the_attention_of_text_elsewhere() {
+    fn a_record_of_format_2_is_migrated() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("run.toml");
         let old = MINIMAL.replace("preset = \"vit-tiny\"", "preset = \"vit-tiny\"\ntext_attention = \"causal\"");
         write_with_checksum(&path, &format!("format = 2\n{old}")).unwrap();
         let config = RunConfig::read_record(&path).unwrap();
         assert_eq!(config.text.attention, Some(medcoss_core::model::TextAttention::Causal));
+    }
+
+    #[test]
+    fn a_record_of_format_3_is_verified_migrated_and_continued() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("run.toml");
+        let settings = "[rehearsal]\nstrategy = \"ewc\"\newc_lambda = 2.0\nmixup = false\n[data]\nloader_threads = 3\n";
+        let text = format!("format = 3\n{settings}{MINIMAL}\n{CHECKSUM_BEFORE_FORMAT_4}{CHECKSUM_PLACEHOLDER}\n");
+        std::fs::write(&path, insert_checksum(&text, CHECKSUM_BEFORE_FORMAT_4)).unwrap();
+        let record = RunConfig::read_record(&path).unwrap();
+        assert_eq!(record.strategy.name, medcoss_core::continual::Strategy::Ewc);
+        assert_eq!((record.strategy.ewc.lambda, record.data.num_workers), (2.0, 3));
+        // Settings of strategies that are not selected make no difference.
+        let settings = ["strategy.name=ewc", "strategy.ewc.lambda=2.0", "strategy.packnet.keep_ratio=0.1"];
+        read(MINIMAL, &settings).unwrap().continues(&record).unwrap();
+        assert!(read(MINIMAL, &settings[..1]).unwrap().continues(&record).is_err());
+        std::fs::write(&path, text).unwrap();
+        assert!(RunConfig::read_record(&path).unwrap_err().to_string().contains("was changed"));
     }
 
     #[test]
@@ -201,7 +219,7 @@ mod tests {
     }
 
     #[test]
-    fn a_run_goes_on_with_other_threads_and_more_stages_but_not_with_other_settings() {
+    fn a_run_continues_with_other_workers_and_more_stages_but_not_with_other_settings() {
         let before = read(MINIMAL, &[]).unwrap();
         read(MINIMAL, &["data.num_workers=7"]).unwrap().continues(&before).unwrap();
         let more = format!("{MINIMAL}\n[[stage]]\nmodality = \"ct\"\ndata = \"ct\"\n");
