@@ -1,4 +1,4 @@
-//! The record that a run keeps of its configuration, with a checksum, and what of it may differ when the run goes on.
+//! The record of a run's configuration, with a checksum, and the settings that may differ when the run continues.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -9,7 +9,7 @@ use medcoss_core::run::{CHECKSUM_PLACEHOLDER, FORMAT, insert_checksum, verify_ch
 use crate::config::RunConfig;
 use crate::renamed_settings::migrate_record;
 
-/// Settings that may differ when a run is continued: they change no number that the run computes.
+/// Settings that may differ when a run continues: they change no result.
 pub const MAY_CHANGE: [&str; 5] = [
     "data.num_workers",
     "data.max_invalid_fraction",
@@ -25,10 +25,10 @@ pub(crate) const CHECKSUM: &str = "# checksum: ";
 pub(crate) const CHECKSUM_BEFORE_FORMAT_4: &str = "# seal: ";
 
 impl RunConfig {
-    /// Reads the record that a run keeps of its configuration.
+    /// Reads the record of a run's configuration.
     ///
     /// # Errors
-    /// A file that is missing, was changed, or is of a later format.
+    /// A file that is missing, was changed, or has a later format.
     pub fn read_record(path: &Path) -> Result<Self> {
         let text = read_with_checksum(path)?;
         let mut record: toml::Table =
@@ -67,7 +67,7 @@ impl RunConfig {
     /// Makes sure that a run can be continued with this configuration. Stages may be added at the end.
     ///
     /// # Errors
-    /// The first setting that differs and must not.
+    /// The first setting that differs and may not.
     pub fn continues(&self, before: &Self) -> Result<()> {
         let flat = |config: &Self| -> Result<BTreeMap<String, toml::Value>> {
             let mut all = BTreeMap::new();
@@ -84,7 +84,7 @@ impl RunConfig {
             let show = |value: Option<&toml::Value>| value.map_or("not set".into(), toml::Value::to_string);
             bail!(
                 "{key} was {} when the run began and is {} now\n\
-                 hint: a run goes on only as it began ({} may change, stages may be added at the end); start a new run for other settings",
+                 hint: a run continues with its settings ({} may change, stages may be added at the end); start a new run to change others",
                 show(then.get(key)),
                 show(now.get(key)),
                 MAY_CHANGE.join(", ")
@@ -173,7 +173,7 @@ mod tests {
         let path = folder.path().join("run.toml");
         config.write_record(&path).unwrap();
         assert_eq!(RunConfig::read_record(&path).unwrap(), config);
-        // A person's own copy of it is a configuration like any other.
+        // A copy of a record is a configuration.
         assert_eq!(RunConfig::read(&path, &[]).unwrap(), config);
         let changed = std::fs::read_to_string(&path).unwrap().replace("epochs = 7", "epochs = 8");
         std::fs::write(&path, changed).unwrap();

@@ -57,7 +57,7 @@ pub(crate) fn section(run: &RunHistory, samples: &[Result<StageSamples, String>]
         missing.push(("buffers", "a stage chooses its buffer at its end, and none is finished".into()));
     }
     let lead = "At the end of a stage its features are clustered, and of every cluster the samples nearest to its centre are \
-                kept for rehearsal. Hatched: filled up from other clusters, because small ones left places free.";
+                kept for rehearsal. Hatched: backfilled from other clusters, because small clusters left places free.";
     let gaps = gaps(missing.iter().map(|(stage, reason)| (*stage, reason.as_str())));
     let body = (!parts.is_empty()).then(|| html! { @for part in &parts { (part) } });
     Section { id: "buffers", title: "Rehearsal buffers", lead, body, gaps }
