@@ -195,7 +195,7 @@ mod tests {
     fn a_record_of_format_3_is_verified_migrated_and_continued() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("run.toml");
-        let settings = "[rehearsal]\nstrategy = \"ewc\"\newc_lambda = 2.0\nmixup = false\n[data]\nloader_threads = 3\n";
+        let settings = "[text]\nattention = \"bidirectional\"\n[rehearsal]\nstrategy = \"ewc\"\newc_lambda = 2.0\nmixup = false\n[data]\nloader_threads = 3\n";
         let text = format!("format = 3\n{settings}{MINIMAL}\n{CHECKSUM_BEFORE_FORMAT_4}{CHECKSUM_PLACEHOLDER}\n");
         std::fs::write(&path, insert_checksum(&text, CHECKSUM_BEFORE_FORMAT_4)).unwrap();
         let record = RunConfig::read_record(&path).unwrap();
