@@ -177,7 +177,7 @@ fn take_guards<T>(buffer: &mut Vec<T>, is_whole: impl Fn(&T) -> bool) -> Option<
 }
 
 fn check_tokens(tokens: &[f32], d_token: usize) -> Result<(), String> {
-    // All of a block are looked at before the first bad one is asked for: so the processor looks at many at once.
+    // A whole block is checked before the first invalid value is looked for, so that the check uses wide vectors.
     let is_bad = |block: &&[f32]| !block.iter().fold(true, |all, value| all & value.is_finite());
     let Some(block) = tokens.chunks(CHECKED_AT_ONCE).position(|block| is_bad(&block)) else { return Ok(()) };
     let start = block * CHECKED_AT_ONCE;

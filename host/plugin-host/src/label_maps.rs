@@ -96,8 +96,8 @@ fn check(geometry: &Geometry, header: &LabelMapsHeader, n_asked: usize) -> Resul
              is a block of the same size"
         ));
     }
-    let sound = |mm: &Vec<f64>| mm.len() == shape.len() && mm.iter().all(|mm| mm.is_finite() && *mm > 0.0);
-    match samples.iter().filter_map(|sample| sample.spacing_mm.as_ref()).find(|spacing| !sound(spacing)) {
+    let valid = |mm: &Vec<f64>| mm.len() == shape.len() && mm.iter().all(|mm| mm.is_finite() && *mm > 0.0);
+    match samples.iter().filter_map(|sample| sample.spacing_mm.as_ref()).find(|spacing| !valid(spacing)) {
         Some(spacing) => Err(format!("a mask of {shape:?} has a spacing of {spacing:?} mm; each must be positive")),
         None => Ok(()),
     }

@@ -34,7 +34,7 @@ impl Plugin {
     /// Loads the plugin `id` from a library.
     ///
     /// # Errors
-    /// A library that the dynamic loader refuses, one of another contract, one whose description is not sound.
+    /// A library that the dynamic loader refuses, one of another contract, one whose description is not valid.
     pub fn load(path: &Path, id: &str) -> Result<Self, LoadError> {
         Self::load_by(path, id, CONTRACTS)
     }
@@ -52,9 +52,9 @@ impl Plugin {
     /// runs unasked.
     pub(crate) fn open_library(path: &Path, id: &str, contracts: &[Contract]) -> Result<Loaded, LoadError> {
         let opened = calls::during(&id.into(), || library::header_of(path, id, contracts));
-        opened.map_err(|told| {
+        opened.map_err(|message| {
             let location = PluginLocation::Library { path: path.to_path_buf() };
-            LoadError::new(&location, format_args!("{LOADER_REFUSES}: {told}"), "build it again on this machine")
+            LoadError::new(&location, format_args!("{LOADER_REFUSES}: {message}"), "build it again on this machine")
         })
     }
 
@@ -81,8 +81,8 @@ impl Plugin {
         let unnamed: Arc<str> = id.into();
         calls::during(&unnamed, || library::attach(table));
         let described = (|| {
-            let told = result("describe", &unnamed, || (table.describe)())?.into_bytes();
-            let description: Description = parse("describe", &unnamed, told.as_slice())?;
+            let answer = result("describe", &unnamed, || (table.describe)())?.into_bytes();
+            let description: Description = parse("describe", &unnamed, answer.as_slice())?;
             check_description(&description, id)
                 .and_then(|()| Shape::new(&description.geometry))
                 .map(|shape| (description, shape))

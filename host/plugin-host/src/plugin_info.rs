@@ -7,7 +7,7 @@ use crate::location::PluginLocation;
 use crate::plugin::Plugin;
 use crate::shape::Shape;
 
-/// A plugin that was found sound, in this process or, before, in another.
+/// A valid plugin, described in this process or earlier in another.
 #[derive(Debug, Clone, PartialEq)]
 pub struct PluginInfo {
     /// What it says of itself. Its texts are as the plugin wrote them.

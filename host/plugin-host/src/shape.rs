@@ -128,7 +128,7 @@ mod tests {
     }
 
     #[test]
-    fn sound_geometries_are_multiplied_out() {
+    fn valid_geometries_are_multiplied_out() {
         let volume = grid(&[2, 3, 5], 7, 11).unwrap();
         assert_eq!((volume.n_tokens(), volume.n_values()), (30, 210));
         assert_eq!(volume.to_string(), "2 x 3 x 5 tokens of 7 values, 11 masked");
@@ -138,7 +138,7 @@ mod tests {
     }
 
     #[test]
-    fn products_that_overflow_or_vanish_are_refused() {
+    fn products_that_overflow_or_are_zero_are_refused() {
         let huge = 1 << 40;
         for (axes, d_token) in [
             (&[][..], 4),

@@ -187,7 +187,7 @@ pub struct TrainingSection {
     /// Batches between further checkpoints within an epoch; without it, none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub checkpoint_every_steps: Option<usize>,
-    /// Batches after which their losses are read from the device; without it 1 on the processor, 16 elsewhere.
+    /// Batches after which their losses are read from the device; without it 1 on the CPU, 16 elsewhere.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub loss_every_steps: Option<usize>,
     /// `float32`, or `bfloat16` for the products of matrices while learning; parameters, norms, softmax and losses stay in float32.

@@ -30,7 +30,12 @@ impl PluginArgs {
     /// All plugins that can be found.
     pub(crate) fn registry(&self) -> Result<PluginRegistry, Failure> {
         let search = Search::new(&self.plugin_dir, !self.no_builtin, &SearchEnvironment::of_process());
-        Ok(PluginRegistry::discover(&search.map_err(Failure::mend)?, builtins(), loading()).guarding_process())
+        Ok(PluginRegistry::discover(
+            &search.map_err(|error| Failure::user(anyhow::anyhow!("--plugin-dir: {error}")))?,
+            builtins(),
+            loading(),
+        )
+        .guarding_process())
     }
 }
 

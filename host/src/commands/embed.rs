@@ -110,13 +110,13 @@ struct Report {
     shape: Vec<usize>,
     n_samples: usize,
     /// Reason by id of samples that could not be read; they have no row.
-    bad: std::collections::BTreeMap<String, String>,
+    invalid: std::collections::BTreeMap<String, String>,
     seconds: f64,
 }
 
 impl Embed {
     pub(crate) fn run(&self) -> Result<(), Failure> {
-        let report = self.embed().map_err(Failure::mend)?;
+        let report = self.embed().map_err(Failure::user)?;
         self.result.print(&report, Report::to_text)
     }
 
@@ -168,11 +168,11 @@ impl Embed {
             tempfile::tempfile_in(folder).with_context(|| format!("cannot write into {}", folder.display()))?;
         let (mut ids, mut attended) = (Vec::new(), Vec::new());
         let (mut n_tokens, mut width) = (0, 0);
-        let mut bad = std::collections::BTreeMap::new();
+        let mut invalid = std::collections::BTreeMap::new();
         let bar = self.bar.begin("encoding [{bar:24}] {pos} of {len}, {per_sec}, {eta} left");
         encode_samples(&model, family, source, pooling, reading, &device, &mut |batch| {
             for (index, failure) in batch.invalid {
-                bad.insert(source.ids()[*index as usize].clone(), failure.message.clone());
+                invalid.insert(source.ids()[*index as usize].clone(), failure.message.clone());
             }
             if !batch.rows.is_empty() {
                 (n_tokens, width) = (batch.n_tokens, batch.width);
@@ -210,7 +210,7 @@ impl Embed {
                 reason,
             })
         })?;
-        Ok(Report { file: self.out.clone(), shape, n_samples: n_rows, bad, seconds: began.elapsed().as_secs_f64() })
+        Ok(Report { file: self.out.clone(), shape, n_samples: n_rows, invalid, seconds: began.elapsed().as_secs_f64() })
     }
 }
 
@@ -225,8 +225,8 @@ impl Report {
             self.file.display(),
             self.seconds
         );
-        for (id, reason) in &self.bad {
-            text.push_str(&format!("Left out {id}: {}\n", reason.lines().next().unwrap_or_default()));
+        for (id, reason) in &self.invalid {
+            text.push_str(&format!("Skipped {id}: {}\n", reason.lines().next().unwrap_or_default()));
         }
         text
     }

@@ -57,7 +57,7 @@ struct Report {
 
 impl Export {
     pub(crate) fn run(&self) -> Result<(), Failure> {
-        let report = self.export().map_err(Failure::mend)?;
+        let report = self.export().map_err(Failure::user)?;
         self.result.print(&report, Report::to_text)
     }
 

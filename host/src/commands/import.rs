@@ -24,7 +24,7 @@ const RECIPE: &str = include_str!("../../configs/imported.toml");
 ///
 /// Reads a PyTorch checkpoint of the MedCoSS reference implementation (a bare state dict, or one under `model`), a .safetensors file with the
 /// same names, or a file that `medcoss export` wrote, and makes a run of it that stages can be added to. Sizes are read from the
-/// shapes; numbers of attention heads, which no shape tells, from --config, from a flag, or from the usual ones of that width.
+/// shapes; numbers of attention heads, which no shape shows, from --config, from a flag, or from the usual ones of that width.
 /// Nothing in a pickle is executed. What was taken, what was left and why is printed.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
@@ -75,7 +75,7 @@ fn text_attention(text: &str) -> Result<TextAttention, String> {
 
 impl ImportCommand {
     pub(crate) fn run(&self) -> Result<(), Failure> {
-        let report = self.import().map_err(Failure::mend)?;
+        let report = self.import().map_err(Failure::user)?;
         self.result.print(&report, Report::to_text)
     }
 

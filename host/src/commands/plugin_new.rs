@@ -107,7 +107,7 @@ struct Report<'a> {
 
 impl New {
     pub(crate) fn run(&self) -> Result<(), Failure> {
-        self.write().map_err(Failure::mend).and_then(|text| output::print(&text))
+        self.write().map_err(Failure::user).and_then(|text| output::print(&text))
     }
 
     fn write(&self) -> Result<String> {

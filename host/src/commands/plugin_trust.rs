@@ -16,7 +16,7 @@ use medcoss_runtime::trust::{Trusted, TrustedPlugin};
 ///
 /// A run records the SHA-256 of each plugin's file, and goes on only with the same files. After a plugin was built anew or replaced,
 /// this records that you trust the file as it is now: runs go on with it, warn that its samples may differ, and update their
-/// record. Nothing of the file is run. A plugin is native code with your rights; a digest tells files apart and protects from
+/// record. Nothing of the file is run. A plugin is native code with your rights; a digest distinguishes files and protects from
 /// nothing else. The list is in $XDG_CONFIG_HOME/medcoss/trusted.toml, or ~/.config/medcoss/trusted.toml.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
@@ -43,7 +43,7 @@ struct Report {
 
 impl Trust {
     pub(crate) fn run(&self) -> Result<(), Failure> {
-        let reports = self.change().map_err(Failure::mend)?;
+        let reports = self.change().map_err(Failure::user)?;
         if self.result.json {
             return output::print_json(&reports);
         }

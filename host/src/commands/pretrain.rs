@@ -17,7 +17,7 @@ use medcoss_runtime::training::Training;
 
 /// Pre-train one model, stage by stage, as a configuration says
 ///
-/// Each stage learns one modality; a share of its samples is kept and rehearsed in later stages. A run leaves everything
+/// Each stage learns one modality; a share of its samples is kept in a buffer and replayed in later stages. A run leaves everything
 /// behind that is needed to continue it, also elsewhere: model, buffers, losses, configuration.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:

@@ -12,7 +12,7 @@ use serde::Serialize;
 
 use crate::arguments::{BarArgs, DataRootArgs, DeviceArgs, PluginArgs, ResultArgs};
 use crate::failure::Failure;
-use medcoss_runtime::disk::human;
+use medcoss_runtime::disk::human_bytes;
 use medcoss_runtime::report::history::{RunHistory, tell_apart};
 use medcoss_runtime::report::{MARK, Making, RunSummary, events};
 
@@ -80,7 +80,7 @@ impl Report {
 
     fn write(&self) -> Result<Written, Failure> {
         let began = Instant::now();
-        let (runs, base, out) = self.prepare().map_err(Failure::mend)?;
+        let (runs, base, out) = self.prepare().map_err(Failure::user)?;
         let registry = self.plugins.registry()?;
         let bar = self.bar.begin("{msg:28} [{bar:24}] {pos} of {len}, {elapsed}");
         let making = Making {
@@ -151,7 +151,8 @@ fn check_replaceable(out: &Path) -> Result<()> {
 
 impl Written {
     fn to_text(&self) -> String {
-        let mut text = format!("Wrote {} ({}) in {:.1} s.\n", self.file.display(), human(self.bytes), self.seconds);
+        let mut text =
+            format!("Wrote {} ({}) in {:.1} s.\n", self.file.display(), human_bytes(self.bytes), self.seconds);
         for run in &self.runs {
             let missing: Vec<&str> =
                 run.sections.iter().filter(|section| !section.shown).map(|section| section.id).collect();

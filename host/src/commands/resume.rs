@@ -1,4 +1,4 @@
-//! `medcoss resume`: goes on with a run from what its folder tells.
+//! `medcoss resume`: continues a run from its folder.
 
 use std::path::PathBuf;
 
@@ -15,7 +15,7 @@ use medcoss_runtime::run_summary::Summary;
 use medcoss_runtime::stage_plugin::plugins_of;
 use medcoss_runtime::training::{RECORD, Training};
 
-/// Go on with a run that was stopped
+/// Continue a run that was stopped
 ///
 /// The run's own record of its configuration is used. The numbers are those of a run that was never stopped, on the same
 /// machine and build. May change: data.num_workers, data.max_invalid_fraction, training.checkpoint_every,

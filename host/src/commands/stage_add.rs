@@ -16,7 +16,7 @@ use medcoss_runtime::{ModalityData, NewStage, Resources, Run};
 
 /// Learn one more modality with the model of a finished run
 ///
-/// The stage starts from the run's last model and rehearses all earlier ones. Their data are needed only where their samples
+/// The stage starts from the run's last model and replays the buffers of all earlier ones. Their data are needed only where their samples
 /// were kept by reference; a run with buffer.store = "materialised" carries them along. A modality may come again with new
 /// data. Settings that are not given are those of the run.
 #[derive(Debug, Args)]

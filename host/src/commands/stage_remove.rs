@@ -31,8 +31,8 @@ pub(crate) struct StageRemove {
 
 impl StageRemove {
     pub(crate) fn run(&self) -> Result<(), Failure> {
-        let told = self.remove().map_err(Failure::mend)?;
-        output::print(&told)
+        let text = self.remove().map_err(Failure::user)?;
+        output::print(&text)
     }
 
     fn remove(&self) -> Result<String> {
@@ -56,7 +56,7 @@ impl StageRemove {
                 section.modality
             );
         }
-        // The folder first: a stage of which only the record is left has not begun, which is a sound run.
+        // The folder first: a stage of which only the record is left has not started, which is a valid run.
         folder.remove()?;
         let lock = self.run.join("plugins.lock");
         let mut plugins = PluginsLock::read(&lock)?;

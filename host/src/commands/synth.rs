@@ -13,7 +13,7 @@ use crate::arguments::{PluginArgs, ResultArgs};
 use crate::failure::Failure;
 use crate::output;
 use medcoss_plugin_host::{OpenDataset, Plugin};
-use medcoss_runtime::disk::{Size, human, size_of};
+use medcoss_runtime::disk::{Size, human_bytes, size_of};
 
 /// Write synthetic sample files of a modality
 ///
@@ -57,15 +57,15 @@ struct Report<'a> {
 
 impl Synth {
     pub(crate) fn run(&self) -> Result<(), Failure> {
-        let plugin = self.plugins.registry()?.load(&self.modality).map_err(Failure::mend)?;
-        let existed = prepare(&self.out).map_err(Failure::mend)?;
+        let plugin = self.plugins.registry()?.load(&self.modality).map_err(Failure::user)?;
+        let existed = prepare(&self.out).map_err(Failure::user)?;
         let made = self.write(&plugin);
         if made.is_err() {
             // The folder was empty before: what a failed attempt left in it is nobody's work.
             clear(&self.out, existed);
         }
         let (made, dataset) = made?;
-        let Size { n_files, bytes } = size_of(&self.out).map_err(Failure::mend)?;
+        let Size { n_files, bytes } = size_of(&self.out).map_err(Failure::user)?;
         let report = Report {
             modality: &plugin.description().id,
             version: &plugin.description().version,
@@ -82,7 +82,7 @@ impl Synth {
 
     /// Writes the files and opens them, as whoever uses them will.
     fn write(&self, plugin: &Plugin) -> Result<(Synthesised, OpenDataset), Failure> {
-        let folder = self.out.canonicalize().map_err(Failure::mend)?;
+        let folder = self.out.canonicalize().map_err(Failure::user)?;
         let request = Synthesise { folder: folder.clone(), n_samples: self.samples as usize, seed: self.seed };
         let made = plugin.synthesise(&request)?;
         let open = Open { base: folder, data: made.data.clone(), options: made.options.clone(), assets: None };
@@ -95,7 +95,7 @@ impl Report<'_> {
     fn page(&self, dataset: &OpenDataset) -> Result<String, Failure> {
         let Self { modality, version, folder, seed, n_samples, n_files, bytes, .. } = self;
         let files = if *n_files == 1 { "file" } else { "files" };
-        let size = human(*bytes);
+        let size = human_bytes(*bytes);
         Ok(format!(
             "Wrote {n_samples} samples of {modality} {version} (seed {seed}) to {}: {n_files} {files}, {size}.\n\
              Each has {}.\n\n\

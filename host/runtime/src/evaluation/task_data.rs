@@ -125,7 +125,7 @@ impl TaskData {
             None => {
                 for (id, reason) in &invalid {
                     let reason = reason.lines().next().unwrap_or_default();
-                    tracing::warn!("{}: sample {id} is left out: {reason}", self.source.modality());
+                    tracing::warn!("{}: sample {id} is skipped: {reason}", self.source.modality());
                 }
             }
             Some(before) if *before != read => bail!(

@@ -120,7 +120,7 @@ impl StageSamples {
     }
 
     /// What the map and the neighbours tell of a sample.
-    pub(crate) fn told(&self, index: u64) -> String {
+    pub(crate) fn caption(&self, index: u64) -> String {
         let id = &self.source.ids()[index as usize];
         match self.label(index) {
             Some(label) => format!("{id} ({label})"),

@@ -17,7 +17,7 @@ use medcoss_runtime::timing::peak_memory;
 
 /// Measure one training step of masked modelling
 ///
-/// Forward, backward and update on samples that are made up, as training does them: the encoder on the visible tokens, the decoder on all.
+/// Forward, backward and update on random samples, as in training: the encoder on the visible tokens, the decoder on all.
 /// After three steps to warm up, --steps are measured. tests/compare/step.py does the same in PyTorch.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
