@@ -93,8 +93,11 @@ fn the_same_seed_gives_the_same_run_whatever_the_threads_and_however_often_it_st
             command.arg("--resume");
         }
         let mut child = command.spawn().unwrap();
-        let begun = Path::new(&again).join("stages");
-        wait_until("the stage begins", || std::fs::read_dir(&begun).is_ok_and(|stages| stages.count() >= n_stages));
+        let has_begun = |stage: &PathBuf| stage.join("metrics.jsonl").exists();
+        wait_until("the stage begins", || {
+            let run = Path::new(&again);
+            run.join("stages").exists() && stages(run).iter().filter(|stage| has_begun(stage)).count() >= n_stages
+        });
         child.kill().unwrap();
         child.wait().unwrap();
     }
