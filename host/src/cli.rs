@@ -38,7 +38,7 @@ enum Command {
     Plan(plan::Plan),
     Pretrain(pretrain::Pretrain),
     Resume(resume::Resume),
-    /// Add stages to a run, and take the last one back
+    /// Add stages to a run, and remove the last one
     #[command(subcommand, arg_required_else_help = true)]
     Stage(StageCommand),
     Show(show::Show),
@@ -48,14 +48,14 @@ enum Command {
     Eval(eval::Eval),
     Compare(compare::Compare),
     Report(report::Report),
-    /// Examine data before they are learned
+    /// Examine data before the training
     #[command(subcommand, arg_required_else_help = true)]
     Data(DataCommand),
     /// Find and examine modality plugins
     #[command(subcommand, arg_required_else_help = true)]
     Plugin(PluginCommand),
     Synth(synth::Synth),
-    /// Measure what parts of the program cost on this machine
+    /// Measure the speed of parts of the program on this machine
     #[command(subcommand, arg_required_else_help = true)]
     Bench(bench::Bench),
 }

@@ -3,9 +3,10 @@
 use std::fmt::Write;
 use std::process::ExitCode;
 
-use crate::interrupt;
 use medcoss_plugin_host::{PluginError, UnknownModality};
 use medcoss_runtime::is_interruption;
+
+use crate::interrupt;
 
 /// The user's to fix: a file, a setting, a plugin that has to be replaced.
 const USER_ERROR: u8 = 1;

@@ -2,14 +2,13 @@
 
 use std::path::Path;
 
-use crate::batch::{Batch, View};
 use medcoss_abi::abi_stable::std_types::RSlice;
 use medcoss_abi::message::{Geometry, Keep, Open, Rendering, SaveAssets, Synthesised};
 use medcoss_abi::{FillRequest, SampleError, VIEW_PLAIN, VIEW_TRAIN, operation};
 use serde::de::DeserializeOwned;
 
 use crate::answers::{check_assets, check_fingerprint, check_ids, check_labels, check_size, check_synthesised};
-use crate::batch::{Guarded, SampleFailure};
+use crate::batch::{Batch, Guarded, SampleFailure, View};
 use crate::error::PluginError;
 use crate::library::OpenHandle;
 use crate::options;

@@ -355,13 +355,9 @@ mod tests {
         let found = ["ct", "xray"].map(|id| FoundPlugin { id: id.into(), location: PluginLocation::BuiltIn });
         let registry = PluginRegistry { found: found.to_vec(), ..PluginRegistry::default() };
         let message = registry.load("xrays").unwrap_err().to_string();
-        assert!(
-            message.starts_with(
-                "there is no plugin for modality \"xrays\"\nhint: did you mean \"xray\"? found: ct, xray\n"
-            )
-        );
+        assert_eq!(message, "there is no plugin for modality \"xrays\"\nhint: did you mean \"xray\"? found: ct, xray");
         let message = PluginRegistry::default().load("xray").unwrap_err().to_string();
-        assert!(message.contains("hint: no plugin was found\n"), "{message}");
+        assert!(message.contains("hint: no plugin was found"), "{message}");
     }
 
     #[test]

@@ -18,11 +18,10 @@ use medcoss_core::Error;
 use medcoss_core::data::{Dataset, InvalidSample, RawBatch, TokenSpec, View};
 use medcoss_core::run::{KEPT_SAMPLES, StageFolder, StageState};
 use medcoss_core::weights::{ElementType, TensorFile, TensorOut, TensorRows, floats_to_bytes, write_safetensors};
+use medcoss_plugin_host::Shape;
 use rand::{Rng, RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use serde::{Deserialize, Serialize};
-
-use medcoss_plugin_host::Shape;
 
 /// Name of the file, in the folder of buffer samples.
 const TOKENS: &str = "tokens.safetensors";

@@ -9,13 +9,13 @@ use medcoss_abi::message::{Geometry, Keep, Open, Synthesised};
 use medcoss_core::Error;
 use medcoss_core::data::{Dataset, InvalidSample, RawBatch, TokenSpec, View};
 use medcoss_core::run::{KEPT_SAMPLES, StageFolder, read_json, write_atomically};
+use medcoss_plugin_host::{
+    Batch, OpenDataset, Plugin, PluginError, Rendered, SampleFailure, Tokens, View as PluginView,
+};
 
 use crate::buffer_tokens;
 use crate::config::StageSection;
 use crate::token_spec::spec_of;
-use medcoss_plugin_host::{
-    Batch, OpenDataset, Plugin, PluginError, Rendered, SampleFailure, Tokens, View as PluginView,
-};
 
 /// In the folder of buffer samples: their files, and how the plugin opens them.
 const SAMPLES: &str = "samples";

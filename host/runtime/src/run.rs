@@ -5,11 +5,11 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, bail};
 use medcoss_core::run::{StageFolder, StageState, StoredModel, check_manifest};
 use medcoss_core::weights::InitialModel;
+use medcoss_plugin_host::Plugin;
 
 use crate::config::{RunConfig, StageSection};
 use crate::plugin_dataset::PluginDataset;
-use crate::training::RECORD;
-use medcoss_plugin_host::Plugin;
+use crate::run_files::{ASSETS, RECORD};
 
 /// A run, as far as its stages are finished.
 pub struct Run {
@@ -70,7 +70,7 @@ impl Run {
     pub fn assets(&self, modality: &str) -> Result<Option<PathBuf>> {
         // In the first stage of the modality: when it comes again it must give the same tokens.
         let Some(at) = self.config.stages.iter().position(|stage| stage.modality == modality) else { return Ok(None) };
-        let assets = StageFolder::new(&self.path, at + 1, modality).file("assets");
+        let assets = StageFolder::new(&self.path, at + 1, modality).file(ASSETS);
         if !assets.is_dir() {
             return Ok(None);
         }

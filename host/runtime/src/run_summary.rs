@@ -6,8 +6,9 @@ use anyhow::Result;
 use medcoss_core::run::{EpochMetrics, StageFolder, StageState, read_metrics};
 use serde::Serialize;
 
+use crate::run_files::TIMING;
 use crate::stage_plugin::{MissingPlugin, StagePlugin};
-use crate::timing::{EpochTime, TIMING, peak_memory};
+use crate::timing::{EpochTime, peak_memory};
 
 /// One run.
 #[derive(Debug, Serialize)]

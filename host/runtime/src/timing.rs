@@ -11,9 +11,6 @@ use serde::{Deserialize, Serialize};
 
 use crate::observer::RunObserver;
 
-/// Name of the file, in a stage's folder.
-pub const TIMING: &str = "timing.jsonl";
-
 /// One line of `timing.jsonl`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct EpochTime {

@@ -14,6 +14,7 @@ use medcoss_core::run::{
 };
 use medcoss_core::stage::{PreviousStage, Stage, StageSettings};
 use medcoss_core::weights::{Imported, InitialModel};
+use medcoss_plugin_host::Plugin;
 
 use crate::buffer_tokens::BufferTokens;
 use crate::config::{RunConfig, StageSection};
@@ -21,15 +22,11 @@ use crate::disk::{human_bytes, size_of};
 use crate::observer::RunObserver;
 use crate::plugin_dataset::PluginDataset;
 use crate::plugins_lock::PluginsLock;
+use crate::run_files::{ASSETS, PLUGINS_LOCK, RECORD, TIMING};
 use crate::stage_dataset::StageDataset;
 use crate::stage_plugin::StagePlugin;
-use crate::timing::{TIMING, Timed};
-use medcoss_plugin_host::Plugin;
+use crate::timing::Timed;
 
-/// Name of the record of a run's configuration.
-pub const RECORD: &str = "run.toml";
-/// Name of the folder, in a stage's, with what its plugin learned from the data.
-const ASSETS: &str = "assets";
 /// The same as long as the run has no record: an attempt that fails before leaves nothing behind that counts.
 const NEW_ASSETS: &str = "assets.new.partial";
 /// Samples that are written to estimate the size of a buffer sample.
@@ -170,7 +167,7 @@ impl Training {
     }
 
     fn write_record(&self) -> Result<()> {
-        let lock = self.out.join("plugins.lock");
+        let lock = self.out.join(PLUGINS_LOCK);
         let mut plugins = PluginsLock::of(self.plugins.iter().filter_map(|plugin| plugin.loaded().ok()))?;
         if lock.exists() {
             let before = PluginsLock::read(&lock)?;

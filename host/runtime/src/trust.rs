@@ -16,11 +16,11 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, anyhow, bail};
+use medcoss_plugin_host::user_file::{self, Kept};
+use medcoss_plugin_host::{PluginLocation, user_folder};
 use serde::{Deserialize, Serialize};
 
 use crate::plugins_lock::LockedPlugin;
-use medcoss_plugin_host::user_file::{self, Kept};
-use medcoss_plugin_host::{PluginLocation, user_folder};
 
 /// The files that the user trusts: `$XDG_CONFIG_HOME/medcoss/trusted.toml`, or `~/.config/medcoss/trusted.toml`.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]

@@ -3,10 +3,10 @@
 use std::path::PathBuf;
 
 use clap::Args;
+use medcoss_plugin_host::{Loading, PluginRegistry, Probe, Search, SearchEnvironment, serve_if_asked, user_folder};
 
 use crate::builtin::builtins;
 use crate::failure::Failure;
-use medcoss_plugin_host::{Loading, PluginRegistry, Probe, Search, SearchEnvironment, serve_if_asked, user_folder};
 
 /// Heading of [`PluginArgs`] in help texts; given to each, since one for all would also cover what follows them.
 const PLUGINS: &str = "Plugins";

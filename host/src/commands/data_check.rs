@@ -6,22 +6,22 @@ use std::time::Instant;
 use anyhow::{Context, Result};
 use clap::Args;
 use medcoss_core::data::{Dataset, RawBatch, View};
+use medcoss_plugin_host::Plugin;
+use medcoss_runtime::timing::peak_memory;
+use medcoss_runtime::{WorkObserver, WorkReport};
 use serde::Serialize;
 
 use crate::arguments::{BarArgs, DataArgs, PluginArgs, ResultArgs};
 use crate::failure::Failure;
 use crate::tables::Table;
-use medcoss_plugin_host::Plugin;
-use medcoss_runtime::timing::peak_memory;
-use medcoss_runtime::{WorkObserver, WorkReport};
 
 /// Samples that are read at a time.
 const BATCH: usize = 8;
 
 /// Read every sample once and report those that cannot be read
 ///
-/// What training would meet after hours is met here first: damaged files, kinds of files that are not supported, values that are
-/// no numbers. Every invalid sample is named with its reason. The exit code is 1 when their share is above --max-invalid-fraction.
+/// Finds before the training what would otherwise stop it after hours: damaged files, unsupported kinds of files, values that are not
+/// finite. Every invalid sample is named with its reason. The exit code is 1 when their share is above --max-invalid-fraction.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   medcoss data check --modality ct --data /data/ct

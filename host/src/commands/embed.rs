@@ -1,4 +1,4 @@
-//! `medcoss embed`: features of samples, for use elsewhere.
+//! `medcoss embed`: writes features of samples to a file.
 
 use std::io::{Seek, Write};
 use std::path::{Path, PathBuf};
@@ -10,27 +10,26 @@ use medcoss_core::data::{Dataset, LoaderOptions};
 use medcoss_core::run::StoredModel;
 use medcoss_core::stage::{Pooling, encode_samples};
 use medcoss_core::weights::{ArraySource, ElementType, TensorOut, floats_to_bytes, write_safetensors};
+use medcoss_runtime::config::{DataSection, OneOrMore, StageSection, options_of};
+use medcoss_runtime::encoding::{family_for, family_of};
+use medcoss_runtime::plugin_dataset::PluginDataset;
+use medcoss_runtime::{Run, WorkObserver, WorkReport};
 use serde::Serialize;
 
 use crate::arguments::{BarArgs, DataRootArgs, DeviceArgs, PluginArgs, ResultArgs};
 use crate::failure::Failure;
-use medcoss_runtime::Run;
-use medcoss_runtime::config::{DataSection, OneOrMore, StageSection, options_of};
-use medcoss_runtime::encoding::{family_for, family_of};
-use medcoss_runtime::plugin_dataset::PluginDataset;
-use medcoss_runtime::{WorkObserver, WorkReport};
 
 /// Write features of samples to a .safetensors file
 ///
 /// Every sample is encoded once, neither augmented nor masked. The file holds `features`, float32 [samples, width], or [samples, tokens,
-/// width] with --pool none (of continuous tokens the class token's first; of text also `attention_mask`). Sample ids stand in the
-/// file's metadata:
+/// width] with --pool none (of continuous tokens the class token's first; of text also `attention_mask`). The file's metadata
+/// hold the sample ids:
 ///
 ///   from safetensors import safe_open
 ///   file = safe_open("features.safetensors", "np")
 ///   features, ids = file.get_tensor("features"), json.loads(file.metadata()["medcoss"])["ids"]
 ///
-/// With --tensors the samples are arrays that were prepared elsewhere, and no plugin is needed: image [n, 3, H, W] and volume [n, 1, D, H,
+/// With --tensors the samples are prepared arrays, and no plugin is needed: image [n, 3, H, W] and volume [n, 1, D, H,
 /// W] in multiples of the patch size, text ids [n, length], or tokens [n, tokens, values] of any other family.
 #[derive(Debug, Args)]
 #[command(mut_arg("data_root", |root| root.conflicts_with("tensors")))]
@@ -53,7 +52,7 @@ pub(crate) struct Embed {
     /// Set an option of the plugin, key=value; others are as in the run's stage of that modality
     #[arg(long = "set", value_name = "KEY=VALUE", conflicts_with = "tensors")]
     options: Vec<String>,
-    /// File with arrays that were prepared elsewhere (.safetensors or .pth)
+    /// File with prepared arrays (.safetensors or .pth)
     #[arg(long, value_name = "FILE", requires = "input", requires = "family")]
     tensors: Option<PathBuf>,
     /// Name of the array in it
@@ -94,7 +93,7 @@ enum Pool {
     None,
 }
 
-/// What is kept beside the features.
+/// Metadata of the file.
 #[derive(Serialize)]
 struct Note<'a> {
     modality: &'a str,

@@ -1,9 +1,9 @@
-//! `medcoss plugin check`: the conformance list on a built library, in a process of its own.
+//! `medcoss plugin check`: tests a built library against the plugin contract, in a child process.
 //!
-//! The list and its rules are the kit's (`sdk/conformance`), the same that authors' tests run. Here is what only another process can
-//! do: limits of time and memory, and a verdict when the plugin takes its process down. The child is this program again; it
+//! The rules are those of `sdk/conformance`, which authors' tests run too. A child process adds limits of time and memory, and an outcome for
+//! a plugin that takes its process down. The child is this program again; it
 //! reports into a file, so that prints of a plugin disturb nothing. When it dies in the middle of a rule,
-//! that rule is broken, and another child goes on behind it.
+//! that rule has failed, and another child continues with the next rule.
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
@@ -17,6 +17,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, bail};
 use clap::Args;
 use medcoss_conformance::{Data, Event, Outcome, Request, RuleReport, rules};
+use medcoss_plugin_host::{PluginLocation, PluginRegistry, untrusted_text, v1_header_of};
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use nix::sys::signal::Signal;
 use serde::{Deserialize, Serialize};
@@ -25,11 +26,10 @@ use serde_json::{Map, Value};
 use crate::arguments::{ResultArgs, loading};
 use crate::failure::Failure;
 use crate::tables::Table;
-use medcoss_plugin_host::{PluginLocation, PluginRegistry, untrusted_text, v1_header_of};
 
-/// What this program is called with to be the child: not a command for people.
+/// First argument of the child; not a command for people.
 const CHILD: &str = "__check";
-/// The step before the kit's rules: opening the library runs its constructors.
+/// The step before the rules: opening the library runs its constructors.
 const LOAD: &str = "load";
 /// Rules after whose sudden end nothing more is tried.
 const VITAL: [&str; 3] = [LOAD, "header", "description"];
@@ -44,9 +44,9 @@ const LAST_WORDS: u64 = 400;
 
 /// Check that a plugin keeps the contract
 ///
-/// Goes through the whole conformance list in a process of its own, with limits of time and memory: what the plugin says
-/// of itself, samples that it synthesises and reads back, seeds, threads, bounds of buffers, damaged files, growth of memory.
-/// Each broken rule comes with what was found, what was expected, and what to do. Exit code 0 only when no rule is broken.
+/// Tests every rule of the contract in a child process with limits of time and memory: the description, samples that the plugin
+/// synthesises and reads back, seeds, threads, bounds of buffers, damaged files, growth of memory. Each broken rule is reported with what
+/// was found, what was expected, and a remedy. Exit code 0 only when no rule is broken.
 /// The file is loaded, which runs code in it.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
@@ -136,7 +136,7 @@ impl Check {
         }
         let n = report.n_failed;
         Err(Failure::user(anyhow::anyhow!(
-            "plugin {id} of {} breaks {n} {}\nhint: remedies stand beside what was found",
+            "plugin {id} of {} breaks {n} {}\nhint: the table names a remedy for each",
             self.file.display(),
             if n == 1 { "rule" } else { "rules" }
         )))

@@ -5,6 +5,9 @@ use std::path::{MAIN_SEPARATOR, Path, PathBuf};
 use anyhow::Context;
 use clap::Args;
 use medcoss_abi::message::{Description, Rendering};
+use medcoss_plugin_host::{
+    PluginInfo, PluginLocation, PluginOption, PluginRegistry, Shape, options_of_schema, untrusted_text,
+};
 use serde::Serialize;
 use serde_json::Value;
 
@@ -12,8 +15,6 @@ use crate::arguments::{PluginArgs, ResultArgs, loading};
 use crate::failure::Failure;
 use crate::output;
 use crate::tables::Table;
-use medcoss_plugin_host::{PluginInfo, PluginLocation, PluginRegistry, Shape, untrusted_text};
-use medcoss_plugin_host::{PluginOption, options_of_schema};
 
 /// Show what a plugin is and which options it has
 ///

@@ -2,15 +2,15 @@
 
 use clap::Args;
 use medcoss_abi::message::Geometry;
+use medcoss_plugin_host::{
+    Folder, LoadError, PluginInfo, PluginLocation, PluginRegistry, ShadowedPlugin, untrusted_text,
+};
 use serde::Serialize;
 
 use crate::arguments::{PluginArgs, ResultArgs};
 use crate::failure::Failure;
 use crate::output;
 use crate::tables::Table;
-use medcoss_plugin_host::{
-    Folder, LoadError, PluginInfo, PluginLocation, PluginRegistry, ShadowedPlugin, untrusted_text,
-};
 
 /// Show the plugins that are found
 ///

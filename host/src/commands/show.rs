@@ -1,4 +1,4 @@
-//! `medcoss show`: what a run folder holds, and whether it is whole.
+//! `medcoss show`: lists what a run folder holds, and verifies its files.
 
 use std::path::{Path, PathBuf};
 
@@ -8,20 +8,20 @@ use medcoss_core::evaluation::Scores;
 use medcoss_core::model::Dimensions;
 use medcoss_core::run::{KEPT_SAMPLES, StageFolder, StageState, check_manifest, is_partial, read_metrics};
 use medcoss_core::weights::{INITIAL, InitialModel};
+use medcoss_runtime::config::RunConfig;
+use medcoss_runtime::disk::{human_bytes, size_of};
+use medcoss_runtime::evaluation::EVALUATIONS;
+use medcoss_runtime::plugins_lock::{LockedPlugin, PluginsLock};
+use medcoss_runtime::run_files::{PLUGINS_LOCK, RECORD};
 use serde::Serialize;
 
 use crate::arguments::ResultArgs;
 use crate::failure::Failure;
 use crate::tables::Table;
-use medcoss_runtime::config::RunConfig;
-use medcoss_runtime::disk::{human_bytes, size_of};
-use medcoss_runtime::evaluation::EVALUATIONS;
-use medcoss_runtime::plugins_lock::{LockedPlugin, PluginsLock};
-use medcoss_runtime::training::RECORD;
 
 /// Show a run: its stages, data, buffers, plugins and sizes
 ///
-/// Works on the folder alone: no data and no plugins are needed. With --verify every file is compared with its checksum; a file
+/// The command needs the folder alone, neither data nor plugins. With --verify every file is compared with its checksum; a file
 /// that is damaged or missing is named, and the exit code is 1.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
@@ -100,7 +100,7 @@ impl Show {
         self.result.print(&report, Report::to_text)?;
         match &report.verified {
             Some(Verified { faults, .. }) if !faults.is_empty() => Err(Failure::user(anyhow::anyhow!(
-                "{} of the run's files are damaged or missing\nhint: copy them from a backup; a damaged checkpoint is passed over by \
+                "{} of the run's files are damaged or missing\nhint: copy them from a backup; a damaged checkpoint is skipped by \
                  `medcoss resume`, a damaged stage can be removed and learned again, with all stages after it",
                 faults.len()
             ))),
@@ -113,7 +113,7 @@ impl Show {
         // The rest cannot be found without the record.
         let config = RunConfig::read_record(&self.run.join(RECORD))
             .with_context(|| format!("{} holds no run that can be read", self.run.display()))?;
-        let locked = PluginsLock::read(&self.run.join("plugins.lock"));
+        let locked = PluginsLock::read(&self.run.join(PLUGINS_LOCK));
         if let Some(verified) = &mut verification {
             verified.n_files += 2;
             verified.add("plugins.lock", locked.as_ref().err().map(|error| format!("{error:#}")));

@@ -1,16 +1,16 @@
-//! `medcoss stage remove`: takes the last stage of a run back.
+//! `medcoss stage remove`: removes the last stage of a run.
 
 use std::path::PathBuf;
 
 use anyhow::{Context, Result, bail};
 use clap::Args;
 use medcoss_core::run::{RunLock, StageFolder};
+use medcoss_runtime::config::RunConfig;
+use medcoss_runtime::plugins_lock::PluginsLock;
+use medcoss_runtime::run_files::{PLUGINS_LOCK, RECORD};
 
 use crate::failure::Failure;
 use crate::output;
-use medcoss_runtime::config::RunConfig;
-use medcoss_runtime::plugins_lock::PluginsLock;
-use medcoss_runtime::training::RECORD;
 
 /// Remove the last stage of a run
 ///
@@ -52,13 +52,13 @@ impl StageRemove {
         let finished = folder.finished().with_context(|| format!("stage {number} {}", section.modality))?.is_some();
         if finished && !self.finished {
             bail!(
-                "stage {number} {} of {run} has finished; what it learned would be lost\nhint: add --finished if that is meant",
+                "stage {number} {} of {run} has finished; what it learned would be lost\nhint: add --finished to remove it nevertheless",
                 section.modality
             );
         }
         // The folder first: a stage of which only the record is left has not started, which is a valid run.
         folder.remove()?;
-        let lock = self.run.join("plugins.lock");
+        let lock = self.run.join(PLUGINS_LOCK);
         let mut plugins = PluginsLock::read(&lock)?;
         plugins.plugin.retain(|plugin| config.stages.iter().any(|stage| stage.modality == plugin.id));
         plugins.write(&lock)?;

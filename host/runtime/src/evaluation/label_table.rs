@@ -4,9 +4,9 @@ use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, anyhow, bail};
+use medcoss_plugin_host::did_you_mean;
 
 use super::label_source::{TableLabels, captured};
-use medcoss_plugin_host::did_you_mean;
 
 /// What a row says.
 #[derive(Debug, Clone, PartialEq, Eq)]

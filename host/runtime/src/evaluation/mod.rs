@@ -28,6 +28,7 @@ use crate::observer::{WorkObserver, WorkTracker};
 use crate::run::Run;
 use medcoss_plugin_host::{Plugin, PluginRegistry};
 
+pub use crate::run_files::EVALUATIONS;
 use context::EvaluationContext;
 pub use context::Options;
 use measure::Task;
@@ -35,7 +36,7 @@ pub use models::After;
 use models::{ModelOf, Models};
 use task_data::{Encoded, TaskData};
 pub use tasks_file::TasksFile;
-pub use written::{EVALUATIONS, ScoresFolder};
+pub use written::ScoresFolder;
 
 /// Evaluates a run's models on tasks. Nothing is written; `observer` follows the progress, and ends it with
 /// [`medcoss_core::Error::Interrupted`].

@@ -7,9 +7,6 @@ use anyhow::{Context, Result};
 use medcoss_core::evaluation::{SCORES, Scores};
 use medcoss_core::run::{sha256_of, write_atomically};
 
-/// Folder of a run's evaluations, each in a folder with the name of its tasks file.
-pub const EVALUATIONS: &str = "evaluation";
-
 /// The folder that scores go to. Made before they are computed, so that one that cannot be written shows at once; removed again with
 /// this value if nothing came into it.
 pub struct ScoresFolder {

@@ -7,7 +7,6 @@ use base64::engine::general_purpose::STANDARD;
 use image::imageops::FilterType;
 use image::{DynamicImage, ImageFormat, ImageReader, Limits};
 use maud::{Markup, html};
-
 use medcoss_plugin_host::Rendered;
 
 /// Longest side in pixels of a image that a plugin may answer with.

@@ -11,14 +11,14 @@ use super::series::{EpochLine, read_epochs};
 use crate::plugins_lock::{LockedPlugin, PluginsLock};
 use crate::record::read_with_checksum;
 use crate::run::Run;
-use crate::timing::{EpochTime, TIMING};
-use crate::training::RECORD;
+use crate::run_files::{PLUGINS_LOCK, RECORD, TIMING};
+use crate::timing::EpochTime;
 
 /// One run, as its folder shows it.
 pub struct RunHistory {
     /// Its folder.
     pub path: PathBuf,
-    /// The folder's name, or as much of its path as shows it from other runs of the report.
+    /// The folder's name, or as much of its path as distinguishes it from other runs of the report.
     pub name: String,
     /// Its strategy, where its record names one.
     pub strategy: Option<String>,
@@ -91,7 +91,7 @@ impl RunHistory {
             name: last_parts(path, 1),
             strategy: Some(finished.config.strategy.name.to_string()),
             record: record.trim_end().into(),
-            plugins: PluginsLock::read(&path.join("plugins.lock"))
+            plugins: PluginsLock::read(&path.join(PLUGINS_LOCK))
                 .map(|lock| lock.plugin)
                 .map_err(|error| first_line(&error, &[path])),
             stages,

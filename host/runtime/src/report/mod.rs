@@ -27,14 +27,14 @@ mod words;
 
 use std::path::Path;
 
-use serde::Serialize;
-
-use crate::observer::{WorkObserver, WorkTracker};
 use history::{RunHistory, Status};
 use medcoss_plugin_host::PluginRegistry;
 use passes::Passes;
 use samples::StageSamples;
 use section::Section;
+use serde::Serialize;
+
+use crate::observer::{WorkObserver, WorkTracker};
 
 pub use page::MARK;
 

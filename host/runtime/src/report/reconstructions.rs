@@ -3,6 +3,7 @@
 use maud::{Markup, html};
 use medcoss_core::data::Dataset;
 use medcoss_core::pretext::{ReconstructedContent, ReconstructedPatches, Reconstruction};
+use medcoss_plugin_host::Tokens;
 
 use super::buffers::exhibit;
 use super::exhibit::{Exhibit, LARGE};
@@ -11,7 +12,6 @@ use super::samples::StageSamples;
 use super::section::{Section, gaps};
 use super::words;
 use crate::numbers::{percent, short};
-use medcoss_plugin_host::Tokens;
 
 pub(crate) fn section(
     run: &RunHistory,

@@ -5,10 +5,10 @@
 
 use maud::{Markup, html};
 use medcoss_core::pretext::{PredictedTokens, Prediction};
+use medcoss_plugin_host::{Rendered, Tokens};
 
 use super::samples::StageSamples;
 use crate::numbers::percent;
-use medcoss_plugin_host::{Rendered, Tokens};
 
 /// A stretch of text with a prediction in it, or without.
 #[derive(Debug, Clone, PartialEq)]

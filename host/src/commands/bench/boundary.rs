@@ -1,4 +1,4 @@
-//! `medcoss bench boundary`: what it costs that plugins are shared libraries.
+//! `medcoss bench boundary`: the cost of calling plugins in shared libraries.
 
 use std::path::{Path, PathBuf};
 use std::time::Instant;
@@ -7,6 +7,7 @@ use clap::Args;
 use medcoss_abi::abi_stable::std_types::{RSlice, RSliceMut};
 use medcoss_abi::message::{Geometry, Open, Synthesise};
 use medcoss_abi::{DatasetHandle, FillBuffers, FillRequest, PluginTable, VIEW_TRAIN};
+use medcoss_plugin_host::{Batch, Plugin, PluginLocation, v1_header_of};
 use medcoss_sdk::{Dataset, Modality, OpenRequest, Sample, View, sample_rng};
 use medcoss_xray::{Options, Xray};
 use serde::Serialize;
@@ -15,12 +16,11 @@ use super::{N_WARM_UP, built, median};
 use crate::arguments::{PluginArgs, ResultArgs};
 use crate::failure::Failure;
 use crate::tables::Table;
-use medcoss_plugin_host::{Batch, Plugin, PluginLocation, v1_header_of};
 
 /// Samples in a batch.
 const N_SAMPLES: usize = 8;
 
-/// Measure what it costs that a plugin is a shared library
+/// Measure the cost of calling a plugin in a shared library
 ///
 /// Fills batches of 3 x 224 x 224 samples with the plugin `xray` in three ways: its Rust code linked into this program and
 /// called directly; the same code in its shared library, through the contract's `fill`; and that with the host's own checks

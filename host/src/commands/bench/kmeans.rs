@@ -6,14 +6,14 @@ use std::time::Instant;
 use anyhow::{Context, Result, bail};
 use clap::Args;
 use medcoss_core::clustering::{Clusters, Initialisation, KMeansOptions};
+use medcoss_runtime::gaussian_blobs::gaussian_blobs;
+use medcoss_runtime::timing::peak_memory;
 use serde::Serialize;
 
 use super::{built, median};
 use crate::arguments::{DeviceArgs, ResultArgs};
 use crate::failure::Failure;
 use crate::tables::Table;
-use medcoss_runtime::gaussian_blobs::gaussian_blobs;
-use medcoss_runtime::timing::peak_memory;
 
 /// Measure k-means, by which buffers are chosen
 ///

@@ -5,6 +5,7 @@ use std::time::Instant;
 use anyhow::{Result, anyhow};
 use clap::Args;
 use medcoss_core::data::{Dataset, RawBatch, View};
+use medcoss_runtime::plugin_dataset::PluginDataset;
 use nix::sys::resource::{UsageWho, getrusage};
 use rand::SeedableRng;
 use rand::seq::SliceRandom;
@@ -15,7 +16,6 @@ use super::{N_WARM_UP, built, median};
 use crate::arguments::{DataArgs, PluginArgs, ResultArgs};
 use crate::failure::Failure;
 use crate::tables::Table;
-use medcoss_runtime::plugin_dataset::PluginDataset;
 
 /// Seed of the order in which samples are read.
 const ORDER_SEED: u64 = 7;

@@ -7,13 +7,13 @@ use clap::Args;
 use medcoss_core::benchmark::StepBenchmark;
 use medcoss_core::data::TokenSpec;
 use medcoss_core::model::{Precision, Preset};
+use medcoss_runtime::timing::peak_memory;
 use serde::Serialize;
 
 use super::{N_WARM_UP, built, median};
 use crate::arguments::{DeviceArgs, ResultArgs};
 use crate::failure::Failure;
 use crate::tables::Table;
-use medcoss_runtime::timing::peak_memory;
 
 /// Measure one training step of masked modelling
 ///
