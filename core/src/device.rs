@@ -1,6 +1,7 @@
 //! Where tensors live.
 
 pub use burn::tensor::Device;
+use burn::tensor::{Int, Tensor, TensorData};
 
 use crate::{Error, Result};
 
@@ -22,6 +23,12 @@ pub fn by_name(name: &str) -> Result<Device> {
 /// Whether tensors live in the host's own memory.
 pub(crate) fn is_processor(device: &Device) -> bool {
     device.clone().without_autodiff() == Device::flex()
+}
+
+/// A vector of indices on the device.
+pub(crate) fn indices(values: Vec<i32>, device: &Device) -> Tensor<1, Int> {
+    let n = values.len();
+    Tensor::from_data(TensorData::new(values, [n]), device)
 }
 
 fn unknown(name: &str) -> Error {

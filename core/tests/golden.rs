@@ -10,7 +10,7 @@ use medcoss_core::buffer::nearest_to_centres;
 use medcoss_core::clustering::{Clusters, Initialisation, KMeansOptions};
 use medcoss_core::continual::{DistillationTarget, FeatureMatching, Teacher};
 use medcoss_core::data::{HostBatch, LoaderOptions, PatchBatch, TokenBatch};
-use medcoss_core::model::{Model, TextTokens, VisiblePatches};
+use medcoss_core::model::{DeviceBatch, Model, PatchTensors, TokenTensors};
 use medcoss_core::optimisation::{OptimiserConfig, Schedule, adamw};
 use medcoss_core::pretext::{pretext_loss, reconstruct};
 use medcoss_core::stage::{Pooling, encode_samples};
@@ -194,7 +194,7 @@ fn tokens_and_features() {
             visible_index: (0..9).chain(0..9).collect(),
             ..PatchBatch::default()
         };
-        let patches = VisiblePatches::upload(&whole, &golden.device);
+        let patches = PatchTensors::new(whole, &golden.device);
         golden.same(&format!("tokens_{dims}d"), model.embed_patches(at, &patches, 0), FORWARD);
         golden.same(&format!("features_{dims}d"), model.encode_patches(at, &patches, 0, None), FORWARD);
 
@@ -215,7 +215,8 @@ fn tokens_and_features() {
 
 /// The pretext loss without stochastic depth.
 fn pretext(model: &Model, family: usize, batch: &HostBatch, device: &Device) -> Tensor<1> {
-    pretext_loss(model, family, batch, model.encode(family, batch, 0, None, device))
+    let batch = DeviceBatch::new(batch.clone(), device);
+    pretext_loss(model, family, &batch, model.encode(family, &batch, 0, None))
 }
 
 #[test]
@@ -223,7 +224,7 @@ fn text_is_causal() {
     let golden = Golden::open();
     let imported = golden.import("medcoss_tiny.pth");
     let at = imported.config.family("text").unwrap();
-    let both = TextTokens::upload(&golden.text(0..2), &golden.device);
+    let both = TokenTensors::new(golden.text(0..2), &golden.device);
     golden.same("tokens_text", imported.model.embed_text(at, &both), FORWARD);
     // In one batch: the reference repeats its mask in the wrong order there, so it was asked for each sample on its own.
     golden.same("features_text_causal", imported.model.encode_text(at, &both, None), FORWARD);
@@ -249,10 +250,10 @@ fn masked_patches() {
             mask[place / 7 * 9 + *token as usize] = 1.0;
         }
         close(&format!("mask_{dims}d"), &mask, &golden.floats(&format!("mask_{dims}d")), 0.0);
-        let visible = VisiblePatches::upload(&batch, &golden.device);
+        let visible = PatchTensors::new(batch.clone(), &golden.device);
         let latents = model.encode_patches(at, &visible, 0, None);
         golden.same(&format!("masked_features_{dims}d"), latents.clone(), FORWARD);
-        golden.same(&format!("pred_{dims}d"), reconstruct(model, at, latents, &batch), FORWARD);
+        golden.same(&format!("pred_{dims}d"), reconstruct(model, at, latents, &visible), FORWARD);
         let loss = pretext(model, at, &HostBatch::Patches(batch), &golden.device);
         golden.same(&format!("pretext_loss_{dims}d"), loss, FORWARD);
     }
@@ -268,7 +269,7 @@ fn distillation_on_mixed_images() {
     let before = golden.import("teacher_tiny.safetensors");
     assert!(before.report.fresh.iter().any(|part| part == "decoder"), "{:?}", before.report);
     let teacher = Teacher::new(&golden.learner(before, &device));
-    let batch = HostBatch::Patches(golden.patches(2, true));
+    let batch = DeviceBatch::new(HostBatch::Patches(golden.patches(2, true)), &device);
     let matching = FeatureMatching {
         student: &student,
         teacher: &teacher,
@@ -277,7 +278,7 @@ fn distillation_on_mixed_images() {
         target: DistillationTarget::Tokens,
         padding: false,
     };
-    let loss = matching.loss(&batch, None, None, &device);
+    let loss = matching.loss(&batch, None, None);
     golden.same("distillation_loss_2d", loss.inner(), FORWARD);
 }
 

@@ -7,6 +7,8 @@
 //!
 //! What this crate deliberately does not hold: file formats (a plugin brings its own) and anything of the model.
 
+#![deny(clippy::undocumented_unsafe_blocks)]
+
 pub mod byte_image;
 mod dataset;
 mod error;

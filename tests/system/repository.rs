@@ -173,6 +173,7 @@ fn unsafe_code_is_where_the_architecture_says() {
         "host/runtime/src",
         "sdk/src",
         "sdk/formats/src",
+        "sdk/caller/src",
         "sdk/conformance/src",
         "plugins",
     ] {

@@ -4,7 +4,7 @@ use burn::optim::{GradientsParams, ModuleOptimizer};
 use burn::tensor::Device;
 
 use crate::data::{HostBatch, PatchBatch, TokenBatch, TokenSpec};
-use crate::model::{Dimensions, Model, ModelConfig, Precision, TextAttention};
+use crate::model::{DeviceBatch, Dimensions, Model, ModelConfig, Precision, TextAttention};
 use crate::optimisation::{OptimiserConfig, adamw};
 use crate::pretext::pretext_loss;
 use crate::{Error, Result};
@@ -56,8 +56,9 @@ impl StepBenchmark {
         let Some(model) = self.model.take() else {
             return Err(Error::Device("an earlier step did not end".into()));
         };
-        let encoded = model.encode(0, &self.batch, 0, None, &self.device);
-        let loss = pretext_loss(&model, 0, &self.batch, encoded);
+        let batch = DeviceBatch::new(self.batch.clone(), &self.device);
+        let encoded = model.encode(0, &batch, 0, None);
+        let loss = pretext_loss(&model, 0, &batch, encoded);
         let value: f32 = loss.clone().into_scalar();
         let gradients = GradientsParams::from_grads(loss.backward(), &model);
         self.model = Some(self.optimiser.step(RATE, model, gradients));

@@ -134,7 +134,7 @@ impl Products {
     /// Distances from some of the points to all points: `[rows.len(), n]`.
     fn to(&self, rows: &[usize]) -> Result<Vec<f64>> {
         let index: Vec<i32> = rows.iter().map(|row| *row as i32).collect();
-        let some = self.points.clone().select(1, crate::model::indices(&index, &self.points.device()));
+        let some = self.points.clone().select(1, crate::device::indices(index, &self.points.device()));
         let products: Vec<f32> = some
             .transpose()
             .matmul(self.points.clone())

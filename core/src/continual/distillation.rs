@@ -1,12 +1,11 @@
 //! Feature distillation (section 3.3 of the paper): the student's features must match those of a frozen teacher.
 
 use burn::module::Module;
-use burn::tensor::{Device, Tensor};
+use burn::tensor::Tensor;
 use serde::{Deserialize, Serialize};
 
 use super::strategy::StepContext;
-use crate::data::HostBatch;
-use crate::model::{Model, StochasticDepth, indices, mean_over_tokens};
+use crate::model::{DeviceBatch, Model, StochasticDepth, mean_over_tokens};
 use crate::pretext::mean_all;
 
 /// The encoder outputs that are compared.
@@ -24,14 +23,11 @@ pub enum DistillationTarget {
 
 impl DistillationTarget {
     /// The compared outputs `[rows, D]` of `[B, T, D]`; with `padding` also those at padding positions of text.
-    pub(crate) fn of(self, encoded: Tensor<3>, batch: &HostBatch, padding: bool) -> Tensor<2> {
+    pub(crate) fn of(self, encoded: Tensor<3>, batch: &DeviceBatch, padding: bool) -> Tensor<2> {
         let [n, length, width] = encoded.dims();
         match (self, batch) {
-            (Self::Tokens, HostBatch::Tokens(batch)) if !padding => {
-                let counted: Vec<i32> =
-                    (0..batch.attended.len()).filter(|at| batch.attended[*at]).map(|at| at as i32).collect();
-                let device = encoded.device();
-                encoded.reshape([n * length, width]).select(0, indices(&counted, &device))
+            (Self::Tokens, DeviceBatch::Tokens(batch)) if !padding => {
+                encoded.reshape([n * length, width]).select(0, batch.attended_rows.clone())
             }
             (Self::Tokens, _) => encoded.reshape([n * length, width]),
             (Self::Class, _) => encoded.narrow(1, 0, 1).reshape([n, width]),
@@ -52,16 +48,15 @@ impl Teacher {
         Self { model: model.valid() }
     }
 
-    /// Its encoder outputs `[B, T, D]`, as constants in the graph of `device`, see [`Model::encode`].
+    /// Its encoder outputs `[B, T, D]`, as constants in the graph of `batch`, see [`Model::encode`].
     pub(crate) fn encode(
         &self,
         family: usize,
-        batch: &HostBatch,
+        batch: &DeviceBatch,
         temporal: usize,
         depth: Option<&mut StochasticDepth>,
-        device: &Device,
     ) -> Tensor<3> {
-        Tensor::from_inner(self.model.encode(family, batch, temporal, depth, &device.clone().inner()))
+        Tensor::from_inner(self.model.encode(family, &batch.inner(), temporal, depth))
     }
 }
 
@@ -86,13 +81,12 @@ impl FeatureMatching<'_> {
     /// The loss of a batch. `depth` is the student's stochastic depth, `teacher_depth` the teacher's, which usually has none.
     pub fn loss(
         &self,
-        batch: &HostBatch,
+        batch: &DeviceBatch,
         depth: Option<&mut StochasticDepth>,
         teacher_depth: Option<&mut StochasticDepth>,
-        device: &Device,
     ) -> Tensor<1> {
-        let student = self.student.encode(self.family, batch, self.temporal, depth, device);
-        let teacher = self.teacher.encode(self.family, batch, self.temporal, teacher_depth, device);
+        let student = self.student.encode(self.family, batch, self.temporal, depth);
+        let teacher = self.teacher.encode(self.family, batch, self.temporal, teacher_depth);
         let compared = |encoded| self.target.of(encoded, batch, self.padding);
         mean_all((compared(student) - compared(teacher)).square())
     }
@@ -117,7 +111,7 @@ impl CurrentTaskDistillation {
         encoded: &Tensor<3>,
         predict: impl FnOnce(Tensor<2>) -> Tensor<2>,
     ) -> Tensor<1> {
-        let teacher = self.teacher.encode(step.family, step.batch, step.temporal, None, step.device);
+        let teacher = self.teacher.encode(step.family, step.batch, step.temporal, None);
         let compared = |encoded| self.target.of(encoded, step.batch, self.padding);
         let student = predict(compared(encoded.clone()));
         mean_all((student - compared(teacher)).square()).mul_scalar(self.weight)

@@ -12,14 +12,11 @@ use serde::{Deserialize, Serialize};
 use super::settings::{StrategySettings, check_weight};
 use super::strategy::{ContinualStrategy, StageEnd, StageStart, StepContext, file_beside, is_shared};
 use crate::data::{BatchLoader, BatchRequest};
-use crate::model::{FlatParameters, Model, map_gradients};
+use crate::model::{DeviceBatch, FlatParameters, Model, map_gradients};
 use crate::pretext::pretext_loss;
 use crate::rng;
-use crate::run::{load_model, save_model};
+use crate::run::{RunLayout, load_model, save_model};
 use crate::{Error, Result};
-
-/// The file beside the model of a stage with the importance of each parameter, in the shape of a model.
-const IMPORTANCE: &str = "importance.bpk";
 
 /// The table `[strategy.ewc]`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -77,7 +74,7 @@ struct Ewc {
 impl Ewc {
     fn new(config: &EwcConfig, start: &StageStart<'_>) -> Result<Self> {
         let (mut importance, mut anchor) = (FlatParameters::new(), FlatParameters::new());
-        if let (Some(previous), Some(path)) = (start.previous, file_beside(start.previous, IMPORTANCE)) {
+        if let (Some(previous), Some(path)) = (start.previous, file_beside(start.previous, RunLayout::IMPORTANCE)) {
             let device = start.device.clone().inner();
             importance = load_model(&path, Model::new(&previous.config, 0, 0, &device))?.flat_parameters(&is_shared);
             anchor = start.student.flat_parameters(&|path| importance.contains_key(path));
@@ -101,9 +98,9 @@ impl Ewc {
         let mut n_read = 0;
         BatchLoader::new(end.num_workers, request).for_each(0..n_samples, |item, loaded| {
             // Invalid samples were reported in training.
-            if let Some(batch) = &loaded.batch {
-                let step =
-                    StepContext { batch, family, temporal: 0, drop_path: 0.0, seed: self.seed, place: [0; 3], device };
+            if let Some(batch) = loaded.batch {
+                let batch = &DeviceBatch::new(batch, device);
+                let step = StepContext { batch, family, temporal: 0, drop_path: 0.0, seed: self.seed, place: [0; 3] };
                 let loss = pretext_loss(student, family, batch, step.encode(student));
                 let gradients = GradientsParams::from_grads(loss.backward(), student);
                 map_gradients(student, gradients, &mut |path, _, gradient| {
@@ -168,8 +165,8 @@ impl ContinualStrategy for Ewc {
                 (None, None) => values.zeros_like(),
             })
         });
-        save_model(&end.folder.file(IMPORTANCE), &importance)?;
-        Ok((student, vec![IMPORTANCE.into()]))
+        save_model(&end.folder.file(RunLayout::IMPORTANCE), &importance)?;
+        Ok((student, vec![RunLayout::IMPORTANCE.into()]))
     }
 }
 
@@ -186,7 +183,7 @@ mod tests {
         // Importance 2 everywhere; a student that moved by 0.5 everywhere.
         let stored = tiny.stored();
         let twos = tiny.student.clone().map_flat(&mut |_, values| Some(values.zeros_like() + 2.0));
-        save_model(&tiny.folder.file(IMPORTANCE), &twos).unwrap();
+        save_model(&tiny.folder.file(RunLayout::IMPORTANCE), &twos).unwrap();
         let strategy = tiny.strategy(Some(&stored));
         assert_eq!(strategy.penalty(&tiny.student).unwrap(), Some(0.0));
         let moved = tiny.student.clone().map_flat(&mut |_, values| Some(values + 0.5));
@@ -223,9 +220,13 @@ mod tests {
         tiny.config.ewc.n_samples = 1;
         let mut strategy = tiny.strategy(None);
         let (left, files) = tiny.end_stage(strategy.as_mut(), tiny.student.clone());
-        assert_eq!(files, [IMPORTANCE]);
+        assert_eq!(files, [RunLayout::IMPORTANCE]);
         let read = |tiny: &TinyStage| {
-            load_model(&tiny.folder.file(IMPORTANCE), Model::new(&tiny.model, 0, 0, &tiny.inference_device())).unwrap()
+            load_model(
+                &tiny.folder.file(RunLayout::IMPORTANCE),
+                Model::new(&tiny.model, 0, 0, &tiny.inference_device()),
+            )
+            .unwrap()
         };
         let first = read(&tiny).flat_parameters(&is_shared);
         assert!(first.values().all(|importance| values(importance.clone()).iter().all(|value| *value >= 0.0)));
@@ -250,7 +251,7 @@ mod tests {
             tiny.config.ewc.lambda = lambda;
             let stored = tiny.stored();
             let ones = tiny.student.clone().map_flat(&mut |_, values| Some(values.zeros_like() + 1.0));
-            save_model(&tiny.folder.file(IMPORTANCE), &ones).unwrap();
+            save_model(&tiny.folder.file(RunLayout::IMPORTANCE), &ones).unwrap();
             let strategy = tiny.strategy(Some(&stored));
             let trained = tiny.train(strategy.as_ref(), tiny.student.clone(), 30);
             tiny.distance(&trained, &is_shared)

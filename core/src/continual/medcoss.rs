@@ -77,7 +77,7 @@ impl ContinualStrategy for Medcoss {
         };
         let mut depth = step.stochastic_depth("depth");
         let mut teacher_depth = self.config.teacher_drop_path.then(|| step.stochastic_depth("teacher-depth")).flatten();
-        let loss = matching.loss(step.batch, depth.as_mut(), teacher_depth.as_mut(), step.device);
+        let loss = matching.loss(step.batch, depth.as_mut(), teacher_depth.as_mut());
         // A factor of 1 is left out, so that the paper's numbers are not rounded once more.
         if self.config.distillation_weight == 1.0 { loss } else { loss.mul_scalar(self.config.distillation_weight) }
     }

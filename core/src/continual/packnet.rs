@@ -14,11 +14,8 @@ use super::settings::StrategySettings;
 use super::strategy::{ContinualStrategy, StageEnd, StageStart, file_beside, is_shared};
 use crate::data::TokenSpec;
 use crate::model::{FlatParameters, Model, ModelConfig};
-use crate::run::{StoredModel, load_model, save_model};
+use crate::run::{RunLayout, StoredModel, load_model, save_model};
 use crate::{Error, Result};
-
-/// The file beside the model of a stage with the number of the stage that owns each weight, in the shape of a model; 0 is free.
-const OWNERS: &str = "owners.bpk";
 
 /// The table `[strategy.packnet]`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -96,7 +93,7 @@ impl Packnet {
             fixed: FlatParameters::new(),
         };
         let shared = start.student.flat_parameters(&is_shared);
-        let known = match (start.previous, file_beside(start.previous, OWNERS)) {
+        let known = match (start.previous, file_beside(start.previous, RunLayout::OWNERS)) {
             (Some(previous), Some(path)) => read_owners(&path, &previous.config, &start.device.clone().inner())?,
             _ => FlatParameters::new(),
         };
@@ -176,8 +173,8 @@ impl ContinualStrategy for Packnet {
                 false => owners,
             })
         });
-        save_model(&end.folder.file(OWNERS), &owners)?;
-        Ok((student, vec![OWNERS.into()]))
+        save_model(&end.folder.file(RunLayout::OWNERS), &owners)?;
+        Ok((student, vec![RunLayout::OWNERS.into()]))
     }
 }
 
@@ -187,7 +184,7 @@ impl ContinualStrategy for Packnet {
 /// Files that are missing, damaged, or of other sizes.
 pub fn model_of_stage(stored: &StoredModel, stage: usize, device: &Device) -> Result<Model> {
     let model = stored.load(device)?;
-    match file_beside(Some(stored), OWNERS) {
+    match file_beside(Some(stored), RunLayout::OWNERS) {
         Some(path) => Ok(weights_of(stage, model, &read_owners(&path, &stored.config, device)?)),
         None => Ok(model),
     }
@@ -229,7 +226,7 @@ mod tests {
             student = tiny.train(strategy.as_ref(), student, 3);
         }
         let (left, files) = tiny.end_stage(strategy.as_mut(), student);
-        assert_eq!(files, [OWNERS]);
+        assert_eq!(files, [RunLayout::OWNERS]);
         left
     }
 
@@ -239,7 +236,7 @@ mod tests {
         (tiny.config.packnet.keep_ratio, tiny.config.packnet.retrain_ratio) = (0.5, 0.25);
         let first = stage(&tiny, 1, tiny.student.clone(), None);
         let device = tiny.inference_device();
-        let owners = || read_owners(&tiny.folder.file(OWNERS), &tiny.model, &device).unwrap();
+        let owners = || read_owners(&tiny.folder.file(RunLayout::OWNERS), &tiny.model, &device).unwrap();
         let shares = |owners: &FlatParameters| {
             let all: Vec<f32> = owners
                 .iter()

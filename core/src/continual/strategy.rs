@@ -5,8 +5,8 @@ use std::path::{Path, PathBuf};
 use burn::optim::GradientsParams;
 use burn::tensor::{Device, Tensor};
 
-use crate::data::{Dataset, HostBatch};
-use crate::model::{Model, ModelConfig, StochasticDepth};
+use crate::data::Dataset;
+use crate::model::{DeviceBatch, Model, ModelConfig, StochasticDepth};
 use crate::pretext::pretext_loss;
 use crate::run::{StageFolder, StoredModel};
 use crate::{Result, rng};
@@ -83,22 +83,20 @@ pub(crate) struct StageStart<'a> {
 
 /// A batch of a training step, and the key of its random draws.
 pub(crate) struct StepContext<'a> {
-    pub batch: &'a HostBatch,
+    pub batch: &'a DeviceBatch,
     pub family: usize,
     pub temporal: usize,
     pub drop_path: f64,
     pub seed: u64,
     /// Stage, epoch, step.
     pub place: [u64; 3],
-    /// With gradients.
-    pub device: &'a Device,
 }
 
 impl StepContext<'_> {
     /// The student's encoder outputs.
     pub fn encode(&self, student: &Model) -> Tensor<3> {
         let mut depth = self.stochastic_depth("depth");
-        student.encode(self.family, self.batch, self.temporal, depth.as_mut(), self.device)
+        student.encode(self.family, self.batch, self.temporal, depth.as_mut())
     }
 
     /// Stochastic depth with the draws of a purpose; none where the rate is 0.

@@ -5,11 +5,11 @@ use burn::tensor::{Device, Tensor};
 use rand::RngExt;
 
 use super::{ContinualStrategy, StageEnd, StageStart, StepContext, Strategy, StrategyConfig};
-use crate::data::{Dataset, HostBatch, InvalidSample, RawBatch, TokenSpec, View, prepare};
-use crate::model::{Dimensions, FlatParameters, Model, ModelConfig, TextAttention, map_gradients};
+use crate::data::{Dataset, InvalidSample, RawBatch, TokenSpec, View, prepare};
+use crate::model::{DeviceBatch, Dimensions, FlatParameters, Model, ModelConfig, TextAttention, map_gradients};
 use crate::pretext::pretext_loss;
 use crate::rng;
-use crate::run::{StageFolder, StoredModel, save_model};
+use crate::run::{RunLayout, StageFolder, StoredModel, save_model};
 
 const SPEC: TokenSpec = TokenSpec::Continuous { n_tokens: 8, d_token: 4, n_masked: 4 };
 const N_SAMPLES: usize = 6;
@@ -21,7 +21,7 @@ pub struct TinyStage {
     pub student: Model,
     pub folder: StageFolder,
     source: Source,
-    batch: HostBatch,
+    batch: DeviceBatch,
     device: Device,
     _on_disk: tempfile::TempDir,
 }
@@ -53,7 +53,7 @@ impl TinyStage {
         Self {
             config: StrategyConfig::new(strategy),
             student: Model::new(&model, 3, 1, &device),
-            batch: prepare(&raw, SPEC, &keep, true, None),
+            batch: DeviceBatch::new(prepare(&raw, SPEC, &keep, true, None), &device),
             model,
             folder,
             source,
@@ -73,7 +73,7 @@ impl TinyStage {
     }
 
     pub fn store(&self, model: &Model) -> StoredModel {
-        let path = self.folder.file("model.bpk");
+        let path = self.folder.file(RunLayout::MODEL);
         save_model(&path, model).unwrap();
         StoredModel::new(path, self.model.clone())
     }
@@ -91,15 +91,7 @@ impl TinyStage {
     }
 
     pub fn step(&self) -> StepContext<'_> {
-        StepContext {
-            batch: &self.batch,
-            family: 0,
-            temporal: 0,
-            drop_path: 0.0,
-            seed: 5,
-            place: [1, 0, 0],
-            device: &self.device,
-        }
+        StepContext { batch: &self.batch, family: 0, temporal: 0, drop_path: 0.0, seed: 5, place: [1, 0, 0] }
     }
 
     /// Steps of plain gradient descent on a loss, of the parameters of some paths.

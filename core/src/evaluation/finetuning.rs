@@ -13,7 +13,7 @@ use super::labelled_features::LabelledFeatures;
 use super::linear_probe::{Fitted, LinearProbe, Standardised};
 use crate::data::{BatchLoader, BatchRequest, Dataset, LoaderOptions, Subset};
 use crate::fused;
-use crate::model::{Initialiser, Model, StochasticDepth, mean_over_tokens};
+use crate::model::{DeviceBatch, Initialiser, Model, StochasticDepth, mean_over_tokens};
 use crate::optimisation::{OptimiserConfig, Schedule, adamw};
 use crate::pretext::mean_all;
 use crate::rng;
@@ -202,10 +202,11 @@ impl Finetuner<'_> {
             BatchLoader::new(self.loader.num_workers, request).for_each(0..n_batches, |item, loaded| {
                 loaded.expect_all_valid(self.dataset)?;
                 let (Some(classifier), Some(batch)) = (held.take(), loaded.batch) else { return Ok(()) };
+                let batch = DeviceBatch::new(batch, &device);
                 let step = epoch * n_batches + item;
                 let mut depth =
                     StochasticDepth::new(self.drop_path, rng::keyed(self.seed, "fine-tuning depth", &[step as u64]));
-                let encoded = classifier.model.encode(self.family, &batch, 0, depth.as_mut(), &device);
+                let encoded = classifier.model.encode(self.family, &batch, 0, depth.as_mut());
                 let [n_batch, _, width] = encoded.dims();
                 let features = mean_over_tokens(encoded, &batch).reshape([n_batch, width]);
                 let classes: Vec<i32> = batch_of(item).iter().map(|at| train.classes[*at] as i32).collect();

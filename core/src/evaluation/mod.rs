@@ -39,7 +39,7 @@ pub use neighbours::nearest_by_cosine;
 pub use projection::Projection;
 pub use retrieval::{Retrieved, retrieve};
 pub use score_matrix::ScoreMatrix;
-pub use scores::{EvaluatedStage, SCORES, Score, Scores, TaskSummary, Transfer};
+pub use scores::{EvaluatedStage, Score, Scores, TaskSummary, Transfer};
 pub use segmentation::{dice, hausdorff_95};
 pub use segmentation_maps::{ClassMaps, SegmentationClasses};
 pub use segmentation_probe::{SegmentationProbe, TokenFeatures};

@@ -5,11 +5,8 @@ use std::path::{Component, Path};
 
 use serde::{Deserialize, Serialize};
 
-use crate::run::{CHECKSUM_PLACEHOLDER, FileCheck, check_file, read_document, write_document};
+use crate::run::{CHECKSUM_PLACEHOLDER, FileCheck, RunLayout, check_file, read_document, write_document};
 use crate::{Error, Result, run};
-
-/// Name of the file.
-pub const SCORES: &str = "scores.json";
 
 /// All scores of one tasks file; a sealed JSON document, `evaluation/<name of the tasks file>/scores.json` in the run's folder.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -115,15 +112,15 @@ impl Scores {
     /// Compares the document in a folder with its seal and the tables beside it with their checksums. Gives the files that were compared,
     /// each with its fault.
     pub fn check_files(folder: &Path) -> Vec<FileCheck> {
-        let scores = Self::read(&folder.join(SCORES));
+        let scores = Self::read(&folder.join(RunLayout::SCORES));
         let tables = scores.as_ref().map(|scores| scores.checksums.clone()).unwrap_or_default();
-        let mut checks = vec![FileCheck { name: SCORES.into(), fault: scores.err() }];
+        let mut checks = vec![FileCheck { name: RunLayout::SCORES.into(), fault: scores.err() }];
         for (name, expected) in tables {
             let plain = Path::new(&name).components().all(|part| matches!(part, Component::Normal(_)));
             let fault = match plain {
                 true => check_file(&folder.join(&name), &expected).err(),
                 false => Some(Error::damaged(
-                    &folder.join(SCORES),
+                    &folder.join(RunLayout::SCORES),
                     format!("it names {name:?}, which is none of its tables"),
                 )),
             };

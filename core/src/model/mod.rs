@@ -7,6 +7,7 @@ mod attention;
 mod block;
 mod config;
 mod decoder;
+mod device_batch;
 mod embed;
 mod encoder;
 mod head;
@@ -18,11 +19,12 @@ mod precision;
 mod predictor;
 
 use burn::module::Module;
-use burn::tensor::{Bool, Device, Int, Tensor};
+use burn::tensor::{Bool, Device, Tensor};
 
 pub use block::StochasticDepth;
 pub use config::{Dimensions, FamilyConfig, FamilyTokens, ModelConfig, Preset, TextAttention};
 pub use decoder::Decoder;
+pub use device_batch::{DeviceBatch, MaskedTensors, PatchTensors, TokenTensors};
 pub use embed::Embedder;
 pub(crate) use embed::N_TEMPORAL;
 pub use encoder::Encoder;
@@ -34,7 +36,6 @@ pub(crate) use pooling::mean_over_tokens;
 pub use precision::Precision;
 pub use predictor::Predictor;
 
-use crate::data::{HostBatch, PatchBatch, TokenBatch};
 use crate::rng;
 
 /// All learned parameters. Families are addressed by their position in [`ModelConfig::families`].
@@ -56,52 +57,6 @@ pub struct Model {
     causal: bool,
     #[module(skip)]
     precision: Precision,
-}
-
-/// Which continuous tokens of a batch are visible.
-#[derive(Debug, Clone)]
-pub struct VisiblePatches {
-    /// `[B, V, d_token]`.
-    tokens: Tensor<3>,
-    /// `[B * V]` positions.
-    index: Tensor<1, Int>,
-}
-
-impl VisiblePatches {
-    /// Uploads the visible tokens of a batch.
-    pub fn upload(batch: &PatchBatch, device: &Device) -> Self {
-        let shape = [batch.n, batch.n_visible, batch.d_token];
-        Self {
-            tokens: Tensor::from_data(burn::tensor::TensorData::new(batch.visible.clone(), shape), device),
-            index: indices(&batch.visible_index, device),
-        }
-    }
-}
-
-/// Discrete tokens of a batch.
-#[derive(Debug, Clone)]
-pub struct TextTokens {
-    /// `[B, N]`.
-    ids: Tensor<2, Int>,
-    /// `[B, N]`, true at padding.
-    padding: Tensor<2, Bool>,
-}
-
-impl TextTokens {
-    /// Uploads ids and padding mask.
-    pub fn upload(batch: &TokenBatch, device: &Device) -> Self {
-        let shape = [batch.n, batch.length];
-        let padding: Vec<bool> = batch.attended.iter().map(|attended| !attended).collect();
-        Self {
-            ids: indices(&batch.ids, device).reshape(shape),
-            padding: Tensor::from_data(burn::tensor::TensorData::new(padding, shape), device),
-        }
-    }
-}
-
-/// A vector of indices on the device.
-pub(crate) fn indices(values: &[i32], device: &Device) -> Tensor<1, Int> {
-    Tensor::from_data(burn::tensor::TensorData::new(values.to_vec(), [values.len()]), device)
 }
 
 impl Model {
@@ -163,21 +118,18 @@ impl Model {
         self.predictor.as_ref()
     }
 
-    /// Encodes the visible tokens of a batch of a family: `[B, T, D]`, the class token of continuous families first. `temporal` and
-    /// `depth` as for [`Model::encode_patches`].
+    /// Encodes the visible tokens of a batch of a family: `[B, T, D]`, the class token of continuous families first. The batch lies on
+    /// the model's device, with gradients where the model has them. `temporal` and `depth` as for [`Model::encode_patches`].
     pub fn encode(
         &self,
         family: usize,
-        batch: &HostBatch,
+        batch: &DeviceBatch,
         temporal: usize,
         depth: Option<&mut StochasticDepth>,
-        device: &Device,
     ) -> Tensor<3> {
         match batch {
-            HostBatch::Patches(batch) => {
-                self.encode_patches(family, &VisiblePatches::upload(batch, device), temporal, depth)
-            }
-            HostBatch::Tokens(batch) => self.encode_text(family, &TextTokens::upload(batch, device), depth),
+            DeviceBatch::Patches(patches) => self.encode_patches(family, patches, temporal, depth),
+            DeviceBatch::Tokens(tokens) => self.encode_text(family, tokens, depth),
         }
     }
 
@@ -188,7 +140,7 @@ impl Model {
     pub fn encode_patches(
         &self,
         family: usize,
-        patches: &VisiblePatches,
+        patches: &PatchTensors,
         temporal: usize,
         depth: Option<&mut StochasticDepth>,
     ) -> Tensor<3> {
@@ -202,16 +154,17 @@ impl Model {
     ///
     /// # Panics
     /// When the family is not a continuous one.
-    pub fn embed_patches(&self, family: usize, patches: &VisiblePatches, temporal: usize) -> Tensor<3> {
+    pub fn embed_patches(&self, family: usize, patches: &PatchTensors, temporal: usize) -> Tensor<3> {
         let Embedder::Patches(embedder) = &self.embedders[family] else {
             panic!("family {family} has discrete tokens");
         };
-        let embedded = embedder.forward(patches.tokens.clone(), patches.index.clone(), temporal, self.precision);
+        let embedded =
+            embedder.forward(patches.visible.clone(), patches.visible_index.clone(), temporal, self.precision);
         self.patch_norm.forward(embedded)
     }
 
     /// Encodes discrete tokens. Returns `[B, N, D]`.
-    pub fn encode_text(&self, family: usize, text: &TextTokens, depth: Option<&mut StochasticDepth>) -> Tensor<3> {
+    pub fn encode_text(&self, family: usize, text: &TokenTensors, depth: Option<&mut StochasticDepth>) -> Tensor<3> {
         let tokens = self.embed_text(family, text);
         let [n, length, _] = tokens.dims();
         let padding: Tensor<4, Bool> = text.padding.clone().reshape([n, 1, 1, length]);
@@ -230,7 +183,7 @@ impl Model {
     ///
     /// # Panics
     /// When the family is not a discrete one.
-    pub fn embed_text(&self, family: usize, text: &TextTokens) -> Tensor<3> {
+    pub fn embed_text(&self, family: usize, text: &TokenTensors) -> Tensor<3> {
         let Embedder::Tokens(embedder) = &self.embedders[family] else {
             panic!("family {family} has continuous tokens");
         };

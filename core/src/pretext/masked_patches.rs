@@ -1,11 +1,10 @@
 //! Masked patch reconstruction (He et al., "Masked Autoencoders Are Scalable Vision Learners", CVPR 2022): mean
 //! squared error on masked patches against their normalised pixels.
 
-use burn::tensor::{Tensor, TensorData};
+use burn::tensor::{Int, Tensor, TensorData};
 
 use super::mean_all;
-use crate::data::PatchBatch;
-use crate::model::{Head, Model};
+use crate::model::{Head, Model, PatchTensors};
 
 /// The task for one family of a model.
 pub struct MaskedPatches<'a> {
@@ -16,42 +15,33 @@ pub struct MaskedPatches<'a> {
 }
 
 impl MaskedPatches<'_> {
-    /// Loss over the masked tokens of `latents` `[B, 1 + V, D]`.
-    pub fn loss(&self, latents: Tensor<3>, batch: &PatchBatch) -> Tensor<1> {
-        let device = latents.device();
-        let length = batch.n_tokens + 1;
-        let n_masked = batch.n_tokens - batch.n_visible;
-        let rows: Vec<i32> = batch
-            .masked_index
-            .iter()
-            .enumerate()
-            .map(|(at, &token)| (at / n_masked.max(1) * length) as i32 + 1 + token)
-            .collect();
-        let targets = TensorData::new(batch.targets.clone(), [rows.len(), batch.d_token]);
-        let predicted = self.predict(latents, batch, &rows);
-        let difference = predicted - Tensor::from_data(targets, &device);
-        mean_all(difference.square())
+    /// Loss over the masked tokens of `latents` `[B, 1 + V, D]`; not a number when none are masked.
+    pub fn loss(&self, latents: Tensor<3>, batch: &PatchTensors) -> Tensor<1> {
+        let Some(masked) = &batch.masked else {
+            return latents.sum_dim(2).sum().mul_scalar(f32::NAN);
+        };
+        let predicted = self.predict(latents, batch, masked.rows.clone());
+        mean_all((predicted - masked.targets.clone()).square())
     }
 
     /// Predictions for rows of the flattened decoder output `[B * (1 + N)]`: `[rows, d_token]`.
-    fn predict(&self, latents: Tensor<3>, batch: &PatchBatch, rows: &[i32]) -> Tensor<2> {
+    fn predict(&self, latents: Tensor<3>, batch: &PatchTensors, rows: Tensor<1, Int>) -> Tensor<2> {
         let Head::Patches(head) = self.model.head(self.family) else {
             panic!("family {} has discrete tokens", self.family);
         };
-        let device = latents.device();
         let decoded =
             self.model.decoder().forward(latents, batch, head.positions(batch.n_tokens), self.model.precision());
         let [n, length, width] = decoded.dims();
-        let rows = crate::model::indices(rows, &device);
         // Only the wanted rows go through the head: it is the widest layer of the decoder.
         head.forward(decoded.reshape([n * length, width]).select(0, rows), self.model.precision())
     }
 }
 
 /// Predicted values of all tokens, in the normalised space of the targets: `[B, N, d_token]`.
-pub fn reconstruct(model: &Model, family: usize, latents: Tensor<3>, batch: &PatchBatch) -> Tensor<3> {
-    let length = batch.n_tokens + 1;
-    let rows: Vec<i32> = (0..batch.n * length).filter(|row| row % length != 0).map(|row| row as i32).collect();
-    let predicted = MaskedPatches { model, family }.predict(latents, batch, &rows);
-    predicted.reshape([batch.n, batch.n_tokens, batch.d_token])
+pub fn reconstruct(model: &Model, family: usize, latents: Tensor<3>, batch: &PatchTensors) -> Tensor<3> {
+    let ([n, _, d_token], length) = (batch.visible.dims(), batch.n_tokens + 1);
+    let rows: Vec<i32> = (0..n * length).filter(|row| row % length != 0).map(|row| row as i32).collect();
+    let rows = TensorData::new(rows, [n * batch.n_tokens]);
+    let rows = Tensor::from_data(rows, &latents.device());
+    MaskedPatches { model, family }.predict(latents, batch, rows).reshape([n, batch.n_tokens, d_token])
 }

@@ -3,9 +3,8 @@
 use burn::tensor::Tensor;
 
 use super::mean_all;
-use crate::data::TokenBatch;
 use crate::fused;
-use crate::model::{Head, Model, indices};
+use crate::model::{Head, Model, TokenTensors};
 
 /// The task for one family of a model.
 pub struct MaskedTokens<'a> {
@@ -17,17 +16,16 @@ pub struct MaskedTokens<'a> {
 
 impl MaskedTokens<'_> {
     /// Mean over the batch's targets, of `encoded` `[B, N, D]`; 0 when there are none.
-    pub fn loss(&self, encoded: Tensor<3>, batch: &TokenBatch) -> Tensor<1> {
+    pub fn loss(&self, encoded: Tensor<3>, batch: &TokenTensors) -> Tensor<1> {
         let Head::Tokens(head) = self.model.head(self.family) else {
             panic!("family {} has continuous tokens", self.family);
         };
-        let device = encoded.device();
         let [n, length, width] = encoded.dims();
         if batch.target_ids.is_empty() {
             return encoded.sum_dim(2).sum().mul_scalar(0.0);
         }
         // Only target positions go through the head: the vocabulary is by far its widest layer.
-        let wanted = encoded.reshape([n * length, width]).select(0, indices(&batch.target_index, &device));
+        let wanted = encoded.reshape([n * length, width]).select(0, batch.target_rows.clone());
         let scores = head.forward(wanted, self.model.precision());
         mean_all(fused::cross_entropy(scores, &batch.target_ids))
     }

@@ -12,15 +12,14 @@ pub use reconstruction::{
     PredictedTokens, Prediction, ReconstructedContent, ReconstructedPatches, Reconstruction, reconstruct_samples,
 };
 
-use crate::data::HostBatch;
-use crate::model::Model;
+use crate::model::{DeviceBatch, Model};
 
 /// The pretext loss of a batch, masked patch reconstruction or masked language modelling, from its encoder outputs `[B, T, D]`
 /// ([`Model::encode`]). A scalar.
-pub fn pretext_loss(model: &Model, family: usize, batch: &HostBatch, encoded: Tensor<3>) -> Tensor<1> {
+pub fn pretext_loss(model: &Model, family: usize, batch: &DeviceBatch, encoded: Tensor<3>) -> Tensor<1> {
     match batch {
-        HostBatch::Patches(batch) => MaskedPatches { model, family }.loss(encoded, batch),
-        HostBatch::Tokens(batch) => MaskedTokens { model, family }.loss(encoded, batch),
+        DeviceBatch::Patches(batch) => MaskedPatches { model, family }.loss(encoded, batch),
+        DeviceBatch::Tokens(batch) => MaskedTokens { model, family }.loss(encoded, batch),
     }
 }
 

@@ -10,7 +10,7 @@ use super::reconstruct;
 use crate::data::{
     BatchRequest, Dataset, HostBatch, LoadedBatch, PatchBatch, RawBatch, TokenBatch, mean_and_deviation,
 };
-use crate::model::{Head, Model, TextTokens, VisiblePatches, indices};
+use crate::model::{Head, Model, PatchTensors, TokenTensors};
 use crate::rng;
 use crate::{Error, Result};
 
@@ -103,11 +103,11 @@ pub fn reconstruct_samples(
     let LoadedBatch { batch: Some(batch), valid, .. } = request.load(&mut raw)? else { return Ok(Vec::new()) };
     let contents: Vec<ReconstructedContent> = match batch {
         HostBatch::Patches(batch) => {
-            let reconstructed = reconstruct_patches(model, family, &raw, &valid, &batch, device)?;
+            let reconstructed = reconstruct_patches(model, family, &raw, &valid, batch, device)?;
             reconstructed.into_iter().map(ReconstructedContent::Patches).collect()
         }
         HostBatch::Tokens(batch) => {
-            let predicted = predict_tokens(model, family, &raw, &valid, &batch, device)?;
+            let predicted = predict_tokens(model, family, &raw, &valid, batch, device)?;
             predicted.into_iter().map(ReconstructedContent::Tokens).collect()
         }
     };
@@ -119,12 +119,13 @@ fn reconstruct_patches(
     family: usize,
     raw: &RawBatch,
     valid: &[usize],
-    batch: &PatchBatch,
+    batch: PatchBatch,
     device: &Device,
 ) -> Result<Vec<ReconstructedPatches>> {
-    let latents = model.encode_patches(family, &VisiblePatches::upload(batch, device), 0, None);
-    let predicted = values_of(reconstruct(model, family, latents, batch))?;
     let (n_tokens, d_token) = (batch.n_tokens, batch.d_token);
+    let batch = PatchTensors::new(batch, device);
+    let latents = model.encode_patches(family, &batch, 0, None);
+    let predicted = values_of(reconstruct(model, family, latents, &batch))?;
     let size = n_tokens * d_token;
     let of_sample = |(row, &slot): (usize, &usize)| {
         let original = raw.tokens[slot * size..][..size].to_vec();
@@ -150,7 +151,7 @@ fn predict_tokens(
     family: usize,
     raw: &RawBatch,
     valid: &[usize],
-    batch: &TokenBatch,
+    batch: TokenBatch,
     device: &Device,
 ) -> Result<Vec<PredictedTokens>> {
     let Head::Tokens(head) = model.head(family) else {
@@ -168,13 +169,15 @@ fn predict_tokens(
     if batch.target_index.is_empty() {
         return Ok(samples);
     }
-    let encoded = model.encode_text(family, &TextTokens::upload(batch, device), None);
+    let positions = batch.target_index.clone();
+    let batch = TokenTensors::new(batch, device);
+    let encoded = model.encode_text(family, &batch, None);
     let [n, _, width] = encoded.dims();
-    let wanted = encoded.reshape([n * length, width]).select(0, indices(&batch.target_index, device));
+    let wanted = encoded.reshape([n * length, width]).select(0, batch.target_rows);
     let scores = softmax(head.forward(wanted, model.precision()), 1);
     let [_, vocabulary] = scores.dims();
     let scores = values_of(scores)?;
-    for (&at, scores) in batch.target_index.iter().zip(scores.chunks(vocabulary)) {
+    for (&at, scores) in positions.iter().zip(scores.chunks(vocabulary)) {
         let at = at as usize;
         // The first of equals, so that the answer does not depend on how a maximum is sought.
         let best = scores
@@ -201,7 +204,7 @@ fn values_of<const D: usize>(tensor: Tensor<D>) -> Result<Vec<f32>> {
 mod tests {
     use super::*;
     use crate::data::{InvalidSample, TokenSpec, View, prepare};
-    use crate::model::{ModelConfig, Preset, TextAttention};
+    use crate::model::{DeviceBatch, ModelConfig, Preset, TextAttention};
 
     const N_TOKENS: usize = 5;
     const D_TOKEN: usize = 3;
@@ -279,9 +282,9 @@ mod tests {
         let mut raw = RawBatch::default();
         let seeds: Vec<u64> = [0, 1, 2].map(|index| rng::keyed(9, "restoration", &[index]).random()).to_vec();
         dataset.fill(View::Training, &[0, 1, 2], &seeds, &mut raw).unwrap();
-        let prepared = prepare(&raw, dataset.spec, &[0, 2], true, None);
-        let HostBatch::Patches(batch) = &prepared else { panic!("patches") };
-        let latents = model.encode_patches(0, &VisiblePatches::upload(batch, &device), 0, None);
+        let prepared = DeviceBatch::new(prepare(&raw, dataset.spec, &[0, 2], true, None), &device);
+        let DeviceBatch::Patches(batch) = &prepared else { panic!("patches") };
+        let latents = model.encode_patches(0, batch, 0, None);
         let loss = super::super::pretext_loss(&model, 0, &prepared, latents.clone()).into_scalar::<f32>();
         let predicted = values_of(reconstruct(&model, 0, latents, batch)).unwrap();
         for (row, sample) in reconstructed.iter().enumerate() {

@@ -6,22 +6,20 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use burn::module::Module;
 use burn::optim::{ModuleOptimizer, OptimizerRecord};
-use burn::store::ModuleRecord;
 
 use super::document::{read_document, write_document};
-use super::files::{remove_folder, sync_folder, write_folder};
-use super::state::STATE;
-use super::stored_model::MODEL;
-use super::{FileCheck, MetricsLog, StageFolder, StageState, check_file, sha256_of, write_atomically};
+use super::files::{FileCheck, check_file, remove_folder, sha256_of, sync_folder, write_atomically, write_folder};
+use super::layout::RunLayout;
+use super::metrics::MetricsLog;
+use super::stage_folder::StageFolder;
+use super::stage_state::StageState;
+use super::stored_model::{load_model, save_model};
 use crate::model::Model;
 use crate::{Error, Result};
 
 /// Complete checkpoints that are kept: one more than needed, in case the latest is found damaged.
 const KEPT: usize = 2;
-const OPTIMIZER: &str = "optimizer.bpk";
-const METRICS: &str = "metrics.jsonl";
 
 /// The checkpoints of one stage.
 pub(crate) struct Checkpoints {
@@ -41,17 +39,42 @@ pub(crate) struct Restored {
 }
 
 /// Complete checkpoints of a stage, oldest first.
-pub(super) fn complete_checkpoints(folder: &StageFolder) -> Vec<PathBuf> {
+fn complete_checkpoints(folder: &StageFolder) -> Vec<PathBuf> {
     let Ok(entries) = fs::read_dir(folder.path()) else { return Vec::new() };
     let is_checkpoint = |path: &PathBuf| {
         let name = path.file_name().unwrap_or_default().to_string_lossy();
-        let place = name.strip_prefix("checkpoint-").unwrap_or_default();
+        let place = name.strip_prefix(RunLayout::CHECKPOINT_PREFIX).unwrap_or_default();
         !place.is_empty() && place.bytes().all(|byte| byte.is_ascii_digit() || byte == b'-')
     };
     let mut found: Vec<PathBuf> =
         entries.filter_map(|entry| entry.ok().map(|entry| entry.path())).filter(is_checkpoint).collect();
     found.sort();
     found
+}
+
+/// Checkpoints of a stage, as others see them.
+impl StageFolder {
+    /// The state in the latest checkpoint of a stage that runs or was interrupted; `None` without one.
+    ///
+    /// # Errors
+    /// A damaged file, or one of a later format.
+    pub fn running(&self) -> Result<Option<StageState>> {
+        let latest = complete_checkpoints(self).pop();
+        latest.map(|folder| read_document(&folder.join(RunLayout::STATE))).transpose()
+    }
+
+    /// Removes the checkpoints of a finished stage, which a process that ended at the wrong moment leaves behind.
+    ///
+    /// # Errors
+    /// A folder that cannot be removed.
+    pub fn clear_checkpoints(&self) -> Result<()> {
+        Checkpoints::new(self.clone()).clear()
+    }
+
+    /// Compares every file of every checkpoint with its checksum.
+    pub fn check_checkpoints(&self) -> Vec<FileCheck> {
+        check_all(self)
+    }
 }
 
 impl Checkpoints {
@@ -79,7 +102,7 @@ impl Checkpoints {
         state: &StageState,
     ) -> Result<()> {
         let within = state.unfinished.as_ref().map(|epoch| format!("-{:06}", epoch.steps)).unwrap_or_default();
-        let target = self.folder.file(&format!("checkpoint-{:05}{within}", state.epochs_done));
+        let target = self.folder.file(&format!("{}{:05}{within}", RunLayout::CHECKPOINT_PREFIX, state.epochs_done));
         write_folder(&target, |folder| write(folder, model, optimiser, metrics, state))?;
         let complete = complete_checkpoints(&self.folder);
         complete[..complete.len().saturating_sub(KEPT)].iter().try_for_each(|old| remove_folder(old))
@@ -100,10 +123,10 @@ impl Checkpoints {
                     continue;
                 }
             };
-            let model = load_model(&folder.join(MODEL), model)?;
-            let path = folder.join(OPTIMIZER);
+            let model = load_model(&folder.join(RunLayout::MODEL), model)?;
+            let path = folder.join(RunLayout::OPTIMIZER);
             let record = OptimizerRecord::load(&path).map_err(|error| Error::damaged(&path, error))?;
-            let path = folder.join(METRICS);
+            let path = folder.join(RunLayout::METRICS);
             let metrics = fs::read_to_string(&path).map_err(Error::file("cannot read", &path))?;
             let optimiser = optimiser.load_record(record);
             return Ok(Restored { model, optimiser, state: Some(state), metrics, damaged });
@@ -128,26 +151,26 @@ fn write(
     metrics: &MetricsLog,
     state: &StageState,
 ) -> Result<()> {
-    save_model(&folder.join(MODEL), model)?;
-    let path = folder.join(OPTIMIZER);
+    save_model(&folder.join(RunLayout::MODEL), model)?;
+    let path = folder.join(RunLayout::OPTIMIZER);
     let bytes = optimiser.to_record().into_bytes().map_err(|error| Error::damaged(&path, error))?;
     write_atomically(&path, &bytes)?;
-    write_atomically(&folder.join(METRICS), metrics.text().as_bytes())?;
+    write_atomically(&folder.join(RunLayout::METRICS), metrics.text().as_bytes())?;
     let mut state = state.clone().stamped();
-    for name in [MODEL, OPTIMIZER, METRICS] {
+    for name in [RunLayout::MODEL, RunLayout::OPTIMIZER, RunLayout::METRICS] {
         state.checksums.insert(name.into(), sha256_of(&folder.join(name))?);
     }
-    write_document(&folder.join(STATE), &state)
+    write_document(&folder.join(RunLayout::STATE), &state)
 }
 
 /// Every file of every checkpoint of a stage, with its fault.
-pub(super) fn check_all(stage: &StageFolder) -> Vec<FileCheck> {
+fn check_all(stage: &StageFolder) -> Vec<FileCheck> {
     let mut checks = Vec::new();
     for folder in complete_checkpoints(stage) {
         let checkpoint = folder.file_name().unwrap_or_default().to_string_lossy().into_owned();
-        let state = read_document::<StageState>(&folder.join(STATE));
+        let state = read_document::<StageState>(&folder.join(RunLayout::STATE));
         let recorded = state.as_ref().map(|state| state.checksums.clone()).unwrap_or_default();
-        checks.push(FileCheck { name: format!("{checkpoint}/{STATE}"), fault: state.err() });
+        checks.push(FileCheck { name: format!("{checkpoint}/{}", RunLayout::STATE), fault: state.err() });
         for (name, expected) in recorded {
             let fault = check_file(&folder.join(&name), &expected).err();
             checks.push(FileCheck { name: format!("{checkpoint}/{name}"), fault });
@@ -158,22 +181,10 @@ pub(super) fn check_all(stage: &StageFolder) -> Vec<FileCheck> {
 
 /// The state of a checkpoint, all of whose files are sound.
 fn check(folder: &Path) -> Result<StageState> {
-    let state: StageState = read_document(&folder.join(STATE))?;
-    for name in [MODEL, OPTIMIZER, METRICS] {
+    let state: StageState = read_document(&folder.join(RunLayout::STATE))?;
+    for name in [RunLayout::MODEL, RunLayout::OPTIMIZER, RunLayout::METRICS] {
         let expected = state.checksums.get(name).map(String::as_str).unwrap_or_default();
         check_file(&folder.join(name), expected)?;
     }
     Ok(state)
-}
-
-/// Writes all parameters.
-pub(crate) fn save_model(path: &Path, model: &Model) -> Result<()> {
-    let bytes = model.valid().into_record().into_bytes().map_err(|error| Error::damaged(path, error))?;
-    write_atomically(path, &bytes)
-}
-
-/// Reads all parameters into a model of the same shape.
-pub(crate) fn load_model(path: &Path, model: Model) -> Result<Model> {
-    let record = ModuleRecord::load(path).map_err(|error| Error::damaged(path, error))?;
-    model.try_load_record(record).map_err(|error| Error::damaged(path, error))
 }

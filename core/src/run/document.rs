@@ -13,7 +13,7 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use super::checksum::{CHECKSUM_PLACEHOLDER, insert_checksum, verify_checksum};
-use super::write_atomically;
+use super::files::write_atomically;
 use crate::{Error, Result};
 
 /// Version of the files in a run folder.

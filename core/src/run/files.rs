@@ -8,6 +8,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use sha2::{Digest, Sha256};
 
+use super::layout::RunLayout;
 use crate::{Error, Result};
 
 /// Writes a file so that it is either the old one or wholly the new one: to a temporary name beside it, flushed, renamed,
@@ -82,6 +83,23 @@ pub fn sha256_of(path: &Path) -> Result<String> {
     Ok(hexadecimal(&digest.finalize()))
 }
 
+/// One file of a run, after it was compared with its checksum.
+#[derive(Debug)]
+pub struct FileCheck {
+    /// Relative to the stage's folder.
+    pub name: String,
+    /// What is wrong with it.
+    pub fault: Option<Error>,
+}
+
+/// Compares a file with its recorded SHA-256.
+pub(crate) fn check_file(path: &Path, expected: &str) -> Result<()> {
+    match sha256_of(path)? {
+        found if found == expected => Ok(()),
+        found => Err(Error::damaged(path, format!("its SHA-256 is {found}, recorded is {expected}"))),
+    }
+}
+
 /// A digest as people write it.
 pub(crate) fn hexadecimal(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
@@ -89,16 +107,13 @@ pub(crate) fn hexadecimal(bytes: &[u8]) -> String {
 
 /// Whether a name is that of a file or folder that was still being written when its writer ended.
 pub fn is_partial(name: &str) -> bool {
-    name.ends_with(PARTIAL)
+    name.ends_with(RunLayout::PARTIAL)
 }
-
-/// Ending of names that are not yet final.
-pub const PARTIAL: &str = ".partial";
 
 /// The temporary name of a file or folder, beside it.
 pub(crate) fn partial_of(path: &Path) -> PathBuf {
     let mut name = path.file_name().unwrap_or_default().to_os_string();
-    name.push(PARTIAL);
+    name.push(RunLayout::PARTIAL);
     path.with_file_name(name)
 }
 
@@ -130,7 +145,7 @@ pub fn write_folder(path: &Path, fill: impl FnOnce(&Path) -> Result<()>) -> Resu
 pub(crate) fn remove_folder(path: &Path) -> Result<()> {
     let mut name = path.file_name().unwrap_or_default().to_os_string();
     name.push(".old");
-    name.push(PARTIAL);
+    name.push(RunLayout::PARTIAL);
     let old = path.with_file_name(name);
     let removed = remove_all(&old).and_then(|()| match fs::rename(path, &old) {
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(()),

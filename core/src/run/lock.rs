@@ -4,10 +4,8 @@ use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{Read, Seek, Write};
 use std::path::Path;
 
+use super::layout::RunLayout;
 use crate::{Error, Result};
-
-/// Name of the file that is locked; it stays behind, empty of meaning.
-pub const LOCK: &str = ".lock";
 
 /// The right to write a run folder, until it is dropped.
 #[derive(Debug)]
@@ -22,7 +20,7 @@ impl RunLock {
     /// # Errors
     /// Another process that holds it, a folder that cannot be written.
     pub fn take(run: &Path) -> Result<Self> {
-        let path = run.join(LOCK);
+        let path = run.join(RunLayout::LOCK);
         let cannot = || Error::file("cannot write", &path);
         let mut file =
             OpenOptions::new().create(true).truncate(false).read(true).write(true).open(&path).map_err(cannot())?;

@@ -8,11 +8,9 @@ use serde::{Deserialize, Serialize};
 
 use super::checksum::CHECKSUM_PLACEHOLDER;
 use super::document::{FORMAT, read_document, write_document};
-use super::sha256_of;
+use super::files::{check_file, sha256_of};
+use super::layout::RunLayout;
 use crate::{Error, Result};
-
-/// Name of the file.
-pub const MANIFEST: &str = "manifest.json";
 
 #[derive(Serialize, Deserialize)]
 struct Manifest {
@@ -33,7 +31,10 @@ pub fn write_manifest(folder: &Path) -> Result<()> {
         File::open(&path).and_then(|file| file.sync_all()).map_err(Error::file("cannot flush", &path))?;
         files.insert(name, sha256_of(&path)?);
     }
-    write_document(&folder.join(MANIFEST), &Manifest { format: FORMAT, checksum: CHECKSUM_PLACEHOLDER.into(), files })
+    write_document(
+        &folder.join(RunLayout::MANIFEST),
+        &Manifest { format: FORMAT, checksum: CHECKSUM_PLACEHOLDER.into(), files },
+    )
 }
 
 /// Compares a folder with its manifest. Gives the files that were compared, relative to the folder, each with its fault.
@@ -41,13 +42,13 @@ pub fn write_manifest(folder: &Path) -> Result<()> {
 /// # Errors
 /// A manifest that is missing or damaged, a folder that cannot be listed.
 pub fn check_manifest(folder: &Path) -> Result<Vec<(String, Option<Error>)>> {
-    let manifest: Manifest = read_document(&folder.join(MANIFEST))?;
+    let manifest: Manifest = read_document(&folder.join(RunLayout::MANIFEST))?;
     let mut checks = Vec::new();
     for (name, expected) in &manifest.files {
-        checks.push((name.clone(), super::check_file(&folder.join(name), expected).err()));
+        checks.push((name.clone(), check_file(&folder.join(name), expected).err()));
     }
     for name in files_below(folder)?.into_iter().filter(|name| !manifest.files.contains_key(name)) {
-        let fault = Error::damaged(&folder.join(&name), format!("{MANIFEST} beside it does not name it"));
+        let fault = Error::damaged(&folder.join(&name), format!("{} beside it does not name it", RunLayout::MANIFEST));
         checks.push((name, Some(fault)));
     }
     Ok(checks)
@@ -61,7 +62,7 @@ fn files_below(folder: &Path) -> Result<Vec<String>> {
             let name = format!("{prefix}{}", entry.file_name().to_string_lossy());
             if entry.file_type()?.is_dir() {
                 list(&entry.path(), &format!("{name}/"), found)?;
-            } else if name != MANIFEST {
+            } else if name != RunLayout::MANIFEST {
                 found.push(name);
             }
         }

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use super::{read_lines, to_json_line, write_atomically};
+use super::files::{read_lines, to_json_line, write_atomically};
 use crate::{Error, Result};
 
 /// Means over one epoch.

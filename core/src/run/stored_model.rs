@@ -1,16 +1,17 @@
 //! A model in a run: where its parameters lie, and its sizes.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
+use burn::module::Module;
+use burn::store::ModuleRecord;
 use burn::tensor::Device;
 
-use super::checkpoint::load_model;
-use super::{StageFolder, StageState};
-use crate::Result;
+use super::files::write_atomically;
+use super::layout::RunLayout;
+use super::stage_folder::StageFolder;
+use super::stage_state::StageState;
 use crate::model::{Model, ModelConfig};
-
-/// Name of the file with a model's parameters.
-pub(crate) const MODEL: &str = "model.bpk";
+use crate::{Error, Result};
 
 /// Where a model's parameters lie, and its sizes.
 #[derive(Debug, Clone)]
@@ -27,11 +28,11 @@ impl StoredModel {
 
     /// The model of a finished stage.
     pub fn of_stage(folder: &StageFolder, state: &StageState) -> Self {
-        Self { path: folder.file(MODEL), config: state.model.clone() }
+        Self { path: folder.file(RunLayout::MODEL), config: state.model.clone() }
     }
 
     /// Where its parameters lie.
-    pub(crate) fn path(&self) -> &std::path::Path {
+    pub(crate) fn path(&self) -> &Path {
         &self.path
     }
 
@@ -43,4 +44,16 @@ impl StoredModel {
         // Values are read over the initial ones; which these are does not matter.
         load_model(&self.path, Model::new(&self.config, 0, 0, device))
     }
+}
+
+/// Writes all parameters.
+pub(crate) fn save_model(path: &Path, model: &Model) -> Result<()> {
+    let bytes = model.valid().into_record().into_bytes().map_err(|error| Error::damaged(path, error))?;
+    write_atomically(path, &bytes)
+}
+
+/// Reads all parameters into a model of the same shape.
+pub(crate) fn load_model(path: &Path, model: Model) -> Result<Model> {
+    let record = ModuleRecord::load(path).map_err(|error| Error::damaged(path, error))?;
+    model.try_load_record(record).map_err(|error| Error::damaged(path, error))
 }

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use crate::data::{
     BatchLoader, BatchRequest, Dataset, HostBatch, InvalidSample, InvalidSamples, LoaderOptions, record_invalid_samples,
 };
-use crate::model::{Model, mean_over_tokens};
+use crate::model::{DeviceBatch, Model, mean_over_tokens};
 use crate::{Error, Result};
 
 /// Samples that are encoded at a time.
@@ -105,8 +105,13 @@ pub fn encode_samples(
     loader.for_each(0..n.div_ceil(BATCH), |item, loaded| {
         record_invalid_samples(&mut invalid, dataset, &loaded.invalid, options, &mut |_, _| {})?;
         let (mut values, mut n_tokens, mut width) = (Vec::new(), 0, 0);
-        if let Some(batch) = &loaded.batch {
-            let encoded = pooled(model.encode(family, batch, 0, None, device), batch, pooling, dataset)?;
+        let mut attended = Vec::new();
+        if let Some(batch) = loaded.batch {
+            if let (HostBatch::Tokens(batch), Pooling::None) = (&batch, pooling) {
+                attended.clone_from(&batch.attended);
+            }
+            let batch = DeviceBatch::new(batch, device);
+            let encoded = pooled(model.encode(family, &batch, 0, None), &batch, pooling, dataset)?;
             [_, n_tokens, width] = encoded.dims();
             values = encoded
                 .try_into_vec_as::<f32>()
@@ -116,16 +121,12 @@ pub fn encode_samples(
             }
         }
         let first = batch_of(item).start;
-        let attended: &[bool] = match &loaded.batch {
-            Some(HostBatch::Tokens(batch)) if pooling == Pooling::None => &batch.attended,
-            _ => &[],
-        };
         sink(EncodedBatch {
             values,
             n_tokens,
             width,
             rows: loaded.valid.iter().map(|slot| first + *slot as u64).collect(),
-            attended,
+            attended: &attended,
             invalid: &loaded.invalid,
             done: batch_of(item).end as usize,
         })
@@ -134,11 +135,11 @@ pub fn encode_samples(
 }
 
 /// `[B, T, D]`, or `[B, 1, D]` where outputs are pooled.
-fn pooled(encoded: Tensor<3>, batch: &HostBatch, pooling: Pooling, dataset: &dyn Dataset) -> Result<Tensor<3>> {
+fn pooled(encoded: Tensor<3>, batch: &DeviceBatch, pooling: Pooling, dataset: &dyn Dataset) -> Result<Tensor<3>> {
     Ok(match (pooling, batch) {
         (Pooling::None, _) => encoded,
-        (Pooling::Class, HostBatch::Patches(_)) => encoded.narrow(1, 0, 1),
-        (Pooling::Class, HostBatch::Tokens(_)) => {
+        (Pooling::Class, DeviceBatch::Patches(_)) => encoded.narrow(1, 0, 1),
+        (Pooling::Class, DeviceBatch::Tokens(_)) => {
             return Err(Error::Setting(format!(
                 "family {} has no class token\nhint: pool by the mean, or not at all",
                 dataset.family()

@@ -28,8 +28,8 @@ use crate::data::{Dataset, EpochPlan, Objective, Pool};
 use crate::model::{Model, ModelConfig, Precision};
 use crate::optimisation::adamw;
 use crate::run::{
-    CHECKSUM_PLACEHOLDER, Checkpoints, FORMAT, KEPT_SAMPLES, MANIFEST, MetricsLog, Restored, StageFolder, StageState,
-    StoredModel, save_model, write_folder, write_manifest,
+    CHECKSUM_PLACEHOLDER, Checkpoints, FORMAT, MetricsLog, Restored, RunLayout, StageFolder, StageState, StoredModel,
+    save_model, write_folder, write_manifest,
 };
 use crate::{Error, Result};
 
@@ -111,7 +111,7 @@ impl Stage<'_> {
             observer.warning(&format!("{error}; the checkpoint before it is used"));
         }
         let mut state = state.map_or_else(|| Ok(self.initial_state()), |state| self.accept(state))?;
-        let mut metrics = MetricsLog::begin(self.folder.file("metrics.jsonl"), metrics)?;
+        let mut metrics = MetricsLog::begin(self.folder.file(RunLayout::METRICS), metrics)?;
 
         let mut train_state = TrainState::new(model, optimiser);
         let trainer = StageTrainer {
@@ -255,7 +255,7 @@ impl Stage<'_> {
         checkpoints: &Checkpoints,
         observer: &mut dyn Observer,
     ) -> Result<StageState> {
-        let mut files = vec!["model.bpk".to_string(), "buffer.jsonl".into(), "metrics.jsonl".into()];
+        let mut files = [RunLayout::MODEL, RunLayout::BUFFER, RunLayout::METRICS].map(String::from).to_vec();
         let mut model = model;
         if !self.deferred {
             let mut end = StageEnd {
@@ -275,16 +275,16 @@ impl Stage<'_> {
         let kept = self.choose(&model, &mut state, checkpoints, observer)?;
         self.folder.save_buffer(&kept.buffer)?;
         if self.settings.buffer.store == Store::Materialised {
-            write_folder(&self.folder.file(KEPT_SAMPLES), |folder| {
+            write_folder(&self.folder.file(RunLayout::BUFFER_SAMPLES), |folder| {
                 self.current.keep(&kept.indices, folder)?;
                 write_manifest(folder)
             })?;
-            files.push(format!("{KEPT_SAMPLES}/{MANIFEST}"));
+            files.push(format!("{}/{}", RunLayout::BUFFER_SAMPLES, RunLayout::MANIFEST));
         }
-        if self.folder.file("assets").is_dir() {
-            files.push(format!("assets/{MANIFEST}"));
+        if self.folder.file(RunLayout::ASSETS).is_dir() {
+            files.push(format!("{}/{}", RunLayout::ASSETS, RunLayout::MANIFEST));
         }
-        save_model(&self.folder.file("model.bpk"), &model)?;
+        save_model(&self.folder.file(RunLayout::MODEL), &model)?;
         let state = self.folder.finish(state, &files)?;
         checkpoints.clear()?;
         observer.stage_finished(&state);

@@ -10,8 +10,8 @@ use super::batches::Batches;
 use super::losses::{LossOf, UnreadLosses};
 use super::{Observer, Stage, StepReport};
 use crate::continual::{ContinualStrategy, StepContext};
-use crate::data::{BatchLoader, HostBatch, LoadedBatch, Objective, Pool, record_invalid_samples};
-use crate::model::Model;
+use crate::data::{BatchLoader, LoadedBatch, Objective, Pool, record_invalid_samples};
+use crate::model::{DeviceBatch, Model};
 use crate::pretext::pretext_loss;
 use crate::rng;
 use crate::run::{Checkpoints, EpochMetrics, EpochSoFar, MetricsLog, StageState};
@@ -99,7 +99,7 @@ impl StageTrainer<'_> {
                 batches.forget_before(epoch);
             }
             epoch_state.waited += loaded.waited;
-            self.learn(&mut epoch_state, item, &loaded, observer)?;
+            self.learn(&mut epoch_state, item, loaded, observer)?;
             if step + 1 == n_steps {
                 self.end_epoch(std::mem::take(&mut epoch_state), epoch, observer)?;
             }
@@ -112,16 +112,17 @@ impl StageTrainer<'_> {
         &mut self,
         epoch_state: &mut EpochState,
         item: usize,
-        loaded: &LoadedBatch,
+        mut loaded: LoadedBatch,
         observer: &mut dyn Observer,
     ) -> Result<()> {
         let settings = self.stage.settings;
         let n_steps = self.batches.n_steps();
         let (epoch, step) = self.batches.place(item);
         let pool = self.batches.pool(item);
-        self.record_invalid(pool, loaded, observer)?;
-        if let Some(batch) = &loaded.batch {
-            let Loss { of_batch, auxiliary } = self.loss(pool, batch, item)?;
+        self.record_invalid(pool, &loaded, observer)?;
+        if let Some(batch) = loaded.batch.take() {
+            let batch = DeviceBatch::new(batch, self.device);
+            let Loss { of_batch, auxiliary } = self.loss(pool, &batch, item)?;
             let of = LossOf { item, n_samples: batch.n(), auxiliary: false };
             epoch_state.unread.push(of, &of_batch);
             let loss = match auxiliary {
@@ -232,14 +233,14 @@ impl StageTrainer<'_> {
         Ok(())
     }
 
-    fn loss(&self, pool: &Pool, batch: &HostBatch, item: usize) -> Result<Loss> {
+    fn loss(&self, pool: &Pool, batch: &DeviceBatch, item: usize) -> Result<Loss> {
         let model = self.train_state.model();
         let family = self.stage.family(self.stage.dataset(pool))?;
         let seed = self.stage.seed;
         let place = self.batches.key(item);
         let temporal = rng::keyed(seed, "temporal", &place).random_range(0..model.n_temporal(family));
         let drop_path = self.stage.model.dimensions.drop_path;
-        let context = StepContext { batch, family, temporal, drop_path, seed, place, device: self.device };
+        let context = StepContext { batch, family, temporal, drop_path, seed, place };
         if pool.dataset != 0 {
             return Ok(Loss { of_batch: self.strategy.replay_loss(model, &context), auxiliary: None });
         }

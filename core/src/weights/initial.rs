@@ -12,15 +12,10 @@ use super::safetensors_file::{TensorOut, floats_to_bytes, write_safetensors};
 use super::tensor_file::{NamedTensor, TensorFile};
 use crate::model::ModelConfig;
 use crate::run::{
-    CHECKSUM_PLACEHOLDER, FORMAT, MANIFEST, MODEL, StoredModel, check_manifest, read_document, save_model, sha256_of,
+    CHECKSUM_PLACEHOLDER, FORMAT, RunLayout, StoredModel, check_manifest, read_document, save_model, sha256_of,
     write_document, write_folder, write_manifest,
 };
 use crate::{Error, Result};
-
-/// Name of the folder.
-pub const INITIAL: &str = "initial";
-const DESCRIPTION: &str = "initial.json";
-const PASSED_THROUGH: &str = "passed_through.safetensors";
 
 /// The model that a run begins with; `initial/initial.json`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -45,13 +40,13 @@ impl InitialModel {
     /// # Errors
     /// Files that are missing, damaged, or of a later format.
     pub fn read(run: &Path) -> Result<Option<Self>> {
-        let folder = run.join(INITIAL);
+        let folder = run.join(RunLayout::INITIAL);
         if !folder.is_dir() {
             return Ok(None);
         }
         match check_manifest(&folder)?.into_iter().find_map(|(_, fault)| fault) {
             Some(fault) => Err(fault),
-            None => read_document(&folder.join(DESCRIPTION)).map(Some),
+            None => read_document(&folder.join(RunLayout::INITIAL_DESCRIPTION)).map(Some),
         }
     }
 
@@ -60,13 +55,17 @@ impl InitialModel {
     /// # Errors
     /// A manifest that is missing or damaged.
     pub fn check_files(run: &Path) -> Result<Vec<(String, Option<Error>)>> {
-        let folder = run.join(INITIAL);
+        let folder = run.join(RunLayout::INITIAL);
         if !folder.is_dir() {
             return Ok(Vec::new());
         }
         let checks = check_manifest(&folder)?;
-        let manifest = (format!("{INITIAL}/{MANIFEST}"), None);
-        Ok(checks.into_iter().map(|(name, fault)| (format!("{INITIAL}/{name}"), fault)).chain([manifest]).collect())
+        let manifest = (format!("{}/{}", RunLayout::INITIAL, RunLayout::MANIFEST), None);
+        Ok(checks
+            .into_iter()
+            .map(|(name, fault)| (format!("{}/{name}", RunLayout::INITIAL), fault))
+            .chain([manifest])
+            .collect())
     }
 
     /// Writes the folder of a run; it appears whole or not at all.
@@ -83,12 +82,12 @@ impl InitialModel {
             report: imported.report.clone(),
         };
         fs::create_dir_all(run).map_err(Error::file("cannot create", run))?;
-        write_folder(&run.join(INITIAL), |folder| {
-            save_model(&folder.join(MODEL), &imported.model)?;
+        write_folder(&run.join(RunLayout::INITIAL), |folder| {
+            save_model(&folder.join(RunLayout::MODEL), &imported.model)?;
             if !imported.passed_through.is_empty() {
-                write_passed_through(&folder.join(PASSED_THROUGH), &imported.passed_through)?;
+                write_passed_through(&folder.join(RunLayout::PASSED_THROUGH), &imported.passed_through)?;
             }
-            write_document(&folder.join(DESCRIPTION), &initial)?;
+            write_document(&folder.join(RunLayout::INITIAL_DESCRIPTION), &initial)?;
             write_manifest(folder)
         })?;
         Ok(initial)
@@ -96,7 +95,7 @@ impl InitialModel {
 
     /// Where its parameters lie.
     pub fn stored(&self, run: &Path) -> StoredModel {
-        StoredModel::new(run.join(INITIAL).join(MODEL), self.model.clone())
+        StoredModel::new(run.join(RunLayout::INITIAL).join(RunLayout::MODEL), self.model.clone())
     }
 
     /// Tensors of the published layout that no model uses, as they were imported.
@@ -104,10 +103,11 @@ impl InitialModel {
     /// # Errors
     /// A file that is damaged.
     pub fn passed_through(run: &Path) -> Result<Vec<NamedTensor>> {
-        let path = run.join(INITIAL).join(PASSED_THROUGH);
-        if !path.is_file() {
+        let initial = RunLayout::new(run).initial();
+        let names = [RunLayout::PASSED_THROUGH, RunLayout::PASSED_THROUGH_BEFORE_FORMAT_4];
+        let Some(path) = names.map(|name| initial.join(name)).into_iter().find(|path| path.is_file()) else {
             return Ok(Vec::new());
-        }
+        };
         let file = TensorFile::open(&path)?;
         let read = |name: &String| {
             Ok(NamedTensor { name: name.clone(), shape: file.shape(name)?.to_vec(), values: file.floats(name)? })

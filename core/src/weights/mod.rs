@@ -14,7 +14,7 @@ pub use arrays::ArraySource;
 pub use export::{Exported, export};
 pub use import::{Import, Imported, KnownSizes};
 pub use import_report::{ImportReport, LeftEntry, TakenPart};
-pub use initial::{INITIAL, InitialModel};
+pub use initial::InitialModel;
 pub use metadata::Layout;
 pub use published::{PUBLISHED_FAMILIES, UNUSED};
 pub use safetensors::Dtype as ElementType;

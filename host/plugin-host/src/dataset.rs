@@ -4,16 +4,18 @@ use std::path::Path;
 
 use medcoss_abi::abi_stable::std_types::RSlice;
 use medcoss_abi::message::{Geometry, Keep, Open, Rendering, SaveAssets, Synthesised};
-use medcoss_abi::{FillRequest, SampleError, VIEW_PLAIN, VIEW_TRAIN, operation};
+use medcoss_abi::{FillRequest, SampleError, operation};
+use medcoss_caller::answers::{
+    check_assets, check_fingerprint, check_ids, check_labels, check_size, check_synthesised,
+};
+use medcoss_caller::{Batch, FillPattern, GuardSizes, Overwritten, Shape, View};
 use serde::de::DeserializeOwned;
 
-use crate::answers::{check_assets, check_fingerprint, check_ids, check_labels, check_size, check_synthesised};
-use crate::batch::{Batch, Guarded, SampleFailure, View};
 use crate::error::PluginError;
 use crate::library::OpenHandle;
 use crate::options;
 use crate::plugin::Plugin;
-use crate::shape::Shape;
+use crate::sample_failure::SampleFailure;
 use crate::untrusted_text::untrusted_bytes;
 
 /// First bytes of every PNG file.
@@ -139,16 +141,18 @@ impl OpenDataset {
         if let Some(index) = indices.iter().find(|&&index| index >= self.ids.len() as u64) {
             return Err(refused(format!("sample {index} does not exist; there are {}", self.ids.len())));
         }
-        batch.prepare(&self.shape, n).map_err(refused)?;
-        let request = FillRequest {
-            view: if view == View::Training { VIEW_TRAIN } else { VIEW_PLAIN },
-            indices: RSlice::from_slice(indices),
-            seeds: RSlice::from_slice(seeds),
-        };
-        let buffers = batch.lend();
+        let mut guarded = batch.prepare(&self.shape, n, FillPattern::Invalid, GuardSizes::BEHIND).map_err(refused)?;
+        let request =
+            FillRequest { view: view.code(), indices: RSlice::from_slice(indices), seeds: RSlice::from_slice(seeds) };
+        let buffers = guarded.buffers();
         let table = self.plugin.table();
         let answered = self.plugin.call("fill", || (table.fill)(self.handle.get(), request, buffers));
-        batch.take_back().map_err(|violation| self.plugin.violation("fill", &violation))?;
+        if let Some(Overwritten { buffer, reach, .. }) = guarded.take_back().first() {
+            let violation = format!(
+                "it wrote past the end of the buffer of {buffer}, at least {reach} values; memory may be damaged"
+            );
+            return Err(self.plugin.violation("fill", &violation));
+        }
         let errors = answered?;
         let mut reported = self.reported(indices, &errors)?;
         let mut failures = Vec::new();

@@ -23,15 +23,14 @@
 //! library        dlopen, the header's checks, attach; process_guard: what a plugin can do to its process
 //! plugin         describe, invoke; calls: whose messages are whose
 //! dataset        open, query, fill, close; label_maps
-//! shape          sizes, checked once; answers, batch, untrusted_text: everything else that is checked
+//! untrusted_text texts of plugins, made safe to print
 //! ```
 //!
-//! Unsafe code is in `contracts`, `library` and `process_guard`.
+//! Checked shapes, guarded buffers and the checks of answers are those of `medcoss-caller`, which the conformance rules share. Unsafe code is
+//! in `contracts`, `library` and `process_guard`.
 
 #![deny(clippy::undocumented_unsafe_blocks)]
 
-mod answers;
-mod batch;
 mod calls;
 mod contracts;
 mod dataset;
@@ -50,13 +49,12 @@ mod probe_child;
 mod probe_outcome;
 mod process_guard;
 mod registry;
+mod sample_failure;
 mod search;
-mod shape;
 mod symbols;
 mod untrusted_text;
 pub mod user_file;
 
-pub use batch::{Batch, SampleFailure, View};
 pub use calls::PLUGIN_TARGET;
 pub use contracts::{CONTRACTS, Contract, V1};
 pub use dataset::{OpenDataset, Rendered, Tokens};
@@ -65,6 +63,8 @@ pub use label_maps::LabelMap;
 pub use library::v1_header_of;
 pub use location::{LoadError, PluginLocation};
 pub use medcoss_abi::Builtin;
+pub use medcoss_caller::options::with_present_names;
+pub use medcoss_caller::{Batch, MAX_TOKENS, MAX_VALUES, MAX_VOCABULARY, Shape, View};
 pub use nearest::{did_you_mean, nearest};
 pub use options::{PluginOption, check_names, list as options_of_schema};
 pub use plugin::Plugin;
@@ -73,6 +73,6 @@ pub use probe::{PROBE_VARIABLE, Probe};
 pub use probe_child::{ProbeServer, serve_if_asked};
 pub use process_guard::original_stdout;
 pub use registry::{FoundPlugin, Loading, PluginRegistry, ShadowedPlugin, UnknownModality};
+pub use sample_failure::SampleFailure;
 pub use search::{Folder, MissingFolder, Origin, Search, SearchEnvironment, user_folder};
-pub use shape::{MAX_TOKENS, MAX_VALUES, MAX_VOCABULARY, Shape};
 pub use untrusted_text::{untrusted_bytes, untrusted_text};

@@ -1,6 +1,7 @@
 //! Options of plugins, as their JSON Schema describes them: what `inspect` shows, and names checked before a plugin is
 //! asked. Values are the plugin's own to judge.
 
+use medcoss_caller::options::present_name;
 use serde::Serialize;
 use serde_json::{Map, Value};
 
@@ -32,7 +33,7 @@ pub fn list(schema: &Value) -> Vec<PluginOption> {
 /// Compares the names of options with those that the schema lists.
 ///
 /// # Errors
-/// A name that does not exist, with the nearest that does; options that are no table.
+/// A former name, with the present one; a name that does not exist, with the nearest that does; options that are no table.
 pub fn check_names(schema: &Value, options: &Value) -> Result<(), String> {
     let given = match options {
         Value::Null => return Ok(()),
@@ -41,6 +42,9 @@ pub fn check_names(schema: &Value, options: &Value) -> Result<(), String> {
     };
     let Some(known) = closed_properties(schema) else { return Ok(()) };
     let Some(name) = given.keys().find(|name| !known.contains_key(*name)) else { return Ok(()) };
+    if let Some(present) = present_name(schema, name) {
+        return Err(format!("option {name} is now called {present}\nhint: rename {name} to {present}"));
+    }
     let names: Vec<_> = known.keys().map(String::as_str).collect();
     let all = if names.is_empty() { "it has none".into() } else { format!("options are {}", names.join(", ")) };
     let proposal = did_you_mean(name, names.iter().copied());
@@ -227,6 +231,10 @@ mod tests {
                         options are crop_scale, labels, masking, size, spacing, words";
         assert_eq!(message, expected);
         assert!(check_names(&schema(), &json!([1])).is_err());
+        let mut renamed = schema();
+        renamed["x-renamed-options"] = json!({ "side": "size" });
+        let message = check_names(&renamed, &json!({ "side": 3 })).unwrap_err();
+        assert_eq!(message, "option side is now called size\nhint: rename side to size");
     }
 
     #[test]

@@ -6,16 +6,16 @@ use std::sync::Arc;
 use medcoss_abi::abi_stable::std_types::{RResult, RString};
 use medcoss_abi::message::{Description, Synthesise, Synthesised};
 use medcoss_abi::{PluginHeader, PluginTable, Rejection, operation};
+use medcoss_caller::Shape;
+use medcoss_caller::answers::{check_description, check_size, check_synthesised};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use crate::answers::{check_description, check_size, check_synthesised};
 use crate::calls;
 use crate::contracts::{CONTRACTS, Contract};
 use crate::error::PluginError;
 use crate::library::{self, Loaded};
 use crate::location::{LoadError, PluginLocation};
-use crate::shape::Shape;
 
 /// How a refusal begins that is the dynamic loader's: it may be for want of another library, and mended without a new file.
 pub(crate) const LOADER_REFUSES: &str = "the dynamic loader refuses it";

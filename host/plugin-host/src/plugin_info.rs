@@ -1,11 +1,11 @@
 //! What is known of a plugin without loading it: its description, checked.
 
 use medcoss_abi::message::Description;
+use medcoss_caller::Shape;
+use medcoss_caller::answers::check_description;
 
-use crate::answers::check_description;
 use crate::location::PluginLocation;
 use crate::plugin::Plugin;
-use crate::shape::Shape;
 
 /// A valid plugin, described in this process or earlier in another.
 #[derive(Debug, Clone, PartialEq)]

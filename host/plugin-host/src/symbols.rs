@@ -8,11 +8,11 @@ use std::fs::File;
 use std::path::Path;
 
 use medcoss_abi::SYMBOL_PREFIX;
+use medcoss_caller::answers::is_identifier;
 use object::elf::{self, FileHeader64};
 use object::read::elf::{FileHeader, ProgramHeader, Sym};
 use object::{Endianness, ReadCache, ReadRef};
 
-use crate::answers::is_identifier;
 use crate::contracts::{CONTRACTS, spoken, version_and_id};
 
 /// The machine that this program was compiled for; plugins must be for the same.

@@ -16,7 +16,7 @@ use medcoss_abi::NOT_A_TARGET;
 use medcoss_abi::message::Geometry;
 use medcoss_core::Error;
 use medcoss_core::data::{Dataset, InvalidSample, RawBatch, TokenSpec, View};
-use medcoss_core::run::{KEPT_SAMPLES, StageFolder, StageState};
+use medcoss_core::run::{RunLayout, StageFolder, StageState};
 use medcoss_core::weights::{ElementType, TensorFile, TensorOut, TensorRows, floats_to_bytes, write_safetensors};
 use medcoss_plugin_host::Shape;
 use rand::{Rng, RngExt, SeedableRng};
@@ -107,7 +107,7 @@ impl BufferTokens {
     /// # Errors
     /// A stage that kept no tokens, a file that is damaged.
     pub fn open(stage: &StageFolder, state: &StageState) -> Result<Self> {
-        let path = stage.file(KEPT_SAMPLES).join(TOKENS);
+        let path = stage.file(RunLayout::BUFFER_SAMPLES).join(TOKENS);
         let ids: Vec<String> = stage.buffer()?.entries.into_iter().map(|entry| entry.id).collect();
         if !path.is_file() {
             bail!("{} kept its samples without their tokens, which only the plugin can read", stage.name());

@@ -26,7 +26,6 @@ pub mod renamed_settings;
 pub mod report;
 pub mod resources;
 pub mod run;
-pub mod run_files;
 pub mod run_summary;
 pub mod stage_dataset;
 pub mod stage_plugin;

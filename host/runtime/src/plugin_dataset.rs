@@ -8,9 +8,9 @@ use anyhow::{Context, Result, bail};
 use medcoss_abi::message::{Geometry, Keep, Open, Synthesised};
 use medcoss_core::Error;
 use medcoss_core::data::{Dataset, InvalidSample, RawBatch, TokenSpec, View};
-use medcoss_core::run::{KEPT_SAMPLES, StageFolder, read_json, write_atomically};
+use medcoss_core::run::{RunLayout, StageFolder, read_json, write_atomically};
 use medcoss_plugin_host::{
-    Batch, OpenDataset, Plugin, PluginError, Rendered, SampleFailure, Tokens, View as PluginView,
+    Batch, OpenDataset, Plugin, PluginError, Rendered, SampleFailure, Tokens, View as PluginView, with_present_names,
 };
 
 use crate::buffer_tokens;
@@ -57,16 +57,23 @@ impl PluginDataset {
     /// Files that are missing or damaged, whatever the plugin answers.
     pub fn open_kept(plugin: &Plugin, stage: &StageFolder, assets: Option<&Path>) -> Result<Self> {
         let ids: Vec<String> = stage.buffer()?.entries.into_iter().map(|entry| entry.id).collect();
-        let kept = Self::reopen(plugin, &stage.file(KEPT_SAMPLES), assets)?;
+        let kept = Self::reopen(plugin, &stage.file(RunLayout::BUFFER_SAMPLES), assets)?;
         let (found, expected) = (kept.dataset.ids().len(), ids.len());
         if found != expected {
-            bail!("{}/{KEPT_SAMPLES} holds {found} samples, buffer.jsonl names {expected}", stage.name());
+            bail!(
+                "{}/{} holds {found} samples, {} names {expected}",
+                stage.name(),
+                RunLayout::BUFFER_SAMPLES,
+                RunLayout::BUFFER
+            );
         }
         Ok(Self { original_ids: Some(ids), ..kept })
     }
 
     fn reopen(plugin: &Plugin, folder: &Path, assets: Option<&Path>) -> Result<Self> {
-        let Synthesised { data, options } = read_json(&folder.join(HOW_TO_OPEN))?;
+        let Synthesised { data, mut options } = read_json(&folder.join(HOW_TO_OPEN))?;
+        // An earlier version may have written them under former names.
+        with_present_names(&plugin.description().options, &mut options);
         // Canonical: a path that a plugin is given does not depend on the working folder.
         let base = folder.join(SAMPLES);
         let base = base.canonicalize().with_context(|| format!("cannot find {}", base.display()))?;

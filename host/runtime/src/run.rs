@@ -3,13 +3,12 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
-use medcoss_core::run::{StageFolder, StageState, StoredModel, check_manifest};
+use medcoss_core::run::{RunLayout, StageFolder, StageState, StoredModel, check_manifest};
 use medcoss_core::weights::InitialModel;
 use medcoss_plugin_host::Plugin;
 
 use crate::config::{RunConfig, StageSection};
 use crate::plugin_dataset::PluginDataset;
-use crate::run_files::{ASSETS, RECORD};
 
 /// A run, as far as its stages are finished.
 pub struct Run {
@@ -28,7 +27,7 @@ impl Run {
     /// # Errors
     /// A folder without a run, files that are damaged.
     pub fn open(path: &Path) -> Result<Self> {
-        let config = RunConfig::read_record(&path.join(RECORD))
+        let config = RunConfig::read_record(&path.join(RunLayout::RECORD))
             .with_context(|| format!("{} holds no run that can be read", path.display()))?;
         let initial = InitialModel::read(path).context("the model that the run begins with")?;
         let mut states = Vec::new();
@@ -70,7 +69,7 @@ impl Run {
     pub fn assets(&self, modality: &str) -> Result<Option<PathBuf>> {
         // In the first stage of the modality: when it comes again it must give the same tokens.
         let Some(at) = self.config.stages.iter().position(|stage| stage.modality == modality) else { return Ok(None) };
-        let assets = StageFolder::new(&self.path, at + 1, modality).file(ASSETS);
+        let assets = StageFolder::new(&self.path, at + 1, modality).file(RunLayout::ASSETS);
         if !assets.is_dir() {
             return Ok(None);
         }

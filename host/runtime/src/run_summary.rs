@@ -3,10 +3,9 @@
 use std::path::Path;
 
 use anyhow::Result;
-use medcoss_core::run::{EpochMetrics, StageFolder, StageState, read_metrics};
+use medcoss_core::run::{EpochMetrics, RunLayout, StageFolder, StageState, read_metrics};
 use serde::Serialize;
 
-use crate::run_files::TIMING;
 use crate::stage_plugin::{MissingPlugin, StagePlugin};
 use crate::timing::{EpochTime, peak_memory};
 
@@ -93,9 +92,9 @@ impl Summary {
 
 fn stage(run: &Path, state: &StageState) -> Result<StageSummary> {
     let folder = StageFolder::new(run, state.stage, &state.modality);
-    let metrics = read_metrics(&folder.file("metrics.jsonl"))?;
+    let metrics = read_metrics(&folder.file(RunLayout::METRICS))?;
     let pretext = |line: Option<&EpochMetrics>| line?.own_pretext();
-    let times = EpochTime::read(&folder.file(TIMING));
+    let times = EpochTime::read(&folder.file(RunLayout::TIMING));
     let distillation_last = metrics.last().map(|line| line.distillation.clone().into_iter().collect());
     Ok(StageSummary {
         stage: state.stage,

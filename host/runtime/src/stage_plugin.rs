@@ -3,11 +3,11 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, anyhow};
+use medcoss_core::run::RunLayout;
 use medcoss_plugin_host::{Plugin, PluginRegistry};
 
 use crate::config::RunConfig;
 use crate::plugins_lock::{LockedPlugin, PluginsLock};
-use crate::run_files::PLUGINS_LOCK;
 use crate::trust::{Candidate, Trusted};
 
 /// The plugin of a stage.
@@ -71,7 +71,7 @@ impl StagePlugin {
 /// # Errors
 /// Plugins that cannot be loaded, that the run does not know, or that are not trusted.
 pub fn plugins_of(config: &RunConfig, registry: &PluginRegistry, run: Option<&Path>) -> Result<Vec<StagePlugin>> {
-    let lock = run.map(|run| (run, run.join(PLUGINS_LOCK))).filter(|(_, lock)| lock.exists());
+    let lock = run.map(|run| (run, run.join(RunLayout::PLUGINS_LOCK))).filter(|(_, lock)| lock.exists());
     let lock = lock.map(|(run, lock)| Ok::<_, anyhow::Error>((run, PluginsLock::read(&lock)?))).transpose()?;
     let mut plugins: Vec<StagePlugin> = Vec::new();
     for (at, stage) in config.stages.iter().enumerate() {

@@ -9,8 +9,7 @@ use medcoss_core::data::Dataset;
 use medcoss_core::device::Device;
 use medcoss_core::model::ModelConfig;
 use medcoss_core::run::{
-    KEPT_SAMPLES, LOCK, PARTIAL, RunLock, StageFolder, StageState, StoredModel, check_manifest, is_partial,
-    write_folder, write_manifest,
+    RunLayout, RunLock, StageFolder, StageState, StoredModel, check_manifest, is_partial, write_folder, write_manifest,
 };
 use medcoss_core::stage::{PreviousStage, Stage, StageSettings};
 use medcoss_core::weights::{Imported, InitialModel};
@@ -22,13 +21,10 @@ use crate::disk::{human_bytes, size_of};
 use crate::observer::RunObserver;
 use crate::plugin_dataset::PluginDataset;
 use crate::plugins_lock::PluginsLock;
-use crate::run_files::{ASSETS, PLUGINS_LOCK, RECORD, TIMING};
 use crate::stage_dataset::StageDataset;
 use crate::stage_plugin::StagePlugin;
 use crate::timing::Timed;
 
-/// The same as long as the run has no record: an attempt that fails before leaves nothing behind that counts.
-const NEW_ASSETS: &str = "assets.new.partial";
 /// Samples that are written to estimate the size of a buffer sample.
 const N_MEASURED: usize = 4;
 
@@ -68,9 +64,9 @@ impl Training {
             let settings = self.config.settings(section);
             let stage = self.stage(&started, at, &sources, &settings)?;
             let folder = stage.folder.clone();
-            let mut timed = Timed::new(&mut *observer, folder.file(TIMING));
+            let mut timed = Timed::new(&mut *observer, folder.file(RunLayout::TIMING));
             let state = stage.run(&mut timed).with_context(|| format!("stage {} {}", at + 1, section.modality))?;
-            if folder.file(KEPT_SAMPLES).is_dir() {
+            if folder.file(RunLayout::BUFFER_SAMPLES).is_dir() {
                 sources[at] = self.open_kept(at, &state)?;
             }
             started.states.push(state);
@@ -148,9 +144,13 @@ impl Training {
 
     /// Takes the run folder for this process: a free one, or one with a run that this configuration continues.
     fn claim_folder(&self) -> Result<RunLock> {
-        let record = self.out.join(RECORD);
+        let record = self.out.join(RunLayout::RECORD);
         if self.resume && !record.exists() {
-            bail!("{} holds no run to resume (no {RECORD})\nhint: leave out --resume to start one", self.out.display());
+            bail!(
+                "{} holds no run to resume (no {})\nhint: leave out --resume to start one",
+                self.out.display(),
+                RunLayout::RECORD
+            );
         }
         if !self.resume && !is_free(&self.out) {
             let remedy = if record.exists() { "continue it with --resume, or choose" } else { "choose" };
@@ -167,14 +167,14 @@ impl Training {
     }
 
     fn write_record(&self) -> Result<()> {
-        let lock = self.out.join(PLUGINS_LOCK);
+        let lock = self.out.join(RunLayout::PLUGINS_LOCK);
         let mut plugins = PluginsLock::of(self.plugins.iter().filter_map(|plugin| plugin.loaded().ok()))?;
         if lock.exists() {
             let before = PluginsLock::read(&lock)?;
             plugins.compare(&before);
             plugins.keep(before);
         }
-        self.config.write_record(&self.out.join(RECORD))?;
+        self.config.write_record(&self.out.join(RunLayout::RECORD))?;
         plugins.write(&lock)
     }
 
@@ -199,7 +199,7 @@ impl Training {
         for (at, section) in self.config.stages.iter().enumerate() {
             let in_stage = || format!("stage {} {}", at + 1, section.modality);
             let source = match states.get(at) {
-                Some(state) if self.folder(at).file(KEPT_SAMPLES).is_dir() => {
+                Some(state) if self.folder(at).file(RunLayout::BUFFER_SAMPLES).is_dir() => {
                     self.open_kept(at, state).with_context(in_stage)?
                 }
                 Some(state) => {
@@ -231,7 +231,10 @@ impl Training {
     /// The assets, if the modality has any, after they were compared with their checksums.
     fn known_assets(&self, at: usize) -> Result<Option<PathBuf>> {
         let holder = self.holder_of_assets(at);
-        let Some(assets) = [ASSETS, NEW_ASSETS].map(|name| holder.file(name)).into_iter().find(|path| path.is_dir())
+        let Some(assets) = [RunLayout::ASSETS, RunLayout::NEW_ASSETS]
+            .map(|name| holder.file(name))
+            .into_iter()
+            .find(|path| path.is_dir())
         else {
             return Ok(None);
         };
@@ -245,7 +248,7 @@ impl Training {
     fn publish_assets(&self, sources: &mut [StageDataset]) -> Result<()> {
         for (at, source) in sources.iter_mut().enumerate() {
             let holder = self.holder_of_assets(at);
-            let (new, assets) = (holder.file(NEW_ASSETS), holder.file(ASSETS));
+            let (new, assets) = (holder.file(RunLayout::NEW_ASSETS), holder.file(RunLayout::ASSETS));
             if new.is_dir() {
                 fs::rename(&new, &assets).with_context(|| format!("cannot write {}", assets.display()))?;
             }
@@ -284,7 +287,7 @@ impl Training {
         let known = self.known_assets(at)?;
         let mut source = PluginDataset::open(plugin, &self.base, section, known.as_deref())?;
         if known.is_none() {
-            let assets = self.folder(at).file(NEW_ASSETS);
+            let assets = self.folder(at).file(RunLayout::NEW_ASSETS);
             let mut learned = Vec::new();
             write_folder(&assets, |folder| {
                 // A plugin's paths do not depend on the working folder.
@@ -316,7 +319,7 @@ impl Training {
         let indices: Vec<u64> = (0..n_measured).map(|nth| (nth * n_samples / n_measured) as u64).collect();
         let folder = tempfile::Builder::new()
             .prefix(".measured-")
-            .suffix(PARTIAL)
+            .suffix(RunLayout::PARTIAL)
             .tempdir_in(&self.out)
             .with_context(|| format!("cannot write into {}", self.out.display()))?;
         let mut bytes = 0;
@@ -411,7 +414,9 @@ pub fn is_free(folder: &Path) -> bool {
     fs::read_dir(folder).map_or(!folder.exists(), |entries| {
         entries.filter_map(Result::ok).all(|entry| {
             let name = entry.file_name();
-            name == LOCK || is_partial(&name.to_string_lossy()) || (entry.path().is_dir() && is_free(&entry.path()))
+            name == RunLayout::LOCK
+                || is_partial(&name.to_string_lossy())
+                || (entry.path().is_dir() && is_free(&entry.path()))
         })
     })
 }
@@ -425,7 +430,7 @@ fn remove_partial(folder: &Path) -> Result<()> {
         if is_partial(&name) {
             let removed = if is_folder { fs::remove_dir_all(&path) } else { fs::remove_file(&path) };
             removed.with_context(|| format!("cannot remove {}", path.display()))?;
-        } else if is_folder && name != KEPT_SAMPLES && name != ASSETS {
+        } else if is_folder && name != RunLayout::BUFFER_SAMPLES && name != RunLayout::ASSETS {
             remove_partial(&path)?;
         }
     }

@@ -5,15 +5,14 @@ use std::time::Instant;
 
 use anyhow::{Context, Result, anyhow, bail};
 use clap::Args;
-use medcoss_core::evaluation::{SCORES, Scores};
-use medcoss_core::run::write_atomically;
+use medcoss_core::evaluation::Scores;
+use medcoss_core::run::{RunLayout, write_atomically};
 use medcoss_plugin_host::PluginRegistry;
 use medcoss_runtime::comparison::{ComparedRun, Comparison, Variant};
 use medcoss_runtime::config::RunConfig;
-use medcoss_runtime::evaluation::{After, EVALUATIONS, Options, ScoresFolder, TasksFile, evaluate};
+use medcoss_runtime::evaluation::{After, Options, ScoresFolder, TasksFile, evaluate};
 use medcoss_runtime::is_interruption;
 use medcoss_runtime::run::Run;
-use medcoss_runtime::run_files::RECORD;
 use medcoss_runtime::stage_plugin::plugins_of;
 use medcoss_runtime::training::Training;
 
@@ -165,9 +164,11 @@ impl Compare {
 
     /// The scores of an earlier call, if they are what this one would find.
     fn known_scores(&self, folder: &Path, entry: &Entry<'_>, tasks: &TasksFile) -> Option<Scores> {
-        let before = RunConfig::read_record(&folder.join(RECORD)).ok()?;
+        let before = RunConfig::read_record(&folder.join(RunLayout::RECORD)).ok()?;
         let is_same = entry.config.continues(&before).is_ok() && before.stages.len() == entry.config.stages.len();
-        let scores = Scores::read(&folder.join(EVALUATIONS).join(&tasks.stem).join(SCORES)).ok().filter(|_| is_same)?;
+        let scores = Scores::read(&folder.join(RunLayout::EVALUATIONS).join(&tasks.stem).join(RunLayout::SCORES))
+            .ok()
+            .filter(|_| is_same)?;
         let last = scores.stages.iter().map(|stage| stage.stage).max()?;
         let every = scores.stages.len() > 1;
         let is_enough = every || self.after(entry) == After::Last;
@@ -176,7 +177,7 @@ impl Compare {
     }
 
     fn train(&self, entry: &Entry<'_>, out: &Path, base: &Path, registry: &PluginRegistry) -> Result<()> {
-        let resume = out.join(RECORD).exists();
+        let resume = out.join(RunLayout::RECORD).exists();
         let plugins = plugins_of(&entry.config, registry, resume.then_some(out))?;
         let training = Training {
             config: entry.config.clone(),
@@ -200,7 +201,7 @@ impl Compare {
         base: &Path,
         registry: &PluginRegistry,
     ) -> Result<Scores> {
-        let folder = ScoresFolder::claim(&run.join(EVALUATIONS).join(&tasks.stem))?;
+        let folder = ScoresFolder::claim(&run.join(RunLayout::EVALUATIONS).join(&tasks.stem))?;
         let options = Options {
             after: self.after(entry),
             seeds: self.eval_seeds.0.clone(),

@@ -6,8 +6,9 @@ use std::str::FromStr;
 use anyhow::{Result, bail};
 use clap::{Args, ValueEnum};
 use medcoss_core::evaluation::Scores;
+use medcoss_core::run::RunLayout;
 use medcoss_plugin_host::PluginRegistry;
-use medcoss_runtime::evaluation::{After, EVALUATIONS, Options, ScoresFolder, TasksFile, evaluate};
+use medcoss_runtime::evaluation::{After, Options, ScoresFolder, TasksFile, evaluate};
 use medcoss_runtime::run::Run;
 
 use crate::arguments::{BarArgs, DataRootArgs, DeviceArgs, PluginArgs, ResultArgs};
@@ -104,7 +105,7 @@ impl Eval {
         if let Some(ratio) = self.max_invalid_fraction.filter(|ratio| !(0.0..=1.0).contains(ratio)) {
             bail!("--max-invalid-fraction is {ratio}, not in 0.0 to 1.0");
         }
-        let out = self.out.clone().unwrap_or_else(|| self.run.join(EVALUATIONS).join(&file.stem));
+        let out = self.out.clone().unwrap_or_else(|| self.run.join(RunLayout::EVALUATIONS).join(&file.stem));
         let folder = ScoresFolder::claim(&out)?;
         let options = Options {
             after: match self.after {

@@ -5,12 +5,11 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, bail};
 use clap::Args;
 use medcoss_core::model::TextAttention;
-use medcoss_core::run::write_folder;
+use medcoss_core::run::{RunLayout, write_folder};
 use medcoss_core::weights::{Import, InitialModel, KnownSizes};
 use medcoss_plugin_host::Plugin;
 use medcoss_runtime::config::RunConfig;
 use medcoss_runtime::plugins_lock::PluginsLock;
-use medcoss_runtime::run_files::{PLUGINS_LOCK, RECORD};
 use medcoss_runtime::training::is_free;
 use serde::Serialize;
 
@@ -107,8 +106,8 @@ impl ImportCommand {
         write_folder(&self.out, |folder| {
             written = Some(InitialModel::write(folder, &imported, &self.checkpoint)?);
             let record = || -> Result<()> {
-                PluginsLock::of(std::iter::empty::<&Plugin>())?.write(&folder.join(PLUGINS_LOCK))?;
-                recorded.write_record(&folder.join(RECORD))
+                PluginsLock::of(std::iter::empty::<&Plugin>())?.write(&folder.join(RunLayout::PLUGINS_LOCK))?;
+                recorded.write_record(&folder.join(RunLayout::RECORD))
             };
             record().map_err(|error| medcoss_core::Error::Data(format!("{error:#}")))
         })?;

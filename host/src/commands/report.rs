@@ -7,7 +7,7 @@ use std::time::Instant;
 
 use anyhow::{Context, Result, bail};
 use clap::Args;
-use medcoss_core::run::write_atomically;
+use medcoss_core::run::{RunLayout, write_atomically};
 use medcoss_runtime::disk::human_bytes;
 use medcoss_runtime::report::history::{RunHistory, tell_apart};
 use medcoss_runtime::report::{MARK, Making, RunSummary, events};
@@ -16,8 +16,6 @@ use serde::Serialize;
 use crate::arguments::{BarArgs, DataRootArgs, DeviceArgs, PluginArgs, ResultArgs};
 use crate::failure::Failure;
 
-/// Name of a report that is given none.
-const NAME: &str = "report.html";
 /// Bytes at the beginning of a file in which a report says that it is one.
 const BEGINNING: u64 = 1024;
 
@@ -117,8 +115,8 @@ impl Report {
         }
         let out = match (&self.out, self.runs.as_slice()) {
             (Some(out), _) => out.clone(),
-            (None, [run]) => run.join(NAME),
-            (None, _) => PathBuf::from(NAME),
+            (None, [run]) => run.join(RunLayout::REPORT),
+            (None, _) => PathBuf::from(RunLayout::REPORT),
         };
         check_replaceable(&out)?;
         Ok((runs, base, out))
@@ -128,7 +126,7 @@ impl Report {
 /// A file that is not a report was not written by this command, and stays.
 fn check_replaceable(out: &Path) -> Result<()> {
     if out.is_dir() {
-        bail!("{} is a folder\nhint: name a file, such as {}", out.display(), out.join(NAME).display());
+        bail!("{} is a folder\nhint: name a file, such as {}", out.display(), out.join(RunLayout::REPORT).display());
     }
     if let Some(folder) = out.parent().filter(|folder| !folder.as_os_str().is_empty() && !folder.is_dir()) {
         bail!("there is no folder {}\nhint: create it, or choose another file with --out FILE", folder.display());

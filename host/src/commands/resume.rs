@@ -4,9 +4,9 @@ use std::path::PathBuf;
 
 use anyhow::Result;
 use clap::Args;
+use medcoss_core::run::RunLayout;
 use medcoss_plugin_host::PluginRegistry;
 use medcoss_runtime::config::RunConfig;
-use medcoss_runtime::run_files::RECORD;
 use medcoss_runtime::run_summary::Summary;
 use medcoss_runtime::stage_plugin::plugins_of;
 use medcoss_runtime::training::Training;
@@ -52,7 +52,7 @@ impl Resume {
     }
 
     fn train(&self, registry: &PluginRegistry) -> Result<Summary> {
-        let config = RunConfig::read_record(&self.run.join(RECORD))?.with_settings(&self.settings)?;
+        let config = RunConfig::read_record(&self.run.join(RunLayout::RECORD))?.with_settings(&self.settings)?;
         let base = self.data_root.or_current()?;
         let plugins = plugins_of(&config, registry, Some(&self.run))?;
         let (out, device) = (self.run.clone(), self.device.name.clone());

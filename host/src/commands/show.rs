@@ -6,13 +6,11 @@ use anyhow::{Context, Result};
 use clap::Args;
 use medcoss_core::evaluation::Scores;
 use medcoss_core::model::Dimensions;
-use medcoss_core::run::{KEPT_SAMPLES, StageFolder, StageState, check_manifest, is_partial, read_metrics};
-use medcoss_core::weights::{INITIAL, InitialModel};
+use medcoss_core::run::{RunLayout, StageFolder, StageState, check_manifest, is_partial, read_metrics};
+use medcoss_core::weights::InitialModel;
 use medcoss_runtime::config::RunConfig;
 use medcoss_runtime::disk::{human_bytes, size_of};
-use medcoss_runtime::evaluation::EVALUATIONS;
 use medcoss_runtime::plugins_lock::{LockedPlugin, PluginsLock};
-use medcoss_runtime::run_files::{PLUGINS_LOCK, RECORD};
 use serde::Serialize;
 
 use crate::arguments::ResultArgs;
@@ -111,9 +109,9 @@ impl Show {
     fn report(&self) -> Result<Report> {
         let mut verification = self.verify.then(|| Verified { n_files: 0, faults: Vec::new() });
         // The rest cannot be found without the record.
-        let config = RunConfig::read_record(&self.run.join(RECORD))
+        let config = RunConfig::read_record(&self.run.join(RunLayout::RECORD))
             .with_context(|| format!("{} holds no run that can be read", self.run.display()))?;
-        let locked = PluginsLock::read(&self.run.join(PLUGINS_LOCK));
+        let locked = PluginsLock::read(&self.run.join(RunLayout::PLUGINS_LOCK));
         if let Some(verified) = &mut verification {
             verified.n_files += 2;
             verified.add("plugins.lock", locked.as_ref().err().map(|error| format!("{error:#}")));
@@ -131,7 +129,7 @@ impl Show {
                 }),
                 Err(error) => {
                     verified.n_files += 1;
-                    verified.add(INITIAL, Some(error.to_string()));
+                    verified.add(RunLayout::INITIAL, Some(error.to_string()));
                 }
             }
         }
@@ -202,7 +200,7 @@ impl Verified {
 
     /// The scores of every evaluation, and the tables beside them.
     fn evaluations(&mut self, run: &Path) -> Result<()> {
-        let folder = run.join(EVALUATIONS);
+        let folder = run.join(RunLayout::EVALUATIONS);
         if !folder.is_dir() {
             return Ok(());
         }
@@ -220,7 +218,7 @@ impl Verified {
         for name in names {
             for check in Scores::check_files(&folder.join(&name)) {
                 self.n_files += 1;
-                let file = format!("{EVALUATIONS}/{name}/{}", check.name);
+                let file = format!("{}/{name}/{}", RunLayout::EVALUATIONS, check.name);
                 self.add(&file, check.fault.map(|fault| fault.to_string()));
             }
         }
@@ -243,7 +241,7 @@ impl Verified {
                     self.n_files += 1;
                     self.add(&format!("{name}/{}", check.name), check.fault.map(|fault| fault.to_string()));
                 }
-                let assets = folder.file("assets");
+                let assets = folder.file(RunLayout::ASSETS);
                 if assets.is_dir() {
                     for (file, fault) in check_manifest(&assets)? {
                         self.n_files += 1;
@@ -268,7 +266,7 @@ impl StageReport {
             Some(state) => Some(state),
             None => folder.running()?,
         };
-        let metrics = folder.file("metrics.jsonl");
+        let metrics = folder.file(RunLayout::METRICS);
         let metrics = if metrics.is_file() { read_metrics(&metrics)? } else { Vec::new() };
         let loss = |line: Option<&medcoss_core::run::EpochMetrics>| line?.own_pretext();
         let n_buffer = if is_finished { Some(folder.buffer()?.entries.len()) } else { None };
@@ -280,7 +278,8 @@ impl StageReport {
             n_samples: state.as_ref().map(|state| state.n_samples),
             n_invalid: state.as_ref().map(|state| state.invalid_samples.len()),
             n_buffer,
-            store: is_finished.then(|| if folder.file(KEPT_SAMPLES).is_dir() { "materialised" } else { "reference" }),
+            store: is_finished
+                .then(|| if folder.file(RunLayout::BUFFER_SAMPLES).is_dir() { "materialised" } else { "reference" }),
             fingerprint: state.map(|state| state.fingerprint),
             pretext_first: loss(metrics.first()),
             pretext_last: loss(metrics.last()),

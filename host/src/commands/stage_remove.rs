@@ -4,10 +4,9 @@ use std::path::PathBuf;
 
 use anyhow::{Context, Result, bail};
 use clap::Args;
-use medcoss_core::run::{RunLock, StageFolder};
+use medcoss_core::run::{RunLayout, RunLock, StageFolder};
 use medcoss_runtime::config::RunConfig;
 use medcoss_runtime::plugins_lock::PluginsLock;
-use medcoss_runtime::run_files::{PLUGINS_LOCK, RECORD};
 
 use crate::failure::Failure;
 use crate::output;
@@ -36,7 +35,7 @@ impl StageRemove {
     }
 
     fn remove(&self) -> Result<String> {
-        let record = self.run.join(RECORD);
+        let record = self.run.join(RunLayout::RECORD);
         let before = RunConfig::read_record(&record)?;
         let _lock = RunLock::take(&self.run)?;
         let (number, run) = (before.stages.len(), self.run.display());
@@ -58,7 +57,7 @@ impl StageRemove {
         }
         // The folder first: a stage of which only the record is left has not started, which is a valid run.
         folder.remove()?;
-        let lock = self.run.join(PLUGINS_LOCK);
+        let lock = self.run.join(RunLayout::PLUGINS_LOCK);
         let mut plugins = PluginsLock::read(&lock)?;
         plugins.plugin.retain(|plugin| config.stages.iter().any(|stage| stage.modality == plugin.id));
         plugins.write(&lock)?;

@@ -10,6 +10,7 @@
 //! `synthetic` makes the samples for demonstration and tests. Nothing here filters: neither hum nor wander is taken out.
 
 #![forbid(unsafe_code)]
+#![forbid(unsafe_code)]
 
 mod csv_record;
 mod leads;

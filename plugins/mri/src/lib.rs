@@ -7,6 +7,7 @@
 //! demonstration and tests are made in `synthetic`.
 
 #![forbid(unsafe_code)]
+#![forbid(unsafe_code)]
 
 mod synthetic;
 

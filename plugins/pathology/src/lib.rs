@@ -6,6 +6,7 @@
 //! colour management.
 
 #![forbid(unsafe_code)]
+#![forbid(unsafe_code)]
 
 mod grid;
 mod options;

@@ -4,6 +4,7 @@
 //! samples for demonstration and tests are painted in `synthetic`.
 
 #![forbid(unsafe_code)]
+#![forbid(unsafe_code)]
 
 mod source;
 mod synthetic;

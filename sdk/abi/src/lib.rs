@@ -10,6 +10,8 @@
 //! Nothing in here allocates on behalf of the other side: who returns an `RString` or `RVec` also
 //! frees it, through the destructor that the value carries.
 
+#![forbid(unsafe_code)]
+
 mod buffers;
 mod builtin;
 mod header;

@@ -19,6 +19,8 @@
 //! What is deliberately not here: limits of time and memory, which only another process can set (`medcoss plugin check`
 //! does), and protection from what native code may do to this process.
 
+#![deny(clippy::undocumented_unsafe_blocks)]
+
 mod batch;
 mod open_dataset;
 mod outcome;
@@ -27,7 +29,6 @@ mod plugin_under_test;
 mod report;
 mod request;
 mod rules;
-mod shape;
 
 use std::sync::{Mutex, PoisonError};
 
@@ -49,14 +50,14 @@ pub fn check(plugin: &'static PluginHeader, request: &Request, watch: &mut dyn F
     static AT_WORK: Mutex<()> = Mutex::new(());
     let _at_work = AT_WORK.lock().unwrap_or_else(PoisonError::into_inner);
     let mut reports = Vec::new();
-    let mut plugin_under_test = PluginUnderTest::new(plugin, request.clone());
+    let mut under_test = PluginUnderTest::new(plugin, request.clone());
     for rule in rules::RULES {
         if request.skipped_rules.iter().any(|name| name == rule.info.name) {
             continue;
         }
         watch(Event::Started(rule.info.name));
-        let outcome = match &mut plugin_under_test {
-            Ok(plugin_under_test) => (rule.check)(plugin_under_test),
+        let outcome = match &mut under_test {
+            Ok(under_test) => (rule.check)(under_test),
             Err(error) => Err(Stop::Skip(format!("no folder for sample files can be made: {error}"))),
         };
         let report = RuleReport::new(rule.info.name, outcome);

@@ -4,20 +4,13 @@ use std::ops::Range;
 
 use medcoss_abi::abi_stable::std_types::RSlice;
 use medcoss_abi::message::{Geometry, Open};
-use medcoss_abi::{DatasetHandle, FillRequest, PluginTable, VIEW_PLAIN, VIEW_TRAIN, operation};
+use medcoss_abi::{DatasetHandle, FillRequest, PluginTable, operation};
+use medcoss_caller::{FillPattern, GuardSizes, Shape, View};
 use serde::de::DeserializeOwned;
 
-use crate::batch::{Batch, FillPattern};
+use crate::batch::Batch;
 use crate::outcome::{Stop, violation};
 use crate::plugin::{CallError, Plugin, malformed, read, result};
-use crate::shape::Shape;
-
-/// How samples are wanted.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum View {
-    Evaluation,
-    Training,
-}
 
 /// A sample that the plugin could not deliver.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -27,19 +20,42 @@ pub(crate) struct InvalidSample {
     pub(crate) message: String,
 }
 
-/// An open dataset; closed when dropped.
+/// An open dataset.
 pub(crate) struct OpenDataset {
-    handle: DatasetHandle,
-    table: &'static PluginTable,
+    handle: OpenHandle,
     pub(crate) shape: Shape,
     pub(crate) ids: Vec<String>,
 }
 
+/// A dataset's handle, closed when dropped.
+struct OpenHandle {
+    handle: DatasetHandle,
+    table: &'static PluginTable,
+}
+
 // SAFETY: the handle is a pointer that only the plugin follows, and the contract lets a dataset be used from many
 // threads at once and each function of the table be called from any thread.
-unsafe impl Send for OpenDataset {}
+unsafe impl Send for OpenHandle {}
 // SAFETY: as above.
-unsafe impl Sync for OpenDataset {}
+unsafe impl Sync for OpenHandle {}
+
+impl OpenHandle {
+    fn query(&self, operation: &str, body: &[u8]) -> Result<Vec<u8>, CallError> {
+        let answer = (self.table.query)(self.handle, operation.into(), RSlice::from_slice(body));
+        result(operation, answer).map(Vec::from)
+    }
+
+    /// A query without a body, and its answer in JSON.
+    fn ask<T: DeserializeOwned>(&self, operation: &str) -> Result<T, CallError> {
+        read(operation, &self.query(operation, &[])?)
+    }
+}
+
+impl Drop for OpenHandle {
+    fn drop(&mut self) {
+        (self.table.close)(self.handle);
+    }
+}
 
 impl OpenDataset {
     /// Opens, and asks for what is needed to read samples.
@@ -47,13 +63,11 @@ impl OpenDataset {
     /// # Errors
     /// What the plugin reports; sizes out of range.
     pub(crate) fn new(plugin: Plugin, request: &Open) -> Result<Self, CallError> {
-        let table = plugin.table;
-        // From here on the handle is closed whatever comes.
-        let none = Shape::Discrete { length: 0, vocabulary: 0, padding_id: 0 };
-        let mut opened = Self { handle: plugin.open(request)?, table, shape: none, ids: Vec::new() };
-        opened.shape = Shape::new(&opened.geometry()?).map_err(|what| malformed(operation::GEOMETRY, what))?;
-        opened.ids = opened.ask(operation::IDS)?;
-        Ok(opened)
+        let handle = OpenHandle { handle: plugin.open(request)?, table: plugin.table };
+        let geometry = handle.ask(operation::GEOMETRY)?;
+        let shape = Shape::new(&geometry).map_err(|what| malformed(operation::GEOMETRY, what))?;
+        let ids = handle.ask(operation::IDS)?;
+        Ok(Self { handle, shape, ids })
     }
 
     pub(crate) fn geometry(&self) -> Result<Geometry, CallError> {
@@ -62,13 +76,12 @@ impl OpenDataset {
 
     /// A query without a body, and its answer in JSON.
     pub(crate) fn ask<T: DeserializeOwned>(&self, operation: &str) -> Result<T, CallError> {
-        read(operation, &self.query(operation, &[])?)
+        self.handle.ask(operation)
     }
 
     /// A query.
     pub(crate) fn query(&self, operation: &str, body: &[u8]) -> Result<Vec<u8>, CallError> {
-        let answer = (self.table.query)(self.handle, operation.into(), RSlice::from_slice(body));
-        result(operation, answer).map(Vec::from)
+        self.handle.query(operation, body)
     }
 
     /// Fills a batch, whatever the indices. Bad samples are listed in the order of their slots.
@@ -83,12 +96,13 @@ impl OpenDataset {
         batch: &mut Batch,
     ) -> Result<Vec<InvalidSample>, CallError> {
         let n = indices.len();
-        let request = FillRequest {
-            view: if view == View::Training { VIEW_TRAIN } else { VIEW_PLAIN },
-            indices: RSlice::from_slice(indices),
-            seeds: RSlice::from_slice(seeds),
-        };
-        let answer = (self.table.fill)(self.handle, request, batch.buffers());
+        let request =
+            FillRequest { view: view.code(), indices: RSlice::from_slice(indices), seeds: RSlice::from_slice(seeds) };
+        let guarded = batch.buffers.prepare(&self.shape, n, batch.pattern, GuardSizes::WIDE);
+        let mut guarded = guarded.map_err(|what| malformed("fill", what))?;
+        let OpenHandle { handle, table } = &self.handle;
+        let answer = (table.fill)(*handle, request, guarded.buffers());
+        batch.overwritten = guarded.take_back();
         let mut bad = Vec::new();
         for error in result("fill", answer)? {
             let Some(slot) = usize::try_from(error.slot).ok().filter(|&slot| slot < n) else {
@@ -120,7 +134,7 @@ impl OpenDataset {
         seeds: &[u64],
         pattern: FillPattern,
     ) -> Result<Batch, Stop> {
-        let mut batch = Batch::new(self.shape, indices.len(), pattern);
+        let mut batch = Batch::new(&self.shape, pattern);
         match self.fill(view, indices, seeds, &mut batch)?.first() {
             None => Ok(batch),
             Some(bad) => {
@@ -136,12 +150,6 @@ impl OpenDataset {
     /// Indices of all samples.
     pub(crate) fn all(&self) -> Range<u64> {
         0..self.ids.len() as u64
-    }
-}
-
-impl Drop for OpenDataset {
-    fn drop(&mut self) {
-        (self.table.close)(self.handle);
     }
 }
 

@@ -6,11 +6,13 @@ use std::rc::Rc;
 
 use medcoss_abi::message::{Description, Open, Synthesise, Synthesised};
 use medcoss_abi::{PluginHeader, operation};
+use medcoss_caller::answers::check_synthesised;
+use medcoss_caller::{FillPattern, SampleView, View};
 use serde_json::{Map, Value};
 use tempfile::TempDir;
 
-use crate::batch::{Batch, FillPattern, SampleView};
-use crate::open_dataset::{OpenDataset, View, seed_of};
+use crate::batch::Batch;
+use crate::open_dataset::{OpenDataset, seed_of};
 use crate::outcome::{Stop, violation};
 use crate::plugin::{CallError, PANIC_REMEDY, Plugin};
 use crate::request::Request;
@@ -173,11 +175,11 @@ impl PluginUnderTest {
         }
         let dataset = OpenDataset::new(self.plugin()?, &self.synthetic()?.open).map_err(|_| needs("read"))?;
         let seed = self.request.seed;
-        let flawless = [View::Evaluation, View::Training].into_iter().all(|view| {
+        let flawless = View::ALL.into_iter().all(|view| {
             dataset.all().all(|index| {
-                let mut batch = Batch::new(dataset.shape, 1, FillPattern::Default);
+                let mut batch = Batch::new(&dataset.shape, FillPattern::EmptySample);
                 let read = dataset.fill(view, &[index], &[seed_of(seed, index)], &mut batch);
-                read.is_ok_and(|bad| bad.is_empty()) && fill::flaw(dataset.shape, view, &batch, 0).is_none()
+                read.is_ok_and(|bad| bad.is_empty()) && fill::flaw(view, &batch, 0).is_none()
             })
         });
         self.flawless = Some(flawless);
@@ -215,7 +217,7 @@ impl PluginUnderTest {
         let mut bad = Vec::new();
         // Evenly spaced over all.
         for index in (0..wanted).map(|at| (at * n / wanted) as u64) {
-            let mut batch = Batch::new(dataset.shape, 1, FillPattern::Default);
+            let mut batch = Batch::new(&dataset.shape, FillPattern::EmptySample);
             let failed = dataset.fill(View::Evaluation, &[index], &[seed_of(self.request.seed, index)], &mut batch)?;
             let Some(failed) = failed.into_iter().next() else {
                 indices.push(index);
@@ -266,7 +268,7 @@ impl Samples {
         mut look: impl FnMut(&str, SampleView<'_>) -> Result<(), Stop>,
     ) -> Result<(), Stop> {
         for indices in self.indices.chunks(self.batch_size()) {
-            let batch = self.dataset.read(view, indices, seed, FillPattern::Default)?;
+            let batch = self.dataset.read(view, indices, seed, FillPattern::EmptySample)?;
             for (slot, &index) in indices.iter().enumerate() {
                 look(&self.dataset.ids[index as usize], batch.sample(slot))?;
             }
@@ -280,32 +282,10 @@ pub(crate) fn needs(rule: &str) -> Stop {
     Stop::Skip(format!("rule `{rule}` does not hold, and this one rests on it"))
 }
 
-/// Whether a path stays below the folder that it is joined to.
-pub(crate) fn stays_below(path: &Path) -> bool {
-    use std::path::Component;
-    path.components().all(|part| matches!(part, Component::Normal(_) | Component::CurDir))
-}
-
 /// What `synthesise` and `keep` answer with: entries that are there, below the folder.
 pub(crate) fn check_made(folder: &Path, made: &Synthesised) -> Result<(), Stop> {
-    let remedy = "name files and folders relative to the folder that was given, and write them there";
-    if made.data.is_empty() {
-        return Err(violation("the answer names no data; at least one file or folder was expected", remedy));
-    }
-    if let Some(entry) = made.data.iter().find(|entry| !stays_below(entry) || !folder.join(entry).exists()) {
-        return Err(violation(
-            format!("the answer names {entry:?}, which is not in the folder that was given"),
-            remedy,
-        ));
-    }
-    if !made.options.is_object() && !made.options.is_null() {
-        let found = &made.options;
-        return Err(violation(
-            format!("the answer's options are {found}; an object was expected"),
-            "answer with a table",
-        ));
-    }
-    Ok(())
+    let remedy = "write files and folders into the folder that was given, name them relative to it, and answer with a table of options";
+    check_synthesised(folder, made).map_err(|what| violation(what, remedy))
 }
 
 /// Options over others.

@@ -1,6 +1,7 @@
 //! Readers for medical image files, as arrays.
 
 #![forbid(unsafe_code)]
+#![forbid(unsafe_code)]
 
 #[cfg(feature = "dicom")]
 pub mod dicom;

@@ -28,7 +28,6 @@ use crate::observer::{WorkObserver, WorkTracker};
 use crate::run::Run;
 use medcoss_plugin_host::{Plugin, PluginRegistry};
 
-pub use crate::run_files::EVALUATIONS;
 use context::EvaluationContext;
 pub use context::Options;
 use measure::Task;

@@ -4,8 +4,8 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
-use medcoss_core::evaluation::{SCORES, Scores};
-use medcoss_core::run::{sha256_of, write_atomically};
+use medcoss_core::evaluation::Scores;
+use medcoss_core::run::{RunLayout, sha256_of, write_atomically};
 
 /// The folder that scores go to. Made before they are computed, so that one that cannot be written shows at once; removed again with
 /// this value if nothing came into it.
@@ -37,7 +37,7 @@ impl ScoresFolder {
             write_atomically(&file, &table)?;
             scores.checksums.insert(name.into(), sha256_of(&file)?);
         }
-        scores.write(&self.path.join(SCORES))?;
+        scores.write(&self.path.join(RunLayout::SCORES))?;
         Ok(scores)
     }
 }

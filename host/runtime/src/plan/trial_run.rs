@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result};
 use medcoss_core::buffer::{BufferEntry, RehearsalBuffer, Store};
 use medcoss_core::data::{Dataset, RawBatch, Subset, View};
-use medcoss_core::run::{KEPT_SAMPLES, StageFolder, StageState, StoredModel};
+use medcoss_core::run::{RunLayout, StageFolder, StageState, StoredModel};
 use medcoss_core::stage::StageSettings;
 
 use super::forecast::{Forecast, Memory, StageForecast, Written};
@@ -177,9 +177,11 @@ impl TrialRun<'_> {
     fn written(&self, folder: &StageFolder, source: &StageDataset) -> Result<Written> {
         let n_tried = folder.buffer()?.entries.len().max(1);
         let n_kept = self.n_kept(source);
-        let list = folder.file("buffer.jsonl").metadata().map_or(0, |file| file.len());
+        let list = folder.file(RunLayout::BUFFER).metadata().map_or(0, |file| file.len());
         let samples = match self.config.buffer.store {
-            Store::Materialised if folder.file(KEPT_SAMPLES).is_dir() => size_of(&folder.file(KEPT_SAMPLES))?.bytes,
+            Store::Materialised if folder.file(RunLayout::BUFFER_SAMPLES).is_dir() => {
+                size_of(&folder.file(RunLayout::BUFFER_SAMPLES))?.bytes
+            }
             _ => 0,
         };
         Ok(Written {

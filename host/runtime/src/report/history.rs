@@ -5,13 +5,12 @@ use std::path::{Path, PathBuf};
 use anyhow::Result;
 use medcoss_core::buffer::BufferEntry;
 use medcoss_core::evaluation::Scores;
-use medcoss_core::run::{KEPT_SAMPLES, StageFolder, StageState};
+use medcoss_core::run::{RunLayout, StageFolder, StageState};
 
 use super::series::{EpochLine, read_epochs};
 use crate::plugins_lock::{LockedPlugin, PluginsLock};
 use crate::record::read_with_checksum;
 use crate::run::Run;
-use crate::run_files::{PLUGINS_LOCK, RECORD, TIMING};
 use crate::timing::EpochTime;
 
 /// One run, as its folder shows it.
@@ -75,7 +74,7 @@ impl RunHistory {
     /// A folder without a run, a damaged record or state.
     pub fn read(path: &Path) -> Result<Self> {
         let finished = Run::open(path)?;
-        let record = read_with_checksum(&path.join(RECORD))?;
+        let record = read_with_checksum(&path.join(RunLayout::RECORD))?;
         let record = record.lines().filter(|line| !line.starts_with("# seal: ")).collect::<Vec<_>>().join("\n");
         let mut stages: Vec<StageHistory> = Vec::new();
         for (at, section) in finished.config.stages.iter().enumerate() {
@@ -91,7 +90,7 @@ impl RunHistory {
             name: last_parts(path, 1),
             strategy: Some(finished.config.strategy.name.to_string()),
             record: record.trim_end().into(),
-            plugins: PluginsLock::read(&path.join(PLUGINS_LOCK))
+            plugins: PluginsLock::read(&path.join(RunLayout::PLUGINS_LOCK))
                 .map(|lock| lock.plugin)
                 .map_err(|error| first_line(&error, &[path])),
             stages,
@@ -128,14 +127,16 @@ impl StageHistory {
         epochs_wanted: usize,
         finished: Option<&StageState>,
     ) -> Result<Self> {
-        let (epochs, n_invalid_lines) = read_epochs(&folder.file("metrics.jsonl"));
+        let (epochs, n_invalid_lines) = read_epochs(&folder.file(RunLayout::METRICS));
         // A checkpoint that is damaged is passed over when the run goes on; here it says nothing.
         let running = if finished.is_none() { folder.running().unwrap_or_default() } else { None };
         let status = match (finished, &running, epochs.last()) {
             (Some(_), ..) => Status::Done,
             (None, Some(state), line) => Status::Running(state.epochs_done.max(line.map_or(0, |line| line.epoch))),
             (None, None, Some(line)) => Status::Running(line.epoch),
-            (None, None, None) if folder.path().is_dir() && folder.file("metrics.jsonl").exists() => Status::Running(0),
+            (None, None, None) if folder.path().is_dir() && folder.file(RunLayout::METRICS).exists() => {
+                Status::Running(0)
+            }
             _ => Status::NotBegun,
         };
         let buffer = finished.map(|_| {
@@ -149,10 +150,10 @@ impl StageHistory {
             epochs_wanted,
             state: finished.cloned().or(running),
             epochs,
-            times: EpochTime::read(&folder.file(TIMING)),
+            times: EpochTime::read(&folder.file(RunLayout::TIMING)),
             n_invalid_lines,
             buffer,
-            materialised: folder.file(KEPT_SAMPLES).is_dir(),
+            materialised: folder.file(RunLayout::BUFFER_SAMPLES).is_dir(),
             folder,
         })
     }
@@ -181,9 +182,9 @@ impl StageHistory {
 }
 
 fn evaluations(run: &Path) -> Vec<(String, Result<Scores, String>)> {
-    let entries = std::fs::read_dir(run.join("evaluation")).into_iter().flatten().filter_map(Result::ok);
+    let entries = std::fs::read_dir(run.join(RunLayout::EVALUATIONS)).into_iter().flatten().filter_map(Result::ok);
     let mut found: Vec<(String, Result<Scores, String>)> = entries
-        .map(|entry| (entry.file_name().to_string_lossy().into_owned(), entry.path().join("scores.json")))
+        .map(|entry| (entry.file_name().to_string_lossy().into_owned(), entry.path().join(RunLayout::SCORES)))
         .filter(|(_, path)| path.is_file())
         .map(|(name, path)| (name, Scores::read(&path).map_err(|error| first_line(&error.into(), &[run]))))
         .collect();

@@ -81,7 +81,7 @@ mod tests {
     #[test]
     fn times_of_earlier_versions_are_read() {
         let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join(crate::run_files::TIMING);
+        let path = folder.path().join(medcoss_core::run::RunLayout::TIMING);
         let text = "{\"epoch\":1,\"n_samples\":8,\"seconds\":2.5}\n\
                     {\"epoch\":2,\"n_samples\":8,\"seconds\":2.0,\"peak_rss_bytes\":7,\"waited_seconds\":0.5}\n";
         std::fs::write(&path, text).unwrap();

@@ -7,9 +7,10 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use medcoss_abi::message::Open;
+use medcoss_caller::{FillPattern, View};
 
-use crate::batch::{Batch, FillPattern};
-use crate::open_dataset::{OpenDataset, View, seed_of};
+use crate::batch::Batch;
+use crate::open_dataset::{OpenDataset, seed_of};
 use crate::outcome::{RuleResult, Stop, measured, violation};
 use crate::plugin::CallError;
 use crate::plugin_under_test::PluginUnderTest;
@@ -35,12 +36,12 @@ enum Came {
 /// Files and their content, by path below the folder.
 type Files = Vec<(PathBuf, Vec<u8>)>;
 
-pub(super) fn empty(plugin_under_test: &mut PluginUnderTest) -> RuleResult {
-    let (copy, files) = copied(plugin_under_test)?;
+pub(super) fn empty(under_test: &mut PluginUnderTest) -> RuleResult {
+    let (copy, files) = copied(under_test)?;
     for (path, _) in &files {
         write(&copy, path, &[])?;
     }
-    if let Came::Opened { n_samples, n_sound, .. } = tried(plugin_under_test, &copy, "with all files empty")?
+    if let Came::Opened { n_samples, n_sound, .. } = tried(under_test, &copy, "with all files empty")?
         && n_sound > 0
     {
         return Err(violation(
@@ -53,13 +54,13 @@ pub(super) fn empty(plugin_under_test: &mut PluginUnderTest) -> RuleResult {
     }
     let mut tally = Tally::default();
     for (path, content) in chosen(&files) {
-        tally.add(&damaged(plugin_under_test, &copy, path, content, &[], &format!("with {} empty", path.display()))?);
+        tally.add(&damaged(under_test, &copy, path, content, &[], &format!("with {} empty", path.display()))?);
     }
     tally.told()
 }
 
-pub(super) fn truncated(plugin_under_test: &mut PluginUnderTest) -> RuleResult {
-    let (copy, files) = copied(plugin_under_test)?;
+pub(super) fn truncated(under_test: &mut PluginUnderTest) -> RuleResult {
+    let (copy, files) = copied(under_test)?;
     let mut tally = Tally::default();
     for (path, content) in chosen(&files) {
         let n = content.len();
@@ -69,15 +70,15 @@ pub(super) fn truncated(plugin_under_test: &mut PluginUnderTest) -> RuleResult {
         cuts.dedup();
         for cut in cuts {
             let what = format!("with {} cut to {cut} of {n} bytes", path.display());
-            tally.add(&damaged(plugin_under_test, &copy, path, content, &content[..cut], &what)?);
+            tally.add(&damaged(under_test, &copy, path, content, &content[..cut], &what)?);
         }
     }
     tally.told()
 }
 
-pub(super) fn changed(plugin_under_test: &mut PluginUnderTest) -> RuleResult {
-    let (copy, files) = copied(plugin_under_test)?;
-    let seed = plugin_under_test.request.seed;
+pub(super) fn changed(under_test: &mut PluginUnderTest) -> RuleResult {
+    let (copy, files) = copied(under_test)?;
+    let seed = under_test.request.seed;
     let mut tally = Tally::default();
     for (file, (path, content)) in chosen(&files).into_iter().enumerate() {
         let n = content.len() as u64;
@@ -92,16 +93,16 @@ pub(super) fn changed(plugin_under_test: &mut PluginUnderTest) -> RuleResult {
             // Never the same byte as before.
             other[place] ^= value;
             let what = format!("with byte {place} of {} changed to {}", path.display(), other[place]);
-            tally.add(&damaged(plugin_under_test, &copy, path, content, &other, &what)?);
+            tally.add(&damaged(under_test, &copy, path, content, &other, &what)?);
         }
     }
     tally.told()
 }
 
 /// A copy of the plugin's own files, to be damaged.
-fn copied(plugin_under_test: &mut PluginUnderTest) -> Result<(PathBuf, Files), Stop> {
-    let files = listed(&plugin_under_test.synthetic()?.open.base)?;
-    let copy = plugin_under_test.new_folder("damaged")?;
+fn copied(under_test: &mut PluginUnderTest) -> Result<(PathBuf, Files), Stop> {
+    let files = listed(&under_test.synthetic()?.open.base)?;
+    let copy = under_test.new_folder("damaged")?;
     for (path, content) in &files {
         write(&copy, path, content)?;
     }
@@ -110,7 +111,7 @@ fn copied(plugin_under_test: &mut PluginUnderTest) -> Result<(PathBuf, Files), S
 
 /// Tries the copy with one file damaged, and mends it.
 fn damaged(
-    plugin_under_test: &mut PluginUnderTest,
+    under_test: &mut PluginUnderTest,
     copy: &Path,
     path: &Path,
     content: &[u8],
@@ -118,25 +119,25 @@ fn damaged(
     what: &str,
 ) -> Result<Came, Stop> {
     write(copy, path, instead)?;
-    let came = tried(plugin_under_test, copy, what);
+    let came = tried(under_test, copy, what);
     write(copy, path, content)?;
     came
 }
 
 /// Opens and reads damaged data. An error is one of the contract, and what is delivered keeps it.
-fn tried(plugin_under_test: &mut PluginUnderTest, base: &Path, what: &str) -> Result<Came, Stop> {
-    let plugin = plugin_under_test.plugin()?;
-    let open = Open { base: base.to_path_buf(), ..plugin_under_test.synthetic()?.open.clone() };
+fn tried(under_test: &mut PluginUnderTest, base: &Path, what: &str) -> Result<Came, Stop> {
+    let plugin = under_test.plugin()?;
+    let open = Open { base: base.to_path_buf(), ..under_test.synthetic()?.open.clone() };
     let opened = match OpenDataset::new(plugin, &open) {
         Ok(opened) => opened,
         Err(error) => return refused(what, &error).map(|()| Came::Refused),
     };
-    let flawless = plugin_under_test.flawless()?;
+    let flawless = under_test.flawless()?;
     let (mut n_bad, mut n_sound) = (0, 0);
     for index in opened.all().take(N_READ as usize) {
-        for view in [View::Evaluation, View::Training] {
-            let mut batch = Batch::new(opened.shape, 1, FillPattern::Default);
-            let answer = opened.fill(view, &[index], &[seed_of(plugin_under_test.request.seed, index)], &mut batch);
+        for view in View::ALL {
+            let mut batch = Batch::new(&opened.shape, FillPattern::EmptySample);
+            let answer = opened.fill(view, &[index], &[seed_of(under_test.request.seed, index)], &mut batch);
             let error = match answer {
                 Err(error) => Some(error),
                 Ok(bad) => bad.into_iter().next().map(|bad| CallError::Reported {
@@ -149,7 +150,7 @@ fn tried(plugin_under_test: &mut PluginUnderTest, base: &Path, what: &str) -> Re
             if let Some(error) = error {
                 refused(&format!("{what}, sample {id}"), &error)?;
                 n_bad += 1;
-            } else if let Some(flaw) = flaw(opened.shape, view, &batch, 0).filter(|_| flawless) {
+            } else if let Some(flaw) = flaw(view, &batch, 0).filter(|_| flawless) {
                 return Err(violation(
                     format!("{what}, sample {id} was delivered although {flaw}; an error was expected"),
                     "check what was decoded before it is delivered",

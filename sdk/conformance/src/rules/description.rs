@@ -1,32 +1,29 @@
 //! What the plugin says of itself.
 
 use medcoss_abi::{CONTRACT_MAJOR, CONTRACT_MINOR, operation};
+use medcoss_caller::Shape;
 
 use crate::outcome::{RuleResult, passed, violation};
 use crate::plugin_under_test::PluginUnderTest;
-use crate::shape::Shape;
+use medcoss_caller::answers::is_identifier;
 
 /// Operations that every plugin knows.
 const NEEDED: [&str; 5] =
     [operation::SYNTHESISE, operation::GEOMETRY, operation::IDS, operation::LABELS, operation::FINGERPRINT];
 
-pub(super) fn header(plugin_under_test: &mut PluginUnderTest) -> RuleResult {
-    plugin_under_test.try_plugin()?;
+pub(super) fn header(under_test: &mut PluginUnderTest) -> RuleResult {
+    under_test.try_plugin()?;
     passed(format!("contract {CONTRACT_MAJOR}.{CONTRACT_MINOR}"))
 }
 
-pub(super) fn description(plugin_under_test: &mut PluginUnderTest) -> RuleResult {
-    let description = plugin_under_test.try_description()?;
-    let again: medcoss_abi::message::Description = plugin_under_test.plugin()?.describe()?;
+pub(super) fn description(under_test: &mut PluginUnderTest) -> RuleResult {
+    let description = under_test.try_description()?;
+    let again: medcoss_abi::message::Description = under_test.plugin()?.describe()?;
     if again != *description {
         return Err(violation("a second `describe` answers otherwise than the first", "describe without side effects"));
     }
-    let identifier = |text: &str| {
-        text.starts_with(|c: char| c.is_ascii_lowercase())
-            && text.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_')
-    };
     for (what, text) in [("id", &description.id), ("token family", &description.family)] {
-        if !identifier(text) {
+        if !is_identifier(text) {
             return Err(violation(
                 format!(
                     "the {what} is {text:?}; a lower-case letter, then lower-case letters, digits or _ were expected"
@@ -35,7 +32,7 @@ pub(super) fn description(plugin_under_test: &mut PluginUnderTest) -> RuleResult
             ));
         }
     }
-    if let Some(id) = plugin_under_test.request.id.as_ref().filter(|&id| *id != description.id) {
+    if let Some(id) = under_test.request.id.as_ref().filter(|&id| *id != description.id) {
         return Err(violation(
             format!("the plugin calls itself {:?}, but its symbol ends in {id}", description.id),
             "give export_plugin! the modality's ID",
@@ -76,8 +73,8 @@ pub(super) fn description(plugin_under_test: &mut PluginUnderTest) -> RuleResult
     passed(format!("{} {}, family {}", description.id, description.version, description.family))
 }
 
-pub(super) fn geometry(plugin_under_test: &mut PluginUnderTest) -> RuleResult {
-    let description = plugin_under_test.description()?;
+pub(super) fn geometry(under_test: &mut PluginUnderTest) -> RuleResult {
+    let description = under_test.description()?;
     match Shape::new(&description.geometry) {
         Ok(shape) => passed(format!("{} values a sample with default options", shape.n_values())),
         Err(what) => {

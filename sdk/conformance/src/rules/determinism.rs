@@ -1,9 +1,10 @@
 //! Chance: all of it comes from a sample's seed, and from nothing else.
 
+use medcoss_caller::{FillPattern, SampleView, View};
 use std::sync::Mutex;
 
-use crate::batch::{Batch, FillPattern, SampleView};
-use crate::open_dataset::{OpenDataset, View, seed_of};
+use crate::batch::{Batch, difference, same};
+use crate::open_dataset::{OpenDataset, seed_of};
 use crate::outcome::{RuleResult, Stop, passed, violation};
 use crate::plugin_under_test::{PluginUnderTest, Samples};
 
@@ -15,20 +16,20 @@ const REMEDY: &str =
 
 /// Samples one by one, as the others are compared with.
 fn alone(samples: &Samples, view: View, seed: u64) -> Result<Vec<Batch>, Stop> {
-    samples.indices.iter().map(|index| samples.dataset.read(view, &[*index], seed, FillPattern::Default)).collect()
+    samples.indices.iter().map(|index| samples.dataset.read(view, &[*index], seed, FillPattern::EmptySample)).collect()
 }
 
 fn compare(samples: &Samples, at: usize, how: &str, a: SampleView<'_>, b: SampleView<'_>) -> Result<(), Stop> {
-    if a.same(&b) {
+    if same(&a, &b) {
         return Ok(());
     }
     let id = &samples.dataset.ids[samples.indices[at] as usize];
-    Err(violation(format!("sample {id} differs {how}: {}; the same bytes were expected", a.difference(&b)), REMEDY))
+    Err(violation(format!("sample {id} differs {how}: {}; the same bytes were expected", difference(&a, &b)), REMEDY))
 }
 
-pub(super) fn evaluation_fixed(plugin_under_test: &mut PluginUnderTest) -> RuleResult {
-    let samples = plugin_under_test.repeatable_samples()?;
-    let seed = plugin_under_test.request.seed;
+pub(super) fn evaluation_fixed(under_test: &mut PluginUnderTest) -> RuleResult {
+    let samples = under_test.repeatable_samples()?;
+    let seed = under_test.request.seed;
     let (first, other) = (alone(&samples, View::Evaluation, seed)?, alone(&samples, View::Evaluation, !seed)?);
     for (at, (a, b)) in first.iter().zip(&other).enumerate() {
         compare(&samples, at, "in the plain view with another seed", a.sample(0), b.sample(0)).map_err(|stop| {
@@ -41,14 +42,14 @@ pub(super) fn evaluation_fixed(plugin_under_test: &mut PluginUnderTest) -> RuleR
     passed("")
 }
 
-pub(super) fn repeatable(plugin_under_test: &mut PluginUnderTest) -> RuleResult {
-    plugin_under_test.try_repeatable()?;
+pub(super) fn repeatable(under_test: &mut PluginUnderTest) -> RuleResult {
+    under_test.try_repeatable()?;
     passed("")
 }
 
 /// Whether samples are the same when they are read again, in both views.
 pub(crate) fn read_again(samples: &Samples, seed: u64) -> Result<(), Stop> {
-    for view in [View::Evaluation, View::Training] {
+    for view in View::ALL {
         let (first, again) = (alone(samples, view, seed)?, alone(samples, view, seed)?);
         for (at, (a, b)) in first.iter().zip(&again).enumerate() {
             compare(samples, at, "when it is read a second time with the same seed", a.sample(0), b.sample(0))?;
@@ -57,22 +58,22 @@ pub(crate) fn read_again(samples: &Samples, seed: u64) -> Result<(), Stop> {
     Ok(())
 }
 
-pub(super) fn order(plugin_under_test: &mut PluginUnderTest) -> RuleResult {
-    let samples = plugin_under_test.repeatable_samples()?;
-    let seed = plugin_under_test.request.seed;
+pub(super) fn order(under_test: &mut PluginUnderTest) -> RuleResult {
+    let samples = under_test.repeatable_samples()?;
+    let seed = under_test.request.seed;
     let n = samples.indices.len();
     let most = samples.batch_size();
     // Forwards, backwards, and with every sample twice; in batches of one to all, as far as memory goes.
     let forwards: Vec<usize> = (0..n).collect();
     let backwards: Vec<usize> = (0..n).rev().collect();
     let twice: Vec<usize> = (0..n).flat_map(|at| [at, n - 1 - at]).collect();
-    for view in [View::Evaluation, View::Training] {
+    for view in View::ALL {
         let expected = alone(&samples, view, seed)?;
         for order in [&forwards, &backwards, &twice] {
             for size in [1, 2, 3, most].map(|size| size.min(most)) {
                 for places in order.chunks(size) {
                     let indices: Vec<u64> = places.iter().map(|&at| samples.indices[at]).collect();
-                    let batch = samples.dataset.read(view, &indices, seed, FillPattern::Default)?;
+                    let batch = samples.dataset.read(view, &indices, seed, FillPattern::EmptySample)?;
                     for (slot, &at) in places.iter().enumerate() {
                         let how = format!("at place {slot} of a batch of {} from when it is read alone", places.len());
                         compare(&samples, at, &how, expected[at].sample(0), batch.sample(slot))?;
@@ -84,10 +85,10 @@ pub(super) fn order(plugin_under_test: &mut PluginUnderTest) -> RuleResult {
     passed(format!("{n} samples forwards, backwards and twice, in batches of up to {most}"))
 }
 
-pub(super) fn threads(plugin_under_test: &mut PluginUnderTest) -> RuleResult {
-    let samples = plugin_under_test.repeatable_samples()?;
-    let seed = plugin_under_test.request.seed;
-    let n_threads = plugin_under_test.request.n_threads.max(2);
+pub(super) fn threads(under_test: &mut PluginUnderTest) -> RuleResult {
+    let samples = under_test.repeatable_samples()?;
+    let seed = under_test.request.seed;
+    let n_threads = under_test.request.n_threads.max(2);
     let expected = alone(&samples, View::Training, seed)?;
     let n = expected.len();
     let found = Mutex::new(None);
@@ -101,10 +102,10 @@ pub(super) fn threads(plugin_under_test: &mut PluginUnderTest) -> RuleResult {
                     // Threads begin at different samples, every other one backwards.
                     let place = (step + thread * n / n_threads) % n;
                     let at = if thread % 2 == 0 { place } else { n - 1 - place };
-                    let told = match dataset.read(View::Training, &[indices[at]], seed, FillPattern::Default) {
-                        Ok(batch) if batch.sample(0).same(&expected[at].sample(0)) => continue,
+                    let told = match dataset.read(View::Training, &[indices[at]], seed, FillPattern::EmptySample) {
+                        Ok(batch) if same(&batch.sample(0), &expected[at].sample(0)) => continue,
                         Ok(batch) => {
-                            let difference = expected[at].sample(0).difference(&batch.sample(0));
+                            let difference = difference(&expected[at].sample(0), &batch.sample(0));
                             violation(
                                 format!(
                                     "sample {} differs on one of {n_threads} threads: {difference}; the same bytes were \
@@ -137,16 +138,16 @@ pub(super) fn threads(plugin_under_test: &mut PluginUnderTest) -> RuleResult {
     }
 }
 
-pub(super) fn seeds(plugin_under_test: &mut PluginUnderTest) -> RuleResult {
-    let samples = plugin_under_test.repeatable_samples()?;
-    let seed = plugin_under_test.request.seed;
+pub(super) fn seeds(under_test: &mut PluginUnderTest) -> RuleResult {
+    let samples = under_test.repeatable_samples()?;
+    let seed = under_test.request.seed;
     // Few tokens make equal masks likely: over several samples and seeds equality of all is not.
     let first = alone(&samples, View::Training, seed)?;
     for round in 1..=4 {
         let other = alone(&samples, View::Training, seed_of(seed, round))?;
         let differs = |(a, b): (&Batch, &Batch)| match (a.sample(0), b.sample(0)) {
             (SampleView::Continuous { mask, .. }, SampleView::Continuous { mask: other, .. }) => mask != other,
-            (a, b) => !a.same(&b),
+            (a, b) => !same(&a, &b),
         };
         if first.iter().zip(&other).any(differs) {
             return passed("");
@@ -158,12 +159,12 @@ pub(super) fn seeds(plugin_under_test: &mut PluginUnderTest) -> RuleResult {
     ))
 }
 
-pub(super) fn apart(plugin_under_test: &mut PluginUnderTest) -> RuleResult {
-    let samples = plugin_under_test.repeatable_samples()?;
-    let plugin = plugin_under_test.plugin()?;
-    let seed = plugin_under_test.request.seed;
+pub(super) fn apart(under_test: &mut PluginUnderTest) -> RuleResult {
+    let samples = under_test.repeatable_samples()?;
+    let plugin = under_test.plugin()?;
+    let seed = under_test.request.seed;
     let expected = alone(&samples, View::Training, seed)?;
-    let other_data = plugin_under_test
+    let other_data = under_test
         .synthesise("beside", seed.wrapping_add(1))
         .map_err(|_| crate::plugin_under_test::needs("synthesise"))?;
     let twin = OpenDataset::new(plugin, &samples.open)?;
@@ -174,14 +175,14 @@ pub(super) fn apart(plugin_under_test: &mut PluginUnderTest) -> RuleResult {
             if !other.ids.is_empty() {
                 let neighbour = index % other.ids.len() as u64;
                 // Whether the neighbour's sample can be read is no matter here.
-                let mut batch = Batch::new(other.shape, 1, FillPattern::Default);
+                let mut batch = Batch::new(&other.shape, FillPattern::EmptySample);
                 other.fill(View::Training, &[neighbour], &[seed_of(seed, neighbour)], &mut batch)?;
             }
-            let batch = read.read(View::Training, &[*index], seed, FillPattern::Default)?;
+            let batch = read.read(View::Training, &[*index], seed, FillPattern::EmptySample)?;
             let (a, b) = (expected[at].sample(0), batch.sample(0));
-            if !a.same(&b) {
+            if !same(&a, &b) {
                 let id = &samples.dataset.ids[*index as usize];
-                let difference = a.difference(&b);
+                let difference = difference(&a, &b);
                 return Err(violation(
                     format!("sample {id} differs {with}: {difference}; the same bytes were expected"),
                     remedy,

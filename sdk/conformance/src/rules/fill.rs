@@ -2,22 +2,25 @@
 
 use medcoss_abi::NOT_A_TARGET;
 
-use crate::batch::{Batch, FillPattern, SampleView};
-use crate::open_dataset::{View, seed_of};
+use crate::batch::Batch;
+use crate::open_dataset::seed_of;
 use crate::outcome::{RuleResult, Stop, passed, violation};
 use crate::plugin_under_test::{PluginUnderTest, Samples};
-use crate::shape::Shape;
+use medcoss_caller::{
+    FillPattern, SampleView, Shape, View, first_not_finite, first_outside_vocabulary, first_past_length,
+    is_in_vocabulary, n_masked as n_masked_tokens,
+};
 
 /// Seeds that each sample is read with in the training view.
 const N_SEEDS: u64 = 3;
 
-pub(super) fn bounds(plugin_under_test: &mut PluginUnderTest) -> RuleResult {
-    let samples = plugin_under_test.samples()?;
-    let seed = plugin_under_test.request.seed;
-    for view in [View::Evaluation, View::Training] {
+pub(super) fn bounds(under_test: &mut PluginUnderTest) -> RuleResult {
+    let samples = under_test.samples()?;
+    let seed = under_test.request.seed;
+    for view in View::ALL {
         for indices in samples.indices.chunks(samples.batch_size()) {
-            let batch = samples.dataset.read(view, indices, seed, FillPattern::Default)?;
-            if let Some(what) = batch.overrun().first() {
+            let batch = samples.dataset.read(view, indices, seed, FillPattern::EmptySample)?;
+            if let Some(what) = batch.overrun() {
                 return Err(violation(
                     format!("a request of {} samples wrote past a buffer: {what}", indices.len()),
                     "write within the sample's own part only; check lengths before unsafe code",
@@ -28,16 +31,16 @@ pub(super) fn bounds(plugin_under_test: &mut PluginUnderTest) -> RuleResult {
     passed("")
 }
 
-pub(super) fn written(plugin_under_test: &mut PluginUnderTest) -> RuleResult {
-    let samples = plugin_under_test.samples()?;
-    let seed = plugin_under_test.request.seed;
-    for view in [View::Evaluation, View::Training] {
+pub(super) fn written(under_test: &mut PluginUnderTest) -> RuleResult {
+    let samples = under_test.samples()?;
+    let seed = under_test.request.seed;
+    for view in View::ALL {
         for indices in samples.indices.chunks(samples.batch_size()) {
-            let [first, second] = [FillPattern::First, FillPattern::Second]
+            let [first, second] = [FillPattern::Invalid, FillPattern::OtherInvalid]
                 .map(|pattern| samples.dataset.read(view, indices, seed, pattern));
-            if let Some(what) = first?.unwritten(&second?).first() {
+            if let Some(what) = first?.unwritten(&second?) {
                 return Err(violation(
-                    format!("in the {} of {} samples were left as they came: {what}", name(view), indices.len()),
+                    format!("in the {view} of {} samples were left as they came: {what}", indices.len()),
                     "write every element of the sample's buffers, zeros and padding too",
                 ));
             }
@@ -46,11 +49,11 @@ pub(super) fn written(plugin_under_test: &mut PluginUnderTest) -> RuleResult {
     passed("")
 }
 
-pub(super) fn finite(plugin_under_test: &mut PluginUnderTest) -> RuleResult {
-    let samples = continuous(plugin_under_test)?;
-    every(&samples, plugin_under_test.request.seed, |id, _, sample| {
+pub(super) fn finite(under_test: &mut PluginUnderTest) -> RuleResult {
+    let samples = continuous(under_test)?;
+    every(&samples, under_test.request.seed, |id, _, sample| {
         let SampleView::Continuous { tokens, .. } = sample else { return Ok(()) };
-        match tokens.iter().position(|value| !value.is_finite()) {
+        match first_not_finite(tokens) {
             None => Ok(()),
             Some(at) => Err(violation(
                 format!("value {at} of sample {id} is {}; a finite number was expected", tokens[at]),
@@ -60,9 +63,9 @@ pub(super) fn finite(plugin_under_test: &mut PluginUnderTest) -> RuleResult {
     })
 }
 
-pub(super) fn mask_values(plugin_under_test: &mut PluginUnderTest) -> RuleResult {
-    let samples = continuous(plugin_under_test)?;
-    every(&samples, plugin_under_test.request.seed, |id, _, sample| {
+pub(super) fn mask_values(under_test: &mut PluginUnderTest) -> RuleResult {
+    let samples = continuous(under_test)?;
+    every(&samples, under_test.request.seed, |id, _, sample| {
         let SampleView::Continuous { mask, .. } = sample else { return Ok(()) };
         match mask.iter().position(|&value| value > 1) {
             None => Ok(()),
@@ -74,13 +77,13 @@ pub(super) fn mask_values(plugin_under_test: &mut PluginUnderTest) -> RuleResult
     })
 }
 
-pub(super) fn mask_count(plugin_under_test: &mut PluginUnderTest) -> RuleResult {
-    let samples = continuous(plugin_under_test)?;
+pub(super) fn mask_count(under_test: &mut PluginUnderTest) -> RuleResult {
+    let samples = continuous(under_test)?;
     let Shape::Continuous { n_masked, n_tokens, .. } = samples.dataset.shape else { return passed("") };
     for round in 0..N_SEEDS {
-        samples.each(View::Training, seed_of(plugin_under_test.request.seed, round), |id, sample| {
+        samples.each(View::Training, seed_of(under_test.request.seed, round), |id, sample| {
             let SampleView::Continuous { mask, .. } = sample else { return Ok(()) };
-            let found = mask.iter().filter(|&&value| value != 0).count();
+            let found = n_masked_tokens(mask);
             if found == n_masked {
                 return Ok(());
             }
@@ -93,10 +96,10 @@ pub(super) fn mask_count(plugin_under_test: &mut PluginUnderTest) -> RuleResult 
     passed(format!("{n_masked} of {n_tokens} tokens, {:.1} %", 100.0 * n_masked as f64 / n_tokens as f64))
 }
 
-pub(super) fn lengths(plugin_under_test: &mut PluginUnderTest) -> RuleResult {
-    let samples = discrete(plugin_under_test)?;
+pub(super) fn lengths(under_test: &mut PluginUnderTest) -> RuleResult {
+    let samples = discrete(under_test)?;
     let Shape::Discrete { padding_id, .. } = samples.dataset.shape else { return passed("") };
-    every(&samples, plugin_under_test.request.seed, |id, _, sample| {
+    every(&samples, under_test.request.seed, |id, _, sample| {
         let SampleView::Discrete { ids, length, .. } = sample else { return Ok(()) };
         let Some(n) = usize::try_from(length).ok().filter(|&n| n <= ids.len()) else {
             return Err(violation(
@@ -104,13 +107,12 @@ pub(super) fn lengths(plugin_under_test: &mut PluginUnderTest) -> RuleResult {
                 "cut what is longer, and count tokens without padding",
             ));
         };
-        match ids[n..].iter().position(|&id| id != padding_id) {
+        match first_past_length(ids, n, padding_id) {
             None => Ok(()),
-            Some(past) => Err(violation(
+            Some(at) => Err(violation(
                 format!(
-                    "sample {id} has {n} tokens, but the id at {} is {}; the padding id {padding_id} was expected",
-                    n + past,
-                    ids[n + past]
+                    "sample {id} has {n} tokens, but the id at {at} is {}; the padding id {padding_id} was expected",
+                    ids[at]
                 ),
                 "count every token that is no padding, and fill up with the padding id",
             )),
@@ -118,12 +120,12 @@ pub(super) fn lengths(plugin_under_test: &mut PluginUnderTest) -> RuleResult {
     })
 }
 
-pub(super) fn token_ids(plugin_under_test: &mut PluginUnderTest) -> RuleResult {
-    let samples = discrete(plugin_under_test)?;
+pub(super) fn token_ids(under_test: &mut PluginUnderTest) -> RuleResult {
+    let samples = discrete(under_test)?;
     let Shape::Discrete { vocabulary, .. } = samples.dataset.shape else { return passed("") };
-    every(&samples, plugin_under_test.request.seed, |id, _, sample| {
+    every(&samples, under_test.request.seed, |id, _, sample| {
         let SampleView::Discrete { ids, .. } = sample else { return Ok(()) };
-        match ids.iter().position(|&id| !in_vocabulary(id, vocabulary)) {
+        match first_outside_vocabulary(ids, vocabulary) {
             None => Ok(()),
             Some(at) => Err(violation(
                 format!("the id at {at} of sample {id} is {}; it must be in 0..{vocabulary}", ids[at]),
@@ -133,16 +135,16 @@ pub(super) fn token_ids(plugin_under_test: &mut PluginUnderTest) -> RuleResult {
     })
 }
 
-pub(super) fn targets(plugin_under_test: &mut PluginUnderTest) -> RuleResult {
-    let samples = discrete(plugin_under_test)?;
+pub(super) fn targets(under_test: &mut PluginUnderTest) -> RuleResult {
+    let samples = discrete(under_test)?;
     let Shape::Discrete { vocabulary, .. } = samples.dataset.shape else { return passed("") };
     let (mut n_targets, mut n_tokens) = (0, 0);
     for round in 0..N_SEEDS {
-        samples.each(View::Training, seed_of(plugin_under_test.request.seed, round), |id, sample| {
+        samples.each(View::Training, seed_of(under_test.request.seed, round), |id, sample| {
             let SampleView::Discrete { labels, length, .. } = sample else { return Ok(()) };
             let n = usize::try_from(length).unwrap_or_default().min(labels.len());
             let bad = |&at: &usize| {
-                labels[at] != NOT_A_TARGET && (!in_vocabulary(labels[at], vocabulary) || at >= n)
+                labels[at] != NOT_A_TARGET && (!is_in_vocabulary(labels[at], vocabulary) || at >= n)
             };
             if let Some(at) = (0..labels.len()).find(bad) {
                 return Err(violation(
@@ -168,13 +170,11 @@ pub(super) fn targets(plugin_under_test: &mut PluginUnderTest) -> RuleResult {
     passed(format!("{:.1} % of {n_tokens} tokens", 100.0 * n_targets as f64 / n_tokens.max(1) as f64))
 }
 
-pub(super) fn evaluation_view(plugin_under_test: &mut PluginUnderTest) -> RuleResult {
-    let samples = plugin_under_test.samples()?;
-    samples.each(View::Evaluation, plugin_under_test.request.seed, |id, sample| {
+pub(super) fn evaluation_view(under_test: &mut PluginUnderTest) -> RuleResult {
+    let samples = under_test.samples()?;
+    samples.each(View::Evaluation, under_test.request.seed, |id, sample| {
         let (what, found) = match sample {
-            SampleView::Continuous { mask, .. } => {
-                ("tokens are masked", mask.iter().filter(|&&value| value != 0).count())
-            }
+            SampleView::Continuous { mask, .. } => ("tokens are masked", n_masked_tokens(mask)),
             SampleView::Discrete { labels, .. } => {
                 ("tokens are targets", labels.iter().filter(|&&label| label != NOT_A_TARGET).count())
             }
@@ -203,55 +203,23 @@ fn every(
 }
 
 /// What breaks the contract in a delivered sample, if anything: the host refuses such a sample.
-pub(crate) fn flaw(shape: Shape, view: View, batch: &Batch, slot: usize) -> Option<String> {
-    if let Some(what) = batch.overrun().first() {
-        return Some(format!("a buffer was written past: {what}"));
-    }
-    match (shape, batch.sample(slot)) {
-        (Shape::Continuous { n_masked, .. }, SampleView::Continuous { tokens, mask }) => {
-            let expected = if view == View::Training { n_masked } else { 0 };
-            let found = mask.iter().filter(|&&value| value != 0).count();
-            match tokens.iter().find(|value| !value.is_finite()) {
-                Some(value) => Some(format!("a value is {value}")),
-                None if mask.iter().any(|&value| value > 1) => Some("the mask holds others than 0 and 1".into()),
-                None if found != expected => Some(format!("{found} tokens are masked instead of {expected}")),
-                None => None,
-            }
-        }
-        (Shape::Discrete { vocabulary, .. }, SampleView::Discrete { ids, labels, length }) => {
-            let label = |&label: &i32| label != NOT_A_TARGET && !in_vocabulary(label, vocabulary);
-            if !usize::try_from(length).is_ok_and(|n| n <= ids.len()) {
-                return Some(format!("the length is {length}"));
-            }
-            let bad =
-                ids.iter().find(|&&id| !in_vocabulary(id, vocabulary)).or_else(|| labels.iter().find(|&l| label(l)));
-            bad.map(|bad| format!("an id is {bad}"))
-        }
-        _ => None,
+pub(crate) fn flaw(view: View, batch: &Batch, slot: usize) -> Option<String> {
+    match batch.overrun() {
+        Some(what) => Some(format!("a buffer was written past: {what}")),
+        None => batch.buffers.check(&batch.shape, view, slot).err(),
     }
 }
 
-fn in_vocabulary(id: i32, vocabulary: usize) -> bool {
-    usize::try_from(id).is_ok_and(|id| id < vocabulary)
-}
-
-fn name(view: View) -> &'static str {
-    match view {
-        View::Evaluation => "plain view",
-        View::Training => "training view",
-    }
-}
-
-fn continuous(plugin_under_test: &mut PluginUnderTest) -> Result<std::rc::Rc<Samples>, Stop> {
-    let samples = plugin_under_test.samples()?;
+fn continuous(under_test: &mut PluginUnderTest) -> Result<std::rc::Rc<Samples>, Stop> {
+    let samples = under_test.samples()?;
     match samples.dataset.shape {
         Shape::Continuous { .. } => Ok(samples),
         Shape::Discrete { .. } => Err(Stop::Skip("its tokens are ids, which this rule does not concern".into())),
     }
 }
 
-fn discrete(plugin_under_test: &mut PluginUnderTest) -> Result<std::rc::Rc<Samples>, Stop> {
-    let samples = plugin_under_test.samples()?;
+fn discrete(under_test: &mut PluginUnderTest) -> Result<std::rc::Rc<Samples>, Stop> {
+    let samples = under_test.samples()?;
     match samples.dataset.shape {
         Shape::Discrete { .. } => Ok(samples),
         Shape::Continuous { .. } => Err(Stop::Skip("its tokens are vectors, which this rule does not concern".into())),

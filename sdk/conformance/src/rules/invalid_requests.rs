@@ -5,18 +5,19 @@ use std::path::PathBuf;
 use medcoss_abi::abi_stable::std_types::RStr;
 use medcoss_abi::code;
 use medcoss_abi::message::Open;
+use medcoss_caller::{FillPattern, View};
 use serde_json::Value;
 
-use crate::batch::{Batch, FillPattern};
-use crate::open_dataset::{OpenDataset, View};
+use crate::batch::Batch;
+use crate::open_dataset::OpenDataset;
 use crate::outcome::{RuleResult, Stop, passed, violation};
 use crate::plugin::{CallError, PANIC_REMEDY, result};
 use crate::plugin_under_test::PluginUnderTest;
 
-pub(super) fn missing_path(plugin_under_test: &mut PluginUnderTest) -> RuleResult {
-    let plugin = plugin_under_test.plugin()?;
-    let synthetic = plugin_under_test.synthetic()?;
-    let empty = plugin_under_test.new_folder("nothing")?;
+pub(super) fn missing_path(under_test: &mut PluginUnderTest) -> RuleResult {
+    let plugin = under_test.plugin()?;
+    let synthetic = under_test.synthetic()?;
+    let empty = under_test.new_folder("nothing")?;
     let cases: [(&str, Vec<PathBuf>); 2] =
         [("a path that does not exist", vec!["no/such/file".into()]), ("an empty folder", vec![".".into()])];
     for (what, data) in cases {
@@ -36,11 +37,11 @@ pub(super) fn missing_path(plugin_under_test: &mut PluginUnderTest) -> RuleResul
     passed("")
 }
 
-pub(super) fn invalid_index(plugin_under_test: &mut PluginUnderTest) -> RuleResult {
-    let samples = plugin_under_test.samples()?;
+pub(super) fn invalid_index(under_test: &mut PluginUnderTest) -> RuleResult {
+    let samples = under_test.samples()?;
     let n = samples.dataset.ids.len() as u64;
     for index in [n, n + 1, u64::from(u32::MAX) + 1, u64::MAX] {
-        let mut batch = Batch::new(samples.dataset.shape, 1, FillPattern::Default);
+        let mut batch = Batch::new(&samples.dataset.shape, FillPattern::EmptySample);
         let what = format!("sample {index} of {n}");
         match samples.dataset.fill(View::Evaluation, &[index], &[1], &mut batch) {
             Err(error) => refused(&what, &error)?,
@@ -61,9 +62,9 @@ pub(super) fn invalid_index(plugin_under_test: &mut PluginUnderTest) -> RuleResu
     passed("")
 }
 
-pub(super) fn invalid_request(plugin_under_test: &mut PluginUnderTest) -> RuleResult {
-    let plugin = plugin_under_test.plugin()?;
-    let synthetic = plugin_under_test.synthetic()?;
+pub(super) fn invalid_request(under_test: &mut PluginUnderTest) -> RuleResult {
+    let plugin = under_test.plugin()?;
+    let synthetic = under_test.synthetic()?;
     let open = |body: &str| {
         let answer = result("open", (plugin.table.open)(RStr::from_str(body)));
         answer.map(|handle| (plugin.table.close)(handle))

@@ -18,11 +18,11 @@ use crate::rules::operations::{json, not_known};
 /// Samples whose masks are asked for.
 const N_ASKED: usize = 3;
 
-pub(super) fn label_maps(plugin_under_test: &mut PluginUnderTest) -> RuleResult {
-    if !plugin_under_test.knows(LABEL_MAPS)? {
+pub(super) fn label_maps(under_test: &mut PluginUnderTest) -> RuleResult {
+    if !under_test.knows(LABEL_MAPS)? {
         return Err(not_known(LABEL_MAPS));
     }
-    let samples = plugin_under_test.samples()?;
+    let samples = under_test.samples()?;
     let own = LabelMaps {
         base: samples.open.base.clone(),
         data: samples.open.data.clone(),
@@ -97,47 +97,20 @@ fn answered(answer: Result<Vec<u8>, CallError>) -> Result<Option<(LabelMapsHeade
     }
 }
 
-/// Shape, number and notes of an answer.
+/// Checks the errors of an answer, then its number, shape and spacings.
 fn check(geometry: &Geometry, header: &LabelMapsHeader, n_asked: usize) -> Result<(), Stop> {
-    let LabelMapsHeader { shape, samples } = header;
-    if samples.len() != n_asked {
-        return Err(violation(
-            format!("{n_asked} masks were asked for, and {} answered", samples.len()),
-            "answer with one note for each index, in their order",
-        ));
-    }
-    for sample in samples {
-        if let Some(error) = &sample.error {
-            let (operation, code) = (LABEL_MAPS.to_owned(), error.code);
-            let error = CallError::Reported { operation, code, message: error.message.clone() };
-            if error.is_fault() {
-                return Err(violation(error.to_string(), PANIC_REMEDY));
-            }
-        }
-        let sound = |mm: &Vec<f64>| mm.len() == shape.len() && mm.iter().all(|mm| mm.is_finite() && *mm > 0.0);
-        if let Some(spacing) = sample.spacing_mm.as_ref().filter(|spacing| !sound(spacing)) {
-            return Err(violation(
-                format!("a mask of {shape:?} has a spacing of {spacing:?} mm"),
-                "give one positive distance for each axis, or none where it is not known",
-            ));
+    for error in header.samples.iter().filter_map(|sample| sample.error.as_ref()) {
+        let (operation, code) = (LABEL_MAPS.to_owned(), error.code);
+        let error = CallError::Reported { operation, code, message: error.message.clone() };
+        if error.is_fault() {
+            return Err(violation(error.to_string(), PANIC_REMEDY));
         }
     }
-    if samples.iter().all(|sample| sample.error.is_some()) {
-        return Ok(());
-    }
-    let fits = match geometry {
-        Geometry::Continuous { grid, d_token, .. } => {
-            let a_token = shape.iter().zip(grid).map(|(side, n)| side / n).product::<usize>();
-            let whole = shape.iter().zip(grid).all(|(side, n)| side.is_multiple_of(*n));
-            shape.len() == grid.len() && whole && a_token > 0 && d_token.is_multiple_of(a_token)
-        }
-        Geometry::Discrete { .. } => false,
-    };
-    if fits {
-        return Ok(());
-    }
-    Err(violation(
-        format!("masks have the shape {shape:?}, which is not that of samples of {geometry:?}"),
-        "answer in the geometry of the plain view: the grid's sides times those of a token",
-    ))
+    medcoss_caller::label_maps::check(geometry, header, n_asked).map_err(|what| {
+        violation(
+            what,
+            "answer with one note for each index, in their order; with the shape of the evaluation view, the grid's sides \
+             times those of a token; with one positive distance for each axis, or none where it is not known",
+        )
+    })
 }

@@ -1,12 +1,12 @@
 //! Operations beside reading: assets, keeping, rendering, and names that no plugin knows.
 
-use std::path::{Component, Path};
-
 use medcoss_abi::message::{Keep, Open, Rendering, SaveAssets, Synthesised};
 use medcoss_abi::{code, operation};
+use medcoss_caller::answers::check_assets;
+use medcoss_caller::{FillPattern, SampleView, View};
 
-use crate::batch::{FillPattern, SampleView};
-use crate::open_dataset::{OpenDataset, View, seed_of};
+use crate::batch::{difference, same};
+use crate::open_dataset::{OpenDataset, seed_of};
 use crate::outcome::{RuleResult, Stop, passed, violation};
 use crate::plugin::read;
 use crate::plugin_under_test::{PluginUnderTest, Samples, check_made};
@@ -20,61 +20,54 @@ const KEPT_TOLERANCE: f32 = 1.0 / 32768.0;
 /// Longest side of an image in pixels.
 const LONGEST_SIDE: u32 = 16384;
 
-pub(super) fn save_assets(plugin_under_test: &mut PluginUnderTest) -> RuleResult {
-    if !plugin_under_test.knows(operation::SAVE_ASSETS)? {
+pub(super) fn save_assets(under_test: &mut PluginUnderTest) -> RuleResult {
+    if !under_test.knows(operation::SAVE_ASSETS)? {
         return Err(not_known(operation::SAVE_ASSETS));
     }
-    let samples = plugin_under_test.repeatable_samples()?;
-    let folder = plugin_under_test.new_folder("assets")?;
+    let samples = under_test.repeatable_samples()?;
+    let folder = under_test.new_folder("assets")?;
     let body = json(&SaveAssets { folder: folder.clone() })?;
     let names: Vec<String> =
         read(operation::SAVE_ASSETS, &samples.dataset.query(operation::SAVE_ASSETS, body.as_bytes())?)?;
-    for name in &names {
-        let plain = Path::new(name).components().eq([Component::Normal(name.as_ref())]);
-        if !plain || !folder.join(name).is_file() {
-            return Err(violation(
-                format!("it says that it wrote {name:?}, which is no file in the folder that was given"),
-                "answer with the plain names of the files that were written",
-            ));
-        }
-    }
+    check_assets(&folder, &names)
+        .map_err(|what| violation(what, "answer with the plain names of the files that were written"))?;
     let open = Open { assets: Some(folder), ..samples.open.clone() };
-    let again = OpenDataset::new(plugin_under_test.plugin()?, &open)?;
+    let again = OpenDataset::new(under_test.plugin()?, &open)?;
     same_samples(
         &samples,
         &samples.indices,
         &again,
         &samples.indices,
-        plugin_under_test.request.seed,
+        under_test.request.seed,
         "from saved assets",
         0.0,
     )?;
     passed(if names.is_empty() { "nothing is learned from data".into() } else { names.join(", ") })
 }
 
-pub(super) fn keep(plugin_under_test: &mut PluginUnderTest) -> RuleResult {
-    if !plugin_under_test.knows(operation::KEEP)? {
+pub(super) fn keep(under_test: &mut PluginUnderTest) -> RuleResult {
+    if !under_test.knows(operation::KEEP)? {
         return Err(not_known(operation::KEEP));
     }
-    let samples = plugin_under_test.repeatable_samples()?;
-    let folder = plugin_under_test.new_folder("kept")?;
+    let samples = under_test.repeatable_samples()?;
+    let folder = under_test.new_folder("kept")?;
     // Backwards, since the order is the plugin's to keep.
     let indices: Vec<u64> = samples.indices.iter().rev().take(N_SHOWN).copied().collect();
     let body = json(&Keep { folder: folder.clone(), indices: indices.clone() })?;
     let kept: Synthesised = read(operation::KEEP, &samples.dataset.query(operation::KEEP, body.as_bytes())?)?;
     check_made(&folder, &kept)?;
     let mut assets = None;
-    if plugin_under_test.knows(operation::SAVE_ASSETS)? {
-        let folder = plugin_under_test.new_folder("kept-assets")?;
+    if under_test.knows(operation::SAVE_ASSETS)? {
+        let folder = under_test.new_folder("kept-assets")?;
         let body = json(&SaveAssets { folder: folder.clone() })?;
         samples.dataset.query(operation::SAVE_ASSETS, body.as_bytes())?;
         assets = Some(folder);
     }
     // Elsewhere, since a run may be moved.
-    let moved = plugin_under_test.new_folder("moved")?.join("kept");
+    let moved = under_test.new_folder("moved")?.join("kept");
     std::fs::rename(&folder, &moved).map_err(|error| Stop::Skip(format!("{folder:?} cannot be moved: {error}")))?;
     let open = Open { base: moved, data: kept.data, options: kept.options, assets };
-    let again = OpenDataset::new(plugin_under_test.plugin()?, &open)?;
+    let again = OpenDataset::new(under_test.plugin()?, &open)?;
     if again.ids.len() != indices.len() {
         return Err(violation(
             format!("{} samples were kept and {} are opened again", indices.len(), again.ids.len()),
@@ -82,25 +75,17 @@ pub(super) fn keep(plugin_under_test: &mut PluginUnderTest) -> RuleResult {
         ));
     }
     let places: Vec<u64> = again.all().collect();
-    same_samples(
-        &samples,
-        &indices,
-        &again,
-        &places,
-        plugin_under_test.request.seed,
-        "when it was kept",
-        KEPT_TOLERANCE,
-    )?;
+    same_samples(&samples, &indices, &again, &places, under_test.request.seed, "when it was kept", KEPT_TOLERANCE)?;
     passed(format!("{} samples, opened in another place", indices.len()))
 }
 
-pub(super) fn render(plugin_under_test: &mut PluginUnderTest) -> RuleResult {
-    let Some(kind) = plugin_under_test.description()?.renders else { return Err(not_known(operation::RENDER)) };
-    let samples = plugin_under_test.samples()?;
+pub(super) fn render(under_test: &mut PluginUnderTest) -> RuleResult {
+    let Some(kind) = under_test.description()?.renders else { return Err(not_known(operation::RENDER)) };
+    let samples = under_test.samples()?;
     let mut shown = String::new();
     for &index in samples.indices.iter().take(N_SHOWN) {
         let batch =
-            samples.dataset.read(View::Evaluation, &[index], plugin_under_test.request.seed, FillPattern::Default)?;
+            samples.dataset.read(View::Evaluation, &[index], under_test.request.seed, FillPattern::EmptySample)?;
         let body: Vec<u8> = match batch.sample(0) {
             SampleView::Continuous { tokens, .. } => tokens.iter().flat_map(|value| value.to_le_bytes()).collect(),
             SampleView::Discrete { ids, .. } => ids.iter().flat_map(|id| id.to_le_bytes()).collect(),
@@ -123,9 +108,9 @@ pub(super) fn render(plugin_under_test: &mut PluginUnderTest) -> RuleResult {
     passed(shown)
 }
 
-pub(super) fn unknown(plugin_under_test: &mut PluginUnderTest) -> RuleResult {
-    let plugin = plugin_under_test.plugin()?;
-    let samples = plugin_under_test.samples()?;
+pub(super) fn unknown(under_test: &mut PluginUnderTest) -> RuleResult {
+    let plugin = under_test.plugin()?;
+    let samples = under_test.samples()?;
     let remedy = "answer operations that are not known with UNKNOWN_OPERATION: later hosts ask for new ones";
     let name = "no-such-operation";
     let answers = [
@@ -156,17 +141,17 @@ fn same_samples(
     let remedy =
         "write what a sample is made of without loss, before augmentation, and answer with the options in force";
     if again.shape != samples.dataset.shape {
-        let (found, expected) = (again.shape, samples.dataset.shape);
-        return Err(violation(format!("opened again, the samples are {found:?} instead of {expected:?}"), remedy));
+        let (found, expected) = (&again.shape, &samples.dataset.shape);
+        return Err(violation(format!("opened again, the samples are {found} instead of {expected}"), remedy));
     }
     for (&index, &other) in indices.iter().zip(others) {
-        for view in [View::Evaluation, View::Training] {
+        for view in View::ALL {
             let seeds = [seed_of(seed, index)];
-            let a = samples.dataset.read_seeded(view, &[index], &seeds, FillPattern::Default)?;
-            let b = again.read_seeded(view, &[other], &seeds, FillPattern::Default)?;
+            let a = samples.dataset.read_seeded(view, &[index], &seeds, FillPattern::EmptySample)?;
+            let b = again.read_seeded(view, &[other], &seeds, FillPattern::EmptySample)?;
             if !close(a.sample(0), b.sample(0), tolerance) {
                 let id = &samples.dataset.ids[index as usize];
-                let difference = a.sample(0).difference(&b.sample(0));
+                let difference = difference(&a.sample(0), &b.sample(0));
                 return Err(violation(
                     format!("sample {id} differs {how}: {difference}; the same values were expected"),
                     remedy,
@@ -187,7 +172,7 @@ fn close(a: SampleView<'_>, b: SampleView<'_>, tolerance: f32) -> bool {
             mask == other_mask
                 && tokens.iter().zip(others).all(|(a, b)| a.to_bits() == b.to_bits() || (a - b).abs() <= most_apart)
         }
-        (a, b) => a.same(&b),
+        (a, b) => same(&a, &b),
     }
 }
 

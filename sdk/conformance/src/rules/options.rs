@@ -2,19 +2,19 @@
 
 use medcoss_abi::code;
 use medcoss_abi::message::{Geometry, Open};
+use medcoss_caller::Shape;
 use serde_json::{Map, Value, json};
 
 use crate::open_dataset::OpenDataset;
 use crate::outcome::{RuleResult, passed, violation};
 use crate::plugin::CallError;
 use crate::plugin_under_test::{PluginUnderTest, needs};
-use crate::shape::Shape;
 
 /// How deep references are followed: schemas may refer to themselves.
 const DEEPEST: usize = 8;
 
-pub(super) fn schema(plugin_under_test: &mut PluginUnderTest) -> RuleResult {
-    let description = plugin_under_test.description()?;
+pub(super) fn schema(under_test: &mut PluginUnderTest) -> RuleResult {
+    let description = under_test.description()?;
     let schema = &description.options;
     let Some(table) = schema.as_object() else {
         return Err(violation(
@@ -61,13 +61,13 @@ pub(super) fn schema(plugin_under_test: &mut PluginUnderTest) -> RuleResult {
     passed(format!("{} options", properties.len()))
 }
 
-pub(super) fn defaults(plugin_under_test: &mut PluginUnderTest) -> RuleResult {
-    let description = plugin_under_test.description()?;
+pub(super) fn defaults(under_test: &mut PluginUnderTest) -> RuleResult {
+    let description = under_test.description()?;
     if Shape::new(&description.geometry).is_err() {
         return Err(needs("geometry"));
     }
-    let plugin = plugin_under_test.plugin()?;
-    let mut request = plugin_under_test.synthetic()?.open.clone();
+    let plugin = under_test.plugin()?;
+    let mut request = under_test.synthetic()?.open.clone();
     let asked = request.options.as_object().cloned().unwrap_or_default();
     // An option without a default of its own, such as the column of a table, may have to be given.
     let mut given = Map::new();
@@ -107,9 +107,9 @@ pub(super) fn defaults(plugin_under_test: &mut PluginUnderTest) -> RuleResult {
     passed("none, empty and written out")
 }
 
-pub(super) fn unknown(plugin_under_test: &mut PluginUnderTest) -> RuleResult {
-    let plugin = plugin_under_test.plugin()?;
-    let mut request: Open = plugin_under_test.synthetic()?.open.clone();
+pub(super) fn unknown(under_test: &mut PluginUnderTest) -> RuleResult {
+    let plugin = under_test.plugin()?;
+    let mut request: Open = under_test.synthetic()?.open.clone();
     let remedy = "put #[serde(deny_unknown_fields)] on the options: a mistyped option must not be ignored";
     if let Value::Object(options) = &mut request.options {
         options.insert("no_such_option_of_any_plugin".into(), json!(1));

@@ -4,11 +4,12 @@
 //! only when it grew in nearly every round and by more than its tolerance over all of them, and again each time when it
 //! was measured anew, after the process had been quiet.
 
+use medcoss_caller::{FillPattern, View};
 use std::fs;
 use std::time::{Duration, Instant};
 
-use crate::batch::{Batch, FillPattern};
-use crate::open_dataset::{OpenDataset, View, seed_of};
+use crate::batch::Batch;
+use crate::open_dataset::{OpenDataset, seed_of};
 use crate::outcome::{RuleResult, Stop, measured, violation};
 use crate::plugin_under_test::PluginUnderTest;
 
@@ -69,24 +70,24 @@ const FILES: Resource = Resource {
     remedy: "close files when a call ends, and all of a dataset's when it is closed",
 };
 
-pub(super) fn memory(plugin_under_test: &mut PluginUnderTest) -> RuleResult {
-    judged(plugin_under_test, &MEMORY)
+pub(super) fn memory(under_test: &mut PluginUnderTest) -> RuleResult {
+    judged(under_test, &MEMORY)
 }
 
-pub(super) fn threads(plugin_under_test: &mut PluginUnderTest) -> RuleResult {
-    judged(plugin_under_test, &THREADS)
+pub(super) fn threads(under_test: &mut PluginUnderTest) -> RuleResult {
+    judged(under_test, &THREADS)
 }
 
-pub(super) fn files(plugin_under_test: &mut PluginUnderTest) -> RuleResult {
-    judged(plugin_under_test, &FILES)
+pub(super) fn files(under_test: &mut PluginUnderTest) -> RuleResult {
+    judged(under_test, &FILES)
 }
 
-fn judged(plugin_under_test: &mut PluginUnderTest, resource: &Resource) -> RuleResult {
-    let known = match &plugin_under_test.growth {
+fn judged(under_test: &mut PluginUnderTest, resource: &Resource) -> RuleResult {
+    let known = match &under_test.growth {
         Some(known) => known.clone(),
         None => {
-            let found = measure(plugin_under_test);
-            plugin_under_test.growth.insert(found).clone()
+            let found = measure(under_test);
+            under_test.growth.insert(found).clone()
         }
     }?;
     let mut judged = judge(resource, &known);
@@ -95,7 +96,7 @@ fn judged(plugin_under_test: &mut PluginUnderTest, resource: &Resource) -> RuleR
             break;
         }
         wait_for_quiet()?;
-        judged = judge(resource, &measure(plugin_under_test)?);
+        judged = judge(resource, &measure(under_test)?);
     }
     judged
 }
@@ -115,14 +116,14 @@ fn wait_for_quiet() -> Result<(), Stop> {
 }
 
 /// In each round samples are read often, and the data are opened and closed.
-fn measure(plugin_under_test: &mut PluginUnderTest) -> Result<Growth, Stop> {
-    let samples = plugin_under_test.samples()?;
-    let plugin = plugin_under_test.plugin()?;
-    let seed = plugin_under_test.request.seed;
-    let mut n_calls = plugin_under_test.request.n_calls.max(1);
+fn measure(under_test: &mut PluginUnderTest) -> Result<Growth, Stop> {
+    let samples = under_test.samples()?;
+    let plugin = under_test.plugin()?;
+    let seed = under_test.request.seed;
+    let mut n_calls = under_test.request.n_calls.max(1);
     let mut growth = Growth::default();
     // One buffer for all calls, so that only the plugin allocates.
-    let mut batch = Batch::new(samples.dataset.shape, 1, FillPattern::Default);
+    let mut batch = Batch::new(&samples.dataset.shape, FillPattern::EmptySample);
     for round in 0..N_ROUNDS + 2 {
         let begin = Instant::now();
         let other = OpenDataset::new(plugin, &samples.open)?;

@@ -6,8 +6,8 @@ use std::path::{Path, PathBuf};
 use crate::outcome::{RuleResult, Stop, passed, violation};
 use crate::plugin_under_test::PluginUnderTest;
 
-pub(super) fn synthesise(plugin_under_test: &mut PluginUnderTest) -> RuleResult {
-    let synthetic = plugin_under_test.try_synthetic()?;
+pub(super) fn synthesise(under_test: &mut PluginUnderTest) -> RuleResult {
+    let synthetic = under_test.try_synthetic()?;
     let files = listed(&synthetic.open.base)?;
     if files.is_empty() {
         return Err(violation("no file was written; at least one was expected", "write files in the plugin's formats"));
@@ -16,17 +16,17 @@ pub(super) fn synthesise(plugin_under_test: &mut PluginUnderTest) -> RuleResult 
     passed(format!("{} files, {bytes} bytes", files.len()))
 }
 
-pub(super) fn same_files(plugin_under_test: &mut PluginUnderTest) -> RuleResult {
-    let first = listed(&plugin_under_test.synthetic()?.open.base)?;
-    let seed = plugin_under_test.request.seed;
-    let again = listed(&plugin_under_test.synthesise("again", seed)?.base)?;
+pub(super) fn same_files(under_test: &mut PluginUnderTest) -> RuleResult {
+    let first = listed(&under_test.synthetic()?.open.base)?;
+    let seed = under_test.request.seed;
+    let again = listed(&under_test.synthesise("again", seed)?.base)?;
     if let Some(what) = difference(&first, &again) {
         return Err(violation(
             format!("with the same seed, {what}; the same bytes were expected"),
             "draw everything random from the seed, and write no times and no addresses",
         ));
     }
-    let other = listed(&plugin_under_test.synthesise("other", seed.wrapping_add(1))?.base)?;
+    let other = listed(&under_test.synthesise("other", seed.wrapping_add(1))?.base)?;
     match difference(&first, &other) {
         Some(_) => passed(format!("{} files compared", first.len())),
         None => Err(violation("two different seeds wrote the same bytes", "draw from the seed that was given")),

@@ -1,18 +1,19 @@
 //! Throughput, measured and not judged: it depends on the machine and on the data.
 
+use medcoss_caller::{FillPattern, View};
 use std::time::{Duration, Instant};
 
-use crate::batch::{Batch, FillPattern};
-use crate::open_dataset::{View, seed_of};
+use crate::batch::Batch;
+use crate::open_dataset::seed_of;
 use crate::outcome::{RuleResult, Stop, measured};
 use crate::plugin_under_test::{PluginUnderTest, Samples};
 
 /// How long is measured with each number of threads.
 const DURATION: Duration = Duration::from_millis(400);
 
-pub(super) fn throughput(plugin_under_test: &mut PluginUnderTest) -> RuleResult {
-    let samples = plugin_under_test.samples()?;
-    let seed = plugin_under_test.request.seed;
+pub(super) fn throughput(under_test: &mut PluginUnderTest) -> RuleResult {
+    let samples = under_test.samples()?;
+    let seed = under_test.request.seed;
     // Caches of files are filled first.
     samples.each(View::Training, seed, |_, _| Ok(()))?;
     let one = rate(&samples, seed, 1)?;
@@ -29,7 +30,7 @@ fn rate(samples: &Samples, seed: u64, n_threads: usize) -> Result<f64, Stop> {
     let indices = &samples.indices;
     let begin = Instant::now();
     let read = |thread: usize| -> Result<usize, Stop> {
-        let mut batch = Batch::new(dataset.shape, 1, FillPattern::Default);
+        let mut batch = Batch::new(&dataset.shape, FillPattern::EmptySample);
         let mut n = 0;
         while n == 0 || begin.elapsed() < DURATION {
             let index = indices[(thread + n) % indices.len()];

@@ -6,26 +6,32 @@ use std::path::{Component, Path, PathBuf};
 use medcoss_abi::message::{Description, Synthesised};
 
 /// Longest sample id in bytes.
-const LONGEST_ID: usize = 1024;
-/// Largest answer in bytes that is looked into: the ids of ten million samples.
-const LARGEST_ANSWER: usize = 1 << 30;
+pub const LONGEST_ID: usize = 1024;
+/// Largest answer in bytes that is parsed: the ids of ten million samples.
+pub const LARGEST_ANSWER: usize = 1 << 30;
 
 /// Whether a text is `[a-z][a-z0-9_]*`, as ids of plugins and names of token families are.
-pub(crate) fn is_identifier(text: &str) -> bool {
+pub fn is_identifier(text: &str) -> bool {
     text.starts_with(|c: char| c.is_ascii_lowercase())
         && text.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_')
 }
 
-/// An answer's size, before anything is made of it.
-pub(crate) fn check_size(bytes: usize) -> Result<(), String> {
+/// Checks the size of an answer, before it is parsed.
+///
+/// # Errors
+/// What was found and what was expected.
+pub fn check_size(bytes: usize) -> Result<(), String> {
     match bytes {
         0..=LARGEST_ANSWER => Ok(()),
         _ => Err(format!("its answer has {bytes} bytes; it must have at most {LARGEST_ANSWER}")),
     }
 }
 
-/// A description, against the id that its symbol carries. Its geometry is checked apart, as [`crate::Shape`].
-pub(crate) fn check_description(description: &Description, id: &str) -> Result<(), String> {
+/// Checks a description, against the id that its symbol carries. Its geometry is checked by itself, see [`crate::Shape`].
+///
+/// # Errors
+/// What was found and what was expected.
+pub fn check_description(description: &Description, id: &str) -> Result<(), String> {
     let Description { id: own, version, family, options, .. } = description;
     if own != id {
         return Err(format!("the plugin calls itself {own:?}, but its symbol ends in {id}"));
@@ -44,8 +50,11 @@ pub(crate) fn check_description(description: &Description, id: &str) -> Result<(
     Ok(())
 }
 
-/// Sample ids: some, unique, relative paths of printable characters.
-pub(crate) fn check_ids(ids: &[String]) -> Result<(), String> {
+/// Checks sample ids: unique, relative paths of printable characters.
+///
+/// # Errors
+/// What was found and what was expected.
+pub fn check_ids(ids: &[String]) -> Result<(), String> {
     let mut seen = HashSet::with_capacity(ids.len());
     for (index, id) in ids.iter().enumerate() {
         if id.is_empty() || id.len() > LONGEST_ID || id.chars().any(char::is_control) {
@@ -63,27 +72,35 @@ pub(crate) fn check_ids(ids: &[String]) -> Result<(), String> {
     Ok(())
 }
 
-/// Labels: one, or none, for each sample.
-pub(crate) fn check_labels(labels: &[Option<String>], n_samples: usize) -> Result<(), String> {
+/// Checks that there is a label or none for each sample.
+///
+/// # Errors
+/// What was found and what was expected.
+pub fn check_labels(labels: &[Option<String>], n_samples: usize) -> Result<(), String> {
     match labels.len() {
         n if n == n_samples => Ok(()),
         n => Err(format!("there are {n} labels for {n_samples} samples")),
     }
 }
 
-/// A digest: hexadecimal, some digits, no more than any digest has.
-pub(crate) fn check_fingerprint(fingerprint: &str) -> Result<(), String> {
+/// Checks a fingerprint: 8 to 128 hexadecimal digits.
+///
+/// # Errors
+/// What was found and what was expected.
+pub fn check_fingerprint(fingerprint: &str) -> Result<(), String> {
     if (8..=128).contains(&fingerprint.len()) && fingerprint.chars().all(|c| c.is_ascii_hexdigit()) {
         return Ok(());
     }
     Err(format!("the fingerprint is {fingerprint:?}; it must be 8 to 128 hexadecimal digits"))
 }
 
-/// Files that `save-assets` says it wrote: plain names, and there.
-pub(crate) fn check_assets(folder: &Path, names: &[String]) -> Result<(), String> {
+/// Checks the files that `save-assets` says it wrote: plain names of files in the folder.
+///
+/// # Errors
+/// What was found and what was expected.
+pub fn check_assets(folder: &Path, names: &[String]) -> Result<(), String> {
     for name in names {
-        let plain = Path::new(name).components().eq([Component::Normal(name.as_ref())]);
-        if !plain {
+        if !is_file_name(name) {
             return Err(format!("{name:?} is not the plain name of a file"));
         }
         if !folder.join(name).is_file() {
@@ -93,8 +110,11 @@ pub(crate) fn check_assets(folder: &Path, names: &[String]) -> Result<(), String
     Ok(())
 }
 
-/// What `synthesise` says of the files it wrote: entries below the folder that are there.
-pub(crate) fn check_synthesised(folder: &Path, made: &Synthesised) -> Result<(), String> {
+/// Checks what `synthesise` and `keep` say of the files they wrote: entries in the folder, options in an object.
+///
+/// # Errors
+/// What was found and what was expected.
+pub fn check_synthesised(folder: &Path, made: &Synthesised) -> Result<(), String> {
     if made.data.is_empty() {
         return Err("it names no data".into());
     }
@@ -108,8 +128,13 @@ pub(crate) fn check_synthesised(folder: &Path, made: &Synthesised) -> Result<(),
     }
 }
 
+/// Whether a name is that of a file in a folder: without separators, and neither `.` nor `..`.
+pub fn is_file_name(name: &str) -> bool {
+    Path::new(name).components().eq([Component::Normal(name.as_ref())])
+}
+
 /// Whether a path stays below the folder that it is joined to.
-fn stays_below(path: &Path) -> bool {
+pub fn stays_below(path: &Path) -> bool {
     path.components().all(|part| matches!(part, Component::Normal(_) | Component::CurDir))
 }
 

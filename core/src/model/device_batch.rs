@@ -1,0 +1,197 @@
+//! A batch as tensors on a device: made once a step from the loader's batch, and used by student, teacher, pretext loss and distillation.
+//!
+//! On a device with gradients the tensors are constants of the graph. [`DeviceBatch::inner`] gives a teacher the same tensors without the
+//! graph; no data are copied.
+
+use burn::tensor::{Bool, Device, Int, Tensor, TensorData};
+
+use crate::data::{HostBatch, PatchBatch, TokenBatch};
+use crate::device::indices;
+
+/// A batch of one modality on a device.
+#[derive(Debug, Clone)]
+pub enum DeviceBatch {
+    /// Of continuous tokens.
+    Patches(PatchTensors),
+    /// Of discrete tokens.
+    Tokens(TokenTensors),
+}
+
+/// Visible continuous tokens, and what is to be reconstructed. `M = N - V` tokens of a sample are masked.
+#[derive(Debug, Clone)]
+pub struct PatchTensors {
+    /// Tokens in a whole sample, `N`.
+    pub n_tokens: usize,
+    /// `[B, V, d_token]`.
+    pub visible: Tensor<3>,
+    /// `[B * V]` positions of the visible tokens in their sample.
+    pub visible_index: Tensor<1, Int>,
+    /// `[B * (1 + N)]`: the row of the `[B * (1 + V)]` latents that each token of the decoder comes from, or the row after the last for a
+    /// mask token (`ids_restore` of the masked autoencoder).
+    pub restore_order: Tensor<1, Int>,
+    /// What is to be reconstructed; none in evaluation and in distillation.
+    pub masked: Option<MaskedTensors>,
+}
+
+/// Masked continuous tokens.
+#[derive(Debug, Clone)]
+pub struct MaskedTensors {
+    /// `[B * M]` rows of the decoder's `[B * (1 + N)]` outputs.
+    pub rows: Tensor<1, Int>,
+    /// `[B * M, d_token]`, each token normalised.
+    pub targets: Tensor<2>,
+}
+
+/// Discrete tokens, and what is to be predicted.
+#[derive(Debug, Clone)]
+pub struct TokenTensors {
+    /// `[B, N]`.
+    pub ids: Tensor<2, Int>,
+    /// `[B, N]`, true at padding.
+    pub padding: Tensor<2, Bool>,
+    /// Rows of the flattened `[B * N]` that are no padding, ascending.
+    pub attended_rows: Tensor<1, Int>,
+    /// `[B, N, 1]`: the share of a token in the mean over its sample, 0 at padding.
+    pub mean_weights: Tensor<3>,
+    /// Rows of the flattened `[B * N]` whose ids are to be predicted, ascending.
+    pub target_rows: Tensor<1, Int>,
+    /// The ids to predict there. On the host: the kernel of the cross-entropy reads them there.
+    pub target_ids: Vec<i32>,
+}
+
+impl DeviceBatch {
+    /// Uploads a batch.
+    pub fn new(batch: HostBatch, device: &Device) -> Self {
+        match batch {
+            HostBatch::Patches(batch) => Self::Patches(PatchTensors::new(batch, device)),
+            HostBatch::Tokens(batch) => Self::Tokens(TokenTensors::new(batch, device)),
+        }
+    }
+
+    /// Samples in the batch.
+    pub fn n(&self) -> usize {
+        match self {
+            Self::Patches(batch) => batch.visible.dims()[0],
+            Self::Tokens(batch) => batch.ids.dims()[0],
+        }
+    }
+
+    /// The same tensors on the device without gradients.
+    pub fn inner(&self) -> Self {
+        match self.clone() {
+            Self::Patches(batch) => Self::Patches(PatchTensors {
+                n_tokens: batch.n_tokens,
+                visible: batch.visible.inner(),
+                visible_index: batch.visible_index.inner(),
+                restore_order: batch.restore_order.inner(),
+                masked: batch
+                    .masked
+                    .map(|masked| MaskedTensors { rows: masked.rows.inner(), targets: masked.targets.inner() }),
+            }),
+            Self::Tokens(batch) => Self::Tokens(TokenTensors {
+                ids: batch.ids.inner(),
+                padding: batch.padding.inner(),
+                attended_rows: batch.attended_rows.inner(),
+                mean_weights: batch.mean_weights.inner(),
+                target_rows: batch.target_rows.inner(),
+                target_ids: batch.target_ids,
+            }),
+        }
+    }
+}
+
+impl PatchTensors {
+    /// Uploads continuous tokens.
+    pub fn new(batch: PatchBatch, device: &Device) -> Self {
+        let restore_order = indices(restore_order(&batch), device);
+        let masked = if batch.targets.is_empty() {
+            None
+        } else {
+            let rows = masked_rows(&batch);
+            let targets = TensorData::new(batch.targets, [rows.len(), batch.d_token]);
+            Some(MaskedTensors { rows: indices(rows, device), targets: Tensor::from_data(targets, device) })
+        };
+        let shape = [batch.n, batch.n_visible, batch.d_token];
+        Self {
+            n_tokens: batch.n_tokens,
+            visible: Tensor::from_data(TensorData::new(batch.visible, shape), device),
+            visible_index: indices(batch.visible_index, device),
+            restore_order,
+            masked,
+        }
+    }
+}
+
+impl TokenTensors {
+    /// Uploads discrete tokens.
+    pub fn new(batch: TokenBatch, device: &Device) -> Self {
+        let shape = [batch.n, batch.length];
+        let attended_rows = (0..batch.attended.len()).filter(|at| batch.attended[*at]).map(|at| at as i32).collect();
+        let mean_weights = TensorData::new(mean_weights(&batch), [batch.n, batch.length, 1]);
+        let padding: Vec<bool> = batch.attended.iter().map(|attended| !attended).collect();
+        Self {
+            ids: indices(batch.ids, device).reshape(shape),
+            padding: Tensor::from_data(TensorData::new(padding, shape), device),
+            attended_rows: indices(attended_rows, device),
+            mean_weights: Tensor::from_data(mean_weights, device),
+            target_rows: indices(batch.target_index, device),
+            target_ids: batch.target_ids,
+        }
+    }
+}
+
+/// Row of `[B * (1 + V) + 1]` that each of the `[B, 1 + N]` decoder tokens comes from.
+fn restore_order(batch: &PatchBatch) -> Vec<i32> {
+    let (n_latents, length) = (batch.n_visible + 1, batch.n_tokens + 1);
+    let masked = (batch.n * n_latents) as i32;
+    let mut order = vec![masked; batch.n * length];
+    for sample in 0..batch.n {
+        order[sample * length] = (sample * n_latents) as i32;
+        for visible in 0..batch.n_visible {
+            let position = batch.visible_index[sample * batch.n_visible + visible] as usize;
+            order[sample * length + 1 + position] = (sample * n_latents + 1 + visible) as i32;
+        }
+    }
+    order
+}
+
+/// Row of `[B * (1 + N)]` of each masked token.
+fn masked_rows(batch: &PatchBatch) -> Vec<i32> {
+    let (length, n_masked) = (batch.n_tokens + 1, (batch.n_tokens - batch.n_visible).max(1));
+    let row = |(at, &token): (usize, &i32)| (at / n_masked * length) as i32 + 1 + token;
+    batch.masked_index.iter().enumerate().map(row).collect()
+}
+
+/// Of each token 1 / the number of its sample's tokens that are no padding, and 0 at padding.
+fn mean_weights(batch: &TokenBatch) -> Vec<f32> {
+    let of_sample = |sample: &[bool]| {
+        let share = 1.0 / sample.iter().filter(|attended| **attended).count().max(1) as f32;
+        sample.iter().map(|&attended| if attended { share } else { 0.0 }).collect::<Vec<_>>()
+    };
+    batch.attended.chunks(batch.length).flat_map(of_sample).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn visible_tokens_return_to_their_places_and_the_rest_are_mask_tokens() {
+        let batch = PatchBatch {
+            n: 2,
+            n_tokens: 3,
+            n_visible: 1,
+            visible_index: vec![2, 0],
+            masked_index: vec![0, 1, 1, 2],
+            ..PatchBatch::default()
+        };
+        assert_eq!(restore_order(&batch), [0, 4, 4, 1, 2, 3, 4, 4]);
+        assert_eq!(masked_rows(&batch), [1, 2, 6, 7]);
+    }
+
+    #[test]
+    fn padding_has_no_share_in_the_mean() {
+        let batch = TokenBatch { n: 2, length: 2, attended: vec![true, false, true, true], ..TokenBatch::default() };
+        assert_eq!(mean_weights(&batch), [1.0, 0.0, 0.5, 0.5]);
+    }
+}

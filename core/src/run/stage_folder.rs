@@ -1,0 +1,118 @@
+//! The folder of one stage: its files, their checksums, and what makes a stage finished.
+
+use std::path::{Component, Path, PathBuf};
+
+use super::document::{read_document, write_document};
+use super::files::{FileCheck, check_file, read_lines, remove_folder, sha256_of, to_json_line, write_atomically};
+use super::layout::RunLayout;
+use super::manifest::check_manifest;
+use super::stage_state::StageState;
+use crate::buffer::RehearsalBuffer;
+use crate::{Error, Result};
+
+/// The folder of one stage.
+#[derive(Debug, Clone)]
+pub struct StageFolder {
+    path: PathBuf,
+}
+
+impl StageFolder {
+    /// `run/stages/01-text` for the first stage with modality `text`.
+    pub fn new(run: &Path, stage: usize, modality: &str) -> Self {
+        Self { path: RunLayout::new(run).stage(stage, modality) }
+    }
+
+    /// Where it is.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Its name, for people: `stages/01-text`.
+    pub fn name(&self) -> String {
+        let folder = self.path.file_name().unwrap_or_default().to_string_lossy();
+        format!("{}/{folder}", RunLayout::STAGES)
+    }
+
+    /// A file in it.
+    pub fn file(&self, name: &str) -> PathBuf {
+        self.path.join(name)
+    }
+
+    /// The state of the stage once it has finished; `None` before.
+    ///
+    /// # Errors
+    /// A damaged file, or one of a later format.
+    pub fn finished(&self) -> Result<Option<StageState>> {
+        let path = self.file(RunLayout::STATE);
+        if path.exists() { read_document(&path).map(Some) } else { Ok(None) }
+    }
+
+    /// Removes the folder, as if the stage had never begun.
+    ///
+    /// # Errors
+    /// A folder that cannot be removed.
+    pub fn remove(&self) -> Result<()> {
+        remove_folder(&self.path)
+    }
+
+    /// Compares every file of a finished stage with its checksum.
+    pub fn check_files(&self, state: &StageState) -> Vec<FileCheck> {
+        let mut checks = Vec::new();
+        for (name, expected) in &state.checksums {
+            // A name that leads out of the folder was not written by this program.
+            if !Path::new(name).components().all(|part| matches!(part, Component::Normal(_))) {
+                let fault = Error::damaged(
+                    &self.file(RunLayout::STATE),
+                    format!("it names {name:?}, which is no file of the stage"),
+                );
+                checks.push(FileCheck { name: RunLayout::STATE.into(), fault: Some(fault) });
+                continue;
+            }
+            let fault = check_file(&self.file(name), expected).err();
+            let sound = fault.is_none();
+            checks.push(FileCheck { name: name.clone(), fault });
+            // A manifest stands for the folder that it is in.
+            if let Some(folder) = name.strip_suffix(RunLayout::MANIFEST).filter(|_| sound) {
+                match check_manifest(&self.file(folder)) {
+                    Ok(files) => checks.extend(
+                        files.into_iter().map(|(file, fault)| FileCheck { name: format!("{folder}{file}"), fault }),
+                    ),
+                    Err(fault) => checks.push(FileCheck { name: folder.into(), fault: Some(fault) }),
+                }
+            }
+        }
+        checks
+    }
+
+    /// Makes sure that every file is as the state records it.
+    ///
+    /// # Errors
+    /// The first file that is missing or differs.
+    pub fn verify(&self, state: &StageState) -> Result<()> {
+        self.check_files(state).into_iter().find_map(|check| check.fault).map_or(Ok(()), Err)
+    }
+
+    /// The stage's buffer.
+    ///
+    /// # Errors
+    /// A file that is missing or damaged.
+    pub fn buffer(&self) -> Result<RehearsalBuffer> {
+        Ok(RehearsalBuffer { entries: read_lines(&self.file(RunLayout::BUFFER))? })
+    }
+
+    pub(crate) fn save_buffer(&self, buffer: &RehearsalBuffer) -> Result<()> {
+        let path = self.file(RunLayout::BUFFER);
+        let lines: String = buffer.entries.iter().map(|entry| to_json_line(entry, &path)).collect::<Result<_>>()?;
+        write_atomically(&path, lines.as_bytes())
+    }
+
+    /// Writes the final state with checksums of `names`; from then on the stage counts as finished.
+    pub(crate) fn finish(&self, mut state: StageState, names: &[String]) -> Result<StageState> {
+        state.unfinished = None;
+        state.checksums =
+            names.iter().map(|name| Ok((name.clone(), sha256_of(&self.file(name))?))).collect::<Result<_>>()?;
+        let state = state.stamped();
+        write_document(&self.file(RunLayout::STATE), &state)?;
+        Ok(state)
+    }
+}

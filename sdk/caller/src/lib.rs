@@ -1,0 +1,31 @@
+//! What every caller of a plugin needs, written down once: the host and the conformance rules call plugins through it.
+//!
+//! ```text
+//! shape        sizes that a plugin declares, in range: products do not overflow
+//! view         evaluation or training
+//! buffers      the buffers of a `fill`, between guards, with a fill pattern
+//! sample       one sample of a batch, and the checks of its tokens, mask, ids and targets
+//! answers      checks of ids, labels, fingerprints, file names and sizes of answers
+//! label_maps   checks of segmentation masks
+//! options      former names of options
+//! ```
+//!
+//! It knows the binary contract alone: neither the SDK nor the host. Calls themselves, error messages with the plugin's name, and
+//! the loading of libraries are each caller's own.
+
+#![deny(clippy::undocumented_unsafe_blocks)]
+
+pub mod answers;
+mod buffers;
+pub mod label_maps;
+pub mod options;
+mod sample;
+mod shape;
+mod view;
+
+pub use buffers::{Batch, FillPattern, GuardSizes, GuardedBatch, Overwritten, Side};
+pub use sample::{
+    SampleView, first_not_finite, first_outside_vocabulary, first_past_length, is_in_vocabulary, n_masked,
+};
+pub use shape::{MAX_TOKENS, MAX_VALUES, MAX_VOCABULARY, Shape};
+pub use view::View;
