@@ -10,9 +10,8 @@ use medcoss_core::model::{Dimensions, ModelConfig, Precision, Preset, TextAttent
 use medcoss_core::optimisation::OptimiserConfig;
 use medcoss_core::stage::StageSettings;
 use medcoss_core::weights::{Import, KnownSizes};
-use serde::{Deserialize, Serialize};
-
 use medcoss_plugin_host::nearest;
+use serde::{Deserialize, Serialize};
 
 use crate::renamed_settings::refuse_former_names;
 

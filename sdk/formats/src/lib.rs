@@ -31,6 +31,8 @@ mod orientation;
 #[cfg(feature = "slide")]
 pub mod slide;
 #[cfg(feature = "slide")]
+mod slide_level;
+#[cfg(feature = "slide")]
 mod slide_resolution;
 #[cfg(feature = "volume")]
 pub mod sub_volume_labels;

@@ -3,9 +3,9 @@
 use anyhow::{Result, bail};
 use medcoss_core::buffer::Store;
 use medcoss_core::continual::Strategy;
+use medcoss_plugin_host::did_you_mean;
 
 use crate::config::RunConfig;
-use medcoss_plugin_host::did_you_mean;
 
 /// The setting that selects a strategy, up to its value.
 const STRATEGY: &str = "strategy.name=";

@@ -6,18 +6,19 @@ use std::time::Instant;
 use anyhow::{Context, Result, bail};
 use clap::Args;
 use medcoss_core::clustering::{Clusters, Initialisation, KMeansOptions};
+use medcoss_runtime::gaussian_blobs::gaussian_blobs;
+use medcoss_runtime::timing::peak_memory;
 use serde::Serialize;
 
 use super::{built, median};
 use crate::arguments::{DeviceArgs, ResultArgs};
 use crate::failure::Failure;
 use crate::tables::Table;
-use medcoss_runtime::gaussian_blobs::gaussian_blobs;
-use medcoss_runtime::timing::peak_memory;
 
 /// Measure k-means, which selects the samples of buffers
 ///
-/// Clusters the points of a file (float32, row by row, as numpy's tofile writes them), or Gaussian blobs: as many overlapping blobs as clusters. The initialisation (k-means||) and the iterations of Lloyd's algorithm are timed separately.
+/// Clusters the points of a file (float32, row by row, as numpy's tofile writes them), or Gaussian blobs: as many overlapping blobs as
+/// clusters. The initialisation (k-means||) and the iterations of Lloyd's algorithm are timed separately.
 /// tests/compare/kmeans.py does the same with scikit-learn and faiss.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
