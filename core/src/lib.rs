@@ -25,4 +25,6 @@ pub mod run;
 pub mod stage;
 pub mod weights;
 
-pub use error::{Error, Result};
+pub use error::{
+    DataError, DeviceError, Error, EvaluationError, ModelError, Result, RunError, SettingError, WeightsError,
+};

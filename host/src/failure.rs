@@ -3,7 +3,7 @@
 use std::fmt::Write;
 use std::process::ExitCode;
 
-use crate::interrupt;
+use crate::{hints, interrupt};
 use medcoss_plugin_host::PluginError;
 use medcoss_runtime::is_interruption;
 
@@ -52,16 +52,17 @@ impl Failure {
     /// lines of their own. Ends with a line end.
     pub fn report(&self) -> String {
         let mut report = String::new();
-        let mut hints = Vec::new();
+        let mut remedies = Vec::new();
         for (depth, layer) in self.error.chain().enumerate() {
             let text = layer.to_string();
             let (told, hinted): (Vec<_>, Vec<_>) = text.lines().partition(|line| !line.starts_with("hint: "));
             let label = if depth == 0 { "error" } else { "  caused by" };
             // Writing into a string does not fail.
             let _ = writeln!(report, "{label}: {}", told.join("\n  "));
-            hints.extend(hinted.into_iter().map(String::from));
+            remedies.extend(hinted.into_iter().map(String::from));
+            remedies.extend(layer.downcast_ref().and_then(hints::hint).map(|hint| format!("hint: {hint}")));
         }
-        for hint in hints {
+        for hint in remedies {
             report.push_str(&hint);
             report.push('\n');
         }

@@ -7,7 +7,7 @@ use burn::tensor::Device;
 use crate::data::{Dataset, TokenSpec};
 use crate::model::Model;
 use crate::pretext::{ReconstructedContent, reconstruct_samples};
-use crate::{Error, Result};
+use crate::{DataError, Result, SettingError};
 
 /// Samples that are filled in at a time.
 const BATCH: usize = 32;
@@ -37,14 +37,24 @@ impl MaskedTokenCounts {
         progress: &mut dyn FnMut(usize) -> Result<()>,
     ) -> Result<Vec<Self>> {
         if !matches!(dataset.spec(), TokenSpec::Discrete { .. }) {
-            return Err(Error::Setting(format!("modality {} has no words that could be masked", dataset.modality())));
+            return Err(SettingError::Tokens {
+                modality: dataset.modality().into(),
+                found: "no words",
+                expected: "words to mask",
+            }
+            .into());
         }
         let mut answers = Vec::with_capacity(wanted.len());
         for batch in wanted.chunks(BATCH) {
             let restored = reconstruct_samples(model, family, dataset, batch, seed, device)?;
             if restored.len() < batch.len() {
                 let n_invalid = batch.len() - restored.len();
-                return Err(Error::Data(format!("{n_invalid} samples of {} cannot be read", dataset.modality())));
+                return Err(DataError::Invalid {
+                    modality: dataset.modality().into(),
+                    n_invalid,
+                    n_samples: batch.len(),
+                }
+                .into());
             }
             answers.extend(restored.iter().filter_map(|sample| match &sample.content {
                 ReconstructedContent::Tokens(words) => {

@@ -6,7 +6,7 @@ use super::classification::{Labelled, MultiClassAuc, accuracy, auc_macro, binary
 use super::masked_lm::MaskedTokenCounts;
 use super::retrieval::Retrieved;
 use super::segmentation_scores::SegmentationScores;
-use crate::{Error, Result};
+use crate::{Error, EvaluationError, Result, SettingError};
 
 /// A metric of classification, retrieval or segmentation. Of all but distances higher is better, and they are in [0, 1].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -134,19 +134,23 @@ impl Metric {
                     [|word: &MaskedTokenCounts| word.n_correct, |word: &MaskedTokenCounts| word.n_masked]
                         .map(|of| places.iter().map(|at| of(&words[*at])).sum::<usize>());
                 match masked {
-                    0 => Err(Error::Data("no word of these samples was masked".into())),
+                    0 => Err(self.undefined("no token of these samples was masked")),
                     _ => Ok(right as f64 / masked as f64),
                 }
             }
             Predictions::Masks(_) if !Self::OF_MASKS.contains(&self) => Err(self.of_the_other_kind()),
-            Predictions::Masks(scores) => scores.mean(self, places).ok_or_else(|| {
-                Error::Data(format!("{} is not defined: no sample has a distance between borders", self.name()))
-            }),
+            Predictions::Masks(scores) => {
+                scores.mean(self, places).ok_or_else(|| self.undefined("no sample has a distance between borders"))
+            }
         }
     }
 
     fn of_the_other_kind(self) -> Error {
-        Error::Setting(format!("{} is not a metric of these predictions", self.name()))
+        SettingError::Metric { metric: self.name() }.into()
+    }
+
+    fn undefined(self, reason: &str) -> Error {
+        EvaluationError::Undefined { metric: self.name(), reason: reason.into() }.into()
     }
 }
 

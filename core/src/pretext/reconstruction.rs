@@ -12,7 +12,7 @@ use crate::data::{
 };
 use crate::model::{Head, Model, PatchTensors, TokenTensors};
 use crate::rng;
-use crate::{Error, Result};
+use crate::{DataError, DeviceError, Error, Result};
 
 /// A sample that was masked, and what the model filled in.
 #[derive(Debug, Clone, PartialEq)]
@@ -191,11 +191,10 @@ fn predict_tokens(
 }
 
 fn values_of<const D: usize>(tensor: Tensor<D>) -> Result<Vec<f32>> {
-    let values = tensor
-        .try_into_vec_as::<f32>()
-        .map_err(|error| Error::Device(format!("predictions cannot be read back from the device: {error}")))?;
+    let values =
+        tensor.try_into_vec_as::<f32>().map_err(|error| Error::from(DeviceError::read_back("predictions", error)))?;
     match values.iter().find(|value| !value.is_finite()) {
-        Some(value) => Err(Error::Data(format!("a predicted value is {value}"))),
+        Some(value) => Err(DataError::NotFinite { what: "prediction".into(), value: *value }.into()),
         None => Ok(values),
     }
 }

@@ -31,7 +31,7 @@ use crate::run::{
     CHECKSUM_PLACEHOLDER, Checkpoints, FORMAT, MetricsLog, Restored, RunLayout, StageFolder, StageState, StoredModel,
     save_model, write_folder, write_manifest,
 };
-use crate::{Error, Result};
+use crate::{DataError, Error, ModelError, Result, RunError};
 
 use batches::Batches;
 use trainer::{StageTrainer, TrainState};
@@ -155,7 +155,7 @@ impl Stage<'_> {
     /// The current modality, then what the strategy replays of each earlier stage.
     fn pools(&self) -> Result<Vec<Pool>> {
         if self.current.ids().is_empty() {
-            return Err(Error::Data(format!("modality {} has no samples", self.current.modality())));
+            return Err(DataError::NoSamples { modality: self.current.modality().into() }.into());
         }
         let batch_size = self.settings.batch_size;
         let all = |dataset: &dyn Dataset| (0..dataset.ids().len() as u64).collect::<Vec<_>>();
@@ -230,17 +230,19 @@ impl Stage<'_> {
     /// Makes sure that a checkpoint belongs to this stage and these data.
     fn accept(&self, found: StageState) -> Result<StageState> {
         let expected = self.initial_state();
-        for (what, found, expected) in [
+        for (field, found, expected) in [
             ("modality", &found.modality, &expected.modality),
             ("data fingerprint", &found.fingerprint, &expected.fingerprint),
             ("seed", &found.seed.to_string(), &expected.seed.to_string()),
         ] {
             if found != expected {
-                return Err(Error::Data(format!(
-                    "{} was written with {what} {found}, now it is {expected}\n\
-                     hint: resume with the same configuration and data, or start a new run",
-                    self.folder.name()
-                )));
+                return Err(RunError::CheckpointMismatch {
+                    stage: self.folder.name(),
+                    field,
+                    found: found.clone(),
+                    expected: expected.clone(),
+                }
+                .into());
             }
         }
         Ok(found)
@@ -342,7 +344,7 @@ impl Stage<'_> {
 
     fn family(&self, dataset: &dyn Dataset) -> Result<usize> {
         self.model.family(dataset.family()).ok_or_else(|| {
-            Error::Data(format!("the model has no family {} for modality {}", dataset.family(), dataset.modality()))
+            ModelError::UnknownFamily { family: dataset.family().into(), modality: dataset.modality().into() }.into()
         })
     }
 }
