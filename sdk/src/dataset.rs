@@ -21,7 +21,7 @@ pub trait Modality: Send + Sync + 'static {
     /// position table and prediction head in the model.
     const FAMILY: &'static str;
     /// File kinds that are read, for people.
-    const READS: &'static [&'static str];
+    const FILE_FORMATS: &'static [&'static str];
     /// What [`Dataset::render`] gives; `None` when it is not implemented.
     const RENDERS: Option<Rendering> = None;
     /// Whether [`Dataset::save_samples`] is implemented.
@@ -133,7 +133,7 @@ pub trait Dataset: Send + Sync + 'static {
         Err(Error::new(medcoss_abi::code::UNKNOWN_OPERATION, "this plugin cannot write samples of a dataset"))
     }
 
-    /// The labels of a sample, from the mask of its file: in exactly the geometry of the plain view, cropped and resampled
+    /// The labels of a sample, from the mask of its file: in exactly the geometry of the evaluation view, cropped and resampled
     /// as that is, each label from the nearest pixel, 0 where there is no file. Only evaluation asks for it.
     ///
     /// `mask` has one of the extensions of [`Modality::MASK_EXTENSIONS`], or is a file that the user named; the SDK found it by

@@ -17,7 +17,7 @@ impl Error {
         Self { code, message: message.into(), causes: Vec::new() }
     }
 
-    /// A setting or request that the user can mend.
+    /// A setting or request that the user can fix.
     pub fn bad_request(message: impl Into<String>) -> Self {
         Self::new(code::BAD_REQUEST, message)
     }
@@ -32,7 +32,7 @@ impl Error {
         Self::new(code::CORRUPT, message)
     }
 
-    /// A sound file of a kind that is not supported.
+    /// A valid file of a kind that is not supported.
     pub fn unsupported(message: impl Into<String>) -> Self {
         Self::new(code::UNSUPPORTED, message)
     }

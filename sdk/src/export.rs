@@ -93,7 +93,7 @@ pub mod shim {
                 summary: M::SUMMARY.into(),
                 family: M::FAMILY.into(),
                 geometry: M::geometry(&M::Options::default())?,
-                reads: M::READS.iter().map(|&kind| kind.into()).collect(),
+                reads: M::FILE_FORMATS.iter().map(|&kind| kind.into()).collect(),
                 options: crate::options::schema::<M>(),
                 renders: M::RENDERS,
                 operations: operations::<M>(),

@@ -89,7 +89,7 @@ impl<O: FileSample> FileDataset<O> {
     ) -> Result<Self, Error> {
         let OpenRequest { base, data, options, .. } = request;
         let geometry = M::geometry(&options)?;
-        let files = find_files(&base, &data, accepts, &M::READS.join(", "))?;
+        let files = find_files(&base, &data, accepts, &M::FILE_FORMATS.join(", "))?;
         let labels = match options.labels() {
             Some(table) => table.labels_of(&base, &files)?,
             None => vec![None; files.len()],
@@ -173,7 +173,7 @@ mod tests {
         const VERSION: &'static str = "1.0.0";
         const SUMMARY: &'static str = "bytes";
         const FAMILY: &'static str = "bytes";
-        const READS: &'static [&'static str] = &["BIN"];
+        const FILE_FORMATS: &'static [&'static str] = &["BIN"];
         const SAVES_SAMPLES: bool = true;
         type Options = Options;
         type Dataset = FileDataset<Options>;

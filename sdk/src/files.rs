@@ -14,7 +14,7 @@ pub struct FoundFile {
     pub id: String,
     /// Size.
     pub bytes: u64,
-    /// When it was last written, where the file system tells.
+    /// When it was last written, where the file system reports it.
     pub modified: Option<SystemTime>,
 }
 
@@ -72,7 +72,7 @@ pub fn entry_name(entry: &Path) -> String {
 }
 
 /// Files of the entries that `accepts` by their lower-case file name, in the order of their ids. An entry that is itself a file is
-/// taken whatever its name. Hidden files are passed over; symbolic links are followed, loops are an error.
+/// taken whatever its name. Hidden files are skipped; symbolic links are followed, loops are an error.
 ///
 /// # Errors
 /// An entry that is missing, a folder that cannot be read, no file at all, two entries that give the same id.

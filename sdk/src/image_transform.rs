@@ -75,20 +75,20 @@ impl ImageTransform {
         Geometry::Continuous { grid: vec![side, side], d_token: D_TOKEN, n_masked: self.n_masked() }
     }
 
-    /// The plain view: the centred square, resampled. torchvision's `Resize` and `CenterCrop` but for less than a
+    /// The evaluation view: the centred square, resampled. torchvision's `Resize` and `CenterCrop` but for less than a
     /// pixel, and without their detour over a resampled whole.
     ///
     /// # Errors
     /// Those of [`Resizable::resized`].
-    pub fn plain(&self, image: &impl Resizable) -> Result<Image, Error> {
+    pub fn evaluation_view(&self, image: &impl Resizable) -> Result<Image, Error> {
         image.resized(Region::centre_square(image.width(), image.height()), self.size, self.size)
     }
 
-    /// The labels of an image as [`ImageTransform::plain`] frames it: `[size, size]`.
+    /// The labels of an image as [`ImageTransform::evaluation_view`] frames it: `[size, size]`.
     ///
     /// # Errors
     /// Labels of a volume.
-    pub fn plain_labels(&self, labels: &LabelMap) -> Result<LabelMap, Error> {
+    pub fn evaluation_labels(&self, labels: &LabelMap) -> Result<LabelMap, Error> {
         let [height, width] = *labels.shape() else {
             return Err(Error::bad_request(format!("a label map of {:?} is not that of an image", labels.shape())));
         };
@@ -99,7 +99,7 @@ impl ImageTransform {
     ///
     /// # Errors
     /// Those of [`Resizable::resized`].
-    pub fn augmented(&self, image: &impl Resizable, rng: &mut SampleRng) -> Result<Image, Error> {
+    pub fn training_view(&self, image: &impl Resizable, rng: &mut SampleRng) -> Result<Image, Error> {
         let region = Region::random_crop(rng, image.width(), image.height(), self.crop_scale, ASPECT);
         let mut view = image.resized(region, self.size, self.size)?;
         if self.horizontal_flip && rng.random::<bool>() {
@@ -123,17 +123,23 @@ impl ImageTransform {
         sample: Sample<'_>,
     ) -> Result<(), Error> {
         let framed = match view {
-            View::Evaluation => self.plain(image)?,
-            View::Training => self.augmented(image, rng)?,
+            View::Evaluation => self.evaluation_view(image)?,
+            View::Training => self.training_view(image, rng)?,
         };
-        self.deliver(framed, view, rng, sample)
+        self.write_sample(framed, view, rng, sample)
     }
 
     /// Writes tokens and mask of an image that is already framed. Grey is repeated in the three channels.
     ///
     /// # Errors
     /// An image of another size, a sample of the discrete kind.
-    pub fn deliver(&self, framed: Image, view: View, rng: &mut SampleRng, sample: Sample<'_>) -> Result<(), Error> {
+    pub fn write_sample(
+        &self,
+        framed: Image,
+        view: View,
+        rng: &mut SampleRng,
+        sample: Sample<'_>,
+    ) -> Result<(), Error> {
         let Sample::Continuous { tokens, mask } = sample else {
             return Err(Error::bad_request("an image sample has continuous tokens"));
         };
@@ -224,7 +230,10 @@ mod tests {
         // The whole area at another aspect ratio does not fit into a square, so that the fallback takes all of it.
         let square = image().resized(Region { left: 0, top: 0, width: 57, height: 57 }, 57, 57).unwrap();
         for seed in 0..40 {
-            assert_eq!(transform.augmented(&square, &mut sample_rng(seed)).unwrap(), transform.plain(&square).unwrap());
+            assert_eq!(
+                transform.training_view(&square, &mut sample_rng(seed)).unwrap(),
+                transform.evaluation_view(&square).unwrap()
+            );
         }
     }
 
@@ -237,7 +246,7 @@ mod tests {
         let ramp = Image::new([32, 32, 1], ramp).unwrap();
         let (mut horizontal, mut vertical) = (0, 0);
         for seed in 0..400 {
-            let view = transform.augmented(&ramp, &mut sample_rng(seed)).unwrap();
+            let view = transform.training_view(&ramp, &mut sample_rng(seed)).unwrap();
             horizontal += usize::from(view.pixels()[0] > view.pixels()[47]);
             vertical += usize::from(view.pixels()[0] > view.pixels()[47 * 48]);
         }
@@ -246,15 +255,15 @@ mod tests {
 
     #[test]
     fn what_is_delivered_renders_as_the_image() {
-        let plain = TRANSFORM.plain(&image()).unwrap();
+        let plain = TRANSFORM.evaluation_view(&image()).unwrap();
         let (mut tokens, mut mask) = (vec![0.0; 48 * 48 * 3], vec![0; 9]);
         let sample = Sample::Continuous { tokens: &mut tokens, mask: &mut mask };
-        TRANSFORM.deliver(plain.clone(), View::Evaluation, &mut sample_rng(0), sample).unwrap();
+        TRANSFORM.write_sample(plain.clone(), View::Evaluation, &mut sample_rng(0), sample).unwrap();
         assert_eq!(mask, [0; 9]);
         let expected = encode_png(plain.pixels(), 48, 48, 3).unwrap();
         assert_eq!(TRANSFORM.render(Tokens::Continuous(&tokens)).unwrap(), expected);
         let sample = Sample::Continuous { tokens: &mut tokens, mask: &mut mask };
-        TRANSFORM.deliver(plain, View::Training, &mut sample_rng(0), sample).unwrap();
+        TRANSFORM.write_sample(plain, View::Training, &mut sample_rng(0), sample).unwrap();
         assert_eq!(mask.iter().filter(|&&masked| masked == 1).count(), 7);
     }
 
@@ -262,7 +271,7 @@ mod tests {
     fn what_does_not_fit_is_refused() {
         let (mut tokens, mut mask) = (vec![0.0; 48 * 48 * 3], vec![0; 9]);
         let sample = Sample::Continuous { tokens: &mut tokens, mask: &mut mask };
-        assert!(TRANSFORM.deliver(image(), View::Evaluation, &mut sample_rng(0), sample).is_err());
+        assert!(TRANSFORM.write_sample(image(), View::Evaluation, &mut sample_rng(0), sample).is_err());
         assert!(TRANSFORM.render(Tokens::Continuous(&tokens[1..])).is_err());
         assert!(TRANSFORM.render(Tokens::Discrete(&[0; 9])).is_err());
     }

@@ -1,7 +1,7 @@
 //! Intensities: windows, percentiles, standardisation. In place, on values in any order.
 
 /// Clips to `[lowest, highest]` and maps these linearly to -1 and 1. `lowest` is below `highest`.
-pub fn window(values: &mut [f32], [lowest, highest]: [f32; 2]) {
+pub fn scale_range(values: &mut [f32], [lowest, highest]: [f32; 2]) {
     let (centre, half) = ((lowest + highest) / 2.0, (highest - lowest) / 2.0);
     for value in values {
         *value = ((*value - centre) / half).clamp(-1.0, 1.0);
@@ -44,7 +44,7 @@ pub fn standardise(values: &mut [f32]) {
 }
 
 /// The smallest value; 0 without values.
-pub fn lowest(values: &[f32]) -> f32 {
+pub fn minimum(values: &[f32]) -> f32 {
     values.first().map_or(0.0, |&first| in_lanes(values, first, f32::min, f32::min))
 }
 
@@ -69,10 +69,10 @@ mod tests {
     #[test]
     fn the_hounsfield_window_divides_by_1024() {
         let mut values = [-3024.0, -1024.0, -512.0, 0.0, 256.0, 1024.0, 3071.0];
-        window(&mut values, [-1024.0, 1024.0]);
+        scale_range(&mut values, [-1024.0, 1024.0]);
         assert_eq!(values, [-1.0, -1.0, -0.5, 0.0, 0.25, 1.0, 1.0]);
         let mut values = [-200.0, -160.0, 40.0, 240.0, 900.0];
-        window(&mut values, [-160.0, 240.0]);
+        scale_range(&mut values, [-160.0, 240.0]);
         assert_eq!(values, [-1.0, -1.0, 0.0, 1.0, 1.0]);
     }
 
@@ -109,8 +109,8 @@ mod tests {
         let mut values = [-2.0, 0.5, 9.0];
         clip(&mut values, [0.0, 1.0]);
         assert_eq!(values, [0.0, 0.5, 1.0]);
-        assert_eq!(lowest(&[3.0, -2.0, 5.0]), -2.0);
+        assert_eq!(minimum(&[3.0, -2.0, 5.0]), -2.0);
         let many: Vec<f32> = (0..37).map(|value| (value * 11 % 37) as f32 - 4.0).collect();
-        assert_eq!((lowest(&many), lowest(&[]), lowest(&many[..1])), (-4.0, 0.0, -4.0));
+        assert_eq!((minimum(&many), minimum(&[]), minimum(&many[..1])), (-4.0, 0.0, -4.0));
     }
 }

@@ -93,8 +93,8 @@ impl LabelMap {
     pub fn resized(&self, region: Region, width: usize, height: usize) -> Result<Self, Error> {
         let Region { left, top, width: wide, height: high } = region;
         let inside = |start: usize, n: usize, all: usize| n > 0 && start.checked_add(n).is_some_and(|end| end <= all);
-        let sound = matches!(*self.shape, [rows, columns] if inside(top, high, rows) && inside(left, wide, columns));
-        if !sound || width == 0 || height == 0 {
+        let valid = matches!(*self.shape, [rows, columns] if inside(top, high, rows) && inside(left, wide, columns));
+        if !valid || width == 0 || height == 0 {
             let shape = &self.shape;
             return Err(Error::bad_request(format!(
                 "{region:?} of a label map of {shape:?} cannot become {width}x{height}"

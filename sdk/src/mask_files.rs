@@ -160,9 +160,9 @@ mod tests {
         let request = LabelMaps { base: base.path().into(), data, mask_suffix, sample_suffix, indices: vec![] };
         let files = MaskFiles::find(&request, EXTENSIONS)?;
         let of_all = files.of_all(ids.iter().copied());
-        let told =
+        let message =
             |mask: Result<&FoundFile, Error>| mask.map(|file| file.id.clone()).map_err(|e| e.message().to_owned());
-        Ok(of_all.into_iter().map(|(id, mask)| (id.to_owned(), told(mask))).collect())
+        Ok(of_all.into_iter().map(|(id, mask)| (id.to_owned(), message(mask))).collect())
     }
 
     fn one(files: &[&str], suffixes: [&str; 2], id: &str) -> Result<String, String> {
@@ -201,10 +201,10 @@ mod tests {
     #[test]
     fn nothing_is_guessed() {
         let all = found(&["m/scan.nii"], &["m"], ["", ""], &["ct/p1/scan.nii", "ct/p2/scan.nii"]).unwrap();
-        let told = all[1].1.as_ref().unwrap_err();
-        assert!(told.starts_with("mask m/scan.nii fits both ct/p1/scan.nii and ct/p2/scan.nii"), "{told}");
-        let told = one(&["m/a.nii", "m/a.nii.gz"], ["", ""], "ct/a.nii.gz").unwrap_err();
-        assert!(told.starts_with("ct/a.nii.gz has two masks, m/a.nii and m/a.nii.gz"), "{told}");
+        let message = all[1].1.as_ref().unwrap_err();
+        assert!(message.starts_with("mask m/scan.nii fits both ct/p1/scan.nii and ct/p2/scan.nii"), "{message}");
+        let message = one(&["m/a.nii", "m/a.nii.gz"], ["", ""], "ct/a.nii.gz").unwrap_err();
+        assert!(message.starts_with("ct/a.nii.gz has two masks, m/a.nii and m/a.nii.gz"), "{message}");
     }
 
     #[test]

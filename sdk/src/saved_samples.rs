@@ -7,7 +7,7 @@ use serde::Serialize;
 
 use crate::{Error, FoundFile};
 
-/// Name of the file of a kept sample: in the order of the positions, with an extension such as `.png`.
+/// Name of the file of a saved sample: in the order of the positions, with an extension such as `.png`.
 pub fn name(position: usize, extension: &str) -> String {
     format!("{position:06}{extension}")
 }
@@ -25,7 +25,7 @@ pub fn copy(file: &FoundFile, position: usize, folder: &Path) -> Result<PathBuf,
     Ok(name.into())
 }
 
-/// Writes a file of a kept sample.
+/// Writes a file of a saved sample.
 ///
 /// # Errors
 /// A file that cannot be written.
@@ -34,7 +34,7 @@ pub fn write(path: &Path, content: &[u8]) -> Result<(), Error> {
         .map_err(|error| Error::unreadable(format!("{} cannot be written", path.display())).caused_by(&error))
 }
 
-/// How kept samples are opened again: the files in their order, and the options that they need.
+/// How saved samples are opened again: the files in their order, and the options that they need.
 ///
 /// # Errors
 /// Options that cannot be written as JSON.

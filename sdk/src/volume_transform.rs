@@ -72,14 +72,14 @@ impl VolumeTransform {
     /// A sample of the discrete kind.
     pub fn load(&self, volume: &Volume, view: View, rng: &mut SampleRng, sample: Sample<'_>) -> Result<(), Error> {
         let samplings = [0, 1, 2].map(|axis| Sampling::stretched(volume.size()[axis], self.size[axis]));
-        self.deliver(volume.resampled(samplings)?.padded(0.0), view, rng, sample)
+        self.write_sample(volume.resampled(samplings)?.padded(0.0), view, rng, sample)
     }
 
     /// Writes tokens and mask of a block `[depth, rows, columns]`; in training it is flipped first.
     ///
     /// # Errors
     /// A block of another size, a sample of the discrete kind.
-    pub fn deliver(
+    pub fn write_sample(
         &self,
         mut voxels: Vec<f32>,
         view: View,
@@ -152,18 +152,18 @@ mod tests {
 
     const TRANSFORM: VolumeTransform = VolumeTransform { size: [16, 32, 48], mask_ratio: 0.75, flip: true };
 
-    fn deliver(transform: VolumeTransform, view: View, seed: u64) -> (Vec<f32>, Vec<u8>) {
+    fn write_sample(transform: VolumeTransform, view: View, seed: u64) -> (Vec<f32>, Vec<u8>) {
         let n: usize = transform.size.iter().product();
         let voxels = (0..n).map(|v| v as f32).collect();
         let (mut tokens, mut mask) = (vec![0.0; n], vec![0; 6]);
         let sample = Sample::Continuous { tokens: &mut tokens, mask: &mut mask };
-        transform.deliver(voxels, view, &mut sample_rng(seed), sample).unwrap();
+        transform.write_sample(voxels, view, &mut sample_rng(seed), sample).unwrap();
         (tokens, mask)
     }
 
     #[test]
     fn tokens_are_cubes_in_the_order_of_the_grid() {
-        let (tokens, mask) = deliver(TRANSFORM, View::Evaluation, 0);
+        let (tokens, mask) = write_sample(TRANSFORM, View::Evaluation, 0);
         assert_eq!(TRANSFORM.geometry(), Geometry::Continuous { grid: vec![1, 2, 3], d_token: 4096, n_masked: 5 });
         // Token 4 is grid place [0, 1, 1]: its first voxel is slice 0, row 16, column 16; its next slice is 32 * 48 on.
         assert_eq!(tokens[4 * 4096], (16 * 48 + 16) as f32);
@@ -173,10 +173,10 @@ mod tests {
 
     #[test]
     fn training_samples_are_flipped_half_of_the_time_in_all_ways() {
-        let (plain, _) = deliver(TRANSFORM, View::Evaluation, 0);
+        let (plain, _) = write_sample(TRANSFORM, View::Evaluation, 0);
         let mut ways = std::collections::BTreeMap::new();
         for seed in 0..800 {
-            let (tokens, mask) = deliver(TRANSFORM, View::Training, seed);
+            let (tokens, mask) = write_sample(TRANSFORM, View::Training, seed);
             assert_eq!(mask.iter().filter(|&&masked| masked == 1).count(), 5);
             *ways.entry(tokens[0] as usize).or_insert(0) += 1;
         }
@@ -206,8 +206,8 @@ mod tests {
     #[test]
     fn flipping_can_be_switched_off() {
         let still = VolumeTransform { flip: false, ..TRANSFORM };
-        let (plain, _) = deliver(still, View::Evaluation, 0);
-        assert!((0..20).all(|seed| deliver(still, View::Training, seed).0 == plain));
+        let (plain, _) = write_sample(still, View::Evaluation, 0);
+        assert!((0..20).all(|seed| write_sample(still, View::Training, seed).0 == plain));
     }
 
     #[test]
@@ -227,7 +227,7 @@ mod tests {
 
     #[test]
     fn a_rendering_shows_four_slices_side_by_side() {
-        let (tokens, _) = deliver(TRANSFORM, View::Evaluation, 0);
+        let (tokens, _) = write_sample(TRANSFORM, View::Evaluation, 0);
         let png = TRANSFORM.render(Tokens::Continuous(&tokens), [0.0, 16.0 * 32.0 * 48.0]).unwrap();
         let mut reader = png::Decoder::new(std::io::Cursor::new(png)).read_info().unwrap();
         let mut pixels = vec![0; reader.output_buffer_size().unwrap()];

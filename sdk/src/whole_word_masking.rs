@@ -59,7 +59,7 @@ impl WordMasking {
     /// pairwise different numbers are masked one by one.
     ///
     /// `round(n * mask_ratio)` tokens are wanted, at least one, where `n` counts the frame too, as BERT does. A word
-    /// that would exceed that number is passed over; should every word be too long, the first one drawn is taken, so
+    /// that would exceed that number is skipped; should every word be too long, the first one drawn is taken, so
     /// that a sample with words always has a target. Chosen tokens keep their id in `labels`, which is
     /// [`NOT_A_TARGET`] elsewhere; each becomes the mask id (80 %), a random id that is not special (10 %) or stays
     /// (10 %), independently of the rest of its word.

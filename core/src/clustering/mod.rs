@@ -166,6 +166,11 @@ fn exact_distance<P: Coordinate>(point: &[P], centre: &[f64]) -> f64 {
 
 #[cfg(test)]
 mod tests {
+    use linfa::traits::Fit;
+    use ndarray16::Array2;
+    use rand_xoshiro::Xoshiro256Plus;
+    use rand_xoshiro::rand_core::SeedableRng;
+
     use super::*;
 
     fn fit<P: Coordinate>(points: &[P], width: usize, start: Initialisation<'_>) -> Result<Clusters> {
@@ -263,6 +268,39 @@ mod tests {
             let (labels, centres) = plain(&points, width, centres);
             proptest::prop_assert_eq!(&found.labels, &labels);
             proptest::prop_assert_eq!(&found.centres, &centres);
+        }
+    }
+
+    /// The inertia of linfa-clustering's k-means, the best of three runs.
+    fn inertia_of_linfa(points: &[f32], width: usize, n_centres: usize, seed: u64) -> f64 {
+        let values: Vec<f64> = points.iter().map(|value| f64::from(*value)).collect();
+        let points = Array2::from_shape_vec((values.len() / width, width), values).unwrap();
+        let rng = Xoshiro256Plus::seed_from_u64(seed);
+        let dataset = linfa::DatasetBase::from(points.clone());
+        let model = linfa_clustering::KMeans::params_with_rng(n_centres, rng).n_runs(3).fit(&dataset).unwrap();
+        let centres: Vec<f64> = model.centroids().iter().copied().collect();
+        let nearest = |point: &[f64]| {
+            centres.chunks_exact(width).map(|centre| exact_distance(point, centre)).fold(f64::INFINITY, f64::min)
+        };
+        points.as_slice().unwrap().chunks_exact(width).map(nearest).sum()
+    }
+
+    #[test]
+    fn inertia_is_within_one_per_cent_of_the_best_of_three_runs_of_linfa() {
+        for (n, width, n_centres) in [(160, 8, 2), (500, 16, 5), (1000, 4, 10), (2000, 16, 40)] {
+            let mut ratios = Vec::new();
+            for seed in 0..10 {
+                let mut rng = crate::rng::keyed(seed, "points", &[n as u64]);
+                let mut uniform = || rand::RngExt::random::<f32>(&mut rng);
+                // As many overlapping groups as clusters.
+                let groups: Vec<f32> = (0..n_centres * width).map(|_| uniform()).collect();
+                let points: Vec<f32> =
+                    (0..n * width).map(|at| groups[at % groups.len()] + uniform() + uniform()).collect();
+                let clusters = fit(&points, width, Initialisation::KMeansParallel { n_centres, seed }).unwrap();
+                ratios.push(clusters.inertia() / inertia_of_linfa(&points, width, n_centres, seed));
+            }
+            let mean = ratios.iter().sum::<f64>() / ratios.len() as f64;
+            assert!(mean < 1.01, "{n} points of {width} values in {n_centres} clusters: {ratios:?}");
         }
     }
 

@@ -41,13 +41,13 @@ const TEMPLATES: [Template; 4] = [
         family: "text",
         source: include_str!("../../../sdk/template/text.rs.txt"),
         dependencies: "",
-        options: &["length=64"],
+        options: &["max_length=64"],
     },
     Template {
         family: "",
         source: include_str!("../../../sdk/template/series.rs.txt"),
         dependencies: "",
-        options: &["patch=8", "n_patches=20"],
+        options: &["patch_size=8", "n_patches=20"],
     },
 ];
 
@@ -60,7 +60,7 @@ const BESIDE: [(&str, &str); 4] = [
 ];
 
 /// Ids whose package would have the name of one that it depends on, or may come to.
-const TAKEN: [&str; 4] = ["sdk", "abi", "kit", "formats"];
+const TAKEN: [&str; 5] = ["sdk", "abi", "caller", "conformance", "formats"];
 
 /// Longest id in letters.
 const LONGEST_ID: usize = 64;
@@ -177,7 +177,7 @@ impl New {
                 .replace("{{library}}", &format!("medcoss_{}", self.id))
                 .replace("{{rust}}", env!("CARGO_PKG_RUST_VERSION"))
                 .replace("{{sdk}}", &dependency(""))
-                .replace("{{kit}}", &dependency("kit"))
+                .replace("{{conformance}}", &dependency("conformance"))
                 .replace("{{dependencies}}", template.dependencies)
                 .replace("{{set}}", &set(""))
                 .replace("{{set_options}}", &set("options."))

@@ -13,8 +13,8 @@ mod synthetic;
 use std::path::Path;
 
 use medcoss_formats::sub_volume_labels::MASK_EXTENSIONS;
-use medcoss_formats::sub_volumes::{self, Settings, SubVolumes};
-use medcoss_formats::volume_source::KINDS;
+use medcoss_formats::sub_volumes::{self, SubVolumeSettings, SubVolumes};
+use medcoss_formats::volume_source::FILE_FORMATS;
 use medcoss_sdk::label_map::LabelMap;
 use medcoss_sdk::volume_transform::VolumeTransform;
 use medcoss_sdk::{
@@ -88,9 +88,9 @@ impl Options {
     }
 
     /// How scans are cut.
-    fn settings(&self) -> Settings {
+    fn settings(&self) -> SubVolumeSettings {
         let Self { size, stride, spacing_mm, cache_mb, .. } = *self;
-        Settings { size, stride, spacing_mm, drop_ends_ratio: 0.0, cache_mb, dicom_modality: "CT" }
+        SubVolumeSettings { size, stride, spacing_mm, drop_ends_ratio: 0.0, cache_mb, dicom_modality: "CT" }
     }
 }
 
@@ -99,7 +99,7 @@ impl Modality for Ct {
     const VERSION: &'static str = env!("CARGO_PKG_VERSION");
     const SUMMARY: &'static str = "computed tomography, sub-volumes of scans in Hounsfield units";
     const FAMILY: &'static str = "volume";
-    const READS: &'static [&'static str] = KINDS;
+    const FILE_FORMATS: &'static [&'static str] = FILE_FORMATS;
     const RENDERS: Option<Rendering> = Some(Rendering::Png);
     const SAVES_SAMPLES: bool = true;
     const MASK_EXTENSIONS: &'static [&'static str] = MASK_EXTENSIONS;
@@ -154,8 +154,8 @@ impl Dataset for Scans {
 
     fn load(&self, index: usize, view: View, rng: &mut SampleRng, sample: Sample<'_>) -> Result<(), Error> {
         let mut part = self.sub_volumes.read(index)?;
-        intensity::window(&mut part.values, self.options.hu_range);
-        self.transform.deliver(part.padded(DARKEST), view, rng, sample)
+        intensity::scale_range(&mut part.values, self.options.hu_range);
+        self.transform.write_sample(part.padded(DARKEST), view, rng, sample)
     }
 
     /// In Hounsfield units. Where there is no scan there is air, as dark as the window goes.

@@ -7,9 +7,9 @@
 
 use std::path::{Path, PathBuf};
 
-use medcoss_formats::dicom::write::Scanner;
+use medcoss_formats::dicom::write::Modality;
 use medcoss_formats::dicom_series_write::DicomSeries;
-use medcoss_formats::nifti_write::{NiftiFile, Stored, in_file_order};
+use medcoss_formats::nifti_write::{Datatype, NiftiFile, in_file_order};
 use medcoss_sdk::rand::RngExt;
 use medcoss_sdk::volume::Volume;
 use medcoss_sdk::{Error, SampleRng, Synthesised, sample_rng, serde_json};
@@ -18,7 +18,7 @@ use medcoss_sdk::{Error, SampleRng, Synthesised, sample_rng, serde_json};
 const SAMPLES_A_SCAN: usize = 3;
 const ROWS: usize = 60;
 const COLUMNS: usize = 72;
-/// Orders of the file's axes, by turns.
+/// Orders of the file's axes, in turn.
 const FACING: [&str; 4] = ["LPS", "RAS", "LAS", "PIR"];
 
 /// Writes scans for at least `n_samples` samples.
@@ -40,7 +40,7 @@ pub(crate) fn write(folder: &Path, n_samples: usize, seed: u64) -> Result<Synthe
         let file = NiftiFile {
             size: &size,
             stored_values: &stored_values,
-            stored: Stored::I16,
+            datatype: Datatype::I16,
             placement,
             scaling,
             big_endian,
@@ -58,7 +58,7 @@ fn write_series(folder: &Path, index: usize, scan: &Volume) -> Result<(), Error>
         .map_err(|error| Error::unreadable(format!("{} cannot be made", folder.display())).caused_by(&error))?;
     let series = format!("2.25.{}", 100_000_000 + index);
     let (facing, rescale) = (FACING[index % FACING.len()], [1.0, -1024.0]);
-    DicomSeries { volume: scan, facing, scanner: Scanner::Ct, series: &series, rescale }.write(&folder)
+    DicomSeries { volume: scan, facing, modality: Modality::Ct, series: &series, rescale }.write(&folder)
 }
 
 /// What differs between patients. Lengths are fractions of half the field of view.

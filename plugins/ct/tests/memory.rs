@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use medcoss_ct::{Ct, Options};
-use medcoss_formats::nifti_write::{NiftiFile, Placement, Stored};
+use medcoss_formats::nifti_write::{Datatype, NiftiFile, Placement};
 use medcoss_sdk::{Dataset, Geometry, Modality, OpenRequest, Sample, View, sample_rng};
 use medcoss_test_support::process::is_alone;
 
@@ -16,7 +16,7 @@ const PLANE: u64 = (SIDE as u64) * (SIDE as u64) * 2;
 /// Slices that are not zero.
 const MARKED: [u64; 4] = [16, 500, 511, 1023];
 
-/// Peak of the memory of this process in MiB, or `None` on systems that do not tell.
+/// Peak of the memory of this process in MiB, or `None` on systems that do not report it.
 fn peak_mib() -> Option<u64> {
     let status = std::fs::read_to_string("/proc/self/status").ok()?;
     let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
@@ -30,7 +30,7 @@ fn write(path: &Path, placement: Placement) {
     let file = NiftiFile {
         size: &[SIDE; 3],
         stored_values: &[],
-        stored: Stored::I16,
+        datatype: Datatype::I16,
         placement,
         scaling: [1.0, 0.0],
         big_endian: false,
@@ -80,7 +80,7 @@ fn sample_all(folder: &Path, name: &str, n_samples: usize) {
     let seconds = started.elapsed().as_secs_f64();
     let bytes = std::fs::metadata(folder.join(name)).unwrap().len();
     let Some(peak) = peak_mib() else {
-        println!("skipped: this system does not tell the peak of memory");
+        println!("skipped: this system does not report the peak of memory");
         return;
     };
     println!("{name}: {} MiB, {n_samples} samples in {seconds:.1} s, peak {peak} MiB", bytes >> 20);

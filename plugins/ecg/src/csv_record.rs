@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 
 use medcoss_sdk::Error;
 
-use crate::record::Outline;
+use crate::record::RecordInfo;
 
 /// Longest line in bytes.
 const LONGEST_LINE: u64 = 1 << 16;
@@ -23,7 +23,7 @@ const RATES_HZ: Range<f64> = 1.0..1e6;
 #[derive(Debug)]
 pub(crate) struct CsvRecord {
     pub(crate) path: PathBuf,
-    pub(crate) outline: Outline,
+    pub(crate) info: RecordInfo,
     delimiter: char,
     /// Column and factor to millivolts of each signal.
     columns: Vec<(usize, f32)>,
@@ -80,22 +80,22 @@ impl CsvRecord {
             last.push_str(line);
             n_times += 1;
         }
-        let mut outline = Outline { sampling_rate_hz, n_times, signals };
+        let mut info = RecordInfo { sampling_rate_hz, n_times, signals };
         if let Some((column, factor)) = time
             && n_times > 1
         {
             let at = |line: &str| seconds(line, delimiter, column, factor);
-            outline.sampling_rate_hz = (n_times - 1) as f64 / (at(&last)? - at(&first)?);
-            if !RATES_HZ.contains(&outline.sampling_rate_hz) {
+            info.sampling_rate_hz = (n_times - 1) as f64 / (at(&last)? - at(&first)?);
+            if !RATES_HZ.contains(&info.sampling_rate_hz) {
                 return Err(Error::corrupt(format!(
                     "its times run from {} s to {} s in {n_times} lines: {} samples a second",
                     at(&first)?,
                     at(&last)?,
-                    outline.sampling_rate_hz
+                    info.sampling_rate_hz
                 )));
             }
         }
-        Ok(Self { path: path.to_owned(), outline, delimiter, columns })
+        Ok(Self { path: path.to_owned(), info, delimiter, columns })
     }
 
     /// Millivolts of some signals at some times, `[signals, times]`, with NaN where there is none.
@@ -162,7 +162,7 @@ fn shortened(cell: &str) -> String {
     cell.chars().take(24).collect()
 }
 
-/// The lines of a file, of bounded length; empty ones are passed over.
+/// The lines of a file, of bounded length; empty ones are skipped.
 struct Lines {
     reader: BufReader<File>,
     bytes: Vec<u8>,
@@ -229,7 +229,7 @@ mod tests {
         let (_folder, record) = record(text);
         let record = record.unwrap();
         let signals = ["I", "II", "V1"].map(String::from).to_vec();
-        assert_eq!(record.outline, Outline { sampling_rate_hz: 360.0, n_times: 3, signals });
+        assert_eq!(record.info, RecordInfo { sampling_rate_hz: 360.0, n_times: 3, signals });
         assert_eq!(record.read(&[1, 0], 1..3).unwrap(), [[-2.0, -3.0], [1.5, 2.5]]);
         let gaps = &record.read(&[2], 0..3).unwrap()[0];
         assert!(gaps[0] == 0.2 && gaps[1].is_nan() && gaps[2].is_nan());
@@ -244,8 +244,8 @@ mod tests {
         ] {
             let (_folder, record) = record(text);
             let record = record.unwrap();
-            assert!((record.outline.sampling_rate_hz - 250.0).abs() < 1e-9, "{text:?}");
-            assert_eq!(record.outline.signals, ["I"]);
+            assert!((record.info.sampling_rate_hz - 250.0).abs() < 1e-9, "{text:?}");
+            assert_eq!(record.info.signals, ["I"]);
             assert_eq!(record.read(&[0], 0..3).unwrap(), [[1.0, 2.0, 3.0]]);
         }
     }

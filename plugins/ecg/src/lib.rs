@@ -43,7 +43,7 @@ impl Modality for Ecg {
     const VERSION: &'static str = env!("CARGO_PKG_VERSION");
     const SUMMARY: &'static str = "electrocardiograms, a stretch of a record a sample";
     const FAMILY: &'static str = "ecg";
-    const READS: &'static [&'static str] = record::KINDS;
+    const FILE_FORMATS: &'static [&'static str] = record::FILE_FORMATS;
     const RENDERS: Option<Rendering> = Some(Rendering::Png);
     const SAVES_SAMPLES: bool = true;
     const RENAMED_OPTIONS: &'static [(&'static str, &'static str)] = &[
@@ -90,8 +90,8 @@ struct Entry {
 }
 
 impl Entry {
-    /// Headers of WFDB records are looked at, since the samples lie in other files. One that is damaged makes a bad sample, not
-    /// bad data: `load` will tell.
+    /// Headers of WFDB records are looked at, since the samples lie in other files. One that is damaged makes an invalid sample, not
+    /// bad data: `load` reports the error.
     fn new(file: FoundFile, label: Option<String>, options: &Options) -> Self {
         let is_header = file.path.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("hea"));
         let Some(Ok(record)) = is_header.then(|| Record::open(&file.path, options.csv_sampling_rate_hz)) else {
@@ -120,7 +120,7 @@ fn comment(record: &Record, word: &str) -> Option<String> {
 
 /// Opened records, a record a sample.
 pub struct Records {
-    /// Those of kept samples, which have no labels.
+    /// Those of saved samples, which have no labels.
     options: Options,
     entries: Vec<Entry>,
 }
@@ -129,15 +129,15 @@ impl Records {
     /// The leads of a sample `[leads, times]` in millivolts: in the middle of the record, or anywhere in it.
     fn stretch(&self, path: &Path, rng: Option<&mut SampleRng>) -> Result<Vec<f32>, Error> {
         let record = Record::open(path, self.options.csv_sampling_rate_hz)?;
-        let outline = record.outline();
-        let (n, n_in) = (self.options.n_times(), outline.n_times);
-        let step = outline.sampling_rate_hz / self.options.sampling_rate_hz as f64;
+        let info = record.info();
+        let (n, n_in) = (self.options.n_times(), info.n_times);
+        let step = info.sampling_rate_hz / self.options.sampling_rate_hz as f64;
         let spare = n_in as f64 - n as f64 * step;
         if n_in == 0 || spare <= -1.0 {
             return Err(Error::unsupported(format!(
                 "the record is {:.3} s long ({n_in} samples at {} Hz), but a sample is {} s\nhint: lower the option seconds",
-                n_in as f64 / outline.sampling_rate_hz,
-                outline.sampling_rate_hz,
+                n_in as f64 / info.sampling_rate_hz,
+                info.sampling_rate_hz,
                 self.options.seconds
             )));
         }
@@ -145,7 +145,7 @@ impl Records {
         let first = rng.map_or(spare / 2.0, |rng| rng.random_range(0.0..=spare)).floor();
         let places = Places { n, first, step };
 
-        let mixtures = leads::mixtures(&self.options.leads, &outline.signals)?;
+        let mixtures = leads::mixtures(&self.options.leads, &info.signals)?;
         let mut used: Vec<usize> = mixtures.iter().flatten().map(|&(signal, _)| signal).collect();
         used.sort_unstable();
         used.dedup();

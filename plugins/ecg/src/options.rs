@@ -12,7 +12,7 @@ const RATES_HZ: [usize; 2] = [20, 2000];
 /// Longest sample in seconds.
 const LONGEST_SECONDS: f64 = 600.0;
 /// Most leads of a sample.
-const MOST_LEADS: usize = 64;
+const MAX_LEADS: usize = 64;
 
 /// What the leads of a sample are divided by, after their means are taken off.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -101,8 +101,8 @@ impl Options {
     /// The first setting that is out of range, by its name.
     pub(crate) fn check(&self) -> Result<(), Error> {
         let refused = |text: String| Err(Error::bad_request(text));
-        if self.leads.is_empty() || self.leads.len() > MOST_LEADS {
-            return refused(format!("leads has {} entries; it must have 1 to {MOST_LEADS}", self.leads.len()));
+        if self.leads.is_empty() || self.leads.len() > MAX_LEADS {
+            return refused(format!("leads has {} entries; it must have 1 to {MAX_LEADS}", self.leads.len()));
         }
         let named: Vec<_> = self.leads.iter().map(|lead| crate::leads::canonical(lead)).collect();
         if let Some(at) = (0..named.len()).find(|&at| named[at].is_empty() || named[..at].contains(&named[at])) {

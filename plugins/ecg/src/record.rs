@@ -10,15 +10,15 @@ use medcoss_sdk::{Error, FoundFile, find_files};
 use crate::{csv_record, wfdb};
 
 /// The kinds that are read, for people.
-pub(crate) const KINDS: &[&str] =
+pub(crate) const FILE_FORMATS: &[&str] =
     &["CSV (.csv), a column a lead, millivolts", "WFDB records (.hea with signals of format 16 or 212)"];
 
 /// Memory that the samples of a record's stretch may take, in values.
-const MOST_VALUES: usize = 1 << 26;
+const MAX_VALUES: usize = 1 << 26;
 
 /// What a record says of itself.
 #[derive(Debug, Clone, PartialEq)]
-pub(crate) struct Outline {
+pub(crate) struct RecordInfo {
     /// Samples a second.
     pub sampling_rate_hz: f64,
     /// Samples of each signal.
@@ -42,21 +42,21 @@ pub(crate) enum Record {
 /// Those of [`find_files`].
 pub(crate) fn find(base: &Path, entries: &[PathBuf], table: Option<&Path>) -> Result<Vec<FoundFile>, Error> {
     let accepts = |name: &str| name.ends_with(".csv") || name.ends_with(".hea");
-    let mut files = find_files(base, entries, accepts, &KINDS.join(", "))?;
+    let mut files = find_files(base, entries, accepts, &FILE_FORMATS.join(", "))?;
     // A table of labels may lie among the records.
     let table = table.and_then(|table| base.join(table).canonicalize().ok());
     files.retain(|file| table.is_none() || file.path.canonicalize().ok() != table);
     if files.is_empty() {
         return Err(Error::unreadable(format!(
             "no records beside the table of labels (looked for {})",
-            KINDS.join(", ")
+            FILE_FORMATS.join(", ")
         )));
     }
     Ok(files)
 }
 
 impl Record {
-    /// Looks at a record's header. `csv_sampling_rate_hz` is taken for CSV files that tell no times.
+    /// Looks at a record's header. `csv_sampling_rate_hz` is taken for CSV files without a column of times.
     ///
     /// # Errors
     /// A file that is missing, damaged or of another kind.
@@ -72,10 +72,10 @@ impl Record {
         }
     }
 
-    pub(crate) fn outline(&self) -> &Outline {
+    pub(crate) fn info(&self) -> &RecordInfo {
         match self {
-            Self::Csv(record) => &record.outline,
-            Self::Wfdb(record) => &record.outline,
+            Self::Csv(record) => &record.info,
+            Self::Wfdb(record) => &record.info,
         }
     }
 
@@ -83,13 +83,13 @@ impl Record {
     /// before them; before the first there is its value, and a signal without any is 0.
     ///
     /// # Errors
-    /// A file that is damaged there. Times and signals are those of the outline.
+    /// A file that is damaged there. Times and signals are those of the info.
     pub(crate) fn read(&self, signals: &[usize], times: Range<usize>) -> Result<Vec<Vec<f32>>, Error> {
         let n_values = signals.len().saturating_mul(times.len());
-        if n_values > MOST_VALUES {
-            let rate = self.outline().sampling_rate_hz;
+        if n_values > MAX_VALUES {
+            let rate = self.info().sampling_rate_hz;
             return Err(Error::unsupported(format!(
-                "{} signals of {} samples in time ({rate} Hz) do not fit into memory; {MOST_VALUES} values are the most",
+                "{} signals of {} samples in time ({rate} Hz) do not fit into memory; {MAX_VALUES} values are the most",
                 signals.len(),
                 times.len()
             )));

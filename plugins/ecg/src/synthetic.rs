@@ -35,7 +35,7 @@ const MEASURED: [(&str, [f32; 5]); 8] = [
     ("V6", [0.08, -0.1, 0.9, -0.1, 0.25]),
 ];
 
-/// Writes `n_samples` records, by turns as CSV and as WFDB of 16 and of 12 bits, and a table of labels.
+/// Writes `n_samples` records, in turn as CSV and as WFDB of 16 and of 12 bits, and a table of labels.
 pub(crate) fn write(folder: &Path, n_samples: usize, seed: u64) -> Result<Synthesised, Error> {
     let mut table = String::from("file,rhythm\n");
     for index in 0..n_samples {
@@ -183,10 +183,10 @@ mod tests {
         // Half a unit of the last digit that is stored.
         for (name, tolerance) in [("csv.csv", 0.51e-4), ("sixteen.hea", 0.51e-3), ("twelve.hea", 0.251e-2)] {
             let record = Record::open(&folder.path().join(name), 1.0).unwrap();
-            let outline = record.outline();
-            assert!((outline.sampling_rate_hz - 125.0).abs() < 1e-9 && outline.n_times == 625, "{name}: {outline:?}");
+            let info = record.info();
+            assert!((info.sampling_rate_hz - 125.0).abs() < 1e-9 && info.n_times == 625, "{name}: {info:?}");
             let names: Vec<_> = leads.iter().map(|(name, _)| *name).collect();
-            assert_eq!(outline.signals, names);
+            assert_eq!(info.signals, names);
             let read = record.read(&[11, 0, 3], 100..507).unwrap();
             for (found, lead) in read.iter().zip([11, 0, 3]) {
                 let expected = &leads[lead].1[100..507];

@@ -14,7 +14,7 @@ use std::path::{Path, PathBuf};
 
 use medcoss_sdk::Error;
 
-use crate::record::Outline;
+use crate::record::RecordInfo;
 pub(crate) use header::Format;
 use header::Header;
 pub(crate) use write::write;
@@ -23,7 +23,7 @@ pub(crate) use write::write;
 #[derive(Debug)]
 pub(crate) struct WfdbRecord {
     path: PathBuf,
-    pub(crate) outline: Outline,
+    pub(crate) info: RecordInfo,
     /// Comment lines of the header, without `#`.
     pub(crate) comments: Vec<String>,
     files: Vec<SignalFile>,
@@ -88,8 +88,8 @@ impl WfdbRecord {
         }
         let n_times = usize::try_from(n_times).map_err(|_| Error::corrupt("the record has no signals"))?;
         let names = header.signals.into_iter().map(|line| line.description).collect();
-        let outline = Outline { sampling_rate_hz: header.sampling_rate_hz, n_times, signals: names };
-        Ok(Self { path: path.to_owned(), outline, comments: header.comments, files, signals })
+        let info = RecordInfo { sampling_rate_hz: header.sampling_rate_hz, n_times, signals: names };
+        Ok(Self { path: path.to_owned(), info, comments: header.comments, files, signals })
     }
 
     /// The header, and the signal files.
@@ -231,7 +231,7 @@ mod tests {
         let (_folder, record) = record(header, &[("r.dat", &bytes)]);
         let record = record.unwrap();
         let signals = ["MLII", "V 5"].map(String::from).to_vec();
-        assert_eq!(record.outline, Outline { sampling_rate_hz: 360.0, n_times: 3, signals });
+        assert_eq!(record.info, RecordInfo { sampling_rate_hz: 360.0, n_times: 3, signals });
         assert_eq!(record.comments, ["Dx: 42"]);
         let read = record.read(&[0, 1], 0..3).unwrap();
         // (300 - 1024) / 200, (1024 - 1024) / 200, (-32767 - 1024) / 200. A gain of 100 a microvolt is 100000 a millivolt.
@@ -248,7 +248,7 @@ mod tests {
         let header = "r 1 250\nr.dat 212 1\n";
         let (_folder, one) = record(header, &[("r.dat", &bytes)]);
         let one = one.unwrap();
-        assert_eq!((one.outline.n_times, one.outline.sampling_rate_hz), (5, 250.0));
+        assert_eq!((one.info.n_times, one.info.sampling_rate_hz), (5, 250.0));
         assert_eq!(one.read(&[0], 0..5).unwrap(), [[291.0, -1.0, 2047.0, -2047.0, 5.0]]);
         // From the second of a pair on.
         assert_eq!(one.read(&[0], 1..4).unwrap(), [[-1.0, 2047.0, -2047.0]]);
@@ -280,6 +280,6 @@ mod tests {
             assert!(error.message().contains("holds 2 frames") && error.message().contains(claimed), "{error}");
         }
         let (_folder, far) = record("r 1 100\nr.dat 16+18446744073709551615\n", &[("r.dat", &[0; 5])]);
-        assert_eq!(far.unwrap().outline.n_times, 0);
+        assert_eq!(far.unwrap().info.n_times, 0);
     }
 }

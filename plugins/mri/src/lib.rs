@@ -14,8 +14,8 @@ mod synthetic;
 use std::path::Path;
 
 use medcoss_formats::sub_volume_labels::MASK_EXTENSIONS;
-use medcoss_formats::sub_volumes::{self, Settings, SubVolumes};
-use medcoss_formats::volume_source::KINDS;
+use medcoss_formats::sub_volumes::{self, SubVolumeSettings, SubVolumes};
+use medcoss_formats::volume_source::FILE_FORMATS;
 use medcoss_sdk::label_map::LabelMap;
 use medcoss_sdk::volume_transform::VolumeTransform;
 use medcoss_sdk::{
@@ -97,9 +97,9 @@ impl Options {
     }
 
     /// How scans are cut.
-    fn settings(&self) -> Settings {
+    fn settings(&self) -> SubVolumeSettings {
         let Self { size, stride, spacing_mm, drop_ends_ratio, cache_mb, .. } = *self;
-        Settings { size, stride, spacing_mm, drop_ends_ratio, cache_mb, dicom_modality: "MR" }
+        SubVolumeSettings { size, stride, spacing_mm, drop_ends_ratio, cache_mb, dicom_modality: "MR" }
     }
 }
 
@@ -108,7 +108,7 @@ impl Modality for Mri {
     const VERSION: &'static str = env!("CARGO_PKG_VERSION");
     const SUMMARY: &'static str = "magnetic resonance imaging, sub-volumes of scans, each standardised";
     const FAMILY: &'static str = "volume";
-    const READS: &'static [&'static str] = KINDS;
+    const FILE_FORMATS: &'static [&'static str] = FILE_FORMATS;
     const RENDERS: Option<Rendering> = Some(Rendering::Png);
     const SAVES_SAMPLES: bool = true;
     const MASK_EXTENSIONS: &'static [&'static str] = MASK_EXTENSIONS;
@@ -152,7 +152,7 @@ impl Scans {
         }
         // Around the head there is air, the darkest there is. It has no part in the statistics: how much of it there is
         // depends on the size of samples, not on the scan.
-        let darkest = intensity::lowest(&part.values);
+        let darkest = intensity::minimum(&part.values);
         Ok(part.padded(darkest))
     }
 }
@@ -179,7 +179,7 @@ impl Dataset for Scans {
     }
 
     fn load(&self, index: usize, view: View, rng: &mut SampleRng, sample: Sample<'_>) -> Result<(), Error> {
-        self.transform.deliver(self.block(index)?, view, rng, sample)
+        self.transform.write_sample(self.block(index)?, view, rng, sample)
     }
 
     fn save_samples(&self, indices: &[usize], folder: &Path) -> Result<Synthesised, Error> {

@@ -2,14 +2,14 @@
 //! an uneven coil.
 //!
 //! Made for demonstrations and tests, not for realism: enough structure that a model learns to fill in patches.
-//! Intensities have another scale in every scan; floating point and 8-bit files by turns, compressed and not, with the
+//! Intensities have another scale in every scan; floating point and 8-bit files in turn, compressed and not, with the
 //! file's axes in several orders; a third of them as DICOM series.
 
 use std::path::{Path, PathBuf};
 
-use medcoss_formats::dicom::write::Scanner;
+use medcoss_formats::dicom::write::Modality;
 use medcoss_formats::dicom_series_write::DicomSeries;
-use medcoss_formats::nifti_write::{NiftiFile, Stored, in_file_order};
+use medcoss_formats::nifti_write::{Datatype, NiftiFile, in_file_order};
 use medcoss_sdk::rand::RngExt;
 use medcoss_sdk::volume::Volume;
 use medcoss_sdk::{Error, SampleRng, Synthesised, sample_rng, serde_json};
@@ -18,7 +18,7 @@ use medcoss_sdk::{Error, SampleRng, Synthesised, sample_rng, serde_json};
 const SAMPLES_A_SCAN: usize = 2;
 const ROWS: usize = 56;
 const COLUMNS: usize = 48;
-/// Orders of the file's axes, by turns.
+/// Orders of the file's axes, in turn.
 const FACING: [&str; 4] = ["RAS", "LPS", "LAS", "PIR"];
 
 /// Writes scans for at least `n_samples` samples.
@@ -36,7 +36,7 @@ pub(crate) fn write(folder: &Path, n_samples: usize, seed: u64) -> Result<Synthe
         let file = NiftiFile {
             size: &size,
             stored_values: &stored_values,
-            stored: if is_byte { Stored::U8 } else { Stored::F32 },
+            datatype: if is_byte { Datatype::U8 } else { Datatype::F32 },
             placement,
             scaling: [1.0, 0.0],
             big_endian: index % 5 == 4,
@@ -54,7 +54,7 @@ fn write_series(folder: &Path, index: usize, scan: &Volume) -> Result<(), Error>
         .map_err(|error| Error::unreadable(format!("{} cannot be made", folder.display())).caused_by(&error))?;
     let series = format!("2.25.{}", 200_000_000 + index);
     let (facing, rescale) = (FACING[index % FACING.len()], [0.25, 0.0]);
-    DicomSeries { volume: scan, facing, scanner: Scanner::Mr, series: &series, rescale }.write(&folder)
+    DicomSeries { volume: scan, facing, modality: Modality::Mr, series: &series, rescale }.write(&folder)
 }
 
 /// An ellipsoid: centre and half axes as (depth, rows, columns), in fractions of half the field of view.

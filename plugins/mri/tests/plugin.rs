@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use medcoss_formats::nifti_write::{NiftiFile, Placement, Stored};
+use medcoss_formats::nifti_write::{Datatype, NiftiFile, Placement};
 use medcoss_mri::{Mri, Options, Scans};
 use medcoss_sdk::{
     Dataset, Error, Geometry, Modality, OpenRequest, Sample, Tokens, View, code, sample_rng, serde_json,
@@ -153,7 +153,7 @@ fn write_scan(path: &Path, slices: u16, value: impl Fn(usize) -> f64) {
     NiftiFile {
         size: &[24, 20, slices],
         stored_values: &values,
-        stored: Stored::F32,
+        datatype: Datatype::F32,
         placement: Placement::Sform([[-1.0, 0.0, 0.0], [0.0, -1.0, 0.0], [0.0, 0.0, 1.0]]),
         scaling: [1.0, 0.0],
         big_endian: false,

@@ -8,7 +8,7 @@ use medcoss_sdk::Error;
 use medcoss_sdk::image::Region;
 
 /// How much finer than its full level a slide may be read. Scanners of one magnification differ by a few parts in a
-/// hundred; beyond this, pixels would be made up.
+/// hundred; beyond this, pixels would be invented.
 const FINEST: f64 = 1.25;
 
 /// The tiles of a slide.

@@ -38,7 +38,7 @@ impl Modality for Pathology {
     const VERSION: &'static str = env!("CARGO_PKG_VERSION");
     const SUMMARY: &'static str = "stained tissue, tiles and whole slides, one tile a sample";
     const FAMILY: &'static str = "image";
-    const READS: &'static [&'static str] = source::KINDS;
+    const FILE_FORMATS: &'static [&'static str] = source::FILE_FORMATS;
     const RENDERS: Option<Rendering> = Some(Rendering::Png);
     const SAVES_SAMPLES: bool = true;
     const MASK_EXTENSIONS: &'static [&'static str] = label_image::MASK_EXTENSIONS;
@@ -76,7 +76,7 @@ impl Modality for Pathology {
 
 /// Opened tiles and slides.
 pub struct Tissue {
-    /// Those of kept samples, which have no labels.
+    /// Those of saved samples, which have no labels.
     options: Options,
     transform: ImageTransform,
     source: Source,
@@ -113,9 +113,9 @@ impl Dataset for Tissue {
     fn load(&self, index: usize, view: View, rng: &mut SampleRng, sample: Sample<'_>) -> Result<(), Error> {
         let image = self.source.read(index)?;
         let framed = match view {
-            View::Evaluation => self.transform.plain(&image)?,
+            View::Evaluation => self.transform.evaluation_view(&image)?,
             View::Training => {
-                let mut framed = self.transform.augmented(&image, rng)?;
+                let mut framed = self.transform.training_view(&image, rng)?;
                 if self.options.stain_jitter > 0.0 {
                     framed = framed.into_rgb();
                     stain::jitter(rng, self.options.stain_jitter, &mut framed);
@@ -123,7 +123,7 @@ impl Dataset for Tissue {
                 framed
             }
         };
-        self.transform.deliver(framed, view, rng, sample)
+        self.transform.write_sample(framed, view, rng, sample)
     }
 
     fn save_samples(&self, indices: &[usize], folder: &Path) -> Result<Synthesised, Error> {
@@ -135,7 +135,7 @@ impl Dataset for Tissue {
     }
 
     fn label_map(&self, index: usize, mask: &FoundFile) -> Result<LabelMap, Error> {
-        self.transform.plain_labels(&self.source.labels(index, mask)?)
+        self.transform.evaluation_labels(&self.source.labels(index, mask)?)
     }
 
     fn render(&self, tokens: Tokens<'_>) -> Result<Vec<u8>, Error> {

@@ -32,7 +32,7 @@ pub struct Options {
     /// Shorter side in pixels from which on a tiled TIFF is a slide, cut into tiles, and not a tile itself. SVS files
     /// are always slides.
     pub slide_min_side: usize,
-    /// Side of the tiles that slides are cut into, in pixels, 16 to 8192. Tiles do not overlap; what is left over at
+    /// Side of the tiles that slides are cut into, in pixels, 16 to 8192. Tiles do not overlap; what is remaining at
     /// the right and lower edges is not used.
     pub tile_size: usize,
     /// Microns per pixel of the tiles of slides, such as 0.5 (20x) or 0.25 (40x), from 0.05 to 50. They are read from

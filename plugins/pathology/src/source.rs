@@ -7,7 +7,7 @@ use std::thread;
 
 use image::{ImageBuffer, Rgb};
 use medcoss_formats::dicom::{self, Candidate};
-use medcoss_formats::image_file::{self, Stored};
+use medcoss_formats::image_file::{self, DecodedImage};
 use medcoss_formats::label_image;
 use medcoss_formats::slide::Slide;
 use medcoss_formats::tiff_file::{MAX_PIXELS, TiffFile};
@@ -20,14 +20,15 @@ use crate::grid::Grid;
 use crate::tissue::tiles_with_tissue;
 
 /// The kinds that are read, for people.
-pub const KINDS: &[&str] = &["PNG", "JPEG", "TIFF", "DICOM", "whole slides: Aperio SVS, OME-TIFF, tiled TIFF, DICOM"];
+pub const FILE_FORMATS: &[&str] =
+    &["PNG", "JPEG", "TIFF", "DICOM", "whole slides: Aperio SVS, OME-TIFF, tiled TIFF, DICOM"];
 
 /// Slides that are kept open between samples. A slide's table of tiles can take megabytes to read anew.
 const MAX_OPEN_SLIDES: usize = 32;
 /// Slides that are surveyed at once; each takes up to 60 MiB.
 const MAX_SURVEYS: usize = 4;
 
-/// Millions of pixels decoded for one tile from which on a user is told that it will be slow.
+/// Millions of pixels decoded for one tile from which on the log warns that it will be slow.
 const SLOW_MILLION: usize = 16;
 
 /// The files of the entries, each a tile or a slide. Of the files of a DICOM slide the one with its full level stands for
@@ -39,7 +40,7 @@ pub fn find(base: &Path, entries: &[PathBuf]) -> Result<Vec<FoundFile>, Error> {
     let has_known_extension = |name: &str| image_file::has_known_extension(name) || name.ends_with(".svs");
     let accepts =
         |path: &Path, name: &str| has_known_extension(name) || dicom::candidate(path, name) == Candidate::Image;
-    let files = find_files_by_content(base, entries, accepts, &KINDS.join(", "))?;
+    let files = find_files_by_content(base, entries, accepts, &FILE_FORMATS.join(", "))?;
     let (slides, mut others): (Vec<_>, Vec<_>) = files.into_iter().partition(|file| dicom::slide::is_slide(&file.path));
     others.extend(dicom::slide::one_a_slide(slides));
     others.sort_by(|a, b| a.id.cmp(&b.id));
@@ -52,7 +53,7 @@ pub struct Source {
     /// How each file is cut; `None` for one that is no slide, or cannot be read.
     grids: Vec<Option<Grid>>,
     samples: Vec<Place>,
-    /// Slides that nobody reads at the moment, with the index of their file; the one used last is last.
+    /// Slides that no thread reads at the moment, with the index of their file; the one used last is last.
     idle: Mutex<Vec<(usize, Slide)>>,
 }
 
@@ -146,12 +147,12 @@ impl Source {
     ///
     /// # Errors
     /// A file that is missing, damaged or of an unsupported kind.
-    pub fn read(&self, index: usize) -> Result<Stored, Error> {
+    pub fn read(&self, index: usize) -> Result<DecodedImage, Error> {
         let Place { file, part } = &self.samples[index];
         self.files[*file].check_unchanged()?;
         match part {
             Part::Whole => read_tile_file(&self.files[*file].path),
-            Part::Tile(tile) => self.read_tile(*file, *tile).map(Stored::Floats),
+            Part::Tile(tile) => self.read_tile(*file, *tile).map(DecodedImage::Floats),
             Part::Unreadable(error) => Err(Error::clone(error)),
         }
     }
@@ -225,11 +226,11 @@ impl Source {
 }
 
 /// A file that is a tile by itself.
-fn read_tile_file(path: &Path) -> Result<Stored, Error> {
+fn read_tile_file(path: &Path) -> Result<DecodedImage, Error> {
     let name = path.file_name().unwrap_or_default().to_string_lossy().to_lowercase();
     match dicom::candidate(path, &name) {
         Candidate::Other => image_file::read_decoded(path),
-        _ => Ok(Stored::Floats(dicom::read_image(path)?.image)),
+        _ => Ok(DecodedImage::Floats(dicom::read_image(path)?.image)),
     }
 }
 

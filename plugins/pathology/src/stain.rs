@@ -11,7 +11,7 @@ use medcoss_sdk::rand::RngExt;
 /// Absorption of haematoxylin, eosin and DAB in red, green and blue; a row a stain.
 pub const STAINS: [[f32; 3]; 3] = [[0.65, 0.70, 0.29], [0.07, 0.99, 0.11], [0.27, 0.57, 0.78]];
 
-/// Darkest value that is told apart from black.
+/// Darkest value that is distinguished from black.
 const DARKEST: f32 = 1e-3;
 
 type Matrix = [[f32; 3]; 3];

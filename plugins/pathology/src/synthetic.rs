@@ -1,6 +1,6 @@
 //! Synthetic sections in haematoxylin and eosin: pink ground with fibres, violet nuclei, many or few of them.
 //!
-//! Made for demonstrations and tests, not for realism. Tiles are written as RGBA PNG, RGB PNG and JPEG by turns,
+//! Made for demonstrations and tests, not for realism. Tiles are written as RGBA PNG, RGB PNG and JPEG in turn,
 //! labelled by how dense the nuclei are; beside them one small slide of two levels, with glass around the tissue.
 
 mod section;

@@ -31,7 +31,7 @@ const LARGEST_BLOCK: usize = 1 << 22;
 /// Pixels of a level from which on only parts of it are looked at: 16384 x 16384.
 const SAMPLED: usize = 1 << 28;
 /// Most places of a tile along each side that are then looked at.
-const MOST_PLACES: usize = 4;
+const MAX_PLACES: usize = 4;
 
 /// The tiles with at least `min_tissue_ratio` of tissue, as column and row, row by row.
 ///
@@ -87,7 +87,7 @@ fn some_blocks(level: Level, grid: &Grid) -> Vec<Region> {
     let scale = [level.width as f64 / grid.full_size()[0], level.height as f64 / grid.full_size()[1]];
     let places = |axis: usize| {
         let side = grid.side() * scale[axis];
-        let n_places = ((side / level.chunk[axis] as f64 / 2.0) as usize).clamp(1, MOST_PLACES);
+        let n_places = ((side / level.chunk[axis] as f64 / 2.0) as usize).clamp(1, MAX_PLACES);
         let length = [level.width, level.height][axis];
         move |tile: usize| {
             let chunk = level.chunk[axis];

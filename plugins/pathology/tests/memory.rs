@@ -14,7 +14,7 @@ use medcoss_test_support::process::is_alone;
 const SIDE: u32 = 50_000;
 const TILE: u32 = 256;
 
-/// Peak of the memory of this process in MiB, or `None` on systems that do not tell.
+/// Peak of the memory of this process in MiB, or `None` on systems that do not report it.
 fn peak_mib() -> Option<u64> {
     let status = std::fs::read_to_string("/proc/self/status").ok()?;
     let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;

@@ -6,7 +6,7 @@ use std::{collections::BTreeSet, ops::Range, sync::Arc};
 use medcoss_sdk::{Error, Fingerprint, code};
 
 /// Damaged places of a file that keep their own reasons, so that files of nothing else do not fill the memory with them.
-const MOST_REASONS: usize = 10_000;
+const MAX_REASONS: usize = 10_000;
 
 /// All documents. Their texts lie in one string one after another, which is about as small as the files.
 #[derive(Debug)]
@@ -57,7 +57,7 @@ impl Document {
 
 impl Default for Corpus {
     fn default() -> Self {
-        let too_many = format!("one of more than {MOST_REASONS} damaged places in its file");
+        let too_many = format!("one of more than {MAX_REASONS} damaged places in its file");
         Self {
             files: Vec::new(),
             text: String::new(),
@@ -98,7 +98,7 @@ impl Corpus {
     /// Adds a document of the file begun last that is there but cannot be read. An empty `place` stands for the file.
     pub fn add_unreadable(&mut self, place: String, error: Error) {
         self.n_unreadable_in_file += 1;
-        let kept = self.n_unreadable_in_file <= MOST_REASONS;
+        let kept = self.n_unreadable_in_file <= MAX_REASONS;
         let error = if kept { Arc::new(error) } else { self.too_many.clone() };
         self.push(place, None, Content::Unreadable(error));
     }
@@ -244,14 +244,14 @@ mod tests {
         let mut corpus = Corpus::default();
         for file in ["a.txt", "b.txt"] {
             corpus.begin_file(file, b"...");
-            for line in 0..=MOST_REASONS {
+            for line in 0..=MAX_REASONS {
                 corpus.add_unreadable(format!("#{line}"), Error::corrupt(format!("torn {line}")));
             }
         }
-        assert_eq!(corpus.n_unreadable(), 2 * MOST_REASONS + 2);
+        assert_eq!(corpus.n_unreadable(), 2 * MAX_REASONS + 2);
         let reasons: Vec<_> = corpus.unreadable().map(Error::message).collect();
-        assert_eq!((reasons[MOST_REASONS - 1], reasons[MOST_REASONS + 1]), ("torn 9999", "torn 0"));
-        assert_eq!(reasons[MOST_REASONS], "one of more than 10000 damaged places in its file");
+        assert_eq!((reasons[MAX_REASONS - 1], reasons[MAX_REASONS + 1]), ("torn 9999", "torn 0"));
+        assert_eq!(reasons[MAX_REASONS], "one of more than 10000 damaged places in its file");
     }
 
     #[test]

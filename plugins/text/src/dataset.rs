@@ -10,7 +10,7 @@ use medcoss_sdk::{
 use crate::{
     corpus::Corpus,
     options::{Options, Unit},
-    read::{self, KINDS},
+    read::{self, FILE_FORMATS},
     tokeniser::{self, Encoded, Tokeniser},
 };
 
@@ -23,7 +23,7 @@ pub struct TextDataset {
     masking: WordMasking,
 }
 
-/// File of kept samples, and its field with the text.
+/// File of saved samples, and its field with the text.
 const KEPT: &str = "kept.jsonl";
 const KEPT_FIELD: &str = "text";
 
@@ -47,7 +47,9 @@ impl TextDataset {
         }
         if let Some(first) = corpus.unreadable().next() {
             let (n, all) = (corpus.n_unreadable(), corpus.len());
-            log::warn(&format!("{n} of {all} documents cannot be read and count as bad samples; the first: {first}"));
+            log::warn(&format!(
+                "{n} of {all} documents cannot be read and count as invalid samples; the first: {first}"
+            ));
         }
         let masking =
             WordMasking::new(options.mask_ratio, tokeniser.vocabulary, tokeniser.mask_id, &tokeniser.special_ids)?;
@@ -81,7 +83,7 @@ fn check_not_empty(request: &OpenRequest<Options>, corpus: &Corpus) -> Result<()
     }
     let names: Vec<_> = request.data.iter().map(|entry| entry.display().to_string()).collect();
     let (names, n_empty) = (names.join(", "), corpus.n_empty());
-    let kinds = KINDS.join(", ");
+    let kinds = FILE_FORMATS.join(", ");
     Err(Error::unreadable(format!("no documents in {names}, {n_empty} empty ones aside (looked for {kinds})")))
 }
 

@@ -29,7 +29,7 @@ impl Modality for Text {
     const VERSION: &'static str = env!("CARGO_PKG_VERSION");
     const SUMMARY: &'static str = "Reports and abstracts as WordPiece tokens, with whole-word masking";
     const FAMILY: &'static str = "text";
-    const READS: &'static [&'static str] = &read::KINDS;
+    const FILE_FORMATS: &'static [&'static str] = &read::FILE_FORMATS;
     const RENDERS: Option<Rendering> = Some(Rendering::Text);
     const SAVES_SAMPLES: bool = true;
     const RENAMED_OPTIONS: &'static [(&'static str, &'static str)] =

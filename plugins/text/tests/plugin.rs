@@ -317,7 +317,7 @@ fn what_is_damaged_among_good_documents_is_a_bad_sample_with_its_reason() {
 fn a_file_among_others_that_cannot_be_opened_is_a_bad_sample() {
     let folder = tempfile::tempdir().unwrap();
     std::fs::write(folder.path().join("a.txt"), "clear\n").unwrap();
-    // A file that nobody can read from its start, whoever runs the tests.
+    // A file that cannot be read from its start by any user.
     std::os::unix::fs::symlink("/proc/self/mem", folder.path().join("b.txt")).unwrap();
     let dataset = open(&request(folder.path(), &["."], serde_json::json!({})));
     assert_eq!((dataset.len(), dataset.id(1).as_str()), (2, "b.txt"));

@@ -8,25 +8,25 @@ use gif::{ColorOutput, DecodeOptions, Decoder, DecodingError, DisposalMethod, Me
 use medcoss_sdk::Error;
 use medcoss_sdk::image::Image;
 
-use crate::clip::{MOST_PIXELS, Outline};
+use crate::clip::{ClipInfo, MAX_PIXELS};
 
 /// Counts the frames without decoding them.
 ///
 /// # Errors
 /// A file that is missing, damaged, of another kind or too large.
-pub(crate) fn outline(path: &Path) -> Result<Outline, Error> {
+pub(crate) fn info(path: &Path) -> Result<ClipInfo, Error> {
     let mut decoder = decoder(path, true)?;
     let mut n_frames = 0;
     while decoder.next_frame_info().map_err(damaged)?.is_some() {
         n_frames += 1;
     }
-    Ok(Outline { n_frames, width: decoder.width().into(), height: decoder.height().into() })
+    Ok(ClipInfo { n_frames, width: decoder.width().into(), height: decoder.height().into() })
 }
 
 /// The screen after each of some frames, in rising order.
 ///
 /// # Errors
-/// Those of [`outline`], fewer frames than wanted, and those of `visit`.
+/// Those of [`info`], fewer frames than wanted, and those of `visit`.
 pub(crate) fn read(
     path: &Path,
     wanted: &[usize],
@@ -82,17 +82,17 @@ fn decoder(path: &Path, skip: bool) -> Result<Decoder<BufReader<File>>, Error> {
     options.skip_frame_decoding(skip);
     // Four bytes a pixel; what a header claims is not allocated beyond that.
     options
-        .set_memory_limit(MemoryLimit::Bytes((4 * MOST_PIXELS as u64).try_into().unwrap_or(std::num::NonZeroU64::MAX)));
+        .set_memory_limit(MemoryLimit::Bytes((4 * MAX_PIXELS as u64).try_into().unwrap_or(std::num::NonZeroU64::MAX)));
     let decoder = options.read_info(BufReader::new(file)).map_err(damaged)?;
     let (width, height) = (usize::from(decoder.width()), usize::from(decoder.height()));
-    if width * height == 0 || width * height > MOST_PIXELS {
-        return Err(Error::unsupported(format!("its frames are {width}x{height}; 1 to {MOST_PIXELS} pixels are read")));
+    if width * height == 0 || width * height > MAX_PIXELS {
+        return Err(Error::unsupported(format!("its frames are {width}x{height}; 1 to {MAX_PIXELS} pixels are read")));
     }
     Ok(decoder)
 }
 
 fn damaged(error: DecodingError) -> Error {
-    Error::corrupt("it is no sound GIF file").caused_by(&error)
+    Error::corrupt("it is not a valid GIF file").caused_by(&error)
 }
 
 #[cfg(test)]
@@ -116,7 +116,7 @@ mod tests {
 
     /// First letters of the colours on the screen, after each frame.
     fn screens(file: &tempfile::NamedTempFile) -> Vec<String> {
-        let n_frames = outline(file.path()).unwrap().n_frames;
+        let n_frames = info(file.path()).unwrap().n_frames;
         let mut screens = Vec::new();
         let letter = |pixel: &[f32]| match pixel {
             [1.0, 0.0, 0.0] => 'r',
@@ -140,7 +140,7 @@ mod tests {
             frame([0, 1, 2, 1], &[0, 2], DisposalMethod::Background, Some(2)),
             frame([2, 1, 1, 1], &[2], DisposalMethod::Keep, None),
         ]);
-        assert_eq!(outline(file.path()).unwrap(), Outline { n_frames: 4, width: 3, height: 2 });
+        assert_eq!(info(file.path()).unwrap(), ClipInfo { n_frames: 4, width: 3, height: 2 });
         // The green pair goes away again; the transparent pixel leaves red; then its rectangle is cleared.
         assert_eq!(screens(&file), ["rrrrrr", "rggrrr", "rrr.rr", "rrr..g"]);
     }

@@ -15,15 +15,15 @@ use medcoss_sdk::{Error, FoundFile, find_files};
 use crate::animation;
 
 /// The kinds that are read, for people.
-pub(crate) const KINDS: &[&str] = &["folders of numbered frames (PNG, JPEG)", "animated GIF"];
+pub(crate) const FILE_FORMATS: &[&str] = &["folders of numbered frames (PNG, JPEG)", "animated GIF"];
 /// Most pixels of a frame.
-pub(crate) const MOST_PIXELS: usize = 1 << 24;
+pub(crate) const MAX_PIXELS: usize = 1 << 24;
 /// Memory that a decoder may claim, in bytes.
-const MOST_BYTES: u64 = 1 << 28;
+const MAX_BYTES: u64 = 1 << 28;
 
 /// Size of a clip.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Outline {
+pub(crate) struct ClipInfo {
     pub n_frames: usize,
     pub width: usize,
     pub height: usize,
@@ -49,7 +49,7 @@ pub(crate) enum Clip {
 pub(crate) fn find(base: &Path, entries: &[PathBuf]) -> Result<Vec<Clip>, Error> {
     let extensions = [".png", ".jpg", ".jpeg", ".gif"];
     let accepts = |name: &str| extensions.iter().any(|extension| name.ends_with(extension));
-    let files = find_files(base, entries, accepts, &KINDS.join(", "))?;
+    let files = find_files(base, entries, accepts, &FILE_FORMATS.join(", "))?;
     let mut clips = Vec::new();
     let mut series: BTreeMap<(String, String, String), Vec<(u64, FoundFile)>> = BTreeMap::new();
     for file in files {
@@ -110,15 +110,15 @@ impl Clip {
     ///
     /// # Errors
     /// A first frame, or a GIF, that is damaged.
-    pub(crate) fn outline(&self) -> Result<Outline, Error> {
+    pub(crate) fn info(&self) -> Result<ClipInfo, Error> {
         match self {
             Self::Gif(file) => {
                 file.check_unchanged()?;
-                animation::outline(&file.path)
+                animation::info(&file.path)
             }
             Self::Images { files, .. } => {
                 let (_, [width, height]) = header(&files[0])?;
-                Ok(Outline { n_frames: files.len(), width, height })
+                Ok(ClipInfo { n_frames: files.len(), width, height })
             }
         }
     }
@@ -149,11 +149,8 @@ fn header(file: &FoundFile) -> Result<(ImageFormat, [usize; 2]), Error> {
     };
     let (width, height) = reader.into_dimensions().map_err(|error| explained(file, &error))?;
     let size = [width as usize, height as usize];
-    if size[0].saturating_mul(size[1]) > MOST_PIXELS {
-        return Err(Error::unsupported(format!(
-            "{} is {width}x{height}; up to {MOST_PIXELS} pixels are read",
-            file.id
-        )));
+    if size[0].saturating_mul(size[1]) > MAX_PIXELS {
+        return Err(Error::unsupported(format!("{} is {width}x{height}; up to {MAX_PIXELS} pixels are read", file.id)));
     }
     Ok((format, size))
 }
@@ -168,7 +165,7 @@ fn image(file: &FoundFile) -> Result<Image, Error> {
     }
     let mut reader = ImageReader::with_format(Cursor::new(content), format);
     let mut limits = Limits::default();
-    limits.max_alloc = Some(MOST_BYTES);
+    limits.max_alloc = Some(MAX_BYTES);
     reader.limits(limits);
     let decoded = reader.decode().map_err(|error| explained(file, &error))?;
     let grey = matches!(decoded, DynamicImage::ImageLuma8(_) | DynamicImage::ImageLuma16(_));
@@ -184,7 +181,7 @@ fn unreadable(file: &FoundFile, error: &std::io::Error) -> Error {
 fn explained(file: &FoundFile, error: &ImageError) -> Error {
     match error {
         ImageError::Limits(_) => Error::unsupported(format!("{} needs too much memory", file.id)).caused_by(error),
-        _ => Error::corrupt(format!("{} is no sound image", file.id)).caused_by(error),
+        _ => Error::corrupt(format!("{} is not a valid image", file.id)).caused_by(error),
     }
 }
 

@@ -25,7 +25,7 @@ use medcoss_sdk::{
     View, encode_png, export_plugin, mask, patch, saved_samples,
 };
 
-use clip::{Clip, Outline};
+use clip::{Clip, ClipInfo};
 pub use options::Options;
 use options::TUBE;
 
@@ -44,7 +44,7 @@ impl Modality for Video {
     const VERSION: &'static str = env!("CARGO_PKG_VERSION");
     const SUMMARY: &'static str = "medical video, a stretch of a clip a sample";
     const FAMILY: &'static str = "video";
-    const READS: &'static [&'static str] = clip::KINDS;
+    const FILE_FORMATS: &'static [&'static str] = clip::FILE_FORMATS;
     const RENDERS: Option<Rendering> = Some(Rendering::Png);
     const SAVES_SAMPLES: bool = true;
     const RENAMED_OPTIONS: &'static [(&'static str, &'static str)] =
@@ -79,7 +79,7 @@ impl Modality for Video {
 
 /// Opened clips, a clip a sample.
 pub struct Clips {
-    /// Those of kept samples, which have no labels.
+    /// Those of saved samples, which have no labels.
     options: Options,
     clips: Vec<Clip>,
     labels: Vec<Option<String>>,
@@ -89,7 +89,7 @@ impl Clips {
     /// Frames of a sample `[frames, size, size, channels]`: the middle ones, whole, or any of them, cropped and flipped.
     fn frames(&self, clip: &Clip, mut rng: Option<&mut SampleRng>) -> Result<Vec<f32>, Error> {
         let Options { num_frames: frames, frame_stride, size, .. } = self.options;
-        let Outline { n_frames, width, height } = clip.outline()?;
+        let ClipInfo { n_frames, width, height } = clip.info()?;
         let span = (frames - 1) * frame_stride + 1;
         let Some(spare) = n_frames.checked_sub(span) else {
             return Err(Error::unsupported(format!(

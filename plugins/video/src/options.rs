@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 /// `[frames, rows, columns]` of a token.
 pub(crate) const TUBE: [usize; 3] = [2, 16, 16];
 /// Most frames of a sample, and the largest side.
-const MOST_FRAMES: usize = 128;
+const MAX_FRAMES: usize = 128;
 const LARGEST: usize = 512;
 /// Largest distance of frames.
 const FARTHEST: usize = 1000;
@@ -59,8 +59,8 @@ impl Options {
     pub(crate) fn check(&self) -> Result<(), Error> {
         let Self { num_frames, frame_stride, size, mask_ratio, crop_scale: [least, most], .. } = *self;
         let refused = |text: String| Err(Error::bad_request(text));
-        if num_frames == 0 || !num_frames.is_multiple_of(TUBE[0]) || num_frames > MOST_FRAMES {
-            return refused(format!("num_frames is {num_frames}; it must be an even number from 2 to {MOST_FRAMES}"));
+        if num_frames == 0 || !num_frames.is_multiple_of(TUBE[0]) || num_frames > MAX_FRAMES {
+            return refused(format!("num_frames is {num_frames}; it must be an even number from 2 to {MAX_FRAMES}"));
         }
         if !(1..=FARTHEST).contains(&frame_stride) {
             return refused(format!("frame_stride is {frame_stride}; it must be 1 to {FARTHEST}"));

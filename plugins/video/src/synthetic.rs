@@ -1,7 +1,7 @@
 //! Synthetic clips: a beating ventricle in the fan of an ultrasound probe, with speckle. Hearts beat well or weakly, which is the
 //! label.
 //!
-//! Made for demonstrations and tests, not for realism. Written by turns as folders of PNG frames, of JPEG frames, and as GIF.
+//! Made for demonstrations and tests, not for realism. Written in turn as folders of PNG frames, of JPEG frames, and as GIF.
 
 use std::f32::consts::TAU;
 use std::io::Cursor;

@@ -174,7 +174,7 @@ fn kept_clips_are_the_samples_again_without_the_data() {
     let again = open(kept.path(), &entries, made.options).unwrap();
     assert_eq!(again.len(), 5);
     for (index, expected) in expected.iter().enumerate() {
-        assert!(load(&again, index, View::Training, 9).unwrap() == *expected, "kept sample {index}");
+        assert!(load(&again, index, View::Training, 9).unwrap() == *expected, "saved sample {index}");
     }
 }
 
@@ -241,8 +241,8 @@ fn bad_clips_spoil_their_own_sample_only() {
     let options = json!({ "num_frames": 8, "frame_stride": 1, "size": 64, "colour": false });
     let dataset = open(folder.path(), &["."], options).unwrap();
     for (index, (id, expected, word)) in [
-        ("a_cut.gif", code::CORRUPT, "no sound GIF"),
-        ("a_empty.gif", code::CORRUPT, "no sound GIF"),
+        ("a_cut.gif", code::CORRUPT, "not a valid GIF"),
+        ("a_empty.gif", code::CORRUPT, "not a valid GIF"),
         ("a_huge.gif", code::UNSUPPORTED, "65535x65535"),
         ("a_short/1.png", code::UNSUPPORTED, "hint: lower option num_frames"),
         ("a_text/1.png", code::CORRUPT, "neither PNG nor JPEG"),

@@ -70,7 +70,7 @@ impl Modality for Xray {
     const VERSION: &'static str = env!("CARGO_PKG_VERSION");
     const SUMMARY: &'static str = "radiographs, one image a sample";
     const FAMILY: &'static str = "image";
-    const READS: &'static [&'static str] = source::KINDS;
+    const FILE_FORMATS: &'static [&'static str] = source::FILE_FORMATS;
     const RENDERS: Option<Rendering> = Some(Rendering::Png);
     const SAVES_SAMPLES: bool = true;
     const MASK_EXTENSIONS: &'static [&'static str] = label_image::MASK_EXTENSIONS;
@@ -100,7 +100,7 @@ impl Modality for Xray {
 
 /// Opened radiographs, a file a sample: of files with several frames the first.
 pub struct Radiographs {
-    /// Those of kept samples, which have no labels.
+    /// Those of saved samples, which have no labels.
     options: Options,
     transform: ImageTransform,
     files: Vec<FoundFile>,
@@ -147,7 +147,7 @@ impl Dataset for Radiographs {
         let file = &self.files[index];
         let (image, labels) = (source::read(file)?, label_image::read_labels(mask)?);
         check_fits(&mask.id, labels.shape(), &file.id, &[image.height(), image.width()])?;
-        self.transform.plain_labels(&labels)
+        self.transform.evaluation_labels(&labels)
     }
 
     fn render(&self, tokens: Tokens<'_>) -> Result<Vec<u8>, Error> {

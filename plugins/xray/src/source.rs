@@ -7,11 +7,11 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use medcoss_formats::dicom::{self, Candidate};
-use medcoss_formats::image_file::{self, Stored};
+use medcoss_formats::image_file::{self, DecodedImage};
 use medcoss_sdk::{Error, FoundFile, find_files_by_content, log};
 
 /// The kinds that are read, for people.
-pub const KINDS: &[&str] = &["PNG", "JPEG", "TIFF", dicom::KINDS];
+pub const FILE_FORMATS: &[&str] = &["PNG", "JPEG", "TIFF", dicom::FILE_FORMATS];
 
 /// The files of the entries. Of DICOM files in folders, those that can hold no image, such as reports, are left out.
 ///
@@ -27,7 +27,7 @@ pub fn find(base: &Path, entries: &[PathBuf]) -> Result<Vec<FoundFile>, Error> {
         n_left_out.set(n_left_out.get() + usize::from(candidate == Candidate::WithoutImage));
         candidate == Candidate::Image
     };
-    let files = find_files_by_content(base, entries, accepts, &KINDS.join(", "))?;
+    let files = find_files_by_content(base, entries, accepts, &FILE_FORMATS.join(", "))?;
     if n_left_out.get() > 0 {
         log::warn(&format!("{} DICOM files without an image are left out", n_left_out.get()));
     }
@@ -36,11 +36,11 @@ pub fn find(base: &Path, entries: &[PathBuf]) -> Result<Vec<FoundFile>, Error> {
 
 /// Reads a radiograph as grey in `[0, 1]`: the place where the kind of a file decides how. Image files hold grey
 /// values ready for display, and DICOM files say how theirs become so; colour is turned to luma. Of several frames the
-/// first is read, which is told once.
+/// first is read, which is reported once.
 ///
 /// # Errors
 /// A file that is missing, damaged or of another kind.
-pub fn read(file: &FoundFile) -> Result<Stored, Error> {
+pub fn read(file: &FoundFile) -> Result<DecodedImage, Error> {
     static SEVERAL_TOLD: AtomicBool = AtomicBool::new(false);
     if is_image_file(&file.path) {
         return image_file::read_grey(&file.path);
@@ -49,7 +49,7 @@ pub fn read(file: &FoundFile) -> Result<Stored, Error> {
     if image.n_frames > 1 && !SEVERAL_TOLD.swap(true, Ordering::Relaxed) {
         log::warn(&format!("{} has {} frames; of such files the first is used", file.id, image.n_frames));
     }
-    Ok(Stored::Floats(image.image.into_grey()))
+    Ok(DecodedImage::Floats(image.image.into_grey()))
 }
 
 /// Whether a file is an image file rather than a DICOM file: by its name or, where that says neither, by its first

@@ -1,7 +1,7 @@
 //! Synthetic radiographs: a body, two lung fields, ribs, a heart, and in half of them an opacity in one lung.
 //!
 //! Made for demonstrations and tests, not for realism: enough structure that a model learns to fill in patches, and a
-//! label that a probe can find. Written by turns as 8-bit PNG, 16-bit PNG, JPEG, and DICOM of 12 bit with low values black
+//! label that a probe can find. Written in turn as 8-bit PNG, 16-bit PNG, JPEG, and DICOM of 12 bit with low values black
 //! and with low values white.
 
 use std::io::Cursor;
@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 
 use image::codecs::jpeg::JpegEncoder;
 use image::{ImageBuffer, ImageError, ImageFormat, ImageResult, Luma};
-use medcoss_formats::dicom::write::{DicomFile, Scanner};
+use medcoss_formats::dicom::write::{DicomFile, Modality};
 use medcoss_sdk::rand::RngExt;
 use medcoss_sdk::{Error, SampleRng, Synthesised, sample_rng, serde_json};
 
@@ -160,7 +160,7 @@ fn dicom(path: &Path, grey: &[f32], number: usize, inverted: bool) -> Result<(),
     let bits = |value: f32| (if inverted { 1.0 - value } else { value } * 4095.0).round() as i32;
     let stored: Vec<i32> = grey.iter().map(|&value| bits(value)).collect();
     DicomFile {
-        scanner: Scanner::Radiography,
+        modality: Modality::Radiography,
         series: &format!("2.25.{}", 7_000_000 + number),
         number: 1,
         size: [HEIGHT as usize, WIDTH as usize],

@@ -6,7 +6,7 @@ use std::path::{Component, Path, PathBuf};
 use medcoss_abi::message::{Description, Synthesised};
 
 /// Longest sample id in bytes.
-pub const LONGEST_ID: usize = 1024;
+pub const MAX_ID_BYTES: usize = 1024;
 /// Largest answer in bytes that is parsed: the ids of ten million samples.
 pub const LARGEST_ANSWER: usize = 1 << 30;
 
@@ -57,9 +57,9 @@ pub fn check_description(description: &Description, id: &str) -> Result<(), Stri
 pub fn check_ids(ids: &[String]) -> Result<(), String> {
     let mut seen = HashSet::with_capacity(ids.len());
     for (index, id) in ids.iter().enumerate() {
-        if id.is_empty() || id.len() > LONGEST_ID || id.chars().any(char::is_control) {
+        if id.is_empty() || id.len() > MAX_ID_BYTES || id.chars().any(char::is_control) {
             return Err(format!(
-                "the id of sample {index} is {id:?}; it must be 1 to {LONGEST_ID} printable characters"
+                "the id of sample {index} is {id:?}; it must be 1 to {MAX_ID_BYTES} printable characters"
             ));
         }
         if !stays_below(Path::new(id)) {
@@ -192,7 +192,7 @@ mod tests {
         for bad in ["", "/etc/passwd", "a/../../b", "line\nbreak"] {
             assert!(check_ids(&strings(&["ok", bad])).is_err(), "{bad:?}");
         }
-        assert!(check_ids(&["x".repeat(LONGEST_ID + 1)]).is_err());
+        assert!(check_ids(&["x".repeat(MAX_ID_BYTES + 1)]).is_err());
         assert_eq!(check_ids(&strings(&["a", "b", "a"])), Err("two samples have the id \"a\"".into()));
     }
 

@@ -84,10 +84,10 @@ impl OpenDataset {
         self.handle.query(operation, body)
     }
 
-    /// Fills a batch, whatever the indices. Bad samples are listed in the order of their slots.
+    /// Fills a batch, whatever the indices. Invalid samples are listed in the order of their slots.
     ///
     /// # Errors
-    /// What the plugin reports of the call as a whole; bad samples that were not asked for.
+    /// What the plugin reports of the call as a whole; invalid samples that were not asked for.
     pub(crate) fn fill(
         &self,
         view: View,
@@ -117,7 +117,7 @@ impl OpenDataset {
     /// Reads samples that must be delivered, each with a seed of its own made from `seed`.
     ///
     /// # Errors
-    /// A failed call, a bad sample.
+    /// A failed call, an invalid sample.
     pub(crate) fn read(&self, view: View, indices: &[u64], seed: u64, pattern: FillPattern) -> Result<Batch, Stop> {
         let seeds: Vec<u64> = indices.iter().map(|&index| seed_of(seed, index)).collect();
         self.read_seeded(view, indices, &seeds, pattern)

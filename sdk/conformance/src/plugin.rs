@@ -101,7 +101,7 @@ impl From<CallError> for Stop {
     fn from(error: CallError) -> Self {
         let remedy = match &error {
             CallError::Reported { code: code::PANIC, .. } => PANIC_REMEDY,
-            CallError::Reported { .. } => "the message is the plugin's own; mend what it names",
+            CallError::Reported { .. } => "the message is the plugin's own; fix what it names",
             CallError::Malformed { .. } => "answer with the JSON of the contract (`medcoss_abi::message`)",
         };
         violation(error.to_string(), remedy)

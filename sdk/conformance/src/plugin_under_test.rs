@@ -20,7 +20,7 @@ use crate::rules::resource_growth::Growth;
 use crate::rules::{determinism, fill};
 
 /// Most numbers that are read at once.
-const MOST_VALUES: usize = 1 << 22;
+const MAX_VALUES: usize = 1 << 22;
 
 /// The plugin under test.
 pub(crate) struct PluginUnderTest {
@@ -254,7 +254,7 @@ impl PluginUnderTest {
 impl Samples {
     /// How many samples are read at once.
     pub(crate) fn batch_size(&self) -> usize {
-        (MOST_VALUES / self.dataset.shape.n_values()).clamp(1, 8)
+        (MAX_VALUES / self.dataset.shape.n_values()).clamp(1, 8)
     }
 
     /// Shows every sample in a view, read with seeds made from `seed`, to `look`, with its id.

@@ -109,10 +109,10 @@ mod tests {
 
     #[test]
     fn endless_and_steering_text_of_plugins_is_cut_and_cleaned() {
-        let report = RuleReport::failed("header", &format!("\u{1b}[31m{}", "\u{e4}".repeat(5000)), "mend it");
+        let report = RuleReport::failed("header", &format!("\u{1b}[31m{}", "\u{e4}".repeat(5000)), "fix it");
         assert!(report.detail.len() < LONGEST + 50 && report.detail.starts_with("\u{fffd}[31m"), "{report:?}");
         assert!(report.detail.ends_with(" bytes more)"));
-        assert_eq!(summary(&[report]).matches("remedy: mend it").count(), 1);
+        assert_eq!(summary(&[report]).matches("remedy: fix it").count(), 1);
     }
 
     #[test]

@@ -27,14 +27,14 @@ fn the_fixture_conforms() {
 #[test]
 fn every_rule_is_announced_tried_and_reported_in_order() {
     let _one = one_at_a_time();
-    let mut told = Vec::new();
+    let mut started = Vec::new();
     let request = Request { id: Some("fixture".into()), ..Request::default() };
     let reports = check(builtins()[0].header, &request, &mut |event| match event {
-        Event::Started(rule) => told.push(rule.to_string()),
-        Event::Finished(report) => assert_eq!(told.last(), Some(&report.rule)),
+        Event::Started(rule) => started.push(rule.to_string()),
+        Event::Finished(report) => assert_eq!(started.last(), Some(&report.rule)),
     });
     let names: Vec<_> = rules().map(|asked| asked.name.to_string()).collect();
-    assert_eq!(told, names);
+    assert_eq!(started, names);
     // Its tokens are vectors, and it reads no masks: only rules about ids of tokens and about masks do not concern it.
     let skipped: Vec<_> = reports.iter().filter(|v| v.outcome == Outcome::Skipped).map(|v| v.rule.as_str()).collect();
     assert_eq!(skipped, ["lengths", "token-ids", "targets", "label-maps"]);

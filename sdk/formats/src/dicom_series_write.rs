@@ -5,7 +5,7 @@ use std::path::Path;
 use medcoss_sdk::Error;
 use medcoss_sdk::volume::Volume;
 
-use crate::dicom::write::{DicomFile, Place, Scanner};
+use crate::dicom::write::{DicomFile, Modality, Place};
 use crate::nifti_write::{Placement, in_file_order};
 
 /// A series to be written.
@@ -15,8 +15,8 @@ pub struct DicomSeries<'a> {
     pub volume: &'a Volume,
     /// Letters for what columns, rows and slices run towards: `LPS` keeps the order of the volume.
     pub facing: &'a str,
-    /// What made it.
-    pub scanner: Scanner,
+    /// Modality that made it.
+    pub modality: Modality,
     /// Identifier of the series: digits and points.
     pub series: &'a str,
     /// `[slope, intercept]`: value = stored value * slope + intercept. Stored values are whole, of 16 bit with a sign.
@@ -52,7 +52,7 @@ impl DicomSeries<'_> {
                 thickness_mm: lengths[2],
             };
             let file = DicomFile {
-                scanner: self.scanner,
+                modality: self.modality,
                 series: self.series,
                 number: slice + 1,
                 size: [rows, columns],

@@ -1,11 +1,12 @@
 //! Gzipped files as streams that can begin in the middle.
 //!
-//! Deflated data can be decompressed only from what came before. While a [`GzipStream`] is read for the first time it
-//! writes down [`Restart`]s: the state of the decompressor, and the last 32 KiB that it gave. Later streams go on from the one
-//! before what is wanted, as the `zran` example of zlib does. Restarts lie in memory, a limited number a file, and are never written.
+//! Deflated data can be decompressed only with the data before them. The first read of a file through a [`GzipStream`] records an
+//! index of [`AccessPoint`]s: the state of the decompressor, and the last 32 KiB of content. Later streams start from the access
+//! point before the wanted byte, as the `zran` example of zlib does. The index is in memory, limited in size for each file, and is
+//! never written to disk.
 //!
-//! The checksum of a file stands behind all of it. So the stream that writes the restarts down is read to its end before they are
-//! used; a file that was changed since is noticed by whoever opens it.
+//! The checksum of a file is at its end. So the stream that records the index is read to its end before the index is used. A file
+//! that has changed since is noticed by the code that opens it.
 
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, Read, Seek, SeekFrom};
@@ -23,14 +24,14 @@ const WINDOW: usize = 1 << 15;
 const RING: usize = 1 << 17;
 /// Bytes of compressed data that are held at a time.
 const BUFFER_BYTES: usize = 1 << 16;
-/// Bytes of content between two restarts, at least.
+/// Least bytes of content between two access points.
 pub(crate) const DISTANCE: u64 = 1 << 20;
-/// Memory that a restart takes, in bytes.
-const RESTART_BYTES: usize = WINDOW + size_of::<DecompressorOxide>() + size_of::<Restart>();
+/// Memory of an access point, in bytes.
+const ACCESS_POINT_BYTES: usize = WINDOW + size_of::<DecompressorOxide>() + size_of::<AccessPoint>();
 
 /// Where decompression can go on.
 #[derive(Clone)]
-struct Restart {
+struct AccessPoint {
     /// The byte of the content that comes next.
     at: u64,
     /// The byte of the file that is read next.
@@ -40,21 +41,21 @@ struct Restart {
     window: Box<[u8]>,
 }
 
-/// The restarts of a file, for all that read it. They are there once it was read through.
+/// The access points of a file, shared by all of its readers. They are known once the file was read to its end.
 #[derive(Default)]
-pub(crate) struct Restarts {
-    known: Mutex<Option<Arc<[Restart]>>>,
+pub(crate) struct GzipIndex {
+    known: Mutex<Option<Arc<[AccessPoint]>>>,
 }
 
-impl std::fmt::Debug for Restarts {
+impl std::fmt::Debug for GzipIndex {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        formatter.debug_struct("Restarts").finish_non_exhaustive()
+        formatter.debug_struct("GzipIndex").finish_non_exhaustive()
     }
 }
 
-impl Restarts {
-    /// Hands a stream of a file to `read`. If it is the first, it takes down restarts within `limit_bytes` of memory, and `read` has to
-    /// read it to its end; threads that want the file meanwhile wait for that, since it is cheaper than reading all of it as well.
+impl GzipIndex {
+    /// Passes a stream of a file to `read`. The first stream records access points within `limit_bytes` of memory, and `read` has to
+    /// read it to its end. Threads that want the file meanwhile wait for that, since reading all of it as well costs more.
     ///
     /// # Errors
     /// A file that cannot be opened.
@@ -65,38 +66,39 @@ impl Restarts {
         read: impl FnOnce(&mut GzipStream) -> T,
     ) -> io::Result<T> {
         let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(restarts) = &*known {
-            let restarts = Arc::clone(restarts);
+        if let Some(points) = &*known {
+            let points = Arc::clone(points);
             drop(known);
-            return Ok(read(&mut GzipStream::open(path, restarts, None)?));
+            return Ok(read(&mut GzipStream::open(path, points, None)?));
         }
-        let taken = Taken { distance: DISTANCE, most: (limit_bytes / RESTART_BYTES).max(1), restarts: Vec::new() };
-        let mut stream = GzipStream::open(path, Arc::new([]), Some(taken))?;
+        let recording =
+            Recording { distance: DISTANCE, most: (limit_bytes / ACCESS_POINT_BYTES).max(1), points: Vec::new() };
+        let mut stream = GzipStream::open(path, Arc::new([]), Some(recording))?;
         let outcome = read(&mut stream);
-        if let (Phase::End, Some(taken)) = (stream.phase, stream.taken) {
-            *known = Some(taken.restarts.into());
+        if let (Phase::End, Some(recording)) = (stream.phase, stream.recording) {
+            *known = Some(recording.points.into());
         }
         Ok(outcome)
     }
 }
 
-/// Restarts that are being taken down.
-struct Taken {
+/// Access points that are being recorded.
+struct Recording {
     /// Bytes of content from one to the next.
     distance: u64,
-    /// How many there may be.
+    /// Largest number of access points.
     most: usize,
-    restarts: Vec<Restart>,
+    points: Vec<AccessPoint>,
 }
 
-impl Taken {
-    /// Makes room for one more: every second is left out, and later ones come half as often.
+impl Recording {
+    /// Makes room for one more: every second access point is dropped, and later ones are twice as far apart.
     fn make_room(&mut self) {
-        if self.restarts.len() < self.most {
+        if self.points.len() < self.most {
             return;
         }
         let mut number = 0;
-        self.restarts.retain(|_| {
+        self.points.retain(|_| {
             number += 1;
             number % 2 == 0
         });
@@ -123,47 +125,45 @@ pub(crate) struct GzipStream {
     ring: Box<[u8]>,
     /// Content up to here was decompressed.
     produced: u64,
-    /// Content up to here was given away.
-    given: u64,
+    /// Content up to here was read by the caller.
+    consumed: u64,
     /// Of the member, if it was read from its beginning.
     crc: Option<Crc>,
-    restarts: Arc<[Restart]>,
-    taken: Option<Taken>,
+    points: Arc<[AccessPoint]>,
+    recording: Option<Recording>,
 }
 
 impl GzipStream {
-    fn open(path: &Path, restarts: Arc<[Restart]>, taken: Option<Taken>) -> io::Result<Self> {
+    fn open(path: &Path, points: Arc<[AccessPoint]>, recording: Option<Recording>) -> io::Result<Self> {
         Ok(Self {
             file: BufReader::with_capacity(BUFFER_BYTES, File::open(path)?),
             file_at: 0,
             phase: Phase::Header(false),
             ring: vec![0; RING].into(),
             produced: 0,
-            given: 0,
+            consumed: 0,
             crc: None,
-            restarts,
-            taken,
+            points,
+            recording,
         })
     }
 
-    /// Whether restarts are taken down, for which the stream has to be read to its end.
+    /// Whether access points are being recorded, for which the stream has to be read to its end.
     pub(crate) fn is_first(&self) -> bool {
-        self.taken.is_some()
+        self.recording.is_some()
     }
 
-    /// Passes over some bytes: from a restart on, if there is one on the way.
+    /// Skips some bytes: from an access point on, if there is one on the way.
     pub(crate) fn skip(&mut self, n_bytes: u64) -> io::Result<()> {
-        let target = self.given.saturating_add(n_bytes);
-        let restarts = Arc::clone(&self.restarts);
-        let nearest = restarts.partition_point(|restart| restart.at <= target);
-        if let Some(restart) =
-            nearest.checked_sub(1).map(|at| &restarts[at]).filter(|restart| restart.at > self.produced)
-        {
-            self.go_to(restart)?;
+        let target = self.consumed.saturating_add(n_bytes);
+        let points = Arc::clone(&self.points);
+        let nearest = points.partition_point(|point| point.at <= target);
+        if let Some(point) = nearest.checked_sub(1).map(|at| &points[at]).filter(|point| point.at > self.produced) {
+            self.go_to(point)?;
         }
         loop {
-            self.given = target.min(self.produced);
-            if self.given == target {
+            self.consumed = target.min(self.produced);
+            if self.consumed == target {
                 return Ok(());
             }
             if !self.decompress_more()? {
@@ -172,19 +172,19 @@ impl GzipStream {
         }
     }
 
-    fn go_to(&mut self, restart: &Restart) -> io::Result<()> {
-        self.file.seek(SeekFrom::Start(restart.file_at))?;
-        (self.file_at, self.produced, self.given) = (restart.file_at, restart.at, restart.at);
-        self.phase = Phase::Body(restart.decompressor.clone());
+    fn go_to(&mut self, point: &AccessPoint) -> io::Result<()> {
+        self.file.seek(SeekFrom::Start(point.file_at))?;
+        (self.file_at, self.produced, self.consumed) = (point.file_at, point.at, point.at);
+        self.phase = Phase::Body(point.decompressor.clone());
         self.crc = None;
-        let start = restart.at - restart.window.len() as u64;
-        for (at, &byte) in (start..).zip(&restart.window) {
+        let start = point.at - point.window.len() as u64;
+        for (at, &byte) in (start..).zip(&point.window) {
             self.ring[at as usize % RING] = byte;
         }
         Ok(())
     }
 
-    /// Decompresses some bytes behind those that there are, all of which were given away; false at the end.
+    /// Decompresses the next bytes; all bytes before them were read. False at the end.
     fn decompress_more(&mut self) -> io::Result<bool> {
         loop {
             match &mut self.phase {
@@ -203,26 +203,26 @@ impl GzipStream {
                     let is_last = input.is_empty();
                     let flags = if is_last { 0 } else { TINFL_FLAG_HAS_MORE_INPUT };
                     let from = self.produced as usize % RING;
-                    let (status, n_read, n_given) = decompress(decompressor, input, &mut self.ring, from, flags);
+                    let (status, n_read, n_decompressed) = decompress(decompressor, input, &mut self.ring, from, flags);
                     self.file.consume(n_read);
                     self.file_at += n_read as u64;
-                    self.produced += n_given as u64;
+                    self.produced += n_decompressed as u64;
                     if let Some(crc) = &mut self.crc {
-                        crc.update(&self.ring[from..from + n_given]);
+                        crc.update(&self.ring[from..from + n_decompressed]);
                     }
                     match status {
                         TINFLStatus::Done => {
                             self.read_trailer()?;
                             self.phase = Phase::Header(true);
                         }
-                        TINFLStatus::HasMoreOutput => self.take_down(),
+                        TINFLStatus::HasMoreOutput => self.record_access_point(),
                         TINFLStatus::NeedsMoreInput if !is_last => {}
                         TINFLStatus::NeedsMoreInput | TINFLStatus::FailedCannotMakeProgress => {
                             return Err(io::ErrorKind::UnexpectedEof.into());
                         }
                         _ => return Err(damaged("its compressed data make no sense")),
                     }
-                    if n_given > 0 {
+                    if n_decompressed > 0 {
                         return Ok(true);
                     }
                 }
@@ -230,21 +230,21 @@ impl GzipStream {
         }
     }
 
-    /// Takes a restart down, where one is due.
-    fn take_down(&mut self) {
-        let (Some(taken), Phase::Body(decompressor)) = (&mut self.taken, &self.phase) else { return };
-        let latest = taken.restarts.last().map_or(0, |restart| restart.at);
-        if self.produced < latest + taken.distance {
+    /// Records an access point, where one is due.
+    fn record_access_point(&mut self) {
+        let (Some(recording), Phase::Body(decompressor)) = (&mut self.recording, &self.phase) else { return };
+        let latest = recording.points.last().map_or(0, |point| point.at);
+        if self.produced < latest + recording.distance {
             return;
         }
-        taken.make_room();
-        let latest = taken.restarts.last().map_or(0, |restart| restart.at);
-        if self.produced < latest + taken.distance {
+        recording.make_room();
+        let latest = recording.points.last().map_or(0, |point| point.at);
+        if self.produced < latest + recording.distance {
             return;
         }
         let window = (self.produced - WINDOW as u64..self.produced).map(|at| self.ring[at as usize % RING]).collect();
         let (at, file_at) = (self.produced, self.file_at);
-        taken.restarts.push(Restart { at, file_at, decompressor: decompressor.clone(), window });
+        recording.points.push(AccessPoint { at, file_at, decompressor: decompressor.clone(), window });
     }
 
     /// Reads past the header of a member (RFC 1952).
@@ -285,22 +285,22 @@ impl GzipStream {
         Ok(bytes)
     }
 
-    /// Content that was decompressed and not yet given away, as far as it stands in one piece.
+    /// Content that was decompressed and not yet read, as far as it is contiguous in the ring.
     fn ready(&self) -> Range<usize> {
-        let from = self.given as usize % RING;
-        from..(from + (self.produced - self.given) as usize).min(RING)
+        let from = self.consumed as usize % RING;
+        from..(from + (self.produced - self.consumed) as usize).min(RING)
     }
 }
 
 impl Read for GzipStream {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        if self.given == self.produced && !buffer.is_empty() && !self.decompress_more()? {
+        if self.consumed == self.produced && !buffer.is_empty() && !self.decompress_more()? {
             return Ok(0);
         }
         let ready = self.ready();
         let n = ready.len().min(buffer.len());
         buffer[..n].copy_from_slice(&self.ring[ready][..n]);
-        self.given += n as u64;
+        self.consumed += n as u64;
         Ok(n)
     }
 }
@@ -357,8 +357,8 @@ mod tests {
         path
     }
 
-    fn piece(restarts: &Restarts, path: &Path, limit_bytes: usize, from: u64, n: usize) -> io::Result<Vec<u8>> {
-        restarts.stream(path, limit_bytes, |stream| {
+    fn piece(points: &GzipIndex, path: &Path, limit_bytes: usize, from: u64, n: usize) -> io::Result<Vec<u8>> {
+        points.stream(path, limit_bytes, |stream| {
             let mut bytes = vec![0; n];
             stream.skip(from)?;
             stream.read_exact(&mut bytes)?;
@@ -369,8 +369,8 @@ mod tests {
         })?
     }
 
-    fn n_known(restarts: &Restarts) -> Option<usize> {
-        restarts.known.lock().unwrap().as_ref().map(|known| known.len())
+    fn n_known(points: &GzipIndex) -> Option<usize> {
+        points.known.lock().unwrap().as_ref().map(|known| known.len())
     }
 
     proptest! {
@@ -380,7 +380,7 @@ mod tests {
             kinds in prop::collection::vec((0_u8..4, 1_usize..1_500_000), 1..5),
             cuts in prop::collection::vec(0.0..1.0, 0..4),
             level in 0_u32..=9,
-            limit in prop::sample::select(vec![0, 3 * RESTART_BYTES, 1 << 30]),
+            limit in prop::sample::select(vec![0, 3 * ACCESS_POINT_BYTES, 1 << 30]),
             pieces in prop::collection::vec((0.0..1.0, 0.0..0.2), 1..12),
         ) {
             let folder = tempfile::tempdir().unwrap();
@@ -388,30 +388,30 @@ mod tests {
             let mut cuts: Vec<usize> = cuts.iter().map(|cut: &f64| (cut * content.len() as f64) as usize).collect();
             cuts.sort_unstable();
             let path = write(folder.path(), &content, &cuts, level);
-            let restarts = Restarts::default();
+            let points = GzipIndex::default();
             for (from, part) in pieces {
                 let from = (from * content.len() as f64) as usize;
                 let n = ((part * content.len() as f64) as usize).min(content.len() - from);
-                let found = piece(&restarts, &path, limit, from as u64, n).unwrap();
+                let found = piece(&points, &path, limit, from as u64, n).unwrap();
                 prop_assert!(found == content[from..from + n], "{n} bytes from {from} of {}", content.len());
             }
-            let n_restarts = n_known(&restarts).unwrap();
-            prop_assert!(n_restarts <= (limit / RESTART_BYTES).max(1) && n_restarts <= content.len() >> 20);
+            let n_points = n_known(&points).unwrap();
+            prop_assert!(n_points <= (limit / ACCESS_POINT_BYTES).max(1) && n_points <= content.len() >> 20);
         }
     }
 
     #[test]
-    fn restarts_are_a_distance_apart_that_grows_where_there_is_little_memory() {
+    fn access_points_are_a_distance_apart_that_grows_where_there_is_little_memory() {
         let folder = tempfile::tempdir().unwrap();
         let content = content(&[(3, 9 << 20)]);
         let path = write(folder.path(), &content, &[], 6);
         for (limit, expected) in
-            [(1 << 30, vec![1, 2, 3, 4, 5, 6, 7, 8]), (4 * RESTART_BYTES, vec![2, 4, 6, 8]), (0, vec![8])]
+            [(1 << 30, vec![1, 2, 3, 4, 5, 6, 7, 8]), (4 * ACCESS_POINT_BYTES, vec![2, 4, 6, 8]), (0, vec![8])]
         {
-            let restarts = Restarts::default();
-            piece(&restarts, &path, limit, 5, 10).unwrap();
-            let known = restarts.known.lock().unwrap().clone().unwrap();
-            assert_eq!(known.iter().map(|restart| restart.at >> 20).collect::<Vec<_>>(), expected, "{limit}");
+            let points = GzipIndex::default();
+            piece(&points, &path, limit, 5, 10).unwrap();
+            let known = points.known.lock().unwrap().clone().unwrap();
+            assert_eq!(known.iter().map(|point| point.at >> 20).collect::<Vec<_>>(), expected, "{limit}");
         }
     }
 
@@ -420,13 +420,13 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let content = content(&[(3, 2_000_000), (2, 2_000_000)]);
         let path = write(folder.path(), &content, &[1_700_000], 1);
-        let (restarts, content, path) = (&Restarts::default(), &content, &path);
+        let (points, content, path) = (&GzipIndex::default(), &content, &path);
         std::thread::scope(|scope| {
             for thread in 0..6_usize {
                 scope.spawn(move || {
                     for turn in 0..6 {
                         let from = (thread * 7 + turn * 5) % 11 * 350_000;
-                        let found = piece(restarts, path, 1 << 30, from as u64, 40_000).unwrap();
+                        let found = piece(points, path, 1 << 30, from as u64, 40_000).unwrap();
                         assert!(found == content[from..from + 40_000], "{from}");
                     }
                 });
@@ -439,27 +439,27 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let content = content(&[(3, 1_600_000), (0, 900_000)]);
         let path = write(folder.path(), &content, &[], 6);
-        let sound = std::fs::read(&path).unwrap();
+        let valid = std::fs::read(&path).unwrap();
         let read = |bytes: &[u8]| {
             std::fs::write(&path, bytes).unwrap();
-            let restarts = Restarts::default();
-            let outcome = piece(&restarts, &path, 1 << 30, 100, 50);
-            assert!(outcome.is_ok() || n_known(&restarts).is_none());
+            let points = GzipIndex::default();
+            let outcome = piece(&points, &path, 1 << 30, 100, 50);
+            assert!(outcome.is_ok() || n_known(&points).is_none());
             outcome.map_err(|error| error.kind())
         };
-        for n in [0, 5, 11, 1000, sound.len() / 2, sound.len() - 9, sound.len() - 8, sound.len() - 1] {
-            assert_eq!(read(&sound[..n]), Err(io::ErrorKind::UnexpectedEof), "{n} bytes");
+        for n in [0, 5, 11, 1000, valid.len() / 2, valid.len() - 9, valid.len() - 8, valid.len() - 1] {
+            assert_eq!(read(&valid[..n]), Err(io::ErrorKind::UnexpectedEof), "{n} bytes");
         }
         // Behind the piece that is asked for, in the checksum, and in the length: all of it counts.
-        for at in (2000..sound.len() - 8).step_by(sound.len() / 40).chain(sound.len() - 8..sound.len()) {
-            let mut damaged = sound.clone();
+        for at in (2000..valid.len() - 8).step_by(valid.len() / 40).chain(valid.len() - 8..valid.len()) {
+            let mut damaged = valid.clone();
             damaged[at] ^= 0x10;
             let kind = read(&damaged).unwrap_err();
             assert!([io::ErrorKind::InvalidData, io::ErrorKind::UnexpectedEof].contains(&kind), "byte {at}: {kind}");
         }
-        assert_eq!(read(&[&sound[..], b"more"].concat()), Err(io::ErrorKind::UnexpectedEof));
-        assert_eq!(read(&[&sound[..], b"more than a header"].concat()), Err(io::ErrorKind::InvalidData));
-        assert_eq!(read(&sound), Ok(content[100..150].to_vec()));
+        assert_eq!(read(&[&valid[..], b"more"].concat()), Err(io::ErrorKind::UnexpectedEof));
+        assert_eq!(read(&[&valid[..], b"more than a header"].concat()), Err(io::ErrorKind::InvalidData));
+        assert_eq!(read(&valid), Ok(content[100..150].to_vec()));
     }
 
     #[test]
@@ -467,11 +467,11 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let content = content(&[(2, 3_000_000)]);
         let path = write(folder.path(), &content, &[], 6);
-        let restarts = Restarts::default();
+        let points = GzipIndex::default();
         for _ in 0..2 {
-            let error = piece(&restarts, &path, 1 << 30, 3_000_001, 1).unwrap_err();
+            let error = piece(&points, &path, 1 << 30, 3_000_001, 1).unwrap_err();
             assert_eq!(error.kind(), io::ErrorKind::UnexpectedEof);
-            piece(&restarts, &path, 1 << 30, 2_999_999, 1).unwrap();
+            piece(&points, &path, 1 << 30, 2_999_999, 1).unwrap();
         }
     }
 }

@@ -21,7 +21,7 @@ use crate::tiff_file::{TiffFile, check_size};
 const MAX_DECODER_BYTES: u64 = 1 << 30;
 
 /// The kinds that are read, for people.
-pub const KINDS: &str = "PNG, JPEG, TIFF";
+pub const FILE_FORMATS: &str = "PNG, JPEG, TIFF";
 
 /// Whether a lower-case file name ends like an image file.
 pub fn has_known_extension(lower_case_name: &str) -> bool {
@@ -38,14 +38,14 @@ pub fn has_known_signature(first: [u8; 4]) -> bool {
 
 /// An image with its pixels as they were decoded.
 #[derive(Debug, Clone, PartialEq)]
-pub enum Stored {
+pub enum DecodedImage {
     /// Of 8 bits a channel, without transparency.
     Bytes(ByteImage),
     /// Any other.
     Floats(Image),
 }
 
-impl Stored {
+impl DecodedImage {
     /// The whole image in `[0, 1]`.
     pub fn into_image(self) -> Image {
         match self {
@@ -63,7 +63,7 @@ impl Stored {
     }
 }
 
-impl Resizable for Stored {
+impl Resizable for DecodedImage {
     fn width(&self) -> usize {
         match self {
             Self::Bytes(image) => image.width(),
@@ -93,14 +93,14 @@ impl Resizable for Stored {
 /// A file that is missing, damaged, of another kind, of floating point samples, or above
 /// [`MAX_PIXELS`](crate::tiff_file::MAX_PIXELS).
 pub fn read_image(path: &Path) -> Result<Image, Error> {
-    read(path, false).map(Stored::into_image)
+    read(path, false).map(DecodedImage::into_image)
 }
 
 /// As [`read_image`], with the pixels as they were decoded.
 ///
 /// # Errors
 /// Those of [`read_image`].
-pub fn read_decoded(path: &Path) -> Result<Stored, Error> {
+pub fn read_decoded(path: &Path) -> Result<DecodedImage, Error> {
     read(path, false)
 }
 
@@ -109,11 +109,11 @@ pub fn read_decoded(path: &Path) -> Result<Stored, Error> {
 ///
 /// # Errors
 /// Those of [`read_image`].
-pub fn read_grey(path: &Path) -> Result<Stored, Error> {
-    read(path, true).map(Stored::into_grey)
+pub fn read_grey(path: &Path) -> Result<DecodedImage, Error> {
+    read(path, true).map(DecodedImage::into_grey)
 }
 
-fn read(path: &Path, grey: bool) -> Result<Stored, Error> {
+fn read(path: &Path, grey: bool) -> Result<DecodedImage, Error> {
     let unreadable =
         |error: std::io::Error| Error::unreadable(format!("{} cannot be read", path.display())).caused_by(&error);
     let mut file = BufReader::new(File::open(path).map_err(unreadable)?);
@@ -131,7 +131,7 @@ fn read(path: &Path, grey: bool) -> Result<Stored, Error> {
             }
         }
         [b'I', b'I', 42 | 43, 0, ..] | [b'M', b'M', 0, 42 | 43, ..] => {
-            Ok(Stored::Floats(TiffFile::open(path)?.read_whole()?))
+            Ok(DecodedImage::Floats(TiffFile::open(path)?.read_whole()?))
         }
         [] => Err(Error::corrupt(format!("{} is empty", path.display()))),
         other => {
@@ -142,10 +142,10 @@ fn read(path: &Path, grey: bool) -> Result<Stored, Error> {
 }
 
 /// A decoded JPEG, upright.
-fn turned(path: &Path, raster: Raster) -> Result<Stored, Error> {
+fn turned(path: &Path, raster: Raster) -> Result<DecodedImage, Error> {
     let Raster { size: [height, width], pixels, channels, orientation } = raster;
     if orientation == Orientation::NoTransforms {
-        return ByteImage::new([height as usize, width as usize, channels], pixels).map(Stored::Bytes);
+        return ByteImage::new([height as usize, width as usize, channels], pixels).map(DecodedImage::Bytes);
     }
     let image = match channels {
         1 => ImageBuffer::from_raw(width, height, pixels).map(DynamicImage::ImageLuma8),
@@ -157,7 +157,7 @@ fn turned(path: &Path, raster: Raster) -> Result<Stored, Error> {
     stored(path, image)
 }
 
-fn decode(path: &Path, file: impl BufRead + Seek, format: ImageFormat) -> Result<Stored, Error> {
+fn decode(path: &Path, file: impl BufRead + Seek, format: ImageFormat) -> Result<DecodedImage, Error> {
     let explained = |error: ImageError| explain(path, &error);
     let mut limits = Limits::default();
     limits.max_alloc = Some(MAX_DECODER_BYTES);
@@ -172,15 +172,15 @@ fn decode(path: &Path, file: impl BufRead + Seek, format: ImageFormat) -> Result
     stored(path, image)
 }
 
-fn stored(path: &Path, image: DynamicImage) -> Result<Stored, Error> {
+fn stored(path: &Path, image: DynamicImage) -> Result<DecodedImage, Error> {
     let size = [image.height() as usize, image.width() as usize];
     let [height, width] = size;
     let floats = match image {
         DynamicImage::ImageLuma8(image) => {
-            return ByteImage::new([height, width, 1], image.into_raw()).map(Stored::Bytes);
+            return ByteImage::new([height, width, 1], image.into_raw()).map(DecodedImage::Bytes);
         }
         DynamicImage::ImageRgb8(image) => {
-            return ByteImage::new([height, width, 3], image.into_raw()).map(Stored::Bytes);
+            return ByteImage::new([height, width, 3], image.into_raw()).map(DecodedImage::Bytes);
         }
         DynamicImage::ImageLumaA8(image) => over_white::<2, _>(size, image.as_raw(), byte),
         DynamicImage::ImageRgba8(image) => over_white::<4, _>(size, image.as_raw(), byte),
@@ -192,7 +192,7 @@ fn stored(path: &Path, image: DynamicImage) -> Result<Stored, Error> {
             return Err(Error::unsupported(format!("{} has pixels of kind {:?}", path.display(), other.color())));
         }
     };
-    floats.map(Stored::Floats)
+    floats.map(DecodedImage::Floats)
 }
 
 fn byte(value: u8) -> f32 {

@@ -61,7 +61,7 @@ pub(crate) fn decode(path: &Path, content: &[u8], grey: bool) -> Result<Option<R
 
 /// Whether a JPEG goes on to its end. The decoder fills up what is missing with grey and says nothing.
 fn has_end_of_image(content: &[u8]) -> bool {
-    // Segments before the first scan are passed over: a thumbnail among them has an end of its own.
+    // Segments before the first scan are skipped: a thumbnail among them has an end of its own.
     let mut at = 2;
     while let Some(&[0xff, marker]) = content.get(at..at + 2) {
         let Some(&[high, low]) = content.get(at + 2..at + 4) else { return false };

@@ -20,7 +20,7 @@ use crate::nifti_voxels::{Source, explain, read_slices};
 use crate::orientation::replace_not_finite;
 
 /// The kinds that are read, for people.
-pub const KINDS: &str = "NIfTI-1 and NIfTI-2 (.nii, .hdr with .img; gzipped or not)";
+pub const FILE_FORMATS: &str = "NIfTI-1 and NIfTI-2 (.nii, .hdr with .img; gzipped or not)";
 
 pub use crate::nifti_pair::has_known_extension;
 
@@ -60,11 +60,11 @@ pub fn read_header(path: &Path) -> Result<Header, Error> {
 }
 
 /// Whether some slices cost as much as all of them: the file is not stored slice by slice, or it is compressed and its
-/// slices are not pieces of it. Of other compressed files this is so until [`Restarts`] are known.
+/// slices are not pieces of it. Of other compressed files this is so until [`GzipIndex`] are known.
 ///
 /// # Errors
 /// Those of [`read_header`].
-pub fn slices_need_the_whole_file(path: &Path) -> Result<bool, Error> {
+pub fn needs_whole_file(path: &Path) -> Result<bool, Error> {
     let Opened { header, source, .. } = open(path)?;
     Ok(match header.orientation.axis[0] {
         0 => true,
@@ -97,26 +97,31 @@ pub fn read_volume(path: &Path) -> Result<Decoded, Error> {
 
 /// Where the decompression of a file can begin, for all reads of its slices.
 #[derive(Debug)]
-pub struct Restarts {
-    known: gzip_stream::Restarts,
+pub struct GzipIndex {
+    known: gzip_stream::GzipIndex,
     limit_bytes: usize,
 }
 
-impl Restarts {
+impl GzipIndex {
     /// For a file that is not known yet, of which at most `limit_bytes` are to be remembered: some 43 KiB a place, of which there
     /// is at least one, and a MiB of content from one to the next, or more where they would not fit.
     pub fn new(limit_bytes: usize) -> Self {
-        Self { known: gzip_stream::Restarts::default(), limit_bytes }
+        Self { known: gzip_stream::GzipIndex::default(), limit_bytes }
     }
 }
 
 /// Reads some slices of the volume of a file: what [`read_volume`] gives, cut along the depth. Of a compressed file the first
-/// call reads everything and fills `restarts`, which belong to this file alone; later ones decompress what they need.
+/// call reads everything and fills `gzip_index`, which belongs to this file alone; later ones decompress what they need.
 ///
 /// # Errors
 /// Those of [`read_header`], a volume that does not have this size, slices that it does not have, voxels that are
 /// damaged or missing.
-pub fn read_slab(path: &Path, size: [usize; 3], slices: Range<usize>, restarts: &Restarts) -> Result<Decoded, Error> {
+pub fn read_slab(
+    path: &Path,
+    size: [usize; 3],
+    slices: Range<usize>,
+    gzip_index: &GzipIndex,
+) -> Result<Decoded, Error> {
     let opened = open(path)?;
     let found = opened.header.size;
     if found != size || slices.is_empty() || slices.end > size[0] {
@@ -132,10 +137,10 @@ pub fn read_slab(path: &Path, size: [usize; 3], slices: Range<usize>, restarts: 
     let Opened { header, voxels, .. } = opened;
     let read = |stream: &mut GzipStream| {
         let ahead = header.offset;
-        let opened = Opened { header, voxels: voxels.clone(), source: Source::Restarting(stream), ahead };
+        let opened = Opened { header, voxels: voxels.clone(), source: Source::Indexed(stream), ahead };
         opened.read(path, slices)
     };
-    restarts.known.stream(&voxels, restarts.limit_bytes, read).map_err(|error| explain(&voxels, &error))?
+    gzip_index.known.stream(&voxels, gzip_index.limit_bytes, read).map_err(|error| explain(&voxels, &error))?
 }
 
 struct Opened<'a> {

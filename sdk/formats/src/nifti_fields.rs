@@ -65,7 +65,7 @@ impl Fields {
             Some(b"ni1\0") => true,
             other => {
                 let magic = other.unwrap_or_default().escape_ascii();
-                // Analyze leaves these bytes to whoever wants them.
+                // Analyze leaves these bytes to applications.
                 if crate::nifti_pair::is_header_name(path) {
                     return Err(Error::unsupported(format!(
                         "{shown} is an Analyze 7.5 header, which does not say where left and right are; NIfTI is read\n\

@@ -1,6 +1,6 @@
 //! Voxels of NIfTI files: some slices or all, scaled, in the order of [`Volume`](medcoss_sdk::volume::Volume).
 //!
-//! Only what is asked for is held in memory. In an uncompressed file what lies between is passed over; a compressed one
+//! Only what is asked for is held in memory. In an uncompressed file what lies between is skipped; a compressed one
 //! is read through to its end, where its checksum stands, unless that was done before and it is known where to go on
 //! ([`crate::gzip_stream`]). The `nifti` crate's own stream can do neither.
 
@@ -27,11 +27,11 @@ pub(crate) enum Source<'a> {
     Plain(BufReader<File>),
     Compressed(Box<MultiGzDecoder<BufReader<File>>>),
     /// A compressed file in which places are known to go on from, or are being written down.
-    Restarting(&'a mut GzipStream),
+    Indexed(&'a mut GzipStream),
 }
 
 impl Source<'_> {
-    /// Opens a file, and tells how many bytes it has on disk. Content decides whether it is compressed, not its name.
+    /// Opens a file, and returns how many bytes it has on disk. Content decides whether it is compressed, not its name.
     pub(crate) fn open(path: &Path) -> io::Result<(Self, u64)> {
         let file = File::open(path)?;
         let file_bytes = file.metadata()?.len();
@@ -54,7 +54,7 @@ impl Source<'_> {
                 let skipped = io::copy(&mut stream.take(n_bytes), &mut io::sink())?;
                 if skipped < n_bytes { Err(io::ErrorKind::UnexpectedEof.into()) } else { Ok(()) }
             }
-            Self::Restarting(stream) => stream.skip(n_bytes),
+            Self::Indexed(stream) => stream.skip(n_bytes),
         }
     }
 
@@ -64,7 +64,7 @@ impl Source<'_> {
             Self::Plain(_) => false,
             // Of several volumes those behind the first are not read for it.
             Self::Compressed(_) => header.n_volumes == 1,
-            Self::Restarting(stream) => stream.is_first(),
+            Self::Indexed(stream) => stream.is_first(),
         }
     }
 }
@@ -74,7 +74,7 @@ impl Read for Source<'_> {
         match self {
             Self::Plain(file) => file.read(buffer),
             Self::Compressed(stream) => stream.read(buffer),
-            Self::Restarting(stream) => stream.read(buffer),
+            Self::Indexed(stream) => stream.read(buffer),
         }
     }
 }

@@ -15,7 +15,7 @@ use medcoss_sdk::volume::Volume;
 /// Type of the stored numbers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[allow(missing_docs, reason = "the names say it all")]
-pub enum Stored {
+pub enum Datatype {
     U8,
     I8,
     U16,
@@ -94,7 +94,7 @@ pub struct NiftiFile<'a> {
     /// Values in the order of the file, before scaling. Integers are rounded and clipped to their range.
     pub stored_values: &'a [f64],
     /// Their type.
-    pub stored: Stored,
+    pub datatype: Datatype,
     /// Orientation and spacing.
     pub placement: Placement,
     /// `[slope, intercept]`: value = stored value * slope + intercept.
@@ -131,7 +131,7 @@ impl NiftiFile<'_> {
         for (axis, n) in self.size.iter().take(7).enumerate() {
             fields.put(42 + 2 * axis, n.to_le_bytes());
         }
-        let (code, n_bytes) = self.stored.code();
+        let (code, n_bytes) = self.datatype.code();
         fields.put(70, code.to_le_bytes());
         fields.put(72, (8 * n_bytes).to_le_bytes());
         fields.put(108, 352_f32.to_le_bytes());
@@ -141,7 +141,7 @@ impl NiftiFile<'_> {
         self.placement.put(&mut fields);
         fields.bytes[344..348].copy_from_slice(b"n+1\0");
         for &value in self.stored_values {
-            self.stored.push(value, &mut fields);
+            self.datatype.push(value, &mut fields);
         }
         fields.bytes
     }
@@ -178,7 +178,7 @@ impl Placement {
     }
 }
 
-impl Stored {
+impl Datatype {
     /// Code of the standard, and bytes.
     fn code(self) -> (i16, i16) {
         match self {

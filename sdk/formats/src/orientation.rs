@@ -91,7 +91,7 @@ pub(crate) fn place(voxels: &mut [f32], start: usize, step: isize, values: impl 
     }
 }
 
-/// Puts 0 in the place of voxels that are infinite or no number; tells how many there were.
+/// Puts 0 in the place of voxels that are infinite or NaN; returns how many there were.
 pub(crate) fn replace_not_finite(voxels: &mut [f32]) -> usize {
     let mut n_replaced = 0;
     // They are rare: a block without any is only looked at.

@@ -104,7 +104,7 @@ impl Slide {
         image.resized(whole, width, height)
     }
 
-    /// Means of the squares of `side` pixels of a region; what is left over at the right and lower edges is not used.
+    /// Means of the squares of `side` pixels of a region; what is remaining at the right and lower edges is not used.
     fn averaged(&mut self, level: Level, region: Region, side: usize) -> Result<Image, Error> {
         let (width, height) = (region.width / side, region.height / side);
         // Bands of whole squares.

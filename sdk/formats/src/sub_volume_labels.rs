@@ -9,7 +9,7 @@ use medcoss_sdk::{Error, FoundFile};
 
 use crate::nifti_header::NO_ORIENTATION;
 use crate::sub_volumes::{SLAB_VOXELS, SubVolumes};
-use crate::volume_source::{Outline, Restarts, VolumeSource};
+use crate::volume_source::{GzipIndex, VolumeInfo, VolumeSource};
 
 /// Extensions of the masks that are read.
 pub const MASK_EXTENSIONS: &[&str] = &[".nii", ".nii.gz", ".hdr", ".hdr.gz"];
@@ -40,25 +40,25 @@ impl SubVolumes {
     pub fn label_map(&self, index: usize, mask: &FoundFile) -> Result<LabelMap, Error> {
         let (scan, first) = self.windows[index];
         let scan = &self.scans[scan];
-        let outline = scan.outline.as_ref().map_err(Error::clone)?;
+        let info = scan.info.as_ref().map_err(Error::clone)?;
         let source = VolumeSource::Nifti(mask.clone());
-        check_alike(&mask.id, &source.outline()?, scan.source.id(), outline)?;
-        let samplings = self.settings.samplings(outline, first)?;
-        let slices = samplings[0].nearest(outline.size[0]);
+        check_alike(&mask.id, &source.info()?, scan.source.id(), info)?;
+        let samplings = self.settings.samplings(info, first)?;
+        let slices = samplings[0].nearest(info.size[0]);
         let touched = || slices.iter().flatten().copied();
         let (Some(start), Some(last)) = (touched().min(), touched().max()) else {
             return Err(Error::bad_request(format!("samples that are {samplings:?} miss {}", scan.source.id())));
         };
-        let [_, rows, columns] = outline.size;
+        let [_, rows, columns] = info.size;
         let most = (SLAB_VOXELS / (rows * columns)).max(1);
         let mut labels = Vec::new();
         // For the slabs of this mask alone, of which there is nearly always one.
-        let restarts = Restarts::new(0);
+        let gzip_index = GzipIndex::new(0);
         for at in (start..=last).step_by(most) {
-            let slab = source.read_slab(outline.size, at..(at + most).min(last + 1), &restarts)?;
+            let slab = source.read_slab(info.size, at..(at + most).min(last + 1), &gzip_index)?;
             if slab.n_replaced > 0 {
                 let (mask, n) = (&mask.id, slab.n_replaced);
-                return Err(Error::corrupt(format!("mask {mask} has {n} voxels that are infinite or no number")));
+                return Err(Error::corrupt(format!("mask {mask} has {n} voxels that are infinite or NaN")));
             }
             for &value in slab.volume.voxels() {
                 labels.push(label(value).ok_or_else(|| no_label(&mask.id, value))?);
@@ -66,15 +66,15 @@ impl SubVolumes {
         }
         let map = LabelMap::new(&[last + 1 - start, rows, columns], labels)?;
         let [depth, rest @ ..] = samplings;
-        let spacing = [0, 1, 2].map(|axis| f64::from(outline.spacing_mm[axis]) * samplings[axis].step());
+        let spacing = [0, 1, 2].map(|axis| f64::from(info.spacing_mm[axis]) * samplings[axis].step());
         map.sampled(&[depth.shifted(-(start as f64)), rest[0], rest[1]])?.with_spacing_mm(&spacing)
     }
 }
 
 /// That a mask lies on its scan voxel for voxel.
-fn check_alike(mask: &str, found: &Outline, scan: &str, expected: &Outline) -> Result<(), Error> {
+fn check_alike(mask: &str, found: &VolumeInfo, scan: &str, expected: &VolumeInfo) -> Result<(), Error> {
     check_fits(mask, &found.size, scan, &expected.size)?;
-    let states = |outline: &Outline| !outline.notes.contains(&NO_ORIENTATION);
+    let states = |info: &VolumeInfo| !info.notes.contains(&NO_ORIENTATION);
     if states(expected) && !states(found) {
         return Err(Error::bad_request(format!(
             "mask {mask} does not state its orientation, and {scan} does: how they lie on each other is not known\n\

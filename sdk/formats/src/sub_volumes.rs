@@ -15,9 +15,9 @@ use medcoss_sdk::volume::{Sampling, SubVolume, Volume};
 use medcoss_sdk::{Error, Fingerprint, code, log, saved_samples};
 
 use crate::nifti::MAX_VOXELS;
-use crate::nifti_write::{NiftiFile, Stored, in_file_order};
+use crate::nifti_write::{Datatype, NiftiFile, in_file_order};
 use crate::volume_cache::VolumeCache;
-use crate::volume_source::{Decoded, Outline, Restarts, VolumeSource, find_volumes};
+use crate::volume_source::{Decoded, GzipIndex, VolumeInfo, VolumeSource, find_volumes};
 
 /// Most slices of a volume after resampling; a spacing that makes more is a mistake in the file or the settings.
 const MAX_SLICES: usize = 1 << 16;
@@ -31,11 +31,11 @@ pub(crate) const SLAB_VOXELS: usize = 1 << 25;
 const SLOW_SLICES: &str = "is larger than cache_mb and not stored slice by slice, so that every sample reads all of it; raise \
                            cache_mb, or store it with axial slices";
 /// Memory for places in compressed files, where volumes are not kept: at least this, or else what `cache_mb` says.
-const LEAST_RESTART_BYTES: usize = 64 << 20;
+const MIN_INDEX_BYTES: usize = 64 << 20;
 
 /// How scans are cut.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Settings {
+pub struct SubVolumeSettings {
     /// `[depth, rows, columns]` of a sub-volume in voxels.
     pub size: [usize; 3],
     /// Slices from one sub-volume to the next; `None` is the depth. The last one ends with the scan.
@@ -51,7 +51,7 @@ pub struct Settings {
     pub dicom_modality: &'static str,
 }
 
-impl Settings {
+impl SubVolumeSettings {
     /// Checks the ranges, but for `size`, which [`medcoss_sdk::volume_transform::VolumeTransform::check`] does.
     ///
     /// # Errors
@@ -89,8 +89,8 @@ impl Settings {
     }
 
     /// First slices of the sub-volumes of a scan.
-    fn windows(&self, outline: &Outline) -> Result<Vec<usize>, Error> {
-        let n_slices = self.n_slices(outline)?;
+    fn windows(&self, info: &VolumeInfo) -> Result<Vec<usize>, Error> {
+        let n_slices = self.n_slices(info)?;
         let depth = self.size[0];
         let dropped = (n_slices as f64 * self.drop_ends_ratio) as usize;
         let (start, end) = if n_slices - 2 * dropped >= depth { (dropped, n_slices - dropped) } else { (0, n_slices) };
@@ -106,12 +106,12 @@ impl Settings {
     }
 
     /// Slices of a scan after resampling.
-    fn n_slices(&self, outline: &Outline) -> Result<usize, Error> {
-        let Some([target, ..]) = self.spacing_mm else { return Ok(outline.size[0]) };
-        let found = outline.spacing_mm[0];
-        let n = (outline.size[0] as f64 * f64::from(found) / f64::from(target)).round() as usize;
+    fn n_slices(&self, info: &VolumeInfo) -> Result<usize, Error> {
+        let Some([target, ..]) = self.spacing_mm else { return Ok(info.size[0]) };
+        let found = info.spacing_mm[0];
+        let n = (info.size[0] as f64 * f64::from(found) / f64::from(target)).round() as usize;
         if n > MAX_SLICES {
-            let slices = outline.size[0];
+            let slices = info.size[0];
             return Err(Error::unsupported(format!(
                 "{slices} slices of {found} mm become {n} of {target} mm; at most {MAX_SLICES} are cut"
             )));
@@ -120,16 +120,16 @@ impl Settings {
     }
 
     /// Positions of the sub-volume that begins with slice `first`. A scan without enough slices stands in the middle.
-    pub(crate) fn samplings(&self, outline: &Outline, first: usize) -> Result<[Sampling; 3], Error> {
+    pub(crate) fn samplings(&self, info: &VolumeInfo, first: usize) -> Result<[Sampling; 3], Error> {
         let [depth, rows, columns] = self.size;
-        let [n_depth, n_rows, n_columns] = outline.size;
-        let n_slices = self.n_slices(outline)?;
+        let [n_depth, n_rows, n_columns] = info.size;
+        let n_slices = self.n_slices(info)?;
         let start = if n_slices < depth { -(((depth - n_slices) / 2) as isize) } else { first as isize };
         let Some(target) = self.spacing_mm else {
             let slices = Sampling::voxels(start, depth);
             return Ok([slices, Sampling::stretched(n_rows, rows), Sampling::stretched(n_columns, columns)]);
         };
-        let [z, y, x] = [0, 1, 2].map(|axis| f64::from(target[axis]) / f64::from(outline.spacing_mm[axis]));
+        let [z, y, x] = [0, 1, 2].map(|axis| f64::from(target[axis]) / f64::from(info.spacing_mm[axis]));
         let slices = Sampling::centred(n_depth, n_slices, z).window(start, depth);
         Ok([slices, Sampling::centred(n_rows, rows, y), Sampling::centred(n_columns, columns, x)])
     }
@@ -138,7 +138,7 @@ impl Settings {
 /// The sub-volumes of a dataset, in the order of their files and slices. Used from many threads at once.
 #[derive(Debug)]
 pub struct SubVolumes {
-    pub(crate) settings: Settings,
+    pub(crate) settings: SubVolumeSettings,
     pub(crate) scans: Vec<Scan>,
     /// Scan and first slice.
     pub(crate) windows: Vec<(usize, usize)>,
@@ -151,12 +151,12 @@ pub struct SubVolumes {
 pub(crate) struct Scan {
     pub(crate) source: VolumeSource,
     /// The error when its header could not be read. Such a scan stands as one sample, which fails when it is loaded:
-    /// the host counts it as it counts every bad sample.
-    pub(crate) outline: Result<Outline, Error>,
+    /// the host counts it as it counts every invalid sample.
+    pub(crate) info: Result<VolumeInfo, Error>,
     /// Whether some slices cost less than all of them.
     has_cheap_slices: bool,
     /// Where its file can be decompressed from, if it is compressed.
-    restarts: Restarts,
+    gzip_index: GzipIndex,
     replacement_told: AtomicBool,
 }
 
@@ -164,30 +164,30 @@ impl SubVolumes {
     /// Lists the sub-volumes of the entries' volumes.
     ///
     /// # Errors
-    /// Settings out of range, data that are missing, no volume with a sound header.
-    pub fn open(base: &Path, entries: &[PathBuf], settings: Settings) -> Result<Self, Error> {
+    /// Settings out of range, data that are missing, no volume with a valid header.
+    pub fn open(base: &Path, entries: &[PathBuf], settings: SubVolumeSettings) -> Result<Self, Error> {
         settings.check()?;
         let mut scans = Vec::new();
         let mut windows = Vec::new();
         let mut errors = Vec::new();
         let sources = find_volumes(base, entries, settings.dicom_modality)?;
         // `cache_mb` is capped, so the product fits.
-        let restart_bytes = LEAST_RESTART_BYTES.max(settings.cache_mb << 20) / sources.len().max(1);
+        let index_bytes = MIN_INDEX_BYTES.max(settings.cache_mb << 20) / sources.len().max(1);
         let mut n_voxels = 0;
         for (index, source) in sources.into_iter().enumerate() {
-            let has_cheap_slices = !source.slices_need_everything();
-            let listed = source.outline().and_then(|mut outline| {
-                let found = settings.windows(&outline).map_err(|error| error.in_context(source.id()))?;
-                n_voxels += outline.n_voxels();
-                if settings.is_large(outline.n_voxels()) && !has_cheap_slices {
-                    outline.notes.push(SLOW_SLICES);
+            let has_cheap_slices = !source.needs_whole_file();
+            let listed = source.info().and_then(|mut info| {
+                let found = settings.windows(&info).map_err(|error| error.in_context(source.id()))?;
+                n_voxels += info.n_voxels();
+                if settings.is_large(info.n_voxels()) && !has_cheap_slices {
+                    info.notes.push(SLOW_SLICES);
                 }
-                Ok((outline, found))
+                Ok((info, found))
             });
-            let outline = match listed {
-                Ok((outline, found)) => {
+            let info = match listed {
+                Ok((info, found)) => {
                     windows.extend(found.into_iter().map(|first| (index, first)));
-                    Ok(outline)
+                    Ok(info)
                 }
                 Err(error) => {
                     windows.push((index, 0));
@@ -195,8 +195,8 @@ impl SubVolumes {
                     Err(error)
                 }
             };
-            let restarts = Restarts::new(restart_bytes);
-            scans.push(Scan { source, outline, has_cheap_slices, restarts, replacement_told: AtomicBool::new(false) });
+            let gzip_index = GzipIndex::new(index_bytes);
+            scans.push(Scan { source, info, has_cheap_slices, gzip_index, replacement_told: AtomicBool::new(false) });
         }
         let n_bad = errors.len();
         if let Some(first) = errors.into_iter().next() {
@@ -242,45 +242,45 @@ impl SubVolumes {
     pub fn read(&self, index: usize) -> Result<SubVolume, Error> {
         let (index, first) = self.windows[index];
         let scan = &self.scans[index];
-        let outline = scan.outline.as_ref().map_err(Error::clone)?;
-        let samplings = self.settings.samplings(outline, first)?;
-        let is_large = self.settings.is_large(outline.n_voxels());
+        let info = scan.info.as_ref().map_err(Error::clone)?;
+        let samplings = self.settings.samplings(info, first)?;
+        let is_large = self.settings.is_large(info.n_voxels());
         if is_large || !self.cache_holds_all && scan.has_cheap_slices {
-            let [_, rows, columns] = outline.size;
+            let [_, rows, columns] = info.size;
             let most = SLAB_VOXELS / (rows * columns);
-            return SubVolume::from_slabs(outline.size, samplings, most, |slices| scan.slab(outline, slices));
+            return SubVolume::from_slabs(info.size, samplings, most, |slices| scan.slab(info, slices));
         }
-        let volume = self.cache.get(index, || scan.read(outline))?;
+        let volume = self.cache.get(index, || scan.read(info))?;
         volume.resampled(samplings).map_err(|error| error.in_context(scan.source.id()))
     }
 }
 
 impl Scan {
-    fn read(&self, outline: &Outline) -> Result<Volume, Error> {
+    fn read(&self, info: &VolumeInfo) -> Result<Volume, Error> {
         self.source.check_unchanged()?;
-        self.checked(self.source.read()?, outline, outline.size)
+        self.checked(self.source.read()?, info, info.size)
     }
 
     /// Voxels of some slices.
-    fn slab(&self, outline: &Outline, slices: Range<usize>) -> Result<Vec<f32>, Error> {
-        let [_, rows, columns] = outline.size;
+    fn slab(&self, info: &VolumeInfo, slices: Range<usize>) -> Result<Vec<f32>, Error> {
+        let [_, rows, columns] = info.size;
         let n_slices = slices.len();
         self.source.check_unchanged()?;
-        let slab = self.source.read_slab(outline.size, slices, &self.restarts).map_err(|error| match error.code() {
+        let slab = self.source.read_slab(info.size, slices, &self.gzip_index).map_err(|error| match error.code() {
             code::BAD_REQUEST => self.changed(),
             _ => error,
         })?;
-        Ok(self.checked(slab, outline, [n_slices, rows, columns])?.into_voxels())
+        Ok(self.checked(slab, info, [n_slices, rows, columns])?.into_voxels())
     }
 
-    fn checked(&self, decoded: Decoded, outline: &Outline, size: [usize; 3]) -> Result<Volume, Error> {
+    fn checked(&self, decoded: Decoded, info: &VolumeInfo, size: [usize; 3]) -> Result<Volume, Error> {
         let volume = decoded.volume;
-        if (size, outline.spacing_mm) != (volume.size(), volume.spacing_mm()) {
+        if (size, info.spacing_mm) != (volume.size(), volume.spacing_mm()) {
             return Err(self.changed());
         }
         if decoded.n_replaced > 0 && !self.replacement_told.swap(true, Ordering::Relaxed) {
             let (id, n, all) = (self.source.id(), decoded.n_replaced, volume.voxels().len());
-            log::warn(&format!("{id}: {n} of {all} voxels are infinite or no number; they are taken for 0"));
+            log::warn(&format!("{id}: {n} of {all} voxels are infinite or NaN; they are taken for 0"));
         }
         Ok(volume)
     }
@@ -301,7 +301,7 @@ pub fn save(size: [usize; 3], voxels: Vec<f32>, position: usize, folder: &Path) 
     let file = NiftiFile {
         size: &file_size,
         stored_values: &values,
-        stored: Stored::F32,
+        datatype: Datatype::F32,
         placement,
         scaling: [1.0, 0.0],
         big_endian: false,
@@ -314,7 +314,7 @@ pub fn save(size: [usize; 3], voxels: Vec<f32>, position: usize, folder: &Path) 
 fn tell_notes(scans: &[Scan]) {
     let mut noted: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
     for scan in scans {
-        for note in scan.outline.iter().flat_map(|outline| &outline.notes) {
+        for note in scan.info.iter().flat_map(|info| &info.notes) {
             noted.entry(note).or_default().push(scan.source.id());
         }
     }

@@ -330,7 +330,7 @@ impl TiffFile {
 fn guarded<T>(path: &Path, call: impl FnOnce() -> TiffResult<T>) -> Result<T, Error> {
     match catch_unwind(AssertUnwindSafe(call)) {
         Ok(answer) => answer.map_err(|error| explain(path, &error)),
-        Err(_) => Err(Error::corrupt(format!("{} is no sound TIFF; the decoder gave up on it", path.display()))),
+        Err(_) => Err(Error::corrupt(format!("{} is not a valid TIFF; the decoder gave up on it", path.display()))),
     }
 }
 
@@ -376,7 +376,7 @@ fn explain(path: &Path, error: &TiffError) -> Error {
         TiffError::LimitsExceeded | TiffError::IntSizeError => {
             Error::unsupported(format!("{} is larger than the decoder takes", path.display()))
         }
-        _ => Error::corrupt(format!("{} is no sound TIFF", path.display())),
+        _ => Error::corrupt(format!("{} is not a valid TIFF", path.display())),
     };
     explained.caused_by(error)
 }

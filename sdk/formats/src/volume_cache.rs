@@ -70,7 +70,7 @@ impl VolumeCache {
         slot
     }
 
-    /// The list is sound after every step, so that of a thread that panicked is too.
+    /// The list is valid after every step, so that of a thread that panicked is too.
     fn entries(&self) -> MutexGuard<'_, Vec<Entry>> {
         self.entries.lock().unwrap_or_else(PoisonError::into_inner)
     }

@@ -12,10 +12,11 @@ use medcoss_sdk::{Error, Fingerprint, FoundFile, find_files_by_content, log};
 use crate::dicom::series::Series;
 use crate::dicom::{self, Candidate};
 use crate::nifti;
-pub use crate::nifti::{Decoded, Restarts};
+pub use crate::nifti::{Decoded, GzipIndex};
 
 /// The kinds that are read, for people.
-pub const KINDS: &[&str] = &[nifti::KINDS, "DICOM series, single- and multi-frame (.dcm, .dicom, .ima, or by content)"];
+pub const FILE_FORMATS: &[&str] =
+    &[nifti::FILE_FORMATS, "DICOM series, single- and multi-frame (.dcm, .dicom, .ima, or by content)"];
 
 /// A volume that can be read.
 #[derive(Debug, Clone)]
@@ -28,7 +29,7 @@ pub enum VolumeSource {
 
 /// What is known of a volume without its voxels.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Outline {
+pub struct VolumeInfo {
     /// `[depth, rows, columns]`.
     pub size: [usize; 3],
     /// Distance of neighbouring voxels in the same order.
@@ -37,7 +38,7 @@ pub struct Outline {
     pub notes: Vec<&'static str>,
 }
 
-impl Outline {
+impl VolumeInfo {
     /// Voxels of the volume.
     pub fn n_voxels(&self) -> u64 {
         // Files with more than 2^48 voxels are refused.
@@ -61,7 +62,7 @@ pub fn find_volumes(base: &Path, entries: &[PathBuf], modality: &str) -> Result<
         n_without_image.set(n_without_image.get() + usize::from(candidate == Candidate::WithoutImage));
         candidate == Candidate::Image
     };
-    let files = find_files_by_content(base, entries, accepts, &KINDS.join(", "))?;
+    let files = find_files_by_content(base, entries, accepts, &FILE_FORMATS.join(", "))?;
     let (niftis, dicoms): (Vec<_>, Vec<_>) = files.into_iter().partition(is_nifti);
     let named: Vec<PathBuf> = entries.iter().map(|entry| base.join(entry)).collect();
     let (series, left_out) = Series::find(dicoms, Some(modality), |file| named.contains(&file.path));
@@ -128,15 +129,15 @@ impl VolumeSource {
     ///
     /// # Errors
     /// Files that are missing, damaged, or of a kind that is not read.
-    pub fn outline(&self) -> Result<Outline, Error> {
+    pub fn info(&self) -> Result<VolumeInfo, Error> {
         match self {
             Self::Nifti(file) => {
                 let header = nifti::read_header(&file.path)?;
-                Ok(Outline { size: header.size, spacing_mm: header.spacing_mm, notes: header.notes })
+                Ok(VolumeInfo { size: header.size, spacing_mm: header.spacing_mm, notes: header.notes })
             }
             Self::Dicom(series) => {
-                let outline = series.outline()?;
-                Ok(Outline { size: outline.size, spacing_mm: outline.spacing_mm, notes: outline.notes })
+                let info = series.info()?;
+                Ok(VolumeInfo { size: info.size, spacing_mm: info.spacing_mm, notes: info.notes })
             }
         }
     }
@@ -144,7 +145,7 @@ impl VolumeSource {
     /// The volume.
     ///
     /// # Errors
-    /// Those of [`VolumeSource::outline`], damaged voxels.
+    /// Those of [`VolumeSource::info`], damaged voxels.
     pub fn read(&self) -> Result<Decoded, Error> {
         match self {
             Self::Nifti(file) => nifti::read_volume(&file.path),
@@ -152,22 +153,22 @@ impl VolumeSource {
         }
     }
 
-    /// Some slices of the volume, which is of `size`. `restarts` are this volume's and only used where it is compressed.
+    /// Some slices of the volume, which is of `size`. `gzip_index` is this volume's, and only used where it is compressed.
     ///
     /// # Errors
     /// Those of [`VolumeSource::read`], a volume that is no longer of this size.
-    pub fn read_slab(&self, size: [usize; 3], slices: Range<usize>, restarts: &Restarts) -> Result<Decoded, Error> {
+    pub fn read_slab(&self, size: [usize; 3], slices: Range<usize>, gzip_index: &GzipIndex) -> Result<Decoded, Error> {
         match self {
-            Self::Nifti(file) => nifti::read_slab(&file.path, size, slices, restarts),
+            Self::Nifti(file) => nifti::read_slab(&file.path, size, slices, gzip_index),
             Self::Dicom(series) => series.read_slab(slices).map(|(volume, n_replaced)| Decoded { volume, n_replaced }),
         }
     }
 
     /// Whether some slices cost as much as all of them.
-    pub fn slices_need_everything(&self) -> bool {
+    pub fn needs_whole_file(&self) -> bool {
         match self {
-            Self::Nifti(file) => nifti::slices_need_the_whole_file(&file.path).unwrap_or(false),
-            Self::Dicom(series) => series.slices_need_everything(),
+            Self::Nifti(file) => nifti::needs_whole_file(&file.path).unwrap_or(false),
+            Self::Dicom(series) => series.needs_whole_file(),
         }
     }
 }

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use dicom_core::{DataElement, PrimitiveValue, Tag, VR, value::DataSetSequence};
 use dicom_dictionary_std::tags;
 use dicom_object::{FileMetaTableBuilder, InMemDicomObject};
-use medcoss_formats::dicom::write::{DicomFile, Scanner};
+use medcoss_formats::dicom::write::{DicomFile, Modality};
 use medcoss_formats::dicom::{Candidate, candidate, read_image, read_values};
 use medcoss_sdk::{Error, code};
 
@@ -17,7 +17,7 @@ const BIG_ENDIAN: &str = "1.2.840.10008.1.2.2";
 const RLE: &str = "1.2.840.10008.1.2.5";
 
 const RAMP: DicomFile<'_> = DicomFile {
-    scanner: Scanner::Radiography,
+    modality: Modality::Radiography,
     series: "2.25.1",
     number: 1,
     size: [2, 3],

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use dicom_core::{DataElement, PrimitiveValue, VR, value::DataSetSequence};
 use dicom_dictionary_std::{tags, uids};
 use dicom_object::{FileMetaTableBuilder, InMemDicomObject};
-use medcoss_formats::dicom::write::{DicomFile, Place, Scanner};
+use medcoss_formats::dicom::write::{DicomFile, Modality, Place};
 use medcoss_formats::dicom_series_write::DicomSeries;
 use medcoss_formats::volume_source::{VolumeSource, find_volumes};
 use medcoss_sdk::volume::Volume;
@@ -25,7 +25,7 @@ fn write(folder: &Path, facing: &str, series: &str) {
     let volume = numbered();
     std::fs::create_dir_all(folder).unwrap();
     let rescale = [1.0, -1024.0];
-    DicomSeries { volume: &volume, facing, scanner: Scanner::Ct, series, rescale }.write(folder).unwrap();
+    DicomSeries { volume: &volume, facing, modality: Modality::Ct, series, rescale }.write(folder).unwrap();
 }
 
 /// A slice of 3 x 4 pixels that all are `value`, at a height in millimetres.
@@ -33,7 +33,7 @@ fn slice(value: &i32, number: usize, height: f64) -> DicomFile<'_> {
     let place =
         Place { position: [10.0, -20.0, height], directions: UPRIGHT, spacing_mm: [0.8, 0.7], thickness_mm: 9.0 };
     DicomFile {
-        scanner: Scanner::Ct,
+        modality: Modality::Ct,
         series: "2.25.123456789",
         number,
         size: [3, 4],
@@ -68,12 +68,12 @@ fn find(folder: &Path) -> Vec<VolumeSource> {
 fn only(folder: &Path) -> (Vec<f32>, [f32; 3], Vec<&'static str>) {
     let sources = find(folder);
     let [source] = sources.as_slice() else { panic!("{} volumes", sources.len()) };
-    let outline = source.outline().unwrap();
+    let info = source.info().unwrap();
     let volume = source.read().unwrap().volume;
-    assert_eq!(volume.size(), outline.size);
-    assert_eq!(volume.spacing_mm(), outline.spacing_mm);
+    assert_eq!(volume.size(), info.size);
+    assert_eq!(volume.spacing_mm(), info.spacing_mm);
     let [_, rows, columns] = volume.size();
-    (volume.voxels().chunks_exact(rows * columns).map(|plane| plane[0]).collect(), outline.spacing_mm, outline.notes)
+    (volume.voxels().chunks_exact(rows * columns).map(|plane| plane[0]).collect(), info.spacing_mm, info.notes)
 }
 
 #[test]
@@ -92,7 +92,7 @@ fn all_48_orders_of_slices_rows_and_columns_give_the_same_volume() {
             assert_eq!(decoded.volume.voxels(), numbered().voxels(), "{facing}");
             let near = decoded.volume.spacing_mm().iter().zip(SPACING).all(|(a, b)| (a - b).abs() < 1e-4);
             assert!(near, "{facing}: {:?}", decoded.volume.spacing_mm());
-            assert_eq!(sources[0].outline().unwrap().notes, [""; 0], "{facing}");
+            assert_eq!(sources[0].info().unwrap().notes, [""; 0], "{facing}");
             let VolumeSource::Dicom(series) = &sources[0] else { panic!("{facing}") };
             let (slab, _) = series.read_slab(1..4).unwrap();
             assert_eq!(slab.voxels(), &numbered().voxels()[63..4 * 63], "{facing}");
@@ -189,11 +189,11 @@ fn a_localiser_of_another_size_or_direction_is_a_volume_of_its_own() {
     }
     sagittal.write(&folder.path().join("d.dcm")).unwrap();
     let sources = find(folder.path());
-    let found: Vec<_> = sources.iter().map(|source| (source.id(), source.outline().unwrap().size)).collect();
+    let found: Vec<_> = sources.iter().map(|source| (source.id(), source.info().unwrap().size)).collect();
     assert_eq!(found, [("c.dcm", [1, 5, 6]), ("d.dcm", [3, 4, 1]), ("series=225123456789", [2, 3, 4])]);
     // A single slice is as far from the next as it is thick.
-    assert_eq!(sources[0].outline().unwrap().spacing_mm, [9.0, 0.8, 0.7]);
-    assert_eq!(sources[1].outline().unwrap().spacing_mm, [0.8, 0.7, 9.0]);
+    assert_eq!(sources[0].info().unwrap().spacing_mm, [9.0, 0.8, 0.7]);
+    assert_eq!(sources[1].info().unwrap().spacing_mm, [0.8, 0.7, 9.0]);
 }
 
 #[test]
@@ -237,7 +237,7 @@ fn a_mosaic_of_slices_is_refused() {
     let mut object = DicomFile { stored: &pixels, ..slice(&0, 1, 0.0) }.data_set();
     object.put(DataElement::new(tags::IMAGE_TYPE, VR::CS, "ORIGINAL\\PRIMARY\\M\\MOSAIC"));
     save(object, &folder.path().join("a.dcm"));
-    let error = find(folder.path())[0].outline().unwrap_err();
+    let error = find(folder.path())[0].info().unwrap_err();
     assert!(error.message().contains("mosaic") && error.message().contains("\nhint: "), "{error}");
 }
 
@@ -248,10 +248,10 @@ fn every_conformance_file_is_a_volume_or_says_why_not() {
     let mut n_read = 0;
     for modality in ["CT", "MR"] {
         for source in find_volumes(&folder, &[PathBuf::from("dicom")], modality).unwrap() {
-            match source.outline().and_then(|outline| Ok((outline, source.read()?))) {
-                Ok((outline, decoded)) => {
-                    assert_eq!(decoded.volume.size(), outline.size, "{}", source.id());
-                    println!("{modality} {}: {:?} {:?}", source.id(), outline.size, outline.notes);
+            match source.info().and_then(|info| Ok((info, source.read()?))) {
+                Ok((info, decoded)) => {
+                    assert_eq!(decoded.volume.size(), info.size, "{}", source.id());
+                    println!("{modality} {}: {:?} {:?}", source.id(), info.size, info.notes);
                     n_read += 1;
                 }
                 Err(error) => {
@@ -275,7 +275,7 @@ fn names_are_the_folder_and_the_end_of_the_series_and_differ() {
     let rescale = [1.0, 0.0];
     let other = folder.path().join("ct/three");
     std::fs::create_dir_all(&other).unwrap();
-    DicomSeries { volume: &volume, facing: "RAS", scanner: Scanner::Ct, series: "2.25.5222333444555", rescale }
+    DicomSeries { volume: &volume, facing: "RAS", modality: Modality::Ct, series: "2.25.5222333444555", rescale }
         .write(&other)
         .unwrap();
     for entry in std::fs::read_dir(&other).unwrap() {
@@ -377,7 +377,7 @@ fn other_modalities_and_objects_without_an_image_are_left_out_of_folders() {
     let folder = tempfile::tempdir().unwrap();
     write_slices(folder.path(), &[("a.dcm", 1, 1, 0.0), ("b.dcm", 2, 2, 1.0)]);
     let pixels = [3; 12];
-    let mr = DicomFile { stored: &pixels, scanner: Scanner::Mr, ..slice(&0, 3, 2.0) };
+    let mr = DicomFile { stored: &pixels, modality: Modality::Mr, ..slice(&0, 3, 2.0) };
     mr.write(&folder.path().join("mr.dcm")).unwrap();
     let mut report = slice(&0, 4, 3.0).data_set();
     report.put(DataElement::new(tags::SOP_CLASS_UID, VR::UI, uids::BASIC_TEXT_SR_STORAGE));
@@ -394,12 +394,12 @@ fn other_modalities_and_objects_without_an_image_are_left_out_of_folders() {
     let named = find_volumes(folder.path(), &[PathBuf::from("mr.dcm")], "CT").unwrap();
     assert_eq!(named[0].read().unwrap().volume.size(), [1, 3, 4]);
     let named = find_volumes(folder.path(), &[PathBuf::from("report.dcm")], "CT").unwrap();
-    let error = named[0].outline().unwrap_err();
+    let error = named[0].info().unwrap_err();
     assert_eq!(error.code(), code::UNSUPPORTED);
     assert!(error.message().contains("Basic Text SR"), "{error}");
 
     let named = find_volumes(folder.path(), &[PathBuf::from("screen.dcm")], "CT").unwrap();
-    assert!(named[0].outline().unwrap_err().message().contains("in colour"));
+    assert!(named[0].info().unwrap_err().message().contains("in colour"));
 
     for name in ["a.dcm", "b.dcm"] {
         std::fs::remove_file(folder.path().join(name)).unwrap();
@@ -439,7 +439,7 @@ fn a_real_series_is_what_simple_itk_reads() {
     let sources = find_volumes(&folder, &[PathBuf::from(".")], "MR").unwrap();
     assert_eq!(sources.len(), 1);
     assert_eq!(sources[0].id(), "Study1/13_HCropVolume#series=153146185462");
-    assert_eq!(sources[0].outline().unwrap().notes, [""; 0]);
+    assert_eq!(sources[0].info().unwrap().notes, [""; 0]);
     let volume = sources[0].read().unwrap().volume;
     assert_eq!((volume.size(), volume.spacing_mm()), ([32, 51, 35], [1.0; 3]));
     // The file's axes are those of the volume, so places are the same.

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use image::codecs::jpeg::JpegEncoder;
 use image::{DynamicImage, GrayImage, ImageBuffer, ImageFormat, LumaA, Pixel, Rgb, Rgba};
-use medcoss_formats::image_file::{Stored, has_known_extension, read_decoded, read_grey, read_image};
+use medcoss_formats::image_file::{DecodedImage, has_known_extension, read_decoded, read_grey, read_image};
 use medcoss_sdk::image::{Image, Region, Resizable};
 use medcoss_sdk::{Error, code, find_files};
 use medcoss_test_support::data;
@@ -99,7 +99,7 @@ fn jpeg_is_read_in_grey_and_in_colour() {
 }
 
 /// A file's content in one channel, and the same by way of all channels.
-fn in_grey(content: &[u8]) -> (Stored, Image) {
+fn in_grey(content: &[u8]) -> (DecodedImage, Image) {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("image");
     std::fs::write(&path, content).unwrap();
@@ -115,7 +115,7 @@ fn grey_of_a_jpeg_in_colour_is_its_luma() {
     JpegEncoder::new_with_quality(&mut jpeg, 95).encode_image(&image).unwrap();
     let (found, expected) = in_grey(&jpeg);
     assert_eq!((found.width(), found.height()), (61, 43));
-    let Stored::Bytes(bytes) = found else { panic!("{found:?}") };
+    let DecodedImage::Bytes(bytes) = found else { panic!("{found:?}") };
     assert_eq!(bytes.channels(), 1);
     // Colours beyond what three channels can show are cut off there, and luma is not.
     close(bytes.to_image().pixels(), expected.pixels(), 0.03);
@@ -154,7 +154,7 @@ fn a_stored_image_is_cut_as_the_whole_is() {
         let region = Region { left: 2, top: 0, width: 3, height: 2 };
         let (found, exact) = (stored.resized(region, 7, 5).unwrap(), whole.resized(region, 7, 5).unwrap());
         // Bytes stay bytes, also between the two directions.
-        let tolerance = if matches!(stored, Stored::Bytes(_)) { 2.5 / 255.0 } else { 0.0 };
+        let tolerance = if matches!(stored, DecodedImage::Bytes(_)) { 2.5 / 255.0 } else { 0.0 };
         for (found, exact) in found.pixels().iter().zip(exact.pixels()) {
             assert!((found - exact).abs() <= tolerance, "{name}: {found} {exact}");
         }

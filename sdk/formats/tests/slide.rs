@@ -62,7 +62,7 @@ impl File {
         at
     }
 
-    /// Writes a directory and tells where it lies. `next` is the place of the following one, or 0.
+    /// Writes a directory and returns where it lies. `next` is the place of the following one, or 0.
     fn directory(&mut self, tags: &[(u16, Tag)], next: u64) -> u64 {
         let in_place = if self.big { 8 } else { 4 };
         let mut entries = Vec::new();
@@ -431,12 +431,12 @@ fn no_byte_of_a_directory_can_make_reading_panic() {
         let first = file.directory(&with(tags, more), 0);
         let end = file.bytes.len();
         let (folder, path) = file.write(first);
-        let sound = std::fs::read(&path).unwrap();
+        let valid = std::fs::read(&path).unwrap();
         let (mut n_read, mut n_refused) = (0, 0);
         // The palette, which is long, at a few places only.
         for at in (0..16).chain((begin..end).filter(|at| *at > end - 400 || at % 97 == 0)) {
             for value in [0x00, 0x01, 0x03, 0x7f, 0xff] {
-                let mut bytes = sound.clone();
+                let mut bytes = valid.clone();
                 bytes[at] = value;
                 // A new file each time: writing over one waits for the disk.
                 let path = folder.path().join(format!("{at}_{value}.tif"));

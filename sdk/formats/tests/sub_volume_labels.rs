@@ -2,13 +2,13 @@
 
 use std::path::{Path, PathBuf};
 
-use medcoss_formats::nifti_write::{NiftiFile, Placement, Stored, in_file_order};
-use medcoss_formats::sub_volumes::{Settings, SubVolumes};
+use medcoss_formats::nifti_write::{Datatype, NiftiFile, Placement, in_file_order};
+use medcoss_formats::sub_volumes::{SubVolumeSettings, SubVolumes};
 use medcoss_sdk::label_map::LabelMap;
 use medcoss_sdk::volume::Volume;
 use medcoss_sdk::{Error, find_files};
 
-const SETTINGS: Settings = Settings {
+const SETTINGS: SubVolumeSettings = SubVolumeSettings {
     size: [16, 32, 48],
     stride: None,
     spacing_mm: None,
@@ -36,7 +36,7 @@ fn write(
     path: &Path,
     values: impl Fn(usize) -> f32,
     facing: &str,
-    stored: Stored,
+    datatype: Datatype,
     spacing: [f32; 3],
     size: [usize; 3],
 ) {
@@ -44,19 +44,21 @@ fn write(
     let voxels = (0..size.iter().product()).map(values).collect();
     let (file_size, values, placement) = in_file_order(&Volume::new(size, spacing, voxels).unwrap(), facing).unwrap();
     let (scaling, big_endian) = ([1.0, 0.0], false);
-    NiftiFile { size: &file_size, stored_values: &values, stored, placement, scaling, big_endian }.write(path).unwrap();
+    NiftiFile { size: &file_size, stored_values: &values, datatype, placement, scaling, big_endian }
+        .write(path)
+        .unwrap();
 }
 
 /// A scan and its mask, in files whose axes run each their own way.
 fn pair(facing: [&str; 2]) -> tempfile::TempDir {
     let folder = tempfile::tempdir().unwrap();
     let image = folder.path().join("images/a.nii");
-    write(&image, |at| [0.0, 100.0, -100.0][usize::from(label(at))], facing[0], Stored::I16, SPACING, SIZE);
-    write(&folder.path().join("labels/a.nii.gz"), |at| f32::from(label(at)), facing[1], Stored::U8, SPACING, SIZE);
+    write(&image, |at| [0.0, 100.0, -100.0][usize::from(label(at))], facing[0], Datatype::I16, SPACING, SIZE);
+    write(&folder.path().join("labels/a.nii.gz"), |at| f32::from(label(at)), facing[1], Datatype::U8, SPACING, SIZE);
     folder
 }
 
-fn label_map(folder: &Path, settings: Settings, index: usize) -> Result<LabelMap, Error> {
+fn label_map(folder: &Path, settings: SubVolumeSettings, index: usize) -> Result<LabelMap, Error> {
     let sub_volumes = SubVolumes::open(folder, &[PathBuf::from("images")], settings)?;
     let masks = find_files(folder, &[PathBuf::from("labels")], |_| true, "all")?;
     sub_volumes.label_map(index, &masks[0])
@@ -67,7 +69,7 @@ fn labels_lie_where_their_scan_is_whatever_the_files_axes() {
     for facing in [["LPS", "LPS"], ["RAS", "LPS"], ["PIR", "ASL"], ["SRA", "SRA"], ["LPS", "IAL"]] {
         let folder = pair(facing);
         for spacing_mm in [None, Some([2.0, 1.5, 0.75]), Some([1.3, 2.0, 1.0])] {
-            let settings = Settings { spacing_mm, ..SETTINGS };
+            let settings = SubVolumeSettings { spacing_mm, ..SETTINGS };
             let sub_volumes = SubVolumes::open(folder.path(), &[PathBuf::from("images")], settings).unwrap();
             for index in 0..sub_volumes.len() {
                 assert_eq!(sub_volumes.file_id(index), "images/a.nii");
@@ -90,7 +92,7 @@ fn labels_lie_where_their_scan_is_whatever_the_files_axes() {
 #[test]
 fn whole_steps_copy_labels_and_the_background_surrounds_them() {
     let folder = pair(["LPS", "PIR"]);
-    let settings = Settings { size: [32, 48, 64], spacing_mm: Some(SPACING), ..SETTINGS };
+    let settings = SubVolumeSettings { size: [32, 48, 64], spacing_mm: Some(SPACING), ..SETTINGS };
     let map = label_map(folder.path(), settings, 0).unwrap();
     assert_eq!(map.spacing_mm().unwrap(), [2.0, 1.5, 0.75]);
     // 19, 27 and 31 voxels about the middle of 32, 48 and 64; halves are rounded up.
@@ -105,7 +107,7 @@ fn whole_steps_copy_labels_and_the_background_surrounds_them() {
 #[test]
 fn a_mask_is_read_by_slices_where_its_scan_is() {
     let folder = pair(["RAS", "IAL"]);
-    let few = Settings { cache_mb: 0, ..SETTINGS };
+    let few = SubVolumeSettings { cache_mb: 0, ..SETTINGS };
     for index in 0..2 {
         let whole = label_map(folder.path(), SETTINGS, index).unwrap();
         assert_eq!(label_map(folder.path(), few, index).unwrap(), whole);
@@ -115,14 +117,14 @@ fn a_mask_is_read_by_slices_where_its_scan_is() {
 
 #[test]
 fn a_mask_of_another_geometry_is_refused_and_both_files_are_named() {
-    let told = |spacing, size| {
+    let refusal = |spacing, size| {
         let folder = pair(["LPS", "LPS"]);
-        write(&folder.path().join("labels/a.nii.gz"), |_| 1.0, "LPS", Stored::U8, spacing, size);
+        write(&folder.path().join("labels/a.nii.gz"), |_| 1.0, "LPS", Datatype::U8, spacing, size);
         label_map(folder.path(), SETTINGS, 0).unwrap_err().message().to_owned()
     };
-    let message = told(SPACING, [19, 31, 27]);
+    let message = refusal(SPACING, [19, 31, 27]);
     assert!(message.starts_with("mask labels/a.nii.gz is 19x31x27, and images/a.nii is 19x27x31; both"), "{message}");
-    let message = told([2.0, 1.5, 0.8], SIZE);
+    let message = refusal([2.0, 1.5, 0.8], SIZE);
     assert!(message.starts_with("mask labels/a.nii.gz has a spacing of [2.0, 1.5, 0.8] mm"), "{message}");
     assert!(message.contains("images/a.nii of [2.0, 1.5, 0.75] mm"), "{message}");
 
@@ -130,8 +132,8 @@ fn a_mask_of_another_geometry_is_refused_and_both_files_are_named() {
     let values = vec![1.0; SIZE.iter().product()];
     let size = [31, 27, 19];
     let placement = Placement::Unstated([0.75, 1.5, 2.0]);
-    let (stored, scaling, big_endian) = (Stored::U8, [1.0, 0.0], false);
-    NiftiFile { size: &size, stored_values: &values, stored, placement, scaling, big_endian }
+    let (datatype, scaling, big_endian) = (Datatype::U8, [1.0, 0.0], false);
+    NiftiFile { size: &size, stored_values: &values, datatype, placement, scaling, big_endian }
         .write(&folder.path().join("labels/a.nii.gz"))
         .unwrap();
     let error = label_map(folder.path(), SETTINGS, 0).unwrap_err();
@@ -140,16 +142,18 @@ fn a_mask_of_another_geometry_is_refused_and_both_files_are_named() {
 
 #[test]
 fn numbers_that_are_no_labels_are_refused() {
-    let told = |values: fn(usize) -> f32, stored| {
+    let refusal = |values: fn(usize) -> f32, datatype| {
         let folder = pair(["LPS", "LPS"]);
-        write(&folder.path().join("labels/a.nii.gz"), values, "LPS", stored, SPACING, SIZE);
+        write(&folder.path().join("labels/a.nii.gz"), values, "LPS", datatype, SPACING, SIZE);
         label_map(folder.path(), SETTINGS, 0).map_err(|error| error.message().to_owned())
     };
     // Whole numbers may be stored as floating point.
-    let map = told(|at| f32::from(label(at)) * 30_000.0, Stored::F64).unwrap();
+    let map = refusal(|at| f32::from(label(at)) * 30_000.0, Datatype::F64).unwrap();
     assert!(map.values().contains(&60_000));
-    let half = told(|at| f32::from(label(at)) * 0.5, Stored::F32).unwrap_err();
+    let half = refusal(|at| f32::from(label(at)) * 0.5, Datatype::F32).unwrap_err();
     assert_eq!(half, "mask labels/a.nii.gz has a voxel of 0.5; labels are whole numbers from 0 to 65535");
-    assert!(told(|_| -1.0, Stored::I8).unwrap_err().contains("a voxel of -1;"));
-    assert!(told(|at| if at == 5000 { f32::NAN } else { 0.0 }, Stored::F32).unwrap_err().contains("1 voxels that are"));
+    assert!(refusal(|_| -1.0, Datatype::I8).unwrap_err().contains("a voxel of -1;"));
+    assert!(
+        refusal(|at| if at == 5000 { f32::NAN } else { 0.0 }, Datatype::F32).unwrap_err().contains("1 voxels that are")
+    );
 }

@@ -2,12 +2,12 @@
 
 use std::path::{Path, PathBuf};
 
-use medcoss_formats::nifti_write::{NiftiFile, Placement, Stored, in_file_order};
-use medcoss_formats::sub_volumes::{Settings, SubVolumes};
+use medcoss_formats::nifti_write::{Datatype, NiftiFile, Placement, in_file_order};
+use medcoss_formats::sub_volumes::{SubVolumeSettings, SubVolumes};
 use medcoss_sdk::volume::Volume;
 use medcoss_sdk::{Error, code};
 
-const SETTINGS: Settings = Settings {
+const SETTINGS: SubVolumeSettings = SubVolumeSettings {
     size: [16, 32, 48],
     stride: None,
     spacing_mm: None,
@@ -24,7 +24,7 @@ fn write_scan(folder: &Path, name: &str, slices: u16, offset: f64) {
     NiftiFile {
         size: &[48, 32, slices],
         stored_values: &values,
-        stored: Stored::F32,
+        datatype: Datatype::F32,
         placement: UPRIGHT,
         scaling: [1.0, 0.0],
         big_endian: false,
@@ -33,12 +33,12 @@ fn write_scan(folder: &Path, name: &str, slices: u16, offset: f64) {
     .unwrap();
 }
 
-fn open(folder: &Path, settings: Settings) -> Result<SubVolumes, Error> {
+fn open(folder: &Path, settings: SubVolumeSettings) -> Result<SubVolumes, Error> {
     SubVolumes::open(folder, &[PathBuf::from(".")], settings)
 }
 
 /// First slices of the windows of one scan.
-fn windows(slices: u16, settings: Settings) -> Vec<usize> {
+fn windows(slices: u16, settings: SubVolumeSettings) -> Vec<usize> {
     let folder = tempfile::tempdir().unwrap();
     write_scan(folder.path(), "scan.nii", slices, 0.0);
     let sub_volumes = open(folder.path(), settings).unwrap();
@@ -52,13 +52,13 @@ fn windows_follow_the_stride_and_the_last_ends_with_the_scan() {
     assert_eq!(windows(41, SETTINGS), [0, 16, 25]);
     assert_eq!(windows(16, SETTINGS), [0]);
     assert_eq!(windows(5, SETTINGS), [0]);
-    assert_eq!(windows(31, Settings { stride: Some(6), ..SETTINGS }), [0, 6, 12, 15]);
-    assert_eq!(windows(60, Settings { stride: Some(40), ..SETTINGS }), [0, 40, 44]);
+    assert_eq!(windows(31, SubVolumeSettings { stride: Some(6), ..SETTINGS }), [0, 6, 12, 15]);
+    assert_eq!(windows(60, SubVolumeSettings { stride: Some(40), ..SETTINGS }), [0, 40, 44]);
 }
 
 #[test]
 fn ends_are_dropped_only_where_a_whole_sub_volume_remains() {
-    let settings = Settings { drop_ends_ratio: 0.1, ..SETTINGS };
+    let settings = SubVolumeSettings { drop_ends_ratio: 0.1, ..SETTINGS };
     assert_eq!(windows(35, settings), [3, 16]);
     assert_eq!(windows(20, settings), [2]);
     assert_eq!(windows(17, settings), [0, 1]);
@@ -67,8 +67,8 @@ fn ends_are_dropped_only_where_a_whole_sub_volume_remains() {
 #[test]
 fn resampling_counts_the_new_slices() {
     // 24 slices of 2 mm are 48 of 1 mm, or 16 of 3 mm.
-    assert_eq!(windows(24, Settings { spacing_mm: Some([1.0, 1.0, 1.0]), ..SETTINGS }), [0, 16, 32]);
-    assert_eq!(windows(24, Settings { spacing_mm: Some([3.0, 1.0, 1.0]), ..SETTINGS }), [0]);
+    assert_eq!(windows(24, SubVolumeSettings { spacing_mm: Some([1.0, 1.0, 1.0]), ..SETTINGS }), [0, 16, 32]);
+    assert_eq!(windows(24, SubVolumeSettings { spacing_mm: Some([3.0, 1.0, 1.0]), ..SETTINGS }), [0]);
 }
 
 #[test]
@@ -100,7 +100,7 @@ fn spacing_is_kept_in_all_directions() {
     let folder = tempfile::tempdir().unwrap();
     write_scan(folder.path(), "scan.nii", 24, 0.0);
     // Rows of 1 mm to 2 mm: 32 become 16 in the middle of 32. Columns of 1.5 mm to 1 mm: 48 become 72, cropped to 48.
-    let settings = Settings { spacing_mm: Some([1.0, 2.0, 1.0]), ..SETTINGS };
+    let settings = SubVolumeSettings { spacing_mm: Some([1.0, 2.0, 1.0]), ..SETTINGS };
     let part = open(folder.path(), settings).unwrap().read(1).unwrap();
     assert_eq!(part.values.len(), 16 * 16 * 48);
     let voxels = part.padded(-1.0);
@@ -122,7 +122,7 @@ fn what_is_kept_in_memory_changes_nothing() {
     let all: Vec<Vec<Vec<f32>>> = [0, 1, 64]
         .into_iter()
         .map(|cache_mb| {
-            let sub_volumes = open(folder.path(), Settings { cache_mb, ..SETTINGS }).unwrap();
+            let sub_volumes = open(folder.path(), SubVolumeSettings { cache_mb, ..SETTINGS }).unwrap();
             let order = (0..sub_volumes.len()).map(|i| (i * 7) % sub_volumes.len());
             order.map(|i| sub_volumes.read(i).unwrap().padded(0.0)).collect()
         })
@@ -138,17 +138,17 @@ fn volumes_that_are_never_in_memory_as_a_whole_give_the_same_bits() {
     // Depth along every axis of the file, in both directions.
     for (number, facing) in ["LPS", "RAI", "LSP", "RIA", "SPL", "IAR"].into_iter().enumerate() {
         let (size, stored_values, placement) = in_file_order(&volume, facing).unwrap();
-        let (stored, scaling) = (Stored::I16, [1.0, 0.0]);
+        let (datatype, scaling) = (Datatype::I16, [1.0, 0.0]);
         let big_endian = number % 2 == 1;
-        let file = NiftiFile { size: &size, stored_values: &stored_values, stored, placement, scaling, big_endian };
+        let file = NiftiFile { size: &size, stored_values: &stored_values, datatype, placement, scaling, big_endian };
         for extension in ["nii", "nii.gz"] {
             file.write(&folder.path().join(format!("{facing}.{extension}"))).unwrap();
         }
     }
     for spacing_mm in [None, Some([3.0, 1.0, 1.0]), Some([9.0, 1.5, 2.0])] {
-        let settings = Settings { spacing_mm, stride: Some(7), drop_ends_ratio: 0.05, ..SETTINGS };
+        let settings = SubVolumeSettings { spacing_mm, stride: Some(7), drop_ends_ratio: 0.05, ..SETTINGS };
         let whole = open(folder.path(), settings).unwrap();
-        let slabs = open(folder.path(), Settings { cache_mb: 0, ..settings }).unwrap();
+        let slabs = open(folder.path(), SubVolumeSettings { cache_mb: 0, ..settings }).unwrap();
         assert_eq!(whole.len(), slabs.len());
         for index in 0..whole.len() {
             let (expected, found) = (whole.read(index).unwrap(), slabs.read(index).unwrap());
@@ -166,7 +166,7 @@ fn volumes_that_are_never_in_memory_as_a_whole_give_the_same_bits() {
 fn a_large_volume_that_changed_after_opening_is_refused() {
     let folder = tempfile::tempdir().unwrap();
     write_scan(folder.path(), "a.nii", 40, 0.0);
-    let sub_volumes = open(folder.path(), Settings { cache_mb: 0, ..SETTINGS }).unwrap();
+    let sub_volumes = open(folder.path(), SubVolumeSettings { cache_mb: 0, ..SETTINGS }).unwrap();
     write_scan(folder.path(), "a.nii", 41, 0.0);
     let error = sub_volumes.read(1).unwrap_err();
     assert!(error.message().contains("changed"), "{error}");
@@ -237,12 +237,12 @@ fn settings_out_of_range_are_refused_by_name() {
     let folder = tempfile::tempdir().unwrap();
     write_scan(folder.path(), "a.nii", 20, 0.0);
     let wrong = [
-        (Settings { stride: Some(0), ..SETTINGS }, "stride"),
-        (Settings { spacing_mm: Some([1.0, 0.0, 1.0]), ..SETTINGS }, "spacing_mm"),
-        (Settings { spacing_mm: Some([1.0, f32::NAN, 1.0]), ..SETTINGS }, "spacing_mm"),
-        (Settings { drop_ends_ratio: 0.5, ..SETTINGS }, "drop_ends_ratio"),
-        (Settings { drop_ends_ratio: f64::NAN, ..SETTINGS }, "drop_ends_ratio"),
-        (Settings { cache_mb: usize::MAX, ..SETTINGS }, "cache_mb"),
+        (SubVolumeSettings { stride: Some(0), ..SETTINGS }, "stride"),
+        (SubVolumeSettings { spacing_mm: Some([1.0, 0.0, 1.0]), ..SETTINGS }, "spacing_mm"),
+        (SubVolumeSettings { spacing_mm: Some([1.0, f32::NAN, 1.0]), ..SETTINGS }, "spacing_mm"),
+        (SubVolumeSettings { drop_ends_ratio: 0.5, ..SETTINGS }, "drop_ends_ratio"),
+        (SubVolumeSettings { drop_ends_ratio: f64::NAN, ..SETTINGS }, "drop_ends_ratio"),
+        (SubVolumeSettings { cache_mb: usize::MAX, ..SETTINGS }, "cache_mb"),
     ];
     for (settings, name) in wrong {
         let error = open(folder.path(), settings).unwrap_err();

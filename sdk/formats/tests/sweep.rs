@@ -15,9 +15,9 @@ use medcoss_test_support::data;
 use medcoss_test_support::process::is_alone;
 
 const LONGEST: Duration = Duration::from_secs(10);
-const MOST_MIB: u64 = 1024;
+const MAX_MIB: u64 = 1024;
 
-/// Peak of the memory of this process, where the system tells.
+/// Peak of the memory of this process, where the system reports it.
 fn peak_mib() -> u64 {
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
     let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
@@ -56,7 +56,7 @@ fn sweep(folder: &Path, read: fn(&Path) -> Result<(), Error>, least_read: usize)
     for (reason, ids) in reasons {
         println!("{:4}  {reason}  [{}{}]", ids.len(), ids[0], if ids.len() > 1 { ", ..." } else { "" });
     }
-    assert!(peak < MOST_MIB, "{peak} MiB");
+    assert!(peak < MAX_MIB, "{peak} MiB");
     assert!(n_read >= least_read, "{n_read} read");
 }
 

@@ -14,9 +14,9 @@ use medcoss_sdk::{
 };
 
 /// Samples of an input that are loaded at most.
-const MOST_LOADED: usize = 8;
+const MAX_LOADED: usize = 8;
 /// The host's limit.
-const LONGEST_ID: usize = 1024;
+const MAX_ID_BYTES: usize = 1024;
 
 /// A vocabulary for targets that are not about vocabularies.
 pub const VOCABULARY: &str = "[PAD]\n[UNK]\n[CLS]\n[SEP]\n[MASK]\na\nb\nclear\nlung\n##s\n##a\n.\n,\n";
@@ -60,12 +60,12 @@ fn check(dataset: &impl Dataset) {
     let mut ids = BTreeSet::new();
     for index in 0..dataset.len() {
         let id = dataset.id(index);
-        assert!(!id.is_empty() && id.len() <= LONGEST_ID && !id.chars().any(char::is_control), "id {id:?}");
+        assert!(!id.is_empty() && id.len() <= MAX_ID_BYTES && !id.chars().any(char::is_control), "id {id:?}");
         assert!(Path::new(&id).components().all(|part| matches!(part, std::path::Component::Normal(_))), "id {id:?}");
         assert!(ids.insert(id), "an id comes twice");
         let _ = dataset.label(index);
     }
-    for index in 0..dataset.len().min(MOST_LOADED) {
+    for index in 0..dataset.len().min(MAX_LOADED) {
         for view in [View::Evaluation, View::Training] {
             load(dataset, index, view);
         }

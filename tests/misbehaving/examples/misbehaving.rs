@@ -36,7 +36,7 @@ static SERVICES: OnceLock<HostServices> = OnceLock::new();
 extern "C" fn constructor() {
     act("constructor");
     let header = (&raw mut HEADER).cast::<u8>();
-    // SAFETY: the places of the header's fields, which is this library's own; nobody reads it yet.
+    // SAFETY: the places of the header's fields, which is this library's own; no other code reads it yet.
     unsafe {
         match deed("header").as_deref() {
             Some("magic") => header.write(b'M'),

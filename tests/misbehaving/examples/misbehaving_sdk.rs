@@ -27,7 +27,7 @@ impl Modality for Misbehaving {
     const VERSION: &'static str = "1.0.0";
     const SUMMARY: &'static str = "whatever it is asked for";
     const FAMILY: &'static str = "series";
-    const READS: &'static [&'static str] = &[];
+    const FILE_FORMATS: &'static [&'static str] = &[];
 
     type Options = Options;
     type Dataset = MadeUp;

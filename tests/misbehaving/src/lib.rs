@@ -82,7 +82,7 @@ pub fn act(place: &str) -> Option<String> {
             let _ = std::io::stdout().flush();
         }
         "slow" => std::thread::sleep(Duration::from_millis(100)),
-        // Hidden from the optimiser, which leaves out memory that nobody looks at.
+        // Hidden from the optimiser, which leaves out unused memory.
         "leak" => drop(std::hint::black_box(vec![1u8; 1 << 20].leak())),
         _ => return Some(deed),
     }

@@ -12,7 +12,7 @@ use medcoss_sdk::Error;
 /// Largest header in bytes; those of 64 signals have about 5 000.
 const LARGEST: u64 = 1 << 18;
 /// Most signals of a record.
-const MOST_SIGNALS: usize = 256;
+const MAX_SIGNALS: usize = 256;
 /// Gain that stands for an uncalibrated one or for none, as header(5) has it.
 const DEFAULT_GAIN: f64 = 200.0;
 /// Sampling rate of a header without one.
@@ -104,9 +104,9 @@ impl Header {
             return Err(Error::corrupt(format!("its sampling rate is {sampling_rate_hz} Hz")));
         }
         let n_times: Option<u64> = fields.next().map(|n| field(Some(n), "number of samples", record)).transpose()?;
-        if n_signals == 0 || n_signals > MOST_SIGNALS || n_signals > lines.len() {
+        if n_signals == 0 || n_signals > MAX_SIGNALS || n_signals > lines.len() {
             return Err(Error::corrupt(format!(
-                "its header has {} lines of signals and says {n_signals}; 1 to {MOST_SIGNALS} are read",
+                "its header has {} lines of signals and says {n_signals}; 1 to {MAX_SIGNALS} are read",
                 lines.len()
             )));
         }

@@ -1,7 +1,7 @@
 //! From bytes to text: UTF-8, with or without a byte order mark, and nothing else.
 //!
 //! Other encodings are refused, not guessed: a wrong guess would end up in the vocabulary. They are refused when the data
-//! are opened, also for one file of many, since whoever wrote it in Latin-1 probably wrote others too, whose letters
+//! are opened, also for one file of many, since its author probably wrote others in Latin-1 too, whose letters
 //! happened to be plain.
 
 use medcoss_sdk::Error;

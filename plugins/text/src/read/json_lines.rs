@@ -8,7 +8,7 @@ use crate::{corpus::Corpus, options::Options};
 
 type Object = Map<String, Value>;
 
-/// Adds the text field of every object, with the label field where one is asked for. Blank lines are passed over. A line
+/// Adds the text field of every object, with the label field where one is asked for. Blank lines are skipped. A line
 /// that gives no text is a document that cannot be read. Objects may lack the label.
 ///
 /// # Errors

@@ -1,7 +1,7 @@
 //! From files to documents: finding them, the one place that decides which reader a file gets, and what becomes of files
 //! and pieces of files that cannot be read. A new format is a file beside this one and a line in [`read_file`].
 //!
-//! What is the user's to mend before anything can be learned, a wrong option or another encoding, is an error here. Damage
+//! What is the user's to fix before anything can be learned, a wrong option or another encoding, is an error here. Damage
 //! among good documents is not: it becomes a document that cannot be read, which the host names and counts. It stands
 //! for a line, a row, a pair, or what is left of a file. Messages name files by their ids, since they end up in run folders, which hold no
 //! absolute path.
@@ -23,7 +23,7 @@ pub use encoding::decode;
 use crate::{corpus::Corpus, options::Options};
 
 /// File kinds, for people.
-pub const KINDS: [&str; 5] = [
+pub const FILE_FORMATS: [&str; 5] = [
     "text (.txt), one document a line",
     "labelled sentences (.txt), PubMed-RCT layout",
     "CSV (.csv)",
@@ -63,7 +63,9 @@ fn add_file(file: &FoundFile, options: &Options, corpus: &mut Corpus) -> Result<
         file.path.extension().map(|extension| extension.to_string_lossy().to_lowercase()).unwrap_or_default();
     let content = decode(&bytes, &file.id)?;
     match (extension.as_str(), content) {
-        ("json", _) => return Err(Error::unsupported(format!("{} is JSON; expected {}", file.id, KINDS.join(", ")))),
+        ("json", _) => {
+            return Err(Error::unsupported(format!("{} is JSON; expected {}", file.id, FILE_FORMATS.join(", "))));
+        }
         ("xml", content) => questions::check_encoding(content, &file.id)?,
         _ => {}
     }

@@ -3,11 +3,11 @@
 use medcoss_sdk::Error;
 
 /// Ids that files bring along may be this long; the host takes 1024 bytes, with the file's id.
-const LONGEST_ID: usize = 200;
+const MAX_ID_BYTES: usize = 200;
 /// Names of columns that a message lists at most.
-const MOST_LISTED: usize = 20;
+const MAX_LISTED: usize = 20;
 /// Characters of a file's content that a message shows at most.
-const MOST_SHOWN: usize = 40;
+const MAX_SHOWN: usize = 40;
 
 /// Id of what stands on a line, as it follows the file's id: the number counts from 1 and is padded, so that ids sort as
 /// the lines do.
@@ -18,12 +18,12 @@ pub fn line_place(line: u64) -> String {
 /// True for what can be an id as it is: no white space or control characters, not too long, no step out of a folder.
 pub fn is_id(text: &str) -> bool {
     let plain = !text.contains(|c: char| c.is_whitespace() || c.is_control());
-    plain && !text.is_empty() && text.len() <= LONGEST_ID && text.split('/').all(|part| part != "..")
+    plain && !text.is_empty() && text.len() <= MAX_ID_BYTES && text.split('/').all(|part| part != "..")
 }
 
 /// The beginning of a text that may be long, in quotation marks.
 pub fn shown(text: &str) -> String {
-    let beginning: String = text.chars().take(MOST_SHOWN).collect();
+    let beginning: String = text.chars().take(MAX_SHOWN).collect();
     let more = if beginning.len() < text.len() { "..." } else { "" };
     format!("{beginning:?}{more}")
 }
@@ -79,8 +79,8 @@ pub fn no_column(asked: &str, option: &str, names: &[&str], place: &str) -> Erro
 }
 
 fn listed(names: &[&str]) -> String {
-    let shown: Vec<_> = names.iter().take(MOST_LISTED).map(|name| shown(name)).collect();
-    let more = if names.len() > MOST_LISTED { ", ..." } else { "" };
+    let shown: Vec<_> = names.iter().take(MAX_LISTED).map(|name| shown(name)).collect();
+    let more = if names.len() > MAX_LISTED { ", ..." } else { "" };
     shown.join(", ") + more
 }
 

@@ -8,7 +8,7 @@ use super::place::{LineCounter, line_place, position_of};
 use crate::{corpus::Corpus, options::Options};
 
 /// Rows with an open quotation mark that are got over; a file with more is given up.
-const MOST_UNCLOSED: usize = 64;
+const MAX_UNCLOSED: usize = 64;
 
 /// Adds the text column of every row, with the label column where one is asked for. Ids have the line on which the row
 /// begins; quoted fields may span lines. A row of another width than the header is a document that cannot be read.
@@ -38,8 +38,8 @@ pub fn read(content: &str, name: &str, options: &Options, corpus: &mut Corpus) -
         if !closed {
             n_unclosed += 1;
             let error = format!("{name}, line {line}: a quotation mark opens and never closes");
-            if n_unclosed > MOST_UNCLOSED {
-                return Err(Error::corrupt(format!("{error}, after {MOST_UNCLOSED} others; what follows is not read")));
+            if n_unclosed > MAX_UNCLOSED {
+                return Err(Error::corrupt(format!("{error}, after {MAX_UNCLOSED} others; what follows is not read")));
             }
             corpus.add_unreadable(line_place(line), Error::corrupt(error));
             // The mark swallowed all rows to the end of the file; only the first is its own.
@@ -74,7 +74,7 @@ struct Rows<'a> {
 
 struct Found {
     start: usize,
-    /// False when the file ends inside of quotation marks. The library does not tell.
+    /// False when the file ends inside of quotation marks. The library does not say.
     closed: bool,
 }
 

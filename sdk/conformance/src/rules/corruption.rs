@@ -1,6 +1,6 @@
 //! Damaged sample files: made of the plugin's own by emptying, cutting and changing bytes.
 //!
-//! What is damaged may be refused when it is opened or when it is read, or come out as a sound sample where the format
+//! What is damaged may be refused when it is opened or when it is read, or come out as a valid sample where the format
 //! cannot tell. It must not panic, and must not deliver what breaks the contract.
 
 use std::fs;
@@ -29,7 +29,7 @@ const N_CHANGES: u64 = 16;
 enum Came {
     /// Refused when opened.
     Refused,
-    /// OpenDataset with so many samples, so many of the tried ones as bad ones, and so many as sound ones.
+    /// OpenDataset with so many samples, so many of the tried ones as bad ones, and so many as valid ones.
     Opened { n_samples: usize, n_bad: usize, n_sound: usize },
 }
 
@@ -56,7 +56,7 @@ pub(super) fn empty(under_test: &mut PluginUnderTest) -> RuleResult {
     for (path, content) in chosen(&files) {
         tally.add(&damaged(under_test, &copy, path, content, &[], &format!("with {} empty", path.display()))?);
     }
-    tally.told()
+    tally.summarised()
 }
 
 pub(super) fn truncated(under_test: &mut PluginUnderTest) -> RuleResult {
@@ -73,7 +73,7 @@ pub(super) fn truncated(under_test: &mut PluginUnderTest) -> RuleResult {
             tally.add(&damaged(under_test, &copy, path, content, &content[..cut], &what)?);
         }
     }
-    tally.told()
+    tally.summarised()
 }
 
 pub(super) fn changed(under_test: &mut PluginUnderTest) -> RuleResult {
@@ -96,7 +96,7 @@ pub(super) fn changed(under_test: &mut PluginUnderTest) -> RuleResult {
             tally.add(&damaged(under_test, &copy, path, content, &other, &what)?);
         }
     }
-    tally.told()
+    tally.summarised()
 }
 
 /// A copy of the plugin's own files, to be damaged.
@@ -203,10 +203,12 @@ impl Tally {
         }
     }
 
-    fn told(self) -> RuleResult {
+    fn summarised(self) -> RuleResult {
         let Self { n_cases, n_refused, n_with_bad } = self;
         measured(
-            format!("{n_cases} cases: {n_refused} refused when opened, {n_with_bad} with bad samples, the rest sound"),
+            format!(
+                "{n_cases} cases: {n_refused} refused when opened, {n_with_bad} with invalid samples, the rest valid"
+            ),
             [("cases", n_cases as f64), ("refused", n_refused as f64), ("with_bad_samples", n_with_bad as f64)],
         )
     }

@@ -32,12 +32,12 @@ pub(super) fn evaluation_fixed(under_test: &mut PluginUnderTest) -> RuleResult {
     let seed = under_test.request.seed;
     let (first, other) = (alone(&samples, View::Evaluation, seed)?, alone(&samples, View::Evaluation, !seed)?);
     for (at, (a, b)) in first.iter().zip(&other).enumerate() {
-        compare(&samples, at, "in the plain view with another seed", a.sample(0), b.sample(0)).map_err(|stop| {
-            match stop {
+        compare(&samples, at, "in the evaluation view with another seed", a.sample(0), b.sample(0)).map_err(
+            |stop| match stop {
                 Stop::Violation { detail, .. } => violation(detail, "augment in the training view only"),
                 skip => skip,
-            }
-        })?;
+            },
+        )?;
     }
     passed("")
 }
@@ -102,7 +102,7 @@ pub(super) fn threads(under_test: &mut PluginUnderTest) -> RuleResult {
                     // Threads begin at different samples, every other one backwards.
                     let place = (step + thread * n / n_threads) % n;
                     let at = if thread % 2 == 0 { place } else { n - 1 - place };
-                    let told = match dataset.read(View::Training, &[indices[at]], seed, FillPattern::EmptySample) {
+                    let stop = match dataset.read(View::Training, &[indices[at]], seed, FillPattern::EmptySample) {
                         Ok(batch) if same(&batch.sample(0), &expected[at].sample(0)) => continue,
                         Ok(batch) => {
                             let difference = difference(&expected[at].sample(0), &batch.sample(0));
@@ -118,16 +118,16 @@ pub(super) fn threads(under_test: &mut PluginUnderTest) -> RuleResult {
                         Err(stop) => stop,
                     };
                     let mut found = found.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-                    found.get_or_insert(told);
+                    found.get_or_insert(stop);
                     return;
                 }
             });
             if let Err(error) = started {
-                let told = violation(
+                let stop = violation(
                     format!("no further thread can be started: {error}"),
                     "hold less memory and fewer threads",
                 );
-                found.lock().unwrap_or_else(std::sync::PoisonError::into_inner).get_or_insert(told);
+                found.lock().unwrap_or_else(std::sync::PoisonError::into_inner).get_or_insert(stop);
                 return;
             }
         }

@@ -183,7 +183,7 @@ pub(super) fn evaluation_view(under_test: &mut PluginUnderTest) -> RuleResult {
             return Ok(());
         }
         Err(violation(
-            format!("in the plain view of sample {id} {found} {what}; none were expected"),
+            format!("in the evaluation view of sample {id} {found} {what}; none were expected"),
             "mask in the training view only: features of whole samples are taken from the plain one",
         ))
     })?;

@@ -98,7 +98,7 @@ pub(super) fn render(under_test: &mut PluginUnderTest) -> RuleResult {
         let short = samples.dataset.query(operation::RENDER, &body[..body.len() - 1]);
         let refused = short.err().map(|error| (error.is_fault(), error.to_string()));
         if refused.as_ref().is_none_or(|(fault, _)| *fault) {
-            let found = refused.map_or("an answer".into(), |(_, told)| told);
+            let found = refused.map_or("an answer".into(), |(_, message)| message);
             return Err(violation(
                 format!("tokens that lack a byte gave {found}; an error of the contract was expected"),
                 "compare the length of what is to be rendered with the geometry",

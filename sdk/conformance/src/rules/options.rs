@@ -54,7 +54,7 @@ pub(super) fn schema(under_test: &mut PluginUnderTest) -> RuleResult {
         if let Err(what) = fits(default, property, schema, 0) {
             return Err(violation(
                 format!("the default of option {name:?} does not fit its own schema: {what}"),
-                "mend the default, or the range in the schema",
+                "fix the default, or the range in the schema",
             ));
         }
     }

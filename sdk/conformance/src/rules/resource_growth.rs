@@ -19,11 +19,11 @@ const N_ROUNDS: usize = 8;
 const N_GROWN: usize = N_ROUNDS - 1;
 /// Measurements that must agree before growth is believed.
 const N_MEASUREMENTS: usize = 3;
-/// Growth of resident memory over all rounds that is passed over, in bytes: allocators keep pieces.
+/// Growth of resident memory over all rounds that is skipped, in bytes: allocators keep pieces.
 const MEMORY_TOLERANCE: f64 = (N_ROUNDS * 64 * 1024) as f64;
 /// Quick plugins get more calls, so that small leaks add up: as many as fill this time, to a limit.
 const ROUND: Duration = Duration::from_millis(50);
-const MOST_CALLS: usize = 2000;
+const MAX_CALLS: usize = 2000;
 /// How often, and how far apart, it is looked whether the rest of the process is quiet.
 const N_LOOKS: usize = 30;
 const LOOK: Duration = Duration::from_millis(200);
@@ -136,7 +136,7 @@ fn measure(under_test: &mut PluginUnderTest) -> Result<Growth, Stop> {
         drop(other);
         if round == 0 {
             let fitting = n_calls as f64 * ROUND.as_secs_f64() / begin.elapsed().as_secs_f64();
-            n_calls = n_calls.max((fitting as usize).min(MOST_CALLS));
+            n_calls = n_calls.max((fitting as usize).min(MAX_CALLS));
             growth.n_calls = n_calls * N_ROUNDS;
             continue;
         }
@@ -173,7 +173,7 @@ fn resident_bytes() -> Result<f64, Stop> {
         .lines()
         .find_map(|line| line.strip_prefix("VmRSS:"))
         .and_then(|rest| rest.trim().trim_end_matches("kB").trim().parse::<f64>().ok());
-    kibibytes.map(|kibibytes| 1024.0 * kibibytes).ok_or_else(|| Stop::Skip("the system does not tell it".into()))
+    kibibytes.map(|kibibytes| 1024.0 * kibibytes).ok_or_else(|| Stop::Skip("the system does not report it".into()))
 }
 
 fn n_entries(folder: &str) -> Result<f64, Stop> {
@@ -181,7 +181,7 @@ fn n_entries(folder: &str) -> Result<f64, Stop> {
 }
 
 fn not_told(error: &std::io::Error) -> Stop {
-    Stop::Skip(format!("the system does not tell it: {error}"))
+    Stop::Skip(format!("the system does not report it: {error}"))
 }
 
 #[cfg(test)]

@@ -464,7 +464,7 @@ extern "C" fn fill(
     let train = request.view == VIEW_TRAIN;
     let n = request.indices.len();
     match *FAULT.read().unwrap() {
-        // Hidden from the optimiser, which leaves out memory that nobody looks at.
+        // Hidden from the optimiser, which leaves out unused memory.
         Fault::LeaksMemory => drop(std::hint::black_box(Box::leak(vec![1u8; 2048].into_boxed_slice()))),
         Fault::Slow => std::thread::sleep(std::time::Duration::from_millis(20)),
         _ => {}
@@ -586,7 +586,7 @@ fn filled(
     let mask = &mut buffers.mask[slot * 12..][..12];
     let left = tokens[23];
     for (token, value) in tokens.iter_mut().zip(&values) {
-        // Zero is in no sound file.
+        // Zero is in no valid file.
         let bad = fault == Fault::TruncatedNotANumber && *value == 0;
         *token = if bad { f32::NAN } else { f32::from(*value) / 255.0 };
     }

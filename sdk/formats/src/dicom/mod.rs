@@ -51,7 +51,7 @@ use object::Object;
 use pixels::{Photometric, Pixels};
 
 /// The kinds that are read, for people.
-pub const KINDS: &str = "DICOM (.dcm, .dicom, .ima, or by content)";
+pub const FILE_FORMATS: &str = "DICOM (.dcm, .dicom, .ima, or by content)";
 
 /// Whether a lower-case file name ends like a DICOM file.
 pub fn has_known_extension(lower_case_name: &str) -> bool {

@@ -174,8 +174,8 @@ fn interpret(path: &Path, elements: &[Vec<u8>], encoding: Encoding) -> Result<In
     if let Some(header) = parsed(&elements.concat(), encoding) {
         return Ok(header);
     }
-    let sound = elements.iter().filter_map(|element| parsed(element, encoding));
-    let header = InMemDicomObject::from_element_iter(sound.flatten());
+    let valid = elements.iter().filter_map(|element| parsed(element, encoding));
+    let header = InMemDicomObject::from_element_iter(valid.flatten());
     if header.iter().next().is_none() {
         return Err(Error::corrupt(format!("{} has a damaged header", path.display())));
     }

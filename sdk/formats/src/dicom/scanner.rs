@@ -3,7 +3,7 @@
 //!
 //! Every length is held against the file's before anything is read, so that a hostile header claims no memory. What is
 //! worth interpreting is collected as bytes, in the encoding of the file, for `dicom-object`; overlays, private and
-//! large elements are passed over without being read, and those that are damaged within ([`super::validate`]) are left out.
+//! large elements are skipped without being read, and those that are damaged within ([`super::validate`]) are left out.
 //! Pixels stay in the file.
 
 use std::io::{self, Read, Seek, SeekFrom};

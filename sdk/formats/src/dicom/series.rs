@@ -36,7 +36,7 @@ pub struct Series {
 
 /// What is known of a series without its pixels.
 #[derive(Debug, Clone, PartialEq)]
-pub struct SeriesOutline {
+pub struct SeriesInfo {
     /// `[depth, rows, columns]`.
     pub size: [usize; 3],
     /// Distance of neighbouring voxels in the same order.
@@ -109,19 +109,19 @@ impl Series {
     ///
     /// # Errors
     /// A file that could not be read.
-    pub fn outline(&self) -> Result<SeriesOutline, Error> {
+    pub fn info(&self) -> Result<SeriesInfo, Error> {
         let stack = self.stack.as_ref().map_err(Clone::clone)?;
         let size = stack.orientation.size(stack.file_size);
-        Ok(SeriesOutline { size, spacing_mm: stack.spacing_mm, notes: stack.notes.clone() })
+        Ok(SeriesInfo { size, spacing_mm: stack.spacing_mm, notes: stack.notes.clone() })
     }
 
     /// Reads the volume, in the modality's numbers: Hounsfield units for CT. Gives also how many voxels were infinite or
     /// no number; they became 0.
     ///
     /// # Errors
-    /// Those of [`Series::outline`], damaged pixels, files that have changed.
+    /// Those of [`Series::info`], damaged pixels, files that have changed.
     pub fn read(&self) -> Result<(Volume, usize), Error> {
-        let [depth, ..] = self.outline()?.size;
+        let [depth, ..] = self.info()?.size;
         self.read_slab(0..depth)
     }
 
@@ -150,7 +150,7 @@ impl Series {
         let mut opened: Option<(usize, Opened)> = None;
         for (k, &(file, frame)) in stack.planes.iter().enumerate() {
             let corner = first.wrapping_add_signed(k as isize * along_k);
-            if !self.slices_need_everything() && !slab.contains(&corner) {
+            if !self.needs_whole_file() && !slab.contains(&corner) {
                 continue;
             }
             let mut current = match opened.take() {
@@ -160,7 +160,7 @@ impl Series {
             let values = current.plane(&self.files[file], [rows, columns], frame)?;
             for (j, row) in values.chunks_exact(columns).enumerate() {
                 let start = corner.wrapping_add_signed(j as isize * along_j);
-                if !self.slices_need_everything() {
+                if !self.needs_whole_file() {
                     place(&mut voxels, start - slab.start, along_i, row.iter().copied());
                     continue;
                 }
@@ -179,7 +179,7 @@ impl Series {
     }
 
     /// Whether some slices cost as much as all of them: where they are not the planes of the files.
-    pub fn slices_need_everything(&self) -> bool {
+    pub fn needs_whole_file(&self) -> bool {
         self.stack.as_ref().is_ok_and(|stack| stack.orientation.axis[0] != 2)
     }
 }

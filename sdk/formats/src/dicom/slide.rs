@@ -86,7 +86,7 @@ fn is_level(header: &InMemDicomObject) -> bool {
 
 impl DicomSlide {
     /// Opens a slide by one of its files; the others of the series lie in the same folder. Files of it that cannot be
-    /// read are passed over, but for the one that is named.
+    /// read are skipped, but for the one that is named.
     ///
     /// # Errors
     /// A file that is missing, damaged, or no whole slide.

@@ -7,7 +7,7 @@ use crate::orientation::Orientation;
 
 /// Planes nearer than this are at the same place, in millimetres.
 const SAME_PLACE_MM: f64 = 1e-3;
-/// Part of the usual distance by which a distance may differ without being told.
+/// Part of the usual distance by which a distance may differ without being reported.
 const EVEN: f64 = 0.05;
 /// Distances that are believed, in millimetres.
 const PLAUSIBLE_MM: std::ops::RangeInclusive<f64> = 1e-3..=1e2;

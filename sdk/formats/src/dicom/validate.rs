@@ -1,4 +1,4 @@
-//! Whether an element is sound within: that the lengths in its sequences fit into one another.
+//! Whether an element is valid within: that the lengths in its sequences fit into one another.
 //!
 //! The parser of `dicom-object` claims memory for a value before it sees that there is none, so it is given none but
 //! elements that were looked through here.
@@ -11,7 +11,7 @@ use dicom_dictionary_std::StandardDataDictionary;
 
 use super::scanner::{ElementScanner, Encoding, Head, ITEM, ITEM_END, MAX_DEPTH, SEQUENCE_END, invalid};
 
-/// Whether one element is sound, as it stands in a file.
+/// Whether one element is valid, as it stands in a file.
 pub(crate) fn is_valid(element: &[u8], encoding: Encoding) -> bool {
     let end = element.len() as u64;
     let mut source = Cursor::new(element);

@@ -9,9 +9,9 @@ use dicom_dictionary_std::{tags, uids};
 use dicom_object::{FileMetaTableBuilder, InMemDicomObject};
 use medcoss_sdk::Error;
 
-/// What made an image.
+/// Modality of an image.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Scanner {
+pub enum Modality {
     /// Computed tomography.
     Ct,
     /// Magnetic resonance imaging.
@@ -36,8 +36,8 @@ pub struct Place {
 /// A file to be written.
 #[derive(Debug, Clone, PartialEq)]
 pub struct DicomFile<'a> {
-    /// What made it.
-    pub scanner: Scanner,
+    /// Modality that made it.
+    pub modality: Modality,
     /// Identifier of the series.
     pub series: &'a str,
     /// Number of the image in the series.
@@ -76,10 +76,10 @@ impl DicomFile<'_> {
 
     /// The data set, to be changed before it is written.
     pub fn data_set(&self) -> InMemDicomObject {
-        let (sop_class, modality) = match self.scanner {
-            Scanner::Ct => (uids::CT_IMAGE_STORAGE, "CT"),
-            Scanner::Mr => (uids::MR_IMAGE_STORAGE, "MR"),
-            Scanner::Radiography => (uids::COMPUTED_RADIOGRAPHY_IMAGE_STORAGE, "CR"),
+        let (sop_class, modality) = match self.modality {
+            Modality::Ct => (uids::CT_IMAGE_STORAGE, "CT"),
+            Modality::Mr => (uids::MR_IMAGE_STORAGE, "MR"),
+            Modality::Radiography => (uids::COMPUTED_RADIOGRAPHY_IMAGE_STORAGE, "CR"),
         };
         let [rows, columns] = self.size.map(|n| n as u16);
         let allocated: u16 = if self.bits_stored > 8 { 16 } else { 8 };

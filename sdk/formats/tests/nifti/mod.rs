@@ -5,8 +5,8 @@ mod pairs;
 mod real_files;
 mod slabs;
 
-use medcoss_formats::nifti::{Decoded, Restarts, read_header, read_slab, read_volume};
-use medcoss_formats::nifti_write::{NiftiFile, Placement, Stored, in_file_order};
+use medcoss_formats::nifti::{Decoded, GzipIndex, read_header, read_slab, read_volume};
+use medcoss_formats::nifti_write::{Datatype, NiftiFile, Placement, in_file_order};
 use medcoss_sdk::{Error, code};
 use pairs::version_2;
 
@@ -17,7 +17,7 @@ const SPACING: [f32; 3] = [0.7, 0.8, 2.5];
 const PLAIN: NiftiFile<'_> = NiftiFile {
     size: &[3, 2, 2],
     stored_values: &[0.0, 1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0, 8.0, 9.0, 10.0, 11.0],
-    stored: Stored::I16,
+    datatype: Datatype::I16,
     // First file axis to the left, second to posterior, third to superior: values keep their order.
     placement: Placement::Sform([[-1.0, 0.0, 0.0], [0.0, -1.0, 0.0], [0.0, 0.0, 1.0]]),
     scaling: [1.0, 0.0],
@@ -188,25 +188,25 @@ fn a_file_without_orientation_is_taken_for_right_anterior_superior_and_says_so()
 fn every_type_and_byte_order_is_read_and_scaled() {
     let limits = |low: f64, high: f64| vec![low, high, 0.0, 1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0, 8.0, 9.0];
     let types = [
-        (Stored::U8, limits(0.0, 255.0)),
-        (Stored::I8, limits(-128.0, 127.0)),
-        (Stored::U16, limits(0.0, 65535.0)),
-        (Stored::I16, limits(-32768.0, 32767.0)),
-        (Stored::U32, limits(0.0, 4294967295.0)),
-        (Stored::I32, limits(-2147483648.0, 2147483647.0)),
-        (Stored::U64, limits(0.0, 2_f64.powi(64))),
-        (Stored::I64, limits(-2_f64.powi(63), 2_f64.powi(62))),
-        (Stored::F32, limits(-1.5e30, 0.375)),
-        (Stored::F64, limits(-1e-20, 1.0 / 3.0)),
+        (Datatype::U8, limits(0.0, 255.0)),
+        (Datatype::I8, limits(-128.0, 127.0)),
+        (Datatype::U16, limits(0.0, 65535.0)),
+        (Datatype::I16, limits(-32768.0, 32767.0)),
+        (Datatype::U32, limits(0.0, 4294967295.0)),
+        (Datatype::I32, limits(-2147483648.0, 2147483647.0)),
+        (Datatype::U64, limits(0.0, 2_f64.powi(64))),
+        (Datatype::I64, limits(-2_f64.powi(63), 2_f64.powi(62))),
+        (Datatype::F32, limits(-1.5e30, 0.375)),
+        (Datatype::F64, limits(-1e-20, 1.0 / 3.0)),
     ];
-    for (stored, values) in types {
+    for (datatype, values) in types {
         for big_endian in [false, true] {
             for [slope, inter] in [[1.0, 0.0], [0.5, -1024.0]] {
-                let file = NiftiFile { stored_values: &values, stored, big_endian, scaling: [slope, inter], ..PLAIN };
+                let file = NiftiFile { stored_values: &values, datatype, big_endian, scaling: [slope, inter], ..PLAIN };
                 let decoded = read(&file);
                 let expected: Vec<f32> =
                     values.iter().map(|&v| (v * f64::from(slope) + f64::from(inter)) as f32).collect();
-                assert_eq!(decoded.volume.voxels(), expected, "{stored:?} {big_endian} {slope}");
+                assert_eq!(decoded.volume.voxels(), expected, "{datatype:?} {big_endian} {slope}");
             }
         }
     }
@@ -265,10 +265,10 @@ fn units_other_than_millimetres_are_converted() {
 fn voxels_that_are_no_numbers_become_0_and_are_counted() {
     let mut values = PLAIN.stored_values.to_vec();
     [values[3], values[7], values[8]] = [f64::NAN, f64::INFINITY, f64::NEG_INFINITY];
-    let decoded = read(&NiftiFile { stored_values: &values, stored: Stored::F32, ..PLAIN });
+    let decoded = read(&NiftiFile { stored_values: &values, datatype: Datatype::F32, ..PLAIN });
     assert_eq!(decoded.n_replaced, 3);
     assert_eq!(decoded.volume.voxels(), [0.0, 1.0, 2.0, 0.0, 4.0, 5.0, 6.0, 0.0, 0.0, 9.0, 10.0, 11.0]);
-    let nothing = NiftiFile { stored_values: &[f64::NAN; 12], stored: Stored::F64, ..PLAIN };
+    let nothing = NiftiFile { stored_values: &[f64::NAN; 12], datatype: Datatype::F64, ..PLAIN };
     refused(&nothing.to_bytes(), code::CORRUPT, "no finite voxel");
 }
 
@@ -324,7 +324,7 @@ fn a_volume_that_is_too_large_for_memory_is_read_in_part_alone() {
     std::fs::File::options().write(true).open(&path).unwrap().set_len(352 + (1025 << 20)).unwrap();
     let error = read_volume(&path).unwrap_err();
     assert!(error.code() == code::UNSUPPORTED && error.message().contains("at once"), "{error}");
-    let slab = read_slab(&path, [1024, 1024, 1025], 1021..1023, &Restarts::new(0)).unwrap().volume;
+    let slab = read_slab(&path, [1024, 1024, 1025], 1021..1023, &GzipIndex::new(0)).unwrap().volume;
     assert_eq!(slab.size(), [2, 1024, 1025]);
     assert!(slab.voxels().iter().all(|&voxel| voxel == 0.0));
 }
@@ -334,10 +334,10 @@ fn no_byte_of_a_header_can_make_reading_panic() {
     let folder = tempfile::tempdir().unwrap();
     for (big_endian, version) in [(false, 1), (true, 1), (false, 2), (true, 2)] {
         let file = NiftiFile { big_endian, ..PLAIN };
-        let sound = if version == 2 { version_2(&file) } else { file.to_bytes() };
-        for at in 0..sound.len() - 24 {
+        let valid = if version == 2 { version_2(&file) } else { file.to_bytes() };
+        for at in 0..valid.len() - 24 {
             for value in [0x00, 0x01, 0x7f, 0x80, 0xff] {
-                let mut bytes = sound.clone();
+                let mut bytes = valid.clone();
                 bytes[at] = value;
                 // A new file each time: writing over one waits for the disk.
                 let path = folder.path().join(format!("{big_endian}_{version}_{at}_{value}.nii"));

@@ -55,10 +55,10 @@ pub fn version_2_gives_what_version_1_gives() {
     let turned = Placement::Sform([[0.0, 0.8, 0.0], [0.0, 0.0, -2.5], [0.7, 0.0, 0.0]]);
     let quaternion = Placement::Qform([0.5, 0.5, 0.5], -1.0, [0.8, 2.5, 0.7]);
     for placement in [turned, quaternion, Placement::Unstated(SPACING)] {
-        for (stored, big_endian) in [(Stored::I16, false), (Stored::U16, true), (Stored::F64, true)] {
+        for (datatype, big_endian) in [(Datatype::I16, false), (Datatype::U16, true), (Datatype::F64, true)] {
             let scaling = [0.25, -3.0];
-            let file = NiftiFile { size: &size, stored_values: &values, stored, placement, scaling, big_endian };
-            assert_eq!(read_bytes(&version_2(&file)).unwrap(), read(&file), "{placement:?} {stored:?} {big_endian}");
+            let file = NiftiFile { size: &size, stored_values: &values, datatype, placement, scaling, big_endian };
+            assert_eq!(read_bytes(&version_2(&file)).unwrap(), read(&file), "{placement:?} {datatype:?} {big_endian}");
         }
     }
 }
