@@ -2,7 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use super::{Dataset, InvalidSample, LoaderOptions};
+use super::dataset::{Dataset, InvalidSample};
+use super::loader_options::LoaderOptions;
 use crate::{DataError, Result};
 
 /// Samples that could not be read: the reason by sample id.

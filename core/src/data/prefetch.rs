@@ -9,7 +9,7 @@ use std::ops::Range;
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use super::RawBatch;
+use super::dataset::RawBatch;
 use crate::{Error, Result};
 
 /// Batches that are prepared ahead for each worker, those in its hands included.

@@ -1,6 +1,6 @@
-//! The cloze protocol: words that were masked, filled in by the model (Taylor, 1953; masked language modelling in Devlin et al., 2019).
+//! The masked language modelling protocol: masked tokens are predicted by the model's own head (Devlin et al., "BERT", NAACL 2019).
 //!
-//! It needs neither labels nor a probe: what is measured is what the model was trained for, with its own head.
+//! It needs neither labels nor a probe: the task is the one that the model was trained for.
 
 use burn::tensor::Device;
 
@@ -9,10 +9,10 @@ use crate::model::Model;
 use crate::pretext::{ReconstructedContent, reconstruct_samples};
 use crate::{DataError, Result, SettingError};
 
-/// Samples that are filled in at a time.
+/// Samples in a batch.
 const BATCH: usize = 32;
 
-/// The answers of one sample.
+/// Masked tokens of one sample.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct MaskedTokenCounts {
     /// Tokens that were masked.
@@ -22,7 +22,7 @@ pub struct MaskedTokenCounts {
 }
 
 impl MaskedTokenCounts {
-    /// Masks the samples `wanted` of a dataset as the training does and lets the model fill them in. Masks follow from `seed` and the samples'
+    /// Masks the samples `wanted` of a dataset as the training does and lets the model predict them. Masks follow from `seed` and the samples'
     /// indices alone. `model` and `device` are those of evaluation; `progress` hears how many are done, and may end the work with an error.
     ///
     /// # Errors
@@ -44,11 +44,11 @@ impl MaskedTokenCounts {
             }
             .into());
         }
-        let mut answers = Vec::with_capacity(wanted.len());
+        let mut counts = Vec::with_capacity(wanted.len());
         for batch in wanted.chunks(BATCH) {
-            let restored = reconstruct_samples(model, family, dataset, batch, seed, device)?;
-            if restored.len() < batch.len() {
-                let n_invalid = batch.len() - restored.len();
+            let reconstructed = reconstruct_samples(model, family, dataset, batch, seed, device)?;
+            if reconstructed.len() < batch.len() {
+                let n_invalid = batch.len() - reconstructed.len();
                 return Err(DataError::Invalid {
                     modality: dataset.modality().into(),
                     n_invalid,
@@ -56,7 +56,7 @@ impl MaskedTokenCounts {
                 }
                 .into());
             }
-            answers.extend(restored.iter().filter_map(|sample| match &sample.content {
+            counts.extend(reconstructed.iter().filter_map(|sample| match &sample.content {
                 ReconstructedContent::Tokens(words) => {
                     let is_correct =
                         |prediction: &&crate::pretext::Prediction| words.original[prediction.position] == prediction.id;
@@ -67,8 +67,8 @@ impl MaskedTokenCounts {
                 }
                 ReconstructedContent::Patches(_) => None,
             }));
-            progress(answers.len())?;
+            progress(counts.len())?;
         }
-        Ok(answers)
+        Ok(counts)
     }
 }

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{LabelMap, LabelMapSource};
+use super::label_map::{LabelMap, LabelMapSource};
 use crate::{Error, EvaluationError, Result, SettingError};
 
 /// Samples whose label maps are read at once.

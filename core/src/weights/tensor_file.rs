@@ -311,7 +311,7 @@ impl TensorFile {
         WeightsError::Tensor {
             path: self.path.clone(),
             name: name.into(),
-            found: format!("elements {}", tensor.dtype()),
+            found: format!("{} elements", tensor.dtype()),
             expected: expected.to_string(),
         }
         .into()
