@@ -124,7 +124,7 @@ mod tests {
         assert!(fault(BufferConfig { ratio: 1.5, ..BufferConfig::default() }).contains("buffer.ratio is 1.5"));
         assert!(fault(BufferConfig { cluster_ratio: 0.0, ..BufferConfig::default() }).contains("buffer.cluster_ratio"));
         let more_clusters = BufferConfig { cluster_ratio: 0.2, ..BufferConfig::default() };
-        assert!(fault(more_clusters.clone()).contains("larger than buffer.ratio (0.05)"));
+        assert!(fault(more_clusters.clone()).contains("expected at most buffer.ratio (0.05)"));
         BufferConfig { selection: BufferSelection::Herding, ..more_clusters }.check().unwrap();
     }
 }

@@ -16,10 +16,12 @@ pub enum EvaluationError {
         split: &'static str,
     },
     /// A class without samples in a split.
-    #[error("class {class} has no sample in the {split} split")]
+    #[error("class {class} of {n_classes} has no sample in the {split} split")]
     MissingClass {
         /// Index of the class.
         class: usize,
+        /// Number of classes.
+        n_classes: usize,
         /// `training` or `test`.
         split: &'static str,
     },

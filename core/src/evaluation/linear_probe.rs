@@ -48,7 +48,7 @@ impl LinearProbe {
     pub(super) fn fit(&self, train: &LabelledFeatures, n_classes: usize) -> Result<Fitted> {
         self.check()?;
         if let Some(absent) = (0..n_classes).find(|class| !train.labels.contains(class)) {
-            return Err(EvaluationError::MissingClass { class: absent, split: "training" }.into());
+            return Err(EvaluationError::MissingClass { class: absent, n_classes, split: "training" }.into());
         }
         let scale = Standardised::on(train);
         // Two rows of weights that mirror each other say the same as one of twice the length, at half the penalty.

@@ -75,7 +75,7 @@ impl Split {
                 return Err(EvaluationError::EmptySplit { split: name }.into());
             }
             if let Some(class) = (0..n_classes).find(|class| places.iter().all(|at| labels[*at] != *class)) {
-                return Err(EvaluationError::MissingClass { class, split: name }.into());
+                return Err(EvaluationError::MissingClass { class, n_classes, split: name }.into());
             }
         }
         Ok(())

@@ -1,7 +1,7 @@
 //! Reading and writing files of a run folder.
 
 use std::fs::{self, File};
-use std::io::{Read, Write};
+use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use serde::Serialize;
@@ -13,6 +13,9 @@ use crate::{Error, Result};
 
 /// Writes a file so that it is either the old one or wholly the new one: to a temporary name beside it, flushed, renamed,
 /// the folder flushed too.
+///
+/// `tempfile` and `atomic-write-file` choose random names and do not flush the folder. Here the name is known, with the extension
+/// [`RunLayout::PARTIAL`], so that the next process recognises and removes what a killed one has left.
 ///
 /// # Errors
 /// A file that cannot be written; the old one is then untouched.
@@ -71,15 +74,10 @@ pub(crate) fn to_json_line(value: &impl Serialize, path: &Path) -> Result<String
 /// # Errors
 /// A file that cannot be read.
 pub fn sha256_of(path: &Path) -> Result<String> {
-    let mut file = File::open(path).map_err(Error::file("cannot read", path))?;
     let mut digest = Sha256::new();
-    let mut block = vec![0; 1 << 16];
-    loop {
-        match file.read(&mut block).map_err(Error::file("cannot read", path))? {
-            0 => break,
-            n => digest.update(&block[..n]),
-        }
-    }
+    File::open(path)
+        .and_then(|mut file| std::io::copy(&mut file, &mut digest))
+        .map_err(Error::file("cannot read", path))?;
     Ok(hexadecimal(&digest.finalize()))
 }
 
