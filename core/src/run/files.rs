@@ -1,7 +1,7 @@
 //! Reading and writing files of a run folder.
 
 use std::fs::{self, File};
-use std::io::Write;
+use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
 
 use serde::Serialize;
@@ -74,10 +74,15 @@ pub(crate) fn to_json_line(value: &impl Serialize, path: &Path) -> Result<String
 /// # Errors
 /// A file that cannot be read.
 pub fn sha256_of(path: &Path) -> Result<String> {
+    let mut file = File::open(path).map_err(Error::file("cannot read", path))?;
     let mut digest = Sha256::new();
-    File::open(path)
-        .and_then(|mut file| std::io::copy(&mut file, &mut digest))
-        .map_err(Error::file("cannot read", path))?;
+    let mut block = vec![0; 1 << 16];
+    loop {
+        match file.read(&mut block).map_err(Error::file("cannot read", path))? {
+            0 => break,
+            n => digest.update(&block[..n]),
+        }
+    }
     Ok(hexadecimal(&digest.finalize()))
 }
 

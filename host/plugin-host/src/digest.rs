@@ -1,19 +1,28 @@
 //! SHA-256 of files and bytes, as 64 hexadecimal digits.
 
 use std::fs::File;
-use std::io;
+use std::io::{self, Read};
 use std::path::Path;
 
 use sha2::{Digest, Sha256};
+
+/// Bytes that are read at a time.
+const BLOCK: usize = 1 << 16;
 
 /// Digest of a file's content.
 ///
 /// # Errors
 /// A file that cannot be read.
 pub(crate) fn sha256_of_file(path: &Path) -> io::Result<String> {
+    let mut file = File::open(path)?;
     let mut digest = Sha256::new();
-    io::copy(&mut File::open(path)?, &mut digest)?;
-    Ok(hexadecimal(&digest.finalize()))
+    let mut block = vec![0; BLOCK];
+    loop {
+        match file.read(&mut block)? {
+            0 => return Ok(hexadecimal(&digest.finalize())),
+            n => digest.update(&block[..n]),
+        }
+    }
 }
 
 /// Digest of bytes.
