@@ -167,9 +167,9 @@ mod tests {
         let error =
             |labels: &[usize], groups: &[usize], test| Split::draw(labels, groups, test, 0).unwrap_err().to_string();
         assert!(error(&[0, 0, 1, 1], &alone(4), 1.0).contains("split.test is 1"));
-        assert!(error(&[0, 0, 1], &alone(3), 0.5).contains("class 1 has no sample in the"));
+        assert!(error(&[0, 0, 1], &alone(3), 0.5).contains("class 1 of 2 has no sample in the"));
         // One group holds all of class 1.
-        assert!(error(&[0, 0, 1, 1], &[0, 1, 2, 2], 0.5).contains("class 1 has no sample in the"));
+        assert!(error(&[0, 0, 1, 1], &[0, 1, 2, 2], 0.5).contains("class 1 of 2 has no sample in the"));
     }
 
     #[test]
