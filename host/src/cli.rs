@@ -13,7 +13,7 @@ use crate::commands::{
 use crate::failure::Failure;
 use crate::messages;
 
-/// Exit code of a command line that is not understood: the user's to mend.
+/// Exit code of a command line that is not understood: the user's to fix.
 const MISTYPED: u8 = 1;
 
 /// Continual self-supervised pre-training over medical modalities, each of which is a plugin.
@@ -22,7 +22,7 @@ const MISTYPED: u8 = 1;
     name = "medcoss",
     version,
     arg_required_else_help = true,
-    after_help = "Exit codes: 0 done, 1 something for you to mend, 2 a failure inside of medcoss or a plugin, 130 stopped by Ctrl-C."
+    after_help = "Exit codes: 0 done, 1 an error that you can fix, 2 a failure inside of medcoss or a plugin, 130 stopped by Ctrl-C."
 )]
 struct Cli {
     /// Say more: once for information, twice for everything
@@ -38,7 +38,7 @@ enum Command {
     Plan(plan::Plan),
     Pretrain(pretrain::Pretrain),
     Resume(resume::Resume),
-    /// Add stages to a run, and take the last one back
+    /// Add stages to a run, and remove the last one
     #[command(subcommand, arg_required_else_help = true)]
     Stage(StageCommand),
     Show(show::Show),
@@ -48,14 +48,14 @@ enum Command {
     Eval(eval::Eval),
     Compare(compare::Compare),
     Report(report::Report),
-    /// Examine data before they are learned
+    /// Examine data before the training
     #[command(subcommand, arg_required_else_help = true)]
     Data(DataCommand),
     /// Find and examine modality plugins
     #[command(subcommand, arg_required_else_help = true)]
     Plugin(PluginCommand),
     Synth(synth::Synth),
-    /// Measure what parts of the program cost on this machine
+    /// Measure the speed of parts of the program on this machine
     #[command(subcommand, arg_required_else_help = true)]
     Bench(bench::Bench),
 }
@@ -122,8 +122,9 @@ fn execute(command: &Command) -> Result<(), Failure> {
     if command.computes() {
         // This thread computes with those of the pool instead of sleeping while they work: a product then wakes one thread less.
         let started = rayon::ThreadPoolBuilder::new().use_current_thread().build_global();
-        let told = "the threads that compute, one a core, cannot be started\nhint: RAYON_NUM_THREADS sets their number";
-        started.context(told).map_err(Failure::mend)?;
+        let message =
+            "the compute threads, one for each core, cannot be started\nhint: RAYON_NUM_THREADS sets their number";
+        started.context(message).map_err(Failure::user)?;
     }
     match command {
         Command::Demo(demo) => demo.run(),
@@ -157,7 +158,7 @@ mod tests {
     use clap::CommandFactory;
 
     #[test]
-    fn the_command_line_is_sound() {
+    fn the_command_line_is_valid() {
         Cli::command().debug_assert();
     }
 
@@ -177,8 +178,8 @@ mod tests {
         let commands = documented();
         assert!(commands.len() > 15, "{commands:?}");
         for words in commands {
-            let told = Cli::try_parse_from(&words).err().map(|error| error.to_string());
-            assert!(told.is_none(), "{words:?}: {told:?}");
+            let message = Cli::try_parse_from(&words).err().map(|error| error.to_string());
+            assert!(message.is_none(), "{words:?}: {message:?}");
         }
     }
 

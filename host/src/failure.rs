@@ -1,15 +1,16 @@
-//! How a command ends when it does not succeed, and how that is told.
+//! How a command ends when it does not succeed, and what it reports.
 
 use std::fmt::Write;
 use std::process::ExitCode;
 
-use crate::{hints, interrupt};
-use medcoss_plugin_host::PluginError;
+use medcoss_plugin_host::{PluginError, UnknownModality};
 use medcoss_runtime::is_interruption;
 
-/// Something that the user can mend: a file, a setting, a plugin that has to be replaced.
-const MEND: u8 = 1;
-/// A failure that is not the user's: a fault in this program or in a plugin's code.
+use crate::{hints, interrupt};
+
+/// The user's to fix: a file, a setting, a plugin that has to be replaced.
+const USER_ERROR: u8 = 1;
+/// Not the user's to fix: a fault in this program or in a plugin's code.
 const INTERNAL: u8 = 2;
 
 /// Why a command did not succeed.
@@ -20,9 +21,9 @@ pub struct Failure {
 }
 
 impl Failure {
-    /// The user's to mend: exit code 1.
-    pub fn mend(error: impl Into<anyhow::Error>) -> Self {
-        Self { code: MEND, error: error.into() }
+    /// The user's to fix: exit code 1.
+    pub fn user(error: impl Into<anyhow::Error>) -> Self {
+        Self { code: USER_ERROR, error: error.into() }
     }
 
     /// Not the user's: exit code 2.
@@ -30,15 +31,15 @@ impl Failure {
         Self { code: INTERNAL, error: error.into() }
     }
 
-    /// Of a run: interrupted, a fault of a plugin's code, or the user's to mend.
+    /// Of a run: interrupted, a fault of a plugin's code, or the user's to fix.
     pub fn of_run(error: anyhow::Error) -> Self {
         let is_plugins = |layer: &(dyn std::error::Error + 'static)| {
-            layer.downcast_ref::<PluginError>().is_some_and(|error| !error.is_users())
+            layer.downcast_ref::<PluginError>().is_some_and(|error| !error.is_user_error())
         };
         let code = match is_interruption(&error) {
             true => interrupt::EXIT_CODE,
             false if error.chain().any(is_plugins) => INTERNAL,
-            false => MEND,
+            false => USER_ERROR,
         };
         Self { code, error }
     }
@@ -48,19 +49,22 @@ impl Failure {
         ExitCode::from(self.code)
     }
 
-    /// The report: `error: ` with the message, what lies beneath, and at the end the hints, which messages carry on
+    /// The report: `error: ` with the message, its causes, and at the end the hints, which messages carry on
     /// lines of their own. Ends with a line end.
     pub fn report(&self) -> String {
         let mut report = String::new();
         let mut remedies = Vec::new();
         for (depth, layer) in self.error.chain().enumerate() {
             let text = layer.to_string();
-            let (told, hinted): (Vec<_>, Vec<_>) = text.lines().partition(|line| !line.starts_with("hint: "));
+            let (lines, hinted): (Vec<_>, Vec<_>) = text.lines().partition(|line| !line.starts_with("hint: "));
             let label = if depth == 0 { "error" } else { "  caused by" };
             // Writing into a string does not fail.
-            let _ = writeln!(report, "{label}: {}", told.join("\n  "));
+            let _ = writeln!(report, "{label}: {}", lines.join("\n  "));
             remedies.extend(hinted.into_iter().map(String::from));
             remedies.extend(layer.downcast_ref().and_then(hints::hint).map(|hint| format!("hint: {hint}")));
+        }
+        if self.error.chain().any(|layer| layer.is::<UnknownModality>()) {
+            remedies.push("hint: `medcoss plugin list` shows what was found where; --plugin-dir adds a folder".into());
         }
         for hint in remedies {
             report.push_str(&hint);
@@ -73,7 +77,7 @@ impl Failure {
 /// By whose fault it is.
 impl From<PluginError> for Failure {
     fn from(error: PluginError) -> Self {
-        if error.is_users() { Self::mend(error) } else { Self::internal(error) }
+        if error.is_user_error() { Self::user(error) } else { Self::internal(error) }
     }
 }
 
@@ -84,7 +88,7 @@ mod tests {
     #[test]
     fn hints_come_last_and_causes_in_order() {
         let error = anyhow::anyhow!("no such tag\nhint: update").context("reading\nsecond line\nhint: copy again");
-        let failure = Failure::mend(error);
+        let failure = Failure::user(error);
         let expected = "error: reading\n  second line\n  caused by: no such tag\nhint: copy again\nhint: update\n";
         assert_eq!(failure.report(), expected);
         assert_eq!(format!("{:?}", failure.exit_code()), format!("{:?}", ExitCode::from(1)));

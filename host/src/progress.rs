@@ -76,7 +76,7 @@ impl Progress {
         }
     }
 
-    /// Takes the bar away; what is told afterwards stands below a clean line.
+    /// Takes the bar away; later lines start on a clean line.
     pub fn clear(&mut self) {
         if let Some(bar) = self.bar.take() {
             messages::show_above(None);
@@ -140,7 +140,7 @@ impl Observer for Progress {
         let name = match report.kind {
             "pretext" if report.label == self.own => "loss".to_string(),
             "pretext" => format!("{} loss", report.label),
-            _ => format!("{} drift", report.label),
+            _ => format!("{} distillation", report.label),
         };
         self.losses.insert(name, report.loss);
         if let Some(bar) = &self.bar {
@@ -162,7 +162,7 @@ impl Observer for Progress {
     }
 
     fn invalid_sample(&mut self, modality: &str, id: &str, message: &str) {
-        self.say(&format!("warning: {modality}: sample {id} is left out: {message}"));
+        self.say(&format!("warning: {modality}: sample {id} is skipped: {message}"));
     }
 
     fn warning(&mut self, message: &str) {

@@ -65,8 +65,8 @@ fn the_working_folder_is_never_looked_into() {
     let expected = "No plugins were found. These folders were searched:\n  SANDBOX/bin/plugins\n  SANDBOX/bin\n  \
                     SANDBOX/bin/deps\n  SANDBOX/data/medcoss/plugins\n";
     assert_eq!(sandbox.anonymous(&answer.out), expected);
-    let expected = "warning: MEDCOSS_PLUGIN_PATH: . is not an absolute path; it is passed over\n\
-                    warning: MEDCOSS_PLUGIN_PATH: plugins is not an absolute path; it is passed over\n";
+    let expected = "warning: MEDCOSS_PLUGIN_PATH: . is not an absolute path; it is skipped\n\
+                    warning: MEDCOSS_PLUGIN_PATH: plugins is not an absolute path; it is skipped\n";
     assert_eq!(answer.err, expected);
 }
 
@@ -93,11 +93,11 @@ fn a_missing_plugin_folder_is_an_error() {
     let sandbox = Sandbox::new();
     let gone = sandbox.run(["plugin", "list", "--plugin-dir", "gone"]);
     assert_eq!(gone.code, 1);
-    assert_eq!(gone.err, "error: --plugin-dir gone: there is no such folder\nhint: check the path\n");
+    assert_eq!(gone.err, "error: --plugin-dir: there is no plugin folder gone\nhint: check the path\n");
     fs::write(sandbox.path("work/file.so"), "x").unwrap();
     let file = sandbox.run(["plugin", "list", "--plugin-dir", "file.so"]);
     assert_eq!(file.code, 1);
-    assert!(file.err.starts_with("error: --plugin-dir file.so is a file, not a folder\nhint: "), "{}", file.err);
+    assert!(file.err.starts_with("error: --plugin-dir: plugin folder file.so is a file\nhint: "), "{}", file.err);
 }
 
 #[test]

@@ -169,7 +169,7 @@ fn a_missing_plugin_is_named_with_what_the_run_needs_and_why() {
 }
 
 #[test]
-fn earlier_modalities_are_rehearsed_from_kept_tokens_when_their_plugins_are_gone() {
+fn earlier_modalities_are_replayed_from_buffer_tokens_when_their_plugins_are_missing() {
     let place = Place::new(&["fixture", "text", "xray"]);
     let told = place
         .pretrain("materialised", &[FIXTURE, ("text", "text_column = \"report\", max_length = 32, vocab_size = 512")]);
@@ -184,7 +184,7 @@ fn earlier_modalities_are_rehearsed_from_kept_tokens_when_their_plugins_are_gone
         let add = ["stage", "add", copy, "--modality", "xray", "--data", "xray", "--set", "options.size=64", "--json"];
         let added = place.succeed(&add);
         for id in ["fixture", "text"] {
-            let told = added.err.lines().find(|line| line.contains(&format!("{id} is rehearsed from kept tokens")));
+            let told = added.err.lines().find(|line| line.contains(&format!("{id} is replayed from buffer tokens")));
             let told = told.unwrap_or_else(|| panic!("nothing is told of {id}: {}", added.err));
             assert!(told.starts_with("warning: ") && told.contains("differ") && told.contains("SHA-256"), "{told}");
         }
@@ -201,7 +201,7 @@ fn earlier_modalities_are_rehearsed_from_kept_tokens_when_their_plugins_are_gone
             assert!(locked(&place.work(copy), id).contains_key("sha256"), "{id}");
         }
     }
-    assert!(losses[0] == losses[1], "two runs from kept tokens differ");
+    assert!(losses[0] == losses[1], "two runs from buffer tokens differ");
 
     // What is rehearsed is what the plugins would give, plain; and as much of it is masked.
     for (stage, id) in [(1, "fixture"), (2, "text")] {

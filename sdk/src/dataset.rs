@@ -1,4 +1,4 @@
-//! The two traits of a plugin, and what passes through them.
+//! The two traits of a plugin, and their arguments and results.
 
 use std::path::{Path, PathBuf};
 
@@ -9,20 +9,20 @@ use serde::{Serialize, de::DeserializeOwned};
 use crate::label_map::LabelMap;
 use crate::{Error, Fingerprint, FoundFile, SampleRng};
 
-/// A modality: what the plugin says of itself, how it opens data, how it makes sample files.
+/// A modality: the description of the plugin, the opening of data, and synthetic sample files.
 pub trait Modality: Send + Sync + 'static {
     /// Identifier: `[a-z][a-z0-9_]*`, the one given to [`crate::export_plugin!`]. The name of the modality in configurations.
     const ID: &'static str;
     /// Semantic version: usually `env!("CARGO_PKG_VERSION")`.
     const VERSION: &'static str;
-    /// One line for people.
+    /// Description in one line.
     const SUMMARY: &'static str;
     /// Token family: `image`, `volume`, `text`, or one of your own. Modalities of one family share embedder,
     /// position table and prediction head in the model.
     const FAMILY: &'static str;
-    /// File kinds that are read, for people.
+    /// File formats that are read, for display.
     const FILE_FORMATS: &'static [&'static str];
-    /// What [`Dataset::render`] gives; `None` when it is not implemented.
+    /// Result of [`Dataset::render`]; `None` when it is not implemented.
     const RENDERS: Option<Rendering> = None;
     /// Whether [`Dataset::save_samples`] is implemented.
     const SAVES_SAMPLES: bool = false;
@@ -37,7 +37,7 @@ pub trait Modality: Send + Sync + 'static {
     /// Options with their defaults. Use `#[serde(default, deny_unknown_fields)]`, and document each field: the
     /// comment becomes its description in the schema.
     type Options: Default + Serialize + DeserializeOwned + JsonSchema;
-    /// What [`Modality::open`] gives.
+    /// Result of [`Modality::open`].
     type Dataset: Dataset;
 
     /// Geometry with these options, without looking at data. For discrete tokens the vocabulary may be a guess.
@@ -52,7 +52,7 @@ pub trait Modality: Send + Sync + 'static {
     /// Options out of range, data missing or empty.
     fn open(request: OpenRequest<Self::Options>) -> Result<Self::Dataset, Error>;
 
-    /// Writes at least `n_samples` small sample files of the plugin's own formats into an existing empty folder. Demo,
+    /// Writes small synthetic files of the plugin's own formats, for at least `n_samples` samples, into an existing empty folder. The demo,
     /// tests and checks use it. The same seed writes the same bytes.
     ///
     /// # Errors
@@ -60,7 +60,7 @@ pub trait Modality: Send + Sync + 'static {
     fn synthesise(folder: &Path, n_samples: usize, seed: u64) -> Result<Synthesised, Error>;
 }
 
-/// What to open.
+/// Request to open a dataset.
 #[derive(Debug, Clone)]
 pub struct OpenRequest<O> {
     /// Folder that `data` is relative to.
@@ -69,7 +69,7 @@ pub struct OpenRequest<O> {
     pub data: Vec<PathBuf>,
     /// Options.
     pub options: O,
-    /// Folder with what [`Dataset::save_assets`] once wrote, to be used instead of learning from the data again.
+    /// Folder with the files that [`Dataset::save_assets`] wrote, to be used instead of learning from the data again.
     pub assets: Option<PathBuf>,
 }
 
@@ -106,14 +106,14 @@ pub trait Dataset: Send + Sync + 'static {
 
     /// Decodes, normalises, augments, tokenises and masks one sample.
     ///
-    /// In [`View::Training`] it is augmented and masked, with `rng` as the only source of chance. In
+    /// In [`View::Training`] it is augmented and masked, with `rng` as the only source of randomness. In
     /// [`View::Evaluation`] it is neither. The buffers of `sample` come zeroed, labels as [`crate::NOT_A_TARGET`].
     ///
     /// # Errors
-    /// A sample that cannot be delivered; the host names it, counts it and goes on within a budget.
+    /// A sample that cannot be loaded; the host reports it, counts it and goes on within a budget.
     fn load(&self, index: usize, view: View, rng: &mut SampleRng, sample: Sample<'_>) -> Result<(), Error>;
 
-    /// Writes what was learned from the data (a vocabulary, say) into a folder and names the files.
+    /// Writes what was learned from the data (a vocabulary, for example) into a folder, and returns the names of the files.
     ///
     /// # Errors
     /// Files that cannot be written.
@@ -136,7 +136,7 @@ pub trait Dataset: Send + Sync + 'static {
     /// The labels of a sample, from the mask of its file: in exactly the geometry of the evaluation view, cropped and resampled
     /// as that is, each label from the nearest pixel, 0 where there is no file. Only evaluation asks for it.
     ///
-    /// `mask` has one of the extensions of [`Modality::MASK_EXTENSIONS`], or is a file that the user named; the SDK found it by
+    /// `mask` has one of the extensions in [`Modality::MASK_EXTENSIONS`], or is a file that the user named; the SDK found it by
     /// [`Dataset::file_id`].
     ///
     /// # Errors
@@ -147,7 +147,7 @@ pub trait Dataset: Send + Sync + 'static {
         Err(Error::new(medcoss_abi::code::UNKNOWN_OPERATION, "this plugin reads no masks"))
     }
 
-    /// Tokens back to something a person can look at: PNG bytes or UTF-8 text, as [`Modality::RENDERS`] says.
+    /// Converts tokens back to an image or text for display: PNG bytes or UTF-8 text, as [`Modality::RENDERS`] says.
     ///
     /// # Errors
     /// Tokens of another length, or a plugin without this operation.
@@ -157,7 +157,7 @@ pub trait Dataset: Send + Sync + 'static {
     }
 }
 
-/// How a sample is wanted.
+/// The view of a sample.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum View {
     /// Neither augmented nor masked.
@@ -166,7 +166,7 @@ pub enum View {
     Training,
 }
 
-/// Where one sample goes: slices of the host's own buffers.
+/// The buffers for one sample: slices of the host's own buffers.
 #[derive(Debug)]
 pub enum Sample<'a> {
     /// For [`Geometry::Continuous`].

@@ -1,9 +1,8 @@
-//! The error of a plugin: a code for programs, a message for people, and what lies beneath.
+//! The error of a plugin: a code for programs, a message for people, and causes.
 
 use medcoss_abi::{PluginError, code, message::ErrorBody};
 
-/// What went wrong. The message names the thing, what was found and what was expected; when there is a remedy, it
-/// stands on a line of its own.
+/// An error. The message says what was found and what was expected; a remedy stands on a line of its own that begins with `hint:`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Error {
     code: i32,

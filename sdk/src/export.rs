@@ -1,5 +1,4 @@
-//! The export macro and the functions behind it: they translate between the binary contract and the traits, and let
-//! no panic cross.
+//! The export macro and the functions behind it. They translate between the binary contract and the traits, and catch panics.
 
 /// Makes a crate a plugin: `export_plugin!(ecg, Ecg);` with the id, bare, and the type that implements
 /// [`Modality`](crate::Modality).

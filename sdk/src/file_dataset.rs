@@ -1,6 +1,6 @@
-//! Datasets in which every file is a sample: all of [`Dataset`] but how a file becomes one.
+//! Datasets in which every file is a sample: [`Dataset`], except for the loading of a file.
 //!
-//! Finding, ids, fingerprints, labels, copies for rehearsal and the question whether a file has changed are the same for all of
+//! Finding files, ids, fingerprints, labels, saved samples and the check for changed files are the same for all of
 //! them. A dataset whose files hold several samples, or whose samples need several files, implements [`Dataset`] itself.
 
 use std::path::Path;
@@ -16,7 +16,7 @@ use crate::{
     sample_rng, saved_samples,
 };
 
-/// How one file becomes a sample. Implemented by the options, which say all that there is to know.
+/// The loading of one file as a sample. Implemented by the options, which hold everything that it depends on.
 pub trait FileSample: Serialize + Send + Sync + 'static {
     /// As [`Dataset::load`]. The file is the one that was found; the id is put before the error's message.
     ///
@@ -127,7 +127,7 @@ impl<O: FileSample> Dataset for FileDataset<O> {
         self.options.load(file, view, rng, sample).map_err(|error| error.in_context(&file.id))
     }
 
-    /// Copies. Where the options name a table of labels, it stays behind.
+    /// Copies the files. A table of labels in the options is not copied.
     fn save_samples(&self, indices: &[usize], folder: &Path) -> Result<Synthesised, Error> {
         let copy = |(position, &index): (usize, &usize)| saved_samples::copy(&self.files[index], position, folder);
         let copies = indices.iter().enumerate().map(copy).collect::<Result<_, Error>>()?;

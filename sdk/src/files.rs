@@ -36,14 +36,14 @@ impl FoundFile {
         String::from_utf8(self.read()?).map_err(|error| Error::corrupt("it is no UTF-8 text").caused_by(&error))
     }
 
-    /// Makes sure that the file still is the one that was found: a run must not mix what it read before and after a change.
-    /// Costs a look at the directory entry.
+    /// Checks that the file has not changed since it was found: a run must not mix content from before and after a change. Costs one `stat`.
     ///
     /// # Errors
     /// A file that is gone, or that was written since.
     pub fn check_unchanged(&self) -> Result<(), Error> {
         let now = std::fs::metadata(&self.path).map_err(|error| {
-            Error::unreadable(format!("{} cannot be examined any more", self.path.display())).caused_by(&error)
+            Error::unreadable(format!("{} no longer exists or cannot be examined", self.path.display()))
+                .caused_by(&error)
         })?;
         if now.len() != self.bytes || now.modified().ok() != self.modified {
             return Err(Error::corrupt(format!(
@@ -143,7 +143,7 @@ pub fn find_files_by_content(
     if found.is_empty() {
         let names: Vec<_> = entries.iter().map(|entry| entry.display().to_string()).collect();
         return Err(Error::unreadable(format!(
-            "no files of a known kind in {} (looked for {kinds})",
+            "no files of a known format in {} (looked for {kinds})",
             names.join(", ")
         )));
     }

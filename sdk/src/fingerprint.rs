@@ -8,7 +8,7 @@ use sha2::{Digest, Sha256};
 /// Bytes that are read from each end of a file.
 const END: u64 = 4096;
 
-/// Collects what identifies the data, in a fixed order.
+/// A digest of the data's identity, item by item in a fixed order.
 #[derive(Debug, Clone, Default)]
 pub struct Fingerprint {
     digest: Sha256,

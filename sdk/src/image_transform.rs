@@ -1,8 +1,6 @@
-//! From an image of any size to one sample of the `image` family: a square of RGB patches, augmented and masked or
-//! not.
+//! Converts an image of any size to a sample of the `image` family: a square of RGB patches, augmented and masked in training.
 //!
-//! Shared by the 2-D plugins, so that their tokens are of one kind. What a plugin alone knows (which files, which
-//! colours, further augmentation) stays with it.
+//! Shared by the 2-D plugins, so that their tokens have one geometry. File formats, colours and further augmentation are each plugin's own.
 
 use rand::RngExt;
 
@@ -16,12 +14,12 @@ use crate::{Error, Sample, SampleRng, Tokens, View, encode_png, mask, patch};
 pub const PATCH: usize = 16;
 /// Values of a token: a patch of RGB pixels.
 pub const D_TOKEN: usize = PATCH * PATCH * 3;
-/// Largest side of a sample: the position table of the model ends there.
+/// Largest side of a sample, by the size of the model's position table.
 const LARGEST: usize = 512;
 /// Aspect ratios of random crops, as in torchvision.
 const ASPECT: [f64; 2] = [3.0 / 4.0, 4.0 / 3.0];
 
-/// How images become samples.
+/// The transform of images to samples.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct ImageTransform {
     /// Side of the square sample in pixels.
@@ -30,9 +28,9 @@ pub struct ImageTransform {
     pub mask_ratio: f64,
     /// Least and largest fraction of the image's area in a random crop.
     pub crop_scale: [f64; 2],
-    /// Whether half of the training samples are flipped left and right.
+    /// Whether training samples are flipped left to right with probability 1/2.
     pub horizontal_flip: bool,
-    /// Whether half of the training samples are flipped top and bottom.
+    /// Whether training samples are flipped top to bottom with probability 1/2.
     pub vertical_flip: bool,
 }
 
@@ -84,7 +82,7 @@ impl ImageTransform {
         image.resized(Region::centre_square(image.width(), image.height()), self.size, self.size)
     }
 
-    /// The labels of an image as [`ImageTransform::evaluation_view`] frames it: `[size, size]`.
+    /// The labels of an image's evaluation view: `[size, size]`.
     ///
     /// # Errors
     /// Labels of a volume.
@@ -111,10 +109,10 @@ impl ImageTransform {
         Ok(view)
     }
 
-    /// An image as a sample: framed as the view asks, then delivered.
+    /// Transforms an image as the view asks, and writes it as a sample.
     ///
     /// # Errors
-    /// A sample of the discrete kind.
+    /// A sample with token ids.
     pub fn load(
         &self,
         image: &impl Resizable,
@@ -129,10 +127,10 @@ impl ImageTransform {
         self.write_sample(framed, view, rng, sample)
     }
 
-    /// Writes tokens and mask of an image that is already framed. Grey is repeated in the three channels.
+    /// Writes tokens and mask of an image that is already transformed. Grey is repeated in the three channels.
     ///
     /// # Errors
-    /// An image of another size, a sample of the discrete kind.
+    /// An image of another size, a sample with token ids.
     pub fn write_sample(
         &self,
         framed: Image,
@@ -162,7 +160,7 @@ impl ImageTransform {
         Ok(())
     }
 
-    /// Tokens back to an image, as PNG.
+    /// Converts tokens back to an image, as PNG.
     ///
     /// # Errors
     /// Tokens of another kind or number.

@@ -1,6 +1,6 @@
-//! Intensities: windows, percentiles, standardisation. In place, on values in any order.
+//! Intensities: scaling of a range, percentiles, standardisation. In place, on values in any order.
 
-/// Clips to `[lowest, highest]` and maps these linearly to -1 and 1. `lowest` is below `highest`.
+/// Clips to `[lowest, highest]` and scales this range linearly to `[-1, 1]`. `lowest` is below `highest`.
 pub fn scale_range(values: &mut [f32], [lowest, highest]: [f32; 2]) {
     let (centre, half) = ((lowest + highest) / 2.0, (highest - lowest) / 2.0);
     for value in values {

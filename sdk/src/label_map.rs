@@ -1,8 +1,7 @@
-//! Label maps: the segmentation masks of samples. What [`crate::Dataset::label_map`] gives, and how a file's labels
-//! follow its samples through crops and resampling.
+//! Label maps: the segmentation masks of samples. The result of [`crate::Dataset::label_map`], and the cropping and resampling of labels.
 //!
-//! Labels are names, not amounts: they are taken from the nearest pixel and never averaged. (A mask is, in this crate,
-//! what hides tokens in training; hence another word.) Which file belongs to which sample is settled in `mask_files`.
+//! Labels are categories: they are resampled by nearest neighbour and never averaged. (In this crate a mask hides tokens in training;
+//! hence the other word.) The file of a sample is found in `mask_files`.
 
 use crate::Error;
 use crate::image::Region;

@@ -16,17 +16,17 @@ fn send(level: u32, message: &str) {
     }
 }
 
-/// Something the user should know of although the work goes on.
+/// A warning: the user should know, and the work goes on.
 pub fn warn(message: &str) {
     send(2, message);
 }
 
-/// Something of interest.
+/// Information.
 pub fn info(message: &str) {
     send(3, message);
 }
 
-/// Detail for finding faults.
+/// Detail for debugging.
 pub fn debug(message: &str) {
     send(4, message);
 }

@@ -1,6 +1,6 @@
-//! Which mask file belongs to which sample: the rule of [`LabelMaps`].
+//! The mask file of each sample, by the rule of [`LabelMaps`].
 //!
-//! Names decide, and nothing is guessed: two masks for one file, or one mask for two files, are an error.
+//! A mask has the relative path and stem of its sample's file. Two masks for one file, or one mask for two files, are an error.
 
 use std::collections::{BTreeMap, HashMap};
 use std::path::Path;
@@ -18,7 +18,7 @@ pub(crate) struct MaskFiles {
 }
 
 impl MaskFiles {
-    /// Lists the files with one of the `extensions`, which are in lower case and begin with a point. A file that the request
+    /// Lists the files with one of the `extensions`, which are in lower case and begin with a dot. A file that the request
     /// names by itself is taken whatever its name.
     ///
     /// # Errors
@@ -110,8 +110,8 @@ impl MaskFiles {
         };
         Err(Error::unreadable(format!(
             "{id} has no mask: none of {n} mask files has its name{suffix}\n\
-             hint: a mask has the name of its sample's file, whatever the extension; `mask_suffix` and `sample_suffix` say \
-             what else the names end in"
+             hint: a mask has the relative path and stem of its sample's file; set `mask_suffix` and `sample_suffix` where the \
+             stems differ by suffixes"
         )))
     }
 }
@@ -131,7 +131,7 @@ fn extension_of<'a>(name: &str, extensions: &[&'a str]) -> Option<&'a str> {
     extensions.iter().copied().filter(|extension| name.ends_with(extension)).max_by_key(|extension| extension.len())
 }
 
-/// What a file may be called by: its name, and that without its extension, where `.nii.gz` is one.
+/// The keys of a file: its name, and its name without extension, where `.nii.gz` is one extension.
 fn names_of(name: &str) -> impl Iterator<Item = &str> {
     let uncompressed = name.strip_suffix(".gz").or_else(|| name.strip_suffix(".GZ")).unwrap_or(name);
     let stem = Path::new(uncompressed).file_stem().and_then(|stem| stem.to_str());
@@ -212,7 +212,9 @@ mod tests {
         assert!(
             found(&["m/a.png"], &["n"], ["", ""], &[]).unwrap_err().message().starts_with("masks: data n not found")
         );
-        assert!(found(&["m/a.txt"], &["m"], ["", ""], &[]).unwrap_err().message().contains("no files of a known kind"));
+        assert!(
+            found(&["m/a.txt"], &["m"], ["", ""], &[]).unwrap_err().message().contains("no files of a known format")
+        );
         let error = found(&["m/a.png"], &["m"], ["_seg", ""], &[]).unwrap_err();
         assert_eq!(error.message(), "none of 1 masks has a name that ends in \"_seg\"");
         // A file that is named by itself may be called anything.

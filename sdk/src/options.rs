@@ -38,7 +38,7 @@ pub(crate) fn parse<M: Modality>(given: Value) -> Result<M::Options, Error> {
     serde_json::from_value(given).map_err(|error| Error::bad_request(format!("options of {}: {error}", M::ID)))
 }
 
-/// Refuses an option that is out of its range, by its name.
+/// Checks that an option is in its range.
 ///
 /// # Errors
 /// A value outside, or one that is not a number.

@@ -1,4 +1,4 @@
-//! Images that `render` answers with.
+//! PNG images, for `render`.
 
 use crate::Error;
 

@@ -1,4 +1,4 @@
-//! Samples that a run keeps: how their files are named, copied and opened again. For [`crate::Dataset::save_samples`].
+//! Files of saved samples: names, copies, and the options to open them with. For [`crate::Dataset::save_samples`].
 
 use std::path::{Path, PathBuf};
 
@@ -7,12 +7,12 @@ use serde::Serialize;
 
 use crate::{Error, FoundFile};
 
-/// Name of the file of a saved sample: in the order of the positions, with an extension such as `.png`.
+/// Name of the file of a saved sample. Names sort in the order of the positions; the extension is such as `.png`.
 pub fn name(position: usize, extension: &str) -> String {
     format!("{position:06}{extension}")
 }
 
-/// Copies a file that is a sample of its own, and gives the copy's name.
+/// Copies a file that is one sample, and returns the name of the copy.
 ///
 /// # Errors
 /// A file that cannot be read, a copy that cannot be written.
@@ -34,7 +34,7 @@ pub fn write(path: &Path, content: &[u8]) -> Result<(), Error> {
         .map_err(|error| Error::unreadable(format!("{} cannot be written", path.display())).caused_by(&error))
 }
 
-/// How saved samples are opened again: the files in their order, and the options that they need.
+/// The answer of [`crate::Dataset::save_samples`]: the files in their order, and the options to open them with.
 ///
 /// # Errors
 /// Options that cannot be written as JSON.

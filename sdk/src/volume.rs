@@ -1,6 +1,6 @@
-//! Volumes as arrays: a scan with its voxel spacing, resampling of a part of it, flipping.
+//! Volumes as arrays: a scan with its voxel spacing, resampling of a sub-volume, flipping.
 //!
-//! Nothing here reads files, knows tokens or decides which part a sample is; [`crate::volume_transform`] does the last two.
+//! Files are read elsewhere; tokens are made in [`crate::volume_transform`].
 //!
 //! Axes are always `[depth, rows, columns]`, depth slowest. A scan of a body runs from inferior to superior, anterior
 //! to posterior, the patient's right to left: a slice looks as radiologists see it, spine below, the patient's right on
@@ -28,10 +28,10 @@ pub struct Sampling {
     step: f64,
 }
 
-/// A resampled part of a volume that may reach beyond it.
+/// A resampled sub-volume, which may extend beyond the volume.
 #[derive(Debug, Clone, PartialEq)]
 pub struct SubVolume {
-    /// Values where the part lies inside the volume, `[depth, rows, columns]` of that region.
+    /// Values where the sub-volume lies inside the volume, `[depth, rows, columns]` of that region.
     pub values: Vec<f32>,
     size: [usize; 3],
     inside: [Range<usize>; 3],
@@ -70,12 +70,12 @@ impl Volume {
         &self.voxels
     }
 
-    /// The voxels by themselves.
+    /// The voxels, without size and spacing.
     pub fn into_voxels(self) -> Vec<f32> {
         self.voxels
     }
 
-    /// A part of the volume at the positions of three samplings. Trilinear; along an axis whose step is above 1 the
+    /// A sub-volume at the positions of three samplings. Trilinear; along an axis whose step is above 1 the
     /// linear kernel is widened by the step, so that every voxel counts (Pillow's `BILINEAR`, torch's `trilinear` with
     /// antialiasing and without `align_corners`). Kernels are cut off at the border and brought to a sum of 1.
     /// Positions that fall on voxel centres with steps of 1 give the voxels unchanged.
@@ -145,12 +145,12 @@ impl SubVolume {
         Ok(Self { values, size: samplings.map(|sampling| sampling.n), inside })
     }
 
-    /// `[depth, rows, columns]` of the whole part.
+    /// `[depth, rows, columns]`, including what lies outside of the volume.
     pub fn size(&self) -> [usize; 3] {
         self.size
     }
 
-    /// The whole part, with `outside` where there is no volume.
+    /// All voxels, with `outside` where the sub-volume extends beyond the volume.
     pub fn padded(self, outside: f32) -> Vec<f32> {
         let [depth, rows, columns] = self.size;
         if self.values.len() == depth * rows * columns {

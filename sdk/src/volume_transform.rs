@@ -1,8 +1,7 @@
-//! From a resampled part of a scan to one sample of the `volume` family: a block of cubic patches, flipped and masked
-//! or not.
+//! Converts a resampled sub-volume of a scan to a sample of the `volume` family: a grid of cubic patches, flipped and masked in training.
 //!
-//! Shared by the 3-D plugins, so that their tokens are of one kind. What a plugin alone knows (which files, which
-//! intensities) stays with it. The counterpart for images is [`crate::image_transform`].
+//! Shared by the 3-D plugins, so that their tokens have one geometry. File formats and intensities are each plugin's own. The counterpart
+//! for images is [`crate::image_transform`].
 
 use rand::RngExt;
 
@@ -15,19 +14,19 @@ use crate::{Error, Sample, SampleRng, Tokens, View, encode_png, mask, patch};
 pub const PATCH: usize = 16;
 /// Values of a token: a patch of one channel.
 pub const D_TOKEN: usize = PATCH * PATCH * PATCH;
-/// Largest side of a sample: the position table of the model ends there.
+/// Largest side of a sample, by the size of the model's position table.
 const LARGEST: usize = 512;
 /// Slices in a rendered image, evenly spaced.
 const N_RENDERED: usize = 4;
 
-/// How blocks become samples.
+/// The transform of volumes to samples.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct VolumeTransform {
     /// `[depth, rows, columns]` of a sample in voxels.
     pub size: [usize; 3],
     /// Fraction of the patches that are masked in training.
     pub mask_ratio: f64,
-    /// Whether half of the training samples are flipped, along each axis with probability 1/2.
+    /// Whether half of the training samples are flipped, each of them along every axis with probability 1/2.
     pub flip: bool,
 }
 
@@ -66,19 +65,19 @@ impl VolumeTransform {
         Geometry::Continuous { grid, d_token: D_TOKEN, n_masked: self.n_masked() }
     }
 
-    /// A volume as a sample: all of it, stretched or shrunk to the size of a block, then delivered.
+    /// Resizes a whole volume to the size of a sample, and writes it as one.
     ///
     /// # Errors
-    /// A sample of the discrete kind.
+    /// A sample with token ids.
     pub fn load(&self, volume: &Volume, view: View, rng: &mut SampleRng, sample: Sample<'_>) -> Result<(), Error> {
         let samplings = [0, 1, 2].map(|axis| Sampling::stretched(volume.size()[axis], self.size[axis]));
         self.write_sample(volume.resampled(samplings)?.padded(0.0), view, rng, sample)
     }
 
-    /// Writes tokens and mask of a block `[depth, rows, columns]`; in training it is flipped first.
+    /// Writes tokens and mask of voxels `[depth, rows, columns]`; in training they are flipped first.
     ///
     /// # Errors
-    /// A block of another size, a sample of the discrete kind.
+    /// Voxels of another size, a sample with token ids.
     pub fn write_sample(
         &self,
         mut voxels: Vec<f32>,
@@ -109,7 +108,7 @@ impl VolumeTransform {
         Ok(())
     }
 
-    /// Tokens back to an image, as PNG: four evenly spaced slices side by side, the first on the left. `[black,
+    /// Converts tokens back to an image, as PNG: four evenly spaced slices side by side, the first on the left. `[black,
     /// white]` are the values that become black and white.
     ///
     /// # Errors

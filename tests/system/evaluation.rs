@@ -408,7 +408,7 @@ fn samples_without_label_or_that_cannot_be_read_are_left_out_where_that_is_allow
     let eval = |more: &[&str]| medcoss(&[&["eval", &run, &file, "--json", "--seeds", "1"][..], more].concat());
     assert!(refused(eval(&["--max-invalid-fraction", "0"])).contains("could not be read"));
     let output = eval(&["--max-invalid-fraction", "0.2"]);
-    assert!(String::from_utf8_lossy(&output.stderr).contains(&format!("{torn} is left out")));
+    assert!(String::from_utf8_lossy(&output.stderr).contains(&format!("{torn} is skipped")));
     let scores: Value = serde_json::from_str(&succeeded(output)).unwrap();
     let task = &scores["tasks"][0];
     assert_eq!(task["n_train"].as_u64().unwrap() + task["n_test"].as_u64().unwrap(), 19);

@@ -187,7 +187,7 @@ fn features_have_ids_and_name_what_could_not_be_read() {
     ] {
         let told: serde_json::Value =
             serde_json::from_str(&succeeded(embed(&["--max-invalid-fraction", "0.2", "--pool", pool]))).unwrap();
-        assert_eq!((&told["shape"], told["bad"].as_object().unwrap().len()), (&shape, 2));
+        assert_eq!((&told["shape"], told["invalid"].as_object().unwrap().len()), (&shape, 2));
     }
     let told = refused(medcoss(&[
         "embed",

@@ -249,7 +249,7 @@ fn what_is_missing_is_said_and_the_rest_is_shown() {
     for id in ["buffers", "reconstructions", "map", "neighbours"] {
         assert!(missing(&summary, 0, id).0, "{id}: {summary}");
     }
-    assert!(missing(&summary, 0, "map").1.contains("kept samples alone"), "{summary}");
+    assert!(missing(&summary, 0, "map").1.contains("buffer samples alone"), "{summary}");
     assert_eq!(section(&page, 1, "reconstructions").matches("<img").count(), 9);
 
     // Scores that were changed are not shown.
@@ -263,7 +263,7 @@ fn what_is_missing_is_said_and_the_rest_is_shown() {
 }
 
 #[test]
-fn without_the_plugin_its_kept_tokens_are_on_the_map() {
+fn without_the_plugin_its_buffer_tokens_are_on_the_map() {
     let folder = tempfile::tempdir().unwrap();
     let run = copy("materialised", folder.path());
     // A copy of the program alone, with no plugin beside it.

@@ -438,8 +438,8 @@ fn a_bad_sample_among_good_ones_is_named_skipped_and_listed_without_a_path_of_th
     let errors = String::from_utf8_lossy(&output.stderr).into_owned();
     let summary: Value = serde_json::from_str(&succeeded(output)).unwrap();
     let name = png[0].file_name().unwrap().to_str().unwrap();
-    assert!(errors.contains("is left out") && errors.contains(name), "{errors}");
-    assert_eq!(summary["stages"][1]["n_bad"], 1);
+    assert!(errors.contains("is skipped") && errors.contains(name), "{errors}");
+    assert_eq!(summary["stages"][1]["n_invalid"], 1);
     let state = std::fs::read_to_string(experiment.path("run/stages/02-xray/state.json")).unwrap();
     assert!(state.contains(&format!("\"data/xray/{name}\"")), "{state}");
     assert!(!state.contains(&text(experiment.folder.path())), "{state}");

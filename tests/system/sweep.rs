@@ -55,7 +55,7 @@ fn every_conformance_file_is_read_or_refused_with_its_reason() {
             match serde_json::from_slice::<Value>(&output.stdout) {
                 Ok(report) => {
                     largest = largest.max(report["peak_memory_bytes"].as_u64().unwrap_or_default());
-                    match report["bad"].as_object().unwrap().values().next() {
+                    match report["invalid"].as_object().unwrap().values().next() {
                         None => n_read += 1,
                         Some(bad) => *refused.entry(reason(bad.as_str().unwrap(), &path)).or_default() += 1,
                     }

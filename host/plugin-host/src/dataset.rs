@@ -121,7 +121,7 @@ impl OpenDataset {
     /// Decodes, augments, tokenises and masks `n` samples into the batch, whose buffers are resized to them. A sample's
     /// bytes depend on its index, its seed and the view alone.
     ///
-    /// Bad samples, and samples whose values break the contract, are listed by ascending slot; their parts of the batch
+    /// Invalid samples, and samples whose values break the contract, are listed by ascending slot; their parts of the batch
     /// are void. All others were checked: see [`Batch`].
     ///
     /// # Errors

@@ -46,8 +46,8 @@ struct Cause {
 }
 
 impl PluginError {
-    /// Whether the user can mend it: settings, files, kinds of files. Otherwise the plugin's code is at fault.
-    pub fn is_users(&self) -> bool {
+    /// Whether the user can fix it: settings, files, kinds of files. Otherwise the plugin's code is at fault.
+    pub fn is_user_error(&self) -> bool {
         match self.fault {
             Fault::Request => true,
             Fault::Contract => false,
@@ -65,7 +65,7 @@ impl PluginError {
     /// An answer that breaks the contract.
     pub(crate) fn contract(plugin: &str, operation: &str, message: impl AsRef<str>) -> Self {
         let message = format!(
-            "{}\nhint: this is a fault in the plugin; tell its authors, or use another version",
+            "{}\nhint: this is a fault in the plugin; report it to its authors, or use another version",
             untrusted_text(message.as_ref())
         );
         Self::new(plugin, operation, Fault::Contract, message)
@@ -86,7 +86,7 @@ impl PluginError {
         }
         let message = match untrusted_text(&message) {
             empty if empty.trim().is_empty() => format!("failed with code {} and no message", error.code),
-            told => told,
+            text => text,
         };
         Self { cause: beneath, ..Self::new(plugin, operation, Fault::Reported(error.code), message) }
     }
@@ -112,14 +112,14 @@ mod tests {
         let first = error.source().expect("a cause");
         assert_eq!(first.to_string(), "no header");
         assert_eq!(first.source().map(|cause| cause.to_string()).as_deref(), Some("end of file"));
-        assert!(error.is_users());
+        assert!(error.is_user_error());
     }
 
     #[test]
     fn a_body_that_is_no_json_or_says_nothing_still_gives_a_message() {
         assert_eq!(reported(7, "boom").message, "code 7: boom");
         assert_eq!(reported(7, r#"{"message":" "}"#).message, "failed with code 7 and no message");
-        assert!(!reported(code::PANIC, r#"{"message":"the plugin panicked"}"#).is_users());
+        assert!(!reported(code::PANIC, r#"{"message":"the plugin panicked"}"#).is_user_error());
     }
 
     #[test]

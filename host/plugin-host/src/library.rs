@@ -41,12 +41,12 @@ impl Loaded {
 pub(crate) fn header_of(path: &Path, id: &str, contracts: &[Contract]) -> Result<Loaded, String> {
     // Without a slash in it, a name would be looked for in the system's folders.
     let whole = path.canonicalize().map_err(|error| error.to_string())?;
-    let told = |error: libloading::Error| match std::error::Error::source(&error) {
+    let message = |error: libloading::Error| match std::error::Error::source(&error) {
         Some(beneath) => beneath.to_string(),
         None => error.to_string(),
     };
     // SAFETY: constructors of a plugin may do what safe code may; the contract says so and nothing can check it.
-    let library = unsafe { Library::open(Some(whole.as_path()), RTLD_NOW | RTLD_LOCAL) }.map_err(told)?;
+    let library = unsafe { Library::open(Some(whole.as_path()), RTLD_NOW | RTLD_LOCAL) }.map_err(message)?;
     let mut found = Err(format!("it has no plugin {id}"));
     for &contract in contracts {
         let symbol = contract.symbol(id);
@@ -57,7 +57,7 @@ pub(crate) fn header_of(path: &Path, id: &str, contracts: &[Contract]) -> Result
             }
             Ok(header) => found = Ok(Loaded { contract, header: *header }),
             Err(error) => {
-                found = found.or(Err(told(error)));
+                found = found.or(Err(message(error)));
                 continue;
             }
         }

@@ -1,10 +1,9 @@
 //! Options of plugins, as their JSON Schema describes them: what `inspect` shows, and names checked before a plugin is
 //! asked. Values are the plugin's own to judge.
 
+use medcoss_caller::options::present_name;
 use serde::Serialize;
 use serde_json::{Map, Value};
-
-use medcoss_caller::options::present_name;
 
 use crate::nearest::did_you_mean;
 

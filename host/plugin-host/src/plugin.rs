@@ -6,6 +6,8 @@ use std::sync::Arc;
 use medcoss_abi::abi_stable::std_types::{RResult, RString};
 use medcoss_abi::message::{Description, Synthesise, Synthesised};
 use medcoss_abi::{PluginHeader, PluginTable, Rejection, operation};
+use medcoss_caller::Shape;
+use medcoss_caller::answers::{check_description, check_size, check_synthesised};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
@@ -14,8 +16,6 @@ use crate::contracts::{CONTRACTS, Contract};
 use crate::error::PluginError;
 use crate::library::{self, Loaded};
 use crate::location::{LoadError, PluginLocation};
-use medcoss_caller::Shape;
-use medcoss_caller::answers::{check_description, check_size, check_synthesised};
 
 /// How a refusal begins that is the dynamic loader's: it may be for want of another library, and mended without a new file.
 pub(crate) const LOADER_REFUSES: &str = "the dynamic loader refuses it";
@@ -34,7 +34,7 @@ impl Plugin {
     /// Loads the plugin `id` from a library.
     ///
     /// # Errors
-    /// A library that the dynamic loader refuses, one of another contract, one whose description is not sound.
+    /// A library that the dynamic loader refuses, one of another contract, one whose description is not valid.
     pub fn load(path: &Path, id: &str) -> Result<Self, LoadError> {
         Self::load_by(path, id, CONTRACTS)
     }
@@ -52,9 +52,9 @@ impl Plugin {
     /// runs unasked.
     pub(crate) fn open_library(path: &Path, id: &str, contracts: &[Contract]) -> Result<Loaded, LoadError> {
         let opened = calls::during(&id.into(), || library::header_of(path, id, contracts));
-        opened.map_err(|told| {
+        opened.map_err(|message| {
             let location = PluginLocation::Library { path: path.to_path_buf() };
-            LoadError::new(&location, format_args!("{LOADER_REFUSES}: {told}"), "build it again on this machine")
+            LoadError::new(&location, format_args!("{LOADER_REFUSES}: {message}"), "build it again on this machine")
         })
     }
 
@@ -81,8 +81,8 @@ impl Plugin {
         let unnamed: Arc<str> = id.into();
         calls::during(&unnamed, || library::attach(table));
         let described = (|| {
-            let told = result("describe", &unnamed, || (table.describe)())?.into_bytes();
-            let description: Description = parse("describe", &unnamed, told.as_slice())?;
+            let answer = result("describe", &unnamed, || (table.describe)())?.into_bytes();
+            let description: Description = parse("describe", &unnamed, answer.as_slice())?;
             check_description(&description, id)
                 .and_then(|()| Shape::new(&description.geometry))
                 .map(|shape| (description, shape))

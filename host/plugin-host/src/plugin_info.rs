@@ -1,13 +1,13 @@
 //! What is known of a plugin without loading it: its description, checked.
 
 use medcoss_abi::message::Description;
-
-use crate::location::PluginLocation;
-use crate::plugin::Plugin;
 use medcoss_caller::Shape;
 use medcoss_caller::answers::check_description;
 
-/// A plugin that was found sound, in this process or, before, in another.
+use crate::location::PluginLocation;
+use crate::plugin::Plugin;
+
+/// A valid plugin, described in this process or earlier in another.
 #[derive(Debug, Clone, PartialEq)]
 pub struct PluginInfo {
     /// What it says of itself. Its texts are as the plugin wrote them.

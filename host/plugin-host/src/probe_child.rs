@@ -61,23 +61,23 @@ fn child(arguments: &[OsString]) -> ExitCode {
         std::process::abort();
     });
     let Ok(answer) = std::io::stdin().as_fd().try_clone_to_owned() else { return ExitCode::FAILURE };
-    match tell_all(File::from(answer), path, id) {
+    match describe_to(File::from(answer), path, id) {
         Ok(()) => ExitCode::SUCCESS,
         Err(_) => ExitCode::FAILURE,
     }
 }
 
-fn tell_all(mut answer: File, path: &OsStr, id: &OsStr) -> std::io::Result<()> {
-    let mut tell = |line: Line| writeln!(answer, "{}", serde_json::to_string(&line)?);
+fn describe_to(mut answer: File, path: &OsStr, id: &OsStr) -> std::io::Result<()> {
+    let mut report = |line: Line| writeln!(answer, "{}", serde_json::to_string(&line)?);
     let id = id.to_str().ok_or(std::io::ErrorKind::InvalidInput)?;
     let path = Path::new(path);
-    tell(Line::Next(LOADING.into()))?;
+    report(Line::Next(LOADING.into()))?;
     let loaded = Plugin::open_library(path, id, CONTRACTS);
-    tell(Line::Next("it described itself".into()))?;
+    report(Line::Next("it described itself".into()))?;
     let location = PluginLocation::Library { path: path.to_path_buf() };
     let outcome = match loaded.and_then(|loaded| Plugin::from_table(loaded.table(), id, location)) {
         Ok(plugin) => Outcome::Accepted(Box::new(plugin.description().clone())),
         Err(LoadError { reason, hint, .. }) => Outcome::Refused { reason, hint, printed: String::new() },
     };
-    tell(Line::Outcome(outcome))
+    report(Line::Outcome(outcome))
 }

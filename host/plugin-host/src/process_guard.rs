@@ -4,7 +4,7 @@
 //! - so is a plugin that crashes: the command ends there and then, as a failure inside of a plugin, exit code 2;
 //! - what a plugin prints to standard output goes to standard error: results stay alone, see `output`.
 //!
-//! All of it is told by the thread that is in the plugin; what threads do that a plugin started, which it must not, goes unnamed.
+//! The thread that is in the plugin reports all of it. A plugin must not start threads; what such threads do has no name in the report.
 //! The price is Rust's own message on a stack overflow, whose handler of segmentation faults is replaced.
 
 use std::fs::File;
@@ -64,8 +64,7 @@ extern "C" fn at_exit() {
     unsafe { _exit(ENDED_BY_PLUGIN) }
 }
 
-const HINT: &str = "hint: this is a fault in the plugin; tell its authors, or use another version. A run that was being written goes on with \
-                    `medcoss resume`";
+const HINT: &str = "hint: this is a fault in the plugin; report it to its authors, or use another version; what was written before is complete and can be continued";
 
 /// Allocates nothing and locks nothing, as a handler of signals must not.
 extern "C" fn at_crash(number: i32) {

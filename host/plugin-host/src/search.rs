@@ -12,8 +12,8 @@ const PATH_VARIABLE: &str = "MEDCOSS_PLUGIN_PATH";
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Origin {
-    /// `--plugin-dir`.
-    Flag,
+    /// It was named by the caller.
+    Named,
     /// `MEDCOSS_PLUGIN_PATH`.
     Environment,
     /// `plugins/` beside the executable.
@@ -36,13 +36,13 @@ pub struct Folder {
 /// Everything that is looked into, in order of precedence; built-in plugins come last.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Search {
-    /// Folders. Those that were not asked for by `--plugin-dir` need not exist.
+    /// Folders. Those that the caller did not name need not exist.
     pub folders: Vec<Folder>,
     /// Whether built-in plugins count.
     pub builtin: bool,
 }
 
-/// What the process is surrounded by.
+/// What of the process and its user decides where plugins are looked for.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct SearchEnvironment {
     /// `MEDCOSS_PLUGIN_PATH`.
@@ -71,41 +71,40 @@ pub fn user_folder(variable: &str, in_home: &str) -> Option<PathBuf> {
     absolute(variable).or_else(|| absolute("HOME").map(|home| home.join(in_home)))
 }
 
-/// A folder given by `--plugin-dir` that is none.
+/// A folder that was named to be searched, and is none.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum MissingFolder {
     /// Nothing is there.
-    #[error("--plugin-dir {}: there is no such folder\nhint: check the path", .0.display())]
+    #[error("there is no plugin folder {}\nhint: check the path", .0.display())]
     Absent(PathBuf),
     /// It is a file.
     #[error(
-        "--plugin-dir {} is a file, not a folder\nhint: give the folder that it is in, or look at it with `medcoss plugin inspect {}`",
-        .0.display(), .0.display()
+        "plugin folder {} is a file\nhint: name the folder that holds it", .0.display()
     )]
     NotAFolder(PathBuf),
 }
 
 impl Search {
-    /// The order of search: flags, environment, `plugins/` beside the executable, the executable's folder and its
+    /// The order of search: named folders, environment, `plugins/` beside the executable, the executable's folder and its
     /// `deps/`, the user's data folder. A folder that comes twice is searched once.
     ///
     /// # Errors
-    /// A folder from a flag that does not exist.
-    pub fn new(flags: &[PathBuf], builtin: bool, environment: &SearchEnvironment) -> Result<Self, MissingFolder> {
+    /// A named folder that does not exist.
+    pub fn new(named: &[PathBuf], builtin: bool, environment: &SearchEnvironment) -> Result<Self, MissingFolder> {
         let mut folders = Vec::new();
-        for path in flags {
+        for path in named {
             if !path.exists() {
                 return Err(MissingFolder::Absent(path.clone()));
             }
             if !path.is_dir() {
                 return Err(MissingFolder::NotAFolder(path.clone()));
             }
-            push(&mut folders, path.clone(), Origin::Flag);
+            push(&mut folders, path.clone(), Origin::Named);
         }
         for path in environment.plugin_path.iter().flat_map(std::env::split_paths) {
             match usable(&path) {
                 Ok(()) => push(&mut folders, path, Origin::Environment),
-                Err(Some(why)) => tracing::warn!("{PATH_VARIABLE}: {} {why}; it is passed over", path.display()),
+                Err(Some(why)) => tracing::warn!("{PATH_VARIABLE}: {} {why}; it is skipped", path.display()),
                 Err(None) => {}
             }
         }
@@ -164,7 +163,7 @@ mod tests {
         let search = Search::new(&[flag.clone(), again], true, &environment).unwrap();
         let found: Vec<_> = search.folders.iter().map(|folder| (folder.path.clone(), folder.origin)).collect();
         let expected = [
-            (flag, Origin::Flag),
+            (flag, Origin::Named),
             (path, Origin::Environment),
             (bin.join("plugins"), Origin::BesideExecutable),
             (bin.clone(), Origin::BuildFolder),
@@ -175,7 +174,7 @@ mod tests {
     }
 
     #[test]
-    fn a_flag_must_name_a_folder() {
+    fn a_named_folder_must_exist() {
         let place = tempfile::tempdir().unwrap();
         let file = place.path().join("x.so");
         std::fs::write(&file, "x").unwrap();

@@ -8,12 +8,12 @@ use std::fs::File;
 use std::path::Path;
 
 use medcoss_abi::SYMBOL_PREFIX;
+use medcoss_caller::answers::is_identifier;
 use object::elf::{self, FileHeader64};
 use object::read::elf::{FileHeader, ProgramHeader, Sym};
 use object::{Endianness, ReadCache, ReadRef};
 
 use crate::contracts::{CONTRACTS, spoken, version_and_id};
-use medcoss_caller::answers::is_identifier;
 
 /// The machine that this program was compiled for; plugins must be for the same.
 const MACHINE: Option<elf::Machine> = if cfg!(target_arch = "x86_64") {

@@ -177,7 +177,7 @@ fn answers_about_a_dataset_are_not_believed_and_it_is_closed() {
         let before = N_CLOSED.get();
         let error = dataset(Wrong::Answer(operation, told)).unwrap_err();
         assert_eq!(error.fault, Fault::Contract);
-        assert!(!error.is_users());
+        assert!(!error.is_user_error());
         assert!(error.to_string().starts_with(&format!("plugin odd 2.0.0 ({operation}): ")), "{error}");
         assert!(error.message.contains(expected), "{error}");
         assert_eq!(N_CLOSED.get(), before + 1, "{operation} {told}");
@@ -185,10 +185,10 @@ fn answers_about_a_dataset_are_not_believed_and_it_is_closed() {
 }
 
 #[test]
-fn data_without_samples_are_the_users_to_mend() {
+fn data_without_samples_are_the_users_to_fix() {
     let error = dataset(Wrong::Answer("ids", "[]")).unwrap_err();
     assert_eq!(error.to_string(), "plugin odd 2.0.0 (open): the data hold no samples");
-    assert!(error.is_users());
+    assert!(error.is_user_error());
 }
 
 #[test]
@@ -201,7 +201,7 @@ fn failures_to_open_are_told_in_bounds() {
     assert!(std::error::Error::source(&error).is_some_and(|cause| cause.to_string().len() < 5000));
     let error = dataset(Wrong::Panics).unwrap_err();
     assert_eq!(error.to_string(), "plugin odd 2.0.0 (open): the plugin panicked: boo");
-    assert!(!error.is_users());
+    assert!(!error.is_user_error());
     assert_eq!(N_CLOSED.get(), before, "nothing was opened");
 }
 

@@ -1,7 +1,7 @@
-//! The tokens of kept samples, in a file of the host's own beside the plugin's: so that a run with `buffer.store =
-//! "materialised"` can rehearse an earlier modality when its plugin is gone.
+//! The tokens of buffer samples, in a file of the host beside the plugin's: with them a run with `buffer.store =
+//! "materialised"` can replay an earlier modality when its plugin is missing.
 //!
-//! With the plugin, kept samples are opened by it and come augmented and masked as before, see `source`. Without it they are the
+//! With the plugin, buffer samples are opened by it and come augmented and masked as before, see `plugin_dataset`. Without it they are the
 //! plain tokens, always the same, and the host draws the masks: as many tokens as the plugin masked, at random. So the numbers of a
 //! run differ from those of one with the plugin, but not from run to run.
 //!
@@ -18,13 +18,12 @@ use medcoss_core::Error;
 use medcoss_core::data::{Dataset, InvalidSample, RawBatch, TokenSpec, View};
 use medcoss_core::run::{RunLayout, StageFolder, StageState};
 use medcoss_core::weights::{ElementType, TensorFile, TensorOut, TensorRows, floats_to_bytes, write_safetensors};
+use medcoss_plugin_host::Shape;
 use rand::{Rng, RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use serde::{Deserialize, Serialize};
 
-use medcoss_plugin_host::Shape;
-
-/// Name of the file, in the folder of kept samples.
+/// Name of the file, in the folder of buffer samples.
 const TOKENS: &str = "tokens.safetensors";
 
 /// Writes the tokens of `n` samples as `sample` gives them: by position, in the plain and in the training view.
@@ -85,7 +84,7 @@ fn integers_to_bytes(values: &[i32]) -> Vec<u8> {
     values.iter().flat_map(|value| value.to_le_bytes()).collect()
 }
 
-/// Kept samples of a finished stage, without their plugin.
+/// Buffer samples of a finished stage, without their plugin.
 #[derive(Debug)]
 pub struct BufferTokens {
     modality: String,
@@ -244,7 +243,7 @@ impl Dataset for BufferTokens {
         refill(&mut batch.ids, discrete * n_tokens, 0);
         refill(&mut batch.labels, discrete * n_tokens, NOT_A_TARGET);
         refill(&mut batch.lengths, discrete * n, 0);
-        let mut bad = Vec::new();
+        let mut invalid = Vec::new();
         for (slot, (&index, &seed)) in indices.iter().zip(seeds).enumerate() {
             let known = usize::try_from(index).ok().filter(|&index| index < self.ids.len());
             let index = known.ok_or_else(|| {
@@ -255,10 +254,10 @@ impl Dataset for BufferTokens {
                 ))
             })?;
             if let Err(what) = self.load(view, index, seed, slot, batch) {
-                bad.push(InvalidSample { slot, message: format!("{}: {what}", self.ids[index]) });
+                invalid.push(InvalidSample { slot, message: format!("{}: {what}", self.ids[index]) });
             }
         }
-        Ok(bad)
+        Ok(invalid)
     }
 }
 

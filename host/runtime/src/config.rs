@@ -10,9 +10,8 @@ use medcoss_core::model::{Dimensions, ModelConfig, Precision, Preset, TextAttent
 use medcoss_core::optimisation::OptimiserConfig;
 use medcoss_core::stage::StageSettings;
 use medcoss_core::weights::{Import, KnownSizes};
-use serde::{Deserialize, Serialize};
-
 use medcoss_plugin_host::nearest;
+use serde::{Deserialize, Serialize};
 
 use crate::renamed_settings::refuse_former_names;
 
@@ -187,7 +186,7 @@ pub struct TrainingSection {
     /// Batches between further checkpoints within an epoch; without it, none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub checkpoint_every_steps: Option<usize>,
-    /// Batches after which their losses are read from the device; without it 1 on the processor, 16 elsewhere.
+    /// Batches after which their losses are read from the device; without it 1 on the CPU, 16 elsewhere.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub loss_every_steps: Option<usize>,
     /// `float32`, or `bfloat16` for the products of matrices while learning; parameters, norms, softmax and losses stay in float32.

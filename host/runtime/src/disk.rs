@@ -1,4 +1,4 @@
-//! Sizes of folders, and how they are told.
+//! Sizes of folders, and bytes in words.
 
 use std::fs;
 use std::path::Path;
@@ -31,7 +31,7 @@ pub fn size_of(folder: &Path) -> Result<Size> {
 }
 
 /// Bytes as people read them: three digits and a unit.
-pub fn human(bytes: u64) -> String {
+pub fn human_bytes(bytes: u64) -> String {
     let mut value = bytes as f64;
     for unit in ["B", "KiB", "MiB", "GiB"] {
         if value < 1000.0 {
@@ -51,11 +51,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn sizes_are_told_in_three_digits() {
+    fn sizes_have_three_digits() {
         for (bytes, expected) in
             [(0, "0 B"), (999, "999 B"), (1536, "1.5 KiB"), (300 << 20, "300 MiB"), (5 << 40, "5.0 TiB")]
         {
-            assert_eq!(human(bytes), expected);
+            assert_eq!(human_bytes(bytes), expected);
         }
     }
 

@@ -9,7 +9,7 @@ use medcoss_core::stage::{Pooling, encode_samples};
 
 use crate::config::DataSection;
 use crate::modality_data::ModalityData;
-use crate::observer::{Work, WorkObserver};
+use crate::observer::{WorkObserver, WorkTracker};
 use crate::resources::Resources;
 use crate::run::Run;
 
@@ -69,7 +69,8 @@ impl Run {
         let family = family_for(&stored, &dataset)?;
         let device = medcoss_core::device::by_name(&resources.device)?;
         let model = stored.load(&device)?;
-        let work = Work::new(observer, dataset.ids().len() as u64, "while samples were encoded", "nothing was written");
+        let work =
+            WorkTracker::new(observer, dataset.ids().len() as u64, "while samples were encoded", "nothing was written");
         work.begin("encoding".into());
         let id = |index: u64| dataset.ids()[index as usize].clone();
         let mut encoded =

@@ -1,5 +1,5 @@
-//! Who is told how far a run or other work is, and says when to stop. The program implements it with bars and lines; tests and other
-//! programs need implement nothing.
+//! Observers follow a run or other work, and say when to stop. The program implements them with progress bars and lines; another program
+//! implements what it needs, or uses [`Silent`].
 
 use std::cell::Cell;
 
@@ -55,7 +55,7 @@ impl RunObserver for Silent {}
 impl WorkObserver for Silent {}
 
 /// The state of some work, for the functions that do it.
-pub(crate) struct Work<'a> {
+pub(crate) struct WorkTracker<'a> {
     observer: &'a dyn WorkObserver,
     activity: Cell<String>,
     done: Cell<u64>,
@@ -64,7 +64,7 @@ pub(crate) struct Work<'a> {
     remaining: &'static str,
 }
 
-impl<'a> Work<'a> {
+impl<'a> WorkTracker<'a> {
     /// Work of `total` items. An interruption says in which work (`place`) and what it leaves behind (`remaining`).
     pub(crate) fn new(
         observer: &'a dyn WorkObserver,

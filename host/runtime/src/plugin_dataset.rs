@@ -9,15 +9,15 @@ use medcoss_abi::message::{Geometry, Keep, Open, Synthesised};
 use medcoss_core::Error;
 use medcoss_core::data::{Dataset, InvalidSample, RawBatch, TokenSpec, View};
 use medcoss_core::run::{RunLayout, StageFolder, read_json, write_atomically};
-
-use crate::buffer_tokens;
-use crate::config::StageSection;
-use crate::token_spec::spec_of;
 use medcoss_plugin_host::{
     Batch, OpenDataset, Plugin, PluginError, Rendered, SampleFailure, Tokens, View as PluginView, with_present_names,
 };
 
-/// In the folder of kept samples: their files, and how the plugin opens them.
+use crate::buffer_tokens;
+use crate::config::StageSection;
+use crate::token_spec::spec_of;
+
+/// In the folder of buffer samples: their files, and how the plugin opens them.
 const SAMPLES: &str = "samples";
 const HOW_TO_OPEN: &str = "open.json";
 /// Largest difference of a token's values between a sample and its kept copy: a step of 16-bit pixels, in units of the pixels'
@@ -32,7 +32,7 @@ pub struct PluginDataset {
     dataset: OpenDataset,
     /// What the plugin learned from the data once.
     assets: Option<PathBuf>,
-    /// Ids that kept samples had in the data that they were taken from; none for the data themselves.
+    /// Ids that buffer samples had in the data that they come from; none for the data themselves.
     original_ids: Option<Vec<String>>,
 }
 
@@ -266,9 +266,9 @@ impl Dataset for PluginDataset {
     ) -> medcoss_core::Result<Vec<InvalidSample>> {
         let failures =
             fill(&self.dataset, view, indices, seeds, batch).map_err(|error| Error::Dataset(error.to_string()))?;
-        let bad =
+        let invalid =
             |failure: SampleFailure| InvalidSample { slot: failure.slot, message: self.without_base(failure.message) };
-        Ok(failures.into_iter().map(bad).collect())
+        Ok(failures.into_iter().map(invalid).collect())
     }
 
     fn keep(&self, indices: &[u64], folder: &Path) -> medcoss_core::Result<()> {

@@ -3,10 +3,10 @@
 use std::path::Path;
 
 use anyhow::{Context, Result, anyhow};
+use medcoss_plugin_host::{Plugin, PluginLocation};
 use serde::{Deserialize, Serialize};
 
 use crate::record::{read_with_checksum, write_with_checksum};
-use medcoss_plugin_host::{Plugin, PluginLocation};
 
 /// The file.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

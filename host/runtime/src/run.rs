@@ -5,10 +5,10 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, bail};
 use medcoss_core::run::{RunLayout, StageFolder, StageState, StoredModel, check_manifest};
 use medcoss_core::weights::InitialModel;
+use medcoss_plugin_host::Plugin;
 
 use crate::config::{RunConfig, StageSection};
 use crate::plugin_dataset::PluginDataset;
-use medcoss_plugin_host::Plugin;
 
 /// A run, as far as its stages are finished.
 pub struct Run {

@@ -16,7 +16,7 @@ pub struct Summary {
     pub stages: Vec<StageSummary>,
     /// Plugins that made it.
     pub plugins: Vec<PluginSummary>,
-    /// Largest resident memory of this process, in bytes, where the system tells.
+    /// Largest resident memory of this process, in bytes, where the system reports it.
     pub peak_memory_bytes: Option<u64>,
     /// Where it lies.
     pub run: String,
@@ -36,7 +36,7 @@ pub struct StageSummary {
     /// Samples in its buffer.
     pub n_buffer: usize,
     /// Samples that could not be read.
-    pub n_bad: usize,
+    pub n_invalid: usize,
     /// Mean pretext loss of the first epoch.
     pub pretext_first: Option<f64>,
     /// Mean pretext loss of the last epoch.
@@ -74,7 +74,7 @@ impl Summary {
                     (description.id.clone(), description.version.clone(), plugin.location().to_string())
                 }
                 StagePlugin::Missing(MissingPlugin { locked, .. }) => {
-                    (locked.id.clone(), locked.version.clone(), "missing; its kept tokens were used".into())
+                    (locked.id.clone(), locked.version.clone(), "missing; its buffer tokens were used".into())
                 }
             };
             if used.iter().all(|known| known.id != id) {
@@ -102,7 +102,7 @@ fn stage(run: &Path, state: &StageState) -> Result<StageSummary> {
         family: state.family.clone(),
         n_samples: state.n_samples,
         n_buffer: folder.buffer()?.entries.len(),
-        n_bad: state.invalid_samples.len(),
+        n_invalid: state.invalid_samples.len(),
         pretext_first: pretext(metrics.first()),
         pretext_last: pretext(metrics.last()),
         distillation_last: distillation_last.unwrap_or_default(),

@@ -4,10 +4,10 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Result;
 use medcoss_core::data::{Dataset, InvalidSample, RawBatch, TokenSpec, View};
+use medcoss_plugin_host::{Rendered, Tokens};
 
 use crate::buffer_tokens::BufferTokens;
 use crate::plugin_dataset::PluginDataset;
-use medcoss_plugin_host::{Rendered, Tokens};
 
 /// Samples of one stage.
 pub enum StageDataset {

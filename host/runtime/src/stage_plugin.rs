@@ -3,12 +3,12 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, anyhow};
+use medcoss_core::run::RunLayout;
+use medcoss_plugin_host::{Plugin, PluginRegistry};
 
 use crate::config::RunConfig;
 use crate::plugins_lock::{LockedPlugin, PluginsLock};
 use crate::trust::{Candidate, Trusted};
-use medcoss_core::run::RunLayout;
-use medcoss_plugin_host::{Plugin, PluginRegistry};
 
 /// The plugin of a stage.
 #[derive(Debug, Clone)]

@@ -13,20 +13,20 @@ use medcoss_core::run::{
 };
 use medcoss_core::stage::{PreviousStage, Stage, StageSettings};
 use medcoss_core::weights::{Imported, InitialModel};
+use medcoss_plugin_host::Plugin;
 
 use crate::buffer_tokens::BufferTokens;
 use crate::config::{RunConfig, StageSection};
-use crate::disk::{human, size_of};
+use crate::disk::{human_bytes, size_of};
 use crate::observer::RunObserver;
 use crate::plugin_dataset::PluginDataset;
 use crate::plugins_lock::PluginsLock;
 use crate::stage_dataset::StageDataset;
 use crate::stage_plugin::StagePlugin;
 use crate::timing::Timed;
-use medcoss_plugin_host::Plugin;
 
-/// Samples that are written to tell how much a kept one takes.
-const N_WEIGHED: usize = 4;
+/// Samples that are written to estimate the size of a buffer sample.
+const N_MEASURED: usize = 4;
 
 /// Why a finished stage cannot do without its plugin.
 const NEEDS_PLUGIN: &str =
@@ -54,43 +54,43 @@ impl Training {
     /// # Errors
     /// A folder that is in the way or in use, plugins, data or settings that do not fit, and whatever stops a stage.
     pub fn run(&self, observer: &mut dyn RunObserver) -> Result<Vec<StageState>> {
-        let (mut begun, mut sources) = self.begin(observer)?;
+        let (mut started, mut sources) = self.start(observer)?;
         for (at, section) in self.config.stages.iter().enumerate() {
-            begun.admit(&self.config, &sources[at])?;
-            if at < begun.states.len() {
+            started.admit(&self.config, &sources[at])?;
+            if at < started.states.len() {
                 observer.notice(&format!("stage {} {}: already done", at + 1, section.modality));
                 continue;
             }
             let settings = self.config.settings(section);
-            let stage = self.stage(&begun, at, &sources, &settings)?;
+            let stage = self.stage(&started, at, &sources, &settings)?;
             let folder = stage.folder.clone();
             let mut timed = Timed::new(&mut *observer, folder.file(RunLayout::TIMING));
             let state = stage.run(&mut timed).with_context(|| format!("stage {} {}", at + 1, section.modality))?;
             if folder.file(RunLayout::BUFFER_SAMPLES).is_dir() {
                 sources[at] = self.open_kept(at, &state)?;
             }
-            begun.states.push(state);
+            started.states.push(state);
         }
-        Ok(begun.states)
+        Ok(started.states)
     }
 
     /// Takes the folder, opens the data of all stages, and writes down what the run is.
     ///
     /// # Errors
     /// A folder that is in the way or in use, plugins, data or settings that do not fit.
-    pub fn begin(&self, observer: &mut dyn RunObserver) -> Result<(Begun, Vec<StageDataset>)> {
+    pub fn start(&self, observer: &mut dyn RunObserver) -> Result<(StartedRun, Vec<StageDataset>)> {
         let device = medcoss_core::device::by_name(&self.device)?;
         let lock = self.claim_folder()?;
-        let begins = self.begins_with()?;
+        let weights = self.initial_weights()?;
         let states = self.finished()?;
         let mut sources = self.open_all(&states, observer)?;
         self.write_record()?;
         self.publish_assets(&mut sources)?;
-        let (initial, model) = match begins.publish(&self.out, observer)? {
+        let (initial, model) = match weights.publish(&self.out, observer)? {
             Some(initial) => (Some(initial.stored(&self.out)), initial.model),
             None => (None, self.config.empty_model()?),
         };
-        Ok((Begun { _lock: lock, device, initial, model, states }, sources))
+        Ok((StartedRun { _lock: lock, device, initial, model, states }, sources))
     }
 
     /// A stage by its position from 0, whose family has been admitted and before which all stages are finished.
@@ -99,7 +99,7 @@ impl Training {
     /// Buffers of earlier stages that cannot be read.
     pub fn stage<'s>(
         &self,
-        begun: &Begun,
+        started: &StartedRun,
         at: usize,
         sources: &'s [impl Dataset],
         settings: &'s StageSettings,
@@ -114,27 +114,27 @@ impl Training {
             seed: self.config.seed,
             settings,
             current: &sources[at],
-            model: begun.model.clone(),
-            previous: match begun.states.last().filter(|_| !strategy.has_one_model_per_stage()) {
+            model: started.model.clone(),
+            previous: match started.states.last().filter(|_| !strategy.has_one_model_per_stage()) {
                 Some(state) => Some(StoredModel::of_stage(&self.folder(at - 1), state)),
-                None => begun.initial.clone(),
+                None => started.initial.clone(),
             },
             earlier: earlier.collect::<Result<_>>()?,
             deferred: strategy.defers_training() && at + 1 < self.config.stages.len(),
             folder: self.folder(at),
-            device: begun.device.clone(),
+            device: started.device.clone(),
         })
     }
 
     /// The model that the run begins with: in the run, or still in the file that the configuration names.
-    fn begins_with(&self) -> Result<Beginning> {
-        let Some(init) = &self.config.model.init else { return Ok(Beginning::Fresh) };
+    fn initial_weights(&self) -> Result<InitialWeights> {
+        let Some(init) = &self.config.model.init else { return Ok(InitialWeights::Fresh) };
         if let Some(initial) = InitialModel::read(&self.out).context("the model that the run begins with")? {
-            return Ok(Beginning::InRun(Box::new(initial)));
+            return Ok(InitialWeights::InRun(Box::new(initial)));
         }
         let path = self.base.join(init);
         let imported = self.config.import().read(&path).context("model.init")?;
-        Ok(Beginning::Imported(Box::new(imported), path))
+        Ok(InitialWeights::Imported(Box::new(imported), path))
     }
 
     /// The folder of a stage, by its position from 0.
@@ -211,7 +211,7 @@ impl Training {
                 None => {
                     let source = self.open_data(at).with_context(in_stage)?;
                     if self.config.buffer.store == Store::Materialised {
-                        self.weigh(at, &source, observer).with_context(in_stage)?;
+                        self.estimate_size(at, &source, observer).with_context(in_stage)?;
                     }
                     StageDataset::Plugin(source.into())
                 }
@@ -270,7 +270,7 @@ impl Training {
             StagePlugin::Missing(missing) => {
                 let tokens = BufferTokens::open(&folder, state).map_err(|error| missing.error().context(error))?;
                 tracing::warn!(
-                    "stage {} {} is rehearsed from kept tokens, unaugmented and with masks that are drawn without its plugin: losses \
+                    "stage {} {} is replayed from buffer tokens, unaugmented and with masks that are drawn without its plugin: losses \
                      differ from those of a run with it; {}",
                     at + 1,
                     state.modality,
@@ -305,9 +305,9 @@ impl Training {
         Ok(source)
     }
 
-    /// Writes a few samples as the stage will keep them, tells how much all of them will take, and removes them again. So a plugin
+    /// Writes a few samples as the stage will keep them, reports the estimated size of all of them, and removes them again. So a plugin
     /// that cannot do it shows before the training, not after.
-    fn weigh(&self, at: usize, source: &PluginDataset, observer: &mut dyn RunObserver) -> Result<()> {
+    fn estimate_size(&self, at: usize, source: &PluginDataset, observer: &mut dyn RunObserver) -> Result<()> {
         let section = &self.config.stages[at];
         let plugin = self.plugins[at].loaded()?;
         if !plugin.keeps() {
@@ -315,10 +315,10 @@ impl Training {
         }
         let n_samples = source.ids().len();
         let n_kept = self.config.n_kept(n_samples);
-        let n_weighed = N_WEIGHED.min(n_samples);
-        let indices: Vec<u64> = (0..n_weighed).map(|nth| (nth * n_samples / n_weighed) as u64).collect();
+        let n_measured = N_MEASURED.min(n_samples);
+        let indices: Vec<u64> = (0..n_measured).map(|nth| (nth * n_samples / n_measured) as u64).collect();
         let folder = tempfile::Builder::new()
-            .prefix(".weighed-")
+            .prefix(".measured-")
             .suffix(RunLayout::PARTIAL)
             .tempdir_in(&self.out)
             .with_context(|| format!("cannot write into {}", self.out.display()))?;
@@ -327,7 +327,7 @@ impl Training {
         for index in indices {
             let one = folder.path().join(index.to_string());
             fs::create_dir(&one).with_context(|| format!("cannot create {}", one.display()))?;
-            // A sample that cannot be read is a bad sample, which will not be kept.
+            // A sample that cannot be read is an invalid sample, which will not be kept.
             if source.plain(index).is_err() {
                 continue;
             }
@@ -340,14 +340,14 @@ impl Training {
             "stage {} {}: {n_kept} of {n_samples} samples will be kept in the run, about {}",
             at + 1,
             section.modality,
-            human(expected)
+            human_bytes(expected)
         ));
         Ok(())
     }
 }
 
 /// A run whose folder is taken and written.
-pub struct Begun {
+pub struct StartedRun {
     _lock: RunLock,
     /// Where it is computed.
     pub device: Device,
@@ -359,7 +359,7 @@ pub struct Begun {
     pub states: Vec<StageState>,
 }
 
-impl Begun {
+impl StartedRun {
     /// Lets the family of the next stage join the model.
     ///
     /// # Errors
@@ -372,7 +372,7 @@ impl Begun {
 }
 
 /// What a run begins with.
-enum Beginning {
+enum InitialWeights {
     /// Fresh parameters.
     Fresh,
     /// A model that the run carries.
@@ -381,7 +381,7 @@ enum Beginning {
     Imported(Box<Imported>, PathBuf),
 }
 
-impl Beginning {
+impl InitialWeights {
     /// Makes sure that the run carries the model.
     fn publish(self, run: &Path, observer: &mut dyn RunObserver) -> Result<Option<InitialModel>> {
         Ok(match self {

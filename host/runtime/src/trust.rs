@@ -16,11 +16,11 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, anyhow, bail};
+use medcoss_plugin_host::user_file::{self, Kept};
+use medcoss_plugin_host::{PluginLocation, user_folder};
 use serde::{Deserialize, Serialize};
 
 use crate::plugins_lock::LockedPlugin;
-use medcoss_plugin_host::user_file::{self, Kept};
-use medcoss_plugin_host::{PluginLocation, user_folder};
 
 /// The files that the user trusts: `$XDG_CONFIG_HOME/medcoss/trusted.toml`, or `~/.config/medcoss/trusted.toml`.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -59,7 +59,7 @@ impl Trusted {
             Err(error) => return Err(anyhow!("cannot read {}: {error}\nhint: check its permissions", file.display())),
         };
         toml::from_str(&text).map_err(|error| {
-            anyhow!("{} is damaged: {error}\nhint: mend it, or remove it and trust anew", file.display())
+            anyhow!("{} is damaged: {error}\nhint: fix it, or remove it and trust the plugins again", file.display())
         })
     }
 
@@ -124,7 +124,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_was_trusted_is_read_again_and_damage_is_told() {
+    fn what_was_trusted_is_read_again_and_damage_is_an_error() {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("medcoss/trusted.toml");
         assert_eq!(Trusted::read(Some(&file)).unwrap(), Trusted::default());

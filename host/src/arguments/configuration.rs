@@ -4,9 +4,9 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Result;
 use clap::Args;
+use medcoss_runtime::config::RunConfig;
 
 use super::DataRootArgs;
-use medcoss_runtime::config::RunConfig;
 
 /// Which configuration, and what is changed in it.
 #[derive(Debug, Clone, Args)]

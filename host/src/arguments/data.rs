@@ -4,11 +4,11 @@ use std::path::PathBuf;
 
 use anyhow::Result;
 use clap::Args;
-
-use super::DataRootArgs;
 use medcoss_plugin_host::Plugin;
 use medcoss_runtime::config::{OneOrMore, StageSection, options_of};
 use medcoss_runtime::plugin_dataset::PluginDataset;
+
+use super::DataRootArgs;
 
 /// Which data, and how their plugin reads them.
 #[derive(Debug, Clone, Args)]

@@ -3,10 +3,10 @@
 use std::path::PathBuf;
 
 use clap::Args;
+use medcoss_plugin_host::{Loading, PluginRegistry, Probe, Search, SearchEnvironment, serve_if_asked, user_folder};
 
 use crate::builtin::builtins;
 use crate::failure::Failure;
-use medcoss_plugin_host::{Loading, PluginRegistry, Probe, Search, SearchEnvironment, serve_if_asked, user_folder};
 
 /// Heading of [`PluginArgs`] in help texts; given to each, since one for all would also cover what follows them.
 const PLUGINS: &str = "Plugins";
@@ -30,7 +30,12 @@ impl PluginArgs {
     /// All plugins that can be found.
     pub(crate) fn registry(&self) -> Result<PluginRegistry, Failure> {
         let search = Search::new(&self.plugin_dir, !self.no_builtin, &SearchEnvironment::of_process());
-        Ok(PluginRegistry::discover(&search.map_err(Failure::mend)?, builtins(), loading()).guarding_process())
+        Ok(PluginRegistry::discover(
+            &search.map_err(|error| Failure::user(anyhow::anyhow!("--plugin-dir: {error}")))?,
+            builtins(),
+            loading(),
+        )
+        .guarding_process())
     }
 }
 

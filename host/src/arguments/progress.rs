@@ -2,8 +2,9 @@
 
 use std::time::Duration;
 
-use crate::progress::{Progress, WorkBar};
 use clap::Args;
+
+use crate::progress::{Progress, WorkBar};
 
 /// Whether work is shown by a bar, where there is a terminal.
 #[derive(Debug, Clone, Args)]

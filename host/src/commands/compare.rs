@@ -1,4 +1,4 @@
-//! `medcoss compare`: the same stages with several strategies and seeds, each run evaluated, and one table of all.
+//! `medcoss compare`: trains and evaluates the same stages with several strategies and seeds, and prints one table.
 
 use std::path::{Path, PathBuf};
 use std::time::Instant;
@@ -7,12 +7,6 @@ use anyhow::{Context, Result, anyhow, bail};
 use clap::Args;
 use medcoss_core::evaluation::Scores;
 use medcoss_core::run::{RunLayout, write_atomically};
-
-use super::eval::Seeds;
-use crate::arguments::{ConfigurationArgs, DeviceArgs, PluginArgs, ProgressArgs, ResultArgs};
-use crate::failure::Failure;
-use crate::interrupt;
-use crate::tables;
 use medcoss_plugin_host::PluginRegistry;
 use medcoss_runtime::comparison::{ComparedRun, Comparison, Variant};
 use medcoss_runtime::config::RunConfig;
@@ -22,14 +16,19 @@ use medcoss_runtime::run::Run;
 use medcoss_runtime::stage_plugin::plugins_of;
 use medcoss_runtime::training::Training;
 
-/// Compare strategies over seeds: train, evaluate, and put all into one table
+use super::eval::Seeds;
+use crate::arguments::{ConfigurationArgs, DeviceArgs, PluginArgs, ProgressArgs, ResultArgs};
+use crate::failure::Failure;
+use crate::{interrupt, tables};
+
+/// Compare strategies over seeds: train, evaluate, and print one table
 ///
-/// Every strategy learns the stages of one configuration with every seed, in a run folder of its own, and is measured on the tasks of a tasks file
-/// after every stage. The table has means and standard deviations over seeds, and differences to the first strategy seed by seed with their
-/// 95 % interval. All of it is in comparison.json and comparison.csv; the runs are runs like any other.
+/// The command trains the stages of one configuration with every strategy and every seed, in a run folder each, and evaluates the model after
+/// every stage on the tasks of a tasks file. The table has means and standard deviations over seeds, and differences to the first strategy seed by seed with their
+/// 95 % interval. comparison.json and comparison.csv hold the same numbers; the runs are ordinary runs.
 ///
-/// Other settings are compared under names: --variant no-mixup:strategy.medcoss.mixup=false. What is done stays when the command is stopped, and the same
-/// command goes on from there, also with further strategies or seeds.
+/// Other settings are compared under names: --variant no-mixup:strategy.medcoss.mixup=false. A stopped
+/// command keeps its finished parts, and continues when it is started again, also with further strategies or seeds.
 #[derive(Debug, Args)]
 #[command(mut_arg("settings", |settings| settings.help("Change a setting of all runs: key=value")))]
 #[command(mut_arg("data_root", |root| {
@@ -44,7 +43,7 @@ pub(crate) struct Compare {
     /// Tasks file (TOML), as for `medcoss eval`
     #[arg(long, value_name = "TASKS")]
     tasks: PathBuf,
-    /// Strategies, with commas between them; the others are held against the first
+    /// Strategies, separated by commas; the first is the baseline of the differences
     #[arg(long, value_name = "NAMES", value_delimiter = ',', default_value = "medcoss,sequential,replay,joint")]
     strategies: Vec<String>,
     /// Further settings to compare, NAME:KEY=VALUE[;KEY=VALUE]; may be given several times
@@ -56,7 +55,7 @@ pub(crate) struct Compare {
     /// How many seeds of splits and probes in each evaluation, or which
     #[arg(long, value_name = "N or LIST", default_value = "3")]
     eval_seeds: Seeds,
-    /// Measure the last models alone, not those after every stage: quicker, but nothing is known of forgetting
+    /// Evaluate the last models alone, not the models after every stage: faster, but without forgetting
     #[arg(long)]
     last: bool,
     /// Folder for the runs and the comparison [default: the configuration's name with -comparison, in the current folder]
@@ -118,7 +117,7 @@ impl Compare {
                     }
                 }
             };
-            let go_on = "interrupted\nhint: the same command goes on from there";
+            let go_on = "interrupted\nhint: start the same command again to continue";
             let scores = of_entry()
                 .with_context(|| what.clone())
                 .map_err(|error| if is_interruption(&error) { error.context(go_on) } else { error })?;
@@ -217,7 +216,7 @@ impl Compare {
     }
 }
 
-/// What is left, from the time that runs of this call took so far.
+/// The remaining time, from the mean time of this call's runs so far.
 fn time_left(began: Instant, n_done: usize, n_left: usize) -> String {
     match n_done {
         0 => String::new(),

@@ -1,4 +1,4 @@
-//! `medcoss data check`: reads every sample once, as training would, and tells which cannot be read and why.
+//! `medcoss data check`: reads every sample once, as training would, and reports which cannot be read and why.
 
 use std::collections::BTreeMap;
 use std::time::Instant;
@@ -6,31 +6,31 @@ use std::time::Instant;
 use anyhow::{Context, Result};
 use clap::Args;
 use medcoss_core::data::{Dataset, RawBatch, View};
+use medcoss_plugin_host::Plugin;
+use medcoss_runtime::timing::peak_memory;
+use medcoss_runtime::{WorkObserver, WorkReport};
 use serde::Serialize;
 
 use crate::arguments::{BarArgs, DataArgs, PluginArgs, ResultArgs};
 use crate::failure::Failure;
 use crate::tables::Table;
-use medcoss_plugin_host::Plugin;
-use medcoss_runtime::timing::peak_memory;
-use medcoss_runtime::{WorkObserver, WorkReport};
 
 /// Samples that are read at a time.
 const BATCH: usize = 8;
 
-/// Read all samples of data once and tell which cannot be read
+/// Read every sample once and report those that cannot be read
 ///
-/// What training would meet after hours is met here first: damaged files, kinds of files that are not supported, values that are
-/// no numbers. Every bad sample is named with its reason. The exit code is 1 when their share is above --max-invalid-fraction.
+/// Finds before the training what would otherwise stop it after hours: damaged files, unsupported kinds of files, values that are not
+/// finite. Every invalid sample is named with its reason. The exit code is 1 when their share is above --max-invalid-fraction.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   medcoss data check --modality ct --data /data/ct
   medcoss data check --modality text --data notes.csv --set column=note
-  medcoss data check --modality xray --data chest --max-invalid-fraction 0 --json > bad.json")]
+  medcoss data check --modality xray --data chest --max-invalid-fraction 0 --json > invalid.json")]
 pub(crate) struct DataCheck {
     #[command(flatten)]
     data: DataArgs,
-    /// Share of bad samples above which the check fails
+    /// Share of invalid samples above which the check fails
     #[arg(long, value_name = "RATIO", default_value_t = 0.01)]
     max_invalid_fraction: f64,
     #[command(flatten)]
@@ -45,26 +45,26 @@ pub(crate) struct DataCheck {
 struct Report {
     modality: String,
     n_samples: usize,
-    n_bad: usize,
+    n_invalid: usize,
     fingerprint: String,
     seconds: f64,
-    /// Largest resident memory of this process, where the system tells.
+    /// Largest resident memory of this process, where the system reports it.
     peak_memory_bytes: Option<u64>,
     /// Reason by sample id.
-    bad: BTreeMap<String, String>,
+    invalid: BTreeMap<String, String>,
 }
 
 impl DataCheck {
     pub(crate) fn run(&self) -> Result<(), Failure> {
-        let plugin = self.plugins.registry()?.load(&self.data.modality).map_err(Failure::mend)?;
+        let plugin = self.plugins.registry()?.load(&self.data.modality).map_err(Failure::user)?;
         let report = self.check(&plugin).map_err(Failure::of_run)?;
         self.result.print(&report, Report::to_text)?;
-        let ratio = report.n_bad as f64 / report.n_samples as f64;
+        let ratio = report.n_invalid as f64 / report.n_samples as f64;
         if ratio > self.max_invalid_fraction {
-            return Err(Failure::mend(anyhow::anyhow!(
+            return Err(Failure::user(anyhow::anyhow!(
                 "{} of {} samples cannot be read, more than --max-invalid-fraction {} allows\n\
-                 hint: mend or remove them, or raise data.max_invalid_fraction when you train",
-                report.n_bad,
+                 hint: fix or remove them, or raise data.max_invalid_fraction when you train",
+                report.n_invalid,
                 report.n_samples,
                 self.max_invalid_fraction
             )));
@@ -77,26 +77,26 @@ impl DataCheck {
         let source = self.data.open(plugin)?;
         let n_samples = source.ids().len();
         let bar = self.bar.begin("{msg:10} [{bar:24}] {pos} of {len}, {per_sec}, {eta} left");
-        let mut bad = BTreeMap::new();
+        let mut invalid = BTreeMap::new();
         let mut batch = RawBatch::default();
         for first in (0..n_samples).step_by(BATCH) {
             let indices: Vec<u64> = (first..n_samples.min(first + BATCH)).map(|index| index as u64).collect();
             let failures = source.fill(View::Evaluation, &indices, &vec![0; indices.len()], &mut batch);
             for failure in failures.context("the plugin failed as a whole")? {
-                bad.insert(source.ids()[indices[failure.slot] as usize].clone(), failure.message);
+                invalid.insert(source.ids()[indices[failure.slot] as usize].clone(), failure.message);
             }
-            let (activity, done) = (format!("{} bad", bad.len()), first + indices.len());
+            let (activity, done) = (format!("{} invalid", invalid.len()), first + indices.len());
             bar.progress(&WorkReport { activity: &activity, done: done as u64, total: n_samples as u64 });
         }
         bar.finish();
         Ok(Report {
             modality: self.data.modality.clone(),
             n_samples,
-            n_bad: bad.len(),
+            n_invalid: invalid.len(),
             fingerprint: source.fingerprint().into(),
             seconds: began.elapsed().as_secs_f64(),
             peak_memory_bytes: peak_memory(),
-            bad,
+            invalid,
         })
     }
 }
@@ -106,16 +106,19 @@ impl Report {
         let fingerprint = &self.fingerprint[..12.min(self.fingerprint.len())];
         let mut text = format!(
             "{}: {} samples, {} cannot be read; fingerprint {fingerprint}; {:.1} s\n",
-            self.modality, self.n_samples, self.n_bad, self.seconds
+            self.modality, self.n_samples, self.n_invalid, self.seconds
         );
-        if !self.bad.is_empty() {
+        if !self.invalid.is_empty() {
             let mut table = Table::new(&["sample", "reason"]);
-            for (id, reason) in &self.bad {
+            for (id, reason) in &self.invalid {
                 // Who says so and of what stands in the heading and the first column.
-                let told = reason.lines().next().unwrap_or_default();
-                let told = told.split_once("(fill): ").map_or(told, |(_, told)| told);
-                let told = told.strip_prefix(id.as_str()).map_or(told, |told| told.trim_start_matches([':', ' ']));
-                table.row([id.as_str(), told]);
+                let reason_text = reason.lines().next().unwrap_or_default();
+                let reason_text =
+                    reason_text.split_once("(fill): ").map_or(reason_text, |(_, reason_text)| reason_text);
+                let reason_text = reason_text
+                    .strip_prefix(id.as_str())
+                    .map_or(reason_text, |reason_text| reason_text.trim_start_matches([':', ' ']));
+                table.row([id.as_str(), reason_text]);
             }
             text.push('\n');
             text.push_str(&table.lines());

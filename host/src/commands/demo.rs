@@ -1,4 +1,4 @@
-//! `medcoss demo`: every plugin makes its own sample files, then one small model learns all modalities in turn.
+//! `medcoss demo`: every plugin writes sample files, then one small model learns all modalities in turn.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -6,16 +6,16 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, bail};
 use clap::Args;
 use medcoss_abi::message::Synthesise;
-
-use super::pretrain::train;
-use crate::arguments::{PluginArgs, ProgressArgs, ResultArgs};
-use crate::failure::Failure;
-use crate::tables;
 use medcoss_plugin_host::{Plugin, PluginRegistry};
 use medcoss_runtime::config::RunConfig;
 use medcoss_runtime::run_summary::Summary;
 use medcoss_runtime::stage_plugin::plugins_of;
 use medcoss_runtime::training::Training;
+
+use super::pretrain::train;
+use crate::arguments::{PluginArgs, ProgressArgs, ResultArgs};
+use crate::failure::Failure;
+use crate::tables;
 
 /// The paper's order of modalities; others follow by name.
 const ORDER: [&str; 5] = ["text", "xray", "ct", "mri", "pathology"];
@@ -35,10 +35,10 @@ warmup_epochs = 1
 batch_size = 16
 ";
 
-/// Let every plugin make sample files and learn all modalities in turn
+/// Write sample data with every plugin and learn all modalities in turn
 ///
-/// Each plugin writes small files in its own formats, a configuration is written beside them, and a small model is
-/// pre-trained on them, one modality after another. Takes a minute or two on two cores.
+/// Each plugin writes small files in its own formats. The command writes a configuration for them and pre-trains a small model, one
+/// modality after another. It takes a minute or two on two cores.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   medcoss demo
@@ -48,10 +48,10 @@ pub(crate) struct Demo {
     /// Folder for sample files, configuration and run [default: medcoss-demo, or medcoss-demo-2 and so on]
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
-    /// Decides everything random
+    /// Seed of everything random
     #[arg(long, default_value_t = 0)]
     seed: u64,
-    /// Samples that each plugin makes, at least
+    /// Samples that each plugin writes, at least
     #[arg(long, default_value_t = 160, value_parser = clap::value_parser!(u32).range(8..))]
     samples: u32,
     #[command(flatten)]

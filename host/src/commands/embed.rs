@@ -1,4 +1,4 @@
-//! `medcoss embed`: features of samples, for use elsewhere.
+//! `medcoss embed`: writes features of samples to a file.
 
 use std::io::{Seek, Write};
 use std::path::{Path, PathBuf};
@@ -10,27 +10,26 @@ use medcoss_core::data::{Dataset, LoaderOptions};
 use medcoss_core::run::StoredModel;
 use medcoss_core::stage::{Pooling, encode_samples};
 use medcoss_core::weights::{ArraySource, ElementType, TensorOut, floats_to_bytes, write_safetensors};
+use medcoss_runtime::config::{DataSection, OneOrMore, StageSection, options_of};
+use medcoss_runtime::encoding::{family_for, family_of};
+use medcoss_runtime::plugin_dataset::PluginDataset;
+use medcoss_runtime::{Run, WorkObserver, WorkReport};
 use serde::Serialize;
 
 use crate::arguments::{BarArgs, DataRootArgs, DeviceArgs, PluginArgs, ResultArgs};
 use crate::failure::Failure;
-use medcoss_runtime::Run;
-use medcoss_runtime::config::{DataSection, OneOrMore, StageSection, options_of};
-use medcoss_runtime::encoding::{family_for, family_of};
-use medcoss_runtime::plugin_dataset::PluginDataset;
-use medcoss_runtime::{WorkObserver, WorkReport};
 
 /// Write features of samples to a .safetensors file
 ///
 /// Every sample is encoded once, neither augmented nor masked. The file holds `features`, float32 [samples, width], or [samples, tokens,
-/// width] with --pool none (of continuous tokens the class token's first; of text also `attention_mask`). Sample ids stand in the
-/// file's metadata:
+/// width] with --pool none (of continuous tokens the class token's first; of text also `attention_mask`). The file's metadata
+/// hold the sample ids:
 ///
 ///   from safetensors import safe_open
 ///   file = safe_open("features.safetensors", "np")
 ///   features, ids = file.get_tensor("features"), json.loads(file.metadata()["medcoss"])["ids"]
 ///
-/// With --tensors the samples are arrays that were prepared elsewhere, and no plugin is needed: image [n, 3, H, W] and volume [n, 1, D, H,
+/// With --tensors the samples are prepared arrays, and no plugin is needed: image [n, 3, H, W] and volume [n, 1, D, H,
 /// W] in multiples of the patch size, text ids [n, length], or tokens [n, tokens, values] of any other family.
 #[derive(Debug, Args)]
 #[command(mut_arg("data_root", |root| root.conflicts_with("tensors")))]
@@ -53,7 +52,7 @@ pub(crate) struct Embed {
     /// Set an option of the plugin, key=value; others are as in the run's stage of that modality
     #[arg(long = "set", value_name = "KEY=VALUE", conflicts_with = "tensors")]
     options: Vec<String>,
-    /// File with arrays that were prepared elsewhere (.safetensors or .pth)
+    /// File with prepared arrays (.safetensors or .pth)
     #[arg(long, value_name = "FILE", requires = "input", requires = "family")]
     tensors: Option<PathBuf>,
     /// Name of the array in it
@@ -94,7 +93,7 @@ enum Pool {
     None,
 }
 
-/// What is kept beside the features.
+/// Metadata of the file.
 #[derive(Serialize)]
 struct Note<'a> {
     modality: &'a str,
@@ -110,13 +109,13 @@ struct Report {
     shape: Vec<usize>,
     n_samples: usize,
     /// Reason by id of samples that could not be read; they have no row.
-    bad: std::collections::BTreeMap<String, String>,
+    invalid: std::collections::BTreeMap<String, String>,
     seconds: f64,
 }
 
 impl Embed {
     pub(crate) fn run(&self) -> Result<(), Failure> {
-        let report = self.embed().map_err(Failure::mend)?;
+        let report = self.embed().map_err(Failure::user)?;
         self.result.print(&report, Report::to_text)
     }
 
@@ -168,11 +167,11 @@ impl Embed {
             tempfile::tempfile_in(folder).with_context(|| format!("cannot write into {}", folder.display()))?;
         let (mut ids, mut attended) = (Vec::new(), Vec::new());
         let (mut n_tokens, mut width) = (0, 0);
-        let mut bad = std::collections::BTreeMap::new();
+        let mut invalid = std::collections::BTreeMap::new();
         let bar = self.bar.begin("encoding [{bar:24}] {pos} of {len}, {per_sec}, {eta} left");
         encode_samples(&model, family, source, pooling, reading, &device, &mut |batch| {
             for (index, failure) in batch.invalid {
-                bad.insert(source.ids()[*index as usize].clone(), failure.message.clone());
+                invalid.insert(source.ids()[*index as usize].clone(), failure.message.clone());
             }
             if !batch.rows.is_empty() {
                 (n_tokens, width) = (batch.n_tokens, batch.width);
@@ -210,7 +209,7 @@ impl Embed {
                 reason,
             })
         })?;
-        Ok(Report { file: self.out.clone(), shape, n_samples: n_rows, bad, seconds: began.elapsed().as_secs_f64() })
+        Ok(Report { file: self.out.clone(), shape, n_samples: n_rows, invalid, seconds: began.elapsed().as_secs_f64() })
     }
 }
 
@@ -225,8 +224,8 @@ impl Report {
             self.file.display(),
             self.seconds
         );
-        for (id, reason) in &self.bad {
-            text.push_str(&format!("Left out {id}: {}\n", reason.lines().next().unwrap_or_default()));
+        for (id, reason) in &self.invalid {
+            text.push_str(&format!("Skipped {id}: {}\n", reason.lines().next().unwrap_or_default()));
         }
         text
     }

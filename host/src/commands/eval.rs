@@ -1,4 +1,4 @@
-//! `medcoss eval`: what a run's models are worth on downstream tasks, and what was forgotten.
+//! `medcoss eval`: evaluates a run's models on downstream tasks.
 
 use std::path::PathBuf;
 use std::str::FromStr;
@@ -7,21 +7,20 @@ use anyhow::{Result, bail};
 use clap::{Args, ValueEnum};
 use medcoss_core::evaluation::Scores;
 use medcoss_core::run::RunLayout;
+use medcoss_plugin_host::PluginRegistry;
+use medcoss_runtime::evaluation::{After, Options, ScoresFolder, TasksFile, evaluate};
+use medcoss_runtime::run::Run;
 
 use crate::arguments::{BarArgs, DataRootArgs, DeviceArgs, PluginArgs, ResultArgs};
 use crate::failure::Failure;
 use crate::interrupt;
 use crate::tables::{page_width, scores};
-use medcoss_plugin_host::PluginRegistry;
-use medcoss_runtime::evaluation::{After, Options, ScoresFolder, TasksFile, evaluate};
-use medcoss_runtime::run::Run;
 
-/// Measure a run's models on downstream tasks
+/// Evaluate a run's models on downstream tasks
 ///
 /// A tasks file (TOML) names tasks: data, where their labels come from, how samples are split, and a protocol: k nearest neighbours, a
 /// linear probe, fine-tuning, retrieval, or segmentation of masks. Every metric comes with a bootstrap 95 % interval. With --after every-stage the models after
-/// all stages are measured, and one before the first, which shows how much was forgotten (backward transfer, forgetting) and what earlier
-/// stages gave to later ones (forward transfer).
+/// all stages and the model before the first stage are evaluated, which gives backward transfer, forgetting and forward transfer.
 ///
 /// Scores go to evaluation/<name of the tasks file> in the run's folder: scores.json, scores.csv, matrix.csv.
 #[derive(Debug, Args)]

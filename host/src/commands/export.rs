@@ -5,11 +5,11 @@ use std::path::PathBuf;
 use anyhow::{Context, Result};
 use clap::{Args, ValueEnum};
 use medcoss_core::weights::{Exported, InitialModel, Layout, export};
+use medcoss_runtime::run::Run;
 use serde::Serialize;
 
 use crate::arguments::ResultArgs;
 use crate::failure::Failure;
-use medcoss_runtime::run::Run;
 
 /// Write the model of a run to a .safetensors file
 ///
@@ -18,8 +18,8 @@ use medcoss_runtime::run::Run;
 ///   from safetensors.torch import load_file
 ///   model.load_state_dict(load_file("weights.safetensors"), strict=True)
 ///
-/// It holds the families text, image and volume; one that the run has not learned is written with the values of a new model, and said
-/// so. The layout `medcoss-rs` has our own names and all families. `medcoss import` reads both and gives the same bits.
+/// It holds the families text, image and volume; a family that the run has not learned is written with the values of a new model, and
+/// reported. The layout `medcoss-rs` has this project's names and all families. `medcoss import` reads both and gives the same bits.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   medcoss export runs/first --out weights.safetensors
@@ -57,7 +57,7 @@ struct Report {
 
 impl Export {
     pub(crate) fn run(&self) -> Result<(), Failure> {
-        let report = self.export().map_err(Failure::mend)?;
+        let report = self.export().map_err(Failure::user)?;
         self.result.print(&report, Report::to_text)
     }
 

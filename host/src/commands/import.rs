@@ -7,25 +7,25 @@ use clap::Args;
 use medcoss_core::model::TextAttention;
 use medcoss_core::run::{RunLayout, write_folder};
 use medcoss_core::weights::{Import, InitialModel, KnownSizes};
+use medcoss_plugin_host::Plugin;
+use medcoss_runtime::config::RunConfig;
+use medcoss_runtime::plugins_lock::PluginsLock;
+use medcoss_runtime::training::is_free;
 use serde::Serialize;
 
 use crate::arguments::ResultArgs;
 use crate::failure::Failure;
 use crate::tables;
-use medcoss_plugin_host::Plugin;
-use medcoss_runtime::config::RunConfig;
-use medcoss_runtime::plugins_lock::PluginsLock;
-use medcoss_runtime::training::is_free;
 
-/// The recipe that stages learn by which are added to an imported run: the paper's.
+/// The recipe of stages that are added to an imported run: the paper's.
 const RECIPE: &str = include_str!("../../configs/imported.toml");
 
 /// Make a run from published weights
 ///
 /// Reads a PyTorch checkpoint of the MedCoSS reference implementation (a bare state dict, or one under `model`), a .safetensors file with the
 /// same names, or a file that `medcoss export` wrote, and makes a run of it that stages can be added to. Sizes are read from the
-/// shapes; numbers of attention heads, which no shape tells, from --config, from a flag, or from the usual ones of that width.
-/// Nothing in a pickle is executed. What was taken, what was left and why is printed.
+/// shapes; numbers of attention heads, which no shape shows, from --config, from a flag, or from the usual ones of that width.
+/// Nothing in a pickle is executed. The command reports which tensors were taken, which were left out, and why.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   medcoss import MedCoSS_Report_Xray_CT_MR_Path_300Epo.pth --out runs/published
@@ -75,7 +75,7 @@ fn text_attention(text: &str) -> Result<TextAttention, String> {
 
 impl ImportCommand {
     pub(crate) fn run(&self) -> Result<(), Failure> {
-        let report = self.import().map_err(Failure::mend)?;
+        let report = self.import().map_err(Failure::user)?;
         self.result.print(&report, Report::to_text)
     }
 

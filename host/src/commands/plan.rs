@@ -1,37 +1,36 @@
-//! `medcoss plan`: what a run would take, before anything is trained.
+//! `medcoss plan`: estimates time, memory and disk of a run before it is trained.
 
 use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::Result;
 use clap::Args;
-
-use crate::arguments::{BarArgs, ConfigurationArgs, DeviceArgs, PluginArgs, ResultArgs};
-use crate::failure::Failure;
-use crate::interrupt;
-use crate::tables;
 use medcoss_plugin_host::PluginRegistry;
 use medcoss_runtime::is_interruption;
 use medcoss_runtime::plan::{Forecast, TrialRun, scratch_beside};
 use medcoss_runtime::stage_plugin::plugins_of;
 
-/// Say how long a run would take, and how much memory and disk
+use crate::arguments::{BarArgs, ConfigurationArgs, DeviceArgs, PluginArgs, ResultArgs};
+use crate::failure::Failure;
+use crate::{interrupt, tables};
+
+/// Estimate the time, memory and disk that a run takes
 ///
-/// Opens all data, lets each stage learn a few batches in a folder that is removed again, and multiplies. Everything is measured as it will be: with
-/// the plugins, the loader, the strategy and its buffers. A wrong setting or path shows here too. Plugins that hold decoded files in memory may
-/// need more of it as they come to see all of them.
+/// The command opens all data, trains each stage on a few batches in a scratch folder, and extrapolates. Plugins, loader, strategy and buffers
+/// are those of the run, so a wrong setting or path is found too. Plugins that cache decoded files may need more memory once they have seen all
+/// files.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   medcoss plan run.toml
   medcoss plan run.toml --data-root /data --set model.preset=vit-small --set training.batch_size=16
   medcoss plan run.toml --device cuda --json")]
 pub(crate) struct Plan {
-    /// Run folder that would be written: the trial is made on the same disk [default: as of pretrain]
+    /// Run folder that would be written: the trial uses the same disk [default: as for pretrain]
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
     #[command(flatten)]
     configuration: ConfigurationArgs,
-    /// Seconds that are spent with measuring each stage, at least; one epoch of a few batches to warm up comes before
+    /// Seconds that each stage is measured, at least, after one epoch of a few batches to warm up
     #[arg(long, value_name = "SECONDS", default_value_t = 5, value_parser = clap::value_parser!(u64).range(1..=3600))]
     seconds: u64,
     #[command(flatten)]

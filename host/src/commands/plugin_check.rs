@@ -1,9 +1,9 @@
-//! `medcoss plugin check`: the conformance list on a built library, in a process of its own.
+//! `medcoss plugin check`: tests a built library against the plugin contract, in a child process.
 //!
-//! The list and its rules are the kit's (`sdk/conformance`), the same that authors' tests run. Here is what only another process can
-//! do: limits of time and memory, and a verdict when the plugin takes its process down. The child is this program again; it
-//! tells what it does in a file, so that whatever a plugin prints disturbs nothing. When it dies in the middle of a rule,
-//! that rule is broken, and another child goes on behind it.
+//! The rules are those of `sdk/conformance`, which authors' tests run too. A child process adds limits of time and memory, and an outcome for
+//! a plugin that takes its process down. The child is this program again; it
+//! reports into a file, so that prints of a plugin disturb nothing. When it dies in the middle of a rule,
+//! that rule has failed, and another child continues with the next rule.
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
@@ -17,6 +17,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, bail};
 use clap::Args;
 use medcoss_conformance::{Data, Event, Outcome, Request, RuleReport, rules};
+use medcoss_plugin_host::{PluginLocation, PluginRegistry, untrusted_text, v1_header_of};
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use nix::sys::signal::Signal;
 use serde::{Deserialize, Serialize};
@@ -25,11 +26,10 @@ use serde_json::{Map, Value};
 use crate::arguments::{ResultArgs, loading};
 use crate::failure::Failure;
 use crate::tables::Table;
-use medcoss_plugin_host::{PluginLocation, PluginRegistry, untrusted_text, v1_header_of};
 
-/// What this program is called with to be the child: not a command for people.
+/// First argument of the child; not a command for people.
 const CHILD: &str = "__check";
-/// The step before the kit's rules: opening the library runs its constructors.
+/// The step before the rules: opening the library runs its constructors.
 const LOAD: &str = "load";
 /// Rules after whose sudden end nothing more is tried.
 const VITAL: [&str; 3] = [LOAD, "header", "description"];
@@ -44,9 +44,9 @@ const LAST_WORDS: u64 = 400;
 
 /// Check that a plugin keeps the contract
 ///
-/// Goes through the whole conformance list in a process of its own, with limits of time and memory: what the plugin says
-/// of itself, samples that it synthesises and reads back, seeds, threads, bounds of buffers, damaged files, growth of memory.
-/// Each broken rule comes with what was found, what was expected, and what to do. Exit code 0 only when no rule is broken.
+/// Tests every rule of the contract in a child process with limits of time and memory: the description, samples that the plugin
+/// synthesises and reads back, seeds, threads, bounds of buffers, damaged files, growth of memory. Each broken rule is reported with what
+/// was found, what was expected, and a remedy. Exit code 0 only when no rule is broken.
 /// The file is loaded, which runs code in it.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
@@ -82,16 +82,16 @@ struct Job {
     file: PathBuf,
     id: String,
     memory_mib: u64,
-    /// Where it tells what happens, a [`Told`] a line.
+    /// Where it reports, a [`CheckEvent`] a line.
     events: PathBuf,
     request: Request,
 }
 
-/// What the child tells.
+/// What the child reports.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
-enum Told {
-    Begun(String),
+enum CheckEvent {
+    StartedRun(String),
     Finished(RuleReport),
     Done,
 }
@@ -112,11 +112,11 @@ struct Report<'a> {
 
 impl Check {
     pub(crate) fn run(&self) -> Result<(), Failure> {
-        let id = self.plugin_id().map_err(Failure::mend)?;
-        let request = self.request(&id).map_err(Failure::mend)?;
+        let id = self.plugin_id().map_err(Failure::user)?;
+        let request = self.request(&id).map_err(Failure::user)?;
         let source = PluginLocation::Library { path: self.file.clone() };
         let sha256 = source.sha256().with_context(|| format!("cannot read {}", self.file.display()));
-        let sha256 = sha256.map_err(Failure::mend)?;
+        let sha256 = sha256.map_err(Failure::user)?;
         let (verdicts, printed_bytes) = self.tried(&id, request).map_err(Failure::internal)?;
         let count = |outcome| verdicts.iter().filter(|verdict| verdict.outcome == outcome).count();
         let report = Report {
@@ -135,8 +135,8 @@ impl Check {
             return Ok(());
         }
         let n = report.n_failed;
-        Err(Failure::mend(anyhow::anyhow!(
-            "plugin {id} of {} breaks {n} {}\nhint: remedies stand beside what was found",
+        Err(Failure::user(anyhow::anyhow!(
+            "plugin {id} of {} breaks {n} {}\nhint: the table names a remedy for each",
             self.file.display(),
             if n == 1 { "rule" } else { "rules" }
         )))
@@ -271,7 +271,7 @@ impl Child {
     fn watch(&mut self, timeout: Duration, verdicts: &mut BTreeMap<String, RuleReport>) -> anyhow::Result<Option<End>> {
         let mut since = Instant::now();
         loop {
-            // In this order, so that what an ended child has told is read.
+            // In this order, so that all reports of an ended child are read.
             let ended = self.process.try_wait()?;
             if self.take(verdicts)? {
                 since = Instant::now();
@@ -279,7 +279,7 @@ impl Child {
             match ended {
                 Some(_) if self.is_done => return Ok(None),
                 Some(status) => return Ok(Some(End::Ended(status))),
-                // A destructor of the library may hang when everything is told.
+                // A destructor of the library may hang when everything is reported.
                 None if since.elapsed() > timeout => {
                     self.process.kill()?;
                     self.process.wait()?;
@@ -291,17 +291,17 @@ impl Child {
         }
     }
 
-    /// Reads what was told. True when there was something.
+    /// Reads new reports. True when there were some.
     fn take(&mut self, verdicts: &mut BTreeMap<String, RuleReport>) -> anyhow::Result<bool> {
         let before = self.rest.len();
         self.events.read_to_string(&mut self.rest)?;
         let is_more = self.rest.len() > before;
         while let Some(end) = self.rest.find('\n') {
             let line: String = self.rest.drain(..=end).collect();
-            match serde_json::from_str(&line).context("the child told something unintelligible")? {
-                Told::Begun(rule) => self.rule = rule,
-                Told::Finished(verdict) => drop(verdicts.insert(verdict.rule.clone(), verdict)),
-                Told::Done => {
+            match serde_json::from_str(&line).context("the child's report is damaged")? {
+                CheckEvent::StartedRun(rule) => self.rule = rule,
+                CheckEvent::Finished(verdict) => drop(verdicts.insert(verdict.rule.clone(), verdict)),
+                CheckEvent::Done => {
                     self.is_done = true;
                     self.rule = LOAD.into();
                 }
@@ -405,47 +405,47 @@ pub(crate) fn as_child(arguments: &[OsString]) -> Option<ExitCode> {
 fn work(job: &Path) -> anyhow::Result<()> {
     let job: Job = serde_json::from_slice(&fs::read(job)?)?;
     // Opened for each line, since a plugin may close what is open.
-    let tell = |told: &Told| -> anyhow::Result<()> {
-        let mut line = serde_json::to_vec(told)?;
+    let report_event = |event: &CheckEvent| -> anyhow::Result<()> {
+        let mut line = serde_json::to_vec(event)?;
         line.push(b'\n');
         Ok(File::options().append(true).open(&job.events)?.write_all(&line)?)
     };
     limit(job.memory_mib)?;
     if !job.request.skipped_rules.iter().any(|rule| rule == LOAD) {
-        tell(&Told::Begun(LOAD.into()))?;
+        report_event(&CheckEvent::StartedRun(LOAD.into()))?;
     }
     let header = match v1_header_of(&job.file, &job.id) {
         Ok(header) => header,
         Err(error) => {
-            tell(&Told::Finished(RuleReport::failed(
+            report_event(&CheckEvent::Finished(RuleReport::failed(
                 LOAD,
                 &format!("the dynamic loader refuses it: {error}"),
                 "build it again on this machine, with all that it needs",
             )))?;
             for asked in rules() {
-                tell(&Told::Finished(RuleReport::skipped(
+                report_event(&CheckEvent::Finished(RuleReport::skipped(
                     asked.name,
                     "rule `load` does not hold, and this one rests on it",
                 )))?;
             }
-            return tell(&Told::Done);
+            return report_event(&CheckEvent::Done);
         }
     };
     if !job.request.skipped_rules.iter().any(|rule| rule == LOAD) {
-        tell(&Told::Finished(RuleReport::passed(LOAD, "opened by the dynamic loader")))?;
+        report_event(&CheckEvent::Finished(RuleReport::passed(LOAD, "opened by the dynamic loader")))?;
     }
     let mut failed = Ok(());
     medcoss_conformance::check(header, &job.request, &mut |event| {
-        let told = match event {
-            Event::Started(rule) => tell(&Told::Begun(rule.into())),
-            Event::Finished(verdict) => tell(&Told::Finished(verdict.clone())),
+        let result = match event {
+            Event::Started(rule) => report_event(&CheckEvent::StartedRun(rule.into())),
+            Event::Finished(verdict) => report_event(&CheckEvent::Finished(verdict.clone())),
         };
         if failed.is_ok() {
-            failed = told;
+            failed = result;
         }
     });
     failed?;
-    tell(&Told::Done)
+    report_event(&CheckEvent::Done)
 }
 
 /// Address space, files and core dumps of this process.

@@ -1,10 +1,13 @@
-//! `medcoss plugin inspect`: everything that one plugin says of itself.
+//! `medcoss plugin inspect`: the description and options of one plugin.
 
 use std::path::{MAIN_SEPARATOR, Path, PathBuf};
 
 use anyhow::Context;
 use clap::Args;
 use medcoss_abi::message::{Description, Rendering};
+use medcoss_plugin_host::{
+    PluginInfo, PluginLocation, PluginOption, PluginRegistry, Shape, options_of_schema, untrusted_text,
+};
 use serde::Serialize;
 use serde_json::Value;
 
@@ -12,13 +15,11 @@ use crate::arguments::{PluginArgs, ResultArgs, loading};
 use crate::failure::Failure;
 use crate::output;
 use crate::tables::Table;
-use medcoss_plugin_host::{PluginInfo, PluginLocation, PluginRegistry, Shape, untrusted_text};
-use medcoss_plugin_host::{PluginOption, options_of_schema};
 
 /// Show what a plugin is and which options it has
 ///
-/// The plugin is named by its id, or by the path of its file (something with a slash, or ending in .so). A library is loaded
-/// by a process of its own, which runs code in it, unless what came of that is remembered.
+/// The plugin is named by its id, or by the path of its file (something with a slash, or ending in .so). A child process
+/// loads a library, which runs code of it, unless the outcome is cached.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   medcoss plugin inspect xray
@@ -50,7 +51,7 @@ impl Inspect {
             .location
             .sha256()
             .with_context(|| format!("cannot read {} again", plugin.location))
-            .map_err(Failure::mend)?;
+            .map_err(Failure::user)?;
         let option_list = options_of_schema(&plugin.description.options);
         if self.result.json {
             let (location, description) = (&plugin.location, &plugin.description);
@@ -61,15 +62,15 @@ impl Inspect {
 
     fn describe(&self) -> Result<PluginInfo, Failure> {
         if !self.plugin.contains(MAIN_SEPARATOR) && !self.plugin.ends_with(".so") {
-            return self.plugins.registry()?.describe(&self.plugin).map_err(Failure::mend);
+            return self.plugins.registry()?.describe(&self.plugin).map_err(Failure::user);
         }
         let path = PathBuf::from(&self.plugin);
-        let registry = PluginRegistry::of_file(&path, loading()).map_err(Failure::mend)?;
+        let registry = PluginRegistry::of_file(&path, loading()).map_err(Failure::user)?;
         let described = match registry.found.as_slice() {
             [only] => registry.describe(&only.id),
             several => Err(several_plugins(&path, several.iter().map(|found| found.id.as_str()))),
         };
-        described.map_err(Failure::mend)
+        described.map_err(Failure::user)
     }
 }
 
@@ -96,7 +97,7 @@ fn page(plugin: &PluginInfo, sha256: Option<String>, options: &[PluginOption]) -
     facts.row(["samples", &samples(&plugin.shape)]);
     facts.row(["reads", &untrusted_text(&description.reads.join("; "))]);
     let renders = match description.renders {
-        Some(Rendering::Png) => "pictures (PNG)",
+        Some(Rendering::Png) => "images (PNG)",
         Some(Rendering::Text) => "text",
         None => "nothing",
     };

@@ -1,22 +1,22 @@
-//! `medcoss plugin list`: what was found, what hides behind it, what was refused.
+//! `medcoss plugin list`: plugins that were found, shadowed or refused.
 
 use clap::Args;
 use medcoss_abi::message::Geometry;
+use medcoss_plugin_host::{
+    Folder, LoadError, PluginInfo, PluginLocation, PluginRegistry, ShadowedPlugin, untrusted_text,
+};
 use serde::Serialize;
 
 use crate::arguments::{PluginArgs, ResultArgs};
 use crate::failure::Failure;
 use crate::output;
 use crate::tables::Table;
-use medcoss_plugin_host::{
-    Folder, LoadError, PluginInfo, PluginLocation, PluginRegistry, ShadowedPlugin, untrusted_text,
-};
 
 /// Show the plugins that are found
 ///
 /// Each modality is a plugin: a shared library (.so) in one of the folders that are searched, or built into this
-/// program. Files that look like plugins but cannot be used are named with the reason. A library that is new is first loaded in
-/// a process of its own; what came of it is remembered until the file changes, or `medcoss plugin rescan` forgets it.
+/// program. Files that look like plugins but cannot be used are listed with the reason. A child process loads each new library first; the outcome
+/// is cached until the file changes, or `medcoss plugin rescan` clears the cache.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   medcoss plugin list
@@ -67,7 +67,7 @@ impl List {
     }
 }
 
-/// What a registry holds, to standard output.
+/// Prints a registry's plugins.
 pub(super) fn show(registry: &PluginRegistry, result: &ResultArgs) -> Result<(), Failure> {
     let mut refused = registry.refused.clone();
     let mut plugins = Vec::new();
@@ -114,7 +114,7 @@ fn none_found(registry: &PluginRegistry) -> String {
     text
 }
 
-/// Built-in plugins in the shadow of libraries are the rule beside a build: one line for all.
+/// Libraries usually shadow the built-in plugins beside a build: one line for all of these.
 fn shadows(shadowed: &[ShadowedPlugin]) -> String {
     if shadowed.is_empty() {
         return String::new();

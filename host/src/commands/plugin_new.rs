@@ -1,4 +1,4 @@
-//! `medcoss plugin new`: a crate to begin a plugin with, that builds and passes its tests as it is.
+//! `medcoss plugin new`: writes a crate for a new plugin, which builds and passes its tests as it is.
 //!
 //! The files are templates in `sdk/template`, part of this program. Not here: what a plugin must do, which is the SDK's and its
 //! guide's.
@@ -65,9 +65,9 @@ const TAKEN: [&str; 5] = ["sdk", "abi", "caller", "conformance", "formats"];
 /// Longest id in letters.
 const LONGEST_ID: usize = 64;
 
-/// Begin a plugin for a modality of your own
+/// Create the crate of a new plugin
 ///
-/// Writes a crate with options, a dataset, sample files and tests that works as it is; comments say what to replace. Families
+/// Writes a crate with options, a dataset, sample files and tests, which works as it is; comments name the parts to replace. Families
 /// image, volume and text are those of the model's own modalities, whose part of the model a plugin of the same token size shares.
 /// Any other name is a family of your own, with a part of the model for itself: then the crate begins as one for series of numbers.
 #[derive(Debug, Args)]
@@ -107,7 +107,7 @@ struct Report<'a> {
 
 impl New {
     pub(crate) fn run(&self) -> Result<(), Failure> {
-        self.write().map_err(Failure::mend).and_then(|text| output::print(&text))
+        self.write().map_err(Failure::user).and_then(|text| output::print(&text))
     }
 
     fn write(&self) -> Result<String> {

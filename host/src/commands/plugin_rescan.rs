@@ -1,4 +1,4 @@
-//! `medcoss plugin rescan`: forgets what is known of libraries and tries them out again.
+//! `medcoss plugin rescan`: clears the probe cache and probes all libraries again.
 
 use anyhow::Context;
 use clap::Args;
@@ -7,11 +7,11 @@ use super::plugin_list;
 use crate::arguments::{PluginArgs, ResultArgs, probe};
 use crate::failure::Failure;
 
-/// Try all plugins out again
+/// Probe all plugins again
 ///
-/// A library that is new is loaded by a process of its own, and what came of it (what the plugin says of itself, or that it crashed) is
-/// remembered until the file changes. This forgets all of it and looks again, for instance after a library that a plugin needs
-/// was installed. Shows what `medcoss plugin list` shows; with -v also what libraries print when they are loaded.
+/// A child process loads each new library first. The outcome (the plugin's description, or that it crashed) is cached until the file changes.
+/// This command clears the cache and probes again, for instance after a library that a plugin needs was installed. It shows what
+/// `medcoss plugin list` shows; with -v also what libraries print while they are loaded.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   medcoss plugin rescan
@@ -27,8 +27,10 @@ impl Rescan {
     pub(crate) fn run(&self) -> Result<(), Failure> {
         probe()
             .clear_cache()
-            .context("what is remembered of plugins cannot be removed\nhint: remove medcoss/plugins.json from $XDG_CACHE_HOME or ~/.cache")
-            .map_err(Failure::mend)?;
+            .context(
+                "the probe cache cannot be removed\nhint: remove medcoss/plugins.json from $XDG_CACHE_HOME or ~/.cache",
+            )
+            .map_err(Failure::user)?;
         plugin_list::show(&self.plugins.registry()?, &self.result)
     }
 }

@@ -1,22 +1,22 @@
-//! `medcoss plugin trust`: lets a changed plugin go on with runs that another build of it began.
+//! `medcoss plugin trust`: lets existing runs use a changed plugin.
 
 use std::path::PathBuf;
 
 use anyhow::{Context, Result, bail};
 use clap::Args;
+use medcoss_plugin_host::{PluginLocation, PluginRegistry};
+use medcoss_runtime::trust::{Trusted, TrustedPlugin};
 use serde::Serialize;
 
 use crate::arguments::{ResultArgs, loading};
 use crate::failure::Failure;
 use crate::output;
-use medcoss_plugin_host::{PluginLocation, PluginRegistry};
-use medcoss_runtime::trust::{Trusted, TrustedPlugin};
 
-/// Let a changed plugin go on with existing runs
+/// Trust a changed plugin in existing runs
 ///
-/// A run records the SHA-256 of each plugin's file, and goes on only with the same files. After a plugin was built anew or replaced,
-/// this records that you trust the file as it is now: runs go on with it, warn that its samples may differ, and update their
-/// record. Nothing of the file is run. A plugin is native code with your rights; a digest tells files apart and protects from
+/// A run records the SHA-256 of each plugin's file, and continues only with the same files. After a plugin was rebuilt or replaced, this
+/// command records that you trust the new file: runs continue with it, warn that its samples may differ, and update their record. No code
+/// of the file runs. A plugin is native code with your rights; a digest distinguishes files and protects from
 /// nothing else. The list is in $XDG_CONFIG_HOME/medcoss/trusted.toml, or ~/.config/medcoss/trusted.toml.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
@@ -26,7 +26,7 @@ pub(crate) struct Trust {
     /// File of the plugin
     #[arg(value_name = "FILE.so")]
     file: PathBuf,
-    /// Take the trust in this file back
+    /// Withdraw the trust in this file
     #[arg(long)]
     forget: bool,
     #[command(flatten)]
@@ -43,7 +43,7 @@ struct Report {
 
 impl Trust {
     pub(crate) fn run(&self) -> Result<(), Failure> {
-        let reports = self.change().map_err(Failure::mend)?;
+        let reports = self.change().map_err(Failure::user)?;
         if self.result.json {
             return output::print_json(&reports);
         }

@@ -1,24 +1,23 @@
-//! `medcoss pretrain`: the stages of a configuration file, one after another.
+//! `medcoss pretrain`: trains the stages of a configuration file, one after another.
 
 use std::path::PathBuf;
 
 use anyhow::Result;
 use clap::Args;
-
-use crate::arguments::{ConfigurationArgs, DeviceArgs, PluginArgs, ProgressArgs, ResultArgs};
-use crate::failure::Failure;
-use crate::interrupt;
-use crate::tables;
 use medcoss_plugin_host::PluginRegistry;
 use medcoss_runtime::is_interruption;
 use medcoss_runtime::run_summary::Summary;
 use medcoss_runtime::stage_plugin::plugins_of;
 use medcoss_runtime::training::Training;
 
-/// Pre-train one model, stage by stage, as a configuration says
+use crate::arguments::{ConfigurationArgs, DeviceArgs, PluginArgs, ProgressArgs, ResultArgs};
+use crate::failure::Failure;
+use crate::{interrupt, tables};
+
+/// Pre-train one model, stage by stage, from a configuration file
 ///
-/// Each stage learns one modality; a share of its samples is kept and rehearsed in later stages. A run leaves everything
-/// behind that is needed to continue it, also elsewhere: model, buffers, losses, configuration.
+/// Each stage learns one modality; a share of its samples is kept in a buffer and replayed in later stages. The run folder
+/// holds everything that is needed to continue the run, also on another machine: model, buffers, losses, configuration.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   medcoss pretrain run.toml --out runs/first
@@ -70,7 +69,7 @@ pub(crate) fn train(training: &Training, progress: &ProgressArgs) -> Result<Summ
     progress.clear();
     let states = states.map_err(|error| {
         // The run's own folder is not part of the error, which comes from deep below.
-        let go_on = format!("{INTERRUPTED}\nhint: go on with: medcoss resume {}", training.out.display());
+        let go_on = format!("{INTERRUPTED}\nhint: continue with: medcoss resume {}", training.out.display());
         if is_interruption(&error) { error.context(go_on) } else { error }
     })?;
     Summary::read(&training.out, &states, &training.plugins)

@@ -1,4 +1,4 @@
-//! `medcoss report`: a page with everything that can be seen of runs.
+//! `medcoss report`: one HTML page about runs.
 
 use std::fs::File;
 use std::io::Read;
@@ -8,26 +8,26 @@ use std::time::Instant;
 use anyhow::{Context, Result, bail};
 use clap::Args;
 use medcoss_core::run::{RunLayout, write_atomically};
+use medcoss_runtime::disk::human_bytes;
+use medcoss_runtime::report::history::{RunHistory, tell_apart};
+use medcoss_runtime::report::{MARK, Making, RunSummary, events};
 use serde::Serialize;
 
 use crate::arguments::{BarArgs, DataRootArgs, DeviceArgs, PluginArgs, ResultArgs};
 use crate::failure::Failure;
-use medcoss_runtime::disk::human;
-use medcoss_runtime::report::history::{RunHistory, tell_apart};
-use medcoss_runtime::report::{MARK, Making, RunSummary, events};
 
 /// Bytes at the beginning of a file in which a report says that it is one.
 const BEGINNING: u64 = 1024;
 
-/// Make a page of runs: curves, scores, buffers, reconstructions, a map of features, cost
+/// Write a page about runs: curves, scores, buffers, reconstructions, a map of features, cost
 ///
-/// One HTML file that opens in any browser, without scripts and without the network. A run that is not finished is shown as far as it is.
-/// Scores are shown where `medcoss eval` has left them. Reconstructions, maps and neighbours need samples: of the stages' data, named by
-/// --data-root, or those that the run kept (buffer.store = "materialised"). What cannot be shown is said in a line with how to get it.
+/// One HTML file that opens in any browser, without scripts and without the network. An unfinished run is shown up to its last epoch.
+/// Scores are those that `medcoss eval` wrote. Reconstructions, maps and neighbours need samples: of the stages' data, named by
+/// --data-root, or those that the run kept (buffer.store = "materialised"). For each part that cannot be shown, a line says how to get it.
 ///
 /// Several runs are compared at the head of the page: losses over each other, scores after the last stage, forgetting, cost.
 ///
-/// An earlier report is replaced; any other file in the way is left alone. The same runs, data and settings give the same page.
+/// An earlier report is replaced; any other file of that name is an error. The same runs, data and settings give the same page.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   medcoss report runs/first
@@ -78,7 +78,7 @@ impl Report {
 
     fn write(&self) -> Result<Written, Failure> {
         let began = Instant::now();
-        let (runs, base, out) = self.prepare().map_err(Failure::mend)?;
+        let (runs, base, out) = self.prepare().map_err(Failure::user)?;
         let registry = self.plugins.registry()?;
         let bar = self.bar.begin("{msg:28} [{bar:24}] {pos} of {len}, {elapsed}");
         let making = Making {
@@ -123,7 +123,7 @@ impl Report {
     }
 }
 
-/// A file that is no report was not written by this command, and is somebody's.
+/// A file that is not a report was not written by this command, and stays.
 fn check_replaceable(out: &Path) -> Result<()> {
     if out.is_dir() {
         bail!("{} is a folder\nhint: name a file, such as {}", out.display(), out.join(RunLayout::REPORT).display());
@@ -140,7 +140,7 @@ fn check_replaceable(out: &Path) -> Result<()> {
     let known = MARK.rsplit_once(' ').map_or(MARK, |(program, _)| program);
     if !String::from_utf8_lossy(&beginning).contains(&format!("content=\"{known}")) {
         bail!(
-            "{} is there and is no report of medcoss\nhint: move it away, or choose another file with --out FILE",
+            "{} exists and is not a report of medcoss\nhint: move it away, or choose another file with --out FILE",
             out.display()
         );
     }
@@ -149,7 +149,8 @@ fn check_replaceable(out: &Path) -> Result<()> {
 
 impl Written {
     fn to_text(&self) -> String {
-        let mut text = format!("Wrote {} ({}) in {:.1} s.\n", self.file.display(), human(self.bytes), self.seconds);
+        let mut text =
+            format!("Wrote {} ({}) in {:.1} s.\n", self.file.display(), human_bytes(self.bytes), self.seconds);
         for run in &self.runs {
             let missing: Vec<&str> =
                 run.sections.iter().filter(|section| !section.shown).map(|section| section.id).collect();

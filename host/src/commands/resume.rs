@@ -1,14 +1,9 @@
-//! `medcoss resume`: goes on with a run from what its folder tells.
+//! `medcoss resume`: continues a run from its folder.
 
 use std::path::PathBuf;
 
 use anyhow::Result;
 use clap::Args;
-
-use super::pretrain::train;
-use crate::arguments::{DataRootArgs, DeviceArgs, PluginArgs, ProgressArgs, ResultArgs};
-use crate::failure::Failure;
-use crate::tables;
 use medcoss_core::run::RunLayout;
 use medcoss_plugin_host::PluginRegistry;
 use medcoss_runtime::config::RunConfig;
@@ -16,11 +11,16 @@ use medcoss_runtime::run_summary::Summary;
 use medcoss_runtime::stage_plugin::plugins_of;
 use medcoss_runtime::training::Training;
 
-/// Go on with a run that was stopped
+use super::pretrain::train;
+use crate::arguments::{DataRootArgs, DeviceArgs, PluginArgs, ProgressArgs, ResultArgs};
+use crate::failure::Failure;
+use crate::tables;
+
+/// Continue a run that was stopped
 ///
-/// The run's own record of its configuration is used. The numbers are those of a run that was never stopped, on the same
-/// machine and build. May change: data.num_workers, data.max_invalid_fraction, training.checkpoint_every,
-/// training.checkpoint_every_steps, training.loss_every_steps, the device (whose rounding then differs) and everything about output. Nothing else may.
+/// The command uses the run's own record of its configuration. On the same machine and build, the numbers are those of a run that was
+/// never stopped. These may change: data.num_workers, data.max_invalid_fraction, training.checkpoint_every,
+/// training.checkpoint_every_steps, training.loss_every_steps, the device (whose rounding then differs) and everything about output.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   medcoss resume runs/first

@@ -1,4 +1,4 @@
-//! `medcoss show`: what a run folder holds, and whether it is whole.
+//! `medcoss show`: lists what a run folder holds, and verifies its files.
 
 use std::path::{Path, PathBuf};
 
@@ -8,18 +8,18 @@ use medcoss_core::evaluation::Scores;
 use medcoss_core::model::Dimensions;
 use medcoss_core::run::{RunLayout, StageFolder, StageState, check_manifest, is_partial, read_metrics};
 use medcoss_core::weights::InitialModel;
+use medcoss_runtime::config::RunConfig;
+use medcoss_runtime::disk::{human_bytes, size_of};
+use medcoss_runtime::plugins_lock::{LockedPlugin, PluginsLock};
 use serde::Serialize;
 
 use crate::arguments::ResultArgs;
 use crate::failure::Failure;
 use crate::tables::Table;
-use medcoss_runtime::config::RunConfig;
-use medcoss_runtime::disk::{human, size_of};
-use medcoss_runtime::plugins_lock::{LockedPlugin, PluginsLock};
 
 /// Show a run: its stages, data, buffers, plugins and sizes
 ///
-/// Works on the folder alone: no data and no plugins are needed. With --verify every file is compared with its checksum; a file
+/// The command needs the folder alone, neither data nor plugins. With --verify every file is compared with its checksum; a file
 /// that is damaged or missing is named, and the exit code is 1.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
@@ -64,11 +64,11 @@ struct InitialReport {
 struct StageReport {
     stage: usize,
     modality: String,
-    /// `done`, `epoch 3 of 5`, `not begun`.
+    /// `done`, `epoch 3 of 5`, `not started`.
     progress: String,
     data: Vec<PathBuf>,
     n_samples: Option<usize>,
-    n_bad: Option<usize>,
+    n_invalid: Option<usize>,
     n_buffer: Option<usize>,
     /// How the buffer's samples are kept: `reference` or `materialised`.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -94,11 +94,11 @@ struct Fault {
 
 impl Show {
     pub(crate) fn run(&self) -> Result<(), Failure> {
-        let report = self.report().map_err(Failure::mend)?;
+        let report = self.report().map_err(Failure::user)?;
         self.result.print(&report, Report::to_text)?;
         match &report.verified {
-            Some(Verified { faults, .. }) if !faults.is_empty() => Err(Failure::mend(anyhow::anyhow!(
-                "{} of the run's files are damaged or missing\nhint: copy them from a backup; a damaged checkpoint is passed over by \
+            Some(Verified { faults, .. }) if !faults.is_empty() => Err(Failure::user(anyhow::anyhow!(
+                "{} of the run's files are damaged or missing\nhint: copy them from a backup; a damaged checkpoint is skipped by \
                  `medcoss resume`, a damaged stage can be removed and learned again, with all stages after it",
                 faults.len()
             ))),
@@ -276,7 +276,7 @@ impl StageReport {
             progress: progress(state.as_ref(), is_finished),
             data,
             n_samples: state.as_ref().map(|state| state.n_samples),
-            n_bad: state.as_ref().map(|state| state.invalid_samples.len()),
+            n_invalid: state.as_ref().map(|state| state.invalid_samples.len()),
             n_buffer,
             store: is_finished
                 .then(|| if folder.file(RunLayout::BUFFER_SAMPLES).is_dir() { "materialised" } else { "reference" }),
@@ -293,7 +293,7 @@ fn progress(state: Option<&StageState>, finished: bool) -> String {
         Some(state) if finished && state.epochs == 0 => "joined".into(),
         Some(_) if finished => "done".into(),
         Some(state) => format!("epoch {} of {}", (state.epochs_done + 1).min(state.epochs), state.epochs),
-        None => "not begun".into(),
+        None => "not started".into(),
     }
 }
 
@@ -303,8 +303,8 @@ impl Report {
             Table::new(&["stage", "modality", "progress", "samples", "buffer", "pretext loss", "size", "data"]);
         for stage in &self.stages {
             let number = |n: Option<usize>| n.map_or("-".into(), |n: usize| n.to_string());
-            let samples = match stage.n_bad {
-                Some(n_bad) if n_bad > 0 => format!("{} ({n_bad} bad)", number(stage.n_samples)),
+            let samples = match stage.n_invalid {
+                Some(n_invalid) if n_invalid > 0 => format!("{} ({n_invalid} invalid)", number(stage.n_samples)),
                 _ => number(stage.n_samples),
             };
             let buffer = match stage.store {
@@ -323,7 +323,7 @@ impl Report {
                 samples,
                 buffer,
                 loss,
-                human(stage.bytes),
+                human_bytes(stage.bytes),
                 data.join(", "),
             ]);
         }
@@ -342,7 +342,7 @@ impl Report {
             self.run.display(),
             self.seed,
             self.model,
-            human(self.bytes),
+            human_bytes(self.bytes),
             self.n_files,
             stages.lines(),
             plugins.lines()

@@ -1,22 +1,21 @@
-//! `medcoss stage add`: one more stage for a run: a new modality, or an old one with new data.
+//! `medcoss stage add`: adds a stage to a run: a new modality, or an earlier one with new data.
 
 use std::path::PathBuf;
 
 use anyhow::{Context, Result, bail};
 use clap::Args;
+use medcoss_plugin_host::PluginRegistry;
+use medcoss_runtime::run_summary::Summary;
+use medcoss_runtime::{ModalityData, NewStage, Resources, Run, new_stage};
 
 use super::pretrain::train;
 use crate::arguments::{DataRootArgs, DeviceArgs, PluginArgs, ProgressArgs, ResultArgs};
 use crate::failure::Failure;
 use crate::tables;
-use medcoss_plugin_host::PluginRegistry;
-use medcoss_runtime::new_stage;
-use medcoss_runtime::run_summary::Summary;
-use medcoss_runtime::{ModalityData, NewStage, Resources, Run};
 
 /// Learn one more modality with the model of a finished run
 ///
-/// The stage starts from the run's last model and rehearses all earlier ones. Their data are needed only where their samples
+/// The stage starts from the run's last model and replays the buffers of all earlier ones. Their data are needed only where their samples
 /// were kept by reference; a run with buffer.store = "materialised" carries them along. A modality may come again with new
 /// data. Settings that are not given are those of the run.
 #[derive(Debug, Args)]

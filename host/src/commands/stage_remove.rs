@@ -1,15 +1,15 @@
-//! `medcoss stage remove`: takes the last stage of a run back.
+//! `medcoss stage remove`: removes the last stage of a run.
 
 use std::path::PathBuf;
 
 use anyhow::{Context, Result, bail};
 use clap::Args;
 use medcoss_core::run::{RunLayout, RunLock, StageFolder};
+use medcoss_runtime::config::RunConfig;
+use medcoss_runtime::plugins_lock::PluginsLock;
 
 use crate::failure::Failure;
 use crate::output;
-use medcoss_runtime::config::RunConfig;
-use medcoss_runtime::plugins_lock::PluginsLock;
 
 /// Remove the last stage of a run
 ///
@@ -30,8 +30,8 @@ pub(crate) struct StageRemove {
 
 impl StageRemove {
     pub(crate) fn run(&self) -> Result<(), Failure> {
-        let told = self.remove().map_err(Failure::mend)?;
-        output::print(&told)
+        let text = self.remove().map_err(Failure::user)?;
+        output::print(&text)
     }
 
     fn remove(&self) -> Result<String> {
@@ -51,11 +51,11 @@ impl StageRemove {
         let finished = folder.finished().with_context(|| format!("stage {number} {}", section.modality))?.is_some();
         if finished && !self.finished {
             bail!(
-                "stage {number} {} of {run} has finished; what it learned would be lost\nhint: add --finished if that is meant",
+                "stage {number} {} of {run} has finished; what it learned would be lost\nhint: add --finished to remove it nevertheless",
                 section.modality
             );
         }
-        // The folder first: a stage of which only the record is left has not begun, which is a sound run.
+        // The folder first: a stage of which only the record is left has not started, which is a valid run.
         folder.remove()?;
         let lock = self.run.join(RunLayout::PLUGINS_LOCK);
         let mut plugins = PluginsLock::read(&lock)?;

@@ -1,4 +1,4 @@
-//! `medcoss synth`: sample files of a modality, made by its plugin.
+//! `medcoss synth`: sample files of a modality, written by its plugin.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -6,19 +6,19 @@ use std::path::{Path, PathBuf};
 use anyhow::Context;
 use clap::Args;
 use medcoss_abi::message::{Open, Synthesise, Synthesised};
+use medcoss_plugin_host::{OpenDataset, Plugin};
+use medcoss_runtime::disk::{Size, human_bytes, size_of};
 use serde::Serialize;
 use serde_json::Value;
 
 use crate::arguments::{PluginArgs, ResultArgs};
 use crate::failure::Failure;
 use crate::output;
-use medcoss_plugin_host::{OpenDataset, Plugin};
-use medcoss_runtime::disk::{Size, human, size_of};
 
 /// Write synthetic sample files of a modality
 ///
-/// The plugin of the modality writes small files in the formats that it reads. They are then opened once, as training
-/// would, and what to put into a configuration is printed. The same seed writes the same files.
+/// The plugin of the modality writes small files in the formats that it reads. The command opens them once, as training
+/// would, and prints the lines for a configuration. The same seed writes the same files.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   medcoss synth --modality xray --out /tmp/xray --samples 24
@@ -33,7 +33,7 @@ pub(crate) struct Synth {
     /// Number of samples, at least; some formats hold several in a file
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
     samples: u32,
-    /// Decides everything that is random
+    /// Seed of everything random
     #[arg(long, value_name = "S", default_value_t = 0)]
     seed: u64,
     #[command(flatten)]
@@ -57,15 +57,15 @@ struct Report<'a> {
 
 impl Synth {
     pub(crate) fn run(&self) -> Result<(), Failure> {
-        let plugin = self.plugins.registry()?.load(&self.modality).map_err(Failure::mend)?;
-        let existed = prepare(&self.out).map_err(Failure::mend)?;
+        let plugin = self.plugins.registry()?.load(&self.modality).map_err(Failure::user)?;
+        let existed = prepare(&self.out).map_err(Failure::user)?;
         let made = self.write(&plugin);
         if made.is_err() {
             // The folder was empty before: what a failed attempt left in it is nobody's work.
             clear(&self.out, existed);
         }
         let (made, dataset) = made?;
-        let Size { n_files, bytes } = size_of(&self.out).map_err(Failure::mend)?;
+        let Size { n_files, bytes } = size_of(&self.out).map_err(Failure::user)?;
         let report = Report {
             modality: &plugin.description().id,
             version: &plugin.description().version,
@@ -80,9 +80,9 @@ impl Synth {
         if self.result.json { output::print_json(&report) } else { output::print(&report.page(&dataset)?) }
     }
 
-    /// Writes the files and opens them, as whoever uses them will.
+    /// Writes the files and opens them as a training does.
     fn write(&self, plugin: &Plugin) -> Result<(Synthesised, OpenDataset), Failure> {
-        let folder = self.out.canonicalize().map_err(Failure::mend)?;
+        let folder = self.out.canonicalize().map_err(Failure::user)?;
         let request = Synthesise { folder: folder.clone(), n_samples: self.samples as usize, seed: self.seed };
         let made = plugin.synthesise(&request)?;
         let open = Open { base: folder, data: made.data.clone(), options: made.options.clone(), assets: None };
@@ -95,7 +95,7 @@ impl Report<'_> {
     fn page(&self, dataset: &OpenDataset) -> Result<String, Failure> {
         let Self { modality, version, folder, seed, n_samples, n_files, bytes, .. } = self;
         let files = if *n_files == 1 { "file" } else { "files" };
-        let size = human(*bytes);
+        let size = human_bytes(*bytes);
         Ok(format!(
             "Wrote {n_samples} samples of {modality} {version} (seed {seed}) to {}: {n_files} {files}, {size}.\n\
              Each has {}.\n\n\

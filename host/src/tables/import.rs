@@ -1,4 +1,4 @@
-//! What an import took, left and made up, for people.
+//! What an import took from a file, left out and initialised.
 
 use medcoss_core::model::{FamilyTokens, TextAttention};
 use medcoss_core::weights::InitialModel;

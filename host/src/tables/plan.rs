@@ -1,8 +1,8 @@
 //! The tables of a plan.
 
-use medcoss_runtime::disk::human;
+use medcoss_runtime::disk::human_bytes;
 use medcoss_runtime::numbers::duration;
-use medcoss_runtime::plan::{Forecast, Memory, PROCESSOR};
+use medcoss_runtime::plan::{CPU, Forecast, Memory};
 
 use super::Table;
 
@@ -35,7 +35,7 @@ pub(crate) fn to_text(forecast: &Forecast) -> String {
             stage.samples_per_second.map_or("-".into(), |rate| format!("{rate:.1}")),
             duration(stage.training_seconds),
             duration(stage.other_seconds),
-            if stage.n_kept == 0 { "-".into() } else { format!("{}, {}", stage.n_kept, human(stage.kept_bytes)) },
+            if stage.n_kept == 0 { "-".into() } else { format!("{}, {}", stage.n_kept, human_bytes(stage.kept_bytes)) },
         ]);
     }
     let mut whole = Table::bare();
@@ -43,14 +43,14 @@ pub(crate) fn to_text(forecast: &Forecast) -> String {
     line("time", format!("{} for {} batches", duration(forecast.seconds), forecast.n_steps));
     line("parameters", format!("{:.2} million", forecast.n_parameters as f64 / 1e6));
     let Memory { weights, gradients, optimiser, teacher, features, program, activations, peak } = &forecast.memory;
-    let peak = peak.map_or("not known".into(), human);
-    let part = |bytes: u64, name: &str| (bytes > 0).then(|| (format!("  {name}"), human(bytes)));
+    let peak = peak.map_or("not known".into(), human_bytes);
+    let part = |bytes: u64, name: &str| (bytes > 0).then(|| (format!("  {name}"), human_bytes(bytes)));
     let model =
         [(*weights, "weights"), (*gradients, "gradients"), (*optimiser, "optimiser"), (*teacher, "previous model")];
     let of_model = model.map(|(bytes, name)| part(bytes, name));
     let of_program = part(program.unwrap_or_default(), "program, data opened");
     let of_features = part(*features, "features of a stage, in their place");
-    let rows: Vec<Option<(String, String)>> = if forecast.device == PROCESSOR {
+    let rows: Vec<Option<(String, String)>> = if forecast.device == CPU {
         let of_batches = part(activations.unwrap_or_default(), "activations, batches, decoded files");
         [Some(("memory".into(), peak)), of_program]
             .into_iter()
@@ -58,14 +58,17 @@ pub(crate) fn to_text(forecast: &Forecast) -> String {
             .chain([of_batches, of_features])
             .collect()
     } else {
-        let there = human(model.iter().map(|(bytes, _)| bytes).sum());
+        let there = human_bytes(model.iter().map(|(bytes, _)| bytes).sum());
         let there = format!("{there} and what activations take, which is not measured there");
         let of_device = Some((format!("memory of {}", forecast.device), there));
         let of_host = [Some(("memory of the host".into(), peak)), of_program, of_features, of_device];
         of_host.into_iter().chain(of_model).collect()
     };
     rows.into_iter().flatten().for_each(|(name, value)| line(&name, value));
-    line("disk", format!("{}, up to {} while it runs", human(forecast.disk_bytes), human(forecast.peak_disk_bytes)));
+    line(
+        "disk",
+        format!("{}, up to {} while it runs", human_bytes(forecast.disk_bytes), human_bytes(forecast.peak_disk_bytes)),
+    );
     let waited = forecast.stages.iter().filter(|stage| stage.waited > 0.1);
     let waited: String = waited
         .map(|stage| {

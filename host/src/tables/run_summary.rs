@@ -13,9 +13,9 @@ pub(crate) fn to_text(summary: &Summary) -> String {
         let distilled =
             stage.distillation_last.iter().map(|(modality, loss)| format!("{modality} {}", scientific(*loss)));
         let distilled = distilled.collect::<Vec<_>>().join("  ");
-        let samples = match stage.n_bad {
+        let samples = match stage.n_invalid {
             0 => stage.n_samples.to_string(),
-            n_bad => format!("{} ({n_bad} bad)", stage.n_samples),
+            n_invalid => format!("{} ({n_invalid} invalid)", stage.n_samples),
         };
         stages.row([
             stage.stage.to_string(),

@@ -1,11 +1,10 @@
-//! Computed tomography: sub-volumes along the depth of a scan, Hounsfield units within a window as values in `[-1, 1]`,
-//! cut into patches of 16x16x16.
+//! Computed tomography: sub-volumes along the depth of a scan, Hounsfield units of a range scaled to `[-1, 1]`, cut into patches of
+//! 16x16x16.
 //!
 //! Which files are read is in [`medcoss_formats::volume_source`], and how scans are cut in
 //! [`medcoss_formats::sub_volumes`]; flipping and masking are those of [`medcoss_sdk::volume_transform`]; the samples for
 //! demonstration and tests are made in `synthetic`.
 
-#![forbid(unsafe_code)]
 #![forbid(unsafe_code)]
 
 mod synthetic;
@@ -24,9 +23,9 @@ use medcoss_sdk::{
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-/// Value of the lower end of the window, which air outside of the scan is taken for.
+/// Scaled value of the lower end of `hu_range`, with which samples are padded outside of the scan: air.
 const DARKEST: f32 = -1.0;
-/// Values that become black and white in an image: the whole window.
+/// Values that are rendered black and white: the whole range.
 const SHOWN: [f32; 2] = [-1.0, 1.0];
 
 /// The plugin.
@@ -40,21 +39,20 @@ export_plugin!(ct, Ct);
 pub struct Options {
     /// Depth, rows and columns of a sample in voxels: multiples of 16, up to 512.
     pub size: [usize; 3],
-    /// Slices from one sample of a scan to the next, at least 1; without it, the depth of a sample. The last sample
-    /// ends with the scan.
+    /// Stride in slices from one sample of a scan to the next, at least 1. The default is the depth of a sample. The last sample ends
+    /// with the scan.
     pub stride: Option<usize>,
-    /// Voxel spacing in millimetres (slices, rows, columns) that scans are brought to, from 0.05 to 100; they are then
-    /// cropped or padded about their middle. Without it, slices stay as they are and are stretched to rows and columns.
+    /// Voxel spacing in millimetres (slices, rows, columns) that scans are resampled to, from 0.05 to 100. They are then cropped or
+    /// padded around their centre. Without a spacing, slices are kept, and their rows and columns are resized to `size`.
     pub spacing_mm: Option<[f32; 3]>,
     /// Fraction of the patches that are masked in training, above 0 and below 1.
     pub mask_ratio: f64,
-    /// Hounsfield units that become -1 and 1, the lower first; values beyond are clipped.
+    /// Range in Hounsfield units that is scaled to -1 and 1, the lower end first. Values outside are clipped.
     pub hu_range: [f32; 2],
-    /// Whether half of the training samples are flipped, along each axis with probability 1/2.
+    /// Whether half of the training samples are flipped, each of them along every axis with probability 1/2.
     pub flip: bool,
-    /// Memory in MiB for decoded scans, 4 bytes a voxel: where all of them fit, each is decoded once and kept. Where they do
-    /// not, only the slices of a sample are read. In compressed files, which are read as a whole once, the memory then holds
-    /// places to go on from, a MiB apart or more; it is at least 64.
+    /// Memory in MiB for a cache of decoded scans, 4 bytes a voxel. Where all scans fit, each is decoded once. Otherwise only the
+    /// slices of a sample are read, and the memory, at least 64 MiB, holds an index of access points into compressed files.
     pub cache_mb: usize,
 }
 
@@ -73,7 +71,7 @@ impl Default for Options {
 }
 
 impl Options {
-    /// The settings of samples, after checking their ranges.
+    /// The transform of sub-volumes to samples, after checking the ranges of all options.
     fn transform(&self) -> Result<VolumeTransform, Error> {
         let [lowest, highest] = self.hu_range;
         if !(lowest.is_finite() && highest.is_finite() && lowest < highest) {
@@ -87,7 +85,7 @@ impl Options {
         Ok(transform)
     }
 
-    /// How scans are cut.
+    /// How scans are cut into sub-volumes.
     fn settings(&self) -> SubVolumeSettings {
         let Self { size, stride, spacing_mm, cache_mb, .. } = *self;
         SubVolumeSettings { size, stride, spacing_mm, drop_ends_ratio: 0.0, cache_mb, dicom_modality: "CT" }
@@ -158,7 +156,7 @@ impl Dataset for Scans {
         self.transform.write_sample(part.padded(DARKEST), view, rng, sample)
     }
 
-    /// In Hounsfield units. Where there is no scan there is air, as dark as the window goes.
+    /// In Hounsfield units. Outside of the scan the lower end of `hu_range` stands for air.
     fn save_samples(&self, indices: &[usize], folder: &Path) -> Result<Synthesised, Error> {
         let air = self.options.hu_range[0];
         let write = |(position, &index): (usize, &usize)| {

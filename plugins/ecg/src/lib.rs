@@ -6,17 +6,16 @@
 //! times alone. What ST-MEM adds to tokens by embeddings of leads, the family's position table does here, since a token's
 //! position in the grid says its lead.
 //!
-//! Which files are read is in `record`, names of leads in `leads`, what is done to signals in `signal`, images in `paper`, and
+//! Which files are read is in `record`, names of leads in `leads`, what is done to signals in `signal`, rendering in `rendering`, and
 //! `synthetic` makes the samples for demonstration and tests. Nothing here filters: neither hum nor wander is taken out.
 
-#![forbid(unsafe_code)]
 #![forbid(unsafe_code)]
 
 mod csv_record;
 mod leads;
 mod options;
-mod paper;
 mod record;
+mod rendering;
 mod signal;
 mod synthetic;
 mod wfdb;
@@ -243,6 +242,6 @@ impl Dataset for Records {
         let Tokens::Continuous(values) = tokens else {
             return Err(Error::bad_request("a sample of ecg has continuous tokens"));
         };
-        paper::image(values, &self.options)
+        rendering::waveforms(values, &self.options)
     }
 }

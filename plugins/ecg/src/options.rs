@@ -41,35 +41,34 @@ pub enum Masking {
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Options {
-    /// Leads of a sample in their order, up to 64; upper and lower case are alike. Of I, II, III, aVR, aVL and aVF those
-    /// that a record lacks are reckoned from two that it has.
+    /// Leads of a sample in their order, up to 64; names are case-insensitive. Those of I, II, III, aVR, aVL and aVF that a record lacks are
+    /// computed from two others.
     pub leads: Vec<String>,
-    /// Sampling rate in Hz that records are brought to, 20 to 2000.
+    /// Sampling rate in Hz that records are resampled to, 20 to 2000.
     pub sampling_rate_hz: usize,
-    /// Length of a sample in seconds, up to 600: a random part of the record in training, else the middle.
+    /// Length of a sample in seconds, up to 600: a random crop of the record in training, else its centre.
     pub seconds: f64,
     /// Samples in time that a token holds, at `sampling_rate_hz`; `seconds` is a whole number of tokens.
     pub patch_size: usize,
     /// Sampling rate in Hz of CSV files without a column of times.
     pub csv_sampling_rate_hz: f64,
-    /// What leads are divided by after their means are taken off: `lead` (each its own deviation), `record` (one deviation for
-    /// all) or `none` (millivolts).
+    /// Normalisation of leads to mean 0 and deviation 1: `lead` (by the deviation of each lead), `record` (by one deviation of all leads)
+    /// or `none` (mean 0, in millivolts).
     pub normalise: Normalise,
     /// Fraction of the tokens that are masked in training, above 0 and below 1.
     pub mask_ratio: f64,
     /// Which tokens are masked: `random`, or `times`, the same times in all leads.
     pub masking: Masking,
-    /// Training samples are multiplied with a number between one minus and one plus this, 0 to below 1; all leads alike.
+    /// Largest relative change of amplitude in training, 0 to below 1: all leads of a sample are scaled by one random factor.
     pub amplitude_scaling: f32,
-    /// Largest baseline wander that training samples get, 0 to 10, in deviations of a lead (millivolts without
-    /// normalisation): a sine of 0.05 to 0.4 Hz, another in each lead.
+    /// Largest baseline wander that is added in training, 0 to 10, in deviations of a lead (millivolts without normalisation): a sine of
+    /// 0.05 to 0.4 Hz, different in each lead.
     pub baseline_wander: f32,
-    /// Probability, from 0 to below 1, that a lead of a training sample is made flat, as when an electrode has come off.
+    /// Probability, from 0 to below 1, that a lead of a training sample is set to zero, as by a loose electrode.
     pub lead_dropout: f64,
     /// Table with a label for each record. Only evaluation looks at labels.
     pub labels: Option<LabelTable>,
-    /// Label of records that the table does not name: what follows this word in a comment of a WFDB header, such as `Dx` for
-    /// `# Dx: 426783006`.
+    /// Key of the label in comments of a WFDB header, such as `Dx` for `# Dx: 426783006`. Used for records that the table does not name.
     pub label_comment: Option<String>,
 }
 

@@ -1,12 +1,11 @@
 //! Magnetic resonance imaging: sub-volumes along the depth of a scan, each with intensities of mean 0 and variance 1,
-//! cut into patches of 16x16x16. Intensities have no unit and change from scan to scan, so each sub-volume is its own
-//! measure.
+//! cut into patches of 16x16x16. Intensities have no unit and differ from scan to scan, so each
+//! sub-volume is standardised by itself.
 //!
 //! Which files are read is in [`medcoss_formats::volume_source`], and how scans are cut in
 //! [`medcoss_formats::sub_volumes`]; flipping and masking are those of [`medcoss_sdk::volume_transform`]; the samples for
 //! demonstration and tests are made in `synthetic`.
 
-#![forbid(unsafe_code)]
 #![forbid(unsafe_code)]
 
 mod synthetic;
@@ -40,28 +39,26 @@ export_plugin!(mri, Mri);
 pub struct Options {
     /// Depth, rows and columns of a sample in voxels: multiples of 16, up to 512.
     pub size: [usize; 3],
-    /// Slices from one sample of a scan to the next, at least 1; without it, the depth of a sample. The last sample
-    /// ends with the scan.
+    /// Stride in slices from one sample of a scan to the next, at least 1. The default is the depth of a sample. The last sample ends
+    /// with the scan.
     pub stride: Option<usize>,
-    /// Voxel spacing in millimetres (slices, rows, columns) that scans are brought to, from 0.05 to 100; they are then
-    /// cropped or padded about their middle. Without it, slices stay as they are and are stretched to rows and columns.
+    /// Voxel spacing in millimetres (slices, rows, columns) that scans are resampled to, from 0.05 to 100. They are then cropped or
+    /// padded around their centre. Without a spacing, slices are kept, and their rows and columns are resized to `size`.
     pub spacing_mm: Option<[f32; 3]>,
     /// Fraction of the patches that are masked in training, above 0 and below 1.
     pub mask_ratio: f64,
-    /// Fraction of a scan's slices to leave out at either end, at least 0 and below 0.5; none where too few would
-    /// remain for one sample.
+    /// Fraction of a scan's slices to drop at each end, from 0 to below 0.5. None are dropped where too few would remain for one
+    /// sample.
     pub drop_ends_ratio: f64,
-    /// Percentiles of a sample that its intensities are clipped to before they are standardised, in 0 to 100, the lower
-    /// first.
+    /// Percentiles to which a sample's intensities are clipped before they are standardised, from 0 to 100, the lower first.
     pub percentiles: [f64; 2],
-    /// Whether intensities are clipped and standardised, sample by sample. Without it they are taken as they are, for
-    /// scans that were standardised before.
+    /// Whether each sample's intensities are clipped and standardised to mean 0 and variance 1. Switch it off for scans that are
+    /// standardised already.
     pub standardise: bool,
-    /// Whether half of the training samples are flipped, along each axis with probability 1/2.
+    /// Whether half of the training samples are flipped, each of them along every axis with probability 1/2.
     pub flip: bool,
-    /// Memory in MiB for decoded scans, 4 bytes a voxel: where all of them fit, each is decoded once and kept. Where they do
-    /// not, only the slices of a sample are read. In compressed files, which are read as a whole once, the memory then holds
-    /// places to go on from, a MiB apart or more; it is at least 64.
+    /// Memory in MiB for a cache of decoded scans, 4 bytes a voxel. Where all scans fit, each is decoded once. Otherwise only the
+    /// slices of a sample are read, and the memory, at least 64 MiB, holds an index of access points into compressed files.
     pub cache_mb: usize,
 }
 
@@ -82,7 +79,7 @@ impl Default for Options {
 }
 
 impl Options {
-    /// The settings of samples, after checking their ranges.
+    /// The transform of sub-volumes to samples, after checking the ranges of all options.
     fn transform(&self) -> Result<VolumeTransform, Error> {
         let [lower, upper] = self.percentiles;
         if !(lower >= 0.0 && lower < upper && upper <= 100.0) {
@@ -96,7 +93,7 @@ impl Options {
         Ok(transform)
     }
 
-    /// How scans are cut.
+    /// How scans are cut into sub-volumes.
     fn settings(&self) -> SubVolumeSettings {
         let Self { size, stride, spacing_mm, drop_ends_ratio, cache_mb, .. } = *self;
         SubVolumeSettings { size, stride, spacing_mm, drop_ends_ratio, cache_mb, dicom_modality: "MR" }

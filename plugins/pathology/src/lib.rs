@@ -1,18 +1,17 @@
 //! Stained tissue: tiles, and whole slides cut into tiles, as RGB in `[0, 1]` in patches of 16x16.
 //!
-//! `source` finds the samples and reads them, `grid` cuts slides into tiles, `tissue` decides which of them are worth
+//! `tiles` finds the samples and reads them, `grid` cuts slides into tiles, `tissue` decides which of them are worth
 //! reading, `stain` varies the colours, `synthetic` paints samples for demonstration and tests; crops, flips and
 //! masking are those of [`medcoss_sdk::image_transform`]. Colours are taken as they are: there is no stain normalisation and no
 //! colour management.
 
 #![forbid(unsafe_code)]
-#![forbid(unsafe_code)]
 
 mod grid;
 mod options;
-mod source;
 mod stain;
 mod synthetic;
+mod tiles;
 mod tissue;
 
 use std::path::Path;
@@ -26,7 +25,7 @@ use medcoss_sdk::{
 };
 
 pub use options::Options;
-use source::Source;
+use tiles::Tiles;
 
 /// The plugin.
 pub struct Pathology;
@@ -38,7 +37,7 @@ impl Modality for Pathology {
     const VERSION: &'static str = env!("CARGO_PKG_VERSION");
     const SUMMARY: &'static str = "stained tissue, tiles and whole slides, one tile a sample";
     const FAMILY: &'static str = "image";
-    const FILE_FORMATS: &'static [&'static str] = source::FILE_FORMATS;
+    const FILE_FORMATS: &'static [&'static str] = tiles::FILE_FORMATS;
     const RENDERS: Option<Rendering> = Some(Rendering::Png);
     const SAVES_SAMPLES: bool = true;
     const MASK_EXTENSIONS: &'static [&'static str] = label_image::MASK_EXTENSIONS;
@@ -56,7 +55,7 @@ impl Modality for Pathology {
     fn open(request: OpenRequest<Options>) -> Result<Tissue, Error> {
         let options = request.options;
         options.check()?;
-        let files = source::find(&request.base, &request.data)?;
+        let files = tiles::find(&request.base, &request.data)?;
         let labels = match &options.labels {
             Some(table) => table.labels_of(&request.base, &files)?,
             None => vec![None; files.len()],
@@ -65,8 +64,8 @@ impl Modality for Pathology {
         for file in &files {
             fingerprint.add_file(file);
         }
-        let (transform, source) = (options.transform(), Source::list(files, &options)?);
-        Ok(Tissue { options: Options { labels: None, ..options }, transform, source, labels, fingerprint })
+        let (transform, tiles) = (options.transform(), Tiles::list(files, &options)?);
+        Ok(Tissue { options: Options { labels: None, ..options }, transform, tiles, labels, fingerprint })
     }
 
     fn synthesise(folder: &Path, n_samples: usize, seed: u64) -> Result<Synthesised, Error> {
@@ -79,7 +78,7 @@ pub struct Tissue {
     /// Those of saved samples, which have no labels.
     options: Options,
     transform: ImageTransform,
-    source: Source,
+    tiles: Tiles,
     /// One a file.
     labels: Vec<Option<String>>,
     fingerprint: Fingerprint,
@@ -91,19 +90,19 @@ impl Dataset for Tissue {
     }
 
     fn len(&self) -> usize {
-        self.source.len()
+        self.tiles.len()
     }
 
     fn id(&self, index: usize) -> String {
-        self.source.id(index)
+        self.tiles.id(index)
     }
 
     fn label(&self, index: usize) -> Option<String> {
-        self.labels[self.source.file_of(index)].clone()
+        self.labels[self.tiles.file_of(index)].clone()
     }
 
     fn file_id(&self, index: usize) -> String {
-        self.source.file_id(index).into()
+        self.tiles.file_id(index).into()
     }
 
     fn fingerprint(&self) -> Fingerprint {
@@ -111,7 +110,7 @@ impl Dataset for Tissue {
     }
 
     fn load(&self, index: usize, view: View, rng: &mut SampleRng, sample: Sample<'_>) -> Result<(), Error> {
-        let image = self.source.read(index)?;
+        let image = self.tiles.read(index)?;
         let framed = match view {
             View::Evaluation => self.transform.evaluation_view(&image)?,
             View::Training => {
@@ -127,7 +126,7 @@ impl Dataset for Tissue {
     }
 
     fn save_samples(&self, indices: &[usize], folder: &Path) -> Result<Synthesised, Error> {
-        let write = |(position, &index): (usize, &usize)| self.source.save(index, position, folder);
+        let write = |(position, &index): (usize, &usize)| self.tiles.save(index, position, folder);
         saved_samples::reopened_with(
             indices.iter().enumerate().map(write).collect::<Result<_, Error>>()?,
             &self.options,
@@ -135,7 +134,7 @@ impl Dataset for Tissue {
     }
 
     fn label_map(&self, index: usize, mask: &FoundFile) -> Result<LabelMap, Error> {
-        self.transform.evaluation_labels(&self.source.labels(index, mask)?)
+        self.transform.evaluation_labels(&self.tiles.labels(index, mask)?)
     }
 
     fn render(&self, tokens: Tokens<'_>) -> Result<Vec<u8>, Error> {

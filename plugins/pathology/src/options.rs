@@ -20,27 +20,27 @@ pub struct Options {
     pub size: usize,
     /// Fraction of the patches that are masked in training, above 0 and below 1.
     pub mask_ratio: f64,
-    /// Least and largest fraction of a tile's area that a random crop keeps in training.
+    /// Least and largest fraction of a tile's area in a random crop, in training.
     pub crop_scale: [f64; 2],
-    /// Whether half of the training samples are flipped left and right.
+    /// Whether training samples are flipped left to right with probability 1/2.
     pub horizontal_flip: bool,
-    /// Whether half of the training samples are flipped top and bottom.
+    /// Whether training samples are flipped top to bottom with probability 1/2.
     pub vertical_flip: bool,
-    /// Strength of random changes to the stains in training, from 0 (off) to 1: each stain is scaled by up to this
-    /// fraction and shifted by up to this optical density (natural logarithm). 0.05 is light, 0.2 strong.
+    /// Strength of stain augmentation in training, from 0 (off) to 1: each stain is scaled by up to this fraction and shifted by up to
+    /// this optical density (natural logarithm). 0.05 is light, 0.2 strong.
     pub stain_jitter: f32,
-    /// Shorter side in pixels from which on a tiled TIFF is a slide, cut into tiles, and not a tile itself. SVS files
-    /// are always slides.
+    /// Least length in pixels of the shorter side of a tiled TIFF that is a slide and cut into tiles; a smaller one is a tile itself.
+    /// SVS files are always slides.
     pub slide_min_side: usize,
-    /// Side of the tiles that slides are cut into, in pixels, 16 to 8192. Tiles do not overlap; what is remaining at
-    /// the right and lower edges is not used.
+    /// Side of the tiles that slides are cut into, in pixels, 16 to 8192. Tiles do not overlap. Remaining pixels at the right and lower
+    /// edges are not used.
     pub tile_size: usize,
-    /// Microns per pixel of the tiles of slides, such as 0.5 (20x) or 0.25 (40x), from 0.05 to 50. They are read from
-    /// the smallest level that is as fine and resampled; slides must state their resolution. Without it, tiles are cut
-    /// at full resolution, whatever that is. Tiles that are files of their own are taken as they are.
+    /// Microns per pixel of the tiles of slides, such as 0.5 (20x) or 0.25 (40x), from 0.05 to 50. Tiles are read from the smallest level
+    /// that is at least as fine, and resampled. Slides must state their resolution. Without this option tiles are cut at full resolution.
+    /// Tiles that are files of their own are not resampled.
     pub mpp: Option<f64>,
-    /// Least fraction of a slide's tile that must be tissue, 0 (every tile is taken) to 1. It is judged on a small
-    /// level; where there is none, in a slide of more than 268 million pixels, on a part of each tile.
+    /// Least fraction of tissue in a tile of a slide, from 0 (every tile is used) to 1. It is measured on a small level; in a slide of
+    /// more than 268 million pixels without one, on a part of each tile.
     pub min_tissue_ratio: f64,
     /// Table with a label for each file; the tiles of a slide share its label. Only evaluation looks at labels.
     pub labels: Option<LabelTable>,

@@ -4,7 +4,6 @@
 //! beyond masking. What is deliberately not here: the embedding of ids and the loss, which are the model's.
 
 #![forbid(unsafe_code)]
-#![forbid(unsafe_code)]
 
 mod corpus;
 mod dataset;

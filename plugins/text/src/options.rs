@@ -25,27 +25,28 @@ pub enum Unit {
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Options {
-    /// Tokens in a sample, with `[CLS]`, `[SEP]` and padding: 4 to 4096. Longer texts are cut off.
+    /// Tokens in a sample, including `[CLS]`, `[SEP]` and padding: 4 to 4096. Longer texts are truncated.
     pub max_length: usize,
-    /// What is one sample in files of the `###id`, `LABEL<TAB>sentence` layout. Other files have one text a line, a row
-    /// or a pair of question and answer.
+    /// What a sample is in files of the `###id`, `LABEL<TAB>sentence` layout: `document` or `sentence`. In other files a sample is a line,
+    /// a row, or a pair of question and answer.
     pub unit: Unit,
-    /// Column of CSV files, or field of JSON Lines, that holds the text. May be left out where there is only one. A field
-    /// inside of another is named with a dot: `report.findings`.
+    /// Column of CSV files, or field of JSON Lines, with the text. Not needed where there is only one. A nested field is named with a dot:
+    /// `report.findings`.
     pub text_column: Option<String>,
-    /// Column of CSV files, or field of JSON Lines, that holds the label. Question types are labels by themselves.
+    /// Column of CSV files, or field of JSON Lines, with the label. The types of questions are labels without this option.
     pub label_column: Option<String>,
-    /// A tokenizer.json, or a BERT vocabulary (vocab.txt), relative to the data's base. Left out: one is learned from the
+    /// A tokenizer.json, or a BERT vocabulary (vocab.txt), relative to the base of the data. Without it a vocabulary is learned from the
     /// data.
     pub tokenizer: Option<PathBuf>,
-    /// Ids of a vocabulary that is learned from the data, special tokens included: 128 to 262144. It is an upper bound;
-    /// small data give fewer. 8192 keeps common medical words whole in some MB of text.
+    /// Largest size of a vocabulary that is learned from the data, including special tokens: 128 to 262144. Small data give fewer ids.
+    /// 8192 keeps common medical words whole in some MB of text.
     pub vocab_size: usize,
-    /// Lower-cases text and strips accents, as uncased BERT. A tokenizer.json brings its own rule, which counts instead.
+    /// Whether text is lower-cased and accents are stripped, as in uncased BERT. A tokenizer.json has a rule of its own, which is used
+    /// instead.
     pub lowercase: bool,
-    /// Share of tokens to predict: above 0, at most 1.
+    /// Fraction of the tokens to predict in training: above 0, at most 1.
     pub mask_ratio: f64,
-    /// Masks words whole; otherwise every token by itself.
+    /// Whether whole words are masked. Otherwise each token is masked independently.
     pub whole_word_masking: bool,
 }
 

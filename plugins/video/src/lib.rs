@@ -9,7 +9,6 @@
 //! demonstration and tests. Times of frames are not looked at: a clip is taken to run evenly.
 
 #![forbid(unsafe_code)]
-#![forbid(unsafe_code)]
 
 mod animation;
 mod clip;

@@ -19,17 +19,17 @@ const FARTHEST: usize = 1000;
 pub struct Options {
     /// Frames of a sample: an even number, up to 128.
     pub num_frames: usize,
-    /// One of so many frames of a clip is taken, 1 to 1000.
+    /// Stride in frames from one frame of a sample to the next, 1 to 1000.
     pub frame_stride: usize,
     /// Side of the square frames in pixels: a multiple of 16, up to 512.
     pub size: usize,
-    /// Whether frames have three channels. Without, colour is turned to luma.
+    /// Whether frames have three channels. Otherwise colour is converted to luma.
     pub colour: bool,
-    /// Fraction of the tubes that are masked in training, the same places at all times; above 0 and below 1.
+    /// Fraction of the tubes that are masked in training, at the same positions at all times; above 0 and below 1.
     pub mask_ratio: f64,
-    /// Least and largest fraction of a frame's area that a random crop keeps in training; the same in all frames.
+    /// Least and largest fraction of a frame's area in a random crop, in training. All frames of a sample are cropped alike.
     pub crop_scale: [f64; 2],
-    /// Whether half of the training samples are flipped left and right.
+    /// Whether training samples are flipped left to right with probability 1/2.
     pub horizontal_flip: bool,
     /// Table with a label for each clip: by the name of its folder or GIF file. Only evaluation looks at labels.
     pub labels: Option<LabelTable>,

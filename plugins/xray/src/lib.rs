@@ -1,12 +1,11 @@
 //! Radiographs: grey images of 8 or 16 bit as three equal channels in `[0, 1]`, cut into patches of 16x16.
 //!
-//! Which files are read, and how, is in `source`; crops, flips and masking are those of [`medcoss_sdk::image_transform`]; the
+//! Which files are read, and how, is in `reader`; crops, flips and masking are those of [`medcoss_sdk::image_transform`]; the
 //! samples for demonstration and tests are painted in `synthetic`.
 
 #![forbid(unsafe_code)]
-#![forbid(unsafe_code)]
 
-mod source;
+mod reader;
 mod synthetic;
 
 use std::path::Path;
@@ -36,9 +35,9 @@ pub struct Options {
     pub size: usize,
     /// Fraction of the patches that are masked in training, above 0 and below 1.
     pub mask_ratio: f64,
-    /// Least and largest fraction of an image's area that a random crop keeps in training.
+    /// Least and largest fraction of an image's area in a random crop, in training.
     pub crop_scale: [f64; 2],
-    /// Whether half of the training samples are flipped left and right.
+    /// Whether training samples are flipped left to right with probability 1/2.
     pub horizontal_flip: bool,
     /// Table with a label for each file. Only evaluation looks at labels.
     pub labels: Option<LabelTable>,
@@ -70,7 +69,7 @@ impl Modality for Xray {
     const VERSION: &'static str = env!("CARGO_PKG_VERSION");
     const SUMMARY: &'static str = "radiographs, one image a sample";
     const FAMILY: &'static str = "image";
-    const FILE_FORMATS: &'static [&'static str] = source::FILE_FORMATS;
+    const FILE_FORMATS: &'static [&'static str] = reader::FILE_FORMATS;
     const RENDERS: Option<Rendering> = Some(Rendering::Png);
     const SAVES_SAMPLES: bool = true;
     const MASK_EXTENSIONS: &'static [&'static str] = label_image::MASK_EXTENSIONS;
@@ -84,7 +83,7 @@ impl Modality for Xray {
 
     fn open(request: OpenRequest<Options>) -> Result<Radiographs, Error> {
         let transform = request.options.transform()?;
-        let files = source::find(&request.base, &request.data)?;
+        let files = reader::find(&request.base, &request.data)?;
         let labels = match &request.options.labels {
             Some(table) => table.labels_of(&request.base, &files)?,
             None => vec![None; files.len()],
@@ -135,7 +134,7 @@ impl Dataset for Radiographs {
     fn load(&self, index: usize, view: View, rng: &mut SampleRng, sample: Sample<'_>) -> Result<(), Error> {
         let file = &self.files[index];
         file.check_unchanged()?;
-        self.transform.load(&source::read(file)?, view, rng, sample)
+        self.transform.load(&reader::read(file)?, view, rng, sample)
     }
 
     fn save_samples(&self, indices: &[usize], folder: &Path) -> Result<Synthesised, Error> {
@@ -145,7 +144,7 @@ impl Dataset for Radiographs {
 
     fn label_map(&self, index: usize, mask: &FoundFile) -> Result<LabelMap, Error> {
         let file = &self.files[index];
-        let (image, labels) = (source::read(file)?, label_image::read_labels(mask)?);
+        let (image, labels) = (reader::read(file)?, label_image::read_labels(mask)?);
         check_fits(&mask.id, labels.shape(), &file.id, &[image.height(), image.width()])?;
         self.transform.evaluation_labels(&labels)
     }

@@ -138,7 +138,7 @@ mod tests {
     }
 
     #[test]
-    fn products_that_overflow_or_vanish_are_refused() {
+    fn products_that_overflow_or_are_zero_are_refused() {
         let huge = 1 << 40;
         for (axes, d_token) in [
             (&[][..], 4),

@@ -1,6 +1,6 @@
 //! A batch with wide guards and a fill pattern, and the comparison of samples.
 
-use medcoss_caller::{FillPattern, Overwritten, SampleView, Shape, Side};
+use medcoss_caller::{FillPattern, Overwritten, SampleView, Shape, Side, View};
 
 /// Buffers of samples of one shape, and what the last call did to their guards.
 pub(crate) struct Batch {
@@ -27,6 +27,14 @@ impl Batch {
             Side::Behind => format!("`{buffer}` up to {reach} elements past its end"),
             Side::Before => format!("`{buffer}` from {reach} elements before its beginning"),
         })
+    }
+
+    /// What breaks the contract in the sample of a slot, if anything: the host refuses such a sample.
+    pub(crate) fn flaw(&self, view: View, slot: usize) -> Option<String> {
+        match self.overrun() {
+            Some(what) => Some(format!("a buffer was written past: {what}")),
+            None => self.buffers.check(&self.shape, view, slot).err(),
+        }
     }
 
     /// Elements that still hold the pattern in this batch and in another one of another pattern: buffer, position, how many.

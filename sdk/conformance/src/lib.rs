@@ -1,4 +1,4 @@
-//! The conformance list: everything that the contract asks of a plugin, tried on the plugin itself.
+//! The conformance rules: everything that the contract asks of a plugin, checked on the plugin itself.
 //!
 //! An author's tests run it in process:
 //!
@@ -9,26 +9,29 @@
 //! }
 //! ```
 //!
-//! and `medcoss plugin check` runs the same list on a built library, in a process of its own. It is written over the bare
-//! contract and knows neither the SDK nor the host: what it finds is what any host would meet.
+//! `medcoss plugin check` runs the same rules on a built library, in a process of its own. They depend on the contract alone, and neither
+//! on the SDK nor on the host: any host would meet the same faults.
 //!
-//! Each rule is a function in `rules`, with its name and the question that it answers in one table, [`rules`]. They run
-//! in that order; a rule whose pattern is missing (no samples to read, say) is skipped and says which one failed. Rules
+//! Each rule is a function in `rules`; one table, [`rules`], holds its name and its question. Rules run in that order. A rule whose
+//! precondition is missing (there are no samples to read, for example) is skipped and names the rule that failed. Rules
 //! are independent of each other: a plugin with one fault breaks one rule, as far as the fault allows.
 //!
-//! What is deliberately not here: limits of time and memory, which only another process can set (`medcoss plugin check`
-//! does), and protection from what native code may do to this process.
+//! Deliberately absent: limits of time and memory, which only another process can set (`medcoss plugin check`
+//! does), and protection of this process from native code.
 
 #![deny(clippy::undocumented_unsafe_blocks)]
 
 mod batch;
+mod growth;
 mod open_dataset;
 mod outcome;
 mod plugin;
 mod plugin_under_test;
+mod repeated_reading;
 mod report;
 mod request;
 mod rules;
+mod samples_under_test;
 
 use std::sync::{Mutex, PoisonError};
 
@@ -41,12 +44,12 @@ pub use rules::{RuleInfo, rules};
 use outcome::Stop;
 use plugin_under_test::PluginUnderTest;
 
-/// Tries every rule on a plugin, and gives a report for each in the order of [`rules`].
+/// Checks every rule on a plugin, and returns a report for each in the order of [`rules`].
 ///
-/// `watch` is told when a rule begins and when it has ended, so that whoever waits for another process knows which one
-/// was at work when that process died. Checks in one process wait for each other. Rules that [`Request::skipped_rules`] names are neither tried nor reported.
+/// `watch` is called when a rule starts and when it has finished, so that a parent process knows the rule that was running when its child
+/// died. Checks in one process wait for each other. Rules in [`Request::skipped_rules`] are neither checked nor reported.
 pub fn check(plugin: &'static PluginHeader, request: &Request, watch: &mut dyn FnMut(Event<'_>)) -> Vec<RuleReport> {
-    // One at a time: growth of memory and threads is measured of the whole process.
+    // One at a time: the growth of memory and threads is measured for the whole process.
     static AT_WORK: Mutex<()> = Mutex::new(());
     let _at_work = AT_WORK.lock().unwrap_or_else(PoisonError::into_inner);
     let mut reports = Vec::new();

@@ -1,5 +1,5 @@
 //! The plugin under test and what rules share: its table, description, synthetic files and opened samples. Each is made
-//! when it is first asked for; one that could not be made breaks the rule that is about it and lets the others be skipped.
+//! at its first use. One that cannot be made breaks its own rule, and rules that need it are skipped.
 
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
@@ -7,20 +7,18 @@ use std::rc::Rc;
 use medcoss_abi::message::{Description, Open, Synthesise, Synthesised};
 use medcoss_abi::{PluginHeader, operation};
 use medcoss_caller::answers::check_synthesised;
-use medcoss_caller::{FillPattern, SampleView, View};
+use medcoss_caller::{FillPattern, View};
 use serde_json::{Map, Value};
 use tempfile::TempDir;
 
 use crate::batch::Batch;
+use crate::growth::Growth;
 use crate::open_dataset::{OpenDataset, seed_of};
 use crate::outcome::{Stop, violation};
 use crate::plugin::{CallError, PANIC_REMEDY, Plugin};
+use crate::repeated_reading::read_again;
 use crate::request::Request;
-use crate::rules::resource_growth::Growth;
-use crate::rules::{determinism, fill};
-
-/// Most numbers that are read at once.
-const MAX_VALUES: usize = 1 << 22;
+use crate::samples_under_test::Samples;
 
 /// The plugin under test.
 pub(crate) struct PluginUnderTest {
@@ -39,16 +37,6 @@ pub(crate) struct PluginUnderTest {
 /// Files that the plugin made itself, and how they are opened.
 pub(crate) struct Synthetic {
     pub(crate) open: Open,
-}
-
-/// Samples that rules read.
-pub(crate) struct Samples {
-    pub(crate) open: Open,
-    pub(crate) dataset: OpenDataset,
-    /// Those that can be read, at least one.
-    pub(crate) indices: Vec<u64>,
-    /// Ids and messages of those that cannot; of the user's own data only.
-    pub(crate) bad: Vec<String>,
 }
 
 impl PluginUnderTest {
@@ -157,7 +145,7 @@ impl PluginUnderTest {
     pub(crate) fn try_repeatable(&mut self) -> Result<(), Stop> {
         let samples = self.samples()?;
         let seed = self.request.seed;
-        self.repeatable.get_or_insert_with(|| determinism::read_again(&samples, seed)).clone()
+        self.repeatable.get_or_insert_with(|| read_again(&samples, seed)).clone()
     }
 
     /// Samples that are the same when they are read again: what compares them in other ways needs that.
@@ -179,7 +167,7 @@ impl PluginUnderTest {
             dataset.all().all(|index| {
                 let mut batch = Batch::new(&dataset.shape, FillPattern::EmptySample);
                 let read = dataset.fill(view, &[index], &[seed_of(seed, index)], &mut batch);
-                read.is_ok_and(|bad| bad.is_empty()) && fill::flaw(view, &batch, 0).is_none()
+                read.is_ok_and(|bad| bad.is_empty()) && batch.flaw(view, 0).is_none()
             })
         });
         self.flawless = Some(flawless);
@@ -248,32 +236,6 @@ impl PluginUnderTest {
             ));
         }
         Ok(Samples { open, dataset, indices, bad })
-    }
-}
-
-impl Samples {
-    /// How many samples are read at once.
-    pub(crate) fn batch_size(&self) -> usize {
-        (MAX_VALUES / self.dataset.shape.n_values()).clamp(1, 8)
-    }
-
-    /// Shows every sample in a view, read with seeds made from `seed`, to `look`, with its id.
-    ///
-    /// # Errors
-    /// Samples that cannot be read now; what `look` finds.
-    pub(crate) fn each(
-        &self,
-        view: View,
-        seed: u64,
-        mut look: impl FnMut(&str, SampleView<'_>) -> Result<(), Stop>,
-    ) -> Result<(), Stop> {
-        for indices in self.indices.chunks(self.batch_size()) {
-            let batch = self.dataset.read(view, indices, seed, FillPattern::EmptySample)?;
-            for (slot, &index) in indices.iter().enumerate() {
-                look(&self.dataset.ids[index as usize], batch.sample(slot))?;
-            }
-        }
-        Ok(())
     }
 }
 

@@ -10,7 +10,7 @@ use crate::outcome::{Finding, RuleResult, Stop};
 /// Longest detail or remedy in bytes: plugins may answer with endless text.
 const LONGEST: usize = 2000;
 
-/// How a rule came out.
+/// The outcome of a rule.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Outcome {
@@ -18,31 +18,31 @@ pub enum Outcome {
     Passed,
     /// The rule is broken.
     Failed,
-    /// The rule could not be tried, or does not concern this plugin.
+    /// The rule could not be checked, or does not apply to this plugin.
     Skipped,
 }
 
-/// The outcome of one rule.
+/// The report of one rule.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct RuleReport {
     /// Name of the rule.
     pub rule: String,
-    /// How it came out.
+    /// Outcome.
     pub outcome: Outcome,
-    /// What was found; of a broken rule also what was expected.
+    /// What was found, and for a broken rule what was expected.
     pub detail: String,
-    /// What the author can do; of broken rules only.
+    /// Remedy for the author; for broken rules only.
     pub remedy: Option<String>,
     /// Figures by name, with the unit in the name.
     pub measured: BTreeMap<String, f64>,
 }
 
-/// What happens while the list is gone through.
+/// Progress of a check.
 #[derive(Debug)]
 pub enum Event<'a> {
-    /// The rule of this name begins.
+    /// The rule of this name has started.
     Started(&'a str),
-    /// A rule has ended.
+    /// A rule has finished.
     Finished(&'a RuleReport),
 }
 
@@ -57,23 +57,23 @@ impl RuleReport {
         Self { rule: rule.into(), outcome, detail, remedy, measured }
     }
 
-    /// A rule that was broken in a way that it cannot tell itself, such as by the end of its process.
+    /// The report of a rule that failed from outside, such as by the end of its process.
     pub fn failed(rule: &str, detail: &str, remedy: &str) -> Self {
         Self::new(rule, Err(Stop::Violation { detail: detail.into(), remedy: remedy.into() }))
     }
 
-    /// A rule that holds, and what was seen.
+    /// The report of a rule that passed, and what was seen.
     pub fn passed(rule: &str, detail: &str) -> Self {
         Self::new(rule, crate::outcome::passed(detail))
     }
 
-    /// A rule that was not tried, and why.
+    /// The report of a rule that was not checked, and why.
     pub fn skipped(rule: &str, why: &str) -> Self {
         Self::new(rule, Err(Stop::Skip(why.into())))
     }
 }
 
-/// The reports for a person: broken rules first, with what was found and a remedy, then those that were skipped.
+/// Summary of reports for people: broken rules first, with what was found and a remedy, then skipped rules.
 pub fn summary(reports: &[RuleReport]) -> String {
     let mut text = String::new();
     for report in reports.iter().filter(|report| report.outcome == Outcome::Failed) {
@@ -87,7 +87,7 @@ pub fn summary(reports: &[RuleReport]) -> String {
     text
 }
 
-/// Cut in the middle, without characters that would steer a terminal; line ends stay.
+/// Truncated text without control characters; line ends stay.
 fn shortened(text: &str) -> String {
     let mut end = text.len().min(LONGEST);
     while !text.is_char_boundary(end) {
@@ -108,7 +108,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn endless_and_steering_text_of_plugins_is_cut_and_cleaned() {
+    fn long_text_and_control_characters_of_plugins_are_cut_and_replaced() {
         let report = RuleReport::failed("header", &format!("\u{1b}[31m{}", "\u{e4}".repeat(5000)), "fix it");
         assert!(report.detail.len() < LONGEST + 50 && report.detail.starts_with("\u{fffd}[31m"), "{report:?}");
         assert!(report.detail.ends_with(" bytes more)"));

@@ -1,19 +1,19 @@
-//! What is to be checked, and how thoroughly.
+//! The request of a check.
 
 use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-/// What is to be checked. The default suits a test: a few seconds for a plugin of small files.
+/// The plugin's data and options, and the extent of the check. The defaults suit a test: a few seconds for a plugin of small files.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Request {
     /// The id that the plugin's symbol carries. None where there is no symbol, as in an author's tests.
     pub id: Option<String>,
-    /// Data to read samples from, beside the plugin's own synthetic ones. Nothing is written there.
+    /// Data to read samples from, in addition to the plugin's synthetic samples. They are only read.
     pub data: Option<Data>,
-    /// Options by name, over those that `synthesise` asks for; null for none.
+    /// Options by name, which override those of `synthesise`; null for none.
     pub options: Value,
     /// Samples that are synthesised and read: at least 3.
     pub n_samples: usize,
@@ -21,13 +21,13 @@ pub struct Request {
     pub n_threads: usize,
     /// Calls in each round in which growth of memory, threads and files is measured: at least 1.
     pub n_calls: usize,
-    /// Decides everything random of the check itself.
+    /// Seed of the check itself.
     pub seed: u64,
-    /// Rules that are not tried, by name.
+    /// Rules that are not checked, by name.
     pub skipped_rules: Vec<String>,
 }
 
-/// Data of the user's own.
+/// Data of the user.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Data {
     /// Folder that `paths` are relative to.

@@ -1,7 +1,6 @@
 //! Readers for medical image files, as arrays.
 
 #![forbid(unsafe_code)]
-#![forbid(unsafe_code)]
 
 #[cfg(feature = "dicom")]
 pub mod dicom;
@@ -31,6 +30,8 @@ pub mod nifti_write;
 mod orientation;
 #[cfg(feature = "slide")]
 pub mod slide;
+#[cfg(feature = "slide")]
+mod slide_level;
 #[cfg(feature = "slide")]
 mod slide_resolution;
 #[cfg(feature = "volume")]

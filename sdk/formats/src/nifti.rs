@@ -16,7 +16,7 @@ use crate::nifti_fields::{BYTES_1, Fields, header_bytes};
 use crate::nifti_header::VoxelFile;
 pub use crate::nifti_header::{Header, MAX_VOXELS};
 use crate::nifti_pair::{header_of, is_voxels_name, voxels_of};
-use crate::nifti_voxels::{Source, explain, read_slices};
+use crate::nifti_voxels::{VoxelStream, explain, read_slices};
 use crate::orientation::replace_not_finite;
 
 /// The kinds that are read, for people.
@@ -137,7 +137,7 @@ pub fn read_slab(
     let Opened { header, voxels, .. } = opened;
     let read = |stream: &mut GzipStream| {
         let ahead = header.offset;
-        let opened = Opened { header, voxels: voxels.clone(), source: Source::Indexed(stream), ahead };
+        let opened = Opened { header, voxels: voxels.clone(), source: VoxelStream::Indexed(stream), ahead };
         opened.read(path, slices)
     };
     gzip_index.known.stream(&voxels, gzip_index.limit_bytes, read).map_err(|error| explain(&voxels, &error))?
@@ -147,7 +147,7 @@ struct Opened<'a> {
     header: Header,
     /// Where the voxels are.
     voxels: PathBuf,
-    source: Source<'a>,
+    source: VoxelStream<'a>,
     /// Bytes of the source up to the first voxel.
     ahead: u64,
 }
@@ -180,7 +180,7 @@ fn open(named: &Path) -> Result<Opened<'static>, Error> {
         named
     };
     let failed = |error: io::Error| explain(path, &error);
-    let (mut source, file_bytes) = Source::open(path).map_err(failed)?;
+    let (mut source, file_bytes) = VoxelStream::open(path).map_err(failed)?;
     let mut bytes = Vec::with_capacity(BYTES_1);
     source.by_ref().take(4).read_to_end(&mut bytes).map_err(failed)?;
     // Any file at all has a length to be told by: what is no header is refused by its magic number.
@@ -208,7 +208,7 @@ fn open(named: &Path) -> Result<Opened<'static>, Error> {
             path.display()
         ))
     })?;
-    let (source, file_bytes) = Source::open(&voxels).map_err(|error| explain(&voxels, &error))?;
+    let (source, file_bytes) = VoxelStream::open(&voxels).map_err(|error| explain(&voxels, &error))?;
     let header = Header::check(path, &fields, VoxelFile { bytes: file_bytes, compressed: source.is_compressed() })?;
     let ahead = header.offset;
     Ok(Opened { header, voxels, source, ahead })

@@ -23,14 +23,14 @@ const BUFFER_BYTES: usize = 1 << 16;
 const CHUNK_BYTES: usize = 1 << 20;
 
 /// A file as it is without compression, read from front to back.
-pub(crate) enum Source<'a> {
+pub(crate) enum VoxelStream<'a> {
     Plain(BufReader<File>),
     Compressed(Box<MultiGzDecoder<BufReader<File>>>),
     /// A compressed file in which places are known to go on from, or are being written down.
     Indexed(&'a mut GzipStream),
 }
 
-impl Source<'_> {
+impl VoxelStream<'_> {
     /// Opens a file, and returns how many bytes it has on disk. Content decides whether it is compressed, not its name.
     pub(crate) fn open(path: &Path) -> io::Result<(Self, u64)> {
         let file = File::open(path)?;
@@ -69,7 +69,7 @@ impl Source<'_> {
     }
 }
 
-impl Read for Source<'_> {
+impl Read for VoxelStream<'_> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         match self {
             Self::Plain(file) => file.read(buffer),
@@ -83,7 +83,7 @@ impl Read for Source<'_> {
 pub(crate) fn read_slices(
     path: &Path,
     header: &Header,
-    source: &mut Source<'_>,
+    source: &mut VoxelStream<'_>,
     slices: Range<usize>,
 ) -> Result<Vec<f32>, Error> {
     let failed = |error: io::Error| explain(path, &error);

@@ -1,4 +1,4 @@
-//! Whole slides: levels of one image, read by region, whatever the file is.
+//! Whole slides of any file format: levels of one image, read by region.
 //!
 //! [`Slide`] is the place for another kind of file: it has levels, the full one first, and gives regions of them. The
 //! choice of a level and the change of scale are the same for all. What is tissue is not decided here.
@@ -10,6 +10,7 @@ use medcoss_sdk::image::{Image, Region};
 
 use crate::dicom;
 use crate::dicom::slide::DicomSlide;
+pub use crate::slide_level::Level;
 use crate::tiff_slide::TiffSlide;
 
 /// Pixels that are held at once when a region is read at a smaller scale: 48 MiB in colour.
@@ -23,23 +24,6 @@ pub enum Slide {
     Tiff(Box<TiffSlide>),
     /// A DICOM whole slide, with the other files of its series.
     Dicom(Box<DicomSlide>),
-}
-
-/// One resolution of a slide.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Level {
-    /// Place among the levels; 0 is the full one.
-    pub index: usize,
-    /// Columns.
-    pub width: usize,
-    /// Rows.
-    pub height: usize,
-    /// Pixels of the full level to one of this, along each axis: 1 for the full level.
-    pub downsample: f64,
-    /// Microns per pixel, where the file states them.
-    pub mpp: Option<f64>,
-    /// Columns and rows that the file stores as one piece, decoded at once.
-    pub chunk: [usize; 2],
 }
 
 impl Slide {

@@ -1,4 +1,4 @@
-//! Segmentation masks of sub-volumes: NIfTI files of whole numbers that go the way of their scans.
+//! Segmentation masks of sub-volumes: NIfTI files of whole numbers, cropped and resampled as their scans.
 //!
 //! A mask is turned to the same axes as its scan by its own header, must have the scan's size and spacing, and is cut and
 //! resampled at the same positions as the scan, each label from the nearest voxel. Only the slices of a sample are held in

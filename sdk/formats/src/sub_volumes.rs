@@ -33,7 +33,7 @@ const SLOW_SLICES: &str = "is larger than cache_mb and not stored slice by slice
 /// Memory for places in compressed files, where volumes are not kept: at least this, or else what `cache_mb` says.
 const MIN_INDEX_BYTES: usize = 64 << 20;
 
-/// How scans are cut.
+/// Settings of the sub-volumes of scans.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct SubVolumeSettings {
     /// `[depth, rows, columns]` of a sub-volume in voxels.

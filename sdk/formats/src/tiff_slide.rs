@@ -9,7 +9,7 @@ use medcoss_sdk::Error;
 use medcoss_sdk::image::{Image, Region};
 use tiff::tags::Tag;
 
-use crate::slide::Level;
+use crate::slide_level::Level;
 use crate::slide_resolution::microns_per_pixel;
 use crate::tiff_file::{Page, TiffFile};
 

@@ -1,4 +1,4 @@
-//! Where volumes come from: one place that decides by the kind of a file.
+//! Sources of volumes: NIfTI files and DICOM series.
 //!
 //! A NIfTI file is a volume, and so is a DICOM series, which is one file or many. Another kind becomes a variant of
 //! [`VolumeSource`]: found in [`find_volumes`], and read in the functions below it.
@@ -27,7 +27,7 @@ pub enum VolumeSource {
     Dicom(Series),
 }
 
-/// What is known of a volume without its voxels.
+/// Size, spacing and notes of a volume, without its voxels.
 #[derive(Debug, Clone, PartialEq)]
 pub struct VolumeInfo {
     /// `[depth, rows, columns]`.

@@ -3,9 +3,9 @@
 use anyhow::{Result, bail};
 use medcoss_core::buffer::Store;
 use medcoss_core::continual::Strategy;
+use medcoss_plugin_host::did_you_mean;
 
 use crate::config::RunConfig;
-use medcoss_plugin_host::did_you_mean;
 
 /// Begin of the setting that names a strategy.
 const STRATEGY: &str = "strategy.name=";

@@ -5,7 +5,7 @@ use std::path::Path;
 use medcoss_core::data::LoaderOptions;
 
 use super::models::{After, Models};
-use crate::observer::Work;
+use crate::observer::WorkTracker;
 
 /// How a run is evaluated.
 #[derive(Debug, Clone)]
@@ -27,5 +27,5 @@ pub(super) struct EvaluationContext<'a> {
     pub models: &'a Models<'a>,
     pub loader: LoaderOptions,
     pub options: &'a Options<'a>,
-    pub work: &'a Work<'a>,
+    pub work: &'a WorkTracker<'a>,
 }

@@ -4,9 +4,9 @@ use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, anyhow, bail};
+use medcoss_plugin_host::did_you_mean;
 
 use super::label_source::{TableLabels, captured};
-use medcoss_plugin_host::did_you_mean;
 
 /// What a row says.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -183,8 +183,8 @@ mod tests {
         let table = read(&labels, &format!("{HEAD}0,low,,\n12,high,,\n")).unwrap();
         let label = |id: &str| table.find(id).map(|row| row.label.as_str());
         assert_eq!([label("t.nii#z=0000"), label("t.nii#z=0012"), label("t.nii")], [Some("low"), Some("high"), None]);
-        let told = table.nothing_matches("t.nii#z=0007").to_string();
-        assert!(told.contains("\"7\"") && told.contains("the first is \"0\""), "{told}");
+        let message = table.nothing_matches("t.nii#z=0007").to_string();
+        assert!(message.contains("\"7\"") && message.contains("the first is \"0\""), "{message}");
     }
 
     #[test]

@@ -13,7 +13,7 @@ use super::models::ModelOf;
 use super::samples::TaskSamples;
 use super::task_data::{Encoded, TaskData};
 use super::tasks_file::{Protocol, TaskSection};
-use crate::observer::Work;
+use crate::observer::WorkTracker;
 
 /// A task with its samples.
 pub(super) struct Task<'a> {
@@ -210,7 +210,7 @@ impl<'a> Task<'a> {
         finetuner: &Finetuner<'_>,
         model: Model,
         split: &Split,
-        work: &Work<'_>,
+        work: &WorkTracker<'_>,
     ) -> Result<Predictions> {
         let indices = |places: &[usize]| places.iter().map(|at| self.samples.indices[*at]).collect::<Vec<_>>();
         let labels = |places: &[usize]| places.iter().map(|at| self.samples.labels[*at]).collect::<Vec<_>>();

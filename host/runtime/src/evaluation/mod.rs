@@ -1,4 +1,4 @@
-//! What a run's models are worth on downstream tasks, and what was forgotten.
+//! Downstream tasks: scores of a run's models, and forgetting.
 //!
 //! A tasks file ([`tasks_file`]) names data and labels. Their samples are labelled and grouped ([`samples`]), encoded once with each model
 //! that counts ([`models`], [`task_data`]), and measured by each task's protocol for each seed ([`measure`]). The scores go to a folder
@@ -24,7 +24,7 @@ use medcoss_core::data::{Dataset, TokenSpec};
 use medcoss_core::evaluation::{EvaluatedStage, Score, ScoreMatrix, Scores, TaskSummary, Transfer};
 use medcoss_core::run::{CHECKSUM_PLACEHOLDER, FORMAT};
 
-use crate::observer::{Work, WorkObserver};
+use crate::observer::{WorkObserver, WorkTracker};
 use crate::run::Run;
 use medcoss_plugin_host::{Plugin, PluginRegistry};
 
@@ -37,7 +37,7 @@ use task_data::{Encoded, TaskData};
 pub use tasks_file::TasksFile;
 pub use written::ScoresFolder;
 
-/// Evaluates a run's models on tasks. Nothing is written; `observer` is told how far it is, and ends it with
+/// Evaluates a run's models on tasks. Nothing is written; `observer` follows the progress, and ends it with
 /// [`medcoss_core::Error::Interrupted`].
 ///
 /// # Errors
@@ -70,7 +70,7 @@ pub fn evaluate(
     }
     let n = needed.values().flat_map(|model| &model.data).map(|at| data[*at].n_chosen()).sum::<usize>();
 
-    let work = Work::new(observer, n as u64, "while tasks were evaluated", "no scores were written");
+    let work = WorkTracker::new(observer, n as u64, "while tasks were evaluated", "no scores were written");
     let context = EvaluationContext { models: &models, loader, options, work: &work };
     // By model and task.
     let mut measured = BTreeMap::new();

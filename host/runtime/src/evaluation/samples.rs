@@ -195,11 +195,11 @@ impl TaskSamples {
             }
         };
         split.map_err(|error| {
-            let mut told = error.to_string();
+            let mut message = error.to_string();
             for (class, name) in self.classes.iter().enumerate().rev() {
-                told = told.replace(&format!("class {class} has"), &format!("class {name:?} has"));
+                message = message.replace(&format!("class {class} has"), &format!("class {name:?} has"));
             }
-            anyhow!("{told}\nhint: give more samples or groups, or another split")
+            anyhow!("{message}\nhint: give more samples or groups, or another split")
         })
     }
 }
@@ -345,7 +345,7 @@ fn groups_of(
         (None, LabelSource::Table(table)) if table.group.is_some() => {
             annotations.iter().map(|annotation| annotation.group.clone()).collect()
         }
-        // Samples of one scan share its mask; what tells them apart follows the last `#` of their ids.
+        // Samples of one scan share its mask; they differ in what follows the last `#` of their ids.
         (None, LabelSource::Masks(_)) => {
             let file = |at: &usize| data.ids[*at].rsplit_once('#').map_or(data.ids[*at].as_str(), |(file, _)| file);
             labelled.iter().map(|at| Some(file(at).to_owned())).collect()

@@ -7,6 +7,7 @@ use medcoss_core::data::{Dataset, Subset};
 use medcoss_core::evaluation::{ClassMaps, LabelledFeatures, SegmentationClasses};
 use medcoss_core::model::{Model, ModelConfig};
 use medcoss_core::stage::{Features, extract_features};
+use medcoss_plugin_host::Plugin;
 
 use super::context::EvaluationContext;
 use super::label_source::{LabelSource, MaskLabels};
@@ -16,7 +17,6 @@ use crate::config::StageSection;
 use crate::label_maps::MaskedSource;
 use crate::plugin_dataset::PluginDataset;
 use crate::run::Run;
-use medcoss_plugin_host::Plugin;
 
 /// One dataset and the samples of it that some task uses.
 pub(super) struct TaskData {
@@ -125,7 +125,7 @@ impl TaskData {
             None => {
                 for (id, reason) in &invalid {
                     let reason = reason.lines().next().unwrap_or_default();
-                    tracing::warn!("{}: sample {id} is left out: {reason}", self.source.modality());
+                    tracing::warn!("{}: sample {id} is skipped: {reason}", self.source.modality());
                 }
             }
             Some(before) if *before != read => bail!(

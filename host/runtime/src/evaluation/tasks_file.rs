@@ -424,8 +424,8 @@ mod tests {
             (format!("{TASK}{TASK}"), &["two tasks with the name a"]),
         ] {
             let error = read(&text).map(|_| ()).unwrap_err();
-            let told = format!("{error:#}");
-            assert!(expected.iter().all(|part| told.contains(part)), "{text}\n{told}");
+            let message = format!("{error:#}");
+            assert!(expected.iter().all(|part| message.contains(part)), "{text}\n{message}");
         }
     }
 }

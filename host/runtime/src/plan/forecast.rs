@@ -1,4 +1,4 @@
-//! What the whole of a run takes, from what its parts took.
+//! Estimates for a whole run, from measurements of its parts.
 
 use std::collections::BTreeMap;
 use std::time::Instant;
@@ -20,8 +20,8 @@ const MOST_WORK: f64 = 2e9;
 const CHECKPOINT: u64 = 3;
 /// Checkpoints on the disk while a third is written.
 const CHECKPOINTS: u64 = 3;
-/// The device whose memory is the host's.
-pub const PROCESSOR: &str = "cpu";
+/// Name of the device whose memory is the host's.
+pub const CPU: &str = "cpu";
 
 /// A run before it is run.
 #[derive(Debug, Serialize)]
@@ -69,7 +69,7 @@ pub struct StageForecast {
     pub samples_per_second: Option<f64>,
     /// Share of the training in which learning stands still because a batch is not loaded yet.
     pub waited: f64,
-    /// All epochs, as the run will tell them.
+    /// All epochs, as the run will report them.
     pub training_seconds: f64,
     /// Before the first batch, and after the last epoch: features, choice of the buffer, files.
     pub other_seconds: f64,
@@ -110,7 +110,7 @@ pub struct Memory {
     pub program: Option<u64>,
     /// What is left of the peak: activations, batches, decoded files. Not known of a device with memory of its own.
     pub activations: Option<u64>,
-    /// Of the process, where the system tells: measured in the trial, more where features need it.
+    /// Of the process, where the system reports it: measured in the trial, more where features need it.
     pub peak: Option<u64>,
 }
 
@@ -123,7 +123,7 @@ impl StageForecast {
         stage: &Stage<'_>,
         written: Written,
         times: &Times,
-        work: &crate::observer::Work<'_>,
+        work: &crate::observer::WorkTracker<'_>,
     ) -> Result<Self> {
         let settings = stage.settings;
         let n_samples = stage.current.ids().len();
@@ -166,14 +166,14 @@ impl StageForecast {
     }
 }
 
-/// Seconds for the choice of a buffer from so many features. They are made up; where there are very many, of fewer, with as many of them to a
+/// Seconds for the choice of a buffer from so many features. They are Gaussian blobs; where there are very many, of fewer, with as many of them to a
 /// centre less: what has to be compared grows with the square.
 fn seconds_to_choose(
     buffer: &BufferConfig,
     n: usize,
     width: usize,
     device: &Device,
-    work: &crate::observer::Work<'_>,
+    work: &crate::observer::WorkTracker<'_>,
 ) -> Result<f64> {
     let ratio = match buffer.selection {
         BufferSelection::KMeans | BufferSelection::MiniBatchKMeans => buffer.cluster_ratio,
@@ -195,7 +195,7 @@ fn seconds_to_choose(
 
 impl Memory {
     /// Of a run whose model has so many parameters in the end, and whose largest stage so many numbers in its features; memory of this process
-    /// before and after the trial. `device` has memory of its own, or is the processor.
+    /// before and after the trial. `device` has memory of its own, or is the CPU.
     pub fn new(
         config: &RunConfig,
         device: &str,
@@ -208,7 +208,7 @@ impl Memory {
         let features = if strategy.keeps_buffer() { 4 * n_features as u64 } else { 0 };
         let n_further = if config.stages.len() > 1 { strategy.n_auxiliary_models() as u64 } else { 0 };
         // Features are held as they came, with room to grow, and once more where they are compared; gradients and optimiser are gone by then.
-        let here = if device == PROCESSOR { weights } else { 0 };
+        let here = if device == CPU { weights } else { 0 };
         let choosing = before.map(|before| before + (1 + n_further) * here + 3 * features);
         let peak = after.max(choosing);
         let known = before.unwrap_or_default() + (4 + n_further) * here;
@@ -219,7 +219,7 @@ impl Memory {
             teacher: n_further * weights,
             features,
             program: before,
-            activations: after.filter(|_| device == PROCESSOR).map(|after| after.saturating_sub(known)),
+            activations: after.filter(|_| device == CPU).map(|after| after.saturating_sub(known)),
             peak,
         }
     }

@@ -5,5 +5,5 @@ mod forecast;
 mod stopwatch;
 mod trial_run;
 
-pub use forecast::{Forecast, Memory, PROCESSOR, StageForecast};
+pub use forecast::{CPU, Forecast, Memory, StageForecast};
 pub use trial_run::{TrialRun, scratch_beside};

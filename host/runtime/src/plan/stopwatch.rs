@@ -1,4 +1,4 @@
-//! Times of a stage while it is tried out.
+//! Times of a stage during a trial.
 
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};

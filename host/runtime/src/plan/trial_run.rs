@@ -1,4 +1,4 @@
-//! A small run in a folder of its own: every stage learns some of its samples, for as long as it takes to see how fast it goes.
+//! A small run in a scratch folder: every stage learns some of its samples until its speed is known.
 
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -13,11 +13,11 @@ use super::forecast::{Forecast, Memory, StageForecast, Written};
 use super::stopwatch::Stopwatch;
 use crate::config::RunConfig;
 use crate::disk::size_of;
-use crate::observer::{Silent, Work, WorkObserver, is_interruption};
+use crate::observer::{Silent, WorkObserver, WorkTracker, is_interruption};
 use crate::stage_dataset::StageDataset;
 use crate::stage_plugin::StagePlugin;
 use crate::timing::peak_memory;
-use crate::training::{Begun, Training};
+use crate::training::{StartedRun, Training};
 
 /// Batches of a stage's own modality that are learned in an epoch of the trial.
 const OWN_BATCHES: usize = 8;
@@ -26,7 +26,7 @@ const READ_AT_A_TIME: usize = 8;
 /// More epochs than are ever tried.
 const MOST_EPOCHS: usize = 100_000;
 
-/// A folder that vanishes with the value, on the disk that a run would be written to.
+/// A folder that is removed when the value is dropped, on the disk that a run would be written to.
 ///
 /// # Errors
 /// A place that cannot be written to.
@@ -53,7 +53,7 @@ pub struct TrialRun<'a> {
     pub plugins: &'a [StagePlugin],
     /// Time of each stage that is spent with measuring.
     pub budget: Duration,
-    /// Is told which stage is tried, and says when to stop.
+    /// Follows the progress, and says when to stop.
     pub observer: &'a dyn WorkObserver,
 }
 
@@ -71,23 +71,23 @@ impl TrialRun<'_> {
             device: self.device.into(),
             plugins: self.plugins.to_vec(),
         };
-        let (mut begun, sources) = training.begin(&mut Silent)?;
+        let (mut started, sources) = training.start(&mut Silent)?;
         let at_rest = peak_memory();
         let excerpts: Vec<Subset<'_>> = (0..sources.len()).map(|at| self.excerpt(at, &sources[at])).collect();
 
-        let work = Work::new(self.observer, sources.len() as u64, "while it was planned", "nothing was written");
+        let work = WorkTracker::new(self.observer, sources.len() as u64, "while it was planned", "nothing was written");
         let mut stages = Vec::new();
         for (at, section) in self.config.stages.iter().enumerate() {
             work.begin(format!("trying {}", section.modality));
-            begun.admit(self.config, &sources[at])?;
+            started.admit(self.config, &sources[at])?;
             let settings = self.config.settings(section);
-            let mut whole = training.stage(&begun, at, &sources, &settings)?;
+            let mut whole = training.stage(&started, at, &sources, &settings)?;
             for (earlier, source) in whole.earlier.iter_mut().zip(&sources) {
                 earlier.buffer = first_samples(source, self.n_kept(source));
             }
             let mut watch = Stopwatch::new(self.budget, self.observer);
-            let state = self.try_stage(&training, &begun, at, &excerpts, &mut watch);
-            begun.states.push(state.with_context(|| format!("stage {} {}", at + 1, section.modality))?);
+            let state = self.try_stage(&training, &started, at, &excerpts, &mut watch);
+            started.states.push(state.with_context(|| format!("stage {} {}", at + 1, section.modality))?);
             self.look_around(&sources[at], &work)?;
             let written = self.written(&training.folder(at), &sources[at])?;
             stages.push(StageForecast::new(&whole, written, &watch.times(), &work)?);
@@ -95,9 +95,9 @@ impl TrialRun<'_> {
         }
 
         let measured = peak_memory();
-        let last = begun.states.len() - 1;
-        let stored = StoredModel::of_stage(&training.folder(last), &begun.states[last]);
-        let n_parameters = stored.load(&begun.device)?.n_parameters();
+        let last = started.states.len() - 1;
+        let stored = StoredModel::of_stage(&training.folder(last), &started.states[last]);
+        let n_parameters = stored.load(&started.device)?.n_parameters();
         let n_samples = sources.iter().map(|source| source.ids().len()).max().unwrap_or(0);
         let n_features = n_samples * stored.config.dimensions.width;
         let memory = Memory::new(self.config, self.device, n_parameters, n_features, [at_rest, measured]);
@@ -109,7 +109,7 @@ impl TrialRun<'_> {
     fn try_stage(
         &self,
         training: &Training,
-        begun: &Begun,
+        started: &StartedRun,
         at: usize,
         excerpts: &[Subset<'_>],
         watch: &mut Stopwatch<'_>,
@@ -121,9 +121,9 @@ impl TrialRun<'_> {
         // The time of each batch is wanted.
         settings.loss_every_steps = Some(1);
         // One cluster gives exactly as many samples as are wanted.
-        settings.buffer.ratio = self.n_rehearsed(&excerpts[at]).min(n_samples) as f64 / n_samples as f64;
+        settings.buffer.ratio = self.n_replayed(&excerpts[at]).min(n_samples) as f64 / n_samples as f64;
         settings.buffer.cluster_ratio = 1.0 / n_samples as f64;
-        let stage = training.stage(begun, at, excerpts, &settings)?;
+        let stage = training.stage(started, at, excerpts, &settings)?;
         if !stage.deferred {
             match stage.run(watch).map_err(anyhow::Error::new) {
                 Err(error) if is_interruption(&error) && !self.observer.stop_requested() => {}
@@ -132,15 +132,15 @@ impl TrialRun<'_> {
             watch.training_ended();
         }
         settings.epochs = watch.n_epochs().max(1);
-        Ok(training.stage(begun, at, excerpts, &settings)?.run(watch)?)
+        Ok(training.stage(started, at, excerpts, &settings)?.run(watch)?)
     }
 
     /// Reads further samples from all over the data, as long as the budget lasts: what a plugin holds in memory grows with the files that it
     /// has seen.
-    fn look_around(&self, source: &StageDataset, work: &Work<'_>) -> Result<()> {
+    fn look_around(&self, source: &StageDataset, work: &WorkTracker<'_>) -> Result<()> {
         let (n, began) = (source.ids().len(), Instant::now());
         let mut batch = RawBatch::default();
-        // Neighbours come late: first every so-manieth sample, then those beside them.
+        // Neighbours come late: first samples at a regular distance, then those beside them.
         let n_rounds = n.div_ceil(READ_AT_A_TIME);
         for round in 0..n_rounds {
             work.check_stop()?;
@@ -158,7 +158,7 @@ impl TrialRun<'_> {
         let StageSettings { batch_size, gradient_accumulation, .. } = self.config.settings(&self.config.stages[at]);
         let n = source.ids().len();
         let n_own = batch_size * OWN_BATCHES.max(2 * gradient_accumulation);
-        let n_wanted = n_own.max(self.n_rehearsed(source)).min(n);
+        let n_wanted = n_own.max(self.n_replayed(source)).min(n);
         Subset::new(source, (0..n_wanted).map(|nth| (nth * n / n_wanted) as u64).collect())
     }
 
@@ -168,7 +168,7 @@ impl TrialRun<'_> {
     }
 
     /// Samples that the trial keeps of a stage: enough for one of the largest batches that will be drawn from them.
-    fn n_rehearsed(&self, source: &dyn Dataset) -> usize {
+    fn n_replayed(&self, source: &dyn Dataset) -> usize {
         let batches = self.config.stages.iter().map(|section| self.config.settings(section).batch_size);
         self.n_kept(source).min(batches.max().unwrap_or(1)).max(1)
     }

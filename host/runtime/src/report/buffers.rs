@@ -57,7 +57,7 @@ pub(crate) fn section(run: &RunHistory, samples: &[Result<StageSamples, String>]
         missing.push(("buffers", "a stage chooses its buffer at its end, and none is finished".into()));
     }
     let lead = "At the end of a stage its features are clustered, and of every cluster the samples nearest to its centre are \
-                kept for rehearsal. Hatched: filled up from other clusters, because small ones left places free.";
+                kept in the buffer. Hatched: backfilled from other clusters, because small clusters left places free.";
     let gaps = gaps(missing.iter().map(|(stage, reason)| (*stage, reason.as_str())));
     let body = (!parts.is_empty()).then(|| html! { @for part in &parts { (part) } });
     Section { id: "buffers", title: "Rehearsal buffers", lead, body, gaps }
@@ -101,9 +101,9 @@ fn bars(at: usize, clusters: &[Cluster<'_>]) -> Markup {
         let filled = cluster.samples.iter().filter(|entry| entry.backfilled).count();
         let own = cluster.samples.len() - filled;
         let mean = cluster.samples.iter().map(|entry| entry.distance).sum::<f64>() / cluster.samples.len() as f64;
-        let told =
-            format!("cluster {}: {own} nearest, {filled} filled up; mean distance {}", cluster.number, short(mean));
-        (own as f64, filled as f64, told)
+        let caption =
+            format!("cluster {}: {own} nearest, {filled} backfilled; mean distance {}", cluster.number, short(mean));
+        (own as f64, filled as f64, caption)
     };
     let title = match clusters.len() {
         n if n > MOST_BARS => format!("Samples kept by cluster: the {MOST_BARS} largest of {n}"),
@@ -113,7 +113,7 @@ fn bars(at: usize, clusters: &[Cluster<'_>]) -> Markup {
         title: &title,
         x: "clusters, the largest first",
         y: "samples",
-        parts: [(at, "nearest to the centre"), (at, "filled up")],
+        parts: [(at, "nearest to the centre"), (at, "backfilled")],
         bars: clusters.iter().take(MOST_BARS).map(bar).collect(),
     }
     .draw()
@@ -143,11 +143,11 @@ fn nearest(samples: &StageSamples, clusters: &[Cluster<'_>], n_shown: usize) -> 
 }
 
 /// A sample, or in its place why it cannot be shown.
-pub(crate) fn exhibit(shown: Result<Exhibit, String>, told: &str) -> Markup {
+pub(crate) fn exhibit(shown: Result<Exhibit, String>, caption: &str) -> Markup {
     html! {
         @match shown {
-            Ok(exhibit) => (exhibit.draw(told)),
-            Err(reason) => span.unseen title=(format!("{told}: {reason}")) { "not shown" },
+            Ok(exhibit) => (exhibit.draw(caption)),
+            Err(reason) => span.unseen title=(format!("{caption}: {reason}")) { "not shown" },
         }
     }
 }

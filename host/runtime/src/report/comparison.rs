@@ -11,7 +11,7 @@ use super::curves::{RUN_EPOCHS, in_words, keys, points};
 use super::history::{RunHistory, StageHistory, Status};
 use super::scores::metric;
 use super::series::map_fields;
-use crate::disk::human;
+use crate::disk::human_bytes;
 use crate::numbers::{duration, short, signed};
 
 pub(crate) fn draw(runs: &[RunHistory]) -> Markup {
@@ -46,7 +46,7 @@ fn table(runs: &[RunHistory]) -> Markup {
                 td { (stages(run)) }
                 td.number { (duration(run.stages.iter().map(StageHistory::seconds).sum())) }
                 td.number { (rate(&run.stages).map_or("-".into(), short)) }
-                td.number { (peak(run).map_or("-".into(), human)) }
+                td.number { (peak(run).map_or("-".into(), human_bytes)) }
             } } }
         } }
     }

@@ -6,7 +6,7 @@ use super::chart::{LineChart, Series, key};
 use super::curves::{RUN_EPOCHS, bands, offsets};
 use super::history::{RunHistory, StageHistory};
 use super::section::Section;
-use crate::disk::human;
+use crate::disk::human_bytes;
 use crate::numbers::{duration, short};
 
 pub(crate) fn section(run: &RunHistory) -> Section {
@@ -17,11 +17,12 @@ pub(crate) fn section(run: &RunHistory) -> Section {
         gaps.push("the run keeps no times (timing.jsonl)".into());
     } else if !has_memory {
         gaps.push(
-            "peak memory is not recorded: the run was made by an earlier version, or the system does not tell".into(),
+            "peak memory is not recorded: the run was made by an earlier version, or the system does not report it"
+                .into(),
         );
     }
     let lead = "Samples count each time they are learned from, rehearsal included. Waiting is the part of the time in which learning \
-                stood still because a batch was not loaded yet; more num_workers make it less where there are processors for them. \
+                stood still because a batch was not loaded yet; more num_workers make it less where there are cores for them. \
                 Memory is the most that the process had up to the end of the stage.";
     Section { id: "cost", title: "Throughput and memory", lead, body: has_times.then(|| body(run)), gaps }
 }
@@ -77,7 +78,7 @@ fn body(run: &RunHistory) -> Markup {
                     td.number { (duration(stage.seconds())) }
                     td.number { (stage.waited().map_or("-".into(), |(waited, all)| share(waited, all))) }
                     td.number { (rate(std::slice::from_ref(stage)).map_or("-".into(), short)) }
-                    td.number { (peak_of(stage).map_or("-".into(), human)) }
+                    td.number { (peak_of(stage).map_or("-".into(), human_bytes)) }
                 } } }
             } }
         }

@@ -64,7 +64,7 @@ pub(crate) fn offsets(run: &RunHistory) -> Vec<usize> {
     offsets
 }
 
-/// The stages that have begun, on an axis of the run's epochs.
+/// The stages that have started, on an axis of the run's epochs.
 pub(crate) fn bands(run: &RunHistory) -> Vec<Band> {
     let offsets = offsets(run);
     let stages = run.stages.iter().zip(offsets.windows(2)).filter(|(stage, _)| !stage.epochs.is_empty());

@@ -1,4 +1,4 @@
-//! Samples as a reader sees them: pictures inside of the page, made small, or words.
+//! Samples as a reader sees them: images inside of the page, made small, or words.
 
 use std::io::Cursor;
 
@@ -7,17 +7,16 @@ use base64::engine::general_purpose::STANDARD;
 use image::imageops::FilterType;
 use image::{DynamicImage, ImageFormat, ImageReader, Limits};
 use maud::{Markup, html};
-
 use medcoss_plugin_host::Rendered;
 
-/// Longest side in pixels of a picture that a plugin may answer with.
+/// Longest side in pixels of a image that a plugin may answer with.
 const LARGEST: u32 = 8192;
-/// Height in pixels up to which a small picture is shown larger than it is.
+/// Height in pixels up to which a small image is shown larger than it is.
 const ENLARGED: u32 = 144;
 /// Characters that are shown of a text.
 const WORDS: usize = 120;
 
-/// How large pictures become at most, in pixels.
+/// How large images become at most, in pixels.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Frame {
     pub width: u32,
@@ -26,14 +25,14 @@ pub(crate) struct Frame {
 
 /// For rows of samples.
 pub(crate) const THUMBNAIL: Frame = Frame { width: 176, height: 60 };
-/// For pictures that are compared in detail.
+/// For images that are compared in detail.
 pub(crate) const LARGE: Frame = Frame { width: 420, height: 176 };
 
 /// What is shown of a sample.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) enum Exhibit {
     /// A PNG file, and how large it is shown.
-    Picture { file: Vec<u8>, width: u32, height: u32 },
+    Image { file: Vec<u8>, width: u32, height: u32 },
     /// The beginning of a text.
     Words(String),
 }
@@ -42,53 +41,53 @@ impl Exhibit {
     /// Of what a plugin rendered.
     ///
     /// # Errors
-    /// A picture that cannot be read.
+    /// A image that cannot be read.
     pub(crate) fn of(rendered: Rendered, frame: Frame) -> Result<Self, String> {
         match rendered {
             Rendered::Png(file) => {
-                Self::picture(&file, frame).map_err(|error| format!("its picture cannot be read: {error}"))
+                Self::from_image(&file, frame).map_err(|error| format!("its image cannot be read: {error}"))
             }
             Rendered::Text(text) => Ok(Self::Words(beginning(&text))),
         }
     }
 
     /// Read and written again: smaller, in grey where it is grey, and without whatever else the file holds.
-    fn picture(file: &[u8], frame: Frame) -> image::ImageResult<Self> {
+    fn from_image(file: &[u8], frame: Frame) -> image::ImageResult<Self> {
         let mut reader = ImageReader::with_format(Cursor::new(file), ImageFormat::Png);
         let mut limits = Limits::default();
         limits.max_image_width = Some(LARGEST);
         limits.max_image_height = Some(LARGEST);
         reader.limits(limits);
-        let picture = reader.decode()?;
-        let fits = picture.width() <= frame.width && picture.height() <= frame.height;
-        let picture = if fits { picture } else { picture.resize(frame.width, frame.height, FilterType::Triangle) };
-        let colours = picture.to_rgb8();
+        let decoded = reader.decode()?;
+        let fits = decoded.width() <= frame.width && decoded.height() <= frame.height;
+        let decoded = if fits { decoded } else { decoded.resize(frame.width, frame.height, FilterType::Triangle) };
+        let colours = decoded.to_rgb8();
         let is_grey = colours.pixels().all(|pixel| pixel.0[0] == pixel.0[1] && pixel.0[1] == pixel.0[2]);
-        let picture: DynamicImage = if is_grey { picture.to_luma8().into() } else { colours.into() };
+        let decoded: DynamicImage = if is_grey { decoded.to_luma8().into() } else { colours.into() };
         let mut file = Cursor::new(Vec::new());
-        picture.write_to(&mut file, ImageFormat::Png)?;
-        Ok(Self::Picture { file: file.into_inner(), width: picture.width(), height: picture.height() })
+        decoded.write_to(&mut file, ImageFormat::Png)?;
+        Ok(Self::Image { file: file.into_inner(), width: decoded.width(), height: decoded.height() })
     }
 
     /// Shown so many times as large that it has a height to look at; the file stays as it is.
     pub(crate) fn enlarged(self) -> Self {
         match self {
-            Self::Picture { file, width, height } => {
+            Self::Image { file, width, height } => {
                 let times = (ENLARGED / height.max(1)).max(1);
-                Self::Picture { file, width: width * times, height: height * times }
+                Self::Image { file, width: width * times, height: height * times }
             }
             words => words,
         }
     }
 
     /// With a text for those who do not see it.
-    pub(crate) fn draw(&self, told: &str) -> Markup {
+    pub(crate) fn draw(&self, caption: &str) -> Markup {
         html! {
             @match self {
-                Self::Picture { file, width, height } => {
-                    img src=(format!("data:image/png;base64,{}", STANDARD.encode(file))) width=(width) height=(height) alt=(told) title=(told);
+                Self::Image { file, width, height } => {
+                    img src=(format!("data:image/png;base64,{}", STANDARD.encode(file))) width=(width) height=(height) alt=(caption) title=(caption);
                 },
-                Self::Words(words) => blockquote title=(told) { (words) },
+                Self::Words(words) => blockquote title=(caption) { (words) },
             }
         }
     }
@@ -105,24 +104,24 @@ fn beginning(text: &str) -> String {
 mod tests {
     use super::*;
 
-    fn png(picture: DynamicImage) -> Rendered {
+    fn png(decoded: DynamicImage) -> Rendered {
         let mut file = Cursor::new(Vec::new());
-        picture.write_to(&mut file, ImageFormat::Png).unwrap();
+        decoded.write_to(&mut file, ImageFormat::Png).unwrap();
         Rendered::Png(file.into_inner())
     }
 
     #[test]
     fn pictures_become_small_keep_their_shape_and_lose_colours_that_are_none() {
         let grey = image::RgbImage::from_fn(400, 100, |x, y| image::Rgb([(x / 2 + y / 4) as u8; 3]));
-        let Exhibit::Picture { file, width, height } = Exhibit::of(png(grey.into()), THUMBNAIL).unwrap() else {
-            panic!("a picture")
+        let Exhibit::Image { file, width, height } = Exhibit::of(png(grey.into()), THUMBNAIL).unwrap() else {
+            panic!("a image")
         };
         assert_eq!((width, height), (176, 44));
         assert_eq!(image::load_from_memory(&file).unwrap().color(), image::ColorType::L8);
         let coloured = image::RgbImage::from_fn(8, 4, |x, _| image::Rgb([x as u8, 0, 9]));
-        let Exhibit::Picture { file, width, height } = Exhibit::of(png(coloured.clone().into()), THUMBNAIL).unwrap()
+        let Exhibit::Image { file, width, height } = Exhibit::of(png(coloured.clone().into()), THUMBNAIL).unwrap()
         else {
-            panic!("a picture")
+            panic!("a image")
         };
         assert_eq!((width, height), (8, 4));
         assert_eq!(image::load_from_memory(&file).unwrap().to_rgb8(), coloured);

@@ -13,13 +13,13 @@ use crate::record::read_with_checksum;
 use crate::run::Run;
 use crate::timing::EpochTime;
 
-/// One run, as its folder tells it.
+/// One run, as its folder shows it.
 pub struct RunHistory {
     /// Its folder.
     pub path: PathBuf,
-    /// The folder's name, or as much of its path as tells it from other runs of the report.
+    /// The folder's name, or as much of its path as distinguishes it from other runs of the report.
     pub name: String,
-    /// How it rehearses, where its record says so.
+    /// Its strategy, where its record names one.
     pub strategy: Option<String>,
     /// What can be learned from or shown with a model.
     pub finished: Run,
@@ -27,7 +27,7 @@ pub struct RunHistory {
     pub record: String,
     /// Plugins that made it, or why they are not known.
     pub plugins: Result<Vec<LockedPlugin>, String>,
-    /// All stages, also those that have not begun.
+    /// All stages, also those that have not started.
     pub stages: Vec<StageHistory>,
     /// Scores by tasks file, or what is wrong with them.
     pub evaluations: Vec<(String, Result<Scores, String>)>,
@@ -38,7 +38,7 @@ pub struct RunHistory {
 pub enum Status {
     /// Model and buffer are there.
     Done,
-    /// It has begun, and so many epochs are done.
+    /// It has started, and so many epochs are done.
     Running(usize),
     /// Nothing is there.
     NotBegun,
@@ -60,10 +60,10 @@ pub struct StageHistory {
     pub(crate) epochs: Vec<EpochLine>,
     pub(crate) times: Vec<EpochTime>,
     /// Lines of the metrics that cannot be read.
-    pub(crate) n_bad_lines: usize,
+    pub(crate) n_invalid_lines: usize,
     /// Of a finished stage.
     pub(crate) buffer: Option<Result<Vec<BufferEntry>, String>>,
-    /// Whether the kept samples lie in the run.
+    /// Whether the buffer samples lie in the run.
     pub(crate) materialised: bool,
 }
 
@@ -127,7 +127,7 @@ impl StageHistory {
         epochs_wanted: usize,
         finished: Option<&StageState>,
     ) -> Result<Self> {
-        let (epochs, n_bad_lines) = read_epochs(&folder.file(RunLayout::METRICS));
+        let (epochs, n_invalid_lines) = read_epochs(&folder.file(RunLayout::METRICS));
         // A checkpoint that is damaged is passed over when the run goes on; here it says nothing.
         let running = if finished.is_none() { folder.running().unwrap_or_default() } else { None };
         let status = match (finished, &running, epochs.last()) {
@@ -151,7 +151,7 @@ impl StageHistory {
             state: finished.cloned().or(running),
             epochs,
             times: EpochTime::read(&folder.file(RunLayout::TIMING)),
-            n_bad_lines,
+            n_invalid_lines,
             buffer,
             materialised: folder.file(RunLayout::BUFFER_SAMPLES).is_dir(),
             folder,
@@ -215,12 +215,12 @@ pub fn tell_apart(runs: &mut [RunHistory]) {
 /// The first line of each layer of an error and its hints in one line, without the folders that only this machine has: a report may
 /// be given away.
 pub fn first_line(error: &anyhow::Error, folders: &[&Path]) -> String {
-    let (mut told, mut hints) = (Vec::new(), Vec::new());
+    let (mut caption, mut hints) = (Vec::new(), Vec::new());
     for layer in error.chain().map(ToString::to_string) {
-        told.push(layer.lines().next().unwrap_or_default().to_string());
+        caption.push(layer.lines().next().unwrap_or_default().to_string());
         hints.extend(layer.lines().skip(1).filter_map(|line| line.strip_prefix("hint: ")).map(String::from));
     }
-    let mut text = told.join(": ");
+    let mut text = caption.join(": ");
     if !hints.is_empty() {
         text.push_str(&format!(". Hint: {}", hints.join("; ")));
     }

@@ -53,7 +53,7 @@ pub(crate) fn section(
     let only_kept: Vec<&str> = only_kept.map(|(stage, _)| stage.label.as_str()).collect();
     if !only_kept.is_empty() {
         gaps.push(format!(
-            "{}: kept samples alone, since the data are not at hand (--data-root DIR)",
+            "{}: buffer samples alone, since the data were not found (--data-root DIR)",
             only_kept.join(", ")
         ));
     }
@@ -74,7 +74,7 @@ fn whole(
     features: &[Result<StageFeatures, String>],
 ) -> Result<Option<Markup>, String> {
     let mut values = Vec::new();
-    let mut told = Vec::new();
+    let mut caption = Vec::new();
     let mut colours = Vec::new();
     let mut width = 0;
     for (at, stage) in run.stages.iter().enumerate() {
@@ -82,19 +82,19 @@ fn whole(
         values.extend_from_slice(&features.values);
         width = features.width;
         colours.push((stage.label.clone(), at));
-        let text = |&index: &u64| format!("{}: {}", stage.label, samples.told(index));
-        told.extend(features.indices.iter().zip(&features.kept).map(|(index, kept)| (at, text(index), *kept)));
+        let text = |&index: &u64| format!("{}: {}", stage.label, samples.caption(index));
+        caption.extend(features.indices.iter().zip(&features.kept).map(|(index, kept)| (at, text(index), *kept)));
     }
     if colours.is_empty() {
         return Ok(None);
     }
     let map = Projection::of(&values, width).map_err(|error| error.to_string())?;
-    let points = map.points.iter().zip(told).map(|([x, y], (colour, told, ringed))| Point {
+    let points = map.points.iter().zip(caption).map(|([x, y], (colour, caption, ringed))| Point {
         x: *x,
         y: *y,
         colour,
         ringed,
-        told,
+        caption,
     });
     let (x, y) = (axis(1, map.explained[0]), axis(2, map.explained[1]));
     let chart = Scatter { title: "All modalities", x: &x, y: &y, colours, points: points.collect() };
@@ -121,7 +121,7 @@ fn by_label(title: &str, samples: &StageSamples, features: &StageFeatures) -> Op
         y: *y,
         colour: colour(labels[row]),
         ringed: features.kept[row],
-        told: samples.told(features.indices[row]),
+        caption: samples.caption(features.indices[row]),
     });
     let (x, y) = (axis(1, map.explained[0]), axis(2, map.explained[1]));
     let title = format!("{title} by label");

@@ -17,7 +17,7 @@ mod neighbours;
 mod overview;
 mod page;
 mod passes;
-mod restorations;
+mod reconstructions;
 mod samples;
 mod scores;
 mod section;
@@ -27,14 +27,14 @@ mod words;
 
 use std::path::Path;
 
-use serde::Serialize;
-
-use crate::observer::{Work, WorkObserver};
 use history::{RunHistory, Status};
 use medcoss_plugin_host::PluginRegistry;
 use passes::Passes;
 use samples::StageSamples;
 use section::Section;
+use serde::Serialize;
+
+use crate::observer::{WorkObserver, WorkTracker};
 
 pub use page::MARK;
 
@@ -48,7 +48,7 @@ pub struct Making<'a> {
     pub device: &'a str,
     /// Samples on a map.
     pub n_samples: usize,
-    /// Is told which part is drawn.
+    /// Follows the progress.
     pub observer: &'a dyn WorkObserver,
 }
 
@@ -79,7 +79,7 @@ pub struct SectionSummary {
 /// Samples, clusters and queries that are shown of a modality: fewer, the more runs share a page.
 #[derive(Debug, Clone, Copy)]
 struct Detail {
-    n_restored: usize,
+    n_reconstructed: usize,
     n_clusters: usize,
     n_queries: usize,
 }
@@ -92,15 +92,16 @@ impl Making<'_> {
             2 => 2,
             _ => 1,
         };
-        let detail = Detail { n_restored: n.min(3), n_clusters: n, n_queries: n };
+        let detail = Detail { n_reconstructed: n.min(3), n_clusters: n, n_queries: n };
         let n_finished: usize = runs.iter().map(|run| run.finished.states.len()).sum();
-        let work = Work::new(self.observer, 3 * n_finished as u64, "while the report was drawn", "nothing was written");
+        let work =
+            WorkTracker::new(self.observer, 3 * n_finished as u64, "while the report was drawn", "nothing was written");
         let sections: Vec<Vec<Section>> = runs.iter().map(|run| self.sections(run, detail, &work)).collect();
         let summaries = runs.iter().zip(&sections).map(|(run, sections)| summary(run, sections)).collect();
         (page::draw(runs, &sections), summaries)
     }
 
-    fn sections(&self, run: &RunHistory, detail: Detail, work: &Work<'_>) -> Vec<Section> {
+    fn sections(&self, run: &RunHistory, detail: Detail, work: &WorkTracker<'_>) -> Vec<Section> {
         let samples: Vec<Result<StageSamples, String>> = run
             .stages
             .iter()
@@ -114,7 +115,8 @@ impl Making<'_> {
             })
             .collect();
         let passes = Passes { run, samples: &samples, device: self.device, work };
-        let restored: Vec<_> = run.stages.iter().map(|stage| passes.restored(stage, detail.n_restored)).collect();
+        let reconstructed: Vec<_> =
+            run.stages.iter().map(|stage| passes.reconstructed(stage, detail.n_reconstructed)).collect();
         let n_each = self.n_samples.div_ceil(run.finished.states.len().max(1));
         let features = passes.features(n_each);
         work.begin("drawing".into());
@@ -123,7 +125,7 @@ impl Making<'_> {
             curves::section(run),
             scores::section(run),
             buffers::section(run, &samples, detail.n_clusters),
-            restorations::section(run, &samples, &restored),
+            reconstructions::section(run, &samples, &reconstructed),
             map::section(run, &samples, &features),
             neighbours::section(run, &samples, &features, detail.n_queries),
             cost::section(run),

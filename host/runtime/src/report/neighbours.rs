@@ -55,15 +55,15 @@ fn query(samples: &StageSamples, features: &StageFeatures, row: usize) -> Markup
     html! {
         div.row {
             div.query {
-                (exhibit(samples.exhibit(own, THUMBNAIL), &samples.told(own)))
+                (exhibit(samples.exhibit(own, THUMBNAIL), &samples.caption(own)))
                 @if let Some(label) = samples.label(own) { small { "label " (label) } }
             }
             div.exhibits {
                 @for (row, cosine) in nearest {
                     @let index = features.indices[row];
-                    @let told = format!("{}, cosine {cosine:.6}", samples.told(index));
+                    @let caption = format!("{}, cosine {cosine:.6}", samples.caption(index));
                     figure {
-                        (exhibit(samples.exhibit(index, THUMBNAIL), &told))
+                        (exhibit(samples.exhibit(index, THUMBNAIL), &caption))
                         figcaption { (short(1.0 - cosine)) @if let Some(label) = samples.label(index) { br; "label " (label) } }
                     }
                 }

@@ -11,9 +11,9 @@ pub(crate) fn section(run: &RunHistory) -> Section {
     let gaps = run
         .stages
         .iter()
-        .filter(|stage| stage.n_bad_lines > 0)
+        .filter(|stage| stage.n_invalid_lines > 0)
         .map(|stage| {
-            let n = stage.n_bad_lines;
+            let n = stage.n_invalid_lines;
             format!("{}: {n} of its lines of losses cannot be read and are left out", stage.folder.name())
         })
         .collect();
@@ -57,7 +57,7 @@ pub(crate) fn tile(name: &str, value: &str) -> Markup {
 
 fn timeline(run: &RunHistory) -> Markup {
     let total: f64 = run.stages.iter().map(StageHistory::seconds).sum();
-    // A stage that has not begun has a width too.
+    // A stage that has not started has a width too.
     let width = |stage: &StageHistory| match total > 0.0 {
         true => (stage.seconds() / total).max(0.04),
         false => stage.epochs_wanted as f64,
@@ -65,7 +65,7 @@ fn timeline(run: &RunHistory) -> Markup {
     html! {
         ol.timeline aria-label="stages in their order" {
             @for (at, stage) in run.stages.iter().enumerate() {
-                li.(colour(at)).(class(stage.status)) style=(format!("flex-grow:{:.3}", width(stage))) title=(told(stage)) {
+                li.(colour(at)).(class(stage.status)) style=(format!("flex-grow:{:.3}", width(stage))) title=(caption(stage)) {
                     b { (stage.number) " " (stage.modality) }
                     span { (progress(stage)) }
                 }
@@ -82,7 +82,7 @@ fn class(status: Status) -> &'static str {
     }
 }
 
-fn told(stage: &StageHistory) -> String {
+fn caption(stage: &StageHistory) -> String {
     format!("stage {} {}: {}, {}", stage.number, stage.modality, progress(stage), duration(stage.seconds()))
 }
 
@@ -90,7 +90,7 @@ fn progress(stage: &StageHistory) -> String {
     match stage.status {
         Status::Done => duration(stage.seconds()),
         Status::Running(epochs) => format!("epoch {epochs} of {}", stage.epochs_wanted),
-        Status::NotBegun => "not begun".into(),
+        Status::NotBegun => "not started".into(),
     }
 }
 

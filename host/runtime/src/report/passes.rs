@@ -11,7 +11,7 @@ use medcoss_core::stage::extract_features;
 
 use super::history::{RunHistory, StageHistory, first_line};
 use super::samples::StageSamples;
-use crate::observer::Work;
+use crate::observer::WorkTracker;
 
 /// Samples that are tried for every one that is shown: some may not be readable.
 const TRIED: usize = 3;
@@ -34,7 +34,7 @@ pub(crate) struct Passes<'a> {
     pub samples: &'a [Result<StageSamples, String>],
     /// Name of the device.
     pub device: &'a str,
-    pub work: &'a Work<'a>,
+    pub work: &'a WorkTracker<'a>,
 }
 
 /// A model in memory.
@@ -61,12 +61,13 @@ impl Passes<'_> {
     ///
     /// # Errors
     /// Why there are none, in one line.
-    pub(crate) fn restored(&self, stage: &StageHistory, n_shown: usize) -> Result<Vec<Reconstruction>, String> {
+    pub(crate) fn reconstructed(&self, stage: &StageHistory, n_shown: usize) -> Result<Vec<Reconstruction>, String> {
         let samples = self.samples[stage.number - 1].as_ref().map_err(Clone::clone)?;
         self.say(&format!("filling in {}", stage.label));
-        let restored = self.restore(stage, samples, n_shown).map_err(|error| first_line(&error, &[&self.run.path]));
+        let reconstructed =
+            self.restore(stage, samples, n_shown).map_err(|error| first_line(&error, &[&self.run.path]));
         self.work.advance(1);
-        restored
+        reconstructed
     }
 
     fn restore(&self, stage: &StageHistory, samples: &StageSamples, n_shown: usize) -> Result<Vec<Reconstruction>> {
@@ -76,19 +77,19 @@ impl Passes<'_> {
         let place = [stage.number as u64, 1];
         let tried = sample_without_replacement(&all, TRIED * n_shown, self.run.finished.config.seed, &place);
         let seed = self.run.finished.config.seed;
-        let mut restored = Vec::new();
+        let mut reconstructed = Vec::new();
         // One by one: memory does not grow with the size of samples.
         for index in tried {
             let device = device::by_name(self.device)?;
-            restored.extend(reconstruct_samples(&model.model, family, &samples.source, &[index], seed, &device)?);
-            if restored.len() == n_shown {
+            reconstructed.extend(reconstruct_samples(&model.model, family, &samples.source, &[index], seed, &device)?);
+            if reconstructed.len() == n_shown {
                 break;
             }
         }
-        if restored.is_empty() {
+        if reconstructed.is_empty() {
             bail!("none of its samples could be read");
         }
-        Ok(restored)
+        Ok(reconstructed)
     }
 
     /// Features of some samples of each stage by the latest model: a third of them kept ones, the rest drawn from the others. Of a stage

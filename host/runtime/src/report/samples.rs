@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Result, anyhow, bail};
 use medcoss_core::data::{Dataset, RawBatch, View};
 use medcoss_core::run::StageState;
+use medcoss_plugin_host::{PluginRegistry, Tokens};
 
 use super::exhibit::{Exhibit, Frame};
 use super::history::{RunHistory, StageHistory, first_line};
@@ -13,7 +14,6 @@ use crate::config::RunConfig;
 use crate::plugin_dataset::PluginDataset;
 use crate::stage_dataset::StageDataset;
 use crate::stage_plugin::{StagePlugin, plugins_of};
-use medcoss_plugin_host::{PluginRegistry, Tokens};
 
 /// Where a stage's samples were read from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -120,7 +120,7 @@ impl StageSamples {
     }
 
     /// What the map and the neighbours tell of a sample.
-    pub(crate) fn told(&self, index: u64) -> String {
+    pub(crate) fn caption(&self, index: u64) -> String {
         let id = &self.source.ids()[index as usize];
         match self.label(index) {
             Some(label) => format!("{id} ({label})"),

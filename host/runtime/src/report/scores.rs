@@ -81,7 +81,7 @@ fn cell(scores: &Scores, stage: &EvaluatedStage, task: &TaskSummary) -> Markup {
     html! {
         @match scores.primary(stage.stage, task) {
             Some(score) => {
-                td.(class) style=(format!("--good:{:.0}%", 8.0 + 62.0 * goodness(scores, task, score.value))) title=(told(score)) {
+                td.(class) style=(format!("--good:{:.0}%", 8.0 + 62.0 * goodness(scores, task, score.value))) title=(caption(score)) {
                     b { (short(score.value)) }
                     small { (short(score.low)) "\u{2013}" (short(score.high)) }
                 }
@@ -91,7 +91,7 @@ fn cell(scores: &Scores, stage: &EvaluatedStage, task: &TaskSummary) -> Markup {
     }
 }
 
-fn told(score: &Score) -> String {
+fn caption(score: &Score) -> String {
     let seeds: Vec<String> = score.by_seed.iter().map(|value| short(*value)).collect();
     format!("{} {} of {} samples; by seed {}", score.metric, short(score.value), score.n, seeds.join(", "))
 }

@@ -25,17 +25,17 @@ pub(crate) struct EpochLine {
 /// What a stage's `metrics.jsonl` says so far; empty without one. Lines that cannot be read (the last one of a run that was
 /// killed) are counted and left out.
 pub(crate) fn read_epochs(path: &Path) -> (Vec<EpochLine>, usize) {
-    let (lines, n_bad): (Vec<Value>, usize) = read_lines(path);
+    let (lines, n_invalid): (Vec<Value>, usize) = read_lines(path);
     let epochs: Vec<EpochLine> = lines.iter().filter_map(epoch_line).collect();
-    let n_bad = n_bad + lines.len() - epochs.len();
-    (epochs, n_bad)
+    let n_invalid = n_invalid + lines.len() - epochs.len();
+    (epochs, n_invalid)
 }
 
 fn read_lines<T: DeserializeOwned>(path: &Path) -> (Vec<T>, usize) {
     let text = std::fs::read_to_string(path).unwrap_or_default();
     let lines: Vec<T> = text.lines().filter_map(|line| serde_json::from_str(line).ok()).collect();
-    let n_bad = text.lines().count() - lines.len();
-    (lines, n_bad)
+    let n_invalid = text.lines().count() - lines.len();
+    (lines, n_invalid)
 }
 
 fn epoch_line(line: &Value) -> Option<EpochLine> {
@@ -81,7 +81,7 @@ mod tests {
     #[test]
     fn times_of_earlier_versions_are_read() {
         let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("timing.jsonl");
+        let path = folder.path().join(medcoss_core::run::RunLayout::TIMING);
         let text = "{\"epoch\":1,\"n_samples\":8,\"seconds\":2.5}\n\
                     {\"epoch\":2,\"n_samples\":8,\"seconds\":2.0,\"peak_rss_bytes\":7,\"waited_seconds\":0.5}\n";
         std::fs::write(&path, text).unwrap();
@@ -96,8 +96,8 @@ mod tests {
         let text = "{\"stage\":2,\"modality\":\"b\",\"epoch\":1,\"step\":7,\"learning_rate\":0.5,\"pretext\":{\"b\":1.5},\
                     \"distillation\":{},\"penalty\":{\"a\":0.25},\"entropy\":2}\n{\"stage\":2,\"epo";
         std::fs::write(&path, text).unwrap();
-        let (lines, n_bad) = read_epochs(&path);
-        assert_eq!((lines.len(), n_bad), (1, 1));
+        let (lines, n_invalid) = read_epochs(&path);
+        assert_eq!((lines.len(), n_invalid), (1, 1));
         assert_eq!((lines[0].epoch, lines[0].step, lines[0].scalars["entropy"]), (1, 7, 2.0));
         assert_eq!(lines[0].maps["penalty"]["a"], 0.25);
         assert_eq!(map_fields(lines.iter()), ["pretext", "penalty"]);

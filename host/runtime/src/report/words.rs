@@ -5,10 +5,10 @@
 
 use maud::{Markup, html};
 use medcoss_core::pretext::{PredictedTokens, Prediction};
+use medcoss_plugin_host::{Rendered, Tokens};
 
 use super::samples::StageSamples;
 use crate::numbers::percent;
-use medcoss_plugin_host::{Rendered, Tokens};
 
 /// A stretch of text with a prediction in it, or without.
 #[derive(Debug, Clone, PartialEq)]
@@ -32,7 +32,7 @@ pub(crate) fn draw(samples: &StageSamples, predicted: &PredictedTokens, id: &str
     let n_predictions = predicted.predictions.len();
     Ok(html! {
         div.sample {
-            p.told {
+            p.caption {
                 code { (id) } " " (n_right) " of " (n_predictions) " words right"
                 @if n_predictions > 0 { " (" (percent(n_right as f64 / n_predictions as f64)) ")" }
             }
@@ -56,12 +56,12 @@ fn draw_piece(piece: &Piece) -> Markup {
         @match &piece.prediction {
             None => (word),
             Some((prediction, probability)) => {
-                @let told = format!("prediction \u{201c}{}\u{201d}, {}", prediction.trim(), percent(f64::from(*probability)));
+                @let caption = format!("prediction \u{201c}{}\u{201d}, {}", prediction.trim(), percent(f64::from(*probability)));
                 @if piece.right {
-                    ins title=(told) { (word) }
+                    ins title=(caption) { (word) }
                 } @else {
                     @let prediction = if prediction.trim().is_empty() { "\u{2205}" } else { prediction.trim() };
-                    span.wrong title=(told) { del { (prediction) } b { (if word.is_empty() { "\u{2205}" } else { word }) } }
+                    span.wrong title=(caption) { del { (prediction) } b { (if word.is_empty() { "\u{2205}" } else { word }) } }
                 }
             },
         }

@@ -1,4 +1,4 @@
-//! `medcoss bench boundary`: what it costs that plugins are shared libraries.
+//! `medcoss bench boundary`: the cost of calling plugins in shared libraries.
 
 use std::path::{Path, PathBuf};
 use std::time::Instant;
@@ -7,6 +7,7 @@ use clap::Args;
 use medcoss_abi::abi_stable::std_types::{RSlice, RSliceMut};
 use medcoss_abi::message::{Geometry, Open, Synthesise};
 use medcoss_abi::{DatasetHandle, FillBuffers, FillRequest, PluginTable, VIEW_TRAIN};
+use medcoss_plugin_host::{Batch, Plugin, PluginLocation, v1_header_of};
 use medcoss_sdk::{Dataset, Modality, OpenRequest, Sample, View, sample_rng};
 use medcoss_xray::{Options, Xray};
 use serde::Serialize;
@@ -15,12 +16,11 @@ use super::{N_WARM_UP, built, median};
 use crate::arguments::{PluginArgs, ResultArgs};
 use crate::failure::Failure;
 use crate::tables::Table;
-use medcoss_plugin_host::{Batch, Plugin, PluginLocation, v1_header_of};
 
 /// Samples in a batch.
 const N_SAMPLES: usize = 8;
 
-/// Measure what it costs that a plugin is a shared library
+/// Measure the cost of calling a plugin in a shared library
 ///
 /// Fills batches of 3 x 224 x 224 samples with the plugin `xray` in three ways: its Rust code linked into this program and
 /// called directly; the same code in its shared library, through the contract's `fill`; and that with the host's own checks
@@ -81,14 +81,14 @@ impl Boundary {
         let registry = self.plugins.registry()?;
         let library = registry.found.iter().find(|found| found.id == Xray::ID).map(|found| &found.location);
         let Some(PluginLocation::Library { path }) = library else {
-            return Err(Failure::mend(anyhow::anyhow!(
+            return Err(Failure::user(anyhow::anyhow!(
                 "plugin {} was not found as a shared library\nhint: build it, or give its folder with --plugin-dir",
                 Xray::ID
             )));
         };
-        let plugin = registry.load(Xray::ID).map_err(Failure::mend)?;
+        let plugin = registry.load(Xray::ID).map_err(Failure::user)?;
         if plugin.description().version != Xray::VERSION {
-            return Err(Failure::mend(anyhow::anyhow!(
+            return Err(Failure::user(anyhow::anyhow!(
                 "the library holds {}, and {} {} is linked in\nhint: build both from the same sources",
                 plugin.name(),
                 Xray::ID,
@@ -112,7 +112,7 @@ impl Boundary {
         let bare = opened(library, &open)?;
         let geometry = direct.geometry();
         let Geometry::Continuous { grid, d_token, .. } = &geometry else {
-            return Err(Failure::internal(anyhow::anyhow!("samples are not pictures but {geometry:?}")));
+            return Err(Failure::internal(anyhow::anyhow!("samples are not images but {geometry:?}")));
         };
         let (n_tokens, d_token) = (grid.iter().product::<usize>(), *d_token);
         let indices: Vec<u64> = (0..N_SAMPLES as u64).collect();
@@ -137,7 +137,7 @@ impl Boundary {
             }
             let [direct, through] = &sets;
             if direct != through || direct.0 != batch.tokens || direct.1 != batch.mask {
-                return Err(Failure::mend(anyhow::anyhow!(
+                return Err(Failure::user(anyhow::anyhow!(
                     "{} delivers other samples than the code that is linked in\nhint: build both from the same sources",
                     library.display()
                 )));
@@ -183,8 +183,8 @@ impl Report {
 }
 
 fn opened(library: &Path, open: &Open) -> Result<Bare, Failure> {
-    let header = v1_header_of(library, Xray::ID).map_err(|told| Failure::mend(anyhow::anyhow!(told)))?;
-    let table = header.check().map_err(Failure::mend)?;
+    let header = v1_header_of(library, Xray::ID).map_err(|message| Failure::user(anyhow::anyhow!(message)))?;
+    let table = header.check().map_err(Failure::user)?;
     let body = serde_json::to_string(open).map_err(Failure::internal)?;
     let handle = (table.open)(body.as_str().into()).into_result();
     let handle = handle.map_err(|error| Failure::internal(anyhow::anyhow!(error.body.to_string())))?;
@@ -226,10 +226,10 @@ fn fill_through(
         labels: RSliceMut::from_mut_slice(&mut []),
         lengths: RSliceMut::from_mut_slice(&mut []),
     };
-    let failed = |told: String| Failure::internal(anyhow::anyhow!(told));
-    let bad = (bare.table.fill)(bare.handle, request, buffers).into_result();
-    match bad.map_err(|error| failed(error.body.to_string()))?.first() {
+    let failed = |message: String| Failure::internal(anyhow::anyhow!(message));
+    let invalid = (bare.table.fill)(bare.handle, request, buffers).into_result();
+    match invalid.map_err(|error| failed(error.body.to_string()))?.first() {
         None => Ok(()),
-        Some(bad) => Err(failed(bad.message.to_string())),
+        Some(invalid) => Err(failed(invalid.message.to_string())),
     }
 }

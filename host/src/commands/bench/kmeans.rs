@@ -1,4 +1,4 @@
-//! `medcoss bench kmeans`: what the choice of a rehearsal buffer costs.
+//! `medcoss bench kmeans`: the cost of choosing a rehearsal buffer.
 
 use std::path::PathBuf;
 use std::time::Instant;
@@ -6,18 +6,18 @@ use std::time::Instant;
 use anyhow::{Context, Result, bail};
 use clap::Args;
 use medcoss_core::clustering::{Clusters, Initialisation, KMeansOptions};
+use medcoss_runtime::gaussian_blobs::gaussian_blobs;
+use medcoss_runtime::timing::peak_memory;
 use serde::Serialize;
 
 use super::{built, median};
 use crate::arguments::{DeviceArgs, ResultArgs};
 use crate::failure::Failure;
 use crate::tables::Table;
-use medcoss_runtime::gaussian_blobs::gaussian_blobs;
-use medcoss_runtime::timing::peak_memory;
 
 /// Measure k-means, by which buffers are chosen
 ///
-/// Clusters points of a file (float32, row after row, as numpy's tofile writes them), or points that are made up: as many blobs as there are
+/// Clusters points of a file (float32, row after row, as numpy's tofile writes them), or Gaussian blobs: as many blobs as there are
 /// clusters, close enough to overlap. The initialisation (k-means||) and the iterations of Lloyd's algorithm are timed separately.
 /// tests/compare/kmeans.py does the same with scikit-learn and faiss.
 #[derive(Debug, Args)]
@@ -44,7 +44,7 @@ pub(crate) struct KMeans {
     /// Go through small batches a few times rather than through all points until none changes its centre
     #[arg(long, conflicts_with = "iterations")]
     mini_batches: bool,
-    /// Seed of the start and of points that are made up
+    /// Seed of the start and of Gaussian blobs
     #[arg(long, value_name = "N", default_value_t = 0)]
     seed: u64,
     /// Whole runs that are measured
@@ -129,7 +129,7 @@ impl KMeans {
                 true => "mini-batch k-means: start and batches, by the median of the runs",
                 false => "k-means: start and steps of Lloyd's algorithm, by the median of the runs",
             },
-            points: self.points_file.as_ref().map_or("made up".into(), |path| path.display().to_string()),
+            points: self.points_file.as_ref().map_or("Gaussian blobs".into(), |path| path.display().to_string()),
             device: self.device.name.clone(),
             n_points: n,
             dims: width,

@@ -5,6 +5,7 @@ use std::time::Instant;
 use anyhow::{Result, anyhow};
 use clap::Args;
 use medcoss_core::data::{Dataset, RawBatch, View};
+use medcoss_runtime::plugin_dataset::PluginDataset;
 use nix::sys::resource::{UsageWho, getrusage};
 use rand::SeedableRng;
 use rand::seq::SliceRandom;
@@ -15,7 +16,6 @@ use super::{N_WARM_UP, built, median};
 use crate::arguments::{DataArgs, PluginArgs, ResultArgs};
 use crate::failure::Failure;
 use crate::tables::Table;
-use medcoss_runtime::plugin_dataset::PluginDataset;
 
 /// Seed of the order in which samples are read.
 const ORDER_SEED: u64 = 7;
@@ -83,7 +83,7 @@ struct OfThreads {
     threads: u32,
     /// Of the wall clock.
     median_seconds: f64,
-    /// Of all processors together, in user and system mode: little changed by what else the machine does.
+    /// Of all cores together, in user and system mode: little changed by what else the machine does.
     median_cpu_seconds: f64,
     samples_per_second: f64,
     samples_per_second_and_thread: f64,
@@ -91,7 +91,7 @@ struct OfThreads {
 
 impl Load {
     pub(crate) fn run(&self) -> Result<(), Failure> {
-        let plugin = self.plugins.registry()?.load(&self.data.modality).map_err(Failure::mend)?;
+        let plugin = self.plugins.registry()?.load(&self.data.modality).map_err(Failure::user)?;
         let source = self.data.open(&plugin).map_err(Failure::of_run)?;
         let by_threads = self.measure(&source).map_err(Failure::of_run)?;
         let report = Report {
@@ -145,10 +145,10 @@ impl Load {
             for (at, batch) in indices.chunks(size).enumerate().skip(thread).step_by(n_threads) {
                 let seeds: Vec<u64> =
                     (0..batch.len() as u64).map(|slot| first_seed + (at * size) as u64 + slot).collect();
-                if let Some(bad) = source.fill(View::Training, batch, &seeds, buffer)?.first() {
-                    let (id, told) = (&source.ids()[batch[bad.slot] as usize], &bad.message);
+                if let Some(invalid) = source.fill(View::Training, batch, &seeds, buffer)?.first() {
+                    let (id, reason) = (&source.ids()[batch[invalid.slot] as usize], &invalid.message);
                     return Err(anyhow!(
-                        "sample {id} cannot be read: {told}\nhint: measure with data that are sound; `medcoss data check` names \
+                        "sample {id} cannot be read: {reason}\nhint: measure with valid data; `medcoss data check` names \
                          the samples that are not"
                     ));
                 }
@@ -172,7 +172,7 @@ fn order(n_samples: usize, n_wanted: usize) -> Vec<u64> {
     indices.into_iter().cycle().take(n_wanted).collect()
 }
 
-/// Seconds that this process has used so far, of all processors.
+/// Seconds that this process has used so far, of all cores.
 fn cpu_seconds() -> Result<f64> {
     let usage = getrusage(UsageWho::RUSAGE_SELF)?;
     let seconds =
@@ -192,7 +192,7 @@ fn exponent(by_threads: &[OfThreads]) -> Option<f64> {
 
 impl Report {
     fn page(&self) -> String {
-        let mut table = Table::new(&["threads", "ms a batch", "samples/s", "a thread", "processor ms a sample"]);
+        let mut table = Table::new(&["threads", "ms a batch", "samples/s", "a thread", "CPU ms a sample"]);
         let n_batches = self.samples.div_ceil(self.batch_size) as f64;
         for of in &self.by_threads {
             table.row([

@@ -7,17 +7,17 @@ use clap::Args;
 use medcoss_core::benchmark::StepBenchmark;
 use medcoss_core::data::TokenSpec;
 use medcoss_core::model::{Precision, Preset};
+use medcoss_runtime::timing::peak_memory;
 use serde::Serialize;
 
 use super::{N_WARM_UP, built, median};
 use crate::arguments::{DeviceArgs, ResultArgs};
 use crate::failure::Failure;
 use crate::tables::Table;
-use medcoss_runtime::timing::peak_memory;
 
 /// Measure one training step of masked modelling
 ///
-/// Forward, backward and update on samples that are made up, as training does them: the encoder on the visible tokens, the decoder on all.
+/// Forward, backward and update on random samples, as in training: the encoder on the visible tokens, the decoder on all.
 /// After three steps to warm up, --steps are measured. tests/compare/step.py does the same in PyTorch.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:

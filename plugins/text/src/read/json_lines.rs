@@ -3,7 +3,8 @@
 use medcoss_sdk::Error;
 use serde_json::{Map, Value};
 
-use super::place::{line_place, no_column, position_of};
+use super::columns::{no_column, position_of};
+use super::line_numbers::line_id;
 use crate::{corpus::Corpus, options::Options};
 
 type Object = Map<String, Value>;
@@ -20,7 +21,7 @@ pub fn read(content: &str, name: &str, options: &Options, corpus: &mut Corpus) -
         let object = match object(text, &place) {
             Ok(object) => object,
             Err(error) => {
-                corpus.add_unreadable(line_place(line), error);
+                corpus.add_unreadable(line_id(line), error);
                 continue;
             }
         };
@@ -33,8 +34,8 @@ pub fn read(content: &str, name: &str, options: &Options, corpus: &mut Corpus) -
             found.and_then(label_of)
         });
         match text_of(&object, options.text_column.as_deref(), &place) {
-            Ok(text) => corpus.add(line_place(line), label.as_deref(), text),
-            Err(error) => corpus.add_unreadable(line_place(line), error),
+            Ok(text) => corpus.add(line_id(line), label.as_deref(), text),
+            Err(error) => corpus.add_unreadable(line_id(line), error),
         }
     }
     first_unlabelled.filter(|_| !labelled).map_or(Ok(()), Err)

@@ -1,18 +1,21 @@
-//! From files to documents: finding them, the one place that decides which reader a file gets, and what becomes of files
-//! and pieces of files that cannot be read. A new format is a file beside this one and a line in [`read_file`].
+//! Reading of files into documents: finding files, the choice of a reader for each, and documents that cannot be
+//! read. A new format is a file in this folder and a line in [`read_file`].
 //!
 //! What is the user's to fix before anything can be learned, a wrong option or another encoding, is an error here. Damage
 //! among good documents is not: it becomes a document that cannot be read, which the host names and counts. It stands
 //! for a line, a row, a pair, or what is left of a file. Messages name files by their ids, since they end up in run folders, which hold no
 //! absolute path.
 
-mod abstracts;
+mod columns;
+mod csv_table;
 mod encoding;
+mod ids;
 mod json_lines;
+mod line_numbers;
 mod lines;
-mod place;
-mod questions;
-mod table;
+mod medquad;
+mod pubmed_rct;
+mod quoting;
 
 use std::path::{Path, PathBuf};
 
@@ -22,7 +25,7 @@ pub use encoding::decode;
 
 use crate::{corpus::Corpus, options::Options};
 
-/// File kinds, for people.
+/// File formats, for display.
 pub const FILE_FORMATS: [&str; 5] = [
     "text (.txt), one document a line",
     "labelled sentences (.txt), PubMed-RCT layout",
@@ -66,7 +69,7 @@ fn add_file(file: &FoundFile, options: &Options, corpus: &mut Corpus) -> Result<
         ("json", _) => {
             return Err(Error::unsupported(format!("{} is JSON; expected {}", file.id, FILE_FORMATS.join(", "))));
         }
-        ("xml", content) => questions::check_encoding(content, &file.id)?,
+        ("xml", content) => medquad::check_encoding(content, &file.id)?,
         _ => {}
     }
     let read = read_file(content, &file.id, &extension, options, corpus);
@@ -88,10 +91,10 @@ fn read_file(content: &str, name: &str, extension: &str, options: &Options, corp
         return Ok(());
     }
     match extension {
-        "csv" => table::read(content, name, options, corpus)?,
+        "csv" => csv_table::read(content, name, options, corpus)?,
         "jsonl" | "ndjson" => json_lines::read(content, name, options, corpus)?,
-        "xml" => questions::read(content, name, corpus)?,
-        _ if abstracts::recognises(content) => abstracts::read(content, name, options.unit, corpus),
+        "xml" => medquad::read(content, name, corpus)?,
+        _ if pubmed_rct::recognises(content) => pubmed_rct::read(content, name, options.unit, corpus),
         _ => lines::read(content, corpus),
     }
     Ok(())

@@ -1,7 +1,7 @@
 //! Text to ids and back. Where a tokeniser comes from is in `source`, how a vocabulary is learned in `training`; frame
 //! and mask are put on by the dataset.
 
-mod source;
+mod loading;
 mod training;
 
 use std::path::Path;

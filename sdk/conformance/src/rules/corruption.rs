@@ -1,4 +1,4 @@
-//! Damaged sample files: made of the plugin's own by emptying, cutting and changing bytes.
+//! Corrupted sample files: the plugin's synthetic files, emptied, truncated, or with changed bytes.
 //!
 //! What is damaged may be refused when it is opened or when it is read, or come out as a valid sample where the format
 //! cannot tell. It must not panic, and must not deliver what breaks the contract.
@@ -14,7 +14,6 @@ use crate::open_dataset::{OpenDataset, seed_of};
 use crate::outcome::{RuleResult, Stop, measured, violation};
 use crate::plugin::CallError;
 use crate::plugin_under_test::PluginUnderTest;
-use crate::rules::fill::flaw;
 use crate::rules::invalid_requests::refused;
 use crate::rules::synthetic::listed;
 
@@ -29,7 +28,7 @@ const N_CHANGES: u64 = 16;
 enum Came {
     /// Refused when opened.
     Refused,
-    /// OpenDataset with so many samples, so many of the tried ones as bad ones, and so many as valid ones.
+    /// Opened, with the number of samples, and of the read ones those that are invalid and those that are valid.
     Opened { n_samples: usize, n_bad: usize, n_sound: usize },
 }
 
@@ -150,7 +149,7 @@ fn tried(under_test: &mut PluginUnderTest, base: &Path, what: &str) -> Result<Ca
             if let Some(error) = error {
                 refused(&format!("{what}, sample {id}"), &error)?;
                 n_bad += 1;
-            } else if let Some(flaw) = flaw(view, &batch, 0).filter(|_| flawless) {
+            } else if let Some(flaw) = batch.flaw(view, 0).filter(|_| flawless) {
                 return Err(violation(
                     format!("{what}, sample {id} was delivered although {flaw}; an error was expected"),
                     "check what was decoded before it is delivered",

@@ -1,4 +1,4 @@
-//! What the plugin says of itself.
+//! The plugin's description.
 
 use medcoss_abi::{CONTRACT_MAJOR, CONTRACT_MINOR, operation};
 use medcoss_caller::Shape;

@@ -1,4 +1,4 @@
-//! Chance: all of it comes from a sample's seed, and from nothing else.
+//! Determinism: all randomness comes from a sample's seed.
 
 use medcoss_caller::{FillPattern, SampleView, View};
 use std::sync::Mutex;
@@ -6,26 +6,11 @@ use std::sync::Mutex;
 use crate::batch::{Batch, difference, same};
 use crate::open_dataset::{OpenDataset, seed_of};
 use crate::outcome::{RuleResult, Stop, passed, violation};
-use crate::plugin_under_test::{PluginUnderTest, Samples};
+use crate::plugin_under_test::PluginUnderTest;
+use crate::repeated_reading::{alone, compare};
 
 /// Times that each thread reads all samples.
 const N_ROUNDS: usize = 3;
-
-const REMEDY: &str =
-    "take chance from the `rng` that `load` is given only; keep no state that one call leaves for the next";
-
-/// Samples one by one, as the others are compared with.
-fn alone(samples: &Samples, view: View, seed: u64) -> Result<Vec<Batch>, Stop> {
-    samples.indices.iter().map(|index| samples.dataset.read(view, &[*index], seed, FillPattern::EmptySample)).collect()
-}
-
-fn compare(samples: &Samples, at: usize, how: &str, a: SampleView<'_>, b: SampleView<'_>) -> Result<(), Stop> {
-    if same(&a, &b) {
-        return Ok(());
-    }
-    let id = &samples.dataset.ids[samples.indices[at] as usize];
-    Err(violation(format!("sample {id} differs {how}: {}; the same bytes were expected", difference(&a, &b)), REMEDY))
-}
 
 pub(super) fn evaluation_fixed(under_test: &mut PluginUnderTest) -> RuleResult {
     let samples = under_test.repeatable_samples()?;
@@ -45,17 +30,6 @@ pub(super) fn evaluation_fixed(under_test: &mut PluginUnderTest) -> RuleResult {
 pub(super) fn repeatable(under_test: &mut PluginUnderTest) -> RuleResult {
     under_test.try_repeatable()?;
     passed("")
-}
-
-/// Whether samples are the same when they are read again, in both views.
-pub(crate) fn read_again(samples: &Samples, seed: u64) -> Result<(), Stop> {
-    for view in View::ALL {
-        let (first, again) = (alone(samples, view, seed)?, alone(samples, view, seed)?);
-        for (at, (a, b)) in first.iter().zip(&again).enumerate() {
-            compare(samples, at, "when it is read a second time with the same seed", a.sample(0), b.sample(0))?;
-        }
-    }
-    Ok(())
 }
 
 pub(super) fn order(under_test: &mut PluginUnderTest) -> RuleResult {

@@ -1,11 +1,11 @@
-//! What a `fill` leaves in the buffers.
+//! Values that `fill` writes into the buffers.
 
 use medcoss_abi::NOT_A_TARGET;
 
-use crate::batch::Batch;
 use crate::open_dataset::seed_of;
 use crate::outcome::{RuleResult, Stop, passed, violation};
-use crate::plugin_under_test::{PluginUnderTest, Samples};
+use crate::plugin_under_test::PluginUnderTest;
+use crate::samples_under_test::Samples;
 use medcoss_caller::{
     FillPattern, SampleView, Shape, View, first_not_finite, first_outside_vocabulary, first_past_length,
     is_in_vocabulary, n_masked as n_masked_tokens,
@@ -200,14 +200,6 @@ fn every(
         samples.each(View::Training, seed_of(seed, round), |id, sample| look(id, View::Training, sample))?;
     }
     passed(format!("{} samples, {} times", samples.indices.len(), N_SEEDS + 1))
-}
-
-/// What breaks the contract in a delivered sample, if anything: the host refuses such a sample.
-pub(crate) fn flaw(view: View, batch: &Batch, slot: usize) -> Option<String> {
-    match batch.overrun() {
-        Some(what) => Some(format!("a buffer was written past: {what}")),
-        None => batch.buffers.check(&batch.shape, view, slot).err(),
-    }
 }
 
 fn continuous(under_test: &mut PluginUnderTest) -> Result<std::rc::Rc<Samples>, Stop> {

@@ -1,7 +1,7 @@
 //! Segmentation masks: the operation `label-maps`.
 //!
-//! The kit knows no file format, so it has no masks to give but the samples' own files, which have the right names and the right
-//! size. What a plugin makes of them is its own business, an error included; but an answer has to be of the contract's form.
+//! The rules know no file format, so they use the samples' own files as masks: these have the right names and the right size. A plugin may
+//! refuse them with an error; but an answer must have the contract's form.
 
 use std::path::PathBuf;
 

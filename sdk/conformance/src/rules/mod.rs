@@ -1,4 +1,4 @@
-//! The rules, in the order in which they are tried.
+//! The rules, in the order in which they are checked.
 
 mod corruption;
 mod description;
@@ -16,7 +16,7 @@ mod throughput;
 use crate::outcome::RuleResult;
 use crate::plugin_under_test::PluginUnderTest;
 
-/// What a rule asks.
+/// Name and question of a rule.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct RuleInfo {
     /// Name of the rule: lower-case words with hyphens.
@@ -88,7 +88,7 @@ pub(crate) const RULES: &[Rule] = &[
     rule("throughput", "how many samples a second are read? (measured, not judged)", throughput::throughput),
 ];
 
-/// All rules, in the order in which they are tried.
+/// All rules, in the order in which they are checked.
 pub fn rules() -> impl Iterator<Item = RuleInfo> {
     RULES.iter().map(|rule| rule.info)
 }

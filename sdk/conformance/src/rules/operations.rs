@@ -1,4 +1,4 @@
-//! Operations beside reading: assets, keeping, rendering, and names that no plugin knows.
+//! Operations other than reading: assets, saved samples, rendering, and unknown operations.
 
 use medcoss_abi::message::{Keep, Open, Rendering, SaveAssets, Synthesised};
 use medcoss_abi::{code, operation};
@@ -9,8 +9,9 @@ use crate::batch::{difference, same};
 use crate::open_dataset::{OpenDataset, seed_of};
 use crate::outcome::{RuleResult, Stop, passed, violation};
 use crate::plugin::read;
-use crate::plugin_under_test::{PluginUnderTest, Samples, check_made};
+use crate::plugin_under_test::{PluginUnderTest, check_made};
 use crate::rules::options::expect_code;
+use crate::samples_under_test::Samples;
 
 /// Samples that are rendered and kept.
 const N_SHOWN: usize = 3;

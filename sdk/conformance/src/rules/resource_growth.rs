@@ -9,6 +9,7 @@ use std::fs;
 use std::time::{Duration, Instant};
 
 use crate::batch::Batch;
+use crate::growth::Growth;
 use crate::open_dataset::{OpenDataset, seed_of};
 use crate::outcome::{RuleResult, Stop, measured, violation};
 use crate::plugin_under_test::PluginUnderTest;
@@ -27,17 +28,6 @@ const MAX_CALLS: usize = 2000;
 /// How often, and how far apart, it is looked whether the rest of the process is quiet.
 const N_LOOKS: usize = 30;
 const LOOK: Duration = Duration::from_millis(200);
-
-/// Figures before the first measured round and after each.
-#[derive(Debug, Clone, Default)]
-pub(crate) struct Growth {
-    /// Resident memory in bytes.
-    memory: Vec<f64>,
-    threads: Vec<f64>,
-    files: Vec<f64>,
-    /// Calls of `fill` in all measured rounds.
-    n_calls: usize,
-}
 
 /// One of the figures.
 struct Resource {

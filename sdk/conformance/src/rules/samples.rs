@@ -1,4 +1,4 @@
-//! Opening, and what is known of samples before they are read.
+//! Opening, ids, labels and fingerprint.
 
 use medcoss_abi::operation;
 use medcoss_caller::answers;

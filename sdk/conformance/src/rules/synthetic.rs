@@ -1,4 +1,4 @@
-//! Sample files of the plugin's own making.
+//! Synthetic sample files of the plugin.
 
 use std::fs;
 use std::path::{Path, PathBuf};

@@ -6,7 +6,8 @@ use std::time::{Duration, Instant};
 use crate::batch::Batch;
 use crate::open_dataset::seed_of;
 use crate::outcome::{RuleResult, Stop, measured};
-use crate::plugin_under_test::{PluginUnderTest, Samples};
+use crate::plugin_under_test::PluginUnderTest;
+use crate::samples_under_test::Samples;
 
 /// How long is measured with each number of threads.
 const DURATION: Duration = Duration::from_millis(400);

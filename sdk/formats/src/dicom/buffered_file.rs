@@ -1,12 +1,12 @@
-//! A file in which short ways are gone without asking the system: a header is walked element by element, and each step would
-//! otherwise throw away what was read ahead.
+//! A buffered file with cheap short seeks: a header is scanned element by element, and each seek of a plain buffered reader
+//! would discard the buffer.
 
 use std::fs::File;
 use std::io::{self, BufReader, Read, Seek, SeekFrom};
 
 const BUFFER_BYTES: usize = 1 << 14;
 
-/// A file that is read ahead, and where it stands.
+/// A buffered file and its position.
 pub(crate) struct BufferedFile {
     file: BufReader<File>,
     at: u64,

@@ -1,4 +1,4 @@
-//! The beginning of a DICOM file: preamble, magic, and the file meta information with the transfer syntax.
+//! File meta information: preamble, magic, transfer syntax and SOP class.
 //!
 //! Read by hand and leniently: real files lack the group's length, single elements, or the whole of it. Tells DICOM
 //! files among others without reading further.
@@ -6,7 +6,7 @@
 use std::io::{self, Read, Seek, SeekFrom};
 use std::path::Path;
 
-use super::scanner::{Encoding, is_known};
+use super::elements::{Encoding, is_known};
 
 const PREAMBLE_BYTES: u64 = 128;
 const MAGIC: &[u8; 4] = b"DICM";

@@ -1,4 +1,4 @@
-//! Planes: the frames of DICOM objects as pieces of a scan, with their place in the body.
+//! Image planes: the frames of DICOM objects with their position and orientation in the patient.
 //!
 //! Directions and positions are DICOM's: millimetres to the patient's left, posterior and superior.
 

@@ -16,6 +16,7 @@ mod buffered_file;
 mod colour;
 mod decode;
 mod display;
+mod elements;
 mod file_meta;
 mod frames;
 mod functional_groups;

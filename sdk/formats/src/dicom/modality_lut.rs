@@ -1,4 +1,4 @@
-//! From stored numbers to those of the modality: Hounsfield units, optical densities, or whatever the scanner means.
+//! Modality LUT: from stored values to values of the modality, such as Hounsfield units or optical densities.
 
 use dicom_dictionary_std::tags;
 use medcoss_sdk::Error;

@@ -17,8 +17,9 @@ use medcoss_sdk::Error;
 
 use super::attributes::{count, text};
 use super::buffered_file::BufferedFile;
+use super::elements::{ByteSource, Encoding};
 use super::file_meta::Meta;
-use super::scanner::{self, Encoding, PixelPlace, Source};
+use super::scanner::{self, PixelPlace};
 use super::sop_class;
 use super::transfer_syntax::{Coding, EXPLICIT_BIG_ENDIAN, Syntax};
 
@@ -44,7 +45,7 @@ pub(crate) struct Object {
     /// Where they are.
     pub(crate) pixels: PixelPlace,
     /// What the place counts in, and its length in bytes.
-    pub(crate) source: Box<dyn Source>,
+    pub(crate) source: Box<dyn ByteSource>,
     pub(crate) end: u64,
 }
 
@@ -106,7 +107,7 @@ impl Object {
 struct Start {
     meta: Meta,
     syntax: Syntax,
-    source: Box<dyn Source>,
+    source: Box<dyn ByteSource>,
     /// First byte of the data set, and the one behind its last.
     span: [u64; 2],
 }

@@ -1,4 +1,4 @@
-//! Which planes of which files make a volume together, and what it is called.
+//! Grouping of planes into volumes, and the names of the volumes.
 
 use std::collections::BTreeMap;
 

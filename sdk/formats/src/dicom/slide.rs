@@ -20,7 +20,7 @@ use super::frames::Frames;
 use super::functional_groups::functional_group;
 use super::object::Object;
 use super::pixels::{Photometric, Pixels};
-use crate::slide::Level;
+use crate::slide_level::Level;
 
 /// Largest region that is read at once, in pixels.
 const MAX_PIXELS: usize = 1 << 26;

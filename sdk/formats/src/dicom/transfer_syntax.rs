@@ -3,7 +3,7 @@
 use dicom_dictionary_std::uids;
 use dicom_transfer_syntax_registry::{TransferSyntaxIndex, TransferSyntaxRegistry};
 
-use super::scanner::Encoding;
+use super::elements::Encoding;
 
 /// How the pixels of a frame are stored.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

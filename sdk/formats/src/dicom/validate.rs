@@ -1,7 +1,7 @@
-//! Whether an element is valid within: that the lengths in its sequences fit into one another.
+//! Validation of an element: the lengths in its sequences must nest.
 //!
-//! The parser of `dicom-object` claims memory for a value before it sees that there is none, so it is given none but
-//! elements that were looked through here.
+//! The parser of `dicom-object` allocates memory for a value before it reads it, so it is given only
+//! elements that were validated here.
 
 use std::io::{self, Cursor, SeekFrom};
 
@@ -9,16 +9,16 @@ use dicom_core::VR;
 use dicom_core::dictionary::{DataDictionary, DataDictionaryEntry};
 use dicom_dictionary_std::StandardDataDictionary;
 
-use super::scanner::{ElementScanner, Encoding, Head, ITEM, ITEM_END, MAX_DEPTH, SEQUENCE_END, invalid};
+use super::elements::{ElementReader, Encoding, Head, ITEM, ITEM_END, MAX_DEPTH, SEQUENCE_END, invalid};
 
-/// Whether one element is valid, as it stands in a file.
+/// Whether the bytes of one element are valid.
 pub(crate) fn is_valid(element: &[u8], encoding: Encoding) -> bool {
     let end = element.len() as u64;
     let mut source = Cursor::new(element);
-    ElementScanner { source: &mut source, encoding, at: 0, end }.element(end, 0).is_ok()
+    ElementReader { source: &mut source, encoding, at: 0, end }.element(end, 0).is_ok()
 }
 
-impl ElementScanner<'_> {
+impl ElementReader<'_> {
     /// Goes through an element that ends at `end` at the latest. False at the mark of an item's end.
     fn element(&mut self, end: u64, depth: usize) -> io::Result<bool> {
         let Some(head) = self.head()? else { return Err(io::ErrorKind::UnexpectedEof.into()) };

@@ -5,7 +5,7 @@ use maud::{Markup, html};
 use super::scale::Scale;
 use super::{BOTTOM, HEIGHT, LEFT, RIGHT, TOP, WIDTH, colour, figure, place};
 
-/// One bar: the lower and the upper part, and what is told of it.
+/// One bar: the lower and the upper part, and what is caption of it.
 pub(crate) struct Bars<'a> {
     pub title: &'a str,
     pub x: &'a str,
@@ -24,21 +24,21 @@ impl Bars<'_> {
         let width = (WIDTH - LEFT - RIGHT) / self.bars.len().max(1) as f64;
         let wide = (0.85 * width).max(width - 4.0).min(46.0);
         let has_upper = self.bars.iter().any(|(_, upper, _)| *upper > 0.0);
-        let rectangle = |at: usize, from: f64, to: f64, class: String, told: &str| {
+        let rectangle = |at: usize, from: f64, to: f64, class: String, caption: &str| {
             let (top, bottom) = (y.place(to), y.place(from));
             html! {
                 @if bottom > top {
                     rect.bar.(class) x=(place(x.place(at as f64 + 0.5) - wide / 2.0)) y=(place(top)) width=(place(wide))
-                        height=(place(bottom - top)) { title { (told) } }
+                        height=(place(bottom - top)) { title { (caption) } }
                 }
             }
         };
         let drawing = html! {
             (y.beside(self.y))
             (x.below(self.x, HEIGHT))
-            @for (at, (lower, upper, told)) in self.bars.iter().enumerate() {
-                (rectangle(at, 0.0, *lower, colour(self.parts[0].0), told))
-                (rectangle(at, *lower, lower + upper, colour(self.parts[1].0) + " hatched", told))
+            @for (at, (lower, upper, caption)) in self.bars.iter().enumerate() {
+                (rectangle(at, 0.0, *lower, colour(self.parts[0].0), caption))
+                (rectangle(at, *lower, lower + upper, colour(self.parts[1].0) + " hatched", caption))
             }
         };
         let legend = html! {

@@ -63,7 +63,7 @@ pub(crate) fn key(at: usize) -> Markup {
     html! { svg.key viewBox="0 0 14 14" aria-hidden="true" { (mark(at, 7.0, 7.0, 5.0)) } }
 }
 
-/// A mark whose shape differs with its colour, so that neither has to be told alone.
+/// A mark whose shape differs with its colour, so that neither has to be caption alone.
 fn mark(at: usize, x: f64, y: f64, size: f64) -> Markup {
     let class = colour(at);
     let corners = |points: &[(f64, f64)]| {

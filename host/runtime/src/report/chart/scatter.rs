@@ -14,7 +14,7 @@ pub(crate) struct Point {
     /// Drawn with a ring.
     pub ringed: bool,
     /// Its tooltip.
-    pub told: String,
+    pub caption: String,
 }
 
 /// A map of points.
@@ -40,7 +40,7 @@ impl Scatter<'_> {
             @for point in &self.points {
                 @let (across, up) = (x.place(point.x), y.place(point.y));
                 g.sample {
-                    title { (point.told) }
+                    title { (point.caption) }
                     @if point.ringed { circle.ring cx=(place(across)) cy=(place(up)) r="6.5" {} }
                     (mark(point.colour, across, up, 3.6))
                 }

@@ -1,4 +1,4 @@
-//! Where samples come from: tiles are files, slides are cut into tiles at places with tissue.
+//! The tiles of a dataset: files that are tiles, and tiles of slides that show tissue.
 
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -19,7 +19,7 @@ use crate::Options;
 use crate::grid::Grid;
 use crate::tissue::tiles_with_tissue;
 
-/// The kinds that are read, for people.
+/// File formats that are read, for display.
 pub const FILE_FORMATS: &[&str] =
     &["PNG", "JPEG", "TIFF", "DICOM", "whole slides: Aperio SVS, OME-TIFF, tiled TIFF, DICOM"];
 
@@ -32,7 +32,7 @@ const MAX_SURVEYS: usize = 4;
 const SLOW_MILLION: usize = 16;
 
 /// The files of the entries, each a tile or a slide. Of the files of a DICOM slide the one with its full level stands for
-/// all; DICOM files in folders that hold no image are left out.
+/// all; DICOM files in folders that hold no image are excluded.
 ///
 /// # Errors
 /// Those of [`find_files_by_content`].
@@ -48,7 +48,7 @@ pub fn find(base: &Path, entries: &[PathBuf]) -> Result<Vec<FoundFile>, Error> {
 }
 
 /// All samples of a dataset.
-pub struct Source {
+pub struct Tiles {
     files: Vec<FoundFile>,
     /// How each file is cut; `None` for one that is no slide, or cannot be read.
     grids: Vec<Option<Grid>>,
@@ -61,10 +61,10 @@ pub struct Source {
 struct Place {
     /// Index into the files.
     file: usize,
-    part: Part,
+    extent: Extent,
 }
 
-enum Part {
+enum Extent {
     /// The whole file is the tile.
     Whole,
     /// A tile of a slide: its column and row.
@@ -79,7 +79,7 @@ enum Content {
     Slide(Grid, Vec<[u32; 2]>),
 }
 
-impl Source {
+impl Tiles {
     /// Lists the samples of files: looks at the head of each TIFF, and at a small level of each slide.
     ///
     /// # Errors
@@ -87,12 +87,15 @@ impl Source {
     pub fn list(files: Vec<FoundFile>, options: &Options) -> Result<Self, Error> {
         let (mut samples, mut grids) = (Vec::new(), Vec::new());
         for ((number, file), content) in files.iter().enumerate().zip(contents(&files, options)) {
-            let place = |part| Place { file: number, part };
+            let place = |extent| Place { file: number, extent };
             let (grid, tiles) = match content {
-                Ok(Content::Tile) => (None, vec![Part::Whole]),
+                Ok(Content::Tile) => (None, vec![Extent::Whole]),
                 Ok(Content::Slide(grid, tiles)) => {
                     if tiles.is_empty() {
-                        log::warn(&format!("{}: no tile has enough tissue", file.id));
+                        log::warn(&format!(
+                            "{}: no tile has min_tissue_ratio of tissue; the slide is not used",
+                            file.id
+                        ));
                     }
                     let million = grid.pixels_a_tile() / 1_000_000;
                     if million >= SLOW_MILLION {
@@ -102,16 +105,16 @@ impl Source {
                             file.id
                         ));
                     }
-                    (Some(grid), tiles.into_iter().map(Part::Tile).collect())
+                    (Some(grid), tiles.into_iter().map(Extent::Tile).collect())
                 }
-                Err(error) => (None, vec![Part::Unreadable(Box::new(error))]),
+                Err(error) => (None, vec![Extent::Unreadable(Box::new(error))]),
             };
             grids.push(grid);
             samples.extend(tiles.into_iter().map(place));
         }
         if samples.is_empty() {
             return Err(Error::bad_request(format!(
-                "no tile of {} pixels in {} slides has {} of tissue\nhint: lower tile_size, mpp or min_tissue_ratio",
+                "no tile of {} pixels in {} slides has a fraction of {} of tissue\nhint: lower tile_size, mpp or min_tissue_ratio",
                 options.tile_size,
                 files.len(),
                 options.min_tissue_ratio
@@ -134,12 +137,12 @@ impl Source {
     pub fn id(&self, index: usize) -> String {
         let place = &self.samples[index];
         let id = &self.files[place.file].id;
-        match &place.part {
-            Part::Tile(tile) => {
+        match &place.extent {
+            Extent::Tile(tile) => {
                 let [x, y] = self.grids[place.file].map(|grid| grid.corner(*tile)).unwrap_or_default();
                 format!("{id}#x={x:04},y={y:04}")
             }
-            Part::Whole | Part::Unreadable(_) => id.clone(),
+            Extent::Whole | Extent::Unreadable(_) => id.clone(),
         }
     }
 
@@ -148,12 +151,12 @@ impl Source {
     /// # Errors
     /// A file that is missing, damaged or of an unsupported kind.
     pub fn read(&self, index: usize) -> Result<DecodedImage, Error> {
-        let Place { file, part } = &self.samples[index];
+        let Place { file, extent } = &self.samples[index];
         self.files[*file].check_unchanged()?;
-        match part {
-            Part::Whole => read_tile_file(&self.files[*file].path),
-            Part::Tile(tile) => self.read_tile(*file, *tile).map(DecodedImage::Floats),
-            Part::Unreadable(error) => Err(Error::clone(error)),
+        match extent {
+            Extent::Whole => read_tile_file(&self.files[*file].path),
+            Extent::Tile(tile) => self.read_tile(*file, *tile).map(DecodedImage::Floats),
+            Extent::Unreadable(error) => Err(Error::clone(error)),
         }
     }
 
@@ -167,11 +170,11 @@ impl Source {
     /// # Errors
     /// A mask that cannot be read or has another size, a tile of a slide.
     pub fn labels(&self, index: usize, mask: &FoundFile) -> Result<LabelMap, Error> {
-        let Place { file, part } = &self.samples[index];
+        let Place { file, extent } = &self.samples[index];
         let id = &self.files[*file].id;
-        if !matches!(part, Part::Whole) {
+        if !matches!(extent, Extent::Whole) {
             return Err(Error::unsupported(format!(
-                "{id} is a slide, and masks are read of tiles only\nhint: cut slide and mask into tiles of the same names"
+                "{id} is a slide; masks are read for tiles only\nhint: cut the slide and its mask into tiles of the same names"
             )));
         }
         let (image, labels) = (self.read(index)?, label_image::read_labels(mask)?);
@@ -182,10 +185,10 @@ impl Source {
     /// Writes a sample into a folder of kept ones: a file as it is, a tile of a slide as PNG of 16 bit.
     ///
     /// # Errors
-    /// Those of [`Source::read`], a file that cannot be written.
+    /// Those of [`Tiles::read`], a file that cannot be written.
     pub fn save(&self, index: usize, position: usize, folder: &Path) -> Result<PathBuf, Error> {
-        let Place { file, part } = &self.samples[index];
-        if matches!(part, Part::Whole) {
+        let Place { file, extent } = &self.samples[index];
+        if matches!(extent, Extent::Whole) {
             return saved_samples::copy(&self.files[*file], position, folder);
         }
         let tile = self.read(index)?.into_image().into_rgb();

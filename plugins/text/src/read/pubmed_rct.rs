@@ -5,7 +5,8 @@ use std::collections::BTreeMap;
 
 use medcoss_sdk::Error;
 
-use super::place::{is_id, shown};
+use super::ids::is_id;
+use super::quoting::shown;
 use crate::{corpus::Corpus, options::Unit};
 
 /// True when the first line with anything on it is `###id` and the second one `LABEL<TAB>...`. Both are asked for,

@@ -1,4 +1,4 @@
-//! Which files are radiographs, and how each kind is read.
+//! Finding and reading of radiographs: image files and DICOM files.
 
 use std::cell::Cell;
 use std::fs::File;
@@ -10,10 +10,10 @@ use medcoss_formats::dicom::{self, Candidate};
 use medcoss_formats::image_file::{self, DecodedImage};
 use medcoss_sdk::{Error, FoundFile, find_files_by_content, log};
 
-/// The kinds that are read, for people.
+/// File formats that are read, for display.
 pub const FILE_FORMATS: &[&str] = &["PNG", "JPEG", "TIFF", dicom::FILE_FORMATS];
 
-/// The files of the entries. Of DICOM files in folders, those that can hold no image, such as reports, are left out.
+/// The files of the entries. Of DICOM files in folders, those that can hold no image, such as reports, are excluded.
 ///
 /// # Errors
 /// Those of [`find_files_by_content`].
@@ -29,14 +29,13 @@ pub fn find(base: &Path, entries: &[PathBuf]) -> Result<Vec<FoundFile>, Error> {
     };
     let files = find_files_by_content(base, entries, accepts, &FILE_FORMATS.join(", "))?;
     if n_left_out.get() > 0 {
-        log::warn(&format!("{} DICOM files without an image are left out", n_left_out.get()));
+        log::warn(&format!("{} DICOM files without an image are excluded", n_left_out.get()));
     }
     Ok(files)
 }
 
-/// Reads a radiograph as grey in `[0, 1]`: the place where the kind of a file decides how. Image files hold grey
-/// values ready for display, and DICOM files say how theirs become so; colour is turned to luma. Of several frames the
-/// first is read, which is reported once.
+/// Reads a radiograph as grey in `[0, 1]`. Image files hold grey values for display; DICOM files state the transformation of theirs. Colour is
+/// converted to luma. Of several frames the first is read, with one warning.
 ///
 /// # Errors
 /// A file that is missing, damaged or of another kind.
@@ -47,7 +46,7 @@ pub fn read(file: &FoundFile) -> Result<DecodedImage, Error> {
     }
     let image = dicom::read_image(&file.path)?;
     if image.n_frames > 1 && !SEVERAL_TOLD.swap(true, Ordering::Relaxed) {
-        log::warn(&format!("{} has {} frames; of such files the first is used", file.id, image.n_frames));
+        log::warn(&format!("{} has {} frames; only the first frame of such files is used", file.id, image.n_frames));
     }
     Ok(DecodedImage::Floats(image.image.into_grey()))
 }

@@ -25,7 +25,7 @@ const INK: [f32; 3] = [0.05, 0.05, 0.1];
 ///
 /// # Errors
 /// Values that do not have this size.
-pub(crate) fn image(values: &[f32], options: &Options) -> Result<Vec<u8>, Error> {
+pub(crate) fn waveforms(values: &[f32], options: &Options) -> Result<Vec<u8>, Error> {
     let (n_leads, n_times) = (options.leads.len(), options.n_times());
     if values.len() != n_leads * n_times {
         let found = values.len();
@@ -94,7 +94,7 @@ mod tests {
         let mut values = vec![0.0; 5 * 75];
         values[75..150].fill(0.5);
         values[300..].fill(-1.0);
-        let (width, pixels) = decoded(&image(&values, &options).unwrap());
+        let (width, pixels) = decoded(&waveforms(&values, &options).unwrap());
         assert_eq!((width, pixels.len()), (150, 150 * 225 * 3));
         let dark = |x: usize, y: usize| pixels[(y * 150 + x) * 3] < 30;
         // The middle of a lead is 37.5 pixels down; half a millivolt is five boxes of three pixels.
@@ -103,7 +103,7 @@ mod tests {
             assert!(dark(75 + x, 38) && dark(75 + x, 75 + 68) && !dark(75 + x, 75 + 38));
         }
         assert!((150..225).all(|y| !dark(100, y)), "there is no sixth lead");
-        assert!(image(&values[1..], &options).is_err());
+        assert!(waveforms(&values[1..], &options).is_err());
     }
 
     #[test]
@@ -112,7 +112,7 @@ mod tests {
         let options = Options { leads, sampling_rate_hz: 75, seconds: 1.0, patch_size: 15, ..Options::default() };
         let mut values = vec![1e30; 150];
         values[75..].fill(f32::NEG_INFINITY);
-        let (width, pixels) = decoded(&image(&values, &options).unwrap());
+        let (width, pixels) = decoded(&waveforms(&values, &options).unwrap());
         let dark: Vec<_> = (0..150).filter(|y| pixels[(y * width + 10) * 3] < 30).collect();
         assert_eq!(dark, [0, 149]);
     }

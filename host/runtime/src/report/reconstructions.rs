@@ -1,8 +1,9 @@
-//! Masked samples and what the model filled in: pictures, and words.
+//! Masked samples and what the model filled in: images, and words.
 
 use maud::{Markup, html};
 use medcoss_core::data::Dataset;
 use medcoss_core::pretext::{ReconstructedContent, ReconstructedPatches, Reconstruction};
+use medcoss_plugin_host::Tokens;
 
 use super::buffers::exhibit;
 use super::exhibit::{Exhibit, LARGE};
@@ -11,18 +12,17 @@ use super::samples::StageSamples;
 use super::section::{Section, gaps};
 use super::words;
 use crate::numbers::{percent, short};
-use medcoss_plugin_host::Tokens;
 
 pub(crate) fn section(
     run: &RunHistory,
     samples: &[Result<StageSamples, String>],
-    restored: &[Result<Vec<Reconstruction>, String>],
+    reconstructed: &[Result<Vec<Reconstruction>, String>],
 ) -> Section {
     let mut missing = Vec::new();
     let mut parts = Vec::new();
     for (at, stage) in run.stages.iter().enumerate() {
-        match (&samples[at], &restored[at]) {
-            (Ok(samples), Ok(restored)) => match draw(samples, restored) {
+        match (&samples[at], &reconstructed[at]) {
+            (Ok(samples), Ok(reconstructed)) => match draw(samples, reconstructed) {
                 Ok(drawn) => parts.push(html! { div.part { h4 { (stage.label) } (drawn) } }),
                 Err(reason) => missing.push((stage.label.as_str(), reason)),
             },
@@ -37,25 +37,25 @@ pub(crate) fn section(
     Section { id: "reconstructions", title: "Reconstructions", lead, body, gaps }
 }
 
-fn draw(samples: &StageSamples, restored: &[Reconstruction]) -> Result<Markup, String> {
-    let drawn: Vec<Markup> = restored
+fn draw(samples: &StageSamples, reconstructed: &[Reconstruction]) -> Result<Markup, String> {
+    let drawn: Vec<Markup> = reconstructed
         .iter()
         .map(|sample| {
-            let told = &samples.source.ids()[sample.index as usize];
+            let caption = &samples.source.ids()[sample.index as usize];
             match &sample.content {
-                ReconstructedContent::Patches(patches) => pictures(samples, patches, told),
-                ReconstructedContent::Tokens(guessed) => words::draw(samples, guessed, told),
+                ReconstructedContent::Patches(patches) => images(samples, patches, caption),
+                ReconstructedContent::Tokens(guessed) => words::draw(samples, guessed, caption),
             }
         })
         .collect::<Result<_, _>>()?;
-    let has_words = restored.iter().any(|sample| matches!(sample.content, ReconstructedContent::Tokens(_)));
+    let has_words = reconstructed.iter().any(|sample| matches!(sample.content, ReconstructedContent::Tokens(_)));
     Ok(html! {
         @if has_words { (words::key()) }
         div.samples { @for sample in &drawn { (sample) } }
     })
 }
 
-fn pictures(samples: &StageSamples, patches: &ReconstructedPatches, id: &str) -> Result<Markup, String> {
+fn images(samples: &StageSamples, patches: &ReconstructedPatches, id: &str) -> Result<Markup, String> {
     let rendered = |values: &[f32]| samples.rendered(Tokens::Continuous(values), LARGE).map(Exhibit::enlarged);
     let original = rendered(&patches.original)?;
     let views = [
@@ -66,7 +66,7 @@ fn pictures(samples: &StageSamples, patches: &ReconstructedPatches, id: &str) ->
     let share = patches.masked.iter().filter(|masked| **masked).count() as f64 / patches.masked.len().max(1) as f64;
     Ok(html! {
         div.sample {
-            p.told { code { (id) } br; (percent(share)) " masked, loss " (short(patches.loss)) }
+            p.caption { code { (id) } br; (percent(share)) " masked, loss " (short(patches.loss)) }
             div.triple {
                 @for (name, view) in views {
                     figure { (exhibit(view, &format!("{id}: {name}"))) figcaption { (name) } }

@@ -1,4 +1,4 @@
-//! Questions with answers, in the XML of MedQuAD: below the root, at any depth, pairs of a question with its type and
+//! MedQuAD: questions with answers in XML: below the root, at any depth, pairs of a question with its type and
 //! an answer. A pair is a document, whose label is the type of the question.
 //!
 //! Of the 657 files of MedQuAD at hand, 652 have the root `Document`, one `DiseaseFile`, and four write everything
@@ -14,10 +14,7 @@ use quick_xml::{
     events::{BytesRef, BytesStart, Event},
 };
 
-use super::{
-    encoding,
-    place::{LineCounter, is_id, shown},
-};
+use super::{encoding, ids::is_id, line_numbers::LineCounter, quoting::shown};
 use crate::corpus::Corpus;
 
 const ROOTS: [&str; 3] = ["Document", "DiseaseFile", "doc"];

@@ -4,7 +4,8 @@ use std::io::{Chain, Read};
 
 use medcoss_sdk::Error;
 
-use super::place::{LineCounter, line_place, position_of};
+use super::columns::position_of;
+use super::line_numbers::{LineCounter, line_id};
 use crate::{corpus::Corpus, options::Options};
 
 /// Rows with an open quotation mark that are got over; a file with more is given up.
@@ -41,15 +42,15 @@ pub fn read(content: &str, name: &str, options: &Options, corpus: &mut Corpus) -
             if n_unclosed > MAX_UNCLOSED {
                 return Err(Error::corrupt(format!("{error}, after {MAX_UNCLOSED} others; what follows is not read")));
             }
-            corpus.add_unreadable(line_place(line), Error::corrupt(error));
+            corpus.add_unreadable(line_id(line), Error::corrupt(error));
             // The mark swallowed all rows to the end of the file; only the first is its own.
             let Some(length) = content[start..].find('\n') else { break };
             rows = Rows::new(content, start + length + 1);
         } else if row.len() == names.len() {
             let label = label.and_then(|column| row.get(column)).map(str::trim).filter(|label| !label.is_empty());
-            corpus.add(line_place(line), label, row.get(text).unwrap_or_default());
+            corpus.add(line_id(line), label, row.get(text).unwrap_or_default());
         } else if !(row.len() == 1 && row[0].trim().is_empty()) {
-            corpus.add_unreadable(line_place(line), wrong_width(&row, names.len(), &format!("{name}, line {line}")));
+            corpus.add_unreadable(line_id(line), wrong_width(&row, names.len(), &format!("{name}, line {line}")));
         }
     }
     Ok(())
@@ -173,7 +174,7 @@ mod tests {
     #[test]
     fn ragged_rows_are_unreadable_documents_with_reasons() {
         let corpus = corpus("a,b\n1,2\n1,2,3\n1\n \n1,\"2\n3,4\",5\n6,7\n", Some("a"), None).unwrap();
-        assert_eq!(ids(&corpus), [2, 3, 4, 6, 8].map(line_place).map(|place| format!("t.csv{place}")));
+        assert_eq!(ids(&corpus), [2, 3, 4, 6, 8].map(line_id).map(|place| format!("t.csv{place}")));
         assert_eq!(
             reasons(&corpus),
             [
@@ -190,7 +191,7 @@ mod tests {
     fn a_quotation_mark_that_never_closes_costs_its_own_row_and_no_other() {
         for end in ["", "\n", "\r\n", "\n\n"] {
             let corpus = corpus(&format!("a,b\n1,x\n2,\"y\n3,z\n4,w{end}"), Some("b"), None).unwrap();
-            assert_eq!(ids(&corpus), [2, 3, 4, 5].map(line_place).map(|place| format!("t.csv{place}")));
+            assert_eq!(ids(&corpus), [2, 3, 4, 5].map(line_id).map(|place| format!("t.csv{place}")));
             assert_eq!(corpus.texts().collect::<Vec<_>>(), ["x", "z", "w"]);
             assert_eq!(reasons(&corpus), ["t.csv, line 3: a quotation mark opens and never closes"]);
         }
