@@ -9,7 +9,7 @@ use std::array::from_fn;
 use burn::tensor::{Device, Int, Tensor, TensorData};
 use rayon::prelude::*;
 
-use super::{Coordinate, exact_distance};
+use super::coordinate::{Coordinate, exact_distance};
 use crate::{DeviceError, Error, Result, fused};
 
 /// Most scores of a block, which are in memory at a time.
@@ -324,7 +324,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_two_best_of_a_row_are_those_of_the_sorted_row() {
+    fn the_two_largest_scores_are_those_of_the_sorted_row() {
         let mut draw = crate::rng::keyed(3, "scores", &[]);
         for n in (1..70).chain([200]) {
             // Few different values, so that many occur twice.

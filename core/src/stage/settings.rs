@@ -13,13 +13,13 @@ use crate::{Result, SettingError};
 /// How a stage is trained.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct StageSettings {
-    /// Passes over the data.
+    /// Passes over the data, at least 1.
     pub epochs: usize,
-    /// Epochs in which the learning rate rises.
+    /// First epochs, in which the learning rate rises; fewer than `epochs`.
     pub warmup_epochs: usize,
-    /// Samples in a batch.
+    /// Samples of a batch, at least 1.
     pub batch_size: usize,
-    /// Batches whose gradients are accumulated for an update.
+    /// Batches whose gradients are accumulated for an update, at least 1.
     pub gradient_accumulation: usize,
     /// AdamW and learning rate.
     pub optimiser: OptimiserConfig,
@@ -27,24 +27,24 @@ pub struct StageSettings {
     pub strategy: StrategyConfig,
     /// The samples that are kept for later stages.
     pub buffer: BufferConfig,
-    /// Epochs between checkpoints.
+    /// Epochs between checkpoints, at least 1.
     pub checkpoint_every: usize,
-    /// Batches between further checkpoints within an epoch, for epochs that take hours.
+    /// Batches between checkpoints within an epoch, for epochs that take hours; none without a value.
     pub checkpoint_every_steps: Option<usize>,
-    /// Batches after which their losses are read from the device; without it each at once on the processor, and every
-    /// [`StageSettings::LOSS_EVERY_STEPS`] elsewhere, where host and device would wait for each other. No number changes a result; a loss that is
-    /// not finite shows so much later, and no checkpoint is written before it is seen.
+    /// Batches between readings of losses from the device. Without a value 1 on the CPU, and [`StageSettings::LOSS_EVERY_STEPS`] on other devices,
+    /// where host and device would wait for each other. The value changes no result. A loss that is not finite is noticed later, but before
+    /// the next checkpoint.
     pub loss_every_steps: Option<usize>,
-    /// In which numbers the products of matrices are computed while a stage learns.
+    /// Number format of matrix products in training.
     pub precision: Precision,
-    /// Threads that decode samples.
+    /// Threads that load samples, at least 1.
     pub num_workers: usize,
-    /// Share of a modality's samples that may be unreadable.
+    /// Fraction of a dataset's samples that may be invalid, in [0, 1].
     pub max_invalid_fraction: f64,
 }
 
 impl StageSettings {
-    /// Everything in range.
+    /// Makes sure that settings are in range and fit together.
     ///
     /// # Errors
     /// The first setting that is wrong.
@@ -88,10 +88,10 @@ impl StageSettings {
         Ok(())
     }
 
-    /// Batches between readings of the losses from a device that is not the processor.
+    /// Batches between readings of losses from a device that is not the CPU.
     pub const LOSS_EVERY_STEPS: usize = 16;
 
-    /// Batches between readings of the losses from this device.
+    /// Batches between readings of losses from this device.
     pub(crate) fn loss_every_steps_on(&self, device: &Device) -> usize {
         let usual = if is_processor(device) { 1 } else { Self::LOSS_EVERY_STEPS };
         self.loss_every_steps.unwrap_or(usual)
