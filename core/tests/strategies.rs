@@ -1,12 +1,11 @@
-//! Every strategy over two stages: what it learns from, what it leaves, and that a run that was stopped ends like one that was not.
+//! Every strategy over two stages: its training samples, its files, and that a resumed run equals an uninterrupted one.
 
 use std::path::Path;
 
 use crate::synthetic::{Impatient, Synthetic, metrics, run, run_watched, settings};
 use medcoss_core::Error;
 use medcoss_core::buffer::BufferSelection;
-use medcoss_core::continual::model_of_stage;
-use medcoss_core::continual::{DistillationTarget, Strategy};
+use medcoss_core::continual::{DistillationTarget, Strategy, model_of_stage};
 use medcoss_core::model::Model;
 use medcoss_core::run::{StageFolder, StageState, StoredModel};
 use medcoss_core::stage::StageSettings;
@@ -40,7 +39,7 @@ fn encoder(model: &Model) -> Vec<(String, Vec<f32>)> {
 }
 
 #[test]
-fn each_strategy_learns_from_what_it_should_and_leaves_what_it_needs() {
+fn each_strategy_trains_on_its_samples_and_writes_its_files() {
     let (first, second) = (Synthetic::waves(60), Synthetic::counting(50));
     for strategy in Strategy::ALL {
         let folder = tempfile::tempdir().unwrap();
@@ -81,7 +80,7 @@ fn each_strategy_learns_from_what_it_should_and_leaves_what_it_needs() {
 }
 
 #[test]
-fn a_stopped_run_of_any_strategy_goes_on_as_if_it_had_not() {
+fn a_resumed_run_of_any_strategy_equals_an_uninterrupted_one() {
     let (first, second) = (Synthetic::counting(30), Synthetic::waves(40));
     for strategy in Strategy::ALL {
         let (stopped, whole) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
@@ -106,7 +105,7 @@ fn a_stopped_run_of_any_strategy_goes_on_as_if_it_had_not() {
 }
 
 #[test]
-fn packnet_gives_an_earlier_stage_back_and_single_begins_where_the_run_began() {
+fn packnet_recovers_an_earlier_model_and_single_starts_from_the_initial_model() {
     let (first, second) = (Synthetic::waves(40), Synthetic::counting(40));
     let device = medcoss_core::device::by_name("cpu").unwrap();
     let folder = tempfile::tempdir().unwrap();
@@ -132,7 +131,7 @@ fn no_learning() -> medcoss_core::optimisation::OptimiserConfig {
 }
 
 #[test]
-fn every_sampler_fills_the_buffer_and_every_target_is_distilled() {
+fn every_selection_fills_the_buffer_and_every_target_is_distilled() {
     let (first, second) = (Synthetic::counting(40), Synthetic::waves(40));
     let mut buffers = Vec::new();
     for selection in [

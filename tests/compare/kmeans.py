@@ -45,12 +45,12 @@ def main():
         results = []
         for seed in range(given.runs):
             began = time.perf_counter()
-            inertia, steps = run(seed)
-            results.append((time.perf_counter() - began, inertia / n, steps))
+            inertia, iterations = run(seed)
+            results.append((time.perf_counter() - began, inertia / n, iterations))
         return {
             "median_seconds": statistics.median(seconds for seconds, *_ in results),
             "inertia_per_point": statistics.median(inertia for _, inertia, _ in results),
-            "steps": statistics.median(steps for *_, steps in results),
+            "iterations": statistics.median(iterations for *_, iterations in results),
         }
 
     def scikit_learn(seed):
@@ -64,7 +64,7 @@ def main():
 
     result = {"scikit-learn": timed(scikit_learn), "faiss": timed(with_faiss)}
     for of in result.values():
-        of["step_seconds"] = of["median_seconds"] / max(of["steps"], 1)
+        of["iteration_seconds"] = of["median_seconds"] / max(of["iterations"], 1)
     print(json.dumps(result))
 
 

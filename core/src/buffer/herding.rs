@@ -40,7 +40,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_mean_of_the_kept_is_as_near_to_that_of_all_as_can_be() {
+    fn the_mean_of_the_kept_samples_approaches_the_mean_of_all() {
         // The mean is 2. First 2.5 is taken, the nearest; then 1, since (2.5 + 1) / 2 = 1.75 is nearer to 2 than (2.5 + 0) / 2, or than
         // (2.5 + 4.5) / 2.
         let selected = HerdingPolicy { ratio: 0.5 }.select(&[0.0, 1.0, 2.5, 4.5], 1, 0, &mut no_options()).unwrap();

@@ -43,11 +43,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_furthest_sample_is_taken_each_time_and_copies_still_fill_the_buffer() {
+    fn the_furthest_sample_is_taken_and_identical_samples_fill_the_buffer() {
         // The mean is 4.6; 4 is nearest to it. Furthest from 4 is 10, then 0.
         let features = [0.0, 1.0, 4.0, 8.0, 10.0];
         let rows = |ratio: f64, features: &[f32]| -> Vec<usize> {
-            let selected = KCentrePolicy { ratio: ratio }.select(features, 1, 0, &mut no_options()).unwrap();
+            let selected = KCentrePolicy { ratio }.select(features, 1, 0, &mut no_options()).unwrap();
             selected.iter().map(|selected| selected.index).collect()
         };
         assert_eq!(rows(0.4, &features), [2, 4]);

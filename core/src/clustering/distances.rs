@@ -9,8 +9,8 @@ use std::array::from_fn;
 use burn::tensor::{Device, Int, Tensor, TensorData};
 use rayon::prelude::*;
 
-use super::{Coordinate, exact_distance};
-use crate::{Error, Result, fused};
+use super::coordinate::{Coordinate, exact_distance};
+use crate::{DeviceError, Error, Result, fused};
 
 /// Most scores of a block, which are in memory at a time.
 const BLOCK_SCORES: usize = 1 << 24;
@@ -165,7 +165,7 @@ impl<'a, P: Coordinate> PointBlocks<'a, P> {
             let scores: Vec<f32> = fused::affine(points, moved.clone(), Some(halves.clone()))
                 .into_data()
                 .try_into_vec()
-                .map_err(|error| Error::Device(format!("distances cannot be read back from the device: {error:?}")))?;
+                .map_err(|error| Error::from(DeviceError::read_back("distances", error)))?;
             let found: Vec<Assignment> = uncertain
                 .par_iter()
                 .zip(scores.par_chunks_exact(n_centres))
@@ -324,7 +324,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_two_best_of_a_row_are_those_of_the_sorted_row() {
+    fn the_two_largest_scores_are_those_of_the_sorted_row() {
         let mut draw = crate::rng::keyed(3, "scores", &[]);
         for n in (1..70).chain([200]) {
             // Few different values, so that many occur twice.

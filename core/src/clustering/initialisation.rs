@@ -4,10 +4,10 @@ use burn::tensor::{Device, Tensor, TensorData};
 use rand::RngExt;
 use rayon::prelude::*;
 
-use super::Coordinate;
+use super::coordinate::Coordinate;
 use super::distances::PointBlocks;
 use crate::rng::{self, Rng};
-use crate::{Error, Result};
+use crate::{DeviceError, Error, Result};
 
 /// Rounds of k-means||.
 const N_ROUNDS: usize = 5;
@@ -140,7 +140,7 @@ impl Products {
             .matmul(self.points.clone())
             .into_data()
             .try_into_vec()
-            .map_err(|error| Error::Device(format!("distances cannot be read back from the device: {error:?}")))?;
+            .map_err(|error| Error::from(DeviceError::read_back("distances", error)))?;
         let n = self.squares.len();
         let distance = |(place, product): (usize, &f32)| {
             let (row, other) = (rows[place / n], place % n);
@@ -160,7 +160,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn of_four_far_groups_each_gets_one_of_four_centres_whatever_the_seed() {
+    fn each_of_four_distant_groups_gets_a_centre_with_any_seed() {
         let mut draw = rng::keyed(2, "points", &[]);
         let corners = [[0.0, 0.0], [100.0, 0.0], [0.0, 100.0], [100.0, 100.0]];
         let points: Vec<f32> =
@@ -176,7 +176,7 @@ mod tests {
     }
 
     #[test]
-    fn copies_of_one_point_are_enough() {
+    fn identical_points_give_identical_centres() {
         let device = crate::device::by_name("cpu").unwrap();
         let points = [3.0f32; 20];
         let blocks = PointBlocks::upload(&points, 2, 4, &device);
@@ -184,7 +184,7 @@ mod tests {
     }
 
     #[test]
-    fn weights_decide_what_is_drawn() {
+    fn draws_are_proportional_to_weight_times_factor() {
         let mut draw = rng::keyed(1, "weights", &[]);
         let mut counts = [0.0f64; 3];
         (0..4000).for_each(|_| counts[weighted(&[1.0, 0.0, 3.0], |at| [2.0, 9.0, 2.0][at], &mut draw)] += 1.0 / 4000.0);

@@ -2,8 +2,10 @@
 
 use rayon::prelude::*;
 
+use super::clusters::Clusters;
+use super::coordinate::Coordinate;
 use super::distances::{Assignment, PointBlocks, Reassignments};
-use super::{Clusters, Coordinate, KMeansOptions};
+use super::options::KMeansOptions;
 use crate::Result;
 
 /// Iterates from given centres until no point changes its cluster. Of centres at the same distance the first counts; a centre without points

@@ -2,8 +2,11 @@
 
 use rand::seq::SliceRandom;
 
+use super::clusters::Clusters;
+use super::coordinate::Coordinate;
 use super::distances::PointBlocks;
-use super::{Clusters, Coordinate, KMeansOptions, initialisation};
+use super::initialisation;
+use super::options::KMeansOptions;
 use crate::Result;
 use crate::rng;
 

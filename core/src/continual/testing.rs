@@ -17,7 +17,7 @@ const N_SAMPLES: usize = 6;
 pub struct TinyStage {
     pub config: StrategyConfig,
     pub model: ModelConfig,
-    /// As its stage begins.
+    /// The student at the start of the stage.
     pub student: Model,
     pub folder: StageFolder,
     source: Source,

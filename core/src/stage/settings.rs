@@ -8,18 +8,18 @@ use crate::data::LoaderOptions;
 use crate::device::{Device, is_processor};
 use crate::model::Precision;
 use crate::optimisation::{OptimiserConfig, Schedule};
-use crate::{Error, Result};
+use crate::{Result, SettingError};
 
 /// How a stage is trained.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct StageSettings {
-    /// Passes over the data.
+    /// Passes over the data, at least 1.
     pub epochs: usize,
-    /// Epochs in which the learning rate rises.
+    /// First epochs, in which the learning rate rises; fewer than `epochs`.
     pub warmup_epochs: usize,
-    /// Samples in a batch.
+    /// Samples of a batch, at least 1.
     pub batch_size: usize,
-    /// Batches whose gradients are accumulated for an update.
+    /// Batches whose gradients are accumulated for an update, at least 1.
     pub gradient_accumulation: usize,
     /// AdamW and learning rate.
     pub optimiser: OptimiserConfig,
@@ -27,24 +27,24 @@ pub struct StageSettings {
     pub strategy: StrategyConfig,
     /// The samples that are kept for later stages.
     pub buffer: BufferConfig,
-    /// Epochs between checkpoints.
+    /// Epochs between checkpoints, at least 1.
     pub checkpoint_every: usize,
-    /// Batches between further checkpoints within an epoch, for epochs that take hours.
+    /// Batches between checkpoints within an epoch, for epochs that take hours; none without a value.
     pub checkpoint_every_steps: Option<usize>,
-    /// Batches after which their losses are read from the device; without it each at once on the processor, and every
-    /// [`StageSettings::LOSS_EVERY_STEPS`] elsewhere, where host and device would wait for each other. No number changes a result; a loss that is
-    /// not finite shows so much later, and no checkpoint is written before it is seen.
+    /// Batches between readings of losses from the device. Without a value 1 on the CPU, and [`StageSettings::LOSS_EVERY_STEPS`] on other devices,
+    /// where host and device would wait for each other. The value changes no result. A loss that is not finite is noticed later, but before
+    /// the next checkpoint.
     pub loss_every_steps: Option<usize>,
-    /// In which numbers the products of matrices are computed while a stage learns.
+    /// Number format of matrix products in training.
     pub precision: Precision,
-    /// Threads that decode samples.
+    /// Threads that load samples, at least 1.
     pub num_workers: usize,
-    /// Share of a modality's samples that may be unreadable.
+    /// Fraction of a dataset's samples that may be invalid, in [0, 1].
     pub max_invalid_fraction: f64,
 }
 
 impl StageSettings {
-    /// Everything in range.
+    /// Makes sure that settings are in range and fit together.
     ///
     /// # Errors
     /// The first setting that is wrong.
@@ -59,38 +59,39 @@ impl StageSettings {
             ("data.num_workers", self.num_workers),
         ] {
             if value == 0 {
-                return Err(Error::Setting(format!("{name} is 0, it must be at least 1")));
+                return Err(SettingError::out_of_range(name, value, "at least 1").into());
             }
         }
         if self.warmup_epochs >= self.epochs && self.warmup_epochs > 0 {
-            return Err(Error::Setting(format!(
-                "training.warmup_epochs is {}, not less than the {} epochs",
-                self.warmup_epochs, self.epochs
-            )));
+            return Err(SettingError::out_of_range(
+                "training.warmup_epochs",
+                self.warmup_epochs,
+                format!("fewer than the {} epochs", self.epochs),
+            )
+            .into());
         }
         if !(0.0..=1.0).contains(&self.max_invalid_fraction) {
-            return Err(Error::Setting(format!(
-                "data.max_invalid_fraction is {}, not in 0.0 to 1.0",
-                self.max_invalid_fraction
-            )));
+            return Err(SettingError::out_of_range(
+                "data.max_invalid_fraction",
+                self.max_invalid_fraction,
+                "0.0 to 1.0",
+            )
+            .into());
         }
         self.optimiser.check()?;
         self.strategy.check()?;
         self.buffer.check()?;
         let strategy = self.strategy.name;
         if self.buffer.store == Store::Materialised && !strategy.keeps_buffer() {
-            return Err(Error::Setting(format!(
-                "buffer.store is \"materialised\", but strategy \"{strategy}\" keeps no samples\n\
-                 hint: leave out buffer.store, or set strategy.name to \"medcoss\" or \"replay\""
-            )));
+            return Err(SettingError::StoreWithoutBuffer { strategy: strategy.name() }.into());
         }
         Ok(())
     }
 
-    /// Batches between readings of the losses from a device that is not the processor.
+    /// Batches between readings of losses from a device that is not the CPU.
     pub const LOSS_EVERY_STEPS: usize = 16;
 
-    /// Batches between readings of the losses from this device.
+    /// Batches between readings of losses from this device.
     pub(crate) fn loss_every_steps_on(&self, device: &Device) -> usize {
         let usual = if is_processor(device) { 1 } else { Self::LOSS_EVERY_STEPS };
         self.loss_every_steps.unwrap_or(usual)

@@ -40,12 +40,12 @@ pub struct RunConfig {
     /// The samples that stages keep for later ones.
     #[serde(default)]
     pub buffer: BufferConfig,
-    /// Epochs and batches, for stages that do not say otherwise.
+    /// Epochs and batches of stages that have no values of their own.
     pub training: TrainingSection,
-    /// Reading of data.
+    /// Loading of samples.
     #[serde(default)]
     pub data: DataSection,
-    /// The stages in their order; none in a run that was imported and has learned nothing yet.
+    /// The stages in their order; none in an imported run before its first stage.
     #[serde(default, rename = "stage", skip_serializing_if = "Vec::is_empty")]
     pub stages: Vec<StageSection>,
 }
@@ -166,16 +166,16 @@ impl TextSection {
     }
 }
 
-/// Epochs and batches.
+/// Epochs and batches: the table `[training]`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct TrainingSection {
     /// Passes over a stage's data.
     pub epochs: usize,
-    /// Epochs in which the learning rate rises.
+    /// First epochs, in which the learning rate rises.
     #[serde(default)]
     pub warmup_epochs: usize,
-    /// Samples in a batch.
+    /// Samples of a batch.
     pub batch_size: usize,
     /// Batches whose gradients are accumulated for an update.
     #[serde(default = "one")]
@@ -183,24 +183,24 @@ pub struct TrainingSection {
     /// Epochs between checkpoints.
     #[serde(default = "one")]
     pub checkpoint_every: usize,
-    /// Batches between further checkpoints within an epoch; without it, none.
+    /// Batches between checkpoints within an epoch; none without a value.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub checkpoint_every_steps: Option<usize>,
-    /// Batches after which their losses are read from the device; without it 1 on the CPU, 16 elsewhere.
+    /// Batches between readings of losses from the device; without a value 1 on the CPU, 16 elsewhere.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub loss_every_steps: Option<usize>,
-    /// `float32`, or `bfloat16` for the products of matrices while learning; parameters, norms, softmax and losses stay in float32.
+    /// `float32`, or `bfloat16` for matrix products in training. Parameters, norms, softmax and losses stay in float32.
     #[serde(default)]
     pub precision: Precision,
 }
 
-/// Reading of data.
+/// Loading of samples: the table `[data]`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct DataSection {
-    /// Threads that decode samples. No number changes a result.
+    /// Threads that load samples, at least 1. Their number changes no result.
     pub num_workers: usize,
-    /// Share of a modality's samples that may be unreadable before the run stops.
+    /// Fraction of a dataset's samples that may be invalid before the run stops, in [0, 1].
     pub max_invalid_fraction: f64,
 }
 
@@ -483,7 +483,7 @@ mod tests {
     }
 
     #[test]
-    fn defaults_are_the_papers() {
+    fn defaults_are_those_of_the_paper() {
         let config = read(MINIMAL, &[]).unwrap();
         assert_eq!((config.buffer.ratio, config.optimiser.weight_decay), (0.05, 0.05));
         assert_eq!(config.settings(&config.stages[1]).epochs, 7);
@@ -509,6 +509,21 @@ mod tests {
         assert!(error.contains("line 6"), "{error}");
         let error = read(&MINIMAL.replace("vit-tiny", "vit-tinny"), &[]).unwrap_err().to_string();
         assert!(error.contains("did you mean vit-tiny?"), "{error}");
+    }
+
+    #[test]
+    fn former_names_are_refused_in_files_settings_stages_and_variants() {
+        let refused = |found: Result<RunConfig>, present: &str| {
+            let error = found.unwrap_err().to_string();
+            assert!(error.contains(present), "{error}");
+        };
+        refused(read(&format!("{MINIMAL}\n[rehearsal]\ncentre_ratio = 0.1"), &[]), "is now buffer.cluster_ratio");
+        refused(read(MINIMAL, &["rehearsal.ewc_lambda=1"]), "rehearsal.ewc_lambda is now strategy.ewc.lambda");
+        refused(read(MINIMAL, &["stage.text.accumulation=2"]), "is now stage.gradient_accumulation");
+        let config = read(MINIMAL, &[]).unwrap();
+        let variant = crate::comparison::Variant::named("no-mixup:rehearsal.mixup=false").unwrap();
+        refused(variant.configuration(&config, 0), "is now strategy.medcoss.mixup");
+        refused(read(MINIMAL, &["strategy=ewc"]), "hint: write strategy.name = \"ewc\"");
     }
 
     #[test]

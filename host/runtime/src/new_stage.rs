@@ -14,7 +14,15 @@ use crate::stage_plugin::plugins_of;
 use crate::training::Training;
 
 /// Settings that are a stage's own; all other settings are the run's.
-const STAGE_SETTINGS: [&str; 5] = ["epochs", "warmup_epochs", "batch_size", "gradient_accumulation", "options"];
+const STAGE_SETTINGS: [&str; 6] = [
+    "epochs",
+    "warmup_epochs",
+    "batch_size",
+    "gradient_accumulation",
+    // The former name, which is refused with the present one.
+    "accumulation",
+    "options",
+];
 
 /// A stage that a run is to learn next.
 #[derive(Debug, Clone, PartialEq)]

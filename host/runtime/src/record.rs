@@ -1,4 +1,4 @@
-//! The record that a run keeps of its configuration, with a checksum, and what of it may differ when the run goes on.
+//! The record of a run's configuration, with a checksum, and the settings that may differ when the run continues.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -9,7 +9,7 @@ use medcoss_core::run::{CHECKSUM_PLACEHOLDER, FORMAT, insert_checksum, verify_ch
 use crate::config::RunConfig;
 use crate::renamed_settings::migrate_record;
 
-/// Settings that may differ when a run is continued: they change no number that the run computes.
+/// Settings that may differ when a run continues: they change no result.
 pub const MAY_CHANGE: [&str; 5] = [
     "data.num_workers",
     "data.max_invalid_fraction",
@@ -25,10 +25,10 @@ pub(crate) const CHECKSUM: &str = "# checksum: ";
 pub(crate) const CHECKSUM_BEFORE_FORMAT_4: &str = "# seal: ";
 
 impl RunConfig {
-    /// Reads the record that a run keeps of its configuration.
+    /// Reads the record of a run's configuration.
     ///
     /// # Errors
-    /// A file that is missing, was changed, or is of a later format.
+    /// A file that is missing, was changed, or has a later format.
     pub fn read_record(path: &Path) -> Result<Self> {
         let text = read_with_checksum(path)?;
         let mut record: toml::Table =
@@ -67,7 +67,7 @@ impl RunConfig {
     /// Makes sure that a run can be continued with this configuration. Stages may be added at the end.
     ///
     /// # Errors
-    /// The first setting that differs and must not.
+    /// The first setting that differs and may not.
     pub fn continues(&self, before: &Self) -> Result<()> {
         let flat = |config: &Self| -> Result<BTreeMap<String, toml::Value>> {
             let mut all = BTreeMap::new();
@@ -84,7 +84,7 @@ impl RunConfig {
             let show = |value: Option<&toml::Value>| value.map_or("not set".into(), toml::Value::to_string);
             bail!(
                 "{key} was {} when the run began and is {} now\n\
-                 hint: a run goes on only as it began ({} may change, stages may be added at the end); start a new run for other settings",
+                 hint: a run continues with its settings ({} may change, stages may be added at the end); start a new run to change others",
                 show(then.get(key)),
                 show(now.get(key)),
                 MAY_CHANGE.join(", ")
@@ -167,13 +167,13 @@ mod tests {
     }
 
     #[test]
-    fn a_record_comes_back_and_notices_a_change() {
+    fn a_record_is_read_as_written_and_a_change_is_noticed() {
         let config = read(MINIMAL, &[]).unwrap();
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("run.toml");
         config.write_record(&path).unwrap();
         assert_eq!(RunConfig::read_record(&path).unwrap(), config);
-        // A person's own copy of it is a configuration like any other.
+        // A copy of a record is a configuration.
         assert_eq!(RunConfig::read(&path, &[]).unwrap(), config);
         let changed = std::fs::read_to_string(&path).unwrap().replace("epochs = 7", "epochs = 8");
         std::fs::write(&path, changed).unwrap();
@@ -182,13 +182,31 @@ mod tests {
     }
 
     #[test]
-    fn a_record_of_format_2_names_the_attention_of_text_elsewhere() {
+    fn a_record_of_format_2_is_migrated() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("run.toml");
         let old = MINIMAL.replace("preset = \"vit-tiny\"", "preset = \"vit-tiny\"\ntext_attention = \"causal\"");
         write_with_checksum(&path, &format!("format = 2\n{old}")).unwrap();
         let config = RunConfig::read_record(&path).unwrap();
         assert_eq!(config.text.attention, Some(medcoss_core::model::TextAttention::Causal));
+    }
+
+    #[test]
+    fn a_record_of_format_3_is_verified_migrated_and_continued() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("run.toml");
+        let settings = "[text]\nattention = \"bidirectional\"\n[rehearsal]\nstrategy = \"ewc\"\newc_lambda = 2.0\nmixup = false\n[data]\nloader_threads = 3\n";
+        let text = format!("format = 3\n{settings}{MINIMAL}\n{CHECKSUM_BEFORE_FORMAT_4}{CHECKSUM_PLACEHOLDER}\n");
+        std::fs::write(&path, insert_checksum(&text, CHECKSUM_BEFORE_FORMAT_4)).unwrap();
+        let record = RunConfig::read_record(&path).unwrap();
+        assert_eq!(record.strategy.name, medcoss_core::continual::Strategy::Ewc);
+        assert_eq!((record.strategy.ewc.lambda, record.data.num_workers), (2.0, 3));
+        // Settings of strategies that are not selected make no difference.
+        let settings = ["strategy.name=ewc", "strategy.ewc.lambda=2.0", "strategy.packnet.keep_ratio=0.1"];
+        read(MINIMAL, &settings).unwrap().continues(&record).unwrap();
+        assert!(read(MINIMAL, &settings[..1]).unwrap().continues(&record).is_err());
+        std::fs::write(&path, text).unwrap();
+        assert!(RunConfig::read_record(&path).unwrap_err().to_string().contains("was changed"));
     }
 
     #[test]
@@ -201,7 +219,7 @@ mod tests {
     }
 
     #[test]
-    fn a_run_goes_on_with_other_threads_and_more_stages_but_not_with_other_settings() {
+    fn a_run_continues_with_other_workers_and_more_stages_but_not_with_other_settings() {
         let before = read(MINIMAL, &[]).unwrap();
         read(MINIMAL, &["data.num_workers=7"]).unwrap().continues(&before).unwrap();
         let more = format!("{MINIMAL}\n[[stage]]\nmodality = \"ct\"\ndata = \"ct\"\n");

@@ -84,6 +84,9 @@ pub fn refuse_former_names(configuration: &toml::Table) -> Result<()> {
             bail!("{former} is now {}\nhint: rename it in the configuration", present.join(" or "));
         }
     }
+    if let Some(name) = configuration.get("strategy").and_then(toml::Value::as_str) {
+        bail!("strategy is {name:?}, expected a section\nhint: write strategy.name = {name:?}");
+    }
     match configuration.contains_key("rehearsal") {
         true => bail!("the section [rehearsal] is now [strategy] and [buffer]\nhint: remove it"),
         false => Ok(()),

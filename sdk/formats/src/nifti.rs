@@ -19,7 +19,7 @@ use crate::nifti_pair::{header_of, is_voxels_name, voxels_of};
 use crate::nifti_voxels::{VoxelStream, explain, read_slices};
 use crate::orientation::replace_not_finite;
 
-/// The kinds that are read, for people.
+/// File formats that are read, for display.
 pub const FILE_FORMATS: &str = "NIfTI-1 and NIfTI-2 (.nii, .hdr with .img; gzipped or not)";
 
 pub use crate::nifti_pair::has_known_extension;

@@ -1,4 +1,4 @@
-//! What is varied: a strategy, or any other settings under a name.
+//! Variants of a comparison: a strategy, or other settings under a name.
 
 use anyhow::{Result, bail};
 use medcoss_core::buffer::Store;
@@ -7,15 +7,15 @@ use medcoss_plugin_host::did_you_mean;
 
 use crate::config::RunConfig;
 
-/// Begin of the setting that names a strategy.
+/// The setting that selects a strategy, up to its value.
 const STRATEGY: &str = "strategy.name=";
 
-/// A way to run a configuration.
+/// A variant of a configuration.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Variant {
-    /// Its name, also of its runs' folders.
+    /// Its name, which also names the folders of its runs.
     pub name: String,
-    /// Settings on top of the configuration's, `key=value`.
+    /// Settings that replace those of the configuration, `key=value`.
     pub settings: Vec<String>,
 }
 
@@ -23,7 +23,7 @@ impl Variant {
     /// A strategy by its name.
     ///
     /// # Errors
-    /// A name that is none.
+    /// A name that no strategy has.
     pub fn strategy(name: &str) -> Result<Self> {
         let names = Strategy::ALL.map(Strategy::name);
         if names.contains(&name) {
@@ -35,7 +35,7 @@ impl Variant {
     /// Settings under a name: `no-mixup:strategy.medcoss.mixup=false`, several with `;` between them.
     ///
     /// # Errors
-    /// A text without name or settings, a name that is no name of a folder.
+    /// A text without name or settings, a name that no folder may have.
     pub fn named(text: &str) -> Result<Self> {
         let is_name = |name: &str| {
             !name.is_empty()
@@ -54,13 +54,13 @@ impl Variant {
         }
     }
 
-    /// The configuration of this variant's run of a seed.
+    /// The configuration of this variant's run with a seed.
     ///
     /// # Errors
-    /// Settings that there are not, or that do not fit.
+    /// Unknown settings, values out of range.
     pub fn configuration(&self, base: &RunConfig, seed: u64) -> Result<RunConfig> {
         let mut base = RunConfig { seed, ..base.clone() };
-        // A strategy that keeps nothing has nothing to store.
+        // A strategy without a buffer stores nothing.
         let named = self.settings.iter().find_map(|setting| setting.strip_prefix(STRATEGY));
         if Strategy::ALL.iter().any(|strategy| Some(strategy.name()) == named && !strategy.keeps_buffer()) {
             base.buffer.store = Store::Reference;

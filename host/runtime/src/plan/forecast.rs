@@ -166,8 +166,8 @@ impl StageForecast {
     }
 }
 
-/// Seconds for the choice of a buffer from so many features. They are Gaussian blobs; where there are very many, of fewer, with as many of them to a
-/// centre less: what has to be compared grows with the square.
+/// Seconds of the selection of a buffer, measured on Gaussian blobs in place of features. Very many features are replaced by a share of them and as
+/// small a share of clusters: the number of distances grows with the square of the share.
 fn seconds_to_choose(
     buffer: &BufferConfig,
     n: usize,
@@ -178,7 +178,7 @@ fn seconds_to_choose(
     let ratio = match buffer.selection {
         BufferSelection::KMeans | BufferSelection::MiniBatchKMeans => buffer.cluster_ratio,
         BufferSelection::Herding | BufferSelection::KCentre => buffer.ratio,
-        // They look at nothing but numbers of samples.
+        // They use no features.
         BufferSelection::Random | BufferSelection::Reservoir => return Ok(0.0),
     };
     let n_centres = (n as f64 * ratio).max(1.0);

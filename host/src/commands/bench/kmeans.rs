@@ -1,4 +1,4 @@
-//! `medcoss bench kmeans`: the cost of choosing a rehearsal buffer.
+//! `medcoss bench kmeans`: the time of k-means, which selects the samples of a buffer.
 
 use std::path::PathBuf;
 use std::time::Instant;
@@ -15,10 +15,10 @@ use crate::arguments::{DeviceArgs, ResultArgs};
 use crate::failure::Failure;
 use crate::tables::Table;
 
-/// Measure k-means, by which buffers are chosen
+/// Measure k-means, which selects the samples of buffers
 ///
-/// Clusters points of a file (float32, row after row, as numpy's tofile writes them), or Gaussian blobs: as many blobs as there are
-/// clusters, close enough to overlap. The initialisation (k-means||) and the iterations of Lloyd's algorithm are timed separately.
+/// Clusters the points of a file (float32, row by row, as numpy's tofile writes them), or Gaussian blobs: as many overlapping blobs as
+/// clusters. The initialisation (k-means||) and the iterations of Lloyd's algorithm are timed separately.
 /// tests/compare/kmeans.py does the same with scikit-learn and faiss.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
@@ -38,13 +38,13 @@ pub(crate) struct KMeans {
     /// Number of centres
     #[arg(long, value_name = "N", default_value_t = 200, value_parser = clap::value_parser!(u32).range(1..))]
     clusters: u32,
-    /// Steps of Lloyd's algorithm at most [default: until no point changes its centre]
+    /// Most iterations of Lloyd's algorithm [default: until no point changes its cluster]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=100_000))]
     iterations: Option<u32>,
-    /// Go through small batches a few times rather than through all points until none changes its centre
+    /// Use mini-batch k-means
     #[arg(long, conflicts_with = "iterations")]
     mini_batches: bool,
-    /// Seed of the start and of Gaussian blobs
+    /// Seed of the initialisation and of the blobs
     #[arg(long, value_name = "N", default_value_t = 0)]
     seed: u64,
     /// Whole runs that are measured
@@ -68,13 +68,13 @@ struct Report {
     optimised: bool,
     /// Wall-clock seconds of a whole run.
     median_seconds: f64,
-    /// Of the start.
-    start_seconds: f64,
-    /// Of a step of Lloyd's algorithm.
-    step_seconds: f64,
-    /// Steps until no point changed its centre, or as many as were allowed.
-    steps: usize,
-    /// Mean squared distance of a point to its centre.
+    /// Wall-clock seconds of the initialisation.
+    initialisation_seconds: f64,
+    /// Wall-clock seconds of an iteration of Lloyd's algorithm.
+    iteration_seconds: f64,
+    /// Iterations until no point changed its cluster, or as many as were allowed.
+    iterations: usize,
+    /// Mean squared distance of a point to the centre of its cluster.
     inertia_per_point: f64,
     /// Of the whole process.
     peak_rss_bytes: Option<u64>,
@@ -93,7 +93,7 @@ impl KMeans {
             None => gaussian_blobs(n, width, n_centres, self.seed),
         };
         let device = medcoss_core::device::by_name(&self.device.name)?;
-        let (mut whole, mut starts, mut steps, mut found) = (Vec::new(), Vec::new(), Vec::new(), None);
+        let (mut whole, mut initialisations, mut iterations, mut found) = (Vec::new(), Vec::new(), Vec::new(), None);
         // One run more, to warm up.
         for run in 0..=self.runs {
             let began = Instant::now();
@@ -115,19 +115,19 @@ impl KMeans {
             };
             if run > 0 {
                 whole.push(began.elapsed().as_secs_f64());
-                // The first mark comes after the start and one step.
-                let of_steps: Vec<f64> = marks.windows(2).map(|pair| pair[1] - pair[0]).collect();
-                let step = if of_steps.is_empty() { 0.0 } else { median(of_steps) };
-                starts.push(marks.first().copied().unwrap_or_default() - step);
-                steps.push(step);
+                // The first mark comes after the initialisation and one assignment of all points.
+                let of_run: Vec<f64> = marks.windows(2).map(|pair| pair[1] - pair[0]).collect();
+                let iteration = if of_run.is_empty() { 0.0 } else { median(of_run) };
+                initialisations.push(marks.first().copied().unwrap_or_default() - iteration);
+                iterations.push(iteration);
             }
             found = Some((clusters, marks.len()));
         }
-        let Some((clusters, n_steps)) = found else { bail!("nothing was measured") };
+        let Some((clusters, n_iterations)) = found else { bail!("nothing was measured") };
         Ok(Report {
             measured: match self.mini_batches {
-                true => "mini-batch k-means: start and batches, by the median of the runs",
-                false => "k-means: start and steps of Lloyd's algorithm, by the median of the runs",
+                true => "mini-batch k-means: initialisation and batches, median of the runs",
+                false => "k-means: initialisation and iterations of Lloyd's algorithm, median of the runs",
             },
             points: self.points_file.as_ref().map_or("Gaussian blobs".into(), |path| path.display().to_string()),
             device: self.device.name.clone(),
@@ -137,9 +137,9 @@ impl KMeans {
             runs: self.runs,
             optimised: !cfg!(debug_assertions),
             median_seconds: median(whole),
-            start_seconds: median(starts),
-            step_seconds: median(steps),
-            steps: n_steps,
+            initialisation_seconds: median(initialisations),
+            iteration_seconds: median(iterations),
+            iterations: n_iterations,
             inertia_per_point: clusters.inertia() / n as f64,
             peak_rss_bytes: peak_memory(),
         })
@@ -151,7 +151,7 @@ impl KMeans {
         let expected = self.points as usize * self.dims as usize * size_of::<f32>();
         if bytes.len() != expected {
             bail!(
-                "{} has {} bytes; {} points of {} float32 values are {expected}\nhint: look at --points and --dims",
+                "{} has {} bytes; {} points of {} float32 values are {expected}\nhint: check --points and --dims",
                 path.display(),
                 bytes.len(),
                 self.points,
@@ -171,9 +171,9 @@ impl Report {
         let mut table = Table::bare();
         let mut line = |name: &str, value: String| table.row([name.to_string(), value]);
         line("whole run", format!("{:.3} s", self.median_seconds));
-        line("start", format!("{:.3} s", self.start_seconds));
-        line("a step", format!("{:.4} s", self.step_seconds));
-        line("steps", self.steps.to_string());
+        line("initialisation", format!("{:.3} s", self.initialisation_seconds));
+        line("an iteration", format!("{:.4} s", self.iteration_seconds));
+        line("iterations", self.iterations.to_string());
         line("inertia", format!("{:.2} a point", self.inertia_per_point));
         if let Some(bytes) = self.peak_rss_bytes {
             line("peak memory", format!("{} MiB", bytes >> 20));
