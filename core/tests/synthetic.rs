@@ -67,7 +67,7 @@ impl Dataset for Synthetic {
     fn fill(&self, view: View, indices: &[u64], seeds: &[u64], batch: &mut RawBatch) -> Result<Vec<InvalidSample>> {
         let left = self.patience.load(Ordering::Relaxed);
         if left == 0 {
-            return Err(Error::Source("out of patience".into()));
+            return Err(Error::Dataset("out of patience".into()));
         }
         self.patience.store(left - 1, Ordering::Relaxed);
         *batch = RawBatch::default();

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Error, Result};
+use crate::{DataError, Result};
 
 /// Shape of a dataset's samples.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -92,9 +92,6 @@ pub trait Dataset: Send + Sync {
     /// A dataset that cannot do this, samples that cannot be read, files that cannot be written.
     fn keep(&self, indices: &[u64], folder: &Path) -> Result<()> {
         let _ = (indices, folder);
-        Err(Error::Data(format!(
-            "modality {} cannot keep samples in the run\nhint: set rehearsal.store = \"reference\"",
-            self.modality()
-        )))
+        Err(DataError::CannotMaterialise { modality: self.modality().into() }.into())
     }
 }

@@ -21,7 +21,7 @@ use crate::model::{Initialiser, Model};
 use crate::optimisation::{OptimiserConfig, Schedule, adamw};
 use crate::rng;
 use crate::stage::{Pooling, encode_samples};
-use crate::{Error, Result};
+use crate::{DeviceError, Error, EvaluationError, Result, SettingError};
 
 /// How the decoder learns: AdamW, a learning rate that falls along half a cosine, the loss of nnU-Net (cross-entropy plus soft Dice).
 /// Features are standardised on the training split. Samples are neither augmented nor masked, and the encoder stays as it is.
@@ -76,7 +76,12 @@ impl TokenFeatures {
     ) -> Result<Self> {
         let crate::data::TokenSpec::Continuous { n_tokens, .. } = dataset.spec() else {
             let modality = dataset.modality();
-            return Err(Error::Setting(format!("modality {modality} has words, which have no pixels to segment")));
+            return Err(SettingError::Tokens {
+                modality: modality.into(),
+                found: "words",
+                expected: "pixels to segment",
+            }
+            .into());
         };
         let mut features = Self { n_tokens, ..Self::default() };
         encode_samples(model, family, dataset, Pooling::None, loader, device, &mut |batch| {
@@ -129,13 +134,13 @@ impl SegmentationProbe {
     /// The first setting that is not.
     pub fn check(&self) -> Result<()> {
         if self.batch_size == 0 {
-            return Err(Error::Setting("batch_size is 0, it must be at least 1".into()));
+            return Err(SettingError::out_of_range("batch_size", 0, "at least 1").into());
         }
         if !(self.learning_rate.is_finite() && self.learning_rate > 0.0) {
-            return Err(Error::Setting(format!("learning_rate is {}, not above 0.0", self.learning_rate)));
+            return Err(SettingError::out_of_range("learning_rate", self.learning_rate, "above 0.0").into());
         }
         if !(self.weight_decay.is_finite() && self.weight_decay >= 0.0) {
-            return Err(Error::Setting(format!("weight_decay is {}, not 0.0 and above", self.weight_decay)));
+            return Err(SettingError::out_of_range("weight_decay", self.weight_decay, "0.0 or above").into());
         }
         Ok(())
     }
@@ -161,12 +166,15 @@ impl SegmentationProbe {
         self.check()?;
         if features.n_tokens != maps.n_tokens() {
             let (found, grid) = (features.n_tokens, &maps.grid);
-            return Err(Error::Data(format!("samples have {found} tokens, and label maps are cut into {grid:?}")));
+            return Err(EvaluationError::Masks {
+                detail: format!("samples have {found} tokens, and label maps are cut into {grid:?}"),
+            }
+            .into());
         }
         let (train, test) = (places(features, maps, train), places(features, maps, test));
-        for (name, split) in [("training", &train), ("test", &test)] {
-            if split.is_empty() {
-                return Err(Error::Data(format!("the {name} split has no sample with features and a label map")));
+        for (split, places) in [("training", &train), ("test", &test)] {
+            if places.is_empty() {
+                return Err(EvaluationError::NoLabelMaps { split }.into());
             }
         }
         let scale = Scale::on(features, &train);
@@ -230,10 +238,12 @@ impl SegmentationProbe {
                 let (loss, gradient) =
                     loss_and_gradient(&values(logits.clone())?, &truth, maps.n_classes(), maps.n_in_token());
                 if !loss.is_finite() {
-                    return Err(Error::Data(format!(
-                        "the loss of the segmentation is {loss} in epoch {}\nhint: lower learning_rate",
-                        epoch + 1
-                    )));
+                    return Err(EvaluationError::NotFinite {
+                        protocol: "segmentation",
+                        loss: f64::from(loss),
+                        epoch: epoch + 1,
+                    }
+                    .into());
                 }
                 // Whose derivative by the logits is the gradient that was worked out.
                 let gradient = Tensor::from_data(TensorData::new(gradient, logits.dims()), &with_gradients);
@@ -271,9 +281,7 @@ fn most_likely(logits: &[f32], n_classes: usize, n_in_token: usize) -> Vec<u8> {
 }
 
 fn values(tensor: Tensor<2>) -> Result<Vec<f32>> {
-    tensor
-        .try_into_vec_as::<f32>()
-        .map_err(|error| Error::Device(format!("logits cannot be read back from the device: {error}")))
+    tensor.try_into_vec_as::<f32>().map_err(|error| Error::from(DeviceError::read_back("logits", error)))
 }
 
 /// Mean and inverse standard deviation of each value over the tokens of the training split.
@@ -397,7 +405,7 @@ mod tests {
             })
             .unwrap();
         assert_eq!((seen, found.samples.len()), (vec![4, 5, 9, 10, 12], 2));
-        let mut stop = |_| Err(Error::Data("enough".into()));
+        let mut stop = |_| Err(Error::Caller("enough".into()));
         let error = probe.scores(&features, &maps, &[0, 1], &[2], 0, &device, &mut stop).unwrap_err();
         assert_eq!(error.to_string(), "enough");
     }

@@ -3,8 +3,8 @@
 use serde::{Deserialize, Serialize};
 
 use super::metric::Metric;
+use super::segmentation::{dice, hausdorff_95};
 use super::segmentation_maps::{ClassMaps, three};
-use super::{dice, hausdorff_95};
 use crate::Result;
 
 /// How well one sample was segmented, by class without the background.

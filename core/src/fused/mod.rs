@@ -4,6 +4,8 @@
 //! activation several times. Each function here has two bodies: the plain composition, which is the definition and runs on any device, and
 //! on the processor a kernel of our own with its backward pass, which tests hold to the plain one, values and gradients.
 
+#![deny(clippy::undocumented_unsafe_blocks)]
+
 mod adamw;
 mod attention;
 mod cross_entropy;

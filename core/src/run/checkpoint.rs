@@ -16,7 +16,7 @@ use super::stage_folder::StageFolder;
 use super::stage_state::StageState;
 use super::stored_model::{load_model, save_model};
 use crate::model::Model;
-use crate::{Error, Result};
+use crate::{Error, Result, RunError};
 
 /// Complete checkpoints that are kept: one more than needed, in case the latest is found damaged.
 const KEPT: usize = 2;
@@ -132,7 +132,9 @@ impl Checkpoints {
             return Ok(Restored { model, optimiser, state: Some(state), metrics, damaged });
         }
         match damaged.pop() {
-            Some(error) => Err(Error::NoSoundCheckpoint { stage: self.folder.name(), latest: Box::new(error) }),
+            Some(error) => {
+                Err(RunError::NoValidCheckpoint { stage: self.folder.name(), latest: Box::new(error) }.into())
+            }
             None => Ok(Restored { model, optimiser, state: None, metrics: String::new(), damaged }),
         }
     }
