@@ -183,7 +183,7 @@ fn open(named: &Path) -> Result<Opened<'static>, Error> {
     let (mut source, file_bytes) = VoxelStream::open(path).map_err(failed)?;
     let mut bytes = Vec::with_capacity(BYTES_1);
     source.by_ref().take(4).read_to_end(&mut bytes).map_err(failed)?;
-    // Any file at all has a length to be told by: what is no header is refused by its magic number.
+    // Any file may state one of the lengths; its magic number decides whether it is a header.
     let n_bytes = match *bytes {
         [a, b, c, d] => header_bytes([a, b, c, d]).ok_or_else(|| {
             let begins = bytes.escape_ascii();
