@@ -1,4 +1,4 @@
-//! Small made-up sources, and runs of two stages over them.
+//! Small synthetic datasets, and runs of two stages over them.
 
 #![allow(dead_code)] // each test crate uses its own part
 
