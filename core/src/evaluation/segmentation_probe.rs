@@ -238,12 +238,7 @@ impl SegmentationProbe {
                 let (loss, gradient) =
                     loss_and_gradient(&values(logits.clone())?, &truth, maps.n_classes(), maps.n_in_token());
                 if !loss.is_finite() {
-                    return Err(EvaluationError::NotFinite {
-                        protocol: "segmentation",
-                        loss: f64::from(loss),
-                        epoch: epoch + 1,
-                    }
-                    .into());
+                    return Err(EvaluationError::NotFinite { protocol: "segmentation", loss, epoch: epoch + 1 }.into());
                 }
                 // Whose derivative by the logits is the gradient that was worked out.
                 let gradient = Tensor::from_data(TensorData::new(gradient, logits.dims()), &with_gradients);
