@@ -21,7 +21,7 @@ pub fn by_name(name: &str) -> Result<Device> {
 }
 
 /// Whether tensors live in the host's own memory.
-pub(crate) fn is_processor(device: &Device) -> bool {
+pub(crate) fn is_cpu(device: &Device) -> bool {
     device.clone().without_autodiff() == Device::flex()
 }
 

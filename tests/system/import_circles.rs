@@ -298,8 +298,6 @@ impl Crate {
 
 /// Circles that are still there. None is added.
 const KNOWN: &[(&str, &str)] = &[
-    ("core/src", "evaluation/metric evaluation/segmentation_scores"),
-    ("core/src", "stage stage/batches stage/trainer"),
     (
         "host/src",
         "commands/bench commands/bench/boundary commands/bench/kmeans commands/bench/load commands/bench/step",

@@ -1,4 +1,4 @@
-//! Steps on made-up samples, for measuring what a step costs before anything is trained.
+//! Steps on synthetic samples, for measuring what a step costs before anything is trained.
 
 use burn::optim::{GradientsParams, ModuleOptimizer};
 use burn::tensor::Device;

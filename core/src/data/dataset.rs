@@ -82,7 +82,7 @@ pub trait Dataset: Send + Sync {
     /// view alone. Values are checked: finite, ids in range, masks of 0 and 1 with as many ones as the specification says.
     ///
     /// # Errors
-    /// A request that failed as a whole. Single bad samples are listed in the answer.
+    /// A request that failed as a whole. Single invalid samples are listed in the answer.
     fn fill(&self, view: View, indices: &[u64], seeds: &[u64], batch: &mut RawBatch) -> Result<Vec<InvalidSample>>;
 
     /// Writes samples into an existing empty folder, from which they can be read again without the rest of the data, in

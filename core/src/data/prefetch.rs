@@ -16,7 +16,7 @@ use crate::{Error, Result};
 const PREFETCH_FACTOR: usize = 3;
 
 /// Prepares the items on `n_threads` threads and hands them to `consume` in order, until it says no. `prepare` gets buffers that
-/// belong to its thread, and hold whatever was left in them. `consume` also hears how long it had to wait for the item.
+/// belong to its thread, and hold whatever was left in them. `consume` is also given the time that it waited for the item.
 ///
 /// # Errors
 /// The first error of `prepare` (in order) or `consume`.
@@ -33,7 +33,7 @@ pub(super) fn prefetch<T: Send>(
         ahead: PREFETCH_FACTOR * n_threads,
     };
     std::thread::scope(|scope| {
-        // However this ends, the threads are told.
+        // However this ends, the threads stop.
         let _stop = StopWorkers(&queue);
         for _ in 0..n_threads {
             scope.spawn(|| {

@@ -71,7 +71,7 @@ pub enum EvaluationError {
         /// Samples of the training split.
         n_train: usize,
     },
-    /// More labels than classes are told apart.
+    /// More labels than there may be classes.
     #[error("the masks have more than {limit} labels, as instance masks do")]
     TooManyLabels {
         /// Most labels.

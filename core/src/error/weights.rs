@@ -32,7 +32,7 @@ pub enum WeightsError {
         found: String,
     },
     /// A tensor that the file does not have.
-    #[error("{path} has no tensor {name}")]
+    #[error("{path}: tensor {name} is missing")]
     NoTensor {
         /// Which file.
         path: PathBuf,

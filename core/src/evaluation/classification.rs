@@ -63,9 +63,12 @@ pub fn accuracy(labels: &[usize], predicted: &[usize]) -> f64 {
 /// as scikit-learn's `zero_division=0`.
 pub fn macro_f1(labels: &[usize], predicted: &[usize], n_classes: usize) -> f64 {
     let f1 = |class: usize| {
-        let count = |label: bool, guess: bool| {
-            labels.iter().zip(predicted).filter(|(l, p)| (**l == class) == label && (**p == class) == guess).count()
-                as f64
+        let count = |label: bool, predicted_label: bool| {
+            labels
+                .iter()
+                .zip(predicted)
+                .filter(|(l, p)| (**l == class) == label && (**p == class) == predicted_label)
+                .count() as f64
         };
         let (both, missed, wrong) = (count(true, true), count(true, false), count(false, true));
         if both == 0.0 { 0.0 } else { 2.0 * both / (2.0 * both + missed + wrong) }

@@ -24,7 +24,7 @@ use crate::{DeviceError, Error, EvaluationError, Result, SettingError};
 /// along half a cosine, and layer-wise decay of it as in BEiT (Bao et al., ICLR 2022) and MAE (He et al., CVPR 2022). Samples are
 /// neither augmented nor masked. The head begins as the linear probe of the features before anything is tuned (Kumar et al., *Fine-Tuning
 /// can Distort Pretrained Features*, ICLR 2022): from a head that knows nothing, AdamW would first move the encoder at full rate along noise,
-/// and small tasks have few updates to mend that. It sees features standardised, by the batch while it learns and by the whole
+/// and small tasks have few updates to repair that. It sees features standardised, by the batch while it learns and by the whole
 /// training split after it (batch normalisation without parameters).
 #[derive(Debug, Clone, PartialEq)]
 pub struct Finetuning {
@@ -132,7 +132,7 @@ impl Classifier {
 
 impl Finetuner<'_> {
     /// Learns the training split and gives probabilities of the test samples, `[test.len(), n_classes]`. `model` lies on the device with
-    /// gradients. `progress` hears how many samples are done, of the training samples `epochs` times and twice more, and the test samples, and may end the
+    /// gradients. `progress` is given the number of samples that are done, of the training samples `epochs` times and twice more, and the test samples, and may end the
     /// work with an error.
     ///
     /// # Errors

@@ -15,7 +15,7 @@ pub struct LinearProbe {
     /// Strength of the penalty, at least 0: the loss is the sum over samples of the cross-entropy plus `l2 / 2` times the sum of squared
     /// weights, without the intercepts. So it is scikit-learn's `1 / C`; of two classes too, whose two rows of weights count once.
     pub l2: f64,
-    /// Most steps of L-BFGS.
+    /// Maximum number of iterations of L-BFGS.
     pub max_iterations: u64,
 }
 

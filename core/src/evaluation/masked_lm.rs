@@ -23,7 +23,7 @@ pub struct MaskedTokenCounts {
 
 impl MaskedTokenCounts {
     /// Masks the samples `wanted` of a dataset as the training does and lets the model predict them. Masks follow from `seed` and the samples'
-    /// indices alone. `model` and `device` are those of evaluation; `progress` hears how many are done, and may end the work with an error.
+    /// indices alone. `model` and `device` are those of evaluation; `progress` is given the number of those done, and may end the work with an error.
     ///
     /// # Errors
     /// A dataset of continuous tokens, samples that cannot be read, predictions that are not finite, an error of `progress`.

@@ -304,13 +304,13 @@ pub(super) mod tests {
             SegmentationClasses::found_in(&masks, &[0, 1]).unwrap(),
             SegmentationClasses::Labels(vec![2, 7, 9, 300])
         );
-        for (labels, told) in [
+        for (labels, message) in [
             (vec![], "1 to 254"),
             (vec![1, 0], "without 0, which is the background"),
             (vec![3, 4, 3], "3 is there twice"),
         ] {
             let error = of(&SegmentationClasses::Labels(labels)).unwrap_err().to_string();
-            assert!(error.contains(told), "{error}");
+            assert!(error.contains(message), "{error}");
         }
         let classes: SegmentationClasses = serde_json::from_str("\"foreground\"").unwrap();
         assert_eq!(classes, SegmentationClasses::FOREGROUND);

@@ -62,7 +62,7 @@ pub struct TokenFeatures {
 
 impl TokenFeatures {
     /// Encodes every sample of a dataset, neither augmented nor masked. They are held in memory: 4 bytes a value of each token of each
-    /// sample. `progress` hears how many samples are done, and may end the work with an error.
+    /// sample. `progress` is given the number of samples that are done, and may end the work with an error.
     ///
     /// # Errors
     /// A dataset of words, one that fails, too many invalid samples, an error of `progress`.
@@ -146,7 +146,7 @@ impl SegmentationProbe {
     }
 
     /// Learns the samples `train` and segments the samples `test`, both named by index. Samples without features or without a label
-    /// map are left out; those that were scored are in the answer. `progress` hears how many samples are done, of `epochs` times those
+    /// map are left out; those that were scored are in the answer. `progress` is given the number of samples that are done, of `epochs` times those
     /// to learn and those to score, and may end the work with an error. `device` is the one of the features, without gradients.
     ///
     /// # Errors
@@ -238,12 +238,7 @@ impl SegmentationProbe {
                 let (loss, gradient) =
                     loss_and_gradient(&values(logits.clone())?, &truth, maps.n_classes(), maps.n_in_token());
                 if !loss.is_finite() {
-                    return Err(EvaluationError::NotFinite {
-                        protocol: "segmentation",
-                        loss: f64::from(loss),
-                        epoch: epoch + 1,
-                    }
-                    .into());
+                    return Err(EvaluationError::NotFinite { protocol: "segmentation", loss, epoch: epoch + 1 }.into());
                 }
                 // Whose derivative by the logits is the gradient that was worked out.
                 let gradient = Tensor::from_data(TensorData::new(gradient, logits.dims()), &with_gradients);
@@ -414,17 +409,20 @@ mod tests {
     fn settings_and_splits_that_cannot_work_are_named() {
         let (features, maps) = toy();
         let device = device::by_name("cpu").unwrap();
-        let told = |probe: &SegmentationProbe, maps: &ClassMaps, train: &[u64], test: &[u64]| {
+        let message = |probe: &SegmentationProbe, maps: &ClassMaps, train: &[u64], test: &[u64]| {
             probe.scores(&features, maps, train, test, 0, &device, &mut |_| Ok(())).unwrap_err().to_string()
         };
-        assert!(told(&SegmentationProbe { batch_size: 0, ..QUICK }, &maps, &[0], &[1]).contains("batch_size is 0"));
+        assert!(message(&SegmentationProbe { batch_size: 0, ..QUICK }, &maps, &[0], &[1]).contains("batch_size is 0"));
         assert!(
-            told(&SegmentationProbe { learning_rate: f64::NAN, ..QUICK }, &maps, &[0], &[1]).contains("learning_rate")
+            message(&SegmentationProbe { learning_rate: f64::NAN, ..QUICK }, &maps, &[0], &[1])
+                .contains("learning_rate")
         );
-        assert!(told(&SegmentationProbe { weight_decay: -1.0, ..QUICK }, &maps, &[0], &[1]).contains("weight_decay"));
-        assert!(told(&QUICK, &maps, &[], &[1]).contains("the training split has no sample"));
-        assert!(told(&QUICK, &maps, &[0], &[55]).contains("the test split has no sample"));
+        assert!(
+            message(&SegmentationProbe { weight_decay: -1.0, ..QUICK }, &maps, &[0], &[1]).contains("weight_decay")
+        );
+        assert!(message(&QUICK, &maps, &[], &[1]).contains("the training split has no sample"));
+        assert!(message(&QUICK, &maps, &[0], &[55]).contains("the test split has no sample"));
         let other = ClassMaps { grid: vec![1, 3], ..maps };
-        assert!(told(&QUICK, &other, &[0], &[1]).contains("6 tokens, and label maps are cut into [1, 3]"));
+        assert!(message(&QUICK, &other, &[0], &[1]).contains("6 tokens, and label maps are cut into [1, 3]"));
     }
 }

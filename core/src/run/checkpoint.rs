@@ -108,11 +108,11 @@ impl Checkpoints {
         complete[..complete.len().saturating_sub(KEPT)].iter().try_for_each(|old| remove_folder(old))
     }
 
-    /// Reads the latest checkpoint that is sound, if there is one, into a model and an optimiser of the right shape. A damaged one
+    /// Reads the latest valid checkpoint, if there is one, into a model and an optimiser of the right shape. A damaged one
     /// costs the time since the one before it, but changes no result.
     ///
     /// # Errors
-    /// Checkpoints of which none is sound.
+    /// Checkpoints of which none is valid.
     pub fn restore(&self, model: Model, optimiser: ModuleOptimizer) -> Result<Restored> {
         let mut damaged = Vec::new();
         for folder in complete_checkpoints(&self.folder).into_iter().rev() {
@@ -181,7 +181,7 @@ fn check_all(stage: &StageFolder) -> Vec<FileCheck> {
     checks
 }
 
-/// The state of a checkpoint, all of whose files are sound.
+/// The state of a checkpoint, all of whose files are valid.
 fn check(folder: &Path) -> Result<StageState> {
     let state: StageState = read_document(&folder.join(RunLayout::STATE))?;
     for name in [RunLayout::MODEL, RunLayout::OPTIMIZER, RunLayout::METRICS] {

@@ -57,7 +57,7 @@ pub struct Features {
     pub invalid: Vec<(String, String)>,
 }
 
-/// Encodes every sample of a dataset and keeps the means over tokens. `model` and `device` are those of evaluation; `progress` hears how
+/// Encodes every sample of a dataset and keeps the means over tokens. `model` and `device` are those of evaluation; `progress` is given how
 /// many are done, and may end the work with an error.
 ///
 /// # Errors

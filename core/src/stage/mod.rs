@@ -16,5 +16,5 @@ mod trainer;
 
 pub use definition::{PreviousStage, Stage};
 pub use features::{EncodedBatch, Features, Pooling, encode_samples, extract_features};
-pub use observer::{ClosingWork, Observer, Silent, StageReport, StepReport};
+pub use observer::{Observer, Silent, StageEndTask, StageReport, StepReport};
 pub use settings::StageSettings;

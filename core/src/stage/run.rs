@@ -8,7 +8,7 @@ use burn::tensor::Device;
 use super::batches::Batches;
 use super::definition::Stage;
 use super::features::extract_features;
-use super::observer::{ClosingWork, Observer, StageReport};
+use super::observer::{Observer, StageEndTask, StageReport};
 use super::trainer::{StageTrainer, TrainState};
 use crate::buffer::{RehearsalBuffer, Store};
 use crate::clustering::KMeansOptions;
@@ -149,7 +149,7 @@ impl Stage<'_> {
                 device: &self.device.clone().autodiff(),
                 num_workers: self.settings.num_workers,
                 progress: &mut |done, all| {
-                    observer.closing(ClosingWork::Importance, done, all);
+                    observer.stage_end(StageEndTask::Importance, done, all);
                     self.go_on(observer, "while the importance of parameters was estimated", checkpoints)
                 },
             };
@@ -188,7 +188,7 @@ impl Stage<'_> {
         }
         let n_samples = self.current.ids().len();
         let family = self.family(self.current)?;
-        observer.closing(ClosingWork::Features, 0, n_samples);
+        observer.stage_end(StageEndTask::Features, 0, n_samples);
         let features = extract_features(
             &model.valid(),
             family,
@@ -196,7 +196,7 @@ impl Stage<'_> {
             self.settings.loader_options(),
             &self.device,
             &mut |done| {
-                observer.closing(ClosingWork::Features, done, n_samples);
+                observer.stage_end(StageEndTask::Features, done, n_samples);
                 self.go_on(observer, "while the buffer was chosen", checkpoints)
             },
         )?;
@@ -207,7 +207,7 @@ impl Stage<'_> {
             device: &self.device,
             max_iterations: KMeansOptions::MAX_ITERATIONS,
             progress: &mut |iteration, n_changed| {
-                observer.closing(ClosingWork::KMeans { iteration }, n_changed, n_samples);
+                observer.stage_end(StageEndTask::KMeans { iteration }, n_changed, n_samples);
                 self.go_on(observer, "while the buffer was chosen", checkpoints)
             },
         };

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use crate::buffer::{BufferConfig, Store};
 use crate::continual::StrategyConfig;
 use crate::data::LoaderOptions;
-use crate::device::{Device, is_processor};
+use crate::device::{Device, is_cpu};
 use crate::model::Precision;
 use crate::optimisation::{OptimiserConfig, Schedule};
 use crate::{Result, SettingError};
@@ -93,7 +93,7 @@ impl StageSettings {
 
     /// Batches between readings of losses from this device.
     pub(crate) fn loss_every_steps_on(&self, device: &Device) -> usize {
-        let usual = if is_processor(device) { 1 } else { Self::LOSS_EVERY_STEPS };
+        let usual = if is_cpu(device) { 1 } else { Self::LOSS_EVERY_STEPS };
         self.loss_every_steps.unwrap_or(usual)
     }
 

@@ -58,7 +58,7 @@ pub struct Import {
 /// A model from elsewhere.
 #[derive(Debug)]
 pub struct Imported {
-    /// The model, on the device of the processor.
+    /// The model, on the CPU.
     pub model: Model,
     /// Its sizes and families.
     pub config: ModelConfig,
@@ -74,7 +74,7 @@ impl Import {
     ///
     /// # Errors
     /// A file that is no such thing; an encoder tensor that is missing, a part that is there in part, a wrong shape, values that are
-    /// not finite: each names the key; sizes that contradict those given; numbers of heads that nothing tells.
+    /// not finite: each names the key; sizes that contradict those given; unknown numbers of heads.
     pub fn read(&self, path: &Path) -> Result<Imported> {
         let mut file = TensorFile::open(path)?;
         let note = Metadata::of(&file)?;

@@ -354,8 +354,8 @@ fn list_others(name: String, value: &PickleValue, others: &mut BTreeMap<String, 
     let kind = match value {
         PickleValue::Dict(entries) => {
             // PyTorch keeps versions of modules beside every state dict.
-            let told = entries.iter().filter(|(key, _)| *key != "_metadata");
-            return told.for_each(|(key, value)| list_others(format!("{name}.{key}"), value, others));
+            let listed = entries.iter().filter(|(key, _)| *key != "_metadata");
+            return listed.for_each(|(key, value)| list_others(format!("{name}.{key}"), value, others));
         }
         PickleValue::List(_) => return,
         PickleValue::Unsupported(class) if class.contains("Tensor") => return,

@@ -386,7 +386,7 @@ fn extra_tensors_are_left_and_other_types_of_values_refused() {
     let mut broken = vec![0.5; 8];
     broken[3] = f32::NAN;
     let told = with(Entry::Tensor("FloatStorage", vec![1, 1, 8], floats_to_bytes(&broken)));
-    assert!(told.contains("value 3 of tensor cls_token is NaN"), "{told}");
+    assert!(told.contains("cls_token has value 3 = NaN, expected finite values"), "{told}");
     // A shape that its storage cannot hold.
     let told = with(Entry::Tensor("FloatStorage", vec![1, 1, 8], vec![0; 12]));
     assert!(told.contains("checkpoint.pth"), "{told}");
