@@ -3,7 +3,7 @@
 pub use burn::tensor::Device;
 use burn::tensor::{Int, Tensor, TensorData};
 
-use crate::{Error, Result};
+use crate::{DeviceError, Error, Result};
 
 /// A device by the name that settings use: `cpu`, `cuda`, `cuda:1`.
 ///
@@ -21,7 +21,7 @@ pub fn by_name(name: &str) -> Result<Device> {
 }
 
 /// Whether tensors live in the host's own memory.
-pub(crate) fn is_processor(device: &Device) -> bool {
+pub(crate) fn is_cpu(device: &Device) -> bool {
     device.clone().without_autodiff() == Device::flex()
 }
 
@@ -32,7 +32,7 @@ pub(crate) fn indices(values: Vec<i32>, device: &Device) -> Tensor<1, Int> {
 }
 
 fn unknown(name: &str) -> Error {
-    Error::Device(format!("unknown device {name:?}\nhint: use cpu, cuda or cuda:N"))
+    DeviceError::UnknownName { name: name.into() }.into()
 }
 
 #[cfg(feature = "cuda")]
@@ -43,14 +43,10 @@ fn cuda(index: usize) -> Result<Device> {
     if index < n_devices {
         return Ok(Device::cuda(index));
     }
-    Err(Error::Device(format!(
-        "device cuda:{index} not found; this machine has {n_devices} CUDA devices\nhint: use --device cpu"
-    )))
+    Err(DeviceError::CudaNotFound { index, n_devices }.into())
 }
 
 #[cfg(not(feature = "cuda"))]
 fn cuda(index: usize) -> Result<Device> {
-    Err(Error::Device(format!(
-        "device cuda:{index} asked for, but this build has no CUDA\nhint: build with --features cuda, or use --device cpu"
-    )))
+    Err(DeviceError::NoCudaSupport { index }.into())
 }

@@ -8,6 +8,8 @@
 //! This crate knows no modality by name, no plugin and no file format of images or text: samples come from a
 //! [`data::Dataset`]. Burn is used here and nowhere else.
 
+#![deny(unsafe_code)]
+
 pub mod benchmark;
 pub mod buffer;
 pub mod clustering;
@@ -16,6 +18,7 @@ pub mod data;
 pub mod device;
 mod error;
 pub mod evaluation;
+#[allow(unsafe_code)]
 pub mod fused;
 pub mod model;
 pub mod optimisation;
@@ -25,4 +28,6 @@ pub mod run;
 pub mod stage;
 pub mod weights;
 
-pub use error::{Error, Result};
+pub use error::{
+    DataError, DeviceError, Error, EvaluationError, ModelError, Result, RunError, SettingError, WeightsError,
+};

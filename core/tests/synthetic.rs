@@ -1,4 +1,4 @@
-//! Small made-up sources, and runs of two stages over them.
+//! Small synthetic datasets, and runs of two stages over them.
 
 #![allow(dead_code)] // each test crate uses its own part
 
@@ -11,7 +11,7 @@ use medcoss_core::data::{Dataset, InvalidSample, RawBatch, Sampling, TokenSpec, 
 use medcoss_core::model::{Dimensions, ModelConfig, Precision, TextAttention};
 use medcoss_core::optimisation::OptimiserConfig;
 use medcoss_core::run::{EpochMetrics, StageFolder, StageState, StoredModel, read_metrics};
-use medcoss_core::stage::{ClosingWork, Observer, PreviousStage, Silent, Stage, StageSettings, StepReport};
+use medcoss_core::stage::{Observer, PreviousStage, Silent, Stage, StageEndTask, StageSettings, StepReport};
 use medcoss_core::{Error, Result, device};
 
 /// Waves whose frequency is the sample's index modulo 3, or sentences that count upwards.
@@ -67,7 +67,7 @@ impl Dataset for Synthetic {
     fn fill(&self, view: View, indices: &[u64], seeds: &[u64], batch: &mut RawBatch) -> Result<Vec<InvalidSample>> {
         let left = self.patience.load(Ordering::Relaxed);
         if left == 0 {
-            return Err(Error::Source("out of patience".into()));
+            return Err(Error::Dataset("out of patience".into()));
         }
         self.patience.store(left - 1, Ordering::Relaxed);
         *batch = RawBatch::default();
@@ -207,7 +207,7 @@ impl Observer for Impatient {
     fn step(&mut self, _: &StepReport<'_>) {
         self.patience = self.patience.saturating_sub(1);
     }
-    fn closing(&mut self, _: ClosingWork, _: usize, _: usize) {
+    fn stage_end(&mut self, _: StageEndTask, _: usize, _: usize) {
         self.patience = self.patience.saturating_sub(1);
     }
     fn warning(&mut self, message: &str) {

@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use medcoss_plugin_host::{PluginError, UnknownModality};
 use medcoss_runtime::is_interruption;
 
-use crate::interrupt;
+use crate::{hints, interrupt};
 
 /// The user's to fix: a file, a setting, a plugin that has to be replaced.
 const USER_ERROR: u8 = 1;
@@ -53,19 +53,20 @@ impl Failure {
     /// lines of their own. Ends with a line end.
     pub fn report(&self) -> String {
         let mut report = String::new();
-        let mut hints = Vec::new();
+        let mut remedies = Vec::new();
         for (depth, layer) in self.error.chain().enumerate() {
             let text = layer.to_string();
             let (lines, hinted): (Vec<_>, Vec<_>) = text.lines().partition(|line| !line.starts_with("hint: "));
             let label = if depth == 0 { "error" } else { "  caused by" };
             // Writing into a string does not fail.
             let _ = writeln!(report, "{label}: {}", lines.join("\n  "));
-            hints.extend(hinted.into_iter().map(String::from));
+            remedies.extend(hinted.into_iter().map(String::from));
+            remedies.extend(layer.downcast_ref().and_then(hints::hint).map(|hint| format!("hint: {hint}")));
         }
         if self.error.chain().any(|layer| layer.is::<UnknownModality>()) {
-            hints.push("hint: `medcoss plugin list` shows what was found where; --plugin-dir adds a folder".into());
+            remedies.push("hint: `medcoss plugin list` shows what was found where; --plugin-dir adds a folder".into());
         }
-        for hint in hints {
+        for hint in remedies {
             report.push_str(&hint);
             report.push('\n');
         }

@@ -8,6 +8,7 @@ mod builtin;
 mod cli;
 mod commands;
 mod failure;
+mod hints;
 mod interrupt;
 mod messages;
 mod output;

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressStyle};
 use medcoss_core::run::StageState;
-use medcoss_core::stage::{ClosingWork, Observer, StageReport, StepReport};
+use medcoss_core::stage::{Observer, StageEndTask, StageReport, StepReport};
 use medcoss_core::weights::InitialModel;
 use medcoss_runtime::{RunObserver, WorkObserver, WorkReport};
 
@@ -152,7 +152,7 @@ impl Observer for Progress {
         }
     }
 
-    fn closing(&mut self, what: ClosingWork, done: usize, all: usize) {
+    fn stage_end(&mut self, what: StageEndTask, done: usize, all: usize) {
         if let Some(bar) = &self.bar {
             bar.set_message(format!("{what} {done} of {all} samples"));
         } else if self.last_line.elapsed() >= self.interval {

@@ -72,10 +72,8 @@ fn data_and_options_of_the_user_are_read() {
     let report: Value = serde_json::from_str(&answer.out).unwrap();
     assert_eq!(answer.code, 1);
     assert_eq!(verdict(&report, "read")["outcome"], "failed");
-    let expected = format!(
-        "error: plugin fixture of {} breaks 1 rule\nhint: remedies stand beside what was found\n",
-        file.display()
-    );
+    let expected =
+        format!("error: plugin fixture of {} breaks 1 rule\nhint: the table names a remedy for each\n", file.display());
     assert_eq!(answer.err, expected);
 
     let answer = checked(&sandbox, &file, &["--data", "gone.csv"]);

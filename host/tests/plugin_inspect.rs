@@ -27,7 +27,7 @@ OPTION      TYPE     DEFAULT  DESCRIPTION
 gain        number   0.1      Training samples are multiplied with a number between one minus and one plus
                               this.
 length      integer  60       Numbers in a sample: a multiple of `patch`, up to 65536. Longer lines are cut,
-                              shorter ones are bad samples.
+                              shorter ones are invalid samples.
 mask_ratio  number   0.5      Fraction of the tokens that are masked in training, above 0 and below 1.
 patch       integer  5        Numbers in a token.
 ";

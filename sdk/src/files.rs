@@ -107,8 +107,8 @@ pub fn find_files_by_content(
         }
         let name = entry_name(entry);
         let single = root.is_file();
-        let walk = walkdir::WalkDir::new(&root).follow_links(true).sort_by_file_name();
-        for item in walk.into_iter().filter_entry(|item| item.depth() == 0 || !is_hidden(item.file_name())) {
+        let entries_below = walkdir::WalkDir::new(&root).follow_links(true).sort_by_file_name();
+        for item in entries_below.into_iter().filter_entry(|item| item.depth() == 0 || !is_hidden(item.file_name())) {
             let item = item.map_err(|error| {
                 Error::unreadable(format!("data {} cannot be listed", entry.display())).caused_by(&error)
             })?;

@@ -3,7 +3,7 @@
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
 
-/// Generator of a sample. Counter-based: a sample's draws depend on its seed alone, not on thread, order or company.
+/// Generator of a sample. Counter-based: a sample's draws depend on its seed alone, not on the thread, the order or the batch.
 pub type SampleRng = ChaCha8Rng;
 
 /// The generator that belongs to a sample's seed.

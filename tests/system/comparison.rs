@@ -142,7 +142,7 @@ fn what_cannot_be_compared_is_refused_before_anything_is_learned() {
         (vec!["--strategies", "ewc,ewc"], vec!["\"ewc\" is named twice"]),
         (vec!["--strategies", ""], vec!["nothing to compare"]),
         (vec!["--variant", "small"], vec!["NAME:KEY=VALUE"]),
-        (vec!["--variant", "small:buffer.rato=0.1"], vec!["small", "rato", "did you mean ratio?"]),
+        (vec!["--variant", "small:buffer.rato=0.1"], vec!["small", "`rato`", "did you mean ratio?"]),
         (vec!["--set", "strategy.ewc.lambda=-1"], vec!["strategy.ewc.lambda is -1"]),
         (vec!["--set", "strategy.packnet.keep_ratio=1.0"], vec!["strategy.packnet.keep_ratio is 1"]),
         (vec!["--set", "strategy.name=ewc", "--set", "buffer.store=materialised"], vec!["keeps no samples"]),

@@ -16,3 +16,4 @@ mod segmentation;
 mod stages;
 mod survival;
 mod sweep;
+mod words;

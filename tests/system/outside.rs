@@ -149,6 +149,8 @@ fn no_source_of_host_or_core_mentions_them() {
         }
     }
     assert!(files.len() > 80, "{} files", files.len());
+    // Records of runs in earlier formats are migrated, and name options as they were called then.
+    files.retain(|path| !path.ends_with("host/runtime/src/renamed_settings.rs"));
     for path in files {
         let text = fs::read_to_string(&path).unwrap().to_lowercase();
         assert!(!text.contains("ecg"), "{}", path.display());

@@ -386,7 +386,7 @@ fn a_stage_is_added_after_the_data_of_all_earlier_ones_are_gone() {
         ("pathology", "size = 64"),
         ("mri", "size = [16, 32, 32]"),
     ];
-    let options = "options.length=24";
+    let options = "options.max_length=24";
     let experiment = Experiment::of("materialised", &stages);
     experiment.finish("run");
     let run = text(&experiment.path("run"));

@@ -1,4 +1,4 @@
-//! Steps on made-up samples, for measuring what a step costs before anything is trained.
+//! Steps on synthetic samples, for measuring what a step costs before anything is trained.
 
 use burn::optim::{GradientsParams, ModuleOptimizer};
 use burn::tensor::Device;
@@ -7,7 +7,7 @@ use crate::data::{HostBatch, PatchBatch, TokenBatch, TokenSpec};
 use crate::model::{DeviceBatch, Dimensions, Model, ModelConfig, Precision, TextAttention};
 use crate::optimisation::{OptimiserConfig, adamw};
 use crate::pretext::pretext_loss;
-use crate::{Error, Result};
+use crate::{DeviceError, Result};
 
 /// Learning rate of the steps: low, so that any number of them stays finite.
 const RATE: f64 = 1e-5;
@@ -54,7 +54,7 @@ impl StepBenchmark {
     /// A loss that is not finite.
     pub fn step(&mut self) -> Result<f32> {
         let Some(model) = self.model.take() else {
-            return Err(Error::Device("an earlier step did not end".into()));
+            return Err(DeviceError::Benchmark { detail: "an earlier step did not end".into() }.into());
         };
         let batch = DeviceBatch::new(self.batch.clone(), &self.device);
         let encoded = model.encode(0, &batch, 0, None);
@@ -64,7 +64,7 @@ impl StepBenchmark {
         self.model = Some(self.optimiser.step(RATE, model, gradients));
         match value.is_finite() {
             true => Ok(value),
-            false => Err(Error::Device(format!("the loss of a trial step is {value}"))),
+            false => Err(DeviceError::Benchmark { detail: format!("its loss is {value}") }.into()),
         }
     }
 }

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{HerdingPolicy, KCentrePolicy, KMeansPolicy, RandomPolicy, ReservoirPolicy, SelectionPolicy};
 use crate::data::Sampling;
-use crate::{Error, Result};
+use crate::{Result, SettingError};
 
 /// Buffer settings: the table `[buffer]` of a configuration.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -98,15 +98,17 @@ impl BufferConfig {
     pub fn check(&self) -> Result<()> {
         for (name, ratio) in [("ratio", self.ratio), ("cluster_ratio", self.cluster_ratio)] {
             if !(ratio > 0.0 && ratio <= 1.0) {
-                return Err(Error::Setting(format!("buffer.{name} is {ratio}, not in above 0.0 to 1.0")));
+                return Err(SettingError::out_of_range(format!("buffer.{name}"), ratio, "above 0.0 to 1.0").into());
             }
         }
         let clusters = matches!(self.selection, BufferSelection::KMeans | BufferSelection::MiniBatchKMeans);
         if clusters && self.cluster_ratio > self.ratio {
-            return Err(Error::Setting(format!(
-                "buffer.cluster_ratio ({}) is larger than buffer.ratio ({}): every cluster keeps at least one sample",
-                self.cluster_ratio, self.ratio
-            )));
+            return Err(SettingError::out_of_range(
+                "buffer.cluster_ratio",
+                self.cluster_ratio,
+                format!("at most buffer.ratio ({}), since every cluster keeps at least one sample", self.ratio),
+            )
+            .into());
         }
         Ok(())
     }
@@ -122,7 +124,7 @@ mod tests {
         assert!(fault(BufferConfig { ratio: 1.5, ..BufferConfig::default() }).contains("buffer.ratio is 1.5"));
         assert!(fault(BufferConfig { cluster_ratio: 0.0, ..BufferConfig::default() }).contains("buffer.cluster_ratio"));
         let more_clusters = BufferConfig { cluster_ratio: 0.2, ..BufferConfig::default() };
-        assert!(fault(more_clusters.clone()).contains("larger than buffer.ratio (0.05)"));
+        assert!(fault(more_clusters.clone()).contains("expected at most buffer.ratio (0.05)"));
         BufferConfig { selection: BufferSelection::Herding, ..more_clusters }.check().unwrap();
     }
 }

@@ -1,7 +1,7 @@
 //! Selection policies: from the features of a stage's samples to the samples that are kept.
 
 use crate::clustering::KMeansOptions;
-use crate::{Error, Result};
+use crate::{DataError, Result};
 
 /// Chooses the samples of a buffer. A new policy is a file with an implementation and a name in [`super::BufferSelection`].
 pub trait SelectionPolicy {
@@ -34,7 +34,7 @@ pub struct Selected {
 /// Number of rows of `features`, and how many of them `ratio` keeps: at least one.
 pub(super) fn counts(features: &[f32], width: usize, ratio: f64) -> Result<(usize, usize)> {
     match features.len() / width.max(1) {
-        0 => Err(Error::Data("no features to choose from".into())),
+        0 => Err(DataError::NoFeatures.into()),
         n => Ok((n, ((n as f64 * ratio).round() as usize).clamp(1, n))),
     }
 }

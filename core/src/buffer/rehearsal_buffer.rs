@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use serde::{Deserialize, Serialize};
 
 use super::Selected;
-use crate::{Error, Result};
+use crate::{DataError, Result};
 
 /// One kept sample, a line of `buffer.jsonl`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -51,11 +51,7 @@ impl RehearsalBuffer {
             .iter()
             .map(|entry| {
                 position.get(entry.id.as_str()).map(|&at| at as u64).ok_or_else(|| {
-                    Error::Data(format!(
-                        "buffer sample {} of {modality} is no longer among its data\n\
-                         hint: restore the files of the stage, or give the data root with --data-root",
-                        entry.id
-                    ))
+                    DataError::MissingBufferSample { id: entry.id.clone(), modality: modality.into() }.into()
                 })
             })
             .collect()

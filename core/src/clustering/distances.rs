@@ -10,7 +10,7 @@ use burn::tensor::{Device, Int, Tensor, TensorData};
 use rayon::prelude::*;
 
 use super::coordinate::{Coordinate, exact_distance};
-use crate::{Error, Result, fused};
+use crate::{DeviceError, Error, Result, fused};
 
 /// Most scores of a block, which are in memory at a time.
 const BLOCK_SCORES: usize = 1 << 24;
@@ -165,7 +165,7 @@ impl<'a, P: Coordinate> PointBlocks<'a, P> {
             let scores: Vec<f32> = fused::affine(points, moved.clone(), Some(halves.clone()))
                 .into_data()
                 .try_into_vec()
-                .map_err(|error| Error::Device(format!("distances cannot be read back from the device: {error:?}")))?;
+                .map_err(|error| Error::from(DeviceError::read_back("distances", error)))?;
             let found: Vec<Assignment> = uncertain
                 .par_iter()
                 .zip(scores.par_chunks_exact(n_centres))

@@ -7,7 +7,7 @@ use rayon::prelude::*;
 use super::coordinate::Coordinate;
 use super::distances::PointBlocks;
 use crate::rng::{self, Rng};
-use crate::{Error, Result};
+use crate::{DeviceError, Error, Result};
 
 /// Rounds of k-means||.
 const N_ROUNDS: usize = 5;
@@ -140,7 +140,7 @@ impl Products {
             .matmul(self.points.clone())
             .into_data()
             .try_into_vec()
-            .map_err(|error| Error::Device(format!("distances cannot be read back from the device: {error:?}")))?;
+            .map_err(|error| Error::from(DeviceError::read_back("distances", error)))?;
         let n = self.squares.len();
         let distance = |(place, product): (usize, &f32)| {
             let (row, other) = (rows[place / n], place % n);

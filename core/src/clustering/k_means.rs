@@ -5,7 +5,7 @@ use super::coordinate::Coordinate;
 use super::distances::PointBlocks;
 use super::options::KMeansOptions;
 use super::{initialisation, lloyd, mini_batch};
-use crate::{Error, Result};
+use crate::{DataError, Result};
 
 /// The centres before the first iteration.
 #[derive(Debug, Clone, Copy)]
@@ -40,7 +40,10 @@ impl Clusters {
         if let Initialisation::Given(centres) = initialisation
             && centres.len() != n_centres * width
         {
-            return Err(Error::Data(format!("k-means: {} values are no centres of {width} values", centres.len())));
+            return Err(DataError::Clustering {
+                detail: format!("{} values are no centres of {width} values", centres.len()),
+            }
+            .into());
         }
         let blocks = PointBlocks::upload(points, width, n_centres, options.device);
         let centres = match initialisation {
@@ -75,10 +78,13 @@ fn check<P>(points: &[P], width: usize, n_centres: usize) -> Result<()> {
     if points.len() == n * width && n_centres >= 1 && n >= n_centres {
         return Ok(());
     }
-    Err(Error::Data(format!(
-        "k-means: {} values are {n} points of {width} values, which cannot have {n_centres} clusters",
-        points.len()
-    )))
+    Err(DataError::Clustering {
+        detail: format!(
+            "{} values are {n} points of {width} values, which cannot have {n_centres} clusters",
+            points.len()
+        ),
+    }
+    .into())
 }
 
 #[cfg(test)]
@@ -238,7 +244,7 @@ mod tests {
             max_iterations: KMeansOptions::MAX_ITERATIONS,
             progress: &mut |step, n_changed| {
                 (steps, _) = (step, assert!(n_changed > 0));
-                if step == 2 { Err(Error::Data("enough".into())) } else { Ok(()) }
+                if step == 2 { Err(crate::Error::Caller("enough".into())) } else { Ok(()) }
             },
         };
         let ended = Clusters::fit(&points, 8, start(), &mut options);

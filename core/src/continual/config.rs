@@ -197,13 +197,18 @@ mod tests {
     #[test]
     fn values_out_of_range_are_refused_by_the_name_of_their_setting() {
         for (table, key, value, message) in [
-            ("medcoss", "distillation_weight", -1.0, "strategy.medcoss.distillation_weight is -1, not 0.0 or above"),
-            ("lwf", "distillation_weight", -1.0, "strategy.lwf.distillation_weight is -1, not 0.0 or above"),
-            ("cassle", "distillation_weight", -1.0, "strategy.cassle.distillation_weight is -1, not 0.0 or above"),
-            ("ewc", "lambda", -1.0, "strategy.ewc.lambda is -1, not 0.0 or above"),
-            ("ewc", "decay", 1.5, "strategy.ewc.decay is 1.5, not in 0.0 to 1.0"),
-            ("packnet", "keep_ratio", 1.0, "strategy.packnet.keep_ratio is 1, not in above 0.0 to below 1.0"),
-            ("packnet", "retrain_ratio", 1.0, "strategy.packnet.retrain_ratio is 1, not in 0.0 to below 1.0"),
+            (
+                "medcoss",
+                "distillation_weight",
+                -1.0,
+                "strategy.medcoss.distillation_weight is -1, expected 0.0 or above",
+            ),
+            ("lwf", "distillation_weight", -1.0, "strategy.lwf.distillation_weight is -1, expected 0.0 or above"),
+            ("cassle", "distillation_weight", -1.0, "strategy.cassle.distillation_weight is -1, expected 0.0 or above"),
+            ("ewc", "lambda", -1.0, "strategy.ewc.lambda is -1, expected 0.0 or above"),
+            ("ewc", "decay", 1.5, "strategy.ewc.decay is 1.5, expected 0.0 to 1.0"),
+            ("packnet", "keep_ratio", 1.0, "strategy.packnet.keep_ratio is 1, expected above 0.0 to below 1.0"),
+            ("packnet", "retrain_ratio", 1.0, "strategy.packnet.retrain_ratio is 1, expected 0.0 to below 1.0"),
         ] {
             let config: StrategyConfig = serde_json::from_value(serde_json::json!({ table: { key: value } })).unwrap();
             assert_eq!(config.check().unwrap_err().to_string(), message);

@@ -16,7 +16,7 @@ use crate::model::{DeviceBatch, FlatParameters, Model, map_gradients};
 use crate::pretext::pretext_loss;
 use crate::rng;
 use crate::run::{RunLayout, load_model, save_model};
-use crate::{Error, Result};
+use crate::{DataError, DeviceError, Result, SettingError};
 
 /// The table `[strategy.ewc]`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -40,10 +40,10 @@ impl StrategySettings for EwcConfig {
     fn check(&self) -> Result<()> {
         check_weight("strategy.ewc.lambda", self.lambda)?;
         if !(0.0..=1.0).contains(&self.decay) {
-            return Err(Error::Setting(format!("strategy.ewc.decay is {}, not in 0.0 to 1.0", self.decay)));
+            return Err(SettingError::out_of_range("strategy.ewc.decay", self.decay, "0.0 to 1.0").into());
         }
         match self.n_samples {
-            0 => Err(Error::Setting("strategy.ewc.n_samples is 0, it must be at least 1".into())),
+            0 => Err(SettingError::out_of_range("strategy.ewc.n_samples", 0, "at least 1").into()),
             _ => Ok(()),
         }
     }
@@ -119,7 +119,9 @@ impl Ewc {
             (end.progress)(item + 1, n_samples)
         })?;
         if n_read == 0 {
-            return Err(Error::Data(format!("none of {n_samples} samples of {} could be read", source.modality())));
+            return Err(
+                DataError::Invalid { modality: source.modality().into(), n_invalid: n_samples, n_samples }.into()
+            );
         }
         Ok(sums.into_iter().map(|(path, sum)| (path, sum.div_scalar(n_read as f32))).collect())
     }
@@ -145,9 +147,8 @@ impl ContinualStrategy for Ewc {
         for (path, value) in student.flat_parameters(&|path| self.importance.contains_key(path)) {
             if let (Some(importance), Some(anchor)) = (self.importance.get(&path), self.anchor.get(&path)) {
                 let part: Tensor<1> = (value - anchor.clone()).square() * importance.clone();
-                let values: Vec<f32> = part.into_data().try_to_vec().map_err(|error| {
-                    Error::Device(format!("the penalty cannot be read back from the device: {error:?}"))
-                })?;
+                let values: Vec<f32> =
+                    part.into_data().try_to_vec().map_err(|error| DeviceError::read_back("the penalty", error))?;
                 sum += values.iter().map(|value| f64::from(*value)).sum::<f64>();
             }
         }

@@ -15,7 +15,7 @@ use super::strategy::{ContinualStrategy, StageEnd, StageStart, file_beside, is_s
 use crate::data::TokenSpec;
 use crate::model::{FlatParameters, Model, ModelConfig};
 use crate::run::{RunLayout, StoredModel, load_model, save_model};
-use crate::{Error, Result};
+use crate::{DeviceError, Error, Result, SettingError};
 
 /// The table `[strategy.packnet]`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -37,14 +37,20 @@ impl StrategySettings for PacknetConfig {
     fn check(&self) -> Result<()> {
         let Self { keep_ratio, retrain_ratio } = self;
         if !(*keep_ratio > 0.0 && *keep_ratio < 1.0) {
-            return Err(Error::Setting(format!(
-                "strategy.packnet.keep_ratio is {keep_ratio}, not in above 0.0 to below 1.0"
-            )));
+            return Err(SettingError::out_of_range(
+                "strategy.packnet.keep_ratio",
+                keep_ratio,
+                "above 0.0 to below 1.0",
+            )
+            .into());
         }
         if !(0.0..1.0).contains(retrain_ratio) {
-            return Err(Error::Setting(format!(
-                "strategy.packnet.retrain_ratio is {retrain_ratio}, not in 0.0 to below 1.0"
-            )));
+            return Err(SettingError::out_of_range(
+                "strategy.packnet.retrain_ratio",
+                retrain_ratio,
+                "0.0 to below 1.0",
+            )
+            .into());
         }
         Ok(())
     }
@@ -202,10 +208,7 @@ fn read_owners(path: &Path, config: &ModelConfig, device: &Device) -> Result<Fla
 }
 
 fn read(values: &Tensor<1>) -> Result<Vec<f32>> {
-    values
-        .to_data()
-        .try_to_vec()
-        .map_err(|error| Error::Device(format!("weights cannot be read back from the device: {error:?}")))
+    values.to_data().try_to_vec().map_err(|error| Error::from(DeviceError::read_back("weights", error)))
 }
 
 #[cfg(test)]

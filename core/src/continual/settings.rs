@@ -1,7 +1,7 @@
 //! What the settings of a strategy say about it.
 
 use super::strategy::{ContinualStrategy, PretextOnly, StageStart};
-use crate::{Error, Result};
+use crate::{Result, SettingError};
 
 /// The samples of previous stages that take part in a later stage.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -68,6 +68,6 @@ pub(crate) trait StrategySettings {
 pub(super) fn check_weight(setting: &str, value: f64) -> Result<()> {
     match value >= 0.0 && value.is_finite() {
         true => Ok(()),
-        false => Err(Error::Setting(format!("{setting} is {value}, not 0.0 or above"))),
+        false => Err(SettingError::out_of_range(setting, value, "0.0 or above").into()),
     }
 }

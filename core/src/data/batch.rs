@@ -3,7 +3,7 @@
 
 use rand::RngExt;
 
-use super::{RawBatch, TokenSpec};
+use super::dataset::{RawBatch, TokenSpec};
 use crate::rng::Rng;
 
 /// A batch of one modality, ready for upload.

@@ -3,8 +3,9 @@
 use std::ops::Range;
 use std::time::Duration;
 
+use super::batch::{HostBatch, Mixup, prepare};
+use super::dataset::{Dataset, InvalidSample, RawBatch, View};
 use super::prefetch::prefetch;
-use super::{Dataset, HostBatch, InvalidSample, Mixup, RawBatch, View, prepare};
 use crate::rng::Rng;
 use crate::{Error, Result};
 

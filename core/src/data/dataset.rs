@@ -4,7 +4,7 @@ use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Error, Result};
+use crate::{DataError, Result};
 
 /// Shape of a dataset's samples.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -82,7 +82,7 @@ pub trait Dataset: Send + Sync {
     /// view alone. Values are checked: finite, ids in range, masks of 0 and 1 with as many ones as the specification says.
     ///
     /// # Errors
-    /// A request that failed as a whole. Single bad samples are listed in the answer.
+    /// A request that failed as a whole. Single invalid samples are listed in the answer.
     fn fill(&self, view: View, indices: &[u64], seeds: &[u64], batch: &mut RawBatch) -> Result<Vec<InvalidSample>>;
 
     /// Writes samples into an existing empty folder, from which they can be read again without the rest of the data, in
@@ -92,9 +92,6 @@ pub trait Dataset: Send + Sync {
     /// A dataset that cannot do this, samples that cannot be read, files that cannot be written.
     fn keep(&self, indices: &[u64], folder: &Path) -> Result<()> {
         let _ = (indices, folder);
-        Err(Error::Data(format!(
-            "modality {} cannot keep samples in the run\nhint: set rehearsal.store = \"reference\"",
-            self.modality()
-        )))
+        Err(DataError::CannotMaterialise { modality: self.modality().into() }.into())
     }
 }

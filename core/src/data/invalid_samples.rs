@@ -2,8 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use super::{Dataset, InvalidSample, LoaderOptions};
-use crate::{Error, Result};
+use super::dataset::{Dataset, InvalidSample};
+use super::loader_options::LoaderOptions;
+use crate::{DataError, Result};
 
 /// Samples that could not be read: the reason by sample id.
 pub type InvalidSamples = BTreeMap<String, String>;
@@ -30,12 +31,9 @@ pub(crate) fn record_invalid_samples(
         let n_invalid = dataset.ids().iter().filter(|id| known.contains_key(*id)).count();
         if n_invalid > options.n_invalid_allowed(n_samples) {
             let modality = dataset.modality().into();
-            return Err(Error::TooManyInvalidSamples {
-                modality,
-                n_invalid,
-                n_samples,
-                latest: sample.message.clone(),
-            });
+            return Err(
+                DataError::TooManyInvalid { modality, n_invalid, n_samples, latest: sample.message.clone() }.into()
+            );
         }
     }
     Ok(())

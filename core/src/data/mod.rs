@@ -9,8 +9,10 @@ mod prefetch;
 mod sampler;
 mod subset;
 
+pub(crate) use batch::mean_and_deviation;
+#[cfg(test)]
+pub(crate) use batch::prepare;
 pub use batch::{HostBatch, PatchBatch, TokenBatch};
-pub(crate) use batch::{Mixup, mean_and_deviation, prepare};
 pub(crate) use batch_loader::{BatchLoader, BatchRequest, LoadedBatch};
 pub use dataset::{Dataset, InvalidSample, RawBatch, TokenSpec, View};
 pub use invalid_samples::InvalidSamples;

@@ -9,14 +9,14 @@ use std::ops::Range;
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use super::RawBatch;
+use super::dataset::RawBatch;
 use crate::{Error, Result};
 
 /// Batches that are prepared ahead for each worker, those in its hands included.
 const PREFETCH_FACTOR: usize = 3;
 
 /// Prepares the items on `n_threads` threads and hands them to `consume` in order, until it says no. `prepare` gets buffers that
-/// belong to its thread, and hold whatever was left in them. `consume` also hears how long it had to wait for the item.
+/// belong to its thread, and hold whatever was left in them. `consume` is also given the time that it waited for the item.
 ///
 /// # Errors
 /// The first error of `prepare` (in order) or `consume`.
@@ -33,7 +33,7 @@ pub(super) fn prefetch<T: Send>(
         ahead: PREFETCH_FACTOR * n_threads,
     };
     std::thread::scope(|scope| {
-        // However this ends, the threads are told.
+        // However this ends, the threads stop.
         let _stop = StopWorkers(&queue);
         for _ in 0..n_threads {
             scope.spawn(|| {
@@ -113,7 +113,7 @@ struct Slot<'a, T> {
 impl<T> Drop for Slot<'_, T> {
     fn drop(&mut self) {
         let loaded = self.loaded.take();
-        let loaded = loaded.unwrap_or_else(|| Err(Error::Source("a loader thread ended without a word".into())));
+        let loaded = loaded.unwrap_or_else(|| Err(Error::Dataset("a loader thread panicked".into())));
         let mut state = self.queue.lock();
         if loaded.is_err() {
             state.end = state.end.min(self.item);
@@ -168,10 +168,10 @@ mod tests {
 
     #[test]
     fn an_error_of_either_side_stops_all_threads() {
-        let prepare = |item, _: &mut RawBatch| if item == 7 { Err(Error::Data("seven".into())) } else { Ok(()) };
+        let prepare = |item, _: &mut RawBatch| if item == 7 { Err(Error::Caller("seven".into())) } else { Ok(()) };
         let error = prefetch(0..1000, 3, prepare, |_, _, _| Ok(())).unwrap_err();
         assert_eq!(error.to_string(), "seven");
-        let error = prefetch(0..1000, 3, |_, _| Ok(()), |_, _, _| Err(Error::Data("enough".into()))).unwrap_err();
+        let error = prefetch(0..1000, 3, |_, _| Ok(()), |_, _, _| Err(Error::Caller("enough".into()))).unwrap_err();
         assert_eq!(error.to_string(), "enough");
     }
 

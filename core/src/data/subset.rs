@@ -4,7 +4,7 @@ use std::path::Path;
 
 use rand::RngExt;
 
-use super::{Dataset, InvalidSample, RawBatch, TokenSpec, View};
+use super::dataset::{Dataset, InvalidSample, RawBatch, TokenSpec, View};
 use crate::Result;
 use crate::rng;
 

@@ -3,7 +3,7 @@
 use rand::RngExt;
 
 use crate::rng;
-use crate::{Error, Result};
+use crate::{Error, EvaluationError, Result};
 
 /// Resamples of an interval.
 pub const N_RESAMPLES: usize = 1000;
@@ -26,7 +26,7 @@ impl Resamples {
     /// No samples; a class so rare that a hundred draws for one resample do not meet it.
     pub fn draw(labels: &[usize], groups: &[usize], n_resamples: usize, seed: u64) -> Result<Self> {
         if labels.is_empty() {
-            return Err(Error::Data("the test split has no samples".into()));
+            return Err(EvaluationError::EmptySplit { split: "test" }.into());
         }
         let n_classes = labels.iter().max().map_or(0, |most| most + 1);
         let present: Vec<bool> = (0..n_classes).map(|class| labels.contains(&class)).collect();
@@ -44,12 +44,12 @@ impl Resamples {
             }
             let rarest = |class: &usize| members.iter().filter(|of| of.iter().any(|at| labels[*at] == *class)).count();
             let class = (0..n_classes).filter(|class| present[*class]).min_by_key(rarest).unwrap_or_default();
-            Err(Error::Data(format!(
-                "{MOST_DRAWS} resamples of the test split in a row lack a class; class {class} is in {} of its {} groups\n\
-                 hint: give more samples of it, a larger share for the test, or leave the class out",
-                rarest(&class),
-                members.len()
-            )))
+            Err(Error::from(EvaluationError::RareClass {
+                n_draws: MOST_DRAWS,
+                class,
+                n_found: rarest(&class),
+                n_groups: members.len(),
+            }))
         };
         Ok(Self { places: (0..n_resamples).map(|_| one()).collect::<Result<_>>()? })
     }

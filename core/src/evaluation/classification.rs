@@ -1,6 +1,6 @@
 //! Metrics of classification, as scikit-learn defines them.
 
-use crate::{Error, Result};
+use crate::{EvaluationError, Result};
 
 /// Samples with their true class and a score for each class.
 #[derive(Debug, Clone, Copy)]
@@ -42,10 +42,11 @@ impl<'a> Labelled<'a> {
     fn check(&self) -> Result<()> {
         for class in 0..self.n_classes {
             if !self.labels.contains(&class) {
-                return Err(Error::Data(format!(
-                    "class {class} of {} has no sample: an area under the curve is not defined",
-                    self.n_classes
-                )));
+                return Err(EvaluationError::Undefined {
+                    metric: "the area under the curve",
+                    reason: format!("class {class} of {} has no sample", self.n_classes),
+                }
+                .into());
             }
         }
         Ok(())
@@ -62,9 +63,12 @@ pub fn accuracy(labels: &[usize], predicted: &[usize]) -> f64 {
 /// as scikit-learn's `zero_division=0`.
 pub fn macro_f1(labels: &[usize], predicted: &[usize], n_classes: usize) -> f64 {
     let f1 = |class: usize| {
-        let count = |label: bool, guess: bool| {
-            labels.iter().zip(predicted).filter(|(l, p)| (**l == class) == label && (**p == class) == guess).count()
-                as f64
+        let count = |label: bool, predicted_label: bool| {
+            labels
+                .iter()
+                .zip(predicted)
+                .filter(|(l, p)| (**l == class) == label && (**p == class) == predicted_label)
+                .count() as f64
         };
         let (both, missed, wrong) = (count(true, true), count(true, false), count(false, true));
         if both == 0.0 { 0.0 } else { 2.0 * both / (2.0 * both + missed + wrong) }
@@ -81,9 +85,11 @@ pub fn binary_auc(positive: &[bool], scores: &[f64]) -> Result<f64> {
     let n_positive = positive.iter().filter(|positive| **positive).count();
     let n_negative = positive.len() - n_positive;
     if n_positive == 0 || n_negative == 0 {
-        return Err(Error::Data(format!(
-            "{n_positive} positive and {n_negative} negative samples: an area under the curve needs both"
-        )));
+        return Err(EvaluationError::Undefined {
+            metric: "the area under the curve",
+            reason: format!("{n_positive} positive and {n_negative} negative samples, both are needed"),
+        }
+        .into());
     }
     let mut order: Vec<usize> = (0..scores.len()).collect();
     order.sort_by(|a, b| scores[*a].total_cmp(&scores[*b]));
@@ -107,7 +113,11 @@ pub fn auc_macro(samples: Labelled<'_>, kind: MultiClassAuc) -> Result<f64> {
     samples.check()?;
     let n = samples.n_classes;
     if n < 2 {
-        return Err(Error::Data(format!("{n} classes: an area under the curve needs two")));
+        return Err(EvaluationError::Undefined {
+            metric: "the area under the curve",
+            reason: format!("{n} classes, two are needed"),
+        }
+        .into());
     }
     let mut areas = Vec::new();
     for class in 0..n {

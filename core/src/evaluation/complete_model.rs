@@ -5,7 +5,7 @@ use burn::tensor::Device;
 use crate::continual::model_of_stage;
 use crate::model::{FamilyConfig, Model, ModelConfig};
 use crate::run::StoredModel;
-use crate::{Error, Result};
+use crate::{ModelError, Result};
 
 /// A model of a run with embedders for all `families` of `config`: those that `stored` does not know have fresh parameters, as the next stage
 /// would begin with. Without `stored` all parameters are fresh. Fresh ones depend on the seed and on `config` alone, so that models
@@ -26,11 +26,7 @@ pub fn complete_model(
     let known = &stored.config.families;
     if known.len() > config.families.len() || !known.iter().zip(&config.families).all(|(a, b)| same(a, b)) {
         let names = |families: &[FamilyConfig]| families.iter().map(|family| family.name.clone()).collect::<Vec<_>>();
-        return Err(Error::Data(format!(
-            "a model with the families {:?} is no earlier one of a model with {:?}",
-            names(known),
-            names(&config.families)
-        )));
+        return Err(ModelError::NotEarlier { found: names(known), expected: names(&config.families) }.into());
     }
     let model = model_of_stage(stored, as_of, device)?;
     let complete = known.len() == config.families.len();

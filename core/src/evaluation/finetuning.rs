@@ -18,13 +18,13 @@ use crate::optimisation::{OptimiserConfig, Schedule, adamw};
 use crate::pretext::mean_all;
 use crate::rng;
 use crate::stage::extract_features;
-use crate::{Error, Result};
+use crate::{DeviceError, Error, EvaluationError, Result, SettingError};
 
 /// How a model is fine-tuned: AdamW (betas 0.9 and 0.999), a learning rate that rises over the first tenth of the updates and falls
 /// along half a cosine, and layer-wise decay of it as in BEiT (Bao et al., ICLR 2022) and MAE (He et al., CVPR 2022). Samples are
 /// neither augmented nor masked. The head begins as the linear probe of the features before anything is tuned (Kumar et al., *Fine-Tuning
 /// can Distort Pretrained Features*, ICLR 2022): from a head that knows nothing, AdamW would first move the encoder at full rate along noise,
-/// and small tasks have few updates to mend that. It sees features standardised, by the batch while it learns and by the whole
+/// and small tasks have few updates to repair that. It sees features standardised, by the batch while it learns and by the whole
 /// training split after it (batch normalisation without parameters).
 #[derive(Debug, Clone, PartialEq)]
 pub struct Finetuning {
@@ -54,11 +54,10 @@ impl Finetuning {
     pub fn check(&self) -> Result<()> {
         for (name, value) in [("epochs", self.epochs), ("batch_size", self.batch_size)] {
             if value == 0 {
-                return Err(Error::Setting(format!("{name} is 0, it must be at least 1")));
+                return Err(SettingError::out_of_range(name, value, "at least 1").into());
             }
         }
-        let wrong =
-            |name: &str, value: f64, range: &str| Err(Error::Setting(format!("{name} is {value}, not in {range}")));
+        let wrong = |name: &str, value: f64, range: &str| Err(SettingError::out_of_range(name, value, range).into());
         if !(self.learning_rate.is_finite() && self.learning_rate > 0.0) {
             return wrong("learning_rate", self.learning_rate, "above 0.0");
         }
@@ -133,7 +132,7 @@ impl Classifier {
 
 impl Finetuner<'_> {
     /// Learns the training split and gives probabilities of the test samples, `[test.len(), n_classes]`. `model` lies on the device with
-    /// gradients. `progress` hears how many samples are done, of the training samples `epochs` times and twice more, and the test samples, and may end the
+    /// gradients. `progress` is given the number of samples that are done, of the training samples `epochs` times and twice more, and the test samples, and may end the
     /// work with an error.
     ///
     /// # Errors
@@ -157,9 +156,8 @@ impl Finetuner<'_> {
         let tested = self.features(&trained.model, test, &mut |done| progress(before + n + done))?;
         let features = TensorData::new(tested.values, [test.len(), tested.width]);
         let scores = softmax(trained.classify(Tensor::from_data(features, self.device), &scale), 1);
-        let scores = scores
-            .try_into_vec_as::<f32>()
-            .map_err(|error| Error::Device(format!("scores cannot be read back from the device: {error}")))?;
+        let scores =
+            scores.try_into_vec_as::<f32>().map_err(|error| Error::from(DeviceError::read_back("scores", error)))?;
         Ok(scores.into_iter().map(f64::from).collect())
     }
 
@@ -213,17 +211,18 @@ impl Finetuner<'_> {
                 let loss = mean_all(fused::cross_entropy(classifier.classify_batch(features), &classes));
                 let value: f32 = loss.clone().into_scalar();
                 if !value.is_finite() {
-                    return Err(Error::Data(format!(
-                        "the loss is {value} in epoch {}, batch {} of the fine-tuning\nhint: lower learning_rate",
-                        epoch + 1,
-                        item + 1
-                    )));
+                    return Err(EvaluationError::NotFinite {
+                        protocol: "fine-tuning",
+                        loss: f64::from(value),
+                        epoch: epoch + 1,
+                    }
+                    .into());
                 }
                 held = Some(updates.apply(classifier, &mut loss.backward(), step));
                 progress(epoch * n + item * settings.batch_size + n_batch)
             })?;
         }
-        held.ok_or_else(|| Error::Data("the training split has no samples".into()))
+        held.ok_or_else(|| EvaluationError::EmptySplit { split: "training" }.into())
     }
 
     fn with_head(&self, model: Model, probe: &Fitted) -> Classifier {

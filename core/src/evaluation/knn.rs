@@ -1,7 +1,7 @@
 //! Weighted nearest neighbours on frozen features, with nothing to be fitted.
 
 use super::labelled_features::{LabelledFeatures, product};
-use crate::{Error, Result};
+use crate::{EvaluationError, Result, SettingError};
 
 /// The classifier of Wu et al. (*Unsupervised Feature Learning via Non-Parametric Instance Discrimination*, CVPR 2018) as DINO (Caron et
 /// al., ICCV 2021) uses it: the `k` training samples of the highest cosine vote for their class with the weight `exp(cosine / temperature)`.
@@ -53,15 +53,10 @@ impl NearestNeighbours {
     /// The setting that is not.
     pub fn check(&self, n_train: usize) -> Result<()> {
         if self.k == 0 || self.k > n_train {
-            return Err(Error::Setting(format!(
-                "k is {}, not in 1 to the {n_train} samples of the training split\n\
-                 hint: set k = {}, or give more samples",
-                self.k,
-                (n_train / 2).max(1)
-            )));
+            return Err(EvaluationError::Neighbours { k: self.k, n_train }.into());
         }
         if !(self.temperature.is_finite() && self.temperature > 0.0) {
-            return Err(Error::Setting(format!("temperature is {}, not above 0", self.temperature)));
+            return Err(SettingError::out_of_range("temperature", self.temperature, "above 0").into());
         }
         Ok(())
     }

@@ -3,7 +3,7 @@
 use crate::Result;
 use crate::data::InvalidSample;
 
-/// Labels of one sample, in exactly the geometry of its plain view. (A mask is elsewhere in this crate what hides tokens.)
+/// Labels of one sample, in exactly the geometry of its evaluation view. (A mask is elsewhere in this crate what hides tokens.)
 #[derive(Debug, Clone, PartialEq)]
 pub struct LabelMap {
     /// `[rows, columns]`, `[depth, rows, columns]` or of another number of axes: the axes of the sample's grid of tokens, each a

@@ -1,6 +1,6 @@
 //! Features with their classes: what probes are fitted on and scored on.
 
-use crate::{Error, Result};
+use crate::{EvaluationError, Result};
 
 /// Features of some samples of a task, with their classes.
 #[derive(Debug, Clone, PartialEq, Default)]
@@ -31,16 +31,19 @@ impl LabelledFeatures {
 
     /// Two sets that belong together: neither empty, of one width.
     pub(super) fn check_pair(train: &Self, test: &Self) -> Result<()> {
-        for (name, set) in [("training", train), ("test", test)] {
+        for (split, set) in [("training", train), ("test", test)] {
             if set.is_empty() {
-                return Err(Error::Data(format!("the {name} split has no samples")));
+                return Err(EvaluationError::EmptySplit { split }.into());
             }
         }
         if train.width != test.width || [train, test].iter().any(|set| set.values.len() != set.len() * set.width) {
-            return Err(Error::Data(format!(
-                "features of {} and {} values in a row: expected the same, and a row a sample",
-                train.width, test.width
-            )));
+            return Err(EvaluationError::Features {
+                detail: format!(
+                    "features have {} and {} values a row: expected the same, and a row a sample",
+                    train.width, test.width
+                ),
+            }
+            .into());
         }
         Ok(())
     }

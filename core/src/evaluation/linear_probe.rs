@@ -6,7 +6,7 @@ use linfa_logistic::{MultiFittedLogisticRegression, MultiLogisticRegression};
 use ndarray16::{Array1, Array2};
 
 use super::labelled_features::LabelledFeatures;
-use crate::{Error, Result};
+use crate::{EvaluationError, Result, SettingError};
 
 /// Multinomial logistic regression with an L2 penalty, by L-BFGS, on features that are standardised on the training split: every value
 /// has mean 0 and standard deviation 1 there. A value that never varies is left out.
@@ -15,7 +15,7 @@ pub struct LinearProbe {
     /// Strength of the penalty, at least 0: the loss is the sum over samples of the cross-entropy plus `l2 / 2` times the sum of squared
     /// weights, without the intercepts. So it is scikit-learn's `1 / C`; of two classes too, whose two rows of weights count once.
     pub l2: f64,
-    /// Most steps of L-BFGS.
+    /// Maximum number of iterations of L-BFGS.
     pub max_iterations: u64,
 }
 
@@ -39,7 +39,7 @@ impl LinearProbe {
         let Fitted { scale, regression } = self.fit(train, n_classes)?;
         let probabilities = regression.predict_probabilities(&scale.of(test)?);
         if probabilities.iter().any(|probability| !probability.is_finite()) {
-            return Err(Error::Data("the linear probe gives probabilities that are no numbers\nhint: raise l2".into()));
+            return Err(EvaluationError::LinearProbe { reason: "its probabilities are not finite".into() }.into());
         }
         Ok(probabilities.into_iter().collect())
     }
@@ -48,7 +48,7 @@ impl LinearProbe {
     pub(super) fn fit(&self, train: &LabelledFeatures, n_classes: usize) -> Result<Fitted> {
         self.check()?;
         if let Some(absent) = (0..n_classes).find(|class| !train.labels.contains(class)) {
-            return Err(Error::Data(format!("class {absent} of {n_classes} has no sample in the training split")));
+            return Err(EvaluationError::MissingClass { class: absent, n_classes, split: "training" }.into());
         }
         let scale = Standardised::on(train);
         // Two rows of weights that mirror each other say the same as one of twice the length, at half the penalty.
@@ -58,7 +58,7 @@ impl LinearProbe {
             .max_iterations(self.max_iterations)
             .gradient_tolerance(TOLERANCE * train.len() as f64)
             .fit(&DatasetBase::new(scale.of(train)?, Array1::from(train.labels.clone())))
-            .map_err(|error| Error::Data(format!("the linear probe cannot be fitted: {error}\nhint: raise l2")))?;
+            .map_err(|error| EvaluationError::LinearProbe { reason: error.to_string() })?;
         Ok(Fitted { scale, regression })
     }
 
@@ -68,7 +68,7 @@ impl LinearProbe {
     /// The setting that is not.
     pub fn check(&self) -> Result<()> {
         if !(self.l2.is_finite() && self.l2 >= 0.0) {
-            return Err(Error::Setting(format!("l2 is {}, not 0.0 or above", self.l2)));
+            return Err(SettingError::out_of_range("l2", self.l2, "0.0 or above").into());
         }
         Ok(())
     }
@@ -114,8 +114,9 @@ impl Standardised {
             deviation => (f64::from(*value) - self.mean[at % set.width]) / deviation,
         };
         let values = set.values.iter().enumerate().map(value).collect();
-        Array2::from_shape_vec((set.len(), set.width), values)
-            .map_err(|error| Error::Data(format!("features of the wrong size: {error}")))
+        Array2::from_shape_vec((set.len(), set.width), values).map_err(|error| {
+            EvaluationError::Features { detail: format!("features of the wrong size: {error}") }.into()
+        })
     }
 }
 

@@ -1,18 +1,18 @@
-//! The cloze protocol: words that were masked, filled in by the model (Taylor, 1953; masked language modelling in Devlin et al., 2019).
+//! The masked language modelling protocol: masked tokens are predicted by the model's own head (Devlin et al., "BERT", NAACL 2019).
 //!
-//! It needs neither labels nor a probe: what is measured is what the model was trained for, with its own head.
+//! It needs neither labels nor a probe: the task is the one that the model was trained for.
 
 use burn::tensor::Device;
 
 use crate::data::{Dataset, TokenSpec};
 use crate::model::Model;
 use crate::pretext::{ReconstructedContent, reconstruct_samples};
-use crate::{Error, Result};
+use crate::{DataError, Result, SettingError};
 
-/// Samples that are filled in at a time.
+/// Samples in a batch.
 const BATCH: usize = 32;
 
-/// The answers of one sample.
+/// Masked tokens of one sample.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct MaskedTokenCounts {
     /// Tokens that were masked.
@@ -22,8 +22,8 @@ pub struct MaskedTokenCounts {
 }
 
 impl MaskedTokenCounts {
-    /// Masks the samples `wanted` of a dataset as the training does and lets the model fill them in. Masks follow from `seed` and the samples'
-    /// indices alone. `model` and `device` are those of evaluation; `progress` hears how many are done, and may end the work with an error.
+    /// Masks the samples `wanted` of a dataset as the training does and lets the model predict them. Masks follow from `seed` and the samples'
+    /// indices alone. `model` and `device` are those of evaluation; `progress` is given the number of those done, and may end the work with an error.
     ///
     /// # Errors
     /// A dataset of continuous tokens, samples that cannot be read, predictions that are not finite, an error of `progress`.
@@ -37,16 +37,26 @@ impl MaskedTokenCounts {
         progress: &mut dyn FnMut(usize) -> Result<()>,
     ) -> Result<Vec<Self>> {
         if !matches!(dataset.spec(), TokenSpec::Discrete { .. }) {
-            return Err(Error::Setting(format!("modality {} has no words that could be masked", dataset.modality())));
-        }
-        let mut answers = Vec::with_capacity(wanted.len());
-        for batch in wanted.chunks(BATCH) {
-            let restored = reconstruct_samples(model, family, dataset, batch, seed, device)?;
-            if restored.len() < batch.len() {
-                let n_invalid = batch.len() - restored.len();
-                return Err(Error::Data(format!("{n_invalid} samples of {} cannot be read", dataset.modality())));
+            return Err(SettingError::Tokens {
+                modality: dataset.modality().into(),
+                found: "no words",
+                expected: "words to mask",
             }
-            answers.extend(restored.iter().filter_map(|sample| match &sample.content {
+            .into());
+        }
+        let mut counts = Vec::with_capacity(wanted.len());
+        for batch in wanted.chunks(BATCH) {
+            let reconstructed = reconstruct_samples(model, family, dataset, batch, seed, device)?;
+            if reconstructed.len() < batch.len() {
+                let n_invalid = batch.len() - reconstructed.len();
+                return Err(DataError::Invalid {
+                    modality: dataset.modality().into(),
+                    n_invalid,
+                    n_samples: batch.len(),
+                }
+                .into());
+            }
+            counts.extend(reconstructed.iter().filter_map(|sample| match &sample.content {
                 ReconstructedContent::Tokens(words) => {
                     let is_correct =
                         |prediction: &&crate::pretext::Prediction| words.original[prediction.position] == prediction.id;
@@ -57,8 +67,8 @@ impl MaskedTokenCounts {
                 }
                 ReconstructedContent::Patches(_) => None,
             }));
-            progress(answers.len())?;
+            progress(counts.len())?;
         }
-        Ok(answers)
+        Ok(counts)
     }
 }

@@ -5,7 +5,7 @@
 use linfa_linalg::eigh::{EigSort, EighInto};
 use ndarray16::{Array2, Axis};
 
-use crate::{Error, Result};
+use crate::{Error, EvaluationError, Result};
 
 /// Features on a plane.
 #[derive(Debug, Clone, PartialEq)]
@@ -24,7 +24,7 @@ impl Projection {
     pub fn of(features: &[f32], width: usize) -> Result<Self> {
         let n = features.len().checked_div(width).unwrap_or(0);
         if n < 3 || width < 2 {
-            return Err(Error::Data(format!("{n} samples of {width} values: a map needs three samples of two values")));
+            return Err(unusable(format!("{n} samples of {width} values: a map needs three samples of two values")));
         }
         // The smaller of the two matrices has the same eigenvalues but for zeros.
         if n <= width { Self::by_samples(features, width) } else { Self::by_values(features, width) }
@@ -67,9 +67,9 @@ impl Projection {
 fn centred(features: &[f32], width: usize) -> Result<Array2<f64>> {
     let n = features.len() / width;
     let values = features[..n * width].iter().map(|&value| f64::from(value)).collect();
-    let mut centred = Array2::from_shape_vec((n, width), values).map_err(|error| Error::Data(error.to_string()))?;
+    let mut centred = Array2::from_shape_vec((n, width), values).map_err(|error| unusable(error.to_string()))?;
     if centred.iter().any(|value| !value.is_finite()) {
-        return Err(Error::Data("a feature that is no finite number".into()));
+        return Err(unusable("a feature is not finite".into()));
     }
     let mean = centred.sum_axis(Axis(0)) / n as f64;
     centred -= &mean;
@@ -78,9 +78,13 @@ fn centred(features: &[f32], width: usize) -> Result<Array2<f64>> {
 
 /// The two largest eigenvalues of a symmetric matrix, with their vectors as columns.
 fn leading(matrix: Array2<f64>) -> Result<([f64; 2], Array2<f64>)> {
-    let found = matrix.eigh_into().map_err(|error| Error::Data(format!("features have no principal axes: {error}")))?;
+    let found = matrix.eigh_into().map_err(|error| unusable(format!("features have no principal axes: {error}")))?;
     let (values, vectors) = found.sort_eig_desc();
     Ok(([values[0], values[1]], vectors.slice_move(ndarray16::s![.., ..2])))
+}
+
+fn unusable(detail: String) -> Error {
+    EvaluationError::Features { detail }.into()
 }
 
 #[cfg(test)]

@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use crate::{Error, Result};
+use crate::{Error, EvaluationError, Result};
 
 /// Scores by stage and task: row `i` after stage `i`, a column a task. Each task belongs to a stage, the one that first learned its
 /// modality; several may belong to one. Figures are such that higher is better, also of tasks whose score is better when lower: those
@@ -26,7 +26,7 @@ impl ScoreMatrix {
         let n = rows.len();
         if rows.iter().any(|row| row.len() != n) {
             let sizes: Vec<usize> = rows.iter().map(Vec::len).collect();
-            return Err(Error::Data(format!("{n} stages with {sizes:?} scores: expected as many tasks as stages")));
+            return Err(no_matrix(format!("{n} stages with {sizes:?} scores: expected as many tasks as stages")));
         }
         Self::of_tasks(None, rows, (1..=n).collect())
     }
@@ -40,13 +40,13 @@ impl ScoreMatrix {
         let n = own_stages.len();
         if rows.is_empty() || start.iter().chain(&rows).any(|row| row.len() != n) {
             let sizes: Vec<usize> = rows.iter().map(Vec::len).collect();
-            return Err(Error::Data(format!("{} stages with {sizes:?} scores for {n} tasks", rows.len())));
+            return Err(no_matrix(format!("{} stages with {sizes:?} scores for {n} tasks", rows.len())));
         }
         if let Some(stage) = own_stages.iter().find(|stage| **stage > rows.len() || (**stage == 0 && start.is_none())) {
-            return Err(Error::Data(format!("a task belongs to stage {stage}, which has no scores")));
+            return Err(no_matrix(format!("a task belongs to stage {stage}, which has no scores")));
         }
         if start.iter().chain(&rows).flatten().any(|score| !score.is_finite()) {
-            return Err(Error::Data("a score that is no finite number".into()));
+            return Err(no_matrix("a score is not finite".into()));
         }
         Ok(Self { start, rows, own_stages })
     }
@@ -100,6 +100,10 @@ impl ScoreMatrix {
 fn mean(values: impl Iterator<Item = f64>) -> f64 {
     let values: Vec<f64> = values.collect();
     if values.is_empty() { 0.0 } else { values.iter().sum::<f64>() / values.len() as f64 }
+}
+
+fn no_matrix(detail: String) -> Error {
+    EvaluationError::Scores { detail }.into()
 }
 
 #[cfg(test)]

@@ -8,14 +8,14 @@ use serde::{Deserialize, Serialize};
 use crate::run::{CHECKSUM_PLACEHOLDER, FileCheck, RunLayout, check_file, read_document, write_document};
 use crate::{Error, Result, run};
 
-/// All scores of one tasks file; a sealed JSON document, `evaluation/<name of the tasks file>/scores.json` in the run's folder.
+/// All scores of one tasks file; a JSON document with a checksum, `evaluation/<name of the tasks file>/scores.json` in the run's folder.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Scores {
     /// Version of the run folder's files.
     pub format: u32,
     /// Digest of the document.
     pub checksum: String,
-    /// Name of the tasks file, without folder and ending.
+    /// Name of the tasks file, without folder and extension.
     pub tasks_file: String,
     /// Its SHA-256.
     pub tasks_sha256: String,
@@ -109,7 +109,7 @@ pub struct Transfer {
 }
 
 impl Scores {
-    /// Compares the document in a folder with its seal and the tables beside it with their checksums. Gives the files that were compared,
+    /// Compares the document in a folder with its checksum and the tables beside it with their checksums. Gives the files that were compared,
     /// each with its fault.
     pub fn check_files(folder: &Path) -> Vec<FileCheck> {
         let scores = Self::read(&folder.join(RunLayout::SCORES));

@@ -1,6 +1,6 @@
 //! Metrics of segmentation: overlap, and how far the borders lie apart.
 
-use crate::{Error, Result};
+use crate::{EvaluationError, Result};
 
 /// Dice coefficient of two masks: twice the overlap over the sum of sizes; in [0, 1]. Two empty masks agree: 1.
 ///
@@ -26,7 +26,9 @@ pub fn hausdorff_95(a: &[bool], b: &[bool], shape: [usize; 3], spacing: [f64; 3]
     assert!(a.len() == b.len() && a.len() == shape.iter().product::<usize>(), "masks do not have the sizes {shape:?}");
     for (mask, name) in [(a, "first"), (b, "second")] {
         if !mask.contains(&true) {
-            return Err(Error::Data(format!("the {name} mask is empty: the distance to its border is not defined")));
+            return Err(
+                EvaluationError::Undefined { metric: "HD95", reason: format!("the {name} mask is empty") }.into()
+            );
         }
     }
     let (border_a, border_b) = (border(a, shape), border(b, shape));

@@ -2,8 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{LabelMap, LabelMapSource};
-use crate::{Error, Result};
+use super::label_map::{LabelMap, LabelMapSource};
+use crate::{Error, EvaluationError, Result, SettingError};
 
 /// Samples whose label maps are read at once.
 const AT_ONCE: usize = 32;
@@ -40,15 +40,15 @@ impl SegmentationClasses {
     /// What is wrong with them.
     pub fn check(&self) -> Result<()> {
         let Self::Labels(labels) = self else { return Ok(()) };
-        let wrong = |what: String| Err(Error::Setting(format!("classes are {labels:?}; {what}")));
+        let wrong = |what: String| Err(SettingError::out_of_range("classes", format!("{labels:?}"), what).into());
         if labels.is_empty() || labels.len() > MOST {
-            return wrong(format!("there must be 1 to {MOST} labels"));
+            return wrong(format!("1 to {MOST} labels"));
         }
         if labels.contains(&0) {
-            return wrong("0 is the background, which is there by itself".into());
+            return wrong("labels without 0, which is the background".into());
         }
         match labels.iter().enumerate().find(|(at, label)| labels[..*at].contains(label)) {
-            Some((_, twice)) => wrong(format!("{twice} is there twice")),
+            Some((_, twice)) => wrong(format!("each label once ({twice} is there twice)")),
             None => Ok(()),
         }
     }
@@ -64,14 +64,11 @@ impl SegmentationClasses {
                 found.extend(map.values.into_iter().filter(|label| *label != 0));
             }
             if found.len() > MOST_FOUND {
-                return Err(Error::Data(format!(
-                    "the masks have more than {MOST_FOUND} labels, as masks of instances do\n\
-                     hint: set classes = \"foreground\" to take them for one class, or name the labels: classes = [1, 2]"
-                )));
+                return Err(EvaluationError::TooManyLabels { limit: MOST_FOUND }.into());
             }
         }
         if found.is_empty() {
-            return Err(Error::Data(format!("the masks of {} samples hold nothing but background", indices.len())));
+            return Err(unusable(format!("the masks of {} samples hold nothing but background", indices.len())));
         }
         Ok(Self::Labels(found.into_iter().collect()))
     }
@@ -137,11 +134,11 @@ impl ClassMaps {
             }
         }
         match (read.rows.is_empty(), read.invalid.first()) {
-            (true, Some((_, first))) => Err(Error::Data(format!(
+            (true, Some((_, first))) => Err(unusable(format!(
                 "none of {} samples has a mask that can be read; the first: {first}",
                 indices.len()
             ))),
-            (true, None) => Err(Error::Data("there are no samples to read masks of".into())),
+            (true, None) => Err(unusable("there are no samples to read masks of".into())),
             _ => Ok(read),
         }
     }
@@ -152,14 +149,14 @@ impl ClassMaps {
                 && map.shape.iter().zip(&self.grid).all(|(side, n)| *side > 0 && side.is_multiple_of(*n));
             if !fits || map.shape.len() > 3 {
                 let (shape, grid) = (&map.shape, &self.grid);
-                return Err(Error::Data(format!(
+                return Err(unusable(format!(
                     "label maps have the shape {shape:?}; a multiple of the grid {grid:?} of at most three axes was expected"
                 )));
             }
             self.shape.clone_from(&map.shape);
         }
         if map.shape != self.shape || map.values.len() != self.shape.iter().product::<usize>() {
-            return Err(Error::Data(format!("label maps of {:?} and {:?} in one dataset", self.shape, map.shape)));
+            return Err(unusable(format!("label maps of {:?} and {:?} in one dataset", self.shape, map.shape)));
         }
         let n = map.values.len();
         let start = self.values.len();
@@ -241,6 +238,10 @@ pub(super) fn three(sides: &[usize]) -> [usize; 3] {
     all
 }
 
+fn unusable(detail: String) -> Error {
+    EvaluationError::Masks { detail }.into()
+}
+
 #[cfg(test)]
 pub(super) mod tests {
     use super::*;
@@ -303,11 +304,13 @@ pub(super) mod tests {
             SegmentationClasses::found_in(&masks, &[0, 1]).unwrap(),
             SegmentationClasses::Labels(vec![2, 7, 9, 300])
         );
-        for (labels, told) in
-            [(vec![], "1 to 254"), (vec![1, 0], "0 is the background"), (vec![3, 4, 3], "3 is there twice")]
-        {
+        for (labels, message) in [
+            (vec![], "1 to 254"),
+            (vec![1, 0], "without 0, which is the background"),
+            (vec![3, 4, 3], "3 is there twice"),
+        ] {
             let error = of(&SegmentationClasses::Labels(labels)).unwrap_err().to_string();
-            assert!(error.contains(told), "{error}");
+            assert!(error.contains(message), "{error}");
         }
         let classes: SegmentationClasses = serde_json::from_str("\"foreground\"").unwrap();
         assert_eq!(classes, SegmentationClasses::FOREGROUND);
@@ -330,7 +333,7 @@ pub(super) mod tests {
             ],
         };
         let found = |indices: &[u64]| SegmentationClasses::found_in(&masks, indices).unwrap_err().to_string();
-        assert!(found(&[1]).contains("hint: set classes = \"foreground\""));
+        assert!(found(&[1]).contains("instance masks"));
         assert!(found(&[2, 0]).contains("hold nothing but background"));
         let read = |indices: &[u64]| ClassMaps::read(&masks, indices, &SegmentationClasses::FOREGROUND).map(|_| ());
         assert!(

@@ -21,7 +21,7 @@ use crate::model::{Initialiser, Model};
 use crate::optimisation::{OptimiserConfig, Schedule, adamw};
 use crate::rng;
 use crate::stage::{Pooling, encode_samples};
-use crate::{Error, Result};
+use crate::{DeviceError, Error, EvaluationError, Result, SettingError};
 
 /// How the decoder learns: AdamW, a learning rate that falls along half a cosine, the loss of nnU-Net (cross-entropy plus soft Dice).
 /// Features are standardised on the training split. Samples are neither augmented nor masked, and the encoder stays as it is.
@@ -62,7 +62,7 @@ pub struct TokenFeatures {
 
 impl TokenFeatures {
     /// Encodes every sample of a dataset, neither augmented nor masked. They are held in memory: 4 bytes a value of each token of each
-    /// sample. `progress` hears how many samples are done, and may end the work with an error.
+    /// sample. `progress` is given the number of samples that are done, and may end the work with an error.
     ///
     /// # Errors
     /// A dataset of words, one that fails, too many invalid samples, an error of `progress`.
@@ -76,7 +76,12 @@ impl TokenFeatures {
     ) -> Result<Self> {
         let crate::data::TokenSpec::Continuous { n_tokens, .. } = dataset.spec() else {
             let modality = dataset.modality();
-            return Err(Error::Setting(format!("modality {modality} has words, which have no pixels to segment")));
+            return Err(SettingError::Tokens {
+                modality: modality.into(),
+                found: "words",
+                expected: "pixels to segment",
+            }
+            .into());
         };
         let mut features = Self { n_tokens, ..Self::default() };
         encode_samples(model, family, dataset, Pooling::None, loader, device, &mut |batch| {
@@ -129,19 +134,19 @@ impl SegmentationProbe {
     /// The first setting that is not.
     pub fn check(&self) -> Result<()> {
         if self.batch_size == 0 {
-            return Err(Error::Setting("batch_size is 0, it must be at least 1".into()));
+            return Err(SettingError::out_of_range("batch_size", 0, "at least 1").into());
         }
         if !(self.learning_rate.is_finite() && self.learning_rate > 0.0) {
-            return Err(Error::Setting(format!("learning_rate is {}, not above 0.0", self.learning_rate)));
+            return Err(SettingError::out_of_range("learning_rate", self.learning_rate, "above 0.0").into());
         }
         if !(self.weight_decay.is_finite() && self.weight_decay >= 0.0) {
-            return Err(Error::Setting(format!("weight_decay is {}, not 0.0 and above", self.weight_decay)));
+            return Err(SettingError::out_of_range("weight_decay", self.weight_decay, "0.0 or above").into());
         }
         Ok(())
     }
 
     /// Learns the samples `train` and segments the samples `test`, both named by index. Samples without features or without a label
-    /// map are left out; those that were scored are in the answer. `progress` hears how many samples are done, of `epochs` times those
+    /// map are left out; those that were scored are in the answer. `progress` is given the number of samples that are done, of `epochs` times those
     /// to learn and those to score, and may end the work with an error. `device` is the one of the features, without gradients.
     ///
     /// # Errors
@@ -161,12 +166,15 @@ impl SegmentationProbe {
         self.check()?;
         if features.n_tokens != maps.n_tokens() {
             let (found, grid) = (features.n_tokens, &maps.grid);
-            return Err(Error::Data(format!("samples have {found} tokens, and label maps are cut into {grid:?}")));
+            return Err(EvaluationError::Masks {
+                detail: format!("samples have {found} tokens, and label maps are cut into {grid:?}"),
+            }
+            .into());
         }
         let (train, test) = (places(features, maps, train), places(features, maps, test));
-        for (name, split) in [("training", &train), ("test", &test)] {
-            if split.is_empty() {
-                return Err(Error::Data(format!("the {name} split has no sample with features and a label map")));
+        for (split, places) in [("training", &train), ("test", &test)] {
+            if places.is_empty() {
+                return Err(EvaluationError::NoLabelMaps { split }.into());
             }
         }
         let scale = Scale::on(features, &train);
@@ -230,10 +238,7 @@ impl SegmentationProbe {
                 let (loss, gradient) =
                     loss_and_gradient(&values(logits.clone())?, &truth, maps.n_classes(), maps.n_in_token());
                 if !loss.is_finite() {
-                    return Err(Error::Data(format!(
-                        "the loss of the segmentation is {loss} in epoch {}\nhint: lower learning_rate",
-                        epoch + 1
-                    )));
+                    return Err(EvaluationError::NotFinite { protocol: "segmentation", loss, epoch: epoch + 1 }.into());
                 }
                 // Whose derivative by the logits is the gradient that was worked out.
                 let gradient = Tensor::from_data(TensorData::new(gradient, logits.dims()), &with_gradients);
@@ -271,9 +276,7 @@ fn most_likely(logits: &[f32], n_classes: usize, n_in_token: usize) -> Vec<u8> {
 }
 
 fn values(tensor: Tensor<2>) -> Result<Vec<f32>> {
-    tensor
-        .try_into_vec_as::<f32>()
-        .map_err(|error| Error::Device(format!("logits cannot be read back from the device: {error}")))
+    tensor.try_into_vec_as::<f32>().map_err(|error| Error::from(DeviceError::read_back("logits", error)))
 }
 
 /// Mean and inverse standard deviation of each value over the tokens of the training split.
@@ -397,7 +400,7 @@ mod tests {
             })
             .unwrap();
         assert_eq!((seen, found.samples.len()), (vec![4, 5, 9, 10, 12], 2));
-        let mut stop = |_| Err(Error::Data("enough".into()));
+        let mut stop = |_| Err(Error::Caller("enough".into()));
         let error = probe.scores(&features, &maps, &[0, 1], &[2], 0, &device, &mut stop).unwrap_err();
         assert_eq!(error.to_string(), "enough");
     }
@@ -406,17 +409,20 @@ mod tests {
     fn settings_and_splits_that_cannot_work_are_named() {
         let (features, maps) = toy();
         let device = device::by_name("cpu").unwrap();
-        let told = |probe: &SegmentationProbe, maps: &ClassMaps, train: &[u64], test: &[u64]| {
+        let message = |probe: &SegmentationProbe, maps: &ClassMaps, train: &[u64], test: &[u64]| {
             probe.scores(&features, maps, train, test, 0, &device, &mut |_| Ok(())).unwrap_err().to_string()
         };
-        assert!(told(&SegmentationProbe { batch_size: 0, ..QUICK }, &maps, &[0], &[1]).contains("batch_size is 0"));
+        assert!(message(&SegmentationProbe { batch_size: 0, ..QUICK }, &maps, &[0], &[1]).contains("batch_size is 0"));
         assert!(
-            told(&SegmentationProbe { learning_rate: f64::NAN, ..QUICK }, &maps, &[0], &[1]).contains("learning_rate")
+            message(&SegmentationProbe { learning_rate: f64::NAN, ..QUICK }, &maps, &[0], &[1])
+                .contains("learning_rate")
         );
-        assert!(told(&SegmentationProbe { weight_decay: -1.0, ..QUICK }, &maps, &[0], &[1]).contains("weight_decay"));
-        assert!(told(&QUICK, &maps, &[], &[1]).contains("the training split has no sample"));
-        assert!(told(&QUICK, &maps, &[0], &[55]).contains("the test split has no sample"));
+        assert!(
+            message(&SegmentationProbe { weight_decay: -1.0, ..QUICK }, &maps, &[0], &[1]).contains("weight_decay")
+        );
+        assert!(message(&QUICK, &maps, &[], &[1]).contains("the training split has no sample"));
+        assert!(message(&QUICK, &maps, &[0], &[55]).contains("the test split has no sample"));
         let other = ClassMaps { grid: vec![1, 3], ..maps };
-        assert!(told(&QUICK, &other, &[0], &[1]).contains("6 tokens, and label maps are cut into [1, 3]"));
+        assert!(message(&QUICK, &other, &[0], &[1]).contains("6 tokens, and label maps are cut into [1, 3]"));
     }
 }

@@ -3,8 +3,8 @@
 use serde::{Deserialize, Serialize};
 
 use super::metric::Metric;
+use super::segmentation::{dice, hausdorff_95};
 use super::segmentation_maps::{ClassMaps, three};
-use super::{dice, hausdorff_95};
 use crate::Result;
 
 /// How well one sample was segmented, by class without the background.
@@ -39,7 +39,7 @@ impl SampleSegmentation {
     /// Compares two arrays of classes of one sample, of the shape of `maps`; `at` is its place among their rows.
     ///
     /// # Errors
-    /// None that a sound shape can cause.
+    /// None for a valid shape.
     pub fn compare(maps: &ClassMaps, at: usize, truth: &[u8], predicted: &[u8]) -> Result<Self> {
         let shape = three(&maps.shape);
         let spacing = maps.spacing_mm[at].as_ref().map(|spacing| {

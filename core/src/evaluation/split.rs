@@ -4,7 +4,7 @@ use rand::RngExt;
 
 use super::bootstrap::members;
 use crate::rng::{self, Rng};
-use crate::{Error, Result};
+use crate::{EvaluationError, Result, SettingError};
 
 /// Places of the samples of a task, ascending.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -26,7 +26,7 @@ impl Split {
     /// A share that is not between 0 and 1; a class that is not on both sides, with what it lacks.
     pub fn draw(labels: &[usize], groups: &[usize], test: f64, seed: u64) -> Result<Self> {
         if !(test > 0.0 && test < 1.0) {
-            return Err(Error::Setting(format!("split.test is {test}, not between 0.0 and 1.0")));
+            return Err(SettingError::out_of_range("split.test", test, "between 0.0 and 1.0").into());
         }
         let n_classes = labels.iter().max().map_or(0, |most| most + 1);
         let mut groups_left = members(groups);
@@ -72,10 +72,10 @@ impl Split {
     pub fn check(&self, labels: &[usize], n_classes: usize) -> Result<()> {
         for (name, places) in [("training", &self.train), ("test", &self.test)] {
             if places.is_empty() {
-                return Err(Error::Data(format!("the {name} split has no samples")));
+                return Err(EvaluationError::EmptySplit { split: name }.into());
             }
             if let Some(class) = (0..n_classes).find(|class| places.iter().all(|at| labels[*at] != *class)) {
-                return Err(Error::Data(format!("class {class} has no sample in the {name} split")));
+                return Err(EvaluationError::MissingClass { class, n_classes, split: name }.into());
             }
         }
         Ok(())
@@ -167,9 +167,9 @@ mod tests {
         let error =
             |labels: &[usize], groups: &[usize], test| Split::draw(labels, groups, test, 0).unwrap_err().to_string();
         assert!(error(&[0, 0, 1, 1], &alone(4), 1.0).contains("split.test is 1"));
-        assert!(error(&[0, 0, 1], &alone(3), 0.5).contains("class 1 has no sample in the"));
+        assert!(error(&[0, 0, 1], &alone(3), 0.5).contains("class 1 of 2 has no sample in the"));
         // One group holds all of class 1.
-        assert!(error(&[0, 0, 1, 1], &[0, 1, 2, 2], 0.5).contains("class 1 has no sample in the"));
+        assert!(error(&[0, 0, 1, 1], &[0, 1, 2, 2], 0.5).contains("class 1 of 2 has no sample in the"));
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! The kernels as operations of Burn: on the processor's backend with a backward pass of their own.
+//! The kernels as operations of Burn: on the CPU backend with a backward pass of their own.
 
 use burn::backend::autodiff::checkpoint::{base::Checkpointer, strategy::CheckpointStrategy};
 use burn::backend::autodiff::grads::Gradients;
@@ -9,7 +9,7 @@ use burn::tensor::{Shape, TensorData};
 
 use super::{adamw, attention, cross_entropy, gelu, layer_norm, linear, residual};
 
-/// A tensor of the processor.
+/// A tensor on the CPU.
 type Values = FloatTensor<Flex>;
 
 /// Operations of a Transformer block that a backend does in one pass, where it has a kernel for them. Tensors are float32.

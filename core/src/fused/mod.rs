@@ -1,8 +1,10 @@
 //! Operations of a Transformer block in one pass over memory each.
 //!
-//! On the processor a step is bound by memory outside of its matrix products, and a composition of a framework's operations reads and writes every
+//! On the CPU a step is bound by memory outside of its matrix products, and a composition of a framework's operations reads and writes every
 //! activation several times. Each function here has two bodies: the plain composition, which is the definition and runs on any device, and
-//! on the processor a kernel of our own with its backward pass, which tests hold to the plain one, values and gradients.
+//! on the CPU a kernel of our own with its backward pass, which tests hold to the plain one, values and gradients.
+
+#![deny(clippy::undocumented_unsafe_blocks)]
 
 mod adamw;
 mod attention;
@@ -21,13 +23,13 @@ use burn::nn::Linear;
 use burn::tensor::activation::{log_softmax, softmax};
 use burn::tensor::{Bool, DType, Int, Tensor, TensorData, module};
 
-use crate::device::is_processor;
+use crate::device::is_cpu;
 pub use adamw::Step as AdamWStep;
 use extension::{FusedBlock, FusedUpdate};
 
 /// Whether a tensor is where the kernels are.
 fn has_kernels<const D: usize>(tensor: &Tensor<D>) -> bool {
-    tensor.dtype() == DType::F32 && is_processor(&tensor.device())
+    tensor.dtype() == DType::F32 && is_cpu(&tensor.device())
 }
 
 /// A linear layer over the last dimension, with a bias if it has one, computed in the numbers of `x`.

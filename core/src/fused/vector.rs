@@ -1,6 +1,6 @@
 //! What the kernels are made of: functions that vectorise, and rows that are worked on in parallel.
 //!
-//! Everything here is branch-free and inlined into a caller that was compiled for the processor's widest vectors. Sums have a fixed order,
+//! Everything here is branch-free and inlined into a caller that was compiled for the CPU's widest vectors. Sums have a fixed order,
 //! whatever the number of threads.
 
 use std::mem::MaybeUninit;

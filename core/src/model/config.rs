@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::data::TokenSpec;
-use crate::{Error, Result};
+use crate::{ModelError, Result, SettingError};
 
 /// Named sizes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -76,16 +76,23 @@ impl Dimensions {
             [("width", self.width, self.heads), ("decoder_width", self.decoder_width, self.decoder_heads)]
         {
             if heads == 0 || width == 0 || width % heads != 0 {
-                return Err(Error::Setting(format!("model.{name} is {width}, not a multiple of its {heads} heads")));
+                return Err(SettingError::out_of_range(
+                    format!("model.{name}"),
+                    width,
+                    format!("a multiple of its {heads} heads"),
+                )
+                .into());
             }
         }
-        if self.layers == 0 || self.decoder_layers == 0 || self.mlp_width == 0 {
-            return Err(Error::Setting(
-                "model.layers, model.decoder_layers and model.mlp_width must be at least 1".into(),
-            ));
+        for (name, value) in
+            [("layers", self.layers), ("decoder_layers", self.decoder_layers), ("mlp_width", self.mlp_width)]
+        {
+            if value == 0 {
+                return Err(SettingError::out_of_range(format!("model.{name}"), value, "at least 1").into());
+            }
         }
         if !(0.0..1.0).contains(&self.drop_path) {
-            return Err(Error::Setting(format!("model.drop_path is {}, not in 0.0 to below 1.0", self.drop_path)));
+            return Err(SettingError::out_of_range("model.drop_path", self.drop_path, "0.0 to below 1.0").into());
         }
         Ok(())
     }
@@ -171,25 +178,27 @@ impl ModelConfig {
         };
         let family = &mut self.families[position];
         if let Some(given) = n_positions.filter(|given| *given != family.n_positions) {
-            return Err(Error::Setting(format!(
-                "model.positions.{name} is {given}, but the model has {} positions for this family",
-                family.n_positions
-            )));
+            return Err(
+                SettingError::Positions { family: name.into(), found: given, expected: family.n_positions }.into()
+            );
         }
         if family.tokens != tokens {
-            return Err(Error::Data(format!(
-                "modality {modality} has {tokens}, but family {name} of this model has {}\n\
-                 hint: modalities of one family must share their token size; give the same options, the same tokenizer; weights from \
-                 elsewhere can be taken without a family",
-                family.tokens
-            )));
+            return Err(ModelError::Tokens {
+                modality: modality.into(),
+                family: name.into(),
+                found: tokens.to_string(),
+                expected: family.tokens.to_string(),
+            }
+            .into());
         }
         if needed > family.n_positions {
-            return Err(Error::Data(format!(
-                "modality {modality} has {needed} tokens a sample, but family {name} has {} positions\n\
-                 hint: choose a smaller size, or start a new run with a larger model.positions.{name}",
-                family.n_positions
-            )));
+            return Err(ModelError::TooManyTokens {
+                modality: modality.into(),
+                family: name.into(),
+                found: needed,
+                expected: family.n_positions,
+            }
+            .into());
         }
         if matches!(tokens, FamilyTokens::Continuous { .. }) {
             family.n_decoder_positions = family.n_decoder_positions.max(needed);

@@ -7,7 +7,7 @@ use burn::optim::GradientsParams;
 use burn::tensor::{Tensor, TensorData};
 
 use super::Model;
-use crate::{Error, Result};
+use crate::{DeviceError, Result};
 
 /// Gives new values for the parameter of a path and shape, or none to leave it as it is.
 pub type Replace<'a> = dyn FnMut(&str, &[usize]) -> Result<Option<Vec<f32>>> + 'a;
@@ -29,9 +29,9 @@ impl Parameter<'_> {
     /// # Errors
     /// A device that does not give them.
     pub fn values(&self) -> Result<Vec<f32>> {
-        (self.value)().try_to_vec::<f32>().map_err(|error| {
-            Error::Device(format!("parameter {} cannot be read back from the device: {error:?}", self.path))
-        })
+        (self.value)()
+            .try_to_vec::<f32>()
+            .map_err(|error| DeviceError::read_back(format!("values of parameter {}", self.path), error).into())
     }
 }
 

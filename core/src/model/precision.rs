@@ -16,7 +16,7 @@ pub enum Precision {
     /// 24 significant bits.
     #[default]
     Float32,
-    /// 8 significant bits; for devices that multiply such numbers faster. The processor does not.
+    /// 8 significant bits; for devices that multiply such numbers faster. The CPU does not.
     Bfloat16,
 }
 

@@ -8,7 +8,7 @@ pub use schedule::Schedule;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Error, Result};
+use crate::{Result, SettingError};
 
 /// Optimiser settings. The defaults are the paper's.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -48,7 +48,7 @@ impl OptimiserConfig {
     /// The first setting that is wrong.
     pub fn check(&self) -> Result<()> {
         let wrong = |name: &str, value: f64, range: &str| {
-            Err(Error::Setting(format!("optimiser.{name} is {value}, not in {range}")))
+            Err(SettingError::out_of_range(format!("optimiser.{name}"), value, range).into())
         };
         for (name, value) in [
             ("base_learning_rate", self.base_learning_rate),

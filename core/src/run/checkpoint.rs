@@ -16,7 +16,7 @@ use super::stage_folder::StageFolder;
 use super::stage_state::StageState;
 use super::stored_model::{load_model, save_model};
 use crate::model::Model;
-use crate::{Error, Result};
+use crate::{Error, Result, RunError};
 
 /// Complete checkpoints that are kept: one more than needed, in case the latest is found damaged.
 const KEPT: usize = 2;
@@ -108,11 +108,11 @@ impl Checkpoints {
         complete[..complete.len().saturating_sub(KEPT)].iter().try_for_each(|old| remove_folder(old))
     }
 
-    /// Reads the latest checkpoint that is sound, if there is one, into a model and an optimiser of the right shape. A damaged one
+    /// Reads the latest valid checkpoint, if there is one, into a model and an optimiser of the right shape. A damaged one
     /// costs the time since the one before it, but changes no result.
     ///
     /// # Errors
-    /// Checkpoints of which none is sound.
+    /// Checkpoints of which none is valid.
     pub fn restore(&self, model: Model, optimiser: ModuleOptimizer) -> Result<Restored> {
         let mut damaged = Vec::new();
         for folder in complete_checkpoints(&self.folder).into_iter().rev() {
@@ -132,7 +132,9 @@ impl Checkpoints {
             return Ok(Restored { model, optimiser, state: Some(state), metrics, damaged });
         }
         match damaged.pop() {
-            Some(error) => Err(Error::NoSoundCheckpoint { stage: self.folder.name(), latest: Box::new(error) }),
+            Some(error) => {
+                Err(RunError::NoValidCheckpoint { stage: self.folder.name(), latest: Box::new(error) }.into())
+            }
             None => Ok(Restored { model, optimiser, state: None, metrics: String::new(), damaged }),
         }
     }
@@ -179,7 +181,7 @@ fn check_all(stage: &StageFolder) -> Vec<FileCheck> {
     checks
 }
 
-/// The state of a checkpoint, all of whose files are sound.
+/// The state of a checkpoint, all of whose files are valid.
 fn check(folder: &Path) -> Result<StageState> {
     let state: StageState = read_document(&folder.join(RunLayout::STATE))?;
     for name in [RunLayout::MODEL, RunLayout::OPTIMIZER, RunLayout::METRICS] {

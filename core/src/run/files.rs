@@ -14,6 +14,9 @@ use crate::{Error, Result};
 /// Writes a file so that it is either the old one or wholly the new one: to a temporary name beside it, flushed, renamed,
 /// the folder flushed too.
 ///
+/// `tempfile` and `atomic-write-file` choose random names and do not flush the folder. Here the name is known, with the extension
+/// [`RunLayout::PARTIAL`], so that the next process recognises and removes what a killed one has left.
+///
 /// # Errors
 /// A file that cannot be written; the old one is then untouched.
 pub fn write_atomically(path: &Path, content: &[u8]) -> Result<()> {

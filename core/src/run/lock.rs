@@ -5,7 +5,7 @@ use std::io::{Read, Seek, Write};
 use std::path::Path;
 
 use super::layout::RunLayout;
-use crate::{Error, Result};
+use crate::{Error, Result, RunError};
 
 /// The right to write a run folder, until it is dropped.
 #[derive(Debug)]
@@ -31,10 +31,7 @@ impl RunLock {
                 let _ = file.read_to_string(&mut holder);
                 let holder = holder.trim();
                 let holder = if holder.is_empty() { "another process".into() } else { format!("process {holder}") };
-                return Err(Error::Data(format!(
-                    "{} is being written by {holder}\nhint: wait for it, or stop it; two writers would spoil the run",
-                    run.display()
-                )));
+                return Err(RunError::Locked { run: run.into(), holder }.into());
             }
             Err(TryLockError::Error(error)) => return Err(Error::file("cannot lock", &path)(error)),
         }
@@ -57,7 +54,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let first = RunLock::take(folder.path()).unwrap();
         let error = RunLock::take(folder.path()).unwrap_err().to_string();
-        assert!(error.contains(&format!("process {}", std::process::id())) && error.contains("hint: "), "{error}");
+        assert!(error.contains(&format!("process {}", std::process::id())), "{error}");
         drop(first);
         RunLock::take(folder.path()).unwrap();
     }

@@ -87,12 +87,12 @@ mod tests {
             fs::write(path(name), name).unwrap();
         }
         write_manifest(folder.path()).unwrap();
-        let sound = check_manifest(folder.path()).unwrap();
+        let valid = check_manifest(folder.path()).unwrap();
         assert_eq!(
-            sound.iter().map(|(name, _)| name.as_str()).collect::<Vec<_>>(),
+            valid.iter().map(|(name, _)| name.as_str()).collect::<Vec<_>>(),
             ["kept.json", "samples/a.png", "samples/b.png"]
         );
-        assert!(sound.iter().all(|(_, fault)| fault.is_none()));
+        assert!(valid.iter().all(|(_, fault)| fault.is_none()));
 
         fs::write(path("samples/a.png"), "samples/a.pnG").unwrap();
         fs::remove_file(path("samples/b.png")).unwrap();

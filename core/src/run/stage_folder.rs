@@ -69,10 +69,10 @@ impl StageFolder {
                 continue;
             }
             let fault = check_file(&self.file(name), expected).err();
-            let sound = fault.is_none();
+            let valid = fault.is_none();
             checks.push(FileCheck { name: name.clone(), fault });
             // A manifest stands for the folder that it is in.
-            if let Some(folder) = name.strip_suffix(RunLayout::MANIFEST).filter(|_| sound) {
+            if let Some(folder) = name.strip_suffix(RunLayout::MANIFEST).filter(|_| valid) {
                 match check_manifest(&self.file(folder)) {
                     Ok(files) => checks.extend(
                         files.into_iter().map(|(file, fault)| FileCheck { name: format!("{folder}{file}"), fault }),

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use super::Stage;
+use super::definition::Stage;
 use crate::continual::ReplaySource;
 use crate::data::{BatchRequest, EpochPlan, Objective, Pool, Step, View};
 use crate::rng;

@@ -7,7 +7,7 @@ use crate::data::{
     BatchLoader, BatchRequest, Dataset, HostBatch, InvalidSample, InvalidSamples, LoaderOptions, record_invalid_samples,
 };
 use crate::model::{DeviceBatch, Model, mean_over_tokens};
-use crate::{Error, Result};
+use crate::{DataError, DeviceError, Error, Result, SettingError};
 
 /// Samples that are encoded at a time.
 const BATCH: usize = 32;
@@ -57,7 +57,7 @@ pub struct Features {
     pub invalid: Vec<(String, String)>,
 }
 
-/// Encodes every sample of a dataset and keeps the means over tokens. `model` and `device` are those of evaluation; `progress` hears how
+/// Encodes every sample of a dataset and keeps the means over tokens. `model` and `device` are those of evaluation; `progress` is given how
 /// many are done, and may end the work with an error.
 ///
 /// # Errors
@@ -115,9 +115,11 @@ pub fn encode_samples(
             [_, n_tokens, width] = encoded.dims();
             values = encoded
                 .try_into_vec_as::<f32>()
-                .map_err(|error| Error::Device(format!("features cannot be read back from the device: {error}")))?;
+                .map_err(|error| Error::from(DeviceError::read_back("features", error)))?;
             if let Some(value) = values.iter().find(|value| !value.is_finite()) {
-                return Err(Error::Data(format!("a feature of {} is {value}", dataset.modality())));
+                return Err(
+                    DataError::NotFinite { what: format!("feature of {}", dataset.modality()), value: *value }.into()
+                );
             }
         }
         let first = batch_of(item).start;
@@ -140,10 +142,7 @@ fn pooled(encoded: Tensor<3>, batch: &DeviceBatch, pooling: Pooling, dataset: &d
         (Pooling::None, _) => encoded,
         (Pooling::Class, DeviceBatch::Patches(_)) => encoded.narrow(1, 0, 1),
         (Pooling::Class, DeviceBatch::Tokens(_)) => {
-            return Err(Error::Setting(format!(
-                "family {} has no class token\nhint: pool by the mean, or not at all",
-                dataset.family()
-            )));
+            return Err(SettingError::NoClassToken { family: dataset.family().into() }.into());
         }
         (Pooling::Mean, _) => mean_over_tokens(encoded, batch),
     })

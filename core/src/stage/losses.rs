@@ -3,7 +3,7 @@
 
 use burn::tensor::Tensor;
 
-use crate::{Error, Result};
+use crate::{DeviceError, Error, Result};
 
 /// What a loss is of.
 #[derive(Debug, Clone, Copy)]
@@ -39,7 +39,7 @@ impl UnreadLosses {
         }
         let values = Tensor::cat(losses, 0)
             .try_into_vec_as::<f32>()
-            .map_err(|error| Error::Device(format!("losses cannot be read back from the device: {error}")))?;
+            .map_err(|error| Error::from(DeviceError::read_back("losses", error)))?;
         Ok(of.into_iter().zip(values).collect())
     }
 }

@@ -1,4 +1,4 @@
-//! What a running stage tells whoever watches it.
+//! The observer of a running stage.
 
 use std::time::Duration;
 
@@ -40,7 +40,7 @@ pub struct StepReport<'a> {
 
 /// What is done with samples after the last epoch.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum ClosingWork {
+pub enum StageEndTask {
     /// The importance of parameters is estimated from them, one by one (`ewc`).
     Importance,
     /// They are encoded, for the choice of the buffer.
@@ -52,7 +52,7 @@ pub enum ClosingWork {
     },
 }
 
-impl std::fmt::Display for ClosingWork {
+impl std::fmt::Display for StageEndTask {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Self::Importance => f.write_str("importance of parameters from"),
@@ -81,8 +81,8 @@ pub trait Observer {
         let _ = metrics;
     }
     /// After the last epoch, so many of all samples are done.
-    fn closing(&mut self, work: ClosingWork, done: usize, all: usize) {
-        let _ = (work, done, all);
+    fn stage_end(&mut self, task: StageEndTask, done: usize, all: usize) {
+        let _ = (task, done, all);
     }
     /// A sample could not be read, for the first time.
     fn invalid_sample(&mut self, modality: &str, id: &str, message: &str) {

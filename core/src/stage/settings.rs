@@ -5,10 +5,10 @@ use serde::{Deserialize, Serialize};
 use crate::buffer::{BufferConfig, Store};
 use crate::continual::StrategyConfig;
 use crate::data::LoaderOptions;
-use crate::device::{Device, is_processor};
+use crate::device::{Device, is_cpu};
 use crate::model::Precision;
 use crate::optimisation::{OptimiserConfig, Schedule};
-use crate::{Error, Result};
+use crate::{Result, SettingError};
 
 /// How a stage is trained.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -59,30 +59,31 @@ impl StageSettings {
             ("data.num_workers", self.num_workers),
         ] {
             if value == 0 {
-                return Err(Error::Setting(format!("{name} is 0, it must be at least 1")));
+                return Err(SettingError::out_of_range(name, value, "at least 1").into());
             }
         }
         if self.warmup_epochs >= self.epochs && self.warmup_epochs > 0 {
-            return Err(Error::Setting(format!(
-                "training.warmup_epochs is {}, not less than the {} epochs",
-                self.warmup_epochs, self.epochs
-            )));
+            return Err(SettingError::out_of_range(
+                "training.warmup_epochs",
+                self.warmup_epochs,
+                format!("fewer than the {} epochs", self.epochs),
+            )
+            .into());
         }
         if !(0.0..=1.0).contains(&self.max_invalid_fraction) {
-            return Err(Error::Setting(format!(
-                "data.max_invalid_fraction is {}, not in 0.0 to 1.0",
-                self.max_invalid_fraction
-            )));
+            return Err(SettingError::out_of_range(
+                "data.max_invalid_fraction",
+                self.max_invalid_fraction,
+                "0.0 to 1.0",
+            )
+            .into());
         }
         self.optimiser.check()?;
         self.strategy.check()?;
         self.buffer.check()?;
         let strategy = self.strategy.name;
         if self.buffer.store == Store::Materialised && !strategy.keeps_buffer() {
-            return Err(Error::Setting(format!(
-                "buffer.store is \"materialised\", but strategy \"{strategy}\" keeps no samples\n\
-                 hint: leave out buffer.store, or set strategy.name to \"medcoss\" or \"replay\""
-            )));
+            return Err(SettingError::StoreWithoutBuffer { strategy: strategy.name() }.into());
         }
         Ok(())
     }
@@ -92,7 +93,7 @@ impl StageSettings {
 
     /// Batches between readings of losses from this device.
     pub(crate) fn loss_every_steps_on(&self, device: &Device) -> usize {
-        let usual = if is_processor(device) { 1 } else { Self::LOSS_EVERY_STEPS };
+        let usual = if is_cpu(device) { 1 } else { Self::LOSS_EVERY_STEPS };
         self.loss_every_steps.unwrap_or(usual)
     }
 

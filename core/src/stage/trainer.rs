@@ -7,8 +7,9 @@ use burn::tensor::{Device, Tensor};
 use rand::RngExt;
 
 use super::batches::Batches;
+use super::definition::Stage;
 use super::losses::{LossOf, UnreadLosses};
-use super::{Observer, Stage, StepReport};
+use super::observer::{Observer, StepReport};
 use crate::continual::{ContinualStrategy, StepContext};
 use crate::data::{BatchLoader, LoadedBatch, Objective, Pool, record_invalid_samples};
 use crate::model::{DeviceBatch, Model};

@@ -6,7 +6,7 @@ use super::published::{patch_kind, patch_side};
 use super::tensor_file::TensorFile;
 use crate::data::{Dataset, InvalidSample, RawBatch, TokenSpec, View};
 use crate::model::{FamilyConfig, FamilyTokens};
-use crate::{Error, Result};
+use crate::{Error, Result, WeightsError};
 
 /// The rows of a tensor as samples of a family.
 ///
@@ -45,7 +45,7 @@ impl ArraySource {
         let (spec, values) = match family.tokens {
             FamilyTokens::Continuous { .. } if attention_mask.is_some() => {
                 let name = &family.name;
-                return Err(Error::Data(format!("family {name} has no padding\nhint: leave the attention mask out")));
+                return Err(WeightsError::NoPadding { family: name.to_string() }.into());
             }
             FamilyTokens::Continuous { d_token } => reader.continuous(d_token)?,
             FamilyTokens::Discrete { vocabulary } => reader.discrete(vocabulary, attention_mask)?,
@@ -55,10 +55,10 @@ impl ArraySource {
             TokenSpec::Discrete { length, .. } => length,
         };
         if n_tokens > family.n_positions {
-            return Err(reader.wrong(format_args!(
-                "{n_tokens} tokens a sample, but family {} of this model has {} positions",
-                family.name, family.n_positions
-            )));
+            return Err(reader.wrong(
+                format!("{n_tokens} tokens a sample"),
+                format!("at most {}, the positions of family {}", family.n_positions, family.name),
+            ));
         }
         let ids = (0..shape[0]).map(|row| row.to_string()).collect();
         Ok(Self { family: family.name.clone(), spec, ids, values })
@@ -73,8 +73,9 @@ struct Reader<'a> {
 }
 
 impl Reader<'_> {
-    fn wrong(&self, what: impl std::fmt::Display) -> Error {
-        Error::Data(format!("{}: tensor {} has {what}", self.file.path().display(), self.input))
+    fn wrong(&self, found: impl Into<String>, expected: impl Into<String>) -> Error {
+        let (path, name) = (self.file.path().into(), self.input.into());
+        WeightsError::Tensor { path, name, found: found.into(), expected: expected.into() }.into()
     }
 
     fn continuous(&self, d_token: usize) -> Result<(TokenSpec, Values)> {
@@ -110,19 +111,22 @@ impl Reader<'_> {
             }
             _ => {
                 Err(self
-                    .wrong(format_args!("shape {:?}, expected {expected} for family {}", self.shape, self.family.name)))
+                    .wrong(format!("shape {:?}", self.shape), format!("{expected} for family {}", self.family.name)))
             }
         }
     }
 
     fn discrete(&self, vocabulary: usize, attention_mask: Option<&str>) -> Result<(TokenSpec, Values)> {
         let &[n, length] = self.shape else {
-            return Err(self
-                .wrong(format_args!("shape {:?}, expected [n, length] for family {}", self.shape, self.family.name)));
+            return Err(
+                self.wrong(format!("shape {:?}", self.shape), format!("[n, length] for family {}", self.family.name))
+            );
         };
         let ids = self.file.integers(self.input)?;
         if let Some(id) = ids.iter().find(|id| !(0..vocabulary as i64).contains(*id)) {
-            return Err(self.wrong(format_args!("the id {id}, outside of the vocabulary of {vocabulary}")));
+            return Err(
+                self.wrong(format!("the id {id}"), format!("ids below {vocabulary}, the size of the vocabulary"))
+            );
         }
         let lengths = match attention_mask {
             None => vec![length as i32; n],
@@ -133,18 +137,28 @@ impl Reader<'_> {
     }
 
     fn lengths(&self, mask: &str, length: usize) -> Result<Vec<i32>> {
-        let path = self.file.path().display();
+        let path = self.file.path().to_path_buf();
         if self.file.shape(mask)? != self.shape {
             let found = self.file.shape(mask)?;
-            return Err(Error::Data(format!("{path}: tensor {mask} has shape {found:?}, expected {:?}", self.shape)));
+            return Err(WeightsError::Tensor {
+                path,
+                name: mask.into(),
+                found: format!("shape {found:?}"),
+                expected: format!("{:?}", self.shape),
+            }
+            .into());
         }
         let values = self.file.integers(mask)?;
         let rows = values.chunks(length.max(1)).enumerate().map(|(row, values)| {
             let attended = values.iter().take_while(|value| **value != 0).count();
             match values[attended..].iter().any(|value| *value != 0) || attended == 0 {
-                true => Err(Error::Data(format!(
-                    "{path}: row {row} of {mask} is not ones followed by zeros\nhint: padding comes behind at least one token"
-                ))),
+                true => Err(WeightsError::Tensor {
+                    path: path.clone(),
+                    name: mask.into(),
+                    found: format!("another row {row}"),
+                    expected: "at least one 1, then zeros at padding".into(),
+                }
+                .into()),
                 false => Ok(attended as i32),
             }
         });
@@ -217,7 +231,7 @@ impl Dataset for ArraySource {
                 batch.labels = vec![-1; indices.len() * length];
                 batch.lengths = indices.iter().map(|&index| lengths[index as usize]).collect();
             }
-            _ => return Err(Error::Source("arrays of another kind than their family".into())),
+            _ => return Err(Error::Dataset("arrays of another kind than their family".into())),
         }
         Ok(Vec::new())
     }

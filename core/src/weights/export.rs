@@ -12,7 +12,7 @@ use super::safetensors_file::{TensorOut, floats_to_bytes, write_safetensors};
 use super::tensor_file::NamedTensor;
 use crate::data::TokenSpec;
 use crate::model::{FamilyTokens, Model, ModelConfig};
-use crate::{Error, Result};
+use crate::{Error, Result, WeightsError};
 
 /// What the published layout needs of families that a model does not have: tokens in a sample, values in a token, positions. Those of
 /// the paper: images of 224 x 224 with positions up to 512 x 512, volumes of 16 x 192 x 192 with positions up to 256 x 256 x 256.
@@ -102,10 +102,12 @@ fn completed(config: &ModelConfig) -> Result<(ModelConfig, Vec<String>)> {
                 let embedder = Part::Embedder(name.into());
                 if !known.iter().any(|entry| entry.part == embedder) {
                     let kind = if matches!(tokens, FamilyTokens::Discrete { .. }) { "ids" } else { "square patches" };
-                    return Err(Error::Data(format!(
-                        "family {name} has {tokens}, which are no {kind} that the published layout could hold\n\
-                         hint: export with --layout medcoss-rs"
-                    )));
+                    return Err(WeightsError::NotPublishable {
+                        family: name.to_string(),
+                        tokens: tokens.to_string(),
+                        expected: kind,
+                    }
+                    .into());
                 }
             }
         }

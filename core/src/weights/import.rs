@@ -10,7 +10,7 @@ use super::metadata::{Layout, Metadata};
 use super::published::{Correspondence, PUBLISHED_FAMILIES, Part, UNUSED, correspondences, patch_kind};
 use super::tensor_file::{NamedTensor, TensorFile};
 use crate::model::{Dimensions, FamilyConfig, FamilyTokens, Model, ModelConfig, Preset, TextAttention};
-use crate::{Error, Result};
+use crate::{Error, Result, SettingError, WeightsError};
 
 /// Where the encoder's first layer lies in the published layout; no checkpoint is without it.
 const ENCODER: &str = "fused_encoder.layers.";
@@ -58,7 +58,7 @@ pub struct Import {
 /// A model from elsewhere.
 #[derive(Debug)]
 pub struct Imported {
-    /// The model, on the device of the processor.
+    /// The model, on the CPU.
     pub model: Model,
     /// Its sizes and families.
     pub config: ModelConfig,
@@ -74,7 +74,7 @@ impl Import {
     ///
     /// # Errors
     /// A file that is no such thing; an encoder tensor that is missing, a part that is there in part, a wrong shape, values that are
-    /// not finite: each names the key; sizes that contradict those given; numbers of heads that nothing tells.
+    /// not finite: each names the key; sizes that contradict those given; unknown numbers of heads.
     pub fn read(&self, path: &Path) -> Result<Imported> {
         let mut file = TensorFile::open(path)?;
         let note = Metadata::of(&file)?;
@@ -111,10 +111,7 @@ impl Import {
 
     fn published(&self, file: &TensorFile, note: Option<Metadata>) -> Result<Imported> {
         if let Some(unknown) = self.without.iter().find(|family| !PUBLISHED_FAMILIES.contains(&family.as_str())) {
-            return Err(Error::Setting(format!(
-                "there is no family {unknown} to leave out\nhint: the published families are {}",
-                PUBLISHED_FAMILIES.join(", ")
-            )));
+            return Err(SettingError::NoSuchFamily { family: unknown.to_string() }.into());
         }
         let mut report = ImportReport::default();
         let noted = note.as_ref().map(|note| &note.model);
@@ -157,12 +154,11 @@ impl Import {
                 continue;
             }
             let key = &entry.published;
-            let expected = entry.order.published_shape(&entry.shape).ok_or_else(|| {
-                Error::Data(format!(
-                    "{}: {key} is no patch embedding of {:?} values",
-                    file.path().display(),
-                    entry.shape
-                ))
+            let expected = entry.order.published_shape(&entry.shape).ok_or_else(|| WeightsError::Tensor {
+                path: file.path().into(),
+                name: key.clone(),
+                found: format!("shape {:?}", entry.shape),
+                expected: "a patch embedding".into(),
             })?;
             check_shape(file, key, &expected)?;
             used.insert(key.clone());
@@ -208,11 +204,7 @@ impl Import {
         let Some(tensor) = file.tensors().get(&first) else {
             let found: Vec<&str> = file.tensors().keys().map(String::as_str).take(5).collect();
             let found = if found.is_empty() { "no tensors".into() } else { found.join(", ") };
-            return Err(Error::Data(format!(
-                "{} is no MedCoSS checkpoint: {first} is missing; it begins with {found}\n\
-                 hint: expected are the published key names, in a state dict or under the entry `model`",
-                file.path().display()
-            )));
+            return Err(WeightsError::NotMedcoss { path: file.path().into(), missing: first, found }.into());
         };
         let (mlp_width, width) = two(file, &first, &tensor.shape)?;
         let decoder = match file.tensors().get("decoder_embed.weight") {
@@ -230,13 +222,7 @@ impl Import {
                 return Ok(heads);
             }
             let Some(like) = &like else {
-                return Err(Error::Data(format!(
-                    "{}: the number of {what} is not in the shapes of a checkpoint\n\
-                     hint: importing takes it from --{} or a file with --config, a run that begins with weights from model.{}",
-                    file.path().display(),
-                    what.replace(' ', "-"),
-                    what.replace(' ', "_")
-                )));
+                return Err(Error::from(WeightsError::UnknownSize { path: file.path().into(), what: what.into() }));
             };
             report.assumed.push(format!("{what}: {}, as a model of width {width} usually has", of(like)));
             Ok(of(like))
@@ -297,10 +283,7 @@ impl KnownSizes {
 }
 
 fn contradiction(path: &Path, name: &str, given: usize, found: impl std::fmt::Display) -> Error {
-    Error::Data(format!(
-        "{}: {name} is given as {given}, the checkpoint has {found}\nhint: leave {name} out, or name the right file",
-        path.display()
-    ))
+    WeightsError::SizeConflict { path: path.into(), name: name.into(), given, found: found.to_string() }.into()
 }
 
 /// Takes weights out of the entry that they are under: `model`, `state_dict`, the `module` of a distributed run.
@@ -327,7 +310,13 @@ fn two(file: &TensorFile, key: &str, shape: &[usize]) -> Result<(usize, usize)> 
 }
 
 fn wrong_shape(file: &TensorFile, key: &str, found: &[usize], expected: impl std::fmt::Display) -> Error {
-    Error::Data(format!("{}: {key} has shape {found:?}, expected {expected}", file.path().display()))
+    WeightsError::Tensor {
+        path: file.path().into(),
+        name: key.into(),
+        found: format!("shape {found:?}"),
+        expected: expected.to_string(),
+    }
+    .into()
 }
 
 /// Most positions of a family; more tokens than this no plugin may have either.
@@ -375,16 +364,13 @@ fn family(file: &TensorFile, name: &str) -> Result<Option<FamilyConfig>> {
 }
 
 fn missing(file: &TensorFile, key: &str) -> Error {
-    let path = file.path().display();
     if let Some(kind) = file.others().get(key) {
-        return Error::Data(format!("{path}: {key} is no tensor: {kind}"));
+        return WeightsError::NotATensor { path: file.path().into(), name: key.into(), found: kind.to_string() }.into();
     }
     let near = key.rsplit_once('.').map(|(before, _)| before);
     let beside = file.tensors().keys().filter(|other| near.is_some_and(|near| other.starts_with(near)));
-    let there: Vec<&str> = beside.take(3).map(String::as_str).collect();
-    let hint =
-        if there.is_empty() { String::new() } else { format!("\nhint: beside it there are {}", there.join(", ")) };
-    Error::Data(format!("{path}: {key} is missing{hint}"))
+    let others = beside.take(3).cloned().collect();
+    WeightsError::NoTensor { path: file.path().into(), name: key.into(), others }.into()
 }
 
 /// Makes sure that a tensor is there and has the shape `expected`.

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::tensor_file::TensorFile;
 use crate::model::ModelConfig;
-use crate::{Error, Result};
+use crate::{Error, Result, WeightsError};
 
 /// Names and shapes of an exported file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -37,8 +37,8 @@ pub(super) struct Metadata {
 impl Metadata {
     /// The note of a file that we wrote.
     pub fn of(file: &TensorFile) -> Result<Option<Self>> {
-        let wrong = |error| {
-            Error::Data(format!("{} was written by medcoss but holds no weights: {error}", file.path().display()))
+        let wrong = |error: serde_json::Error| {
+            Error::from(WeightsError::Metadata { path: file.path().into(), reason: error.to_string() })
         };
         file.note().map(|note| serde_json::from_str(note).map_err(wrong)).transpose()
     }

@@ -12,7 +12,7 @@ use pytorch_reader::{DType, PickleValue, PytorchReader};
 use safetensors::Dtype;
 use safetensors::tensor::Metadata;
 
-use crate::{Error, Result};
+use crate::{Error, Result, WeightsError};
 
 /// Largest header of a safetensors file that is read, as the format's own library does.
 const MAX_HEADER: u64 = 100_000_000;
@@ -101,12 +101,7 @@ impl TensorFile {
     /// A path that is missing, no file or empty; a file of another kind, cut short or damaged; sparse and quantised tensors.
     pub fn open(path: &Path) -> Result<Self> {
         let metadata = fs::metadata(path).map_err(Error::file("cannot read", path))?;
-        let unfit = |found: &str| {
-            Err(Error::Data(format!(
-                "{} {found}; expected a PyTorch checkpoint (.pth, .pt) or a .safetensors file",
-                path.display()
-            )))
-        };
+        let unfit = |found: &str| Err(WeightsError::UnknownFile { path: path.into(), found: found.to_string() }.into());
         if !metadata.is_file() {
             return unfit("is no file");
         }
@@ -152,12 +147,7 @@ impl TensorFile {
     }
 
     fn torch(path: &Path, n_file: u64) -> Result<Self> {
-        let wrong = |error: pytorch_reader::PytorchError| {
-            Error::damaged(
-                path,
-                format!("{error}\nhint: a copy or download that was cut short looks like this; try it again"),
-            )
-        };
+        let wrong = |error: pytorch_reader::PytorchError| Error::damaged(path, error.to_string());
         let reader = PytorchReader::new(path).map_err(wrong)?;
         // A view may repeat what it lies on without end; weights that a program saved do not.
         if let Some((name, tensor)) = reader.tensors().iter().find(|(_, tensor)| tensor.byte_len() as u64 > n_file) {
@@ -215,10 +205,8 @@ impl TensorFile {
 
     fn tensor(&self, name: &str) -> Result<&StoredTensor> {
         self.tensors.get(name).ok_or_else(|| {
-            let known: Vec<&str> = self.tensors.keys().map(String::as_str).take(12).collect();
-            let more = if self.tensors.len() > known.len() { ", ..." } else { "" };
-            let path = self.path.display();
-            Error::Data(format!("{path} has no tensor {name}\nhint: it has {}{more}", known.join(", ")))
+            let others = self.tensors.keys().take(12).cloned().collect();
+            WeightsError::NoTensor { path: self.path.clone(), name: name.into(), others }.into()
         })
     }
 
@@ -261,8 +249,14 @@ impl TensorFile {
         match values.iter().position(|value| !value.is_finite()) {
             None => Ok(values),
             Some(at) => {
-                let (path, value) = (self.path.display(), values[at]);
-                Err(Error::Data(format!("{path}: value {at} of tensor {name} is {value}; every value must be finite")))
+                let value = values[at];
+                Err(WeightsError::Tensor {
+                    path: self.path.clone(),
+                    name: name.into(),
+                    found: format!("value {at} = {value}"),
+                    expected: "finite values".into(),
+                }
+                .into())
             }
         }
     }
@@ -314,7 +308,13 @@ impl TensorFile {
     }
 
     fn wrong_kind(&self, name: &str, tensor: &StoredTensor, expected: &str) -> Error {
-        Error::Data(format!("{}: tensor {name} holds {}, expected {expected}", self.path.display(), tensor.dtype()))
+        WeightsError::Tensor {
+            path: self.path.clone(),
+            name: name.into(),
+            found: format!("{} elements", tensor.dtype()),
+            expected: expected.to_string(),
+        }
+        .into()
     }
 }
 
@@ -354,8 +354,8 @@ fn list_others(name: String, value: &PickleValue, others: &mut BTreeMap<String, 
     let kind = match value {
         PickleValue::Dict(entries) => {
             // PyTorch keeps versions of modules beside every state dict.
-            let told = entries.iter().filter(|(key, _)| *key != "_metadata");
-            return told.for_each(|(key, value)| list_others(format!("{name}.{key}"), value, others));
+            let listed = entries.iter().filter(|(key, _)| *key != "_metadata");
+            return listed.for_each(|(key, value)| list_others(format!("{name}.{key}"), value, others));
         }
         PickleValue::List(_) => return,
         PickleValue::Unsupported(class) if class.contains("Tensor") => return,

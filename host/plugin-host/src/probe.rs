@@ -160,12 +160,14 @@ fn wait_for(child: &mut Child, lines: &Receiver<Line>, limit: Duration) -> Resul
         match lines.recv_timeout(POLL_INTERVAL) {
             Ok(Line::Next(next)) => step = Some(next),
             Ok(Line::Outcome(outcome)) => return Ok(outcome),
-            // It had ended before, and all that it had written has come.
-            Err(_) if ended.is_some() => break,
+            // It has ended, and all that it had written has come.
+            Err(RecvTimeoutError::Disconnected) if ended.is_some() => break,
             Err(RecvTimeoutError::Disconnected) => std::thread::sleep(POLL_INTERVAL),
+            // The thread that reads may not have run yet; a process that the library started may hold the pipe open.
+            Err(RecvTimeoutError::Timeout) if ended.is_some() && began.elapsed() > limit => break,
             Err(RecvTimeoutError::Timeout) => {}
         }
-        ended = child.try_wait().ok().flatten();
+        ended = ended.or_else(|| child.try_wait().ok().flatten());
         if ended.is_none() && began.elapsed() > limit {
             break;
         }

@@ -63,7 +63,7 @@ pub fn write(
         let cannot = |reason: std::io::Error| Error::File { action: "cannot write", path: path.clone(), reason };
         let mut lengths = Vec::new();
         for position in 0..n as u64 {
-            let batch = sample(position, View::Evaluation).map_err(|error| Error::Source(format!("{error:#}")))?;
+            let batch = sample(position, View::Evaluation).map_err(|error| Error::Dataset(format!("{error:#}")))?;
             file.write_all(&floats_to_bytes(&batch.tokens)).map_err(cannot)?;
             file.write_all(&integers_to_bytes(&batch.ids)).map_err(cannot)?;
             lengths.extend(batch.lengths);
@@ -247,7 +247,7 @@ impl Dataset for BufferTokens {
         for (slot, (&index, &seed)) in indices.iter().zip(seeds).enumerate() {
             let known = usize::try_from(index).ok().filter(|&index| index < self.ids.len());
             let index = known.ok_or_else(|| {
-                Error::Source(format!(
+                Error::Dataset(format!(
                     "sample {index} of {} does not exist; there are {}",
                     self.modality,
                     self.ids.len()

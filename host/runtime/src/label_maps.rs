@@ -39,10 +39,10 @@ impl<'a> MaskedSource<'a> {
         let dataset = source.dataset();
         let name = dataset.plugin().name();
         let Geometry::Continuous { grid, .. } = dataset.geometry() else {
-            return Err(Error::Setting(format!("plugin {name} gives ids of words, which have no masks")));
+            return Err(Error::Dataset(format!("plugin {name} gives ids of words, which have no masks")));
         };
         if !dataset.plugin().has_label_maps() {
-            return Err(Error::Setting(format!(
+            return Err(Error::Dataset(format!(
                 "plugin {name} reads no masks\nhint: take a task with labels, or a plugin that offers `label-maps`"
             )));
         }
@@ -63,7 +63,7 @@ impl LabelMapSource for MaskedSource<'_> {
         for some in indices.chunks((AT_ONCE / dataset.shape().n_values()).max(1)) {
             let first = maps.len();
             let request = LabelMaps { indices: some.to_vec(), ..self.request.clone() };
-            let answer = dataset.label_maps(&request).map_err(|error| Error::Source(error.to_string()))?;
+            let answer = dataset.label_maps(&request).map_err(|error| Error::Dataset(error.to_string()))?;
             maps.extend(answer.into_iter().map(|map| {
                 map.map(|map| LabelMap { shape: map.shape, spacing_mm: map.spacing_mm, values: map.values }).map_err(
                     |failure| InvalidSample {

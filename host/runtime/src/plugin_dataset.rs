@@ -265,7 +265,7 @@ impl Dataset for PluginDataset {
         batch: &mut RawBatch,
     ) -> medcoss_core::Result<Vec<InvalidSample>> {
         let failures =
-            fill(&self.dataset, view, indices, seeds, batch).map_err(|error| Error::Source(error.to_string()))?;
+            fill(&self.dataset, view, indices, seeds, batch).map_err(|error| Error::Dataset(error.to_string()))?;
         let invalid =
             |failure: SampleFailure| InvalidSample { slot: failure.slot, message: self.without_base(failure.message) };
         Ok(failures.into_iter().map(invalid).collect())
@@ -274,7 +274,7 @@ impl Dataset for PluginDataset {
     fn keep(&self, indices: &[u64], folder: &Path) -> medcoss_core::Result<()> {
         // A few samples were compared before the training; a stage that is learned is not lost over a difference now.
         let checked = self.keep_and_reopen(indices, folder).and_then(|kept| self.first_difference(indices, &kept));
-        if let Some(index) = checked.map_err(|error| Error::Source(format!("{error:#}")))? {
+        if let Some(index) = checked.map_err(|error| Error::Dataset(format!("{error:#}")))? {
             let (plugin, id) = (self.dataset.plugin().name(), &self.ids()[index as usize]);
             tracing::warn!("plugin {plugin} keeps sample {id} otherwise than it is");
         }

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use medcoss_core::run::{EpochMetrics, StageState};
-use medcoss_core::stage::{ClosingWork, Observer, StageReport, StepReport};
+use medcoss_core::stage::{Observer, StageEndTask, StageReport, StepReport};
 use serde::{Deserialize, Serialize};
 
 use crate::observer::RunObserver;
@@ -95,8 +95,8 @@ impl Observer for Timed<'_> {
         self.inner.epoch_finished(metrics);
     }
 
-    fn closing(&mut self, work: ClosingWork, done: usize, all: usize) {
-        self.inner.closing(work, done, all);
+    fn stage_end(&mut self, work: StageEndTask, done: usize, all: usize) {
+        self.inner.stage_end(work, done, all);
     }
 
     fn invalid_sample(&mut self, modality: &str, id: &str, message: &str) {

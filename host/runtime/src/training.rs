@@ -293,7 +293,7 @@ impl Training {
                 // A plugin's paths do not depend on the working folder.
                 let folder = folder.canonicalize().unwrap_or_else(|_| folder.to_path_buf());
                 learned =
-                    source.save_assets(&folder).map_err(|error| medcoss_core::Error::Source(format!("{error:#}")))?;
+                    source.save_assets(&folder).map_err(|error| medcoss_core::Error::Dataset(format!("{error:#}")))?;
                 write_manifest(&folder)
             })?;
             if learned.is_empty() {

@@ -176,7 +176,7 @@ impl Embed {
             if !batch.rows.is_empty() {
                 (n_tokens, width) = (batch.n_tokens, batch.width);
                 rows.write_all(&floats_to_bytes(&batch.values)).map_err(|error| {
-                    medcoss_core::Error::Data(format!("cannot write into {}: {error}", folder.display()))
+                    medcoss_core::Error::Caller(format!("cannot write into {}: {error}", folder.display()))
                 })?;
                 attended.extend(batch.attended.iter().map(|attended| u8::from(*attended)));
                 ids.extend(batch.rows.iter().map(|&row| source.ids()[row as usize].as_str()));

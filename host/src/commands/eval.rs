@@ -22,7 +22,7 @@ use crate::tables::{page_width, scores};
 /// linear probe, fine-tuning, retrieval, or segmentation of masks. Every metric comes with a bootstrap 95 % interval. With --after every-stage the models after
 /// all stages and the model before the first stage are evaluated, which gives backward transfer, forgetting and forward transfer.
 ///
-/// Scores go to evaluation/<name of the tasks file> in the run's folder: scores.json, scores.csv, matrix.csv.
+/// Scores go to evaluation/NAME in the run's folder, by the name of the tasks file: scores.json, scores.csv, matrix.csv.
 #[derive(Debug, Args)]
 #[command(mut_arg("data_root", |root| {
     root.help("Folder that data paths are relative to [default: the tasks file's folder]")
@@ -44,7 +44,7 @@ pub(crate) struct Eval {
     seeds: Seeds,
     #[command(flatten)]
     data_root: DataRootArgs,
-    /// Folder for the scores [default: evaluation/<name of the tasks file> in the run's folder]
+    /// Folder for the scores [default: evaluation in the run's folder, by the name of the tasks file]
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
     /// Share of samples that may be unreadable [default: the run's data.max_invalid_fraction]

@@ -109,7 +109,7 @@ impl ImportCommand {
                 PluginsLock::of(std::iter::empty::<&Plugin>())?.write(&folder.join(RunLayout::PLUGINS_LOCK))?;
                 recorded.write_record(&folder.join(RunLayout::RECORD))
             };
-            record().map_err(|error| medcoss_core::Error::Data(format!("{error:#}")))
+            record().map_err(|error| medcoss_core::Error::Caller(format!("{error:#}")))
         })?;
         let initial = written.context("the folder was written")?;
         Ok(Report { run: self.out.clone(), initial, unused_sizes })

@@ -1,9 +1,8 @@
 //! Computed tomography: sub-volumes along the depth of a scan, Hounsfield units of a range scaled to `[-1, 1]`, cut into patches of
 //! 16x16x16.
 //!
-//! Which files are read is in [`medcoss_formats::volume_source`], and how scans are cut in
-//! [`medcoss_formats::sub_volumes`]; flipping and masking are those of [`medcoss_sdk::volume_transform`]; the samples for
-//! demonstration and tests are made in `synthetic`.
+//! [`medcoss_formats::volume_source`] finds and reads files, [`medcoss_formats::sub_volumes`] cuts scans into sub-volumes,
+//! [`medcoss_sdk::volume_transform`] flips and masks, and `synthetic` makes the samples for demonstration and tests.
 
 #![forbid(unsafe_code)]
 

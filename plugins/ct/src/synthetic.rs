@@ -61,7 +61,7 @@ fn write_series(folder: &Path, index: usize, scan: &Volume) -> Result<(), Error>
     DicomSeries { volume: scan, facing, modality: Modality::Ct, series: &series, rescale }.write(&folder)
 }
 
-/// What differs between patients. Lengths are fractions of half the field of view.
+/// Parameters of a patient. Lengths are fractions of half the field of view.
 struct Patient {
     width: f32,
     thickness: f32,

@@ -6,8 +6,8 @@
 //! times alone. What ST-MEM adds to tokens by embeddings of leads, the family's position table does here, since a token's
 //! position in the grid says its lead.
 //!
-//! Which files are read is in `record`, names of leads in `leads`, what is done to signals in `signal`, rendering in `rendering`, and
-//! `synthetic` makes the samples for demonstration and tests. Nothing here filters: neither hum nor wander is taken out.
+//! `record` reads files, `leads` knows the names of leads, `signal` resamples, normalises and augments, `rendering` draws waveforms, and
+//! `synthetic` makes the samples for demonstration and tests. No filter is applied: power-line noise and baseline wander stay.
 
 #![forbid(unsafe_code)]
 
@@ -110,7 +110,7 @@ fn part(file: &FoundFile, path: &Path) -> Option<FoundFile> {
     Some(FoundFile { path: path.to_owned(), id, bytes: metadata.len(), modified: metadata.modified().ok() })
 }
 
-/// What follows a word in a header's comments.
+/// The value of a key in a header's comments.
 fn comment(record: &Record, word: &str) -> Option<String> {
     let Record::Wfdb(record) = record else { return None };
     let rest = record.comments.iter().find_map(|comment| comment.strip_prefix(word)?.strip_prefix(':'))?;

@@ -14,7 +14,7 @@ const LONGEST_SECONDS: f64 = 600.0;
 /// Most leads of a sample.
 const MAX_LEADS: usize = 64;
 
-/// What the leads of a sample are divided by, after their means are taken off.
+/// The deviation that leads are divided by, after their means are subtracted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Normalise {
@@ -32,7 +32,7 @@ pub enum Normalise {
 pub enum Masking {
     /// Any, as in ST-MEM.
     Random,
-    /// The same times in all leads. Harder: the limb leads are sums of each other, so that a token of one can be reckoned
+    /// The same times in all leads. Harder: the limb leads are sums of each other, so that a token of one can be computed
     /// from the same time in two others.
     Times,
 }

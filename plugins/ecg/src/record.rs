@@ -9,14 +9,14 @@ use medcoss_sdk::{Error, FoundFile, find_files};
 
 use crate::{csv_record, wfdb};
 
-/// The kinds that are read, for people.
+/// File formats that are read, for display.
 pub(crate) const FILE_FORMATS: &[&str] =
     &["CSV (.csv), a column a lead, millivolts", "WFDB records (.hea with signals of format 16 or 212)"];
 
 /// Memory that the samples of a record's stretch may take, in values.
 const MAX_VALUES: usize = 1 << 26;
 
-/// What a record says of itself.
+/// Sampling rate, length and signals of a record.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct RecordInfo {
     /// Samples a second.

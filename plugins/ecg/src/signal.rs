@@ -1,4 +1,4 @@
-//! What is done to signals: resampling, normalisation, augmentation.
+//! Resampling, normalisation and augmentation of signals.
 
 use std::f32::consts::TAU;
 use std::ops::Range;
@@ -84,7 +84,7 @@ pub(crate) fn normalise(values: &mut [f32], n_times: usize, how: Normalise) {
     }
 }
 
-/// How training samples are changed.
+/// Augmentation of training samples.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Augmentation {
     /// Gain is between one minus and one plus this.

@@ -2,9 +2,8 @@
 //! cut into patches of 16x16x16. Intensities have no unit and differ from scan to scan, so each
 //! sub-volume is standardised by itself.
 //!
-//! Which files are read is in [`medcoss_formats::volume_source`], and how scans are cut in
-//! [`medcoss_formats::sub_volumes`]; flipping and masking are those of [`medcoss_sdk::volume_transform`]; the samples for
-//! demonstration and tests are made in `synthetic`.
+//! [`medcoss_formats::volume_source`] finds and reads files, [`medcoss_formats::sub_volumes`] cuts scans into sub-volumes,
+//! [`medcoss_sdk::volume_transform`] flips and masks, and `synthetic` makes the samples for demonstration and tests.
 
 #![forbid(unsafe_code)]
 

@@ -70,7 +70,7 @@ impl Ellipsoid {
     }
 }
 
-/// What differs between patients.
+/// Parameters of a patient.
 struct Patient {
     head: [f32; 3],
     ventricle: f32,

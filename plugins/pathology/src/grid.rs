@@ -1,5 +1,5 @@
-//! How a slide is cut into tiles: squares side by side from the upper left corner, of a size in pixels of the full
-//! level or in microns.
+//! The grid of tiles of a slide: adjacent squares from the upper left corner, of a size in pixels of the full level or in
+//! microns.
 //!
 //! Knows where tiles lie, not what they show; that is the business of `tissue`.
 

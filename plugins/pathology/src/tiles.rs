@@ -50,14 +50,14 @@ pub fn find(base: &Path, entries: &[PathBuf]) -> Result<Vec<FoundFile>, Error> {
 /// All samples of a dataset.
 pub struct Tiles {
     files: Vec<FoundFile>,
-    /// How each file is cut; `None` for one that is no slide, or cannot be read.
+    /// The grid of each slide; `None` for a file that is not a slide or cannot be read.
     grids: Vec<Option<Grid>>,
     samples: Vec<Place>,
     /// Slides that no thread reads at the moment, with the index of their file; the one used last is last.
     idle: Mutex<Vec<(usize, Slide)>>,
 }
 
-/// Where a sample is. A large slide has many, so this is kept small.
+/// The place of a sample. A large slide has many, so this is small.
 struct Place {
     /// Index into the files.
     file: usize,
@@ -73,7 +73,7 @@ enum Extent {
     Unreadable(Box<Error>),
 }
 
-/// What a file holds.
+/// Content of a file.
 enum Content {
     Tile,
     Slide(Grid, Vec<[u32; 2]>),

@@ -1,4 +1,4 @@
-//! Which tiles of a slide show tissue.
+//! Tissue detection: the tiles of a slide that show tissue.
 //!
 //! A pixel counts as tissue when it absorbs light and does so in colour: its mean optical density is at least 0.05
 //! ([`TRANSMITTED`]), and its saturation (of hue, saturation and value) at least [`SATURATION`]. Glass is neither,

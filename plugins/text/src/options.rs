@@ -11,7 +11,7 @@ const LENGTHS: std::ops::RangeInclusive<usize> = 4..=4096;
 /// Ids that can be learned: an alphabet and some words at least.
 const VOCABULARIES: std::ops::RangeInclusive<usize> = 128..=262_144;
 
-/// What is one sample.
+/// The unit of text that is one sample.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Unit {

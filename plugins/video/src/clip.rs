@@ -14,7 +14,7 @@ use medcoss_sdk::{Error, FoundFile, find_files};
 
 use crate::animation;
 
-/// The kinds that are read, for people.
+/// File formats that are read, for display.
 pub(crate) const FILE_FORMATS: &[&str] = &["folders of numbered frames (PNG, JPEG)", "animated GIF"];
 /// Most pixels of a frame.
 pub(crate) const MAX_PIXELS: usize = 1 << 24;

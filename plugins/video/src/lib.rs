@@ -5,8 +5,8 @@
 //! Data-Efficient Learners for Self-Supervised Video Pre-Training*, NeurIPS 2022, arXiv 2203.12602, sections 3.2 and 3.3): a
 //! patch that were masked at one time only could be copied from the frame before.
 //!
-//! Which files are clips, and how frames are read, is in `clip`, GIF by itself in `animation`; `synthetic` makes the samples for
-//! demonstration and tests. Times of frames are not looked at: a clip is taken to run evenly.
+//! `clip` finds clips and reads frames, `animation` decodes GIF, and `synthetic` makes the samples for demonstration and tests. Frame times
+//! are ignored: frames are assumed to be evenly spaced.
 
 #![forbid(unsafe_code)]
 

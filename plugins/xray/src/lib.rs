@@ -1,6 +1,6 @@
 //! Radiographs: grey images of 8 or 16 bit as three equal channels in `[0, 1]`, cut into patches of 16x16.
 //!
-//! Which files are read, and how, is in `reader`; crops, flips and masking are those of [`medcoss_sdk::image_transform`]; the
+//! `reader` finds and reads files; crops, flips and masking are those of [`medcoss_sdk::image_transform`]; the
 //! samples for demonstration and tests are painted in `synthetic`.
 
 #![forbid(unsafe_code)]

@@ -5,7 +5,7 @@ use medcoss_abi::{FillBuffers, NOT_A_TARGET};
 
 use crate::shape::Shape;
 
-/// What guards hold: nothing that a plugin writes by mistake, and no value of a fill pattern.
+/// Values of guards: unlikely to be written by mistake, and different from every fill pattern.
 const GUARD_FLOAT: f32 = f32::from_bits(0x7fa5_5a17);
 const GUARD_BYTE: u8 = 0xc3;
 const GUARD_INTEGER: i32 = 0x5a17_e5a1;
@@ -25,7 +25,7 @@ pub struct Batch {
     pub lengths: Vec<i32>,
 }
 
-/// What buffers hold before a call.
+/// Content of buffers before a call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum FillPattern {
     /// A valid sample without content: zeros and padding. An element that is left unwritten breaks no other rule.

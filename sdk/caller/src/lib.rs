@@ -1,4 +1,4 @@
-//! What every caller of a plugin needs, written down once: the host and the conformance rules call plugins through it.
+//! What every caller of a plugin needs: the host and the conformance rules share it.
 //!
 //! ```text
 //! shape        sizes that a plugin declares, in range: products do not overflow

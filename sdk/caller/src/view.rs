@@ -2,7 +2,7 @@
 
 use medcoss_abi::{VIEW_PLAIN, VIEW_TRAIN};
 
-/// Which view of samples a plugin fills in.
+/// A view of a sample.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum View {
     /// Neither augmented nor masked.

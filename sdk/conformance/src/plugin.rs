@@ -108,7 +108,7 @@ impl From<CallError> for Stop {
     }
 }
 
-/// What to do about a panic.
+/// Remedy for a panic.
 pub(crate) const PANIC_REMEDY: &str =
     "turn unwrap, expect, indexing and arithmetic on what comes from files and options into errors";
 

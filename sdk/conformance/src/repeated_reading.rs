@@ -7,7 +7,7 @@ use crate::outcome::{Stop, violation};
 use crate::samples_under_test::Samples;
 
 const REMEDY: &str =
-    "take chance from the `rng` that `load` is given only; keep no state that one call leaves for the next";
+    "draw all random numbers from the `rng` argument of `load`; keep no state from one call to the next";
 
 /// Samples one by one, as the others are compared with.
 pub(crate) fn alone(samples: &Samples, view: View, seed: u64) -> Result<Vec<Batch>, Stop> {

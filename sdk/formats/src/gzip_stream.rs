@@ -29,7 +29,7 @@ pub(crate) const DISTANCE: u64 = 1 << 20;
 /// Memory of an access point, in bytes.
 const ACCESS_POINT_BYTES: usize = WINDOW + size_of::<DecompressorOxide>() + size_of::<AccessPoint>();
 
-/// Where decompression can go on.
+/// A position from which decompression can start.
 #[derive(Clone)]
 struct AccessPoint {
     /// The byte of the content that comes next.
@@ -106,7 +106,7 @@ impl Recording {
     }
 }
 
-/// What comes next in the file.
+/// Next part of the file.
 enum Phase {
     /// The header of a member. Whether there was one before.
     Header(bool),

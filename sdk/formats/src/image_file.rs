@@ -20,7 +20,7 @@ use crate::tiff_file::{TiffFile, check_size};
 /// Memory that a decoder may claim, in bytes: twice what the largest image takes.
 const MAX_DECODER_BYTES: u64 = 1 << 30;
 
-/// The kinds that are read, for people.
+/// File formats that are read, for display.
 pub const FILE_FORMATS: &str = "PNG, JPEG, TIFF";
 
 /// Whether a lower-case file name ends like an image file.

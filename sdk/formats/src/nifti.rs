@@ -19,7 +19,7 @@ use crate::nifti_pair::{header_of, is_voxels_name, voxels_of};
 use crate::nifti_voxels::{VoxelStream, explain, read_slices};
 use crate::orientation::replace_not_finite;
 
-/// The kinds that are read, for people.
+/// File formats that are read, for display.
 pub const FILE_FORMATS: &str = "NIfTI-1 and NIfTI-2 (.nii, .hdr with .img; gzipped or not)";
 
 pub use crate::nifti_pair::has_known_extension;
@@ -183,7 +183,7 @@ fn open(named: &Path) -> Result<Opened<'static>, Error> {
     let (mut source, file_bytes) = VoxelStream::open(path).map_err(failed)?;
     let mut bytes = Vec::with_capacity(BYTES_1);
     source.by_ref().take(4).read_to_end(&mut bytes).map_err(failed)?;
-    // Any file at all has a length to be told by: what is no header is refused by its magic number.
+    // Any file may state one of the lengths; its magic number decides whether it is a header.
     let n_bytes = match *bytes {
         [a, b, c, d] => header_bytes([a, b, c, d]).ok_or_else(|| {
             let begins = bytes.escape_ascii();

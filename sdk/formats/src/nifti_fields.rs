@@ -50,7 +50,7 @@ pub(crate) fn header_bytes(first: [u8; 4]) -> Option<usize> {
 }
 
 impl Fields {
-    /// Takes a header apart, one that [`header_bytes`] has told the length of.
+    /// Takes a header apart, whose length [`header_bytes`] has found.
     ///
     /// # Errors
     /// Analyze 7.5, another format, a header that was damaged by a transfer as text.

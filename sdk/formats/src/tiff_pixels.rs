@@ -60,7 +60,7 @@ impl Colour {
     }
 }
 
-/// Full range with the centre of the differences at 128 of 255, as JFIF has it; the JPEG decoder is told to leave YCbCr
+/// Full range with the centre of the differences at 128 of 255, as JFIF has it; the JPEG decoder is set to leave YCbCr
 /// alone.
 fn rgb_from_ycbcr([y, cb, cr]: [f32; 3]) -> [f32; 3] {
     let (cb, cr) = (cb - 128.0 / 255.0, cr - 128.0 / 255.0);

@@ -14,7 +14,7 @@ use crate::dicom::{self, Candidate};
 use crate::nifti;
 pub use crate::nifti::{Decoded, GzipIndex};
 
-/// The kinds that are read, for people.
+/// File formats that are read, for display.
 pub const FILE_FORMATS: &[&str] =
     &[nifti::FILE_FORMATS, "DICOM series, single- and multi-frame (.dcm, .dicom, .ima, or by content)"];
 

@@ -278,7 +278,7 @@ fn sizes_that_no_file_can_hold_are_refused_before_memory_is_claimed() {
     let at = file.len() - 24;
     file.splice(at..at, [0x30, 0, 0x10, 0, b'U', b'T', 0, 0, 0xf0, 0xff, 0xff, 0xff]);
     let start = Instant::now();
-    refused(&file, code::CORRUPT, "are left");
+    refused(&file, code::CORRUPT, "remain");
     assert!(start.elapsed() < Duration::from_secs(1));
 }
 

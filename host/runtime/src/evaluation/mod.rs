@@ -1,8 +1,8 @@
 //! Downstream tasks: scores of a run's models, and forgetting.
 //!
-//! A tasks file ([`tasks_file`]) names data and labels. Their samples are labelled and grouped ([`samples`]), encoded once with each model
-//! that counts ([`models`], [`task_data`]), and measured by each task's protocol for each seed ([`measure`]). The scores go to a folder
-//! ([`written`]).
+//! A tasks file (`tasks_file`) names data and labels. Their samples are labelled and grouped (`samples`), encoded once with each model
+//! that counts (`models`, `task_data`), and measured by each task's protocol for each seed (`measure`). The scores go to a folder
+//! (`written`).
 
 mod bins;
 mod context;

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use medcoss_core::run::{EpochMetrics, StageState};
-use medcoss_core::stage::{ClosingWork, Observer, StageReport, StepReport};
+use medcoss_core::stage::{Observer, StageEndTask, StageReport, StepReport};
 
 use crate::observer::{RunObserver, WorkObserver};
 
@@ -53,7 +53,7 @@ pub(super) struct Stopwatch<'a> {
     current: Epoch,
     is_closing: bool,
     /// What the first samples of a closing work are, and when.
-    closing: Vec<(ClosingWork, Instant, usize)>,
+    closing: Vec<(StageEndTask, Instant, usize)>,
     times: Times,
 }
 
@@ -169,11 +169,11 @@ impl Observer for Stopwatch<'_> {
         self.mark = self.epoch_began;
     }
 
-    fn closing(&mut self, work: ClosingWork, done: usize, _: usize) {
+    fn stage_end(&mut self, work: StageEndTask, done: usize, _: usize) {
         let seconds = match work {
-            ClosingWork::Importance => &mut self.times.importance,
-            ClosingWork::Features => &mut self.times.features,
-            ClosingWork::KMeans { .. } => return,
+            StageEndTask::Importance => &mut self.times.importance,
+            StageEndTask::Features => &mut self.times.features,
+            StageEndTask::KMeans { .. } => return,
         };
         match self.closing.iter().find(|(known, ..)| *known == work) {
             Some((_, began, first)) => {

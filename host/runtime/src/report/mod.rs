@@ -1,6 +1,6 @@
 //! `medcoss report`: one page of everything that runs left behind, to be looked at rather than read.
 //!
-//! [`history`] reads folders, [`samples`] opens data, [`passes`] lets models work; each section is a file that draws from these. What
+//! `history` reads folders, `samples` opens data, `passes` lets models work; each section is a file that draws from these. What
 //! is not there costs its section a line that says how to get it, never the report. A report says nothing of this machine and
 //! holds no time, so that the same runs give the same bytes.
 

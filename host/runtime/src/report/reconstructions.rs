@@ -60,7 +60,7 @@ fn images(samples: &StageSamples, patches: &ReconstructedPatches, id: &str) -> R
     let original = rendered(&patches.original)?;
     let views = [
         ("original", Ok(original)),
-        ("what the model saw", rendered(&patches.shown())),
+        ("what the model saw", rendered(&masked_input(patches))),
         ("filled in", rendered(&patches.reconstructed)),
     ];
     let share = patches.masked.iter().filter(|masked| **masked).count() as f64 / patches.masked.len().max(1) as f64;
@@ -74,4 +74,28 @@ fn images(samples: &StageSamples, patches: &ReconstructedPatches, id: &str) -> R
             }
         }
     })
+}
+
+/// The original with every masked patch replaced by the mean of all values, whatever their unit: the model's input, for people.
+fn masked_input(patches: &ReconstructedPatches) -> Vec<f32> {
+    let sum = patches.original.iter().map(|&value| f64::from(value)).sum::<f64>();
+    let mean = sum / patches.original.len().max(1) as f64;
+    let mut input = patches.original.clone();
+    for (patch, _) in input.chunks_mut(patches.d_token).zip(&patches.masked).filter(|(_, masked)| **masked) {
+        patch.fill(mean as f32);
+    }
+    input
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn masked_patches_have_the_mean_of_the_sample() {
+        let original = vec![1.0, 2.0, 3.0, 6.0];
+        let (reconstructed, masked) = (original.clone(), vec![false, true]);
+        let patches = ReconstructedPatches { original, reconstructed, masked, d_token: 2, loss: 0.0 };
+        assert_eq!(masked_input(&patches), [1.0, 2.0, 3.0, 3.0]);
+    }
 }

@@ -1,7 +1,7 @@
 //! MedQuAD: questions with answers in XML: below the root, at any depth, pairs of a question with its type and
 //! an answer. A pair is a document, whose label is the type of the question.
 //!
-//! Of the 657 files of MedQuAD at hand, 652 have the root `Document`, one `DiseaseFile`, and four write everything
+//! Of 657 files of MedQuAD, 652 have the root `Document`, one `DiseaseFile`, and four write everything
 //! differently: `doc`, `pair`, `question`, `answer`. Capitals are therefore of no concern. Entities beyond the five of XML
 //! itself are refused and never expanded, whatever a document type declares.
 

@@ -1,9 +1,8 @@
 //! Reading of files into documents: finding files, the choice of a reader for each, and documents that cannot be
 //! read. A new format is a file in this folder and a line in [`read_file`].
 //!
-//! What is the user's to fix before anything can be learned, a wrong option or another encoding, is an error here. Damage
-//! among good documents is not: it becomes a document that cannot be read, which the host names and counts. It stands
-//! for a line, a row, a pair, or what is left of a file. Messages name files by their ids, since they end up in run folders, which hold no
+//! A wrong option or another encoding, which the user has to fix before training, is an error. A damaged line, row, pair or rest of a file
+//! becomes a document that cannot be read, which the host reports and counts. Messages name files by their ids, since they end up in run folders, which hold no
 //! absolute path.
 
 mod columns;

@@ -1,4 +1,4 @@
-//! Where a dataset's tokeniser comes from: a file that the options name, saved assets, or the data.
+//! Loading of a dataset's tokeniser: from a file that the options name, from saved assets, or learned from the data.
 
 use std::{collections::BTreeMap, path::Path};
 

@@ -9,7 +9,7 @@ use std::path::Path;
 use medcoss_sdk::Error;
 use tokenizers::{NormalizerWrapper, PreTokenizerWrapper, Tokenizer};
 
-/// What `save_assets` writes and `assets` is looked through for.
+/// The file that `save_assets` writes and that is read from `assets`.
 pub const FILE: &str = "tokenizer.json";
 
 /// Bytes of a text that are looked at. It is hundreds for each token of the longest sample; what has fewer words than that

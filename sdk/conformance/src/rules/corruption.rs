@@ -1,7 +1,7 @@
 //! Corrupted sample files: the plugin's synthetic files, emptied, truncated, or with changed bytes.
 //!
-//! What is damaged may be refused when it is opened or when it is read, or come out as a valid sample where the format
-//! cannot tell. It must not panic, and must not deliver what breaks the contract.
+//! A plugin may refuse corrupted data when they are opened or when they are read, or deliver a valid sample where the format has no
+//! redundancy. It must not panic, and must not deliver a sample that breaks the contract.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -24,7 +24,7 @@ const N_READ: u64 = 4;
 /// Changes of bytes tried on each file: half of them in its first 512 bytes, where headers are.
 const N_CHANGES: u64 = 16;
 
-/// What came of damaged data.
+/// Result of opening and reading corrupted data.
 enum Came {
     /// Refused when opened.
     Refused,

@@ -50,7 +50,10 @@ pub(super) fn label_maps(under_test: &mut PluginUnderTest) -> RuleResult {
         });
         if !same {
             return Err(violation(
-                format!("the mask of sample {} is another one in company", samples.dataset.ids[index as usize]),
+                format!(
+                    "the mask of sample {} differs from that in a request with other samples",
+                    samples.dataset.ids[index as usize]
+                ),
                 "make `label_map` depend on its arguments and the dataset alone",
             ));
         }

@@ -37,7 +37,7 @@ const fn rule(name: &'static str, question: &'static str, check: fn(&mut PluginU
 /// All rules.
 pub(crate) const RULES: &[Rule] = &[
     rule("header", "are magic, version and layout of the header those of this contract?", description::header),
-    rule("description", "is the description whole: id, version, family, operations?", description::description),
+    rule("description", "is the description complete: id, version, family, operations?", description::description),
     rule("geometry", "are the declared sizes in range, without overflow?", description::geometry),
     rule("options-schema", "has every option a description, and a default that fits its type?", options::schema),
     rule("synthesise", "does the plugin write sample files of its own?", synthetic::synthesise),
@@ -52,7 +52,7 @@ pub(crate) const RULES: &[Rule] = &[
         "is the fingerprint hexadecimal, stable, and another one when the data change?",
         samples::fingerprint,
     ),
-    rule("bounds", "are the guards round every buffer untouched?", fill::bounds),
+    rule("bounds", "are the guards around every buffer untouched?", fill::bounds),
     rule("written", "is every element of the buffers written?", fill::written),
     rule("finite", "are all values finite numbers?", fill::finite),
     rule("mask-values", "is every element of the mask 0 or 1?", fill::mask_values),
@@ -63,10 +63,10 @@ pub(crate) const RULES: &[Rule] = &[
     rule("evaluation-view", "is nothing masked in the evaluation view?", fill::evaluation_view),
     rule("evaluation-fixed", "is the evaluation view independent of the seed?", determinism::evaluation_fixed),
     rule("repeatable", "does the same seed give the same bytes again?", determinism::repeatable),
-    rule("order", "is a sample the same in any order and company?", determinism::order),
+    rule("order", "is a sample the same in any order and any batch?", determinism::order),
     rule("threads", "is a sample the same on any thread, many at once?", determinism::threads),
     rule("seeds", "do different seeds differ in the training view?", determinism::seeds),
-    rule("apart", "do several open datasets leave each other alone?", determinism::apart),
+    rule("apart", "are several open datasets independent of each other?", determinism::apart),
     rule("save-assets", "do saved assets open again to the same samples?", operations::save_assets),
     rule("keep", "do saved samples open again to the same samples?", operations::keep),
     rule(
@@ -78,13 +78,13 @@ pub(crate) const RULES: &[Rule] = &[
     rule("unknown-operation", "is an operation that does not exist refused?", operations::unknown),
     rule("missing-path", "is data that does not exist refused?", invalid_requests::missing_path),
     rule("invalid-index", "is a sample that does not exist refused?", invalid_requests::invalid_index),
-    rule("invalid-request", "is JSON of another form refused?", invalid_requests::invalid_request),
+    rule("invalid-request", "is invalid JSON refused?", invalid_requests::invalid_request),
     rule("empty-files", "do empty files give errors?", corruption::empty),
     rule("truncated-files", "do truncated files give errors or valid samples?", corruption::truncated),
     rule("changed-bytes", "do files with changed bytes give errors or valid samples?", corruption::changed),
-    rule("memory", "does memory stay as it is over many calls?", resource_growth::memory),
-    rule("no-threads", "do threads stay as many over many calls?", resource_growth::threads),
-    rule("open-files", "do open files stay as many over many calls?", resource_growth::files),
+    rule("memory", "does memory stay the same over many calls?", resource_growth::memory),
+    rule("no-threads", "does the number of threads stay the same over many calls?", resource_growth::threads),
+    rule("open-files", "does the number of open files stay the same over many calls?", resource_growth::files),
     rule("throughput", "how many samples a second are read? (measured, not judged)", throughput::throughput),
 ];
 

@@ -1,13 +1,14 @@
-//! A plugin over the bare contract, without the SDK, which would not let it misbehave. Honest unless a [`Fault`] is set.
+//! A plugin written against the contract without the SDK, so that it can break the contract. It keeps the contract unless a [`Fault`] is set.
 //!
 //! A sample is a file of 30 bytes: `BARE`, a seed's byte, 24 values, and the sum of all before. With the option `words`
 //! its values are ids of a vocabulary, else three tokens in each of four places of two numbers.
 
-use std::cell::Cell;
+mod fault;
+
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Mutex, RwLock};
 
 use medcoss_abi::abi_stable::std_types::{RErr, ROk, RResult, RSlice, RStr, RString, RVec};
 use medcoss_abi::label_maps::encode;
@@ -18,132 +19,15 @@ use medcoss_abi::{
 };
 use serde_json::{Value, json};
 
-/// What is wrong with the plugin. Named by the rule that has to notice, or after it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Fault {
-    None,
-    DescriptionIsGibberish,
-    DescriptionChanges,
-    BadFamily,
-    BadVersion,
-    NoSummary,
-    NoReads,
-    LacksAnOperation,
-    RendersWithoutSaying,
-    SizesOverflow,
-    AllMasked,
-    OptionWithoutDefault,
-    OptionWithoutDescription,
-    DefaultOutOfRange,
-    RequiredOption,
-    SynthesisePanics,
-    SynthesisesNothing,
-    SynthesisedIsElsewhere,
-    SynthesisesTooFew,
-    FilesOfTheMoment,
-    FilesWithoutSeed,
-    DefaultsRefused,
-    OtherGeometry,
-    UnknownOptionAccepted,
-    UnknownOptionPanics,
-    OpensNothing,
-    LoadPanics,
-    LoadFails,
-    NullHandle,
-    SlotOutOfRange,
-    DoubleId,
-    AbsoluteId,
-    ClimbingId,
-    UnstableIds,
-    TooFewLabels,
-    FingerprintOfWords,
-    FingerprintOfTheMoment,
-    FingerprintOfNothing,
-    WritesPastTheEnd,
-    WritesBeforeTheBeginning,
-    WritesMaskPastTheEnd,
-    LeavesAValue,
-    LeavesPadding,
-    NotANumber,
-    Infinite,
-    MaskTwo,
-    MaskTooFew,
-    MaskTooManySometimes,
-    LengthTooLarge,
-    WordsBehindTheLength,
-    IdOutOfRange,
-    NegativeId,
-    TargetOutOfRange,
-    TargetInPadding,
-    NoTargets,
-    PlainIsMasked,
-    PlainHasTargets,
-    PlainWithChance,
-    CountsCalls,
-    PlaceInBatch,
-    SizeOfBatch,
-    ByThread,
-    SameMasks,
-    ShareAStatic,
-    AssetsElsewhere,
-    AssetsChangeSamples,
-    KeepsRounded,
-    KeepsBackwards,
-    KeepsAbsolute,
-    MasksOfOtherShape,
-    MasksTooFew,
-    MasksLackALabel,
-    MasksOfTheMoment,
-    MasksWithoutSpacing,
-    MasksOfNothing,
-    MasksOfNoSample,
-    MasksPanic,
-    OneMaskPanics,
-    NoImage,
-    HalfAPicture,
-    RendersAnything,
-    AnswersAnything,
-    OtherCodeForUnknown,
-    MissingPathAccepted,
-    MissingPathPanics,
-    BadIndexDelivered,
-    BadIndexPanics,
-    GibberishAccepted,
-    GibberishOtherCode,
-    ErrorWithoutJson,
-    EmptyDelivered,
-    EmptyPanics,
-    TruncatedPanics,
-    TruncatedNotANumber,
-    ChangedPanics,
-    ChangedUnknownCode,
-    LeaksMemory,
-    LeavesThreads,
-    LeavesFiles,
-    Slow,
-}
+pub use fault::{Fault, set};
+use fault::{current, is, is_main_thread};
 
-static FAULT: RwLock<Fault> = RwLock::new(Fault::None);
 static N_CALLS: AtomicUsize = AtomicUsize::new(0);
 static N_OPEN: AtomicUsize = AtomicUsize::new(0);
 static LEFT: Mutex<Vec<fs::File>> = Mutex::new(Vec::new());
 
-thread_local! {
-    static IS_MAIN: Cell<bool> = const { Cell::new(false) };
-}
-
 /// The plugin.
 pub static HEADER: PluginHeader = PluginHeader::new(PluginTable { attach, describe, invoke, open, query, fill, close });
-
-/// Sets what is wrong from now on; this thread becomes the one that [`Fault::ByThread`] spares.
-pub fn set(fault: Fault) {
-    IS_MAIN.set(true);
-    *FAULT.write().unwrap() = fault;
-}
-
-fn is(fault: Fault) -> bool {
-    *FAULT.read().unwrap() == fault
-}
 
 struct Dataset {
     words: bool,
@@ -151,14 +35,14 @@ struct Dataset {
     shifted: bool,
 }
 
-type Told<T> = Result<T, (i32, String)>;
+type Answer<T> = Result<T, (i32, String)>;
 
-fn failed<T>(code: i32, message: impl Into<String>) -> Told<T> {
+fn failed<T>(code: i32, message: impl Into<String>) -> Answer<T> {
     Err((code, message.into()))
 }
 
-fn answered<T>(told: Told<T>) -> RResult<T, PluginError> {
-    match told {
+fn answered<T>(answer: Answer<T>) -> RResult<T, PluginError> {
+    match answer {
         Ok(answer) => ROk(answer),
         Err((code, message)) => {
             let body = if is(Fault::ErrorWithoutJson) { message } else { json!({ "message": message }).to_string() };
@@ -187,7 +71,7 @@ extern "C" fn describe() -> RResult<RString, PluginError> {
             "words": { "type": "boolean", "default": false, "description": "Ids of words instead of numbers." } } }
     });
     let option = "/options/properties/words";
-    match *FAULT.read().unwrap() {
+    match current() {
         Fault::DescriptionIsGibberish => return ROk("{".into()),
         Fault::DescriptionChanges => {
             description["summary"] = json!(format!("described {} times", N_CALLS.fetch_add(1, Ordering::Relaxed)));
@@ -220,7 +104,7 @@ extern "C" fn invoke(name: RStr<'_>, body: RStr<'_>) -> RResult<RString, PluginE
     answered(invoked(name.as_str(), body.as_str()).map(|answer| answer.to_string().into()))
 }
 
-fn invoked(name: &str, body: &str) -> Told<Value> {
+fn invoked(name: &str, body: &str) -> Answer<Value> {
     if name != operation::SYNTHESISE {
         return unknown(name).map(|_| json!({}));
     }
@@ -228,14 +112,14 @@ fn invoked(name: &str, body: &str) -> Told<Value> {
         return failed(code::PANIC, "the plugin panicked: boo");
     }
     let request: Synthesise = serde_json::from_str(body).unwrap();
-    let n = match *FAULT.read().unwrap() {
+    let n = match current() {
         Fault::SynthesisesNothing => 0,
         Fault::SynthesisesTooFew => request.n_samples - 1,
         _ => request.n_samples,
     };
     for sample in 0..n {
         let mut bytes = b"BARE".to_vec();
-        bytes.push(match *FAULT.read().unwrap() {
+        bytes.push(match current() {
             Fault::FilesOfTheMoment => N_CALLS.fetch_add(1, Ordering::Relaxed) as u8,
             Fault::FilesWithoutSeed => 0,
             _ => request.seed as u8,
@@ -248,8 +132,8 @@ fn invoked(name: &str, body: &str) -> Told<Value> {
     Ok(json!({ "data": [data], "options": {} }))
 }
 
-fn unknown(name: &str) -> Told<Vec<u8>> {
-    match *FAULT.read().unwrap() {
+fn unknown(name: &str) -> Answer<Vec<u8>> {
+    match current() {
         Fault::AnswersAnything => Ok(b"{}".to_vec()),
         Fault::OtherCodeForUnknown => failed(code::BAD_REQUEST, format!("{name}?")),
         _ => failed(code::UNKNOWN_OPERATION, format!("there is no operation {name}")),
@@ -266,7 +150,7 @@ extern "C" fn open(body: RStr<'_>) -> RResult<DatasetHandle, PluginError> {
     }))
 }
 
-fn opened(body: &str) -> Told<Dataset> {
+fn opened(body: &str) -> Answer<Dataset> {
     let request: Open = match serde_json::from_str(body) {
         Ok(request) => request,
         Err(_) if is(Fault::GibberishAccepted) => return Ok(Dataset { words: false, files: vec![], shifted: false }),
@@ -278,7 +162,7 @@ fn opened(body: &str) -> Told<Dataset> {
         Value::Null => false,
         Value::Object(options) => {
             if let Some(name) = options.keys().find(|name| *name != "words") {
-                match *FAULT.read().unwrap() {
+                match current() {
                     Fault::UnknownOptionAccepted => {}
                     Fault::UnknownOptionPanics => return failed(code::PANIC, "unwrap"),
                     _ => return failed(code::BAD_REQUEST, format!("there is no option {name}")),
@@ -296,7 +180,7 @@ fn opened(body: &str) -> Told<Dataset> {
                 files.push((entry.display().to_string(), path));
                 continue;
             }
-            match *FAULT.read().unwrap() {
+            match current() {
                 Fault::MissingPathAccepted => files.push(("phantom".into(), path)),
                 Fault::MissingPathPanics => return failed(code::PANIC, "unwrap"),
                 _ => return failed(code::UNREADABLE, format!("{} is missing", entry.display())),
@@ -310,7 +194,7 @@ fn opened(body: &str) -> Told<Dataset> {
     if is(Fault::OpensNothing) {
         files.clear();
     }
-    match *FAULT.read().unwrap() {
+    match current() {
         Fault::LeavesThreads => {
             std::thread::spawn(|| std::thread::sleep(std::time::Duration::from_secs(60)));
         }
@@ -327,8 +211,8 @@ extern "C" fn query(handle: DatasetHandle, name: RStr<'_>, body: RSlice<'_, u8>)
     answered(queried(dataset, name.as_str(), body.as_slice()).map(RVec::from))
 }
 
-fn queried(dataset: &Dataset, name: &str, body: &[u8]) -> Told<Vec<u8>> {
-    let fault = *FAULT.read().unwrap();
+fn queried(dataset: &Dataset, name: &str, body: &[u8]) -> Answer<Vec<u8>> {
+    let fault = current();
     let n = dataset.files.len();
     let answer = match name {
         operation::GEOMETRY if fault == Fault::OtherGeometry => {
@@ -393,8 +277,8 @@ fn kept(dataset: &Dataset, request: &Keep) -> Value {
 }
 
 /// A file's values are its labels: two in each token.
-fn labelled(dataset: &Dataset, request: &LabelMaps) -> Told<Vec<u8>> {
-    let fault = *FAULT.read().unwrap();
+fn labelled(dataset: &Dataset, request: &LabelMaps) -> Answer<Vec<u8>> {
+    let fault = current();
     if dataset.words {
         return failed(code::UNSUPPORTED, "words have no labels");
     }
@@ -442,12 +326,12 @@ fn labelled(dataset: &Dataset, request: &LabelMaps) -> Told<Vec<u8>> {
     Ok(answer)
 }
 
-fn rendered(dataset: &Dataset, body: &[u8]) -> Told<Vec<u8>> {
+fn rendered(dataset: &Dataset, body: &[u8]) -> Answer<Vec<u8>> {
     let expected = if dataset.words { 32 * 4 } else { 24 * 4 };
     if body.len() != expected && !is(Fault::RendersAnything) {
         return failed(code::BAD_REQUEST, format!("{} bytes", body.len()));
     }
-    Ok(match *FAULT.read().unwrap() {
+    Ok(match current() {
         Fault::NoImage => b"no image".to_vec(),
         Fault::HalfAPicture => b"\x89PNG\r\n\x1a\n\0\0\0\x0dIHDR".to_vec(),
         _ => b"some words".to_vec(),
@@ -463,7 +347,7 @@ extern "C" fn fill(
     let dataset = unsafe { &*handle.0.cast::<Dataset>() };
     let train = request.view == VIEW_TRAIN;
     let n = request.indices.len();
-    match *FAULT.read().unwrap() {
+    match current() {
         // Hidden from the optimiser, which leaves out unused memory.
         Fault::LeaksMemory => drop(std::hint::black_box(Box::leak(vec![1u8; 2048].into_boxed_slice()))),
         Fault::Slow => std::thread::sleep(std::time::Duration::from_millis(20)),
@@ -471,18 +355,18 @@ extern "C" fn fill(
     }
     let mut errors = RVec::new();
     for slot in 0..n {
-        let mut chance = request.seeds[slot] | 1;
-        match *FAULT.read().unwrap() {
-            Fault::CountsCalls => chance += 2 * N_CALLS.fetch_add(1, Ordering::Relaxed) as u64,
-            Fault::PlaceInBatch => chance += 2 * slot as u64,
-            Fault::SizeOfBatch => chance += 2 * n as u64,
-            Fault::ByThread if !IS_MAIN.get() => chance += 2,
-            Fault::SameMasks => chance = 1,
-            Fault::PlainIsMasked if !train => chance = 1,
-            Fault::ShareAStatic => chance += 2 * N_OPEN.load(Ordering::SeqCst) as u64,
+        let mut random = request.seeds[slot] | 1;
+        match current() {
+            Fault::CountsCalls => random += 2 * N_CALLS.fetch_add(1, Ordering::Relaxed) as u64,
+            Fault::PlaceInBatch => random += 2 * slot as u64,
+            Fault::SizeOfBatch => random += 2 * n as u64,
+            Fault::ByThread if !is_main_thread() => random += 2,
+            Fault::SameMasks => random = 1,
+            Fault::PlainIsMasked if !train => random = 1,
+            Fault::ShareAStatic => random += 2 * N_OPEN.load(Ordering::SeqCst) as u64,
             _ => {}
         }
-        if let Err((code, message)) = filled(dataset, request.indices[slot], train, chance, slot, &mut buffers) {
+        if let Err((code, message)) = filled(dataset, request.indices[slot], train, random, slot, &mut buffers) {
             let slot = if is(Fault::SlotOutOfRange) { n } else { slot };
             errors.push(SampleError { slot: slot as u64, code, message: message.into() });
         }
@@ -491,8 +375,8 @@ extern "C" fn fill(
 }
 
 /// The values of a file.
-fn decoded(path: &Path) -> Told<Vec<u8>> {
-    let fault = *FAULT.read().unwrap();
+fn decoded(path: &Path) -> Answer<Vec<u8>> {
+    let fault = current();
     let bytes = match fs::read(path) {
         Ok(bytes) => bytes,
         Err(error) => return failed(code::UNREADABLE, error.to_string()),
@@ -524,11 +408,11 @@ fn filled(
     dataset: &Dataset,
     index: u64,
     train: bool,
-    mut chance: u64,
+    mut random: u64,
     slot: usize,
     buffers: &mut FillBuffers<'_>,
-) -> Told<()> {
-    let fault = *FAULT.read().unwrap();
+) -> Answer<()> {
+    let fault = current();
     let Some((_, path)) = dataset.files.get(usize::try_from(index).unwrap_or(usize::MAX)) else {
         return match fault {
             Fault::BadIndexDelivered => Ok(()),
@@ -546,10 +430,10 @@ fn filled(
         values[0] ^= 64;
     }
     let mut draw = || {
-        chance ^= chance << 13;
-        chance ^= chance >> 7;
-        chance ^= chance << 17;
-        chance
+        random ^= random << 13;
+        random ^= random >> 7;
+        random ^= random << 17;
+        random
     };
     if dataset.words {
         let ids = &mut buffers.ids[slot * 32..][..32];

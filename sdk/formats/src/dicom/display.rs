@@ -1,4 +1,4 @@
-//! From the modality's numbers to grey for display, `[0, 1]`: values of interest, and which end is white.
+//! Display of grey values: VOI LUT or window, and the polarity of the photometric interpretation. Gives `[0, 1]`.
 //!
 //! In this order the first that a file states: its table, its first window, or else the least and the largest number in
 //! the image, padding left out.
@@ -13,7 +13,7 @@ use super::modality_lut::Table;
 use super::object::Object;
 use super::pixels::{Photometric, Pixels};
 
-/// How numbers become grey.
+/// The transformation of values to grey.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) enum Display {
     /// Through a table.
@@ -32,7 +32,7 @@ pub(crate) struct Window {
     pub(crate) shape: Shape,
 }
 
-/// How grey grows within a window (DICOM PS3.3, C.11.2.1.2 and C.11.2.1.3).
+/// The function of a window (DICOM PS3.3, C.11.2.1.2 and C.11.2.1.3).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Shape {
     /// Linearly, over one less than the width, about half less than the centre.

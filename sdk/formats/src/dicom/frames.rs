@@ -1,6 +1,6 @@
-//! Where the frames of an object lie in its file, and their bytes, one frame at a time.
+//! The frames of an object: their offsets in the file, and their bytes, one frame at a time.
 //!
-//! Compressed frames are one or several fragments. Which fragments are whose is told, in this order, by there being one
+//! Compressed frames are one or several fragments. The fragments of a frame are found, in this order, by there being one
 //! frame or as many as fragments, by the tables of offsets, or by how compressed images begin. Decoding is not done
 //! here.
 

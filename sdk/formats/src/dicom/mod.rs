@@ -51,7 +51,7 @@ use modality_lut::ModalityLut;
 use object::Object;
 use pixels::{Photometric, Pixels};
 
-/// The kinds that are read, for people.
+/// File formats that are read, for display.
 pub const FILE_FORMATS: &str = "DICOM (.dcm, .dicom, .ima, or by content)";
 
 /// Whether a lower-case file name ends like a DICOM file.

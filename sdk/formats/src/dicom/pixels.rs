@@ -1,4 +1,4 @@
-//! What the pixels of a DICOM object are: size, number of frames, depth, sign, colour. Checked before any of them is
+//! The image pixel module of a DICOM object: size, number of frames, bit depth, sign, colour. Checked before any of them is
 //! read.
 
 use dicom_dictionary_std::tags;
@@ -11,7 +11,7 @@ use super::transfer_syntax::Coding;
 /// Most samples in one frame, all channels counted: 256 MiB as `f32`.
 pub(crate) const MAX_FRAME_SAMPLES: u64 = 1 << 26;
 
-/// How the channels of a pixel are to be understood.
+/// Photometric interpretation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Photometric {
     /// Low values are white.

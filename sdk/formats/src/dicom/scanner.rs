@@ -21,7 +21,7 @@ const MAX_HEADER_BYTES: u64 = 1 << 28;
 /// Float, double and integer pixels.
 const PIXELS: [Tag; 3] = [Tag(0x7fe0, 0x0008), Tag(0x7fe0, 0x0009), Tag(0x7fe0, 0x0010)];
 
-/// Where the pixels of an object are.
+/// Location of an object's pixel data.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct PixelPlace {
     /// The element that holds them.

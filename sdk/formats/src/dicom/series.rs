@@ -34,7 +34,7 @@ pub struct Series {
     stack: Result<Stack, Error>,
 }
 
-/// What is known of a series without its pixels.
+/// Size, spacing and notes of a series, without its pixels.
 #[derive(Debug, Clone, PartialEq)]
 pub struct SeriesInfo {
     /// `[depth, rows, columns]`.

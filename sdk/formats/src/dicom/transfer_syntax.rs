@@ -5,7 +5,7 @@ use dicom_transfer_syntax_registry::{TransferSyntaxIndex, TransferSyntaxRegistry
 
 use super::elements::Encoding;
 
-/// How the pixels of a frame are stored.
+/// Compression of the pixel data.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Coding {
     /// As numbers, all frames in one piece.

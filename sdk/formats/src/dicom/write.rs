@@ -20,7 +20,7 @@ pub enum Modality {
     Radiography,
 }
 
-/// Where a slice lies in the body, in millimetres to the patient's left, posterior and superior.
+/// Position and orientation of a slice in the patient, in millimetres to the patient's left, posterior and superior.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Place {
     /// The middle of the first pixel.

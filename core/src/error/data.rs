@@ -1,0 +1,75 @@
+//! Datasets and samples that cannot be used.
+
+/// Why data cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum DataError {
+    /// A dataset without samples.
+    #[error("modality {modality} has no samples")]
+    NoSamples {
+        /// The modality.
+        modality: String,
+    },
+    /// Too many invalid samples.
+    #[error(
+        "{modality}: {n_invalid} of {n_samples} samples could not be read, more than data.max_invalid_fraction allows; the latest: {latest}"
+    )]
+    TooManyInvalid {
+        /// The modality.
+        modality: String,
+        /// Invalid samples.
+        n_invalid: usize,
+        /// Samples in the dataset.
+        n_samples: usize,
+        /// The latest reason.
+        latest: String,
+    },
+    /// Samples that must be valid and are not.
+    #[error("{n_invalid} of {n_samples} samples of {modality} could not be read")]
+    Invalid {
+        /// The modality.
+        modality: String,
+        /// Invalid samples.
+        n_invalid: usize,
+        /// Samples that were wanted.
+        n_samples: usize,
+    },
+    /// A sample that an earlier pass over the dataset could read.
+    #[error("sample {id} could be read before and now cannot: {reason}")]
+    NoLongerValid {
+        /// Sample id.
+        id: String,
+        /// Why.
+        reason: String,
+    },
+    /// A buffer sample that its dataset does not have.
+    #[error("buffer sample {id} of {modality} is not in its dataset")]
+    MissingBufferSample {
+        /// Sample id.
+        id: String,
+        /// The modality.
+        modality: String,
+    },
+    /// A dataset whose samples cannot be materialised.
+    #[error("modality {modality} cannot keep samples in the run")]
+    CannotMaterialise {
+        /// The modality.
+        modality: String,
+    },
+    /// A result of the model that is not finite.
+    #[error("a {what} is {value}")]
+    NotFinite {
+        /// `feature of ct` or `prediction`.
+        what: String,
+        /// The value.
+        value: f32,
+    },
+    /// No features to choose a buffer from.
+    #[error("there are no features to choose the buffer from")]
+    NoFeatures,
+    /// Points that cannot be clustered.
+    #[error("k-means: {detail}")]
+    Clustering {
+        /// What was found and expected.
+        detail: String,
+    },
+}

@@ -1,0 +1,117 @@
+//! What can go wrong in training and evaluation: an enum for each area. Messages say what was found and what was expected. Remedies are
+//! the caller's, which knows its own options.
+
+mod data;
+mod device;
+mod evaluation;
+mod model;
+mod run;
+mod setting;
+mod weights;
+
+use std::path::{Path, PathBuf};
+
+pub use data::DataError;
+pub use device::DeviceError;
+pub use evaluation::EvaluationError;
+pub use model::ModelError;
+pub use run::RunError;
+pub use setting::SettingError;
+pub use weights::WeightsError;
+
+/// Shorthand.
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+/// Any error of this crate.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// A setting that cannot be used.
+    #[error(transparent)]
+    Setting(#[from] SettingError),
+    /// Data that cannot be used.
+    #[error(transparent)]
+    Data(#[from] DataError),
+    /// A model that cannot be used.
+    #[error(transparent)]
+    Model(#[from] ModelError),
+    /// A device that cannot be used.
+    #[error(transparent)]
+    Device(#[from] DeviceError),
+    /// Weights that cannot be read or written.
+    #[error(transparent)]
+    Weights(#[from] WeightsError),
+    /// A task that cannot be measured.
+    #[error(transparent)]
+    Evaluation(#[from] EvaluationError),
+    /// A run that cannot be continued.
+    #[error(transparent)]
+    Run(#[from] RunError),
+    /// A dataset that failed as a whole; the message is the dataset's.
+    #[error("{0}")]
+    Dataset(String),
+    /// A function of the caller that failed, such as one that receives results; the message is the caller's.
+    #[error("{0}")]
+    Caller(String),
+    /// A training loss that is not finite.
+    #[error("stage {stage}, epoch {epoch}, step {step}: the {kind} loss of {modality} is {value}; {checkpoint}")]
+    NotFinite {
+        /// Stage name.
+        stage: String,
+        /// Epoch, from 1.
+        epoch: usize,
+        /// Step within the epoch, from 1.
+        step: usize,
+        /// Modality of the batch.
+        modality: String,
+        /// `pretext` or `distillation`.
+        kind: &'static str,
+        /// The value.
+        value: f32,
+        /// The checkpoint to go back to, in words.
+        checkpoint: String,
+    },
+    /// A file that cannot be read or written.
+    #[error("{action} {path}: {reason}")]
+    File {
+        /// What was tried: `cannot write`.
+        action: &'static str,
+        /// Which file.
+        path: PathBuf,
+        /// Why.
+        reason: std::io::Error,
+    },
+    /// A file whose content is not what it should be.
+    #[error("{path} is damaged or from another version: {detail}")]
+    Damaged {
+        /// Which file.
+        path: PathBuf,
+        /// What was found and expected.
+        detail: String,
+    },
+    /// Someone asked to stop.
+    #[error("stopped as asked: {place}; {checkpoint}")]
+    Interrupted {
+        /// Stage, epoch and step.
+        place: String,
+        /// The checkpoint to continue from, in words.
+        checkpoint: String,
+    },
+}
+
+impl Error {
+    /// Names the file that an input or output error concerns.
+    pub(crate) fn file(action: &'static str, path: &Path) -> impl FnOnce(std::io::Error) -> Self {
+        let path = path.to_path_buf();
+        move |reason| Self::File { action, path, reason }
+    }
+
+    /// A file with the wrong content.
+    pub(crate) fn damaged(path: &Path, detail: impl std::fmt::Display) -> Self {
+        Self::Damaged { path: path.to_path_buf(), detail: detail.to_string() }
+    }
+
+    /// A sample that an earlier pass over the dataset could read.
+    pub(crate) fn no_longer_valid(id: &str, reason: &str) -> Self {
+        DataError::NoLongerValid { id: id.into(), reason: reason.into() }.into()
+    }
+}

@@ -1,0 +1,46 @@
+//! Models and modalities that do not fit each other.
+
+/// Why a model cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum ModelError {
+    /// A family that the model does not have.
+    #[error("the model has no family {family} for modality {modality}")]
+    UnknownFamily {
+        /// Token family.
+        family: String,
+        /// The modality.
+        modality: String,
+    },
+    /// Tokens of another kind or size than the family's.
+    #[error("modality {modality} has {found}, but family {family} of this model has {expected}")]
+    Tokens {
+        /// The modality.
+        modality: String,
+        /// Token family.
+        family: String,
+        /// Tokens of the modality.
+        found: String,
+        /// Tokens of the family.
+        expected: String,
+    },
+    /// More tokens than the family has positions.
+    #[error("modality {modality} has {found} tokens a sample, but family {family} has {expected} positions")]
+    TooManyTokens {
+        /// The modality.
+        modality: String,
+        /// Token family.
+        family: String,
+        /// Tokens in a sample.
+        found: usize,
+        /// Positions of the family.
+        expected: usize,
+    },
+    /// A model that is no earlier one of another.
+    #[error("a model with the families {found:?} is no earlier one of a model with {expected:?}")]
+    NotEarlier {
+        /// Families of the model.
+        found: Vec<String>,
+        /// Families of the later model.
+        expected: Vec<String>,
+    },
+}

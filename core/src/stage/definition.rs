@@ -1,0 +1,125 @@
+//! What a stage is: its data, its settings, the stages before it, and the batches that follow.
+
+use std::collections::BTreeMap;
+
+use burn::tensor::Device;
+
+use super::settings::StageSettings;
+use crate::buffer::RehearsalBuffer;
+use crate::continual::ReplaySource;
+use crate::data::{Dataset, EpochPlan, Objective, Pool};
+use crate::model::ModelConfig;
+use crate::run::{Checkpoints, StageFolder, StoredModel};
+use crate::{DataError, Error, ModelError, Result};
+
+/// An earlier stage, as a later one sees it.
+pub struct PreviousStage<'a> {
+    /// Its data.
+    pub dataset: &'a dyn Dataset,
+    /// Its buffer; empty where the strategy keeps none.
+    pub buffer: RehearsalBuffer,
+    /// Passes over its data, where all of them are learned together.
+    pub epochs: usize,
+    /// Samples in a batch.
+    pub batch_size: usize,
+}
+
+/// A stage that is about to run.
+pub struct Stage<'a> {
+    /// Position in the run, from 1.
+    pub number: usize,
+    /// Seed of the run.
+    pub seed: u64,
+    /// Settings.
+    pub settings: &'a StageSettings,
+    /// The new modality.
+    pub current: &'a dyn Dataset,
+    /// Sizes of the model, with the families of earlier stages and of this one.
+    pub model: ModelConfig,
+    /// The model to go on with: the previous stage's, or the one that the run begins with; none for fresh parameters.
+    pub previous: Option<StoredModel>,
+    /// PreviousStage stages in their order.
+    pub earlier: Vec<PreviousStage<'a>>,
+    /// Whether the stage only joins: a later one will learn its data together with its own.
+    pub deferred: bool,
+    /// Where it is written.
+    pub folder: StageFolder,
+    /// Where it is computed.
+    pub device: Device,
+}
+
+impl Stage<'_> {
+    /// Batches of an epoch, by the name of their losses: the modality, with the stage's number where it comes again.
+    ///
+    /// # Errors
+    /// No samples, a buffer of samples that the data do not have.
+    pub fn batches(&self) -> Result<BTreeMap<String, usize>> {
+        if self.deferred {
+            return Ok(BTreeMap::new());
+        }
+        let pools = self.pools()?;
+        Ok(pools.into_iter().map(|pool| (pool.label.clone(), EpochPlan::n_steps(&[pool]))).collect())
+    }
+
+    /// Passes over the data.
+    pub(super) fn epochs(&self) -> usize {
+        if self.deferred { 0 } else { self.settings.epochs }
+    }
+
+    pub(super) fn interrupted(&self, place: &str, checkpoints: &Checkpoints) -> Error {
+        let place = format!("stage {} {}, {place}", self.number, self.current.modality());
+        Error::Interrupted { place, checkpoint: checkpoints.latest_name() }
+    }
+
+    /// The current modality, then what the strategy replays of each earlier stage.
+    pub(super) fn pools(&self) -> Result<Vec<Pool>> {
+        if self.current.ids().is_empty() {
+            return Err(DataError::NoSamples { modality: self.current.modality().into() }.into());
+        }
+        let batch_size = self.settings.batch_size;
+        let all = |dataset: &dyn Dataset| (0..dataset.ids().len() as u64).collect::<Vec<_>>();
+        let pool =
+            |dataset, label, objective, indices| Pool { dataset, objective, label, indices, batch_size, passes: 1.0 };
+        let mut pools = vec![pool(0, self.label(self.earlier.len()), Objective::Pretext, all(self.current))];
+        for (at, earlier) in self.earlier.iter().enumerate() {
+            let kept = || earlier.buffer.indices(earlier.dataset.modality(), earlier.dataset.ids());
+            let label = self.label(at);
+            let pool = match self.settings.strategy.replay_source() {
+                ReplaySource::Nothing => continue,
+                ReplaySource::DistilledBuffers { .. } => pool(at + 1, label, Objective::Distillation, kept()?),
+                ReplaySource::Buffers => pool(at + 1, label, Objective::Pretext, kept()?),
+                // As many batches as in a stage of its own.
+                ReplaySource::AllSamples => Pool {
+                    batch_size: earlier.batch_size,
+                    passes: earlier.epochs as f64 / self.settings.epochs as f64,
+                    ..pool(at + 1, label, Objective::Pretext, all(earlier.dataset))
+                },
+            };
+            if !pool.indices.is_empty() {
+                pools.push(pool);
+            }
+        }
+        Ok(pools)
+    }
+
+    /// Name of a stage's losses, by its position from 0: `ct`, or `ct#6` when an earlier stage had the same modality.
+    pub(super) fn label(&self, at: usize) -> String {
+        let modality = |at: usize| self.earlier.get(at).map_or(self.current, |earlier| earlier.dataset).modality();
+        let own = modality(at);
+        if (0..at).any(|before| modality(before) == own) { format!("{own}#{}", at + 1) } else { own.into() }
+    }
+
+    /// The dataset that a pool draws from.
+    pub(super) fn dataset(&self, pool: &Pool) -> &dyn Dataset {
+        match pool.dataset {
+            0 => self.current,
+            earlier => self.earlier[earlier - 1].dataset,
+        }
+    }
+
+    pub(super) fn family(&self, dataset: &dyn Dataset) -> Result<usize> {
+        self.model.family(dataset.family()).ok_or_else(|| {
+            ModelError::UnknownFamily { family: dataset.family().into(), modality: dataset.modality().into() }.into()
+        })
+    }
+}

@@ -1,0 +1,234 @@
+//! The run of a stage: student, strategy and checkpoints are set up, the epochs trained, the buffer chosen, the files written.
+
+use std::collections::BTreeMap;
+
+use burn::module::Module;
+use burn::tensor::Device;
+
+use super::batches::Batches;
+use super::definition::Stage;
+use super::features::extract_features;
+use super::observer::{Observer, StageEndTask, StageReport};
+use super::trainer::{StageTrainer, TrainState};
+use crate::buffer::{RehearsalBuffer, Store};
+use crate::clustering::KMeansOptions;
+use crate::continual::{ContinualStrategy, StageEnd, StageStart};
+use crate::data::EpochPlan;
+use crate::model::{Model, Precision};
+use crate::optimisation::adamw;
+use crate::run::{
+    CHECKSUM_PLACEHOLDER, Checkpoints, FORMAT, MetricsLog, Restored, RunLayout, StageState, save_model, write_folder,
+    write_manifest,
+};
+use crate::{Error, Result, RunError};
+
+impl Stage<'_> {
+    /// Runs the stage, from its latest checkpoint if there is one, and leaves model, buffer, metrics and state in its folder.
+    ///
+    /// # Errors
+    /// Settings out of range, data that do not fit, too many invalid samples, a loss that is not finite, files that cannot be written.
+    pub fn run(&self, observer: &mut dyn Observer) -> Result<StageState> {
+        self.settings.check()?;
+        let pools = self.pools()?;
+        let n_steps = EpochPlan::n_steps(&pools);
+        observer.stage_started(&StageReport {
+            stage: self.number,
+            modality: self.current.modality(),
+            label: &self.label(self.earlier.len()),
+            n_samples: self.current.ids().len(),
+            epochs: self.epochs(),
+            n_steps,
+        });
+        std::fs::create_dir_all(self.folder.path()).map_err(Error::file("cannot create", self.folder.path()))?;
+
+        let device = self.device.clone().autodiff();
+        let student = self.student(&device)?;
+        let mut strategy = self.settings.strategy.build(&StageStart {
+            stage: self.number,
+            seed: self.seed,
+            epochs: self.settings.epochs,
+            model: &self.model,
+            student: &student,
+            // A model from elsewhere is no stage's: nothing is kept of it.
+            previous: self.previous.as_ref().filter(|_| !self.earlier.is_empty()),
+            device: &device,
+        })?;
+        let student = strategy.prepare(student);
+        let optimiser = adamw(&self.settings.optimiser, &student);
+        let checkpoints = Checkpoints::new(self.folder.clone());
+        let Restored { model, optimiser, state, metrics, damaged } = checkpoints.restore(student, optimiser)?;
+        for error in damaged {
+            observer.warning(&format!("{error}; the checkpoint before it is used"));
+        }
+        let mut state = state.map_or_else(|| Ok(self.initial_state()), |state| self.accept(state))?;
+        let mut metrics = MetricsLog::begin(self.folder.file(RunLayout::METRICS), metrics)?;
+
+        let mut train_state = TrainState::new(model, optimiser);
+        let trainer = StageTrainer {
+            stage: self,
+            batches: &Batches::new(self, &pools),
+            strategy: strategy.as_mut(),
+            device: &device,
+            checkpoints: &checkpoints,
+            metrics: &mut metrics,
+            state: &mut state,
+            train_state: &mut train_state,
+        };
+        trainer.run(observer)?;
+        // What is chosen by a model should not depend on how fast it was learned.
+        let model = train_state.into_model().with_precision(Precision::default());
+        self.finish(model, strategy.as_mut(), state, &checkpoints, observer)
+    }
+
+    /// The model as the stage begins.
+    fn student(&self, device: &Device) -> Result<Model> {
+        let student = match &self.previous {
+            Some(stored) => stored.load(device)?.next_student(&self.model, self.seed, self.number, device),
+            None => Model::new(&self.model, self.seed, self.number, device),
+        };
+        Ok(student.with_precision(self.settings.precision))
+    }
+
+    fn initial_state(&self) -> StageState {
+        StageState {
+            format: FORMAT,
+            checksum: CHECKSUM_PLACEHOLDER.into(),
+            stage: self.number,
+            modality: self.current.modality().into(),
+            family: self.current.family().into(),
+            model: self.model.clone(),
+            seed: self.seed,
+            epochs_done: 0,
+            epochs: self.epochs(),
+            steps: 0,
+            unfinished: None,
+            n_samples: self.current.ids().len(),
+            fingerprint: self.current.fingerprint().into(),
+            invalid_samples: BTreeMap::new(),
+            checksums: BTreeMap::new(),
+        }
+    }
+
+    /// Makes sure that a checkpoint belongs to this stage and these data.
+    fn accept(&self, found: StageState) -> Result<StageState> {
+        let expected = self.initial_state();
+        for (field, found, expected) in [
+            ("modality", &found.modality, &expected.modality),
+            ("data fingerprint", &found.fingerprint, &expected.fingerprint),
+            ("seed", &found.seed.to_string(), &expected.seed.to_string()),
+        ] {
+            if found != expected {
+                return Err(RunError::CheckpointMismatch {
+                    stage: self.folder.name(),
+                    field,
+                    found: found.clone(),
+                    expected: expected.clone(),
+                }
+                .into());
+            }
+        }
+        Ok(found)
+    }
+
+    /// Lets the strategy end its work, chooses the buffer and closes the stage.
+    fn finish(
+        &self,
+        model: Model,
+        strategy: &mut dyn ContinualStrategy,
+        mut state: StageState,
+        checkpoints: &Checkpoints,
+        observer: &mut dyn Observer,
+    ) -> Result<StageState> {
+        let mut files = [RunLayout::MODEL, RunLayout::BUFFER, RunLayout::METRICS].map(String::from).to_vec();
+        let mut model = model;
+        if !self.deferred {
+            let mut end = StageEnd {
+                folder: &self.folder,
+                source: self.current,
+                family: self.family(self.current)?,
+                device: &self.device.clone().autodiff(),
+                num_workers: self.settings.num_workers,
+                progress: &mut |done, all| {
+                    observer.stage_end(StageEndTask::Importance, done, all);
+                    self.go_on(observer, "while the importance of parameters was estimated", checkpoints)
+                },
+            };
+            let (left, more) = strategy.end_stage(model, &mut end)?;
+            (model, files) = (left, [files, more].concat());
+        }
+        let kept = self.choose(&model, &mut state, checkpoints, observer)?;
+        self.folder.save_buffer(&kept.buffer)?;
+        if self.settings.buffer.store == Store::Materialised {
+            write_folder(&self.folder.file(RunLayout::BUFFER_SAMPLES), |folder| {
+                self.current.keep(&kept.indices, folder)?;
+                write_manifest(folder)
+            })?;
+            files.push(format!("{}/{}", RunLayout::BUFFER_SAMPLES, RunLayout::MANIFEST));
+        }
+        if self.folder.file(RunLayout::ASSETS).is_dir() {
+            files.push(format!("{}/{}", RunLayout::ASSETS, RunLayout::MANIFEST));
+        }
+        save_model(&self.folder.file(RunLayout::MODEL), &model)?;
+        let state = self.folder.finish(state, &files)?;
+        checkpoints.clear()?;
+        observer.stage_finished(&state);
+        Ok(state)
+    }
+
+    /// Chooses the buffer by the features of all samples; an empty one where the strategy keeps none.
+    fn choose(
+        &self,
+        model: &Model,
+        state: &mut StageState,
+        checkpoints: &Checkpoints,
+        observer: &mut dyn Observer,
+    ) -> Result<Kept> {
+        if !self.settings.strategy.name.keeps_buffer() {
+            return Ok(Kept::default());
+        }
+        let n_samples = self.current.ids().len();
+        let family = self.family(self.current)?;
+        observer.stage_end(StageEndTask::Features, 0, n_samples);
+        let features = extract_features(
+            &model.valid(),
+            family,
+            self.current,
+            self.settings.loader_options(),
+            &self.device,
+            &mut |done| {
+                observer.stage_end(StageEndTask::Features, done, n_samples);
+                self.go_on(observer, "while the buffer was chosen", checkpoints)
+            },
+        )?;
+        for (id, message) in &features.invalid {
+            state.invalid_samples.insert(id.clone(), message.clone());
+        }
+        let mut options = KMeansOptions {
+            device: &self.device,
+            max_iterations: KMeansOptions::MAX_ITERATIONS,
+            progress: &mut |iteration, n_changed| {
+                observer.stage_end(StageEndTask::KMeans { iteration }, n_changed, n_samples);
+                self.go_on(observer, "while the buffer was chosen", checkpoints)
+            },
+        };
+        let selected =
+            self.settings.buffer.policy().select(&features.values, features.width, self.seed, &mut options)?;
+        Ok(Kept {
+            indices: selected.iter().map(|selected| features.rows[selected.index]).collect(),
+            buffer: RehearsalBuffer::new(&selected, &features.rows, self.current.ids()),
+        })
+    }
+
+    /// An error if someone has asked to stop.
+    fn go_on(&self, observer: &dyn Observer, place: &str, checkpoints: &Checkpoints) -> Result<()> {
+        if observer.stop_requested() { Err(self.interrupted(place, checkpoints)) } else { Ok(()) }
+    }
+}
+
+/// What a stage keeps for later ones.
+#[derive(Default)]
+struct Kept {
+    /// Of the kept samples, in the order of the buffer.
+    indices: Vec<u64>,
+    buffer: RehearsalBuffer,
+}

@@ -1,0 +1,162 @@
+//! Remedies for errors of the core, in terms of this program's options and settings. The core says what was found and expected.
+
+use std::io::ErrorKind;
+
+use medcoss_core::weights::PUBLISHED_FAMILIES;
+use medcoss_core::{DataError, DeviceError, Error, EvaluationError, ModelError, RunError, SettingError, WeightsError};
+
+/// The remedy for an error, without `hint: `; none where the message says all there is to say.
+pub(crate) fn hint(error: &Error) -> Option<String> {
+    match error {
+        Error::Setting(error) => of_setting(error),
+        Error::Data(error) => of_data(error),
+        Error::Model(error) => of_model(error),
+        Error::Device(error) => of_device(error),
+        Error::Weights(error) => of_weights(error),
+        Error::Evaluation(error) => of_evaluation(error),
+        Error::Run(error) => of_run(error),
+        Error::NotFinite { .. } => Some("lower the learning rate or lengthen the warm-up".into()),
+        Error::File { reason, .. } => of_file(reason.kind()),
+        Error::Dataset(_) | Error::Caller(_) | Error::Damaged { .. } | Error::Interrupted { .. } => None,
+    }
+}
+
+fn of_setting(error: &SettingError) -> Option<String> {
+    match error {
+        SettingError::StoreWithoutBuffer { .. } => {
+            Some("leave out buffer.store, or set strategy.name to \"medcoss\" or \"replay\"".into())
+        }
+        SettingError::NoClassToken { .. } => Some("pool by the mean, or not at all".into()),
+        SettingError::NoSuchFamily { .. } => {
+            Some(format!("the published families are {}", PUBLISHED_FAMILIES.join(", ")))
+        }
+        SettingError::OutOfRange { .. }
+        | SettingError::Positions { .. }
+        | SettingError::Tokens { .. }
+        | SettingError::Metric { .. } => None,
+    }
+}
+
+fn of_data(error: &DataError) -> Option<String> {
+    match error {
+        DataError::TooManyInvalid { .. } => Some("repair or remove them, or raise data.max_invalid_fraction".into()),
+        DataError::MissingBufferSample { .. } => {
+            Some("restore the files of the stage, or give the data root with --data-root".into())
+        }
+        DataError::CannotMaterialise { .. } => Some("set buffer.store = \"reference\"".into()),
+        DataError::NoSamples { .. }
+        | DataError::Invalid { .. }
+        | DataError::NoLongerValid { .. }
+        | DataError::NotFinite { .. }
+        | DataError::NoFeatures
+        | DataError::Clustering { .. } => None,
+    }
+}
+
+fn of_model(error: &ModelError) -> Option<String> {
+    match error {
+        ModelError::Tokens { .. } => Some(
+            "modalities of one family must share their token size; give the same options, the same tokenizer; \
+             import weights without a family with --without"
+                .into(),
+        ),
+        ModelError::TooManyTokens { family, .. } => {
+            Some(format!("choose a smaller size, or start a new run with a larger model.positions.{family}"))
+        }
+        ModelError::UnknownFamily { .. } | ModelError::NotEarlier { .. } => None,
+    }
+}
+
+fn of_device(error: &DeviceError) -> Option<String> {
+    match error {
+        DeviceError::UnknownName { .. } => Some("use --device cpu, cuda or cuda:N".into()),
+        DeviceError::CudaNotFound { .. } => Some("use --device cpu".into()),
+        DeviceError::NoCudaSupport { .. } => Some("build with --features cuda, or use --device cpu".into()),
+        DeviceError::ReadBack { .. } | DeviceError::Benchmark { .. } => None,
+    }
+}
+
+fn of_weights(error: &WeightsError) -> Option<String> {
+    match error {
+        WeightsError::Checkpoint { .. } => {
+            Some("a copy or download that was cut short looks like this; try it again".into())
+        }
+        WeightsError::NotMedcoss { .. } => {
+            Some("give the published key names, in a state dict or under the entry `model`".into())
+        }
+        WeightsError::NoTensor { others, .. } if others.is_empty() => None,
+        WeightsError::NoTensor { others, .. } => Some(format!("the file has {}", others.join(", "))),
+        WeightsError::UnknownSize { what, .. } => Some(format!(
+            "importing takes it from --{} or a file with --config, a run that begins with weights from model.{}",
+            what.replace(' ', "-"),
+            what.replace(' ', "_")
+        )),
+        WeightsError::SizeConflict { name, .. } => Some(format!("leave {name} out, or name the right file")),
+        WeightsError::NotPublishable { .. } => Some("export with --layout medcoss-rs".into()),
+        WeightsError::NoPadding { .. } => Some("leave the attention mask out".into()),
+        WeightsError::UnknownFile { .. }
+        | WeightsError::NotATensor { .. }
+        | WeightsError::Tensor { .. }
+        | WeightsError::Metadata { .. } => None,
+    }
+}
+
+fn of_evaluation(error: &EvaluationError) -> Option<String> {
+    match error {
+        EvaluationError::RareClass { .. } => {
+            Some("give more samples of it, a larger share for the test, or leave the class out".into())
+        }
+        EvaluationError::LinearProbe { .. } => Some("raise l2".into()),
+        EvaluationError::NotFinite { .. } => Some("lower learning_rate".into()),
+        EvaluationError::Neighbours { n_train, .. } => {
+            Some(format!("set k = {}, or give more samples", (n_train / 2).max(1)))
+        }
+        EvaluationError::TooManyLabels { .. } => {
+            Some("set classes = \"foreground\" to take them for one class, or name the labels: classes = [1, 2]".into())
+        }
+        EvaluationError::EmptySplit { .. }
+        | EvaluationError::NoLabelMaps { .. }
+        | EvaluationError::MissingClass { .. }
+        | EvaluationError::Undefined { .. }
+        | EvaluationError::Masks { .. }
+        | EvaluationError::Features { .. }
+        | EvaluationError::Scores { .. } => None,
+    }
+}
+
+fn of_run(error: &RunError) -> Option<String> {
+    Some(match error {
+        RunError::Locked { .. } => "wait for it, or stop it; two writers would spoil the run".into(),
+        RunError::CheckpointMismatch { .. } => "resume with the same configuration and data, or start a new run".into(),
+        RunError::NoValidCheckpoint { stage, .. } => format!(
+            "copy the run from a backup, or remove its folder {stage} to train the stage again from its beginning"
+        ),
+    })
+}
+
+/// A file system that takes no more.
+fn of_file(kind: ErrorKind) -> Option<String> {
+    let remedy = match kind {
+        ErrorKind::StorageFull | ErrorKind::QuotaExceeded | ErrorKind::FileTooLarge => "make room on its file system",
+        ErrorKind::ReadOnlyFilesystem | ErrorKind::PermissionDenied => "make the folder writable for this user",
+        _ => return None,
+    };
+    Some(format!("{remedy} and resume the run; nothing that was complete is lost"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn remedies_name_the_options_of_this_program() {
+        let of = |error: Error| hint(&error).unwrap();
+        assert!(of(DeviceError::CudaNotFound { index: 1, n_devices: 0 }.into()).contains("--device"));
+        let missing = DataError::MissingBufferSample { id: "a".into(), modality: "ct".into() };
+        assert!(of(missing.into()).contains("--data-root"));
+        let size = WeightsError::UnknownSize { path: "a.pth".into(), what: "decoder heads".into() };
+        let size = of(size.into());
+        assert!(size.contains("--decoder-heads") && size.contains("model.decoder_heads"), "{size}");
+        assert!(of(EvaluationError::TooManyLabels { limit: 16 }.into()).contains("classes = \"foreground\""));
+    }
+}

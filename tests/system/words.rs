@@ -1,0 +1,71 @@
+//! Code, settings, messages and documents speak the field's words. Words of the project's own that were given up do not come back.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+/// What was given up, and the field's word for it. Words of several parts stand with a space, a hyphen or an underscore in texts.
+const GIVEN_UP: &[(&str, &str)] = &[
+    ("catalogue", "registry"),
+    ("contact memory", "probe cache"),
+    ("draw some", "sample without replacement"),
+    ("elastic weights", "ewc"),
+    ("first contact", "probe"),
+    ("foreign text", "untrusted text"),
+    ("further loss", "auxiliary loss"),
+    ("hurt", "overwritten"),
+    ("left over", "remaining"),
+    ("lesson", "step context"),
+    ("most steps", "max_iterations"),
+    ("own batch", "current-task batch"),
+    ("own distillation", "lwf"),
+    ("packed weights", "packnet"),
+    ("put aside", "saved"),
+    ("recalled", "replayed"),
+    ("ruling", "outcome"),
+    ("shelf", "prefetch queue"),
+    ("surroundings", "search environment"),
+];
+
+fn texts(folder: &Path, found: &mut Vec<PathBuf>) {
+    for entry in fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        let name = path.file_name().unwrap().to_string_lossy().into_owned();
+        if path.is_dir() {
+            // The frozen contract keeps its words; build folders hold none of the project's.
+            if !name.starts_with('.') && !["target", "contract-v1"].contains(&name.as_str()) {
+                texts(&path, found);
+            }
+        } else if ["rs", "md", "toml"].iter().any(|extension| name.ends_with(&format!(".{extension}"))) {
+            found.push(path);
+        }
+    }
+}
+
+/// Whether a lower-case text, with spaces in place of hyphens and underscores, has the word as a whole.
+fn has(text: &str, word: &str) -> bool {
+    text.match_indices(word).any(|(at, _)| {
+        let before = text[..at].chars().next_back();
+        let behind = text[at + word.len()..].chars().next();
+        ![before, behind].into_iter().flatten().any(char::is_alphanumeric)
+    })
+}
+
+#[test]
+fn words_that_were_given_up_do_not_come_back() {
+    let root = medcoss_test_support::repository();
+    let (mut files, mut found) = (Vec::new(), String::new());
+    texts(&root, &mut files);
+    assert!(files.len() > 300, "{} files", files.len());
+    // This file names them.
+    files.retain(|path| !path.ends_with("tests/system/words.rs"));
+    for path in files {
+        for (nth, line) in fs::read_to_string(&path).unwrap().lines().enumerate() {
+            let text = line.to_lowercase().replace(['-', '_'], " ");
+            for (word, instead) in GIVEN_UP.iter().filter(|(word, _)| has(&text, word)) {
+                let place = path.strip_prefix(&root).unwrap().display();
+                found.push_str(&format!("{place}:{}: {word:?}; the field says {instead:?}\n", nth + 1));
+            }
+        }
+    }
+    assert!(found.is_empty(), "{found}");
+}
