@@ -70,8 +70,9 @@ const RENAMED_OPTIONS: [(&str, &str, &str); 15] = [
 /// Refuses a configuration with former names.
 ///
 /// # Errors
-/// The first former name, with the present one.
+/// All former names, each with the present one.
 pub fn refuse_former_names(configuration: &toml::Table) -> Result<()> {
+    let mut renamed = Vec::new();
     for (former, present) in RENAMED_SETTINGS {
         let (section, key) = former.split_once('.').unwrap_or_default();
         let holds = |table: &toml::Value| table.get(key).is_some();
@@ -81,8 +82,13 @@ pub fn refuse_former_names(configuration: &toml::Table) -> Result<()> {
             None => false,
         };
         if is_used {
-            bail!("{former} is now {}\nhint: rename it in the configuration", present.join(" or "));
+            renamed.push(format!("{former} is now {}", present.join(" or ")));
         }
+    }
+    match renamed.len() {
+        0 => {}
+        1 => bail!("{}\nhint: rename it in the configuration", renamed[0]),
+        _ => bail!("{}\nhint: rename them in the configuration", renamed.join("\n")),
     }
     if let Some(name) = configuration.get("strategy").and_then(toml::Value::as_str) {
         bail!("strategy is {name:?}, expected a section\nhint: write strategy.name = {name:?}");
@@ -164,6 +170,10 @@ mod tests {
             assert!(error.starts_with(&format!("{former} is now {}", present[0])), "{error}");
             assert!(present.iter().all(|name| error.contains(name)), "{error}");
         }
+        let error =
+            refuse_former_names(&"[rehearsal]\nstore = 1\n[data]\nloader_threads = 2".parse().unwrap()).unwrap_err();
+        let expected = "rehearsal.store is now buffer.store\ndata.loader_threads is now data.num_workers\nhint: rename them in the configuration";
+        assert_eq!(error.to_string(), expected);
         assert!(refuse_former_names(&"[rehearsal]".parse().unwrap()).is_err());
         refuse_former_names(&"[buffer]\nratio = 0.1\n[[stage]]\nmodality = \"ct\"".parse().unwrap()).unwrap();
     }
