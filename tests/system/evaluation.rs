@@ -229,10 +229,10 @@ fn nearest_is_right(
 }
 
 #[test]
-fn masked_words_are_guessed_without_labels() {
+fn masked_words_are_predicted_without_labels() {
     let words = |more: &str| {
         format!(
-            "[[task]]\nname = \"words\"\nmodality = \"text\"\ndata = \"text/reports.csv\"\nprotocol = \"cloze\"\n{more}\n"
+            "[[task]]\nname = \"words\"\nmodality = \"text\"\ndata = \"text/reports.csv\"\nprotocol = \"masked-lm\"\n{more}\n"
         )
     };
     let run = text(&place().join("run"));
@@ -264,8 +264,8 @@ fn masked_words_are_guessed_without_labels() {
 
     for (content, expected) in [
         (words("labels = { entry = true }"), "neither labels nor a split"),
-        (words("k = 3"), "k is no setting of protocol cloze"),
-        (task("pixels", "protocol = \"cloze\""), "masks words, and xray has none"),
+        (words("k = 3"), "k is no setting of protocol masked-lm"),
+        (task("pixels", "protocol = \"masked-lm\""), "masks words, and xray has none"),
     ] {
         let told = refused(eval(&text(&tasks_file("no-words.toml", &content))));
         assert!(told.contains(expected), "{told}");

@@ -146,7 +146,7 @@ fn evaluate(run: &Path, worse: f64) {
                 high: value + 0.0625,
                 n: 10,
                 by_seed: vec![value],
-                n_without: None,
+                n_undefined: None,
             });
         }
     }

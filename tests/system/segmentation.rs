@@ -67,7 +67,7 @@ fn masks_are_segmented_and_their_sizes_are_classes() {
     let dice = of("dice").unwrap()["value"].as_f64().unwrap();
     assert!((0.4..=1.0).contains(&dice), "{dice}");
     let distance = of("hd95_voxels").unwrap();
-    assert!(distance["value"].as_f64().unwrap() < 48.0 && distance["n_without"].is_u64(), "{distance}");
+    assert!(distance["value"].as_f64().unwrap() < 48.0 && distance["n_undefined"].is_u64(), "{distance}");
     assert!(of("hd95_mm").is_none(), "the pictures have no spacing");
 
     // The same again, byte for byte; for people too.

@@ -44,7 +44,7 @@ pub struct TaskSummary {
     pub modality: String,
     /// Number of the first stage that learned this modality, from 1; 0 for one that came with the weights that the run began with.
     pub own_stage: usize,
-    /// `knn`, `linear`, `finetune`, `retrieval`, `segmentation` or `cloze`, for people; with `, fitted once` where models after the task's own stage
+    /// `knn`, `linear`, `finetune`, `retrieval`, `segmentation` or `masked-lm`, for people; with `, fitted once` where models after the task's own stage
     /// are measured with what was fitted to the features of the model after that stage.
     pub protocol: String,
     /// Name of the metric that enters the score matrix.
@@ -89,10 +89,10 @@ pub struct Score {
     pub n: usize,
     /// By seed, in the order of [`Scores::seeds`].
     pub by_seed: Vec<f64>,
-    /// Of distances between borders: pairs of sample and class that have none, because one of their masks or both are empty, and are
-    /// left out of the mean; of all seeds.
+    /// Of HD95: pairs of sample and class whose distance is undefined, because one mask or both are empty. They are excluded from the
+    /// mean. Summed over all seeds.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub n_without: Option<usize>,
+    pub n_undefined: Option<usize>,
 }
 
 /// Figures of continual learning over the primary metrics, each of which enters such that higher is better.
@@ -150,5 +150,30 @@ impl Scores {
         let is_it =
             |score: &&Score| score.stage == stage && score.task == task.name && score.metric == task.primary_metric;
         self.scores.iter().find(is_it)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::run::insert_checksum;
+
+    #[test]
+    fn scores_of_format_3_get_the_names_of_format_4() {
+        let text = format!(
+            r#"{{"format": 3, "seal": "{CHECKSUM_PLACEHOLDER}", "tasks_file": "small", "tasks_sha256": "", "seeds": [0],
+            "tasks": [{{"name": "words", "modality": "text", "own_stage": 1, "protocol": "cloze", "primary_metric": "accuracy",
+                "higher_is_better": true, "classes": [], "n_train": 0, "n_test": 4}}],
+            "stages": [{{"stage": 1, "modality": "text"}}],
+            "scores": [{{"stage": 1, "task": "words", "metric": "hd95_voxels", "value": 2.0, "low": 1.0, "high": 3.0, "n": 4,
+                "by_seed": [2.0], "n_without": 3}}], "transfer": null}}"#
+        );
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join(RunLayout::SCORES);
+        std::fs::write(&path, insert_checksum(&text, "\"seal\": \"")).unwrap();
+        let scores = Scores::read(&path).unwrap();
+        assert_eq!((scores.tasks[0].protocol.as_str(), scores.scores[0].n_undefined), ("masked-lm", Some(3)));
+        scores.write(&path).unwrap();
+        assert_eq!(Scores::read(&path).unwrap(), scores);
     }
 }

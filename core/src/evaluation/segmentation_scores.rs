@@ -109,8 +109,8 @@ impl SegmentationScores {
         Self { classes: vec![self.classes[class].clone()], samples: self.samples.iter().map(one).collect() }
     }
 
-    /// Pairs of sample and class without a distance, because one mask or both are empty.
-    pub fn n_without_hd95(&self) -> usize {
+    /// Pairs of sample and class whose HD95 is undefined, because one mask or both are empty.
+    pub fn n_undefined_hd95(&self) -> usize {
         self.samples.iter().flat_map(|sample| &sample.hd95_voxels).filter(|distance| distance.is_none()).count()
     }
 
@@ -177,7 +177,7 @@ mod tests {
         // Class 2 is nowhere.
         assert_eq!(scores.by_class(Metric::Dice), [Some(0.5), Some(1.0)]);
         assert_eq!(scores.by_class(Metric::Hd95Mm), [Some(0.0), None]);
-        assert_eq!((scores.n_without_hd95(), scores.n_both_empty()), (7, 5));
+        assert_eq!((scores.n_undefined_hd95(), scores.n_both_empty()), (7, 5));
         assert_eq!(scores.mean(Metric::Dice, &[1, 3, 3]), Some((0.5 + 1.0 + 1.0) / 3.0));
         assert_eq!(scores.mean(Metric::Hd95Voxels, &[0, 1]), None);
         assert_eq!(scores.mean(Metric::Hd95Voxels, &[0, 1, 2, 3]), Some(0.0));

@@ -20,7 +20,8 @@ use crate::{Error, Result};
 ///
 /// 1: without checksums. 2: checksums, interrupted epochs. 3: a number of decoder positions of their own, imported models,
 /// `text.attention` in place of `model.text_attention`. 4: the field's names: `checksum` in place of `seal`, `invalid_samples` in place of
-/// `bad_samples`, `report` in place of an imported model's `account`.
+/// `bad_samples`, `report` in place of an imported model's `account`; of scores, `n_undefined` in place of `n_without` and the protocol
+/// `masked-lm` in place of `cloze`.
 pub const FORMAT: u32 = 4;
 
 /// Step `n` turns format `n + 1` into `n + 2`.
@@ -55,6 +56,24 @@ fn rename_fields_of_format_3(document: &mut serde_json::Map<String, Value>) {
             document.insert(now.into(), value);
         }
     }
+    for score in entries(document, "scores") {
+        if let Some(n_undefined) = score.remove("n_without") {
+            score.insert("n_undefined".into(), n_undefined);
+        }
+    }
+    for task in entries(document, "tasks") {
+        if task.get("protocol").is_some_and(|protocol| protocol == "cloze") {
+            task.insert("protocol".into(), "masked-lm".into());
+        }
+    }
+}
+
+/// The objects in a list of a document; none where the field is no list.
+fn entries<'a>(
+    document: &'a mut serde_json::Map<String, Value>,
+    field: &str,
+) -> impl Iterator<Item = &'a mut serde_json::Map<String, Value>> {
+    document.get_mut(field).and_then(Value::as_array_mut).into_iter().flatten().filter_map(Value::as_object_mut)
 }
 
 /// Writes a value that has a field `checksum`, which holds [`CHECKSUM_PLACEHOLDER`], and a field `format`.

@@ -67,6 +67,26 @@ const RENAMED_OPTIONS: [(&str, &str, &str); 15] = [
     ("video", "every", "frame_stride"),
 ];
 
+/// Former names of evaluation protocols with the present ones.
+const RENAMED_PROTOCOLS: [(&str, &str); 1] = [("cloze", "masked-lm")];
+
+/// Refuses a tasks file with the former name of a protocol.
+///
+/// # Errors
+/// The first former name, with the present one.
+pub fn refuse_former_protocols(tasks_file: &toml::Table) -> Result<()> {
+    for task in tasks_file.get("task").and_then(toml::Value::as_array).into_iter().flatten() {
+        let text = |key: &str| task.get(key).and_then(toml::Value::as_str).unwrap_or_default();
+        if let Some((former, present)) = RENAMED_PROTOCOLS.iter().find(|(former, _)| *former == text("protocol")) {
+            bail!(
+                "task {}: protocol {former} is now {present}\nhint: write protocol = {present:?}",
+                text("name").escape_debug()
+            );
+        }
+    }
+    Ok(())
+}
+
 /// Refuses a configuration with former names.
 ///
 /// # Errors

@@ -42,8 +42,8 @@ pub(super) struct Measured {
     /// Means over seeds of the ends.
     pub interval: [f64; 2],
     pub by_seed: Vec<f64>,
-    /// Pairs of sample and class that have no distance.
-    pub n_without: Option<usize>,
+    /// Of HD95: pairs of sample and class whose distance is undefined.
+    pub n_undefined: Option<usize>,
 }
 
 impl<'a> Task<'a> {
@@ -165,7 +165,7 @@ impl<'a> Task<'a> {
                     let model = models.load(of, options.device, true)?;
                     self.finetuned(&finetuner, model, split, work)?
                 }
-                Protocol::Cloze => {
+                Protocol::MaskedLm => {
                     let device = medcoss_core::device::by_name(options.device)?;
                     let model = models.load_with_head(of, self.own_stage, data.family, options.device)?;
                     work.extend(self.samples.indices.len() as u64);
@@ -198,7 +198,7 @@ impl<'a> Task<'a> {
         let scores = match &self.protocol {
             Protocol::Knn(knn) => knn.scores(&train, &test, n_classes)?,
             Protocol::Linear(linear) => linear.scores(&train, &test, n_classes)?,
-            Protocol::Retrieval | Protocol::Finetune(_) | Protocol::Segmentation(_) | Protocol::Cloze => {
+            Protocol::Retrieval | Protocol::Finetune(_) | Protocol::Segmentation(_) | Protocol::MaskedLm => {
                 return Ok(Predictions::Ranks(retrieve(&train, &test)?));
             }
         };
@@ -296,15 +296,15 @@ impl<'a> Task<'a> {
                 if !is_primary && !of_kind.iter().enumerate().all(defined) {
                     continue;
                 }
-                let without = |found: &Predictions| match found {
-                    Predictions::Masks(scores) => scores.n_without_hd95(),
+                let undefined = |found: &Predictions| match found {
+                    Predictions::Masks(scores) => scores.n_undefined_hd95(),
                     _ => 0,
                 };
                 let mut found = self.of_metric(metric, &of_kind)?;
                 if let Some(class) = class {
                     found.name = format!("{}:{}", metric.name(), self.samples.classes[class]);
                 }
-                found.n_without = (metric != Metric::Dice).then(|| of_kind.iter().map(without).sum());
+                found.n_undefined = (metric != Metric::Dice).then(|| of_kind.iter().map(undefined).sum());
                 measured.push(found);
             }
         }
@@ -334,7 +334,7 @@ impl<'a> Task<'a> {
             [0, 1, 2].map(|of| found.iter().map(|seed| seed[of]).sum::<f64>() / found.len() as f64);
         Ok(Measured {
             name: metric.name().into(),
-            n_without: None,
+            n_undefined: None,
             value,
             interval: [low, high],
             by_seed: found.iter().map(|[value, ..]| *value).collect(),

@@ -115,7 +115,7 @@ pub fn evaluate(
                 high: metric.interval[1],
                 n: task.n_test(),
                 by_seed: metric.by_seed.clone(),
-                n_without: metric.n_without,
+                n_undefined: metric.n_undefined,
             }));
         }
     }
@@ -176,8 +176,8 @@ fn open<'a>(
                     data.len() - 1
                 }
             };
-            if section.is_cloze() && !matches!(data[at].source.spec(), TokenSpec::Discrete { .. }) {
-                bail!("protocol cloze masks words, and {id} has none\nhint: choose another protocol");
+            if section.is_masked_lm() && !matches!(data[at].source.spec(), TokenSpec::Discrete { .. }) {
+                bail!("protocol masked-lm masks words, and {id} has none\nhint: choose another protocol");
             }
             let (samples, masks) = data[at].samples_of(section, options.base)?;
             Task::new(section, own_stage, at, samples, masks, &options.seeds)

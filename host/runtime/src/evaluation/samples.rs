@@ -61,7 +61,7 @@ impl TaskSamples {
     /// Labels that are missing, classes that are too few or too small, a table that does not fit, groups on both sides of a given split.
     pub fn assemble(task: &TaskSection, data: &Unlabelled<'_>) -> Result<Self> {
         let source = task.labels.resolve()?;
-        let annotations = match task.is_cloze() {
+        let annotations = match task.is_masked_lm() {
             true => data.ids.iter().map(|_| Some(Annotation::default())).collect(),
             false => annotate(task, &source, data)?,
         };
@@ -82,7 +82,7 @@ impl TaskSamples {
         let (labels, classes) = match task.is_segmentation() {
             // Splits are drawn by classes of samples, of which there is one.
             true => (vec![0; kept.len()], named_classes(task, data.masks.map_or(&[], |maps| &maps.classes))?),
-            false if task.is_cloze() => (vec![0; kept.len()], Vec::new()),
+            false if task.is_masked_lm() => (vec![0; kept.len()], Vec::new()),
             false => classes_of(&source, &kept, task, data)?,
         };
         let mut samples = Self {
@@ -92,7 +92,7 @@ impl TaskSamples {
             labels,
             classes,
         };
-        if !task.is_segmentation() && !task.is_cloze() {
+        if !task.is_segmentation() && !task.is_masked_lm() {
             samples.check_classes()?;
         }
         samples.check_leaks(data.ids, &kept)?;
@@ -183,7 +183,7 @@ impl TaskSamples {
     /// # Errors
     /// A class that is not on both sides, by its name.
     pub fn split(&self, task: &TaskSection, seed: u64) -> Result<Split> {
-        if task.is_cloze() {
+        if task.is_masked_lm() {
             return Ok(Split { train: Vec::new(), test: (0..self.indices.len()).collect() });
         }
         let split = match &self.is_test {

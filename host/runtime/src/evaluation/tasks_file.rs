@@ -10,11 +10,12 @@ use serde::Deserialize;
 
 use super::label_source::{Classes, GroupSection, LabelSection, LabelSource};
 use crate::config::{OneOrMore, with_nearest};
+use crate::renamed_settings::refuse_former_protocols;
 
 /// A tasks file.
 #[derive(Debug, Clone)]
 pub struct TasksFile {
-    /// Its name, without folder and ending.
+    /// Its name, without folder and extension.
     pub stem: String,
     /// SHA-256 of its text, 64 hexadecimal digits.
     pub sha256: String,
@@ -111,7 +112,8 @@ enum ProtocolName {
     Finetune,
     Retrieval,
     Segmentation,
-    Cloze,
+    #[serde(rename = "masked-lm")]
+    MaskedLm,
 }
 
 #[derive(Debug, Clone, Copy, Deserialize)]
@@ -129,7 +131,7 @@ pub enum Protocol {
     Finetune(Finetuning),
     Retrieval,
     Segmentation(SegmentationProbe),
-    Cloze,
+    MaskedLm,
 }
 
 impl Protocol {
@@ -141,7 +143,7 @@ impl Protocol {
             Self::Finetune(_) => "finetune",
             Self::Retrieval => "retrieval",
             Self::Segmentation(_) => "segmentation",
-            Self::Cloze => "cloze",
+            Self::MaskedLm => "masked-lm",
         }
     }
 
@@ -150,7 +152,7 @@ impl Protocol {
         match self {
             Self::Retrieval => &Metric::OF_RANKS,
             Self::Segmentation(_) => &Metric::OF_MASKS,
-            Self::Cloze => &Metric::OF_MASKED_TOKENS,
+            Self::MaskedLm => &Metric::OF_MASKED_TOKENS,
             _ => &Metric::OF_CLASSES,
         }
     }
@@ -180,7 +182,7 @@ impl TaskSection {
                 })
             }
             ProtocolName::Retrieval => Protocol::Retrieval,
-            ProtocolName::Cloze => Protocol::Cloze,
+            ProtocolName::MaskedLm => Protocol::MaskedLm,
             ProtocolName::Segmentation => {
                 let usual = SegmentationProbe::default();
                 Protocol::Segmentation(SegmentationProbe {
@@ -197,7 +199,7 @@ impl TaskSection {
     /// The metric that enters the score matrix.
     pub fn primary_metric(&self) -> Metric {
         self.metric.unwrap_or(match self.protocol {
-            ProtocolName::Knn | ProtocolName::Cloze => Metric::Accuracy,
+            ProtocolName::Knn | ProtocolName::MaskedLm => Metric::Accuracy,
             ProtocolName::Linear | ProtocolName::Finetune => Metric::Auc,
             ProtocolName::Retrieval => Metric::Map,
             ProtocolName::Segmentation => Metric::Dice,
@@ -209,9 +211,9 @@ impl TaskSection {
         self.protocol == ProtocolName::Segmentation
     }
 
-    /// Whether masked words are guessed, for which samples need no labels and nothing is fitted.
-    pub fn is_cloze(&self) -> bool {
-        self.protocol == ProtocolName::Cloze
+    /// Whether the model predicts masked words. Samples need no labels, and nothing is fitted.
+    pub fn is_masked_lm(&self) -> bool {
+        self.protocol == ProtocolName::MaskedLm
     }
 
     /// Whether each model gets a probe of its own. Otherwise models after the task's own stage are served by the probe, or the neighbours,
@@ -239,7 +241,7 @@ impl TaskSection {
             Protocol::Linear(linear) => linear.check()?,
             Protocol::Finetune(finetuning) => finetuning.check()?,
             Protocol::Segmentation(probe) => probe.check()?,
-            Protocol::Retrieval | Protocol::Cloze => {}
+            Protocol::Retrieval | Protocol::MaskedLm => {}
         }
         self.check_masks()?;
         let (metric, metrics) = (self.primary_metric(), self.protocol().metrics());
@@ -265,9 +267,9 @@ impl TaskSection {
             ),
             _ => {}
         }
-        if self.is_cloze() && (self.labels.is_given() || self.split.is_given()) {
+        if self.is_masked_lm() && (self.labels.is_given() || self.split.is_given()) {
             bail!(
-                "protocol cloze takes neither labels nor a split: every sample is masked and scored\n\
+                "protocol masked-lm takes neither labels nor a split: every sample is masked and scored\n\
                  hint: remove the settings; for other samples name other data"
             );
         }
@@ -331,6 +333,9 @@ impl TasksFile {
     pub fn read(path: &Path) -> Result<Self> {
         let text =
             std::fs::read_to_string(path).with_context(|| format!("cannot read tasks file {}", path.display()))?;
+        if let Ok(table) = text.parse() {
+            refuse_former_protocols(&table).with_context(|| format!("tasks file {}", path.display()))?;
+        }
         let content: Content =
             toml::from_str(&text).map_err(|error| with_nearest("tasks file", path, &error.to_string()))?;
         if content.tasks.is_empty() {
@@ -413,7 +418,8 @@ mod tests {
             (more("labels = { masks = \"m\", quantiles = 2, classes = [0] }"), &["0 is the background"]),
             (more("labels = { entry = true, quantiles = 2 }"), &["belong to a table or to masks"]),
             (TASK.replace("\"knn\"", "\"finetune\"\nrefit = false"), &["refit is no setting of protocol finetune"]),
-            (TASK.replace("\"knn\"", "\"cloze\"\nsplit = { test = 0.2 }"), &["neither labels nor a split"]),
+            (TASK.replace("\"knn\"", "\"masked-lm\"\nsplit = { test = 0.2 }"), &["neither labels nor a split"]),
+            (TASK.replace("knn", "cloze"), &["protocol cloze is now masked-lm", "task a", "hint: write"]),
             (more("hidden = 3"), &["hidden is no setting of protocol knn"]),
             (TASK.replace("knn", "segmentation"), &["needs masks", "hint: set labels"]),
             (
