@@ -324,7 +324,7 @@ fn an_unfinished_run_is_shown_as_far_as_it_is() {
     // Nothing but a record.
     fs::remove_dir_all(run.join("stages")).unwrap();
     let (page, summary) = report(&[&run], "data", folder.path());
-    assert!(section(&page, 1, "overview").contains("not begun"));
+    assert!(section(&page, 1, "overview").contains("not started"));
     for id in ["curves", "buffers", "reconstructions", "map", "neighbours", "cost"] {
         let (shown, why) = missing(&summary, 0, id);
         assert!(!shown && !why.is_empty(), "{id}");
@@ -379,7 +379,7 @@ fn a_report_is_replaced_and_nothing_else_is() {
 
     fs::write(&page, "my own notes").unwrap();
     let told = refused(medcoss(&["report", &text(&run)]));
-    assert!(told.contains("no report of medcoss") && told.contains("hint: "), "{told}");
+    assert!(told.contains("is not a report of medcoss") && told.contains("hint: "), "{told}");
     assert_eq!(fs::read_to_string(&page).unwrap(), "my own notes");
     for (arguments, expected) in [
         (vec!["report", "nowhere-at-all"], "no run that can be read"),

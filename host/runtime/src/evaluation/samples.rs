@@ -5,6 +5,7 @@ use std::path::Path;
 
 use anyhow::{Result, anyhow, bail};
 use medcoss_core::evaluation::{ClassMaps, Split, draw_samples};
+use medcoss_core::{Error, EvaluationError};
 
 use super::bins::{binned, number, quantiles};
 use super::label_source::{Classes, LabelSource, captured};
@@ -195,10 +196,12 @@ impl TaskSamples {
             }
         };
         split.map_err(|error| {
-            let mut message = error.to_string();
-            for (class, name) in self.classes.iter().enumerate().rev() {
-                message = message.replace(&format!("class {class} has"), &format!("class {name:?} has"));
-            }
+            let message = match error {
+                Error::Evaluation(EvaluationError::MissingClass { class, split, .. }) => {
+                    format!("class {:?} has no sample in the {split} split", self.classes[class])
+                }
+                error => error.to_string(),
+            };
             anyhow!("{message}\nhint: give more samples or groups, or another split")
         })
     }

@@ -415,7 +415,10 @@ mod tests {
             (more("labels = { pattern = 'a' }"), &["one group in parentheses"]),
             (more("labels = { masks = \"m\" }"), &["size of its mask, which is no class", "quantiles"]),
             (more("labels = { classes = \"foreground\", entry = true }"), &["labels.classes belongs to masks"]),
-            (more("labels = { masks = \"m\", quantiles = 2, classes = [0] }"), &["0 is the background"]),
+            (
+                more("labels = { masks = \"m\", quantiles = 2, classes = [0] }"),
+                &["labels without 0, which is the background"],
+            ),
             (more("labels = { entry = true, quantiles = 2 }"), &["belong to a table or to masks"]),
             (TASK.replace("\"knn\"", "\"finetune\"\nrefit = false"), &["refit is no setting of protocol finetune"]),
             (TASK.replace("\"knn\"", "\"masked-lm\"\nsplit = { test = 0.2 }"), &["neither labels nor a split"]),

@@ -41,7 +41,7 @@ pub enum Status {
     /// It has started, and so many epochs are done.
     Running(usize),
     /// Nothing is there.
-    NotBegun,
+    NotStarted,
 }
 
 /// One stage of a run.
@@ -137,7 +137,7 @@ impl StageHistory {
             (None, None, None) if folder.path().is_dir() && folder.file(RunLayout::METRICS).exists() => {
                 Status::Running(0)
             }
-            _ => Status::NotBegun,
+            _ => Status::NotStarted,
         };
         let buffer = finished.map(|_| {
             folder.buffer().map(|buffer| buffer.entries).map_err(|error| first_line(&error.into(), &[folder.path()]))

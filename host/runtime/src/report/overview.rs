@@ -78,7 +78,7 @@ fn class(status: Status) -> &'static str {
     match status {
         Status::Done => "done",
         Status::Running(_) => "running",
-        Status::NotBegun => "waiting",
+        Status::NotStarted => "waiting",
     }
 }
 
@@ -90,7 +90,7 @@ fn progress(stage: &StageHistory) -> String {
     match stage.status {
         Status::Done => duration(stage.seconds()),
         Status::Running(epochs) => format!("epoch {epochs} of {}", stage.epochs_wanted),
-        Status::NotBegun => "not started".into(),
+        Status::NotStarted => "not started".into(),
     }
 }
 
@@ -100,7 +100,7 @@ fn row(stage: &StageHistory) -> Markup {
     let epochs = match stage.status {
         Status::Done => stage.epochs_wanted.to_string(),
         Status::Running(done) => format!("{done} of {}", stage.epochs_wanted),
-        Status::NotBegun => format!("0 of {}", stage.epochs_wanted),
+        Status::NotStarted => format!("0 of {}", stage.epochs_wanted),
     };
     let known = |n: Option<usize>| n.map_or("-".into(), count);
     html! {
