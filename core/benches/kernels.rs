@@ -111,7 +111,7 @@ fn lloyd(criterion: &mut Criterion) {
     let (n, width, n_centres) = (4096, 768, 64);
     let device = Device::flex();
     device.seed(2);
-    let points: Vec<f32> = drawn([n, width], &device).into_data().try_into_vec().expect("float32 on the processor");
+    let points: Vec<f32> = drawn([n, width], &device).into_data().try_into_vec().expect("float32 on the CPU");
     let centres: Vec<f64> = points[..n_centres * width].iter().map(|value| f64::from(*value)).collect();
     criterion.bench_function("k-means/first step", |bencher| {
         bencher.iter(|| {

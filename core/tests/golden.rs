@@ -47,7 +47,7 @@ impl Golden {
     }
 
     /// The learning model, as in a stage: with gradients.
-    fn learner(&self, imported: Imported, device: &Device) -> Model {
+    fn student(&self, imported: Imported, device: &Device) -> Model {
         let mut values = BTreeMap::new();
         imported
             .model
@@ -265,10 +265,10 @@ fn distillation_on_mixed_images() {
     let imported = golden.import("medcoss_tiny.pth");
     let device = golden.device.clone().autodiff();
     let family = imported.config.family("image").unwrap();
-    let student = golden.learner(imported, &device);
+    let student = golden.student(imported, &device);
     let before = golden.import("teacher_tiny.safetensors");
     assert!(before.report.fresh.iter().any(|part| part == "decoder"), "{:?}", before.report);
-    let teacher = Teacher::new(&golden.learner(before, &device));
+    let teacher = Teacher::new(&golden.student(before, &device));
     let batch = DeviceBatch::new(HostBatch::Patches(golden.patches(2, true)), &device);
     let matching = FeatureMatching {
         student: &student,
@@ -288,7 +288,7 @@ fn gradients_and_five_steps_of_adamw() {
     let imported = golden.import("medcoss_tiny.pth");
     let device = golden.device.clone().autodiff();
     let family = imported.config.family("image").unwrap();
-    let mut model = golden.learner(imported, &device);
+    let mut model = golden.student(imported, &device);
     let config = OptimiserConfig { weight_decay: 0.05, ..OptimiserConfig::default() };
     let mut optimiser = adamw(&config, &model);
     let batch = HostBatch::Patches(golden.patches(2, false));
@@ -328,7 +328,7 @@ fn accumulated_gradients_are_those_of_the_whole_batch() {
     let device = golden.device.clone().autodiff();
     let imported = golden.import("medcoss_tiny.pth");
     let family = imported.config.family("image").unwrap();
-    let model = golden.learner(imported, &device);
+    let model = golden.student(imported, &device);
     let whole = golden.patches(2, false);
     let part = |sample: usize| {
         let of = |values: &[f32]| values[sample * values.len() / 2..(sample + 1) * values.len() / 2].to_vec();

@@ -157,7 +157,7 @@ fn a_modality_that_comes_again_has_losses_of_its_own() {
 }
 
 #[test]
-fn a_few_bad_samples_are_named_and_left_out_and_many_stop_the_stage() {
+fn a_few_invalid_samples_are_named_and_left_out_and_many_stop_the_stage() {
     let folder = tempfile::tempdir().unwrap();
     let mut first = Synthetic::waves(60);
     first.unreadable = vec![3];

@@ -21,7 +21,7 @@ mod tables;
 static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
 
 /// Read by the allocator when the process begins: freed pages are kept, allocations of any size are reused, large pages where the system has
-/// them. One arena for all threads: each keeps its own pages, and those of loader threads, which come and go with the epochs, would pile up.
+/// them. One arena for all threads: each keeps its own pages, and those of data loading, which come and go with the epochs, would pile up.
 /// Freed pages that have grown together are taken for tensors of any size; by default not for those below a 64th, for which new pages would be
 /// asked for in every step.
 #[allow(non_upper_case_globals)]

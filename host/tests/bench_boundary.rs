@@ -4,7 +4,7 @@ use medcoss_test_support::sandbox::{Sandbox, build_folder};
 use serde_json::Value;
 
 #[test]
-fn three_ways_deliver_the_same_samples_and_their_times_are_told() {
+fn three_ways_deliver_the_same_samples_and_their_times_are_printed() {
     let sandbox = Sandbox::new();
     let folder = build_folder();
     let asked = ["bench", "boundary", "--json", "--repetitions", "9", "--plugin-dir", folder.to_str().unwrap()];

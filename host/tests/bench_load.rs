@@ -13,7 +13,7 @@ fn samples(sandbox: &Sandbox, modality: &str) -> tempfile::TempDir {
 }
 
 #[test]
-fn batches_are_filled_with_each_number_of_threads_and_their_times_are_told() {
+fn batches_are_filled_with_each_number_of_threads_and_their_times_are_printed() {
     let sandbox = Sandbox::new();
     let folder = samples(&sandbox, "xray");
     let root = folder.path().to_str().unwrap();

@@ -77,14 +77,14 @@ fn one_id_in_two_files_and_one_file_by_two_paths() {
     print_head("One id twice");
     print_row("a copy, a hard link and two symbolic ones", "list", &listed, &sandbox);
     assert_eq!(listed.code, 0);
-    // Which of the copies is first is decided by age; the other one is told of, once, and no link is.
+    // Which of the copies is first is decided by age; the other one is reported once, and no link is.
     assert_eq!(listed.out.matches("\nfixture ").count(), 1, "{}", listed.out);
     let (_, shadowed) = listed.out.split_once("Not used, because the id was found before:\n").unwrap();
     assert_eq!(shadowed.lines().count(), 1, "{}", listed.out);
 }
 
 #[test]
-fn a_folder_that_cannot_be_read_is_told_of() {
+fn a_folder_that_cannot_be_read_is_reported() {
     let sandbox = Sandbox::new();
     let folder = sandbox.folder("plugins/closed");
     put_fixture(&folder, "a.so");

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::Child;
 
 use medcoss_misbehaving::{LOOPING, VARIABLE};
-use medcoss_test_support::process::{Ending, MOST_OUTPUT, interrupt, print_head, print_row, run, wait_until};
+use medcoss_test_support::process::{CommandResult, MOST_OUTPUT, interrupt, print_head, print_row, run, wait_until};
 use medcoss_test_support::sandbox::{Sandbox, put_fixture};
 
 /// A folder with the two libraries and the honest fixture.
@@ -121,39 +121,39 @@ enum Expected {
 use Expected::{Crashes, Ends, GoesOn};
 
 impl Expected {
-    fn check(&self, case: &str, ending: &Ending) {
+    fn check(&self, case: &str, result: &CommandResult) {
         match self {
             Ends(code, words) => {
-                assert_eq!(ending.code, *code, "{case}: {ending:?}");
-                assert!(ending.err.contains(words), "{case}: {words:?} is not in\n{}", ending.err);
+                assert_eq!(result.code, *code, "{case}: {result:?}");
+                assert!(result.err.contains(words), "{case}: {words:?} is not in\n{}", result.err);
             }
             Crashes => {
-                assert_eq!(ending.code, 2, "{case}: {ending:?}");
+                assert_eq!(result.code, 2, "{case}: {result:?}");
                 assert!(
-                    ending.err.contains("error: plugin misbehaving") && ending.err.contains("crashed"),
-                    "{case}: {ending:?}"
+                    result.err.contains("error: plugin misbehaving") && result.err.contains("crashed"),
+                    "{case}: {result:?}"
                 );
             }
-            GoesOn => assert_eq!(ending.code, 0, "{case}: {ending:?}"),
+            GoesOn => assert_eq!(result.code, 0, "{case}: {result:?}"),
         }
     }
 }
 
 /// Reads all samples, plain.
 #[test]
-fn samples_that_break_the_contract_are_told_of() {
+fn samples_that_break_the_contract_are_reported() {
     let sandbox = Sandbox::new();
     let folder = plugin_folder(&sandbox);
     let folder = folder.to_str().unwrap();
     let check = |library: &str, deed: &str, expected: Expected| {
         let arguments = ["data", "check", "--quiet", "--no-builtin", "--plugin-dir", folder, "--data", "."];
         let mut command = sandbox.command(arguments);
-        let ending = run(&sandbox, command.args(["--modality", library]).env(VARIABLE, deed), |_| {});
-        print_row(&format!("{library} {deed}"), "data check", &ending, &sandbox);
-        expected.check(deed, &ending);
+        let result = run(&sandbox, command.args(["--modality", library]).env(VARIABLE, deed), |_| {});
+        print_row(&format!("{library} {deed}"), "data check", &result, &sandbox);
+        expected.check(deed, &result);
         // Whatever the plugin prints is no part of the result.
-        assert!(!ending.out.contains("ppppp"), "{deed}");
-        assert!(deed.ends_with("print") || ending.err.len() < MOST_OUTPUT, "{deed}: {} bytes", ending.err.len());
+        assert!(!result.out.contains("ppppp"), "{deed}");
+        assert!(deed.ends_with("print") || result.err.len() < MOST_OUTPUT, "{deed}: {} bytes", result.err.len());
     };
     const UNREADABLE: &str = "of 24 samples cannot be read";
     print_head("When samples are read");
@@ -220,9 +220,9 @@ fn samples_that_break_the_contract_are_told_of() {
         let out = sandbox.path("synthesised");
         let arguments =
             ["synth", "--modality", "misbehaving", "--samples", "3", "--no-builtin", "--plugin-dir", folder];
-        let ending = run(&sandbox, sandbox.command(arguments).arg("--out").arg(&out).env(VARIABLE, deed), |_| {});
-        print_row(deed, "synth", &ending, &sandbox);
-        expected.check(deed, &ending);
+        let result = run(&sandbox, sandbox.command(arguments).arg("--out").arg(&out).env(VARIABLE, deed), |_| {});
+        print_row(deed, "synth", &result, &sandbox);
+        expected.check(deed, &result);
         fs::remove_dir_all(&out).unwrap();
     }
 }
@@ -311,9 +311,9 @@ fn a_plugin_that_ends_a_run_leaves_it_whole_and_it_goes_on() {
                 interrupt_twice(&sandbox, child);
             }
         };
-        let ending = run(&sandbox, sandbox.command(add).args(plugins).env(VARIABLE, deed), meanwhile);
-        print_row(deed, "stage add", &ending, &sandbox);
-        expected.check(deed, &ending);
+        let result = run(&sandbox, sandbox.command(add).args(plugins).env(VARIABLE, deed), meanwhile);
+        print_row(deed, "stage add", &result, &sandbox);
+        expected.check(deed, &result);
         is_whole(&sandbox, &name);
         // With an honest plugin it goes on; a stage that had begun is in the run's record.
         let begun = fs::read_to_string(sandbox.path(&format!("work/{name}/run.toml"))).unwrap().contains("misbehaving");

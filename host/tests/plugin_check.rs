@@ -15,8 +15,8 @@ fn checked(sandbox: &Sandbox, file: &Path, more: &[&str]) -> Answer {
     sandbox.run(arguments)
 }
 
-fn verdict<'a>(report: &'a Value, rule: &str) -> &'a Value {
-    report["verdicts"].as_array().unwrap().iter().find(|verdict| verdict["rule"] == rule).unwrap()
+fn rule_report<'a>(report: &'a Value, rule: &str) -> &'a Value {
+    report["rules"].as_array().unwrap().iter().find(|found| found["rule"] == rule).unwrap()
 }
 
 /// A library written in C.
@@ -43,7 +43,7 @@ fn the_fixture_keeps_every_rule() {
     let report: Value = serde_json::from_str(&answer.out).unwrap();
     assert_eq!((&report["id"], &report["passed"], &report["n_failed"]), (&"fixture".into(), &true.into(), &0.into()));
     assert_eq!(report["sha256"].as_str().unwrap().len(), 64);
-    let speed = &verdict(&report, "throughput")["measured"]["samples_per_second_1_thread"];
+    let speed = &rule_report(&report, "throughput")["measured"]["samples_per_second_1_thread"];
     assert!(speed.as_f64().unwrap() > 0.0, "{report}");
 }
 
@@ -65,13 +65,13 @@ fn data_and_options_of_the_user_are_read() {
     let answer = checked(&sandbox, &file, &options);
     let report: Value = serde_json::from_str(&answer.out).unwrap();
     assert_eq!(answer.code, 0, "{}", answer.out);
-    assert_eq!(verdict(&report, "read")["detail"], "3 of 3 tried samples, 3 in all");
+    assert_eq!(rule_report(&report, "read")["detail"], "3 of 3 tried samples, 3 in all");
 
     // Too long for the lines: no sample can be read.
     let answer = checked(&sandbox, &file, &["--data", "good.csv", "--json"]);
     let report: Value = serde_json::from_str(&answer.out).unwrap();
     assert_eq!(answer.code, 1);
-    assert_eq!(verdict(&report, "read")["outcome"], "failed");
+    assert_eq!(rule_report(&report, "read")["outcome"], "failed");
     let expected =
         format!("error: plugin fixture of {} breaks 1 rule\nhint: the table names a remedy for each\n", file.display());
     assert_eq!(answer.err, expected);
@@ -90,13 +90,13 @@ fn too_little_memory_ends_the_child_and_not_the_check() {
     let answer = checked(&sandbox, &file, &asked);
     assert_eq!(answer.code, 1, "{}", answer.err);
     let report: Value = serde_json::from_str(&answer.out).unwrap();
-    let told = report["verdicts"].as_array().unwrap().iter().filter(|verdict| verdict["outcome"] == "failed");
-    let told: Vec<_> = told.map(|verdict| verdict["detail"].as_str().unwrap()).collect();
-    assert!(told.iter().any(|detail| detail.contains("when it wanted more than 64 MiB")), "{told:?}");
+    let details = report["rules"].as_array().unwrap().iter().filter(|rule| rule["outcome"] == "failed");
+    let details: Vec<_> = details.map(|rule| rule["detail"].as_str().unwrap()).collect();
+    assert!(details.iter().any(|detail| detail.contains("when it wanted more than 64 MiB")), "{details:?}");
 }
 
 #[test]
-fn a_library_that_does_not_load_or_is_none_is_told() {
+fn a_library_that_does_not_load_or_is_none_is_reported() {
     let sandbox = Sandbox::new();
     let folder = sandbox.folder("mine");
     let text = folder.join("text.so");
@@ -112,8 +112,8 @@ fn a_library_that_does_not_load_or_is_none_is_told() {
     let answer = checked(&sandbox, &other, &["--json"]);
     assert_eq!(answer.code, 1);
     let report: Value = serde_json::from_str(&answer.out).unwrap();
-    assert_eq!(verdict(&report, "load")["outcome"], "passed");
-    assert_eq!(verdict(&report, "header")["outcome"], "failed");
+    assert_eq!(rule_report(&report, "load")["outcome"], "passed");
+    assert_eq!(rule_report(&report, "header")["outcome"], "failed");
     assert_eq!(report["n_failed"], 1, "{report}");
 
     let answer = checked(&sandbox, &put_fixture(&folder, "gait.so"), &["--id", "gait"]);
@@ -122,7 +122,7 @@ fn a_library_that_does_not_load_or_is_none_is_told() {
 }
 
 #[test]
-fn constructors_that_end_or_hold_up_the_process_are_a_verdict() {
+fn constructors_that_end_or_hold_up_the_process_are_reported() {
     let sandbox = Sandbox::new();
     let folder = sandbox.folder("mine");
     for (name, body, expected) in [
@@ -140,10 +140,10 @@ fn constructors_that_end_or_hold_up_the_process_are_a_verdict() {
         let answer = checked(&sandbox, &c_library(&folder, name, &code), &["--timeout", timeout, "--json"]);
         assert_eq!(answer.code, 1, "{name}");
         let report: Value = serde_json::from_str(&answer.out).unwrap();
-        let load = verdict(&report, "load");
+        let load = rule_report(&report, "load");
         assert_eq!(load["outcome"], "failed", "{name}");
         assert!(load["detail"].as_str().unwrap().contains(expected), "{name}: {load}");
-        assert_eq!(verdict(&report, "memory")["detail"], "not tried any more after rule `load`");
+        assert_eq!(rule_report(&report, "memory")["detail"], "not tried any more after rule `load`");
     }
 }
 
@@ -152,7 +152,7 @@ fn a_child_that_dies_in_a_rule_breaks_that_rule_and_the_next_goes_on_behind_it()
     let sandbox = Sandbox::new();
     let folder = sandbox.folder("mine");
     let file = put_fixture(&folder, "gait.so");
-    // Only two rules start threads, and there the child dies. What it prints looks like what a child tells.
+    // Only two rules start threads, and there the child dies. What it prints looks like what a child reports.
     let code = "static int child;\n\
         __attribute__((constructor)) void begin(int argc, char **argv) {\
             child = argc > 1 && !strcmp(argv[1], \"__check\"); if (child) { puts(\"\\\"done\\\"\"); fflush(stdout); } }\n\
@@ -162,18 +162,15 @@ fn a_child_that_dies_in_a_rule_breaks_that_rule_and_the_next_goes_on_behind_it()
     let answer = run_command(command.env("LD_PRELOAD", &early));
     assert_eq!(answer.code, 1, "{}", answer.err);
     let report: Value = serde_json::from_str(&answer.out).unwrap();
-    let all = report["verdicts"].as_array().unwrap();
+    let all = report["rules"].as_array().unwrap();
     assert_eq!(all.len(), 43);
-    let failed: Vec<_> = all.iter().filter(|verdict| verdict["outcome"] == "failed").collect();
-    let rules: Vec<_> = failed.iter().map(|verdict| verdict["rule"].as_str().unwrap()).collect();
+    let failed: Vec<_> = all.iter().filter(|rule| rule["outcome"] == "failed").collect();
+    let rules: Vec<_> = failed.iter().map(|rule| rule["rule"].as_str().unwrap()).collect();
     assert_eq!(rules, ["threads", "throughput"]);
-    for verdict in failed {
-        assert!(
-            verdict["detail"].as_str().unwrap().starts_with("its process was ended by signal SIGABRT"),
-            "{verdict}"
-        );
-        assert!(!verdict["remedy"].as_str().unwrap().is_empty());
+    for rule in failed {
+        assert!(rule["detail"].as_str().unwrap().starts_with("its process was ended by signal SIGABRT"), "{rule}");
+        assert!(!rule["remedy"].as_str().unwrap().is_empty());
     }
-    assert_eq!(verdict(&report, "memory")["outcome"], "passed");
+    assert_eq!(rule_report(&report, "memory")["outcome"], "passed");
     assert_eq!(report["n_skipped"], 4);
 }

@@ -100,7 +100,7 @@ fn a_sample_depends_on_its_seed_and_not_on_its_company_or_thread() {
 }
 
 #[test]
-fn a_bad_line_is_a_bad_sample_and_the_others_are_delivered() {
+fn a_bad_line_is_an_invalid_sample_and_the_others_are_delivered() {
     let [_, plugin] = pair("fixture");
     let folder = tempfile::tempdir().unwrap();
     std::fs::write(folder.path().join("a.csv"), "up,1,2,3,4\n,1,x,3,4\ndown,5,6,7,8\n").unwrap();

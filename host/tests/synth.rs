@@ -18,7 +18,7 @@ fn synth<'a>(out: &'a str, more: &[&'a str]) -> Vec<&'a str> {
 }
 
 #[test]
-fn files_are_written_and_what_suits_them_is_told() {
+fn files_are_written_and_what_suits_them_is_printed() {
     let sandbox = sandbox();
     let answer = sandbox.run(synth("new/series", &["--samples", "19"]));
     let expected = "Wrote 19 samples of fixture 0.3.1 (seed 0) to new/series: 3 files, 6.8 KiB.\n\

@@ -133,7 +133,7 @@ fn a_changed_plugin_goes_on_with_a_run_only_when_it_is_trusted() {
 }
 
 #[test]
-fn a_damaged_list_of_trusted_plugins_is_told_of_and_not_overwritten() {
+fn a_damaged_list_of_trusted_plugins_is_reported_and_not_overwritten() {
     let place = Place::new(&["fixture"]);
     let list = place.sandbox.path("config/medcoss/trusted.toml");
     fs::create_dir_all(list.parent().unwrap()).unwrap();
@@ -171,9 +171,9 @@ fn a_missing_plugin_is_named_with_what_the_run_needs_and_why() {
 #[test]
 fn earlier_modalities_are_replayed_from_buffer_tokens_when_their_plugins_are_missing() {
     let place = Place::new(&["fixture", "text", "xray"]);
-    let told = place
+    let output = place
         .pretrain("materialised", &[FIXTURE, ("text", "text_column = \"report\", max_length = 32, vocab_size = 512")]);
-    assert!(told.err.contains("6 of 24 samples will be kept in the run, about "), "{}", told.err);
+    assert!(output.err.contains("6 of 24 samples will be kept in the run, about "), "{}", output.err);
     for id in ["fixture", "text"] {
         fs::remove_dir_all(place.work(id)).unwrap();
         fs::rename(place.file(id), place.sandbox.path(&format!("{id}.gone"))).unwrap();
@@ -184,9 +184,12 @@ fn earlier_modalities_are_replayed_from_buffer_tokens_when_their_plugins_are_mis
         let add = ["stage", "add", copy, "--modality", "xray", "--data", "xray", "--set", "options.size=64", "--json"];
         let added = place.succeed(&add);
         for id in ["fixture", "text"] {
-            let told = added.err.lines().find(|line| line.contains(&format!("{id} is replayed from buffer tokens")));
-            let told = told.unwrap_or_else(|| panic!("nothing is told of {id}: {}", added.err));
-            assert!(told.starts_with("warning: ") && told.contains("differ") && told.contains("SHA-256"), "{told}");
+            let warning = added.err.lines().find(|line| line.contains(&format!("{id} is replayed from buffer tokens")));
+            let warning = warning.unwrap_or_else(|| panic!("no warning names {id}: {}", added.err));
+            assert!(
+                warning.starts_with("warning: ") && warning.contains("differ") && warning.contains("SHA-256"),
+                "{warning}"
+            );
         }
         let summary: Value = serde_json::from_str(&added.out).unwrap();
         let distilled = summary["stages"][2]["distillation_last"].as_array().unwrap().clone();

@@ -40,7 +40,7 @@ pub trait Modality: Send + Sync + 'static {
     /// Result of [`Modality::open`].
     type Dataset: Dataset;
 
-    /// Geometry with these options, without looking at data. For discrete tokens the vocabulary may be a guess.
+    /// Geometry with these options, without looking at data. For discrete tokens the vocabulary may be an estimate.
     ///
     /// # Errors
     /// Options that are out of range.
@@ -95,7 +95,7 @@ pub trait Dataset: Send + Sync + 'static {
         None
     }
 
-    /// Id of the file that a sample comes from, where a file has several samples: the sample's id without what tells them
+    /// Id of the file that a sample comes from, where a file has several samples: the sample's id without what distinguishes them
     /// apart. Masks are found by it.
     fn file_id(&self, index: usize) -> String {
         self.id(index)

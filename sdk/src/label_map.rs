@@ -188,7 +188,7 @@ mod tests {
     }
 
     #[test]
-    fn labels_follow_an_image_through_its_plain_view() {
+    fn labels_follow_an_image_through_its_evaluation_view() {
         let [height, width] = [37, 53];
         let inside: Vec<bool> = (0..height * width)
             .map(|at| is_inside(7.2, (at / width) as f64 * 0.7, (at % width) as f64 * 0.8))

@@ -208,7 +208,7 @@ mod tests {
     }
 
     #[test]
-    fn missing_folders_and_foreign_files_are_told() {
+    fn missing_folders_and_foreign_files_are_reported() {
         assert!(
             found(&["m/a.png"], &["n"], ["", ""], &[]).unwrap_err().message().starts_with("masks: data n not found")
         );

@@ -179,7 +179,7 @@ mod tests {
             assert_eq!(mask.iter().filter(|&&masked| masked == 1).count(), 5);
             *ways.entry(tokens[0] as usize).or_insert(0) += 1;
         }
-        // The first voxel tells which corner came first: 8 corners, the own one with probability 1/2 + 1/16.
+        // The first voxel shows which corner came first: 8 corners, the own one with probability 1/2 + 1/16.
         assert_eq!(ways.len(), 8);
         let own = ways[&(plain[0] as usize)];
         assert!((400..500).contains(&own), "{own} of 800, expected about 450");

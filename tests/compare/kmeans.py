@@ -27,7 +27,7 @@ def main():
     arguments.add_argument("--make", action="store_true")
     given = arguments.parse_args()
     os.environ["OMP_NUM_THREADS"] = str(given.threads)
-    # The OpenBLAS in faiss's wheels does not know every new processor, and then takes kernels of 2004: a fifth of the speed.
+    # The OpenBLAS in faiss's wheels does not know every new CPU, and then takes kernels of 2004: a fifth of the speed.
     if os.path.exists("/proc/cpuinfo") and "avx512f" in open("/proc/cpuinfo").read():
         os.environ.setdefault("OPENBLAS_CORETYPE", "SKYLAKEX")
     import faiss

@@ -7,7 +7,7 @@
 One process, one core, no worker processes. Every path does the plugin's work in the way that is usual in Python, and no more: files
 are listed and series put in order before the clock starts. Prints JSON; `median_seconds` are those of an iteration of `samples`
 samples, after a warm-up. With --medcoss, Python and medcoss take turns, `--rounds` times: on a machine that others use, one side
-is not measured in a quieter hour than the other. Seconds of the processor (`cpu`) are told beside those of the clock.
+is not measured in a quieter hour than the other. CPU seconds (`cpu`) are reported beside those of the clock.
 """
 
 import os
@@ -38,10 +38,10 @@ def masked(n_tokens, rng):
     return mask
 
 
-def patches_2d(picture, tokens):
+def patches_2d(image, tokens):
     """[size, size, 3] to [tokens, 16 * 16 * 3]."""
-    side = picture.shape[0] // PATCH
-    cut = picture.reshape(side, PATCH, side, PATCH, 3).transpose(0, 2, 1, 3, 4)
+    side = image.shape[0] // PATCH
+    cut = image.reshape(side, PATCH, side, PATCH, 3).transpose(0, 2, 1, 3, 4)
     tokens.reshape(side, side, PATCH, PATCH, 3)[...] = cut
 
 
@@ -61,7 +61,7 @@ def mirrored(block, rng):
     return block
 
 
-class Pictures:
+class Images:
     """JPEG of 512x512 to a random resized crop of 224x224, flipped half of the time, in [0, 1]."""
 
     SIZE = 224
@@ -87,12 +87,12 @@ class Pictures:
 
     def load(self, index, rng, tokens):
         with Image.open(self.files[index]) as file:
-            picture = file.convert(self.mode)
-        left, top, wide, high = self.crop(*picture.size, rng)
-        picture = picture.crop((left, top, left + wide, top + high)).resize((self.SIZE, self.SIZE), Image.BICUBIC)
+            image = file.convert(self.mode)
+        left, top, wide, high = self.crop(*image.size, rng)
+        image = image.crop((left, top, left + wide, top + high)).resize((self.SIZE, self.SIZE), Image.BICUBIC)
         if rng.random() < 0.5:
-            picture = picture.transpose(Image.FLIP_LEFT_RIGHT)
-        pixels = np.asarray(picture, np.float32) / np.float32(255)
+            image = image.transpose(Image.FLIP_LEFT_RIGHT)
+        pixels = np.asarray(image, np.float32) / np.float32(255)
         if self.mode == "L":
             pixels = np.broadcast_to(pixels[..., None], (*pixels.shape, 3))
         patches_2d(pixels, tokens)
@@ -220,8 +220,8 @@ def workloads(folder):
     ct = lambda size, *more: ["--modality", "ct", "--set", f"size={size}", *more]
     data = lambda name: ["--data", str(folder / name)]
     return {
-        "jpeg_grey": (lambda: Pictures(folder, "L"), ["--modality", "xray", *data("jpeg")], 64, 8),
-        "jpeg_colour": (lambda: Pictures(folder, "RGB"), ["--modality", "pathology", *data("jpeg")], 64, 8),
+        "jpeg_grey": (lambda: Images(folder, "L"), ["--modality", "xray", *data("jpeg")], 64, 8),
+        "jpeg_colour": (lambda: Images(folder, "RGB"), ["--modality", "pathology", *data("jpeg")], 64, 8),
         "nifti_small": (lambda: SmallScans(folder), ["--modality", "mri", *data("nifti"), *mri], 64, 8),
         "nifti_plain": (
             lambda: LargeScan(folder, "plain"),
@@ -258,7 +258,7 @@ class Python:
                 mask[slot] = masked(n_tokens, self.rng)
 
     def measure(self, iterations):
-        """Median seconds of the clock and of the processor."""
+        """Median seconds of wall time and of CPU time."""
         wall, cpu = [], []
         for round_ in range(N_WARM_UP + iterations):
             began = time.perf_counter(), time.process_time()

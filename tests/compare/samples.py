@@ -1,4 +1,4 @@
-"""Files for load.py to read: made of real pictures and scans where a folder of them is given, of patterns otherwise.
+"""Files for load.py to read: made of real images and scans where a folder of them is given, of patterns otherwise.
 
     python tests/compare/samples.py /tmp/load [--data ../shared/data]
 
@@ -21,23 +21,23 @@ N_SLICES = 64
 
 
 def pattern(shape, rng):
-    """Smooth in [0, 1], with a little noise: neither flat nor random, so that it compresses as pictures do."""
+    """Smooth in [0, 1], with a little noise: neither flat nor random, so that it compresses as images do."""
     axes = np.meshgrid(*(np.linspace(0, 1, n) for n in shape), indexing="ij")
     waves = sum(np.sin(rng.uniform(2, 25) * axis + rng.uniform(0, 6)) for axis in axes for _ in range(3))
     waves = (waves - waves.min()) / (waves.max() - waves.min())
     return np.clip(waves + rng.normal(0, 0.02, shape), 0, 1)
 
 
-def pictures(folder, found, rng):
+def images(folder, found, rng):
     """512x512 JPEG of quality 90: three channels, colour differences at half the size, as cameras and most tools write them."""
     folder.mkdir(parents=True)
     for index in range(N_PICTURES):
         if found:
-            picture = Image.open(found[index % len(found)]).convert("RGB").resize((SIDE, SIDE), Image.BICUBIC)
+            image = Image.open(found[index % len(found)]).convert("RGB").resize((SIDE, SIDE), Image.BICUBIC)
         else:
             channels = [pattern((SIDE, SIDE), rng) for _ in range(3)]
-            picture = Image.fromarray((np.stack(channels, -1) * 255).astype(np.uint8))
-        picture.save(folder / f"picture_{index:03}.jpg", quality=90)
+            image = Image.fromarray((np.stack(channels, -1) * 255).astype(np.uint8))
+        image.save(folder / f"picture_{index:03}.jpg", quality=90)
 
 
 def small_scans(folder, found, rng):
@@ -102,13 +102,13 @@ def main():
     parser.add_argument("folder", type=Path, help="where to write; must not exist")
     parser.add_argument("--data", type=Path, help="folder with xray/pneumonia/img, mri/hippocampus/images and ct/torso/torso.nii.gz")
     asked = parser.parse_args()
-    found = {"pictures": [], "scans": [], "torso": None}
+    found = {"images": [], "scans": [], "torso": None}
     if asked.data:
-        found["pictures"] = sorted((asked.data / "xray/pneumonia/img").glob("*.jpeg"))
+        found["images"] = sorted((asked.data / "xray/pneumonia/img").glob("*.jpeg"))
         found["scans"] = sorted((asked.data / "mri/hippocampus/images").glob("*.nii.gz"))
         found["torso"] = asked.data / "ct/torso/torso.nii.gz"
     rng = np.random.default_rng(0)
-    pictures(asked.folder / "jpeg", found["pictures"], rng)
+    images(asked.folder / "jpeg", found["images"], rng)
     small_scans(asked.folder / "nifti", found["scans"], rng)
     voxels = large_scan(asked.folder / "volume", found["torso"], rng)
     series(asked.folder / "dicom", voxels)

@@ -100,10 +100,11 @@ fn strategies_and_settings_are_compared_over_seeds_and_what_is_done_is_not_done_
     assert_eq!(succeeded(again), table);
     assert_eq!(std::fs::read(experiment.path("all/comparison.json")).unwrap(), before);
     let more = experiment.command("all", &["--strategies", "medcoss", "--seeds", "0,7"]).output().unwrap();
-    let told = String::from_utf8_lossy(&more.stderr).into_owned();
+    let messages = String::from_utf8_lossy(&more.stderr).into_owned();
     assert!(
-        told.contains("run 1 of 2: medcoss, seed 0: already done") && told.contains("run 2 of 2: medcoss, seed 7"),
-        "{told}"
+        messages.contains("run 1 of 2: medcoss, seed 0: already done")
+            && messages.contains("run 2 of 2: medcoss, seed 7"),
+        "{messages}"
     );
     // With another task the runs stay and are measured again.
     let tasks = std::fs::read_to_string(experiment.path("tasks.toml")).unwrap().replace("k = 3", "k = 5");

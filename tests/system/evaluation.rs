@@ -52,7 +52,7 @@ fn report(at: usize) -> String {
 }
 
 /// Names of the X-rays, in the order of their ids.
-fn pictures() -> Vec<String> {
+fn images() -> Vec<String> {
     let names = fs::read_dir(place().join("xray")).unwrap().map(|entry| entry.unwrap().file_name());
     let mut names: Vec<String> = names.map(|name| name.into_string().unwrap()).collect();
     names.retain(|name| name.starts_with("chest"));
@@ -62,7 +62,7 @@ fn pictures() -> Vec<String> {
 
 /// Writes a table of the X-rays, from the cells behind the key of each.
 fn table(name: &str, row: impl Fn(usize) -> String) {
-    let rows = pictures().into_iter().enumerate().map(|(at, name)| format!("{name},{}\n", row(at)));
+    let rows = images().into_iter().enumerate().map(|(at, name)| format!("{name},{}\n", row(at)));
     let content: String = std::iter::once("file,finding,patient,part\n".to_string()).chain(rows).collect();
     fs::write(place().join("xray").join(name), content).unwrap();
 }
@@ -105,7 +105,7 @@ fn every_stage_is_scored_and_all_files_say_the_same() {
     let file = tasks_file("all.toml", &content.concat());
     let (file, run) = (text(&file), text(&place().join("run")));
     let eval = |more: &[&str]| succeeded(medcoss(&[&["eval", &run, &file][..], more].concat()));
-    let told = eval(&["--after", "every-stage", "--seeds", "2"]);
+    let output = eval(&["--after", "every-stage", "--seeds", "2"]);
     let folder = place().join("run/evaluation/all");
     let scores: Value = serde_json::from_str(&read(folder.join("scores.json"))).unwrap();
     assert_eq!(scores["seeds"], serde_json::json!([0, 1]));
@@ -157,13 +157,13 @@ fn every_stage_is_scored_and_all_files_say_the_same() {
     close("forward_transfer", rows[1][4] - rows[0][4]);
 
     // What people see: columns that begin at one place, and every figure.
-    let lines: Vec<&str> = told.lines().skip_while(|line| !line.starts_with("AFTER STAGE")).take(4).collect();
+    let lines: Vec<&str> = output.lines().skip_while(|line| !line.starts_with("AFTER STAGE")).take(4).collect();
     let column = lines[0].find("NEAR").unwrap();
     for (line, row) in lines[1..].iter().zip(&rows) {
-        assert!(line[column..].starts_with(&format!("{:.3}", row[0])), "{told}");
+        assert!(line[column..].starts_with(&format!("{:.3}", row[0])), "{output}");
     }
     for word in ["backward transfer", "forgetting", "forward transfer", "average"] {
-        assert!(told.contains(word), "{told}");
+        assert!(output.contains(word), "{output}");
     }
 
     // Again, elsewhere: the same bytes. The latest model alone: the same scores.
@@ -183,13 +183,13 @@ fn every_stage_is_scored_and_all_files_say_the_same() {
     // Every file is covered.
     succeeded(medcoss(&["show", &run, "--verify"]));
     for name in ["scores.json", "scores.csv", "matrix.csv"] {
-        let sound = read(folder.join(name));
-        fs::write(folder.join(name), sound.replacen("0.", "1.", 1)).unwrap();
+        let intact = read(folder.join(name));
+        fs::write(folder.join(name), intact.replacen("0.", "1.", 1)).unwrap();
         let output = medcoss(&["show", &run, "--verify"]);
         assert_eq!(output.status.code(), Some(1));
-        let told = String::from_utf8_lossy(&output.stdout).into_owned();
-        assert!(told.contains(&format!("evaluation/all/{name}")), "{told}");
-        fs::write(folder.join(name), sound).unwrap();
+        let output = String::from_utf8_lossy(&output.stdout).into_owned();
+        assert!(output.contains(&format!("evaluation/all/{name}")), "{output}");
+        fs::write(folder.join(name), intact).unwrap();
     }
 }
 
@@ -257,8 +257,8 @@ fn masked_words_are_predicted_without_labels() {
     fs::write(place().join("text-first.toml"), config).unwrap();
     let (config, first) = (text(&place().join("text-first.toml")), text(&place().join("text-first")));
     succeeded(medcoss(&["pretrain", &config, "--out", &first, "--quiet"]));
-    let told = succeeded(medcoss(&["eval", &first, &file, "--after", "every-stage", "--seeds", "2", "--json"]));
-    let scores: Value = serde_json::from_str(&told).unwrap();
+    let output = succeeded(medcoss(&["eval", &first, &file, "--after", "every-stage", "--seeds", "2", "--json"]));
+    let scores: Value = serde_json::from_str(&output).unwrap();
     let by_stage: Vec<f64> = (0..3).map(|stage| scores["scores"][stage]["value"].as_f64().unwrap()).collect();
     assert!(by_stage[1] > by_stage[0] + 0.15 && by_stage[2] > by_stage[0] + 0.1, "{by_stage:?}");
 
@@ -267,8 +267,8 @@ fn masked_words_are_predicted_without_labels() {
         (words("k = 3"), "k is no setting of protocol masked-lm"),
         (task("pixels", "protocol = \"masked-lm\""), "masks words, and xray has none"),
     ] {
-        let told = refused(eval(&text(&tasks_file("no-words.toml", &content))));
-        assert!(told.contains(expected), "{told}");
+        let error = refused(eval(&text(&tasks_file("no-words.toml", &content))));
+        assert!(error.contains(expected), "{error}");
     }
 }
 
@@ -322,7 +322,7 @@ fn what_does_not_fit_is_named_with_a_remedy_and_nothing_is_written() {
     table("gaps.csv", |at| format!("{},,", if at < 2 { "" } else { ["a", "b"][at % 2] }));
     table("twice.csv", |at| format!("{},,", at % 2));
     let rows = read(place().join("xray/twice.csv"));
-    fs::write(place().join("xray/twice.csv"), format!("{rows}{},1,,\n", pictures()[3])).unwrap();
+    fs::write(place().join("xray/twice.csv"), format!("{rows}{},1,,\n", images()[3])).unwrap();
     table("leak.csv", |at| format!("{},p{},{}", at % 2, at / 3, ["train", "test"][usize::from(at > 12)]));
     table("trained.csv", |at| format!("{},,train", at % 2));
     table("valid.csv", |at| format!("{},,{}", at % 2, ["train", "valid"][at / 12]));
@@ -350,12 +350,12 @@ fn what_does_not_fit_is_named_with_a_remedy_and_nothing_is_written() {
         ),
         ("one", knn(&by_table("one.csv")), &["all samples are of the class \"a\"", "two classes"]),
         ("lonely", knn(&by_table("lonely.csv")), &["class \"b\" has 1 samples", "at least 2"]),
-        ("gaps", knn(&by_table("gaps.csv")), &["2 of 24 samples have no label", &pictures()[0], "missing = \"skip\""]),
-        ("twice", knn(&by_table("twice.csv")), &[&pictures()[3], "lines 5 and 26", "hint: "]),
+        ("gaps", knn(&by_table("gaps.csv")), &["2 of 24 samples have no label", &images()[0], "missing = \"skip\""]),
+        ("twice", knn(&by_table("twice.csv")), &[&images()[3], "lines 5 and 26", "hint: "]),
         (
             "keys",
             knn(&by_table("gaps.csv").replace(" }", ", id_pattern = '_([0-9]+)' }")),
-            &["no key of column \"file\"", "\"0000\"", &pictures()[2]],
+            &["no key of column \"file\"", "\"0000\"", &images()[2]],
         ),
         ("leak", knn(&format!("{group}split = {{ column = \"part\" }}")), &["p4", "in train", "in test", "hint: "]),
         ("trained", knn(&column("trained.csv")), &["\"part\" says test of no sample"]),
@@ -376,18 +376,18 @@ fn what_does_not_fit_is_named_with_a_remedy_and_nothing_is_written() {
         ),
     ] {
         let file = tasks_file(&format!("wrong-{name}.toml"), &content);
-        let told = refused(medcoss(&["eval", &text(&place().join("run")), &text(&file), "--seeds", "1"]));
-        assert!(expected.iter().all(|part| told.contains(part)), "{name}: {expected:?}\n{told}");
+        let error = refused(medcoss(&["eval", &text(&place().join("run")), &text(&file), "--seeds", "1"]));
+        assert!(expected.iter().all(|part| error.contains(part)), "{name}: {expected:?}\n{error}");
         assert!(!place().join(format!("run/evaluation/wrong-{name}")).exists(), "{name}");
     }
     let run = text(&place().join("run"));
-    let told = refused(medcoss(&["eval", &run, "nowhere.toml"]));
-    assert!(told.contains("nowhere.toml"), "{told}");
+    let error = refused(medcoss(&["eval", &run, "nowhere.toml"]));
+    assert!(error.contains("nowhere.toml"), "{error}");
     let file = text(&tasks_file("right.toml", &knn("")));
-    let told = refused(medcoss(&["eval", &text(place()), &file]));
-    assert!(told.contains("holds no run"), "{told}");
-    let told = refused(medcoss(&["eval", &run, &file, "--data-root", "nowhere"]));
-    assert!(told.contains("nowhere is no folder"), "{told}");
+    let error = refused(medcoss(&["eval", &text(place()), &file]));
+    assert!(error.contains("holds no run"), "{error}");
+    let error = refused(medcoss(&["eval", &run, &file, "--data-root", "nowhere"]));
+    assert!(error.contains("nowhere is no folder"), "{error}");
     assert!(!medcoss(&["eval", &run, &file, "--seeds", "0"]).status.success());
 }
 
@@ -396,10 +396,10 @@ fn samples_without_label_or_that_cannot_be_read_are_left_out_where_that_is_allow
     table("some.csv", |at| format!("{},p{},", if at < 4 { "" } else { ["a", "b"][at % 2] }, at / 2));
     let copy = place().join("torn");
     fs::create_dir(&copy).unwrap();
-    for name in pictures().iter().map(String::as_str).chain(["some.csv"]) {
+    for name in images().iter().map(String::as_str).chain(["some.csv"]) {
         fs::copy(place().join("xray").join(name), copy.join(name)).unwrap();
     }
-    let torn = pictures().into_iter().find(|name| name.ends_with("10.png")).unwrap();
+    let torn = images().into_iter().find(|name| name.ends_with("10.png")).unwrap();
     fs::write(copy.join(&torn), b"torn").unwrap();
     let content = task("first", "protocol = \"knn\"\nk = 3\nmissing = \"skip\"\nlabels = { table = \"torn/some.csv\", key = \"file\", label = \"finding\" }")
         .replace("data = \"xray\"", "data = \"torn\"");
@@ -447,8 +447,8 @@ fn a_task_has_the_same_scores_in_any_company() {
     for (name, content) in [("alone", near.clone()), ("after", format!("{other}{reports}{near}"))] {
         let file = text(&tasks_file(&format!("{name}.toml"), &content));
         let out = text(&place().join(format!("scores-{name}")));
-        let told = succeeded(medcoss(&["eval", &run, &file, "--after", "every-stage", "--json", "--out", &out]));
-        let scores: Value = serde_json::from_str(&told).unwrap();
+        let output = succeeded(medcoss(&["eval", &run, &file, "--after", "every-stage", "--json", "--out", &out]));
+        let scores: Value = serde_json::from_str(&output).unwrap();
         let mut own = scores["scores"].as_array().unwrap().clone();
         own.retain(|score| score["task"] == "near");
         found.insert(name.into(), Value::Array(own));

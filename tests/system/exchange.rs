@@ -7,9 +7,9 @@ use medcoss_core::weights::TensorFile;
 use medcoss_test_support::golden;
 use medcoss_test_support::program::{medcoss, refused, succeeded, text};
 
-/// Synthetic samples of a modality in a folder; the data paths that its plugin tells, relative to it.
+/// Synthetic samples of a modality in a folder; the data paths that its plugin gives, relative to it.
 fn samples(modality: &str, folder: &Path, n: usize) -> Vec<String> {
-    let told = succeeded(medcoss(&[
+    let output = succeeded(medcoss(&[
         "synth",
         "--modality",
         modality,
@@ -19,8 +19,8 @@ fn samples(modality: &str, folder: &Path, n: usize) -> Vec<String> {
         &n.to_string(),
         "--json",
     ]));
-    let told: serde_json::Value = serde_json::from_str(&told).unwrap();
-    told["data"].as_array().unwrap().iter().map(|path| path.as_str().unwrap().to_string()).collect()
+    let output: serde_json::Value = serde_json::from_str(&output).unwrap();
+    output["data"].as_array().unwrap().iter().map(|path| path.as_str().unwrap().to_string()).collect()
 }
 
 fn add(run: &Path, modality: &str, data: &Path, settings: &[&str]) -> String {
@@ -40,8 +40,8 @@ fn reference_weights_give_the_references_features_learn_a_new_stage_and_go_back(
     let path = |name: &str| place.path().join(name);
     let (run, sizes) = (path("run"), golden("config.json"));
     let checkpoint = golden("medcoss_tiny.pth");
-    let told = succeeded(medcoss(&["import", &text(&checkpoint), "--out", &text(&run), "--config", &text(&sizes)]));
-    assert!(told.contains("text attends causally") && told.contains("kept for export"), "{told}");
+    let output = succeeded(medcoss(&["import", &text(&checkpoint), "--out", &text(&run), "--config", &text(&sizes)]));
+    assert!(output.contains("text attends causally") && output.contains("kept for export"), "{output}");
     succeeded(medcoss(&["show", &text(&run), "--verify"]));
 
     for (input, family, name) in [
@@ -96,8 +96,8 @@ fn reference_weights_give_the_references_features_learn_a_new_stage_and_go_back(
 
     // A new stage begins with the imported encoder; a second one rehearses it.
     add(&run, "xray", place.path(), &["options.size=48"]);
-    let told = add(&run, "ct", place.path(), &["options.size=[16,48,48]"]);
-    assert!(told.contains("xray 0."), "{told}");
+    let output = add(&run, "ct", place.path(), &["options.size=[16,48,48]"]);
+    assert!(output.contains("xray 0."), "{output}");
     succeeded(medcoss(&["show", &text(&run), "--verify"]));
     // The checkpoint itself is no longer needed, and stages do not touch what the run began with.
     assert_eq!(model(&run), model(&back));
@@ -134,8 +134,8 @@ fn a_run_that_begins_with_exported_weights_keeps_them_and_resumes_without_the_fi
         succeeded(medcoss(&["pretrain", &text(&path("second.toml")), "--out", &text(&run), "--quiet"]));
         fs::remove_file(path(weights)).unwrap();
         succeeded(medcoss(&["resume", &text(&run), "--data-root", &text(place.path()), "--quiet"]));
-        let told = succeeded(medcoss(&["show", &text(&run), "--verify"]));
-        assert!(told.contains(&format!("began with {weights}")), "{told}");
+        let output = succeeded(medcoss(&["show", &text(&run), "--verify"]));
+        assert!(output.contains(&format!("began with {weights}")), "{output}");
         // Nothing learned from fresh values is below what was learned already.
         let loss = |run: &Path| {
             let metrics = fs::read_to_string(run.join("stages/01-xray/metrics.jsonl")).unwrap();
@@ -150,8 +150,8 @@ fn a_run_that_begins_with_exported_weights_keeps_them_and_resumes_without_the_fi
         bytes[middle] ^= 1;
         fs::write(&model, bytes).unwrap();
         assert!(refused(medcoss(&["show", &text(&run), "--verify"])).contains("damaged"));
-        let told = refused(medcoss(&["resume", &text(&run), "--data-root", &text(place.path()), "--quiet"]));
-        assert!(told.contains("initial/model.bpk"), "{told}");
+        let error = refused(medcoss(&["resume", &text(&run), "--data-root", &text(place.path()), "--quiet"]));
+        assert!(error.contains("initial/model.bpk"), "{error}");
     }
 }
 
@@ -163,11 +163,11 @@ fn features_have_ids_and_name_what_could_not_be_read() {
     fs::write(path("run.toml"), RUN).unwrap();
     let run = text(&path("run"));
     succeeded(medcoss(&["pretrain", &text(&path("run.toml")), "--out", &run, "--quiet"]));
-    let pictures = fs::read_dir(path("xray")).unwrap().map(|entry| entry.unwrap().path());
-    let torn: Vec<PathBuf> = pictures.filter(|path| path.extension().is_some_and(|e| e == "png")).take(2).collect();
-    for picture in &torn {
-        let bytes = fs::read(picture).unwrap();
-        fs::write(picture, &bytes[..bytes.len() / 2]).unwrap();
+    let images = fs::read_dir(path("xray")).unwrap().map(|entry| entry.unwrap().path());
+    let torn: Vec<PathBuf> = images.filter(|path| path.extension().is_some_and(|e| e == "png")).take(2).collect();
+    for image in &torn {
+        let bytes = fs::read(image).unwrap();
+        fs::write(image, &bytes[..bytes.len() / 2]).unwrap();
     }
 
     let (data, out) = (text(&path("xray")), text(&path("features.safetensors")));
@@ -177,19 +177,19 @@ fn features_have_ids_and_name_what_could_not_be_read() {
                 .concat(),
         )
     };
-    let told = refused(embed(&[]));
-    assert!(told.contains("2 of 12 samples could not be read"), "{told}");
+    let error = refused(embed(&[]));
+    assert!(error.contains("2 of 12 samples could not be read"), "{error}");
     assert!(!path("features.safetensors").exists());
     for (pool, shape) in [
         ("mean", serde_json::json!([10, 96])),
         ("cls", serde_json::json!([10, 96])),
         ("none", serde_json::json!([10, 10, 96])),
     ] {
-        let told: serde_json::Value =
+        let output: serde_json::Value =
             serde_json::from_str(&succeeded(embed(&["--max-invalid-fraction", "0.2", "--pool", pool]))).unwrap();
-        assert_eq!((&told["shape"], told["invalid"].as_object().unwrap().len()), (&shape, 2));
+        assert_eq!((&output["shape"], output["invalid"].as_object().unwrap().len()), (&shape, 2));
     }
-    let told = refused(medcoss(&[
+    let error = refused(medcoss(&[
         "embed",
         &run,
         "--tensors",
@@ -201,8 +201,8 @@ fn features_have_ids_and_name_what_could_not_be_read() {
         "--out",
         &out,
     ]));
-    assert!(told.contains("no token family volume") && told.contains("it has image"), "{told}");
-    let told = refused(medcoss(&[
+    assert!(error.contains("no token family volume") && error.contains("it has image"), "{error}");
+    let error = refused(medcoss(&[
         "embed",
         &run,
         "--tensors",
@@ -214,12 +214,12 @@ fn features_have_ids_and_name_what_could_not_be_read() {
         "--out",
         &out,
     ]));
-    assert!(told.contains("tensor features has shape [10, 10, 96], expected [n, 3, H, W]"), "{told}");
-    let told = refused(medcoss(&["embed", &run, "--modality", "ct", "--data", &data, "--out", &out]));
-    assert!(told.contains("error: "), "{told}");
-    let told = refused(medcoss(&["export", &run, "--out", &out, "--stage", "2"]));
-    assert!(told.contains("no finished stage 2; 1 of 1"), "{told}");
-    let told = refused(medcoss(&["import", &text(&torn[0]), "--out", &text(&path("imported"))]));
-    assert!(told.contains("no PyTorch checkpoint") || told.contains("not a PyTorch checkpoint"), "{told}");
+    assert!(error.contains("tensor features has shape [10, 10, 96], expected [n, 3, H, W]"), "{error}");
+    let error = refused(medcoss(&["embed", &run, "--modality", "ct", "--data", &data, "--out", &out]));
+    assert!(error.contains("error: "), "{error}");
+    let error = refused(medcoss(&["export", &run, "--out", &out, "--stage", "2"]));
+    assert!(error.contains("no finished stage 2; 1 of 1"), "{error}");
+    let error = refused(medcoss(&["import", &text(&torn[0]), "--out", &text(&path("imported"))]));
+    assert!(error.contains("no PyTorch checkpoint") || error.contains("not a PyTorch checkpoint"), "{error}");
     assert!(!path("imported").exists());
 }

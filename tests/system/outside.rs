@@ -96,7 +96,7 @@ fn modalities_that_the_host_has_never_heard_of_become_stages_of_a_finished_run()
         let check = ["data", "check", "--modality", id, "--data", id, "--quiet", mine[0], mine[1]].map(String::from);
         let check = [check.to_vec(), settings(&made["options"], "")].concat();
         let check = json(&sandbox, &check.iter().map(String::as_str).collect::<Vec<_>>());
-        // A table of labels beside GIFs and pictures is no clip, and one beside records no record.
+        // A table of labels beside GIFs and images is no clip, and one beside records no record.
         assert_eq!((check["n_samples"].as_u64(), check["n_invalid"].as_u64()), (Some(20), Some(0)), "{check}");
 
         let add =

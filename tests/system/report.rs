@@ -10,7 +10,7 @@ use medcoss_core::evaluation::{EvaluatedStage, Score, Scores, TaskSummary, Trans
 use medcoss_test_support::program::{medcoss, refused, succeeded, text};
 use serde_json::Value;
 
-/// In the name of a picture, in its label and in a text.
+/// In the name of an image, in its label and in a text.
 const HOSTILE_NAME: &str = "<img src=x onerror=alert(1)>&\"'.png";
 const HOSTILE_LABEL: &str = "<script>alert('label')</script>";
 
@@ -25,13 +25,13 @@ fn made() -> &'static Path {
         let data = folder.path().join("data");
         let chest = data.join("chest");
         succeeded(medcoss(&["synth", "--modality", "xray", "--out", &text(&chest), "--samples", "24"]));
-        let mut pictures: Vec<PathBuf> = fs::read_dir(&chest).unwrap().map(|entry| entry.unwrap().path()).collect();
-        pictures.retain(|path| path.extension().is_some_and(|ending| ending == "png"));
-        pictures.sort();
-        fs::rename(&pictures[0], chest.join(HOSTILE_NAME)).unwrap();
+        let mut images: Vec<PathBuf> = fs::read_dir(&chest).unwrap().map(|entry| entry.unwrap().path()).collect();
+        images.retain(|path| path.extension().is_some_and(|extension| extension == "png"));
+        images.sort();
+        fs::rename(&images[0], chest.join(HOSTILE_NAME)).unwrap();
         let mut labels = String::from("file,label\n");
-        for (at, picture) in pictures.iter().enumerate() {
-            let name = picture.file_name().unwrap().to_str().unwrap();
+        for (at, image) in images.iter().enumerate() {
+            let name = image.file_name().unwrap().to_str().unwrap();
             let name = if at == 0 { HOSTILE_NAME } else { name };
             let label = if at % 2 == 0 { HOSTILE_LABEL } else { "normal" };
             labels.push_str(&format!("\"{}\",\"{label}\"\n", name.replace('"', "\"\"")));
@@ -202,9 +202,9 @@ fn a_page_has_every_section_stands_alone_and_is_the_same_again() {
     // Of a score that is better when lower the lowest has the strongest colour.
     assert_eq!(scores.matches("--good:70%").count(), 2);
     assert!(part("buffers").contains("<b>7</b> of 24") && part("buffers").matches("<img").count() >= 4);
-    let restored = part("reconstructions");
-    assert_eq!((restored.matches("<img").count(), restored.matches("class=\"words\"").count()), (9, 3));
-    assert!(restored.contains("\u{202f}% masked, loss") && restored.contains("words right"));
+    let reconstructions = part("reconstructions");
+    assert_eq!((reconstructions.matches("<img").count(), reconstructions.matches("class=\"words\"").count()), (9, 3));
+    assert!(reconstructions.contains("\u{202f}% masked, loss") && reconstructions.contains("words right"));
     assert!(
         part("map").contains("All modalities")
             && part("map").contains("xray by label")
@@ -355,7 +355,7 @@ fn several_runs_are_compared() {
         SECTIONS.iter().for_each(|id| assert!(!section(&page, run, id).is_empty()));
     }
 
-    // Runs of one name are told apart by their folders; one of them was not evaluated.
+    // Runs of one name are distinguished by their folders; one of them was not evaluated.
     let inner = folder.path().join("b");
     fs::create_dir(&inner).unwrap();
     let same = copy("reference", &inner);
@@ -370,16 +370,16 @@ fn a_report_is_replaced_and_nothing_else_is() {
     let folder = tempfile::tempdir().unwrap();
     let run = copy("reference", folder.path());
     let data = text(&made().join("data"));
-    let told = succeeded(medcoss(&["report", &text(&run), "--data-root", &data, "--samples", "9"]));
+    let output = succeeded(medcoss(&["report", &text(&run), "--data-root", &data, "--samples", "9"]));
     let page = run.join("report.html");
-    assert!(told.contains("report.html") && told.contains("Without scores"), "{told}");
+    assert!(output.contains("report.html") && output.contains("Without scores"), "{output}");
     succeeded(medcoss(&["report", &text(&run), "--data-root", &data, "--samples", "9", "--quiet"]));
     succeeded(medcoss(&["show", &text(&run), "--verify"]));
     assert!(!run.join("report.html.partial").exists());
 
     fs::write(&page, "my own notes").unwrap();
-    let told = refused(medcoss(&["report", &text(&run)]));
-    assert!(told.contains("is not a report of medcoss") && told.contains("hint: "), "{told}");
+    let error = refused(medcoss(&["report", &text(&run)]));
+    assert!(error.contains("is not a report of medcoss") && error.contains("hint: "), "{error}");
     assert_eq!(fs::read_to_string(&page).unwrap(), "my own notes");
     for (arguments, expected) in [
         (vec!["report", "nowhere-at-all"], "no run that can be read"),
@@ -387,8 +387,8 @@ fn a_report_is_replaced_and_nothing_else_is() {
         (vec!["report", &text(&run), "--out", "no-such-folder/page.html"], "no folder no-such-folder"),
         (vec!["report", &text(&run), "--data-root", "no-such-folder"], "data root no-such-folder"),
     ] {
-        let told = refused(medcoss(&arguments));
-        assert!(told.contains(expected) && told.contains("hint: "), "{told}");
+        let error = refused(medcoss(&arguments));
+        assert!(error.contains(expected) && error.contains("hint: "), "{error}");
     }
 }
 

@@ -18,8 +18,8 @@ fn a_crate_is_written_and_what_stands_in_the_way_is_named() {
     let sdk = sdk.to_str().unwrap();
     let answer = sandbox.run(["plugin", "new", "my_eeg", "--family", "eeg", "--out", "a", "--sdk-path", sdk]);
     assert_eq!((answer.code, answer.err.as_str()), (0, ""));
-    for told in ["medcoss-my-eeg", "family eeg", "src/lib.rs", sdk, "cargo test", "libmedcoss_my_eeg.so"] {
-        assert!(answer.out.contains(told), "{told}: {}", answer.out);
+    for expected in ["medcoss-my-eeg", "family eeg", "src/lib.rs", sdk, "cargo test", "libmedcoss_my_eeg.so"] {
+        assert!(answer.out.contains(expected), "{expected}: {}", answer.out);
     }
     let manifest: toml::Table = fs::read_to_string(sandbox.path("work/a/Cargo.toml")).unwrap().parse().unwrap();
     assert_eq!(manifest["dependencies"]["medcoss-sdk"]["path"].as_str(), Some(sdk));
@@ -58,8 +58,8 @@ fn cargo(folder: &Path, target: &Path, arguments: &[&str]) {
     // Nobody debugs what is built here, and it takes a third of the time.
     cargo.env("CARGO_PROFILE_DEV_DEBUG", "0");
     let output = cargo.output().unwrap();
-    let told = [output.stdout, output.stderr].map(|text| String::from_utf8_lossy(&text).into_owned()).concat();
-    assert!(output.status.success(), "cargo {arguments:?} in {}: {told}", folder.display());
+    let messages = [output.stdout, output.stderr].map(|text| String::from_utf8_lossy(&text).into_owned()).concat();
+    assert!(output.status.success(), "cargo {arguments:?} in {}: {messages}", folder.display());
 }
 
 #[test]

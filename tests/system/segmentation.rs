@@ -19,15 +19,15 @@ fn write(path: &Path, [width, height]: [usize; 2], value: impl Fn(usize, usize) 
     encoder.write_header().unwrap().write_image_data(&words.collect::<Vec<u8>>()).unwrap();
 }
 
-/// Pictures of a bright rectangle that is everywhere another one, their masks with a number of its own for each, a run that has seen
+/// Images of a bright rectangle that is everywhere another one, their masks with a number of its own for each, a run that has seen
 /// them, and a tasks file.
 fn prepared() -> tempfile::TempDir {
     let folder = tempfile::tempdir().unwrap();
     for at in 0..N {
         let (left, top, size) = ((at * 7) % 20, (at * 11) % 18, 8 + at);
         let inside = move |x: usize, y: usize| (left..left + size).contains(&x) && (top..top + size).contains(&y);
-        let picture = |x: usize, y: usize| if inside(x, y) { 52_000 } else { 4_000 + (x * 37 + y * 91) as u16 % 900 };
-        write(&folder.path().join(format!("images/p{at:02}.png")), [SIDE, SIDE], picture);
+        let image = |x: usize, y: usize| if inside(x, y) { 52_000 } else { 4_000 + (x * 37 + y * 91) as u16 % 900 };
+        write(&folder.path().join(format!("images/p{at:02}.png")), [SIDE, SIDE], image);
         let mask = |x: usize, y: usize| if inside(x, y) { 300 + at as u16 } else { 0 };
         write(&folder.path().join(format!("masks/p{at:02}_mask.png")), [SIDE, SIDE], mask);
     }
@@ -68,7 +68,7 @@ fn masks_are_segmented_and_their_sizes_are_classes() {
     assert!((0.4..=1.0).contains(&dice), "{dice}");
     let distance = of("hd95_voxels").unwrap();
     assert!(distance["value"].as_f64().unwrap() < 48.0 && distance["n_undefined"].is_u64(), "{distance}");
-    assert!(of("hd95_mm").is_none(), "the pictures have no spacing");
+    assert!(of("hd95_mm").is_none(), "the images have no spacing");
 
     // The same again, byte for byte; for people too.
     assert!(succeeded(eval("two", &[])).contains("rectangle  xray      segmentation  dice"));
@@ -77,14 +77,14 @@ fn masks_are_segmented_and_their_sizes_are_classes() {
 
     // What does not fit its sample is named with it, and so is what is not there.
     write(&folder.path().join("masks/p03_mask.png"), [SIDE, 40], |_, _| 1);
-    let told = refused(eval("three", &[]));
-    assert!(told.contains("mask masks/p03_mask.png is 40x48, and images/p03.png is 48x48"), "{told}");
-    assert!(told.contains("1 of 24 samples have no label: images/p03.png"), "{told}");
+    let error = refused(eval("three", &[]));
+    assert!(error.contains("mask masks/p03_mask.png is 40x48, and images/p03.png is 48x48"), "{error}");
+    assert!(error.contains("1 of 24 samples have no label: images/p03.png"), "{error}");
     fs::remove_file(folder.path().join("masks/p03_mask.png")).unwrap();
-    let told = refused(eval("three", &[]));
-    assert!(told.contains("images/p03.png has no mask: none of 23 mask files has its name"), "{told}");
+    let error = refused(eval("three", &[]));
+    assert!(error.contains("images/p03.png has no mask: none of 23 mask files has its name"), "{error}");
     fs::remove_dir_all(folder.path().join("masks")).unwrap();
-    let told = refused(eval("three", &[]));
-    assert!(told.contains("masks: data masks not found") && told.contains("hint:"), "{told}");
+    let error = refused(eval("three", &[]));
+    assert!(error.contains("masks: data masks not found") && error.contains("hint:"), "{error}");
     assert!(!folder.path().join("three").exists());
 }

@@ -61,7 +61,7 @@ fn five_plugins_from_files_teach_one_model_in_five_stages() {
         assert!(plugin["location"].as_str().unwrap().ends_with(".so"), "{plugin}");
     }
 
-    // The folder tells everything and holds no absolute path.
+    // The folder records everything and holds no absolute path.
     let run = folder.path().join("demo/run");
     for name in ["run.toml", "plugins.lock"] {
         let content = std::fs::read_to_string(run.join(name)).unwrap();
@@ -144,13 +144,13 @@ fn a_stage_that_was_added_by_mistake_can_be_taken_back() {
     let before = content();
     let samples = path("more");
     succeeded(medcoss(&["synth", "--modality", "xray", "--samples", "12", "--out", &samples]));
-    let pictures: Vec<PathBuf> = std::fs::read_dir(&samples)
+    let images: Vec<PathBuf> = std::fs::read_dir(&samples)
         .unwrap()
         .map(|entry| entry.unwrap().path())
         .filter(|path| path.extension().is_some_and(|extension| extension == "png"))
         .collect();
-    let sound: Vec<Vec<u8>> = pictures.iter().map(|path| std::fs::read(path).unwrap()).collect();
-    pictures.iter().for_each(|path| std::fs::write(path, b"torn").unwrap());
+    let intact: Vec<Vec<u8>> = images.iter().map(|path| std::fs::read(path).unwrap()).collect();
+    images.iter().for_each(|path| std::fs::write(path, b"torn").unwrap());
 
     // The data of the demo lie in its own folder, which the new stage's must be below.
     let moved = path("demo/data/more");
@@ -161,12 +161,12 @@ fn a_stage_that_was_added_by_mistake_can_be_taken_back() {
         medcoss(&[&["stage", "add", &run, "--modality", "xray", "--data", &data][..], &demo[..]].concat())
     };
     assert!(refused(add("options.size=64")).contains("could not be read"));
-    let told = refused(add("options.size=48"));
-    assert!(told.contains("is not finished") && told.contains("medcoss stage remove"), "{told}");
+    let error = refused(add("options.size=48"));
+    assert!(error.contains("is not finished") && error.contains("medcoss stage remove"), "{error}");
     assert!(succeeded(medcoss(&["stage", "remove", &run])).contains("Removed stage"));
     assert_eq!(content(), before);
 
-    for (path, bytes) in pictures.iter().zip(sound) {
+    for (path, bytes) in images.iter().zip(intact) {
         std::fs::write(Path::new(&moved).join(path.file_name().unwrap()), bytes).unwrap();
     }
     succeeded(add("options.size=64"));

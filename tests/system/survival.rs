@@ -141,14 +141,14 @@ fn a_run_that_is_killed_at_twenty_moments_ends_like_one_that_is_not() {
         let share = ((nth + 1).wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 40) as f64 / (1u64 << 24) as f64;
         Moment::After(whole.mul_f64(0.01 + 0.4 * share))
     };
-    let (mut n_killed, mut told) = (0, Vec::new());
+    let (mut n_killed, mut outcomes) = (0, Vec::new());
     for nth in 0.. {
         let run = format!("killed-{nth}");
         let moments = [chosen[nth % chosen.len()], random(2 * nth as u64), random(2 * nth as u64 + 1)];
         for moment in moments {
             let killed = kill_at(moment, &mut experiment.start(&run), &experiment.path(&run));
             n_killed += usize::from(killed);
-            told.push(format!("{run} {moment:?}: {}", if killed { "killed" } else { "it ended before" }));
+            outcomes.push(format!("{run} {moment:?}: {}", if killed { "killed" } else { "it ended before" }));
         }
         experiment.finish(&run);
         assert_same(&expected, &content(&experiment.path(&run)));
@@ -156,8 +156,8 @@ fn a_run_that_is_killed_at_twenty_moments_ends_like_one_that_is_not() {
             break;
         }
     }
-    println!("a whole run takes {whole:.1?}:\n{}", told.join("\n"));
-    assert!(n_killed >= 20, "{told:#?}");
+    println!("a whole run takes {whole:.1?}:\n{}", outcomes.join("\n"));
+    assert!(n_killed >= 20, "{outcomes:#?}");
 }
 
 /// Kills a process at a moment; false when it ended before.
@@ -348,21 +348,21 @@ fn a_flipped_bit_in_any_file_of_a_run_is_found_and_named() {
     succeeded(medcoss(&["show", &text(&run), "--verify"]));
     for name in &files {
         let path = run.join(name);
-        let sound = std::fs::read(&path).unwrap();
-        for (at, bit) in [(0, 0), (sound.len() / 3, 3), (sound.len() - 2, 6)] {
-            let mut broken = sound.clone();
+        let intact = std::fs::read(&path).unwrap();
+        for (at, bit) in [(0, 0), (intact.len() / 3, 3), (intact.len() - 2, 6)] {
+            let mut broken = intact.clone();
             broken[at] ^= 1 << bit;
             std::fs::write(&path, broken).unwrap();
             let output = medcoss(&["show", &text(&run), "--verify"]);
-            let told =
+            let output_text =
                 format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
-            assert_eq!(output.status.code(), Some(1), "{} byte {at}: {told}", name.display());
+            assert_eq!(output.status.code(), Some(1), "{} byte {at}: {output_text}", name.display());
             let folder = name.parent().unwrap().file_name().unwrap_or(name.as_os_str()).to_string_lossy();
             let own = name.file_name().unwrap().to_string_lossy();
-            assert!(told.contains(&*own) || told.contains(&*folder), "{}: {told}", name.display());
-            assert!(!told.contains("panicked"), "{told}");
+            assert!(output_text.contains(&*own) || output_text.contains(&*folder), "{}: {output_text}", name.display());
+            assert!(!output_text.contains("panicked"), "{output_text}");
         }
-        std::fs::write(&path, sound).unwrap();
+        std::fs::write(&path, intact).unwrap();
     }
     println!("{} files, three flipped bits each", files.len());
     // A damaged file of a finished stage stops a resumed run before it does anything.
@@ -427,12 +427,13 @@ fn a_stage_is_added_after_the_data_of_all_earlier_ones_are_gone() {
 }
 
 #[test]
-fn a_bad_sample_among_good_ones_is_named_skipped_and_listed_without_a_path_of_this_machine() {
+fn an_invalid_sample_among_good_ones_is_named_skipped_and_listed_without_a_path_of_this_machine() {
     let experiment = Experiment::new("reference");
     let data = experiment.path("data/xray");
     let mut names: Vec<_> = std::fs::read_dir(&data).unwrap().map(|entry| entry.unwrap().path()).collect();
     names.sort();
-    let png: Vec<_> = names.iter().filter(|path| path.extension().is_some_and(|ending| ending == "png")).collect();
+    let png: Vec<_> =
+        names.iter().filter(|path| path.extension().is_some_and(|extension| extension == "png")).collect();
     std::fs::write(png[0], &std::fs::read(png[0]).unwrap()[..200]).unwrap();
     let output = experiment.command("run").output().unwrap();
     let errors = String::from_utf8_lossy(&output.stderr).into_owned();
@@ -445,7 +446,7 @@ fn a_bad_sample_among_good_ones_is_named_skipped_and_listed_without_a_path_of_th
     assert!(!state.contains(&text(experiment.folder.path())), "{state}");
 
     // One of sixty is within a budget of one in a hundred, rounded up; two are not.
-    std::fs::write(png[1], "no picture").unwrap();
+    std::fs::write(png[1], "no image").unwrap();
     let errors = refused(experiment.command("again").output().unwrap());
     assert!(
         errors.contains("2 of 60 samples could not be read") && errors.contains("max_invalid_fraction"),

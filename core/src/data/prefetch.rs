@@ -123,7 +123,7 @@ impl<T> Drop for Slot<'_, T> {
     }
 }
 
-/// Tells the threads to stop when it goes.
+/// Signals the threads to stop when it is dropped.
 struct StopWorkers<'a, T>(&'a PrefetchQueue<T>);
 
 impl<T> Drop for StopWorkers<'_, T> {
@@ -176,7 +176,7 @@ mod tests {
     }
 
     #[test]
-    fn what_the_consumer_waited_is_told_and_nothing_else() {
+    fn what_the_consumer_waited_is_reported_and_nothing_else() {
         let pause = Duration::from_millis(10);
         let slow_items = |_, _: &mut RawBatch| {
             std::thread::sleep(pause);

@@ -148,7 +148,7 @@ mod tests {
     }
 
     #[test]
-    fn three_classes_in_three_corners_are_told_apart_and_constant_values_do_no_harm() {
+    fn three_classes_in_three_corners_are_separated_and_constant_values_do_no_harm() {
         let corner = |class: usize, at: usize| {
             let shift = at as f32 * 0.1;
             let corners = [[0.0, 0.0], [10.0, 0.0], [0.0, 10.0]];

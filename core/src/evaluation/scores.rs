@@ -152,28 +152,3 @@ impl Scores {
         self.scores.iter().find(is_it)
     }
 }
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::run::insert_checksum;
-
-    #[test]
-    fn scores_of_format_3_get_the_names_of_format_4() {
-        let text = format!(
-            r#"{{"format": 3, "seal": "{CHECKSUM_PLACEHOLDER}", "tasks_file": "small", "tasks_sha256": "", "seeds": [0],
-            "tasks": [{{"name": "words", "modality": "text", "own_stage": 1, "protocol": "cloze", "primary_metric": "accuracy",
-                "higher_is_better": true, "classes": [], "n_train": 0, "n_test": 4}}],
-            "stages": [{{"stage": 1, "modality": "text"}}],
-            "scores": [{{"stage": 1, "task": "words", "metric": "hd95_voxels", "value": 2.0, "low": 1.0, "high": 3.0, "n": 4,
-                "by_seed": [2.0], "n_without": 3}}], "transfer": null}}"#
-        );
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join(RunLayout::SCORES);
-        std::fs::write(&path, insert_checksum(&text, "\"seal\": \"")).unwrap();
-        let scores = Scores::read(&path).unwrap();
-        assert_eq!((scores.tasks[0].protocol.as_str(), scores.scores[0].n_undefined), ("masked-lm", Some(3)));
-        scores.write(&path).unwrap();
-        assert_eq!(Scores::read(&path).unwrap(), scores);
-    }
-}

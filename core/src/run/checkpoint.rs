@@ -27,7 +27,7 @@ pub(crate) struct Checkpoints {
 }
 
 /// Where a stage goes on from.
-pub(crate) struct Restored {
+pub(crate) struct RestoredState {
     pub model: Model,
     pub optimiser: ModuleOptimizer,
     /// None when there was no checkpoint; model and optimiser are then the given ones.
@@ -113,7 +113,7 @@ impl Checkpoints {
     ///
     /// # Errors
     /// Checkpoints of which none is valid.
-    pub fn restore(&self, model: Model, optimiser: ModuleOptimizer) -> Result<Restored> {
+    pub fn restore(&self, model: Model, optimiser: ModuleOptimizer) -> Result<RestoredState> {
         let mut damaged = Vec::new();
         for folder in complete_checkpoints(&self.folder).into_iter().rev() {
             let state = match check(&folder) {
@@ -129,13 +129,13 @@ impl Checkpoints {
             let path = folder.join(RunLayout::METRICS);
             let metrics = fs::read_to_string(&path).map_err(Error::file("cannot read", &path))?;
             let optimiser = optimiser.load_record(record);
-            return Ok(Restored { model, optimiser, state: Some(state), metrics, damaged });
+            return Ok(RestoredState { model, optimiser, state: Some(state), metrics, damaged });
         }
         match damaged.pop() {
             Some(error) => {
                 Err(RunError::NoValidCheckpoint { stage: self.folder.name(), latest: Box::new(error) }.into())
             }
-            None => Ok(Restored { model, optimiser, state: None, metrics: String::new(), damaged }),
+            None => Ok(RestoredState { model, optimiser, state: None, metrics: String::new(), damaged }),
         }
     }
 

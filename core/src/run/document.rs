@@ -116,6 +116,7 @@ pub(crate) fn parse_document<T: DeserializeOwned>(text: &[u8]) -> std::result::R
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::evaluation::Scores;
 
     #[derive(Debug, PartialEq, serde::Serialize, serde::Deserialize)]
     struct Note {
@@ -170,6 +171,25 @@ mod tests {
         assert_eq!((&document["invalid_samples"]["a"], &document["report"]), (&"torn".into(), &7.into()));
         assert!(document.get("seal").is_none() && document.get("account").is_none());
         assert!(parse_document::<Value>(with_checksum.replace("torn", "worn").as_bytes()).is_err());
+    }
+
+    #[test]
+    fn scores_of_format_3_get_the_names_of_format_4() {
+        let text = format!(
+            r#"{{"format": 3, "seal": "{CHECKSUM_PLACEHOLDER}", "tasks_file": "small", "tasks_sha256": "", "seeds": [0],
+            "tasks": [{{"name": "words", "modality": "text", "own_stage": 1, "protocol": "cloze", "primary_metric": "accuracy",
+                "higher_is_better": true, "classes": [], "n_train": 0, "n_test": 4}}],
+            "stages": [{{"stage": 1, "modality": "text"}}],
+            "scores": [{{"stage": 1, "task": "words", "metric": "hd95_voxels", "value": 2.0, "low": 1.0, "high": 3.0, "n": 4,
+                "by_seed": [2.0], "n_without": 3}}], "transfer": null}}"#
+        );
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("scores.json");
+        fs::write(&path, insert_checksum(&text, MARKER_BEFORE_FORMAT_4)).unwrap();
+        let scores = Scores::read(&path).unwrap();
+        assert_eq!((scores.tasks[0].protocol.as_str(), scores.scores[0].n_undefined), ("masked-lm", Some(3)));
+        scores.write(&path).unwrap();
+        assert_eq!(Scores::read(&path).unwrap(), scores);
     }
 
     #[test]

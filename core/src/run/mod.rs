@@ -15,7 +15,7 @@ mod stage_folder;
 mod stage_state;
 mod stored_model;
 
-pub(crate) use checkpoint::{Checkpoints, Restored};
+pub(crate) use checkpoint::{Checkpoints, RestoredState};
 pub use checksum::{CHECKSUM_PLACEHOLDER, insert_checksum, verify_checksum};
 pub use document::FORMAT;
 pub(crate) use document::{read_document, write_document};

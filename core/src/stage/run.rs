@@ -17,8 +17,8 @@ use crate::data::EpochPlan;
 use crate::model::{Model, Precision};
 use crate::optimisation::adamw;
 use crate::run::{
-    CHECKSUM_PLACEHOLDER, Checkpoints, FORMAT, MetricsLog, Restored, RunLayout, StageState, save_model, write_folder,
-    write_manifest,
+    CHECKSUM_PLACEHOLDER, Checkpoints, FORMAT, MetricsLog, RestoredState, RunLayout, StageState, save_model,
+    write_folder, write_manifest,
 };
 use crate::{Error, Result, RunError};
 
@@ -56,7 +56,7 @@ impl Stage<'_> {
         let student = strategy.prepare(student);
         let optimiser = adamw(&self.settings.optimiser, &student);
         let checkpoints = Checkpoints::new(self.folder.clone());
-        let Restored { model, optimiser, state, metrics, damaged } = checkpoints.restore(student, optimiser)?;
+        let RestoredState { model, optimiser, state, metrics, damaged } = checkpoints.restore(student, optimiser)?;
         for error in damaged {
             observer.warning(&format!("{error}; the checkpoint before it is used"));
         }

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::tensor_file::TensorFile;
 
-/// What an import took, left and made up.
+/// What an import took, left out and initialised.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct ImportReport {
     /// Parts that were taken: what, tensors, values.

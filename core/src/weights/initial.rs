@@ -30,7 +30,7 @@ pub struct InitialModel {
     pub source_sha256: String,
     /// Sizes and families.
     pub model: ModelConfig,
-    /// What was taken, left and made up.
+    /// What was taken, left out and initialised.
     pub report: ImportReport,
 }
 

@@ -144,8 +144,8 @@ fn import(path: &Path) -> medcoss_core::Result<Imported> {
     Import { known, ..Import::default() }.read(path)
 }
 
-fn refusal(path: &Path) -> String {
-    import(path).expect_err("a refusal").to_string()
+fn import_error(path: &Path) -> String {
+    import(path).expect_err("an error").to_string()
 }
 
 #[test]
@@ -258,7 +258,7 @@ fn initial_weights_of_encoder_and_token_embedding_begin_a_model() {
 fn missing_and_misshapen_tensors_are_named() {
     let place = Place::new();
     let whole = state(&place);
-    for (key, told) in [
+    for (key, expected) in [
         ("fused_encoder.layers.0.linear2.bias", "fused_encoder.layers.0.linear2.bias is missing"),
         ("decoder_norm.bias", "decoder_norm.bias is missing"),
         ("mlm_head.bias", "mlm_head.bias is missing"),
@@ -267,8 +267,8 @@ fn missing_and_misshapen_tensors_are_named() {
         ("fused_encoder.layers.0.linear1.weight", "is no MedCoSS checkpoint"),
     ] {
         let state: Vec<_> = whole.iter().filter(|(name, ..)| name != key).cloned().collect();
-        let told_instead = refusal(&place.write(&checkpoint(&floats(&state), Some("model"), &[])));
-        assert!(told_instead.contains(told), "{told_instead}");
+        let error = import_error(&place.write(&checkpoint(&floats(&state), Some("model"), &[])));
+        assert!(error.contains(expected), "{error}");
     }
     // Each tensor in turn with one value more along its last axis.
     for at in (0..whole.len()).filter(|at| UNUSED.iter().all(|(unused, _)| whole[*at].0 != *unused)) {
@@ -276,9 +276,9 @@ fn missing_and_misshapen_tensors_are_named() {
         *state[at].1.last_mut().unwrap() += 1;
         let n = state[at].1.iter().product();
         state[at].2.resize(n, 0.5);
-        let told = refusal(&place.write(&checkpoint(&floats(&state), Some("model"), &[])));
+        let error = import_error(&place.write(&checkpoint(&floats(&state), Some("model"), &[])));
         // A first tensor of its kind decides what the others must be: then those are the ones that do not fit.
-        assert!(told.contains("has shape") || told.contains("a multiple of"), "{}: {told}", state[at].0);
+        assert!(error.contains("has shape") || error.contains("a multiple of"), "{}: {error}", state[at].0);
     }
 }
 
@@ -292,7 +292,7 @@ fn sizes_that_the_file_does_not_hold_claim_no_memory() {
         let at = state.iter().position(|(name, ..)| name == key).unwrap();
         state[at].1 = shape.to_vec();
         state[at].2 = vec![0.5; shape.iter().product()];
-        refusal(&place.write(&checkpoint(&floats(&state), Some("model"), &[])))
+        import_error(&place.write(&checkpoint(&floats(&state), Some("model"), &[])))
     };
     for (key, shape) in [
         ("fused_encoder.layers.0.linear1.weight", &[1, 1_000_000][..]),
@@ -303,14 +303,14 @@ fn sizes_that_the_file_does_not_hold_claim_no_memory() {
         ("decoder_pos_embed_3D", &[1, 2_000_000, 1]),
         ("video_embed.embeddings.weight", &[1, 3, 999, 999]),
     ] {
-        let told = with(key, shape);
-        assert!(told.contains("has shape") || told.contains("a multiple"), "{key} {shape:?}: {told}");
+        let error = with(key, shape);
+        assert!(error.contains("has shape") || error.contains("a multiple"), "{key} {shape:?}: {error}");
     }
     // A layer far behind the others is one that is missing in between.
     let mut state = whole.clone();
     state.push(("fused_encoder.layers.4000000000.norm1.bias".into(), vec![8], vec![0.5; 8]));
-    let told = refusal(&place.write(&checkpoint(&floats(&state), Some("model"), &[])));
-    assert!(told.contains("fused_encoder.layers.") && told.contains("is missing"), "{told}");
+    let error = import_error(&place.write(&checkpoint(&floats(&state), Some("model"), &[])));
+    assert!(error.contains("fused_encoder.layers.") && error.contains("is missing"), "{error}");
 
     // The same in a file that says its sizes itself.
     let config = config(&[GAIT, TEXT]);
@@ -325,8 +325,8 @@ fn sizes_that_the_file_does_not_hold_claim_no_memory() {
         changed[at..at + large.len()].copy_from_slice(large);
         changed[at + large.len() - 2] = layers;
         fs::write(&path, changed).unwrap();
-        let told = Import::default().read(&path).expect_err("a refusal").to_string();
-        assert!(told.contains("claims a model") || told.contains("is missing"), "{told}");
+        let error = Import::default().read(&path).expect_err("an error").to_string();
+        assert!(error.contains("claims a model") || error.contains("is missing"), "{error}");
     }
 }
 
@@ -336,14 +336,14 @@ fn sizes_that_contradict_the_file_and_heads_that_nothing_tells_are_refused() {
     let path = place.write(&checkpoint(&floats(&state(&place)), Some("model"), &[]));
     let known = |known: KnownSizes| Import { known, ..Import::default() }.read(&path).err().unwrap().to_string();
     let heads = KnownSizes { heads: Some(2), decoder_heads: Some(3), ..KnownSizes::default() };
-    let told = known(KnownSizes::default());
-    assert!(told.contains("number of heads is not in the shapes"), "{told}");
-    let told = known(KnownSizes { width: Some(9), ..heads.clone() });
-    assert!(told.contains("width is given as 9, the checkpoint has 8"), "{told}");
-    let told = known(KnownSizes { vocabulary: Some(32), ..heads.clone() });
-    assert!(told.contains("vocabulary is given as 32"), "{told}");
-    let told = known(KnownSizes { heads: Some(3), ..heads });
-    assert!(told.contains("a multiple of its 3 heads"), "{told}");
+    let error = known(KnownSizes::default());
+    assert!(error.contains("number of heads is not in the shapes"), "{error}");
+    let error = known(KnownSizes { width: Some(9), ..heads.clone() });
+    assert!(error.contains("width is given as 9, the checkpoint has 8"), "{error}");
+    let error = known(KnownSizes { vocabulary: Some(32), ..heads.clone() });
+    assert!(error.contains("vocabulary is given as 32"), "{error}");
+    let error = known(KnownSizes { heads: Some(3), ..heads });
+    assert!(error.contains("a multiple of its 3 heads"), "{error}");
 }
 
 #[test]
@@ -361,8 +361,8 @@ fn pickles_with_foreign_objects_are_read_and_never_executed() {
     let at = state.iter().position(|(name, _)| name == "cls_token").unwrap();
     let mut wrong = state.clone();
     wrong[at].1 = command;
-    let told = refusal(&place.write(&checkpoint(&wrong, Some("model"), &[])));
-    assert!(told.contains("cls_token is no tensor: an object of class posix.system"), "{told}");
+    let error = import_error(&place.write(&checkpoint(&wrong, Some("model"), &[])));
+    assert!(error.contains("cls_token is no tensor: an object of class posix.system"), "{error}");
     assert!(!executed.exists());
 }
 
@@ -379,17 +379,17 @@ fn extra_tensors_are_left_and_other_types_of_values_refused() {
     let at = state.iter().position(|(name, _)| name == "cls_token").unwrap();
     let mut with = |entry: Entry| {
         state[at].1 = entry;
-        refusal(&place.write(&checkpoint(&state, Some("model"), &[])))
+        import_error(&place.write(&checkpoint(&state, Some("model"), &[])))
     };
-    let told = with(Entry::Tensor("IntStorage", vec![1, 1, 8], vec![0; 32]));
-    assert!(told.contains("cls_token has int32 elements, expected floating-point numbers"), "{told}");
+    let error = with(Entry::Tensor("IntStorage", vec![1, 1, 8], vec![0; 32]));
+    assert!(error.contains("cls_token has int32 elements, expected floating-point numbers"), "{error}");
     let mut broken = vec![0.5; 8];
     broken[3] = f32::NAN;
-    let told = with(Entry::Tensor("FloatStorage", vec![1, 1, 8], floats_to_bytes(&broken)));
-    assert!(told.contains("cls_token has value 3 = NaN, expected finite values"), "{told}");
+    let error = with(Entry::Tensor("FloatStorage", vec![1, 1, 8], floats_to_bytes(&broken)));
+    assert!(error.contains("cls_token has value 3 = NaN, expected finite values"), "{error}");
     // A shape that its storage cannot hold.
-    let told = with(Entry::Tensor("FloatStorage", vec![1, 1, 8], vec![0; 12]));
-    assert!(told.contains("checkpoint.pth"), "{told}");
+    let error = with(Entry::Tensor("FloatStorage", vec![1, 1, 8], vec![0; 12]));
+    assert!(error.contains("checkpoint.pth"), "{error}");
 }
 
 #[test]
@@ -400,8 +400,8 @@ fn files_cut_short_anywhere_are_refused_without_a_panic() {
     for bytes in [&whole, &safetensors] {
         let cuts = (0..64).chain((1..64).map(|part| part * bytes.len() / 64)).chain([bytes.len() - 1]);
         for cut in cuts {
-            let told = refusal(&place.write(&bytes[..cut]));
-            assert!(told.contains("checkpoint.pth"), "cut at {cut}: {told}");
+            let error = import_error(&place.write(&bytes[..cut]));
+            assert!(error.contains("checkpoint.pth"), "cut at {cut}: {error}");
         }
         // A flipped byte is refused or gives finite values; nothing else.
         for at in (0..bytes.len()).step_by(bytes.len() / 400) {
@@ -410,8 +410,8 @@ fn files_cut_short_anywhere_are_refused_without_a_panic() {
             let _ = import(&place.write(&flipped));
         }
     }
-    assert!(refusal(&place.write(b"")).contains("is empty"));
-    assert!(refusal(place.folder.path()).contains("is no file"));
-    assert!(refusal(&place.path("nowhere.pth")).contains("cannot read"));
-    assert!(refusal(&place.write(b"weights, honestly")).contains("checkpoint.pth"));
+    assert!(import_error(&place.write(b"")).contains("is empty"));
+    assert!(import_error(place.folder.path()).contains("is no file"));
+    assert!(import_error(&place.path("nowhere.pth")).contains("cannot read"));
+    assert!(import_error(&place.write(b"weights, honestly")).contains("checkpoint.pth"));
 }

@@ -17,7 +17,7 @@ use crate::error::PluginError;
 use crate::library::{self, Loaded};
 use crate::location::{LoadError, PluginLocation};
 
-/// How a refusal begins that is the dynamic loader's: it may be for want of another library, and mended without a new file.
+/// First words of an error of the dynamic loader. Its cause may be another library that is missing, so the same file may load later.
 pub(crate) const LOADER_REFUSES: &str = "the dynamic loader refuses it";
 
 /// A plugin, loaded and described. Clones are the same plugin.
@@ -89,10 +89,10 @@ impl Plugin {
                 .map_err(|violation| PluginError::contract(&unnamed, "describe", violation))
         })();
         let (description, shape) = described.map_err(|error| {
-            let refusal = LoadError::from_text(&location, &error.message);
+            let error = LoadError::from_text(&location, &error.message);
             LoadError {
-                hint: refusal.hint.or_else(|| Some("report it to the plugin's authors, or use another version".into())),
-                ..refusal
+                hint: error.hint.or_else(|| Some("report it to the plugin's authors, or use another version".into())),
+                ..error
             }
         })?;
         let name = format!("{} {}", description.id, description.version).into();

@@ -143,7 +143,7 @@ fn an_honest_plugin_passes() {
 
 #[test]
 fn descriptions_are_not_believed() {
-    for (told, expected) in [
+    for (answer, expected) in [
         ("gibberish", "its answer is not of the form that the contract gives it: expected value at line 1 column 1"),
         ("{}", "missing field `id`"),
         (
@@ -157,15 +157,15 @@ fn descriptions_are_not_believed() {
             "the grid is [4294967296, 4294967296]",
         ),
     ] {
-        let refusal = load(Wrong::Answer("describe", told)).unwrap_err();
-        assert!(refusal.reason.contains(expected), "{refusal}");
-        assert!(refusal.hint.as_ref().is_some_and(|hint| hint.contains("fault in the plugin")), "{refusal}");
+        let error = load(Wrong::Answer("describe", answer)).unwrap_err();
+        assert!(error.reason.contains(expected), "{error}");
+        assert!(error.hint.as_ref().is_some_and(|hint| hint.contains("fault in the plugin")), "{error}");
     }
 }
 
 #[test]
 fn answers_about_a_dataset_are_not_believed_and_it_is_closed() {
-    for (operation, told, expected) in [
+    for (operation, answer, expected) in [
         ("geometry", r#"{"kind":"continuous","grid":[6],"d_token":2,"n_masked":6}"#, "6 of 6 tokens are masked"),
         ("geometry", "[]", "its answer is not of the form"),
         ("ids", r#"["a","b","a"]"#, "two samples have the id \"a\""),
@@ -175,12 +175,12 @@ fn answers_about_a_dataset_are_not_believed_and_it_is_closed() {
         ("fingerprint", "\"whatever\"", "it must be 8 to 128 hexadecimal digits"),
     ] {
         let before = N_CLOSED.get();
-        let error = dataset(Wrong::Answer(operation, told)).unwrap_err();
+        let error = dataset(Wrong::Answer(operation, answer)).unwrap_err();
         assert_eq!(error.fault, Fault::Contract);
         assert!(!error.is_user_error());
         assert!(error.to_string().starts_with(&format!("plugin odd 2.0.0 ({operation}): ")), "{error}");
         assert!(error.message.contains(expected), "{error}");
-        assert_eq!(N_CLOSED.get(), before + 1, "{operation} {told}");
+        assert_eq!(N_CLOSED.get(), before + 1, "{operation} {answer}");
     }
 }
 
@@ -192,7 +192,7 @@ fn data_without_samples_are_the_users_to_fix() {
 }
 
 #[test]
-fn failures_to_open_are_told_in_bounds() {
+fn failures_to_open_are_reported_in_bounds() {
     let before = N_CLOSED.get();
     assert!(dataset(Wrong::NullHandle).unwrap_err().message.starts_with("the dataset's handle is null"));
     let error = dataset(Wrong::EndlessError).unwrap_err();
@@ -216,7 +216,7 @@ fn a_dataset_is_closed_once() {
 }
 
 #[test]
-fn one_bad_sample_is_named_and_the_others_count() {
+fn one_invalid_sample_is_named_and_the_others_count() {
     for (wrong, expected) in [
         (Wrong::NotANumber, "plugin odd 2.0.0 (fill): b: value 1 of token 1 is NaN, not a finite number"),
         (Wrong::MaskTwo, "plugin odd 2.0.0 (fill): b: the mask of token 5 is 2, neither 0 nor 1"),
@@ -261,13 +261,13 @@ fn renderings_and_written_files_are_looked_at() {
     let error = dataset(Wrong::Nothing).unwrap().render(Tokens::Discrete(&[0; 12])).unwrap_err();
     assert_eq!(error.fault, Fault::Request);
     let folder = tempfile::tempdir().unwrap();
-    let save = |told| dataset(Wrong::Answer("save-assets", told)).unwrap().save_assets(folder.path());
+    let save = |answer| dataset(Wrong::Answer("save-assets", answer)).unwrap().save_assets(folder.path());
     assert_eq!(save("[]"), Ok(vec![]));
     assert!(save(r#"["../x"]"#).unwrap_err().message.contains("not the plain name of a file"));
     assert!(save(r#"["x"]"#).unwrap_err().message.contains("there is no such file"));
-    let made = |told| {
+    let made = |answer| {
         let request = Synthesise { folder: folder.path().into(), n_samples: 1, seed: 0 };
-        load(Wrong::Answer("synthesise", told)).unwrap().synthesise(&request)
+        load(Wrong::Answer("synthesise", answer)).unwrap().synthesise(&request)
     };
     assert!(made(r#"{"data":["gone.png"],"options":{}}"#).unwrap_err().message.contains("it names \"gone.png\""));
     assert!(made(r#"{"data":["."],"options":null}"#).is_ok());

@@ -179,6 +179,7 @@ fn insert(table: &mut toml::Table, name: &str, value: toml::Value) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::evaluation::TasksFile;
 
     #[test]
     fn every_former_name_is_refused_with_the_present_one() {
@@ -196,6 +197,23 @@ mod tests {
         assert_eq!(error.to_string(), expected);
         assert!(refuse_former_names(&"[rehearsal]".parse().unwrap()).is_err());
         refuse_former_names(&"[buffer]\nratio = 0.1\n[[stage]]\nmodality = \"ct\"".parse().unwrap()).unwrap();
+    }
+
+    #[test]
+    fn the_former_name_of_a_protocol_is_refused_with_the_present_one() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("tasks.toml");
+        for (former, present) in RENAMED_PROTOCOLS {
+            let read = |protocol: &str| {
+                let task = "[[task]]\nname = \"a\"\nmodality = \"text\"\ndata = \"a\"\nprotocol";
+                std::fs::write(&path, format!("{task} = {protocol:?}\n")).unwrap();
+                TasksFile::read(&path)
+            };
+            let error = format!("{:#}", read(former).map(|_| ()).unwrap_err());
+            let expected = format!("task a: protocol {former} is now {present}\nhint: write protocol = {present:?}");
+            assert!(error.contains(&expected), "{error}");
+            assert_eq!(read(present).unwrap().tasks[0].protocol().name(), present);
+        }
     }
 
     /// What a run of format 3 recorded.

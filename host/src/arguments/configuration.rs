@@ -34,10 +34,10 @@ impl ConfigurationArgs {
         self.data_root.or(self.config.parent().map(Path::to_path_buf).unwrap_or_default())
     }
 
-    /// The given folder, or one in the current folder with the configuration's name and an ending.
-    pub(crate) fn folder(&self, given: Option<&Path>, ending: &str) -> PathBuf {
+    /// The given folder, or one in the current folder with the configuration's name and a suffix.
+    pub(crate) fn folder(&self, given: Option<&Path>, suffix: &str) -> PathBuf {
         let usual =
-            || PathBuf::from(format!("{}-{ending}", self.config.file_stem().unwrap_or_default().to_string_lossy()));
+            || PathBuf::from(format!("{}-{suffix}", self.config.file_stem().unwrap_or_default().to_string_lossy()));
         given.map_or_else(usual, Path::to_path_buf)
     }
 

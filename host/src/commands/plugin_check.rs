@@ -52,7 +52,7 @@ const LAST_WORDS: u64 = 400;
 #[command(after_help = "Examples:
   medcoss plugin check target/release/libmedcoss_mine.so
   medcoss plugin check libmedcoss_mine.so --data recordings --set length=5000
-  medcoss plugin check libmedcoss_mine.so --json | jq '.verdicts[] | select(.outcome == \"failed\")'")]
+  medcoss plugin check libmedcoss_mine.so --json | jq '.rules[] | select(.outcome == \"failed\")'")]
 pub(crate) struct Check {
     /// The library
     #[arg(value_name = "FILE")]
@@ -107,7 +107,7 @@ struct Report<'a> {
     n_skipped: usize,
     /// Bytes that the plugin printed; none is as it should be.
     printed_bytes: u64,
-    verdicts: &'a [RuleReport],
+    rules: &'a [RuleReport],
 }
 
 impl Check {
@@ -117,8 +117,8 @@ impl Check {
         let source = PluginLocation::Library { path: self.file.clone() };
         let sha256 = source.sha256().with_context(|| format!("cannot read {}", self.file.display()));
         let sha256 = sha256.map_err(Failure::user)?;
-        let (verdicts, printed_bytes) = self.tried(&id, request).map_err(Failure::internal)?;
-        let count = |outcome| verdicts.iter().filter(|verdict| verdict.outcome == outcome).count();
+        let (reports, printed_bytes) = self.tried(&id, request).map_err(Failure::internal)?;
+        let count = |outcome| reports.iter().filter(|report| report.outcome == outcome).count();
         let report = Report {
             file: &self.file,
             id: &id,
@@ -128,7 +128,7 @@ impl Check {
             n_failed: count(Outcome::Failed),
             n_skipped: count(Outcome::Skipped),
             printed_bytes,
-            verdicts: &verdicts,
+            rules: &reports,
         };
         self.result.print(&report, Report::page)?;
         if report.passed {
@@ -166,9 +166,9 @@ impl Check {
         Ok(Request { id: Some(id.into()), data, options, ..Request::default() })
     }
 
-    /// All verdicts, and how much was printed.
+    /// The reports of all rules, and how many bytes the plugin printed.
     fn tried(&self, id: &str, mut request: Request) -> anyhow::Result<(Vec<RuleReport>, u64)> {
-        let mut verdicts: BTreeMap<String, RuleReport> = BTreeMap::new();
+        let mut reports: BTreeMap<String, RuleReport> = BTreeMap::new();
         let mut printed = 0;
         let mut given_up = None;
         for death in 1.. {
@@ -177,22 +177,22 @@ impl Check {
             let file = self.file.canonicalize()?;
             let job = Job { file, id: id.into(), memory_mib: self.memory, events, request: request.clone() };
             let mut child = Child::start(folder.path(), job)?;
-            let end = child.watch(Duration::from_secs(self.timeout), &mut verdicts)?;
+            let end = child.watch(Duration::from_secs(self.timeout), &mut reports)?;
             printed += child.printed.metadata()?.len();
             let Some(end) = end else { break };
             let rule = child.rule.clone();
             let (detail, remedy) = self.cause_of_death(&end, &child.last_words());
-            verdicts.insert(rule.clone(), RuleReport::failed(&rule, &detail, remedy));
+            reports.insert(rule.clone(), RuleReport::failed(&rule, &detail, remedy));
             if VITAL.contains(&rule.as_str()) || death == MOST_DEATHS {
                 given_up = Some(rule);
                 break;
             }
-            request.skipped_rules = verdicts.keys().cloned().collect();
+            request.skipped_rules = reports.keys().cloned().collect();
         }
         let mut all = Vec::new();
         for name in std::iter::once(LOAD).chain(rules().map(|asked| asked.name)) {
-            match (verdicts.remove(name), &given_up) {
-                (Some(verdict), _) => all.push(verdict),
+            match (reports.remove(name), &given_up) {
+                (Some(report), _) => all.push(report),
                 (None, Some(rule)) => {
                     all.push(RuleReport::skipped(name, &format!("not tried any more after rule `{rule}`")));
                 }
@@ -267,13 +267,13 @@ impl Child {
         Ok(Self { process, events, rest: String::new(), printed, rule: LOAD.into(), is_done: false })
     }
 
-    /// Takes verdicts until the child ends. None when it came to the end of the list.
-    fn watch(&mut self, timeout: Duration, verdicts: &mut BTreeMap<String, RuleReport>) -> anyhow::Result<Option<End>> {
+    /// Takes reports until the child ends. None when it came to the end of the list.
+    fn watch(&mut self, timeout: Duration, reports: &mut BTreeMap<String, RuleReport>) -> anyhow::Result<Option<End>> {
         let mut since = Instant::now();
         loop {
             // In this order, so that all reports of an ended child are read.
             let ended = self.process.try_wait()?;
-            if self.take(verdicts)? {
+            if self.take(reports)? {
                 since = Instant::now();
             }
             match ended {
@@ -283,7 +283,7 @@ impl Child {
                 None if since.elapsed() > timeout => {
                     self.process.kill()?;
                     self.process.wait()?;
-                    self.take(verdicts)?;
+                    self.take(reports)?;
                     return Ok(Some(End::TimedOut));
                 }
                 None => std::thread::sleep(LOOK),
@@ -292,7 +292,7 @@ impl Child {
     }
 
     /// Reads new reports. True when there were some.
-    fn take(&mut self, verdicts: &mut BTreeMap<String, RuleReport>) -> anyhow::Result<bool> {
+    fn take(&mut self, reports: &mut BTreeMap<String, RuleReport>) -> anyhow::Result<bool> {
         let before = self.rest.len();
         self.events.read_to_string(&mut self.rest)?;
         let is_more = self.rest.len() > before;
@@ -300,7 +300,7 @@ impl Child {
             let line: String = self.rest.drain(..=end).collect();
             match serde_json::from_str(&line).context("the child's report is damaged")? {
                 CheckEvent::StartedRun(rule) => self.rule = rule,
-                CheckEvent::Finished(verdict) => drop(verdicts.insert(verdict.rule.clone(), verdict)),
+                CheckEvent::Finished(report) => drop(reports.insert(report.rule.clone(), report)),
                 CheckEvent::Done => {
                     self.is_done = true;
                     self.rule = LOAD.into();
@@ -314,7 +314,7 @@ impl Child {
         let len = self.printed.metadata().map_or(0, |metadata| metadata.len());
         let mut bytes = Vec::new();
         let read = self.printed.seek(SeekFrom::Start(len.saturating_sub(LAST_WORDS)));
-        // Words are for people; without them the verdict still stands.
+        // The text is for people. Without it the report still holds.
         let _ = read.and_then(|_| (&self.printed).take(LAST_WORDS).read_to_end(&mut bytes));
         untrusted_text(String::from_utf8_lossy(&bytes).trim())
     }
@@ -331,7 +331,7 @@ impl Drop for Child {
 impl Report<'_> {
     fn page(&self) -> String {
         let mut table = Table::new(&["rule", "outcome", "found"]);
-        for RuleReport { rule, outcome, detail, remedy, .. } in self.verdicts {
+        for RuleReport { rule, outcome, detail, remedy, .. } in self.rules {
             let outcome = match outcome {
                 Outcome::Passed => "holds",
                 Outcome::Failed => "BROKEN",
@@ -438,7 +438,7 @@ fn work(job: &Path) -> anyhow::Result<()> {
     medcoss_conformance::check(header, &job.request, &mut |event| {
         let result = match event {
             Event::Started(rule) => report_event(&CheckEvent::StartedRun(rule.into())),
-            Event::Finished(verdict) => report_event(&CheckEvent::Finished(verdict.clone())),
+            Event::Finished(report) => report_event(&CheckEvent::Finished(report.clone())),
         };
         if failed.is_ok() {
             failed = result;

@@ -18,7 +18,7 @@ use crate::tables::Table;
 
 /// Show what a plugin is and which options it has
 ///
-/// The plugin is named by its id, or by the path of its file (something with a slash, or ending in .so). A child process
+/// The plugin is named by its id, or by the path of its file (something with a slash, or the extension .so). A child process
 /// loads a library, which runs code of it, unless the outcome is cached.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:

@@ -74,7 +74,7 @@ pub(super) fn show(registry: &PluginRegistry, result: &ResultArgs) -> Result<(),
     for described in registry.describe_all() {
         match described {
             Ok(plugin) => plugins.push(plugin),
-            Err(refusal) => refused.push(refusal),
+            Err(error) => refused.push(error),
         }
     }
     if result.json {
@@ -137,10 +137,10 @@ fn refusals(refused: &[LoadError]) -> String {
         return String::new();
     }
     let mut text = String::from("\nRefused:\n");
-    for refusal in refused {
-        let reason = untrusted_text(&refusal.reason).replace('\n', "\n    ");
-        text.push_str(&format!("  {}\n    {reason}\n", refusal.location));
-        if let Some(hint) = &refusal.hint {
+    for error in refused {
+        let reason = untrusted_text(&error.reason).replace('\n', "\n    ");
+        text.push_str(&format!("  {}\n    {reason}\n", error.location));
+        if let Some(hint) = &error.hint {
             text.push_str(&format!("    hint: {}\n", hint.replace('\n', "\n    ")));
         }
     }

@@ -215,10 +215,11 @@ fn check_name(what: &str, name: &str) -> Result<()> {
     if begins && name.chars().all(allowed) && name.len() <= LONGEST_ID {
         return Ok(());
     }
-    let mended: String = name.to_lowercase().chars().map(|letter| if allowed(letter) { letter } else { '_' }).collect();
-    let mended = mended.trim_start_matches(|letter: char| !letter.is_ascii_lowercase());
-    let mended = mended.get(..LONGEST_ID).unwrap_or(mended).trim_end_matches('_');
-    let hint = if mended.is_empty() { "choose another".into() } else { format!("{mended} would do") };
+    let corrected: String =
+        name.to_lowercase().chars().map(|letter| if allowed(letter) { letter } else { '_' }).collect();
+    let corrected = corrected.trim_start_matches(|letter: char| !letter.is_ascii_lowercase());
+    let corrected = corrected.get(..LONGEST_ID).unwrap_or(corrected).trim_end_matches('_');
+    let hint = if corrected.is_empty() { "choose another".into() } else { format!("{corrected} would do") };
     bail!(
         "{what} {name:?} is no name for a plugin: it must be 1 to {LONGEST_ID} small letters, digits and underscores, a letter \
          first\nhint: {hint}"
@@ -264,7 +265,7 @@ mod tests {
         for name in ["gait", "a", "t1_mri", "x9"] {
             check_name("id", name).unwrap();
         }
-        for (name, mended) in [
+        for (name, corrected) in [
             ("my-gait", "my_gait would do"),
             ("GAIT", "gait would do"),
             ("3d", "d would do"),
@@ -276,7 +277,7 @@ mod tests {
             ("été", "t would do"),
         ] {
             let error = check_name("id", name).unwrap_err().to_string();
-            assert!(error.contains(&format!("{name:?}")) && error.ends_with(mended), "{error}");
+            assert!(error.contains(&format!("{name:?}")) && error.ends_with(corrected), "{error}");
         }
         let error = check_name("id", &"x".repeat(65)).unwrap_err().to_string();
         assert!(error.ends_with(&format!("hint: {} would do", "x".repeat(64))), "{error}");

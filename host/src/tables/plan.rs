@@ -102,7 +102,7 @@ mod tests {
     }
 
     #[test]
-    fn memory_is_the_hosts_or_is_told_apart() {
+    fn memory_is_the_hosts_or_is_listed_apart() {
         let here = page("cpu");
         // 1 Mi parameters of 4 bytes, five of their size; the rest of 64 MiB are activations.
         let words = here.split_whitespace().collect::<Vec<_>>().join(" ");

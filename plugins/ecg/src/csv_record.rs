@@ -256,7 +256,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_damaged_is_told_by_line_and_column() {
+    fn what_is_damaged_is_named_by_line_and_column() {
         for (text, expected) in [
             ("", "empty"),
             ("\n\n", "empty"),

@@ -270,7 +270,7 @@ mod tests {
     }
 
     #[test]
-    fn files_that_are_missing_or_short_are_told_before_anything_is_read() {
+    fn files_that_are_missing_or_short_are_reported_before_anything_is_read() {
         let (_folder, missing) = record("r 1 100 2\nr.dat 16\n", &[]);
         assert_eq!(missing.unwrap_err().code(), code::UNREADABLE);
         for claimed in ["3", "99999999999", "18446744073709551615"] {

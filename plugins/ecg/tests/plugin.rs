@@ -125,7 +125,7 @@ fn tokens_are_stretches_of_leads_in_their_order() {
 #[test]
 fn random_stretches_reach_from_end_to_end() {
     let base = tempfile::tempdir().unwrap();
-    // A step in the middle: its place in the sample tells where the window began.
+    // A step in the middle: its place in the sample shows where the window began.
     let text: String = (0..60).map(|time| format!("{}\n", usize::from(time >= 30))).collect();
     std::fs::write(base.path().join("a.csv"), format!("V1\n{text}")).unwrap();
     let options = json!({

@@ -42,7 +42,7 @@ pub fn tiles_with_tissue(slide: &mut Slide, grid: &Grid, min_tissue_ratio: f64) 
     let mut counts = vec![Count::default(); grid.n_columns * grid.n_rows];
     let mut blocks = if level.width * level.height > SAMPLED { some_blocks(level, grid) } else { all_blocks(level) };
     if min_tissue_ratio <= 0.0 {
-        // Every tile is taken. One look still tells whether the slide can be read.
+        // Every tile is taken. One look still shows whether the slide can be read.
         blocks.truncate(1);
     }
     for block in blocks {

@@ -219,7 +219,7 @@ fn stain_jitter_changes_colours_and_nothing_else() {
 }
 
 #[test]
-fn the_plain_view_is_neither_masked_nor_random_and_renders() {
+fn the_evaluation_view_is_neither_masked_nor_random_and_renders() {
     let (_folder, dataset) = synthetic(1, serde_json::json!({ "stain_jitter": 0.2 }));
     for index in 0..dataset.len() {
         let (tokens, mask) = load(&dataset, index, View::Evaluation, 11).unwrap();

@@ -25,7 +25,7 @@ fn open(request: &OpenRequest<Options>) -> TextDataset {
     Text::open(request.clone()).unwrap()
 }
 
-fn refusal(request: OpenRequest<Options>) -> Error {
+fn open_error(request: OpenRequest<Options>) -> Error {
     Text::open(request).map(|_| ()).unwrap_err()
 }
 
@@ -81,7 +81,7 @@ fn the_sentence_unit_gives_labelled_sentences() {
 }
 
 #[test]
-fn the_plain_view_is_the_framed_text_whatever_the_seed() {
+fn the_evaluation_view_is_the_framed_text_whatever_the_seed() {
     let (_folder, request) = synthetic(40, 7);
     let dataset = open(&request);
     for index in 0..dataset.len() {
@@ -205,7 +205,7 @@ fn a_named_tokeniser_counts_unless_it_contradicts_the_saved_one() {
     named.assets = Some(assets.path().into());
     assert_eq!(open(&named).geometry(), dataset.geometry());
     write("vocab.txt", "[PAD]\n[UNK]\n[CLS]\n[SEP]\n[MASK]\nclear\n");
-    let error = refusal(named);
+    let error = open_error(named);
     assert!(error.message().contains("another vocabulary") && error.message().contains("\nhint: "), "{error}");
 }
 
@@ -224,13 +224,13 @@ fn tokenisers_that_cannot_be_used_are_named() {
         ("none.json", code::UNREADABLE, "none.json cannot be read"),
         ("a.bin", code::BAD_REQUEST, "expected a tokenizer.json or a vocab.txt"),
     ] {
-        let error = refusal(request(folder.path(), &["a.txt"], serde_json::json!({ "tokenizer": tokenizer })));
+        let error = open_error(request(folder.path(), &["a.txt"], serde_json::json!({ "tokenizer": tokenizer })));
         assert_eq!(error.code(), expected_code, "{error}");
         assert!(error.message().contains(expected), "{error}");
     }
     let mut missing = request(folder.path(), &["a.txt"], serde_json::json!({}));
     missing.assets = Some(folder.path().into());
-    assert!(refusal(missing).message().contains("tokenizer.json cannot be read"));
+    assert!(open_error(missing).message().contains("tokenizer.json cannot be read"));
 }
 
 #[test]
@@ -261,7 +261,7 @@ fn data_that_are_missing_empty_or_of_another_kind_are_refused() {
         ("torn.xml", code::CORRUPT, "torn.xml, line 2: the file ends inside of <doc>"),
         ("two.csv", code::BAD_REQUEST, "two.csv has 2 columns: \"a\", \"b\""),
     ] {
-        let error = refusal(request(folder.path(), &[data], serde_json::json!({})));
+        let error = open_error(request(folder.path(), &[data], serde_json::json!({})));
         assert_eq!(error.code(), expected_code, "{error}");
         assert!(error.message().contains(expected), "{error}");
     }
@@ -276,7 +276,7 @@ fn failure(dataset: &TextDataset, index: usize) -> Error {
 }
 
 #[test]
-fn what_is_damaged_among_good_documents_is_a_bad_sample_with_its_reason() {
+fn what_is_damaged_among_good_documents_is_an_invalid_sample_with_its_reason() {
     let folder = tempfile::tempdir().unwrap();
     let write = |name: &str, content: &str| std::fs::write(folder.path().join(name), content).unwrap();
     write("a.jsonl", "{\"note\":\"clear\"}\n{\"note\":\n");
@@ -314,7 +314,7 @@ fn what_is_damaged_among_good_documents_is_a_bad_sample_with_its_reason() {
 }
 
 #[test]
-fn a_file_among_others_that_cannot_be_opened_is_a_bad_sample() {
+fn a_file_among_others_that_cannot_be_opened_is_an_invalid_sample() {
     let folder = tempfile::tempdir().unwrap();
     std::fs::write(folder.path().join("a.txt"), "clear\n").unwrap();
     // A file that cannot be read from its start by any user.
@@ -322,7 +322,7 @@ fn a_file_among_others_that_cannot_be_opened_is_a_bad_sample() {
     let dataset = open(&request(folder.path(), &["."], serde_json::json!({})));
     assert_eq!((dataset.len(), dataset.id(1).as_str()), (2, "b.txt"));
     assert!(failure(&dataset, 1).to_string().starts_with("b.txt cannot be read: "));
-    assert_eq!(refusal(request(folder.path(), &["b.txt"], serde_json::json!({}))).code(), code::UNREADABLE);
+    assert_eq!(open_error(request(folder.path(), &["b.txt"], serde_json::json!({}))).code(), code::UNREADABLE);
 }
 
 #[test]
@@ -388,7 +388,7 @@ fn options_out_of_range_are_refused_before_anything_is_read() {
     ] {
         let request = request(Path::new("nowhere"), &["none.txt"], options);
         assert_eq!(Text::geometry(&request.options).unwrap_err().code(), code::BAD_REQUEST);
-        assert_eq!(refusal(request).code(), code::BAD_REQUEST);
+        assert_eq!(open_error(request).code(), code::BAD_REQUEST);
     }
     assert!(serde_json::from_value::<Options>(serde_json::json!({"lenght": 3})).is_err());
 }

@@ -159,7 +159,7 @@ fn header(file: &FoundFile) -> Result<(ImageFormat, [usize; 2]), Error> {
 fn image(file: &FoundFile) -> Result<Image, Error> {
     let (format, [width, height]) = header(file)?;
     let content = std::fs::read(&file.path).map_err(|error| unreadable(file, &error))?;
-    // Decoders fill up what is missing of a JPEG with grey.
+    // Decoders fill the missing part of a JPEG with grey.
     if format == ImageFormat::Jpeg && !content.windows(2).any(|pair| pair == [0xff, 0xd9]) {
         return Err(Error::corrupt(format!("{} is cut off: it has no end-of-image marker", file.id)));
     }

@@ -40,12 +40,12 @@ pub fn find(base: &Path, entries: &[PathBuf]) -> Result<Vec<FoundFile>, Error> {
 /// # Errors
 /// A file that is missing, damaged or of another kind.
 pub fn read(file: &FoundFile) -> Result<DecodedImage, Error> {
-    static SEVERAL_TOLD: AtomicBool = AtomicBool::new(false);
+    static SEVERAL_REPORTED: AtomicBool = AtomicBool::new(false);
     if is_image_file(&file.path) {
         return image_file::read_grey(&file.path);
     }
     let image = dicom::read_image(&file.path)?;
-    if image.n_frames > 1 && !SEVERAL_TOLD.swap(true, Ordering::Relaxed) {
+    if image.n_frames > 1 && !SEVERAL_REPORTED.swap(true, Ordering::Relaxed) {
         log::warn(&format!("{} has {} frames; only the first frame of such files is used", file.id, image.n_frames));
     }
     Ok(DecodedImage::Floats(image.image.into_grey()))

@@ -67,7 +67,7 @@ fn a_training_sample_depends_on_its_seed_alone() {
 }
 
 #[test]
-fn the_plain_view_is_neither_masked_nor_random() {
+fn the_evaluation_view_is_neither_masked_nor_random() {
     let (_folder, dataset) = synthetic(1);
     let (tokens, mask) = load(&dataset, 1, View::Evaluation, 11).unwrap();
     assert_eq!(mask, [0; 16]);

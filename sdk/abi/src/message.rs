@@ -122,7 +122,7 @@ pub struct SaveAssets {
 
 /// Request of `label-maps`: the segmentation masks of some samples.
 ///
-/// A mask file belongs to the sample's file whose id ends with the mask's path below its folder, endings and suffixes
+/// A mask file belongs to the sample's file whose id ends with the mask's path below its folder, extensions and suffixes
 /// apart. `labels/b/scan_seg.nii.gz` below `labels` with the suffix `_seg` so belongs to `images/b/scan.nii.gz`, and
 /// `labels/scan.png` to any one file `scan.jpeg`. Of several that fit, the one with the longest such path belongs.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -144,7 +144,7 @@ pub struct LabelMaps {
 /// The part in JSON of the answer to [`LabelMaps`].
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct LabelMapsHeader {
-    /// Pixels or voxels of a sample's plain view: `[rows, columns]`, `[depth, rows, columns]`. Each is a multiple of the
+    /// Pixels or voxels of a sample's evaluation view: `[rows, columns]`, `[depth, rows, columns]`. Each is a multiple of the
     /// grid's side along the same axis: a token is a block of `shape / grid`.
     pub shape: Vec<usize>,
     /// One for each index of the request, in its order.

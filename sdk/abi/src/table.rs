@@ -9,13 +9,13 @@ use crate::{FillBuffers, FillRequest, SampleError};
 
 /// Error codes, for whole calls and for single samples.
 pub mod code {
-    /// A setting or a request that the caller can mend.
+    /// A setting or a request that the caller can fix.
     pub const BAD_REQUEST: i32 = 1;
     /// A path that is missing or cannot be read.
     pub const UNREADABLE: i32 = 2;
     /// A file whose content is damaged or not of the kind it claims to be.
     pub const CORRUPT: i32 = 3;
-    /// A sound file of a kind that the plugin does not support.
+    /// A valid file of a kind that the plugin does not support.
     pub const UNSUPPORTED: i32 = 4;
     /// The operation is not known to this plugin.
     pub const UNKNOWN_OPERATION: i32 = 5;
@@ -45,7 +45,7 @@ pub mod operation {
     /// `[n_tokens, d_token]`, or its ids as little-endian `i32` `[length]`. Answer: the bytes of a PNG file, or
     /// UTF-8 text, as [`crate::message::Description::renders`] says.
     pub const RENDER: &str = "render";
-    /// `query`, since 1.1: segmentation masks of samples, each in the geometry of its plain view; body
+    /// `query`, since 1.1: segmentation masks of samples, each in the geometry of its evaluation view; body
     /// [`crate::message::LabelMaps`], answer as [`crate::label_maps`] lays it out. Optional. Called "label maps", because a
     /// mask is elsewhere in the contract what hides tokens in training.
     pub const LABEL_MAPS: &str = "label-maps";
@@ -89,7 +89,7 @@ pub struct PluginTable {
     pub open: extern "C" fn(RStr<'_>) -> RResult<DatasetHandle, PluginError>,
     /// `query(dataset, operation, body)`: a named, read-only operation on a dataset, bytes in and out.
     pub query: extern "C" fn(DatasetHandle, RStr<'_>, RSlice<'_, u8>) -> RResult<RVec<u8>, PluginError>,
-    /// `fill(dataset, request, buffers)`: decodes, augments, tokenises and masks. Bad samples are listed in the
+    /// `fill(dataset, request, buffers)`: decodes, augments, tokenises and masks. Invalid samples are listed in the
     /// answer; an error means that nothing was delivered.
     pub fill: extern "C" fn(DatasetHandle, FillRequest<'_>, FillBuffers<'_>) -> RResult<RVec<SampleError>, PluginError>,
     /// Frees a dataset; its handle is void afterwards.

@@ -68,7 +68,7 @@ impl Plugin {
 
 impl CallError {
     /// A panic that the plugin caught, or an error that is not as the contract says: nothing that a rule may take for
-    /// a refusal.
+    /// a refused request.
     pub(crate) fn is_fault(&self) -> bool {
         match self {
             Self::Reported { code, .. } => !CODES.contains(code),

@@ -1,4 +1,4 @@
-//! Verdicts, as people and programs read them.
+//! Reports of rules, as people and programs read them.
 
 use std::collections::BTreeMap;
 use std::fmt::Write;
@@ -116,7 +116,7 @@ mod tests {
     }
 
     #[test]
-    fn verdicts_survive_the_way_between_processes() {
+    fn reports_survive_the_way_between_processes() {
         let outcome = crate::outcome::measured("fast", [("samples_per_second", 12.5)]);
         for report in
             [RuleReport::new("throughput", outcome), RuleReport::skipped("keep", "there is no such operation")]

@@ -52,7 +52,7 @@ fn rules_that_are_passed_over_are_not_tried() {
 }
 
 #[test]
-fn the_users_own_data_and_options_are_read_and_bad_samples_of_theirs_are_named() {
+fn the_users_own_data_and_options_are_read_and_invalid_samples_of_theirs_are_named() {
     let folder = tempfile::tempdir().unwrap();
     std::fs::write(folder.path().join("mine.csv"), "a,1,2,3,4\nb,5,6,seven,8\nc,9,10,11,12\n").unwrap();
     let data = Data { base: folder.path().into(), paths: vec![PathBuf::from("mine.csv")] };
@@ -65,7 +65,7 @@ fn the_users_own_data_and_options_are_read_and_bad_samples_of_theirs_are_named()
         read.detail,
         "2 of 3 tried samples, 3 in all; cannot be read: mine.csv#row=1: column 4 is \"seven\", not a number"
     );
-    assert_eq!(read.measured["bad_samples"], 1.0);
+    assert_eq!(read.measured["invalid_samples"], 1.0);
 
     // With options that no line suits there is nothing to read, and what rests on it is skipped.
     let reports = checked(&Request { data: Some(data), ..Request::default() });

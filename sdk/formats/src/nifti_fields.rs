@@ -77,7 +77,7 @@ impl Fields {
         };
         let parsed = NiftiHeader::from_reader(bytes)
             .map_err(|error| Error::corrupt(format!("{shown} has a damaged NIfTI header")).caused_by(&error))?;
-        // The crate tells the byte order by the number of dimensions; the two must agree.
+        // The crate finds the byte order from the number of dimensions; the two must agree.
         if parsed.sizeof_hdr != BYTES_1 as i32 {
             let found = parsed.dim[0];
             return Err(Error::corrupt(format!("{shown} states {found} dimensions; a NIfTI file has 1 to 7")));

@@ -157,7 +157,7 @@ pub(crate) struct Scan {
     has_cheap_slices: bool,
     /// Where its file can be decompressed from, if it is compressed.
     gzip_index: GzipIndex,
-    replacement_told: AtomicBool,
+    replacement_reported: AtomicBool,
 }
 
 impl SubVolumes {
@@ -196,7 +196,13 @@ impl SubVolumes {
                 }
             };
             let gzip_index = GzipIndex::new(index_bytes);
-            scans.push(Scan { source, info, has_cheap_slices, gzip_index, replacement_told: AtomicBool::new(false) });
+            scans.push(Scan {
+                source,
+                info,
+                has_cheap_slices,
+                gzip_index,
+                replacement_reported: AtomicBool::new(false),
+            });
         }
         let n_bad = errors.len();
         if let Some(first) = errors.into_iter().next() {
@@ -278,7 +284,7 @@ impl Scan {
         if (size, info.spacing_mm) != (volume.size(), volume.spacing_mm()) {
             return Err(self.changed());
         }
-        if decoded.n_replaced > 0 && !self.replacement_told.swap(true, Ordering::Relaxed) {
+        if decoded.n_replaced > 0 && !self.replacement_reported.swap(true, Ordering::Relaxed) {
             let (id, n, all) = (self.source.id(), decoded.n_replaced, volume.voxels().len());
             log::warn(&format!("{id}: {n} of {all} voxels are infinite or NaN; they are taken for 0"));
         }

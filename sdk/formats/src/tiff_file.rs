@@ -268,7 +268,7 @@ impl TiffFile {
         Ok(tiled && self.pieces()?.places.get(number) == Some(&(0, 0)))
     }
 
-    /// Refuses a strip or tile whose JPEG is cut off, which the decoder would fill up with grey, or states a much larger
+    /// Refuses a strip or tile whose JPEG is cut off, which the decoder would fill with grey, or states a much larger
     /// image, which it would claim memory for.
     fn check_jpeg(&mut self, number: usize) -> Result<(), Error> {
         let pieces = self.pieces()?;

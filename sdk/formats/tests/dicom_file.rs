@@ -309,7 +309,7 @@ fn unread_syntaxes_are_named() {
 }
 
 #[test]
-fn files_are_told_by_their_magic_or_their_name() {
+fn files_are_recognised_by_their_magic_or_their_name() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("1.2.840.113619");
     std::fs::write(&path, bytes(RAMP.data_set(), EXPLICIT)).unwrap();

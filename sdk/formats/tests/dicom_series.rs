@@ -142,7 +142,7 @@ fn of_several_slices_at_one_place_the_first_by_number_is_used() {
 }
 
 #[test]
-fn gaps_uneven_distances_and_shifts_are_told() {
+fn gaps_uneven_distances_and_shifts_are_reported() {
     let cases: [(&[f64], &str, f32); 3] = [
         (&[0.0, 2.0, 4.0, 8.0, 10.0], "lacks slices", 2.0),
         (&[0.0, 2.0, 4.4, 6.4], "uneven", 2.0),
@@ -297,7 +297,7 @@ fn names_are_the_folder_and_the_end_of_the_series_and_differ() {
 }
 
 #[test]
-fn slices_without_a_place_are_taken_by_number_and_told() {
+fn slices_without_a_place_are_taken_by_number_and_reported() {
     let folder = tempfile::tempdir().unwrap();
     for (name, number) in [("a.dcm", 3), ("b.dcm", 1), ("c.dcm", 2)] {
         let pixels = [number; 12];

@@ -212,7 +212,7 @@ fn tiff_of_floating_point_is_refused_by_its_kind() {
 }
 
 #[test]
-fn files_that_are_no_images_are_told_apart() {
+fn files_that_are_no_images_are_distinguished() {
     assert_eq!(read_image(Path::new("/nowhere/at.png")).unwrap_err().code(), code::UNREADABLE);
     assert_eq!(read(b"").unwrap_err().code(), code::CORRUPT);
     let error = read(b"GIF89a and more").unwrap_err();

@@ -117,14 +117,14 @@ fn a_mask_is_read_by_slices_where_its_scan_is() {
 
 #[test]
 fn a_mask_of_another_geometry_is_refused_and_both_files_are_named() {
-    let refusal = |spacing, size| {
+    let error_of = |spacing, size| {
         let folder = pair(["LPS", "LPS"]);
         write(&folder.path().join("labels/a.nii.gz"), |_| 1.0, "LPS", Datatype::U8, spacing, size);
         label_map(folder.path(), SETTINGS, 0).unwrap_err().message().to_owned()
     };
-    let message = refusal(SPACING, [19, 31, 27]);
+    let message = error_of(SPACING, [19, 31, 27]);
     assert!(message.starts_with("mask labels/a.nii.gz is 19x31x27, and images/a.nii is 19x27x31; both"), "{message}");
-    let message = refusal([2.0, 1.5, 0.8], SIZE);
+    let message = error_of([2.0, 1.5, 0.8], SIZE);
     assert!(message.starts_with("mask labels/a.nii.gz has a spacing of [2.0, 1.5, 0.8] mm"), "{message}");
     assert!(message.contains("images/a.nii of [2.0, 1.5, 0.75] mm"), "{message}");
 
@@ -142,18 +142,20 @@ fn a_mask_of_another_geometry_is_refused_and_both_files_are_named() {
 
 #[test]
 fn numbers_that_are_no_labels_are_refused() {
-    let refusal = |values: fn(usize) -> f32, datatype| {
+    let label_map_of = |values: fn(usize) -> f32, datatype| {
         let folder = pair(["LPS", "LPS"]);
         write(&folder.path().join("labels/a.nii.gz"), values, "LPS", datatype, SPACING, SIZE);
         label_map(folder.path(), SETTINGS, 0).map_err(|error| error.message().to_owned())
     };
     // Whole numbers may be stored as floating point.
-    let map = refusal(|at| f32::from(label(at)) * 30_000.0, Datatype::F64).unwrap();
+    let map = label_map_of(|at| f32::from(label(at)) * 30_000.0, Datatype::F64).unwrap();
     assert!(map.values().contains(&60_000));
-    let half = refusal(|at| f32::from(label(at)) * 0.5, Datatype::F32).unwrap_err();
+    let half = label_map_of(|at| f32::from(label(at)) * 0.5, Datatype::F32).unwrap_err();
     assert_eq!(half, "mask labels/a.nii.gz has a voxel of 0.5; labels are whole numbers from 0 to 65535");
-    assert!(refusal(|_| -1.0, Datatype::I8).unwrap_err().contains("a voxel of -1;"));
+    assert!(label_map_of(|_| -1.0, Datatype::I8).unwrap_err().contains("a voxel of -1;"));
     assert!(
-        refusal(|at| if at == 5000 { f32::NAN } else { 0.0 }, Datatype::F32).unwrap_err().contains("1 voxels that are")
+        label_map_of(|at| if at == 5000 { f32::NAN } else { 0.0 }, Datatype::F32)
+            .unwrap_err()
+            .contains("1 voxels that are")
     );
 }

@@ -10,7 +10,7 @@ use medcoss_runtime::plugins_lock::PluginsLock;
 fuzz_target!(|content: &[u8]| {
     put("run.toml", content);
     let path = folder().join("run.toml");
-    // Without a seal it is no record, whatever else it is.
+    // A text without a checksum is no record.
     let _ = (RunConfig::read_record(&path), PluginsLock::read(&path));
     let Ok(config) = RunConfig::read(&path, &[]) else { return };
     let record = folder().join("again.toml");

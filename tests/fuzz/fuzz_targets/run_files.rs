@@ -1,5 +1,5 @@
 //! The files of a run folder: `state.json`, `buffer.jsonl`, `metrics.jsonl`, `manifest.json`, each of them the input, as it is and with
-//! its seal made right. Needs the feature `run-folder`, and with it Burn.
+//! a correct checksum. Needs the feature `run-folder`, and with it Burn.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
@@ -9,8 +9,8 @@ use medcoss_fuzz::folder;
 fuzz_target!(|content: &[u8]| {
     look_at(content);
     if let Ok(text) = std::str::from_utf8(content) {
-        let sealed = insert_checksum(text.strip_suffix('\n').unwrap_or(text), "\"checksum\": \"");
-        look_at(format!("{sealed}\n").as_bytes());
+        let with_checksum = insert_checksum(text.strip_suffix('\n').unwrap_or(text), "\"checksum\": \"");
+        look_at(format!("{with_checksum}\n").as_bytes());
     }
 });
 

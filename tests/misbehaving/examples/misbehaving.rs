@@ -129,7 +129,7 @@ extern "C" fn query(_: DatasetHandle, name: RStr<'_>, _: RSlice<'_, u8>) -> RRes
     if asked == Some("gigabyte-answer") {
         return ROk(vec![0; GIGABYTE + 1].into());
     }
-    let mut ids: Vec<String> = (0..N_SAMPLES).map(|index| format!("made-up/{index:02}")).collect();
+    let mut ids: Vec<String> = (0..N_SAMPLES).map(|index| format!("synthetic/{index:02}")).collect();
     match asked {
         Some("same-ids") => ids[5] = ids[4].clone(),
         Some("absolute-ids") => ids[5] = "/etc/passwd".into(),

@@ -61,12 +61,12 @@ impl Dataset for MadeUp {
 
     fn id(&self, index: usize) -> String {
         act("query");
-        format!("made-up/{index:02}")
+        format!("synthetic/{index:02}")
     }
 
     fn fingerprint(&self) -> Fingerprint {
         let mut fingerprint = Fingerprint::default();
-        fingerprint.add(b"made up");
+        fingerprint.add(b"synthetic");
         fingerprint
     }
 

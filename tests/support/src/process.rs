@@ -1,4 +1,4 @@
-//! How a command of the program ends, whatever it met: waited for with an end to patience, and told as a row of a table.
+//! Runs a command of the program with a time limit and prints its result as a row of a table.
 
 use std::fs::{self, File};
 use std::os::unix::process::ExitStatusExt;
@@ -13,9 +13,9 @@ const LONGEST: Duration = Duration::from_secs(60);
 /// More than any result needs.
 pub const MOST_OUTPUT: usize = 64 << 10;
 
-/// What the program said, and how it ended.
+/// What the program printed, and its exit code.
 #[derive(Debug)]
-pub struct Ending {
+pub struct CommandResult {
     /// The exit code, or minus the signal.
     pub code: i32,
     /// Its standard output.
@@ -26,14 +26,14 @@ pub struct Ending {
     pub took: Duration,
 }
 
-impl Ending {
+impl CommandResult {
     /// What a reader of the terminal sees first of what is wrong.
     pub fn message(&self) -> String {
-        let told = |line: &&str| line.starts_with("error: ") || line.starts_with("warning: ");
+        let is_message = |line: &&str| line.starts_with("error: ") || line.starts_with("warning: ");
         let mut causes = self.err.lines().filter_map(|line| line.strip_prefix("  caused by: "));
         let with_cause = |error: &str| causes.next().map_or(error.to_string(), |cause| format!("{error}: {cause}"));
         let error = self.err.lines().find(|line| line.starts_with("error: ")).map(with_cause);
-        let error = error.or(self.err.lines().find(told).map(String::from));
+        let error = error.or(self.err.lines().find(is_message).map(String::from));
         let refused = self.out.split_once("Refused:\n").and_then(|(_, rest)| rest.lines().nth(1));
         assert!(self.out.len() < MOST_OUTPUT, "it says {} bytes", self.out.len());
         error.or(refused.map(|line| line.trim().into())).unwrap_or("-".into())
@@ -41,7 +41,7 @@ impl Ending {
 }
 
 /// Runs a command with an end to patience. What it says goes to files: a pipe that nobody reads would hold it up.
-pub fn run(sandbox: &Sandbox, command: &mut Command, meanwhile: impl FnOnce(&mut Child)) -> Ending {
+pub fn run(sandbox: &Sandbox, command: &mut Command, meanwhile: impl FnOnce(&mut Child)) -> CommandResult {
     let [out, err] = ["out", "err"].map(|name| sandbox.path(name));
     let began = Instant::now();
     let mut child = command
@@ -65,14 +65,14 @@ pub fn run(sandbox: &Sandbox, command: &mut Command, meanwhile: impl FnOnce(&mut
     let took = began.elapsed();
     let text = |path: &Path| String::from_utf8(fs::read(path).unwrap()).expect("what it says is UTF-8");
     let code = status.code().unwrap_or_else(|| -status.signal().unwrap());
-    Ending { code, out: text(&out), err: text(&err), took }
+    CommandResult { code, out: text(&out), err: text(&err), took }
 }
 
 /// A row of a table, for the eyes of people.
-pub fn print_row(case: &str, command: &str, ending: &Ending, sandbox: &Sandbox) {
-    let message = sandbox.anonymous(&ending.message());
+pub fn print_row(case: &str, command: &str, result: &CommandResult, sandbox: &Sandbox) {
+    let message = sandbox.anonymous(&result.message());
     let message: String = message.chars().take(150).collect();
-    println!("| {case} | {command} | {message} | {} | {:.1} s |", ending.code, ending.took.as_secs_f64());
+    println!("| {case} | {command} | {message} | {} | {:.1} s |", result.code, result.took.as_secs_f64());
 }
 
 /// The head of such a table.
@@ -125,6 +125,6 @@ pub fn cpu_seconds(child: &Child) -> f64 {
     // The name of the program, in parentheses, may hold spaces.
     let (_, fields) = status.rsplit_once(')').unwrap();
     let ticks = fields.split_whitespace().skip(11).take(2).map(|field| field.parse::<f64>().unwrap());
-    // Linux tells user programs of a hundred ticks a second on every machine.
+    // Linux reports 100 ticks a second to user programs on every machine.
     ticks.sum::<f64>() / 100.0
 }

@@ -74,7 +74,7 @@ impl<'a> LabelTable<'a> {
     }
 
     /// The row of a sample: by what `id_pattern` finds in its id, or else by its id, its path relative to the table's folder, its file's
-    /// name, or that name without endings.
+    /// name, or that name without extensions.
     pub fn find(&self, id: &str) -> Option<&Row> {
         if let Some(pattern) = &self.labels.id_pattern {
             return self.rows.get(&plain(captured(pattern, id)?));
@@ -90,14 +90,14 @@ impl<'a> LabelTable<'a> {
         };
         let file = id.split('#').next().unwrap_or(id);
         let name = file.rsplit('/').next().unwrap_or(file);
-        let endings = name.match_indices('.').map(|(at, _)| name[..at].to_string()).filter(|stem| !stem.is_empty());
+        let stems = name.match_indices('.').map(|(at, _)| name[..at].to_string()).filter(|stem| !stem.is_empty());
         let mut keys = vec![id.to_string()];
         keys.extend(below(id));
         keys.push(file.to_string());
         keys.extend(below(file));
         keys.push(name.to_string());
         // The longest first: what precedes the last dot.
-        let stems: Vec<String> = endings.collect();
+        let stems: Vec<String> = stems.collect();
         keys.extend(stems.into_iter().rev());
         keys
     }

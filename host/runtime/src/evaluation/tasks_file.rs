@@ -422,7 +422,6 @@ mod tests {
             (more("labels = { entry = true, quantiles = 2 }"), &["belong to a table or to masks"]),
             (TASK.replace("\"knn\"", "\"finetune\"\nrefit = false"), &["refit is no setting of protocol finetune"]),
             (TASK.replace("\"knn\"", "\"masked-lm\"\nsplit = { test = 0.2 }"), &["neither labels nor a split"]),
-            (TASK.replace("knn", "cloze"), &["protocol cloze is now masked-lm", "task a", "hint: write"]),
             (more("hidden = 3"), &["hidden is no setting of protocol knn"]),
             (TASK.replace("knn", "segmentation"), &["needs masks", "hint: set labels"]),
             (

@@ -111,7 +111,7 @@ mod tests {
     }
 
     #[test]
-    fn pictures_become_small_keep_their_shape_and_lose_colours_that_are_none() {
+    fn images_become_small_keep_their_shape_and_lose_colours_that_are_none() {
         let grey = image::RgbImage::from_fn(400, 100, |x, y| image::Rgb([(x / 2 + y / 4) as u8; 3]));
         let Exhibit::Image { file, width, height } = Exhibit::of(png(grey.into()), THUMBNAIL).unwrap() else {
             panic!("a image")
@@ -128,7 +128,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_picture_is_refused_and_long_texts_are_cut() {
+    fn what_is_no_image_is_refused_and_long_texts_are_cut() {
         assert!(Exhibit::of(Rendered::Png(b"\x89PNG\r\n\x1a\n".to_vec()), LARGE).is_err());
         let Exhibit::Words(words) = Exhibit::of(Rendered::Text("\u{20ac}".repeat(500)), LARGE).unwrap() else {
             panic!()

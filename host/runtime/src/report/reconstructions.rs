@@ -44,7 +44,7 @@ fn draw(samples: &StageSamples, reconstructed: &[Reconstruction]) -> Result<Mark
             let caption = &samples.source.ids()[sample.index as usize];
             match &sample.content {
                 ReconstructedContent::Patches(patches) => images(samples, patches, caption),
-                ReconstructedContent::Tokens(guessed) => words::draw(samples, guessed, caption),
+                ReconstructedContent::Tokens(predicted) => words::draw(samples, predicted, caption),
             }
         })
         .collect::<Result<_, _>>()?;

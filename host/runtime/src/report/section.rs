@@ -52,7 +52,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn one_reason_is_told_once() {
+    fn one_reason_is_given_once() {
         let missing = [("text", "no data"), ("gait", "no plugin"), ("walk", "no data")];
         assert_eq!(gaps(missing.into_iter()), ["text, walk: no data", "gait: no plugin"]);
     }

@@ -41,7 +41,7 @@ pub(crate) fn draw(samples: &StageSamples, predicted: &PredictedTokens, id: &str
     })
 }
 
-/// How guesses are drawn.
+/// How predictions are drawn.
 pub(crate) fn key() -> Markup {
     html! {
         p.key { ins { "right" } " " span.wrong { del { "wrong prediction" } b { "what stood there" } } " Point at a word for its probability." }

@@ -273,7 +273,7 @@ mod tests {
         (corpus, outcome)
     }
 
-    fn refusal(content: &str) -> String {
+    fn read_error(content: &str) -> String {
         corpus(content).1.unwrap_err().to_string()
     }
 
@@ -332,7 +332,7 @@ mod tests {
     #[test]
     fn another_root_is_named_beside_the_expected_one() {
         let expected = "q.xml, line 2: the root element is \"annotation\"; expected \"Document\", as in MedQuAD";
-        assert_eq!(refusal("<?xml version=\"1.0\"?>\n<annotation><QAPair/></annotation>"), expected);
+        assert_eq!(read_error("<?xml version=\"1.0\"?>\n<annotation><QAPair/></annotation>"), expected);
     }
 
     #[test]
@@ -347,7 +347,7 @@ mod tests {
             ("<doc/>\nmore", "line 1: \"more\" outside of the root element"),
             ("<doc/>\n<doc/>", "line 2: a second root element; expected nothing after <doc>"),
         ] {
-            let found = refusal(content);
+            let found = read_error(content);
             assert!(found.starts_with(&format!("q.xml, {expected}")), "{found}");
         }
         for end in 200..TWO.len() - 20 {

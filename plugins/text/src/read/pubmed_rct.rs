@@ -116,7 +116,7 @@ mod tests {
     }
 
     #[test]
-    fn the_layout_is_told_from_plain_text() {
+    fn the_layout_is_distinguished_from_plain_text() {
         assert!(recognises(TWO));
         assert!(!recognises("### Heading\nLABEL\ttext"));
         assert!(!recognises("###7\nplain text"));

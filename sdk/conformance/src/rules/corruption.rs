@@ -108,7 +108,7 @@ fn copied(under_test: &mut PluginUnderTest) -> Result<(PathBuf, Files), Stop> {
     Ok((copy, files))
 }
 
-/// Tries the copy with one file damaged, and mends it.
+/// Tries the copy with one file damaged, then writes the file back.
 fn damaged(
     under_test: &mut PluginUnderTest,
     copy: &Path,
@@ -208,7 +208,7 @@ impl Tally {
             format!(
                 "{n_cases} cases: {n_refused} refused when opened, {n_with_bad} with invalid samples, the rest valid"
             ),
-            [("cases", n_cases as f64), ("refused", n_refused as f64), ("with_bad_samples", n_with_bad as f64)],
+            [("cases", n_cases as f64), ("refused", n_refused as f64), ("with_invalid_samples", n_with_bad as f64)],
         )
     }
 }

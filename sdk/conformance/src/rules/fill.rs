@@ -114,7 +114,7 @@ pub(super) fn lengths(under_test: &mut PluginUnderTest) -> RuleResult {
                     "sample {id} has {n} tokens, but the id at {at} is {}; the padding id {padding_id} was expected",
                     ids[at]
                 ),
-                "count every token that is no padding, and fill up with the padding id",
+                "count every token that is no padding, and fill the rest with the padding id",
             )),
         }
     })

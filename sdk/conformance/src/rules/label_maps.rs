@@ -65,7 +65,7 @@ pub(super) fn label_maps(under_test: &mut PluginUnderTest) -> RuleResult {
     })
 }
 
-/// An answer; a refusal is one too.
+/// An answer; a refused request is one too.
 fn asked(dataset: &OpenDataset, request: &LabelMaps) -> Result<Result<Vec<u8>, CallError>, Stop> {
     let answer = dataset.query(LABEL_MAPS, json(request)?.as_bytes());
     match answer {

@@ -158,7 +158,7 @@ fn judge(resource: &Resource, growth: &Growth) -> RuleResult {
 }
 
 fn resident_bytes() -> Result<f64, Stop> {
-    let text = fs::read_to_string("/proc/self/status").map_err(|error| not_told(&error))?;
+    let text = fs::read_to_string("/proc/self/status").map_err(|error| not_reported(&error))?;
     let kibibytes = text
         .lines()
         .find_map(|line| line.strip_prefix("VmRSS:"))
@@ -167,10 +167,10 @@ fn resident_bytes() -> Result<f64, Stop> {
 }
 
 fn n_entries(folder: &str) -> Result<f64, Stop> {
-    fs::read_dir(folder).map(|entries| entries.count() as f64).map_err(|error| not_told(&error))
+    fs::read_dir(folder).map(|entries| entries.count() as f64).map_err(|error| not_reported(&error))
 }
 
-fn not_told(error: &std::io::Error) -> Stop {
+fn not_reported(error: &std::io::Error) -> Stop {
     Stop::Skip(format!("the system does not report it: {error}"))
 }
 
@@ -179,7 +179,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn steady_growth_is_told_from_a_jump_and_from_noise() {
+    fn steady_growth_is_distinguished_from_a_jump_and_from_noise() {
         let judged = |figures: [f64; 9]| {
             let resource = Resource { tolerance: 10.0, ..MEMORY };
             judge(&resource, &Growth { memory: figures.to_vec(), ..Growth::default() }).is_ok()

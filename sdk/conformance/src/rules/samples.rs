@@ -15,7 +15,7 @@ pub(super) fn read(under_test: &mut PluginUnderTest) -> RuleResult {
     if let Some(first) = samples.bad.first() {
         detail.push_str(&format!("; cannot be read: {first}"));
     }
-    measured(detail, [("samples", samples.dataset.ids.len() as f64), ("bad_samples", samples.bad.len() as f64)])
+    measured(detail, [("samples", samples.dataset.ids.len() as f64), ("invalid_samples", samples.bad.len() as f64)])
 }
 
 pub(super) fn ids(under_test: &mut PluginUnderTest) -> RuleResult {

@@ -31,7 +31,7 @@ pub(crate) struct Raster {
 /// Why a decoder gives nothing.
 #[derive(Debug)]
 pub(crate) enum Failure {
-    /// Sound, but of a kind that is not decoded.
+    /// Valid, but of a kind that is not decoded.
     Unsupported(String),
     /// Damaged.
     Corrupt(String),

@@ -1,6 +1,6 @@
 //! File meta information: preamble, magic, transfer syntax and SOP class.
 //!
-//! Read by hand and leniently: real files lack the group's length, single elements, or the whole of it. Tells DICOM
+//! Read by hand and leniently: real files lack the group's length, single elements, or the whole of it. Distinguishes DICOM
 //! files among others without reading further.
 
 use std::io::{self, Read, Seek, SeekFrom};

@@ -52,7 +52,7 @@ pub fn is_slide(path: &Path) -> bool {
 }
 
 /// Of files that state to be whole slides, the ones to open: of each series in a folder the largest image. Files that
-/// cannot be read stand for themselves, so that opening them tells why.
+/// cannot be read stand for themselves, so that opening them reports why.
 pub fn one_a_slide(files: Vec<FoundFile>) -> Vec<FoundFile> {
     let mut largest: BTreeMap<(String, String), (u64, FoundFile)> = BTreeMap::new();
     let mut chosen = Vec::new();

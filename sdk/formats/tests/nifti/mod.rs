@@ -49,7 +49,7 @@ fn refused(bytes: &[u8], code: i32, says: &str) {
 }
 
 /// The body as a file whose axis `a` runs along body axis `axes[a]`, against it where `signs[a]` is negative; every
-/// voxel tells where in the body it is.
+/// voxel shows where in the body it is.
 fn body_file(axes: [usize; 3], signs: [i32; 3]) -> (Vec<u16>, Vec<f64>) {
     let size = axes.map(|axis| BODY[axis]);
     let mut values = Vec::new();
