@@ -79,6 +79,17 @@ impl Object {
         Ok(Self { path: path.to_owned(), header, sop_class, encoding, coding, swaps_bytes, pixels, source, end })
     }
 
+    /// The elements of a file up to `last`, without those behind it, which can be megabytes.
+    ///
+    /// # Errors
+    /// Those of [`Object::open`], but for pixels.
+    pub(crate) fn peek(path: &Path, last: Tag) -> Result<InMemDicomObject, Error> {
+        let Start { syntax, mut source, span, .. } = Start::read(path)?;
+        let scanned =
+            scanner::scan(&mut *source, syntax.encoding, span, last).map_err(|error| explain(path, &error))?;
+        interpret(path, &scanned.elements, syntax.encoding)
+    }
+
     /// Opens a file that is to hold an image as it was taken: no mask, no dose, nothing computed.
     ///
     /// # Errors
