@@ -27,14 +27,14 @@ pub(crate) struct Loaded {
 }
 
 impl Loaded {
-    /// The functions, after the header was compared with this side's.
+    /// The plugin's functions, after the header was compared with the host's own definition.
     pub(crate) fn table(self) -> Result<&'static PluginTable, Rejection> {
         // SAFETY: `header_of` has looked at the pointer; `symbols` has seen to the size; the library stays.
         unsafe { (self.contract.accept)(self.header) }
     }
 }
 
-/// Opens the library and takes the header of the plugin `id` from it, by the first of the contracts that it has it by.
+/// Opens the library and reads the header of the plugin `id`, by the first of the contracts that the library supports.
 ///
 /// # Errors
 /// What the dynamic loader says.
@@ -68,8 +68,8 @@ pub(crate) fn header_of(path: &Path, id: &str, contracts: &[Contract]) -> Result
     found
 }
 
-/// Opens the library and takes the header by which version 1 of the contract knows the plugin `id`. Nothing of it was compared
-/// yet.
+/// Opens the library and reads the header of the plugin `id` by version 1 of the contract. The header is not yet
+/// compared.
 ///
 /// # Errors
 /// What the dynamic loader says.
@@ -91,12 +91,12 @@ pub(crate) fn attach(table: &'static PluginTable) {
     }
 }
 
-/// An open dataset's handle; closes it when dropped.
+/// The handle of an open dataset. Dropping it closes the dataset.
 #[derive(Debug)]
 pub(crate) struct OpenHandle {
     handle: DatasetHandle,
     close: extern "C" fn(DatasetHandle),
-    /// Of the plugin.
+    /// Name of the plugin.
     name: Arc<str>,
 }
 
@@ -107,13 +107,13 @@ unsafe impl Send for OpenHandle {}
 unsafe impl Sync for OpenHandle {}
 
 impl OpenHandle {
-    /// Takes over a handle that `open` of this table gave. None when it is null, which is no dataset.
+    /// Takes over a handle that `open` of this table returned. `None` for a null handle, which stands for no dataset.
     pub(crate) fn new(handle: DatasetHandle, table: &'static PluginTable, name: &Arc<str>) -> Option<Self> {
         // Not `then_some`: a value that is made and dropped would close the handle.
         (!handle.0.is_null()).then(|| Self { handle, close: table.close, name: name.clone() })
     }
 
-    /// For calls of the same table.
+    /// The raw handle, for calls of the same table.
     pub(crate) fn get(&self) -> DatasetHandle {
         self.handle
     }

@@ -17,10 +17,11 @@ use crate::error::PluginError;
 use crate::library::{self, Loaded};
 use crate::location::{LoadError, PluginLocation};
 
-/// How a refusal begins that is the dynamic loader's: it may be for want of another library, and mended without a new file.
+/// Prefix of the reason when the dynamic loader refuses a library. The cause may be another, missing library, so the
+/// error can disappear without a new file.
 pub(crate) const LOADER_REFUSES: &str = "the dynamic loader refuses it";
 
-/// A plugin, loaded and described. Clones are the same plugin.
+/// A loaded plugin with its checked description. Clones refer to the same plugin.
 #[derive(Clone)]
 pub struct Plugin {
     description: Arc<Description>,
@@ -39,7 +40,7 @@ impl Plugin {
         Self::load_by(path, id, CONTRACTS)
     }
 
-    /// The same by the first of some contracts that the library has the plugin by.
+    /// Loads the plugin `id` by the first of some contracts that the library supports.
     ///
     /// # Errors
     /// As [`Plugin::load`].
@@ -48,8 +49,8 @@ impl Plugin {
         Self::from_table(Self::open_library(path, id, contracts)?.table(), id, location)
     }
 
-    /// Opens the library and takes the plugin's header from it: the first part of [`Plugin::load`], in which code of the library
-    /// runs unasked.
+    /// Opens the library and reads the plugin's header: the first part of [`Plugin::load`], in which constructors of
+    /// the library run.
     pub(crate) fn open_library(path: &Path, id: &str, contracts: &[Contract]) -> Result<Loaded, LoadError> {
         let opened = calls::during(&id.into(), || library::header_of(path, id, contracts));
         opened.map_err(|message| {
@@ -58,7 +59,7 @@ impl Plugin {
         })
     }
 
-    /// Takes a plugin by its header, such as that of a built-in one.
+    /// Loads a plugin from its header, such as that of a built-in plugin.
     ///
     /// # Errors
     /// As [`Plugin::load`].
@@ -99,22 +100,22 @@ impl Plugin {
         Ok(Self { description: description.into(), shape, location, name, table })
     }
 
-    /// What the plugin says of itself. Its texts are as the plugin wrote them.
+    /// The plugin's description of itself. Its texts are unchanged, and so untrusted.
     pub fn description(&self) -> &Description {
         &self.description
     }
 
-    /// Shape of samples with default options.
+    /// Shape of the plugin's samples with default options.
     pub fn shape(&self) -> &Shape {
         &self.shape
     }
 
-    /// Where it comes from.
+    /// Location that the plugin was loaded from.
     pub fn location(&self) -> &PluginLocation {
         &self.location
     }
 
-    /// Id and version: `xray 0.1.0`.
+    /// Id and version of the plugin: `xray 0.1.0`.
     pub fn name(&self) -> &str {
         &self.name
     }
@@ -123,7 +124,7 @@ impl Plugin {
         &self.name
     }
 
-    /// Whether its datasets can write samples into a run, so that the data are no longer needed.
+    /// Whether the plugin's datasets can write samples into a run, so that the data are no longer needed.
     pub fn keeps(&self) -> bool {
         self.description.operations.iter().any(|known| known == operation::KEEP)
     }
@@ -157,7 +158,7 @@ impl Plugin {
         PluginError::contract(&self.name, operation, what)
     }
 
-    /// One call into the plugin, its messages named and its error translated.
+    /// Calls the plugin once, under its name, and translates its error.
     pub(crate) fn call<T>(
         &self,
         operation: &str,

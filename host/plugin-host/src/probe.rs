@@ -24,20 +24,20 @@ use crate::probe_child::{Line, PROBE_ARGUMENT, ProbeServer};
 use crate::probe_outcome::Outcome;
 use crate::untrusted_text::untrusted_bytes;
 
-/// Environment variable that names a program which answers probes, see [`Probe::from_environment`].
+/// Environment variable that names an executable which answers probes, see [`Probe::from_environment`].
 pub const PROBE_VARIABLE: &str = "MEDCOSS_PROBE";
-/// How long a library has to load and to describe itself.
+/// Time in which a library must load and describe itself.
 const TIME_LIMIT: Duration = Duration::from_secs(5);
-/// How often the parent looks whether the child is still there.
+/// Interval at which the parent checks whether the child is still running.
 const POLL_INTERVAL: Duration = Duration::from_millis(20);
-/// Largest answer, in bytes.
+/// Largest answer of the child in bytes.
 const MAX_ANSWER: u64 = 16 << 20;
-/// Bytes that are kept of each of the child's outputs; the rest is read and dropped.
+/// Bytes that are kept of each of the child's output streams. The rest is read and dropped.
 const MAX_PRINTED: usize = 4096;
 
 const REPORT: &str = "report it to the plugin's authors, or use another version";
 
-/// Loads libraries in a child process first, and caches the outcome.
+/// A probe, which loads libraries in a child process first and caches the outcomes.
 #[derive(Debug)]
 pub struct Probe {
     program: PathBuf,
@@ -46,7 +46,8 @@ pub struct Probe {
 }
 
 impl Probe {
-    /// With this executable as the child. `server` is the proof that it answers. Outcomes are cached in `cache`, if it is given.
+    /// A probe with this executable as the child. `server` proves that the executable answers. Outcomes are cached in
+    /// the file `cache`, if given.
     pub fn by_this_program(server: ProbeServer, cache: Option<PathBuf>) -> Self {
         let ProbeServer { .. } = server;
         // On Linux the link stays valid when the executable is replaced meanwhile.
@@ -55,18 +56,18 @@ impl Probe {
         Self::by_program(program, cache)
     }
 
-    /// With another executable as the child, which calls [`crate::serve_if_asked`] first of all; `medcoss` does. For programs that are no
-    /// executable of their own, such as a library in an interpreter.
+    /// A probe with another executable as the child. The executable calls [`crate::serve_if_asked`] first of all, as
+    /// `medcoss` does. For hosts without an executable of their own, such as a library in an interpreter.
     pub fn by_program(program: PathBuf, cache: Option<PathBuf>) -> Self {
         Self { cache: Mutex::new(ProbeCache::new(cache, &program)), program, time_limit: TIME_LIMIT }
     }
 
-    /// With the executable that [`PROBE_VARIABLE`] names; none where it is not set.
+    /// A probe with the executable that [`PROBE_VARIABLE`] names, or `None` where the variable is not set.
     pub fn from_environment(cache: Option<PathBuf>) -> Option<Self> {
         std::env::var_os(PROBE_VARIABLE).map(|program| Self::by_program(program.into(), cache))
     }
 
-    /// Clears the cache.
+    /// Removes all cached outcomes.
     ///
     /// # Errors
     /// A file that cannot be removed.
@@ -78,7 +79,7 @@ impl Probe {
         self.cache.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Takes the description of the plugin `id` of a library.
+    /// The description of the plugin `id` in a library, from the cache or from a child process.
     ///
     /// # Errors
     /// Why the plugin cannot be used.
@@ -143,15 +144,15 @@ fn report_printed(path: &Path, printed: &str) {
     }
 }
 
-/// Why a child gave no outcome.
+/// Reason why a child gave no outcome.
 enum NoOutcome {
-    /// The library ended the process, or took too long.
+    /// The library ended the process, or exceeded the time limit.
     InLibrary(String),
-    /// The executable never came to the library.
+    /// The executable ended before it reached the library.
     NoServer,
 }
 
-/// The outcome, or why there is none.
+/// Waits for the outcome of a child, up to a time limit.
 fn wait_for(child: &mut Child, lines: &Receiver<Line>, limit: Duration) -> Result<Outcome, NoOutcome> {
     let began = Instant::now();
     let mut step = None;
@@ -198,7 +199,7 @@ fn end_in_words(status: ExitStatus) -> String {
     }
 }
 
-/// The child's lines as they come. Any other line ends them.
+/// The child's lines as they arrive. An invalid line ends them.
 fn lines_of(answer: impl Read + Send + 'static) -> Receiver<Line> {
     let (sender, receiver) = channel();
     std::thread::spawn(move || {
@@ -212,7 +213,7 @@ fn lines_of(answer: impl Read + Send + 'static) -> Receiver<Line> {
     receiver
 }
 
-/// Reads an output to its end, on a thread of its own, and keeps the beginning.
+/// Reads an output stream to its end on a thread of its own, and keeps the beginning.
 fn collect(output: Option<impl Read + Send + 'static>) -> Arc<Mutex<Vec<u8>>> {
     let kept = Arc::new(Mutex::new(Vec::new()));
     let copy = kept.clone();

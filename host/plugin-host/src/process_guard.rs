@@ -14,14 +14,15 @@ use std::sync::{Once, OnceLock};
 
 use crate::calls;
 
-/// A failure inside of a plugin.
+/// Exit code for a failure inside of a plugin.
 const ENDED_BY_PLUGIN: i32 = 2;
-/// Illegal instruction, abort, bus error, arithmetic, segmentation fault; the same numbers on all Linux machines that we build for.
+/// Numbers of the signals for illegal instruction, abort, bus error, arithmetic error and segmentation fault, the same
+/// on all supported Linux machines.
 const CRASHES: [i32; 5] = [4, 6, 7, 8, 11];
-/// The system's own handling of a signal.
+/// The system's default handling of a signal.
 const DEFAULT: usize = 0;
 
-/// Standard output as it was before.
+/// Standard output before the redirection.
 static STDOUT: OnceLock<File> = OnceLock::new();
 
 unsafe extern "C" {
@@ -51,7 +52,7 @@ pub(crate) fn install() {
     });
 }
 
-/// The standard output that the process began with, once it was redirected to standard error; none before that.
+/// The standard output that the process began with, or `None` before it was redirected to standard error.
 pub fn original_stdout() -> Option<&'static File> {
     STDOUT.get()
 }
@@ -66,7 +67,7 @@ extern "C" fn at_exit() {
 
 const HINT: &str = "hint: this is a fault in the plugin; report it to its authors, or use another version; what was written before is complete and can be continued";
 
-/// Allocates nothing and locks nothing, as a handler of signals must not.
+/// Handles a crash signal. Allocates nothing and locks nothing, as a signal handler must not.
 extern "C" fn at_crash(number: i32) {
     if let Some(name) = calls::current() {
         // One piece, lest other threads print in between.

@@ -26,7 +26,7 @@ const MACHINE: Option<elf::Machine> = if cfg!(target_arch = "x86_64") {
     None
 };
 
-/// Why a file carries no plugin.
+/// The reason why a file exports no plugin.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum NotAPlugin {
     #[error("it cannot be read: {0}")]
@@ -57,7 +57,7 @@ pub(crate) enum NotAPlugin {
 }
 
 impl NotAPlugin {
-    /// The remedy.
+    /// The remedy for a file that exports no plugin.
     pub(crate) fn hint(&self) -> &'static str {
         match self {
             Self::Unreadable(error) if error.kind() == std::io::ErrorKind::NotFound => "check the path",
@@ -74,14 +74,14 @@ impl NotAPlugin {
         }
     }
 
-    /// Whether the file was made to be a plugin of this host, as far as can be seen. Folders that also hold other
-    /// libraries are not reproached with them.
+    /// Whether the file appears to be meant as a plugin of this host. Other libraries in a searched folder are not
+    /// reported.
     pub(crate) fn is_meant_as_plugin(&self) -> bool {
         matches!(self, Self::OtherContract { .. } | Self::BadId { .. } | Self::SmallHeader { .. })
     }
 }
 
-/// The ids of the plugins that the file carries, in order.
+/// The ids of the plugins that a file exports, in order.
 ///
 /// # Errors
 /// [`NotAPlugin`]; never an empty list.

@@ -3,7 +3,7 @@
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
-/// Points `[n, width]` around so many places, close enough to overlap; the same ones for the same seed.
+/// Points `[n, width]` in `n_places` Gaussian blobs that overlap. The same seed gives the same points.
 pub fn gaussian_blobs(n: usize, width: usize, n_places: usize, seed: u64) -> Vec<f32> {
     let mut draw = ChaCha8Rng::seed_from_u64(seed);
     // The sum of four uniform draws is near enough to normal.

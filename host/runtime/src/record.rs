@@ -9,7 +9,7 @@ use medcoss_core::run::{CHECKSUM_PLACEHOLDER, FORMAT, insert_checksum, verify_ch
 use crate::config::RunConfig;
 use crate::renamed_settings::migrate_record;
 
-/// Settings that may differ when a run continues: they change no result.
+/// Settings that may differ when a run continues, since they change no result.
 pub const MAY_CHANGE: [&str; 5] = [
     "data.num_workers",
     "data.max_invalid_fraction",
@@ -18,10 +18,10 @@ pub const MAY_CHANGE: [&str; 5] = [
     "training.loss_every_steps",
 ];
 
-/// The text before the checksum of a record.
+/// Prefix of the line that holds a record's checksum.
 pub(crate) const CHECKSUM: &str = "# checksum: ";
 
-/// The same in formats 2 and 3.
+/// Prefix of the checksum line in formats 2 and 3.
 pub(crate) const CHECKSUM_BEFORE_FORMAT_4: &str = "# seal: ";
 
 impl RunConfig {
@@ -64,7 +64,7 @@ impl RunConfig {
         )
     }
 
-    /// Makes sure that a run can be continued with this configuration. Stages may be added at the end.
+    /// Checks that a run can continue with this configuration. Stages may be added at the end.
     ///
     /// # Errors
     /// The first setting that differs and may not.

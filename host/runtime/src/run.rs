@@ -10,19 +10,19 @@ use medcoss_plugin_host::Plugin;
 use crate::config::{RunConfig, StageSection};
 use crate::plugin_dataset::PluginDataset;
 
-/// A run, as far as its stages are finished.
+/// An opened run: its configuration, and the models of its finished stages.
 pub struct Run {
     pub(crate) path: PathBuf,
-    /// Its configuration, with every default.
+    /// Configuration of the run, with every default.
     pub config: RunConfig,
-    /// The model that it began with; none of a run that began with fresh parameters.
+    /// The initial model; `None` for a run that started from fresh parameters.
     pub initial: Option<InitialModel>,
-    /// Of the finished stages, in their order.
+    /// States of the finished stages, in their order.
     pub states: Vec<StageState>,
 }
 
 impl Run {
-    /// Opens a run's folder. Parameters are read when they are used.
+    /// Opens a run's folder. Parameters are read on use.
     ///
     /// # Errors
     /// A folder without a run, files that are damaged.
@@ -42,8 +42,8 @@ impl Run {
         Ok(Self { path: path.into(), config, initial, states })
     }
 
-    /// Opens data as the run's stages of that modality do, if there are any: with their options below those of `section`, and with the
-    /// assets of the first of them.
+    /// Opens data as the run's stages of that modality do, if there are any: with their options below those of
+    /// `section`, and with the assets of the first of them.
     ///
     /// # Errors
     /// Assets that are damaged, whatever the plugin answers.
@@ -62,7 +62,8 @@ impl Run {
         StageFolder::new(&self.path, state.stage, &state.modality)
     }
 
-    /// What a modality's plugin learned from the data, if anything, after it was compared with its checksums.
+    /// Folder of the assets that a modality's plugin derived from the data, if any. The files are verified by their
+    /// checksums.
     ///
     /// # Errors
     /// Files that are missing or damaged.
@@ -79,8 +80,8 @@ impl Run {
         }
     }
 
-    /// The model after a stage, by its number from 1; 0 is the one that the run began with, and none the latest. Its files were
-    /// compared with their checksums.
+    /// The model after a stage, by its number from 1; 0 is the initial model, `None` the latest. Its files are verified
+    /// by their checksums.
     ///
     /// # Errors
     /// A stage that is not there or not finished, damaged files.

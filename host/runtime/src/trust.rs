@@ -22,32 +22,32 @@ use serde::{Deserialize, Serialize};
 
 use crate::plugins_lock::LockedPlugin;
 
-/// The files that the user trusts: `$XDG_CONFIG_HOME/medcoss/trusted.toml`, or `~/.config/medcoss/trusted.toml`.
+/// The plugin files that the user trusts: `$XDG_CONFIG_HOME/medcoss/trusted.toml`, or `~/.config/medcoss/trusted.toml`.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Trusted {
-    /// In the order in which they were trusted.
+    /// Trusted plugins in the order in which they were added.
     #[serde(default)]
     pub plugin: Vec<TrustedPlugin>,
 }
 
-/// One plugin of one file.
+/// A trusted plugin with the digest of its file.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TrustedPlugin {
-    /// Id.
+    /// Id of the plugin.
     pub id: String,
-    /// Name of the file, for people.
+    /// File name of the library, for people.
     pub file: String,
-    /// SHA-256 of the file.
+    /// SHA-256 of the library file.
     pub sha256: String,
 }
 
 impl Trusted {
-    /// Where it is kept; nowhere when the user has no folder for such files.
+    /// Path of the list of trusted plugin files; `None` when the user has no configuration folder.
     pub fn file() -> Option<PathBuf> {
         user_folder("XDG_CONFIG_HOME", ".config").map(|folder| folder.join("medcoss/trusted.toml"))
     }
 
-    /// Reads it; nothing is trusted when it is not there.
+    /// Reads the list of trusted plugin files; empty when the file is missing.
     ///
     /// # Errors
     /// A file that cannot be read, or is damaged.
@@ -63,7 +63,7 @@ impl Trusted {
         })
     }
 
-    /// Writes it.
+    /// Writes the list of trusted plugin files.
     ///
     /// # Errors
     /// A file that cannot be written.
@@ -74,25 +74,26 @@ impl Trusted {
             .with_context(|| format!("cannot write {}", file.display()))
     }
 
-    /// Whether a plugin with this content is trusted.
+    /// Whether a plugin with this digest is trusted.
     pub fn holds(&self, id: &str, sha256: &str) -> bool {
         self.plugin.iter().any(|trusted| trusted.id == id && trusted.sha256 == sha256)
     }
 }
 
-/// A plugin that was found for a run.
+/// A plugin that was found for a run, before it is loaded.
 #[derive(Debug, Clone, Copy)]
 pub struct Candidate<'a> {
-    /// The run's folder.
+    /// Path of the run folder.
     pub run: &'a Path,
-    /// Where the plugin is.
+    /// Location of the plugin.
     pub location: &'a PluginLocation,
-    /// Whether it is part of this program's build.
+    /// Whether the plugin is part of this program's build.
     pub is_own: bool,
 }
 
 impl Candidate<'_> {
-    /// Makes sure that a plugin may go on with the run, before any of its code runs. Who is trusted is asked only when it matters.
+    /// Checks that a plugin may continue the run, before any of its code runs. The list of trusted files is read only
+    /// when it is needed.
     ///
     /// # Errors
     /// A file that is not the one that the run was made with, and not trusted.

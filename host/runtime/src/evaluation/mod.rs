@@ -139,14 +139,14 @@ pub fn evaluate(
     Ok(scores)
 }
 
-/// What is computed with a model.
+/// The computations that one model is needed for.
 #[derive(Default)]
 struct Needed {
-    /// Tasks that are measured.
+    /// Positions of the tasks to measure.
     tasks: BTreeSet<usize>,
-    /// Data that are encoded.
+    /// Positions of the data to encode.
     data: BTreeSet<usize>,
-    /// Those of them whose features probes of later models are fitted to.
+    /// Positions of the data whose features are kept, since probes of later models are fitted to them.
     kept: BTreeSet<usize>,
 }
 
@@ -187,7 +187,7 @@ fn open<'a>(
     Ok((tasks, data))
 }
 
-/// What the score matrix says; none where it is not complete.
+/// Metrics of continual learning from the score matrix; `None` where the matrix is incomplete.
 fn transfer(scores: &Scores, after: After) -> Result<Option<Transfer>> {
     if after == After::Last || scores.stages.len() < 2 {
         return Ok(None);
