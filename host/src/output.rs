@@ -1,4 +1,4 @@
-//! Results, to standard output. A reader that has gone away (`medcoss plugin list | head -1`) is no error.
+//! Results on standard output. A closed reader (`medcoss plugin list | head -1`) is no error.
 
 use std::io::{ErrorKind, Write};
 
@@ -6,7 +6,7 @@ use serde::Serialize;
 
 use crate::failure::Failure;
 
-/// Writes text that carries its own line ends.
+/// Writes text that contains its line ends.
 ///
 /// # Errors
 /// A standard output that cannot be written to, such as a file on a full disk.
@@ -27,7 +27,7 @@ pub(crate) fn print(text: &str) -> Result<(), Failure> {
     }
 }
 
-/// Writes one JSON value, indented, and nothing else.
+/// Writes one JSON value with indentation.
 ///
 /// # Errors
 /// As [`print()`].

@@ -19,8 +19,8 @@ use crate::tables::Table;
 
 /// Show a run: its stages, data, buffers, plugins and sizes
 ///
-/// The command needs the folder alone, neither data nor plugins. With --verify every file is compared with its checksum; a file
-/// that is damaged or missing is named, and the exit code is 1.
+/// The command reads only the run folder, and needs neither data nor plugins. --verify compares every file with its
+/// checksum; a damaged or missing file is named, and the exit code is 1.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   medcoss show runs/first
@@ -41,14 +41,14 @@ struct Report {
     run: PathBuf,
     seed: u64,
     model: String,
-    /// What the run began with, if not fresh parameters.
+    /// The initial weights; `None` for fresh parameters.
     #[serde(skip_serializing_if = "Option::is_none")]
     initial: Option<InitialReport>,
     stages: Vec<StageReport>,
     plugins: Vec<LockedPlugin>,
     n_files: usize,
     bytes: u64,
-    /// Files that were compared, and the faults that were found; none without --verify.
+    /// Number of verified files, and the faults; `None` without --verify.
     #[serde(skip_serializing_if = "Option::is_none")]
     verified: Option<Verified>,
 }
@@ -64,13 +64,13 @@ struct InitialReport {
 struct StageReport {
     stage: usize,
     modality: String,
-    /// `done`, `epoch 3 of 5`, `not started`.
+    /// Progress of the stage: `done`, `epoch 3 of 5`, `not started`.
     progress: String,
     data: Vec<PathBuf>,
     n_samples: Option<usize>,
     n_invalid: Option<usize>,
     n_buffer: Option<usize>,
-    /// How the buffer's samples are kept: `reference` or `materialised`.
+    /// Storage of the buffer's samples: `reference` or `materialised`.
     #[serde(skip_serializing_if = "Option::is_none")]
     store: Option<&'static str>,
     fingerprint: Option<String>,
@@ -87,7 +87,7 @@ struct Verified {
 
 #[derive(Serialize)]
 struct Fault {
-    /// Relative to the run.
+    /// Path of the file, relative to the run.
     file: String,
     fault: String,
 }
@@ -198,7 +198,7 @@ impl Verified {
         }
     }
 
-    /// The scores of every evaluation, and the tables beside them.
+    /// Collects the scores of every evaluation, and the tables beside them.
     fn evaluations(&mut self, run: &Path) -> Result<()> {
         let folder = run.join(RunLayout::EVALUATIONS);
         if !folder.is_dir() {
@@ -225,7 +225,7 @@ impl Verified {
         Ok(())
     }
 
-    /// Every file of a stage: of a finished one by its state, of a running one by its checkpoints'.
+    /// Collects every file of a stage: of a finished stage by its state, of a running stage by its checkpoints.
     fn stage(&mut self, folder: &StageFolder) -> Result<()> {
         let name = folder.name();
         match folder.finished() {

@@ -1,4 +1,4 @@
-//! The tables of a plan.
+//! The tables of a run's estimate.
 
 use medcoss_runtime::disk::human_bytes;
 use medcoss_runtime::numbers::duration;
@@ -6,7 +6,7 @@ use medcoss_runtime::plan::{CPU, Forecast, Memory};
 
 use super::Table;
 
-/// For people.
+/// An estimate as tables for people.
 pub(crate) fn to_text(forecast: &Forecast) -> String {
     let mut stages = Table::new(&[
         "stage",

@@ -11,7 +11,7 @@ use clap::Subcommand;
 
 use crate::failure::Failure;
 
-/// Repetitions before anything is measured: files come into the system's cache, memory to the allocator.
+/// Number of repetitions before the measurement, which warm up the system's file cache and the allocator.
 const N_WARM_UP: usize = 3;
 
 /// Measure what parts of the program cost on this machine
@@ -37,13 +37,14 @@ impl Bench {
     }
 }
 
-/// Of an odd number of values the one in the middle, of an even number the upper one of the two. There is at least one.
+/// The median of an odd number of values, the upper one of the two middle values of an even number. There is at least
+/// one value.
 fn median(mut values: Vec<f64>) -> f64 {
     values.sort_by(f64::total_cmp);
     values[values.len() / 2]
 }
 
-/// Whether the compiler's optimisations are off, as a part of a sentence.
+/// Note that the compiler's optimisations are off, as a part of a sentence.
 fn built() -> &'static str {
     if cfg!(debug_assertions) { "; this build is not fully optimised" } else { "" }
 }
