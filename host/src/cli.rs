@@ -102,7 +102,7 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     let cli = match Cli::try_parse_from(arguments) {
         Ok(cli) => cli,
         Err(error) => {
-            // Help and version come this way too. Nothing can be done about a closed stream.
+            // Help and version arrive here too. A closed stream cannot be reported.
             let _ = error.print();
             return if error.use_stderr() { ExitCode::from(MISTYPED) } else { ExitCode::SUCCESS };
         }

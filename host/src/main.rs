@@ -32,7 +32,7 @@ pub static malloc_conf: &[u8] =
     b"narenas:1,dirty_decay_ms:-1,muzzy_decay_ms:-1,oversize_threshold:0,thp:always,lg_extent_max_active_fit:32\0";
 
 fn main() -> std::process::ExitCode {
-    // In the child of a probe this does not return.
+    // In the child process of a probe this call does not return.
     medcoss_plugin_host::serve_if_asked();
     cli::run(std::env::args_os())
 }

@@ -33,7 +33,7 @@ pub(crate) fn install(verbosity: u8) {
         _ => LevelFilter::DEBUG,
     };
     let subscriber = Registry::default().with(Lines { most_verbose, sink: to_standard_error });
-    // Fails only where a subscriber is installed already; then that one shows messages.
+    // Fails only where a subscriber is already installed; then that subscriber shows messages.
     let _ = tracing::subscriber::set_global_default(subscriber);
 }
 
@@ -43,7 +43,7 @@ pub(crate) fn show_above(bar: Option<ProgressBar>) {
 }
 
 fn to_standard_error(line: &str) {
-    // A closed standard error is no reason to stop.
+    // A closed standard error does not stop the command.
     let write = || drop(writeln!(std::io::stderr().lock(), "{line}"));
     match BAR.read().unwrap_or_else(PoisonError::into_inner).as_ref() {
         Some(bar) => bar.suspend(write),

@@ -12,7 +12,7 @@ use crate::failure::Failure;
 /// A standard output that cannot be written to, such as a file on a full disk.
 pub(crate) fn print(text: &str) -> Result<(), Failure> {
     let written = match medcoss_plugin_host::original_stdout() {
-        // Standard output itself is where plugins print.
+        // Plugins print to the process's standard output itself.
         Some(mut file) => file.write_all(text.as_bytes()),
         None => {
             let mut out = std::io::stdout().lock();

@@ -19,7 +19,7 @@ pub(crate) fn bar(template: &str, n: usize, quiet: bool) -> ProgressBar {
         return ProgressBar::hidden();
     }
     let bar = ProgressBar::new(n as u64);
-    // Templates are fixed; should one ever be wrong, the default style still shows progress.
+    // Templates are constants. With a wrong template the default style still shows progress.
     let style = ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar());
     bar.set_style(style.progress_chars("=> "));
     bar.enable_steady_tick(Duration::from_millis(250));
@@ -118,7 +118,7 @@ impl Observer for Progress {
         } else if !self.quiet && std::io::stderr().is_terminal() {
             let bar = ProgressBar::new(self.n_steps as u64).with_prefix(self.prefix.clone());
             let template = "{prefix:20} [{bar:24}] {percent:>3} % {per_sec}, {eta} left  {msg}";
-            // The template is fixed; should it ever be wrong, the default style still shows progress.
+            // The template is a constant. With a wrong template the default style still shows progress.
             let style = ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar());
             bar.set_style(style.progress_chars("=> "));
             bar.enable_steady_tick(Duration::from_millis(250));

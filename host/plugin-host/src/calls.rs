@@ -1,4 +1,5 @@
-//! Calls into plugins: which plugin a thread is calling, and the messages that plugins emit on the way, which become `tracing` events.
+//! Calls into plugins: the plugin that each thread is calling, and the messages of plugins, which become `tracing`
+//! events.
 
 use std::cell::RefCell;
 use std::mem::ManuallyDrop;
@@ -41,7 +42,7 @@ pub(crate) fn current() -> Option<Arc<str>> {
 /// Emits a plugin's message. A subscriber that panics must not unwind into the plugin.
 extern "C" fn emit(level: u32, message: RStr<'_>) {
     let _ = catch_unwind(AssertUnwindSafe(|| {
-        // The plugin promises UTF-8; nothing guarantees it.
+        // The contract requires UTF-8, but nothing guarantees it.
         let message = untrusted_bytes(message.as_rslice().as_slice());
         let name = current();
         let plugin = name.as_deref().unwrap_or("(unknown)");

@@ -1,5 +1,5 @@
-//! The versions of the plugin contract that this host speaks, newest first. A library may carry a plugin by several of them; the first
-//! that it has is taken. A version that is added here comes before the others and takes nothing away from them.
+//! The versions of the plugin contract that this host supports, newest first. A library may export a plugin by several
+//! versions; the host uses the first that it finds. A new version is added before the others and removes none.
 
 use medcoss_abi::{CONTRACT_MAJOR, PluginHeader, PluginTable, Rejection};
 

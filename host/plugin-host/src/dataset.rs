@@ -1,4 +1,4 @@
-//! An open dataset: everything about its samples, checked, and the samples themselves.
+//! An open dataset: its checked properties and its samples.
 
 use std::path::Path;
 

@@ -1,4 +1,4 @@
-//! A call into a plugin that failed.
+//! Errors of calls into plugins.
 
 use medcoss_abi::{code, message::ErrorBody};
 
@@ -74,7 +74,7 @@ impl PluginError {
 
     /// The error that the plugin reported. A body that breaks the contract's format is shown unparsed.
     pub(crate) fn reported(plugin: &str, operation: &str, error: &medcoss_abi::PluginError) -> Self {
-        // Nothing says that it is UTF-8, but the plugin.
+        // Only the plugin's promise says that the body is UTF-8.
         let body = error.body.as_rstr().as_rslice().as_slice();
         let parsed = (body.len() <= LONGEST_BODY).then(|| serde_json::from_slice(body).ok()).flatten();
         let ErrorBody { message, causes } = parsed.unwrap_or_else(|| ErrorBody {

@@ -1,4 +1,4 @@
-//! Segmentation masks of samples: asked for where the plugin offers them, and the answer checked.
+//! Segmentation masks of samples: the request to plugins that provide them, and the checks of the answer.
 
 use medcoss_abi::label_maps::decode;
 use medcoss_abi::message::LabelMaps;

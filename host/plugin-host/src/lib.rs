@@ -1,5 +1,5 @@
-//! The plugin host of medcoss: finds modality plugins, probes them, loads them, calls them, and checks every answer. Usable by itself: it knows
-//! neither models nor a terminal.
+//! The plugin host of medcoss: finds modality plugins, probes them, loads them, calls them, and checks every answer.
+//! The crate is usable by itself, without models and without a terminal.
 //!
 //! ```no_run
 //! use medcoss_plugin_host::{Loading, PluginRegistry, Probe, Search, SearchEnvironment, serve_if_asked};
@@ -26,8 +26,8 @@
 //! untrusted_text texts of plugins, made safe to print
 //! ```
 //!
-//! Checked shapes, guarded buffers and the checks of answers are those of `medcoss-caller`, which the conformance rules share. Unsafe code is
-//! in `contracts`, `library` and `process_guard`.
+//! `medcoss-caller` provides the checked shapes, the guarded buffers and the checks of answers, which the conformance
+//! rules share. Unsafe code is in `contracts`, `library` and `process_guard`.
 
 #![deny(clippy::undocumented_unsafe_blocks)]
 

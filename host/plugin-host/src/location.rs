@@ -1,4 +1,4 @@
-//! Where a plugin comes from, and a plugin that was found but not used.
+//! The location of a plugin, and the error for a plugin that was found and cannot be used.
 
 use std::fmt;
 use std::path::PathBuf;

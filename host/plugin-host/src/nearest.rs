@@ -1,4 +1,4 @@
-//! The name that somebody probably meant.
+//! The name most similar to a misspelt one, for hints.
 
 /// The most similar name: the name with the smallest edit distance to the given one, if that is small for its length,
 /// otherwise the first name that the given one is a prefix of. Of equal names, the first.

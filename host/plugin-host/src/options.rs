@@ -1,5 +1,5 @@
-//! Options of plugins, as their JSON Schema describes them: what `inspect` shows, and names checked before a plugin is
-//! asked. Values are the plugin's own to judge.
+//! Options of plugins, read from their JSON Schema: `inspect` lists them, and names are checked before a plugin is
+//! called. The plugin itself checks the values.
 
 use medcoss_caller::options::present_name;
 use serde::Serialize;

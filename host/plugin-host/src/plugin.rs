@@ -1,4 +1,4 @@
-//! A loaded plugin: what it says of itself, and the calls that concern no dataset.
+//! A loaded plugin: its description, and the calls that need no dataset.
 
 use std::path::Path;
 use std::sync::Arc;

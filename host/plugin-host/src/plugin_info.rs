@@ -1,4 +1,4 @@
-//! What is known of a plugin without loading it: its description, checked.
+//! The checked description of a plugin that is not loaded.
 
 use medcoss_abi::message::Description;
 use medcoss_caller::Shape;

@@ -1,12 +1,12 @@
-//! A probe loads a library in a child process first, so that whatever the library does while it is loaded (crash, end the process, hang,
-//! print) happens there. The outcome is cached until the file changes, see `probe_cache`.
+//! A probe loads a library in a child process first. A library that crashes, ends the process, hangs or prints while it
+//! is loaded does so there. The outcome is cached until the file changes, see `probe_cache`.
 //!
-//! 1. The parent starts an executable that calls [`crate::serve_if_asked`]: itself, or another.
-//! 2. The child reports each step before it takes it, and the [`Outcome`] at last, see `probe_child`.
-//! 3. The parent takes the outcome, or the child's end, or the end of the time limit, and ends the child. The first bytes that the child printed
-//!    become a `tracing` event.
+//! 1. The parent starts an executable that calls [`crate::serve_if_asked`]: itself or another program.
+//! 2. The child reports each step before it starts, and finally the [`Outcome`], see `probe_child`.
+//! 3. The parent waits for the outcome, the child's end or the time limit, and ends the child. The first bytes that the
+//!    child printed become a `tracing` event.
 //!
-//! A probe guards against mistakes, not against malice: a library that behaves in the child is loaded by the host.
+//! A probe guards against mistakes, not against malice: the host loads a library that behaved in the child.
 
 use std::ffi::OsStr;
 use std::io::{BufRead, BufReader, Error, Read};
@@ -50,7 +50,7 @@ impl Probe {
     /// the file `cache`, if given.
     pub fn by_this_program(server: ProbeServer, cache: Option<PathBuf>) -> Self {
         let ProbeServer { .. } = server;
-        // On Linux the link stays valid when the executable is replaced meanwhile.
+        // On Linux this link stays valid when the executable is replaced.
         let own = PathBuf::from("/proc/self/exe");
         let program = if own.exists() { own } else { std::env::current_exe().unwrap_or(own) };
         Self::by_program(program, cache)
@@ -93,7 +93,7 @@ impl Probe {
         let known = self.cache().get(&whole, id);
         let outcome = match known {
             Some(outcome) => outcome,
-            // The cache is not locked meanwhile: several libraries are probed at once.
+            // The cache is unlocked during the probe, so that several libraries can be probed at once.
             None => {
                 let outcome = self.run(&whole, id).map_err(failed)?;
                 self.cache().insert(&whole, id, &outcome);
@@ -116,11 +116,11 @@ impl Probe {
         let limit = self.time_limit.as_millis().to_string();
         command.arg0("medcoss-probe").args([PROBE_ARGUMENT, &limit]).args([path.as_os_str(), OsStr::new(id)]);
         let mut child = command.stdin(writer).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn()?;
-        // With it goes this side's copy of the end that the child writes into.
+        // The drop also closes the parent's copy of the pipe's write end.
         drop(command);
         let printed = [collect(child.stdout.take()), collect(child.stderr.take())];
         let answered = wait_for(&mut child, &lines_of(answer), self.time_limit);
-        // Gone already, or of no more use; destructors of the library do not run.
+        // The child has ended or is no longer needed; destructors of the library do not run.
         let _ = child.kill();
         let _ = child.wait();
         let printed: String = printed.iter().map(shown).collect();
@@ -161,10 +161,10 @@ fn wait_for(child: &mut Child, lines: &Receiver<Line>, limit: Duration) -> Resul
         match lines.recv_timeout(POLL_INTERVAL) {
             Ok(Line::Next(next)) => step = Some(next),
             Ok(Line::Outcome(outcome)) => return Ok(outcome),
-            // It has ended, and all that it had written has come.
+            // The child has ended, and all of its lines have arrived.
             Err(RecvTimeoutError::Disconnected) if ended.is_some() => break,
             Err(RecvTimeoutError::Disconnected) => std::thread::sleep(POLL_INTERVAL),
-            // The thread that reads may not have run yet; a process that the library started may hold the pipe open.
+            // The reading thread may not have run yet, and a process that the library started may hold the pipe open.
             Err(RecvTimeoutError::Timeout) if ended.is_some() && began.elapsed() > limit => break,
             Err(RecvTimeoutError::Timeout) => {}
         }

@@ -1,9 +1,9 @@
-//! Outcomes of probes, cached in one file for all runs of a program, such as
-//! `$XDG_CACHE_HOME/medcoss/plugins.json`, or `~/.cache/medcoss/plugins.json`.
+//! The cache of probe outcomes: one file for all runs of a program, such as `$XDG_CACHE_HOME/medcoss/plugins.json` or
+//! `~/.cache/medcoss/plugins.json`.
 //!
-//! A file is known again by its path, size and times; when these have changed but its SHA-256 has not, it still is. The outcome
-//! of another build of the program does not count, since its checks may differ. The cache is a convenience: a damaged file costs a
-//! warning and is written anew, a file that cannot be written costs a warning.
+//! The path, size and times of a file identify it. When these change and the SHA-256 does not, the file counts as
+//! unchanged. Outcomes of another build of the program are ignored, since its checks may differ. A damaged cache costs
+//! a warning and is written anew; a cache that cannot be written costs a warning.
 
 use std::fs;
 use std::os::unix::fs::MetadataExt;
@@ -117,7 +117,7 @@ impl ProbeCache {
         if entry.stamp.size != stamp.size || sha256_of(path).ok()? != entry.sha256 {
             return None;
         }
-        // Touched, or written again as it was.
+        // The file was touched, or rewritten with the same content.
         entry.stamp = stamp;
         let entry = entry.clone();
         self.write(entry.clone());
@@ -167,7 +167,7 @@ fn read(file: &Path) -> Vec<Entry> {
         Ok(entries) => entries,
         Err(fault) => {
             tracing::warn!("{} is damaged: {fault}; plugins are probed again", file.display());
-            // So that the warning is given once, whether or not something is written later.
+            // The warning is given once, whether or not the file is written later.
             let _ = fs::remove_file(file);
             Vec::new()
         }
@@ -236,16 +236,16 @@ mod tests {
         place.cache().insert(&plugin, "a", &outcome("crashed"));
         assert_eq!(place.cache().get(&plugin, "a"), Some(outcome("crashed")));
         assert_eq!(place.cache().get(&plugin, "b"), None);
-        // Written again as it was: another time, the same content.
+        // The file is rewritten: another time, the same content.
         fs::write(&plugin, "one").unwrap();
         fs::File::open(&plugin).unwrap().set_modified(std::time::SystemTime::UNIX_EPOCH).unwrap();
         assert_eq!(place.cache().get(&plugin, "a"), Some(outcome("crashed")));
-        // As large as before.
+        // The new content has the same size.
         fs::write(&plugin, "two").unwrap();
         assert_eq!(place.cache().get(&plugin, "a"), None);
         place.cache().insert(&plugin, "a", &outcome("hung"));
         assert_eq!(place.cache().get(&plugin, "a"), Some(outcome("hung")));
-        // Another name for the program makes no other program.
+        // Another name of the executable makes no other program.
         fs::hard_link(place.program(), place.folder.path().join("link")).unwrap();
         assert_eq!(place.cache().get(&plugin, "a"), Some(outcome("hung")));
         fs::write(place.program(), "another build").unwrap();
@@ -274,7 +274,7 @@ mod tests {
         place.cache().clear().unwrap();
         assert_eq!(place.cache().get(&plugin, "a"), None);
 
-        // A file where the folder should be.
+        // A file takes the place of the folder.
         fs::remove_dir_all(place.folder.path().join("cache")).unwrap();
         fs::write(place.folder.path().join("cache"), "").unwrap();
         let mut cache = place.cache();

@@ -1,7 +1,7 @@
 //! The child process of a probe: any executable that calls [`serve_if_asked`] first of all.
 //!
-//! Its standard input is a pipe turned round: it writes lines of JSON into it. So nothing that a library prints is taken for an answer, and
-//! no descriptor has to be handed on by number.
+//! The child's standard input is the write end of a pipe, into which the child writes lines of JSON. So no text that a
+//! library prints is mistaken for an answer, and no descriptor has to be passed by number.
 
 use std::ffi::{OsStr, OsString};
 use std::fs::File;

@@ -1,4 +1,4 @@
-//! What came of a probe.
+//! The outcome of a probe.
 
 use medcoss_abi::message::Description;
 use serde::{Deserialize, Serialize};

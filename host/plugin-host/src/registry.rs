@@ -1,8 +1,8 @@
-//! The registry: which file, or linked-in plugin, answers for which id. Symbol tables alone decide; a library is loaded when its plugin is
-//! asked for, and in a child process first.
+//! The registry maps ids to plugin files and linked-in plugins. It reads symbol tables only. A library is loaded on
+//! request, and in a child process first.
 //!
-//! The first find of an id wins, and keeps the id even if it then cannot be loaded: that another plugin silently takes
-//! its place, and gives other samples, would be worse than an error.
+//! The first plugin that is found for an id keeps the id, even if it then cannot be loaded. To use another plugin with
+//! other samples silently would be worse than an error.
 
 use std::cmp::Reverse;
 use std::collections::HashSet;
@@ -101,7 +101,7 @@ impl PluginRegistry {
     pub fn discover(search: &Search, linked: Vec<&'static Builtin>, loading: Loading) -> Self {
         let mut registry =
             Self { searched: search.folders.clone(), linked: Linked(linked), loading, ..Self::default() };
-        // What a build leaves lies in two folders, of which `cargo test` renews only one.
+        // A build writes libraries to two folders, and `cargo test` renews only one of them.
         let of_one_build = |a: &Folder, b: &Folder| [a, b].iter().all(|folder| folder.origin == Origin::BuildFolder);
         for folders in search.folders.chunk_by(of_one_build) {
             let origin = folders[0].origin;
@@ -203,7 +203,7 @@ impl PluginRegistry {
 
     /// The descriptions of all plugins that were found, by id.
     pub fn describe_all(&self) -> Vec<Result<PluginInfo, LoadError>> {
-        // Probes wait for the disk more than for a core.
+        // Probes mostly wait for the disk, not for a core.
         self.found.par_iter().map(|found| self.describe_found(found)).collect()
     }
 

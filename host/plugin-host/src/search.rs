@@ -1,4 +1,4 @@
-//! Where plugins are looked for. Never the working folder: what lies there is data, not programs.
+//! The search for plugin folders. The working folder is never searched: it holds data, not programs.
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
@@ -68,7 +68,7 @@ impl SearchEnvironment {
 /// A folder of the user by the XDG specification: the folder that an environment variable names, or one in the home
 /// folder. `None` without either.
 pub fn user_folder(variable: &str, in_home: &str) -> Option<PathBuf> {
-    // The specification has relative paths ignored.
+    // The XDG specification says to ignore relative paths.
     let absolute = |name| std::env::var_os(name).map(PathBuf::from).filter(|path| path.is_absolute());
     absolute(variable).or_else(|| absolute("HOME").map(|home| home.join(in_home)))
 }

@@ -1,8 +1,8 @@
-//! Which plugins a file carries, read from its ELF headers and dynamic symbols. Nothing of the file is run, and no
-//! more of it is read than those parts.
+//! The plugins that a file exports, read from its ELF headers and dynamic symbols. No code of the file runs, and no
+//! other part of it is read.
 //!
-//! What is refused here is what the dynamic loader would crash on or complain about in its own words: other kinds of
-//! files, truncated ones, other machines. Function tables are compared later, in `library`.
+//! This check refuses files on which the dynamic loader would crash or fail with a message of its own: other file
+//! types, truncated files, other machines. `library` compares the function tables later.
 
 use std::fs::File;
 use std::path::Path;
@@ -86,7 +86,7 @@ impl NotAPlugin {
 /// # Errors
 /// [`NotAPlugin`]; never an empty list.
 pub(crate) fn plugin_ids(path: &Path) -> Result<Vec<String>, NotAPlugin> {
-    // Opening a named pipe would wait for somebody to write into it.
+    // Opening a named pipe would wait for a writer.
     let metadata = std::fs::metadata(path).map_err(NotAPlugin::Unreadable)?;
     if !metadata.is_file() {
         return Err(NotAPlugin::NotAFile);
@@ -104,7 +104,7 @@ pub(crate) fn plugin_ids(path: &Path) -> Result<Vec<String>, NotAPlugin> {
     let header = data.read_at::<FileHeader64<Endianness>>(0);
     let header = header.map_err(|()| NotAPlugin::Damaged("the header is incomplete".into()))?;
     check_machine(header)?;
-    // Refuses versions of the format that are not known.
+    // Refuses unknown versions of the format.
     let header = FileHeader64::<Endianness>::parse(data).map_err(damaged)?;
     let endian = header.endian().map_err(damaged)?;
     if header.e_type(endian) != elf::ET_DYN {
@@ -135,7 +135,7 @@ pub(crate) fn plugin_ids(path: &Path) -> Result<Vec<String>, NotAPlugin> {
         (true, None) => Err(NotAPlugin::NoSymbol),
         (false, _) => {
             ids.sort();
-            // One plugin by several versions of the contract.
+            // The file exports one plugin by several versions of the contract.
             ids.dedup();
             Ok(ids)
         }

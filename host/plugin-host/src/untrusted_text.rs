@@ -13,7 +13,7 @@ pub fn untrusted_text(text: &str) -> String {
 /// Untrusted bytes as text, as [`untrusted_text`] makes it. Invalid UTF-8 is replaced, and no more is read than is
 /// shown.
 pub fn untrusted_bytes(bytes: &[u8]) -> String {
-    // What was cut before is not cut again, for the sake of the words at its end.
+    // A text that was shortened before is not shortened again, so that the note at its end stays.
     let limit = if bytes.len() <= LONGEST + WORDS { LONGEST + WORDS } else { LONGEST };
     let mut shown = String::new();
     let mut n_shown = 0;

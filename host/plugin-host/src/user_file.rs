@@ -1,4 +1,4 @@
-//! Small files of this program in folders of the user's.
+//! Small files of this program in the user's folders.
 
 use std::io::Write;
 use std::path::Path;

@@ -1,12 +1,12 @@
-//! The tokens of buffer samples, in a file of the host beside the plugin's: with them a run with `buffer.store =
+//! The tokens of buffer samples in a file of the host, beside the plugin's files. With them a run with `buffer.store =
 //! "materialised"` can replay an earlier modality when its plugin is missing.
 //!
-//! With the plugin, buffer samples are opened by it and come augmented and masked as before, see `plugin_dataset`. Without it they are the
-//! plain tokens, always the same, and the host draws the masks: as many tokens as the plugin masked, at random. So the numbers of a
-//! run differ from those of one with the plugin, but not from run to run.
+//! With the plugin, buffer samples are opened by it, augmented and masked as before, see `plugin_dataset`. Without it
+//! they are the tokens of the evaluation view, always the same, and the host masks as many tokens as the plugin did, at
+//! random. So the results of a run differ from those with the plugin, but not from run to run.
 //!
-//! The file is in the format safetensors: `tokens` `[n, n_tokens, d_token]` of `f32`, or `ids` `[n, length]` and `lengths` `[n]` of
-//! `i32`; what else is needed is in its metadata. It is written and read sample by sample.
+//! The file has the format safetensors: `tokens` `[n, n_tokens, d_token]` of `f32`, or `ids` `[n, length]` and
+//! `lengths` `[n]` of `i32`. The metadata hold the other properties. The file is written and read sample by sample.
 
 use std::ops::Range;
 use std::path::Path;
@@ -39,7 +39,7 @@ pub fn write(
 ) -> Result<()> {
     let path = folder.join(TOKENS);
     let shape = Shape::new(geometry).map_err(|violation| anyhow!("{violation}"))?;
-    // Of words it is not said how many are masked; it is counted.
+    // A text's number of masked tokens is not declared, and is counted here.
     let mut masked_ratio = 0.0;
     if matches!(shape, Shape::Discrete { .. }) {
         let (mut n_masked, mut n_tokens) = (0, 0);

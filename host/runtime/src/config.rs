@@ -1,4 +1,5 @@
-//! The configuration of a run: a TOML file, `--set key=value` on top, every default made explicit.
+//! The configuration of a run: a TOML file, `key=value` settings that replace its values, and every default made
+//! explicit.
 
 use std::collections::BTreeMap;
 use std::path::{Component, Path, PathBuf};
@@ -288,7 +289,7 @@ impl RunConfig {
             set(&mut table, setting)?;
         }
         refuse_former_names(&table).map_err(|error| anyhow!("configuration {}: {error}", path.display()))?;
-        // Without settings the text itself is read: errors then show the line.
+        // Without settings the text itself is parsed, so that errors show the line.
         let config = if settings.is_empty() { toml::from_str(&text) } else { table.try_into() };
         let mut config: Self = config.map_err(|error| with_nearest("configuration", path, &error.to_string()))?;
         if config.model.init.is_none() {
@@ -409,7 +410,7 @@ fn set(table: &mut toml::Table, setting: &str) -> Result<()> {
     let (key, value) = setting.split_once('=').ok_or_else(|| {
         anyhow!("--set {setting} has no value\nhint: write --set key=value, such as --set training.epochs=3")
     })?;
-    // What is no TOML value by itself is a bare string.
+    // A value that is not valid TOML is a bare string.
     let value = format!("value = {value}")
         .parse::<toml::Table>()
         .ok()

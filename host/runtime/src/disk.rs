@@ -1,4 +1,4 @@
-//! Sizes of folders, and bytes in words.
+//! Sizes of folders, and the format of byte counts.
 
 use std::fs;
 use std::path::Path;

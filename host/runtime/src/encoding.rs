@@ -1,4 +1,4 @@
-//! Samples as features of a run's model.
+//! Encoding of samples as features by a run's model.
 
 use std::collections::BTreeMap;
 

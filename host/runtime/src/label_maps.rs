@@ -1,4 +1,4 @@
-//! Segmentation masks of a modality's samples, from a folder of mask files: what core asks for.
+//! Segmentation masks of a modality's samples, read by the plugin from a folder of mask files for core.
 
 use std::path::{Path, PathBuf};
 

@@ -1,4 +1,4 @@
-//! Data of one modality, as a caller names them.
+//! Data of one modality, as a caller specifies them.
 
 use std::path::PathBuf;
 

@@ -1,4 +1,4 @@
-//! One more stage for a run.
+//! Adding a stage to a finished run.
 
 use std::path::{Component, Path};
 
@@ -19,7 +19,7 @@ const STAGE_SETTINGS: [&str; 6] = [
     "warmup_epochs",
     "batch_size",
     "gradient_accumulation",
-    // The former name, which is refused with the present one.
+    // The former name is refused with the current one.
     "accumulation",
     "options",
 ];

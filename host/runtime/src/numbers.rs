@@ -1,4 +1,4 @@
-//! Numbers as people read them.
+//! Numbers formatted for people.
 
 /// A number with at most four significant digits, in scientific notation where plain digits would be long.
 pub fn short(value: f64) -> String {

@@ -1,5 +1,5 @@
-//! Observers follow a run or other work, and say when to stop. The program implements them with progress bars and lines; another program
-//! implements what it needs, or uses [`Silent`].
+//! Observers follow a run or other work, and can stop it. The program implements them with progress bars and lines.
+//! Another program implements the methods that it needs, or uses [`Silent`].
 
 use std::cell::Cell;
 

@@ -1,4 +1,4 @@
-//! A plugin's dataset as the source of samples that core asks for: a stage's own data, or the samples that a run kept of them.
+//! A plugin's dataset as core's [`Dataset`]: the data of a stage, or the samples in its buffer.
 
 use std::fs;
 use std::mem::take;
@@ -72,9 +72,9 @@ impl PluginDataset {
 
     fn reopen(plugin: &Plugin, folder: &Path, assets: Option<&Path>) -> Result<Self> {
         let Synthesised { data, mut options } = read_json(&folder.join(HOW_TO_OPEN))?;
-        // An earlier version may have written them under former names.
+        // An earlier version may have written the options under former names.
         with_present_names(&plugin.description().options, &mut options);
-        // Canonical: a path that a plugin is given does not depend on the working folder.
+        // The path is canonical: a plugin's paths do not depend on the working folder.
         let base = folder.join(SAMPLES);
         let base = base.canonicalize().with_context(|| format!("cannot find {}", base.display()))?;
         Self::from_request(plugin, &Open { base, data, options, assets: assets.map(Path::to_path_buf) })
@@ -164,7 +164,7 @@ impl PluginDataset {
     fn keep_and_reopen(&self, indices: &[u64], folder: &Path) -> Result<Self> {
         let samples = folder.join(SAMPLES);
         fs::create_dir(&samples).with_context(|| format!("cannot create {}", samples.display()))?;
-        // Canonical: a path that a plugin is given does not depend on the working folder.
+        // The path is canonical: a plugin's paths do not depend on the working folder.
         let request = Keep { folder: samples.canonicalize()?, indices: indices.to_vec() };
         let how = serde_json::to_vec_pretty(&self.dataset.keep(&request)?)?;
         write_atomically(&folder.join(HOW_TO_OPEN), &how)?;
@@ -179,7 +179,7 @@ impl PluginDataset {
                 self.spec
             );
         }
-        // For the day on which the plugin is gone.
+        // The tokens are needed when the plugin is missing later.
         buffer_tokens::write(folder, kept.dataset.geometry(), found, |position, view| kept.sample(position, view))?;
         Ok(kept)
     }
@@ -272,7 +272,7 @@ impl Dataset for PluginDataset {
     }
 
     fn keep(&self, indices: &[u64], folder: &Path) -> medcoss_core::Result<()> {
-        // A few samples were compared before the training; a stage that is learned is not lost over a difference now.
+        // A few samples were compared before the training. A difference now must not discard a trained stage.
         let checked = self.keep_and_reopen(indices, folder).and_then(|kept| self.first_difference(indices, &kept));
         if let Some(index) = checked.map_err(|error| Error::Dataset(format!("{error:#}")))? {
             let (plugin, id) = (self.dataset.plugin().name(), &self.ids()[index as usize]);

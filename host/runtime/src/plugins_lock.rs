@@ -1,4 +1,4 @@
-//! `plugins.lock`: which plugins made a run, so that it can be repeated.
+//! The file `plugins.lock`: the plugins that made a run, so that it can be repeated.
 
 use std::path::Path;
 

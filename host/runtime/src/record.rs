@@ -173,7 +173,7 @@ mod tests {
         let path = folder.path().join("run.toml");
         config.write_record(&path).unwrap();
         assert_eq!(RunConfig::read_record(&path).unwrap(), config);
-        // A copy of a record is a configuration.
+        // A copy of a record is a valid configuration.
         assert_eq!(RunConfig::read(&path, &[]).unwrap(), config);
         let changed = std::fs::read_to_string(&path).unwrap().replace("epochs = 7", "epochs = 8");
         std::fs::write(&path, changed).unwrap();
@@ -201,7 +201,7 @@ mod tests {
         let record = RunConfig::read_record(&path).unwrap();
         assert_eq!(record.strategy.name, medcoss_core::continual::Strategy::Ewc);
         assert_eq!((record.strategy.ewc.lambda, record.data.num_workers), (2.0, 3));
-        // Settings of strategies that are not selected make no difference.
+        // Settings of strategies that are not selected have no effect.
         let settings = ["strategy.name=ewc", "strategy.ewc.lambda=2.0", "strategy.packnet.keep_ratio=0.1"];
         read(MINIMAL, &settings).unwrap().continues(&record).unwrap();
         assert!(read(MINIMAL, &settings[..1]).unwrap().continues(&record).is_err());

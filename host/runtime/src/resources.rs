@@ -1,4 +1,4 @@
-//! What work on a run needs beside its folder.
+//! Resources for work on a run, beside its folder.
 
 use std::path::PathBuf;
 

@@ -1,4 +1,4 @@
-//! A run's folder as it is: configuration, finished stages, models. `encoding` and `new_stage` work on it.
+//! An opened run: configuration, finished stages, models. `encoding` and `new_stage` build on it.
 
 use std::path::{Path, PathBuf};
 
@@ -68,7 +68,7 @@ impl Run {
     /// # Errors
     /// Files that are missing or damaged.
     pub fn assets(&self, modality: &str) -> Result<Option<PathBuf>> {
-        // In the first stage of the modality: when it comes again it must give the same tokens.
+        // The first stage of the modality holds the assets: a repeated modality must give the same tokens.
         let Some(at) = self.config.stages.iter().position(|stage| stage.modality == modality) else { return Ok(None) };
         let assets = StageFolder::new(&self.path, at + 1, modality).file(RunLayout::ASSETS);
         if !assets.is_dir() {

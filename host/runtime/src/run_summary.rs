@@ -1,4 +1,4 @@
-//! What a run's stages left in its folder, in short.
+//! Summary of a run's stages, from the files in its folder.
 
 use std::path::Path;
 

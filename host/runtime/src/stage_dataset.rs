@@ -1,4 +1,4 @@
-//! Where a stage's samples come from: from its plugin, or, when that is missing, from the tokens that the run kept of them.
+//! The samples of a stage, from its plugin or, when the plugin is missing, from the buffer tokens in the run.
 
 use std::path::{Path, PathBuf};
 

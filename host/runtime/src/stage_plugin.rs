@@ -1,4 +1,5 @@
-//! The plugins of a run's stages: found, held against the run's `plugins.lock`, and loaded; or what is known of one that is not there.
+//! The plugins of a run's stages: found, compared with the run's `plugins.lock`, and loaded. A missing plugin is
+//! represented as well.
 
 use std::path::{Path, PathBuf};
 

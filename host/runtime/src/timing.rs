@@ -1,4 +1,5 @@
-//! Times of a stage's epochs, which `metrics.jsonl` leaves out: written to `timing.jsonl` while a stage runs, and read again.
+//! Times of a stage's epochs, which `metrics.jsonl` omits. They are written to `timing.jsonl` while a stage runs, and
+//! read again.
 
 use std::fs::OpenOptions;
 use std::io::Write;

@@ -1,4 +1,4 @@
-//! The shape of a plugin's samples as core knows it.
+//! The token specification of a plugin's samples.
 
 use medcoss_core::data::TokenSpec;
 use medcoss_plugin_host::Shape;

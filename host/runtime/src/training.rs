@@ -1,4 +1,4 @@
-//! Runs the stages of a configuration: opens the data of all of them, then learns one after another.
+//! The training of a run: opens the data of all stages, then trains one stage after another.
 
 use std::fs;
 use std::path::{Path, PathBuf};

@@ -1,17 +1,18 @@
-//! Whether a plugin may go on with a run that it did not begin: its file must be the one that `plugins.lock` names, come with this
-//! program, or be trusted by the user.
+//! Decides whether a plugin may continue a run that it did not start: its file must be the one that `plugins.lock`
+//! names, come with this program, or be trusted by the user.
 //!
 //! | the run was made with | found now | |
 //! |---|---|---|
-//! | a file | the same digest, under any name | goes on |
+//! | a file | the same digest, under any name | continues |
 //! | a file | another digest | refused, unless trusted |
 //! | a built-in plugin | a file | refused, unless trusted |
-//! | anything | a built-in plugin | goes on; `PluginsLock::compare` warns |
+//! | anything | a built-in plugin | continues; `PluginsLock::compare` warns |
 //! | anything | a file of a built-in's id, where a build of this program leaves it | the same |
 //!
-//! The last two are this program's own code: whoever can change them can change the program, which no run records, and a new build
-//! of it would need every plugin to be trusted again. That the numbers may differ then is warned of, and is promised for one
-//! build only. A digest is a name for a file's content. It says nothing of what the code does, and is no sandbox.
+//! The last two rows are this program's own code. Whoever can change them can change the program, which no run records,
+//! and after each new build every plugin would have to be trusted again. Results may then differ, as the warning says;
+//! equal results are promised for one build only. A digest identifies a file's content. It says nothing about the
+//! effect of the code, and is no sandbox.
 
 use std::path::{Path, PathBuf};
 
@@ -134,7 +135,7 @@ mod tests {
         trusted.write(&file).unwrap();
         assert_eq!(Trusted::read(Some(&file)).unwrap(), trusted);
         assert!(trusted.holds("gait", &"ab".repeat(32)));
-        // The digest is of a file, which may carry other plugins.
+        // The digest is that of the file, which may also export other plugins.
         assert!(!trusted.holds("eeg", &"ab".repeat(32)) && !trusted.holds("gait", &"ac".repeat(32)));
         std::fs::write(&file, "plugin = 3").unwrap();
         let error = Trusted::read(Some(&file)).unwrap_err().to_string();

@@ -49,6 +49,6 @@ pub(crate) fn loading() -> Loading {
 /// The probe, with its cache in the user's cache folder.
 pub(crate) fn probe() -> Probe {
     let cache = user_folder("XDG_CACHE_HOME", ".cache").map(|folder| folder.join("medcoss/plugins.json"));
-    // `main` has called this first; here it only gives the token.
+    // `main` has called this function first; here it only returns the token.
     Probe::by_this_program(serve_if_asked(), cache)
 }

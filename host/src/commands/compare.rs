@@ -160,7 +160,7 @@ impl Compare {
     }
 
     fn after(&self, entry: &Entry<'_>) -> After {
-        // Before its last stage a joint run has learned nothing, and so forgets nothing.
+        // A joint run trains in its last stage only, and so has no forgetting.
         if self.last || entry.config.strategy.name.defers_training() { After::Last } else { After::EveryStage }
     }
 

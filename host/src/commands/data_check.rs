@@ -112,7 +112,7 @@ impl Report {
         if !self.invalid.is_empty() {
             let mut table = Table::new(&["sample", "reason"]);
             for (id, reason) in &self.invalid {
-                // Who says so and of what stands in the heading and the first column.
+                // The heading names the plugin, and the first column the sample.
                 let reason_text = reason.lines().next().unwrap_or_default();
                 let reason_text =
                     reason_text.split_once("(fill): ").map_or(reason_text, |(_, reason_text)| reason_text);

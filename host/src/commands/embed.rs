@@ -161,7 +161,7 @@ impl Embed {
             num_workers: DataSection::default().num_workers,
             max_invalid_fraction: self.max_invalid_fraction,
         };
-        // How many samples can be read shows at the end, and a file begins with its sizes: rows wait in a file of their own.
+        // The number of readable samples is known at the end, and the file begins with it. So rows go to a temporary file first.
         let folder = self.out.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
         let mut rows =
             tempfile::tempfile_in(folder).with_context(|| format!("cannot write into {}", folder.display()))?;

@@ -259,7 +259,7 @@ impl Child {
         let process = Command::new(std::env::current_exe().context("this program cannot find itself")?)
             .arg(CHILD)
             .arg(&written)
-            // What a killed child leaves behind goes with the folder.
+            // Files that a killed child leaves are removed with the folder.
             .env("TMPDIR", folder)
             .stdin(Stdio::null())
             .stdout(printed.try_clone()?)
@@ -273,7 +273,7 @@ impl Child {
     fn watch(&mut self, timeout: Duration, verdicts: &mut BTreeMap<String, RuleReport>) -> anyhow::Result<Option<End>> {
         let mut since = Instant::now();
         loop {
-            // In this order, so that all reports of an ended child are read.
+            // The status is read before the reports, so that all reports of an ended child are read.
             let ended = self.process.try_wait()?;
             if self.take(verdicts)? {
                 since = Instant::now();
@@ -281,7 +281,7 @@ impl Child {
             match ended {
                 Some(_) if self.is_done => return Ok(None),
                 Some(status) => return Ok(Some(End::Ended(status))),
-                // A destructor of the library may hang when everything is reported.
+                // A destructor of the library may hang after all reports.
                 None if since.elapsed() > timeout => {
                     self.process.kill()?;
                     self.process.wait()?;
@@ -316,7 +316,7 @@ impl Child {
         let len = self.printed.metadata().map_or(0, |metadata| metadata.len());
         let mut bytes = Vec::new();
         let read = self.printed.seek(SeekFrom::Start(len.saturating_sub(LAST_WORDS)));
-        // Words are for people; without them the verdict still stands.
+        // The explanation is for people; the outcome counts without it.
         let _ = read.and_then(|_| (&self.printed).take(LAST_WORDS).read_to_end(&mut bytes));
         untrusted_text(String::from_utf8_lossy(&bytes).trim())
     }
@@ -324,7 +324,7 @@ impl Child {
 
 impl Drop for Child {
     fn drop(&mut self) {
-        // Only where something failed before the child was waited for.
+        // The child is still running only where an error came before the wait.
         let _ = self.process.kill();
         let _ = self.process.wait();
     }
@@ -406,7 +406,7 @@ pub(crate) fn as_child(arguments: &[OsString]) -> Option<ExitCode> {
 
 fn work(job: &Path) -> anyhow::Result<()> {
     let job: Job = serde_json::from_slice(&fs::read(job)?)?;
-    // Opened for each line, since a plugin may close what is open.
+    // The file is opened for each line, since a plugin may close open files.
     let report_event = |event: &CheckEvent| -> anyhow::Result<()> {
         let mut line = serde_json::to_vec(event)?;
         line.push(b'\n');

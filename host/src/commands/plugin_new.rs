@@ -126,7 +126,7 @@ impl New {
         let package = format!("medcoss-{}", self.id.replace('_', "-"));
         let written = self.write_files(template, &package, sdk.as_deref());
         if written.is_err() {
-            // The folder was empty before: what a failed attempt left in it is nobody's work.
+            // The folder was empty before, so the files of a failed attempt can be removed.
             let _ = fs::remove_dir_all(&self.out);
             if existed {
                 let _ = fs::create_dir(&self.out);

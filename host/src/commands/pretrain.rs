@@ -69,7 +69,7 @@ pub(crate) fn train(training: &Training, progress: &ProgressArgs) -> Result<Summ
     let states = training.run(&mut progress);
     progress.clear();
     let states = states.map_err(|error| {
-        // The run's own folder is not part of the error, which comes from deep below.
+        // The error comes from core, and does not name the run folder.
         let go_on = format!("{INTERRUPTED}\nhint: continue with: medcoss resume {}", training.out.display());
         if is_interruption(&error) { error.context(go_on) } else { error }
     })?;

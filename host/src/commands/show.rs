@@ -108,7 +108,7 @@ impl Show {
 
     fn report(&self) -> Result<Report> {
         let mut verification = self.verify.then(|| Verified { n_files: 0, faults: Vec::new() });
-        // The rest cannot be found without the record.
+        // Other files cannot be found without the record.
         let config = RunConfig::read_record(&self.run.join(RunLayout::RECORD))
             .with_context(|| format!("{} holds no run that can be read", self.run.display()))?;
         let locked = PluginsLock::read(&self.run.join(RunLayout::PLUGINS_LOCK));
@@ -162,7 +162,7 @@ impl Show {
         };
         let dimensions = match &initial {
             Some(initial) => Some(initial.model.dimensions.clone()),
-            // Of weights that cannot be read the sizes are not known either.
+            // Weights that cannot be read have no known sizes.
             None if config.model.init.is_some() => None,
             None => Some(config.model.dimensions()?),
         };
@@ -208,7 +208,7 @@ impl Verified {
         let mut names: Vec<String> = Vec::new();
         for entry in entries {
             let entry = entry?;
-            // One that is being made, or was stopped by force, has no files yet.
+            // An evaluation that is running, or was killed, has no files yet.
             let mut files = std::fs::read_dir(entry.path()).into_iter().flatten().filter_map(Result::ok);
             if files.any(|file| !is_partial(&file.file_name().to_string_lossy())) {
                 names.push(entry.file_name().to_string_lossy().into_owned());
@@ -362,7 +362,7 @@ impl Verified {
         let mut text = format!("\n{} of {} files are not as they were written:\n", self.faults.len(), self.n_files);
         let prefix = format!("{}/", run.display());
         for Fault { file, fault } in &self.faults {
-            // The fault names the path again, which the reader knows.
+            // The fault repeats the path, which the line already shows.
             let fault = fault.replace(&prefix, "").replace('\n', "\n    ");
             text.push_str(&format!("  {file}\n    {fault}\n"));
         }

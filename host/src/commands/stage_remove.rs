@@ -55,7 +55,7 @@ impl StageRemove {
                 section.modality
             );
         }
-        // The folder first: a stage of which only the record is left has not started, which is a valid run.
+        // The folder is removed first: a run whose record alone names the stage is valid, and the stage has not started.
         folder.remove()?;
         let lock = self.run.join(RunLayout::PLUGINS_LOCK);
         let mut plugins = PluginsLock::read(&lock)?;

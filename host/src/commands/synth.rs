@@ -61,7 +61,7 @@ impl Synth {
         let existed = prepare(&self.out).map_err(Failure::user)?;
         let made = self.write(&plugin);
         if made.is_err() {
-            // The folder was empty before: what a failed attempt left in it is nobody's work.
+            // The folder was empty before, so the files of a failed attempt can be removed.
             clear(&self.out, existed);
         }
         let (made, dataset) = made?;

@@ -1,4 +1,4 @@
-//! Several ways to keep earlier modalities, compared over seeds: what each run's models are worth, in one document and one table.
+//! Comparison of continual strategies over seeds: the scores of each run's models, in one document and one table.
 
 mod statistics;
 mod variant;
@@ -153,7 +153,7 @@ mod tests {
         };
         let runs =
             vec![run("one", 0, 0.5, 2.0), run("one", 1, 0.7, 4.0), run("two", 0, 0.6, 1.0), run("two", 1, 0.9, 2.0)];
-        // After the last stage; what is better when lower enters the average with the other sign.
+        // Values after the last stage. A metric for which lower is better enters the average with the opposite sign.
         assert_eq!(runs[0].figures["a (accuracy)"], 0.5);
         assert_eq!(runs[0].figures["average"], (0.5 - 2.0) / 2.0);
         let comparison = Comparison::new(vec!["one".into(), "two".into()], vec![0, 1], &scores(&[]), runs);

@@ -1,4 +1,4 @@
-//! Variants of a comparison: a strategy, or other settings under a name.
+//! Variants of a comparison: a strategy, or other settings under a name of their own.
 
 use anyhow::{Result, bail};
 use medcoss_core::buffer::Store;

@@ -1,4 +1,4 @@
-//! Classes of numbers: between thresholds, or of about equal size.
+//! Classes from numbers: between thresholds, or of about equal size.
 
 use anyhow::{Result, bail};
 

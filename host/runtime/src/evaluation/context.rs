@@ -1,4 +1,4 @@
-//! What measurements of all tasks share.
+//! State that the measurements of all tasks share.
 
 use std::path::Path;
 

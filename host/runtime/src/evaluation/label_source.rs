@@ -1,4 +1,4 @@
-//! Where a task's labels and groups come from: what the tasks file says, checked.
+//! Sources of a task's labels and groups, checked from the tasks file.
 
 use std::path::PathBuf;
 

@@ -1,4 +1,4 @@
-//! A CSV table of labels: its rows by key, and which of them belongs to a sample.
+//! A CSV table of labels: its rows by key, and the search for a sample's row.
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
@@ -96,7 +96,7 @@ impl<'a> LabelTable<'a> {
         keys.push(file.to_string());
         keys.extend(below(file));
         keys.push(name.to_string());
-        // The longest first: what precedes the last dot.
+        // The longest stem comes first: the text before the last dot.
         let stems: Vec<String> = endings.collect();
         keys.extend(stems.into_iter().rev());
         keys

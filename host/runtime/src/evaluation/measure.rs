@@ -1,4 +1,4 @@
-//! One task, measured with one model: by its protocol, for each seed.
+//! Measurement of one task with one model: by the task's protocol, for each seed.
 
 use anyhow::{Context, Result, bail};
 use medcoss_core::data::Subset;
@@ -67,7 +67,7 @@ impl<'a> Task<'a> {
             data,
             protocol,
             samples,
-            // Of others their sizes are all that was needed.
+            // Other protocols need only the sizes of the masks.
             masks: masks.filter(|_| section.is_segmentation()),
             splits: Vec::new(),
             resamples: Vec::new(),
@@ -313,11 +313,11 @@ impl<'a> Task<'a> {
     }
 
     fn of_metric(&self, metric: Metric, predictions: &[Predictions]) -> Result<Measured> {
-        // The value, and the ends of its interval.
+        // The value, and the ends of its confidence interval.
         let of_seed = |(at, predictions): (usize, &Predictions)| -> Result<[f64; 3]> {
             let all: Vec<usize> = (0..self.splits[at].test.len()).collect();
             let value = metric.of(predictions, &all)?;
-            // A resample of masks that are all empty has no distance; it stands for the split itself.
+            // HD95 is undefined in a resample whose masks are all empty; the value of the whole split takes its place.
             let of_places = |places: &[usize]| match (metric.of(predictions, places), predictions) {
                 (Err(_), Predictions::Masks(_)) => Ok(value),
                 (found, _) => found,

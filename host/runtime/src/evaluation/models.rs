@@ -1,4 +1,4 @@
-//! The models of a run that tasks are measured with.
+//! The models of a run that are evaluated.
 
 use anyhow::{Result, bail};
 use medcoss_core::evaluation::complete_model;
@@ -69,7 +69,7 @@ impl<'a> Models<'a> {
         let strategy = self.run.config.strategy.name;
         let is_learned = own <= after;
         match (strategy.has_one_model_per_stage(), strategy.recovers_earlier_models()) {
-            // Each modality has a model of its own, and before that none.
+            // Each modality has a model of its own, from its stage on.
             (true, _) => ModelOf { stage: if is_learned { own } else { 0 }, as_of: own },
             (_, true) if is_learned => ModelOf { stage: after, as_of: own },
             _ => ModelOf { stage: after, as_of: after },

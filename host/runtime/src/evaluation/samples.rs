@@ -1,4 +1,4 @@
-//! The samples of a task: their classes, their groups, and the split that a table gives.
+//! The samples of a task: classes, groups, and the split that a table gives.
 
 use std::collections::{BTreeSet, HashMap};
 use std::path::Path;
@@ -80,7 +80,7 @@ impl TaskSamples {
         }
         let kept: Vec<Annotation> = annotations.into_iter().flatten().collect();
         let (labels, classes) = match task.is_segmentation() {
-            // Splits are drawn by classes of samples, of which there is one.
+            // Splits are stratified by class, and here all samples have one class.
             true => (vec![0; kept.len()], named_classes(task, data.masks.map_or(&[], |maps| &maps.classes))?),
             false if task.is_masked_lm() => (vec![0; kept.len()], Vec::new()),
             false => classes_of(&source, &kept, task, data)?,
@@ -284,9 +284,9 @@ fn classes_of(
         Classes::Values => {
             let mut values: Vec<&str> = annotations.iter().map(|annotation| annotation.label.as_str()).collect();
             match source {
-                // As the task names them.
+                // The classes have the order of the task's names.
                 LabelSource::Entry => values.sort_by_key(|value| data.entries.iter().position(|entry| entry == value)),
-                // Numbers by their size.
+                // Numbers are sorted by value.
                 _ => match values.iter().all(|value| number(value).is_some()) {
                     true => values.sort_by(|a, b| number(a).partial_cmp(&number(b)).unwrap_or(a.cmp(b)).then(a.cmp(b))),
                     false => values.sort_unstable(),
@@ -345,7 +345,7 @@ fn groups_of(
         (None, LabelSource::Table(table)) if table.group.is_some() => {
             annotations.iter().map(|annotation| annotation.group.clone()).collect()
         }
-        // Samples of one scan share its mask; they differ in what follows the last `#` of their ids.
+        // Samples of one scan share its mask; their ids differ only after the last `#`.
         (None, LabelSource::Masks(_)) => {
             let file = |at: &usize| data.ids[*at].rsplit_once('#').map_or(data.ids[*at].as_str(), |(file, _)| file);
             labelled.iter().map(|at| Some(file(at).to_owned())).collect()

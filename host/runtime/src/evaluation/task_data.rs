@@ -1,4 +1,4 @@
-//! Data that tasks are measured on: opened once, and encoded once a model, for all tasks that share them.
+//! Data of tasks: opened once, and encoded once with each model, for all tasks that share them.
 
 use std::path::Path;
 
@@ -50,7 +50,7 @@ impl TaskData {
         let family = config
             .family(source.family())
             .ok_or_else(|| anyhow!("the run's model has no token family {}", source.family()))?;
-        // What does not fit is an error, and what fits changes nothing.
+        // A family that does not fit is an error, and one that fits leaves the sizes unchanged.
         config.clone().admit(source.family(), source.modality(), source.spec(), None)?;
         let entries = task.data.paths().iter().map(|path| entry_of(path)).collect();
         Ok(Self { source, family, key: key(task), entries, chosen: Vec::new(), readable: None })

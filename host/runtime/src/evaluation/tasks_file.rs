@@ -1,4 +1,4 @@
-//! The tasks file: which downstream tasks there are, where their samples and labels lie, and how they are measured.
+//! The tasks file: downstream tasks with their data, labels and protocols.
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -236,7 +236,7 @@ impl TaskSection {
         }
         self.check_settings()?;
         match self.protocol() {
-            // The most neighbours that there can be are not known yet.
+            // The largest possible number of neighbours is not known yet.
             Protocol::Knn(knn) => knn.check(usize::MAX)?,
             Protocol::Linear(linear) => linear.check()?,
             Protocol::Finetune(finetuning) => finetuning.check()?,

@@ -43,7 +43,7 @@ impl ScoresFolder {
 
 impl Drop for ScoresFolder {
     fn drop(&mut self) {
-        // A folder with something in it stays.
+        // A folder that holds files stays.
         self.made.iter().for_each(|folder| drop(fs::remove_dir(folder)));
     }
 }

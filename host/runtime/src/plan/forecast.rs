@@ -1,4 +1,4 @@
-//! Estimates for a whole run, from measurements of its parts.
+//! Estimate of a whole run, from measurements of its parts.
 
 use std::collections::BTreeMap;
 use std::time::Instant;
@@ -19,7 +19,7 @@ use crate::gaussian_blobs::gaussian_blobs;
 const MOST_WORK: f64 = 2e9;
 /// Size of a checkpoint as a multiple of the model's: the parameters and AdamW's two moments.
 const CHECKPOINT: u64 = 3;
-/// Number of checkpoints on the disk while a new one is written.
+/// Number of checkpoints on the disk at most, including the one that is being written.
 const CHECKPOINTS: u64 = 3;
 /// Name of the device that uses the host's memory.
 pub const CPU: &str = "cpu";
@@ -181,7 +181,7 @@ fn seconds_to_choose(
     let ratio = match buffer.selection {
         BufferSelection::KMeans | BufferSelection::MiniBatchKMeans => buffer.cluster_ratio,
         BufferSelection::Herding | BufferSelection::KCentre => buffer.ratio,
-        // They use no features.
+        // These selection policies use no features.
         BufferSelection::Random | BufferSelection::Reservoir => return Ok(0.0),
     };
     let n_centres = (n as f64 * ratio).max(1.0);
@@ -210,7 +210,7 @@ impl Memory {
         let strategy = config.strategy.name;
         let features = if strategy.keeps_buffer() { 4 * n_features as u64 } else { 0 };
         let n_further = if config.stages.len() > 1 { strategy.n_auxiliary_models() as u64 } else { 0 };
-        // Features are held as they came, with room to grow, and once more where they are compared; gradients and optimiser are gone by then.
+        // Features are held in a growing vector and in a second copy for the selection. Gradients and optimiser are freed by then.
         let here = if device == CPU { weights } else { 0 };
         let choosing = before.map(|before| before + (1 + n_further) * here + 3 * features);
         let peak = after.max(choosing);

@@ -1,4 +1,4 @@
-//! Times of a stage during a trial.
+//! Measurement of a stage's durations during a trial.
 
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
@@ -126,7 +126,7 @@ fn of_batches(epochs: &[Epoch]) -> (BTreeMap<String, f64>, f64) {
         let seconds: f64 = epochs.iter().map(|epoch| epoch.seconds).sum();
         seconds / epochs.iter().map(|epoch| epoch.batches.len()).sum::<usize>().max(1) as f64
     };
-    // A batch that only ever came first is taken for an average one.
+    // A kind of batch that was always first in its epoch counts as an average batch.
     let labels = epochs.iter().flat_map(|epoch| epoch.batches.iter().map(|(label, _)| label));
     let mut means: BTreeMap<String, f64> = labels.map(|label| (label.clone(), overall)).collect();
     means.extend(sums.into_iter().map(|(label, (seconds, n))| (label, seconds / n as f64)));

@@ -1,4 +1,4 @@
-//! A small run in a scratch folder: every stage learns some of its samples until its speed is known.
+//! A small run in a scratch folder: every stage trains on some of its samples until its speed is known.
 
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -32,7 +32,7 @@ const MOST_EPOCHS: usize = 100_000;
 /// A place that cannot be written to.
 pub fn scratch_beside(run: &Path) -> Result<tempfile::TempDir> {
     let parent = run.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    // The run's own parents may not be there yet.
+    // The parent folders of the run may not exist yet.
     let place = parent.ancestors().find(|folder| folder.is_dir()).unwrap_or(Path::new("."));
     tempfile::Builder::new().prefix(".medcoss-plan-").tempdir_in(place).with_context(|| {
         format!("cannot write into {}\nhint: name a run folder elsewhere with --out DIR", place.display())
@@ -118,9 +118,9 @@ impl TrialRun<'_> {
         let mut settings = self.config.settings(&self.config.stages[at]);
         (settings.epochs, settings.warmup_epochs) = (MOST_EPOCHS, 0);
         (settings.checkpoint_every, settings.checkpoint_every_steps) = (usize::MAX, None);
-        // The time of each batch is wanted.
+        // Losses are read after every step, which gives the time of each batch.
         settings.loss_every_steps = Some(1);
-        // One cluster gives exactly as many samples as are wanted.
+        // With one cluster the buffer holds exactly the requested number of samples.
         settings.buffer.ratio = self.n_replayed(&excerpts[at]).min(n_samples) as f64 / n_samples as f64;
         settings.buffer.cluster_ratio = 1.0 / n_samples as f64;
         let stage = training.stage(started, at, excerpts, &settings)?;
@@ -140,7 +140,7 @@ impl TrialRun<'_> {
     fn look_around(&self, source: &StageDataset, work: &WorkTracker<'_>) -> Result<()> {
         let (n, began) = (source.ids().len(), Instant::now());
         let mut batch = RawBatch::default();
-        // Neighbours come late: first samples at a regular distance, then those beside them.
+        // Samples at a regular distance are read first, and their neighbours later.
         let n_rounds = n.div_ceil(READ_AT_A_TIME);
         for round in 0..n_rounds {
             work.check_stop()?;

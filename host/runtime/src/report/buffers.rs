@@ -1,4 +1,4 @@
-//! What each stage kept: samples by cluster, and the nearest samples of the largest clusters.
+//! The buffer of each stage: samples by cluster, and the nearest samples of the largest clusters.
 
 use std::collections::BTreeMap;
 

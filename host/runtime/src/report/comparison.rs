@@ -1,4 +1,4 @@
-//! Several runs side by side: figures of forgetting, scores after the last stage, curves laid over each other, cost.
+//! Comparison of several runs: forgetting, scores after the last stage, overlaid curves, cost.
 
 use std::collections::BTreeSet;
 
@@ -154,7 +154,7 @@ fn overlaid(runs: &[RunHistory], field: &str) -> Markup {
         let series = runs.iter().enumerate().map(|(at, run)| Series {
             name: run.title(),
             colour: at,
-            // A stage's own loss begins with the stage; others are compared over the whole run.
+            // The pretext loss of a stage starts with the stage; other losses are compared over the whole run.
             points: match run.stages.iter().find(|stage| stage.label == *name).filter(|_| field == "pretext") {
                 Some(stage) => stage.pretext(),
                 None => points(run, |line| line.maps.get(field)?.get(name).copied()),

@@ -1,4 +1,4 @@
-//! What the run cost: samples a second, and memory.
+//! The cost of the run: samples per second, and memory.
 
 use maud::{Markup, html};
 

@@ -1,4 +1,4 @@
-//! Losses and learning rate, epoch by epoch: the pretext loss of each stage, and everything else over the whole run.
+//! Curves by epoch: the pretext loss of each stage, and all other losses and the learning rate over the whole run.
 
 use maud::{Markup, html};
 
@@ -31,7 +31,7 @@ pub(crate) fn section(run: &RunHistory) -> Section {
 
 fn pretext(run: &RunHistory, at: usize) -> Markup {
     let stage = &run.stages[at];
-    // Strategies that replay samples have the pretext losses of earlier modalities too.
+    // Strategies that replay samples also have pretext losses of earlier modalities.
     let mut keys: Vec<&String> =
         stage.epochs.iter().filter_map(|line| line.maps.get("pretext")).flat_map(|map| map.keys()).collect();
     keys.sort_by_key(|key| (**key != stage.label, run.colour_of(key)));
@@ -90,7 +90,7 @@ fn over_run(run: &RunHistory, field: &str) -> Markup {
             name: key,
         })
         .collect();
-    // A field that begins late has the whole width: without the stages before it.
+    // A field that begins in a late stage is drawn over the whole width, without the stages before.
     let first =
         series.iter().filter_map(|series| series.points.first()).map(|point| point.0).fold(f64::INFINITY, f64::min);
     let bands = bands(run).into_iter().filter(|band| band.to >= first).collect();

@@ -1,8 +1,8 @@
-//! The numbers of a run as event files, which TensorBoard reads.
+//! The metrics of a run as event files for TensorBoard.
 //!
-//! The crates that write them are no longer kept and panic over a full disk, so the three messages are declared here for `prost`: those of
-//! TensorFlow's `event.proto` and `summary.proto`, as far as scalars need them. A record is its length, a checksum of the length, the
-//! message and a checksum of that (TFRecord).
+//! The crates that write such files are unmaintained and panic on a full disk. So the three messages of TensorFlow's
+//! `event.proto` and `summary.proto` are declared here for `prost`, as far as scalars need them. A TFRecord is its
+//! length, a checksum of the length, the message, and a checksum of the message.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -43,7 +43,7 @@ struct Value {
     simple_value: Option<f32>,
 }
 
-/// Writes the event file of a run into a new folder in `folder`, and returns the folder's path.
+/// Writes the event file of a run into a subfolder of `folder`, and returns the file's path.
 ///
 /// # Errors
 /// A folder or file that cannot be written.
@@ -72,7 +72,7 @@ fn events(run: &RunHistory) -> Vec<Event> {
             for (field, map) in &line.maps {
                 values.extend(map.iter().map(|(key, value)| (format!("{field}/{key}"), *value)));
             }
-            // Of an epoch that was interrupted there are several times.
+            // An interrupted epoch has several times.
             for time in stage.times.iter().filter(|time| time.epoch == line.epoch) {
                 seconds += time.seconds;
                 if time.seconds > 0.0 {

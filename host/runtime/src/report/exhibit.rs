@@ -1,4 +1,4 @@
-//! Samples as a reader sees them: images inside of the page, made small, or words.
+//! Samples for readers: reduced images in the page, or text.
 
 use std::io::Cursor;
 

@@ -1,4 +1,4 @@
-//! What a run's folder says without data and without plugins: stages, losses, times, buffers, scores, settings.
+//! The content of a run's folder that needs neither data nor plugins: stages, losses, times, buffers, scores, settings.
 
 use std::path::{Path, PathBuf};
 
@@ -129,7 +129,7 @@ impl StageHistory {
         finished: Option<&StageState>,
     ) -> Result<Self> {
         let (epochs, n_invalid_lines) = read_epochs(&folder.file(RunLayout::METRICS));
-        // A checkpoint that is damaged is passed over when the run goes on; here it says nothing.
+        // A damaged checkpoint is skipped when the run continues, and ignored here.
         let running = if finished.is_none() { folder.running().unwrap_or_default() } else { None };
         let status = match (finished, &running, epochs.last()) {
             (Some(_), ..) => Status::Done,

@@ -1,8 +1,8 @@
-//! `medcoss report`: one page of everything that runs left behind, to be looked at rather than read.
+//! `medcoss report`: one page of curves, tables and images about runs.
 //!
-//! `history` reads folders, `samples` opens data, `passes` lets models work; each section is a file that draws from these. What
-//! is not there costs its section a line that says how to get it, never the report. A report says nothing of this machine and
-//! holds no time, so that the same runs give the same bytes.
+//! `history` reads folders, `samples` opens data, `passes` runs models; each section is a file that draws from these. A
+//! missing part leaves a line in its section that explains how to get it, and never fails the report. A report contains
+//! nothing of this machine and no time, so that the same runs give the same bytes.
 
 mod buffers;
 mod chart;

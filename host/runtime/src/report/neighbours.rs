@@ -1,4 +1,4 @@
-//! What a model takes for alike: some samples, each with its nearest by the cosine of features.
+//! Nearest neighbours: some samples, each with the samples of highest cosine similarity of features.
 
 use maud::{Markup, html};
 use medcoss_core::evaluation::nearest_by_cosine;

@@ -1,4 +1,5 @@
-//! The page around the sections. One file, without scripts and without anything from elsewhere, which its policy forbids too.
+//! The page around the sections: one file without scripts and external resources, which its content security policy
+//! also forbids.
 
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 

@@ -1,4 +1,4 @@
-//! What a report has models do: fill in masked samples, and encode some of every modality.
+//! Forward passes for a report: reconstructions of masked samples, and features of some samples of every modality.
 
 use std::collections::HashSet;
 
@@ -37,7 +37,7 @@ pub(crate) struct Passes<'a> {
     pub work: &'a WorkTracker<'a>,
 }
 
-/// A loaded model with its device.
+/// A loaded model with its configuration.
 struct StageModel {
     model: Model,
     config: ModelConfig,
@@ -78,7 +78,7 @@ impl Passes<'_> {
         let tried = sample_without_replacement(&all, TRIED * n_shown, self.run.finished.config.seed, &place);
         let seed = self.run.finished.config.seed;
         let mut reconstructed = Vec::new();
-        // One by one: memory does not grow with the size of samples.
+        // Samples are read one by one, so that memory does not grow with their size.
         for index in tried {
             let device = device::by_name(self.device)?;
             reconstructed.extend(reconstruct_samples(&model.model, family, &samples.source, &[index], seed, &device)?);
@@ -96,7 +96,7 @@ impl Passes<'_> {
     /// others. In place of missing features, the reason in one line.
     pub(crate) fn features(&self, n_samples: usize) -> Vec<Result<StageFeatures, String>> {
         let in_words = |error| first_line(&error, &[&self.run.path]);
-        // Read once: every stage is encoded by the same model.
+        // The model is read once: it encodes the samples of every stage.
         let model = match self.samples.iter().any(Result::is_ok) {
             true => self.model(self.run.finished.states.len()).map_err(in_words),
             false => Err("there are no samples".into()),
@@ -135,7 +135,7 @@ impl Passes<'_> {
         ));
         chosen.sort_unstable();
         let selection = Subset::new(&samples.source, chosen.clone());
-        // A sample that cannot be read has no point; all may not be unreadable.
+        // An unreadable sample has no point on the map. At least one sample must be readable.
         let reading =
             LoaderOptions { num_workers: self.run.finished.config.data.num_workers, max_invalid_fraction: 0.5 };
         let device = device::by_name(self.device)?;

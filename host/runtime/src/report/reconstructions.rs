@@ -1,4 +1,4 @@
-//! Masked samples and what the model filled in: images, and words.
+//! Masked samples and the model's reconstructions: images and text.
 
 use maud::{Markup, html};
 use medcoss_core::data::Dataset;

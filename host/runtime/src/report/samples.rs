@@ -1,4 +1,4 @@
-//! Samples of a run's finished stages: from the data, or those that the run kept.
+//! Samples of a run's finished stages, from the data or from the run's buffers.
 
 use std::path::{Path, PathBuf};
 
@@ -61,7 +61,7 @@ impl StageSamples {
         registry: &PluginRegistry,
         base: &Path,
     ) -> Result<(StageDataset, Origin)> {
-        // By stage, so that one plugin that is missing or changed does not take the others away.
+        // Plugins are loaded by stage, so that a missing or changed plugin does not hide the other stages.
         let section = run.finished.config.stages[stage.number - 1].clone();
         let alone = RunConfig { stages: vec![section.clone()], ..run.finished.config.clone() };
         let plugin = plugins_of(&alone, registry, Some(&run.path))?.swap_remove(0);

@@ -1,4 +1,4 @@
-//! Scores of downstream tasks after each stage, and what they say of forgetting.
+//! Scores of downstream tasks after each stage, with forgetting and transfer.
 
 use maud::{Markup, html};
 use medcoss_core::evaluation::{EvaluatedStage, Score, Scores, TaskSummary, Transfer};
@@ -50,7 +50,7 @@ pub(crate) fn transfer(figures: &Transfer) -> Markup {
     }
 }
 
-/// Rank of a score among the values of its column, from 0 (worst) to 1 (best).
+/// Relative position of a score between the worst (0) and the best (1) of its column.
 fn goodness(scores: &Scores, task: &TaskSummary, value: f64) -> f64 {
     let column = scores.stages.iter().filter_map(|stage| scores.primary(stage.stage, task)).map(|score| score.value);
     let (low, high) =

@@ -1,4 +1,4 @@
-//! A section of a report: what it shows, and what is missing of it and how to get that.
+//! A section of a report: its content, and notes on missing parts.
 
 use maud::{Markup, html};
 

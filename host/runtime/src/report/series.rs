@@ -1,4 +1,5 @@
-//! `metrics.jsonl` and `timing.jsonl` as series, whatever they hold: numbers that later versions add show without being known here.
+//! Series from `metrics.jsonl` and `timing.jsonl`. Fields are not fixed: metrics that later versions add are shown as
+//! well.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;

@@ -1,7 +1,7 @@
-//! Words that were masked, and what the model put in their places.
+//! Masked words and the model's predictions for them.
 //!
-//! How tokens become text only the plugin knows. The text of one token is what it adds to the text of all tokens before it, so blanks
-//! and parts of words come out as the plugin writes them.
+//! Only the plugin can render tokens as text. The text of one token is the difference that it makes to the text of all
+//! tokens before it, so blanks and word pieces appear as the plugin writes them.
 
 use maud::{Markup, html};
 use medcoss_core::pretext::{PredictedTokens, Prediction};

@@ -104,7 +104,7 @@ impl Boundary {
         let folder = tempfile::tempdir().map_err(Failure::internal)?;
         let base = folder.path().to_path_buf();
         let made = plugin.synthesise(&Synthesise { folder: base.clone(), n_samples: N_SAMPLES, seed: 7 })?;
-        // Default options, which give the shape that the paper trains with.
+        // The default options give the shape of the paper's training.
         let open = Open { base, data: made.data, options: serde_json::json!({}), assets: None };
         let request =
             OpenRequest { base: open.base.clone(), data: open.data.clone(), options: Options::default(), assets: None };
@@ -122,7 +122,7 @@ impl Boundary {
         let mut seconds = [const { Vec::new() }; 3];
         for round in 0..N_WARM_UP + self.repetitions as usize {
             let seeds: Vec<u64> = indices.iter().map(|index| index + 1000 * round as u64).collect();
-            // Each way comes first as often as last.
+            // Each way is first as often as it is last.
             for turn in 0..3 {
                 let way = (round + turn) % 3;
                 let [(tokens, mask), (other_tokens, other_mask)] = &mut sets;

@@ -94,7 +94,7 @@ impl KMeans {
         };
         let device = medcoss_core::device::by_name(&self.device.name)?;
         let (mut whole, mut initialisations, mut iterations, mut found) = (Vec::new(), Vec::new(), Vec::new(), None);
-        // One run more, to warm up.
+        // One additional run warms up.
         for run in 0..=self.runs {
             let began = Instant::now();
             let mut marks = Vec::new();

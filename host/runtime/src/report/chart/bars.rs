@@ -1,4 +1,4 @@
-//! Bars of two parts, from the left to the right.
+//! Charts of stacked bars.
 
 use maud::{Markup, html};
 

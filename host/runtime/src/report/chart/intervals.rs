@@ -1,4 +1,4 @@
-//! Values with their intervals, one under the other.
+//! Charts of values with confidence intervals, one below the other.
 
 use maud::{Markup, html};
 

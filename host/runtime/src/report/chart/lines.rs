@@ -1,4 +1,4 @@
-//! Curves: one line a series.
+//! Line charts, one line for each series.
 
 use maud::{Markup, html};
 
@@ -69,7 +69,7 @@ impl LineChart<'_> {
 fn draw_band(band: &Band, at: usize, x: &Scale) -> Markup {
     let (from, to) = (x.place(band.from), x.place(band.to));
     let shade = if at.is_multiple_of(2) { "even" } else { "odd" };
-    // About seven units a letter.
+    // A letter takes about seven units.
     let fits = to - from >= NAMED_FROM.max(6.5 * band.name.chars().count() as f64);
     html! {
         rect.band.(shade) x=(place(from)) y=(place(TOP)) width=(place((to - from).max(0.0))) height=(place(HEIGHT - BOTTOM - TOP)) {

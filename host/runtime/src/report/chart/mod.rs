@@ -1,7 +1,7 @@
-//! Charts as SVG inside of the page. Own code, since the plot crates draw fixed colours and fonts: here both follow the page (light, dark,
-//! print), and every mark carries its values as a tooltip and for screen readers.
+//! Charts as SVG in the page. Plot crates draw fixed colours and fonts. Here both follow the page (light, dark, print),
+//! and every mark has its values as a tooltip and for screen readers.
 //!
-//! All charts have one size, so that text is as large in one as in the next; the page lays them out in columns.
+//! All charts have one size, so that their text has one size; the page lays them out in columns.
 
 mod bars;
 mod intervals;

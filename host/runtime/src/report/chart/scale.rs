@@ -1,4 +1,4 @@
-//! From values to places on an axis, and the round values that are written beside it.
+//! Scales map values to coordinates of an axis, and choose its ticks.
 
 use maud::{Markup, html};
 
@@ -27,7 +27,7 @@ impl Scale {
         let smallest = values.filter(|value| *value > 0.0).fold(f64::INFINITY, f64::min);
         if may_be_logarithmic && low > 0.0 && high / smallest > LOGARITHMIC_FROM {
             let (first, last) = (low.log10().floor() as i32, high.log10().ceil() as i32);
-            // Of many decades every second or third is written.
+            // With many decades, every second or third has a tick.
             let step = ((last - first) as usize).div_ceil(5).max(1);
             let ticks = (first..=last).step_by(step).map(|power| 10f64.powi(power)).collect();
             let (low, high) = (10f64.powi(first).log10(), 10f64.powi(last).log10());

@@ -1,4 +1,4 @@
-//! Points on a plane, one mark a sample.
+//! Scatter plots, one mark for each sample.
 
 use maud::{Markup, html};
 
