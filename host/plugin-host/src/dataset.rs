@@ -56,7 +56,7 @@ impl Plugin {
     /// plugin's answers about the samples.
     ///
     /// # Errors
-    /// Options that do not exist; what the plugin reports; answers that break the contract.
+    /// Unknown options; errors that the plugin reports; answers that break the contract.
     pub fn open(&self, request: &Open) -> Result<OpenDataset, PluginError> {
         let refused = |message: String| PluginError::request(self.name(), "open", message);
         if request.data.is_empty() {
@@ -125,7 +125,7 @@ impl OpenDataset {
     /// are void. All others were checked: see [`Batch`].
     ///
     /// # Errors
-    /// A request that does not fit the dataset or the memory; what the plugin reports of the call as a whole.
+    /// A request that does not fit the dataset or the memory; an error of the whole call that the plugin reports.
     pub fn fill(
         &self,
         view: View,
@@ -191,7 +191,7 @@ impl OpenDataset {
     /// returns the files' names.
     ///
     /// # Errors
-    /// What the plugin reports; names that are not plain or not there.
+    /// An error that the plugin reports; file names that contain a path or do not exist.
     pub fn save_assets(&self, folder: &Path) -> Result<Vec<String>, PluginError> {
         let operation = operation::SAVE_ASSETS;
         let body = self.plugin.body(operation, &SaveAssets { folder: folder.to_path_buf() })?;
@@ -204,7 +204,7 @@ impl OpenDataset {
     /// returns how to open them.
     ///
     /// # Errors
-    /// A plugin that cannot do this; what it reports; entries in its answer that are not there.
+    /// A plugin that cannot write samples; an error that the plugin reports; missing entries of its answer.
     pub fn keep(&self, request: &Keep) -> Result<Synthesised, PluginError> {
         let operation = operation::KEEP;
         let body = self.plugin.body(operation, request)?;
@@ -216,7 +216,7 @@ impl OpenDataset {
     /// Renders tokens as an image or as text for people. `None` when the plugin does not render tokens.
     ///
     /// # Errors
-    /// Tokens of another kind or number; what the plugin reports; an answer that is not what the plugin declared.
+    /// Tokens of another kind or number; an error that the plugin reports; an answer that differs from the declaration.
     pub fn render(&self, tokens: Tokens<'_>) -> Result<Option<Rendered>, PluginError> {
         let operation = operation::RENDER;
         let Some(kind) = self.plugin.description().renders else { return Ok(None) };

@@ -36,8 +36,8 @@ impl OpenDataset {
     /// are positive.
     ///
     /// # Errors
-    /// A plugin without this operation; a request that does not fit the dataset; what the plugin reports of the call as a
-    /// whole; an answer that breaks the contract.
+    /// A plugin without this operation; a request that does not fit the dataset; an error of the whole call that the
+    /// plugin reports; an answer that breaks the contract.
     pub fn label_maps(&self, request: &LabelMaps) -> Result<Vec<Result<LabelMap, SampleFailure>>, PluginError> {
         let plugin = self.plugin();
         let refused = |message: String| PluginError::request(plugin.name(), LABEL_MAPS, message);

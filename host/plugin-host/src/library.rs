@@ -39,7 +39,7 @@ impl Loaded {
 /// Opens the library and reads the header of the plugin `id`, by the first of the contracts that the library supports.
 ///
 /// # Errors
-/// What the dynamic loader says.
+/// A library that the dynamic loader refuses, with its message.
 pub(crate) fn header_of(path: &Path, id: &str, contracts: &[Contract]) -> Result<Loaded, String> {
     // The loader would search a name without a slash in the system's folders.
     let whole = path.canonicalize().map_err(|error| error.to_string())?;
@@ -74,7 +74,7 @@ pub(crate) fn header_of(path: &Path, id: &str, contracts: &[Contract]) -> Result
 /// compared.
 ///
 /// # Errors
-/// What the dynamic loader says.
+/// A library that the dynamic loader refuses, with its message.
 pub fn v1_header_of(path: &Path, id: &str) -> Result<&'static PluginHeader, String> {
     let loaded = header_of(path, id, &[V1])?;
     // SAFETY: not null, aligned (`header_of`), large enough (`symbols`), never unloaded; by the contract behind its name it is a

@@ -33,7 +33,7 @@ pub fn list(schema: &Value) -> Vec<PluginOption> {
 /// Compares the names of given options with the schema's.
 ///
 /// # Errors
-/// A former name, with the present one; a name that does not exist, with the nearest that does; options that are no table.
+/// A former name, with the present one; a name that does not exist, with the nearest that does; options that are not a table.
 pub fn check_names(schema: &Value, options: &Value) -> Result<(), String> {
     let given = match options {
         Value::Null => return Ok(()),

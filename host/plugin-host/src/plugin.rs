@@ -35,7 +35,7 @@ impl Plugin {
     /// Loads the plugin `id` from a library.
     ///
     /// # Errors
-    /// A library that the dynamic loader refuses, one of another contract, one whose description is not valid.
+    /// A library that the dynamic loader refuses, a plugin of another contract, a plugin whose description is invalid.
     pub fn load(path: &Path, id: &str) -> Result<Self, LoadError> {
         Self::load_by(path, id, CONTRACTS)
     }
@@ -132,7 +132,7 @@ impl Plugin {
     /// Writes sample files of the plugin's own formats into an existing empty folder.
     ///
     /// # Errors
-    /// What the plugin reports; entries in its answer that are not there.
+    /// An error that the plugin reports; missing entries of its answer.
     pub fn synthesise(&self, request: &Synthesise) -> Result<Synthesised, PluginError> {
         let made: Synthesised = self.invoke(operation::SYNTHESISE, request)?;
         check_synthesised(&request.folder, &made)
@@ -143,7 +143,7 @@ impl Plugin {
     /// Calls a named operation of the plugin as a whole.
     ///
     /// # Errors
-    /// What the plugin reports; an answer of another form.
+    /// An error that the plugin reports; an answer of another form.
     pub fn invoke<T: DeserializeOwned>(&self, operation: &str, request: &impl Serialize) -> Result<T, PluginError> {
         let body = self.body(operation, request)?;
         let answer = result(operation, &self.name, || (self.table.invoke)(operation.into(), body.as_str().into()))?;

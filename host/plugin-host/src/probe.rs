@@ -82,7 +82,7 @@ impl Probe {
     /// The description of the plugin `id` in a library, from the cache or from a child process.
     ///
     /// # Errors
-    /// Why the plugin cannot be used.
+    /// A plugin that cannot be used, with the reason.
     pub fn describe(&self, path: &Path, id: &str) -> Result<PluginInfo, LoadError> {
         let location = PluginLocation::Library { path: path.to_path_buf() };
         let failed = |error: Error| {

@@ -177,7 +177,7 @@ impl PluginRegistry {
     /// Loads the plugin of a modality.
     ///
     /// # Errors
-    /// [`UnknownModality`], or the [`LoadError`] of the file that answers for it.
+    /// [`UnknownModality`], or the [`LoadError`] of the file that exports the id.
     pub fn load(&self, id: &str) -> anyhow::Result<Plugin> {
         match self.find(id) {
             Some(found) => Ok(self.load_found(found)?),

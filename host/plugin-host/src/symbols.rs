@@ -15,7 +15,7 @@ use object::{Endianness, ReadCache, ReadRef};
 
 use crate::contracts::{CONTRACTS, spoken, version_and_id};
 
-/// The machine that this program was compiled for; plugins must be for the same.
+/// The machine that this program was compiled for; plugins must be built for it, too.
 const MACHINE: Option<elf::Machine> = if cfg!(target_arch = "x86_64") {
     Some(elf::EM_X86_64)
 } else if cfg!(target_arch = "aarch64") {

@@ -16,7 +16,7 @@ pub enum Kept {
 /// temporary file has a name of its own, since two processes may write at once.
 ///
 /// # Errors
-/// A file that cannot be written; the old one is then untouched.
+/// A file that cannot be written; the old file is then unchanged.
 pub fn write(file: &Path, content: &[u8], kept: Kept) -> std::io::Result<()> {
     let folder = file.parent().unwrap_or(Path::new("."));
     std::fs::create_dir_all(folder)?;

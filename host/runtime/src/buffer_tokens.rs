@@ -106,7 +106,7 @@ impl BufferTokens {
     /// Opens the buffer tokens of a finished stage.
     ///
     /// # Errors
-    /// A stage that kept no tokens, a file that is damaged.
+    /// A stage without buffer tokens, a damaged file.
     pub fn open(stage: &StageFolder, state: &StageState) -> Result<Self> {
         let path = stage.file(RunLayout::BUFFER_SAMPLES).join(TOKENS);
         let ids: Vec<String> = stage.buffer()?.entries.into_iter().map(|entry| entry.id).collect();

@@ -279,7 +279,7 @@ impl RunConfig {
     /// Reads a configuration file and applies `key=value` settings in their order.
     ///
     /// # Errors
-    /// A file that cannot be read, no TOML, unknown or missing settings, values out of range.
+    /// A file that cannot be read, invalid TOML, unknown or missing settings, values out of range.
     pub fn read(path: &Path, settings: &[String]) -> Result<Self> {
         let text =
             std::fs::read_to_string(path).with_context(|| format!("cannot read configuration {}", path.display()))?;

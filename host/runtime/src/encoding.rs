@@ -103,7 +103,7 @@ pub fn family_of(stored: &StoredModel, name: &str) -> Result<usize> {
     })
 }
 
-/// The position of a dataset's token family in a model, which learned tokens of the dataset's shape.
+/// The position of a dataset's token family in a model that was trained on tokens of the dataset's shape.
 ///
 /// # Errors
 /// A family that the model does not have, tokens of another shape.

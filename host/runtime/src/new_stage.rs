@@ -52,8 +52,8 @@ impl Run {
     /// Trains one more stage, which starts from the latest model and replays the buffers of all earlier stages.
     ///
     /// # Errors
-    /// A run that is not finished, data, plugins or settings that do not fit it, and whatever stops a stage. What a stopped stage left in
-    /// the folder is continued by resuming the run.
+    /// A run that is not finished, data, plugins or settings that do not fit it, and any error of a stage. A stopped stage
+    /// continues when the run is resumed.
     pub fn add_stage(
         &mut self,
         stage: &NewStage,

@@ -40,7 +40,7 @@ impl PluginDataset {
     /// Opens the data of a stage, after the names of its options were checked.
     ///
     /// # Errors
-    /// Unknown options, whatever the plugin answers, answers that contradict the contract.
+    /// Unknown options, errors that the plugin reports, answers that break the contract.
     pub fn open(plugin: &Plugin, base: &Path, stage: &StageSection, assets: Option<&Path>) -> Result<Self> {
         let request = Open {
             base: stage.root.as_ref().map_or_else(|| base.to_path_buf(), |root| base.join(root)),
@@ -54,7 +54,7 @@ impl PluginDataset {
     /// Opens the buffer samples of a finished stage; `assets` as for [`PluginDataset::open`].
     ///
     /// # Errors
-    /// Files that are missing or damaged, whatever the plugin answers.
+    /// Missing or damaged files, errors that the plugin reports.
     pub fn open_kept(plugin: &Plugin, stage: &StageFolder, assets: Option<&Path>) -> Result<Self> {
         let ids: Vec<String> = stage.buffer()?.entries.into_iter().map(|entry| entry.id).collect();
         let kept = Self::reopen(plugin, &stage.file(RunLayout::BUFFER_SAMPLES), assets)?;
@@ -96,7 +96,7 @@ impl PluginDataset {
     /// dataset is reopened with them from then on.
     ///
     /// # Errors
-    /// Whatever the plugin answers.
+    /// Errors that the plugin reports.
     pub fn save_assets(&self, folder: &Path) -> Result<Vec<String>> {
         Ok(self.dataset.save_assets(folder)?)
     }
@@ -128,7 +128,7 @@ impl PluginDataset {
     /// Renders the tokens of a sample for people; `None` when the plugin does not render tokens.
     ///
     /// # Errors
-    /// Tokens that are no sample of this source, whatever the plugin answers.
+    /// Tokens that are no sample of this dataset, errors that the plugin reports.
     pub fn render(&self, tokens: Tokens<'_>) -> Result<Option<Rendered>> {
         Ok(self.dataset.render(tokens)?)
     }
@@ -136,7 +136,7 @@ impl PluginDataset {
     /// Has the plugin write samples, and verifies that they are read back unchanged.
     ///
     /// # Errors
-    /// Samples that cannot be read or written, or that come back otherwise.
+    /// Samples that cannot be read or written, or whose copies differ.
     pub fn keep_exactly(&self, indices: &[u64], folder: &Path) -> Result<()> {
         let kept = self.keep_and_reopen(indices, folder)?;
         match self.first_difference(indices, &kept)? {

@@ -67,7 +67,7 @@ impl RunConfig {
     /// Checks that a run can continue with this configuration. Stages may be added at the end.
     ///
     /// # Errors
-    /// The first setting that differs and may not.
+    /// The first setting that differs and may not change.
     pub fn continues(&self, before: &Self) -> Result<()> {
         let flat = |config: &Self| -> Result<BTreeMap<String, toml::Value>> {
             let mut all = BTreeMap::new();

@@ -74,7 +74,7 @@ const RENAMED_PROTOCOLS: [(&str, &str); 1] = [("cloze", "masked-lm")];
 /// Refuses a tasks file with the former name of a protocol.
 ///
 /// # Errors
-/// The first former name, with the present one.
+/// The first former name, with the current one.
 pub fn refuse_former_protocols(tasks_file: &toml::Table) -> Result<()> {
     for task in tasks_file.get("task").and_then(toml::Value::as_array).into_iter().flatten() {
         let text = |key: &str| task.get(key).and_then(toml::Value::as_str).unwrap_or_default();
@@ -91,7 +91,7 @@ pub fn refuse_former_protocols(tasks_file: &toml::Table) -> Result<()> {
 /// Refuses a configuration with former names.
 ///
 /// # Errors
-/// The first former name, with the present one.
+/// The first former name, with the current one.
 pub fn refuse_former_names(configuration: &toml::Table) -> Result<()> {
     for (former, present) in RENAMED_SETTINGS {
         let (section, key) = former.split_once('.').unwrap_or_default();

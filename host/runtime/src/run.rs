@@ -46,7 +46,7 @@ impl Run {
     /// `section`, and with the assets of the first of them.
     ///
     /// # Errors
-    /// Assets that are damaged, whatever the plugin answers.
+    /// Damaged assets, errors that the plugin reports.
     pub fn open_data(&self, plugin: &Plugin, base: &Path, section: StageSection) -> Result<PluginDataset> {
         let mut section = section;
         if let Some(stage) = self.config.stages.iter().rfind(|stage| stage.modality == section.modality) {
@@ -84,7 +84,7 @@ impl Run {
     /// by their checksums.
     ///
     /// # Errors
-    /// A stage that is not there or not finished, damaged files.
+    /// A stage that does not exist or is not finished, damaged files.
     pub fn model(&self, stage: Option<usize>) -> Result<StoredModel> {
         let n_stages = self.states.len();
         let run = self.path.display();

@@ -44,7 +44,7 @@ impl StageDataset {
     /// Renders the tokens of a sample for people; `None` without a plugin that renders tokens.
     ///
     /// # Errors
-    /// Tokens that are no sample of this source, whatever the plugin answers.
+    /// Tokens that are no sample of this dataset, errors that the plugin reports.
     pub fn render(&self, tokens: Tokens<'_>) -> Result<Option<Rendered>> {
         match self {
             Self::Plugin(source) => source.render(tokens),

@@ -57,7 +57,7 @@ impl StagePlugin {
     /// The loaded plugin.
     ///
     /// # Errors
-    /// One that is not there.
+    /// A missing plugin.
     pub fn loaded(&self) -> Result<&Plugin> {
         match self {
             Self::Loaded(plugin) => Ok(plugin),
@@ -70,7 +70,7 @@ impl StagePlugin {
 /// those that the run was made with. A missing plugin is an error only where it is needed.
 ///
 /// # Errors
-/// Plugins that cannot be loaded, that the run does not know, or that are not trusted.
+/// Plugins that cannot be loaded, that the run does not know, or that the user does not trust.
 pub fn plugins_of(config: &RunConfig, registry: &PluginRegistry, run: Option<&Path>) -> Result<Vec<StagePlugin>> {
     let lock = run.map(|run| (run, run.join(RunLayout::PLUGINS_LOCK))).filter(|(_, lock)| lock.exists());
     let lock = lock.map(|(run, lock)| Ok::<_, anyhow::Error>((run, PluginsLock::read(&lock)?))).transpose()?;

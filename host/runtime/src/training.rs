@@ -52,7 +52,7 @@ impl Training {
     /// Trains all stages that are not finished yet.
     ///
     /// # Errors
-    /// A folder that is in the way or in use, plugins, data or settings that do not fit, and whatever stops a stage.
+    /// A folder that is not free or in use, plugins, data or settings that do not fit, and any error of a stage.
     pub fn run(&self, observer: &mut dyn RunObserver) -> Result<Vec<StageState>> {
         let (mut started, mut sources) = self.start(observer)?;
         for (at, section) in self.config.stages.iter().enumerate() {
@@ -77,7 +77,7 @@ impl Training {
     /// Claims the run folder, opens the data of all stages, and writes the record of the run.
     ///
     /// # Errors
-    /// A folder that is in the way or in use, plugins, data or settings that do not fit.
+    /// A folder that is not free or in use, plugins, data or settings that do not fit.
     pub fn start(&self, observer: &mut dyn RunObserver) -> Result<(StartedRun, Vec<StageDataset>)> {
         let device = medcoss_core::device::by_name(&self.device)?;
         let lock = self.claim_folder()?;
@@ -364,7 +364,7 @@ impl StartedRun {
     /// Adds the token family of the next stage to the model.
     ///
     /// # Errors
-    /// A family that it cannot hold, or that differs from what it was before.
+    /// A token family that the model cannot hold, or that differs from an earlier stage's.
     pub fn admit(&mut self, config: &RunConfig, source: &dyn Dataset) -> Result<()> {
         let n_positions = config.model.positions.get(source.family()).copied();
         self.model.admit(source.family(), source.modality(), source.spec(), n_positions)?;

@@ -97,7 +97,7 @@ impl Candidate<'_> {
     /// when it is needed.
     ///
     /// # Errors
-    /// A file that is not the one that the run was made with, and not trusted.
+    /// A file that differs from the one that the run was made with, and that the user does not trust.
     pub fn check(&self, locked: &LockedPlugin, trusted: impl FnOnce() -> Result<Trusted>) -> Result<()> {
         let Self { run, location, is_own } = *self;
         let PluginLocation::Library { path } = location else { return Ok(()) };

@@ -32,7 +32,7 @@ pub(crate) struct ProgressArgs {
 }
 
 impl ProgressArgs {
-    /// What watches the stages of a run.
+    /// The observer of a run's stages.
     pub(crate) fn begin(&self) -> Progress {
         Progress::new(self.bar.quiet, Duration::from_secs(self.interval))
     }

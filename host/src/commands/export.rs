@@ -19,7 +19,7 @@ use crate::failure::Failure;
 ///   from safetensors.torch import load_file
 ///   model.load_state_dict(load_file("weights.safetensors"), strict=True)
 ///
-/// It holds the families text, image and volume. A family that the run has not learned is written with the values of a
+/// The file then holds the families text, image and volume. A family that the run has not learned is written with the values of a
 /// new model, and reported. The layout `medcoss-rs` has this project's names and all families. `medcoss import` reads
 /// both layouts and restores the same bits.
 #[derive(Debug, Args)]

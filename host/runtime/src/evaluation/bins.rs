@@ -29,7 +29,7 @@ pub(super) fn binned(values: &[f64], bins: &[f64]) -> Result<(Vec<usize>, Vec<St
 /// Thresholds between `n` classes of about equal size. Each threshold is the value of a sample.
 ///
 /// # Errors
-/// Values of which so many are equal that classes would be empty.
+/// Too many equal values, so that classes would be empty.
 pub(super) fn quantiles(values: &[f64], n: usize) -> Result<Vec<f64>> {
     let mut sorted = values.to_vec();
     sorted.sort_by(f64::total_cmp);

@@ -149,7 +149,7 @@ impl LabelSection {
     /// The label source that the fields describe.
     ///
     /// # Errors
-    /// None or several of them, what belongs to another, patterns that are none.
+    /// No label source or several, fields of another source, invalid patterns.
     pub fn resolve(&self) -> Result<LabelSource> {
         let Some(given) = &self.given else { return Ok(LabelSource::Plugin) };
         let ways = [

@@ -31,7 +31,7 @@ impl<'a> LabelTable<'a> {
     /// a label are skipped.
     ///
     /// # Errors
-    /// A file that cannot be read, columns that are not there, a key that stands on two lines.
+    /// A file that cannot be read, missing columns, a key on two lines.
     pub fn read(labels: &'a TableLabels, base: &Path, split: Option<&str>) -> Result<Self> {
         let path = base.join(&labels.table);
         let name = path.display().to_string();

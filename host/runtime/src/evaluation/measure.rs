@@ -51,7 +51,7 @@ impl<'a> Task<'a> {
     /// computed.
     ///
     /// # Errors
-    /// A class that is not on both sides, more neighbours than training samples.
+    /// A class that is missing on one side, more neighbours than training samples.
     pub fn new(
         section: &'a TaskSection,
         own_stage: usize,
@@ -132,7 +132,7 @@ impl<'a> Task<'a> {
     /// Measures all metrics of the protocol with a model. Probes are fitted to `fitted`, features of the same samples.
     ///
     /// # Errors
-    /// What cannot be fitted or read, a request to stop.
+    /// A probe that cannot be fitted, samples that cannot be read, a request to stop.
     pub fn measure(
         &self,
         context: &EvaluationContext<'_>,

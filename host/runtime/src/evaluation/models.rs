@@ -85,8 +85,8 @@ impl<'a> Models<'a> {
         }
     }
 
-    /// Reads a model with the head that a task's own stage left for its family, as [`Models::fitted_with`] says: heads are made afresh in every
-    /// stage, so that a later model knows of an earlier family's pretext task what its encoder does.
+    /// Reads a model with the head that a task's own stage trained for its family, see [`Models::fitted_with`]. Each stage
+    /// initialises new heads, so a later model contributes only its encoder to an earlier family's pretext task.
     ///
     /// # Errors
     /// As [`Models::load`].
@@ -105,7 +105,7 @@ impl<'a> Models<'a> {
     /// Reads a model. Stage 0 is the initial model, with fresh parameters or imported weights.
     ///
     /// # Errors
-    /// Damaged files, a device that is not there.
+    /// Damaged files, a missing device.
     pub fn load(&self, of: ModelOf, device: &str, with_gradients: bool) -> Result<Model> {
         let device = medcoss_core::device::by_name(device)?;
         let device = if with_gradients { device.autodiff() } else { device };

@@ -181,7 +181,7 @@ impl TaskSamples {
     /// The split with a seed: the given split, or a drawn one.
     ///
     /// # Errors
-    /// A class that is not on both sides, by its name.
+    /// A class that is missing on one side, by its name.
     pub fn split(&self, task: &TaskSection, seed: u64) -> Result<Split> {
         if task.is_masked_lm() {
             return Ok(Split { train: Vec::new(), test: (0..self.indices.len()).collect() });

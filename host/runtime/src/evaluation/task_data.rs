@@ -41,7 +41,7 @@ impl TaskData {
     /// Opens the data of a task, with the options and assets of the run's stage of that modality.
     ///
     /// # Errors
-    /// Whatever the plugin answers, samples that do not fit the run's model.
+    /// Errors that the plugin reports, samples that do not fit the run's model.
     pub fn open(task: &TaskSection, plugin: &Plugin, run: &Run, config: &ModelConfig, base: &Path) -> Result<Self> {
         let mut section = StageSection::new(&task.modality, task.data.clone());
         section.root = task.root.clone();
@@ -110,7 +110,7 @@ impl TaskData {
     /// Encodes the samples that tasks use, with one model.
     ///
     /// # Errors
-    /// Too many samples that cannot be read, others than with the first model, a request to stop.
+    /// Too many unreadable samples, other unreadable samples than with the first model, a request to stop.
     pub fn encode(&mut self, model: &Model, context: &EvaluationContext<'_>) -> Result<Encoded> {
         let device = medcoss_core::device::by_name(context.options.device)?;
         let source = Subset::new(&self.source, self.chosen.clone());

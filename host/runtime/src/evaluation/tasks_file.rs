@@ -329,7 +329,7 @@ impl TasksFile {
     /// Reads and checks a tasks file.
     ///
     /// # Errors
-    /// A file that cannot be read, no TOML, unknown or missing settings, values out of range, two tasks with one name.
+    /// A file that cannot be read, invalid TOML, unknown or missing settings, values out of range, two tasks with one name.
     pub fn read(path: &Path) -> Result<Self> {
         let text =
             std::fs::read_to_string(path).with_context(|| format!("cannot read tasks file {}", path.display()))?;

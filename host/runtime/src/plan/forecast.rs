@@ -120,7 +120,7 @@ impl StageForecast {
     /// The estimate of a stage with all of its samples, from measured times of a part of it.
     ///
     /// # Errors
-    /// A choice of the buffer that fails.
+    /// A buffer selection that fails.
     pub(super) fn new(
         stage: &Stage<'_>,
         written: Written,

@@ -61,7 +61,7 @@ impl TrialRun<'_> {
     /// Trains all stages on a part of their data and estimates the whole run.
     ///
     /// # Errors
-    /// Whatever would stop the run, and a request to stop.
+    /// Any error that would stop the run, and a request to stop.
     pub fn forecast(&self) -> Result<Forecast> {
         let training = Training {
             config: self.config.clone(),

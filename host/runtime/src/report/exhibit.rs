@@ -41,7 +41,7 @@ impl Exhibit {
     /// An exhibit of a sample that a plugin rendered.
     ///
     /// # Errors
-    /// A image that cannot be read.
+    /// An image that cannot be decoded.
     pub(crate) fn of(rendered: Rendered, frame: Frame) -> Result<Self, String> {
         match rendered {
             Rendered::Png(file) => {

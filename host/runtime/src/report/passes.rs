@@ -60,7 +60,7 @@ impl Passes<'_> {
     /// Reconstructions of some samples of a stage by the stage's own model.
     ///
     /// # Errors
-    /// Why there are none, in one line.
+    /// The reason why there are no reconstructions, in one line.
     pub(crate) fn reconstructed(&self, stage: &StageHistory, n_shown: usize) -> Result<Vec<Reconstruction>, String> {
         let samples = self.samples[stage.number - 1].as_ref().map_err(Clone::clone)?;
         self.say(&format!("filling in {}", stage.label));

@@ -37,7 +37,7 @@ impl StageSamples {
     /// tokens of those. Nothing is written.
     ///
     /// # Errors
-    /// Why there are none, in one line without folders of this machine.
+    /// The reason why there are no samples, in one line without folders of this machine.
     pub(crate) fn open(
         run: &RunHistory,
         stage: &StageHistory,
@@ -110,7 +110,7 @@ impl StageSamples {
     /// Tokens as the plugin renders them.
     ///
     /// # Errors
-    /// A plugin that does not, or fails.
+    /// A plugin that does not render tokens, or fails.
     pub(crate) fn rendered(&self, tokens: Tokens<'_>, frame: Frame) -> Result<Exhibit, String> {
         match self.source.render(tokens) {
             Ok(Some(rendered)) => Exhibit::of(rendered, frame),

@@ -14,7 +14,7 @@ use crate::failure::Failure;
 /// Number of repetitions before the measurement, which warm up the system's file cache and the allocator.
 const N_WARM_UP: usize = 3;
 
-/// Measure what parts of the program cost on this machine
+/// Measure the speed of parts of the program on this machine
 #[derive(Debug, Subcommand)]
 pub(crate) enum Bench {
     #[cfg(feature = "builtin")]
