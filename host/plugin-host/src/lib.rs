@@ -15,13 +15,13 @@
 //! ```
 //!
 //! ```text
-//! search         which folders, in which order
-//! symbols        which plugins a file carries, read from its symbol table; no code of it runs
-//! registry       which file or linked-in plugin answers for which id
-//! probe          a child process loads the file first: probe_child, probe_outcome, probe_cache; plugin_info: what is known then
-//! contracts      which versions of the contract are spoken
-//! library        dlopen, the header's checks, attach; process_guard: what a plugin can do to its process
-//! plugin         describe, invoke; calls: whose messages are whose
+//! search         the folders to search, in their order
+//! symbols        the plugins that a file exports, read from its symbol table; no code of the file runs
+//! registry       the file or linked-in plugin for each id
+//! probe          loading the file in a child process first: probe_child, probe_outcome, probe_cache, plugin_info
+//! contracts      the supported versions of the contract
+//! library        dlopen, the checks of the header, attach; process_guard: protection of the process
+//! plugin         describe, invoke; calls: the messages of each plugin
 //! dataset        open, query, fill, close; label_maps
 //! untrusted_text texts of plugins, made safe to print
 //! ```

@@ -1,4 +1,4 @@
-//! The configuration of a run.
+//! Arguments for the configuration of a run.
 
 use std::path::{Path, PathBuf};
 

@@ -1,4 +1,4 @@
-//! Data of one modality, outside of any run.
+//! Arguments for data of one modality, outside of any run.
 
 use std::path::PathBuf;
 

@@ -1,4 +1,4 @@
-//! The folder that data paths are relative to.
+//! Argument for the folder that data paths are relative to.
 
 use std::path::PathBuf;
 

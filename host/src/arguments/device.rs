@@ -1,4 +1,4 @@
-//! The device.
+//! Argument for the device.
 
 use clap::Args;
 

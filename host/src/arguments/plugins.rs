@@ -1,4 +1,4 @@
-//! Plugins, and how they are found.
+//! Arguments for the plugin folders, and the registry of the plugins in them.
 
 use std::path::PathBuf;
 

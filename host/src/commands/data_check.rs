@@ -1,4 +1,4 @@
-//! `medcoss data check`: reads every sample once, as training would, and reports which cannot be read and why.
+//! `medcoss data check`: reads every sample once, as training would, and reports the invalid ones with the reason.
 
 use std::collections::BTreeMap;
 use std::time::Instant;

@@ -1,4 +1,4 @@
-//! `medcoss demo`: every plugin writes sample files, then one small model learns all modalities in turn.
+//! `medcoss demo`: every plugin writes sample files, then one small model is trained on all modalities in turn.
 
 use std::fs;
 use std::path::{Path, PathBuf};

@@ -1,4 +1,4 @@
-//! `medcoss export`: the model of a run as a file for use elsewhere.
+//! `medcoss export`: writes the model of a run to a file for other programs.
 
 use std::path::PathBuf;
 

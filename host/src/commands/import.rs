@@ -1,4 +1,4 @@
-//! `medcoss import`: published weights, or an exported file, as a run of their own.
+//! `medcoss import`: makes a run from published weights or an exported file.
 
 use std::path::{Path, PathBuf};
 

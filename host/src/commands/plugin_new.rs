@@ -1,7 +1,7 @@
 //! `medcoss plugin new`: writes a crate for a new plugin, which builds and passes its tests as it is.
 //!
-//! The files are templates in `sdk/template`, part of this program. Not here: what a plugin must do, which is the SDK's and its
-//! guide's.
+//! The files are templates in `sdk/template`, part of this program. The SDK and its guide describe the duties of a
+//! plugin.
 
 use std::fs;
 use std::path::{Path, PathBuf};

@@ -1,4 +1,4 @@
-//! `medcoss show`: lists what a run folder holds, and verifies its files.
+//! `medcoss show`: lists the content of a run folder, and verifies its files.
 
 use std::path::{Path, PathBuf};
 

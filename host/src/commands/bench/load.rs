@@ -1,4 +1,5 @@
-//! `medcoss bench load`: how fast samples come from their files, through the plugin, to the buffers that training reads.
+//! `medcoss bench load`: the speed of loading samples from their files, through the plugin, into the buffers that
+//! training reads.
 
 use std::time::Instant;
 

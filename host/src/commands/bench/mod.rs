@@ -1,5 +1,5 @@
-//! `medcoss bench`: what parts of the program cost on this machine. One file a measurement, with its arguments, its report
-//! and `run`; what they share is here.
+//! `medcoss bench`: the cost of parts of the program on this machine. Each measurement is a file with its arguments,
+//! its report and `run`; shared code is here.
 
 #[cfg(feature = "builtin")]
 mod boundary;

@@ -1,4 +1,4 @@
-//! `medcoss bench step`: what one training step costs, without reading any data.
+//! `medcoss bench step`: the cost of one training step without reading data.
 
 use std::time::Instant;
 
