@@ -172,7 +172,7 @@ mod tests {
     use super::*;
     use serde_json::json;
 
-    /// As schemars 1 writes it.
+    /// A schema as schemars 1 writes it.
     fn schema() -> Value {
         json!({
             "type": "object",

@@ -79,7 +79,7 @@ pub enum MissingFolder {
     /// No file or folder has this path.
     #[error("there is no plugin folder {}\nhint: check the path", .0.display())]
     Absent(PathBuf),
-    /// It is a file.
+    /// The path is that of a file.
     #[error(
         "plugin folder {} is a file\nhint: name the folder that holds it", .0.display()
     )]

@@ -16,7 +16,7 @@ use crate::{interrupt, tables};
 
 /// Pre-train one model, stage by stage, from a configuration file
 ///
-/// Each stage learns one modality. A fraction of its samples is kept in a buffer and replayed in later stages. The run
+/// Each stage trains on one modality. A fraction of its samples is kept in a buffer and replayed in later stages. The run
 /// folder holds everything that is needed to continue the run, also on another machine: model, buffers, losses,
 /// configuration.
 #[derive(Debug, Args)]
