@@ -1,4 +1,5 @@
-//! Another program works on a run: it encodes a folder of images with the run's latest model, and adds a stage over them.
+//! A program that works on a run: it encodes a folder of images with the run's latest model, and trains one more stage
+//! on them.
 //!
 //! ```sh
 //! cargo run --release -p medcoss-runtime --example extend_run -- runs/first xray images
@@ -24,7 +25,7 @@ impl Observer for Lines {
 }
 
 fn main() -> Result<()> {
-    // First of all: this executable is also the child process that probes plugins.
+    // Called first of all: this executable is also the child process that probes plugins.
     let probe = Probe::by_this_program(serve_if_asked(), None);
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let [run, modality, images] = arguments.as_slice() else { anyhow::bail!("usage: extend_run RUN MODALITY IMAGES") };

@@ -1,4 +1,4 @@
-//! The command line: what can be asked for, and how the program ends.
+//! The command line: its commands, and the end of the program.
 
 use std::ffi::OsString;
 use std::process::ExitCode;
@@ -13,7 +13,7 @@ use crate::commands::{
 use crate::failure::Failure;
 use crate::messages;
 
-/// Exit code of a command line that is not understood: the user's to fix.
+/// Exit code for an invalid command line, which the user can fix.
 const MISTYPED: u8 = 1;
 
 /// Continual self-supervised pre-training over medical modalities, each of which is a plugin.
@@ -25,7 +25,7 @@ const MISTYPED: u8 = 1;
     after_help = "Exit codes: 0 done, 1 an error that you can fix, 2 a failure inside of medcoss or a plugin, 130 stopped by Ctrl-C."
 )]
 struct Cli {
-    /// Say more: once for information, twice for everything
+    /// Show more messages: once for information, twice for everything
     #[arg(short, long, global = true, action = ArgAction::Count)]
     verbose: u8,
     #[command(subcommand)]
@@ -61,7 +61,7 @@ enum Command {
 }
 
 impl Command {
-    /// Whether a model is computed with. The other commands start no threads for it.
+    /// Whether the command computes with a model. The other commands start no threads for computing.
     fn computes(&self) -> bool {
         use Command::{Bench, Compare, Demo, Embed, Eval, Plan, Pretrain, Resume, Stage};
         matches!(
@@ -92,8 +92,8 @@ enum PluginCommand {
     Trust(plugin_trust::Trust),
 }
 
-/// Does what the arguments (the program's name first) ask for. Results go to standard output, everything else to
-/// standard error.
+/// Runs the command of the arguments (the program's name comes first). Results go to standard output, all other output
+/// to standard error.
 pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     let arguments: Vec<OsString> = arguments.into_iter().collect();
     if let Some(code) = plugin_check::as_child(&arguments) {
@@ -102,7 +102,7 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     let cli = match Cli::try_parse_from(arguments) {
         Ok(cli) => cli,
         Err(error) => {
-            // Help and version come this way too. Nothing can be done about a closed stream.
+            // Help and version arrive here too. A closed stream cannot be reported.
             let _ = error.print();
             return if error.use_stderr() { ExitCode::from(MISTYPED) } else { ExitCode::SUCCESS };
         }
@@ -162,7 +162,7 @@ mod tests {
         Cli::command().debug_assert();
     }
 
-    /// Commands in the `sh` blocks of the documents, as words.
+    /// Commands in the `sh` blocks of the documents, split into words.
     fn documented() -> Vec<Vec<String>> {
         let template = include_str!("../../sdk/template/README.md.txt").replace("{{set}}", "--set 'size=64' ");
         let template = template.replace("{{set_options}}", "--set 'options.size=64' ").replace("{{id}}", "mine");

@@ -1,4 +1,4 @@
-//! How a command ends when it does not succeed, and what it reports.
+//! Failures of commands: exit code and report.
 
 use std::fmt::Write;
 use std::process::ExitCode;
@@ -8,12 +8,12 @@ use medcoss_runtime::is_interruption;
 
 use crate::{hints, interrupt};
 
-/// The user's to fix: a file, a setting, a plugin that has to be replaced.
+/// Exit code of an error that the user can fix: a file, a setting, a plugin that has to be replaced.
 const USER_ERROR: u8 = 1;
-/// Not the user's to fix: a fault in this program or in a plugin's code.
+/// Exit code of a fault in this program or in a plugin's code.
 const INTERNAL: u8 = 2;
 
-/// Why a command did not succeed.
+/// The failure of a command.
 #[derive(Debug)]
 pub struct Failure {
     code: u8,
@@ -21,17 +21,17 @@ pub struct Failure {
 }
 
 impl Failure {
-    /// The user's to fix: exit code 1.
+    /// A failure that the user can fix, with exit code 1.
     pub fn user(error: impl Into<anyhow::Error>) -> Self {
         Self { code: USER_ERROR, error: error.into() }
     }
 
-    /// Not the user's: exit code 2.
+    /// A failure inside of the program or a plugin, with exit code 2.
     pub fn internal(error: impl Into<anyhow::Error>) -> Self {
         Self { code: INTERNAL, error: error.into() }
     }
 
-    /// Of a run: interrupted, a fault of a plugin's code, or the user's to fix.
+    /// A failure of a run: an interruption, a fault of a plugin's code, or an error that the user can fix.
     pub fn of_run(error: anyhow::Error) -> Self {
         let is_plugins = |layer: &(dyn std::error::Error + 'static)| {
             layer.downcast_ref::<PluginError>().is_some_and(|error| !error.is_user_error())
@@ -44,13 +44,13 @@ impl Failure {
         Self { code, error }
     }
 
-    /// What the program ends with.
+    /// The exit code of the program.
     pub fn exit_code(&self) -> ExitCode {
         ExitCode::from(self.code)
     }
 
-    /// The report: `error: ` with the message, its causes, and at the end the hints, which messages carry on
-    /// lines of their own. Ends with a line end.
+    /// The report: `error: ` with the message, its causes, and at the end the hints, which messages carry on lines of
+    /// their own. The report ends with a line end.
     pub fn report(&self) -> String {
         let mut report = String::new();
         let mut remedies = Vec::new();
@@ -74,7 +74,7 @@ impl Failure {
     }
 }
 
-/// By whose fault it is.
+/// Selects the exit code by the side that caused the error.
 impl From<PluginError> for Failure {
     fn from(error: PluginError) -> Self {
         if error.is_user_error() { Self::user(error) } else { Self::internal(error) }

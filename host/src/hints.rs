@@ -1,11 +1,12 @@
-//! Remedies for errors of the core, in terms of this program's options and settings. The core says what was found and expected.
+//! Remedies for errors of the core, in terms of this program's options and settings. The core reports finding and
+//! expectation.
 
 use std::io::ErrorKind;
 
 use medcoss_core::weights::PUBLISHED_FAMILIES;
 use medcoss_core::{DataError, DeviceError, Error, EvaluationError, ModelError, RunError, SettingError, WeightsError};
 
-/// The remedy for an error, without `hint: `; none where the message says all there is to say.
+/// The remedy for an error, without `hint: `; `None` where the message needs no remedy.
 pub(crate) fn hint(error: &Error) -> Option<String> {
     match error {
         Error::Setting(error) => of_setting(error),
@@ -134,7 +135,7 @@ fn of_run(error: &RunError) -> Option<String> {
     })
 }
 
-/// A file system that takes no more.
+/// The remedy for a file system that accepts no more data.
 fn of_file(kind: ErrorKind) -> Option<String> {
     let remedy = match kind {
         ErrorKind::StorageFull | ErrorKind::QuotaExceeded | ErrorKind::FileTooLarge => "make room on its file system",

@@ -1,15 +1,15 @@
-//! Ctrl-C and requests to terminate, while a run is being written: the first one lets it finish the update that it is in and
-//! write a checkpoint, the second one ends the program at once, which costs the time since the last checkpoint and nothing else.
+//! Ctrl-C and requests to terminate while a run is written. The first request lets the run finish its present update
+//! and write a checkpoint. The second ends the program at once and loses only the time since the last checkpoint.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
-/// What a program ends with after Ctrl-C, as shells expect it: 128 and the number of the signal.
+/// Exit code after Ctrl-C, as shells expect it: 128 plus the number of the signal.
 pub const EXIT_CODE: u8 = 130;
 
 static REQUESTED: AtomicBool = AtomicBool::new(false);
 
-/// Listens from now on; `promise` says what stopping leaves behind. Called once for a process; without a way to listen, Ctrl-C ends the
-/// program at once as it always does.
+/// Listens for requests to stop from now on; `promise` names the result that stopping leaves. Called once in a process.
+/// Where listening fails, Ctrl-C ends the program at once as usual.
 pub(crate) fn listen(promise: &'static str) {
     let heard = move || {
         if REQUESTED.swap(true, Ordering::Relaxed) {

@@ -1,10 +1,11 @@
-//! Messages while a command works, on standard error: a line for each `tracing` event of this project's crates.
+//! Messages of a working command on standard error: one line for each `tracing` event of this project's crates.
 //!
 //! ```text
 //! warning: plugin xray 0.1.0: a.png has no date
 //! ```
 //!
-//! Text of plugins was made safe for a terminal where it came in. Results are not messages: they go to standard output, see `output`.
+//! The plugin host has made the text of plugins safe for a terminal. Results are not messages: they go to standard
+//! output, see `output`.
 
 use std::fmt::{Debug, Write as _};
 use std::io::Write as _;
@@ -17,13 +18,14 @@ use tracing::{Event, Level, Metadata, Subscriber};
 use tracing_subscriber::Registry;
 use tracing_subscriber::layer::{Context, Layer, SubscriberExt};
 
-/// Events of other crates are not shown.
+/// Prefix of the targets whose events are shown. Events of other crates are not shown.
 const OWN_TARGETS: &str = "medcoss";
 
 /// The progress bar on the terminal, if there is one.
 static BAR: RwLock<Option<ProgressBar>> = RwLock::new(None);
 
-/// Shows messages from now on: with verbosity 0 warnings and errors, with 1 also information, with 2 and more everything.
+/// Shows messages from now on: warnings and errors with verbosity 0, also information with 1, everything with 2 and
+/// more.
 pub(crate) fn install(verbosity: u8) {
     let most_verbose = match verbosity {
         0 => LevelFilter::WARN,
@@ -31,17 +33,17 @@ pub(crate) fn install(verbosity: u8) {
         _ => LevelFilter::DEBUG,
     };
     let subscriber = Registry::default().with(Lines { most_verbose, sink: to_standard_error });
-    // Fails only where a subscriber is installed already; then that one shows messages.
+    // Fails only where a subscriber is already installed; then that subscriber shows messages.
     let _ = tracing::subscriber::set_global_default(subscriber);
 }
 
-/// Shows messages above a bar from now on, or without one.
+/// Shows messages above a bar from now on, or without a bar.
 pub(crate) fn show_above(bar: Option<ProgressBar>) {
     *BAR.write().unwrap_or_else(PoisonError::into_inner) = bar;
 }
 
 fn to_standard_error(line: &str) {
-    // A closed standard error is no reason to stop.
+    // A closed standard error does not stop the command.
     let write = || drop(writeln!(std::io::stderr().lock(), "{line}"));
     match BAR.read().unwrap_or_else(PoisonError::into_inner).as_ref() {
         Some(bar) => bar.suspend(write),
@@ -49,7 +51,7 @@ fn to_standard_error(line: &str) {
     }
 }
 
-/// Gives each event as a line to a sink.
+/// A `tracing` layer that passes each event to a sink as one line.
 struct Lines<F> {
     most_verbose: LevelFilter,
     sink: F,
@@ -77,11 +79,11 @@ impl<S: Subscriber, F: Fn(&str) + 'static> Layer<S> for Lines<F> {
     }
 }
 
-/// What is shown of an event.
+/// The shown fields of an event.
 #[derive(Default)]
 struct Fields {
     message: String,
-    /// `plugin ID VERSION: `, of a plugin's own messages.
+    /// Prefix `plugin ID VERSION: ` of a plugin's own messages.
     plugin: String,
 }
 

@@ -1,4 +1,4 @@
-//! Results, to standard output. A reader that has gone away (`medcoss plugin list | head -1`) is no error.
+//! Results on standard output. A closed reader (`medcoss plugin list | head -1`) is no error.
 
 use std::io::{ErrorKind, Write};
 
@@ -6,13 +6,13 @@ use serde::Serialize;
 
 use crate::failure::Failure;
 
-/// Writes text that carries its own line ends.
+/// Writes text that contains its line ends.
 ///
 /// # Errors
 /// A standard output that cannot be written to, such as a file on a full disk.
 pub(crate) fn print(text: &str) -> Result<(), Failure> {
     let written = match medcoss_plugin_host::original_stdout() {
-        // Standard output itself is where plugins print.
+        // Plugins print to the process's standard output itself.
         Some(mut file) => file.write_all(text.as_bytes()),
         None => {
             let mut out = std::io::stdout().lock();
@@ -27,7 +27,7 @@ pub(crate) fn print(text: &str) -> Result<(), Failure> {
     }
 }
 
-/// Writes one JSON value, indented, and nothing else.
+/// Writes one JSON value with indentation.
 ///
 /// # Errors
 /// As [`print()`].

@@ -1,5 +1,4 @@
-//! What a person sees while stages run: a bar on a terminal, one plain line per interval elsewhere. Also keeps the
-//! times that `metrics.jsonl` leaves out.
+//! Progress of stages and other work: a bar on a terminal, one plain line per interval elsewhere.
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
@@ -20,16 +19,16 @@ pub(crate) fn bar(template: &str, n: usize, quiet: bool) -> ProgressBar {
         return ProgressBar::hidden();
     }
     let bar = ProgressBar::new(n as u64);
-    // Templates are fixed; should one ever be wrong, the default style still shows progress.
+    // Templates are constants. With a wrong template the default style still shows progress.
     let style = ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar());
     bar.set_style(style.progress_chars("=> "));
     bar.enable_steady_tick(Duration::from_millis(250));
     bar
 }
 
-/// Watches the stages of a run.
+/// Observer that shows the progress of a run's stages.
 pub struct Progress {
-    /// On a terminal.
+    /// The progress bar on a terminal.
     bar: Option<ProgressBar>,
     quiet: bool,
     interval: Duration,
@@ -37,7 +36,7 @@ pub struct Progress {
     /// Name of the stage's own losses.
     own: String,
     epochs: usize,
-    /// Steps of the stage, and those already behind when it was continued.
+    /// Number of the stage's steps, and of the steps that were finished when it was continued.
     n_steps: usize,
     steps_done: usize,
     samples_done: usize,
@@ -48,7 +47,8 @@ pub struct Progress {
 }
 
 impl Progress {
-    /// `quiet` shows nothing; otherwise a line every `interval` where standard error is no terminal.
+    /// An observer that writes a line every `interval` where standard error is no terminal; with `quiet` it shows
+    /// nothing.
     pub fn new(quiet: bool, interval: Duration) -> Self {
         let now = Instant::now();
         Self {
@@ -67,7 +67,7 @@ impl Progress {
         }
     }
 
-    /// A line for people, above the bar if there is one.
+    /// Shows a line for people, above the bar if there is one.
     pub fn say(&self, line: &str) {
         match &self.bar {
             Some(bar) => bar.println(line),
@@ -76,7 +76,7 @@ impl Progress {
         }
     }
 
-    /// Takes the bar away; later lines start on a clean line.
+    /// Removes the bar. Later lines start on a clean line.
     pub fn clear(&mut self) {
         if let Some(bar) = self.bar.take() {
             messages::show_above(None);
@@ -118,7 +118,7 @@ impl Observer for Progress {
         } else if !self.quiet && std::io::stderr().is_terminal() {
             let bar = ProgressBar::new(self.n_steps as u64).with_prefix(self.prefix.clone());
             let template = "{prefix:20} [{bar:24}] {percent:>3} % {per_sec}, {eta} left  {msg}";
-            // The template is fixed; should it ever be wrong, the default style still shows progress.
+            // The template is a constant. With a wrong template the default style still shows progress.
             let style = ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar());
             bar.set_style(style.progress_chars("=> "));
             bar.enable_steady_tick(Duration::from_millis(250));
@@ -200,14 +200,14 @@ pub(crate) struct WorkBar {
 }
 
 impl WorkBar {
-    /// `template` as indicatif has it, with `msg` for what is being done.
+    /// A bar from an indicatif template with `msg` for the present activity.
     pub(crate) fn new(template: &str, quiet: bool) -> Self {
         let bar = bar(template, 0, quiet);
         messages::show_above(Some(bar.clone()));
         Self { bar, activity: RefCell::default() }
     }
 
-    /// Takes the bar away.
+    /// Removes the bar.
     pub(crate) fn finish(self) {
         messages::show_above(None);
         self.bar.finish_and_clear();

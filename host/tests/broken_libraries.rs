@@ -6,7 +6,7 @@ use std::path::Path;
 use medcoss_abi::CONTRACT_MINOR as MINOR;
 use medcoss_test_support::sandbox::{Sandbox, build_folder, header_at, put_fixture, put_spoilt, replace};
 
-/// Looks at a file by its path, which must fail as expected, and lists its folder, which must go on and tell the same.
+/// Looks at a file by its path, which must fail as expected, and lists its folder, which must succeed and report the same error.
 fn is_refused(sandbox: &Sandbox, path: &Path, reason: &str, hint: &str) {
     let inspected = sandbox.run(["plugin", "inspect", path.to_str().unwrap()]);
     assert_eq!(inspected.code, 1, "{inspected:?}");

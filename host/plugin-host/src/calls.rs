@@ -1,4 +1,5 @@
-//! Calls into plugins: which plugin a thread is calling, and the messages that plugins emit on the way, which become `tracing` events.
+//! Calls into plugins: the plugin that each thread is calling, and the messages of plugins, which become `tracing`
+//! events.
 
 use std::cell::RefCell;
 use std::mem::ManuallyDrop;
@@ -14,17 +15,17 @@ use crate::untrusted_text::untrusted_bytes;
 pub const PLUGIN_TARGET: &str = "medcoss::plugin";
 
 thread_local! {
-    /// The plugin that this thread is calling. Plugins spawn no threads, so their messages come on the caller's. Without a
-    /// destructor, so that it can be asked when the process ends, see [`current`].
+    /// The plugin that this thread is calling. Plugins spawn no threads, so a plugin's messages come on the caller's
+    /// thread. The value has no destructor, so that [`current`] can read it when the process ends.
     static CURRENT: RefCell<ManuallyDrop<Option<Arc<str>>>> = const { RefCell::new(ManuallyDrop::new(None)) };
 }
 
-/// What plugins are given.
+/// The services that the host gives to plugins.
 pub(crate) fn services() -> HostServices {
     HostServices { log: emit }
 }
 
-/// Runs a call into the plugin `name`, so that its messages carry its name.
+/// Runs a call into the plugin `name`, so that the plugin's messages carry its name.
 pub(crate) fn during<T>(name: &Arc<str>, call: impl FnOnce() -> T) -> T {
     let before = CURRENT.with(|current| current.replace(ManuallyDrop::new(Some(name.clone()))));
     let answer = call();
@@ -33,7 +34,7 @@ pub(crate) fn during<T>(name: &Arc<str>, call: impl FnOnce() -> T) -> T {
     answer
 }
 
-/// The plugin that this thread is calling, if it is.
+/// The plugin that this thread is calling, or `None` outside of calls.
 pub(crate) fn current() -> Option<Arc<str>> {
     CURRENT.with(|current| (**current.borrow()).clone())
 }
@@ -41,7 +42,7 @@ pub(crate) fn current() -> Option<Arc<str>> {
 /// Emits a plugin's message. A subscriber that panics must not unwind into the plugin.
 extern "C" fn emit(level: u32, message: RStr<'_>) {
     let _ = catch_unwind(AssertUnwindSafe(|| {
-        // The plugin promises UTF-8; nothing guarantees it.
+        // The contract requires UTF-8, but nothing guarantees it.
         let message = untrusted_bytes(message.as_rslice().as_slice());
         let name = current();
         let plugin = name.as_deref().unwrap_or("(unknown)");

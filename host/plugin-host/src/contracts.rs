@@ -1,20 +1,20 @@
-//! The versions of the plugin contract that this host speaks, newest first. A library may carry a plugin by several of them; the first
-//! that it has is taken. A version that is added here comes before the others and takes nothing away from them.
+//! The versions of the plugin contract that this host supports, newest first. A library may export a plugin by several
+//! versions; the host uses the first that it finds. A new version is added before the others and removes none.
 
 use medcoss_abi::{CONTRACT_MAJOR, PluginHeader, PluginTable, Rejection};
 
-/// What the symbols of every version begin with; the version's number, `_` and the plugin's id follow.
+/// Prefix of the exported symbols of every version. The version's number, `_` and the plugin's id follow.
 const SYMBOLS: &str = "medcoss_plugin_v";
 
-/// One version.
+/// One version of the plugin contract.
 #[derive(Debug, Clone, Copy)]
 pub struct Contract {
-    /// Its number.
+    /// Number of the version.
     pub major: u32,
-    /// Bytes that the exported header has, at least.
+    /// Smallest size of the exported header in bytes.
     pub header_bytes: u64,
-    /// Compares a header with this side's, part by part, and gives the functions that the host calls: those of the plugin, or some that
-    /// translate into them.
+    /// Compares a header with the host's own definition, part by part, and returns the functions that the host calls:
+    /// the plugin's own, or functions that translate into them.
     ///
     /// # Safety
     /// The pointer is that of a symbol of this version with at least as many bytes, aligned, in a library that is never unloaded.
@@ -25,7 +25,7 @@ pub struct Contract {
 pub const V1: Contract =
     Contract { major: CONTRACT_MAJOR, header_bytes: size_of::<PluginHeader>() as u64, accept: accept_v1 };
 
-/// All of them, newest first.
+/// All supported versions, newest first.
 pub const CONTRACTS: &[Contract] = &[V1];
 
 /// # Safety
@@ -37,19 +37,19 @@ unsafe fn accept_v1(header: *const ()) -> Result<&'static PluginTable, Rejection
 }
 
 impl Contract {
-    /// The symbol of a plugin.
+    /// The name of the symbol that exports the plugin `id`.
     pub(crate) fn symbol(&self, id: &str) -> String {
         format!("{SYMBOLS}{}_{id}", self.major)
     }
 }
 
-/// Version and id that a symbol stands for; none if it is no plugin's.
+/// Version and plugin id that a symbol stands for, or `None` if the symbol exports no plugin.
 pub(crate) fn version_and_id(symbol: &str) -> Option<(u32, &str)> {
     let (version, id) = symbol.strip_prefix(SYMBOLS)?.split_once('_')?;
     Some((version.parse().ok()?, id))
 }
 
-/// The versions of some contracts, for messages: `1`, or `2 and 1`.
+/// The version numbers of some contracts for messages: `1`, or `2 and 1`.
 pub(crate) fn spoken(contracts: &[Contract]) -> String {
     contracts.iter().map(|contract| contract.major.to_string()).collect::<Vec<_>>().join(" and ")
 }

@@ -1,4 +1,4 @@
-//! An open dataset: everything about its samples, checked, and the samples themselves.
+//! An open dataset: its checked properties and its samples.
 
 use std::path::Path;
 
@@ -24,22 +24,22 @@ const PNG_SIGNATURE: &[u8] = b"\x89PNG\r\n\x1a\n";
 /// Tokens of one sample.
 #[derive(Debug, Clone, Copy)]
 pub enum Tokens<'a> {
-    /// `[n_tokens * d_token]`.
+    /// Continuous tokens, `[n_tokens * d_token]`.
     Continuous(&'a [f32]),
-    /// `[length]`.
+    /// Discrete tokens, `[length]`.
     Discrete(&'a [i32]),
 }
 
-/// Something a person can look at.
+/// Tokens rendered as an image or as text for people.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Rendered {
-    /// The bytes of a PNG file.
+    /// An image as the bytes of a PNG file.
     Png(Vec<u8>),
-    /// Text.
+    /// A text.
     Text(String),
 }
 
-/// An open dataset; closed when dropped. Asked by many threads at once, as the contract allows.
+/// An open dataset, which closes when it is dropped. Many threads may call it at once, as the contract allows.
 #[derive(Debug)]
 pub struct OpenDataset {
     plugin: Plugin,
@@ -52,11 +52,11 @@ pub struct OpenDataset {
 }
 
 impl Plugin {
-    /// Opens a dataset: names of options are compared with the plugin's schema, then the plugin is asked, then its
-    /// answers about the samples are checked.
+    /// Opens a dataset: compares the names of options with the plugin's schema, asks the plugin, then checks the
+    /// plugin's answers about the samples.
     ///
     /// # Errors
-    /// Options that do not exist; what the plugin reports; answers that break the contract.
+    /// Unknown options; errors that the plugin reports; answers that break the contract.
     pub fn open(&self, request: &Open) -> Result<OpenDataset, PluginError> {
         let refused = |message: String| PluginError::request(self.name(), "open", message);
         if request.data.is_empty() {
@@ -72,7 +72,7 @@ impl Plugin {
 }
 
 impl OpenDataset {
-    /// Asks for everything that is known before a sample is read, and checks it.
+    /// Asks for every property that is known before a sample is read, and checks it.
     pub(crate) fn new(plugin: Plugin, handle: OpenHandle) -> Result<Self, PluginError> {
         let geometry: Geometry = ask(&plugin, &handle, operation::GEOMETRY)?;
         let shape = Shape::new(&geometry).map_err(|violation| plugin.violation(operation::GEOMETRY, &violation))?;
@@ -88,22 +88,22 @@ impl OpenDataset {
         Ok(Self { plugin, handle, geometry, shape, ids, labels, fingerprint })
     }
 
-    /// The plugin.
+    /// The plugin that opened the dataset.
     pub fn plugin(&self) -> &Plugin {
         &self.plugin
     }
 
-    /// Geometry as the plugin declared it.
+    /// Geometry of the samples as the plugin declared it.
     pub fn geometry(&self) -> &Geometry {
         &self.geometry
     }
 
-    /// The same, checked and multiplied out.
+    /// Checked shape of the samples, computed from the geometry.
     pub fn shape(&self) -> &Shape {
         &self.shape
     }
 
-    /// Sample ids in index order: unique, relative, at least one.
+    /// Sample ids in index order: unique, relative paths, at least one.
     pub fn ids(&self) -> &[String] {
         &self.ids
     }
@@ -113,19 +113,19 @@ impl OpenDataset {
         &self.labels
     }
 
-    /// Hexadecimal digest that changes when the data do.
+    /// Hexadecimal digest of the data. It changes when the data change.
     pub fn fingerprint(&self) -> &str {
         &self.fingerprint
     }
 
-    /// Decodes, augments, tokenises and masks `n` samples into the batch, whose buffers are resized to them. A sample's
-    /// bytes depend on its index, its seed and the view alone.
+    /// Decodes, augments, tokenises and masks `n` samples into the batch, whose buffers are resized to them. The bytes
+    /// of a sample depend on its index, its seed and the view alone.
     ///
     /// Invalid samples, and samples whose values break the contract, are listed by ascending slot; their parts of the batch
     /// are void. All others were checked: see [`Batch`].
     ///
     /// # Errors
-    /// A request that does not fit the dataset or the memory; what the plugin reports of the call as a whole.
+    /// A request that does not fit the dataset or the memory; an error of the whole call that the plugin reports.
     pub fn fill(
         &self,
         view: View,
@@ -168,7 +168,7 @@ impl OpenDataset {
         Ok(failures)
     }
 
-    /// The plugin's own sample errors, by slot; the first of several counts.
+    /// The sample errors that the plugin reported, by slot. The first of several errors for one slot counts.
     fn reported(&self, indices: &[u64], errors: &[SampleError]) -> Result<Vec<Option<String>>, PluginError> {
         let mut reported = vec![None; indices.len()];
         for error in errors {
@@ -187,10 +187,11 @@ impl OpenDataset {
         SampleFailure { slot, message: format!("plugin {} ({operation}): {named}{what}", self.plugin.name()), id }
     }
 
-    /// Writes what was learned from the data (a vocabulary, say) into an existing folder, and gives the files' names.
+    /// Writes the assets that the plugin derived from the data (a vocabulary, for example) into an existing folder, and
+    /// returns the files' names.
     ///
     /// # Errors
-    /// What the plugin reports; names that are not plain or not there.
+    /// An error that the plugin reports; file names that contain a path or do not exist.
     pub fn save_assets(&self, folder: &Path) -> Result<Vec<String>, PluginError> {
         let operation = operation::SAVE_ASSETS;
         let body = self.plugin.body(operation, &SaveAssets { folder: folder.to_path_buf() })?;
@@ -199,10 +200,11 @@ impl OpenDataset {
         Ok(names)
     }
 
-    /// Writes samples into an existing empty folder from which they can be opened again without the dataset, and says how.
+    /// Writes samples into an existing empty folder, from which they can be opened again without the dataset, and
+    /// returns how to open them.
     ///
     /// # Errors
-    /// A plugin that cannot do this; what it reports; entries in its answer that are not there.
+    /// A plugin that cannot write samples; an error that the plugin reports; missing entries of its answer.
     pub fn keep(&self, request: &Keep) -> Result<Synthesised, PluginError> {
         let operation = operation::KEEP;
         let body = self.plugin.body(operation, request)?;
@@ -211,10 +213,10 @@ impl OpenDataset {
         Ok(kept)
     }
 
-    /// Tokens back to something a person can look at. None when the plugin does not do this.
+    /// Renders tokens as an image or as text for people. `None` when the plugin does not render tokens.
     ///
     /// # Errors
-    /// Tokens of another kind or number; what the plugin reports; an answer that is not what the plugin declared.
+    /// Tokens of another kind or number; an error that the plugin reports; an answer that differs from the declaration.
     pub fn render(&self, tokens: Tokens<'_>) -> Result<Option<Rendered>, PluginError> {
         let operation = operation::RENDER;
         let Some(kind) = self.plugin.description().renders else { return Ok(None) };

@@ -9,7 +9,7 @@ use sha2::{Digest, Sha256};
 /// Bytes that are read at a time.
 const BLOCK: usize = 1 << 16;
 
-/// Digest of a file's content.
+/// SHA-256 of a file's content.
 ///
 /// # Errors
 /// A file that cannot be read.
@@ -25,7 +25,7 @@ pub(crate) fn sha256_of_file(path: &Path) -> io::Result<String> {
     }
 }
 
-/// Digest of bytes.
+/// SHA-256 of bytes.
 pub(crate) fn sha256_of_bytes(bytes: &[u8]) -> String {
     hexadecimal(&Sha256::digest(bytes))
 }

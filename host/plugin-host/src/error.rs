@@ -1,18 +1,18 @@
-//! A call into a plugin that failed.
+//! Errors of calls into plugins.
 
 use medcoss_abi::{code, message::ErrorBody};
 
 use crate::untrusted_text::{untrusted_bytes, untrusted_text};
 
-/// Causes that are kept of a plugin's error.
+/// Largest number of causes that are kept of a plugin's error.
 const MOST_CAUSES: usize = 8;
-/// Longest body in bytes that is taken apart. Of a longer one the beginning is shown, and nothing of it is copied.
+/// Longest error body in bytes that is parsed. A longer body is shown from its beginning and not copied.
 const LONGEST_BODY: usize = 4 << 20;
 
-/// Whose fault it is.
+/// The side that caused a failed call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Fault {
-    /// The request was refused before the plugin was asked.
+    /// The host refused the request before it asked the plugin.
     Request,
     /// The plugin reported an error, with this [`medcoss_abi::code`].
     Reported(i32),
@@ -20,23 +20,23 @@ pub enum Fault {
     Contract,
 }
 
-/// A call that failed: which plugin, which operation, why. Causes are its `source` chain.
+/// A failed call into a plugin: the plugin, the operation, and the reason. The causes are the error's `source` chain.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("plugin {plugin} ({operation}): {message}")]
 pub struct PluginError {
-    /// Id and version.
+    /// Id and version of the plugin.
     pub plugin: String,
-    /// The operation, as in the contract.
+    /// Name of the operation, as in the contract.
     pub operation: String,
-    /// Whose fault it is.
+    /// The side that caused the failure.
     pub fault: Fault,
-    /// What was found and what was expected; a remedy on a line of its own.
+    /// Finding and expectation; the remedy follows on a line of its own.
     pub message: String,
     #[source]
     cause: Option<Box<Cause>>,
 }
 
-/// What lies beneath an error of a plugin.
+/// A cause beneath a plugin's error.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{message}")]
 struct Cause {
@@ -46,7 +46,8 @@ struct Cause {
 }
 
 impl PluginError {
-    /// Whether the user can fix it: settings, files, kinds of files. Otherwise the plugin's code is at fault.
+    /// Whether the user can fix the error: settings, files, unsupported file types. Otherwise the plugin's code is at
+    /// fault.
     pub fn is_user_error(&self) -> bool {
         match self.fault {
             Fault::Request => true,
@@ -57,12 +58,12 @@ impl PluginError {
         }
     }
 
-    /// Refused before the plugin was asked.
+    /// An error for a request that the host refused before it asked the plugin.
     pub(crate) fn request(plugin: &str, operation: &str, message: impl Into<String>) -> Self {
         Self::new(plugin, operation, Fault::Request, message.into())
     }
 
-    /// An answer that breaks the contract.
+    /// An error for an answer that breaks the contract.
     pub(crate) fn contract(plugin: &str, operation: &str, message: impl AsRef<str>) -> Self {
         let message = format!(
             "{}\nhint: this is a fault in the plugin; report it to its authors, or use another version",
@@ -71,9 +72,9 @@ impl PluginError {
         Self::new(plugin, operation, Fault::Contract, message)
     }
 
-    /// The plugin's own report. A body that is not as the contract says is shown as it is.
+    /// The error that the plugin reported. A body that breaks the contract's format is shown unparsed.
     pub(crate) fn reported(plugin: &str, operation: &str, error: &medcoss_abi::PluginError) -> Self {
-        // Nothing says that it is UTF-8, but the plugin.
+        // Only the plugin's promise says that the body is UTF-8.
         let body = error.body.as_rstr().as_rslice().as_slice();
         let parsed = (body.len() <= LONGEST_BODY).then(|| serde_json::from_slice(body).ok()).flatten();
         let ErrorBody { message, causes } = parsed.unwrap_or_else(|| ErrorBody {

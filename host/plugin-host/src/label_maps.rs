@@ -1,4 +1,4 @@
-//! Segmentation masks of samples: asked for where the plugin offers them, and the answer checked.
+//! Segmentation masks of samples: the request to plugins that provide them, and the checks of the answer.
 
 use medcoss_abi::label_maps::decode;
 use medcoss_abi::message::LabelMaps;
@@ -13,31 +13,31 @@ use crate::{Plugin, SampleFailure};
 /// The segmentation mask of one sample, in the geometry of its evaluation view.
 #[derive(Debug, Clone, PartialEq)]
 pub struct LabelMap {
-    /// `[rows, columns]`, `[depth, rows, columns]` or of another number of axes: the axes of the sample's grid of tokens, each a
-    /// multiple of the grid's.
+    /// Side lengths of the mask: `[rows, columns]`, `[depth, rows, columns]`, or another number of axes. The axes are
+    /// those of the sample's token grid, and each length is a multiple of the grid's.
     pub shape: Vec<usize>,
-    /// Distance of neighbours along each axis in mm, where it is known; positive.
+    /// Distance of neighbouring values along each axis in mm, positive; `None` where it is unknown.
     pub spacing_mm: Option<Vec<f64>>,
-    /// As many as the product of `shape`, the last axis fastest; 0 is the background, padding included.
+    /// Labels, the last axis fastest, as many as the product of `shape`. 0 is the background, padding included.
     pub values: Vec<u16>,
 }
 
 impl Plugin {
-    /// Whether its datasets answer with segmentation masks.
+    /// Whether the plugin's datasets provide segmentation masks.
     pub fn has_label_maps(&self) -> bool {
         self.description().operations.iter().any(|known| known == LABEL_MAPS)
     }
 }
 
 impl OpenDataset {
-    /// The label maps of samples, in the order of the request's indices, or why a sample has none.
+    /// The segmentation masks of samples in the order of the request's indices, or the reason why a sample has none.
     ///
     /// All label maps have one shape, of as many axes as the grid of tokens, whose sides are multiples of the grid's; spacings
     /// are positive.
     ///
     /// # Errors
-    /// A plugin without this operation; a request that does not fit the dataset; what the plugin reports of the call as a
-    /// whole; an answer that breaks the contract.
+    /// A plugin without this operation; a request that does not fit the dataset; an error of the whole call that the
+    /// plugin reports; an answer that breaks the contract.
     pub fn label_maps(&self, request: &LabelMaps) -> Result<Vec<Result<LabelMap, SampleFailure>>, PluginError> {
         let plugin = self.plugin();
         let refused = |message: String| PluginError::request(plugin.name(), LABEL_MAPS, message);

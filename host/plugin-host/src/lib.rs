@@ -1,5 +1,5 @@
-//! The plugin host of medcoss: finds modality plugins, probes them, loads them, calls them, and checks every answer. Usable by itself: it knows
-//! neither models nor a terminal.
+//! The plugin host of medcoss: finds modality plugins, probes them, loads them, calls them, and checks every answer.
+//! The crate is usable by itself, without models and without a terminal.
 //!
 //! ```no_run
 //! use medcoss_plugin_host::{Loading, PluginRegistry, Probe, Search, SearchEnvironment, serve_if_asked};
@@ -15,19 +15,19 @@
 //! ```
 //!
 //! ```text
-//! search         which folders, in which order
-//! symbols        which plugins a file carries, read from its symbol table; no code of it runs
-//! registry       which file or linked-in plugin answers for which id
-//! probe          a child process loads the file first: probe_child, probe_outcome, probe_cache; plugin_info: what is known then
-//! contracts      which versions of the contract are spoken
-//! library        dlopen, the header's checks, attach; process_guard: what a plugin can do to its process
-//! plugin         describe, invoke; calls: whose messages are whose
+//! search         the folders to search, in their order
+//! symbols        the plugins that a file exports, read from its symbol table; no code of the file runs
+//! registry       the file or linked-in plugin for each id
+//! probe          loading the file in a child process first: probe_child, probe_outcome, probe_cache, plugin_info
+//! contracts      the supported versions of the contract
+//! library        dlopen, the checks of the header, attach; process_guard: protection of the process
+//! plugin         describe, invoke; calls: the messages of each plugin
 //! dataset        open, query, fill, close; label_maps
 //! untrusted_text texts of plugins, made safe to print
 //! ```
 //!
-//! Checked shapes, guarded buffers and the checks of answers are those of `medcoss-caller`, which the conformance rules share. Unsafe code is
-//! in `contracts`, `library` and `process_guard`.
+//! `medcoss-caller` provides the checked shapes, the guarded buffers and the checks of answers, which the conformance
+//! rules share. Unsafe code is in `contracts`, `library` and `process_guard`.
 
 #![deny(clippy::undocumented_unsafe_blocks)]
 

@@ -1,14 +1,16 @@
-//! The border: the only place with `libloading`. Unsafe code is here, in `contracts` and in `process`.
+//! Opening plugin libraries: the only file that uses `libloading`. Unsafe code is here, in `contracts` and in
+//! `process_guard`.
 //!
 //! The life of a plugin library:
-//! 1. `symbols` has read the ids from the file; nothing of it has run.
-//! 2. [`header_of`] opens it: its constructors run, its symbols stay its own (`RTLD_LOCAL`), all of its references are
-//!    resolved at once (`RTLD_NOW`), so that a missing one is an error now and not a crash later.
+//! 1. `symbols` has read the ids from the file; no code of it has run.
+//! 2. [`header_of`] opens the library: its constructors run, its symbols stay local (`RTLD_LOCAL`), and all references
+//!    are resolved at once (`RTLD_NOW`), so that a missing one is an error now and not a crash later.
 //! 3. The header's magic, version, size and layout are compared (`PluginHeader::check`).
-//! 4. [`attach`] gives it the host's services, once; then it is described, and used.
-//! 5. It is never unloaded: its threads' local values, its tables and its strings may be referred to until the end.
+//! 4. [`attach`] passes the host's services to the plugin once; then the plugin is described and used.
+//! 5. The library is never unloaded: thread-local values, tables and strings of it may be referred to until the process
+//!    ends.
 //!
-//! Plugins are native code: whatever is checked here guards against mistakes, not against malice.
+//! Plugins are native code: these checks guard against mistakes, not against malice.
 
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -27,30 +29,30 @@ pub(crate) struct Loaded {
 }
 
 impl Loaded {
-    /// The functions, after the header was compared with this side's.
+    /// The plugin's functions, after the header was compared with the host's own definition.
     pub(crate) fn table(self) -> Result<&'static PluginTable, Rejection> {
-        // SAFETY: `header_of` has looked at the pointer; `symbols` has seen to the size; the library stays.
+        // SAFETY: `header_of` has checked the pointer and `symbols` the size; the library is never unloaded.
         unsafe { (self.contract.accept)(self.header) }
     }
 }
 
-/// Opens the library and takes the header of the plugin `id` from it, by the first of the contracts that it has it by.
+/// Opens the library and reads the header of the plugin `id`, by the first of the contracts that the library supports.
 ///
 /// # Errors
-/// What the dynamic loader says.
+/// A library that the dynamic loader refuses, with its message.
 pub(crate) fn header_of(path: &Path, id: &str, contracts: &[Contract]) -> Result<Loaded, String> {
-    // Without a slash in it, a name would be looked for in the system's folders.
+    // The loader would search a name without a slash in the system's folders.
     let whole = path.canonicalize().map_err(|error| error.to_string())?;
     let message = |error: libloading::Error| match std::error::Error::source(&error) {
         Some(beneath) => beneath.to_string(),
         None => error.to_string(),
     };
-    // SAFETY: constructors of a plugin may do what safe code may; the contract says so and nothing can check it.
+    // SAFETY: the contract allows a plugin's constructors only what safe code may do; no check can prove it.
     let library = unsafe { Library::open(Some(whole.as_path()), RTLD_NOW | RTLD_LOCAL) }.map_err(message)?;
     let mut found = Err(format!("it has no plugin {id}"));
     for &contract in contracts {
         let symbol = contract.symbol(id);
-        // SAFETY: the symbol's address is taken, and nothing read from there.
+        // SAFETY: only the symbol's address is taken; no memory behind it is read.
         match unsafe { library.get::<*const ()>(symbol.as_str()) } {
             Ok(header) if header.is_null() || !header.cast::<PluginHeader>().is_aligned() => {
                 found = Err(format!("symbol {symbol} has no valid address"));
@@ -63,16 +65,16 @@ pub(crate) fn header_of(path: &Path, id: &str, contracts: &[Contract]) -> Result
         }
         break;
     }
-    // The library stays for good, which is what makes the header static.
+    // The library is never unloaded, so the header is static.
     std::mem::forget(library);
     found
 }
 
-/// Opens the library and takes the header by which version 1 of the contract knows the plugin `id`. Nothing of it was compared
-/// yet.
+/// Opens the library and reads the header of the plugin `id` by version 1 of the contract. The header is not yet
+/// compared.
 ///
 /// # Errors
-/// What the dynamic loader says.
+/// A library that the dynamic loader refuses, with its message.
 pub fn v1_header_of(path: &Path, id: &str) -> Result<&'static PluginHeader, String> {
     let loaded = header_of(path, id, &[V1])?;
     // SAFETY: not null, aligned (`header_of`), large enough (`symbols`), never unloaded; by the contract behind its name it is a
@@ -91,12 +93,12 @@ pub(crate) fn attach(table: &'static PluginTable) {
     }
 }
 
-/// An open dataset's handle; closes it when dropped.
+/// The handle of an open dataset. Dropping it closes the dataset.
 #[derive(Debug)]
 pub(crate) struct OpenHandle {
     handle: DatasetHandle,
     close: extern "C" fn(DatasetHandle),
-    /// Of the plugin.
+    /// Name of the plugin.
     name: Arc<str>,
 }
 
@@ -107,13 +109,13 @@ unsafe impl Send for OpenHandle {}
 unsafe impl Sync for OpenHandle {}
 
 impl OpenHandle {
-    /// Takes over a handle that `open` of this table gave. None when it is null, which is no dataset.
+    /// Takes over a handle that `open` of this table returned. `None` for a null handle, which stands for no dataset.
     pub(crate) fn new(handle: DatasetHandle, table: &'static PluginTable, name: &Arc<str>) -> Option<Self> {
-        // Not `then_some`: a value that is made and dropped would close the handle.
+        // Not `then_some`: it would construct and drop a value, which closes the handle.
         (!handle.0.is_null()).then(|| Self { handle, close: table.close, name: name.clone() })
     }
 
-    /// For calls of the same table.
+    /// The raw handle, for calls of the same table.
     pub(crate) fn get(&self) -> DatasetHandle {
         self.handle
     }

@@ -1,4 +1,4 @@
-//! Where a plugin comes from, and a plugin that was found but not used.
+//! The location of a plugin, and the error for a plugin that was found and cannot be used.
 
 use std::fmt;
 use std::path::PathBuf;
@@ -7,21 +7,22 @@ use serde::Serialize;
 
 use crate::digest::sha256_of_file;
 
-/// Where a plugin comes from.
+/// Location of a plugin: a library file, or this program itself.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(tag = "kind", rename_all = "kebab-case")]
 pub enum PluginLocation {
     /// A shared library.
     Library {
-        /// The file.
+        /// Path of the library file.
         path: PathBuf,
     },
-    /// Linked into this program.
+    /// The plugin is linked into this program.
     BuiltIn,
 }
 
 impl PluginLocation {
-    /// SHA-256 of the library's file, 64 hexadecimal digits. None of a built-in plugin: it is this program's own.
+    /// SHA-256 of the library file as 64 hexadecimal digits. `None` for a built-in plugin, which is part of this
+    /// program.
     ///
     /// # Errors
     /// A file that cannot be read.
@@ -40,14 +41,14 @@ impl fmt::Display for PluginLocation {
     }
 }
 
-/// A file (or a built-in plugin) that was found and is not used, and why.
+/// A plugin that was found and cannot be used, with the reason.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, thiserror::Error)]
 #[error("{location}: {reason}{}", hint_line(.hint))]
 pub struct LoadError {
-    /// What was refused.
+    /// Location of the refused plugin.
     #[serde(rename = "location")]
     pub location: PluginLocation,
-    /// What was found and what was expected.
+    /// Finding and expectation.
     pub reason: String,
     /// The remedy.
     pub hint: Option<String>,
@@ -58,12 +59,12 @@ fn hint_line(hint: &Option<String>) -> String {
 }
 
 impl LoadError {
-    /// With what was found and the remedy.
+    /// An error with a reason and a remedy.
     pub(crate) fn new(location: &PluginLocation, reason: impl fmt::Display, hint: impl fmt::Display) -> Self {
         Self { location: location.clone(), reason: reason.to_string(), hint: Some(hint.to_string()) }
     }
 
-    /// From text that may carry its remedy on a line of its own.
+    /// An error from text that may carry its remedy on a line of its own.
     pub(crate) fn from_text(location: &PluginLocation, text: &str) -> Self {
         let (reason, hint) = match text.split_once("\nhint: ") {
             Some((reason, hint)) => (reason, Some(hint.to_string())),

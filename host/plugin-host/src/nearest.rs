@@ -1,7 +1,7 @@
-//! The name that somebody probably meant.
+//! The name most similar to a misspelt one, for hints.
 
-/// The name with the fewest slips to the given one, if they are few for its length, or else the first that it begins; of
-/// equals the first.
+/// The most similar name: the name with the smallest edit distance to the given one, if that is small for its length,
+/// otherwise the first name that the given one is a prefix of. Of equal names, the first.
 pub fn nearest<'a>(given: &str, names: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     let given = given.to_lowercase();
     let most_slips = given.chars().count().div_ceil(3);
@@ -17,7 +17,7 @@ pub fn nearest<'a>(given: &str, names: impl IntoIterator<Item = &'a str>) -> Opt
     best.map(|(name, _)| name)
 }
 
-/// `did you mean "x"? ` or nothing, for the start of a hint.
+/// The text `did you mean "x"? ` for the start of a hint, or an empty text when no name is similar.
 pub fn did_you_mean<'a>(given: &str, names: impl IntoIterator<Item = &'a str>) -> String {
     nearest(given, names).map(|name| format!("did you mean {name:?}? ")).unwrap_or_default()
 }

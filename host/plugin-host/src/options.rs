@@ -1,5 +1,5 @@
-//! Options of plugins, as their JSON Schema describes them: what `inspect` shows, and names checked before a plugin is
-//! asked. Values are the plugin's own to judge.
+//! Options of plugins, read from their JSON Schema: `inspect` lists them, and names are checked before a plugin is
+//! called. The plugin itself checks the values.
 
 use medcoss_caller::options::present_name;
 use serde::Serialize;
@@ -7,33 +7,33 @@ use serde_json::{Map, Value};
 
 use crate::nearest::did_you_mean;
 
-/// How deep references and nested tables are followed: schemas may refer to themselves.
+/// Largest depth to which references and nested tables are followed, since schemas may refer to themselves.
 const DEEPEST: usize = 4;
 
-/// One option.
+/// One option of a plugin.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct PluginOption {
-    /// Name; options inside of a table carry the table's name before a dot.
+    /// Name of the option. An option inside of a table carries the table's name before a dot.
     pub name: String,
-    /// Kind of value, for people: `integer`, `[number, number]`, `"a" | "b"`.
+    /// Type of the value, for people: `integer`, `[number, number]`, `"a" | "b"`.
     pub kind: String,
-    /// Value when it is not given; none when the schema says nothing.
+    /// Default value, or `None` when the schema gives none.
     pub default: Option<Value>,
-    /// What it does.
+    /// Description of the option's effect.
     pub description: String,
 }
 
-/// All options of a schema, those of a table behind the table. Empty when the schema lists none.
+/// All options of a schema. Options of a table follow the table. Empty when the schema lists none.
 pub fn list(schema: &Value) -> Vec<PluginOption> {
     let mut options = Vec::new();
     collect(schema, schema, "", &mut options, 0);
     options
 }
 
-/// Compares the names of options with those that the schema lists.
+/// Compares the names of given options with the schema's.
 ///
 /// # Errors
-/// A former name, with the present one; a name that does not exist, with the nearest that does; options that are no table.
+/// A former name, with the present one; a name that does not exist, with the nearest that does; options that are not a table.
 pub fn check_names(schema: &Value, options: &Value) -> Result<(), String> {
     let given = match options {
         Value::Null => return Ok(()),
@@ -162,7 +162,7 @@ fn joined(kinds: impl Iterator<Item = String>) -> String {
     all.join(" | ")
 }
 
-/// The first paragraph, in one line.
+/// The first paragraph of a text, in one line.
 fn one_line(text: &str) -> String {
     text.split("\n\n").next().unwrap_or_default().split_whitespace().collect::<Vec<_>>().join(" ")
 }
@@ -172,7 +172,7 @@ mod tests {
     use super::*;
     use serde_json::json;
 
-    /// As schemars 1 writes it.
+    /// A schema as schemars 1 writes it.
     fn schema() -> Value {
         json!({
             "type": "object",

@@ -1,4 +1,4 @@
-//! A loaded plugin: what it says of itself, and the calls that concern no dataset.
+//! A loaded plugin: its description, and the calls that need no dataset.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -17,10 +17,11 @@ use crate::error::PluginError;
 use crate::library::{self, Loaded};
 use crate::location::{LoadError, PluginLocation};
 
-/// First words of an error of the dynamic loader. Its cause may be another library that is missing, so the same file may load later.
+/// Prefix of the reason when the dynamic loader refuses a library. The cause may be another, missing library, so the
+/// error can disappear without a new file.
 pub(crate) const LOADER_REFUSES: &str = "the dynamic loader refuses it";
 
-/// A plugin, loaded and described. Clones are the same plugin.
+/// A loaded plugin with its checked description. Clones refer to the same plugin.
 #[derive(Clone)]
 pub struct Plugin {
     description: Arc<Description>,
@@ -34,12 +35,12 @@ impl Plugin {
     /// Loads the plugin `id` from a library.
     ///
     /// # Errors
-    /// A library that the dynamic loader refuses, one of another contract, one whose description is not valid.
+    /// A library that the dynamic loader refuses, a plugin of another contract, a plugin whose description is invalid.
     pub fn load(path: &Path, id: &str) -> Result<Self, LoadError> {
         Self::load_by(path, id, CONTRACTS)
     }
 
-    /// The same by the first of some contracts that the library has the plugin by.
+    /// Loads the plugin `id` by the first of some contracts that the library supports.
     ///
     /// # Errors
     /// As [`Plugin::load`].
@@ -48,8 +49,8 @@ impl Plugin {
         Self::from_table(Self::open_library(path, id, contracts)?.table(), id, location)
     }
 
-    /// Opens the library and takes the plugin's header from it: the first part of [`Plugin::load`], in which code of the library
-    /// runs unasked.
+    /// Opens the library and reads the plugin's header: the first part of [`Plugin::load`], in which constructors of
+    /// the library run.
     pub(crate) fn open_library(path: &Path, id: &str, contracts: &[Contract]) -> Result<Loaded, LoadError> {
         let opened = calls::during(&id.into(), || library::header_of(path, id, contracts));
         opened.map_err(|message| {
@@ -58,7 +59,7 @@ impl Plugin {
         })
     }
 
-    /// Takes a plugin by its header, such as that of a built-in one.
+    /// Loads a plugin from its header, such as that of a built-in plugin.
     ///
     /// # Errors
     /// As [`Plugin::load`].
@@ -99,22 +100,22 @@ impl Plugin {
         Ok(Self { description: description.into(), shape, location, name, table })
     }
 
-    /// What the plugin says of itself. Its texts are as the plugin wrote them.
+    /// The plugin's description of itself. Its texts are unchanged, and so untrusted.
     pub fn description(&self) -> &Description {
         &self.description
     }
 
-    /// Shape of samples with default options.
+    /// Shape of the plugin's samples with default options.
     pub fn shape(&self) -> &Shape {
         &self.shape
     }
 
-    /// Where it comes from.
+    /// Location that the plugin was loaded from.
     pub fn location(&self) -> &PluginLocation {
         &self.location
     }
 
-    /// Id and version: `xray 0.1.0`.
+    /// Id and version of the plugin: `xray 0.1.0`.
     pub fn name(&self) -> &str {
         &self.name
     }
@@ -123,7 +124,7 @@ impl Plugin {
         &self.name
     }
 
-    /// Whether its datasets can write samples into a run, so that the data are no longer needed.
+    /// Whether the plugin's datasets can write samples into a run, so that the data are no longer needed.
     pub fn keeps(&self) -> bool {
         self.description.operations.iter().any(|known| known == operation::KEEP)
     }
@@ -131,7 +132,7 @@ impl Plugin {
     /// Writes sample files of the plugin's own formats into an existing empty folder.
     ///
     /// # Errors
-    /// What the plugin reports; entries in its answer that are not there.
+    /// An error that the plugin reports; missing entries of its answer.
     pub fn synthesise(&self, request: &Synthesise) -> Result<Synthesised, PluginError> {
         let made: Synthesised = self.invoke(operation::SYNTHESISE, request)?;
         check_synthesised(&request.folder, &made)
@@ -142,7 +143,7 @@ impl Plugin {
     /// Calls a named operation of the plugin as a whole.
     ///
     /// # Errors
-    /// What the plugin reports; an answer of another form.
+    /// An error that the plugin reports; an answer of another form.
     pub fn invoke<T: DeserializeOwned>(&self, operation: &str, request: &impl Serialize) -> Result<T, PluginError> {
         let body = self.body(operation, request)?;
         let answer = result(operation, &self.name, || (self.table.invoke)(operation.into(), body.as_str().into()))?;
@@ -157,7 +158,7 @@ impl Plugin {
         PluginError::contract(&self.name, operation, what)
     }
 
-    /// One call into the plugin, its messages named and its error translated.
+    /// Calls the plugin once, under its name, and translates its error.
     pub(crate) fn call<T>(
         &self,
         operation: &str,

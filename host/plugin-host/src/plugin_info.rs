@@ -1,4 +1,4 @@
-//! What is known of a plugin without loading it: its description, checked.
+//! The checked description of a plugin that is not loaded.
 
 use medcoss_abi::message::Description;
 use medcoss_caller::Shape;
@@ -7,26 +7,26 @@ use medcoss_caller::answers::check_description;
 use crate::location::PluginLocation;
 use crate::plugin::Plugin;
 
-/// A valid plugin, described in this process or earlier in another.
+/// Checked description of a plugin that need not be loaded in this process.
 #[derive(Debug, Clone, PartialEq)]
 pub struct PluginInfo {
-    /// What it says of itself. Its texts are as the plugin wrote them.
+    /// The plugin's description of itself. Its texts are unchanged, and so untrusted.
     pub description: Description,
-    /// Shape of samples with default options.
+    /// Shape of the plugin's samples with default options.
     pub shape: Shape,
-    /// Where it is.
+    /// Location of the plugin.
     pub location: PluginLocation,
 }
 
 impl PluginInfo {
-    /// Checks a description that another process has taken.
+    /// Checks a description that another process has read.
     pub(crate) fn new(description: Description, id: &str, location: PluginLocation) -> Result<Self, String> {
         check_description(&description, id)?;
         let shape = Shape::new(&description.geometry)?;
         Ok(Self { description, shape, location })
     }
 
-    /// Id and version: `xray 0.1.0`.
+    /// Id and version of the plugin: `xray 0.1.0`.
     pub fn name(&self) -> String {
         format!("{} {}", self.description.id, self.description.version)
     }

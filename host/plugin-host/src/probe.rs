@@ -1,12 +1,12 @@
-//! A probe loads a library in a child process first, so that whatever the library does while it is loaded (crash, end the process, hang,
-//! print) happens there. The outcome is cached until the file changes, see `probe_cache`.
+//! A probe loads a library in a child process first. A library that crashes, ends the process, hangs or prints while it
+//! is loaded does so there. The outcome is cached until the file changes, see `probe_cache`.
 //!
-//! 1. The parent starts an executable that calls [`crate::serve_if_asked`]: itself, or another.
-//! 2. The child reports each step before it takes it, and the [`Outcome`] at last, see `probe_child`.
-//! 3. The parent takes the outcome, or the child's end, or the end of the time limit, and ends the child. The first bytes that the child printed
-//!    become a `tracing` event.
+//! 1. The parent starts an executable that calls [`crate::serve_if_asked`]: itself or another program.
+//! 2. The child reports each step before it starts, and finally the [`Outcome`], see `probe_child`.
+//! 3. The parent waits for the outcome, the child's end or the time limit, and ends the child. The first bytes that the
+//!    child printed become a `tracing` event.
 //!
-//! A probe guards against mistakes, not against malice: a library that behaves in the child is loaded by the host.
+//! A probe guards against mistakes, not against malice: the host loads a library that behaved in the child.
 
 use std::ffi::OsStr;
 use std::io::{BufRead, BufReader, Error, Read};
@@ -24,20 +24,20 @@ use crate::probe_child::{Line, PROBE_ARGUMENT, ProbeServer};
 use crate::probe_outcome::Outcome;
 use crate::untrusted_text::untrusted_bytes;
 
-/// Environment variable that names a program which answers probes, see [`Probe::from_environment`].
+/// Environment variable that names an executable which answers probes, see [`Probe::from_environment`].
 pub const PROBE_VARIABLE: &str = "MEDCOSS_PROBE";
-/// How long a library has to load and to describe itself.
+/// Time in which a library must load and describe itself.
 const TIME_LIMIT: Duration = Duration::from_secs(5);
-/// How often the parent looks whether the child is still there.
+/// Interval at which the parent checks whether the child is still running.
 const POLL_INTERVAL: Duration = Duration::from_millis(20);
-/// Largest answer, in bytes.
+/// Largest answer of the child in bytes.
 const MAX_ANSWER: u64 = 16 << 20;
-/// Bytes that are kept of each of the child's outputs; the rest is read and dropped.
+/// Bytes that are kept of each of the child's output streams. The rest is read and dropped.
 const MAX_PRINTED: usize = 4096;
 
 const REPORT: &str = "report it to the plugin's authors, or use another version";
 
-/// Loads libraries in a child process first, and caches the outcome.
+/// A probe, which loads libraries in a child process first and caches the outcomes.
 #[derive(Debug)]
 pub struct Probe {
     program: PathBuf,
@@ -46,27 +46,28 @@ pub struct Probe {
 }
 
 impl Probe {
-    /// With this executable as the child. `server` is the proof that it answers. Outcomes are cached in `cache`, if it is given.
+    /// A probe with this executable as the child. `server` proves that the executable answers. Outcomes are cached in
+    /// the file `cache`, if given.
     pub fn by_this_program(server: ProbeServer, cache: Option<PathBuf>) -> Self {
         let ProbeServer { .. } = server;
-        // On Linux the link stays valid when the executable is replaced meanwhile.
+        // On Linux this link stays valid when the executable is replaced.
         let own = PathBuf::from("/proc/self/exe");
         let program = if own.exists() { own } else { std::env::current_exe().unwrap_or(own) };
         Self::by_program(program, cache)
     }
 
-    /// With another executable as the child, which calls [`crate::serve_if_asked`] first of all; `medcoss` does. For programs that are no
-    /// executable of their own, such as a library in an interpreter.
+    /// A probe with another executable as the child. The executable calls [`crate::serve_if_asked`] first of all, as
+    /// `medcoss` does. For hosts without an executable of their own, such as a library in an interpreter.
     pub fn by_program(program: PathBuf, cache: Option<PathBuf>) -> Self {
         Self { cache: Mutex::new(ProbeCache::new(cache, &program)), program, time_limit: TIME_LIMIT }
     }
 
-    /// With the executable that [`PROBE_VARIABLE`] names; none where it is not set.
+    /// A probe with the executable that [`PROBE_VARIABLE`] names, or `None` where the variable is not set.
     pub fn from_environment(cache: Option<PathBuf>) -> Option<Self> {
         std::env::var_os(PROBE_VARIABLE).map(|program| Self::by_program(program.into(), cache))
     }
 
-    /// Clears the cache.
+    /// Removes all cached outcomes.
     ///
     /// # Errors
     /// A file that cannot be removed.
@@ -78,10 +79,10 @@ impl Probe {
         self.cache.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Takes the description of the plugin `id` of a library.
+    /// The description of the plugin `id` in a library, from the cache or from a child process.
     ///
     /// # Errors
-    /// Why the plugin cannot be used.
+    /// A plugin that cannot be used, with the reason.
     pub fn describe(&self, path: &Path, id: &str) -> Result<PluginInfo, LoadError> {
         let location = PluginLocation::Library { path: path.to_path_buf() };
         let failed = |error: Error| {
@@ -92,7 +93,7 @@ impl Probe {
         let known = self.cache().get(&whole, id);
         let outcome = match known {
             Some(outcome) => outcome,
-            // The cache is not locked meanwhile: several libraries are probed at once.
+            // The cache is unlocked during the probe, so that several libraries can be probed at once.
             None => {
                 let outcome = self.run(&whole, id).map_err(failed)?;
                 self.cache().insert(&whole, id, &outcome);
@@ -115,11 +116,11 @@ impl Probe {
         let limit = self.time_limit.as_millis().to_string();
         command.arg0("medcoss-probe").args([PROBE_ARGUMENT, &limit]).args([path.as_os_str(), OsStr::new(id)]);
         let mut child = command.stdin(writer).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn()?;
-        // With it goes this side's copy of the end that the child writes into.
+        // The drop also closes the parent's copy of the pipe's write end.
         drop(command);
         let printed = [collect(child.stdout.take()), collect(child.stderr.take())];
         let answered = wait_for(&mut child, &lines_of(answer), self.time_limit);
-        // Gone already, or of no more use; destructors of the library do not run.
+        // The child has ended or is no longer needed; destructors of the library do not run.
         let _ = child.kill();
         let _ = child.wait();
         let printed: String = printed.iter().map(shown).collect();
@@ -143,15 +144,15 @@ fn report_printed(path: &Path, printed: &str) {
     }
 }
 
-/// Why a child gave no outcome.
+/// Reason why a child gave no outcome.
 enum NoOutcome {
-    /// The library ended the process, or took too long.
+    /// The library ended the process, or exceeded the time limit.
     InLibrary(String),
-    /// The executable never came to the library.
+    /// The executable ended before it reached the library.
     NoServer,
 }
 
-/// The outcome, or why there is none.
+/// Waits for the outcome of a child, up to a time limit.
 fn wait_for(child: &mut Child, lines: &Receiver<Line>, limit: Duration) -> Result<Outcome, NoOutcome> {
     let began = Instant::now();
     let mut step = None;
@@ -160,10 +161,10 @@ fn wait_for(child: &mut Child, lines: &Receiver<Line>, limit: Duration) -> Resul
         match lines.recv_timeout(POLL_INTERVAL) {
             Ok(Line::Next(next)) => step = Some(next),
             Ok(Line::Outcome(outcome)) => return Ok(outcome),
-            // It has ended, and all that it had written has come.
+            // The child has ended, and all of its lines have arrived.
             Err(RecvTimeoutError::Disconnected) if ended.is_some() => break,
             Err(RecvTimeoutError::Disconnected) => std::thread::sleep(POLL_INTERVAL),
-            // The thread that reads may not have run yet; a process that the library started may hold the pipe open.
+            // The reading thread may not have run yet, and a process that the library started may hold the pipe open.
             Err(RecvTimeoutError::Timeout) if ended.is_some() && began.elapsed() > limit => break,
             Err(RecvTimeoutError::Timeout) => {}
         }
@@ -198,7 +199,7 @@ fn end_in_words(status: ExitStatus) -> String {
     }
 }
 
-/// The child's lines as they come. Any other line ends them.
+/// The child's lines as they arrive. An invalid line ends them.
 fn lines_of(answer: impl Read + Send + 'static) -> Receiver<Line> {
     let (sender, receiver) = channel();
     std::thread::spawn(move || {
@@ -212,7 +213,7 @@ fn lines_of(answer: impl Read + Send + 'static) -> Receiver<Line> {
     receiver
 }
 
-/// Reads an output to its end, on a thread of its own, and keeps the beginning.
+/// Reads an output stream to its end on a thread of its own, and keeps the beginning.
 fn collect(output: Option<impl Read + Send + 'static>) -> Arc<Mutex<Vec<u8>>> {
     let kept = Arc::new(Mutex::new(Vec::new()));
     let copy = kept.clone();

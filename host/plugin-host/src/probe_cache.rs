@@ -1,9 +1,9 @@
-//! Outcomes of probes, cached in one file for all runs of a program, such as
-//! `$XDG_CACHE_HOME/medcoss/plugins.json`, or `~/.cache/medcoss/plugins.json`.
+//! The cache of probe outcomes: one file for all runs of a program, such as `$XDG_CACHE_HOME/medcoss/plugins.json` or
+//! `~/.cache/medcoss/plugins.json`.
 //!
-//! A file is known again by its path, size and times; when these have changed but its SHA-256 has not, it still is. The outcome
-//! of another build of the program does not count, since its checks may differ. The cache is a convenience: a damaged file costs a
-//! warning and is written anew, a file that cannot be written costs a warning.
+//! The path, size and times of a file identify it. When these change and the SHA-256 does not, the file counts as
+//! unchanged. Outcomes of another build of the program are ignored, since its checks may differ. A damaged cache costs
+//! a warning and is written anew; a cache that cannot be written costs a warning.
 
 use std::fs;
 use std::os::unix::fs::MetadataExt;
@@ -15,10 +15,10 @@ use crate::digest::{sha256_of_bytes, sha256_of_file as sha256_of};
 use crate::probe_outcome::Outcome;
 use crate::user_file::{self, Kept};
 
-/// Most entries that are kept; the oldest go.
+/// Largest number of cached outcomes. The oldest are removed first.
 const MAX_ENTRIES: usize = 1024;
 
-/// The file.
+/// Content of the cache file.
 #[derive(Debug, Default, Serialize, Deserialize)]
 struct Entries {
     /// SHA-256 of the entries as compact JSON.
@@ -26,12 +26,12 @@ struct Entries {
     entries: Vec<Entry>,
 }
 
-/// One plugin of one library, as one build of this program found it.
+/// Cached outcome for one plugin of one library, as one build of this program probed it.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 struct Entry {
-    /// The program that probed.
+    /// Build of the program that probed.
     program: Build,
-    /// Links resolved.
+    /// Path of the library, links resolved.
     path: PathBuf,
     id: String,
     stamp: Stamp,
@@ -60,7 +60,7 @@ impl Build {
     }
 }
 
-/// Size, and times of the last change of content and of status.
+/// Size of a file, and the times of the last change of its content and of its status.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 struct Stamp {
     size: u64,
@@ -76,26 +76,27 @@ impl Stamp {
     }
 }
 
-/// The cache of one process.
+/// The probe cache of one process.
 #[derive(Debug)]
 pub(crate) struct ProbeCache {
-    /// Where it is kept; nowhere when the user has no folder for such files.
+    /// Path of the cache file; `None` when the user has no cache folder.
     file: Option<PathBuf>,
-    /// None when the program cannot be examined: then nothing is cached.
+    /// This build of the program; `None` when the executable cannot be examined, and then nothing is cached.
     program: Option<Build>,
-    /// Read when it is first asked for.
+    /// Entries of the file, which are read on first use.
     entries: Option<Vec<Entry>>,
-    /// The warning was given; once a process.
+    /// Whether the warning was given, once in a process.
     warned: bool,
 }
 
 impl ProbeCache {
+    /// A cache in `file` for the outcomes of `program`.
     pub(crate) fn new(file: Option<PathBuf>, program: &Path) -> Self {
         let program = Build::of(program).ok();
         Self { file, program, entries: None, warned: false }
     }
 
-    /// Removes the file.
+    /// Removes the cache file.
     pub(crate) fn clear(&mut self) -> std::io::Result<()> {
         self.entries = None;
         match self.file.as_ref().map(fs::remove_file) {
@@ -104,7 +105,7 @@ impl ProbeCache {
         }
     }
 
-    /// The outcome of probing a library, if the library is still the same.
+    /// The cached outcome of probing a library, if the library is unchanged.
     pub(crate) fn get(&mut self, path: &Path, id: &str) -> Option<Outcome> {
         let (file, program) = (self.file.as_ref()?, self.program.clone()?);
         let entries = self.entries.get_or_insert_with(|| read(file));
@@ -116,7 +117,7 @@ impl ProbeCache {
         if entry.stamp.size != stamp.size || sha256_of(path).ok()? != entry.sha256 {
             return None;
         }
-        // Touched, or written again as it was.
+        // The file was touched, or rewritten with the same content.
         entry.stamp = stamp;
         let entry = entry.clone();
         self.write(entry.clone());
@@ -134,7 +135,7 @@ impl ProbeCache {
         self.write(Entry { program, path, id, stamp, sha256, outcome });
     }
 
-    /// Adds an entry to what is in the file now: another process may have written it meanwhile.
+    /// Adds an entry to the present content of the file, which another process may have written meanwhile.
     fn write(&mut self, new: Entry) {
         let Some(file) = &self.file else { return };
         let mut entries = read(file);
@@ -166,7 +167,7 @@ fn read(file: &Path) -> Vec<Entry> {
         Ok(entries) => entries,
         Err(fault) => {
             tracing::warn!("{} is damaged: {fault}; plugins are probed again", file.display());
-            // So that the warning is given once, whether or not something is written later.
+            // The warning is given once, whether or not the file is written later.
             let _ = fs::remove_file(file);
             Vec::new()
         }
@@ -235,16 +236,16 @@ mod tests {
         place.cache().insert(&plugin, "a", &outcome("crashed"));
         assert_eq!(place.cache().get(&plugin, "a"), Some(outcome("crashed")));
         assert_eq!(place.cache().get(&plugin, "b"), None);
-        // Written again as it was: another time, the same content.
+        // The file is rewritten: another time, the same content.
         fs::write(&plugin, "one").unwrap();
         fs::File::open(&plugin).unwrap().set_modified(std::time::SystemTime::UNIX_EPOCH).unwrap();
         assert_eq!(place.cache().get(&plugin, "a"), Some(outcome("crashed")));
-        // As large as before.
+        // The new content has the same size.
         fs::write(&plugin, "two").unwrap();
         assert_eq!(place.cache().get(&plugin, "a"), None);
         place.cache().insert(&plugin, "a", &outcome("hung"));
         assert_eq!(place.cache().get(&plugin, "a"), Some(outcome("hung")));
-        // Another name for the program makes no other program.
+        // Another name of the executable makes no other program.
         fs::hard_link(place.program(), place.folder.path().join("link")).unwrap();
         assert_eq!(place.cache().get(&plugin, "a"), Some(outcome("hung")));
         fs::write(place.program(), "another build").unwrap();
@@ -273,7 +274,7 @@ mod tests {
         place.cache().clear().unwrap();
         assert_eq!(place.cache().get(&plugin, "a"), None);
 
-        // A file where the folder should be.
+        // A file takes the place of the folder.
         fs::remove_dir_all(place.folder.path().join("cache")).unwrap();
         fs::write(place.folder.path().join("cache"), "").unwrap();
         let mut cache = place.cache();

@@ -1,7 +1,7 @@
 //! The child process of a probe: any executable that calls [`serve_if_asked`] first of all.
 //!
-//! Its standard input is a pipe turned round: it writes lines of JSON into it. So nothing that a library prints is taken for an answer, and
-//! no descriptor has to be handed on by number.
+//! The child's standard input is the write end of a pipe, into which the child writes lines of JSON. So no text that a
+//! library prints is mistaken for an answer, and no descriptor has to be passed by number.
 
 use std::ffi::{OsStr, OsString};
 use std::fs::File;
@@ -18,18 +18,18 @@ use crate::location::{LoadError, PluginLocation};
 use crate::plugin::Plugin;
 use crate::probe_outcome::Outcome;
 
-/// First argument of the child.
+/// First argument of the child process.
 pub(crate) const PROBE_ARGUMENT: &str = "__medcoss-probe";
-/// How much longer than its parent the child waits before it ends itself, should the parent be gone.
+/// Time that the child waits longer than its parent before it ends itself, in case the parent is gone.
 const GRACE: Duration = Duration::from_secs(2);
-/// What a library is asked for first, as the end of a sentence.
+/// First step of a probe, as the end of a sentence.
 pub(crate) const LOADING: &str = "it was loaded";
 
-/// A line of the child.
+/// One line of the child's output.
 #[derive(Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub(crate) enum Line {
-    /// What the library is about to be asked for, as the end of a sentence.
+    /// The next step of the probe, as the end of a sentence.
     Next(String),
     Outcome(Outcome),
 }
@@ -38,7 +38,8 @@ pub(crate) enum Line {
 #[derive(Debug, Clone, Copy)]
 pub struct ProbeServer(());
 
-/// Answers a probe and ends the process, if this process was started as the child of one; otherwise returns at once.
+/// Answers a probe and ends the process, if this process was started as the child of a probe. Otherwise returns at
+/// once.
 ///
 /// Call it first in `main`, before threads are started and arguments are parsed. The token that it returns lets
 /// [`Probe::by_this_program`](crate::Probe::by_this_program) start this executable again.

@@ -1,30 +1,31 @@
-//! What came of a probe.
+//! The outcome of a probe.
 
 use medcoss_abi::message::Description;
 use serde::{Deserialize, Serialize};
 
 use crate::plugin::LOADER_REFUSES;
 
-/// What came of probing one plugin of one library.
+/// Outcome of probing one plugin of one library.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub(crate) enum Outcome {
-    /// It can be used.
+    /// The plugin can be used.
     Accepted(Box<Description>),
-    /// It cannot.
+    /// The plugin cannot be used.
     Refused {
-        /// Why.
+        /// Reason of the refusal.
         reason: String,
         /// The remedy.
         hint: Option<String>,
-        /// What it printed, cut.
+        /// Output that the library printed, shortened.
         #[serde(default)]
         printed: String,
     },
 }
 
 impl Outcome {
-    /// Whether the next probe of the same file would find the same. Not where the loader refused it, which may have missed another library.
+    /// Whether the next probe of the same file would give the same outcome. Not so where the dynamic loader refused the
+    /// library, for which another library may have been missing.
     pub(crate) fn is_lasting(&self) -> bool {
         !matches!(self, Self::Refused { reason, .. } if reason.starts_with(LOADER_REFUSES))
     }

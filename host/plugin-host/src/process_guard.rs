@@ -1,11 +1,13 @@
-//! What a plugin can do to the process that it runs in, made visible. From the moment on that a library is loaded:
+//! The guard of a process against the plugins in it. From the first loaded library on:
 //!
-//! - a plugin that ends the process (`exit(0)` in the middle of a call would look like success) is named, exit code 2;
-//! - so is a plugin that crashes: the command ends there and then, as a failure inside of a plugin, exit code 2;
-//! - what a plugin prints to standard output goes to standard error: results stay alone, see `output`.
+//! - a plugin that ends the process is named, with exit code 2 (`exit(0)` in the middle of a call would look like
+//!   success);
+//! - a plugin that crashes is named, and the program ends with exit code 2;
+//! - text that a plugin prints to standard output goes to standard error, so that results stay separate.
 //!
-//! The thread that is in the plugin reports all of it. A plugin must not start threads; what such threads do has no name in the report.
-//! The price is Rust's own message on a stack overflow, whose handler of segmentation faults is replaced.
+//! The thread that called the plugin reports all of this. A plugin must not start threads; the report cannot name the
+//! plugin of such threads. The guard replaces the handler of segmentation faults, and so Rust's own message on a stack
+//! overflow.
 
 use std::fs::File;
 use std::io::Write;
@@ -14,14 +16,15 @@ use std::sync::{Once, OnceLock};
 
 use crate::calls;
 
-/// A failure inside of a plugin.
+/// Exit code for a failure inside of a plugin.
 const ENDED_BY_PLUGIN: i32 = 2;
-/// Illegal instruction, abort, bus error, arithmetic, segmentation fault; the same numbers on all Linux machines that we build for.
+/// Numbers of the signals for illegal instruction, abort, bus error, arithmetic error and segmentation fault, the same
+/// on all supported Linux machines.
 const CRASHES: [i32; 5] = [4, 6, 7, 8, 11];
-/// The system's own handling of a signal.
+/// The system's default handling of a signal.
 const DEFAULT: usize = 0;
 
-/// Standard output as it was before.
+/// Standard output before the redirection.
 static STDOUT: OnceLock<File> = OnceLock::new();
 
 unsafe extern "C" {
@@ -39,11 +42,11 @@ pub(crate) fn install() {
         // SAFETY: the handler is a plain function that lives as long as the program.
         let _ = unsafe { atexit(at_exit) };
         for number in CRASHES {
-            // SAFETY: as above; what it does is allowed in a handler.
+            // SAFETY: as above; the function does only what a signal handler may do.
             unsafe { signal(number, at_crash as *const () as usize) };
         }
         if let Ok(own) = std::io::stdout().as_fd().try_clone_to_owned() {
-            // SAFETY: both are open for as long as the program runs; the results' file has a descriptor of its own.
+            // SAFETY: both descriptors stay open while the program runs; the file for results has a descriptor of its own.
             if unsafe { dup2(2, 1) } == 1 {
                 let _ = STDOUT.set(File::from(own));
             }
@@ -51,14 +54,14 @@ pub(crate) fn install() {
     });
 }
 
-/// The standard output that the process began with, once it was redirected to standard error; none before that.
+/// The standard output that the process began with, or `None` before it was redirected to standard error.
 pub fn original_stdout() -> Option<&'static File> {
     STDOUT.get()
 }
 
 extern "C" fn at_exit() {
     let Some(name) = calls::current() else { return };
-    // Nothing can be done about a closed standard error.
+    // A closed standard error cannot be reported.
     let _ = writeln!(std::io::stderr(), "error: plugin {name} ended the program in the middle of a call\n{HINT}");
     // SAFETY: ends the process and touches nothing.
     unsafe { _exit(ENDED_BY_PLUGIN) }
@@ -66,10 +69,10 @@ extern "C" fn at_exit() {
 
 const HINT: &str = "hint: this is a fault in the plugin; report it to its authors, or use another version; what was written before is complete and can be continued";
 
-/// Allocates nothing and locks nothing, as a handler of signals must not.
+/// Handles a crash signal. Allocates nothing and locks nothing, as a signal handler must not.
 extern "C" fn at_crash(number: i32) {
     if let Some(name) = calls::current() {
-        // One piece, lest other threads print in between.
+        // The message is written in one piece, so that no other thread prints in between.
         let mut message = [0; 512];
         let mut n = 0;
         let parts = ["error: plugin ", &name, " crashed in the middle of a call\n", HINT, "\n"];
@@ -77,11 +80,11 @@ extern "C" fn at_crash(number: i32) {
             *place = byte;
             n += 1;
         }
-        // SAFETY: the bytes are there; nothing can be done about a closed standard error.
+        // SAFETY: the bytes are valid for reading; a closed standard error cannot be reported.
         let _ = unsafe { write(2, message.as_ptr(), n) };
-        // SAFETY: ends the process at once; the plugin may have damaged whatever more could be done.
+        // SAFETY: ends the process at once; the plugin may have damaged any other state.
         unsafe { _exit(ENDED_BY_PLUGIN) };
     }
-    // SAFETY: the system's own handling takes over when this returns: the same instruction crashes again.
+    // SAFETY: the system's default handling takes over when this returns, since the same instruction crashes again.
     unsafe { signal(number, DEFAULT) };
 }

@@ -1,8 +1,8 @@
-//! The registry: which file, or linked-in plugin, answers for which id. Symbol tables alone decide; a library is loaded when its plugin is
-//! asked for, and in a child process first.
+//! The registry maps ids to plugin files and linked-in plugins. It reads symbol tables only. A library is loaded on
+//! request, and in a child process first.
 //!
-//! The first find of an id wins, and keeps the id even if it then cannot be loaded: that another plugin silently takes
-//! its place, and gives other samples, would be worse than an error.
+//! The first plugin that is found for an id keeps the id, even if it then cannot be loaded. To use another plugin with
+//! other samples silently would be worse than an error.
 
 use std::cmp::Reverse;
 use std::collections::HashSet;
@@ -24,55 +24,55 @@ use crate::process_guard;
 use crate::search::{Folder, Origin, Search};
 use crate::symbols::{NotAPlugin, plugin_ids};
 
-/// Digits of the hash that cargo may put behind a library's name.
+/// Number of digits of the hash that cargo may append to a library's name.
 const HASH_DIGITS: usize = 16;
 
 /// A plugin that was found.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct FoundPlugin {
-    /// Its id.
+    /// Id of the plugin.
     pub id: String,
-    /// Where.
+    /// Location of the plugin.
     pub location: PluginLocation,
 }
 
 /// A plugin that was found when its id was already taken.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct ShadowedPlugin {
-    /// Its id.
+    /// Id of the plugin.
     pub id: String,
-    /// Where.
+    /// Location of the plugin.
     pub location: PluginLocation,
-    /// Where the one is that is used.
+    /// Location of the plugin that is used in its place.
     pub by: PluginLocation,
 }
 
-/// How a library is loaded for the first time.
+/// The way in which a library is loaded for the first time.
 #[derive(Debug, Clone, Default)]
 pub enum Loading {
-    /// In a child process first.
+    /// The library is loaded in a child process first.
     Probed(Arc<Probe>),
-    /// Into this process at once: a library that crashes while it is loaded takes this process down.
+    /// The library is loaded into this process at once. A library that crashes while it is loaded ends this process.
     #[default]
     Unprobed,
 }
 
-/// All that was found.
+/// All plugins that a search found, which are loaded on request.
 #[derive(Debug, Clone, Default)]
 pub struct PluginRegistry {
-    /// What can be loaded, by id.
+    /// Plugins that can be loaded, by id.
     pub found: Vec<FoundPlugin>,
-    /// What cannot, because of an earlier find.
+    /// Plugins that are not used because an earlier one has their id.
     pub shadowed: Vec<ShadowedPlugin>,
-    /// Files that are not plugins of this host.
+    /// Files that the host cannot use as plugins, with the reasons.
     pub refused: Vec<LoadError>,
-    /// Where was looked.
+    /// Folders that were searched.
     pub searched: Vec<Folder>,
     loading: Loading,
     guards_process: bool,
     /// Plugins that are linked into this program.
     linked: Linked,
-    /// Ids with the files that carry them, by device and inode.
+    /// Ids with the files that export them, by device and inode.
     seen: HashSet<(String, (u64, u64))>,
 }
 
@@ -86,7 +86,7 @@ impl std::fmt::Debug for Linked {
     }
 }
 
-/// There is no plugin of that id.
+/// The error that no plugin has the requested id.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("there is no plugin for modality {id:?}\nhint: {hint}")]
 pub struct UnknownModality {
@@ -95,13 +95,13 @@ pub struct UnknownModality {
 }
 
 impl PluginRegistry {
-    /// Looks into every place of the search. Nothing that is found is run.
+    /// Searches all folders for plugins. No code of a found file runs.
     ///
     /// `linked`: the plugins that are linked into this program, such as [`medcoss_abi::builtins`].
     pub fn discover(search: &Search, linked: Vec<&'static Builtin>, loading: Loading) -> Self {
         let mut registry =
             Self { searched: search.folders.clone(), linked: Linked(linked), loading, ..Self::default() };
-        // What a build leaves lies in two folders, of which `cargo test` renews only one.
+        // A build writes libraries to two folders, and `cargo test` renews only one of them.
         let of_one_build = |a: &Folder, b: &Folder| [a, b].iter().all(|folder| folder.origin == Origin::BuildFolder);
         for folders in search.folders.chunk_by(of_one_build) {
             let origin = folders[0].origin;
@@ -128,7 +128,7 @@ impl PluginRegistry {
         registry
     }
 
-    /// Examines one file by itself: the ids it carries.
+    /// A registry of one file: the plugins that it exports.
     ///
     /// # Errors
     /// A file that is not a plugin library.
@@ -153,19 +153,20 @@ impl PluginRegistry {
         }
     }
 
-    /// The same, but from the first library on that is loaded into this process, the process is guarded, see [`crate::original_stdout`]: a
-    /// plugin that ends the process or crashes is named, and its prints do not mix with results. For programs; a library leaves the
-    /// signal handlers and standard output of its process alone.
+    /// This registry with a guarded process: from the first library that is loaded into it, a plugin that ends the
+    /// process or crashes is named, and its prints do not mix with results, see [`crate::original_stdout`]. For
+    /// programs; a library leaves the signal handlers and standard output of its process alone.
     pub fn guarding_process(self) -> Self {
         Self { guards_process: true, ..self }
     }
 
-    /// Where the plugin of a modality is.
+    /// The found plugin of a modality.
     pub fn find(&self, id: &str) -> Option<&FoundPlugin> {
         self.found.iter().find(|found| found.id == id)
     }
 
-    /// Whether a find is part of this program's build: built in, or a library of a built-in's id where a build leaves it.
+    /// Whether a found plugin is part of this program's build: built in, or a library of a built-in plugin's id in a
+    /// build folder.
     pub fn is_of_this_build(&self, found: &FoundPlugin) -> bool {
         let PluginLocation::Library { path } = &found.location else { return true };
         let folder = self.searched.iter().find(|folder| path.parent() == Some(&folder.path));
@@ -176,7 +177,7 @@ impl PluginRegistry {
     /// Loads the plugin of a modality.
     ///
     /// # Errors
-    /// [`UnknownModality`], or the [`LoadError`] of the file that answers for it.
+    /// [`UnknownModality`], or the [`LoadError`] of the file that exports the id.
     pub fn load(&self, id: &str) -> anyhow::Result<Plugin> {
         match self.find(id) {
             Some(found) => Ok(self.load_found(found)?),
@@ -189,7 +190,7 @@ impl PluginRegistry {
         self.found.iter().map(|found| self.load_found(found)).collect()
     }
 
-    /// What the plugin of a modality says of itself. Its library is not loaded into this process.
+    /// The description of a modality's plugin. The library is not loaded into this process.
     ///
     /// # Errors
     /// As [`PluginRegistry::load`].
@@ -200,9 +201,9 @@ impl PluginRegistry {
         }
     }
 
-    /// The same of every plugin that was found, by id.
+    /// The descriptions of all plugins that were found, by id.
     pub fn describe_all(&self) -> Vec<Result<PluginInfo, LoadError>> {
-        // Probes wait for the disk more than for a core.
+        // Probes mostly wait for the disk, not for a core.
         self.found.par_iter().map(|found| self.describe_found(found)).collect()
     }
 

@@ -1,60 +1,61 @@
-//! Where plugins are looked for. Never the working folder: what lies there is data, not programs.
+//! The search for plugin folders. The working folder is never searched: it holds data, not programs.
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 
-/// Environment variable with further folders, separated by colons.
+/// Environment variable with more plugin folders, separated by colons.
 const PATH_VARIABLE: &str = "MEDCOSS_PLUGIN_PATH";
 
-/// Why a folder is looked into.
+/// The reason why a folder is searched.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Origin {
-    /// It was named by the caller.
+    /// The caller named the folder.
     Named,
-    /// `MEDCOSS_PLUGIN_PATH`.
+    /// The environment variable `MEDCOSS_PLUGIN_PATH` names the folder.
     Environment,
-    /// `plugins/` beside the executable.
+    /// The folder is `plugins/` beside the executable.
     BesideExecutable,
-    /// The executable's own folder, and `deps/` in it: where cargo leaves what it builds. Other libraries are normal here.
+    /// The folder is the executable's own, or `deps/` in it, where cargo writes build results. Other libraries are
+    /// normal here.
     BuildFolder,
-    /// The user's data folder.
+    /// The folder is in the user's data folder.
     UserData,
 }
 
-/// A folder that is looked into.
+/// A folder that is searched for plugins.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Folder {
-    /// Where it is.
+    /// Path of the folder.
     pub path: PathBuf,
-    /// Why.
+    /// Reason why the folder is searched.
     pub origin: Origin,
 }
 
-/// Everything that is looked into, in order of precedence; built-in plugins come last.
+/// All places that are searched, in order of precedence. Built-in plugins come last.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Search {
-    /// Folders. Those that the caller did not name need not exist.
+    /// Folders to search. Folders that the caller did not name need not exist.
     pub folders: Vec<Folder>,
-    /// Whether built-in plugins count.
+    /// Whether built-in plugins are used.
     pub builtin: bool,
 }
 
-/// What of the process and its user decides where plugins are looked for.
+/// Properties of the process and its user that decide which folders are searched.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct SearchEnvironment {
-    /// `MEDCOSS_PLUGIN_PATH`.
+    /// Value of the environment variable `MEDCOSS_PLUGIN_PATH`.
     pub plugin_path: Option<OsString>,
-    /// The executable, links resolved.
+    /// Path of the executable, links resolved.
     pub executable: Option<PathBuf>,
     /// The user's data folder: `XDG_DATA_HOME`, or `~/.local/share`.
     pub user_data: Option<PathBuf>,
 }
 
 impl SearchEnvironment {
-    /// Those of this process.
+    /// The search environment of this process.
     pub fn of_process() -> Self {
         Self {
             plugin_path: std::env::var_os(PATH_VARIABLE),
@@ -64,20 +65,21 @@ impl SearchEnvironment {
     }
 }
 
-/// A folder of the user's by the XDG specification: that of a variable, or one in the home folder. None without either.
+/// A folder of the user by the XDG specification: the folder that an environment variable names, or one in the home
+/// folder. `None` without either.
 pub fn user_folder(variable: &str, in_home: &str) -> Option<PathBuf> {
-    // The specification has relative paths ignored.
+    // The XDG specification says to ignore relative paths.
     let absolute = |name| std::env::var_os(name).map(PathBuf::from).filter(|path| path.is_absolute());
     absolute(variable).or_else(|| absolute("HOME").map(|home| home.join(in_home)))
 }
 
-/// A folder that was named to be searched, and is none.
+/// The error that a folder named for the search does not exist.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum MissingFolder {
-    /// Nothing is there.
+    /// No file or folder has this path.
     #[error("there is no plugin folder {}\nhint: check the path", .0.display())]
     Absent(PathBuf),
-    /// It is a file.
+    /// The path is that of a file.
     #[error(
         "plugin folder {} is a file\nhint: name the folder that holds it", .0.display()
     )]
@@ -85,8 +87,8 @@ pub enum MissingFolder {
 }
 
 impl Search {
-    /// The order of search: named folders, environment, `plugins/` beside the executable, the executable's folder and its
-    /// `deps/`, the user's data folder. A folder that comes twice is searched once.
+    /// The search order: named folders, environment, `plugins/` beside the executable, the executable's folder and its
+    /// `deps/`, the user's data folder. A repeated folder is searched once.
     ///
     /// # Errors
     /// A named folder that does not exist.

@@ -1,8 +1,8 @@
-//! Which plugins a file carries, read from its ELF headers and dynamic symbols. Nothing of the file is run, and no
-//! more of it is read than those parts.
+//! The plugins that a file exports, read from its ELF headers and dynamic symbols. No code of the file runs, and no
+//! other part of it is read.
 //!
-//! What is refused here is what the dynamic loader would crash on or complain about in its own words: other kinds of
-//! files, truncated ones, other machines. Function tables are compared later, in `library`.
+//! This check refuses files on which the dynamic loader would crash or fail with a message of its own: other file
+//! types, truncated files, other machines. `library` compares the function tables later.
 
 use std::fs::File;
 use std::path::Path;
@@ -15,7 +15,7 @@ use object::{Endianness, ReadCache, ReadRef};
 
 use crate::contracts::{CONTRACTS, spoken, version_and_id};
 
-/// The machine that this program was compiled for; plugins must be for the same.
+/// The machine that this program was compiled for; plugins must be built for it, too.
 const MACHINE: Option<elf::Machine> = if cfg!(target_arch = "x86_64") {
     Some(elf::EM_X86_64)
 } else if cfg!(target_arch = "aarch64") {
@@ -26,7 +26,7 @@ const MACHINE: Option<elf::Machine> = if cfg!(target_arch = "x86_64") {
     None
 };
 
-/// Why a file carries no plugin.
+/// The reason why a file exports no plugin.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum NotAPlugin {
     #[error("it cannot be read: {0}")]
@@ -57,7 +57,7 @@ pub(crate) enum NotAPlugin {
 }
 
 impl NotAPlugin {
-    /// The remedy.
+    /// The remedy for a file that exports no plugin.
     pub(crate) fn hint(&self) -> &'static str {
         match self {
             Self::Unreadable(error) if error.kind() == std::io::ErrorKind::NotFound => "check the path",
@@ -74,19 +74,19 @@ impl NotAPlugin {
         }
     }
 
-    /// Whether the file was made to be a plugin of this host, as far as can be seen. Folders that also hold other
-    /// libraries are not reproached with them.
+    /// Whether the file appears to be meant as a plugin of this host. Other libraries in a searched folder are not
+    /// reported.
     pub(crate) fn is_meant_as_plugin(&self) -> bool {
         matches!(self, Self::OtherContract { .. } | Self::BadId { .. } | Self::SmallHeader { .. })
     }
 }
 
-/// The ids of the plugins that the file carries, in order.
+/// The ids of the plugins that a file exports, in order.
 ///
 /// # Errors
 /// [`NotAPlugin`]; never an empty list.
 pub(crate) fn plugin_ids(path: &Path) -> Result<Vec<String>, NotAPlugin> {
-    // Opening a named pipe would wait for somebody to write into it.
+    // Opening a named pipe would wait for a writer.
     let metadata = std::fs::metadata(path).map_err(NotAPlugin::Unreadable)?;
     if !metadata.is_file() {
         return Err(NotAPlugin::NotAFile);
@@ -104,7 +104,7 @@ pub(crate) fn plugin_ids(path: &Path) -> Result<Vec<String>, NotAPlugin> {
     let header = data.read_at::<FileHeader64<Endianness>>(0);
     let header = header.map_err(|()| NotAPlugin::Damaged("the header is incomplete".into()))?;
     check_machine(header)?;
-    // Refuses versions of the format that are not known.
+    // Refuses unknown versions of the format.
     let header = FileHeader64::<Endianness>::parse(data).map_err(damaged)?;
     let endian = header.endian().map_err(damaged)?;
     if header.e_type(endian) != elf::ET_DYN {
@@ -135,7 +135,7 @@ pub(crate) fn plugin_ids(path: &Path) -> Result<Vec<String>, NotAPlugin> {
         (true, None) => Err(NotAPlugin::NoSymbol),
         (false, _) => {
             ids.sort();
-            // One plugin by several versions of the contract.
+            // The file exports one plugin by several versions of the contract.
             ids.dedup();
             Ok(ids)
         }

@@ -2,17 +2,18 @@
 
 /// Longest text that is shown, in bytes.
 const LONGEST: usize = 4096;
-/// Room for what is said about the rest, and around the text.
+/// Room in bytes for the note about the omitted rest, and around the text.
 const WORDS: usize = 64;
 
-/// The text, cut to 4 KiB, without characters that would steer a terminal; line ends and tabulators stay.
+/// A text without control characters that would steer a terminal, shortened to 4 KiB. Line ends and tabulators stay.
 pub fn untrusted_text(text: &str) -> String {
     untrusted_bytes(text.as_bytes())
 }
 
-/// The same of bytes that should be UTF-8 and may not be. No more is looked at than is shown.
+/// Untrusted bytes as text, as [`untrusted_text`] makes it. Invalid UTF-8 is replaced, and no more is read than is
+/// shown.
 pub fn untrusted_bytes(bytes: &[u8]) -> String {
-    // What was cut before is not cut again, for the sake of the words at its end.
+    // A text that was shortened before is not shortened again, so that the note at its end stays.
     let limit = if bytes.len() <= LONGEST + WORDS { LONGEST + WORDS } else { LONGEST };
     let mut shown = String::new();
     let mut n_shown = 0;

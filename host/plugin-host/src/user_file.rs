@@ -1,22 +1,22 @@
-//! Small files of this program in folders of the user's.
+//! Small files of this program in the user's folders.
 
 use std::io::Write;
 use std::path::Path;
 
-/// What a file has to outlive.
+/// The durability of a written file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kept {
-    /// A power cut: waits for the disk.
+    /// The file survives a power failure: the write waits for the disk.
     Always,
-    /// This process: damage would be seen, and costs nothing but time.
+    /// The file survives this process. Damage by a power failure would be detected, and costs only time.
     WhileTheSystemRuns,
 }
 
-/// Writes a file so that it is either the old one or wholly the new one, and creates its folder. Under a name of its own first, since
-/// two processes may write at once.
+/// Writes a file atomically, so that it is either the old or the complete new one, and creates its folder. The
+/// temporary file has a name of its own, since two processes may write at once.
 ///
 /// # Errors
-/// A file that cannot be written; the old one is then untouched.
+/// A file that cannot be written; the old file is then unchanged.
 pub fn write(file: &Path, content: &[u8], kept: Kept) -> std::io::Result<()> {
     let folder = file.parent().unwrap_or(Path::new("."));
     std::fs::create_dir_all(folder)?;

@@ -1,12 +1,12 @@
-//! The tokens of buffer samples, in a file of the host beside the plugin's: with them a run with `buffer.store =
+//! The tokens of buffer samples in a file of the host, beside the plugin's files. With them a run with `buffer.store =
 //! "materialised"` can replay an earlier modality when its plugin is missing.
 //!
-//! With the plugin, buffer samples are opened by it and come augmented and masked as before, see `plugin_dataset`. Without it they are the
-//! plain tokens, always the same, and the host draws the masks: as many tokens as the plugin masked, at random. So the numbers of a
-//! run differ from those of one with the plugin, but not from run to run.
+//! With the plugin, buffer samples are opened by it, augmented and masked as before, see `plugin_dataset`. Without it
+//! they are the tokens of the evaluation view, always the same, and the host masks as many tokens as the plugin did, at
+//! random. So the results of a run differ from those with the plugin, but not from run to run.
 //!
-//! The file is in the format safetensors: `tokens` `[n, n_tokens, d_token]` of `f32`, or `ids` `[n, length]` and `lengths` `[n]` of
-//! `i32`; what else is needed is in its metadata. It is written and read sample by sample.
+//! The file has the format safetensors: `tokens` `[n, n_tokens, d_token]` of `f32`, or `ids` `[n, length]` and
+//! `lengths` `[n]` of `i32`. The metadata hold the other properties. The file is written and read sample by sample.
 
 use std::ops::Range;
 use std::path::Path;
@@ -23,10 +23,11 @@ use rand::{Rng, RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use serde::{Deserialize, Serialize};
 
-/// Name of the file, in the folder of buffer samples.
+/// Name of the token file in the folder of buffer samples.
 const TOKENS: &str = "tokens.safetensors";
 
-/// Writes the tokens of `n` samples as `sample` gives them: by position, in the plain and in the training view.
+/// Writes the tokens of `n` buffer samples. `sample` returns each by position, in the evaluation and in the training
+/// view.
 ///
 /// # Errors
 /// Samples that cannot be read, a file that cannot be written.
@@ -38,7 +39,7 @@ pub fn write(
 ) -> Result<()> {
     let path = folder.join(TOKENS);
     let shape = Shape::new(geometry).map_err(|violation| anyhow!("{violation}"))?;
-    // Of words it is not said how many are masked; it is counted.
+    // A text's number of masked tokens is not declared, and is counted here.
     let mut masked_ratio = 0.0;
     if matches!(shape, Shape::Discrete { .. }) {
         let (mut n_masked, mut n_tokens) = (0, 0);
@@ -72,11 +73,11 @@ pub fn write(
     })?)
 }
 
-/// What is noted beside the tensors.
+/// Metadata that are stored beside the tensors.
 #[derive(Serialize, Deserialize)]
 struct Note {
     geometry: Geometry,
-    /// Share of words' tokens that the plugin masked; of no use to continuous tokens, whose geometry says how many.
+    /// Share of a text's tokens that the plugin masked. Unused for continuous tokens, whose geometry gives the number.
     masked_ratio: f64,
 }
 
@@ -84,28 +85,28 @@ fn integers_to_bytes(values: &[i32]) -> Vec<u8> {
     values.iter().flat_map(|value| value.to_le_bytes()).collect()
 }
 
-/// Buffer samples of a finished stage, without their plugin.
+/// Buffer samples of a finished stage, which are read without their plugin.
 #[derive(Debug)]
 pub struct BufferTokens {
     modality: String,
     family: String,
-    /// Of the data that they were taken from.
+    /// Fingerprint of the data that the samples were taken from.
     fingerprint: String,
-    /// As in the data that they were taken from.
+    /// Sample ids, as in the data that the samples were taken from.
     ids: Vec<String>,
     shape: Shape,
     masked_ratio: f64,
-    /// Tokens or ids, a row each sample.
+    /// Tokens or ids, one row for each sample.
     rows: TensorRows,
-    /// Of discrete tokens.
+    /// Lengths of discrete tokens.
     lengths: Vec<i32>,
 }
 
 impl BufferTokens {
-    /// Opens what a finished stage kept.
+    /// Opens the buffer tokens of a finished stage.
     ///
     /// # Errors
-    /// A stage that kept no tokens, a file that is damaged.
+    /// A stage without buffer tokens, a damaged file.
     pub fn open(stage: &StageFolder, state: &StageState) -> Result<Self> {
         let path = stage.file(RunLayout::BUFFER_SAMPLES).join(TOKENS);
         let ids: Vec<String> = stage.buffer()?.entries.into_iter().map(|entry| entry.id).collect();
@@ -146,7 +147,7 @@ impl BufferTokens {
         })
     }
 
-    /// One sample into its part of the batch.
+    /// Loads one sample into its part of the batch.
     fn load(&self, view: View, index: usize, seed: u64, slot: usize, batch: &mut RawBatch) -> Result<(), String> {
         let n_values = self.shape.n_values();
         let bytes = self.rows.read(index).map_err(|error| format!("{TOKENS} cannot be read: {error}"))?;
@@ -185,12 +186,12 @@ impl BufferTokens {
     }
 }
 
-/// Positions of a text that may be masked: the first and the last token are usually marks, and are left.
+/// Positions of a text that may be masked. The first and the last token are usually special tokens, and stay unmasked.
 fn maskable(length: usize) -> Range<usize> {
     if length > 2 { 1..length - 1 } else { 0..length }
 }
 
-/// `n` members of a range, or all of them, each as likely as any other.
+/// Draws `n` members of a range, or all of them, with equal probability.
 fn choose(n: usize, members: Range<usize>, generator: &mut impl Rng) -> impl Iterator<Item = usize> {
     let mut members: Vec<usize> = members.collect();
     let n = n.min(members.len());

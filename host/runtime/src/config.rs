@@ -1,4 +1,5 @@
-//! The configuration of a run: a TOML file, `--set key=value` on top, every default made explicit.
+//! The configuration of a run: a TOML file, `key=value` settings that replace its values, and every default made
+//! explicit.
 
 use std::collections::BTreeMap;
 use std::path::{Component, Path, PathBuf};
@@ -15,56 +16,57 @@ use serde::{Deserialize, Serialize};
 
 use crate::renamed_settings::refuse_former_names;
 
-/// A whole run. Serialised with every default filled in, it is the run folder's `run.toml`.
+/// The configuration of a run. Serialised with every default filled in, it is the run folder's `run.toml`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct RunConfig {
-    /// Version of the run folder's files; only in the record that a run keeps.
+    /// Version of the run folder's format, which only the record of a run carries.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub format: Option<u32>,
-    /// Decides everything random.
+    /// Seed of all random draws.
     #[serde(default)]
     pub seed: u64,
-    /// Sizes of the model, or what it begins with.
+    /// Sizes of the model, or the weights that it starts from.
     #[serde(default)]
     pub model: ModelSection,
-    /// What text attends to.
+    /// Settings of the token family `text`.
     #[serde(default, skip_serializing_if = "TextSection::says_nothing")]
     pub text: TextSection,
-    /// AdamW and learning rate.
+    /// Settings of AdamW and of the learning rate schedule.
     #[serde(default)]
     pub optimiser: OptimiserConfig,
-    /// How earlier modalities are kept.
+    /// The continual strategy and its settings.
     #[serde(default)]
     pub strategy: StrategyConfig,
-    /// The samples that stages keep for later ones.
+    /// Settings of the rehearsal buffers.
     #[serde(default)]
     pub buffer: BufferConfig,
-    /// Epochs and batches of stages that have no values of their own.
+    /// Epochs and batches of stages that set no values of their own.
     pub training: TrainingSection,
-    /// Loading of samples.
+    /// Settings for loading samples.
     #[serde(default)]
     pub data: DataSection,
-    /// The stages in their order; none in an imported run before its first stage.
+    /// The stages in their order. Empty in an imported run before its first stage.
     #[serde(default, rename = "stage", skip_serializing_if = "Vec::is_empty")]
     pub stages: Vec<StageSection>,
 }
 
-/// Sizes: a preset and what differs from it, or all of them; or a file of weights that the run begins with, which has its own.
+/// The table `[model]`: a preset and changes to it, all sizes, or a file of initial weights, which has its own sizes.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ModelSection {
-    /// `vit-base`, `vit-small`, `vit-tiny` or `demo`.
+    /// Preset of sizes: `vit-base`, `vit-small`, `vit-tiny` or `demo`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub preset: Option<Preset>,
-    /// A checkpoint that the run begins with, relative to the configuration file or to `--data-root`: MedCoSS or Uni-Perceiver weights
-    /// (`.pth`, `.safetensors`) or an exported file. In the record of a run its name; the weights are in the folder `initial`.
+    /// Checkpoint with the initial weights, relative to the configuration file or to `--data-root`: MedCoSS or
+    /// Uni-Perceiver weights (`.pth`, `.safetensors`) or an exported file. The record of a run holds its name; the
+    /// weights are in the folder `initial`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub init: Option<PathBuf>,
-    /// Families of that checkpoint that are left out, such as `text` for another vocabulary.
+    /// Token families of the checkpoint to leave out, such as `text` for another vocabulary.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub init_without: Vec<String>,
-    /// Width of the encoder, if it is not the preset's.
+    /// Width of the encoder, if it differs from the preset's.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub width: Option<usize>,
     /// Layers of the encoder.
@@ -73,7 +75,7 @@ pub struct ModelSection {
     /// Attention heads of the encoder.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub heads: Option<usize>,
-    /// Hidden width of the encoder's MLP; usually four times the width.
+    /// Hidden width of the encoder's MLP, usually four times the width.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub mlp_width: Option<usize>,
     /// Width of the decoder.
@@ -85,19 +87,19 @@ pub struct ModelSection {
     /// Attention heads of the decoder.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub decoder_heads: Option<usize>,
-    /// Stochastic depth.
+    /// Rate of stochastic depth (drop path).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub drop_path: Option<f64>,
-    /// Initial LayerScale.
+    /// Initial value of LayerScale.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub layer_scale: Option<f32>,
-    /// Entries of the position table, by token family.
+    /// Number of entries of the position table, by token family.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub positions: BTreeMap<String, usize>,
 }
 
 impl ModelSection {
-    /// The sizes that are given, whether by a preset or one by one.
+    /// The given sizes, from a preset or one by one.
     pub fn known_sizes(&self) -> KnownSizes {
         let preset = self.preset.map(Preset::dimensions);
         let known = |given: Option<usize>, of: fn(&Dimensions) -> usize| given.or(preset.as_ref().map(of));
@@ -114,7 +116,7 @@ impl ModelSection {
         }
     }
 
-    /// Sizes of a model that begins with fresh parameters.
+    /// Sizes of a model with fresh parameters.
     ///
     /// # Errors
     /// Neither a preset nor all sizes, values out of range.
@@ -151,11 +153,11 @@ impl ModelSection {
     }
 }
 
-/// What is particular to text.
+/// The table `[text]`: settings of the token family `text`.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct TextSection {
-    /// What a token attends to. Without it, `bidirectional`; in a run that begins with weights, what they were trained with.
+    /// Attention of text tokens. Default: `bidirectional`, or the attention that the initial weights were trained with.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub attention: Option<TextAttention>,
 }
@@ -166,39 +168,40 @@ impl TextSection {
     }
 }
 
-/// Epochs and batches: the table `[training]`.
+/// The table `[training]`: epochs and batches.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct TrainingSection {
-    /// Passes over a stage's data.
+    /// Number of passes over a stage's data.
     pub epochs: usize,
-    /// First epochs, in which the learning rate rises.
+    /// Number of first epochs in which the learning rate rises.
     #[serde(default)]
     pub warmup_epochs: usize,
-    /// Samples of a batch.
+    /// Number of samples in a batch.
     pub batch_size: usize,
-    /// Batches whose gradients are accumulated for an update.
+    /// Number of batches whose gradients are accumulated for one update.
     #[serde(default = "one")]
     pub gradient_accumulation: usize,
-    /// Epochs between checkpoints.
+    /// Number of epochs between checkpoints.
     #[serde(default = "one")]
     pub checkpoint_every: usize,
-    /// Batches between checkpoints within an epoch; none without a value.
+    /// Number of batches between checkpoints within an epoch; none without a value.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub checkpoint_every_steps: Option<usize>,
-    /// Batches between readings of losses from the device; without a value 1 on the CPU, 16 elsewhere.
+    /// Number of batches between readings of losses from the device; without a value 1 on the CPU, 16 elsewhere.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub loss_every_steps: Option<usize>,
-    /// `float32`, or `bfloat16` for matrix products in training. Parameters, norms, softmax and losses stay in float32.
+    /// Number format: `float32`, or `bfloat16` for matrix products in training. Parameters, norms, softmax and losses
+    /// stay in float32.
     #[serde(default)]
     pub precision: Precision,
 }
 
-/// Loading of samples: the table `[data]`.
+/// The table `[data]`: settings for loading samples.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct DataSection {
-    /// Threads that load samples, at least 1. Their number changes no result.
+    /// Number of threads that load samples, at least 1. The number changes no result.
     pub num_workers: usize,
     /// Fraction of a dataset's samples that may be invalid before the run stops, in [0, 1].
     pub max_invalid_fraction: f64,
@@ -211,36 +214,36 @@ impl Default for DataSection {
     }
 }
 
-/// One stage: a modality, its data, its plugin's options.
+/// One `[[stage]]`: a modality, its data, and its plugin's options.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct StageSection {
-    /// Id of the plugin.
+    /// Id of the modality's plugin.
     pub modality: String,
-    /// Folder below the data root that this stage's paths, also those in its options, are relative to.
+    /// Folder below the data root that this stage's paths are relative to, including the paths in its options.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub root: Option<PathBuf>,
-    /// Files and folders, relative to the configuration file or to `--data-root`.
+    /// Files and folders with the data, relative to the configuration file or to `--data-root`.
     pub data: OneOrMore,
-    /// Epochs, if not [`TrainingSection::epochs`].
+    /// Number of epochs, if it differs from [`TrainingSection::epochs`].
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub epochs: Option<usize>,
-    /// Warm-up, if not [`TrainingSection::warmup_epochs`].
+    /// Number of warm-up epochs, if it differs from [`TrainingSection::warmup_epochs`].
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub warmup_epochs: Option<usize>,
-    /// Batch, if not [`TrainingSection::batch_size`].
+    /// Batch size, if it differs from [`TrainingSection::batch_size`].
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub batch_size: Option<usize>,
-    /// Gradient accumulation, if not [`TrainingSection::gradient_accumulation`].
+    /// Gradient accumulation, if it differs from [`TrainingSection::gradient_accumulation`].
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub gradient_accumulation: Option<usize>,
-    /// The plugin's options; see `medcoss plugin inspect`.
+    /// Options of the plugin; see `medcoss plugin inspect`.
     #[serde(default, skip_serializing_if = "toml::Table::is_empty")]
     pub options: toml::Table,
 }
 
 impl StageSection {
-    /// A stage that leaves everything else to the run and the plugin.
+    /// A stage with the run's settings and the plugin's default options.
     pub fn new(modality: &str, data: OneOrMore) -> Self {
         let (epochs, warmup_epochs, batch_size, gradient_accumulation) = (None, None, None, None);
         let (modality, options) = (modality.into(), toml::Table::new());
@@ -252,14 +255,14 @@ impl StageSection {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(untagged)]
 pub enum OneOrMore {
-    /// One.
+    /// One path.
     One(PathBuf),
-    /// Several.
+    /// Several paths.
     More(Vec<PathBuf>),
 }
 
 impl OneOrMore {
-    /// As a list.
+    /// The paths as a list.
     pub fn paths(&self) -> Vec<PathBuf> {
         match self {
             Self::One(path) => vec![path.clone()],
@@ -276,7 +279,7 @@ impl RunConfig {
     /// Reads a configuration file and applies `key=value` settings in their order.
     ///
     /// # Errors
-    /// A file that cannot be read, no TOML, unknown or missing settings, values out of range.
+    /// A file that cannot be read, invalid TOML, unknown or missing settings, values out of range.
     pub fn read(path: &Path, settings: &[String]) -> Result<Self> {
         let text =
             std::fs::read_to_string(path).with_context(|| format!("cannot read configuration {}", path.display()))?;
@@ -286,7 +289,7 @@ impl RunConfig {
             set(&mut table, setting)?;
         }
         refuse_former_names(&table).map_err(|error| anyhow!("configuration {}: {error}", path.display()))?;
-        // Without settings the text itself is read: errors then show the line.
+        // Without settings the text itself is parsed, so that errors show the line.
         let config = if settings.is_empty() { toml::from_str(&text) } else { table.try_into() };
         let mut config: Self = config.map_err(|error| with_nearest("configuration", path, &error.to_string()))?;
         if config.model.init.is_none() {
@@ -299,7 +302,7 @@ impl RunConfig {
         Ok(Self { format: None, ..config })
     }
 
-    /// The same configuration with `key=value` settings applied.
+    /// This configuration with `key=value` settings applied.
     ///
     /// # Errors
     /// As [`RunConfig::read`].
@@ -314,7 +317,7 @@ impl RunConfig {
         Ok(config)
     }
 
-    /// Ranges, and what only the whole can show.
+    /// Checks the ranges of settings, and how they fit together.
     pub(crate) fn check(&self) -> Result<()> {
         match &self.model.init {
             Some(init) => check_below_root("model.init", init)?,
@@ -335,12 +338,12 @@ impl RunConfig {
         Ok(())
     }
 
-    /// Samples that a stage of `n_samples` keeps for later stages; none where the strategy keeps no buffer.
+    /// Number of samples that a stage of `n_samples` keeps in its buffer; 0 where the strategy keeps no buffer.
     pub fn n_kept(&self, n_samples: usize) -> usize {
         if self.strategy.name.keeps_buffer() { self.buffer.n_kept(n_samples) } else { 0 }
     }
 
-    /// A model with fresh parameters before any family has joined.
+    /// The sizes of a model with fresh parameters, before any token family has joined.
     ///
     /// # Errors
     /// As [`ModelSection::dimensions`].
@@ -349,7 +352,7 @@ impl RunConfig {
         Ok(ModelConfig { dimensions: self.model.dimensions()?, text_attention, families: Vec::new() })
     }
 
-    /// How the weights are read that the run begins with.
+    /// The options for reading the initial weights.
     pub fn import(&self) -> Import {
         Import {
             known: self.model.known_sizes(),
@@ -359,7 +362,7 @@ impl RunConfig {
         }
     }
 
-    /// How a stage is trained.
+    /// The training settings of a stage.
     pub fn settings(&self, stage: &StageSection) -> StageSettings {
         StageSettings {
             epochs: stage.epochs.unwrap_or(self.training.epochs),
@@ -379,7 +382,7 @@ impl RunConfig {
     }
 }
 
-/// A path that keeps its meaning when a run is moved.
+/// Checks that a path stays below the data root, so that it is valid when a run is moved.
 fn check_below_root(what: &str, path: &Path) -> Result<()> {
     if path.components().all(|part| matches!(part, Component::Normal(_) | Component::CurDir)) {
         return Ok(());
@@ -392,7 +395,7 @@ fn check_below_root(what: &str, path: &Path) -> Result<()> {
     )
 }
 
-/// Options of a plugin from `key=value` settings.
+/// A table of plugin options from `key=value` settings.
 ///
 /// # Errors
 /// A setting without a key or a value.
@@ -402,12 +405,12 @@ pub fn options_of(settings: &[String]) -> Result<toml::Table> {
     Ok(options)
 }
 
-/// Puts `a.b.c=value` into a table. A stage is named by its position from 1 or by its modality: `stage.xray.epochs=3`.
+/// Sets `a.b.c=value` in a table. A stage is named by its position from 1 or by its modality: `stage.xray.epochs=3`.
 fn set(table: &mut toml::Table, setting: &str) -> Result<()> {
     let (key, value) = setting.split_once('=').ok_or_else(|| {
         anyhow!("--set {setting} has no value\nhint: write --set key=value, such as --set training.epochs=3")
     })?;
-    // What is no TOML value by itself is a bare string.
+    // A value that is not valid TOML is a bare string.
     let value = format!("value = {value}")
         .parse::<toml::Table>()
         .ok()
@@ -444,7 +447,7 @@ fn stage_of<'a>(stages: &'a mut [toml::Value], name: &str) -> Option<&'a mut tom
     stages.get_mut(position)?.as_table_mut()
 }
 
-/// Adds the nearest valid name to serde's message about an unknown one.
+/// Adds the most similar valid name to serde's message about an unknown name.
 pub(crate) fn with_nearest(what: &str, path: &Path, message: &str) -> anyhow::Error {
     let quoted: Vec<&str> = message.split('`').skip(1).step_by(2).collect();
     let hint = match quoted.split_first() {

@@ -1,20 +1,20 @@
-//! Sizes of folders, and bytes in words.
+//! Sizes of folders, and the format of byte counts.
 
 use std::fs;
 use std::path::Path;
 
 use anyhow::{Context, Result};
 
-/// What a folder holds, with all folders below it.
+/// Number and size of the files below a folder.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Size {
     /// Number of files.
     pub n_files: usize,
-    /// Bytes of all of them.
+    /// Total size of all files in bytes.
     pub bytes: u64,
 }
 
-/// Number and bytes of all files below a folder.
+/// Counts the files below a folder and adds up their sizes.
 ///
 /// # Errors
 /// A folder that cannot be listed.
@@ -30,7 +30,7 @@ pub fn size_of(folder: &Path) -> Result<Size> {
     Ok(size)
 }
 
-/// Bytes as people read them: three digits and a unit.
+/// A number of bytes for people: three digits and a unit.
 pub fn human_bytes(bytes: u64) -> String {
     let mut value = bytes as f64;
     for unit in ["B", "KiB", "MiB", "GiB"] {

@@ -1,4 +1,4 @@
-//! Samples as features of a run's model.
+//! Encoding of samples as features by a run's model.
 
 use std::collections::BTreeMap;
 
@@ -13,22 +13,22 @@ use crate::observer::{WorkObserver, WorkTracker};
 use crate::resources::Resources;
 use crate::run::Run;
 
-/// Share of samples that may be unreadable, where nothing else is asked for.
+/// Default of the largest fraction of unreadable samples.
 pub const MAX_INVALID_FRACTION: f64 = 0.01;
 
-/// How samples are encoded.
+/// Options for encoding samples.
 #[derive(Debug, Clone, Copy)]
 pub struct EncodeOptions {
-    /// The model after this stage, from 1; 0 is the one that the run began with, none the latest.
+    /// Number of the stage whose model encodes, from 1; 0 is the run's initial model, `None` the latest model.
     pub stage: Option<usize>,
-    /// What becomes of a sample's tokens.
+    /// Pooling of a sample's token features.
     pub pooling: Pooling,
-    /// Threads that load, and the share of samples that may be unreadable.
+    /// Number of loader threads, and the largest fraction of unreadable samples.
     pub loader: LoaderOptions,
 }
 
 impl Default for EncodeOptions {
-    /// The latest model, the mean over tokens.
+    /// The latest model, and the mean over tokens.
     fn default() -> Self {
         let num_workers = DataSection::default().num_workers;
         let loader = LoaderOptions { num_workers, max_invalid_fraction: MAX_INVALID_FRACTION };
@@ -36,23 +36,23 @@ impl Default for EncodeOptions {
     }
 }
 
-/// Encoded samples.
+/// Features of samples.
 #[derive(Debug, Clone, PartialEq)]
 pub struct EncodedSamples {
-    /// Of the samples that could be read, in the order of the data.
+    /// Ids of the readable samples, in the order of the data.
     pub ids: Vec<String>,
-    /// `[ids.len(), n_tokens, width]`, row-major.
+    /// Features, `[ids.len(), n_tokens, width]`, row-major.
     pub values: Vec<f32>,
-    /// Features of a sample: 1 where its tokens are pooled.
+    /// Number of features of a sample; 1 where its tokens are pooled.
     pub n_tokens: usize,
-    /// Values of a feature.
+    /// Number of values of a feature.
     pub width: usize,
-    /// Reason by id of samples that could not be read.
+    /// Reasons of unreadable samples, by id.
     pub invalid: BTreeMap<String, String>,
 }
 
 impl Run {
-    /// Encodes data with one of the run's models. They are opened as the run's stages of that modality were.
+    /// Encodes data with one of the run's models. The data are opened as the run's stages of that modality were.
     ///
     /// # Errors
     /// Data or a plugin that do not fit the run, too many samples that cannot be read, a request to stop.
@@ -103,7 +103,7 @@ pub fn family_of(stored: &StoredModel, name: &str) -> Result<usize> {
     })
 }
 
-/// The position of a dataset's token family in a model, which learned tokens of the dataset's shape.
+/// The position of a dataset's token family in a model that was trained on tokens of the dataset's shape.
 ///
 /// # Errors
 /// A family that the model does not have, tokens of another shape.

@@ -1,4 +1,4 @@
-//! Segmentation masks of a modality's samples, from a folder of mask files: what core asks for.
+//! Segmentation masks of a modality's samples, read by the plugin from a folder of mask files for core.
 
 use std::path::{Path, PathBuf};
 
@@ -9,21 +9,21 @@ use medcoss_core::evaluation::{LabelMap, LabelMapSource};
 
 use crate::plugin_dataset::PluginDataset;
 
-/// Labels that are asked for at once, 2 bytes each: answers are held as a whole.
+/// Largest number of labels that are requested at once, 2 bytes each, since an answer is held in memory.
 const AT_ONCE: usize = 1 << 25;
 
-/// Where the masks of some data lie.
+/// Location of the mask files of some data.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct MaskFiles {
-    /// Files and folders, relative to what the data are relative to.
+    /// Files and folders with masks, relative to the folder that the data are relative to.
     pub data: Vec<PathBuf>,
-    /// What the names of masks end in, before `.nii.gz` or `.png`.
+    /// Suffix of the masks' file names before `.nii.gz` or `.png`.
     pub mask_suffix: String,
-    /// What the names of samples' files end in, and those of masks do not.
+    /// Suffix of the sample files' names, which the masks' names lack.
     pub sample_suffix: String,
 }
 
-/// The masks of a source.
+/// The segmentation masks of a dataset's samples.
 pub struct MaskedSource<'a> {
     source: &'a PluginDataset,
     grid: Vec<usize>,
@@ -31,7 +31,7 @@ pub struct MaskedSource<'a> {
 }
 
 impl<'a> MaskedSource<'a> {
-    /// Masks below `base` of the samples of a source.
+    /// The masks below `base` for the samples of a dataset.
     ///
     /// # Errors
     /// A modality whose plugin reads no masks, or whose samples have no grid.

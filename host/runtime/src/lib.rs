@@ -1,8 +1,8 @@
-//! Runs of medcoss: their configuration, their folder, their stages over plugins' data, and what is made of them afterwards.
+//! Runs of medcoss: configuration, run folder, training of stages on plugins' data, evaluation and report.
 //!
-//! Plugins are found and called by [`medcoss_plugin_host`]; models, losses and buffers are [`medcoss_core`]'s. Here the two meet. This
-//! crate owns no terminal, no progress bar and no signal handler, and ends no process: it reports to an observer ([`RunObserver`],
-//! [`WorkObserver`]), which also says when to stop.
+//! [`medcoss_plugin_host`] finds and calls plugins; [`medcoss_core`] holds models, losses and buffers. This crate
+//! combines the two. It owns no terminal, no progress bar and no signal handler, and ends no process: it reports to an
+//! observer ([`RunObserver`], [`WorkObserver`]), which can also stop the work.
 
 #![forbid(unsafe_code)]
 

@@ -1,4 +1,4 @@
-//! One more stage for a run.
+//! Adding a stage to a finished run.
 
 use std::path::{Component, Path};
 
@@ -13,23 +13,25 @@ use crate::run_summary::{StageSummary, Summary};
 use crate::stage_plugin::plugins_of;
 use crate::training::Training;
 
-/// Settings that are a stage's own; all other settings are the run's.
+/// Names of the settings that a stage may set. All other settings belong to the run.
 const STAGE_SETTINGS: [&str; 6] = [
     "epochs",
     "warmup_epochs",
     "batch_size",
     "gradient_accumulation",
-    // The former name, which is refused with the present one.
+    // The former name is refused with the current one.
     "accumulation",
     "options",
 ];
 
-/// A stage that a run is to learn next.
+/// A stage to add to a finished run.
 #[derive(Debug, Clone, PartialEq)]
 pub struct NewStage {
-    /// Its data. Their paths lie below the data root, which also holds the data of earlier stages whose buffers refer to them.
+    /// Data of the stage. Their paths lie below the data root, which also holds the data of earlier stages whose
+    /// buffers refer to them.
     pub data: ModalityData,
-    /// Settings `key=value`: of the stage, such as `epochs=3` or `options.size=96`, or of the run, as far as a run may change them.
+    /// Settings `key=value` of the stage, such as `epochs=3` or `options.size=96`, or of the run, as far as they may
+    /// change.
     pub settings: Vec<String>,
 }
 
@@ -39,7 +41,7 @@ impl NewStage {
         Self { data, settings: Vec::new() }
     }
 
-    /// The same with one more setting `key=value`.
+    /// This stage with one more setting `key=value`.
     pub fn with(mut self, setting: &str) -> Self {
         self.settings.push(setting.into());
         self
@@ -47,11 +49,11 @@ impl NewStage {
 }
 
 impl Run {
-    /// Learns one more stage, which starts from the latest model and replays the buffers of all earlier stages.
+    /// Trains one more stage, which starts from the latest model and replays the buffers of all earlier stages.
     ///
     /// # Errors
-    /// A run that is not finished, data, plugins or settings that do not fit it, and whatever stops a stage. What a stopped stage left in
-    /// the folder is continued by resuming the run.
+    /// A run that is not finished, data, plugins or settings that do not fit it, and any error of a stage. A stopped stage
+    /// continues when the run is resumed.
     pub fn add_stage(
         &mut self,
         stage: &NewStage,
@@ -65,7 +67,7 @@ impl Run {
         summary.stages.into_iter().next_back().ok_or_else(|| anyhow::anyhow!("the run has no stages"))
     }
 
-    /// The training that learns one more stage; nothing is changed before it is run.
+    /// The training of one more stage. Nothing changes before it runs.
     ///
     /// # Errors
     /// A run that is not finished, data, plugins or settings that do not fit it.
@@ -77,7 +79,7 @@ impl Run {
         Ok(Training { config, base, out, resume: true, device: resources.device.clone(), plugins })
     }
 
-    /// A new stage starts from the latest model: the stage before must have one.
+    /// Checks that every stage has finished, since a new stage starts from the latest model.
     fn check_finished(&self) -> Result<()> {
         if let Some(section) = self.config.stages.get(self.states.len()) {
             let (number, run) = (self.states.len() + 1, self.path.display());
@@ -90,7 +92,7 @@ impl Run {
         Ok(())
     }
 
-    /// The run's configuration with the new stage at its end.
+    /// The run's configuration with the new stage appended.
     fn configuration_with(&self, stage: &NewStage, resources: &Resources<'_>) -> Result<RunConfig> {
         let mut data = stage.data.clone();
         for path in &mut data.paths {

@@ -1,6 +1,6 @@
-//! Numbers as people read them.
+//! Numbers formatted for people.
 
-/// Four significant digits at most, with a power of ten where plain digits would be long.
+/// A number with at most four significant digits, in scientific notation where plain digits would be long.
 pub fn short(value: f64) -> String {
     let size = value.abs();
     if value == 0.0 {
@@ -15,17 +15,17 @@ pub fn short(value: f64) -> String {
     }
 }
 
-/// Without zeros at the end of a fraction.
+/// A decimal number without trailing zeros of the fraction.
 pub fn trimmed(text: String) -> String {
     if text.contains('.') { text.trim_end_matches('0').trim_end_matches('.').to_string() } else { text }
 }
 
-/// A share in percent.
+/// A fraction in percent.
 pub fn percent(share: f64) -> String {
     format!("{}\u{202f}%", trimmed(format!("{:.1}", 100.0 * share)))
 }
 
-/// Seconds, minutes and hours.
+/// A duration in seconds, minutes and hours.
 pub fn duration(seconds: f64) -> String {
     let whole = seconds.round() as u64;
     match (whole / 3600, whole / 60 % 60, whole % 60) {
@@ -35,7 +35,7 @@ pub fn duration(seconds: f64) -> String {
     }
 }
 
-/// With thin spaces between thousands.
+/// An integer with thin spaces between thousands.
 pub fn count(n: usize) -> String {
     let digits = n.to_string();
     let mut text = String::new();
@@ -48,7 +48,7 @@ pub fn count(n: usize) -> String {
     text
 }
 
-/// A signed figure, with a real minus.
+/// A number with its sign, with a real minus.
 pub fn signed(value: f64) -> String {
     let text = format!("{value:+.3}");
     text.replace('-', "\u{2212}")

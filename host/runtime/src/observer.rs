@@ -1,52 +1,53 @@
-//! Observers follow a run or other work, and say when to stop. The program implements them with progress bars and lines; another program
-//! implements what it needs, or uses [`Silent`].
+//! Observers follow a run or other work, and can stop it. The program implements them with progress bars and lines.
+//! Another program implements the methods that it needs, or uses [`Silent`].
 
 use std::cell::Cell;
 
 use medcoss_core::stage::Observer;
 use medcoss_core::weights::InitialModel;
 
-/// Watches a run's stages.
+/// Observer of a run's stages.
 pub trait RunObserver: Observer {
-    /// A fact about the run, as one line for people: a stage that is already done, the disk that a buffer will take.
+    /// A fact about the run, as one line for people: a finished stage that is skipped, the disk space that a buffer
+    /// will take.
     fn notice(&mut self, message: &str) {
         let _ = message;
     }
 
-    /// The weights that the run begins with were read from a file and written into the run.
+    /// The initial weights were read from a file and written into the run.
     fn weights_imported(&mut self, model: &InitialModel) {
         let _ = model;
     }
 }
 
-/// How far some work is.
+/// Progress of some work.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct WorkReport<'a> {
-    /// What is being done at the moment.
+    /// Description of the present activity.
     pub activity: &'a str,
-    /// Items that are done.
+    /// Number of finished items.
     pub done: u64,
-    /// Items there are, as far as is known.
+    /// Number of all items, as far as it is known.
     pub total: u64,
 }
 
-/// Watches work beside the training: an evaluation, a report, a plan.
+/// Observer of work beside the training: an evaluation, a report, an estimate.
 pub trait WorkObserver {
-    /// The work got further.
+    /// The work made progress.
     fn progress(&self, report: &WorkReport<'_>) {
         let _ = report;
     }
 
-    /// True once someone has asked to stop. The work then ends with [`medcoss_core::Error::Interrupted`].
+    /// Whether someone has asked to stop. The work then ends with [`medcoss_core::Error::Interrupted`].
     fn stop_requested(&self) -> bool {
         false
     }
 }
 
-/// Asks whether someone has asked to stop.
+/// A function that returns whether someone has asked to stop.
 pub type StopSignal<'a> = &'a dyn Fn() -> bool;
 
-/// Shows nothing and never stops.
+/// An observer that shows nothing and never stops.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Silent;
 
@@ -54,7 +55,7 @@ impl Observer for Silent {}
 impl RunObserver for Silent {}
 impl WorkObserver for Silent {}
 
-/// The state of some work, for the functions that do it.
+/// The progress of some work, for the functions that do it.
 pub(crate) struct WorkTracker<'a> {
     observer: &'a dyn WorkObserver,
     activity: Cell<String>,
@@ -65,7 +66,8 @@ pub(crate) struct WorkTracker<'a> {
 }
 
 impl<'a> WorkTracker<'a> {
-    /// Work of `total` items. An interruption says in which work (`place`) and what it leaves behind (`remaining`).
+    /// A tracker for work of `total` items. An interruption reports where it happened (`place`) and which result it
+    /// leaves (`remaining`).
     pub(crate) fn new(
         observer: &'a dyn WorkObserver,
         total: u64,
@@ -76,35 +78,35 @@ impl<'a> WorkTracker<'a> {
         Self { observer, activity: Cell::default(), done, total, place, remaining }
     }
 
-    /// Names what is done from now on.
+    /// Names the activity from now on.
     pub(crate) fn begin(&self, activity: String) {
         self.activity.set(activity);
         self.report();
     }
 
-    /// Items that are done.
+    /// Number of finished items.
     pub(crate) fn done(&self) -> u64 {
         self.done.get()
     }
 
-    /// Sets the items that are done.
+    /// Sets the number of finished items.
     pub(crate) fn set_done(&self, done: u64) {
         self.done.set(done);
         self.report();
     }
 
-    /// Counts items as done.
+    /// Adds to the number of finished items.
     pub(crate) fn advance(&self, n: u64) {
         self.set_done(self.done.get() + n);
     }
 
-    /// More items have become known.
+    /// Adds to the number of all items.
     pub(crate) fn extend(&self, n: u64) {
         self.total.set(self.total.get() + n);
         self.report();
     }
 
-    /// An error once someone has asked to stop.
+    /// Returns an error once someone has asked to stop.
     pub(crate) fn check_stop(&self) -> medcoss_core::Result<()> {
         match self.observer.stop_requested() {
             true => {
@@ -122,7 +124,7 @@ impl<'a> WorkTracker<'a> {
     }
 }
 
-/// Whether an error came of a request to stop.
+/// Whether a request to stop caused an error.
 pub fn is_interruption(error: &anyhow::Error) -> bool {
     let is_it = |layer: &(dyn std::error::Error + 'static)| {
         layer.downcast_ref().is_some_and(|error| matches!(error, medcoss_core::Error::Interrupted { .. }))

@@ -1,4 +1,4 @@
-//! A plugin's dataset as the source of samples that core asks for: a stage's own data, or the samples that a run kept of them.
+//! A plugin's dataset as core's [`Dataset`]: the data of a stage, or the samples in its buffer.
 
 use std::fs;
 use std::mem::take;
@@ -17,30 +17,30 @@ use crate::buffer_tokens;
 use crate::config::StageSection;
 use crate::token_spec::spec_of;
 
-/// In the folder of buffer samples: their files, and how the plugin opens them.
+/// Folder for the buffer samples' files, and for the information how the plugin opens them.
 const SAMPLES: &str = "samples";
 const HOW_TO_OPEN: &str = "open.json";
-/// Largest difference of a token's values between a sample and its kept copy: a step of 16-bit pixels, in units of the pixels'
-/// range.
+/// Largest difference of a token's values between a sample and its copy in the buffer: one step of 16-bit pixels, as a
+/// fraction of the pixel range.
 const KEPT_TOLERANCE: f32 = 1.0 / 32768.0;
 
-/// Samples of one stage.
+/// A plugin's dataset as core's [`Dataset`]: the samples of one stage or of its buffer.
 pub struct PluginDataset {
     spec: TokenSpec,
-    /// The folder that data are relative to, as messages begin paths with it.
+    /// Prefix of the paths in messages: the folder that data are relative to.
     base: String,
     dataset: OpenDataset,
-    /// What the plugin learned from the data once.
+    /// Folder with the assets that the plugin derived from the data.
     assets: Option<PathBuf>,
-    /// Ids that buffer samples had in the data that they come from; none for the data themselves.
+    /// Ids of buffer samples in the original data; `None` for the data themselves.
     original_ids: Option<Vec<String>>,
 }
 
 impl PluginDataset {
-    /// Checks the option names and opens the data of a stage.
+    /// Opens the data of a stage, after the names of its options were checked.
     ///
     /// # Errors
-    /// Unknown options, whatever the plugin answers, answers that contradict the contract.
+    /// Unknown options, errors that the plugin reports, answers that break the contract.
     pub fn open(plugin: &Plugin, base: &Path, stage: &StageSection, assets: Option<&Path>) -> Result<Self> {
         let request = Open {
             base: stage.root.as_ref().map_or_else(|| base.to_path_buf(), |root| base.join(root)),
@@ -51,10 +51,10 @@ impl PluginDataset {
         Self::from_request(plugin, &request)
     }
 
-    /// Opens the samples that a finished stage kept in its folder; `assets` as for [`PluginDataset::open`].
+    /// Opens the buffer samples of a finished stage; `assets` as for [`PluginDataset::open`].
     ///
     /// # Errors
-    /// Files that are missing or damaged, whatever the plugin answers.
+    /// Missing or damaged files, errors that the plugin reports.
     pub fn open_kept(plugin: &Plugin, stage: &StageFolder, assets: Option<&Path>) -> Result<Self> {
         let ids: Vec<String> = stage.buffer()?.entries.into_iter().map(|entry| entry.id).collect();
         let kept = Self::reopen(plugin, &stage.file(RunLayout::BUFFER_SAMPLES), assets)?;
@@ -72,9 +72,9 @@ impl PluginDataset {
 
     fn reopen(plugin: &Plugin, folder: &Path, assets: Option<&Path>) -> Result<Self> {
         let Synthesised { data, mut options } = read_json(&folder.join(HOW_TO_OPEN))?;
-        // An earlier version may have written them under former names.
+        // An earlier version may have written the options under former names.
         with_present_names(&plugin.description().options, &mut options);
-        // Canonical: a path that a plugin is given does not depend on the working folder.
+        // The path is canonical: a plugin's paths do not depend on the working folder.
         let base = folder.join(SAMPLES);
         let base = base.canonicalize().with_context(|| format!("cannot find {}", base.display()))?;
         Self::from_request(plugin, &Open { base, data, options, assets: assets.map(Path::to_path_buf) })
@@ -87,37 +87,37 @@ impl PluginDataset {
         Ok(Self { spec, base, dataset, assets: request.assets.clone(), original_ids: None })
     }
 
-    /// What the dataset says of its samples, by index.
+    /// Labels that the dataset reports, by index.
     pub fn labels(&self) -> &[Option<String>] {
         self.dataset.labels()
     }
 
-    /// Writes what the plugin learned from the data into a folder and names the files. They are from then on part of how
-    /// samples of this source are opened again.
+    /// Writes the assets that the plugin derived from the data into a folder, and returns the names of the files. The
+    /// dataset is reopened with them from then on.
     ///
     /// # Errors
-    /// Whatever the plugin answers.
+    /// Errors that the plugin reports.
     pub fn save_assets(&self, folder: &Path) -> Result<Vec<String>> {
         Ok(self.dataset.save_assets(folder)?)
     }
 
-    /// The plugin's dataset.
+    /// The plugin's open dataset.
     pub fn dataset(&self) -> &OpenDataset {
         &self.dataset
     }
 
-    /// A message of the plugin with paths relative to the data: reasons are recorded in the run, which holds no path of
+    /// A message of the plugin with paths relative to the data. The run records such messages, and holds no path of
     /// this machine.
     pub fn without_base(&self, message: String) -> String {
         if self.base.is_empty() { message } else { message.replace(&self.base, "") }
     }
 
-    /// Where its assets lie from now on.
+    /// Sets the folder of the assets.
     pub fn assets_are_in(&mut self, folder: PathBuf) {
         self.assets = Some(folder);
     }
 
-    /// The id that fills a sample up, of discrete tokens.
+    /// Padding id of discrete tokens.
     pub fn padding_id(&self) -> Option<i32> {
         match self.dataset.geometry() {
             Geometry::Discrete { padding_id, .. } => Some(*padding_id),
@@ -125,18 +125,18 @@ impl PluginDataset {
         }
     }
 
-    /// Tokens of a sample as a person can look at them; none when the plugin does not do this.
+    /// Renders the tokens of a sample for people; `None` when the plugin does not render tokens.
     ///
     /// # Errors
-    /// Tokens that are no sample of this source, whatever the plugin answers.
+    /// Tokens that are no sample of this dataset, errors that the plugin reports.
     pub fn render(&self, tokens: Tokens<'_>) -> Result<Option<Rendered>> {
         Ok(self.dataset.render(tokens)?)
     }
 
-    /// Has samples written, and makes sure that they come back as they were.
+    /// Has the plugin write samples, and verifies that they are read back unchanged.
     ///
     /// # Errors
-    /// Samples that cannot be read or written, or that come back otherwise.
+    /// Samples that cannot be read or written, or whose copies differ.
     pub fn keep_exactly(&self, indices: &[u64], folder: &Path) -> Result<()> {
         let kept = self.keep_and_reopen(indices, folder)?;
         match self.first_difference(indices, &kept)? {
@@ -150,7 +150,7 @@ impl PluginDataset {
         }
     }
 
-    /// The first sample of which the kept copy differs by more than rounding.
+    /// Index of the first sample whose copy differs by more than rounding.
     fn first_difference(&self, indices: &[u64], kept: &Self) -> Result<Option<u64>> {
         for (position, &index) in indices.iter().enumerate() {
             if !same(&self.plain(index)?, &kept.plain(position as u64)?) {
@@ -160,11 +160,11 @@ impl PluginDataset {
         Ok(None)
     }
 
-    /// Has samples written and opens them again.
+    /// Has the plugin write samples, and opens the copies.
     fn keep_and_reopen(&self, indices: &[u64], folder: &Path) -> Result<Self> {
         let samples = folder.join(SAMPLES);
         fs::create_dir(&samples).with_context(|| format!("cannot create {}", samples.display()))?;
-        // Canonical: a path that a plugin is given does not depend on the working folder.
+        // The path is canonical: a plugin's paths do not depend on the working folder.
         let request = Keep { folder: samples.canonicalize()?, indices: indices.to_vec() };
         let how = serde_json::to_vec_pretty(&self.dataset.keep(&request)?)?;
         write_atomically(&folder.join(HOW_TO_OPEN), &how)?;
@@ -179,12 +179,12 @@ impl PluginDataset {
                 self.spec
             );
         }
-        // For the day on which the plugin is gone.
+        // The tokens are needed when the plugin is missing later.
         buffer_tokens::write(folder, kept.dataset.geometry(), found, |position, view| kept.sample(position, view))?;
         Ok(kept)
     }
 
-    /// One sample, neither augmented nor masked.
+    /// One sample in the evaluation view, neither augmented nor masked.
     ///
     /// # Errors
     /// A sample that cannot be read.
@@ -201,7 +201,7 @@ impl PluginDataset {
     }
 }
 
-/// Lets a plugin fill core's buffers: they are lent, not copied.
+/// Has a plugin fill core's buffers, which are lent and not copied.
 fn fill(
     dataset: &OpenDataset,
     view: View,
@@ -226,7 +226,7 @@ fn fill(
     filled
 }
 
-/// Whether a sample and its copy are the same but for rounding.
+/// Whether a sample and its copy are equal up to rounding.
 fn same(one: &RawBatch, other: &RawBatch) -> bool {
     let range = one.tokens.iter().fold(1.0f32, |most, value| most.max(value.abs()));
     let close = |(a, b): (&f32, &f32)| (a - b).abs() <= KEPT_TOLERANCE * range;
@@ -272,7 +272,7 @@ impl Dataset for PluginDataset {
     }
 
     fn keep(&self, indices: &[u64], folder: &Path) -> medcoss_core::Result<()> {
-        // A few samples were compared before the training; a stage that is learned is not lost over a difference now.
+        // A few samples were compared before the training. A difference now must not discard a trained stage.
         let checked = self.keep_and_reopen(indices, folder).and_then(|kept| self.first_difference(indices, &kept));
         if let Some(index) = checked.map_err(|error| Error::Dataset(format!("{error:#}")))? {
             let (plugin, id) = (self.dataset.plugin().name(), &self.ids()[index as usize]);

@@ -1,4 +1,4 @@
-//! `plugins.lock`: which plugins made a run, so that it can be repeated.
+//! The file `plugins.lock`: the plugins that made a run, so that it can be repeated.
 
 use std::path::Path;
 
@@ -8,30 +8,30 @@ use serde::{Deserialize, Serialize};
 
 use crate::record::{read_with_checksum, write_with_checksum};
 
-/// The file.
+/// Content of `plugins.lock`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PluginsLock {
-    /// By id.
+    /// Plugins of the run, by id.
     pub plugin: Vec<LockedPlugin>,
 }
 
-/// One plugin.
+/// One plugin of a run, with the digest of its file.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LockedPlugin {
-    /// Id.
+    /// Id of the plugin.
     pub id: String,
-    /// Version.
+    /// Version of the plugin.
     pub version: String,
-    /// File name, without its folder, or `built-in`.
+    /// Name of the library file without its folder, or `built-in`.
     #[serde(alias = "source")] // until format 3
     pub file: String,
-    /// SHA-256 of the file.
+    /// SHA-256 of the library file; `None` for a built-in plugin.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sha256: Option<String>,
 }
 
 impl PluginsLock {
-    /// Of the plugins in use.
+    /// The lock file's content for the plugins in use.
     ///
     /// # Errors
     /// A library that cannot be read.
@@ -50,7 +50,7 @@ impl PluginsLock {
         Ok(Self { plugin })
     }
 
-    /// Reads a run's file.
+    /// Reads a run's lock file.
     ///
     /// # Errors
     /// A file that is missing or was changed.
@@ -58,7 +58,7 @@ impl PluginsLock {
         toml::from_str(&read_with_checksum(path)?).map_err(|error| anyhow!("{} is damaged: {error}", path.display()))
     }
 
-    /// Writes it.
+    /// Writes the lock file.
     ///
     /// # Errors
     /// A file that cannot be written.
@@ -66,12 +66,12 @@ impl PluginsLock {
         write_with_checksum(path, &toml::to_string_pretty(self).context("the plugins cannot be written as TOML")?)
     }
 
-    /// The plugin of a modality.
+    /// The locked plugin of a modality.
     pub fn of_id(&self, id: &str) -> Option<&LockedPlugin> {
         self.plugin.iter().find(|plugin| plugin.id == id)
     }
 
-    /// Adds those of `before` that are not in use: the run was made with them too.
+    /// Adds the plugins of `before` that are not in use, since the run was made with them too.
     pub fn keep(&mut self, before: Self) {
         for then in before.plugin {
             if self.of_id(&then.id).is_none() {
@@ -81,7 +81,8 @@ impl PluginsLock {
         self.plugin.sort_by(|a, b| a.id.cmp(&b.id));
     }
 
-    /// Warns of plugins that are not those that the run was made with so far. Which of them may go on was decided before, see `trust`.
+    /// Warns of plugins that differ from the run's earlier ones. `trust` has decided before which of them may continue
+    /// the run.
     pub fn compare(&self, before: &Self) {
         for now in &self.plugin {
             let then = before.of_id(&now.id);
@@ -105,7 +106,7 @@ impl LockedPlugin {
     }
 }
 
-/// A library's name without its folder, which belongs to this machine alone.
+/// File name of a library without its folder, which belongs to this machine alone.
 fn file_name(location: &PluginLocation) -> String {
     match location {
         PluginLocation::Library { path } => path.file_name().unwrap_or_default().to_string_lossy().into_owned(),

@@ -9,7 +9,7 @@ use medcoss_core::run::{CHECKSUM_PLACEHOLDER, FORMAT, insert_checksum, verify_ch
 use crate::config::RunConfig;
 use crate::renamed_settings::migrate_record;
 
-/// Settings that may differ when a run continues: they change no result.
+/// Settings that may differ when a run continues, since they change no result.
 pub const MAY_CHANGE: [&str; 5] = [
     "data.num_workers",
     "data.max_invalid_fraction",
@@ -18,10 +18,10 @@ pub const MAY_CHANGE: [&str; 5] = [
     "training.loss_every_steps",
 ];
 
-/// The text before the checksum of a record.
+/// Prefix of the line that holds a record's checksum.
 pub(crate) const CHECKSUM: &str = "# checksum: ";
 
-/// The same in formats 2 and 3.
+/// Prefix of the checksum line in formats 2 and 3.
 pub(crate) const CHECKSUM_BEFORE_FORMAT_4: &str = "# seal: ";
 
 impl RunConfig {
@@ -64,10 +64,10 @@ impl RunConfig {
         )
     }
 
-    /// Makes sure that a run can be continued with this configuration. Stages may be added at the end.
+    /// Checks that a run can continue with this configuration. Stages may be added at the end.
     ///
     /// # Errors
-    /// The first setting that differs and may not.
+    /// The first setting that differs and may not change.
     pub fn continues(&self, before: &Self) -> Result<()> {
         let flat = |config: &Self| -> Result<BTreeMap<String, toml::Value>> {
             let mut all = BTreeMap::new();
@@ -173,7 +173,7 @@ mod tests {
         let path = folder.path().join("run.toml");
         config.write_record(&path).unwrap();
         assert_eq!(RunConfig::read_record(&path).unwrap(), config);
-        // A copy of a record is a configuration.
+        // A copy of a record is a valid configuration.
         assert_eq!(RunConfig::read(&path, &[]).unwrap(), config);
         let changed = std::fs::read_to_string(&path).unwrap().replace("epochs = 7", "epochs = 8");
         std::fs::write(&path, changed).unwrap();
@@ -201,7 +201,7 @@ mod tests {
         let record = RunConfig::read_record(&path).unwrap();
         assert_eq!(record.strategy.name, medcoss_core::continual::Strategy::Ewc);
         assert_eq!((record.strategy.ewc.lambda, record.data.num_workers), (2.0, 3));
-        // Settings of strategies that are not selected make no difference.
+        // Settings of strategies that are not selected have no effect.
         let settings = ["strategy.name=ewc", "strategy.ewc.lambda=2.0", "strategy.packnet.keep_ratio=0.1"];
         read(MINIMAL, &settings).unwrap().continues(&record).unwrap();
         assert!(read(MINIMAL, &settings[..1]).unwrap().continues(&record).is_err());

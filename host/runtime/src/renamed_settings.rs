@@ -4,8 +4,8 @@
 
 use anyhow::{Result, bail};
 
-/// Former names of settings with the present ones. Several present names belong to the strategies that the setting applies to. `stage` stands for each
-/// stage.
+/// Former names of settings with the current names. Several current names belong to the strategies that the setting
+/// applies to. `stage` stands for each stage.
 pub const RENAMED_SETTINGS: [(&str, &[&str]); 22] = [
     ("rehearsal.strategy", &["strategy.name"]),
     ("rehearsal.sampler", &["buffer.selection"]),
@@ -48,7 +48,8 @@ pub const RENAMED_SETTINGS: [(&str, &[&str]); 22] = [
     ("model.text_attention", &["text.attention"]),
 ];
 
-/// Former names of options of the project's plugins with the present ones, by modality. The plugins refuse the former names themselves.
+/// Former names of options of the project's plugins with the current names, by modality. The plugins refuse the former
+/// names themselves.
 const RENAMED_OPTIONS: [(&str, &str, &str); 15] = [
     ("ct", "window", "hu_range"),
     ("ct", "mirror", "flip"),
@@ -67,13 +68,13 @@ const RENAMED_OPTIONS: [(&str, &str, &str); 15] = [
     ("video", "every", "frame_stride"),
 ];
 
-/// Former names of evaluation protocols with the present ones.
+/// Former names of evaluation protocols with the current names.
 const RENAMED_PROTOCOLS: [(&str, &str); 1] = [("cloze", "masked-lm")];
 
 /// Refuses a tasks file with the former name of a protocol.
 ///
 /// # Errors
-/// The first former name, with the present one.
+/// The first former name, with the current one.
 pub fn refuse_former_protocols(tasks_file: &toml::Table) -> Result<()> {
     for task in tasks_file.get("task").and_then(toml::Value::as_array).into_iter().flatten() {
         let text = |key: &str| task.get(key).and_then(toml::Value::as_str).unwrap_or_default();
@@ -90,7 +91,7 @@ pub fn refuse_former_protocols(tasks_file: &toml::Table) -> Result<()> {
 /// Refuses a configuration with former names.
 ///
 /// # Errors
-/// All former names, each with the present one.
+/// The first former name, with the current one.
 pub fn refuse_former_names(configuration: &toml::Table) -> Result<()> {
     let mut renamed = Vec::new();
     for (former, present) in RENAMED_SETTINGS {
@@ -161,7 +162,7 @@ fn rename(table: &mut toml::Table, former: &str, present: &str) {
     }
 }
 
-/// Puts a value under a dotted name, with the tables above it.
+/// Sets a value under a dotted name, and creates the tables above it.
 fn insert(table: &mut toml::Table, name: &str, value: toml::Value) {
     match name.split_once('.') {
         Some((section, rest)) => {
@@ -216,7 +217,7 @@ mod tests {
         }
     }
 
-    /// What a run of format 3 recorded.
+    /// The record that a run of format 3 wrote.
     fn record_of_format_3(strategy: &str) -> toml::Table {
         format!(
             "format = 3\n[rehearsal]\nstrategy = \"{strategy}\"\nsampler = \"k-means\"\nbuffer_ratio = 0.2\ncentre_ratio = 0.1\n\

@@ -1,13 +1,13 @@
-//! What work on a run needs beside its folder.
+//! Resources for work on a run, beside its folder.
 
 use std::path::PathBuf;
 
 use medcoss_plugin_host::PluginRegistry;
 
-/// Plugins, data and device.
+/// Plugins, data root and device for work on a run.
 #[derive(Debug, Clone)]
 pub struct Resources<'a> {
-    /// Where plugins are found.
+    /// Registry that finds the plugins.
     pub registry: &'a PluginRegistry,
     /// Folder that data paths are relative to.
     pub data_root: PathBuf,
@@ -16,7 +16,7 @@ pub struct Resources<'a> {
 }
 
 impl<'a> Resources<'a> {
-    /// Data relative to the current folder, the CPU as device.
+    /// Resources with the current folder as data root and the CPU as device.
     pub fn new(registry: &'a PluginRegistry) -> Self {
         Self { registry, data_root: PathBuf::new(), device: "cpu".into() }
     }

@@ -1,4 +1,4 @@
-//! A run's folder as it is: configuration, finished stages, models. `encoding` and `new_stage` work on it.
+//! An opened run: configuration, finished stages, models. `encoding` and `new_stage` build on it.
 
 use std::path::{Path, PathBuf};
 
@@ -10,19 +10,19 @@ use medcoss_plugin_host::Plugin;
 use crate::config::{RunConfig, StageSection};
 use crate::plugin_dataset::PluginDataset;
 
-/// A run, as far as its stages are finished.
+/// An opened run: its configuration, and the models of its finished stages.
 pub struct Run {
     pub(crate) path: PathBuf,
-    /// Its configuration, with every default.
+    /// Configuration of the run, with every default.
     pub config: RunConfig,
-    /// The model that it began with; none of a run that began with fresh parameters.
+    /// The initial model; `None` for a run that started from fresh parameters.
     pub initial: Option<InitialModel>,
-    /// Of the finished stages, in their order.
+    /// States of the finished stages, in their order.
     pub states: Vec<StageState>,
 }
 
 impl Run {
-    /// Opens a run's folder. Parameters are read when they are used.
+    /// Opens a run's folder. Parameters are read on use.
     ///
     /// # Errors
     /// A folder without a run, files that are damaged.
@@ -42,11 +42,11 @@ impl Run {
         Ok(Self { path: path.into(), config, initial, states })
     }
 
-    /// Opens data as the run's stages of that modality do, if there are any: with their options below those of `section`, and with the
-    /// assets of the first of them.
+    /// Opens data as the run's stages of that modality do, if there are any: with their options below those of
+    /// `section`, and with the assets of the first of them.
     ///
     /// # Errors
-    /// Assets that are damaged, whatever the plugin answers.
+    /// Damaged assets, errors that the plugin reports.
     pub fn open_data(&self, plugin: &Plugin, base: &Path, section: StageSection) -> Result<PluginDataset> {
         let mut section = section;
         if let Some(stage) = self.config.stages.iter().rfind(|stage| stage.modality == section.modality) {
@@ -62,12 +62,13 @@ impl Run {
         StageFolder::new(&self.path, state.stage, &state.modality)
     }
 
-    /// What a modality's plugin learned from the data, if anything, after it was compared with its checksums.
+    /// Folder of the assets that a modality's plugin derived from the data, if any. The files are verified by their
+    /// checksums.
     ///
     /// # Errors
     /// Files that are missing or damaged.
     pub fn assets(&self, modality: &str) -> Result<Option<PathBuf>> {
-        // In the first stage of the modality: when it comes again it must give the same tokens.
+        // The first stage of the modality holds the assets: a repeated modality must give the same tokens.
         let Some(at) = self.config.stages.iter().position(|stage| stage.modality == modality) else { return Ok(None) };
         let assets = StageFolder::new(&self.path, at + 1, modality).file(RunLayout::ASSETS);
         if !assets.is_dir() {
@@ -79,11 +80,11 @@ impl Run {
         }
     }
 
-    /// The model after a stage, by its number from 1; 0 is the one that the run began with, and none the latest. Its files were
-    /// compared with their checksums.
+    /// The model after a stage, by its number from 1; 0 is the initial model, `None` the latest. Its files are verified
+    /// by their checksums.
     ///
     /// # Errors
-    /// A stage that is not there or not finished, damaged files.
+    /// A stage that does not exist or is not finished, damaged files.
     pub fn model(&self, stage: Option<usize>) -> Result<StoredModel> {
         let n_stages = self.states.len();
         let run = self.path.display();

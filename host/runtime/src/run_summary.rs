@@ -1,4 +1,4 @@
-//! What a run's stages left in its folder, in short.
+//! Summary of a run's stages, from the files in its folder.
 
 use std::path::Path;
 
@@ -9,59 +9,59 @@ use serde::Serialize;
 use crate::stage_plugin::{MissingPlugin, StagePlugin};
 use crate::timing::{EpochTime, peak_memory};
 
-/// One run.
+/// Summary of one run.
 #[derive(Debug, Serialize)]
 pub struct Summary {
-    /// Its stages.
+    /// Summaries of the run's stages.
     pub stages: Vec<StageSummary>,
-    /// Plugins that made it.
+    /// Plugins of the run.
     pub plugins: Vec<PluginSummary>,
     /// Largest resident memory of this process, in bytes, where the system reports it.
     pub peak_memory_bytes: Option<u64>,
-    /// Where it lies.
+    /// Path of the run folder.
     pub run: String,
 }
 
-/// One stage.
+/// Summary of one stage.
 #[derive(Debug, Serialize)]
 pub struct StageSummary {
-    /// From 1.
+    /// Number of the stage, from 1.
     pub stage: usize,
-    /// Modality.
+    /// Id of the stage's modality.
     pub modality: String,
-    /// Token family.
+    /// Token family of the modality.
     pub family: String,
-    /// Samples of the modality.
+    /// Number of samples in the stage's data.
     pub n_samples: usize,
-    /// Samples in its buffer.
+    /// Number of samples in the stage's buffer.
     pub n_buffer: usize,
-    /// Samples that could not be read.
+    /// Number of samples that could not be read.
     pub n_invalid: usize,
     /// Mean pretext loss of the first epoch.
     pub pretext_first: Option<f64>,
     /// Mean pretext loss of the last epoch.
     pub pretext_last: Option<f64>,
-    /// Mean distillation loss of the last epoch, by earlier modality.
+    /// Mean distillation losses of the last epoch, by earlier modality.
     pub distillation_last: Vec<(String, f64)>,
-    /// Seconds of training.
+    /// Duration of the training in seconds.
     pub seconds: f64,
-    /// Of them, seconds in which it stood still because a batch was not loaded yet; none where no epoch says so.
+    /// Seconds of the training spent waiting for a batch to be loaded; `None` where no epoch measured them.
     pub waited_seconds: Option<f64>,
 }
 
-/// One plugin.
+/// Summary of one plugin.
 #[derive(Debug, Serialize)]
 pub struct PluginSummary {
-    /// Its id.
+    /// Id of the plugin.
     pub id: String,
-    /// Its version.
+    /// Version of the plugin.
     pub version: String,
-    /// Its file, or `built-in`, or that it is missing.
+    /// Path of the plugin's file, `built-in`, or a note that the plugin is missing.
     pub location: String,
 }
 
 impl Summary {
-    /// Reads what the stages left in their folders.
+    /// Reads the summary from the stages' folders.
     ///
     /// # Errors
     /// Files that are missing or damaged.

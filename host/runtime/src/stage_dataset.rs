@@ -1,4 +1,4 @@
-//! Where a stage's samples come from: from its plugin, or, when that is missing, from the tokens that the run kept of them.
+//! The samples of a stage, from its plugin or, when the plugin is missing, from the buffer tokens in the run.
 
 use std::path::{Path, PathBuf};
 
@@ -9,23 +9,23 @@ use medcoss_plugin_host::{Rendered, Tokens};
 use crate::buffer_tokens::BufferTokens;
 use crate::plugin_dataset::PluginDataset;
 
-/// Samples of one stage.
+/// Samples of one stage, from its plugin or from the run.
 pub enum StageDataset {
-    /// Read by the plugin.
+    /// Samples that the plugin reads.
     Plugin(Box<PluginDataset>),
-    /// Read without it.
+    /// Buffer samples as tokens, without the plugin.
     Tokens(BufferTokens),
 }
 
 impl StageDataset {
-    /// Where the plugin's assets lie from now on; tokens need none.
+    /// Sets the folder of the plugin's assets. Tokens need none.
     pub fn assets_are_in(&mut self, folder: PathBuf) {
         if let Self::Plugin(source) = self {
             source.assets_are_in(folder);
         }
     }
 
-    /// Labels in index order; none of tokens.
+    /// Labels in index order; empty for tokens.
     pub fn labels(&self) -> &[Option<String>] {
         match self {
             Self::Plugin(source) => source.labels(),
@@ -33,7 +33,7 @@ impl StageDataset {
         }
     }
 
-    /// The id that fills a sample up, of discrete tokens that a plugin reads.
+    /// Padding id of discrete tokens that a plugin reads.
     pub fn padding_id(&self) -> Option<i32> {
         match self {
             Self::Plugin(source) => source.padding_id(),
@@ -41,10 +41,10 @@ impl StageDataset {
         }
     }
 
-    /// Tokens of a sample as a person can look at them; none without a plugin that does this.
+    /// Renders the tokens of a sample for people; `None` without a plugin that renders tokens.
     ///
     /// # Errors
-    /// Tokens that are no sample of this source, whatever the plugin answers.
+    /// Tokens that are no sample of this dataset, errors that the plugin reports.
     pub fn render(&self, tokens: Tokens<'_>) -> Result<Option<Rendered>> {
         match self {
             Self::Plugin(source) => source.render(tokens),

@@ -1,4 +1,5 @@
-//! The plugins of a run's stages: found, held against the run's `plugins.lock`, and loaded; or what is known of one that is not there.
+//! The plugins of a run's stages: found, compared with the run's `plugins.lock`, and loaded. A missing plugin is
+//! represented as well.
 
 use std::path::{Path, PathBuf};
 
@@ -10,33 +11,33 @@ use crate::config::RunConfig;
 use crate::plugins_lock::{LockedPlugin, PluginsLock};
 use crate::trust::{Candidate, Trusted};
 
-/// The plugin of a stage.
+/// The plugin of one stage, loaded or missing.
 #[derive(Debug, Clone)]
 pub enum StagePlugin {
-    /// Ready for use.
+    /// The plugin is loaded.
     Loaded(Plugin),
-    /// The run was made with it, and it is not there.
+    /// The run was made with the plugin, and no file provides it now.
     Missing(MissingPlugin),
 }
 
-/// What a run needs and does not find.
+/// A plugin that a run needs and that was not found.
 #[derive(Debug, Clone)]
 pub struct MissingPlugin {
-    /// The run's folder.
+    /// Path of the run folder.
     pub run: PathBuf,
-    /// The plugin that it was made with.
+    /// The plugin that the run was made with.
     pub locked: LockedPlugin,
-    /// Where was looked for it.
+    /// Folders that were searched.
     pub searched: Vec<PathBuf>,
 }
 
 impl MissingPlugin {
-    /// What is missing, and the remedy.
+    /// The error that the plugin is missing, with a remedy.
     pub fn error(&self) -> anyhow::Error {
         anyhow!("{}\nhint: put the file into one of these folders, or name its own with --plugin-dir", self.in_words())
     }
 
-    /// What is missing.
+    /// A description of the missing plugin for people.
     pub fn in_words(&self) -> String {
         let LockedPlugin { id, version, file, sha256 } = &self.locked;
         let described = match sha256 {
@@ -53,10 +54,10 @@ impl MissingPlugin {
 }
 
 impl StagePlugin {
-    /// The plugin.
+    /// The loaded plugin.
     ///
     /// # Errors
-    /// One that is not there.
+    /// A missing plugin.
     pub fn loaded(&self) -> Result<&Plugin> {
         match self {
             Self::Loaded(plugin) => Ok(plugin),
@@ -65,11 +66,11 @@ impl StagePlugin {
     }
 }
 
-/// The plugin of every stage; each is loaded once. `run` is the folder of a run that goes on: its plugins must be those that it was
-/// made with. One that is missing is an error only where it is needed.
+/// The plugin of every stage; each is loaded once. `run` is the folder of a run that continues: its plugins must be
+/// those that the run was made with. A missing plugin is an error only where it is needed.
 ///
 /// # Errors
-/// Plugins that cannot be loaded, that the run does not know, or that are not trusted.
+/// Plugins that cannot be loaded, that the run does not know, or that the user does not trust.
 pub fn plugins_of(config: &RunConfig, registry: &PluginRegistry, run: Option<&Path>) -> Result<Vec<StagePlugin>> {
     let lock = run.map(|run| (run, run.join(RunLayout::PLUGINS_LOCK))).filter(|(_, lock)| lock.exists());
     let lock = lock.map(|(run, lock)| Ok::<_, anyhow::Error>((run, PluginsLock::read(&lock)?))).transpose()?;

@@ -1,4 +1,5 @@
-//! Times of a stage's epochs, which `metrics.jsonl` leaves out: written to `timing.jsonl` while a stage runs, and read again.
+//! Times of a stage's epochs, which `metrics.jsonl` omits. They are written to `timing.jsonl` while a stage runs, and
+//! read again.
 
 use std::fs::OpenOptions;
 use std::io::Write;
@@ -11,39 +12,39 @@ use serde::{Deserialize, Serialize};
 
 use crate::observer::RunObserver;
 
-/// One line of `timing.jsonl`.
+/// Duration and memory of one epoch: a line of `timing.jsonl`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct EpochTime {
-    /// From 1.
+    /// Number of the epoch, from 1.
     pub epoch: usize,
-    /// Samples learned from, replayed ones included.
+    /// Number of trained samples, replayed samples included.
     pub n_samples: usize,
-    /// Wall-clock seconds.
+    /// Wall-clock duration in seconds.
     pub seconds: f64,
     /// Largest resident memory of the process so far, in bytes, where the system reports it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub peak_rss_bytes: Option<u64>,
-    /// Seconds of `seconds` in which training waited for a batch. Earlier versions did not measure it.
+    /// Seconds of `seconds` in which training waited for a batch. Earlier versions did not measure them.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub waited_seconds: Option<f64>,
 }
 
 impl EpochTime {
-    /// The recorded times of a stage. Lines that cannot be read are skipped, since nothing depends on times.
+    /// Reads the recorded times of a stage. Invalid lines are skipped, since nothing depends on times.
     pub fn read(path: &Path) -> Vec<Self> {
         let text = std::fs::read_to_string(path).unwrap_or_default();
         text.lines().filter_map(|line| serde_json::from_str(line).ok()).collect()
     }
 }
 
-/// Largest resident memory of this process so far, in bytes; on Linux alone.
+/// Largest resident memory of this process so far, in bytes; `None` on systems other than Linux.
 pub fn peak_memory() -> Option<u64> {
     let status = std::fs::read_to_string("/proc/self/status").ok()?;
     let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
     line.trim().strip_suffix("kB")?.trim().parse::<u64>().ok().map(|kilobytes| kilobytes * 1024)
 }
 
-/// Writes the times of one stage's epochs, and passes everything on to another observer.
+/// Observer that writes the times of one stage's epochs, and passes all events on to another observer.
 pub(crate) struct Timed<'a> {
     inner: &'a mut dyn RunObserver,
     file: PathBuf,

@@ -1,4 +1,4 @@
-//! Runs the stages of a configuration: opens the data of all of them, then learns one after another.
+//! The training of a run: opens the data of all stages, then trains one stage after another.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -25,34 +25,34 @@ use crate::stage_dataset::StageDataset;
 use crate::stage_plugin::StagePlugin;
 use crate::timing::Timed;
 
-/// Samples that are written to estimate the size of a buffer sample.
+/// Number of samples that are written to estimate the size of a buffer sample.
 const N_MEASURED: usize = 4;
 
-/// Why a finished stage cannot do without its plugin.
+/// The reason why a finished stage needs its plugin.
 const NEEDS_PLUGIN: &str =
     "its samples were kept by reference (buffer.store), and only its plugin can read them again from the data";
 
-/// A run that is about to start or go on.
+/// The training of a new run, or of a run that continues.
 pub struct Training {
-    /// What to do.
+    /// Configuration of the run.
     pub config: RunConfig,
     /// Folder that data paths are relative to.
     pub base: PathBuf,
     /// The run folder.
     pub out: PathBuf,
-    /// Continue what is there.
+    /// Whether the run in the folder continues.
     pub resume: bool,
-    /// Device name.
+    /// Name of the device that computes.
     pub device: String,
-    /// The plugin of each stage.
+    /// Plugin of each stage.
     pub plugins: Vec<StagePlugin>,
 }
 
 impl Training {
-    /// Runs all stages that are not finished yet.
+    /// Trains all stages that are not finished yet.
     ///
     /// # Errors
-    /// A folder that is in the way or in use, plugins, data or settings that do not fit, and whatever stops a stage.
+    /// A folder that is not free or in use, plugins, data or settings that do not fit, and any error of a stage.
     pub fn run(&self, observer: &mut dyn RunObserver) -> Result<Vec<StageState>> {
         let (mut started, mut sources) = self.start(observer)?;
         for (at, section) in self.config.stages.iter().enumerate() {
@@ -74,10 +74,10 @@ impl Training {
         Ok(started.states)
     }
 
-    /// Takes the folder, opens the data of all stages, and writes down what the run is.
+    /// Claims the run folder, opens the data of all stages, and writes the record of the run.
     ///
     /// # Errors
-    /// A folder that is in the way or in use, plugins, data or settings that do not fit.
+    /// A folder that is not free or in use, plugins, data or settings that do not fit.
     pub fn start(&self, observer: &mut dyn RunObserver) -> Result<(StartedRun, Vec<StageDataset>)> {
         let device = medcoss_core::device::by_name(&self.device)?;
         let lock = self.claim_folder()?;
@@ -93,7 +93,7 @@ impl Training {
         Ok((StartedRun { _lock: lock, device, initial, model, states }, sources))
     }
 
-    /// A stage by its position from 0, whose family has been admitted and before which all stages are finished.
+    /// A stage by its position from 0. Its token family has been admitted, and all earlier stages are finished.
     ///
     /// # Errors
     /// Buffers of earlier stages that cannot be read.
@@ -126,7 +126,7 @@ impl Training {
         })
     }
 
-    /// The model that the run begins with: in the run, or still in the file that the configuration names.
+    /// The initial model: in the run, or still in the file that the configuration names.
     fn initial_weights(&self) -> Result<InitialWeights> {
         let Some(init) = &self.config.model.init else { return Ok(InitialWeights::Fresh) };
         if let Some(initial) = InitialModel::read(&self.out).context("the model that the run begins with")? {
@@ -142,7 +142,7 @@ impl Training {
         StageFolder::new(&self.out, at + 1, &self.config.stages[at].modality)
     }
 
-    /// Takes the run folder for this process: a free one, or one with a run that this configuration continues.
+    /// Claims the run folder for this process: a free folder, or the folder of a run that this configuration continues.
     fn claim_folder(&self) -> Result<RunLock> {
         let record = self.out.join(RunLayout::RECORD);
         if self.resume && !record.exists() {
@@ -178,7 +178,7 @@ impl Training {
         plugins.write(&lock)
     }
 
-    /// The states of the finished stages, which are the first ones, after all of their files were compared with their checksums.
+    /// The states of the finished stages, which are the first ones. All of their files are verified by their checksums.
     fn finished(&self) -> Result<Vec<StageState>> {
         let mut states = Vec::new();
         for at in 0..self.config.stages.len() {
@@ -192,8 +192,8 @@ impl Training {
         Ok(states)
     }
 
-    /// Opens the samples of every stage before the first is learned, so that a wrong path shows at once. Of a finished stage that
-    /// kept its samples those are opened, and its data are not looked for.
+    /// Opens the samples of every stage before the first is trained, so that a wrong path is reported at once. Of a
+    /// finished stage with stored buffer samples those are opened, and its data are not needed.
     fn open_all(&self, states: &[StageState], observer: &mut dyn RunObserver) -> Result<Vec<StageDataset>> {
         let mut sources = Vec::new();
         for (at, section) in self.config.stages.iter().enumerate() {
@@ -221,14 +221,14 @@ impl Training {
         Ok(sources)
     }
 
-    /// The stage, by its position from 0, that holds a stage's assets: the first of its modality, since a modality that comes again
-    /// must give the same tokens.
+    /// The folder of the stage that holds the assets of the stage at a position from 0: the first of its modality,
+    /// since a repeated modality must give the same tokens.
     fn holder_of_assets(&self, at: usize) -> StageFolder {
         let modality = &self.config.stages[at].modality;
         self.folder(self.config.stages.iter().position(|stage| stage.modality == *modality).unwrap_or(at))
     }
 
-    /// The assets, if the modality has any, after they were compared with their checksums.
+    /// The folder of a stage's assets, if the modality has any, verified by their checksums.
     fn known_assets(&self, at: usize) -> Result<Option<PathBuf>> {
         let holder = self.holder_of_assets(at);
         let Some(assets) = [RunLayout::ASSETS, RunLayout::NEW_ASSETS]
@@ -244,7 +244,7 @@ impl Training {
         }
     }
 
-    /// Gives new assets their final name.
+    /// Moves new assets to their final folders.
     fn publish_assets(&self, sources: &mut [StageDataset]) -> Result<()> {
         for (at, source) in sources.iter_mut().enumerate() {
             let holder = self.holder_of_assets(at);
@@ -259,7 +259,7 @@ impl Training {
         Ok(())
     }
 
-    /// Opens the samples that a finished stage kept; without its plugin, the plain tokens of them.
+    /// Opens the buffer samples of a finished stage; without its plugin, their tokens in the evaluation view.
     fn open_kept(&self, at: usize, state: &StageState) -> Result<StageDataset> {
         let folder = self.folder(at);
         match &self.plugins[at] {
@@ -281,7 +281,8 @@ impl Training {
         }
     }
 
-    /// Opens the data of a stage. What the plugin learns from them (a vocabulary) is kept in the run and used from then on.
+    /// Opens the data of a stage. Assets that the plugin derives from the data (a vocabulary) are stored in the run and
+    /// used from then on.
     fn open_data(&self, at: usize) -> Result<PluginDataset> {
         let (section, plugin): (&StageSection, &Plugin) = (&self.config.stages[at], self.plugins[at].loaded()?);
         let known = self.known_assets(at)?;
@@ -305,8 +306,8 @@ impl Training {
         Ok(source)
     }
 
-    /// Writes a few samples as the stage will keep them, reports the estimated size of all of them, and removes them again. So a plugin
-    /// that cannot do it shows before the training, not after.
+    /// Writes a few buffer samples, reports the estimated size of all of them, and removes them again. A plugin that
+    /// cannot write samples is so reported before the training.
     fn estimate_size(&self, at: usize, source: &PluginDataset, observer: &mut dyn RunObserver) -> Result<()> {
         let section = &self.config.stages[at];
         let plugin = self.plugins[at].loaded()?;
@@ -346,24 +347,24 @@ impl Training {
     }
 }
 
-/// A run whose folder is taken and written.
+/// A run whose folder is claimed and whose record is written.
 pub struct StartedRun {
     _lock: RunLock,
-    /// Where it is computed.
+    /// Device that computes.
     pub device: Device,
-    /// The model that it begins with, if not with fresh parameters.
+    /// The initial model; `None` for fresh parameters.
     initial: Option<StoredModel>,
-    /// Sizes, with the families that have been admitted.
+    /// Configuration of the model, with the admitted token families.
     model: ModelConfig,
-    /// Of the stages that are finished.
+    /// States of the finished stages.
     pub states: Vec<StageState>,
 }
 
 impl StartedRun {
-    /// Lets the family of the next stage join the model.
+    /// Adds the token family of the next stage to the model.
     ///
     /// # Errors
-    /// A family that it cannot hold, or that differs from what it was before.
+    /// A token family that the model cannot hold, or that differs from an earlier stage's.
     pub fn admit(&mut self, config: &RunConfig, source: &dyn Dataset) -> Result<()> {
         let n_positions = config.model.positions.get(source.family()).copied();
         self.model.admit(source.family(), source.modality(), source.spec(), n_positions)?;
@@ -371,18 +372,18 @@ impl StartedRun {
     }
 }
 
-/// What a run begins with.
+/// Source of the initial weights.
 enum InitialWeights {
     /// Fresh parameters.
     Fresh,
-    /// A model that the run carries.
+    /// A model that the run folder holds.
     InRun(Box<InitialModel>),
-    /// Weights of a file, which the run does not carry yet.
+    /// Weights from a file, which the run folder does not hold yet.
     Imported(Box<Imported>, PathBuf),
 }
 
 impl InitialWeights {
-    /// Makes sure that the run carries the model.
+    /// Writes the initial model into the run folder, if it is not there yet.
     fn publish(self, run: &Path, observer: &mut dyn RunObserver) -> Result<Option<InitialModel>> {
         Ok(match self {
             Self::Fresh => None,
@@ -396,7 +397,7 @@ impl InitialWeights {
     }
 }
 
-/// Makes sure that the data of a finished stage are those that it learned from.
+/// Checks that the data of a finished stage are unchanged.
 fn check_unchanged(state: &StageState, source: &PluginDataset) -> Result<()> {
     if state.fingerprint != source.fingerprint() {
         return Err(anyhow!(
@@ -409,7 +410,7 @@ fn check_unchanged(state: &StageState, source: &PluginDataset) -> Result<()> {
     Ok(())
 }
 
-/// Whether a folder is not there, or holds nothing but what a run leaves that ended before it began.
+/// Whether a folder is missing, or holds nothing but remains of a run that ended before its first stage.
 pub fn is_free(folder: &Path) -> bool {
     fs::read_dir(folder).map_or(!folder.exists(), |entries| {
         entries.filter_map(Result::ok).all(|entry| {
@@ -421,7 +422,7 @@ pub fn is_free(folder: &Path) -> bool {
     })
 }
 
-/// Removes what was being written when an earlier process ended.
+/// Removes files that an earlier process was still writing when it ended.
 fn remove_partial(folder: &Path) -> Result<()> {
     for entry in fs::read_dir(folder).with_context(|| format!("cannot list {}", folder.display()))? {
         let entry = entry?;

@@ -1,17 +1,18 @@
-//! Whether a plugin may go on with a run that it did not begin: its file must be the one that `plugins.lock` names, come with this
-//! program, or be trusted by the user.
+//! Decides whether a plugin may continue a run that it did not start: its file must be the one that `plugins.lock`
+//! names, come with this program, or be trusted by the user.
 //!
 //! | the run was made with | found now | |
 //! |---|---|---|
-//! | a file | the same digest, under any name | goes on |
+//! | a file | the same digest, under any name | continues |
 //! | a file | another digest | refused, unless trusted |
 //! | a built-in plugin | a file | refused, unless trusted |
-//! | anything | a built-in plugin | goes on; `PluginsLock::compare` warns |
+//! | anything | a built-in plugin | continues; `PluginsLock::compare` warns |
 //! | anything | a file of a built-in's id, where a build of this program leaves it | the same |
 //!
-//! The last two are this program's own code: whoever can change them can change the program, which no run records, and a new build
-//! of it would need every plugin to be trusted again. That the numbers may differ then is warned of, and is promised for one
-//! build only. A digest is a name for a file's content. It says nothing of what the code does, and is no sandbox.
+//! The last two rows are this program's own code. Whoever can change them can change the program, which no run records,
+//! and after each new build every plugin would have to be trusted again. Results may then differ, as the warning says;
+//! equal results are promised for one build only. A digest identifies a file's content. It says nothing about the
+//! effect of the code, and is no sandbox.
 
 use std::path::{Path, PathBuf};
 
@@ -22,32 +23,32 @@ use serde::{Deserialize, Serialize};
 
 use crate::plugins_lock::LockedPlugin;
 
-/// The files that the user trusts: `$XDG_CONFIG_HOME/medcoss/trusted.toml`, or `~/.config/medcoss/trusted.toml`.
+/// The plugin files that the user trusts: `$XDG_CONFIG_HOME/medcoss/trusted.toml`, or `~/.config/medcoss/trusted.toml`.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Trusted {
-    /// In the order in which they were trusted.
+    /// Trusted plugins in the order in which they were added.
     #[serde(default)]
     pub plugin: Vec<TrustedPlugin>,
 }
 
-/// One plugin of one file.
+/// A trusted plugin with the digest of its file.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TrustedPlugin {
-    /// Id.
+    /// Id of the plugin.
     pub id: String,
-    /// Name of the file, for people.
+    /// File name of the library, for people.
     pub file: String,
-    /// SHA-256 of the file.
+    /// SHA-256 of the library file.
     pub sha256: String,
 }
 
 impl Trusted {
-    /// Where it is kept; nowhere when the user has no folder for such files.
+    /// Path of the list of trusted plugin files; `None` when the user has no configuration folder.
     pub fn file() -> Option<PathBuf> {
         user_folder("XDG_CONFIG_HOME", ".config").map(|folder| folder.join("medcoss/trusted.toml"))
     }
 
-    /// Reads it; nothing is trusted when it is not there.
+    /// Reads the list of trusted plugin files; empty when the file is missing.
     ///
     /// # Errors
     /// A file that cannot be read, or is damaged.
@@ -63,7 +64,7 @@ impl Trusted {
         })
     }
 
-    /// Writes it.
+    /// Writes the list of trusted plugin files.
     ///
     /// # Errors
     /// A file that cannot be written.
@@ -74,28 +75,29 @@ impl Trusted {
             .with_context(|| format!("cannot write {}", file.display()))
     }
 
-    /// Whether a plugin with this content is trusted.
+    /// Whether a plugin with this digest is trusted.
     pub fn holds(&self, id: &str, sha256: &str) -> bool {
         self.plugin.iter().any(|trusted| trusted.id == id && trusted.sha256 == sha256)
     }
 }
 
-/// A plugin that was found for a run.
+/// A plugin that was found for a run, before it is loaded.
 #[derive(Debug, Clone, Copy)]
 pub struct Candidate<'a> {
-    /// The run's folder.
+    /// Path of the run folder.
     pub run: &'a Path,
-    /// Where the plugin is.
+    /// Location of the plugin.
     pub location: &'a PluginLocation,
-    /// Whether it is part of this program's build.
+    /// Whether the plugin is part of this program's build.
     pub is_own: bool,
 }
 
 impl Candidate<'_> {
-    /// Makes sure that a plugin may go on with the run, before any of its code runs. Who is trusted is asked only when it matters.
+    /// Checks that a plugin may continue the run, before any of its code runs. The list of trusted files is read only
+    /// when it is needed.
     ///
     /// # Errors
-    /// A file that is not the one that the run was made with, and not trusted.
+    /// A file that differs from the one that the run was made with, and that the user does not trust.
     pub fn check(&self, locked: &LockedPlugin, trusted: impl FnOnce() -> Result<Trusted>) -> Result<()> {
         let Self { run, location, is_own } = *self;
         let PluginLocation::Library { path } = location else { return Ok(()) };
@@ -133,7 +135,7 @@ mod tests {
         trusted.write(&file).unwrap();
         assert_eq!(Trusted::read(Some(&file)).unwrap(), trusted);
         assert!(trusted.holds("gait", &"ab".repeat(32)));
-        // The digest is of a file, which may carry other plugins.
+        // The digest is that of the file, which may also export other plugins.
         assert!(!trusted.holds("eeg", &"ab".repeat(32)) && !trusted.holds("gait", &"ac".repeat(32)));
         std::fs::write(&file, "plugin = 3").unwrap();
         let error = Trusted::read(Some(&file)).unwrap_err().to_string();

@@ -1,4 +1,4 @@
-//! The configuration of a run.
+//! Arguments for the configuration of a run.
 
 use std::path::{Path, PathBuf};
 
@@ -8,7 +8,7 @@ use medcoss_runtime::config::RunConfig;
 
 use super::DataRootArgs;
 
-/// Which configuration, and what is changed in it.
+/// Arguments for the configuration file and changes to its settings.
 #[derive(Debug, Clone, Args)]
 #[command(mut_arg("data_root", |root| {
     root.help("Folder that data paths are relative to [default: the configuration file's folder]")
@@ -24,7 +24,7 @@ pub(crate) struct ConfigurationArgs {
 }
 
 impl ConfigurationArgs {
-    /// The file, with its changes.
+    /// The configuration from the file, with the changes.
     pub(crate) fn read(&self) -> Result<RunConfig> {
         RunConfig::read(&self.config, &self.settings)
     }
@@ -34,14 +34,14 @@ impl ConfigurationArgs {
         self.data_root.or(self.config.parent().map(Path::to_path_buf).unwrap_or_default())
     }
 
-    /// The given folder, or one in the current folder with the configuration's name and a suffix.
+    /// The given folder, or a folder in the current one with the configuration's name and a suffix.
     pub(crate) fn folder(&self, given: Option<&Path>, suffix: &str) -> PathBuf {
         let usual =
             || PathBuf::from(format!("{}-{suffix}", self.config.file_stem().unwrap_or_default().to_string_lossy()));
         given.map_or_else(usual, Path::to_path_buf)
     }
 
-    /// The run folder: the given one, or the configuration's name with -run.
+    /// The given run folder, or a folder named after the configuration with the suffix -run.
     pub(crate) fn run_folder(&self, given: Option<&Path>) -> PathBuf {
         self.folder(given, "run")
     }

@@ -1,4 +1,4 @@
-//! Data of one modality, outside of any run.
+//! Arguments for data of one modality, outside of any run.
 
 use std::path::PathBuf;
 
@@ -10,7 +10,7 @@ use medcoss_runtime::plugin_dataset::PluginDataset;
 
 use super::DataRootArgs;
 
-/// Which data, and how their plugin reads them.
+/// Arguments for the data of one modality, and the options of its plugin.
 #[derive(Debug, Clone, Args)]
 pub(crate) struct DataArgs {
     /// Id of the modality's plugin
@@ -27,7 +27,7 @@ pub(crate) struct DataArgs {
 }
 
 impl DataArgs {
-    /// Opens them by their plugin.
+    /// Opens the data with their plugin.
     pub(crate) fn open(&self, plugin: &Plugin) -> Result<PluginDataset> {
         let base = self.data_root.or_current()?;
         let mut section = StageSection::new(&self.modality, OneOrMore::More(self.data.clone()));

@@ -1,11 +1,11 @@
-//! The folder that data paths are relative to.
+//! Argument for the folder that data paths are relative to.
 
 use std::path::PathBuf;
 
 use anyhow::{Result, bail};
 use clap::Args;
 
-/// Where data lie. A command that has another default says so with a help text of its own.
+/// Argument for the data root. A command with another default has a help text of its own.
 #[derive(Debug, Clone, Args)]
 pub(crate) struct DataRootArgs {
     /// Folder that data paths are relative to [default: the current folder]
@@ -18,7 +18,7 @@ impl DataRootArgs {
         self.data_root.is_some()
     }
 
-    /// The given folder, which must be there, or the usual one.
+    /// The given folder, which must exist, or the default.
     pub(crate) fn or(&self, usual: PathBuf) -> Result<PathBuf> {
         match &self.data_root {
             Some(root) if !root.is_dir() => {
@@ -29,7 +29,7 @@ impl DataRootArgs {
         }
     }
 
-    /// The given folder, which must be there, or the current one.
+    /// The given folder, which must exist, or the current folder.
     pub(crate) fn or_current(&self) -> Result<PathBuf> {
         self.or(PathBuf::new())
     }

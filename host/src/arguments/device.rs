@@ -1,11 +1,11 @@
-//! The device.
+//! Argument for the device.
 
 use clap::Args;
 
-/// Where a command computes.
+/// Argument for the device that computes.
 #[derive(Debug, Clone, Args)]
 pub(crate) struct DeviceArgs {
-    /// Where to compute: cpu, cuda or cuda:N
+    /// Device that computes: cpu, cuda or cuda:N
     #[arg(long = "device", value_name = "DEVICE", default_value = "cpu")]
     pub(crate) name: String,
 }

@@ -1,4 +1,4 @@
-//! Arguments that several commands have, one idea a file. Commands flatten them into their own.
+//! Arguments that several commands share, one topic per file. Commands flatten them into their own.
 
 mod configuration;
 mod data;

@@ -1,4 +1,4 @@
-//! Plugins, and how they are found.
+//! Arguments for the plugin folders, and the registry of the plugins in them.
 
 use std::path::PathBuf;
 
@@ -8,26 +8,28 @@ use medcoss_plugin_host::{Loading, PluginRegistry, Probe, Search, SearchEnvironm
 use crate::builtin::builtins;
 use crate::failure::Failure;
 
-/// Heading of [`PluginArgs`] in help texts; given to each, since one for all would also cover what follows them.
+/// Help heading of [`PluginArgs`]. Each argument sets it, since a heading of the struct would also cover the arguments
+/// after it.
 const PLUGINS: &str = "Plugins";
 
-/// Where plugins are looked for; part of every command that needs them.
+/// Arguments that decide which plugins are found, for every command that needs plugins.
 #[derive(Debug, Clone, Args)]
 pub(crate) struct PluginArgs {
-    /// Look into this folder first; may be given several times
+    /// Search this folder first; may be given several times
     ///
-    /// Then come the folders of MEDCOSS_PLUGIN_PATH (separated by colons), `plugins` beside the program, the program's
-    /// own folder and its `deps`, $XDG_DATA_HOME/medcoss/plugins (or ~/.local/share/medcoss/plugins), and the built-in
-    /// plugins. The first find of an id counts. The working folder is never looked into.
+    /// The search continues with the folders of MEDCOSS_PLUGIN_PATH (separated by colons), `plugins` beside the
+    /// program, the program's own folder and its `deps`, $XDG_DATA_HOME/medcoss/plugins (or
+    /// ~/.local/share/medcoss/plugins), and the built-in plugins. The first plugin that is found for an id is used. The
+    /// working folder is never searched.
     #[arg(long, value_name = "DIR", help_heading = PLUGINS)]
     plugin_dir: Vec<PathBuf>,
-    /// Leave the built-in plugins out
+    /// Do not use the built-in plugins
     #[arg(long, help_heading = PLUGINS)]
     no_builtin: bool,
 }
 
 impl PluginArgs {
-    /// All plugins that can be found.
+    /// The registry of all plugins that are found.
     pub(crate) fn registry(&self) -> Result<PluginRegistry, Failure> {
         let search = Search::new(&self.plugin_dir, !self.no_builtin, &SearchEnvironment::of_process());
         Ok(PluginRegistry::discover(
@@ -39,14 +41,14 @@ impl PluginArgs {
     }
 }
 
-/// Libraries are probed by this program before it loads them.
+/// The setting that this program probes libraries before it loads them.
 pub(crate) fn loading() -> Loading {
     Loading::Probed(probe().into())
 }
 
-/// The probe, with its cache in the user's folder.
+/// The probe, with its cache in the user's cache folder.
 pub(crate) fn probe() -> Probe {
     let cache = user_folder("XDG_CACHE_HOME", ".cache").map(|folder| folder.join("medcoss/plugins.json"));
-    // `main` has called this first; here it only gives the token.
+    // `main` has called this function first; here it only returns the token.
     Probe::by_this_program(serve_if_asked(), cache)
 }

@@ -1,4 +1,4 @@
-//! How progress is shown, on standard error.
+//! Arguments for progress, which is shown on standard error.
 
 use std::time::Duration;
 
@@ -6,7 +6,7 @@ use clap::Args;
 
 use crate::progress::{Progress, WorkBar};
 
-/// Whether work is shown by a bar, where there is a terminal.
+/// Argument for the progress bar on a terminal.
 #[derive(Debug, Clone, Args)]
 pub(crate) struct BarArgs {
     /// Show no progress
@@ -15,13 +15,13 @@ pub(crate) struct BarArgs {
 }
 
 impl BarArgs {
-    /// A bar over work of known length; `template` as indicatif has it, with `msg` for what is being done.
+    /// A bar over work of known length. `template` is an indicatif template with `msg` for the present activity.
     pub(crate) fn begin(&self, template: &str) -> WorkBar {
         WorkBar::new(template, self.quiet)
     }
 }
 
-/// How training is shown: by a bar, or by lines where there is no terminal.
+/// Arguments for the progress of training: a bar, or lines where there is no terminal.
 #[derive(Debug, Clone, Args)]
 pub(crate) struct ProgressArgs {
     #[command(flatten)]
@@ -32,7 +32,7 @@ pub(crate) struct ProgressArgs {
 }
 
 impl ProgressArgs {
-    /// What watches the stages of a run.
+    /// The observer of a run's stages.
     pub(crate) fn begin(&self) -> Progress {
         Progress::new(self.bar.quiet, Duration::from_secs(self.interval))
     }

@@ -1,4 +1,4 @@
-//! How a result is printed, to standard output.
+//! Argument for the form of a result on standard output.
 
 use clap::Args;
 use serde::Serialize;
@@ -6,7 +6,7 @@ use serde::Serialize;
 use crate::failure::Failure;
 use crate::output;
 
-/// For people or for programs.
+/// Argument for a result as text or as JSON.
 #[derive(Debug, Clone, Args)]
 pub(crate) struct ResultArgs {
     /// Print the result as JSON
@@ -15,7 +15,7 @@ pub(crate) struct ResultArgs {
 }
 
 impl ResultArgs {
-    /// Prints it as JSON, or else as the text that is made of it.
+    /// Prints the result as JSON, or else the text that `to_text` makes of it.
     pub(crate) fn print<T: Serialize>(&self, result: &T, to_text: impl FnOnce(&T) -> String) -> Result<(), Failure> {
         if self.json { output::print_json(result) } else { output::print(&to_text(result)) }
     }

@@ -23,12 +23,13 @@ use crate::{interrupt, tables};
 
 /// Compare strategies over seeds: train, evaluate, and print one table
 ///
-/// The command trains the stages of one configuration with every strategy and every seed, in a run folder each, and evaluates the model after
-/// every stage on the tasks of a tasks file. The table has means and standard deviations over seeds, and differences to the first strategy seed by seed with their
-/// 95 % interval. comparison.json and comparison.csv hold the same numbers; the runs are ordinary runs.
+/// The command trains the stages of one configuration with every strategy and every seed, each in a run folder of its
+/// own, and evaluates the model after every stage on the tasks of a tasks file. The table shows means and standard
+/// deviations over seeds, and the differences to the first strategy, seed by seed, with their 95 % interval.
+/// comparison.json and comparison.csv hold the same numbers. The runs are ordinary runs.
 ///
-/// Other settings are compared under names: --variant no-mixup:strategy.medcoss.mixup=false. A stopped
-/// command keeps its finished parts, and continues when it is started again, also with further strategies or seeds.
+/// Other settings are compared under a name: --variant no-mixup:strategy.medcoss.mixup=false. A stopped command keeps
+/// its finished parts. Start it again to continue, also with more strategies or seeds.
 #[derive(Debug, Args)]
 #[command(mut_arg("settings", |settings| settings.help("Change a setting of all runs: key=value")))]
 #[command(mut_arg("data_root", |root| {
@@ -43,19 +44,19 @@ pub(crate) struct Compare {
     /// Tasks file (TOML), as for `medcoss eval`
     #[arg(long, value_name = "TASKS")]
     tasks: PathBuf,
-    /// Strategies, separated by commas; the first is the baseline of the differences
+    /// Strategies, separated by commas; differences are relative to the first
     #[arg(long, value_name = "NAMES", value_delimiter = ',', default_value = "medcoss,sequential,replay,joint")]
     strategies: Vec<String>,
-    /// Further settings to compare, NAME:KEY=VALUE[;KEY=VALUE]; may be given several times
+    /// More settings to compare, NAME:KEY=VALUE[;KEY=VALUE]; may be given several times
     #[arg(long = "variant", value_name = "NAME:SETTINGS")]
     variants: Vec<String>,
-    /// How many seeds of runs (0, 1, ...), or which: 4,5,6
+    /// Number of seeds of runs (0, 1, ...), or a list of seeds: 4,5,6
     #[arg(long, value_name = "N or LIST", default_value = "3")]
     seeds: Seeds,
-    /// How many seeds of splits and probes in each evaluation, or which
+    /// Number of seeds of splits and probes in each evaluation, or a list of seeds
     #[arg(long, value_name = "N or LIST", default_value = "3")]
     eval_seeds: Seeds,
-    /// Evaluate the last models alone, not the models after every stage: faster, but without forgetting
+    /// Evaluate only the last models, not the models after every stage: faster, but without forgetting
     #[arg(long)]
     last: bool,
     /// Folder for the runs and the comparison [default: the configuration's name with -comparison, in the current folder]
@@ -78,7 +79,7 @@ struct Entry<'a> {
     variant: &'a Variant,
     seed: u64,
     config: RunConfig,
-    /// Relative to the comparison's folder.
+    /// Path of the run folder, relative to the comparison's folder.
     name: String,
 }
 
@@ -144,7 +145,8 @@ impl Compare {
         Ok(variants)
     }
 
-    /// All runs, seed by seed, so that the first table of all variants comes soon. Their settings are checked before anything is learned.
+    /// All runs, seed by seed, so that the first complete table comes soon. The settings are checked before the
+    /// training starts.
     fn entries<'a>(&self, variants: &'a [Variant]) -> Result<Vec<Entry<'a>>> {
         let config = self.configuration.read()?;
         let mut entries = Vec::new();
@@ -158,11 +160,11 @@ impl Compare {
     }
 
     fn after(&self, entry: &Entry<'_>) -> After {
-        // Before its last stage a joint run has learned nothing, and so forgets nothing.
+        // A joint run trains in its last stage only, and so has no forgetting.
         if self.last || entry.config.strategy.name.defers_training() { After::Last } else { After::EveryStage }
     }
 
-    /// The scores of an earlier call, if they are what this one would find.
+    /// The scores of an earlier call, if this call would compute the same ones.
     fn known_scores(&self, folder: &Path, entry: &Entry<'_>, tasks: &TasksFile) -> Option<Scores> {
         let before = RunConfig::read_record(&folder.join(RunLayout::RECORD)).ok()?;
         let is_same = entry.config.continues(&before).is_ok() && before.stages.len() == entry.config.stages.len();

@@ -1,4 +1,4 @@
-//! `medcoss data check`: reads every sample once, as training would, and reports which cannot be read and why.
+//! `medcoss data check`: reads every sample once, as training would, and reports the invalid ones with the reason.
 
 use std::collections::BTreeMap;
 use std::time::Instant;
@@ -15,13 +15,14 @@ use crate::arguments::{BarArgs, DataArgs, PluginArgs, ResultArgs};
 use crate::failure::Failure;
 use crate::tables::Table;
 
-/// Samples that are read at a time.
+/// Number of samples that are read at a time.
 const BATCH: usize = 8;
 
 /// Read every sample once and report those that cannot be read
 ///
-/// Finds before the training what would otherwise stop it after hours: damaged files, unsupported kinds of files, values that are not
-/// finite. Every invalid sample is named with its reason. The exit code is 1 when their share is above --max-invalid-fraction.
+/// The command finds faults that would otherwise stop a training after hours: damaged files, unsupported file types,
+/// values that are not finite. It names every invalid sample with the reason. The exit code is 1 when their fraction is
+/// above --max-invalid-fraction.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   medcoss data check --modality ct --data /data/ct
@@ -30,7 +31,7 @@ const BATCH: usize = 8;
 pub(crate) struct DataCheck {
     #[command(flatten)]
     data: DataArgs,
-    /// Share of invalid samples above which the check fails
+    /// Largest fraction of invalid samples; the check fails above it
     #[arg(long, value_name = "RATIO", default_value_t = 0.01)]
     max_invalid_fraction: f64,
     #[command(flatten)]
@@ -50,7 +51,7 @@ struct Report {
     seconds: f64,
     /// Largest resident memory of this process, where the system reports it.
     peak_memory_bytes: Option<u64>,
-    /// Reason by sample id.
+    /// Reasons of invalid samples, by id.
     invalid: BTreeMap<String, String>,
 }
 
@@ -111,7 +112,7 @@ impl Report {
         if !self.invalid.is_empty() {
             let mut table = Table::new(&["sample", "reason"]);
             for (id, reason) in &self.invalid {
-                // Who says so and of what stands in the heading and the first column.
+                // The heading names the plugin, and the first column the sample.
                 let reason_text = reason.lines().next().unwrap_or_default();
                 let reason_text =
                     reason_text.split_once("(fill): ").map_or(reason_text, |(_, reason_text)| reason_text);

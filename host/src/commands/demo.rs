@@ -1,4 +1,4 @@
-//! `medcoss demo`: every plugin writes sample files, then one small model learns all modalities in turn.
+//! `medcoss demo`: every plugin writes sample files, then one small model is trained on all modalities in turn.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -17,10 +17,11 @@ use crate::arguments::{PluginArgs, ProgressArgs, ResultArgs};
 use crate::failure::Failure;
 use crate::tables;
 
-/// The paper's order of modalities; others follow by name.
+/// The paper's order of modalities. Other modalities follow in alphabetical order.
 const ORDER: [&str; 5] = ["text", "xray", "ct", "mri", "pathology"];
 
-/// Settings of the demo but for its stages. The learning rate is high because the model is small and has seconds to learn.
+/// Settings of the demo without its stages. The learning rate is high because the model is small and trains for seconds
+/// only.
 const SETTINGS: &str = "\
 [model]
 preset = \"demo\"
@@ -35,10 +36,10 @@ warmup_epochs = 1
 batch_size = 16
 ";
 
-/// Write sample data with every plugin and learn all modalities in turn
+/// Write sample data with every plugin and train one model on all modalities in turn
 ///
-/// Each plugin writes small files in its own formats. The command writes a configuration for them and pre-trains a small model, one
-/// modality after another. It takes a minute or two on two cores.
+/// Each plugin writes small files in its own formats. The command writes a configuration for them and pre-trains a
+/// small model, one modality after another. The demo takes one or two minutes on two cores.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   medcoss demo
@@ -48,10 +49,10 @@ pub(crate) struct Demo {
     /// Folder for sample files, configuration and run [default: medcoss-demo, or medcoss-demo-2 and so on]
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
-    /// Seed of everything random
+    /// Seed of all random draws
     #[arg(long, default_value_t = 0)]
     seed: u64,
-    /// Samples that each plugin writes, at least
+    /// Smallest number of samples that each plugin writes
     #[arg(long, default_value_t = 160, value_parser = clap::value_parser!(u32).range(8..))]
     samples: u32,
     #[command(flatten)]
@@ -96,7 +97,7 @@ impl Demo {
         }
     }
 
-    /// Lets every plugin make its files and writes a stage for each.
+    /// Has every plugin write sample files, and writes a configuration with a stage for each.
     fn configuration(&self, registry: &PluginRegistry, out: &Path) -> Result<String> {
         let mut plugins: Vec<Plugin> = registry.load_all().into_iter().filter_map(Result::ok).collect();
         if plugins.is_empty() {

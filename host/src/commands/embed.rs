@@ -21,9 +21,9 @@ use crate::failure::Failure;
 
 /// Write features of samples to a .safetensors file
 ///
-/// Every sample is encoded once, neither augmented nor masked. The file holds `features`, float32 [samples, width], or [samples, tokens,
-/// width] with --pool none (of continuous tokens the class token's first; of text also `attention_mask`). The file's metadata
-/// hold the sample ids:
+/// Every sample is encoded once, neither augmented nor masked. The file holds `features`, float32 [samples, width], or
+/// with --pool none [samples, tokens, width] (for continuous tokens the class token comes first; text also has
+/// `attention_mask`). The metadata hold the sample ids:
 ///
 ///   from safetensors import safe_open
 ///   file = safe_open("features.safetensors", "np")
@@ -49,31 +49,31 @@ pub(crate) struct Embed {
     data: Vec<PathBuf>,
     #[command(flatten)]
     data_root: DataRootArgs,
-    /// Set an option of the plugin, key=value; others are as in the run's stage of that modality
+    /// Set an option of the plugin, key=value; other options are those of the run's stage of that modality
     #[arg(long = "set", value_name = "KEY=VALUE", conflicts_with = "tensors")]
     options: Vec<String>,
     /// File with prepared arrays (.safetensors or .pth)
     #[arg(long, value_name = "FILE", requires = "input", requires = "family")]
     tensors: Option<PathBuf>,
-    /// Name of the array in it
+    /// Name of the array in the file of --tensors
     #[arg(long, value_name = "NAME", requires = "tensors")]
     input: Option<String>,
-    /// Token family of the array: image, volume, text, or another of the model
+    /// Token family of the array: image, volume, text, or another family of the model
     #[arg(long, value_name = "FAMILY", requires = "tensors")]
     family: Option<String>,
-    /// Name of the array that is 1 where a text token is no padding
+    /// Name of the attention mask: an array with 1 for text tokens and 0 for padding
     #[arg(long, value_name = "NAME", requires = "tensors")]
     attention_mask: Option<String>,
     /// File to write
     #[arg(long, value_name = "FILE")]
     out: PathBuf,
-    /// mean over all tokens (padding excluded), the class token, or none: every token
+    /// Pooling: the mean over all tokens (without padding), the class token, or none for every token
     #[arg(long, value_enum, default_value_t = Pool::Mean)]
     pool: Pool,
-    /// The model after this stage, from 1; 0 for the one that the run began with [default: the latest]
+    /// Use the model after this stage, from 1; 0 for the initial model [default: the latest]
     #[arg(long, value_name = "N")]
     stage: Option<usize>,
-    /// Share of samples that may be unreadable
+    /// Largest fraction of unreadable samples
     #[arg(long, value_name = "RATIO", default_value_t = 0.01)]
     max_invalid_fraction: f64,
     #[command(flatten)]
@@ -93,7 +93,7 @@ enum Pool {
     None,
 }
 
-/// Metadata of the file.
+/// Metadata of the features file.
 #[derive(Serialize)]
 struct Note<'a> {
     modality: &'a str,
@@ -105,10 +105,10 @@ struct Note<'a> {
 #[derive(Serialize)]
 struct Report {
     file: PathBuf,
-    /// Of `features`.
+    /// Shape of `features`.
     shape: Vec<usize>,
     n_samples: usize,
-    /// Reason by id of samples that could not be read; they have no row.
+    /// Reasons of unreadable samples, by id. They have no row.
     invalid: std::collections::BTreeMap<String, String>,
     seconds: f64,
 }
@@ -161,7 +161,7 @@ impl Embed {
             num_workers: DataSection::default().num_workers,
             max_invalid_fraction: self.max_invalid_fraction,
         };
-        // How many samples can be read shows at the end, and a file begins with its sizes: rows wait in a file of their own.
+        // The number of readable samples is known at the end, and the file begins with it. So rows go to a temporary file first.
         let folder = self.out.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
         let mut rows =
             tempfile::tempfile_in(folder).with_context(|| format!("cannot write into {}", folder.display()))?;

@@ -18,11 +18,13 @@ use crate::tables::{page_width, scores};
 
 /// Evaluate a run's models on downstream tasks
 ///
-/// A tasks file (TOML) names tasks: data, where their labels come from, how samples are split, and a protocol: k nearest neighbours, a
-/// linear probe, fine-tuning, retrieval, or segmentation of masks. Every metric comes with a bootstrap 95 % interval. With --after every-stage the models after
-/// all stages and the model before the first stage are evaluated, which gives backward transfer, forgetting and forward transfer.
+/// A tasks file (TOML) lists tasks: their data, the source of the labels, the split, and a protocol: k nearest
+/// neighbours, a linear probe, fine-tuning, retrieval, segmentation of masks, or masked language modelling. Every
+/// metric has a bootstrap 95 % interval. --after every-stage evaluates the initial model and the models after all
+/// stages, which gives backward transfer, forgetting and forward transfer.
 ///
-/// Scores go to evaluation/NAME in the run's folder, by the name of the tasks file: scores.json, scores.csv, matrix.csv.
+/// Scores go to evaluation/NAME in the run's folder, where NAME is the stem of the tasks file: scores.json, scores.csv,
+/// matrix.csv.
 #[derive(Debug, Args)]
 #[command(mut_arg("data_root", |root| {
     root.help("Folder that data paths are relative to [default: the tasks file's folder]")
@@ -36,18 +38,19 @@ pub(crate) struct Eval {
     run: PathBuf,
     /// Tasks file (TOML)
     tasks: PathBuf,
-    /// Which models: the latest, or the ones before the first and after every stage
+    /// Models to evaluate: the latest, or the initial model and the models after every stage
     #[arg(long, value_enum, default_value_t = AfterArg::Last)]
     after: AfterArg,
-    /// How many seeds (0, 1, ...), or which: 4,5,6. Each gives another split; scores are means over them
+    /// Number of seeds (0, 1, ...), or a list of seeds: 4,5,6. Each seed gives another split; scores are means over
+    /// seeds
     #[arg(long, value_name = "N or LIST", default_value = "3")]
     seeds: Seeds,
     #[command(flatten)]
     data_root: DataRootArgs,
-    /// Folder for the scores [default: evaluation in the run's folder, by the name of the tasks file]
+    /// Folder for the scores [default: evaluation/NAME in the run's folder, NAME being the stem of the tasks file]
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
-    /// Share of samples that may be unreadable [default: the run's data.max_invalid_fraction]
+    /// Largest fraction of unreadable samples [default: the run's data.max_invalid_fraction]
     #[arg(long, value_name = "RATIO")]
     max_invalid_fraction: Option<f64>,
     #[command(flatten)]
@@ -66,7 +69,7 @@ enum AfterArg {
     Last,
 }
 
-/// Different seeds, at least one.
+/// Distinct seeds, at least one.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Seeds(pub(super) Vec<u64>);
 

@@ -1,4 +1,4 @@
-//! `medcoss export`: the model of a run as a file for use elsewhere.
+//! `medcoss export`: writes the model of a run to a file for other programs.
 
 use std::path::PathBuf;
 
@@ -13,13 +13,15 @@ use crate::failure::Failure;
 
 /// Write the model of a run to a .safetensors file
 ///
-/// The layout `medcoss` has the names, shapes and types of the published state dict, so that the reference implementation loads it:
+/// The layout `medcoss` has the names, shapes and types of the published state dict. The reference implementation loads
+/// it:
 ///
 ///   from safetensors.torch import load_file
 ///   model.load_state_dict(load_file("weights.safetensors"), strict=True)
 ///
-/// It holds the families text, image and volume; a family that the run has not learned is written with the values of a new model, and
-/// reported. The layout `medcoss-rs` has this project's names and all families. `medcoss import` reads both and gives the same bits.
+/// The file then holds the families text, image and volume. A family that the run has not learned is written with the values of a
+/// new model, and reported. The layout `medcoss-rs` has this project's names and all families. `medcoss import` reads
+/// both layouts and restores the same bits.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   medcoss export runs/first --out weights.safetensors
@@ -31,10 +33,10 @@ pub(crate) struct Export {
     /// File to write
     #[arg(long, value_name = "FILE")]
     out: PathBuf,
-    /// Names and shapes
+    /// Layout of the file: names and shapes of the tensors
     #[arg(long, value_enum, default_value_t = LayoutArg::Medcoss)]
     layout: LayoutArg,
-    /// The model after this stage, from 1; 0 for the one that the run began with [default: the latest]
+    /// Export the model after this stage, from 1; 0 for the initial model [default: the latest]
     #[arg(long, value_name = "N")]
     stage: Option<usize>,
     #[command(flatten)]

@@ -1,4 +1,4 @@
-//! `medcoss import`: published weights, or an exported file, as a run of their own.
+//! `medcoss import`: makes a run from published weights or an exported file.
 
 use std::path::{Path, PathBuf};
 
@@ -17,15 +17,16 @@ use crate::arguments::ResultArgs;
 use crate::failure::Failure;
 use crate::tables;
 
-/// The recipe of stages that are added to an imported run: the paper's.
+/// The paper's recipe, for stages that are added to an imported run.
 const RECIPE: &str = include_str!("../../configs/imported.toml");
 
 /// Make a run from published weights
 ///
-/// Reads a PyTorch checkpoint of the MedCoSS reference implementation (a bare state dict, or one under `model`), a .safetensors file with the
-/// same names, or a file that `medcoss export` wrote, and makes a run of it that stages can be added to. Sizes are read from the
-/// shapes; numbers of attention heads, which no shape shows, from --config, from a flag, or from the usual ones of that width.
-/// Nothing in a pickle is executed. The command reports which tensors were taken, which were left out, and why.
+/// The command reads a PyTorch checkpoint of the MedCoSS reference implementation (a bare state dict, or one under
+/// `model`), a .safetensors file with the same names, or a file that `medcoss export` wrote. It writes a run that
+/// stages can be added to. Sizes are read from the shapes of the tensors. The number of attention heads, which no shape
+/// shows, comes from --config, from an option, or from the usual value for that width. Code in a pickle is never
+/// executed. The command reports which tensors it read, which it left out, and why.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   medcoss import MedCoSS_Report_Xray_CT_MR_Path_300Epo.pth --out runs/published
@@ -35,25 +36,26 @@ const RECIPE: &str = include_str!("../../configs/imported.toml");
 pub(crate) struct ImportCommand {
     /// PyTorch checkpoint or .safetensors file
     checkpoint: PathBuf,
-    /// Run folder to write: a new or an empty one
+    /// Run folder to write: a new or an empty folder
     #[arg(long, value_name = "DIR")]
     out: PathBuf,
     /// JSON file with sizes: width, layers, heads, ffn, decoder_width, decoder_layers, decoder_heads, vocab
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
-    /// Attention heads of the encoder
+    /// Number of attention heads of the encoder
     #[arg(long, value_name = "N")]
     heads: Option<usize>,
-    /// Attention heads of the decoder
+    /// Number of attention heads of the decoder
     #[arg(long, value_name = "N")]
     decoder_heads: Option<usize>,
-    /// What text attends to: causal or bidirectional [default: as the file says, else causal, as the published weights were trained]
+    /// Attention of text tokens: causal or bidirectional [default: as the file says, else causal, as the published
+    /// weights were trained]
     #[arg(long, value_name = "KIND", value_parser = text_attention)]
     text_attention: Option<TextAttention>,
-    /// Leave a token family out, such as text when its vocabulary is not wanted; may be given several times
+    /// Leave a token family out, such as text for another vocabulary; may be given several times
     #[arg(long, value_name = "FAMILY")]
     without: Vec<String>,
-    /// Change a setting that later stages learn by, such as training.epochs=50 or buffer.store=materialised
+    /// Change a setting for later stages, such as training.epochs=50 or buffer.store=materialised
     #[arg(long = "set", value_name = "KEY=VALUE")]
     settings: Vec<String>,
     #[command(flatten)]
@@ -65,7 +67,7 @@ struct Report {
     run: PathBuf,
     #[serde(flatten)]
     initial: InitialModel,
-    /// Entries of the configuration file that say nothing that is used.
+    /// Unused entries of the configuration file.
     unused_sizes: Vec<String>,
 }
 
@@ -116,7 +118,7 @@ impl ImportCommand {
     }
 }
 
-/// Sizes of a configuration file, and the names in it that are none.
+/// Sizes from a configuration file, and the names of entries that are no size.
 fn read_sizes(path: &Path) -> Result<(KnownSizes, Vec<String>)> {
     let text = std::fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
     let wrong = |error: serde_json::Error| {

@@ -1,4 +1,4 @@
-//! The commands, one a file: its arguments, and `run`.
+//! The commands, one file each: the arguments, and `run`.
 
 pub(crate) mod bench;
 pub(crate) mod compare;

@@ -16,21 +16,21 @@ use crate::{interrupt, tables};
 
 /// Estimate the time, memory and disk that a run takes
 ///
-/// The command opens all data, trains each stage on a few batches in a scratch folder, and extrapolates. Plugins, loader, strategy and buffers
-/// are those of the run, so a wrong setting or path is found too. Plugins that cache decoded files may need more memory once they have seen all
-/// files.
+/// The command opens all data, trains each stage on a few batches in a scratch folder, and extrapolates. It uses the
+/// plugins, loader, strategy and buffers of the run, so it also finds a wrong setting or path. Plugins that cache
+/// decoded files may need more memory after they have read all files.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   medcoss plan run.toml
   medcoss plan run.toml --data-root /data --set model.preset=vit-small --set training.batch_size=16
   medcoss plan run.toml --device cuda --json")]
 pub(crate) struct Plan {
-    /// Run folder that would be written: the trial uses the same disk [default: as for pretrain]
+    /// Run folder that would be written; the trial uses the same disk [default: as for pretrain]
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
     #[command(flatten)]
     configuration: ConfigurationArgs,
-    /// Seconds that each stage is measured, at least, after one epoch of a few batches to warm up
+    /// Shortest time in seconds to measure each stage, after one epoch of a few batches to warm up
     #[arg(long, value_name = "SECONDS", default_value_t = 5, value_parser = clap::value_parser!(u64).range(1..=3600))]
     seconds: u64,
     #[command(flatten)]

@@ -27,67 +27,69 @@ use crate::arguments::{ResultArgs, loading};
 use crate::failure::Failure;
 use crate::tables::Table;
 
-/// First argument of the child; not a command for people.
+/// First argument of the child process; not a command for people.
 const CHILD: &str = "__check";
 /// The step before the rules: opening the library runs its constructors.
 const LOAD: &str = "load";
-/// Rules after whose sudden end nothing more is tried.
+/// Rules whose sudden end stops the check.
 const VITAL: [&str; 3] = [LOAD, "header", "description"];
-/// Children that may die before the rest is not tried any more.
+/// Number of child processes that may die before the remaining rules are skipped.
 const MOST_DEATHS: usize = 4;
-/// How often the parent looks.
+/// Interval at which the parent checks the child.
 const LOOK: Duration = Duration::from_millis(10);
-/// Largest file that the plugin, or what it prints, may grow to, in bytes.
+/// Largest size in bytes of a file that the plugin writes, and of its printed output.
 const LARGEST_FILE: u64 = 1 << 30;
-/// How much of what the plugin printed last is shown, in bytes.
+/// Number of bytes that are shown of the plugin's last output.
 const LAST_WORDS: u64 = 400;
 
 /// Check that a plugin keeps the contract
 ///
-/// Tests every rule of the contract in a child process with limits of time and memory: the description, samples that the plugin
-/// synthesises and reads back, seeds, threads, bounds of buffers, damaged files, growth of memory. Each broken rule is reported with what
-/// was found, what was expected, and a remedy. Exit code 0 only when no rule is broken.
-/// The file is loaded, which runs code in it.
+/// The command tests every rule of the contract in a child process with limits of time and memory: the description,
+/// samples that the plugin synthesises and reads back, seeds, threads, bounds of buffers, damaged files, growth of
+/// memory. It reports each broken rule with the finding, the expectation, and a remedy. The exit code is 0 only when no
+/// rule is broken. The check loads the file, which runs its code.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   medcoss plugin check target/release/libmedcoss_mine.so
   medcoss plugin check libmedcoss_mine.so --data recordings --set length=5000
   medcoss plugin check libmedcoss_mine.so --json | jq '.rules[] | select(.outcome == \"failed\")'")]
 pub(crate) struct Check {
-    /// The library
+    /// Library file of the plugin
     #[arg(value_name = "FILE")]
     file: PathBuf,
-    /// Read samples from this file or folder, beside what the plugin synthesises; may be given several times
+    /// Read samples from this file or folder, in addition to those that the plugin synthesises; may be given several
+    /// times
     #[arg(long, value_name = "PATH")]
     data: Vec<PathBuf>,
-    /// Set an option of the plugin, the value as in a configuration (`size=[16, 192, 192]`); may be given several times
+    /// Set an option of the plugin; the value is written as in a configuration (`size=[16, 192, 192]`); may be given
+    /// several times
     #[arg(long, value_name = "OPTION=VALUE")]
     set: Vec<String>,
-    /// Which plugin, of a file that carries several
+    /// Id of the plugin to check, if the file holds several
     #[arg(long, value_name = "ID")]
     id: Option<String>,
-    /// Seconds that a single rule may take
+    /// Time limit for a single rule, in seconds
     #[arg(long, value_name = "SECONDS", default_value_t = 120, value_parser = clap::value_parser!(u64).range(1..=86_400))]
     timeout: u64,
-    /// MiB of address space that the plugin may take, beyond what the program itself has
+    /// Address space that the plugin may use in addition to the program's own, in MiB
     #[arg(long, value_name = "MIB", default_value_t = 4096, value_parser = clap::value_parser!(u64).range(16..=1_048_576))]
     memory: u64,
     #[command(flatten)]
     result: ResultArgs,
 }
 
-/// What the child is to do.
+/// The task of the child process.
 #[derive(Debug, Serialize, Deserialize)]
 struct Job {
     file: PathBuf,
     id: String,
     memory_mib: u64,
-    /// Where it reports, a [`CheckEvent`] a line.
+    /// File for the child's reports, one [`CheckEvent`] per line.
     events: PathBuf,
     request: Request,
 }
 
-/// What the child reports.
+/// One report of the child process.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 enum CheckEvent {
@@ -105,7 +107,7 @@ struct Report<'a> {
     n_passed: usize,
     n_failed: usize,
     n_skipped: usize,
-    /// Bytes that the plugin printed; none is as it should be.
+    /// Number of bytes that the plugin printed; 0 in a correct plugin.
     printed_bytes: u64,
     rules: &'a [RuleReport],
 }
@@ -166,7 +168,7 @@ impl Check {
         Ok(Request { id: Some(id.into()), data, options, ..Request::default() })
     }
 
-    /// The reports of all rules, and how many bytes the plugin printed.
+    /// The outcomes of all rules, and the number of printed bytes.
     fn tried(&self, id: &str, mut request: Request) -> anyhow::Result<(Vec<RuleReport>, u64)> {
         let mut reports: BTreeMap<String, RuleReport> = BTreeMap::new();
         let mut printed = 0;
@@ -229,21 +231,21 @@ impl Check {
     }
 }
 
-/// How a child ended before it was done.
+/// The way in which a child ended before it was finished.
 enum End {
     TimedOut,
     Ended(ExitStatus),
 }
 
-/// A running child.
+/// A running child process.
 struct Child {
     process: std::process::Child,
     events: File,
-    /// Part of a line that was read.
+    /// Incomplete line that was read.
     rest: String,
-    /// What it and the plugin printed.
+    /// File with the output of the child and the plugin.
     printed: File,
-    /// The rule at work.
+    /// Name of the current rule.
     rule: String,
     is_done: bool,
 }
@@ -257,7 +259,7 @@ impl Child {
         let process = Command::new(std::env::current_exe().context("this program cannot find itself")?)
             .arg(CHILD)
             .arg(&written)
-            // What a killed child leaves behind goes with the folder.
+            // Files that a killed child leaves are removed with the folder.
             .env("TMPDIR", folder)
             .stdin(Stdio::null())
             .stdout(printed.try_clone()?)
@@ -267,11 +269,11 @@ impl Child {
         Ok(Self { process, events, rest: String::new(), printed, rule: LOAD.into(), is_done: false })
     }
 
-    /// Takes reports until the child ends. None when it came to the end of the list.
+    /// Collects outcomes until the child ends. `None` when the child has finished the list.
     fn watch(&mut self, timeout: Duration, reports: &mut BTreeMap<String, RuleReport>) -> anyhow::Result<Option<End>> {
         let mut since = Instant::now();
         loop {
-            // In this order, so that all reports of an ended child are read.
+            // The status is read before the reports, so that all reports of an ended child are read.
             let ended = self.process.try_wait()?;
             if self.take(reports)? {
                 since = Instant::now();
@@ -279,7 +281,7 @@ impl Child {
             match ended {
                 Some(_) if self.is_done => return Ok(None),
                 Some(status) => return Ok(Some(End::Ended(status))),
-                // A destructor of the library may hang when everything is reported.
+                // A destructor of the library may hang after all reports.
                 None if since.elapsed() > timeout => {
                     self.process.kill()?;
                     self.process.wait()?;
@@ -291,7 +293,7 @@ impl Child {
         }
     }
 
-    /// Reads new reports. True when there were some.
+    /// Reads new reports. Returns whether there were any.
     fn take(&mut self, reports: &mut BTreeMap<String, RuleReport>) -> anyhow::Result<bool> {
         let before = self.rest.len();
         self.events.read_to_string(&mut self.rest)?;
@@ -314,7 +316,7 @@ impl Child {
         let len = self.printed.metadata().map_or(0, |metadata| metadata.len());
         let mut bytes = Vec::new();
         let read = self.printed.seek(SeekFrom::Start(len.saturating_sub(LAST_WORDS)));
-        // The text is for people. Without it the report still holds.
+        // The explanation is for people; the outcome counts without it.
         let _ = read.and_then(|_| (&self.printed).take(LAST_WORDS).read_to_end(&mut bytes));
         untrusted_text(String::from_utf8_lossy(&bytes).trim())
     }
@@ -322,7 +324,7 @@ impl Child {
 
 impl Drop for Child {
     fn drop(&mut self) {
-        // Only where something failed before the child was waited for.
+        // The child is still running only where an error came before the wait.
         let _ = self.process.kill();
         let _ = self.process.wait();
     }
@@ -350,7 +352,7 @@ impl Report<'_> {
     }
 }
 
-/// Folder and relative paths: a plugin never sees absolute entries, as in a configuration.
+/// The folder of some paths, and the paths relative to it. A plugin never gets absolute entries, as in a configuration.
 fn located(paths: &[PathBuf]) -> anyhow::Result<Data> {
     let mut whole = Vec::new();
     for path in paths {
@@ -366,7 +368,7 @@ fn located(paths: &[PathBuf]) -> anyhow::Result<Data> {
     Ok(Data { base, paths })
 }
 
-/// `name=value`; what is no TOML value is a string.
+/// Parses `name=value`. A value that is not valid TOML is a string.
 fn option(text: &str) -> anyhow::Result<(String, Value)> {
     let Some((name, value)) = text.split_once('=') else {
         bail!("--set {text:?} has no `=`\nhint: write --set option=value");
@@ -376,7 +378,7 @@ fn option(text: &str) -> anyhow::Result<(String, Value)> {
     Ok((name.trim().into(), serde_json::to_value(value)?))
 }
 
-/// `exit code 3`, `signal SIGSEGV`.
+/// An exit status for people: `exit code 3`, `signal SIGSEGV`.
 fn in_words(status: ExitStatus) -> String {
     match (status.code(), status.signal()) {
         (Some(code), _) => format!("exit code {code}"),
@@ -388,7 +390,7 @@ fn in_words(status: ExitStatus) -> String {
     }
 }
 
-/// Whether this process was started as the child; then it does its job, and gives what to end with.
+/// Runs the child's task if this process was started as the child, and returns the exit code; otherwise `None`.
 pub(crate) fn as_child(arguments: &[OsString]) -> Option<ExitCode> {
     match arguments {
         [_, child, job] if child == CHILD => Some(match work(Path::new(job)) {
@@ -404,7 +406,7 @@ pub(crate) fn as_child(arguments: &[OsString]) -> Option<ExitCode> {
 
 fn work(job: &Path) -> anyhow::Result<()> {
     let job: Job = serde_json::from_slice(&fs::read(job)?)?;
-    // Opened for each line, since a plugin may close what is open.
+    // The file is opened for each line, since a plugin may close open files.
     let report_event = |event: &CheckEvent| -> anyhow::Result<()> {
         let mut line = serde_json::to_vec(event)?;
         line.push(b'\n');
@@ -448,7 +450,7 @@ fn work(job: &Path) -> anyhow::Result<()> {
     report_event(&CheckEvent::Done)
 }
 
-/// Address space, files and core dumps of this process.
+/// Limits the address space, the file sizes and the core dumps of this process.
 fn limit(memory_mib: u64) -> anyhow::Result<()> {
     // First number of statm: pages of the whole address space, as the limit counts it.
     let statm = fs::read_to_string("/proc/self/statm").unwrap_or_default();

@@ -16,10 +16,10 @@ use crate::failure::Failure;
 use crate::output;
 use crate::tables::Table;
 
-/// Show what a plugin is and which options it has
+/// Show the description and the options of a plugin
 ///
-/// The plugin is named by its id, or by the path of its file (something with a slash, or the extension .so). A child process
-/// loads a library, which runs code of it, unless the outcome is cached.
+/// Name the plugin by its id, or by the path of its file (with a slash, or with the extension .so). A child process
+/// loads a library, which runs its code, unless the outcome is cached.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   medcoss plugin inspect xray
@@ -119,7 +119,7 @@ fn page(plugin: &PluginInfo, sha256: Option<String>, options: &[PluginOption]) -
     text
 }
 
-/// A default for people: nothing as a dash, and a number that was an `f32` without the digits that it never had.
+/// A default value for people: a dash for no value, and an `f32` without the digits that its conversion adds.
 fn shown(value: &Value) -> String {
     match value {
         Value::Null => "-".into(),
@@ -132,7 +132,7 @@ fn shown(value: &Value) -> String {
     }
 }
 
-/// The shape, with the number of tokens where it takes reckoning.
+/// The shape of a sample, with the number of tokens where it is a product.
 fn samples(shape: &Shape) -> String {
     match shape {
         Shape::Continuous { grid, n_tokens, .. } if grid.len() > 1 => format!("{shape} of {n_tokens}"),

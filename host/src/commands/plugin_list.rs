@@ -12,11 +12,11 @@ use crate::failure::Failure;
 use crate::output;
 use crate::tables::Table;
 
-/// Show the plugins that are found
+/// List the available plugins
 ///
-/// Each modality is a plugin: a shared library (.so) in one of the folders that are searched, or built into this
-/// program. Files that look like plugins but cannot be used are listed with the reason. A child process loads each new library first; the outcome
-/// is cached until the file changes, or `medcoss plugin rescan` clears the cache.
+/// Each modality is a plugin: a shared library (.so) in one of the searched folders, or built into this program. Files
+/// that look like plugins but cannot be used are listed with the reason. A child process loads each new library first.
+/// The outcome is cached until the file changes, or until `medcoss plugin rescan` clears the cache.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   medcoss plugin list
@@ -114,7 +114,7 @@ fn none_found(registry: &PluginRegistry) -> String {
     text
 }
 
-/// Libraries usually shadow the built-in plugins beside a build: one line for all of these.
+/// Describes shadowed plugins. Libraries beside a build usually shadow the built-in plugins, which share one line.
 fn shadows(shadowed: &[ShadowedPlugin]) -> String {
     if shadowed.is_empty() {
         return String::new();

@@ -1,7 +1,7 @@
 //! `medcoss plugin new`: writes a crate for a new plugin, which builds and passes its tests as it is.
 //!
-//! The files are templates in `sdk/template`, part of this program. Not here: what a plugin must do, which is the SDK's and its
-//! guide's.
+//! The files are templates in `sdk/template`, part of this program. The SDK and its guide describe the duties of a
+//! plugin.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -14,16 +14,16 @@ use crate::arguments::ResultArgs;
 use crate::failure::Failure;
 use crate::output;
 
-/// Dependencies and options of demonstration that differ between the templates of `src/lib.rs`.
+/// Dependencies and example options that differ between the templates of `src/lib.rs`.
 struct Template {
     family: &'static str,
     source: &'static str,
     dependencies: &'static str,
-    /// Options that suit the samples that it makes.
+    /// Options that fit the synthesised samples.
     options: &'static [&'static str],
 }
 
-/// The last one is for every other family.
+/// The templates. The last one serves every other token family.
 const TEMPLATES: [Template; 4] = [
     Template {
         family: "image",
@@ -51,7 +51,7 @@ const TEMPLATES: [Template; 4] = [
     },
 ];
 
-/// Files beside `src/lib.rs`.
+/// Files that are written beside `src/lib.rs`.
 const BESIDE: [(&str, &str); 4] = [
     ("Cargo.toml", include_str!("../../../sdk/template/Cargo.toml.txt")),
     ("README.md", include_str!("../../../sdk/template/README.md.txt")),
@@ -59,17 +59,18 @@ const BESIDE: [(&str, &str); 4] = [
     ("rustfmt.toml", include_str!("../../../sdk/template/rustfmt.toml.txt")),
 ];
 
-/// Ids whose package would have the name of one that it depends on, or may come to.
+/// Ids whose package name is or may become the name of a dependency.
 const TAKEN: [&str; 5] = ["sdk", "abi", "caller", "conformance", "formats"];
 
-/// Longest id in letters.
+/// Largest length of an id in letters.
 const LONGEST_ID: usize = 64;
 
 /// Create the crate of a new plugin
 ///
-/// Writes a crate with options, a dataset, sample files and tests, which works as it is; comments name the parts to replace. Families
-/// image, volume and text are those of the model's own modalities, whose part of the model a plugin of the same token size shares.
-/// Any other name is a family of your own, with a part of the model for itself: then the crate begins as one for series of numbers.
+/// The command writes a crate with options, a dataset, sample files and tests, which builds and passes its tests
+/// unchanged. Comments mark the parts to replace. The families image, volume and text are those of the built-in
+/// modalities; a plugin with the same token size shares their part of the model. Any other name creates a new family
+/// with its own part of the model; the crate then starts as a plugin for series of numbers.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   medcoss plugin new ultrasound --out ultrasound
@@ -78,14 +79,14 @@ const LONGEST_ID: usize = 64;
 pub(crate) struct New {
     /// Id of the modality: small letters, digits and underscores, a letter first
     id: String,
-    /// Token family: image, volume, text, or a new name for one of your own
+    /// Token family: image, volume, text, or the name of a new family
     #[arg(long, value_name = "FAMILY", default_value = "image")]
     family: String,
-    /// Folder to write into: a new or an empty one
+    /// Folder to write into: a new or an empty folder
     #[arg(long, value_name = "DIR")]
     out: PathBuf,
-    /// Folder of the SDK, or of the checkout that it is in [default: the checkout that this program was built from, if it is
-    /// there; otherwise the SDK's version]
+    /// Folder of the SDK, or of the checkout that contains it [default: the checkout that this program was built from,
+    /// if it exists; otherwise the SDK's version]
     #[arg(long, value_name = "PATH")]
     sdk_path: Option<PathBuf>,
     #[command(flatten)]
@@ -98,9 +99,9 @@ struct Report<'a> {
     family: &'a str,
     package: &'a str,
     folder: &'a Path,
-    /// The library that a release build leaves.
+    /// Path of the library that a release build writes.
     library: String,
-    /// Where the SDK is taken from; `None` for its version.
+    /// Path of the SDK; `None` for its published version.
     sdk: Option<&'a Path>,
     files: Vec<&'a str>,
 }
@@ -125,7 +126,7 @@ impl New {
         let package = format!("medcoss-{}", self.id.replace('_', "-"));
         let written = self.write_files(template, &package, sdk.as_deref());
         if written.is_err() {
-            // The folder was empty before: what a failed attempt left in it is nobody's work.
+            // The folder was empty before, so the files of a failed attempt can be removed.
             let _ = fs::remove_dir_all(&self.out);
             if existed {
                 let _ = fs::create_dir(&self.out);
@@ -144,7 +145,7 @@ impl New {
         if self.result.json { Ok(serde_json::to_string_pretty(&report)? + "\n") } else { Ok(report.page()) }
     }
 
-    /// Makes the folder where there is none. True when it was there.
+    /// Creates the folder if it is missing. Returns whether it existed.
     fn prepare(&self) -> Result<bool> {
         let out = self.out.display();
         if !self.out.exists() {
@@ -208,7 +209,7 @@ impl Report<'_> {
     }
 }
 
-/// The contract's ids, `[a-z][a-z0-9_]*`. The nearest one is hinted at.
+/// Checks a name against the contract's ids, `[a-z][a-z0-9_]*`. The hint names the most similar valid id.
 fn check_name(what: &str, name: &str) -> Result<()> {
     let allowed = |letter: char| letter.is_ascii_lowercase() || letter.is_ascii_digit() || letter == '_';
     let begins = name.starts_with(|letter: char| letter.is_ascii_lowercase());
@@ -226,7 +227,7 @@ fn check_name(what: &str, name: &str) -> Result<()> {
     )
 }
 
-/// The folder of the SDK, from it or from the checkout that holds it.
+/// The folder of the SDK, found from itself or from the checkout that contains it.
 fn sdk_folder(path: &Path) -> Result<PathBuf> {
     let holds_sdk = |folder: &Path| {
         let manifest = fs::read_to_string(folder.join("Cargo.toml")).ok()?.parse::<toml::Table>().ok()?;
@@ -246,7 +247,7 @@ fn sdk_folder(path: &Path) -> Result<PathBuf> {
 mod tests {
     use super::*;
 
-    /// Lines that an author writes: without comments, empty lines, imports and tests.
+    /// Number of lines that an author writes: without comments, empty lines, imports and tests.
     fn n_own_lines(source: &str) -> usize {
         let code = source.split("#[cfg(test)]").next().unwrap().lines().map(str::trim);
         code.filter(|line| !line.is_empty() && !line.starts_with("//") && !line.starts_with("use ")).count()

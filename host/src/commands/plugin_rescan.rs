@@ -9,9 +9,10 @@ use crate::failure::Failure;
 
 /// Probe all plugins again
 ///
-/// A child process loads each new library first. The outcome (the plugin's description, or that it crashed) is cached until the file changes.
-/// This command clears the cache and probes again, for instance after a library that a plugin needs was installed. It shows what
-/// `medcoss plugin list` shows; with -v also what libraries print while they are loaded.
+/// A child process loads each new library first. The outcome (the plugin's description, or the crash) is cached until
+/// the file changes. This command clears the cache and probes again, for example after the installation of a library
+/// that a plugin needs. The output is that of `medcoss plugin list`; -v also shows the text that libraries print while
+/// they are loaded.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   medcoss plugin rescan

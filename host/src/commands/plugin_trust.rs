@@ -14,16 +14,17 @@ use crate::output;
 
 /// Trust a changed plugin in existing runs
 ///
-/// A run records the SHA-256 of each plugin's file, and continues only with the same files. After a plugin was rebuilt or replaced, this
-/// command records that you trust the new file: runs continue with it, warn that its samples may differ, and update their record. No code
-/// of the file runs. A plugin is native code with your rights; a digest distinguishes files and protects from
-/// nothing else. The list is in $XDG_CONFIG_HOME/medcoss/trusted.toml, or ~/.config/medcoss/trusted.toml.
+/// A run records the SHA-256 of each plugin's file, and continues only with the same files. After a plugin was rebuilt
+/// or replaced, this command records that you trust the new file: runs continue with it, warn that its samples may
+/// differ, and update their record. The command runs no code of the file. A plugin is native code with your rights; a
+/// digest identifies files, and gives no other protection. The list is in $XDG_CONFIG_HOME/medcoss/trusted.toml, or
+/// ~/.config/medcoss/trusted.toml.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   medcoss plugin trust ~/my-plugins/libmedcoss_gait.so
   medcoss plugin trust ~/my-plugins/libmedcoss_gait.so --forget")]
 pub(crate) struct Trust {
-    /// File of the plugin
+    /// Library file of the plugin
     #[arg(value_name = "FILE.so")]
     file: PathBuf,
     /// Withdraw the trust in this file

@@ -16,8 +16,9 @@ use crate::{interrupt, tables};
 
 /// Pre-train one model, stage by stage, from a configuration file
 ///
-/// Each stage learns one modality; a share of its samples is kept in a buffer and replayed in later stages. The run folder
-/// holds everything that is needed to continue the run, also on another machine: model, buffers, losses, configuration.
+/// Each stage trains on one modality. A fraction of its samples is kept in a buffer and replayed in later stages. The run
+/// folder holds everything that is needed to continue the run, also on another machine: model, buffers, losses,
+/// configuration.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   medcoss pretrain run.toml --out runs/first
@@ -61,14 +62,14 @@ impl Pretrain {
     }
 }
 
-/// Runs all stages and shows progress on standard error. Ctrl-C stops between two updates.
+/// Trains all stages and shows progress on standard error. Ctrl-C stops between two updates.
 pub(crate) fn train(training: &Training, progress: &ProgressArgs) -> Result<Summary> {
     interrupt::listen("with a checkpoint");
     let mut progress = progress.begin();
     let states = training.run(&mut progress);
     progress.clear();
     let states = states.map_err(|error| {
-        // The run's own folder is not part of the error, which comes from deep below.
+        // The error comes from core, and does not name the run folder.
         let go_on = format!("{INTERRUPTED}\nhint: continue with: medcoss resume {}", training.out.display());
         if is_interruption(&error) { error.context(go_on) } else { error }
     })?;

@@ -16,18 +16,20 @@ use serde::Serialize;
 use crate::arguments::{BarArgs, DataRootArgs, DeviceArgs, PluginArgs, ResultArgs};
 use crate::failure::Failure;
 
-/// Bytes at the beginning of a file in which a report says that it is one.
+/// Number of bytes at the beginning of a file that are searched for a report's mark.
 const BEGINNING: u64 = 1024;
 
 /// Write a page about runs: curves, scores, buffers, reconstructions, a map of features, cost
 ///
-/// One HTML file that opens in any browser, without scripts and without the network. An unfinished run is shown up to its last epoch.
-/// Scores are those that `medcoss eval` wrote. Reconstructions, maps and neighbours need samples: of the stages' data, named by
-/// --data-root, or those that the run kept (buffer.store = "materialised"). For each part that cannot be shown, a line says how to get it.
+/// The page is one HTML file that opens in any browser, without scripts and without the network. An unfinished run is
+/// shown up to its last epoch. Scores are those that `medcoss eval` wrote. Reconstructions, maps and neighbours need
+/// samples: from the stages' data, found below --data-root, or from the run's buffers (buffer.store = "materialised").
+/// For each part that cannot be shown, a line explains how to get it.
 ///
-/// Several runs are compared at the head of the page: losses over each other, scores after the last stage, forgetting, cost.
+/// Several runs are compared at the top of the page: overlaid losses, scores after the last stage, forgetting, cost.
 ///
-/// An earlier report is replaced; any other file of that name is an error. The same runs, data and settings give the same page.
+/// The command replaces an earlier report; any other file of that name is an error. The same runs, data and settings
+/// give the same page.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   medcoss report runs/first
@@ -39,15 +41,15 @@ pub(crate) struct Report {
     /// Run folders
     #[arg(required = true, value_name = "RUN")]
     runs: Vec<PathBuf>,
-    /// File to write [default: report.html in the run, or of several runs in the current folder]
+    /// File to write [default: report.html in the run, or in the current folder for several runs]
     #[arg(long, value_name = "FILE")]
     out: Option<PathBuf>,
     #[command(flatten)]
     data_root: DataRootArgs,
-    /// Samples on the map of features, of all modalities together
+    /// Number of samples on the map of features, over all modalities
     #[arg(long, value_name = "N", default_value_t = 300, value_parser = clap::value_parser!(u32).range(3..=5000))]
     samples: u32,
-    /// Also write losses and scores as event files, a folder for each run in this one
+    /// Folder for event files with losses and scores, one subfolder for each run
     #[arg(long, value_name = "DIR")]
     tensorboard: Option<PathBuf>,
     #[command(flatten)]
@@ -65,7 +67,7 @@ struct Written {
     file: PathBuf,
     bytes: u64,
     runs: Vec<RunSummary>,
-    /// Event files, by run.
+    /// Paths of the event files, by run.
     tensorboard: Vec<PathBuf>,
     seconds: f64,
 }
@@ -105,7 +107,7 @@ impl Report {
         written().map_err(Failure::of_run)
     }
 
-    /// Everything that can be wrong is found before models begin to work.
+    /// Reads the runs and checks the output, so that errors are found before the models compute.
     fn prepare(&self) -> Result<(Vec<RunHistory>, PathBuf, PathBuf)> {
         medcoss_core::device::by_name(&self.device.name)?;
         let base = self.data_root.or_current()?;
@@ -123,7 +125,7 @@ impl Report {
     }
 }
 
-/// A file that is not a report was not written by this command, and stays.
+/// Checks that a file may be replaced: a file that is not a report stays.
 fn check_replaceable(out: &Path) -> Result<()> {
     if out.is_dir() {
         bail!("{} is a folder\nhint: name a file, such as {}", out.display(), out.join(RunLayout::REPORT).display());

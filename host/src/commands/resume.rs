@@ -18,9 +18,10 @@ use crate::tables;
 
 /// Continue a run that was stopped
 ///
-/// The command uses the run's own record of its configuration. On the same machine and build, the numbers are those of a run that was
-/// never stopped. These may change: data.num_workers, data.max_invalid_fraction, training.checkpoint_every,
-/// training.checkpoint_every_steps, training.loss_every_steps, the device (whose rounding then differs) and everything about output.
+/// The command uses the configuration that the run recorded. On the same machine and build, the numbers equal those of
+/// a run that was never stopped. These may change: data.num_workers, data.max_invalid_fraction,
+/// training.checkpoint_every, training.checkpoint_every_steps, training.loss_every_steps, the device (whose rounding
+/// then differs) and all output options.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   medcoss resume runs/first
@@ -31,7 +32,7 @@ pub(crate) struct Resume {
     run: PathBuf,
     #[command(flatten)]
     data_root: DataRootArgs,
-    /// Change one of the settings that may change: key=value
+    /// Change a setting that may change: key=value
     #[arg(long = "set", value_name = "KEY=VALUE")]
     settings: Vec<String>,
     #[command(flatten)]

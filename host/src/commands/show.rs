@@ -1,4 +1,4 @@
-//! `medcoss show`: lists what a run folder holds, and verifies its files.
+//! `medcoss show`: lists the content of a run folder, and verifies its files.
 
 use std::path::{Path, PathBuf};
 
@@ -19,8 +19,8 @@ use crate::tables::Table;
 
 /// Show a run: its stages, data, buffers, plugins and sizes
 ///
-/// The command needs the folder alone, neither data nor plugins. With --verify every file is compared with its checksum; a file
-/// that is damaged or missing is named, and the exit code is 1.
+/// The command reads only the run folder, and needs neither data nor plugins. --verify compares every file with its
+/// checksum; a damaged or missing file is named, and the exit code is 1.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   medcoss show runs/first
@@ -41,14 +41,14 @@ struct Report {
     run: PathBuf,
     seed: u64,
     model: String,
-    /// What the run began with, if not fresh parameters.
+    /// The initial weights; `None` for fresh parameters.
     #[serde(skip_serializing_if = "Option::is_none")]
     initial: Option<InitialReport>,
     stages: Vec<StageReport>,
     plugins: Vec<LockedPlugin>,
     n_files: usize,
     bytes: u64,
-    /// Files that were compared, and the faults that were found; none without --verify.
+    /// Number of verified files, and the faults; `None` without --verify.
     #[serde(skip_serializing_if = "Option::is_none")]
     verified: Option<Verified>,
 }
@@ -64,13 +64,13 @@ struct InitialReport {
 struct StageReport {
     stage: usize,
     modality: String,
-    /// `done`, `epoch 3 of 5`, `not started`.
+    /// Progress of the stage: `done`, `epoch 3 of 5`, `not started`.
     progress: String,
     data: Vec<PathBuf>,
     n_samples: Option<usize>,
     n_invalid: Option<usize>,
     n_buffer: Option<usize>,
-    /// How the buffer's samples are kept: `reference` or `materialised`.
+    /// Storage of the buffer's samples: `reference` or `materialised`.
     #[serde(skip_serializing_if = "Option::is_none")]
     store: Option<&'static str>,
     fingerprint: Option<String>,
@@ -87,7 +87,7 @@ struct Verified {
 
 #[derive(Serialize)]
 struct Fault {
-    /// Relative to the run.
+    /// Path of the file, relative to the run.
     file: String,
     fault: String,
 }
@@ -108,7 +108,7 @@ impl Show {
 
     fn report(&self) -> Result<Report> {
         let mut verification = self.verify.then(|| Verified { n_files: 0, faults: Vec::new() });
-        // The rest cannot be found without the record.
+        // Other files cannot be found without the record.
         let config = RunConfig::read_record(&self.run.join(RunLayout::RECORD))
             .with_context(|| format!("{} holds no run that can be read", self.run.display()))?;
         let locked = PluginsLock::read(&self.run.join(RunLayout::PLUGINS_LOCK));
@@ -162,7 +162,7 @@ impl Show {
         };
         let dimensions = match &initial {
             Some(initial) => Some(initial.model.dimensions.clone()),
-            // Of weights that cannot be read the sizes are not known either.
+            // Weights that cannot be read have no known sizes.
             None if config.model.init.is_some() => None,
             None => Some(config.model.dimensions()?),
         };
@@ -198,7 +198,7 @@ impl Verified {
         }
     }
 
-    /// The scores of every evaluation, and the tables beside them.
+    /// Collects the scores of every evaluation, and the tables beside them.
     fn evaluations(&mut self, run: &Path) -> Result<()> {
         let folder = run.join(RunLayout::EVALUATIONS);
         if !folder.is_dir() {
@@ -208,7 +208,7 @@ impl Verified {
         let mut names: Vec<String> = Vec::new();
         for entry in entries {
             let entry = entry?;
-            // One that is being made, or was stopped by force, has no files yet.
+            // An evaluation that is running, or was killed, has no files yet.
             let mut files = std::fs::read_dir(entry.path()).into_iter().flatten().filter_map(Result::ok);
             if files.any(|file| !is_partial(&file.file_name().to_string_lossy())) {
                 names.push(entry.file_name().to_string_lossy().into_owned());
@@ -225,7 +225,7 @@ impl Verified {
         Ok(())
     }
 
-    /// Every file of a stage: of a finished one by its state, of a running one by its checkpoints'.
+    /// Collects every file of a stage: of a finished stage by its state, of a running stage by its checkpoints.
     fn stage(&mut self, folder: &StageFolder) -> Result<()> {
         let name = folder.name();
         match folder.finished() {
@@ -362,7 +362,7 @@ impl Verified {
         let mut text = format!("\n{} of {} files are not as they were written:\n", self.faults.len(), self.n_files);
         let prefix = format!("{}/", run.display());
         for Fault { file, fault } in &self.faults {
-            // The fault names the path again, which the reader knows.
+            // The fault repeats the path, which the line already shows.
             let fault = fault.replace(&prefix, "").replace('\n', "\n    ");
             text.push_str(&format!("  {file}\n    {fault}\n"));
         }

@@ -13,11 +13,11 @@ use crate::arguments::{DataRootArgs, DeviceArgs, PluginArgs, ProgressArgs, Resul
 use crate::failure::Failure;
 use crate::tables;
 
-/// Learn one more modality with the model of a finished run
+/// Train a finished run on one more modality
 ///
-/// The stage starts from the run's last model and replays the buffers of all earlier ones. Their data are needed only where their samples
-/// were kept by reference; a run with buffer.store = "materialised" carries them along. A modality may come again with new
-/// data. Settings that are not given are those of the run.
+/// The stage starts from the run's last model and replays the buffers of all earlier stages. The data of earlier stages
+/// are needed only where their samples are kept by reference; a run with buffer.store = "materialised" holds the
+/// samples itself. A modality may be repeated with new data. Settings that are not given are those of the run.
 #[derive(Debug, Args)]
 #[command(mut_arg("data_root", |root| {
     root.help("Folder that data paths are relative to, also those of earlier stages [default: the current folder]")
@@ -37,7 +37,7 @@ pub(crate) struct StageAdd {
     data: Vec<PathBuf>,
     #[command(flatten)]
     data_root: DataRootArgs,
-    /// Change a setting of the stage, such as epochs=3 or options.size=96, or one of the run that may change
+    /// Change a setting of the stage, such as epochs=3 or options.size=96, or a setting of the run that may change
     #[arg(long = "set", value_name = "KEY=VALUE")]
     settings: Vec<String>,
     #[command(flatten)]
@@ -65,8 +65,8 @@ impl StageAdd {
         train(&run.training_with(&stage, &resources)?, &self.progress)
     }
 
-    /// The folder that all data paths are relative to, and the new ones relative to it. Absolute paths are made relative to
-    /// `--data-root`, or else to the folder that they lie in: a run holds no absolute path.
+    /// The folder that all data paths are relative to, and the new paths relative to it. Absolute paths are made
+    /// relative to `--data-root`, or else to the folder that contains them, since a run holds no absolute path.
     fn place(&self) -> Result<(PathBuf, Vec<PathBuf>)> {
         if !self.data_root.is_given() && self.data.iter().any(|path| !new_stage::is_below(path)) {
             let [one] = self.data.as_slice() else {

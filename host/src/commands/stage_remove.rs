@@ -13,9 +13,9 @@ use crate::output;
 
 /// Remove the last stage of a run
 ///
-/// For a stage that was added with the wrong options or data, or whose plugin does not work: settings of a stage cannot change once it
-/// is part of a run, but it can be removed and added again. Earlier stages do not depend on it and stay as they are. A stage that has
-/// finished is removed only with --finished; what it learned is then lost.
+/// Use this command for a stage that was added with wrong options or data, or whose plugin does not work: the settings
+/// of a stage cannot change once it is part of a run, but the stage can be removed and added again. Earlier stages do
+/// not depend on it and stay as they are. A finished stage is removed only with --finished; its training is then lost.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   medcoss stage remove runs/first
@@ -23,7 +23,7 @@ use crate::output;
 pub(crate) struct StageRemove {
     /// Run folder
     run: PathBuf,
-    /// Remove it although it has finished
+    /// Remove the stage although it has finished
     #[arg(long)]
     finished: bool,
 }
@@ -55,7 +55,7 @@ impl StageRemove {
                 section.modality
             );
         }
-        // The folder first: a stage of which only the record is left has not started, which is a valid run.
+        // The folder is removed first: a run whose record alone names the stage is valid, and the stage has not started.
         folder.remove()?;
         let lock = self.run.join(RunLayout::PLUGINS_LOCK);
         let mut plugins = PluginsLock::read(&lock)?;

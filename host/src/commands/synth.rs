@@ -17,7 +17,7 @@ use crate::output;
 
 /// Write synthetic sample files of a modality
 ///
-/// The plugin of the modality writes small files in the formats that it reads. The command opens them once, as training
+/// The modality's plugin writes small files in the formats that it reads. The command opens them once, as training
 /// would, and prints the lines for a configuration. The same seed writes the same files.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
@@ -27,13 +27,13 @@ pub(crate) struct Synth {
     /// Id of the modality's plugin
     #[arg(long, value_name = "ID")]
     modality: String,
-    /// Folder to write into: a new or an empty one
+    /// Folder to write into: a new or an empty folder
     #[arg(long, value_name = "DIR")]
     out: PathBuf,
-    /// Number of samples, at least; some formats hold several in a file
+    /// Smallest number of samples; some formats hold several in a file
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
     samples: u32,
-    /// Seed of everything random
+    /// Seed of all random draws
     #[arg(long, value_name = "S", default_value_t = 0)]
     seed: u64,
     #[command(flatten)]
@@ -61,7 +61,7 @@ impl Synth {
         let existed = prepare(&self.out).map_err(Failure::user)?;
         let made = self.write(&plugin);
         if made.is_err() {
-            // The folder was empty before: what a failed attempt left in it is nobody's work.
+            // The folder was empty before, so the files of a failed attempt can be removed.
             clear(&self.out, existed);
         }
         let (made, dataset) = made?;
@@ -80,7 +80,7 @@ impl Synth {
         if self.result.json { output::print_json(&report) } else { output::print(&report.page(&dataset)?) }
     }
 
-    /// Writes the files and opens them as a training does.
+    /// Writes the files and opens them as training does.
     fn write(&self, plugin: &Plugin) -> Result<(Synthesised, OpenDataset), Failure> {
         let folder = self.out.canonicalize().map_err(Failure::user)?;
         let request = Synthesise { folder: folder.clone(), n_samples: self.samples as usize, seed: self.seed };
@@ -108,13 +108,13 @@ impl Report<'_> {
     }
 }
 
-/// A value as it stands behind `=` in TOML, in one line.
+/// A value in TOML syntax, in one line.
 fn toml_value(value: impl Serialize) -> Result<String, Failure> {
     let value = toml::Value::try_from(value).context("cannot be written as TOML").map_err(Failure::internal)?;
     Ok(value.to_string())
 }
 
-/// Makes the folder where there is none. True when it was there.
+/// Creates the folder if it is missing. Returns whether it existed.
 fn prepare(folder: &Path) -> anyhow::Result<bool> {
     if !folder.exists() {
         fs::create_dir_all(folder).with_context(|| format!("cannot create the folder {}", folder.display()))?;

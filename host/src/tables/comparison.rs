@@ -4,7 +4,7 @@ use medcoss_runtime::comparison::{Comparison, Paired, Spread};
 
 use super::Table;
 
-/// Two tables: means over seeds, and differences to the first variant.
+/// A comparison as two tables: means over seeds, and differences to the first variant.
 pub(crate) fn to_text(comparison: &Comparison) -> String {
     let seeds: Vec<String> = comparison.seeds.iter().map(ToString::to_string).collect();
     let mut header = vec!["after the last stage"];

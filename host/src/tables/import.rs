@@ -1,11 +1,11 @@
-//! What an import took from a file, left out and initialised.
+//! The report of an import: tensors that were read, left out and initialised.
 
 use medcoss_core::model::{FamilyTokens, TextAttention};
 use medcoss_core::weights::InitialModel;
 
 use super::Table;
 
-/// The report of an import: the model, then the parts in tables.
+/// The report of an import as text: the model, then the parts in tables.
 pub(crate) fn to_text(initial: &InitialModel) -> String {
     let (sizes, report) = (&initial.model.dimensions, &initial.report);
     let mut text = format!(

@@ -1,4 +1,4 @@
-//! Results for people, as tables; one file a result.
+//! Results as tables for people, one file for each result.
 
 pub(crate) mod comparison;
 pub(crate) mod import;

@@ -1,4 +1,4 @@
-//! The tables of a plan.
+//! The tables of a run's estimate.
 
 use medcoss_runtime::disk::human_bytes;
 use medcoss_runtime::numbers::duration;
@@ -6,7 +6,7 @@ use medcoss_runtime::plan::{CPU, Forecast, Memory};
 
 use super::Table;
 
-/// For people.
+/// An estimate as tables for people.
 pub(crate) fn to_text(forecast: &Forecast) -> String {
     let mut stages = Table::new(&[
         "stage",
@@ -21,7 +21,7 @@ pub(crate) fn to_text(forecast: &Forecast) -> String {
         "kept samples",
     ]);
     for stage in &forecast.stages {
-        // The stage's own first.
+        // The stage's own losses come first.
         let (own, others): (Vec<_>, Vec<_>) = stage.batches.iter().partition(|(label, _)| **label == stage.own);
         let batches: Vec<String> = own.into_iter().chain(others).map(|(label, n)| format!("{n} {label}")).collect();
         let own = stage.samples_per_second.map(|rate| stage.batch_size.min(stage.n_samples) as f64 / rate);

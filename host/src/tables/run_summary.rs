@@ -4,7 +4,7 @@ use medcoss_runtime::run_summary::Summary;
 
 use super::Table;
 
-/// The summary for people: a table of stages, a table of plugins, a line on the whole.
+/// The summary of a run as text: a table of stages, a table of plugins, one line for the whole run.
 pub(crate) fn to_text(summary: &Summary) -> String {
     let mut stages =
         Table::new(&["stage", "modality", "family", "samples", "buffer", "pretext loss", "distillation loss", "time"]);

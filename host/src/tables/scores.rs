@@ -1,10 +1,10 @@
-//! Scores for people: a row a stage, a column a task, and what they say of forgetting.
+//! Scores as a table for people: a row for each stage, a column for each task, and the transfer metrics.
 
 use medcoss_core::evaluation::{EvaluatedStage, Scores, TaskSummary, Transfer};
 
 use super::Table;
 
-/// The text, with tables of at most `width` columns where a task fits into them.
+/// Scores as text, with tables of at most `width` columns where a task fits into them.
 pub(crate) fn to_text(scores: &Scores, width: usize) -> String {
     let mut text = tasks(scores);
     let mut left = scores.tasks.as_slice();

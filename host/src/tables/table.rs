@@ -1,11 +1,11 @@
-//! Tables for people: aligned columns, no lines, wrapped where the terminal ends.
+//! Tables for people: aligned columns without lines, wrapped at the width of the terminal.
 
 use comfy_table::{ContentArrangement, presets};
 
-/// Width when the output is no terminal and long text is to be wrapped nevertheless.
+/// Width in columns for wrapped text when the output is no terminal.
 const PAGE: u16 = 110;
 
-/// Columns of the terminal, or of a page.
+/// Width of the terminal in columns, or of a page without a terminal.
 pub(crate) fn page_width() -> usize {
     usize::from(terminal_size::terminal_size().map_or(PAGE, |(terminal_size::Width(width), _)| width.max(60)))
 }
@@ -17,32 +17,32 @@ pub struct Table {
 }
 
 impl Table {
-    /// With a line of column names.
+    /// A table with a line of column names.
     pub fn new(header: &[&str]) -> Self {
         let mut table = Self::bare();
         table.table.set_header(header.iter().map(|name| name.to_uppercase()));
         table
     }
 
-    /// Without column names, for lists of a name and what belongs to it.
+    /// A table without column names, for lists of names and values.
     pub fn bare() -> Self {
         let mut table = comfy_table::Table::new();
         table.load_preset(presets::NOTHING);
         Self { table }
     }
 
-    /// Adds a row.
+    /// Adds a row to the table.
     pub fn row<T: Into<String>>(&mut self, cells: impl IntoIterator<Item = T>) {
         self.table.add_row(cells.into_iter().map(Into::<String>::into).collect::<Vec<_>>());
     }
 
-    /// The lines, for output that other programs may read line by line: never wrapped.
+    /// The table as text without wrapping, for programs that read line by line.
     pub fn lines(mut self) -> String {
         self.table.set_content_arrangement(ContentArrangement::Disabled);
         self.finish()
     }
 
-    /// The lines, wrapped at the width of the terminal, or of a page.
+    /// The table as text, wrapped at the width of the terminal or of a page.
     pub fn wrapped(mut self) -> String {
         self.table.set_content_arrangement(ContentArrangement::Dynamic).set_width(page_width() as u16);
         self.finish()

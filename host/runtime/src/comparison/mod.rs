@@ -1,4 +1,4 @@
-//! Several ways to keep earlier modalities, compared over seeds: what each run's models are worth, in one document and one table.
+//! Comparison of continual strategies over seeds: the scores of each run's models, in one document and one table.
 
 mod statistics;
 mod variant;
@@ -11,43 +11,45 @@ use serde::{Deserialize, Serialize};
 pub use statistics::{Paired, Spread};
 pub use variant::Variant;
 
-/// Figures of continual learning, as they are named in a comparison.
+/// Metrics of continual learning, under their names in a comparison.
 const TRANSFER: [&str; 4] = ["average", "forgetting", "backward transfer", "forward transfer"];
 
-/// A run that takes part.
+/// One run of a comparison.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct ComparedRun {
-    /// Name of the variant.
+    /// Name of the run's variant.
     pub variant: String,
     /// Seed of the run.
     pub seed: u64,
-    /// Its folder, relative to the comparison's.
+    /// Path of the run folder, relative to the comparison's folder.
     pub folder: String,
-    /// Value by figure: primary metrics of tasks after the last stage, and figures of continual learning where they are defined.
+    /// Values by metric: primary metrics of tasks after the last stage, and metrics of continual learning where they
+    /// are defined.
     pub figures: BTreeMap<String, f64>,
 }
 
-/// What is compared, and how it came out.
+/// A comparison of variants over seeds, with its results.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Comparison {
     /// Name of the tasks file.
     pub tasks_file: String,
-    /// Variants in the order that was asked for; the others are held against the first.
+    /// Names of the variants in the requested order. The others are compared with the first.
     pub variants: Vec<String>,
-    /// Seeds.
+    /// Seeds of the runs.
     pub seeds: Vec<u64>,
-    /// Figures in the order of the table: those of continual learning, then tasks with their primary metric.
+    /// Names of the metrics in the order of the table: metrics of continual learning, then tasks with their primary
+    /// metric.
     pub figures: Vec<String>,
-    /// One a variant and seed, as far as they are done.
+    /// The finished runs, one for each variant and seed.
     pub runs: Vec<ComparedRun>,
-    /// By variant and figure, over seeds.
+    /// Mean and standard deviation over seeds, by variant and metric.
     pub over_seeds: BTreeMap<String, BTreeMap<String, Spread>>,
-    /// By variant but the first, and figure: this variant minus the first, seed by seed.
+    /// Differences to the first variant seed by seed, by variant (without the first) and metric.
     pub against_first: BTreeMap<String, BTreeMap<String, Paired>>,
 }
 
 impl ComparedRun {
-    /// Takes the figures out of an evaluation.
+    /// A compared run, with the metrics from its evaluation.
     pub fn new(variant: &str, seed: u64, folder: String, scores: &Scores) -> Self {
         let mut figures = BTreeMap::new();
         let last = scores.stages.iter().map(|stage| stage.stage).max().unwrap_or_default();
@@ -74,7 +76,7 @@ fn task_figure(task: &str, metric: &str) -> String {
 }
 
 impl Comparison {
-    /// Puts the runs together. `scores` is any of their evaluations, for the order of the tasks.
+    /// A comparison of finished runs. `scores` is any of their evaluations and gives the order of the tasks.
     pub fn new(variants: Vec<String>, seeds: Vec<u64>, scores: &Scores, runs: Vec<ComparedRun>) -> Self {
         let is_known = |figure: &&str| runs.iter().any(|run| run.figures.contains_key(*figure));
         let mut figures: Vec<String> = TRANSFER.iter().copied().filter(is_known).map(String::from).collect();
@@ -103,7 +105,7 @@ impl Comparison {
         Self { tasks_file, variants, seeds, figures, runs, over_seeds, against_first }
     }
 
-    /// One line a run and figure.
+    /// The comparison as CSV, one line for each run and metric.
     ///
     /// # Errors
     /// Text that cannot be written as CSV.
@@ -151,7 +153,7 @@ mod tests {
         };
         let runs =
             vec![run("one", 0, 0.5, 2.0), run("one", 1, 0.7, 4.0), run("two", 0, 0.6, 1.0), run("two", 1, 0.9, 2.0)];
-        // After the last stage; what is better when lower enters the average with the other sign.
+        // Values after the last stage. A metric for which lower is better enters the average with the opposite sign.
         assert_eq!(runs[0].figures["a (accuracy)"], 0.5);
         assert_eq!(runs[0].figures["average"], (0.5 - 2.0) / 2.0);
         let comparison = Comparison::new(vec!["one".into(), "two".into()], vec![0, 1], &scores(&[]), runs);

@@ -4,19 +4,19 @@ use serde::{Deserialize, Serialize};
 use statrs::distribution::{ContinuousCDF, StudentsT};
 use statrs::statistics::Statistics;
 
-/// Values of one figure over seeds.
+/// Mean and standard deviation of one metric over seeds.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Spread {
     /// Number of seeds.
     pub n: usize,
-    /// Their mean.
+    /// Mean over the seeds.
     pub mean: f64,
-    /// Standard deviation of the sample (n - 1 below); none of one seed.
+    /// Sample standard deviation (divisor n - 1); `None` for one seed.
     pub deviation: Option<f64>,
 }
 
 impl Spread {
-    /// None without values.
+    /// The spread of some values, or `None` without values.
     pub fn of(values: &[f64]) -> Option<Self> {
         let n = values.len();
         let deviation = (n > 1).then(|| values.std_dev());
@@ -24,21 +24,22 @@ impl Spread {
     }
 }
 
-/// Differences of one figure between two variants, seed by seed.
+/// Paired differences of one metric between two variants, seed by seed.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Paired {
-    /// Number of seeds that both have.
+    /// Number of seeds that both variants have.
     pub n: usize,
-    /// Mean difference: this variant minus the one that it is compared with.
+    /// Mean difference: this variant minus the baseline.
     pub mean: f64,
-    /// Standard deviation of the differences; none of one seed.
+    /// Sample standard deviation of the differences; `None` for one seed.
     pub deviation: Option<f64>,
-    /// Ends of the 95 % confidence interval of the mean (Student's t with n - 1 degrees of freedom); none of one seed.
+    /// Ends of the 95 % confidence interval of the mean (Student's t with n - 1 degrees of freedom); `None` for one
+    /// seed.
     pub interval: Option<[f64; 2]>,
 }
 
 impl Paired {
-    /// None without values.
+    /// The paired statistics of some differences, or `None` without values.
     pub fn of(differences: &[f64]) -> Option<Self> {
         let Spread { n, mean, deviation } = Spread::of(differences)?;
         let half = deviation.and_then(|deviation| {
@@ -48,7 +49,7 @@ impl Paired {
         Some(Self { n, mean, deviation, interval: half.map(|half| [mean - half, mean + half]) })
     }
 
-    /// Whether the interval leaves 0 out.
+    /// Whether the confidence interval excludes 0.
     pub fn is_clear(&self) -> bool {
         self.interval.is_some_and(|[low, high]| low > 0.0 || high < 0.0)
     }

@@ -1,4 +1,4 @@
-//! Variants of a comparison: a strategy, or other settings under a name.
+//! Variants of a comparison: a strategy, or other settings under a name of their own.
 
 use anyhow::{Result, bail};
 use medcoss_core::buffer::Store;
@@ -7,20 +7,20 @@ use medcoss_plugin_host::did_you_mean;
 
 use crate::config::RunConfig;
 
-/// The setting that selects a strategy, up to its value.
+/// Prefix of the setting that selects a strategy.
 const STRATEGY: &str = "strategy.name=";
 
-/// A variant of a configuration.
+/// One variant of a comparison: a name and the settings that it changes.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Variant {
-    /// Its name, which also names the folders of its runs.
+    /// Name of the variant, also in the folder names of its runs.
     pub name: String,
-    /// Settings that replace those of the configuration, `key=value`.
+    /// Settings `key=value` that replace those of the base configuration.
     pub settings: Vec<String>,
 }
 
 impl Variant {
-    /// A strategy by its name.
+    /// The variant that uses a strategy, by the strategy's name.
     ///
     /// # Errors
     /// A name that no strategy has.
@@ -32,7 +32,8 @@ impl Variant {
         bail!("there is no strategy {name:?}\nhint: {}there are {}", did_you_mean(name, names), names.join(", "))
     }
 
-    /// Settings under a name: `no-mixup:strategy.medcoss.mixup=false`, several with `;` between them.
+    /// A variant from `NAME:SETTINGS`, such as `no-mixup:strategy.medcoss.mixup=false`; several settings are separated
+    /// by `;`.
     ///
     /// # Errors
     /// A text without name or settings, a name that no folder may have.

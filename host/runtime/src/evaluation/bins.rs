@@ -1,13 +1,13 @@
-//! Classes of numbers: between thresholds, or of about equal size.
+//! Classes from numbers: between thresholds, or of about equal size.
 
 use anyhow::{Result, bail};
 
-/// A finite number.
+/// The finite number that a text holds.
 pub(super) fn number(text: &str) -> Option<f64> {
     text.parse::<f64>().ok().filter(|number| number.is_finite())
 }
 
-/// Classes between ascending thresholds, and their names.
+/// Classes of values between ascending thresholds, and the names of the classes.
 ///
 /// # Errors
 /// A class without values.
@@ -26,10 +26,10 @@ pub(super) fn binned(values: &[f64], bins: &[f64]) -> Result<(Vec<usize>, Vec<St
     Ok((labels, names))
 }
 
-/// Thresholds between classes of about equal size: each is a value of a sample.
+/// Thresholds between `n` classes of about equal size. Each threshold is the value of a sample.
 ///
 /// # Errors
-/// Values of which so many are equal that classes would be empty.
+/// Too many equal values, so that classes would be empty.
 pub(super) fn quantiles(values: &[f64], n: usize) -> Result<Vec<f64>> {
     let mut sorted = values.to_vec();
     sorted.sort_by(f64::total_cmp);

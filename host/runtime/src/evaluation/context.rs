@@ -1,4 +1,4 @@
-//! What measurements of all tasks share.
+//! State that the measurements of all tasks share.
 
 use std::path::Path;
 
@@ -7,22 +7,22 @@ use medcoss_core::data::LoaderOptions;
 use super::models::{After, Models};
 use crate::observer::WorkTracker;
 
-/// How a run is evaluated.
+/// Options for evaluating a run.
 #[derive(Debug, Clone)]
 pub struct Options<'a> {
-    /// Which models.
+    /// Models to evaluate.
     pub after: After,
-    /// Of splits and of what probes draw; at least one.
+    /// Seeds of splits and probes, at least one.
     pub seeds: Vec<u64>,
-    /// The folder that data paths are relative to.
+    /// Folder that data paths are relative to.
     pub base: &'a Path,
-    /// Where it is computed.
+    /// Name of the device that computes.
     pub device: &'a str,
-    /// Share of samples that may be unreadable; the run's own without it.
+    /// Largest fraction of unreadable samples; the run's own setting without it.
     pub max_invalid_fraction: Option<f64>,
 }
 
-/// With what tasks are measured.
+/// State that all measurements of an evaluation share.
 pub(super) struct EvaluationContext<'a> {
     pub models: &'a Models<'a>,
     pub loader: LoaderOptions,

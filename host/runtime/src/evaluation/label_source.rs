@@ -1,4 +1,4 @@
-//! Where a task's labels and groups come from: what the tasks file says, checked.
+//! Sources of a task's labels and groups, checked from the tasks file.
 
 use std::path::PathBuf;
 
@@ -11,14 +11,15 @@ use serde::{Deserialize, Deserializer};
 use crate::config::OneOrMore;
 use crate::label_maps::MaskFiles;
 
-/// `labels` of a task: `"plugin"`, or a table with one of the ways.
+/// The entry `labels` of a task: `"plugin"`, or a table with one label source.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct LabelSection {
-    /// None for `"plugin"`.
+    /// The table; `None` for `"plugin"`.
     given: Option<Given>,
 }
 
-/// Everything that the ways may have. Which of them it is, and whether all is there, shows in [`LabelSection::resolve`].
+/// All fields of a label source. [`LabelSection::resolve`] decides which source they describe, and whether they are
+/// complete.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Given {
@@ -38,18 +39,18 @@ struct Given {
     classes: Option<SegmentationClasses>,
 }
 
-/// `group` of a task.
+/// The entry `group` of a task.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct GroupSection {
-    /// With one group in parentheses, which is looked for in the sample's id.
+    /// Regular expression with one group in parentheses, which is searched in the sample's id.
     pub pattern: String,
 }
 
-/// A way to a sample's label.
+/// Source of the samples' labels.
 #[derive(Debug, Clone)]
 pub(crate) enum LabelSource {
-    /// The dataset says it.
+    /// The label that the dataset reports.
     Plugin,
     /// A row of a CSV table.
     Table(TableLabels),
@@ -57,25 +58,25 @@ pub(crate) enum LabelSource {
     Entry,
     /// A part of the sample's id.
     Pattern(Regex),
-    /// A segmentation mask: itself, or its size.
+    /// A segmentation mask, or its size.
     Masks(MaskLabels),
 }
 
 /// Segmentation masks as labels.
 #[derive(Debug, Clone)]
 pub(crate) struct MaskLabels {
-    /// Relative to the task's root.
+    /// Files of the masks, relative to the task's root.
     pub files: MaskFiles,
-    /// Which labels count; all that occur without it.
+    /// Labels to use; all labels that occur without it.
     pub classes: Option<SegmentationClasses>,
-    /// How sizes become classes; values where masks are segmented.
+    /// Conversion of sizes to classes; [`Classes::Values`] where masks are segmented.
     pub sizes: Classes,
 }
 
-/// Labels of a CSV table.
+/// Labels from a CSV table.
 #[derive(Debug, Clone)]
 pub(crate) struct TableLabels {
-    /// Relative to the task's root.
+    /// Path of the table, relative to the task's root.
     pub table: PathBuf,
     pub key: String,
     pub label: String,
@@ -84,14 +85,15 @@ pub(crate) struct TableLabels {
     pub classes: Classes,
 }
 
-/// How values of a column become classes.
+/// Conversion of a column's values to classes.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) enum Classes {
-    /// Each value is one.
+    /// Each distinct value is a class.
     Values,
-    /// Numbers between ascending thresholds; one that equals a threshold is above it.
+    /// Classes are intervals between ascending thresholds. A value that equals a threshold belongs to the class above
+    /// it.
     Bins(Vec<f64>),
-    /// Numbers in so many classes of about equal size.
+    /// Classes are this number of quantiles of about equal size.
     Quantiles(usize),
 }
 
@@ -122,7 +124,7 @@ impl<'de> Deserialize<'de> for LabelSection {
 }
 
 impl LabelSection {
-    /// Whether they are other than the dataset's own.
+    /// Whether the labels differ from the dataset's own.
     pub fn is_given(&self) -> bool {
         self.given.is_some()
     }
@@ -144,10 +146,10 @@ impl LabelSection {
         self.resolve().map(|_| ())
     }
 
-    /// The way that is meant.
+    /// The label source that the fields describe.
     ///
     /// # Errors
-    /// None or several of them, what belongs to another, patterns that are none.
+    /// No label source or several, fields of another source, invalid patterns.
     pub fn resolve(&self) -> Result<LabelSource> {
         let Some(given) = &self.given else { return Ok(LabelSource::Plugin) };
         let ways = [
@@ -229,7 +231,7 @@ impl LabelSection {
 }
 
 impl Given {
-    /// How numbers become classes.
+    /// The conversion of numbers to classes.
     fn classes_of_numbers(&self) -> Result<Classes> {
         Ok(match (&self.bins, self.quantiles) {
             (None, None) => Classes::Values,
@@ -245,14 +247,13 @@ impl Given {
 }
 
 impl GroupSection {
-    /// # Errors
-    /// A pattern that is none.
+    /// The compiled pattern of the group.
     pub fn regex(&self) -> Result<Regex> {
         pattern_of("group.pattern", &self.pattern)
     }
 }
 
-/// A regular expression with exactly one group, which gives what is looked for.
+/// A regular expression with exactly one group, which captures the wanted part.
 fn pattern_of(name: &str, text: &str) -> Result<Regex> {
     let pattern = Regex::new(text).map_err(|error| anyhow!("{name} is no regular expression: {error}"))?;
     match pattern.captures_len() {
@@ -265,7 +266,7 @@ fn pattern_of(name: &str, text: &str) -> Result<Regex> {
     }
 }
 
-/// The part of an id that a pattern's group finds.
+/// The part of an id that a pattern's group captures.
 pub(crate) fn captured<'a>(pattern: &Regex, id: &'a str) -> Option<&'a str> {
     Some(pattern.captures(id)?.get(1)?.as_str())
 }

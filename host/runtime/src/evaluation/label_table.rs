@@ -1,4 +1,4 @@
-//! A CSV table of labels: its rows by key, and which of them belongs to a sample.
+//! A CSV table of labels: its rows by key, and the search for a sample's row.
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
@@ -8,10 +8,10 @@ use medcoss_plugin_host::did_you_mean;
 
 use super::label_source::{TableLabels, captured};
 
-/// What a row says.
+/// One row of a label table.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Row {
-    /// Line of the file, from 1.
+    /// Line number in the file, from 1.
     pub line: u64,
     pub label: String,
     pub group: Option<String>,
@@ -27,11 +27,11 @@ pub(super) struct LabelTable<'a> {
 }
 
 impl<'a> LabelTable<'a> {
-    /// Reads a table with a header line. `split` is the column that says which samples are scored. Rows without a key or a label count
-    /// for nothing.
+    /// Reads a table with a header line. `split` names the column that assigns samples to sides. Rows without a key or
+    /// a label are skipped.
     ///
     /// # Errors
-    /// A file that cannot be read, columns that are not there, a key that stands on two lines.
+    /// A file that cannot be read, missing columns, a key on two lines.
     pub fn read(labels: &'a TableLabels, base: &Path, split: Option<&str>) -> Result<Self> {
         let path = base.join(&labels.table);
         let name = path.display().to_string();
@@ -73,8 +73,8 @@ impl<'a> LabelTable<'a> {
         Ok(Self { labels, path, rows })
     }
 
-    /// The row of a sample: by what `id_pattern` finds in its id, or else by its id, its path relative to the table's folder, its file's
-    /// name, or that name without extensions.
+    /// The row of a sample. The key is the match of `id_pattern` in its id, or else its id, its path relative to the
+    /// table's folder, its file name, or the file name without extensions.
     pub fn find(&self, id: &str) -> Option<&Row> {
         if let Some(pattern) = &self.labels.id_pattern {
             return self.rows.get(&plain(captured(pattern, id)?));
@@ -96,13 +96,13 @@ impl<'a> LabelTable<'a> {
         keys.push(file.to_string());
         keys.extend(below(file));
         keys.push(name.to_string());
-        // The longest first: what precedes the last dot.
+        // The longest stem comes first: the text before the last dot.
         let stems: Vec<String> = stems.collect();
         keys.extend(stems.into_iter().rev());
         keys
     }
 
-    /// None of the samples has a row.
+    /// The error that no sample has a row.
     pub fn nothing_matches(&self, id: &str) -> anyhow::Error {
         let mut keys: Vec<(&u64, &String)> = self.rows.iter().map(|(key, row)| (&row.line, key)).collect();
         keys.sort();
@@ -122,13 +122,13 @@ impl<'a> LabelTable<'a> {
         )
     }
 
-    /// For messages.
+    /// File name of the table, for messages.
     pub fn name(&self) -> String {
         self.path.display().to_string()
     }
 }
 
-/// With `/` between folders and none before the first.
+/// A key with `/` between folders and none at its start.
 fn plain(key: &str) -> String {
     let key = key.trim().replace('\\', "/");
     key.trim_start_matches("./").to_string()

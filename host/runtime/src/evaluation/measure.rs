@@ -1,4 +1,4 @@
-//! One task, measured with one model: by its protocol, for each seed.
+//! Measurement of one task with one model: by the task's protocol, for each seed.
 
 use anyhow::{Context, Result, bail};
 use medcoss_core::data::Subset;
@@ -15,42 +15,43 @@ use super::task_data::{Encoded, TaskData};
 use super::tasks_file::{Protocol, TaskSection};
 use crate::observer::WorkTracker;
 
-/// A task with its samples.
+/// A task with its samples and splits.
 pub(super) struct Task<'a> {
     pub section: &'a TaskSection,
-    /// The stage that first learned its modality.
+    /// Number of the stage that first learned the task's modality.
     pub own_stage: usize,
-    /// Position of its data.
+    /// Position of the task's data.
     pub data: usize,
     protocol: Protocol,
     samples: TaskSamples,
-    /// Of segmentation.
+    /// Masks of a segmentation task.
     masks: Option<ClassMaps>,
-    /// By seed.
+    /// Splits, by seed.
     splits: Vec<Split>,
-    /// By seed, of the test split.
+    /// Bootstrap resamples of the test split, by seed.
     resamples: Vec<Resamples>,
     settled: bool,
 }
 
-/// One metric of a task.
+/// One metric of a task, measured for all seeds.
 pub(super) struct Measured {
-    /// As in files.
+    /// Name of the metric, as in files.
     pub name: String,
-    /// Mean over seeds.
+    /// Mean of the metric over seeds.
     pub value: f64,
-    /// Means over seeds of the ends.
+    /// Means over seeds of the confidence interval's ends.
     pub interval: [f64; 2],
     pub by_seed: Vec<f64>,
-    /// Of HD95: pairs of sample and class whose distance is undefined.
+    /// Number of pairs of sample and class whose HD95 is undefined.
     pub n_undefined: Option<usize>,
 }
 
 impl<'a> Task<'a> {
-    /// Splits the samples by each seed, so that what cannot be split or measured shows before anything is computed.
+    /// Splits the samples by each seed. A task that cannot be split or measured is reported before anything is
+    /// computed.
     ///
     /// # Errors
-    /// A class that is not on both sides, more neighbours than training samples.
+    /// A class that is missing on one side, more neighbours than training samples.
     pub fn new(
         section: &'a TaskSection,
         own_stage: usize,
@@ -66,7 +67,7 @@ impl<'a> Task<'a> {
             data,
             protocol,
             samples,
-            // Of others their sizes are all that was needed.
+            // Other protocols need only the sizes of the masks.
             masks: masks.filter(|_| section.is_segmentation()),
             splits: Vec::new(),
             resamples: Vec::new(),
@@ -90,7 +91,7 @@ impl<'a> Task<'a> {
         Ok(())
     }
 
-    /// Leaves out what could not be read, once that is known.
+    /// Removes samples that turned out to be unreadable.
     ///
     /// # Errors
     /// As [`Task::new`].
@@ -105,12 +106,12 @@ impl<'a> Task<'a> {
         Ok(())
     }
 
-    /// Samples that are scored, of the first seed.
+    /// Number of test samples with the first seed.
     pub fn n_test(&self) -> usize {
         self.splits.first().map_or(0, |split| split.test.len())
     }
 
-    /// For the record.
+    /// The summary of the task for the scores.
     pub fn summary(&self) -> TaskSummary {
         TaskSummary {
             name: self.section.name.clone(),
@@ -128,10 +129,10 @@ impl<'a> Task<'a> {
         }
     }
 
-    /// All metrics of the protocol, with a model. Probes are fitted to `fitted`, features of the same samples.
+    /// Measures all metrics of the protocol with a model. Probes are fitted to `fitted`, features of the same samples.
     ///
     /// # Errors
-    /// What cannot be fitted or read, a request to stop.
+    /// A probe that cannot be fitted, samples that cannot be read, a request to stop.
     pub fn measure(
         &self,
         context: &EvaluationContext<'_>,
@@ -191,7 +192,7 @@ impl<'a> Task<'a> {
         self.protocol.metrics().iter().map(|metric| self.of_metric(*metric, &predictions)).collect()
     }
 
-    /// Of frozen features.
+    /// Predictions of a probe on frozen features.
     fn probed(&self, fitted: &Encoded, encoded: &Encoded, split: &Split) -> Result<Predictions> {
         let (train, test) = (fitted.of(&self.samples, &split.train)?, encoded.of(&self.samples, &split.test)?);
         let n_classes = self.samples.classes.len();
@@ -226,7 +227,7 @@ impl<'a> Task<'a> {
         Ok(Predictions::Classes { labels: labels(&split.test), scores, n_classes, auc: self.section.auc() })
     }
 
-    /// Features of every token of the task's samples, by the indices of the dataset.
+    /// Features of every token of the task's samples, by dataset indices.
     fn token_features(
         &self,
         model: &medcoss_core::model::Model,
@@ -246,7 +247,7 @@ impl<'a> Task<'a> {
         Ok(features)
     }
 
-    /// What a probe finds in the test samples of a split, with a seed.
+    /// Segmentation of a split's test samples by a probe, with a seed.
     fn segmented(
         &self,
         probe: &SegmentationProbe,
@@ -272,8 +273,8 @@ impl<'a> Task<'a> {
         Ok(Predictions::Masks(scores))
     }
 
-    /// Metrics of all classes, then of each where there are several. A metric without any value is left out: a distance in millimetres
-    /// where no spacing is known, and of masks that are all empty.
+    /// Metrics over all classes, then of each class where there are several. A metric without any value is left out: a
+    /// distance in mm where the spacing is unknown, and metrics of masks that are all empty.
     fn of_masks(&self, predictions: &[Predictions]) -> Result<Vec<Measured>> {
         let n_classes = self.samples.classes.len();
         let kinds: Vec<Option<usize>> =
@@ -312,11 +313,11 @@ impl<'a> Task<'a> {
     }
 
     fn of_metric(&self, metric: Metric, predictions: &[Predictions]) -> Result<Measured> {
-        // The value, and the ends of its interval.
+        // The value, and the ends of its confidence interval.
         let of_seed = |(at, predictions): (usize, &Predictions)| -> Result<[f64; 3]> {
             let all: Vec<usize> = (0..self.splits[at].test.len()).collect();
             let value = metric.of(predictions, &all)?;
-            // A resample of masks that are all empty has no distance; it stands for the split itself.
+            // HD95 is undefined in a resample whose masks are all empty; the value of the whole split takes its place.
             let of_places = |places: &[usize]| match (metric.of(predictions, places), predictions) {
                 (Err(_), Predictions::Masks(_)) => Ok(value),
                 (found, _) => found,

@@ -1,8 +1,8 @@
-//! Downstream tasks: scores of a run's models, and forgetting.
+//! Downstream evaluation: scores of a run's models on tasks, and forgetting.
 //!
-//! A tasks file (`tasks_file`) names data and labels. Their samples are labelled and grouped (`samples`), encoded once with each model
-//! that counts (`models`, `task_data`), and measured by each task's protocol for each seed (`measure`). The scores go to a folder
-//! (`written`).
+//! A tasks file (`tasks_file`) names data and labels. The samples are labelled and grouped (`samples`), encoded once
+//! with each model that is evaluated (`models`, `task_data`), and measured by each task's protocol for each seed
+//! (`measure`). The scores are written to a folder (`written`).
 
 mod bins;
 mod context;
@@ -74,7 +74,7 @@ pub fn evaluate(
     let context = EvaluationContext { models: &models, loader, options, work: &work };
     // By model and task.
     let mut measured = BTreeMap::new();
-    // By model and data: what probes of later models are fitted to. Models come in the order of their stages.
+    // By model and data: features that probes of later models are fitted to. Models come in the order of their stages.
     let mut kept: BTreeMap<(ModelOf, usize), Rc<Encoded>> = BTreeMap::new();
     for (of, of_model) in &needed {
         let model = models.load(*of, options.device, false)?;
@@ -139,14 +139,14 @@ pub fn evaluate(
     Ok(scores)
 }
 
-/// What is computed with a model.
+/// The computations that one model is needed for.
 #[derive(Default)]
 struct Needed {
-    /// Tasks that are measured.
+    /// Positions of the tasks to measure.
     tasks: BTreeSet<usize>,
-    /// Data that are encoded.
+    /// Positions of the data to encode.
     data: BTreeSet<usize>,
-    /// Those of them whose features probes of later models are fitted to.
+    /// Positions of the data whose features are kept, since probes of later models are fitted to them.
     kept: BTreeSet<usize>,
 }
 
@@ -187,7 +187,7 @@ fn open<'a>(
     Ok((tasks, data))
 }
 
-/// What the score matrix says; none where it is not complete.
+/// Metrics of continual learning from the score matrix; `None` where the matrix is incomplete.
 fn transfer(scores: &Scores, after: After) -> Result<Option<Transfer>> {
     if after == After::Last || scores.stages.len() < 2 {
         return Ok(None);

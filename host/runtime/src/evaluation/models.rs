@@ -1,4 +1,4 @@
-//! The models of a run that tasks are measured with.
+//! The models of a run that are evaluated.
 
 use anyhow::{Result, bail};
 use medcoss_core::evaluation::complete_model;
@@ -6,25 +6,24 @@ use medcoss_core::model::{Model, ModelConfig};
 
 use crate::run::Run;
 
-/// Which models are evaluated.
+/// Selection of the models that are evaluated.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum After {
-    /// The one that the run began with, and those after every stage.
+    /// The initial model, and the models after every stage.
     EveryStage,
-    /// The latest.
+    /// The latest model.
     Last,
 }
 
 /// The models of a run, each with embedders for every family that the run has learned by its end.
 pub(super) struct Models<'a> {
     run: &'a Run,
-    /// Of the latest model.
+    /// Configuration of the latest model.
     pub config: ModelConfig,
 }
 
 impl<'a> Models<'a> {
-    /// # Errors
-    /// A run without any model.
+    /// The models of an opened run.
     pub fn new(run: &'a Run) -> Result<Self> {
         let latest = run.states.last().map(|state| &state.model);
         match latest.or(run.initial.as_ref().map(|initial| &initial.model)) {
@@ -33,7 +32,7 @@ impl<'a> Models<'a> {
         }
     }
 
-    /// Numbers of the stages that are rows of the score matrix; 0 is what the run began with.
+    /// Numbers of the stages that are rows of the score matrix; 0 is the initial model.
     pub fn rows(&self, after: After) -> Vec<usize> {
         let n = self.run.states.len();
         match after {
@@ -42,7 +41,7 @@ impl<'a> Models<'a> {
         }
     }
 
-    /// The stage that first learned a modality, from 1; 0 where its token family came with the weights that the run began with.
+    /// Number of the stage that first learned a modality, from 1; 0 where the initial weights contain its token family.
     ///
     /// # Errors
     /// A modality that the run does not know.
@@ -63,21 +62,22 @@ impl<'a> Models<'a> {
         )
     }
 
-    /// Which model the cell of the score matrix in row `after` (0 for what the run began with) for a task of stage `own` is of: the one that the
-    /// run would use for such a task then. One model that goes from stage to stage is used for all.
+    /// The model of one cell of the score matrix: row `after` (0 for the initial model), for a task of stage `own`. It
+    /// is the model that the run would use for the task at that time. A model that passes from stage to stage is used
+    /// for all tasks.
     pub fn of_cell(&self, after: usize, own: usize) -> ModelOf {
         let strategy = self.run.config.strategy.name;
         let is_learned = own <= after;
         match (strategy.has_one_model_per_stage(), strategy.recovers_earlier_models()) {
-            // Each modality has a model of its own, and before that none.
+            // Each modality has a model of its own, from its stage on.
             (true, _) => ModelOf { stage: if is_learned { own } else { 0 }, as_of: own },
             (_, true) if is_learned => ModelOf { stage: after, as_of: own },
             _ => ModelOf { stage: after, as_of: after },
         }
     }
 
-    /// The model with whose features a probe of a task of stage `own` is fitted that is not fitted anew for each model: the one after that
-    /// stage, for all later ones. With `joint` no model before the last has learned the task's modality.
+    /// The model whose features a probe of stage `own` is fitted to once, for all later models: the model after that
+    /// stage. With `joint` no model before the last has learned the task's modality.
     pub fn fitted_with(&self, of: ModelOf, own: usize) -> ModelOf {
         match self.run.config.strategy.name.defers_training() {
             false if of.stage > own => self.of_cell(own, own),
@@ -85,8 +85,8 @@ impl<'a> Models<'a> {
         }
     }
 
-    /// Reads a model with the head that a task's own stage left for its family, as [`Models::fitted_with`] says: heads are made afresh in every
-    /// stage, so that a later model knows of an earlier family's pretext task what its encoder does.
+    /// Reads a model with the head that a task's own stage trained for its family, see [`Models::fitted_with`]. Each stage
+    /// initialises new heads, so a later model contributes only its encoder to an earlier family's pretext task.
     ///
     /// # Errors
     /// As [`Models::load`].
@@ -102,10 +102,10 @@ impl<'a> Models<'a> {
         Ok(model.with_head_of(&trained, family))
     }
 
-    /// Reads a model; of stage 0 that is what the run began with, fresh parameters or weights that it was given.
+    /// Reads a model. Stage 0 is the initial model, with fresh parameters or imported weights.
     ///
     /// # Errors
-    /// Damaged files, a device that is not there.
+    /// Damaged files, a missing device.
     pub fn load(&self, of: ModelOf, device: &str, with_gradients: bool) -> Result<Model> {
         let device = medcoss_core::device::by_name(device)?;
         let device = if with_gradients { device.autodiff() } else { device };
@@ -117,16 +117,16 @@ impl<'a> Models<'a> {
     }
 }
 
-/// A model of a run.
+/// Identifies a model of a run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct ModelOf {
-    /// After this stage; 0 for what the run began with.
+    /// Number of the stage after which the model was saved; 0 for the initial model.
     pub stage: usize,
-    /// Where weights belong to stages: without those of stages after this one.
+    /// Number of the last stage whose weights are used, where weights belong to stages.
     pub as_of: usize,
 }
 
-/// The model after a stage, for people.
+/// Name of the model after a stage, for people.
 pub(super) fn name(run: &Run, of: ModelOf) -> String {
     let number = of.stage;
     match number.checked_sub(1).and_then(|at| run.states.get(at)) {

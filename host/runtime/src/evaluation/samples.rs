@@ -1,4 +1,4 @@
-//! The samples of a task: their classes, their groups, and the split that a table gives.
+//! The samples of a task: classes, groups, and the split that a table gives.
 
 use std::collections::{BTreeSet, HashMap};
 use std::path::Path;
@@ -12,51 +12,51 @@ use super::label_source::{Classes, LabelSource, captured};
 use super::label_table::LabelTable;
 use super::tasks_file::{Missing, TaskSection};
 
-/// Of the draw of samples: it must not depend on the run, so that runs are compared on the same ones.
+/// Seed for drawing samples. It must not depend on the run, so that all runs are compared on the same samples.
 const SAMPLES_SEED: u64 = 0;
-/// Ids that a message names.
+/// Largest number of ids that a message names.
 const NAMED: usize = 3;
 
-/// The samples that a task is measured on.
+/// The samples of a task, with classes, groups and sides.
 #[derive(Debug, Clone, Default)]
 pub(super) struct TaskSamples {
     /// Indices in the dataset, ascending.
     pub indices: Vec<u64>,
-    /// Class of each.
+    /// Class of each sample.
     pub labels: Vec<usize>,
-    /// Number of the group of each; its own where nothing groups.
+    /// Group number of each sample; a group of its own where samples are not grouped.
     pub groups: Vec<usize>,
-    /// Whether each is scored, where a table says it.
+    /// Whether each sample is a test sample, where a table says so.
     is_test: Option<Vec<bool>>,
     /// Names of the classes.
     pub classes: Vec<String>,
 }
 
-/// A dataset, as far as labels go.
+/// Ids of a dataset, and all sources of labels for them.
 pub(super) struct Unlabelled<'a> {
     pub ids: &'a [String],
-    /// What the dataset says of them.
+    /// Labels that the dataset reports.
     pub labels: &'a [Option<String>],
     /// The data entries that ids begin with.
     pub entries: &'a [String],
-    /// What a table's path is relative to.
+    /// Folder that a table's path is relative to.
     pub base: &'a Path,
-    /// Masks, where the labels come from them.
+    /// Segmentation masks, where they are the source of labels.
     pub masks: Option<&'a ClassMaps>,
 }
 
-/// What is said of one sample.
+/// Label and group of one sample.
 #[derive(Default)]
 struct Annotation {
     label: String,
     group: Option<String>,
     split: Option<String>,
-    /// Line of the table, for messages.
+    /// Line number in the table, for messages.
     line: Option<u64>,
 }
 
 impl TaskSamples {
-    /// Labels the samples, groups them, and draws those that are used.
+    /// Labels and groups the samples, and draws the samples that are used.
     ///
     /// # Errors
     /// Labels that are missing, classes that are too few or too small, a table that does not fit, groups on both sides of a given split.
@@ -81,7 +81,7 @@ impl TaskSamples {
         }
         let kept: Vec<Annotation> = annotations.into_iter().flatten().collect();
         let (labels, classes) = match task.is_segmentation() {
-            // Splits are drawn by classes of samples, of which there is one.
+            // Splits are stratified by class, and here all samples have one class.
             true => (vec![0; kept.len()], named_classes(task, data.masks.map_or(&[], |maps| &maps.classes))?),
             false if task.is_masked_lm() => (vec![0; kept.len()], Vec::new()),
             false => classes_of(&source, &kept, task, data)?,
@@ -127,7 +127,7 @@ impl TaskSamples {
         Ok(())
     }
 
-    /// Samples of one group on both sides would be known when they are scored.
+    /// Checks that no group has samples on both sides, which would leak training data into the test.
     fn check_leaks(&self, ids: &[String], annotations: &[Annotation]) -> Result<()> {
         let Some(is_test) = &self.is_test else { return Ok(()) };
         let mut sides: HashMap<usize, [Option<usize>; 2]> = HashMap::new();
@@ -153,7 +153,7 @@ impl TaskSamples {
         );
     }
 
-    /// Keeps at most so many, of each class (and side) its share.
+    /// Draws at most `most` samples, stratified by class and side.
     fn draw(&mut self, most: usize) {
         let side = |at: usize| self.is_test.as_ref().map_or(0, |is_test| usize::from(is_test[at]));
         let kinds: Vec<usize> = (0..self.labels.len()).map(|at| 2 * self.labels[at] + side(at)).collect();
@@ -172,17 +172,17 @@ impl TaskSamples {
         }
     }
 
-    /// Without the samples that could not be read; `readable` is ascending.
+    /// These samples without the unreadable ones; `readable` is ascending.
     pub fn readable(&self, readable: &[u64]) -> Self {
         let places: Vec<usize> =
             (0..self.indices.len()).filter(|at| readable.binary_search(&self.indices[*at]).is_ok()).collect();
         self.only(&places)
     }
 
-    /// The split of a seed: the given one, or a drawn one.
+    /// The split with a seed: the given split, or a drawn one.
     ///
     /// # Errors
-    /// A class that is not on both sides, by its name.
+    /// A class that is missing on one side, by its name.
     pub fn split(&self, task: &TaskSection, seed: u64) -> Result<Split> {
         if task.is_masked_lm() {
             return Ok(Split { train: Vec::new(), test: (0..self.indices.len()).collect() });
@@ -271,7 +271,7 @@ fn entry_of<'a>(id: &str, entries: &'a [String]) -> Option<&'a str> {
     entries.iter().filter(begins).max_by_key(|entry| entry.len()).map(String::as_str)
 }
 
-/// Class by sample, and the names of the classes.
+/// Class of each sample, and the names of the classes.
 fn classes_of(
     source: &LabelSource,
     annotations: &[Annotation],
@@ -287,9 +287,9 @@ fn classes_of(
         Classes::Values => {
             let mut values: Vec<&str> = annotations.iter().map(|annotation| annotation.label.as_str()).collect();
             match source {
-                // As the task names them.
+                // The classes have the order of the task's names.
                 LabelSource::Entry => values.sort_by_key(|value| data.entries.iter().position(|entry| entry == value)),
-                // Numbers by their size.
+                // Numbers are sorted by value.
                 _ => match values.iter().all(|value| number(value).is_some()) {
                     true => values.sort_by(|a, b| number(a).partial_cmp(&number(b)).unwrap_or(a.cmp(b)).then(a.cmp(b))),
                     false => values.sort_unstable(),
@@ -309,7 +309,7 @@ fn classes_of(
     Ok((labels, named_classes(task, &usual)?))
 }
 
-/// The names that the task gives, or the usual ones.
+/// The class names that the task gives, or the default names.
 fn named_classes(task: &TaskSection, usual: &[String]) -> Result<Vec<String>> {
     match task.labels.names() {
         Some(names) if names.len() != usual.len() => bail!(
@@ -348,7 +348,7 @@ fn groups_of(
         (None, LabelSource::Table(table)) if table.group.is_some() => {
             annotations.iter().map(|annotation| annotation.group.clone()).collect()
         }
-        // Samples of one scan share its mask; they differ in what follows the last `#` of their ids.
+        // Samples of one scan share its mask; their ids differ only after the last `#`.
         (None, LabelSource::Masks(_)) => {
             let file = |at: &usize| data.ids[*at].rsplit_once('#').map_or(data.ids[*at].as_str(), |(file, _)| file);
             labelled.iter().map(|at| Some(file(at).to_owned())).collect()
@@ -375,7 +375,7 @@ fn groups_of(
         .collect())
 }
 
-/// Whether each sample is scored, where a column of the table says it.
+/// Whether each sample is a test sample, where a column of the table says so.
 fn sides_of(task: &TaskSection, annotations: &[Annotation]) -> Result<Option<Vec<bool>>> {
     let Some(column) = &task.split.column else { return Ok(None) };
     let side = |annotation: &Annotation| match annotation.split.as_deref() {

@@ -1,4 +1,4 @@
-//! Data that tasks are measured on: opened once, and encoded once a model, for all tasks that share them.
+//! Data of tasks: opened once, and encoded once with each model, for all tasks that share them.
 
 use std::path::Path;
 
@@ -18,21 +18,21 @@ use crate::label_maps::MaskedSource;
 use crate::plugin_dataset::PluginDataset;
 use crate::run::Run;
 
-/// One dataset and the samples of it that some task uses.
+/// One dataset, and the samples of it that tasks use.
 pub(super) struct TaskData {
     pub source: PluginDataset,
     pub family: usize,
-    /// As the tasks file gives it: tasks with the same share the data.
+    /// Key of the data in the tasks file. Tasks with an equal key share the data.
     key: String,
-    /// Data entries, as ids begin.
+    /// Data entries that ids begin with.
     entries: Vec<String>,
-    /// Indices that some task uses, ascending.
+    /// Indices of the samples that tasks use, ascending.
     chosen: Vec<u64>,
-    /// Those of them that could be read; known after the first model.
+    /// Indices of the readable samples, known after the first model.
     readable: Option<Vec<u64>>,
 }
 
-/// What makes two tasks share their data.
+/// Key by which tasks share their data.
 pub(super) fn key(task: &TaskSection) -> String {
     format!("{:?}", (&task.modality, &task.root, task.data.paths(), task.options.to_string()))
 }
@@ -41,7 +41,7 @@ impl TaskData {
     /// Opens the data of a task, with the options and assets of the run's stage of that modality.
     ///
     /// # Errors
-    /// Whatever the plugin answers, samples that do not fit the run's model.
+    /// Errors that the plugin reports, samples that do not fit the run's model.
     pub fn open(task: &TaskSection, plugin: &Plugin, run: &Run, config: &ModelConfig, base: &Path) -> Result<Self> {
         let mut section = StageSection::new(&task.modality, task.data.clone());
         section.root = task.root.clone();
@@ -50,18 +50,18 @@ impl TaskData {
         let family = config
             .family(source.family())
             .ok_or_else(|| anyhow!("the run's model has no token family {}", source.family()))?;
-        // What does not fit is an error, and what fits changes nothing.
+        // A family that does not fit is an error, and one that fits leaves the sizes unchanged.
         config.clone().admit(source.family(), source.modality(), source.spec(), None)?;
         let entries = task.data.paths().iter().map(|path| entry_of(path)).collect();
         Ok(Self { source, family, key: key(task), entries, chosen: Vec::new(), readable: None })
     }
 
-    /// Whether these are a task's data.
+    /// Whether a task uses these data.
     pub fn is_of(&self, task: &TaskSection) -> bool {
         self.key == key(task)
     }
 
-    /// Labels the samples of a task, and takes those that it uses.
+    /// Labels the samples of a task, and adds them to the samples to encode.
     ///
     /// # Errors
     /// Those of [`TaskSamples::assemble`], masks that cannot be read.
@@ -77,7 +77,7 @@ impl TaskData {
         Ok((samples, masks))
     }
 
-    /// The masks of a task whose labels they are.
+    /// The masks of a task whose labels are masks or their sizes.
     fn masks_of(&self, task: &TaskSection, base: &Path) -> Result<Option<ClassMaps>> {
         let LabelSource::Masks(MaskLabels { files, classes, .. }) = task.labels.resolve()? else { return Ok(None) };
         let masks = MaskedSource::new(&self.source, base, &files)?;
@@ -97,20 +97,20 @@ impl TaskData {
         Ok(Some(maps))
     }
 
-    /// Samples that are encoded with each model.
+    /// Number of samples that are encoded with each model.
     pub fn n_chosen(&self) -> usize {
         self.chosen.len()
     }
 
-    /// Those of them that could be read, ascending; known after the first call of [`TaskData::encode`].
+    /// Indices of the readable samples, ascending; known after the first call of [`TaskData::encode`].
     pub fn readable(&self) -> &[u64] {
         self.readable.as_deref().unwrap_or(&self.chosen)
     }
 
-    /// Encodes the samples that tasks use.
+    /// Encodes the samples that tasks use, with one model.
     ///
     /// # Errors
-    /// Too many samples that cannot be read, others than with the first model, a request to stop.
+    /// Too many unreadable samples, other unreadable samples than with the first model, a request to stop.
     pub fn encode(&mut self, model: &Model, context: &EvaluationContext<'_>) -> Result<Encoded> {
         let device = medcoss_core::device::by_name(context.options.device)?;
         let source = Subset::new(&self.source, self.chosen.clone());
@@ -143,12 +143,12 @@ impl TaskData {
 pub(super) struct Encoded {
     values: Vec<f32>,
     width: usize,
-    /// Index of each row, ascending.
+    /// Dataset index of each row, ascending.
     read: Vec<u64>,
 }
 
 impl Encoded {
-    /// Features of some samples of a task, by their places in it.
+    /// Features of some samples of a task, by their positions in it.
     pub fn of(&self, samples: &TaskSamples, places: &[usize]) -> Result<LabelledFeatures> {
         let mut set = LabelledFeatures { width: self.width, ..LabelledFeatures::default() };
         for at in places {
@@ -161,7 +161,7 @@ impl Encoded {
     }
 }
 
-/// A data entry as ids begin with it: with `/`, without `.` parts and a last `/`.
+/// A data entry in the form that ids begin with: `/` between folders, without `.` parts and a trailing `/`.
 fn entry_of(path: &Path) -> String {
     let parts = path.components().filter(|part| !matches!(part, std::path::Component::CurDir));
     let parts: Vec<_> = parts.map(|part| part.as_os_str().to_string_lossy()).collect();

@@ -1,4 +1,4 @@
-//! The tasks file: which downstream tasks there are, where their samples and labels lie, and how they are measured.
+//! The tasks file: downstream tasks with their data, labels and protocols.
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -12,14 +12,14 @@ use super::label_source::{Classes, GroupSection, LabelSection, LabelSource};
 use crate::config::{OneOrMore, with_nearest};
 use crate::renamed_settings::refuse_former_protocols;
 
-/// A tasks file.
+/// A checked tasks file.
 #[derive(Debug, Clone)]
 pub struct TasksFile {
-    /// Its name, without folder and extension.
+    /// File name without folder and extension.
     pub stem: String,
-    /// SHA-256 of its text, 64 hexadecimal digits.
+    /// SHA-256 of the file's text as 64 hexadecimal digits.
     pub sha256: String,
-    /// The folder that it lies in.
+    /// Folder of the tasks file.
     pub folder: PathBuf,
     pub(crate) tasks: Vec<TaskSection>,
 }
@@ -31,35 +31,35 @@ struct Content {
     tasks: Vec<TaskSection>,
 }
 
-/// One `[[task]]`.
+/// One `[[task]]` of a tasks file.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct TaskSection {
-    /// Unique.
+    /// Name of the task, unique in the file.
     pub name: String,
-    /// Id of the plugin, of a modality that the run has learned.
+    /// Id of the plugin of a modality that the run has learned.
     pub modality: String,
     /// Folder below the data root that the task's paths are relative to.
     pub root: Option<PathBuf>,
-    /// Files and folders.
+    /// Files and folders with the data.
     pub data: OneOrMore,
-    /// On top of those of the run's stage of that modality.
+    /// Plugin options, added to those of the run's stage of that modality.
     #[serde(default)]
     pub options: toml::Table,
-    /// Where the classes of samples come from.
+    /// Source of the samples' classes.
     #[serde(default)]
     pub labels: LabelSection,
-    /// What becomes of samples without a label.
+    /// Treatment of samples without a label.
     #[serde(default)]
     pub missing: Missing,
-    /// Which samples belong together.
+    /// Grouping of samples that must stay on one side of a split.
     pub group: Option<GroupSection>,
     #[serde(default)]
     pub split: SplitSection,
     protocol: ProtocolName,
-    /// The primary metric.
+    /// Primary metric; the protocol's default without it.
     metric: Option<Metric>,
-    /// Samples that are used at most, drawn by class.
+    /// Largest number of samples to use, drawn by class.
     pub max_samples: Option<usize>,
     auc: Option<AucName>,
     refit: Option<bool>,
@@ -74,7 +74,7 @@ pub struct TaskSection {
     hidden: Option<usize>,
 }
 
-/// What becomes of samples without a label.
+/// Treatment of samples without a label.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Missing {
@@ -83,13 +83,13 @@ pub enum Missing {
     Skip,
 }
 
-/// Which samples are scored.
+/// The split into training and test samples.
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct SplitSection {
-    /// Share of each class.
+    /// Fraction of test samples in each class.
     test: Option<f64>,
-    /// Column of the table of labels, with the values `train` and `test`.
+    /// Column of the label table with the values `train` and `test`.
     pub column: Option<String>,
 }
 
@@ -98,7 +98,7 @@ impl SplitSection {
         self.test.is_some() || self.column.is_some()
     }
 
-    /// Share of each class, where no column says it.
+    /// Fraction of test samples in each class, where no column gives the split.
     pub fn test(&self) -> f64 {
         self.test.unwrap_or(0.3)
     }
@@ -123,7 +123,7 @@ enum AucName {
     OneVsRest,
 }
 
-/// How a task is measured, with its settings.
+/// Evaluation protocol with its settings.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Protocol {
     Knn(NearestNeighbours),
@@ -135,7 +135,7 @@ pub enum Protocol {
 }
 
 impl Protocol {
-    /// As in files.
+    /// Name of the protocol, as in files.
     pub fn name(&self) -> &'static str {
         match self {
             Self::Knn(_) => "knn",
@@ -147,7 +147,7 @@ impl Protocol {
         }
     }
 
-    /// The metrics that it gives.
+    /// Metrics that the protocol computes.
     pub fn metrics(&self) -> &'static [Metric] {
         match self {
             Self::Retrieval => &Metric::OF_RANKS,
@@ -159,7 +159,7 @@ impl Protocol {
 }
 
 impl TaskSection {
-    /// The protocol with its settings.
+    /// The protocol of the task with its settings.
     pub fn protocol(&self) -> Protocol {
         match self.protocol {
             ProtocolName::Knn => {
@@ -196,7 +196,7 @@ impl TaskSection {
         }
     }
 
-    /// The metric that enters the score matrix.
+    /// The metric of the task that enters the score matrix.
     pub fn primary_metric(&self) -> Metric {
         self.metric.unwrap_or(match self.protocol {
             ProtocolName::Knn | ProtocolName::MaskedLm => Metric::Accuracy,
@@ -206,23 +206,23 @@ impl TaskSection {
         })
     }
 
-    /// Whether masks are predicted, and not classes of samples.
+    /// Whether the task predicts masks instead of classes of samples.
     pub fn is_segmentation(&self) -> bool {
         self.protocol == ProtocolName::Segmentation
     }
 
-    /// Whether the model predicts masked words. Samples need no labels, and nothing is fitted.
+    /// Whether the task predicts masked words. Samples need no labels, and no probe is fitted.
     pub fn is_masked_lm(&self) -> bool {
         self.protocol == ProtocolName::MaskedLm
     }
 
-    /// Whether each model gets a probe of its own. Otherwise models after the task's own stage are served by the probe, or the neighbours,
-    /// of the model after that stage, as whoever uses features downstream would have it.
+    /// Whether each model gets a probe of its own. Otherwise the probe (or the neighbours) of the model after the
+    /// task's own stage serves all later models, as in downstream use of features.
     pub fn is_refitted(&self) -> bool {
         self.refit.unwrap_or(true)
     }
 
-    /// How areas of several classes become one.
+    /// The average of the AUC over several classes.
     pub fn auc(&self) -> MultiClassAuc {
         match self.auc {
             Some(AucName::OneVsRest) => MultiClassAuc::OneVersusRest,
@@ -236,7 +236,7 @@ impl TaskSection {
         }
         self.check_settings()?;
         match self.protocol() {
-            // The most neighbours that there can be are not known yet.
+            // The largest possible number of neighbours is not known yet.
             Protocol::Knn(knn) => knn.check(usize::MAX)?,
             Protocol::Linear(linear) => linear.check()?,
             Protocol::Finetune(finetuning) => finetuning.check()?,
@@ -280,7 +280,7 @@ impl TaskSection {
         Ok(())
     }
 
-    /// Masks where masks are predicted, and sizes of them where classes are.
+    /// Checks that tasks with masks predict masks, and that tasks with classes use sizes of masks.
     fn check_masks(&self) -> Result<()> {
         match (self.labels.resolve()?, self.is_segmentation()) {
             (LabelSource::Masks(masks), true) if masks.sizes != Classes::Values => bail!(
@@ -299,7 +299,7 @@ impl TaskSection {
         }
     }
 
-    /// A setting of another protocol would be without effect.
+    /// Refuses a setting of another protocol, which would have no effect.
     fn check_settings(&self) -> Result<()> {
         use ProtocolName::{Finetune, Knn, Linear, Retrieval, Segmentation};
         let settings = [
@@ -329,7 +329,7 @@ impl TasksFile {
     /// Reads and checks a tasks file.
     ///
     /// # Errors
-    /// A file that cannot be read, no TOML, unknown or missing settings, values out of range, two tasks with one name.
+    /// A file that cannot be read, invalid TOML, unknown or missing settings, values out of range, two tasks with one name.
     pub fn read(path: &Path) -> Result<Self> {
         let text =
             std::fs::read_to_string(path).with_context(|| format!("cannot read tasks file {}", path.display()))?;

@@ -7,16 +7,15 @@ use anyhow::{Context, Result};
 use medcoss_core::evaluation::Scores;
 use medcoss_core::run::{RunLayout, sha256_of, write_atomically};
 
-/// The folder that scores go to. Made before they are computed, so that one that cannot be written shows at once; removed again with
-/// this value if nothing came into it.
+/// Folder of an evaluation's scores. It is created before the scores are computed, so that an unwritable folder is
+/// reported at once, and removed again if no score was written.
 pub struct ScoresFolder {
     path: PathBuf,
     made: Vec<PathBuf>,
 }
 
 impl ScoresFolder {
-    /// # Errors
-    /// A folder that cannot be made or written.
+    /// Creates the folder and checks that files can be written.
     pub fn claim(path: &Path) -> Result<Self> {
         let made = path.ancestors().take_while(|folder| !folder.as_os_str().is_empty() && !folder.exists());
         let made: Vec<PathBuf> = made.map(Path::to_path_buf).collect();
@@ -26,7 +25,7 @@ impl ScoresFolder {
         Ok(claimed)
     }
 
-    /// Writes the files. Gives the scores as they were written.
+    /// Writes the files, and returns the scores as they were written.
     ///
     /// # Errors
     /// A file that cannot be written.
@@ -44,12 +43,12 @@ impl ScoresFolder {
 
 impl Drop for ScoresFolder {
     fn drop(&mut self) {
-        // A folder with something in it stays.
+        // A folder that holds files stays.
         self.made.iter().for_each(|folder| drop(fs::remove_dir(folder)));
     }
 }
 
-/// `stage,task,metric,value,low,high,n`.
+/// The content of `scores.csv`: `stage,task,metric,value,low,high,n`.
 fn score_table(scores: &Scores) -> Result<Vec<u8>> {
     let mut table = csv::Writer::from_writer(Vec::new());
     table.write_record(["stage", "task", "metric", "value", "low", "high", "n"])?;
@@ -61,7 +60,8 @@ fn score_table(scores: &Scores) -> Result<Vec<u8>> {
     Ok(table.into_inner().map_err(|error| error.into_error())?)
 }
 
-/// `stage,modality` and a column a task with its primary metric; a row a stage.
+/// The content of `matrix.csv`: `stage,modality` and a column for each task with its primary metric, a row for each
+/// stage.
 fn matrix(scores: &Scores) -> Result<Vec<u8>> {
     let mut table = csv::Writer::from_writer(Vec::new());
     let names = scores.tasks.iter().map(|task| task.name.as_str());

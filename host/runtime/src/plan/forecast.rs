@@ -1,4 +1,4 @@
-//! Estimates for a whole run, from measurements of its parts.
+//! Estimate of a whole run, from measurements of its parts.
 
 use std::collections::BTreeMap;
 use std::time::Instant;
@@ -14,111 +14,113 @@ use super::stopwatch::Times;
 use crate::config::RunConfig;
 use crate::gaussian_blobs::gaussian_blobs;
 
-/// Values of the features times centres up to which the choice of a buffer is tried with as many samples as there will be.
+/// Largest product of feature values and centres up to which buffer selection is measured with the full number of
+/// samples.
 const MOST_WORK: f64 = 2e9;
-/// Sets of numbers as large as the model in a checkpoint: itself and two averages of the optimiser.
+/// Size of a checkpoint as a multiple of the model's: the parameters and AdamW's two moments.
 const CHECKPOINT: u64 = 3;
-/// Checkpoints on the disk while a third is written.
+/// Number of checkpoints on the disk at most, including the one that is being written.
 const CHECKPOINTS: u64 = 3;
-/// Name of the device whose memory is the host's.
+/// Name of the device that uses the host's memory.
 pub const CPU: &str = "cpu";
 
-/// A run before it is run.
+/// Estimate of a run's time, memory and disk.
 #[derive(Debug, Serialize)]
 pub struct Forecast {
-    /// Name of the device.
+    /// Name of the device that computes.
     pub device: String,
-    /// Numbers that are learned, with all families.
+    /// Number of trainable parameters, with all token families.
     pub n_parameters: usize,
-    /// Its stages.
+    /// Estimates by stage.
     pub stages: Vec<StageForecast>,
-    /// Batches of all stages.
+    /// Number of batches of all stages.
     pub n_steps: usize,
-    /// Of all stages.
+    /// Duration of all stages in seconds.
     pub seconds: f64,
-    /// Memory.
+    /// Memory that the run needs.
     pub memory: Memory,
-    /// Of the run folder when it is finished.
+    /// Size of the finished run folder in bytes.
     pub disk_bytes: u64,
-    /// While the last stage is learned.
+    /// Size of the run folder in bytes while the last stage is trained.
     pub peak_disk_bytes: u64,
-    /// Whether this build is optimised; otherwise times say little.
+    /// Whether this build is optimised. Measured times of an unoptimised build have little meaning.
     pub optimised: bool,
 }
 
-/// A stage of it.
+/// Estimate of one stage.
 #[derive(Debug, Serialize)]
 pub struct StageForecast {
-    /// From 1.
+    /// Number of the stage, from 1.
     pub stage: usize,
-    /// Modality.
+    /// Id of the stage's modality.
     pub modality: String,
-    /// Samples of the modality.
+    /// Number of samples in the stage's data.
     pub n_samples: usize,
-    /// Epochs; none of a stage that is learned with the last one.
+    /// Number of epochs; 0 for a stage that is trained together with the last one.
     pub epochs: usize,
-    /// Samples in a batch.
+    /// Number of samples in a batch.
     pub batch_size: usize,
-    /// In an epoch, by the name of their losses.
+    /// Number of batches in an epoch, by the name of their losses.
     pub batches: BTreeMap<String, usize>,
-    /// By the name of their losses, in seconds.
+    /// Duration of a batch in seconds, by the name of its losses.
     pub batch_seconds: BTreeMap<String, f64>,
-    /// Batches of the stage.
+    /// Number of batches of the stage.
     pub n_steps: usize,
-    /// Of the stage's own modality, while its own batches are learned.
+    /// Samples of the stage's own modality per second, over its current-task batches.
     pub samples_per_second: Option<f64>,
-    /// Share of the training in which learning stands still because a batch is not loaded yet.
+    /// Fraction of the training time in which training waits for a batch to be loaded.
     pub waited: f64,
-    /// All epochs, as the run will report them.
+    /// Duration of all epochs in seconds, as the run will report it.
     pub training_seconds: f64,
-    /// Before the first batch, and after the last epoch: features, choice of the buffer, files.
+    /// Seconds before the first batch and after the last epoch: features, buffer selection, files.
     pub other_seconds: f64,
-    /// Model and the like.
+    /// Size of the model and other files in bytes.
     pub other_bytes: u64,
-    /// Samples that are kept for later stages.
+    /// Number of buffer samples.
     pub n_kept: usize,
-    /// What they take.
+    /// Size of the buffer samples in bytes.
     pub kept_bytes: u64,
-    /// Name of the losses of its own modality.
+    /// Name of the losses of the stage's own modality.
     #[serde(skip)]
     pub own: String,
 }
 
-/// What a stage leaves in the run.
+/// Files that a stage leaves in the run folder.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Written {
-    /// Model and the like.
+    /// Size of the model and other files in bytes.
     pub other_bytes: u64,
     pub n_kept: usize,
     pub kept_bytes: u64,
 }
 
-/// Memory, in bytes.
+/// Memory estimate, in bytes.
 #[derive(Debug, Serialize)]
 pub struct Memory {
-    /// Of the model.
+    /// Memory of the model's parameters.
     pub weights: u64,
-    /// Of its gradients.
+    /// Memory of the gradients.
     pub gradients: u64,
-    /// Of the averages of AdamW.
+    /// Memory of AdamW's moments.
     pub optimiser: u64,
-    /// The teacher, or what else a strategy holds of the model before.
+    /// Memory of the teacher, or of other state that a strategy keeps of the previous model.
     pub teacher: u64,
-    /// While the largest stage's buffer is chosen.
+    /// Memory of the features while the largest stage's buffer is selected.
     pub features: u64,
-    /// The program with all data opened, before anything is learned.
+    /// Memory of the program with all data opened, before training.
     pub program: Option<u64>,
-    /// What is left of the peak: activations, batches, decoded files. Not known of a device with memory of its own.
+    /// Remaining memory of the peak: activations, batches, decoded files. `None` for a device with memory of its own.
     pub activations: Option<u64>,
-    /// Of the process, where the system reports it: measured in the trial, more where features need it.
+    /// Peak memory of the process, where the system reports it: measured in the trial, or larger where features need
+    /// more.
     pub peak: Option<u64>,
 }
 
 impl StageForecast {
-    /// From a stage with all of its samples, and times of a part of it.
+    /// The estimate of a stage with all of its samples, from measured times of a part of it.
     ///
     /// # Errors
-    /// A choice of the buffer that fails.
+    /// A buffer selection that fails.
     pub(super) fn new(
         stage: &Stage<'_>,
         written: Written,
@@ -166,8 +168,9 @@ impl StageForecast {
     }
 }
 
-/// Seconds of the selection of a buffer, measured on Gaussian blobs in place of features. Very many features are replaced by a share of them and as
-/// small a share of clusters: the number of distances grows with the square of the share.
+/// Seconds of a buffer's selection, measured on Gaussian blobs in place of features. A very large number of features is
+/// replaced by a fraction of the features and the same fraction of the clusters: the number of distances grows with the
+/// square of the fraction.
 fn seconds_to_choose(
     buffer: &BufferConfig,
     n: usize,
@@ -178,7 +181,7 @@ fn seconds_to_choose(
     let ratio = match buffer.selection {
         BufferSelection::KMeans | BufferSelection::MiniBatchKMeans => buffer.cluster_ratio,
         BufferSelection::Herding | BufferSelection::KCentre => buffer.ratio,
-        // They use no features.
+        // These selection policies use no features.
         BufferSelection::Random | BufferSelection::Reservoir => return Ok(0.0),
     };
     let n_centres = (n as f64 * ratio).max(1.0);
@@ -194,8 +197,8 @@ fn seconds_to_choose(
 }
 
 impl Memory {
-    /// Of a run whose model has so many parameters in the end, and whose largest stage so many numbers in its features; memory of this process
-    /// before and after the trial. `device` has memory of its own, or is the CPU.
+    /// The memory estimate of a run, from the final number of parameters, the number of feature values of the largest
+    /// stage, and the memory of this process before and after the trial. `device` has memory of its own, or is the CPU.
     pub fn new(
         config: &RunConfig,
         device: &str,
@@ -207,7 +210,7 @@ impl Memory {
         let strategy = config.strategy.name;
         let features = if strategy.keeps_buffer() { 4 * n_features as u64 } else { 0 };
         let n_further = if config.stages.len() > 1 { strategy.n_auxiliary_models() as u64 } else { 0 };
-        // Features are held as they came, with room to grow, and once more where they are compared; gradients and optimiser are gone by then.
+        // Features are held in a growing vector and in a second copy for the selection. Gradients and optimiser are freed by then.
         let here = if device == CPU { weights } else { 0 };
         let choosing = before.map(|before| before + (1 + n_further) * here + 3 * features);
         let peak = after.max(choosing);
@@ -226,7 +229,7 @@ impl Memory {
 }
 
 impl Forecast {
-    /// The whole from its stages.
+    /// The estimate of the run from the estimates of its stages.
     pub fn new(device: &str, n_parameters: usize, stages: Vec<StageForecast>, memory: Memory) -> Self {
         let disk_bytes = stages.iter().map(|stage| stage.other_bytes + stage.kept_bytes).sum();
         Self {

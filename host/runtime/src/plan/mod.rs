@@ -1,5 +1,6 @@
-//! What a run would take, before it is run: a small part of each stage's data goes through the stage as it would be trained, its buffer chosen
-//! and its files written, in a folder that is removed again; what was measured is multiplied.
+//! Estimate of a run's time, memory and disk before it is trained. A small part of each stage's data is trained on as
+//! in the run, its buffer is selected, and its files are written to a scratch folder. The measurements are
+//! extrapolated.
 
 mod forecast;
 mod stopwatch;

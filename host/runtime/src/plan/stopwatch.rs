@@ -1,4 +1,4 @@
-//! Times of a stage during a trial.
+//! Measurement of a stage's durations during a trial.
 
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
@@ -8,29 +8,29 @@ use medcoss_core::stage::{Observer, StageEndTask, StageReport, StepReport};
 
 use crate::observer::{RunObserver, WorkObserver};
 
-/// Share of an epoch that is spent waiting for data, the first batch aside, above which the loader decides how fast it goes.
+/// Fraction of an epoch spent waiting for data (without the first batch) from which the loader limits the speed.
 const LOADER_DECIDES: f64 = 0.1;
 
-/// What parts of a stage take, in seconds.
+/// Measured durations of a stage's parts, in seconds.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub(super) struct Times {
     /// Name of the losses of the stage's own modality.
     pub own: String,
-    /// Until the first batch is learned.
+    /// Seconds before the first batch is trained.
     pub setup: f64,
-    /// A batch, by the name of its losses.
+    /// Seconds of a batch, by the name of its losses.
     pub batch: BTreeMap<String, f64>,
-    /// What an epoch takes beside its batches.
+    /// Seconds of an epoch beside its batches.
     pub epoch: f64,
-    /// Share of an epoch in which learning stands still because a batch is not loaded yet.
+    /// Fraction of an epoch in which training waits for a batch to be loaded.
     pub waited: f64,
-    /// A checkpoint.
+    /// Seconds of a checkpoint.
     pub checkpoint: f64,
-    /// The features of a sample.
+    /// Seconds of one sample's features.
     pub features: f64,
-    /// What a sample says about the importance of parameters.
+    /// Seconds of one sample's contribution to the parameter importance.
     pub importance: f64,
-    /// The last files.
+    /// Seconds of writing the last files.
     pub finish: f64,
 }
 
@@ -38,11 +38,11 @@ pub(super) struct Times {
 struct Epoch {
     seconds: f64,
     waited: f64,
-    /// Of each batch its name, and the time since the one before it or since the epoch began.
+    /// Name of each batch, and the seconds since the previous batch or the begin of the epoch.
     batches: Vec<(String, f64)>,
 }
 
-/// Watches a stage, and ends its training after an epoch when enough was seen.
+/// Observer that times a stage, and ends its training after an epoch when enough epochs were measured.
 pub(super) struct Stopwatch<'a> {
     observer: &'a dyn WorkObserver,
     budget: Duration,
@@ -52,14 +52,14 @@ pub(super) struct Stopwatch<'a> {
     epochs: Vec<Epoch>,
     current: Epoch,
     is_closing: bool,
-    /// What the first samples of a closing work are, and when.
+    /// Tasks at the end of the stage, with the time and the number of their first finished samples.
     closing: Vec<(StageEndTask, Instant, usize)>,
     times: Times,
 }
 
 impl<'a> Stopwatch<'a> {
-    /// Watches from now on. After the first epoch, in which memory is claimed and files come into the system's cache, epochs are measured
-    /// until they fill the budget.
+    /// A stopwatch that starts now. After a first epoch to warm up memory and file cache, epochs are measured until
+    /// they fill the budget.
     pub(super) fn new(budget: Duration, observer: &'a dyn WorkObserver) -> Self {
         let now = Instant::now();
         let current = Epoch { seconds: 0.0, waited: 0.0, batches: Vec::new() };
@@ -87,13 +87,13 @@ impl<'a> Stopwatch<'a> {
         self.epochs.len() >= 2 && measured >= self.budget.as_secs_f64()
     }
 
-    /// The training has ended with a checkpoint.
+    /// Records that the training has ended with a checkpoint.
     pub(super) fn training_ended(&mut self) {
         self.is_closing = true;
         self.times.checkpoint = self.epoch_began.elapsed().as_secs_f64();
     }
 
-    /// What was measured.
+    /// The measured durations.
     pub(super) fn times(&self) -> Times {
         let (batch, epoch) = of_batches(self.epochs.get(1..).unwrap_or_default());
         let seconds: f64 = self.epochs.iter().skip(1).map(|epoch| epoch.seconds).sum();
@@ -110,8 +110,9 @@ impl<'a> Stopwatch<'a> {
     }
 }
 
-/// Means of batches by their name, and what an epoch takes beside them. The first batch of an epoch also bears what begins one, which counts as the epoch's,
-/// unless later ones are waited for as well: then all of the waiting is theirs.
+/// Mean duration of batches by their name, and of the rest of an epoch. The first batch of an epoch includes the start
+/// of the epoch, which counts as the epoch's, unless training also waits for later batches: then all waiting counts as
+/// the batches'.
 fn of_batches(epochs: &[Epoch]) -> (BTreeMap<String, f64>, f64) {
     let (mut sums, mut all) = (BTreeMap::<String, (f64, usize)>::new(), (0.0, 0usize));
     for (label, seconds) in epochs.iter().flat_map(|epoch| epoch.batches.iter().skip(1)) {
@@ -125,7 +126,7 @@ fn of_batches(epochs: &[Epoch]) -> (BTreeMap<String, f64>, f64) {
         let seconds: f64 = epochs.iter().map(|epoch| epoch.seconds).sum();
         seconds / epochs.iter().map(|epoch| epoch.batches.len()).sum::<usize>().max(1) as f64
     };
-    // A batch that only ever came first is taken for an average one.
+    // A kind of batch that was always first in its epoch counts as an average batch.
     let labels = epochs.iter().flat_map(|epoch| epoch.batches.iter().map(|(label, _)| label));
     let mut means: BTreeMap<String, f64> = labels.map(|label| (label.clone(), overall)).collect();
     means.extend(sums.into_iter().map(|(label, (seconds, n))| (label, seconds / n as f64)));

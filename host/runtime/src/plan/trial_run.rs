@@ -1,4 +1,4 @@
-//! A small run in a scratch folder: every stage learns some of its samples until its speed is known.
+//! A small run in a scratch folder: every stage trains on some of its samples until its speed is known.
 
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -19,49 +19,49 @@ use crate::stage_plugin::StagePlugin;
 use crate::timing::peak_memory;
 use crate::training::{StartedRun, Training};
 
-/// Batches of a stage's own modality that are learned in an epoch of the trial.
+/// Number of current-task batches in an epoch of the trial.
 const OWN_BATCHES: usize = 8;
-/// Further samples that are read at a time.
+/// Number of additional samples that are read at a time.
 const READ_AT_A_TIME: usize = 8;
-/// More epochs than are ever tried.
+/// Number of epochs that no trial reaches.
 const MOST_EPOCHS: usize = 100_000;
 
-/// A folder that is removed when the value is dropped, on the disk that a run would be written to.
+/// A folder on the disk that a run would be written to. It is removed when the value is dropped.
 ///
 /// # Errors
 /// A place that cannot be written to.
 pub fn scratch_beside(run: &Path) -> Result<tempfile::TempDir> {
     let parent = run.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    // The run's own parents may not be there yet.
+    // The parent folders of the run may not exist yet.
     let place = parent.ancestors().find(|folder| folder.is_dir()).unwrap_or(Path::new("."));
     tempfile::Builder::new().prefix(".medcoss-plan-").tempdir_in(place).with_context(|| {
         format!("cannot write into {}\nhint: name a run folder elsewhere with --out DIR", place.display())
     })
 }
 
-/// What is tried.
+/// A trial of a run on a part of its data.
 pub struct TrialRun<'a> {
-    /// The run.
+    /// Configuration of the run.
     pub config: &'a RunConfig,
     /// Folder that data paths are relative to.
     pub base: PathBuf,
-    /// An empty folder.
+    /// Empty folder for the trial's files.
     pub scratch: PathBuf,
-    /// Device name.
+    /// Name of the device that computes.
     pub device: &'a str,
-    /// The plugin of each stage.
+    /// Plugin of each stage.
     pub plugins: &'a [StagePlugin],
-    /// Time of each stage that is spent with measuring.
+    /// Time to spend on measuring each stage.
     pub budget: Duration,
-    /// Follows the progress, and says when to stop.
+    /// Observer of the progress, which can also stop the trial.
     pub observer: &'a dyn WorkObserver,
 }
 
 impl TrialRun<'_> {
-    /// Tries all stages and says what the run would take.
+    /// Trains all stages on a part of their data and estimates the whole run.
     ///
     /// # Errors
-    /// Whatever would stop the run, and a request to stop.
+    /// Any error that would stop the run, and a request to stop.
     pub fn forecast(&self) -> Result<Forecast> {
         let training = Training {
             config: self.config.clone(),
@@ -105,7 +105,7 @@ impl TrialRun<'_> {
         Ok(Forecast::new(self.device, n_parameters, stages, memory))
     }
 
-    /// Learns until the watch has seen enough, then ends the stage as usual.
+    /// Trains a stage until the stopwatch has measured enough, then ends the stage as usual.
     fn try_stage(
         &self,
         training: &Training,
@@ -118,9 +118,9 @@ impl TrialRun<'_> {
         let mut settings = self.config.settings(&self.config.stages[at]);
         (settings.epochs, settings.warmup_epochs) = (MOST_EPOCHS, 0);
         (settings.checkpoint_every, settings.checkpoint_every_steps) = (usize::MAX, None);
-        // The time of each batch is wanted.
+        // Losses are read after every step, which gives the time of each batch.
         settings.loss_every_steps = Some(1);
-        // One cluster gives exactly as many samples as are wanted.
+        // With one cluster the buffer holds exactly the requested number of samples.
         settings.buffer.ratio = self.n_replayed(&excerpts[at]).min(n_samples) as f64 / n_samples as f64;
         settings.buffer.cluster_ratio = 1.0 / n_samples as f64;
         let stage = training.stage(started, at, excerpts, &settings)?;
@@ -135,12 +135,12 @@ impl TrialRun<'_> {
         Ok(training.stage(started, at, excerpts, &settings)?.run(watch)?)
     }
 
-    /// Reads further samples from all over the data, as long as the budget lasts: what a plugin holds in memory grows with the files that it
-    /// has seen.
+    /// Reads additional samples from all over the data, as long as the budget lasts. The memory of a plugin grows with
+    /// the number of files that it has read.
     fn look_around(&self, source: &StageDataset, work: &WorkTracker<'_>) -> Result<()> {
         let (n, began) = (source.ids().len(), Instant::now());
         let mut batch = RawBatch::default();
-        // Neighbours come late: first samples at a regular distance, then those beside them.
+        // Samples at a regular distance are read first, and their neighbours later.
         let n_rounds = n.div_ceil(READ_AT_A_TIME);
         for round in 0..n_rounds {
             work.check_stop()?;
@@ -153,7 +153,7 @@ impl TrialRun<'_> {
         Ok(())
     }
 
-    /// Some of a stage's samples, from all over its data.
+    /// A subset of a stage's samples, from all over its data.
     fn excerpt<'s>(&self, at: usize, source: &'s StageDataset) -> Subset<'s> {
         let StageSettings { batch_size, gradient_accumulation, .. } = self.config.settings(&self.config.stages[at]);
         let n = source.ids().len();
@@ -162,18 +162,18 @@ impl TrialRun<'_> {
         Subset::new(source, (0..n_wanted).map(|nth| (nth * n / n_wanted) as u64).collect())
     }
 
-    /// Samples that the run keeps of a stage.
+    /// Number of samples that the run keeps in a stage's buffer.
     fn n_kept(&self, source: &dyn Dataset) -> usize {
         self.config.n_kept(source.ids().len())
     }
 
-    /// Samples that the trial keeps of a stage: enough for one of the largest batches that will be drawn from them.
+    /// Number of samples that the trial keeps of a stage: enough for the largest batch that is drawn from them.
     fn n_replayed(&self, source: &dyn Dataset) -> usize {
         let batches = self.config.stages.iter().map(|section| self.config.settings(section).batch_size);
         self.n_kept(source).min(batches.max().unwrap_or(1)).max(1)
     }
 
-    /// What a stage will leave in the run, by what the trial left.
+    /// Files that a stage will leave in the run, estimated from the trial's files.
     fn written(&self, folder: &StageFolder, source: &StageDataset) -> Result<Written> {
         let n_tried = folder.buffer()?.entries.len().max(1);
         let n_kept = self.n_kept(source);
@@ -192,7 +192,7 @@ impl TrialRun<'_> {
     }
 }
 
-/// A buffer of the first samples of a source.
+/// A buffer of the first samples of a dataset.
 fn first_samples(source: &dyn Dataset, n: usize) -> RehearsalBuffer {
     let entry = |id: &String| BufferEntry { id: id.clone(), cluster: 0, distance: 0.0, backfilled: false };
     RehearsalBuffer { entries: source.ids().iter().take(n).map(entry).collect() }

@@ -1,4 +1,4 @@
-//! What each stage kept: samples by cluster, and the nearest samples of the largest clusters.
+//! The buffer of each stage: samples by cluster, and the nearest samples of the largest clusters.
 
 use std::collections::BTreeMap;
 
@@ -13,12 +13,12 @@ use super::samples::StageSamples;
 use super::section::{Section, gaps};
 use crate::numbers::{count, percent, short};
 
-/// Clusters that have a bar at most; the largest.
+/// Largest number of clusters with a bar; the largest clusters come first.
 const MOST_BARS: usize = 80;
-/// Samples that are shown of a cluster.
+/// Number of samples that are shown for a cluster.
 const N_NEAREST: usize = 4;
 
-/// One cluster of a buffer, its samples by distance.
+/// One cluster of a buffer, its samples sorted by distance.
 struct Cluster<'a> {
     number: usize,
     samples: Vec<&'a BufferEntry>,
@@ -63,7 +63,7 @@ pub(crate) fn section(run: &RunHistory, samples: &[Result<StageSamples, String>]
     Section { id: "buffers", title: "Rehearsal buffers", lead, body, gaps }
 }
 
-/// The largest first, of equals the one with the lower number.
+/// The clusters, the largest first; of equal sizes the lower number first.
 fn by_cluster(entries: &[BufferEntry]) -> Vec<Cluster<'_>> {
     let mut found: BTreeMap<usize, Vec<&BufferEntry>> = BTreeMap::new();
     for entry in entries {
@@ -119,7 +119,7 @@ fn bars(at: usize, clusters: &[Cluster<'_>]) -> Markup {
     .draw()
 }
 
-/// The nearest samples of the largest clusters.
+/// The samples nearest to the centres of the largest clusters.
 fn nearest(samples: &StageSamples, clusters: &[Cluster<'_>], n_shown: usize) -> Markup {
     let ids = samples.source.ids();
     let shown = |entry: &BufferEntry| -> Result<Exhibit, String> {
@@ -142,7 +142,7 @@ fn nearest(samples: &StageSamples, clusters: &[Cluster<'_>], n_shown: usize) -> 
     }
 }
 
-/// A sample, or in its place why it cannot be shown.
+/// A sample, or the reason why it cannot be shown.
 pub(crate) fn exhibit(shown: Result<Exhibit, String>, caption: &str) -> Markup {
     html! {
         @match shown {

@@ -1,4 +1,4 @@
-//! Several runs side by side: figures of forgetting, scores after the last stage, curves laid over each other, cost.
+//! Comparison of several runs: forgetting, scores after the last stage, overlaid curves, cost.
 
 use std::collections::BTreeSet;
 
@@ -62,7 +62,7 @@ fn scores_of<'a>(run: &'a RunHistory, name: &str) -> Option<&'a Scores> {
     run.evaluations.iter().find(|(found, _)| found == name)?.1.as_ref().ok()
 }
 
-/// Tasks files by which any of the runs was evaluated.
+/// Names of the tasks files by which any of the runs was evaluated.
 fn tasks_files(runs: &[RunHistory]) -> Vec<String> {
     let names = runs.iter().flat_map(|run| &run.evaluations).filter(|(_, scores)| scores.is_ok());
     names.map(|(name, _)| name.clone()).collect::<BTreeSet<_>>().into_iter().collect()
@@ -104,7 +104,7 @@ fn evaluation(runs: &[RunHistory], name: &str) -> Markup {
     }
 }
 
-/// Mean over tasks after the last stage that was evaluated, if all of them were.
+/// Mean over tasks after the last evaluated stage, if all tasks were evaluated.
 fn last_average(scores: &Scores) -> Option<f64> {
     let last = scores.stages.last()?.stage;
     let of_task = |task: &TaskSummary| scores.primary(last, task).map(|score| score.value);
@@ -112,7 +112,7 @@ fn last_average(scores: &Scores) -> Option<f64> {
     (!values.is_empty()).then(|| values.iter().sum::<f64>() / values.len() as f64)
 }
 
-/// Why a run has no figures of transfer.
+/// The reason why a run has no transfer metrics.
 fn without_transfer(run: &RunHistory) -> &'static str {
     match run.strategy.as_deref() {
         Some("joint") => "one model of all stages: there is nothing to transfer",
@@ -120,7 +120,7 @@ fn without_transfer(run: &RunHistory) -> &'static str {
     }
 }
 
-/// Tasks by name, those of the first run first.
+/// Tasks of all runs without repetition, those of the first run first.
 fn tasks<'a>(found: &[(usize, &RunHistory, &'a Scores)]) -> Vec<&'a TaskSummary> {
     let mut tasks: Vec<&TaskSummary> = Vec::new();
     for task in found.iter().flat_map(|(_, _, scores)| &scores.tasks) {
@@ -142,7 +142,7 @@ fn last_row(found: &[(usize, &RunHistory, &Scores)], task: &TaskSummary) -> Mark
     Intervals { title: &title, x: &metric(task), rows: found.iter().filter_map(row).collect() }.draw()
 }
 
-/// A loss of every run, a chart for each modality.
+/// A loss of every run, one chart for each modality.
 fn overlaid(runs: &[RunHistory], field: &str) -> Markup {
     let mut names: Vec<String> = Vec::new();
     for name in runs.iter().flat_map(|run| keys(run, field)) {
@@ -154,7 +154,7 @@ fn overlaid(runs: &[RunHistory], field: &str) -> Markup {
         let series = runs.iter().enumerate().map(|(at, run)| Series {
             name: run.title(),
             colour: at,
-            // A stage's own loss begins with the stage; others are compared over the whole run.
+            // The pretext loss of a stage starts with the stage; other losses are compared over the whole run.
             points: match run.stages.iter().find(|stage| stage.label == *name).filter(|_| field == "pretext") {
                 Some(stage) => stage.pretext(),
                 None => points(run, |line| line.maps.get(field)?.get(name).copied()),

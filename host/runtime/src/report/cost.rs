@@ -1,4 +1,4 @@
-//! What the run cost: samples a second, and memory.
+//! The cost of the run: samples per second, and memory.
 
 use maud::{Markup, html};
 
@@ -27,7 +27,7 @@ pub(crate) fn section(run: &RunHistory) -> Section {
     Section { id: "cost", title: "Throughput and memory", lead, body: has_times.then(|| body(run)), gaps }
 }
 
-/// The largest resident memory that was recorded, in bytes.
+/// Largest recorded resident memory in bytes.
 pub(crate) fn peak(run: &RunHistory) -> Option<u64> {
     run.stages.iter().filter_map(peak_of).max()
 }
@@ -36,14 +36,14 @@ fn peak_of(stage: &StageHistory) -> Option<u64> {
     stage.times.iter().filter_map(|time| time.peak_rss_bytes).max()
 }
 
-/// Samples a second over all epochs that were timed.
+/// Samples per second over all timed epochs.
 pub(crate) fn rate(stages: &[StageHistory]) -> Option<f64> {
     let seconds: f64 = stages.iter().map(StageHistory::seconds).sum();
     let samples: usize = stages.iter().flat_map(|stage| &stage.times).map(|time| time.n_samples).sum();
     (seconds > 0.0).then(|| samples as f64 / seconds)
 }
 
-/// Waiting as a part of all seconds, in percent.
+/// The fraction of the time spent waiting, in percent.
 fn share(waited: f64, all: f64) -> String {
     format!("{:.1} %", 100.0 * waited / all.max(1e-9))
 }

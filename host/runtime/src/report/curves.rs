@@ -1,4 +1,4 @@
-//! Losses and learning rate, epoch by epoch: the pretext loss of each stage, and everything else over the whole run.
+//! Curves by epoch: the pretext loss of each stage, and all other losses and the learning rate over the whole run.
 
 use maud::{Markup, html};
 
@@ -7,7 +7,7 @@ use super::history::RunHistory;
 use super::section::Section;
 use super::series::{EpochLine, map_fields, scalar_fields};
 
-/// Name of the x axis of charts over a whole run.
+/// Label of the x axis of charts over a whole run.
 pub(crate) const RUN_EPOCHS: &str = "epoch of the run";
 
 pub(crate) fn section(run: &RunHistory) -> Section {
@@ -31,7 +31,7 @@ pub(crate) fn section(run: &RunHistory) -> Section {
 
 fn pretext(run: &RunHistory, at: usize) -> Markup {
     let stage = &run.stages[at];
-    // Strategies that replay samples have the pretext losses of earlier modalities too.
+    // Strategies that replay samples also have pretext losses of earlier modalities.
     let mut keys: Vec<&String> =
         stage.epochs.iter().filter_map(|line| line.maps.get("pretext")).flat_map(|map| map.keys()).collect();
     keys.sort_by_key(|key| (**key != stage.label, run.colour_of(key)));
@@ -54,7 +54,7 @@ fn pretext(run: &RunHistory, at: usize) -> Markup {
     }
 }
 
-/// Epochs before each stage, and after the last.
+/// Number of epochs before each stage, and after the last.
 pub(crate) fn offsets(run: &RunHistory) -> Vec<usize> {
     let mut offsets = vec![0];
     for stage in &run.stages {
@@ -71,7 +71,7 @@ pub(crate) fn bands(run: &RunHistory) -> Vec<Band> {
     stages.map(|(stage, ends)| Band { name: stage.label.clone(), from: ends[0] as f64, to: ends[1] as f64 }).collect()
 }
 
-/// A number of every line, on the same axis.
+/// Points of one number of the metrics, by epoch of the run.
 pub(crate) fn points(run: &RunHistory, number: impl Fn(&EpochLine) -> Option<f64>) -> Vec<(f64, f64)> {
     let offsets = offsets(run);
     let of_stage = |(stage, offset): (&'_ super::history::StageHistory, &usize)| {
@@ -90,7 +90,7 @@ fn over_run(run: &RunHistory, field: &str) -> Markup {
             name: key,
         })
         .collect();
-    // A field that begins late has the whole width: without the stages before it.
+    // A field that begins in a late stage is drawn over the whole width, without the stages before.
     let first =
         series.iter().filter_map(|series| series.points.first()).map(|point| point.0).fold(f64::INFINITY, f64::min);
     let bands = bands(run).into_iter().filter(|band| band.to >= first).collect();
@@ -101,7 +101,7 @@ fn over_run(run: &RunHistory, field: &str) -> Markup {
     LineChart { title: &title, x: RUN_EPOCHS, y: &in_words(field), may_be_logarithmic: true, bands, series }.draw()
 }
 
-/// Names in a map, in the order of stages.
+/// Keys of a map of the metrics, in the order of stages.
 pub(crate) fn keys(run: &RunHistory, field: &str) -> Vec<String> {
     let maps = run.stages.iter().flat_map(|stage| &stage.epochs).filter_map(|line| line.maps.get(field));
     let found: std::collections::BTreeSet<&String> = maps.flat_map(|map| map.keys()).collect();
@@ -127,7 +127,7 @@ fn scalar(run: &RunHistory, field: &str) -> Markup {
     .draw()
 }
 
-/// `learning_rate` as people write it.
+/// The name of a field for people: `learning rate` for `learning_rate`.
 pub(crate) fn in_words(field: &str) -> String {
     let text = field.replace('_', " ");
     let mut letters = text.chars();

@@ -1,8 +1,8 @@
-//! The numbers of a run as event files, which TensorBoard reads.
+//! The metrics of a run as event files for TensorBoard.
 //!
-//! The crates that write them are no longer kept and panic over a full disk, so the three messages are declared here for `prost`: those of
-//! TensorFlow's `event.proto` and `summary.proto`, as far as scalars need them. A record is its length, a checksum of the length, the
-//! message and a checksum of that (TFRecord).
+//! The crates that write such files are unmaintained and panic on a full disk. So the three messages of TensorFlow's
+//! `event.proto` and `summary.proto` are declared here for `prost`, as far as scalars need them. A TFRecord is its
+//! length, a checksum of the length, the message, and a checksum of the message.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -13,7 +13,8 @@ use prost::Message;
 
 use super::history::RunHistory;
 
-/// Name of the file: TensorBoard knows it by `tfevents`. Always the same, so that it is replaced and not added to.
+/// Name of the event file. TensorBoard recognises it by `tfevents`. The name is always the same, so that the file is
+/// replaced.
 const NAME: &str = "events.out.tfevents.0000000000.medcoss";
 
 #[derive(Clone, PartialEq, Message)]
@@ -42,7 +43,7 @@ struct Value {
     simple_value: Option<f32>,
 }
 
-/// Writes the event file of a run into a folder of its own in `folder` and says where.
+/// Writes the event file of a run into a subfolder of `folder`, and returns the file's path.
 ///
 /// # Errors
 /// A folder or file that cannot be written.
@@ -58,7 +59,8 @@ pub fn write(run: &RunHistory, folder: &Path) -> Result<PathBuf> {
     Ok(path)
 }
 
-/// Steps are batches since the run began; times are seconds of training, since a run keeps no others.
+/// Events of a run. Steps are batches since the start of the run; times are seconds of training, since a run records no
+/// others.
 fn events(run: &RunHistory) -> Vec<Event> {
     let mut events = vec![Event { wall_time: 0.0, step: 0, file_version: Some("brain.Event:2".into()), summary: None }];
     events.extend(scores(run, 0, 0.0, 0));
@@ -70,7 +72,7 @@ fn events(run: &RunHistory) -> Vec<Event> {
             for (field, map) in &line.maps {
                 values.extend(map.iter().map(|(key, value)| (format!("{field}/{key}"), *value)));
             }
-            // Of an epoch that was interrupted there are several times.
+            // An interrupted epoch has several times.
             for time in stage.times.iter().filter(|time| time.epoch == line.epoch) {
                 seconds += time.seconds;
                 if time.seconds > 0.0 {
@@ -87,7 +89,7 @@ fn events(run: &RunHistory) -> Vec<Event> {
     events
 }
 
-/// Scores after a stage, at its last batch; those of fresh parameters before the first.
+/// The scores after a stage as an event at its last batch; those of the initial model come before the first batch.
 fn scores(run: &RunHistory, stage: usize, seconds: f64, step: u64) -> Option<Event> {
     let all = run.evaluations.iter().filter_map(|(name, scores)| Some((name, scores.as_ref().ok()?)));
     let values: Vec<(String, f64)> = all
@@ -112,7 +114,7 @@ fn push_record(message: &[u8], file: &mut Vec<u8>) {
     file.extend(masked_checksum(message).to_le_bytes());
 }
 
-/// CRC-32C, rotated and shifted: a checksum of what holds checksums would otherwise be a weak one.
+/// The masked CRC-32C of the TFRecord format, rotated and shifted, since data may hold CRC values themselves.
 fn masked_checksum(bytes: &[u8]) -> u32 {
     crc32c::crc32c(bytes).rotate_right(15).wrapping_add(0xa282_ead8)
 }

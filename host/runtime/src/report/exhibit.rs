@@ -1,4 +1,4 @@
-//! Samples as a reader sees them: images inside of the page, made small, or words.
+//! Samples for readers: reduced images in the page, or text.
 
 use std::io::Cursor;
 
@@ -9,39 +9,39 @@ use image::{DynamicImage, ImageFormat, ImageReader, Limits};
 use maud::{Markup, html};
 use medcoss_plugin_host::Rendered;
 
-/// Longest side in pixels of a image that a plugin may answer with.
+/// Longest side in pixels of an image that a plugin may return.
 const LARGEST: u32 = 8192;
-/// Height in pixels up to which a small image is shown larger than it is.
+/// Height in pixels up to which a small image is shown enlarged.
 const ENLARGED: u32 = 144;
-/// Characters that are shown of a text.
+/// Largest number of characters that are shown of a text.
 const WORDS: usize = 120;
 
-/// How large images become at most, in pixels.
+/// Largest width and height of a shown image, in pixels.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Frame {
     pub width: u32,
     pub height: u32,
 }
 
-/// For rows of samples.
+/// Frame for rows of samples.
 pub(crate) const THUMBNAIL: Frame = Frame { width: 176, height: 60 };
-/// For images that are compared in detail.
+/// Frame for images that are compared in detail.
 pub(crate) const LARGE: Frame = Frame { width: 420, height: 176 };
 
-/// What is shown of a sample.
+/// A sample in a form that the page can show.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) enum Exhibit {
-    /// A PNG file, and how large it is shown.
+    /// A PNG file with its width and height on the page.
     Image { file: Vec<u8>, width: u32, height: u32 },
     /// The beginning of a text.
     Words(String),
 }
 
 impl Exhibit {
-    /// Of what a plugin rendered.
+    /// An exhibit of a sample that a plugin rendered.
     ///
     /// # Errors
-    /// A image that cannot be read.
+    /// An image that cannot be decoded.
     pub(crate) fn of(rendered: Rendered, frame: Frame) -> Result<Self, String> {
         match rendered {
             Rendered::Png(file) => {
@@ -51,7 +51,7 @@ impl Exhibit {
         }
     }
 
-    /// Read and written again: smaller, in grey where it is grey, and without whatever else the file holds.
+    /// Decodes and encodes an image again: smaller, in grey where it is grey, and without other content of the file.
     fn from_image(file: &[u8], frame: Frame) -> image::ImageResult<Self> {
         let mut reader = ImageReader::with_format(Cursor::new(file), ImageFormat::Png);
         let mut limits = Limits::default();
@@ -69,7 +69,7 @@ impl Exhibit {
         Ok(Self::Image { file: file.into_inner(), width: decoded.width(), height: decoded.height() })
     }
 
-    /// Shown so many times as large that it has a height to look at; the file stays as it is.
+    /// This exhibit enlarged by an integer factor, if it is small. The file is unchanged.
     pub(crate) fn enlarged(self) -> Self {
         match self {
             Self::Image { file, width, height } => {
@@ -80,7 +80,7 @@ impl Exhibit {
         }
     }
 
-    /// With a text for those who do not see it.
+    /// The exhibit as HTML, with a caption as alternative text.
     pub(crate) fn draw(&self, caption: &str) -> Markup {
         html! {
             @match self {

@@ -1,4 +1,4 @@
-//! What a run's folder says without data and without plugins: stages, losses, times, buffers, scores, settings.
+//! The content of a run's folder that needs neither data nor plugins: stages, losses, times, buffers, scores, settings.
 
 use std::path::{Path, PathBuf};
 
@@ -13,57 +13,57 @@ use crate::record::read_with_checksum;
 use crate::run::Run;
 use crate::timing::EpochTime;
 
-/// One run, as its folder shows it.
+/// Content of one run's folder: stages, losses, times, buffers, scores.
 pub struct RunHistory {
-    /// Its folder.
+    /// Path of the run folder.
     pub path: PathBuf,
-    /// The folder's name, or as much of its path as distinguishes it from other runs of the report.
+    /// Name of the folder, with as many parent folders as distinguish it from other runs of the report.
     pub name: String,
-    /// Its strategy, where its record names one.
+    /// Name of the run's strategy, if its record has one.
     pub strategy: Option<String>,
-    /// What can be learned from or shown with a model.
+    /// The finished stages of the run with their models.
     pub finished: Run,
-    /// Text of its record.
+    /// Text of the run's record.
     pub record: String,
-    /// Plugins that made it, or why they are not known.
+    /// Plugins of the run, or the reason why they are unknown.
     pub plugins: Result<Vec<LockedPlugin>, String>,
-    /// All stages, also those that have not started.
+    /// All stages, including those that have not started.
     pub stages: Vec<StageHistory>,
-    /// Scores by tasks file, or what is wrong with them.
+    /// Scores by tasks file, or the reason why they cannot be read.
     pub evaluations: Vec<(String, Result<Scores, String>)>,
 }
 
-/// How far a stage is.
+/// Progress of a stage.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Status {
-    /// Model and buffer are there.
+    /// The stage is finished; model and buffer exist.
     Done,
-    /// It has started, and so many epochs are done.
+    /// The stage has started; the number of finished epochs.
     Running(usize),
-    /// Nothing is there.
+    /// The stage has not started.
     NotStarted,
 }
 
 /// One stage of a run.
 pub struct StageHistory {
-    /// From 1.
+    /// Number of the stage, from 1.
     pub(crate) number: usize,
     pub(crate) modality: String,
-    /// As losses are named: the modality, `ct#6` when it comes again.
+    /// Name of the stage's losses: the modality, or `ct#6` when a modality is repeated.
     pub(crate) label: String,
     pub(crate) folder: StageFolder,
     pub(crate) status: Status,
-    /// Epochs that were asked for.
+    /// Number of epochs that the configuration sets.
     pub(crate) epochs_wanted: usize,
-    /// Of a finished stage, or of the latest checkpoint.
+    /// State of a finished stage, or of the latest checkpoint.
     pub(crate) state: Option<StageState>,
     pub(crate) epochs: Vec<EpochLine>,
     pub(crate) times: Vec<EpochTime>,
-    /// Lines of the metrics that cannot be read.
+    /// Number of lines of the metrics file that cannot be read.
     pub(crate) n_invalid_lines: usize,
-    /// Of a finished stage.
+    /// Buffer of a finished stage.
     pub(crate) buffer: Option<Result<Vec<BufferEntry>, String>>,
-    /// Whether the buffer samples lie in the run.
+    /// Whether the buffer samples are stored in the run.
     pub(crate) materialised: bool,
 }
 
@@ -99,7 +99,7 @@ impl RunHistory {
         })
     }
 
-    /// Name and strategy, for legends.
+    /// Name and strategy of the run, for legends.
     pub fn title(&self) -> String {
         match &self.strategy {
             Some(strategy) => format!("{} ({strategy})", self.name),
@@ -112,7 +112,8 @@ impl RunHistory {
         self.stages.iter().map(|stage| stage.label.as_str()).collect()
     }
 
-    /// Position of a stage by its label, from 0; of a modality that comes again and is named without its number, of its first.
+    /// Position of the stage with a label, from 0; of the first stage of a repeated modality that is named without its
+    /// number.
     pub fn colour_of(&self, label: &str) -> usize {
         self.stages.iter().position(|stage| stage.label == label).unwrap_or(self.stages.len())
     }
@@ -128,7 +129,7 @@ impl StageHistory {
         finished: Option<&StageState>,
     ) -> Result<Self> {
         let (epochs, n_invalid_lines) = read_epochs(&folder.file(RunLayout::METRICS));
-        // A checkpoint that is damaged is passed over when the run goes on; here it says nothing.
+        // A damaged checkpoint is skipped when the run continues, and ignored here.
         let running = if finished.is_none() { folder.running().unwrap_or_default() } else { None };
         let status = match (finished, &running, epochs.last()) {
             (Some(_), ..) => Status::Done,
@@ -158,23 +159,23 @@ impl StageHistory {
         })
     }
 
-    /// Seconds that its epochs took.
+    /// Seconds of the stage's epochs.
     pub fn seconds(&self) -> f64 {
         self.times.iter().map(|time| time.seconds).sum()
     }
 
-    /// Seconds of them in which learning waited for batches, and those in which that was measured.
+    /// Seconds in which training waited for batches, and seconds of the epochs in which waiting was measured.
     pub fn waited(&self) -> Option<(f64, f64)> {
         let measured = self.times.iter().filter_map(|time| Some((time.waited_seconds?, time.seconds)));
         measured.reduce(|(waited, all), (more, seconds)| (waited + more, all + seconds))
     }
 
-    /// Its own pretext loss by epoch.
+    /// Pretext loss of the stage's own modality, by epoch.
     pub fn pretext(&self) -> Vec<(f64, f64)> {
         self.curve("pretext", &self.label)
     }
 
-    /// A number of a map by epoch.
+    /// One entry of a map of the metrics, by epoch.
     pub fn curve(&self, field: &str, key: &str) -> Vec<(f64, f64)> {
         let value = |line: &EpochLine| Some((line.epoch as f64, *line.maps.get(field)?.get(key)?));
         self.epochs.iter().filter_map(value).collect()
@@ -192,14 +193,14 @@ fn evaluations(run: &Path) -> Vec<(String, Result<Scores, String>)> {
     found
 }
 
-/// The last parts of a path, for people.
+/// The last components of a path, for people.
 fn last_parts(path: &Path, n: usize) -> String {
     let whole = path.canonicalize().unwrap_or_else(|_| path.to_path_buf());
     let parts: Vec<_> = whole.components().map(|part| part.as_os_str().to_string_lossy().into_owned()).collect();
     parts[parts.len().saturating_sub(n)..].join("/")
 }
 
-/// Gives runs names that differ: as many folders above each as it takes.
+/// Gives all runs different names, with as many parent folders as needed.
 pub fn tell_apart(runs: &mut [RunHistory]) {
     for n in 1..6 {
         for run in runs.iter_mut() {
@@ -212,8 +213,8 @@ pub fn tell_apart(runs: &mut [RunHistory]) {
     }
 }
 
-/// The first line of each layer of an error and its hints in one line, without the folders that only this machine has: a report may
-/// be given away.
+/// The first line of each cause of an error and its hints, in one line, without the folders of this machine, since a
+/// report may be published.
 pub fn first_line(error: &anyhow::Error, folders: &[&Path]) -> String {
     let (mut caption, mut hints) = (Vec::new(), Vec::new());
     for layer in error.chain().map(ToString::to_string) {

@@ -12,7 +12,7 @@ use super::samples::{Origin, StageSamples};
 use super::section::{Section, gaps};
 use crate::numbers::percent;
 
-/// Name of what has no label, or one of many.
+/// Name of the group of samples without a label or with a rare one.
 const OTHER: &str = "other";
 
 pub(crate) fn section(
@@ -67,7 +67,7 @@ fn axis(number: usize, share: f64) -> String {
     format!("component {number} ({} of the variance)", percent(share))
 }
 
-/// All modalities.
+/// The map of all modalities.
 fn whole(
     run: &RunHistory,
     samples: &[Result<StageSamples, String>],
@@ -101,7 +101,7 @@ fn whole(
     Ok(Some(chart.draw()))
 }
 
-/// One modality by its labels; none without at least two of them.
+/// The map of one modality by its labels; `None` without at least two labels.
 fn by_label(title: &str, samples: &StageSamples, features: &StageFeatures) -> Option<Markup> {
     let labels: Vec<Option<&str>> = features.indices.iter().map(|&index| samples.label(index)).collect();
     let names = frequent(&labels);
@@ -128,7 +128,7 @@ fn by_label(title: &str, samples: &StageSamples, features: &StageFeatures) -> Op
     Some(Scatter { title: &title, x: &x, y: &y, colours, points: points.collect() }.draw())
 }
 
-/// The most frequent labels, of equals by name; one colour is left for the others.
+/// The most frequent labels, in equal cases by name. One colour is left for the others.
 fn frequent<'a>(labels: &[Option<&'a str>]) -> Vec<&'a str> {
     let mut counts: BTreeMap<&str, usize> = BTreeMap::new();
     for label in labels.iter().flatten() {

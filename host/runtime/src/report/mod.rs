@@ -1,8 +1,8 @@
-//! `medcoss report`: one page of everything that runs left behind, to be looked at rather than read.
+//! `medcoss report`: one page of curves, tables and images about runs.
 //!
-//! `history` reads folders, `samples` opens data, `passes` lets models work; each section is a file that draws from these. What
-//! is not there costs its section a line that says how to get it, never the report. A report says nothing of this machine and
-//! holds no time, so that the same runs give the same bytes.
+//! `history` reads folders, `samples` opens data, `passes` runs models; each section is a file that draws from these. A
+//! missing part leaves a line in its section that explains how to get it, and never fails the report. A report contains
+//! nothing of this machine and no time, so that the same runs give the same bytes.
 
 mod buffers;
 mod chart;
@@ -38,45 +38,45 @@ use crate::observer::{WorkObserver, WorkTracker};
 
 pub use page::MARK;
 
-/// How a report is made.
+/// Settings for making a report.
 pub struct Making<'a> {
-    /// Plugins of the stages.
+    /// Registry with the plugins of the stages.
     pub registry: &'a PluginRegistry,
     /// Folder that data paths are relative to.
     pub base: &'a Path,
-    /// Name of the device.
+    /// Name of the device that computes.
     pub device: &'a str,
-    /// Samples on a map.
+    /// Number of samples on a map.
     pub n_samples: usize,
-    /// Follows the progress.
+    /// Observer of the progress.
     pub observer: &'a dyn WorkObserver,
 }
 
-/// What a report shows of a run.
+/// Summary of one run in a report.
 #[derive(Debug, Serialize)]
 pub struct RunSummary {
-    /// Name of its folder.
+    /// Name of the run folder.
     pub name: String,
-    /// Its strategy, as its record has it.
+    /// Name of the strategy, as the run's record has it.
     pub strategy: Option<String>,
-    /// Stages that are finished.
+    /// Number of finished stages.
     pub stages_done: usize,
-    /// Sections of the page.
+    /// Summaries of the page's sections.
     pub sections: Vec<SectionSummary>,
 }
 
-/// One section.
+/// Summary of one section.
 #[derive(Debug, Serialize)]
 pub struct SectionSummary {
-    /// Its anchor in the page.
+    /// Anchor of the section in the page.
     pub id: &'static str,
-    /// Whether there is anything but lines about what is missing.
+    /// Whether the section shows more than notes about missing parts.
     pub shown: bool,
-    /// What is not shown, and how to get it.
+    /// Missing parts, and how to get them.
     pub missing: Vec<String>,
 }
 
-/// Samples, clusters and queries that are shown of a modality: fewer, the more runs share a page.
+/// Numbers of samples, clusters and queries to show for a modality. They decrease with the number of runs on a page.
 #[derive(Debug, Clone, Copy)]
 struct Detail {
     n_reconstructed: usize,
@@ -85,7 +85,7 @@ struct Detail {
 }
 
 impl Making<'_> {
-    /// The page, and what of each run is on it.
+    /// Makes the page, and summarises each run on it.
     pub fn make(&self, runs: &[RunHistory]) -> (String, Vec<RunSummary>) {
         let n = match runs.len() {
             1 => 4,

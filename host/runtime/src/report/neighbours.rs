@@ -1,4 +1,4 @@
-//! What a model takes for alike: some samples, each with its nearest by the cosine of features.
+//! Nearest neighbours: some samples, each with the samples of highest cosine similarity of features.
 
 use maud::{Markup, html};
 use medcoss_core::evaluation::nearest_by_cosine;
@@ -11,7 +11,7 @@ use super::samples::StageSamples;
 use super::section::{Section, gaps};
 use crate::numbers::short;
 
-/// Neighbours that are shown.
+/// Number of neighbours that are shown.
 const N_NEAREST: usize = 5;
 
 pub(crate) fn section(
@@ -43,7 +43,7 @@ pub(crate) fn section(
     Section { id: "neighbours", title: "Nearest neighbours", lead, body, gaps }
 }
 
-/// Rows that are spread over all of them.
+/// Row numbers of the query samples, evenly spaced.
 fn queries(n_rows: usize, n_queries: usize) -> impl Iterator<Item = usize> {
     let n_queries = n_queries.min(n_rows);
     (0..n_queries).map(move |nth| (2 * nth + 1) * n_rows / (2 * n_queries))

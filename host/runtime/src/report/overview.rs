@@ -1,4 +1,4 @@
-//! The run at a glance: its stages as a timeline, and what each of them came to.
+//! The run at a glance: its stages as a timeline, and the results of each.
 
 use maud::{Markup, html};
 
@@ -57,7 +57,7 @@ pub(crate) fn tile(name: &str, value: &str) -> Markup {
 
 fn timeline(run: &RunHistory) -> Markup {
     let total: f64 = run.stages.iter().map(StageHistory::seconds).sum();
-    // A stage that has not started has a width too.
+    // A stage that has not started also has a width.
     let width = |stage: &StageHistory| match total > 0.0 {
         true => (stage.seconds() / total).max(0.04),
         false => stage.epochs_wanted as f64,

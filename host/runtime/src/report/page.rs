@@ -1,4 +1,5 @@
-//! The page around the sections. One file, without scripts and without anything from elsewhere, which its policy forbids too.
+//! The page around the sections: one file without scripts and external resources, which its content security policy
+//! also forbids.
 
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 
@@ -6,14 +7,14 @@ use super::comparison;
 use super::history::RunHistory;
 use super::section::Section;
 
-/// Colours, columns and print.
+/// Style sheet with colours, columns and print layout.
 const STYLE: &str = include_str!("page.css");
-/// What a browser may do with the page: show it.
+/// Content security policy of the page, which allows nothing but to show it.
 const POLICY: &str = "default-src 'none'; img-src data:; style-src 'unsafe-inline'";
-/// By what a file is known as a report.
+/// Text that identifies a file as a report.
 pub const MARK: &str = concat!("medcoss report ", env!("CARGO_PKG_VERSION"));
 
-/// The whole page: the sections of every run, and before them the comparison of several.
+/// Draws the whole page: the sections of every run, preceded by the comparison of several runs.
 pub fn draw(runs: &[RunHistory], sections: &[Vec<Section>]) -> String {
     let title = match runs {
         [run] => format!("Run {}", run.title()),

@@ -1,4 +1,4 @@
-//! What a report has models do: fill in masked samples, and encode some of every modality.
+//! Forward passes for a report: reconstructions of masked samples, and features of some samples of every modality.
 
 use std::collections::HashSet;
 
@@ -13,38 +13,38 @@ use super::history::{RunHistory, StageHistory, first_line};
 use super::samples::StageSamples;
 use crate::observer::WorkTracker;
 
-/// Samples that are tried for every one that is shown: some may not be readable.
+/// Number of samples that are tried for every shown sample, since some may be unreadable.
 const TRIED: usize = 3;
 
 /// Features of some samples of a stage, by the latest model.
 pub(crate) struct StageFeatures {
-    /// `[indices.len(), width]`.
+    /// Features, `[indices.len(), width]`.
     pub values: Vec<f32>,
     pub width: usize,
-    /// Samples of the stage, ascending.
+    /// Indices of the samples in the stage's data, ascending.
     pub indices: Vec<u64>,
-    /// Whether a sample is in the stage's buffer.
+    /// Whether each sample is in the stage's buffer.
     pub kept: Vec<bool>,
 }
 
-/// Models of one run at work.
+/// The forward passes of one run's models.
 pub(crate) struct Passes<'a> {
     pub run: &'a RunHistory,
-    /// By stage.
+    /// Samples of each stage.
     pub samples: &'a [Result<StageSamples, String>],
     /// Name of the device.
     pub device: &'a str,
     pub work: &'a WorkTracker<'a>,
 }
 
-/// A model in memory.
+/// A loaded model with its configuration.
 struct StageModel {
     model: Model,
     config: ModelConfig,
 }
 
 impl StageModel {
-    /// The position of the samples' family, which must have room for their tokens.
+    /// Position of the samples' token family in the model, which must have room for their tokens.
     fn family_of(&self, samples: &StageSamples) -> Result<usize> {
         let source = &samples.source;
         let mut config = self.config.clone();
@@ -57,10 +57,10 @@ impl StageModel {
 }
 
 impl Passes<'_> {
-    /// Some samples of a stage, filled in by the decoder of the stage's own model.
+    /// Reconstructions of some samples of a stage by the stage's own model.
     ///
     /// # Errors
-    /// Why there are none, in one line.
+    /// The reason why there are no reconstructions, in one line.
     pub(crate) fn reconstructed(&self, stage: &StageHistory, n_shown: usize) -> Result<Vec<Reconstruction>, String> {
         let samples = self.samples[stage.number - 1].as_ref().map_err(Clone::clone)?;
         self.say(&format!("filling in {}", stage.label));
@@ -78,7 +78,7 @@ impl Passes<'_> {
         let tried = sample_without_replacement(&all, TRIED * n_shown, self.run.finished.config.seed, &place);
         let seed = self.run.finished.config.seed;
         let mut reconstructed = Vec::new();
-        // One by one: memory does not grow with the size of samples.
+        // Samples are read one by one, so that memory does not grow with their size.
         for index in tried {
             let device = device::by_name(self.device)?;
             reconstructed.extend(reconstruct_samples(&model.model, family, &samples.source, &[index], seed, &device)?);
@@ -92,11 +92,11 @@ impl Passes<'_> {
         Ok(reconstructed)
     }
 
-    /// Features of some samples of each stage by the latest model: a third of them kept ones, the rest drawn from the others. Of a stage
-    /// without any, why that is, in one line.
+    /// Features of some samples of each stage by the latest model: one third buffer samples, the rest drawn from the
+    /// others. In place of missing features, the reason in one line.
     pub(crate) fn features(&self, n_samples: usize) -> Vec<Result<StageFeatures, String>> {
         let in_words = |error| first_line(&error, &[&self.run.path]);
-        // Read once: every stage is encoded by the same model.
+        // The model is read once: it encodes the samples of every stage.
         let model = match self.samples.iter().any(Result::is_ok) {
             true => self.model(self.run.finished.states.len()).map_err(in_words),
             false => Err("there are no samples".into()),
@@ -135,7 +135,7 @@ impl Passes<'_> {
         ));
         chosen.sort_unstable();
         let selection = Subset::new(&samples.source, chosen.clone());
-        // A sample that cannot be read has no point; all may not be unreadable.
+        // An unreadable sample has no point on the map. At least one sample must be readable.
         let reading =
             LoaderOptions { num_workers: self.run.finished.config.data.num_workers, max_invalid_fraction: 0.5 };
         let device = device::by_name(self.device)?;
@@ -145,7 +145,7 @@ impl Passes<'_> {
         Ok(StageFeatures { values: found.values, width: found.width, indices, kept })
     }
 
-    /// The model after a stage, by its number from 1.
+    /// The model after a stage, by the stage's number from 1.
     fn model(&self, number: usize) -> Result<StageModel> {
         let stored = self.run.finished.model(Some(number))?;
         Ok(StageModel { model: stored.load(&device::by_name(self.device)?)?, config: stored.config })

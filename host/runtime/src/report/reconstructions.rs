@@ -1,4 +1,4 @@
-//! Masked samples and what the model filled in: images, and words.
+//! Masked samples and the model's reconstructions: images and text.
 
 use maud::{Markup, html};
 use medcoss_core::data::Dataset;
@@ -76,7 +76,7 @@ fn images(samples: &StageSamples, patches: &ReconstructedPatches, id: &str) -> R
     })
 }
 
-/// The original with every masked patch replaced by the mean of all values, whatever their unit: the model's input, for people.
+/// The input of the model as an image: the original with every masked patch replaced by the mean of all values.
 fn masked_input(patches: &ReconstructedPatches) -> Vec<f32> {
     let sum = patches.original.iter().map(|&value| f64::from(value)).sum::<f64>();
     let mean = sum / patches.original.len().max(1) as f64;

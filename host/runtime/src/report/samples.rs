@@ -1,4 +1,4 @@
-//! Samples of a run's finished stages: from the data, or those that the run kept.
+//! Samples of a run's finished stages, from the data or from the run's buffers.
 
 use std::path::{Path, PathBuf};
 
@@ -15,12 +15,12 @@ use crate::plugin_dataset::PluginDataset;
 use crate::stage_dataset::StageDataset;
 use crate::stage_plugin::{StagePlugin, plugins_of};
 
-/// Where a stage's samples were read from.
+/// Origin of a stage's samples.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Origin {
-    /// From the stage's data.
+    /// The stage's data.
     Data,
-    /// From the samples that the run kept.
+    /// The buffer samples in the run folder.
     Kept,
 }
 
@@ -28,16 +28,16 @@ pub(crate) enum Origin {
 pub(crate) struct StageSamples {
     pub source: StageDataset,
     pub origin: Origin,
-    /// Folders of this machine, which messages do not name.
+    /// Folders of this machine, which messages omit.
     folders: Vec<PathBuf>,
 }
 
 impl StageSamples {
-    /// Opens the data, or where they are not there the samples that the run kept; without the plugin, the tokens of those. Nothing is
-    /// written.
+    /// Opens the data of a stage, or where they are missing the buffer samples in the run; without the plugin, the
+    /// tokens of those. Nothing is written.
     ///
     /// # Errors
-    /// Why there are none, in one line without folders of this machine.
+    /// The reason why there are no samples, in one line without folders of this machine.
     pub(crate) fn open(
         run: &RunHistory,
         stage: &StageHistory,
@@ -61,7 +61,7 @@ impl StageSamples {
         registry: &PluginRegistry,
         base: &Path,
     ) -> Result<(StageDataset, Origin)> {
-        // By stage, so that one plugin that is missing or changed does not take the others away.
+        // Plugins are loaded by stage, so that a missing or changed plugin does not hide the other stages.
         let section = run.finished.config.stages[stage.number - 1].clone();
         let alone = RunConfig { stages: vec![section.clone()], ..run.finished.config.clone() };
         let plugin = plugins_of(&alone, registry, Some(&run.path))?.swap_remove(0);
@@ -91,7 +91,7 @@ impl StageSamples {
         }
     }
 
-    /// One sample as it is, small.
+    /// One sample without augmentation, as a small exhibit.
     ///
     /// # Errors
     /// A sample that cannot be read or shown.
@@ -107,10 +107,10 @@ impl StageSamples {
         self.rendered(tokens, frame)
     }
 
-    /// Tokens as the plugin shows them.
+    /// Tokens as the plugin renders them.
     ///
     /// # Errors
-    /// A plugin that does not, or fails.
+    /// A plugin that does not render tokens, or fails.
     pub(crate) fn rendered(&self, tokens: Tokens<'_>, frame: Frame) -> Result<Exhibit, String> {
         match self.source.render(tokens) {
             Ok(Some(rendered)) => Exhibit::of(rendered, frame),
@@ -119,7 +119,7 @@ impl StageSamples {
         }
     }
 
-    /// What the map and the neighbours tell of a sample.
+    /// Caption of a sample on the map and among neighbours.
     pub(crate) fn caption(&self, index: u64) -> String {
         let id = &self.source.ids()[index as usize];
         match self.label(index) {

@@ -1,4 +1,4 @@
-//! Scores of downstream tasks after each stage, and what they say of forgetting.
+//! Scores of downstream tasks after each stage, with forgetting and transfer.
 
 use maud::{Markup, html};
 use medcoss_core::evaluation::{EvaluatedStage, Score, Scores, TaskSummary, Transfer};
@@ -50,7 +50,7 @@ pub(crate) fn transfer(figures: &Transfer) -> Markup {
     }
 }
 
-/// How good a score is among those of its column, from 0 to 1.
+/// Relative position of a score between the worst (0) and the best (1) of its column.
 fn goodness(scores: &Scores, task: &TaskSummary, value: f64) -> f64 {
     let column = scores.stages.iter().filter_map(|stage| scores.primary(stage.stage, task)).map(|score| score.value);
     let (low, high) =
@@ -108,7 +108,7 @@ pub(crate) fn metric(task: &TaskSummary) -> String {
     format!("{}{arrow}", task.primary_metric.replace('_', " "))
 }
 
-/// The matrix column by column as curves; tasks of one metric share a chart.
+/// Curves of the score matrix by stage; tasks with the same metric share a chart.
 fn after_stages(scores: &Scores) -> Markup {
     let mut metrics: Vec<String> = scores.tasks.iter().map(metric).collect();
     metrics.dedup();

@@ -1,17 +1,17 @@
-//! A section of a report: what it shows, and what is missing of it and how to get that.
+//! A section of a report: its content, and notes on missing parts.
 
 use maud::{Markup, html};
 
-/// One section of a run.
+/// One section of a report about a run.
 pub(crate) struct Section {
-    /// Its name in links and in the summary.
+    /// Id of the section in links and in the summary.
     pub id: &'static str,
     pub title: &'static str,
-    /// What a reader has to know to read it.
+    /// Introduction for readers of the section.
     pub lead: &'static str,
-    /// What is shown; none when nothing is there to show.
+    /// Content of the section; `None` when no part can be shown.
     pub body: Option<Markup>,
-    /// What is missing, a line each.
+    /// Missing parts, one line for each.
     pub gaps: Vec<String>,
 }
 
@@ -29,13 +29,13 @@ impl Section {
         }
     }
 
-    /// Where links lead to.
+    /// Target of links to the section.
     pub(crate) fn anchor(&self, run: usize) -> String {
         format!("run{}-{}", run + 1, self.id)
     }
 }
 
-/// Lines that say the same of several stages, once: `text, ct: the reason`.
+/// Notes about missing parts, with stages of the same reason in one line: `text, ct: the reason`.
 pub(crate) fn gaps<'a>(missing: impl Iterator<Item = (&'a str, &'a str)>) -> Vec<String> {
     let mut by_reason: Vec<(&str, Vec<&str>)> = Vec::new();
     for (stage, reason) in missing {

@@ -1,4 +1,5 @@
-//! `metrics.jsonl` and `timing.jsonl` as series, whatever they hold: numbers that later versions add show without being known here.
+//! Series from `metrics.jsonl` and `timing.jsonl`. Fields are not fixed: metrics that later versions add are shown as
+//! well.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -6,24 +7,24 @@ use std::path::Path;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
-/// Fields that say where a line belongs.
+/// Fields that give the position of a line.
 const PLACE: [&str; 4] = ["stage", "modality", "epoch", "step"];
 
-/// Numbers of one epoch.
+/// Metrics of one epoch.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub(crate) struct EpochLine {
-    /// From 1.
+    /// Number of the epoch, from 1.
     pub epoch: usize,
-    /// Batches seen in the stage.
+    /// Number of batches since the start of the stage.
     pub step: u64,
-    /// Numbers by field: `learning_rate`.
+    /// Scalar metrics by field, such as `learning_rate`.
     pub scalars: BTreeMap<String, f64>,
-    /// Numbers by field and modality: `pretext`, `distillation`.
+    /// Metrics by field and modality, such as `pretext` and `distillation`.
     pub maps: BTreeMap<String, BTreeMap<String, f64>>,
 }
 
-/// What a stage's `metrics.jsonl` says so far; empty without one. Lines that cannot be read (the last one of a run that was
-/// killed) are counted and left out.
+/// Reads a stage's `metrics.jsonl`; empty if the file is missing. Invalid lines (such as the last line of a run that
+/// was killed) are counted and skipped.
 pub(crate) fn read_epochs(path: &Path) -> (Vec<EpochLine>, usize) {
     let (lines, n_invalid): (Vec<Value>, usize) = read_lines(path);
     let epochs: Vec<EpochLine> = lines.iter().filter_map(epoch_line).collect();
@@ -54,7 +55,7 @@ fn epoch_line(line: &Value) -> Option<EpochLine> {
     Some(read)
 }
 
-/// Names of all fields of maps, `pretext` and `distillation` first.
+/// Names of all fields that hold maps, `pretext` and `distillation` first.
 pub(crate) fn map_fields<'a>(lines: impl Iterator<Item = &'a EpochLine>) -> Vec<String> {
     let found: BTreeSet<&str> = lines
         .flat_map(|line| line.maps.iter())
@@ -66,7 +67,7 @@ pub(crate) fn map_fields<'a>(lines: impl Iterator<Item = &'a EpochLine>) -> Vec<
     known.chain(rest).map(String::from).collect()
 }
 
-/// Names of all fields that are one number, `learning_rate` first.
+/// Names of all fields that hold one number, `learning_rate` first.
 pub(crate) fn scalar_fields<'a>(lines: impl Iterator<Item = &'a EpochLine>) -> Vec<String> {
     let found: BTreeSet<&str> = lines.flat_map(|line| line.scalars.keys()).map(String::as_str).collect();
     let known = ["learning_rate"].into_iter().filter(|name| found.contains(name));

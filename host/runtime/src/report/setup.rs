@@ -1,4 +1,4 @@
-//! What the run was made of: plugins with their digests, configuration with every default.
+//! The setup of the run: plugins with their digests, and the configuration with every default.
 
 use maud::{Markup, html};
 

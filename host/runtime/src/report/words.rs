@@ -1,7 +1,7 @@
-//! Words that were masked, and what the model put in their places.
+//! Masked words and the model's predictions for them.
 //!
-//! How tokens become text only the plugin knows. The text of one token is what it adds to the text of all tokens before it, so blanks
-//! and parts of words come out as the plugin writes them.
+//! Only the plugin can render tokens as text. The text of one token is the difference that it makes to the text of all
+//! tokens before it, so blanks and word pieces appear as the plugin writes them.
 
 use maud::{Markup, html};
 use medcoss_core::pretext::{PredictedTokens, Prediction};
@@ -10,12 +10,12 @@ use medcoss_plugin_host::{Rendered, Tokens};
 use super::samples::StageSamples;
 use crate::numbers::percent;
 
-/// A stretch of text with a prediction in it, or without.
+/// A piece of text with or without a prediction.
 #[derive(Debug, Clone, PartialEq)]
 struct Piece {
-    /// What the token adds to the text.
+    /// Text that the token adds.
     text: String,
-    /// What the prediction would have added, and its probability.
+    /// Text that the prediction would have added, and its probability.
     prediction: Option<(String, f32)>,
     right: bool,
 }
@@ -41,7 +41,7 @@ pub(crate) fn draw(samples: &StageSamples, predicted: &PredictedTokens, id: &str
     })
 }
 
-/// How predictions are drawn.
+/// The legend for predicted words.
 pub(crate) fn key() -> Markup {
     html! {
         p.key { ins { "right" } " " span.wrong { del { "wrong prediction" } b { "what stood there" } } " Point at a word for its probability." }
@@ -95,7 +95,7 @@ fn pieces(
     Ok(pieces)
 }
 
-/// What a text has beyond its beginning in common with another.
+/// The part of a text after its common beginning with another text.
 fn added(before: &str, text: &str) -> String {
     let common: usize = before
         .chars()
@@ -110,7 +110,7 @@ fn added(before: &str, text: &str) -> String {
 mod tests {
     use super::*;
 
-    /// A tokeniser of five tokens: padding, begin, words, and an ending that is part of the word before.
+    /// A tokeniser of five tokens: padding, begin, words, and a suffix of the previous word.
     fn render(ids: &[i32]) -> Result<String, String> {
         let mut text = String::new();
         for id in ids {

@@ -17,21 +17,22 @@ use crate::arguments::{PluginArgs, ResultArgs};
 use crate::failure::Failure;
 use crate::tables::Table;
 
-/// Samples in a batch.
+/// Number of samples in a batch.
 const N_SAMPLES: usize = 8;
 
 /// Measure the cost of calling a plugin in a shared library
 ///
-/// Fills batches of 3 x 224 x 224 samples with the plugin `xray` in three ways: its Rust code linked into this program and
-/// called directly; the same code in its shared library, through the contract's `fill`; and that with the host's own checks
-/// of every answer. The ways take turns, with the same samples and seeds, and what they deliver is compared bit by bit.
+/// The command fills batches of 3 x 224 x 224 samples with the plugin `xray` in three ways: directly through its Rust
+/// code linked into this program; through its shared library by the contract's `fill`; and through the library with the
+/// host's own checks of every answer. The ways alternate, with the same samples and seeds, and their samples are
+/// compared bit by bit.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   medcoss bench boundary
   medcoss bench boundary --repetitions 31 --json
   medcoss bench boundary --plugin-dir target/release/deps")]
 pub(crate) struct Boundary {
-    /// Batches that are measured in each way
+    /// Number of batches to measure in each way
     #[arg(long, value_name = "N", default_value_t = 101, value_parser = clap::value_parser!(u32).range(9..=10_000))]
     repetitions: u32,
     #[command(flatten)]
@@ -49,11 +50,11 @@ struct Report {
     batch_size: usize,
     repetitions: u32,
     optimised: bool,
-    /// Seconds for a batch, by way.
+    /// Median duration of a batch in seconds, by way.
     median_seconds: Medians,
-    /// Through the contract over directly; 1 is no cost at all.
+    /// Time through the contract divided by the direct time; 1 means no cost.
     ratio: f64,
-    /// With the host's checks over directly.
+    /// Time with the host's checks divided by the direct time.
     ratio_with_checks: f64,
 }
 
@@ -64,7 +65,7 @@ struct Medians {
     boundary_with_checks: f64,
 }
 
-/// A dataset of the library behind the bare table.
+/// A dataset of the library, called through the bare function table.
 struct Bare {
     table: &'static PluginTable,
     handle: DatasetHandle,
@@ -103,7 +104,7 @@ impl Boundary {
         let folder = tempfile::tempdir().map_err(Failure::internal)?;
         let base = folder.path().to_path_buf();
         let made = plugin.synthesise(&Synthesise { folder: base.clone(), n_samples: N_SAMPLES, seed: 7 })?;
-        // Default options, which give the shape that the paper trains with.
+        // The default options give the shape of the paper's training.
         let open = Open { base, data: made.data, options: serde_json::json!({}), assets: None };
         let request =
             OpenRequest { base: open.base.clone(), data: open.data.clone(), options: Options::default(), assets: None };
@@ -121,7 +122,7 @@ impl Boundary {
         let mut seconds = [const { Vec::new() }; 3];
         for round in 0..N_WARM_UP + self.repetitions as usize {
             let seeds: Vec<u64> = indices.iter().map(|index| index + 1000 * round as u64).collect();
-            // Each way comes first as often as last.
+            // Each way is first as often as it is last.
             for turn in 0..3 {
                 let way = (round + turn) % 3;
                 let [(tokens, mask), (other_tokens, other_mask)] = &mut sets;
@@ -191,7 +192,7 @@ fn opened(library: &Path, open: &Open) -> Result<Bare, Failure> {
     Ok(Bare { table, handle })
 }
 
-/// What the export macro does without the contract: zeroes the buffers and loads sample after sample.
+/// Fills a batch as the export macro does, without the contract: zeroes the buffers and loads sample after sample.
 fn fill_directly(
     dataset: &impl Dataset,
     seeds: &[u64],

@@ -17,9 +17,9 @@ use crate::tables::Table;
 
 /// Measure k-means, which selects the samples of buffers
 ///
-/// Clusters the points of a file (float32, row by row, as numpy's tofile writes them), or Gaussian blobs: as many overlapping blobs as
-/// clusters. The initialisation (k-means||) and the iterations of Lloyd's algorithm are timed separately.
-/// tests/compare/kmeans.py does the same with scikit-learn and faiss.
+/// The command clusters the points of a file (float32, row by row, as numpy's tofile writes them), or Gaussian blobs:
+/// as many overlapping blobs as clusters. It times the initialisation (k-means||) and the iterations of Lloyd's
+/// algorithm separately. tests/compare/kmeans.py does the same with scikit-learn and faiss.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   medcoss bench kmeans --points 20000 --dims 768 --clusters 200
@@ -32,13 +32,13 @@ pub(crate) struct KMeans {
     /// Number of points
     #[arg(long, value_name = "N", default_value_t = 20_000, value_parser = clap::value_parser!(u32).range(1..))]
     points: u32,
-    /// Values of a point
+    /// Number of values of a point
     #[arg(long, value_name = "N", default_value_t = 768, value_parser = clap::value_parser!(u32).range(1..=65_536))]
     dims: u32,
-    /// Number of centres
+    /// Number of clusters
     #[arg(long, value_name = "N", default_value_t = 200, value_parser = clap::value_parser!(u32).range(1..))]
     clusters: u32,
-    /// Most iterations of Lloyd's algorithm [default: until no point changes its cluster]
+    /// Largest number of iterations of Lloyd's algorithm [default: until no point changes its cluster]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=100_000))]
     iterations: Option<u32>,
     /// Use mini-batch k-means
@@ -47,7 +47,7 @@ pub(crate) struct KMeans {
     /// Seed of the initialisation and of the blobs
     #[arg(long, value_name = "N", default_value_t = 0)]
     seed: u64,
-    /// Whole runs that are measured
+    /// Number of complete runs to measure
     #[arg(long, value_name = "N", default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..=1000))]
     runs: u32,
     #[command(flatten)]
@@ -66,17 +66,17 @@ struct Report {
     n_clusters: usize,
     runs: u32,
     optimised: bool,
-    /// Wall-clock seconds of a whole run.
+    /// Wall-clock seconds of a complete run.
     median_seconds: f64,
     /// Wall-clock seconds of the initialisation.
     initialisation_seconds: f64,
     /// Wall-clock seconds of an iteration of Lloyd's algorithm.
     iteration_seconds: f64,
-    /// Iterations until no point changed its cluster, or as many as were allowed.
+    /// Number of iterations until no point changed its cluster, or the largest allowed number.
     iterations: usize,
     /// Mean squared distance of a point to the centre of its cluster.
     inertia_per_point: f64,
-    /// Of the whole process.
+    /// Largest resident memory of the process, in bytes.
     peak_rss_bytes: Option<u64>,
 }
 
@@ -94,7 +94,7 @@ impl KMeans {
         };
         let device = medcoss_core::device::by_name(&self.device.name)?;
         let (mut whole, mut initialisations, mut iterations, mut found) = (Vec::new(), Vec::new(), Vec::new(), None);
-        // One run more, to warm up.
+        // One additional run warms up.
         for run in 0..=self.runs {
             let began = Instant::now();
             let mut marks = Vec::new();

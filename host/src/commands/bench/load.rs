@@ -1,4 +1,5 @@
-//! `medcoss bench load`: how fast samples come from their files, through the plugin, to the buffers that training reads.
+//! `medcoss bench load`: the speed of loading samples from their files, through the plugin, into the buffers that
+//! training reads.
 
 use std::time::Instant;
 
@@ -20,12 +21,12 @@ use crate::tables::Table;
 /// Seed of the order in which samples are read.
 const ORDER_SEED: u64 = 7;
 
-/// Measure how fast samples of data are loaded
+/// Measure how fast samples are loaded
 ///
-/// Fills batches in the training view, as training does: files are decoded, augmented, tokenised and masked by the plugin, and its
-/// answers are checked by the host. Samples are read in a random order, the same for each iteration, with other seeds each time.
-/// After three iterations to warm up, --iterations are measured; numbers of threads take turns in them. Only the first reading
-/// waits for the disk: what is measured is the work.
+/// The command fills batches in the training view, as training does: the plugin decodes, augments, tokenises and masks
+/// the samples, and the host checks its answers. Samples are read in a random order, the same for each iteration, with
+/// new seeds each time. After three iterations to warm up, --iterations are measured; the numbers of threads alternate.
+/// Only the first iteration reads from the disk; the others measure decoding and preparation.
 ///
 /// Volumes that fit into the plugin's `cache_mb` are decoded once and kept; --set cache_mb=0 measures their decoding.
 #[derive(Debug, Args)]
@@ -36,16 +37,16 @@ const ORDER_SEED: u64 = 7;
 pub(crate) struct Load {
     #[command(flatten)]
     data: DataArgs,
-    /// Samples in an iteration; where there are fewer, they come again
+    /// Number of samples in an iteration; a smaller dataset is repeated
     #[arg(long, value_name = "N", default_value_t = 64, value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
     samples: u32,
-    /// Samples in a batch
+    /// Number of samples in a batch
     #[arg(long, value_name = "N", default_value_t = 8, value_parser = clap::value_parser!(u32).range(1..=65_536))]
     batch: u32,
     /// Numbers of threads to measure with
     #[arg(long, value_name = "N,...", value_delimiter = ',', default_value = "1", value_parser = clap::value_parser!(u32).range(1..=1024))]
     threads: Vec<u32>,
-    /// Iterations that are measured with each number of threads
+    /// Number of iterations to measure with each number of threads
     #[arg(long, value_name = "N", default_value_t = 9, value_parser = clap::value_parser!(u32).range(5..=10_000))]
     iterations: u32,
     #[command(flatten)]
@@ -60,30 +61,31 @@ struct Report {
     plugin: String,
     location: String,
     modality: String,
-    /// Samples that the data have.
+    /// Number of samples in the data.
     n_samples: usize,
-    /// Samples in an iteration.
+    /// Number of samples in an iteration.
     samples: usize,
     batch_size: usize,
     iterations: u32,
     optimised: bool,
     /// Wall-clock seconds of an iteration with the first number of threads.
     median_seconds: f64,
-    /// With the same.
+    /// Samples per second with the first number of threads.
     samples_per_second: f64,
     by_threads: Vec<OfThreads>,
-    /// Samples a second grow as threads to the power of this: 1 when each thread adds as much as the first. With one number of
-    /// threads there is none.
+    /// Exponent of the growth of samples per second with the number of threads: 1 for linear scaling; `None` with a
+    /// single number of threads.
     scaling_exponent: Option<f64>,
 }
 
-/// Medians over the iterations with a number of threads.
+/// Median durations over the iterations with one number of threads.
 #[derive(Debug, Serialize)]
 struct OfThreads {
     threads: u32,
-    /// Of the wall clock.
+    /// Median wall-clock seconds of an iteration.
     median_seconds: f64,
-    /// Of all cores together, in user and system mode: little changed by what else the machine does.
+    /// Median seconds of all cores together, in user and system mode, which other programs on the machine change
+    /// little.
     median_cpu_seconds: f64,
     samples_per_second: f64,
     samples_per_second_and_thread: f64,
@@ -137,7 +139,7 @@ impl Load {
         Ok(medians.collect())
     }
 
-    /// Fills all batches, a thread a buffer; threads take batches by turns, as the loader's do.
+    /// Fills all batches with one thread for each buffer. Threads take batches in turn, as the loader's threads do.
     fn fill(&self, source: &PluginDataset, indices: &[u64], first_seed: u64, buffers: &mut [RawBatch]) -> Result<()> {
         let n_threads = buffers.len();
         let size = self.batch as usize;
@@ -165,14 +167,14 @@ impl Load {
     }
 }
 
-/// Which samples an iteration reads: all in a random order, again and again, as many as are asked for.
+/// Indices of the samples that an iteration reads: all in a random order, repeated up to the requested number.
 fn order(n_samples: usize, n_wanted: usize) -> Vec<u64> {
     let mut indices: Vec<u64> = (0..n_samples as u64).collect();
     indices.shuffle(&mut ChaCha8Rng::seed_from_u64(ORDER_SEED));
     indices.into_iter().cycle().take(n_wanted).collect()
 }
 
-/// Seconds that this process has used so far, of all cores.
+/// CPU seconds that this process has used so far, over all cores.
 fn cpu_seconds() -> Result<f64> {
     let usage = getrusage(UsageWho::RUSAGE_SELF)?;
     let seconds =
@@ -180,7 +182,7 @@ fn cpu_seconds() -> Result<f64> {
     Ok(seconds.iter().sum())
 }
 
-/// Slope of the logarithm of samples a second on that of threads, by least squares.
+/// Slope of the logarithm of samples per second over the logarithm of the number of threads, by least squares.
 fn exponent(by_threads: &[OfThreads]) -> Option<f64> {
     let n = by_threads.len() as f64;
     let x = by_threads.iter().map(|of| f64::from(of.threads).ln());

@@ -1,5 +1,5 @@
-//! `medcoss bench`: what parts of the program cost on this machine. One file a measurement, with its arguments, its report
-//! and `run`; what they share is here.
+//! `medcoss bench`: the cost of parts of the program on this machine. Each measurement is a file with its arguments,
+//! its report and `run`; shared code is here.
 
 #[cfg(feature = "builtin")]
 mod boundary;
@@ -11,10 +11,10 @@ use clap::Subcommand;
 
 use crate::failure::Failure;
 
-/// Repetitions before anything is measured: files come into the system's cache, memory to the allocator.
+/// Number of repetitions before the measurement, which warm up the system's file cache and the allocator.
 const N_WARM_UP: usize = 3;
 
-/// Measure what parts of the program cost on this machine
+/// Measure the speed of parts of the program on this machine
 #[derive(Debug, Subcommand)]
 pub(crate) enum Bench {
     #[cfg(feature = "builtin")]
@@ -37,13 +37,14 @@ impl Bench {
     }
 }
 
-/// Of an odd number of values the one in the middle, of an even number the upper one of the two. There is at least one.
+/// The median of an odd number of values, the upper one of the two middle values of an even number. There is at least
+/// one value.
 fn median(mut values: Vec<f64>) -> f64 {
     values.sort_by(f64::total_cmp);
     values[values.len() / 2]
 }
 
-/// Whether the compiler's optimisations are off, as a part of a sentence.
+/// Note that the compiler's optimisations are off, as a part of a sentence.
 fn built() -> &'static str {
     if cfg!(debug_assertions) { "; this build is not fully optimised" } else { "" }
 }

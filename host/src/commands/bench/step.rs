@@ -1,4 +1,4 @@
-//! `medcoss bench step`: what one training step costs, without reading any data.
+//! `medcoss bench step`: the cost of one training step without reading data.
 
 use std::time::Instant;
 
@@ -17,8 +17,9 @@ use crate::tables::Table;
 
 /// Measure one training step of masked modelling
 ///
-/// Forward, backward and update on random samples, as in training: the encoder on the visible tokens, the decoder on all.
-/// After three steps to warm up, --steps are measured. tests/compare/step.py does the same in PyTorch.
+/// One step is forward pass, backward pass and update on random samples, as in training: the encoder on the visible
+/// tokens, the decoder on all. After three steps to warm up, --steps are measured. tests/compare/step.py does the same
+/// in PyTorch.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   medcoss bench step --preset vit-base --batch 8
@@ -26,28 +27,28 @@ use crate::tables::Table;
   medcoss bench step --preset vit-base --batch 8 --tokens 512 --token-values 4096
   medcoss bench step --preset vit-base --batch 256 --device cuda --precision bfloat16")]
 pub(crate) struct Step {
-    /// Sizes of the model
+    /// Preset of the model's sizes
     #[arg(long, value_name = "PRESET", default_value = "vit-tiny", value_parser = preset)]
     preset: Preset,
-    /// Samples in a batch
+    /// Number of samples in a batch
     #[arg(long, value_name = "N", default_value_t = 8, value_parser = clap::value_parser!(u32).range(1..=65_536))]
     batch: u32,
-    /// Tokens of a sample
+    /// Number of tokens in a sample
     #[arg(long, value_name = "N", default_value_t = 196, value_parser = clap::value_parser!(u32).range(2..=65_536))]
     tokens: u32,
-    /// Values of a token
+    /// Number of values of a token
     #[arg(long, value_name = "N", default_value_t = 768, value_parser = clap::value_parser!(u32).range(1..=1_048_576))]
     token_values: u32,
-    /// Share of the tokens that are masked
+    /// Fraction of masked tokens
     #[arg(long, value_name = "RATIO", default_value_t = 0.75)]
     mask_ratio: f64,
-    /// Layers of the encoder, in place of the preset's
+    /// Number of layers of the encoder, in place of the preset's
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1024))]
     layers: Option<u32>,
-    /// Numbers in which products are computed: float32 or bfloat16
+    /// Number format of matrix products: float32 or bfloat16
     #[arg(long, value_name = "NUMBERS", default_value = "float32", value_parser = precision)]
     precision: Precision,
-    /// Steps that are measured
+    /// Number of steps to measure
     #[arg(long, value_name = "N", default_value_t = 7, value_parser = clap::value_parser!(u32).range(5..=10_000))]
     steps: u32,
     #[command(flatten)]
@@ -73,9 +74,9 @@ struct Report {
     /// Wall-clock seconds of a step.
     median_seconds: f64,
     samples_per_second: f64,
-    /// Of the whole process.
+    /// Largest resident memory of the process, in bytes.
     peak_rss_bytes: Option<u64>,
-    /// Loss before the last step.
+    /// Loss of the last step, before its update.
     loss: f32,
 }
 

@@ -1,18 +1,18 @@
-//! Bars of two parts, from the left to the right.
+//! Charts of stacked bars.
 
 use maud::{Markup, html};
 
 use super::scale::Scale;
 use super::{BOTTOM, HEIGHT, LEFT, RIGHT, TOP, WIDTH, colour, figure, place};
 
-/// One bar: the lower and the upper part, and what is caption of it.
+/// A chart of stacked bars with a lower and an upper part.
 pub(crate) struct Bars<'a> {
     pub title: &'a str,
     pub x: &'a str,
     pub y: &'a str,
     /// Colours of the parts in the palette, with their names.
     pub parts: [(usize, &'a str); 2],
-    /// Lower part, upper part, tooltip.
+    /// Bars: height of the lower part, height of the upper part, tooltip.
     pub bars: Vec<(f64, f64, String)>,
 }
 

@@ -1,4 +1,4 @@
-//! Values with their intervals, one under the other.
+//! Charts of values with confidence intervals, one below the other.
 
 use maud::{Markup, html};
 
@@ -6,12 +6,12 @@ use super::scale::Scale;
 use super::{BOTTOM, LEFT, RIGHT, TOP, WIDTH, colour, figure, legend, mark, place};
 use crate::numbers::short;
 
-/// Height of a row.
+/// Height of a row in units of the chart.
 const ROW: f64 = 24.0;
-/// Room for the value at the end of a row.
+/// Width in units of the chart for the value at the end of a row.
 const VALUE: f64 = 48.0;
 
-/// A value between two ends.
+/// A value with its confidence interval.
 pub(crate) struct Interval {
     pub name: String,
     pub colour: usize,
@@ -20,7 +20,7 @@ pub(crate) struct Interval {
     pub high: f64,
 }
 
-/// Rows of intervals.
+/// A chart of values with intervals, one in each row.
 pub(crate) struct Intervals<'a> {
     pub title: &'a str,
     pub x: &'a str,

@@ -1,4 +1,4 @@
-//! Curves: one line a series.
+//! Line charts, one line for each series.
 
 use maud::{Markup, html};
 
@@ -6,36 +6,36 @@ use super::scale::Scale;
 use super::{BOTTOM, HEIGHT, LEFT, N_COLOURS, RIGHT, TOP, WIDTH, colour, figure, legend, mark, place};
 use crate::numbers::short;
 
-/// Points of a line that are drawn at most; of more every second, third and so on is.
+/// Largest number of points that are drawn of a line; longer lines are thinned evenly.
 const MOST_POINTS: usize = 400;
-/// Points of a line that have a mark and a tooltip at most.
+/// Largest number of points of a line with a mark and a tooltip.
 const MOST_MARKS: usize = 40;
-/// Width in units from which a band has room for its name.
+/// Smallest width in units from which a band shows its name.
 const NAMED_FROM: f64 = 34.0;
 
-/// A line.
+/// A series of points, drawn as one line.
 pub(crate) struct Series {
     pub name: String,
-    /// In the palette.
+    /// Position of the series' colour in the palette.
     pub colour: usize,
-    /// Ascending.
+    /// Points by ascending x.
     pub points: Vec<(f64, f64)>,
 }
 
-/// A stretch of the x axis that belongs together, as a stage of a run.
+/// A range of the x axis, such as a stage of a run.
 pub(crate) struct Band {
     pub name: String,
     pub from: f64,
     pub to: f64,
 }
 
-/// A chart of lines.
+/// A line chart of several series.
 pub(crate) struct LineChart<'a> {
     pub title: &'a str,
     /// Names of the axes, with units.
     pub x: &'a str,
     pub y: &'a str,
-    /// Whether values of very different size may be drawn on a logarithmic scale.
+    /// Whether values of very different magnitude may be drawn on a logarithmic scale.
     pub may_be_logarithmic: bool,
     pub bands: Vec<Band>,
     pub series: Vec<Series>,
@@ -69,7 +69,7 @@ impl LineChart<'_> {
 fn draw_band(band: &Band, at: usize, x: &Scale) -> Markup {
     let (from, to) = (x.place(band.from), x.place(band.to));
     let shade = if at.is_multiple_of(2) { "even" } else { "odd" };
-    // About seven units a letter.
+    // A letter takes about seven units.
     let fits = to - from >= NAMED_FROM.max(6.5 * band.name.chars().count() as f64);
     html! {
         rect.band.(shade) x=(place(from)) y=(place(TOP)) width=(place((to - from).max(0.0))) height=(place(HEIGHT - BOTTOM - TOP)) {

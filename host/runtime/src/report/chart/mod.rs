@@ -1,7 +1,7 @@
-//! Charts as SVG inside of the page. Own code, since the plot crates draw fixed colours and fonts: here both follow the page (light, dark,
-//! print), and every mark carries its values as a tooltip and for screen readers.
+//! Charts as SVG in the page. Plot crates draw fixed colours and fonts. Here both follow the page (light, dark, print),
+//! and every mark has its values as a tooltip and for screen readers.
 //!
-//! All charts have one size, so that text is as large in one as in the next; the page lays them out in columns.
+//! All charts have one size, so that their text has one size; the page lays them out in columns.
 
 mod bars;
 mod intervals;
@@ -16,19 +16,19 @@ pub(crate) use scatter::{Point, Scatter};
 
 use maud::{Markup, html};
 
-/// Colours of the palette; later ones come again from the front, with dashes or other marks.
+/// Number of colours in the palette. Later series repeat the colours with dashes or other marks.
 pub(crate) const N_COLOURS: usize = 8;
 
-/// Size of a chart in its own units.
+/// Width of a chart in units of its own.
 const WIDTH: f64 = 420.0;
 const HEIGHT: f64 = 250.0;
-/// Room for the axes: left, right, top, bottom.
+/// Margins for the axes: left, right, top, bottom.
 const LEFT: f64 = 54.0;
 const RIGHT: f64 = 12.0;
 const TOP: f64 = 12.0;
 const BOTTOM: f64 = 42.0;
 
-/// Class of a colour of the palette.
+/// CSS class of a colour of the palette.
 pub(crate) fn colour(at: usize) -> String {
     format!("c{}", at % N_COLOURS)
 }
@@ -44,7 +44,7 @@ fn figure(title: &str, height: f64, legend: Markup, drawing: Markup) -> Markup {
     }
 }
 
-/// Names beside their colours, for charts with more than one.
+/// The legend of a chart with more than one colour.
 fn legend<'a>(entries: impl Iterator<Item = (&'a str, usize)>) -> Markup {
     let entries: Vec<_> = entries.collect();
     html! {
@@ -58,12 +58,12 @@ fn legend<'a>(entries: impl Iterator<Item = (&'a str, usize)>) -> Markup {
     }
 }
 
-/// A mark of a colour, as charts draw it.
+/// A mark in a colour, as in charts, for legends.
 pub(crate) fn key(at: usize) -> Markup {
     html! { svg.key viewBox="0 0 14 14" aria-hidden="true" { (mark(at, 7.0, 7.0, 5.0)) } }
 }
 
-/// A mark whose shape differs with its colour, so that neither has to be caption alone.
+/// A mark whose shape differs with its colour, so that the colour alone carries no information.
 fn mark(at: usize, x: f64, y: f64, size: f64) -> Markup {
     let class = colour(at);
     let corners = |points: &[(f64, f64)]| {
@@ -79,7 +79,7 @@ fn mark(at: usize, x: f64, y: f64, size: f64) -> Markup {
     }
 }
 
-/// A coordinate.
+/// A coordinate as text.
 fn place(value: f64) -> String {
     crate::numbers::trimmed(format!("{value:.1}"))
 }

@@ -1,14 +1,14 @@
-//! From values to places on an axis, and the round values that are written beside it.
+//! Scales map values to coordinates of an axis, and choose its ticks.
 
 use maud::{Markup, html};
 
 use super::{BOTTOM, LEFT, RIGHT, WIDTH, place};
 use crate::numbers::short;
 
-/// Ratio of the largest to the smallest value from which an axis is logarithmic, where it may be.
+/// Ratio of the largest to the smallest value from which an axis may be logarithmic.
 const LOGARITHMIC_FROM: f64 = 50.0;
 
-/// One axis: values `low..=high` become places `from..=to`.
+/// The scale of one axis, which maps values `low..=high` to coordinates `from..=to`.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Scale {
     low: f64,
@@ -16,18 +16,18 @@ pub(super) struct Scale {
     from: f64,
     to: f64,
     logarithmic: bool,
-    /// Values that are written beside the axis.
+    /// Values of the ticks beside the axis.
     pub ticks: Vec<f64>,
 }
 
 impl Scale {
-    /// Of the values' range, rounded outwards to ticks.
+    /// A scale over the values' range, rounded outwards to ticks.
     pub fn round(values: impl Iterator<Item = f64> + Clone, from: f64, to: f64, may_be_logarithmic: bool) -> Self {
         let (low, high) = range(values.clone());
         let smallest = values.filter(|value| *value > 0.0).fold(f64::INFINITY, f64::min);
         if may_be_logarithmic && low > 0.0 && high / smallest > LOGARITHMIC_FROM {
             let (first, last) = (low.log10().floor() as i32, high.log10().ceil() as i32);
-            // Of many decades every second or third is written.
+            // With many decades, every second or third has a tick.
             let step = ((last - first) as usize).div_ceil(5).max(1);
             let ticks = (first..=last).step_by(step).map(|power| 10f64.powi(power)).collect();
             let (low, high) = (10f64.powi(first).log10(), 10f64.powi(last).log10());
@@ -39,7 +39,7 @@ impl Scale {
         Self { low: first * step, high: last * step, from, to, logarithmic: false, ticks }
     }
 
-    /// Of exactly this range, with round ticks inside.
+    /// A scale over exactly this range, with round ticks inside.
     pub fn exact(low: f64, high: f64, from: f64, to: f64) -> Self {
         let high = if high > low { high } else { low + 1.0 };
         let step = round_step((high - low) / 5.0).max(if low.fract() == 0.0 { 1.0 } else { 0.0 });
@@ -49,12 +49,12 @@ impl Scale {
         Self { low, high, from, to, logarithmic: false, ticks }
     }
 
-    /// The same without values beside the axis, where places have no number.
+    /// This scale without ticks, for axes without numbers.
     pub fn without_ticks(self) -> Self {
         Self { ticks: Vec::new(), ..self }
     }
 
-    /// Where a value lies.
+    /// The coordinate of a value.
     pub fn place(&self, value: f64) -> f64 {
         let value = if self.logarithmic { value.max(f64::MIN_POSITIVE).log10() } else { value };
         self.from + (value - self.low) / (self.high - self.low) * (self.to - self.from)
@@ -72,7 +72,7 @@ impl Scale {
         }
     }
 
-    /// The axis along the left side, with its name and lines across.
+    /// The axis along the left side, with its name and grid lines.
     pub fn beside(&self, name: &str) -> Markup {
         let middle = (self.from + self.to) / 2.0;
         let scale = if self.logarithmic { ", log scale" } else { "" };
@@ -89,12 +89,12 @@ impl Scale {
     }
 }
 
-/// Rounding makes 0.30000000000000004 of three steps of 0.1.
+/// A tick as text. Rounding removes the last digits of 0.30000000000000004, which three steps of 0.1 give.
 fn written(tick: f64) -> String {
     short(if tick.abs() < 1e-12 { 0.0 } else { tick })
 }
 
-/// Least and most, apart from each other; of no values 0 and 1.
+/// Smallest and largest value, always different from each other; 0 and 1 without values.
 fn range(values: impl Iterator<Item = f64>) -> (f64, f64) {
     let (low, high) = values
         .filter(|value| value.is_finite())
@@ -108,7 +108,7 @@ fn range(values: impl Iterator<Item = f64>) -> (f64, f64) {
     }
 }
 
-/// 1, 2 or 5 times a power of ten, not below.
+/// The smallest of 1, 2 or 5 times a power of ten that is not below a step.
 fn round_step(step: f64) -> f64 {
     let power = 10f64.powf(step.log10().floor());
     [1.0, 2.0, 5.0, 10.0].into_iter().map(|factor| factor * power).find(|round| *round >= step * 0.999).unwrap_or(step)

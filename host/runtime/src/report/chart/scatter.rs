@@ -1,33 +1,33 @@
-//! Points on a plane, one mark a sample.
+//! Scatter plots, one mark for each sample.
 
 use maud::{Markup, html};
 
 use super::scale::Scale;
 use super::{BOTTOM, HEIGHT, LEFT, RIGHT, TOP, WIDTH, figure, legend, mark, place};
 
-/// A point.
+/// One point of a scatter plot.
 pub(crate) struct Point {
     pub x: f64,
     pub y: f64,
-    /// In the palette; the mark's shape goes with it.
+    /// Position of the colour in the palette, which also selects the mark's shape.
     pub colour: usize,
-    /// Drawn with a ring.
+    /// Whether a ring surrounds the point.
     pub ringed: bool,
-    /// Its tooltip.
+    /// Tooltip of the point.
     pub caption: String,
 }
 
-/// A map of points.
+/// A scatter plot.
 pub(crate) struct Scatter<'a> {
     pub title: &'a str,
     pub x: &'a str,
     pub y: &'a str,
-    /// Names of the colours that come up.
+    /// Names of the used colours.
     pub colours: Vec<(String, usize)>,
     pub points: Vec<Point>,
 }
 
-/// Taller than other charts: both axes count alike.
+/// Height of a scatter plot, larger than other charts' since both axes count alike.
 const TALL: f64 = HEIGHT + 90.0;
 
 impl Scatter<'_> {
