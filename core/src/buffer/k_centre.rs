@@ -1,13 +1,13 @@
-//! A buffer that leaves no sample far from a kept one (Gonzalez, "Clustering to minimize the maximum intercluster distance", 1985; as a
-//! core-set, Sener and Savarese, ICLR 2018).
+//! Greedy k-centre: a buffer that leaves no sample far from a kept one (Gonzalez, "Clustering to minimize the maximum intercluster distance", 1985;
+//! as a core-set, Sener and Savarese, ICLR 2018).
 
 use super::policy::{counts, mean_of, squared_distance, without_clusters};
 use super::{Selected, SelectionPolicy};
 use crate::Result;
 use crate::clustering::KMeansOptions;
 
-/// Begins with the sample nearest to the mean and takes one after another, each the one that is furthest from all those taken. The largest distance
-/// that is left is at most twice the least possible.
+/// Greedy k-centre: starts with the sample nearest to the mean, then selects the sample that is furthest from all selected ones. The largest
+/// remaining distance is at most twice the smallest possible.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct KCentrePolicy {
     /// Fraction of the samples that is kept; at least one sample.

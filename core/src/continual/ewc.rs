@@ -18,7 +18,7 @@ use crate::rng;
 use crate::run::{RunLayout, load_model, save_model};
 use crate::{DataError, DeviceError, Result, SettingError};
 
-/// The table `[strategy.ewc]`.
+/// Settings of elastic weight consolidation: the table `[strategy.ewc]`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct EwcConfig {
@@ -48,7 +48,7 @@ impl StrategySettings for EwcConfig {
         }
     }
 
-    /// Importances and anchors.
+    /// Two sets: importances and anchors.
     fn n_auxiliary_models(&self) -> usize {
         2
     }
@@ -66,7 +66,7 @@ struct Ewc {
     config: EwcConfig,
     seed: u64,
     stage: usize,
-    /// The importance of parameters to previous stages, and `theta*`. Empty in the first stage.
+    /// Importance of parameters to previous stages, and their anchors `theta*`. Empty in the first stage.
     importance: FlatParameters,
     anchor: FlatParameters,
 }
