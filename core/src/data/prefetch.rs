@@ -1,7 +1,7 @@
 //! Worker threads that prepare batches ahead of the model, in order and bounded.
 //!
 //! Whichever thread is free takes the next item of the plan, as long as it is less than [`PREFETCH_FACTOR`] items a thread beyond what the
-//! consumer has: so one item that takes long holds up no thread but its own. HostBatch items lie on a queue, from which the
+//! consumer has: so one item that takes long holds up no thread but its own. Prepared items lie on a queue, from which the
 //! consumer takes them in the plan's order. So the order is the plan's whatever the threads do, and memory stays flat.
 
 use std::collections::BTreeMap;
@@ -15,7 +15,7 @@ use crate::{Error, Result};
 /// Number of batches that are prepared ahead for each worker, those under preparation included.
 const PREFETCH_FACTOR: usize = 3;
 
-/// Prepares the items on `n_threads` threads and delivers them to `consume` in order, until `consume` returns false. `prepare` gets buffers that
+/// Prepares the items on `n_threads` threads and delivers them to `consume` in order, until `consume` fails. `prepare` gets buffers that
 /// belong to its thread, with the content of an earlier item. `consume` also gets the time that it waited for the item.
 ///
 /// # Errors
@@ -66,7 +66,7 @@ struct State<T> {
     next: usize,
     /// Number of the item that the consumer uses or waits for.
     consumed: usize,
-    /// Number of items: preparation ends here.
+    /// First item that is not prepared: the end of the items, or the item after an error.
     end: usize,
     ready: BTreeMap<usize, Result<T>>,
 }

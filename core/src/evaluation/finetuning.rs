@@ -1,4 +1,4 @@
-//! Fine-tuning: the whole model and a linear head learn a task.
+//! Fine-tuning: the whole model and a linear head are trained on a task.
 
 use std::collections::BTreeMap;
 
@@ -28,13 +28,13 @@ use crate::{DeviceError, Error, EvaluationError, Result, SettingError};
 /// training split after it (batch normalisation without parameters).
 #[derive(Debug, Clone, PartialEq)]
 pub struct Finetuning {
-    /// Passes over the training split.
+    /// Number of passes over the training split.
     pub epochs: usize,
-    /// Samples in a batch.
+    /// Number of samples in a batch.
     pub batch_size: usize,
-    /// Of the head at its peak.
+    /// Peak learning rate of the head.
     pub learning_rate: f64,
-    /// Each layer learns at this share of the rate of the layer above it, in (0, 1].
+    /// Layer-wise decay: ratio of the learning rate of a layer to the rate of the layer above, in (0, 1].
     pub layer_decay: f64,
     /// Decoupled weight decay; none on one-dimensional parameters.
     pub weight_decay: f64,
@@ -47,7 +47,7 @@ impl Default for Finetuning {
 }
 
 impl Finetuning {
-    /// Everything in range.
+    /// Checks that every setting is in range.
     ///
     /// # Errors
     /// The first setting that is not.
@@ -71,32 +71,32 @@ impl Finetuning {
     }
 }
 
-/// Samples with their classes.
+/// Labelled samples of a dataset.
 #[derive(Debug, Clone, Copy)]
 pub struct Labels<'a> {
-    /// Indices in the dataset.
+    /// Indices of the samples in the dataset.
     pub indices: &'a [u64],
-    /// Their classes.
+    /// Class of each sample, in `0..n_classes`.
     pub classes: &'a [usize],
     /// Number of classes.
     pub n_classes: usize,
 }
 
-/// What is fine-tuned, and on what.
+/// Fine-tuning of one model on one dataset.
 pub struct Finetuner<'a> {
-    /// How.
+    /// Settings of the fine-tuning.
     pub settings: &'a Finetuning,
     /// Position of the samples' family in the model.
     pub family: usize,
-    /// Stochastic depth while it learns.
+    /// Rate of stochastic depth in training.
     pub drop_path: f64,
-    /// The samples.
+    /// Dataset of the samples.
     pub dataset: &'a dyn Dataset,
-    /// How they are read.
+    /// Options of the loading of samples.
     pub loader: LoaderOptions,
-    /// Of the head's first values, the order of samples and the stochastic depth.
+    /// Seed of the head's initial values, the order of samples and the stochastic depth.
     pub seed: u64,
-    /// Where it is computed, without gradients.
+    /// Device of the computation, without gradients.
     pub device: &'a Device,
 }
 
@@ -118,7 +118,7 @@ impl Classifier {
         self.head.forward(centred / variance.add_scalar(EPSILON).sqrt())
     }
 
-    /// The same, standardised by the training split.
+    /// Class scores, standardised by the training split.
     fn classify(&self, features: Tensor<2>, scale: &Standardised) -> Tensor<2> {
         let device = features.device();
         let row = |value: &dyn Fn(usize) -> f64| {
@@ -131,9 +131,9 @@ impl Classifier {
 }
 
 impl Finetuner<'_> {
-    /// Learns the training split and gives probabilities of the test samples, `[test.len(), n_classes]`. `model` lies on the device with
-    /// gradients. `progress` is given the number of samples that are done, of the training samples `epochs` times and twice more, and the test samples, and may end the
-    /// work with an error.
+    /// Trains on the training split and predicts probabilities of the test samples, `[test.len(), n_classes]`. `model` lies on the device with
+    /// gradients. `progress` gets the number of finished samples: the training samples `epochs` times and twice more, and the test samples. An error
+    /// of `progress` ends the fine-tuning.
     ///
     /// # Errors
     /// Settings out of range, samples that cannot be read, a loss that is not finite, an error of `progress`.

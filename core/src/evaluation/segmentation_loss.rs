@@ -1,13 +1,13 @@
-//! The loss of a segmentation and its gradient: cross-entropy plus soft Dice, as nnU-Net has it (Isensee et al., Nature Methods 2021).
+//! Segmentation loss and its gradient: cross-entropy plus soft Dice, as in nnU-Net (Isensee et al., Nature Methods 2021).
 //!
 //! Worked out by hand in one pass over the logits rather than by tensor operations: a batch of volumes has millions of voxels, and
 //! softmax, one-hot classes and sums by class would each be arrays of that size. Sums are made in a fixed order, so that the same batch
 //! gives the same bits.
 
-/// Added above and below in the Dice coefficient, so that a class that is nowhere in a batch makes no division by nothing.
+/// Smoothing term in numerator and denominator of the Dice coefficient: no division by zero for a class that is absent from a batch.
 const SMOOTH: f64 = 1.0;
 
-/// Loss of a batch, and its derivative by each logit.
+/// Loss of a batch, and its derivative with respect to each logit.
 ///
 /// `logits` is `[tokens, n_classes, voxels]` and `classes` `[tokens, voxels]`. The loss is the mean over voxels of the cross-entropy,
 /// plus 1 minus the mean over classes but the background of `(2 sum(p y) + 1) / (sum(p) + sum(y) + 1)`, whose sums run over the batch.
