@@ -1,4 +1,4 @@
-//! Fine-tuning over a small synthetic source whose classes are told by the sign of a wave.
+//! Fine-tuning on a small synthetic dataset, whose classes are the sign of a wave.
 
 use medcoss_core::Result;
 use medcoss_core::data::LoaderOptions;
@@ -60,7 +60,7 @@ fn config() -> ModelConfig {
     config
 }
 
-/// Probabilities of the samples from 41 on, after learning from 40 of which the classes are given.
+/// Class probabilities of the samples from 41 on, after fine-tuning on 40 labelled samples.
 fn tuned(settings: &Finetuning, num_workers: usize, class: impl Fn(u64) -> usize) -> Result<Vec<f64>> {
     let source = Signs { ids: (0..61).map(|index| format!("signs/{index}")).collect() };
     let device = device::by_name("cpu").unwrap();

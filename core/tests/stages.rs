@@ -1,4 +1,4 @@
-//! Stages over small synthetic sources: learning, rehearsal, determinism, going on after a failure.
+//! Stages over small synthetic datasets: learning, rehearsal, determinism, continuation after a failure.
 
 use std::path::Path;
 use std::sync::atomic::Ordering;
