@@ -62,14 +62,14 @@ fn config() -> ModelConfig {
 
 /// Class probabilities of the samples from 41 on, after fine-tuning on 40 labelled samples.
 fn tuned(settings: &Finetuning, num_workers: usize, class: impl Fn(u64) -> usize) -> Result<Vec<f64>> {
-    let source = Signs { ids: (0..61).map(|index| format!("signs/{index}")).collect() };
+    let dataset = Signs { ids: (0..61).map(|index| format!("signs/{index}")).collect() };
     let device = device::by_name("cpu").unwrap();
     let model = Model::new(&config(), 3, 1, &device.clone().autodiff());
     let finetuner = Finetuner {
         settings,
         family: 0,
         drop_path: 0.1,
-        dataset: &source,
+        dataset: &dataset,
         loader: LoaderOptions { num_workers, max_invalid_fraction: 0.0 },
         seed: 7,
         device: &device,
@@ -89,7 +89,7 @@ fn tuned(settings: &Finetuning, num_workers: usize, class: impl Fn(u64) -> usize
 }
 
 #[test]
-fn a_sign_is_learned_whatever_the_threads() {
+fn a_sign_is_learned_with_any_number_of_workers() {
     let settings = Finetuning { epochs: 6, batch_size: 8, learning_rate: 3e-3, ..Finetuning::default() };
     let scores = tuned(&settings, 1, |index| (index % 2) as usize).unwrap();
     assert_eq!(scores.len(), 40);

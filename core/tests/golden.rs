@@ -199,10 +199,10 @@ fn tokens_and_features() {
         golden.same(&format!("features_{dims}d"), model.encode_patches(at, &patches, 0, None), FORWARD);
 
         // The way that `embed --tensors` goes.
-        let source = golden.arrays(&imported, family, input, None);
+        let dataset = golden.arrays(&imported, family, input, None);
         let mut found = Vec::new();
         let loader = LoaderOptions { num_workers: 1, max_invalid_fraction: 0.0 };
-        encode_samples(model, at, &source, Pooling::None, loader, &golden.device, &mut |batch| {
+        encode_samples(model, at, &dataset, Pooling::None, loader, &golden.device, &mut |batch| {
             assert_eq!((batch.n_tokens, batch.width), (10, 64));
             found.extend(batch.values);
             Ok(())

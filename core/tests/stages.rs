@@ -45,7 +45,7 @@ fn the_same_seed_gives_the_same_bytes_with_any_number_of_workers() {
 }
 
 #[test]
-fn the_learning_rate_is_that_of_the_first_of_the_batches_that_are_added_up() {
+fn the_learning_rate_is_that_of_the_first_accumulated_batch() {
     let folder = tempfile::tempdir().unwrap();
     let settings = StageSettings { epochs: 3, gradient_accumulation: 2, ..settings(1) };
     // 32 / 8 = 4 batches of the first modality make two updates an epoch: the last begins in its middle.
@@ -57,7 +57,7 @@ fn the_learning_rate_is_that_of_the_first_of_the_batches_that_are_added_up() {
 }
 
 #[test]
-fn a_run_that_failed_goes_on_as_if_it_had_not() {
+fn a_run_resumed_after_a_failure_equals_an_uninterrupted_one() {
     let (broken, whole) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
     let (first, second) = (Synthetic::counting(30), Synthetic::waves(40));
     let expected = run(whole.path(), &first, &second, &settings(2)).unwrap();
@@ -89,7 +89,7 @@ fn checkpoints(folder: &Path, stage: &str) -> Vec<String> {
 }
 
 #[test]
-fn a_run_that_is_stopped_within_epochs_goes_on_as_if_it_had_not() {
+fn a_run_stopped_within_an_epoch_equals_an_uninterrupted_one() {
     let (stopped, whole) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
     let (first, second) = (Synthetic::counting(30), Synthetic::waves(40));
     let often = StageSettings { checkpoint_every_steps: Some(2), checkpoint_every: 5, ..settings(2) };
@@ -114,7 +114,7 @@ fn a_run_that_is_stopped_within_epochs_goes_on_as_if_it_had_not() {
 }
 
 #[test]
-fn a_damaged_checkpoint_is_passed_over_and_changes_no_result() {
+fn a_damaged_checkpoint_is_skipped_and_changes_no_result() {
     let (stopped, whole) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
     let (first, second) = (Synthetic::counting(30), Synthetic::waves(40));
     let expected = run(whole.path(), &first, &second, &settings(2)).unwrap();
@@ -157,7 +157,7 @@ fn a_modality_that_comes_again_has_losses_of_its_own() {
 }
 
 #[test]
-fn a_few_bad_samples_are_named_and_left_out_and_many_stop_the_stage() {
+fn a_few_invalid_samples_are_left_out_and_many_stop_the_stage() {
     let folder = tempfile::tempdir().unwrap();
     let mut first = Synthetic::waves(60);
     first.unreadable = vec![3];
@@ -175,7 +175,7 @@ fn a_few_bad_samples_are_named_and_left_out_and_many_stop_the_stage() {
 }
 
 #[test]
-fn a_loss_that_is_not_finite_stops_with_its_place_however_late_it_is_read() {
+fn a_loss_that_is_not_finite_stops_the_stage_at_its_step_however_late_it_is_read() {
     let mut first = Synthetic::waves(60);
     first.value = 1e30;
     let mut settings = settings(2);
@@ -194,7 +194,7 @@ fn a_loss_that_is_not_finite_stops_with_its_place_however_late_it_is_read() {
 }
 
 #[test]
-fn losses_that_are_read_together_are_the_same_losses() {
+fn losses_that_are_read_together_equal_those_read_one_by_one() {
     let (first, second) = (Synthetic::waves(40), Synthetic::counting(90));
     let run = |loss_every_steps: usize| {
         let folder = tempfile::tempdir().unwrap();
@@ -222,7 +222,7 @@ impl Observer for Reports {
 }
 
 #[test]
-fn with_products_of_few_bits_nearly_the_same_is_learned_and_kept_in_many() {
+fn bfloat16_products_give_nearly_equal_losses_and_float32_parameters() {
     let (first, second) = (Synthetic::waves(60), Synthetic::counting(50));
     let run = |precision: Precision| {
         let folder = tempfile::tempdir().unwrap();

@@ -105,7 +105,7 @@ fn a_resumed_run_of_any_strategy_equals_an_uninterrupted_one() {
 }
 
 #[test]
-fn packnet_recovers_an_earlier_model_and_single_starts_from_the_initial_model() {
+fn packnet_recovers_a_previous_model_and_single_starts_from_the_initial_model() {
     let (first, second) = (Synthetic::waves(40), Synthetic::counting(40));
     let device = medcoss_core::device::by_name("cpu").unwrap();
     let folder = tempfile::tempdir().unwrap();

@@ -180,7 +180,7 @@ mod tests {
     proptest::proptest! {
         #![proptest_config(proptest::prelude::ProptestConfig::with_cases(40))]
         #[test]
-        fn the_clusters_are_those_of_the_plain_algorithm(
+        fn the_clusters_equal_those_of_the_reference_implementation(
             n in 60usize..300, width in 1usize..9, n_centres in 1usize..30, seed: u64, offset in -1000.0f32..1000.0,
         ) {
             let mut generator = crate::rng::keyed(seed, "points", &[]);

@@ -166,7 +166,7 @@ impl ContinualStrategy for Packnet {
         // Other parameters become this stage's where the stage used them and no earlier stage owns them. A stage uses the embedder of its own family,
         // and class token and patch norm only in a continuous family.
         let family_embedder = format!("embedders.{}.", end.family);
-        let is_continuous = matches!(end.source.spec(), TokenSpec::Continuous { .. });
+        let is_continuous = matches!(end.dataset.spec(), TokenSpec::Continuous { .. });
         let is_used = |path: &str| {
             path.starts_with("encoder.")
                 || path.starts_with(&family_embedder)
@@ -235,7 +235,7 @@ mod tests {
     }
 
     #[test]
-    fn an_earlier_model_is_recovered_exactly() {
+    fn the_model_of_a_previous_stage_is_recovered_exactly() {
         let mut tiny = TinyStage::new(Strategy::Packnet);
         (tiny.config.packnet.keep_ratio, tiny.config.packnet.retrain_ratio) = (0.5, 0.25);
         let first = stage(&tiny, 1, tiny.student.clone(), None);

@@ -108,7 +108,7 @@ impl StepContext<'_> {
 /// Context of a stage after its last epoch.
 pub(crate) struct StageEnd<'a> {
     pub folder: &'a StageFolder,
-    pub source: &'a dyn Dataset,
+    pub dataset: &'a dyn Dataset,
     pub family: usize,
     /// Device with gradients.
     pub device: &'a Device,

@@ -20,7 +20,7 @@ pub struct TinyStage {
     /// The student at the start of the stage.
     pub student: Model,
     pub folder: StageFolder,
-    source: Source,
+    dataset: RandomPatches,
     batch: DeviceBatch,
     device: Device,
     _on_disk: tempfile::TempDir,
@@ -45,10 +45,10 @@ impl TinyStage {
         let on_disk = tempfile::tempdir().unwrap();
         let folder = StageFolder::new(on_disk.path(), 1, "toy");
         std::fs::create_dir_all(folder.path()).unwrap();
-        let source = Source { ids: (0..N_SAMPLES).map(|at| at.to_string()).collect() };
+        let dataset = RandomPatches { ids: (0..N_SAMPLES).map(|at| at.to_string()).collect() };
         let mut raw = RawBatch::default();
         let indices: Vec<u64> = (0..N_SAMPLES as u64).collect();
-        source.fill(View::Training, &indices, &indices, &mut raw).unwrap();
+        dataset.fill(View::Training, &indices, &indices, &mut raw).unwrap();
         let keep: Vec<usize> = (0..N_SAMPLES).collect();
         Self {
             config: StrategyConfig::new(strategy),
@@ -56,7 +56,7 @@ impl TinyStage {
             batch: DeviceBatch::new(prepare(&raw, SPEC, &keep, true, None), &device),
             model,
             folder,
-            source,
+            dataset,
             device,
             _on_disk: on_disk,
         }
@@ -133,7 +133,7 @@ impl TinyStage {
     pub fn end_stage(&self, strategy: &mut dyn ContinualStrategy, student: Model) -> (Model, Vec<String>) {
         let mut end = StageEnd {
             folder: &self.folder,
-            source: &self.source,
+            dataset: &self.dataset,
             family: 0,
             device: &self.device,
             num_workers: 1,
@@ -180,11 +180,11 @@ fn descend(student: Model, gradients: GradientsParams, moves: &dyn Fn(&str) -> b
     })
 }
 
-struct Source {
+struct RandomPatches {
     ids: Vec<String>,
 }
 
-impl Dataset for Source {
+impl Dataset for RandomPatches {
     fn modality(&self) -> &str {
         "toy"
     }

@@ -199,7 +199,7 @@ mod tests {
     const SPEC: TokenSpec = TokenSpec::Continuous { n_tokens: 4, d_token: 2, n_masked: 2 };
 
     #[test]
-    fn visible_tokens_keep_their_positions_and_bad_slots_are_left_out() {
+    fn visible_tokens_keep_their_positions_and_invalid_slots_are_left_out() {
         let HostBatch::Patches(batch) = prepare(&raw(), SPEC, &[0, 2], true, None) else { panic!("patches") };
         assert_eq!(batch.visible_index, [1, 3, 2, 3]);
         assert_eq!(batch.masked_index, [0, 2, 0, 1]);

@@ -176,7 +176,7 @@ mod tests {
     }
 
     #[test]
-    fn what_the_consumer_waited_is_told_and_nothing_else() {
+    fn only_the_consumers_waiting_time_is_reported() {
         let pause = Duration::from_millis(10);
         let slow_items = |_, _: &mut RawBatch| {
             std::thread::sleep(pause);

@@ -135,7 +135,7 @@ mod tests {
     }
 
     #[test]
-    fn a_pool_may_be_gone_through_more_or_less_than_once() {
+    fn a_pool_may_have_more_or_less_than_one_pass() {
         let mut pools = pools();
         (pools[0].passes, pools[1].passes) = (2.5, 0.2);
         let plan = EpochPlan::new(&pools, Sampling::default(), 1, [0, 0]);

@@ -71,7 +71,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn some_are_drawn_once_each_and_again_by_the_same_key() {
+    fn samples_are_drawn_once_each_and_the_same_key_draws_the_same() {
         let pool: Vec<u64> = (0..50).map(|n| 3 * n).collect();
         let drawn = sample_without_replacement(&pool, 7, 5, &[1]);
         assert_eq!((drawn.len(), &drawn), (7, &sample_without_replacement(&pool, 7, 5, &[1])));

@@ -131,7 +131,7 @@ mod tests {
     }
 
     #[test]
-    fn every_resample_has_every_class_or_it_is_said() {
+    fn every_resample_has_every_class_or_drawing_fails() {
         let labels = [0, 0, 0, 0, 0, 0, 0, 2];
         let groups: Vec<usize> = (0..8).collect();
         let resamples = Resamples::draw(&labels, &groups, 200, 3).unwrap();

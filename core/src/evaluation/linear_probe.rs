@@ -149,7 +149,7 @@ mod tests {
     }
 
     #[test]
-    fn three_classes_in_three_corners_are_told_apart_and_constant_values_do_no_harm() {
+    fn three_separated_classes_are_classified_and_constant_values_have_no_effect() {
         let corner = |class: usize, at: usize| {
             let shift = at as f32 * 0.1;
             let corners = [[0.0, 0.0], [10.0, 0.0], [0.0, 10.0]];
@@ -167,7 +167,7 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_fitted_is_an_error() {
+    fn features_that_cannot_be_fitted_are_an_error() {
         let train = set(&[1.0, 2.0], 1, &[0, 0]);
         let error = LinearProbe::default().scores(&train, &train, 2).unwrap_err().to_string();
         assert!(error.contains("class 1 of 2 has no sample"), "{error}");

@@ -106,7 +106,7 @@ mod tests {
     }
 
     #[test]
-    fn both_routes_give_the_same_map() {
+    fn both_matrices_give_the_same_projection() {
         let mut draws = rng::keyed(4, "features", &[]);
         let (n, width) = (23, 7);
         let features: Vec<f32> = (0..n * width).map(|at| draws.random::<f32>() * (1 + at % width) as f32).collect();
@@ -120,7 +120,7 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_mapped_is_refused() {
+    fn features_that_cannot_be_projected_are_refused() {
         assert!(Projection::of(&[1.0, 2.0, 3.0, 4.0], 2).is_err());
         assert!(Projection::of(&[], 0).is_err());
         assert!(Projection::of(&[1.0, 2.0, f32::NAN, 4.0, 5.0, 6.0], 2).is_err());

@@ -139,7 +139,7 @@ mod tests {
     }
 
     #[test]
-    fn what_came_with_the_weights_is_compared_with_them() {
+    fn tasks_of_initial_weights_are_compared_with_the_initial_model() {
         let matrix = ScoreMatrix::of_tasks(Some(vec![0.9]), vec![vec![0.7], vec![0.6]], vec![0]).unwrap();
         assert!((matrix.backward_transfer() + 0.3).abs() < 1e-12 && (matrix.forgetting() - 0.3).abs() < 1e-12);
         assert_eq!(matrix.forward_transfer(&[0.9]), 0.0);

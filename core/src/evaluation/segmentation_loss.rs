@@ -104,7 +104,7 @@ mod tests {
     }
 
     #[test]
-    fn a_right_answer_costs_nothing_and_a_large_logit_does_no_harm() {
+    fn a_correct_prediction_has_zero_loss_and_a_large_logit_a_finite_one() {
         let logits: Vec<f32> = [0u8, 1, 2]
             .iter()
             .flat_map(|class| (0..3).map(move |c| if c == *class { 800.0 } else { -800.0 }))

@@ -321,7 +321,7 @@ pub(super) mod tests {
     }
 
     #[test]
-    fn masks_that_give_nothing_to_learn_are_refused() {
+    fn masks_without_classes_are_refused() {
         let instances: Vec<u16> = (0..20).collect();
         let masks = Painted {
             grid: vec![2],

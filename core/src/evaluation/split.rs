@@ -163,7 +163,7 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_split_is_named() {
+    fn samples_that_cannot_be_split_are_an_error() {
         let error =
             |labels: &[usize], groups: &[usize], test| Split::draw(labels, groups, test, 0).unwrap_err().to_string();
         assert!(error(&[0, 0, 1, 1], &alone(4), 1.0).contains("split.test is 1"));
@@ -184,7 +184,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn groups_are_never_torn_and_the_same_seed_gives_the_same(
+        fn groups_are_never_divided_and_the_same_seed_gives_the_same_split(
             samples in prop::collection::vec((0usize..4, 0usize..12), 1..80), test in 0.05f64..0.95, seed: u64,
         ) {
             let (labels, groups): (Vec<usize>, Vec<usize>) = samples.into_iter().unzip();

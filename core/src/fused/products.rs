@@ -265,7 +265,7 @@ mod tests {
     }
 
     #[test]
-    fn what_lies_between_the_rows_of_an_output_stays() {
+    fn values_between_the_rows_of_an_output_stay() {
         let (left, right) = (whole_numbers(400 * 300, 1), whole_numbers(300 * 256, 2));
         let (a, b) = (Matrix::dense(&left, 300), Matrix::dense(&right, 256));
         let mut out = vec![0.5; 400 * 260];

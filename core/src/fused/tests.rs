@@ -73,7 +73,7 @@ fn layer_norm_is_its_definition() {
 }
 
 #[test]
-fn gelu_is_that_of_the_framework() {
+fn gelu_equals_that_of_burn() {
     for shape in SHAPES {
         same("gelu", [values(shape, 1).mul_scalar(3.0)], |[x]| gelu(x), |[x]| burn::tensor::activation::gelu(x));
     }
@@ -136,7 +136,7 @@ fn a_target_must_be_a_class() {
 }
 
 #[test]
-fn what_comes_in_few_bits_goes_out_in_them_and_is_nearly_the_same() {
+fn bfloat16_inputs_give_nearly_equal_bfloat16_outputs() {
     let few = |x: Tensor<3>| x.cast(DType::BF16);
     let near = |what: &str, found: Tensor<3>, expected: Tensor<3>| {
         assert_eq!(found.dtype(), DType::BF16, "{what}");
@@ -156,7 +156,7 @@ fn what_comes_in_few_bits_goes_out_in_them_and_is_nearly_the_same() {
 }
 
 #[test]
-fn a_linear_layer_is_that_of_the_framework() {
+fn a_linear_layer_equals_that_of_burn() {
     for [n, length, width] in SHAPES {
         let layer = |weight: &Tensor<3>, bias: &Tensor<3>| Linear {
             weight: Param::from_tensor(weight.clone().squeeze_dim::<2>(0)),

@@ -40,7 +40,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_flipped_bit_of_a_text_with_a_checksum_is_noticed() {
+    fn every_flipped_bit_of_a_text_with_a_checksum_is_detected() {
         let text = format!("{{\n  \"checksum\": \"{CHECKSUM_PLACEHOLDER}\",\n  \"epochs\": 7\n}}\n");
         let text_with_checksum = insert_checksum(&text, "\"checksum\": \"");
         assert_ne!(text_with_checksum, text);

@@ -127,7 +127,7 @@ mod tests {
     }
 
     #[test]
-    fn documents_come_back_to_the_last_digit_and_notice_every_flipped_bit() {
+    fn documents_keep_every_digit_and_detect_every_flipped_bit() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("note.json");
         // Neighbouring doubles: what is written must be read as exactly that.
@@ -147,7 +147,7 @@ mod tests {
     }
 
     #[test]
-    fn earlier_formats_are_brought_up_to_date_and_later_ones_refused() {
+    fn earlier_formats_are_migrated_and_later_ones_refused() {
         let note: Note = parse_document(b"{\"format\": 1, \"loss\": 0.5}").unwrap();
         assert_eq!(note, Note { format: FORMAT, checksum: CHECKSUM_PLACEHOLDER.into(), loss: 0.5, unfinished: None });
         let later = insert_checksum(

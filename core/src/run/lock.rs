@@ -50,7 +50,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_second_writer_is_told_who_the_first_is_and_may_follow_it() {
+    fn a_second_writer_gets_the_holder_of_the_lock_and_may_take_it_afterwards() {
         let folder = tempfile::tempdir().unwrap();
         let first = RunLock::take(folder.path()).unwrap();
         let error = RunLock::take(folder.path()).unwrap_err().to_string();

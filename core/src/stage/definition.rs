@@ -82,8 +82,8 @@ impl Stage<'_> {
         let pool =
             |dataset, label, objective, indices| Pool { dataset, objective, label, indices, batch_size, passes: 1.0 };
         let mut pools = vec![pool(0, self.label(self.earlier.len()), Objective::Pretext, all(self.current))];
-        for (at, earlier) in self.earlier.iter().enumerate() {
-            let kept = || earlier.buffer.indices(earlier.dataset.modality(), earlier.dataset.ids());
+        for (at, previous) in self.earlier.iter().enumerate() {
+            let kept = || previous.buffer.indices(previous.dataset.modality(), previous.dataset.ids());
             let label = self.label(at);
             let pool = match self.settings.strategy.replay_source() {
                 ReplaySource::Nothing => continue,
@@ -91,9 +91,9 @@ impl Stage<'_> {
                 ReplaySource::Buffers => pool(at + 1, label, Objective::Pretext, kept()?),
                 // As many batches as in a stage of its own.
                 ReplaySource::AllSamples => Pool {
-                    batch_size: earlier.batch_size,
-                    passes: earlier.epochs as f64 / self.settings.epochs as f64,
-                    ..pool(at + 1, label, Objective::Pretext, all(earlier.dataset))
+                    batch_size: previous.batch_size,
+                    passes: previous.epochs as f64 / self.settings.epochs as f64,
+                    ..pool(at + 1, label, Objective::Pretext, all(previous.dataset))
                 },
             };
             if !pool.indices.is_empty() {
@@ -105,7 +105,7 @@ impl Stage<'_> {
 
     /// Label of a stage's losses, by its position from 0: `ct`, or `ct#6` when a previous stage had the same modality.
     pub(super) fn label(&self, at: usize) -> String {
-        let modality = |at: usize| self.earlier.get(at).map_or(self.current, |earlier| earlier.dataset).modality();
+        let modality = |at: usize| self.earlier.get(at).map_or(self.current, |previous| previous.dataset).modality();
         let own = modality(at);
         if (0..at).any(|before| modality(before) == own) { format!("{own}#{}", at + 1) } else { own.into() }
     }
@@ -114,7 +114,7 @@ impl Stage<'_> {
     pub(super) fn dataset(&self, pool: &Pool) -> &dyn Dataset {
         match pool.dataset {
             0 => self.current,
-            earlier => self.earlier[earlier - 1].dataset,
+            number => self.earlier[number - 1].dataset,
         }
     }
 

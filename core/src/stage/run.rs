@@ -144,7 +144,7 @@ impl Stage<'_> {
         if !self.deferred {
             let mut end = StageEnd {
                 folder: &self.folder,
-                source: self.current,
+                dataset: self.current,
                 family: self.family(self.current)?,
                 device: &self.device.clone().autodiff(),
                 num_workers: self.settings.num_workers,

@@ -184,7 +184,7 @@ fn a_checkpoint_comes_back_bit_by_bit_bare_or_wrapped() {
 }
 
 #[test]
-fn our_own_layout_holds_families_that_the_published_one_has_no_names_for() {
+fn the_medcoss_layout_holds_families_without_a_published_name() {
     let place = Place::new();
     let config = config(&[GAIT, TEXT]);
     let model = model(&config);
@@ -258,7 +258,7 @@ fn initial_weights_of_encoder_and_token_embedding_begin_a_model() {
 fn missing_and_misshapen_tensors_are_named() {
     let place = Place::new();
     let whole = state(&place);
-    for (key, told) in [
+    for (key, expected) in [
         ("fused_encoder.layers.0.linear2.bias", "fused_encoder.layers.0.linear2.bias is missing"),
         ("decoder_norm.bias", "decoder_norm.bias is missing"),
         ("mlm_head.bias", "mlm_head.bias is missing"),
@@ -267,8 +267,8 @@ fn missing_and_misshapen_tensors_are_named() {
         ("fused_encoder.layers.0.linear1.weight", "is no MedCoSS checkpoint"),
     ] {
         let state: Vec<_> = whole.iter().filter(|(name, ..)| name != key).cloned().collect();
-        let told_instead = refusal(&place.write(&checkpoint(&floats(&state), Some("model"), &[])));
-        assert!(told_instead.contains(told), "{told_instead}");
+        let message = refusal(&place.write(&checkpoint(&floats(&state), Some("model"), &[])));
+        assert!(message.contains(expected), "{message}");
     }
     // Each tensor in turn with one value more along its last axis.
     for at in (0..whole.len()).filter(|at| UNUSED.iter().all(|(unused, _)| whole[*at].0 != *unused)) {
@@ -276,15 +276,15 @@ fn missing_and_misshapen_tensors_are_named() {
         *state[at].1.last_mut().unwrap() += 1;
         let n = state[at].1.iter().product();
         state[at].2.resize(n, 0.5);
-        let told = refusal(&place.write(&checkpoint(&floats(&state), Some("model"), &[])));
+        let message = refusal(&place.write(&checkpoint(&floats(&state), Some("model"), &[])));
         // A first tensor of its kind decides what the others must be: then those are the ones that do not fit.
-        assert!(told.contains("has shape") || told.contains("a multiple of"), "{}: {told}", state[at].0);
+        assert!(message.contains("has shape") || message.contains("a multiple of"), "{}: {message}", state[at].0);
     }
 }
 
 /// A small file may claim a large model: each of these would need more memory than any machine has.
 #[test]
-fn sizes_that_the_file_does_not_hold_claim_no_memory() {
+fn sizes_that_exceed_the_file_allocate_no_memory() {
     let place = Place::new();
     let whole = state(&place);
     let with = |key: &str, shape: &[usize]| {
@@ -303,14 +303,14 @@ fn sizes_that_the_file_does_not_hold_claim_no_memory() {
         ("decoder_pos_embed_3D", &[1, 2_000_000, 1]),
         ("video_embed.embeddings.weight", &[1, 3, 999, 999]),
     ] {
-        let told = with(key, shape);
-        assert!(told.contains("has shape") || told.contains("a multiple"), "{key} {shape:?}: {told}");
+        let message = with(key, shape);
+        assert!(message.contains("has shape") || message.contains("a multiple"), "{key} {shape:?}: {message}");
     }
     // A layer far behind the others is one that is missing in between.
     let mut state = whole.clone();
     state.push(("fused_encoder.layers.4000000000.norm1.bias".into(), vec![8], vec![0.5; 8]));
-    let told = refusal(&place.write(&checkpoint(&floats(&state), Some("model"), &[])));
-    assert!(told.contains("fused_encoder.layers.") && told.contains("is missing"), "{told}");
+    let message = refusal(&place.write(&checkpoint(&floats(&state), Some("model"), &[])));
+    assert!(message.contains("fused_encoder.layers.") && message.contains("is missing"), "{message}");
 
     // The same in a file that says its sizes itself.
     let config = config(&[GAIT, TEXT]);
@@ -325,25 +325,25 @@ fn sizes_that_the_file_does_not_hold_claim_no_memory() {
         changed[at..at + large.len()].copy_from_slice(large);
         changed[at + large.len() - 2] = layers;
         fs::write(&path, changed).unwrap();
-        let told = Import::default().read(&path).expect_err("a refusal").to_string();
-        assert!(told.contains("claims a model") || told.contains("is missing"), "{told}");
+        let message = Import::default().read(&path).expect_err("a refusal").to_string();
+        assert!(message.contains("claims a model") || message.contains("is missing"), "{message}");
     }
 }
 
 #[test]
-fn sizes_that_contradict_the_file_and_heads_that_nothing_tells_are_refused() {
+fn sizes_that_contradict_the_file_and_unknown_numbers_of_heads_are_refused() {
     let place = Place::new();
     let path = place.write(&checkpoint(&floats(&state(&place)), Some("model"), &[]));
     let known = |known: KnownSizes| Import { known, ..Import::default() }.read(&path).err().unwrap().to_string();
     let heads = KnownSizes { heads: Some(2), decoder_heads: Some(3), ..KnownSizes::default() };
-    let told = known(KnownSizes::default());
-    assert!(told.contains("number of heads is not in the shapes"), "{told}");
-    let told = known(KnownSizes { width: Some(9), ..heads.clone() });
-    assert!(told.contains("width is given as 9, the checkpoint has 8"), "{told}");
-    let told = known(KnownSizes { vocabulary: Some(32), ..heads.clone() });
-    assert!(told.contains("vocabulary is given as 32"), "{told}");
-    let told = known(KnownSizes { heads: Some(3), ..heads });
-    assert!(told.contains("a multiple of its 3 heads"), "{told}");
+    let message = known(KnownSizes::default());
+    assert!(message.contains("number of heads is not in the shapes"), "{message}");
+    let message = known(KnownSizes { width: Some(9), ..heads.clone() });
+    assert!(message.contains("width is given as 9, the checkpoint has 8"), "{message}");
+    let message = known(KnownSizes { vocabulary: Some(32), ..heads.clone() });
+    assert!(message.contains("vocabulary is given as 32"), "{message}");
+    let message = known(KnownSizes { heads: Some(3), ..heads });
+    assert!(message.contains("a multiple of its 3 heads"), "{message}");
 }
 
 #[test]
@@ -361,13 +361,13 @@ fn pickles_with_foreign_objects_are_read_and_never_executed() {
     let at = state.iter().position(|(name, _)| name == "cls_token").unwrap();
     let mut wrong = state.clone();
     wrong[at].1 = command;
-    let told = refusal(&place.write(&checkpoint(&wrong, Some("model"), &[])));
-    assert!(told.contains("cls_token is no tensor: an object of class posix.system"), "{told}");
+    let message = refusal(&place.write(&checkpoint(&wrong, Some("model"), &[])));
+    assert!(message.contains("cls_token is no tensor: an object of class posix.system"), "{message}");
     assert!(!executed.exists());
 }
 
 #[test]
-fn extra_tensors_are_left_and_other_types_of_values_refused() {
+fn extra_tensors_are_reported_and_other_element_types_refused() {
     let place = Place::new();
     let mut state = floats(&state(&place));
     let extra = |name: &str| (name.to_string(), Entry::Tensor("FloatStorage", vec![2], floats_to_bytes(&[1.0, 2.0])));
@@ -381,27 +381,27 @@ fn extra_tensors_are_left_and_other_types_of_values_refused() {
         state[at].1 = entry;
         refusal(&place.write(&checkpoint(&state, Some("model"), &[])))
     };
-    let told = with(Entry::Tensor("IntStorage", vec![1, 1, 8], vec![0; 32]));
-    assert!(told.contains("cls_token has int32 elements, expected floating-point numbers"), "{told}");
+    let message = with(Entry::Tensor("IntStorage", vec![1, 1, 8], vec![0; 32]));
+    assert!(message.contains("cls_token has int32 elements, expected floating-point numbers"), "{message}");
     let mut broken = vec![0.5; 8];
     broken[3] = f32::NAN;
-    let told = with(Entry::Tensor("FloatStorage", vec![1, 1, 8], floats_to_bytes(&broken)));
-    assert!(told.contains("cls_token has value 3 = NaN, expected finite values"), "{told}");
+    let message = with(Entry::Tensor("FloatStorage", vec![1, 1, 8], floats_to_bytes(&broken)));
+    assert!(message.contains("cls_token has value 3 = NaN, expected finite values"), "{message}");
     // A shape that its storage cannot hold.
-    let told = with(Entry::Tensor("FloatStorage", vec![1, 1, 8], vec![0; 12]));
-    assert!(told.contains("checkpoint.pth"), "{told}");
+    let message = with(Entry::Tensor("FloatStorage", vec![1, 1, 8], vec![0; 12]));
+    assert!(message.contains("checkpoint.pth"), "{message}");
 }
 
 #[test]
-fn files_cut_short_anywhere_are_refused_without_a_panic() {
+fn truncated_files_are_refused_without_a_panic() {
     let place = Place::new();
     let whole = checkpoint(&floats(&state(&place)), Some("model"), &[]);
     let safetensors = fs::read(place.path("state.safetensors")).unwrap();
     for bytes in [&whole, &safetensors] {
         let cuts = (0..64).chain((1..64).map(|part| part * bytes.len() / 64)).chain([bytes.len() - 1]);
         for cut in cuts {
-            let told = refusal(&place.write(&bytes[..cut]));
-            assert!(told.contains("checkpoint.pth"), "cut at {cut}: {told}");
+            let message = refusal(&place.write(&bytes[..cut]));
+            assert!(message.contains("checkpoint.pth"), "cut at {cut}: {message}");
         }
         // A flipped byte is refused or gives finite values; nothing else.
         for at in (0..bytes.len()).step_by(bytes.len() / 400) {
