@@ -38,7 +38,7 @@ fn unknown(name: &str) -> Error {
 #[cfg(feature = "cuda")]
 fn cuda(index: usize) -> Result<Device> {
     use burn::tensor::DeviceType;
-    // Asked first: touching a CUDA device that is not there panics inside the driver's bindings.
+    // The number of devices is checked first: using a missing CUDA device panics inside the driver's bindings.
     let n_devices = Device::enumerate(DeviceType::Cuda).into_vec().len();
     if index < n_devices {
         return Ok(Device::cuda(index));

@@ -105,7 +105,7 @@ fn a_sign_is_learned_with_any_number_of_workers() {
 
 #[test]
 fn lower_layers_learn_less_with_layer_decay() {
-    // So little of the rate reaches the embedder and the encoder that the head alone learns.
+    // The learning rate of embedder and encoder is so low that the head alone learns.
     let settings =
         |layer_decay| Finetuning { epochs: 2, batch_size: 8, learning_rate: 1e-3, layer_decay, weight_decay: 0.0 };
     let class = |index: u64| (index % 2) as usize;

@@ -22,7 +22,7 @@ fn two_stages_learn_keep_a_buffer_and_distil_it() {
     assert!(waves.iter().all(|line| line.distillation.is_empty()));
 
     let counting = metrics(folder.path(), "02-counting");
-    // Better than knowing how often each of the 11 ids occurs: it has to look at the neighbours.
+    // Lower than the entropy of 11 equally frequent ids: the model must use neighbouring tokens.
     assert!(counting[59].pretext["counting"] < 0.9 * 11f64.ln(), "{counting:?}");
     assert!(counting.iter().all(|line| line.distillation["waves"].is_finite()));
     // At the first update the student still is the teacher, but for stochastic depth.
@@ -108,7 +108,7 @@ fn a_run_stopped_within_an_epoch_equals_an_uninterrupted_one() {
     for stage in ["01-counting", "02-waves"] {
         assert_eq!(metrics(stopped.path(), stage), metrics(whole.path(), stage));
     }
-    // 30 / 8 batches an epoch and two a checkpoint: the requests fall within epochs, between them and into the choice of the buffer.
+    // 30 / 8 batches an epoch and two a checkpoint: the requests fall within epochs, between epochs and into the selection of the buffer.
     assert!(places.iter().any(|place| place.contains("epoch 3, step 2 of 3")), "{places:?}");
     assert!(places.iter().any(|place| place.contains("while the buffer was chosen")), "{places:?}");
 }
@@ -135,7 +135,7 @@ fn a_damaged_checkpoint_is_skipped_and_changes_no_result() {
     assert_eq!(observer.warnings.len(), 1);
     assert!(observer.warnings[0].contains("optimizer.bpk"), "{:?}", observer.warnings);
 
-    // With all of them damaged there is nothing to go on from, and nothing is learned again without being asked.
+    // With all checkpoints damaged the stage fails; training does not silently restart.
     let none = tempfile::tempdir().unwrap();
     let mut observer = Impatient { patience: 20, ..Impatient::default() };
     run_watched(none.path(), &first, &second, &settings(2), &mut observer).unwrap_err();
@@ -234,7 +234,7 @@ fn bfloat16_products_give_nearly_equal_losses_and_float32_parameters() {
         let mut n_fine = 0;
         model
             .visit_parameters(&mut |parameter| {
-                // The last 16 bits are those that bfloat16 does not have.
+                // bfloat16 lacks the last 16 bits.
                 n_fine += usize::from(parameter.values()?.iter().any(|value| value.to_bits() & 0xffff != 0));
                 Ok(())
             })
@@ -247,7 +247,7 @@ fn bfloat16_products_give_nearly_equal_losses_and_float32_parameters() {
     for (many, few) in many.iter().zip(&few) {
         for (label, loss) in many.pretext.iter().chain(&many.distillation) {
             let other = few.pretext.get(label).or(few.distillation.get(label)).unwrap();
-            // What is distilled is a small difference of large numbers.
+            // The distillation loss is a small difference of large numbers.
             let near = if many.pretext.contains_key(label) { 0.05 } else { 0.2 };
             assert!((loss - other).abs() < near * loss, "{label}: {loss} and {other}");
         }

@@ -28,7 +28,7 @@ impl SelectionPolicy for KCentrePolicy {
             for (other, distance) in distances.iter_mut().enumerate() {
                 *distance = distance.min(squared_distance(row(other), &taken));
             }
-            // What was taken is no longer furthest, whatever copies of it there are.
+            // A selected sample is excluded, even where all remaining samples are its duplicates.
             distances[index] = f64::NEG_INFINITY;
             let free = distances.iter().enumerate().filter(|(_, distance)| distance.is_finite());
             next = free.max_by(|a, b| a.1.total_cmp(b.1).then(b.0.cmp(&a.0))).map(|(other, _)| other);

@@ -218,7 +218,7 @@ impl<'a, P: Coordinate> PointBlocks<'a, P> {
             };
         }
         let limit = best - 2.0 * tolerance;
-        // Scores that are no numbers are compared in double precision as well.
+        // NaN scores are compared in double precision as well.
         let is_further = |score: f32| score.partial_cmp(&limit) == Some(std::cmp::Ordering::Less);
         let close = scores.iter().enumerate().filter(|(_, score)| !is_further(**score));
         let (centre, squared) = close

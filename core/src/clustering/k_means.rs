@@ -184,7 +184,7 @@ mod tests {
             n in 60usize..300, width in 1usize..9, n_centres in 1usize..30, seed: u64, offset in -1000.0f32..1000.0,
         ) {
             let mut generator = crate::rng::keyed(seed, "points", &[]);
-            // Far from the origin, and some of them copies: single precision alone would not tell them apart.
+            // Points far from the origin, and some duplicates: single precision alone would not distinguish them.
             let mut points: Vec<f32> =
                 (0..n * width).map(|_| offset + rand::RngExt::random::<f32>(&mut generator)).collect();
             points.copy_within(0..3 * width, 10 * width);

@@ -202,7 +202,7 @@ mod tests {
 
     #[test]
     fn one_long_item_holds_up_no_other_thread() {
-        // While item 0 is prepared by one thread, the other goes through all that may be taken up.
+        // While one thread prepares item 0, the other prepares all further items that the queue has room for.
         let n_others = AtomicUsize::new(0);
         let prepare = |item, _: &mut RawBatch| {
             if item == 0 {

@@ -187,7 +187,7 @@ impl Finetuner<'_> {
         let device = self.device.clone().autodiff();
         let (n, settings) = (train.indices.len(), self.settings);
         let mut updates = self.updates(&classifier, n)?;
-        // Taken out while it is updated, which then needs no copy.
+        // The model is taken out during the update, which then needs no copy.
         let mut held = Some(classifier);
         for epoch in 0..settings.epochs {
             let order = self.order(n, epoch);
@@ -287,7 +287,7 @@ impl Updates {
     ) -> Classifier {
         // In the middle of the step: neither the first nor the last update is at a rate of 0.
         let rate = self.schedule.learning_rate(step as f64 + 0.5);
-        // Burn finds a gradient by the value that it is of, so all are taken before a value changes.
+        // Burn finds a gradient by its parameter's value, so all gradients are taken before a value changes.
         let mut taken = |ids: &[ParamId]| GradientsParams::from_params(gradients, &classifier, ids);
         let mut all: Vec<(f64, GradientsParams)> =
             self.layers.iter().map(|(share, ids)| (rate * share, taken(ids))).collect();

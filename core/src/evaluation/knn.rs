@@ -38,7 +38,7 @@ impl NearestNeighbours {
             let highest = near[0].0;
             let mut votes = vec![0.0; n_classes];
             for (cosine, label) in &near[..self.k] {
-                // Relative to the nearest, so that no temperature is too low for a double.
+                // Cosines relative to the nearest, so that low temperatures do not overflow a double.
                 votes[*label] += ((cosine - highest) / self.temperature).exp();
             }
             let all: f64 = votes.iter().sum();

@@ -51,7 +51,7 @@ impl LinearProbe {
             return Err(EvaluationError::MissingClass { class: absent, n_classes, split: "training" }.into());
         }
         let scale = Standardised::on(train);
-        // Two rows of weights that mirror each other say the same as one of twice the length, at half the penalty.
+        // Two opposite rows of weights are equivalent to one row of twice the length, at half the penalty.
         let alpha = if n_classes == 2 { 2.0 * self.l2 } else { self.l2 };
         let regression = MultiLogisticRegression::default()
             .alpha(alpha)
@@ -100,7 +100,7 @@ impl Standardised {
                 *sum += (f64::from(*value) - mean).powi(2) / n;
             }
         }
-        // What differs by rounding alone does not vary.
+        // A value that varies by rounding alone is constant.
         let varies = |(variance, mean): (f64, &f64)| {
             let deviation = variance.sqrt();
             if deviation > 1e-6 * mean.abs() { deviation } else { 0.0 }

@@ -46,7 +46,7 @@ pub fn hausdorff_95(a: &[bool], b: &[bool], shape: [usize; 3], spacing: [f64; 3]
 /// Voxels of a mask with a neighbour outside of it.
 fn border(mask: &[bool], [depth, height, width]: [usize; 3]) -> Vec<bool> {
     let inside = |z: usize, y: usize, x: usize| {
-        // Below zero wraps to a number that is too large.
+        // A coordinate below zero wraps to a number beyond the array.
         z < depth && y < height && x < width && mask[(z * height + y) * width + x]
     };
     let mut border = vec![false; mask.len()];
@@ -88,7 +88,7 @@ fn squared_distances(set: &[bool], shape: [usize; 3], spacing: [f64; 3]) -> Vec<
 
 /// Minimum, at each position of a line, of `values[other] + (distance to other)^2`.
 fn lower_envelope(values: &[f64], step: f64) -> Vec<f64> {
-    // Parabolas that are lowest somewhere, and from where on each is.
+    // Parabolas of the lower envelope, and the start of each one's interval.
     let mut lowest: Vec<(usize, f64)> = Vec::new();
     for at in (0..values.len()).filter(|at| values[*at].is_finite()) {
         let height = |at: usize| values[at] + (at as f64 * step).powi(2);

@@ -44,7 +44,7 @@ pub(super) fn loss_and_gradient(
     let dice: f64 = (1..n_classes).map(|class| above(class) / below(class)).sum::<f64>() / n_foreground;
     let loss = cross_entropy / n_voxels as f64 + 1.0 - dice;
 
-    // By the probability of a class where it is, and where it is not.
+    // Derivatives with respect to the probability of a class: where the class is true, and where it is not.
     let by_probability: Vec<[f32; 2]> = (0..n_classes)
         .map(|class| {
             let elsewhere = if class == 0 { 0.0 } else { above(class) / below(class).powi(2) / n_foreground };

@@ -221,7 +221,7 @@ impl SegmentationProbe {
             beta_2: 0.999,
             ..OptimiserConfig::default()
         };
-        // The rate is stated as it is, which is what the schedule makes of batches of 256.
+        // The schedule scales the rate by batch size over 256; a batch of 256 keeps the configured rate.
         let schedule = Schedule::new(&config, 256, 0, self.epochs);
         let mut optimiser = adamw(&config, &decoder);
         let n_steps = train.len().div_ceil(self.batch_size);
@@ -239,7 +239,7 @@ impl SegmentationProbe {
                 if !loss.is_finite() {
                     return Err(EvaluationError::NotFinite { protocol: "segmentation", loss, epoch: epoch + 1 }.into());
                 }
-                // Whose derivative by the logits is the gradient that was worked out.
+                // The derivative of this sum with respect to the logits is the computed gradient.
                 let gradient = Tensor::from_data(TensorData::new(gradient, logits.dims()), &with_gradients);
                 let surrogate = (logits * gradient).sum_dim(1).sum();
                 let gradients = GradientsParams::from_grads(surrogate.backward(), &decoder);
@@ -298,7 +298,7 @@ impl Scale {
                 *sum += (f64::from(*value) - mean).powi(2) / n;
             }
         }
-        // What differs by rounding alone does not vary.
+        // A value that varies by rounding alone is constant.
         let inverse = |(variance, mean): (&f64, &f64)| {
             let deviation = variance.sqrt();
             if deviation > 1e-6 * mean.abs().max(1e-6) { (1.0 / deviation) as f32 } else { 0.0 }

@@ -117,7 +117,7 @@ pub fn draw_samples(kinds: &[usize], most: usize, least: usize, seed: u64) -> Ve
         return (0..kinds.len()).collect();
     }
     let mut kinds_left = members(kinds);
-    // By kind and not by first sample, so that the draw does not depend on the order of the data.
+    // Ordered by kind and not by first sample, so that the draw does not depend on the order of the data.
     kinds_left.sort_by_key(|members| kinds[members[0]]);
     let share = most as f64 / kinds.len() as f64;
     let mut draws = rng::keyed(seed, "evaluation samples", &[]);

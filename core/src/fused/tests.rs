@@ -124,7 +124,7 @@ fn cross_entropy_is_its_definition_also_for_large_scores() {
             }
         }
     }
-    // By hand: classes that are equally likely.
+    // Equally likely classes, computed by hand.
     let losses = cross_entropy(Tensor::full([2, 8], -3.5, &device()), &[0, 7]);
     close("equal scores", numbers(losses), vec![8f32.ln(); 2]);
 }
@@ -150,7 +150,7 @@ fn bfloat16_inputs_give_nearly_equal_bfloat16_outputs() {
     let weight = Param::from_tensor(values([24, 40], 2));
     let layer = Linear { weight, bias: Some(Param::from_tensor(values([40], 3))) };
     near("linear", linear(&layer, few(x.clone())), linear(&layer, x.clone()));
-    // Gradients come back in the numbers of what they are of.
+    // Gradients have the element type of their parameter.
     let gradients = linear(&layer, few(x.require_grad())).cast(DType::F32).sum().backward();
     assert_eq!(layer.weight.val().grad(&gradients).unwrap().dtype(), DType::F32);
 }

@@ -113,7 +113,7 @@ pub fn maximum(values: &[f32]) -> f32 {
 pub unsafe fn written(n: usize, write: impl FnOnce(&mut [MaybeUninit<f32>])) -> Vec<f32> {
     let mut values = Vec::with_capacity(n);
     write(&mut values.spare_capacity_mut()[..n]);
-    // SAFETY: the capacity is at least n, and the caller promises that all were written.
+    // SAFETY: the capacity is at least n, and the caller guarantees that all were written.
     unsafe { values.set_len(n) };
     values
 }

@@ -169,7 +169,7 @@ impl Model {
         let [n, length, _] = tokens.dims();
         let padding: Tensor<4, Bool> = text.padding.clone().reshape([n, 1, 1, length]);
         let hidden = if self.causal {
-            // `tril_mask` is true above the diagonal: what lies in the future.
+            // `tril_mask` is true above the diagonal: at later tokens.
             let future: Tensor<2, Bool> = Tensor::tril_mask([length, length], 0, &tokens.device());
             let future = future.reshape([1, 1, length, length]).expand([n, 1, length, length]);
             padding.expand([n, 1, length, length]).bool_or(future)

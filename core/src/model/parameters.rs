@@ -78,7 +78,7 @@ impl Model {
     }
 }
 
-/// Replaces gradients: `change` gets a parameter's path and the flattened values of parameter and gradient, and returns the new gradient. Parameters
+/// Replaces gradients: `change` gets a parameter's path and the flattened values of parameter and gradient, and returns the new gradient or none. Parameters
 /// without a gradient are left out.
 pub(crate) fn map_gradients(
     model: &Model,
@@ -133,7 +133,7 @@ impl ModuleMapper for FlatMapper<'_> {
         let Some(new) = (self.change)(&self.path.joined(), plain(old.clone()).flatten(0, -1)) else { return param };
         param.map(|old| {
             let new = new.clone().reshape(shape);
-            // What was a leaf of the graph that learns stays one.
+            // A parameter that was a leaf of the graph stays a leaf.
             if old.device().is_autodiff() {
                 Tensor::from_inner(new).set_require_grad(old.is_require_grad())
             } else {
@@ -248,7 +248,7 @@ impl ModuleMapper for Mapper<'_> {
             Ok(None) => param,
             Ok(Some(values)) => param.map(|old| {
                 let new = Tensor::from_data(TensorData::new(values, shape), &old.device());
-                // What was a leaf of the graph that learns stays one.
+                // A parameter that was a leaf of the graph stays a leaf.
                 if old.is_require_grad() { new.require_grad() } else { new }
             }),
             Err(error) => {

@@ -32,7 +32,7 @@ impl MaskedPatches<'_> {
         let decoded =
             self.model.decoder().forward(latents, batch, head.positions(batch.n_tokens), self.model.precision());
         let [n, length, width] = decoded.dims();
-        // Only the wanted rows go through the head: it is the widest layer of the decoder.
+        // Only the selected rows pass the head, which is the widest layer of the decoder.
         head.forward(decoded.reshape([n * length, width]).select(0, rows), self.model.precision())
     }
 }

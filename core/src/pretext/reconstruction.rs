@@ -167,7 +167,7 @@ fn predict_tokens(
     let scores = values_of(scores)?;
     for (&at, scores) in positions.iter().zip(scores.chunks(vocabulary)) {
         let at = at as usize;
-        // The first of equals, so that the answer does not depend on how a maximum is sought.
+        // The first of equal scores, independent of the search for the maximum.
         let best = scores
             .iter()
             .enumerate()

@@ -130,7 +130,7 @@ mod tests {
     fn documents_keep_every_digit_and_detect_every_flipped_bit() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("note.json");
-        // Neighbouring doubles: what is written must be read as exactly that.
+        // Neighbouring doubles must be read exactly as written.
         let mut loss = 0.7f64 / 11.0;
         for _ in 0..200 {
             let note = Note { format: FORMAT, checksum: CHECKSUM_PLACEHOLDER.into(), loss, unfinished: Some(3) };

@@ -134,7 +134,7 @@ pub fn write_folder(path: &Path, fill: impl FnOnce(&Path) -> Result<()>) -> Resu
         fs::rename(&partial, path).and_then(|()| sync_folder(path.parent())).map_err(cannot)
     });
     if written.is_err() {
-        // Nothing can be done if this fails too; the next run removes it.
+        // A failure of this removal is ignored; the next run removes the folder.
         let _ = fs::remove_dir_all(&partial);
     }
     written

@@ -59,7 +59,7 @@ impl StageFolder {
     pub fn check_files(&self, state: &StageState) -> Vec<FileCheck> {
         let mut checks = Vec::new();
         for (name, expected) in &state.checksums {
-            // A name that leads out of the folder was not written by this program.
+            // A path that leads out of the folder was not written by medcoss.
             if !Path::new(name).components().all(|part| matches!(part, Component::Normal(_))) {
                 let fault = Error::damaged(
                     &self.file(RunLayout::STATE),
@@ -71,7 +71,7 @@ impl StageFolder {
             let fault = check_file(&self.file(name), expected).err();
             let valid = fault.is_none();
             checks.push(FileCheck { name: name.clone(), fault });
-            // A manifest stands for the folder that it is in.
+            // A manifest represents its folder.
             if let Some(folder) = name.strip_suffix(RunLayout::MANIFEST).filter(|_| valid) {
                 match check_manifest(&self.file(folder)) {
                     Ok(files) => checks.extend(

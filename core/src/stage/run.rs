@@ -49,7 +49,7 @@ impl Stage<'_> {
             epochs: self.settings.epochs,
             model: &self.model,
             student: &student,
-            // A model from elsewhere is no stage's: nothing is kept of it.
+            // The initial model belongs to no stage: a strategy keeps nothing of it.
             previous: self.previous.as_ref().filter(|_| !self.earlier.is_empty()),
             device: &device,
         })?;
@@ -75,7 +75,7 @@ impl Stage<'_> {
             train_state: &mut train_state,
         };
         trainer.run(observer)?;
-        // What is chosen by a model should not depend on how fast it was learned.
+        // The selection must not depend on the precision of the training.
         let model = train_state.into_model().with_precision(Precision::default());
         self.finish(model, strategy.as_mut(), state, &checkpoints, observer)
     }

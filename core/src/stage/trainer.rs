@@ -151,7 +151,7 @@ impl StageTrainer<'_> {
         if !last && !epoch_state.so_far.steps.is_multiple_of(settings.gradient_accumulation) {
             return Ok(());
         }
-        // As in the reference, the rate is that of the first of the batches whose gradients are added up.
+        // As in the reference, the learning rate is that of the first batch of the accumulation.
         let first = step / settings.gradient_accumulation * settings.gradient_accumulation;
         epoch_state.so_far.learning_rate =
             settings.schedule().learning_rate(epoch as f64 + first as f64 / n_steps as f64);

@@ -144,7 +144,7 @@ impl Import {
             .filter(|entry| file.tensors().contains_key(&entry.published))
             .map(|entry| &entry.part)
             .collect();
-        // All shapes before any memory is claimed: sizes of a model are what a file says of one tensor, and bind all others.
+        // All shapes are checked before memory is allocated: one tensor determines each size of the model, and all others must agree.
         let mut taken: BTreeMap<String, TakenPart> = BTreeMap::new();
         let mut used = BTreeSet::new();
         let mut fresh = BTreeSet::new();
@@ -164,7 +164,7 @@ impl Import {
             used.insert(key.clone());
             count(&mut taken, &entry.part.to_string(), &entry.shape);
         }
-        // What has no entry is the class token, norm and decoder of a model without continuous families.
+        // Class token, norm and decoder of a model without continuous families have no entry.
         let values = &mut |path: &str, shape: &[usize]| match table.get(path) {
             Some(entry) if used.contains(&entry.published) => {
                 Ok(Some(entry.order.to_own(file.floats(&entry.published)?, shape)))
@@ -234,7 +234,7 @@ impl Import {
                 let heads = heads("decoder heads", known.decoder_heads, |sizes| sizes.decoder_heads)?;
                 (width, n_layers(file, "decoder_blocks."), heads)
             }
-            // It is made afresh by every stage; its size is the paper's, or the one asked for.
+            // Every stage initialises the decoder; its size is the paper's or the known one.
             None => {
                 let like = noted.or(like.as_ref()).unwrap_or(&usual);
                 (
@@ -298,7 +298,7 @@ fn unwrap(file: &mut TensorFile) {
 /// Number of layers below a prefix: one more than the largest layer number.
 fn n_layers(file: &TensorFile, prefix: &str) -> usize {
     let number = |key: &String| key.strip_prefix(prefix)?.split('.').next()?.parse::<usize>().ok();
-    // A number that claims more layers than there are tensors comes from a damaged name; the missing keys tell.
+    // A number that claims more layers than there are tensors comes from a damaged name; the error lists the missing keys.
     file.tensors().keys().filter_map(number).max().map_or(0, |last| last.min(file.tensors().len()) + 1)
 }
 

@@ -149,7 +149,7 @@ impl TensorFile {
     fn torch(path: &Path, n_file: u64) -> Result<Self> {
         let wrong = |error: pytorch_reader::PytorchError| Error::damaged(path, error.to_string());
         let reader = PytorchReader::new(path).map_err(wrong)?;
-        // A view may repeat what it lies on without end; weights that a program saved do not.
+        // A view may repeat its storage without end; saved weights do not.
         if let Some((name, tensor)) = reader.tensors().iter().find(|(_, tensor)| tensor.byte_len() as u64 > n_file) {
             let claimed = tensor.byte_len();
             return Err(Error::damaged(path, format!("tensor {name} claims {claimed} bytes, the file has {n_file}")));

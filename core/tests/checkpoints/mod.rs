@@ -170,7 +170,7 @@ fn a_checkpoint_comes_back_bit_by_bit_bare_or_wrapped() {
         assert_eq!(imported.config.text_attention, TextAttention::Causal);
         assert!(imported.report.fresh.is_empty() && imported.report.converted.is_empty());
 
-        // And out again: the same bits, the tensors that nothing reads among them.
+        // A second export has the same bits, unused tensors included.
         let out = place.path("out.safetensors");
         export(&imported.model, &imported.config, &imported.passed_through, Layout::Medcoss, 0, &out).unwrap();
         let file = TensorFile::open(&out).unwrap();
@@ -178,7 +178,7 @@ fn a_checkpoint_comes_back_bit_by_bit_bare_or_wrapped() {
         for (name, shape, values) in &state {
             assert_eq!((file.shape(name).unwrap(), &file.floats(name).unwrap()), (shape.as_slice(), values), "{name}");
         }
-        // What was exported says its heads itself.
+        // An exported file states its numbers of heads.
         assert_eq!(values(&Import::default().read(&out).unwrap().model), expected);
     }
 }
@@ -197,7 +197,7 @@ fn the_medcoss_layout_holds_families_without_a_published_name() {
     let path = place.path("published.safetensors");
     let exported = export(&model, &config, &[], Layout::Medcoss, 0, &path).unwrap();
     assert_eq!((exported.left, exported.untrained), (vec!["gait".into()], vec!["image".into(), "volume".into()]));
-    // The families that were only filled in do not come back as if they had been learned.
+    // Families that the export completed are not imported as learned ones.
     let back = Import::default().read(&path).unwrap();
     assert_eq!(back.config.families, config.families[1..]);
     let tokens = |model: &Model, at| values(model)[&format!("embedders.{at}.tokens")].clone();
@@ -277,7 +277,7 @@ fn missing_and_misshapen_tensors_are_named() {
         let n = state[at].1.iter().product();
         state[at].2.resize(n, 0.5);
         let message = refusal(&place.write(&checkpoint(&floats(&state), Some("model"), &[])));
-        // A first tensor of its kind decides what the others must be: then those are the ones that do not fit.
+        // The first tensor of a kind determines the sizes of the others, which then do not fit.
         assert!(message.contains("has shape") || message.contains("a multiple of"), "{}: {message}", state[at].0);
     }
 }
@@ -306,13 +306,13 @@ fn sizes_that_exceed_the_file_allocate_no_memory() {
         let message = with(key, shape);
         assert!(message.contains("has shape") || message.contains("a multiple"), "{key} {shape:?}: {message}");
     }
-    // A layer far behind the others is one that is missing in between.
+    // A layer with a large number means that the layers in between are missing.
     let mut state = whole.clone();
     state.push(("fused_encoder.layers.4000000000.norm1.bias".into(), vec![8], vec![0.5; 8]));
     let message = refusal(&place.write(&checkpoint(&floats(&state), Some("model"), &[])));
     assert!(message.contains("fused_encoder.layers.") && message.contains("is missing"), "{message}");
 
-    // The same in a file that says its sizes itself.
+    // The same in a file whose metadata states the sizes.
     let config = config(&[GAIT, TEXT]);
     let path = place.path("own.safetensors");
     export(&model(&config), &config, &[], Layout::MedcossRs, 0, &path).unwrap();
@@ -387,7 +387,7 @@ fn extra_tensors_are_reported_and_other_element_types_refused() {
     broken[3] = f32::NAN;
     let message = with(Entry::Tensor("FloatStorage", vec![1, 1, 8], floats_to_bytes(&broken)));
     assert!(message.contains("cls_token has value 3 = NaN, expected finite values"), "{message}");
-    // A shape that its storage cannot hold.
+    // A shape that exceeds the storage.
     let message = with(Entry::Tensor("FloatStorage", vec![1, 1, 8], vec![0; 12]));
     assert!(message.contains("checkpoint.pth"), "{message}");
 }
