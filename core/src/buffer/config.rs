@@ -20,11 +20,11 @@ pub struct BufferConfig {
     pub backfill: bool,
     /// Storage of the kept samples.
     pub store: Store,
-    /// How samples are drawn for batches.
+    /// Sampling of the batches: with or without replacement.
     pub sampling: Sampling,
 }
 
-/// Which samples a buffer keeps.
+/// Selection method of a rehearsal buffer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum BufferSelection {

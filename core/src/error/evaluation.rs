@@ -6,13 +6,13 @@ pub enum EvaluationError {
     /// A split without samples.
     #[error("the {split} split has no samples")]
     EmptySplit {
-        /// `training` or `test`.
+        /// Name of the split: `training` or `test`.
         split: &'static str,
     },
     /// A split without usable samples for segmentation.
     #[error("the {split} split has no sample with features and a label map")]
     NoLabelMaps {
-        /// `training` or `test`.
+        /// Name of the split: `training` or `test`.
         split: &'static str,
     },
     /// A class without samples in a split.
@@ -22,7 +22,7 @@ pub enum EvaluationError {
         class: usize,
         /// Number of classes.
         n_classes: usize,
-        /// `training` or `test`.
+        /// Name of the split: `training` or `test`.
         split: &'static str,
     },
     /// A metric that is undefined for these predictions.
@@ -56,7 +56,7 @@ pub enum EvaluationError {
     /// A loss that is not finite.
     #[error("the loss of {protocol} is {loss} in epoch {epoch}")]
     NotFinite {
-        /// `fine-tuning` or `segmentation`.
+        /// Name of the protocol: `fine-tuning` or `segmentation`.
         protocol: &'static str,
         /// Value of the loss.
         loss: f64,

@@ -63,7 +63,7 @@ pub enum Error {
         step: usize,
         /// Modality of the batch.
         modality: String,
-        /// `pretext` or `distillation`.
+        /// Objective of the batch: `pretext` or `distillation`.
         kind: &'static str,
         /// Value of the loss.
         value: f32,

@@ -12,7 +12,7 @@ pub enum RunError {
     Locked {
         /// Folder of the run.
         run: PathBuf,
-        /// `process 1234`, or `another process`.
+        /// Holder of the lock: `process 1234`, or `another process`.
         holder: String,
     },
     /// A checkpoint of other data, another modality or another seed.
@@ -20,7 +20,7 @@ pub enum RunError {
     CheckpointMismatch {
         /// Stage name.
         stage: String,
-        /// `data fingerprint`, `modality` or `seed`.
+        /// Name of the differing field: `data fingerprint`, `modality` or `seed`.
         field: &'static str,
         /// Value in the checkpoint.
         found: String,

@@ -20,7 +20,7 @@ use crate::rng;
 use crate::stage::extract_features;
 use crate::{DeviceError, Error, EvaluationError, Result, SettingError};
 
-/// How a model is fine-tuned: AdamW (betas 0.9 and 0.999), a learning rate that rises over the first tenth of the updates and falls
+/// Settings of fine-tuning: AdamW (betas 0.9 and 0.999), a learning rate that rises over the first tenth of the updates and falls
 /// along half a cosine, and layer-wise decay of it as in BEiT (Bao et al., ICLR 2022) and MAE (He et al., CVPR 2022). Samples are
 /// neither augmented nor masked. The head begins as the linear probe of the features before anything is tuned (Kumar et al., *Fine-Tuning
 /// can Distort Pretrained Features*, ICLR 2022): from a head that knows nothing, AdamW would first move the encoder at full rate along noise,

@@ -22,7 +22,7 @@ pub struct Shape {
     pub n_heads: usize,
 }
 
-/// Where the threads write, each its own head's columns.
+/// Output that the threads write, each its own head's columns.
 struct Output(*mut f32);
 
 // SAFETY: tasks write to places that do not overlap, see `Shape::place`.

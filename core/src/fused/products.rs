@@ -76,7 +76,7 @@ pub enum Start<'a> {
     Rows(&'a [f32]),
 }
 
-/// Where a product goes: rows that are `stride` values apart.
+/// Output of a product: rows that are `stride` values apart.
 #[derive(Debug, Clone, Copy)]
 struct Output {
     values: *mut f32,
