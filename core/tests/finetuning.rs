@@ -127,6 +127,6 @@ fn settings_and_losses_out_of_range_are_errors() {
     let error = |settings: Finetuning| tuned(&settings, 1, |index| (index % 2) as usize).unwrap_err().to_string();
     assert!(error(Finetuning { epochs: 0, ..Finetuning::default() }).contains("epochs is 0"));
     assert!(error(Finetuning { layer_decay: 1.5, ..Finetuning::default() }).contains("layer_decay is 1.5"));
-    let told = error(Finetuning { learning_rate: 1e30, batch_size: 4, ..Finetuning::default() });
-    assert!(told.contains("the loss of fine-tuning is"), "{told}");
+    let message = error(Finetuning { learning_rate: 1e30, batch_size: 4, ..Finetuning::default() });
+    assert!(message.contains("the loss of fine-tuning is"), "{message}");
 }
