@@ -1,11 +1,11 @@
-//! Where tensors live.
+//! Devices: names, kinds, index tensors.
 
 pub use burn::tensor::Device;
 use burn::tensor::{Int, Tensor, TensorData};
 
 use crate::{DeviceError, Error, Result};
 
-/// A device by the name that settings use: `cpu`, `cuda`, `cuda:1`.
+/// The device of a name in settings: `cpu`, `cuda`, `cuda:1`.
 ///
 /// # Errors
 /// An unknown name; CUDA in a build without it, or on a machine without such a GPU.
@@ -20,12 +20,12 @@ pub fn by_name(name: &str) -> Result<Device> {
     }
 }
 
-/// Whether tensors live in the host's own memory.
+/// Whether a device is the CPU.
 pub(crate) fn is_cpu(device: &Device) -> bool {
     device.clone().without_autodiff() == Device::flex()
 }
 
-/// A vector of indices on the device.
+/// A tensor of indices on the device.
 pub(crate) fn indices(values: Vec<i32>, device: &Device) -> Tensor<1, Int> {
     let n = values.len();
     Tensor::from_data(TensorData::new(values, [n]), device)
@@ -38,7 +38,7 @@ fn unknown(name: &str) -> Error {
 #[cfg(feature = "cuda")]
 fn cuda(index: usize) -> Result<Device> {
     use burn::tensor::DeviceType;
-    // Asked first: touching a CUDA device that is not there panics inside the driver's bindings.
+    // The number of devices is checked first: using a missing CUDA device panics inside the driver's bindings.
     let n_devices = Device::enumerate(DeviceType::Cuda).into_vec().len();
     if index < n_devices {
         return Ok(Device::cuda(index));

@@ -1,4 +1,4 @@
-//! The learning half of medcoss: one Transformer that learns modalities one stage after another.
+//! Continual self-supervised pre-training: one Transformer that learns modalities one stage after another.
 //!
 //! Follows "Continual Self-supervised Learning: Towards Universal Multi-modal Medical Data Representation Learning"
 //! (MedCoSS; Ye et al., CVPR 2024, arXiv 2311.17597). Reading order for someone who knows the paper: [`stage`] is

@@ -1,15 +1,14 @@
-//! Everything random is drawn from a generator whose key says what the draw is for. So the run's one seed decides
-//! everything, a resumed run draws what the uninterrupted one would have, and adding a draw in one place
-//! changes none elsewhere.
+//! Random generators with a key for the purpose of each draw: the run's one seed decides everything, a resumed run draws the numbers of the
+//! uninterrupted one, and a new draw in one place changes none elsewhere.
 
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
 use sha2::{Digest, Sha256};
 
-/// A generator.
+/// Random generator of all draws.
 pub(crate) type Rng = ChaCha8Rng;
 
-/// The generator for a purpose, at a place in the run such as `[stage, epoch, step]`.
+/// Random generator for a purpose, at a place in the run such as `[stage, epoch, step]`.
 pub(crate) fn keyed(seed: u64, purpose: &str, place: &[u64]) -> Rng {
     let mut digest = Sha256::new();
     digest.update(seed.to_le_bytes());

@@ -1,4 +1,4 @@
-//! Fine-tuning over a small synthetic dataset whose classes differ in the sign of a wave.
+//! Fine-tuning on a small synthetic dataset, whose classes are the sign of a wave.
 
 use medcoss_core::Result;
 use medcoss_core::data::LoaderOptions;
@@ -60,16 +60,16 @@ fn config() -> ModelConfig {
     config
 }
 
-/// Probabilities of the samples from 41 on, after learning from 40 of which the classes are given.
+/// Class probabilities of the samples from 41 on, after fine-tuning on 40 labelled samples.
 fn tuned(settings: &Finetuning, num_workers: usize, class: impl Fn(u64) -> usize) -> Result<Vec<f64>> {
-    let source = Signs { ids: (0..61).map(|index| format!("signs/{index}")).collect() };
+    let dataset = Signs { ids: (0..61).map(|index| format!("signs/{index}")).collect() };
     let device = device::by_name("cpu").unwrap();
     let model = Model::new(&config(), 3, 1, &device.clone().autodiff());
     let finetuner = Finetuner {
         settings,
         family: 0,
         drop_path: 0.1,
-        dataset: &source,
+        dataset: &dataset,
         loader: LoaderOptions { num_workers, max_invalid_fraction: 0.0 },
         seed: 7,
         device: &device,
@@ -89,7 +89,7 @@ fn tuned(settings: &Finetuning, num_workers: usize, class: impl Fn(u64) -> usize
 }
 
 #[test]
-fn a_sign_is_learned_whatever_the_threads() {
+fn a_sign_is_learned_with_any_number_of_workers() {
     let settings = Finetuning { epochs: 6, batch_size: 8, learning_rate: 3e-3, ..Finetuning::default() };
     let scores = tuned(&settings, 1, |index| (index % 2) as usize).unwrap();
     assert_eq!(scores.len(), 40);
@@ -105,7 +105,7 @@ fn a_sign_is_learned_whatever_the_threads() {
 
 #[test]
 fn lower_layers_learn_less_with_layer_decay() {
-    // So little of the rate reaches the embedder and the encoder that the head alone learns.
+    // The learning rate of embedder and encoder is so low that the head alone learns.
     let settings =
         |layer_decay| Finetuning { epochs: 2, batch_size: 8, learning_rate: 1e-3, layer_decay, weight_decay: 0.0 };
     let class = |index: u64| (index % 2) as usize;

@@ -198,11 +198,11 @@ fn tokens_and_features() {
         golden.same(&format!("tokens_{dims}d"), model.embed_patches(at, &patches, 0), FORWARD);
         golden.same(&format!("features_{dims}d"), model.encode_patches(at, &patches, 0, None), FORWARD);
 
-        // The way that `embed --tensors` goes.
-        let source = golden.arrays(&imported, family, input, None);
+        // The same features from a dataset of arrays, as in `embed --tensors`.
+        let dataset = golden.arrays(&imported, family, input, None);
         let mut found = Vec::new();
         let loader = LoaderOptions { num_workers: 1, max_invalid_fraction: 0.0 };
-        encode_samples(model, at, &source, Pooling::None, loader, &golden.device, &mut |batch| {
+        encode_samples(model, at, &dataset, Pooling::None, loader, &golden.device, &mut |batch| {
             assert_eq!((batch.n_tokens, batch.width), (10, 64));
             found.extend(batch.values);
             Ok(())
@@ -226,7 +226,7 @@ fn text_is_causal() {
     let at = imported.config.family("text").unwrap();
     let both = TokenTensors::new(golden.text(0..2), &golden.device);
     golden.same("tokens_text", imported.model.embed_text(at, &both), FORWARD);
-    // In one batch: the reference repeats its mask in the wrong order there, so it was asked for each sample on its own.
+    // The reference repeats its mask in the wrong order within a batch, so its numbers come from single samples.
     golden.same("features_text_causal", imported.model.encode_text(at, &both, None), FORWARD);
     let losses: Vec<f32> = (0..2)
         .map(|sample| {
@@ -316,7 +316,7 @@ fn gradients_and_five_steps_of_adamw() {
         model = optimiser.step(1e-3, model, gradients);
     }
     close("adamw_losses", &losses, &golden.floats("adamw_losses"), BACKWARD);
-    // A last look at what learned: the parameters moved.
+    // The parameters have moved.
     assert!(losses[4] < losses[0]);
     drop(model.valid());
 }

@@ -1,4 +1,4 @@
-//! Stages over small synthetic sources: learning, rehearsal, determinism, going on after a failure.
+//! Stages over small synthetic datasets: learning, rehearsal, determinism, continuation after a failure.
 
 use std::path::Path;
 use std::sync::atomic::Ordering;
@@ -22,7 +22,7 @@ fn two_stages_learn_keep_a_buffer_and_distil_it() {
     assert!(waves.iter().all(|line| line.distillation.is_empty()));
 
     let counting = metrics(folder.path(), "02-counting");
-    // Better than knowing how often each of the 11 ids occurs: it has to look at the neighbours.
+    // Lower than the entropy of 11 equally frequent ids: the model must use neighbouring tokens.
     assert!(counting[59].pretext["counting"] < 0.9 * 11f64.ln(), "{counting:?}");
     assert!(counting.iter().all(|line| line.distillation["waves"].is_finite()));
     // At the first update the student still is the teacher, but for stochastic depth.
@@ -45,7 +45,7 @@ fn the_same_seed_gives_the_same_bytes_with_any_number_of_workers() {
 }
 
 #[test]
-fn the_learning_rate_is_that_of_the_first_of_the_batches_that_are_added_up() {
+fn the_learning_rate_is_that_of_the_first_accumulated_batch() {
     let folder = tempfile::tempdir().unwrap();
     let settings = StageSettings { epochs: 3, gradient_accumulation: 2, ..settings(1) };
     // 32 / 8 = 4 batches of the first modality make two updates an epoch: the last begins in its middle.
@@ -57,7 +57,7 @@ fn the_learning_rate_is_that_of_the_first_of_the_batches_that_are_added_up() {
 }
 
 #[test]
-fn a_run_that_failed_goes_on_as_if_it_had_not() {
+fn a_run_resumed_after_a_failure_equals_an_uninterrupted_one() {
     let (broken, whole) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
     let (first, second) = (Synthetic::counting(30), Synthetic::waves(40));
     let expected = run(whole.path(), &first, &second, &settings(2)).unwrap();
@@ -89,7 +89,7 @@ fn checkpoints(folder: &Path, stage: &str) -> Vec<String> {
 }
 
 #[test]
-fn a_run_that_is_stopped_within_epochs_goes_on_as_if_it_had_not() {
+fn a_run_stopped_within_an_epoch_equals_an_uninterrupted_one() {
     let (stopped, whole) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
     let (first, second) = (Synthetic::counting(30), Synthetic::waves(40));
     let often = StageSettings { checkpoint_every_steps: Some(2), checkpoint_every: 5, ..settings(2) };
@@ -108,13 +108,13 @@ fn a_run_that_is_stopped_within_epochs_goes_on_as_if_it_had_not() {
     for stage in ["01-counting", "02-waves"] {
         assert_eq!(metrics(stopped.path(), stage), metrics(whole.path(), stage));
     }
-    // 30 / 8 batches an epoch and two a checkpoint: the requests fall within epochs, between them and into the choice of the buffer.
+    // 30 / 8 batches an epoch and two a checkpoint: the requests fall within epochs, between epochs and into the selection of the buffer.
     assert!(places.iter().any(|place| place.contains("epoch 3, step 2 of 3")), "{places:?}");
     assert!(places.iter().any(|place| place.contains("while the buffer was chosen")), "{places:?}");
 }
 
 #[test]
-fn a_damaged_checkpoint_is_passed_over_and_changes_no_result() {
+fn a_damaged_checkpoint_is_skipped_and_changes_no_result() {
     let (stopped, whole) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
     let (first, second) = (Synthetic::counting(30), Synthetic::waves(40));
     let expected = run(whole.path(), &first, &second, &settings(2)).unwrap();
@@ -135,7 +135,7 @@ fn a_damaged_checkpoint_is_passed_over_and_changes_no_result() {
     assert_eq!(observer.warnings.len(), 1);
     assert!(observer.warnings[0].contains("optimizer.bpk"), "{:?}", observer.warnings);
 
-    // With all of them damaged there is nothing to go on from, and nothing is learned again without being asked.
+    // With all checkpoints damaged the stage fails; training does not silently restart.
     let none = tempfile::tempdir().unwrap();
     let mut observer = Impatient { patience: 20, ..Impatient::default() };
     run_watched(none.path(), &first, &second, &settings(2), &mut observer).unwrap_err();
@@ -175,7 +175,7 @@ fn a_few_invalid_samples_are_named_and_left_out_and_many_stop_the_stage() {
 }
 
 #[test]
-fn a_loss_that_is_not_finite_stops_with_its_place_however_late_it_is_read() {
+fn a_loss_that_is_not_finite_stops_the_stage_at_its_step_however_late_it_is_read() {
     let mut first = Synthetic::waves(60);
     first.value = 1e30;
     let mut settings = settings(2);
@@ -194,7 +194,7 @@ fn a_loss_that_is_not_finite_stops_with_its_place_however_late_it_is_read() {
 }
 
 #[test]
-fn losses_that_are_read_together_are_the_same_losses() {
+fn losses_that_are_read_together_equal_those_read_one_by_one() {
     let (first, second) = (Synthetic::waves(40), Synthetic::counting(90));
     let run = |loss_every_steps: usize| {
         let folder = tempfile::tempdir().unwrap();
@@ -222,7 +222,7 @@ impl Observer for Reports {
 }
 
 #[test]
-fn with_products_of_few_bits_nearly_the_same_is_learned_and_kept_in_many() {
+fn bfloat16_products_give_nearly_equal_losses_and_float32_parameters() {
     let (first, second) = (Synthetic::waves(60), Synthetic::counting(50));
     let run = |precision: Precision| {
         let folder = tempfile::tempdir().unwrap();
@@ -234,7 +234,7 @@ fn with_products_of_few_bits_nearly_the_same_is_learned_and_kept_in_many() {
         let mut n_fine = 0;
         model
             .visit_parameters(&mut |parameter| {
-                // The last 16 bits are those that bfloat16 does not have.
+                // bfloat16 lacks the last 16 bits.
                 n_fine += usize::from(parameter.values()?.iter().any(|value| value.to_bits() & 0xffff != 0));
                 Ok(())
             })
@@ -247,7 +247,7 @@ fn with_products_of_few_bits_nearly_the_same_is_learned_and_kept_in_many() {
     for (many, few) in many.iter().zip(&few) {
         for (label, loss) in many.pretext.iter().chain(&many.distillation) {
             let other = few.pretext.get(label).or(few.distillation.get(label)).unwrap();
-            // What is distilled is a small difference of large numbers.
+            // The distillation loss is a small difference of large numbers.
             let near = if many.pretext.contains_key(label) { 0.05 } else { 0.2 };
             assert!((loss - other).abs() < near * loss, "{label}: {loss} and {other}");
         }

@@ -105,7 +105,7 @@ fn a_resumed_run_of_any_strategy_equals_an_uninterrupted_one() {
 }
 
 #[test]
-fn packnet_recovers_an_earlier_model_and_single_starts_from_the_initial_model() {
+fn packnet_recovers_a_previous_model_and_single_starts_from_the_initial_model() {
     let (first, second) = (Synthetic::waves(40), Synthetic::counting(40));
     let device = medcoss_core::device::by_name("cpu").unwrap();
     let folder = tempfile::tempdir().unwrap();
@@ -116,7 +116,7 @@ fn packnet_recovers_an_earlier_model_and_single_starts_from_the_initial_model() 
     assert_eq!(encoder(&model_of_stage(&last, 1, &device).unwrap()), before);
     assert_eq!(encoder(&model_of_stage(&last, 2, &device).unwrap()), encoder(&last.load(&device).unwrap()));
 
-    // The second model of `single` is that of a run that learns the second modality alone, but for the draws, which know the stage.
+    // The second model of `single` equals the model of a run with the second modality alone, except for random draws, whose key has the stage.
     let folder = tempfile::tempdir().unwrap();
     let few = StageSettings { optimiser: no_learning(), ..with(Strategy::Single) };
     let states = run(folder.path(), &first, &second, &few).unwrap();
@@ -151,7 +151,7 @@ fn every_selection_fills_the_buffer_and_every_target_is_distilled() {
         ids.sort();
         ids.dedup();
         assert_eq!(ids.len(), 8, "{selection:?}");
-        // Mini-batches are there for data that do not fit into one; these do, and may give the clusters of the whole.
+        // These data fit into one mini-batch, so that mini-batch k-means may find the clusters of full k-means.
         if selection != BufferSelection::MiniBatchKMeans {
             buffers.push(ids);
         }

@@ -153,7 +153,7 @@ pub fn run_watched(
     let strategy = settings.strategy.name;
     let mut model = model();
     let mut states: Vec<StageState> = Vec::new();
-    for (at, source) in [first, second].into_iter().enumerate() {
+    for (at, dataset) in [first, second].into_iter().enumerate() {
         let before = StageFolder::new(folder, at, first.modality);
         let previous = states
             .last()
@@ -168,8 +168,8 @@ pub fn run_watched(
             }],
             None => vec![],
         };
-        model.admit(source.family, source.modality, source.spec, None)?;
-        let folder = StageFolder::new(folder, at + 1, source.modality);
+        model.admit(dataset.family, dataset.modality, dataset.spec, None)?;
+        let folder = StageFolder::new(folder, at + 1, dataset.modality);
         if let Some(state) = folder.finished()? {
             folder.verify(&state)?;
             states.push(state);
@@ -179,7 +179,7 @@ pub fn run_watched(
             number: at + 1,
             seed: 5,
             settings,
-            current: source,
+            current: dataset,
             model: model.clone(),
             previous,
             earlier,

@@ -1,4 +1,4 @@
-//! Steps on synthetic samples, for measuring what a step costs before anything is trained.
+//! Training steps on synthetic samples: the time and memory of a step, measured before any training.
 
 use burn::optim::{GradientsParams, ModuleOptimizer};
 use burn::tensor::Device;
@@ -24,7 +24,7 @@ pub struct StepBenchmark {
 }
 
 impl StepBenchmark {
-    /// A model of these sizes with one family, and `n` samples of it. `device` is that of evaluation.
+    /// A model of these sizes with one family, and `n` samples of this family. `device` is the device without gradients.
     ///
     /// # Errors
     /// Sizes that do not go together.
@@ -43,12 +43,12 @@ impl StepBenchmark {
         Ok(Self { model: Some(model), optimiser, batch: batch(spec, n), device })
     }
 
-    /// Numbers that are learned.
+    /// Number of learned values in the model.
     pub fn n_parameters(&self) -> usize {
         self.model.as_ref().map_or(0, Model::n_parameters)
     }
 
-    /// One step as training does it: forward, backward, update. The loss before it.
+    /// One training step: forward, backward, update. Returns the loss before the update.
     ///
     /// # Errors
     /// A loss that is not finite.

@@ -1,4 +1,4 @@
-//! Settings of the buffer: which samples are kept, how many, and how.
+//! Settings of the rehearsal buffer: selection, size and storage of the kept samples.
 
 use serde::{Deserialize, Serialize};
 
@@ -10,7 +10,7 @@ use crate::{Result, SettingError};
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct BufferConfig {
-    /// Which samples are kept.
+    /// Selection method of the kept samples.
     pub selection: BufferSelection,
     /// Fraction of a stage's samples that is kept, in (0, 1].
     pub ratio: f64,
@@ -18,20 +18,21 @@ pub struct BufferConfig {
     pub cluster_ratio: f64,
     /// Fill places that small clusters leave free with the samples that are next nearest to their centres. The reference leaves them free.
     pub backfill: bool,
-    /// Where the kept samples are stored.
+    /// Storage of the kept samples.
     pub store: Store,
-    /// How samples are drawn for batches.
+    /// Sampling of the batches: with or without replacement.
     pub sampling: Sampling,
 }
 
-/// Which samples a buffer keeps.
+/// Selection method of a rehearsal buffer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum BufferSelection {
     /// The nearest samples to the centres of k-means clusters (the paper's).
     #[default]
     KMeans,
-    /// The same with mini-batch k-means (Sculley, WWW 2010), for datasets on which one iteration of k-means would take too long.
+    /// The nearest samples to the centres of mini-batch k-means clusters (Sculley, WWW 2010), for datasets on which one iteration of k-means would
+    /// take too long.
     MiniBatchKMeans,
     /// A random sample.
     Random,
@@ -43,7 +44,7 @@ pub enum BufferSelection {
     KCentre,
 }
 
-/// Where the kept samples are stored.
+/// Storage of the kept samples.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Store {
@@ -55,7 +56,7 @@ pub enum Store {
 }
 
 impl Default for BufferConfig {
-    /// The paper's: 5 % of the samples, around as many k-means centres as 1 % of the samples.
+    /// The paper's settings: 5 % of the samples, around as many k-means centres as 1 % of the samples.
     fn default() -> Self {
         Self {
             selection: BufferSelection::default(),
@@ -69,12 +70,12 @@ impl Default for BufferConfig {
 }
 
 impl BufferConfig {
-    /// Samples that are kept of `n_samples`: at least one, fewer where a small cluster leaves places free.
+    /// Number of kept samples out of `n_samples`: at least one. A buffer has fewer samples where a small cluster leaves places free.
     pub fn n_kept(&self, n_samples: usize) -> usize {
         ((n_samples as f64 * self.ratio).round() as usize).clamp(1, n_samples.max(1))
     }
 
-    /// The selection policy.
+    /// The selection policy of these settings.
     pub fn policy(&self) -> Box<dyn SelectionPolicy> {
         let ratio = self.ratio;
         match self.selection {
@@ -91,7 +92,7 @@ impl BufferConfig {
         }
     }
 
-    /// Makes sure that ratios are in range and fit together.
+    /// Checks that the ratios are in range and fit together.
     ///
     /// # Errors
     /// The first setting that is wrong.

@@ -1,12 +1,12 @@
-//! A buffer whose mean is that of all samples (Welling, "Herding dynamical weights to learn", ICML 2009; iCaRL, Rebuffi et al.,
-//! CVPR 2017).
+//! Herding: a buffer whose mean feature is near the mean of all samples (Welling, "Herding dynamical weights to learn", ICML 2009; iCaRL, Rebuffi et
+//! al., CVPR 2017).
 
 use super::policy::{counts, mean_of, without_clusters};
 use super::{Selected, SelectionPolicy};
 use crate::Result;
 use crate::clustering::KMeansOptions;
 
-/// Takes one sample after another, each the one that brings the mean of those taken nearest to the mean of all.
+/// Herding: selects one sample after another, each time the sample that brings the mean of the selected samples nearest to the mean of all.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct HerdingPolicy {
     /// Fraction of the samples that is kept; at least one sample.

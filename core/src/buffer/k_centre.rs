@@ -1,13 +1,13 @@
-//! A buffer that leaves no sample far from a kept one (Gonzalez, "Clustering to minimize the maximum intercluster distance", 1985; as a
-//! core-set, Sener and Savarese, ICLR 2018).
+//! Greedy k-centre: a buffer that leaves no sample far from a kept one (Gonzalez, "Clustering to minimize the maximum intercluster distance", 1985;
+//! as a core-set, Sener and Savarese, ICLR 2018).
 
 use super::policy::{counts, mean_of, squared_distance, without_clusters};
 use super::{Selected, SelectionPolicy};
 use crate::Result;
 use crate::clustering::KMeansOptions;
 
-/// Begins with the sample nearest to the mean and takes one after another, each the one that is furthest from all those taken. The largest distance
-/// that is left is at most twice the least possible.
+/// Greedy k-centre: starts with the sample nearest to the mean, then selects the sample that is furthest from all selected ones. The largest
+/// remaining distance is at most twice the smallest possible.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct KCentrePolicy {
     /// Fraction of the samples that is kept; at least one sample.
@@ -28,7 +28,7 @@ impl SelectionPolicy for KCentrePolicy {
             for (other, distance) in distances.iter_mut().enumerate() {
                 *distance = distance.min(squared_distance(row(other), &taken));
             }
-            // What was taken is no longer furthest, whatever copies of it there are.
+            // A selected sample is excluded, even where all remaining samples are its duplicates.
             distances[index] = f64::NEG_INFINITY;
             let free = distances.iter().enumerate().filter(|(_, distance)| distance.is_finite());
             next = free.max_by(|a, b| a.1.total_cmp(b.1).then(b.0.cmp(&a.0))).map(|(other, _)| other);

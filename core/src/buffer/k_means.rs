@@ -5,7 +5,7 @@ use super::{Selected, SelectionPolicy};
 use crate::Result;
 use crate::clustering::{Clusters, Initialisation, KMeansOptions};
 
-/// Keeps the samples nearest to the centres of k-means clusters.
+/// k-means selection: keeps the samples nearest to the centres of k-means clusters.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct KMeansPolicy {
     /// Number of clusters as a fraction of the samples; at least one cluster.
@@ -14,7 +14,7 @@ pub struct KMeansPolicy {
     pub ratio: f64,
     /// Whether places that small clusters leave free are filled; the reference leaves them free.
     pub backfill: bool,
-    /// Whether clusters come from mini-batches instead of all samples at once.
+    /// Whether mini-batch k-means finds the clusters, instead of Lloyd's algorithm on all samples.
     pub mini_batches: bool,
 }
 

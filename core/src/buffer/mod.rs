@@ -1,4 +1,4 @@
-//! The rehearsal buffer: which samples of a finished stage are kept for later stages.
+//! The rehearsal buffer: samples of a finished stage that are kept for later stages.
 //!
 //! A [`SelectionPolicy`] chooses them from the features of all samples of the stage. The paper's policy is k-means (section 3.2).
 

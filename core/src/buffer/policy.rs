@@ -1,11 +1,11 @@
-//! Selection policies: from the features of a stage's samples to the samples that are kept.
+//! Selection policies: they map the features of a stage's samples to the samples that are kept.
 
 use crate::clustering::KMeansOptions;
 use crate::{DataError, Result};
 
-/// Chooses the samples of a buffer. A new policy is a file with an implementation and a name in [`super::BufferSelection`].
+/// A selection policy of the rehearsal buffer. A new policy is a file with an implementation and a name in [`super::BufferSelection`].
 pub trait SelectionPolicy {
-    /// Chooses from `features` `[n, width]`, row-major. Only `seed` decides what is random. Long work reports its progress to `options`.
+    /// Selects samples by their `features` `[n, width]`, row-major. Only `seed` decides random draws. Clusterings report their progress to `options`.
     ///
     /// # Errors
     /// Features from which nothing can be chosen, an error of `options.progress`.
@@ -18,7 +18,7 @@ pub trait SelectionPolicy {
     ) -> Result<Vec<Selected>>;
 }
 
-/// A chosen sample.
+/// A selected sample.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Selected {
     /// Row of the features.
@@ -31,7 +31,7 @@ pub struct Selected {
     pub backfilled: bool,
 }
 
-/// Number of rows of `features`, and how many of them `ratio` keeps: at least one.
+/// Number of rows of `features`, and number of rows that `ratio` keeps: at least one.
 pub(super) fn counts(features: &[f32], width: usize, ratio: f64) -> Result<(usize, usize)> {
     match features.len() / width.max(1) {
         0 => Err(DataError::NoFeatures.into()),
@@ -39,7 +39,7 @@ pub(super) fn counts(features: &[f32], width: usize, ratio: f64) -> Result<(usiz
     }
 }
 
-/// Mean of the rows.
+/// Mean of the rows of `features` `[n, width]`.
 pub(super) fn mean_of(features: &[f32], width: usize) -> Vec<f64> {
     let mut mean = vec![0.0; width];
     for row in features.chunks_exact(width) {
@@ -55,7 +55,7 @@ pub(super) fn squared_distance(row: &[f32], point: &[f64]) -> f64 {
     row.iter().zip(point).map(|(value, other)| (f64::from(*value) - other).powi(2)).sum()
 }
 
-/// Rows as chosen samples in ascending order, for a policy without clusters.
+/// Rows as selected samples in ascending order, for a policy without clusters.
 pub(super) fn without_clusters(mut rows: Vec<usize>, features: &[f32], width: usize) -> Vec<Selected> {
     rows.sort_unstable();
     let mean = mean_of(features, width);

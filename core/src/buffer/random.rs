@@ -1,4 +1,4 @@
-//! A random buffer.
+//! Random selection: every sample is equally likely.
 
 use rand::RngExt;
 
@@ -7,7 +7,7 @@ use super::{Selected, SelectionPolicy};
 use crate::clustering::KMeansOptions;
 use crate::{Result, rng};
 
-/// Draws samples without replacement; every sample is equally likely.
+/// Random selection: draws samples without replacement; every sample is equally likely.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct RandomPolicy {
     /// Fraction of the samples that is kept; at least one sample.

@@ -1,4 +1,4 @@
-//! The samples that one finished stage keeps, by their ids.
+//! The rehearsal buffer: ids of the samples that one finished stage keeps.
 
 use std::collections::HashMap;
 
@@ -22,15 +22,15 @@ pub struct BufferEntry {
     pub backfilled: bool,
 }
 
-/// The kept samples of a stage.
+/// The rehearsal buffer: the kept samples of one stage.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct RehearsalBuffer {
-    /// The samples.
+    /// The kept samples, in the order of the selection.
     pub entries: Vec<BufferEntry>,
 }
 
 impl RehearsalBuffer {
-    /// From chosen rows of features; `rows[row]` is the index of the sample in `ids`.
+    /// A buffer from selected rows of features; `rows[row]` is the index of the row's sample in `ids`.
     pub fn new(selected: &[Selected], rows: &[u64], ids: &[String]) -> Self {
         let entry = |selected: &Selected| BufferEntry {
             id: ids[rows[selected.index] as usize].clone(),
@@ -41,7 +41,7 @@ impl RehearsalBuffer {
         Self { entries: selected.iter().map(entry).collect() }
     }
 
-    /// Indices of the kept samples in a dataset.
+    /// Indices of the kept samples in a dataset with these `ids`.
     ///
     /// # Errors
     /// A sample that the dataset does not have.

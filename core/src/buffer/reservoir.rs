@@ -7,7 +7,7 @@ use super::{Selected, SelectionPolicy};
 use crate::clustering::KMeansOptions;
 use crate::{Result, rng};
 
-/// Algorithm R: samples come one after another, and each sample seen so far is equally likely to be in the buffer.
+/// Reservoir sampling by algorithm R: samples arrive one after another, and each sample seen so far is equally likely to be in the buffer.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct ReservoirPolicy {
     /// Fraction of the samples that is kept; at least one sample.

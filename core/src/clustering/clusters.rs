@@ -5,9 +5,9 @@ use super::distances::Assignment;
 /// A clustering by k-means.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Clusters {
-    /// `[n_centres, width]`.
+    /// Cluster centres `[n_centres, width]`.
     pub centres: Vec<f64>,
-    /// Cluster of each point: the one with the nearest centre.
+    /// Cluster of each point: index of its nearest centre.
     pub labels: Vec<usize>,
     /// Euclidean distance of each point to the centre of its cluster.
     pub distances: Vec<f64>,
@@ -25,7 +25,7 @@ impl Clusters {
         }
     }
 
-    /// Sum of the squared distances.
+    /// Sum of the squared distances of all points to their centres.
     pub fn inertia(&self) -> f64 {
         self.distances.iter().map(|distance| distance * distance).sum()
     }

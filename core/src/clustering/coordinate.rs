@@ -6,7 +6,7 @@ pub trait Coordinate: Copy + Into<f64> + Send + Sync {}
 impl Coordinate for f32 {}
 impl Coordinate for f64 {}
 
-/// Squared Euclidean distance, in double precision, as eight interleaved sums: one alone would wait for itself at every value.
+/// Squared Euclidean distance, in double precision, as eight interleaved sums: the additions of a single sum would wait for each other.
 pub(super) fn exact_distance<P: Coordinate>(point: &[P], centre: &[f64]) -> f64 {
     const LANES: usize = 8;
     pulp::Arch::new().dispatch(

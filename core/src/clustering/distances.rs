@@ -1,4 +1,4 @@
-//! The nearest centre of each point by matrix products.
+//! Nearest centre of each point, by matrix products.
 //!
 //! `|x|^2 - 2 x c + |c|^2` is computed for blocks of points in single precision on the training device. Centres whose distances are too close
 //! for single precision are compared in double precision. Points that cannot have changed their cluster since the last iteration, by the bounds of
@@ -37,7 +37,7 @@ pub(super) struct Assignment {
 }
 
 impl Assignment {
-    /// Whether no other centre can be as near, even if the last digits of the bounds are wrong.
+    /// Whether no other centre can be as near, even with rounding errors in the bounds.
     fn is_certain(&self) -> bool {
         self.upper_bound * (1.0 + 1e-12) < self.lower_bound
     }
@@ -45,9 +45,9 @@ impl Assignment {
 
 /// Points that changed their cluster in an iteration.
 pub(super) struct Reassignments {
-    /// Number of points.
+    /// Number of points that changed their cluster.
     pub n_points: usize,
-    /// By centre: whether its cluster lost or gained points.
+    /// Whether a cluster lost or gained points, by centre.
     pub of_centre: Vec<bool>,
 }
 
@@ -90,7 +90,7 @@ impl<'a, P: Coordinate> PointBlocks<'a, P> {
         self.points.len() / self.width
     }
 
-    /// The nearest of the centres `[n_centres, width]` to each point; of centres at the same distance the first.
+    /// The nearest centre of each point, among `centres` `[n_centres, width]`; of centres at the same distance the first.
     ///
     /// # Errors
     /// A device whose results cannot be read.
@@ -102,7 +102,7 @@ impl<'a, P: Coordinate> PointBlocks<'a, P> {
         Ok(nearest)
     }
 
-    /// Updates the nearest centres after the centres have moved from `before` to `centres`. Distances are left to
+    /// Updates the nearest centres after the centres have moved from `before` to `centres`. The distances become valid with
     /// [`PointBlocks::compute_distances`].
     ///
     /// # Errors
@@ -196,8 +196,8 @@ impl<'a, P: Coordinate> PointBlocks<'a, P> {
         exact_distance(&self.points[at * self.width..][..self.width], &centres[centre * self.width..][..self.width])
     }
 
-    /// The nearest centre of a point by its scores: half of its squared norm minus half of its squared distance to each centre. Centres within
-    /// a tolerance of the best score are compared in double precision. The distance is left to [`PointBlocks::compute_distances`].
+    /// The nearest centre of a point by its scores: half of its squared norm minus half of its squared distance to each centre. Centres within a
+    /// tolerance of the best score are compared in double precision. The distance becomes valid with [`PointBlocks::compute_distances`].
     fn decide(&self, at: usize, norm: f32, scores: &[f32], longest: f32, centres: &[f64]) -> Assignment {
         let tolerance = self.rounding() * (norm + longest) * longest;
         let Best { score: best, place, next } = two_best(scores);
@@ -218,7 +218,7 @@ impl<'a, P: Coordinate> PointBlocks<'a, P> {
             };
         }
         let limit = best - 2.0 * tolerance;
-        // Scores that are no numbers are compared in double precision as well.
+        // NaN scores are compared in double precision as well.
         let is_further = |score: f32| score.partial_cmp(&limit) == Some(std::cmp::Ordering::Less);
         let close = scores.iter().enumerate().filter(|(_, score)| !is_further(**score));
         let (centre, squared) = close
@@ -275,7 +275,7 @@ impl Lanes {
     }
 }
 
-/// The two largest scores; those that are no numbers are ignored.
+/// The two largest scores; NaN scores are ignored.
 fn two_best(scores: &[f32]) -> Best {
     const NONE: f32 = f32::NEG_INFINITY;
     let (chunks, rest) = scores.as_chunks::<LANES>();
@@ -308,7 +308,7 @@ fn mean<P: Coordinate>(points: &[P], width: usize) -> Vec<f64> {
     (0..width).map(|at| sums.iter().map(|sums| sums[at]).sum::<f64>() / n).collect()
 }
 
-/// `[width, n]` of `[n, width]`.
+/// The transpose `[width, n]` of row-major `values` `[n, width]`.
 pub(super) fn transposed(values: &[f32], width: usize) -> Vec<f32> {
     (0..width).flat_map(|column| values.iter().skip(column).step_by(width).copied()).collect()
 }

@@ -12,8 +12,9 @@ use crate::{DeviceError, Error, Result};
 /// Rounds of k-means||.
 const N_ROUNDS: usize = 5;
 
-/// In each of a few rounds about `n_centres` candidates are drawn, each point with a probability proportional to its squared distance to the
-/// candidates so far. Greedy k-means++ chooses the centres from the candidates, weighted by the number of points nearest to each.
+/// Initial centres by k-means||: in each of a few rounds about `n_centres` candidates are drawn, each point with a probability proportional to its
+/// squared distance to the candidates so far. Greedy k-means++ chooses the centres from the candidates, weighted by the number of points nearest to
+/// each.
 pub(super) fn k_means_parallel<P: Coordinate>(
     points: &[P],
     width: usize,
@@ -111,9 +112,9 @@ fn weighted(weights: &[f64], factor: impl Fn(usize) -> f64, draw: &mut Rng) -> u
 
 /// Squared distances among points by matrix products, in single precision: exact enough for probabilities.
 struct Products {
-    /// `[width, n]` minus their mean, in the order in which the product reads them.
+    /// Points minus their mean, `[width, n]`: the order in which the product reads them.
     points: Tensor<2>,
-    /// Squared norms.
+    /// Squared norm of each point.
     squares: Vec<f64>,
 }
 
@@ -131,7 +132,7 @@ impl Products {
         Self { points: Tensor::from_data(TensorData::new(values, [width, n]), device), squares }
     }
 
-    /// Distances from some of the points to all points: `[rows.len(), n]`.
+    /// Squared distances from the points `rows` to all points: `[rows.len(), n]`.
     fn to(&self, rows: &[usize]) -> Result<Vec<f64>> {
         let index: Vec<i32> = rows.iter().map(|row| *row as i32).collect();
         let some = self.points.clone().select(1, crate::device::indices(index, &self.points.device()));

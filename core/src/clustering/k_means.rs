@@ -14,7 +14,7 @@ pub enum Initialisation<'a> {
     KMeansParallel {
         /// Number of centres.
         n_centres: usize,
-        /// Seed of the drawn centres.
+        /// Seed of the random draws.
         seed: u64,
     },
     /// Given centres, `[n_centres, width]`.
@@ -22,7 +22,7 @@ pub enum Initialisation<'a> {
 }
 
 impl Clusters {
-    /// Lloyd's algorithm until no point changes its cluster.
+    /// k-means by Lloyd's algorithm, until no point changes its cluster.
     ///
     /// # Errors
     /// No points, fewer points than centres, a number of values that `width` does not divide, an error of `options.progress`.
@@ -72,7 +72,7 @@ impl Clusters {
     }
 }
 
-/// Makes sure that there are whole points, and at least as many as centres.
+/// Checks that `points` are whole rows, and at least as many as centres.
 fn check<P>(points: &[P], width: usize, n_centres: usize) -> Result<()> {
     let n = points.len() / width.max(1);
     if points.len() == n * width && n_centres >= 1 && n >= n_centres {
@@ -154,7 +154,7 @@ mod tests {
         assert!(Clusters::fit_mini_batches(&points, 2, 20_001, 0, &mut options).is_err());
     }
 
-    /// Lloyd's algorithm as it is written down, in double precision.
+    /// Reference implementation of Lloyd's algorithm, in double precision.
     fn plain(points: &[f32], width: usize, mut centres: Vec<f64>) -> (Vec<usize>, Vec<f64>) {
         let mut labels: Vec<usize> = Vec::new();
         loop {
@@ -180,11 +180,11 @@ mod tests {
     proptest::proptest! {
         #![proptest_config(proptest::prelude::ProptestConfig::with_cases(40))]
         #[test]
-        fn the_clusters_are_those_of_the_plain_algorithm(
+        fn the_clusters_equal_those_of_the_reference_implementation(
             n in 60usize..300, width in 1usize..9, n_centres in 1usize..30, seed: u64, offset in -1000.0f32..1000.0,
         ) {
             let mut generator = crate::rng::keyed(seed, "points", &[]);
-            // Far from the origin, and some of them copies: single precision alone would not tell them apart.
+            // Points far from the origin, and some duplicates: single precision alone would not distinguish them.
             let mut points: Vec<f32> =
                 (0..n * width).map(|_| offset + rand::RngExt::random::<f32>(&mut generator)).collect();
             points.copy_within(0..3 * width, 10 * width);
@@ -196,7 +196,7 @@ mod tests {
         }
     }
 
-    /// The inertia of linfa-clustering's k-means, the best of three runs.
+    /// Inertia of linfa-clustering's k-means, the best of three runs.
     fn inertia_of_linfa(points: &[f32], width: usize, n_centres: usize, seed: u64) -> f64 {
         let values: Vec<f64> = points.iter().map(|value| f64::from(*value)).collect();
         let points = Array2::from_shape_vec((values.len() / width, width), values).unwrap();

@@ -8,8 +8,8 @@ use super::distances::{Assignment, PointBlocks, Reassignments};
 use super::options::KMeansOptions;
 use crate::Result;
 
-/// Iterates from given centres until no point changes its cluster. Of centres at the same distance the first counts; a centre without points
-/// moves to the point that is furthest from its centre.
+/// Lloyd's algorithm from given centres, until no point changes its cluster. Of centres at the same distance the first is the nearest; an empty
+/// cluster's centre moves to the point that is furthest from its centre.
 pub(super) fn lloyd<P: Coordinate>(
     points: &[P],
     width: usize,
@@ -33,8 +33,8 @@ pub(super) fn lloyd<P: Coordinate>(
     Ok(Clusters::new(assignments, centres, n_centres))
 }
 
-/// The means of the clusters, each summed in the order of the points, so that the number of threads changes nothing. A cluster with the same points
-/// as before keeps its mean.
+/// The means of the clusters, each summed in the order of the points: the number of threads does not change a result. A cluster with unchanged points
+/// keeps its mean.
 fn means<P: Coordinate>(
     points: &[P],
     width: usize,

@@ -10,15 +10,15 @@ use super::options::KMeansOptions;
 use crate::Result;
 use crate::rng;
 
-/// Points of a batch by centre.
+/// Points of a batch for each centre.
 const POINTS_PER_CENTRE: usize = 4;
-/// Smallest batch.
+/// Minimum number of points in a batch.
 const MIN_BATCH: usize = 1024;
 /// Passes over all points.
 const PASSES: usize = 3;
 
-/// Initial centres come from the first batch. Then each point of a batch moves the centre that was nearest to it before the batch; the step is the
-/// smaller, the more points have moved that centre before. At the end every point is assigned to its nearest centre.
+/// Mini-batch k-means. Initial centres come from the first batch. Then each point of a batch moves the centre that was nearest to the point before
+/// the batch, by a step of one over the number of points that have moved the centre. At the end every point is assigned to its nearest centre.
 pub(super) fn mini_batches<P: Coordinate>(
     points: &[P],
     width: usize,

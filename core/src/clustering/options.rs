@@ -4,18 +4,18 @@ use burn::tensor::Device;
 
 use crate::Result;
 
-/// How long k-means runs, where, and who follows it.
+/// Options of k-means: device, iteration limit and progress callback.
 pub struct KMeansOptions<'a> {
     /// Device of the matrix products.
     pub device: &'a Device,
-    /// Most iterations of Lloyd's algorithm. It usually converges long before [`KMeansOptions::MAX_ITERATIONS`].
+    /// Maximum number of iterations of Lloyd's algorithm. The algorithm usually converges long before [`KMeansOptions::MAX_ITERATIONS`].
     pub max_iterations: usize,
-    /// Called with the number of the iteration, from 1, and the number of points that changed their cluster in the one before. An error ends
-    /// the clustering.
+    /// Progress callback, called with the number of the iteration, from 1, and the number of points that changed their cluster in the iteration
+    /// before. An error ends the clustering.
     pub progress: &'a mut dyn FnMut(usize, usize) -> Result<()>,
 }
 
 impl KMeansOptions<'_> {
-    /// A bound for inputs on which rounding keeps the algorithm from converging.
+    /// Default iteration limit, for inputs on which rounding keeps the algorithm from converging.
     pub const MAX_ITERATIONS: usize = 1000;
 }

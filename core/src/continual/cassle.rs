@@ -10,7 +10,7 @@ use super::strategy::{ContinualStrategy, PretextOnly, StageEnd, StageStart, Step
 use crate::Result;
 use crate::model::Model;
 
-/// The table `[strategy.cassle]`.
+/// Settings of CaSSLe: the table `[strategy.cassle]`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct CassleConfig {
@@ -18,7 +18,7 @@ pub struct CassleConfig {
     pub distillation_target: DistillationTarget,
     /// Factor of the distillation loss, at least 0.
     pub distillation_weight: f64,
-    /// Compare text at padding positions too.
+    /// Whether text is also compared at padding positions.
     pub distil_padding: bool,
 }
 

@@ -1,4 +1,4 @@
-//! The registry of strategies: their names, their settings, and what the rest of the program asks about them.
+//! Registry of the strategies: names, settings and properties.
 //!
 //! A new strategy is a file in this folder and a line in [`strategies!`] below.
 
@@ -13,7 +13,7 @@ use crate::Result;
 /// Defines [`Strategy`] and [`StrategyConfig`] from `name: Variant(settings)`.
 macro_rules! strategies {
     ($($(#[$attribute:meta])* $name:ident: $variant:ident($settings:ty),)*) => {
-        /// How earlier modalities are kept while a new one is learned: the setting `strategy.name`.
+        /// Strategies of continual learning: the setting `strategy.name`.
         #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
         #[serde(rename_all = "lowercase")]
         pub enum Strategy {
@@ -27,7 +27,7 @@ macro_rules! strategies {
         #[derive(Debug, Clone, PartialEq, Default, Deserialize)]
         #[serde(default, deny_unknown_fields)]
         pub struct StrategyConfig {
-            /// The strategy.
+            /// Name of the selected strategy.
             pub name: Strategy,
             $(
                 #[doc = concat!("Settings of `", stringify!($name), "`.")]
@@ -39,7 +39,7 @@ macro_rules! strategies {
             /// All strategies, the paper's first.
             pub const ALL: [Self; [$(Strategy::$variant),*].len()] = [$(Self::$variant),*];
 
-            /// Its name in configurations.
+            /// Name of the strategy in configurations.
             pub fn name(self) -> &'static str {
                 match self {
                     $(Self::$variant => stringify!($name),)*
@@ -48,7 +48,7 @@ macro_rules! strategies {
         }
 
         impl StrategyConfig {
-            /// These settings without those of strategies that are not selected: what a run has to record.
+            /// The settings of the selected strategy alone, for the run's record.
             pub fn selected(&self) -> Self {
                 let name = self.name;
                 match name {
@@ -56,7 +56,7 @@ macro_rules! strategies {
                 }
             }
 
-            /// Makes sure that every setting is in range, also those of strategies that are not selected.
+            /// Checks that every setting is in range, those of strategies that are not selected included.
             ///
             /// # Errors
             /// The first setting that is wrong.
@@ -118,7 +118,8 @@ impl Strategy {
         matches!(source, ReplaySource::DistilledBuffers { .. } | ReplaySource::Buffers)
     }
 
-    /// Sets of values as large as the model that a later stage holds beside it: a teacher; importances and anchors; owners and fixed weights.
+    /// Number of auxiliary parameter sets, each as large as the model, that a later stage holds in memory: a teacher; importances and anchors; owners
+    /// and fixed weights.
     pub fn n_auxiliary_models(self) -> usize {
         self.of_defaults(|settings| settings.n_auxiliary_models())
     }
@@ -138,7 +139,7 @@ impl Strategy {
         self.of_defaults(|settings| settings.recovers_earlier_models())
     }
 
-    /// What does not depend on the values of settings.
+    /// A property that does not depend on the values of settings.
     fn of_defaults<T>(self, ask: impl FnOnce(&dyn StrategySettings) -> T) -> T {
         ask(StrategyConfig::default().settings_of(self))
     }
@@ -150,15 +151,17 @@ impl StrategyConfig {
         Self { name, ..Self::default() }
     }
 
-    /// Samples that are encoded one by one after the last epoch, to estimate the importance of parameters.
+    /// Number of samples from which the importance of parameters is estimated, one by one after the last epoch.
     pub fn n_importance_samples(&self) -> usize {
         self.settings_of(self.name).n_importance_samples()
     }
 
+    /// Samples of previous stages that take part in a later stage.
     pub(crate) fn replay_source(&self) -> ReplaySource {
         self.settings_of(self.name).replay_source()
     }
 
+    /// The selected strategy at the start of a stage.
     pub(crate) fn build(&self, start: &StageStart<'_>) -> Result<Box<dyn ContinualStrategy>> {
         self.settings_of(self.name).build(start)
     }

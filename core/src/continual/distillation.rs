@@ -8,21 +8,21 @@ use super::strategy::StepContext;
 use crate::model::{DeviceBatch, Model, StochasticDepth, mean_over_tokens};
 use crate::pretext::mean_all;
 
-/// The encoder outputs that are compared.
+/// Encoder outputs that distillation compares.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum DistillationTarget {
-    /// Every visible token, class token included (the paper's).
+    /// Every visible token, class token included (the paper's target).
     #[default]
     Tokens,
-    /// The class token; of text, which has none, the first token.
+    /// The class token; the first token for text, which has no class token.
     Class,
     /// The mean over the visible tokens of a sample, class token included and padding excluded.
     Mean,
 }
 
 impl DistillationTarget {
-    /// The compared outputs `[rows, D]` of `[B, T, D]`; with `padding` also those at padding positions of text.
+    /// Compared outputs, `[rows, D]`, out of encoder outputs `[B, T, D]`; with `padding` also the outputs at padding positions of text.
     pub(crate) fn of(self, encoded: Tensor<3>, batch: &DeviceBatch, padding: bool) -> Tensor<2> {
         let [n, length, width] = encoded.dims();
         match (self, batch) {
@@ -36,19 +36,19 @@ impl DistillationTarget {
     }
 }
 
-/// A frozen model, without gradients and without stochastic depth (which the reference leaves on).
+/// Distillation teacher: a frozen model without gradients and without stochastic depth (which the reference leaves on).
 #[derive(Debug)]
 pub struct Teacher {
     model: Model,
 }
 
 impl Teacher {
-    /// Freezes a model.
+    /// A teacher with the parameters of `model`, frozen.
     pub fn new(model: &Model) -> Self {
         Self { model: model.valid() }
     }
 
-    /// Its encoder outputs `[B, T, D]`, as constants in the graph of `batch`, see [`Model::encode`].
+    /// The teacher's encoder outputs `[B, T, D]`, as constants in the graph of `batch`, see [`Model::encode`].
     pub(crate) fn encode(
         &self,
         family: usize,
@@ -60,7 +60,7 @@ impl Teacher {
     }
 }
 
-/// Mean squared error between student and teacher encoder outputs on the same visible tokens of the same mixed samples.
+/// Distillation loss: mean squared error between student and teacher encoder outputs on the same visible tokens of the same mixed samples.
 #[derive(Debug, Clone, Copy)]
 pub struct FeatureMatching<'a> {
     /// The model that is trained.
@@ -69,16 +69,16 @@ pub struct FeatureMatching<'a> {
     pub teacher: &'a Teacher,
     /// Family of the samples.
     pub family: usize,
-    /// Temporal position for both models.
+    /// Temporal position of the batch, for both models.
     pub temporal: usize,
-    /// Outputs that are compared.
+    /// Encoder outputs that are compared.
     pub target: DistillationTarget,
     /// Whether padding positions of text are compared.
     pub padding: bool,
 }
 
 impl FeatureMatching<'_> {
-    /// The loss of a batch. `depth` is the student's stochastic depth, `teacher_depth` the teacher's, which usually has none.
+    /// The distillation loss of a batch. `depth` is the student's stochastic depth; `teacher_depth` is the teacher's, usually none.
     pub fn loss(
         &self,
         batch: &DeviceBatch,
@@ -104,7 +104,7 @@ pub(super) struct CurrentTaskDistillation {
 }
 
 impl CurrentTaskDistillation {
-    /// The loss of a batch; `predict` maps the student's features `[rows, D]` before the comparison.
+    /// The distillation loss of a batch; `predict` maps the student's features `[rows, D]` before the comparison.
     pub fn loss(
         &self,
         step: &StepContext<'_>,

@@ -18,7 +18,7 @@ use crate::rng;
 use crate::run::{RunLayout, load_model, save_model};
 use crate::{DataError, DeviceError, Result, SettingError};
 
-/// The table `[strategy.ewc]`.
+/// Settings of elastic weight consolidation: the table `[strategy.ewc]`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct EwcConfig {
@@ -48,7 +48,7 @@ impl StrategySettings for EwcConfig {
         }
     }
 
-    /// Importances and anchors.
+    /// Two sets: importances and anchors.
     fn n_auxiliary_models(&self) -> usize {
         2
     }
@@ -66,7 +66,7 @@ struct Ewc {
     config: EwcConfig,
     seed: u64,
     stage: usize,
-    /// The importance of parameters to previous stages, and `theta*`. Empty in the first stage.
+    /// Importance of parameters to previous stages, and their anchors `theta*`. Empty in the first stage.
     importance: FlatParameters,
     anchor: FlatParameters,
 }
@@ -85,14 +85,14 @@ impl Ewc {
 
     /// Mean squared gradients over samples of the stage, one sample at a time.
     fn fisher(&self, student: &Model, end: &mut StageEnd<'_>) -> Result<FlatParameters> {
-        let (source, family, device) = (end.source, end.family, end.device);
-        let n = source.ids().len();
+        let (dataset, family, device) = (end.dataset, end.family, end.device);
+        let n = dataset.ids().len();
         let n_samples = self.config.n_samples.min(n);
         let mut rng = rng::keyed(self.seed, "importance", &[self.stage as u64]);
         let chosen: Vec<(u64, u64)> = (0..n_samples).map(|_| (rng.random_range(0..n as u64), rng.random())).collect();
         let request = |item: usize| {
             let (index, seed) = chosen[item];
-            BatchRequest::pretext(source, vec![index], vec![seed])
+            BatchRequest::pretext(dataset, vec![index], vec![seed])
         };
         let mut sums = FlatParameters::new();
         let mut n_read = 0;
@@ -120,7 +120,7 @@ impl Ewc {
         })?;
         if n_read == 0 {
             return Err(
-                DataError::Invalid { modality: source.modality().into(), n_invalid: n_samples, n_samples }.into()
+                DataError::Invalid { modality: dataset.modality().into(), n_invalid: n_samples, n_samples }.into()
             );
         }
         Ok(sums.into_iter().map(|(path, sum)| (path, sum.div_scalar(n_read as f32))).collect())
@@ -158,10 +158,10 @@ impl ContinualStrategy for Ewc {
     fn end_stage(&mut self, student: Model, end: &mut StageEnd<'_>) -> Result<(Model, Vec<String>)> {
         let fisher = self.fisher(&student, end)?;
         let importance = student.clone().map_flat(&mut |path, values| {
-            let earlier = self.importance.get(path).map(|old| old.clone().mul_scalar(self.config.decay));
-            Some(match (earlier, fisher.get(path)) {
-                (Some(earlier), Some(fisher)) => earlier + fisher.clone(),
-                (Some(earlier), None) => earlier,
+            let previous = self.importance.get(path).map(|old| old.clone().mul_scalar(self.config.decay));
+            Some(match (previous, fisher.get(path)) {
+                (Some(previous), Some(fisher)) => previous + fisher.clone(),
+                (Some(previous), None) => previous,
                 (None, Some(fisher)) => fisher.clone(),
                 (None, None) => values.zeros_like(),
             })

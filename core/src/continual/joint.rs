@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::settings::{ReplaySource, StrategySettings};
 use crate::Result;
 
-/// The strategy `joint` has no settings.
+/// Settings of joint training: none.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct JointConfig {}

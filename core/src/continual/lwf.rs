@@ -12,7 +12,7 @@ use super::strategy::{ContinualStrategy, PretextOnly, StageStart, StepContext};
 use crate::Result;
 use crate::model::Model;
 
-/// The table `[strategy.lwf]`.
+/// Settings of learning without forgetting: the table `[strategy.lwf]`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct LwfConfig {
@@ -20,7 +20,7 @@ pub struct LwfConfig {
     pub distillation_target: DistillationTarget,
     /// Factor of the distillation loss, at least 0.
     pub distillation_weight: f64,
-    /// Compare text at padding positions too.
+    /// Whether text is also compared at padding positions.
     pub distil_padding: bool,
 }
 

@@ -9,19 +9,19 @@ use super::strategy::{ContinualStrategy, PretextOnly, StageStart, StepContext};
 use crate::Result;
 use crate::model::Model;
 
-/// The table `[strategy.medcoss]`.
+/// Settings of MedCoSS: the table `[strategy.medcoss]`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct MedcossConfig {
-    /// Mix buffer samples within a batch before they are distilled.
+    /// Whether buffer samples are mixed within a batch before distillation.
     pub mixup: bool,
     /// Encoder outputs that the student has to match.
     pub distillation_target: DistillationTarget,
     /// Factor of the distillation loss, at least 0.
     pub distillation_weight: f64,
-    /// Distil text at padding positions too, as the reference does.
+    /// Whether text is also distilled at padding positions, as in the reference.
     pub distil_padding: bool,
-    /// Keep stochastic depth (drop path) on in the teacher, as the reference does.
+    /// Whether stochastic depth (drop path) stays on in the teacher, as in the reference.
     pub teacher_drop_path: bool,
 }
 

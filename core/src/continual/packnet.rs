@@ -17,7 +17,7 @@ use crate::model::{FlatParameters, Model, ModelConfig};
 use crate::run::{RunLayout, StoredModel, load_model, save_model};
 use crate::{DeviceError, Error, Result, SettingError};
 
-/// The table `[strategy.packnet]`.
+/// Settings of PackNet: the table `[strategy.packnet]`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct PacknetConfig {
@@ -55,7 +55,7 @@ impl StrategySettings for PacknetConfig {
         Ok(())
     }
 
-    /// Owners, fixed values, and which values are trained.
+    /// Three sets: owners, fixed values, and the mask of trained values.
     fn n_auxiliary_models(&self) -> usize {
         3
     }
@@ -81,7 +81,7 @@ struct Packnet {
     fixed: FlatParameters,
 }
 
-/// Matrices of the encoder, whose weights are owned one by one.
+/// Whether a parameter is a matrix of the encoder, whose weights are owned one by one.
 fn is_packed(path: &str) -> bool {
     path.starts_with("encoder.") && path.ends_with(".weight")
 }
@@ -166,7 +166,7 @@ impl ContinualStrategy for Packnet {
         // Other parameters become this stage's where the stage used them and no earlier stage owns them. A stage uses the embedder of its own family,
         // and class token and patch norm only in a continuous family.
         let family_embedder = format!("embedders.{}.", end.family);
-        let is_continuous = matches!(end.source.spec(), TokenSpec::Continuous { .. });
+        let is_continuous = matches!(end.dataset.spec(), TokenSpec::Continuous { .. });
         let is_used = |path: &str| {
             path.starts_with("encoder.")
                 || path.starts_with(&family_embedder)
@@ -184,7 +184,8 @@ impl ContinualStrategy for Packnet {
     }
 }
 
-/// A stored model as stage `stage` left it: where stages own weights, without the weights of later stages. Other models are read as they are.
+/// The model of stage `stage`, recovered from a stored model: where stages own weights, the weights of later stages are set to zero. Other models are
+/// read unchanged.
 ///
 /// # Errors
 /// Files that are missing, damaged, or of other sizes.
@@ -234,7 +235,7 @@ mod tests {
     }
 
     #[test]
-    fn an_earlier_model_is_recovered_exactly() {
+    fn the_model_of_a_previous_stage_is_recovered_exactly() {
         let mut tiny = TinyStage::new(Strategy::Packnet);
         (tiny.config.packnet.keep_ratio, tiny.config.packnet.retrain_ratio) = (0.5, 0.25);
         let first = stage(&tiny, 1, tiny.student.clone(), None);

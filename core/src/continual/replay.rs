@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use super::settings::{ReplaySource, StrategySettings};
 use crate::Result;
 
-/// The strategy `replay` has no settings.
+/// Settings of experience replay: none.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ReplayConfig {}

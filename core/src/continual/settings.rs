@@ -1,12 +1,12 @@
-//! What the settings of a strategy say about it.
+//! Properties that follow from the settings of a strategy.
 
 use super::strategy::{ContinualStrategy, PretextOnly, StageStart};
 use crate::{Result, SettingError};
 
-/// The samples of previous stages that take part in a later stage.
+/// Samples of previous stages that take part in a later stage.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum ReplaySource {
-    /// None.
+    /// No samples of previous stages.
     Nothing,
     /// The buffers, with the distillation objective.
     DistilledBuffers {
@@ -19,9 +19,10 @@ pub(crate) enum ReplaySource {
     AllSamples,
 }
 
-/// The settings of a strategy: what they say about it, and the strategy that they configure. All but [`StrategySettings::check`] may be left out.
+/// Settings of a strategy: the strategy's properties, and the constructor of the strategy. All methods but [`StrategySettings::check`] have a
+/// default.
 pub(crate) trait StrategySettings {
-    /// Makes sure that every setting is in range.
+    /// Checks that every setting is in range.
     fn check(&self) -> Result<()>;
 
     /// The samples of previous stages that take part in a later stage.
@@ -29,7 +30,7 @@ pub(crate) trait StrategySettings {
         ReplaySource::Nothing
     }
 
-    /// Sets of values as large as the model that a later stage holds beside it, such as a teacher.
+    /// Number of auxiliary parameter sets, each as large as the model, that a later stage holds in memory, such as a teacher.
     fn n_auxiliary_models(&self) -> usize {
         0
     }
@@ -49,12 +50,12 @@ pub(crate) trait StrategySettings {
         false
     }
 
-    /// Samples that are encoded one by one after the last epoch, to estimate the importance of parameters.
+    /// Number of samples from which the importance of parameters is estimated, one by one after the last epoch.
     fn n_importance_samples(&self) -> usize {
         0
     }
 
-    /// The strategy for one stage.
+    /// The strategy at the start of a stage.
     ///
     /// # Errors
     /// Files of the previous stage that are missing or damaged.
@@ -64,7 +65,7 @@ pub(crate) trait StrategySettings {
     }
 }
 
-/// A factor of a loss must be finite and at least 0.
+/// Checks that the factor of a loss is finite and at least 0.
 pub(super) fn check_weight(setting: &str, value: f64) -> Result<()> {
     match value >= 0.0 && value.is_finite() {
         true => Ok(()),

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use super::settings::StrategySettings;
 use crate::Result;
 
-/// The strategy `single` has no settings.
+/// Settings of one model for each modality: none.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct SingleConfig {}

@@ -1,4 +1,4 @@
-//! A strategy at work in one stage: hooks around the pretext task of the current modality.
+//! The hooks of a strategy around the pretext task of the current modality.
 
 use std::path::{Path, PathBuf};
 
@@ -11,15 +11,15 @@ use crate::pretext::pretext_loss;
 use crate::run::{StageFolder, StoredModel};
 use crate::{Result, rng};
 
-/// What a strategy does in a stage beside the pretext task of the current modality. Each hook may be left out.
+/// A strategy of continual learning in one stage, as hooks around the pretext task of the current modality. Each hook has a default.
 pub(crate) trait ContinualStrategy: Sync {
-    /// The student before the first epoch, and before a checkpoint is loaded into it.
+    /// Changes the student before the first epoch, and before a checkpoint is loaded into the student.
     fn prepare(&self, student: Model) -> Model {
         student
     }
 
-    /// The student before each epoch, numbered from 0. A resumed run calls this again for the epoch that was interrupted, so that a second call
-    /// must change nothing.
+    /// Changes the student before each epoch, numbered from 0. A resumed run calls this hook again for the interrupted epoch: a second call must
+    /// change nothing.
     fn before_epoch(&mut self, epoch: usize, student: Model) -> Result<Model> {
         let _ = epoch;
         Ok(student)
@@ -30,19 +30,19 @@ pub(crate) trait ContinualStrategy: Sync {
         pretext_loss(student, step.family, step.batch, step.encode(student))
     }
 
-    /// A loss of a current-task batch beside the pretext loss; `encoded` are the student's encoder outputs.
+    /// An auxiliary loss of a current-task batch, added to the pretext loss; `encoded` are the student's encoder outputs `[B, T, D]`.
     fn auxiliary_loss(&self, student: &Model, step: &StepContext<'_>, encoded: &Tensor<3>) -> Option<Tensor<1>> {
         let _ = (student, step, encoded);
         None
     }
 
-    /// The gradients of an update, before the optimiser uses them.
+    /// Changes the gradients of an update before the optimiser uses them.
     fn before_update(&self, student: &Model, gradients: GradientsParams) -> GradientsParams {
         let _ = student;
         gradients
     }
 
-    /// The student after an update.
+    /// Changes the student after an update.
     fn after_update(&self, student: Model) -> Model {
         student
     }
@@ -53,19 +53,19 @@ pub(crate) trait ContinualStrategy: Sync {
         Ok(None)
     }
 
-    /// The model that the stage leaves, and the names of files that the strategy wrote into the stage's folder.
+    /// Ends the stage: returns the final model, and the names of the files that the strategy wrote into the stage's folder.
     fn end_stage(&mut self, student: Model, end: &mut StageEnd<'_>) -> Result<(Model, Vec<String>)> {
         let _ = end;
         Ok((student, Vec::new()))
     }
 }
 
-/// The pretext task alone, whatever samples take part.
+/// A strategy without hooks: the pretext task alone on all batches.
 pub(super) struct PretextOnly;
 
 impl ContinualStrategy for PretextOnly {}
 
-/// A stage before its first epoch.
+/// Context of a stage before its first epoch.
 pub(crate) struct StageStart<'a> {
     /// Position in the run, from 1.
     pub stage: usize,
@@ -73,22 +73,22 @@ pub(crate) struct StageStart<'a> {
     pub epochs: usize,
     /// Sizes and families of the student.
     pub model: &'a ModelConfig,
-    /// The student as it starts: the previous model with a fresh decoder and fresh heads.
+    /// The student at the start of the stage: the previous model with a fresh decoder and fresh heads.
     pub student: &'a Model,
     /// The model of the previous stage; none in the first stage.
     pub previous: Option<&'a StoredModel>,
-    /// With gradients.
+    /// Device with gradients.
     pub device: &'a Device,
 }
 
-/// A batch of a training step, and the key of its random draws.
+/// Context of a training step: a batch, and the key of its random draws.
 pub(crate) struct StepContext<'a> {
     pub batch: &'a DeviceBatch,
     pub family: usize,
     pub temporal: usize,
     pub drop_path: f64,
     pub seed: u64,
-    /// Stage, epoch, step.
+    /// Key of the random draws: stage, epoch, step.
     pub place: [u64; 3],
 }
 
@@ -99,30 +99,30 @@ impl StepContext<'_> {
         student.encode(self.family, self.batch, self.temporal, depth.as_mut())
     }
 
-    /// Stochastic depth with the draws of a purpose; none where the rate is 0.
+    /// Stochastic depth with the random draws of `purpose`; none where the rate is 0.
     pub(super) fn stochastic_depth(&self, purpose: &str) -> Option<StochasticDepth> {
         StochasticDepth::new(self.drop_path, rng::keyed(self.seed, purpose, &self.place))
     }
 }
 
-/// A stage after its last epoch.
+/// Context of a stage after its last epoch.
 pub(crate) struct StageEnd<'a> {
     pub folder: &'a StageFolder,
-    pub source: &'a dyn Dataset,
+    pub dataset: &'a dyn Dataset,
     pub family: usize,
-    /// With gradients.
+    /// Device with gradients.
     pub device: &'a Device,
     pub num_workers: usize,
-    /// Called with the number of samples that are done and the number of all. An error ends the work.
+    /// Progress callback, called with the number of finished samples and the number of all samples. An error ends the stage.
     pub progress: &'a mut dyn FnMut(usize, usize) -> Result<()>,
 }
 
-/// Whether a parameter passes from stage to stage. Decoder, heads and predictor are initialised in each stage.
+/// Whether a parameter is passed on from stage to stage. Decoder, heads and predictor are initialised in each stage.
 pub(super) fn is_shared(path: &str) -> bool {
     ["encoder.", "embedders.", "class_token", "patch_norm."].iter().any(|part| path.starts_with(part))
 }
 
-/// A file that a strategy wrote beside the model of a stage.
+/// Path of a file that a strategy wrote beside the stored model of a stage.
 pub(super) fn file_beside(stored: Option<&StoredModel>, name: &str) -> Option<PathBuf> {
     let path = stored?.path().parent().unwrap_or(Path::new(".")).join(name);
     path.exists().then_some(path)

@@ -20,7 +20,7 @@ pub struct TinyStage {
     /// The student at the start of the stage.
     pub student: Model,
     pub folder: StageFolder,
-    source: Source,
+    dataset: RandomPatches,
     batch: DeviceBatch,
     device: Device,
     _on_disk: tempfile::TempDir,
@@ -45,10 +45,10 @@ impl TinyStage {
         let on_disk = tempfile::tempdir().unwrap();
         let folder = StageFolder::new(on_disk.path(), 1, "toy");
         std::fs::create_dir_all(folder.path()).unwrap();
-        let source = Source { ids: (0..N_SAMPLES).map(|at| at.to_string()).collect() };
+        let dataset = RandomPatches { ids: (0..N_SAMPLES).map(|at| at.to_string()).collect() };
         let mut raw = RawBatch::default();
         let indices: Vec<u64> = (0..N_SAMPLES as u64).collect();
-        source.fill(View::Training, &indices, &indices, &mut raw).unwrap();
+        dataset.fill(View::Training, &indices, &indices, &mut raw).unwrap();
         let keep: Vec<usize> = (0..N_SAMPLES).collect();
         Self {
             config: StrategyConfig::new(strategy),
@@ -56,18 +56,18 @@ impl TinyStage {
             batch: DeviceBatch::new(prepare(&raw, SPEC, &keep, true, None), &device),
             model,
             folder,
-            source,
+            dataset,
             device,
             _on_disk: on_disk,
         }
     }
 
-    /// Without gradients.
+    /// Device without gradients.
     pub fn inference_device(&self) -> Device {
         self.device.clone().inner()
     }
 
-    /// The student as the model of a stage before.
+    /// The student as the stored model of the previous stage.
     pub fn stored(&self) -> StoredModel {
         self.store(&self.student)
     }
@@ -94,7 +94,7 @@ impl TinyStage {
         StepContext { batch: &self.batch, family: 0, temporal: 0, drop_path: 0.0, seed: 5, place: [1, 0, 0] }
     }
 
-    /// Steps of plain gradient descent on a loss, of the parameters of some paths.
+    /// Steps of gradient descent on a loss, for the parameters of some paths.
     pub fn descend(
         &self,
         mut student: Model,
@@ -114,7 +114,7 @@ impl TinyStage {
         self.config.build(&self.start(previous)).unwrap()
     }
 
-    /// Training steps as a stage makes them.
+    /// Training steps with the hooks of a strategy.
     pub fn train(&self, strategy: &dyn ContinualStrategy, mut student: Model, steps: usize) -> Model {
         let step = self.step();
         for _ in 0..steps {
@@ -133,7 +133,7 @@ impl TinyStage {
     pub fn end_stage(&self, strategy: &mut dyn ContinualStrategy, student: Model) -> (Model, Vec<String>) {
         let mut end = StageEnd {
             folder: &self.folder,
-            source: &self.source,
+            dataset: &self.dataset,
             family: 0,
             device: &self.device,
             num_workers: 1,
@@ -142,12 +142,12 @@ impl TinyStage {
         strategy.end_stage(student, &mut end).unwrap()
     }
 
-    /// Euclidean distance of some parameters from where the stage began.
+    /// Euclidean distance of some parameters from their values at the start of the stage.
     pub fn distance(&self, model: &Model, is_wanted: &dyn Fn(&str) -> bool) -> f64 {
         self.differences(model, &self.student, is_wanted).iter().map(|value| value * value).sum::<f64>().sqrt()
     }
 
-    /// Largest difference of some parameters.
+    /// Largest absolute difference of some parameters between two models.
     pub fn difference(&self, a: &Model, b: &Model, is_wanted: &dyn Fn(&str) -> bool) -> f64 {
         self.differences(a, b, is_wanted).iter().fold(0.0, |most, value| most.max(value.abs()))
     }
@@ -180,11 +180,11 @@ fn descend(student: Model, gradients: GradientsParams, moves: &dyn Fn(&str) -> b
     })
 }
 
-struct Source {
+struct RandomPatches {
     ids: Vec<String>,
 }
 
-impl Dataset for Source {
+impl Dataset for RandomPatches {
     fn modality(&self) -> &str {
         "toy"
     }

@@ -1,22 +1,21 @@
-//! Batches as the model takes them. All of this is done on the loader's threads: picking the visible tokens, the
-//! reconstruction targets, the mixup.
+//! Preparation of batches on the loader's worker threads: visible tokens, reconstruction targets, mixup.
 
 use rand::RngExt;
 
 use super::dataset::{RawBatch, TokenSpec};
 use crate::rng::Rng;
 
-/// A batch of one modality, ready for upload.
+/// A prepared batch of one modality in host memory, ready for upload.
 #[derive(Debug, Clone)]
 pub enum HostBatch {
-    /// Of continuous tokens.
+    /// Batch of continuous tokens.
     Patches(PatchBatch),
-    /// Of discrete tokens.
+    /// Batch of discrete tokens.
     Tokens(TokenBatch),
 }
 
 impl HostBatch {
-    /// Samples in the batch.
+    /// Number of samples in the batch.
     pub fn n(&self) -> usize {
         match self {
             Self::Patches(batch) => batch.n,
@@ -25,10 +24,10 @@ impl HostBatch {
     }
 }
 
-/// Continuous tokens, the visible ones and what is to be reconstructed.
+/// A batch of continuous tokens: visible tokens and reconstruction targets.
 #[derive(Debug, Clone, Default)]
 pub struct PatchBatch {
-    /// Samples.
+    /// Number of samples.
     pub n: usize,
     /// Tokens in a whole sample.
     pub n_tokens: usize,
@@ -36,42 +35,41 @@ pub struct PatchBatch {
     pub d_token: usize,
     /// Visible tokens in a sample.
     pub n_visible: usize,
-    /// `[n, n_visible, d_token]`.
+    /// Values of the visible tokens, `[n, n_visible, d_token]`.
     pub visible: Vec<f32>,
-    /// `[n, n_visible]` positions of the visible tokens, ascending.
+    /// Positions of the visible tokens, `[n, n_visible]`, ascending.
     pub visible_index: Vec<i32>,
-    /// `[n, n_tokens - n_visible]` positions of the masked tokens, ascending; empty in the evaluation view.
+    /// Positions of the masked tokens, `[n, n_tokens - n_visible]`, ascending; empty in the evaluation view.
     pub masked_index: Vec<i32>,
-    /// `[n, n_tokens - n_visible, d_token]` masked tokens, normalised one by one; empty when there is nothing to
-    /// with_targets.
+    /// Masked tokens, `[n, n_tokens - n_visible, d_token]`, normalised one by one; empty for a batch without targets.
     pub targets: Vec<f32>,
 }
 
-/// Discrete tokens and what is to be predicted.
+/// A batch of discrete tokens and their prediction targets.
 #[derive(Debug, Clone, Default)]
 pub struct TokenBatch {
-    /// Samples.
+    /// Number of samples.
     pub n: usize,
     /// Tokens in a sample, padding included.
     pub length: usize,
-    /// `[n, length]`.
+    /// Token ids, `[n, length]`.
     pub ids: Vec<i32>,
-    /// `[n, length]`, true where a token is no padding.
+    /// Attention mask, `[n, length]`: true where a token is no padding.
     pub attended: Vec<bool>,
     /// Positions of the targets in the flattened `[n * length]`, ascending.
     pub target_index: Vec<i32>,
-    /// The ids to predict there.
+    /// Ids to predict at the positions `target_index`.
     pub target_ids: Vec<i32>,
 }
 
-/// Mixup inside a batch (section 3.3 of the paper: intra-modal mixup). Continuous: one lambda ~ U(0,1) a sample, convex. Discrete: one ratio
-/// ~ U(0,1) a batch, each token from either sample, its padding mask with it.
+/// Intra-modal mixup inside a batch (section 3.3 of the paper). Continuous tokens: one lambda ~ U(0,1) a sample, a convex combination. Discrete
+/// tokens: one ratio ~ U(0,1) a batch, each token and its padding mask from either sample.
 #[derive(Debug)]
 pub(crate) struct Mixup<'a> {
     pub rng: &'a mut Rng,
 }
 
-/// Turns raw samples into a batch. `keep` lists the slots of the raw batch to take; the others are invalid.
+/// Prepares a batch from raw samples. `keep` lists the valid slots of the raw batch.
 pub(crate) fn prepare(
     raw: &RawBatch,
     spec: TokenSpec,
@@ -125,7 +123,7 @@ fn prepare_patches(
     batch
 }
 
-/// Appends a token with zero mean and unit variance (unbiased, + 1e-6), the target of the masked autoencoder.
+/// Appends a token with zero mean and unit variance (unbiased, + 1e-6) to `targets`: the target of the masked autoencoder.
 pub(crate) fn push_normalised(token: &[f32], targets: &mut Vec<f32>) {
     let (mean, deviation) = mean_and_deviation(token);
     targets.extend(token.iter().map(|&value| ((f64::from(value) - mean) / deviation) as f32));
@@ -201,7 +199,7 @@ mod tests {
     const SPEC: TokenSpec = TokenSpec::Continuous { n_tokens: 4, d_token: 2, n_masked: 2 };
 
     #[test]
-    fn visible_tokens_keep_their_positions_and_bad_slots_are_left_out() {
+    fn visible_tokens_keep_their_positions_and_invalid_slots_are_left_out() {
         let HostBatch::Patches(batch) = prepare(&raw(), SPEC, &[0, 2], true, None) else { panic!("patches") };
         assert_eq!(batch.visible_index, [1, 3, 2, 3]);
         assert_eq!(batch.masked_index, [0, 2, 0, 1]);

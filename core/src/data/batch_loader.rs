@@ -1,4 +1,4 @@
-//! The way of a batch from a dataset to the trainer: samples are read, invalid ones are skipped, the others are prepared.
+//! Loading of batches, from a dataset to the trainer: samples are read, invalid ones are skipped, the others are prepared.
 
 use std::ops::Range;
 use std::time::Duration;
@@ -9,47 +9,46 @@ use super::prefetch::prefetch;
 use crate::rng::Rng;
 use crate::{Error, Result};
 
-/// Samples that make one batch, and how they are prepared.
+/// Request for one batch: samples, and their preparation.
 pub(crate) struct BatchRequest<'a> {
     pub dataset: &'a dyn Dataset,
     pub view: View,
-    /// Samples, by their index in the dataset.
+    /// Indices of the samples in the dataset.
     pub indices: Vec<u64>,
-    /// One seed a sample.
+    /// Seeds of the samples, one a sample.
     pub seeds: Vec<u64>,
     /// Whether masked tokens become targets of the pretext task.
     pub with_targets: bool,
-    /// The generator of an intra-modal mixup, where samples are mixed.
+    /// Generator of an intra-modal mixup; none for a batch without mixup.
     pub mixup: Option<Rng>,
 }
 
-/// A batch that was read.
+/// A loaded batch, and the invalid samples of its request.
 #[derive(Debug, Default)]
 pub(crate) struct LoadedBatch {
-    /// The valid samples, or none when all are invalid.
+    /// The valid samples; none when all samples are invalid.
     pub batch: Option<HostBatch>,
-    /// Places of the valid samples in the request, ascending: the rows of `batch`.
+    /// Positions of the valid samples in the request, ascending: the rows of `batch`.
     pub valid: Vec<usize>,
-    /// Samples that could not be read, with their index in the dataset.
+    /// Invalid samples, with their index in the dataset.
     pub invalid: Vec<(u64, InvalidSample)>,
-    /// How long the consumer waited for the batch.
+    /// Time that the consumer waited for the batch.
     pub waited: Duration,
 }
 
 impl<'a> BatchRequest<'a> {
-    /// Samples as evaluation sees them: neither augmented nor masked.
+    /// A request for samples in the evaluation view: neither augmented nor masked.
     pub fn evaluation(dataset: &'a dyn Dataset, indices: Vec<u64>) -> Self {
         let seeds = vec![0; indices.len()];
         Self { dataset, view: View::Evaluation, indices, seeds, with_targets: false, mixup: None }
     }
 
-    /// Samples as the pretext task sees them: augmented and masked, with targets.
+    /// A request for samples in the training view: augmented and masked, with targets of the pretext task.
     pub fn pretext(dataset: &'a dyn Dataset, indices: Vec<u64>, seeds: Vec<u64>) -> Self {
         Self { dataset, view: View::Training, indices, seeds, with_targets: true, mixup: None }
     }
 
-    /// Reads and prepares the batch. `raw` is scratch memory that may hold an earlier batch; it holds the samples as they were read
-    /// afterwards.
+    /// Reads and prepares the batch. `raw` is scratch memory with any content; afterwards `raw` holds the samples as the dataset delivered them.
     ///
     /// # Errors
     /// A dataset that fails as a whole.
@@ -66,7 +65,7 @@ impl<'a> BatchRequest<'a> {
 }
 
 impl LoadedBatch {
-    /// Makes sure that every sample is valid, where an earlier pass over the dataset has read them all.
+    /// Checks that every sample is valid, where an earlier pass over the dataset has read all of them.
     ///
     /// # Errors
     /// The first invalid sample.
@@ -78,18 +77,20 @@ impl LoadedBatch {
     }
 }
 
-/// Loads batches ahead of their consumer on worker threads and hands them over in order. `request` says what the batch of a number is.
+/// Batch loader: loads batches on worker threads ahead of their consumer and delivers them in order. `request` maps the number of a batch to its
+/// request.
 pub(crate) struct BatchLoader<F> {
     num_workers: usize,
     request: F,
 }
 
 impl<'a, F: Fn(usize) -> BatchRequest<'a> + Sync> BatchLoader<F> {
+    /// A loader with `num_workers` worker threads.
     pub fn new(num_workers: usize, request: F) -> Self {
         Self { num_workers, request }
     }
 
-    /// Hands the batches of these numbers to `consume` in order, until it fails.
+    /// Delivers the batches of these numbers to `consume` in order, until `consume` fails.
     ///
     /// # Errors
     /// The first error of a dataset (in order) or of `consume`.

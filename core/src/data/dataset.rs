@@ -1,4 +1,4 @@
-//! Datasets, as this crate sees them.
+//! The interface of datasets: token shapes, views, raw batches, invalid samples.
 
 use std::path::Path;
 
@@ -6,62 +6,62 @@ use serde::{Deserialize, Serialize};
 
 use crate::{DataError, Result};
 
-/// Shape of a dataset's samples.
+/// Token specification: shape of a dataset's samples.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "lowercase")]
 pub enum TokenSpec {
-    /// Vectors of numbers, such as patches of pixels.
+    /// Continuous tokens: vectors of numbers, such as patches of pixels.
     Continuous {
-        /// Tokens in a sample.
+        /// Number of tokens in a sample.
         n_tokens: usize,
-        /// Values in a token.
+        /// Number of values in a token.
         d_token: usize,
-        /// Tokens that are masked in the training view.
+        /// Number of tokens that are masked in the training view.
         n_masked: usize,
     },
-    /// Ids from a vocabulary.
+    /// Discrete tokens: ids from a vocabulary.
     Discrete {
-        /// Tokens in a sample, padding included.
+        /// Number of tokens in a sample, padding included.
         length: usize,
         /// Number of ids.
         vocabulary: usize,
     },
 }
 
-/// How samples are wanted.
+/// View of a sample: with or without augmentation and masking.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum View {
-    /// Neither augmented nor masked.
+    /// Evaluation view: neither augmented nor masked.
     Evaluation,
-    /// Augmented and masked.
+    /// Training view: augmented and masked.
     Training,
 }
 
-/// Buffers of one batch, reused from batch to batch.
+/// Raw samples of one batch, in buffers that are reused from batch to batch.
 #[derive(Debug, Clone, Default)]
 pub struct RawBatch {
-    /// `[n, n_tokens, d_token]`, of continuous tokens.
+    /// Values of continuous tokens, `[n, n_tokens, d_token]`.
     pub tokens: Vec<f32>,
-    /// `[n, n_tokens]`, 1 = masked, of continuous tokens.
+    /// Mask of continuous tokens, `[n, n_tokens]`, 1 = masked.
     pub mask: Vec<u8>,
-    /// `[n, length]`, of discrete tokens.
+    /// Ids of discrete tokens, `[n, length]`.
     pub ids: Vec<i32>,
-    /// `[n, length]`, the id to predict or a negative number, of discrete tokens.
+    /// Prediction targets of discrete tokens, `[n, length]`: the id to predict, or a negative number.
     pub labels: Vec<i32>,
-    /// `[n]`, tokens that are not padding, of discrete tokens.
+    /// Number of discrete tokens that are no padding, `[n]`.
     pub lengths: Vec<i32>,
 }
 
-/// A sample that could not be delivered.
+/// An invalid sample, which the dataset could not deliver.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct InvalidSample {
-    /// Its position in the request.
+    /// Position of the sample in the request.
     pub slot: usize,
-    /// What was found and expected.
+    /// Reason: the found and the expected content.
     pub message: String,
 }
 
-/// A dataset of one modality. Asked by many threads at once.
+/// A dataset of one modality, read by many threads at once.
 pub trait Dataset: Send + Sync {
     /// Name of the modality.
     fn modality(&self) -> &str;
@@ -75,18 +75,18 @@ pub trait Dataset: Send + Sync {
     /// Stable sample ids, by index.
     fn ids(&self) -> &[String];
 
-    /// Changes when the data do.
+    /// Fingerprint of the data: changes when the data change.
     fn fingerprint(&self) -> &str;
 
-    /// Resizes the buffers to `indices.len()` samples and fills them. A sample's bytes depend on its index, its seed and the
-    /// view alone. Values are checked: finite, ids in range, masks of 0 and 1 with as many ones as the specification says.
+    /// Fills a batch with samples and resizes its buffers to `indices.len()` samples. A sample's bytes depend on its index, its seed and the view
+    /// alone. Implementations check the values: finite, ids in range, masks of 0 and 1 with as many ones as the specification says.
     ///
     /// # Errors
     /// A request that failed as a whole. Single invalid samples are listed in the answer.
     fn fill(&self, view: View, indices: &[u64], seeds: &[u64], batch: &mut RawBatch) -> Result<Vec<InvalidSample>>;
 
-    /// Writes samples into an existing empty folder, from which they can be read again without the rest of the data, in
-    /// the same order.
+    /// Materialises samples: writes them into an existing empty folder, from which they can be read again, in the same order, without the rest of the
+    /// data.
     ///
     /// # Errors
     /// A dataset that cannot do this, samples that cannot be read, files that cannot be written.

@@ -1,4 +1,4 @@
-//! The record of samples that could not be read, and its limit.
+//! Invalid samples of a dataset: their record and their limit.
 
 use std::collections::BTreeMap;
 
@@ -6,10 +6,10 @@ use super::dataset::{Dataset, InvalidSample};
 use super::loader_options::LoaderOptions;
 use crate::{DataError, Result};
 
-/// Samples that could not be read: the reason by sample id.
+/// Invalid samples: the reason, by sample id.
 pub type InvalidSamples = BTreeMap<String, String>;
 
-/// Adds the invalid samples of a batch to those that are known, each once; `on_new` gets id and reason of those that were not.
+/// Adds the invalid samples of a batch to the known ones, each once; `on_new` gets id and reason of each new one.
 ///
 /// # Errors
 /// More of the dataset's samples than `options` allow.

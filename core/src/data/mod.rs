@@ -1,4 +1,4 @@
-//! Samples on their way from a dataset to the model: which, in what order, prepared by whom.
+//! Samples on their way from a dataset to the model: datasets, samplers, batches, loading.
 
 mod batch;
 mod batch_loader;

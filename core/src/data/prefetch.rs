@@ -1,7 +1,7 @@
 //! Worker threads that prepare batches ahead of the model, in order and bounded.
 //!
 //! Whichever thread is free takes the next item of the plan, as long as it is less than [`PREFETCH_FACTOR`] items a thread beyond what the
-//! consumer has: so one item that takes long holds up no thread but its own. HostBatch items lie on a queue, from which the
+//! consumer has: so one item that takes long holds up no thread but its own. Prepared items lie on a queue, from which the
 //! consumer takes them in the plan's order. So the order is the plan's whatever the threads do, and memory stays flat.
 
 use std::collections::BTreeMap;
@@ -12,11 +12,11 @@ use std::time::{Duration, Instant};
 use super::dataset::RawBatch;
 use crate::{Error, Result};
 
-/// Batches that are prepared ahead for each worker, those in its hands included.
+/// Number of batches that are prepared ahead for each worker, those under preparation included.
 const PREFETCH_FACTOR: usize = 3;
 
-/// Prepares the items on `n_threads` threads and hands them to `consume` in order, until it says no. `prepare` gets buffers that
-/// belong to its thread, and hold whatever was left in them. `consume` is also given the time that it waited for the item.
+/// Prepares the items on `n_threads` threads and delivers them to `consume` in order, until `consume` fails. `prepare` gets buffers that
+/// belong to its thread, with the content of an earlier item. `consume` also gets the time that it waited for the item.
 ///
 /// # Errors
 /// The first error of `prepare` (in order) or `consume`.
@@ -52,21 +52,21 @@ pub(super) fn prefetch<T: Send>(
     })
 }
 
-/// Items between the threads and the consumer.
+/// Queue of items between the worker threads and the consumer.
 struct PrefetchQueue<T> {
     state: Mutex<State<T>>,
-    /// Something was put on the queue or taken from it.
+    /// Signals an item that was added or removed.
     changed: Condvar,
-    /// Items beyond the consumer's that may be taken up.
+    /// Maximum number of items in preparation ahead of the consumer.
     ahead: usize,
 }
 
 struct State<T> {
-    /// The item that is taken up next.
+    /// Number of the next item to prepare.
     next: usize,
-    /// The item that the consumer wants or has.
+    /// Number of the item that the consumer uses or waits for.
     consumed: usize,
-    /// Items from here on are not taken up.
+    /// First item that is not prepared: the end of the items, or the item after an error.
     end: usize,
     ready: BTreeMap<usize, Result<T>>,
 }
@@ -76,7 +76,7 @@ impl<T> PrefetchQueue<T> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The next item for a thread, as soon as it may be prepared; none when there are no more.
+    /// The next item for a thread, as soon as the queue has room; none when no items remain.
     fn next_item(&self) -> Option<usize> {
         let must_wait = |state: &mut State<T>| state.next < state.end && state.next >= state.consumed + self.ahead;
         let mut state = self.changed.wait_while(self.lock(), must_wait).unwrap_or_else(PoisonError::into_inner);
@@ -85,7 +85,7 @@ impl<T> PrefetchQueue<T> {
         (item < state.end).then_some(item)
     }
 
-    /// The item, which is the next, and how long it had to be waited for.
+    /// The item, which is the consumer's next, and the time that the consumer waited.
     fn wait_for(&self, item: usize) -> (Result<T>, Duration) {
         let mut state = self.lock();
         state.consumed = item;
@@ -103,7 +103,7 @@ impl<T> PrefetchQueue<T> {
     }
 }
 
-/// Puts an item on the queue when it goes, whatever came of it. Behind an error nothing is taken up any more.
+/// Slot of an item under preparation; fills the queue with the item's result when dropped. After an error no further item is prepared.
 struct Slot<'a, T> {
     queue: &'a PrefetchQueue<T>,
     item: usize,
@@ -123,7 +123,7 @@ impl<T> Drop for Slot<'_, T> {
     }
 }
 
-/// Signals the threads to stop when it is dropped.
+/// Stops the worker threads when dropped.
 struct StopWorkers<'a, T>(&'a PrefetchQueue<T>);
 
 impl<T> Drop for StopWorkers<'_, T> {
@@ -202,7 +202,7 @@ mod tests {
 
     #[test]
     fn one_long_item_holds_up_no_other_thread() {
-        // While item 0 is prepared by one thread, the other goes through all that may be taken up.
+        // While one thread prepares item 0, the other prepares all further items that the queue has room for.
         let n_others = AtomicUsize::new(0);
         let prepare = |item, _: &mut RawBatch| {
             if item == 0 {

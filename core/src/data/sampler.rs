@@ -1,57 +1,57 @@
-//! Which samples make an epoch: a shuffled list of single-modality batches (section 3.3 of the paper).
+//! Sampling of an epoch: a shuffled list of single-modality batches (section 3.3 of the paper).
 
 use rand::RngExt;
 use serde::{Deserialize, Serialize};
 
 use crate::rng::{self, Rng};
 
-/// How samples are drawn for the batches of an epoch.
+/// Sampling of the batches of an epoch: with or without replacement.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Sampling {
-    /// Each batch at random from all samples, as the reference does.
+    /// Every batch is drawn at random from all samples, as in the reference.
     #[default]
     WithReplacement,
-    /// Every sample at most once an epoch.
+    /// Every sample is drawn at most once an epoch.
     WithoutReplacement,
 }
 
-/// What a batch is used for.
+/// Training objective of a batch.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Objective {
-    /// The stage's own modality: masked modelling.
+    /// Pretext task: masked modelling.
     Pretext,
-    /// An earlier stage's buffer: distillation.
+    /// Distillation, on the buffer of an earlier stage.
     Distillation,
 }
 
-/// Samples that batches are drawn from: indices into one dataset.
+/// A pool of samples that batches are drawn from: indices into one dataset.
 #[derive(Debug, Clone)]
 pub(crate) struct Pool {
-    /// Which dataset of the stage.
+    /// Number of the dataset in the stage.
     pub dataset: usize,
     pub objective: Objective,
-    /// Name of its losses: the modality, with the stage's number where the modality comes again.
+    /// Label of the losses: the modality, with the stage's number where the modality comes again.
     pub label: String,
     pub indices: Vec<u64>,
-    /// Samples in a batch.
+    /// Number of samples in a batch.
     pub batch_size: usize,
-    /// How often the pool is gone through in an epoch.
+    /// Number of passes over the pool in an epoch.
     pub passes: f64,
 }
 
-/// One batch of one modality.
+/// Plan of one training step: a batch of one modality.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Step {
-    /// Which pool.
+    /// Number of the pool.
     pub pool: usize,
-    /// Samples of its dataset.
+    /// Indices of the samples in the pool's dataset.
     pub indices: Vec<u64>,
-    /// One seed a sample.
+    /// Seeds of the samples, one a sample.
     pub seeds: Vec<u64>,
 }
 
-/// The batches of one epoch, in order.
+/// Plan of one epoch: its batches, in order.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct EpochPlan {
     pub steps: Vec<Step>,
@@ -63,7 +63,7 @@ impl EpochPlan {
         pools.iter().map(n_batches).sum()
     }
 
-    /// Draws the epoch. A pool smaller than a batch gives batches of its own size.
+    /// Draws the plan of an epoch. A pool smaller than a batch gives batches of its own size.
     pub fn new(pools: &[Pool], sampling: Sampling, seed: u64, [stage, epoch]: [u64; 2]) -> Self {
         let mut steps = Vec::new();
         for (number, pool) in pools.iter().enumerate() {
@@ -96,7 +96,7 @@ fn n_batches(pool: &Pool) -> usize {
     }
 }
 
-/// A random one of those left, which are refilled when they run out.
+/// A random one of the remaining samples, which are refilled when none remain.
 fn take(left: &mut Vec<u64>, all: &[u64], generator: &mut Rng) -> u64 {
     if left.is_empty() {
         left.extend_from_slice(all);
@@ -135,7 +135,7 @@ mod tests {
     }
 
     #[test]
-    fn a_pool_may_be_gone_through_more_or_less_than_once() {
+    fn a_pool_may_have_more_or_less_than_one_pass() {
         let mut pools = pools();
         (pools[0].passes, pools[1].passes) = (2.5, 0.2);
         let plan = EpochPlan::new(&pools, Sampling::default(), 1, [0, 0]);

@@ -1,4 +1,4 @@
-//! Some samples of a dataset, as a dataset of their own.
+//! A subset of a dataset, as a dataset of its own.
 
 use std::path::Path;
 
@@ -8,7 +8,7 @@ use super::dataset::{Dataset, InvalidSample, RawBatch, TokenSpec, View};
 use crate::Result;
 use crate::rng;
 
-/// Subset samples of another dataset, in the order in which they were named.
+/// Subset of another dataset, in the order of the given indices.
 pub struct Subset<'a> {
     dataset: &'a dyn Dataset,
     indices: Vec<u64>,
@@ -16,7 +16,7 @@ pub struct Subset<'a> {
 }
 
 impl<'a> Subset<'a> {
-    /// The samples of these indices, of which each must be below the number of samples.
+    /// The subset of the samples `indices`; each index must be below the number of samples.
     pub fn new(dataset: &'a dyn Dataset, indices: Vec<u64>) -> Self {
         let ids = indices.iter().map(|index| dataset.ids()[*index as usize].clone()).collect();
         Self { dataset, indices, ids }
@@ -55,8 +55,8 @@ impl Dataset for Subset<'_> {
     }
 }
 
-/// `n_wanted` of `pool` at random without replacement, or all of them if there are no more; ascending. `place` says what for, as the
-/// number of a stage.
+/// Draws `n_wanted` of `pool` at random without replacement, or all of them if the pool has no more; ascending. `place` is the key of the draw, such
+/// as the number of a stage.
 pub fn sample_without_replacement(pool: &[u64], n_wanted: usize, seed: u64, place: &[u64]) -> Vec<u64> {
     let mut generator = rng::keyed(seed, "selection", place);
     let mut left = pool.to_vec();
@@ -71,7 +71,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn some_are_drawn_once_each_and_again_by_the_same_key() {
+    fn samples_are_drawn_once_each_and_the_same_key_draws_the_same() {
         let pool: Vec<u64> = (0..50).map(|n| 3 * n).collect();
         let drawn = sample_without_replacement(&pool, 7, 5, &[1]);
         assert_eq!((drawn.len(), &drawn), (7, &sample_without_replacement(&pool, 7, 5, &[1])));

@@ -1,6 +1,6 @@
 //! Datasets and samples that cannot be used.
 
-/// Why data cannot be used.
+/// Errors of datasets and samples.
 #[derive(Debug, thiserror::Error)]
 pub enum DataError {
     /// A dataset without samples.
@@ -20,7 +20,7 @@ pub enum DataError {
         n_invalid: usize,
         /// Samples in the dataset.
         n_samples: usize,
-        /// The latest reason.
+        /// Reason of the latest invalid sample.
         latest: String,
     },
     /// Samples that must be valid and are not.
@@ -30,7 +30,7 @@ pub enum DataError {
         modality: String,
         /// Invalid samples.
         n_invalid: usize,
-        /// Samples that were wanted.
+        /// Number of requested samples.
         n_samples: usize,
     },
     /// A sample that an earlier pass over the dataset could read.
@@ -38,7 +38,7 @@ pub enum DataError {
     NoLongerValid {
         /// Sample id.
         id: String,
-        /// Why.
+        /// Reason why the sample is invalid.
         reason: String,
     },
     /// A buffer sample that its dataset does not have.
@@ -58,18 +58,18 @@ pub enum DataError {
     /// A result of the model that is not finite.
     #[error("a {what} is {value}")]
     NotFinite {
-        /// `feature of ct` or `prediction`.
+        /// Name of the result: `feature of ct` or `prediction`.
         what: String,
-        /// The value.
+        /// The value that is not finite.
         value: f32,
     },
-    /// No features to choose a buffer from.
+    /// No features to select a buffer from.
     #[error("there are no features to choose the buffer from")]
     NoFeatures,
     /// Points that cannot be clustered.
     #[error("k-means: {detail}")]
     Clustering {
-        /// What was found and expected.
+        /// The found and the expected points.
         detail: String,
     },
 }

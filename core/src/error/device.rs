@@ -1,20 +1,20 @@
 //! Devices that are missing or fail.
 
-/// Why a device cannot be used.
+/// Errors of devices.
 #[derive(Debug, thiserror::Error)]
 pub enum DeviceError {
-    /// A name that is none.
+    /// A device name that is unknown.
     #[error("unknown device {name:?}, expected cpu, cuda or cuda:N")]
     UnknownName {
-        /// The name.
+        /// The unknown name.
         name: String,
     },
     /// A CUDA device that the machine does not have.
     #[error("device cuda:{index} not found; this machine has {n_devices} CUDA devices")]
     CudaNotFound {
-        /// Its index.
+        /// Index of the device.
         index: usize,
-        /// CUDA devices of the machine.
+        /// Number of CUDA devices of the machine.
         n_devices: usize,
     },
     /// A build without CUDA.
@@ -26,15 +26,15 @@ pub enum DeviceError {
     /// Results that cannot be read back.
     #[error("{what} cannot be read back from the device: {reason}")]
     ReadBack {
-        /// Which results, in plural.
+        /// Name of the results, in plural.
         what: String,
-        /// Why.
+        /// Reason of the failure.
         reason: String,
     },
     /// A step of a benchmark that failed.
     #[error("benchmark step failed: {detail}")]
     Benchmark {
-        /// How.
+        /// Reason of the failure.
         detail: String,
     },
 }

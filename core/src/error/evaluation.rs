@@ -1,18 +1,18 @@
 //! Downstream tasks that cannot be measured.
 
-/// Why a task cannot be measured.
+/// Errors of downstream tasks.
 #[derive(Debug, thiserror::Error)]
 pub enum EvaluationError {
     /// A split without samples.
     #[error("the {split} split has no samples")]
     EmptySplit {
-        /// `training` or `test`.
+        /// Name of the split: `training` or `test`.
         split: &'static str,
     },
     /// A split without usable samples for segmentation.
     #[error("the {split} split has no sample with features and a label map")]
     NoLabelMaps {
-        /// `training` or `test`.
+        /// Name of the split: `training` or `test`.
         split: &'static str,
     },
     /// A class without samples in a split.
@@ -22,15 +22,15 @@ pub enum EvaluationError {
         class: usize,
         /// Number of classes.
         n_classes: usize,
-        /// `training` or `test`.
+        /// Name of the split: `training` or `test`.
         split: &'static str,
     },
-    /// A metric that these predictions do not define.
+    /// A metric that is undefined for these predictions.
     #[error("{metric} is not defined: {reason}")]
     Undefined {
         /// Name of the metric.
         metric: &'static str,
-        /// Why.
+        /// Reason why the metric is undefined.
         reason: String,
     },
     /// A class too rare for bootstrap resamples.
@@ -38,61 +38,61 @@ pub enum EvaluationError {
         "{n_draws} resamples of the test split in a row lack a class; class {class} is in {n_found} of its {n_groups} groups"
     )]
     RareClass {
-        /// Resamples that were drawn.
+        /// Number of drawn resamples.
         n_draws: usize,
         /// The rarest class.
         class: usize,
-        /// Groups with it.
+        /// Number of groups with the class.
         n_found: usize,
-        /// All groups.
+        /// Number of all groups.
         n_groups: usize,
     },
     /// A linear probe that cannot be fitted.
     #[error("the linear probe cannot be fitted: {reason}")]
     LinearProbe {
-        /// Why.
+        /// Reason of the failure.
         reason: String,
     },
     /// A loss that is not finite.
     #[error("the loss of {protocol} is {loss} in epoch {epoch}")]
     NotFinite {
-        /// `fine-tuning` or `segmentation`.
+        /// Name of the protocol: `fine-tuning` or `segmentation`.
         protocol: &'static str,
-        /// The loss.
+        /// Value of the loss.
         loss: f64,
-        /// From 1.
+        /// Epoch, counted from 1.
         epoch: usize,
     },
     /// More neighbours than samples.
     #[error("k is {k}, not in 1 to the {n_train} samples of the training split")]
     Neighbours {
-        /// Neighbours that were asked for.
+        /// Number of requested neighbours.
         k: usize,
-        /// Samples of the training split.
+        /// Number of samples in the training split.
         n_train: usize,
     },
-    /// More labels than there may be classes.
+    /// More labels than the limit of classes.
     #[error("the masks have more than {limit} labels, as instance masks do")]
     TooManyLabels {
-        /// Most labels.
+        /// Maximum number of labels.
         limit: usize,
     },
-    /// Masks that cannot be used.
+    /// Masks that are invalid.
     #[error("{detail}")]
     Masks {
-        /// What was found and expected.
+        /// The found and the expected content.
         detail: String,
     },
-    /// Features that cannot be used.
+    /// Features that are invalid.
     #[error("{detail}")]
     Features {
-        /// What was found and expected.
+        /// The found and the expected content.
         detail: String,
     },
-    /// Scores that make no matrix.
+    /// Scores that form no score matrix.
     #[error("{detail}")]
     Scores {
-        /// What was found and expected.
+        /// The found and the expected scores.
         detail: String,
     },
 }

@@ -1,5 +1,5 @@
-//! What can go wrong in training and evaluation: an enum for each area. Messages say what was found and what was expected. Remedies are
-//! the caller's, which knows its own options.
+//! Errors of training and evaluation: an enum for each area. Messages say what was found and what was expected. Remedies are the caller's, which
+//! knows its own options.
 
 mod data;
 mod device;
@@ -19,7 +19,7 @@ pub use run::RunError;
 pub use setting::SettingError;
 pub use weights::WeightsError;
 
-/// Shorthand.
+/// Result with this crate's [`Error`].
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
 /// Any error of this crate.
@@ -49,7 +49,7 @@ pub enum Error {
     /// A dataset that failed as a whole; the message is the dataset's.
     #[error("{0}")]
     Dataset(String),
-    /// A function of the caller that failed, such as one that receives results; the message is the caller's.
+    /// A callback of the caller that failed, such as one that receives results; the message is the caller's.
     #[error("{0}")]
     Caller(String),
     /// A training loss that is not finite.
@@ -63,54 +63,54 @@ pub enum Error {
         step: usize,
         /// Modality of the batch.
         modality: String,
-        /// `pretext` or `distillation`.
+        /// Objective of the batch: `pretext` or `distillation`.
         kind: &'static str,
-        /// The value.
+        /// Value of the loss.
         value: f32,
-        /// The checkpoint to go back to, in words.
+        /// Description of the latest checkpoint, as a sentence.
         checkpoint: String,
     },
     /// A file that cannot be read or written.
     #[error("{action} {path}: {reason}")]
     File {
-        /// What was tried: `cannot write`.
+        /// Failed action: `cannot write`.
         action: &'static str,
-        /// Which file.
+        /// Path of the file.
         path: PathBuf,
-        /// Why.
+        /// Error of the operating system.
         reason: std::io::Error,
     },
-    /// A file whose content is not what it should be.
+    /// A damaged file, with other content than expected.
     #[error("{path} is damaged or from another version: {detail}")]
     Damaged {
-        /// Which file.
+        /// Path of the file.
         path: PathBuf,
-        /// What was found and expected.
+        /// The found and the expected content.
         detail: String,
     },
-    /// Someone asked to stop.
+    /// A stage that was stopped on request.
     #[error("stopped as asked: {place}; {checkpoint}")]
     Interrupted {
         /// Stage, epoch and step.
         place: String,
-        /// The checkpoint to continue from, in words.
+        /// Description of the checkpoint to continue from, as a sentence.
         checkpoint: String,
     },
 }
 
 impl Error {
-    /// Names the file that an input or output error concerns.
+    /// An input or output error, with the path of its file.
     pub(crate) fn file(action: &'static str, path: &Path) -> impl FnOnce(std::io::Error) -> Self {
         let path = path.to_path_buf();
         move |reason| Self::File { action, path, reason }
     }
 
-    /// A file with the wrong content.
+    /// An error for a file with the wrong content.
     pub(crate) fn damaged(path: &Path, detail: impl std::fmt::Display) -> Self {
         Self::Damaged { path: path.to_path_buf(), detail: detail.to_string() }
     }
 
-    /// A sample that an earlier pass over the dataset could read.
+    /// An error for a sample that an earlier pass over the dataset could read.
     pub(crate) fn no_longer_valid(id: &str, reason: &str) -> Self {
         DataError::NoLongerValid { id: id.into(), reason: reason.into() }.into()
     }

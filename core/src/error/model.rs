@@ -1,6 +1,6 @@
 //! Models and modalities that do not fit each other.
 
-/// Why a model cannot be used.
+/// Errors of models and their modalities.
 #[derive(Debug, thiserror::Error)]
 pub enum ModelError {
     /// A family that the model does not have.
@@ -11,16 +11,16 @@ pub enum ModelError {
         /// The modality.
         modality: String,
     },
-    /// Tokens of another kind or size than the family's.
+    /// Tokens of another kind or size than those of the family.
     #[error("modality {modality} has {found}, but family {family} of this model has {expected}")]
     Tokens {
         /// The modality.
         modality: String,
         /// Token family.
         family: String,
-        /// Tokens of the modality.
+        /// Description of the modality's tokens.
         found: String,
-        /// Tokens of the family.
+        /// Description of the family's tokens.
         expected: String,
     },
     /// More tokens than the family has positions.
@@ -30,12 +30,12 @@ pub enum ModelError {
         modality: String,
         /// Token family.
         family: String,
-        /// Tokens in a sample.
+        /// Number of tokens in a sample.
         found: usize,
-        /// Positions of the family.
+        /// Number of positions of the family.
         expected: usize,
     },
-    /// A model that is no earlier one of another.
+    /// A model whose families are not the first families of another model.
     #[error("a model with the families {found:?} is no earlier one of a model with {expected:?}")]
     NotEarlier {
         /// Families of the model.

@@ -4,15 +4,15 @@ use std::path::PathBuf;
 
 use super::Error;
 
-/// Why a run cannot be continued.
+/// Errors of run folders.
 #[derive(Debug, thiserror::Error)]
 pub enum RunError {
-    /// Another process that writes the run.
+    /// A run folder that another process writes.
     #[error("{run} is being written by {holder}")]
     Locked {
-        /// The run's folder.
+        /// Folder of the run.
         run: PathBuf,
-        /// `process 1234`, or `another process`.
+        /// Holder of the lock: `process 1234`, or `another process`.
         holder: String,
     },
     /// A checkpoint of other data, another modality or another seed.
@@ -20,11 +20,11 @@ pub enum RunError {
     CheckpointMismatch {
         /// Stage name.
         stage: String,
-        /// `data fingerprint`, `modality` or `seed`.
+        /// Name of the differing field: `data fingerprint`, `modality` or `seed`.
         field: &'static str,
-        /// As the checkpoint has it.
+        /// Value in the checkpoint.
         found: String,
-        /// As it is now.
+        /// Value of the stage.
         expected: String,
     },
     /// Checkpoints of which none is valid.
@@ -32,7 +32,7 @@ pub enum RunError {
     NoValidCheckpoint {
         /// Stage name.
         stage: String,
-        /// What is wrong with the latest.
+        /// Error of the latest checkpoint.
         latest: Box<Error>,
     },
 }

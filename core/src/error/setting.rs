@@ -1,6 +1,6 @@
 //! Settings out of range, or that contradict each other.
 
-/// Why a setting cannot be used.
+/// Errors of settings.
 #[derive(Debug, thiserror::Error)]
 pub enum SettingError {
     /// A value out of range.
@@ -8,59 +8,59 @@ pub enum SettingError {
     OutOfRange {
         /// Name of the setting, as configurations have it.
         name: String,
-        /// The value.
+        /// The found value.
         found: String,
-        /// The range.
+        /// The permitted range.
         expected: String,
     },
-    /// Samples to be materialised by a strategy that has no buffer.
+    /// The setting `store = "materialised"` with a strategy that keeps no buffer.
     #[error("buffer.store is \"materialised\", but strategy \"{strategy}\" keeps no samples")]
     StoreWithoutBuffer {
-        /// The strategy.
+        /// Name of the strategy.
         strategy: &'static str,
     },
-    /// Another number of positions than the model has.
+    /// A number of positions that differs from the model's.
     #[error("model.positions.{family} is {found}, but the model has {expected} positions for this family")]
     Positions {
         /// Token family.
         family: String,
-        /// The setting.
+        /// Number of positions in the setting.
         found: usize,
-        /// Positions of the model.
+        /// Number of positions of the model.
         expected: usize,
     },
-    /// A pooling that needs a class token, of a family without one.
+    /// A pooling that needs a class token, for a family without one.
     #[error("family {family} has no class token")]
     NoClassToken {
         /// Token family.
         family: String,
     },
-    /// A task that needs other tokens than a modality has.
+    /// A task that needs another kind of tokens than the modality's.
     #[error("modality {modality} has {found}, expected {expected}")]
     Tokens {
         /// The modality.
         modality: String,
-        /// Tokens that it has.
+        /// Kind of the modality's tokens.
         found: &'static str,
-        /// What the task needs.
+        /// Kind of tokens that the task needs.
         expected: &'static str,
     },
-    /// A metric of other predictions.
+    /// A metric that the predictions of the task do not allow.
     #[error("{metric} is not a metric of these predictions")]
     Metric {
         /// Name of the metric.
         metric: &'static str,
     },
-    /// A family to leave out that is not one of the published.
+    /// A family that the published layout does not have.
     #[error("there is no family {family} to leave out")]
     NoSuchFamily {
-        /// Its name.
+        /// Name of the family.
         family: String,
     },
 }
 
 impl SettingError {
-    /// A value out of range.
+    /// An error for a setting out of range.
     pub(crate) fn out_of_range(
         name: impl Into<String>,
         found: impl std::fmt::Display,

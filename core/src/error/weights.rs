@@ -2,31 +2,31 @@
 
 use std::path::PathBuf;
 
-/// Why weights cannot be read or written.
+/// Errors of weight files.
 #[derive(Debug, thiserror::Error)]
 pub enum WeightsError {
-    /// A file of another kind.
+    /// A file of an unknown kind.
     #[error("{path} {found}; expected a PyTorch checkpoint (.pth, .pt) or a .safetensors file")]
     UnknownFile {
-        /// Which file.
+        /// Path of the file.
         path: PathBuf,
-        /// What it is.
+        /// Description of the found kind.
         found: String,
     },
     /// A PyTorch checkpoint that cannot be read.
     #[error("{path} is damaged or from another version: {reason}")]
     Checkpoint {
-        /// Which file.
+        /// Path of the file.
         path: PathBuf,
-        /// Why.
+        /// Reason of the failure.
         reason: String,
     },
     /// A checkpoint of another model.
     #[error("{path} is no MedCoSS checkpoint: {missing} is missing; its first keys: {found}")]
     NotMedcoss {
-        /// Which file.
+        /// Path of the file.
         path: PathBuf,
-        /// The key that is missing.
+        /// The missing key.
         missing: String,
         /// The first keys of the file.
         found: String,
@@ -34,53 +34,53 @@ pub enum WeightsError {
     /// A tensor that the file does not have.
     #[error("{path}: tensor {name} is missing")]
     NoTensor {
-        /// Which file.
+        /// Path of the file.
         path: PathBuf,
-        /// The tensor.
+        /// Name of the missing tensor.
         name: String,
-        /// Tensors that the file has: the first of them, or those beside it.
+        /// Other tensors of the file: the first of them, or those with the same prefix.
         others: Vec<String>,
     },
-    /// An entry that is no tensor.
+    /// An entry of the file that is no tensor.
     #[error("{path}: {name} is no tensor: {found}")]
     NotATensor {
-        /// Which file.
+        /// Path of the file.
         path: PathBuf,
-        /// The entry.
+        /// Name of the entry.
         name: String,
-        /// What it is.
+        /// Description of the entry.
         found: String,
     },
-    /// A tensor with another content than expected.
+    /// A tensor with other content than expected.
     #[error("{path}: tensor {name} has {found}, expected {expected}")]
     Tensor {
-        /// Which file.
+        /// Path of the file.
         path: PathBuf,
-        /// The tensor.
+        /// Name of the tensor.
         name: String,
-        /// What was found.
+        /// The found content.
         found: String,
-        /// What was expected.
+        /// The expected content.
         expected: String,
     },
-    /// A size that the shapes of a checkpoint do not tell.
+    /// A size that the shapes of a checkpoint do not determine.
     #[error("{path}: the number of {what} is not in the shapes of a checkpoint")]
     UnknownSize {
-        /// Which file.
+        /// Path of the file.
         path: PathBuf,
-        /// `heads` or `decoder heads`.
+        /// Name of the size: `heads` or `decoder heads`.
         what: String,
     },
     /// A given size that contradicts the checkpoint.
     #[error("{path}: {name} is given as {given}, the checkpoint has {found}")]
     SizeConflict {
-        /// Which file.
+        /// Path of the file.
         path: PathBuf,
-        /// The size.
+        /// Name of the size.
         name: String,
-        /// As it was given.
+        /// The given size.
         given: usize,
-        /// As the checkpoint has it.
+        /// The size in the checkpoint.
         found: String,
     },
     /// A family that the published layout cannot hold.
@@ -88,9 +88,9 @@ pub enum WeightsError {
     NotPublishable {
         /// Token family.
         family: String,
-        /// Its tokens.
+        /// Description of the family's tokens.
         tokens: String,
-        /// What the layout holds.
+        /// Description of the tokens that the layout can hold.
         expected: &'static str,
     },
     /// A padding mask for a family without padding.
@@ -99,12 +99,12 @@ pub enum WeightsError {
         /// Token family.
         family: String,
     },
-    /// A file of ours whose metadata cannot be read.
+    /// A file that medcoss wrote, whose metadata cannot be read.
     #[error("{path} was written by medcoss but holds no weights: {reason}")]
     Metadata {
-        /// Which file.
+        /// Path of the file.
         path: PathBuf,
-        /// Why.
+        /// Reason of the failure.
         reason: String,
     },
 }

@@ -1,26 +1,26 @@
-//! How sure a metric is: its percentile interval over resamples of the test split (Efron, 1979).
+//! Bootstrap intervals of metrics: percentile intervals over resamples of the test split (Efron, 1979).
 
 use rand::RngExt;
 
 use crate::rng;
 use crate::{Error, EvaluationError, Result};
 
-/// Resamples of an interval.
+/// Default number of resamples of an interval.
 pub const N_RESAMPLES: usize = 1000;
-/// Draws for one resample before it is given up that all classes are in one.
+/// Maximum number of draws for one resample with all classes.
 const MOST_DRAWS: usize = 100;
 
-/// Resamples of a test split, drawn with replacement group by group, since samples of one group are not independent. Every resample has
-/// every class, as metrics need: one in which a class is missing is drawn again. The same split, groups and seed give the same
-/// resamples, so that models are compared on equal terms.
+/// Bootstrap resamples of a test split, drawn with replacement group by group, since samples of one group are not independent. Every resample has
+/// every class, as metrics need: a resample without a class is drawn again. The same split, groups and seed give the same resamples, so that models
+/// are compared on equal terms.
 #[derive(Debug, Clone)]
 pub struct Resamples {
-    /// Places in the split, by resample.
+    /// Positions in the split, by resample.
     places: Vec<Vec<usize>>,
 }
 
 impl Resamples {
-    /// `labels` and `groups` by sample; `groups` are numbers that samples of one group share.
+    /// Draws resamples. `labels` and `groups` are by sample; samples of one group have the same number in `groups`.
     ///
     /// # Errors
     /// No samples; a class so rare that a hundred draws for one resample do not meet it.
@@ -54,7 +54,7 @@ impl Resamples {
         Ok(Self { places: (0..n_resamples).map(|_| one()).collect::<Result<_>>()? })
     }
 
-    /// The 2.5th and the 97.5th percentile of a metric over the resamples, with values between two ranks interpolated.
+    /// Bootstrap interval: the 2.5th and the 97.5th percentile of a metric over the resamples, with values between two ranks interpolated.
     ///
     /// # Errors
     /// Those of the metric.
@@ -65,7 +65,7 @@ impl Resamples {
     }
 }
 
-/// Places by group, in the order of the groups' first samples.
+/// Positions of the samples of each group, in the order of the groups' first samples.
 pub(super) fn members(groups: &[usize]) -> Vec<Vec<usize>> {
     let mut numbers = std::collections::HashMap::new();
     let mut members: Vec<Vec<usize>> = Vec::new();
@@ -79,7 +79,7 @@ pub(super) fn members(groups: &[usize]) -> Vec<Vec<usize>> {
     members
 }
 
-/// Of ascending values, as NumPy's default.
+/// Percentile of ascending values, interpolated as NumPy's default.
 fn percentile(values: &[f64], share: f64) -> f64 {
     let place = share * (values.len().saturating_sub(1)) as f64;
     let (below, above) = (place.floor() as usize, place.ceil() as usize);
@@ -131,7 +131,7 @@ mod tests {
     }
 
     #[test]
-    fn every_resample_has_every_class_or_it_is_said() {
+    fn every_resample_has_every_class_or_drawing_fails() {
         let labels = [0, 0, 0, 0, 0, 0, 0, 2];
         let groups: Vec<usize> = (0..8).collect();
         let resamples = Resamples::draw(&labels, &groups, 200, 3).unwrap();

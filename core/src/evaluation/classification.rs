@@ -1,44 +1,44 @@
-//! Metrics of classification, as scikit-learn defines them.
+//! Metrics of classification, with scikit-learn's definitions.
 
 use crate::{EvaluationError, Result};
 
-/// Samples with their true class and a score for each class.
+/// Samples with a true class and predicted scores.
 #[derive(Debug, Clone, Copy)]
 pub struct Labelled<'a> {
-    /// True class of each sample, below `n_classes`.
+    /// True class of each sample, in `0..n_classes`.
     pub labels: &'a [usize],
-    /// `[n, n_classes]`, higher where a class is more likely.
+    /// Score of each class, `[n, n_classes]`, higher where a class is more likely.
     pub scores: &'a [f64],
     /// Number of classes.
     pub n_classes: usize,
 }
 
-/// How an area under the curve becomes one number for several classes.
+/// Average of the area under the ROC curve over several classes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, serde::Serialize, serde::Deserialize)]
 pub enum MultiClassAuc {
-    /// Mean over all pairs of classes (Hand and Till, 2001), as the reference implementation reports it.
+    /// One versus one: mean over all pairs of classes (Hand and Till, 2001), as in the reference implementation.
     #[default]
     #[serde(rename = "ovo")]
     OneVersusOne,
-    /// Mean over classes, each against all others.
+    /// One versus rest: mean over classes, each against all others.
     #[serde(rename = "ovr")]
     OneVersusRest,
 }
 
 impl<'a> Labelled<'a> {
-    /// The class with the highest score of each sample; of equal ones the first.
+    /// Predicted class of each sample: the class with the highest score; of equal scores the first.
     pub fn predicted(&self) -> Vec<usize> {
         let best =
             |scores: &[f64]| (1..scores.len()).fold(0, |best, at| if scores[at] > scores[best] { at } else { best });
         self.scores.chunks_exact(self.n_classes.max(1)).map(best).collect()
     }
 
-    /// Scores of one class.
+    /// Scores of one class, by sample.
     fn of_class(&self, class: usize) -> impl Iterator<Item = f64> + use<'a> {
         self.scores.iter().skip(class).step_by(self.n_classes.max(1)).copied()
     }
 
-    /// Makes sure that every class occurs.
+    /// Checks that every class occurs.
     fn check(&self) -> Result<()> {
         for class in 0..self.n_classes {
             if !self.labels.contains(&class) {
@@ -53,14 +53,14 @@ impl<'a> Labelled<'a> {
     }
 }
 
-/// Share of samples whose class is predicted; in [0, 1].
+/// Accuracy: fraction of samples whose class is predicted; in [0, 1].
 pub fn accuracy(labels: &[usize], predicted: &[usize]) -> f64 {
     let right = labels.iter().zip(predicted).filter(|(label, predicted)| label == predicted).count();
     right as f64 / labels.len().max(1) as f64
 }
 
-/// Mean over classes of the harmonic mean of precision and recall; in [0, 1]. A class that is neither there nor predicted counts as 0,
-/// as scikit-learn's `zero_division=0`.
+/// Macro F1: mean over classes of the harmonic mean of precision and recall; in [0, 1]. A class that is neither true nor predicted for any sample
+/// counts as 0, as with scikit-learn's `zero_division=0`.
 pub fn macro_f1(labels: &[usize], predicted: &[usize], n_classes: usize) -> f64 {
     let f1 = |class: usize| {
         let count = |label: bool, predicted_label: bool| {
@@ -76,8 +76,8 @@ pub fn macro_f1(labels: &[usize], predicted: &[usize], n_classes: usize) -> f64 
     (0..n_classes).map(f1).sum::<f64>() / n_classes.max(1) as f64
 }
 
-/// Area under the curve of true against false positives: the share of pairs that are in the right order, ties counting half (Mann and
-/// Whitney, 1947).
+/// Area under the ROC curve: the fraction of pairs of a positive and a negative sample in the right order, ties counting one half (Mann and Whitney,
+/// 1947); in [0, 1].
 ///
 /// # Errors
 /// Samples of one kind only.
@@ -105,7 +105,7 @@ pub fn binary_auc(positive: &[bool], scores: &[f64]) -> Result<f64> {
     Ok((rank_sum - p * (p + 1.0) / 2.0) / (p * n))
 }
 
-/// Unweighted mean of areas under curves of several classes.
+/// Macro-averaged area under the ROC curve over several classes; in [0, 1].
 ///
 /// # Errors
 /// A class without samples, fewer than two classes.

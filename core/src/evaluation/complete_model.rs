@@ -1,4 +1,4 @@
-//! Models that are asked about modalities that they have not learned yet.
+//! Completion of a model with families that it has not learned yet.
 
 use burn::tensor::Device;
 
@@ -7,9 +7,9 @@ use crate::model::{FamilyConfig, Model, ModelConfig};
 use crate::run::StoredModel;
 use crate::{ModelError, Result};
 
-/// A model of a run with embedders for all `families` of `config`: those that `stored` does not know have fresh parameters, as the next stage
-/// would begin with. Without `stored` all parameters are fresh. Fresh ones depend on the seed and on `config` alone, so that models
-/// after different stages differ only in what was learned. Where weights belong to stages, those of stages after `as_of` are left out.
+/// A model with embedders for all `families` of `config`: families that `stored` lacks have fresh parameters, as at the start of their stage. Without
+/// `stored` all parameters are fresh. Fresh parameters depend on the seed and on `config` alone, so that models after different stages differ only in
+/// their learned parameters. Where weights belong to stages, the weights of stages after `as_of` are left out.
 ///
 /// # Errors
 /// Files that cannot be read; a model whose families are not the first of `config`.

@@ -1,4 +1,4 @@
-//! Fine-tuning: the whole model and a linear head learn a task.
+//! Fine-tuning: the whole model and a linear head are trained on a task.
 
 use std::collections::BTreeMap;
 
@@ -20,7 +20,7 @@ use crate::rng;
 use crate::stage::extract_features;
 use crate::{DeviceError, Error, EvaluationError, Result, SettingError};
 
-/// How a model is fine-tuned: AdamW (betas 0.9 and 0.999), a learning rate that rises over the first tenth of the updates and falls
+/// Settings of fine-tuning: AdamW (betas 0.9 and 0.999), a learning rate that rises over the first tenth of the updates and falls
 /// along half a cosine, and layer-wise decay of it as in BEiT (Bao et al., ICLR 2022) and MAE (He et al., CVPR 2022). Samples are
 /// neither augmented nor masked. The head begins as the linear probe of the features before anything is tuned (Kumar et al., *Fine-Tuning
 /// can Distort Pretrained Features*, ICLR 2022): from a head that knows nothing, AdamW would first move the encoder at full rate along noise,
@@ -28,13 +28,13 @@ use crate::{DeviceError, Error, EvaluationError, Result, SettingError};
 /// training split after it (batch normalisation without parameters).
 #[derive(Debug, Clone, PartialEq)]
 pub struct Finetuning {
-    /// Passes over the training split.
+    /// Number of passes over the training split.
     pub epochs: usize,
-    /// Samples in a batch.
+    /// Number of samples in a batch.
     pub batch_size: usize,
-    /// Of the head at its peak.
+    /// Peak learning rate of the head.
     pub learning_rate: f64,
-    /// Each layer learns at this share of the rate of the layer above it, in (0, 1].
+    /// Layer-wise decay: ratio of the learning rate of a layer to the rate of the layer above, in (0, 1].
     pub layer_decay: f64,
     /// Decoupled weight decay; none on one-dimensional parameters.
     pub weight_decay: f64,
@@ -47,7 +47,7 @@ impl Default for Finetuning {
 }
 
 impl Finetuning {
-    /// Everything in range.
+    /// Checks that every setting is in range.
     ///
     /// # Errors
     /// The first setting that is not.
@@ -71,32 +71,32 @@ impl Finetuning {
     }
 }
 
-/// Samples with their classes.
+/// Labelled samples of a dataset.
 #[derive(Debug, Clone, Copy)]
 pub struct Labels<'a> {
-    /// Indices in the dataset.
+    /// Indices of the samples in the dataset.
     pub indices: &'a [u64],
-    /// Their classes.
+    /// Class of each sample, in `0..n_classes`.
     pub classes: &'a [usize],
     /// Number of classes.
     pub n_classes: usize,
 }
 
-/// What is fine-tuned, and on what.
+/// Fine-tuning of one model on one dataset.
 pub struct Finetuner<'a> {
-    /// How.
+    /// Settings of the fine-tuning.
     pub settings: &'a Finetuning,
     /// Position of the samples' family in the model.
     pub family: usize,
-    /// Stochastic depth while it learns.
+    /// Rate of stochastic depth in training.
     pub drop_path: f64,
-    /// The samples.
+    /// Dataset of the samples.
     pub dataset: &'a dyn Dataset,
-    /// How they are read.
+    /// Options of the loading of samples.
     pub loader: LoaderOptions,
-    /// Of the head's first values, the order of samples and the stochastic depth.
+    /// Seed of the head's initial values, the order of samples and the stochastic depth.
     pub seed: u64,
-    /// Where it is computed, without gradients.
+    /// Device of the computation, without gradients.
     pub device: &'a Device,
 }
 
@@ -118,7 +118,7 @@ impl Classifier {
         self.head.forward(centred / variance.add_scalar(EPSILON).sqrt())
     }
 
-    /// The same, standardised by the training split.
+    /// Class scores, standardised by the training split.
     fn classify(&self, features: Tensor<2>, scale: &Standardised) -> Tensor<2> {
         let device = features.device();
         let row = |value: &dyn Fn(usize) -> f64| {
@@ -131,9 +131,9 @@ impl Classifier {
 }
 
 impl Finetuner<'_> {
-    /// Learns the training split and gives probabilities of the test samples, `[test.len(), n_classes]`. `model` lies on the device with
-    /// gradients. `progress` is given the number of samples that are done, of the training samples `epochs` times and twice more, and the test samples, and may end the
-    /// work with an error.
+    /// Trains on the training split and predicts probabilities of the test samples, `[test.len(), n_classes]`. `model` lies on the device with
+    /// gradients. `progress` gets the number of finished samples: the training samples `epochs` times and twice more, and the test samples. An error
+    /// of `progress` ends the fine-tuning.
     ///
     /// # Errors
     /// Settings out of range, samples that cannot be read, a loss that is not finite, an error of `progress`.
@@ -187,7 +187,7 @@ impl Finetuner<'_> {
         let device = self.device.clone().autodiff();
         let (n, settings) = (train.indices.len(), self.settings);
         let mut updates = self.updates(&classifier, n)?;
-        // Taken out while it is updated, which then needs no copy.
+        // The model is taken out during the update, which then needs no copy.
         let mut held = Some(classifier);
         for epoch in 0..settings.epochs {
             let order = self.order(n, epoch);
@@ -287,7 +287,7 @@ impl Updates {
     ) -> Classifier {
         // In the middle of the step: neither the first nor the last update is at a rate of 0.
         let rate = self.schedule.learning_rate(step as f64 + 0.5);
-        // Burn finds a gradient by the value that it is of, so all are taken before a value changes.
+        // Burn finds a gradient by its parameter's value, so all gradients are taken before a value changes.
         let mut taken = |ids: &[ParamId]| GradientsParams::from_params(gradients, &classifier, ids);
         let mut all: Vec<(f64, GradientsParams)> =
             self.layers.iter().map(|(share, ids)| (rate * share, taken(ids))).collect();

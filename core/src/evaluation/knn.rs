@@ -1,28 +1,28 @@
-//! Weighted nearest neighbours on frozen features, with nothing to be fitted.
+//! Weighted k-nearest-neighbour classification on frozen features.
 
 use super::labelled_features::{LabelledFeatures, product};
 use crate::{EvaluationError, Result, SettingError};
 
-/// The classifier of Wu et al. (*Unsupervised Feature Learning via Non-Parametric Instance Discrimination*, CVPR 2018) as DINO (Caron et
-/// al., ICCV 2021) uses it: the `k` training samples of the highest cosine vote for their class with the weight `exp(cosine / temperature)`.
+/// k-nearest-neighbour classifier of Wu et al. (*Unsupervised Feature Learning via Non-Parametric Instance Discrimination*, CVPR 2018) as DINO (Caron
+/// et al., ICCV 2021) uses it: the `k` training samples of the highest cosine vote for their class with the weight `exp(cosine / temperature)`.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct NearestNeighbours {
-    /// Neighbours that vote; at least 1, at most the training samples.
+    /// Number of neighbours that vote, in `1..=n_train`.
     pub k: usize,
-    /// Above 0; the lower, the more the nearest count.
+    /// Temperature of the votes, above 0; a low temperature gives the nearest neighbours more weight.
     pub temperature: f64,
 }
 
 impl Default for NearestNeighbours {
-    /// DINO's: 20 neighbours, temperature 0.07.
+    /// DINO's settings: 20 neighbours, temperature 0.07.
     fn default() -> Self {
         Self { k: 20, temperature: 0.07 }
     }
 }
 
 impl NearestNeighbours {
-    /// Shares of the votes by class: `[test samples, n_classes]`, of which a row adds up to 1. Of training samples with equal cosines the
-    /// earlier is nearer.
+    /// Class scores `[n_test, n_classes]`: fractions of the votes, each row adding up to 1. Of training samples with equal cosines the first is
+    /// nearer.
     ///
     /// # Errors
     /// Settings out of range, more neighbours than training samples, empty splits.
@@ -38,7 +38,7 @@ impl NearestNeighbours {
             let highest = near[0].0;
             let mut votes = vec![0.0; n_classes];
             for (cosine, label) in &near[..self.k] {
-                // Relative to the nearest, so that no temperature is too low for a double.
+                // Cosines relative to the nearest, so that low temperatures do not overflow a double.
                 votes[*label] += ((cosine - highest) / self.temperature).exp();
             }
             let all: f64 = votes.iter().sum();
@@ -47,7 +47,7 @@ impl NearestNeighbours {
         Ok(scores)
     }
 
-    /// In range for a training split.
+    /// Checks that the settings are in range for a training split of `n_train` samples.
     ///
     /// # Errors
     /// The setting that is not.

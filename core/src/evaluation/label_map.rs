@@ -1,27 +1,29 @@
-//! Segmentation masks of samples, as this crate sees them.
+//! The interface of segmentation masks: label maps, and their source.
 
 use crate::Result;
 use crate::data::InvalidSample;
 
-/// Labels of one sample, in exactly the geometry of its evaluation view. (A mask is elsewhere in this crate what hides tokens.)
+/// Label map of one sample: its segmentation mask, in exactly the geometry of the sample's evaluation view. (Elsewhere in this crate a mask hides
+/// tokens.)
 #[derive(Debug, Clone, PartialEq)]
 pub struct LabelMap {
-    /// `[rows, columns]`, `[depth, rows, columns]` or of another number of axes: the axes of the sample's grid of tokens, each a
-    /// multiple of the grid's.
+    /// Voxels along each axis: `[rows, columns]`, `[depth, rows, columns]` or another number of axes. The axes are those of the sample's token grid,
+    /// and each size is a multiple of the grid's.
     pub shape: Vec<usize>,
-    /// Distance of neighbours along each axis, where it is known; positive.
+    /// Distance of neighbouring voxels along each axis in millimetres, positive; none where unknown.
     pub spacing_mm: Option<Vec<f64>>,
-    /// As many as the product of `shape`, the last axis fastest; 0 is the background, padding included.
+    /// Label of each voxel, in row-major order; 0 is the background, padding included.
     pub values: Vec<u16>,
 }
 
-/// Where label maps come from.
+/// Source of label maps for the samples of a dataset.
 pub trait LabelMapSource: Sync {
-    /// Tokens along each axis of a sample; they are in row-major order. All label maps have the same shape, whose sides are
-    /// multiples of these.
+    /// Token grid of a sample: tokens along each axis, in row-major order. All label maps have the same shape, whose sizes are multiples of the
+    /// grid's.
     fn grid(&self) -> &[usize];
 
-    /// The label map of each sample, in the order of the indices, or why it has none; `slot` is then its place in `indices`.
+    /// Label maps of the samples `indices`, in their order. A sample without a label map has a reason, whose `slot` is the sample's position in
+    /// `indices`.
     ///
     /// # Errors
     /// A request that failed as a whole, such as a folder that is not there.

@@ -1,15 +1,15 @@
-//! Features with their classes: what probes are fitted on and scored on.
+//! Labelled features: the input of the probes.
 
 use crate::{EvaluationError, Result};
 
-/// Features of some samples of a task, with their classes.
+/// Features of samples with their classes.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct LabelledFeatures {
-    /// `[n, width]`, row-major.
+    /// Features, `[n, width]`, row-major.
     pub values: Vec<f32>,
-    /// Values of a row.
+    /// Number of values in a row.
     pub width: usize,
-    /// `[n]`, the class of each row.
+    /// Class of each row, `[n]`.
     pub labels: Vec<usize>,
 }
 
@@ -19,17 +19,17 @@ impl LabelledFeatures {
         self.labels.len()
     }
 
-    /// Whether there are none.
+    /// Whether there are no samples.
     pub fn is_empty(&self) -> bool {
         self.labels.is_empty()
     }
 
-    /// Row by row.
+    /// Rows of the features.
     pub(super) fn rows(&self) -> impl Iterator<Item = &[f32]> {
         self.values.chunks_exact(self.width.max(1))
     }
 
-    /// Two sets that belong together: neither empty, of one width.
+    /// Checks that a training and a test set fit together: neither is empty, and both have the same width.
     pub(super) fn check_pair(train: &Self, test: &Self) -> Result<()> {
         for (split, set) in [("training", train), ("test", test)] {
             if set.is_empty() {
@@ -48,7 +48,7 @@ impl LabelledFeatures {
         Ok(())
     }
 
-    /// Rows of length 1, so that a product of two is their cosine; a row of zeros stays one.
+    /// Rows scaled to length 1, so that a product of two rows is their cosine; a row of zeros stays zero.
     pub(super) fn unit_rows(&self) -> Vec<Vec<f64>> {
         let unit = |row: &[f32]| {
             let length = row.iter().map(|value| f64::from(*value).powi(2)).sum::<f64>().sqrt();
@@ -58,7 +58,7 @@ impl LabelledFeatures {
     }
 }
 
-/// The product of two rows.
+/// Dot product of two rows.
 pub(super) fn product(a: &[f64], b: &[f64]) -> f64 {
     a.iter().zip(b).map(|(a, b)| a * b).sum()
 }

@@ -1,4 +1,4 @@
-//! Logistic regression on frozen features: how much of a task is linearly in them.
+//! Linear probe: logistic regression on frozen features.
 
 use linfa::DatasetBase;
 use linfa::traits::Fit;
@@ -8,29 +8,29 @@ use ndarray16::{Array1, Array2};
 use super::labelled_features::LabelledFeatures;
 use crate::{EvaluationError, Result, SettingError};
 
-/// Multinomial logistic regression with an L2 penalty, by L-BFGS, on features that are standardised on the training split: every value
-/// has mean 0 and standard deviation 1 there. A value that never varies is left out.
+/// Linear probe: multinomial logistic regression with an L2 penalty, by L-BFGS, on features that are standardised on the training split to mean 0 and
+/// standard deviation 1. A constant value is left out.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct LinearProbe {
-    /// Strength of the penalty, at least 0: the loss is the sum over samples of the cross-entropy plus `l2 / 2` times the sum of squared
-    /// weights, without the intercepts. So it is scikit-learn's `1 / C`; of two classes too, whose two rows of weights count once.
+    /// Strength of the L2 penalty, at least 0: the loss is the sum over samples of the cross-entropy plus `l2 / 2` times the sum of squared weights,
+    /// without the intercepts. `l2` equals scikit-learn's `1 / C`, for two classes too, whose two rows of weights count once.
     pub l2: f64,
     /// Maximum number of iterations of L-BFGS.
     pub max_iterations: u64,
 }
 
 impl Default for LinearProbe {
-    /// scikit-learn's `C = 1`, with room to converge.
+    /// scikit-learn's default `C = 1`, with iterations enough to converge.
     fn default() -> Self {
         Self { l2: 1.0, max_iterations: 1000 }
     }
 }
 
-/// Where L-BFGS stops: length of the gradient, per training sample.
+/// Tolerance of L-BFGS: norm of the gradient per training sample.
 const TOLERANCE: f64 = 1e-6;
 
 impl LinearProbe {
-    /// Probabilities by class: `[test samples, n_classes]`, of which a row adds up to 1.
+    /// Class probabilities `[n_test, n_classes]`, each row adding up to 1.
     ///
     /// # Errors
     /// A penalty out of range, empty splits, a class without training samples, features for which L-BFGS finds no way down.
@@ -44,14 +44,14 @@ impl LinearProbe {
         Ok(probabilities.into_iter().collect())
     }
 
-    /// Fits the training split.
+    /// Fits the probe to the training split.
     pub(super) fn fit(&self, train: &LabelledFeatures, n_classes: usize) -> Result<Fitted> {
         self.check()?;
         if let Some(absent) = (0..n_classes).find(|class| !train.labels.contains(class)) {
             return Err(EvaluationError::MissingClass { class: absent, n_classes, split: "training" }.into());
         }
         let scale = Standardised::on(train);
-        // Two rows of weights that mirror each other say the same as one of twice the length, at half the penalty.
+        // Two opposite rows of weights are equivalent to one row of twice the length, at half the penalty.
         let alpha = if n_classes == 2 { 2.0 * self.l2 } else { self.l2 };
         let regression = MultiLogisticRegression::default()
             .alpha(alpha)
@@ -62,7 +62,7 @@ impl LinearProbe {
         Ok(Fitted { scale, regression })
     }
 
-    /// In range.
+    /// Checks that the settings are in range.
     ///
     /// # Errors
     /// The setting that is not.
@@ -74,21 +74,22 @@ impl LinearProbe {
     }
 }
 
-/// A fitted probe.
+/// A fitted linear probe.
 pub(super) struct Fitted {
     pub scale: Standardised,
-    /// Of standardised features.
+    /// Logistic regression on standardised features.
     pub regression: MultiFittedLogisticRegression<f64, usize>,
 }
 
-/// Mean and standard deviation of each value on the training split.
+/// Standardisation: mean and standard deviation of each value on the training split.
 pub(super) struct Standardised {
     pub mean: Vec<f64>,
-    /// 0 for a value that never varies.
+    /// Standard deviation of each value; 0 for a constant value.
     pub deviation: Vec<f64>,
 }
 
 impl Standardised {
+    /// The standardisation of a training split.
     pub fn on(set: &LabelledFeatures) -> Self {
         let n = set.len() as f64;
         let mut mean = vec![0.0; set.width];
@@ -99,7 +100,7 @@ impl Standardised {
                 *sum += (f64::from(*value) - mean).powi(2) / n;
             }
         }
-        // What differs by rounding alone does not vary.
+        // A value that varies by rounding alone is constant.
         let varies = |(variance, mean): (f64, &f64)| {
             let deviation = variance.sqrt();
             if deviation > 1e-6 * mean.abs() { deviation } else { 0.0 }
@@ -166,7 +167,7 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_fitted_is_an_error() {
+    fn features_that_cannot_be_fitted_are_an_error() {
         let train = set(&[1.0, 2.0], 1, &[0, 0]);
         let error = LinearProbe::default().scores(&train, &train, 2).unwrap_err().to_string();
         assert!(error.contains("class 1 of 2 has no sample"), "{error}");

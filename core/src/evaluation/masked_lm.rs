@@ -12,18 +12,19 @@ use crate::{DataError, Result, SettingError};
 /// Samples in a batch.
 const BATCH: usize = 32;
 
-/// Masked tokens of one sample.
+/// Counts of the masked tokens of one sample.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct MaskedTokenCounts {
-    /// Tokens that were masked.
+    /// Number of masked tokens.
     pub n_masked: usize,
-    /// Those of them whose most probable id is the true one.
+    /// Number of masked tokens whose most probable id is the true id.
     pub n_correct: usize,
 }
 
 impl MaskedTokenCounts {
-    /// Masks the samples `wanted` of a dataset as the training does and lets the model predict them. Masks follow from `seed` and the samples'
-    /// indices alone. `model` and `device` are those of evaluation; `progress` is given the number of those done, and may end the work with an error.
+    /// Masks the samples `wanted` of a dataset as in training and predicts the masked tokens. The masks depend on `seed` and the samples' indices
+    /// alone. `model` and `device` are those without gradients; `progress` gets the number of finished samples, and an error of `progress` ends the
+    /// prediction.
     ///
     /// # Errors
     /// A dataset of continuous tokens, samples that cannot be read, predictions that are not finite, an error of `progress`.

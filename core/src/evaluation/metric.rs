@@ -1,38 +1,39 @@
-//! The metrics of downstream tasks, by name.
+//! Metrics of downstream tasks, by name.
 
 use serde::{Deserialize, Serialize};
 
-/// A metric of classification, retrieval or segmentation. Of all but distances higher is better, and they are in [0, 1].
+/// Metric of classification, masked language modelling, retrieval or segmentation. Higher is better for all but distances, and their values are in
+/// [0, 1].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Metric {
-    /// Share of samples whose class has the highest score; of masked language modelling the share of masked tokens that are predicted.
+    /// Accuracy: fraction of samples whose class has the highest score; in masked language modelling the fraction of masked tokens whose id is
+    /// predicted.
     Accuracy,
-    /// Mean over classes of the harmonic mean of precision and recall.
+    /// Macro F1: mean over classes of the harmonic mean of precision and recall.
     MacroF1,
-    /// Area under the receiver operating characteristic; of several classes as [`MultiClassAuc`] says.
+    /// Area under the ROC curve; for several classes averaged as [`MultiClassAuc`] says.
     Auc,
-    /// Share of queries whose nearest training sample is of their class.
+    /// Recall at 1: fraction of queries whose nearest training sample is of their class.
     #[serde(rename = "recall_at_1")]
     RecallAt1,
-    /// Share of queries with a training sample of their class among the nearest five.
+    /// Recall at 5: fraction of queries with a training sample of their class among the nearest five.
     #[serde(rename = "recall_at_5")]
     RecallAt5,
-    /// Mean over queries of the average precision over the whole training split.
+    /// Mean average precision: mean over queries of the average precision over the whole training split.
     Map,
-    /// Mean over samples and classes of the Dice coefficient.
+    /// Dice coefficient: mean over samples and classes.
     Dice,
-    /// Mean over pairs of sample and class, of which both masks have voxels, of the 95th percentile of the distances between borders,
-    /// in voxels.
+    /// HD95 in voxels: 95th percentile of the distances between borders, as a mean over pairs of sample and class of which both masks have voxels.
     #[serde(rename = "hd95_voxels")]
     Hd95Voxels,
-    /// The same in millimetres.
+    /// HD95 in millimetres, see [`Metric::Hd95Voxels`].
     #[serde(rename = "hd95_mm")]
     Hd95Mm,
 }
 
 impl Metric {
-    /// As in files: `macro_f1`.
+    /// Name of the metric in files: `macro_f1`.
     pub fn name(self) -> &'static str {
         match self {
             Self::Accuracy => "accuracy",
@@ -52,13 +53,13 @@ impl Metric {
         !matches!(self, Self::Hd95Voxels | Self::Hd95Mm)
     }
 
-    /// Of classification.
+    /// Metrics of classification.
     pub const OF_CLASSES: [Self; 3] = [Self::Accuracy, Self::MacroF1, Self::Auc];
-    /// Of masked language modelling.
+    /// Metrics of masked language modelling.
     pub const OF_MASKED_TOKENS: [Self; 1] = [Self::Accuracy];
-    /// Of retrieval.
+    /// Metrics of retrieval.
     pub const OF_RANKS: [Self; 3] = [Self::RecallAt1, Self::RecallAt5, Self::Map];
-    /// Of segmentation.
+    /// Metrics of segmentation.
     pub const OF_MASKS: [Self; 3] = [Self::Dice, Self::Hd95Voxels, Self::Hd95Mm];
 }
 

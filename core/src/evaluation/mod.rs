@@ -1,4 +1,4 @@
-//! What was learned and what was forgotten: protocols and metrics of downstream tasks, and the figures of continual learning.
+//! Evaluation of what a model has learned and forgotten: protocols and metrics of downstream tasks, and measures of continual learning.
 //!
 //! Everything but fine-tuning works on labels, scores, masks and features, and nothing knows files.
 

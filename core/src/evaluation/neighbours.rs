@@ -1,7 +1,7 @@
-//! The nearest samples of a sample, by the cosine between features.
+//! Nearest neighbours of a sample, by the cosine between features.
 
-/// The `n` rows of `features` `[rows, width]` that are nearest to the row `query`, itself left out: row and cosine, the nearest first,
-/// of equals the earlier row. A row of zeros has the cosine 0 with every other.
+/// The `n` nearest rows to row `query` of `features` `[rows, width]`, without `query` itself: row and cosine, the nearest first, of equal cosines the
+/// first row. A row of zeros has the cosine 0 with every other.
 pub fn nearest_by_cosine(features: &[f32], width: usize, query: usize, n: usize) -> Vec<(usize, f64)> {
     let rows: Vec<&[f32]> = features.chunks_exact(width.max(1)).collect();
     let Some(own) = rows.get(query) else { return Vec::new() };

@@ -7,30 +7,30 @@ use super::retrieval::Retrieved;
 use super::segmentation_scores::SegmentationScores;
 use crate::{Error, EvaluationError, Result, SettingError};
 
-/// The predictions of a protocol for the samples of a test split.
+/// Predictions of a protocol for the samples of a test split.
 #[derive(Debug, Clone)]
 pub enum Predictions {
-    /// A score for each class.
+    /// Class scores of each sample.
     Classes {
-        /// True class of each sample.
+        /// True class of each sample, in `0..n_classes`.
         labels: Vec<usize>,
-        /// `[n, n_classes]`.
+        /// Scores, `[n, n_classes]`.
         scores: Vec<f64>,
         /// Number of classes.
         n_classes: usize,
-        /// How areas of several classes become one.
+        /// Average of the area under the ROC curve over several classes.
         auc: MultiClassAuc,
     },
-    /// Answers to queries.
+    /// Retrieval results, by query.
     Ranks(Vec<Retrieved>),
-    /// Tokens that were masked.
+    /// Counts of masked tokens, by sample.
     MaskedTokens(Vec<MaskedTokenCounts>),
-    /// Predicted masks against true ones.
+    /// Comparisons of predicted masks with true ones.
     Masks(SegmentationScores),
 }
 
 impl Metric {
-    /// Of the samples at `places`, which may name one more than once.
+    /// Value of the metric over the samples at `places`; a position may occur more than once.
     ///
     /// # Errors
     /// A metric of the other kind of predictions, an area for which a class is missing, a distance where at each place one mask of

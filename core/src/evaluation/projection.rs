@@ -1,4 +1,4 @@
-//! A map of features: the two directions in which they differ most (principal component analysis).
+//! Principal component analysis of features in two dimensions.
 //!
 //! Linear and exact, so that the same features give the same map, and far apart on it is far apart in truth.
 
@@ -7,17 +7,17 @@ use ndarray16::{Array2, Axis};
 
 use crate::{Error, EvaluationError, Result};
 
-/// Features on a plane.
+/// Projection of features onto their first two principal components.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Projection {
-    /// By row of the features.
+    /// Coordinates of each row of the features.
     pub points: Vec<[f64; 2]>,
-    /// Share of the variance along each axis, in 0 to 1.
+    /// Explained variance ratio of each axis, in [0, 1].
     pub explained: [f64; 2],
 }
 
 impl Projection {
-    /// Of features `[n, width]`, row-major. The sign of an axis is such that the point farthest from its origin is positive.
+    /// The projection of features `[n, width]`, row-major. Sign of an axis: the point farthest from the origin is positive.
     ///
     /// # Errors
     /// Fewer than three samples or two values a sample, features that are not finite.
@@ -30,7 +30,7 @@ impl Projection {
         if n <= width { Self::by_samples(features, width) } else { Self::by_values(features, width) }
     }
 
-    /// By the products of samples `[n, n]`: their eigenvectors are the coordinates, up to a factor.
+    /// The projection by the Gram matrix `[n, n]`: its eigenvectors are the coordinates, up to a factor.
     fn by_samples(features: &[f32], width: usize) -> Result<Self> {
         let centred = centred(features, width)?;
         let (values, vectors) = leading(centred.dot(&centred.t()))?;
@@ -40,7 +40,7 @@ impl Projection {
         Ok(Self::new(points, values, &centred))
     }
 
-    /// By the products of values `[width, width]`: their eigenvectors are the axes.
+    /// The projection by the scatter matrix `[width, width]`: its eigenvectors are the axes.
     fn by_values(features: &[f32], width: usize) -> Result<Self> {
         let centred = centred(features, width)?;
         let (values, vectors) = leading(centred.t().dot(&centred))?;
@@ -106,7 +106,7 @@ mod tests {
     }
 
     #[test]
-    fn both_routes_give_the_same_map() {
+    fn both_matrices_give_the_same_projection() {
         let mut draws = rng::keyed(4, "features", &[]);
         let (n, width) = (23, 7);
         let features: Vec<f32> = (0..n * width).map(|at| draws.random::<f32>() * (1 + at % width) as f32).collect();
@@ -120,7 +120,7 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_mapped_is_refused() {
+    fn features_that_cannot_be_projected_are_refused() {
         assert!(Projection::of(&[1.0, 2.0, 3.0, 4.0], 2).is_err());
         assert!(Projection::of(&[], 0).is_err());
         assert!(Projection::of(&[1.0, 2.0, f32::NAN, 4.0, 5.0, 6.0], 2).is_err());

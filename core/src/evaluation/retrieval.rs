@@ -1,18 +1,19 @@
-//! Retrieval: are the nearest training samples of the same class?
+//! Retrieval of training samples of the query's class, by cosine.
 
 use super::labelled_features::{LabelledFeatures, product};
 use crate::Result;
 
-/// How the training samples of a query's class stand in the order of their cosines with it.
+/// Retrieval result of one query: ranks of the training samples of its class in the order of their cosines.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Retrieved {
-    /// Place of the first of them, from 1; none where there is none.
+    /// Rank of the first training sample of the query's class, from 1; none where the class has no training sample.
     pub first: Option<usize>,
-    /// Average precision: the mean over them of the share of its class down to each one's place; 0 where there is none.
+    /// Average precision: the mean, over the training samples of the query's class, of the precision at each one's rank; 0 where the class has no
+    /// training sample.
     pub average_precision: f64,
 }
 
-/// Each test sample queries the whole training split by cosine; of equal cosines the earlier sample comes first.
+/// Retrieval results of the test samples: each queries the whole training split by cosine; of equal cosines the first sample has the lower rank.
 ///
 /// # Errors
 /// Empty splits, features of different widths.

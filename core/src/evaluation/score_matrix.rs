@@ -1,24 +1,23 @@
-//! Scores of tasks after each stage, and what they say of continual learning.
+//! The score matrix of continual learning: scores of tasks after each stage, and measures such as forgetting.
 
 use serde::Serialize;
 
 use crate::{Error, EvaluationError, Result};
 
-/// Scores by stage and task: row `i` after stage `i`, a column a task. Each task belongs to a stage, the one that first learned its
-/// modality; several may belong to one. Figures are such that higher is better, also of tasks whose score is better when lower: those
-/// enter with the other sign.
+/// Score matrix: row `i` after stage `i`, a column a task. Each task belongs to a stage, the first that learned the task's modality; several tasks
+/// may belong to one stage. Higher is better in every column: scores that are better when lower enter with the opposite sign.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct ScoreMatrix {
-    /// Of the model that the run began with.
+    /// Scores of the initial model, by task.
     start: Option<Vec<f64>>,
-    /// After each stage.
+    /// Scores after each stage, by task.
     rows: Vec<Vec<f64>>,
-    /// Number of each task's stage, from 1; 0 for one that the run began with.
+    /// Number of each task's stage, from 1; 0 for a task of the initial model.
     own_stages: Vec<usize>,
 }
 
 impl ScoreMatrix {
-    /// From one row a stage, with one task for each stage.
+    /// A score matrix of one row a stage, with one task for each stage.
     ///
     /// # Errors
     /// A matrix that is not square, scores that are not finite.
@@ -31,8 +30,8 @@ impl ScoreMatrix {
         Self::of_tasks(None, rows, (1..=n).collect())
     }
 
-    /// From one row a stage; `own_stages` is by task, from 1. A task whose modality came with the weights that the run began with has 0, and
-    /// needs `start`, the scores of that model.
+    /// A score matrix of one row a stage; `own_stages` is by task, from 1. A task whose modality came with the initial weights has 0 and needs
+    /// `start`, the scores of the initial model.
     ///
     /// # Errors
     /// No stage, rows of another length, tasks of stages that are not there, scores that are not finite.
@@ -51,7 +50,7 @@ impl ScoreMatrix {
         Ok(Self { start, rows, own_stages })
     }
 
-    /// After a stage, from 1; 0 for what the run began with, which then is there.
+    /// Score after a stage, from 1; 0 for the initial model, whose scores must be present.
     fn after(&self, stage: usize, task: usize) -> f64 {
         match (stage, &self.start) {
             (0, Some(start)) => start[task],
@@ -63,12 +62,12 @@ impl ScoreMatrix {
         self.after(self.rows.len(), task)
     }
 
-    /// Tasks that a later stage could make forgotten.
+    /// Tasks that a later stage could cause to be forgotten.
     fn exposed(&self) -> impl Iterator<Item = usize> {
         (0..self.own_stages.len()).filter(|task| self.own_stages[*task] < self.rows.len())
     }
 
-    /// Mean over tasks after the last stage.
+    /// Average score: mean over tasks after the last stage.
     pub fn average(&self) -> f64 {
         mean((0..self.own_stages.len()).map(|task| self.last(task)))
     }
@@ -140,7 +139,7 @@ mod tests {
     }
 
     #[test]
-    fn what_came_with_the_weights_is_compared_with_them() {
+    fn tasks_of_initial_weights_are_compared_with_the_initial_model() {
         let matrix = ScoreMatrix::of_tasks(Some(vec![0.9]), vec![vec![0.7], vec![0.6]], vec![0]).unwrap();
         assert!((matrix.backward_transfer() + 0.3).abs() < 1e-12 && (matrix.forgetting() - 0.3).abs() < 1e-12);
         assert_eq!(matrix.forward_transfer(&[0.9]), 0.0);

@@ -1,4 +1,4 @@
-//! Metrics of segmentation: overlap, and how far the borders lie apart.
+//! Metrics of segmentation: Dice coefficient and Hausdorff distance.
 
 use crate::{EvaluationError, Result};
 
@@ -13,9 +13,8 @@ pub fn dice(a: &[bool], b: &[bool]) -> f64 {
     if sizes == [0, 0] { 1.0 } else { 2.0 * both as f64 / (sizes[0] + sizes[1]) as f64 }
 }
 
-/// The 95th percentile (linear interpolation) of the distances from each mask's border to the other's, both directions pooled, in
-/// the unit of `spacing`; as MedPy's `hd95`. Borders are what erosion with the six neighbours removes; what lies outside counts as
-/// background.
+/// HD95: the 95th percentile (linear interpolation) of the distances from each mask's border to the other's, both directions pooled, in the unit of
+/// `spacing`; as MedPy's `hd95`. The border is the set of voxels that erosion with the six neighbours removes; outside of the array is background.
 ///
 /// # Errors
 /// An empty mask, whose border is nowhere.
@@ -47,7 +46,7 @@ pub fn hausdorff_95(a: &[bool], b: &[bool], shape: [usize; 3], spacing: [f64; 3]
 /// Voxels of a mask with a neighbour outside of it.
 fn border(mask: &[bool], [depth, height, width]: [usize; 3]) -> Vec<bool> {
     let inside = |z: usize, y: usize, x: usize| {
-        // Below zero wraps to a number that is too large.
+        // A coordinate below zero wraps to a number beyond the array.
         z < depth && y < height && x < width && mask[(z * height + y) * width + x]
     };
     let mut border = vec![false; mask.len()];
@@ -70,7 +69,7 @@ fn border(mask: &[bool], [depth, height, width]: [usize; 3]) -> Vec<bool> {
     border
 }
 
-/// Squared distance from every voxel to the nearest one that is set: exact, axis by axis (Felzenszwalb and Huttenlocher, 2012).
+/// Squared distance from every voxel to the nearest voxel of the set: exact, axis by axis (Felzenszwalb and Huttenlocher, 2012).
 fn squared_distances(set: &[bool], shape: [usize; 3], spacing: [f64; 3]) -> Vec<f64> {
     let mut squared: Vec<f64> = set.iter().map(|set| if *set { 0.0 } else { f64::INFINITY }).collect();
     for axis in 0..3 {
@@ -87,9 +86,9 @@ fn squared_distances(set: &[bool], shape: [usize; 3], spacing: [f64; 3]) -> Vec<
     squared
 }
 
-/// At each place of a line the least of `values[other] + (distance to other)^2`.
+/// Minimum, at each position of a line, of `values[other] + (distance to other)^2`.
 fn lower_envelope(values: &[f64], step: f64) -> Vec<f64> {
-    // Parabolas that are lowest somewhere, and from where on each is.
+    // Parabolas of the lower envelope, and the start of each one's interval.
     let mut lowest: Vec<(usize, f64)> = Vec::new();
     for at in (0..values.len()).filter(|at| values[*at].is_finite()) {
         let height = |at: usize| values[at] + (at as f64 * step).powi(2);

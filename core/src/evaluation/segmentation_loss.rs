@@ -1,13 +1,13 @@
-//! The loss of a segmentation and its gradient: cross-entropy plus soft Dice, as nnU-Net has it (Isensee et al., Nature Methods 2021).
+//! Segmentation loss and its gradient: cross-entropy plus soft Dice, as in nnU-Net (Isensee et al., Nature Methods 2021).
 //!
 //! Worked out by hand in one pass over the logits rather than by tensor operations: a batch of volumes has millions of voxels, and
 //! softmax, one-hot classes and sums by class would each be arrays of that size. Sums are made in a fixed order, so that the same batch
 //! gives the same bits.
 
-/// Added above and below in the Dice coefficient, so that a class that is nowhere in a batch makes no division by nothing.
+/// Smoothing term in numerator and denominator of the Dice coefficient: no division by zero for a class that is absent from a batch.
 const SMOOTH: f64 = 1.0;
 
-/// Loss of a batch, and its derivative by each logit.
+/// Loss of a batch, and its derivative with respect to each logit.
 ///
 /// `logits` is `[tokens, n_classes, voxels]` and `classes` `[tokens, voxels]`. The loss is the mean over voxels of the cross-entropy,
 /// plus 1 minus the mean over classes but the background of `(2 sum(p y) + 1) / (sum(p) + sum(y) + 1)`, whose sums run over the batch.
@@ -44,7 +44,7 @@ pub(super) fn loss_and_gradient(
     let dice: f64 = (1..n_classes).map(|class| above(class) / below(class)).sum::<f64>() / n_foreground;
     let loss = cross_entropy / n_voxels as f64 + 1.0 - dice;
 
-    // By the probability of a class where it is, and where it is not.
+    // Derivatives with respect to the probability of a class: where the class is true, and where it is not.
     let by_probability: Vec<[f32; 2]> = (0..n_classes)
         .map(|class| {
             let elsewhere = if class == 0 { 0.0 } else { above(class) / below(class).powi(2) / n_foreground };
@@ -104,7 +104,7 @@ mod tests {
     }
 
     #[test]
-    fn a_right_answer_costs_nothing_and_a_large_logit_does_no_harm() {
+    fn a_correct_prediction_has_zero_loss_and_a_large_logit_a_finite_one() {
         let logits: Vec<f32> = [0u8, 1, 2]
             .iter()
             .flat_map(|class| (0..3).map(move |c| if c == *class { 800.0 } else { -800.0 }))

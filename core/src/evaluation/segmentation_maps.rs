@@ -1,28 +1,28 @@
-//! What a segmentation is learned from: the label maps of samples as classes, token by token.
+//! Class maps of samples for segmentation: label maps as classes, token by token.
 
 use serde::{Deserialize, Serialize};
 
 use super::label_map::{LabelMap, LabelMapSource};
 use crate::{Error, EvaluationError, Result, SettingError};
 
-/// Samples whose label maps are read at once.
+/// Number of samples whose label maps are read together.
 const AT_ONCE: usize = 32;
-/// Most classes beside the background that are found by themselves.
+/// Maximum number of foreground classes that are found in the masks.
 const MOST_FOUND: usize = 16;
-/// Most classes beside the background.
+/// Maximum number of foreground classes.
 const MOST: usize = 254;
 
-/// Which labels are classes. Number 0 is always the background.
+/// Classes of a segmentation task, by label. Class 0 is always the background.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(untagged)]
 pub enum SegmentationClasses {
-    /// One class: whatever is not 0. What masks of instances, each with a number of its own, are reduced to.
+    /// One class: every label but 0. Masks of numbered instances are reduced to this class.
     Foreground(Foreground),
-    /// A class for each of these labels, in this order; all other labels count as background.
+    /// One class for each of these labels, in this order; all other labels are background.
     Labels(Vec<u16>),
 }
 
-/// The word for [`SegmentationClasses::Foreground`].
+/// The word `"foreground"` in settings, for [`SegmentationClasses::Foreground`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Foreground {
     /// `"foreground"`.
@@ -31,10 +31,10 @@ pub enum Foreground {
 }
 
 impl SegmentationClasses {
-    /// Everything that is not background, as one class.
+    /// The foreground as one class: every label but 0.
     pub const FOREGROUND: Self = Self::Foreground(Foreground::Foreground);
 
-    /// Labels that are some, distinct and not 0.
+    /// Checks that there are labels, and that the labels are distinct and not 0.
     ///
     /// # Errors
     /// What is wrong with them.
@@ -53,7 +53,7 @@ impl SegmentationClasses {
         }
     }
 
-    /// The labels that occur in the masks of samples, in ascending order.
+    /// Labels that occur in the masks of samples, in ascending order, as classes.
     ///
     /// # Errors
     /// Masks that cannot be read, none but background, more than 16 labels.
@@ -81,7 +81,7 @@ impl SegmentationClasses {
         }
     }
 
-    /// The class of a label, 0 the background.
+    /// Class of a label; 0 is the background.
     fn of(&self, label: u16) -> u8 {
         match self {
             Self::Foreground(_) => u8::from(label != 0),
@@ -90,27 +90,27 @@ impl SegmentationClasses {
     }
 }
 
-/// Classes of every voxel of some samples, cut into the samples' tokens.
+/// Class maps of samples: the class of every voxel, grouped by token.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ClassMaps {
-    /// Voxels of a sample along each axis.
+    /// Number of voxels of a sample along each axis.
     pub shape: Vec<usize>,
-    /// Tokens of a sample along each axis.
+    /// Number of tokens of a sample along each axis.
     pub grid: Vec<usize>,
     /// Names of the classes without the background.
     pub classes: Vec<String>,
     /// Indices of the samples.
     pub rows: Vec<u64>,
-    /// Distance of neighbouring voxels of each sample, where it is known.
+    /// Distance of neighbouring voxels of each sample in millimetres; none where unknown.
     pub spacing_mm: Vec<Option<Vec<f64>>>,
-    /// `[rows, tokens, voxels of a token]`, 0 the background.
+    /// Classes, `[rows, tokens, voxels of a token]`; 0 is the background.
     pub values: Vec<u8>,
-    /// Samples without a label map, and why.
+    /// Samples without a label map, with the reason.
     pub invalid: Vec<(u64, String)>,
 }
 
 impl ClassMaps {
-    /// Reads the label maps of samples. Those that have none are listed.
+    /// Reads the label maps of samples. Samples without a label map are listed in `invalid`.
     ///
     /// # Errors
     /// Classes that make no sense, masks that cannot be read as a whole, not a single sample with a label map.
@@ -169,8 +169,8 @@ impl ClassMaps {
         Ok(())
     }
 
-    /// Where each voxel of a sample stands among its tokens: the token's number times its voxels, and the place in it. Tokens and
-    /// their voxels are in row-major order, as everything else.
+    /// Position of each voxel of a sample in token order: number of the token times its voxels, plus the voxel's position in the token. Tokens and
+    /// their voxels are in row-major order.
     fn places(&self) -> Vec<usize> {
         let [shape, grid] = [three(&self.shape), three(&self.grid)];
         let block = [0, 1, 2].map(|axis| shape[axis] / grid[axis]);
@@ -188,37 +188,37 @@ impl ClassMaps {
         places
     }
 
-    /// Classes with the background.
+    /// Number of classes, background included.
     pub fn n_classes(&self) -> usize {
         self.classes.len() + 1
     }
 
-    /// Tokens of a sample.
+    /// Number of tokens of a sample.
     pub fn n_tokens(&self) -> usize {
         self.grid.iter().product()
     }
 
-    /// Voxels of a sample.
+    /// Number of voxels of a sample.
     pub fn n_voxels(&self) -> usize {
         self.shape.iter().product()
     }
 
-    /// Voxels of a token.
+    /// Number of voxels of a token.
     pub fn n_in_token(&self) -> usize {
         self.n_voxels() / self.n_tokens().max(1)
     }
 
-    /// Classes of a sample, `[tokens, voxels of a token]`; the sample by its place among [`ClassMaps::rows`].
+    /// Classes of the sample at position `at` of [`ClassMaps::rows`], `[tokens, voxels of a token]`.
     pub fn of(&self, at: usize) -> &[u8] {
         &self.values[at * self.n_voxels()..][..self.n_voxels()]
     }
 
-    /// Classes in the order of tokens as an array of [`ClassMaps::shape`].
+    /// Classes in token order, reordered as an array of [`ClassMaps::shape`].
     pub fn in_space(&self, tokens: &[u8]) -> Vec<u8> {
         self.places().into_iter().map(|place| tokens[place]).collect()
     }
 
-    /// Size of each sample's class: voxels that are not background, or their volume in cubic millimetres (area in square millimetres)
+    /// Foreground size of each sample: number of voxels that are not background, or their volume in cubic millimetres (area in square millimetres)
     /// where every spacing is known. A label for other tasks.
     pub fn sizes(&self) -> Vec<f64> {
         let all_known = self.spacing_mm.iter().all(Option::is_some);
@@ -231,7 +231,7 @@ impl ClassMaps {
     }
 }
 
-/// Up to three axes as three, with the missing ones in front.
+/// Sizes of up to three axes as three, with 1 for the missing ones in front.
 pub(super) fn three(sides: &[usize]) -> [usize; 3] {
     let mut all = [1; 3];
     all[3 - sides.len()..].copy_from_slice(sides);
@@ -247,7 +247,7 @@ pub(super) mod tests {
     use super::*;
     use crate::data::InvalidSample;
 
-    /// Label maps from memory.
+    /// Label maps in memory.
     pub struct Painted {
         pub grid: Vec<usize>,
         pub maps: Vec<Option<LabelMap>>,
@@ -321,7 +321,7 @@ pub(super) mod tests {
     }
 
     #[test]
-    fn masks_that_give_nothing_to_learn_are_refused() {
+    fn masks_without_classes_are_refused() {
         let instances: Vec<u16> = (0..20).collect();
         let masks = Painted {
             grid: vec![2],

@@ -1,5 +1,4 @@
-//! Segmentation from frozen features: a light decoder turns the feature of each token into classes of the voxels that the token stands
-//! for.
+//! Segmentation probe on frozen features: a light decoder maps the feature of each token to classes of the token's voxels.
 //!
 //! The encoder works on tokens of a whole patch, and every token has seen all others. So the decoder has nothing to do but to write
 //! out what a feature says of its own patch: one linear layer from a feature to `voxels of a patch x classes`, or, with `hidden`, one
@@ -23,17 +22,17 @@ use crate::rng;
 use crate::stage::{Pooling, encode_samples};
 use crate::{DeviceError, Error, EvaluationError, Result, SettingError};
 
-/// How the decoder learns: AdamW, a learning rate that falls along half a cosine, the loss of nnU-Net (cross-entropy plus soft Dice).
-/// Features are standardised on the training split. Samples are neither augmented nor masked, and the encoder stays as it is.
+/// Segmentation probe: a decoder trained with AdamW, a learning rate that falls along half a cosine, and the loss of nnU-Net (cross-entropy plus soft
+/// Dice). Features are standardised on the training split. Samples are neither augmented nor masked, and the encoder stays frozen.
 #[derive(Debug, Clone, PartialEq)]
 pub struct SegmentationProbe {
-    /// Width of a layer between feature and voxels, with GELU; 0 for none, so that the decoder is linear.
+    /// Width of the hidden layer, with GELU; 0 for a linear decoder.
     pub hidden: usize,
-    /// Passes over the training split.
+    /// Number of passes over the training split.
     pub epochs: usize,
-    /// Samples in a batch.
+    /// Number of samples in a batch.
     pub batch_size: usize,
-    /// Of the first update.
+    /// Learning rate of the first update.
     pub learning_rate: f64,
     /// Decoupled weight decay; none on biases.
     pub weight_decay: f64,
@@ -45,24 +44,24 @@ impl Default for SegmentationProbe {
     }
 }
 
-/// Features of every token of some samples, class tokens left out.
+/// Features of every token of samples, without class tokens.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct TokenFeatures {
-    /// Values of a feature.
+    /// Number of values in a feature.
     pub width: usize,
-    /// Tokens of a sample.
+    /// Number of tokens of a sample.
     pub n_tokens: usize,
     /// Indices of the samples, ascending.
     pub rows: Vec<u64>,
-    /// `[rows, n_tokens, width]`.
+    /// Features, `[rows, n_tokens, width]`.
     pub values: Vec<f32>,
-    /// Samples that could not be read, and why.
+    /// Samples that could not be read, with the reason.
     pub invalid: Vec<(u64, String)>,
 }
 
 impl TokenFeatures {
-    /// Encodes every sample of a dataset, neither augmented nor masked. They are held in memory: 4 bytes a value of each token of each
-    /// sample. `progress` is given the number of samples that are done, and may end the work with an error.
+    /// Encodes every sample of a dataset, neither augmented nor masked. The features are held in memory: 4 bytes a value of each token of each
+    /// sample. `progress` gets the number of finished samples; an error of `progress` ends the encoding.
     ///
     /// # Errors
     /// A dataset of words, one that fails, too many invalid samples, an error of `progress`.
@@ -96,7 +95,7 @@ impl TokenFeatures {
         Ok(features)
     }
 
-    /// Of a sample by its place among the rows, `[n_tokens, width]`.
+    /// Features of the sample at position `at` of the rows, `[n_tokens, width]`.
     fn of(&self, at: usize) -> &[f32] {
         let n = self.n_tokens * self.width;
         &self.values[at * n..][..n]
@@ -128,7 +127,7 @@ struct Place {
 }
 
 impl SegmentationProbe {
-    /// Everything in range.
+    /// Checks that the settings are in range.
     ///
     /// # Errors
     /// The first setting that is not.
@@ -145,9 +144,9 @@ impl SegmentationProbe {
         Ok(())
     }
 
-    /// Learns the samples `train` and segments the samples `test`, both named by index. Samples without features or without a label
-    /// map are left out; those that were scored are in the answer. `progress` is given the number of samples that are done, of `epochs` times those
-    /// to learn and those to score, and may end the work with an error. `device` is the one of the features, without gradients.
+    /// Trains on the samples `train` and segments the samples `test`, both given by index. Samples without features or without a label map are left
+    /// out; the result lists the scored ones. `progress` gets the number of finished samples, out of `epochs` times the training samples plus the
+    /// test samples; an error of `progress` ends the probe. `device` is the device of the features, without gradients.
     ///
     /// # Errors
     /// Settings out of range, features and maps of different grids, a split without samples, a loss that is not finite, an error of
@@ -222,7 +221,7 @@ impl SegmentationProbe {
             beta_2: 0.999,
             ..OptimiserConfig::default()
         };
-        // The rate is stated as it is, which is what the schedule makes of batches of 256.
+        // The schedule scales the rate by batch size over 256; a batch of 256 keeps the configured rate.
         let schedule = Schedule::new(&config, 256, 0, self.epochs);
         let mut optimiser = adamw(&config, &decoder);
         let n_steps = train.len().div_ceil(self.batch_size);
@@ -240,7 +239,7 @@ impl SegmentationProbe {
                 if !loss.is_finite() {
                     return Err(EvaluationError::NotFinite { protocol: "segmentation", loss, epoch: epoch + 1 }.into());
                 }
-                // Whose derivative by the logits is the gradient that was worked out.
+                // The derivative of this sum with respect to the logits is the computed gradient.
                 let gradient = Tensor::from_data(TensorData::new(gradient, logits.dims()), &with_gradients);
                 let surrogate = (logits * gradient).sum_dim(1).sum();
                 let gradients = GradientsParams::from_grads(surrogate.backward(), &decoder);
@@ -253,7 +252,7 @@ impl SegmentationProbe {
     }
 }
 
-/// Where the samples of a split are that have features and a label map.
+/// Samples of a split that have features and a label map.
 fn places(features: &TokenFeatures, maps: &ClassMaps, split: &[u64]) -> Vec<Place> {
     let numbered = |rows: &[u64]| -> std::collections::HashMap<u64, usize> {
         rows.iter().enumerate().map(|(at, index)| (*index, at)).collect()
@@ -299,7 +298,7 @@ impl Scale {
                 *sum += (f64::from(*value) - mean).powi(2) / n;
             }
         }
-        // What differs by rounding alone does not vary.
+        // A value that varies by rounding alone is constant.
         let inverse = |(variance, mean): (&f64, &f64)| {
             let deviation = variance.sqrt();
             if deviation > 1e-6 * mean.abs().max(1e-6) { (1.0 / deviation) as f32 } else { 0.0 }

@@ -1,4 +1,4 @@
-//! Predicted masks against true ones, sample by sample, and what becomes of masks that are empty.
+//! Comparison of predicted masks with true ones, sample by sample, empty masks included.
 
 use serde::{Deserialize, Serialize};
 
@@ -7,7 +7,7 @@ use super::segmentation::{dice, hausdorff_95};
 use super::segmentation_maps::{ClassMaps, three};
 use crate::Result;
 
-/// How well one sample was segmented, by class without the background.
+/// Segmentation scores of one sample, by class without the background.
 ///
 /// A class that is neither there nor predicted is segmented rightly: Dice 1. One that is there or predicted, and not both, has Dice 0. In
 /// both cases there is no border to measure from, so there is no distance, neither 0 nor infinite: such pairs of sample and
@@ -16,27 +16,27 @@ use crate::Result;
 pub struct SampleSegmentation {
     /// Index of the sample.
     pub index: u64,
-    /// Dice coefficients, in [0, 1].
+    /// Dice coefficient of each class, in [0, 1].
     pub dice: Vec<f64>,
-    /// Whether the class is neither there nor predicted.
+    /// Whether true and predicted mask of a class are both empty.
     pub both_empty: Vec<bool>,
-    /// 95th percentile of the distances between borders, in voxels; none where a mask is empty.
+    /// HD95 of each class in voxels: 95th percentile of the distances between borders; none where a mask is empty.
     pub hd95_voxels: Vec<Option<f64>>,
-    /// The same in millimetres; none too where the spacing is not known.
+    /// HD95 of each class in millimetres; none where a mask is empty or the spacing is unknown.
     pub hd95_mm: Vec<Option<f64>>,
 }
 
-/// All samples of a test split.
+/// Segmentation scores of all samples of a test split.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct SegmentationScores {
     /// Names of the classes without the background.
     pub classes: Vec<String>,
-    /// The samples.
+    /// Scores of each sample.
     pub samples: Vec<SampleSegmentation>,
 }
 
 impl SampleSegmentation {
-    /// Compares two arrays of classes of one sample, of the shape of `maps`; `at` is its place among their rows.
+    /// Scores of one sample from its true and predicted classes, both of the shape of `maps`; `at` is the sample's position among their rows.
     ///
     /// # Errors
     /// None for a valid shape.
@@ -80,8 +80,8 @@ impl SampleSegmentation {
 }
 
 impl SegmentationScores {
-    /// Mean of a metric of masks over the samples at `places`, which may name one more than once, and over all classes; none
-    /// where no pair of sample and class has a value.
+    /// Mean of a segmentation metric over the samples at `places` and over all classes; a position may occur more than once. None where no pair of
+    /// sample and class has a value.
     pub fn mean(&self, metric: Metric, places: &[usize]) -> Option<f64> {
         let classes = 0..self.classes.len();
         mean(
@@ -91,13 +91,13 @@ impl SegmentationScores {
         )
     }
 
-    /// The same over all samples, for each class.
+    /// Mean of a segmentation metric over all samples, for each class.
     pub fn by_class(&self, metric: Metric) -> Vec<Option<f64>> {
         let of_class = |class| mean(self.samples.iter().filter_map(|sample| sample.values(metric, class)));
         (0..self.classes.len()).map(of_class).collect()
     }
 
-    /// The scores of one class by itself.
+    /// Scores of one class alone.
     pub fn of_class(&self, class: usize) -> Self {
         let one = |sample: &SampleSegmentation| SampleSegmentation {
             index: sample.index,
@@ -109,12 +109,12 @@ impl SegmentationScores {
         Self { classes: vec![self.classes[class].clone()], samples: self.samples.iter().map(one).collect() }
     }
 
-    /// Pairs of sample and class whose HD95 is undefined, because one mask or both are empty.
+    /// Number of pairs of sample and class whose HD95 is undefined, because one mask or both are empty.
     pub fn n_undefined_hd95(&self) -> usize {
         self.samples.iter().flat_map(|sample| &sample.hd95_voxels).filter(|distance| distance.is_none()).count()
     }
 
-    /// Those of them in which both masks are empty, which count as Dice 1.
+    /// Number of pairs of sample and class in which both masks are empty; their Dice coefficient counts as 1.
     pub fn n_both_empty(&self) -> usize {
         self.samples.iter().flat_map(|sample| &sample.both_empty).filter(|empty| **empty).count()
     }

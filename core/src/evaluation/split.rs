@@ -1,4 +1,4 @@
-//! Which samples a probe is fitted on and which it is scored on: by class, by group, from a seed.
+//! Splits of a task's samples into training and test: stratified by class, grouped, seeded.
 
 use rand::RngExt;
 
@@ -6,18 +6,18 @@ use super::bootstrap::members;
 use crate::rng::{self, Rng};
 use crate::{EvaluationError, Result, SettingError};
 
-/// Places of the samples of a task, ascending.
+/// Training and test split: positions of a task's samples, ascending.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Split {
-    /// To fit.
+    /// Positions of the training samples.
     pub train: Vec<usize>,
-    /// To score.
+    /// Positions of the test samples.
     pub test: Vec<usize>,
 }
 
 impl Split {
-    /// Puts about the share `test` of each class into the test split, at least one sample of each class on both sides, and all samples of a
-    /// group on one side. `labels` and `groups` are by sample; `groups` are numbers that samples of one group share.
+    /// Draws a split with about the fraction `test` of each class in the test split, at least one sample of each class in both splits, and all
+    /// samples of a group in one split. `labels` and `groups` are by sample; samples of one group have the same number in `groups`.
     ///
     /// Groups are taken from the largest to the smallest, equal ones in a drawn order, and each goes to the side that brings the shares
     /// of its classes nearer to the wanted ones. Samples that each are a group of their own are thereby stratified exactly.
@@ -65,7 +65,7 @@ impl Split {
         Ok(split)
     }
 
-    /// Every class on both sides.
+    /// Checks that every class occurs in both splits.
     ///
     /// # Errors
     /// The first class that is not, by its number.
@@ -82,7 +82,7 @@ impl Split {
     }
 }
 
-/// Gives a side that lacks a class the smallest group with it that the other side can spare.
+/// Moves the smallest group with a missing class into the split that lacks the class, where the other split can spare the group.
 fn balance(counts: &[Vec<usize>], all: &[usize], tested: &mut [usize], in_test: &mut [bool]) {
     for class in 0..all.len() {
         for to_test in [true, false] {
@@ -110,14 +110,14 @@ fn balance(counts: &[Vec<usize>], all: &[usize], tested: &mut [usize], in_test: 
     }
 }
 
-/// At most `most` of the samples, ascending: of each kind its share, and at least `least` of each where there are as many. `kinds` are by
-/// sample, such as the class, or class and side of a given split.
+/// Draws at most `most` samples, ascending: of each kind its proportional share, and at least `least` where the kind has as many. `kinds` are by
+/// sample, such as the class, or class and split.
 pub fn draw_samples(kinds: &[usize], most: usize, least: usize, seed: u64) -> Vec<usize> {
     if kinds.len() <= most {
         return (0..kinds.len()).collect();
     }
     let mut kinds_left = members(kinds);
-    // By kind and not by first sample, so that the draw does not depend on the order of the data.
+    // Ordered by kind and not by first sample, so that the draw does not depend on the order of the data.
     kinds_left.sort_by_key(|members| kinds[members[0]]);
     let share = most as f64 / kinds.len() as f64;
     let mut draws = rng::keyed(seed, "evaluation samples", &[]);
@@ -137,7 +137,7 @@ fn counted(labels: &[usize], members: &[usize], n_classes: usize) -> Vec<usize> 
     count
 }
 
-/// Fisher and Yates.
+/// Shuffles values (Fisher and Yates).
 fn shuffle<T>(values: &mut [T], draws: &mut Rng) {
     for last in (1..values.len()).rev() {
         values.swap(last, draws.random_range(0..=last));
@@ -163,7 +163,7 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_split_is_named() {
+    fn samples_that_cannot_be_split_are_an_error() {
         let error =
             |labels: &[usize], groups: &[usize], test| Split::draw(labels, groups, test, 0).unwrap_err().to_string();
         assert!(error(&[0, 0, 1, 1], &alone(4), 1.0).contains("split.test is 1"));
@@ -184,7 +184,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn groups_are_never_torn_and_the_same_seed_gives_the_same(
+        fn groups_are_never_divided_and_the_same_seed_gives_the_same_split(
             samples in prop::collection::vec((0usize..4, 0usize..12), 1..80), test in 0.05f64..0.95, seed: u64,
         ) {
             let (labels, groups): (Vec<usize>, Vec<usize>) = samples.into_iter().unzip();

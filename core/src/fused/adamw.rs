@@ -5,26 +5,26 @@ use rayon::prelude::*;
 
 use super::vector::rows_per_block;
 
-/// What is the same for all values of a parameter in one step.
+/// Constants of one step of AdamW, the same for all values of a parameter.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Step {
-    /// Decay of the mean of gradients.
+    /// Decay rate of the first moment (mean of gradients).
     pub beta_1: f32,
-    /// Decay of the mean of their squares.
+    /// Decay rate of the second moment (mean of squared gradients).
     pub beta_2: f32,
-    /// Added to the root.
+    /// Constant added to the root of the second moment.
     pub epsilon: f32,
     /// Learning rate.
     pub rate: f32,
-    /// What the weight decay leaves: one minus learning rate times decay.
+    /// Factor of the weight decay: one minus learning rate times decay.
     pub kept: f32,
-    /// `1 - beta_1^t` in step `t`, from 1.
+    /// Bias correction of the first moment: `1 - beta_1^t` in step `t`, from 1.
     pub correction_1: f32,
-    /// `1 - beta_2^t`.
+    /// Bias correction of the second moment: `1 - beta_2^t`.
     pub correction_2: f32,
 }
 
-/// Updates parameters and moments in place.
+/// One step of AdamW: updates parameters and moments in place.
 pub fn update(parameters: &mut [f32], gradient: &[f32], first: &mut [f32], second: &mut [f32], step: Step) {
     let block = rows_per_block(1);
     parameters

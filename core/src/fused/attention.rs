@@ -1,5 +1,5 @@
-//! Multi-head attention from queries, keys and values that lie beside each other, head by head: scores never leave the cache of the core that
-//! works on a head, and are computed again in the backward pass (as in FlashAttention, Dao et al., 2022) instead of being kept.
+//! Multi-head attention, head by head, from adjacent queries, keys and values: scores never leave the cache of the core that works on a head, and are
+//! recomputed in the backward pass (as in FlashAttention, Dao et al., 2022) instead of stored.
 
 use std::mem::MaybeUninit;
 
@@ -9,20 +9,20 @@ use rayon::prelude::*;
 use super::products::{Matrix, Start, multiply, product};
 use super::vector::{exp, maximum, sum, written};
 
-/// Sizes of an attention.
+/// Sizes of a multi-head attention.
 #[derive(Debug, Clone, Copy)]
 pub struct Shape {
-    /// Samples.
+    /// Number of samples.
     pub n: usize,
-    /// Tokens of a sample.
+    /// Number of tokens of a sample.
     pub length: usize,
-    /// Width of a token.
+    /// Width of a token, all heads together.
     pub width: usize,
-    /// Heads, which share the width.
+    /// Number of heads, which divide the width.
     pub n_heads: usize,
 }
 
-/// Where the threads write, each its own head's columns.
+/// Output that the threads write, each its own head's columns.
 struct Output(*mut f32);
 
 // SAFETY: tasks write to places that do not overlap, see `Shape::place`.
@@ -42,7 +42,7 @@ impl Shape {
         self.width / self.n_heads
     }
 
-    /// What scores are multiplied with.
+    /// Factor of the scores: one over the root of the head's width.
     fn scale(self) -> f32 {
         (self.d_head() as f64).powf(-0.5) as f32
     }
@@ -54,7 +54,7 @@ impl Shape {
         [0, 1, 2].map(|part| Matrix::new(&of_sample[part * self.width + head * d..], self.length, d, stride))
     }
 
-    /// The part of the bias that a sample has: all of it, or its own.
+    /// Bias of a sample: the shared bias, or the sample's own.
     fn bias(self, bias: Option<&[f32]>, sample: usize) -> Option<&[f32]> {
         let size = self.length * self.length;
         bias.map(|bias| if bias.len() == size { bias } else { &bias[sample * size..][..size] })
@@ -75,8 +75,8 @@ impl Shape {
     }
 }
 
-/// Attended values `[n, length, width]` of `qkv` `[n, length, 3 * width]`. `bias` is added to scores, `[length, length]` or `[n, length, length]`: 0,
-/// or a large negative number where a query must not see a key.
+/// Attention output `[n, length, width]` of `qkv` `[n, length, 3 * width]`. `bias` is added to scores, `[length, length]` or `[n, length, length]`:
+/// 0, or a large negative number where a query must not see a key.
 pub fn forward(qkv: &[f32], bias: Option<&[f32]>, shape: Shape) -> Vec<f32> {
     let Shape { n, length, width, n_heads } = shape;
     let write = |out: &mut [MaybeUninit<f32>]| {
@@ -96,7 +96,7 @@ pub fn forward(qkv: &[f32], bias: Option<&[f32]>, shape: Shape) -> Vec<f32> {
     unsafe { written(n * length * width, write) }
 }
 
-/// Gradient of `qkv`, from that of the attended values.
+/// Gradient of `qkv` from the gradient of the attention output.
 pub fn backward(qkv: &[f32], bias: Option<&[f32]>, gradient: &[f32], shape: Shape) -> Vec<f32> {
     let Shape { n, length, width, n_heads } = shape;
     let (d, stride) = (shape.d_head(), 3 * width);
@@ -143,7 +143,7 @@ fn softmax_with_simd<'a, S: Simd>(_simd: S, scores: &'a mut [f32], length: usize
     }
 }
 
-/// Turns the gradient of probabilities into that of scores: none where a key is hidden, also in a row that sees no key.
+/// Converts the gradient of probabilities into the gradient of scores: zero where a key is hidden, also in a row without visible keys.
 #[pulp::with_simd(softmax_gradient = pulp::Arch::new())]
 #[inline(always)]
 fn softmax_gradient_with_simd<'a, S: Simd>(

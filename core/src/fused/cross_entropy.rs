@@ -1,5 +1,5 @@
 //! Cross-entropy of scores against one class a row. A vocabulary has tens of thousands of classes: scores are read twice forward and once backward,
-//! and no other matrix of their size is written than their gradient.
+//! and their gradient is the only other matrix of their size.
 
 use std::mem::MaybeUninit;
 
@@ -8,7 +8,7 @@ use rayon::prelude::*;
 
 use super::vector::{exp, maximum, rows_per_block, sum, written};
 
-/// The logarithm of the sum of exponentials of each row of `scores` `[n, classes]`.
+/// Log-sum-exp of each row of `scores` `[n, classes]`.
 pub fn log_sums(scores: &[f32], classes: usize) -> Vec<f32> {
     let block = rows_per_block(classes);
     let write = |out: &mut [MaybeUninit<f32>]| {
@@ -19,14 +19,14 @@ pub fn log_sums(scores: &[f32], classes: usize) -> Vec<f32> {
     unsafe { written(scores.len() / classes.max(1), write) }
 }
 
-/// Minus the logarithm of the probability of the target of each row: `[n]`.
+/// Cross-entropy of each row, `[n]`: minus the logarithm of the probability of the row's target.
 pub fn forward(scores: &[f32], log_sums: &[f32], targets: &[i32]) -> Vec<f32> {
     let classes = scores.len() / targets.len().max(1);
     let rows = log_sums.iter().zip(targets).enumerate();
     rows.map(|(row, (log_sum, target))| log_sum - scores[row * classes + *target as usize]).collect()
 }
 
-/// Gradient of `scores`, from that of the output: probabilities, less one at the target.
+/// Gradient of `scores` from the gradient of the cross-entropy: probabilities, less one at the target.
 pub fn backward(scores: &[f32], log_sums: &[f32], targets: &[i32], gradient: &[f32]) -> Vec<f32> {
     let classes = scores.len() / targets.len().max(1);
     let block = rows_per_block(classes);

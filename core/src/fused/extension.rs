@@ -1,4 +1,4 @@
-//! The kernels as operations of Burn: on the CPU backend with a backward pass of their own.
+//! Kernels as operations of Burn, on the CPU backend with their own backward pass.
 
 use burn::backend::autodiff::checkpoint::{base::Checkpointer, strategy::CheckpointStrategy};
 use burn::backend::autodiff::grads::Gradients;
@@ -12,13 +12,13 @@ use super::{adamw, attention, cross_entropy, gelu, layer_norm, linear, residual}
 /// A tensor on the CPU.
 type Values = FloatTensor<Flex>;
 
-/// Operations of a Transformer block that a backend does in one pass, where it has a kernel for them. Tensors are float32.
+/// Fused operations of a Transformer block, for backends that have kernels. Tensors are float32.
 #[backend_extension(Flex, Autodiff)]
 pub trait FusedBlock: Backend {
-    /// `x` `[..., d_in]`, `weight` `[d_in, d_out]`, `bias` `[d_out]`.
+    /// Linear layer: `x` `[..., d_in]`, `weight` `[d_in, d_out]`, `bias` `[d_out]`.
     fn fused_linear(x: FloatTensor<Self>, weight: FloatTensor<Self>, bias: FloatTensor<Self>) -> FloatTensor<Self>;
 
-    /// `x` `[..., width]`, `gamma` and `beta` `[width]`.
+    /// Layer normalisation: `x` `[..., width]`, `gamma` and `beta` `[width]`.
     fn fused_layer_norm(
         x: FloatTensor<Self>,
         gamma: FloatTensor<Self>,
@@ -26,10 +26,10 @@ pub trait FusedBlock: Backend {
         epsilon: f32,
     ) -> FloatTensor<Self>;
 
-    /// Any shape.
+    /// Exact GELU of a tensor of any shape.
     fn fused_gelu(x: FloatTensor<Self>) -> FloatTensor<Self>;
 
-    /// `x` and `branch` `[n, length, width]`, `scale` `[width]`, `kept` `[n]`.
+    /// Scaled residual: `x` and `branch` `[n, length, width]`, `scale` `[width]`, `kept` `[n]`.
     fn fused_residual(
         x: FloatTensor<Self>,
         branch: FloatTensor<Self>,
@@ -37,20 +37,20 @@ pub trait FusedBlock: Backend {
         kept: Vec<f32>,
     ) -> FloatTensor<Self>;
 
-    /// `scores` `[n, classes]`, a target a row; `[n]`.
+    /// Cross-entropy `[n]` of `scores` `[n, classes]`, one target a row.
     fn fused_cross_entropy(scores: FloatTensor<Self>, targets: Vec<i32>) -> FloatTensor<Self>;
 
-    /// `qkv` `[n, length, 3 * width]`; `[n, length, width]`.
+    /// Multi-head attention: `qkv` `[n, length, 3 * width]` to `[n, length, width]`.
     fn fused_attention(qkv: FloatTensor<Self>, n_heads: usize) -> FloatTensor<Self>;
 
-    /// The same with a `bias` on scores, `[1 or n, 1, length, length]`, which has no gradient.
+    /// Multi-head attention with a `bias` on scores, `[1 or n, 1, length, length]`, which has no gradient.
     fn fused_attention_with(qkv: FloatTensor<Self>, bias: FloatTensor<Self>, n_heads: usize) -> FloatTensor<Self>;
 }
 
-/// The update of parameters, outside of any graph.
+/// Fused update of parameters, outside of any graph.
 #[backend_extension(Flex)]
 pub trait FusedUpdate: Backend {
-    /// Parameters, mean of gradients and mean of their squares after a step of AdamW; all of one shape.
+    /// One step of AdamW: parameters, first moment and second moment, all of one shape.
     fn fused_adamw(
         parameters: FloatTensor<Self>,
         gradient: FloatTensor<Self>,
@@ -60,7 +60,7 @@ pub trait FusedUpdate: Backend {
     ) -> (FloatTensor<Self>, FloatTensor<Self>, FloatTensor<Self>);
 }
 
-/// Row-major, without gaps.
+/// A tensor in row-major order, without gaps.
 fn dense(tensor: &Values) -> Values {
     tensor.to_contiguous()
 }
@@ -154,7 +154,7 @@ impl FusedUpdate for Flex {
     }
 }
 
-/// The output of an operation: with the state of its backward pass where a gradient is wanted.
+/// Output of an operation, with the state of its backward pass where a gradient is needed.
 fn finish<B, C, const N: usize>(
     kind: OpsKind<B, Flex, B::State, C, N>,
     state: B::State,

@@ -8,7 +8,7 @@ use rayon::prelude::*;
 
 use super::vector::{erf, exp, rows_per_block, written};
 
-/// By value.
+/// GELU of each value.
 pub fn forward(x: &[f32]) -> Vec<f32> {
     let block = rows_per_block(1);
     let write = |out: &mut [MaybeUninit<f32>]| {
@@ -18,7 +18,7 @@ pub fn forward(x: &[f32]) -> Vec<f32> {
     unsafe { written(x.len(), write) }
 }
 
-/// Gradient of `x`, from that of the output.
+/// Gradient of `x` from the gradient of the output.
 pub fn backward(x: &[f32], gradient: &[f32]) -> Vec<f32> {
     let block = rows_per_block(1);
     let write = |out: &mut [MaybeUninit<f32>]| {

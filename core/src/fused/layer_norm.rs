@@ -7,7 +7,7 @@ use rayon::prelude::*;
 
 use super::vector::{added, rows_per_block, sum, written};
 
-/// Rows `x` `[n, width]` with mean 0 and variance 1, times `gamma` plus `beta`.
+/// Layer normalisation of the rows of `x` `[n, width]`: mean 0 and variance 1, times `gamma` plus `beta`.
 pub fn forward(x: &[f32], gamma: &[f32], beta: &[f32], epsilon: f32) -> Vec<f32> {
     let block = rows_per_block(gamma.len()) * gamma.len();
     let write = |out: &mut [MaybeUninit<f32>]| {
@@ -17,7 +17,7 @@ pub fn forward(x: &[f32], gamma: &[f32], beta: &[f32], epsilon: f32) -> Vec<f32>
     unsafe { written(x.len(), write) }
 }
 
-/// Gradients of `x`, `gamma` and `beta`, from that of the output.
+/// Gradients of `x`, `gamma` and `beta` from the gradient of the output.
 pub fn backward(x: &[f32], gamma: &[f32], gradient: &[f32], epsilon: f32) -> [Vec<f32>; 3] {
     let width = gamma.len();
     let block = rows_per_block(width) * width;
@@ -37,7 +37,7 @@ pub fn backward(x: &[f32], gamma: &[f32], gradient: &[f32], epsilon: f32) -> [Ve
     [of_x, added(gammas), added(betas)]
 }
 
-/// Mean, and one over the deviation.
+/// Mean of a row, and one over its standard deviation.
 #[inline(always)]
 fn moments(row: &[f32], epsilon: f32) -> (f32, f32) {
     let n = row.len() as f32;

@@ -6,23 +6,23 @@ use rayon::prelude::*;
 use super::products::{Matrix, Start, product};
 use super::vector::{added, rows_per_block};
 
-/// `x w + bias`, of `x` `[n, d_in]` and `w` `[d_in, d_out]`: `[n, d_out]`.
+/// Linear layer `x w + bias`, of `x` `[n, d_in]` and `w` `[d_in, d_out]`: `[n, d_out]`.
 pub fn forward(x: &[f32], weight: &[f32], bias: &[f32]) -> Vec<f32> {
     let (width, d_in) = (bias.len(), weight.len() / bias.len().max(1));
     product(Start::Rows(bias), Matrix::dense(x, d_in), Matrix::dense(weight, width))
 }
 
-/// Gradient of `x`.
+/// Gradient of the input `x`, `[n, d_in]`.
 pub fn of_input(weight: &[f32], d_out: usize, gradient: &[f32]) -> Vec<f32> {
     product(Start::Zero, Matrix::dense(gradient, d_out), Matrix::dense(weight, d_out).transposed())
 }
 
-/// Gradient of the weight.
+/// Gradient of the weight, `[d_in, d_out]`.
 pub fn of_weight(x: &[f32], d_in: usize, gradient: &[f32], d_out: usize) -> Vec<f32> {
     product(Start::Zero, Matrix::dense(x, d_in).transposed(), Matrix::dense(gradient, d_out))
 }
 
-/// Gradient of the bias: sums over rows.
+/// Gradient of the bias, `[d_out]`: sums over rows.
 pub fn of_bias(gradient: &[f32], d_out: usize) -> Vec<f32> {
     let block = rows_per_block(d_out) * d_out;
     let of_block = |block: &[f32]| {

@@ -1,4 +1,4 @@
-//! Operations of a Transformer block in one pass over memory each.
+//! Fused operations of a Transformer block, each in one pass over memory.
 //!
 //! On the CPU a step is bound by memory outside of its matrix products, and a composition of a framework's operations reads and writes every
 //! activation several times. Each function here has two bodies: the plain composition, which is the definition and runs on any device, and
@@ -27,17 +27,17 @@ use crate::device::is_cpu;
 pub use adamw::Step as AdamWStep;
 use extension::{FusedBlock, FusedUpdate};
 
-/// Whether a tensor is where the kernels are.
+/// Whether the kernels support a tensor's device and element type.
 fn has_kernels<const D: usize>(tensor: &Tensor<D>) -> bool {
     tensor.dtype() == DType::F32 && is_cpu(&tensor.device())
 }
 
-/// A linear layer over the last dimension, with a bias if it has one, computed in the numbers of `x`.
+/// Linear layer over the last dimension, with a bias if the layer has one, computed in the element type of `x`.
 pub fn linear<const D: usize>(layer: &Linear, x: Tensor<D>) -> Tensor<D> {
     affine(x, layer.weight.val(), layer.bias.as_ref().map(Param::val))
 }
 
-/// `x * weight + bias`, over the last dimension.
+/// Affine map `x * weight + bias` over the last dimension.
 pub fn affine<const D: usize>(x: Tensor<D>, weight: Tensor<2>, bias: Option<Tensor<1>>) -> Tensor<D> {
     match bias {
         Some(bias) if has_kernels(&x) => {
@@ -65,7 +65,7 @@ pub fn gelu<const D: usize>(x: Tensor<D>) -> Tensor<D> {
     Tensor::from_dispatch(<Dispatch as FusedBlock>::fused_gelu(x.into_dispatch()))
 }
 
-/// `x + branch * scale * kept`, with `scale` over the last dimension and `kept` over the first, or 1.
+/// Scaled residual `x + branch * scale * kept`, with `scale` over the last dimension and `kept` over the first; `kept` is 1 where none.
 ///
 /// # Panics
 /// When `kept` has not one value for each of the first dimension.
@@ -80,7 +80,7 @@ pub fn scaled_residual(x: Tensor<3>, branch: Tensor<3>, scale: Tensor<1>, kept: 
     Tensor::from_dispatch(<Dispatch as FusedBlock>::fused_residual(x.into_dispatch(), branch, scale, kept))
 }
 
-/// Minus the logarithm of the probability that the softmax of `scores` `[n, classes]` gives to the target of each row: `[n]`.
+/// Cross-entropy of each row, `[n]`: minus the logarithm of the probability that the softmax of `scores` `[n, classes]` gives to the row's target.
 ///
 /// # Panics
 /// When there is not one target, which is a class, for each row.
@@ -95,8 +95,8 @@ pub fn cross_entropy(scores: Tensor<2>, targets: &[i32]) -> Tensor<1> {
     Tensor::from_dispatch(losses)
 }
 
-/// Multi-head attention. `qkv` `[n, length, 3 * width]` holds queries, keys and values; `hidden` broadcasts to `[n, heads, length, length]`, the
-/// same for all heads, true where a query must not see a key. `[n, length, width]`.
+/// Multi-head attention, `[n, length, width]`. `qkv` `[n, length, 3 * width]` holds queries, keys and values; `hidden` broadcasts to `[n, heads,
+/// length, length]`, the same for all heads, true where a query must not see a key.
 ///
 /// # Panics
 /// When the heads do not share the width evenly.
@@ -120,7 +120,7 @@ pub fn attention(qkv: Tensor<3>, n_heads: usize, hidden: Option<Tensor<4, Bool>>
 /// The score of a key that a query must not see. Large rather than infinite: a row that sees nothing then gives numbers, not NaN.
 const HIDDEN: f32 = -1e30;
 
-/// A step of AdamW; parameters, mean of gradients, mean of their squares.
+/// One step of AdamW: parameters, first moment and second moment after the step.
 pub fn adamw<const D: usize>(
     parameters: Tensor<D>,
     gradient: Tensor<D>,
@@ -141,50 +141,50 @@ pub fn adamw<const D: usize>(
     [parameters, first, second].map(Tensor::from_dispatch)
 }
 
-/// What the operations mean, composed of the framework's.
+/// Reference definitions of the operations, composed of Burn's.
 ///
 /// Numbers of fewer bits than float32 meet only products and what lies between two of them; softmax and GELU widen them.
 pub mod plain {
     use super::*;
 
-    /// See [`super::linear`].
+    /// Linear layer, see [`super::affine`].
     pub fn linear<const D: usize>(x: Tensor<D>, weight: Tensor<2>, bias: Option<Tensor<1>>) -> Tensor<D> {
         let dtype = x.dtype();
         module::linear(x, weight.cast(dtype), bias.map(|bias| bias.cast(dtype)))
     }
 
-    /// See [`super::gelu`].
+    /// Exact GELU, see [`super::gelu`].
     pub fn gelu<const D: usize>(x: Tensor<D>) -> Tensor<D> {
         let dtype = x.dtype();
         burn::tensor::activation::gelu(x.cast(DType::F32)).cast(dtype)
     }
 
-    /// See [`super::layer_norm`].
+    /// Layer normalisation, see [`super::layer_norm`].
     pub fn layer_norm<const D: usize>(x: Tensor<D>, gamma: Tensor<1>, beta: Tensor<1>, epsilon: f64) -> Tensor<D> {
         let (variance, mean) = x.clone().var_mean_bias(D - 1);
         (x - mean) / (variance + epsilon).sqrt() * gamma.unsqueeze() + beta.unsqueeze()
     }
 
-    /// See [`super::scaled_residual`].
+    /// Scaled residual, see [`super::scaled_residual`].
     pub fn scaled_residual(x: Tensor<3>, branch: Tensor<3>, scale: Tensor<1>, kept: Option<Vec<f32>>) -> Tensor<3> {
         x + scaled_samples(branch, kept) * scale.unsqueeze()
     }
 
-    /// Each sample of `x` `[n, length, width]` times its value of `kept`.
+    /// Scaled samples: each sample of `x` `[n, length, width]` times its value of `kept`.
     pub fn scaled_samples(x: Tensor<3>, kept: Option<Vec<f32>>) -> Tensor<3> {
         let Some(kept) = kept else { return x };
         let (n, device) = (kept.len(), x.device());
         x * Tensor::from_data(TensorData::new(kept, [n, 1, 1]), &device)
     }
 
-    /// See [`super::cross_entropy`].
+    /// Cross-entropy, see [`super::cross_entropy`].
     pub fn cross_entropy(scores: Tensor<2>, targets: &[i32]) -> Tensor<1> {
         let device = scores.device();
         let targets = Tensor::<1, Int>::from_data(TensorData::new(targets.to_vec(), [targets.len()]), &device);
         log_softmax(scores, 1).gather(1, targets.unsqueeze_dim(1)).squeeze_dim::<1>(1).neg()
     }
 
-    /// See [`super::attention`].
+    /// Multi-head attention, see [`super::attention`].
     pub fn attention(qkv: Tensor<3>, n_heads: usize, hidden: Option<Tensor<4, Bool>>) -> Tensor<3> {
         let [n, length, width] = qkv.dims();
         let (width, d_head) = (width / 3, width / 3 / n_heads);
@@ -200,7 +200,7 @@ pub mod plain {
         softmax(scores, 3).cast(dtype).matmul(part(2)).swap_dims(1, 2).reshape([n, length, width])
     }
 
-    /// See [`super::adamw`].
+    /// One step of AdamW, see [`super::adamw`].
     pub fn adamw<const D: usize>(
         parameters: Tensor<D>,
         gradient: Tensor<D>,

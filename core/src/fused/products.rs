@@ -1,16 +1,16 @@
-//! Matrix products of the kernels, by the same library as the backend's.
+//! Matrix products of the kernels, by the library that Burn's backend uses.
 
 use std::mem::MaybeUninit;
 
 use gemm::{Parallelism, gemm};
 
-/// Products of fewer multiplications are not divided.
+/// Minimum number of multiplications of a product that is divided among threads.
 const SERIAL: usize = 192 * 192 * 192;
-/// Columns that the library works on together: four of the widest vectors.
+/// Columns of a panel, which the library multiplies together: four of the widest vectors.
 const PANEL: usize = 64;
-/// Rows that it works on together.
+/// Rows that the library multiplies together.
 const ROWS: usize = 6;
-/// Blocks for threads have as many columns at least: each reads the whole of the left matrix.
+/// Minimum number of columns of a thread's block: each thread reads the whole left matrix.
 const MIN_COLUMNS: usize = 128;
 /// Blocks of twice as many columns are cut again where the left matrix is read as it lies: a cut then costs nothing, and what a thread has in hand
 /// of the right matrix stays in its cache.
@@ -28,7 +28,7 @@ pub struct Matrix<'a> {
 }
 
 impl<'a> Matrix<'a> {
-    /// `[rows, columns]`, row-major, the first value of a row `stride` values after that of the row before.
+    /// A matrix `[rows, columns]`, row-major; `stride` values lie between the first values of two rows.
     ///
     /// # Panics
     /// When the slice is too short for it.
@@ -40,12 +40,12 @@ impl<'a> Matrix<'a> {
         Self { values, rows, columns, row_stride: stride, column_stride: 1 }
     }
 
-    /// Without gaps.
+    /// A row-major matrix without gaps.
     pub fn dense(values: &'a [f32], columns: usize) -> Self {
         Self::new(values, values.len() / columns.max(1), columns, columns)
     }
 
-    /// Rows and columns exchanged.
+    /// The transposed matrix.
     pub fn transposed(self) -> Self {
         Self {
             rows: self.columns,
@@ -67,16 +67,16 @@ impl<'a> Matrix<'a> {
     }
 }
 
-/// What a product is added to.
+/// Initial value that a product is added to.
 #[derive(Debug, Clone, Copy)]
 pub enum Start<'a> {
-    /// Nothing: what is in the output is not read.
+    /// Zero: the content of the output is not read.
     Zero,
-    /// The same row for each row of the product.
+    /// One row, added to each row of the product.
     Rows(&'a [f32]),
 }
 
-/// Where a product goes: rows that are `stride` values apart.
+/// Output of a product: rows that are `stride` values apart.
 #[derive(Debug, Clone, Copy)]
 struct Output {
     values: *mut f32,
@@ -211,7 +211,7 @@ pub unsafe fn multiply(out: *mut f32, stride: usize, start: Start<'_>, a: Matrix
     unsafe { task.run(rayon::current_num_threads()) }
 }
 
-/// `start + a * b`, row-major.
+/// The matrix product `start + a * b`, row-major.
 pub fn product(start: Start<'_>, a: Matrix<'_>, b: Matrix<'_>) -> Vec<f32> {
     let write = |out: &mut [MaybeUninit<f32>]| {
         // SAFETY: the output has exactly these rows and columns.
@@ -265,7 +265,7 @@ mod tests {
     }
 
     #[test]
-    fn what_lies_between_the_rows_of_an_output_stays() {
+    fn values_between_the_rows_of_an_output_stay() {
         let (left, right) = (whole_numbers(400 * 300, 1), whole_numbers(300 * 256, 2));
         let (a, b) = (Matrix::dense(&left, 300), Matrix::dense(&right, 256));
         let mut out = vec![0.5; 400 * 260];

@@ -7,7 +7,7 @@ use rayon::prelude::*;
 
 use super::vector::{added, rows_per_block, written};
 
-/// `x + branch * scale * kept`, with `scale` by column and `kept` by sample, of which each has equally many rows.
+/// Scaled residual `x + branch * scale * kept`, with `scale` by column and `kept` by sample; all samples have the same number of rows.
 pub fn forward(x: &[f32], branch: &[f32], scale: &[f32], kept: &[f32]) -> Vec<f32> {
     let block = rows_per_block(scale.len()) * scale.len();
     let kept = OfRows::new(x.len(), scale.len(), kept);
@@ -19,7 +19,7 @@ pub fn forward(x: &[f32], branch: &[f32], scale: &[f32], kept: &[f32]) -> Vec<f3
     unsafe { written(x.len(), write) }
 }
 
-/// Gradients of `branch` and `scale`, from that of the output, which is that of `x` too.
+/// Gradients of `branch` and `scale` from the gradient of the output, which is also the gradient of `x`.
 pub fn backward(branch: &[f32], scale: &[f32], kept: &[f32], gradient: &[f32]) -> [Vec<f32>; 2] {
     let width = scale.len();
     let kept = OfRows::new(branch.len(), width, kept);

@@ -73,7 +73,7 @@ fn layer_norm_is_its_definition() {
 }
 
 #[test]
-fn gelu_is_that_of_the_framework() {
+fn gelu_equals_that_of_burn() {
     for shape in SHAPES {
         same("gelu", [values(shape, 1).mul_scalar(3.0)], |[x]| gelu(x), |[x]| burn::tensor::activation::gelu(x));
     }
@@ -124,7 +124,7 @@ fn cross_entropy_is_its_definition_also_for_large_scores() {
             }
         }
     }
-    // By hand: classes that are equally likely.
+    // Equally likely classes, computed by hand.
     let losses = cross_entropy(Tensor::full([2, 8], -3.5, &device()), &[0, 7]);
     close("equal scores", numbers(losses), vec![8f32.ln(); 2]);
 }
@@ -136,7 +136,7 @@ fn a_target_must_be_a_class() {
 }
 
 #[test]
-fn what_comes_in_few_bits_goes_out_in_them_and_is_nearly_the_same() {
+fn bfloat16_inputs_give_nearly_equal_bfloat16_outputs() {
     let few = |x: Tensor<3>| x.cast(DType::BF16);
     let near = |what: &str, found: Tensor<3>, expected: Tensor<3>| {
         assert_eq!(found.dtype(), DType::BF16, "{what}");
@@ -150,13 +150,13 @@ fn what_comes_in_few_bits_goes_out_in_them_and_is_nearly_the_same() {
     let weight = Param::from_tensor(values([24, 40], 2));
     let layer = Linear { weight, bias: Some(Param::from_tensor(values([40], 3))) };
     near("linear", linear(&layer, few(x.clone())), linear(&layer, x.clone()));
-    // Gradients come back in the numbers of what they are of.
+    // Gradients have the element type of their parameter.
     let gradients = linear(&layer, few(x.require_grad())).cast(DType::F32).sum().backward();
     assert_eq!(layer.weight.val().grad(&gradients).unwrap().dtype(), DType::F32);
 }
 
 #[test]
-fn a_linear_layer_is_that_of_the_framework() {
+fn a_linear_layer_equals_that_of_burn() {
     for [n, length, width] in SHAPES {
         let layer = |weight: &Tensor<3>, bias: &Tensor<3>| Linear {
             weight: Param::from_tensor(weight.clone().squeeze_dim::<2>(0)),

@@ -1,22 +1,22 @@
-//! What the kernels are made of: functions that vectorise, and rows that are worked on in parallel.
+//! Building blocks of the kernels: functions that vectorise, and parallel work on rows.
 //!
 //! Everything here is branch-free and inlined into a caller that was compiled for the CPU's widest vectors. Sums have a fixed order,
 //! whatever the number of threads.
 
 use std::mem::MaybeUninit;
 
-/// Sums are of this many interleaved parts.
+/// Number of interleaved partial sums.
 const LANES: usize = 16;
-/// Values that one task works on at least; fewer are not worth a thread.
+/// Minimum number of values of a task; fewer are not worth a thread.
 const GRAIN: usize = 1 << 14;
 
-/// Rows of a block of work: enough values for a task, always the same for the same width.
+/// Number of rows of a block of work: enough values for a task, and always the same for the same width.
 pub fn rows_per_block(width: usize) -> usize {
     (GRAIN / width.max(1)).max(1)
 }
 
-/// `e^x` with a relative error of about 1e-7 (Cody and Waite's reduction, the polynomial of Cephes); 0 or infinity are not reached, since `x` is
-/// held within ±87.
+/// Exponential function `e^x` with a relative error of about 1e-7 (Cody and Waite's reduction, the polynomial of Cephes). `x` is clamped to ±87, so
+/// that the result is neither 0 nor infinite.
 #[inline(always)]
 pub fn exp(x: f32) -> f32 {
     /// Adding and taking it away rounds to an integer.
@@ -37,7 +37,8 @@ pub fn exp(x: f32) -> f32 {
     y * f32::from_bits(rounded.to_bits().wrapping_add(127) << 23)
 }
 
-/// The error function with an absolute error of about 3e-7: a rational approximation on ±4 (as in Eigen), where it is 1 in single precision.
+/// Error function with an absolute error of about 3e-7: a rational approximation on ±4 (as in Eigen), beyond which the function is ±1 in single
+/// precision.
 #[inline(always)]
 pub fn erf(x: f32) -> f32 {
     let x = x.clamp(-4.0, 4.0);
@@ -57,7 +58,7 @@ pub fn erf(x: f32) -> f32 {
     x * p / q
 }
 
-/// Sum of `of` over the values at each place of the slices, which are of one length.
+/// Sum of `of` over the values at each position of the slices, which have one length.
 ///
 /// # Panics
 /// When a slice is shorter than the first.
@@ -88,7 +89,7 @@ pub fn sum<const N: usize>(slices: [&[f32]; N], of: impl Fn([f32; N]) -> f32) ->
     lanes[0]
 }
 
-/// Largest of `values`.
+/// Maximum of `values`.
 #[inline(always)]
 pub fn maximum(values: &[f32]) -> f32 {
     let mut lanes = [f32::NEG_INFINITY; LANES];
@@ -112,12 +113,12 @@ pub fn maximum(values: &[f32]) -> f32 {
 pub unsafe fn written(n: usize, write: impl FnOnce(&mut [MaybeUninit<f32>])) -> Vec<f32> {
     let mut values = Vec::with_capacity(n);
     write(&mut values.spare_capacity_mut()[..n]);
-    // SAFETY: the capacity is at least n, and the caller promises that all were written.
+    // SAFETY: the capacity is at least n, and the caller guarantees that all were written.
     unsafe { values.set_len(n) };
     values
 }
 
-/// Adds up vectors of one length, in their order.
+/// Sum of vectors of one length, in their order.
 pub fn added(parts: Vec<Vec<f32>>) -> Vec<f32> {
     let mut parts = parts.into_iter();
     let mut total = parts.next().unwrap_or_default();

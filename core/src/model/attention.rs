@@ -1,4 +1,4 @@
-//! Multi-head self-attention, written once for encoder, decoder, student and teacher alike.
+//! Multi-head self-attention, shared by encoder and decoder.
 
 use burn::module::Module;
 use burn::nn::Linear;
@@ -7,7 +7,7 @@ use burn::tensor::{Bool, Tensor};
 use super::init::Initialiser;
 use crate::fused;
 
-/// Queries, keys and values from one linear layer (in this order), and an output projection.
+/// Multi-head self-attention: queries, keys and values from one linear layer (in this order), and an output projection.
 #[derive(Module, Debug)]
 pub struct SelfAttention {
     qkv: Linear,
@@ -20,7 +20,8 @@ impl SelfAttention {
         Self { qkv: init.linear(width, 3 * width), projection: init.linear(width, width), n_heads }
     }
 
-    /// `tokens` `[B, T, D]`; `hidden` broadcasts to `[B, heads, T, T]`, the same for all heads, true where a query must not see a key.
+    /// Self-attention of `tokens` `[B, T, D]`; `hidden` broadcasts to `[B, heads, T, T]`, the same for all heads, true where a query must not see a
+    /// key.
     pub fn forward(&self, tokens: Tensor<3>, hidden: Option<Tensor<4, Bool>>) -> Tensor<3> {
         let attended = fused::attention(fused::linear(&self.qkv, tokens), self.n_heads, hidden);
         fused::linear(&self.projection, attended)

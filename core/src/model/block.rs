@@ -1,4 +1,4 @@
-//! A pre-norm Transformer block, with LayerScale and stochastic depth in the encoder and without in the decoder.
+//! Pre-norm Transformer block, with LayerScale and stochastic depth in the encoder and without in the decoder.
 
 use burn::module::{Module, Param};
 use burn::nn::Linear;
@@ -12,7 +12,7 @@ use super::precision::{Precision, float32};
 use crate::fused;
 use crate::rng::Rng;
 
-/// Attention and MLP, each on a normalised input, each added to the residual stream.
+/// Transformer block: attention and MLP, each on a normalised input, each added to the residual stream.
 #[derive(Module, Debug)]
 pub struct Block {
     attention_norm: Norm,
@@ -24,7 +24,7 @@ pub struct Block {
     mlp_scale: Option<Param<Tensor<1>>>,
 }
 
-/// Sizes of a block.
+/// Sizes of a Transformer block.
 pub(super) struct BlockConfig {
     pub width: usize,
     pub n_heads: usize,
@@ -34,7 +34,7 @@ pub(super) struct BlockConfig {
     pub layer_scale: Option<f32>,
 }
 
-/// Stochastic depth (Huang et al., 2016): in training, a branch of a sample is dropped with this rate, and kept branches are scaled up.
+/// Stochastic depth (Huang et al., 2016): in training, a branch of a sample is dropped with a given rate, and kept branches are scaled up.
 #[derive(Debug)]
 pub struct StochasticDepth {
     rate: f64,
@@ -42,12 +42,12 @@ pub struct StochasticDepth {
 }
 
 impl StochasticDepth {
-    /// `rate` in `[0, 1)`; none for 0.
+    /// Stochastic depth with a rate in `[0, 1)`; none for 0.
     pub(crate) fn new(rate: f64, generator: Rng) -> Option<Self> {
         (rate > 0.0).then_some(Self { rate, generator })
     }
 
-    /// What is kept of the branch of each of `n` samples: 0 or `1 / (1 - rate)`.
+    /// Factors of the branch of each of `n` samples: 0 or `1 / (1 - rate)`.
     fn draw(&mut self, n: usize) -> Vec<f32> {
         let kept = (1.0 / (1.0 - self.rate)) as f32;
         (0..n).map(|_| if self.generator.random::<f64>() < self.rate { 0.0 } else { kept }).collect()
@@ -68,7 +68,7 @@ impl Block {
         }
     }
 
-    /// `tokens` `[B, T, D]`; `hidden` as in [`SelfAttention::forward`].
+    /// The block's output for `tokens` `[B, T, D]`; `hidden` as in [`SelfAttention::forward`].
     pub fn forward(
         &self,
         tokens: Tensor<3>,
@@ -85,7 +85,7 @@ impl Block {
     }
 }
 
-/// The residual stream with a branch.
+/// Sum of the residual stream and a branch.
 fn added(
     tokens: Tensor<3>,
     branch: Tensor<3>,

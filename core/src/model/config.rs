@@ -1,50 +1,50 @@
-//! Sizes of the model, and the token families it knows.
+//! Sizes and token families of the model.
 
 use serde::{Deserialize, Serialize};
 
 use crate::data::TokenSpec;
 use crate::{ModelError, Result, SettingError};
 
-/// Named sizes.
+/// Named sizes of a model.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Preset {
-    /// The paper's: ViT-B with a decoder of 8 x 512.
+    /// ViT-B of the paper, with a decoder of 8 layers and width 512.
     VitBase,
-    /// 384 wide, 12 layers, decoder 4 x 256.
+    /// ViT-S: width 384, 12 layers; decoder of 4 layers and width 256.
     VitSmall,
-    /// 192 wide, 12 layers, decoder 4 x 128.
+    /// ViT-Ti: width 192, 12 layers; decoder of 4 layers and width 128.
     VitTiny,
-    /// 96 wide, 4 layers, decoder 2 x 64: seconds an epoch on two cores.
+    /// Demonstration model: width 96, 4 layers; decoder of 2 layers and width 64. An epoch takes seconds on two cores.
     Demo,
 }
 
-/// Widths, depths and rates.
+/// Dimensions of a model: widths, depths and rates.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Dimensions {
     /// Width of the encoder.
     pub width: usize,
-    /// Layers of the encoder.
+    /// Number of encoder layers.
     pub layers: usize,
-    /// Attention heads of the encoder.
+    /// Number of attention heads of the encoder.
     pub heads: usize,
     /// Hidden width of the encoder's MLP.
     pub mlp_width: usize,
     /// Width of the decoder; its MLP is four times as wide.
     pub decoder_width: usize,
-    /// Layers of the decoder.
+    /// Number of decoder layers.
     pub decoder_layers: usize,
-    /// Attention heads of the decoder.
+    /// Number of attention heads of the decoder.
     pub decoder_heads: usize,
-    /// Stochastic depth in every encoder layer, in training.
+    /// Rate of stochastic depth in every encoder layer, in training, in [0, 1).
     pub drop_path: f64,
-    /// Initial LayerScale of the encoder.
+    /// Initial value of the encoder's LayerScale.
     pub layer_scale: f32,
 }
 
 impl Preset {
-    /// The sizes.
+    /// Dimensions of the preset.
     pub fn dimensions(self) -> Dimensions {
         let [width, layers, heads, decoder_width, decoder_layers, decoder_heads] = match self {
             Self::VitBase => [768, 12, 12, 512, 8, 16],
@@ -67,7 +67,7 @@ impl Preset {
 }
 
 impl Dimensions {
-    /// Widths that heads divide, nothing empty, rates in range.
+    /// Checks that heads divide widths, that no size is 0, and that rates are in range.
     ///
     /// # Errors
     /// The first setting that is wrong.
@@ -98,23 +98,23 @@ impl Dimensions {
     }
 }
 
-/// What text tokens attend to.
+/// Attention of text tokens: bidirectional or causal.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum TextAttention {
-    /// All tokens that are no padding: the usual choice for masked language modelling.
+    /// Bidirectional attention to all tokens that are no padding: the usual choice for masked language modelling.
     #[default]
     Bidirectional,
-    /// Only earlier tokens, as the published weights were trained.
+    /// Causal attention to preceding tokens, as in the training of the published weights.
     Causal,
 }
 
-/// Sizes and families.
+/// Configuration of a model: sizes and token families.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct ModelConfig {
-    /// Sizes.
+    /// Dimensions of the model.
     pub dimensions: Dimensions,
-    /// What text attends to.
+    /// Attention of text tokens.
     pub text_attention: TextAttention,
     /// Token families in the order in which they joined.
     pub families: Vec<FamilyConfig>,
@@ -123,27 +123,27 @@ pub struct ModelConfig {
 /// A token family: modalities of one family share embedder, position table and head.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct FamilyConfig {
-    /// Name.
+    /// Name of the family.
     pub name: String,
-    /// Entries of its position table: the most tokens that a sample may have.
+    /// Number of entries of the position table: the maximum number of tokens in a sample.
     pub n_positions: usize,
-    /// Tokens that the decoder has positions for: the most of any modality so far. The decoder is made afresh in every stage, so
-    /// that this may grow. 0 for discrete tokens, which are not decoded.
+    /// Number of decoder positions: the maximum number of tokens of any modality so far. The decoder is initialised in every stage, so that the
+    /// number may grow. 0 for discrete tokens, which are not decoded.
     pub n_decoder_positions: usize,
-    /// What its tokens are.
+    /// Kind and size of the family's tokens.
     pub tokens: FamilyTokens,
 }
 
-/// What a family's tokens are.
+/// Kind of a family's tokens.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "lowercase")]
 pub enum FamilyTokens {
-    /// Vectors of numbers.
+    /// Continuous tokens: vectors of numbers.
     Continuous {
-        /// Values in a token.
+        /// Number of values in a token.
         d_token: usize,
     },
-    /// Ids.
+    /// Discrete tokens: ids.
     Discrete {
         /// Number of ids.
         vocabulary: usize,
@@ -151,12 +151,12 @@ pub enum FamilyTokens {
 }
 
 impl ModelConfig {
-    /// Position of a family, by name.
+    /// Position of the family `name` in [`ModelConfig::families`].
     pub fn family(&self, name: &str) -> Option<usize> {
         self.families.iter().position(|family| family.name == name)
     }
 
-    /// Makes room for a dataset: adds its family if it is new, checks that it fits if it is not. Gives the family's position.
+    /// Admits a dataset: adds its family if new, otherwise checks that the dataset fits its family. Returns the family's position.
     ///
     /// `n_positions` is the configured size of the family's position table; by default 1024 for continuous and 512 for discrete tokens, or
     /// the sample's own number of tokens if that is larger.

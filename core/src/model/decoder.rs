@@ -1,4 +1,4 @@
-//! The light decoder of masked image modelling, shared by the continuous families and made afresh in every stage.
+//! Decoder of masked image modelling, light, shared by the continuous families and initialised in every stage.
 
 use burn::module::{Module, Param};
 use burn::nn::Linear;
@@ -11,11 +11,11 @@ use super::init::Initialiser;
 use super::norm::Norm;
 use super::precision::Precision;
 
-/// Linear to the decoder's width, mask tokens, positions, blocks, norm.
+/// Decoder: linear map to the decoder's width, mask tokens, positions, Transformer blocks, norm.
 #[derive(Module, Debug)]
 pub struct Decoder {
     embed: Linear,
-    /// `[1, D_decoder]`.
+    /// Learned mask token, `[1, D_decoder]`.
     mask_token: Param<Tensor<2>>,
     blocks: Vec<Block>,
     norm: Norm,
@@ -38,7 +38,7 @@ impl Decoder {
         }
     }
 
-    /// Puts mask tokens where tokens were masked and decodes the whole sequence.
+    /// Decodes the whole token sequence, with mask tokens in place of masked tokens.
     ///
     /// `latents` `[B, 1 + V, D]`, class token first; `positions` `[1 + N, D_decoder]`. Returns `[B, 1 + N, D_decoder]`.
     pub fn forward(

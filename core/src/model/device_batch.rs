@@ -1,4 +1,4 @@
-//! A batch as tensors on a device: made once a step from the loader's batch, and used by student, teacher, pretext loss and distillation.
+//! Batch as tensors on a device: uploaded once a step, and used by student, teacher, pretext loss and distillation.
 //!
 //! On a device with gradients the tensors are constants of the graph. [`DeviceBatch::inner`] gives a teacher the same tensors without the
 //! graph; no data are copied.
@@ -8,54 +8,54 @@ use burn::tensor::{Bool, Device, Int, Tensor, TensorData};
 use crate::data::{HostBatch, PatchBatch, TokenBatch};
 use crate::device::indices;
 
-/// A batch of one modality on a device.
+/// Batch of one modality as tensors on a device.
 #[derive(Debug, Clone)]
 pub enum DeviceBatch {
-    /// Of continuous tokens.
+    /// Batch of continuous tokens.
     Patches(PatchTensors),
-    /// Of discrete tokens.
+    /// Batch of discrete tokens.
     Tokens(TokenTensors),
 }
 
-/// Visible continuous tokens, and what is to be reconstructed. `M = N - V` tokens of a sample are masked.
+/// Tensors of continuous tokens: visible tokens and reconstruction targets. `M = N - V` tokens of a sample are masked.
 #[derive(Debug, Clone)]
 pub struct PatchTensors {
-    /// Tokens in a whole sample, `N`.
+    /// Number of tokens in a whole sample, `N`.
     pub n_tokens: usize,
-    /// `[B, V, d_token]`.
+    /// Values of the visible tokens, `[B, V, d_token]`.
     pub visible: Tensor<3>,
-    /// `[B * V]` positions of the visible tokens in their sample.
+    /// Positions of the visible tokens in their sample, `[B * V]`.
     pub visible_index: Tensor<1, Int>,
-    /// `[B * (1 + N)]`: the row of the `[B * (1 + V)]` latents that each token of the decoder comes from, or the row after the last for a
-    /// mask token (`ids_restore` of the masked autoencoder).
+    /// Restore order, `[B * (1 + N)]` (`ids_restore` of the masked autoencoder): for each decoder token the row of the `[B * (1 + V)]` latents, or
+    /// the row after the last for a mask token.
     pub restore_order: Tensor<1, Int>,
-    /// What is to be reconstructed; none in evaluation and in distillation.
+    /// Masked tokens and their targets; none in evaluation and in distillation.
     pub masked: Option<MaskedTensors>,
 }
 
-/// Masked continuous tokens.
+/// Tensors of masked continuous tokens.
 #[derive(Debug, Clone)]
 pub struct MaskedTensors {
-    /// `[B * M]` rows of the decoder's `[B * (1 + N)]` outputs.
+    /// Rows of the masked tokens in the decoder's `[B * (1 + N)]` outputs, `[B * M]`.
     pub rows: Tensor<1, Int>,
-    /// `[B * M, d_token]`, each token normalised.
+    /// Reconstruction targets, `[B * M, d_token]`, each token normalised.
     pub targets: Tensor<2>,
 }
 
-/// Discrete tokens, and what is to be predicted.
+/// Tensors of discrete tokens: ids, padding and prediction targets.
 #[derive(Debug, Clone)]
 pub struct TokenTensors {
-    /// `[B, N]`.
+    /// Token ids, `[B, N]`.
     pub ids: Tensor<2, Int>,
-    /// `[B, N]`, true at padding.
+    /// Padding mask, `[B, N]`, true at padding.
     pub padding: Tensor<2, Bool>,
     /// Rows of the flattened `[B * N]` that are no padding, ascending.
     pub attended_rows: Tensor<1, Int>,
-    /// `[B, N, 1]`: the share of a token in the mean over its sample, 0 at padding.
+    /// Weights of a mean over tokens, `[B, N, 1]`: one over the sample's number of tokens, 0 at padding.
     pub mean_weights: Tensor<3>,
     /// Rows of the flattened `[B * N]` whose ids are to be predicted, ascending.
     pub target_rows: Tensor<1, Int>,
-    /// The ids to predict there. On the host: the kernel of the cross-entropy reads them there.
+    /// Ids to predict at `target_rows`, on the host, where the kernel of the cross-entropy reads them.
     pub target_ids: Vec<i32>,
 }
 
@@ -68,7 +68,7 @@ impl DeviceBatch {
         }
     }
 
-    /// Samples in the batch.
+    /// Number of samples in the batch.
     pub fn n(&self) -> usize {
         match self {
             Self::Patches(batch) => batch.visible.dims()[0],
@@ -76,7 +76,7 @@ impl DeviceBatch {
         }
     }
 
-    /// The same tensors on the device without gradients.
+    /// The batch on the device without gradients.
     pub fn inner(&self) -> Self {
         match self.clone() {
             Self::Patches(batch) => Self::Patches(PatchTensors {
@@ -140,7 +140,7 @@ impl TokenTensors {
     }
 }
 
-/// Row of `[B * (1 + V) + 1]` that each of the `[B, 1 + N]` decoder tokens comes from.
+/// Row of `[B * (1 + V) + 1]` for each of the `[B, 1 + N]` decoder tokens.
 fn restore_order(batch: &PatchBatch) -> Vec<i32> {
     let (n_latents, length) = (batch.n_visible + 1, batch.n_tokens + 1);
     let masked = (batch.n * n_latents) as i32;
@@ -155,14 +155,14 @@ fn restore_order(batch: &PatchBatch) -> Vec<i32> {
     order
 }
 
-/// Row of `[B * (1 + N)]` of each masked token.
+/// Row of `[B * (1 + N)]` for each masked token.
 fn masked_rows(batch: &PatchBatch) -> Vec<i32> {
     let (length, n_masked) = (batch.n_tokens + 1, (batch.n_tokens - batch.n_visible).max(1));
     let row = |(at, &token): (usize, &i32)| (at / n_masked * length) as i32 + 1 + token;
     batch.masked_index.iter().enumerate().map(row).collect()
 }
 
-/// Of each token 1 / the number of its sample's tokens that are no padding, and 0 at padding.
+/// Weights of a mean over tokens: one over the sample's number of tokens that are no padding, and 0 at padding.
 fn mean_weights(batch: &TokenBatch) -> Vec<f32> {
     let of_sample = |sample: &[bool]| {
         let share = 1.0 / sample.iter().filter(|attended| **attended).count().max(1) as f32;

@@ -1,4 +1,4 @@
-//! The learned half of tokenisation: tokens to vectors, one embedder a family.
+//! Embedders: learned maps from tokens to vectors, one for each family.
 
 use burn::module::{Module, Param};
 use burn::nn::Linear;
@@ -9,37 +9,37 @@ use super::init::Initialiser;
 use super::norm::Norm;
 use super::precision::Precision;
 
-/// Entries of the temporal position table: index 0 in evaluation, a random one a batch in training.
+/// Number of entries of the temporal position table: index 0 in evaluation, a random one a batch in training.
 pub(crate) const N_TEMPORAL: usize = 8;
 
-/// An embedder.
+/// Embedder of a token family.
 #[derive(Module, Debug)]
 pub enum Embedder {
-    /// For vectors of numbers.
+    /// Embedder of continuous tokens.
     Patches(PatchEmbedder),
-    /// For ids.
+    /// Embedder of discrete tokens.
     Tokens(TokenEmbedder),
 }
 
-/// A linear layer over the token's values, a learned spatial and a learned temporal position. The norm that follows is shared by
-/// all families, see [`super::Model`].
+/// Embedder of continuous tokens: a linear layer over the token's values, a learned spatial and a learned temporal position. The norm that follows is
+/// shared by all families, see [`super::Model`].
 #[derive(Module, Debug)]
 pub struct PatchEmbedder {
     projection: Linear,
-    /// `[n_positions, D]`. Tokens of any grid take its first entries, in row-major order of their grid.
+    /// Spatial position table, `[n_positions, D]`. Tokens of any grid use its first entries, in row-major order of their grid.
     spatial: Param<Tensor<2>>,
-    /// `[8, D]`.
+    /// Temporal position table, `[8, D]`.
     temporal: Param<Tensor<2>>,
 }
 
-/// Token, learned position and token type 0, then a norm.
+/// Embedder of discrete tokens: token, learned position and token type 0, then a norm.
 #[derive(Module, Debug)]
 pub struct TokenEmbedder {
-    /// `[vocabulary, D]`.
+    /// Token embeddings, `[vocabulary, D]`.
     tokens: Param<Tensor<2>>,
-    /// `[n_positions, D]`.
+    /// Position embeddings, `[n_positions, D]`.
     positions: Param<Tensor<2>>,
-    /// `[2, D]`, of which only the first is used.
+    /// Token type embeddings, `[2, D]`, of which only the first is used.
     types: Param<Tensor<2>>,
     norm: Norm,
 }
@@ -64,7 +64,7 @@ impl Embedder {
 }
 
 impl PatchEmbedder {
-    /// `tokens` `[B, V, d_token]` at positions `index` `[B * V]`: `[B, V, D]`, not yet normalised.
+    /// Embeddings `[B, V, D]`, not yet normalised, of `tokens` `[B, V, d_token]` at positions `index` `[B * V]`.
     pub fn forward(
         &self,
         tokens: Tensor<3>,
@@ -79,14 +79,14 @@ impl PatchEmbedder {
         embedded + spatial + temporal
     }
 
-    /// Entries of the temporal table.
+    /// Number of entries of the temporal position table.
     pub fn n_temporal(&self) -> usize {
         self.temporal.dims()[0]
     }
 }
 
 impl TokenEmbedder {
-    /// `ids` `[B, N]`: `[B, N, D]`.
+    /// Embeddings `[B, N, D]` of `ids` `[B, N]`.
     pub fn forward(&self, ids: Tensor<2, Int>) -> Tensor<3> {
         let [n, length] = ids.dims();
         let tokens = self.tokens.val().select(0, ids.reshape([n * length]));

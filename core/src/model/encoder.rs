@@ -1,4 +1,4 @@
-//! The encoder that all modalities share: a stack of blocks, no final norm.
+//! Encoder that all modalities share: a stack of Transformer blocks without a final norm.
 
 use burn::module::Module;
 use burn::tensor::{Bool, Tensor};
@@ -8,7 +8,7 @@ use super::config::Dimensions;
 use super::init::Initialiser;
 use super::precision::Precision;
 
-/// The shared encoder.
+/// Encoder, shared by all modalities.
 #[derive(Module, Debug)]
 pub struct Encoder {
     blocks: Vec<Block>,
@@ -26,7 +26,7 @@ impl Encoder {
         Self { blocks: (0..dims.layers).map(|_| Block::new(&block, init)).collect() }
     }
 
-    /// `tokens` `[B, T, D]`; `hidden` broadcasts to `[B, heads, T, T]`, true where a query must not see a key.
+    /// Encoder outputs `[B, T, D]` of `tokens` `[B, T, D]`; `hidden` broadcasts to `[B, heads, T, T]`, true where a query must not see a key.
     pub fn forward(
         &self,
         mut tokens: Tensor<3>,

@@ -1,4 +1,4 @@
-//! Prediction heads, one a family, made afresh in every stage.
+//! Prediction heads, one for each family, initialised in every stage.
 
 use burn::module::{Module, Param};
 use burn::nn::Linear;
@@ -10,28 +10,28 @@ use super::norm::Norm;
 use super::precision::Precision;
 use crate::fused;
 
-/// A head. There is one a family, so that the difference in size does not matter.
+/// Prediction head of a family. A model has few heads, so that the difference in size does not matter.
 #[allow(clippy::large_enum_variant)]
 #[derive(Module, Debug)]
 pub enum Head {
-    /// Values of masked tokens.
+    /// Head for the values of masked continuous tokens.
     Patches(PatchHead),
-    /// Ids of masked tokens.
+    /// Head for the ids of masked discrete tokens.
     Tokens(TokenHead),
 }
 
-/// The family's decoder positions and a linear layer to the token's values.
+/// Prediction head of a continuous family: decoder positions, and a linear layer to the token's values.
 #[derive(Module, Debug)]
 pub struct PatchHead {
-    /// `[1 + n_decoder_positions, D_decoder]`, the class token's first; they start at zero.
+    /// Decoder positions, `[1 + n_decoder_positions, D_decoder]`, the class token's first; they start at zero.
     positions: Param<Tensor<2>>,
     projection: Linear,
 }
 
-/// BERT's prediction head, on the encoder's output plus a learned vector.
+/// Prediction head of a discrete family: BERT's head, on the encoder's output plus a learned vector.
 #[derive(Module, Debug)]
 pub struct TokenHead {
-    /// `[2, D]`, of which only the first is used.
+    /// Learned offsets of the encoder's output, `[2, D]`, of which only the first is used.
     offset: Param<Tensor<2>>,
     transform: Linear,
     norm: Norm,
@@ -61,14 +61,14 @@ impl PatchHead {
         self.positions.val().narrow(0, 0, n_tokens + 1)
     }
 
-    /// `[rows, D_decoder]` to `[rows, d_token]`.
+    /// Token values `[rows, d_token]` from decoder outputs `[rows, D_decoder]`.
     pub fn forward(&self, decoded: Tensor<2>, precision: Precision) -> Tensor<2> {
         precision.linear(&self.projection, decoded)
     }
 }
 
 impl TokenHead {
-    /// Encoder outputs `[rows, D]` to scores `[rows, vocabulary]`.
+    /// Scores `[rows, vocabulary]` from encoder outputs `[rows, D]`.
     pub fn forward(&self, encoded: Tensor<2>, precision: Precision) -> Tensor<2> {
         let shifted = encoded + self.offset.val().narrow(0, 0, 1);
         let transformed = fused::gelu(precision.linear(&self.transform, shifted));

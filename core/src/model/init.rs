@@ -1,5 +1,5 @@
-//! Initial values, drawn on the host from our own generator: the device's is global to the process, and lazily initialised parameters
-//! would draw in the order of first use.
+//! Initial values of parameters, drawn on the host from the run's own generator: the device's generator is global to the process, and lazily
+//! initialised parameters would draw in the order of first use.
 
 use burn::module::{Param, ParamId};
 use burn::nn::Linear;
@@ -8,13 +8,14 @@ use rand::RngExt;
 
 use crate::rng::Rng;
 
-/// Makes parameters, one after another.
+/// Initialiser of parameters, drawn one after another.
 pub(crate) struct Initialiser<'a> {
     generator: Rng,
     device: &'a Device,
 }
 
 impl<'a> Initialiser<'a> {
+    /// An initialiser with a random generator and the device of the parameters.
     pub fn new(generator: Rng, device: &'a Device) -> Self {
         Self { generator, device }
     }
@@ -26,23 +27,23 @@ impl<'a> Initialiser<'a> {
         Param::from_mapped_value(ParamId::from(self.generator.random::<u64>()), tensor, mapper)
     }
 
-    /// Normal with mean 0.
+    /// A parameter with normally distributed values of mean 0.
     pub fn normal<const D: usize>(&mut self, shape: [usize; D], deviation: f32) -> Param<Tensor<D>> {
         self.drawn(shape, |generator| deviation * standard_normal(generator))
     }
 
-    /// Given values, in row-major order, as many as the shape has.
+    /// A parameter with given values, in row-major order, as many as the shape has.
     pub fn values<const D: usize>(&mut self, shape: [usize; D], values: impl Iterator<Item = f32>) -> Param<Tensor<D>> {
         let mut values = values;
         self.drawn(shape, |_| values.next().unwrap_or_default())
     }
 
-    /// One value everywhere.
+    /// A parameter with one constant value.
     pub fn constant<const D: usize>(&mut self, shape: [usize; D], value: f32) -> Param<Tensor<D>> {
         self.drawn(shape, |_| value)
     }
 
-    /// `[d_input, d_output]`, Xavier uniform, zero bias.
+    /// A linear layer `[d_input, d_output]`: Xavier uniform weights, zero bias.
     pub fn linear(&mut self, d_input: usize, d_output: usize) -> Linear {
         let bound = (6.0 / (d_input + d_output) as f32).sqrt();
         Linear {
@@ -52,7 +53,7 @@ impl<'a> Initialiser<'a> {
     }
 }
 
-/// Box and Muller, of which only the cosine is used: simple, and one draw does not depend on whether the one before was even.
+/// A standard normal number (Box and Muller). Only the cosine is used: a draw then does not depend on the parity of the draws before.
 fn standard_normal(generator: &mut Rng) -> f32 {
     let radius = (-2.0 * (1.0 - generator.random::<f64>()).ln()).sqrt();
     (radius * (std::f64::consts::TAU * generator.random::<f64>()).cos()) as f32

@@ -1,4 +1,4 @@
-//! The backbone: embedders by token family, one shared encoder, a decoder and heads (figure 2 of the paper).
+//! The backbone: embedders by token family, one shared encoder, a decoder and prediction heads (figure 2 of the paper).
 //!
 //! Shapes in comments: `B` samples, `N` tokens of a whole sample, `V` visible ones, `T` tokens in the encoder, `D`
 //! width.
@@ -38,20 +38,20 @@ pub use predictor::Predictor;
 
 use crate::rng;
 
-/// All learned parameters. Families are addressed by their position in [`ModelConfig::families`].
+/// Model: all learned parameters. Families are addressed by their position in [`ModelConfig::families`].
 #[derive(Module, Debug)]
 pub struct Model {
-    /// One embedder a family.
+    /// Embedder of each family.
     embedders: Vec<Embedder>,
-    /// Learned class token, before continuous tokens; `[1, 1, D]`.
+    /// Learned class token before continuous tokens, `[1, 1, D]`.
     class_token: burn::module::Param<Tensor<3>>,
-    /// Normalises embedded continuous tokens of every family.
+    /// Norm of the embedded continuous tokens of every family.
     patch_norm: norm::Norm,
     encoder: Encoder,
     decoder: Decoder,
-    /// One head a family.
+    /// Prediction head of each family.
     heads: Vec<Head>,
-    /// From the student's features to the teacher's; only within a stage of the strategy that has one.
+    /// Predictor from the student's features to the teacher's; present only within a stage of the strategy `cassle`.
     predictor: Option<Predictor>,
     #[module(skip)]
     causal: bool,
@@ -91,35 +91,35 @@ impl Model {
         student
     }
 
-    /// The same parameters, with products computed in another precision.
+    /// The model with products in another precision and unchanged parameters.
     pub fn with_precision(self, precision: Precision) -> Self {
         Self { precision, ..self }
     }
 
-    /// The same model with the head that another one has for a family.
+    /// The model with another model's head for one family.
     pub fn with_head_of(mut self, other: &Self, family: usize) -> Self {
         self.heads[family] = other.heads[family].clone();
         self
     }
 
-    /// The same model with a fresh predictor.
+    /// The model with a fresh predictor.
     pub(crate) fn with_predictor(self, width: usize, seed: u64, stage: usize, device: &Device) -> Self {
         let mut init = Initialiser::new(rng::keyed(seed, "predictor", &[stage as u64]), device);
         Self { predictor: Some(Predictor::new(width, &mut init)), ..self }
     }
 
-    /// The same model without a predictor.
+    /// The model without a predictor.
     pub(crate) fn without_predictor(self) -> Self {
         Self { predictor: None, ..self }
     }
 
-    /// The predictor, if there is one.
+    /// Predictor of the model; none outside of the strategy `cassle`.
     pub(crate) fn predictor(&self) -> Option<&Predictor> {
         self.predictor.as_ref()
     }
 
-    /// Encodes the visible tokens of a batch of a family: `[B, T, D]`, the class token of continuous families first. The batch lies on
-    /// the model's device, with gradients where the model has them. `temporal` and `depth` as for [`Model::encode_patches`].
+    /// Encoder outputs `[B, T, D]` for the visible tokens of a batch of a family, the class token of continuous families first. The batch lies on the
+    /// model's device, with gradients where the model has them. `temporal` and `depth` as for [`Model::encode_patches`].
     pub fn encode(
         &self,
         family: usize,
@@ -150,7 +150,7 @@ impl Model {
         self.encoder.forward(Tensor::cat(vec![class, tokens], 1), None, depth, self.precision)
     }
 
-    /// Embedded visible tokens, with positions, normalised: `[B, V, D]`.
+    /// Embedded continuous tokens, visible ones only, with positions, normalised: `[B, V, D]`.
     ///
     /// # Panics
     /// When the family is not a continuous one.
@@ -163,13 +163,13 @@ impl Model {
         self.patch_norm.forward(embedded)
     }
 
-    /// Encodes discrete tokens. Returns `[B, N, D]`.
+    /// Encoder outputs `[B, N, D]` for discrete tokens.
     pub fn encode_text(&self, family: usize, text: &TokenTensors, depth: Option<&mut StochasticDepth>) -> Tensor<3> {
         let tokens = self.embed_text(family, text);
         let [n, length, _] = tokens.dims();
         let padding: Tensor<4, Bool> = text.padding.clone().reshape([n, 1, 1, length]);
         let hidden = if self.causal {
-            // `tril_mask` is true above the diagonal: what lies in the future.
+            // `tril_mask` is true above the diagonal: at later tokens.
             let future: Tensor<2, Bool> = Tensor::tril_mask([length, length], 0, &tokens.device());
             let future = future.reshape([1, 1, length, length]).expand([n, 1, length, length]);
             padding.expand([n, 1, length, length]).bool_or(future)
@@ -195,7 +195,7 @@ impl Model {
         self.class_token.dims()[2]
     }
 
-    /// Number of temporal positions of a family; 1 for discrete ones.
+    /// Number of temporal positions of a family; 1 for discrete families.
     pub fn n_temporal(&self, family: usize) -> usize {
         match &self.embedders[family] {
             Embedder::Patches(embedder) => embedder.n_temporal(),
@@ -213,7 +213,7 @@ impl Model {
         &self.heads[family]
     }
 
-    /// How decoder and heads are to be computed.
+    /// Precision of the products in decoder and heads.
     pub fn precision(&self) -> Precision {
         self.precision
     }

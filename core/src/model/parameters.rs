@@ -1,4 +1,4 @@
-//! All parameters of a model by their path in it, such as `encoder.blocks.0.attention.qkv.weight`.
+//! Access to all parameters of a model by their path, such as `encoder.blocks.0.attention.qkv.weight`.
 
 use std::collections::BTreeMap;
 
@@ -9,22 +9,22 @@ use burn::tensor::{Tensor, TensorData};
 use super::Model;
 use crate::{DeviceError, Result};
 
-/// Gives new values for the parameter of a path and shape, or none to leave it as it is.
+/// Replacement of a parameter, by its path and shape: new values, or none for unchanged ones.
 pub type Replace<'a> = dyn FnMut(&str, &[usize]) -> Result<Option<Vec<f32>>> + 'a;
 
-/// One parameter, as it is visited.
+/// Parameter of a model, as a visitor sees it.
 pub struct Parameter<'a> {
-    /// Its path in the model.
+    /// Path of the parameter in the model.
     pub path: &'a str,
-    /// Burn's id of it, by which gradients and optimiser state are found.
+    /// Burn's id of the parameter, the key of its gradient and optimiser state.
     pub id: ParamId,
-    /// Its shape.
+    /// Sizes of the parameter, outermost first.
     pub shape: &'a [usize],
     value: &'a dyn Fn() -> TensorData,
 }
 
 impl Parameter<'_> {
-    /// Its values in row-major order, copied from the device.
+    /// Values of the parameter in row-major order, copied from the device.
     ///
     /// # Errors
     /// A device that does not give them.
@@ -46,13 +46,13 @@ impl Model {
         collector.found
     }
 
-    /// Replaces parameters by what `change` makes of them: it is given the path and the flattened values, outside of any graph, and gives
-    /// new ones, or none to leave them as they are. Ids stay.
+    /// Replaces parameters: `change` gets the path and the flattened values, outside of any graph, and returns new values, or none for unchanged
+    /// ones. Ids stay.
     pub(crate) fn map_flat(self, change: &mut dyn FnMut(&str, Tensor<1>) -> Option<Tensor<1>>) -> Self {
         self.map(&mut FlatMapper { path: Path::default(), change })
     }
 
-    /// Numbers that are learned.
+    /// Number of learned values in the model.
     pub fn n_parameters(&self) -> usize {
         self.num_params()
     }
@@ -67,8 +67,7 @@ impl Model {
         visitor.outcome
     }
 
-    /// Replaces values: `replace` gives new ones for a path and shape, in row-major order, or none to leave the parameter as it
-    /// is. Ids stay.
+    /// Replaces values: `replace` returns new values for a path and shape, in row-major order, or none for unchanged ones. Ids stay.
     ///
     /// # Errors
     /// The first error of `replace`.
@@ -79,8 +78,8 @@ impl Model {
     }
 }
 
-/// Replaces gradients by what `change` makes of them: it is given a parameter's path and the flattened values of parameter and gradient. A parameter
-/// without a gradient is left out.
+/// Replaces gradients: `change` gets a parameter's path and the flattened values of parameter and gradient, and returns the new gradient or none. Parameters
+/// without a gradient are left out.
 pub(crate) fn map_gradients(
     model: &Model,
     gradients: GradientsParams,
@@ -134,7 +133,7 @@ impl ModuleMapper for FlatMapper<'_> {
         let Some(new) = (self.change)(&self.path.joined(), plain(old.clone()).flatten(0, -1)) else { return param };
         param.map(|old| {
             let new = new.clone().reshape(shape);
-            // What was a leaf of the graph that learns stays one.
+            // A parameter that was a leaf of the graph stays a leaf.
             if old.device().is_autodiff() {
                 Tensor::from_inner(new).set_require_grad(old.is_require_grad())
             } else {
@@ -174,7 +173,7 @@ fn plain<const D: usize>(tensor: Tensor<D>) -> Tensor<D> {
     if tensor.device().is_autodiff() { tensor.inner() } else { tensor }
 }
 
-/// Where in the tree of modules a walk is. Enums add the name of their variant, which says nothing that the family does not.
+/// Path of a visitor in the tree of modules. Variants of enums are left out: the family determines them.
 #[derive(Default)]
 struct Path {
     parts: Vec<String>,
@@ -249,7 +248,7 @@ impl ModuleMapper for Mapper<'_> {
             Ok(None) => param,
             Ok(Some(values)) => param.map(|old| {
                 let new = Tensor::from_data(TensorData::new(values, shape), &old.device());
-                // What was a leaf of the graph that learns stays one.
+                // A parameter that was a leaf of the graph stays a leaf.
                 if old.is_require_grad() { new.require_grad() } else { new }
             }),
             Err(error) => {

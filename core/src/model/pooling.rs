@@ -1,4 +1,4 @@
-//! One vector a sample from the encoder's outputs.
+//! Pooling of a sample's encoder outputs into one vector.
 
 use burn::tensor::Tensor;
 

@@ -6,22 +6,22 @@ use serde::{Deserialize, Serialize};
 
 use crate::fused;
 
-/// In which numbers a model computes the products of its Transformer blocks, embedders and heads, forward and backward.
+/// Precision of the matrix products in Transformer blocks, embedders and heads, forward and backward.
 ///
 /// Parameters, their gradients and the optimiser's state are float32 whatever it is, and so are the residual stream, norms, softmax, GELU and losses.
 /// bfloat16 has the range of float32, so that no loss needs to be scaled.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Precision {
-    /// 24 significant bits.
+    /// float32, with 24 significant bits.
     #[default]
     Float32,
-    /// 8 significant bits; for devices that multiply such numbers faster. The CPU does not.
+    /// bfloat16, with 8 significant bits; faster on devices with hardware support. The CPU has none.
     Bfloat16,
 }
 
 impl Precision {
-    /// Numbers for a product.
+    /// A tensor in the number format of products.
     pub(super) fn for_product<const D: usize>(self, x: Tensor<D>) -> Tensor<D> {
         match self {
             Self::Float32 => x,
@@ -35,7 +35,7 @@ impl Precision {
     }
 }
 
-/// The result of products, for what is added up.
+/// A result of products in float32, for sums.
 pub(super) fn float32<const D: usize>(x: Tensor<D>) -> Tensor<D> {
     if x.dtype() == DType::F32 { x } else { x.cast(DType::F32) }
 }

@@ -1,4 +1,4 @@
-//! The predictor of CaSSLe (Fini et al., CVPR 2022): from what the student sees to what the teacher saw. It lives for one stage.
+//! Predictor of CaSSLe (Fini et al., CVPR 2022): a map from the student's features to the teacher's, for one stage.
 
 use burn::module::Module;
 use burn::nn::Linear;
@@ -8,7 +8,7 @@ use super::init::Initialiser;
 use super::norm::Norm;
 use crate::fused;
 
-/// Linear, norm, GELU, linear; all as wide as the encoder.
+/// Predictor of CaSSLe: linear, norm, GELU, linear; all as wide as the encoder.
 #[derive(Module, Debug)]
 pub struct Predictor {
     hidden: Linear,
@@ -25,7 +25,7 @@ impl Predictor {
         }
     }
 
-    /// `[rows, D]` to `[rows, D]`.
+    /// Predicted teacher features `[rows, D]` of student features `[rows, D]`.
     pub fn forward(&self, features: Tensor<2>) -> Tensor<2> {
         let hidden = fused::gelu(self.norm.forward(fused::linear(&self.hidden, features)));
         fused::linear(&self.output, hidden)

@@ -7,7 +7,7 @@ use burn::tensor::{Device, Tensor};
 use super::OptimiserConfig;
 use crate::fused;
 
-/// The optimiser of a model: one-dimensional parameters without weight decay, the others with.
+/// AdamW for a model: weight decay on all parameters but one-dimensional ones.
 pub fn adamw<M: Module>(config: &OptimiserConfig, model: &M) -> ModuleOptimizer {
     let group = |weight_decay: f64| AdamW {
         beta_1: config.beta_1,

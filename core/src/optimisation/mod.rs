@@ -1,4 +1,4 @@
-//! How parameters move: AdamW in two groups, and the learning rate as a function of the step.
+//! Optimisation: AdamW in two groups, and the learning rate as a function of the step.
 
 mod adamw;
 mod schedule;
@@ -14,9 +14,9 @@ use crate::{Result, SettingError};
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct OptimiserConfig {
-    /// Learning rate for an effective batch of 256; scaled in proportion.
+    /// Learning rate for an effective batch of 256 samples; scaled in proportion.
     pub base_learning_rate: f64,
-    /// Where the cosine ends.
+    /// Minimum learning rate, at the end of the cosine.
     pub min_learning_rate: f64,
     /// Decoupled weight decay; none on one-dimensional parameters (biases, norms, LayerScale).
     pub weight_decay: f64,
@@ -24,7 +24,7 @@ pub struct OptimiserConfig {
     pub beta_1: f64,
     /// Decay of the second moment.
     pub beta_2: f64,
-    /// Added to the root of the second moment.
+    /// Constant added to the root of the second moment.
     pub epsilon: f64,
 }
 
@@ -42,7 +42,7 @@ impl Default for OptimiserConfig {
 }
 
 impl OptimiserConfig {
-    /// Rates in range.
+    /// Checks that the rates are in range.
     ///
     /// # Errors
     /// The first setting that is wrong.

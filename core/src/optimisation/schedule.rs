@@ -1,8 +1,8 @@
-//! Learning rate: linear warm-up, then half a cosine to the minimum, updated every step (He et al., 2022).
+//! Learning rate schedule: linear warm-up, then half a cosine to the minimum, updated every step (He et al., 2022).
 
 use super::OptimiserConfig;
 
-/// The learning rate of one stage.
+/// Learning rate schedule of one stage.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Schedule {
     peak: f64,
@@ -12,7 +12,7 @@ pub struct Schedule {
 }
 
 impl Schedule {
-    /// `effective_batch` is batch size times accumulation times devices.
+    /// A schedule for an effective batch: batch size times gradient accumulation times devices.
     pub fn new(config: &OptimiserConfig, effective_batch: usize, warmup_epochs: usize, epochs: usize) -> Self {
         Self {
             peak: config.base_learning_rate * effective_batch as f64 / 256.0,
@@ -22,7 +22,7 @@ impl Schedule {
         }
     }
 
-    /// At `epoch`, counted from 0 and fractional within an epoch.
+    /// Learning rate at `epoch`, counted from 0 and fractional within an epoch.
     pub fn learning_rate(&self, epoch: f64) -> f64 {
         if epoch < self.warmup_epochs {
             return self.peak * epoch / self.warmup_epochs;

@@ -6,16 +6,16 @@ use burn::tensor::{Int, Tensor, TensorData};
 use super::mean_all;
 use crate::model::{Head, Model, PatchTensors};
 
-/// The task for one family of a model.
+/// Masked patch reconstruction for one family of a model.
 pub struct MaskedPatches<'a> {
     /// The model.
     pub model: &'a Model,
-    /// The family's position in the model.
+    /// Position of the family in the model.
     pub family: usize,
 }
 
 impl MaskedPatches<'_> {
-    /// Loss over the masked tokens of `latents` `[B, 1 + V, D]`; not a number when none are masked.
+    /// Reconstruction loss over the masked tokens of `latents` `[B, 1 + V, D]`; NaN for a batch without masked tokens.
     pub fn loss(&self, latents: Tensor<3>, batch: &PatchTensors) -> Tensor<1> {
         let Some(masked) = &batch.masked else {
             return latents.sum_dim(2).sum().mul_scalar(f32::NAN);
@@ -32,7 +32,7 @@ impl MaskedPatches<'_> {
         let decoded =
             self.model.decoder().forward(latents, batch, head.positions(batch.n_tokens), self.model.precision());
         let [n, length, width] = decoded.dims();
-        // Only the wanted rows go through the head: it is the widest layer of the decoder.
+        // Only the selected rows pass the head, which is the widest layer of the decoder.
         head.forward(decoded.reshape([n * length, width]).select(0, rows), self.model.precision())
     }
 }

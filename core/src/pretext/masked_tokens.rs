@@ -6,16 +6,16 @@ use super::mean_all;
 use crate::fused;
 use crate::model::{Head, Model, TokenTensors};
 
-/// The task for one family of a model.
+/// Masked language modelling for one family of a model.
 pub struct MaskedTokens<'a> {
     /// The model.
     pub model: &'a Model,
-    /// The family's position in the model.
+    /// Position of the family in the model.
     pub family: usize,
 }
 
 impl MaskedTokens<'_> {
-    /// Mean over the batch's targets, of `encoded` `[B, N, D]`; 0 when there are none.
+    /// Cross-entropy of `encoded` `[B, N, D]`, as the mean over the batch's targets; 0 for a batch without targets.
     pub fn loss(&self, encoded: Tensor<3>, batch: &TokenTensors) -> Tensor<1> {
         let Head::Tokens(head) = self.model.head(self.family) else {
             panic!("family {} has continuous tokens", self.family);

@@ -1,4 +1,4 @@
-//! The pretext tasks: what a stage learns its own modality by. A new one joins here as a file and in [`pretext_loss`].
+//! Pretext tasks, by which a stage learns its own modality. A new task is a file and a branch in [`pretext_loss`].
 
 mod masked_patches;
 mod masked_tokens;
@@ -14,8 +14,8 @@ pub use reconstruction::{
 
 use crate::model::{DeviceBatch, Model};
 
-/// The pretext loss of a batch, masked patch reconstruction or masked language modelling, from its encoder outputs `[B, T, D]`
-/// ([`Model::encode`]). A scalar.
+/// Pretext loss of a batch, a scalar: masked patch reconstruction or masked language modelling, from its encoder outputs `[B, T, D]`
+/// ([`Model::encode`]).
 pub fn pretext_loss(model: &Model, family: usize, batch: &DeviceBatch, encoded: Tensor<3>) -> Tensor<1> {
     match batch {
         DeviceBatch::Patches(batch) => MaskedPatches { model, family }.loss(encoded, batch),
@@ -23,8 +23,8 @@ pub fn pretext_loss(model: &Model, family: usize, batch: &DeviceBatch, encoded: 
     }
 }
 
-/// Mean over all elements. A whole sum of four million values or more is split among threads by chance; a sum
-/// along one axis first is not, so the same run gives the same digits.
+/// Mean over all elements, with the same digits in every run: a sum of four million values or more is split among threads by chance, a sum along one
+/// axis first is not.
 pub(crate) fn mean_all<const D: usize>(values: Tensor<D>) -> Tensor<1> {
     let [rows, columns]: [usize; 2] = {
         let dims = values.dims();

@@ -1,4 +1,4 @@
-//! What a model makes of masked samples, for people to look at: patches filled in, words predicted.
+//! Reconstructions of masked samples for visual inspection: predicted patches and tokens.
 //!
 //! As in figure 2 of "Masked Autoencoders Are Scalable Vision Learners" (He et al., CVPR 2022): visible patches as they were, predicted
 //! ones brought back from the normalised space of the targets with the mean and deviation of the patch that they stand for.
@@ -14,63 +14,63 @@ use crate::model::{Head, Model, PatchTensors, TokenTensors};
 use crate::rng;
 use crate::{DataError, DeviceError, Error, Result};
 
-/// A masked sample, and the predictions of the model.
+/// Reconstruction of a masked sample.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Reconstruction {
-    /// Its index in the dataset.
+    /// Index of the sample in the dataset.
     pub index: u64,
-    /// Original and prediction.
+    /// Original and predicted tokens.
     pub content: ReconstructedContent,
 }
 
-/// Original and predicted tokens.
+/// Content of a reconstruction, by kind of token.
 #[derive(Debug, Clone, PartialEq)]
 pub enum ReconstructedContent {
-    /// Of a continuous family.
+    /// Reconstructed patches of a continuous family.
     Patches(ReconstructedPatches),
-    /// Of a discrete family.
+    /// Predicted tokens of a discrete family.
     Tokens(PredictedTokens),
 }
 
-/// Patches of one sample; values as the dataset delivers them, `[n_tokens * d_token]`.
+/// Reconstructed patches of one sample; values as the dataset delivers them, `[n_tokens * d_token]`.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ReconstructedPatches {
-    /// The sample in its training view, before it was masked.
+    /// Original values of the training view, before masking.
     pub original: Vec<f32>,
-    /// Visible patches as they were, masked ones as predicted.
+    /// Original values of visible patches, predicted values of masked ones.
     pub reconstructed: Vec<f32>,
-    /// `[n_tokens]`, true where a patch was masked.
+    /// Mask, `[n_tokens]`, true at masked patches.
     pub masked: Vec<bool>,
-    /// Values in a patch.
+    /// Number of values in a patch.
     pub d_token: usize,
-    /// Mean squared error over the masked patches in the space of the targets: the pretext loss of this sample.
+    /// Pretext loss of this sample: mean squared error over the masked patches in the space of the targets.
     pub loss: f64,
 }
 
-/// Tokens of one sample.
+/// Predicted tokens of one sample.
 #[derive(Debug, Clone, PartialEq)]
 pub struct PredictedTokens {
-    /// `[length]`, before masking.
+    /// Original ids before masking, `[length]`.
     pub original: Vec<i32>,
-    /// Tokens that are no padding.
+    /// Number of tokens that are no padding.
     pub length: usize,
-    /// One for every masked token, by ascending position.
+    /// Predictions of the masked tokens, by ascending position.
     pub predictions: Vec<Prediction>,
 }
 
-/// The most probable token at a position.
+/// Prediction of a masked token: the most probable id at its position.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Prediction {
-    /// Position in the sample.
+    /// Position of the token in the sample.
     pub position: usize,
-    /// Id of the prediction.
+    /// Predicted id.
     pub id: i32,
-    /// Its probability by the model.
+    /// Probability of the predicted id, in [0, 1].
     pub probability: f32,
 }
 
-/// Masks samples of a dataset as the training does and has the model predict them. `model` and `device` are those of evaluation. The
-/// masks follow from `seed` and the samples' indices alone. Invalid samples are left out.
+/// Masks samples of a dataset as in training and reconstructs them. `model` and `device` are those without gradients. The masks depend on `seed` and
+/// the samples' indices alone. Invalid samples are left out.
 ///
 /// # Errors
 /// A dataset that fails as a whole, predictions that are not finite, a device that does not give its results.
@@ -167,7 +167,7 @@ fn predict_tokens(
     let scores = values_of(scores)?;
     for (&at, scores) in positions.iter().zip(scores.chunks(vocabulary)) {
         let at = at as usize;
-        // The first of equals, so that the answer does not depend on how a maximum is sought.
+        // The first of equal scores, independent of the search for the maximum.
         let best = scores
             .iter()
             .enumerate()

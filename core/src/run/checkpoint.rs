@@ -18,7 +18,7 @@ use super::stored_model::{load_model, save_model};
 use crate::model::Model;
 use crate::{Error, Result, RunError};
 
-/// Complete checkpoints that are kept: one more than needed, in case the latest is found damaged.
+/// Number of complete checkpoints that are kept: one more than needed, in case the latest is damaged.
 const KEPT: usize = 2;
 
 /// The checkpoints of one stage.
@@ -26,15 +26,15 @@ pub(crate) struct Checkpoints {
     folder: StageFolder,
 }
 
-/// Where a stage goes on from.
+/// State that a stage continues from, after its latest checkpoint is read.
 pub(crate) struct RestoredState {
     pub model: Model,
     pub optimiser: ModuleOptimizer,
-    /// None when there was no checkpoint; model and optimiser are then the given ones.
+    /// State of the stage; none without a checkpoint. Model and optimiser are then the given ones.
     pub state: Option<StageState>,
-    /// Lines of the metrics so far.
+    /// Lines of the metrics up to the checkpoint.
     pub metrics: String,
-    /// Checkpoints that were passed over because they are damaged, with the reason.
+    /// Damaged checkpoints that were skipped, with the reason.
     pub damaged: Vec<Error>,
 }
 
@@ -54,7 +54,7 @@ fn complete_checkpoints(folder: &StageFolder) -> Vec<PathBuf> {
 
 /// Checkpoints of a stage, as others see them.
 impl StageFolder {
-    /// The state in the latest checkpoint of a stage that runs or was interrupted; `None` without one.
+    /// State in the latest checkpoint of a stage that is running or was interrupted; none without a checkpoint.
     ///
     /// # Errors
     /// A damaged file, or one of a later format.
@@ -63,7 +63,7 @@ impl StageFolder {
         latest.map(|folder| read_document(&folder.join(RunLayout::STATE))).transpose()
     }
 
-    /// Removes the checkpoints of a finished stage, which a process that ended at the wrong moment leaves behind.
+    /// Removes remaining checkpoints of a finished stage, for a process that ended between the two.
     ///
     /// # Errors
     /// A folder that cannot be removed.
@@ -78,11 +78,12 @@ impl StageFolder {
 }
 
 impl Checkpoints {
+    /// The checkpoints in a stage's folder.
     pub fn new(folder: StageFolder) -> Self {
         Self { folder }
     }
 
-    /// The latest one for people, relative to the run.
+    /// Latest checkpoint in words, with its path relative to the run.
     pub fn latest_name(&self) -> String {
         match complete_checkpoints(&self.folder).last() {
             Some(path) => {
@@ -93,7 +94,7 @@ impl Checkpoints {
         }
     }
 
-    /// Writes a checkpoint and removes those that are no longer kept.
+    /// Writes a checkpoint and removes the oldest ones.
     pub fn save(
         &self,
         model: &Model,
@@ -108,8 +109,8 @@ impl Checkpoints {
         complete[..complete.len().saturating_sub(KEPT)].iter().try_for_each(|old| remove_folder(old))
     }
 
-    /// Reads the latest valid checkpoint, if there is one, into a model and an optimiser of the right shape. A damaged one
-    /// costs the time since the one before it, but changes no result.
+    /// Reads the latest valid checkpoint, if there is one, into a model and an optimiser of the same shape. A damaged checkpoint costs the time since
+    /// the one before, but changes no result.
     ///
     /// # Errors
     /// Checkpoints of which none is valid.
@@ -139,7 +140,7 @@ impl Checkpoints {
         }
     }
 
-    /// Removes all of them: the stage has finished.
+    /// Removes all checkpoints of a finished stage.
     pub fn clear(&self) -> Result<()> {
         complete_checkpoints(&self.folder).iter().try_for_each(|path| remove_folder(path))?;
         sync_folder(Some(self.folder.path())).map_err(Error::file("cannot write", self.folder.path()))
@@ -165,7 +166,7 @@ fn write(
     write_document(&folder.join(RunLayout::STATE), &state)
 }
 
-/// Every file of every checkpoint of a stage, with its fault.
+/// Checks of every file of every checkpoint of a stage.
 fn check_all(stage: &StageFolder) -> Vec<FileCheck> {
     let mut checks = Vec::new();
     for folder in complete_checkpoints(stage) {
@@ -181,7 +182,7 @@ fn check_all(stage: &StageFolder) -> Vec<FileCheck> {
     checks
 }
 
-/// The state of a checkpoint, all of whose files are valid.
+/// State of a checkpoint whose files are all valid.
 fn check(folder: &Path) -> Result<StageState> {
     let state: StageState = read_document(&folder.join(RunLayout::STATE))?;
     for name in [RunLayout::MODEL, RunLayout::OPTIMIZER, RunLayout::METRICS] {

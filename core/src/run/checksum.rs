@@ -1,4 +1,4 @@
-//! Checksums inside of text files: a file carries the SHA-256 of its own bytes, so that every changed byte is noticed.
+//! Checksums inside of text files: a file carries the SHA-256 of its own bytes, so that every changed byte is detected.
 //!
 //! The writer leaves [`CHECKSUM_PLACEHOLDER`] after a marker. The checksum is that of the text with the placeholder still in place. So it
 //! works for any text format, and covers every byte of the file but its own 64.
@@ -7,7 +7,7 @@ use sha2::{Digest, Sha256};
 
 use super::files::hexadecimal;
 
-/// The text in the checksum's place before it is known: 64 zeros.
+/// Placeholder of a checksum that is not known yet: 64 zeros.
 pub const CHECKSUM_PLACEHOLDER: &str = "0000000000000000000000000000000000000000000000000000000000000000";
 
 /// Replaces the first placeholder after `marker` with the checksum of the text.
@@ -16,7 +16,7 @@ pub fn insert_checksum(text: &str, marker: &str) -> String {
     text.replacen(&place, &format!("{marker}{}", digest(text.as_bytes())), 1)
 }
 
-/// Compares a text with the checksum that it carries after `marker`.
+/// Verifies a text against the checksum that the text carries after `marker`.
 ///
 /// # Errors
 /// No checksum after `marker`, or another one than the text has; in words, without the file's name.
@@ -40,7 +40,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_flipped_bit_of_a_text_with_a_checksum_is_noticed() {
+    fn every_flipped_bit_of_a_text_with_a_checksum_is_detected() {
         let text = format!("{{\n  \"checksum\": \"{CHECKSUM_PLACEHOLDER}\",\n  \"epochs\": 7\n}}\n");
         let text_with_checksum = insert_checksum(&text, "\"checksum\": \"");
         assert_ne!(text_with_checksum, text);

@@ -1,4 +1,4 @@
-//! JSON files of a run folder that carry a checksum of their own, and how those of earlier versions are read.
+//! JSON documents of a run folder: checksum, format version, and migration from earlier formats.
 //!
 //! A file states its format. A reader takes its own format and every earlier one: [`MIGRATIONS`] has one step for each,
 //! which turns the JSON of that format into that of the next. A later format is refused, since guessing would lose what
@@ -16,7 +16,7 @@ use super::checksum::{CHECKSUM_PLACEHOLDER, insert_checksum, verify_checksum};
 use super::files::write_atomically;
 use crate::{Error, Result};
 
-/// Version of the files in a run folder.
+/// Version of the run format.
 ///
 /// 1: without checksums. 2: checksums, interrupted epochs. 3: a number of decoder positions of their own, imported models,
 /// `text.attention` in place of `model.text_attention`. 4: the field's names: `checksum` in place of `seal`, `invalid_samples` in place of
@@ -76,13 +76,13 @@ fn entries<'a>(
     document.get_mut(field).and_then(Value::as_array_mut).into_iter().flatten().filter_map(Value::as_object_mut)
 }
 
-/// Writes a value that has a field `checksum`, which holds [`CHECKSUM_PLACEHOLDER`], and a field `format`.
+/// Writes a document with a field `checksum`, which holds [`CHECKSUM_PLACEHOLDER`], and a field `format`.
 pub(crate) fn write_document(path: &Path, value: &impl Serialize) -> Result<()> {
     let text = serde_json::to_string_pretty(value).map_err(|error| Error::damaged(path, error))?;
     write_atomically(path, format!("{}\n", insert_checksum(&text, MARKER)).as_bytes())
 }
 
-/// Reads what [`write_document`] wrote, now or in an earlier version. The value's checksum is [`CHECKSUM_PLACEHOLDER`] again.
+/// Reads a document that [`write_document`] wrote, in this or an earlier format. The document's checksum is [`CHECKSUM_PLACEHOLDER`] again.
 ///
 /// # Errors
 /// A file that is missing, damaged, or of a later format.
@@ -91,7 +91,7 @@ pub(crate) fn read_document<T: DeserializeOwned>(path: &Path) -> Result<T> {
     parse_document(&text).map_err(|detail| Error::damaged(path, detail))
 }
 
-/// The same from the bytes of a file; the error is in words, without the file's name.
+/// Parses a document from the bytes of a file; the error is a sentence without the file's name.
 pub(crate) fn parse_document<T: DeserializeOwned>(text: &[u8]) -> std::result::Result<T, String> {
     let body = text.strip_suffix(b"\n").unwrap_or(text);
     let document: Value = serde_json::from_slice(text).map_err(|error| error.to_string())?;
@@ -128,10 +128,10 @@ mod tests {
     }
 
     #[test]
-    fn documents_come_back_to_the_last_digit_and_notice_every_flipped_bit() {
+    fn documents_keep_every_digit_and_detect_every_flipped_bit() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("note.json");
-        // Neighbouring doubles: what is written must be read as exactly that.
+        // Neighbouring doubles must be read exactly as written.
         let mut loss = 0.7f64 / 11.0;
         for _ in 0..200 {
             let note = Note { format: FORMAT, checksum: CHECKSUM_PLACEHOLDER.into(), loss, unfinished: Some(3) };
@@ -148,7 +148,7 @@ mod tests {
     }
 
     #[test]
-    fn earlier_formats_are_brought_up_to_date_and_later_ones_refused() {
+    fn earlier_formats_are_migrated_and_later_ones_refused() {
         let note: Note = parse_document(b"{\"format\": 1, \"loss\": 0.5}").unwrap();
         assert_eq!(note, Note { format: FORMAT, checksum: CHECKSUM_PLACEHOLDER.into(), loss: 0.5, unfinished: None });
         let later = insert_checksum(

@@ -11,8 +11,8 @@ use sha2::{Digest, Sha256};
 use super::layout::RunLayout;
 use crate::{Error, Result};
 
-/// Writes a file so that it is either the old one or wholly the new one: to a temporary name beside it, flushed, renamed,
-/// the folder flushed too.
+/// Writes a file atomically: to a temporary name beside the file, flushed and renamed, with the folder flushed too. Readers find either the old
+/// content or all of the new.
 ///
 /// `tempfile` and `atomic-write-file` choose random names and do not flush the folder. Here the name is known, with the extension
 /// [`RunLayout::PARTIAL`], so that the next process recognises and removes what a killed one has left.
@@ -34,7 +34,7 @@ pub fn write_atomically(path: &Path, content: &[u8]) -> Result<()> {
     })
 }
 
-/// Makes renames in a folder durable.
+/// Flushes a folder, so that renames in the folder are durable.
 pub(crate) fn sync_folder(folder: Option<&Path>) -> std::io::Result<()> {
     match folder {
         Some(folder) if !folder.as_os_str().is_empty() => File::open(folder)?.sync_all(),
@@ -51,7 +51,7 @@ pub fn read_json<T: DeserializeOwned>(path: &Path) -> Result<T> {
     serde_json::from_slice(&text).map_err(|error| Error::damaged(path, error))
 }
 
-/// Reads a file of one JSON value a line.
+/// Reads a file with one JSON value a line.
 pub(crate) fn read_lines<T: DeserializeOwned>(path: &Path) -> Result<Vec<T>> {
     let text = fs::read_to_string(path).map_err(Error::file("cannot read", path))?;
     text.lines()
@@ -62,7 +62,7 @@ pub(crate) fn read_lines<T: DeserializeOwned>(path: &Path) -> Result<Vec<T>> {
         .collect()
 }
 
-/// One line of JSON, with its line feed.
+/// One line of JSON, line feed included.
 pub(crate) fn to_json_line(value: &impl Serialize, path: &Path) -> Result<String> {
     let mut line = serde_json::to_string(value).map_err(|error| Error::damaged(path, error))?;
     line.push('\n');
@@ -86,16 +86,16 @@ pub fn sha256_of(path: &Path) -> Result<String> {
     Ok(hexadecimal(&digest.finalize()))
 }
 
-/// One file of a run, after it was compared with its checksum.
+/// Check of one file of a run against its checksum.
 #[derive(Debug)]
 pub struct FileCheck {
-    /// Relative to the stage's folder.
+    /// Path of the file, relative to the stage's folder.
     pub name: String,
-    /// What is wrong with it.
+    /// Fault of the file; none for a valid file.
     pub fault: Option<Error>,
 }
 
-/// Compares a file with its recorded SHA-256.
+/// Verifies a file against its recorded SHA-256.
 pub(crate) fn check_file(path: &Path, expected: &str) -> Result<()> {
     match sha256_of(path)? {
         found if found == expected => Ok(()),
@@ -103,25 +103,24 @@ pub(crate) fn check_file(path: &Path, expected: &str) -> Result<()> {
     }
 }
 
-/// A digest as people write it.
+/// Hexadecimal text of a digest.
 pub(crate) fn hexadecimal(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
-/// Whether a name is that of a file or folder that was still being written when its writer ended.
+/// Whether a name belongs to a partial file or folder, whose writer ended too early.
 pub fn is_partial(name: &str) -> bool {
     name.ends_with(RunLayout::PARTIAL)
 }
 
-/// The temporary name of a file or folder, beside it.
+/// Temporary name of a file or folder, in the same folder.
 pub(crate) fn partial_of(path: &Path) -> PathBuf {
     let mut name = path.file_name().unwrap_or_default().to_os_string();
     name.push(RunLayout::PARTIAL);
     path.with_file_name(name)
 }
 
-/// Fills a folder that appears whole or not at all: `fill` writes into one of a temporary name, which is flushed and renamed. What
-/// was there before is replaced.
+/// Writes a folder atomically: `fill` writes into a folder of a temporary name, which is flushed and renamed. A former folder is replaced.
 ///
 /// # Errors
 /// Those of `fill`, a folder that cannot be written; what was there before is then untouched.
@@ -135,13 +134,13 @@ pub fn write_folder(path: &Path, fill: impl FnOnce(&Path) -> Result<()>) -> Resu
         fs::rename(&partial, path).and_then(|()| sync_folder(path.parent())).map_err(cannot)
     });
     if written.is_err() {
-        // Nothing can be done if this fails too; the next run removes it.
+        // A failure of this removal is ignored; the next run removes the folder.
         let _ = fs::remove_dir_all(&partial);
     }
     written
 }
 
-/// Removes a folder with all that is in it, if it is there: at once for whoever looks for its name, which it loses first.
+/// Removes a folder with its content, if the folder exists: first by a rename, so that the name disappears at once.
 ///
 /// # Errors
 /// A folder that cannot be removed.

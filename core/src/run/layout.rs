@@ -1,4 +1,4 @@
-//! The names of all files and folders of a run.
+//! Names of all files and folders of a run.
 //!
 //! ```text
 //! run.toml                    configuration, with a checksum
@@ -23,7 +23,7 @@
 
 use std::path::{Path, PathBuf};
 
-/// The folder of a run.
+/// Layout of a run's folder: the paths of its files and folders.
 #[derive(Debug, Clone)]
 pub struct RunLayout {
     path: PathBuf,
@@ -31,11 +31,11 @@ pub struct RunLayout {
 
 /// Names in the folder of a run.
 impl RunLayout {
-    /// The configuration.
+    /// File of the run's configuration.
     pub const RECORD: &str = "run.toml";
-    /// The plugins that the run was made with.
+    /// File of the plugins that the run was made with.
     pub const PLUGINS_LOCK: &str = "plugins.lock";
-    /// The lock of the process that writes the run. The file stays and has no meaning afterwards.
+    /// Lock file of the process that writes the run. The file stays and has no meaning afterwards.
     pub const LOCK: &str = ".lock";
     /// Folder of the stages.
     pub const STAGES: &str = "stages";
@@ -43,97 +43,97 @@ impl RunLayout {
     pub const INITIAL: &str = "initial";
     /// Folder of the evaluations.
     pub const EVALUATIONS: &str = "evaluation";
-    /// The scores of an evaluation.
+    /// File of an evaluation's scores.
     pub const SCORES: &str = "scores.json";
-    /// The report.
+    /// File of the report.
     pub const REPORT: &str = "report.html";
-    /// Extension of files and folders that are not complete.
+    /// Extension of incomplete files and folders.
     pub const PARTIAL: &str = ".partial";
-    /// Checksums of the files of a folder.
+    /// File of the checksums of a folder's files.
     pub const MANIFEST: &str = "manifest.json";
-    /// Parameters of a model.
+    /// File of a model's parameters.
     pub const MODEL: &str = "model.bpk";
 }
 
 /// Names in the folder of a stage.
 impl RunLayout {
-    /// State of a finished stage, or of a checkpoint.
+    /// File of the state of a finished stage, or of a checkpoint.
     pub const STATE: &str = "state.json";
-    /// State of the optimiser, in checkpoints.
+    /// File of the optimiser's state, in checkpoints.
     pub const OPTIMIZER: &str = "optimizer.bpk";
-    /// Importance of each parameter (`ewc`), in the shape of a model.
+    /// File of the importance of each parameter (`ewc`), in the shape of a model.
     pub const IMPORTANCE: &str = "importance.bpk";
-    /// The stage that each weight belongs to (`packnet`), in the shape of a model.
+    /// File of the stage that owns each weight (`packnet`), in the shape of a model.
     pub const OWNERS: &str = "owners.bpk";
-    /// The samples of the rehearsal buffer.
+    /// File of the rehearsal buffer's sample ids.
     pub const BUFFER: &str = "buffer.jsonl";
-    /// Folder of the buffer's samples, where they are materialised.
+    /// Folder of the rehearsal buffer's materialised samples.
     pub const BUFFER_SAMPLES: &str = "buffer";
-    /// Losses by epoch.
+    /// File of the losses by epoch.
     pub const METRICS: &str = "metrics.jsonl";
-    /// Times by epoch.
+    /// File of the times by epoch.
     pub const TIMING: &str = "timing.jsonl";
-    /// Folder of what the plugin learned from the data.
+    /// Folder of the plugin's assets, learned from the data.
     pub const ASSETS: &str = "assets";
-    /// The same while the run has no record yet: an attempt that fails before then leaves nothing that counts.
+    /// Folder of the plugin's assets while the run has no record: a failed attempt leaves nothing valid.
     pub const NEW_ASSETS: &str = "assets.new.partial";
-    /// What the name of a checkpoint starts with.
+    /// Prefix of a checkpoint's name.
     pub const CHECKPOINT_PREFIX: &str = "checkpoint-";
 }
 
 /// Names in the folder of imported weights.
 impl RunLayout {
-    /// What was imported.
+    /// File of the description of the import.
     pub const INITIAL_DESCRIPTION: &str = "initial.json";
-    /// Tensors of the published layout that no model uses.
+    /// File of the tensors of the published layout that no model uses.
     pub const PASSED_THROUGH: &str = "passed-through.safetensors";
-    /// The same in run formats 1 to 3.
+    /// File of the passed-through tensors in run formats 1 to 3.
     pub const PASSED_THROUGH_BEFORE_FORMAT_4: &str = "carried.safetensors";
 }
 
-/// Paths.
+/// Paths of a run's files and folders.
 impl RunLayout {
     /// The layout of the run in a folder.
     pub fn new(path: impl Into<PathBuf>) -> Self {
         Self { path: path.into() }
     }
 
-    /// The run's folder.
+    /// Folder of the run.
     pub fn path(&self) -> &Path {
         &self.path
     }
 
-    /// `run.toml`.
+    /// File of the run's configuration: `run.toml`.
     pub fn record(&self) -> PathBuf {
         self.path.join(Self::RECORD)
     }
 
-    /// `plugins.lock`.
+    /// File of the run's plugins: `plugins.lock`.
     pub fn plugins_lock(&self) -> PathBuf {
         self.path.join(Self::PLUGINS_LOCK)
     }
 
-    /// `initial/`.
+    /// Folder of the imported weights: `initial/`.
     pub fn initial(&self) -> PathBuf {
         self.path.join(Self::INITIAL)
     }
 
-    /// `evaluation/`.
+    /// Folder of the evaluations: `evaluation/`.
     pub fn evaluations(&self) -> PathBuf {
         self.path.join(Self::EVALUATIONS)
     }
 
-    /// `evaluation/NAME/`.
+    /// Folder of one evaluation: `evaluation/NAME/`.
     pub fn evaluation(&self, name: &str) -> PathBuf {
         self.evaluations().join(name)
     }
 
-    /// `report.html`.
+    /// File of the report: `report.html`.
     pub fn report(&self) -> PathBuf {
         self.path.join(Self::REPORT)
     }
 
-    /// `stages/NN-modality/`; `stage` counts from 1.
+    /// Folder of a stage: `stages/NN-modality/`; `stage` counts from 1.
     pub fn stage(&self, stage: usize, modality: &str) -> PathBuf {
         self.path.join(Self::STAGES).join(format!("{stage:02}-{modality}"))
     }

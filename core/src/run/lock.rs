@@ -1,4 +1,4 @@
-//! One writer at a time: a lock on the run folder that the system itself gives back when the process ends, however it ends.
+//! Lock of a run folder for one writer. The operating system releases the lock when the process ends, however it ends.
 
 use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{Read, Seek, Write};
@@ -7,15 +7,15 @@ use std::path::Path;
 use super::layout::RunLayout;
 use crate::{Error, Result, RunError};
 
-/// The right to write a run folder, until it is dropped.
+/// Lock of a run folder: permission to write, until dropped.
 #[derive(Debug)]
 pub struct RunLock {
-    /// Open as long as the lock is held.
+    /// Lock file, open as long as the lock is held.
     _file: File,
 }
 
 impl RunLock {
-    /// Takes the lock of a run folder, which exists.
+    /// Takes the lock of an existing run folder.
     ///
     /// # Errors
     /// Another process that holds it, a folder that cannot be written.

@@ -1,4 +1,4 @@
-//! Folders whose files are of a plugin's making: their checksums, in a file `manifest.json` among them.
+//! Manifests: checksums of a folder whose files a plugin wrote, in a file `manifest.json` in the folder.
 
 use std::collections::BTreeMap;
 use std::fs::{self, File};
@@ -16,11 +16,11 @@ use crate::{Error, Result};
 struct Manifest {
     format: u32,
     checksum: String,
-    /// SHA-256 by path below the folder, with `/`.
+    /// SHA-256 by path relative to the folder, with `/` as separator.
     files: BTreeMap<String, String>,
 }
 
-/// Flushes all files of a folder and writes their checksums into it.
+/// Flushes all files of a folder and writes their checksums into the folder's manifest.
 ///
 /// # Errors
 /// Files that cannot be read, a manifest that cannot be written.
@@ -37,7 +37,7 @@ pub fn write_manifest(folder: &Path) -> Result<()> {
     )
 }
 
-/// Compares a folder with its manifest. Gives the files that were compared, relative to the folder, each with its fault.
+/// Checks a folder against its manifest. Returns the path of each compared file, relative to the folder, with its fault.
 ///
 /// # Errors
 /// A manifest that is missing or damaged, a folder that cannot be listed.
@@ -54,7 +54,7 @@ pub fn check_manifest(folder: &Path) -> Result<Vec<(String, Option<Error>)>> {
     Ok(checks)
 }
 
-/// Files in a folder and the folders below it, in the order of their names; without the manifest.
+/// Paths of all files below a folder, in the order of their names, without the manifest.
 fn files_below(folder: &Path) -> Result<Vec<String>> {
     fn list(folder: &Path, prefix: &str, found: &mut Vec<String>) -> std::io::Result<()> {
         for entry in fs::read_dir(folder)? {

@@ -1,4 +1,4 @@
-//! `metrics.jsonl`: one line an epoch. It holds no times, so that the same run gives the same bytes.
+//! Metrics of the epochs, `metrics.jsonl`: one line an epoch. Times are left out, so that the same run gives the same bytes.
 
 use std::collections::BTreeMap;
 use std::fs::OpenOptions;
@@ -10,24 +10,25 @@ use serde::{Deserialize, Serialize};
 use super::files::{read_lines, to_json_line, write_atomically};
 use crate::{Error, Result};
 
-/// Means over one epoch.
+/// Metrics of one epoch: losses as means over the epoch.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct EpochMetrics {
     /// Position of the stage in the run, from 1.
     pub stage: usize,
-    /// Modality that is being learned.
+    /// Modality that the stage learns.
     pub modality: String,
-    /// From 1.
+    /// Epoch, counted from 1.
     pub epoch: usize,
-    /// Batches seen in the stage.
+    /// Number of batches so far in the stage.
     pub step: u64,
-    /// At the last update of the epoch.
+    /// Learning rate of the last update in the epoch.
     pub learning_rate: f64,
     /// Mean pretext loss by modality; `ct#6` is a modality that came again in stage 6.
     pub pretext: BTreeMap<String, f64>,
-    /// Mean distillation loss by modality: of earlier ones on their buffers, or of the new one where a strategy distils on that.
+    /// Mean distillation loss by modality: of earlier modalities on their buffers, or of the new modality where a strategy distils on current-task
+    /// batches.
     pub distillation: BTreeMap<String, f64>,
-    /// The penalty on the parameters at the end of the epoch, where a strategy has one.
+    /// Penalty on the parameters at the end of the epoch, for strategies with a penalty.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub penalty: Option<f64>,
 }
@@ -40,25 +41,25 @@ impl EpochMetrics {
     }
 }
 
-/// The file, appended to epoch by epoch.
+/// File of the metrics, appended to epoch by epoch.
 pub(crate) struct MetricsLog {
     path: PathBuf,
     text: String,
 }
 
 impl MetricsLog {
-    /// Begins with the lines of a checkpoint; later ones, which a resumed run will write again, are dropped. Lines are kept as
-    /// they stand.
+    /// A log that starts with the lines of a checkpoint. Later lines are dropped: the resumed run writes them again. Lines are kept byte by byte.
     pub fn begin(path: PathBuf, text: String) -> Result<Self> {
         write_atomically(&path, text.as_bytes())?;
         Ok(Self { path, text })
     }
 
-    /// All lines.
+    /// All lines of the log.
     pub fn text(&self) -> &str {
         &self.text
     }
 
+    /// Appends the metrics of an epoch.
     pub fn append(&mut self, metrics: &EpochMetrics) -> Result<()> {
         let line = to_json_line(metrics, &self.path)?;
         self.text.push_str(&line);
@@ -71,23 +72,25 @@ impl MetricsLog {
     }
 }
 
-/// Sums of losses by modality, of which means are made.
+/// Sums of losses by modality, from which means are computed.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 pub struct LossSums(BTreeMap<String, (f64, usize)>);
 
 impl LossSums {
+    /// Adds a loss to the sum of a modality.
     pub(crate) fn add(&mut self, modality: &str, loss: f32) {
         let entry = self.0.entry(modality.into()).or_default();
         entry.0 += f64::from(loss);
         entry.1 += 1;
     }
 
+    /// Mean loss of each modality.
     pub(crate) fn means(&self) -> BTreeMap<String, f64> {
         self.0.iter().map(|(modality, (sum, n))| (modality.clone(), sum / *n as f64)).collect()
     }
 }
 
-/// Reads a `metrics.jsonl`.
+/// Reads the metrics of a stage, `metrics.jsonl`.
 ///
 /// # Errors
 /// A file that is missing or damaged.

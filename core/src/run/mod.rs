@@ -1,4 +1,4 @@
-//! What a stage leaves behind: model, buffer, metrics and state, written so that a reader never meets half a file.
+//! Files of a run: model, buffer, metrics and state of each stage, written atomically.
 //!
 //! Every file is covered by a checksum: JSON and TOML files carry one of their own, the others are named with theirs in
 //! the `state.json` beside them, or in the `manifest.json` of their folder.

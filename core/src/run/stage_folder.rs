@@ -1,4 +1,4 @@
-//! The folder of one stage: its files, their checksums, and what makes a stage finished.
+//! Folder of one stage: files, checksums, and the state of a finished stage.
 
 use std::path::{Component, Path, PathBuf};
 
@@ -10,35 +10,35 @@ use super::stage_state::StageState;
 use crate::buffer::RehearsalBuffer;
 use crate::{Error, Result};
 
-/// The folder of one stage.
+/// Folder of one stage.
 #[derive(Debug, Clone)]
 pub struct StageFolder {
     path: PathBuf,
 }
 
 impl StageFolder {
-    /// `run/stages/01-text` for the first stage with modality `text`.
+    /// The folder of a stage: `run/stages/01-text` for the first stage with modality `text`.
     pub fn new(run: &Path, stage: usize, modality: &str) -> Self {
         Self { path: RunLayout::new(run).stage(stage, modality) }
     }
 
-    /// Where it is.
+    /// Path of the folder.
     pub fn path(&self) -> &Path {
         &self.path
     }
 
-    /// Its name, for people: `stages/01-text`.
+    /// Name of the folder in messages: `stages/01-text`.
     pub fn name(&self) -> String {
         let folder = self.path.file_name().unwrap_or_default().to_string_lossy();
         format!("{}/{folder}", RunLayout::STAGES)
     }
 
-    /// A file in it.
+    /// Path of a file in the folder.
     pub fn file(&self, name: &str) -> PathBuf {
         self.path.join(name)
     }
 
-    /// The state of the stage once it has finished; `None` before.
+    /// State of the finished stage; none before the stage has finished.
     ///
     /// # Errors
     /// A damaged file, or one of a later format.
@@ -55,11 +55,11 @@ impl StageFolder {
         remove_folder(&self.path)
     }
 
-    /// Compares every file of a finished stage with its checksum.
+    /// Checks every file of a finished stage against its checksum.
     pub fn check_files(&self, state: &StageState) -> Vec<FileCheck> {
         let mut checks = Vec::new();
         for (name, expected) in &state.checksums {
-            // A name that leads out of the folder was not written by this program.
+            // A path that leads out of the folder was not written by medcoss.
             if !Path::new(name).components().all(|part| matches!(part, Component::Normal(_))) {
                 let fault = Error::damaged(
                     &self.file(RunLayout::STATE),
@@ -71,7 +71,7 @@ impl StageFolder {
             let fault = check_file(&self.file(name), expected).err();
             let valid = fault.is_none();
             checks.push(FileCheck { name: name.clone(), fault });
-            // A manifest stands for the folder that it is in.
+            // A manifest represents its folder.
             if let Some(folder) = name.strip_suffix(RunLayout::MANIFEST).filter(|_| valid) {
                 match check_manifest(&self.file(folder)) {
                     Ok(files) => checks.extend(
@@ -84,7 +84,7 @@ impl StageFolder {
         checks
     }
 
-    /// Makes sure that every file is as the state records it.
+    /// Verifies that every file is as the state records.
     ///
     /// # Errors
     /// The first file that is missing or differs.
@@ -92,7 +92,7 @@ impl StageFolder {
         self.check_files(state).into_iter().find_map(|check| check.fault).map_or(Ok(()), Err)
     }
 
-    /// The stage's buffer.
+    /// Rehearsal buffer of the stage.
     ///
     /// # Errors
     /// A file that is missing or damaged.
@@ -100,13 +100,14 @@ impl StageFolder {
         Ok(RehearsalBuffer { entries: read_lines(&self.file(RunLayout::BUFFER))? })
     }
 
+    /// Writes the rehearsal buffer of the stage.
     pub(crate) fn save_buffer(&self, buffer: &RehearsalBuffer) -> Result<()> {
         let path = self.file(RunLayout::BUFFER);
         let lines: String = buffer.entries.iter().map(|entry| to_json_line(entry, &path)).collect::<Result<_>>()?;
         write_atomically(&path, lines.as_bytes())
     }
 
-    /// Writes the final state with checksums of `names`; from then on the stage counts as finished.
+    /// Finishes the stage: writes the final state with checksums of the files `names`.
     pub(crate) fn finish(&self, mut state: StageState, names: &[String]) -> Result<StageState> {
         state.unfinished = None;
         state.checksums =

@@ -1,4 +1,4 @@
-//! `state.json`: the state of a stage, finished or in a checkpoint.
+//! State of a stage, finished or in a checkpoint: `state.json`.
 
 use std::collections::BTreeMap;
 
@@ -10,57 +10,57 @@ use super::metrics::LossSums;
 use crate::data::InvalidSamples;
 use crate::model::ModelConfig;
 
-/// What a stage knows of itself; `state.json`. Paths in it, if any, are relative.
+/// State of a stage: `state.json`. Paths in the state, if any, are relative.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct StageState {
-    /// Version of the file's layout.
+    /// Version of the run format.
     pub format: u32,
-    /// The file's own checksum, where it stands in the file; else zeros.
+    /// SHA-256 of the file itself, where it stands in the file; otherwise zeros.
     pub checksum: String,
     /// Position in the run, from 1.
     pub stage: usize,
-    /// Modality that was learned.
+    /// Modality of the stage.
     pub modality: String,
-    /// Its token family.
+    /// Token family of the modality.
     pub family: String,
     /// Sizes and families of the model.
     pub model: ModelConfig,
     /// Seed of the run.
     pub seed: u64,
-    /// Epochs that are done.
+    /// Number of finished epochs.
     pub epochs_done: usize,
-    /// Epochs that were asked for.
+    /// Number of configured epochs.
     pub epochs: usize,
-    /// Batches seen.
+    /// Number of batches so far.
     pub steps: u64,
-    /// The epoch that was left in its middle; only in checkpoints.
+    /// Unfinished epoch, of a checkpoint within an epoch; none otherwise.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub unfinished: Option<EpochSoFar>,
-    /// Samples of the modality.
+    /// Number of samples of the modality.
     pub n_samples: usize,
     /// Fingerprint of the data.
     pub fingerprint: String,
-    /// Samples that could not be read, with the reason.
+    /// Samples that could not be read: reason by sample id.
     pub invalid_samples: InvalidSamples,
-    /// SHA-256 of the files beside this one; complete once the stage has finished.
+    /// SHA-256 of the files in the stage's folder, by name; complete once the stage has finished.
     pub checksums: BTreeMap<String, String>,
 }
 
-/// An epoch that has begun and is not done.
+/// Progress of an unfinished epoch.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 pub struct EpochSoFar {
-    /// Batches seen.
+    /// Number of batches so far in the epoch.
     pub steps: usize,
-    /// Pretext losses.
+    /// Sums of the pretext losses.
     pub pretext: LossSums,
-    /// Distillation losses.
+    /// Sums of the distillation losses.
     pub distillation: LossSums,
-    /// At the latest update.
+    /// Learning rate of the latest update.
     pub learning_rate: f64,
 }
 
 impl StageState {
-    /// A state as it stands in files of this version.
+    /// The state with the format version and the checksum placeholder of this version.
     pub(crate) fn stamped(mut self) -> Self {
         self.format = FORMAT;
         self.checksum = CHECKSUM_PLACEHOLDER.into();

@@ -1,4 +1,4 @@
-//! A model in a run: where its parameters lie, and its sizes.
+//! Stored model of a run: path of the parameters, and configuration.
 
 use std::path::{Path, PathBuf};
 
@@ -13,15 +13,16 @@ use super::stage_state::StageState;
 use crate::model::{Model, ModelConfig};
 use crate::{Error, Result};
 
-/// Where a model's parameters lie, and its sizes.
+/// Stored model: path of the parameters, and configuration.
 #[derive(Debug, Clone)]
 pub struct StoredModel {
     path: PathBuf,
-    /// Sizes and families.
+    /// Configuration of the model: sizes and families.
     pub config: ModelConfig,
 }
 
 impl StoredModel {
+    /// A stored model with its parameters at `path`.
     pub(crate) fn new(path: PathBuf, config: ModelConfig) -> Self {
         Self { path, config }
     }
@@ -31,12 +32,12 @@ impl StoredModel {
         Self { path: folder.file(RunLayout::MODEL), config: state.model.clone() }
     }
 
-    /// Where its parameters lie.
+    /// Path of the parameters.
     pub(crate) fn path(&self) -> &Path {
         &self.path
     }
 
-    /// Reads it.
+    /// Loads the model to a device.
     ///
     /// # Errors
     /// A file that is missing, damaged, or of other sizes.
@@ -46,13 +47,13 @@ impl StoredModel {
     }
 }
 
-/// Writes all parameters.
+/// Writes all parameters of a model to a file.
 pub(crate) fn save_model(path: &Path, model: &Model) -> Result<()> {
     let bytes = model.valid().into_record().into_bytes().map_err(|error| Error::damaged(path, error))?;
     write_atomically(path, &bytes)
 }
 
-/// Reads all parameters into a model of the same shape.
+/// Reads all parameters from a file into a model of the same shape.
 pub(crate) fn load_model(path: &Path, model: Model) -> Result<Model> {
     let record = ModuleRecord::load(path).map_err(|error| Error::damaged(path, error))?;
     model.try_load_record(record).map_err(|error| Error::damaged(path, error))

@@ -1,4 +1,4 @@
-//! The batches of a stage: which samples each has, and how it is prepared.
+//! Batches of a stage: their samples and their preparation.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -8,47 +8,49 @@ use crate::continual::ReplaySource;
 use crate::data::{BatchRequest, EpochPlan, Objective, Pool, Step, View};
 use crate::rng;
 
-/// Numbered through all epochs of the stage, so that the first batch of an epoch is prepared while the one before it is learned.
+/// Batches of a stage, numbered through all epochs, so that the first batch of an epoch is prepared while the last batch of the epoch before is
+/// learned.
 pub(super) struct Batches<'a> {
     stage: &'a Stage<'a>,
     pools: &'a [Pool],
     /// Whether replay batches are mixed.
     mixes: bool,
-    /// In an epoch.
+    /// Number of batches in an epoch.
     n_steps: usize,
-    /// Epochs that were needed and are not yet behind.
+    /// Plans of the epochs in use, by epoch.
     drawn: Mutex<BTreeMap<usize, Arc<EpochPlan>>>,
 }
 
 impl<'a> Batches<'a> {
+    /// The batches of a stage, drawn from its pools.
     pub fn new(stage: &'a Stage<'a>, pools: &'a [Pool]) -> Self {
         let mixes = stage.settings.strategy.replay_source() == ReplaySource::DistilledBuffers { mixup: true };
         Self { stage, pools, mixes, n_steps: EpochPlan::n_steps(pools), drawn: Mutex::default() }
     }
 
-    /// Batches of an epoch.
+    /// Number of batches in an epoch.
     pub fn n_steps(&self) -> usize {
         self.n_steps
     }
 
-    /// Epoch and step within it, from 0.
+    /// Epoch of a batch, and step within the epoch, from 0.
     pub fn place(&self, item: usize) -> (usize, usize) {
         (item / self.n_steps, item % self.n_steps)
     }
 
-    /// Where in the run a batch stands: the key of its draws.
+    /// Key of a batch's random draws: its place in the run.
     pub fn key(&self, item: usize) -> [u64; 3] {
         let (epoch, step) = self.place(item);
         [self.stage.number as u64, epoch as u64, step as u64]
     }
 
-    /// What a batch is drawn from.
+    /// Pool that a batch is drawn from.
     pub fn pool(&self, item: usize) -> &'a Pool {
         let (epoch, step) = self.place(item);
         &self.pools[self.epoch(epoch).steps[step].pool]
     }
 
-    /// The samples of a batch.
+    /// Request for the samples of a batch.
     pub fn request(&self, item: usize) -> BatchRequest<'a> {
         let (epoch, step) = self.place(item);
         let plan = self.epoch(epoch);
@@ -65,7 +67,7 @@ impl<'a> Batches<'a> {
         }
     }
 
-    /// Everything before this epoch will not be asked for again.
+    /// Drops the plans of all epochs before `epoch`.
     pub fn forget_before(&self, epoch: usize) {
         self.lock().retain(|drawn, _| *drawn >= epoch);
     }

@@ -1,4 +1,4 @@
-//! What a stage is: its data, its settings, the stages before it, and the batches that follow.
+//! Definition of a stage: data, settings, previous stages, and the resulting pools of batches.
 
 use std::collections::BTreeMap;
 
@@ -12,44 +12,44 @@ use crate::model::ModelConfig;
 use crate::run::{Checkpoints, StageFolder, StoredModel};
 use crate::{DataError, Error, ModelError, Result};
 
-/// An earlier stage, as a later one sees it.
+/// Previous stage, as a later stage uses its data and buffer.
 pub struct PreviousStage<'a> {
-    /// Its data.
+    /// Dataset of the previous stage.
     pub dataset: &'a dyn Dataset,
-    /// Its buffer; empty where the strategy keeps none.
+    /// Rehearsal buffer; empty where the strategy keeps none.
     pub buffer: RehearsalBuffer,
-    /// Passes over its data, where all of them are learned together.
+    /// Number of passes over the dataset, in joint training.
     pub epochs: usize,
-    /// Samples in a batch.
+    /// Number of samples in a batch.
     pub batch_size: usize,
 }
 
-/// A stage that is about to run.
+/// A stage before its run: number, data, settings and folder.
 pub struct Stage<'a> {
     /// Position in the run, from 1.
     pub number: usize,
     /// Seed of the run.
     pub seed: u64,
-    /// Settings.
+    /// Settings of the training.
     pub settings: &'a StageSettings,
-    /// The new modality.
+    /// Dataset of the new modality.
     pub current: &'a dyn Dataset,
-    /// Sizes of the model, with the families of earlier stages and of this one.
+    /// Configuration of the model, with the families of previous stages and of this stage.
     pub model: ModelConfig,
-    /// The model to go on with: the previous stage's, or the one that the run begins with; none for fresh parameters.
+    /// Model to continue from: the previous stage's or the initial model; none for fresh parameters.
     pub previous: Option<StoredModel>,
-    /// PreviousStage stages in their order.
+    /// Previous stages in their order.
     pub earlier: Vec<PreviousStage<'a>>,
-    /// Whether the stage only joins: a later one will learn its data together with its own.
+    /// Whether training is deferred: a later stage learns this stage's data with its own.
     pub deferred: bool,
-    /// Where it is written.
+    /// Folder that the stage is written to.
     pub folder: StageFolder,
-    /// Where it is computed.
+    /// Device of the computation.
     pub device: Device,
 }
 
 impl Stage<'_> {
-    /// Batches of an epoch, by the name of their losses: the modality, with the stage's number where it comes again.
+    /// Number of batches in an epoch, by label: the modality, with the stage's number where the modality comes again.
     ///
     /// # Errors
     /// No samples, a buffer of samples that the data do not have.
@@ -61,17 +61,18 @@ impl Stage<'_> {
         Ok(pools.into_iter().map(|pool| (pool.label.clone(), EpochPlan::n_steps(&[pool]))).collect())
     }
 
-    /// Passes over the data.
+    /// Number of passes over the data.
     pub(super) fn epochs(&self) -> usize {
         if self.deferred { 0 } else { self.settings.epochs }
     }
 
+    /// Error of a stage that was stopped on request.
     pub(super) fn interrupted(&self, place: &str, checkpoints: &Checkpoints) -> Error {
         let place = format!("stage {} {}, {place}", self.number, self.current.modality());
         Error::Interrupted { place, checkpoint: checkpoints.latest_name() }
     }
 
-    /// The current modality, then what the strategy replays of each earlier stage.
+    /// Pools of the stage: the current modality, then the replayed samples of each previous stage.
     pub(super) fn pools(&self) -> Result<Vec<Pool>> {
         if self.current.ids().is_empty() {
             return Err(DataError::NoSamples { modality: self.current.modality().into() }.into());
@@ -81,8 +82,8 @@ impl Stage<'_> {
         let pool =
             |dataset, label, objective, indices| Pool { dataset, objective, label, indices, batch_size, passes: 1.0 };
         let mut pools = vec![pool(0, self.label(self.earlier.len()), Objective::Pretext, all(self.current))];
-        for (at, earlier) in self.earlier.iter().enumerate() {
-            let kept = || earlier.buffer.indices(earlier.dataset.modality(), earlier.dataset.ids());
+        for (at, previous) in self.earlier.iter().enumerate() {
+            let kept = || previous.buffer.indices(previous.dataset.modality(), previous.dataset.ids());
             let label = self.label(at);
             let pool = match self.settings.strategy.replay_source() {
                 ReplaySource::Nothing => continue,
@@ -90,9 +91,9 @@ impl Stage<'_> {
                 ReplaySource::Buffers => pool(at + 1, label, Objective::Pretext, kept()?),
                 // As many batches as in a stage of its own.
                 ReplaySource::AllSamples => Pool {
-                    batch_size: earlier.batch_size,
-                    passes: earlier.epochs as f64 / self.settings.epochs as f64,
-                    ..pool(at + 1, label, Objective::Pretext, all(earlier.dataset))
+                    batch_size: previous.batch_size,
+                    passes: previous.epochs as f64 / self.settings.epochs as f64,
+                    ..pool(at + 1, label, Objective::Pretext, all(previous.dataset))
                 },
             };
             if !pool.indices.is_empty() {
@@ -102,21 +103,22 @@ impl Stage<'_> {
         Ok(pools)
     }
 
-    /// Name of a stage's losses, by its position from 0: `ct`, or `ct#6` when an earlier stage had the same modality.
+    /// Label of a stage's losses, by its position from 0: `ct`, or `ct#6` when a previous stage had the same modality.
     pub(super) fn label(&self, at: usize) -> String {
-        let modality = |at: usize| self.earlier.get(at).map_or(self.current, |earlier| earlier.dataset).modality();
+        let modality = |at: usize| self.earlier.get(at).map_or(self.current, |previous| previous.dataset).modality();
         let own = modality(at);
         if (0..at).any(|before| modality(before) == own) { format!("{own}#{}", at + 1) } else { own.into() }
     }
 
-    /// The dataset that a pool draws from.
+    /// Dataset of a pool.
     pub(super) fn dataset(&self, pool: &Pool) -> &dyn Dataset {
         match pool.dataset {
             0 => self.current,
-            earlier => self.earlier[earlier - 1].dataset,
+            number => self.earlier[number - 1].dataset,
         }
     }
 
+    /// Position of a dataset's family in the model.
     pub(super) fn family(&self, dataset: &dyn Dataset) -> Result<usize> {
         self.model.family(dataset.family()).ok_or_else(|| {
             ModelError::UnknownFamily { family: dataset.family().into(), modality: dataset.modality().into() }.into()

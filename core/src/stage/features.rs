@@ -1,4 +1,4 @@
-//! Features of all samples of a dataset: the encoder's output without augmentation and masking.
+//! Features of all samples of a dataset: encoder outputs without augmentation and masking.
 
 use burn::tensor::{Device, Tensor};
 use serde::{Deserialize, Serialize};
@@ -9,56 +9,56 @@ use crate::data::{
 use crate::model::{DeviceBatch, Model, mean_over_tokens};
 use crate::{DataError, DeviceError, Error, Result, SettingError};
 
-/// Samples that are encoded at a time.
+/// Number of samples in a batch.
 const BATCH: usize = 32;
 
-/// What becomes of a sample's encoder outputs.
+/// Pooling of a sample's encoder outputs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Pooling {
-    /// The mean over all of them, class token included, padding of text excluded. What the buffer is chosen by.
+    /// Mean over all outputs, class token included, padding of text excluded. The buffer is selected by these features.
     #[default]
     Mean,
-    /// The class token's alone, which only continuous families have.
+    /// The class token's output, for continuous families only.
     Class,
-    /// All of them: the class token's first where there is one, padding included.
+    /// All outputs without pooling: the class token's first where there is one, padding included.
     None,
 }
 
-/// Features of some consecutive samples.
+/// Features of a batch of consecutive samples.
 #[derive(Debug)]
 pub struct EncodedBatch<'a> {
-    /// `[rows.len(), n_tokens, width]`, row-major; `n_tokens` is 1 where outputs are pooled.
+    /// Features, `[rows.len(), n_tokens, width]`, row-major; `n_tokens` is 1 where outputs are pooled.
     pub values: Vec<f32>,
-    /// Features of a sample.
+    /// Number of features of a sample.
     pub n_tokens: usize,
-    /// Values of a feature.
+    /// Number of values in a feature.
     pub width: usize,
-    /// Index of the sample that a row belongs to, ascending.
+    /// Index of each row's sample, ascending.
     pub rows: Vec<u64>,
-    /// `[rows.len(), n_tokens]` of text that is not pooled: true where a token is no padding. Empty otherwise.
+    /// Attention mask of text without pooling, `[rows.len(), n_tokens]`: true where a token is no padding. Empty otherwise.
     pub attended: &'a [bool],
-    /// Samples that could not be read, with their index.
+    /// Samples that could not be read, with their index and reason.
     pub invalid: &'a [(u64, InvalidSample)],
-    /// Samples that are done with this batch.
+    /// Number of finished samples, this batch included.
     pub done: usize,
 }
 
-/// Features by sample.
+/// Features of a dataset, one row a sample.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Features {
-    /// `[rows.len(), width]`, row-major.
+    /// Features, `[rows.len(), width]`, row-major.
     pub values: Vec<f32>,
-    /// Values of a row.
+    /// Number of values in a row.
     pub width: usize,
-    /// Index of the sample that a row belongs to, ascending.
+    /// Index of each row's sample, ascending.
     pub rows: Vec<u64>,
-    /// Ids of samples that could not be read, with the reason.
+    /// Samples that could not be read: id and reason.
     pub invalid: Vec<(String, String)>,
 }
 
-/// Encodes every sample of a dataset and keeps the means over tokens. `model` and `device` are those of evaluation; `progress` is given how
-/// many are done, and may end the work with an error.
+/// Extracts the features of every sample of a dataset: means over tokens. `model` and `device` are those without gradients; `progress` gets the
+/// number of finished samples, and an error of `progress` ends the extraction.
 ///
 /// # Errors
 /// A dataset that fails, too many invalid samples, an error of `progress`.
@@ -84,7 +84,7 @@ pub fn extract_features(
     Ok(features)
 }
 
-/// Encodes every sample of a dataset in order, a batch at a time, so that memory does not grow with the number of samples.
+/// Encodes every sample of a dataset in order, batch by batch, so that memory does not grow with the number of samples.
 ///
 /// # Errors
 /// A dataset that fails, too many invalid samples, a pooling that the family does not have, an error of `sink`.
@@ -136,7 +136,7 @@ pub fn encode_samples(
     Ok(())
 }
 
-/// `[B, T, D]`, or `[B, 1, D]` where outputs are pooled.
+/// Pooled outputs: `[B, T, D]` without pooling, otherwise `[B, 1, D]`.
 fn pooled(encoded: Tensor<3>, batch: &DeviceBatch, pooling: Pooling, dataset: &dyn Dataset) -> Result<Tensor<3>> {
     Ok(match (pooling, batch) {
         (Pooling::None, _) => encoded,

@@ -1,34 +1,34 @@
-//! Losses that stay on the device for some steps. To read one the host waits until the device has computed it, and the device then waits for
-//! the host's next orders; read together, they cost that once.
+//! Losses that stay on the device for several steps. Host and device wait for each other at each reading; reading several losses together costs this
+//! wait once.
 
 use burn::tensor::Tensor;
 
 use crate::{DeviceError, Error, Result};
 
-/// What a loss is of.
+/// Batch that a loss belongs to.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct LossOf {
     /// Number of the batch in the stage.
     pub item: usize,
-    /// Samples in the batch.
+    /// Number of samples in the batch.
     pub n_samples: usize,
-    /// Whether it came beside the batch's own loss.
+    /// Whether the loss is a strategy's auxiliary loss.
     pub auxiliary: bool,
 }
 
-/// In the order of their batches.
+/// Losses that the host has not read yet, in the order of their batches.
 #[derive(Default)]
 pub(super) struct UnreadLosses {
     losses: Vec<(LossOf, Tensor<1>)>,
 }
 
 impl UnreadLosses {
-    /// Keeps a scalar, without the graph that it ends.
+    /// Keeps a scalar loss, without its graph.
     pub fn push(&mut self, of: LossOf, loss: &Tensor<1>) {
         self.losses.push((of, loss.clone().inner()));
     }
 
-    /// All of them with their values; none are left.
+    /// Reads and removes all losses.
     ///
     /// # Errors
     /// A device that does not give them.

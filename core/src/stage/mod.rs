@@ -1,5 +1,5 @@
-//! One continual stage: masked modelling of a new modality, distillation of the earlier ones, then the choice of the buffer. That is the paper's
-//! strategy; others do something else about the earlier ones, see [`crate::continual`].
+//! One stage of continual learning: masked modelling of a new modality, distillation of the previous ones, then the selection of the buffer. This is
+//! the paper's strategy; others treat previous modalities differently, see [`crate::continual`].
 //!
 //! 1. The first stage starts from fresh or imported parameters; a later one from the previous stage's model, which also is its teacher.
 //! 2. Every epoch is a shuffled list of single-modality batches, see [`crate::data`].

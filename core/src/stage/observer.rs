@@ -4,50 +4,50 @@ use std::time::Duration;
 
 use crate::run::{EpochMetrics, StageState};
 
-/// A stage that begins.
+/// Report of a stage that starts.
 #[derive(Debug, Clone, Copy)]
 pub struct StageReport<'a> {
     /// Position in the run, from 1.
     pub stage: usize,
-    /// Modality.
+    /// Modality of the stage.
     pub modality: &'a str,
-    /// As its losses are named in the metrics.
+    /// Label of the modality's losses in the metrics.
     pub label: &'a str,
-    /// Its samples.
+    /// Number of samples of the modality.
     pub n_samples: usize,
-    /// Epochs to go; 0 of a stage whose data a later one learns.
+    /// Number of remaining epochs; 0 for a stage whose data a later stage learns.
     pub epochs: usize,
-    /// Batches in an epoch, rehearsal included.
+    /// Number of batches in an epoch, replay batches included.
     pub n_steps: usize,
 }
 
-/// A batch that was learned.
+/// Report of a training step.
 #[derive(Debug, Clone, Copy)]
 pub struct StepReport<'a> {
-    /// From 1.
+    /// Epoch, counted from 1.
     pub epoch: usize,
-    /// Within the epoch, from 1.
+    /// Step within the epoch, counted from 1.
     pub step: usize,
-    /// Samples in the batch.
+    /// Number of samples in the batch.
     pub n_samples: usize,
-    /// Modality of the batch, as losses are named in the metrics.
+    /// Label of the batch's losses in the metrics.
     pub label: &'a str,
-    /// `pretext` or `distillation`.
+    /// Objective of the batch: `pretext` or `distillation`.
     pub kind: &'static str,
-    /// Its loss.
+    /// Loss of the batch.
     pub loss: f32,
 }
 
-/// What is done with samples after the last epoch.
+/// Task after the last epoch, with progress by sample.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum StageEndTask {
-    /// The importance of parameters is estimated from them, one by one (`ewc`).
+    /// Estimation of the parameters' importance, sample by sample (`ewc`).
     Importance,
-    /// They are encoded, for the choice of the buffer.
+    /// Extraction of features for the selection of the buffer.
     Features,
-    /// They are clustered by k-means.
+    /// k-means clustering of the features.
     KMeans {
-        /// Number of the iteration, from 1.
+        /// Number of the iteration, counted from 1.
         iteration: usize,
     },
 }
@@ -62,48 +62,48 @@ impl std::fmt::Display for StageEndTask {
     }
 }
 
-/// Watches a stage. Every method may be left out.
+/// Observer of a running stage. Every method has a default.
 pub trait Observer {
-    /// A stage begins.
+    /// Called when a stage starts.
     fn stage_started(&mut self, report: &StageReport<'_>) {
         let _ = report;
     }
-    /// A batch was learned.
+    /// Called after a training step.
     fn step(&mut self, report: &StepReport<'_>) {
         let _ = report;
     }
-    /// In the epoch that ends, learning stood still for so long because a batch was not loaded yet.
+    /// Called at the end of an epoch, with the time that training waited for the loader.
     fn waited(&mut self, time: Duration) {
         let _ = time;
     }
-    /// An epoch is over.
+    /// Called after an epoch.
     fn epoch_finished(&mut self, metrics: &EpochMetrics) {
         let _ = metrics;
     }
-    /// After the last epoch, so many of all samples are done.
+    /// Called during the tasks after the last epoch, with the number of finished samples and the number of all samples.
     fn stage_end(&mut self, task: StageEndTask, done: usize, all: usize) {
         let _ = (task, done, all);
     }
-    /// A sample could not be read, for the first time.
+    /// Called for the first failure of a sample to be read.
     fn invalid_sample(&mut self, modality: &str, id: &str, message: &str) {
         let _ = (modality, id, message);
     }
-    /// Something the user should know although the work goes on.
+    /// Called with a warning; the stage continues.
     fn warning(&mut self, message: &str) {
         let _ = message;
     }
-    /// True once someone has asked to stop. The stage then finishes the update it is in, writes a checkpoint and ends with
+    /// Whether the user has asked to stop. The stage then finishes the current update, writes a checkpoint and ends with
     /// [`crate::Error::Interrupted`].
     fn stop_requested(&self) -> bool {
         false
     }
-    /// The stage is complete.
+    /// Called when the stage is complete.
     fn stage_finished(&mut self, state: &StageState) {
         let _ = state;
     }
 }
 
-/// Watches nothing.
+/// Observer that ignores all reports.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Silent;
 

@@ -1,4 +1,4 @@
-//! The run of a stage: student, strategy and checkpoints are set up, the epochs trained, the buffer chosen, the files written.
+//! Run of a stage: sets up student, strategy and checkpoints, trains the epochs, selects the buffer, writes the files.
 
 use std::collections::BTreeMap;
 
@@ -23,7 +23,7 @@ use crate::run::{
 use crate::{Error, Result, RunError};
 
 impl Stage<'_> {
-    /// Runs the stage, from its latest checkpoint if there is one, and leaves model, buffer, metrics and state in its folder.
+    /// Runs the stage, from its latest checkpoint if there is one, and writes model, buffer, metrics and state into its folder.
     ///
     /// # Errors
     /// Settings out of range, data that do not fit, too many invalid samples, a loss that is not finite, files that cannot be written.
@@ -49,7 +49,7 @@ impl Stage<'_> {
             epochs: self.settings.epochs,
             model: &self.model,
             student: &student,
-            // A model from elsewhere is no stage's: nothing is kept of it.
+            // The initial model belongs to no stage: a strategy keeps nothing of it.
             previous: self.previous.as_ref().filter(|_| !self.earlier.is_empty()),
             device: &device,
         })?;
@@ -75,12 +75,12 @@ impl Stage<'_> {
             train_state: &mut train_state,
         };
         trainer.run(observer)?;
-        // What is chosen by a model should not depend on how fast it was learned.
+        // The selection must not depend on the precision of the training.
         let model = train_state.into_model().with_precision(Precision::default());
         self.finish(model, strategy.as_mut(), state, &checkpoints, observer)
     }
 
-    /// The model as the stage begins.
+    /// The student at the start of the stage.
     fn student(&self, device: &Device) -> Result<Model> {
         let student = match &self.previous {
             Some(stored) => stored.load(device)?.next_student(&self.model, self.seed, self.number, device),
@@ -109,7 +109,7 @@ impl Stage<'_> {
         }
     }
 
-    /// Makes sure that a checkpoint belongs to this stage and these data.
+    /// Checks that a checkpoint belongs to this stage and these data.
     fn accept(&self, found: StageState) -> Result<StageState> {
         let expected = self.initial_state();
         for (field, found, expected) in [
@@ -130,7 +130,7 @@ impl Stage<'_> {
         Ok(found)
     }
 
-    /// Lets the strategy end its work, chooses the buffer and closes the stage.
+    /// Finishes the stage: the strategy's last work, the selection of the buffer, the final state.
     fn finish(
         &self,
         model: Model,
@@ -144,7 +144,7 @@ impl Stage<'_> {
         if !self.deferred {
             let mut end = StageEnd {
                 folder: &self.folder,
-                source: self.current,
+                dataset: self.current,
                 family: self.family(self.current)?,
                 device: &self.device.clone().autodiff(),
                 num_workers: self.settings.num_workers,
@@ -175,7 +175,7 @@ impl Stage<'_> {
         Ok(state)
     }
 
-    /// Chooses the buffer by the features of all samples; an empty one where the strategy keeps none.
+    /// Selects the buffer by the features of all samples; empty where the strategy keeps no buffer.
     fn choose(
         &self,
         model: &Model,
@@ -219,16 +219,16 @@ impl Stage<'_> {
         })
     }
 
-    /// An error if someone has asked to stop.
+    /// An error if the user has asked to stop.
     fn go_on(&self, observer: &dyn Observer, place: &str, checkpoints: &Checkpoints) -> Result<()> {
         if observer.stop_requested() { Err(self.interrupted(place, checkpoints)) } else { Ok(()) }
     }
 }
 
-/// What a stage keeps for later ones.
+/// Samples that a stage keeps for later stages.
 #[derive(Default)]
 struct Kept {
-    /// Of the kept samples, in the order of the buffer.
+    /// Indices of the kept samples, in the order of the buffer.
     indices: Vec<u64>,
     buffer: RehearsalBuffer,
 }

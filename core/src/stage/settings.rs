@@ -10,41 +10,41 @@ use crate::model::Precision;
 use crate::optimisation::{OptimiserConfig, Schedule};
 use crate::{Result, SettingError};
 
-/// How a stage is trained.
+/// Settings of one stage's training.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct StageSettings {
-    /// Passes over the data, at least 1.
+    /// Number of passes over the data, at least 1.
     pub epochs: usize,
-    /// First epochs, in which the learning rate rises; fewer than `epochs`.
+    /// Number of warm-up epochs, in which the learning rate rises; fewer than `epochs`.
     pub warmup_epochs: usize,
-    /// Samples of a batch, at least 1.
+    /// Number of samples in a batch, at least 1.
     pub batch_size: usize,
-    /// Batches whose gradients are accumulated for an update, at least 1.
+    /// Number of batches whose gradients are accumulated for an update, at least 1.
     pub gradient_accumulation: usize,
-    /// AdamW and learning rate.
+    /// Settings of AdamW and the learning rate.
     pub optimiser: OptimiserConfig,
-    /// How earlier modalities are kept.
+    /// Strategy of continual learning.
     pub strategy: StrategyConfig,
-    /// The samples that are kept for later stages.
+    /// Settings of the rehearsal buffer.
     pub buffer: BufferConfig,
-    /// Epochs between checkpoints, at least 1.
+    /// Number of epochs between checkpoints, at least 1.
     pub checkpoint_every: usize,
-    /// Batches between checkpoints within an epoch, for epochs that take hours; none without a value.
+    /// Number of batches between checkpoints within an epoch, for epochs that take hours; none for checkpoints between epochs only.
     pub checkpoint_every_steps: Option<usize>,
-    /// Batches between readings of losses from the device. Without a value 1 on the CPU, and [`StageSettings::LOSS_EVERY_STEPS`] on other devices,
-    /// where host and device would wait for each other. The value changes no result. A loss that is not finite is noticed later, but before
+    /// Number of batches between readings of losses from the device. Without a value 1 on the CPU, and [`StageSettings::LOSS_EVERY_STEPS`] on other
+    /// devices, where host and device would wait for each other. The value changes no result. A loss that is not finite is detected later, but before
     /// the next checkpoint.
     pub loss_every_steps: Option<usize>,
     /// Number format of matrix products in training.
     pub precision: Precision,
-    /// Threads that load samples, at least 1.
+    /// Number of worker threads that load samples, at least 1.
     pub num_workers: usize,
     /// Fraction of a dataset's samples that may be invalid, in [0, 1].
     pub max_invalid_fraction: f64,
 }
 
 impl StageSettings {
-    /// Makes sure that settings are in range and fit together.
+    /// Checks that the settings are in range and fit together.
     ///
     /// # Errors
     /// The first setting that is wrong.
@@ -88,21 +88,21 @@ impl StageSettings {
         Ok(())
     }
 
-    /// Batches between readings of losses from a device that is not the CPU.
+    /// Default number of batches between readings of losses from a device that is not the CPU.
     pub const LOSS_EVERY_STEPS: usize = 16;
 
-    /// Batches between readings of losses from this device.
+    /// Number of batches between readings of losses from this device.
     pub(crate) fn loss_every_steps_on(&self, device: &Device) -> usize {
         let usual = if is_cpu(device) { 1 } else { Self::LOSS_EVERY_STEPS };
         self.loss_every_steps.unwrap_or(usual)
     }
 
-    /// The learning rate of the stage.
+    /// Learning rate schedule of the stage.
     pub fn schedule(&self) -> Schedule {
         Schedule::new(&self.optimiser, self.batch_size * self.gradient_accumulation, self.warmup_epochs, self.epochs)
     }
 
-    /// How samples are read for their features.
+    /// Options of the loading of samples.
     pub fn loader_options(&self) -> LoaderOptions {
         LoaderOptions { num_workers: self.num_workers, max_invalid_fraction: self.max_invalid_fraction }
     }

@@ -1,4 +1,4 @@
-//! The learning of a stage: batches come from the loader in order; each gives a pretext or a distillation loss, a gradient, an update.
+//! Training of a stage: batches come from the loader in order; each gives a pretext or a distillation loss, a gradient, an update.
 
 use std::time::Duration;
 
@@ -18,32 +18,36 @@ use crate::rng;
 use crate::run::{Checkpoints, EpochMetrics, EpochSoFar, MetricsLog, StageState};
 use crate::{Error, Result};
 
-/// The student and its optimiser.
+/// Train state: the student and its optimiser.
 pub(super) struct TrainState {
-    /// Taken out only while the optimiser updates it in place.
+    /// The student; taken out only while the optimiser updates it in place.
     model: Option<Model>,
     optimiser: ModuleOptimizer,
 }
 
 impl TrainState {
+    /// The train state of a student and an optimiser.
     pub fn new(model: Model, optimiser: ModuleOptimizer) -> Self {
         Self { model: Some(model), optimiser }
     }
 
+    /// The student.
     pub fn model(&self) -> &Model {
         self.model.as_ref().expect("the model is absent only within `change`")
     }
 
+    /// The optimiser.
     pub fn optimiser(&self) -> &ModuleOptimizer {
         &self.optimiser
     }
 
-    /// Puts another model in the place of this one.
+    /// Replaces the student by what `change` returns.
     pub fn change(&mut self, change: impl FnOnce(Model) -> Result<Model>) -> Result<()> {
         self.model = self.model.take().map(change).transpose()?;
         Ok(())
     }
 
+    /// The student, without its optimiser.
     pub fn into_model(self) -> Model {
         self.model.expect("the model is absent only within `change`")
     }
@@ -55,12 +59,12 @@ impl TrainState {
     }
 }
 
-/// The learning of a stage that is under way.
+/// Trainer of a stage.
 pub(super) struct StageTrainer<'a> {
     pub stage: &'a Stage<'a>,
     pub batches: &'a Batches<'a>,
     pub strategy: &'a mut dyn ContinualStrategy,
-    /// With gradients.
+    /// Device with gradients.
     pub device: &'a Device,
     pub checkpoints: &'a Checkpoints,
     pub metrics: &'a mut MetricsLog,
@@ -68,11 +72,11 @@ pub(super) struct StageTrainer<'a> {
     pub train_state: &'a mut TrainState,
 }
 
-/// The epoch that is under way.
+/// State of the epoch in training.
 #[derive(Default)]
 struct EpochState {
     so_far: EpochSoFar,
-    /// Batches that the latest checkpoint has seen.
+    /// Number of batches that the latest checkpoint has seen.
     saved_at: usize,
     waited: Duration,
     accumulated: GradientsAccumulator<Model>,
@@ -81,7 +85,7 @@ struct EpochState {
 }
 
 impl StageTrainer<'_> {
-    /// Learns the epochs that are not yet learned. The one that was left in its middle goes on after its checkpoint.
+    /// Trains the remaining epochs. An unfinished epoch continues after its checkpoint.
     ///
     /// A checkpoint falls between two updates, so that no gradients are ever half accumulated in one.
     pub fn run(mut self, observer: &mut dyn Observer) -> Result<()> {
@@ -108,7 +112,7 @@ impl StageTrainer<'_> {
         })
     }
 
-    /// Learns a batch, updates the parameters where one is due, and writes a checkpoint where one is due then.
+    /// Trains on a batch, with an update of the parameters and a checkpoint where due.
     fn learn(
         &mut self,
         epoch_state: &mut EpochState,
@@ -147,7 +151,7 @@ impl StageTrainer<'_> {
         if !last && !epoch_state.so_far.steps.is_multiple_of(settings.gradient_accumulation) {
             return Ok(());
         }
-        // As in the reference, the rate is that of the first of the batches whose gradients are added up.
+        // As in the reference, the learning rate is that of the first batch of the accumulation.
         let first = step / settings.gradient_accumulation * settings.gradient_accumulation;
         epoch_state.so_far.learning_rate =
             settings.schedule().learning_rate(epoch as f64 + first as f64 / n_steps as f64);
@@ -170,7 +174,7 @@ impl StageTrainer<'_> {
         }
     }
 
-    /// Writes down what the epoch was like, and a checkpoint where one is due.
+    /// Ends an epoch: its metrics, and a checkpoint where due.
     fn end_epoch(&mut self, mut epoch_state: EpochState, epoch: usize, observer: &mut dyn Observer) -> Result<()> {
         self.read_losses(&mut epoch_state, observer)?;
         observer.waited(epoch_state.waited);
@@ -197,7 +201,7 @@ impl StageTrainer<'_> {
         }
     }
 
-    /// A checkpoint, within an epoch or after one.
+    /// Writes a checkpoint, within an epoch or after one.
     fn save(&self, unfinished: Option<EpochSoFar>) -> Result<()> {
         let state = StageState { unfinished, ..self.state.clone() };
         self.checkpoints.save(self.train_state.model(), self.train_state.optimiser(), self.metrics, &state)
@@ -207,8 +211,7 @@ impl StageTrainer<'_> {
         self.stage.interrupted(place, self.checkpoints)
     }
 
-    /// Brings the losses of the latest steps from the device. No checkpoint is written before, so none holds a model whose loss was not
-    /// finite.
+    /// Reads the losses of the latest steps from the device. No checkpoint is written before, so none holds a model whose loss was not finite.
     fn read_losses(&self, epoch_state: &mut EpochState, observer: &mut dyn Observer) -> Result<()> {
         epoch_state.n_unread_steps = 0;
         for (of, value) in epoch_state.unread.read()? {
@@ -266,7 +269,7 @@ impl StageTrainer<'_> {
         })
     }
 
-    /// Records invalid samples, once each, and stops when they are too many.
+    /// Records invalid samples, once each, and fails when their number exceeds the limit.
     fn record_invalid(&mut self, pool: &Pool, loaded: &LoadedBatch, observer: &mut dyn Observer) -> Result<()> {
         let dataset = self.stage.dataset(pool);
         let options = self.stage.settings.loader_options();
@@ -277,7 +280,7 @@ impl StageTrainer<'_> {
     }
 }
 
-/// The losses of a batch, scalars.
+/// Scalar losses of a batch.
 struct Loss {
     of_batch: Tensor<1>,
     auxiliary: Option<Tensor<1>>,

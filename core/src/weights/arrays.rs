@@ -1,4 +1,4 @@
-//! Samples that were prepared elsewhere, as tensors of a file: no plugin is asked.
+//! Datasets of prepared arrays: the tensors of a file as samples, without a plugin.
 
 use std::path::Path;
 
@@ -8,7 +8,7 @@ use crate::data::{Dataset, InvalidSample, RawBatch, TokenSpec, View};
 use crate::model::{FamilyConfig, FamilyTokens};
 use crate::{Error, Result, WeightsError};
 
-/// The rows of a tensor as samples of a family.
+/// Dataset whose samples are the rows of a tensor.
 ///
 /// | family | tensor | |
 /// |---|---|---|
@@ -86,8 +86,8 @@ impl Reader<'_> {
         Ok((TokenSpec::Continuous { n_tokens, d_token, n_masked: 0 }, Values::Continuous(values)))
     }
 
-    /// Tokens along depth, rows and columns, channels, and side of a patch along rows and columns; 0 where the tensor already is
-    /// tokens.
+    /// Token grid along depth, rows and columns, number of channels, and side of a patch along rows and columns; 0 where the tensor holds tokens
+    /// already.
     fn patches(&self, d_token: usize) -> Result<([usize; 3], usize, usize)> {
         if let &[_, n_tokens, values] = self.shape
             && values == d_token
@@ -166,8 +166,8 @@ impl Reader<'_> {
     }
 }
 
-/// `[n, channels, depth, rows, columns]` as `[n, tokens, values]`: tokens in (depth, row, column) order, the values of a token too, with
-/// its channels last. A depth of one token and one patch deep only where there is one channel.
+/// Patches `[n, tokens, values]` of an array `[n, channels, depth, rows, columns]`: tokens in (depth, row, column) order, the values of a token too,
+/// with channels last. A depth of one token and one patch deep only where there is one channel.
 fn patchified(values: &[f32], n: usize, grid: [usize; 3], channels: usize, patch: usize) -> Vec<f32> {
     let deep = if channels == 1 { patch } else { 1 };
     let [depth, height, width] = [grid[0] * deep, grid[1] * patch, grid[2] * patch];
@@ -216,7 +216,7 @@ impl Dataset for ArraySource {
         "arrays"
     }
 
-    /// Both views are plain: arrays are neither augmented nor masked.
+    /// Both views are the evaluation view: arrays are neither augmented nor masked.
     fn fill(&self, _: View, indices: &[u64], _: &[u64], batch: &mut RawBatch) -> Result<Vec<InvalidSample>> {
         let rows = |n: usize| indices.iter().map(move |&index| index as usize * n..(index as usize + 1) * n);
         match (&self.values, self.spec) {

@@ -1,4 +1,4 @@
-//! Weights for elsewhere: the published names, shapes and order, or our own.
+//! Export of weights to a safetensors file: the published names, shapes and order, or medcoss' own.
 
 use std::collections::BTreeMap;
 use std::io::Write;
@@ -14,29 +14,29 @@ use crate::data::TokenSpec;
 use crate::model::{FamilyTokens, Model, ModelConfig};
 use crate::{Error, Result, WeightsError};
 
-/// What the published layout needs of families that a model does not have: tokens in a sample, values in a token, positions. Those of
-/// the paper: images of 224 x 224 with positions up to 512 x 512, volumes of 16 x 192 x 192 with positions up to 256 x 256 x 256.
+/// Families of the published layout for a model that lacks them: tokens in a sample, values in a token, positions. Sizes of the paper: images of 224
+/// x 224 with positions up to 512 x 512, volumes of 16 x 192 x 192 with positions up to 256 x 256 x 256.
 const PAPERS_FAMILIES: [(&str, TokenSpec, usize); 3] = [
     ("text", TokenSpec::Discrete { length: 112, vocabulary: 30522 }, 512),
     ("image", TokenSpec::Continuous { n_tokens: 196, d_token: 768, n_masked: 147 }, 1024),
     ("volume", TokenSpec::Continuous { n_tokens: 144, d_token: 4096, n_masked: 108 }, 4096),
 ];
 
-/// What an export wrote.
+/// Summary of an export.
 #[derive(Debug, Clone, Default, PartialEq, serde::Serialize)]
 pub struct Exported {
     /// Number of tensors.
     pub n_tensors: usize,
     /// Number of values.
     pub n_values: usize,
-    /// Families that the layout wants and the model never learned: written with the initial values of a new model.
+    /// Families that the layout needs and the model never learned: written with the initial values of a new model.
     pub untrained: Vec<String>,
-    /// Families that the layout has no names for: not written.
+    /// Families without names in the layout: not written.
     pub left: Vec<String>,
 }
 
-/// Writes a model to a safetensors file. `passed_through` are tensors of [`super::Imported`] that are written again; `seed` decides the values of
-/// what the published layout wants and the model does not have.
+/// Exports a model to a safetensors file. `passed_through` are tensors of [`super::Imported`] that are written again; `seed` determines the values of
+/// families that the published layout needs and the model lacks.
 ///
 /// # Errors
 /// A family whose tokens the published layout cannot hold, a file that cannot be written.
@@ -85,7 +85,7 @@ fn out(name: &str, shape: Vec<usize>) -> TensorOut {
     TensorOut { name: name.into(), shape, dtype: Dtype::F32 }
 }
 
-/// The configuration with all families of the published layout, and the names of those that were added.
+/// Configuration with all families of the published layout, and the names of the added ones.
 fn completed(config: &ModelConfig) -> Result<(ModelConfig, Vec<String>)> {
     let mut complete = config.clone();
     let mut untrained = Vec::new();
@@ -115,7 +115,7 @@ fn completed(config: &ModelConfig) -> Result<(ModelConfig, Vec<String>)> {
     Ok((complete, untrained))
 }
 
-/// A model with more families, with the values of `model` where it has them.
+/// A model with more families, and the values of `model` for its own.
 fn copied_into(model: &Model, complete: &ModelConfig, seed: u64) -> Result<Model> {
     let mut values = BTreeMap::new();
     model.visit_parameters(&mut |parameter| {

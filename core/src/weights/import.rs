@@ -1,4 +1,4 @@
-//! Weights from elsewhere as a model of ours, with an report of what was taken and what was not.
+//! Import of weights: a model from a checkpoint or safetensors file, with a report of taken and remaining entries.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -12,65 +12,65 @@ use super::tensor_file::{NamedTensor, TensorFile};
 use crate::model::{Dimensions, FamilyConfig, FamilyTokens, Model, ModelConfig, Preset, TextAttention};
 use crate::{Error, Result, SettingError, WeightsError};
 
-/// Where the encoder's first layer lies in the published layout; no checkpoint is without it.
+/// Prefix of the encoder's layers in the published layout; every checkpoint has them.
 const ENCODER: &str = "fused_encoder.layers.";
 
-/// Sizes that are known beforehand, from a configuration file or from flags. What a checkpoint's shapes tell is compared with them; what
-/// they cannot tell, the numbers of heads, is taken from here.
+/// Model sizes that are known before the import, from a configuration. Sizes that a checkpoint's shapes determine are compared with them; others, the
+/// numbers of heads, are taken from them.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct KnownSizes {
     /// Width of the encoder.
     pub width: Option<usize>,
-    /// Layers of the encoder.
+    /// Number of encoder layers.
     pub layers: Option<usize>,
-    /// Attention heads of the encoder.
+    /// Number of attention heads of the encoder.
     pub heads: Option<usize>,
     /// Hidden width of the encoder's MLP.
     #[serde(alias = "ffn")]
     pub mlp_width: Option<usize>,
     /// Width of the decoder.
     pub decoder_width: Option<usize>,
-    /// Layers of the decoder.
+    /// Number of decoder layers.
     pub decoder_layers: Option<usize>,
-    /// Attention heads of the decoder.
+    /// Number of attention heads of the decoder.
     pub decoder_heads: Option<usize>,
     /// Number of token ids of text.
     #[serde(alias = "vocab")]
     pub vocabulary: Option<usize>,
-    /// Stochastic depth of later training.
+    /// Rate of stochastic depth in later training.
     pub drop_path: Option<f64>,
 }
 
-/// How weights are imported.
+/// Options of an import.
 #[derive(Debug, Clone, Default)]
 pub struct Import {
-    /// Sizes that are known.
+    /// Sizes that are known before the import.
     pub known: KnownSizes,
-    /// Families that are left out, embedder and head.
+    /// Families that are left out, with embedder and head.
     pub without: Vec<String>,
-    /// What text attends to; as the file says, or causal, as the published weights were trained, when not given.
+    /// Attention of text tokens; if none, as the file says, or causal, as in the training of the published weights.
     pub text_attention: Option<TextAttention>,
-    /// Decides the values of what the file does not have.
+    /// Seed of the values that the file lacks.
     pub seed: u64,
 }
 
-/// A model from elsewhere.
+/// Imported model, with a report.
 #[derive(Debug)]
 pub struct Imported {
     /// The model, on the CPU.
     pub model: Model,
-    /// Its sizes and families.
+    /// Configuration of the model: sizes and families.
     pub config: ModelConfig,
-    /// Tensors that the published layout has and no model uses, to be exported again.
+    /// Passed-through tensors: tensors of the published layout that no model uses, kept for a later export.
     pub passed_through: Vec<NamedTensor>,
-    /// What happened.
+    /// Report of the import.
     pub report: ImportReport,
 }
 
 impl Import {
-    /// Reads a PyTorch checkpoint or safetensors file in the published layout (a bare state dict, or one under `model`), or a safetensors
-    /// file in our own.
+    /// Imports a PyTorch checkpoint or safetensors file in the published layout (a bare state dict, or one under `model`), or a safetensors file in
+    /// medcoss' own layout.
     ///
     /// # Errors
     /// A file that is no such thing; an encoder tensor that is missing, a part that is there in part, a wrong shape, values that are
@@ -144,7 +144,7 @@ impl Import {
             .filter(|entry| file.tensors().contains_key(&entry.published))
             .map(|entry| &entry.part)
             .collect();
-        // All shapes before any memory is claimed: sizes of a model are what a file says of one tensor, and bind all others.
+        // All shapes are checked before memory is allocated: one tensor determines each size of the model, and all others must agree.
         let mut taken: BTreeMap<String, TakenPart> = BTreeMap::new();
         let mut used = BTreeSet::new();
         let mut fresh = BTreeSet::new();
@@ -164,7 +164,7 @@ impl Import {
             used.insert(key.clone());
             count(&mut taken, &entry.part.to_string(), &entry.shape);
         }
-        // What has no entry is the class token, norm and decoder of a model without continuous families.
+        // Class token, norm and decoder of a model without continuous families have no entry.
         let values = &mut |path: &str, shape: &[usize]| match table.get(path) {
             Some(entry) if used.contains(&entry.published) => {
                 Ok(Some(entry.order.to_own(file.floats(&entry.published)?, shape)))
@@ -193,7 +193,7 @@ impl Import {
         Ok(Imported { model, config, passed_through, report })
     }
 
-    /// Sizes from shapes, compared with those that are known.
+    /// Dimensions from the shapes of a checkpoint, compared with the known sizes.
     fn dimensions(
         &self,
         file: &TensorFile,
@@ -234,7 +234,7 @@ impl Import {
                 let heads = heads("decoder heads", known.decoder_heads, |sizes| sizes.decoder_heads)?;
                 (width, n_layers(file, "decoder_blocks."), heads)
             }
-            // It is made afresh by every stage; its size is the paper's, or the one asked for.
+            // Every stage initialises the decoder; its size is the paper's or the known one.
             None => {
                 let like = noted.or(like.as_ref()).unwrap_or(&usual);
                 (
@@ -262,7 +262,7 @@ impl Import {
 }
 
 impl KnownSizes {
-    /// Compares with the sizes of a checkpoint.
+    /// Compares the known sizes with those of a checkpoint.
     fn agree(&self, found: &Dimensions, path: &Path) -> Result<()> {
         for (name, given, found) in [
             ("width", self.width, found.width),
@@ -286,7 +286,7 @@ fn contradiction(path: &Path, name: &str, given: usize, found: impl std::fmt::Di
     WeightsError::SizeConflict { path: path.into(), name: name.into(), given, found: found.to_string() }.into()
 }
 
-/// Takes weights out of the entry that they are under: `model`, `state_dict`, the `module` of a distributed run.
+/// Unwraps the state dict of an entry `model`, `state_dict`, or the `module` of a distributed run.
 fn unwrap(file: &mut TensorFile) {
     let first = format!("{ENCODER}0.linear1.weight");
     let wrapper = file.tensors().keys().find_map(|key| key.strip_suffix(&first)).map(String::from);
@@ -295,10 +295,10 @@ fn unwrap(file: &mut TensorFile) {
     }
 }
 
-/// Layers below a prefix: one more than the largest number there.
+/// Number of layers below a prefix: one more than the largest layer number.
 fn n_layers(file: &TensorFile, prefix: &str) -> usize {
     let number = |key: &String| key.strip_prefix(prefix)?.split('.').next()?.parse::<usize>().ok();
-    // A number that claims more layers than there are tensors comes from a damaged name; the missing keys tell.
+    // A number that claims more layers than there are tensors comes from a damaged name; the error lists the missing keys.
     file.tensors().keys().filter_map(number).max().map_or(0, |last| last.min(file.tensors().len()) + 1)
 }
 
@@ -319,7 +319,7 @@ fn wrong_shape(file: &TensorFile, key: &str, found: &[usize], expected: impl std
     .into()
 }
 
-/// Most positions of a family; more tokens than this no plugin may have either.
+/// Maximum number of positions of a family; plugins have the same limit of tokens.
 const MAX_POSITIONS: usize = 1 << 20;
 
 /// A family of the published layout, if the file has its embedder.
@@ -373,7 +373,7 @@ fn missing(file: &TensorFile, key: &str) -> Error {
     WeightsError::NoTensor { path: file.path().into(), name: key.into(), others }.into()
 }
 
-/// Makes sure that a tensor is there and has the shape `expected`.
+/// Checks that a tensor is present and has the shape `expected`.
 fn check_shape(file: &TensorFile, key: &str, expected: &[usize]) -> Result<()> {
     match file.tensors().get(key) {
         None => Err(missing(file, key)),
@@ -384,7 +384,7 @@ fn check_shape(file: &TensorFile, key: &str, expected: &[usize]) -> Result<()> {
     }
 }
 
-/// Makes sure that a file can hold a model of the sizes that its note claims, before memory is claimed for one.
+/// Checks that a file is large enough for the model that its metadata claims, before memory is allocated.
 fn check_claim(file: &TensorFile, config: &ModelConfig) -> Result<()> {
     let sizes = &config.dimensions;
     let number = |n: usize| n as f64;
@@ -409,7 +409,7 @@ fn check_claim(file: &TensorFile, config: &ModelConfig) -> Result<()> {
 }
 
 impl Part {
-    /// The part of a published key, by its beginning.
+    /// Part of a published key, by the key's prefix.
     fn of_key(key: &str) -> Option<Self> {
         let begins = |beginnings: &[&str]| beginnings.iter().any(|beginning| key.starts_with(beginning));
         Some(match key {

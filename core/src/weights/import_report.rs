@@ -1,4 +1,4 @@
-//! What an import did with the entries of a file, so that a person can tell whether it was what they meant.
+//! Import report: taken, fresh and remaining entries, for a person to check.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -6,25 +6,25 @@ use serde::{Deserialize, Serialize};
 
 use super::tensor_file::TensorFile;
 
-/// What an import took, left out and initialised.
+/// Report of an import: taken, fresh, remaining, converted and assumed values.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct ImportReport {
-    /// Parts that were taken: what, tensors, values.
+    /// Parts that were taken from the file.
     pub taken: Vec<TakenPart>,
-    /// Parts of the model that the file does not have, which begin with fresh values.
+    /// Parts of the model that the file lacks: they have fresh values.
     pub fresh: Vec<String>,
     /// Entries of the file that were not taken, with the reason.
     pub left: Vec<LeftEntry>,
-    /// Tensors of another element type than float32 that were converted, by type.
+    /// Number of tensors that were converted to float32, by their element type.
     pub converted: BTreeMap<String, usize>,
-    /// Sizes that are not in the shapes and were not given, and what they were taken from.
+    /// Sizes that neither the shapes nor the known sizes determine, with the source of each.
     pub assumed: Vec<String>,
 }
 
-/// A part of the model that was taken.
+/// Part of the model that was taken from the file.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct TakenPart {
-    /// Which.
+    /// Name of the part.
     pub part: String,
     /// Number of tensors.
     pub n_tensors: usize,
@@ -32,25 +32,25 @@ pub struct TakenPart {
     pub n_values: usize,
 }
 
-/// An entry that was not taken.
+/// Entry of the file, or group of entries, that was not taken.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct LeftEntry {
-    /// Its name, or the names' common beginning.
+    /// Name of the entry, or the common prefix of the group.
     pub key: String,
-    /// How many there are of that beginning.
+    /// Number of entries with this prefix.
     pub n: usize,
-    /// Why.
+    /// Reason why the entry was not taken.
     pub why: String,
 }
 
-/// Counts a tensor to its part.
+/// Adds a tensor to the count of its part.
 pub(super) fn count(taken: &mut BTreeMap<String, TakenPart>, part: &str, shape: &[usize]) {
     let entry = taken.entry(part.into()).or_insert_with(|| TakenPart { part: part.into(), n_tensors: 0, n_values: 0 });
     entry.n_tensors += 1;
     entry.n_values += shape.iter().product::<usize>();
 }
 
-/// Tensors among the used ones that are no float32, by element type.
+/// Number of used tensors that are not float32, by element type.
 pub(super) fn converted(file: &TensorFile, used: &BTreeSet<String>) -> BTreeMap<String, usize> {
     let mut converted = BTreeMap::new();
     for dtype in used.iter().filter_map(|key| file.tensors().get(key)).map(|tensor| tensor.dtype()) {
@@ -61,7 +61,7 @@ pub(super) fn converted(file: &TensorFile, used: &BTreeSet<String>) -> BTreeMap<
     converted
 }
 
-/// What was not used, those with the same reason and the same beginning together.
+/// Unused entries, grouped by reason and prefix.
 pub(super) fn left(file: &TensorFile, used: &BTreeSet<String>, why: &dyn Fn(&str) -> String) -> Vec<LeftEntry> {
     let mut left: BTreeMap<(String, String), (String, usize)> = BTreeMap::new();
     let unused = file.tensors().keys().filter(|key| !used.contains(*key)).map(|key| (key, why(key)));

@@ -1,4 +1,4 @@
-//! The model from elsewhere that a run begins with, in the run's folder `initial`.
+//! Initial model of a run: imported weights, in the run's folder `initial`.
 
 use std::fs;
 use std::path::Path;
@@ -17,25 +17,25 @@ use crate::run::{
 };
 use crate::{Error, Result};
 
-/// The model that a run begins with; `initial/initial.json`.
+/// Initial model of a run: `initial/initial.json`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct InitialModel {
-    /// Version of the file's layout.
+    /// Version of the run format.
     pub format: u32,
-    /// The file's own checksum, where it stands in the file; else zeros.
+    /// SHA-256 of the file itself, where it stands in the file; otherwise zeros.
     pub checksum: String,
-    /// Name of the file that it was imported from, without its folder.
+    /// Name of the imported file, without its folder.
     pub source: String,
-    /// SHA-256 of that file.
+    /// SHA-256 of the imported file.
     pub source_sha256: String,
-    /// Sizes and families.
+    /// Configuration of the model: sizes and families.
     pub model: ModelConfig,
-    /// What was taken, left out and initialised.
+    /// Report of the import.
     pub report: ImportReport,
 }
 
 impl InitialModel {
-    /// The one of a run, if it has one, after its files were compared with their checksums.
+    /// Reads the initial model of a run, after its files were compared with their checksums; none where the run has no initial model.
     ///
     /// # Errors
     /// Files that are missing, damaged, or of a later format.
@@ -50,7 +50,7 @@ impl InitialModel {
         }
     }
 
-    /// Compares every file with its checksum; names are relative to the run. Empty when the run has no such model.
+    /// Checks every file of the initial model against its checksum; names are relative to the run. Empty where the run has no initial model.
     ///
     /// # Errors
     /// A manifest that is missing or damaged.
@@ -68,7 +68,7 @@ impl InitialModel {
             .collect())
     }
 
-    /// Writes the folder of a run; it appears whole or not at all.
+    /// Writes the folder of the initial model, atomically.
     ///
     /// # Errors
     /// Files that cannot be written.
@@ -93,12 +93,12 @@ impl InitialModel {
         Ok(initial)
     }
 
-    /// Where its parameters lie.
+    /// Stored model with the initial parameters.
     pub fn stored(&self, run: &Path) -> StoredModel {
         StoredModel::new(run.join(RunLayout::INITIAL).join(RunLayout::MODEL), self.model.clone())
     }
 
-    /// Tensors of the published layout that no model uses, as they were imported.
+    /// Passed-through tensors of the import: tensors of the published layout that no model uses.
     ///
     /// # Errors
     /// A file that is damaged.

@@ -1,4 +1,4 @@
-//! What an exported file says of itself, beside its tensors.
+//! Metadata of an exported file, beside its tensors.
 
 use serde::{Deserialize, Serialize};
 
@@ -6,13 +6,13 @@ use super::tensor_file::TensorFile;
 use crate::model::ModelConfig;
 use crate::{Error, Result, WeightsError};
 
-/// Names and shapes of an exported file.
+/// Layout of an exported file: names and shapes of tensors.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Layout {
-    /// The published one, which the reference implementation loads.
+    /// Published layout, which the reference implementation loads.
     Medcoss,
-    /// Our own: paths in the model, linear layers as `[input, output]`, all families.
+    /// Layout of medcoss: paths in the model, linear layers as `[input, output]`, all families.
     MedcossRs,
 }
 
@@ -25,17 +25,17 @@ impl std::fmt::Display for Layout {
     }
 }
 
-/// The note.
+/// Metadata of an exported file: layout and model configuration.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(super) struct Metadata {
-    /// Names and shapes.
+    /// Layout of the tensors.
     pub layout: Layout,
-    /// Sizes and families of the model.
+    /// Configuration of the model: sizes and families.
     pub model: ModelConfig,
 }
 
 impl Metadata {
-    /// The note of a file that we wrote.
+    /// Metadata of a file that medcoss wrote; none for other files.
     pub fn of(file: &TensorFile) -> Result<Option<Self>> {
         let wrong = |error: serde_json::Error| {
             Error::from(WeightsError::Metadata { path: file.path().into(), reason: error.to_string() })
@@ -43,6 +43,7 @@ impl Metadata {
         file.note().map(|note| serde_json::from_str(note).map_err(wrong)).transpose()
     }
 
+    /// JSON text of the metadata.
     pub fn to_json(&self) -> String {
         serde_json::to_string(self).expect("plain structures become JSON")
     }

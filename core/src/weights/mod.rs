@@ -1,4 +1,4 @@
-//! Weights in and out: checkpoints of the reference implementation, and files for use elsewhere.
+//! Import and export of weights: checkpoints of the reference implementation, and safetensors files.
 
 mod arrays;
 mod export;

@@ -1,5 +1,4 @@
-//! The published layout: names, shapes and order of values of the reference implementation's state dict, beside those of
-//! [`crate::model`].
+//! Published layout: names, shapes and value order of the reference implementation's state dict, beside those of [`crate::model`].
 //!
 //! PyTorch stores a linear layer as `[output, input]`, Burn as `[input, output]`. The reference embeds patches by convolution: a kernel
 //! `[D, channels, (depth,) row, column]` is here a linear layer over the values of a token, which lie in (depth, row, column, channel)
@@ -10,19 +9,19 @@ use crate::model::{Dimensions, FamilyConfig, FamilyTokens, ModelConfig, N_TEMPOR
 /// Families that the published layout has names for.
 pub const PUBLISHED_FAMILIES: [&str; 3] = ["text", "image", "volume"];
 
-/// Tensors of the published state dict that nothing in the reference model reads: leftovers of the model that it grew out of
-/// (Uni-Perceiver). They are kept beside imported weights and written again.
+/// Unused tensors of the published state dict, which nothing in the reference model reads: remains of its predecessor (Uni-Perceiver). They are kept
+/// beside imported weights and exported again.
 ///
 /// Name and rows; each row has the encoder's width.
 pub const UNUSED: [(&str, usize); 2] =
     [("video_embed.embeddings_pos.position_embeddings.weight", 1600), ("video_embed.embeddings_type.weight", 1)];
 
-/// Parts that a checkpoint has wholly or not at all.
+/// Part of a model that a checkpoint has completely or not at all.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Part {
     /// The shared encoder; every checkpoint has it.
     Encoder,
-    /// Class token and norm that the continuous families share.
+    /// Class token and norm of the continuous families.
     Patches,
     /// Embedder of a family.
     Embedder(String),
@@ -44,42 +43,42 @@ impl std::fmt::Display for Part {
     }
 }
 
-/// How the values of a published tensor lie.
+/// Order of the values of a published tensor.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Order {
-    /// As here, with leading sizes of 1 up to this number of sizes.
+    /// Same order as in medcoss, with leading sizes of 1 up to this number of sizes.
     Same {
         /// Number of sizes.
         rank: usize,
     },
-    /// `[output, input]` of a linear layer.
+    /// Linear layer `[output, input]`.
     Linear,
-    /// A convolution kernel `[output, channels, patch, patch(, patch)]`.
+    /// Convolution kernel `[output, channels, patch, patch(, patch)]`.
     Kernel {
-        /// Channels.
+        /// Number of channels.
         channels: usize,
-        /// Sizes of the patch: 2 or 3.
+        /// Number of patch dimensions: 2 or 3.
         dims: u32,
     },
 }
 
-/// One parameter under both of its names.
+/// Correspondence of one parameter's own and published name.
 #[derive(Debug, Clone)]
 pub struct Correspondence {
-    /// Its path in [`crate::model::Model`].
+    /// Path of the parameter in [`crate::model::Model`].
     pub own: String,
-    /// Its key in the published state dict.
+    /// Key of the parameter in the published state dict.
     pub published: String,
-    /// What it belongs to.
+    /// Part of the model that the parameter belongs to.
     pub part: Part,
-    /// How its values lie there.
+    /// Order of the published values.
     pub order: Order,
-    /// Its shape here.
+    /// Own shape of the parameter.
     pub shape: Vec<usize>,
 }
 
 impl Order {
-    /// The published shape of a parameter of this shape. None if there is none: a token that is no patch of such a kernel.
+    /// Published shape of a parameter with the shape `own`; none for a token that is no patch of the kernel.
     pub fn published_shape(self, own: &[usize]) -> Option<Vec<usize>> {
         match (self, own) {
             (Self::Same { rank }, _) => Some([vec![1; rank.checked_sub(own.len())?], own.to_vec()].concat()),
@@ -92,17 +91,17 @@ impl Order {
         }
     }
 
-    /// Published values in the order that they have here; `own` is the shape here.
+    /// Published values in own order; `own` is the own shape.
     pub fn to_own(self, values: Vec<f32>, own: &[usize]) -> Vec<f32> {
         self.reordered(values, own, |own, published| (own, published))
     }
 
-    /// Values in the published order; `own` is the shape here.
+    /// Own values in published order; `own` is the own shape.
     pub fn to_published(self, values: Vec<f32>, own: &[usize]) -> Vec<f32> {
         self.reordered(values, own, |own, published| (published, own))
     }
 
-    /// `pair` says which of the two positions is written and which is read.
+    /// Reordered values; `pair` selects which of the two positions is written and which is read.
     fn reordered(self, values: Vec<f32>, own: &[usize], pair: impl Fn(usize, usize) -> (usize, usize)) -> Vec<f32> {
         let channels = match self {
             Self::Same { .. } => return values,
@@ -126,13 +125,13 @@ impl Order {
     }
 }
 
-/// Side of a patch of so many values, if they make a square or cube.
+/// Side of a patch of `n_values` values; none if they form no square or cube.
 pub fn patch_side(n_values: usize, channels: usize, dims: u32) -> Option<usize> {
     let n_pixels = n_values.checked_div(channels)?;
     (1..=n_pixels).find(|side| side.pow(dims) >= n_pixels).filter(|side| side.pow(dims) * channels == n_values)
 }
 
-/// Channels and patch sizes of a continuous family of the published layout.
+/// Number of channels, and patch dimensions, of a continuous family of the published layout.
 pub fn patch_kind(family: &str) -> Option<(usize, u32)> {
     match family {
         "image" => Some((3, 2)),
@@ -141,7 +140,7 @@ pub fn patch_kind(family: &str) -> Option<(usize, u32)> {
     }
 }
 
-/// All parameters of a model that have a name in the published layout.
+/// Correspondences of all parameters of a model that have a name in the published layout.
 pub fn correspondences(config: &ModelConfig) -> Vec<Correspondence> {
     let mut table = Table(Vec::new());
     table.encoder(&config.dimensions);
@@ -184,7 +183,7 @@ impl Table {
         self.linear_named(part, own, [&format!("{published}.weight"), &format!("{published}.bias")], shape);
     }
 
-    /// A linear layer of shape `[input, output]`.
+    /// Correspondence of a linear layer of shape `[input, output]`.
     fn linear_named(&mut self, part: &Part, own: &str, [weight, bias]: [&str; 2], shape: [usize; 2]) {
         self.add(part, [format!("{own}.weight"), weight.into()], Order::Linear, &shape);
         self.same(part, &format!("{own}.bias"), bias, 1, &shape[1..]);

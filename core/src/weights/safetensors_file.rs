@@ -1,4 +1,4 @@
-//! Safetensors files, written tensor by tensor: values go to the disk as they come, and the file gets its name when it is whole.
+//! Safetensors files, written tensor by tensor: values go to disk as they are produced, and the complete file gets its name at the end.
 
 use std::collections::HashMap;
 use std::fs::{self, File};
@@ -12,19 +12,19 @@ use super::tensor_file::NOTE;
 use crate::run::partial_of;
 use crate::{Error, Result};
 
-/// A tensor that will be written.
+/// Header entry of a tensor in a safetensors file: name, shape and element type.
 #[derive(Debug, Clone)]
 pub struct TensorOut {
-    /// Name.
+    /// Name of the tensor.
     pub name: String,
-    /// Sizes, outermost first.
+    /// Sizes of the tensor, outermost first.
     pub shape: Vec<usize>,
     /// Element type.
     pub dtype: Dtype,
 }
 
-/// Writes a file with the tensors in the given order; `values` writes the bytes of all of them, one after another and each in row-major
-/// order. `note` is kept beside them.
+/// Writes a safetensors file with the tensors in the given order; `values` writes the bytes of all of them, one after another and each in row-major
+/// order. `note` is the metadata of the file.
 ///
 /// # Errors
 /// Errors of `values`, more or fewer bytes than the shapes say, a file that cannot be written; nothing is left of it then, and an
@@ -78,7 +78,7 @@ fn header(path: &Path, tensors: &[TensorOut], note: &str) -> Result<Vec<u8>> {
     Ok(header)
 }
 
-/// Values as they stand in a file.
+/// Little-endian bytes of float32 values.
 pub fn floats_to_bytes(values: &[f32]) -> Vec<u8> {
     values.iter().flat_map(|value| value.to_le_bytes()).collect()
 }

@@ -14,12 +14,12 @@ use safetensors::tensor::Metadata;
 
 use crate::{Error, Result, WeightsError};
 
-/// Largest header of a safetensors file that is read, as the format's own library does.
+/// Maximum header size of a safetensors file in bytes, as in the format's own library.
 const MAX_HEADER: u64 = 100_000_000;
-/// Bytes before the header: its length.
+/// Number of bytes of the header's length, before the header.
 const LENGTH_BYTES: u64 = 8;
 
-/// A file of named tensors.
+/// File of named tensors: PyTorch checkpoint or safetensors.
 #[derive(Debug)]
 pub struct TensorFile {
     path: PathBuf,
@@ -31,18 +31,18 @@ pub struct TensorFile {
 /// A tensor with its values.
 #[derive(Debug, Clone, PartialEq)]
 pub struct NamedTensor {
-    /// Name.
+    /// Name of the tensor.
     pub name: String,
-    /// Sizes, outermost first.
+    /// Sizes of the tensor, outermost first.
     pub shape: Vec<usize>,
     /// Values in row-major order.
     pub values: Vec<f32>,
 }
 
-/// A tensor that was not read yet.
+/// Tensor in a file, before its values are read.
 #[derive(Debug)]
 pub struct StoredTensor {
-    /// Sizes, outermost first.
+    /// Sizes of the tensor, outermost first.
     pub shape: Vec<usize>,
     kind: Kind,
     place: Place,
@@ -64,14 +64,14 @@ enum Kind {
 
 #[derive(Debug)]
 enum Place {
-    /// In a PyTorch container.
+    /// Tensor in a PyTorch container.
     Torch(pytorch_reader::Tensor),
     /// Bytes of a safetensors file.
     Bytes { start: u64, n: usize },
 }
 
 impl StoredTensor {
-    /// Name of the element type, as PyTorch calls it.
+    /// Name of the element type, in PyTorch's terms.
     pub fn dtype(&self) -> &'static str {
         match self.kind {
             Kind::F64 => "float64",
@@ -86,14 +86,14 @@ impl StoredTensor {
         }
     }
 
-    /// Whether it holds numbers with a fraction.
+    /// Whether the elements are floating-point numbers.
     pub fn is_float(&self) -> bool {
         matches!(self.kind, Kind::F64 | Kind::F32 | Kind::F16 | Kind::BF16)
     }
 }
 
 impl TensorFile {
-    /// Opens a file by its content, whatever its name.
+    /// Opens a file, whose content and not its name determines the kind.
     ///
     /// Pickles are read as data: classes that they name are neither imported nor called, and appear in [`TensorFile::others`].
     ///
@@ -149,7 +149,7 @@ impl TensorFile {
     fn torch(path: &Path, n_file: u64) -> Result<Self> {
         let wrong = |error: pytorch_reader::PytorchError| Error::damaged(path, error.to_string());
         let reader = PytorchReader::new(path).map_err(wrong)?;
-        // A view may repeat what it lies on without end; weights that a program saved do not.
+        // A view may repeat its storage without end; saved weights do not.
         if let Some((name, tensor)) = reader.tensors().iter().find(|(_, tensor)| tensor.byte_len() as u64 > n_file) {
             let claimed = tensor.byte_len();
             return Err(Error::damaged(path, format!("tensor {name} claims {claimed} bytes, the file has {n_file}")));
@@ -174,27 +174,27 @@ impl TensorFile {
         Ok(Self { path: path.into(), tensors, others, note: None })
     }
 
-    /// Where it is.
+    /// Path of the file.
     pub fn path(&self) -> &Path {
         &self.path
     }
 
-    /// The tensors by name.
+    /// Tensors of the file, by name.
     pub fn tensors(&self) -> &BTreeMap<String, StoredTensor> {
         &self.tensors
     }
 
-    /// What else a checkpoint holds at its top or below, by name: the kind of each.
+    /// Entries of a checkpoint that are no tensors: description by name.
     pub fn others(&self) -> &BTreeMap<String, String> {
         &self.others
     }
 
-    /// What [`super::write_safetensors`] wrote beside the tensors.
+    /// Metadata that [`super::write_safetensors`] wrote beside the tensors.
     pub fn note(&self) -> Option<&str> {
         self.note.as_deref()
     }
 
-    /// Gives every name without a prefix, where it has it.
+    /// Removes a prefix from every name that has it.
     pub(crate) fn strip_prefix(&mut self, prefix: &str) {
         let bare = |name: String| name.strip_prefix(prefix).map_or_else(|| name.clone(), String::from);
         let tensors = std::mem::take(&mut self.tensors);
@@ -210,7 +210,7 @@ impl TensorFile {
         })
     }
 
-    /// Sizes of a tensor.
+    /// Sizes of a tensor, outermost first.
     ///
     /// # Errors
     /// A tensor that the file does not have.
@@ -232,7 +232,7 @@ impl TensorFile {
         }
     }
 
-    /// The values of a tensor of numbers with a fraction, in row-major order; those of other width than 32 bits are converted.
+    /// Values of a floating-point tensor as float32, in row-major order; other widths are converted.
     ///
     /// # Errors
     /// A tensor that is missing or of another type, values that cannot be read or are not finite.
@@ -261,7 +261,7 @@ impl TensorFile {
         }
     }
 
-    /// The values of a tensor of doubles, in row-major order.
+    /// Values of a float64 tensor, in row-major order.
     ///
     /// # Errors
     /// A tensor that is missing or of another type, values that cannot be read.
@@ -273,7 +273,7 @@ impl TensorFile {
         }
     }
 
-    /// The values of a tensor of whole numbers, in row-major order.
+    /// Values of an integer tensor, in row-major order.
     ///
     /// # Errors
     /// A tensor that is missing or of another type, values that cannot be read.
@@ -288,8 +288,7 @@ impl TensorFile {
         })
     }
 
-    /// The rows of a tensor of a safetensors file, for reading one at a time; the tensor must have the shape and the element type,
-    /// which is named as PyTorch does.
+    /// Rows of a tensor in a safetensors file, for reading one at a time; the tensor must have the shape and the element type, in PyTorch's terms.
     ///
     /// # Errors
     /// A tensor that is missing or of another shape or type, a file of another kind or that cannot be opened.
@@ -318,7 +317,7 @@ impl TensorFile {
     }
 }
 
-/// Rows of a tensor that stay in their file. May be read from many threads at once.
+/// Rows of a tensor that stay in their file, read by many threads at once.
 #[derive(Debug)]
 pub struct TensorRows {
     file: File,
@@ -328,7 +327,7 @@ pub struct TensorRows {
 }
 
 impl TensorRows {
-    /// The bytes of a row, little-endian.
+    /// Bytes of a row, little-endian.
     ///
     /// # Errors
     /// A row that is not there, a file that cannot be read.
@@ -342,14 +341,14 @@ impl TensorRows {
     }
 }
 
-/// The entry of a safetensors file's metadata that is ours. One only: their order in the file is not the library's to keep.
+/// Metadata entry of a safetensors file that medcoss wrote. There is only one: the library does not keep the order of several.
 pub(crate) const NOTE: &str = "medcoss";
 
 fn numbers<const N: usize, T>(bytes: &[u8], convert: impl Fn([u8; N]) -> T) -> Vec<T> {
     bytes.as_chunks::<N>().0.iter().map(|chunk| convert(*chunk)).collect()
 }
 
-/// Notes what is no tensor: plain values by what they are, objects by the name of their class.
+/// Lists entries that are no tensors: plain values by their type, objects by the name of their class.
 fn list_others(name: String, value: &PickleValue, others: &mut BTreeMap<String, String>) {
     let kind = match value {
         PickleValue::Dict(entries) => {

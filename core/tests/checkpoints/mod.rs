@@ -170,7 +170,7 @@ fn a_checkpoint_comes_back_bit_by_bit_bare_or_wrapped() {
         assert_eq!(imported.config.text_attention, TextAttention::Causal);
         assert!(imported.report.fresh.is_empty() && imported.report.converted.is_empty());
 
-        // And out again: the same bits, the tensors that nothing reads among them.
+        // A second export has the same bits, unused tensors included.
         let out = place.path("out.safetensors");
         export(&imported.model, &imported.config, &imported.passed_through, Layout::Medcoss, 0, &out).unwrap();
         let file = TensorFile::open(&out).unwrap();
@@ -178,13 +178,13 @@ fn a_checkpoint_comes_back_bit_by_bit_bare_or_wrapped() {
         for (name, shape, values) in &state {
             assert_eq!((file.shape(name).unwrap(), &file.floats(name).unwrap()), (shape.as_slice(), values), "{name}");
         }
-        // What was exported says its heads itself.
+        // An exported file states its numbers of heads.
         assert_eq!(values(&Import::default().read(&out).unwrap().model), expected);
     }
 }
 
 #[test]
-fn our_own_layout_holds_families_that_the_published_one_has_no_names_for() {
+fn the_medcoss_layout_holds_families_without_a_published_name() {
     let place = Place::new();
     let config = config(&[GAIT, TEXT]);
     let model = model(&config);
@@ -197,7 +197,7 @@ fn our_own_layout_holds_families_that_the_published_one_has_no_names_for() {
     let path = place.path("published.safetensors");
     let exported = export(&model, &config, &[], Layout::Medcoss, 0, &path).unwrap();
     assert_eq!((exported.left, exported.untrained), (vec!["gait".into()], vec!["image".into(), "volume".into()]));
-    // The families that were only filled in do not come back as if they had been learned.
+    // Families that the export completed are not imported as learned ones.
     let back = Import::default().read(&path).unwrap();
     assert_eq!(back.config.families, config.families[1..]);
     let tokens = |model: &Model, at| values(model)[&format!("embedders.{at}.tokens")].clone();
@@ -276,15 +276,15 @@ fn missing_and_misshapen_tensors_are_named() {
         *state[at].1.last_mut().unwrap() += 1;
         let n = state[at].1.iter().product();
         state[at].2.resize(n, 0.5);
+        // The first tensor of a kind determines the sizes of the others, which then do not fit.
         let error = import_error(&place.write(&checkpoint(&floats(&state), Some("model"), &[])));
-        // A first tensor of its kind decides what the others must be: then those are the ones that do not fit.
         assert!(error.contains("has shape") || error.contains("a multiple of"), "{}: {error}", state[at].0);
     }
 }
 
 /// A small file may claim a large model: each of these would need more memory than any machine has.
 #[test]
-fn sizes_that_the_file_does_not_hold_claim_no_memory() {
+fn sizes_that_exceed_the_file_allocate_no_memory() {
     let place = Place::new();
     let whole = state(&place);
     let with = |key: &str, shape: &[usize]| {
@@ -306,13 +306,13 @@ fn sizes_that_the_file_does_not_hold_claim_no_memory() {
         let error = with(key, shape);
         assert!(error.contains("has shape") || error.contains("a multiple"), "{key} {shape:?}: {error}");
     }
-    // A layer far behind the others is one that is missing in between.
+    // A layer with a large number means that the layers in between are missing.
     let mut state = whole.clone();
     state.push(("fused_encoder.layers.4000000000.norm1.bias".into(), vec![8], vec![0.5; 8]));
     let error = import_error(&place.write(&checkpoint(&floats(&state), Some("model"), &[])));
     assert!(error.contains("fused_encoder.layers.") && error.contains("is missing"), "{error}");
 
-    // The same in a file that says its sizes itself.
+    // The same in a file whose metadata states the sizes.
     let config = config(&[GAIT, TEXT]);
     let path = place.path("own.safetensors");
     export(&model(&config), &config, &[], Layout::MedcossRs, 0, &path).unwrap();
@@ -331,7 +331,7 @@ fn sizes_that_the_file_does_not_hold_claim_no_memory() {
 }
 
 #[test]
-fn sizes_that_contradict_the_file_and_heads_that_nothing_tells_are_refused() {
+fn sizes_that_contradict_the_file_and_unknown_numbers_of_heads_are_refused() {
     let place = Place::new();
     let path = place.write(&checkpoint(&floats(&state(&place)), Some("model"), &[]));
     let known = |known: KnownSizes| Import { known, ..Import::default() }.read(&path).err().unwrap().to_string();
@@ -367,7 +367,7 @@ fn pickles_with_foreign_objects_are_read_and_never_executed() {
 }
 
 #[test]
-fn extra_tensors_are_left_and_other_types_of_values_refused() {
+fn extra_tensors_are_reported_and_other_element_types_refused() {
     let place = Place::new();
     let mut state = floats(&state(&place));
     let extra = |name: &str| (name.to_string(), Entry::Tensor("FloatStorage", vec![2], floats_to_bytes(&[1.0, 2.0])));
@@ -381,19 +381,19 @@ fn extra_tensors_are_left_and_other_types_of_values_refused() {
         state[at].1 = entry;
         import_error(&place.write(&checkpoint(&state, Some("model"), &[])))
     };
+    // A shape that exceeds the storage.
     let error = with(Entry::Tensor("IntStorage", vec![1, 1, 8], vec![0; 32]));
     assert!(error.contains("cls_token has int32 elements, expected floating-point numbers"), "{error}");
     let mut broken = vec![0.5; 8];
     broken[3] = f32::NAN;
     let error = with(Entry::Tensor("FloatStorage", vec![1, 1, 8], floats_to_bytes(&broken)));
     assert!(error.contains("cls_token has value 3 = NaN, expected finite values"), "{error}");
-    // A shape that its storage cannot hold.
     let error = with(Entry::Tensor("FloatStorage", vec![1, 1, 8], vec![0; 12]));
     assert!(error.contains("checkpoint.pth"), "{error}");
 }
 
 #[test]
-fn files_cut_short_anywhere_are_refused_without_a_panic() {
+fn truncated_files_are_refused_without_a_panic() {
     let place = Place::new();
     let whole = checkpoint(&floats(&state(&place)), Some("model"), &[]);
     let safetensors = fs::read(place.path("state.safetensors")).unwrap();

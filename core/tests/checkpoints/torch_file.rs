@@ -5,12 +5,12 @@ use std::io::{Cursor, Write};
 use zip::write::SimpleFileOptions;
 use zip::{CompressionMethod, ZipWriter};
 
-/// What an entry of the state dict is.
+/// Entry of the state dict.
 #[derive(Debug, Clone)]
 pub enum Entry {
     /// A tensor: storage class (`FloatStorage`), shape, bytes.
     Tensor(&'static str, Vec<usize>, Vec<u8>),
-    /// What a pickle would call when it is executed: `os.system` of a command.
+    /// Call that executing the pickle would make: `os.system` of a command.
     Command(String),
 }
 
