@@ -9,13 +9,13 @@ use crate::{FillBuffers, FillRequest, SampleError};
 
 /// Error codes, for whole calls and for single samples.
 pub mod code {
-    /// A setting or a request that the caller can mend.
+    /// A setting or a request that the caller can fix.
     pub const BAD_REQUEST: i32 = 1;
     /// A path that is missing or cannot be read.
     pub const UNREADABLE: i32 = 2;
     /// A file whose content is damaged or not of the kind it claims to be.
     pub const CORRUPT: i32 = 3;
-    /// A sound file of a kind that the plugin does not support.
+    /// A valid file of a kind that the plugin does not support.
     pub const UNSUPPORTED: i32 = 4;
     /// The operation is not known to this plugin.
     pub const UNKNOWN_OPERATION: i32 = 5;
