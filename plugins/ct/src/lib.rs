@@ -27,7 +27,7 @@ const DARKEST: f32 = -1.0;
 /// Values that are rendered black and white: the whole range.
 const SHOWN: [f32; 2] = [-1.0, 1.0];
 
-/// The plugin.
+/// The CT plugin.
 pub struct Ct;
 
 export_plugin!(ct, Ct);
@@ -120,7 +120,7 @@ impl Modality for Ct {
     }
 }
 
-/// Opened scans, a sub-volume a sample.
+/// Dataset of opened scans: one sub-volume is one sample.
 #[derive(Debug)]
 pub struct Scans {
     options: Options,

@@ -32,7 +32,7 @@ pub use options::{Masking, Normalise, Options};
 use record::Record;
 use signal::{Augmentation, Places};
 
-/// The plugin.
+/// The ECG plugin.
 pub struct Ecg;
 
 export_plugin!(ecg, Ecg);
@@ -117,7 +117,7 @@ fn comment(record: &Record, word: &str) -> Option<String> {
     Some(rest.trim().to_string()).filter(|label| !label.is_empty())
 }
 
-/// Opened records, a record a sample.
+/// Dataset of opened ECG records: one record is one sample.
 pub struct Records {
     /// Those of saved samples, which have no labels.
     options: Options,

@@ -27,7 +27,7 @@ use serde::{Deserialize, Serialize};
 /// reconstruction can be compared with its original; scans have more bright tails than dark ones.
 const SHOWN: [f32; 2] = [-2.0, 4.0];
 
-/// The plugin.
+/// The MRI plugin.
 pub struct Mri;
 
 export_plugin!(mri, Mri);
@@ -128,7 +128,7 @@ impl Modality for Mri {
     }
 }
 
-/// Opened scans, a sub-volume a sample.
+/// Dataset of opened scans: one sub-volume is one sample.
 #[derive(Debug)]
 pub struct Scans {
     options: Options,

@@ -14,7 +14,7 @@ use crate::{
     tokeniser::{self, Encoded, Tokeniser},
 };
 
-/// An opened corpus.
+/// Dataset of an opened corpus: one document is one sample.
 #[derive(Debug)]
 pub struct TextDataset {
     options: Options,

@@ -33,7 +33,7 @@ const ASPECT: [f64; 2] = [3.0 / 4.0, 4.0 / 3.0];
 /// Frames in a rendered image, evenly spaced.
 const N_RENDERED: usize = 4;
 
-/// The plugin.
+/// The video plugin.
 pub struct Video;
 
 export_plugin!(video, Video);
@@ -76,7 +76,7 @@ impl Modality for Video {
     }
 }
 
-/// Opened clips, a clip a sample.
+/// Dataset of opened clips: one clip is one sample.
 pub struct Clips {
     /// Those of saved samples, which have no labels.
     options: Options,

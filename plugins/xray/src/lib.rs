@@ -22,7 +22,7 @@ use medcoss_sdk::{
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-/// The plugin.
+/// The radiograph plugin.
 pub struct Xray;
 
 export_plugin!(xray, Xray);
@@ -97,7 +97,7 @@ impl Modality for Xray {
     }
 }
 
-/// Opened radiographs, a file a sample: of files with several frames the first.
+/// Dataset of opened radiographs: one file is one sample, of files with several frames the first.
 pub struct Radiographs {
     /// Those of saved samples, which have no labels.
     options: Options,

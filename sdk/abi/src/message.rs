@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
-/// What a plugin says of itself.
+/// Description of a plugin: identity, token family, geometry, options and operations.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Description {
     /// Identifier: `[a-z][a-z0-9_]*`, the same as in the exported symbol. The modality's name in configurations.

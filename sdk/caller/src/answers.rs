@@ -110,7 +110,7 @@ pub fn check_assets(folder: &Path, names: &[String]) -> Result<(), String> {
     Ok(())
 }
 
-/// Checks what `synthesise` and `keep` say of the files they wrote: entries in the folder, options in an object.
+/// Checks the answer of `synthesise` or `keep`: entries in the folder, options in an object.
 ///
 /// # Errors
 /// What was found and what was expected.

@@ -19,7 +19,7 @@ pub enum SampleView<'a> {
         /// `[n_tokens]`, 1 = masked.
         mask: &'a [u8],
     },
-    /// Ids.
+    /// Discrete tokens: ids from a vocabulary.
     Discrete {
         /// `[length]`.
         ids: &'a [i32],
@@ -80,7 +80,7 @@ pub fn first_not_finite(tokens: &[f32]) -> Option<usize> {
     tokens[start..].iter().position(|value| !value.is_finite()).map(|at| start + at)
 }
 
-/// Tokens that are masked.
+/// Number of masked tokens.
 pub fn n_masked(mask: &[u8]) -> usize {
     mask.iter().filter(|&&value| value != 0).count()
 }

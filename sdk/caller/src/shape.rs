@@ -12,7 +12,7 @@ pub const MAX_VOCABULARY: usize = 1 << 24;
 /// Shape of a dataset's samples, in range.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Shape {
-    /// Vectors of numbers.
+    /// Continuous tokens: vectors of numbers on a grid.
     Continuous {
         /// Tokens along each axis, slowest first; none is zero.
         grid: Vec<usize>,
@@ -23,21 +23,21 @@ pub enum Shape {
         /// Tokens masked in the training view: at least 1, and at least one is left.
         n_masked: usize,
     },
-    /// Ids from a vocabulary.
+    /// Discrete tokens: ids from a vocabulary.
     Discrete {
         /// Tokens in a sample, padding included: 1 to [`MAX_TOKENS`].
         length: usize,
         /// Ids are in `0..vocabulary`: up to [`MAX_VOCABULARY`].
         vocabulary: usize,
-        /// Fills a sample up.
+        /// Id of the padding token.
         padding_id: i32,
-        /// Stands for a masked token.
+        /// Id of the mask token.
         mask_id: i32,
     },
 }
 
 impl Shape {
-    /// Checks what a plugin declared.
+    /// The checked shape of a geometry that a plugin declared.
     ///
     /// # Errors
     /// What was found and what was expected.

@@ -20,7 +20,7 @@ pub(crate) struct InvalidSample {
     pub(crate) message: String,
 }
 
-/// An open dataset.
+/// A dataset of the plugin under test, closed when dropped.
 pub(crate) struct OpenDataset {
     handle: OpenHandle,
     pub(crate) shape: Shape,

@@ -68,7 +68,7 @@ impl PluginUnderTest {
             .clone()
     }
 
-    /// The table.
+    /// The accepted plugin, or the reason to skip a rule.
     pub(crate) fn plugin(&mut self) -> Result<Plugin, Stop> {
         self.try_plugin().map_err(|_| needs("header"))
     }
@@ -133,7 +133,7 @@ impl PluginUnderTest {
         self.samples.clone().unwrap_or_else(|| Err(needs("read")))
     }
 
-    /// Samples.
+    /// Samples of the plugin, or the reason to skip a rule.
     pub(crate) fn samples(&mut self) -> Result<Rc<Samples>, Stop> {
         self.try_samples().map_err(|stop| match stop {
             Stop::Violation { .. } => needs("read"),

@@ -27,7 +27,7 @@ pub enum Outcome {
 pub struct RuleReport {
     /// Name of the rule.
     pub rule: String,
-    /// Outcome.
+    /// Outcome of the rule.
     pub outcome: Outcome,
     /// What was found, and for a broken rule what was expected.
     pub detail: String,

@@ -18,24 +18,24 @@ const LONGEST_TEXT: usize = 1 << 20;
 
 /// BERT's special tokens, in the order of their ids in a learned vocabulary.
 pub const SPECIAL: [&str; 5] = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"];
-/// Ids of padding and mask in a learned vocabulary.
+/// Id of the padding token in a learned vocabulary.
 pub const LEARNED_PADDING_ID: i32 = 0;
-/// See [`LEARNED_PADDING_ID`].
+/// Id of the mask token in a learned vocabulary.
 pub const LEARNED_MASK_ID: i32 = 4;
 
 /// A tokeniser with the special tokens that masked language modelling needs.
 #[derive(Debug)]
 pub struct Tokeniser {
     inner: Tokenizer,
-    /// One more than the largest id.
+    /// Size of the vocabulary: one more than the largest id.
     pub vocabulary: usize,
-    /// Fills samples up.
+    /// Id of the padding token.
     pub padding_id: i32,
-    /// Opens a sample.
+    /// Id of the token that opens a sample, `[CLS]`.
     pub start_id: i32,
-    /// Closes a sample.
+    /// Id of the token that closes a sample, `[SEP]`.
     pub end_id: i32,
-    /// Stands for a masked token.
+    /// Id of the mask token.
     pub mask_id: i32,
     /// Every special id, ascending.
     pub special_ids: Vec<i32>,

@@ -17,7 +17,7 @@ use tokenizers::{
     utils::parallelism,
 };
 
-/// What continues a word.
+/// Prefix of a WordPiece token that continues a word.
 pub const CONTINUING: &str = "##";
 /// Bytes of a text that are normalised at once.
 const LONGEST_PIECE: usize = 1 << 16;
