@@ -10,7 +10,7 @@
 //! | `lwf`, `cassle` | none | distillation on the new modality |
 //! | `packnet` | none | fixed weights of earlier stages |
 //!
-//! [`Strategy`] and [`StrategyConfig`] are the registry; a [`ContinualStrategy`] is a strategy at work in one stage.
+//! [`Strategy`] and [`StrategyConfig`] are the registry; a `ContinualStrategy` is a strategy at work in one stage.
 
 mod cassle;
 mod config;

@@ -12,7 +12,7 @@ pub enum Metric {
     Accuracy,
     /// Macro F1: mean over classes of the harmonic mean of precision and recall.
     MacroF1,
-    /// Area under the ROC curve; for several classes averaged as [`MultiClassAuc`] says.
+    /// Area under the ROC curve; for several classes averaged as `MultiClassAuc` says.
     Auc,
     /// Recall at 1: fraction of queries whose nearest training sample is of their class.
     #[serde(rename = "recall_at_1")]
