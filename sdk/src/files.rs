@@ -8,7 +8,7 @@ use crate::Error;
 /// A file of the data.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct FoundFile {
-    /// Where it is.
+    /// Path of the file.
     pub path: PathBuf,
     /// Entry and path below it, with `/`: `xray/pneumonia/img/chest_0.jpeg`.
     pub id: String,

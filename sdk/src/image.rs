@@ -21,7 +21,7 @@ pub struct Image {
     pixels: Vec<f32>,
 }
 
-/// What a sample can be framed from: pixels, in whatever way they are held.
+/// An image that can be cropped and resized, in whatever layout its pixels are stored.
 pub trait Resizable {
     /// Columns.
     fn width(&self) -> usize;

@@ -21,7 +21,7 @@ pub fn warn(message: &str) {
     send(2, message);
 }
 
-/// Information.
+/// Logs a message at the level of information.
 pub fn info(message: &str) {
     send(3, message);
 }

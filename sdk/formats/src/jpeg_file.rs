@@ -22,7 +22,7 @@ pub(crate) struct Raster {
     pub(crate) pixels: Vec<u8>,
     /// 1 or 3.
     pub(crate) channels: usize,
-    /// How it is to be turned.
+    /// Orientation in which the image is displayed.
     pub(crate) orientation: Orientation,
 }
 

@@ -16,7 +16,7 @@ pub(crate) const BYTES_2: usize = 540;
 /// What the magic number of version 2 ends with: line ends that a transfer as text would change.
 const LINE_ENDS: &[u8] = b"\r\n\x1a\n";
 
-/// What a header states.
+/// Fields of a NIfTI header.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Fields {
     /// Bytes of the header.
@@ -32,11 +32,11 @@ pub(crate) struct Fields {
     pub pixdim: [f64; 8],
     /// First byte of the voxels in their file.
     pub offset: f64,
-    /// Slope and intercept.
+    /// `scl_slope` and `scl_inter`.
     pub scaling: [f64; 2],
     pub qform_code: i32,
     pub sform_code: i32,
-    /// b, c, d.
+    /// `quatern_b`, `quatern_c` and `quatern_d` of the qform.
     pub quaternion: [f64; 3],
     /// Rows of the sform.
     pub sform: [[f64; 4]; 3],

@@ -32,7 +32,7 @@ pub(crate) const NO_ORIENTATION: &str =
 /// Spacing that is absent, or no spacing of a body part.
 const NO_SPACING: &str = "does not state a plausible voxel spacing; 1 mm is assumed";
 
-/// A checked header.
+/// A checked NIfTI header.
 #[derive(Debug, Clone)]
 pub struct Header {
     /// `[depth, rows, columns]` of the volume that the file gives.
@@ -41,7 +41,7 @@ pub struct Header {
     pub spacing_mm: [f32; 3],
     /// What a user should know of the file, as the end of a sentence that begins with its name.
     pub notes: Vec<&'static str>,
-    /// Where in their file the voxels begin.
+    /// `vox_offset`: byte of the file at which the voxels begin.
     pub(crate) offset: u64,
     pub(crate) n_volumes: u64,
     pub(crate) file_size: [usize; 3],

@@ -86,14 +86,14 @@ pub fn in_file_order(volume: &Volume, facing: &str) -> Result<(Vec<u16>, Vec<f64
     Ok((size, values, Placement::Sform(steps)))
 }
 
-/// A file to be written.
+/// A NIfTI file to be written.
 #[derive(Debug, Clone, PartialEq)]
 pub struct NiftiFile<'a> {
     /// Voxels along each file axis; the first is the fastest. Up to seven axes of up to 65535.
     pub size: &'a [u16],
     /// Values in the order of the file, before scaling. Integers are rounded and clipped to their range.
     pub stored_values: &'a [f64],
-    /// Their type.
+    /// Datatype of the stored voxels.
     pub datatype: Datatype,
     /// Orientation and spacing.
     pub placement: Placement,

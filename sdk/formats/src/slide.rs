@@ -18,7 +18,7 @@ const SCALED_PIXELS: usize = 1 << 22;
 /// How much coarser than asked for a level may be and still count as being that fine: scanners state 0.2523 for 0.25.
 const ALIKE: f64 = 1.01;
 
-/// An open slide.
+/// An open whole-slide image.
 pub enum Slide {
     /// Aperio SVS, OME-TIFF, and any other TIFF with a pyramid or a single level.
     Tiff(Box<TiffSlide>),

@@ -5,9 +5,9 @@
 pub struct Level {
     /// Place among the levels; 0 is the full one.
     pub index: usize,
-    /// Columns.
+    /// Width of the level in pixels.
     pub width: usize,
-    /// Rows.
+    /// Height of the level in pixels.
     pub height: usize,
     /// Pixels of the full level to one of this, along each axis: 1 for the full level.
     pub downsample: f64,

@@ -47,7 +47,7 @@ pub struct SubVolumeSettings {
     pub drop_ends_ratio: f64,
     /// Memory for decoded volumes, in MiB; where they do not fit, for places in compressed files, then at least 64.
     pub cache_mb: usize,
-    /// What DICOM files in folders must state as their modality to be taken: `CT`, `MR`.
+    /// Modality (0008,0060) that DICOM files in folders must state to be used: `CT`, `MR`.
     pub dicom_modality: &'static str,
 }
 

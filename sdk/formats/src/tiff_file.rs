@@ -83,7 +83,7 @@ impl TiffFile {
         Ok(Self { path: path.to_owned(), decoder, directory, page, palette: None, pieces: None })
     }
 
-    /// Where it lies.
+    /// Path of the file.
     pub fn path(&self) -> &Path {
         &self.path
     }

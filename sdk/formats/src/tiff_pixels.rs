@@ -9,7 +9,7 @@ pub(crate) struct PixelKind {
     pub colour: Colour,
     /// Bits in a sample: 1 to 8, 16 or 32. Below 8, samples of a row follow each other without gaps.
     pub bits: usize,
-    /// Each channel by itself.
+    /// Whether each channel is stored separately (PlanarConfiguration 2).
     pub planar: bool,
 }
 

@@ -44,7 +44,7 @@ pub(crate) enum Shape {
 }
 
 impl Display {
-    /// What a file states for a frame.
+    /// The display transformation that a file states for a frame.
     ///
     /// # Errors
     /// A table that is damaged.

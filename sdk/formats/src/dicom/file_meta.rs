@@ -13,7 +13,7 @@ const MAGIC: &[u8; 4] = b"DICM";
 /// More than any meta information has; what is in it beyond is not looked for.
 const MAX_META_BYTES: u64 = 1 << 16;
 
-/// What a file says before its data set.
+/// File meta information, which precedes the data set.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub(crate) struct Meta {
     /// Whether the magic stands in its place.
@@ -22,7 +22,7 @@ pub(crate) struct Meta {
     pub(crate) transfer_syntax: Option<String>,
     /// Identifier of the object's kind; empty when it is not stated.
     pub(crate) sop_class: String,
-    /// Where the data set begins.
+    /// Byte at which the data set begins.
     pub(crate) end: u64,
 }
 

@@ -12,13 +12,13 @@ use super::pixels::Pixels;
 /// One frame of a file.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Plane {
-    /// Its number in the file.
+    /// Number of the frame in the file.
     pub(crate) frame: usize,
     /// Rows and columns.
     pub(crate) size: [usize; 2],
     /// Directions in which columns and rows are counted, of length 1.
     pub(crate) directions: Option<[[f64; 3]; 2]>,
-    /// Where the first pixel is.
+    /// Image Position (Patient) (0020,0032) of the first pixel.
     pub(crate) position: Option<[f64; 3]>,
     /// Where the plane lies along some axis, by its maker's measure.
     pub(crate) location: Option<f64>,

@@ -10,7 +10,7 @@ const BEGINS: [u8; 4] = [0xff, 0x4f, 0xff, 0x51];
 /// Samples that a byte of code can stand for at most; empty images reach a few thousand.
 const MAX_SAMPLES_A_BYTE: usize = 1 << 16;
 
-/// Decodes a frame.
+/// Decodes a frame of JPEG 2000.
 pub(crate) fn decode(bytes: &[u8], pixels: &Pixels) -> Result<Raster, Failure> {
     // Some writers wrap the code stream as in a file of its own, which the standard forbids.
     let start = bytes.windows(BEGINS.len()).position(|window| window == BEGINS);

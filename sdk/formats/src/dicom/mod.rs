@@ -59,7 +59,7 @@ pub fn has_known_extension(lower_case_name: &str) -> bool {
     [".dcm", ".dicom", ".ima"].iter().any(|extension| lower_case_name.ends_with(extension))
 }
 
-/// What a file in a folder is.
+/// Kind of a file in a folder that is searched for DICOM images.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Candidate {
     /// A DICOM file that may hold an image.

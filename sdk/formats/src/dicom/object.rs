@@ -28,21 +28,21 @@ const EVERYTHING: Tag = Tag(0xffff, 0xffff);
 /// Largest inflated data set.
 const MAX_INFLATED_BYTES: u64 = 1 << 28;
 
-/// An opened file.
+/// An opened DICOM file.
 pub(crate) struct Object {
-    /// Where it is.
+    /// Path of the file.
     pub(crate) path: PathBuf,
     /// Its elements, but for pixels, private and very large ones.
     pub(crate) header: InMemDicomObject,
-    /// Kind of the object.
+    /// SOP Class UID (0008,0016) of the object.
     pub(crate) sop_class: String,
     /// Byte order of the elements.
     pub(crate) encoding: Encoding,
-    /// How pixels are stored.
+    /// Compression of the pixel data.
     pub(crate) coding: Coding,
     /// Whether pixels of a byte stand in big-endian words, so that each two have changed places.
     pub(crate) swaps_bytes: bool,
-    /// Where they are.
+    /// Location of the pixel data.
     pub(crate) pixels: PixelPlace,
     /// What the place counts in, and its length in bytes.
     pub(crate) source: Box<dyn ByteSource>,

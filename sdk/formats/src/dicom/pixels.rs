@@ -11,7 +11,7 @@ use super::transfer_syntax::Coding;
 /// Most samples in one frame, all channels counted: 256 MiB as `f32`.
 pub(crate) const MAX_FRAME_SAMPLES: u64 = 1 << 26;
 
-/// Photometric interpretation.
+/// Photometric Interpretation (0028,0004).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Photometric {
     /// Low values are white.
@@ -40,11 +40,11 @@ pub(crate) struct Pixels {
     pub(crate) n_samples: usize,
     /// Bits that a sample takes: 1, 8, 16 or 32.
     pub(crate) bits_allocated: u32,
-    /// Bits of them that count.
+    /// Bits Stored (0028,0101): significant bits of a sample.
     pub(crate) bits_stored: u32,
-    /// The highest of those, counted from 0.
+    /// High Bit (0028,0102): highest significant bit, counted from 0.
     pub(crate) high_bit: u32,
-    /// Whether they are in two's complement.
+    /// Whether samples are in two's complement: Pixel Representation (0028,0103).
     pub(crate) signed: bool,
     /// Whether channels follow one another, instead of pixels.
     pub(crate) planar: bool,

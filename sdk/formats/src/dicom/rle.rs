@@ -9,7 +9,7 @@ use super::pixels::Pixels;
 const HEADER_BYTES: usize = 64;
 const MAX_SEGMENTS: usize = 15;
 
-/// Decodes a frame.
+/// Decodes a frame of RLE Lossless.
 pub(crate) fn decode(bytes: &[u8], pixels: &Pixels) -> Result<Raster, Failure> {
     let corrupt = |what: String| Failure::Corrupt(what);
     let (header, _) = bytes.get(..HEADER_BYTES).map(<[u8]>::as_chunks::<4>).unwrap_or_default();

@@ -105,7 +105,7 @@ impl Series {
         self.files.iter().try_for_each(FoundFile::check_unchanged)
     }
 
-    /// What is known without pixels.
+    /// Facts of the series that need no decoded pixels.
     ///
     /// # Errors
     /// A file that could not be read.

@@ -25,11 +25,11 @@ pub(crate) enum Coding {
 /// A transfer syntax that is read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Syntax {
-    /// Of elements.
+    /// Encoding of the data elements.
     pub(crate) encoding: Encoding,
     /// Whether everything behind the file's own elements is deflated.
     pub(crate) deflated: bool,
-    /// Of pixels.
+    /// Compression of the pixel data.
     pub(crate) coding: Coding,
 }
 
@@ -63,7 +63,7 @@ impl Syntax {
     }
 }
 
-/// Retired, but there are files.
+/// Explicit VR Big Endian: retired, but files exist.
 pub(crate) const EXPLICIT_BIG_ENDIAN: &str = "1.2.840.10008.1.2.2";
 const FULL_PROGRESSION: &str = "1.2.840.10008.1.2.4.55";
 

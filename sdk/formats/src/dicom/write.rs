@@ -9,7 +9,7 @@ use dicom_dictionary_std::{tags, uids};
 use dicom_object::{FileMetaTableBuilder, InMemDicomObject};
 use medcoss_sdk::Error;
 
-/// Modality of an image.
+/// Modality (0008,0060) that a written file states.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Modality {
     /// Computed tomography.
@@ -23,20 +23,20 @@ pub enum Modality {
 /// Position and orientation of a slice in the patient, in millimetres to the patient's left, posterior and superior.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Place {
-    /// The middle of the first pixel.
+    /// Image Position (Patient) (0020,0032): centre of the first pixel in millimetres.
     pub position: [f64; 3],
     /// Directions in which columns and rows are counted.
     pub directions: [[f64; 3]; 2],
-    /// Distance of rows, and of columns.
+    /// Pixel Spacing (0028,0030): distance of rows, and of columns, in millimetres.
     pub spacing_mm: [f64; 2],
-    /// Thickness of the slice.
+    /// Slice Thickness (0018,0050) in millimetres.
     pub thickness_mm: f64,
 }
 
-/// A file to be written.
+/// A DICOM file of one image, to be written.
 #[derive(Debug, Clone, PartialEq)]
 pub struct DicomFile<'a> {
-    /// Modality that made it.
+    /// Modality (0008,0060) of the image.
     pub modality: Modality,
     /// Identifier of the series.
     pub series: &'a str,
@@ -44,19 +44,19 @@ pub struct DicomFile<'a> {
     pub number: usize,
     /// Rows and columns.
     pub size: [usize; 2],
-    /// Row by row, within the range of `bits_stored`.
+    /// Stored pixel values, row by row, within the range of `bits_stored`.
     pub stored: &'a [i32],
     /// Bits that count, up to 16. They take 8 or 16.
     pub bits_stored: u16,
-    /// Whether they have a sign.
+    /// Whether stored values are signed: Pixel Representation (0028,0103).
     pub signed: bool,
     /// Whether low values are white (MONOCHROME1).
     pub inverted: bool,
-    /// `[slope, intercept]`.
+    /// Rescale Slope (0028,1053) and Rescale Intercept (0028,1052).
     pub rescale: Option<[f64; 2]>,
     /// `[centre, width]` of the values of interest.
     pub window: Option<[f64; 2]>,
-    /// Where it lies.
+    /// Place of the slice in the patient.
     pub place: Option<Place>,
 }
 
