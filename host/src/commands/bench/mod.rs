@@ -1,18 +1,17 @@
 //! `medcoss bench`: what parts of the program cost on this machine. One file a measurement, with its arguments, its report
-//! and `run`; what they share is here.
+//! and `run`; what they
+//! share is in `measurement`.
 
 #[cfg(feature = "builtin")]
 mod boundary;
 mod kmeans;
 mod load;
+mod measurement;
 mod step;
 
 use clap::Subcommand;
 
 use crate::failure::Failure;
-
-/// Repetitions before anything is measured: files come into the system's cache, memory to the allocator.
-const N_WARM_UP: usize = 3;
 
 /// Measure what parts of the program cost on this machine
 #[derive(Debug, Subcommand)]
@@ -34,26 +33,5 @@ impl Bench {
             Self::Step(step) => step.run(),
             Self::KMeans(kmeans) => kmeans.run(),
         }
-    }
-}
-
-/// Of an odd number of values the one in the middle, of an even number the upper one of the two. There is at least one.
-fn median(mut values: Vec<f64>) -> f64 {
-    values.sort_by(f64::total_cmp);
-    values[values.len() / 2]
-}
-
-/// Whether the compiler's optimisations are off, as a part of a sentence.
-fn built() -> &'static str {
-    if cfg!(debug_assertions) { "; this build is not fully optimised" } else { "" }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_median_is_the_value_in_the_middle() {
-        assert_eq!(median(vec![7.0, 1.0, 90.0, 2.0, 3.0]), 3.0);
     }
 }
