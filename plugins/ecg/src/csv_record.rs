@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 
 use medcoss_sdk::Error;
 
-use crate::record::RecordInfo;
+use crate::record_info::RecordInfo;
 
 /// Longest line in bytes.
 const LONGEST_LINE: u64 = 1 << 16;

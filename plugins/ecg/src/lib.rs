@@ -15,6 +15,7 @@ mod csv_record;
 mod leads;
 mod options;
 mod record;
+mod record_info;
 mod rendering;
 mod signal;
 mod synthetic;

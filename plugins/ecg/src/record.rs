@@ -1,4 +1,4 @@
-//! A record: what is known of it without reading its samples, and a stretch of some of its signals.
+//! A record: its info, and a stretch of some of its signals.
 //!
 //! The place where the kind of a file decides who reads it.
 
@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 
 use medcoss_sdk::{Error, FoundFile, find_files};
 
+use crate::record_info::RecordInfo;
 use crate::{csv_record, wfdb};
 
 /// File formats that are read, for display.
@@ -15,17 +16,6 @@ pub(crate) const FILE_FORMATS: &[&str] =
 
 /// Memory that the samples of a record's stretch may take, in values.
 const MAX_VALUES: usize = 1 << 26;
-
-/// Sampling rate, length and signals of a record.
-#[derive(Debug, Clone, PartialEq)]
-pub(crate) struct RecordInfo {
-    /// Samples a second.
-    pub sampling_rate_hz: f64,
-    /// Samples of each signal.
-    pub n_times: usize,
-    /// Names of the signals.
-    pub signals: Vec<String>,
-}
 
 /// A record that can be read.
 #[derive(Debug)]

@@ -14,7 +14,7 @@ use std::path::{Path, PathBuf};
 
 use medcoss_sdk::Error;
 
-use crate::record::RecordInfo;
+use crate::record_info::RecordInfo;
 pub(crate) use header::Format;
 use header::Header;
 pub(crate) use write::write;

@@ -15,8 +15,8 @@ use medcoss_sdk::image::{Image, Resizable};
 use medcoss_sdk::label_map::{LabelMap, check_fits};
 use medcoss_sdk::{Error, FoundFile, find_files_by_content, log, saved_samples};
 
-use crate::Options;
 use crate::grid::Grid;
+use crate::options::Options;
 use crate::tissue::tiles_with_tissue;
 
 /// File formats that are read, for display.

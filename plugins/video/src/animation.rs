@@ -8,7 +8,7 @@ use gif::{ColorOutput, DecodeOptions, Decoder, DecodingError, DisposalMethod, Me
 use medcoss_sdk::Error;
 use medcoss_sdk::image::Image;
 
-use crate::clip::{ClipInfo, MAX_PIXELS};
+use crate::clip_info::{ClipInfo, MAX_PIXELS};
 
 /// Counts the frames without decoding them.
 ///

@@ -13,21 +13,12 @@ use medcoss_sdk::image::Image;
 use medcoss_sdk::{Error, FoundFile, find_files};
 
 use crate::animation;
+use crate::clip_info::{ClipInfo, MAX_PIXELS};
 
 /// File formats that are read, for display.
 pub(crate) const FILE_FORMATS: &[&str] = &["folders of numbered frames (PNG, JPEG)", "animated GIF"];
-/// Most pixels of a frame.
-pub(crate) const MAX_PIXELS: usize = 1 << 24;
 /// Memory that a decoder may claim, in bytes.
 const MAX_BYTES: u64 = 1 << 28;
-
-/// Size of a clip.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct ClipInfo {
-    pub n_frames: usize,
-    pub width: usize,
-    pub height: usize,
-}
 
 /// The files of a clip.
 #[derive(Debug)]

@@ -12,6 +12,7 @@
 
 mod animation;
 mod clip;
+mod clip_info;
 mod options;
 mod synthetic;
 
@@ -24,7 +25,8 @@ use medcoss_sdk::{
     View, encode_png, export_plugin, mask, patch, saved_samples,
 };
 
-use clip::{Clip, ClipInfo};
+use clip::Clip;
+use clip_info::ClipInfo;
 pub use options::Options;
 use options::TUBE;
 

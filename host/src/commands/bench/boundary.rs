@@ -12,7 +12,7 @@ use medcoss_sdk::{Dataset, Modality, OpenRequest, Sample, View, sample_rng};
 use medcoss_xray::{Options, Xray};
 use serde::Serialize;
 
-use super::{N_WARM_UP, built, median};
+use super::measurement::{N_WARM_UP, built, median};
 use crate::arguments::{PluginArgs, ResultArgs};
 use crate::failure::Failure;
 use crate::tables::Table;

@@ -10,7 +10,7 @@ use medcoss_runtime::gaussian_blobs::gaussian_blobs;
 use medcoss_runtime::timing::peak_memory;
 use serde::Serialize;
 
-use super::{built, median};
+use super::measurement::{built, median};
 use crate::arguments::{DeviceArgs, ResultArgs};
 use crate::failure::Failure;
 use crate::tables::Table;

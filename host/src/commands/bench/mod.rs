@@ -1,20 +1,19 @@
-//! `medcoss bench`: the cost of parts of the program on this machine. Each measurement is a file with its arguments,
-//! its report and `run`; shared code is here.
+//! `medcoss bench`: the cost of parts of the program on this machine. Each benchmark is a file with its arguments,
+//! its report and `run`; `measurement` holds what they share.
 
 #[cfg(feature = "builtin")]
 mod boundary;
 mod kmeans;
 mod load;
+mod measurement;
 mod step;
 
 use clap::Subcommand;
 
 use crate::failure::Failure;
 
-/// Number of repetitions before the measurement, which warm up the system's file cache and the allocator.
-const N_WARM_UP: usize = 3;
-
-/// Measure the speed of parts of the program on this machine
+//! `medcoss bench`: the cost of parts of the program on this machine. Each benchmark is a file with its arguments,
+//! its report and `run`; `measurement` holds what they share.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Bench {
     #[cfg(feature = "builtin")]
@@ -36,25 +35,5 @@ impl Bench {
         }
     }
 }
-
-/// The median of an odd number of values, the upper one of the two middle values of an even number. There is at least
-/// one value.
-fn median(mut values: Vec<f64>) -> f64 {
-    values.sort_by(f64::total_cmp);
-    values[values.len() / 2]
-}
-
-/// Note that the compiler's optimisations are off, as a part of a sentence.
-fn built() -> &'static str {
-    if cfg!(debug_assertions) { "; this build is not fully optimised" } else { "" }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_median_is_the_value_in_the_middle() {
-        assert_eq!(median(vec![7.0, 1.0, 90.0, 2.0, 3.0]), 3.0);
-    }
-}
+//! `medcoss bench`: the cost of parts of the program on this machine. Each benchmark is a file with its arguments,
+//! its report and `run`; `measurement` holds what they share.

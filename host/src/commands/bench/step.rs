@@ -10,7 +10,7 @@ use medcoss_core::model::{Precision, Preset};
 use medcoss_runtime::timing::peak_memory;
 use serde::Serialize;
 
-use super::{N_WARM_UP, built, median};
+use super::measurement::{N_WARM_UP, built, median};
 use crate::arguments::{DeviceArgs, ResultArgs};
 use crate::failure::Failure;
 use crate::tables::Table;

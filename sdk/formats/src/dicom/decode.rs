@@ -13,29 +13,9 @@ use super::colour;
 use super::frames::Frames;
 use super::object::Object;
 use super::pixels::{Photometric, Pixels};
+use super::raster::{Failure, Raster};
 use super::transfer_syntax::Coding;
 use super::{jpeg, jpeg2000, rle};
-
-/// Samples as a decoder gives them.
-pub(crate) struct Raster {
-    /// Bit patterns, those of the fewer bits in the lower ones.
-    pub(crate) samples: Vec<i32>,
-    /// Whether channels follow one another, instead of pixels.
-    pub(crate) planar: bool,
-    /// Whether colour is red, green and blue already.
-    pub(crate) is_rgb: bool,
-    /// Bits that count, where the decoder knows better than the header.
-    pub(crate) precision: Option<u32>,
-}
-
-/// Why a decoder gives nothing.
-#[derive(Debug)]
-pub(crate) enum Failure {
-    /// Valid, but of a kind that is not decoded.
-    Unsupported(String),
-    /// Damaged.
-    Corrupt(String),
-}
 
 /// Reads a frame: `[rows, columns, channels]`. Unsigned samples of 32 bits are wrapped; see [`number`].
 ///

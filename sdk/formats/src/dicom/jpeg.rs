@@ -6,8 +6,8 @@
 use jpeg_decoder::{ColorTransform, Decoder, PixelFormat};
 use openreadout_codecs::{CodecError, jpeg_decode_limited, jpegls_decode_limited};
 
-use super::decode::{Failure, Raster};
 use super::pixels::{Photometric, Pixels};
+use super::raster::{Failure, Raster};
 
 /// What a stream says before its first scan.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]

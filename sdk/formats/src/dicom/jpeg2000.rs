@@ -2,8 +2,8 @@
 
 use rust_j2k::{Error, Image};
 
-use super::decode::{Failure, Raster};
 use super::pixels::Pixels;
+use super::raster::{Failure, Raster};
 
 /// How a code stream begins.
 const BEGINS: [u8; 4] = [0xff, 0x4f, 0xff, 0x51];

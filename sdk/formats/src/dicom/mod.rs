@@ -26,6 +26,7 @@ mod jpeg2000;
 mod modality_lut;
 mod object;
 mod pixels;
+mod raster;
 mod rle;
 mod scanner;
 pub mod series;

@@ -3,8 +3,8 @@
 //!
 //! The codec of the DICOM crates stops at 16 bits and panics on planes that end early.
 
-use super::decode::{Failure, Raster};
 use super::pixels::Pixels;
+use super::raster::{Failure, Raster};
 
 const HEADER_BYTES: usize = 64;
 const MAX_SEGMENTS: usize = 15;
