@@ -1,5 +1,5 @@
-//! `medcoss bench`: the cost of parts of the program on this machine. Each benchmark is a file with its arguments,
-//! its report and `run`; `measurement` holds what they share.
+//! `medcoss bench`: the cost of parts of the program on this machine. Each benchmark is a file with its arguments, its
+//! report and `run`; `measurement` holds what they share.
 
 #[cfg(feature = "builtin")]
 mod boundary;
@@ -12,8 +12,7 @@ use clap::Subcommand;
 
 use crate::failure::Failure;
 
-//! `medcoss bench`: the cost of parts of the program on this machine. Each benchmark is a file with its arguments,
-//! its report and `run`; `measurement` holds what they share.
+/// Measure what parts of the program cost on this machine
 #[derive(Debug, Subcommand)]
 pub(crate) enum Bench {
     #[cfg(feature = "builtin")]
@@ -35,5 +34,3 @@ impl Bench {
         }
     }
 }
-//! `medcoss bench`: the cost of parts of the program on this machine. Each benchmark is a file with its arguments,
-//! its report and `run`; `measurement` holds what they share.
