@@ -20,7 +20,7 @@ impl RunObserver for Lines {}
 
 impl Observer for Lines {
     fn epoch_finished(&mut self, metrics: &EpochMetrics) {
-        println!("epoch {}: loss {:.4}", metrics.epoch, metrics.own_pretext().unwrap_or(f64::NAN));
+        println!("epoch {}: loss {:.4}", metrics.epoch, metrics.current_pretext().unwrap_or(f64::NAN));
     }
 }
 

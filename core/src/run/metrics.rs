@@ -35,7 +35,7 @@ pub struct EpochMetrics {
 
 impl EpochMetrics {
     /// Mean pretext loss of the stage's own modality.
-    pub fn own_pretext(&self) -> Option<f64> {
+    pub fn current_pretext(&self) -> Option<f64> {
         let again = format!("{}#{}", self.modality, self.stage);
         self.pretext.get(&again).or_else(|| self.pretext.get(&self.modality)).copied()
     }

@@ -93,7 +93,7 @@ impl Summary {
 fn stage(run: &Path, state: &StageState) -> Result<StageSummary> {
     let folder = StageFolder::new(run, state.stage, &state.modality);
     let metrics = read_metrics(&folder.file(RunLayout::METRICS))?;
-    let pretext = |line: Option<&EpochMetrics>| line?.own_pretext();
+    let pretext = |line: Option<&EpochMetrics>| line?.current_pretext();
     let times = EpochTime::read(&folder.file(RunLayout::TIMING));
     let distillation_last = metrics.last().map(|line| line.distillation.clone().into_iter().collect());
     Ok(StageSummary {

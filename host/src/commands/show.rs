@@ -268,7 +268,7 @@ impl StageReport {
         };
         let metrics = folder.file(RunLayout::METRICS);
         let metrics = if metrics.is_file() { read_metrics(&metrics)? } else { Vec::new() };
-        let loss = |line: Option<&medcoss_core::run::EpochMetrics>| line?.own_pretext();
+        let loss = |line: Option<&medcoss_core::run::EpochMetrics>| line?.current_pretext();
         let n_buffer = if is_finished { Some(folder.buffer()?.entries.len()) } else { None };
         Ok(Self {
             stage,
