@@ -3,7 +3,7 @@
 use std::fmt::Write;
 use std::process::ExitCode;
 
-use medcoss_plugin_host::{PluginError, UnknownModality};
+use medcoss_plugin_host::{PluginError, PluginUnavailable};
 use medcoss_runtime::is_interruption;
 
 use crate::{hints, interrupt};
@@ -63,7 +63,10 @@ impl Failure {
             remedies.extend(hinted.into_iter().map(String::from));
             remedies.extend(layer.downcast_ref().and_then(hints::hint).map(|hint| format!("hint: {hint}")));
         }
-        if self.error.chain().any(|layer| layer.is::<UnknownModality>()) {
+        let is_unknown = |layer: &(dyn std::error::Error + 'static)| {
+            layer.downcast_ref().is_some_and(|error| matches!(error, PluginUnavailable::Unknown(_)))
+        };
+        if self.error.chain().any(is_unknown) {
             remedies.push("hint: `medcoss plugin list` shows what was found where; --plugin-dir adds a folder".into());
         }
         for hint in remedies {

@@ -72,7 +72,7 @@ pub use plugin_info::PluginInfo;
 pub use probe::{PROBE_VARIABLE, Probe};
 pub use probe_child::{ProbeServer, serve_if_asked};
 pub use process_guard::original_stdout;
-pub use registry::{FoundPlugin, Loading, PluginRegistry, ShadowedPlugin, UnknownModality};
+pub use registry::{FoundPlugin, Loading, PluginRegistry, PluginUnavailable, ShadowedPlugin, UnknownModality};
 pub use sample_failure::SampleFailure;
 pub use search::{Folder, MissingFolder, Origin, Search, SearchEnvironment, user_folder};
 pub use untrusted_text::{untrusted_bytes, untrusted_text};

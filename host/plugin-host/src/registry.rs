@@ -94,6 +94,17 @@ pub struct UnknownModality {
     hint: String,
 }
 
+/// The error that the plugin of a modality is not available.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum PluginUnavailable {
+    /// No plugin has the requested id.
+    #[error(transparent)]
+    Unknown(#[from] UnknownModality),
+    /// The plugin cannot be loaded.
+    #[error(transparent)]
+    Load(#[from] LoadError),
+}
+
 impl PluginRegistry {
     /// Searches all folders for plugins. No code of a found file runs.
     ///
@@ -177,8 +188,8 @@ impl PluginRegistry {
     /// Loads the plugin of a modality.
     ///
     /// # Errors
-    /// [`UnknownModality`], or the [`LoadError`] of the file that exports the id.
-    pub fn load(&self, id: &str) -> anyhow::Result<Plugin> {
+    /// No plugin with the id, or the [`LoadError`] of the file that exports the id.
+    pub fn load(&self, id: &str) -> Result<Plugin, PluginUnavailable> {
         match self.find(id) {
             Some(found) => Ok(self.load_found(found)?),
             None => Err(self.no_such(id).into()),
@@ -194,7 +205,7 @@ impl PluginRegistry {
     ///
     /// # Errors
     /// As [`PluginRegistry::load`].
-    pub fn describe(&self, id: &str) -> anyhow::Result<PluginInfo> {
+    pub fn describe(&self, id: &str) -> Result<PluginInfo, PluginUnavailable> {
         match self.find(id) {
             Some(found) => Ok(self.describe_found(found)?),
             None => Err(self.no_such(id).into()),

@@ -67,7 +67,7 @@ impl Inspect {
         let path = PathBuf::from(&self.plugin);
         let registry = PluginRegistry::of_file(&path, loading()).map_err(Failure::user)?;
         let described = match registry.found.as_slice() {
-            [only] => registry.describe(&only.id),
+            [only] => registry.describe(&only.id).map_err(anyhow::Error::from),
             several => Err(several_plugins(&path, several.iter().map(|found| found.id.as_str()))),
         };
         described.map_err(Failure::user)
