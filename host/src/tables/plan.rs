@@ -17,8 +17,8 @@ pub(crate) fn to_text(forecast: &Forecast) -> String {
         "a batch",
         "samples/s",
         "training",
-        "beside it",
-        "kept samples",
+        "other",
+        "buffer",
     ]);
     for stage in &forecast.stages {
         // The stage's own losses come first.
