@@ -265,71 +265,74 @@ fn a_second_writer_is_refused_and_the_first_is_not_disturbed() {
     experiment.finish("one");
 }
 
-/// A small file system of its own, where this is allowed.
-struct SmallDisk(PathBuf);
+/// Tests that mount file systems; `.ci/run` runs them.
+mod mounted {
+    use super::*;
 
-impl SmallDisk {
-    fn mount(folder: &Path, kib: usize) -> Option<Self> {
-        std::fs::create_dir_all(folder).unwrap();
-        let size = format!("size={kib}k");
-        let mounted = Command::new("mount").args(["-t", "tmpfs", "-o", &size, "tmpfs"]).arg(folder).output();
-        mounted.is_ok_and(|output| output.status.success()).then(|| Self(folder.into()))
-    }
+    /// A small file system that the superuser mounts.
+    struct SmallDisk(PathBuf);
 
-    fn resize(&self, kib: usize) {
-        let size = format!("remount,size={kib}k");
-        assert!(Command::new("mount").args(["-o", &size]).arg(&self.0).status().unwrap().success());
-    }
-}
-
-impl Drop for SmallDisk {
-    fn drop(&mut self) {
-        let _ = Command::new("umount").arg(&self.0).status();
-    }
-}
-
-#[test]
-fn a_full_disk_stops_the_run_with_its_last_checkpoint_whole() {
-    let experiment = Experiment::new("reference");
-    experiment.finish("whole");
-    let size = content(&experiment.path("whole")).values().map(Vec::len).sum::<usize>() / 1024;
-    // At first hardly anything fits, then the first stage, then all but the end.
-    let Some(disk) = SmallDisk::mount(&experiment.path("small"), 64) else {
-        println!("skipped: a small file system cannot be mounted here");
-        return;
-    };
-    let mut n_full = 0;
-    for kib in [64, 64 + size / 2, 64 + size, 64 + 2 * size] {
-        disk.resize(kib);
-        let output = experiment.command("small/run").output().unwrap();
-        if output.status.success() {
-            continue;
+    impl SmallDisk {
+        fn mount(folder: &Path, kib: usize) -> Self {
+            std::fs::create_dir_all(folder).unwrap();
+            let size = format!("size={kib}k");
+            let mounted =
+                Command::new("mount").args(["-t", "tmpfs", "-o", &size, "tmpfs"]).arg(folder).output().unwrap();
+            assert!(mounted.status.success(), "{}", String::from_utf8_lossy(&mounted.stderr));
+            Self(folder.into())
         }
-        n_full += 1;
-        let errors = refused(output);
-        assert!(errors.contains("No space left") && errors.contains("make room"), "{errors}");
-        let run = experiment.path("small/run");
-        if run.join("run.toml").exists() {
-            succeeded(medcoss(&["show", &text(&run), "--verify"]));
+
+        fn resize(&self, kib: usize) {
+            let size = format!("remount,size={kib}k");
+            assert!(Command::new("mount").args(["-o", &size]).arg(&self.0).status().unwrap().success());
         }
     }
-    assert!(n_full >= 2, "the disk was full {n_full} times");
-    disk.resize(64 + 8 * size);
-    experiment.finish("small/run");
-    assert_same(&content(&experiment.path("whole")), &content(&experiment.path("small/run")));
-}
 
-#[test]
-fn a_folder_that_cannot_be_written_is_named() {
-    let experiment = Experiment::new("reference");
-    let Some(_disk) = SmallDisk::mount(&experiment.path("read-only"), 64) else {
-        println!("skipped: a file system cannot be mounted here");
-        return;
-    };
-    let read_only = Command::new("mount").args(["-o", "remount,ro"]).arg(experiment.path("read-only")).status();
-    assert!(read_only.unwrap().success());
-    let errors = refused(experiment.command("read-only/run").output().unwrap());
-    assert!(errors.contains("read-only/run") && errors.contains("Read-only file system"), "{errors}");
+    impl Drop for SmallDisk {
+        fn drop(&mut self) {
+            let _ = Command::new("umount").arg(&self.0).status();
+        }
+    }
+
+    #[test]
+    #[ignore = "mounts file systems, as the superuser"]
+    fn a_full_disk_stops_the_run_with_its_last_checkpoint_whole() {
+        let experiment = Experiment::new("reference");
+        experiment.finish("whole");
+        let size = content(&experiment.path("whole")).values().map(Vec::len).sum::<usize>() / 1024;
+        // At first hardly anything fits, then the first stage, then all but the end.
+        let disk = SmallDisk::mount(&experiment.path("small"), 64);
+        let mut n_full = 0;
+        for kib in [64, 64 + size / 2, 64 + size, 64 + 2 * size] {
+            disk.resize(kib);
+            let output = experiment.command("small/run").output().unwrap();
+            if output.status.success() {
+                continue;
+            }
+            n_full += 1;
+            let errors = refused(output);
+            assert!(errors.contains("No space left") && errors.contains("make room"), "{errors}");
+            let run = experiment.path("small/run");
+            if run.join("run.toml").exists() {
+                succeeded(medcoss(&["show", &text(&run), "--verify"]));
+            }
+        }
+        assert!(n_full >= 2, "the disk was full {n_full} times");
+        disk.resize(64 + 8 * size);
+        experiment.finish("small/run");
+        assert_same(&content(&experiment.path("whole")), &content(&experiment.path("small/run")));
+    }
+
+    #[test]
+    #[ignore = "mounts file systems, as the superuser"]
+    fn a_folder_that_cannot_be_written_is_named() {
+        let experiment = Experiment::new("reference");
+        let _disk = SmallDisk::mount(&experiment.path("read-only"), 64);
+        let read_only = Command::new("mount").args(["-o", "remount,ro"]).arg(experiment.path("read-only")).status();
+        assert!(read_only.unwrap().success());
+        let errors = refused(experiment.command("read-only/run").output().unwrap());
+        assert!(errors.contains("read-only/run") && errors.contains("Read-only file system"), "{errors}");
+    }
 }
 
 #[test]
