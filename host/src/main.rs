@@ -23,7 +23,7 @@ static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
 
 /// Options that jemalloc reads at the start of the process: freed pages are kept, allocations of any size are reused,
 /// and large pages are used where the system has them. All threads share one arena. With an arena each, the pages of
-/// loader threads, which start and end with the epochs, would accumulate. Merged free pages serve tensors of any size;
+/// worker threads, which start and end with the epochs, would accumulate. Merged free pages serve tensors of any size;
 /// by default tensors below a 64th of them would request new pages in every step.
 #[allow(non_upper_case_globals)]
 #[allow(unsafe_code, reason = "the allocator reads the symbol; nothing else has its name")]

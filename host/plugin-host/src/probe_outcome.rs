@@ -13,7 +13,7 @@ pub(crate) enum Outcome {
     Accepted(Box<Description>),
     /// The plugin cannot be used.
     Refused {
-        /// Reason of the refusal.
+        /// Reason of the error.
         reason: String,
         /// The remedy.
         hint: Option<String>,

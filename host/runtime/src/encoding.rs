@@ -23,7 +23,7 @@ pub struct EncodeOptions {
     pub stage: Option<usize>,
     /// Pooling of a sample's token features.
     pub pooling: Pooling,
-    /// Number of loader threads, and the largest fraction of unreadable samples.
+    /// Number of worker threads, and the largest fraction of unreadable samples.
     pub loader: LoaderOptions,
 }
 
