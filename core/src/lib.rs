@@ -13,6 +13,7 @@
 pub mod benchmark;
 pub mod buffer;
 pub mod clustering;
+pub mod confined_path;
 pub mod continual;
 pub mod data;
 pub mod device;

@@ -6,7 +6,7 @@ use std::sync::atomic::Ordering;
 use crate::synthetic::{Impatient, Synthetic, metrics, run, run_watched, settings};
 use medcoss_core::RunError;
 use medcoss_core::model::Precision;
-use medcoss_core::run::{StageFolder, StoredModel};
+use medcoss_core::run::{RunLayout, StageFolder, StoredModel};
 use medcoss_core::stage::{Observer, StageSettings, StepReport};
 use medcoss_core::{Error, device};
 
@@ -28,7 +28,7 @@ fn two_stages_learn_keep_a_buffer_and_distil_it() {
     // At the first update the student still is the teacher, but for stochastic depth.
     assert!(counting[0].distillation["waves"] > 0.0);
 
-    let buffer = StageFolder::new(folder.path(), 1, "waves").buffer().unwrap();
+    let buffer = StageFolder::new(&RunLayout::open(folder.path()).unwrap(), 1, "waves").buffer().unwrap();
     assert_eq!(buffer.entries.len(), 12);
     // 50 / 8 batches of text and 12 / 8 of the buffer an epoch.
     assert_eq!(states[1].steps, 60 * (50 / 8 + 1));
@@ -163,7 +163,14 @@ fn a_few_invalid_samples_are_named_and_left_out_and_many_stop_the_stage() {
     first.unreadable = vec![3];
     let states = run(folder.path(), &first, &Synthetic::counting(30), &settings(2)).unwrap();
     assert_eq!(states[0].invalid_samples.keys().collect::<Vec<_>>(), ["waves/003"]);
-    assert!(StageFolder::new(folder.path(), 1, "waves").buffer().unwrap().entries.iter().all(|e| e.id != "waves/003"));
+    assert!(
+        StageFolder::new(&RunLayout::open(folder.path()).unwrap(), 1, "waves")
+            .buffer()
+            .unwrap()
+            .entries
+            .iter()
+            .all(|e| e.id != "waves/003")
+    );
 
     let folder = tempfile::tempdir().unwrap();
     first.unreadable = vec![3, 4, 5];
@@ -228,7 +235,10 @@ fn bfloat16_products_give_nearly_equal_losses_and_float32_parameters() {
         let folder = tempfile::tempdir().unwrap();
         let settings = StageSettings { precision, epochs: 20, ..settings(2) };
         let states = run(folder.path(), &first, &second, &settings).unwrap();
-        let stored = StoredModel::of_stage(&StageFolder::new(folder.path(), 2, "counting"), &states[1]);
+        let stored = StoredModel::of_stage(
+            &StageFolder::new(&RunLayout::open(folder.path()).unwrap(), 2, "counting"),
+            &states[1],
+        );
         let model = stored.load(&device::by_name("cpu").unwrap()).unwrap();
         assert_eq!(model.precision(), Precision::Float32);
         let mut n_fine = 0;

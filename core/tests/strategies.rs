@@ -7,7 +7,7 @@ use medcoss_core::Error;
 use medcoss_core::buffer::BufferSelection;
 use medcoss_core::continual::{DistillationTarget, Strategy, model_of_stage};
 use medcoss_core::model::Model;
-use medcoss_core::run::{StageFolder, StageState, StoredModel};
+use medcoss_core::run::{RunLayout, StageFolder, StageState, StoredModel};
 use medcoss_core::stage::StageSettings;
 
 fn with(strategy: Strategy) -> StageSettings {
@@ -20,7 +20,7 @@ fn with(strategy: Strategy) -> StageSettings {
 
 fn load(folder: &Path, state: &StageState, modality: &str) -> Model {
     let device = medcoss_core::device::by_name("cpu").unwrap();
-    let folder = StageFolder::new(folder, state.stage, modality);
+    let folder = StageFolder::new(&RunLayout::open(folder).unwrap(), state.stage, modality);
     StoredModel::of_stage(&folder, state).load(&device).unwrap()
 }
 
@@ -56,7 +56,7 @@ fn each_strategy_trains_on_its_samples_and_writes_its_files() {
         assert_eq!((&pretext[..], &distilled[..]), (expected_pretext, expected_distilled), "{strategy}");
         assert_eq!(line.penalty.is_some_and(|penalty| penalty > 0.0), strategy == Strategy::Ewc, "{strategy}");
 
-        let buffer = StageFolder::new(folder.path(), 1, "waves").buffer().unwrap();
+        let buffer = StageFolder::new(&RunLayout::open(folder.path()).unwrap(), 1, "waves").buffer().unwrap();
         assert_eq!(buffer.entries.len(), if strategy.keeps_buffer() { 12 } else { 0 }, "{strategy}");
         let files: Vec<&str> = states[1].checksums.keys().map(String::as_str).collect();
         let further = match strategy {
@@ -110,7 +110,8 @@ fn packnet_recovers_a_previous_model_and_single_starts_from_the_initial_model() 
     let device = medcoss_core::device::by_name("cpu").unwrap();
     let folder = tempfile::tempdir().unwrap();
     let states = run(folder.path(), &first, &second, &with(Strategy::Packnet)).unwrap();
-    let last = StoredModel::of_stage(&StageFolder::new(folder.path(), 2, "counting"), &states[1]);
+    let last =
+        StoredModel::of_stage(&StageFolder::new(&RunLayout::open(folder.path()).unwrap(), 2, "counting"), &states[1]);
     let before = encoder(&load(folder.path(), &states[0], "waves"));
     assert_ne!(encoder(&last.load(&device).unwrap()), before);
     assert_eq!(encoder(&model_of_stage(&last, 1, &device).unwrap()), before);
@@ -146,7 +147,7 @@ fn every_selection_fills_the_buffer_and_every_target_is_distilled() {
         let mut settings = with(Strategy::Medcoss);
         settings.buffer.selection = selection;
         run(folder.path(), &first, &second, &settings).unwrap();
-        let buffer = StageFolder::new(folder.path(), 1, "counting").buffer().unwrap();
+        let buffer = StageFolder::new(&RunLayout::open(folder.path()).unwrap(), 1, "counting").buffer().unwrap();
         let mut ids: Vec<String> = buffer.entries.into_iter().map(|entry| entry.id).collect();
         ids.sort();
         ids.dedup();

@@ -10,7 +10,7 @@ use medcoss_core::continual::StrategyConfig;
 use medcoss_core::data::{Dataset, InvalidSample, RawBatch, Sampling, TokenSpec, View};
 use medcoss_core::model::{Dimensions, ModelConfig, Precision, TextAttention};
 use medcoss_core::optimisation::OptimiserConfig;
-use medcoss_core::run::{EpochMetrics, StageFolder, StageState, StoredModel, read_metrics};
+use medcoss_core::run::{EpochMetrics, RunLayout, StageFolder, StageState, StoredModel, read_metrics};
 use medcoss_core::stage::{Observer, PreviousStage, Silent, Stage, StageEndTask, StageSettings, StepReport};
 use medcoss_core::{Error, Result, device};
 
@@ -152,9 +152,10 @@ pub fn run_watched(
 ) -> Result<Vec<StageState>> {
     let strategy = settings.strategy.name;
     let mut model = model();
+    let run = RunLayout::create(folder)?;
     let mut states: Vec<StageState> = Vec::new();
     for (at, dataset) in [first, second].into_iter().enumerate() {
-        let before = StageFolder::new(folder, at, first.modality);
+        let before = StageFolder::new(&run, at, first.modality);
         let previous = states
             .last()
             .filter(|_| !strategy.has_one_model_per_stage())
@@ -169,7 +170,7 @@ pub fn run_watched(
             None => vec![],
         };
         model.admit(dataset.family, dataset.modality, dataset.spec, None)?;
-        let folder = StageFolder::new(folder, at + 1, dataset.modality);
+        let folder = StageFolder::new(&run, at + 1, dataset.modality);
         if let Some(state) = folder.finished()? {
             folder.verify(&state)?;
             states.push(state);
@@ -193,7 +194,7 @@ pub fn run_watched(
 }
 
 pub fn metrics(folder: &Path, stage: &str) -> Vec<EpochMetrics> {
-    read_metrics(&folder.join("stages").join(stage).join("metrics.jsonl")).unwrap()
+    read_metrics(&RunLayout::open(folder).unwrap().folder().join("stages").join(stage).join("metrics.jsonl")).unwrap()
 }
 
 /// Asks to stop after so many batches, and notes warnings.

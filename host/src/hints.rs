@@ -132,6 +132,11 @@ fn of_run(error: &RunError) -> Option<String> {
         RunError::NoValidCheckpoint { stage, .. } => format!(
             "copy the run from a backup, or remove its folder {stage} to train the stage again from its beginning"
         ),
+        RunError::NotAFile { .. } | RunError::BadName { .. } | RunError::TooLarge { .. } => {
+            "medcoss writes no such entry: if the run came from elsewhere, do not trust it; if it is yours, put the file itself in this place"
+                .into()
+        }
+        RunError::BadModality { .. } => "name the modality as `medcoss plugin list` does".into(),
     })
 }
 

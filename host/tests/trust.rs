@@ -4,7 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use medcoss_core::data::{Dataset, RawBatch, TokenSpec, View};
-use medcoss_core::run::StageFolder;
+use medcoss_core::run::{RunLayout, StageFolder};
 use medcoss_plugin_host::Plugin;
 use medcoss_runtime::buffer_tokens::BufferTokens;
 use medcoss_runtime::plugin_dataset::PluginDataset;
@@ -208,10 +208,10 @@ fn earlier_modalities_are_replayed_from_buffer_tokens_when_their_plugins_are_mis
 
     // What is rehearsed is what the plugins would give, plain; and as much of it is masked.
     for (stage, id) in [(1, "fixture"), (2, "text")] {
-        let folder = StageFolder::new(&place.work("first"), stage, id);
+        let folder = StageFolder::new(&RunLayout::open(&place.work("first")).unwrap(), stage, id);
         let tokens = BufferTokens::open(&folder, &folder.finished().unwrap().unwrap()).unwrap();
         let plugin = Plugin::load(&place.sandbox.path(&format!("{id}.gone")), id).unwrap();
-        let assets = folder.file("assets");
+        let assets = folder.file("assets").path();
         let source = PluginDataset::open_kept(&plugin, &folder, assets.is_dir().then_some(assets.as_path())).unwrap();
         assert_eq!((tokens.spec(), tokens.ids(), tokens.family()), (source.spec(), source.ids(), source.family()));
         let read = |source: &dyn Dataset, view| {

@@ -6,6 +6,7 @@ use std::process::Command;
 use std::sync::OnceLock;
 
 use crate::page::{missing, section, stands_alone};
+use medcoss_core::confined_path::ConfinedPath;
 use medcoss_core::evaluation::{EvaluatedStage, Score, Scores, TaskSummary, Transfer};
 use medcoss_test_support::program::{medcoss, refused, succeeded, text};
 use serde_json::Value;
@@ -168,7 +169,7 @@ fn evaluate(run: &Path, worse: f64) {
             forward_transfer: 0.25,
         }),
     };
-    document.write(&run.join("evaluation/small/scores.json")).unwrap();
+    document.write(&ConfinedPath::root(run).unwrap().join("evaluation/small/scores.json")).unwrap();
 }
 
 #[test]

@@ -124,7 +124,7 @@ fn all_files(folder: &Path, found: &mut Vec<(PathBuf, String)>) {
         if path.is_dir() {
             all_files(&path, found);
         } else if path.file_name().is_some_and(|name| name != ".lock") {
-            let digest = medcoss_core::run::sha256_of(&path).unwrap();
+            let digest = medcoss_core::run::sha256_of_content(std::fs::File::open(&path).unwrap()).unwrap();
             found.push((path, digest));
         }
     }

@@ -15,7 +15,7 @@ use crate::data::{BatchLoader, BatchRequest};
 use crate::model::{DeviceBatch, FlatParameters, Model, map_gradients};
 use crate::pretext::pretext_loss;
 use crate::rng;
-use crate::run::{RunLayout, load_model, save_model};
+use crate::run::{RunLayout, load_new_model, save_model};
 use crate::{DataError, DeviceError, Result, SettingError};
 
 /// Settings of elastic weight consolidation: the table `[strategy.ewc]`.
@@ -74,9 +74,9 @@ struct Ewc {
 impl Ewc {
     fn new(config: &EwcConfig, start: &StageStart<'_>) -> Result<Self> {
         let (mut importance, mut anchor) = (FlatParameters::new(), FlatParameters::new());
-        if let (Some(previous), Some(path)) = (start.previous, file_beside(start.previous, RunLayout::IMPORTANCE)) {
+        if let (Some(previous), Some(path)) = (start.previous, file_beside(start.previous, RunLayout::IMPORTANCE)?) {
             let device = start.device.clone().inner();
-            importance = load_model(&path, Model::new(&previous.config, 0, 0, &device))?.flat_parameters(&is_shared);
+            importance = load_new_model(&path, &previous.config, &device)?.flat_parameters(&is_shared);
             anchor = start.student.flat_parameters(&|path| importance.contains_key(path));
         }
         let (config, seed, stage) = (config.clone(), start.seed, start.stage);
@@ -223,11 +223,7 @@ mod tests {
         let (left, files) = tiny.end_stage(strategy.as_mut(), tiny.student.clone());
         assert_eq!(files, [RunLayout::IMPORTANCE]);
         let read = |tiny: &TinyStage| {
-            load_model(
-                &tiny.folder.file(RunLayout::IMPORTANCE),
-                Model::new(&tiny.model, 0, 0, &tiny.inference_device()),
-            )
-            .unwrap()
+            load_new_model(&tiny.folder.file(RunLayout::IMPORTANCE), &tiny.model, &tiny.inference_device()).unwrap()
         };
         let first = read(&tiny).flat_parameters(&is_shared);
         assert!(first.values().all(|importance| values(importance.clone()).iter().all(|value| *value >= 0.0)));

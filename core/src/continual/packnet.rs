@@ -5,16 +5,15 @@
 //! encoder are shared in this way. All other parameters that pass from stage to stage (biases, norms, LayerScale, class token, the embedder of a
 //! family) are fixed after the first stage that trained them, as the paper fixes biases and norms.
 
-use std::path::Path;
-
 use burn::tensor::{Device, Tensor, TensorData};
 use serde::{Deserialize, Serialize};
 
 use super::settings::StrategySettings;
 use super::strategy::{ContinualStrategy, StageEnd, StageStart, file_beside, is_shared};
+use crate::confined_path::ConfinedPath;
 use crate::data::TokenSpec;
 use crate::model::{FlatParameters, Model, ModelConfig};
-use crate::run::{RunLayout, StoredModel, load_model, save_model};
+use crate::run::{RunLayout, StoredModel, load_new_model, save_model};
 use crate::{DeviceError, Error, Result, SettingError};
 
 /// Settings of PackNet: the table `[strategy.packnet]`.
@@ -99,7 +98,7 @@ impl Packnet {
             fixed: FlatParameters::new(),
         };
         let shared = start.student.flat_parameters(&is_shared);
-        let known = match (start.previous, file_beside(start.previous, RunLayout::OWNERS)) {
+        let known = match (start.previous, file_beside(start.previous, RunLayout::OWNERS)?) {
             (Some(previous), Some(path)) => read_owners(&path, &previous.config, &start.device.clone().inner())?,
             _ => FlatParameters::new(),
         };
@@ -191,7 +190,7 @@ impl ContinualStrategy for Packnet {
 /// Files that are missing, damaged, or of other sizes.
 pub fn model_of_stage(stored: &StoredModel, stage: usize, device: &Device) -> Result<Model> {
     let model = stored.load(device)?;
-    match file_beside(Some(stored), RunLayout::OWNERS) {
+    match file_beside(Some(stored), RunLayout::OWNERS)? {
         Some(path) => Ok(weights_of(stage, model, &read_owners(&path, &stored.config, device)?)),
         None => Ok(model),
     }
@@ -204,8 +203,8 @@ fn weights_of(stage: usize, model: Model, owners: &FlatParameters) -> Model {
     })
 }
 
-fn read_owners(path: &Path, config: &ModelConfig, device: &Device) -> Result<FlatParameters> {
-    Ok(load_model(path, Model::new(config, 0, 0, device))?.flat_parameters(&is_shared))
+fn read_owners(path: &ConfinedPath, config: &ModelConfig, device: &Device) -> Result<FlatParameters> {
+    Ok(load_new_model(path, config, device)?.flat_parameters(&is_shared))
 }
 
 fn read(values: &Tensor<1>) -> Result<Vec<f32>> {

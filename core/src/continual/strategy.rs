@@ -1,10 +1,9 @@
 //! The hooks of a strategy around the pretext task of the current modality.
 
-use std::path::{Path, PathBuf};
-
 use burn::optim::GradientsParams;
 use burn::tensor::{Device, Tensor};
 
+use crate::confined_path::ConfinedPath;
 use crate::data::Dataset;
 use crate::model::{DeviceBatch, Model, ModelConfig, StochasticDepth};
 use crate::pretext::pretext_loss;
@@ -123,7 +122,11 @@ pub(super) fn is_shared(path: &str) -> bool {
 }
 
 /// Path of a file that a strategy wrote beside the stored model of a stage.
-pub(super) fn file_beside(stored: Option<&StoredModel>, name: &str) -> Option<PathBuf> {
-    let path = stored?.path().parent().unwrap_or(Path::new(".")).join(name);
-    path.exists().then_some(path)
+///
+/// # Errors
+/// A link or a special file in its place.
+pub(super) fn file_beside(stored: Option<&StoredModel>, name: &str) -> Result<Option<ConfinedPath>> {
+    let Some(stored) = stored else { return Ok(None) };
+    let path = stored.path().with_name(name);
+    Ok(path.is_file()?.then_some(path))
 }

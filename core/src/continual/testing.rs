@@ -43,8 +43,8 @@ impl TinyStage {
         let mut model = ModelConfig { dimensions, text_attention: TextAttention::default(), families: Vec::new() };
         model.admit("toy", "toy", SPEC, None).unwrap();
         let on_disk = tempfile::tempdir().unwrap();
-        let folder = StageFolder::new(on_disk.path(), 1, "toy");
-        std::fs::create_dir_all(folder.path()).unwrap();
+        let folder = StageFolder::new(&RunLayout::open(on_disk.path()).unwrap(), 1, "toy");
+        folder.path().create_folder().unwrap();
         let dataset = RandomPatches { ids: (0..N_SAMPLES).map(|at| at.to_string()).collect() };
         let mut raw = RawBatch::default();
         let indices: Vec<u64> = (0..N_SAMPLES as u64).collect();

@@ -1,9 +1,8 @@
 //! The interface of datasets: token shapes, views, raw batches, invalid samples.
 
-use std::path::Path;
-
 use serde::{Deserialize, Serialize};
 
+use crate::confined_path::ConfinedPath;
 use crate::{DataError, Result};
 
 /// Token specification: shape of a dataset's samples.
@@ -90,7 +89,7 @@ pub trait Dataset: Send + Sync {
     ///
     /// # Errors
     /// A dataset that cannot do this, samples that cannot be read, files that cannot be written.
-    fn keep(&self, indices: &[u64], folder: &Path) -> Result<()> {
+    fn keep(&self, indices: &[u64], folder: &ConfinedPath) -> Result<()> {
         let _ = (indices, folder);
         Err(DataError::CannotMaterialise { modality: self.modality().into() }.into())
     }

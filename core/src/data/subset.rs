@@ -1,11 +1,10 @@
 //! A subset of a dataset, as a dataset of its own.
 
-use std::path::Path;
-
 use rand::RngExt;
 
 use super::dataset::{Dataset, InvalidSample, RawBatch, TokenSpec, View};
 use crate::Result;
+use crate::confined_path::ConfinedPath;
 use crate::rng;
 
 /// Subset of another dataset, in the order of the given indices.
@@ -49,7 +48,7 @@ impl Dataset for Subset<'_> {
         self.dataset.fill(view, &indices, seeds, batch)
     }
 
-    fn keep(&self, indices: &[u64], folder: &Path) -> Result<()> {
+    fn keep(&self, indices: &[u64], folder: &ConfinedPath) -> Result<()> {
         let indices: Vec<u64> = indices.iter().map(|index| self.indices[*index as usize]).collect();
         self.dataset.keep(&indices, folder)
     }

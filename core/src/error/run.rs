@@ -27,6 +27,38 @@ pub enum RunError {
         /// Value of the stage.
         expected: String,
     },
+    /// A link or a special file within a run folder.
+    #[error("{path} is {what}; a run folder holds regular files and folders only")]
+    NotAFile {
+        /// Path of the entry.
+        path: PathBuf,
+        /// Kind of the entry: `a link`, `a named pipe`.
+        what: &'static str,
+    },
+    /// A name that leads out of its folder, or is none.
+    #[error("{path:?} is no plain path below its folder")]
+    BadName {
+        /// The path.
+        path: PathBuf,
+    },
+    /// A modality whose name cannot be part of a folder's name.
+    #[error(
+        "modality {name:?} is no valid name, expected lowercase letters, digits and _, a letter first, 64 bytes at most"
+    )]
+    BadModality {
+        /// The name.
+        name: String,
+    },
+    /// A file that is larger than any valid one.
+    #[error("{path} has {found} bytes, more than the {limit} that a valid one has")]
+    TooLarge {
+        /// Path of the file.
+        path: PathBuf,
+        /// Size of the file in bytes.
+        found: u64,
+        /// Largest valid size in bytes.
+        limit: u64,
+    },
     /// Checkpoints of which none is valid.
     #[error("none of the checkpoints of {stage} is valid; the latest: {latest}")]
     NoValidCheckpoint {

@@ -57,6 +57,21 @@ impl Model {
         self.num_params()
     }
 
+    /// Path of the first parameter with a value that is not finite; none where all are finite.
+    ///
+    /// # Errors
+    /// A device that does not give the values.
+    pub(crate) fn not_finite(&self) -> Result<Option<String>> {
+        let mut found = None;
+        self.visit_parameters(&mut |parameter| {
+            if found.is_none() && parameter.values()?.iter().any(|value| !value.is_finite()) {
+                found = Some(parameter.path.to_string());
+            }
+            Ok(())
+        })?;
+        Ok(found)
+    }
+
     /// Visits all parameters, in the order of the model's fields.
     ///
     /// # Errors

@@ -3,18 +3,17 @@
 //! `checkpoint-00007` was written after seven epochs, `checkpoint-00007-000120` after 120 batches of the eighth. Each is complete
 //! by itself: what lies outside of it is written anew when the stage goes on.
 
-use std::fs;
-use std::path::{Path, PathBuf};
-
 use burn::optim::{ModuleOptimizer, OptimizerRecord};
+use burn::tensor::Bytes;
 
 use super::document::{read_document, write_document};
-use super::files::{FileCheck, check_file, remove_folder, sha256_of, sync_folder, write_atomically, write_folder};
+use super::files::{FileCheck, check_file, read_text, remove_folder, sha256_of, write_atomically, write_folder};
 use super::layout::RunLayout;
 use super::metrics::MetricsLog;
 use super::stage_folder::StageFolder;
 use super::stage_state::StageState;
-use super::stored_model::{load_model, save_model};
+use super::stored_model::{load_model, max_model_bytes, save_model};
+use crate::confined_path::{ConfinedPath, EntryKind};
 use crate::model::Model;
 use crate::{Error, Result, RunError};
 
@@ -39,17 +38,27 @@ pub(crate) struct RestoredState {
 }
 
 /// Complete checkpoints of a stage, oldest first.
-fn complete_checkpoints(folder: &StageFolder) -> Vec<PathBuf> {
-    let Ok(entries) = fs::read_dir(folder.path()) else { return Vec::new() };
-    let is_checkpoint = |path: &PathBuf| {
-        let name = path.file_name().unwrap_or_default().to_string_lossy();
-        let place = name.strip_prefix(RunLayout::CHECKPOINT_PREFIX).unwrap_or_default();
-        !place.is_empty() && place.bytes().all(|byte| byte.is_ascii_digit() || byte == b'-')
+fn complete_checkpoints(folder: &StageFolder) -> Result<Vec<ConfinedPath>> {
+    let mut found: Vec<([u64; 2], ConfinedPath)> = Vec::new();
+    for (name, kind) in folder.path().entries()? {
+        let place = name.strip_prefix(RunLayout::CHECKPOINT_PREFIX).and_then(place_of);
+        if let Some(place) = place.filter(|_| kind == EntryKind::Folder) {
+            found.push((place, folder.path().join(name)));
+        }
+    }
+    // By number: names have as many digits as their numbers need.
+    found.sort_by_key(|(place, _)| *place);
+    Ok(found.into_iter().map(|(_, path)| path).collect())
+}
+
+/// Finished epochs, and batches of the next epoch, from a checkpoint's name without its prefix.
+fn place_of(name: &str) -> Option<[u64; 2]> {
+    let (epochs, steps) = name.split_once('-').unwrap_or((name, "0"));
+    let number = |digits: &str| {
+        let plain = digits.bytes().all(|byte| byte.is_ascii_digit());
+        digits.parse().ok().filter(|_| plain)
     };
-    let mut found: Vec<PathBuf> =
-        entries.filter_map(|entry| entry.ok().map(|entry| entry.path())).filter(is_checkpoint).collect();
-    found.sort();
-    found
+    Some([number(epochs)?, number(steps)?])
 }
 
 /// Checkpoints of a stage, as others see them.
@@ -59,7 +68,7 @@ impl StageFolder {
     /// # Errors
     /// A damaged file, or one of a later format.
     pub fn running(&self) -> Result<Option<StageState>> {
-        let latest = complete_checkpoints(self).pop();
+        let latest = complete_checkpoints(self)?.pop();
         latest.map(|folder| read_document(&folder.join(RunLayout::STATE))).transpose()
     }
 
@@ -72,7 +81,10 @@ impl StageFolder {
     }
 
     /// Compares every file of every checkpoint with its checksum.
-    pub fn check_checkpoints(&self) -> Vec<FileCheck> {
+    ///
+    /// # Errors
+    /// A folder that cannot be listed.
+    pub fn check_checkpoints(&self) -> Result<Vec<FileCheck>> {
         check_all(self)
     }
 }
@@ -85,11 +97,8 @@ impl Checkpoints {
 
     /// Latest checkpoint in words, with its path relative to the run.
     pub fn latest_name(&self) -> String {
-        match complete_checkpoints(&self.folder).last() {
-            Some(path) => {
-                let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
-                format!("the last good checkpoint is {}/{name}", self.folder.name())
-            }
+        match complete_checkpoints(&self.folder).ok().and_then(|mut found| found.pop()) {
+            Some(path) => format!("the last good checkpoint is {}/{}", self.folder.name(), path.name()),
             None => "no checkpoint of this stage was written yet; earlier stages are complete".into(),
         }
     }
@@ -105,8 +114,8 @@ impl Checkpoints {
         let within = state.unfinished.as_ref().map(|epoch| format!("-{:06}", epoch.steps)).unwrap_or_default();
         let target = self.folder.file(&format!("{}{:05}{within}", RunLayout::CHECKPOINT_PREFIX, state.epochs_done));
         write_folder(&target, |folder| write(folder, model, optimiser, metrics, state))?;
-        let complete = complete_checkpoints(&self.folder);
-        complete[..complete.len().saturating_sub(KEPT)].iter().try_for_each(|old| remove_folder(old))
+        let complete = complete_checkpoints(&self.folder)?;
+        complete[..complete.len().saturating_sub(KEPT)].iter().try_for_each(remove_folder)
     }
 
     /// Reads the latest valid checkpoint, if there is one, into a model and an optimiser of the same shape. A damaged checkpoint costs the time since
@@ -116,7 +125,7 @@ impl Checkpoints {
     /// Checkpoints of which none is valid.
     pub fn restore(&self, model: Model, optimiser: ModuleOptimizer) -> Result<RestoredState> {
         let mut damaged = Vec::new();
-        for folder in complete_checkpoints(&self.folder).into_iter().rev() {
+        for folder in complete_checkpoints(&self.folder)?.into_iter().rev() {
             let state = match check(&folder) {
                 Ok(state) => state,
                 Err(error) => {
@@ -124,11 +133,13 @@ impl Checkpoints {
                     continue;
                 }
             };
-            let model = load_model(&folder.join(RunLayout::MODEL), model)?;
             let path = folder.join(RunLayout::OPTIMIZER);
-            let record = OptimizerRecord::load(&path).map_err(|error| Error::damaged(&path, error))?;
-            let path = folder.join(RunLayout::METRICS);
-            let metrics = fs::read_to_string(&path).map_err(Error::file("cannot read", &path))?;
+            // Adam keeps two moments of each parameter.
+            let bytes = path.read(max_model_bytes(model.n_parameters() as u64).saturating_mul(2))?;
+            let record = OptimizerRecord::from_bytes(Bytes::from_bytes_vec(bytes))
+                .map_err(|error| Error::damaged(&path.path(), error))?;
+            let model = load_model(&folder.join(RunLayout::MODEL), model)?;
+            let metrics = read_text(&folder.join(RunLayout::METRICS))?;
             let optimiser = optimiser.load_record(record);
             return Ok(RestoredState { model, optimiser, state: Some(state), metrics, damaged });
         }
@@ -142,13 +153,13 @@ impl Checkpoints {
 
     /// Removes all checkpoints of a finished stage.
     pub fn clear(&self) -> Result<()> {
-        complete_checkpoints(&self.folder).iter().try_for_each(|path| remove_folder(path))?;
-        sync_folder(Some(self.folder.path())).map_err(Error::file("cannot write", self.folder.path()))
+        complete_checkpoints(&self.folder)?.iter().try_for_each(remove_folder)?;
+        self.folder.path().sync_folder()
     }
 }
 
 fn write(
-    folder: &Path,
+    folder: &ConfinedPath,
     model: &Model,
     optimiser: &ModuleOptimizer,
     metrics: &MetricsLog,
@@ -156,7 +167,7 @@ fn write(
 ) -> Result<()> {
     save_model(&folder.join(RunLayout::MODEL), model)?;
     let path = folder.join(RunLayout::OPTIMIZER);
-    let bytes = optimiser.to_record().into_bytes().map_err(|error| Error::damaged(&path, error))?;
+    let bytes = optimiser.to_record().into_bytes().map_err(|error| Error::damaged(&path.path(), error))?;
     write_atomically(&path, &bytes)?;
     write_atomically(&folder.join(RunLayout::METRICS), metrics.text().as_bytes())?;
     let mut state = state.clone().stamped();
@@ -167,10 +178,10 @@ fn write(
 }
 
 /// Checks of every file of every checkpoint of a stage.
-fn check_all(stage: &StageFolder) -> Vec<FileCheck> {
+fn check_all(stage: &StageFolder) -> Result<Vec<FileCheck>> {
     let mut checks = Vec::new();
-    for folder in complete_checkpoints(stage) {
-        let checkpoint = folder.file_name().unwrap_or_default().to_string_lossy().into_owned();
+    for folder in complete_checkpoints(stage)? {
+        let checkpoint = folder.name();
         let state = read_document::<StageState>(&folder.join(RunLayout::STATE));
         let recorded = state.as_ref().map(|state| state.checksums.clone()).unwrap_or_default();
         checks.push(FileCheck { name: format!("{checkpoint}/{}", RunLayout::STATE), fault: state.err() });
@@ -179,15 +190,32 @@ fn check_all(stage: &StageFolder) -> Vec<FileCheck> {
             checks.push(FileCheck { name: format!("{checkpoint}/{name}"), fault });
         }
     }
-    checks
+    Ok(checks)
 }
 
 /// State of a checkpoint whose files are all valid.
-fn check(folder: &Path) -> Result<StageState> {
+fn check(folder: &ConfinedPath) -> Result<StageState> {
     let state: StageState = read_document(&folder.join(RunLayout::STATE))?;
     for name in [RunLayout::MODEL, RunLayout::OPTIMIZER, RunLayout::METRICS] {
         let expected = state.checksums.get(name).map(String::as_str).unwrap_or_default();
         check_file(&folder.join(name), expected)?;
     }
     Ok(state)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn checkpoints_are_in_the_order_of_their_numbers() {
+        let on_disk = tempfile::tempdir().unwrap();
+        let folder = StageFolder::new(&RunLayout::open(on_disk.path()).unwrap(), 1, "toy");
+        let expected = ["00007", "00007-000120", "00007-999999", "00007-1000000", "99999-000001", "100000"];
+        for name in expected.iter().rev().chain(&["new", "1-2-3", "+1", ""]) {
+            folder.path().join(format!("{}{name}", RunLayout::CHECKPOINT_PREFIX)).create_folder().unwrap();
+        }
+        let found: Vec<String> = complete_checkpoints(&folder).unwrap().iter().map(ConfinedPath::name).collect();
+        assert_eq!(found, expected.map(|name| format!("{}{name}", RunLayout::CHECKPOINT_PREFIX)));
+    }
 }

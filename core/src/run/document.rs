@@ -5,15 +5,13 @@
 //! the newer version added. So a change of a file's meaning raises [`FORMAT`] and adds a step; a field that may be absent
 //! does not.
 
-use std::fs;
-use std::path::Path;
-
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use super::checksum::{CHECKSUM_PLACEHOLDER, insert_checksum, verify_checksum};
-use super::files::write_atomically;
+use super::files::{read_document_bytes, write_atomically};
+use crate::confined_path::ConfinedPath;
 use crate::{Error, Result};
 
 /// Version of the run format.
@@ -77,8 +75,8 @@ fn entries<'a>(
 }
 
 /// Writes a document with a field `checksum`, which holds [`CHECKSUM_PLACEHOLDER`], and a field `format`.
-pub(crate) fn write_document(path: &Path, value: &impl Serialize) -> Result<()> {
-    let text = serde_json::to_string_pretty(value).map_err(|error| Error::damaged(path, error))?;
+pub(crate) fn write_document(path: &ConfinedPath, value: &impl Serialize) -> Result<()> {
+    let text = serde_json::to_string_pretty(value).map_err(|error| Error::damaged(&path.path(), error))?;
     write_atomically(path, format!("{}\n", insert_checksum(&text, MARKER)).as_bytes())
 }
 
@@ -86,9 +84,8 @@ pub(crate) fn write_document(path: &Path, value: &impl Serialize) -> Result<()> 
 ///
 /// # Errors
 /// A file that is missing, damaged, or of a later format.
-pub(crate) fn read_document<T: DeserializeOwned>(path: &Path) -> Result<T> {
-    let text = fs::read(path).map_err(Error::file("cannot read", path))?;
-    parse_document(&text).map_err(|detail| Error::damaged(path, detail))
+pub(crate) fn read_document<T: DeserializeOwned>(path: &ConfinedPath) -> Result<T> {
+    parse_document(&read_document_bytes(path)?).map_err(|detail| Error::damaged(&path.path(), detail))
 }
 
 /// Parses a document from the bytes of a file; the error is a sentence without the file's name.
@@ -130,7 +127,7 @@ mod tests {
     #[test]
     fn documents_keep_every_digit_and_detect_every_flipped_bit() {
         let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("note.json");
+        let path = ConfinedPath::root(folder.path()).unwrap().join("note.json");
         // Neighbouring doubles must be read exactly as written.
         let mut loss = 0.7f64 / 11.0;
         for _ in 0..200 {
@@ -139,7 +136,7 @@ mod tests {
             assert_eq!(read_document::<Note>(&path).unwrap(), note);
             loss = f64::from_bits(loss.to_bits() + 1);
         }
-        let text = fs::read(&path).unwrap();
+        let text = std::fs::read(path.path()).unwrap();
         for bit in 0..8 * (text.len() - 1) {
             let mut broken = text.clone();
             broken[bit / 8] ^= 1 << (bit % 8);
@@ -184,8 +181,8 @@ mod tests {
                 "by_seed": [2.0], "n_without": 3}}], "transfer": null}}"#
         );
         let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("scores.json");
-        fs::write(&path, insert_checksum(&text, MARKER_BEFORE_FORMAT_4)).unwrap();
+        let path = ConfinedPath::root(folder.path()).unwrap().join("scores.json");
+        std::fs::write(path.path(), insert_checksum(&text, MARKER_BEFORE_FORMAT_4)).unwrap();
         let scores = Scores::read(&path).unwrap();
         assert_eq!((scores.tasks[0].protocol.as_str(), scores.scores[0].n_undefined), ("masked-lm", Some(3)));
         scores.write(&path).unwrap();

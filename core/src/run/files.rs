@@ -1,70 +1,86 @@
 //! Reading and writing files of a run folder.
 
-use std::fs::{self, File};
 use std::io::{Read, Write};
-use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use sha2::{Digest, Sha256};
 
 use super::layout::RunLayout;
+use crate::confined_path::{ConfinedPath, EntryKind};
 use crate::{Error, Result};
 
-/// Writes a file atomically: to a temporary name beside the file, flushed and renamed, with the folder flushed too. Readers find either the old
+/// Number of bytes of a text file of a run that is read. The largest is the list of a buffer's samples, with a line a sample.
+const MAX_TEXT: u64 = 1 << 30;
+
+/// Number of bytes of a JSON document that is read.
+const MAX_DOCUMENT: u64 = 256 << 20;
+
+/// Writes a file atomically: to a random name beside the file, flushed and renamed, with the folder flushed too. Readers find either the old
 /// content or all of the new.
 ///
-/// `tempfile` and `atomic-write-file` choose random names and do not flush the folder. Here the name is known, with the extension
-/// [`RunLayout::PARTIAL`], so that the next process recognises and removes what a killed one has left.
+/// `tempfile` and `atomic-write-file` open by path and do not flush the folder.
 ///
 /// # Errors
 /// A file that cannot be written; the old one is then untouched.
-pub fn write_atomically(path: &Path, content: &[u8]) -> Result<()> {
-    let partial = partial_of(path);
-    let write = || {
-        let mut file = File::create(&partial)?;
-        file.write_all(content)?;
-        file.sync_all()?;
-        fs::rename(&partial, path)?;
-        sync_folder(path.parent())
-    };
-    write().map_err(|error| {
-        let _ = fs::remove_file(&partial);
-        Error::file("cannot write", path)(error)
+pub fn write_atomically(path: &ConfinedPath, content: &[u8]) -> Result<()> {
+    let (partial, file) = path.create_partial()?;
+    finish_partial(path, &partial, || {
+        let mut file = file;
+        file.write_all(content).and_then(|()| file.sync_all()).map_err(Error::file("cannot write", &path.path()))
     })
 }
 
-/// Flushes a folder, so that renames in the folder are durable.
-pub(crate) fn sync_folder(folder: Option<&Path>) -> std::io::Result<()> {
-    match folder {
-        Some(folder) if !folder.as_os_str().is_empty() => File::open(folder)?.sync_all(),
-        _ => Ok(()),
+/// Runs `write`, then gives the partial file its name. Without success nothing is left of the partial file.
+pub(crate) fn finish_partial(
+    path: &ConfinedPath,
+    partial: &ConfinedPath,
+    write: impl FnOnce() -> Result<()>,
+) -> Result<()> {
+    let written = write().and_then(|()| partial.rename_to(path)).and_then(|()| path.parent().sync_folder());
+    if written.is_err() {
+        // Nothing can be done if this fails too; the next process removes the file.
+        let _ = partial.remove();
     }
+    written
 }
 
 /// Reads a JSON file.
 ///
 /// # Errors
 /// A file that is missing, or holds something else.
-pub fn read_json<T: DeserializeOwned>(path: &Path) -> Result<T> {
-    let text = fs::read(path).map_err(Error::file("cannot read", path))?;
-    serde_json::from_slice(&text).map_err(|error| Error::damaged(path, error))
+pub fn read_json<T: DeserializeOwned>(path: &ConfinedPath) -> Result<T> {
+    serde_json::from_slice(&read_document_bytes(path)?).map_err(|error| Error::damaged(&path.path(), error))
+}
+
+/// Bytes of a JSON document.
+pub(crate) fn read_document_bytes(path: &ConfinedPath) -> Result<Vec<u8>> {
+    path.read(MAX_DOCUMENT)
+}
+
+/// Reads a text file of a run.
+///
+/// # Errors
+/// A file that is missing, too large or not valid UTF-8.
+pub fn read_text(path: &ConfinedPath) -> Result<String> {
+    path.read_text(MAX_TEXT)
 }
 
 /// Reads a file with one JSON value a line.
-pub(crate) fn read_lines<T: DeserializeOwned>(path: &Path) -> Result<Vec<T>> {
-    let text = fs::read_to_string(path).map_err(Error::file("cannot read", path))?;
+pub(crate) fn read_lines<T: DeserializeOwned>(path: &ConfinedPath) -> Result<Vec<T>> {
+    let text = read_text(path)?;
     text.lines()
         .enumerate()
         .map(|(line, text)| {
-            serde_json::from_str(text).map_err(|error| Error::damaged(path, format!("line {}: {error}", line + 1)))
+            let damaged = |error| Error::damaged(&path.path(), format!("line {}: {error}", line + 1));
+            serde_json::from_str(text).map_err(damaged)
         })
         .collect()
 }
 
 /// One line of JSON, line feed included.
-pub(crate) fn to_json_line(value: &impl Serialize, path: &Path) -> Result<String> {
-    let mut line = serde_json::to_string(value).map_err(|error| Error::damaged(path, error))?;
+pub(crate) fn to_json_line(value: &impl Serialize, path: &ConfinedPath) -> Result<String> {
+    let mut line = serde_json::to_string(value).map_err(|error| Error::damaged(&path.path(), error))?;
     line.push('\n');
     Ok(line)
 }
@@ -73,17 +89,23 @@ pub(crate) fn to_json_line(value: &impl Serialize, path: &Path) -> Result<String
 ///
 /// # Errors
 /// A file that cannot be read.
-pub fn sha256_of(path: &Path) -> Result<String> {
-    let mut file = File::open(path).map_err(Error::file("cannot read", path))?;
+pub fn sha256_of(path: &ConfinedPath) -> Result<String> {
+    sha256_of_content(path.open()?).map_err(Error::file("cannot read", &path.path()))
+}
+
+/// SHA-256 of all that a reader gives, in hexadecimal.
+///
+/// # Errors
+/// Those of the reader.
+pub fn sha256_of_content(mut content: impl Read) -> std::io::Result<String> {
     let mut digest = Sha256::new();
     let mut block = vec![0; 1 << 16];
     loop {
-        match file.read(&mut block).map_err(Error::file("cannot read", path))? {
-            0 => break,
+        match content.read(&mut block)? {
+            0 => return Ok(hexadecimal(&digest.finalize())),
             n => digest.update(&block[..n]),
         }
     }
-    Ok(hexadecimal(&digest.finalize()))
 }
 
 /// Check of one file of a run against its checksum.
@@ -96,10 +118,10 @@ pub struct FileCheck {
 }
 
 /// Verifies a file against its recorded SHA-256.
-pub(crate) fn check_file(path: &Path, expected: &str) -> Result<()> {
+pub(crate) fn check_file(path: &ConfinedPath, expected: &str) -> Result<()> {
     match sha256_of(path)? {
         found if found == expected => Ok(()),
-        found => Err(Error::damaged(path, format!("its SHA-256 is {found}, recorded is {expected}"))),
+        found => Err(Error::damaged(&path.path(), format!("its SHA-256 is {found}, recorded is {expected}"))),
     }
 }
 
@@ -113,52 +135,47 @@ pub fn is_partial(name: &str) -> bool {
     name.ends_with(RunLayout::PARTIAL)
 }
 
-/// Temporary name of a file or folder, in the same folder.
-pub(crate) fn partial_of(path: &Path) -> PathBuf {
-    let mut name = path.file_name().unwrap_or_default().to_os_string();
-    name.push(RunLayout::PARTIAL);
-    path.with_file_name(name)
-}
-
-/// Writes a folder atomically: `fill` writes into a folder of a temporary name, which is flushed and renamed. A former folder is replaced.
+/// Writes a folder atomically: `fill` writes into a folder of a random name, which is flushed and renamed. A former folder is replaced.
 ///
 /// # Errors
 /// Those of `fill`, a folder that cannot be written; what was there before is then untouched.
-pub fn write_folder(path: &Path, fill: impl FnOnce(&Path) -> Result<()>) -> Result<()> {
-    let partial = partial_of(path);
-    let cannot = |error: std::io::Error| Error::file("cannot write", path)(error);
-    remove_folder(&partial)?;
-    let written = fs::create_dir_all(&partial).map_err(cannot).and_then(|()| fill(&partial)).and_then(|()| {
-        sync_folder(Some(&partial)).map_err(cannot)?;
-        remove_folder(path)?;
-        fs::rename(&partial, path).and_then(|()| sync_folder(path.parent())).map_err(cannot)
-    });
-    if written.is_err() {
-        // A failure of this removal is ignored; the next run removes the folder.
-        let _ = fs::remove_dir_all(&partial);
-    }
-    written
+pub fn write_folder(path: &ConfinedPath, fill: impl FnOnce(&ConfinedPath) -> Result<()>) -> Result<()> {
+    path.parent().create_folder()?;
+    let partial = path.create_partial_folder()?;
+    finish_partial(path, &partial, || {
+        fill(&partial)?;
+        partial.make_private()?;
+        partial.sync_folder()?;
+        remove_folder(path)
+    })
 }
 
 /// Removes a folder with its content, if the folder exists: first by a rename, so that the name disappears at once.
 ///
 /// # Errors
 /// A folder that cannot be removed.
-pub(crate) fn remove_folder(path: &Path) -> Result<()> {
-    let mut name = path.file_name().unwrap_or_default().to_os_string();
-    name.push(".old");
-    name.push(RunLayout::PARTIAL);
-    let old = path.with_file_name(name);
-    let removed = remove_all(&old).and_then(|()| match fs::rename(path, &old) {
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(()),
-        renamed => renamed.and_then(|()| remove_all(&old)),
-    });
-    removed.map_err(Error::file("cannot remove", path))
+pub(crate) fn remove_folder(path: &ConfinedPath) -> Result<()> {
+    if path.kind()?.is_none() {
+        return Ok(());
+    }
+    // An empty folder may be replaced by a rename.
+    let old = path.create_partial_folder()?;
+    path.rename_to(&old)?;
+    old.remove()
 }
 
-fn remove_all(path: &Path) -> std::io::Result<()> {
-    match fs::remove_dir_all(path) {
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(()),
-        removed => removed,
+/// Removes files and folders of an earlier process that ended before they were complete.
+///
+/// # Errors
+/// A link or a special file, an entry that cannot be removed.
+pub fn remove_partial(folder: &ConfinedPath) -> Result<()> {
+    for (name, kind) in folder.entries()? {
+        let entry = folder.join(&name);
+        if is_partial(&name) {
+            entry.remove()?;
+        } else if kind == EntryKind::Folder && name != RunLayout::BUFFER_SAMPLES && name != RunLayout::ASSETS {
+            remove_partial(&entry)?;
+        }
     }
+    Ok(())
 }

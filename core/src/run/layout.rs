@@ -21,12 +21,15 @@
 //! *.partial                   not yet complete
 //! ```
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
+
+use crate::confined_path::{ConfinedPath, PARTIAL};
+use crate::{Result, RunError};
 
 /// Layout of a run's folder: the paths of its files and folders.
 #[derive(Debug, Clone)]
 pub struct RunLayout {
-    path: PathBuf,
+    folder: ConfinedPath,
 }
 
 /// Names in the folder of a run.
@@ -48,7 +51,7 @@ impl RunLayout {
     /// File of the report.
     pub const REPORT: &str = "report.html";
     /// Extension of incomplete files and folders.
-    pub const PARTIAL: &str = ".partial";
+    pub const PARTIAL: &str = PARTIAL;
     /// File of the checksums of a folder's files.
     pub const MANIFEST: &str = "manifest.json";
     /// File of a model's parameters.
@@ -93,48 +96,86 @@ impl RunLayout {
 
 /// Paths of a run's files and folders.
 impl RunLayout {
-    /// The layout of the run in a folder.
-    pub fn new(path: impl Into<PathBuf>) -> Self {
-        Self { path: path.into() }
+    /// Opens the folder of a run.
+    ///
+    /// # Errors
+    /// A folder that does not exist or cannot be entered.
+    pub fn open(path: &Path) -> Result<Self> {
+        ConfinedPath::root(path).map(Self::of)
+    }
+
+    /// Opens the folder of a run, which is created where it does not exist.
+    ///
+    /// # Errors
+    /// A folder that cannot be created or entered.
+    pub fn create(path: &Path) -> Result<Self> {
+        ConfinedPath::create_root(path).map(Self::of)
+    }
+
+    /// The layout of the run in a folder that is open.
+    pub fn of(folder: ConfinedPath) -> Self {
+        Self { folder }
     }
 
     /// Folder of the run.
-    pub fn path(&self) -> &Path {
-        &self.path
+    pub fn folder(&self) -> &ConfinedPath {
+        &self.folder
     }
 
     /// File of the run's configuration: `run.toml`.
-    pub fn record(&self) -> PathBuf {
-        self.path.join(Self::RECORD)
+    pub fn record(&self) -> ConfinedPath {
+        self.folder.join(Self::RECORD)
     }
 
     /// File of the run's plugins: `plugins.lock`.
-    pub fn plugins_lock(&self) -> PathBuf {
-        self.path.join(Self::PLUGINS_LOCK)
+    pub fn plugins_lock(&self) -> ConfinedPath {
+        self.folder.join(Self::PLUGINS_LOCK)
+    }
+
+    /// Lock file: `.lock`.
+    pub fn lock(&self) -> ConfinedPath {
+        self.folder.join(Self::LOCK)
     }
 
     /// Folder of the imported weights: `initial/`.
-    pub fn initial(&self) -> PathBuf {
-        self.path.join(Self::INITIAL)
+    pub fn initial(&self) -> ConfinedPath {
+        self.folder.join(Self::INITIAL)
     }
 
     /// Folder of the evaluations: `evaluation/`.
-    pub fn evaluations(&self) -> PathBuf {
-        self.path.join(Self::EVALUATIONS)
+    pub fn evaluations(&self) -> ConfinedPath {
+        self.folder.join(Self::EVALUATIONS)
     }
 
     /// Folder of one evaluation: `evaluation/NAME/`.
-    pub fn evaluation(&self, name: &str) -> PathBuf {
+    pub fn evaluation(&self, name: &str) -> ConfinedPath {
         self.evaluations().join(name)
     }
 
     /// File of the report: `report.html`.
-    pub fn report(&self) -> PathBuf {
-        self.path.join(Self::REPORT)
+    pub fn report(&self) -> ConfinedPath {
+        self.folder.join(Self::REPORT)
     }
 
     /// Folder of a stage: `stages/NN-modality/`; `stage` counts from 1.
-    pub fn stage(&self, stage: usize, modality: &str) -> PathBuf {
-        self.path.join(Self::STAGES).join(format!("{stage:02}-{modality}"))
+    pub fn stage(&self, stage: usize, modality: &str) -> ConfinedPath {
+        self.folder.join(Self::STAGES).join(format!("{stage:02}-{modality}"))
     }
 }
+
+/// Checks the name of a modality, which is part of a folder's name: lowercase letters, digits and `_`, beginning with a letter, 64 bytes at
+/// most.
+///
+/// # Errors
+/// Another name.
+pub fn check_modality(name: &str) -> Result<()> {
+    let allowed = |letter: char| letter.is_ascii_lowercase() || letter.is_ascii_digit() || letter == '_';
+    let begins = name.starts_with(|letter: char| letter.is_ascii_lowercase());
+    if begins && name.len() <= MAX_MODALITY && name.chars().all(allowed) {
+        return Ok(());
+    }
+    Err(RunError::BadModality { name: name.into() }.into())
+}
+
+/// Number of bytes of a modality's name.
+const MAX_MODALITY: usize = 64;

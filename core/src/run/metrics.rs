@@ -1,13 +1,12 @@
 //! Metrics of the epochs, `metrics.jsonl`: one line an epoch. Times are left out, so that the same run gives the same bytes.
 
 use std::collections::BTreeMap;
-use std::fs::OpenOptions;
 use std::io::Write;
-use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
 use super::files::{read_lines, to_json_line, write_atomically};
+use crate::confined_path::ConfinedPath;
 use crate::{Error, Result};
 
 /// Metrics of one epoch: losses as means over the epoch.
@@ -43,13 +42,13 @@ impl EpochMetrics {
 
 /// File of the metrics, appended to epoch by epoch.
 pub(crate) struct MetricsLog {
-    path: PathBuf,
+    path: ConfinedPath,
     text: String,
 }
 
 impl MetricsLog {
     /// A log that starts with the lines of a checkpoint. Later lines are dropped: the resumed run writes them again. Lines are kept byte by byte.
-    pub fn begin(path: PathBuf, text: String) -> Result<Self> {
+    pub fn begin(path: ConfinedPath, text: String) -> Result<Self> {
         write_atomically(&path, text.as_bytes())?;
         Ok(Self { path, text })
     }
@@ -63,12 +62,10 @@ impl MetricsLog {
     pub fn append(&mut self, metrics: &EpochMetrics) -> Result<()> {
         let line = to_json_line(metrics, &self.path)?;
         self.text.push_str(&line);
-        let append = || {
-            let mut file = OpenOptions::new().append(true).open(&self.path)?;
-            file.write_all(line.as_bytes())?;
-            file.sync_data()
-        };
-        append().map_err(Error::file("cannot write", &self.path))
+        let mut file = self.path.append()?;
+        file.write_all(line.as_bytes())
+            .and_then(|()| file.sync_data())
+            .map_err(Error::file("cannot write", &self.path.path()))
     }
 }
 
@@ -94,6 +91,6 @@ impl LossSums {
 ///
 /// # Errors
 /// A file that is missing or damaged.
-pub fn read_metrics(path: &Path) -> Result<Vec<EpochMetrics>> {
+pub fn read_metrics(path: &ConfinedPath) -> Result<Vec<EpochMetrics>> {
     read_lines(path)
 }

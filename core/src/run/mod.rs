@@ -19,14 +19,17 @@ pub(crate) use checkpoint::{Checkpoints, RestoredState};
 pub use checksum::{CHECKSUM_PLACEHOLDER, insert_checksum, verify_checksum};
 pub use document::FORMAT;
 pub(crate) use document::{read_document, write_document};
-pub use files::{FileCheck, is_partial, read_json, sha256_of, write_atomically, write_folder};
-pub(crate) use files::{check_file, partial_of, sync_folder};
-pub use layout::RunLayout;
-pub use lock::RunLock;
+pub use files::{
+    FileCheck, is_partial, read_json, read_text, remove_partial, sha256_of, sha256_of_content, write_atomically,
+    write_folder,
+};
+pub(crate) use files::{check_file, finish_partial};
+pub use layout::{RunLayout, check_modality};
+pub use lock::{FolderLock, RunLock};
 pub use manifest::{check_manifest, write_manifest};
 pub(crate) use metrics::MetricsLog;
 pub use metrics::{EpochMetrics, LossSums, read_metrics};
 pub use stage_folder::StageFolder;
 pub use stage_state::{EpochSoFar, StageState};
 pub use stored_model::StoredModel;
-pub(crate) use stored_model::{load_model, save_model};
+pub(crate) use stored_model::{load_new_model, save_model};

@@ -20,7 +20,7 @@ use crate::run::{
     CHECKSUM_PLACEHOLDER, Checkpoints, FORMAT, MetricsLog, RestoredState, RunLayout, StageState, save_model,
     write_folder, write_manifest,
 };
-use crate::{Error, Result, RunError};
+use crate::{Result, RunError};
 
 impl Stage<'_> {
     /// Runs the stage, from its latest checkpoint if there is one, and writes model, buffer, metrics and state into its folder.
@@ -39,7 +39,7 @@ impl Stage<'_> {
             epochs: self.epochs(),
             n_steps,
         });
-        std::fs::create_dir_all(self.folder.path()).map_err(Error::file("cannot create", self.folder.path()))?;
+        self.folder.path().create_folder()?;
 
         let device = self.device.clone().autodiff();
         let student = self.student(&device)?;
@@ -165,7 +165,7 @@ impl Stage<'_> {
             })?;
             files.push(format!("{}/{}", RunLayout::BUFFER_SAMPLES, RunLayout::MANIFEST));
         }
-        if self.folder.file(RunLayout::ASSETS).is_dir() {
+        if self.folder.file(RunLayout::ASSETS).is_folder()? {
             files.push(format!("{}/{}", RunLayout::ASSETS, RunLayout::MANIFEST));
         }
         save_model(&self.folder.file(RunLayout::MODEL), &model)?;

@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 use std::io::Write;
-use std::path::Path;
 
 use safetensors::Dtype;
 
@@ -10,6 +9,7 @@ use super::metadata::{Layout, Metadata};
 use super::published::{Correspondence, PUBLISHED_FAMILIES, Part, UNUSED, correspondences};
 use super::safetensors_file::{TensorOut, floats_to_bytes, write_safetensors};
 use super::tensor_file::NamedTensor;
+use crate::confined_path::ConfinedPath;
 use crate::data::TokenSpec;
 use crate::model::{FamilyTokens, Model, ModelConfig};
 use crate::{Error, Result, WeightsError};
@@ -46,7 +46,7 @@ pub fn export(
     passed_through: &[NamedTensor],
     layout: Layout,
     seed: u64,
-    path: &Path,
+    path: &ConfinedPath,
 ) -> Result<Exported> {
     let note = Metadata { layout, model: config.clone() }.to_json();
     match layout {
@@ -129,7 +129,7 @@ fn write_published(
     model: &Model,
     config: &ModelConfig,
     passed_through: &[NamedTensor],
-    path: &Path,
+    path: &ConfinedPath,
     note: &str,
 ) -> Result<Vec<TensorOut>> {
     let table: BTreeMap<String, Correspondence> =
@@ -161,6 +161,6 @@ fn write_published(
     Ok(tensors)
 }
 
-fn put(file: &mut dyn Write, path: &Path, values: &[f32]) -> Result<()> {
-    file.write_all(&floats_to_bytes(values)).map_err(Error::file("cannot write", path))
+fn put(file: &mut dyn Write, path: &ConfinedPath, values: &[f32]) -> Result<()> {
+    file.write_all(&floats_to_bytes(values)).map_err(Error::file("cannot write", &path.path()))
 }

@@ -1,6 +1,6 @@
 //! Initial model of a run: imported weights, in the run's folder `initial`.
 
-use std::fs;
+use std::fs::File;
 use std::path::Path;
 
 use safetensors::Dtype;
@@ -10,9 +10,10 @@ use super::import::Imported;
 use super::import_report::ImportReport;
 use super::safetensors_file::{TensorOut, floats_to_bytes, write_safetensors};
 use super::tensor_file::{NamedTensor, TensorFile};
+use crate::confined_path::ConfinedPath;
 use crate::model::ModelConfig;
 use crate::run::{
-    CHECKSUM_PLACEHOLDER, FORMAT, RunLayout, StoredModel, check_manifest, read_document, save_model, sha256_of,
+    CHECKSUM_PLACEHOLDER, FORMAT, RunLayout, StoredModel, check_manifest, read_document, save_model, sha256_of_content,
     write_document, write_folder, write_manifest,
 };
 use crate::{Error, Result};
@@ -39,9 +40,9 @@ impl InitialModel {
     ///
     /// # Errors
     /// Files that are missing, damaged, or of a later format.
-    pub fn read(run: &Path) -> Result<Option<Self>> {
-        let folder = run.join(RunLayout::INITIAL);
-        if !folder.is_dir() {
+    pub fn read(run: &RunLayout) -> Result<Option<Self>> {
+        let folder = run.initial();
+        if !folder.is_folder()? {
             return Ok(None);
         }
         match check_manifest(&folder)?.into_iter().find_map(|(_, fault)| fault) {
@@ -54,9 +55,9 @@ impl InitialModel {
     ///
     /// # Errors
     /// A manifest that is missing or damaged.
-    pub fn check_files(run: &Path) -> Result<Vec<(String, Option<Error>)>> {
-        let folder = run.join(RunLayout::INITIAL);
-        if !folder.is_dir() {
+    pub fn check_files(run: &RunLayout) -> Result<Vec<(String, Option<Error>)>> {
+        let folder = run.initial();
+        if !folder.is_folder()? {
             return Ok(Vec::new());
         }
         let checks = check_manifest(&folder)?;
@@ -72,17 +73,18 @@ impl InitialModel {
     ///
     /// # Errors
     /// Files that cannot be written.
-    pub fn write(run: &Path, imported: &Imported, source: &Path) -> Result<Self> {
+    pub fn write(run: &RunLayout, imported: &Imported, source: &Path) -> Result<Self> {
         let initial = Self {
             format: FORMAT,
             checksum: CHECKSUM_PLACEHOLDER.into(),
             source: source.file_name().unwrap_or_default().to_string_lossy().into_owned(),
-            source_sha256: sha256_of(source)?,
+            source_sha256: File::open(source)
+                .and_then(sha256_of_content)
+                .map_err(Error::file("cannot read", source))?,
             model: imported.config.clone(),
             report: imported.report.clone(),
         };
-        fs::create_dir_all(run).map_err(Error::file("cannot create", run))?;
-        write_folder(&run.join(RunLayout::INITIAL), |folder| {
+        write_folder(&run.initial(), |folder| {
             save_model(&folder.join(RunLayout::MODEL), &imported.model)?;
             if !imported.passed_through.is_empty() {
                 write_passed_through(&folder.join(RunLayout::PASSED_THROUGH), &imported.passed_through)?;
@@ -94,21 +96,24 @@ impl InitialModel {
     }
 
     /// Stored model with the initial parameters.
-    pub fn stored(&self, run: &Path) -> StoredModel {
-        StoredModel::new(run.join(RunLayout::INITIAL).join(RunLayout::MODEL), self.model.clone())
+    pub fn stored(&self, run: &RunLayout) -> StoredModel {
+        StoredModel::new(run.initial().join(RunLayout::MODEL), self.model.clone())
     }
 
     /// Passed-through tensors of the import: tensors of the published layout that no model uses.
     ///
     /// # Errors
     /// A file that is damaged.
-    pub fn passed_through(run: &Path) -> Result<Vec<NamedTensor>> {
-        let initial = RunLayout::new(run).initial();
-        let names = [RunLayout::PASSED_THROUGH, RunLayout::PASSED_THROUGH_BEFORE_FORMAT_4];
-        let Some(path) = names.map(|name| initial.join(name)).into_iter().find(|path| path.is_file()) else {
-            return Ok(Vec::new());
-        };
-        let file = TensorFile::open(&path)?;
+    pub fn passed_through(run: &RunLayout) -> Result<Vec<NamedTensor>> {
+        let mut found = None;
+        for name in [RunLayout::PASSED_THROUGH, RunLayout::PASSED_THROUGH_BEFORE_FORMAT_4] {
+            let path = run.initial().join(name);
+            if found.is_none() && path.is_file()? {
+                found = Some(path);
+            }
+        }
+        let Some(path) = found else { return Ok(Vec::new()) };
+        let file = TensorFile::open_confined(&path)?;
         let read = |name: &String| {
             Ok(NamedTensor { name: name.clone(), shape: file.shape(name)?.to_vec(), values: file.floats(name)? })
         };
@@ -116,14 +121,14 @@ impl InitialModel {
     }
 }
 
-fn write_passed_through(path: &Path, passed_through: &[NamedTensor]) -> Result<()> {
+fn write_passed_through(path: &ConfinedPath, passed_through: &[NamedTensor]) -> Result<()> {
     let tensors: Vec<TensorOut> = passed_through
         .iter()
         .map(|tensor| TensorOut { name: tensor.name.clone(), shape: tensor.shape.clone(), dtype: Dtype::F32 })
         .collect();
     write_safetensors(path, &tensors, "", &mut |file| {
         passed_through.iter().try_for_each(|tensor| {
-            file.write_all(&floats_to_bytes(&tensor.values)).map_err(Error::file("cannot write", path))
+            file.write_all(&floats_to_bytes(&tensor.values)).map_err(Error::file("cannot write", &path.path()))
         })
     })
 }

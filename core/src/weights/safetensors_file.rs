@@ -1,7 +1,6 @@
 //! Safetensors files, written tensor by tensor: values go to disk as they are produced, and the complete file gets its name at the end.
 
 use std::collections::HashMap;
-use std::fs::{self, File};
 use std::io::{BufWriter, Write};
 use std::path::Path;
 
@@ -9,7 +8,8 @@ use safetensors::Dtype;
 use safetensors::tensor::{Metadata, TensorInfo};
 
 use super::tensor_file::NOTE;
-use crate::run::partial_of;
+use crate::confined_path::ConfinedPath;
+use crate::run::finish_partial;
 use crate::{Error, Result};
 
 /// Header entry of a tensor in a safetensors file: name, shape and element type.
@@ -30,30 +30,25 @@ pub struct TensorOut {
 /// Errors of `values`, more or fewer bytes than the shapes say, a file that cannot be written; nothing is left of it then, and an
 /// older one is untouched.
 pub fn write_safetensors(
-    path: &Path,
+    path: &ConfinedPath,
     tensors: &[TensorOut],
     note: &str,
     values: &mut dyn FnMut(&mut dyn Write) -> Result<()>,
 ) -> Result<()> {
-    let partial = partial_of(path);
-    let mut write = || -> Result<()> {
-        let cannot = |error: std::io::Error| Error::file("cannot write", path)(error);
-        let mut out = BufWriter::with_capacity(1 << 20, File::create(&partial).map_err(cannot)?);
-        let header = header(path, tensors, note)?;
+    let (partial, file) = path.create_partial()?;
+    finish_partial(path, &partial, || {
+        let path = path.path();
+        let cannot = |error: std::io::Error| Error::file("cannot write", &path)(error);
+        let mut out = BufWriter::with_capacity(1 << 20, file);
+        let header = header(&path, tensors, note)?;
         out.write_all(&(header.len() as u64).to_le_bytes()).and_then(|()| out.write_all(&header)).map_err(cannot)?;
         values(&mut out)?;
         let file = out.into_inner().map_err(|error| cannot(error.into_error()))?;
         let (found, expected) = (file.metadata().map_err(cannot)?.len(), 8 + header.len() as u64 + n_bytes(tensors));
         if found != expected {
-            return Err(Error::damaged(path, format!("{found} bytes were written, its header describes {expected}")));
+            return Err(Error::damaged(&path, format!("{found} bytes were written, its header describes {expected}")));
         }
-        file.sync_all().map_err(cannot)?;
-        fs::rename(&partial, path).map_err(cannot)?;
-        crate::run::sync_folder(path.parent()).map_err(cannot)
-    };
-    write().inspect_err(|_| {
-        // Nothing can be done if this fails too.
-        let _ = fs::remove_file(&partial);
+        file.sync_all().map_err(cannot)
     })
 }
 

@@ -12,6 +12,7 @@ use pytorch_reader::{DType, PickleValue, PytorchReader};
 use safetensors::Dtype;
 use safetensors::tensor::Metadata;
 
+use crate::confined_path::ConfinedPath;
 use crate::{Error, Result, WeightsError};
 
 /// Maximum header size of a safetensors file in bytes, as in the format's own library.
@@ -23,9 +24,21 @@ const LENGTH_BYTES: u64 = 8;
 #[derive(Debug)]
 pub struct TensorFile {
     path: PathBuf,
+    /// The open file, of a safetensors file.
+    file: Option<File>,
     tensors: BTreeMap<String, StoredTensor>,
     others: BTreeMap<String, String>,
     note: Option<String>,
+}
+
+/// Length of the header, where a file begins as a safetensors file does.
+fn safetensors_header(file: &File) -> std::io::Result<Option<u64>> {
+    let mut first = Vec::new();
+    file.take(LENGTH_BYTES + 1).read_to_end(&mut first)?;
+    Ok(match first.split_first_chunk::<8>() {
+        Some((length, [b'{'])) => Some(u64::from_le_bytes(*length)),
+        _ => None,
+    })
 }
 
 /// A tensor with its values.
@@ -108,16 +121,28 @@ impl TensorFile {
         if metadata.len() == 0 {
             return unfit("is empty");
         }
-        let mut file = File::open(path).map_err(Error::file("cannot read", path))?;
-        let mut first = Vec::new();
-        (&mut file).take(LENGTH_BYTES + 1).read_to_end(&mut first).map_err(Error::file("cannot read", path))?;
-        match first.split_first_chunk::<8>() {
-            Some((length, [b'{'])) => Self::safetensors(path, &mut file, u64::from_le_bytes(*length), metadata.len()),
-            _ => Self::torch(path, metadata.len()),
+        let file = File::open(path).map_err(Error::file("cannot read", path))?;
+        match safetensors_header(&file).map_err(Error::file("cannot read", path))? {
+            Some(n_header) => Self::safetensors(path, file, n_header, metadata.len()),
+            None => Self::torch(path, metadata.len()),
         }
     }
 
-    fn safetensors(path: &Path, file: &mut File, n_header: u64, n_file: u64) -> Result<Self> {
+    /// Opens a safetensors file of a run.
+    ///
+    /// # Errors
+    /// As [`TensorFile::open`]; a link, a special file, a file of another kind.
+    pub fn open_confined(path: &ConfinedPath) -> Result<Self> {
+        let (file, path) = (path.open()?, path.path());
+        let cannot = |error: std::io::Error| Error::file("cannot read", &path)(error);
+        let n_bytes = file.metadata().map_err(cannot)?.len();
+        match safetensors_header(&file).map_err(cannot)? {
+            Some(n_header) => Self::safetensors(&path, file, n_header, n_bytes),
+            None => Err(Error::damaged(&path, "it is no safetensors file")),
+        }
+    }
+
+    fn safetensors(path: &Path, mut file: File, n_header: u64, n_file: u64) -> Result<Self> {
         let wrong = |detail: String| Error::damaged(path, detail);
         let n_data = n_file.checked_sub(LENGTH_BYTES).and_then(|n| n.checked_sub(n_header));
         let Some(n_data) = n_data.filter(|_| n_header <= MAX_HEADER) else {
@@ -143,7 +168,7 @@ impl TensorFile {
             (name, StoredTensor { shape: info.shape.clone(), kind: Kind::of_safetensors(info.dtype), place })
         });
         let note = metadata.metadata().as_ref().and_then(|entries| entries.get(NOTE).cloned());
-        Ok(Self { path: path.into(), tensors: tensors.collect(), others: BTreeMap::new(), note })
+        Ok(Self { path: path.into(), file: Some(file), tensors: tensors.collect(), others: BTreeMap::new(), note })
     }
 
     fn torch(path: &Path, n_file: u64) -> Result<Self> {
@@ -171,7 +196,7 @@ impl TensorFile {
                 list_others(name, &value, &mut others);
             }
         }
-        Ok(Self { path: path.into(), tensors, others, note: None })
+        Ok(Self { path: path.into(), file: None, tensors, others, note: None })
     }
 
     /// Path of the file.
@@ -203,6 +228,11 @@ impl TensorFile {
         self.others = others.into_iter().map(|(name, kind)| (bare(name), kind)).collect();
     }
 
+    /// The open safetensors file.
+    fn file(&self) -> std::io::Result<&File> {
+        self.file.as_ref().ok_or_else(|| std::io::ErrorKind::NotFound.into())
+    }
+
     fn tensor(&self, name: &str) -> Result<&StoredTensor> {
         self.tensors.get(name).ok_or_else(|| {
             let others = self.tensors.keys().take(12).cloned().collect();
@@ -223,10 +253,7 @@ impl TensorFile {
             Place::Torch(tensor) => tensor.read().map_err(|error| Error::damaged(&self.path, error)),
             Place::Bytes { start, n } => {
                 let mut bytes = vec![0; *n];
-                let read = File::open(&self.path).and_then(|mut file| {
-                    file.seek(SeekFrom::Start(*start))?;
-                    file.read_exact(&mut bytes)
-                });
+                let read = self.file().and_then(|file| file.read_exact_at(&mut bytes, *start));
                 read.map(|()| bytes).map_err(|error| Error::damaged(&self.path, format!("tensor {name}: {error}")))
             }
         }
@@ -301,7 +328,7 @@ impl TensorFile {
             let found = format!("tensor {name} is {} {:?}, expected {dtype} {shape:?}", tensor.dtype(), tensor.shape);
             return Err(Error::damaged(&self.path, found));
         }
-        let file = File::open(&self.path).map_err(Error::file("cannot read", &self.path))?;
+        let file = self.file().and_then(File::try_clone).map_err(Error::file("cannot read", &self.path))?;
         let n_rows = shape.first().copied().unwrap_or(1);
         Ok(TensorRows { file, start, n_rows, n_bytes: n.checked_div(n_rows).unwrap_or(0) })
     }

@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 
 use burn::tensor::Device;
 use half::{bf16, f16};
+use medcoss_core::confined_path::ConfinedPath;
 use medcoss_core::data::TokenSpec;
 use medcoss_core::model::{Dimensions, Model, ModelConfig, TextAttention};
 use medcoss_core::weights::{
@@ -126,7 +127,8 @@ fn state(place: &Place) -> Vec<(String, Vec<usize>, Vec<f32>)> {
             values: (0..rows * 8).map(|at| at as f32).collect(),
         })
         .collect();
-    export(&model(&config), &config, &passed_through, Layout::Medcoss, 0, &path).unwrap();
+    export(&model(&config), &config, &passed_through, Layout::Medcoss, 0, &ConfinedPath::of_user(&path).unwrap())
+        .unwrap();
     let file = TensorFile::open(&path).unwrap();
     let tensor = |name: &String| (name.clone(), file.shape(name).unwrap().to_vec(), file.floats(name).unwrap());
     file.tensors().keys().map(tensor).collect()
@@ -172,7 +174,15 @@ fn a_checkpoint_comes_back_bit_by_bit_bare_or_wrapped() {
 
         // A second export has the same bits, unused tensors included.
         let out = place.path("out.safetensors");
-        export(&imported.model, &imported.config, &imported.passed_through, Layout::Medcoss, 0, &out).unwrap();
+        export(
+            &imported.model,
+            &imported.config,
+            &imported.passed_through,
+            Layout::Medcoss,
+            0,
+            &ConfinedPath::of_user(&out).unwrap(),
+        )
+        .unwrap();
         let file = TensorFile::open(&out).unwrap();
         assert_eq!(file.tensors().len(), state.len());
         for (name, shape, values) in &state {
@@ -189,13 +199,13 @@ fn the_medcoss_layout_holds_families_without_a_published_name() {
     let config = config(&[GAIT, TEXT]);
     let model = model(&config);
     let path = place.path("own.safetensors");
-    export(&model, &config, &[], Layout::MedcossRs, 0, &path).unwrap();
+    export(&model, &config, &[], Layout::MedcossRs, 0, &ConfinedPath::of_user(&path).unwrap()).unwrap();
     let imported = Import::default().read(&path).unwrap();
     assert_eq!(values(&imported.model), values(&model));
     assert_eq!(imported.config, config);
 
     let path = place.path("published.safetensors");
-    let exported = export(&model, &config, &[], Layout::Medcoss, 0, &path).unwrap();
+    let exported = export(&model, &config, &[], Layout::Medcoss, 0, &ConfinedPath::of_user(&path).unwrap()).unwrap();
     assert_eq!((exported.left, exported.untrained), (vec!["gait".into()], vec!["image".into(), "volume".into()]));
     // Families that the export completed are not imported as learned ones.
     let back = Import::default().read(&path).unwrap();
@@ -315,7 +325,7 @@ fn sizes_that_exceed_the_file_allocate_no_memory() {
     // The same in a file whose metadata states the sizes.
     let config = config(&[GAIT, TEXT]);
     let path = place.path("own.safetensors");
-    export(&model(&config), &config, &[], Layout::MedcossRs, 0, &path).unwrap();
+    export(&model(&config), &config, &[], Layout::MedcossRs, 0, &ConfinedPath::of_user(&path).unwrap()).unwrap();
     let file = fs::read(&path).unwrap();
     let small = br#"\"width\":8,\"layers\":1,"#;
     let large = br#"\"width\":8,\"layers\":9,"#;

@@ -9,12 +9,12 @@
 //! `lengths` `[n]` of `i32`. The metadata hold the other properties. The file is written and read sample by sample.
 
 use std::ops::Range;
-use std::path::Path;
 
 use anyhow::{Result, anyhow, bail};
 use medcoss_abi::NOT_A_TARGET;
 use medcoss_abi::message::Geometry;
 use medcoss_core::Error;
+use medcoss_core::confined_path::ConfinedPath;
 use medcoss_core::data::{Dataset, InvalidSample, RawBatch, TokenSpec, View};
 use medcoss_core::run::{RunLayout, StageFolder, StageState};
 use medcoss_core::weights::{ElementType, TensorFile, TensorOut, TensorRows, floats_to_bytes, write_safetensors};
@@ -32,7 +32,7 @@ const TOKENS: &str = "tokens.safetensors";
 /// # Errors
 /// Samples that cannot be read, a file that cannot be written.
 pub fn write(
-    folder: &Path,
+    folder: &ConfinedPath,
     geometry: &Geometry,
     n: usize,
     mut sample: impl FnMut(u64, View) -> Result<RawBatch>,
@@ -61,7 +61,7 @@ pub fn write(
         }
     };
     Ok(write_safetensors(&path, &tensors, &note, &mut |file| {
-        let cannot = |reason: std::io::Error| Error::File { action: "cannot write", path: path.clone(), reason };
+        let cannot = |reason: std::io::Error| Error::File { action: "cannot write", path: path.path(), reason };
         let mut lengths = Vec::new();
         for position in 0..n as u64 {
             let batch = sample(position, View::Evaluation).map_err(|error| Error::Dataset(format!("{error:#}")))?;
@@ -110,11 +110,11 @@ impl BufferTokens {
     pub fn open(stage: &StageFolder, state: &StageState) -> Result<Self> {
         let path = stage.file(RunLayout::BUFFER_SAMPLES).join(TOKENS);
         let ids: Vec<String> = stage.buffer()?.entries.into_iter().map(|entry| entry.id).collect();
-        if !path.is_file() {
+        if !path.is_file()? {
             bail!("{} kept its samples without their tokens, which only the plugin can read", stage.name());
         }
         let damaged = |what: String| anyhow!("{} is damaged: {what}", path.display());
-        let file = TensorFile::open(&path)?;
+        let file = TensorFile::open_confined(&path)?;
         let note = file.note().ok_or_else(|| damaged("nothing says what its tokens are".into()))?;
         let note: Note = serde_json::from_str(note).map_err(|error| damaged(error.to_string()))?;
         let shape = Shape::new(&note.geometry).map_err(damaged)?;
@@ -280,7 +280,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let geometry = Geometry::Continuous { grid: vec![3], d_token: 2, n_masked: 1 };
         let value = |sample: u64, at: usize| sample as f32 * 10.0 + at as f32;
-        write(folder.path(), &geometry, 5, |sample, view| {
+        write(&ConfinedPath::root(folder.path()).unwrap(), &geometry, 5, |sample, view| {
             assert_eq!(view, View::Evaluation);
             Ok(batch((0..6).map(|at| value(sample, at)).collect()))
         })

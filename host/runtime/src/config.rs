@@ -9,6 +9,7 @@ use medcoss_core::buffer::BufferConfig;
 use medcoss_core::continual::StrategyConfig;
 use medcoss_core::model::{Dimensions, ModelConfig, Precision, Preset, TextAttention};
 use medcoss_core::optimisation::OptimiserConfig;
+use medcoss_core::run::check_modality;
 use medcoss_core::stage::StageSettings;
 use medcoss_core::weights::{Import, KnownSizes};
 use medcoss_plugin_host::nearest;
@@ -326,6 +327,7 @@ impl RunConfig {
             }
         }
         for stage in &self.stages {
+            check_modality(&stage.modality)?;
             self.settings(stage).check().with_context(|| format!("stage {}", stage.modality))?;
             let paths = stage.data.paths();
             if paths.is_empty() {

@@ -62,8 +62,8 @@ impl Run {
     ) -> Result<StageSummary> {
         let training = self.training_with(stage, resources)?;
         let states = training.run(observer)?;
-        let summary = Summary::read(&training.out, &states, &training.plugins)?;
-        *self = Self::open(&self.path)?;
+        let summary = Summary::read(&self.layout, &states, &training.plugins)?;
+        *self = Self::open(&self.layout.folder().path())?;
         summary.stages.into_iter().next_back().ok_or_else(|| anyhow::anyhow!("the run has no stages"))
     }
 
@@ -74,15 +74,15 @@ impl Run {
     pub fn training_with(&self, stage: &NewStage, resources: &Resources<'_>) -> Result<Training> {
         self.check_finished()?;
         let config = self.configuration_with(stage, resources)?;
-        let plugins = plugins_of(&config, resources.registry, Some(&self.path))?;
-        let (base, out) = (resources.data_root.clone(), self.path.clone());
+        let plugins = plugins_of(&config, resources.registry, Some(&self.layout))?;
+        let (base, out) = (resources.data_root.clone(), self.layout.folder().path());
         Ok(Training { config, base, out, resume: true, device: resources.device.clone(), plugins })
     }
 
     /// Checks that every stage has finished, since a new stage starts from the latest model.
     fn check_finished(&self) -> Result<()> {
         if let Some(section) = self.config.stages.get(self.states.len()) {
-            let (number, run) = (self.states.len() + 1, self.path.display());
+            let (number, run) = (self.states.len() + 1, self.layout.folder().display());
             bail!(
                 "stage {number} {} of {run} is not finished\n\
                  hint: finish it with `medcoss resume {run}`; if it was added by mistake, `medcoss stage remove {run}` takes it back",

@@ -1,12 +1,12 @@
 //! A plugin's dataset as core's [`Dataset`]: the data of a stage, or the samples in its buffer.
 
-use std::fs;
 use std::mem::take;
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Result, bail};
 use medcoss_abi::message::{Geometry, Keep, Open, Synthesised};
 use medcoss_core::Error;
+use medcoss_core::confined_path::ConfinedPath;
 use medcoss_core::data::{Dataset, InvalidSample, RawBatch, TokenSpec, View};
 use medcoss_core::run::{RunLayout, StageFolder, read_json, write_atomically};
 use medcoss_plugin_host::{
@@ -15,6 +15,7 @@ use medcoss_plugin_host::{
 
 use crate::buffer_tokens;
 use crate::config::StageSection;
+use crate::new_stage::is_below;
 use crate::token_spec::spec_of;
 
 /// Folder for the buffer samples' files, and for the information how the plugin opens them.
@@ -70,13 +71,18 @@ impl PluginDataset {
         Ok(Self { original_ids: Some(ids), ..kept })
     }
 
-    fn reopen(plugin: &Plugin, folder: &Path, assets: Option<&Path>) -> Result<Self> {
+    fn reopen(plugin: &Plugin, folder: &ConfinedPath, assets: Option<&Path>) -> Result<Self> {
         let Synthesised { data, mut options } = read_json(&folder.join(HOW_TO_OPEN))?;
         // An earlier version may have written the options under former names.
         with_present_names(&plugin.description().options, &mut options);
-        // The path is canonical: a plugin's paths do not depend on the working folder.
-        let base = folder.join(SAMPLES);
-        let base = base.canonicalize().with_context(|| format!("cannot find {}", base.display()))?;
+        if let Some(path) = data.iter().find(|path| !is_below(path)) {
+            bail!(
+                "{} is damaged: it names {}, which is none of the samples",
+                folder.join(HOW_TO_OPEN).display(),
+                path.display()
+            );
+        }
+        let base = folder.join(SAMPLES).checked_path()?;
         Self::from_request(plugin, &Open { base, data, options, assets: assets.map(Path::to_path_buf) })
     }
 
@@ -137,7 +143,7 @@ impl PluginDataset {
     ///
     /// # Errors
     /// Samples that cannot be read or written, or whose copies differ.
-    pub fn keep_exactly(&self, indices: &[u64], folder: &Path) -> Result<()> {
+    pub fn keep_exactly(&self, indices: &[u64], folder: &ConfinedPath) -> Result<()> {
         let kept = self.keep_and_reopen(indices, folder)?;
         match self.first_difference(indices, &kept)? {
             None => Ok(()),
@@ -161,11 +167,10 @@ impl PluginDataset {
     }
 
     /// Has the plugin write samples, and opens the copies.
-    fn keep_and_reopen(&self, indices: &[u64], folder: &Path) -> Result<Self> {
+    fn keep_and_reopen(&self, indices: &[u64], folder: &ConfinedPath) -> Result<Self> {
         let samples = folder.join(SAMPLES);
-        fs::create_dir(&samples).with_context(|| format!("cannot create {}", samples.display()))?;
-        // The path is canonical: a plugin's paths do not depend on the working folder.
-        let request = Keep { folder: samples.canonicalize()?, indices: indices.to_vec() };
+        samples.create_folder()?;
+        let request = Keep { folder: samples.checked_path()?, indices: indices.to_vec() };
         let how = serde_json::to_vec_pretty(&self.dataset.keep(&request)?)?;
         write_atomically(&folder.join(HOW_TO_OPEN), &how)?;
         let kept = Self::reopen(self.dataset.plugin(), folder, self.assets.as_deref())?;
@@ -271,7 +276,7 @@ impl Dataset for PluginDataset {
         Ok(failures.into_iter().map(invalid).collect())
     }
 
-    fn keep(&self, indices: &[u64], folder: &Path) -> medcoss_core::Result<()> {
+    fn keep(&self, indices: &[u64], folder: &ConfinedPath) -> medcoss_core::Result<()> {
         // A few samples were compared before the training. A difference now must not discard a trained stage.
         let checked = self.keep_and_reopen(indices, folder).and_then(|kept| self.first_difference(indices, &kept));
         if let Some(index) = checked.map_err(|error| Error::Dataset(format!("{error:#}")))? {

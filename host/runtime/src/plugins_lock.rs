@@ -1,8 +1,7 @@
 //! The file `plugins.lock`: the plugins that made a run, so that it can be repeated.
 
-use std::path::Path;
-
 use anyhow::{Context, Result, anyhow};
+use medcoss_core::confined_path::ConfinedPath;
 use medcoss_plugin_host::{Plugin, PluginLocation};
 use serde::{Deserialize, Serialize};
 
@@ -54,7 +53,7 @@ impl PluginsLock {
     ///
     /// # Errors
     /// A file that is missing or was changed.
-    pub fn read(path: &Path) -> Result<Self> {
+    pub fn read(path: &ConfinedPath) -> Result<Self> {
         toml::from_str(&read_with_checksum(path)?).map_err(|error| anyhow!("{} is damaged: {error}", path.display()))
     }
 
@@ -62,7 +61,7 @@ impl PluginsLock {
     ///
     /// # Errors
     /// A file that cannot be written.
-    pub fn write(&self, path: &Path) -> Result<()> {
+    pub fn write(&self, path: &ConfinedPath) -> Result<()> {
         write_with_checksum(path, &toml::to_string_pretty(self).context("the plugins cannot be written as TOML")?)
     }
 

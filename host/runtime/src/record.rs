@@ -1,10 +1,10 @@
 //! The record of a run's configuration, with a checksum, and the settings that may differ when the run continues.
 
 use std::collections::BTreeMap;
-use std::path::Path;
 
 use anyhow::{Context, Result, anyhow, bail};
-use medcoss_core::run::{CHECKSUM_PLACEHOLDER, FORMAT, insert_checksum, verify_checksum, write_atomically};
+use medcoss_core::confined_path::ConfinedPath;
+use medcoss_core::run::{CHECKSUM_PLACEHOLDER, FORMAT, insert_checksum, read_text, verify_checksum, write_atomically};
 
 use crate::config::RunConfig;
 use crate::renamed_settings::migrate_record;
@@ -29,7 +29,7 @@ impl RunConfig {
     ///
     /// # Errors
     /// A file that is missing, was changed, or has a later format.
-    pub fn read_record(path: &Path) -> Result<Self> {
+    pub fn read_record(path: &ConfinedPath) -> Result<Self> {
         let text = read_with_checksum(path)?;
         let mut record: toml::Table =
             text.parse().map_err(|error| anyhow!("{} is damaged: {error}", path.display()))?;
@@ -56,7 +56,7 @@ impl RunConfig {
     ///
     /// # Errors
     /// A file that cannot be written.
-    pub fn write_record(&self, path: &Path) -> Result<()> {
+    pub fn write_record(&self, path: &ConfinedPath) -> Result<()> {
         let record = Self { format: Some(FORMAT), strategy: self.strategy.selected(), ..self.clone() };
         write_with_checksum(
             path,
@@ -98,8 +98,8 @@ impl RunConfig {
 ///
 /// # Errors
 /// A file that is missing or was changed.
-pub fn read_with_checksum(path: &Path) -> Result<String> {
-    let text = std::fs::read_to_string(path).with_context(|| {
+pub fn read_with_checksum(path: &ConfinedPath) -> Result<String> {
+    let text = read_text(path).with_context(|| {
         let path = path.display();
         format!("cannot read {path}\nhint: name the folder of a run, as `medcoss pretrain --out` wrote it")
     })?;
@@ -118,7 +118,7 @@ pub fn read_with_checksum(path: &Path) -> Result<String> {
 ///
 /// # Errors
 /// A file that cannot be written.
-pub fn write_with_checksum(path: &Path, text: &str) -> Result<()> {
+pub fn write_with_checksum(path: &ConfinedPath, text: &str) -> Result<()> {
     let text = insert_checksum(&format!("{}\n\n{CHECKSUM}{CHECKSUM_PLACEHOLDER}\n", text.trim_end()), CHECKSUM);
     Ok(write_atomically(path, text.as_bytes())?)
 }
@@ -170,13 +170,13 @@ mod tests {
     fn a_record_is_read_as_written_and_a_change_is_noticed() {
         let config = read(MINIMAL, &[]).unwrap();
         let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("run.toml");
+        let path = ConfinedPath::root(folder.path()).unwrap().join("run.toml");
         config.write_record(&path).unwrap();
         assert_eq!(RunConfig::read_record(&path).unwrap(), config);
         // A copy of a record is a valid configuration.
-        assert_eq!(RunConfig::read(&path, &[]).unwrap(), config);
-        let changed = std::fs::read_to_string(&path).unwrap().replace("epochs = 7", "epochs = 8");
-        std::fs::write(&path, changed).unwrap();
+        assert_eq!(RunConfig::read(&path.path(), &[]).unwrap(), config);
+        let changed = std::fs::read_to_string(path.path()).unwrap().replace("epochs = 7", "epochs = 8");
+        std::fs::write(path.path(), changed).unwrap();
         let error = RunConfig::read_record(&path).unwrap_err().to_string();
         assert!(error.contains("run.toml was changed") && error.contains("--set"), "{error}");
     }
@@ -184,7 +184,7 @@ mod tests {
     #[test]
     fn a_record_of_format_2_is_migrated() {
         let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("run.toml");
+        let path = ConfinedPath::root(folder.path()).unwrap().join("run.toml");
         let old = MINIMAL.replace("preset = \"vit-tiny\"", "preset = \"vit-tiny\"\ntext_attention = \"causal\"");
         write_with_checksum(&path, &format!("format = 2\n{old}")).unwrap();
         let config = RunConfig::read_record(&path).unwrap();
@@ -194,10 +194,10 @@ mod tests {
     #[test]
     fn a_record_of_format_3_is_verified_migrated_and_continued() {
         let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("run.toml");
+        let path = ConfinedPath::root(folder.path()).unwrap().join("run.toml");
         let settings = "[text]\nattention = \"bidirectional\"\n[rehearsal]\nstrategy = \"ewc\"\newc_lambda = 2.0\nmixup = false\n[data]\nloader_threads = 3\n";
         let text = format!("format = 3\n{settings}{MINIMAL}\n{CHECKSUM_BEFORE_FORMAT_4}{CHECKSUM_PLACEHOLDER}\n");
-        std::fs::write(&path, insert_checksum(&text, CHECKSUM_BEFORE_FORMAT_4)).unwrap();
+        std::fs::write(path.path(), insert_checksum(&text, CHECKSUM_BEFORE_FORMAT_4)).unwrap();
         let record = RunConfig::read_record(&path).unwrap();
         assert_eq!(record.strategy.name, medcoss_core::continual::Strategy::Ewc);
         assert_eq!((record.strategy.ewc.lambda, record.data.num_workers), (2.0, 3));
@@ -205,14 +205,14 @@ mod tests {
         let settings = ["strategy.name=ewc", "strategy.ewc.lambda=2.0", "strategy.packnet.keep_ratio=0.1"];
         read(MINIMAL, &settings).unwrap().continues(&record).unwrap();
         assert!(read(MINIMAL, &settings[..1]).unwrap().continues(&record).is_err());
-        std::fs::write(&path, text).unwrap();
+        std::fs::write(path.path(), text).unwrap();
         assert!(RunConfig::read_record(&path).unwrap_err().to_string().contains("was changed"));
     }
 
     #[test]
     fn a_record_of_a_later_format_is_refused() {
         let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("run.toml");
+        let path = ConfinedPath::root(folder.path()).unwrap().join("run.toml");
         write_with_checksum(&path, &format!("format = {}\n{MINIMAL}", FORMAT + 1)).unwrap();
         let error = RunConfig::read_record(&path).unwrap_err().to_string();
         assert!(error.contains(&format!("format {}", FORMAT + 1)) && error.contains("update medcoss"), "{error}");

@@ -12,7 +12,7 @@ use crate::plugin_dataset::PluginDataset;
 
 /// An opened run: its configuration, and the models of its finished stages.
 pub struct Run {
-    pub(crate) path: PathBuf,
+    pub(crate) layout: RunLayout,
     /// Configuration of the run, with every default.
     pub config: RunConfig,
     /// The initial model; `None` for a run that started from fresh parameters.
@@ -27,19 +27,25 @@ impl Run {
     /// # Errors
     /// A folder without a run, files that are damaged.
     pub fn open(path: &Path) -> Result<Self> {
-        let config = RunConfig::read_record(&path.join(RunLayout::RECORD))
+        let layout = open_layout(path)?;
+        let config = RunConfig::read_record(&layout.record())
             .with_context(|| format!("{} holds no run that can be read", path.display()))?;
-        let initial = InitialModel::read(path).context("the model that the run begins with")?;
+        let initial = InitialModel::read(&layout).context("the model that the run begins with")?;
         let mut states = Vec::new();
         for (at, section) in config.stages.iter().enumerate() {
-            let folder = StageFolder::new(path, at + 1, &section.modality);
+            let folder = StageFolder::new(&layout, at + 1, &section.modality);
             let state = folder.finished().with_context(|| format!("stage {} {}", at + 1, section.modality))?;
             states.extend(state);
             if states.len() <= at {
                 break;
             }
         }
-        Ok(Self { path: path.into(), config, initial, states })
+        Ok(Self { layout, config, initial, states })
+    }
+
+    /// Names of the run's files.
+    pub fn layout(&self) -> &RunLayout {
+        &self.layout
     }
 
     /// Opens data as the run's stages of that modality do, if there are any: with their options below those of
@@ -59,7 +65,7 @@ impl Run {
 
     /// The folder of a finished stage.
     pub fn folder(&self, state: &StageState) -> StageFolder {
-        StageFolder::new(&self.path, state.stage, &state.modality)
+        StageFolder::new(&self.layout, state.stage, &state.modality)
     }
 
     /// Folder of the assets that a modality's plugin derived from the data, if any. The files are verified by their
@@ -70,13 +76,13 @@ impl Run {
     pub fn assets(&self, modality: &str) -> Result<Option<PathBuf>> {
         // The first stage of the modality holds the assets: a repeated modality must give the same tokens.
         let Some(at) = self.config.stages.iter().position(|stage| stage.modality == modality) else { return Ok(None) };
-        let assets = StageFolder::new(&self.path, at + 1, modality).file(RunLayout::ASSETS);
-        if !assets.is_dir() {
+        let assets = StageFolder::new(&self.layout, at + 1, modality).file(RunLayout::ASSETS);
+        if !assets.is_folder()? {
             return Ok(None);
         }
         match check_manifest(&assets)?.into_iter().find_map(|(_, fault)| fault) {
             Some(fault) => Err(fault.into()),
-            None => Ok(Some(assets)),
+            None => Ok(Some(assets.checked_path()?)),
         }
     }
 
@@ -87,9 +93,9 @@ impl Run {
     /// A stage that does not exist or is not finished, damaged files.
     pub fn model(&self, stage: Option<usize>) -> Result<StoredModel> {
         let n_stages = self.states.len();
-        let run = self.path.display();
+        let run = self.layout.folder().display();
         match (stage.unwrap_or(n_stages), &self.initial) {
-            (0, Some(initial)) => Ok(initial.stored(&self.path)),
+            (0, Some(initial)) => Ok(initial.stored(&self.layout)),
             (0, None) if stage.is_none() => {
                 bail!("{run} has no finished stage\nhint: finish it with: medcoss resume {run}")
             }
@@ -109,4 +115,18 @@ impl Run {
             },
         }
     }
+}
+
+/// Opens the folder of an existing run.
+///
+/// # Errors
+/// A folder that does not exist or holds no run.
+pub fn open_layout(path: &Path) -> Result<RunLayout> {
+    let hint = || {
+        format!(
+            "{} holds no run that can be read\nhint: name the folder of a run, as `medcoss pretrain --out` wrote it",
+            path.display()
+        )
+    };
+    RunLayout::open(path).with_context(hint)
 }

@@ -1,7 +1,5 @@
 //! Summary of a run's stages, from the files in its folder.
 
-use std::path::Path;
-
 use anyhow::Result;
 use medcoss_core::run::{EpochMetrics, RunLayout, StageFolder, StageState, read_metrics};
 use serde::Serialize;
@@ -65,7 +63,7 @@ impl Summary {
     ///
     /// # Errors
     /// Files that are missing or damaged.
-    pub fn read(run: &Path, states: &[StageState], plugins: &[StagePlugin]) -> Result<Self> {
+    pub fn read(run: &RunLayout, states: &[StageState], plugins: &[StagePlugin]) -> Result<Self> {
         let mut used: Vec<PluginSummary> = Vec::new();
         for plugin in plugins {
             let (id, version, location) = match plugin {
@@ -85,12 +83,12 @@ impl Summary {
             stages: states.iter().map(|state| stage(run, state)).collect::<Result<_>>()?,
             plugins: used,
             peak_memory_bytes: peak_memory(),
-            run: run.display().to_string(),
+            run: run.folder().display(),
         })
     }
 }
 
-fn stage(run: &Path, state: &StageState) -> Result<StageSummary> {
+fn stage(run: &RunLayout, state: &StageState) -> Result<StageSummary> {
     let folder = StageFolder::new(run, state.stage, &state.modality);
     let metrics = read_metrics(&folder.file(RunLayout::METRICS))?;
     let pretext = |line: Option<&EpochMetrics>| line?.current_pretext();

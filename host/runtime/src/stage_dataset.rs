@@ -1,8 +1,9 @@
 //! The samples of a stage, from its plugin or, when the plugin is missing, from the buffer tokens in the run.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use anyhow::Result;
+use medcoss_core::confined_path::ConfinedPath;
 use medcoss_core::data::{Dataset, InvalidSample, RawBatch, TokenSpec, View};
 use medcoss_plugin_host::{Rendered, Tokens};
 
@@ -91,7 +92,7 @@ impl Dataset for StageDataset {
         self.source().fill(view, indices, seeds, batch)
     }
 
-    fn keep(&self, indices: &[u64], folder: &Path) -> medcoss_core::Result<()> {
+    fn keep(&self, indices: &[u64], folder: &ConfinedPath) -> medcoss_core::Result<()> {
         self.source().keep(indices, folder)
     }
 }

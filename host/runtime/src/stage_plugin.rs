@@ -71,9 +71,13 @@ impl StagePlugin {
 ///
 /// # Errors
 /// Plugins that cannot be loaded, that the run does not know, or that the user does not trust.
-pub fn plugins_of(config: &RunConfig, registry: &PluginRegistry, run: Option<&Path>) -> Result<Vec<StagePlugin>> {
-    let lock = run.map(|run| (run, run.join(RunLayout::PLUGINS_LOCK))).filter(|(_, lock)| lock.exists());
-    let lock = lock.map(|(run, lock)| Ok::<_, anyhow::Error>((run, PluginsLock::read(&lock)?))).transpose()?;
+pub fn plugins_of(config: &RunConfig, registry: &PluginRegistry, run: Option<&RunLayout>) -> Result<Vec<StagePlugin>> {
+    let lock = match run {
+        Some(run) if run.plugins_lock().is_file()? => {
+            Some((run.folder().path(), PluginsLock::read(&run.plugins_lock())?))
+        }
+        _ => None,
+    };
     let mut plugins: Vec<StagePlugin> = Vec::new();
     for (at, stage) in config.stages.iter().enumerate() {
         let id = stage.modality.as_str();
@@ -82,7 +86,7 @@ pub fn plugins_of(config: &RunConfig, registry: &PluginRegistry, run: Option<&Pa
             Some(StagePlugin::Loaded(plugin)) => StagePlugin::Loaded(plugin.clone()),
             Some(StagePlugin::Missing(missing)) => StagePlugin::Missing(missing.clone()),
             None => {
-                let locked = lock.as_ref().and_then(|(run, lock)| Some((*run, lock.of_id(id)?)));
+                let locked = lock.as_ref().and_then(|(run, lock)| Some((run.as_path(), lock.of_id(id)?)));
                 find(id, registry, locked).with_context(|| format!("stage {} {id}", at + 1))?
             }
         };

@@ -1,12 +1,11 @@
 //! Times of a stage's epochs, which `metrics.jsonl` omits. They are written to `timing.jsonl` while a stage runs, and
 //! read again.
 
-use std::fs::OpenOptions;
 use std::io::Write;
-use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use medcoss_core::run::{EpochMetrics, StageState};
+use medcoss_core::confined_path::ConfinedPath;
+use medcoss_core::run::{EpochMetrics, StageState, read_text};
 use medcoss_core::stage::{Observer, StageEndTask, StageReport, StepReport};
 use serde::{Deserialize, Serialize};
 
@@ -31,8 +30,8 @@ pub struct EpochTime {
 
 impl EpochTime {
     /// Reads the recorded times of a stage. Invalid lines are skipped, since nothing depends on times.
-    pub fn read(path: &Path) -> Vec<Self> {
-        let text = std::fs::read_to_string(path).unwrap_or_default();
+    pub fn read(path: &ConfinedPath) -> Vec<Self> {
+        let text = read_text(path).unwrap_or_default();
         text.lines().filter_map(|line| serde_json::from_str(line).ok()).collect()
     }
 }
@@ -47,18 +46,18 @@ pub fn peak_memory() -> Option<u64> {
 /// Observer that writes the times of one stage's epochs, and passes all events on to another observer.
 pub(crate) struct Timed<'a> {
     inner: &'a mut dyn RunObserver,
-    file: PathBuf,
+    file: ConfinedPath,
     epoch_began: Instant,
     n_samples: usize,
     waited: Option<Duration>,
 }
 
 impl<'a> Timed<'a> {
-    pub(crate) fn new(inner: &'a mut dyn RunObserver, file: PathBuf) -> Self {
+    pub(crate) fn new(inner: &'a mut dyn RunObserver, file: ConfinedPath) -> Self {
         Self { inner, file, epoch_began: Instant::now(), n_samples: 0, waited: None }
     }
 
-    fn append(&self, epoch: usize) -> std::io::Result<()> {
+    fn append(&self, epoch: usize) -> anyhow::Result<()> {
         let time = EpochTime {
             epoch,
             n_samples: self.n_samples,
@@ -67,8 +66,7 @@ impl<'a> Timed<'a> {
             waited_seconds: self.waited.map(|waited| waited.as_secs_f64()),
         };
         let line = serde_json::to_string(&time)?;
-        let mut file = OpenOptions::new().create(true).append(true).open(&self.file)?;
-        writeln!(file, "{line}")
+        Ok(writeln!(self.file.append()?, "{line}")?)
     }
 }
 

@@ -1,15 +1,16 @@
 //! The training of a run: opens the data of all stages, then trains one stage after another.
 
-use std::fs;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, anyhow, bail};
 use medcoss_core::buffer::Store;
+use medcoss_core::confined_path::{ConfinedPath, EntryKind};
 use medcoss_core::data::Dataset;
 use medcoss_core::device::Device;
 use medcoss_core::model::ModelConfig;
 use medcoss_core::run::{
-    RunLayout, RunLock, StageFolder, StageState, StoredModel, check_manifest, is_partial, write_folder, write_manifest,
+    RunLayout, RunLock, StageFolder, StageState, StoredModel, check_manifest, is_partial, remove_partial, write_folder,
+    write_manifest,
 };
 use medcoss_core::stage::{PreviousStage, Stage, StageSettings};
 use medcoss_core::weights::{Imported, InitialModel};
@@ -27,6 +28,9 @@ use crate::timing::Timed;
 
 /// Number of samples that are written to estimate the size of a buffer sample.
 const N_MEASURED: usize = 4;
+
+/// Name of the folder that these samples are written to, for a moment.
+const MEASURED: &str = ".measured";
 
 /// The reason why a finished stage needs its plugin.
 const NEEDS_PLUGIN: &str =
@@ -66,8 +70,8 @@ impl Training {
             let folder = stage.folder.clone();
             let mut timed = Timed::new(&mut *observer, folder.file(RunLayout::TIMING));
             let state = stage.run(&mut timed).with_context(|| format!("stage {} {}", at + 1, section.modality))?;
-            if folder.file(RunLayout::BUFFER_SAMPLES).is_dir() {
-                sources[at] = self.open_kept(at, &state)?;
+            if folder.file(RunLayout::BUFFER_SAMPLES).is_folder()? {
+                sources[at] = self.open_kept(&started.layout, at, &state)?;
             }
             started.states.push(state);
         }
@@ -80,17 +84,17 @@ impl Training {
     /// A folder that is not free or in use, plugins, data or settings that do not fit.
     pub fn start(&self, observer: &mut dyn RunObserver) -> Result<(StartedRun, Vec<StageDataset>)> {
         let device = medcoss_core::device::by_name(&self.device)?;
-        let lock = self.claim_folder()?;
-        let weights = self.initial_weights()?;
-        let states = self.finished()?;
-        let mut sources = self.open_all(&states, observer)?;
-        self.write_record()?;
-        self.publish_assets(&mut sources)?;
-        let (initial, model) = match weights.publish(&self.out, observer)? {
-            Some(initial) => (Some(initial.stored(&self.out)), initial.model),
+        let (layout, lock) = self.claim_folder()?;
+        let weights = self.initial_weights(&layout)?;
+        let states = self.finished(&layout)?;
+        let mut sources = self.open_all(&layout, &states, observer)?;
+        self.write_record(&layout)?;
+        self.publish_assets(&layout, &mut sources)?;
+        let (initial, model) = match weights.publish(&layout, observer)? {
+            Some(initial) => (Some(initial.stored(&layout)), initial.model),
             None => (None, self.config.empty_model()?),
         };
-        Ok((StartedRun { _lock: lock, device, initial, model, states }, sources))
+        Ok((StartedRun { layout, _lock: lock, device, initial, model, states }, sources))
     }
 
     /// A stage by its position from 0. Its token family has been admitted, and all earlier stages are finished.
@@ -107,7 +111,12 @@ impl Training {
         let strategy = settings.strategy.name;
         let earlier = (0..at).map(|at| {
             let StageSettings { epochs, batch_size, .. } = self.config.settings(&self.config.stages[at]);
-            Ok(PreviousStage { dataset: &sources[at], buffer: self.folder(at).buffer()?, epochs, batch_size })
+            Ok(PreviousStage {
+                dataset: &sources[at],
+                buffer: self.folder(&started.layout, at).buffer()?,
+                epochs,
+                batch_size,
+            })
         });
         Ok(Stage {
             number: at + 1,
@@ -116,20 +125,20 @@ impl Training {
             current: &sources[at],
             model: started.model.clone(),
             previous: match started.states.last().filter(|_| !strategy.has_one_model_per_stage()) {
-                Some(state) => Some(StoredModel::of_stage(&self.folder(at - 1), state)),
+                Some(state) => Some(StoredModel::of_stage(&self.folder(&started.layout, at - 1), state)),
                 None => started.initial.clone(),
             },
             earlier: earlier.collect::<Result<_>>()?,
             deferred: strategy.defers_training() && at + 1 < self.config.stages.len(),
-            folder: self.folder(at),
+            folder: self.folder(&started.layout, at),
             device: started.device.clone(),
         })
     }
 
     /// The initial model: in the run, or still in the file that the configuration names.
-    fn initial_weights(&self) -> Result<InitialWeights> {
+    fn initial_weights(&self, layout: &RunLayout) -> Result<InitialWeights> {
         let Some(init) = &self.config.model.init else { return Ok(InitialWeights::Fresh) };
-        if let Some(initial) = InitialModel::read(&self.out).context("the model that the run begins with")? {
+        if let Some(initial) = InitialModel::read(layout).context("the model that the run begins with")? {
             return Ok(InitialWeights::InRun(Box::new(initial)));
         }
         let path = self.base.join(init);
@@ -138,51 +147,54 @@ impl Training {
     }
 
     /// The folder of a stage, by its position from 0.
-    pub fn folder(&self, at: usize) -> StageFolder {
-        StageFolder::new(&self.out, at + 1, &self.config.stages[at].modality)
+    pub fn folder(&self, layout: &RunLayout, at: usize) -> StageFolder {
+        StageFolder::new(layout, at + 1, &self.config.stages[at].modality)
     }
 
     /// Claims the run folder for this process: a free folder, or the folder of a run that this configuration continues.
-    fn claim_folder(&self) -> Result<RunLock> {
-        let record = self.out.join(RunLayout::RECORD);
-        if self.resume && !record.exists() {
+    fn claim_folder(&self) -> Result<(RunLayout, RunLock)> {
+        let has_record = match self.out.exists() {
+            true => RunLayout::open(&self.out)?.record().is_file()?,
+            false => false,
+        };
+        if self.resume && !has_record {
             bail!(
                 "{} holds no run to resume (no {})\nhint: leave out --resume to start one",
                 self.out.display(),
                 RunLayout::RECORD
             );
         }
-        if !self.resume && !is_free(&self.out) {
-            let remedy = if record.exists() { "continue it with --resume, or choose" } else { "choose" };
+        if !self.resume && !is_free(&self.out)? {
+            let remedy = if has_record { "continue it with --resume, or choose" } else { "choose" };
             bail!("{} is not empty\nhint: {remedy} another folder with --out DIR", self.out.display());
         }
-        fs::create_dir_all(&self.out).with_context(|| format!("cannot create run folder {}", self.out.display()))?;
-        let lock = RunLock::take(&self.out)?;
+        let layout = RunLayout::create(&self.out)?;
+        let lock = RunLock::take(&layout)?;
         if self.resume {
-            let before = RunConfig::read_record(&record).context("the run to resume")?;
+            let before = RunConfig::read_record(&layout.record()).context("the run to resume")?;
             self.config.continues(&before)?;
         }
-        remove_partial(&self.out)?;
-        Ok(lock)
+        remove_partial(layout.folder())?;
+        Ok((layout, lock))
     }
 
-    fn write_record(&self) -> Result<()> {
-        let lock = self.out.join(RunLayout::PLUGINS_LOCK);
+    fn write_record(&self, layout: &RunLayout) -> Result<()> {
+        let lock = layout.plugins_lock();
         let mut plugins = PluginsLock::of(self.plugins.iter().filter_map(|plugin| plugin.loaded().ok()))?;
-        if lock.exists() {
+        if lock.is_file()? {
             let before = PluginsLock::read(&lock)?;
             plugins.compare(&before);
             plugins.keep(before);
         }
-        self.config.write_record(&self.out.join(RunLayout::RECORD))?;
+        self.config.write_record(&layout.record())?;
         plugins.write(&lock)
     }
 
     /// The states of the finished stages, which are the first ones. All of their files are verified by their checksums.
-    fn finished(&self) -> Result<Vec<StageState>> {
+    fn finished(&self, layout: &RunLayout) -> Result<Vec<StageState>> {
         let mut states = Vec::new();
         for at in 0..self.config.stages.len() {
-            let folder = self.folder(at);
+            let folder = self.folder(layout, at);
             let in_stage = || format!("stage {} {}", at + 1, self.config.stages[at].modality);
             let Some(state) = folder.finished().with_context(in_stage)? else { break };
             folder.verify(&state).with_context(in_stage)?;
@@ -194,24 +206,29 @@ impl Training {
 
     /// Opens the samples of every stage before the first is trained, so that a wrong path is reported at once. Of a
     /// finished stage with stored buffer samples those are opened, and its data are not needed.
-    fn open_all(&self, states: &[StageState], observer: &mut dyn RunObserver) -> Result<Vec<StageDataset>> {
+    fn open_all(
+        &self,
+        layout: &RunLayout,
+        states: &[StageState],
+        observer: &mut dyn RunObserver,
+    ) -> Result<Vec<StageDataset>> {
         let mut sources = Vec::new();
         for (at, section) in self.config.stages.iter().enumerate() {
             let in_stage = || format!("stage {} {}", at + 1, section.modality);
             let source = match states.get(at) {
-                Some(state) if self.folder(at).file(RunLayout::BUFFER_SAMPLES).is_dir() => {
-                    self.open_kept(at, state).with_context(in_stage)?
+                Some(state) if self.folder(layout, at).file(RunLayout::BUFFER_SAMPLES).is_folder()? => {
+                    self.open_kept(layout, at, state).with_context(in_stage)?
                 }
                 Some(state) => {
                     self.plugins[at].loaded().context(NEEDS_PLUGIN).with_context(in_stage)?;
-                    let source = self.open_data(at).with_context(in_stage)?;
+                    let source = self.open_data(layout, at).with_context(in_stage)?;
                     check_unchanged(state, &source).with_context(in_stage)?;
                     StageDataset::Plugin(source.into())
                 }
                 None => {
-                    let source = self.open_data(at).with_context(in_stage)?;
+                    let source = self.open_data(layout, at).with_context(in_stage)?;
                     if self.config.buffer.store == Store::Materialised {
-                        self.estimate_size(at, &source, observer).with_context(in_stage)?;
+                        self.estimate_size(layout, at, &source, observer).with_context(in_stage)?;
                     }
                     StageDataset::Plugin(source.into())
                 }
@@ -223,48 +240,48 @@ impl Training {
 
     /// The folder of the stage that holds the assets of the stage at a position from 0: the first of its modality,
     /// since a repeated modality must give the same tokens.
-    fn holder_of_assets(&self, at: usize) -> StageFolder {
+    fn holder_of_assets(&self, layout: &RunLayout, at: usize) -> StageFolder {
         let modality = &self.config.stages[at].modality;
-        self.folder(self.config.stages.iter().position(|stage| stage.modality == *modality).unwrap_or(at))
+        self.folder(layout, self.config.stages.iter().position(|stage| stage.modality == *modality).unwrap_or(at))
     }
 
     /// The folder of a stage's assets, if the modality has any, verified by their checksums.
-    fn known_assets(&self, at: usize) -> Result<Option<PathBuf>> {
-        let holder = self.holder_of_assets(at);
-        let Some(assets) = [RunLayout::ASSETS, RunLayout::NEW_ASSETS]
-            .map(|name| holder.file(name))
-            .into_iter()
-            .find(|path| path.is_dir())
-        else {
-            return Ok(None);
-        };
-        match check_manifest(&assets)?.into_iter().find_map(|(_, fault)| fault) {
-            Some(fault) => Err(fault.into()),
-            None => Ok(Some(assets)),
+    fn known_assets(&self, layout: &RunLayout, at: usize) -> Result<Option<PathBuf>> {
+        let holder = self.holder_of_assets(layout, at);
+        for name in [RunLayout::ASSETS, RunLayout::NEW_ASSETS] {
+            let assets = holder.file(name);
+            if !assets.is_folder()? {
+                continue;
+            }
+            return match check_manifest(&assets)?.into_iter().find_map(|(_, fault)| fault) {
+                Some(fault) => Err(fault.into()),
+                None => Ok(Some(assets.checked_path()?)),
+            };
         }
+        Ok(None)
     }
 
     /// Moves new assets to their final folders.
-    fn publish_assets(&self, sources: &mut [StageDataset]) -> Result<()> {
+    fn publish_assets(&self, layout: &RunLayout, sources: &mut [StageDataset]) -> Result<()> {
         for (at, source) in sources.iter_mut().enumerate() {
-            let holder = self.holder_of_assets(at);
+            let holder = self.holder_of_assets(layout, at);
             let (new, assets) = (holder.file(RunLayout::NEW_ASSETS), holder.file(RunLayout::ASSETS));
-            if new.is_dir() {
-                fs::rename(&new, &assets).with_context(|| format!("cannot write {}", assets.display()))?;
+            if new.is_folder()? {
+                new.rename_to(&assets)?;
             }
-            if assets.is_dir() {
-                source.assets_are_in(assets);
+            if assets.is_folder()? {
+                source.assets_are_in(assets.checked_path()?);
             }
         }
         Ok(())
     }
 
     /// Opens the buffer samples of a finished stage; without its plugin, their tokens in the evaluation view.
-    fn open_kept(&self, at: usize, state: &StageState) -> Result<StageDataset> {
-        let folder = self.folder(at);
+    fn open_kept(&self, layout: &RunLayout, at: usize, state: &StageState) -> Result<StageDataset> {
+        let folder = self.folder(layout, at);
         match &self.plugins[at] {
             StagePlugin::Loaded(plugin) => {
-                let source = PluginDataset::open_kept(plugin, &folder, self.known_assets(at)?.as_deref())?;
+                let source = PluginDataset::open_kept(plugin, &folder, self.known_assets(layout, at)?.as_deref())?;
                 Ok(StageDataset::Plugin(source.into()))
             }
             StagePlugin::Missing(missing) => {
@@ -283,24 +300,23 @@ impl Training {
 
     /// Opens the data of a stage. Assets that the plugin derives from the data (a vocabulary) are stored in the run and
     /// used from then on.
-    fn open_data(&self, at: usize) -> Result<PluginDataset> {
+    fn open_data(&self, layout: &RunLayout, at: usize) -> Result<PluginDataset> {
         let (section, plugin): (&StageSection, &Plugin) = (&self.config.stages[at], self.plugins[at].loaded()?);
-        let known = self.known_assets(at)?;
+        let known = self.known_assets(layout, at)?;
         let mut source = PluginDataset::open(plugin, &self.base, section, known.as_deref())?;
         if known.is_none() {
-            let assets = self.folder(at).file(RunLayout::NEW_ASSETS);
+            let assets = self.folder(layout, at).file(RunLayout::NEW_ASSETS);
             let mut learned = Vec::new();
             write_folder(&assets, |folder| {
-                // A plugin's paths do not depend on the working folder.
-                let folder = folder.canonicalize().unwrap_or_else(|_| folder.to_path_buf());
-                learned =
-                    source.save_assets(&folder).map_err(|error| medcoss_core::Error::Dataset(format!("{error:#}")))?;
-                write_manifest(&folder)
+                learned = source
+                    .save_assets(&folder.checked_path()?)
+                    .map_err(|error| medcoss_core::Error::Dataset(format!("{error:#}")))?;
+                write_manifest(folder)
             })?;
             if learned.is_empty() {
-                fs::remove_dir_all(&assets).with_context(|| format!("cannot remove {}", assets.display()))?;
+                assets.remove()?;
             } else {
-                source.assets_are_in(assets);
+                source.assets_are_in(assets.checked_path()?);
             }
         }
         Ok(source)
@@ -308,7 +324,13 @@ impl Training {
 
     /// Writes a few buffer samples, reports the estimated size of all of them, and removes them again. A plugin that
     /// cannot write samples is so reported before the training.
-    fn estimate_size(&self, at: usize, source: &PluginDataset, observer: &mut dyn RunObserver) -> Result<()> {
+    fn estimate_size(
+        &self,
+        layout: &RunLayout,
+        at: usize,
+        source: &PluginDataset,
+        observer: &mut dyn RunObserver,
+    ) -> Result<()> {
         let section = &self.config.stages[at];
         let plugin = self.plugins[at].loaded()?;
         if !plugin.keeps() {
@@ -318,24 +340,10 @@ impl Training {
         let n_kept = self.config.n_kept(n_samples);
         let n_measured = N_MEASURED.min(n_samples);
         let indices: Vec<u64> = (0..n_measured).map(|nth| (nth * n_samples / n_measured) as u64).collect();
-        let folder = tempfile::Builder::new()
-            .prefix(".measured-")
-            .suffix(RunLayout::PARTIAL)
-            .tempdir_in(&self.out)
-            .with_context(|| format!("cannot write into {}", self.out.display()))?;
-        let mut bytes = 0;
-        let mut n_read = 0;
-        for index in indices {
-            let one = folder.path().join(index.to_string());
-            fs::create_dir(&one).with_context(|| format!("cannot create {}", one.display()))?;
-            // A sample that cannot be read is an invalid sample, which will not be kept.
-            if source.plain(index).is_err() {
-                continue;
-            }
-            source.keep_exactly(&[index], &one)?;
-            bytes += size_of(&one)?.bytes;
-            n_read += 1;
-        }
+        let folder = layout.folder().join(MEASURED).create_partial_folder()?;
+        let measured = measure(source, &indices, &folder);
+        folder.remove()?;
+        let (n_read, bytes) = measured?;
         let expected = (bytes as f64 / n_read.max(1) as f64 * n_kept as f64) as u64;
         observer.notice(&format!(
             "stage {} {}: {n_kept} of {n_samples} samples will be kept in the run, about {}",
@@ -347,8 +355,27 @@ impl Training {
     }
 }
 
+/// Writes samples into a folder. Returns the number of samples that can be read, and the size of their files in bytes.
+fn measure(source: &PluginDataset, indices: &[u64], folder: &ConfinedPath) -> Result<(usize, u64)> {
+    let (mut n_read, mut bytes) = (0, 0);
+    for &index in indices {
+        // A sample that cannot be read is an invalid sample, which will not be kept.
+        if source.plain(index).is_err() {
+            continue;
+        }
+        let one = folder.join(index.to_string());
+        one.create_folder()?;
+        source.keep_exactly(&[index], &one)?;
+        bytes += size_of(&one.path())?.bytes;
+        n_read += 1;
+    }
+    Ok((n_read, bytes))
+}
+
 /// A run whose folder is claimed and whose record is written.
 pub struct StartedRun {
+    /// Folder of the run.
+    pub layout: RunLayout,
     _lock: RunLock,
     /// Device that computes.
     pub device: Device,
@@ -384,7 +411,7 @@ enum InitialWeights {
 
 impl InitialWeights {
     /// Writes the initial model into the run folder, if it is not there yet.
-    fn publish(self, run: &Path, observer: &mut dyn RunObserver) -> Result<Option<InitialModel>> {
+    fn publish(self, run: &RunLayout, observer: &mut dyn RunObserver) -> Result<Option<InitialModel>> {
         Ok(match self {
             Self::Fresh => None,
             Self::InRun(initial) => Some(*initial),
@@ -411,29 +438,25 @@ fn check_unchanged(state: &StageState, source: &PluginDataset) -> Result<()> {
 }
 
 /// Whether a folder is missing, or holds nothing but remains of a run that ended before its first stage.
-pub fn is_free(folder: &Path) -> bool {
-    fs::read_dir(folder).map_or(!folder.exists(), |entries| {
-        entries.filter_map(Result::ok).all(|entry| {
-            let name = entry.file_name();
-            name == RunLayout::LOCK
-                || is_partial(&name.to_string_lossy())
-                || (entry.path().is_dir() && is_free(&entry.path()))
-        })
-    })
+///
+/// # Errors
+/// A folder that cannot be entered, or holds links or special files.
+pub fn is_free(folder: &Path) -> Result<bool> {
+    if !folder.exists() {
+        return Ok(true);
+    }
+    Ok(holds_remains_only(&ConfinedPath::root(folder)?)?)
 }
 
-/// Removes files that an earlier process was still writing when it ended.
-fn remove_partial(folder: &Path) -> Result<()> {
-    for entry in fs::read_dir(folder).with_context(|| format!("cannot list {}", folder.display()))? {
-        let entry = entry?;
-        let (path, name) = (entry.path(), entry.file_name().to_string_lossy().into_owned());
-        let is_folder = entry.file_type()?.is_dir();
-        if is_partial(&name) {
-            let removed = if is_folder { fs::remove_dir_all(&path) } else { fs::remove_file(&path) };
-            removed.with_context(|| format!("cannot remove {}", path.display()))?;
-        } else if is_folder && name != RunLayout::BUFFER_SAMPLES && name != RunLayout::ASSETS {
-            remove_partial(&path)?;
+fn holds_remains_only(folder: &ConfinedPath) -> medcoss_core::Result<bool> {
+    for (name, kind) in folder.entries()? {
+        let remains = match kind {
+            EntryKind::File => name == RunLayout::LOCK || is_partial(&name),
+            EntryKind::Folder => is_partial(&name) || holds_remains_only(&folder.join(&name))?,
+        };
+        if !remains {
+            return Ok(false);
         }
     }
-    Ok(())
+    Ok(true)
 }

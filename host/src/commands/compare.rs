@@ -5,6 +5,7 @@ use std::time::Instant;
 
 use anyhow::{Context, Result, anyhow, bail};
 use clap::Args;
+use medcoss_core::confined_path::ConfinedPath;
 use medcoss_core::evaluation::Scores;
 use medcoss_core::run::{RunLayout, write_atomically};
 use medcoss_plugin_host::PluginRegistry;
@@ -96,7 +97,7 @@ impl Compare {
         let variants = self.variants()?;
         let entries = self.entries(&variants)?;
         let out = self.configuration.folder(self.out.as_deref(), "comparison");
-        std::fs::create_dir_all(&out).with_context(|| format!("cannot create {}", out.display()))?;
+        let outputs = ConfinedPath::create_root(&out)?;
         interrupt::listen("what is done stays");
 
         let began = Instant::now();
@@ -126,10 +127,10 @@ impl Compare {
             let names = variants.iter().map(|variant| variant.name.clone()).collect();
             let comparison = Comparison::new(names, self.seeds.0.clone(), &scores, runs.clone());
             write_atomically(
-                &out.join("comparison.json"),
+                &outputs.join("comparison.json"),
                 format!("{}\n", serde_json::to_string_pretty(&comparison)?).as_bytes(),
             )?;
-            write_atomically(&out.join("comparison.csv"), &comparison.to_csv()?)?;
+            write_atomically(&outputs.join("comparison.csv"), &comparison.to_csv()?)?;
             latest = Some(comparison);
         }
         latest.ok_or_else(|| anyhow!("nothing to compare\nhint: name strategies with --strategies"))
@@ -166,11 +167,10 @@ impl Compare {
 
     /// The scores of an earlier call, if this call would compute the same ones.
     fn known_scores(&self, folder: &Path, entry: &Entry<'_>, tasks: &TasksFile) -> Option<Scores> {
-        let before = RunConfig::read_record(&folder.join(RunLayout::RECORD)).ok()?;
+        let run = RunLayout::open(folder).ok()?;
+        let before = RunConfig::read_record(&run.record()).ok()?;
         let is_same = entry.config.continues(&before).is_ok() && before.stages.len() == entry.config.stages.len();
-        let scores = Scores::read(&folder.join(RunLayout::EVALUATIONS).join(&tasks.stem).join(RunLayout::SCORES))
-            .ok()
-            .filter(|_| is_same)?;
+        let scores = Scores::read(&run.evaluation(&tasks.stem).join(RunLayout::SCORES)).ok().filter(|_| is_same)?;
         let last = scores.stages.iter().map(|stage| stage.stage).max()?;
         let every = scores.stages.len() > 1;
         let is_enough = every || self.after(entry) == After::Last;
@@ -179,8 +179,12 @@ impl Compare {
     }
 
     fn train(&self, entry: &Entry<'_>, out: &Path, base: &Path, registry: &PluginRegistry) -> Result<()> {
-        let resume = out.join(RunLayout::RECORD).exists();
-        let plugins = plugins_of(&entry.config, registry, resume.then_some(out))?;
+        let layout = if out.exists() { Some(RunLayout::open(out)?) } else { None };
+        let resume = match &layout {
+            Some(layout) => layout.record().is_file()?,
+            None => false,
+        };
+        let plugins = plugins_of(&entry.config, registry, layout.as_ref().filter(|_| resume))?;
         let training = Training {
             config: entry.config.clone(),
             base: base.into(),
@@ -203,7 +207,8 @@ impl Compare {
         base: &Path,
         registry: &PluginRegistry,
     ) -> Result<Scores> {
-        let folder = ScoresFolder::claim(&run.join(RunLayout::EVALUATIONS).join(&tasks.stem))?;
+        let run = Run::open(run)?;
+        let folder = ScoresFolder::claim(run.layout().evaluation(&tasks.stem))?;
         let options = Options {
             after: self.after(entry),
             seeds: self.eval_seeds.0.clone(),
@@ -212,7 +217,7 @@ impl Compare {
             max_invalid_fraction: None,
         };
         let bar = self.progress.bar.begin("{msg:32} [{bar:24}] {pos} of {len} samples, {eta} left");
-        let scores = evaluate(&Run::open(run)?, tasks, &options, registry, &bar);
+        let scores = evaluate(&run, tasks, &options, registry, &bar);
         bar.finish();
         folder.write(scores?)
     }

@@ -6,6 +6,7 @@ use std::time::Instant;
 
 use anyhow::{Context, Result, anyhow, bail};
 use clap::{Args, ValueEnum};
+use medcoss_core::confined_path::ConfinedPath;
 use medcoss_core::data::{Dataset, LoaderOptions};
 use medcoss_core::run::StoredModel;
 use medcoss_core::stage::{Pooling, encode_samples};
@@ -200,7 +201,7 @@ impl Embed {
         }
         let n_rows = ids.len();
         let note = Note { modality: source.modality(), family: source.family(), pool: pooling, ids };
-        write_safetensors(&self.out, &tensors, &serde_json::to_string(&note)?, &mut |file| {
+        write_safetensors(&ConfinedPath::of_user(&self.out)?, &tensors, &serde_json::to_string(&note)?, &mut |file| {
             let copied =
                 rows.rewind().and_then(|()| std::io::copy(&mut rows, file)).and_then(|_| file.write_all(&attended));
             copied.map_err(|reason| medcoss_core::Error::File {

@@ -5,8 +5,8 @@ use std::str::FromStr;
 
 use anyhow::{Result, bail};
 use clap::{Args, ValueEnum};
+use medcoss_core::confined_path::ConfinedPath;
 use medcoss_core::evaluation::Scores;
-use medcoss_core::run::RunLayout;
 use medcoss_plugin_host::PluginRegistry;
 use medcoss_runtime::evaluation::{After, Options, ScoresFolder, TasksFile, evaluate};
 use medcoss_runtime::run::Run;
@@ -108,8 +108,10 @@ impl Eval {
         if let Some(ratio) = self.max_invalid_fraction.filter(|ratio| !(0.0..=1.0).contains(ratio)) {
             bail!("--max-invalid-fraction is {ratio}, not in 0.0 to 1.0");
         }
-        let out = self.out.clone().unwrap_or_else(|| self.run.join(RunLayout::EVALUATIONS).join(&file.stem));
-        let folder = ScoresFolder::claim(&out)?;
+        let folder = ScoresFolder::claim(match &self.out {
+            Some(out) => ConfinedPath::of_user(out)?,
+            None => run.layout().evaluation(&file.stem),
+        })?;
         let options = Options {
             after: match self.after {
                 AfterArg::EveryStage => After::EveryStage,

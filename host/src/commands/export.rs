@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use anyhow::{Context, Result};
 use clap::{Args, ValueEnum};
+use medcoss_core::confined_path::ConfinedPath;
 use medcoss_core::weights::{Exported, InitialModel, Layout, export};
 use medcoss_runtime::run::Run;
 use serde::Serialize;
@@ -72,8 +73,9 @@ impl Export {
         };
         let device = medcoss_core::device::by_name("cpu")?;
         let model = stored.load(&device)?;
-        let passed_through = InitialModel::passed_through(&self.run)?;
-        let exported = export(&model, &stored.config, &passed_through, layout, run.config.seed, &self.out)
+        let out = ConfinedPath::of_user(&self.out)?;
+        let passed_through = InitialModel::passed_through(run.layout())?;
+        let exported = export(&model, &stored.config, &passed_through, layout, run.config.seed, &out)
             .with_context(|| format!("cannot export {}", self.run.display()))?;
         Ok(Report { file: self.out.clone(), layout, exported })
     }

@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
 use clap::Args;
+use medcoss_core::confined_path::ConfinedPath;
 use medcoss_core::model::TextAttention;
 use medcoss_core::run::{RunLayout, write_folder};
 use medcoss_core::weights::{Import, InitialModel, KnownSizes};
@@ -82,7 +83,7 @@ impl ImportCommand {
     }
 
     fn import(&self) -> Result<Report> {
-        if !is_free(&self.out) {
+        if !is_free(&self.out)? {
             bail!("{} is not empty\nhint: choose another folder with --out DIR", self.out.display());
         }
         let (mut known, unused_sizes) = match &self.config {
@@ -105,11 +106,12 @@ impl ImportCommand {
             ..config
         };
         let mut written = None;
-        write_folder(&self.out, |folder| {
-            written = Some(InitialModel::write(folder, &imported, &self.checkpoint)?);
+        write_folder(&ConfinedPath::of_user(&self.out)?, |folder| {
+            let run = RunLayout::of(folder.clone());
+            written = Some(InitialModel::write(&run, &imported, &self.checkpoint)?);
             let record = || -> Result<()> {
-                PluginsLock::of(std::iter::empty::<&Plugin>())?.write(&folder.join(RunLayout::PLUGINS_LOCK))?;
-                recorded.write_record(&folder.join(RunLayout::RECORD))
+                PluginsLock::of(std::iter::empty::<&Plugin>())?.write(&run.plugins_lock())?;
+                recorded.write_record(&run.record())
             };
             record().map_err(|error| medcoss_core::Error::Caller(format!("{error:#}")))
         })?;

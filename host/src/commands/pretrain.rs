@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use anyhow::Result;
 use clap::Args;
+use medcoss_core::run::RunLayout;
 use medcoss_plugin_host::PluginRegistry;
 use medcoss_runtime::is_interruption;
 use medcoss_runtime::run_summary::Summary;
@@ -56,7 +57,8 @@ impl Pretrain {
         let config = self.configuration.read()?;
         let base = self.configuration.data_root()?;
         let out = self.configuration.run_folder(self.out.as_deref());
-        let plugins = plugins_of(&config, registry, self.resume.then_some(out.as_path()))?;
+        let run = if self.resume && out.exists() { Some(RunLayout::open(&out)?) } else { None };
+        let plugins = plugins_of(&config, registry, run.as_ref())?;
         let (resume, device) = (self.resume, self.device.name.clone());
         train(&Training { config, base, out, resume, device, plugins }, &self.progress)
     }
@@ -73,7 +75,7 @@ pub(crate) fn train(training: &Training, progress: &ProgressArgs) -> Result<Summ
         let go_on = format!("{INTERRUPTED}\nhint: continue with: medcoss resume {}", training.out.display());
         if is_interruption(&error) { error.context(go_on) } else { error }
     })?;
-    Summary::read(&training.out, &states, &training.plugins)
+    Summary::read(&RunLayout::open(&training.out)?, &states, &training.plugins)
 }
 
 const INTERRUPTED: &str = "interrupted";

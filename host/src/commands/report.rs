@@ -7,6 +7,7 @@ use std::time::Instant;
 
 use anyhow::{Context, Result, bail};
 use clap::Args;
+use medcoss_core::confined_path::ConfinedPath;
 use medcoss_core::run::{RunLayout, write_atomically};
 use medcoss_runtime::disk::human_bytes;
 use medcoss_runtime::report::history::{RunHistory, tell_apart};
@@ -93,7 +94,7 @@ impl Report {
         let (page, summaries) = making.make(&runs);
         bar.finish();
         let written = || -> Result<Written> {
-            write_atomically(&out, page.as_bytes())?;
+            write_atomically(&ConfinedPath::of_user(&out)?, page.as_bytes())?;
             let folder = self.tensorboard.as_deref();
             let event_files = folder.map(|folder| runs.iter().map(|run| events::write(run, folder)).collect());
             Ok(Written {

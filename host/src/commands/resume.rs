@@ -4,9 +4,9 @@ use std::path::PathBuf;
 
 use anyhow::Result;
 use clap::Args;
-use medcoss_core::run::RunLayout;
 use medcoss_plugin_host::PluginRegistry;
 use medcoss_runtime::config::RunConfig;
+use medcoss_runtime::run::open_layout;
 use medcoss_runtime::run_summary::Summary;
 use medcoss_runtime::stage_plugin::plugins_of;
 use medcoss_runtime::training::Training;
@@ -53,9 +53,10 @@ impl Resume {
     }
 
     fn train(&self, registry: &PluginRegistry) -> Result<Summary> {
-        let config = RunConfig::read_record(&self.run.join(RunLayout::RECORD))?.with_settings(&self.settings)?;
+        let layout = open_layout(&self.run)?;
+        let config = RunConfig::read_record(&layout.record())?.with_settings(&self.settings)?;
         let base = self.data_root.or_current()?;
-        let plugins = plugins_of(&config, registry, Some(&self.run))?;
+        let plugins = plugins_of(&config, registry, Some(&layout))?;
         let (out, device) = (self.run.clone(), self.device.name.clone());
         train(&Training { config, base, out, resume: true, device, plugins }, &self.progress)
     }

@@ -11,6 +11,7 @@ use medcoss_core::weights::InitialModel;
 use medcoss_runtime::config::RunConfig;
 use medcoss_runtime::disk::{human_bytes, size_of};
 use medcoss_runtime::plugins_lock::{LockedPlugin, PluginsLock};
+use medcoss_runtime::run::open_layout;
 use serde::Serialize;
 
 use crate::arguments::ResultArgs;
@@ -109,9 +110,10 @@ impl Show {
     fn report(&self) -> Result<Report> {
         let mut verification = self.verify.then(|| Verified { n_files: 0, faults: Vec::new() });
         // Other files cannot be found without the record.
-        let config = RunConfig::read_record(&self.run.join(RunLayout::RECORD))
+        let run = open_layout(&self.run)?;
+        let config = RunConfig::read_record(&run.record())
             .with_context(|| format!("{} holds no run that can be read", self.run.display()))?;
-        let locked = PluginsLock::read(&self.run.join(RunLayout::PLUGINS_LOCK));
+        let locked = PluginsLock::read(&run.plugins_lock());
         if let Some(verified) = &mut verification {
             verified.n_files += 2;
             verified.add("plugins.lock", locked.as_ref().err().map(|error| format!("{error:#}")));
@@ -122,7 +124,7 @@ impl Show {
             Err(error) => return Err(error),
         };
         if let Some(verified) = &mut verification {
-            match InitialModel::check_files(&self.run) {
+            match InitialModel::check_files(&run) {
                 Ok(checks) => checks.into_iter().for_each(|(name, fault)| {
                     verified.n_files += 1;
                     verified.add(&name, fault.map(|fault| fault.to_string()));
@@ -135,7 +137,7 @@ impl Show {
         }
         let mut stages = Vec::new();
         for (at, section) in config.stages.iter().enumerate() {
-            let folder = StageFolder::new(&self.run, at + 1, &section.modality);
+            let folder = StageFolder::new(&run, at + 1, &section.modality);
             if let Some(verified) = &mut verification {
                 verified.stage(&folder)?;
             }
@@ -152,10 +154,10 @@ impl Show {
             }
         }
         if let Some(verified) = &mut verification {
-            verified.evaluations(&self.run)?;
+            verified.evaluations(&run)?;
         }
         let size = size_of(&self.run)?;
-        let initial = match InitialModel::read(&self.run) {
+        let initial = match InitialModel::read(&run) {
             Ok(initial) => initial,
             Err(_) if self.verify => None,
             Err(error) => return Err(anyhow::Error::from(error).context("the model that the run began with")),
@@ -199,24 +201,14 @@ impl Verified {
     }
 
     /// Collects the scores of every evaluation, and the tables beside them.
-    fn evaluations(&mut self, run: &Path) -> Result<()> {
-        let folder = run.join(RunLayout::EVALUATIONS);
-        if !folder.is_dir() {
-            return Ok(());
-        }
-        let entries = std::fs::read_dir(&folder).with_context(|| format!("cannot list {}", folder.display()))?;
-        let mut names: Vec<String> = Vec::new();
-        for entry in entries {
-            let entry = entry?;
+    fn evaluations(&mut self, run: &RunLayout) -> Result<()> {
+        for (name, _) in run.evaluations().entries()? {
+            let folder = run.evaluation(&name);
             // An evaluation that is running, or was killed, has no files yet.
-            let mut files = std::fs::read_dir(entry.path()).into_iter().flatten().filter_map(Result::ok);
-            if files.any(|file| !is_partial(&file.file_name().to_string_lossy())) {
-                names.push(entry.file_name().to_string_lossy().into_owned());
+            if folder.entries()?.iter().all(|(file, _)| is_partial(file)) {
+                continue;
             }
-        }
-        names.sort();
-        for name in names {
-            for check in Scores::check_files(&folder.join(&name)) {
+            for check in Scores::check_files(&folder) {
                 self.n_files += 1;
                 let file = format!("{}/{name}/{}", RunLayout::EVALUATIONS, check.name);
                 self.add(&file, check.fault.map(|fault| fault.to_string()));
@@ -237,12 +229,12 @@ impl Verified {
                 }
             }
             Ok(None) => {
-                for check in folder.check_checkpoints() {
+                for check in folder.check_checkpoints()? {
                     self.n_files += 1;
                     self.add(&format!("{name}/{}", check.name), check.fault.map(|fault| fault.to_string()));
                 }
                 let assets = folder.file(RunLayout::ASSETS);
-                if assets.is_dir() {
+                if assets.is_folder()? {
                     for (file, fault) in check_manifest(&assets)? {
                         self.n_files += 1;
                         self.add(&format!("{name}/assets/{file}"), fault.map(|fault| fault.to_string()));
@@ -267,7 +259,7 @@ impl StageReport {
             None => folder.running()?,
         };
         let metrics = folder.file(RunLayout::METRICS);
-        let metrics = if metrics.is_file() { read_metrics(&metrics)? } else { Vec::new() };
+        let metrics = if metrics.is_file()? { read_metrics(&metrics)? } else { Vec::new() };
         let loss = |line: Option<&medcoss_core::run::EpochMetrics>| line?.current_pretext();
         let n_buffer = if is_finished { Some(folder.buffer()?.entries.len()) } else { None };
         Ok(Self {
@@ -278,12 +270,15 @@ impl StageReport {
             n_samples: state.as_ref().map(|state| state.n_samples),
             n_invalid: state.as_ref().map(|state| state.invalid_samples.len()),
             n_buffer,
-            store: is_finished
-                .then(|| if folder.file(RunLayout::BUFFER_SAMPLES).is_dir() { "materialised" } else { "reference" }),
+            store: match (is_finished, folder.file(RunLayout::BUFFER_SAMPLES).is_folder()?) {
+                (false, _) => None,
+                (true, true) => Some("materialised"),
+                (true, false) => Some("reference"),
+            },
             fingerprint: state.map(|state| state.fingerprint),
             pretext_first: loss(metrics.first()),
             pretext_last: loss(metrics.last()),
-            bytes: if folder.path().is_dir() { size_of(folder.path()).context("size")?.bytes } else { 0 },
+            bytes: if folder.path().is_folder()? { size_of(&folder.path().path()).context("size")?.bytes } else { 0 },
         })
     }
 }

@@ -4,9 +4,10 @@ use std::path::PathBuf;
 
 use anyhow::{Context, Result, bail};
 use clap::Args;
-use medcoss_core::run::{RunLayout, RunLock, StageFolder};
+use medcoss_core::run::{RunLock, StageFolder};
 use medcoss_runtime::config::RunConfig;
 use medcoss_runtime::plugins_lock::PluginsLock;
+use medcoss_runtime::run::open_layout;
 
 use crate::failure::Failure;
 use crate::output;
@@ -35,9 +36,9 @@ impl StageRemove {
     }
 
     fn remove(&self) -> Result<String> {
-        let record = self.run.join(RunLayout::RECORD);
-        let before = RunConfig::read_record(&record)?;
-        let _lock = RunLock::take(&self.run)?;
+        let layout = open_layout(&self.run)?;
+        let _lock = RunLock::take(&layout)?;
+        let before = RunConfig::read_record(&layout.record())?;
         let (number, run) = (before.stages.len(), self.run.display());
         let mut config = before;
         let Some(section) = config.stages.pop() else { bail!("{run} has no stage to remove") };
@@ -47,7 +48,7 @@ impl StageRemove {
                 section.modality
             );
         }
-        let folder = StageFolder::new(&self.run, number, &section.modality);
+        let folder = StageFolder::new(&layout, number, &section.modality);
         let finished = folder.finished().with_context(|| format!("stage {number} {}", section.modality))?.is_some();
         if finished && !self.finished {
             bail!(
@@ -57,11 +58,11 @@ impl StageRemove {
         }
         // The folder is removed first: a run whose record alone names the stage is valid, and the stage has not started.
         folder.remove()?;
-        let lock = self.run.join(RunLayout::PLUGINS_LOCK);
+        let lock = layout.plugins_lock();
         let mut plugins = PluginsLock::read(&lock)?;
         plugins.plugin.retain(|plugin| config.stages.iter().any(|stage| stage.modality == plugin.id));
         plugins.write(&lock)?;
-        config.write_record(&record)?;
+        config.write_record(&layout.record())?;
         Ok(format!("Removed stage {number} {} of {run}; {} stages are left.\n", section.modality, number - 1))
     }
 }

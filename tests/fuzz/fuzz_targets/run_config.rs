@@ -3,6 +3,7 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
+use medcoss_core::run::RunLayout;
 use medcoss_fuzz::{folder, put};
 use medcoss_runtime::config::RunConfig;
 use medcoss_runtime::plugins_lock::PluginsLock;
@@ -10,10 +11,11 @@ use medcoss_runtime::plugins_lock::PluginsLock;
 fuzz_target!(|content: &[u8]| {
     put("run.toml", content);
     let path = folder().join("run.toml");
+    let run = RunLayout::open(folder()).expect("a folder");
     // A text without a checksum is no record.
-    let _ = (RunConfig::read_record(&path), PluginsLock::read(&path));
+    let _ = (RunConfig::read_record(&run.record()), PluginsLock::read(&run.record()));
     let Ok(config) = RunConfig::read(&path, &[]) else { return };
-    let record = folder().join("again.toml");
+    let record = run.folder().join("again.toml");
     config.write_record(&record).expect("what is accepted can be recorded");
     let again = RunConfig::read_record(&record).expect("what was recorded is read");
     again.continues(&config).expect("the same run");

@@ -3,7 +3,7 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use medcoss_core::run::{StageFolder, check_manifest, read_metrics, insert_checksum};
+use medcoss_core::run::{RunLayout, StageFolder, check_manifest, read_metrics, insert_checksum};
 use medcoss_fuzz::folder;
 
 fuzz_target!(|content: &[u8]| {
@@ -15,10 +15,10 @@ fuzz_target!(|content: &[u8]| {
 });
 
 fn look_at(content: &[u8]) {
-    let stage = StageFolder::new(folder(), 1, "text");
-    std::fs::create_dir_all(stage.path()).expect("a folder for a stage");
+    let stage = StageFolder::new(&RunLayout::open(folder()).expect("a folder"), 1, "text");
+    stage.path().create_folder().expect("a folder for a stage");
     for name in ["state.json", "buffer.jsonl", "metrics.jsonl", "manifest.json"] {
-        std::fs::write(stage.file(name), content).expect("room for an input");
+        std::fs::write(stage.file(name).path(), content).expect("room for an input");
     }
     match stage.finished() {
         // Whatever the checksums name; none of it has to be there.

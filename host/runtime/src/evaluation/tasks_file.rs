@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, anyhow, bail};
 use medcoss_core::evaluation::{Finetuning, LinearProbe, Metric, MultiClassAuc, NearestNeighbours, SegmentationProbe};
-use medcoss_core::run::sha256_of;
+use medcoss_core::run::sha256_of_content;
 use serde::Deserialize;
 
 use super::label_source::{Classes, GroupSection, LabelSection, LabelSource};
@@ -355,7 +355,7 @@ impl TasksFile {
         let stem = path.file_stem().ok_or_else(|| anyhow!("tasks file {} has no name", path.display()))?;
         Ok(Self {
             stem: stem.to_string_lossy().into_owned(),
-            sha256: sha256_of(path)?,
+            sha256: sha256_of_content(text.as_bytes())?,
             folder: path.parent().map(Path::to_path_buf).unwrap_or_default(),
             tasks: content.tasks,
         })

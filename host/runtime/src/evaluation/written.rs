@@ -1,27 +1,40 @@
 //! The files of an evaluation: `scores.csv` and `matrix.csv` for other programs, then `scores.json`, which covers both.
 
-use std::fs;
-use std::path::{Path, PathBuf};
-
 use anyhow::{Context, Result};
+use medcoss_core::confined_path::ConfinedPath;
 use medcoss_core::evaluation::Scores;
-use medcoss_core::run::{RunLayout, sha256_of, write_atomically};
+use medcoss_core::run::{FolderLock, RunLayout, sha256_of, write_atomically};
 
 /// Folder of an evaluation's scores. It is created before the scores are computed, so that an unwritable folder is
-/// reported at once, and removed again if no score was written.
+/// reported at once, and removed again if no score was written. It is locked, so that two evaluations do not write into
+/// it at once.
 pub struct ScoresFolder {
-    path: PathBuf,
-    made: Vec<PathBuf>,
+    folder: ConfinedPath,
+    /// Folders that did not exist, the outermost first.
+    made: Vec<ConfinedPath>,
+    _lock: FolderLock,
 }
 
 impl ScoresFolder {
-    /// Creates the folder and checks that files can be written.
-    pub fn claim(path: &Path) -> Result<Self> {
-        let made = path.ancestors().take_while(|folder| !folder.as_os_str().is_empty() && !folder.exists());
-        let made: Vec<PathBuf> = made.map(Path::to_path_buf).collect();
-        fs::create_dir_all(path).with_context(|| format!("cannot create {}", path.display()))?;
-        let claimed = Self { path: path.into(), made };
-        tempfile::tempfile_in(path).with_context(|| format!("cannot write into {}", path.display()))?;
+    /// Creates the folder, locks it, and checks that files can be written.
+    ///
+    /// # Errors
+    /// A folder that cannot be written, or that another process writes.
+    pub fn claim(folder: ConfinedPath) -> Result<Self> {
+        let mut made = Vec::new();
+        for missing in folder.ancestors() {
+            if missing.kind()?.is_none() {
+                made.push(missing);
+            }
+        }
+        folder.create_folder()?;
+        let lock = FolderLock::take(&folder).with_context(|| {
+            let folder = folder.display();
+            format!("{folder} is in use\nhint: wait for the other evaluation, or choose another folder with --out")
+        })?;
+        let claimed = Self { folder, made, _lock: lock };
+        let written = claimed.folder.join("writable").create_partial_folder();
+        written.and_then(|probe| probe.remove())?;
         Ok(claimed)
     }
 
@@ -32,11 +45,11 @@ impl ScoresFolder {
     pub fn write(&self, scores: Scores) -> Result<Scores> {
         let mut scores = scores;
         for (name, table) in [("scores.csv", score_table(&scores)?), ("matrix.csv", matrix(&scores)?)] {
-            let file = self.path.join(name);
+            let file = self.folder.join(name);
             write_atomically(&file, &table)?;
             scores.checksums.insert(name.into(), sha256_of(&file)?);
         }
-        scores.write(&self.path.join(RunLayout::SCORES))?;
+        scores.write(&self.folder.join(RunLayout::SCORES))?;
         Ok(scores)
     }
 }
@@ -44,7 +57,7 @@ impl ScoresFolder {
 impl Drop for ScoresFolder {
     fn drop(&mut self) {
         // A folder that holds files stays.
-        self.made.iter().for_each(|folder| drop(fs::remove_dir(folder)));
+        self.made.iter().rev().for_each(|folder| drop(folder.remove_if_empty()));
     }
 }
 

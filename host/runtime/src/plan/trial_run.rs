@@ -89,14 +89,14 @@ impl TrialRun<'_> {
             let state = self.try_stage(&training, &started, at, &excerpts, &mut watch);
             started.states.push(state.with_context(|| format!("stage {} {}", at + 1, section.modality))?);
             self.look_around(&sources[at], &work)?;
-            let written = self.written(&training.folder(at), &sources[at])?;
+            let written = self.written(&training.folder(&started.layout, at), &sources[at])?;
             stages.push(StageForecast::new(&whole, written, &watch.times(), &work)?);
             work.advance(1);
         }
 
         let measured = peak_memory();
         let last = started.states.len() - 1;
-        let stored = StoredModel::of_stage(&training.folder(last), &started.states[last]);
+        let stored = StoredModel::of_stage(&training.folder(&started.layout, last), &started.states[last]);
         let n_parameters = stored.load(&started.device)?.n_parameters();
         let n_samples = sources.iter().map(|source| source.ids().len()).max().unwrap_or(0);
         let n_features = n_samples * stored.config.dimensions.width;
@@ -177,15 +177,15 @@ impl TrialRun<'_> {
     fn written(&self, folder: &StageFolder, source: &StageDataset) -> Result<Written> {
         let n_tried = folder.buffer()?.entries.len().max(1);
         let n_kept = self.n_kept(source);
-        let list = folder.file(RunLayout::BUFFER).metadata().map_or(0, |file| file.len());
+        let list = folder.file(RunLayout::BUFFER).n_bytes().unwrap_or(0);
         let samples = match self.config.buffer.store {
-            Store::Materialised if folder.file(RunLayout::BUFFER_SAMPLES).is_dir() => {
-                size_of(&folder.file(RunLayout::BUFFER_SAMPLES))?.bytes
+            Store::Materialised if folder.file(RunLayout::BUFFER_SAMPLES).is_folder()? => {
+                size_of(&folder.file(RunLayout::BUFFER_SAMPLES).path())?.bytes
             }
             _ => 0,
         };
         Ok(Written {
-            other_bytes: size_of(folder.path())?.bytes.saturating_sub(list + samples),
+            other_bytes: size_of(&folder.path().path())?.bytes.saturating_sub(list + samples),
             n_kept,
             kept_bytes: (list + samples) * n_kept as u64 / n_tried as u64,
         })

@@ -4,10 +4,10 @@
 //! `event.proto` and `summary.proto` are declared here for `prost`, as far as scalars need them. A TFRecord is its
 //! length, a checksum of the length, the message, and a checksum of the message.
 
-use std::fs;
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result};
+use anyhow::Result;
+use medcoss_core::confined_path::ConfinedPath;
 use medcoss_core::run::write_atomically;
 use prost::Message;
 
@@ -49,13 +49,13 @@ struct Value {
 /// A folder or file that cannot be written.
 pub fn write(run: &RunHistory, folder: &Path) -> Result<PathBuf> {
     let own = folder.join(run.name.replace('/', "-"));
-    fs::create_dir_all(&own).with_context(|| format!("cannot create {}", own.display()))?;
+    let confined = ConfinedPath::create_root(&own)?.join(NAME);
     let path = own.join(NAME);
     let mut file = Vec::new();
     for event in events(run) {
         push_record(&event.encode_to_vec(), &mut file);
     }
-    write_atomically(&path, &file)?;
+    write_atomically(&confined, &file)?;
     Ok(path)
 }
 

@@ -74,7 +74,8 @@ impl RunHistory {
     /// A folder without a run, a damaged record or state.
     pub fn read(path: &Path) -> Result<Self> {
         let finished = Run::open(path)?;
-        let record = read_with_checksum(&path.join(RunLayout::RECORD))?;
+        let run = &finished.layout;
+        let record = read_with_checksum(&run.record())?;
         let record = record.lines().filter(|line| !line.starts_with("# seal: ")).collect::<Vec<_>>().join("\n");
         let mut stages: Vec<StageHistory> = Vec::new();
         for (at, section) in finished.config.stages.iter().enumerate() {
@@ -82,7 +83,7 @@ impl RunHistory {
             let modality = section.modality.clone();
             let label = if again { format!("{modality}#{}", at + 1) } else { modality.clone() };
             let epochs_wanted = finished.config.settings(section).epochs;
-            let folder = StageFolder::new(path, at + 1, &modality);
+            let folder = StageFolder::new(run, at + 1, &modality);
             stages.push(StageHistory::read(folder, at + 1, modality, label, epochs_wanted, finished.states.get(at))?);
         }
         Ok(Self {
@@ -90,11 +91,11 @@ impl RunHistory {
             name: last_parts(path, 1),
             strategy: Some(finished.config.strategy.name.to_string()),
             record: record.trim_end().into(),
-            plugins: PluginsLock::read(&path.join(RunLayout::PLUGINS_LOCK))
+            plugins: PluginsLock::read(&run.plugins_lock())
                 .map(|lock| lock.plugin)
                 .map_err(|error| first_line(&error, &[path])),
             stages,
-            evaluations: evaluations(path),
+            evaluations: evaluations(run)?,
             finished,
         })
     }
@@ -135,13 +136,14 @@ impl StageHistory {
             (Some(_), ..) => Status::Done,
             (None, Some(state), line) => Status::Running(state.epochs_done.max(line.map_or(0, |line| line.epoch))),
             (None, None, Some(line)) => Status::Running(line.epoch),
-            (None, None, None) if folder.path().is_dir() && folder.file(RunLayout::METRICS).exists() => {
-                Status::Running(0)
-            }
+            (None, None, None) if folder.file(RunLayout::METRICS).is_file()? => Status::Running(0),
             _ => Status::NotStarted,
         };
         let buffer = finished.map(|_| {
-            folder.buffer().map(|buffer| buffer.entries).map_err(|error| first_line(&error.into(), &[folder.path()]))
+            folder
+                .buffer()
+                .map(|buffer| buffer.entries)
+                .map_err(|error| first_line(&error.into(), &[&folder.path().path()]))
         });
         Ok(Self {
             number,
@@ -154,7 +156,7 @@ impl StageHistory {
             times: EpochTime::read(&folder.file(RunLayout::TIMING)),
             n_invalid_lines,
             buffer,
-            materialised: folder.file(RunLayout::BUFFER_SAMPLES).is_dir(),
+            materialised: folder.file(RunLayout::BUFFER_SAMPLES).is_folder()?,
             folder,
         })
     }
@@ -182,15 +184,18 @@ impl StageHistory {
     }
 }
 
-fn evaluations(run: &Path) -> Vec<(String, Result<Scores, String>)> {
-    let entries = std::fs::read_dir(run.join(RunLayout::EVALUATIONS)).into_iter().flatten().filter_map(Result::ok);
-    let mut found: Vec<(String, Result<Scores, String>)> = entries
-        .map(|entry| (entry.file_name().to_string_lossy().into_owned(), entry.path().join(RunLayout::SCORES)))
-        .filter(|(_, path)| path.is_file())
-        .map(|(name, path)| (name, Scores::read(&path).map_err(|error| first_line(&error.into(), &[run]))))
-        .collect();
-    found.sort_by(|a, b| a.0.cmp(&b.0));
-    found
+fn evaluations(run: &RunLayout) -> Result<Vec<(String, Result<Scores, String>)>> {
+    let mut found = Vec::new();
+    for (name, _) in run.evaluations().entries()? {
+        let scores = run.evaluation(&name).join(RunLayout::SCORES);
+        if scores.is_file()? {
+            found.push((
+                name,
+                Scores::read(&scores).map_err(|error| first_line(&error.into(), &[&run.folder().path()])),
+            ));
+        }
+    }
+    Ok(found)
 }
 
 /// The last components of a path, for people.

@@ -64,7 +64,7 @@ impl StageSamples {
         // Plugins are loaded by stage, so that a missing or changed plugin does not hide the other stages.
         let section = run.finished.config.stages[stage.number - 1].clone();
         let alone = RunConfig { stages: vec![section.clone()], ..run.finished.config.clone() };
-        let plugin = plugins_of(&alone, registry, Some(&run.path))?.swap_remove(0);
+        let plugin = plugins_of(&alone, registry, Some(run.finished.layout()))?.swap_remove(0);
         let plugin = match &plugin {
             StagePlugin::Loaded(plugin) => plugin,
             StagePlugin::Missing(missing) if stage.materialised => {

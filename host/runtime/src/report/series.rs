@@ -2,8 +2,9 @@
 //! well.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::Path;
 
+use medcoss_core::confined_path::ConfinedPath;
+use medcoss_core::run::read_text;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
@@ -25,15 +26,15 @@ pub(crate) struct EpochLine {
 
 /// Reads a stage's `metrics.jsonl`; empty if the file is missing. Invalid lines (such as the last line of a run that
 /// was killed) are counted and skipped.
-pub(crate) fn read_epochs(path: &Path) -> (Vec<EpochLine>, usize) {
+pub(crate) fn read_epochs(path: &ConfinedPath) -> (Vec<EpochLine>, usize) {
     let (lines, n_invalid): (Vec<Value>, usize) = read_lines(path);
     let epochs: Vec<EpochLine> = lines.iter().filter_map(epoch_line).collect();
     let n_invalid = n_invalid + lines.len() - epochs.len();
     (epochs, n_invalid)
 }
 
-fn read_lines<T: DeserializeOwned>(path: &Path) -> (Vec<T>, usize) {
-    let text = std::fs::read_to_string(path).unwrap_or_default();
+fn read_lines<T: DeserializeOwned>(path: &ConfinedPath) -> (Vec<T>, usize) {
+    let text = read_text(path).unwrap_or_default();
     let lines: Vec<T> = text.lines().filter_map(|line| serde_json::from_str(line).ok()).collect();
     let n_invalid = text.lines().count() - lines.len();
     (lines, n_invalid)
@@ -82,10 +83,10 @@ mod tests {
     #[test]
     fn times_of_earlier_versions_are_read() {
         let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join(medcoss_core::run::RunLayout::TIMING);
+        let path = ConfinedPath::root(folder.path()).unwrap().join(medcoss_core::run::RunLayout::TIMING);
         let text = "{\"epoch\":1,\"n_samples\":8,\"seconds\":2.5}\n\
                     {\"epoch\":2,\"n_samples\":8,\"seconds\":2.0,\"peak_rss_bytes\":7,\"waited_seconds\":0.5}\n";
-        std::fs::write(&path, text).unwrap();
+        std::fs::write(path.path(), text).unwrap();
         let times = EpochTime::read(&path);
         assert_eq!(times.iter().map(|time| time.waited_seconds).collect::<Vec<_>>(), [None, Some(0.5)]);
     }
@@ -93,16 +94,16 @@ mod tests {
     #[test]
     fn numbers_that_nobody_knows_yet_are_read_and_a_torn_line_is_counted() {
         let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("metrics.jsonl");
+        let path = ConfinedPath::root(folder.path()).unwrap().join("metrics.jsonl");
         let text = "{\"stage\":2,\"modality\":\"b\",\"epoch\":1,\"step\":7,\"learning_rate\":0.5,\"pretext\":{\"b\":1.5},\
                     \"distillation\":{},\"penalty\":{\"a\":0.25},\"entropy\":2}\n{\"stage\":2,\"epo";
-        std::fs::write(&path, text).unwrap();
+        std::fs::write(path.path(), text).unwrap();
         let (lines, n_invalid) = read_epochs(&path);
         assert_eq!((lines.len(), n_invalid), (1, 1));
         assert_eq!((lines[0].epoch, lines[0].step, lines[0].scalars["entropy"]), (1, 7, 2.0));
         assert_eq!(lines[0].maps["penalty"]["a"], 0.25);
         assert_eq!(map_fields(lines.iter()), ["pretext", "penalty"]);
         assert_eq!(scalar_fields(lines.iter()), ["learning_rate", "entropy"]);
-        assert_eq!(read_epochs(&folder.path().join("none")), (Vec::new(), 0));
+        assert_eq!(read_epochs(&path.parent().join("none")), (Vec::new(), 0));
     }
 }
