@@ -64,7 +64,13 @@ fn of_model(error: &ModelError) -> Option<String> {
         ModelError::TooManyTokens { family, .. } => {
             Some(format!("choose a smaller size, or start a new run with a larger model.positions.{family}"))
         }
-        ModelError::UnknownFamily { .. } | ModelError::NotEarlier { .. } => None,
+        ModelError::UnknownFamily { .. }
+        | ModelError::NotEarlier { .. }
+        | ModelError::TooManyFamilies { .. }
+        | ModelError::FamilyTwice { .. }
+        | ModelError::FamilyName { .. }
+        | ModelError::FamilySize { .. }
+        | ModelError::TooManyParameters { .. } => None,
     }
 }
 

@@ -43,4 +43,52 @@ pub enum ModelError {
         /// Families of the later model.
         expected: Vec<String>,
     },
+    /// More token families than a model can have.
+    #[error("the model has {found} token families, expected at most {expected}")]
+    TooManyFamilies {
+        /// Number of families.
+        found: usize,
+        /// Maximum number of families.
+        expected: usize,
+    },
+    /// Two families of one name.
+    #[error("family {family} is named twice in the model")]
+    FamilyTwice {
+        /// Token family.
+        family: String,
+    },
+    /// A family without a name, or with a name that is too long or not printable.
+    #[error(
+        "a family's name of {length} bytes begins with {start:?}, expected 1 to {expected} bytes without control characters"
+    )]
+    FamilyName {
+        /// Start of the name.
+        start: String,
+        /// Length of the name in bytes.
+        length: usize,
+        /// Maximum length in bytes.
+        expected: usize,
+    },
+    /// A size of a family out of range.
+    #[error("family {family} has {found} {what}, expected {least} to {most}")]
+    FamilySize {
+        /// Token family.
+        family: String,
+        /// Noun of the size: `positions`, `decoder positions`, `values in a token` or `token ids`.
+        what: &'static str,
+        /// The found size.
+        found: usize,
+        /// Smallest permitted size.
+        least: usize,
+        /// Largest permitted size.
+        most: usize,
+    },
+    /// More parameters than a model can have.
+    #[error("the model has {found} or more parameters, expected at most {expected}")]
+    TooManyParameters {
+        /// Number of parameters.
+        found: u64,
+        /// Maximum number of parameters.
+        expected: u64,
+    },
 }

@@ -66,38 +66,6 @@ impl Preset {
     }
 }
 
-impl Dimensions {
-    /// Checks that heads divide widths, that no size is 0, and that rates are in range.
-    ///
-    /// # Errors
-    /// The first setting that is wrong.
-    pub fn check(&self) -> Result<()> {
-        for (name, width, heads) in
-            [("width", self.width, self.heads), ("decoder_width", self.decoder_width, self.decoder_heads)]
-        {
-            if heads == 0 || width == 0 || width % heads != 0 {
-                return Err(SettingError::out_of_range(
-                    format!("model.{name}"),
-                    width,
-                    format!("a multiple of its {heads} heads"),
-                )
-                .into());
-            }
-        }
-        for (name, value) in
-            [("layers", self.layers), ("decoder_layers", self.decoder_layers), ("mlp_width", self.mlp_width)]
-        {
-            if value == 0 {
-                return Err(SettingError::out_of_range(format!("model.{name}"), value, "at least 1").into());
-            }
-        }
-        if !(0.0..1.0).contains(&self.drop_path) {
-            return Err(SettingError::out_of_range("model.drop_path", self.drop_path, "0.0 to below 1.0").into());
-        }
-        Ok(())
-    }
-}
-
 /// Attention of text tokens: bidirectional or causal.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -162,7 +130,7 @@ impl ModelConfig {
     /// the sample's own number of tokens if that is larger.
     ///
     /// # Errors
-    /// Tokens of another kind or size than the family's, or more of them than it has positions for.
+    /// Tokens of another kind or size than the family's, more of them than it has positions for, or sizes that no model can have.
     pub fn admit(&mut self, name: &str, modality: &str, spec: TokenSpec, n_positions: Option<usize>) -> Result<usize> {
         let (tokens, needed, usual) = match spec {
             TokenSpec::Continuous { n_tokens, d_token, .. } => (FamilyTokens::Continuous { d_token }, n_tokens, 1024),
@@ -203,6 +171,7 @@ impl ModelConfig {
         if matches!(tokens, FamilyTokens::Continuous { .. }) {
             family.n_decoder_positions = family.n_decoder_positions.max(needed);
         }
+        self.check()?;
         Ok(position)
     }
 }

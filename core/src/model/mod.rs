@@ -12,6 +12,7 @@ mod embed;
 mod encoder;
 mod head;
 mod init;
+mod limits;
 mod norm;
 mod parameters;
 mod pooling;
@@ -30,6 +31,9 @@ pub(crate) use embed::N_TEMPORAL;
 pub use encoder::Encoder;
 pub use head::Head;
 pub(crate) use init::Initialiser;
+pub use limits::{
+    MAX_FAMILIES, MAX_FAMILY_NAME, MAX_LAYERS, MAX_PARAMETERS, MAX_POSITIONS, MAX_TOKEN_VALUES, MAX_VOCABULARY,
+};
 pub(crate) use parameters::{FlatParameters, map_gradients};
 pub use parameters::{Parameter, Replace};
 pub(crate) use pooling::mean_over_tokens;

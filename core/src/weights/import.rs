@@ -9,7 +9,7 @@ use super::import_report::{ImportReport, LeftEntry, TakenPart, converted, count,
 use super::metadata::{Layout, Metadata};
 use super::published::{Correspondence, PUBLISHED_FAMILIES, Part, UNUSED, correspondences, patch_kind};
 use super::tensor_file::{NamedTensor, TensorFile};
-use crate::model::{Dimensions, FamilyConfig, FamilyTokens, Model, ModelConfig, Preset, TextAttention};
+use crate::model::{Dimensions, FamilyConfig, FamilyTokens, MAX_POSITIONS, Model, ModelConfig, Preset, TextAttention};
 use crate::{Error, Result, SettingError, WeightsError};
 
 /// Prefix of the encoder's layers in the published layout; every checkpoint has them.
@@ -91,7 +91,7 @@ impl Import {
         let config =
             ModelConfig { text_attention: self.text_attention.unwrap_or(note.model.text_attention), ..note.model };
         self.known.agree(&config.dimensions, file.path())?;
-        config.dimensions.check()?;
+        config.check()?;
         check_claim(file, &config)?;
         let mut taken: BTreeMap<String, TakenPart> = BTreeMap::new();
         let mut used = BTreeSet::new();
@@ -131,6 +131,7 @@ impl Import {
         let noted_attention = noted.map(|model| model.text_attention);
         let text_attention = self.text_attention.or(noted_attention).unwrap_or(TextAttention::Causal);
         let config = ModelConfig { dimensions, text_attention, families };
+        config.check()?;
         if let (Some(given), Some(at)) = (self.known.vocabulary, config.family("text"))
             && config.families[at].tokens != (FamilyTokens::Discrete { vocabulary: given })
         {
@@ -319,9 +320,6 @@ fn wrong_shape(file: &TensorFile, key: &str, found: &[usize], expected: impl std
     .into()
 }
 
-/// Maximum number of positions of a family; plugins have the same limit of tokens.
-const MAX_POSITIONS: usize = 1 << 20;
-
 /// A family of the published layout, if the file has its embedder.
 fn family(file: &TensorFile, name: &str) -> Result<Option<FamilyConfig>> {
     let shape = |key: &str| file.tensors().get(key).map(|tensor| tensor.shape.as_slice());
@@ -354,7 +352,7 @@ fn family(file: &TensorFile, name: &str) -> Result<Option<FamilyConfig>> {
         Some(other) => return Err(wrong_shape(file, &format!("decoder_pos_embed_{dims}D"), other, "[1, 1 + N, D]")),
         None => n_positions,
     };
-    let d_token = channels * sides[0].pow(dims);
+    let d_token = sides.iter().fold(channels, |values, side| values.saturating_mul(*side));
     Ok(Some(FamilyConfig {
         name: name.into(),
         n_positions,
@@ -386,23 +384,10 @@ fn check_shape(file: &TensorFile, key: &str, expected: &[usize]) -> Result<()> {
 
 /// Checks that a file is large enough for the model that its metadata claims, before memory is allocated.
 fn check_claim(file: &TensorFile, config: &ModelConfig) -> Result<()> {
-    let sizes = &config.dimensions;
-    let number = |n: usize| n as f64;
-    let layer = number(sizes.width) * (4.0 * number(sizes.width) + 2.0 * number(sizes.mlp_width));
-    let decoder_layer = 12.0 * number(sizes.decoder_width).powi(2);
-    let families = config.families.iter().map(|family| {
-        let values = match family.tokens {
-            FamilyTokens::Continuous { d_token } => d_token,
-            FamilyTokens::Discrete { vocabulary } => vocabulary,
-        };
-        (number(family.n_positions) + number(values)) * number(sizes.width)
-            + number(family.n_decoder_positions) * number(sizes.decoder_width)
-    });
-    let claimed = number(sizes.layers) * layer + number(sizes.decoder_layers) * decoder_layer + families.sum::<f64>();
-    let held: f64 =
-        file.tensors().values().map(|tensor| tensor.shape.iter().map(|n| number(*n)).product::<f64>()).sum();
-    let empty = config.families.iter().any(|family| family.n_positions == 0);
-    if claimed > held || empty {
+    let values =
+        file.tensors().values().map(|tensor| tensor.shape.iter().fold(1u64, |n, size| n.saturating_mul(*size as u64)));
+    let (claimed, held) = (config.n_parameters(), values.fold(0, u64::saturating_add));
+    if claimed > held {
         return Err(Error::damaged(file.path(), format!("it claims a model of {claimed} values and holds {held}")));
     }
     Ok(())

@@ -7,7 +7,7 @@ use std::path::{Component, Path, PathBuf};
 use anyhow::{Context, Result, anyhow, bail};
 use medcoss_core::buffer::BufferConfig;
 use medcoss_core::continual::StrategyConfig;
-use medcoss_core::model::{Dimensions, ModelConfig, Precision, Preset, TextAttention};
+use medcoss_core::model::{Dimensions, MAX_POSITIONS, ModelConfig, Precision, Preset, TextAttention};
 use medcoss_core::optimisation::OptimiserConfig;
 use medcoss_core::run::check_modality;
 use medcoss_core::stage::StageSettings;
@@ -320,6 +320,11 @@ impl RunConfig {
 
     /// Checks the ranges of settings, and how they fit together.
     pub(crate) fn check(&self) -> Result<()> {
+        for (family, n) in &self.model.positions {
+            if !(1..=MAX_POSITIONS).contains(n) {
+                bail!("model.positions.{family} is {n}, expected 1 to {MAX_POSITIONS}");
+            }
+        }
         match &self.model.init {
             Some(init) => check_below_root("model.init", init)?,
             None => {
