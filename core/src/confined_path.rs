@@ -366,7 +366,9 @@ impl ConfinedPath {
             Some(EntryKind::File) => fs::fchmod(&self.open()?, FILE_MODE).map_err(failed),
             Some(EntryKind::Folder) => {
                 // A umask may have taken the owner's right to enter.
-                if let Some((parent, name)) = self.enter_parent()?.filter(|_| !self.below.as_os_str().is_empty()) {
+                if !self.below.as_os_str().is_empty()
+                    && let Some((parent, name)) = self.enter_parent()?
+                {
                     fs::chmodat(&parent, &name, FOLDER_MODE, AtFlags::empty()).map_err(failed)?;
                 }
                 self.entries()?.iter().try_for_each(|(name, _)| self.join(name).make_private())

@@ -16,4 +16,5 @@ mod segmentation;
 mod stages;
 mod survival;
 mod sweep;
+mod untrusted_runs;
 mod words;

@@ -69,7 +69,7 @@ impl StageFolder {
     /// A damaged file, or one of a later format.
     pub fn running(&self) -> Result<Option<StageState>> {
         let latest = complete_checkpoints(self)?.pop();
-        latest.map(|folder| read_document(&folder.join(RunLayout::STATE))).transpose()
+        latest.map(|folder| self.read_state(&folder.join(RunLayout::STATE))).transpose()
     }
 
     /// Removes remaining checkpoints of a finished stage, for a process that ended between the two.
@@ -126,7 +126,7 @@ impl Checkpoints {
     pub fn restore(&self, model: Model, optimiser: ModuleOptimizer) -> Result<RestoredState> {
         let mut damaged = Vec::new();
         for folder in complete_checkpoints(&self.folder)?.into_iter().rev() {
-            let state = match check(&folder) {
+            let state = match check(&self.folder, &folder) {
                 Ok(state) => state,
                 Err(error) => {
                     damaged.push(error);
@@ -194,8 +194,8 @@ fn check_all(stage: &StageFolder) -> Result<Vec<FileCheck>> {
 }
 
 /// State of a checkpoint whose files are all valid.
-fn check(folder: &ConfinedPath) -> Result<StageState> {
-    let state: StageState = read_document(&folder.join(RunLayout::STATE))?;
+fn check(stage: &StageFolder, folder: &ConfinedPath) -> Result<StageState> {
+    let state = stage.read_state(&folder.join(RunLayout::STATE))?;
     for name in [RunLayout::MODEL, RunLayout::OPTIMIZER, RunLayout::METRICS] {
         let expected = state.checksums.get(name).map(String::as_str).unwrap_or_default();
         check_file(&folder.join(name), expected)?;

@@ -8,10 +8,13 @@ use sha2::{Digest, Sha256};
 
 use super::layout::RunLayout;
 use crate::confined_path::{ConfinedPath, EntryKind};
-use crate::{Error, Result};
+use crate::{Error, Result, RunError};
 
 /// Number of bytes of a text file of a run that is read. The largest is the list of a buffer's samples, with a line a sample.
 const MAX_TEXT: u64 = 1 << 30;
+
+/// Number of bytes of a file whose checksum is computed. A sparse file has any size without taking room.
+const MAX_FILE: u64 = 256 << 30;
 
 /// Number of bytes of a JSON document that is read.
 const MAX_DOCUMENT: u64 = 256 << 20;
@@ -88,9 +91,14 @@ pub(crate) fn to_json_line(value: &impl Serialize, path: &ConfinedPath) -> Resul
 /// SHA-256 of a file, in hexadecimal.
 ///
 /// # Errors
-/// A file that cannot be read.
+/// A file that cannot be read, or is larger than any file of a run.
 pub fn sha256_of(path: &ConfinedPath) -> Result<String> {
-    sha256_of_content(path.open()?).map_err(Error::file("cannot read", &path.path()))
+    let file = path.open()?;
+    let found = file.metadata().map_err(Error::file("cannot read", &path.path()))?.len();
+    if found > MAX_FILE {
+        return Err(RunError::TooLarge { path: path.path(), found, limit: MAX_FILE }.into());
+    }
+    sha256_of_content(file.take(MAX_FILE)).map_err(Error::file("cannot read", &path.path()))
 }
 
 /// SHA-256 of all that a reader gives, in hexadecimal.

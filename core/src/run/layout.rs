@@ -159,7 +159,12 @@ impl RunLayout {
 
     /// Folder of a stage: `stages/NN-modality/`; `stage` counts from 1.
     pub fn stage(&self, stage: usize, modality: &str) -> ConfinedPath {
-        self.folder.join(Self::STAGES).join(format!("{stage:02}-{modality}"))
+        self.folder.join(Self::STAGES).join(Self::stage_name(stage, modality))
+    }
+
+    /// Name of a stage's folder.
+    pub(crate) fn stage_name(stage: usize, modality: &str) -> String {
+        format!("{stage:02}-{modality}")
     }
 }
 

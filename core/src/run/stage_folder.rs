@@ -5,9 +5,9 @@ use super::files::{FileCheck, check_file, read_lines, remove_folder, sha256_of, 
 use super::layout::RunLayout;
 use super::manifest::check_manifest;
 use super::stage_state::StageState;
-use crate::Result;
 use crate::buffer::RehearsalBuffer;
 use crate::confined_path::ConfinedPath;
+use crate::{Error, Result};
 
 /// Folder of one stage.
 #[derive(Debug, Clone)]
@@ -43,9 +43,20 @@ impl StageFolder {
     pub fn finished(&self) -> Result<Option<StageState>> {
         let path = self.file(RunLayout::STATE);
         match path.kind()? {
-            Some(_) => read_document(&path).map(Some),
+            Some(_) => self.read_state(&path).map(Some),
             None => Ok(None),
         }
+    }
+
+    /// Reads a state of this stage. Sizes of the model are checked, before anyone allocates memory for it.
+    pub(crate) fn read_state(&self, path: &ConfinedPath) -> Result<StageState> {
+        let state: StageState = read_document(path)?;
+        let (found, expected) = (RunLayout::stage_name(state.stage, &state.modality), self.path.name());
+        if found != expected {
+            return Err(Error::damaged(&path.path(), format!("it is the state of {found:?}, expected {expected:?}")));
+        }
+        state.model.check().map_err(|error| Error::damaged(&path.path(), error))?;
+        Ok(state)
     }
 
     /// Removes the folder, as if the stage had never begun.

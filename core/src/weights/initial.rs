@@ -47,7 +47,12 @@ impl InitialModel {
         }
         match check_manifest(&folder)?.into_iter().find_map(|(_, fault)| fault) {
             Some(fault) => Err(fault),
-            None => read_document(&folder.join(RunLayout::INITIAL_DESCRIPTION)).map(Some),
+            None => {
+                let path = folder.join(RunLayout::INITIAL_DESCRIPTION);
+                let initial: Self = read_document(&path)?;
+                initial.model.check().map_err(|error| Error::damaged(&path.path(), error))?;
+                Ok(Some(initial))
+            }
         }
     }
 

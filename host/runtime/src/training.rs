@@ -88,6 +88,12 @@ impl Training {
         let weights = self.initial_weights(&layout)?;
         let states = self.finished(&layout)?;
         let mut sources = self.open_all(&layout, &states, observer)?;
+        // A stage that does not fit the model is refused before the record names it.
+        let mut model = weights.model(&self.config)?;
+        for (at, source) in sources.iter().enumerate() {
+            let in_stage = || format!("stage {} {}", at + 1, self.config.stages[at].modality);
+            admit(&mut model, &self.config, source).with_context(in_stage)?;
+        }
         self.write_record(&layout)?;
         self.publish_assets(&layout, &mut sources)?;
         let (initial, model) = match weights.publish(&layout, observer)? {
@@ -393,10 +399,14 @@ impl StartedRun {
     /// # Errors
     /// A token family that the model cannot hold, or that differs from an earlier stage's.
     pub fn admit(&mut self, config: &RunConfig, source: &dyn Dataset) -> Result<()> {
-        let n_positions = config.model.positions.get(source.family()).copied();
-        self.model.admit(source.family(), source.modality(), source.spec(), n_positions)?;
-        Ok(())
+        admit(&mut self.model, config, source)
     }
+}
+
+fn admit(model: &mut ModelConfig, config: &RunConfig, source: &dyn Dataset) -> Result<()> {
+    let n_positions = config.model.positions.get(source.family()).copied();
+    model.admit(source.family(), source.modality(), source.spec(), n_positions)?;
+    Ok(())
 }
 
 /// Source of the initial weights.
@@ -410,6 +420,15 @@ enum InitialWeights {
 }
 
 impl InitialWeights {
+    /// Configuration of the initial model.
+    fn model(&self, config: &RunConfig) -> Result<ModelConfig> {
+        match self {
+            Self::Fresh => config.empty_model(),
+            Self::InRun(initial) => Ok(initial.model.clone()),
+            Self::Imported(imported, _) => Ok(imported.config.clone()),
+        }
+    }
+
     /// Writes the initial model into the run folder, if it is not there yet.
     fn publish(self, run: &RunLayout, observer: &mut dyn RunObserver) -> Result<Option<InitialModel>> {
         Ok(match self {

@@ -1,6 +1,5 @@
 //! `medcoss report`: one HTML page about runs.
 
-use std::fs::File;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
@@ -134,11 +133,12 @@ fn check_replaceable(out: &Path) -> Result<()> {
     if let Some(folder) = out.parent().filter(|folder| !folder.as_os_str().is_empty() && !folder.is_dir()) {
         bail!("there is no folder {}\nhint: create it, or choose another file with --out FILE", folder.display());
     }
-    if !out.exists() {
+    let path = ConfinedPath::of_user(out)?;
+    if path.kind()?.is_none() {
         return Ok(());
     }
     let mut beginning = Vec::new();
-    let file = File::open(out).with_context(|| format!("cannot read {}", out.display()))?;
+    let file = path.open()?;
     file.take(BEGINNING).read_to_end(&mut beginning).with_context(|| format!("cannot read {}", out.display()))?;
     let known = MARK.rsplit_once(' ').map_or(MARK, |(program, _)| program);
     if !String::from_utf8_lossy(&beginning).contains(&format!("content=\"{known}")) {

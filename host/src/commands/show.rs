@@ -6,7 +6,7 @@ use anyhow::{Context, Result};
 use clap::Args;
 use medcoss_core::evaluation::Scores;
 use medcoss_core::model::Dimensions;
-use medcoss_core::run::{RunLayout, StageFolder, StageState, check_manifest, is_partial, read_metrics};
+use medcoss_core::run::{RunLayout, StageFolder, StageState, StoredModel, check_manifest, is_partial, read_metrics};
 use medcoss_core::weights::InitialModel;
 use medcoss_runtime::config::RunConfig;
 use medcoss_runtime::disk::{human_bytes, size_of};
@@ -219,13 +219,18 @@ impl Verified {
 
     /// Collects every file of a stage: of a finished stage by its state, of a running stage by its checkpoints.
     fn stage(&mut self, folder: &StageFolder) -> Result<()> {
-        let name = folder.name();
+        let (name, device) = (folder.name(), medcoss_core::device::by_name("cpu")?);
         match folder.finished() {
             Ok(Some(state)) => {
                 self.n_files += 1;
                 for check in folder.check_files(&state) {
                     self.n_files += 1;
                     self.add(&format!("{name}/{}", check.name), check.fault.map(|fault| fault.to_string()));
+                }
+                // Checksums alone say nothing of the values: anyone can compute them.
+                if self.faults.is_empty() {
+                    let model = StoredModel::of_stage(folder, &state).load(&device);
+                    self.add(&format!("{name}/{}", RunLayout::MODEL), model.err().map(|fault| fault.to_string()));
                 }
             }
             Ok(None) => {

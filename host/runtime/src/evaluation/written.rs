@@ -86,3 +86,22 @@ fn matrix(scores: &Scores) -> Result<Vec<u8>> {
     }
     Ok(table.into_inner().map_err(|error| error.into_error())?)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn two_evaluations_do_not_write_into_one_folder_at_once() {
+        let on_disk = tempfile::tempdir().unwrap();
+        let folder = || ConfinedPath::of_user(&on_disk.path().join("evaluation/small")).unwrap();
+        let first = ScoresFolder::claim(folder()).unwrap();
+        let error = ScoresFolder::claim(folder()).map(|_| ()).unwrap_err();
+        assert!(format!("{error:#}").contains("is in use"), "{error:#}");
+        assert!(on_disk.path().join("evaluation/small").is_dir());
+        drop(first);
+        // Folders that hold nothing are removed again.
+        assert_eq!(std::fs::read_dir(on_disk.path()).unwrap().count(), 0);
+        ScoresFolder::claim(folder()).unwrap();
+    }
+}
