@@ -188,7 +188,7 @@ fn what_a_kill_left_behind_is_removed() {
         "stages/01-fixture/checkpoint-00003",
         "stages/01-fixture/checkpoint-00002-000010.old.partial",
         "stages/02-xray/buffer.partial/samples",
-        ".weighed-7fA.partial",
+        ".measured.7fa.partial",
     ] {
         std::fs::create_dir_all(run.join(name)).unwrap();
         std::fs::write(run.join(name).join("model.bpk"), "half").unwrap();
@@ -205,7 +205,7 @@ fn a_run_that_was_killed_before_it_began_can_begin_in_its_folder() {
     experiment.finish("whole");
     let run = experiment.path("killed");
     // What may lie there before the run is recorded: samples that are weighed, assets, the lock, the record itself.
-    for name in [".weighed-7fA.partial/0/sample.jpg", "stages/01-fixture/assets.new.partial/words", "run.toml.partial"]
+    for name in [".measured.7fa.partial/0/sample.jpg", "stages/01-fixture/assets.new.partial/words", "run.toml.partial"]
     {
         std::fs::create_dir_all(run.join(name).parent().unwrap()).unwrap();
         std::fs::write(run.join(name), "half").unwrap();
@@ -218,7 +218,7 @@ fn a_run_that_was_killed_before_it_began_can_begin_in_its_folder() {
     let mut child = experiment.start("weighed");
     let is_weighed = || {
         let entries = std::fs::read_dir(&weighed).into_iter().flatten().flatten();
-        entries.into_iter().any(|entry| entry.file_name().to_string_lossy().starts_with(".weighed-"))
+        entries.into_iter().any(|entry| entry.file_name().to_string_lossy().starts_with(".measured"))
     };
     while !is_weighed() && child.try_wait().unwrap().is_none() {}
     child.kill().unwrap();

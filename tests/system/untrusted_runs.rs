@@ -340,6 +340,16 @@ fn names_in_the_record_lead_nowhere() {
         assert!(results.iter().all(|(_, _, said)| !said.contains('\u{1b}')));
         place.is_untouched();
     }
+    for tokenizer in ["../../victim/secret", "/etc/passwd", "a/../../x"] {
+        let place = Place::new();
+        forge_toml(&place.run().join("run.toml"), |record| {
+            record.replace("text_column = \"report\"", &format!("text_column = \"report\"\ntokenizer = {tokenizer:?}"))
+        });
+        let results = place.commands();
+        assert!(accepted(&results).is_empty(), "{tokenizer:?}: {results:?}");
+        assert!(results.iter().all(|(_, _, said)| said.contains("not a path below the data root")), "{results:?}");
+        place.is_untouched();
+    }
     // A state that says it is of another stage.
     let place = Place::new();
     forge_json(&place.run().join("stages/02-xray/state.json"), |state| state["modality"] = "x/../../../victim".into());

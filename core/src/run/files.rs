@@ -172,17 +172,24 @@ pub(crate) fn remove_folder(path: &ConfinedPath) -> Result<()> {
     old.remove()
 }
 
-/// Removes files and folders of an earlier process that ended before they were complete.
+/// Removes files and folders that an earlier process left incomplete in a folder. The caller holds the lock of the folder.
 ///
 /// # Errors
 /// A link or a special file, an entry that cannot be removed.
 pub fn remove_partial(folder: &ConfinedPath) -> Result<()> {
+    let entries = folder.entries()?;
+    entries.iter().filter(|(name, _)| is_partial(name)).try_for_each(|(name, _)| folder.join(name).remove())
+}
+
+/// As [`remove_partial`], in a run's folder and those below. Folders that plugins wrote are left as they are.
+///
+/// # Errors
+/// Those of [`remove_partial`].
+pub fn remove_partial_below(folder: &ConfinedPath) -> Result<()> {
+    remove_partial(folder)?;
     for (name, kind) in folder.entries()? {
-        let entry = folder.join(&name);
-        if is_partial(&name) {
-            entry.remove()?;
-        } else if kind == EntryKind::Folder && name != RunLayout::BUFFER_SAMPLES && name != RunLayout::ASSETS {
-            remove_partial(&entry)?;
+        if kind == EntryKind::Folder && name != RunLayout::BUFFER_SAMPLES && name != RunLayout::ASSETS {
+            remove_partial_below(&folder.join(&name))?;
         }
     }
     Ok(())

@@ -20,8 +20,8 @@ pub use checksum::{CHECKSUM_PLACEHOLDER, insert_checksum, verify_checksum};
 pub use document::FORMAT;
 pub(crate) use document::{read_document, write_document};
 pub use files::{
-    FileCheck, is_partial, read_json, read_text, remove_partial, sha256_of, sha256_of_content, write_atomically,
-    write_folder,
+    FileCheck, is_partial, read_json, read_text, remove_partial, remove_partial_below, sha256_of, sha256_of_content,
+    write_atomically, write_folder,
 };
 pub(crate) use files::{check_file, finish_partial};
 pub use layout::{RunLayout, check_modality};

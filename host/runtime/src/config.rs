@@ -341,6 +341,9 @@ impl RunConfig {
             for path in paths.into_iter().chain(stage.root.clone()) {
                 check_below_root(&format!("stage {}: data", stage.modality), &path)?;
             }
+            for (name, value) in &stage.options {
+                check_option(&format!("stage {}: option {name}", stage.modality), value)?;
+            }
         }
         Ok(())
     }
@@ -400,6 +403,21 @@ fn check_below_root(what: &str, path: &Path) -> Result<()> {
          or relative to --data-root DIR",
         path.display()
     )
+}
+
+/// Checks that no text in an option is a path that leads out of the data root. Which options are paths only the plugin
+/// knows; a record that came from elsewhere may name any file of this machine.
+fn check_option(what: &str, value: &toml::Value) -> Result<()> {
+    match value {
+        toml::Value::String(text) if Path::new(text).is_absolute() || text.split('/').any(|part| part == "..") => {
+            check_below_root(what, Path::new(text))
+        }
+        toml::Value::Array(values) => values.iter().try_for_each(|value| check_option(what, value)),
+        toml::Value::Table(table) => {
+            table.iter().try_for_each(|(name, value)| check_option(&format!("{what}.{name}"), value))
+        }
+        _ => Ok(()),
+    }
 }
 
 /// A table of plugin options from `key=value` settings.

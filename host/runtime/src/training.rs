@@ -9,8 +9,8 @@ use medcoss_core::data::Dataset;
 use medcoss_core::device::Device;
 use medcoss_core::model::ModelConfig;
 use medcoss_core::run::{
-    RunLayout, RunLock, StageFolder, StageState, StoredModel, check_manifest, is_partial, remove_partial, write_folder,
-    write_manifest,
+    RunLayout, RunLock, StageFolder, StageState, StoredModel, check_manifest, is_partial, remove_partial_below,
+    write_folder, write_manifest,
 };
 use medcoss_core::stage::{PreviousStage, Stage, StageSettings};
 use medcoss_core::weights::{Imported, InitialModel};
@@ -180,7 +180,7 @@ impl Training {
             let before = RunConfig::read_record(&layout.record()).context("the run to resume")?;
             self.config.continues(&before)?;
         }
-        remove_partial(layout.folder())?;
+        remove_partial_below(layout.folder())?;
         Ok((layout, lock))
     }
 

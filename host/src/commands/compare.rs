@@ -7,7 +7,7 @@ use anyhow::{Context, Result, anyhow, bail};
 use clap::Args;
 use medcoss_core::confined_path::ConfinedPath;
 use medcoss_core::evaluation::Scores;
-use medcoss_core::run::{RunLayout, write_atomically};
+use medcoss_core::run::{FolderLock, RunLayout, remove_partial, write_atomically};
 use medcoss_plugin_host::PluginRegistry;
 use medcoss_runtime::comparison::{ComparedRun, Comparison, Variant};
 use medcoss_runtime::config::RunConfig;
@@ -98,6 +98,10 @@ impl Compare {
         let entries = self.entries(&variants)?;
         let out = self.configuration.folder(self.out.as_deref(), "comparison");
         let outputs = ConfinedPath::create_root(&out)?;
+        let _lock = FolderLock::take(&outputs).context(
+            "the comparison is in use\nhint: wait for the other process, or choose another folder with --out",
+        )?;
+        remove_partial(&outputs)?;
         interrupt::listen("what is done stays");
 
         let began = Instant::now();

@@ -3,7 +3,7 @@
 use anyhow::{Context, Result};
 use medcoss_core::confined_path::ConfinedPath;
 use medcoss_core::evaluation::Scores;
-use medcoss_core::run::{FolderLock, RunLayout, sha256_of, write_atomically};
+use medcoss_core::run::{FolderLock, RunLayout, remove_partial, sha256_of, write_atomically};
 
 /// Folder of an evaluation's scores. It is created before the scores are computed, so that an unwritable folder is
 /// reported at once, and removed again if no score was written. It is locked, so that two evaluations do not write into
@@ -32,6 +32,7 @@ impl ScoresFolder {
             let folder = folder.display();
             format!("{folder} is in use\nhint: wait for the other evaluation, or choose another folder with --out")
         })?;
+        remove_partial(&folder)?;
         let claimed = Self { folder, made, _lock: lock };
         let written = claimed.folder.join("writable").create_partial_folder();
         written.and_then(|probe| probe.remove())?;
