@@ -87,7 +87,7 @@ pub fn extract_features(
 /// Encodes every sample of a dataset in order, batch by batch, so that memory does not grow with the number of samples.
 ///
 /// # Errors
-/// A dataset that fails, too many invalid samples, a pooling that the family does not have, an error of `sink`.
+/// Options out of range, a dataset that fails, too many invalid samples, a pooling that the family does not have, an error of `sink`.
 pub fn encode_samples(
     model: &Model,
     family: usize,
@@ -97,6 +97,7 @@ pub fn encode_samples(
     device: &Device,
     sink: &mut dyn FnMut(EncodedBatch<'_>) -> Result<()>,
 ) -> Result<()> {
+    options.check()?;
     let n = dataset.ids().len();
     let batch_of = |item: usize| (item * BATCH) as u64..((item + 1) * BATCH).min(n) as u64;
     let loader =

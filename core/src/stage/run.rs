@@ -20,7 +20,7 @@ use crate::run::{
     CHECKSUM_PLACEHOLDER, Checkpoints, FORMAT, MetricsLog, RestoredState, RunLayout, StageState, save_model,
     write_folder, write_manifest,
 };
-use crate::{Result, RunError};
+use crate::{Result, RunError, rng};
 
 impl Stage<'_> {
     /// Runs the stage, from its latest checkpoint if there is one, and writes model, buffer, metrics and state into its folder.
@@ -211,8 +211,12 @@ impl Stage<'_> {
                 self.go_on(observer, "while the buffer was chosen", checkpoints)
             },
         };
-        let selected =
-            self.settings.buffer.policy().select(&features.values, features.width, self.seed, &mut options)?;
+        let selected = self.settings.buffer.policy().select(
+            &features.values,
+            features.width,
+            selection_seed(self.seed, self.number),
+            &mut options,
+        )?;
         Ok(Kept {
             indices: selected.iter().map(|selected| features.rows[selected.index]).collect(),
             buffer: RehearsalBuffer::new(&selected, &features.rows, self.current.ids()),
@@ -223,6 +227,11 @@ impl Stage<'_> {
     fn go_on(&self, observer: &dyn Observer, place: &str, checkpoints: &Checkpoints) -> Result<()> {
         if observer.stop_requested() { Err(self.interrupted(place, checkpoints)) } else { Ok(()) }
     }
+}
+
+/// Seed of the selection of a stage's buffer: stages with equally many samples draw different ones.
+fn selection_seed(seed: u64, stage: usize) -> u64 {
+    rng::derived(seed, "buffer selection", &[stage as u64])
 }
 
 /// Samples that a stage keeps for later stages.

@@ -39,7 +39,7 @@ pub struct StageSettings {
     pub precision: Precision,
     /// Number of worker threads that load samples, at least 1.
     pub num_workers: usize,
-    /// Fraction of a dataset's samples that may be invalid, in [0, 1].
+    /// Largest fraction of a dataset's samples that may be invalid, in [0, 1]: see [`LoaderOptions::allows`].
     pub max_invalid_fraction: f64,
 }
 
@@ -56,7 +56,6 @@ impl StageSettings {
             ("training.checkpoint_every", self.checkpoint_every),
             ("training.checkpoint_every_steps", self.checkpoint_every_steps.unwrap_or(1)),
             ("training.loss_every_steps", self.loss_every_steps.unwrap_or(1)),
-            ("data.num_workers", self.num_workers),
         ] {
             if value == 0 {
                 return Err(SettingError::out_of_range(name, value, "at least 1").into());
@@ -70,14 +69,7 @@ impl StageSettings {
             )
             .into());
         }
-        if !(0.0..=1.0).contains(&self.max_invalid_fraction) {
-            return Err(SettingError::out_of_range(
-                "data.max_invalid_fraction",
-                self.max_invalid_fraction,
-                "0.0 to 1.0",
-            )
-            .into());
-        }
+        self.loader_options().check()?;
         self.optimiser.check()?;
         self.strategy.check()?;
         self.buffer.check()?;

@@ -204,7 +204,8 @@ pub struct TrainingSection {
 pub struct DataSection {
     /// Number of threads that load samples, at least 1. The number changes no result.
     pub num_workers: usize,
-    /// Fraction of a dataset's samples that may be invalid before the run stops, in [0, 1].
+    /// Largest fraction of a dataset's samples that may be invalid, in [0, 1]; the run stops above it. Nothing is
+    /// rounded: at 0.01 a dataset of fewer than 100 samples may have none.
     pub max_invalid_fraction: f64,
 }
 
@@ -328,7 +329,7 @@ impl RunConfig {
         match &self.model.init {
             Some(init) => check_below_root("model.init", init)?,
             None => {
-                self.model.dimensions()?;
+                self.empty_model()?;
             }
         }
         for stage in &self.stages {
@@ -353,10 +354,12 @@ impl RunConfig {
     /// The sizes of a model with fresh parameters, before any token family has joined.
     ///
     /// # Errors
-    /// As [`ModelSection::dimensions`].
+    /// As [`ModelSection::dimensions`], and sizes that are too large together.
     pub fn empty_model(&self) -> Result<ModelConfig> {
         let text_attention = self.text.attention.unwrap_or_default();
-        Ok(ModelConfig { dimensions: self.model.dimensions()?, text_attention, families: Vec::new() })
+        let model = ModelConfig { dimensions: self.model.dimensions()?, text_attention, families: Vec::new() };
+        model.check()?;
+        Ok(model)
     }
 
     /// The options for reading the initial weights.
