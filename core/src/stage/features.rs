@@ -72,7 +72,10 @@ pub fn extract_features(
 ) -> Result<Features> {
     let mut features = Features::default();
     encode_samples(model, family, dataset, Pooling::Mean, options, device, &mut |batch| {
-        features.width = batch.width;
+        // A batch without readable samples has no width.
+        if !batch.rows.is_empty() {
+            features.width = batch.width;
+        }
         features.values.extend(batch.values);
         features.rows.extend(batch.rows);
         let invalid = batch.invalid.iter();

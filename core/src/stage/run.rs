@@ -60,7 +60,7 @@ impl Stage<'_> {
         for error in damaged {
             observer.warning(&format!("{error}; the checkpoint before it is used"));
         }
-        let mut state = state.map_or_else(|| Ok(self.initial_state()), |state| self.accept(state))?;
+        let mut state = state.map_or_else(|| Ok(self.initial_state()), |state| self.accept(state, n_steps))?;
         let mut metrics = MetricsLog::begin(self.folder.file(RunLayout::METRICS), metrics)?;
 
         let mut train_state = TrainState::new(model, optimiser);
@@ -110,7 +110,7 @@ impl Stage<'_> {
     }
 
     /// Checks that a checkpoint belongs to this stage and these data.
-    fn accept(&self, found: StageState) -> Result<StageState> {
+    fn accept(&self, found: StageState, n_steps: usize) -> Result<StageState> {
         let expected = self.initial_state();
         for (field, found, expected) in [
             ("modality", &found.modality, &expected.modality),
@@ -123,6 +123,23 @@ impl Stage<'_> {
                     field,
                     found: found.clone(),
                     expected: expected.clone(),
+                }
+                .into());
+            }
+        }
+        let steps = n_steps as u64 * found.epochs_done.min(expected.epochs) as u64;
+        let in_epoch = found.unfinished.as_ref().map_or(0, |epoch| epoch.steps);
+        for (field, found, expected) in [
+            ("finished epochs", found.epochs_done as u64, 0..=expected.epochs as u64),
+            ("batches of an epoch", in_epoch as u64, 0..=n_steps as u64),
+            ("batches", found.steps, 0..=steps + in_epoch.min(n_steps) as u64),
+        ] {
+            if !expected.contains(&found) {
+                return Err(RunError::CheckpointMismatch {
+                    stage: self.folder.name(),
+                    field,
+                    found: found.to_string(),
+                    expected: format!("at most {}", expected.end()),
                 }
                 .into());
             }

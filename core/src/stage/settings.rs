@@ -8,6 +8,7 @@ use crate::data::LoaderOptions;
 use crate::device::{Device, is_cpu};
 use crate::model::Precision;
 use crate::optimisation::{OptimiserConfig, Schedule};
+use crate::ranges::{MAX_BATCH, MAX_EPOCHS, check_count};
 use crate::{Result, SettingError};
 
 /// Settings of one stage's training.
@@ -49,17 +50,15 @@ impl StageSettings {
     /// # Errors
     /// The first setting that is wrong.
     pub fn check(&self) -> Result<()> {
-        for (name, value) in [
-            ("training.epochs", self.epochs),
-            ("training.batch_size", self.batch_size),
-            ("training.gradient_accumulation", self.gradient_accumulation),
-            ("training.checkpoint_every", self.checkpoint_every),
-            ("training.checkpoint_every_steps", self.checkpoint_every_steps.unwrap_or(1)),
-            ("training.loss_every_steps", self.loss_every_steps.unwrap_or(1)),
+        for (name, value, most) in [
+            ("training.epochs", self.epochs, MAX_EPOCHS),
+            ("training.batch_size", self.batch_size, MAX_BATCH),
+            ("training.gradient_accumulation", self.gradient_accumulation, MAX_BATCH),
+            ("training.checkpoint_every", self.checkpoint_every, usize::MAX),
+            ("training.checkpoint_every_steps", self.checkpoint_every_steps.unwrap_or(1), usize::MAX),
+            ("training.loss_every_steps", self.loss_every_steps.unwrap_or(1), usize::MAX),
         ] {
-            if value == 0 {
-                return Err(SettingError::out_of_range(name, value, "at least 1").into());
-            }
+            check_count(name, value, 1, most)?;
         }
         if self.warmup_epochs >= self.epochs && self.warmup_epochs > 0 {
             return Err(SettingError::out_of_range(
