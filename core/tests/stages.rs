@@ -201,7 +201,7 @@ fn stages_with_equally_many_samples_draw_different_ones_for_their_buffers() {
         settings.buffer.selection = selection;
         run(folder.path(), &Synthetic::waves(40), &Synthetic::counting(40), &settings).unwrap();
         let kept = |number: usize, modality: &str| -> Vec<String> {
-            let buffer = StageFolder::new(folder.path(), number, modality).buffer().unwrap();
+            let buffer = StageFolder::new(&RunLayout::open(folder.path()).unwrap(), number, modality).buffer().unwrap();
             buffer.entries.iter().map(|entry| entry.id.replace(modality, "")).collect()
         };
         let (first, second) = (kept(1, "waves"), kept(2, "counting"));
