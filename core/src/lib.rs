@@ -24,6 +24,7 @@ pub mod fused;
 pub mod model;
 pub mod optimisation;
 pub mod pretext;
+mod ranges;
 mod rng;
 pub mod run;
 pub mod stage;

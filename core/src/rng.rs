@@ -1,7 +1,7 @@
 //! Random generators with a key for the purpose of each draw: the run's one seed decides everything, a resumed run draws the numbers of the
 //! uninterrupted one, and a new draw in one place changes none elsewhere.
 
-use rand::SeedableRng;
+use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use sha2::{Digest, Sha256};
 
@@ -19,10 +19,14 @@ pub(crate) fn keyed(seed: u64, purpose: &str, place: &[u64]) -> Rng {
     ChaCha8Rng::from_seed(digest.finalize().into())
 }
 
+/// Seed for a purpose at a place in the run, for work that draws from several generators of its own.
+pub(crate) fn derived(seed: u64, purpose: &str, place: &[u64]) -> u64 {
+    keyed(seed, purpose, place).random()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-    use rand::RngExt;
 
     #[test]
     fn a_generator_depends_on_every_part_of_its_key() {

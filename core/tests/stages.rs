@@ -5,6 +5,7 @@ use std::sync::atomic::Ordering;
 
 use crate::synthetic::{Impatient, Synthetic, metrics, run, run_watched, settings};
 use medcoss_core::RunError;
+use medcoss_core::buffer::BufferSelection;
 use medcoss_core::model::Precision;
 use medcoss_core::run::{RunLayout, StageFolder, StoredModel};
 use medcoss_core::stage::{Observer, StageSettings, StepReport};
@@ -161,7 +162,8 @@ fn a_few_invalid_samples_are_named_and_left_out_and_many_stop_the_stage() {
     let folder = tempfile::tempdir().unwrap();
     let mut first = Synthetic::waves(60);
     first.unreadable = vec![3];
-    let states = run(folder.path(), &first, &Synthetic::counting(30), &settings(2)).unwrap();
+    let settings = StageSettings { max_invalid_fraction: 0.02, ..settings(2) };
+    let states = run(folder.path(), &first, &Synthetic::counting(30), &settings).unwrap();
     assert_eq!(states[0].invalid_samples.keys().collect::<Vec<_>>(), ["waves/003"]);
     assert!(
         StageFolder::new(&RunLayout::open(folder.path()).unwrap(), 1, "waves")
@@ -174,11 +176,38 @@ fn a_few_invalid_samples_are_named_and_left_out_and_many_stop_the_stage() {
 
     let folder = tempfile::tempdir().unwrap();
     first.unreadable = vec![3, 4, 5];
-    let error = run(folder.path(), &first, &Synthetic::counting(30), &settings(2)).unwrap_err().to_string();
+    let error = run(folder.path(), &first, &Synthetic::counting(30), &settings).unwrap_err().to_string();
     assert!(
         error.contains("2 of 60") && error.contains("it is torn") && error.contains("max_invalid_fraction"),
         "{error}"
     );
+}
+
+/// A fraction of 1 % is no sample of 48.
+#[test]
+fn one_invalid_sample_of_a_small_dataset_is_above_the_limit() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut first = Synthetic::waves(48);
+    first.unreadable = vec![3];
+    let error = run(folder.path(), &first, &Synthetic::counting(30), &settings(2)).unwrap_err().to_string();
+    assert!(error.contains("1 of 48") && error.contains("max_invalid_fraction"), "{error}");
+}
+
+#[test]
+fn stages_with_equally_many_samples_draw_different_ones_for_their_buffers() {
+    for selection in [BufferSelection::Random, BufferSelection::Reservoir] {
+        let folder = tempfile::tempdir().unwrap();
+        let mut settings = StageSettings { epochs: 2, ..settings(2) };
+        settings.buffer.selection = selection;
+        run(folder.path(), &Synthetic::waves(40), &Synthetic::counting(40), &settings).unwrap();
+        let kept = |number: usize, modality: &str| -> Vec<String> {
+            let buffer = StageFolder::new(&RunLayout::open(folder.path()).unwrap(), number, modality).buffer().unwrap();
+            buffer.entries.iter().map(|entry| entry.id.replace(modality, "")).collect()
+        };
+        let (first, second) = (kept(1, "waves"), kept(2, "counting"));
+        assert_eq!((first.len(), second.len()), (8, 8));
+        assert_ne!(first, second, "{selection:?}");
+    }
 }
 
 #[test]

@@ -12,6 +12,7 @@ mod hints;
 mod interrupt;
 mod messages;
 mod output;
+mod pace;
 mod progress;
 mod tables;
 

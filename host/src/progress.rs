@@ -11,6 +11,7 @@ use medcoss_core::stage::{Observer, StageEndTask, StageReport, StepReport};
 use medcoss_core::weights::InitialModel;
 use medcoss_runtime::{RunObserver, WorkObserver, WorkReport};
 
+use crate::pace::Pace;
 use crate::{interrupt, messages, tables};
 
 /// A bar over `n` samples, on a terminal; hidden elsewhere.
@@ -36,10 +37,12 @@ pub struct Progress {
     /// Name of the stage's own losses.
     own: String,
     epochs: usize,
-    /// Number of the stage's steps, and of the steps that were finished when it was continued.
+    /// Number of the stage's steps.
     n_steps: usize,
-    steps_done: usize,
-    samples_done: usize,
+    /// Pace of the training.
+    pace: Pace,
+    /// The task after the last epoch, with its pace.
+    end_task: Option<(StageEndTask, Pace)>,
     stage_began: Instant,
     last_line: Instant,
     /// Latest loss by kind and modality.
@@ -59,8 +62,8 @@ impl Progress {
             own: String::new(),
             epochs: 0,
             n_steps: 0,
-            steps_done: 0,
-            samples_done: 0,
+            pace: Pace::starting(now),
+            end_task: None,
             stage_began: now,
             last_line: now,
             losses: BTreeMap::new(),
@@ -89,18 +92,33 @@ impl Progress {
         losses.collect::<Vec<_>>().join(", ")
     }
 
+    /// Rate, time left and latest losses.
+    fn figures(&self) -> String {
+        let pace = self.pace.to_text(Instant::now(), self.n_steps);
+        [pace, self.message()].into_iter().filter(|part| !part.is_empty()).collect::<Vec<_>>().join(", ")
+    }
+
     fn plain_line(&self, epoch: usize) -> String {
-        let elapsed = self.stage_began.elapsed().as_secs_f64();
-        let rate = self.samples_done as f64 / elapsed.max(1e-9);
-        let fraction = self.steps_done as f64 / self.n_steps.max(1) as f64;
-        let left = elapsed * (1.0 - fraction) / fraction.max(1e-9);
-        format!(
-            "{}: epoch {epoch}/{}, {:.0} %, {rate:.1} samples/s, {left:.0} s left, {}",
-            self.prefix,
-            self.epochs,
-            100.0 * fraction,
-            self.message()
-        )
+        let percent = 100.0 * self.pace.done() as f64 / self.n_steps.max(1) as f64;
+        format!("{}: epoch {epoch}/{}, {percent:.0} %, {}", self.prefix, self.epochs, self.figures())
+    }
+
+    /// A task after the last epoch in words, with rate and time left where its work is counted in samples.
+    fn end_text(&mut self, what: StageEndTask, done: usize, all: usize) -> String {
+        let now = Instant::now();
+        let text = format!("{what} {done} of {all} samples");
+        if matches!(what, StageEndTask::KMeans { .. }) {
+            return text;
+        }
+        let pace = match &mut self.end_task {
+            Some((task, pace)) if *task == what => pace,
+            other => &mut other.insert((what, Pace::after(now, done))).1,
+        };
+        pace.step(done, done.saturating_sub(pace.done()));
+        match pace.to_text(now, all) {
+            empty if empty.is_empty() => text,
+            pace => format!("{text}, {pace}"),
+        }
     }
 }
 
@@ -110,14 +128,16 @@ impl Observer for Progress {
         self.own = report.label.into();
         self.epochs = report.epochs;
         self.n_steps = report.epochs * report.n_steps;
-        (self.steps_done, self.samples_done) = (0, 0);
+        let now = Instant::now();
+        (self.pace, self.end_task) = (Pace::starting(now), None);
         self.losses.clear();
-        (self.stage_began, self.last_line) = (Instant::now(), Instant::now());
+        (self.stage_began, self.last_line) = (now, now);
         if report.epochs == 0 {
             self.say(&format!("{}: {} samples, to be learned with the last stage", self.prefix, report.n_samples));
         } else if !self.quiet && std::io::stderr().is_terminal() {
             let bar = ProgressBar::new(self.n_steps as u64).with_prefix(self.prefix.clone());
-            let template = "{prefix:20} [{bar:24}] {percent:>3} % {per_sec}, {eta} left  {msg}";
+            // The bar's own rate and time left would count the steps of an earlier process.
+            let template = "{prefix:20} [{bar:24}] {percent:>3} %  {msg}";
             // The template is a constant. With a wrong template the default style still shows progress.
             let style = ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar());
             bar.set_style(style.progress_chars("=> "));
@@ -135,8 +155,7 @@ impl Observer for Progress {
     fn step(&mut self, report: &StepReport<'_>) {
         // A continued stage begins at a later epoch.
         let epochs_behind = (report.epoch - 1) * (self.n_steps / self.epochs.max(1));
-        self.steps_done = epochs_behind + report.step;
-        self.samples_done += report.n_samples;
+        self.pace.step(epochs_behind + report.step, report.n_samples);
         let name = match report.kind {
             "pretext" if report.label == self.own => "loss".to_string(),
             "pretext" => format!("{} loss", report.label),
@@ -144,8 +163,8 @@ impl Observer for Progress {
         };
         self.losses.insert(name, report.loss);
         if let Some(bar) = &self.bar {
-            bar.set_position(self.steps_done as u64);
-            bar.set_message(self.message());
+            bar.set_position(self.pace.done() as u64);
+            bar.set_message(self.figures());
         } else if self.last_line.elapsed() >= self.interval {
             self.last_line = Instant::now();
             self.say(&self.plain_line(report.epoch));
@@ -153,11 +172,12 @@ impl Observer for Progress {
     }
 
     fn stage_end(&mut self, what: StageEndTask, done: usize, all: usize) {
+        let text = self.end_text(what, done, all);
         if let Some(bar) = &self.bar {
-            bar.set_message(format!("{what} {done} of {all} samples"));
+            bar.set_message(text);
         } else if self.last_line.elapsed() >= self.interval {
             self.last_line = Instant::now();
-            self.say(&format!("{}: {what} {done} of {all} samples", self.prefix));
+            self.say(&format!("{}: {text}", self.prefix));
         }
     }
 

@@ -7,7 +7,7 @@ use std::sync::OnceLock;
 
 use crate::page::{missing, section, stands_alone};
 use medcoss_core::confined_path::ConfinedPath;
-use medcoss_core::evaluation::{EvaluatedStage, Score, Scores, TaskSummary, Transfer};
+use medcoss_core::evaluation::{EvaluatedStage, Score, Scores, TaskSummary};
 use medcoss_test_support::program::{medcoss, refused, succeeded, text};
 use serde_json::Value;
 
@@ -162,12 +162,8 @@ fn evaluate(run: &Path, worse: f64) {
         stages: vec![stage(0, None), stage(1, Some("text")), stage(2, Some("xray"))],
         scores,
         checksums: std::collections::BTreeMap::new(),
-        transfer: Some(Transfer {
-            average: 0.625,
-            backward_transfer: -0.125 - worse,
-            forgetting: 0.125 + worse,
-            forward_transfer: 0.25,
-        }),
+        transfer: None,
+        transfer_by_scale: std::collections::BTreeMap::new(),
     };
     document.write(&ConfinedPath::root(run).unwrap().join("evaluation/small/scores.json")).unwrap();
 }
@@ -191,7 +187,8 @@ fn a_page_has_every_section_stands_alone_and_is_the_same_again() {
     for shown in [
         "0.875",
         "0.8125\u{2013}0.9375",
-        "0.625",
+        "0.750",
+        "3.000",
         "\u{2212}0.125",
         "+0.125",
         "+0.250",

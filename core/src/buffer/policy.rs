@@ -5,7 +5,8 @@ use crate::{DataError, Result};
 
 /// A selection policy of the rehearsal buffer. A new policy is a file with an implementation and a name in [`super::BufferSelection`].
 pub trait SelectionPolicy {
-    /// Selects samples by their `features` `[n, width]`, row-major. Only `seed` decides random draws. Clusterings report their progress to `options`.
+    /// Selects samples by their `features` `[n, width]`, row-major. Only `seed` decides random draws: callers give each
+    /// stage another one. Clusterings report their progress to `options`.
     ///
     /// # Errors
     /// Features from which nothing can be chosen, an error of `options.progress`.

@@ -4,33 +4,23 @@
 use burn::tensor::{Device, Tensor};
 use serde::{Deserialize, Serialize};
 
-use super::distillation::{CurrentTaskDistillation, DistillationTarget, Teacher};
-use super::settings::{StrategySettings, check_weight};
+use super::current_task_distillation::{CurrentTaskDistillation, CurrentTaskDistillationConfig};
+use super::settings::StrategySettings;
 use super::strategy::{ContinualStrategy, PretextOnly, StageEnd, StageStart, StepContext};
 use crate::Result;
 use crate::model::Model;
 
 /// Settings of CaSSLe: the table `[strategy.cassle]`.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[serde(transparent)]
 pub struct CassleConfig {
-    /// Encoder outputs that are compared.
-    pub distillation_target: DistillationTarget,
-    /// Factor of the distillation loss, at least 0.
-    pub distillation_weight: f64,
-    /// Whether text is also compared at padding positions.
-    pub distil_padding: bool,
-}
-
-impl Default for CassleConfig {
-    fn default() -> Self {
-        Self { distillation_target: DistillationTarget::default(), distillation_weight: 1.0, distil_padding: false }
-    }
+    /// Distillation on current-task batches.
+    pub distillation: CurrentTaskDistillationConfig,
 }
 
 impl StrategySettings for CassleConfig {
     fn check(&self) -> Result<()> {
-        check_weight("strategy.cassle.distillation_weight", self.distillation_weight)
+        self.distillation.check("cassle")
     }
 
     /// The teacher.
@@ -39,15 +29,7 @@ impl StrategySettings for CassleConfig {
     }
 
     fn build(&self, start: &StageStart<'_>) -> Result<Box<dyn ContinualStrategy>> {
-        if start.previous.is_none() {
-            return Ok(Box::new(PretextOnly));
-        }
-        let distillation = CurrentTaskDistillation {
-            teacher: Teacher::new(start.student),
-            target: self.distillation_target,
-            weight: self.distillation_weight,
-            padding: self.distil_padding,
-        };
+        let Some(distillation) = self.distillation.build(start) else { return Ok(Box::new(PretextOnly)) };
         Ok(Box::new(Cassle {
             distillation,
             width: start.model.dimensions.width,

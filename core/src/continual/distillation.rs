@@ -4,7 +4,6 @@ use burn::module::Module;
 use burn::tensor::Tensor;
 use serde::{Deserialize, Serialize};
 
-use super::strategy::StepContext;
 use crate::model::{DeviceBatch, Model, StochasticDepth, mean_over_tokens};
 use crate::pretext::mean_all;
 
@@ -89,31 +88,5 @@ impl FeatureMatching<'_> {
         let teacher = self.teacher.encode(self.family, batch, self.temporal, teacher_depth);
         let compared = |encoded| self.target.of(encoded, batch, self.padding);
         mean_all((compared(student) - compared(teacher)).square())
-    }
-}
-
-/// Distillation on current-task batches: the student's features against those of the model at the start of the stage. Where the family is new, that
-/// model has the student's first embedder.
-pub(super) struct CurrentTaskDistillation {
-    pub teacher: Teacher,
-    pub target: DistillationTarget,
-    /// Factor of the loss.
-    pub weight: f64,
-    /// Whether padding positions of text are compared.
-    pub padding: bool,
-}
-
-impl CurrentTaskDistillation {
-    /// The distillation loss of a batch; `predict` maps the student's features `[rows, D]` before the comparison.
-    pub fn loss(
-        &self,
-        step: &StepContext<'_>,
-        encoded: &Tensor<3>,
-        predict: impl FnOnce(Tensor<2>) -> Tensor<2>,
-    ) -> Tensor<1> {
-        let teacher = self.teacher.encode(step.family, step.batch, step.temporal, None);
-        let compared = |encoded| self.target.of(encoded, step.batch, self.padding);
-        let student = predict(compared(encoded.clone()));
-        mean_all((student - compared(teacher)).square()).mul_scalar(self.weight)
     }
 }

@@ -9,11 +9,12 @@ use burn::tensor::Tensor;
 use rand::RngExt;
 use serde::{Deserialize, Serialize};
 
-use super::settings::{StrategySettings, check_weight};
+use super::settings::StrategySettings;
 use super::strategy::{ContinualStrategy, StageEnd, StageStart, StepContext, file_beside, is_shared};
 use crate::data::{BatchLoader, BatchRequest};
 use crate::model::{DeviceBatch, FlatParameters, Model, map_gradients};
 use crate::pretext::pretext_loss;
+use crate::ranges::{check_count, check_not_negative};
 use crate::rng;
 use crate::run::{RunLayout, load_new_model, save_model};
 use crate::{DataError, DeviceError, Result, SettingError};
@@ -38,14 +39,11 @@ impl Default for EwcConfig {
 
 impl StrategySettings for EwcConfig {
     fn check(&self) -> Result<()> {
-        check_weight("strategy.ewc.lambda", self.lambda)?;
+        check_not_negative("strategy.ewc.lambda", self.lambda)?;
         if !(0.0..=1.0).contains(&self.decay) {
             return Err(SettingError::out_of_range("strategy.ewc.decay", self.decay, "0.0 to 1.0").into());
         }
-        match self.n_samples {
-            0 => Err(SettingError::out_of_range("strategy.ewc.n_samples", 0, "at least 1").into()),
-            _ => Ok(()),
-        }
+        check_count("strategy.ewc.n_samples", self.n_samples, 1, usize::MAX)
     }
 
     /// Two sets: importances and anchors.

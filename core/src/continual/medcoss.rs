@@ -4,10 +4,11 @@ use burn::tensor::Tensor;
 use serde::{Deserialize, Serialize};
 
 use super::distillation::{DistillationTarget, FeatureMatching, Teacher};
-use super::settings::{ReplaySource, StrategySettings, check_weight};
+use super::settings::{ReplaySource, StrategySettings};
 use super::strategy::{ContinualStrategy, PretextOnly, StageStart, StepContext};
 use crate::Result;
 use crate::model::Model;
+use crate::ranges::check_not_negative;
 
 /// Settings of MedCoSS: the table `[strategy.medcoss]`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -39,7 +40,7 @@ impl Default for MedcossConfig {
 
 impl StrategySettings for MedcossConfig {
     fn check(&self) -> Result<()> {
-        check_weight("strategy.medcoss.distillation_weight", self.distillation_weight)
+        check_not_negative("strategy.medcoss.distillation_weight", self.distillation_weight)
     }
 
     fn replay_source(&self) -> ReplaySource {

@@ -14,6 +14,7 @@
 
 mod cassle;
 mod config;
+mod current_task_distillation;
 mod distillation;
 mod ewc;
 mod joint;
@@ -30,6 +31,7 @@ mod testing;
 
 pub use cassle::CassleConfig;
 pub use config::{Strategy, StrategyConfig};
+pub use current_task_distillation::CurrentTaskDistillationConfig;
 pub use distillation::{DistillationTarget, FeatureMatching, Teacher};
 pub use ewc::EwcConfig;
 pub use joint::JointConfig;

@@ -1,7 +1,7 @@
 //! Properties that follow from the settings of a strategy.
 
 use super::strategy::{ContinualStrategy, PretextOnly, StageStart};
-use crate::{Result, SettingError};
+use crate::Result;
 
 /// Samples of previous stages that take part in a later stage.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -62,13 +62,5 @@ pub(crate) trait StrategySettings {
     fn build(&self, start: &StageStart<'_>) -> Result<Box<dyn ContinualStrategy>> {
         let _ = start;
         Ok(Box::new(PretextOnly))
-    }
-}
-
-/// Checks that the factor of a loss is finite and at least 0.
-pub(super) fn check_weight(setting: &str, value: f64) -> Result<()> {
-    match value >= 0.0 && value.is_finite() {
-        true => Ok(()),
-        false => Err(SettingError::out_of_range(setting, value, "0.0 or above").into()),
     }
 }

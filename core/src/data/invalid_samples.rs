@@ -29,7 +29,7 @@ pub(crate) fn record_invalid_samples(
         known.insert(id.clone(), sample.message.clone());
         let n_samples = dataset.ids().len();
         let n_invalid = dataset.ids().iter().filter(|id| known.contains_key(*id)).count();
-        if n_invalid > options.n_invalid_allowed(n_samples) {
+        if !options.allows(n_invalid, n_samples) {
             let modality = dataset.modality().into();
             return Err(
                 DataError::TooManyInvalid { modality, n_invalid, n_samples, latest: sample.message.clone() }.into()

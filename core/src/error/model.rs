@@ -84,7 +84,7 @@ pub enum ModelError {
         most: usize,
     },
     /// More parameters than a model can have.
-    #[error("the model has {found} or more parameters, expected at most {expected}")]
+    #[error("the model has {found} parameters or more, expected at most {expected}")]
     TooManyParameters {
         /// Number of parameters.
         found: u64,

@@ -20,7 +20,7 @@ pub enum RunError {
     CheckpointMismatch {
         /// Stage name.
         stage: String,
-        /// Name of the differing field: `data fingerprint`, `modality` or `seed`.
+        /// Name of the differing field: `data fingerprint`, `modality`, `seed`, or a count of epochs or batches.
         field: &'static str,
         /// Value in the checkpoint.
         found: String,

@@ -16,6 +16,7 @@ use crate::fused;
 use crate::model::{DeviceBatch, Initialiser, Model, StochasticDepth, mean_over_tokens};
 use crate::optimisation::{OptimiserConfig, Schedule, adamw};
 use crate::pretext::mean_all;
+use crate::ranges::{MAX_BATCH, MAX_EPOCHS, check_count, check_not_negative, check_positive};
 use crate::rng;
 use crate::stage::extract_features;
 use crate::{DeviceError, Error, EvaluationError, Result, SettingError};
@@ -52,22 +53,13 @@ impl Finetuning {
     /// # Errors
     /// The first setting that is not.
     pub fn check(&self) -> Result<()> {
-        for (name, value) in [("epochs", self.epochs), ("batch_size", self.batch_size)] {
-            if value == 0 {
-                return Err(SettingError::out_of_range(name, value, "at least 1").into());
-            }
-        }
-        let wrong = |name: &str, value: f64, range: &str| Err(SettingError::out_of_range(name, value, range).into());
-        if !(self.learning_rate.is_finite() && self.learning_rate > 0.0) {
-            return wrong("learning_rate", self.learning_rate, "above 0.0");
-        }
+        check_count("epochs", self.epochs, 1, MAX_EPOCHS)?;
+        check_count("batch_size", self.batch_size, 1, MAX_BATCH)?;
+        check_positive("learning_rate", self.learning_rate)?;
         if !(self.layer_decay > 0.0 && self.layer_decay <= 1.0) {
-            return wrong("layer_decay", self.layer_decay, "above 0.0 to 1.0");
+            return Err(SettingError::out_of_range("layer_decay", self.layer_decay, "above 0.0 to 1.0").into());
         }
-        if !(self.weight_decay.is_finite() && self.weight_decay >= 0.0) {
-            return wrong("weight_decay", self.weight_decay, "0.0 and above");
-        }
-        Ok(())
+        check_not_negative("weight_decay", self.weight_decay)
     }
 }
 

@@ -6,7 +6,8 @@ use linfa_logistic::{MultiFittedLogisticRegression, MultiLogisticRegression};
 use ndarray16::{Array1, Array2};
 
 use super::labelled_features::LabelledFeatures;
-use crate::{EvaluationError, Result, SettingError};
+use crate::ranges::check_not_negative;
+use crate::{EvaluationError, Result};
 
 /// Linear probe: multinomial logistic regression with an L2 penalty, by L-BFGS, on features that are standardised on the training split to mean 0 and
 /// standard deviation 1. A constant value is left out.
@@ -67,10 +68,7 @@ impl LinearProbe {
     /// # Errors
     /// The setting that is not.
     pub fn check(&self) -> Result<()> {
-        if !(self.l2.is_finite() && self.l2 >= 0.0) {
-            return Err(SettingError::out_of_range("l2", self.l2, "0.0 or above").into());
-        }
-        Ok(())
+        check_not_negative("l2", self.l2)
     }
 }
 

@@ -47,7 +47,7 @@ impl MaskedTokenCounts {
         }
         let mut counts = Vec::with_capacity(wanted.len());
         for batch in wanted.chunks(BATCH) {
-            let reconstructed = reconstruct_samples(model, family, dataset, batch, seed, device)?;
+            let reconstructed = reconstruct_samples(model, family, dataset, batch, (seed, &[]), device)?;
             if reconstructed.len() < batch.len() {
                 let n_invalid = batch.len() - reconstructed.len();
                 return Err(DataError::Invalid {

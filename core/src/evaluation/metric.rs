@@ -2,6 +2,29 @@
 
 use serde::{Deserialize, Serialize};
 
+/// Scale of a metric's values. Only values of one scale have a mean.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Scale {
+    /// Numbers in [0, 1], of which 1 is best: all metrics but distances.
+    Fraction,
+    /// Distances in voxels.
+    Voxels,
+    /// Distances in millimetres.
+    #[serde(rename = "mm")]
+    Millimetres,
+}
+
+impl std::fmt::Display for Scale {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::Fraction => "scores in [0, 1]",
+            Self::Voxels => "distances in voxels",
+            Self::Millimetres => "distances in mm",
+        })
+    }
+}
+
 /// Metric of classification, masked language modelling, retrieval or segmentation. Higher is better for all but distances, and their values are in
 /// [0, 1].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -48,9 +71,24 @@ impl Metric {
         }
     }
 
+    /// The metric of this name in files.
+    pub fn by_name(name: &str) -> Option<Self> {
+        let all = [&Self::OF_CLASSES[..], &Self::OF_RANKS, &Self::OF_MASKS].concat();
+        all.into_iter().find(|metric| metric.name() == name)
+    }
+
     /// Whether a higher value is better.
     pub fn higher_is_better(self) -> bool {
         !matches!(self, Self::Hd95Voxels | Self::Hd95Mm)
+    }
+
+    /// Scale of the metric's values.
+    pub fn scale(self) -> Scale {
+        match self {
+            Self::Hd95Voxels => Scale::Voxels,
+            Self::Hd95Mm => Scale::Millimetres,
+            _ => Scale::Fraction,
+        }
     }
 
     /// Metrics of classification.
@@ -71,6 +109,7 @@ mod tests {
     fn names_in_files_are_those_of_serde() {
         for metric in [Metric::OF_CLASSES, Metric::OF_RANKS, Metric::OF_MASKS].concat() {
             assert_eq!(serde_json::to_value(metric).unwrap(), metric.name());
+            assert_eq!(Metric::by_name(metric.name()), Some(metric));
         }
     }
 }

@@ -4,6 +4,8 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use super::metric::Scale;
+use super::transfer::Transfer;
 use crate::confined_path::ConfinedPath;
 use crate::run::{CHECKSUM_PLACEHOLDER, FileCheck, RunLayout, check_file, read_document, write_document};
 use crate::{Result, run};
@@ -27,8 +29,12 @@ pub struct Scores {
     pub stages: Vec<EvaluatedStage>,
     /// Scores of every metric of every task after every evaluated stage.
     pub scores: Vec<Score>,
-    /// Measures of continual learning from the score matrix of the primary metrics; none unless every stage was evaluated.
+    /// Measures of continual learning from the score matrix of the primary metrics; none unless every stage was evaluated and all primary metrics
+    /// have one scale.
     pub transfer: Option<Transfer>,
+    /// Measures of continual learning by scale, where the primary metrics have several.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub transfer_by_scale: BTreeMap<Scale, Transfer>,
     /// SHA-256 of the tables beside the document, by file name.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub checksums: BTreeMap<String, String>,
@@ -92,19 +98,6 @@ pub struct Score {
     /// from the mean.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub n_undefined: Option<usize>,
-}
-
-/// Measures of continual learning over the primary metrics. Each metric enters with the sign by which higher is better.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Transfer {
-    /// Average score: mean over tasks after the last stage.
-    pub average: f64,
-    /// Backward transfer (Lopez-Paz and Ranzato, 2017): negative where tasks were forgotten.
-    pub backward_transfer: f64,
-    /// Forgetting (Chaudhry et al., 2018): positive where tasks were forgotten.
-    pub forgetting: f64,
-    /// Forward transfer (Lopez-Paz and Ranzato, 2017) against fresh parameters: positive where earlier stages helped.
-    pub forward_transfer: f64,
 }
 
 impl Scores {

@@ -18,6 +18,7 @@ use super::segmentation_scores::{SampleSegmentation, SegmentationScores};
 use crate::data::{Dataset, LoaderOptions};
 use crate::model::{Initialiser, Model};
 use crate::optimisation::{OptimiserConfig, Schedule, adamw};
+use crate::ranges::{MAX_BATCH, MAX_EPOCHS, check_count, check_not_negative, check_positive};
 use crate::rng;
 use crate::stage::{Pooling, encode_samples};
 use crate::{DeviceError, Error, EvaluationError, Result, SettingError};
@@ -84,6 +85,10 @@ impl TokenFeatures {
         };
         let mut features = Self { n_tokens, ..Self::default() };
         encode_samples(model, family, dataset, Pooling::None, loader, device, &mut |batch| {
+            if batch.rows.is_empty() {
+                features.invalid.extend(batch.invalid.iter().map(|(index, sample)| (*index, sample.message.clone())));
+                return progress(batch.done);
+            }
             features.width = batch.width;
             // The class token is the first of each sample.
             let samples = batch.values.chunks_exact((n_tokens + 1) * batch.width);
@@ -101,6 +106,9 @@ impl TokenFeatures {
         &self.values[at * n..][..n]
     }
 }
+
+/// Maximum width of the hidden layer: as wide as no layer of a model is.
+const MAX_HIDDEN: usize = 1 << 16;
 
 /// The decoder: `[rows, width]` to `[rows, n_classes * voxels of a token]`.
 #[derive(Module, Debug)]
@@ -132,16 +140,11 @@ impl SegmentationProbe {
     /// # Errors
     /// The first setting that is not.
     pub fn check(&self) -> Result<()> {
-        if self.batch_size == 0 {
-            return Err(SettingError::out_of_range("batch_size", 0, "at least 1").into());
-        }
-        if !(self.learning_rate.is_finite() && self.learning_rate > 0.0) {
-            return Err(SettingError::out_of_range("learning_rate", self.learning_rate, "above 0.0").into());
-        }
-        if !(self.weight_decay.is_finite() && self.weight_decay >= 0.0) {
-            return Err(SettingError::out_of_range("weight_decay", self.weight_decay, "0.0 or above").into());
-        }
-        Ok(())
+        check_count("hidden", self.hidden, 0, MAX_HIDDEN)?;
+        check_count("epochs", self.epochs, 0, MAX_EPOCHS)?;
+        check_count("batch_size", self.batch_size, 1, MAX_BATCH)?;
+        check_positive("learning_rate", self.learning_rate)?;
+        check_not_negative("weight_decay", self.weight_decay)
     }
 
     /// Trains on the samples `train` and segments the samples `test`, both given by index. Samples without features or without a label map are left

@@ -25,7 +25,12 @@ pub struct Step {
 }
 
 /// One step of AdamW: updates parameters and moments in place.
+///
+/// # Panics
+/// When the slices differ in length.
 pub fn update(parameters: &mut [f32], gradient: &[f32], first: &mut [f32], second: &mut [f32], step: Step) {
+    let n = parameters.len();
+    assert!(gradient.len() == n && first.len() == n && second.len() == n, "a gradient and two moments of {n} values");
     let block = rows_per_block(1);
     parameters
         .par_chunks_mut(block)

@@ -54,6 +54,19 @@ impl Shape {
         [0, 1, 2].map(|part| Matrix::new(&of_sample[part * self.width + head * d..], self.length, d, stride))
     }
 
+    /// Checks that slices have these sizes, of which none is 0.
+    ///
+    /// # Panics
+    /// When they have not: `qkv` is `[n, length, 3 * width]`, and `bias` `[length, length]` or `[n, length, length]`.
+    fn check(self, qkv: &[f32], bias: Option<&[f32]>) {
+        let Self { n, length, width, n_heads } = self;
+        assert!(length > 0 && n_heads > 0 && width > 0 && width.is_multiple_of(n_heads), "{self:?}");
+        assert_eq!(qkv.len(), 3 * n * length * width, "queries, keys and values of {self:?}");
+        let n_biases = bias.map_or(1, |bias| bias.len() / (length * length));
+        let is_whole = bias.is_none_or(|bias| bias.len() == n_biases * length * length);
+        assert!(is_whole && (n_biases == 1 || n_biases == n), "one bias for all or for each of {self:?}");
+    }
+
     /// Bias of a sample: the shared bias, or the sample's own.
     fn bias(self, bias: Option<&[f32]>, sample: usize) -> Option<&[f32]> {
         let size = self.length * self.length;
@@ -77,7 +90,11 @@ impl Shape {
 
 /// Attention output `[n, length, width]` of `qkv` `[n, length, 3 * width]`. `bias` is added to scores, `[length, length]` or `[n, length, length]`:
 /// 0, or a large negative number where a query must not see a key.
+///
+/// # Panics
+/// When the slices have not the sizes of `shape`.
 pub fn forward(qkv: &[f32], bias: Option<&[f32]>, shape: Shape) -> Vec<f32> {
+    shape.check(qkv, bias);
     let Shape { n, length, width, n_heads } = shape;
     let write = |out: &mut [MaybeUninit<f32>]| {
         let out = Output(out.as_mut_ptr().cast());
@@ -92,13 +109,18 @@ pub fn forward(qkv: &[f32], bias: Option<&[f32]>, shape: Shape) -> Vec<f32> {
             }
         });
     };
-    // SAFETY: the heads' columns are all columns.
+    // SAFETY: heads divide the width, as checked above, so that their columns are all columns.
     unsafe { written(n * length * width, write) }
 }
 
 /// Gradient of `qkv` from the gradient of the attention output.
+///
+/// # Panics
+/// When the slices have not the sizes of `shape`.
 pub fn backward(qkv: &[f32], bias: Option<&[f32]>, gradient: &[f32], shape: Shape) -> Vec<f32> {
+    shape.check(qkv, bias);
     let Shape { n, length, width, n_heads } = shape;
+    assert_eq!(gradient.len(), n * length * width, "a gradient of the attention output of {shape:?}");
     let (d, stride) = (shape.d_head(), 3 * width);
     let write = |out: &mut [MaybeUninit<f32>]| {
         let out = Output(out.as_mut_ptr().cast());
@@ -124,7 +146,7 @@ pub fn backward(qkv: &[f32], bias: Option<&[f32]>, gradient: &[f32], shape: Shap
             }
         });
     };
-    // SAFETY: parts and heads together are all columns.
+    // SAFETY: parts and heads together are all columns, since heads divide the width, as checked above.
     unsafe { written(qkv.len(), write) }
 }
 

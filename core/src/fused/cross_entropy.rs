@@ -6,17 +6,21 @@ use std::mem::MaybeUninit;
 use pulp::Simd;
 use rayon::prelude::*;
 
-use super::vector::{exp, maximum, rows_per_block, sum, written};
+use super::vector::{check_rows, exp, maximum, rows_per_block, sum, written};
 
 /// Log-sum-exp of each row of `scores` `[n, classes]`.
+///
+/// # Panics
+/// When `scores` are not whole rows.
 pub fn log_sums(scores: &[f32], classes: usize) -> Vec<f32> {
+    check_rows(scores, classes);
     let block = rows_per_block(classes);
     let write = |out: &mut [MaybeUninit<f32>]| {
         let blocks = out.par_chunks_mut(block).zip(scores.par_chunks(block * classes));
         blocks.for_each(|(out, scores)| log_sums_of(scores, classes, out));
     };
-    // SAFETY: every row of every block is written.
-    unsafe { written(scores.len() / classes.max(1), write) }
+    // SAFETY: scores are whole rows, as checked above, and every row of every block is written.
+    unsafe { written(scores.len() / classes, write) }
 }
 
 /// Cross-entropy of each row, `[n]`: minus the logarithm of the probability of the row's target.
@@ -27,17 +31,26 @@ pub fn forward(scores: &[f32], log_sums: &[f32], targets: &[i32]) -> Vec<f32> {
 }
 
 /// Gradient of `scores` from the gradient of the cross-entropy: probabilities, less one at the target.
+///
+/// # Panics
+/// When there is not one log-sum-exp and one gradient for each target, or `scores` are not a row of classes for each.
 pub fn backward(scores: &[f32], log_sums: &[f32], targets: &[i32], gradient: &[f32]) -> Vec<f32> {
-    let classes = scores.len() / targets.len().max(1);
+    let n = targets.len();
+    assert!(log_sums.len() == n && gradient.len() == n, "a log-sum-exp and a gradient for each of {n} targets");
+    if n == 0 {
+        return Vec::new();
+    }
+    let classes = scores.len() / n;
+    assert!(classes > 0 && classes * n == scores.len(), "{} scores are no rows of {n} targets", scores.len());
     let block = rows_per_block(classes);
     let write = |out: &mut [MaybeUninit<f32>]| {
         let blocks = out.par_chunks_mut(block * classes).zip(scores.par_chunks(block * classes));
         let rows = log_sums.par_chunks(block).zip(gradient.par_chunks(block));
         blocks.zip(rows).for_each(|((out, scores), (log_sums, gradient))| gradients(scores, log_sums, gradient, out));
     };
-    // SAFETY: every row of every block is written.
+    // SAFETY: each row of scores has its log-sum-exp and its gradient, as checked above, and every row of every block is written.
     let mut of_scores = unsafe { written(scores.len(), write) };
-    for ((row, target), gradient) in of_scores.chunks_exact_mut(classes.max(1)).zip(targets).zip(gradient) {
+    for ((row, target), gradient) in of_scores.chunks_exact_mut(classes).zip(targets).zip(gradient) {
         row[*target as usize] -= gradient;
     }
     of_scores

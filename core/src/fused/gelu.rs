@@ -19,13 +19,17 @@ pub fn forward(x: &[f32]) -> Vec<f32> {
 }
 
 /// Gradient of `x` from the gradient of the output.
+///
+/// # Panics
+/// When `gradient` is not as long as `x`.
 pub fn backward(x: &[f32], gradient: &[f32]) -> Vec<f32> {
+    assert_eq!(gradient.len(), x.len(), "a gradient of the shape of the input");
     let block = rows_per_block(1);
     let write = |out: &mut [MaybeUninit<f32>]| {
         let blocks = out.par_chunks_mut(block).zip(x.par_chunks(block)).zip(gradient.par_chunks(block));
         blocks.for_each(|((out, x), gradient)| gradients(x, gradient, out));
     };
-    // SAFETY: every value of every block is written.
+    // SAFETY: input and gradient have one length, as checked above, and every value of every block is written.
     unsafe { written(x.len(), write) }
 }
 

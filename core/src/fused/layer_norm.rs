@@ -5,21 +5,31 @@ use std::mem::MaybeUninit;
 use pulp::Simd;
 use rayon::prelude::*;
 
-use super::vector::{added, rows_per_block, sum, written};
+use super::vector::{added, check_rows, rows_per_block, sum, written};
 
 /// Layer normalisation of the rows of `x` `[n, width]`: mean 0 and variance 1, times `gamma` plus `beta`.
+///
+/// # Panics
+/// When `beta` is not as long as `gamma`, or `x` is not whole rows of this width.
 pub fn forward(x: &[f32], gamma: &[f32], beta: &[f32], epsilon: f32) -> Vec<f32> {
+    assert_eq!(beta.len(), gamma.len(), "beta and gamma of one width");
+    check_rows(x, gamma.len());
     let block = rows_per_block(gamma.len()) * gamma.len();
     let write = |out: &mut [MaybeUninit<f32>]| {
         out.par_chunks_mut(block).zip(x.par_chunks(block)).for_each(|(out, x)| rows(x, gamma, beta, epsilon, out));
     };
-    // SAFETY: every row of every block is written.
+    // SAFETY: `x` is whole rows of the width, as checked above, and every row of every block is written.
     unsafe { written(x.len(), write) }
 }
 
 /// Gradients of `x`, `gamma` and `beta` from the gradient of the output.
+///
+/// # Panics
+/// When `x` is not whole rows of the width of `gamma`, or `gradient` is not as long as `x`.
 pub fn backward(x: &[f32], gamma: &[f32], gradient: &[f32], epsilon: f32) -> [Vec<f32>; 3] {
     let width = gamma.len();
+    check_rows(x, width);
+    assert_eq!(gradient.len(), x.len(), "a gradient of the shape of the input");
     let block = rows_per_block(width) * width;
     let (mut gammas, mut betas) = (Vec::new(), Vec::new());
     let write = |out: &mut [MaybeUninit<f32>]| {
@@ -32,7 +42,7 @@ pub fn backward(x: &[f32], gamma: &[f32], gradient: &[f32], epsilon: f32) -> [Ve
             })
             .unzip();
     };
-    // SAFETY: every row of every block is written.
+    // SAFETY: input and gradient are whole rows of the width, as checked above, and every row of every block is written.
     let of_x = unsafe { written(x.len(), write) };
     [of_x, added(gammas), added(betas)]
 }

@@ -4,11 +4,17 @@ use pulp::Simd;
 use rayon::prelude::*;
 
 use super::products::{Matrix, Start, product};
-use super::vector::{added, rows_per_block};
+use super::vector::{added, check_rows, rows_per_block};
 
 /// Linear layer `x w + bias`, of `x` `[n, d_in]` and `w` `[d_in, d_out]`: `[n, d_out]`.
+///
+/// # Panics
+/// When `weight` is not whole rows of the width of `bias`, or `x` is not whole rows of `d_in`.
 pub fn forward(x: &[f32], weight: &[f32], bias: &[f32]) -> Vec<f32> {
-    let (width, d_in) = (bias.len(), weight.len() / bias.len().max(1));
+    let width = bias.len();
+    check_rows(weight, width);
+    let d_in = weight.len() / width;
+    check_rows(x, d_in);
     product(Start::Rows(bias), Matrix::dense(x, d_in), Matrix::dense(weight, width))
 }
 

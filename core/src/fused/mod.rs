@@ -32,13 +32,26 @@ fn has_kernels<const D: usize>(tensor: &Tensor<D>) -> bool {
     tensor.dtype() == DType::F32 && is_cpu(&tensor.device())
 }
 
+/// Size of the last dimension.
+fn width<const D: usize>(tensor: &Tensor<D>) -> usize {
+    tensor.dims()[D - 1]
+}
+
 /// Linear layer over the last dimension, with a bias if the layer has one, computed in the element type of `x`.
 pub fn linear<const D: usize>(layer: &Linear, x: Tensor<D>) -> Tensor<D> {
     affine(x, layer.weight.val(), layer.bias.as_ref().map(Param::val))
 }
 
 /// Affine map `x * weight + bias` over the last dimension.
+///
+/// # Panics
+/// When `weight` has not one row for each value of a row of `x`, or `bias` not one value for each column of `weight`.
 pub fn affine<const D: usize>(x: Tensor<D>, weight: Tensor<2>, bias: Option<Tensor<1>>) -> Tensor<D> {
+    let [d_in, d_out] = weight.dims();
+    assert_eq!(width(&x), d_in, "values of a row, rows of the weight");
+    if let Some(bias) = &bias {
+        assert_eq!(bias.dims(), [d_out], "values of the bias, columns of the weight");
+    }
     match bias {
         Some(bias) if has_kernels(&x) => {
             let (weight, bias) = (weight.into_dispatch(), bias.into_dispatch());
@@ -49,7 +62,11 @@ pub fn affine<const D: usize>(x: Tensor<D>, weight: Tensor<2>, bias: Option<Tens
 }
 
 /// Layer normalisation over the last dimension.
+///
+/// # Panics
+/// When `gamma` or `beta` have not one value for each value of a row of `x`.
 pub fn layer_norm<const D: usize>(x: Tensor<D>, gamma: Tensor<1>, beta: Tensor<1>, epsilon: f64) -> Tensor<D> {
+    assert_eq!((gamma.dims(), beta.dims()), ([width(&x)], [width(&x)]), "values of gamma and of beta, of a row");
     if !has_kernels(&x) {
         return plain::layer_norm(x, gamma, beta, epsilon);
     }
@@ -68,14 +85,16 @@ pub fn gelu<const D: usize>(x: Tensor<D>) -> Tensor<D> {
 /// Scaled residual `x + branch * scale * kept`, with `scale` over the last dimension and `kept` over the first; `kept` is 1 where none.
 ///
 /// # Panics
-/// When `kept` has not one value for each of the first dimension.
+/// When `branch` has not the shape of `x`, `scale` not one value for each of the last dimension, or `kept` not one for each of the first.
 pub fn scaled_residual(x: Tensor<3>, branch: Tensor<3>, scale: Tensor<1>, kept: Option<Vec<f32>>) -> Tensor<3> {
+    let [n, _, width] = x.dims();
+    assert_eq!(branch.dims(), x.dims(), "shapes of the branch and of the residual stream");
+    assert_eq!(scale.dims(), [width], "values of the scale, of a row");
+    assert_eq!(kept.as_ref().map_or(n, Vec::len), n, "what is kept of each sample");
     if !has_kernels(&x) {
         return plain::scaled_residual(x, branch, scale, kept);
     }
-    let [n, ..] = x.dims();
     let kept = kept.unwrap_or_else(|| vec![1.0; n]);
-    assert_eq!(kept.len(), n, "what is kept of each sample");
     let (branch, scale) = (branch.into_dispatch(), scale.into_dispatch());
     Tensor::from_dispatch(<Dispatch as FusedBlock>::fused_residual(x.into_dispatch(), branch, scale, kept))
 }
@@ -87,7 +106,8 @@ pub fn scaled_residual(x: Tensor<3>, branch: Tensor<3>, scale: Tensor<1>, kept: 
 pub fn cross_entropy(scores: Tensor<2>, targets: &[i32]) -> Tensor<1> {
     let [n, classes] = scores.dims();
     assert_eq!(targets.len(), n, "targets of {n} rows");
-    assert!(targets.iter().all(|target| (0..classes as i32).contains(target)), "targets among {classes} classes");
+    let is_class = |target: &i32| usize::try_from(*target).is_ok_and(|target| target < classes);
+    assert!(targets.iter().all(is_class), "targets among {classes} classes");
     if !has_kernels(&scores) {
         return plain::cross_entropy(scores, targets);
     }
@@ -99,10 +119,19 @@ pub fn cross_entropy(scores: Tensor<2>, targets: &[i32]) -> Tensor<1> {
 /// length, length]`, the same for all heads, true where a query must not see a key.
 ///
 /// # Panics
-/// When the heads do not share the width evenly.
+/// When the heads do not share the width evenly, or `hidden` does not broadcast from one head.
 pub fn attention(qkv: Tensor<3>, n_heads: usize, hidden: Option<Tensor<4, Bool>>) -> Tensor<3> {
-    let width = qkv.dims()[2] / 3;
-    assert!(width.is_multiple_of(n_heads) && qkv.dims()[2] == 3 * width, "{width} columns for {n_heads} heads");
+    let [n, length, columns] = qkv.dims();
+    let width = columns / 3;
+    assert!(
+        n_heads > 0 && width.is_multiple_of(n_heads) && columns == 3 * width,
+        "{width} columns for {n_heads} heads"
+    );
+    if let Some(hidden) = &hidden {
+        let dims = hidden.dims();
+        let broadcasts = dims.iter().zip([n, 1, length, length]).all(|(found, size)| *found == 1 || *found == size);
+        assert!(broadcasts, "what is hidden, {dims:?}, for {n} samples of {length} tokens");
+    }
     if !has_kernels(&qkv) {
         return plain::attention(qkv, n_heads, hidden);
     }
@@ -121,6 +150,9 @@ pub fn attention(qkv: Tensor<3>, n_heads: usize, hidden: Option<Tensor<4, Bool>>
 const HIDDEN: f32 = -1e30;
 
 /// One step of AdamW: parameters, first moment and second moment after the step.
+///
+/// # Panics
+/// When the tensors differ in shape.
 pub fn adamw<const D: usize>(
     parameters: Tensor<D>,
     gradient: Tensor<D>,
@@ -128,6 +160,9 @@ pub fn adamw<const D: usize>(
     second: Tensor<D>,
     step: AdamWStep,
 ) -> [Tensor<D>; 3] {
+    for other in [&gradient, &first, &second] {
+        assert_eq!(other.dims(), parameters.dims(), "shapes of a gradient or moment, and of the parameters");
+    }
     if !has_kernels(&parameters) {
         return plain::adamw(parameters, gradient, first, second, step);
     }

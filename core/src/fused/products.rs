@@ -33,10 +33,9 @@ impl<'a> Matrix<'a> {
     /// # Panics
     /// When the slice is too short for it.
     pub fn new(values: &'a [f32], rows: usize, columns: usize, stride: usize) -> Self {
-        assert!(
-            rows == 0 || columns == 0 || (rows - 1) * stride + columns <= values.len(),
-            "a matrix outside of its slice"
-        );
+        let needed = rows.saturating_sub(1).checked_mul(stride).and_then(|n| n.checked_add(columns));
+        let is_within = needed.is_some_and(|needed| needed <= values.len());
+        assert!(rows == 0 || columns == 0 || is_within, "a matrix outside of its slice");
         Self { values, rows, columns, row_stride: stride, column_stride: 1 }
     }
 

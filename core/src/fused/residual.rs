@@ -5,23 +5,33 @@ use std::mem::MaybeUninit;
 use pulp::Simd;
 use rayon::prelude::*;
 
-use super::vector::{added, rows_per_block, written};
+use super::vector::{added, check_rows, rows_per_block, written};
 
 /// Scaled residual `x + branch * scale * kept`, with `scale` by column and `kept` by sample; all samples have the same number of rows.
+///
+/// # Panics
+/// When `x` is not whole rows of the width of `scale`, `branch` is not as long as `x`, or samples of `kept` do not share the rows evenly.
 pub fn forward(x: &[f32], branch: &[f32], scale: &[f32], kept: &[f32]) -> Vec<f32> {
+    check_rows(x, scale.len());
+    assert_eq!(branch.len(), x.len(), "a branch of the shape of the residual stream");
     let block = rows_per_block(scale.len()) * scale.len();
     let kept = OfRows::new(x.len(), scale.len(), kept);
     let write = |out: &mut [MaybeUninit<f32>]| {
         let blocks = out.par_chunks_mut(block).zip(x.par_chunks(block)).zip(branch.par_chunks(block)).enumerate();
         blocks.for_each(|(at, ((out, x), branch))| rows(x, branch, scale, kept.from(at * block / scale.len()), out));
     };
-    // SAFETY: every row of every block is written.
+    // SAFETY: stream and branch are whole rows of the width, as checked above, and every row of every block is written.
     unsafe { written(x.len(), write) }
 }
 
 /// Gradients of `branch` and `scale` from the gradient of the output, which is also the gradient of `x`.
+///
+/// # Panics
+/// As [`forward`], and when `gradient` is not as long as `branch`.
 pub fn backward(branch: &[f32], scale: &[f32], kept: &[f32], gradient: &[f32]) -> [Vec<f32>; 2] {
     let width = scale.len();
+    check_rows(branch, width);
+    assert_eq!(gradient.len(), branch.len(), "a gradient of the shape of the branch");
     let kept = OfRows::new(branch.len(), width, kept);
     let block = rows_per_block(width) * width;
     let mut scales = Vec::new();
@@ -36,7 +46,7 @@ pub fn backward(branch: &[f32], scale: &[f32], kept: &[f32], gradient: &[f32]) -
             })
             .collect();
     };
-    // SAFETY: every row of every block is written.
+    // SAFETY: branch and gradient are whole rows of the width, as checked above, and every row of every block is written.
     let of_branch = unsafe { written(branch.len(), write) };
     [of_branch, added(scales)]
 }
@@ -96,7 +106,10 @@ struct OfRows<'a> {
 impl<'a> OfRows<'a> {
     /// For all rows of `n_values` in rows of `width`.
     fn new(n_values: usize, width: usize, values: &'a [f32]) -> Self {
-        Self { values, rows_per_sample: (n_values / width.max(1) / values.len().max(1)).max(1), first: 0 }
+        let n_rows = n_values / width;
+        let rows_per_sample = n_rows.checked_div(values.len()).unwrap_or(0);
+        assert_eq!(rows_per_sample * values.len(), n_rows, "samples that share the rows evenly");
+        Self { values, rows_per_sample: rows_per_sample.max(1), first: 0 }
     }
 
     /// Counted from a row on.

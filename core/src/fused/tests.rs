@@ -1,4 +1,4 @@
-//! Kernels against the plain compositions: values and gradients.
+//! Kernels against the plain compositions: values and gradients; and the refusal of wrong shapes.
 
 use burn::module::Param;
 use burn::tensor::TensorData;
@@ -258,4 +258,113 @@ fn the_same_values_come_out_whatever_the_number_of_threads() {
     };
     let expected = run(1);
     (2..=5).for_each(|threads| assert!(run(threads) == expected, "{threads} threads"));
+}
+
+/// The message of a panic that `work` must end with.
+fn refusal(work: &dyn Fn()) -> Option<String> {
+    let panic = std::panic::catch_unwind(std::panic::AssertUnwindSafe(work)).err()?;
+    panic.downcast_ref::<String>().cloned().or_else(|| panic.downcast_ref::<&str>().map(ToString::to_string))
+}
+
+fn all_refused(rows: &[(&str, &dyn Fn(), &str)]) {
+    for (what, work, expected) in rows {
+        let message = refusal(work).unwrap_or_else(|| format!("{what} was not refused"));
+        assert!(message.contains(expected), "{what}: {message}");
+    }
+}
+
+/// A kernel writes row by row: with wrong shapes a part of its output would be memory that nobody wrote.
+#[test]
+fn wrong_shapes_are_refused_by_every_operation() {
+    let x = || values([2, 5, 24], 1);
+    let v = |n| values([n], 2);
+    let step = AdamWStep {
+        beta_1: 0.9,
+        beta_2: 0.95,
+        epsilon: 1e-8,
+        rate: 1e-3,
+        kept: 0.99,
+        correction_1: 0.19,
+        correction_2: 0.0975,
+    };
+    let p = |n: usize| values([n], 3).inner();
+    let hidden = |dims: [usize; 4]| {
+        let n = dims.iter().product();
+        Some(Tensor::<4, Bool>::from_data(TensorData::new(vec![false; n], dims), &device()))
+    };
+    all_refused(&[
+        ("a short gamma", &|| drop(layer_norm(x(), v(23), v(24), 1e-5)), "values of gamma and of beta"),
+        ("a gamma that divides the width", &|| drop(layer_norm(x(), v(8), v(8), 1e-5)), "values of gamma and of beta"),
+        ("a long gamma", &|| drop(layer_norm(x(), v(48), v(48), 1e-5)), "values of gamma and of beta"),
+        ("a short beta", &|| drop(layer_norm(x(), v(24), v(7), 1e-5)), "values of gamma and of beta"),
+        ("a long beta", &|| drop(layer_norm(x(), v(24), v(25), 1e-5)), "values of gamma and of beta"),
+        ("a short branch", &|| drop(scaled_residual(x(), values([2, 4, 24], 1), v(24), None)), "shapes of the branch"),
+        (
+            "a branch of fewer samples",
+            &|| drop(scaled_residual(x(), values([1, 5, 24], 1), v(24), None)),
+            "shapes of the branch",
+        ),
+        ("a short scale", &|| drop(scaled_residual(x(), x(), v(7), None)), "values of the scale"),
+        ("a scale that divides the width", &|| drop(scaled_residual(x(), x(), v(12), None)), "values of the scale"),
+        ("too few kept", &|| drop(scaled_residual(x(), x(), v(24), Some(vec![1.0]))), "what is kept"),
+        ("too many kept", &|| drop(scaled_residual(x(), x(), v(24), Some(vec![1.0; 10]))), "what is kept"),
+        ("a weight of another width", &|| drop(affine(x(), values([12, 4], 1), Some(v(4)))), "rows of the weight"),
+        ("a short bias", &|| drop(affine(x(), values([24, 4], 1), Some(v(2)))), "values of the bias"),
+        ("a weight without a bias", &|| drop(affine(x(), values([25, 4], 1), None)), "rows of the weight"),
+        ("too few targets", &|| drop(cross_entropy(values([3, 5], 1), &[0, 1])), "targets of 3 rows"),
+        ("a negative target", &|| drop(cross_entropy(values([1, 5], 1), &[-1])), "targets among 5 classes"),
+        ("no heads", &|| drop(attention(x(), 0, None)), "8 columns for 0 heads"),
+        ("no three parts", &|| drop(attention(values([2, 5, 25], 1), 4, None)), "columns for 4 heads"),
+        ("hidden keys of other samples", &|| drop(attention(x(), 2, hidden([3, 1, 5, 5]))), "what is hidden"),
+        ("hidden keys by head", &|| drop(attention(x(), 2, hidden([2, 2, 5, 5]))), "what is hidden"),
+        ("hidden keys of fewer tokens", &|| drop(attention(x(), 2, hidden([2, 1, 1, 4]))), "what is hidden"),
+        ("a short gradient", &|| drop(adamw(p(9), p(8), p(9), p(9), step)), "shapes of a gradient or moment"),
+        ("a short first moment", &|| drop(adamw(p(9), p(9), p(8), p(9), step)), "shapes of a gradient or moment"),
+        ("a long second moment", &|| drop(adamw(p(9), p(9), p(9), p(10), step)), "shapes of a gradient or moment"),
+    ]);
+}
+
+/// The kernels check lengths themselves: their unsafe code must not rest on a caller.
+#[test]
+fn wrong_lengths_are_refused_by_every_kernel() {
+    let z = |n: usize| vec![0.5_f32; n];
+    let shape = attention::Shape { n: 2, length: 3, width: 4, n_heads: 2 };
+    all_refused(&[
+        ("rows with a remainder", &|| drop(layer_norm::forward(&z(25), &z(8), &z(8), 0.1)), "no rows of 8"),
+        ("rows of nothing", &|| drop(layer_norm::forward(&z(24), &[], &[], 0.1)), "no rows of 0"),
+        ("a short beta", &|| drop(layer_norm::forward(&z(24), &z(8), &z(7), 0.1)), "of one width"),
+        ("a norm's gradient", &|| drop(layer_norm::backward(&z(24), &z(8), &z(16), 0.1)), "a gradient of the shape"),
+        ("a norm's input", &|| drop(layer_norm::backward(&z(25), &z(8), &z(25), 0.1)), "no rows of 8"),
+        ("a short branch", &|| drop(residual::forward(&z(24), &z(16), &z(8), &z(1))), "a branch of the shape"),
+        ("a stream with a remainder", &|| drop(residual::forward(&z(25), &z(25), &z(8), &z(1))), "no rows of 8"),
+        ("samples of uneven rows", &|| drop(residual::forward(&z(24), &z(24), &z(8), &z(2))), "share the rows evenly"),
+        ("no samples", &|| drop(residual::forward(&z(24), &z(24), &z(8), &[])), "share the rows evenly"),
+        ("a residual's gradient", &|| drop(residual::backward(&z(24), &z(8), &z(3), &z(8))), "a gradient of the shape"),
+        ("a branch with a remainder", &|| drop(residual::backward(&z(25), &z(8), &z(1), &z(25))), "no rows of 8"),
+        ("a short gradient", &|| drop(gelu::backward(&z(24), &z(23))), "a gradient of the shape"),
+        ("a weight with a remainder", &|| drop(linear::forward(&z(24), &z(25), &z(8))), "no rows of 8"),
+        ("inputs with a remainder", &|| drop(linear::forward(&z(25), &z(64), &z(8))), "no rows of 8"),
+        ("scores with a remainder", &|| drop(cross_entropy::log_sums(&z(25), 8)), "no rows of 8"),
+        ("scores of no class", &|| drop(cross_entropy::log_sums(&z(25), 0)), "no rows of 0"),
+        ("too few sums", &|| drop(cross_entropy::backward(&z(24), &z(2), &[0; 3], &z(3))), "for each of 3 targets"),
+        (
+            "too few gradients",
+            &|| drop(cross_entropy::backward(&z(24), &z(3), &[0; 3], &z(2))),
+            "for each of 3 targets",
+        ),
+        ("uneven scores", &|| drop(cross_entropy::backward(&z(25), &z(3), &[0; 3], &z(3))), "no rows of 3 targets"),
+        ("too few values", &|| drop(attention::forward(&z(71), None, shape)), "queries, keys and values"),
+        ("too many biases", &|| drop(attention::forward(&z(72), Some(&z(27)), shape)), "one bias for all or for each"),
+        ("a bias cut short", &|| drop(attention::forward(&z(72), Some(&z(17)), shape)), "one bias for all or for each"),
+        (
+            "a gradient cut short",
+            &|| drop(attention::backward(&z(72), None, &z(23), shape)),
+            "a gradient of the attention",
+        ),
+        (
+            "heads that do not divide",
+            &|| drop(attention::forward(&z(72), None, attention::Shape { n_heads: 3, ..shape })),
+            "n_heads: 3",
+        ),
+    ]);
 }

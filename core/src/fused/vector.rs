@@ -106,6 +106,14 @@ pub fn maximum(values: &[f32]) -> f32 {
         .fold(f32::NEG_INFINITY, |most, &value| if value > most { value } else { most })
 }
 
+/// Checks that `values` are whole rows of `width`. Kernels write row by row: a remainder would stay uninitialised.
+///
+/// # Panics
+/// When they are not, or `width` is 0.
+pub fn check_rows(values: &[f32], width: usize) {
+    assert!(width > 0 && values.len().is_multiple_of(width), "{} values are no rows of {width}", values.len());
+}
+
 /// A vector of `n` values that `write` fills.
 ///
 /// # Safety

@@ -41,7 +41,11 @@ impl ModelConfig {
                 return Err(ModelError::FamilyTwice { family: family.name.clone() }.into());
             }
         }
-        check_parameters(self.n_parameters())
+        let found = self.n_parameters();
+        if found > MAX_PARAMETERS {
+            return Err(ModelError::TooManyParameters { found, expected: MAX_PARAMETERS }.into());
+        }
+        Ok(())
     }
 
     /// Number of parameters of a model of this configuration; the largest `u64` where it is even larger. A model within a stage of the
@@ -53,7 +57,8 @@ impl ModelConfig {
 }
 
 impl Dimensions {
-    /// Checks that heads divide widths, that no size is 0 or above its limit, and that rates are in range.
+    /// Checks that heads divide widths, that no size is 0, that layers are not too many, and that rates are in range. The number of parameters is
+    /// checked with the families, by [`ModelConfig::check`].
     ///
     /// # Errors
     /// The first setting that is wrong.
@@ -90,7 +95,7 @@ impl Dimensions {
         if !self.layer_scale.is_finite() {
             return wrong("layer_scale", &self.layer_scale, "a finite number");
         }
-        check_parameters(self.n_parameters())
+        Ok(())
     }
 
     /// Number of parameters that all token families share.
@@ -155,13 +160,6 @@ impl FamilyConfig {
             ]),
         }
     }
-}
-
-fn check_parameters(found: u64) -> Result<()> {
-    if found > MAX_PARAMETERS {
-        return Err(ModelError::TooManyParameters { found, expected: MAX_PARAMETERS }.into());
-    }
-    Ok(())
 }
 
 fn block(width: u64, mlp_width: u64) -> u64 {
@@ -244,7 +242,7 @@ mod tests {
                 "model.decoder_layers is 18446744073709551615, expected 1 to 1024",
             ),
             (dims(|d| d.width = 300_000_000), "expected at most 4294967296"),
-            (dims(|d| (d.width, d.heads) = (usize::MAX, 1)), "the model has 18446744073709551615 or more parameters"),
+            (dims(|d| (d.width, d.heads) = (usize::MAX, 1)), "the model has 18446744073709551615 parameters or more"),
             (dims(|d| d.mlp_width = 1 << 40), "expected at most 4294967296"),
             (dims(|d| (d.decoder_width, d.decoder_heads) = (1 << 20, 1)), "expected at most 4294967296"),
             (dims(|d| d.drop_path = 1.0), "model.drop_path is 1, expected 0.0 to below 1.0"),

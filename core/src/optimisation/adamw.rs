@@ -43,7 +43,8 @@ impl Optimizer for AdamW {
             Some(AdamWState { momentum }) => (momentum.time + 1, momentum.moment_1, momentum.moment_2),
             None => (1, gradient.zeros_like(), gradient.zeros_like()),
         };
-        let correction = |beta: f64| (1.0 - beta.powi(time as i32)) as f32;
+        let time_for_power = i32::try_from(time).unwrap_or(i32::MAX);
+        let correction = |beta: f64| (1.0 - beta.powi(time_for_power)) as f32;
         let step = fused::AdamWStep {
             beta_1: self.beta_1 as f32,
             beta_2: self.beta_2 as f32,

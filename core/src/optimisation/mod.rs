@@ -8,7 +8,8 @@ pub use schedule::Schedule;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Result, SettingError};
+use crate::Result;
+use crate::ranges::{check_below_one, check_not_negative, check_positive};
 
 /// Optimiser settings. The defaults are the paper's.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -47,27 +48,12 @@ impl OptimiserConfig {
     /// # Errors
     /// The first setting that is wrong.
     pub fn check(&self) -> Result<()> {
-        let wrong = |name: &str, value: f64, range: &str| {
-            Err(SettingError::out_of_range(format!("optimiser.{name}"), value, range).into())
-        };
-        for (name, value) in [
-            ("base_learning_rate", self.base_learning_rate),
-            ("min_learning_rate", self.min_learning_rate),
-            ("weight_decay", self.weight_decay),
-            ("epsilon", self.epsilon),
-        ] {
-            if !(value.is_finite() && value >= 0.0) {
-                return wrong(name, value, "0.0 and above");
-            }
-        }
-        for (name, value) in [("beta_1", self.beta_1), ("beta_2", self.beta_2)] {
-            if !(0.0..1.0).contains(&value) {
-                return wrong(name, value, "0.0 to below 1.0");
-            }
-        }
-        if self.base_learning_rate == 0.0 {
-            return wrong("base_learning_rate", 0.0, "above 0.0");
-        }
-        Ok(())
+        check_positive("optimiser.base_learning_rate", self.base_learning_rate)?;
+        check_not_negative("optimiser.min_learning_rate", self.min_learning_rate)?;
+        check_not_negative("optimiser.weight_decay", self.weight_decay)?;
+        check_below_one("optimiser.beta_1", self.beta_1)?;
+        check_below_one("optimiser.beta_2", self.beta_2)?;
+        // An update divides by it where the gradients were 0.
+        check_positive("optimiser.epsilon", self.epsilon)
     }
 }

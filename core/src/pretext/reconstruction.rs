@@ -4,7 +4,6 @@
 //! ones brought back from the normalised space of the targets with the mean and deviation of the patch that they stand for.
 
 use burn::tensor::{Device, Tensor, activation::softmax};
-use rand::RngExt;
 
 use super::reconstruct;
 use crate::data::{
@@ -69,8 +68,8 @@ pub struct Prediction {
     pub probability: f32,
 }
 
-/// Masks samples of a dataset as in training and reconstructs them. `model` and `device` are those without gradients. The masks depend on `seed` and
-/// the samples' indices alone. Invalid samples are left out.
+/// Masks samples of a dataset as in training and reconstructs them. `model` and `device` are those without gradients. The masks depend on `seed`,
+/// `place` (the key of the draw, such as the number of a stage) and the samples' indices alone. Invalid samples are left out.
 ///
 /// # Errors
 /// A dataset that fails as a whole, predictions that are not finite, a device that does not give its results.
@@ -82,10 +81,11 @@ pub fn reconstruct_samples(
     family: usize,
     dataset: &dyn Dataset,
     wanted: &[u64],
-    seed: u64,
+    (seed, place): (u64, &[u64]),
     device: &Device,
 ) -> Result<Vec<Reconstruction>> {
-    let seeds: Vec<u64> = wanted.iter().map(|&index| rng::keyed(seed, "restoration", &[index]).random()).collect();
+    let seed_of = |&index: &u64| rng::derived(seed, "restoration", &[place, &[index]].concat());
+    let seeds: Vec<u64> = wanted.iter().map(seed_of).collect();
     let mut raw = RawBatch::default();
     let request = BatchRequest::pretext(dataset, wanted.to_vec(), seeds);
     let LoadedBatch { batch: Some(batch), valid, .. } = request.load(&mut raw)? else { return Ok(Vec::new()) };
@@ -262,12 +262,12 @@ mod tests {
     fn visible_patches_come_back_exactly_and_masked_ones_with_their_own_mean_and_deviation() {
         let dataset = Few::new(TokenSpec::Continuous { n_tokens: N_TOKENS, d_token: D_TOKEN, n_masked: 2 });
         let (model, device) = model(&dataset);
-        let reconstructed = reconstruct_samples(&model, 0, &dataset, &[0, 1, 2], 9, &device).unwrap();
+        let reconstructed = reconstruct_samples(&model, 0, &dataset, &[0, 1, 2], (9, &[]), &device).unwrap();
         assert_eq!(reconstructed.iter().map(|sample| sample.index).collect::<Vec<_>>(), [0, 2]);
 
         // The other route: the prediction in the space of the targets, brought back by hand.
         let mut raw = RawBatch::default();
-        let seeds: Vec<u64> = [0, 1, 2].map(|index| rng::keyed(9, "restoration", &[index]).random()).to_vec();
+        let seeds: Vec<u64> = [0, 1, 2].map(|index| rng::derived(9, "restoration", &[index])).to_vec();
         dataset.fill(View::Training, &[0, 1, 2], &seeds, &mut raw).unwrap();
         let prepared = DeviceBatch::new(prepare(&raw, dataset.spec, &[0, 2], true, None), &device);
         let DeviceBatch::Patches(batch) = &prepared else { panic!("patches") };
@@ -304,7 +304,7 @@ mod tests {
     fn every_masked_token_has_a_prediction_and_its_original() {
         let dataset = Few::new(TokenSpec::Discrete { length: 4, vocabulary: 11 });
         let (model, device) = model(&dataset);
-        let reconstructed = reconstruct_samples(&model, 0, &dataset, &[2, 0], 9, &device).unwrap();
+        let reconstructed = reconstruct_samples(&model, 0, &dataset, &[2, 0], (9, &[]), &device).unwrap();
         assert_eq!(reconstructed.len(), 2);
         for sample in &reconstructed {
             let ReconstructedContent::Tokens(words) = &sample.content else { panic!("words") };

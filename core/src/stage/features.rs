@@ -72,7 +72,10 @@ pub fn extract_features(
 ) -> Result<Features> {
     let mut features = Features::default();
     encode_samples(model, family, dataset, Pooling::Mean, options, device, &mut |batch| {
-        features.width = batch.width;
+        // A batch without readable samples has no width.
+        if !batch.rows.is_empty() {
+            features.width = batch.width;
+        }
         features.values.extend(batch.values);
         features.rows.extend(batch.rows);
         let invalid = batch.invalid.iter();
@@ -87,7 +90,7 @@ pub fn extract_features(
 /// Encodes every sample of a dataset in order, batch by batch, so that memory does not grow with the number of samples.
 ///
 /// # Errors
-/// A dataset that fails, too many invalid samples, a pooling that the family does not have, an error of `sink`.
+/// Options out of range, a dataset that fails, too many invalid samples, a pooling that the family does not have, an error of `sink`.
 pub fn encode_samples(
     model: &Model,
     family: usize,
@@ -97,6 +100,7 @@ pub fn encode_samples(
     device: &Device,
     sink: &mut dyn FnMut(EncodedBatch<'_>) -> Result<()>,
 ) -> Result<()> {
+    options.check()?;
     let n = dataset.ids().len();
     let batch_of = |item: usize| (item * BATCH) as u64..((item + 1) * BATCH).min(n) as u64;
     let loader =

@@ -20,7 +20,7 @@ use crate::run::{
     CHECKSUM_PLACEHOLDER, Checkpoints, FORMAT, MetricsLog, RestoredState, RunLayout, StageState, save_model,
     write_folder, write_manifest,
 };
-use crate::{Result, RunError};
+use crate::{Result, RunError, rng};
 
 impl Stage<'_> {
     /// Runs the stage, from its latest checkpoint if there is one, and writes model, buffer, metrics and state into its folder.
@@ -60,7 +60,7 @@ impl Stage<'_> {
         for error in damaged {
             observer.warning(&format!("{error}; the checkpoint before it is used"));
         }
-        let mut state = state.map_or_else(|| Ok(self.initial_state()), |state| self.accept(state))?;
+        let mut state = state.map_or_else(|| Ok(self.initial_state()), |state| self.accept(state, n_steps))?;
         let mut metrics = MetricsLog::begin(self.folder.file(RunLayout::METRICS), metrics)?;
 
         let mut train_state = TrainState::new(model, optimiser);
@@ -110,7 +110,7 @@ impl Stage<'_> {
     }
 
     /// Checks that a checkpoint belongs to this stage and these data.
-    fn accept(&self, found: StageState) -> Result<StageState> {
+    fn accept(&self, found: StageState, n_steps: usize) -> Result<StageState> {
         let expected = self.initial_state();
         for (field, found, expected) in [
             ("modality", &found.modality, &expected.modality),
@@ -123,6 +123,23 @@ impl Stage<'_> {
                     field,
                     found: found.clone(),
                     expected: expected.clone(),
+                }
+                .into());
+            }
+        }
+        let steps = n_steps as u64 * found.epochs_done.min(expected.epochs) as u64;
+        let in_epoch = found.unfinished.as_ref().map_or(0, |epoch| epoch.steps);
+        for (field, found, expected) in [
+            ("finished epochs", found.epochs_done as u64, 0..=expected.epochs as u64),
+            ("batches of an epoch", in_epoch as u64, 0..=n_steps as u64),
+            ("batches", found.steps, 0..=steps + in_epoch.min(n_steps) as u64),
+        ] {
+            if !expected.contains(&found) {
+                return Err(RunError::CheckpointMismatch {
+                    stage: self.folder.name(),
+                    field,
+                    found: found.to_string(),
+                    expected: format!("at most {}", expected.end()),
                 }
                 .into());
             }
@@ -211,8 +228,12 @@ impl Stage<'_> {
                 self.go_on(observer, "while the buffer was chosen", checkpoints)
             },
         };
-        let selected =
-            self.settings.buffer.policy().select(&features.values, features.width, self.seed, &mut options)?;
+        let selected = self.settings.buffer.policy().select(
+            &features.values,
+            features.width,
+            selection_seed(self.seed, self.number),
+            &mut options,
+        )?;
         Ok(Kept {
             indices: selected.iter().map(|selected| features.rows[selected.index]).collect(),
             buffer: RehearsalBuffer::new(&selected, &features.rows, self.current.ids()),
@@ -223,6 +244,11 @@ impl Stage<'_> {
     fn go_on(&self, observer: &dyn Observer, place: &str, checkpoints: &Checkpoints) -> Result<()> {
         if observer.stop_requested() { Err(self.interrupted(place, checkpoints)) } else { Ok(()) }
     }
+}
+
+/// Seed of the selection of a stage's buffer: stages with equally many samples draw different ones.
+fn selection_seed(seed: u64, stage: usize) -> u64 {
+    rng::derived(seed, "buffer selection", &[stage as u64])
 }
 
 /// Samples that a stage keeps for later stages.

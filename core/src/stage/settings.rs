@@ -8,6 +8,7 @@ use crate::data::LoaderOptions;
 use crate::device::{Device, is_cpu};
 use crate::model::Precision;
 use crate::optimisation::{OptimiserConfig, Schedule};
+use crate::ranges::{MAX_BATCH, MAX_EPOCHS, check_count};
 use crate::{Result, SettingError};
 
 /// Settings of one stage's training.
@@ -39,7 +40,7 @@ pub struct StageSettings {
     pub precision: Precision,
     /// Number of worker threads that load samples, at least 1.
     pub num_workers: usize,
-    /// Fraction of a dataset's samples that may be invalid, in [0, 1].
+    /// Largest fraction of a dataset's samples that may be invalid, in [0, 1]: see [`LoaderOptions::allows`].
     pub max_invalid_fraction: f64,
 }
 
@@ -49,18 +50,15 @@ impl StageSettings {
     /// # Errors
     /// The first setting that is wrong.
     pub fn check(&self) -> Result<()> {
-        for (name, value) in [
-            ("training.epochs", self.epochs),
-            ("training.batch_size", self.batch_size),
-            ("training.gradient_accumulation", self.gradient_accumulation),
-            ("training.checkpoint_every", self.checkpoint_every),
-            ("training.checkpoint_every_steps", self.checkpoint_every_steps.unwrap_or(1)),
-            ("training.loss_every_steps", self.loss_every_steps.unwrap_or(1)),
-            ("data.num_workers", self.num_workers),
+        for (name, value, most) in [
+            ("training.epochs", self.epochs, MAX_EPOCHS),
+            ("training.batch_size", self.batch_size, MAX_BATCH),
+            ("training.gradient_accumulation", self.gradient_accumulation, MAX_BATCH),
+            ("training.checkpoint_every", self.checkpoint_every, usize::MAX),
+            ("training.checkpoint_every_steps", self.checkpoint_every_steps.unwrap_or(1), usize::MAX),
+            ("training.loss_every_steps", self.loss_every_steps.unwrap_or(1), usize::MAX),
         ] {
-            if value == 0 {
-                return Err(SettingError::out_of_range(name, value, "at least 1").into());
-            }
+            check_count(name, value, 1, most)?;
         }
         if self.warmup_epochs >= self.epochs && self.warmup_epochs > 0 {
             return Err(SettingError::out_of_range(
@@ -70,14 +68,7 @@ impl StageSettings {
             )
             .into());
         }
-        if !(0.0..=1.0).contains(&self.max_invalid_fraction) {
-            return Err(SettingError::out_of_range(
-                "data.max_invalid_fraction",
-                self.max_invalid_fraction,
-                "0.0 to 1.0",
-            )
-            .into());
-        }
+        self.loader_options().check()?;
         self.optimiser.check()?;
         self.strategy.check()?;
         self.buffer.check()?;

@@ -91,8 +91,8 @@ impl Import {
         let config =
             ModelConfig { text_attention: self.text_attention.unwrap_or(note.model.text_attention), ..note.model };
         self.known.agree(&config.dimensions, file.path())?;
-        config.check()?;
         check_claim(file, &config)?;
+        config.check()?;
         let mut taken: BTreeMap<String, TakenPart> = BTreeMap::new();
         let mut used = BTreeSet::new();
         let model =
@@ -131,7 +131,6 @@ impl Import {
         let noted_attention = noted.map(|model| model.text_attention);
         let text_attention = self.text_attention.or(noted_attention).unwrap_or(TextAttention::Causal);
         let config = ModelConfig { dimensions, text_attention, families };
-        config.check()?;
         if let (Some(given), Some(at)) = (self.known.vocabulary, config.family("text"))
             && config.families[at].tokens != (FamilyTokens::Discrete { vocabulary: given })
         {
@@ -166,6 +165,7 @@ impl Import {
             count(&mut taken, &entry.part.to_string(), &entry.shape);
         }
         // Class token, norm and decoder of a model without continuous families have no entry.
+        config.check()?;
         let values = &mut |path: &str, shape: &[usize]| match table.get(path) {
             Some(entry) if used.contains(&entry.published) => {
                 Ok(Some(entry.order.to_own(file.floats(&entry.published)?, shape)))

@@ -15,6 +15,7 @@ use medcoss_core::weights::{Import, KnownSizes};
 use medcoss_plugin_host::nearest;
 use serde::{Deserialize, Serialize};
 
+use crate::assignments::set;
 use crate::renamed_settings::refuse_former_names;
 
 /// The configuration of a run. Serialised with every default filled in, it is the run folder's `run.toml`.
@@ -204,7 +205,8 @@ pub struct TrainingSection {
 pub struct DataSection {
     /// Number of threads that load samples, at least 1. The number changes no result.
     pub num_workers: usize,
-    /// Fraction of a dataset's samples that may be invalid before the run stops, in [0, 1].
+    /// Largest fraction of a dataset's samples that may be invalid, in [0, 1]; the run stops above it. Nothing is
+    /// rounded: at 0.01 a dataset of fewer than 100 samples may have none.
     pub max_invalid_fraction: f64,
 }
 
@@ -328,7 +330,7 @@ impl RunConfig {
         match &self.model.init {
             Some(init) => check_below_root("model.init", init)?,
             None => {
-                self.model.dimensions()?;
+                self.empty_model()?;
             }
         }
         for stage in &self.stages {
@@ -356,10 +358,12 @@ impl RunConfig {
     /// The sizes of a model with fresh parameters, before any token family has joined.
     ///
     /// # Errors
-    /// As [`ModelSection::dimensions`].
+    /// As [`ModelSection::dimensions`], and sizes that are too large together.
     pub fn empty_model(&self) -> Result<ModelConfig> {
         let text_attention = self.text.attention.unwrap_or_default();
-        Ok(ModelConfig { dimensions: self.model.dimensions()?, text_attention, families: Vec::new() })
+        let model = ModelConfig { dimensions: self.model.dimensions()?, text_attention, families: Vec::new() };
+        model.check()?;
+        Ok(model)
     }
 
     /// The options for reading the initial weights.
@@ -420,58 +424,6 @@ fn check_option(what: &str, value: &toml::Value) -> Result<()> {
     }
 }
 
-/// A table of plugin options from `key=value` settings.
-///
-/// # Errors
-/// A setting without a key or a value.
-pub fn options_of(settings: &[String]) -> Result<toml::Table> {
-    let mut options = toml::Table::new();
-    settings.iter().try_for_each(|setting| set(&mut options, setting))?;
-    Ok(options)
-}
-
-/// Sets `a.b.c=value` in a table. A stage is named by its position from 1 or by its modality: `stage.xray.epochs=3`.
-fn set(table: &mut toml::Table, setting: &str) -> Result<()> {
-    let (key, value) = setting.split_once('=').ok_or_else(|| {
-        anyhow!("--set {setting} has no value\nhint: write --set key=value, such as --set training.epochs=3")
-    })?;
-    // A value that is not valid TOML is a bare string.
-    let value = format!("value = {value}")
-        .parse::<toml::Table>()
-        .ok()
-        .and_then(|mut parsed| parsed.remove("value"))
-        .unwrap_or_else(|| toml::Value::String(value.into()));
-    let parts: Vec<&str> = key.trim().split('.').collect();
-    let (last, path) = parts.split_last().ok_or_else(|| anyhow!("--set {setting} has no key"))?;
-    let mut inner = table;
-    let mut path = path.iter();
-    while let Some(&part) = path.next() {
-        let entry = inner.entry(part.to_string()).or_insert_with(|| toml::Value::Table(toml::Table::new()));
-        inner = match entry {
-            toml::Value::Table(table) => table,
-            toml::Value::Array(stages) => {
-                let name = path.next().copied().unwrap_or(last);
-                stage_of(stages, name).ok_or_else(|| {
-                    anyhow!(
-                        "--set {setting}: no stage {name}\nhint: name a stage by its modality or its position from 1"
-                    )
-                })?
-            }
-            _ => bail!("--set {setting}: {part} is a value, not a section"),
-        };
-    }
-    inner.insert(last.to_string(), value);
-    Ok(())
-}
-
-fn stage_of<'a>(stages: &'a mut [toml::Value], name: &str) -> Option<&'a mut toml::Table> {
-    let position = name.parse::<usize>().ok().and_then(|number| number.checked_sub(1));
-    let position = position.or_else(|| {
-        stages.iter().position(|stage| stage.get("modality").and_then(toml::Value::as_str) == Some(name))
-    })?;
-    stages.get_mut(position)?.as_table_mut()
-}
-
 /// Adds the most similar valid name to serde's message about an unknown name.
 pub(crate) fn with_nearest(what: &str, path: &Path, message: &str) -> anyhow::Error {
     let quoted: Vec<&str> = message.split('`').skip(1).step_by(2).collect();
@@ -484,81 +436,4 @@ pub(crate) fn with_nearest(what: &str, path: &Path, message: &str) -> anyhow::Er
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    const MINIMAL: &str = r#"
-        [model]
-        preset = "vit-tiny"
-        [training]
-        epochs = 3
-        batch_size = 4
-        [[stage]]
-        modality = "text"
-        data = "reports"
-        [[stage]]
-        modality = "gait"
-        data = ["a", "b"]
-        epochs = 7
-        options = { leads = 12 }
-    "#;
-
-    fn read(text: &str, settings: &[&str]) -> Result<RunConfig> {
-        let folder = tempfile::tempdir()?;
-        let path = folder.path().join("run.toml");
-        std::fs::write(&path, text)?;
-        RunConfig::read(&path, &settings.iter().map(|s| s.to_string()).collect::<Vec<_>>())
-    }
-
-    #[test]
-    fn defaults_are_those_of_the_paper() {
-        let config = read(MINIMAL, &[]).unwrap();
-        assert_eq!((config.buffer.ratio, config.optimiser.weight_decay), (0.05, 0.05));
-        assert_eq!(config.settings(&config.stages[1]).epochs, 7);
-    }
-
-    #[test]
-    fn settings_on_the_command_line_reach_sections_stages_and_options() {
-        let settings =
-            ["training.epochs=9", "stage.gait.batch_size=2", "stage.1.options.length=64", "model.preset=demo"];
-        let config = read(MINIMAL, &settings).unwrap();
-        assert_eq!(config.training.epochs, 9);
-        assert_eq!(config.stages[1].batch_size, Some(2));
-        assert_eq!(config.stages[0].options["length"].as_integer(), Some(64));
-        assert_eq!(config.model.preset, Some(Preset::Demo));
-        let error = read(MINIMAL, &["stage.gate.epochs=1"]).unwrap_err().to_string();
-        assert!(error.contains("no stage gate"), "{error}");
-    }
-
-    #[test]
-    fn a_misspelt_setting_is_named_with_its_line_and_the_nearest_valid_name() {
-        let error = read(&MINIMAL.replace("batch_size = 4", "bach_size = 4"), &[]).unwrap_err().to_string();
-        assert!(error.contains("bach_size") && error.contains("did you mean batch_size?"), "{error}");
-        assert!(error.contains("line 6"), "{error}");
-        let error = read(&MINIMAL.replace("vit-tiny", "vit-tinny"), &[]).unwrap_err().to_string();
-        assert!(error.contains("did you mean vit-tiny?"), "{error}");
-    }
-
-    #[test]
-    fn former_names_are_refused_in_files_settings_stages_and_variants() {
-        let refused = |found: Result<RunConfig>, present: &str| {
-            let error = found.unwrap_err().to_string();
-            assert!(error.contains(present), "{error}");
-        };
-        refused(read(&format!("{MINIMAL}\n[rehearsal]\ncentre_ratio = 0.1"), &[]), "is now buffer.cluster_ratio");
-        refused(read(MINIMAL, &["rehearsal.ewc_lambda=1"]), "rehearsal.ewc_lambda is now strategy.ewc.lambda");
-        refused(read(MINIMAL, &["stage.text.accumulation=2"]), "is now stage.gradient_accumulation");
-        let config = read(MINIMAL, &[]).unwrap();
-        let variant = crate::comparison::Variant::named("no-mixup:rehearsal.mixup=false").unwrap();
-        refused(variant.configuration(&config, 0), "is now strategy.medcoss.mixup");
-        refused(read(MINIMAL, &["strategy=ewc"]), "hint: write strategy.name = \"ewc\"");
-    }
-
-    #[test]
-    fn ranges_and_absolute_paths_are_refused() {
-        let error = format!("{:#}", read(MINIMAL, &["buffer.ratio=1.5"]).unwrap_err());
-        assert!(error.contains("buffer.ratio is 1.5"), "{error}");
-        let error = read(&MINIMAL.replace("reports", "/reports"), &[]).unwrap_err().to_string();
-        assert!(error.contains("--data-root"), "{error}");
-    }
-}
+mod tests;

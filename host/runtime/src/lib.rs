@@ -6,6 +6,7 @@
 
 #![forbid(unsafe_code)]
 
+pub mod assignments;
 pub mod buffer_tokens;
 pub mod comparison;
 pub mod config;

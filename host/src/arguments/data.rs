@@ -5,7 +5,8 @@ use std::path::PathBuf;
 use anyhow::Result;
 use clap::Args;
 use medcoss_plugin_host::Plugin;
-use medcoss_runtime::config::{OneOrMore, StageSection, options_of};
+use medcoss_runtime::assignments::options_of;
+use medcoss_runtime::config::{OneOrMore, StageSection};
 use medcoss_runtime::plugin_dataset::PluginDataset;
 
 use super::DataRootArgs;

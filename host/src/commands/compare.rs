@@ -1,7 +1,7 @@
 //! `medcoss compare`: trains and evaluates the same stages with several strategies and seeds, and prints one table.
 
 use std::path::{Path, PathBuf};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, anyhow, bail};
 use clap::Args;
@@ -106,17 +106,20 @@ impl Compare {
 
         let began = Instant::now();
         let (mut runs, mut n_done, mut latest) = (Vec::new(), 0, None);
-        for (at, entry) in entries.iter().enumerate() {
+        let known: Vec<Option<Scores>> =
+            entries.iter().map(|entry| self.known_scores(&out.join(&entry.name), entry, &tasks)).collect();
+        let n_missing = known.iter().filter(|scores| scores.is_none()).count();
+        for ((at, entry), known) in entries.iter().enumerate().zip(known) {
             let what = format!("run {} of {}: {}, seed {}", at + 1, entries.len(), entry.variant.name, entry.seed);
             let folder = out.join(&entry.name);
             let mut of_entry = || -> Result<Scores> {
-                match self.known_scores(&folder, entry, &tasks) {
+                match &known {
                     Some(scores) => {
                         self.progress.say(&format!("{what}: already done"));
-                        Ok(scores)
+                        Ok(scores.clone())
                     }
                     None => {
-                        self.progress.say(&format!("{what}{}", time_left(began, n_done, entries.len() - at)));
+                        self.progress.say(&format!("{what}{}", time_left(began.elapsed(), n_done, n_missing - n_done)));
                         n_done += 1;
                         self.train(entry, &folder, &base, registry)?;
                         self.evaluate(entry, &folder, &tasks, &base, registry)
@@ -228,9 +231,20 @@ impl Compare {
 }
 
 /// The remaining time, from the mean time of this call's runs so far.
-fn time_left(began: Instant, n_done: usize, n_left: usize) -> String {
+fn time_left(elapsed: Duration, n_done: usize, n_left: usize) -> String {
     match n_done {
         0 => String::new(),
-        n => format!(", about {:.0} min left", began.elapsed().as_secs_f64() / n as f64 * n_left as f64 / 60.0),
+        n => format!(", about {:.0} min left", elapsed.as_secs_f64() / n as f64 * n_left as f64 / 60.0),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_time_left_is_that_of_the_runs_that_this_call_has_to_do() {
+        assert_eq!(time_left(Duration::from_secs(9), 0, 7), "");
+        assert_eq!(time_left(Duration::from_secs(240), 2, 3), ", about 6 min left");
     }
 }

@@ -5,13 +5,13 @@ use std::time::Instant;
 
 use anyhow::{Context, Result};
 use clap::Args;
-use medcoss_core::data::{Dataset, RawBatch, View};
+use medcoss_core::data::{Dataset, LoaderOptions, RawBatch, View};
 use medcoss_plugin_host::Plugin;
 use medcoss_runtime::timing::peak_memory;
 use medcoss_runtime::{WorkObserver, WorkReport};
 use serde::Serialize;
 
-use crate::arguments::{BarArgs, DataArgs, PluginArgs, ResultArgs};
+use crate::arguments::{BarArgs, DataArgs, PluginArgs, ResultArgs, check_invalid_fraction};
 use crate::failure::Failure;
 use crate::tables::Table;
 
@@ -31,7 +31,7 @@ const BATCH: usize = 8;
 pub(crate) struct DataCheck {
     #[command(flatten)]
     data: DataArgs,
-    /// Largest fraction of invalid samples; the check fails above it
+    /// Largest fraction of invalid samples, not rounded; the check fails above it, as training does
     #[arg(long, value_name = "RATIO", default_value_t = 0.01)]
     max_invalid_fraction: f64,
     #[command(flatten)]
@@ -57,11 +57,12 @@ struct Report {
 
 impl DataCheck {
     pub(crate) fn run(&self) -> Result<(), Failure> {
+        check_invalid_fraction(self.max_invalid_fraction).map_err(Failure::user)?;
         let plugin = self.plugins.registry()?.load(&self.data.modality).map_err(Failure::user)?;
         let report = self.check(&plugin).map_err(Failure::of_run)?;
         self.result.print(&report, Report::to_text)?;
-        let ratio = report.n_invalid as f64 / report.n_samples as f64;
-        if ratio > self.max_invalid_fraction {
+        let limit = LoaderOptions { num_workers: 1, max_invalid_fraction: self.max_invalid_fraction };
+        if !limit.allows(report.n_invalid, report.n_samples) {
             return Err(Failure::user(anyhow::anyhow!(
                 "{} of {} samples cannot be read, more than --max-invalid-fraction {} allows\n\
                  hint: fix or remove them, or raise data.max_invalid_fraction when you train",

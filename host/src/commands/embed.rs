@@ -11,13 +11,14 @@ use medcoss_core::data::{Dataset, LoaderOptions};
 use medcoss_core::run::StoredModel;
 use medcoss_core::stage::{Pooling, encode_samples};
 use medcoss_core::weights::{ArraySource, ElementType, TensorOut, floats_to_bytes, write_safetensors};
-use medcoss_runtime::config::{DataSection, OneOrMore, StageSection, options_of};
+use medcoss_runtime::assignments::options_of;
+use medcoss_runtime::config::{DataSection, OneOrMore, StageSection};
 use medcoss_runtime::encoding::{family_for, family_of};
 use medcoss_runtime::plugin_dataset::PluginDataset;
 use medcoss_runtime::{Run, WorkObserver, WorkReport};
 use serde::Serialize;
 
-use crate::arguments::{BarArgs, DataRootArgs, DeviceArgs, PluginArgs, ResultArgs};
+use crate::arguments::{BarArgs, DataRootArgs, DeviceArgs, PluginArgs, ResultArgs, check_invalid_fraction};
 use crate::failure::Failure;
 
 /// Write features of samples to a .safetensors file
@@ -74,7 +75,7 @@ pub(crate) struct Embed {
     /// Use the model after this stage, from 1; 0 for the initial model [default: the latest]
     #[arg(long, value_name = "N")]
     stage: Option<usize>,
-    /// Largest fraction of unreadable samples
+    /// Largest fraction of unreadable samples, not rounded
     #[arg(long, value_name = "RATIO", default_value_t = 0.01)]
     max_invalid_fraction: f64,
     #[command(flatten)]
@@ -158,6 +159,7 @@ impl Embed {
             Pool::Cls => Pooling::Class,
             Pool::None => Pooling::None,
         };
+        check_invalid_fraction(self.max_invalid_fraction)?;
         let reading = LoaderOptions {
             num_workers: DataSection::default().num_workers,
             max_invalid_fraction: self.max_invalid_fraction,

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::str::FromStr;
 
-use anyhow::{Result, bail};
+use anyhow::Result;
 use clap::{Args, ValueEnum};
 use medcoss_core::confined_path::ConfinedPath;
 use medcoss_core::evaluation::Scores;
@@ -11,7 +11,7 @@ use medcoss_plugin_host::PluginRegistry;
 use medcoss_runtime::evaluation::{After, Options, ScoresFolder, TasksFile, evaluate};
 use medcoss_runtime::run::Run;
 
-use crate::arguments::{BarArgs, DataRootArgs, DeviceArgs, PluginArgs, ResultArgs};
+use crate::arguments::{BarArgs, DataRootArgs, DeviceArgs, PluginArgs, ResultArgs, check_invalid_fraction};
 use crate::failure::Failure;
 use crate::interrupt;
 use crate::tables::{page_width, scores};
@@ -50,7 +50,7 @@ pub(crate) struct Eval {
     /// Folder for the scores [default: evaluation/NAME in the run's folder, NAME being the stem of the tasks file]
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
-    /// Largest fraction of unreadable samples [default: the run's data.max_invalid_fraction]
+    /// Largest fraction of unreadable samples, not rounded [default: the run's data.max_invalid_fraction]
     #[arg(long, value_name = "RATIO")]
     max_invalid_fraction: Option<f64>,
     #[command(flatten)]
@@ -105,9 +105,7 @@ impl Eval {
         let file = TasksFile::read(&self.tasks)?;
         let run = Run::open(&self.run)?;
         let base = self.data_root.or(file.folder.clone())?;
-        if let Some(ratio) = self.max_invalid_fraction.filter(|ratio| !(0.0..=1.0).contains(ratio)) {
-            bail!("--max-invalid-fraction is {ratio}, not in 0.0 to 1.0");
-        }
+        self.max_invalid_fraction.map_or(Ok(()), check_invalid_fraction)?;
         let folder = ScoresFolder::claim(match &self.out {
             Some(out) => ConfinedPath::of_user(out)?,
             None => run.layout().evaluation(&file.stem),

@@ -23,12 +23,20 @@ pub(crate) fn to_text(scores: &Scores, width: usize) -> String {
         several => format!("means over {} seeds", several.len()),
     };
     text.push_str(&format!("\nIn brackets: 95 % interval from resamples of the test samples; {seeds}.\n"));
-    match &scores.transfer {
-        Some(transfer) => {
-            text.push_str("* after the stage that first learned the task's modality; 0 start: the model that the run began with.\n\n");
-            text.push_str(&transfer_text(transfer, scores));
+    let measures = scores.measures().unwrap_or_default();
+    if measures.is_empty() {
+        text.push_str("What was forgotten shows with --after every-stage.\n");
+        return text;
+    }
+    text.push_str(
+        "* after the stage that first learned the task's modality; 0 start: the model that the run began with.\n",
+    );
+    for (scale, transfer) in &measures {
+        text.push('\n');
+        if scores.scales().len() > 1 {
+            text.push_str(&format!("Tasks measured by {scale}:\n"));
         }
-        None => text.push_str("What was forgotten shows with --after every-stage.\n"),
+        text.push_str(&transfer_text(transfer, &scores.tasks_of(*scale), scores));
     }
     text
 }
@@ -67,9 +75,9 @@ fn name(stage: &EvaluatedStage) -> String {
     }
 }
 
-fn transfer_text(transfer: &Transfer, scores: &Scores) -> String {
+fn transfer_text(transfer: &Transfer, tasks: &[&TaskSummary], scores: &Scores) -> String {
     let n_stages = scores.stages.iter().map(|stage| stage.stage).max().unwrap_or_default();
-    let count = |of: &dyn Fn(&TaskSummary) -> bool| match scores.tasks.iter().filter(|task| of(task)).count() {
+    let count = |of: &dyn Fn(&TaskSummary) -> bool| match tasks.iter().filter(|task| of(task)).count() {
         1 => "1 task".into(),
         n => format!("{n} tasks"),
     };

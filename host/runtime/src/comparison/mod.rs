@@ -5,7 +5,7 @@ mod variant;
 
 use std::collections::BTreeMap;
 
-use medcoss_core::evaluation::Scores;
+use medcoss_core::evaluation::{Scale, Scores};
 use serde::{Deserialize, Serialize};
 
 pub use statistics::{Paired, Spread};
@@ -53,22 +53,26 @@ impl ComparedRun {
     pub fn new(variant: &str, seed: u64, folder: String, scores: &Scores) -> Self {
         let mut figures = BTreeMap::new();
         let last = scores.stages.iter().map(|stage| stage.stage).max().unwrap_or_default();
-        let mut oriented = Vec::new();
         for task in &scores.tasks {
             if let Some(score) = scores.primary(last, task) {
                 figures.insert(task_figure(&task.name, &task.primary_metric), score.value);
-                oriented.push(if task.higher_is_better { score.value } else { -score.value });
             }
         }
-        if !oriented.is_empty() {
-            figures.insert(TRANSFER[0].into(), oriented.iter().sum::<f64>() / oriented.len() as f64);
+        let name = |measure: usize, scale: &Scale| measure_figure(TRANSFER[measure], *scale, scores);
+        for (scale, average) in &scores.averages() {
+            figures.insert(name(0, scale), *average);
         }
-        if let Some(transfer) = &scores.transfer {
+        for (scale, transfer) in &scores.measures().unwrap_or_default() {
             let values = [transfer.average, transfer.forgetting, transfer.backward_transfer, transfer.forward_transfer];
-            figures.extend(TRANSFER.iter().map(ToString::to_string).zip(values));
+            figures.extend(values.into_iter().enumerate().map(|(measure, value)| (name(measure, scale), value)));
         }
         Self { variant: variant.into(), seed, folder, figures }
     }
+}
+
+/// Name of a measure of continual learning, with the scale of its tasks where the tasks have several.
+fn measure_figure(measure: &str, scale: Scale, scores: &Scores) -> String {
+    if scores.scales().len() > 1 { format!("{measure} ({scale})") } else { measure.into() }
 }
 
 fn task_figure(task: &str, metric: &str) -> String {
@@ -78,8 +82,9 @@ fn task_figure(task: &str, metric: &str) -> String {
 impl Comparison {
     /// A comparison of finished runs. `scores` is any of their evaluations and gives the order of the tasks.
     pub fn new(variants: Vec<String>, seeds: Vec<u64>, scores: &Scores, runs: Vec<ComparedRun>) -> Self {
-        let is_known = |figure: &&str| runs.iter().any(|run| run.figures.contains_key(*figure));
-        let mut figures: Vec<String> = TRANSFER.iter().copied().filter(is_known).map(String::from).collect();
+        let is_known = |figure: &String| runs.iter().any(|run| run.figures.contains_key(figure));
+        let of_scale = |scale| TRANSFER.iter().map(move |measure| measure_figure(measure, scale, scores));
+        let mut figures: Vec<String> = scores.scales().into_iter().flat_map(of_scale).filter(is_known).collect();
         figures.extend(scores.tasks.iter().map(|task| task_figure(&task.name, &task.primary_metric)));
         let value = |variant: &str, seed: u64, figure: &str| {
             let run = runs.iter().find(|run| run.variant == variant && run.seed == seed)?;
@@ -153,15 +158,16 @@ mod tests {
         };
         let runs =
             vec![run("one", 0, 0.5, 2.0), run("one", 1, 0.7, 4.0), run("two", 0, 0.6, 1.0), run("two", 1, 0.9, 2.0)];
-        // Values after the last stage. A metric for which lower is better enters the average with the opposite sign.
+        // Values after the last stage. Fractions and distances have averages of their own.
         assert_eq!(runs[0].figures["a (accuracy)"], 0.5);
-        assert_eq!(runs[0].figures["average"], (0.5 - 2.0) / 2.0);
+        let averages = ["average (scores in [0, 1])", "average (distances in mm)"];
+        assert_eq!(averages.map(|name| runs[0].figures[name]), [0.5, 2.0]);
         let comparison = Comparison::new(vec!["one".into(), "two".into()], vec![0, 1], &scores(&[]), runs);
-        assert_eq!(comparison.figures, ["average", "a (accuracy)", "b (hd95 mm)"]);
+        assert_eq!(comparison.figures, [averages[0], averages[1], "a (accuracy)", "b (hd95 mm)"]);
         assert!((comparison.over_seeds["one"]["a (accuracy)"].mean - 0.6).abs() < 1e-12);
         let paired = comparison.against_first["two"]["b (hd95 mm)"];
         assert_eq!((paired.n, paired.mean), (2, -1.5));
         let csv = String::from_utf8(comparison.to_csv().unwrap()).unwrap();
-        assert_eq!(csv.lines().count(), 1 + 4 * 3);
+        assert_eq!(csv.lines().count(), 1 + 4 * 4);
     }
 }

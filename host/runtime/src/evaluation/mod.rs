@@ -21,7 +21,7 @@ use std::rc::Rc;
 use anyhow::{Context, Result, bail};
 use medcoss_core::data::LoaderOptions;
 use medcoss_core::data::{Dataset, TokenSpec};
-use medcoss_core::evaluation::{EvaluatedStage, Score, ScoreMatrix, Scores, TaskSummary, Transfer};
+use medcoss_core::evaluation::{EvaluatedStage, Score, Scores};
 use medcoss_core::run::{CHECKSUM_PLACEHOLDER, FORMAT};
 
 use crate::observer::{WorkObserver, WorkTracker};
@@ -133,9 +133,10 @@ pub fn evaluate(
         stages: rows.iter().map(stage).collect(),
         scores,
         transfer: None,
+        transfer_by_scale: BTreeMap::new(),
         checksums: BTreeMap::new(),
     };
-    scores.transfer = transfer(&scores, options.after)?;
+    scores.store_measures()?;
     Ok(scores)
 }
 
@@ -185,26 +186,4 @@ fn open<'a>(
         tasks.push(one().with_context(|| format!("task {}", section.name))?);
     }
     Ok((tasks, data))
-}
-
-/// Metrics of continual learning from the score matrix; `None` where the matrix is incomplete.
-fn transfer(scores: &Scores, after: After) -> Result<Option<Transfer>> {
-    if after == After::Last || scores.stages.len() < 2 {
-        return Ok(None);
-    }
-    let value = |stage: usize, task: &TaskSummary| {
-        let sign = if task.higher_is_better { 1.0 } else { -1.0 };
-        scores.primary(stage, task).map(|score| sign * score.value)
-    };
-    let row = |stage: usize| scores.tasks.iter().map(|task| value(stage, task)).collect::<Option<Vec<f64>>>();
-    let rows: Option<Vec<Vec<f64>>> = scores.stages.iter().map(|stage| row(stage.stage)).collect();
-    let Some((start, rows)) = rows.as_ref().and_then(|rows| rows.split_first()) else { return Ok(None) };
-    let own_stages = scores.tasks.iter().map(|task| task.own_stage).collect();
-    let matrix = ScoreMatrix::of_tasks(Some(start.clone()), rows.to_vec(), own_stages)?;
-    Ok(Some(Transfer {
-        average: matrix.average(),
-        backward_transfer: matrix.backward_transfer(),
-        forgetting: matrix.forgetting(),
-        forward_transfer: matrix.forward_transfer(start),
-    }))
 }

@@ -86,7 +86,8 @@ impl TrialRun<'_> {
                 earlier.buffer = first_samples(source, self.n_kept(source));
             }
             let mut watch = Stopwatch::new(self.budget, self.observer);
-            let state = self.try_stage(&training, &started, at, &excerpts, &mut watch);
+            let n_all = sources[at].ids().len();
+            let state = self.try_stage(&training, &started, at, (&excerpts, n_all), &mut watch);
             started.states.push(state.with_context(|| format!("stage {} {}", at + 1, section.modality))?);
             self.look_around(&sources[at], &work)?;
             let written = self.written(&training.folder(&started.layout, at), &sources[at])?;
@@ -105,19 +106,21 @@ impl TrialRun<'_> {
         Ok(Forecast::new(self.device, n_parameters, stages, memory))
     }
 
-    /// Trains a stage until the stopwatch has measured enough, then ends the stage as usual.
+    /// Trains a stage until the stopwatch has measured enough, then ends the stage as usual. The excerpt of the stage stands for `n_all` samples.
     fn try_stage(
         &self,
         training: &Training,
         started: &StartedRun,
         at: usize,
-        excerpts: &[Subset<'_>],
+        (excerpts, n_all): (&[Subset<'_>], usize),
         watch: &mut Stopwatch<'_>,
     ) -> Result<StageState> {
         let n_samples = excerpts[at].ids().len();
         let mut settings = self.config.settings(&self.config.stages[at]);
         (settings.epochs, settings.warmup_epochs) = (MOST_EPOCHS, 0);
         (settings.checkpoint_every, settings.checkpoint_every_steps) = (usize::MAX, None);
+        // The excerpt may have as many invalid samples as all of the stage's data.
+        settings.max_invalid_fraction = settings.loader_options().for_part(n_samples, n_all).max_invalid_fraction;
         // Losses are read after every step, which gives the time of each batch.
         settings.loss_every_steps = Some(1);
         // With one cluster the buffer holds exactly the requested number of samples.

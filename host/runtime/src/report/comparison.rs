@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use maud::{Markup, html};
-use medcoss_core::evaluation::{Scores, TaskSummary};
+use medcoss_core::evaluation::{Scale, Scores, TaskSummary};
 
 use super::chart::{Interval, Intervals, LineChart, Series, key};
 use super::cost::{peak, rate};
@@ -73,43 +73,50 @@ fn evaluation(runs: &[RunHistory], name: &str) -> Markup {
         runs.iter().enumerate().filter_map(|(at, run)| Some((at, run, scores_of(run, name)?))).collect();
     let missing: Vec<&str> =
         runs.iter().filter(|run| scores_of(run, name).is_none()).map(|run| run.name.as_str()).collect();
+    let scales: BTreeSet<Scale> = found.iter().flat_map(|(_, _, scores)| scores.scales()).collect();
     let digests: BTreeSet<&str> = found.iter().map(|(_, _, scores)| scores.tasks_sha256.as_str()).collect();
     html! {
         h3 { "Tasks of " (name) }
         @if digests.len() > 1 { p.gap { "The runs were evaluated by different versions of these tasks: their scores may not be comparable." } }
         @if !missing.is_empty() { p.gap { "Not evaluated by these tasks: " (missing.join(", ")) "." } }
+        @for scale in &scales {
+            @if scales.len() > 1 { h4 { "Tasks measured by " (scale) } }
+            (measures(&found, *scale))
+        }
+        div.charts { @for task in tasks(&found) { (last_row(&found, task)) } }
+    }
+}
+
+/// Measures of continual learning of each run over the tasks of one scale; the average alone where not every stage was evaluated.
+fn measures(found: &[(usize, &RunHistory, &Scores)], scale: Scale) -> Markup {
+    let cells = |run: &RunHistory, scores: &Scores| {
+        let average = scores.averages().get(&scale).map_or("-".into(), |average| format!("{average:.3}"));
+        let figures = scores.measures().unwrap_or_default().remove(&scale);
+        html! {
+            td.number { (average) }
+            @match figures {
+                Some(figures) => {
+                    td.number { (signed(figures.backward_transfer)) }
+                    td.number { (signed(figures.forgetting)) }
+                    td.number { (signed(figures.forward_transfer)) }
+                },
+                None => td colspan="3" { (without_transfer(run)) },
+            }
+        }
+    };
+    html! {
         div.wide { table {
             thead { tr {
                 th { "run" } th { "strategy" } th.number { "average" } th.number { "backward transfer" }
                 th.number { "forgetting" } th.number { "forward transfer" }
             } }
-            tbody { @for (at, run, scores) in &found { tr {
+            tbody { @for (at, run, scores) in found { tr {
                 td { (key(*at)) (run.name) }
                 td { (run.strategy.as_deref().unwrap_or("-")) }
-                @match &scores.transfer {
-                    Some(figures) => {
-                        td.number { (format!("{:.3}", figures.average)) }
-                        td.number { (signed(figures.backward_transfer)) }
-                        td.number { (signed(figures.forgetting)) }
-                        td.number { (signed(figures.forward_transfer)) }
-                    },
-                    None => {
-                        td.number { (last_average(scores).map_or("-".into(), |average| format!("{average:.3}"))) }
-                        td colspan="3" { (without_transfer(run)) }
-                    },
-                }
+                (cells(run, scores))
             } } }
         } }
-        div.charts { @for task in tasks(&found) { (last_row(&found, task)) } }
     }
-}
-
-/// Mean over tasks after the last evaluated stage, if all tasks were evaluated.
-fn last_average(scores: &Scores) -> Option<f64> {
-    let last = scores.stages.last()?.stage;
-    let of_task = |task: &TaskSummary| scores.primary(last, task).map(|score| score.value);
-    let values: Vec<f64> = scores.tasks.iter().map(of_task).collect::<Option<_>>()?;
-    (!values.is_empty()).then(|| values.iter().sum::<f64>() / values.len() as f64)
 }
 
 /// The reason why a run has no transfer metrics.

@@ -39,8 +39,8 @@ fn peak_of(stage: &StageHistory) -> Option<u64> {
 /// Samples per second over all timed epochs.
 pub(crate) fn rate(stages: &[StageHistory]) -> Option<f64> {
     let seconds: f64 = stages.iter().map(StageHistory::seconds).sum();
-    let samples: usize = stages.iter().flat_map(|stage| &stage.times).map(|time| time.n_samples).sum();
-    (seconds > 0.0).then(|| samples as f64 / seconds)
+    let samples: f64 = stages.iter().flat_map(|stage| &stage.times).map(|time| time.n_samples as f64).sum();
+    (seconds > 0.0).then(|| samples / seconds)
 }
 
 /// The fraction of the time spent waiting, in percent.

@@ -24,7 +24,12 @@ pub(crate) fn section(run: &RunHistory) -> Section {
 
 fn body(run: &RunHistory) -> Markup {
     let done = run.stages.iter().filter(|stage| stage.status == Status::Done).count();
-    let samples: usize = run.stages.iter().filter_map(|stage| stage.state.as_ref()).map(|state| state.n_samples).sum();
+    let samples = run
+        .stages
+        .iter()
+        .filter_map(|stage| stage.state.as_ref())
+        .map(|state| state.n_samples)
+        .fold(0, usize::saturating_add);
     let kept: usize =
         run.stages.iter().filter_map(|stage| stage.buffer.as_ref()?.as_ref().ok()).map(|buffer| buffer.len()).sum();
     let seconds: f64 = run.stages.iter().map(StageHistory::seconds).sum();

@@ -81,7 +81,8 @@ impl Passes<'_> {
         // Samples are read one by one, so that memory does not grow with their size.
         for index in tried {
             let device = device::by_name(self.device)?;
-            reconstructed.extend(reconstruct_samples(&model.model, family, &samples.source, &[index], seed, &device)?);
+            let key = (seed, &place[..1]);
+            reconstructed.extend(reconstruct_samples(&model.model, family, &samples.source, &[index], key, &device)?);
             if reconstructed.len() == n_shown {
                 break;
             }

@@ -28,10 +28,14 @@ pub(crate) fn section(run: &RunHistory) -> Section {
 }
 
 fn evaluation(scores: &Scores) -> Markup {
+    let measures = scores.measures().unwrap_or_default();
     html! {
-        @match &scores.transfer {
-            Some(figures) => (transfer(figures)),
-            None => p.gap { "average, transfer and forgetting need the scores of every stage: evaluate all of them" },
+        @if measures.is_empty() {
+            p.gap { "average, transfer and forgetting need the scores of every stage: evaluate all of them" }
+        }
+        @for (scale, figures) in &measures {
+            @if scores.scales().len() > 1 { h5 { "Tasks measured by " (scale) } }
+            (transfer(figures))
         }
         (matrix(scores))
         div.charts { (after_stages(scores)) }
@@ -39,7 +43,7 @@ fn evaluation(scores: &Scores) -> Markup {
     }
 }
 
-pub(crate) fn transfer(figures: &Transfer) -> Markup {
+fn transfer(figures: &Transfer) -> Markup {
     html! {
         dl.tiles {
             (tile("average after the last stage", &format!("{:.3}", figures.average)))

@@ -98,6 +98,8 @@ fn written(tick: f64) -> String {
 fn range(values: impl Iterator<Item = f64>) -> (f64, f64) {
     let (low, high) = values
         .filter(|value| value.is_finite())
+        // Differences of other values would be infinite, or steps 0.
+        .map(|value| if value.abs() < 1e-300 { 0.0 } else { value.clamp(-1e300, 1e300) })
         .fold((f64::INFINITY, f64::NEG_INFINITY), |(low, high), value| (low.min(value), high.max(value)));
     match (low <= high, high - low > 1e-12 * high.abs().max(1e-300)) {
         (false, _) => (0.0, 1.0),
