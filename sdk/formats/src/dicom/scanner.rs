@@ -11,12 +11,14 @@ use std::io::{self, SeekFrom};
 use dicom_core::Tag;
 
 use super::elements::{ByteSource, ElementReader, Encoding, Head, invalid, is_known};
-use super::validate::is_valid;
+use super::validate::n_valid;
 
 /// Largest value that is kept, other than of sequences. Lookup tables have 128 KiB.
 const MAX_VALUE_BYTES: u64 = 1 << 20;
-/// Most bytes that are kept of a header. A thousand frames of an enhanced object describe themselves in a few MiB.
-const MAX_HEADER_BYTES: u64 = 1 << 28;
+/// Most bytes that are kept of a header. A thousand frames of an enhanced object describe themselves in a MiB.
+const MAX_HEADER_BYTES: u64 = 1 << 26;
+/// Most elements and items of the kept header, nested ones counted: the parser takes some hundred bytes for each.
+const MAX_KEPT_ELEMENTS: usize = 1 << 20;
 
 /// Float, double and integer pixels.
 const PIXELS: [Tag; 3] = [Tag(0x7fe0, 0x0008), Tag(0x7fe0, 0x0009), Tag(0x7fe0, 0x0010)];
@@ -52,10 +54,10 @@ pub(crate) fn scan(
     [start, end]: [u64; 2],
     last: Tag,
 ) -> io::Result<ScannedElements> {
-    let mut reader = ElementReader { source, encoding, at: start, end };
+    let mut reader = ElementReader { source, encoding, at: start, end, n_heads: 0 };
     reader.source.seek(SeekFrom::Start(start))?;
     let mut elements = Vec::new();
-    let mut n_kept = 0;
+    let (mut n_kept, mut n_kept_elements) = (0, 0);
     loop {
         let Some(head) = reader.head()? else { return Ok(ScannedElements { elements, pixels: None }) };
         if PIXELS.contains(&head.tag) {
@@ -79,9 +81,12 @@ pub(crate) fn scan(
         // Within the file and the limit.
         let mut element = vec![0; n_bytes as usize];
         reader.source.read_exact(&mut element)?;
-        if is_valid(&element, encoding) {
-            elements.push(element);
+        let Some(n_elements) = n_valid(&element, encoding) else { continue };
+        n_kept_elements += n_elements;
+        if n_kept_elements > MAX_KEPT_ELEMENTS {
+            return Err(invalid(format!("its header has more than {MAX_KEPT_ELEMENTS} elements")));
         }
+        elements.push(element);
     }
 }
 

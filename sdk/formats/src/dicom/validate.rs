@@ -11,11 +11,13 @@ use dicom_dictionary_std::StandardDataDictionary;
 
 use super::elements::{ElementReader, Encoding, Head, ITEM, ITEM_END, MAX_DEPTH, SEQUENCE_END, invalid};
 
-/// Whether the bytes of one element are valid.
-pub(crate) fn is_valid(element: &[u8], encoding: Encoding) -> bool {
+/// Elements and items in the bytes of one element; `None` where they are not valid.
+pub(crate) fn n_valid(element: &[u8], encoding: Encoding) -> Option<usize> {
     let end = element.len() as u64;
     let mut source = Cursor::new(element);
-    ElementReader { source: &mut source, encoding, at: 0, end }.element(end, 0).is_ok()
+    let mut reader = ElementReader { source: &mut source, encoding, at: 0, end, n_heads: 0 };
+    reader.element(end, 0).ok()?;
+    Some(reader.n_heads)
 }
 
 impl ElementReader<'_> {
@@ -96,7 +98,9 @@ mod tests {
 
     #[test]
     fn lengths_must_fit_into_one_another() {
-        assert!(is_valid(&nested(20, 12, 4), EXPLICIT));
+        let is_valid = |element: &[u8], encoding| n_valid(element, encoding).is_some();
+        // The sequence, its item and its text.
+        assert_eq!(n_valid(&nested(20, 12, 4), EXPLICIT), Some(3));
         for (sequence, item, text) in [(21, 12, 4), (20, 13, 4), (20, 12, 5), (20, 11, 4), (20, 12, 60000), (19, 12, 4)]
         {
             assert!(!is_valid(&nested(sequence, item, text), EXPLICIT), "{sequence} {item} {text}");
