@@ -32,8 +32,8 @@ use line_numbers::line_id;
 
 /// Largest XML file: it is one text for its reader. Files of MedQuAD have some KiB.
 const MAX_XML_BYTES: u64 = 1 << 26;
-/// Largest file of a tokeniser. The largest that are published have some 20 MiB, and their parser takes twenty times a file's size.
-const MAX_VOCABULARY_BYTES: u64 = 1 << 25;
+/// Largest file of a tokeniser. The largest that are published have some 20 MiB, and their parser takes thirty times a file's size.
+const MAX_VOCABULARY_BYTES: u64 = 24 << 20;
 
 /// File formats, for display.
 pub const FILE_FORMATS: [&str; 5] = [

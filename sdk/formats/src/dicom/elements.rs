@@ -49,7 +49,7 @@ pub(super) struct ElementReader<'a> {
     pub(super) encoding: Encoding,
     pub(super) at: u64,
     pub(super) end: u64,
-    /// Heads that were read.
+    /// Heads of elements and items that were read.
     pub(super) n_heads: usize,
 }
 

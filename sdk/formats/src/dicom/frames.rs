@@ -173,7 +173,8 @@ fn fragments(object: &mut Object) -> Result<(Piece, Vec<Piece>), Error> {
             }
         }
         at += length;
-        object.source.seek_relative(length as i64).map_err(failed)?;
+        // Not relative, which would drop what is buffered.
+        object.source.seek(SeekFrom::Start(at)).map_err(failed)?;
     }
     if found.len() < 2 {
         return Err(Error::corrupt(format!("{} has no fragment of pixels", path.display())));
