@@ -39,9 +39,7 @@ impl Content {
             n_read += chunk.len() as u64;
             if n_read > max_bytes {
                 let most = max_bytes >> 20;
-                return Err(Error::unsupported(format!(
-                    "{name} has more than {most} MiB"
-                )));
+                return Err(Error::unsupported(format!("{name} has more than {most} MiB")));
             }
             if chunk.is_empty() {
                 if line.is_long {
