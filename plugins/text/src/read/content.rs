@@ -8,7 +8,7 @@ use std::path::Path;
 use medcoss_sdk::{Error, Fingerprint};
 
 /// Longest line in bytes. Of a document the first MiB at most is used.
-pub const MAX_LINE_BYTES: usize = 1 << 22;
+pub const MAX_LINE_BYTES: usize = 1 << 23;
 /// Bytes that are read at once.
 const CHUNK_BYTES: u64 = 1 << 20;
 
@@ -118,9 +118,9 @@ mod tests {
 
     #[test]
     fn a_long_line_may_take_many_reads_and_its_bytes_count_for_the_fingerprint() {
-        let long = |letter: u8| [&b"a\n"[..], &vec![letter; 5 << 20], b"\nb"].concat();
+        let long = |letter: u8| [&b"a\n"[..], &vec![letter; 9 << 20], b"\nb"].concat();
         let (one, other) = (content(&long(b'x'), MAX_LINE_BYTES), content(&long(b'y'), MAX_LINE_BYTES));
-        assert_eq!((one.bytes.as_slice(), one.long_lines.as_slice()), (&b"a\n\nb"[..], &[(2, 5 << 20)][..]));
+        assert_eq!((one.bytes.as_slice(), one.long_lines.as_slice()), (&b"a\n\nb"[..], &[(2, 9 << 20)][..]));
         assert_ne!(one.left_out.hex(), other.left_out.hex());
     }
 
