@@ -49,7 +49,7 @@ pub mod shim {
 
     use crate::label_map::LabelMap;
     use crate::mask_files::MaskFiles;
-    use crate::{Dataset, Error, Modality, OpenRequest, Sample, Tokens, View, sample_rng};
+    use crate::{Dataset, Error, Modality, OpenRequest, Sample, Tokens, View, sample_id, sample_rng};
 
     /// The table of a modality.
     pub const fn table<M: Modality>() -> PluginTable {
@@ -150,8 +150,8 @@ pub mod shim {
             let answer = match name.as_str() {
                 operation::GEOMETRY => json(&dataset.geometry())?.into_bytes(),
                 operation::IDS => {
-                    let ids: Vec<_> = (0..dataset.len()).map(|index| dataset.id(index)).collect();
-                    json(&ids)?.into_bytes()
+                    let ids = (0..dataset.len()).map(|index| dataset.id(index)).collect();
+                    json(&sample_id::within_limits(ids))?.into_bytes()
                 }
                 operation::LABELS => {
                     let labels: Vec<_> = (0..dataset.len()).map(|index| dataset.label(index)).collect();

@@ -1,9 +1,13 @@
 //! Finding a dataset's files.
 
+use std::io::Read;
 use std::path::{Component, Path, PathBuf};
 use std::time::SystemTime;
 
-use crate::Error;
+use crate::{Error, log, sample_id};
+
+/// Largest file in bytes that [`FoundFile::read`] reads.
+pub const MAX_WHOLE_BYTES: u64 = 1 << 29;
 
 /// A file of the data.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -22,10 +26,28 @@ impl FoundFile {
     /// The whole file.
     ///
     /// # Errors
-    /// A file that cannot be read.
+    /// A file that cannot be read, or of more than [`MAX_WHOLE_BYTES`].
     pub fn read(&self) -> Result<Vec<u8>, Error> {
-        std::fs::read(&self.path)
-            .map_err(|error| Error::unreadable(format!("{} cannot be read", self.path.display())).caused_by(&error))
+        self.read_at_most(MAX_WHOLE_BYTES)
+    }
+
+    /// The whole file, of a kind that has so many bytes at most. No more than that is read, however long the file is.
+    ///
+    /// # Errors
+    /// A file that cannot be read, or of more bytes.
+    pub fn read_at_most(&self, limit_bytes: u64) -> Result<Vec<u8>, Error> {
+        let path = self.path.display();
+        let failed = |error: std::io::Error| Error::unreadable(format!("{path} cannot be read")).caused_by(&error);
+        let mut bytes = Vec::new();
+        let file = std::fs::File::open(&self.path).map_err(failed)?;
+        file.take(limit_bytes.saturating_add(1)).read_to_end(&mut bytes).map_err(failed)?;
+        if bytes.len() as u64 > limit_bytes {
+            let (found, most) = (self.bytes.max(bytes.len() as u64) >> 20, limit_bytes >> 20);
+            return Err(Error::unsupported(format!(
+                "{path} has {found} MiB; files of up to {most} MiB are read as a whole"
+            )));
+        }
+        Ok(bytes)
     }
 
     /// The whole file as text.
@@ -42,6 +64,11 @@ impl FoundFile {
     /// A file that is gone, or that was written since.
     pub fn check_unchanged(&self) -> Result<(), Error> {
         let now = std::fs::metadata(&self.path).map_err(|error| {
+            if let Ok(target) = std::fs::read_link(&self.path) {
+                let (path, target) = (self.path.display(), target.display());
+                return Error::unreadable(format!("{path} is a link to {target}, which cannot be followed"))
+                    .caused_by(&error);
+            }
             Error::unreadable(format!("{} no longer exists or cannot be examined", self.path.display()))
                 .caused_by(&error)
         })?;
@@ -64,7 +91,7 @@ pub fn entry_name(entry: &Path) -> String {
     let parts: Vec<_> = entry
         .components()
         .filter_map(|part| match part {
-            Component::Normal(part) => Some(part.to_string_lossy().into_owned()),
+            Component::Normal(part) => Some(sample_id::part(part)),
             _ => None,
         })
         .collect();
@@ -72,7 +99,9 @@ pub fn entry_name(entry: &Path) -> String {
 }
 
 /// Files of the entries that `accepts` by their lower-case file name, in the order of their ids. An entry that is itself a file is
-/// taken whatever its name. Hidden files are skipped; symbolic links are followed, loops are an error.
+/// taken whatever its name. Hidden files are skipped, and symbolic links are followed. A link with the name of a data file that leads to no
+/// file stands for a sample that cannot be read. Other links that lead nowhere, and links that lead back into their own folder, are left
+/// out with a warning.
 ///
 /// # Errors
 /// An entry that is missing, a folder that cannot be read, no file at all, two entries that give the same id.
@@ -96,6 +125,7 @@ pub fn find_files_by_content(
     kinds: &str,
 ) -> Result<Vec<FoundFile>, Error> {
     let mut found = Vec::new();
+    let mut left_out = LeftOutLinks::default();
     for entry in entries {
         let root = base.join(entry);
         if !root.exists() {
@@ -107,23 +137,34 @@ pub fn find_files_by_content(
         }
         let name = entry_name(entry);
         let single = root.is_file();
+        let accepts = |path: &Path| {
+            let name = path.file_name().unwrap_or_default().to_string_lossy().to_lowercase();
+            single || accepts(path, &name)
+        };
         let entries_below = walkdir::WalkDir::new(&root).follow_links(true).sort_by_file_name();
         for item in entries_below.into_iter().filter_entry(|item| item.depth() == 0 || !is_hidden(item.file_name())) {
-            let item = item.map_err(|error| {
-                Error::unreadable(format!("data {} cannot be listed", entry.display())).caused_by(&error)
-            })?;
-            let name_in_lower_case = item.file_name().to_string_lossy().to_lowercase();
-            if !item.file_type().is_file() || !(single || accepts(item.path(), &name_in_lower_case)) {
+            let item = match item {
+                Ok(item) => item,
+                Err(error) => {
+                    let broken = broken_link(&error).ok_or_else(|| {
+                        Error::unreadable(format!("data {} cannot be listed", entry.display())).caused_by(&error)
+                    })?;
+                    if broken.file_name().is_some_and(is_hidden) {
+                        continue;
+                    }
+                    if error.loop_ancestor().is_none() && accepts(broken) {
+                        let id = id_of(&name, &root, broken);
+                        found.push(FoundFile { path: broken.to_owned(), id, bytes: 0, modified: None });
+                    } else {
+                        left_out.add(id_of(&name, &root, broken));
+                    }
+                    continue;
+                }
+            };
+            if !item.file_type().is_file() || !accepts(item.path()) {
                 continue;
             }
-            let below = item.path().strip_prefix(&root).unwrap_or(item.path());
-            let mut id = name.clone();
-            for part in below.components() {
-                if !id.is_empty() {
-                    id.push('/');
-                }
-                id.push_str(&part.as_os_str().to_string_lossy());
-            }
+            let id = id_of(&name, &root, item.path());
             let metadata = item.metadata().map_err(|error| {
                 Error::unreadable(format!("{} cannot be examined", item.path().display())).caused_by(&error)
             })?;
@@ -131,6 +172,7 @@ pub fn find_files_by_content(
             found.push(FoundFile { path: item.into_path(), id, bytes, modified });
         }
     }
+    left_out.tell();
     found.sort_by(|a, b| a.id.cmp(&b.id));
     if let Some(pair) = found.windows(2).find(|pair| pair[0].id == pair[1].id) {
         return Err(Error::bad_request(format!(
@@ -148,6 +190,50 @@ pub fn find_files_by_content(
         )));
     }
     Ok(found)
+}
+
+/// The id of a file below the folder of an entry.
+fn id_of(entry: &str, root: &Path, file: &Path) -> String {
+    let mut id = entry.to_owned();
+    for part in file.strip_prefix(root).unwrap_or(file).components() {
+        if !id.is_empty() {
+            id.push('/');
+        }
+        id.push_str(&sample_id::part(part.as_os_str()));
+    }
+    id
+}
+
+/// The link because of which a folder could not be followed: one that leads nowhere, or back into a folder that it lies in. `None` where
+/// something else is wrong.
+fn broken_link(error: &walkdir::Error) -> Option<&Path> {
+    let path = error.path()?;
+    let is_link = path.symlink_metadata().is_ok_and(|metadata| metadata.file_type().is_symlink());
+    let leads_nowhere = || path.metadata().is_err_and(|error| error.kind() != std::io::ErrorKind::PermissionDenied);
+    (is_link && (error.loop_ancestor().is_some() || leads_nowhere())).then_some(path)
+}
+
+/// Links that are left out of the data.
+#[derive(Default)]
+struct LeftOutLinks {
+    first: Option<String>,
+    n: usize,
+}
+
+impl LeftOutLinks {
+    fn add(&mut self, id: String) {
+        self.first.get_or_insert(id);
+        self.n += 1;
+    }
+
+    fn tell(&self) {
+        if let Some(first) = &self.first {
+            let n = self.n;
+            log::warn(&format!(
+                "links that lead nowhere or back into their own folder are left out: {n}; the first is {first}"
+            ));
+        }
+    }
 }
 
 fn is_hidden(name: &std::ffi::OsStr) -> bool {
@@ -169,6 +255,59 @@ mod tests {
         assert_eq!(files[1].read_text().unwrap_err().code(), crate::code::CORRUPT);
         std::fs::remove_file(&files[0].path).unwrap();
         assert_eq!(files[0].read_text().unwrap_err().code(), crate::code::UNREADABLE);
+    }
+
+    #[test]
+    fn no_more_than_the_limit_is_read_of_a_long_file() {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::File::create(folder.path().join("a.bin")).unwrap().set_len(1 << 40).unwrap();
+        let file = find_files(folder.path(), &[PathBuf::from("a.bin")], |_| true, "bin").unwrap().remove(0);
+        let error = file.read_at_most(1 << 20).unwrap_err();
+        assert_eq!(error.code(), crate::code::UNSUPPORTED);
+        assert!(
+            error.message().ends_with("a.bin has 1048576 MiB; files of up to 1 MiB are read as a whole"),
+            "{error}"
+        );
+        std::fs::write(&file.path, "ab").unwrap();
+        assert_eq!(file.read_at_most(2).unwrap(), b"ab");
+    }
+
+    #[test]
+    #[cfg(unix)]
+    fn links_that_lead_nowhere_or_back_do_not_spoil_the_others() {
+        use std::os::unix::fs::symlink;
+        let folder = tempfile::tempdir().unwrap();
+        let base = folder.path();
+        std::fs::create_dir_all(base.join("d/deep")).unwrap();
+        std::fs::write(base.join("d/deep/a.png"), "a").unwrap();
+        symlink("..", base.join("d/deep/up")).unwrap();
+        symlink("self.png", base.join("d/self.png")).unwrap();
+        symlink("nowhere.png", base.join("d/gone.png")).unwrap();
+        symlink("/nowhere", base.join("d/patient")).unwrap();
+        symlink("nowhere", base.join("d/.hidden.png")).unwrap();
+        symlink("deep/a.png", base.join("d/good.png")).unwrap();
+        let files = find_files(base, &[PathBuf::from("d")], |name| name.ends_with(".png"), "PNG").unwrap();
+        let ids: Vec<_> = files.iter().map(|file| file.id.as_str()).collect();
+        assert_eq!(ids, ["d/deep/a.png", "d/gone.png", "d/good.png", "d/self.png"]);
+        for (file, is_valid) in files.iter().zip([true, false, true, false]) {
+            assert_eq!(file.check_unchanged().is_ok(), is_valid, "{}", file.id);
+        }
+        let error = files[1].check_unchanged().unwrap_err();
+        assert!(error.message().contains("d/gone.png is a link to nowhere.png, which cannot be followed"), "{error}");
+    }
+
+    #[test]
+    #[cfg(target_os = "linux")]
+    fn names_that_are_not_printable_give_printable_ids() {
+        use std::os::unix::ffi::OsStrExt;
+        let folder = tempfile::tempdir().unwrap();
+        for name in [&b"a\tb.png"[..], b"a\nb.png", b"\xfc.png", b"\xfd.png"] {
+            std::fs::write(folder.path().join(std::ffi::OsStr::from_bytes(name)), "x").unwrap();
+        }
+        let files = find_files(folder.path(), &[PathBuf::from(".")], |name| name.ends_with(".png"), "PNG").unwrap();
+        let ids: Vec<_> = files.iter().map(|file| file.id.as_str()).collect();
+        assert_eq!(ids, ["\\xfc.png", "\\xfd.png", "a\\x09b.png", "a\\x0ab.png"]);
+        assert!(files.iter().all(|file| file.check_unchanged().is_ok()));
     }
 
     #[test]

@@ -3,12 +3,24 @@
 //! Only evaluation looks at labels; training never does.
 
 use std::collections::HashMap;
+use std::fs::File;
 use std::path::{Path, PathBuf};
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::record_limit::RecordLimit;
 use crate::{Error, FoundFile, log};
+
+/// Longest row of a table in bytes.
+const MAX_ROW_BYTES: u64 = 1 << 20;
+/// Largest table in bytes.
+const MAX_TABLE_BYTES: u64 = 1 << 28;
+/// Most rows with a label.
+const MAX_ROWS: usize = 1 << 22;
+/// Columns that a message lists at most, and characters of a name or label.
+const MAX_LISTED: usize = 20;
+const MAX_SHOWN: usize = 60;
 
 /// A CSV file with a header line, one row a labelled file.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -52,17 +64,29 @@ impl LabelTable {
 
     /// Key to label.
     fn read(&self, path: &Path) -> Result<HashMap<String, String>, Error> {
-        let mut reader = csv::ReaderBuilder::new().trim(csv::Trim::All).from_path(path).map_err(|error| {
+        let unreadable = |error: std::io::Error| {
             Error::unreadable(format!("labels {} cannot be read", path.display())).caused_by(&error)
-        })?;
+        };
+        let file = File::open(path).map_err(unreadable)?;
+        let n_bytes = file.metadata().map_err(unreadable)?.len();
+        if n_bytes > MAX_TABLE_BYTES {
+            let (found, most) = (n_bytes >> 20, MAX_TABLE_BYTES >> 20);
+            return Err(Error::unsupported(format!(
+                "labels {} have {found} MiB; tables of up to {most} MiB are read\nhint: leave out the columns that are not needed",
+                path.display()
+            )));
+        }
+        let (file, row_budget) = RecordLimit::new(file, MAX_ROW_BYTES);
+        let mut reader = csv::ReaderBuilder::new().trim(csv::Trim::All).from_reader(file);
         let damaged =
             |error: csv::Error| Error::corrupt(format!("labels {} are no CSV table", path.display())).caused_by(&error);
         let header = reader.headers().map_err(damaged)?.clone();
         let column = |name: &str| {
             header.iter().position(|title| title == name).ok_or_else(|| {
-                let titles: Vec<_> = header.iter().collect();
+                let titles: Vec<_> = header.iter().take(MAX_LISTED).map(shown).collect();
+                let more = if header.len() > MAX_LISTED { ", ..." } else { "" };
                 Error::bad_request(format!(
-                    "labels {} have no column {name:?}\nhint: the columns are {}",
+                    "labels {} have no column {name:?}\nhint: the columns are {}{more}",
                     path.display(),
                     titles.join(", ")
                 ))
@@ -71,8 +95,12 @@ impl LabelTable {
         let (key_column, label_column) = (column(&self.key_column)?, column(&self.label_column)?);
 
         let mut labels: HashMap<String, String> = HashMap::new();
-        for row in reader.records() {
-            let row = row.map_err(damaged)?;
+        let mut row = csv::StringRecord::new();
+        loop {
+            row_budget.refill();
+            if !reader.read_record(&mut row).map_err(damaged)? {
+                return Ok(labels);
+            }
             let (Some(key), Some(label)) = (row.get(key_column), row.get(label_column)) else { continue };
             if key.is_empty() || label.is_empty() {
                 continue;
@@ -81,14 +109,26 @@ impl LabelTable {
             let key = key.trim_start_matches("./").to_owned();
             if let Some(other) = labels.insert(key, label.to_owned()).filter(|other| other != label) {
                 return Err(Error::bad_request(format!(
-                    "labels {} give {:?} two labels, {other:?} and {label:?}",
+                    "labels {} give {:?} two labels, {:?} and {:?}",
                     path.display(),
-                    &row[key_column]
+                    shown(&row[key_column]),
+                    shown(&other),
+                    shown(label)
+                )));
+            }
+            if labels.len() > MAX_ROWS {
+                return Err(Error::unsupported(format!(
+                    "labels {} have more than {MAX_ROWS} rows with a label",
+                    path.display()
                 )));
             }
         }
-        Ok(labels)
     }
+}
+
+/// The beginning of a text of the table.
+fn shown(text: &str) -> String {
+    text.chars().take(MAX_SHOWN).collect()
 }
 
 fn look_up(labels: &HashMap<String, String>, folder: &Path, file: &Path) -> Option<String> {
@@ -154,6 +194,16 @@ mod tests {
         assert!(labels_of("file,finding\none,yes\none,yes\n", "file", "finding").is_ok());
         let error = labels_of("file,finding\none,yes\none,no\n", "file", "finding").unwrap_err();
         assert_eq!(error.code(), code::BAD_REQUEST);
+    }
+
+    #[test]
+    fn rows_without_end_and_messages_of_many_columns_are_bounded() {
+        let error =
+            labels_of(&format!("file,finding\none,\"{}", "x\n".repeat(1 << 20)), "file", "finding").unwrap_err();
+        assert_eq!(error.code(), code::CORRUPT);
+        assert!(error.to_string().contains("a row has more than 1048576 bytes"), "{error}");
+        let error = labels_of(&format!("{}\n", "c".repeat(900) + &",d".repeat(100_000)), "a", "b").unwrap_err();
+        assert!(error.message().ends_with(", d, ...") && error.message().len() < 400, "{error}");
     }
 
     #[test]

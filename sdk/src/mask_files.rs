@@ -7,7 +7,7 @@ use std::path::Path;
 
 use medcoss_abi::message::LabelMaps;
 
-use crate::{Error, FoundFile, find_files};
+use crate::{Error, FoundFile, find_files, sample_id};
 
 /// The mask files of a request.
 pub(crate) struct MaskFiles {
@@ -120,9 +120,9 @@ impl MaskFiles {
 fn below(file: &Path, root: &Path) -> Option<String> {
     let below = file.strip_prefix(root).ok()?;
     if below.as_os_str().is_empty() {
-        return Some(file.file_name()?.to_string_lossy().into_owned());
+        return Some(sample_id::part(file.file_name()?));
     }
-    let parts: Vec<_> = below.components().map(|part| part.as_os_str().to_string_lossy()).collect();
+    let parts: Vec<_> = below.components().map(|part| sample_id::part(part.as_os_str())).collect();
     Some(parts.join("/"))
 }
 

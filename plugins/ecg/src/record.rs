@@ -15,7 +15,7 @@ pub(crate) const FILE_FORMATS: &[&str] =
     &["CSV (.csv), a column a lead, millivolts", "WFDB records (.hea with signals of format 16 or 212)"];
 
 /// Memory that the samples of a record's stretch may take, in values.
-const MAX_VALUES: usize = 1 << 26;
+const MAX_VALUES: usize = 1 << 24;
 
 /// A record that can be read.
 #[derive(Debug)]

@@ -307,3 +307,25 @@ fn no_damage_makes_a_panic() {
 fn the_plugin_keeps_the_contract() {
     medcoss_conformance::assert_conforms("ecg");
 }
+
+#[test]
+fn files_that_state_gigabytes_are_refused_before_they_are_read() {
+    let folder = tempfile::tempdir().unwrap();
+    let sparse = |name: &str| std::fs::File::create(folder.path().join(name)).unwrap().set_len(1 << 40).unwrap();
+    for name in ["a.csv", "a.hea", "r.dat"] {
+        sparse(name);
+    }
+    // A second of a signal that has a thousand million samples in it.
+    std::fs::write(folder.path().join("b.hea"), "b 1 1000000000\nr.dat 16\n").unwrap();
+    let dataset = open(folder.path(), &["."], json!({ "seconds": 1, "leads": ["signal 0"] })).unwrap();
+    let reasons: Vec<String> = (0..dataset.len())
+        .map(|index| load(&dataset, index, View::Evaluation, 0).map(|_| ()).unwrap_err().to_string())
+        .collect();
+    for (reason, expected) in reasons.iter().zip([
+        "a.csv: line 1 is longer than 65536 bytes",
+        "a.hea: its header has more than 262144 bytes",
+        "b.hea: 1 signals of 1000",
+    ]) {
+        assert!(reason.starts_with(expected), "{reason}");
+    }
+}

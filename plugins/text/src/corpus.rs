@@ -8,6 +8,9 @@ use medcoss_sdk::{Error, Fingerprint, code};
 /// Damaged places of a file that keep their own reasons, so that files of nothing else do not fill the memory with them.
 const MAX_REASONS: usize = 10_000;
 
+/// Most documents of a dataset. The ids of so many are about the longest answer that a host takes.
+pub const MAX_DOCUMENTS: usize = 1 << 23;
+
 /// All documents. Their texts lie in one string one after another, which is about as small as the files.
 #[derive(Debug)]
 pub struct Corpus {
@@ -22,6 +25,7 @@ pub struct Corpus {
     /// Documents and empty ones before the file begun last.
     before_file: (usize, usize),
     n_unreadable_in_file: usize,
+    is_full: bool,
     /// The reason of those in a file that keep none of their own.
     too_many: Arc<Error>,
 }
@@ -67,6 +71,7 @@ impl Default for Corpus {
             n_empty: 0,
             before_file: (0, 0),
             n_unreadable_in_file: 0,
+            is_full: false,
             too_many: Arc::new(Error::corrupt(too_many)),
         }
     }
@@ -82,11 +87,25 @@ impl Corpus {
         self.n_unreadable_in_file = 0;
     }
 
+    /// Adds what identifies the file begun last beside its content.
+    pub fn add_to_fingerprint(&mut self, item: &[u8]) {
+        self.fingerprint.add(item);
+    }
+
+    /// Whether documents were left out because there are more than [`MAX_DOCUMENTS`].
+    pub fn is_full(&self) -> bool {
+        self.is_full
+    }
+
     /// Adds a document of the file begun last. `place` says where in the file; it is unique there. A document without
     /// visible characters is counted, not kept.
     pub fn add(&mut self, place: String, label: Option<&str>, text: &str) {
         if text.trim().is_empty() {
             self.n_empty += 1;
+            return;
+        }
+        if self.documents.len() == MAX_DOCUMENTS {
+            self.is_full = true;
             return;
         }
         let label = label.map(|label| self.interned(label));
@@ -97,6 +116,10 @@ impl Corpus {
 
     /// Adds a document of the file begun last that is there but cannot be read. An empty `place` stands for the file.
     pub fn add_unreadable(&mut self, place: String, error: Error) {
+        if self.documents.len() == MAX_DOCUMENTS {
+            self.is_full = true;
+            return;
+        }
         self.n_unreadable_in_file += 1;
         let kept = self.n_unreadable_in_file <= MAX_REASONS;
         let error = if kept { Arc::new(error) } else { self.too_many.clone() };

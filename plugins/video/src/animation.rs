@@ -10,15 +10,26 @@ use medcoss_sdk::image::Image;
 
 use crate::clip_info::{ClipInfo, MAX_PIXELS};
 
+/// Most frames of an animation, and pixels of all frames: what some seconds decode.
+const MAX_FRAMES: usize = 1 << 17;
+const MAX_DECODED_PIXELS: usize = 1 << 29;
+
 /// Counts the frames without decoding them.
 ///
 /// # Errors
 /// A file that is missing, damaged, of another kind or too large.
 pub(crate) fn info(path: &Path) -> Result<ClipInfo, Error> {
     let mut decoder = decoder(path, true)?;
-    let mut n_frames = 0;
-    while decoder.next_frame_info().map_err(damaged)?.is_some() {
+    let (mut n_frames, mut n_pixels) = (0, 0);
+    while let Some(frame) = decoder.next_frame_info().map_err(damaged)? {
         n_frames += 1;
+        n_pixels += usize::from(frame.width) * usize::from(frame.height);
+        if n_frames > MAX_FRAMES || n_pixels > MAX_DECODED_PIXELS {
+            return Err(Error::unsupported(format!(
+                "it has more than {MAX_FRAMES} frames, or more than {MAX_DECODED_PIXELS} pixels in all of them\n\
+                 hint: a GIF is decoded from its beginning; split it, or store its frames as images"
+            )));
+        }
     }
     Ok(ClipInfo { n_frames, width: decoder.width().into(), height: decoder.height().into() })
 }
@@ -41,13 +52,16 @@ pub(crate) fn read(
         let Some(frame) = decoder.read_next_frame().map_err(damaged)? else {
             return Err(Error::corrupt(format!("frame {next} is not there; the file ends after {number}")));
         };
-        let before = (frame.dispose == DisposalMethod::Previous).then(|| screen.clone());
         let (left, top, columns) = (usize::from(frame.left), usize::from(frame.top), usize::from(frame.width));
         let rows = usize::from(frame.height);
         let inside = left + columns <= width && top + rows <= height;
         if !inside || frame.buffer.len() != columns * rows * 4 {
             return Err(Error::corrupt(format!("frame {number} of {columns}x{rows} reaches beyond {width}x{height}")));
         }
+        // Only the frame's rectangle changes.
+        let before = (frame.dispose == DisposalMethod::Previous).then(|| {
+            (top..top + rows).flat_map(|row| &screen[row * width + left..][..columns]).copied().collect::<Vec<_>>()
+        });
         let (pixels, _) = frame.buffer.as_chunks::<4>();
         for (at, &[red, green, blue, opacity]) in pixels.iter().enumerate() {
             if opacity > 0 {
@@ -60,7 +74,11 @@ pub(crate) fn read(
             wanted.next();
         }
         match (frame.dispose, before) {
-            (DisposalMethod::Previous, Some(before)) => screen = before,
+            (DisposalMethod::Previous, Some(before)) => {
+                for (row, pixels) in (top..).zip(before.chunks_exact(columns.max(1))) {
+                    screen[row * width + left..][..columns].copy_from_slice(pixels);
+                }
+            }
             (DisposalMethod::Background, _) => {
                 for row in top..top + rows {
                     screen[row * width + left..][..columns].fill([0; 3]);
@@ -143,6 +161,21 @@ mod tests {
         assert_eq!(info(file.path()).unwrap(), ClipInfo { n_frames: 4, width: 3, height: 2 });
         // The green pair goes away again; the transparent pixel leaves red; then its rectangle is cleared.
         assert_eq!(screens(&file), ["rrrrrr", "rggrrr", "rrr.rr", "rrr..g"]);
+    }
+
+    #[test]
+    fn an_animation_of_too_many_pixels_is_refused_before_it_is_decoded() {
+        let mut file = tempfile::NamedTempFile::new().unwrap();
+        let mut encoder = Encoder::new(&mut file, 4096, 4096, &[0, 0, 0, 255, 0, 0]).unwrap();
+        let mut large = frame([0, 0, 4096, 4096], &vec![0; 1 << 24], DisposalMethod::Keep, None);
+        large.make_lzw_pre_encoded();
+        (0..40).for_each(|_| encoder.write_lzw_pre_encoded_frame(&large).unwrap());
+        drop(encoder);
+        let error = info(file.path()).unwrap_err();
+        assert!(
+            error.message().starts_with("it has more than 131072 frames, or more than 536870912 pixels"),
+            "{error}"
+        );
     }
 
     #[test]

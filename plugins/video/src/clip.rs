@@ -5,10 +5,12 @@
 
 use std::collections::BTreeMap;
 use std::fs::File;
-use std::io::{BufReader, Cursor};
+use std::io::{BufRead, BufReader, Cursor, Seek};
 use std::path::{Path, PathBuf};
 
-use image::{DynamicImage, ImageError, ImageFormat, ImageReader, Limits};
+use image::codecs::jpeg::JpegDecoder;
+use image::codecs::png::PngDecoder;
+use image::{DynamicImage, ImageDecoder, ImageError, Limits};
 use medcoss_sdk::image::Image;
 use medcoss_sdk::{Error, FoundFile, find_files};
 
@@ -17,8 +19,12 @@ use crate::clip_info::{ClipInfo, MAX_PIXELS};
 
 /// File formats that are read, for display.
 pub(crate) const FILE_FORMATS: &[&str] = &["folders of numbered frames (PNG, JPEG)", "animated GIF"];
-/// Memory that a decoder may claim, in bytes.
-const MAX_BYTES: u64 = 1 << 28;
+/// Memory that a decoder of PNG may claim beside the pixels, in bytes: for colour profiles, which are inflated and not used.
+const MAX_DECODER_BYTES: u64 = 1 << 25;
+/// Largest file of a frame in bytes.
+const MAX_FILE_BYTES: u64 = 1 << 27;
+/// Most scans of a JPEG: each goes through all pixels, for a few bytes. Progressive ones have some ten.
+const MAX_SCANS: usize = 100;
 
 /// The files of a clip.
 #[derive(Debug)]
@@ -108,7 +114,7 @@ impl Clip {
                 animation::info(&file.path)
             }
             Self::Images { files, .. } => {
-                let (_, [width, height]) = header(&files[0])?;
+                let [width, height] = size(&files[0])?;
                 Ok(ClipInfo { n_frames: files.len(), width, height })
             }
         }
@@ -130,35 +136,59 @@ impl Clip {
     }
 }
 
-/// What kind of image a file is, and `[width, height]`.
-fn header(file: &FoundFile) -> Result<(ImageFormat, [usize; 2]), Error> {
+/// `[width, height]` of a frame that is a file.
+fn size(file: &FoundFile) -> Result<[usize; 2], Error> {
     file.check_unchanged()?;
-    let reader = ImageReader::new(BufReader::new(File::open(&file.path).map_err(|error| unreadable(file, &error))?));
-    let reader = reader.with_guessed_format().map_err(|error| unreadable(file, &error))?;
-    let Some(format @ (ImageFormat::Png | ImageFormat::Jpeg)) = reader.format() else {
-        return Err(Error::corrupt(format!("{} is neither PNG nor JPEG", file.id)));
-    };
-    let (width, height) = reader.into_dimensions().map_err(|error| explained(file, &error))?;
+    let mut content = BufReader::new(File::open(&file.path).map_err(|error| unreadable(file, &error))?);
+    let beginning = content.fill_buf().map_err(|error| unreadable(file, &error))?;
+    match beginning {
+        [0x89, b'P', b'N', b'G', ..] => checked_size(file, &png(file, content)?),
+        [0xff, 0xd8, 0xff, ..] => checked_size(file, &jpeg(file, file.read_at_most(MAX_FILE_BYTES)?)?),
+        _ => Err(Error::corrupt(format!("{} is neither PNG nor JPEG", file.id))),
+    }
+}
+
+fn png<R: BufRead + Seek>(file: &FoundFile, content: R) -> Result<PngDecoder<R>, Error> {
+    let mut limits = Limits::default();
+    limits.max_alloc = Some(MAX_DECODER_BYTES);
+    PngDecoder::with_limits(content, limits).map_err(|error| explained(file, &error))
+}
+
+fn jpeg(file: &FoundFile, content: Vec<u8>) -> Result<JpegDecoder<Cursor<Vec<u8>>>, Error> {
+    let n_scans = content.windows(2).filter(|pair| *pair == [0xff, 0xda]).count();
+    if n_scans > MAX_SCANS {
+        return Err(Error::unsupported(format!("{} has {n_scans} scans; at most {MAX_SCANS} are read", file.id)));
+    }
+    JpegDecoder::new(Cursor::new(content)).map_err(|error| explained(file, &error))
+}
+
+fn checked_size(file: &FoundFile, decoder: &impl ImageDecoder) -> Result<[usize; 2], Error> {
+    let (width, height) = decoder.dimensions();
     let size = [width as usize, height as usize];
     if size[0].saturating_mul(size[1]) > MAX_PIXELS {
         return Err(Error::unsupported(format!("{} is {width}x{height}; up to {MAX_PIXELS} pixels are read", file.id)));
     }
-    Ok((format, size))
+    Ok(size)
 }
 
 /// A frame that is a file.
 fn image(file: &FoundFile) -> Result<Image, Error> {
-    let (format, [width, height]) = header(file)?;
-    let content = std::fs::read(&file.path).map_err(|error| unreadable(file, &error))?;
-    // Decoders fill the missing part of a JPEG with grey.
-    if format == ImageFormat::Jpeg && !content.windows(2).any(|pair| pair == [0xff, 0xd9]) {
-        return Err(Error::corrupt(format!("{} is cut off: it has no end-of-image marker", file.id)));
+    file.check_unchanged()?;
+    let content = file.read_at_most(MAX_FILE_BYTES)?;
+    match content.as_slice() {
+        [0x89, b'P', b'N', b'G', ..] => decoded(file, png(file, Cursor::new(content))?),
+        // Decoders fill the missing part of a JPEG with grey.
+        [0xff, 0xd8, 0xff, ..] if !content.windows(2).any(|pair| pair == [0xff, 0xd9]) => {
+            Err(Error::corrupt(format!("{} is cut off: it has no end-of-image marker", file.id)))
+        }
+        [0xff, 0xd8, 0xff, ..] => decoded(file, jpeg(file, content)?),
+        _ => Err(Error::corrupt(format!("{} is neither PNG nor JPEG", file.id))),
     }
-    let mut reader = ImageReader::with_format(Cursor::new(content), format);
-    let mut limits = Limits::default();
-    limits.max_alloc = Some(MAX_BYTES);
-    reader.limits(limits);
-    let decoded = reader.decode().map_err(|error| explained(file, &error))?;
+}
+
+fn decoded(file: &FoundFile, decoder: impl ImageDecoder) -> Result<Image, Error> {
+    let [width, height] = checked_size(file, &decoder)?;
+    let decoded = DynamicImage::from_decoder(decoder).map_err(|error| explained(file, &error))?;
     let grey = matches!(decoded, DynamicImage::ImageLuma8(_) | DynamicImage::ImageLuma16(_));
     let (channels, pixels) =
         if grey { (1, decoded.to_luma32f().into_raw()) } else { (3, decoded.into_rgb32f().into_raw()) };

@@ -7,9 +7,11 @@ use std::fs::File;
 use std::io::{BufRead, BufReader, Cursor, ErrorKind, Read, Seek};
 use std::path::Path;
 
+use image::codecs::jpeg::JpegDecoder;
+use image::codecs::png::PngDecoder;
 use image::error::ImageError;
 use image::metadata::Orientation;
-use image::{DynamicImage, ImageBuffer, ImageDecoder, ImageFormat, ImageReader, Limits};
+use image::{DynamicImage, ImageBuffer, ImageDecoder, Limits};
 use medcoss_sdk::Error;
 use medcoss_sdk::byte_image::ByteImage;
 use medcoss_sdk::image::{Image, Region, Resizable};
@@ -17,8 +19,15 @@ use medcoss_sdk::image::{Image, Region, Resizable};
 use crate::jpeg_file::{self, Raster};
 use crate::tiff_file::{TiffFile, check_size};
 
-/// Memory that a decoder may claim, in bytes: twice what the largest image takes.
-const MAX_DECODER_BYTES: u64 = 1 << 30;
+/// Memory that a decoder may claim beside the pixels, in bytes. Most of it is for colour profiles, which are inflated and not used.
+const MAX_DECODER_BYTES: u64 = 1 << 26;
+/// Memory that an image takes at most while it is decoded, in bytes.
+const MAX_IMAGE_BYTES: usize = 640 << 20;
+/// Largest JPEG file in bytes; it is read as a whole.
+const MAX_JPEG_BYTES: u64 = 1 << 28;
+
+/// Bytes of a number in an [`Image`].
+const FLOAT_BYTES: usize = size_of::<f32>();
 
 /// File formats that are read, for display.
 pub const FILE_FORMATS: &str = "PNG, JPEG, TIFF";
@@ -121,17 +130,28 @@ fn read(path: &Path, grey: bool) -> Result<DecodedImage, Error> {
     file.by_ref().take(8).read_to_end(&mut first).map_err(unreadable)?;
     file.rewind().map_err(unreadable)?;
     match first.as_slice() {
-        [0x89, b'P', b'N', b'G', ..] => decode(path, file, ImageFormat::Png),
+        [0x89, b'P', b'N', b'G', ..] => decode(path, png_decoder(file).map_err(|error| explain(path, &error))?),
         [0xff, 0xd8, 0xff, ..] => {
             let mut content = Vec::new();
-            file.read_to_end(&mut content).map_err(unreadable)?;
+            file.take(MAX_JPEG_BYTES + 1).read_to_end(&mut content).map_err(unreadable)?;
+            if content.len() as u64 > MAX_JPEG_BYTES {
+                let most = MAX_JPEG_BYTES >> 20;
+                return Err(Error::unsupported(format!("{} is a JPEG of more than {most} MiB", path.display())));
+            }
             match jpeg_file::decode(path, &content, grey)? {
                 Some(raster) => turned(path, raster),
-                None => decode(path, Cursor::new(content), ImageFormat::Jpeg),
+                None => {
+                    let decoder = JpegDecoder::new(Cursor::new(content)).map_err(|error| explain(path, &error))?;
+                    decode(path, decoder)
+                }
             }
         }
         [b'I', b'I', 42 | 43, 0, ..] | [b'M', b'M', 0, 42 | 43, ..] => {
-            Ok(DecodedImage::Floats(TiffFile::open(path)?.read_whole()?))
+            let mut tiff = TiffFile::open(path)?;
+            let (page, kind) = (tiff.page(), tiff.pixel_kind()?);
+            check_size(path, page.width, page.height)?;
+            check_memory(path, page.width * page.height, FLOAT_BYTES * kind.colour.n_channels())?;
+            Ok(DecodedImage::Floats(tiff.read_whole()?))
         }
         [] => Err(Error::corrupt(format!("{} is empty", path.display()))),
         other => {
@@ -157,19 +177,42 @@ fn turned(path: &Path, raster: Raster) -> Result<DecodedImage, Error> {
     stored(path, image)
 }
 
-fn decode(path: &Path, file: impl BufRead + Seek, format: ImageFormat) -> Result<DecodedImage, Error> {
-    let explained = |error: ImageError| explain(path, &error);
+/// A decoder of PNG that claims no more memory than a row of pixels and some metadata take.
+pub(crate) fn png_decoder<R: BufRead + Seek>(file: R) -> Result<PngDecoder<R>, ImageError> {
     let mut limits = Limits::default();
     limits.max_alloc = Some(MAX_DECODER_BYTES);
-    let mut reader = ImageReader::with_format(file, format);
-    reader.limits(limits);
-    let mut decoder = reader.into_decoder().map_err(explained)?;
+    PngDecoder::with_limits(file, limits)
+}
+
+fn decode(path: &Path, mut decoder: impl ImageDecoder) -> Result<DecodedImage, Error> {
+    let explained = |error: ImageError| explain(path, &error);
     let (width, height) = decoder.dimensions();
     check_size(path, width as usize, height as usize)?;
+    let colour = decoder.color_type();
+    let is_stored = colour.bytes_per_pixel() == colour.channel_count();
+    // What is neither grey nor colour of 8 bits becomes numbers beside the decoded pixels.
+    let n_colours = usize::from(colour.channel_count() - u8::from(colour.has_alpha()));
+    let numbers = if is_stored && !colour.has_alpha() { 0 } else { FLOAT_BYTES * n_colours };
+    let bytes_per_pixel = usize::from(colour.bytes_per_pixel()) + numbers;
+    check_memory(path, width as usize * height as usize, bytes_per_pixel)?;
     let orientation = decoder.orientation().map_err(explained)?;
     let mut image = DynamicImage::from_decoder(decoder).map_err(explained)?;
     image.apply_orientation(orientation);
     stored(path, image)
+}
+
+/// Refuses an image that takes more than [`MAX_IMAGE_BYTES`].
+fn check_memory(path: &Path, n_pixels: usize, bytes_per_pixel: usize) -> Result<(), Error> {
+    let n_bytes = n_pixels.saturating_mul(bytes_per_pixel);
+    if n_bytes > MAX_IMAGE_BYTES {
+        return Err(Error::unsupported(format!(
+            "{} takes {} MiB of memory, above the limit of {} MiB\nhint: store it in 8 bits without transparency, as PNG or JPEG",
+            path.display(),
+            n_bytes >> 20,
+            MAX_IMAGE_BYTES >> 20
+        )));
+    }
+    Ok(())
 }
 
 fn stored(path: &Path, image: DynamicImage) -> Result<DecodedImage, Error> {

@@ -15,6 +15,9 @@ use zune_jpeg::errors::DecodeErrors;
 
 use crate::tiff_file::check_size;
 
+/// Most scans of a JPEG. Progressive ones have some ten.
+const MAX_SCANS: usize = 100;
+
 /// An image as it was decoded.
 pub(crate) struct Raster {
     pub(crate) size: [u32; 2],
@@ -35,6 +38,7 @@ pub(crate) fn decode(path: &Path, content: &[u8], grey: bool) -> Result<Option<R
     if !has_end_of_image(content) {
         return Err(Error::corrupt(format!("{} is cut off: it has no end-of-image marker", path.display())));
     }
+    check_scans(content).map_err(|what| Error::unsupported(format!("{} has {what}", path.display())))?;
     let failed = |error: DecodeErrors| explain(path, &error);
     // Its own limits are below ours.
     let options = DecoderOptions::default().set_strict_mode(false).set_max_width(usize::MAX).set_max_height(usize::MAX);
@@ -72,6 +76,16 @@ fn has_end_of_image(content: &[u8]) -> bool {
     }
     // In a scan 0xff is followed by zero or by a marker, so this is no coincidence. It is nearly always at the very end.
     content.get(at..).is_some_and(|scans| scans.windows(2).rev().any(|pair| pair == [0xff, 0xd9]))
+}
+
+/// Refuses a JPEG whose pixels are written over and over: each scan of a progressive one goes through all of them, for a few bytes. The text
+/// says why, as the end of a sentence.
+pub(crate) fn check_scans(content: &[u8]) -> Result<(), String> {
+    let n_scans = content.windows(2).filter(|pair| *pair == [0xff, 0xda]).count();
+    if n_scans > MAX_SCANS {
+        return Err(format!("a JPEG of {n_scans} scans; at most {MAX_SCANS} are read"));
+    }
+    Ok(())
 }
 
 fn explain(path: &Path, error: &DecodeErrors) -> Error {

@@ -13,13 +13,14 @@ use medcoss_sdk::{Error, FoundFile};
 use png::{BitDepth, ColorType, Decoder, Limits, Transformations};
 use tiff::tags::Tag;
 
+use crate::image_file::png_decoder;
 use crate::tiff_file::{TiffFile, check_size};
 use crate::tiff_pixels::Colour;
 
 /// Extensions of the masks that are read.
 pub const MASK_EXTENSIONS: &[&str] = &[".png", ".tif", ".tiff"];
 /// Memory that the decoder may claim beside the pixels, in bytes.
-const MAX_DECODER_BYTES: usize = 1 << 28;
+const MAX_DECODER_BYTES: usize = 1 << 26;
 
 /// Reads the labels of an image, `[rows, columns]`: of a PNG or TIFF file of grey pixels, of indices into a palette (PNG), or of
 /// equal red, green and blue (PNG). The content decides the kind, not the name.
@@ -53,6 +54,8 @@ fn read_png(mask: &FoundFile, file: BufReader<File>) -> Result<LabelMap, Error> 
     check_upright(mask)?;
     let mut decoder = Decoder::new_with_limits(file, Limits { bytes: MAX_DECODER_BYTES });
     decoder.set_transformations(Transformations::IDENTITY);
+    decoder.set_ignore_iccp_chunk(true);
+    decoder.set_ignore_text_chunk(true);
     let mut reader = decoder.read_info().map_err(damaged)?;
     let (width, height) = (reader.info().width as usize, reader.info().height as usize);
     check_size(&mask.path, width, height)?;
@@ -62,8 +65,11 @@ fn read_png(mask: &FoundFile, file: BufReader<File>) -> Result<LabelMap, Error> 
     let frame = reader.next_frame(&mut packed).map_err(damaged)?;
     let rows = packed.chunks_exact(frame.line_size).take(height);
     let n_samples = width * colour.samples();
-    let samples: Vec<u16> = rows.flat_map(|row| unpacked(row, depth, n_samples)).collect();
-    LabelMap::new(&[height, width], labels_of(mask, samples, colour, depth)?)
+    let mut labels = Vec::with_capacity(width * height);
+    for row in rows {
+        add_labels(mask, &mut labels, unpacked(row, depth, n_samples), colour, depth)?;
+    }
+    LabelMap::new(&[height, width], labels)
 }
 
 /// The numbers of a row: below 8 bit several in a byte, the first in its highest bits.
@@ -78,27 +84,37 @@ fn unpacked(row: &[u8], depth: BitDepth, n_samples: usize) -> impl Iterator<Item
     })
 }
 
-/// One label a pixel.
-fn labels_of(mask: &FoundFile, samples: Vec<u16>, colour: ColorType, depth: BitDepth) -> Result<Vec<u16>, Error> {
-    let n = colour.samples();
+/// Adds the labels of a row: one a pixel.
+fn add_labels(
+    mask: &FoundFile,
+    labels: &mut Vec<u16>,
+    mut samples: impl Iterator<Item = u16>,
+    colour: ColorType,
+    depth: BitDepth,
+) -> Result<(), Error> {
     let (has_alpha, n_colours) = match colour {
-        ColorType::Grayscale | ColorType::Indexed => return Ok(samples),
+        ColorType::Grayscale | ColorType::Indexed => {
+            labels.extend(samples);
+            return Ok(());
+        }
         ColorType::GrayscaleAlpha => (true, 1),
         ColorType::Rgb => (false, 3),
         ColorType::Rgba => (true, 3),
     };
     let opaque = ((1u32 << depth as u32) - 1) as u16;
-    let is_label = |pixel: &[u16]| {
-        pixel[..n_colours].iter().all(|value| *value == pixel[0]) && (!has_alpha || pixel[n - 1] == opaque)
-    };
-    if samples.chunks_exact(n).all(is_label) {
-        return Ok(samples.chunks_exact(n).map(|pixel| pixel[0]).collect());
+    while let Some(label) = samples.next() {
+        let is_grey = (1..n_colours).all(|_| samples.next() == Some(label));
+        let is_opaque = !has_alpha || samples.next() == Some(opaque);
+        if !(is_grey && is_opaque) {
+            return Err(Error::unsupported(format!(
+                "mask {} has colours or transparency; a label is one number a pixel\n\
+                 hint: write masks in grey or with a palette, 8 or 16 bit",
+                mask.id
+            )));
+        }
+        labels.push(label);
     }
-    Err(Error::unsupported(format!(
-        "mask {} has colours or transparency; a label is one number a pixel\n\
-         hint: write masks in grey or with a palette, 8 or 16 bit",
-        mask.id
-    )))
+    Ok(())
 }
 
 fn read_tiff(mask: &FoundFile) -> Result<LabelMap, Error> {
@@ -124,8 +140,8 @@ fn read_tiff(mask: &FoundFile) -> Result<LabelMap, Error> {
 
 /// That no tag turns the mask: then it is not clear whether its sample is turned as well.
 fn check_upright(mask: &FoundFile) -> Result<(), Error> {
-    let orientation = image::ImageReader::open(&mask.path).ok().and_then(|reader| {
-        let mut decoder = reader.with_guessed_format().ok()?.into_decoder().ok()?;
+    let orientation = File::open(&mask.path).ok().and_then(|file| {
+        let mut decoder = png_decoder(BufReader::new(file)).ok()?;
         decoder.orientation().ok()
     });
     match orientation {

@@ -19,6 +19,8 @@ pub const MAX_VOXELS: u64 = 1 << 30;
 const MAX_SIDE: i64 = u16::MAX as i64;
 /// Deflate cannot compress better: 258 bytes for two bits.
 const MAX_GZIP_RATIO: u64 = 1032;
+/// Most bytes before the voxels of a compressed file, which are decompressed for nothing: extensions have some KiB.
+const MAX_COMPRESSED_OFFSET: u64 = 1 << 28;
 /// Distances of voxels that are believed, in millimetres.
 const PLAUSIBLE_MM: std::ops::RangeInclusive<f64> = 1e-3..=1e2;
 /// Kinds of content that CIFTI files state.
@@ -178,6 +180,13 @@ fn check_bytes(
     let n_voxels = file_size.iter().map(|&n| n as u64).product::<u64>();
     let needed = (n_voxels * datatype.size_of() as u64).saturating_add(offset);
     let (found, ratio) = (voxels.bytes, if voxels.compressed { MAX_GZIP_RATIO } else { 1 });
+    if voxels.compressed && offset > MAX_COMPRESSED_OFFSET {
+        let (path, most) = (path.display(), MAX_COMPRESSED_OFFSET >> 20);
+        return Err(Error::unsupported(format!(
+            "{path} has {} MiB before its voxels; of a compressed file at most {most} MiB are skipped",
+            offset >> 20
+        )));
+    }
     if needed > found.saturating_mul(ratio) {
         let path = path.display();
         return Err(Error::corrupt(format!(

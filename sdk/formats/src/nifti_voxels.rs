@@ -22,6 +22,9 @@ const BUFFER_BYTES: usize = 1 << 16;
 /// Rows of a file are read so many bytes at a time.
 const CHUNK_BYTES: usize = 1 << 20;
 
+/// Most bytes behind the voxels of a compressed file: they are decompressed for the checksum alone.
+const MAX_BEHIND_BYTES: u64 = 1 << 28;
+
 /// A file as it is without compression, read from front to back.
 pub(crate) enum VoxelStream<'a> {
     Plain(BufReader<File>),
@@ -133,7 +136,11 @@ pub(crate) fn read_slices(
     }
     if source.is_to_be_ended(header) {
         // The decompressor compares its checksum at the very end.
-        io::copy(source, &mut io::sink()).map_err(failed)?;
+        let behind = io::copy(&mut source.take(MAX_BEHIND_BYTES + 1), &mut io::sink()).map_err(failed)?;
+        if behind > MAX_BEHIND_BYTES {
+            let (path, most) = (path.display(), MAX_BEHIND_BYTES >> 20);
+            return Err(Error::corrupt(format!("{path} goes on for more than {most} MiB behind its last voxel")));
+        }
     }
     Ok(voxels)
 }

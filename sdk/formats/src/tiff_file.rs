@@ -27,6 +27,9 @@ pub const MAX_PIXELS: usize = 1 << 26;
 /// Largest single strip or tile, decoded, in bytes.
 const MAX_CHUNK_BYTES: usize = 1 << 28;
 
+/// Side of a tile that may be larger than its page.
+const LARGEST_SMALL_TILE: usize = 4096;
+
 /// Compression of strips and tiles that are JPEG files.
 const JPEG: u64 = 7;
 
@@ -246,8 +249,8 @@ impl TiffFile {
         for plane in 0..n_planes {
             let number = u32::try_from(index + plane * n_chunks).map_err(|error| explain(&self.path, &error.into()))?;
             let layout = self.ask(|decoder| decoder.image_chunk_buffer_layout(number))?;
-            if layout.len > MAX_CHUNK_BYTES {
-                let (found, most) = (layout.len >> 20, MAX_CHUNK_BYTES >> 20);
+            if layout.len.saturating_mul(n_planes) > MAX_CHUNK_BYTES {
+                let (found, most) = (layout.len.saturating_mul(n_planes) >> 20, MAX_CHUNK_BYTES >> 20);
                 return Err(self.unsupported(&format!(
                     "a strip or tile of {found} MiB, above the limit of {most} MiB\nhint: store it in smaller tiles"
                 )));
@@ -358,6 +361,11 @@ fn page(decoder: &mut Decoder<PatchedFile>) -> TiffResult<Page> {
     let (chunk_width, chunk_height) = decoder.chunk_dimensions();
     // The last strip may state more rows than there are.
     let chunk = [chunk_width as usize, if tiled { chunk_height } else { chunk_height.min(height) } as usize];
+    // Tiles reach beyond the page at two of its edges. Where they are much longer than it, a few bytes state many pixels to decode.
+    let most = [width, height].map(|side| (side as usize).max(LARGEST_SMALL_TILE));
+    if chunk[0] > most[0].saturating_mul(2) || chunk[1] > most[1].saturating_mul(2) {
+        return Err(TiffError::LimitsExceeded);
+    }
     Ok(Page { width: width as usize, height: height as usize, tiled, chunk })
 }
 

@@ -16,6 +16,9 @@ use crate::tiff_file::{Page, TiffFile};
 /// Aperio marks its overview photograph with this kind of page.
 const SUBFILE_OVERVIEW: u64 = 9;
 
+/// Most pages of a slide, in the chain and in branches. Stacks of a scanner's focal planes have some hundreds.
+const MAX_PAGES: usize = 10_000;
+
 /// An open slide in TIFF.
 pub struct TiffSlide {
     file: TiffFile,
@@ -35,11 +38,19 @@ impl TiffSlide {
         let mpp = microns_per_pixel(&mut file);
         let mut pages = vec![(1.0, file.directory(), full)];
         let branches = file.branches();
+        let mut n_pages = 1 + branches.len();
         while file.has_next() {
+            n_pages += 1;
+            if n_pages > MAX_PAGES {
+                return Err(file.unsupported(&format!("more than {MAX_PAGES} pages, too many for a slide")));
+            }
             // A page of a kind that cannot be parsed is none of the levels; it does not spoil the others.
             if file.go_to_next().is_ok() && !is_associated(&mut file) {
                 pages.extend(level(full, &file));
             }
+        }
+        if n_pages > MAX_PAGES {
+            return Err(file.unsupported(&format!("more than {MAX_PAGES} pages, too many for a slide")));
         }
         for branch in branches {
             if file.go_to(branch).is_ok() && !is_associated(&mut file) {

@@ -266,8 +266,11 @@ fn sizes_that_no_file_can_hold_are_refused_before_memory_is_claimed() {
     object.put(words(tags::COLUMNS, &[60000]));
     refused(&bytes(object, EXPLICIT), code::UNSUPPORTED, "above the limit");
     let mut object = RAMP.data_set();
-    object.put(DataElement::new(tags::NUMBER_OF_FRAMES, VR::IS, "2000000000"));
+    object.put(DataElement::new(tags::NUMBER_OF_FRAMES, VR::IS, "2000000"));
     refused(&bytes(object, EXPLICIT), code::CORRUPT, "too few");
+    let mut object = RAMP.data_set();
+    object.put(DataElement::new(tags::NUMBER_OF_FRAMES, VR::IS, "2000000000"));
+    refused(&bytes(object, EXPLICIT), code::UNSUPPORTED, "states 2000000000 frames; at most 2097152 are read");
     refused(&bytes(changed(tags::ROWS, 0), EXPLICIT), code::CORRUPT, "3x0");
     refused(&bytes(changed(tags::BITS_ALLOCATED, 12), EXPLICIT), code::UNSUPPORTED, "12 bits");
     refused(&bytes(changed(tags::BITS_STORED, 17), EXPLICIT), code::CORRUPT, "17 bits of 16");

@@ -14,6 +14,8 @@ mod dicom_slide;
 mod image_file;
 #[cfg(feature = "image")]
 mod label_image;
+#[cfg(all(feature = "image", feature = "slide", feature = "volume"))]
+mod memory;
 #[cfg(feature = "nifti")]
 mod nifti;
 #[cfg(all(feature = "image", feature = "slide"))]

@@ -9,9 +9,11 @@ use std::path::{Path, PathBuf};
 
 use libfuzzer_sys::fuzz_target;
 use medcoss_ct::Ct;
+use medcoss_ecg::Ecg;
 use medcoss_pathology::Pathology;
 use medcoss_sdk::{Modality, OpenRequest, serde_json};
 use medcoss_text::Text;
+use medcoss_video::Video;
 use medcoss_xray::Xray;
 
 fuzz_target!(init: make().expect("room for the seeds"), |_unused: &[u8]| {});
@@ -24,6 +26,8 @@ fn make() -> Result<(), Box<dyn Error>> {
         ("ct", Ct::synthesise),
         ("xray", Xray::synthesise),
         ("pathology", Pathology::synthesise),
+        ("ecg", Ecg::synthesise),
+        ("video", Video::synthesise),
     ] {
         let folder = made.join(name);
         fs::create_dir_all(&folder)?;
@@ -35,6 +39,7 @@ fn make() -> Result<(), Box<dyn Error>> {
         }
     }
     small_volume(here)?;
+    wfdb_record(here, &made.join("ecg"))?;
     learn_tokenizer(&made.join("text"), here)?;
     write(here, "vocabulary", "vocab.txt", medcoss_fuzz::VOCABULARY.as_bytes())?;
     fs::remove_dir_all(medcoss_fuzz::folder())?;
@@ -49,12 +54,16 @@ fn targets_of(plugin: &str, path: &Path) -> &'static [&'static str] {
         ("text", "csv") => &["text_csv"],
         ("text", "jsonl") => &["text_json_lines"],
         ("text", "xml") => &["text_questions"],
-        ("ct", "nii") => &["nifti"],
+        ("ecg", "csv") => &["ecg_csv"],
+        ("video", "gif") => &["gif"],
+        ("video", "png" | "jpg") => &["frames"],
+        ("ct", "nii") => &["nifti", "mask_volume"],
         ("ct", "gz") => &["nifti_gz"],
-        (_, "dcm") => &["dicom"],
+        (_, "dcm") => &["dicom", "dicom_folder"],
         (_, "csv") => &["label_table"],
-        (_, "tif") => &["slide", "image"],
-        (_, "png" | "jpg" | "jpeg") => &["image"],
+        (_, "tif") => &["slide", "image", "mask_image"],
+        (_, "png") => &["image", "frames", "mask_image"],
+        (_, "jpg" | "jpeg") => &["image", "frames"],
         _ => &[],
     }
 }
@@ -68,7 +77,33 @@ fn small_volume(here: &Path) -> Result<(), Box<dyn Error>> {
         volume[42 + 2 * axis..44 + 2 * axis].copy_from_slice(&size.to_le_bytes());
     }
     volume.truncate(352 + 5 * 4 * 3 * 2);
+    write(here, "mask_volume", "scan.nii", &volume)?;
     write(here, "nifti", "scan.nii", &volume)
+}
+
+/// A header and its signals in one input, and headers in the forms of published databases.
+fn wfdb_record(here: &Path, made: &Path) -> Result<(), Box<dyn Error>> {
+    let header =
+        files_below(made)?.into_iter().find(|path| path.extension().is_some_and(|extension| extension == "hea"));
+    if let Some(header) = header {
+        let stem = header.file_stem().map(|stem| stem.to_string_lossy().into_owned()).unwrap_or_default();
+        let text = fs::read_to_string(&header)?.replace(&format!("{stem}.dat"), "r.dat");
+        let record = [text.as_bytes(), b"\0", &fs::read(header.with_extension("dat"))?].concat();
+        write(here, "ecg_wfdb", "record", &record)?;
+    }
+    for (name, header) in [
+        (
+            "two",
+            "r 2 100 200 0:0:0 1/1/2000\nr.dat 16 200(1024)/mV 16 0 0 0 0 I\nr.dat 16 100/uV 16 -50 0 0 0 II\n# Dx: 42\n",
+        ),
+        (
+            "packed",
+            "r 2 100/500.00(0) 200\nr.dat 212+1 200 11 1024 995 -22131 0 I\nr.dat 212+1 200 11 1024 1011 20052 0 II\n",
+        ),
+    ] {
+        write(here, "ecg_wfdb", name, &[header.as_bytes(), &[0; 900]].concat())?;
+    }
+    Ok(())
 }
 
 fn learn_tokenizer(data: &Path, here: &Path) -> Result<(), Box<dyn Error>> {

@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 
 use medcoss_sdk::{
-    Dataset, Error, Geometry, Modality, NOT_A_TARGET, OpenRequest, Sample, View, sample_rng,
+    Dataset, Error, FoundFile, Geometry, Modality, NOT_A_TARGET, OpenRequest, Sample, View, sample_rng,
     serde_json::{self, Value},
 };
 
@@ -51,6 +51,21 @@ pub fn open_and_load_as<M: Modality>(name: &str, options: Value) {
     let request = OpenRequest { base: folder().to_owned(), data: vec![name.into()], options, assets: None };
     match M::open(request) {
         Ok(dataset) => check(&dataset),
+        Err(error) => check_error(&error),
+    }
+}
+
+/// Opens a file that is there, and reads `content` as the mask of its first sample, under the name `mask`.
+pub fn label_map<M: Modality>(name: &str, mask: &str, content: &[u8], options: Value) {
+    put(mask, content);
+    let options = serde_json::from_value(options).expect("options of the plugin");
+    let request = OpenRequest { base: folder().to_owned(), data: vec![name.into()], options, assets: None };
+    let dataset = M::open(request).expect("a good file");
+    let path = folder().join(mask);
+    let modified = path.metadata().and_then(|metadata| metadata.modified()).ok();
+    let mask = FoundFile { path, id: mask.to_owned(), bytes: content.len() as u64, modified };
+    match dataset.label_map(0, &mask) {
+        Ok(map) => assert_eq!(map.shape().iter().product::<usize>(), map.values().len()),
         Err(error) => check_error(&error),
     }
 }

@@ -128,3 +128,24 @@ pub fn cpu_seconds(child: &Child) -> f64 {
     // Linux reports 100 ticks a second to user programs on every machine.
     ticks.sum::<f64>() / 100.0
 }
+
+/// What a hostile file may cost: a GiB of memory and ten seconds. The caller runs alone in its process, see [`is_alone`].
+///
+/// # Panics
+///
+/// Where the work takes more.
+pub fn bounded<T>(what: &str, work: impl FnOnce() -> T) -> T {
+    const MAX_MIB: u64 = 1 << 10;
+    const LONGEST: Duration = Duration::from_secs(10);
+    // The peak begins again at what is in memory now.
+    fs::write("/proc/self/clear_refs", "5").expect("Linux resets the peak of a process");
+    let began = Instant::now();
+    let outcome = work();
+    let took = began.elapsed();
+    let status = fs::read_to_string("/proc/self/status").unwrap();
+    let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap();
+    let peak_mib = peak.split_whitespace().next().unwrap().parse::<u64>().unwrap() >> 10;
+    println!("| {what} | {peak_mib} MiB | {:.1} s |", took.as_secs_f64());
+    assert!(peak_mib <= MAX_MIB && took <= LONGEST, "{what} took {peak_mib} MiB and {took:?}");
+    outcome
+}

@@ -1,12 +1,24 @@
 //! A CSV table of labels: its rows by key, and the search for a sample's row.
 
 use std::collections::HashMap;
+use std::fs::File;
+use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, anyhow, bail};
 use medcoss_plugin_host::did_you_mean;
 
 use super::label_source::{TableLabels, captured};
+
+/// Longest row of a table in bytes: a quotation mark that never closes must not take the rest of the file into memory.
+const MAX_ROW_BYTES: u64 = 1 << 20;
+/// Largest table in bytes.
+const MAX_TABLE_BYTES: u64 = 1 << 28;
+/// Most rows with a label.
+const MAX_ROWS: usize = 1 << 21;
+/// Columns that a message lists at most, and characters of each.
+const MAX_LISTED: usize = 20;
+const MAX_SHOWN: usize = 60;
 
 /// One row of a label table.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -35,17 +47,24 @@ impl<'a> LabelTable<'a> {
     pub fn read(labels: &'a TableLabels, base: &Path, split: Option<&str>) -> Result<Self> {
         let path = base.join(&labels.table);
         let name = path.display().to_string();
-        let mut reader = csv::ReaderBuilder::new()
-            .trim(csv::Trim::All)
-            .from_path(&path)
-            .with_context(|| format!("cannot read labels {name}"))?;
+        let file = File::open(&path).with_context(|| format!("cannot read labels {name}"))?;
+        let n_bytes = file.metadata().with_context(|| format!("cannot read labels {name}"))?.len();
+        if n_bytes > MAX_TABLE_BYTES {
+            bail!(
+                "labels {name} have {} MiB; tables of up to {} MiB are read\nhint: leave out the columns that are not needed",
+                n_bytes >> 20,
+                MAX_TABLE_BYTES >> 20
+            );
+        }
+        let mut reader = csv::ReaderBuilder::new().trim(csv::Trim::All).from_reader(RowLimit::new(file));
         let header = reader.headers().with_context(|| format!("labels {name} are no CSV table"))?.clone();
         let column = |wanted: &str| {
             header.iter().position(|title| title == wanted).ok_or_else(|| {
-                let titles: Vec<&str> = header.iter().collect();
-                let proposal = did_you_mean(wanted, titles.iter().copied());
+                let proposal = did_you_mean(wanted, header.iter().filter(|title| title.len() <= MAX_SHOWN).take(1000));
+                let titles: Vec<String> = header.iter().take(MAX_LISTED).map(shown).collect();
+                let more = if header.len() > MAX_LISTED { ", ..." } else { "" };
                 anyhow!(
-                    "labels {name} have no column {wanted:?}\nhint: {proposal}the columns are {}",
+                    "labels {name} have no column {wanted:?}\nhint: {proposal}the columns are {}{more}",
                     titles.join(", ")
                 )
             })
@@ -54,8 +73,12 @@ impl<'a> LabelTable<'a> {
         let group = labels.group.as_deref().map(column).transpose()?;
         let split = split.map(column).transpose()?;
         let mut rows: HashMap<String, Row> = HashMap::new();
-        for record in reader.records() {
-            let record = record.with_context(|| format!("labels {name} are no CSV table"))?;
+        let mut record = csv::StringRecord::new();
+        loop {
+            reader.get_mut().begin_row();
+            if !reader.read_record(&mut record).with_context(|| format!("labels {name} are no CSV table"))? {
+                break;
+            }
             let cell = |at: usize| record.get(at).filter(|text| !text.is_empty()).map(str::to_string);
             let (Some(key), Some(label)) = (cell(key), cell(label)) else { continue };
             let line = record.position().map_or(0, csv::Position::line);
@@ -64,10 +87,13 @@ impl<'a> LabelTable<'a> {
                 bail!(
                     "labels {name}: {:?} in column {:?} stands on lines {} and {line}\n\
                      hint: one row a key is expected; choose another key column, or keep one of the rows",
-                    key,
+                    shown(&key),
                     labels.key,
                     other.line
                 );
+            }
+            if rows.len() > MAX_ROWS {
+                bail!("labels {name} have more than {MAX_ROWS} rows with a label");
             }
         }
         Ok(Self { labels, path, rows })
@@ -106,7 +132,8 @@ impl<'a> LabelTable<'a> {
     pub fn nothing_matches(&self, id: &str) -> anyhow::Error {
         let mut keys: Vec<(&u64, &String)> = self.rows.iter().map(|(key, row)| (&row.line, key)).collect();
         keys.sort();
-        let first = keys.first().map_or_else(|| "it has none".into(), |(_, key)| format!("the first is {key:?}"));
+        let first =
+            keys.first().map_or_else(|| "it has none".into(), |(_, key)| format!("the first is {:?}", shown(key)));
         let looked = match &self.labels.id_pattern {
             Some(pattern) => match captured(pattern, id) {
                 Some(key) => format!("{key:?}, which id_pattern finds in {id:?}"),
@@ -126,6 +153,40 @@ impl<'a> LabelTable<'a> {
     pub fn name(&self) -> String {
         self.path.display().to_string()
     }
+}
+
+/// A table's file, which fails where a row has more than [`MAX_ROW_BYTES`].
+struct RowLimit {
+    file: File,
+    left: u64,
+}
+
+impl RowLimit {
+    fn new(file: File) -> Self {
+        Self { file, left: MAX_ROW_BYTES }
+    }
+
+    fn begin_row(&mut self) {
+        self.left = MAX_ROW_BYTES;
+    }
+}
+
+impl Read for RowLimit {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        if self.left == 0 {
+            let what = "a row has more than 1 MiB; look for a quotation mark that does not close";
+            return Err(io::Error::other(what));
+        }
+        let most = buffer.len().min(self.left as usize);
+        let n = self.file.read(&mut buffer[..most])?;
+        self.left -= n as u64;
+        Ok(n)
+    }
+}
+
+/// The beginning of a text of the table.
+fn shown(text: &str) -> String {
+    text.chars().take(MAX_SHOWN).collect()
 }
 
 /// A key with `/` between folders and none at its start.
@@ -185,6 +246,15 @@ mod tests {
         assert_eq!([label("t.nii#z=0000"), label("t.nii#z=0012"), label("t.nii")], [Some("low"), Some("high"), None]);
         let message = table.nothing_matches("t.nii#z=0007").to_string();
         assert!(message.contains("\"7\"") && message.contains("the first is \"0\""), "{message}");
+    }
+
+    #[test]
+    fn rows_without_end_and_messages_of_many_columns_are_bounded() {
+        let labels = labels(None);
+        let error = read(&labels, &format!("{HEAD}1,\"{}", "x\n".repeat(1 << 20))).unwrap_err();
+        assert!(format!("{error:#}").contains("a row has more than 1 MiB"), "{error:#}");
+        let error = read(&labels, &("d,".repeat(100_000) + "e\n")).unwrap_err().to_string();
+        assert!(error.ends_with("d, ...") && error.len() < 300, "{error}");
     }
 
     #[test]

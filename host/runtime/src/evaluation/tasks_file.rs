@@ -1,6 +1,8 @@
 //! The tasks file: downstream tasks with their data, labels and protocols.
 
 use std::collections::BTreeSet;
+use std::fs::File;
+use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, anyhow, bail};
@@ -11,6 +13,9 @@ use serde::Deserialize;
 use super::label_source::{Classes, GroupSection, LabelSection, LabelSource};
 use crate::config::{OneOrMore, with_nearest};
 use crate::renamed_settings::refuse_former_protocols;
+
+/// Largest tasks file in bytes.
+const MAX_FILE_BYTES: u64 = 1 << 20;
 
 /// A checked tasks file.
 #[derive(Debug, Clone)]
@@ -325,14 +330,27 @@ impl TaskSection {
     }
 }
 
+/// The text of a tasks file. No more than [`MAX_FILE_BYTES`] are read, whatever the path leads to.
+fn read_text(path: &Path) -> Result<String> {
+    let file = File::open(path)?;
+    if !file.metadata()?.is_file() {
+        bail!("it is no file");
+    }
+    let mut text = String::new();
+    file.take(MAX_FILE_BYTES + 1).read_to_string(&mut text)?;
+    if text.len() as u64 > MAX_FILE_BYTES {
+        bail!("it has more than {MAX_FILE_BYTES} bytes");
+    }
+    Ok(text)
+}
+
 impl TasksFile {
     /// Reads and checks a tasks file.
     ///
     /// # Errors
     /// A file that cannot be read, invalid TOML, unknown or missing settings, values out of range, two tasks with one name.
     pub fn read(path: &Path) -> Result<Self> {
-        let text =
-            std::fs::read_to_string(path).with_context(|| format!("cannot read tasks file {}", path.display()))?;
+        let text = read_text(path).with_context(|| format!("cannot read tasks file {}", path.display()))?;
         if let Ok(table) = text.parse() {
             refuse_former_protocols(&table).with_context(|| format!("tasks file {}", path.display()))?;
         }
@@ -391,6 +409,17 @@ mod tests {
         let file =
             TasksFile::read(&Path::new(env!("CARGO_MANIFEST_DIR")).join("../configs/real-small-tasks.toml")).unwrap();
         assert_eq!((file.tasks.len(), file.stem.as_str()), (9, "real-small-tasks"));
+    }
+
+    #[test]
+    fn a_large_file_and_what_is_no_file_are_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("tasks.toml");
+        std::fs::File::create(&path).unwrap().set_len(1 << 40).unwrap();
+        let error = format!("{:#}", TasksFile::read(&path).unwrap_err());
+        assert!(error.contains("tasks.toml") && error.ends_with("it has more than 1048576 bytes"), "{error}");
+        let error = format!("{:#}", TasksFile::read(folder.path()).unwrap_err());
+        assert!(error.ends_with("it is no file"), "{error}");
     }
 
     #[test]

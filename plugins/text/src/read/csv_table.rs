@@ -3,13 +3,17 @@
 use std::io::{Chain, Read};
 
 use medcoss_sdk::Error;
+use medcoss_sdk::record_limit::{RecordBudget, RecordLimit};
 
 use super::columns::position_of;
+use super::content::MAX_LINE_BYTES;
 use super::line_numbers::{LineCounter, line_id};
 use crate::{corpus::Corpus, options::Options};
 
 /// Rows with an open quotation mark that are got over; a file with more is given up.
 const MAX_UNCLOSED: usize = 64;
+
+const NEVER_CLOSES: &str = "a quotation mark opens and never closes";
 
 /// Adds the text column of every row, with the label column where one is asked for. Ids have the line on which the row
 /// begins; quoted fields may span lines. A row of another width than the header is a document that cannot be read.
@@ -23,9 +27,7 @@ pub fn read(content: &str, name: &str, options: &Options, corpus: &mut Corpus) -
     let head = rows.next(&mut header).map_err(refuse)?;
     let names: Vec<_> = header.iter().collect();
     if head.is_some_and(|head| !head.closed) {
-        return Err(Error::corrupt(format!(
-            "{name}, line 1: a quotation mark opens and never closes; expected a header"
-        )));
+        return Err(Error::corrupt(format!("{name}, line 1: {NEVER_CLOSES}; expected a header")));
     }
     let text = position_of(options.text_column.as_deref(), "text_column", &names, name)?;
     let label = match options.label_column.as_deref() {
@@ -38,7 +40,7 @@ pub fn read(content: &str, name: &str, options: &Options, corpus: &mut Corpus) -
         let line = lines.line_of(start);
         if !closed {
             n_unclosed += 1;
-            let error = format!("{name}, line {line}: a quotation mark opens and never closes");
+            let error = format!("{name}, line {line}: {NEVER_CLOSES}");
             if n_unclosed > MAX_UNCLOSED {
                 return Err(Error::corrupt(format!("{error}, after {MAX_UNCLOSED} others; what follows is not read")));
             }
@@ -70,12 +72,13 @@ struct Rows<'a> {
     content: &'a str,
     /// Byte of the content at which `reader` began.
     from: usize,
-    reader: csv::Reader<Chain<&'a [u8], &'a [u8]>>,
+    reader: csv::Reader<RecordLimit<Chain<&'a [u8], &'a [u8]>>>,
+    budget: RecordBudget,
 }
 
 struct Found {
     start: usize,
-    /// False when the file ends inside of quotation marks. The library does not say.
+    /// False when the file ends inside of quotation marks, or goes on in them for longer than a row may be. The library does not say.
     closed: bool,
 }
 
@@ -86,15 +89,21 @@ impl<'a> Rows<'a> {
     /// `from` is a byte at which a row begins.
     fn new(content: &'a str, from: usize) -> Self {
         let bytes = content.as_bytes()[from..].chain(Self::SENTINEL);
+        // A row may be as long as a line and its neighbours, of which the reader has read a part.
+        let (bytes, budget) = RecordLimit::new(bytes, MAX_LINE_BYTES as u64);
         let reader = csv::ReaderBuilder::new().has_headers(false).flexible(true).from_reader(bytes);
-        Self { content, from, reader }
+        Self { content, from, reader, budget }
     }
 
     fn next(&mut self, row: &mut csv::StringRecord) -> Result<Option<Found>, csv::Error> {
-        if !self.reader.read_record(row)? {
-            return Ok(None);
-        }
-        let before = row.position().and_then(|start| usize::try_from(start.byte()).ok()).unwrap_or_default();
+        self.budget.refill();
+        let before = usize::try_from(self.reader.position().byte()).unwrap_or_default();
+        let is_too_long = match self.reader.read_record(row) {
+            Ok(true) => false,
+            Ok(false) => return Ok(None),
+            Err(_) if self.budget.is_used_up() => true,
+            Err(error) => return Err(error),
+        };
         let before = (self.from + before).min(self.content.len());
         // The reader counts ends of lines that come before a row, such as the second half of the last row's CR LF, as
         // part of it.
@@ -103,7 +112,7 @@ impl<'a> Rows<'a> {
         let read = usize::try_from(self.reader.position().byte()).unwrap_or(usize::MAX);
         let n_sentinel = read.saturating_sub(self.content.len() - self.from);
         // One byte of it ends the last row.
-        Ok((start < self.content.len()).then_some(Found { start, closed: n_sentinel <= 1 }))
+        Ok((start < self.content.len()).then_some(Found { start, closed: !is_too_long && n_sentinel <= 1 }))
     }
 }
 
@@ -161,6 +170,16 @@ mod tests {
         assert_eq!(corpus("note\nclear\n", None, None).unwrap().text(0).unwrap(), "clear");
         assert_eq!(corpus("note\nend", None, None).unwrap().text(0).unwrap(), "end");
         assert_eq!(corpus("note", None, None).unwrap().len(), 0);
+    }
+
+    #[test]
+    fn a_row_without_end_does_not_take_the_rest_of_the_file() {
+        let long = "x\n".repeat(MAX_LINE_BYTES);
+        let content = format!("a,b\n1,2\n3,\"{long}5,6\n");
+        let corpus = corpus(&content, Some("a"), None).unwrap();
+        let reasons = reasons(&corpus);
+        assert_eq!(reasons[0], "t.csv, line 3: a quotation mark opens and never closes");
+        assert_eq!(corpus.texts().collect::<Vec<_>>(), ["1", "5"]);
     }
 
     #[test]

@@ -7,6 +7,9 @@ use super::columns::{no_column, position_of};
 use super::line_numbers::line_id;
 use crate::{corpus::Corpus, options::Options};
 
+/// Longest object in bytes. Its parser takes up to a hundred times as much.
+const MAX_OBJECT_BYTES: usize = 1 << 22;
+
 type Object = Map<String, Value>;
 
 /// Adds the text field of every object, with the label field where one is asked for. Blank lines are skipped. A line
@@ -42,6 +45,12 @@ pub fn read(content: &str, name: &str, options: &Options, corpus: &mut Corpus) -
 }
 
 fn object(text: &str, place: &str) -> Result<Object, Error> {
+    if text.len() > MAX_OBJECT_BYTES {
+        let (found, most) = (text.len(), MAX_OBJECT_BYTES >> 20);
+        return Err(Error::unsupported(format!(
+            "{place}: a JSON object of {found} bytes; at most {most} MiB are read"
+        )));
+    }
     serde_json::from_str(text).map_err(|error| {
         // The library says where in this one line; the column is enough.
         let said = error.to_string();
@@ -148,6 +157,13 @@ mod tests {
         }
         assert_eq!((found.len(), corpus.len(), corpus.id(2).as_str()), (6, 7, "t.jsonl#L0000003"));
         assert_eq!(corpus.text(0).unwrap(), "a");
+    }
+
+    #[test]
+    fn an_object_of_megabytes_is_an_unreadable_document() {
+        let corpus = corpus(&format!("{{\"note\":\"a\"}}\n{{\"note\":\"{}\"}}", "x".repeat(MAX_OBJECT_BYTES)));
+        let reason = corpus.unreadable().next().unwrap().message();
+        assert_eq!(reason, "t.jsonl, line 2: a JSON object of 4194315 bytes; at most 4 MiB are read");
     }
 
     #[test]

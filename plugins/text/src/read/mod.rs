@@ -6,6 +6,7 @@
 //! absolute path.
 
 mod columns;
+mod content;
 mod csv_table;
 mod encoding;
 mod ids;
@@ -22,7 +23,17 @@ use medcoss_sdk::{Error, FoundFile, code, find_files, log};
 
 pub use encoding::decode;
 
-use crate::{corpus::Corpus, options::Options};
+use crate::{
+    corpus::{Corpus, MAX_DOCUMENTS},
+    options::Options,
+};
+use content::{Content, MAX_LINE_BYTES, too_long};
+use line_numbers::line_id;
+
+/// Largest XML file: it is one text for its reader. Files of MedQuAD have some KiB.
+const MAX_XML_BYTES: u64 = 1 << 26;
+/// Largest file of a tokeniser. The largest that are published have some 20 MiB, and their parser takes thirty times a file's size.
+const MAX_VOCABULARY_BYTES: u64 = 24 << 20;
 
 /// File formats, for display.
 pub const FILE_FORMATS: [&str; 5] = [
@@ -45,6 +56,12 @@ pub fn read(base: &Path, data: &[PathBuf], options: &Options) -> Result<Corpus, 
     let mut corpus = Corpus::default();
     for file in &files {
         add_file(file, options, &mut corpus)?;
+        if corpus.is_full() {
+            let id = &file.id;
+            return Err(Error::unsupported(format!(
+                "{id}: the data have more than {MAX_DOCUMENTS} documents\nhint: learn from fewer files in one stage"
+            )));
+        }
     }
     Ok(corpus)
 }
@@ -52,8 +69,13 @@ pub fn read(base: &Path, data: &[PathBuf], options: &Options) -> Result<Corpus, 
 /// Adds the documents of a file. One without any, for damage, is one document that cannot be read; so is what comes
 /// after damage that a reader cannot get over.
 fn add_file(file: &FoundFile, options: &Options, corpus: &mut Corpus) -> Result<(), Error> {
-    let bytes = match read_bytes(&file.path, &file.id) {
-        Ok(bytes) => bytes,
+    let extension =
+        file.path.extension().map(|extension| extension.to_string_lossy().to_lowercase()).unwrap_or_default();
+    let (max_bytes, max_line_bytes) =
+        if extension == "xml" { (MAX_XML_BYTES, usize::MAX) } else { (u64::MAX, MAX_LINE_BYTES) };
+    let read = Content::read(&file.path, &file.id, max_bytes, max_line_bytes);
+    let Content { bytes, long_lines, left_out } = match read {
+        Ok(content) => content,
         Err(error) => {
             corpus.begin_file(&file.id, b"");
             corpus.add_unreadable(String::new(), error);
@@ -61,8 +83,9 @@ fn add_file(file: &FoundFile, options: &Options, corpus: &mut Corpus) -> Result<
         }
     };
     corpus.begin_file(&file.id, &bytes);
-    let extension =
-        file.path.extension().map(|extension| extension.to_string_lossy().to_lowercase()).unwrap_or_default();
+    if !long_lines.is_empty() {
+        corpus.add_to_fingerprint(left_out.hex().as_bytes());
+    }
     let content = decode(&bytes, &file.id)?;
     match (extension.as_str(), content) {
         ("json", _) => {
@@ -71,7 +94,7 @@ fn add_file(file: &FoundFile, options: &Options, corpus: &mut Corpus) -> Result<
         ("xml", content) => medquad::check_encoding(content, &file.id)?,
         _ => {}
     }
-    let read = read_file(content, &file.id, &extension, options, corpus);
+    let read = read_file(content, &file.id, &extension, options, &long_lines, corpus);
     match read.err().or_else(|| corpus.take_back_unreadable_file()) {
         // An option that nothing in the file fits.
         Some(error) if error.code() == code::BAD_REQUEST => Err(error),
@@ -83,7 +106,24 @@ fn add_file(file: &FoundFile, options: &Options, corpus: &mut Corpus) -> Result<
     }
 }
 
-fn read_file(content: &str, name: &str, extension: &str, options: &Options, corpus: &mut Corpus) -> Result<(), Error> {
+fn read_file(
+    content: &str,
+    name: &str,
+    extension: &str,
+    options: &Options,
+    long_lines: &[(u64, usize)],
+    corpus: &mut Corpus,
+) -> Result<(), Error> {
+    if let (Some(&(1, n_bytes)), "csv") = (long_lines.first(), extension) {
+        // Without its header nothing says what the columns are.
+        return Err(too_long(name, (1, n_bytes)));
+    }
+    for &line in long_lines {
+        corpus.add_unreadable(line_id(line.0), too_long(name, line));
+    }
+    if content.trim().is_empty() && !long_lines.is_empty() {
+        return Ok(());
+    }
     if content.trim().is_empty() {
         log::warn(&format!("{name} is empty"));
         lines::read(content, corpus);
@@ -99,7 +139,7 @@ fn read_file(content: &str, name: &str, extension: &str, options: &Options, corp
     Ok(())
 }
 
-/// The bytes of a file that messages call `name`.
-pub fn read_bytes(path: &Path, name: &str) -> Result<Vec<u8>, Error> {
-    std::fs::read(path).map_err(|error| Error::unreadable(format!("{name} cannot be read")).caused_by(&error))
+/// The bytes of a vocabulary or tokenizer.json, which messages call `name`.
+pub fn read_vocabulary(path: &Path, name: &str) -> Result<Vec<u8>, Error> {
+    Content::read(path, name, MAX_VOCABULARY_BYTES, usize::MAX).map(|content| content.bytes)
 }

@@ -9,13 +9,13 @@ use tokenizers::{
 };
 
 use super::{
-    FILE, SPECIAL, Tokeniser,
+    FILE, SPECIAL, Tokeniser, rules,
     training::{self, CONTINUING},
 };
 use crate::{
     corpus::Corpus,
     options::Options,
-    read::{decode, read_bytes},
+    read::{decode, read_vocabulary},
 };
 
 impl Tokeniser {
@@ -71,7 +71,9 @@ impl Tokeniser {
 
     fn from_json(path: &Path) -> Result<Self, Error> {
         let name = path.display().to_string();
-        let inner = Tokenizer::from_bytes(read_bytes(path, &name)?)
+        let bytes = read_vocabulary(path, &name)?;
+        rules::check(&bytes, &name)?;
+        let inner = Tokenizer::from_bytes(bytes)
             .map_err(|error| Error::corrupt(format!("{name} is no tokenizer.json")).caused_by(&*error))?;
         Self::checked(inner, &name)
     }
@@ -79,7 +81,7 @@ impl Tokeniser {
     /// One token a line, its id the number of the line from 0.
     fn from_vocabulary(path: &Path, lowercase: bool) -> Result<Self, Error> {
         let name = path.display().to_string();
-        let bytes = read_bytes(path, &name)?;
+        let bytes = read_vocabulary(path, &name)?;
         let tokens: Vec<String> = decode(&bytes, &name)?.lines().map(|line| line.trim_end().to_owned()).collect();
         let mut lines = BTreeMap::new();
         for (line, token) in (1usize..).zip(&tokens) {

@@ -2,6 +2,7 @@
 //! and mask are put on by the dataset.
 
 mod loading;
+mod rules;
 mod training;
 
 use std::path::Path;

@@ -7,6 +7,9 @@ use dicom_core::Tag;
 /// Nesting of sequences that is followed; real objects have less than ten.
 pub(super) const MAX_DEPTH: usize = 32;
 
+/// Most elements and items that are gone through, those that are skipped included.
+const MAX_HEADS: usize = 1 << 24;
+
 pub(super) const ITEM: Tag = Tag(0xfffe, 0xe000);
 pub(super) const ITEM_END: Tag = Tag(0xfffe, 0xe00d);
 pub(super) const SEQUENCE_END: Tag = Tag(0xfffe, 0xe0dd);
@@ -46,6 +49,8 @@ pub(super) struct ElementReader<'a> {
     pub(super) encoding: Encoding,
     pub(super) at: u64,
     pub(super) end: u64,
+    /// Heads of elements and items that were read.
+    pub(super) n_heads: usize,
 }
 
 impl ElementReader<'_> {
@@ -69,6 +74,10 @@ impl ElementReader<'_> {
         let start = self.at;
         if self.end.saturating_sub(start) < 8 {
             return Ok(None);
+        }
+        self.n_heads += 1;
+        if self.n_heads > MAX_HEADS {
+            return Err(invalid(format!("it has more than {MAX_HEADS} elements before its pixels")));
         }
         let [a, b, c, d, e, f, g, h] = self.read::<8>()?;
         let tag = Tag(self.u16([a, b]), self.u16([c, d]));

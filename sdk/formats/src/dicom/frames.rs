@@ -19,7 +19,9 @@ type Piece = (u64, u64);
 const ITEM: [u8; 4] = [0xfe, 0xff, 0x00, 0xe0];
 const SEQUENCE_END: [u8; 4] = [0xfe, 0xff, 0xdd, 0xe0];
 /// Most bytes of one compressed frame; the largest frame does not need more when it is stored as it is.
-const MAX_FRAME_BYTES: u64 = 1 << 29;
+const MAX_FRAME_BYTES: u64 = 1 << 28;
+/// Most fragments of an object: the frames of the largest slides are some hundred thousand.
+const MAX_FRAGMENTS: usize = 1 << 21;
 
 /// The places of all frames.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -156,6 +158,10 @@ fn fragments(object: &mut Object) -> Result<(Piece, Vec<Piece>), Error> {
         at += 8;
         match tag {
             SEQUENCE_END => break,
+            ITEM if found.len() > MAX_FRAGMENTS => {
+                let path = path.display();
+                return Err(Error::unsupported(format!("{path} has more than {MAX_FRAGMENTS} fragments of pixels")));
+            }
             ITEM if length <= object.end - at => found.push((at, length)),
             ITEM => {
                 let (path, left) = (path.display(), object.end - at);
@@ -167,7 +173,8 @@ fn fragments(object: &mut Object) -> Result<(Piece, Vec<Piece>), Error> {
             }
         }
         at += length;
-        object.source.seek_relative(length as i64).map_err(failed)?;
+        // Not relative, which would drop what is buffered.
+        object.source.seek(SeekFrom::Start(at)).map_err(failed)?;
     }
     if found.len() < 2 {
         return Err(Error::corrupt(format!("{} has no fragment of pixels", path.display())));
@@ -186,7 +193,7 @@ fn frame_starts(object: &mut Object, table: Piece, n_frames: usize) -> io::Resul
             let starts = offsets.iter().take(n_frames).map(|&offset| u64::from_le_bytes(offset));
             return Ok(Some(starts.map(|offset| first.saturating_add(offset).saturating_add(8)).collect()));
         }
-        _ if table.1 >= 4 * n_frames as u64 => read_piece(object, table)?,
+        _ if table.1 >= 4 * n_frames as u64 => read_piece(object, (table.0, 4 * n_frames as u64))?,
         _ => return Ok(None),
     };
     let (offsets, _) = bytes.as_chunks::<4>();

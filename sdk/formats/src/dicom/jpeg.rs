@@ -9,6 +9,9 @@ use openreadout_codecs::{CodecError, jpeg_decode_limited, jpegls_decode_limited}
 use super::pixels::{Photometric, Pixels};
 use super::raster::{Failure, Raster};
 
+/// Most scans of a frame. Progressive ones have some ten.
+const MAX_SCANS: usize = 100;
+
 /// What a stream says before its first scan.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
 struct Stream {
@@ -89,6 +92,7 @@ impl Stream {
 pub(crate) fn decode(bytes: &[u8], pixels: &Pixels) -> Result<Raster, Failure> {
     let stream = Stream::parse(bytes)?;
     stream.check(pixels)?;
+    check_scans(bytes)?;
     let n_bytes = 2 * pixels.n_pixels() * pixels.n_samples;
     let is_cosine = stream.frame != 0xc3;
     if is_cosine && stream.precision == 12 {
@@ -144,6 +148,15 @@ fn with_plain_scans(bytes: &[u8]) -> Vec<u8> {
         at = end;
     }
     stream
+}
+
+/// Refuses a frame whose pixels are written over and over: each scan of a progressive one goes through all of them, for a few bytes.
+fn check_scans(bytes: &[u8]) -> Result<(), Failure> {
+    let n_scans = bytes.windows(2).filter(|pair| *pair == [0xff, 0xda]).count();
+    if n_scans > MAX_SCANS {
+        return Err(Failure::Unsupported(format!("a JPEG of {n_scans} scans; at most {MAX_SCANS} are read")));
+    }
+    Ok(())
 }
 
 fn words(bytes: &[u8]) -> Vec<i32> {

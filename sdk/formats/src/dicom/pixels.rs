@@ -11,6 +11,9 @@ use super::transfer_syntax::Coding;
 /// Most samples in one frame, all channels counted: 256 MiB as `f32`.
 pub(crate) const MAX_FRAME_SAMPLES: u64 = 1 << 26;
 
+/// Most frames of an object: tiles of 256 pixels that cover more than a metre of tissue.
+const MAX_FRAMES: u64 = 1 << 21;
+
 /// Photometric Interpretation (0028,0004).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Photometric {
@@ -77,6 +80,9 @@ impl Pixels {
             return Err(Error::unsupported(format!(
                 "{path} has {columns}x{rows} pixels of {n_samples} samples, above the limit of {limit} million"
             )));
+        }
+        if n_frames > MAX_FRAMES {
+            return Err(Error::unsupported(format!("{path} states {n_frames} frames; at most {MAX_FRAMES} are read")));
         }
         let photometric = photometric(object, n_samples)?;
         let bits_allocated = stated(tags::BITS_ALLOCATED, "bits a sample")?;

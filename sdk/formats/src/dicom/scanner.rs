@@ -11,12 +11,16 @@ use std::io::{self, SeekFrom};
 use dicom_core::Tag;
 
 use super::elements::{ByteSource, ElementReader, Encoding, Head, invalid, is_known};
-use super::validate::is_valid;
+use super::validate::{Parts, valid_parts};
 
 /// Largest value that is kept, other than of sequences. Lookup tables have 128 KiB.
 const MAX_VALUE_BYTES: u64 = 1 << 20;
-/// Most bytes that are kept of a header. A thousand frames of an enhanced object describe themselves in a few MiB.
-const MAX_HEADER_BYTES: u64 = 1 << 28;
+/// Most bytes that are kept of a header. A thousand frames of an enhanced object describe themselves in a MiB.
+const MAX_HEADER_BYTES: u64 = 1 << 26;
+/// Most kept elements that are no part of a sequence; the dictionary has some thousand.
+const MAX_KEPT_ELEMENTS: usize = 1 << 16;
+/// Most parts of all kept elements. The parser takes more than a KiB for an item, and a tenth of that for an element.
+const MAX_PARTS: Parts = Parts { n_elements: 1 << 21, n_items: 1 << 19 };
 
 /// Float, double and integer pixels.
 const PIXELS: [Tag; 3] = [Tag(0x7fe0, 0x0008), Tag(0x7fe0, 0x0009), Tag(0x7fe0, 0x0010)];
@@ -52,10 +56,10 @@ pub(crate) fn scan(
     [start, end]: [u64; 2],
     last: Tag,
 ) -> io::Result<ScannedElements> {
-    let mut reader = ElementReader { source, encoding, at: start, end };
+    let mut reader = ElementReader { source, encoding, at: start, end, n_heads: 0 };
     reader.source.seek(SeekFrom::Start(start))?;
     let mut elements = Vec::new();
-    let mut n_kept = 0;
+    let (mut n_kept, mut parts) = (0, Parts::default());
     loop {
         let Some(head) = reader.head()? else { return Ok(ScannedElements { elements, pixels: None }) };
         if PIXELS.contains(&head.tag) {
@@ -79,9 +83,19 @@ pub(crate) fn scan(
         // Within the file and the limit.
         let mut element = vec![0; n_bytes as usize];
         reader.source.read_exact(&mut element)?;
-        if is_valid(&element, encoding) {
-            elements.push(element);
+        let Some(Parts { n_elements, n_items }) = valid_parts(&element, encoding) else { continue };
+        parts.n_elements += n_elements;
+        parts.n_items += n_items;
+        if parts.n_elements > MAX_PARTS.n_elements
+            || parts.n_items > MAX_PARTS.n_items
+            || elements.len() == MAX_KEPT_ELEMENTS
+        {
+            let Parts { n_elements, n_items } = MAX_PARTS;
+            return Err(invalid(format!(
+                "its header has more than {MAX_KEPT_ELEMENTS} elements, or more than {n_elements} in {n_items} items of sequences"
+            )));
         }
+        elements.push(element);
     }
 }
 

@@ -25,6 +25,9 @@ use crate::orientation::{place, replace_not_finite};
 /// Largest volume: 4 GiB as `f32`.
 pub const MAX_VOXELS: usize = 1 << 30;
 
+/// Most slices of a file.
+const MAX_PLANES: usize = 1 << 16;
+
 /// A scan made of one or many files.
 #[derive(Debug, Clone)]
 pub struct Series {
@@ -207,6 +210,10 @@ fn contents(file: &FoundFile, modality: Option<&str>, is_named: bool) -> Result<
         )));
     }
     let pixels = Pixels::of(&object)?;
+    if pixels.n_frames > MAX_PLANES {
+        let n = pixels.n_frames;
+        return Err(Error::unsupported(format!("{path} states {n} frames; volumes have at most {MAX_PLANES} slices")));
+    }
     if pixels.is_grey() {
         let series = text(&object.header, tags::SERIES_INSTANCE_UID).unwrap_or_default();
         return Ok(Contents::Planes(series, Plane::all(&object, &pixels)));

@@ -11,16 +11,27 @@ use dicom_dictionary_std::StandardDataDictionary;
 
 use super::elements::{ElementReader, Encoding, Head, ITEM, ITEM_END, MAX_DEPTH, SEQUENCE_END, invalid};
 
-/// Whether the bytes of one element are valid.
-pub(crate) fn is_valid(element: &[u8], encoding: Encoding) -> bool {
+/// What the parser makes of an element.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) struct Parts {
+    pub(crate) n_elements: usize,
+    /// Items of sequences, for each of which the parser makes a table.
+    pub(crate) n_items: usize,
+}
+
+/// The parts of one element; `None` where they are not valid.
+pub(crate) fn valid_parts(element: &[u8], encoding: Encoding) -> Option<Parts> {
     let end = element.len() as u64;
     let mut source = Cursor::new(element);
-    ElementReader { source: &mut source, encoding, at: 0, end }.element(end, 0).is_ok()
+    let mut reader = ElementReader { source: &mut source, encoding, at: 0, end, n_heads: 0 };
+    let mut n_items = 0;
+    reader.element(end, 0, &mut n_items).ok()?;
+    Some(Parts { n_elements: reader.n_heads - n_items, n_items })
 }
 
 impl ElementReader<'_> {
     /// Goes through an element that ends at `end` at the latest. False at the mark of an item's end.
-    fn element(&mut self, end: u64, depth: usize) -> io::Result<bool> {
+    fn element(&mut self, end: u64, depth: usize, n_items: &mut usize) -> io::Result<bool> {
         let Some(head) = self.head()? else { return Err(io::ErrorKind::UnexpectedEof.into()) };
         if head.tag == ITEM_END {
             return Ok(false);
@@ -30,7 +41,7 @@ impl ElementReader<'_> {
             return Err(invalid(format!("element {} reaches beyond what it is part of", head.tag)));
         }
         if is_sequence(&head) {
-            self.items(stated_end, end, depth)?;
+            self.items(stated_end, end, depth, n_items)?;
         } else if let Some(stated_end) = stated_end {
             self.at = stated_end;
             self.source.seek(SeekFrom::Start(self.at))?;
@@ -39,7 +50,7 @@ impl ElementReader<'_> {
     }
 
     /// Goes through the items of a sequence that ends where it states, or else at a mark before `end`.
-    fn items(&mut self, stated_end: Option<u64>, end: u64, depth: usize) -> io::Result<()> {
+    fn items(&mut self, stated_end: Option<u64>, end: u64, depth: usize, n_items: &mut usize) -> io::Result<()> {
         if depth == MAX_DEPTH {
             return Err(invalid(format!("sequences are nested more than {MAX_DEPTH} deep")));
         }
@@ -52,8 +63,9 @@ impl ElementReader<'_> {
                 ITEM if self.at <= end && item_end.is_none_or(|item_end| item_end <= end) => {}
                 tag => return Err(invalid(format!("element {tag} stands where an item belongs"))),
             }
+            *n_items += 1;
             while item_end != Some(self.at) {
-                let is_element = self.element(item_end.unwrap_or(end), depth + 1)?;
+                let is_element = self.element(item_end.unwrap_or(end), depth + 1, n_items)?;
                 match (is_element, item_end) {
                     (true, _) => {}
                     (false, None) => break,
@@ -96,7 +108,8 @@ mod tests {
 
     #[test]
     fn lengths_must_fit_into_one_another() {
-        assert!(is_valid(&nested(20, 12, 4), EXPLICIT));
+        let is_valid = |element: &[u8], encoding| valid_parts(element, encoding).is_some();
+        assert_eq!(valid_parts(&nested(20, 12, 4), EXPLICIT), Some(Parts { n_elements: 2, n_items: 1 }));
         for (sequence, item, text) in [(21, 12, 4), (20, 13, 4), (20, 12, 5), (20, 11, 4), (20, 12, 60000), (19, 12, 4)]
         {
             assert!(!is_valid(&nested(sequence, item, text), EXPLICIT), "{sequence} {item} {text}");
