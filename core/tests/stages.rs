@@ -193,6 +193,32 @@ fn one_invalid_sample_of_a_small_dataset_is_above_the_limit() {
     assert!(error.contains("1 of 48") && error.contains("max_invalid_fraction"), "{error}");
 }
 
+/// The features of a stage are read in batches of 32: the second batch has no readable sample, and so no width of its own.
+#[test]
+fn a_batch_without_readable_samples_does_not_disturb_the_selection() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut first = Synthetic::waves(40);
+    first.unreadable = (32..40).collect();
+    let settings = StageSettings { max_invalid_fraction: 0.2, epochs: 2, ..settings(2) };
+    run(folder.path(), &first, &Synthetic::counting(30), &settings).unwrap();
+    let buffer = StageFolder::new(&RunLayout::open(folder.path()).unwrap(), 1, "waves").buffer().unwrap();
+    // A fifth of the 32 readable samples.
+    assert_eq!(buffer.entries.len(), 6);
+    assert!(buffer.entries.iter().all(|entry| entry.distance.is_finite() && *entry.id < *"waves/032"), "{buffer:?}");
+}
+
+#[test]
+fn a_checkpoint_of_more_epochs_than_the_stage_has_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let (first, second) = (Synthetic::waves(40), Synthetic::counting(30));
+    let mut observer = Impatient { patience: 18, ..Impatient::default() };
+    run_watched(folder.path(), &first, &second, &settings(2), &mut observer).unwrap_err();
+    let fewer = StageSettings { epochs: 1, warmup_epochs: 0, ..settings(2) };
+    let error = run(folder.path(), &first, &second, &fewer).unwrap_err();
+    assert!(matches!(error, Error::Run(RunError::CheckpointMismatch { field: "finished epochs", .. })), "{error:?}");
+    assert!(error.to_string().contains("at most 1"), "{error}");
+}
+
 #[test]
 fn stages_with_equally_many_samples_draw_different_ones_for_their_buffers() {
     for selection in [BufferSelection::Random, BufferSelection::Reservoir] {

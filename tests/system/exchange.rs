@@ -178,7 +178,7 @@ fn features_have_ids_and_name_what_could_not_be_read() {
         )
     };
     let error = refused(embed(&[]));
-    assert!(error.contains("2 of 12 samples could not be read"), "{error}");
+    assert!(error.contains("1 of 12 samples could not be read"), "{error}");
     assert!(!path("features.safetensors").exists());
     for (pool, shape) in [
         ("mean", serde_json::json!([10, 96])),

@@ -438,7 +438,11 @@ fn an_invalid_sample_among_good_ones_is_named_skipped_and_listed_without_a_path_
     let png: Vec<_> =
         names.iter().filter(|path| path.extension().is_some_and(|extension| extension == "png")).collect();
     std::fs::write(png[0], &std::fs::read(png[0]).unwrap()[..200]).unwrap();
-    let output = experiment.command("run").output().unwrap();
+    let limited = |run: &str, fraction: &str| {
+        let mut command = experiment.command(run);
+        command.args(["--set", &format!("data.max_invalid_fraction={fraction}")]).output().unwrap()
+    };
+    let output = limited("run", "0.02");
     let errors = String::from_utf8_lossy(&output.stderr).into_owned();
     let summary: Value = serde_json::from_str(&succeeded(output)).unwrap();
     let name = png[0].file_name().unwrap().to_str().unwrap();
@@ -448,9 +452,32 @@ fn an_invalid_sample_among_good_ones_is_named_skipped_and_listed_without_a_path_
     assert!(state.contains(&format!("\"data/xray/{name}\"")), "{state}");
     assert!(!state.contains(&text(experiment.folder.path())), "{state}");
 
-    // One of sixty is within a budget of one in a hundred, rounded up; two are not.
+    // One of sixty is within a fiftieth and above a hundredth, for a run and for the check of data alike.
+    let errors = refused(limited("small", "0.01"));
+    assert!(errors.contains("1 of 60 samples could not be read"), "{errors}");
+    let check = |fraction: &str| {
+        let data = text(&data);
+        medcoss(&[
+            "data",
+            "check",
+            "--modality",
+            "xray",
+            "--data",
+            &data,
+            "--quiet",
+            "--max-invalid-fraction",
+            fraction,
+        ])
+    };
+    succeeded(check("0.02"));
+    assert!(refused(check("0.01")).contains("1 of 60 samples cannot be read"));
+    for fraction in ["nan", "-0.1", "1.5", "inf"] {
+        let option = format!("--max-invalid-fraction={fraction}");
+        let errors = refused(medcoss(&["data", "check", "--modality", "xray", "--data", &text(&data), &option]));
+        assert!(errors.contains("--max-invalid-fraction is"), "{errors}");
+    }
     std::fs::write(png[1], "no image").unwrap();
-    let errors = refused(experiment.command("again").output().unwrap());
+    let errors = refused(limited("again", "0.02"));
     assert!(
         errors.contains("2 of 60 samples could not be read") && errors.contains("max_invalid_fraction"),
         "{errors}"

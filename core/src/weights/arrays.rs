@@ -42,6 +42,10 @@ impl ArraySource {
         let file = TensorFile::open(path)?;
         let shape = file.shape(input)?.to_vec();
         let reader = Reader { file: &file, input, shape: &shape, family };
+        // A file without values may claim any number of samples.
+        if shape.iter().skip(1).any(|size| *size == 0) {
+            return Err(reader.wrong(format!("shape {shape:?}"), "samples with values"));
+        }
         let (spec, values) = match family.tokens {
             FamilyTokens::Continuous { .. } if attention_mask.is_some() => {
                 let name = &family.name;
@@ -240,6 +244,23 @@ impl Dataset for ArraySource {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn samples_without_values_are_refused_however_many_they_are() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("empty.safetensors");
+        let family = |tokens| FamilyConfig { name: "gait".into(), n_positions: 9, n_decoder_positions: 0, tokens };
+        for (family, dtype, shape) in [
+            (family(FamilyTokens::Discrete { vocabulary: 5 }), "I64", "[1000000000000,0]"),
+            (family(FamilyTokens::Continuous { d_token: 3 }), "F32", "[1000000000000,0,3]"),
+            (family(FamilyTokens::Continuous { d_token: 3 }), "F32", "[1000000000000,3,0]"),
+        ] {
+            let header = format!(r#"{{"x":{{"dtype":"{dtype}","shape":{shape},"data_offsets":[0,0]}}}}"#);
+            std::fs::write(&path, [&(header.len() as u64).to_le_bytes(), header.as_bytes()].concat()).unwrap();
+            let error = ArraySource::read(&path, "x", None, &family).unwrap_err().to_string();
+            assert!(error.contains("expected samples with values"), "{error}");
+        }
+    }
 
     #[test]
     fn pixels_of_a_patch_lie_together_with_their_channels() {

@@ -120,6 +120,19 @@ fn round_step(step: f64) -> f64 {
 mod tests {
     use super::*;
 
+    /// Values come from the files of a run.
+    #[test]
+    fn values_of_any_size_have_few_ticks_and_finite_places() {
+        let (small, large) = (5e-324, f64::MAX);
+        for values in [[0.0, small], [-small, -small], [-large, large], [1e-310, 1e-310], [1e300, 1e300], [0.0, 0.0]] {
+            for may_be_logarithmic in [false, true] {
+                let scale = Scale::round(values.into_iter(), 100.0, 0.0, may_be_logarithmic);
+                assert!((1..20).contains(&scale.ticks.len()), "{values:?}: {:?}", scale.ticks);
+                assert!(scale.ticks.iter().all(|tick| scale.place(*tick).is_finite()), "{values:?}: {scale:?}");
+            }
+        }
+    }
+
     #[test]
     fn ticks_are_round_and_enclose_the_values() {
         let scale = Scale::round([0.93, 1.41].into_iter(), 100.0, 0.0, true);
