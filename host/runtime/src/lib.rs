@@ -9,6 +9,7 @@
 pub mod buffer_tokens;
 pub mod comparison;
 pub mod config;
+mod csv_table;
 pub mod disk;
 pub mod encoding;
 pub mod evaluation;
@@ -22,6 +23,7 @@ pub mod plan;
 pub mod plugin_dataset;
 pub mod plugins_lock;
 pub mod record;
+mod relative_paths;
 pub mod renamed_settings;
 pub mod report;
 pub mod resources;

@@ -168,7 +168,7 @@ impl Training {
 
     fn write_record(&self) -> Result<()> {
         let lock = self.out.join(RunLayout::PLUGINS_LOCK);
-        let mut plugins = PluginsLock::of(self.plugins.iter().filter_map(|plugin| plugin.loaded().ok()))?;
+        let mut plugins = PluginsLock::of(self.plugins.iter().filter_map(|plugin| plugin.loaded().ok()));
         if lock.exists() {
             let before = PluginsLock::read(&lock)?;
             plugins.compare(&before);

@@ -1,6 +1,6 @@
 //! `medcoss eval`: evaluates a run's models on downstream tasks.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
 use anyhow::{Result, bail};
@@ -109,6 +109,9 @@ impl Eval {
             bail!("--max-invalid-fraction is {ratio}, not in 0.0 to 1.0");
         }
         let out = self.out.clone().unwrap_or_else(|| self.run.join(RunLayout::EVALUATIONS).join(&file.stem));
+        if self.out.is_some() {
+            check_replaceable(&out)?;
+        }
         let folder = ScoresFolder::claim(&out)?;
         let options = Options {
             after: match self.after {
@@ -124,6 +127,24 @@ impl Eval {
         let scores = evaluate(&run, &file, &options, registry, &bar);
         bar.finish();
         folder.write(scores?)
+    }
+}
+
+/// Checks that a folder holds no files of these names but earlier scores, which are replaced.
+fn check_replaceable(folder: &Path) -> Result<()> {
+    let scores = folder.join(RunLayout::SCORES);
+    if scores.exists() && Scores::read(&scores).is_ok() {
+        return Ok(());
+    }
+    let taken = [RunLayout::SCORES, "scores.csv", "matrix.csv"].map(|name| folder.join(name));
+    match taken.iter().find(|file| file.symlink_metadata().is_ok()) {
+        Some(file) => {
+            bail!(
+                "{} exists and is no score of medcoss\nhint: move it away, or choose another folder with --out DIR",
+                file.display()
+            )
+        }
+        None => Ok(()),
     }
 }
 

@@ -8,7 +8,7 @@ use medcoss_core::weights::{Exported, InitialModel, Layout, export};
 use medcoss_runtime::run::Run;
 use serde::Serialize;
 
-use crate::arguments::ResultArgs;
+use crate::arguments::{OutFileArgs, ResultArgs};
 use crate::failure::Failure;
 
 /// Write the model of a run to a .safetensors file
@@ -30,9 +30,8 @@ use crate::failure::Failure;
 pub(crate) struct Export {
     /// Run folder
     run: PathBuf,
-    /// File to write
-    #[arg(long, value_name = "FILE")]
-    out: PathBuf,
+    #[command(flatten)]
+    out: OutFileArgs,
     /// Layout of the file: names and shapes of the tensors
     #[arg(long, value_enum, default_value_t = LayoutArg::Medcoss)]
     layout: LayoutArg,
@@ -59,11 +58,13 @@ struct Report {
 
 impl Export {
     pub(crate) fn run(&self) -> Result<(), Failure> {
-        let report = self.export().map_err(Failure::user)?;
+        let report = self.export().map_err(Failure::of_run)?;
         self.result.print(&report, Report::to_text)
     }
 
     fn export(&self) -> Result<Report> {
+        let inputs = [self.run.clone()];
+        self.out.checked(&inputs)?;
         let run = Run::open(&self.run)?;
         let stored = run.model(self.stage)?;
         let layout = match self.layout {
@@ -73,9 +74,10 @@ impl Export {
         let device = medcoss_core::device::by_name("cpu")?;
         let model = stored.load(&device)?;
         let passed_through = InitialModel::passed_through(&self.run)?;
-        let exported = export(&model, &stored.config, &passed_through, layout, run.config.seed, &self.out)
+        let out = self.out.checked(&inputs)?;
+        let exported = export(&model, &stored.config, &passed_through, layout, run.config.seed, out)
             .with_context(|| format!("cannot export {}", self.run.display()))?;
-        Ok(Report { file: self.out.clone(), layout, exported })
+        Ok(Report { file: out.into(), layout, exported })
     }
 }
 

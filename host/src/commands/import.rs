@@ -108,7 +108,7 @@ impl ImportCommand {
         write_folder(&self.out, |folder| {
             written = Some(InitialModel::write(folder, &imported, &self.checkpoint)?);
             let record = || -> Result<()> {
-                PluginsLock::of(std::iter::empty::<&Plugin>())?.write(&folder.join(RunLayout::PLUGINS_LOCK))?;
+                PluginsLock::of(std::iter::empty::<&Plugin>()).write(&folder.join(RunLayout::PLUGINS_LOCK))?;
                 recorded.write_record(&folder.join(RunLayout::RECORD))
             };
             record().map_err(|error| medcoss_core::Error::Caller(format!("{error:#}")))
