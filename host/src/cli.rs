@@ -1,6 +1,7 @@
 //! The command line: its commands, and the end of the program.
 
 use std::ffi::OsString;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::process::ExitCode;
 
 use anyhow::Context;
@@ -11,10 +12,12 @@ use crate::commands::{
     plugin_new, plugin_rescan, plugin_trust, pretrain, report, resume, show, stage_add, stage_remove, synth,
 };
 use crate::failure::Failure;
-use crate::messages;
+use crate::{messages, terminal};
 
 /// Exit code for an invalid command line, which the user can fix.
 const MISTYPED: u8 = 1;
+/// Exit code for a fault in this program.
+const PANICKED: u8 = 2;
 
 /// Continual self-supervised pre-training over medical modalities, each of which is a plugin.
 #[derive(Debug, Parser)]
@@ -102,17 +105,23 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     let cli = match Cli::try_parse_from(arguments) {
         Ok(cli) => cli,
         Err(error) => {
-            // Help and version arrive here too. A closed stream cannot be reported.
-            let _ = error.print();
+            // Help and version arrive here too.
+            terminal::write_usage(&error);
             return if error.use_stderr() { ExitCode::from(MISTYPED) } else { ExitCode::SUCCESS };
         }
     };
     messages::install(cli.verbose);
-    match execute(&cli.command) {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(failure) => {
-            use std::io::Write;
-            let _ = std::io::stderr().write_all(failure.report().as_bytes());
+    match catch_unwind(AssertUnwindSafe(|| execute(&cli.command))) {
+        Ok(Ok(())) => ExitCode::SUCCESS,
+        // Rust has shown the message.
+        Err(_) => {
+            terminal::write_error(
+                "error: medcoss has a fault, see the message above\nhint: report it; what was written before is complete and can be continued\n",
+            );
+            ExitCode::from(PANICKED)
+        }
+        Ok(Err(failure)) => {
+            terminal::write_error(&failure.report());
             failure.exit_code()
         }
     }

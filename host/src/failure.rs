@@ -3,6 +3,7 @@
 use std::fmt::Write;
 use std::process::ExitCode;
 
+use medcoss_core::{DataError, DeviceError, Error, ModelError};
 use medcoss_plugin_host::{PluginError, PluginUnavailable};
 use medcoss_runtime::is_interruption;
 
@@ -31,17 +32,24 @@ impl Failure {
         Self { code: INTERNAL, error: error.into() }
     }
 
-    /// A failure of a run: an interruption, a fault of a plugin's code, or an error that the user can fix.
+    /// A failure of a run: an interruption, a fault of this program or of a plugin's code, or an error that the user can
+    /// fix.
     pub fn of_run(error: anyhow::Error) -> Self {
-        let is_plugins = |layer: &(dyn std::error::Error + 'static)| {
+        let is_fault = |layer: &(dyn std::error::Error + 'static)| {
             layer.downcast_ref::<PluginError>().is_some_and(|error| !error.is_user_error())
+                || layer.downcast_ref::<Error>().is_some_and(is_internal)
         };
         let code = match is_interruption(&error) {
             true => interrupt::EXIT_CODE,
-            false if error.chain().any(is_plugins) => INTERNAL,
+            false if error.chain().any(is_fault) => INTERNAL,
             false => USER_ERROR,
         };
         Self { code, error }
+    }
+
+    /// The error, for a command that decides its exit code later.
+    pub fn into_error(self) -> anyhow::Error {
+        self.error
     }
 
     /// The exit code of the program.
@@ -77,6 +85,16 @@ impl Failure {
     }
 }
 
+/// Whether an error of the core is a fault of the core itself: nothing that a user gives leads to it.
+fn is_internal(error: &Error) -> bool {
+    matches!(
+        error,
+        Error::Device(DeviceError::ReadBack { .. } | DeviceError::Benchmark { .. })
+            | Error::Data(DataError::LoaderPanicked | DataError::NoFeatures | DataError::Clustering { .. })
+            | Error::Model(ModelError::NotEarlier { .. })
+    )
+}
+
 /// Selects the exit code by the side that caused the error.
 impl From<PluginError> for Failure {
     fn from(error: PluginError) -> Self {
@@ -87,6 +105,18 @@ impl From<PluginError> for Failure {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn faults_of_the_core_have_a_code_of_their_own() {
+        let code = |error: Error| Failure::of_run(anyhow::Error::new(error).context("stage 1 ct")).code;
+        let detail = "3 points, expected 4";
+        assert_eq!(code(DataError::Clustering { detail: detail.into() }.into()), INTERNAL);
+        assert_eq!(code(DataError::LoaderPanicked.into()), INTERNAL);
+        let (what, reason) = ("losses".into(), "gone".into());
+        assert_eq!(code(DeviceError::ReadBack { what, reason }.into()), INTERNAL);
+        assert_eq!(code(DataError::NoSamples { modality: "ct".into() }.into()), USER_ERROR);
+        assert_eq!(code(DeviceError::CudaNotFound { index: 0, n_devices: 0 }.into()), USER_ERROR);
+    }
 
     #[test]
     fn hints_come_last_and_causes_in_order() {

@@ -49,6 +49,7 @@ fn of_data(error: &DataError) -> Option<String> {
         | DataError::Invalid { .. }
         | DataError::NoLongerValid { .. }
         | DataError::NotFinite { .. }
+        | DataError::LoaderPanicked
         | DataError::NoFeatures
         | DataError::Clustering { .. } => None,
     }

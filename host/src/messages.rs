@@ -4,11 +4,10 @@
 //! warning: plugin xray 0.1.0: a.png has no date
 //! ```
 //!
-//! The plugin host has made the text of plugins safe for a terminal. Results are not messages: they go to standard
-//! output, see `output`.
+//! A message of several lines is indented from its second line on, so that no text in it looks like a message of its
+//! own. Results are not messages: they go to standard output, see `output`.
 
 use std::fmt::{Debug, Write as _};
-use std::io::Write as _;
 use std::sync::{PoisonError, RwLock};
 
 use indicatif::ProgressBar;
@@ -17,6 +16,8 @@ use tracing::level_filters::LevelFilter;
 use tracing::{Event, Level, Metadata, Subscriber};
 use tracing_subscriber::Registry;
 use tracing_subscriber::layer::{Context, Layer, SubscriberExt};
+
+use crate::terminal;
 
 /// Prefix of the targets whose events are shown. Events of other crates are not shown.
 const OWN_TARGETS: &str = "medcoss";
@@ -43,8 +44,7 @@ pub(crate) fn show_above(bar: Option<ProgressBar>) {
 }
 
 fn to_standard_error(line: &str) {
-    // A closed standard error does not stop the command.
-    let write = || drop(writeln!(std::io::stderr().lock(), "{line}"));
+    let write = || terminal::write_error_line(line);
     match BAR.read().unwrap_or_else(PoisonError::into_inner).as_ref() {
         Some(bar) => bar.suspend(write),
         None => write(),
@@ -75,8 +75,13 @@ impl<S: Subscriber, F: Fn(&str) + 'static> Layer<S> for Lines<F> {
             Level::INFO => "info",
             Level::DEBUG | Level::TRACE => "debug",
         };
-        (self.sink)(&format!("{label}: {}{}", fields.plugin, fields.message));
+        (self.sink)(&indented(&format!("{label}: {}{}", fields.plugin, fields.message)));
     }
+}
+
+/// A message whose lines from the second on are indented, but for its remedy.
+pub(crate) fn indented(message: &str) -> String {
+    message.replace('\n', "\n  ").replace("\n  hint: ", "\nhint: ")
 }
 
 /// The shown fields of an event.
@@ -115,10 +120,13 @@ mod tests {
         let subscriber = Registry::default().with(Lines { most_verbose: LevelFilter::INFO, sink });
         tracing::subscriber::with_default(subscriber, || {
             tracing::warn!(target: medcoss_plugin_host::PLUGIN_TARGET, plugin = "gait 0.1.0", "two leads");
-            tracing::info!("{} of {}", 1, 2);
+            tracing::info!("{} of {}\nerror: 3\nhint: 4", 1, 2);
             tracing::debug!("below the verbosity");
             tracing::error!(target: "another_crate", "not of this project");
         });
-        assert_eq!(*lines.lock().unwrap(), ["warning: plugin gait 0.1.0: two leads", "info: 1 of 2"]);
+        assert_eq!(
+            *lines.lock().unwrap(),
+            ["warning: plugin gait 0.1.0: two leads", "info: 1 of 2\n  error: 3\nhint: 4"]
+        );
     }
 }

@@ -1,30 +1,18 @@
 //! Results on standard output. A closed reader (`medcoss plugin list | head -1`) is no error.
 
-use std::io::{ErrorKind, Write};
+use std::io::{self, ErrorKind};
 
 use serde::Serialize;
 
 use crate::failure::Failure;
+use crate::terminal;
 
 /// Writes text that contains its line ends.
 ///
 /// # Errors
 /// A standard output that cannot be written to, such as a file on a full disk.
 pub(crate) fn print(text: &str) -> Result<(), Failure> {
-    let written = match medcoss_plugin_host::original_stdout() {
-        // Plugins print to the process's standard output itself.
-        Some(mut file) => file.write_all(text.as_bytes()),
-        None => {
-            let mut out = std::io::stdout().lock();
-            out.write_all(text.as_bytes()).and_then(|()| out.flush())
-        }
-    };
-    match written {
-        Err(error) if error.kind() != ErrorKind::BrokenPipe => {
-            Err(Failure::internal(anyhow::Error::new(error).context("cannot write to standard output")))
-        }
-        _ => Ok(()),
-    }
+    checked(terminal::write_result(text))
 }
 
 /// Writes one JSON value with indentation.
@@ -34,5 +22,14 @@ pub(crate) fn print(text: &str) -> Result<(), Failure> {
 pub(crate) fn print_json(value: &impl Serialize) -> Result<(), Failure> {
     let mut text = serde_json::to_string_pretty(value).map_err(Failure::internal)?;
     text.push('\n');
-    print(&text)
+    checked(terminal::write_json(&text))
+}
+
+fn checked(written: io::Result<()>) -> Result<(), Failure> {
+    match written {
+        Err(error) if error.kind() != ErrorKind::BrokenPipe => {
+            Err(Failure::internal(anyhow::Error::new(error).context("cannot write to standard output")))
+        }
+        _ => Ok(()),
+    }
 }

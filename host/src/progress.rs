@@ -12,6 +12,7 @@ use medcoss_core::weights::InitialModel;
 use medcoss_runtime::{RunObserver, WorkObserver, WorkReport};
 
 use crate::pace::Pace;
+use crate::terminal::{self, escaped};
 use crate::{interrupt, messages, tables};
 
 /// A bar over `n` samples, on a terminal; hidden elsewhere.
@@ -47,11 +48,13 @@ pub struct Progress {
     last_line: Instant,
     /// Latest loss by kind and modality.
     losses: BTreeMap<String, f32>,
+    /// Number of the invalid samples by modality that were not shown.
+    skipped: BTreeMap<String, usize>,
 }
 
 impl Progress {
     /// An observer that writes a line every `interval` where standard error is no terminal; with `quiet` it shows
-    /// nothing.
+    /// only warnings, and the number of skipped samples in place of their names.
     pub fn new(quiet: bool, interval: Duration) -> Self {
         let now = Instant::now();
         Self {
@@ -67,20 +70,32 @@ impl Progress {
             stage_began: now,
             last_line: now,
             losses: BTreeMap::new(),
+            skipped: BTreeMap::new(),
         }
     }
 
     /// Shows a line for people, above the bar if there is one.
     pub fn say(&self, line: &str) {
-        match &self.bar {
-            Some(bar) => bar.println(line),
-            None if self.quiet => {}
-            None => eprintln!("{line}"),
+        if !self.quiet {
+            self.always_say(line);
         }
     }
 
-    /// Removes the bar. Later lines start on a clean line.
+    fn always_say(&self, line: &str) {
+        let line = messages::indented(line);
+        match &self.bar {
+            Some(bar) => bar.println(escaped(&line)),
+            None => terminal::write_error_line(&line),
+        }
+    }
+
+    /// Removes the bar, and says how many samples were skipped without a word. Later lines start on a clean line.
     pub fn clear(&mut self) {
+        for (modality, n_skipped) in std::mem::take(&mut self.skipped) {
+            self.always_say(&format!(
+                "warning: {modality}: samples that cannot be read were skipped: {n_skipped}; state.json of the stage names them"
+            ));
+        }
         if let Some(bar) = self.bar.take() {
             messages::show_above(None);
             bar.finish_and_clear();
@@ -135,7 +150,7 @@ impl Observer for Progress {
         if report.epochs == 0 {
             self.say(&format!("{}: {} samples, to be learned with the last stage", self.prefix, report.n_samples));
         } else if !self.quiet && std::io::stderr().is_terminal() {
-            let bar = ProgressBar::new(self.n_steps as u64).with_prefix(self.prefix.clone());
+            let bar = ProgressBar::new(self.n_steps as u64).with_prefix(escaped(&self.prefix).into_owned());
             // The bar's own rate and time left would count the steps of an earlier process.
             let template = "{prefix:20} [{bar:24}] {percent:>3} %  {msg}";
             // The template is a constant. With a wrong template the default style still shows progress.
@@ -164,7 +179,7 @@ impl Observer for Progress {
         self.losses.insert(name, report.loss);
         if let Some(bar) = &self.bar {
             bar.set_position(self.pace.done() as u64);
-            bar.set_message(self.figures());
+            bar.set_message(escaped(&self.figures()).into_owned());
         } else if self.last_line.elapsed() >= self.interval {
             self.last_line = Instant::now();
             self.say(&self.plain_line(report.epoch));
@@ -182,11 +197,14 @@ impl Observer for Progress {
     }
 
     fn invalid_sample(&mut self, modality: &str, id: &str, message: &str) {
+        if self.quiet {
+            *self.skipped.entry(modality.into()).or_default() += 1;
+        }
         self.say(&format!("warning: {modality}: sample {id} is skipped: {message}"));
     }
 
     fn warning(&mut self, message: &str) {
-        self.say(&format!("warning: {message}"));
+        self.always_say(&format!("warning: {message}"));
     }
 
     fn stop_requested(&self) -> bool {
@@ -239,7 +257,7 @@ impl WorkObserver for WorkBar {
         self.bar.set_length(report.total);
         self.bar.set_position(report.done);
         if *self.activity.borrow() != report.activity {
-            self.bar.set_message(report.activity.to_string());
+            self.bar.set_message(escaped(report.activity).into_owned());
             self.activity.replace(report.activity.into());
         }
     }

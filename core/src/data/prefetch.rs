@@ -10,7 +10,7 @@ use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use super::dataset::RawBatch;
-use crate::{Error, Result};
+use crate::{DataError, Result};
 
 /// Number of batches that are prepared ahead for each worker, those under preparation included.
 const PREFETCH_FACTOR: usize = 3;
@@ -113,7 +113,7 @@ struct Slot<'a, T> {
 impl<T> Drop for Slot<'_, T> {
     fn drop(&mut self) {
         let loaded = self.loaded.take();
-        let loaded = loaded.unwrap_or_else(|| Err(Error::Dataset("a loader thread panicked".into())));
+        let loaded = loaded.unwrap_or_else(|| Err(DataError::LoaderPanicked.into()));
         let mut state = self.queue.lock();
         if loaded.is_err() {
             state.end = state.end.min(self.item);

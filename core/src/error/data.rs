@@ -63,6 +63,9 @@ pub enum DataError {
         /// The value that is not finite.
         value: f32,
     },
+    /// A thread that reads samples and panicked, which is a fault of this program.
+    #[error("a thread that reads samples panicked")]
+    LoaderPanicked,
     /// No features to select a buffer from.
     #[error("there are no features to choose the buffer from")]
     NoFeatures,

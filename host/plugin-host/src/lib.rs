@@ -19,7 +19,9 @@
 //! symbols        the plugins that a file exports, read from its symbol table; no code of the file runs
 //! registry       the file or linked-in plugin for each id
 //! probe          loading the file in a child process first: probe_child, probe_outcome, probe_cache, plugin_info
+//! acceptance     the libraries whose code may run; writers: other users who could replace them
 //! contracts      the supported versions of the contract
+//! library_file   the content of a library and its digest, read once
 //! library        dlopen, the checks of the header, attach; process_guard: protection of the process
 //! plugin         describe, invoke; calls: the messages of each plugin
 //! dataset        open, query, fill, close; label_maps
@@ -31,6 +33,7 @@
 
 #![deny(clippy::undocumented_unsafe_blocks)]
 
+mod acceptance;
 mod calls;
 mod contracts;
 mod dataset;
@@ -38,6 +41,7 @@ mod digest;
 mod error;
 mod label_maps;
 mod library;
+mod library_file;
 mod location;
 mod nearest;
 mod options;
@@ -54,13 +58,16 @@ mod search;
 mod symbols;
 mod untrusted_text;
 pub mod user_file;
+mod writers;
 
+pub use acceptance::{Acceptance, NewLibrary};
 pub use calls::PLUGIN_TARGET;
 pub use contracts::{CONTRACTS, Contract, V1};
 pub use dataset::{OpenDataset, Rendered, Tokens};
 pub use error::{Fault, PluginError};
 pub use label_maps::LabelMap;
 pub use library::v1_header_of;
+pub use library_file::LibraryFile;
 pub use location::{LoadError, PluginLocation};
 pub use medcoss_abi::Builtin;
 pub use medcoss_caller::options::with_present_names;
@@ -71,8 +78,10 @@ pub use plugin::Plugin;
 pub use plugin_info::PluginInfo;
 pub use probe::{PROBE_VARIABLE, Probe};
 pub use probe_child::{ProbeServer, serve_if_asked};
-pub use process_guard::original_stdout;
-pub use registry::{FoundPlugin, Loading, PluginRegistry, PluginUnavailable, ShadowedPlugin, UnknownModality};
+pub use process_guard::{allocation_failed, catch_crashes, original_stdout};
+pub use registry::{
+    FoundPlugin, Loading, OpenedPlugin, PluginRegistry, PluginUnavailable, ShadowedPlugin, UnknownModality,
+};
 pub use sample_failure::SampleFailure;
 pub use search::{Folder, MissingFolder, Origin, Search, SearchEnvironment, user_folder};
-pub use untrusted_text::{untrusted_bytes, untrusted_text};
+pub use untrusted_text::{steers_terminal, untrusted_bytes, untrusted_text};

@@ -5,8 +5,6 @@ use std::path::PathBuf;
 
 use serde::Serialize;
 
-use crate::digest::sha256_of_file;
-
 /// Location of a plugin: a library file, or this program itself.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(tag = "kind", rename_all = "kebab-case")]
@@ -18,18 +16,6 @@ pub enum PluginLocation {
     },
     /// The plugin is linked into this program.
     BuiltIn,
-}
-
-impl PluginLocation {
-    /// SHA-256 of the library file as 64 hexadecimal digits. `None` for a built-in plugin, which is part of this
-    /// program.
-    ///
-    /// # Errors
-    /// A file that cannot be read.
-    pub fn sha256(&self) -> std::io::Result<Option<String>> {
-        let Self::Library { path } = self else { return Ok(None) };
-        sha256_of_file(path).map(Some)
-    }
 }
 
 impl fmt::Display for PluginLocation {

@@ -15,6 +15,7 @@ use crate::calls;
 use crate::contracts::{CONTRACTS, Contract};
 use crate::error::PluginError;
 use crate::library::{self, Loaded};
+use crate::library_file::LibraryFile;
 use crate::location::{LoadError, PluginLocation};
 
 /// Prefix of the reason when the dynamic loader refuses a library. The cause may be another, missing library, so the
@@ -27,6 +28,7 @@ pub struct Plugin {
     description: Arc<Description>,
     shape: Shape,
     location: PluginLocation,
+    sha256: Option<Arc<str>>,
     name: Arc<str>,
     table: &'static PluginTable,
 }
@@ -45,16 +47,23 @@ impl Plugin {
     /// # Errors
     /// As [`Plugin::load`].
     pub fn load_by(path: &Path, id: &str, contracts: &[Contract]) -> Result<Self, LoadError> {
-        let location = PluginLocation::Library { path: path.to_path_buf() };
-        Self::from_table(Self::open_library(path, id, contracts)?.table(), id, location)
+        Self::load_file(&read_library(path)?, id, contracts)
+    }
+
+    /// Loads the plugin `id` from the content of a library file, whatever has become of the file since it was read.
+    ///
+    /// # Errors
+    /// As [`Plugin::load`].
+    pub fn load_file(file: &LibraryFile, id: &str, contracts: &[Contract]) -> Result<Self, LoadError> {
+        from_library(Self::open_library(file, id, contracts)?, file, id)
     }
 
     /// Opens the library and reads the plugin's header: the first part of [`Plugin::load`], in which constructors of
     /// the library run.
-    pub(crate) fn open_library(path: &Path, id: &str, contracts: &[Contract]) -> Result<Loaded, LoadError> {
-        let opened = calls::during(&id.into(), || library::header_of(path, id, contracts));
+    pub(crate) fn open_library(file: &LibraryFile, id: &str, contracts: &[Contract]) -> Result<Loaded, LoadError> {
+        let opened = calls::during(&id.into(), || library::header_of(file, id, contracts));
         opened.map_err(|message| {
-            let location = PluginLocation::Library { path: path.to_path_buf() };
+            let location = PluginLocation::Library { path: file.path().to_path_buf() };
             LoadError::new(&location, format_args!("{LOADER_REFUSES}: {message}"), "build it again on this machine")
         })
     }
@@ -97,7 +106,7 @@ impl Plugin {
             }
         })?;
         let name = format!("{} {}", description.id, description.version).into();
-        Ok(Self { description: description.into(), shape, location, name, table })
+        Ok(Self { description: description.into(), shape, location, sha256: None, name, table })
     }
 
     /// The plugin's description of itself. Its texts are unchanged, and so untrusted.
@@ -113,6 +122,12 @@ impl Plugin {
     /// Location that the plugin was loaded from.
     pub fn location(&self) -> &PluginLocation {
         &self.location
+    }
+
+    /// SHA-256 of the library file that the plugin was loaded from, as 64 hexadecimal digits. `None` for a built-in
+    /// plugin, which is part of this program.
+    pub fn sha256(&self) -> Option<&str> {
+        self.sha256.as_deref()
     }
 
     /// Id and version of the plugin: `xray 0.1.0`.
@@ -183,6 +198,31 @@ impl std::fmt::Debug for Plugin {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Plugin").field("name", &self.name).field("location", &self.location).finish_non_exhaustive()
     }
+}
+
+/// The second part of [`Plugin::load_file`], in which the plugin describes itself.
+///
+/// # Errors
+/// As [`Plugin::load`].
+pub(crate) fn from_library(loaded: Loaded, file: &LibraryFile, id: &str) -> Result<Plugin, LoadError> {
+    let location = PluginLocation::Library { path: file.path().to_path_buf() };
+    let plugin = Plugin::from_table(loaded.table(), id, location)?;
+    Ok(Plugin { sha256: Some(file.shared_sha256().clone()), ..plugin })
+}
+
+/// Reads a library file, for a plugin that is loaded from it.
+///
+/// # Errors
+/// A file that cannot be read.
+pub(crate) fn read_library(path: &Path) -> Result<LibraryFile, LoadError> {
+    LibraryFile::open(path).map_err(|error| {
+        let location = PluginLocation::Library { path: path.to_path_buf() };
+        LoadError::new(
+            &location,
+            format_args!("it cannot be read: {error}"),
+            "check the path and the permissions of the file",
+        )
+    })
 }
 
 fn result<T>(

@@ -16,14 +16,21 @@ pub struct PluginInfo {
     pub shape: Shape,
     /// Location of the plugin.
     pub location: PluginLocation,
+    /// SHA-256 of the library file that was described, as 64 hexadecimal digits; `None` for a built-in plugin.
+    pub sha256: Option<String>,
 }
 
 impl PluginInfo {
     /// Checks a description that another process has read.
-    pub(crate) fn new(description: Description, id: &str, location: PluginLocation) -> Result<Self, String> {
+    pub(crate) fn new(
+        description: Description,
+        id: &str,
+        location: PluginLocation,
+        sha256: String,
+    ) -> Result<Self, String> {
         check_description(&description, id)?;
         let shape = Shape::new(&description.geometry)?;
-        Ok(Self { description, shape, location })
+        Ok(Self { description, shape, location, sha256: Some(sha256) })
     }
 
     /// Id and version of the plugin: `xray 0.1.0`.
@@ -38,6 +45,7 @@ impl From<Plugin> for PluginInfo {
             description: plugin.description().clone(),
             shape: plugin.shape().clone(),
             location: plugin.location().clone(),
+            sha256: plugin.sha256().map(String::from),
         }
     }
 }

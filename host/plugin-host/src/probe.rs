@@ -1,8 +1,9 @@
 //! A probe loads a library in a child process first. A library that crashes, ends the process, hangs or prints while it
-//! is loaded does so there. The outcome is cached until the file changes, see `probe_cache`.
+//! is loaded does so there. The outcome is cached until the file changes, see `probe_cache`; one that the next probe may
+//! not find again, such as an exceeded time limit on a busy machine, is not.
 //!
 //! 1. The parent starts an executable that calls [`crate::serve_if_asked`]: itself or another program.
-//! 2. The child reports each step before it starts, and finally the [`Outcome`], see `probe_child`.
+//! 2. The child reports the digest of the file, each step before it starts, and finally the [`Outcome`], see `probe_child`.
 //! 3. The parent waits for the outcome, the child's end or the time limit, and ends the child. The first bytes that the
 //!    child printed become a `tracing` event.
 //!
@@ -17,11 +18,13 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use crate::library_file::LibraryFile;
 use crate::location::{LoadError, PluginLocation};
 use crate::plugin_info::PluginInfo;
-use crate::probe_cache::ProbeCache;
+use crate::probe_cache::{ProbeCache, Stamp};
 use crate::probe_child::{Line, PROBE_ARGUMENT, ProbeServer};
-use crate::probe_outcome::Outcome;
+use crate::probe_outcome::{Outcome, Probed};
+use crate::process_guard::CRASHES;
 use crate::untrusted_text::untrusted_bytes;
 
 /// Environment variable that names an executable which answers probes, see [`Probe::from_environment`].
@@ -79,38 +82,62 @@ impl Probe {
         self.cache.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// The description of the plugin `id` in a library, if it is cached. No code of the library runs.
+    ///
+    /// # Errors
+    /// A plugin that cannot be used, with the reason.
+    pub(crate) fn known(&self, path: &Path, id: &str) -> Option<Result<PluginInfo, LoadError>> {
+        let known = self.cache().get(&path.canonicalize().ok()?, id);
+        known.map(|probed| described(path, id, probed))
+    }
+
     /// The description of the plugin `id` in a library, from the cache or from a child process.
     ///
     /// # Errors
     /// A plugin that cannot be used, with the reason.
     pub fn describe(&self, path: &Path, id: &str) -> Result<PluginInfo, LoadError> {
-        let location = PluginLocation::Library { path: path.to_path_buf() };
+        self.known(path, id).unwrap_or_else(|| described(path, id, self.probe(path, id)?))
+    }
+
+    /// The description of the plugin `id` in a library file that was read: the cache and the child must have seen the same
+    /// content.
+    ///
+    /// # Errors
+    /// As [`Probe::describe`]; a file that is replaced meanwhile.
+    pub(crate) fn describe_file(&self, file: &LibraryFile, id: &str) -> Result<PluginInfo, LoadError> {
+        let known = self.cache().get_by_digest(file.canonical(), id, file.sha256());
+        let probed = match known {
+            Some(probed) => probed,
+            None => self.probe(file.path(), id)?,
+        };
+        if probed.sha256 != file.sha256() {
+            let location = PluginLocation::Library { path: file.path().to_path_buf() };
+            return Err(LoadError::new(&location, "it was replaced while it was loaded", "run the command again"));
+        }
+        described(file.path(), id, probed)
+    }
+
+    /// Loads the library in a child process, and caches the outcome.
+    fn probe(&self, path: &Path, id: &str) -> Result<Probed, LoadError> {
         let failed = |error: Error| {
+            let location = PluginLocation::Library { path: path.to_path_buf() };
             let hint = "the program that probes must call medcoss_plugin_host::serve_if_asked first, as medcoss does";
             LoadError::new(&location, format_args!("it cannot be probed: {error}"), hint)
         };
         let whole = path.canonicalize().map_err(failed)?;
-        let known = self.cache().get(&whole, id);
-        let outcome = match known {
-            Some(outcome) => outcome,
-            // The cache is unlocked during the probe, so that several libraries can be probed at once.
-            None => {
-                let outcome = self.run(&whole, id).map_err(failed)?;
-                self.cache().insert(&whole, id, &outcome);
-                outcome
-            }
-        };
-        match outcome {
-            Outcome::Accepted(description) => PluginInfo::new(*description, id, location.clone())
-                .map_err(|violation| LoadError::new(&location, violation, REPORT)),
-            Outcome::Refused { reason, hint, printed } => {
-                report_printed(path, &printed);
-                Err(LoadError { location, reason, hint })
-            }
+        // The cache is unlocked during the probe, so that several libraries can be probed at once.
+        let stamp = Stamp::of(&whole).map_err(failed)?;
+        let (probed, is_definite) = self.run(&whole, id).map_err(failed)?;
+        // Otherwise the outcome may be of another file than the stamp.
+        let is_unchanged = Stamp::of(&whole).is_ok_and(|now| now == stamp);
+        if is_definite && is_unchanged {
+            self.cache().insert(&whole, id, stamp, &probed);
         }
+        Ok(probed)
     }
 
-    fn run(&self, path: &Path, id: &str) -> std::io::Result<Outcome> {
+    /// The outcome, and whether the child gave it itself or crashed.
+    fn run(&self, path: &Path, id: &str) -> std::io::Result<(Probed, bool)> {
         let (answer, writer) = std::io::pipe()?;
         let mut command = Command::new(&self.program);
         let limit = self.time_limit.as_millis().to_string();
@@ -124,16 +151,42 @@ impl Probe {
         let _ = child.kill();
         let _ = child.wait();
         let printed: String = printed.iter().map(shown).collect();
-        match answered {
-            Ok(Outcome::Refused { reason, hint, .. }) => Ok(Outcome::Refused { reason, hint, printed }),
-            Ok(accepted) => {
-                report_printed(path, &printed);
-                Ok(accepted)
+        let (sha256, outcome, is_definite) = match answered {
+            Ok((sha256, outcome)) => (sha256, outcome, true),
+            Err(NoOutcome::InLibrary { sha256, reason, is_definite }) => {
+                // Rust's own message, which a child without a guard gives.
+                let reason = match printed.contains("has overflowed its stack") {
+                    true => format!("{reason} (stack overflow)"),
+                    false => reason,
+                };
+                let outcome = Outcome::Refused { reason, hint: Some(REPORT.into()), printed: String::new() };
+                (sha256, outcome, is_definite)
             }
-            Err(NoOutcome::InLibrary(reason)) => Ok(Outcome::Refused { reason, hint: Some(REPORT.into()), printed }),
+            Err(NoOutcome::Unreadable(reason)) => return Err(Error::other(reason)),
             Err(NoOutcome::NoServer) => {
-                Err(Error::other(format!("{} does not answer as a probe", self.program.display())))
+                return Err(Error::other(format!("{} does not answer as a probe", self.program.display())));
             }
+        };
+        let outcome = match outcome {
+            Outcome::Refused { reason, hint, .. } => Outcome::Refused { reason, hint, printed },
+            accepted => {
+                report_printed(path, &printed);
+                accepted
+            }
+        };
+        Ok((Probed { outcome, sha256 }, is_definite))
+    }
+}
+
+/// The checked description, or the error, that an outcome stands for.
+fn described(path: &Path, id: &str, probed: Probed) -> Result<PluginInfo, LoadError> {
+    let location = PluginLocation::Library { path: path.to_path_buf() };
+    match probed.outcome {
+        Outcome::Accepted(description) => PluginInfo::new(*description, id, location.clone(), probed.sha256)
+            .map_err(|violation| LoadError::new(&location, violation, REPORT)),
+        Outcome::Refused { reason, hint, printed } => {
+            report_printed(path, &printed);
+            Err(LoadError { location, reason, hint })
         }
     }
 }
@@ -145,24 +198,40 @@ fn report_printed(path: &Path, printed: &str) {
 }
 
 /// Reason why a child gave no outcome.
+#[derive(Debug, PartialEq)]
 enum NoOutcome {
     /// The library ended the process, or exceeded the time limit.
-    InLibrary(String),
+    InLibrary {
+        /// SHA-256 of the library file.
+        sha256: String,
+        reason: String,
+        /// Whether the next probe would end in the same way.
+        is_definite: bool,
+    },
+    /// The library file cannot be read.
+    Unreadable(String),
     /// The executable ended before it reached the library.
     NoServer,
 }
 
-/// Waits for the outcome of a child, up to a time limit.
-fn wait_for(child: &mut Child, lines: &Receiver<Line>, limit: Duration) -> Result<Outcome, NoOutcome> {
+/// Waits for the digest and the outcome of a child, up to a time limit.
+fn wait_for(child: &mut Child, lines: &Receiver<Line>, limit: Duration) -> Result<(String, Outcome), NoOutcome> {
     let began = Instant::now();
-    let mut step = None;
+    let (mut sha256, mut step) = (None, None);
     let mut ended = None;
+    // Whether everything that the child has written was read.
+    let mut is_complete = false;
     loop {
         match lines.recv_timeout(POLL_INTERVAL) {
+            Ok(Line::Read(Ok(digest))) => sha256 = Some(digest),
+            Ok(Line::Read(Err(reason))) => return Err(NoOutcome::Unreadable(reason)),
             Ok(Line::Next(next)) => step = Some(next),
-            Ok(Line::Outcome(outcome)) => return Ok(outcome),
+            Ok(Line::Outcome(outcome)) => return Ok((sha256.ok_or(NoOutcome::NoServer)?, outcome)),
             // The child has ended, and all of its lines have arrived.
-            Err(RecvTimeoutError::Disconnected) if ended.is_some() => break,
+            Err(RecvTimeoutError::Disconnected) if ended.is_some() => {
+                is_complete = true;
+                break;
+            }
             Err(RecvTimeoutError::Disconnected) => std::thread::sleep(POLL_INTERVAL),
             // The reading thread may not have run yet, and a process that the library started may hold the pipe open.
             Err(RecvTimeoutError::Timeout) if ended.is_some() && began.elapsed() > limit => break,
@@ -173,11 +242,19 @@ fn wait_for(child: &mut Child, lines: &Receiver<Line>, limit: Duration) -> Resul
             break;
         }
     }
-    let Some(step) = step else { return Err(NoOutcome::NoServer) };
-    Err(NoOutcome::InLibrary(match ended {
+    let (Some(sha256), Some(step)) = (sha256, step) else { return Err(NoOutcome::NoServer) };
+    let reason = match ended {
         Some(status) => format!("it {} while {step}", end_in_words(status)),
         None => format!("it did not end within {} s while {step}", limit.as_secs()),
-    }))
+    };
+    let is_definite = is_complete && ended.is_some_and(is_own_end);
+    Err(NoOutcome::InLibrary { sha256, reason, is_definite })
+}
+
+/// Whether a process ended by itself: with an exit code, or by a crash. Other signals come from outside, such as from a
+/// system without memory.
+fn is_own_end(status: ExitStatus) -> bool {
+    status.signal().is_none_or(|signal| CRASHES.contains(&signal))
 }
 
 fn end_in_words(status: ExitStatus) -> String {
@@ -231,4 +308,73 @@ fn collect(output: Option<impl Read + Send + 'static>) -> Arc<Mutex<Vec<u8>>> {
 
 fn shown(printed: &Arc<Mutex<Vec<u8>>>) -> String {
     untrusted_bytes(&printed.lock().unwrap_or_else(PoisonError::into_inner))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::mpsc::Sender;
+
+    /// What the parent makes of a child process that runs a shell command, and of lines that arrive as a test sends them.
+    fn outcome_of(command: &str, send: impl FnOnce(&mut Child, Sender<Line>)) -> Result<(String, Outcome), NoOutcome> {
+        let (sender, lines) = channel();
+        let mut child = Command::new("sh").args(["-c", command]).spawn().unwrap();
+        send(&mut child, sender);
+        let outcome = wait_for(&mut child, &lines, Duration::from_millis(300));
+        let _ = child.kill();
+        child.wait().unwrap();
+        outcome
+    }
+
+    fn begin(lines: &Sender<Line>) {
+        lines.send(Line::Read(Ok("ab".into()))).unwrap();
+        lines.send(Line::Next("it was loaded".into())).unwrap();
+    }
+
+    fn is_definite(outcome: Result<(String, Outcome), NoOutcome>) -> bool {
+        match outcome {
+            Err(NoOutcome::InLibrary { is_definite, .. }) => is_definite,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn lines_that_arrive_late_count() {
+        let outcome = outcome_of("exit 0", |child, lines| {
+            child.wait().unwrap();
+            std::thread::spawn(move || {
+                std::thread::sleep(3 * POLL_INTERVAL);
+                begin(&lines);
+                let refused = Outcome::Refused { reason: "no".into(), hint: None, printed: String::new() };
+                lines.send(Line::Outcome(refused)).unwrap();
+            });
+        });
+        assert!(matches!(&outcome, Ok((sha256, Outcome::Refused { reason, .. })) if sha256 == "ab" && reason == "no"));
+    }
+
+    #[test]
+    fn only_a_library_that_ends_its_process_is_refused_for_good() {
+        let ends = |command| {
+            outcome_of(command, |child, lines| {
+                begin(&lines);
+                drop(lines);
+                if command != "sleep 60" {
+                    child.wait().unwrap();
+                }
+            })
+        };
+        assert!(is_definite(ends("exit 3")));
+        assert!(is_definite(ends("kill -SEGV $$")));
+        // As a system without memory ends a process.
+        assert!(!is_definite(ends("kill -KILL $$")));
+        assert!(!is_definite(ends("sleep 60")));
+        // Another process holds the pipe open, so lines may be missing.
+        let mut open = None;
+        let incomplete = outcome_of("exit 0", |child, lines| {
+            begin(&lines);
+            child.wait().unwrap();
+            open = Some(lines);
+        });
+        assert!(!is_definite(incomplete));
+    }
 }

@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 
 use crate::digest::{sha256_of_bytes, sha256_of_file as sha256_of};
-use crate::probe_outcome::Outcome;
+use crate::probe_outcome::{Outcome, Probed};
 use crate::user_file::{self, Kept};
 
 /// Largest number of cached outcomes. The oldest are removed first.
@@ -40,6 +40,10 @@ struct Entry {
 }
 
 impl Entry {
+    fn probed(&self) -> Probed {
+        Probed { outcome: self.outcome.clone(), sha256: self.sha256.clone() }
+    }
+
     fn is_of(&self, program: &Build, path: &Path, id: &str) -> bool {
         self.program == *program && self.path == path && self.id == id
     }
@@ -62,14 +66,14 @@ impl Build {
 
 /// Size of a file, and the times of the last change of its content and of its status.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-struct Stamp {
+pub(crate) struct Stamp {
     size: u64,
     modified: (i64, i64),
     changed: (i64, i64),
 }
 
 impl Stamp {
-    fn of(path: &Path) -> std::io::Result<Self> {
+    pub(crate) fn of(path: &Path) -> std::io::Result<Self> {
         let metadata = fs::metadata(path)?;
         let modified = (metadata.mtime(), metadata.mtime_nsec());
         Ok(Self { size: metadata.len(), modified, changed: (metadata.ctime(), metadata.ctime_nsec()) })
@@ -106,13 +110,11 @@ impl ProbeCache {
     }
 
     /// The cached outcome of probing a library, if the library is unchanged.
-    pub(crate) fn get(&mut self, path: &Path, id: &str) -> Option<Outcome> {
-        let (file, program) = (self.file.as_ref()?, self.program.clone()?);
-        let entries = self.entries.get_or_insert_with(|| read(file));
-        let entry = entries.iter_mut().find(|entry| entry.is_of(&program, path, id))?;
+    pub(crate) fn get(&mut self, path: &Path, id: &str) -> Option<Probed> {
+        let entry = self.entry(path, id)?;
         let stamp = Stamp::of(path).ok()?;
         if entry.stamp == stamp {
-            return Some(entry.outcome.clone());
+            return Some(entry.probed());
         }
         if entry.stamp.size != stamp.size || sha256_of(path).ok()? != entry.sha256 {
             return None;
@@ -121,18 +123,28 @@ impl ProbeCache {
         entry.stamp = stamp;
         let entry = entry.clone();
         self.write(entry.clone());
-        Some(entry.outcome)
+        Some(entry.probed())
     }
 
-    /// Caches an outcome, unless the next probe may find another, or the path is not UTF-8.
-    pub(crate) fn insert(&mut self, path: &Path, id: &str, outcome: &Outcome) {
+    /// The cached outcome of probing a library with this content.
+    pub(crate) fn get_by_digest(&mut self, path: &Path, id: &str, sha256: &str) -> Option<Probed> {
+        self.entry(path, id).filter(|entry| entry.sha256 == sha256).map(|entry| entry.probed())
+    }
+
+    fn entry(&mut self, path: &Path, id: &str) -> Option<&mut Entry> {
+        let (file, program) = (self.file.as_ref()?, self.program.clone()?);
+        let entries = self.entries.get_or_insert_with(|| read(file));
+        entries.iter_mut().find(|entry| entry.is_of(&program, path, id))
+    }
+
+    /// Caches an outcome for the file with this stamp, unless the next probe may find another, or the path is not UTF-8.
+    pub(crate) fn insert(&mut self, path: &Path, id: &str, stamp: Stamp, probed: &Probed) {
         let Some(program) = self.program.clone() else { return };
-        if !outcome.is_lasting() || path.to_str().is_none() {
+        if !probed.outcome.is_lasting() || path.to_str().is_none() {
             return;
         }
-        let (Ok(stamp), Ok(sha256)) = (Stamp::of(path), sha256_of(path)) else { return };
-        let (path, id, outcome) = (path.to_path_buf(), id.to_string(), outcome.clone());
-        self.write(Entry { program, path, id, stamp, sha256, outcome });
+        let Probed { outcome, sha256 } = probed.clone();
+        self.write(Entry { program, path: path.to_path_buf(), id: id.into(), stamp, sha256, outcome });
     }
 
     /// Adds an entry to the present content of the file, which another process may have written meanwhile.
@@ -199,6 +211,16 @@ mod tests {
         Outcome::Refused { reason: reason.into(), hint: None, printed: String::new() }
     }
 
+    /// Caches an outcome for the present content of a file.
+    fn insert(cache: &mut ProbeCache, path: &Path, id: &str, outcome: &Outcome) {
+        let probed = Probed { outcome: outcome.clone(), sha256: sha256_of(path).unwrap() };
+        cache.insert(path, id, Stamp::of(path).unwrap(), &probed);
+    }
+
+    fn get(cache: &mut ProbeCache, path: &Path, id: &str) -> Option<Outcome> {
+        cache.get(path, id).map(|probed| probed.outcome)
+    }
+
     struct Place {
         folder: tempfile::TempDir,
     }
@@ -233,53 +255,56 @@ mod tests {
     fn a_library_is_found_in_the_cache_until_its_content_or_the_program_changes() {
         let place = Place::new();
         let plugin = place.plugin();
-        place.cache().insert(&plugin, "a", &outcome("crashed"));
-        assert_eq!(place.cache().get(&plugin, "a"), Some(outcome("crashed")));
-        assert_eq!(place.cache().get(&plugin, "b"), None);
+        insert(&mut place.cache(), &plugin, "a", &outcome("crashed"));
+        assert_eq!(get(&mut place.cache(), &plugin, "a"), Some(outcome("crashed")));
+        assert_eq!(get(&mut place.cache(), &plugin, "b"), None);
         // The file is rewritten: another time, the same content.
         fs::write(&plugin, "one").unwrap();
         fs::File::open(&plugin).unwrap().set_modified(std::time::SystemTime::UNIX_EPOCH).unwrap();
-        assert_eq!(place.cache().get(&plugin, "a"), Some(outcome("crashed")));
+        assert_eq!(get(&mut place.cache(), &plugin, "a"), Some(outcome("crashed")));
         // The new content has the same size.
         fs::write(&plugin, "two").unwrap();
-        assert_eq!(place.cache().get(&plugin, "a"), None);
-        place.cache().insert(&plugin, "a", &outcome("hung"));
-        assert_eq!(place.cache().get(&plugin, "a"), Some(outcome("hung")));
+        assert_eq!(get(&mut place.cache(), &plugin, "a"), None);
+        insert(&mut place.cache(), &plugin, "a", &outcome("hung"));
+        assert_eq!(get(&mut place.cache(), &plugin, "a"), Some(outcome("hung")));
         // Another name of the executable makes no other program.
         fs::hard_link(place.program(), place.folder.path().join("link")).unwrap();
-        assert_eq!(place.cache().get(&plugin, "a"), Some(outcome("hung")));
+        assert_eq!(get(&mut place.cache(), &plugin, "a"), Some(outcome("hung")));
+        let (same, other) = (sha256_of(&plugin).unwrap(), "ab".repeat(32));
+        assert!(place.cache().get_by_digest(&plugin, "a", &same).is_some());
+        assert!(place.cache().get_by_digest(&plugin, "a", &other).is_none());
         fs::write(place.program(), "another build").unwrap();
-        assert_eq!(place.cache().get(&plugin, "a"), None);
+        assert_eq!(get(&mut place.cache(), &plugin, "a"), None);
     }
 
     #[test]
     fn what_the_loader_refuses_is_not_cached() {
         let place = Place::new();
-        place.cache().insert(&place.plugin(), "a", &outcome("the dynamic loader refuses it: libx.so is missing"));
-        assert_eq!(place.cache().get(&place.plugin(), "a"), None);
+        insert(&mut place.cache(), &place.plugin(), "a", &outcome("the dynamic loader refuses it: libx.so is missing"));
+        assert_eq!(get(&mut place.cache(), &place.plugin(), "a"), None);
     }
 
     #[test]
     fn a_damaged_or_unwritable_file_costs_the_cache_and_nothing_else() {
         let place = Place::new();
         let plugin = place.plugin();
-        place.cache().insert(&plugin, "a", &outcome("crashed"));
+        insert(&mut place.cache(), &plugin, "a", &outcome("crashed"));
         let text = fs::read_to_string(place.file()).unwrap();
         for broken in [text.replace("crashed", "Crashed"), text[..text.len() / 2].into(), String::new()] {
             fs::write(place.file(), broken).unwrap();
-            assert_eq!(place.cache().get(&plugin, "a"), None);
+            assert_eq!(get(&mut place.cache(), &plugin, "a"), None);
         }
-        place.cache().insert(&plugin, "a", &outcome("crashed"));
-        assert_eq!(place.cache().get(&plugin, "a"), Some(outcome("crashed")));
+        insert(&mut place.cache(), &plugin, "a", &outcome("crashed"));
+        assert_eq!(get(&mut place.cache(), &plugin, "a"), Some(outcome("crashed")));
         place.cache().clear().unwrap();
-        assert_eq!(place.cache().get(&plugin, "a"), None);
+        assert_eq!(get(&mut place.cache(), &plugin, "a"), None);
 
         // A file takes the place of the folder.
         fs::remove_dir_all(place.folder.path().join("cache")).unwrap();
         fs::write(place.folder.path().join("cache"), "").unwrap();
         let mut cache = place.cache();
-        cache.insert(&plugin, "a", &outcome("crashed"));
+        insert(&mut cache, &plugin, "a", &outcome("crashed"));
         assert!(cache.warned);
-        assert_eq!(place.cache().get(&plugin, "a"), None);
+        assert_eq!(get(&mut place.cache(), &plugin, "a"), None);
     }
 }

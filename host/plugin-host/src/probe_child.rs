@@ -14,8 +14,9 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use crate::contracts::CONTRACTS;
-use crate::location::{LoadError, PluginLocation};
-use crate::plugin::Plugin;
+use crate::library_file::LibraryFile;
+use crate::location::LoadError;
+use crate::plugin::{Plugin, from_library};
 use crate::probe_outcome::Outcome;
 
 /// First argument of the child process.
@@ -25,10 +26,12 @@ const GRACE: Duration = Duration::from_secs(2);
 /// First step of a probe, as the end of a sentence.
 pub(crate) const LOADING: &str = "it was loaded";
 
-/// One line of the child's output.
+/// One line of the child's output. The first says what was read.
 #[derive(Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub(crate) enum Line {
+    /// SHA-256 of the library file, or the reason why it cannot be read.
+    Read(Result<String, String>),
     /// The next step of the probe, as the end of a sentence.
     Next(String),
     Outcome(Outcome),
@@ -72,11 +75,15 @@ fn describe_to(mut answer: File, path: &OsStr, id: &OsStr) -> std::io::Result<()
     let mut report = |line: Line| writeln!(answer, "{}", serde_json::to_string(&line)?);
     let id = id.to_str().ok_or(std::io::ErrorKind::InvalidInput)?;
     let path = Path::new(path);
+    let file = match LibraryFile::open(path) {
+        Ok(file) => file,
+        Err(error) => return report(Line::Read(Err(error.to_string()))),
+    };
+    report(Line::Read(Ok(file.sha256().into())))?;
     report(Line::Next(LOADING.into()))?;
-    let loaded = Plugin::open_library(path, id, CONTRACTS);
+    let loaded = Plugin::open_library(&file, id, CONTRACTS);
     report(Line::Next("it described itself".into()))?;
-    let location = PluginLocation::Library { path: path.to_path_buf() };
-    let outcome = match loaded.and_then(|loaded| Plugin::from_table(loaded.table(), id, location)) {
+    let outcome = match loaded.and_then(|loaded| from_library(loaded, &file, id)) {
         Ok(plugin) => Outcome::Accepted(Box::new(plugin.description().clone())),
         Err(LoadError { reason, hint, .. }) => Outcome::Refused { reason, hint, printed: String::new() },
     };

@@ -23,6 +23,14 @@ pub(crate) enum Outcome {
     },
 }
 
+/// An outcome, and the file that it is of.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Probed {
+    pub(crate) outcome: Outcome,
+    /// SHA-256 of the library file that the child read.
+    pub(crate) sha256: String,
+}
+
 impl Outcome {
     /// Whether the next probe of the same file would give the same outcome. Not so where the dynamic loader refused the
     /// library, for which another library may have been missing.

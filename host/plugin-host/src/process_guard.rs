@@ -2,37 +2,68 @@
 //!
 //! - a plugin that ends the process is named, with exit code 2 (`exit(0)` in the middle of a call would look like
 //!   success);
-//! - a plugin that crashes is named, and the program ends with exit code 2;
+//! - a plugin that crashes or overflows its stack is named, and the program ends with exit code 2;
 //! - text that a plugin prints to standard output goes to standard error, so that results stay separate.
 //!
 //! The thread that called the plugin reports all of this. A plugin must not start threads; the report cannot name the
-//! plugin of such threads. The guard replaces the handler of segmentation faults, and so Rust's own message on a stack
-//! overflow.
+//! plugin of such threads.
+//!
+//! A program that catches crashes from its start ([`catch_crashes`]) also says that it ran out of memory. The handler
+//! runs on the stack that Rust gives each thread for signals: the thread's own may be used up.
 
+use std::cell::Cell;
 use std::fs::File;
 use std::io::Write;
 use std::os::fd::AsFd;
 use std::sync::{Once, OnceLock};
 
+use libc::{_exit, SA_ONSTACK, SA_RESTART, SA_SIGINFO, c_int, c_void, sigaction, siginfo_t};
+
 use crate::calls;
 
 /// Exit code for a failure inside of a plugin.
 const ENDED_BY_PLUGIN: i32 = 2;
-/// Numbers of the signals for illegal instruction, abort, bus error, arithmetic error and segmentation fault, the same
-/// on all supported Linux machines.
-const CRASHES: [i32; 5] = [4, 6, 7, 8, 11];
-/// The system's default handling of a signal.
-const DEFAULT: usize = 0;
+/// Exit code for a process without memory, which the user can fix.
+const OUT_OF_MEMORY: i32 = 1;
+/// Signals of crashes.
+pub(crate) const CRASHES: [c_int; 5] = [libc::SIGILL, libc::SIGABRT, libc::SIGBUS, libc::SIGFPE, libc::SIGSEGV];
+/// A fault this close to the end of the stack, in bytes, is an overflow: a function's frame may be large.
+const NEAR_THE_STACK: usize = 1 << 20;
 
 /// Standard output before the redirection.
 static STDOUT: OnceLock<File> = OnceLock::new();
 
-unsafe extern "C" {
-    fn atexit(handler: extern "C" fn()) -> i32;
-    fn _exit(code: i32) -> !;
-    fn signal(number: i32, handler: usize) -> usize;
-    fn dup2(from: i32, to: i32) -> i32;
-    fn write(descriptor: i32, bytes: *const u8, n: usize) -> isize;
+/// The handlers that were there before, by the places in [`CRASHES`]: Rust's own name a thread that overflows its stack.
+static BEFORE: OnceLock<[sigaction; CRASHES.len()]> = OnceLock::new();
+
+thread_local! {
+    /// Size in bytes of the last allocation of this thread that failed. Without a destructor, so that an allocator and a
+    /// signal handler can use it.
+    static FAILED_ALLOCATION: Cell<usize> = const { Cell::new(0) };
+}
+
+/// For the allocator of a program: an allocation of this many bytes failed. If the thread ends the process next, memory is
+/// named as the reason.
+pub fn allocation_failed(bytes: usize) {
+    FAILED_ALLOCATION.set(bytes);
+}
+
+/// Catches signals of crashes, once in a process.
+pub fn catch_crashes() {
+    static CAUGHT: Once = Once::new();
+    CAUGHT.call_once(|| {
+        let handlers = CRASHES.map(|number| {
+            // SAFETY: all fields are numbers or addresses, for which zero is valid: no flags, no signal blocked.
+            let [mut action, mut before] = unsafe { std::mem::zeroed::<[sigaction; 2]>() };
+            action.sa_sigaction = at_crash as *const () as usize;
+            action.sa_flags = SA_SIGINFO | SA_ONSTACK | SA_RESTART;
+            // SAFETY: the handler is a plain function that lives as long as the program, and does only what a signal handler
+            // may do.
+            unsafe { sigaction(number, &raw const action, &raw mut before) };
+            before
+        });
+        let _ = BEFORE.set(handlers);
+    });
 }
 
 /// Installs the guard, once.
@@ -40,14 +71,11 @@ pub(crate) fn install() {
     static INSTALLED: Once = Once::new();
     INSTALLED.call_once(|| {
         // SAFETY: the handler is a plain function that lives as long as the program.
-        let _ = unsafe { atexit(at_exit) };
-        for number in CRASHES {
-            // SAFETY: as above; the function does only what a signal handler may do.
-            unsafe { signal(number, at_crash as *const () as usize) };
-        }
+        let _ = unsafe { libc::atexit(at_exit) };
+        catch_crashes();
         if let Ok(own) = std::io::stdout().as_fd().try_clone_to_owned() {
             // SAFETY: both descriptors stay open while the program runs; the file for results has a descriptor of its own.
-            if unsafe { dup2(2, 1) } == 1 {
+            if unsafe { libc::dup2(2, 1) } == 1 {
                 let _ = STDOUT.set(File::from(own));
             }
         }
@@ -70,21 +98,99 @@ extern "C" fn at_exit() {
 const HINT: &str = "hint: this is a fault in the plugin; report it to its authors, or use another version; what was written before is complete and can be continued";
 
 /// Handles a crash signal. Allocates nothing and locks nothing, as a signal handler must not.
-extern "C" fn at_crash(number: i32) {
+extern "C" fn at_crash(number: c_int, info: *const siginfo_t, context: *const c_void) {
     if let Some(name) = calls::current() {
-        // The message is written in one piece, so that no other thread prints in between.
-        let mut message = [0; 512];
-        let mut n = 0;
-        let parts = ["error: plugin ", &name, " crashed in the middle of a call\n", HINT, "\n"];
-        for (place, &byte) in message.iter_mut().zip(parts.iter().flat_map(|part| part.as_bytes())) {
-            *place = byte;
-            n += 1;
-        }
-        // SAFETY: the bytes are valid for reading; a closed standard error cannot be reported.
-        let _ = unsafe { write(2, message.as_ptr(), n) };
-        // SAFETY: ends the process at once; the plugin may have damaged any other state.
-        unsafe { _exit(ENDED_BY_PLUGIN) };
+        let deed = match is_stack_overflow(number, info, context) {
+            true => " overflowed its stack in the middle of a call\n",
+            false => " crashed in the middle of a call\n",
+        };
+        end(&["error: plugin ", &name, deed, HINT, "\n"], ENDED_BY_PLUGIN);
     }
-    // SAFETY: the system's default handling takes over when this returns, since the same instruction crashes again.
-    unsafe { signal(number, DEFAULT) };
+    let bytes = FAILED_ALLOCATION.get();
+    if number == libc::SIGABRT && bytes > 0 {
+        let mut digits = [0; 20];
+        let bytes = decimal(bytes, &mut digits);
+        end(
+            &[
+                "error: out of memory: ",
+                bytes,
+                " bytes cannot be allocated\nhint: use a smaller batch, model or image size, or a machine with more memory; what was written before is complete and can be continued\n",
+            ],
+            OUT_OF_MEMORY,
+        );
+    }
+    // The handler that was there before takes over when this returns, since the same instruction crashes again.
+    let before = CRASHES.iter().position(|crash| *crash == number).and_then(|at| Some(&BEFORE.get()?[at]));
+    match before {
+        // SAFETY: a handler that the system gave.
+        Some(before) => drop(unsafe { sigaction(number, std::ptr::from_ref(before), std::ptr::null_mut()) }),
+        // SAFETY: the default is always valid.
+        None => drop(unsafe { libc::signal(number, libc::SIG_DFL) }),
+    }
+}
+
+/// Writes a message in one piece, so that no other thread prints in between, and ends the process at once: any other state
+/// may be damaged.
+fn end(parts: &[&str], code: i32) -> ! {
+    let mut message = [0; 512];
+    let mut n = 0;
+    for (place, &byte) in message.iter_mut().zip(parts.iter().flat_map(|part| part.as_bytes())) {
+        *place = byte;
+        n += 1;
+    }
+    // SAFETY: the bytes are valid for reading; a closed standard error cannot be reported.
+    let _ = unsafe { libc::write(2, message.as_ptr().cast(), n) };
+    // SAFETY: ends the process and touches nothing.
+    unsafe { _exit(code) }
+}
+
+/// A number in decimal digits, without memory of its own.
+fn decimal(number: usize, digits: &mut [u8; 20]) -> &str {
+    let mut rest = number;
+    let mut start = digits.len();
+    loop {
+        start -= 1;
+        digits[start] = b'0' + (rest % 10) as u8;
+        rest /= 10;
+        if rest == 0 {
+            break;
+        }
+    }
+    str::from_utf8(&digits[start..]).unwrap_or("?")
+}
+
+/// Whether a segmentation fault is that of a full stack: the address lies just beyond the place that the stack reaches.
+fn is_stack_overflow(number: c_int, info: *const siginfo_t, context: *const c_void) -> bool {
+    if ![libc::SIGSEGV, libc::SIGBUS].contains(&number) || info.is_null() || context.is_null() {
+        return false;
+    }
+    // SAFETY: the system passes both to a handler with SA_SIGINFO, and for these signals the address is set.
+    let (address, stack) = unsafe { ((*info).si_addr() as usize, stack_pointer(&*context.cast())) };
+    stack.is_some_and(|stack| address > stack.saturating_sub(NEAR_THE_STACK) && address < stack + (1 << 16))
+}
+
+#[cfg(target_arch = "x86_64")]
+fn stack_pointer(context: &libc::ucontext_t) -> Option<usize> {
+    Some(context.uc_mcontext.gregs[libc::REG_RSP as usize] as usize)
+}
+
+#[cfg(target_arch = "aarch64")]
+fn stack_pointer(context: &libc::ucontext_t) -> Option<usize> {
+    Some(context.uc_mcontext.sp as usize)
+}
+
+#[cfg(not(any(target_arch = "x86_64", target_arch = "aarch64")))]
+fn stack_pointer(_: &libc::ucontext_t) -> Option<usize> {
+    None
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_are_written_without_memory() {
+        assert_eq!(decimal(0, &mut [0; 20]), "0");
+        assert_eq!(decimal(usize::MAX, &mut [0; 20]), usize::MAX.to_string());
+    }
 }

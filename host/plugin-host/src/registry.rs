@@ -15,14 +15,18 @@ use medcoss_abi::Builtin;
 use rayon::prelude::*;
 use serde::Serialize;
 
+use crate::acceptance::{Acceptance, NewLibrary};
+use crate::contracts::CONTRACTS;
+use crate::library_file::LibraryFile;
 use crate::location::{LoadError, PluginLocation};
 use crate::nearest::did_you_mean;
-use crate::plugin::Plugin;
+use crate::plugin::{Plugin, read_library};
 use crate::plugin_info::PluginInfo;
 use crate::probe::Probe;
 use crate::process_guard;
 use crate::search::{Folder, Origin, Search};
 use crate::symbols::{NotAPlugin, plugin_ids};
+use crate::writers::warn_of_others;
 
 /// Number of digits of the hash that cargo may append to a library's name.
 const HASH_DIGITS: usize = 16;
@@ -70,6 +74,7 @@ pub struct PluginRegistry {
     pub searched: Vec<Folder>,
     loading: Loading,
     guards_process: bool,
+    acceptance: Option<Acceptance>,
     /// Plugins that are linked into this program.
     linked: Linked,
     /// Ids with the files that export them, by device and inode.
@@ -116,7 +121,15 @@ impl PluginRegistry {
         let of_one_build = |a: &Folder, b: &Folder| [a, b].iter().all(|folder| folder.origin == Origin::BuildFolder);
         for folders in search.folders.chunk_by(of_one_build) {
             let origin = folders[0].origin;
-            for path in libraries_in(folders, &mut registry.refused) {
+            let libraries = libraries_in(folders, &mut registry.refused);
+            for folder in folders {
+                let own: Vec<PathBuf> =
+                    libraries.iter().filter(|path| path.parent() == Some(&folder.path)).cloned().collect();
+                if !own.is_empty() || origin != Origin::BuildFolder {
+                    warn_of_others(&folder.path, &own);
+                }
+            }
+            for path in libraries {
                 let location = PluginLocation::Library { path: path.clone() };
                 match plugin_ids(&path) {
                     Ok(ids) => ids.into_iter().for_each(|id| registry.add(id, location.clone())),
@@ -171,6 +184,12 @@ impl PluginRegistry {
         Self { guards_process: true, ..self }
     }
 
+    /// This registry with a choice of the libraries whose code may run. Libraries of this program's build are part of the
+    /// program and need no choice, and neither do descriptions that are cached.
+    pub fn accepting(self, acceptance: Acceptance) -> Self {
+        Self { acceptance: Some(acceptance), ..self }
+    }
+
     /// The found plugin of a modality.
     pub fn find(&self, id: &str) -> Option<&FoundPlugin> {
         self.found.iter().find(|found| found.id == id)
@@ -190,8 +209,16 @@ impl PluginRegistry {
     /// # Errors
     /// No plugin with the id, or the [`LoadError`] of the file that exports the id.
     pub fn load(&self, id: &str) -> Result<Plugin, PluginUnavailable> {
+        Ok(self.open(id)?.load()?)
+    }
+
+    /// Reads the plugin file of a modality, so that its digest is known before any of its code runs.
+    ///
+    /// # Errors
+    /// No plugin with the id, a file that cannot be read.
+    pub fn open(&self, id: &str) -> Result<OpenedPlugin<'_>, PluginUnavailable> {
         match self.find(id) {
-            Some(found) => Ok(self.load_found(found)?),
+            Some(found) => Ok(self.open_found(found)?),
             None => Err(self.no_such(id).into()),
         }
     }
@@ -220,34 +247,39 @@ impl PluginRegistry {
 
     fn describe_found(&self, found: &FoundPlugin) -> Result<PluginInfo, LoadError> {
         match (&found.location, &self.loading) {
-            (PluginLocation::Library { path }, Loading::Probed(probe)) => probe.describe(path, &found.id),
-            _ => self.load_at_once(found).map(PluginInfo::from),
+            (PluginLocation::Library { path }, Loading::Probed(probe)) => {
+                if let Some(known) = probe.known(path, &found.id) {
+                    return known;
+                }
+                match self.acceptance {
+                    Some(_) => self.open_found(found)?.describe(probe),
+                    None => probe.describe(path, &found.id),
+                }
+            }
+            _ => self.load_found(found).map(PluginInfo::from),
         }
     }
 
     fn load_found(&self, found: &FoundPlugin) -> Result<Plugin, LoadError> {
-        if let (PluginLocation::Library { path }, Loading::Probed(probe)) = (&found.location, &self.loading) {
-            probe.describe(path, &found.id)?;
-        }
-        self.load_at_once(found)
+        self.open_found(found)?.load()
     }
 
-    fn load_at_once(&self, found: &FoundPlugin) -> Result<Plugin, LoadError> {
-        match &found.location {
-            PluginLocation::Library { path } => {
-                if self.guards_process {
-                    process_guard::install();
-                }
-                Plugin::load(path, &found.id)
-            }
-            PluginLocation::BuiltIn => match self.linked.0.iter().find(|builtin| builtin.id == found.id) {
-                Some(builtin) => Plugin::from_header(builtin.header, builtin.id, PluginLocation::BuiltIn),
-                None => Err(LoadError::new(
-                    &PluginLocation::BuiltIn,
-                    "it is not linked into this program",
-                    "name another plugin",
-                )),
-            },
+    fn open_found<'a>(&'a self, found: &'a FoundPlugin) -> Result<OpenedPlugin<'a>, LoadError> {
+        let file = match &found.location {
+            PluginLocation::Library { path } => Some(read_library(path)?),
+            PluginLocation::BuiltIn => None,
+        };
+        Ok(OpenedPlugin { registry: self, found, file })
+    }
+
+    fn load_builtin(&self, found: &FoundPlugin) -> Result<Plugin, LoadError> {
+        match self.linked.0.iter().find(|builtin| builtin.id == found.id) {
+            Some(builtin) => Plugin::from_header(builtin.header, builtin.id, PluginLocation::BuiltIn),
+            None => Err(LoadError::new(
+                &PluginLocation::BuiltIn,
+                "it is not linked into this program",
+                "name another plugin",
+            )),
         }
     }
 
@@ -265,6 +297,66 @@ impl PluginRegistry {
         };
         let hint = format!("{proposal}{there}{refused}");
         UnknownModality { id: id.into(), hint }
+    }
+}
+
+/// A found plugin whose file was read. No code of it has run; what is loaded is what was read.
+#[derive(Debug)]
+pub struct OpenedPlugin<'a> {
+    registry: &'a PluginRegistry,
+    found: &'a FoundPlugin,
+    /// Content of the library file; `None` for a built-in plugin.
+    file: Option<LibraryFile>,
+}
+
+impl OpenedPlugin<'_> {
+    /// Location of the plugin.
+    pub fn location(&self) -> &PluginLocation {
+        &self.found.location
+    }
+
+    /// SHA-256 of the library file, as 64 hexadecimal digits; `None` for a built-in plugin.
+    pub fn sha256(&self) -> Option<&str> {
+        self.file.as_ref().map(LibraryFile::sha256)
+    }
+
+    /// Whether the plugin is part of this program's build.
+    pub fn is_of_this_build(&self) -> bool {
+        self.registry.is_of_this_build(self.found)
+    }
+
+    /// Loads the plugin, in a child process first where the registry probes.
+    ///
+    /// # Errors
+    /// A plugin that cannot be used or is not accepted, with the reason.
+    pub fn load(self) -> Result<Plugin, LoadError> {
+        let Self { registry, found, file } = &self;
+        let Some(file) = file else { return registry.load_builtin(found) };
+        self.check_accepted(file)?;
+        if let Loading::Probed(probe) = &registry.loading {
+            probe.describe_file(file, &found.id)?;
+        }
+        if registry.guards_process {
+            process_guard::install();
+        }
+        Plugin::load_file(file, &found.id, CONTRACTS)
+    }
+
+    fn describe(&self, probe: &Probe) -> Result<PluginInfo, LoadError> {
+        let Some(file) = &self.file else { return self.registry.load_builtin(self.found).map(PluginInfo::from) };
+        self.check_accepted(file)?;
+        probe.describe_file(file, &self.found.id)
+    }
+
+    fn check_accepted(&self, file: &LibraryFile) -> Result<(), LoadError> {
+        let Some(acceptance) = self.registry.acceptance.as_ref().filter(|_| !self.is_of_this_build()) else {
+            return Ok(());
+        };
+        let library = NewLibrary { id: &self.found.id, path: file.path(), sha256: file.sha256() };
+        acceptance.check(library).map_err(|remedy| {
+            let reason = format!("it is not accepted, and none of its code was run (SHA-256 {})", file.sha256());
+            LoadError::new(&self.found.location, reason, remedy)
+        })
     }
 }
 

@@ -10,7 +10,7 @@ use std::path::Path;
 use medcoss_abi::SYMBOL_PREFIX;
 use medcoss_caller::answers::is_identifier;
 use object::elf::{self, FileHeader64};
-use object::read::elf::{FileHeader, ProgramHeader, Sym};
+use object::read::elf::{Dyn, FileHeader, ProgramHeader, Sym};
 use object::{Endianness, ReadCache, ReadRef};
 
 use crate::contracts::{CONTRACTS, spoken, version_and_id};
@@ -140,6 +140,26 @@ pub(crate) fn plugin_ids(path: &Path) -> Result<Vec<String>, NotAPlugin> {
             Ok(ids)
         }
     }
+}
+
+/// Whether a library searches for others beside itself: `$ORIGIN` in one of its search paths. A file that cannot be
+/// read does not.
+pub(crate) fn names_origin(file: &File) -> bool {
+    let read = || -> object::read::Result<bool> {
+        let cache = ReadCache::new(file);
+        let data = &cache;
+        let header = FileHeader64::<Endianness>::parse(data)?;
+        let endian = header.endian()?;
+        let sections = header.sections(endian, data)?;
+        let Some((entries, strings)) = sections.dynamic(endian, data)? else { return Ok(false) };
+        let strings = sections.strings(endian, data, strings)?;
+        let is_path = |tag: elf::DynamicTag| tag == elf::DT_RPATH || tag == elf::DT_RUNPATH;
+        Ok(entries.iter().filter(|entry| is_path(entry.d_tag(endian))).any(|entry| {
+            let path = strings.get(entry.d_val(endian) as u32).unwrap_or_default();
+            path.windows(7).any(|part| part == b"$ORIGIN" || part == b"${ORIGI")
+        }))
+    };
+    read().unwrap_or(false)
 }
 
 /// A header smaller than ours would be read past its end.

@@ -1,11 +1,19 @@
-//! Text that a plugin wrote: limited in length and safe to print.
+//! Text that a plugin wrote: limited in length and safe to print. And the characters that no terminal should be sent.
 
 /// Longest text that is shown, in bytes.
 const LONGEST: usize = 4096;
 /// Room in bytes for the note about the omitted rest, and around the text.
 const WORDS: usize = 64;
 
-/// A text without control characters that would steer a terminal, shortened to 4 KiB. Line ends and tabulators stay.
+/// Whether a character steers a terminal or changes the order of the text around it: control characters of C0 (the line
+/// end and the tabulator among them) and C1, separators of lines and paragraphs, and the marks, embeddings, overrides
+/// and isolates of bidirectional text.
+pub fn steers_terminal(c: char) -> bool {
+    c.is_control()
+        || matches!(c, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+}
+
+/// A text without characters that would steer a terminal, shortened to 4 KiB. Line ends and tabulators stay.
 pub fn untrusted_text(text: &str) -> String {
     untrusted_bytes(text.as_bytes())
 }
@@ -21,7 +29,7 @@ pub fn untrusted_bytes(bytes: &[u8]) -> String {
         let valid = chunk.valid().chars().map(|c| (c, c.len_utf8()));
         let invalid = Some((char::REPLACEMENT_CHARACTER, chunk.invalid().len())).filter(|&(_, n)| n > 0);
         for (c, n) in valid.chain(invalid) {
-            let c = if c.is_control() && c != '\n' && c != '\t' { char::REPLACEMENT_CHARACTER } else { c };
+            let c = if steers_terminal(c) && c != '\n' && c != '\t' { char::REPLACEMENT_CHARACTER } else { c };
             if shown.len() + c.len_utf8() > limit {
                 break 'cut;
             }
@@ -45,6 +53,7 @@ mod tests {
         let cut = untrusted_text(&"\u{20ac}".repeat(2000));
         assert_eq!(cut, format!("{}... (1905 bytes more)", "\u{20ac}".repeat(1365)));
         assert_eq!(untrusted_text("a\x07b\nc"), "a\u{fffd}b\nc");
+        assert_eq!(untrusted_text("a\u{202e}b\u{9b}c\u{2066}"), "a\u{fffd}b\u{fffd}c\u{fffd}");
         assert_eq!(untrusted_bytes(b"a\xffb"), "a\u{fffd}b");
         let cut = untrusted_bytes(&[0x80; 5000]);
         assert_eq!(cut, format!("{}... (3635 bytes more)", "\u{fffd}".repeat(1365)));

@@ -12,6 +12,7 @@ use crate::modality_data::ModalityData;
 use crate::observer::{WorkObserver, WorkTracker};
 use crate::resources::Resources;
 use crate::run::Run;
+use crate::stage_plugin::plugin_for_models;
 
 /// Default of the largest fraction of unreadable samples.
 pub const MAX_INVALID_FRACTION: f64 = 0.01;
@@ -64,7 +65,7 @@ impl Run {
         observer: &dyn WorkObserver,
     ) -> Result<EncodedSamples> {
         let stored = self.model(options.stage)?;
-        let plugin = resources.registry.load(&data.modality)?;
+        let plugin = plugin_for_models(&data.modality, resources.registry, &self.path)?;
         let dataset = self.open_data(&plugin, &resources.data_root, data.section())?;
         let family = family_for(&stored, &dataset)?;
         let device = medcoss_core::device::by_name(&resources.device)?;

@@ -16,6 +16,7 @@ use medcoss_plugin_host::{
 use crate::buffer_tokens;
 use crate::config::StageSection;
 use crate::new_stage::is_below;
+use crate::relative_paths::without_folder;
 use crate::token_spec::spec_of;
 
 /// Folder for the buffer samples' files, and for the information how the plugin opens them.
@@ -115,7 +116,7 @@ impl PluginDataset {
     /// A message of the plugin with paths relative to the data. The run records such messages, and holds no path of
     /// this machine.
     pub fn without_base(&self, message: String) -> String {
-        if self.base.is_empty() { message } else { message.replace(&self.base, "") }
+        without_folder(&message, &self.base)
     }
 
     /// Sets the folder of the assets.

@@ -31,22 +31,17 @@ pub struct LockedPlugin {
 
 impl PluginsLock {
     /// The lock file's content for the plugins in use.
-    ///
-    /// # Errors
-    /// A library that cannot be read.
-    pub fn of<'a>(plugins: impl Iterator<Item = &'a Plugin>) -> Result<Self> {
-        let entry = |plugin: &Plugin| {
-            Ok(LockedPlugin {
-                id: plugin.description().id.clone(),
-                version: plugin.description().version.clone(),
-                file: file_name(plugin.location()),
-                sha256: plugin.location().sha256()?,
-            })
+    pub fn of<'a>(plugins: impl Iterator<Item = &'a Plugin>) -> Self {
+        let entry = |plugin: &Plugin| LockedPlugin {
+            id: plugin.description().id.clone(),
+            version: plugin.description().version.clone(),
+            file: file_name(plugin.location()),
+            sha256: plugin.sha256().map(String::from),
         };
-        let mut plugin: Vec<LockedPlugin> = plugins.map(entry).collect::<Result<_>>()?;
+        let mut plugin: Vec<LockedPlugin> = plugins.map(entry).collect();
         plugin.sort_by(|a, b| a.id.cmp(&b.id));
         plugin.dedup_by(|a, b| a.id == b.id);
-        Ok(Self { plugin })
+        Self { plugin }
     }
 
     /// Reads a run's lock file.
@@ -80,12 +75,29 @@ impl PluginsLock {
         self.plugin.sort_by(|a, b| a.id.cmp(&b.id));
     }
 
+    /// Warns of a plugin that reads data for this run's models, and differs from the one that the run was made with.
+    pub fn warn_of_other(&self, now: &Plugin) {
+        let Self { plugin } = Self::of(std::iter::once(now));
+        for now in &plugin {
+            if let Some(then) = self.of_id(&now.id).filter(|then| then.differs_from(now)) {
+                tracing::warn!(
+                    "plugin {} {} ({}) is not the one that this run was made with, {} ({}); its samples may differ, and with them the features",
+                    now.id,
+                    now.version,
+                    now.digest(),
+                    then.version,
+                    then.digest()
+                );
+            }
+        }
+    }
+
     /// Warns of plugins that differ from the run's earlier ones. `trust` has decided before which of them may continue
     /// the run.
     pub fn compare(&self, before: &Self) {
         for now in &self.plugin {
             let then = before.of_id(&now.id);
-            if let Some(then) = then.filter(|then| (&then.version, &then.sha256) != (&now.version, &now.sha256)) {
+            if let Some(then) = then.filter(|then| then.differs_from(now)) {
                 tracing::warn!(
                     "plugin {} {} ({}) is not the one that this run was made with so far, {} ({}); its samples may differ, and plugins.lock names it from now on",
                     now.id,
@@ -100,6 +112,10 @@ impl PluginsLock {
 }
 
 impl LockedPlugin {
+    fn differs_from(&self, other: &Self) -> bool {
+        (&self.version, &self.sha256) != (&other.version, &other.sha256)
+    }
+
     fn digest(&self) -> &str {
         self.sha256.as_deref().map_or("built-in", |digest| &digest[..12.min(digest.len())])
     }

@@ -102,12 +102,27 @@ fn find(id: &str, registry: &PluginRegistry, locked: Option<(&Path, &LockedPlugi
             locked: locked.clone(),
             searched: registry.searched.iter().map(|folder| folder.path.clone()).collect(),
         })),
-        (Some(found), Some((run, locked))) => {
-            let is_own = registry.is_of_this_build(found);
-            Candidate { run, location: &found.location, is_own }
-                .check(locked, || Trusted::read(Trusted::file().as_deref()))?;
-            Ok(StagePlugin::Loaded(registry.load(id)?))
+        (Some(_), Some((run, locked))) => {
+            // What is compared is what is loaded, whatever becomes of the file meanwhile.
+            let opened = registry.open(id)?;
+            let (location, sha256, is_own) = (opened.location(), opened.sha256(), opened.is_of_this_build());
+            Candidate { run, location, sha256, is_own }.check(locked, || Trusted::read(Trusted::file().as_deref()))?;
+            Ok(StagePlugin::Loaded(opened.load()?))
         }
         (_, None) => Ok(StagePlugin::Loaded(registry.load(id)?)),
     }
+}
+
+/// The plugin that opens data for a run's models, which are not changed. Another build than the one that the run was made
+/// with is used with a warning.
+///
+/// # Errors
+/// A plugin that is not found or cannot be loaded, a damaged `plugins.lock`.
+pub fn plugin_for_models(id: &str, registry: &PluginRegistry, run: &Path) -> Result<Plugin> {
+    let plugin = registry.load(id)?;
+    let lock = run.join(RunLayout::PLUGINS_LOCK);
+    if lock.exists() {
+        PluginsLock::read(&lock)?.warn_of_other(&plugin);
+    }
+    Ok(plugin)
 }

@@ -186,7 +186,7 @@ impl Training {
 
     fn write_record(&self, layout: &RunLayout) -> Result<()> {
         let lock = layout.plugins_lock();
-        let mut plugins = PluginsLock::of(self.plugins.iter().filter_map(|plugin| plugin.loaded().ok()))?;
+        let mut plugins = PluginsLock::of(self.plugins.iter().filter_map(|plugin| plugin.loaded().ok()));
         if lock.is_file()? {
             let before = PluginsLock::read(&lock)?;
             plugins.compare(&before);

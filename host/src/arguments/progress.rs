@@ -5,6 +5,7 @@ use std::time::Duration;
 use clap::Args;
 
 use crate::progress::{Progress, WorkBar};
+use crate::terminal;
 
 /// Argument for the progress bar on a terminal.
 #[derive(Debug, Clone, Args)]
@@ -40,7 +41,7 @@ impl ProgressArgs {
     /// A line for people.
     pub(crate) fn say(&self, line: &str) {
         if !self.bar.quiet {
-            eprintln!("{line}");
+            terminal::write_error_line(line);
         }
     }
 }

@@ -4,7 +4,7 @@ use std::io::{Seek, Write};
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
-use anyhow::{Context, Result, anyhow, bail};
+use anyhow::{Context, Result, bail};
 use clap::{Args, ValueEnum};
 use medcoss_core::confined_path::ConfinedPath;
 use medcoss_core::data::{Dataset, LoaderOptions};
@@ -15,10 +15,13 @@ use medcoss_runtime::assignments::options_of;
 use medcoss_runtime::config::{DataSection, OneOrMore, StageSection};
 use medcoss_runtime::encoding::{family_for, family_of};
 use medcoss_runtime::plugin_dataset::PluginDataset;
+use medcoss_runtime::stage_plugin::plugin_for_models;
 use medcoss_runtime::{Run, WorkObserver, WorkReport};
 use serde::Serialize;
 
-use crate::arguments::{BarArgs, DataRootArgs, DeviceArgs, PluginArgs, ResultArgs, check_invalid_fraction};
+use crate::arguments::{
+    BarArgs, DataRootArgs, DeviceArgs, OutFileArgs, PluginArgs, ResultArgs, check_invalid_fraction,
+};
 use crate::failure::Failure;
 
 /// Write features of samples to a .safetensors file
@@ -66,9 +69,8 @@ pub(crate) struct Embed {
     /// Name of the attention mask: an array with 1 for text tokens and 0 for padding
     #[arg(long, value_name = "NAME", requires = "tensors")]
     attention_mask: Option<String>,
-    /// File to write
-    #[arg(long, value_name = "FILE")]
-    out: PathBuf,
+    #[command(flatten)]
+    out: OutFileArgs,
     /// Pooling: the mean over all tokens (without padding), the class token, or none for every token
     #[arg(long, value_enum, default_value_t = Pool::Mean)]
     pool: Pool,
@@ -117,11 +119,12 @@ struct Report {
 
 impl Embed {
     pub(crate) fn run(&self) -> Result<(), Failure> {
-        let report = self.embed().map_err(Failure::user)?;
+        let report = self.embed().map_err(Failure::of_run)?;
         self.result.print(&report, Report::to_text)
     }
 
     fn embed(&self) -> Result<Report> {
+        self.out.checked(&self.inputs()?)?;
         let run = Run::open(&self.run)?;
         let stored = run.model(self.stage)?;
         match (&self.tensors, &self.input, &self.family, &self.modality) {
@@ -136,9 +139,17 @@ impl Embed {
         }
     }
 
+    /// Everything that the command reads.
+    fn inputs(&self) -> Result<Vec<PathBuf>> {
+        let base = self.data_root.or_current()?;
+        let data = self.data.iter().map(|path| base.join(path));
+        Ok(data.chain(self.tensors.clone()).chain([self.run.clone()]).collect())
+    }
+
     /// Opens data as the run's stage of that modality does, if it has one.
     fn open(&self, run: &Run, modality: &str) -> Result<PluginDataset> {
-        let plugin = self.plugins.registry().map_err(|failure| anyhow!("{}", failure.report()))?.load(modality)?;
+        let registry = self.plugins.registry().map_err(Failure::into_error)?;
+        let plugin = plugin_for_models(modality, &registry, &self.run)?;
         let base = self.data_root.or_current()?;
         let mut section = StageSection::new(modality, OneOrMore::More(self.data.clone()));
         section.options = options_of(&self.options)?;
@@ -165,7 +176,8 @@ impl Embed {
             max_invalid_fraction: self.max_invalid_fraction,
         };
         // The number of readable samples is known at the end, and the file begins with it. So rows go to a temporary file first.
-        let folder = self.out.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+        let out = self.out.checked(&self.inputs()?)?;
+        let folder = out.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
         let mut rows =
             tempfile::tempfile_in(folder).with_context(|| format!("cannot write into {}", folder.display()))?;
         let (mut ids, mut attended) = (Vec::new(), Vec::new());
@@ -203,16 +215,13 @@ impl Embed {
         }
         let n_rows = ids.len();
         let note = Note { modality: source.modality(), family: source.family(), pool: pooling, ids };
-        write_safetensors(&ConfinedPath::of_user(&self.out)?, &tensors, &serde_json::to_string(&note)?, &mut |file| {
+        let out = self.out.checked(&self.inputs()?)?;
+        write_safetensors(&ConfinedPath::of_user(out)?, &tensors, &serde_json::to_string(&note)?, &mut |file| {
             let copied =
                 rows.rewind().and_then(|()| std::io::copy(&mut rows, file)).and_then(|_| file.write_all(&attended));
-            copied.map_err(|reason| medcoss_core::Error::File {
-                action: "cannot write",
-                path: self.out.clone(),
-                reason,
-            })
+            copied.map_err(|reason| medcoss_core::Error::File { action: "cannot write", path: out.into(), reason })
         })?;
-        Ok(Report { file: self.out.clone(), shape, n_samples: n_rows, invalid, seconds: began.elapsed().as_secs_f64() })
+        Ok(Report { file: out.into(), shape, n_samples: n_rows, invalid, seconds: began.elapsed().as_secs_f64() })
     }
 }
 

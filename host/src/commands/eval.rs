@@ -1,6 +1,6 @@
 //! `medcoss eval`: evaluates a run's models on downstream tasks.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
 use anyhow::Result;
@@ -106,6 +106,9 @@ impl Eval {
         let run = Run::open(&self.run)?;
         let base = self.data_root.or(file.folder.clone())?;
         self.max_invalid_fraction.map_or(Ok(()), check_invalid_fraction)?;
+        if let Some(out) = &self.out {
+            check_replaceable(out)?;
+        }
         let folder = ScoresFolder::claim(match &self.out {
             Some(out) => ConfinedPath::of_user(out)?,
             None => run.layout().evaluation(&file.stem),
@@ -124,6 +127,24 @@ impl Eval {
         let scores = evaluate(&run, &file, &options, registry, &bar);
         bar.finish();
         folder.write(scores?)
+    }
+}
+
+/// Checks that a folder holds no files of these names but earlier scores, which are replaced.
+fn check_replaceable(folder: &Path) -> Result<()> {
+    let scores = folder.join(RunLayout::SCORES);
+    if scores.exists() && Scores::read(&scores).is_ok() {
+        return Ok(());
+    }
+    let taken = [RunLayout::SCORES, "scores.csv", "matrix.csv"].map(|name| folder.join(name));
+    match taken.iter().find(|file| file.symlink_metadata().is_ok()) {
+        Some(file) => {
+            bail!(
+                "{} exists and is no score of medcoss\nhint: move it away, or choose another folder with --out DIR",
+                file.display()
+            )
+        }
+        None => Ok(()),
     }
 }
 

@@ -9,7 +9,7 @@ use medcoss_core::weights::{Exported, InitialModel, Layout, export};
 use medcoss_runtime::run::Run;
 use serde::Serialize;
 
-use crate::arguments::ResultArgs;
+use crate::arguments::{OutFileArgs, ResultArgs};
 use crate::failure::Failure;
 
 /// Write the model of a run to a .safetensors file
@@ -31,9 +31,8 @@ use crate::failure::Failure;
 pub(crate) struct Export {
     /// Run folder
     run: PathBuf,
-    /// File to write
-    #[arg(long, value_name = "FILE")]
-    out: PathBuf,
+    #[command(flatten)]
+    out: OutFileArgs,
     /// Layout of the file: names and shapes of the tensors
     #[arg(long, value_enum, default_value_t = LayoutArg::Medcoss)]
     layout: LayoutArg,
@@ -60,11 +59,13 @@ struct Report {
 
 impl Export {
     pub(crate) fn run(&self) -> Result<(), Failure> {
-        let report = self.export().map_err(Failure::user)?;
+        let report = self.export().map_err(Failure::of_run)?;
         self.result.print(&report, Report::to_text)
     }
 
     fn export(&self) -> Result<Report> {
+        let inputs = [self.run.clone()];
+        self.out.checked(&inputs)?;
         let run = Run::open(&self.run)?;
         let stored = run.model(self.stage)?;
         let layout = match self.layout {
@@ -73,11 +74,18 @@ impl Export {
         };
         let device = medcoss_core::device::by_name("cpu")?;
         let model = stored.load(&device)?;
-        let out = ConfinedPath::of_user(&self.out)?;
         let passed_through = InitialModel::passed_through(run.layout())?;
-        let exported = export(&model, &stored.config, &passed_through, layout, run.config.seed, &out)
+        let out = self.out.checked(&inputs)?;
+        let exported = export(
+            &model,
+            &stored.config,
+            &passed_through,
+            layout,
+            run.config.seed,
+            &ConfinedPath::of_user(out)?,
+        )
             .with_context(|| format!("cannot export {}", self.run.display()))?;
-        Ok(Report { file: self.out.clone(), layout, exported })
+        Ok(Report { file: out.into(), layout, exported })
     }
 }
 

@@ -110,7 +110,7 @@ impl ImportCommand {
             let run = RunLayout::of(folder.clone());
             written = Some(InitialModel::write(&run, &imported, &self.checkpoint)?);
             let record = || -> Result<()> {
-                PluginsLock::of(std::iter::empty::<&Plugin>())?.write(&run.plugins_lock())?;
+                PluginsLock::of(std::iter::empty::<&Plugin>()).write(&run.plugins_lock())?;
                 recorded.write_record(&run.record())
             };
             record().map_err(|error| medcoss_core::Error::Caller(format!("{error:#}")))

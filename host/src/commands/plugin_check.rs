@@ -17,7 +17,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, bail};
 use clap::Args;
 use medcoss_conformance::{Data, Event, Outcome, Request, RuleReport, rules};
-use medcoss_plugin_host::{PluginLocation, PluginRegistry, untrusted_text, v1_header_of};
+use medcoss_plugin_host::{LibraryFile, PluginRegistry, untrusted_text, v1_header_of};
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use nix::sys::signal::Signal;
 use serde::{Deserialize, Serialize};
@@ -26,6 +26,7 @@ use serde_json::{Map, Value};
 use crate::arguments::{ResultArgs, loading};
 use crate::failure::Failure;
 use crate::tables::Table;
+use crate::terminal;
 
 /// First argument of the child process; not a command for people.
 const CHILD: &str = "__check";
@@ -82,6 +83,8 @@ pub(crate) struct Check {
 #[derive(Debug, Serialize, Deserialize)]
 struct Job {
     file: PathBuf,
+    /// SHA-256 that the file must have.
+    sha256: String,
     id: String,
     memory_mib: u64,
     /// File for the child's reports, one [`CheckEvent`] per line.
@@ -102,7 +105,7 @@ enum CheckEvent {
 struct Report<'a> {
     file: &'a Path,
     id: &'a str,
-    sha256: Option<String>,
+    sha256: &'a str,
     passed: bool,
     n_passed: usize,
     n_failed: usize,
@@ -116,15 +119,14 @@ impl Check {
     pub(crate) fn run(&self) -> Result<(), Failure> {
         let id = self.plugin_id().map_err(Failure::user)?;
         let request = self.request(&id).map_err(Failure::user)?;
-        let source = PluginLocation::Library { path: self.file.clone() };
-        let sha256 = source.sha256().with_context(|| format!("cannot read {}", self.file.display()));
-        let sha256 = sha256.map_err(Failure::user)?;
-        let (reports, printed_bytes) = self.tried(&id, request).map_err(Failure::internal)?;
+        let read = LibraryFile::open(&self.file).with_context(|| format!("cannot read {}", self.file.display()));
+        let sha256 = read.map_err(Failure::user)?.sha256().to_string();
+        let (reports, printed_bytes) = self.tried(&id, &sha256, request).map_err(Failure::internal)?;
         let count = |outcome| reports.iter().filter(|report| report.outcome == outcome).count();
         let report = Report {
             file: &self.file,
             id: &id,
-            sha256,
+            sha256: &sha256,
             passed: count(Outcome::Failed) == 0,
             n_passed: count(Outcome::Passed),
             n_failed: count(Outcome::Failed),
@@ -169,7 +171,7 @@ impl Check {
     }
 
     /// The outcomes of all rules, and the number of printed bytes.
-    fn tried(&self, id: &str, mut request: Request) -> anyhow::Result<(Vec<RuleReport>, u64)> {
+    fn tried(&self, id: &str, sha256: &str, mut request: Request) -> anyhow::Result<(Vec<RuleReport>, u64)> {
         let mut reports: BTreeMap<String, RuleReport> = BTreeMap::new();
         let mut printed = 0;
         let mut given_up = None;
@@ -177,7 +179,14 @@ impl Check {
             let folder = tempfile::Builder::new().prefix("medcoss-check-").tempdir()?;
             let events = folder.path().join("events.jsonl");
             let file = self.file.canonicalize()?;
-            let job = Job { file, id: id.into(), memory_mib: self.memory, events, request: request.clone() };
+            let job = Job {
+                file,
+                sha256: sha256.into(),
+                id: id.into(),
+                memory_mib: self.memory,
+                events,
+                request: request.clone(),
+            };
             let mut child = Child::start(folder.path(), job)?;
             let end = child.watch(Duration::from_secs(self.timeout), &mut reports)?;
             printed += child.printed.metadata()?.len();
@@ -396,7 +405,7 @@ pub(crate) fn as_child(arguments: &[OsString]) -> Option<ExitCode> {
         [_, child, job] if child == CHILD => Some(match work(Path::new(job)) {
             Ok(()) => ExitCode::SUCCESS,
             Err(error) => {
-                let _ = writeln!(std::io::stderr(), "error: {error:#}");
+                terminal::write_error_line(&format!("error: {error:#}"));
                 ExitCode::from(2)
             }
         }),
@@ -412,11 +421,15 @@ fn work(job: &Path) -> anyhow::Result<()> {
         line.push(b'\n');
         Ok(File::options().append(true).open(&job.events)?.write_all(&line)?)
     };
+    let file = LibraryFile::open(&job.file).with_context(|| format!("cannot read {}", job.file.display()))?;
+    if file.sha256() != job.sha256 {
+        bail!("{} was replaced while it was checked\nhint: check it again", job.file.display());
+    }
     limit(job.memory_mib)?;
     if !job.request.skipped_rules.iter().any(|rule| rule == LOAD) {
         report_event(&CheckEvent::StartedRun(LOAD.into()))?;
     }
-    let header = match v1_header_of(&job.file, &job.id) {
+    let header = match v1_header_of(&file, &job.id) {
         Ok(header) => header,
         Err(error) => {
             report_event(&CheckEvent::Finished(RuleReport::failed(

@@ -2,16 +2,13 @@
 
 use std::path::{MAIN_SEPARATOR, Path, PathBuf};
 
-use anyhow::Context;
 use clap::Args;
 use medcoss_abi::message::{Description, Rendering};
-use medcoss_plugin_host::{
-    PluginInfo, PluginLocation, PluginOption, PluginRegistry, Shape, options_of_schema, untrusted_text,
-};
+use medcoss_plugin_host::{PluginInfo, PluginLocation, PluginOption, Shape, options_of_schema, untrusted_text};
 use serde::Serialize;
 use serde_json::Value;
 
-use crate::arguments::{PluginArgs, ResultArgs, loading};
+use crate::arguments::{PluginArgs, ResultArgs};
 use crate::failure::Failure;
 use crate::output;
 use crate::tables::Table;
@@ -19,7 +16,8 @@ use crate::tables::Table;
 /// Show the description and the options of a plugin
 ///
 /// Name the plugin by its id, or by the path of its file (with a slash, or with the extension .so). A child process
-/// loads a library, which runs its code, unless the outcome is cached.
+/// loads a library, which runs its code with your rights, unless the outcome is cached. With --trusted-only no code runs
+/// before you have accepted the file.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   medcoss plugin inspect xray
@@ -47,11 +45,7 @@ struct Inspection<'a> {
 impl Inspect {
     pub(crate) fn run(&self) -> Result<(), Failure> {
         let plugin = self.describe()?;
-        let sha256 = plugin
-            .location
-            .sha256()
-            .with_context(|| format!("cannot read {} again", plugin.location))
-            .map_err(Failure::user)?;
+        let sha256 = plugin.sha256.clone();
         let option_list = options_of_schema(&plugin.description.options);
         if self.result.json {
             let (location, description) = (&plugin.location, &plugin.description);
@@ -65,7 +59,7 @@ impl Inspect {
             return self.plugins.registry()?.describe(&self.plugin).map_err(Failure::user);
         }
         let path = PathBuf::from(&self.plugin);
-        let registry = PluginRegistry::of_file(&path, loading()).map_err(Failure::user)?;
+        let registry = self.plugins.registry_of_file(&path)?;
         let described = match registry.found.as_slice() {
             [only] => registry.describe(&only.id).map_err(anyhow::Error::from),
             several => Err(several_plugins(&path, several.iter().map(|found| found.id.as_str()))),

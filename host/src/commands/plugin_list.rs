@@ -15,12 +15,15 @@ use crate::tables::Table;
 /// List the available plugins
 ///
 /// Each modality is a plugin: a shared library (.so) in one of the searched folders, or built into this program. Files
-/// that look like plugins but cannot be used are listed with the reason. A child process loads each new library first.
-/// The outcome is cached until the file changes, or until `medcoss plugin rescan` clears the cache.
+/// that look like plugins but cannot be used are listed with the reason. A child process loads each new library, which
+/// runs its code with your rights. The outcome is cached until the file changes, or until `medcoss plugin rescan` clears
+/// the cache. With --trusted-only, or MEDCOSS_TRUSTED_ONLY=1, the libraries that you have not accepted with
+/// `medcoss plugin trust` are listed and not run.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   medcoss plugin list
   medcoss plugin list --plugin-dir ~/my-plugins
+  medcoss plugin list --trusted-only
   medcoss plugin list --json | jq '.plugins[].id'")]
 pub(crate) struct List {
     #[command(flatten)]

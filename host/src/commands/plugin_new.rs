@@ -12,7 +12,6 @@ use serde::Serialize;
 
 use crate::arguments::ResultArgs;
 use crate::failure::Failure;
-use crate::output;
 
 /// Dependencies and example options that differ between the templates of `src/lib.rs`.
 struct Template {
@@ -108,10 +107,11 @@ struct Report<'a> {
 
 impl New {
     pub(crate) fn run(&self) -> Result<(), Failure> {
-        self.write().map_err(Failure::user).and_then(|text| output::print(&text))
+        self.write().map_err(Failure::user)?
     }
 
-    fn write(&self) -> Result<String> {
+    /// Writes the files, and prints the report.
+    fn write(&self) -> Result<Result<(), Failure>> {
         check_name("id", &self.id)?;
         check_name("--family", &self.family)?;
         if TAKEN.contains(&self.id.as_str()) {
@@ -142,7 +142,7 @@ impl New {
             sdk: sdk.as_deref(),
             files: BESIDE.iter().map(|(name, _)| *name).chain(["src/lib.rs"]).collect(),
         };
-        if self.result.json { Ok(serde_json::to_string_pretty(&report)? + "\n") } else { Ok(report.page()) }
+        Ok(self.result.print(&report, Report::page))
     }
 
     /// Creates the folder if it is missing. Returns whether it existed.

@@ -9,7 +9,7 @@ use crate::failure::Failure;
 
 /// Probe all plugins again
 ///
-/// A child process loads each new library first. The outcome (the plugin's description, or the crash) is cached until
+/// A child process loads each library, which runs its code with your rights. The outcome (the plugin's description, or the crash) is cached until
 /// the file changes. This command clears the cache and probes again, for example after the installation of a library
 /// that a plugin needs. The output is that of `medcoss plugin list`; -v also shows the text that libraries print while
 /// they are loaded.

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use anyhow::{Context, Result, bail};
 use clap::Args;
-use medcoss_plugin_host::{PluginLocation, PluginRegistry};
+use medcoss_plugin_host::{LibraryFile, PluginRegistry};
 use medcoss_runtime::trust::{Trusted, TrustedPlugin};
 use serde::Serialize;
 
@@ -12,11 +12,12 @@ use crate::arguments::{ResultArgs, loading};
 use crate::failure::Failure;
 use crate::output;
 
-/// Trust a changed plugin in existing runs
+/// Trust a changed or new plugin
 ///
 /// A run records the SHA-256 of each plugin's file, and continues only with the same files. After a plugin was rebuilt
 /// or replaced, this command records that you trust the new file: runs continue with it, warn that its samples may
-/// differ, and update their record. The command runs no code of the file. A plugin is native code with your rights; a
+/// differ, and update their record. With --trusted-only, or MEDCOSS_TRUSTED_ONLY=1, all commands run the libraries that
+/// you trust and no others. The command runs no code of the file. A plugin is native code with your rights; a
 /// digest identifies files, and gives no other protection. The list is in $XDG_CONFIG_HOME/medcoss/trusted.toml, or
 /// ~/.config/medcoss/trusted.toml.
 #[derive(Debug, Args)]
@@ -62,8 +63,8 @@ impl Trust {
             bail!("there is no folder for the list of trusted plugins\nhint: set XDG_CONFIG_HOME or HOME");
         };
         let mut trusted = Trusted::read(Some(&list))?;
-        let source = PluginLocation::Library { path: self.file.clone() };
-        let sha256 = source.sha256().with_context(|| format!("cannot read {source}"))?.unwrap_or_default();
+        let read = LibraryFile::open(&self.file).with_context(|| format!("cannot read {}", self.file.display()))?;
+        let sha256 = read.sha256().to_string();
         let file = self.file.file_name().unwrap_or_default().to_string_lossy().into_owned();
         let mut reports = Vec::new();
         for found in registry.found {

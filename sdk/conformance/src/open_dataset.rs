@@ -108,7 +108,10 @@ impl OpenDataset {
             let Some(slot) = usize::try_from(error.slot).ok().filter(|&slot| slot < n) else {
                 return Err(malformed("fill", format!("it reports slot {} of a request of {n} samples", error.slot)));
             };
-            bad.push(InvalidSample { slot, code: error.code, message: error.message.as_str().into() });
+            // Only the plugin's promise says that the message is UTF-8.
+            let message = String::from_utf8(error.message.into_bytes().into())
+                .map_err(|_| malformed("fill", format!("the message of the error in slot {slot} is not UTF-8")))?;
+            bad.push(InvalidSample { slot, code: error.code, message });
         }
         bad.sort_by_key(|bad| bad.slot);
         Ok(bad)

@@ -45,14 +45,14 @@ impl Plugin {
     /// Calls `describe` and reads the answer.
     pub(crate) fn describe<T: DeserializeOwned>(self) -> Result<T, CallError> {
         let answer = result("describe", (self.table.describe)())?;
-        read("describe", answer.as_bytes())
+        read("describe", answer.into_bytes().as_slice())
     }
 
     /// Calls `invoke` and reads the answer.
     pub(crate) fn invoke<T: DeserializeOwned>(self, operation: &str, body: &impl Serialize) -> Result<T, CallError> {
         let body = json(operation, body)?;
         let answer = result(operation, (self.table.invoke)(operation.into(), body.as_str().into()))?;
-        read(operation, answer.as_bytes())
+        read(operation, answer.into_bytes().as_slice())
     }
 
     /// Calls `open`.
@@ -131,13 +131,16 @@ extern "C" fn log(_: u32, _: RStr<'_>) {}
 
 /// The answer, or the error with its message read.
 pub(crate) fn result<T>(operation: &str, answer: RResult<T, PluginError>) -> Result<T, CallError> {
-    answer.into_result().map_err(|PluginError { code, body }| match serde_json::from_slice(body.as_bytes()) {
-        Ok(ErrorBody { message, .. }) if message.trim().is_empty() => {
-            malformed(operation, format!("its error ({}) says nothing", code_in_words(code)))
-        }
-        Ok(ErrorBody { message, .. }) => CallError::Reported { operation: operation.into(), code, message },
-        Err(error) => {
-            malformed(operation, format!("its error ({}) is not JSON with a message: {error}", code_in_words(code)))
+    // Nothing is made a text before it is known to be UTF-8.
+    answer.into_result().map_err(|PluginError { code, body }| {
+        match serde_json::from_slice(body.into_bytes().as_slice()) {
+            Ok(ErrorBody { message, .. }) if message.trim().is_empty() => {
+                malformed(operation, format!("its error ({}) says nothing", code_in_words(code)))
+            }
+            Ok(ErrorBody { message, .. }) => CallError::Reported { operation: operation.into(), code, message },
+            Err(error) => {
+                malformed(operation, format!("its error ({}) is not JSON with a message: {error}", code_in_words(code)))
+            }
         }
     })
 }

@@ -8,6 +8,8 @@ use std::collections::BTreeMap;
 use medcoss_core::evaluation::{Scale, Scores};
 use serde::{Deserialize, Serialize};
 
+use crate::csv_table::CsvTable;
+
 pub use statistics::{Paired, Spread};
 pub use variant::Variant;
 
@@ -115,14 +117,14 @@ impl Comparison {
     /// # Errors
     /// Text that cannot be written as CSV.
     pub fn to_csv(&self) -> anyhow::Result<Vec<u8>> {
-        let mut writer = csv::Writer::from_writer(Vec::new());
-        writer.write_record(["variant", "seed", "figure", "value"])?;
+        let mut table = CsvTable::new();
+        table.row(["variant", "seed", "figure", "value"])?;
         for run in &self.runs {
             for (figure, value) in &run.figures {
-                writer.write_record([&run.variant, &run.seed.to_string(), figure, &value.to_string()])?;
+                table.row([&run.variant, &run.seed.to_string(), figure, &value.to_string()])?;
             }
         }
-        Ok(writer.into_inner()?)
+        table.finish()
     }
 }
 

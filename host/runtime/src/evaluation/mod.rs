@@ -26,6 +26,7 @@ use medcoss_core::run::{CHECKSUM_PLACEHOLDER, FORMAT};
 
 use crate::observer::{WorkObserver, WorkTracker};
 use crate::run::Run;
+use crate::stage_plugin::plugin_for_models;
 use medcoss_plugin_host::{Plugin, PluginRegistry};
 
 use context::EvaluationContext;
@@ -168,7 +169,7 @@ fn open<'a>(
             let family = || Ok(registry.load(id)?.description().family.clone());
             let own_stage = models.own_stage(id, family)?;
             if !plugins.contains_key(id) {
-                plugins.insert(id, registry.load(id)?);
+                plugins.insert(id, plugin_for_models(id, registry, &run.path)?);
             }
             let at = match data.iter().position(|data| data.is_of(section)) {
                 Some(at) => at,

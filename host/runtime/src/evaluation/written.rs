@@ -5,6 +5,8 @@ use medcoss_core::confined_path::ConfinedPath;
 use medcoss_core::evaluation::Scores;
 use medcoss_core::run::{FolderLock, RunLayout, remove_partial, sha256_of, write_atomically};
 
+use crate::csv_table::CsvTable;
+
 /// Folder of an evaluation's scores. It is created before the scores are computed, so that an unwritable folder is
 /// reported at once, and removed again if no score was written. It is locked, so that two evaluations do not write into
 /// it at once.
@@ -64,28 +66,28 @@ impl Drop for ScoresFolder {
 
 /// The content of `scores.csv`: `stage,task,metric,value,low,high,n`.
 fn score_table(scores: &Scores) -> Result<Vec<u8>> {
-    let mut table = csv::Writer::from_writer(Vec::new());
-    table.write_record(["stage", "task", "metric", "value", "low", "high", "n"])?;
+    let mut table = CsvTable::new();
+    table.row(["stage", "task", "metric", "value", "low", "high", "n"])?;
     for score in &scores.scores {
         let (stage, n) = (score.stage.to_string(), score.n.to_string());
         let [value, low, high] = [score.value, score.low, score.high].map(|number| number.to_string());
-        table.write_record([&stage, &score.task, &score.metric, &value, &low, &high, &n])?;
+        table.row([&stage, &score.task, &score.metric, &value, &low, &high, &n])?;
     }
-    Ok(table.into_inner().map_err(|error| error.into_error())?)
+    table.finish()
 }
 
 /// The content of `matrix.csv`: `stage,modality` and a column for each task with its primary metric, a row for each
 /// stage.
 fn matrix(scores: &Scores) -> Result<Vec<u8>> {
-    let mut table = csv::Writer::from_writer(Vec::new());
+    let mut table = CsvTable::new();
     let names = scores.tasks.iter().map(|task| task.name.as_str());
-    table.write_record(["stage", "modality"].into_iter().chain(names))?;
+    table.row(["stage", "modality"].into_iter().chain(names))?;
     for stage in &scores.stages {
         let value = |task| scores.primary(stage.stage, task).map(|score| score.value.to_string()).unwrap_or_default();
         let head = [stage.stage.to_string(), stage.modality.clone().unwrap_or_default()];
-        table.write_record(head.into_iter().chain(scores.tasks.iter().map(value)))?;
+        table.row(head.into_iter().chain(scores.tasks.iter().map(value)))?;
     }
-    Ok(table.into_inner().map_err(|error| error.into_error())?)
+    table.finish()
 }
 
 #[cfg(test)]

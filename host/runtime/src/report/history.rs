@@ -10,6 +10,7 @@ use medcoss_core::run::{RunLayout, StageFolder, StageState};
 use super::series::{EpochLine, read_epochs};
 use crate::plugins_lock::{LockedPlugin, PluginsLock};
 use crate::record::read_with_checksum;
+use crate::relative_paths::without_folder;
 use crate::run::Run;
 use crate::timing::EpochTime;
 
@@ -233,7 +234,7 @@ pub fn first_line(error: &anyhow::Error, folders: &[&Path]) -> String {
     for folder in folders.iter().filter(|folder| !folder.as_os_str().is_empty()) {
         let whole = folder.canonicalize().unwrap_or_else(|_| folder.to_path_buf());
         for folder in [whole.as_path(), folder] {
-            text = text.replace(&format!("{}/", folder.display()), "").replace(&folder.display().to_string(), ".");
+            text = without_folder(&text, &folder.display().to_string());
         }
     }
     text

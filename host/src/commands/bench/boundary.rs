@@ -7,7 +7,7 @@ use clap::Args;
 use medcoss_abi::abi_stable::std_types::{RSlice, RSliceMut};
 use medcoss_abi::message::{Geometry, Open, Synthesise};
 use medcoss_abi::{DatasetHandle, FillBuffers, FillRequest, PluginTable, VIEW_TRAIN};
-use medcoss_plugin_host::{Batch, Plugin, PluginLocation, v1_header_of};
+use medcoss_plugin_host::{Batch, LibraryFile, Plugin, PluginLocation, v1_header_of};
 use medcoss_sdk::{Dataset, Modality, OpenRequest, Sample, View, sample_rng};
 use medcoss_xray::{Options, Xray};
 use serde::Serialize;
@@ -184,7 +184,8 @@ impl Report {
 }
 
 fn opened(library: &Path, open: &Open) -> Result<Bare, Failure> {
-    let header = v1_header_of(library, Xray::ID).map_err(|message| Failure::user(anyhow::anyhow!(message)))?;
+    let file = LibraryFile::open(library).map_err(Failure::user)?;
+    let header = v1_header_of(&file, Xray::ID).map_err(|message| Failure::user(anyhow::anyhow!(message)))?;
     let table = header.check().map_err(Failure::user)?;
     let body = serde_json::to_string(open).map_err(Failure::internal)?;
     let handle = (table.open)(body.as_str().into()).into_result();

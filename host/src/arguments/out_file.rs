@@ -1,0 +1,101 @@
+//! Argument for a file to write. An existing file is not overwritten unless that is asked for, and an input of the command
+//! never is, under whatever name.
+
+use std::fs::{self, Metadata};
+use std::io::ErrorKind;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result, bail};
+use clap::Args;
+use walkdir::WalkDir;
+
+/// Argument for a file to write.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct OutFileArgs {
+    /// File to write
+    #[arg(long = "out", value_name = "FILE")]
+    path: PathBuf,
+    /// Overwrite the file if it exists
+    #[arg(long)]
+    force: bool,
+}
+
+impl OutFileArgs {
+    /// The file, which is not overwritten against the user's will: checked before the work and again before the file is
+    /// written. `inputs` are files and folders that the command reads.
+    ///
+    /// # Errors
+    /// A file that exists, and is an input or is not to be overwritten; something else than a file.
+    pub(crate) fn checked(&self, inputs: &[PathBuf]) -> Result<&Path> {
+        let (out, shown) = (self.path.as_path(), self.path.display());
+        match fs::symlink_metadata(out) {
+            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(out),
+            Err(error) => return Err(error).with_context(|| format!("--out {shown} cannot be examined")),
+            Ok(_) if !self.force => {
+                bail!("--out {shown} exists\nhint: choose another file, or overwrite it with --force")
+            }
+            Ok(_) => {}
+        }
+        // A link to nothing is replaced as a file is.
+        let Ok(existing) = fs::metadata(out) else { return Ok(out) };
+        if !existing.is_file() {
+            bail!("--out {shown} is no regular file\nhint: choose another file");
+        }
+        match inputs.iter().find_map(|input| same_file(input, &existing)) {
+            Some(input) => {
+                bail!("--out {shown} is an input of this command: {}\nhint: choose another file", input.display())
+            }
+            None => Ok(out),
+        }
+    }
+}
+
+/// The path of a file, at or below `input`, that is the same as another one.
+fn same_file(input: &Path, other: &Metadata) -> Option<PathBuf> {
+    let is_it = |metadata: &Metadata| (metadata.dev(), metadata.ino()) == (other.dev(), other.ino());
+    // What cannot be read here is no obstacle: reading it as an input will say so.
+    let entries = WalkDir::new(input).follow_links(true).into_iter().filter_map(Result::ok);
+    entries
+        .filter(|entry| entry.metadata().is_ok_and(|metadata| is_it(&metadata)))
+        .map(|entry| entry.into_path())
+        .next()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn refusal(path: &Path, force: bool, input: &Path) -> String {
+        let arguments = OutFileArgs { path: path.into(), force };
+        arguments.checked(&[input.to_path_buf()]).map_or_else(|error| error.to_string(), |_| String::new())
+    }
+
+    #[test]
+    fn a_file_is_overwritten_on_request_and_an_input_never() {
+        let place = tempfile::tempdir().unwrap();
+        let path = |name: &str| place.path().join(name);
+        fs::create_dir_all(path("run/stages")).unwrap();
+        fs::write(path("run/stages/model.bpk"), "weights").unwrap();
+        fs::write(path("other"), "other").unwrap();
+        assert_eq!(refusal(&path("new"), false, &path("run")), "");
+        assert!(refusal(&path("other"), false, &path("run")).contains("overwrite it with --force"));
+        assert_eq!(refusal(&path("other"), true, &path("run")), "");
+        std::os::unix::fs::symlink(path("run/stages/model.bpk"), path("link")).unwrap();
+        fs::hard_link(path("run/stages/model.bpk"), path("hard")).unwrap();
+        std::os::unix::fs::symlink(path("run"), path("alias")).unwrap();
+        for own in ["link", "hard", "alias/stages/model.bpk", "run/../run/stages/model.bpk"] {
+            for input in ["run", "run/stages/model.bpk", "alias"] {
+                let refusal = refusal(&path(own), true, &path(input));
+                assert!(refusal.contains("is an input of this command"), "{own} {input}: {refusal:?}");
+            }
+        }
+        // Replacing a link to nothing harms nothing; a folder or a device is no file.
+        std::os::unix::fs::symlink(path("nothing"), path("dangling")).unwrap();
+        assert!(refusal(&path("dangling"), false, &path("run")).contains("--force"));
+        assert_eq!(refusal(&path("dangling"), true, &path("run")), "");
+        for special in [path("run"), "/dev/null".into()] {
+            assert!(refusal(&special, true, &path("other")).contains("is no regular file"));
+        }
+    }
+}
