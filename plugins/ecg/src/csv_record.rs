@@ -134,12 +134,19 @@ impl CsvRecord {
     pub(crate) fn copy(&self, signals: &[usize], folder: &Path) -> Result<&'static str, Error> {
         const NAME: &str = "record.csv";
         let path = folder.join(NAME);
-        let failed =
-            |error: std::io::Error| Error::unreadable(format!("{} cannot be written", path.display())).caused_by(&error);
+        let failed = |error: std::io::Error| {
+            Error::unreadable(format!("{} cannot be written", path.display())).caused_by(&error)
+        };
         let mut out = BufWriter::new(File::create_new(&path).map_err(failed)?);
         let columns: Vec<_> = signals.iter().map(|&signal| self.columns[signal]).collect();
         let name = |(&signal, &(_, factor)): (&usize, &(usize, f32))| {
-            let unit = if factor == 1e-3 { "(uV)" } else if factor == 1e3 { "(V)" } else { "(mV)" };
+            let unit = if factor == 1e-3 {
+                "(uV)"
+            } else if factor == 1e3 {
+                "(V)"
+            } else {
+                "(mV)"
+            };
             format!("{} {unit}", canonical(&self.info.signals[signal]))
         };
         let mut line: Vec<String> = signals.iter().zip(&columns).map(name).collect();

@@ -128,8 +128,7 @@ impl Dataset for Tissue {
 
     fn save_samples(&self, indices: &[usize], folder: &Path) -> Result<Synthesised, Error> {
         let mut deidentifier = Deidentifier::default();
-        let write =
-            |(position, &index): (usize, &usize)| self.tiles.save(index, position, folder, &mut deidentifier);
+        let write = |(position, &index): (usize, &usize)| self.tiles.save(index, position, folder, &mut deidentifier);
         let copies = indices.iter().enumerate().map(write).collect::<Result<_, Error>>()?;
         deidentifier.warn_of_burned_in_annotations();
         saved_samples::reopened_with(copies, &self.options)

@@ -64,8 +64,7 @@ mod tests {
         let comment = [&[0x21, 0xfe, 4][..], b"ANNA", &[0]].concat();
         let application = [&[0x21, 0xff, 11][..], b"XMP DataXMP", &[4], b"ANNA", &[0]].concat();
         let frame = [&[0x2c, 0, 0, 0, 0, 3, 0, 2, 0, 0x81][..], &[7; 12], &[2, 3, 9, 9, 9, 0]].concat();
-        let file =
-            [&head, comment.as_slice(), &control, &application, &frame, &comment, &[0x3b], b"ANNA"].concat();
+        let file = [&head, comment.as_slice(), &control, &application, &frame, &comment, &[0x3b], b"ANNA"].concat();
         let copy = without_metadata(&file).unwrap();
         assert_eq!(copy, [&head, control.as_slice(), &frame, &[0x3b]].concat());
         for end in 0..file.len() - 5 {

@@ -111,8 +111,15 @@ mod tests {
 
     #[test]
     fn damaged_images_are_left_without_a_panic() {
-        for image in [&b""[..], b"\xff", b"\xff\xd8", b"\xff\xd8\xff", b"\xff\xd8\xff\xe1", b"\xff\xd8\xff\xe1\0", b"\xff\xd8\xff\xe1\xff\xffE"]
-        {
+        for image in [
+            &b""[..],
+            b"\xff",
+            b"\xff\xd8",
+            b"\xff\xd8\xff",
+            b"\xff\xd8\xff\xe1",
+            b"\xff\xd8\xff\xe1\0",
+            b"\xff\xd8\xff\xe1\xff\xffE",
+        ] {
             blank(&mut image.to_vec());
         }
     }

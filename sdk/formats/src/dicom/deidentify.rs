@@ -213,8 +213,7 @@ impl Filter<'_> {
     fn items(&mut self, head: &Head, value: &[u8], out: &mut Vec<u8>) -> io::Result<()> {
         push_head(self.encoding, head.tag, *b"SQ", UNDEFINED, out);
         let mut source = Cursor::new(value);
-        let mut reader =
-            ElementReader { source: &mut source, encoding: self.encoding, at: 0, end: value.len() as u64 };
+        let mut reader = ElementReader { source: &mut source, encoding: self.encoding, at: 0, end: value.len() as u64 };
         while let Some(item) = reader.head()? {
             if item.tag != ITEM {
                 break;
@@ -401,7 +400,10 @@ mod tests {
     fn numbers_and_words_stay_and_names_do_not() {
         assert_eq!(joined(b"40\\-1.5e3 ", number), "40\\-1.5e3");
         assert_eq!(joined(b"40\\DOE^ANNA\\inf", number), "40\\?\\?");
-        assert_eq!(joined(b"DOE\\PRIMARY\\LABEL ", |word| word_of(&["PRIMARY", "LABEL", "OTHER"], word)), "OTHER\\PRIMARY\\LABEL");
+        assert_eq!(
+            joined(b"DOE\\PRIMARY\\LABEL ", |word| word_of(&["PRIMARY", "LABEL", "OTHER"], word)),
+            "OTHER\\PRIMARY\\LABEL"
+        );
         assert!(is_uid("1.2.840.10008.1.2") && !is_uid("1.2.840.10008.DOE"));
     }
 
@@ -411,8 +413,7 @@ mod tests {
         let comment = [&[0xff, 0x64, 0, 8, 0, 1][..], b"ANNA"].concat();
         let part = [&[0xff, 0x90, 0, 10, 0, 0, 0, 0, 0, 28, 0, 1][..], &comment, &[0xff, 0x93, 5, 6, 7, 8]].concat();
         assert_eq!(part.len(), 28);
-        let mut bytes =
-            [b"jP  ANNA".as_slice(), &[0xff, 0x4f], &siz, &comment, &part, &[0xff, 0xd9], b"ANNA"].concat();
+        let mut bytes = [b"jP  ANNA".as_slice(), &[0xff, 0x4f], &siz, &comment, &part, &[0xff, 0xd9], b"ANNA"].concat();
         let n_bytes = bytes.len();
         blank_jpeg2000(&mut bytes);
         assert_eq!(bytes.len(), n_bytes);
