@@ -127,7 +127,7 @@ impl<O: FileSample> Dataset for FileDataset<O> {
         self.options.load(file, view, rng, sample).map_err(|error| error.in_context(&file.id))
     }
 
-    /// Copies the files. A table of labels in the options is not copied.
+    /// Copies the files, with all that they state of patients; see [`saved_samples::copy`]. A table of labels in the options is not copied.
     fn save_samples(&self, indices: &[usize], folder: &Path) -> Result<Synthesised, Error> {
         let copy = |(position, &index): (usize, &usize)| saved_samples::copy(&self.files[index], position, folder);
         let copies = indices.iter().enumerate().map(copy).collect::<Result<_, Error>>()?;

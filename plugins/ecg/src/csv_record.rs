@@ -6,12 +6,13 @@
 //! wanted stretch is in memory.
 
 use std::fs::File;
-use std::io::{BufRead, BufReader, Read};
+use std::io::{BufRead, BufReader, BufWriter, Read, Write};
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 
 use medcoss_sdk::Error;
 
+use crate::leads::canonical;
 use crate::record_info::RecordInfo;
 
 /// Longest line in bytes.
@@ -27,6 +28,8 @@ pub(crate) struct CsvRecord {
     delimiter: char,
     /// Column and factor to millivolts of each signal.
     columns: Vec<(usize, f32)>,
+    /// Seconds from the first time to the last, where there are times.
+    duration: Option<f64>,
 }
 
 /// What a column holds, by its name.
@@ -81,11 +84,14 @@ impl CsvRecord {
             n_times += 1;
         }
         let mut info = RecordInfo { sampling_rate_hz, n_times, signals };
+        let mut duration = None;
         if let Some((column, factor)) = time
             && n_times > 1
         {
             let at = |line: &str| seconds(line, delimiter, column, factor);
-            info.sampling_rate_hz = (n_times - 1) as f64 / (at(&last)? - at(&first)?);
+            let passed = at(&last)? - at(&first)?;
+            duration = Some(passed);
+            info.sampling_rate_hz = (n_times - 1) as f64 / passed;
             if !RATES_HZ.contains(&info.sampling_rate_hz) {
                 return Err(Error::corrupt(format!(
                     "its times run from {} s to {} s in {n_times} lines: {} samples a second",
@@ -95,7 +101,7 @@ impl CsvRecord {
                 )));
             }
         }
-        Ok(Self { path: path.to_owned(), info, delimiter, columns })
+        Ok(Self { path: path.to_owned(), info, delimiter, columns, duration })
     }
 
     /// Millivolts of some signals at some times, `[signals, times]`, with NaN where there is none.
@@ -122,6 +128,52 @@ impl CsvRecord {
             }
         }
         Ok(read)
+    }
+
+    /// Writes some signals into a folder: the names of their leads, and their numbers. Times count from the first.
+    pub(crate) fn copy(&self, signals: &[usize], folder: &Path) -> Result<&'static str, Error> {
+        const NAME: &str = "record.csv";
+        let path = folder.join(NAME);
+        let failed = |error: std::io::Error| {
+            Error::unreadable(format!("{} cannot be written", path.display())).caused_by(&error)
+        };
+        let mut out = BufWriter::new(File::create_new(&path).map_err(failed)?);
+        let columns: Vec<_> = signals.iter().map(|&signal| self.columns[signal]).collect();
+        let name = |(&signal, &(_, factor)): (&usize, &(usize, f32))| {
+            let unit = if factor == 1e-3 {
+                "(uV)"
+            } else if factor == 1e3 {
+                "(V)"
+            } else {
+                "(mV)"
+            };
+            format!("{} {unit}", canonical(&self.info.signals[signal]))
+        };
+        let mut line: Vec<String> = signals.iter().zip(&columns).map(name).collect();
+        line.extend(self.duration.map(|_| "time".into()));
+        writeln!(out, "{}", line.join(",")).map_err(failed)?;
+        let mut lines = Lines::open(&self.path)?;
+        lines.next()?;
+        let mut time = 0;
+        while let Some(found) = lines.next()? {
+            let cells: Vec<_> = cells(found, self.delimiter).collect();
+            // What is no number stays none.
+            let value = |&(column, _): &(usize, f32)| match cells.get(column).copied().map(number) {
+                Some(Some(value)) if value.is_nan() => String::from("nan"),
+                Some(Some(value)) => value.to_string(),
+                Some(None) | None => String::from("?"),
+            };
+            let mut line: Vec<String> = columns.iter().map(value).collect();
+            let last = self.info.n_times.saturating_sub(1);
+            line.extend(self.duration.map(|duration| match time {
+                _ if time == last => duration.to_string(),
+                time => (duration * time as f64 / last.max(1) as f64).to_string(),
+            }));
+            writeln!(out, "{}", line.join(",")).map_err(failed)?;
+            time += 1;
+        }
+        out.flush().map_err(failed)?;
+        Ok(NAME)
     }
 }
 

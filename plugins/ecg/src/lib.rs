@@ -146,9 +146,7 @@ impl Records {
         let places = Places { n, first, step };
 
         let mixtures = leads::mixtures(&self.options.leads, &info.signals)?;
-        let mut used: Vec<usize> = mixtures.iter().flatten().map(|&(signal, _)| signal).collect();
-        used.sort_unstable();
-        used.dedup();
+        let used = used_signals(&mixtures);
         let reach = places.reach(n_in);
         let resampled = places.resample(&record.read(&used, reach.clone())?, reach.start);
         let mut values = vec![0.0; mixtures.len() * n];
@@ -160,6 +158,14 @@ impl Records {
         }
         Ok(values)
     }
+}
+
+/// The signals of a record that its leads are made of, in their order.
+fn used_signals(mixtures: &[leads::Mixture]) -> Vec<usize> {
+    let mut used: Vec<usize> = mixtures.iter().flatten().map(|&(signal, _)| signal).collect();
+    used.sort_unstable();
+    used.dedup();
+    used
 }
 
 impl Dataset for Records {
@@ -220,21 +226,22 @@ impl Dataset for Records {
         Ok(())
     }
 
-    /// Whole records, so that training goes on from any stretch of them. Each lies in a folder of its own, because a WFDB header
-    /// names its signal files.
+    /// Whole records, so that training goes on from any stretch of them, each in a folder of its own. Of the signals the values and the
+    /// scale of those that make up the leads; no comments, no dates, no names.
     fn save_samples(&self, indices: &[usize], folder: &Path) -> Result<Synthesised, Error> {
         let copy = |(position, &index): (usize, &usize)| {
-            let Entry { file, parts, .. } = &self.entries[index];
+            let Entry { file, .. } = &self.entries[index];
             let own = PathBuf::from(saved_samples::name(position, ""));
             let failed = |error: std::io::Error| {
                 Error::unreadable(format!("{} cannot be copied to {}", file.id, folder.display())).caused_by(&error)
             };
             std::fs::create_dir(folder.join(&own)).map_err(failed)?;
-            for part in std::iter::once(file).chain(parts) {
-                let name = part.path.file_name().unwrap_or_default();
-                std::fs::copy(&part.path, folder.join(&own).join(name)).map_err(failed)?;
-            }
-            Ok(own.join(file.path.file_name().unwrap_or_default()))
+            let record = Record::open(&file.path, self.options.csv_sampling_rate_hz);
+            let copied = record.and_then(|record| {
+                let mixtures = leads::mixtures(&self.options.leads, &record.info().signals)?;
+                record.copy(&used_signals(&mixtures), &folder.join(&own))
+            });
+            Ok(own.join(copied.map_err(|error| error.in_context(&file.id))?))
         };
         saved_samples::reopened_with(indices.iter().enumerate().map(copy).collect::<Result<_, Error>>()?, &self.options)
     }

@@ -92,6 +92,17 @@ impl Record {
         Ok(read)
     }
 
+    /// Writes some signals of the record into a folder, to be read to the same values, and gives the name of the file to open.
+    ///
+    /// # Errors
+    /// Files that cannot be read or written.
+    pub(crate) fn copy(&self, signals: &[usize], folder: &Path) -> Result<&'static str, Error> {
+        match self {
+            Self::Csv(record) => record.copy(signals, folder),
+            Self::Wfdb(record) => record.copy(signals, folder),
+        }
+    }
+
     /// The files that the record consists of, the one that names it first.
     pub(crate) fn files(&self) -> Vec<&Path> {
         match self {

@@ -14,6 +14,7 @@ use std::path::{Path, PathBuf};
 
 use medcoss_sdk::Error;
 
+use crate::leads;
 use crate::record_info::RecordInfo;
 pub(crate) use header::Format;
 use header::Header;
@@ -121,6 +122,37 @@ impl WfdbRecord {
             }
         }
         Ok(read)
+    }
+
+    /// Writes the record into a folder: a header with the scale of all signals and the names of some, and the signal files from
+    /// their first sample to the last that counts.
+    pub(crate) fn copy(&self, named: &[usize], folder: &Path) -> Result<&'static str, Error> {
+        const NAME: &str = "record.hea";
+        let failed = |error: std::io::Error| {
+            Error::unreadable(format!("{} cannot be copied to {}", self.path.display(), folder.display()))
+                .caused_by(&error)
+        };
+        let RecordInfo { sampling_rate_hz, n_times, signals: names } = &self.info;
+        let mut header = format!("record {} {sampling_rate_hz} {n_times}\n", self.signals.len());
+        for (number, Signal { file, gain, baseline, .. }) in self.signals.iter().enumerate() {
+            let code = self.files[*file].format.code();
+            let lead = if named.contains(&number) { leads::canonical(&names[number]) } else { "unused".into() };
+            // Resolution, zero, initial value, checksum and block are not read.
+            header.push_str(&format!("record_{file}.dat {code} {gain}({baseline})/mV 0 0 0 0 0 {lead}\n"));
+        }
+        std::fs::write(folder.join(NAME), header).map_err(failed)?;
+        for (number, file) in self.files.iter().enumerate() {
+            let n_samples = *n_times as u64 * file.n_signals as u64;
+            let n_bytes = match file.format {
+                Format::Sixteen => 2 * n_samples,
+                Format::Twelve => (3 * n_samples).div_ceil(2),
+            };
+            let mut source = File::open(&file.path).map_err(failed)?;
+            source.seek(SeekFrom::Start(file.offset)).map_err(failed)?;
+            let mut target = File::create_new(folder.join(format!("record_{number}.dat"))).map_err(failed)?;
+            std::io::copy(&mut source.take(n_bytes), &mut target).map_err(failed)?;
+        }
+        Ok(NAME)
     }
 }
 

@@ -16,6 +16,7 @@ mod tissue;
 
 use std::path::Path;
 
+use medcoss_formats::deidentify::Deidentifier;
 use medcoss_formats::label_image;
 use medcoss_sdk::image_transform::ImageTransform;
 use medcoss_sdk::label_map::LabelMap;
@@ -126,11 +127,11 @@ impl Dataset for Tissue {
     }
 
     fn save_samples(&self, indices: &[usize], folder: &Path) -> Result<Synthesised, Error> {
-        let write = |(position, &index): (usize, &usize)| self.tiles.save(index, position, folder);
-        saved_samples::reopened_with(
-            indices.iter().enumerate().map(write).collect::<Result<_, Error>>()?,
-            &self.options,
-        )
+        let mut deidentifier = Deidentifier::default();
+        let write = |(position, &index): (usize, &usize)| self.tiles.save(index, position, folder, &mut deidentifier);
+        let copies = indices.iter().enumerate().map(write).collect::<Result<_, Error>>()?;
+        deidentifier.warn_of_burned_in_annotations();
+        saved_samples::reopened_with(copies, &self.options)
     }
 
     fn label_map(&self, index: usize, mask: &FoundFile) -> Result<LabelMap, Error> {

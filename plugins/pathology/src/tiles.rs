@@ -6,6 +6,7 @@ use std::sync::{Mutex, PoisonError};
 use std::thread;
 
 use image::{ImageBuffer, Rgb};
+use medcoss_formats::deidentify::Deidentifier;
 use medcoss_formats::dicom::{self, Candidate};
 use medcoss_formats::image_file::{self, DecodedImage};
 use medcoss_formats::label_image;
@@ -182,14 +183,20 @@ impl Tiles {
         Ok(labels)
     }
 
-    /// Writes a sample into a folder of kept ones: a file as it is, a tile of a slide as PNG of 16 bit.
+    /// Writes a sample into a folder of kept ones: a file without what identifies a patient, a tile of a slide as PNG of 16 bit.
     ///
     /// # Errors
-    /// Those of [`Tiles::read`], a file that cannot be written.
-    pub fn save(&self, index: usize, position: usize, folder: &Path) -> Result<PathBuf, Error> {
+    /// Those of [`Tiles::read`] and [`Deidentifier::copy`], a file that cannot be written.
+    pub fn save(
+        &self,
+        index: usize,
+        position: usize,
+        folder: &Path,
+        deidentifier: &mut Deidentifier,
+    ) -> Result<PathBuf, Error> {
         let Place { file, extent } = &self.samples[index];
         if matches!(extent, Extent::Whole) {
-            return saved_samples::copy(&self.files[*file], position, folder);
+            return deidentifier.copy(&self.files[*file], position, folder);
         }
         let tile = self.read(index)?.into_image().into_rgb();
         let (width, height) = (tile.width() as u32, tile.height() as u32);

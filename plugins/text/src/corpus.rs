@@ -5,6 +5,8 @@ use std::{collections::BTreeSet, ops::Range, sync::Arc};
 
 use medcoss_sdk::{Error, Fingerprint, code};
 
+use crate::options::Unit;
+
 /// Damaged places of a file that keep their own reasons, so that files of nothing else do not fill the memory with them.
 const MAX_REASONS: usize = 10_000;
 
@@ -208,6 +210,23 @@ impl Corpus {
             Some(Content::Unreadable(error)) => Err(error.as_ref().clone()),
             None => Ok(""),
         }
+    }
+
+    /// All readable texts in order, each with the number of its document. Sentences of one abstract have the same, where sentences are
+    /// samples.
+    pub fn texts_of_documents(&self, unit: Unit) -> impl Iterator<Item = (usize, &str)> {
+        let mut number = 0;
+        let mut before = None;
+        self.documents.iter().filter_map(move |document| {
+            let Content::Text(range) = &document.content else { return None };
+            let whole = match unit {
+                Unit::Document => None,
+                Unit::Sentence => document.place.rsplit_once('/').map(|(whole, _)| (document.file, whole)),
+            };
+            number += usize::from(whole.is_none() || whole != before);
+            before = whole;
+            Some((number, &self.text[range.clone()]))
+        })
     }
 
     /// All readable texts in order.

@@ -41,6 +41,9 @@ pub struct Options {
     /// Largest size of a vocabulary that is learned from the data, including special tokens: 128 to 262144. Small data give fewer ids.
     /// 8192 keeps common medical words whole in some MB of text.
     pub vocab_size: usize,
+    /// Documents that a word must occur in to be learned as a whole, at least 1. Rarer words, among them names, are spelled by their
+    /// characters, and the vocabulary does not tell them. Of files whose samples are sentences, an abstract is one document.
+    pub min_document_count: usize,
     /// Whether text is lower-cased and accents are stripped, as in uncased BERT. A tokenizer.json has a rule of its own, which is used
     /// instead.
     pub lowercase: bool,
@@ -59,6 +62,7 @@ impl Default for Options {
             label_column: None,
             tokenizer: None,
             vocab_size: 8192,
+            min_document_count: 5,
             lowercase: true,
             mask_ratio: 0.15,
             whole_word_masking: true,
@@ -81,6 +85,9 @@ impl Options {
         if !VOCABULARIES.contains(&self.vocab_size) {
             let range = format!("{} to {}", VOCABULARIES.start(), VOCABULARIES.end());
             return refuse("vocab_size", &self.vocab_size, &range);
+        }
+        if self.min_document_count == 0 {
+            return refuse("min_document_count", &0, "at least 1");
         }
         if !(self.mask_ratio > 0.0 && self.mask_ratio <= 1.0) {
             return refuse("mask_ratio", &self.mask_ratio, "above 0 and at most 1");
@@ -113,6 +120,10 @@ mod tests {
     fn options_out_of_range_are_named_with_value_and_range() {
         assert_eq!(refused(|options| options.max_length = 3), "option max_length is 3; expected 4 to 4096");
         assert_eq!(refused(|options| options.vocab_size = 1), "option vocab_size is 1; expected 128 to 262144");
+        assert_eq!(
+            refused(|options| options.min_document_count = 0),
+            "option min_document_count is 0; expected at least 1"
+        );
         assert!(refused(|options| options.mask_ratio = f64::NAN).contains("mask_ratio is NaN"));
         assert!(refused(|options| options.mask_ratio = 0.0).contains("mask_ratio is 0"));
         assert!(refused(|options| options.label_column = Some(" ".into())).contains("label_column is empty"));

@@ -7,7 +7,11 @@ use medcoss_sdk::{
 };
 use medcoss_text::{Options, Text, TextDataset};
 
-fn request(base: &Path, data: &[&str], options: serde_json::Value) -> OpenRequest<Options> {
+/// A request; of words that are in one document the vocabularies of these small data are made.
+fn request(base: &Path, data: &[&str], mut options: serde_json::Value) -> OpenRequest<Options> {
+    if let Some(options) = options.as_object_mut() {
+        options.entry("min_document_count").or_insert(1.into());
+    }
     let options = serde_json::from_value(options).unwrap();
     OpenRequest { base: base.into(), data: data.iter().map(PathBuf::from).collect(), options, assets: None }
 }
@@ -376,6 +380,25 @@ fn a_line_of_megabytes_is_cut_and_needs_no_memory_to_speak_of() {
         let (ids, _) = load(&dataset, index, View::Evaluation, 0);
         assert_eq!((ids.len(), ids[1]), (112, short[1]));
     }
+}
+
+#[test]
+fn a_vocabulary_holds_no_word_of_fewer_than_five_documents_unless_asked() {
+    let folder = tempfile::tempdir().unwrap();
+    let common = "clear lungs\n".repeat(5);
+    let text = format!("{common}seen by Xaverine, Xaverine and Xaverine 7001234\nseen\nseen\nseen\nseen\n");
+    std::fs::write(folder.path().join("a.txt"), text).unwrap();
+    let learned = |options: serde_json::Value| {
+        let options: Options = serde_json::from_value(options).unwrap();
+        let dataset = open(&OpenRequest { options, ..request(folder.path(), &["a.txt"], serde_json::json!({})) });
+        let out = tempfile::tempdir().unwrap();
+        dataset.save_assets(out.path()).unwrap();
+        std::fs::read_to_string(out.path().join("tokenizer.json")).unwrap()
+    };
+    let cautious = learned(serde_json::json!({}));
+    assert!(cautious.contains("\"clear\"") && cautious.contains("\"seen\"") && cautious.contains("\"x\""));
+    assert!(!cautious.contains("xaver") && !cautious.contains("7001"));
+    assert!(learned(serde_json::json!({ "min_document_count": 1 })).contains("\"xaverine\""));
 }
 
 #[test]

@@ -13,11 +13,13 @@
 mod animation;
 mod clip;
 mod clip_info;
+mod gif_metadata;
 mod options;
 mod synthetic;
 
 use std::path::Path;
 
+use medcoss_formats::deidentify::Deidentifier;
 use medcoss_sdk::image::Region;
 use medcoss_sdk::rand::RngExt;
 use medcoss_sdk::{
@@ -159,16 +161,27 @@ impl Dataset for Clips {
         Ok(())
     }
 
-    /// Whole clips, so that training goes on from any stretch of them, each in a folder of its own.
+    /// Whole clips, so that training goes on from any stretch of them, each in a folder of its own. The pixels of the files bit by bit,
+    /// and nothing else of them.
     fn save_samples(&self, indices: &[usize], folder: &Path) -> Result<Synthesised, Error> {
+        let mut deidentifier = Deidentifier::default();
         let copy = |(position, &index): (usize, &usize)| {
             let own = saved_samples::name(position, "");
             let failed = |error: std::io::Error| {
                 Error::unreadable(format!("{} cannot be made in {}", own, folder.display())).caused_by(&error)
             };
             std::fs::create_dir(folder.join(&own)).map_err(failed)?;
-            for (number, file) in self.clips[index].files().iter().enumerate() {
-                saved_samples::copy(file, number, &folder.join(&own))?;
+            match &self.clips[index] {
+                Clip::Gif(file) => {
+                    let damaged = || Error::corrupt(format!("{} is damaged and cannot be copied", file.id));
+                    let copy = gif_metadata::without_metadata(&file.read()?).ok_or_else(damaged)?;
+                    saved_samples::write(&folder.join(&own).join(saved_samples::name(0, ".gif")), &copy)?;
+                }
+                Clip::Images { files, .. } => {
+                    for (number, file) in files.iter().enumerate() {
+                        deidentifier.copy(file, number, &folder.join(&own))?;
+                    }
+                }
             }
             Ok(own.into())
         };

@@ -10,6 +10,7 @@ mod synthetic;
 
 use std::path::Path;
 
+use medcoss_formats::deidentify::Deidentifier;
 use medcoss_formats::label_image;
 use medcoss_sdk::image::Resizable;
 use medcoss_sdk::image_transform::ImageTransform;
@@ -137,9 +138,13 @@ impl Dataset for Radiographs {
         self.transform.load(&reader::read(file)?, view, rng, sample)
     }
 
+    /// The pixels of the files bit by bit, and without what identifies a patient.
     fn save_samples(&self, indices: &[usize], folder: &Path) -> Result<Synthesised, Error> {
-        let copy = |(position, &index): (usize, &usize)| saved_samples::copy(&self.files[index], position, folder);
-        saved_samples::reopened_with(indices.iter().enumerate().map(copy).collect::<Result<_, Error>>()?, &self.options)
+        let mut deidentifier = Deidentifier::default();
+        let copy = |(position, &index): (usize, &usize)| deidentifier.copy(&self.files[index], position, folder);
+        let copies = indices.iter().enumerate().map(copy).collect::<Result<_, Error>>()?;
+        deidentifier.warn_of_burned_in_annotations();
+        saved_samples::reopened_with(copies, &self.options)
     }
 
     fn label_map(&self, index: usize, mask: &FoundFile) -> Result<LabelMap, Error> {

@@ -2,6 +2,8 @@
 
 #![forbid(unsafe_code)]
 
+#[cfg(any(feature = "dicom", feature = "image"))]
+pub mod deidentify;
 #[cfg(feature = "dicom")]
 pub mod dicom;
 #[cfg(feature = "volume")]

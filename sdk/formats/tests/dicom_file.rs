@@ -11,12 +11,12 @@ use medcoss_formats::dicom::write::{DicomFile, Modality};
 use medcoss_formats::dicom::{Candidate, candidate, read_image, read_values};
 use medcoss_sdk::{Error, code};
 
-const EXPLICIT: &str = "1.2.840.10008.1.2.1";
-const IMPLICIT: &str = "1.2.840.10008.1.2";
-const BIG_ENDIAN: &str = "1.2.840.10008.1.2.2";
-const RLE: &str = "1.2.840.10008.1.2.5";
+pub(crate) const EXPLICIT: &str = "1.2.840.10008.1.2.1";
+pub(crate) const IMPLICIT: &str = "1.2.840.10008.1.2";
+pub(crate) const BIG_ENDIAN: &str = "1.2.840.10008.1.2.2";
+pub(crate) const RLE: &str = "1.2.840.10008.1.2.5";
 
-const RAMP: DicomFile<'_> = DicomFile {
+pub(crate) const RAMP: DicomFile<'_> = DicomFile {
     modality: Modality::Radiography,
     series: "2.25.1",
     number: 1,
@@ -31,7 +31,7 @@ const RAMP: DicomFile<'_> = DicomFile {
 };
 
 /// Bytes of a file with a data set, of a transfer syntax that stores pixels as they are.
-fn bytes(object: InMemDicomObject, syntax: &str) -> Vec<u8> {
+pub(crate) fn bytes(object: InMemDicomObject, syntax: &str) -> Vec<u8> {
     let meta = FileMetaTableBuilder::new().transfer_syntax(syntax);
     let mut file = Vec::new();
     object.with_meta(meta).unwrap().write_all(&mut file).unwrap();
@@ -205,7 +205,7 @@ fn single_bits_follow_one_another_across_frames() {
 }
 
 /// An explicit little-endian file with these bytes as its pixels' fragments.
-fn compressed(file: &DicomFile<'_>, syntax: &str, fragments: &[&[u8]]) -> Vec<u8> {
+pub(crate) fn compressed(file: &DicomFile<'_>, syntax: &str, fragments: &[&[u8]]) -> Vec<u8> {
     let mut object = file.data_set();
     object.remove_element(tags::PIXEL_DATA);
     let mut whole = bytes(object, EXPLICIT);
@@ -226,7 +226,7 @@ fn compressed(file: &DicomFile<'_>, syntax: &str, fragments: &[&[u8]]) -> Vec<u8
 }
 
 /// A frame of run lengths from planes of packed bytes.
-fn run_lengths(planes: &[&[u8]]) -> Vec<u8> {
+pub(crate) fn run_lengths(planes: &[&[u8]]) -> Vec<u8> {
     let mut frame = (planes.len() as u32).to_le_bytes().to_vec();
     let mut at = 64_u32;
     for plane in planes {
@@ -239,7 +239,7 @@ fn run_lengths(planes: &[&[u8]]) -> Vec<u8> {
 }
 
 #[test]
-fn run_lengths_are_unpacked_and_short_ones_refused() {
+pub(crate) fn run_lengths_are_unpacked_and_short_ones_refused() {
     // High bytes: six times 1. Low bytes: 1, 2, 3 as they are, then three times 9. The control byte -128 does nothing.
     let frame = run_lengths(&[&[0xfb, 1], &[2, 1, 2, 3, 0x80, 0xfe, 9]]);
     let file = compressed(&RAMP, RLE, &[&frame]);

@@ -55,7 +55,7 @@ fn write_slices(folder: &Path, slices: &[(&str, i32, usize, f64)]) {
     }
 }
 
-fn save(object: InMemDicomObject, path: &Path) {
+pub(crate) fn save(object: InMemDicomObject, path: &Path) {
     let meta = FileMetaTableBuilder::new().transfer_syntax(uids::EXPLICIT_VR_LITTLE_ENDIAN);
     object.with_meta(meta).unwrap().write_to_file(path).unwrap();
 }
@@ -311,7 +311,7 @@ fn slices_without_a_place_are_taken_by_number_and_reported() {
 }
 
 /// An enhanced object of frames of 3 x 4 pixels, at heights, each with an intercept of its own.
-fn enhanced(frames: &[(u16, f64, f64)], positioned: bool) -> InMemDicomObject {
+pub(crate) fn enhanced(frames: &[(u16, f64, f64)], positioned: bool) -> InMemDicomObject {
     let decimals = |tag, values: &str| DataElement::new(tag, VR::DS, PrimitiveValue::from(values));
     let sequence = |tag, items: Vec<InMemDicomObject>| DataElement::new(tag, VR::SQ, DataSetSequence::from(items));
     let group = |tag, elements: Vec<DataElement<InMemDicomObject>>| {

@@ -21,24 +21,24 @@ fn colour(x: usize, y: usize) -> [u8; 3] {
     [(10 * x) as u8, (19 * y) as u8, (x * 7 + y * 31) as u8]
 }
 
-struct Written {
-    flavour: &'static str,
-    series: &'static str,
-    size: [usize; 2],
+pub(crate) struct Written {
+    pub(crate) flavour: &'static str,
+    pub(crate) series: &'static str,
+    pub(crate) size: [usize; 2],
     /// Left column and upper row of each frame, counted from 0.
-    places: Vec<[usize; 2]>,
-    is_sparse: bool,
+    pub(crate) places: Vec<[usize; 2]>,
+    pub(crate) is_sparse: bool,
 }
 
 impl Written {
-    fn full(size: [usize; 2]) -> Self {
+    pub(crate) fn full(size: [usize; 2]) -> Self {
         let [across, down] = [0, 1].map(|axis| size[axis].div_ceil(FRAME[axis]));
         let places = (0..across * down).map(|at| [at % across * FRAME[0], at / across * FRAME[1]]).collect();
         Self { flavour: "VOLUME", series: "2.25.5", size, places, is_sparse: false }
     }
 
     /// Writes a file of RGB frames whose pixels have the colours of their places in the image.
-    fn write(&self, path: &Path) {
+    pub(crate) fn write(&self, path: &Path) {
         let [columns, rows] = FRAME;
         let mut bytes = Vec::new();
         for [left, top] in &self.places {

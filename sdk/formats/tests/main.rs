@@ -2,6 +2,8 @@
 
 #![forbid(unsafe_code)]
 
+#[cfg(all(feature = "image", feature = "slide", feature = "volume"))]
+mod deidentify;
 #[cfg(feature = "dicom")]
 mod dicom_conformance;
 #[cfg(feature = "dicom")]

@@ -11,14 +11,14 @@ use medcoss_sdk::image::Region;
 use medcoss_sdk::{Error, code};
 
 /// A TIFF in the making.
-struct File {
+pub(crate) struct File {
     bytes: Vec<u8>,
     big: bool,
     big_endian: bool,
 }
 
 /// Type and values of a tag.
-enum Tag {
+pub(crate) enum Tag {
     Short(Vec<u16>),
     Long(Vec<u32>),
     Text(&'static str),
@@ -31,7 +31,7 @@ enum Tag {
 use Tag::{Branch, Fraction, Long, Place, Short, Text};
 
 impl File {
-    fn new(big: bool, big_endian: bool) -> Self {
+    pub(crate) fn new(big: bool, big_endian: bool) -> Self {
         let mut file = Self { bytes: Vec::new(), big, big_endian };
         file.bytes.extend(if big_endian { b"MM" } else { b"II" });
         file.put(2, if big { 43 } else { 42 });
@@ -63,7 +63,7 @@ impl File {
     }
 
     /// Writes a directory and returns where it lies. `next` is the place of the following one, or 0.
-    fn directory(&mut self, tags: &[(u16, Tag)], next: u64) -> u64 {
+    pub(crate) fn directory(&mut self, tags: &[(u16, Tag)], next: u64) -> u64 {
         let in_place = if self.big { 8 } else { 4 };
         let mut entries = Vec::new();
         for (number, tag) in tags {
@@ -104,7 +104,7 @@ impl File {
     }
 
     /// Writes the file with this directory as its first.
-    fn write(mut self, first: u64) -> (tempfile::TempDir, PathBuf) {
+    pub(crate) fn write(mut self, first: u64) -> (tempfile::TempDir, PathBuf) {
         let mut head = Self { bytes: Vec::new(), big: self.big, big_endian: self.big_endian };
         head.place(first);
         let at = if self.big { 8 } else { 4 };
@@ -122,7 +122,7 @@ fn grey(x: usize, y: usize) -> u8 {
 }
 
 /// Tags of a grey page of 8 bit in tiles of 16 x 16, and its tiles.
-fn page(file: &mut File, width: usize, height: usize) -> Vec<(u16, Tag)> {
+pub(crate) fn page(file: &mut File, width: usize, height: usize) -> Vec<(u16, Tag)> {
     let (mut places, mut lengths) = (Vec::new(), Vec::new());
     for top in (0..height).step_by(16) {
         for left in (0..width).step_by(16) {
@@ -144,7 +144,7 @@ fn page(file: &mut File, width: usize, height: usize) -> Vec<(u16, Tag)> {
     ]
 }
 
-fn with(mut tags: Vec<(u16, Tag)>, more: Vec<(u16, Tag)>) -> Vec<(u16, Tag)> {
+pub(crate) fn with(mut tags: Vec<(u16, Tag)>, more: Vec<(u16, Tag)>) -> Vec<(u16, Tag)> {
     tags.extend(more);
     tags.sort_by_key(|(number, _)| *number);
     tags

@@ -28,6 +28,14 @@ pub(crate) enum Format {
 }
 
 impl Format {
+    /// The number of the format.
+    pub(crate) fn code(self) -> u32 {
+        match self {
+            Self::Twelve => 212,
+            Self::Sixteen => 16,
+        }
+    }
+
     /// The value of a sample that is missing.
     pub(crate) fn missing(self) -> i16 {
         match self {

@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, path::Path};
 
-use medcoss_sdk::{Error, OpenRequest};
+use medcoss_sdk::{Error, OpenRequest, log};
 use tokenizers::{
     AddedToken, Tokenizer, decoders::wordpiece::WordPiece as WordPieceDecoder, models::wordpiece::WordPiece,
     normalizers::BertNormalizer, pre_tokenizers::bert::BertPreTokenizer, processors::bert::BertProcessing,
@@ -10,7 +10,7 @@ use tokenizers::{
 
 use super::{
     FILE, SPECIAL, Tokeniser, rules,
-    training::{self, CONTINUING},
+    training::{self, CONTINUING, Learned, VocabularySize},
 };
 use crate::{
     corpus::Corpus,
@@ -54,7 +54,21 @@ impl Tokeniser {
 
     fn learn(corpus: &Corpus, options: &Options) -> Result<Self, Error> {
         let normaliser = normaliser(options.lowercase);
-        let tokens = training::learn(corpus.texts(), &normaliser, &SPECIAL, options.vocab_size)?;
+        let texts = corpus.texts_of_documents(options.unit);
+        let size = VocabularySize { most: options.vocab_size, min_document_count: options.min_document_count };
+        let Learned { tokens, n_words, n_rare } = training::learn(texts, &normaliser, &SPECIAL, size)?;
+        if n_rare > 0 {
+            let least = options.min_document_count;
+            let message = format!(
+                "{n_rare} of {n_words} distinct words occur in fewer than {least} documents; the vocabulary does not hold them"
+            );
+            match n_rare == n_words {
+                true => log::warn(&format!(
+                    "{message}\nhint: more documents, or a lower min_document_count where no text is about patients"
+                )),
+                false => log::info(&message),
+            }
+        }
         Self::from_tokens(&tokens, options.lowercase, "the learned vocabulary")
     }
 

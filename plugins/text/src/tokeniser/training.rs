@@ -28,42 +28,80 @@ const LARGEST_ALPHABET: usize = 1000;
 /// A pair of pieces that occurs once makes no piece.
 const MIN_FREQUENCY: u64 = 2;
 
-/// Learns at most `vocab_size` tokens: the special ones first, then the alphabet, then merged pieces, frequent ones first.
-/// At most half of them go to the alphabet.
+/// What may become part of a vocabulary.
+#[derive(Debug, Clone, Copy)]
+pub struct VocabularySize {
+    /// Most tokens.
+    pub most: usize,
+    /// Documents that a word must occur in.
+    pub min_document_count: usize,
+}
+
+/// A vocabulary.
+#[derive(Debug)]
+pub struct Learned {
+    /// In the order of their ids.
+    pub tokens: Vec<String>,
+    /// Distinct words of the texts.
+    pub n_words: usize,
+    /// Of these, the words that occur in too few documents.
+    pub n_rare: usize,
+}
+
+/// How often a word occurs, and where.
+#[derive(Debug, Clone, Copy)]
+struct Occurrences {
+    times: usize,
+    n_documents: usize,
+    last_document: usize,
+}
+
+/// Learns at most `size.most` tokens: the special ones first, then the alphabet, then merged pieces, frequent ones first.
+/// At most half of them go to the alphabet. Texts come with the number of their document, those of one document one after another.
+///
+/// Words of too few documents add nothing but their characters: no token tells a name that few documents have.
 ///
 /// # Errors
 /// A text that the normaliser refuses.
 pub fn learn<'a>(
-    texts: impl Iterator<Item = &'a str>,
+    texts: impl Iterator<Item = (usize, &'a str)>,
     normaliser: &BertNormalizer,
     special: &[&str],
-    vocab_size: usize,
-) -> Result<Vec<String>, Error> {
+    size: VocabularySize,
+) -> Result<Learned, Error> {
     parallelism::set_parallelism(false);
     let mut words = count_words(texts, normaliser).map_err(failed)?;
+    let n_words = words.len();
+    let is_rare = |occurrences: &Occurrences| occurrences.n_documents < size.min_document_count;
+    let n_rare = words.values().filter(|occurrences| is_rare(occurrences)).count();
     // A character takes up to two ids, with and without the prefix.
-    let alphabet = alphabet(&words, LARGEST_ALPHABET.min(vocab_size / 4));
+    let alphabet = alphabet(&words, LARGEST_ALPHABET.min(size.most / 4));
     // A word with any other character is unknown as a whole.
     words.retain(|word, _| word.chars().all(|c| alphabet.contains(&c)));
 
     let continuing: BTreeSet<char> = words.keys().flat_map(|word| word.chars().skip(1)).collect();
+    let all: BTreeSet<char> = words.keys().flat_map(|word| word.chars()).collect();
+    words.retain(|_, occurrences| !is_rare(occurrences));
+    // The trainer adds the characters of the words that it sees.
+    let seen: BTreeSet<char> = words.keys().flat_map(|word| word.chars()).collect();
     let pieces = continuing.iter().map(|c| format!("{CONTINUING}{c}"));
-    let first = special.iter().map(|&token| token.to_owned()).chain(pieces);
+    let unseen = all.difference(&seen).map(char::to_string);
+    let first = special.iter().map(|&token| token.to_owned()).chain(pieces).chain(unseen);
     let mut trainer = WordPieceTrainer::builder()
-        .vocab_size(vocab_size)
+        .vocab_size(size.most)
         .min_frequency(MIN_FREQUENCY)
         .special_tokens(first.map(|token| AddedToken::from(token, true)).collect())
         .show_progress(false)
         .build();
     // The trainer counts words itself, from a stream of them.
-    let stream = words.iter().flat_map(|(word, &times)| std::iter::repeat_n(word.as_str(), times));
+    let stream = words.iter().flat_map(|(word, found)| std::iter::repeat_n(word.as_str(), found.times));
     trainer.feed(stream, |word| Ok(vec![word.to_owned()])).map_err(failed)?;
     let mut model = WordPiece::default();
     trainer.train(&mut model).map_err(failed)?;
 
     let mut vocabulary: Vec<(String, u32)> = model.get_vocab().into_iter().collect();
     vocabulary.sort_unstable_by_key(|&(_, id)| id);
-    Ok(vocabulary.into_iter().map(|(token, _)| token).collect())
+    Ok(Learned { tokens: vocabulary.into_iter().map(|(token, _)| token).collect(), n_words, n_rare })
 }
 
 fn failed(error: tokenizers::Error) -> Error {
@@ -72,19 +110,26 @@ fn failed(error: tokenizers::Error) -> Error {
 
 /// How often each word occurs, in the order of the words.
 fn count_words<'a>(
-    texts: impl Iterator<Item = &'a str>,
+    texts: impl Iterator<Item = (usize, &'a str)>,
     normaliser: &BertNormalizer,
-) -> tokenizers::Result<BTreeMap<String, usize>> {
-    let mut counts: HashMap<String, usize> = HashMap::new();
-    for text in texts.flat_map(pieces) {
+) -> tokenizers::Result<BTreeMap<String, Occurrences>> {
+    let mut counts: HashMap<String, Occurrences> = HashMap::new();
+    for (document, text) in texts.flat_map(|(document, text)| pieces(text).map(move |piece| (document, piece))) {
         let mut normalised = NormalizedString::from(text);
         normaliser.normalize(&mut normalised)?;
         let mut split = PreTokenizedString::from(normalised);
         BertPreTokenizer.pre_tokenize(&mut split)?;
         for (word, ..) in split.get_splits(OffsetReferential::Normalized, OffsetType::None) {
             match counts.get_mut(word) {
-                Some(count) => *count += 1,
-                None if word.chars().count() <= LONGEST_WORD => drop(counts.insert(word.to_owned(), 1)),
+                Some(found) => {
+                    found.times += 1;
+                    found.n_documents += usize::from(found.last_document != document);
+                    found.last_document = document;
+                }
+                None if word.chars().count() <= LONGEST_WORD => {
+                    let first = Occurrences { times: 1, n_documents: 1, last_document: document };
+                    counts.insert(word.to_owned(), first);
+                }
                 None => {}
             }
         }
@@ -107,11 +152,11 @@ fn pieces(text: &str) -> impl Iterator<Item = &str> {
 }
 
 /// The most frequent characters; among equally frequent ones the smaller code points.
-fn alphabet(words: &BTreeMap<String, usize>, size: usize) -> BTreeSet<char> {
+fn alphabet(words: &BTreeMap<String, Occurrences>, size: usize) -> BTreeSet<char> {
     let mut counts: BTreeMap<char, usize> = BTreeMap::new();
-    for (word, times) in words {
+    for (word, found) in words {
         for c in word.chars() {
-            *counts.entry(c).or_default() += times;
+            *counts.entry(c).or_default() += found.times;
         }
     }
     let mut ranked: Vec<(char, usize)> = counts.into_iter().collect();
@@ -127,8 +172,47 @@ mod tests {
     const SPECIAL: [&str; 2] = ["[PAD]", "[UNK]"];
 
     fn learned(texts: &[&str], vocab_size: usize) -> Vec<String> {
+        learned_of(texts.iter().copied().enumerate(), vocab_size, 1).tokens
+    }
+
+    fn learned_of<'a>(
+        texts: impl Iterator<Item = (usize, &'a str)>,
+        most: usize,
+        min_document_count: usize,
+    ) -> Learned {
         let normaliser = BertNormalizer::new(true, true, None, true);
-        learn(texts.iter().copied(), &normaliser, &SPECIAL, vocab_size).unwrap()
+        learn(texts, &normaliser, &SPECIAL, VocabularySize { most, min_document_count }).unwrap()
+    }
+
+    #[test]
+    fn words_of_few_documents_are_spelled_however_often_they_occur_there() {
+        let common = "clear lungs";
+        let named = "clear lungs of Xaverine Xaverine Xaverine 7001234";
+        // Of document 2 there are four texts.
+        let texts = [(0, common), (1, common), (2, named), (2, named), (2, named), (2, named)];
+        let of = |least| learned_of(texts.iter().copied(), 256, least);
+        let holds = |learned: &Learned, token: &str| learned.tokens.iter().any(|known| known == token);
+        let all = of(1);
+        assert!(holds(&all, "xaverine") && holds(&all, "7001234") && (all.n_words, all.n_rare) == (5, 0));
+        let some = of(3);
+        assert_eq!((some.n_words, some.n_rare), (5, 3));
+        assert!(holds(&some, "clear") && holds(&some, "lungs"));
+        for token in &some.tokens {
+            let piece = token.trim_start_matches(CONTINUING);
+            assert!(
+                piece.chars().count() == 1 || SPECIAL.contains(&token.as_str()) || common.contains(piece),
+                "{token}"
+            );
+        }
+        // Their characters are there, so that they can be spelled.
+        for token in ["x", "##v", "7", "##4"] {
+            assert!(holds(&some, token), "{token}");
+        }
+        let none = of(4);
+        assert_eq!(none.n_rare, 5);
+        assert!(none.tokens.iter().all(
+            |token| SPECIAL.contains(&token.as_str()) || token.trim_start_matches(CONTINUING).chars().count() == 1
+        ));
     }
 
     #[test]

@@ -14,10 +14,10 @@ use super::pixels::Pixels;
 use super::transfer_syntax::Coding;
 
 /// A piece of a file: first byte and length.
-type Piece = (u64, u64);
+pub(super) type Piece = (u64, u64);
 
-const ITEM: [u8; 4] = [0xfe, 0xff, 0x00, 0xe0];
-const SEQUENCE_END: [u8; 4] = [0xfe, 0xff, 0xdd, 0xe0];
+pub(super) const ITEM: [u8; 4] = [0xfe, 0xff, 0x00, 0xe0];
+pub(super) const SEQUENCE_END: [u8; 4] = [0xfe, 0xff, 0xdd, 0xe0];
 /// Most bytes of one compressed frame; the largest frame does not need more when it is stored as it is.
 const MAX_FRAME_BYTES: u64 = 1 << 28;
 /// Most fragments of an object: the frames of the largest slides are some hundred thousand.
@@ -132,7 +132,7 @@ impl Frames {
     }
 }
 
-fn read_piece(object: &mut Object, (start, length): Piece) -> io::Result<Vec<u8>> {
+pub(super) fn read_piece(object: &mut Object, (start, length): Piece) -> io::Result<Vec<u8>> {
     if start + length > object.end {
         return Err(io::ErrorKind::UnexpectedEof.into());
     }

@@ -24,7 +24,7 @@ use super::sop_class;
 use super::transfer_syntax::{Coding, EXPLICIT_BIG_ENDIAN, Syntax};
 
 /// The last tag there is.
-const EVERYTHING: Tag = Tag(0xffff, 0xffff);
+pub(super) const EVERYTHING: Tag = Tag(0xffff, 0xffff);
 /// Largest inflated data set.
 const MAX_INFLATED_BYTES: u64 = 1 << 28;
 
@@ -104,16 +104,16 @@ impl Object {
 }
 
 /// A file before its data set is read.
-struct Start {
-    meta: Meta,
-    syntax: Syntax,
-    source: Box<dyn ByteSource>,
+pub(super) struct Start {
+    pub(super) meta: Meta,
+    pub(super) syntax: Syntax,
+    pub(super) source: Box<dyn ByteSource>,
     /// First byte of the data set, and the one behind its last.
-    span: [u64; 2],
+    pub(super) span: [u64; 2],
 }
 
 impl Start {
-    fn read(path: &Path) -> Result<Self, Error> {
+    pub(super) fn read(path: &Path) -> Result<Self, Error> {
         let failed = |error: io::Error| explain(path, &error);
         let mut file = BufferedFile::new(File::open(path).map_err(failed)?);
         let file_bytes = file.len().map_err(failed)?;

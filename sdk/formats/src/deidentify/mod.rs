@@ -1,0 +1,110 @@
+//! Copies of image files without what identifies a patient: for samples that a run keeps.
+//!
+//! Each format has a list of what stays: the pixels, bit by bit, and what decoding and display need. Everything else is left out,
+//! known or not. Copies are numbered; no name of a file is taken over. What the pixels show stays: text that is burned into an image,
+//! and a face that a scan can be reconstructed to.
+
+mod exif;
+pub(crate) mod jpeg;
+mod png;
+mod tiff;
+
+#[cfg(feature = "dicom")]
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::io::{self, Read};
+use std::path::{Path, PathBuf};
+
+use medcoss_sdk::{Error, FoundFile, log, saved_samples};
+
+#[cfg(feature = "dicom")]
+use crate::dicom;
+
+/// Extensions that a copy takes over from its file. Readers of some plugins decide by them.
+const EXTENSIONS: [&str; 8] = ["png", "jpg", "jpeg", "tif", "tiff", "dcm", "dicom", "ima"];
+
+/// A writer of copies. Identifiers of series are replaced by numbers, the same for all copies of one writer.
+#[derive(Debug, Default)]
+pub struct Deidentifier {
+    #[cfg(feature = "dicom")]
+    uids: BTreeMap<String, usize>,
+    n_copies: usize,
+    n_burned_in: usize,
+}
+
+impl Deidentifier {
+    /// Writes the copy of a file into a folder, named by its position, and gives its name.
+    ///
+    /// # Errors
+    /// A file that cannot be read, is damaged or is none of PNG, JPEG, TIFF and DICOM, a copy that cannot be written.
+    pub fn copy(&mut self, file: &FoundFile, position: usize, folder: &Path) -> Result<PathBuf, Error> {
+        let unreadable = |error: io::Error| {
+            Error::unreadable(format!("{} cannot be copied to {}", file.path.display(), folder.display()))
+                .caused_by(&error)
+        };
+        let damaged = || Error::corrupt(format!("{} is damaged and cannot be copied", file.id));
+        let mut source = File::open(&file.path).map_err(unreadable)?;
+        let mut first = [0; 4];
+        let n_read = source.read(&mut first).map_err(unreadable)?;
+        let named = |usual: &str| {
+            let found = file.path.extension().map(|extension| extension.to_string_lossy().to_lowercase());
+            let extension = found.filter(|found| EXTENSIONS.contains(&found.as_str())).unwrap_or(usual.into());
+            saved_samples::name(position, &format!(".{extension}"))
+        };
+        self.n_copies += 1;
+        let name = match first {
+            _ if n_read < first.len() => return Err(damaged()),
+            [0x89, b'P', b'N', b'G'] => {
+                let name = named("png");
+                let copy = png::without_metadata(&file.read()?).ok_or_else(damaged)?;
+                saved_samples::write(&folder.join(&name), &copy)?;
+                name
+            }
+            [0xff, 0xd8, 0xff, _] => {
+                let name = named("jpg");
+                let mut copy = file.read()?;
+                jpeg::blank(&mut copy);
+                saved_samples::write(&folder.join(&name), &copy)?;
+                name
+            }
+            [b'I', b'I', 42 | 43, 0] | [b'M', b'M', 0, 42 | 43] => {
+                let name = named("tif");
+                let mut target = File::create_new(folder.join(&name)).map_err(unreadable)?;
+                tiff::copy(&mut source, &mut target).map_err(unreadable)?;
+                name
+            }
+            _ => self.copy_dicom(file, &named("dcm"), folder)?,
+        };
+        Ok(name.into())
+    }
+
+    #[cfg(feature = "dicom")]
+    fn copy_dicom(&mut self, file: &FoundFile, name: &str, folder: &Path) -> Result<String, Error> {
+        let found = dicom::deidentify::write(&file.path, &folder.join(name), &mut |uid| self.uid(uid))?;
+        self.n_burned_in += usize::from(found.burned_in_annotation);
+        Ok(name.into())
+    }
+
+    #[cfg(not(feature = "dicom"))]
+    fn copy_dicom(&mut self, file: &FoundFile, _: &str, _: &Path) -> Result<String, Error> {
+        Err(Error::unsupported(format!("{} is neither PNG, JPEG nor TIFF and cannot be copied", file.id)))
+    }
+
+    /// An identifier in place of another: a number, in the order in which they are met. It says nothing about the first.
+    #[cfg(feature = "dicom")]
+    fn uid(&mut self, uid: &str) -> String {
+        let next = self.uids.len() + 1;
+        format!("2.25.{}", self.uids.entry(uid.to_owned()).or_insert(next))
+    }
+
+    /// Warns of copies whose pixels are stated to show text about the patient.
+    pub fn warn_of_burned_in_annotations(&self) {
+        if self.n_burned_in > 0 {
+            log::warn(&format!(
+                "{} of {} copied samples state annotations in their pixels (Burned In Annotation is YES); copies are not cropped\n\
+                 hint: remove such files from the data, or keep buffers by reference",
+                self.n_burned_in, self.n_copies
+            ));
+        }
+    }
+}

@@ -1,0 +1,135 @@
+//! The elements that stay in a copy without identifying content, and what their values may be.
+//!
+//! A list of what stays, not of what goes: an element that is not here is left out, known or not, private or not. The reader needs these:
+//! size and kind of the pixels, their meaning (modality, lookup tables, windows), their place and order. Of the attributes that the Basic Application Level
+//! Confidentiality Profile (PS3.15, table E.1-1) names, only UIDs are here; they are replaced. Values are checked as well: numbers are numbers, and words are
+//! from a list, so that a name in the wrong place does not stay.
+
+use dicom_core::Tag;
+use dicom_dictionary_std::tags;
+
+/// What the value of a kept element is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Content {
+    /// Numbers, binary or as text.
+    Numbers,
+    /// A table of binary numbers.
+    Table,
+    /// Words, each from a list; another word is replaced by the last of the list.
+    Words(&'static [&'static str]),
+    /// An identifier of the standard itself.
+    StandardUid,
+    /// An identifier of this series, to be replaced.
+    OwnUid,
+    /// Items of a sequence, which are filtered by the same list.
+    Items,
+}
+
+use Content::{Items, Numbers, OwnUid, StandardUid, Table, Words};
+
+/// Most bytes of a value other than a table.
+pub(super) const MAX_VALUE_BYTES: usize = 4096;
+
+/// In the order of their tags.
+pub(super) const KEPT: &[(Tag, Content)] = &[
+    // Of other values than these the reader needs none: a mosaic is refused, a label is no level of a slide.
+    (
+        tags::IMAGE_TYPE,
+        Words(&[
+            "ORIGINAL",
+            "DERIVED",
+            "PRIMARY",
+            "SECONDARY",
+            "AXIAL",
+            "LOCALIZER",
+            "MOSAIC",
+            "VOLUME",
+            "THUMBNAIL",
+            "LABEL",
+            "OVERVIEW",
+            "NONE",
+            "RESAMPLED",
+            "",
+            "OTHER",
+        ]),
+    ),
+    (tags::SOP_CLASS_UID, StandardUid),
+    (
+        tags::MODALITY,
+        Words(&[
+            "CT", "MR", "CR", "DX", "MG", "RF", "XA", "US", "NM", "PT", "SM", "GM", "XC", "ES", "OP", "OPT", "IO",
+            "PX", "RTIMAGE", "OT",
+        ]),
+    ),
+    (tags::SLICE_THICKNESS, Numbers),
+    (tags::SPACING_BETWEEN_SLICES, Numbers),
+    (tags::IMAGER_PIXEL_SPACING, Numbers),
+    (tags::SERIES_INSTANCE_UID, OwnUid),
+    (tags::INSTANCE_NUMBER, Numbers),
+    (tags::IMAGE_POSITION_PATIENT, Numbers),
+    (tags::IMAGE_ORIENTATION_PATIENT, Numbers),
+    (tags::SLICE_LOCATION, Numbers),
+    (tags::DIMENSION_ORGANIZATION_TYPE, Words(&["TILED_FULL", "TILED_SPARSE", "3D", "3D_TEMPORAL", "OTHER"])),
+    (tags::SAMPLES_PER_PIXEL, Numbers),
+    (
+        tags::PHOTOMETRIC_INTERPRETATION,
+        Words(&[
+            "MONOCHROME1",
+            "MONOCHROME2",
+            "PALETTE COLOR",
+            "RGB",
+            "YBR_FULL",
+            "YBR_FULL_422",
+            "YBR_ICT",
+            "YBR_RCT",
+            "OTHER",
+        ]),
+    ),
+    (tags::PLANAR_CONFIGURATION, Numbers),
+    (tags::NUMBER_OF_FRAMES, Numbers),
+    (tags::ROWS, Numbers),
+    (tags::COLUMNS, Numbers),
+    (tags::PIXEL_SPACING, Numbers),
+    (tags::BITS_ALLOCATED, Numbers),
+    (tags::BITS_STORED, Numbers),
+    (tags::HIGH_BIT, Numbers),
+    (tags::PIXEL_REPRESENTATION, Numbers),
+    (tags::PIXEL_PADDING_VALUE, Numbers),
+    (tags::PIXEL_PADDING_RANGE_LIMIT, Numbers),
+    (tags::BURNED_IN_ANNOTATION, Words(&["YES", "NO", "OTHER"])),
+    (tags::RECOGNIZABLE_VISUAL_FEATURES, Words(&["YES", "NO", "OTHER"])),
+    (tags::WINDOW_CENTER, Numbers),
+    (tags::WINDOW_WIDTH, Numbers),
+    (tags::RESCALE_INTERCEPT, Numbers),
+    (tags::RESCALE_SLOPE, Numbers),
+    (tags::VOILUT_FUNCTION, Words(&["LINEAR", "LINEAR_EXACT", "SIGMOID", "OTHER"])),
+    (tags::RED_PALETTE_COLOR_LOOKUP_TABLE_DESCRIPTOR, Numbers),
+    (tags::GREEN_PALETTE_COLOR_LOOKUP_TABLE_DESCRIPTOR, Numbers),
+    (tags::BLUE_PALETTE_COLOR_LOOKUP_TABLE_DESCRIPTOR, Numbers),
+    (tags::RED_PALETTE_COLOR_LOOKUP_TABLE_DATA, Table),
+    (tags::GREEN_PALETTE_COLOR_LOOKUP_TABLE_DATA, Table),
+    (tags::BLUE_PALETTE_COLOR_LOOKUP_TABLE_DATA, Table),
+    (tags::MODALITY_LUT_SEQUENCE, Items),
+    (tags::LUT_DESCRIPTOR, Numbers),
+    (tags::LUT_DATA, Table),
+    (tags::VOILUT_SEQUENCE, Items),
+    (tags::IMAGED_VOLUME_WIDTH, Numbers),
+    (tags::IMAGED_VOLUME_HEIGHT, Numbers),
+    (tags::TOTAL_PIXEL_MATRIX_COLUMNS, Numbers),
+    (tags::TOTAL_PIXEL_MATRIX_ROWS, Numbers),
+    (tags::PLANE_POSITION_SLIDE_SEQUENCE, Items),
+    (tags::COLUMN_POSITION_IN_TOTAL_IMAGE_PIXEL_MATRIX, Numbers),
+    (tags::ROW_POSITION_IN_TOTAL_IMAGE_PIXEL_MATRIX, Numbers),
+    (tags::SHARED_FUNCTIONAL_GROUPS_SEQUENCE, Items),
+    (tags::PER_FRAME_FUNCTIONAL_GROUPS_SEQUENCE, Items),
+    (tags::PLANE_POSITION_SEQUENCE, Items),
+    (tags::PLANE_ORIENTATION_SEQUENCE, Items),
+    (tags::PIXEL_MEASURES_SEQUENCE, Items),
+    (tags::FRAME_VOILUT_SEQUENCE, Items),
+    (tags::PIXEL_VALUE_TRANSFORMATION_SEQUENCE, Items),
+];
+
+/// What the value of an element is; `None` for one that is left out.
+pub(super) fn content(tag: Tag) -> Option<Content> {
+    KEPT.iter().find(|(kept, _)| *kept == tag).map(|&(_, content)| content)
+}
