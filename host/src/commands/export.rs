@@ -76,15 +76,9 @@ impl Export {
         let model = stored.load(&device)?;
         let passed_through = InitialModel::passed_through(run.layout())?;
         let out = self.out.checked(&inputs)?;
-        let exported = export(
-            &model,
-            &stored.config,
-            &passed_through,
-            layout,
-            run.config.seed,
-            &ConfinedPath::of_user(out)?,
-        )
-            .with_context(|| format!("cannot export {}", self.run.display()))?;
+        let exported =
+            export(&model, &stored.config, &passed_through, layout, run.config.seed, &ConfinedPath::of_user(out)?)
+                .with_context(|| format!("cannot export {}", self.run.display()))?;
         Ok(Report { file: out.into(), layout, exported })
     }
 }
