@@ -65,7 +65,7 @@ impl Run {
         observer: &dyn WorkObserver,
     ) -> Result<EncodedSamples> {
         let stored = self.model(options.stage)?;
-        let plugin = plugin_for_models(&data.modality, resources.registry, &self.path)?;
+        let plugin = plugin_for_models(&data.modality, resources.registry, &self.layout)?;
         let dataset = self.open_data(&plugin, &resources.data_root, data.section())?;
         let family = family_for(&stored, &dataset)?;
         let device = medcoss_core::device::by_name(&resources.device)?;

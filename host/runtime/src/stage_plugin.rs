@@ -118,10 +118,10 @@ fn find(id: &str, registry: &PluginRegistry, locked: Option<(&Path, &LockedPlugi
 ///
 /// # Errors
 /// A plugin that is not found or cannot be loaded, a damaged `plugins.lock`.
-pub fn plugin_for_models(id: &str, registry: &PluginRegistry, run: &Path) -> Result<Plugin> {
+pub fn plugin_for_models(id: &str, registry: &PluginRegistry, run: &RunLayout) -> Result<Plugin> {
     let plugin = registry.load(id)?;
-    let lock = run.join(RunLayout::PLUGINS_LOCK);
-    if lock.exists() {
+    let lock = run.plugins_lock();
+    if lock.is_file()? {
         PluginsLock::read(&lock)?.warn_of_other(&plugin);
     }
     Ok(plugin)

@@ -149,7 +149,7 @@ impl Embed {
     /// Opens data as the run's stage of that modality does, if it has one.
     fn open(&self, run: &Run, modality: &str) -> Result<PluginDataset> {
         let registry = self.plugins.registry().map_err(Failure::into_error)?;
-        let plugin = plugin_for_models(modality, &registry, &self.run)?;
+        let plugin = plugin_for_models(modality, &registry, run.layout())?;
         let base = self.data_root.or_current()?;
         let mut section = StageSection::new(modality, OneOrMore::More(self.data.clone()));
         section.options = options_of(&self.options)?;

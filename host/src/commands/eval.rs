@@ -1,12 +1,13 @@
 //! `medcoss eval`: evaluates a run's models on downstream tasks.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::str::FromStr;
 
-use anyhow::Result;
+use anyhow::{Result, bail};
 use clap::{Args, ValueEnum};
 use medcoss_core::confined_path::ConfinedPath;
 use medcoss_core::evaluation::Scores;
+use medcoss_core::run::RunLayout;
 use medcoss_plugin_host::PluginRegistry;
 use medcoss_runtime::evaluation::{After, Options, ScoresFolder, TasksFile, evaluate};
 use medcoss_runtime::run::Run;
@@ -106,13 +107,14 @@ impl Eval {
         let run = Run::open(&self.run)?;
         let base = self.data_root.or(file.folder.clone())?;
         self.max_invalid_fraction.map_or(Ok(()), check_invalid_fraction)?;
-        if let Some(out) = &self.out {
-            check_replaceable(out)?;
-        }
-        let folder = ScoresFolder::claim(match &self.out {
+        let folder = match &self.out {
             Some(out) => ConfinedPath::of_user(out)?,
             None => run.layout().evaluation(&file.stem),
-        })?;
+        };
+        if self.out.is_some() {
+            check_replaceable(&folder)?;
+        }
+        let folder = ScoresFolder::claim(folder)?;
         let options = Options {
             after: match self.after {
                 AfterArg::EveryStage => After::EveryStage,
@@ -131,21 +133,21 @@ impl Eval {
 }
 
 /// Checks that a folder holds no files of these names but earlier scores, which are replaced.
-fn check_replaceable(folder: &Path) -> Result<()> {
+fn check_replaceable(folder: &ConfinedPath) -> Result<()> {
     let scores = folder.join(RunLayout::SCORES);
-    if scores.exists() && Scores::read(&scores).is_ok() {
+    if scores.is_file()? && Scores::read(&scores).is_ok() {
         return Ok(());
     }
-    let taken = [RunLayout::SCORES, "scores.csv", "matrix.csv"].map(|name| folder.join(name));
-    match taken.iter().find(|file| file.symlink_metadata().is_ok()) {
-        Some(file) => {
+    for name in [RunLayout::SCORES, "scores.csv", "matrix.csv"] {
+        let file = folder.join(name);
+        if file.kind()?.is_some() {
             bail!(
                 "{} exists and is no score of medcoss\nhint: move it away, or choose another folder with --out DIR",
                 file.display()
-            )
+            );
         }
-        None => Ok(()),
     }
+    Ok(())
 }
 
 #[cfg(test)]

@@ -169,7 +169,7 @@ fn open<'a>(
             let family = || Ok(registry.load(id)?.description().family.clone());
             let own_stage = models.own_stage(id, family)?;
             if !plugins.contains_key(id) {
-                plugins.insert(id, plugin_for_models(id, registry, &run.path)?);
+                plugins.insert(id, plugin_for_models(id, registry, run.layout())?);
             }
             let at = match data.iter().position(|data| data.is_of(section)) {
                 Some(at) => at,
