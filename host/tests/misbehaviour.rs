@@ -57,7 +57,7 @@ fn libraries_that_misbehave_when_they_are_loaded_take_nothing_down() {
     let sandbox = Sandbox::new();
     plugin_folder(&sandbox);
     print_head("When a library is loaded and describes itself");
-    let bare: [(&str, Option<&str>); 36] = [
+    let bare: [(&str, Option<&str>); 37] = [
         ("nothing", None),
         ("constructor:panic", Some("crashed with signal 6 (abort) while it was loaded")),
         ("constructor:payload", Some("crashed with signal 6 (abort) while it was loaded")),
@@ -79,6 +79,7 @@ fn libraries_that_misbehave_when_they_are_loaded_take_nothing_down() {
         ("describe:segfault", Some("crashed with signal 11 (segmentation fault) while it described itself")),
         ("describe:loop", Some("it did not end within 5 s while it described itself")),
         ("describe:print", None),
+        ("describe:recursion", Some("crashed with signal 6 (abort) while it described itself (stack overflow)")),
         ("header:magic", Some("its header begins with \"Medcoss-plugin\\0\\0\" instead of \"medcoss-plugin\"")),
         ("header:version", Some("it was built for version 7.")),
         ("header:layout-format", Some("its layout description has format 0.12")),
@@ -176,6 +177,8 @@ fn samples_that_break_the_contract_are_reported() {
         ("fill:payload", Crashes),
         ("fill:abort", Crashes),
         ("fill:segfault", Crashes),
+        ("open:recursion", Ends(2, "plugin misbehaving 1.0.0 overflowed its stack in the middle of a call")),
+        ("fill:recursion", Ends(2, "plugin misbehaving 1.0.0 overflowed its stack in the middle of a call")),
         ("fill:exit0", Ends(2, "plugin misbehaving 1.0.0 ended the program in the middle of a call")),
         ("fill:exit3", Ends(2, "plugin misbehaving 1.0.0 ended the program in the middle of a call")),
         ("fill:nothing", Ends(1, UNREADABLE)),

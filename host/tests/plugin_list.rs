@@ -1,8 +1,11 @@
 //! What `medcoss plugin list` shows: precedence of folders, shadows, JSON, and where it does not look.
 
 use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
 
-use medcoss_test_support::sandbox::{Sandbox, answer, put_fixture};
+use medcoss_misbehaving::VARIABLE;
+use medcoss_test_support::sandbox::{Sandbox, answer, put_fixture, put_spoilt};
 use serde_json::Value;
 
 const ROW: &str = "fixture  0.3.1    series  12 tokens of 5 values, 6 masked";
@@ -118,4 +121,58 @@ fn a_reader_that_goes_away_is_no_error() {
     drop(reader);
     let answer = answer(sandbox.command(["plugin", "list", "--json"]).stdout(writer));
     assert_eq!((answer.code, answer.err.as_str()), (0, ""));
+}
+
+#[test]
+fn folders_and_libraries_that_others_can_write_are_reported() {
+    let sandbox = Sandbox::new();
+    let folder = sandbox.folder("plugins");
+    let library = put_spoilt(&folder, "fixture.so", |_| {});
+    let list = || sandbox.run(["plugin", "list", "--no-builtin", "--plugin-dir", folder.to_str().unwrap()]);
+    let mode = |path: &Path, mode| fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
+    mode(&folder, 0o755);
+    mode(&library, 0o644);
+    assert_eq!(list().err, "");
+    mode(&folder, 0o777);
+    let said = list().err;
+    let expected = format!("warning: {} has mode 0777: every user of this machine can write it", folder.display());
+    assert!(said.starts_with(&expected) && said.contains("\nhint: chmod go-w "), "{said}");
+    mode(&folder, 0o755);
+    mode(&library, 0o666);
+    let said = list().err;
+    assert!(said.starts_with(&format!("warning: {} has mode 0666: ", library.display())), "{said}");
+}
+
+#[test]
+fn with_trusted_only_a_library_is_listed_and_not_run_before_it_is_accepted() {
+    let sandbox = Sandbox::new();
+    let folder = sandbox.folder("plugins");
+    let file = folder.join("misbehaving.so");
+    fs::copy(medcoss_test_support::libraries::misbehaving("misbehaving"), &file).unwrap();
+    let (folder, path) = (folder.to_str().unwrap(), file.to_str().unwrap());
+    // Its code leaves a trace: it ends its process.
+    let run = |arguments: &[&str]| {
+        let mut command = sandbox.command(arguments);
+        command.env("XDG_CONFIG_HOME", sandbox.path("config")).env(VARIABLE, "constructor:exit3");
+        answer(&mut command)
+    };
+    let list = ["plugin", "list", "--no-builtin", "--plugin-dir", folder];
+    let ran = "it ended the process with exit code 3 while it was loaded";
+    assert!(run(&list).out.contains(ran));
+    let not_run = "it is not accepted, and none of its code was run (SHA-256 ";
+    let hint = format!("hint: if you trust it: medcoss plugin trust {path}\n");
+    let check = ["data", "check", "--modality", "misbehaving", "--data", ".", "--no-builtin", "--plugin-dir", folder];
+    for arguments in [&list[..], &["plugin", "inspect", path], &check] {
+        let answer = run(&[arguments, &["--trusted-only"]].concat());
+        let said = format!("{}{}", answer.out, answer.err);
+        assert!(said.contains(not_run) && said.contains(&hint), "{said}");
+    }
+    let mut command = sandbox.command(list);
+    let by_environment = answer(command.env("MEDCOSS_TRUSTED_ONLY", "1").env(VARIABLE, "constructor:exit3"));
+    assert!(by_environment.out.contains(not_run), "{by_environment:?}");
+    assert_eq!(run(&["plugin", "trust", path]).code, 0);
+    assert!(run(&[&list[..], &["--trusted-only"]].concat()).out.contains(ran));
+    // The programs's own plugins need no trust.
+    let own = run(&["plugin", "list", "--trusted-only"]);
+    assert!(own.out.contains("\nxray ") && own.out.contains("built-in"), "{own:?}");
 }

@@ -1,81 +1,16 @@
 //! Plugins that have changed or gone since a run was made: refused, trusted, or done without.
 
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use medcoss_core::data::{Dataset, RawBatch, TokenSpec, View};
 use medcoss_core::run::{RunLayout, StageFolder};
 use medcoss_plugin_host::Plugin;
 use medcoss_runtime::buffer_tokens::BufferTokens;
 use medcoss_runtime::plugin_dataset::PluginDataset;
-use medcoss_test_support::sandbox::{Answer, Sandbox, answer, build_folder};
 use serde_json::Value;
 
-/// A sandbox with plugins in a folder, data of each, and runs over them.
-struct Place {
-    sandbox: Sandbox,
-}
-
-impl Place {
-    fn new(modalities: &[&str]) -> Self {
-        let place = Self { sandbox: Sandbox::new() };
-        fs::create_dir(place.plugins()).unwrap();
-        for id in modalities {
-            place.put(id);
-            place.succeed(&["synth", "--modality", id, "--samples", "24", "--out", id]);
-        }
-        place
-    }
-
-    fn plugins(&self) -> PathBuf {
-        self.sandbox.path("plugins")
-    }
-
-    fn file(&self, id: &str) -> PathBuf {
-        self.plugins().join(format!("{id}.so"))
-    }
-
-    fn put(&self, id: &str) {
-        fs::copy(build_folder().join(format!("libmedcoss_{id}.so")), self.file(id)).unwrap();
-    }
-
-    fn run(&self, arguments: &[&str]) -> Answer {
-        let mut command = self.sandbox.command(arguments);
-        if arguments[0] != "show" && arguments[..2] != ["plugin", "trust"] {
-            command.args(["--no-builtin", "--plugin-dir", self.plugins().to_str().unwrap()]);
-        }
-        answer(command.env("XDG_CONFIG_HOME", self.sandbox.path("config")))
-    }
-
-    fn succeed(&self, arguments: &[&str]) -> Answer {
-        let answer = self.run(arguments);
-        assert_eq!(answer.code, 0, "{arguments:?}: {}", answer.err);
-        answer
-    }
-
-    fn refused(&self, arguments: &[&str]) -> String {
-        let answer = self.run(arguments);
-        assert_eq!(answer.code, 1, "{arguments:?}: {answer:?}");
-        answer.err
-    }
-
-    /// Learns stages, each a modality and its options, into the run `first`.
-    fn pretrain(&self, store: &str, stages: &[(&str, &str)]) -> Answer {
-        let mut config = format!(
-            "[model]\npreset = \"demo\"\nlayer_scale = 0.1\n[training]\nepochs = 2\nwarmup_epochs = 1\nbatch_size = 4\n\
-             [buffer]\nstore = \"{store}\"\nratio = 0.25\ncluster_ratio = 0.1\n"
-        );
-        for (id, options) in stages {
-            config.push_str(&format!("[[stage]]\nmodality = \"{id}\"\ndata = \"{id}\"\noptions = {{ {options} }}\n"));
-        }
-        fs::write(self.sandbox.path("work/run.toml"), config).unwrap();
-        self.succeed(&["pretrain", "run.toml", "--out", "first"])
-    }
-
-    fn work(&self, name: &str) -> PathBuf {
-        self.sandbox.path("work").join(name)
-    }
-}
+use crate::place::{FIXTURE, Place, copy_folder};
 
 fn locked(run: &Path, id: &str) -> toml::Table {
     let lock: toml::Table = fs::read_to_string(run.join("plugins.lock")).unwrap().parse().unwrap();
@@ -83,8 +18,6 @@ fn locked(run: &Path, id: &str) -> toml::Table {
     let found = plugins.into_iter().find(|plugin| plugin["id"].as_str() == Some(id));
     found.unwrap_or_else(|| panic!("{id} is not in plugins.lock")).as_table().unwrap().clone()
 }
-
-const FIXTURE: (&str, &str) = ("fixture", "length = 48, patch = 4");
 
 #[test]
 fn a_changed_plugin_goes_on_with_a_run_only_when_it_is_trusted() {
@@ -254,15 +187,23 @@ fn earlier_modalities_are_replayed_from_buffer_tokens_when_their_plugins_are_mis
     assert!(message.contains("tokens.safetensors"), "{message}");
 }
 
-fn copy_folder(from: &Path, to: &Path) {
-    fs::create_dir_all(to).unwrap();
-    for entry in fs::read_dir(from).unwrap() {
-        let entry = entry.unwrap();
-        let name = to.join(entry.file_name());
-        if entry.path().is_dir() {
-            copy_folder(&entry.path(), &name);
-        } else {
-            fs::copy(entry.path(), name).unwrap();
-        }
+#[test]
+fn features_and_scores_of_another_build_of_a_plugin_come_with_a_warning() {
+    let place = Place::new(&["fixture"]);
+    place.pretrain("reference", &[FIXTURE]);
+    let tasks = "[[task]]\nname = \"gait\"\nmodality = \"fixture\"\ndata = \"fixture\"\nprotocol = \"knn\"\nlabels = { entry = true }\n";
+    fs::write(place.work("tasks.toml"), tasks).unwrap();
+    let embed = ["embed", "first", "--modality", "fixture", "--data", "fixture", "--out", "f.safetensors", "--force"];
+    let eval = ["eval", "first", "tasks.toml", "--seeds", "1", "--data-root", "."];
+    assert!(!place.succeed(&embed).err.contains("is not the one"));
+    let mut bytes = fs::read(place.file("fixture")).unwrap();
+    bytes.push(0);
+    fs::write(place.file("fixture"), bytes).unwrap();
+    let then = locked(&place.work("first"), "fixture")["sha256"].as_str().unwrap()[..12].to_string();
+    // What the evaluation finds is not the question here.
+    for answer in [place.succeed(&embed), place.run(&eval)] {
+        let warning = answer.err.lines().find(|line| line.starts_with("warning: plugin fixture 0.3.1 ("));
+        let warning = warning.unwrap_or_else(|| panic!("no warning in {answer:?}"));
+        assert!(warning.contains(&then) && warning.contains("its samples may differ"), "{warning}");
     }
 }

@@ -42,6 +42,11 @@ thread_local! {
     static FAILED_ALLOCATION: Cell<usize> = const { Cell::new(0) };
 }
 
+/// Forgets an allocation that failed without an end of the process, before a plugin is called that may end it.
+pub(crate) fn forget_failed_allocation() {
+    FAILED_ALLOCATION.set(0);
+}
+
 /// For the allocator of a program: an allocation of this many bytes failed. If the thread ends the process next, memory is
 /// named as the reason.
 pub fn allocation_failed(bytes: usize) {
@@ -99,13 +104,6 @@ const HINT: &str = "hint: this is a fault in the plugin; report it to its author
 
 /// Handles a crash signal. Allocates nothing and locks nothing, as a signal handler must not.
 extern "C" fn at_crash(number: c_int, info: *const siginfo_t, context: *const c_void) {
-    if let Some(name) = calls::current() {
-        let deed = match is_stack_overflow(number, info, context) {
-            true => " overflowed its stack in the middle of a call\n",
-            false => " crashed in the middle of a call\n",
-        };
-        end(&["error: plugin ", &name, deed, HINT, "\n"], ENDED_BY_PLUGIN);
-    }
     let bytes = FAILED_ALLOCATION.get();
     if number == libc::SIGABRT && bytes > 0 {
         let mut digits = [0; 20];
@@ -118,6 +116,13 @@ extern "C" fn at_crash(number: c_int, info: *const siginfo_t, context: *const c_
             ],
             OUT_OF_MEMORY,
         );
+    }
+    if let Some(name) = calls::current() {
+        let deed = match is_stack_overflow(number, info, context) {
+            true => " overflowed its stack in the middle of a call\n",
+            false => " crashed in the middle of a call\n",
+        };
+        end(&["error: plugin ", &name, deed, HINT, "\n"], ENDED_BY_PLUGIN);
     }
     // The handler that was there before takes over when this returns, since the same instruction crashes again.
     let before = CRASHES.iter().position(|crash| *crash == number).and_then(|at| Some(&BEFORE.get()?[at]));

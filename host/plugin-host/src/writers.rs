@@ -2,7 +2,6 @@
 //! its file or its folder has these rights, too.
 
 use std::collections::BTreeSet;
-use std::fs::Metadata;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
@@ -23,7 +22,7 @@ pub(crate) fn warn_of_others(folder: &Path, libraries: &[PathBuf]) {
     let files = libraries.iter().map(|path| (path.clone(), Place::Plugins));
     for (path, place) in [(folder.to_path_buf(), Place::Plugins)].into_iter().chain(above).chain(files) {
         let Ok(metadata) = std::fs::metadata(&path) else { continue };
-        let Some(found) = found(&metadata, own, place) else { continue };
+        let Some(found) = found(metadata.mode(), metadata.uid(), own, place) else { continue };
         if WARNED.lock().unwrap_or_else(PoisonError::into_inner).insert(path.clone()) {
             let path = path.display();
             tracing::warn!(
@@ -43,8 +42,7 @@ enum Place {
     Above,
 }
 
-fn found(metadata: &Metadata, own: u32, place: Place) -> Option<String> {
-    let (mode, owner) = (metadata.mode(), metadata.uid());
+fn found(mode: u32, owner: u32, own: u32, place: Place) -> Option<String> {
     // In /tmp others can add files, but not replace a folder.
     let is_open = mode & OTHERS_WRITE != 0 && (place == Place::Plugins || mode & STICKY == 0);
     if is_open {
@@ -52,4 +50,24 @@ fn found(metadata: &Metadata, own: u32, place: Place) -> Option<String> {
     }
     let is_others = owner != ROOT && owner != own && place == Place::Plugins;
     is_others.then(|| format!("belongs to user {owner}, not to you (user {own}) or root: this user can write it"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn whoever_else_can_replace_a_plugin_is_named() {
+        let of = |mode, owner, place| found(mode, owner, 1000, place).unwrap_or_default();
+        for (mode, owner) in [(0o40755, 1000), (0o40755, ROOT), (0o40775, 1000)] {
+            assert_eq!(of(mode, owner, Place::Plugins), "");
+        }
+        assert!(of(0o40777, 1000, Place::Plugins).contains("mode 0777: every user"));
+        assert!(of(0o100644, 1001, Place::Plugins).contains("belongs to user 1001, not to you (user 1000)"));
+        // In a folder such as /tmp others can add plugins, but they cannot replace a folder.
+        assert!(of(0o41777, ROOT, Place::Plugins).contains("mode 1777"));
+        assert_eq!(of(0o41777, ROOT, Place::Above), "");
+        assert_eq!(of(0o40755, 1001, Place::Above), "");
+        assert!(of(0o40777, ROOT, Place::Above).contains("mode 0777"));
+    }
 }

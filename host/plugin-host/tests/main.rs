@@ -2,3 +2,4 @@
 
 mod contract;
 mod contract_versions;
+mod replaced;

@@ -120,6 +120,7 @@ const SEVERAL: &[(Fault, bool, &[&str])] = &[
     ),
     (Fault::LoadPanics, false, &["read", "changed-bytes", "truncated-files", "empty-files"]),
     (Fault::SlotOutOfRange, false, &["read", "changed-bytes", "truncated-files", "empty-files"]),
+    (Fault::MessageNotUtf8, false, &["read", "changed-bytes", "truncated-files", "empty-files"]),
     (Fault::AssetsChangeSamples, false, &["save-assets", "keep"]),
     (Fault::NoTargets, true, &["targets", "seeds"]),
     (

@@ -11,7 +11,7 @@ use medcoss_abi::{
     DatasetHandle, FillBuffers, FillRequest, HostServices, NOT_A_TARGET, PluginError, PluginHeader, PluginTable,
     SampleError, VIEW_TRAIN, code, operation,
 };
-use medcoss_misbehaving::{act, deed};
+use medcoss_misbehaving::{STEERING, act, deed};
 use serde_json::{Value, json};
 
 const N_SAMPLES: usize = 24;
@@ -98,6 +98,15 @@ extern "C" fn describe() -> RResult<RString, PluginError> {
         Some("gigabyte-error") => return error(vec![0; GIGABYTE]),
         Some("not-utf8-error") => return error(b"\xff\xfe damaged".to_vec()),
         Some("other-id") => honest["id"] = "ct".into(),
+        Some("escapes") => {
+            honest["summary"] = STEERING.into();
+            honest["reads"] = json!([STEERING]);
+            let property = json!({ "type": "string", "default": STEERING, "description": STEERING });
+            honest["options"]["properties"] = json!({ STEERING: property });
+        }
+        Some("escaping-error") => {
+            return error(json!({ "message": STEERING, "causes": [STEERING] }).to_string().into_bytes());
+        }
         Some("huge") => honest["geometry"] = axes(json!([1u64 << 20, 1 << 20]), json!(1)),
         Some("overflow") => honest["geometry"] = axes(json!([1u64 << 40, 1u64 << 40]), json!(u64::MAX)),
         Some("negative") => honest["geometry"] = axes(json!([-1]), json!(4)),
@@ -195,6 +204,7 @@ extern "C" fn fill(
             errors.push(SampleError { slot: 0, code: code::CORRUPT, message: text(b"\xff damaged".to_vec()) });
         }
         Some("error") => return error(br#"{"message": "the disk is on fire"}"#.to_vec()),
+        Some("escapes") => errors.push(SampleError { slot: 0, code: code::CORRUPT, message: STEERING.into() }),
         Some("log-from-threads") => log_from_threads(),
         _ => {}
     }

@@ -24,6 +24,9 @@ pub const VARIABLE: &str = "MEDCOSS_MISBEHAVE";
 /// Written to standard error before the deed `loop`, after which nothing happens any more.
 pub const LOOPING: &str = "the plugin loops";
 
+/// Text that steers a terminal: it sets the window's title, hides what follows, and reverses the order of characters.
+pub const STEERING: &str = "\u{1b}]0;owned\u{7}\u{9b}8m\u{202e}gnp.\u{2066}\r";
+
 /// What is asked for at a place, if it is time for it. Each call counts as reaching the place.
 pub fn deed(place: &str) -> Option<String> {
     static REACHED: Mutex<Vec<(String, u64)>> = Mutex::new(Vec::new());
@@ -56,6 +59,13 @@ impl Drop for Bomb {
     }
 }
 
+/// Calls itself until the stack is full.
+#[expect(unconditional_recursion, reason = "that is the point")]
+fn recursion(depth: u64) -> u64 {
+    let frame = std::hint::black_box([depth; 64]);
+    frame[3] + recursion(depth + 1) + std::hint::black_box(frame)[5]
+}
+
 /// Does what is asked for at a place, of the deeds that fit any; what is left is the caller's.
 pub fn act(place: &str) -> Option<String> {
     let deed = deed(place)?;
@@ -82,6 +92,7 @@ pub fn act(place: &str) -> Option<String> {
             let _ = std::io::stdout().flush();
         }
         "slow" => std::thread::sleep(Duration::from_millis(100)),
+        "recursion" => drop(std::hint::black_box(recursion(1))),
         // Hidden from the optimiser, which leaves out unused memory.
         "leak" => drop(std::hint::black_box(vec![1u8; 1 << 20].leak())),
         _ => return Some(deed),

@@ -36,6 +36,7 @@ pub enum Fault {
     LoadFails,
     NullHandle,
     SlotOutOfRange,
+    MessageNotUtf8,
     DoubleId,
     AbsoluteId,
     ClimbingId,

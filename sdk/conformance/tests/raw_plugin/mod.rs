@@ -368,7 +368,13 @@ extern "C" fn fill(
         }
         if let Err((code, message)) = filled(dataset, request.indices[slot], train, random, slot, &mut buffers) {
             let slot = if is(Fault::SlotOutOfRange) { n } else { slot };
-            errors.push(SampleError { slot: slot as u64, code, message: message.into() });
+            let mut message = message.into_bytes();
+            if is(Fault::MessageNotUtf8) {
+                message.extend(b"\xff\xfe");
+            }
+            // SAFETY: none for the fault; a plugin may be as wrong.
+            let message = unsafe { RString::from_utf8_unchecked(RVec::from(message)) };
+            errors.push(SampleError { slot: slot as u64, code, message });
         }
     }
     ROk(errors)
@@ -422,7 +428,9 @@ fn filled(
     };
     match fault {
         Fault::LoadPanics => return failed(code::PANIC, "unwrap"),
-        Fault::LoadFails | Fault::SlotOutOfRange => return failed(code::UNSUPPORTED, "such files are not read"),
+        Fault::LoadFails | Fault::SlotOutOfRange | Fault::MessageNotUtf8 => {
+            return failed(code::UNSUPPORTED, "such files are not read");
+        }
         _ => {}
     }
     let mut values = decoded(path)?;
