@@ -160,7 +160,7 @@ impl Filter<'_> {
     fn element(&mut self, bytes: &[u8], out: &mut Vec<u8>) -> io::Result<Tag> {
         let mut source = Cursor::new(bytes);
         let end = bytes.len() as u64;
-        let mut reader = ElementReader { source: &mut source, encoding: self.encoding, at: 0, end };
+        let mut reader = ElementReader { source: &mut source, encoding: self.encoding, at: 0, end, n_heads: 0 };
         let Some(head) = reader.head()? else { return Err(io::ErrorKind::UnexpectedEof.into()) };
         self.filtered(&head, bytes, out)?;
         Ok(head.tag)
@@ -213,7 +213,8 @@ impl Filter<'_> {
     fn items(&mut self, head: &Head, value: &[u8], out: &mut Vec<u8>) -> io::Result<()> {
         push_head(self.encoding, head.tag, *b"SQ", UNDEFINED, out);
         let mut source = Cursor::new(value);
-        let mut reader = ElementReader { source: &mut source, encoding: self.encoding, at: 0, end: value.len() as u64 };
+        let mut reader =
+            ElementReader { source: &mut source, encoding: self.encoding, at: 0, end: value.len() as u64, n_heads: 0 };
         while let Some(item) = reader.head()? {
             if item.tag != ITEM {
                 break;
