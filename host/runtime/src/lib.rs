@@ -15,6 +15,7 @@ pub mod disk;
 pub mod encoding;
 pub mod evaluation;
 pub mod gaussian_blobs;
+pub mod id_key;
 pub mod label_maps;
 pub mod modality_data;
 pub mod new_stage;

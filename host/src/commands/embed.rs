@@ -14,6 +14,7 @@ use medcoss_core::weights::{ArraySource, ElementType, TensorOut, floats_to_bytes
 use medcoss_runtime::assignments::options_of;
 use medcoss_runtime::config::{DataSection, OneOrMore, StageSection};
 use medcoss_runtime::encoding::{family_for, family_of};
+use medcoss_runtime::id_key::IdKey;
 use medcoss_runtime::plugin_dataset::PluginDataset;
 use medcoss_runtime::stage_plugin::plugin_for_models;
 use medcoss_runtime::{Run, WorkObserver, WorkReport};
@@ -34,12 +35,16 @@ use crate::failure::Failure;
 ///   file = safe_open("features.safetensors", "np")
 ///   features, ids = file.get_tensor("features"), json.loads(file.metadata()["medcoss"])["ids"]
 ///
+/// Ids name files, and files are often named after patients. With --id-key they are digests that cannot be found by trying record numbers,
+/// and that are the same in all files of one key. Keep the key where the data are.
+///
 /// With --tensors the samples are prepared arrays, and no plugin is needed: image [n, 3, H, W] and volume [n, 1, D, H,
 /// W] in multiples of the patch size, text ids [n, length], or tokens [n, tokens, values] of any other family.
 #[derive(Debug, Args)]
 #[command(mut_arg("data_root", |root| root.conflicts_with("tensors")))]
 #[command(after_help = "Examples:
   medcoss embed runs/first --modality xray --data chest/test --out features.safetensors
+  medcoss embed runs/first --modality xray --data chest/test --id-key ids.key --out shared.safetensors
   medcoss embed runs/first --modality ct --data ct --set size=[16,96,96] --pool none --stage 3 --out ct.safetensors
   medcoss embed runs/first --tensors arrays.safetensors --input images --family image --pool cls --out cls.safetensors
   medcoss embed runs/first --tensors text.safetensors --input ids --attention-mask mask --family text --out text.safetensors")]
@@ -71,6 +76,9 @@ pub(crate) struct Embed {
     attention_mask: Option<String>,
     #[command(flatten)]
     out: OutFileArgs,
+    /// Replace ids by their HMAC-SHA-256 with the key in this file, which is made if it does not exist
+    #[arg(long, value_name = "FILE")]
+    id_key: Option<PathBuf>,
     /// Pooling: the mean over all tokens (without padding), the class token, or none for every token
     #[arg(long, value_enum, default_value_t = Pool::Mean)]
     pool: Pool,
@@ -103,7 +111,10 @@ struct Note<'a> {
     modality: &'a str,
     family: &'a str,
     pool: Pooling,
-    ids: Vec<&'a str>,
+    /// Whether ids are HMAC-SHA-256 digests of those of the data.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    hashed: bool,
+    ids: Vec<String>,
 }
 
 #[derive(Serialize)]
@@ -171,6 +182,8 @@ impl Embed {
             Pool::None => Pooling::None,
         };
         check_invalid_fraction(self.max_invalid_fraction)?;
+        let key = self.id_key.as_deref().map(IdKey::read_or_create).transpose()?;
+        let named = |id: &str| key.as_ref().map_or_else(|| id.to_owned(), |key| key.hash(id));
         let reading = LoaderOptions {
             num_workers: DataSection::default().num_workers,
             max_invalid_fraction: self.max_invalid_fraction,
@@ -186,7 +199,9 @@ impl Embed {
         let bar = self.bar.begin("encoding [{bar:24}] {pos} of {len}, {per_sec}, {eta} left");
         encode_samples(&model, family, source, pooling, reading, &device, &mut |batch| {
             for (index, failure) in batch.invalid {
-                invalid.insert(source.ids()[*index as usize].clone(), failure.message.clone());
+                // A reason may quote the id.
+                let reason = if key.is_some() { String::from("it cannot be read") } else { failure.message.clone() };
+                invalid.insert(named(&source.ids()[*index as usize]), reason);
             }
             if !batch.rows.is_empty() {
                 (n_tokens, width) = (batch.n_tokens, batch.width);
@@ -194,7 +209,7 @@ impl Embed {
                     medcoss_core::Error::Caller(format!("cannot write into {}: {error}", folder.display()))
                 })?;
                 attended.extend(batch.attended.iter().map(|attended| u8::from(*attended)));
-                ids.extend(batch.rows.iter().map(|&row| source.ids()[row as usize].as_str()));
+                ids.extend(batch.rows.iter().map(|&row| named(&source.ids()[row as usize])));
             }
             bar.progress(&WorkReport { activity: "encoding", done: batch.done as u64, total: n_samples as u64 });
             Ok(())
@@ -214,7 +229,8 @@ impl Embed {
             tensors.push(TensorOut { name: "attention_mask".into(), shape, dtype: ElementType::U8 });
         }
         let n_rows = ids.len();
-        let note = Note { modality: source.modality(), family: source.family(), pool: pooling, ids };
+        let hashed = key.is_some();
+        let note = Note { modality: source.modality(), family: source.family(), pool: pooling, hashed, ids };
         let out = self.out.checked(&self.inputs()?)?;
         write_safetensors(&ConfinedPath::of_user(out)?, &tensors, &serde_json::to_string(&note)?, &mut |file| {
             let copied =

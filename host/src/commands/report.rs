@@ -10,7 +10,7 @@ use medcoss_core::confined_path::ConfinedPath;
 use medcoss_core::run::{RunLayout, write_atomically};
 use medcoss_runtime::disk::human_bytes;
 use medcoss_runtime::report::history::{RunHistory, tell_apart};
-use medcoss_runtime::report::{MARK, Making, RunSummary, events};
+use medcoss_runtime::report::{MARK, Making, RunSummary, anonymise, events};
 use serde::Serialize;
 
 use crate::arguments::{BarArgs, DataRootArgs, DeviceArgs, PluginArgs, ResultArgs};
@@ -26,6 +26,9 @@ const BEGINNING: u64 = 1024;
 /// samples: from the stages' data, found below --data-root, or from the run's buffers (buffer.store = "materialised").
 /// For each part that cannot be shown, a line explains how to get it.
 ///
+/// The page shows samples, their ids and the configuration. With --anonymous it shows figures and counts alone; runs, tasks, classes and
+/// labels have numbers instead of names.
+///
 /// Several runs are compared at the top of the page: overlaid losses, scores after the last stage, forgetting, cost.
 ///
 /// The command replaces an earlier report; any other file of that name is an error. The same runs, data and settings
@@ -35,6 +38,7 @@ const BEGINNING: u64 = 1024;
   medcoss report runs/first
   medcoss report runs/first --data-root /data --samples 600
   medcoss report runs/replay runs/none runs/penalty --out comparison.html
+  medcoss report runs/first --anonymous --out shared.html
   medcoss report runs/first --tensorboard board && tensorboard --logdir board
   medcoss report runs/first --json | jq '.runs[].sections[] | select(.shown | not)'")]
 pub(crate) struct Report {
@@ -44,6 +48,9 @@ pub(crate) struct Report {
     /// File to write [default: report.html in the run, or in the current folder for several runs]
     #[arg(long, value_name = "FILE")]
     out: Option<PathBuf>,
+    /// Leave out ids, names, words, paths and examples of samples: for a page that is shown to others
+    #[arg(long)]
+    anonymous: bool,
     #[command(flatten)]
     data_root: DataRootArgs,
     /// Number of samples on the map of features, over all modalities
@@ -114,6 +121,9 @@ impl Report {
         let mut runs = self.runs.iter().map(|run| RunHistory::read(run)).collect::<Result<Vec<_>>>()?;
         if runs.len() > 1 {
             tell_apart(&mut runs);
+        }
+        if self.anonymous {
+            anonymise(&mut runs);
         }
         let out = match (&self.out, self.runs.as_slice()) {
             (Some(out), _) => out.clone(),

@@ -20,6 +20,8 @@ pub struct RunHistory {
     pub path: PathBuf,
     /// Name of the folder, with as many parent folders as distinguish it from other runs of the report.
     pub name: String,
+    /// Whether names, paths and samples are withheld, see [`anonymise`](super::anonymise).
+    pub anonymous: bool,
     /// Name of the run's strategy, if its record has one.
     pub strategy: Option<String>,
     /// The finished stages of the run with their models.
@@ -90,6 +92,7 @@ impl RunHistory {
         Ok(Self {
             path: path.into(),
             name: last_parts(path, 1),
+            anonymous: false,
             strategy: Some(finished.config.strategy.name.to_string()),
             record: record.trim_end().into(),
             plugins: PluginsLock::read(&run.plugins_lock())

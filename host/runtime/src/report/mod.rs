@@ -4,6 +4,7 @@
 //! missing part leaves a line in its section that explains how to get it, and never fails the report. A report contains
 //! nothing of this machine and no time, so that the same runs give the same bytes.
 
+mod anonymous;
 mod buffers;
 mod chart;
 mod comparison;
@@ -36,6 +37,7 @@ use serde::Serialize;
 
 use crate::observer::{WorkObserver, WorkTracker};
 
+pub use anonymous::anonymise;
 pub use page::MARK;
 
 /// Settings for making a report.
@@ -111,23 +113,32 @@ impl Making<'_> {
                 if stage.status == Status::Done {
                     work.advance(1);
                 }
-                opened
+                if run.anonymous { opened.map_err(|_| anonymous::UNNAMED.into()) } else { opened }
             })
             .collect();
-        let passes = Passes { run, samples: &samples, device: self.device, work };
+        let none: Vec<_> = run.stages.iter().map(|_| Err(anonymous::NO_SAMPLES.to_string())).collect();
+        // Those that the page shows as images or text. The map shows all as points.
+        let shown = if run.anonymous { &none } else { &samples };
+        let passes = |samples| Passes { run, samples, device: self.device, work };
         let reconstructed: Vec<_> =
-            run.stages.iter().map(|stage| passes.reconstructed(stage, detail.n_reconstructed)).collect();
+            run.stages.iter().map(|stage| passes(shown).reconstructed(stage, detail.n_reconstructed)).collect();
         let n_each = self.n_samples.div_ceil(run.finished.states.len().max(1));
-        let features = passes.features(n_each);
+        let mut features = passes(&samples).features(n_each);
+        if run.anonymous {
+            features
+                .iter_mut()
+                .filter_map(|found| found.as_mut().err())
+                .for_each(|reason| *reason = anonymous::UNNAMED.into());
+        }
         work.begin("drawing".into());
         vec![
             overview::section(run),
             curves::section(run),
             scores::section(run),
-            buffers::section(run, &samples, detail.n_clusters),
-            reconstructions::section(run, &samples, &reconstructed),
+            buffers::section(run, shown, detail.n_clusters),
+            reconstructions::section(run, shown, &reconstructed),
             map::section(run, &samples, &features),
-            neighbours::section(run, &samples, &features, detail.n_queries),
+            neighbours::section(run, shown, &features, detail.n_queries),
             cost::section(run),
             setup::section(run),
         ]

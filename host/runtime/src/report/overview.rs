@@ -43,7 +43,7 @@ fn body(run: &RunHistory) -> Markup {
             (tile("seed", &run.finished.config.seed.to_string()))
         }
         @if let Some(initial) = &run.finished.initial {
-            p { "Began with weights from " code { (initial.source) } "." }
+            p { "Began with weights from " @if run.anonymous { "a file" } @else { code { (initial.source) } } "." }
         }
         (timeline(run))
         div.wide { table {

@@ -37,6 +37,12 @@ pub fn draw(runs: &[RunHistory], sections: &[Vec<Section>]) -> String {
             body {
                 header { p.program { "medcoss report" } h1 { (title) } }
                 (contents(runs, sections))
+                @if runs.iter().any(|run| run.anonymous) {
+                    p.gap {
+                        "An anonymous report: figures, curves and counts of samples. Ids, names, words, paths and examples of samples are left out; \
+                         runs, tasks, classes and labels have numbers."
+                    }
+                }
                 main {
                     @if runs.len() > 1 { (comparison::draw(runs)) }
                     @for (at, (run, sections)) in runs.iter().zip(sections).enumerate() {

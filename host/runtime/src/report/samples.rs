@@ -7,6 +7,7 @@ use medcoss_core::data::{Dataset, RawBatch, View};
 use medcoss_core::run::StageState;
 use medcoss_plugin_host::{PluginRegistry, Tokens};
 
+use super::anonymous::numbered_labels;
 use super::exhibit::{Exhibit, Frame};
 use super::history::{RunHistory, StageHistory, first_line};
 use crate::buffer_tokens::BufferTokens;
@@ -28,6 +29,9 @@ pub(crate) enum Origin {
 pub(crate) struct StageSamples {
     pub source: StageDataset,
     pub origin: Origin,
+    /// Labels as they are shown, by sample.
+    labels: Vec<Option<String>>,
+    anonymous: bool,
     /// Folders of this machine, which messages omit.
     folders: Vec<PathBuf>,
 }
@@ -49,7 +53,11 @@ impl StageSamples {
         };
         let folders = vec![base.to_path_buf(), run.path.clone(), std::env::current_dir().unwrap_or_default()];
         match Self::try_open(run, stage, state, registry, base) {
-            Ok((source, origin)) => Ok(Self { source, origin, folders }),
+            Ok((source, origin)) => {
+                let labels = source.labels();
+                let labels = if run.anonymous { numbered_labels(labels) } else { labels.to_vec() };
+                Ok(Self { source, origin, labels, anonymous: run.anonymous, folders })
+            }
             Err(error) => Err(in_words(&error, &folders)),
         }
     }
@@ -121,15 +129,15 @@ impl StageSamples {
 
     /// Caption of a sample on the map and among neighbours.
     pub(crate) fn caption(&self, index: u64) -> String {
-        let id = &self.source.ids()[index as usize];
+        let id = if self.anonymous { "sample" } else { &self.source.ids()[index as usize] };
         match self.label(index) {
             Some(label) => format!("{id} ({label})"),
-            None => id.clone(),
+            None => id.into(),
         }
     }
 
     pub(crate) fn label(&self, index: u64) -> Option<&str> {
-        self.source.labels().get(index as usize)?.as_deref()
+        self.labels.get(index as usize)?.as_deref()
     }
 }
 

@@ -6,7 +6,11 @@ use super::history::RunHistory;
 use super::section::Section;
 
 pub(crate) fn section(run: &RunHistory) -> Section {
-    let gaps = run.plugins.as_ref().err().map(|reason| format!("plugins.lock: {reason}")).into_iter().collect();
+    let mut gaps: Vec<String> =
+        run.plugins.as_ref().err().map(|reason| format!("plugins.lock: {reason}")).into_iter().collect();
+    if run.anonymous {
+        gaps.push("data and configuration: an anonymous report shows no paths and names".into());
+    }
     let lead = "Everything that is needed to repeat the run, but for the data.";
     Section { id: "setup", title: "Configuration and plugins", lead, body: Some(body(run)), gaps }
 }
@@ -27,6 +31,12 @@ fn body(run: &RunHistory) -> Markup {
                 } }
             }
         }
+        @if !run.anonymous { (data_and_configuration(run)) }
+    }
+}
+
+fn data_and_configuration(run: &RunHistory) -> Markup {
+    html! {
         details {
             summary { "Data" }
             div.wide { table {

@@ -23,6 +23,9 @@ use crate::dicom;
 /// Extensions that a copy takes over from its file. Readers of some plugins decide by them.
 const EXTENSIONS: [&str; 8] = ["png", "jpg", "jpeg", "tif", "tiff", "dcm", "dicom", "ima"];
 
+/// Place of the magic of DICOM, behind the preamble.
+const DICOM_MAGIC: std::ops::Range<usize> = 128..132;
+
 /// A writer of copies. Identifiers of series are replaced by numbers, the same for all copies of one writer.
 #[derive(Debug, Default)]
 pub struct Deidentifier {
@@ -44,8 +47,12 @@ impl Deidentifier {
         };
         let damaged = || Error::corrupt(format!("{} is damaged and cannot be copied", file.id));
         let mut source = File::open(&file.path).map_err(unreadable)?;
-        let mut first = [0; 4];
-        let n_read = source.read(&mut first).map_err(unreadable)?;
+        let mut beginning = Vec::new();
+        source.by_ref().take(DICOM_MAGIC.end as u64).read_to_end(&mut beginning).map_err(unreadable)?;
+        let Some(&first) = beginning.first_chunk::<4>() else { return Err(damaged()) };
+        // The preamble of a DICOM file may be the head of a TIFF.
+        let is_tiff_by_name = file.id.to_lowercase().ends_with(".tif") || file.id.to_lowercase().ends_with(".tiff");
+        let is_dicom = !is_tiff_by_name && beginning.get(DICOM_MAGIC).is_some_and(|magic| magic == b"DICM");
         let named = |usual: &str| {
             let found = file.path.extension().map(|extension| extension.to_string_lossy().to_lowercase());
             let extension = found.filter(|found| EXTENSIONS.contains(&found.as_str())).unwrap_or(usual.into());
@@ -53,7 +60,7 @@ impl Deidentifier {
         };
         self.n_copies += 1;
         let name = match first {
-            _ if n_read < first.len() => return Err(damaged()),
+            _ if is_dicom => self.copy_dicom(file, &named("dcm"), folder)?,
             [0x89, b'P', b'N', b'G'] => {
                 let name = named("png");
                 let copy = png::without_metadata(&file.read()?).ok_or_else(damaged)?;
