@@ -2,6 +2,7 @@
 
 use std::fs;
 
+use medcoss_core::confined_path::ConfinedPath;
 use medcoss_misbehaving::{STEERING, VARIABLE};
 use medcoss_plugin_host::steers_terminal;
 use medcoss_runtime::config::RunConfig;
@@ -71,7 +72,7 @@ fn names_of_modalities_in_configurations_and_run_folders_are_escaped() {
     let mut config: RunConfig = toml::from_str(&format!("{config}\"x\"")).unwrap();
     config.stages[0].modality = STEERING.into();
     fs::create_dir(sandbox.path("work/run")).unwrap();
-    config.write_record(&sandbox.path("work/run/run.toml")).unwrap();
+    config.write_record(&ConfinedPath::root(&sandbox.path("work/run")).unwrap().join("run.toml")).unwrap();
     for arguments in [&["show", "run"][..], &["show", "run", "--verify"], &["report", "run"], &["resume", "run"]] {
         is_safe(&sandbox.run(arguments));
     }
