@@ -42,7 +42,9 @@ impl Places {
         for at in 0..self.n {
             let centre = self.first + self.step * at as f64 - offset as f64;
             if width == 1.0 && centre.fract() == 0.0 {
-                resampled.iter_mut().zip(signals).for_each(|(values, signal)| values.push(signal[centre as usize]));
+                // With a step below 1 the last place may lie up to a sample behind the record.
+                let at = (centre as usize).min(n_in.saturating_sub(1));
+                resampled.iter_mut().zip(signals).for_each(|(values, signal)| values.push(signal[at]));
                 continue;
             }
             let end = ((centre + half).floor().max(0.0) as usize + 1).min(n_in);
@@ -131,6 +133,14 @@ mod tests {
         assert_eq!(places.resample(&[samples[5..30].to_vec()], 5), [&samples[11..18]]);
         assert_eq!(places.reach(50), 8..21);
         assert_eq!(Places { n: 50, first: 0.0, step: 1.0 }.reach(50), 0..50);
+    }
+
+    #[test]
+    fn a_place_up_to_a_sample_behind_the_record_has_its_last_value() {
+        // Of 13 samples at twice the rate, six samples of a record lack half a one.
+        let samples: Vec<f32> = (0..6_u8).map(f32::from).collect();
+        let resampled = Places { n: 13, first: 0.0, step: 0.5 }.resample(&[samples], 0).remove(0);
+        assert_eq!((resampled[10], resampled[12]), (5.0, 5.0));
     }
 
     #[test]
