@@ -9,6 +9,7 @@ mod import_circles;
 mod outside;
 mod page;
 mod plan;
+mod planted;
 mod report;
 mod repository;
 mod scaffold;

@@ -157,6 +157,52 @@ fn kept_records_are_the_samples_again_without_the_data() {
 }
 
 #[test]
+fn kept_records_hold_nothing_but_the_signals_of_their_leads() {
+    let folder = tempfile::tempdir().unwrap();
+    let planted = ["Quillfeather", "7739120", "16-08-1947"];
+    let [name, number, date] = planted;
+    // An odd number of samples of 12 bits behind a prologue, with a signal that is no lead.
+    let file = format!("{name}_{number}");
+    let bytes: Vec<u8> = (0..9 + (3 * 2 * 301_usize).div_ceil(2)).map(|at| (at * 37 % 251) as u8).collect();
+    std::fs::write(folder.path().join(format!("{file}.dat")), [&name.as_bytes()[..9], &bytes[9..]].concat()).unwrap();
+    let header = format!(
+        "# {name}\n{file} 2 250.5/1000(0) 301 11:39:16 {date}\n{file}.dat 212+9 200.5(-3.5)/mV 12 7 0 0 0 ECG lead I\n\
+         {file}.dat 212+9 100/uV 12 0 0 0 0 {name} {number}\n# born {date}\n"
+    );
+    std::fs::write(folder.path().join(format!("{file}.hea")), header).unwrap();
+    // Times of a clock, and a column that is no lead.
+    let mut csv = format!("time;{name};MDC_ECG_LEAD_I (uV)\n");
+    for at in 0..300 {
+        let gap = if at == 7 { String::new() } else { format!("{}", 0.1 * f64::from(at * at % 97)) };
+        csv.push_str(&format!("{};{number} {date};{gap}\n", 7_739_120.25 + 0.004 * f64::from(at)));
+    }
+    std::fs::write(folder.path().join(format!("{file}.csv")), csv).unwrap();
+    let options = json!({ "leads": ["I"], "sampling_rate_hz": 100, "seconds": 1, "patch_size": 50, "mask_ratio": 0.5 });
+    let dataset = open(folder.path(), &["."], options).unwrap();
+    assert_eq!(dataset.len(), 2);
+    let kept = tempfile::tempdir().unwrap();
+    let made = dataset.save_samples(&[0, 1], kept.path()).unwrap();
+    let entries: Vec<_> = made.data.iter().map(|path| path.to_str().unwrap()).collect();
+    let again = open(kept.path(), &entries, made.options).unwrap();
+    for index in 0..2 {
+        for seed in 0..20 {
+            let expected = load(&dataset, index, View::Training, seed).unwrap();
+            assert_eq!(load(&again, index, View::Training, seed).unwrap(), expected);
+        }
+    }
+    for entry in ["000000", "000001"] {
+        for file in std::fs::read_dir(kept.path().join(entry)).unwrap() {
+            let path = file.unwrap().path();
+            let content = [std::fs::read(&path).unwrap(), path.to_string_lossy().as_bytes().to_vec()].concat();
+            let content = String::from_utf8_lossy(&content).to_lowercase();
+            for planted in planted {
+                assert!(!content.contains(&planted.to_lowercase()), "{} holds {planted}", path.display());
+            }
+        }
+    }
+}
+
+#[test]
 fn an_image_has_two_columns_of_six_leads() {
     let (_folder, dataset) = synthetic(1, 2);
     let (tokens, _) = load(&dataset, 0, View::Evaluation, 0).unwrap();

@@ -30,9 +30,9 @@ use Content::{Items, Numbers, OwnUid, StandardUid, Table, Words};
 /// Most bytes of a value other than a table.
 pub(super) const MAX_VALUE_BYTES: usize = 4096;
 
-/// In the order of their tags.
+/// In the order of their tags. Of the values of Image Type the reader needs those that are listed: a mosaic is refused, a label is no level
+/// of a slide.
 pub(super) const KEPT: &[(Tag, Content)] = &[
-    // Of other values than these the reader needs none: a mosaic is refused, a label is no level of a slide.
     (
         tags::IMAGE_TYPE,
         Words(&[
@@ -69,6 +69,8 @@ pub(super) const KEPT: &[(Tag, Content)] = &[
     (tags::IMAGE_POSITION_PATIENT, Numbers),
     (tags::IMAGE_ORIENTATION_PATIENT, Numbers),
     (tags::SLICE_LOCATION, Numbers),
+    (tags::PLANE_POSITION_SEQUENCE, Items),
+    (tags::PLANE_ORIENTATION_SEQUENCE, Items),
     (tags::DIMENSION_ORGANIZATION_TYPE, Words(&["TILED_FULL", "TILED_SPARSE", "3D", "3D_TEMPORAL", "OTHER"])),
     (tags::SAMPLES_PER_PIXEL, Numbers),
     (
@@ -113,6 +115,9 @@ pub(super) const KEPT: &[(Tag, Content)] = &[
     (tags::LUT_DESCRIPTOR, Numbers),
     (tags::LUT_DATA, Table),
     (tags::VOILUT_SEQUENCE, Items),
+    (tags::PIXEL_MEASURES_SEQUENCE, Items),
+    (tags::FRAME_VOILUT_SEQUENCE, Items),
+    (tags::PIXEL_VALUE_TRANSFORMATION_SEQUENCE, Items),
     (tags::IMAGED_VOLUME_WIDTH, Numbers),
     (tags::IMAGED_VOLUME_HEIGHT, Numbers),
     (tags::TOTAL_PIXEL_MATRIX_COLUMNS, Numbers),
@@ -122,14 +127,38 @@ pub(super) const KEPT: &[(Tag, Content)] = &[
     (tags::ROW_POSITION_IN_TOTAL_IMAGE_PIXEL_MATRIX, Numbers),
     (tags::SHARED_FUNCTIONAL_GROUPS_SEQUENCE, Items),
     (tags::PER_FRAME_FUNCTIONAL_GROUPS_SEQUENCE, Items),
-    (tags::PLANE_POSITION_SEQUENCE, Items),
-    (tags::PLANE_ORIENTATION_SEQUENCE, Items),
-    (tags::PIXEL_MEASURES_SEQUENCE, Items),
-    (tags::FRAME_VOILUT_SEQUENCE, Items),
-    (tags::PIXEL_VALUE_TRANSFORMATION_SEQUENCE, Items),
 ];
 
 /// What the value of an element is; `None` for one that is left out.
 pub(super) fn content(tag: Tag) -> Option<Content> {
     KEPT.iter().find(|(kept, _)| *kept == tag).map(|&(_, content)| content)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_list_is_in_order_and_in_the_documentation() {
+        assert!(KEPT.is_sorted_by_key(|(tag, _)| *tag));
+        let document = include_str!("../../../../PRIVACY.md");
+        let section = document.split("### DICOM elements").nth(1).and_then(|rest| rest.split("\n## ").next());
+        let rows: Vec<&str> =
+            section.unwrap_or_default().lines().filter(|line| line.starts_with("| ")).skip(1).collect();
+        let expected: Vec<String> =
+            KEPT.iter().map(|(Tag(group, element), _)| format!("| ({group:04x},{element:04x}) |")).collect();
+        assert_eq!(rows.len(), expected.len());
+        for (row, expected) in rows.iter().zip(expected) {
+            assert!(row.contains(&expected), "{row} instead of {expected}");
+        }
+    }
+
+    #[test]
+    fn no_word_of_a_list_is_longer_than_a_code_string() {
+        for (tag, content) in KEPT {
+            if let Words(words) = content {
+                assert!(words.iter().all(|word| word.len() <= 16), "{tag}");
+            }
+        }
+    }
 }
