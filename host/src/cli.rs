@@ -102,11 +102,11 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     if let Some(code) = plugin_check::as_child(&arguments) {
         return code;
     }
-    let cli = match Cli::try_parse_from(arguments) {
+    let cli = match Cli::try_parse_from(&arguments) {
         Ok(cli) => cli,
         Err(error) => {
             // Help and version arrive here too.
-            terminal::write_usage(&error);
+            terminal::write_usage(&error, &arguments);
             return if error.use_stderr() { ExitCode::from(MISTYPED) } else { ExitCode::SUCCESS };
         }
     };

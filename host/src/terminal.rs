@@ -3,6 +3,7 @@
 //! (`\u{1b}`). Line ends stay. A closed or full standard error stops no command.
 
 use std::borrow::Cow;
+use std::ffi::OsString;
 use std::fmt::Write as _;
 use std::io::{self, Write as _};
 
@@ -64,11 +65,12 @@ fn write_to_stdout(text: &str) -> io::Result<()> {
     }
 }
 
-/// Shows help, the version, or what is wrong with the command line. The arguments may come from names of files.
-pub(crate) fn write_usage(error: &clap::Error) {
-    let text = error.render().to_string();
-    if let Cow::Owned(safe) = escaped(&text) {
-        return write_error(&safe);
+/// Shows help, the version, or what is wrong with the command line. The arguments may come from names of files, and are
+/// part of the message: where they would steer the terminal, it comes without colours.
+pub(crate) fn write_usage(error: &clap::Error, arguments: &[OsString]) {
+    let steers = |argument: &OsString| argument.to_string_lossy().contains(steers_terminal);
+    if arguments.iter().any(steers) {
+        return write_error(&error.render().to_string());
     }
     // A closed stream cannot be reported.
     let _ = error.print();

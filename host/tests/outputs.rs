@@ -41,8 +41,12 @@ fn scores_replace_scores_and_no_other_file() {
     fs::create_dir(place.work("results")).unwrap();
     fs::write(place.work("results/scores.csv"), "mine").unwrap();
     let message = place.refused(&["eval", "first", "tasks.toml", "--out", "results"]);
-    assert!(message.contains("results/scores.csv exists and is no score of medcoss"), "{message}");
+    assert!(message.contains("results/scores.csv exists and is no earlier result"), "{message}");
     assert_eq!(fs::read_to_string(place.work("results/scores.csv")).unwrap(), "mine");
+    fs::rename(place.work("results/scores.csv"), place.work("results/comparison.csv")).unwrap();
+    let compare = ["compare", "run.toml", "--tasks", "tasks.toml", "--strategies", "sequential", "--out", "results"];
+    let message = place.refused(&compare);
+    assert!(message.contains("results/comparison.csv exists and is no earlier result"), "{message}");
 }
 
 #[test]

@@ -27,7 +27,7 @@ fn the_outcome_of_a_probe_is_cached_until_the_file_changes_or_a_rescan() {
     assert!(sandbox.path("cache/medcoss/plugins.json").is_file());
     let printed = with_cache(&sandbox, sandbox.command(["plugin", "rescan", "-v"]).args(places), "constructor:print");
     assert!(printed.out.contains("\nmisbehaving  1.0.0 "), "{printed:?}");
-    assert!(printed.err.contains("printed while it was probed:\npppp"), "{printed:?}");
+    assert!(printed.err.contains("printed while it was probed:\n  pppp"), "{printed:?}");
     // And the other way round: known to be good, it is not loaded again.
     assert!(list("constructor:abort").out.contains("\nmisbehaving  1.0.0 "));
     let mut bytes = fs::read(&file).unwrap();

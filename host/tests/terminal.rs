@@ -49,7 +49,9 @@ fn paths_and_arguments_are_escaped() {
         is_named(&refused);
     }
     // Names of files that a shell puts in the place of an asterisk, too.
-    is_named(&sandbox.run(["show", &format!("--{STEERING}")]));
+    let unknown = sandbox.run(["show", &format!("--{STEERING}")]);
+    is_safe(&unknown);
+    assert!(unknown.err.contains("unexpected argument"), "{unknown:?}");
     let name = format!("{STEERING}.csv");
     fs::write(sandbox.path("work").join(&name), "a,1,2\n").unwrap();
     is_safe(&sandbox.run(["data", "check", "--modality", "text", "--data", &name]));

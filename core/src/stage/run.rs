@@ -218,7 +218,10 @@ impl Stage<'_> {
             },
         )?;
         for (id, message) in &features.invalid {
-            state.invalid_samples.insert(id.clone(), message.clone());
+            // A sample that no batch of the training held.
+            if state.invalid_samples.insert(id.clone(), message.clone()).is_none() {
+                observer.invalid_sample(self.current.modality(), id, message);
+            }
         }
         let mut options = KMeansOptions {
             device: &self.device,

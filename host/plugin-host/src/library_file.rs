@@ -35,14 +35,14 @@ pub struct LibraryFile {
     names_origin: bool,
 }
 
-/// The identity of a file and of its content, as far as the file system tells.
+/// The identity of a file and of its content, as far as the file system tells. A change of status alone, such as another
+/// link to the file, is none of its content.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct FileVersion {
     device: u64,
     inode: u64,
     size: u64,
     modified: (i64, i64),
-    changed: (i64, i64),
 }
 
 impl FileVersion {
@@ -52,7 +52,6 @@ impl FileVersion {
             inode: metadata.ino(),
             size: metadata.len(),
             modified: (metadata.mtime(), metadata.mtime_nsec()),
-            changed: (metadata.ctime(), metadata.ctime_nsec()),
         }
     }
 }

@@ -38,6 +38,7 @@ const MAX_ANSWER: u64 = 16 << 20;
 /// Bytes that are kept of each of the child's output streams. The rest is read and dropped.
 const MAX_PRINTED: usize = 4096;
 
+const UNREADABLE: &str = "check its permissions, and that nothing writes it now";
 const REPORT: &str = "report it to the plugin's authors, or use another version";
 
 /// A probe, which loads libraries in a child process first and caches the outcomes.
@@ -110,7 +111,8 @@ impl Probe {
             Some(probed) => probed,
             None => self.probe(file.path(), id)?,
         };
-        if probed.sha256 != file.sha256() {
+        // An empty digest: the child could not read it.
+        if !probed.sha256.is_empty() && probed.sha256 != file.sha256() {
             let location = PluginLocation::Library { path: file.path().to_path_buf() };
             return Err(LoadError::new(&location, "it was replaced while it was loaded", "run the command again"));
         }
@@ -162,7 +164,10 @@ impl Probe {
                 let outcome = Outcome::Refused { reason, hint: Some(REPORT.into()), printed: String::new() };
                 (sha256, outcome, is_definite)
             }
-            Err(NoOutcome::Unreadable(reason)) => return Err(Error::other(reason)),
+            Err(NoOutcome::Unreadable(reason)) => {
+                let (reason, hint) = (format!("it cannot be read: {reason}"), Some(UNREADABLE.into()));
+                (String::new(), Outcome::Refused { reason, hint, printed: String::new() }, false)
+            }
             Err(NoOutcome::NoServer) => {
                 return Err(Error::other(format!("{} does not answer as a probe", self.program.display())));
             }

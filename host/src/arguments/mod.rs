@@ -15,7 +15,7 @@ pub(crate) use data::DataArgs;
 pub(crate) use data_root::DataRootArgs;
 pub(crate) use device::DeviceArgs;
 pub(crate) use invalid_fraction::check_invalid_fraction;
-pub(crate) use out_file::OutFileArgs;
+pub(crate) use out_file::{OutFileArgs, check_replaceable};
 pub(crate) use plugins::{PluginArgs, loading, probe};
 pub(crate) use progress::{BarArgs, ProgressArgs};
 pub(crate) use result::ResultArgs;

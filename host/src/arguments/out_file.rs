@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
 use clap::Args;
+use medcoss_core::confined_path::ConfinedPath;
 use walkdir::WalkDir;
 
 /// Argument for a file to write.
@@ -49,6 +50,23 @@ impl OutFileArgs {
             None => Ok(out),
         }
     }
+}
+
+/// Checks a folder for results, which replace earlier results of the same command and no other file.
+///
+/// # Errors
+/// A file of one of these names where there are no earlier results.
+pub(crate) fn check_replaceable(folder: &ConfinedPath, names: &[&str], holds_earlier: bool) -> Result<()> {
+    for name in names {
+        let file = folder.join(name);
+        if !holds_earlier && file.kind()?.is_some() {
+            bail!(
+                "{} exists and is no earlier result of this command\nhint: move it away, or choose another folder with --out DIR",
+                file.display()
+            );
+        }
+    }
+    Ok(())
 }
 
 /// The path of a file, at or below `input`, that is the same as another one.

@@ -18,9 +18,12 @@ use medcoss_runtime::stage_plugin::plugins_of;
 use medcoss_runtime::training::Training;
 
 use super::eval::Seeds;
-use crate::arguments::{ConfigurationArgs, DeviceArgs, PluginArgs, ProgressArgs, ResultArgs};
+use crate::arguments::{ConfigurationArgs, DeviceArgs, PluginArgs, ProgressArgs, ResultArgs, check_replaceable};
 use crate::failure::Failure;
 use crate::{interrupt, tables};
+
+/// Largest earlier comparison in bytes that is replaced.
+const MAX_COMPARISON: u64 = 64 << 20;
 
 /// Compare strategies over seeds: train, evaluate, and print one table
 ///
@@ -102,6 +105,9 @@ impl Compare {
             "the comparison is in use\nhint: wait for the other process, or choose another folder with --out",
         )?;
         remove_partial(&outputs)?;
+        let earlier = outputs.join("comparison.json").read(MAX_COMPARISON).ok();
+        let earlier = earlier.and_then(|text| serde_json::from_slice::<Comparison>(&text).ok());
+        check_replaceable(&outputs, &["comparison.json", "comparison.csv"], earlier.is_some())?;
         interrupt::listen("what is done stays");
 
         let began = Instant::now();

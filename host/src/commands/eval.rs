@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::str::FromStr;
 
-use anyhow::{Result, bail};
+use anyhow::Result;
 use clap::{Args, ValueEnum};
 use medcoss_core::confined_path::ConfinedPath;
 use medcoss_core::evaluation::Scores;
@@ -12,7 +12,9 @@ use medcoss_plugin_host::PluginRegistry;
 use medcoss_runtime::evaluation::{After, Options, ScoresFolder, TasksFile, evaluate};
 use medcoss_runtime::run::Run;
 
-use crate::arguments::{BarArgs, DataRootArgs, DeviceArgs, PluginArgs, ResultArgs, check_invalid_fraction};
+use crate::arguments::{
+    BarArgs, DataRootArgs, DeviceArgs, PluginArgs, ResultArgs, check_invalid_fraction, check_replaceable,
+};
 use crate::failure::Failure;
 use crate::interrupt;
 use crate::tables::{page_width, scores};
@@ -112,7 +114,8 @@ impl Eval {
             None => run.layout().evaluation(&file.stem),
         };
         if self.out.is_some() {
-            check_replaceable(&folder)?;
+            let is_earlier = Scores::read(&folder.join(RunLayout::SCORES)).is_ok();
+            check_replaceable(&folder, &[RunLayout::SCORES, "scores.csv", "matrix.csv"], is_earlier)?;
         }
         let folder = ScoresFolder::claim(folder)?;
         let options = Options {
@@ -130,24 +133,6 @@ impl Eval {
         bar.finish();
         folder.write(scores?)
     }
-}
-
-/// Checks that a folder holds no files of these names but earlier scores, which are replaced.
-fn check_replaceable(folder: &ConfinedPath) -> Result<()> {
-    let scores = folder.join(RunLayout::SCORES);
-    if scores.is_file()? && Scores::read(&scores).is_ok() {
-        return Ok(());
-    }
-    for name in [RunLayout::SCORES, "scores.csv", "matrix.csv"] {
-        let file = folder.join(name);
-        if file.kind()?.is_some() {
-            bail!(
-                "{} exists and is no score of medcoss\nhint: move it away, or choose another folder with --out DIR",
-                file.display()
-            );
-        }
-    }
-    Ok(())
 }
 
 #[cfg(test)]
