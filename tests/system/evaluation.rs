@@ -23,7 +23,7 @@ options = { size = 48, labels = { file = \"xray/labels.csv\", key_column = \"fil
 [[stage]]
 modality = \"text\"
 data = \"text/reports.csv\"
-options = { text_column = \"report\", label_column = \"finding\", max_length = 32, vocab_size = 512 }
+options = { text_column = \"report\", label_column = \"finding\", max_length = 32, vocab_size = 512, min_document_count = 1 }
 ";
 
 /// A folder with 24 X-rays, some reports and a run over both, which tests read and write below but do not change.

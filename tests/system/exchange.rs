@@ -66,6 +66,7 @@ fn reference_weights_give_the_references_features_learn_a_new_stage_and_go_back(
             "none",
             "--out",
             &out_text,
+            "--force",
         ];
         if family == "text" {
             arguments.extend(["--attention-mask", "attention_mask"]);
@@ -173,8 +174,11 @@ fn features_have_ids_and_name_what_could_not_be_read() {
     let (data, out) = (text(&path("xray")), text(&path("features.safetensors")));
     let embed = |more: &[&str]| {
         medcoss(
-            &[&["embed", &run, "--modality", "xray", "--data", &data, "--out", &out, "--quiet", "--json"], more]
-                .concat(),
+            &[
+                &["embed", &run, "--modality", "xray", "--data", &data, "--out", &out, "--force", "--quiet", "--json"],
+                more,
+            ]
+            .concat(),
         )
     };
     let error = refused(embed(&[]));
@@ -189,6 +193,7 @@ fn features_have_ids_and_name_what_could_not_be_read() {
             serde_json::from_str(&succeeded(embed(&["--max-invalid-fraction", "0.2", "--pool", pool]))).unwrap();
         assert_eq!((&output["shape"], output["invalid"].as_object().unwrap().len()), (&shape, 2));
     }
+    let other = text(&path("other.safetensors"));
     let error = refused(medcoss(&[
         "embed",
         &run,
@@ -199,7 +204,7 @@ fn features_have_ids_and_name_what_could_not_be_read() {
         "--family",
         "volume",
         "--out",
-        &out,
+        &other,
     ]));
     assert!(error.contains("no token family volume") && error.contains("it has image"), "{error}");
     let error = refused(medcoss(&[
@@ -212,12 +217,12 @@ fn features_have_ids_and_name_what_could_not_be_read() {
         "--family",
         "image",
         "--out",
-        &out,
+        &other,
     ]));
     assert!(error.contains("tensor features has shape [10, 10, 96], expected [n, 3, H, W]"), "{error}");
-    let error = refused(medcoss(&["embed", &run, "--modality", "ct", "--data", &data, "--out", &out]));
+    let error = refused(medcoss(&["embed", &run, "--modality", "ct", "--data", &data, "--out", &other]));
     assert!(error.contains("error: "), "{error}");
-    let error = refused(medcoss(&["export", &run, "--out", &out, "--stage", "2"]));
+    let error = refused(medcoss(&["export", &run, "--out", &other, "--stage", "2"]));
     assert!(error.contains("no finished stage 2; 1 of 1"), "{error}");
     let error = refused(medcoss(&["import", &text(&torn[0]), "--out", &text(&path("imported"))]));
     assert!(error.contains("no PyTorch checkpoint") || error.contains("not a PyTorch checkpoint"), "{error}");

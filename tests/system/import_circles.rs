@@ -160,7 +160,8 @@ fn read_module(text: &str) -> Module {
     while at < tokens.len() {
         let word = tokens[at].as_str();
         let is_path = tokens.get(at + 1).is_some_and(|next| next == "::") && (at == 0 || tokens[at - 1] != "::");
-        if word == "use" {
+        // `use<...>` of a return type captures lifetimes and imports nothing.
+        if word == "use" && tokens.get(at + 1).is_some_and(|next| next != "<") {
             let is_passed_on = at > 0 && (tokens[at - 1] == "pub" || tokens[at - 1] == ")");
             at += 1;
             read_use(&tokens, &mut at, &[], is_passed_on, &mut module.imports);

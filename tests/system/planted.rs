@@ -67,7 +67,7 @@ const MAY_HOLD: [(&str, &[Place]); 11] = [
     ("embed", &[Place::FileName]),
     ("embed --id-key", &[]),
     ("event files of report --anonymous", &[]),
-    ("messages", &[]),
+    ("messages", &[Place::FileName]),
 ];
 
 fn grey(seed: u32, at: usize) -> u8 {
@@ -329,7 +329,7 @@ fn what_is_planted_is_found_where_the_table_says_and_nowhere_else() {
     let config = text(&folder.join("run.toml"));
     let said = medcoss(&["pretrain", &config, "--data-root", &data, "--out", &run]);
     assert!(said.contains("4 of 16 copied samples state annotations in their pixels"), "{said}");
-    medcoss(&["eval", &run, "--tasks", &text(&folder.join("tasks.toml")), "--data-root", &data]);
+    medcoss(&["eval", &run, &text(&folder.join("tasks.toml")), "--data-root", &data]);
     medcoss(&["report", &run, "--data-root", &data, "--out", &path("plain.html")]);
     medcoss(&[
         "report",

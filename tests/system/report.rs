@@ -191,7 +191,8 @@ fn a_page_has_every_section_stands_alone_and_is_the_same_again() {
         "3.000",
         "\u{2212}0.125",
         "+0.125",
-        "+0.250",
+        "+1.000",
+        "Tasks measured by",
         "lower is better",
         "0 fresh parameters",
     ] {

@@ -5,7 +5,6 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use super::metric::Scale;
-use super::transfer::Transfer;
 use crate::confined_path::ConfinedPath;
 use crate::run::{CHECKSUM_PLACEHOLDER, FileCheck, RunLayout, check_file, read_document, write_document};
 use crate::{Result, run};
@@ -98,6 +97,20 @@ pub struct Score {
     /// from the mean.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub n_undefined: Option<usize>,
+}
+
+/// Measures of continual learning over tasks whose primary metrics have one scale. The average is the mean of the values. In the other measures
+/// each metric has the sign by which higher is better.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Transfer {
+    /// Average: mean over tasks after the last stage.
+    pub average: f64,
+    /// Backward transfer (Lopez-Paz and Ranzato, 2017): negative where tasks were forgotten.
+    pub backward_transfer: f64,
+    /// Forgetting (Chaudhry et al., 2018): positive where tasks were forgotten.
+    pub forgetting: f64,
+    /// Forward transfer (Lopez-Paz and Ranzato, 2017) against fresh parameters: positive where earlier stages helped.
+    pub forward_transfer: f64,
 }
 
 impl Scores {

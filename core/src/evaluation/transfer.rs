@@ -2,26 +2,10 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use serde::{Deserialize, Serialize};
-
 use super::metric::{Metric, Scale};
 use super::score_matrix::ScoreMatrix;
-use super::scores::{Scores, TaskSummary};
+use super::scores::{Scores, TaskSummary, Transfer};
 use crate::Result;
-
-/// Measures of continual learning over tasks whose primary metrics have one scale. The average is the mean of the values. In the other measures
-/// each metric has the sign by which higher is better.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Transfer {
-    /// Average: mean over tasks after the last stage.
-    pub average: f64,
-    /// Backward transfer (Lopez-Paz and Ranzato, 2017): negative where tasks were forgotten.
-    pub backward_transfer: f64,
-    /// Forgetting (Chaudhry et al., 2018): positive where tasks were forgotten.
-    pub forgetting: f64,
-    /// Forward transfer (Lopez-Paz and Ranzato, 2017) against fresh parameters: positive where earlier stages helped.
-    pub forward_transfer: f64,
-}
 
 impl TaskSummary {
     /// Scale of the primary metric; none for a metric that this version does not know.

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use medcoss_abi::HostServices;
 use medcoss_abi::abi_stable::std_types::RStr;
 
-use crate::process_guard::forget_failed_allocation;
+use crate::failed_allocation;
 use crate::untrusted_text::untrusted_bytes;
 
 /// Target of the events that plugins emit; each carries the plugin's id and version in the field `plugin`.
@@ -28,7 +28,7 @@ pub(crate) fn services() -> HostServices {
 
 /// Runs a call into the plugin `name`, so that the plugin's messages carry its name.
 pub(crate) fn during<T>(name: &Arc<str>, call: impl FnOnce() -> T) -> T {
-    forget_failed_allocation();
+    failed_allocation::forget();
     let before = CURRENT.with(|current| current.replace(ManuallyDrop::new(Some(name.clone()))));
     let answer = call();
     let own = CURRENT.with(|current| current.replace(before));

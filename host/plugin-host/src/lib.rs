@@ -39,6 +39,7 @@ mod contracts;
 mod dataset;
 mod digest;
 mod error;
+mod failed_allocation;
 mod label_maps;
 mod library;
 mod library_file;
@@ -65,6 +66,7 @@ pub use calls::PLUGIN_TARGET;
 pub use contracts::{CONTRACTS, Contract, V1};
 pub use dataset::{OpenDataset, Rendered, Tokens};
 pub use error::{Fault, PluginError};
+pub use failed_allocation::allocation_failed;
 pub use label_maps::LabelMap;
 pub use library::v1_header_of;
 pub use library_file::LibraryFile;
@@ -78,7 +80,7 @@ pub use plugin::Plugin;
 pub use plugin_info::PluginInfo;
 pub use probe::{PROBE_VARIABLE, Probe};
 pub use probe_child::{ProbeServer, serve_if_asked};
-pub use process_guard::{allocation_failed, catch_crashes, original_stdout};
+pub use process_guard::{catch_crashes, original_stdout};
 pub use registry::{
     FoundPlugin, Loading, OpenedPlugin, PluginRegistry, PluginUnavailable, ShadowedPlugin, UnknownModality,
 };

@@ -1,7 +1,7 @@
 //! The content of a library file, read once. Its digest and the code that is loaded are of the same bytes: a file that
 //! is replaced or rewritten afterwards changes neither.
 //!
-//! The bytes are in memory that is sealed against writing, or, where the system refuses such memory, in a temporary
+//! The bytes are in memory that nobody can write to, or, where the system refuses such memory, in a temporary
 //! file without a name. The dynamic loader opens the copy by its descriptor, `/proc/self/fd/N`. A file that is
 //! rewritten in place while its code runs would otherwise change this code, too.
 //!

@@ -11,7 +11,6 @@
 //! A program that catches crashes from its start ([`catch_crashes`]) also says that it ran out of memory. The handler
 //! runs on the stack that Rust gives each thread for signals: the thread's own may be used up.
 
-use std::cell::Cell;
 use std::fs::File;
 use std::io::Write;
 use std::os::fd::AsFd;
@@ -19,7 +18,7 @@ use std::sync::{Once, OnceLock};
 
 use libc::{_exit, SA_ONSTACK, SA_RESTART, SA_SIGINFO, c_int, c_void, sigaction, siginfo_t};
 
-use crate::calls;
+use crate::{calls, failed_allocation};
 
 /// Exit code for a failure inside of a plugin.
 const ENDED_BY_PLUGIN: i32 = 2;
@@ -35,23 +34,6 @@ static STDOUT: OnceLock<File> = OnceLock::new();
 
 /// The handlers that were there before, by the places in [`CRASHES`]: Rust's own name a thread that overflows its stack.
 static BEFORE: OnceLock<[sigaction; CRASHES.len()]> = OnceLock::new();
-
-thread_local! {
-    /// Size in bytes of the last allocation of this thread that failed. Without a destructor, so that an allocator and a
-    /// signal handler can use it.
-    static FAILED_ALLOCATION: Cell<usize> = const { Cell::new(0) };
-}
-
-/// Forgets an allocation that failed without an end of the process, before a plugin is called that may end it.
-pub(crate) fn forget_failed_allocation() {
-    FAILED_ALLOCATION.set(0);
-}
-
-/// For the allocator of a program: an allocation of this many bytes failed. If the thread ends the process next, memory is
-/// named as the reason.
-pub fn allocation_failed(bytes: usize) {
-    FAILED_ALLOCATION.set(bytes);
-}
 
 /// Catches signals of crashes, once in a process.
 pub fn catch_crashes() {
@@ -104,7 +86,7 @@ const HINT: &str = "hint: this is a fault in the plugin; report it to its author
 
 /// Handles a crash signal. Allocates nothing and locks nothing, as a signal handler must not.
 extern "C" fn at_crash(number: c_int, info: *const siginfo_t, context: *const c_void) {
-    let bytes = FAILED_ALLOCATION.get();
+    let bytes = failed_allocation::bytes();
     if number == libc::SIGABRT && bytes > 0 {
         let mut digits = [0; 20];
         let bytes = decimal(bytes, &mut digits);

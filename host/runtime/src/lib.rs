@@ -25,7 +25,7 @@ pub mod plan;
 pub mod plugin_dataset;
 pub mod plugins_lock;
 pub mod record;
-mod relative_paths;
+pub mod relative_paths;
 pub mod renamed_settings;
 pub mod report;
 pub mod resources;

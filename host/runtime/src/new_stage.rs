@@ -1,12 +1,11 @@
 //! Adding a stage to a finished run.
 
-use std::path::{Component, Path};
-
 use anyhow::{Result, bail};
 
 use crate::config::RunConfig;
 use crate::modality_data::ModalityData;
 use crate::observer::RunObserver;
+use crate::relative_paths::is_below;
 use crate::resources::Resources;
 use crate::run::Run;
 use crate::run_summary::{StageSummary, Summary};
@@ -117,9 +116,4 @@ impl Run {
         };
         config.with_settings(&stage.settings.iter().map(place).collect::<Vec<_>>())
     }
-}
-
-/// Whether a path stays below the folder that it is joined to.
-pub fn is_below(path: &Path) -> bool {
-    path.components().all(|part| matches!(part, Component::Normal(_) | Component::CurDir))
 }

@@ -15,8 +15,7 @@ use medcoss_plugin_host::{
 
 use crate::buffer_tokens;
 use crate::config::StageSection;
-use crate::new_stage::is_below;
-use crate::relative_paths::without_folder;
+use crate::relative_paths::{is_below, without_folder};
 use crate::token_spec::spec_of;
 
 /// Folder for the buffer samples' files, and for the information how the plugin opens them.

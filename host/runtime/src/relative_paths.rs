@@ -1,4 +1,11 @@
-//! Paths in messages, relative to a folder of this machine: runs and reports hold no absolute path.
+//! Paths relative to a folder of this machine: runs, reports and messages hold no absolute path.
+
+use std::path::{Component, Path};
+
+/// Whether a path stays below the folder that it is joined to.
+pub fn is_below(path: &Path) -> bool {
+    path.components().all(|part| matches!(part, Component::Normal(_) | Component::CurDir))
+}
 
 /// A message in which paths below a folder are relative to it, and the folder itself is `.`. Only a whole path or its
 /// beginning is replaced: another path that contains the same text stays as it is.

@@ -84,7 +84,7 @@ fn same_file(input: &Path, other: &Metadata) -> Option<PathBuf> {
 mod tests {
     use super::*;
 
-    fn refusal(path: &Path, force: bool, input: &Path) -> String {
+    fn error_of(path: &Path, force: bool, input: &Path) -> String {
         let arguments = OutFileArgs { path: path.into(), force };
         arguments.checked(&[input.to_path_buf()]).map_or_else(|error| error.to_string(), |_| String::new())
     }
@@ -96,24 +96,24 @@ mod tests {
         fs::create_dir_all(path("run/stages")).unwrap();
         fs::write(path("run/stages/model.bpk"), "weights").unwrap();
         fs::write(path("other"), "other").unwrap();
-        assert_eq!(refusal(&path("new"), false, &path("run")), "");
-        assert!(refusal(&path("other"), false, &path("run")).contains("overwrite it with --force"));
-        assert_eq!(refusal(&path("other"), true, &path("run")), "");
+        assert_eq!(error_of(&path("new"), false, &path("run")), "");
+        assert!(error_of(&path("other"), false, &path("run")).contains("overwrite it with --force"));
+        assert_eq!(error_of(&path("other"), true, &path("run")), "");
         std::os::unix::fs::symlink(path("run/stages/model.bpk"), path("link")).unwrap();
         fs::hard_link(path("run/stages/model.bpk"), path("hard")).unwrap();
         std::os::unix::fs::symlink(path("run"), path("alias")).unwrap();
         for own in ["link", "hard", "alias/stages/model.bpk", "run/../run/stages/model.bpk"] {
             for input in ["run", "run/stages/model.bpk", "alias"] {
-                let refusal = refusal(&path(own), true, &path(input));
-                assert!(refusal.contains("is an input of this command"), "{own} {input}: {refusal:?}");
+                let error = error_of(&path(own), true, &path(input));
+                assert!(error.contains("is an input of this command"), "{own} {input}: {error:?}");
             }
         }
         // Replacing a link to nothing harms nothing; a folder or a device is no file.
         std::os::unix::fs::symlink(path("nothing"), path("dangling")).unwrap();
-        assert!(refusal(&path("dangling"), false, &path("run")).contains("--force"));
-        assert_eq!(refusal(&path("dangling"), true, &path("run")), "");
+        assert!(error_of(&path("dangling"), false, &path("run")).contains("--force"));
+        assert_eq!(error_of(&path("dangling"), true, &path("run")), "");
         for special in [path("run"), "/dev/null".into()] {
-            assert!(refusal(&special, true, &path("other")).contains("is no regular file"));
+            assert!(error_of(&special, true, &path("other")).contains("is no regular file"));
         }
     }
 }

@@ -6,7 +6,7 @@ use anyhow::{Context, Result, bail};
 use clap::Args;
 use medcoss_plugin_host::PluginRegistry;
 use medcoss_runtime::run_summary::Summary;
-use medcoss_runtime::{ModalityData, NewStage, Resources, Run, new_stage};
+use medcoss_runtime::{ModalityData, NewStage, Resources, Run, relative_paths};
 
 use super::pretrain::train;
 use crate::arguments::{DataRootArgs, DeviceArgs, PluginArgs, ProgressArgs, ResultArgs};
@@ -68,7 +68,7 @@ impl StageAdd {
     /// The folder that all data paths are relative to, and the new paths relative to it. Absolute paths are made
     /// relative to `--data-root`, or else to the folder that contains them, since a run holds no absolute path.
     fn place(&self) -> Result<(PathBuf, Vec<PathBuf>)> {
-        if !self.data_root.is_given() && self.data.iter().any(|path| !new_stage::is_below(path)) {
+        if !self.data_root.is_given() && self.data.iter().any(|path| !relative_paths::is_below(path)) {
             let [one] = self.data.as_slice() else {
                 bail!(
                     "several paths of which not all lie in the current folder\nhint: give the folder that holds them with --data-root DIR, and the paths below it"

@@ -363,9 +363,12 @@ fn files_that_state_gigabytes_are_refused_before_they_are_read() {
     }
     // A second of a signal that has a thousand million samples in it.
     std::fs::write(folder.path().join("b.hea"), "b 1 1000000000\nr.dat 16 200 16 0 0 0 0 I\n").unwrap();
-    let dataset =
-        open(folder.path(), &["."], json!({ "seconds": 1, "leads": ["I"], "sampling_rate_hz": 100, "patch_size": 50 }))
-            .unwrap();
+    let dataset = open(
+        folder.path(),
+        &["."],
+        json!({ "seconds": 1, "leads": ["I"], "sampling_rate_hz": 100, "patch_size": 50, "mask_ratio": 0.5 }),
+    )
+    .unwrap();
     let reasons: Vec<String> = (0..dataset.len())
         .map(|index| load(&dataset, index, View::Evaluation, 0).map(|_| ()).unwrap_err().to_string())
         .collect();

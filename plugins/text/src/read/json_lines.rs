@@ -161,7 +161,8 @@ mod tests {
 
     #[test]
     fn an_object_of_megabytes_is_an_unreadable_document() {
-        let corpus = corpus(&format!("{{\"note\":\"a\"}}\n{{\"note\":\"{}\"}}", "x".repeat(MAX_OBJECT_BYTES)));
+        let corpus =
+            corpus(&format!("{{\"note\":\"a\",\"kind\":1}}\n{{\"note\":\"{}\"}}", "x".repeat(MAX_OBJECT_BYTES)));
         let reason = corpus.unreadable().next().unwrap().message();
         assert_eq!(reason, "t.jsonl, line 2: a JSON object of 4194315 bytes; at most 4 MiB are read");
     }
