@@ -1,4 +1,4 @@
-//! Kernels against the plain compositions: values and gradients; and the refusal of wrong shapes.
+//! Kernels against the plain compositions: values and gradients; and the errors of wrong shapes.
 
 use burn::module::Param;
 use burn::tensor::TensorData;
@@ -261,14 +261,14 @@ fn the_same_values_come_out_whatever_the_number_of_threads() {
 }
 
 /// The message of a panic that `work` must end with.
-fn refusal(work: &dyn Fn()) -> Option<String> {
+fn error(work: &dyn Fn()) -> Option<String> {
     let panic = std::panic::catch_unwind(std::panic::AssertUnwindSafe(work)).err()?;
     panic.downcast_ref::<String>().cloned().or_else(|| panic.downcast_ref::<&str>().map(ToString::to_string))
 }
 
 fn all_refused(rows: &[(&str, &dyn Fn(), &str)]) {
     for (what, work, expected) in rows {
-        let message = refusal(work).unwrap_or_else(|| format!("{what} was not refused"));
+        let message = error(work).unwrap_or_else(|| format!("{what} was not refused"));
         assert!(message.contains(expected), "{what}: {message}");
     }
 }

@@ -363,13 +363,13 @@ fn damaged_files_are_refused_and_nothing_panics() {
 }
 
 /// Reads whatever the file is, by all readers.
-fn read_all(path: &Path) -> (Option<Vec<f32>>, Option<Vec<f32>>, Option<Vec<f32>>) {
+fn read_all(path: &Path) -> [Option<Vec<f32>>; 3] {
     let values: Option<Vec<_>> = read_values(path, 0).ok().map(|first| {
         let last = if first.n_frames > 1 { read_values(path, first.n_frames - 1).ok() } else { None };
         first.values.into_iter().chain(last.into_iter().flat_map(|last| last.values)).collect()
     });
     let display = read_image(path).ok().map(|display| display.image.pixels().to_vec());
-    (values, display, image_file::read_image(path).ok().map(|image| image.pixels().to_vec()))
+    [values, display, image_file::read_image(path).ok().map(|image| image.pixels().to_vec())]
 }
 
 #[test]
@@ -381,7 +381,7 @@ fn real_files_of_every_kind_come_back_to_the_bit() {
         let files = find_files(&data(""), &[PathBuf::from(folder)], |_| true, "any").unwrap();
         for file in files.iter().take(2000) {
             let before = read_all(&file.path);
-            if before == (None, None, None) {
+            if before == [None, None, None] {
                 continue;
             }
             let out = tempfile::tempdir().unwrap();
