@@ -325,7 +325,7 @@ impl ConfinedPath {
         }
     }
 
-    /// A new folder of a random name beside this path, as [`ConfinedPath::create_partial`].
+    /// A new folder of a random name beside this path, which no other process knows or has prepared.
     pub fn create_partial_folder(&self) -> Result<Self> {
         let partial = self.partial_name();
         let (parent, name) = partial.parent_for_writing()?;

@@ -26,7 +26,7 @@ impl FoundFile {
     /// The whole file.
     ///
     /// # Errors
-    /// A file that cannot be read, or of more than [`MAX_WHOLE_BYTES`].
+    /// A file that cannot be read, or of more than 512 MiB.
     pub fn read(&self) -> Result<Vec<u8>, Error> {
         self.read_at_most(MAX_WHOLE_BYTES)
     }

@@ -13,7 +13,7 @@ pub fn name(position: usize, extension: &str) -> String {
 }
 
 /// Copies a file that is one sample, and returns the name of the copy. The copy has all that the file states of a patient. A plugin
-/// whose formats have room for names or dates writes samples with [`write`] instead, without them.
+/// whose formats have room for names or dates writes samples with [`write()`] instead, without them.
 ///
 /// # Errors
 /// A file that cannot be read, a copy that cannot be written.
