@@ -8,11 +8,10 @@ use medcoss_sdk::{
 use medcoss_text::{Options, Text, TextDataset};
 
 /// A request; of words that are in one document the vocabularies of these small data are made.
-fn request(base: &Path, data: &[&str], mut options: serde_json::Value) -> OpenRequest<Options> {
-    if let Some(options) = options.as_object_mut() {
-        options.entry("min_document_count").or_insert(1.into());
-    }
-    let options = serde_json::from_value(options).unwrap();
+fn request(base: &Path, data: &[&str], options: serde_json::Value) -> OpenRequest<Options> {
+    let mut all = serde_json::Map::from_iter([("min_document_count".to_string(), 1.into())]);
+    all.extend(options.as_object().into_iter().flatten().map(|(name, value)| (name.clone(), value.clone())));
+    let options = serde_json::from_value(all.into()).unwrap();
     OpenRequest { base: base.into(), data: data.iter().map(PathBuf::from).collect(), options, assets: None }
 }
 
