@@ -38,7 +38,7 @@ fn shares(dataset: &TextDataset) -> (f64, f64) {
 #[test]
 #[ignore = "needs MEDCOSS_TEST_DATA"]
 fn pubmed_rct_gives_abstracts_or_labelled_sentences() {
-    let documents = open(ABSTRACTS, serde_json::json!({}));
+    let documents = open(ABSTRACTS, serde_json::json!({"min_document_count": 1}));
     assert_eq!((documents.len(), documents.label(0)), (500, None));
     assert_eq!(documents.id(0), "text/pubmed_rct/share.txt#10340286");
     assert!(matches!(documents.geometry(), Geometry::Discrete { length: 112, vocabulary: 8192, .. }));
