@@ -22,7 +22,7 @@ const BUFFER_BYTES: usize = 1 << 16;
 /// Rows of a file are read so many bytes at a time.
 const CHUNK_BYTES: usize = 1 << 20;
 
-/// Most bytes behind the voxels of a compressed file: they are decompressed for the checksum alone.
+/// Most bytes behind the last voxel of a compressed file: they are decompressed for the checksum alone.
 const MAX_BEHIND_BYTES: u64 = 1 << 28;
 
 /// A file as it is without compression, read from front to back.
@@ -135,9 +135,12 @@ pub(crate) fn read_slices(
         }
     }
     if source.is_to_be_ended(header) {
-        // The decompressor compares its checksum at the very end.
-        let behind = io::copy(&mut source.take(MAX_BEHIND_BYTES + 1), &mut io::sink()).map_err(failed)?;
-        if behind > MAX_BEHIND_BYTES {
+        // The decompressor compares its checksum at the very end, behind the other slices and volumes.
+        let volume_bytes = header.file_size.iter().map(|&n| n as u64).product::<u64>() * header.datatype.size_of() as u64;
+        source.skip(volume_bytes - at).map_err(failed)?;
+        let most = volume_bytes.saturating_mul(header.n_volumes - 1).saturating_add(MAX_BEHIND_BYTES);
+        let behind = io::copy(&mut source.take(most.saturating_add(1)), &mut io::sink()).map_err(failed)?;
+        if behind > most {
             let (path, most) = (path.display(), MAX_BEHIND_BYTES >> 20);
             return Err(Error::corrupt(format!("{path} goes on for more than {most} MiB behind its last voxel")));
         }

@@ -10,7 +10,7 @@ use medcoss_formats::dicom::series::Series;
 use medcoss_formats::dicom::{read_image as read_dicom, slide::is_slide};
 use medcoss_formats::image_file::read_image;
 use medcoss_formats::label_image::read_labels;
-use medcoss_formats::nifti::read_volume;
+use medcoss_formats::nifti::{GzipIndex, read_slab, read_volume};
 use medcoss_formats::slide::Slide;
 use medcoss_sdk::{Error, FoundFile};
 use medcoss_test_support::process::{bounded, is_alone};
@@ -388,6 +388,20 @@ fn compressed_volumes_with_gigabytes_around_the_voxels() {
     refused("NIfTI with 4 GiB behind its voxels, compressed", "more than 256 MiB behind its last voxel", || {
         read_volume(&path)
     });
+    // Slices behind those that are read are no such bytes: here 511 MiB of them.
+    for axis in 1..4 {
+        header[40 + 2 * axis..42 + 2 * axis].copy_from_slice(&[1024_u16, 1024, 512][axis - 1].to_le_bytes());
+    }
+    let path = write(&header, GIB / 2);
+    let first = bounded("one slice of a NIfTI of 512 MiB, compressed", || {
+        read_slab(&path, [512, 1024, 1024], 0..1, &GzipIndex::new(1 << 20))
+    });
+    first.unwrap();
+    let path = write(&header, GIB / 4);
+    refused("NIfTI of 512 MiB that ends half way, compressed", "ends before its last voxel", || {
+        read_slab(&path, [512, 1024, 1024], 0..1, &GzipIndex::new(1 << 20))
+    });
+    header[40..48].copy_from_slice(&[3, 0, 4, 0, 4, 0, 4, 0]);
     header[108..112].copy_from_slice(&(4.0_f32 * GIB as f32).to_le_bytes());
     let path = write(&header, 4 * GIB + 64);
     refused("NIfTI with an extension of 4 GiB, compressed", "4096 MiB before its voxels", || read_volume(&path));
