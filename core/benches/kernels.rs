@@ -115,7 +115,8 @@ fn lloyd(criterion: &mut Criterion) {
     let centres: Vec<f64> = points[..n_centres * width].iter().map(|value| f64::from(*value)).collect();
     criterion.bench_function("k-means/first step", |bencher| {
         bencher.iter(|| {
-            let mut options = KMeansOptions { device: &device, max_iterations: 1, progress: &mut |_, _| Ok(()) };
+            let mut options =
+                KMeansOptions { device: &device, max_iterations: 1, tolerance: 0.0, progress: &mut |_, _| Ok(()) };
             black_box(Clusters::fit(&points, width, Initialisation::Given(&centres), &mut options))
         });
     });

@@ -5,7 +5,7 @@ use medcoss_core::data::LoaderOptions;
 use medcoss_core::data::{Dataset, InvalidSample, RawBatch, TokenSpec, View};
 use medcoss_core::device;
 use medcoss_core::evaluation::{Finetuner, Finetuning, Labels};
-use medcoss_core::model::{Dimensions, Model, ModelConfig, TextAttention};
+use medcoss_core::model::{Dimensions, InitialValues, Model, ModelConfig, TextAttention};
 
 /// Six tokens of five values; of odd samples with the other sign.
 struct Signs {
@@ -55,7 +55,12 @@ fn config() -> ModelConfig {
         drop_path: 0.1,
         layer_scale: 0.1,
     };
-    let mut config = ModelConfig { dimensions, text_attention: TextAttention::default(), families: Vec::new() };
+    let mut config = ModelConfig {
+        dimensions,
+        initial_values: InitialValues::default(),
+        text_attention: TextAttention::default(),
+        families: Vec::new(),
+    };
     config.admit("signal", "signs", Signs { ids: Vec::new() }.spec(), Some(8)).unwrap();
     config
 }

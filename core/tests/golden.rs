@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use burn::module::Module;
 use burn::optim::{GradientsAccumulator, GradientsParams};
 use burn::tensor::{Device, Tensor};
-use medcoss_core::buffer::nearest_to_centres;
+use medcoss_core::buffer::{BufferInitialisation, KMeansPolicy};
 use medcoss_core::clustering::{Clusters, Initialisation, KMeansOptions};
 use medcoss_core::continual::{DistillationTarget, FeatureMatching, Teacher};
 use medcoss_core::data::{HostBatch, LoaderOptions, PatchBatch, TokenBatch};
@@ -25,13 +25,13 @@ const BACKWARD: f32 = 1e-3;
 /// Files that the numbers are divided among, by what they are about.
 const PARTS: [&str; 5] = ["image", "volume", "volume_prediction", "text", "schedule"];
 
-struct Golden {
+pub(super) struct Golden {
     parts: Vec<TensorFile>,
-    device: Device,
+    pub(super) device: Device,
 }
 
 impl Golden {
-    fn open() -> Self {
+    pub(super) fn open() -> Self {
         let part = |name| TensorFile::open(&golden(&format!("{name}.safetensors"))).unwrap();
         Self { parts: PARTS.map(part).into(), device: Device::flex() }
     }
@@ -41,13 +41,13 @@ impl Golden {
         self.parts.iter().find(|part| part.shape(name).is_ok()).unwrap_or_else(|| panic!("no file holds {name}"))
     }
 
-    fn import(&self, name: &str) -> Imported {
+    pub(super) fn import(&self, name: &str) -> Imported {
         let known: KnownSizes = serde_json::from_slice(&std::fs::read(golden("config.json")).unwrap()).unwrap();
         Import { known, ..Import::default() }.read(&golden(name)).unwrap()
     }
 
     /// The learning model, as in a stage: with gradients.
-    fn student(&self, imported: Imported, device: &Device) -> Model {
+    pub(super) fn student(&self, imported: Imported, device: &Device) -> Model {
         let mut values = BTreeMap::new();
         imported
             .model
@@ -141,7 +141,7 @@ impl Golden {
 }
 
 /// `[n, C, (D,) H, W]` cut into patches of side 16, written down here a second time: index by index.
-fn tokens(values: &[f32], shape: &[usize]) -> Vec<f32> {
+pub(super) fn tokens(values: &[f32], shape: &[usize]) -> Vec<f32> {
     let (channels, deep) = (shape[1], shape.len() == 5);
     let side = *shape.last().unwrap();
     let (depth, slices) = if deep { (shape[2], 16) } else { (1, 1) };
@@ -159,14 +159,14 @@ fn tokens(values: &[f32], shape: &[usize]) -> Vec<f32> {
 }
 
 /// Zero mean and unit variance (unbiased, + 1e-6), as `norm_pix_loss` of the masked autoencoder.
-fn normalised(token: &[f32]) -> Vec<f32> {
+pub(super) fn normalised(token: &[f32]) -> Vec<f32> {
     let n = token.len() as f32;
     let mean = token.iter().sum::<f32>() / n;
     let variance = token.iter().map(|value| (value - mean).powi(2)).sum::<f32>() / (n - 1.0);
     token.iter().map(|value| (value - mean) / (variance + 1e-6).sqrt()).collect()
 }
 
-fn close(name: &str, found: &[f32], expected: &[f32], tolerance: f32) {
+pub(super) fn close(name: &str, found: &[f32], expected: &[f32], tolerance: f32) {
     assert_eq!(found.len(), expected.len(), "{name}");
     let largest = expected.iter().fold(0.0f32, |most, value| most.max(value.abs()));
     let worst = found.iter().zip(expected).map(|(a, b)| (a - b).abs()).fold(0.0f32, f32::max);
@@ -202,7 +202,7 @@ fn tokens_and_features() {
         let dataset = golden.arrays(&imported, family, input, None);
         let mut found = Vec::new();
         let loader = LoaderOptions { num_workers: 1, max_invalid_fraction: 0.0 };
-        encode_samples(model, at, &dataset, Pooling::None, loader, &golden.device, &mut |batch| {
+        encode_samples(model, at, &dataset, Pooling::None.into(), loader, &golden.device, &mut |batch| {
             assert_eq!((batch.n_tokens, batch.width), (10, 64));
             found.extend(batch.values);
             Ok(())
@@ -266,7 +266,7 @@ fn distillation_on_mixed_images() {
     let device = golden.device.clone().autodiff();
     let family = imported.config.family("image").unwrap();
     let student = golden.student(imported, &device);
-    let before = golden.import("teacher_tiny.safetensors");
+    let before = golden.import("teacher_tiny.pth");
     assert!(before.report.fresh.iter().any(|part| part == "decoder"), "{:?}", before.report);
     let teacher = Teacher::new(&golden.student(before, &device));
     let batch = DeviceBatch::new(HostBatch::Patches(golden.patches(2, true)), &device);
@@ -275,6 +275,7 @@ fn distillation_on_mixed_images() {
         teacher: &teacher,
         family,
         temporal: 0,
+        teacher_temporal: 0,
         target: DistillationTarget::Tokens,
         padding: false,
     };
@@ -382,7 +383,7 @@ fn k_means_from_given_centres_and_the_samples_nearest_to_them() {
     let (points, begin) = (doubles("kmeans_points"), doubles("kmeans_initial_centres"));
     let device = medcoss_core::device::by_name("cpu").unwrap();
     let max_iterations = KMeansOptions::MAX_ITERATIONS;
-    let mut options = KMeansOptions { device: &device, max_iterations, progress: &mut |_, _| Ok(()) };
+    let mut options = KMeansOptions { device: &device, max_iterations, tolerance: 0.0, progress: &mut |_, _| Ok(()) };
     let clusters = Clusters::fit(&points, 16, Initialisation::Given(&begin), &mut options).unwrap();
     let labels: Vec<i64> = clusters.labels.iter().map(|label| *label as i64).collect();
     assert_eq!(labels, file.integers("kmeans_labels").unwrap());
@@ -392,8 +393,17 @@ fn k_means_from_given_centres_and_the_samples_nearest_to_them() {
     let metrics: serde_json::Value = serde_json::from_slice(&std::fs::read(golden("metrics.json")).unwrap()).unwrap();
     let inertia = metrics["kmeans_inertia"].as_f64().unwrap();
     assert!((clusters.inertia() / inertia - 1.0).abs() < 1e-9, "{} instead of {inertia}", clusters.inertia());
-    let mut selected: Vec<i64> =
-        nearest_to_centres(&clusters, 60).iter().map(|selected| selected.index as i64).collect();
+    // As many samples of each cluster as there.
+    let share = |n: usize| (n as f64 + 0.5) / clusters.labels.len() as f64;
+    let policy = KMeansPolicy {
+        cluster_ratio: share(clusters.n_centres),
+        ratio: share(60),
+        backfill: false,
+        mini_batches: false,
+        initialisation: BufferInitialisation::default(),
+        n_starts: 1,
+    };
+    let mut selected: Vec<i64> = policy.nearest(&clusters).iter().map(|selected| selected.index as i64).collect();
     selected.sort_unstable();
     assert_eq!(selected, file.integers("kmeans_selected_indices").unwrap());
 }

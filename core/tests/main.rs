@@ -6,6 +6,8 @@ mod checkpoints;
 mod finetuning;
 mod golden;
 mod golden_metrics;
+mod golden_recipe;
+mod reference_settings;
 mod stages;
 mod strategies;
 mod synthetic;

@@ -288,7 +288,7 @@ fn bfloat16_products_give_nearly_equal_losses_and_float32_parameters() {
     let (first, second) = (Synthetic::waves(60), Synthetic::counting(50));
     let run = |precision: Precision| {
         let folder = tempfile::tempdir().unwrap();
-        let settings = StageSettings { precision, epochs: 20, ..settings(2) };
+        let settings = StageSettings { precision, epochs: 10, ..settings(2) };
         let states = run(folder.path(), &first, &second, &settings).unwrap();
         let stored = StoredModel::of_stage(
             &StageFolder::new(&RunLayout::open(folder.path()).unwrap(), 2, "counting"),

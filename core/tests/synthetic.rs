@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use medcoss_core::buffer::BufferConfig;
 use medcoss_core::continual::StrategyConfig;
 use medcoss_core::data::{Dataset, InvalidSample, RawBatch, Sampling, TokenSpec, View};
-use medcoss_core::model::{Dimensions, ModelConfig, Precision, TextAttention};
+use medcoss_core::model::{Dimensions, InitialValues, ModelConfig, Precision, TextAttention};
 use medcoss_core::optimisation::OptimiserConfig;
 use medcoss_core::run::{EpochMetrics, RunLayout, StageFolder, StageState, StoredModel, read_metrics};
 use medcoss_core::stage::{Observer, PreviousStage, Silent, Stage, StageEndTask, StageSettings, StepReport};
@@ -105,6 +105,7 @@ pub fn settings(num_workers: usize) -> StageSettings {
         epochs: 12,
         warmup_epochs: 1,
         batch_size: 8,
+        drop_last: false,
         gradient_accumulation: 2,
         optimiser: OptimiserConfig { base_learning_rate: 0.1, ..OptimiserConfig::default() },
         strategy: StrategyConfig::default(),
@@ -135,7 +136,12 @@ pub fn model() -> ModelConfig {
         drop_path: 0.1,
         layer_scale: 0.1,
     };
-    ModelConfig { dimensions, text_attention: TextAttention::default(), families: vec![] }
+    ModelConfig {
+        dimensions,
+        initial_values: InitialValues::default(),
+        text_attention: TextAttention::default(),
+        families: vec![],
+    }
 }
 
 /// A run of two stages, `first` then `second`, continued where its folder says.

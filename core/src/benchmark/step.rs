@@ -4,7 +4,7 @@ use burn::optim::{GradientsParams, ModuleOptimizer};
 use burn::tensor::Device;
 
 use crate::data::{HostBatch, PatchBatch, TokenBatch, TokenSpec};
-use crate::model::{DeviceBatch, Dimensions, Model, ModelConfig, Precision, TextAttention};
+use crate::model::{DeviceBatch, Dimensions, InitialValues, Model, ModelConfig, Precision, TextAttention};
 use crate::optimisation::{OptimiserConfig, adamw};
 use crate::pretext::pretext_loss;
 use crate::{DeviceError, Result};
@@ -35,7 +35,12 @@ impl StepBenchmark {
         precision: Precision,
         device: &Device,
     ) -> Result<Self> {
-        let mut config = ModelConfig { dimensions, text_attention: TextAttention::default(), families: Vec::new() };
+        let mut config = ModelConfig {
+            dimensions,
+            initial_values: InitialValues::default(),
+            text_attention: TextAttention::default(),
+            families: Vec::new(),
+        };
         config.admit("trial", "trial", spec, None)?;
         let device = device.clone().autodiff();
         let model = Model::new(&config, 0, 1, &device).with_precision(precision);

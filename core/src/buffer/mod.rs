@@ -11,10 +11,10 @@ mod random;
 mod rehearsal_buffer;
 mod reservoir;
 
-pub use config::{BufferConfig, BufferSelection, Store};
+pub use config::{BufferConfig, BufferSelection, FeatureMode, Store};
 pub use herding::HerdingPolicy;
 pub use k_centre::KCentrePolicy;
-pub use k_means::{KMeansPolicy, nearest_to_centres};
+pub use k_means::{BufferInitialisation, KMeansPolicy};
 pub use policy::{Selected, SelectionPolicy};
 pub use random::RandomPolicy;
 pub use rehearsal_buffer::{BufferEntry, RehearsalBuffer};

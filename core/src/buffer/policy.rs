@@ -32,12 +32,17 @@ pub struct Selected {
     pub backfilled: bool,
 }
 
-/// Number of rows of `features`, and number of rows that `ratio` keeps: at least one.
+/// Number of rows of `features`, and number of rows that `ratio` keeps.
 pub(super) fn counts(features: &[f32], width: usize, ratio: f64) -> Result<(usize, usize)> {
     match features.len() / width.max(1) {
         0 => Err(DataError::NoFeatures.into()),
-        n => Ok((n, ((n as f64 * ratio).round() as usize).clamp(1, n))),
+        n => Ok((n, n_of(n, ratio))),
     }
+}
+
+/// The integer part of `ratio * n`, as in the reference, and at least one.
+pub(super) fn n_of(n: usize, ratio: f64) -> usize {
+    ((n as f64 * ratio) as usize).clamp(1, n.max(1))
 }
 
 /// Mean of the rows of `features` `[n, width]`.
@@ -72,5 +77,5 @@ pub(super) fn without_clusters(mut rows: Vec<usize>, features: &[f32], width: us
 pub(super) fn no_options() -> KMeansOptions<'static> {
     let device = Box::leak(Box::new(burn::tensor::Device::flex()));
     let max_iterations = KMeansOptions::MAX_ITERATIONS;
-    KMeansOptions { device, max_iterations, progress: Box::leak(Box::new(|_, _| Ok(()))) }
+    KMeansOptions { device, max_iterations, tolerance: 0.0, progress: Box::leak(Box::new(|_, _| Ok(()))) }
 }

@@ -1,4 +1,4 @@
-//! Initial centres by k-means|| (Bahmani et al., "Scalable k-means++", VLDB 2012).
+//! Initial centres by k-means|| (Bahmani et al., "Scalable k-means++", VLDB 2012) or by k-means++ (Arthur and Vassilvitskii, 2007).
 
 use burn::tensor::{Device, Tensor, TensorData};
 use rand::RngExt;
@@ -57,6 +57,20 @@ pub(super) fn k_means_parallel<P: Coordinate>(
     nearest.iter().for_each(|nearest| weights[nearest.centre] += 1.0);
     let chosen = plus_plus(&candidates, width, &weights, n_centres, device, &mut draw)?;
     Ok(chosen.into_iter().flat_map(|at| candidates[at * width..][..width].iter().copied()).collect())
+}
+
+/// Initial centres by greedy k-means++ over all points.
+pub(super) fn k_means_plus_plus<P: Coordinate>(
+    points: &[P],
+    width: usize,
+    n_centres: usize,
+    seed: u64,
+    device: &Device,
+) -> Result<Vec<f64>> {
+    let mut draw = rng::keyed(seed, "k-means++", &[]);
+    let points: Vec<f64> = points.iter().map(|value| (*value).into()).collect();
+    let chosen = plus_plus(&points, width, &vec![1.0; points.len() / width], n_centres, device, &mut draw)?;
+    Ok(chosen.into_iter().flat_map(|at| points[at * width..][..width].iter().copied()).collect())
 }
 
 /// Greedy k-means++ (Arthur and Vassilvitskii, 2007) over weighted points: a few points are drawn for each next centre, and the one that leaves the

@@ -17,6 +17,13 @@ pub enum Initialisation<'a> {
         /// Seed of the random draws.
         seed: u64,
     },
+    /// Greedy k-means++ (Arthur and Vassilvitskii, 2007), with as many trials for each centre as scikit-learn has.
+    KMeansPlusPlus {
+        /// Number of centres.
+        n_centres: usize,
+        /// Seed of the random draws.
+        seed: u64,
+    },
     /// Given centres, `[n_centres, width]`.
     Given(&'a [f64]),
 }
@@ -34,7 +41,9 @@ impl Clusters {
     ) -> Result<Self> {
         let n_centres = match initialisation {
             Initialisation::Given(centres) => centres.len() / width.max(1),
-            Initialisation::KMeansParallel { n_centres, .. } => n_centres,
+            Initialisation::KMeansParallel { n_centres, .. } | Initialisation::KMeansPlusPlus { n_centres, .. } => {
+                n_centres
+            }
         };
         check(points, width, n_centres)?;
         if let Initialisation::Given(centres) = initialisation
@@ -50,6 +59,9 @@ impl Clusters {
             Initialisation::Given(centres) => centres.to_vec(),
             Initialisation::KMeansParallel { n_centres, seed } => {
                 initialisation::k_means_parallel(points, width, n_centres, seed, &blocks, options.device)?
+            }
+            Initialisation::KMeansPlusPlus { n_centres, seed } => {
+                initialisation::k_means_plus_plus(points, width, n_centres, seed, options.device)?
             }
         };
         lloyd::lloyd(points, width, &blocks, centres, options)
@@ -102,6 +114,7 @@ mod tests {
         let mut options = KMeansOptions {
             device: &Device::flex(),
             max_iterations: KMeansOptions::MAX_ITERATIONS,
+            tolerance: 0.0,
             progress: &mut |_, _| Ok(()),
         };
         Clusters::fit(points, width, start, &mut options)
@@ -116,6 +129,32 @@ mod tests {
         assert!(fit(&points, 1, Initialisation::Given(&[0.0; 5])).is_err());
         assert!(fit(&points, 3, Initialisation::Given(&[0.0; 3])).is_err());
         assert!(fit::<f64>(&[], 1, Initialisation::Given(&[0.0])).is_err());
+    }
+
+    #[test]
+    fn a_tolerance_ends_before_the_fixed_point_and_close_to_it() {
+        let mut generator = crate::rng::keyed(9, "points", &[]);
+        let points: Vec<f64> = (0..4000 * 3).map(|_| rand::RngExt::random::<f64>(&mut generator)).collect();
+        let fit = |tolerance| {
+            let mut n_iterations = 0;
+            let mut options = KMeansOptions {
+                device: &Device::flex(),
+                max_iterations: KMeansOptions::MAX_ITERATIONS,
+                tolerance,
+                progress: &mut |iteration, _| {
+                    n_iterations = iteration;
+                    Ok(())
+                },
+            };
+            let start = Initialisation::KMeansPlusPlus { n_centres: 12, seed: 3 };
+            let inertia = Clusters::fit(&points, 3, start, &mut options).unwrap().inertia();
+            (inertia, n_iterations)
+        };
+        let ([exact, close], [n_exact, n_close]) = {
+            let (exact, close) = (fit(0.0), fit(1e-4));
+            ([exact.0, close.0], [exact.1, close.1])
+        };
+        assert!(n_close < n_exact && (1.0..1.01).contains(&(close / exact)), "{exact} {close} {n_exact} {n_close}");
     }
 
     #[test]
@@ -136,6 +175,7 @@ mod tests {
         let mut options = KMeansOptions {
             device: &Device::flex(),
             max_iterations: KMeansOptions::MAX_ITERATIONS,
+            tolerance: 0.0,
             progress: &mut |_, _| Ok(()),
         };
         let mut by_batches = |seed| Clusters::fit_mini_batches(&points, 2, 20, seed, &mut options).unwrap();
@@ -242,6 +282,7 @@ mod tests {
         let mut options = KMeansOptions {
             device: &Device::flex(),
             max_iterations: KMeansOptions::MAX_ITERATIONS,
+            tolerance: 0.0,
             progress: &mut |step, n_changed| {
                 (steps, _) = (step, assert!(n_changed > 0));
                 if step == 2 { Err(crate::Error::Caller("enough".into())) } else { Ok(()) }

@@ -8,7 +8,7 @@ use super::distances::{Assignment, PointBlocks, Reassignments};
 use super::options::KMeansOptions;
 use crate::Result;
 
-/// Lloyd's algorithm from given centres, until no point changes its cluster. Of centres at the same distance the first is the nearest; an empty
+/// Lloyd's algorithm from given centres, until no point changes its cluster, or the centres move less than the tolerance. Of centres at the same distance the first is the nearest; an empty
 /// cluster's centre moves to the point that is furthest from its centre.
 pub(super) fn lloyd<P: Coordinate>(
     points: &[P],
@@ -20,17 +20,31 @@ pub(super) fn lloyd<P: Coordinate>(
     let n_centres = centres.len() / width;
     let mut assignments = blocks.nearest(&centres)?;
     let mut reassigned = Reassignments { n_points: assignments.len(), of_centre: vec![true; n_centres] };
+    // Below every shift where there is no tolerance: the fixed point is found by its assignments, and costs no variance.
+    let least_shift = if options.tolerance > 0.0 { options.tolerance * mean_variance(points, width) } else { -1.0 };
     for iteration in 1..=options.max_iterations {
         (options.progress)(iteration, reassigned.n_points)?;
         let moved = means(points, width, blocks, &mut assignments, &centres, &reassigned);
         reassigned = blocks.update(&mut assignments, &centres, &moved)?;
+        let shift: f64 = centres.iter().zip(&moved).map(|(before, after)| (before - after).powi(2)).sum();
         centres = moved;
-        if reassigned.n_points == 0 {
+        if reassigned.n_points == 0 || shift <= least_shift {
             break;
         }
     }
     blocks.compute_distances(&mut assignments, &centres);
     Ok(Clusters::new(assignments, centres, n_centres))
+}
+
+/// Mean over the columns of their variances.
+fn mean_variance<P: Coordinate>(points: &[P], width: usize) -> f64 {
+    let n = (points.len() / width) as f64;
+    let variance = |column: usize| {
+        let values = || points.iter().skip(column).step_by(width).map(|value| -> f64 { (*value).into() });
+        let mean = values().sum::<f64>() / n;
+        values().map(|value| (value - mean).powi(2)).sum::<f64>() / n
+    };
+    (0..width).map(variance).sum::<f64>() / width as f64
 }
 
 /// The means of the clusters, each summed in the order of the points: the number of threads does not change a result. A cluster with unchanged points

@@ -68,8 +68,10 @@ pub struct FeatureMatching<'a> {
     pub teacher: &'a Teacher,
     /// Family of the samples.
     pub family: usize,
-    /// Temporal position of the batch, for both models.
+    /// Temporal position of the batch in the student.
     pub temporal: usize,
+    /// Temporal position of the batch in the teacher; the student's, but for the reference.
+    pub teacher_temporal: usize,
     /// Encoder outputs that are compared.
     pub target: DistillationTarget,
     /// Whether padding positions of text are compared.
@@ -85,7 +87,7 @@ impl FeatureMatching<'_> {
         teacher_depth: Option<&mut StochasticDepth>,
     ) -> Tensor<1> {
         let student = self.student.encode(self.family, batch, self.temporal, depth);
-        let teacher = self.teacher.encode(self.family, batch, self.temporal, teacher_depth);
+        let teacher = self.teacher.encode(self.family, batch, self.teacher_temporal, teacher_depth);
         let compared = |encoded| self.target.of(encoded, batch, self.padding);
         mean_all((compared(student) - compared(teacher)).square())
     }

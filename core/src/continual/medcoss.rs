@@ -24,6 +24,8 @@ pub struct MedcossConfig {
     pub distil_padding: bool,
     /// Whether stochastic depth (drop path) stays on in the teacher, as in the reference.
     pub teacher_drop_path: bool,
+    /// Whether the teacher draws a temporal position of its own, as in the reference, instead of the student's.
+    pub teacher_temporal_position: bool,
 }
 
 impl Default for MedcossConfig {
@@ -34,6 +36,7 @@ impl Default for MedcossConfig {
             distillation_weight: 1.0,
             distil_padding: false,
             teacher_drop_path: false,
+            teacher_temporal_position: false,
         }
     }
 }
@@ -73,6 +76,10 @@ impl ContinualStrategy for Medcoss {
             teacher: &self.teacher,
             family: step.family,
             temporal: step.temporal,
+            teacher_temporal: match self.config.teacher_temporal_position {
+                true => step.temporal_position("teacher-temporal", student),
+                false => step.temporal,
+            },
             target: self.config.distillation_target,
             padding: self.config.distil_padding,
         };

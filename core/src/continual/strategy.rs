@@ -2,6 +2,7 @@
 
 use burn::optim::GradientsParams;
 use burn::tensor::{Device, Tensor};
+use rand::RngExt;
 
 use crate::confined_path::ConfinedPath;
 use crate::data::Dataset;
@@ -96,6 +97,11 @@ impl StepContext<'_> {
     pub fn encode(&self, student: &Model) -> Tensor<3> {
         let mut depth = self.stochastic_depth("depth");
         student.encode(self.family, self.batch, self.temporal, depth.as_mut())
+    }
+
+    /// A random temporal position of the batch's family, with the draws of `purpose`.
+    pub(super) fn temporal_position(&self, purpose: &str, model: &Model) -> usize {
+        rng::keyed(self.seed, purpose, &self.place).random_range(0..model.n_temporal(self.family))
     }
 
     /// Stochastic depth with the random draws of `purpose`; none where the rate is 0.

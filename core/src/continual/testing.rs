@@ -6,7 +6,9 @@ use rand::RngExt;
 
 use super::{ContinualStrategy, StageEnd, StageStart, StepContext, Strategy, StrategyConfig};
 use crate::data::{Dataset, InvalidSample, RawBatch, TokenSpec, View, prepare};
-use crate::model::{DeviceBatch, Dimensions, FlatParameters, Model, ModelConfig, TextAttention, map_gradients};
+use crate::model::{
+    DeviceBatch, Dimensions, FlatParameters, InitialValues, Model, ModelConfig, TextAttention, map_gradients,
+};
 use crate::pretext::pretext_loss;
 use crate::rng;
 use crate::run::{RunLayout, StageFolder, StoredModel, save_model};
@@ -40,7 +42,12 @@ impl TinyStage {
             drop_path: 0.0,
             layer_scale: 1.0,
         };
-        let mut model = ModelConfig { dimensions, text_attention: TextAttention::default(), families: Vec::new() };
+        let mut model = ModelConfig {
+            dimensions,
+            initial_values: InitialValues::default(),
+            text_attention: TextAttention::default(),
+            families: Vec::new(),
+        };
         model.admit("toy", "toy", SPEC, None).unwrap();
         let on_disk = tempfile::tempdir().unwrap();
         let folder = StageFolder::new(&RunLayout::open(on_disk.path()).unwrap(), 1, "toy");

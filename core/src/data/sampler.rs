@@ -9,7 +9,8 @@ use crate::rng::{self, Rng};
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Sampling {
-    /// Every batch is drawn at random from all samples, as in the reference.
+    /// Every batch is drawn at random from all samples, as in the reference. An epoch of one pool, such as that of a first stage, is drawn without
+    /// replacement all the same, as there.
     #[default]
     WithReplacement,
     /// Every sample is drawn at most once an epoch.
@@ -65,6 +66,7 @@ impl EpochPlan {
 
     /// Draws the plan of an epoch. A pool smaller than a batch gives batches of its own size.
     pub fn new(pools: &[Pool], sampling: Sampling, seed: u64, [stage, epoch]: [u64; 2]) -> Self {
+        let sampling = if pools.len() == 1 { Sampling::WithoutReplacement } else { sampling };
         let mut steps = Vec::new();
         for (number, pool) in pools.iter().enumerate() {
             let mut generator = rng::keyed(seed, "samples", &[stage, epoch, number as u64]);
@@ -170,7 +172,8 @@ mod tests {
                     let n_drawn = drawn.len();
                     drawn.sort_unstable();
                     drawn.dedup();
-                    assert!(sampling == Sampling::WithReplacement || drawn.len() == n_drawn);
+                    let repeats = sampling == Sampling::WithReplacement && pools.len() > 1;
+                    assert!(repeats || drawn.len() == n_drawn);
                 }
             }
         }

@@ -18,7 +18,7 @@ use crate::optimisation::{OptimiserConfig, Schedule, adamw};
 use crate::pretext::mean_all;
 use crate::ranges::{MAX_BATCH, MAX_EPOCHS, check_count, check_not_negative, check_positive};
 use crate::rng;
-use crate::stage::extract_features;
+use crate::stage::{Encoding, extract_features};
 use crate::{DeviceError, Error, EvaluationError, Result, SettingError};
 
 /// Settings of fine-tuning: AdamW (betas 0.9 and 0.999), a learning rate that rises over the first tenth of the updates and falls
@@ -161,7 +161,8 @@ impl Finetuner<'_> {
         progress: &mut dyn FnMut(usize) -> Result<()>,
     ) -> Result<LabelledFeatures> {
         let dataset = Subset::new(self.dataset, indices.to_vec());
-        let features = extract_features(model, self.family, &dataset, self.loader, self.device, progress)?;
+        let features =
+            extract_features(model, self.family, &dataset, Encoding::default(), self.loader, self.device, progress)?;
         match features.invalid.first() {
             Some((id, reason)) => Err(Error::no_longer_valid(id, reason)),
             None => {

@@ -84,7 +84,7 @@ impl TokenFeatures {
             .into());
         };
         let mut features = Self { n_tokens, ..Self::default() };
-        encode_samples(model, family, dataset, Pooling::None, loader, device, &mut |batch| {
+        encode_samples(model, family, dataset, Pooling::None.into(), loader, device, &mut |batch| {
             if batch.rows.is_empty() {
                 features.invalid.extend(batch.invalid.iter().map(|(index, sample)| (*index, sample.message.clone())));
                 return progress(batch.done);

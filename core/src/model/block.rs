@@ -38,19 +38,36 @@ pub(super) struct BlockConfig {
 #[derive(Debug)]
 pub struct StochasticDepth {
     rate: f64,
-    generator: Rng,
+    decisions: Decisions,
+}
+
+/// Source of the decisions whether a branch is kept.
+#[derive(Debug)]
+enum Decisions {
+    Drawn(Box<Rng>),
+    Given(std::vec::IntoIter<bool>),
 }
 
 impl StochasticDepth {
     /// Stochastic depth with a rate in `[0, 1)`; none for 0.
     pub(crate) fn new(rate: f64, generator: Rng) -> Option<Self> {
-        (rate > 0.0).then_some(Self { rate, generator })
+        (rate > 0.0).then(|| Self { rate, decisions: Decisions::Drawn(Box::new(generator)) })
+    }
+
+    /// Stochastic depth with given decisions, true where a branch is kept, for a comparison with another implementation: layer by layer, in each
+    /// attention and MLP, of each all samples. Branches beyond the last decision are kept.
+    pub fn given(rate: f64, kept: Vec<bool>) -> Self {
+        Self { rate, decisions: Decisions::Given(kept.into_iter()) }
     }
 
     /// Factors of the branch of each of `n` samples: 0 or `1 / (1 - rate)`.
     fn draw(&mut self, n: usize) -> Vec<f32> {
         let kept = (1.0 / (1.0 - self.rate)) as f32;
-        (0..n).map(|_| if self.generator.random::<f64>() < self.rate { 0.0 } else { kept }).collect()
+        let mut is_kept = || match &mut self.decisions {
+            Decisions::Drawn(generator) => generator.random::<f64>() >= self.rate,
+            Decisions::Given(kept) => kept.next().unwrap_or(true),
+        };
+        (0..n).map(|_| if is_kept() { kept } else { 0.0 }).collect()
     }
 }
 

@@ -77,11 +77,26 @@ pub enum TextAttention {
     Causal,
 }
 
+/// Law of the initial values of embedders. All other parameters have the same: linear layers Xavier uniform, biases 0.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum InitialValues {
+    /// Tables of positions and tokens normal with standard deviation 0.02, as in BERT and ViT; patch projections as other linear layers.
+    #[default]
+    Vit,
+    /// As in the reference, whose embedders have PyTorch's defaults: tables of positions and tokens standard normal; patch projections and their
+    /// biases uniform within `1 / sqrt(d_token)`.
+    Medcoss,
+}
+
 /// Configuration of a model: sizes and token families.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct ModelConfig {
     /// Dimensions of the model.
     pub dimensions: Dimensions,
+    /// Law of the initial values.
+    #[serde(default)]
+    pub initial_values: InitialValues,
     /// Attention of text tokens.
     pub text_attention: TextAttention,
     /// Token families in the order in which they joined.
@@ -130,7 +145,7 @@ impl ModelConfig {
     /// the sample's own number of tokens if that is larger.
     ///
     /// # Errors
-    /// Tokens of another kind or size than the family's, more of them than it has positions for, or sizes that no model can have.
+    /// Tokens of another kind or size than the family's, or from a larger vocabulary, more of them than it has positions for, or sizes that no model can have.
     pub fn admit(&mut self, name: &str, modality: &str, spec: TokenSpec, n_positions: Option<usize>) -> Result<usize> {
         let (tokens, needed, usual) = match spec {
             TokenSpec::Continuous { n_tokens, d_token, .. } => (FamilyTokens::Continuous { d_token }, n_tokens, 1024),
@@ -150,7 +165,12 @@ impl ModelConfig {
                 SettingError::Positions { family: name.into(), found: given, expected: family.n_positions }.into()
             );
         }
-        if family.tokens != tokens {
+        let fits = match (family.tokens, tokens) {
+            // The rest of the table is not used: published weights have more rows than their vocabulary has tokens.
+            (FamilyTokens::Discrete { vocabulary: rows }, FamilyTokens::Discrete { vocabulary }) => vocabulary <= rows,
+            (has, needs) => has == needs,
+        };
+        if !fits {
             return Err(ModelError::Tokens {
                 modality: modality.into(),
                 family: name.into(),
@@ -192,6 +212,7 @@ mod tests {
     fn config() -> ModelConfig {
         ModelConfig {
             dimensions: Preset::Demo.dimensions(),
+            initial_values: InitialValues::default(),
             text_attention: TextAttention::default(),
             families: Vec::new(),
         }
@@ -215,6 +236,12 @@ mod tests {
         assert_eq!(config.families[0].n_decoder_positions, 20);
         let size = config.admit("image", "other", spec(16, 300), None).unwrap_err().to_string();
         assert!(size.contains("300 values") && size.contains("768 values"), "{size}");
+        // A table may have more rows than a vocabulary has tokens, but not fewer.
+        let text = |vocabulary| TokenSpec::Discrete { length: 4, vocabulary };
+        assert_eq!(config.admit("text", "text", text(50), None).unwrap(), 2);
+        assert_eq!(config.admit("text", "text", text(49), None).unwrap(), 2);
+        let vocabulary = config.admit("text", "text", text(51), None).unwrap_err().to_string();
+        assert!(vocabulary.contains("vocabulary of 51") && vocabulary.contains("vocabulary of 50"), "{vocabulary}");
         let room = config.admit("image", "other", spec(21, 768), None).unwrap_err().to_string();
         assert!(room.contains("21 tokens") && room.contains("20 positions"), "{room}");
     }

@@ -49,14 +49,14 @@ impl Embedder {
         let width = dims.width;
         match family.tokens {
             FamilyTokens::Continuous { d_token } => Self::Patches(PatchEmbedder {
-                projection: init.linear(d_token, width),
-                spatial: init.normal([family.n_positions, width], 0.02),
-                temporal: init.normal([N_TEMPORAL, width], 0.02),
+                projection: init.patch_projection(d_token, width),
+                spatial: init.table([family.n_positions, width]),
+                temporal: init.table([N_TEMPORAL, width]),
             }),
             FamilyTokens::Discrete { vocabulary } => Self::Tokens(TokenEmbedder {
-                tokens: init.normal([vocabulary, width], 0.02),
-                positions: init.normal([family.n_positions, width], 0.02),
-                types: init.normal([2, width], 0.02),
+                tokens: init.table([vocabulary, width]),
+                positions: init.table([family.n_positions, width]),
+                types: init.table([2, width]),
                 norm: Norm::new(width, 1e-5, init),
             }),
         }

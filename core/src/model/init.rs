@@ -6,18 +6,47 @@ use burn::nn::Linear;
 use burn::tensor::{Device, Tensor, TensorData};
 use rand::RngExt;
 
+use super::config::InitialValues;
 use crate::rng::Rng;
 
 /// Initialiser of parameters, drawn one after another.
 pub(crate) struct Initialiser<'a> {
     generator: Rng,
     device: &'a Device,
+    law: InitialValues,
 }
 
 impl<'a> Initialiser<'a> {
     /// An initialiser with a random generator and the device of the parameters.
     pub fn new(generator: Rng, device: &'a Device) -> Self {
-        Self { generator, device }
+        Self { generator, device, law: InitialValues::default() }
+    }
+
+    /// The initialiser with another law for embedders.
+    pub fn with_law(self, law: InitialValues) -> Self {
+        Self { law, ..self }
+    }
+
+    /// A table of tokens or positions, one row each.
+    pub fn table(&mut self, shape: [usize; 2]) -> Param<Tensor<2>> {
+        self.normal(
+            shape,
+            match self.law {
+                InitialValues::Vit => 0.02,
+                InitialValues::Medcoss => 1.0,
+            },
+        )
+    }
+
+    /// A projection of patches, `[d_token, d_output]`.
+    pub fn patch_projection(&mut self, d_token: usize, d_output: usize) -> Linear {
+        match self.law {
+            InitialValues::Vit => self.linear(d_token, d_output),
+            InitialValues::Medcoss => {
+                let bound = (1.0 / d_token as f32).sqrt();
+                Linear { weight: self.uniform([d_token, d_output], bound), bias: Some(self.uniform([d_output], bound)) }
+            }
+        }
     }
 
     fn drawn<const D: usize>(&mut self, shape: [usize; D], mut draw: impl FnMut(&mut Rng) -> f32) -> Param<Tensor<D>> {
@@ -46,10 +75,11 @@ impl<'a> Initialiser<'a> {
     /// A linear layer `[d_input, d_output]`: Xavier uniform weights, zero bias.
     pub fn linear(&mut self, d_input: usize, d_output: usize) -> Linear {
         let bound = (6.0 / (d_input + d_output) as f32).sqrt();
-        Linear {
-            weight: self.drawn([d_input, d_output], |generator| (2.0 * generator.random::<f32>() - 1.0) * bound),
-            bias: Some(self.constant([d_output], 0.0)),
-        }
+        Linear { weight: self.uniform([d_input, d_output], bound), bias: Some(self.constant([d_output], 0.0)) }
+    }
+
+    fn uniform<const D: usize>(&mut self, shape: [usize; D], bound: f32) -> Param<Tensor<D>> {
+        self.drawn(shape, |generator| (2.0 * generator.random::<f32>() - 1.0) * bound)
     }
 }
 

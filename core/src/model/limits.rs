@@ -181,7 +181,7 @@ fn sum(counts: impl IntoIterator<Item = u64>) -> u64 {
 
 #[cfg(test)]
 mod tests {
-    use super::super::{Model, Preset, TextAttention};
+    use super::super::{InitialValues, Model, Preset, TextAttention};
     use super::*;
 
     fn config() -> ModelConfig {
@@ -194,6 +194,7 @@ mod tests {
         let dimensions = Dimensions { mlp_width: 100, ..Preset::Demo.dimensions() };
         ModelConfig {
             dimensions,
+            initial_values: InitialValues::default(),
             text_attention: TextAttention::default(),
             families: vec![
                 family("image", 5, FamilyTokens::Continuous { d_token: 12 }),

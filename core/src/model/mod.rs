@@ -23,7 +23,7 @@ use burn::module::Module;
 use burn::tensor::{Bool, Device, Tensor};
 
 pub use block::StochasticDepth;
-pub use config::{Dimensions, FamilyConfig, FamilyTokens, ModelConfig, Preset, TextAttention};
+pub use config::{Dimensions, FamilyConfig, FamilyTokens, InitialValues, ModelConfig, Preset, TextAttention};
 pub use decoder::Decoder;
 pub use device_batch::{DeviceBatch, MaskedTensors, PatchTensors, TokenTensors};
 pub use embed::Embedder;
@@ -35,7 +35,7 @@ pub use limits::{
     MAX_FAMILIES, MAX_FAMILY_NAME, MAX_LAYERS, MAX_PARAMETERS, MAX_POSITIONS, MAX_TOKEN_VALUES, MAX_VOCABULARY,
 };
 pub(crate) use parameters::{FlatParameters, map_gradients};
-pub use parameters::{Parameter, Replace};
+pub use parameters::{Parameter, Replace, fill_missing_gradients};
 pub(crate) use pooling::mean_over_tokens;
 pub use precision::Precision;
 pub use predictor::Predictor;
@@ -64,10 +64,11 @@ pub struct Model {
 }
 
 impl Model {
-    /// A freshly initialised model: linear layers Xavier uniform with zero biases, tables and tokens normal with standard
-    /// deviation 0.02. The same seed and stage give the same parameters on every device.
+    /// A freshly initialised model: linear layers Xavier uniform with zero biases, class and mask token normal with standard
+    /// deviation 0.02, embedders by [`ModelConfig::initial_values`]. The same seed and stage give the same parameters on every device.
     pub fn new(config: &ModelConfig, seed: u64, stage: usize, device: &Device) -> Self {
-        let mut init = Initialiser::new(rng::keyed(seed, "parameters", &[stage as u64]), device);
+        let mut init =
+            Initialiser::new(rng::keyed(seed, "parameters", &[stage as u64]), device).with_law(config.initial_values);
         let dims = &config.dimensions;
         Self {
             embedders: config.families.iter().map(|family| Embedder::new(family, dims, &mut init)).collect(),

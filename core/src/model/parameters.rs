@@ -1,6 +1,6 @@
 //! Access to all parameters of a model by their path, such as `encoder.blocks.0.attention.qkv.weight`.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use burn::module::{Module, ModuleMapper, ModuleVisitor, Param, ParamId};
 use burn::optim::GradientsParams;
@@ -103,6 +103,36 @@ pub(crate) fn map_gradients(
     let mut mapper = GradientMapper { path: Path::default(), gradients, change };
     model.visit(&mut mapper);
     mapper.gradients
+}
+
+/// Fills missing gradients: each parameter in `known` (paths) that has none gets a gradient of zero, and each parameter with a gradient joins `known`.
+pub fn fill_missing_gradients(model: &Model, gradients: &mut GradientsParams, known: &mut BTreeSet<String>) {
+    model.visit(&mut MissingGradientFiller { path: Path::default(), gradients, known });
+}
+
+struct MissingGradientFiller<'a> {
+    path: Path,
+    gradients: &'a mut GradientsParams,
+    known: &'a mut BTreeSet<String>,
+}
+
+impl ModuleVisitor for MissingGradientFiller<'_> {
+    fn enter_module(&mut self, name: &str, container: &str) {
+        self.path.enter(name, container);
+    }
+
+    fn exit_module(&mut self, _: &str, _: &str) {
+        self.path.exit();
+    }
+
+    fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
+        let path = self.path.joined();
+        if self.gradients.get::<D>(param.id).is_some() {
+            self.known.insert(path);
+        } else if self.known.contains(&path) {
+            self.gradients.register(param.id, plain(param.val()).zeros_like());
+        }
+    }
 }
 
 struct Collector<'a> {

@@ -27,6 +27,20 @@ pub struct OptimiserConfig {
     pub beta_2: f64,
     /// Constant added to the root of the second moment.
     pub epsilon: f64,
+    /// What an update does to a parameter that none of its batches gave a gradient.
+    pub missing_gradients: MissingGradients,
+}
+
+/// What an update does to a parameter without a gradient, such as the embedder of a modality that none of the accumulated batches had.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum MissingGradients {
+    /// Nothing: the parameter, its moments and its number of updates stay (PyTorch 2).
+    #[default]
+    Skip,
+    /// An update with a gradient of zero, from the parameter's first gradient in a stage on: weight decay, and a step along the fading first moment
+    /// (PyTorch 1, with which the reference was trained).
+    Zero,
 }
 
 impl Default for OptimiserConfig {
@@ -38,6 +52,7 @@ impl Default for OptimiserConfig {
             beta_1: 0.9,
             beta_2: 0.95,
             epsilon: 1e-8,
+            missing_gradients: MissingGradients::default(),
         }
     }
 }

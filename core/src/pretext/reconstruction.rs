@@ -191,7 +191,7 @@ fn values_of<const D: usize>(tensor: Tensor<D>) -> Result<Vec<f32>> {
 mod tests {
     use super::*;
     use crate::data::{InvalidSample, TokenSpec, View, prepare};
-    use crate::model::{DeviceBatch, ModelConfig, Preset, TextAttention};
+    use crate::model::{DeviceBatch, InitialValues, ModelConfig, Preset, TextAttention};
 
     const N_TOKENS: usize = 5;
     const D_TOKEN: usize = 3;
@@ -250,6 +250,7 @@ mod tests {
     fn model(dataset: &Few) -> (Model, Device) {
         let mut config = ModelConfig {
             dimensions: Preset::Demo.dimensions(),
+            initial_values: InitialValues::default(),
             text_attention: TextAttention::default(),
             families: Vec::new(),
         };

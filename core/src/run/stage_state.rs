@@ -1,6 +1,6 @@
 //! State of a stage, finished or in a checkpoint: `state.json`.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
@@ -42,6 +42,9 @@ pub struct StageState {
     pub fingerprint: String,
     /// Samples that could not be read: reason by sample id.
     pub invalid_samples: InvalidSamples,
+    /// Paths of the parameters that had a gradient so far, of a running stage that counts missing gradients as zero.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub updated_parameters: BTreeSet<String>,
     /// SHA-256 of the files in the stage's folder, by name; complete once the stage has finished.
     pub checksums: BTreeMap<String, String>,
 }

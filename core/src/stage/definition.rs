@@ -96,11 +96,25 @@ impl Stage<'_> {
                     ..pool(at + 1, label, Objective::Pretext, all(previous.dataset))
                 },
             };
-            if !pool.indices.is_empty() {
+            if !pool.indices.is_empty() && !self.drops(at) {
                 pools.push(pool);
             }
         }
         Ok(pools)
+    }
+
+    /// Whether the buffer of a previous stage, by its position from 0, is too small to be rehearsed.
+    fn drops(&self, at: usize) -> bool {
+        let Self { settings, earlier, .. } = self;
+        let rehearses =
+            matches!(settings.strategy.replay_source(), ReplaySource::DistilledBuffers { .. } | ReplaySource::Buffers);
+        rehearses && settings.buffer.drop_last && earlier[at].buffer.entries.len() < settings.batch_size
+    }
+
+    /// Labels of the previous stages whose buffers are too small to be rehearsed, with the number of their samples.
+    pub(super) fn dropped_buffers(&self) -> Vec<(String, usize)> {
+        let dropped = (0..self.earlier.len()).filter(|at| self.drops(*at));
+        dropped.map(|at| (self.label(at), self.earlier[at].buffer.entries.len())).collect()
     }
 
     /// Label of a stage's losses, by its position from 0: `ct`, or `ct#6` when a previous stage had the same modality.

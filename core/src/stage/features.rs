@@ -1,24 +1,70 @@
 //! Features of all samples of a dataset: encoder outputs without augmentation and masking.
 
 use burn::tensor::{Device, Tensor};
+use rand::RngExt;
 use serde::{Deserialize, Serialize};
 
 use crate::data::{
     BatchLoader, BatchRequest, Dataset, HostBatch, InvalidSample, InvalidSamples, LoaderOptions, record_invalid_samples,
 };
-use crate::model::{DeviceBatch, Model, mean_over_tokens};
-use crate::{DataError, DeviceError, Error, Result, SettingError};
+use crate::model::{DeviceBatch, Model, StochasticDepth, mean_over_tokens};
+use crate::{DataError, DeviceError, Error, Result, SettingError, rng};
 
 /// Number of samples in a batch.
 const BATCH: usize = 32;
 
+/// Number of consecutive samples with the same temporal position in training mode: a batch of the reference.
+const TRAINING_BATCH: usize = 128;
+
+/// Mode of the model that encodes samples.
+#[derive(Debug, Clone, Copy, PartialEq, Default)]
+pub enum EncodingMode {
+    /// No stochastic depth, and the first temporal position.
+    #[default]
+    Evaluation,
+    /// Stochastic depth, and a random temporal position for every 128 samples in their order, as the reference selects its buffers.
+    Training {
+        /// Rate of stochastic depth, in [0, 1).
+        drop_path: f64,
+        /// Seed of the draws.
+        seed: u64,
+    },
+}
+
+impl EncodingMode {
+    /// Temporal position of a batch of a family, and the batch's stochastic depth.
+    fn draws(self, item: usize, n_temporal: usize) -> (usize, Option<StochasticDepth>) {
+        let Self::Training { drop_path, seed } = self else { return (0, None) };
+        let of_batch = (item * BATCH / TRAINING_BATCH) as u64;
+        let temporal = rng::keyed(seed, "temporal of features", &[of_batch]).random_range(0..n_temporal);
+        (temporal, StochasticDepth::new(drop_path, rng::keyed(seed, "depth of features", &[item as u64])))
+    }
+}
+
+/// Encoding of samples: mode of the model, and pooling.
+#[derive(Debug, Clone, Copy, PartialEq, Default)]
+pub struct Encoding {
+    /// Pooling of a sample's encoder outputs.
+    pub pooling: Pooling,
+    /// Mode of the model.
+    pub mode: EncodingMode,
+}
+
+impl From<Pooling> for Encoding {
+    fn from(pooling: Pooling) -> Self {
+        Self { pooling, mode: EncodingMode::default() }
+    }
+}
+
 /// Pooling of a sample's encoder outputs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
+#[serde(rename_all = "kebab-case")]
 pub enum Pooling {
     /// Mean over all outputs, class token included, padding of text excluded. The buffer is selected by these features.
     #[default]
     Mean,
+    /// Mean over all outputs, class token and padding included, as the reference selects its buffers.
+    MeanWithPadding,
     /// The class token's output, for continuous families only.
     Class,
     /// All outputs without pooling: the class token's first where there is one, padding included.
@@ -57,7 +103,7 @@ pub struct Features {
     pub invalid: Vec<(String, String)>,
 }
 
-/// Extracts the features of every sample of a dataset: means over tokens. `model` and `device` are those without gradients; `progress` gets the
+/// Extracts the features of every sample of a dataset, pooled into one row a sample. `model` and `device` are those without gradients; `progress` gets the
 /// number of finished samples, and an error of `progress` ends the extraction.
 ///
 /// # Errors
@@ -66,12 +112,13 @@ pub fn extract_features(
     model: &Model,
     family: usize,
     dataset: &dyn Dataset,
+    encoding: Encoding,
     options: LoaderOptions,
     device: &Device,
     progress: &mut dyn FnMut(usize) -> Result<()>,
 ) -> Result<Features> {
     let mut features = Features::default();
-    encode_samples(model, family, dataset, Pooling::Mean, options, device, &mut |batch| {
+    encode_samples(model, family, dataset, encoding, options, device, &mut |batch| {
         // A batch without readable samples has no width.
         if !batch.rows.is_empty() {
             features.width = batch.width;
@@ -95,12 +142,13 @@ pub fn encode_samples(
     model: &Model,
     family: usize,
     dataset: &dyn Dataset,
-    pooling: Pooling,
+    encoding: Encoding,
     options: LoaderOptions,
     device: &Device,
     sink: &mut dyn FnMut(EncodedBatch<'_>) -> Result<()>,
 ) -> Result<()> {
     options.check()?;
+    let Encoding { pooling, mode } = encoding;
     let n = dataset.ids().len();
     let batch_of = |item: usize| (item * BATCH) as u64..((item + 1) * BATCH).min(n) as u64;
     let loader =
@@ -115,7 +163,9 @@ pub fn encode_samples(
                 attended.clone_from(&batch.attended);
             }
             let batch = DeviceBatch::new(batch, device);
-            let encoded = pooled(model.encode(family, &batch, 0, None), &batch, pooling, dataset)?;
+            let (temporal, mut depth) = mode.draws(item, model.n_temporal(family));
+            let encoded = model.encode(family, &batch, temporal, depth.as_mut());
+            let encoded = pooled(encoded, &batch, pooling, dataset)?;
             [_, n_tokens, width] = encoded.dims();
             values = encoded
                 .try_into_vec_as::<f32>()
@@ -148,6 +198,7 @@ fn pooled(encoded: Tensor<3>, batch: &DeviceBatch, pooling: Pooling, dataset: &d
         (Pooling::Class, DeviceBatch::Tokens(_)) => {
             return Err(SettingError::NoClassToken { family: dataset.family().into() }.into());
         }
+        (Pooling::MeanWithPadding, _) => encoded.mean_dim(1),
         (Pooling::Mean, _) => mean_over_tokens(encoded, batch),
     })
 }

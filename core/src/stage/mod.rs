@@ -15,6 +15,6 @@ mod settings;
 mod trainer;
 
 pub use definition::{PreviousStage, Stage};
-pub use features::{EncodedBatch, Features, Pooling, encode_samples, extract_features};
+pub use features::{EncodedBatch, Encoding, EncodingMode, Features, Pooling, encode_samples, extract_features};
 pub use observer::{Observer, Silent, StageEndTask, StageReport, StepReport};
 pub use settings::StageSettings;

@@ -1,17 +1,16 @@
 //! Run of a stage: sets up student, strategy and checkpoints, trains the epochs, selects the buffer, writes the files.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use burn::module::Module;
 use burn::tensor::Device;
 
 use super::batches::Batches;
 use super::definition::Stage;
-use super::features::extract_features;
+use super::features::{Encoding, EncodingMode, Pooling, extract_features};
 use super::observer::{Observer, StageEndTask, StageReport};
 use super::trainer::{StageTrainer, TrainState};
-use crate::buffer::{RehearsalBuffer, Store};
-use crate::clustering::KMeansOptions;
+use crate::buffer::{FeatureMode, RehearsalBuffer, Store};
 use crate::continual::{ContinualStrategy, StageEnd, StageStart};
 use crate::data::EpochPlan;
 use crate::model::{Model, Precision};
@@ -20,7 +19,7 @@ use crate::run::{
     CHECKSUM_PLACEHOLDER, Checkpoints, FORMAT, MetricsLog, RestoredState, RunLayout, StageState, save_model,
     write_folder, write_manifest,
 };
-use crate::{Result, RunError, rng};
+use crate::{Result, RunError, SettingError, rng};
 
 impl Stage<'_> {
     /// Runs the stage, from its latest checkpoint if there is one, and writes model, buffer, metrics and state into its folder.
@@ -31,6 +30,7 @@ impl Stage<'_> {
         self.settings.check()?;
         let pools = self.pools()?;
         let n_steps = EpochPlan::n_steps(&pools);
+        self.check_updates(n_steps)?;
         observer.stage_started(&StageReport {
             stage: self.number,
             modality: self.current.modality(),
@@ -39,6 +39,12 @@ impl Stage<'_> {
             epochs: self.epochs(),
             n_steps,
         });
+        for (label, n_samples) in self.dropped_buffers() {
+            let batch_size = self.settings.batch_size;
+            observer.warning(&format!(
+                "the buffer of {label} is not rehearsed: it has {n_samples} samples, fewer than a batch of {batch_size} (buffer.drop_last)"
+            ));
+        }
         self.folder.path().create_folder()?;
 
         let device = self.device.clone().autodiff();
@@ -80,6 +86,16 @@ impl Stage<'_> {
         self.finish(model, strategy.as_mut(), state, &checkpoints, observer)
     }
 
+    /// Checks that an epoch has an update.
+    fn check_updates(&self, n_steps: usize) -> Result<()> {
+        let accumulation = self.settings.gradient_accumulation;
+        if self.deferred || !self.settings.drop_last || n_steps >= accumulation {
+            return Ok(());
+        }
+        let expected = format!("at most the {n_steps} batches of an epoch: training.drop_last drops fewer");
+        Err(SettingError::out_of_range("training.gradient_accumulation", accumulation, expected).into())
+    }
+
     /// The student at the start of the stage.
     fn student(&self, device: &Device) -> Result<Model> {
         let student = match &self.previous {
@@ -105,6 +121,7 @@ impl Stage<'_> {
             n_samples: self.current.ids().len(),
             fingerprint: self.current.fingerprint().into(),
             invalid_samples: BTreeMap::new(),
+            updated_parameters: BTreeSet::new(),
             checksums: BTreeMap::new(),
         }
     }
@@ -156,6 +173,7 @@ impl Stage<'_> {
         checkpoints: &Checkpoints,
         observer: &mut dyn Observer,
     ) -> Result<StageState> {
+        state.updated_parameters.clear();
         let mut files = [RunLayout::MODEL, RunLayout::BUFFER, RunLayout::METRICS].map(String::from).to_vec();
         let mut model = model;
         if !self.deferred {
@@ -210,6 +228,7 @@ impl Stage<'_> {
             &model.valid(),
             family,
             self.current,
+            self.encoding_for_selection(),
             self.settings.loader_options(),
             &self.device,
             &mut |done| {
@@ -223,14 +242,11 @@ impl Stage<'_> {
                 observer.invalid_sample(self.current.modality(), id, message);
             }
         }
-        let mut options = KMeansOptions {
-            device: &self.device,
-            max_iterations: KMeansOptions::MAX_ITERATIONS,
-            progress: &mut |iteration, n_changed| {
-                observer.stage_end(StageEndTask::KMeans { iteration }, n_changed, n_samples);
-                self.go_on(observer, "while the buffer was chosen", checkpoints)
-            },
+        let mut progress = |iteration, n_changed| {
+            observer.stage_end(StageEndTask::KMeans { iteration }, n_changed, n_samples);
+            self.go_on(observer, "while the buffer was chosen", checkpoints)
         };
+        let mut options = self.settings.buffer.k_means_options(&self.device, &mut progress);
         let selected = self.settings.buffer.policy().select(
             &features.values,
             features.width,
@@ -241,6 +257,19 @@ impl Stage<'_> {
             indices: selected.iter().map(|selected| features.rows[selected.index]).collect(),
             buffer: RehearsalBuffer::new(&selected, &features.rows, self.current.ids()),
         })
+    }
+
+    /// Encoding of the samples by whose features the buffer is selected.
+    fn encoding_for_selection(&self) -> Encoding {
+        let buffer = &self.settings.buffer;
+        let mode = match buffer.feature_mode {
+            FeatureMode::Evaluation => EncodingMode::Evaluation,
+            FeatureMode::Training => EncodingMode::Training {
+                drop_path: self.model.dimensions.drop_path,
+                seed: rng::derived(self.seed, "buffer features", &[self.number as u64]),
+            },
+        };
+        Encoding { pooling: if buffer.pool_padding { Pooling::MeanWithPadding } else { Pooling::Mean }, mode }
     }
 
     /// An error if the user has asked to stop.

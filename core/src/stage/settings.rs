@@ -22,6 +22,8 @@ pub struct StageSettings {
     pub batch_size: usize,
     /// Number of batches whose gradients are accumulated for an update, at least 1.
     pub gradient_accumulation: usize,
+    /// Whether the gradients of fewer than `gradient_accumulation` batches at the end of an epoch are dropped, instead of making an update.
+    pub drop_last: bool,
     /// Settings of AdamW and the learning rate.
     pub optimiser: OptimiserConfig,
     /// Strategy of continual learning.

@@ -12,7 +12,8 @@ use super::losses::{LossOf, UnreadLosses};
 use super::observer::{Observer, StepReport};
 use crate::continual::{ContinualStrategy, StepContext};
 use crate::data::{BatchLoader, LoadedBatch, Objective, Pool, record_invalid_samples};
-use crate::model::{DeviceBatch, Model};
+use crate::model::{DeviceBatch, Model, fill_missing_gradients};
+use crate::optimisation::MissingGradients;
 use crate::pretext::pretext_loss;
 use crate::rng;
 use crate::run::{Checkpoints, EpochMetrics, EpochSoFar, MetricsLog, StageState};
@@ -148,14 +149,19 @@ impl StageTrainer<'_> {
         self.state.steps += 1;
         epoch_state.so_far.steps = step + 1;
         let last = epoch_state.so_far.steps == n_steps;
-        if !last && !epoch_state.so_far.steps.is_multiple_of(settings.gradient_accumulation) {
+        let is_complete = epoch_state.so_far.steps.is_multiple_of(settings.gradient_accumulation);
+        if !is_complete && (!last || settings.drop_last) {
             return Ok(());
         }
         // As in the reference, the learning rate is that of the first batch of the accumulation.
         let first = step / settings.gradient_accumulation * settings.gradient_accumulation;
         epoch_state.so_far.learning_rate =
             settings.schedule().learning_rate(epoch as f64 + first as f64 / n_steps as f64);
-        let gradients = self.strategy.before_update(self.train_state.model(), epoch_state.accumulated.grads());
+        let mut gradients = epoch_state.accumulated.grads();
+        if settings.optimiser.missing_gradients == MissingGradients::Zero {
+            fill_missing_gradients(self.train_state.model(), &mut gradients, &mut self.state.updated_parameters);
+        }
+        let gradients = self.strategy.before_update(self.train_state.model(), gradients);
         self.train_state.update(epoch_state.so_far.learning_rate, gradients, &*self.strategy);
 
         let stop = observer.stop_requested();

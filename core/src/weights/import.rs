@@ -5,11 +5,16 @@ use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
-use super::import_report::{ImportReport, LeftEntry, TakenPart, converted, count, left};
+use super::import_report::{ImportReport, LeftEntry, Origin, TakenPart, converted, count, left};
 use super::metadata::{Layout, Metadata};
-use super::published::{Correspondence, PUBLISHED_FAMILIES, Part, UNUSED, correspondences, patch_kind};
+use super::published::{
+    Correspondence, PUBLISHED_FAMILIES, Part, UNI_PERCEIVER_LEFT, UNI_PERCEIVER_POSITIONS, UNUSED, correspondences,
+    is_uni_perceiver, patch_kind, uni_perceiver_lacks,
+};
 use super::tensor_file::{NamedTensor, TensorFile};
-use crate::model::{Dimensions, FamilyConfig, FamilyTokens, MAX_POSITIONS, Model, ModelConfig, Preset, TextAttention};
+use crate::model::{
+    Dimensions, FamilyConfig, FamilyTokens, InitialValues, MAX_POSITIONS, Model, ModelConfig, Preset, TextAttention,
+};
 use crate::{Error, Result, SettingError, WeightsError};
 
 /// Prefix of the encoder's layers in the published layout; every checkpoint has them.
@@ -51,6 +56,8 @@ pub struct Import {
     pub without: Vec<String>,
     /// Attention of text tokens; if none, as the file says, or causal, as in the training of the published weights.
     pub text_attention: Option<TextAttention>,
+    /// Law of the values that the file lacks.
+    pub initial_values: InitialValues,
     /// Seed of the values that the file lacks.
     pub seed: u64,
 }
@@ -78,13 +85,16 @@ impl Import {
     pub fn read(&self, path: &Path) -> Result<Imported> {
         let mut file = TensorFile::open(path)?;
         let note = Metadata::of(&file)?;
-        match note {
-            Some(note) if note.layout == Layout::MedcossRs => self.own(&file, note),
+        let is_note = note.is_some();
+        let mut imported = match note {
+            Some(note) if note.layout == Layout::MedcossRs => self.own(&file, note)?,
             note => {
                 unwrap(&mut file);
-                self.published(&file, note)
+                self.published(&file, note)?
             }
-        }
+        };
+        imported.report.origin = Some(origin_of(&file, is_note));
+        Ok(imported)
     }
 
     fn own(&self, file: &TensorFile, note: Metadata) -> Result<Imported> {
@@ -124,13 +134,14 @@ impl Import {
             Some(model) => model.families.iter().map(|family| family.name.as_str()).collect(),
             None => PUBLISHED_FAMILIES.to_vec(),
         };
+        let is_uni_perceiver = is_uni_perceiver(file);
         let mut families = Vec::new();
         for name in order.into_iter().filter(|name| PUBLISHED_FAMILIES.contains(name) && !skipped(name)) {
-            families.extend(family(file, name)?);
+            families.extend(family(file, name, is_uni_perceiver)?);
         }
         let noted_attention = noted.map(|model| model.text_attention);
         let text_attention = self.text_attention.or(noted_attention).unwrap_or(TextAttention::Causal);
-        let config = ModelConfig { dimensions, text_attention, families };
+        let config = ModelConfig { dimensions, initial_values: self.initial_values, text_attention, families };
         if let (Some(given), Some(at)) = (self.known.vocabulary, config.family("text"))
             && config.families[at].tokens != (FamilyTokens::Discrete { vocabulary: given })
         {
@@ -149,11 +160,17 @@ impl Import {
         let mut used = BTreeSet::new();
         let mut fresh = BTreeSet::new();
         for entry in table.values() {
+            let key = &entry.published;
             if entry.part != Part::Encoder && !present.contains(&entry.part) {
                 fresh.insert(entry.part.to_string());
                 continue;
             }
-            let key = &entry.published;
+            if let Some(what) =
+                uni_perceiver_lacks(key).filter(|_| is_uni_perceiver && !file.tensors().contains_key(key))
+            {
+                fresh.insert(what.into());
+                continue;
+            }
             let expected = entry.order.published_shape(&entry.shape).ok_or_else(|| WeightsError::Tensor {
                 path: file.path().into(),
                 name: key.clone(),
@@ -189,7 +206,11 @@ impl Import {
         report.converted = converted(file, &used);
         report.left.extend(left(file, &used, &|key| match Part::of_key(key) {
             Some(part) => format!("{part}: left out"),
-            None => "the published layout has no such tensor".into(),
+            None => UNI_PERCEIVER_LEFT
+                .iter()
+                .find(|(beginning, _)| is_uni_perceiver && key.starts_with(beginning))
+                .map_or("the published layout has no such tensor", |(_, why)| why)
+                .into(),
         }));
         Ok(Imported { model, config, passed_through, report })
     }
@@ -287,6 +308,27 @@ fn contradiction(path: &Path, name: &str, given: usize, found: impl std::fmt::Di
     WeightsError::SizeConflict { path: path.into(), name: name.into(), given, found: found.to_string() }.into()
 }
 
+impl Origin {
+    /// Origin of a file of weights, by the names of its tensors; their values are not read.
+    ///
+    /// # Errors
+    /// A file that is no checkpoint or safetensors file.
+    pub fn of_file(path: &Path) -> Result<Self> {
+        let mut file = TensorFile::open(path)?;
+        let is_note = Metadata::of(&file)?.is_some();
+        unwrap(&mut file);
+        Ok(origin_of(&file, is_note))
+    }
+}
+
+fn origin_of(file: &TensorFile, is_exported: bool) -> Origin {
+    match is_exported {
+        true => Origin::Exported,
+        false if is_uni_perceiver(file) => Origin::UniPerceiver,
+        false => Origin::Medcoss,
+    }
+}
+
 /// Unwraps the state dict of an entry `model`, `state_dict`, or the `module` of a distributed run.
 fn unwrap(file: &mut TensorFile) {
     let first = format!("{ENCODER}0.linear1.weight");
@@ -321,7 +363,7 @@ fn wrong_shape(file: &TensorFile, key: &str, found: &[usize], expected: impl std
 }
 
 /// A family of the published layout, if the file has its embedder.
-fn family(file: &TensorFile, name: &str) -> Result<Option<FamilyConfig>> {
+fn family(file: &TensorFile, name: &str, is_uni_perceiver: bool) -> Result<Option<FamilyConfig>> {
     let shape = |key: &str| file.tensors().get(key).map(|tensor| tensor.shape.as_slice());
     let sizes = |key: &str| match shape(key) {
         Some(shape) if shape.first().is_some_and(|rows| (1..=MAX_POSITIONS).contains(rows)) => two(file, key, shape),
@@ -346,7 +388,11 @@ fn family(file: &TensorFile, name: &str) -> Result<Option<FamilyConfig>> {
         let patches = if dims == 2 { "P, P" } else { "P, P, P" };
         return Err(wrong_shape(file, key, kernel, format_args!("[D, {channels}, {patches}]")));
     }
-    let (n_positions, _) = sizes(&format!("video_embed.embeddings_st_pos_{dims}D.spatial_pos_embed.weight"))?;
+    let positions = format!("video_embed.embeddings_st_pos_{dims}D.spatial_pos_embed.weight");
+    let n_positions = match shape(&positions) {
+        None if is_uni_perceiver => UNI_PERCEIVER_POSITIONS,
+        _ => sizes(&positions)?.0,
+    };
     let n_decoder_positions = match shape(&format!("decoder_pos_embed_{dims}D")) {
         Some([1, n, _]) if *n > 0 => n - 1,
         Some(other) => return Err(wrong_shape(file, &format!("decoder_pos_embed_{dims}D"), other, "[1, 1 + N, D]")),

@@ -9,6 +9,9 @@ use super::tensor_file::TensorFile;
 /// Report of an import: taken, fresh, remaining, converted and assumed values.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct ImportReport {
+    /// Origin of the file.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub origin: Option<Origin>,
     /// Parts that were taken from the file.
     pub taken: Vec<TakenPart>,
     /// Parts of the model that the file lacks: they have fresh values.
@@ -19,6 +22,18 @@ pub struct ImportReport {
     pub converted: BTreeMap<String, usize>,
     /// Sizes that neither the shapes nor the known sizes determine, with the source of each.
     pub assumed: Vec<String>,
+}
+
+/// Origin of a file of weights.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Origin {
+    /// The reference implementation of MedCoSS, whose readers prepare files in a way of their own.
+    Medcoss,
+    /// Uni-Perceiver (Zhu et al., CVPR 2022), which the reference begins with.
+    UniPerceiver,
+    /// This program.
+    Exported,
 }
 
 /// Part of the model that was taken from the file.

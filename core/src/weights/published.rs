@@ -4,6 +4,7 @@
 //! `[D, channels, (depth,) row, column]` is here a linear layer over the values of a token, which lie in (depth, row, column, channel)
 //! order, as the masked autoencoder's targets do. The prediction heads are in that order in both.
 
+use super::tensor_file::TensorFile;
 use crate::model::{Dimensions, FamilyConfig, FamilyTokens, ModelConfig, N_TEMPORAL};
 
 /// Families that the published layout has names for.
@@ -15,6 +16,37 @@ pub const PUBLISHED_FAMILIES: [&str; 3] = ["text", "image", "volume"];
 /// Name and rows; each row has the encoder's width.
 pub const UNUSED: [(&str, usize); 2] =
     [("video_embed.embeddings_pos.position_embeddings.weight", 1600), ("video_embed.embeddings_type.weight", 1)];
+
+/// Number of entries of the position table of images beside a Uni-Perceiver file, which has a table of another name: the reference's, for images up to
+/// 512 x 512 in patches of side 16.
+pub(super) const UNI_PERCEIVER_POSITIONS: usize = 1024;
+
+/// Entries of a Uni-Perceiver file that the reference does not take, by their beginning, with the reason.
+pub(super) const UNI_PERCEIVER_LEFT: [(&str, &str); 2] = [
+    (
+        "video_embed.embeddings_st_pos.",
+        "the reference has position tables of its own (2D and 3D) and does not take Uni-Perceiver's",
+    ),
+    ("loss_prepare.", "a part of Uni-Perceiver's own losses"),
+];
+
+/// Whether a file is Uni-Perceiver's (Zhu et al., CVPR 2022), the reference's initial weights: it has one table of spatial and temporal positions where the
+/// published layout has two, and no class token, in whose place Uni-Perceiver has a word's embedding. Encoder, text embedder, image kernel and
+/// norm have the published names.
+pub(super) fn is_uni_perceiver(file: &TensorFile) -> bool {
+    let has = |key: &str| file.tensors().contains_key(key);
+    has("video_embed.embeddings_st_pos.spatial_pos_embed.weight") && !has("cls_token")
+}
+
+/// What a Uni-Perceiver file lacks in place of a published tensor, in words; none for a tensor that it has.
+pub(super) fn uni_perceiver_lacks(key: &str) -> Option<&'static str> {
+    match key {
+        "cls_token" => Some("class token"),
+        "video_embed.embeddings_st_pos_2D.spatial_pos_embed.weight"
+        | "video_embed.embeddings_st_pos_2D.temporal_pos_embed.weight" => Some("image positions"),
+        _ => None,
+    }
+}
 
 /// Part of a model that a checkpoint has completely or not at all.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]

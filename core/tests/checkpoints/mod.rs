@@ -10,7 +10,7 @@ use burn::tensor::Device;
 use half::{bf16, f16};
 use medcoss_core::confined_path::ConfinedPath;
 use medcoss_core::data::TokenSpec;
-use medcoss_core::model::{Dimensions, Model, ModelConfig, TextAttention};
+use medcoss_core::model::{Dimensions, InitialValues, Model, ModelConfig, TextAttention};
 use medcoss_core::weights::{
     Import, Imported, KnownSizes, Layout, NamedTensor, TensorFile, UNUSED, export, floats_to_bytes,
 };
@@ -55,7 +55,12 @@ fn config(families: &[(&str, TokenSpec)]) -> ModelConfig {
         drop_path: 0.0,
         layer_scale: 0.1,
     };
-    let mut config = ModelConfig { dimensions, text_attention: TextAttention::Causal, families: Vec::new() };
+    let mut config = ModelConfig {
+        dimensions,
+        initial_values: InitialValues::default(),
+        text_attention: TextAttention::Causal,
+        families: Vec::new(),
+    };
     for (name, spec) in families {
         config.admit(name, name, *spec, Some(20)).unwrap();
     }

@@ -4,7 +4,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use medcoss_abi::abi_stable::std_types::{RResult, RString};
-use medcoss_abi::message::{Description, Synthesise, Synthesised};
+use medcoss_abi::message::{Description, OPTION_PRESETS, Synthesise, Synthesised};
 use medcoss_abi::{PluginHeader, PluginTable, Rejection, operation};
 use medcoss_caller::Shape;
 use medcoss_caller::answers::{check_description, check_size, check_synthesised};
@@ -112,6 +112,11 @@ impl Plugin {
     /// The plugin's description of itself. Its texts are unchanged, and so untrusted.
     pub fn description(&self) -> &Description {
         &self.description
+    }
+
+    /// Options of a preset that the plugin declares, by the preset's name; none where it declares none of that name.
+    pub fn option_preset(&self, name: &str) -> Option<&serde_json::Value> {
+        self.description.options.get(OPTION_PRESETS)?.get(name)
     }
 
     /// Shape of the plugin's samples with default options.

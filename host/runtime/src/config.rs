@@ -7,7 +7,7 @@ use std::path::{Component, Path, PathBuf};
 use anyhow::{Context, Result, anyhow, bail};
 use medcoss_core::buffer::BufferConfig;
 use medcoss_core::continual::StrategyConfig;
-use medcoss_core::model::{Dimensions, MAX_POSITIONS, ModelConfig, Precision, Preset, TextAttention};
+use medcoss_core::model::{Dimensions, InitialValues, MAX_POSITIONS, ModelConfig, Precision, Preset, TextAttention};
 use medcoss_core::optimisation::OptimiserConfig;
 use medcoss_core::run::check_modality;
 use medcoss_core::stage::StageSettings;
@@ -16,6 +16,7 @@ use medcoss_plugin_host::nearest;
 use serde::{Deserialize, Serialize};
 
 use crate::assignments::set;
+use crate::recipe::Recipe;
 use crate::renamed_settings::refuse_former_names;
 
 /// The configuration of a run. Serialised with every default filled in, it is the run folder's `run.toml`.
@@ -25,6 +26,9 @@ pub struct RunConfig {
     /// Version of the run folder's format, which only the record of a run carries.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub format: Option<u32>,
+    /// Recipe whose settings and options apply wherever this configuration states none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub recipe: Option<Recipe>,
     /// Seed of all random draws.
     #[serde(default)]
     pub seed: u64,
@@ -95,6 +99,9 @@ pub struct ModelSection {
     /// Initial value of LayerScale.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub layer_scale: Option<f32>,
+    /// Law of the initial values of embedders: `vit` (the default) or `medcoss`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub initial_values: Option<InitialValues>,
     /// Number of entries of the position table, by token family.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub positions: BTreeMap<String, usize>,
@@ -184,6 +191,10 @@ pub struct TrainingSection {
     /// Number of batches whose gradients are accumulated for one update.
     #[serde(default = "one")]
     pub gradient_accumulation: usize,
+    /// Whether the gradients of fewer than `gradient_accumulation` batches at the end of an epoch are dropped, instead of
+    /// making an update.
+    #[serde(default)]
+    pub drop_last: bool,
     /// Number of epochs between checkpoints.
     #[serde(default = "one")]
     pub checkpoint_every: usize,
@@ -292,8 +303,13 @@ impl RunConfig {
             set(&mut table, setting)?;
         }
         refuse_former_names(&table).map_err(|error| anyhow!("configuration {}: {error}", path.display()))?;
-        // Without settings the text itself is parsed, so that errors show the line.
-        let config = if settings.is_empty() { toml::from_str(&text) } else { table.try_into() };
+        let recipe = Recipe::named_in(&table);
+        if let Some(recipe) = recipe {
+            recipe.complete(&mut table)?;
+        }
+        // Where nothing was added the text itself is parsed, so that errors show the line.
+        let is_text = settings.is_empty() && recipe.is_none();
+        let config = if is_text { toml::from_str(&text) } else { table.try_into() };
         let mut config: Self = config.map_err(|error| with_nearest("configuration", path, &error.to_string()))?;
         if config.model.init.is_none() {
             config.text.attention.get_or_insert_default();
@@ -305,23 +321,36 @@ impl RunConfig {
         Ok(Self { format: None, ..config })
     }
 
+    /// A configuration from a table, with `key=value` settings and a recipe's settings applied.
+    ///
+    /// # Errors
+    /// Unknown settings, a recipe that does not exist.
+    pub fn of_table(mut table: toml::Table, settings: &[String]) -> Result<Self> {
+        settings.iter().try_for_each(|setting| set(&mut table, setting))?;
+        refuse_former_names(&table)?;
+        if let Some(recipe) = Recipe::named_in(&table) {
+            recipe.complete(&mut table)?;
+        }
+        table
+            .try_into()
+            .map_err(|error: toml::de::Error| with_nearest("configuration", Path::new("run.toml"), &error.to_string()))
+    }
+
     /// This configuration with `key=value` settings applied.
     ///
     /// # Errors
     /// As [`RunConfig::read`].
     pub fn with_settings(&self, settings: &[String]) -> Result<Self> {
-        let mut table = toml::Table::try_from(self)?;
-        settings.iter().try_for_each(|setting| set(&mut table, setting))?;
-        refuse_former_names(&table)?;
-        let config: Self = table.try_into().map_err(|error: toml::de::Error| {
-            with_nearest("configuration", Path::new("run.toml"), &error.to_string())
-        })?;
+        let config = Self::of_table(toml::Table::try_from(self)?, settings)?;
         config.check()?;
         Ok(config)
     }
 
     /// Checks the ranges of settings, and how they fit together.
-    pub(crate) fn check(&self) -> Result<()> {
+    ///
+    /// # Errors
+    /// The first setting that is wrong.
+    pub fn check(&self) -> Result<()> {
         for (family, n) in &self.model.positions {
             if !(1..=MAX_POSITIONS).contains(n) {
                 bail!("model.positions.{family} is {n}, expected 1 to {MAX_POSITIONS}");
@@ -361,7 +390,8 @@ impl RunConfig {
     /// As [`ModelSection::dimensions`], and sizes that are too large together.
     pub fn empty_model(&self) -> Result<ModelConfig> {
         let text_attention = self.text.attention.unwrap_or_default();
-        let model = ModelConfig { dimensions: self.model.dimensions()?, text_attention, families: Vec::new() };
+        let (dimensions, initial_values) = (self.model.dimensions()?, self.model.initial_values.unwrap_or_default());
+        let model = ModelConfig { dimensions, initial_values, text_attention, families: Vec::new() };
         model.check()?;
         Ok(model)
     }
@@ -372,6 +402,7 @@ impl RunConfig {
             known: self.model.known_sizes(),
             without: self.model.init_without.clone(),
             text_attention: self.text.attention,
+            initial_values: self.model.initial_values.unwrap_or_default(),
             seed: self.seed,
         }
     }
@@ -383,6 +414,7 @@ impl RunConfig {
             warmup_epochs: stage.warmup_epochs.unwrap_or(self.training.warmup_epochs),
             batch_size: stage.batch_size.unwrap_or(self.training.batch_size),
             gradient_accumulation: stage.gradient_accumulation.unwrap_or(self.training.gradient_accumulation),
+            drop_last: self.training.drop_last,
             optimiser: self.optimiser.clone(),
             strategy: self.strategy.clone(),
             buffer: self.buffer.clone(),

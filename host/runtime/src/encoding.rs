@@ -76,7 +76,7 @@ impl Run {
         let id = |index: u64| dataset.ids()[index as usize].clone();
         let mut encoded =
             EncodedSamples { ids: Vec::new(), values: Vec::new(), n_tokens: 0, width: 0, invalid: BTreeMap::new() };
-        encode_samples(&model, family, &dataset, options.pooling, options.loader, &device, &mut |batch| {
+        encode_samples(&model, family, &dataset, options.pooling.into(), options.loader, &device, &mut |batch| {
             encoded.invalid.extend(batch.invalid.iter().map(|(index, sample)| (id(*index), sample.message.clone())));
             if !batch.rows.is_empty() {
                 (encoded.n_tokens, encoded.width) = (batch.n_tokens, batch.width);

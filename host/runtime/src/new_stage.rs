@@ -74,8 +74,8 @@ impl Run {
         self.check_finished()?;
         let config = self.configuration_with(stage, resources)?;
         let plugins = plugins_of(&config, resources.registry, Some(&self.layout))?;
-        let (base, out) = (resources.data_root.clone(), self.layout.folder().path());
-        Ok(Training { config, base, out, resume: true, device: resources.device.clone(), plugins })
+        let folders = [resources.data_root.clone(), self.layout.folder().path()];
+        Training::new(config, folders, true, &resources.device, plugins)
     }
 
     /// Checks that every stage has finished, since a new stage starts from the latest model.

@@ -8,6 +8,7 @@ use medcoss_core::weights::InitialModel;
 use medcoss_plugin_host::Plugin;
 
 use crate::config::{RunConfig, StageSection};
+use crate::option_presets::{add_preset, preset_of};
 use crate::plugin_dataset::PluginDataset;
 
 /// An opened run: its configuration, and the models of its finished stages.
@@ -58,6 +59,11 @@ impl Run {
         if let Some(stage) = self.config.stages.iter().rfind(|stage| stage.modality == section.modality) {
             let own = std::mem::replace(&mut section.options, stage.options.clone());
             section.options.extend(own);
+        } else if let Some(preset) =
+            preset_of(self.config.recipe, self.initial.as_ref().and_then(|initial| initial.report.origin))
+            && let Some(added) = add_preset(plugin, preset, &mut section.options)?
+        {
+            tracing::warn!("{added}");
         }
         let assets = self.assets(&section.modality)?;
         PluginDataset::open(plugin, base, &section, assets.as_deref())

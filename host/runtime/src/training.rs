@@ -5,15 +5,15 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, anyhow, bail};
 use medcoss_core::buffer::Store;
 use medcoss_core::confined_path::{ConfinedPath, EntryKind};
-use medcoss_core::data::Dataset;
+use medcoss_core::data::{Dataset, TokenSpec};
 use medcoss_core::device::Device;
-use medcoss_core::model::ModelConfig;
+use medcoss_core::model::{FamilyTokens, ModelConfig};
 use medcoss_core::run::{
     RunLayout, RunLock, StageFolder, StageState, StoredModel, check_manifest, is_partial, remove_partial_below,
     write_folder, write_manifest,
 };
 use medcoss_core::stage::{PreviousStage, Stage, StageSettings};
-use medcoss_core::weights::{Imported, InitialModel};
+use medcoss_core::weights::{Imported, InitialModel, Origin};
 use medcoss_plugin_host::Plugin;
 
 use crate::buffer_tokens::BufferTokens;
@@ -50,9 +50,28 @@ pub struct Training {
     pub device: String,
     /// Plugin of each stage.
     pub plugins: Vec<StagePlugin>,
+    /// Options that were added to those of the configuration, in words.
+    added_options: Vec<String>,
 }
 
 impl Training {
+    /// The training of a configuration with these plugins, one a stage. A recipe, or published weights that the run begins
+    /// with, add options to the stages.
+    ///
+    /// # Errors
+    /// Weights that cannot be read.
+    pub fn new(
+        config: RunConfig,
+        [base, out]: [PathBuf; 2],
+        resume: bool,
+        device: &str,
+        plugins: Vec<StagePlugin>,
+    ) -> Result<Self> {
+        let origin = origin_of_weights(&config, &base, &out)?;
+        let (config, added_options) = config.with_option_presets(&plugins, origin)?;
+        Ok(Self { config, base, out, resume, device: device.into(), plugins, added_options })
+    }
+
     /// Trains all stages that are not finished yet.
     ///
     /// # Errors
@@ -85,6 +104,7 @@ impl Training {
     pub fn start(&self, observer: &mut dyn RunObserver) -> Result<(StartedRun, Vec<StageDataset>)> {
         let device = medcoss_core::device::by_name(&self.device)?;
         let (layout, lock) = self.claim_folder()?;
+        self.added_options.iter().for_each(|added| observer.notice(added));
         let weights = self.initial_weights(&layout)?;
         let states = self.finished(&layout)?;
         let mut sources = self.open_all(&layout, &states, observer)?;
@@ -93,6 +113,10 @@ impl Training {
         for (at, source) in sources.iter().enumerate() {
             let in_stage = || format!("stage {} {}", at + 1, self.config.stages[at].modality);
             admit(&mut model, &self.config, source).with_context(in_stage)?;
+            check_vocabulary(source, &sources[..at]).with_context(in_stage)?;
+            if let Some(notice) = unused_rows(&model, source) {
+                observer.notice(&format!("{}: {notice}", in_stage()));
+            }
         }
         self.write_record(&layout)?;
         self.publish_assets(&layout, &mut sources)?;
@@ -407,6 +431,49 @@ fn admit(model: &mut ModelConfig, config: &RunConfig, source: &dyn Dataset) -> R
     let n_positions = config.model.positions.get(source.family()).copied();
     model.admit(source.family(), source.modality(), source.spec(), n_positions)?;
     Ok(())
+}
+
+/// Checks that the vocabulary of a stage is as large as those of earlier stages of its token family: the same id is the same
+/// token in all of them.
+fn check_vocabulary(source: &impl Dataset, earlier: &[impl Dataset]) -> Result<()> {
+    let TokenSpec::Discrete { vocabulary, .. } = source.spec() else { return Ok(()) };
+    for other in earlier.iter().filter(|other| other.family() == source.family()) {
+        if let TokenSpec::Discrete { vocabulary: before, .. } = other.spec()
+            && before != vocabulary
+        {
+            bail!(
+                "its vocabulary has {vocabulary} tokens, and that of the earlier stage {} has {before}; both are of token family {}\n\
+                 hint: give both stages the same vocabulary",
+                other.modality(),
+                source.family()
+            );
+        }
+    }
+    Ok(())
+}
+
+/// A notice that a vocabulary is smaller than the model's table of tokens.
+fn unused_rows(model: &ModelConfig, source: &impl Dataset) -> Option<String> {
+    let TokenSpec::Discrete { vocabulary, .. } = source.spec() else { return None };
+    match model.families[model.family(source.family())?].tokens {
+        FamilyTokens::Discrete { vocabulary: rows } if rows > vocabulary => Some(format!(
+            "its vocabulary has {vocabulary} tokens, which use the first {vocabulary} of the {rows} rows of the model's token table"
+        )),
+        _ => None,
+    }
+}
+
+/// Origin of the weights that a run begins with: of those in the run folder, or else of the file that the configuration
+/// names.
+fn origin_of_weights(config: &RunConfig, base: &Path, out: &Path) -> Result<Option<Origin>> {
+    let Some(init) = &config.model.init else { return Ok(None) };
+    if out.exists()
+        && let Some(initial) =
+            InitialModel::read(&RunLayout::open(out)?).context("the model that the run begins with")?
+    {
+        return Ok(initial.report.origin);
+    }
+    Ok(Some(Origin::of_file(&base.join(init)).context("model.init")?))
 }
 
 /// Source of the initial weights.

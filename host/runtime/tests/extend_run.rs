@@ -44,8 +44,8 @@ fn another_program_encodes_images_and_adds_a_stage() {
 
     let config = RunConfig::read(&file, &[]).unwrap();
     let plugins = plugins_of(&config, &registry, None).unwrap();
-    let (base, device) = (place.path().to_path_buf(), "cpu".into());
-    Training { config, base, out: out.clone(), resume: false, device, plugins }.run(&mut Silent).unwrap();
+    let base = place.path().to_path_buf();
+    Training::new(config, [base, out.clone()], false, "cpu", plugins).unwrap().run(&mut Silent).unwrap();
 
     let mut example = Command::new(program::profile_folder().join("examples/extend_run"));
     example.current_dir(place.path()).env("MEDCOSS_PLUGIN_PATH", sandbox::build_folder());

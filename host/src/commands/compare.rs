@@ -198,14 +198,8 @@ impl Compare {
             None => false,
         };
         let plugins = plugins_of(&entry.config, registry, layout.as_ref().filter(|_| resume))?;
-        let training = Training {
-            config: entry.config.clone(),
-            base: base.into(),
-            out: out.into(),
-            resume,
-            device: self.device.name.clone(),
-            plugins,
-        };
+        let folders = [base.into(), out.into()];
+        let training = Training::new(entry.config.clone(), folders, resume, &self.device.name, plugins)?;
         let mut progress = self.progress.begin();
         let done = training.run(&mut progress);
         progress.clear();

@@ -80,7 +80,7 @@ impl Demo {
         let config = RunConfig::read(&file, &[])?;
         let plugins = plugins_of(&config, registry, None)?;
         let (base, out) = (out.clone(), out.join("run"));
-        let training = Training { config, base, out, resume: false, device: "cpu".into(), plugins };
+        let training = Training::new(config, [base, out], false, "cpu", plugins)?;
         train(&training, &self.progress)
     }
 

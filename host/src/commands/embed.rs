@@ -197,7 +197,7 @@ impl Embed {
         let (mut n_tokens, mut width) = (0, 0);
         let mut invalid = std::collections::BTreeMap::new();
         let bar = self.bar.begin("encoding [{bar:24}] {pos} of {len}, {per_sec}, {eta} left");
-        encode_samples(&model, family, source, pooling, reading, &device, &mut |batch| {
+        encode_samples(&model, family, source, pooling.into(), reading, &device, &mut |batch| {
             for (index, failure) in batch.invalid {
                 // A reason may quote the id.
                 let reason = if key.is_some() { String::from("it cannot be read") } else { failure.message.clone() };

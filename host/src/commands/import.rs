@@ -19,7 +19,7 @@ use crate::failure::Failure;
 use crate::tables;
 
 /// The paper's recipe, for stages that are added to an imported run.
-const RECIPE: &str = include_str!("../../configs/imported.toml");
+const SETTINGS: &str = include_str!("../../configs/imported.toml");
 
 /// Make a run from published weights
 ///
@@ -92,14 +92,14 @@ impl ImportCommand {
         };
         known.heads = self.heads.or(known.heads);
         known.decoder_heads = self.decoder_heads.or(known.decoder_heads);
-        let mut config: RunConfig = toml::from_str(RECIPE).context("the recipe of imported runs")?;
+        let mut config =
+            RunConfig::of_table(SETTINGS.parse().context("the settings of imported runs")?, &self.settings)?;
         config.model.init = Some(self.checkpoint.file_name().context("a checkpoint is a file")?.into());
         config.model.init_without = self.without.clone();
-        config.text.attention = self.text_attention;
-        let config = config.with_settings(&self.settings)?;
+        config.text.attention = self.text_attention.or(config.text.attention);
+        config.check()?;
         known.drop_path = config.model.drop_path.or(known.drop_path);
-        let import =
-            Import { known, without: self.without.clone(), text_attention: config.text.attention, seed: config.seed };
+        let import = Import { known, ..config.import() };
         let imported = import.read(&self.checkpoint)?;
         let recorded = RunConfig {
             text: medcoss_runtime::config::TextSection { attention: Some(imported.config.text_attention) },

@@ -59,8 +59,7 @@ impl Pretrain {
         let out = self.configuration.run_folder(self.out.as_deref());
         let run = if self.resume && out.exists() { Some(RunLayout::open(&out)?) } else { None };
         let plugins = plugins_of(&config, registry, run.as_ref())?;
-        let (resume, device) = (self.resume, self.device.name.clone());
-        train(&Training { config, base, out, resume, device, plugins }, &self.progress)
+        train(&Training::new(config, [base, out], self.resume, &self.device.name, plugins)?, &self.progress)
     }
 }
 

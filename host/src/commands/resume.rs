@@ -57,7 +57,7 @@ impl Resume {
         let config = RunConfig::read_record(&layout.record())?.with_settings(&self.settings)?;
         let base = self.data_root.or_current()?;
         let plugins = plugins_of(&config, registry, Some(&layout))?;
-        let (out, device) = (self.run.clone(), self.device.name.clone());
-        train(&Training { config, base, out, resume: true, device, plugins }, &self.progress)
+        let folders = [base, self.run.clone()];
+        train(&Training::new(config, folders, true, &self.device.name, plugins)?, &self.progress)
     }
 }

@@ -160,3 +160,40 @@ fn values_at_the_ends_of_ranges_are_accepted() {
         read(MINIMAL, &[setting]).unwrap_or_else(|error| panic!("{setting}: {error:#}"));
     }
 }
+
+#[test]
+fn a_recipe_sets_what_the_configuration_does_not() {
+    let text = format!("recipe = \"reference\"\n{MINIMAL}");
+    let config = read(&text, &["buffer.n_starts=3"]).unwrap();
+    assert_eq!(config.recipe, Some(crate::recipe::Recipe::Reference));
+    assert_eq!(config.text.attention, Some(TextAttention::Causal));
+    assert_eq!((config.buffer.n_starts, config.buffer.backfill, config.training.drop_last), (3, false, true));
+    assert!(config.strategy.medcoss.teacher_temporal_position);
+    assert_eq!(read(MINIMAL, &["recipe=reference", "buffer.n_starts=3"]).unwrap(), config);
+    // Without it nothing changes.
+    assert!(read(MINIMAL, &[]).unwrap().buffer.backfill);
+    let error = read(&format!("recipe = \"refrence\"\n{MINIMAL}"), &[]).unwrap_err().to_string();
+    assert!(error.contains("did you mean reference?"), "{error}");
+}
+
+#[test]
+fn the_papers_configuration_states_what_its_recipe_selects() {
+    let text = include_str!("../../../configs/paper.toml");
+    let stated: toml::Table = text.parse().unwrap();
+    let mut alone = toml::Table::new();
+    crate::recipe::Recipe::Reference.complete(&mut alone).unwrap();
+    for (section, settings) in alone {
+        for (name, value) in settings.as_table().unwrap() {
+            let found = stated[&section].get(name);
+            match value.as_table() {
+                // A table of a strategy, which states more than the recipe selects.
+                Some(table) => table.iter().for_each(|(inner, value)| {
+                    assert_eq!(found.and_then(|found| found.get(inner)), Some(value), "{section}.{name}.{inner}");
+                }),
+                None => assert_eq!(found, Some(value), "{section}.{name}"),
+            }
+        }
+    }
+    let config = read(text, &[]).unwrap();
+    assert_eq!(config.recipe, Some(crate::recipe::Recipe::Reference));
+}

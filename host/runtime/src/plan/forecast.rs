@@ -5,7 +5,6 @@ use std::time::Instant;
 
 use anyhow::Result;
 use medcoss_core::buffer::{BufferConfig, BufferSelection};
-use medcoss_core::clustering::KMeansOptions;
 use medcoss_core::device::Device;
 use medcoss_core::stage::Stage;
 use serde::Serialize;
@@ -189,8 +188,7 @@ fn seconds_to_choose(
     let n_tried = ((n as f64 * share) as usize).max(1);
     let points = gaussian_blobs(n_tried, width, (n_tried as f64 * ratio).max(1.0) as usize, 0);
     let mut go_on = |_: usize, _: usize| work.check_stop();
-    let max_iterations = KMeansOptions::MAX_ITERATIONS;
-    let mut clustering = KMeansOptions { device, max_iterations, progress: &mut go_on };
+    let mut clustering = buffer.k_means_options(device, &mut go_on);
     let began = Instant::now();
     buffer.policy().select(&points, width, 0, &mut clustering)?;
     Ok(began.elapsed().as_secs_f64() / (share * share))

@@ -63,14 +63,8 @@ impl TrialRun<'_> {
     /// # Errors
     /// Any error that would stop the run, and a request to stop.
     pub fn forecast(&self) -> Result<Forecast> {
-        let training = Training {
-            config: self.config.clone(),
-            base: self.base.clone(),
-            out: self.scratch.clone(),
-            resume: false,
-            device: self.device.into(),
-            plugins: self.plugins.to_vec(),
-        };
+        let folders = [self.base.clone(), self.scratch.clone()];
+        let training = Training::new(self.config.clone(), folders, false, self.device, self.plugins.to_vec())?;
         let (mut started, sources) = training.start(&mut Silent)?;
         let at_rest = peak_memory();
         let excerpts: Vec<Subset<'_>> = (0..sources.len()).map(|at| self.excerpt(at, &sources[at])).collect();

@@ -7,7 +7,7 @@ use medcoss_core::data::{Dataset, LoaderOptions, Subset, sample_without_replacem
 use medcoss_core::device;
 use medcoss_core::model::{Model, ModelConfig};
 use medcoss_core::pretext::{Reconstruction, reconstruct_samples};
-use medcoss_core::stage::extract_features;
+use medcoss_core::stage::{Encoding, extract_features};
 
 use super::history::{RunHistory, StageHistory, first_line};
 use super::samples::StageSamples;
@@ -140,7 +140,8 @@ impl Passes<'_> {
         let reading =
             LoaderOptions { num_workers: self.run.finished.config.data.num_workers, max_invalid_fraction: 0.5 };
         let device = device::by_name(self.device)?;
-        let found = extract_features(&model.model, family, &selection, reading, &device, &mut |_| Ok(()))?;
+        let found =
+            extract_features(&model.model, family, &selection, Encoding::default(), reading, &device, &mut |_| Ok(()))?;
         let indices: Vec<u64> = found.rows.iter().map(|&row| chosen[row as usize]).collect();
         let kept = indices.iter().map(is_kept).collect();
         Ok(StageFeatures { values: found.values, width: found.width, indices, kept })

@@ -104,7 +104,8 @@ impl KMeans {
                     Ok(())
                 };
                 let max_iterations = self.iterations.map_or(KMeansOptions::MAX_ITERATIONS, |most| most as usize);
-                let mut options = KMeansOptions { device: &device, max_iterations, progress: &mut progress };
+                let mut options =
+                    KMeansOptions { device: &device, max_iterations, tolerance: 0.0, progress: &mut progress };
                 match self.mini_batches {
                     true => Clusters::fit_mini_batches(&points, width, n_centres, self.seed, &mut options)?,
                     false => {
