@@ -8,6 +8,7 @@ use std::sync::OnceLock;
 use crate::page::{missing, section, stands_alone};
 use medcoss_core::confined_path::ConfinedPath;
 use medcoss_core::evaluation::{EvaluatedStage, Score, Scores, TaskSummary};
+use medcoss_test_support::folders::copy_folder;
 use medcoss_test_support::program::{medcoss, refused, succeeded, text};
 use serde_json::Value;
 
@@ -89,19 +90,8 @@ options = { size = 48, labels = { file = \"labels.csv\", key_column = \"file\", 
 
 /// A copy of a run, to be changed.
 fn copy(name: &str, folder: &Path) -> PathBuf {
-    fn copy_all(from: &Path, to: &Path) {
-        fs::create_dir_all(to).unwrap();
-        for entry in fs::read_dir(from).unwrap() {
-            let path = entry.unwrap().path();
-            let to = to.join(path.file_name().unwrap());
-            match path.is_dir() {
-                true => copy_all(&path, &to),
-                false => assert!(fs::copy(&path, &to).is_ok()),
-            }
-        }
-    }
     let to = folder.join(name);
-    copy_all(&made().join(name), &to);
+    copy_folder(&made().join(name), &to);
     to
 }
 

@@ -3,11 +3,13 @@
 use std::fs::{self, File};
 use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::Command;
 use std::sync::OnceLock;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use medcoss_core::run::{CHECKSUM_PLACEHOLDER, insert_checksum};
+use medcoss_test_support::folders::copy_folder;
+use medcoss_test_support::process::{CommandResult, run_within};
 use medcoss_test_support::program::{command, medcoss, succeeded, text};
 use serde_json::Value;
 use sha2::{Digest, Sha256};
@@ -66,7 +68,7 @@ struct Place {
 impl Place {
     fn new() -> Self {
         let place = Self { folder: tempfile::tempdir().unwrap() };
-        copy(&made().join("run"), &place.run());
+        copy_folder(&made().join("run"), &place.run());
         fs::create_dir(place.victim()).unwrap();
         fs::write(place.victim().join("secret"), SECRET).unwrap();
         fs::write(place.victim().join("state.json"), SECRET).unwrap();
@@ -112,31 +114,12 @@ impl Place {
     }
 
     fn one(&self, name: &'static str, arguments: &[&str]) -> (&'static str, i32, String) {
-        let [out, err] = ["out", "err"].map(|name| self.folder.path().join(name));
         let line = format!("ulimit -v {MOST_MEMORY}; exec \"$@\"");
         let mut limited = Command::new("sh");
         limited.args(["-c", &line, "sh"]).arg(medcoss_test_support::program::path()).args(arguments);
-        let mut child = limited
-            .env_remove("MEDCOSS_PLUGIN_PATH")
-            .stdin(Stdio::null())
-            .stdout(File::create(&out).unwrap())
-            .stderr(File::create(&err).unwrap())
-            .spawn()
-            .unwrap();
-        let began = Instant::now();
-        let status = loop {
-            match child.try_wait().unwrap() {
-                Some(status) => break status,
-                None if began.elapsed() > LONGEST => {
-                    child.kill().unwrap();
-                    child.wait().unwrap();
-                    panic!("{arguments:?} hangs: {}", fs::read_to_string(&err).unwrap_or_default());
-                }
-                None => std::thread::sleep(Duration::from_millis(5)),
-            }
-        };
-        let said = [out, err].map(|path| fs::read_to_string(path).unwrap()).concat();
-        let code = status.code().unwrap_or_else(|| panic!("{arguments:?} ended by {status}: {said}"));
+        limited.env_remove("MEDCOSS_PLUGIN_PATH");
+        let CommandResult { code, out, err, .. } = run_within(LONGEST, self.folder.path(), &mut limited, |_| {});
+        let said = out + &err;
         assert!(matches!(code, 0 | 1), "{arguments:?} ended with {code}: {said}");
         assert!(!said.contains("panicked") && !said.contains(SECRET), "{arguments:?}: {said}");
         (name, code, said)
@@ -155,18 +138,6 @@ impl Place {
             let content = fs::read(path).unwrap();
             let found = content.windows(SECRET.len()).any(|window| window == SECRET.as_bytes());
             assert!(!found, "{} holds what lies outside of the run", path.display());
-        }
-    }
-}
-
-fn copy(from: &Path, to: &Path) {
-    fs::create_dir_all(to).unwrap();
-    for entry in fs::read_dir(from).unwrap() {
-        let path = entry.unwrap().path();
-        let to = to.join(path.file_name().unwrap());
-        match path.is_dir() {
-            true => copy(&path, &to),
-            false => drop(fs::copy(&path, &to).unwrap()),
         }
     }
 }

@@ -97,3 +97,17 @@ fn explain(path: &Path, error: &DecodeErrors) -> Error {
     };
     explained.caused_by(error)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_jpeg_of_scans_without_number_is_refused_before_it_is_decoded() {
+        let with_scans = |n: usize| [&[0xff, 0xd8][..], &[0xff, 0xda].repeat(n), &[0xff, 0xd9]].concat();
+        let refused = |n: usize| decode(Path::new("a.jpg"), &with_scans(n), true).err().unwrap().to_string();
+        assert_eq!(refused(101), "a.jpg has a JPEG of 101 scans; at most 100 are read");
+        // A hundred are for the decoder to judge.
+        assert!(refused(100).contains("a.jpg is damaged"), "{}", refused(100));
+    }
+}

@@ -5,6 +5,7 @@
 
 use std::path::{Path, PathBuf};
 
+pub mod folders;
 pub mod libraries;
 pub mod process;
 pub mod program;

@@ -40,9 +40,23 @@ impl CommandResult {
     }
 }
 
-/// Runs a command with an end to patience. What it says goes to files: a pipe that nobody reads would hold it up.
+/// Runs a command in a sandbox, with an end to patience.
 pub fn run(sandbox: &Sandbox, command: &mut Command, meanwhile: impl FnOnce(&mut Child)) -> CommandResult {
-    let [out, err] = ["out", "err"].map(|name| sandbox.path(name));
+    run_within(LONGEST, &sandbox.path(""), command, meanwhile)
+}
+
+/// Runs a command for at most so long. What it says goes to files in a folder: a pipe that nobody reads would hold it up.
+///
+/// # Panics
+///
+/// Where the command takes longer, or says what is no UTF-8.
+pub fn run_within(
+    longest: Duration,
+    folder: &Path,
+    command: &mut Command,
+    meanwhile: impl FnOnce(&mut Child),
+) -> CommandResult {
+    let [out, err] = ["out", "err"].map(|name| folder.join(name));
     let began = Instant::now();
     let mut child = command
         .stdin(Stdio::null())
@@ -54,10 +68,10 @@ pub fn run(sandbox: &Sandbox, command: &mut Command, meanwhile: impl FnOnce(&mut
     let status = loop {
         match child.try_wait().unwrap() {
             Some(status) => break status,
-            None if began.elapsed() > LONGEST => {
+            None if began.elapsed() > longest => {
                 child.kill().unwrap();
                 child.wait().unwrap();
-                panic!("{command:?} took longer than {LONGEST:?}: {}", fs::read_to_string(&err).unwrap_or_default());
+                panic!("{command:?} took longer than {longest:?}: {}", fs::read_to_string(&err).unwrap_or_default());
             }
             None => std::thread::sleep(Duration::from_millis(5)),
         }
