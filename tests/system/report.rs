@@ -381,6 +381,35 @@ fn a_report_is_replaced_and_nothing_else_is() {
     }
 }
 
+/// Epochs and batches of a run from elsewhere are any numbers; a debug build ends where a sum does not hold them.
+#[test]
+fn epochs_and_scores_of_any_size_are_drawn() {
+    let folder = tempfile::tempdir().unwrap();
+    let run = copy("reference", folder.path());
+    evaluate(&run, f64::MAX);
+    for name in ["stages/01-text", "stages/02-xray"] {
+        for file in ["metrics.jsonl", "timing.jsonl"] {
+            let path = run.join(name).join(file);
+            let lines = fs::read_to_string(&path).unwrap();
+            let mut line: Value = serde_json::from_str(lines.lines().last().unwrap()).unwrap();
+            for field in ["epoch", "step", "n_samples"].into_iter().filter(|field| lines.contains(field)) {
+                line[field] = u64::MAX.into();
+            }
+            if file == "timing.jsonl" {
+                line["seconds"] = f64::MAX.into();
+            }
+            fs::write(&path, format!("{line}\n{line}\n")).unwrap();
+        }
+    }
+    let (page, _) = report(&[&run], "data", folder.path());
+    for wrong in ["=\"NaN", "=\"inf", "good:NaN", "grow:NaN", "grow:inf"] {
+        assert!(!page.contains(wrong), "{wrong}");
+    }
+    let board = text(&folder.path().join("board"));
+    let out = text(&folder.path().join("again.html"));
+    succeeded(medcoss(&["report", &text(&run), "--out", &out, "--tensorboard", &board, "--quiet"]));
+}
+
 #[test]
 fn event_files_hold_the_same_numbers() {
     let folder = tempfile::tempdir().unwrap();

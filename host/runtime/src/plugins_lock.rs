@@ -117,7 +117,8 @@ impl LockedPlugin {
     }
 
     fn digest(&self) -> &str {
-        self.sha256.as_deref().map_or("built-in", |digest| &digest[..12.min(digest.len())])
+        // A run may come from elsewhere: what stands for a digest need not be hexadecimal digits.
+        self.sha256.as_deref().map_or("built-in", |digest| digest.get(..12).unwrap_or(digest))
     }
 }
 
@@ -126,5 +127,27 @@ fn file_name(location: &PluginLocation) -> String {
     match location {
         PluginLocation::Library { path } => path.file_name().unwrap_or_default().to_string_lossy().into_owned(),
         PluginLocation::BuiltIn => location.to_string(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_digest_that_is_none_is_compared_like_any_other() {
+        let lock = |version: &str, sha256: &str| PluginsLock {
+            plugin: vec![LockedPlugin {
+                id: "gait".into(),
+                version: version.into(),
+                file: "libgait.so".into(),
+                sha256: Some(sha256.into()),
+            }],
+        };
+        for (sha256, shown) in [("0123456789abcdef", "0123456789ab"), ("0123456789aé", "0123456789aé"), ("", "")] {
+            let then = lock("1.0.0", sha256);
+            assert_eq!(then.plugin[0].digest(), shown);
+            lock("1.0.1", sha256).compare(&then);
+        }
     }
 }

@@ -4,7 +4,6 @@
 
 use std::error::Error;
 use std::fs;
-use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use libfuzzer_sys::fuzz_target;
@@ -41,6 +40,7 @@ fn make() -> Result<(), Box<dyn Error>> {
     small_volume(here)?;
     wfdb_record(here, &made.join("ecg"))?;
     learn_tokenizer(&made.join("text"), here)?;
+    write(here, "gif", "small.gif", &small_animation())?;
     write(here, "vocabulary", "vocab.txt", medcoss_fuzz::VOCABULARY.as_bytes())?;
     fs::remove_dir_all(medcoss_fuzz::folder())?;
     Ok(())
@@ -68,17 +68,21 @@ fn targets_of(plugin: &str, path: &Path) -> &'static [&'static str] {
     }
 }
 
-/// The head of a volume that was made, with 5 by 4 by 3 voxels behind it: small inputs are changed where it matters.
+/// A volume that is mostly its head.
 fn small_volume(here: &Path) -> Result<(), Box<dyn Error>> {
-    let mut volume = Vec::new();
-    let made = fs::File::open(here.join("corpus/nifti_gz/scan_0000.nii.gz"))?;
-    flate2::read::GzDecoder::new(made).read_to_end(&mut volume)?;
-    for (axis, size) in [5u16, 4, 3].into_iter().enumerate() {
-        volume[42 + 2 * axis..44 + 2 * axis].copy_from_slice(&size.to_le_bytes());
-    }
-    volume.truncate(352 + 5 * 4 * 3 * 2);
+    let volume = medcoss_fuzz::small_volume(&fs::read(here.join("corpus/nifti_gz/scan_0000.nii.gz"))?);
     write(here, "mask_volume", "scan.nii", &volume)?;
     write(here, "nifti", "scan.nii", &volume)
+}
+
+/// Four frames of one pixel: what is changed is a header and not compressed pixels.
+fn small_animation() -> Vec<u8> {
+    let frame = |disposal: u8| {
+        let control = [0x21, 0xf9, 4, disposal << 2, 10, 0, 0, 0];
+        [control.as_slice(), &[0x2c, 0, 0, 0, 0, 1, 0, 1, 0, 0], &[2, 2, 0x44, 1, 0]].concat()
+    };
+    let head: &[u8] = b"GIF89a\x01\0\x01\0\x80\0\0\0\0\0\xff\xff\xff";
+    [head, &[0, 1, 2, 3].map(frame).concat(), b";"].concat()
 }
 
 /// A header and its signals in one input, and headers in the forms of published databases.

@@ -31,6 +31,10 @@ pub(super) fn binned(values: &[f64], bins: &[f64]) -> Result<(Vec<usize>, Vec<St
 /// # Errors
 /// Too many equal values, so that classes would be empty.
 pub(super) fn quantiles(values: &[f64], n: usize) -> Result<Vec<f64>> {
+    // Before room for the thresholds is claimed: their number is the task's, and may be any.
+    if n > values.len() {
+        bail!("{n} quantiles are more than the {} values\nhint: choose fewer, or bins", values.len());
+    }
     let mut sorted = values.to_vec();
     sorted.sort_by(f64::total_cmp);
     let mut bins: Vec<f64> = (1..n).map(|at| sorted[at * sorted.len() / n]).collect();
@@ -60,5 +64,14 @@ mod tests {
         assert_eq!(binned(&values, &[2.0, 4.0]).unwrap().0, [2, 0, 2, 1, 1, 0]);
         assert!(quantiles(&[0.0, 0.0, 0.0, 1.0], 2).is_err());
         assert!(quantiles(&[1.0, 1.0], 3).is_err());
+    }
+
+    #[test]
+    fn more_quantiles_than_values_are_refused_before_room_is_claimed() {
+        for n in [3, 1 << 40, usize::MAX] {
+            let error = quantiles(&[1.0, 2.0], n).unwrap_err().to_string();
+            assert!(error.contains("more than the 2 values"), "{error}");
+        }
+        assert!(quantiles(&[], 2).is_err());
     }
 }

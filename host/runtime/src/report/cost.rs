@@ -57,7 +57,7 @@ fn body(run: &RunHistory) -> Markup {
             .times
             .iter()
             .filter(|time| time.seconds > 0.0)
-            .map(|time| ((offsets[at] + time.epoch) as f64, time.n_samples as f64 / time.seconds))
+            .map(|time| (offsets[at].saturating_add(time.epoch) as f64, time.n_samples as f64 / time.seconds))
             .collect(),
     };
     let chart = LineChart {

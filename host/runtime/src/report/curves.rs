@@ -59,7 +59,7 @@ pub(crate) fn offsets(run: &RunHistory) -> Vec<usize> {
     let mut offsets = vec![0];
     for stage in &run.stages {
         let known = stage.epochs.last().map_or(0, |line| line.epoch);
-        offsets.push(offsets[offsets.len() - 1] + stage.epochs_wanted.max(known));
+        offsets.push(stage.epochs_wanted.max(known).saturating_add(offsets[offsets.len() - 1]));
     }
     offsets
 }
@@ -75,7 +75,7 @@ pub(crate) fn bands(run: &RunHistory) -> Vec<Band> {
 pub(crate) fn points(run: &RunHistory, number: impl Fn(&EpochLine) -> Option<f64>) -> Vec<(f64, f64)> {
     let offsets = offsets(run);
     let of_stage = |(stage, offset): (&'_ super::history::StageHistory, &usize)| {
-        let point = |line: &EpochLine| Some(((offset + line.epoch) as f64, number(line)?));
+        let point = |line: &EpochLine| Some((offset.saturating_add(line.epoch) as f64, number(line)?));
         stage.epochs.iter().filter_map(point).collect::<Vec<_>>()
     };
     run.stages.iter().zip(&offsets).flat_map(of_stage).collect()

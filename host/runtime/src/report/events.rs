@@ -64,7 +64,7 @@ pub fn write(run: &RunHistory, folder: &Path) -> Result<PathBuf> {
 fn events(run: &RunHistory) -> Vec<Event> {
     let mut events = vec![Event { wall_time: 0.0, step: 0, file_version: Some("brain.Event:2".into()), summary: None }];
     events.extend(scores(run, 0, 0.0, 0));
-    let (mut steps_before, mut seconds) = (0, 0.0);
+    let (mut steps_before, mut seconds) = (0u64, 0.0);
     for stage in &run.stages {
         for line in &stage.epochs {
             let mut values: Vec<(String, f64)> =
@@ -81,9 +81,9 @@ fn events(run: &RunHistory) -> Vec<Event> {
                 values.extend(time.peak_rss_bytes.map(|bytes| ("peak_rss_bytes".into(), bytes as f64)));
                 values.extend(time.waited_seconds.map(|seconds| ("waited_seconds".into(), seconds)));
             }
-            events.push(event(seconds, steps_before + line.step, values));
+            events.push(event(seconds, steps_before.saturating_add(line.step), values));
         }
-        steps_before += stage.epochs.last().map_or(0, |line| line.step);
+        steps_before = steps_before.saturating_add(stage.epochs.last().map_or(0, |line| line.step));
         events.extend(scores(run, stage.number, seconds, steps_before));
     }
     events

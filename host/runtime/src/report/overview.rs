@@ -63,7 +63,7 @@ pub(crate) fn tile(name: &str, value: &str) -> Markup {
 fn timeline(run: &RunHistory) -> Markup {
     let total: f64 = run.stages.iter().map(StageHistory::seconds).sum();
     // A stage that has not started also has a width.
-    let width = |stage: &StageHistory| match total > 0.0 {
+    let width = |stage: &StageHistory| match total > 0.0 && total.is_finite() {
         true => (stage.seconds() / total).max(0.04),
         false => stage.epochs_wanted as f64,
     };

@@ -59,8 +59,13 @@ fn goodness(scores: &Scores, task: &TaskSummary, value: f64) -> f64 {
     let column = scores.stages.iter().filter_map(|stage| scores.primary(stage.stage, task)).map(|score| score.value);
     let (low, high) =
         column.fold((f64::INFINITY, f64::NEG_INFINITY), |(low, high), value| (low.min(value), high.max(value)));
-    let share = if high > low { (value - low) / (high - low) } else { 0.5 };
+    let share = share(value, low, high);
     if task.higher_is_better { share } else { 1.0 - share }
+}
+
+/// Position of a value between two others, from 0 to 1. Halves are taken, since the difference of two numbers may be too large for one.
+fn share(value: f64, low: f64, high: f64) -> f64 {
+    if high > low { (value / 2.0 - low / 2.0) / (high / 2.0 - low / 2.0) } else { 0.5 }
 }
 
 fn matrix(scores: &Scores) -> Markup {
@@ -170,5 +175,17 @@ fn all_metrics(scores: &Scores) -> Markup {
                 } } }
             } }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn scores_of_any_size_have_a_place_in_their_column() {
+        assert_eq!([0.25, 0.5, 1.0].map(|value| share(value, 0.25, 1.25)), [0.0, 0.25, 0.75]);
+        assert_eq!([f64::MIN, 0.0, f64::MAX].map(|value| share(value, f64::MIN, f64::MAX)), [0.0, 0.5, 1.0]);
+        assert_eq!(share(7.0, 7.0, 7.0), 0.5);
     }
 }

@@ -41,7 +41,8 @@ impl Scale {
 
     /// A scale over exactly this range, with round ticks inside.
     pub fn exact(low: f64, high: f64, from: f64, to: f64) -> Self {
-        let high = if high > low { high } else { low + 1.0 };
+        // From 2^53 on, one more is the same number.
+        let high = if high > low { high } else { low + (low.abs() * 1e-3).max(1.0) };
         let step = round_step((high - low) / 5.0).max(if low.fract() == 0.0 { 1.0 } else { 0.0 });
         let first = (low / step).ceil();
         let n = ((high - first * step) / step + 1e-9).floor() as usize;
@@ -158,5 +159,13 @@ mod tests {
         }
         let one = Scale::exact(1.0, 1.0, 0.0, 1.0);
         assert!(one.place(1.0).is_finite() && !one.ticks.is_empty());
+    }
+
+    #[test]
+    fn an_epoch_of_any_number_has_a_place() {
+        for epoch in [1u64 << 53, 10_000_000_000_000_000_000, u64::MAX] {
+            let one = Scale::exact(epoch as f64, epoch as f64, 0.0, 1.0);
+            assert!(one.place(epoch as f64).is_finite() && (1..20).contains(&one.ticks.len()), "{one:?}");
+        }
     }
 }
