@@ -75,7 +75,7 @@ pub use medcoss_abi::Builtin;
 pub use medcoss_caller::options::with_present_names;
 pub use medcoss_caller::{Batch, MAX_TOKENS, MAX_VALUES, MAX_VOCABULARY, Shape, View};
 pub use nearest::{did_you_mean, nearest};
-pub use options::{PluginOption, check_names, list as options_of_schema};
+pub use options::{PluginOption, check_names, list as options_of_schema, preset as options_of_preset};
 pub use plugin::Plugin;
 pub use plugin_info::PluginInfo;
 pub use probe::{PROBE_VARIABLE, Probe};

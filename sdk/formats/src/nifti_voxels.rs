@@ -136,7 +136,8 @@ pub(crate) fn read_slices(
     }
     if source.is_to_be_ended(header) {
         // The decompressor compares its checksum at the very end, behind the other slices and volumes.
-        let volume_bytes = header.file_size.iter().map(|&n| n as u64).product::<u64>() * header.datatype.size_of() as u64;
+        let volume_bytes =
+            header.file_size.iter().map(|&n| n as u64).product::<u64>() * header.datatype.size_of() as u64;
         source.skip(volume_bytes - at).map_err(failed)?;
         let most = volume_bytes.saturating_mul(header.n_volumes - 1).saturating_add(MAX_BEHIND_BYTES);
         let behind = io::copy(&mut source.take(most.saturating_add(1)), &mut io::sink()).map_err(failed)?;
