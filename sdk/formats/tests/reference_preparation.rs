@@ -101,6 +101,27 @@ fn a_raw_mri_scan_goes_through_the_whole_chain_in_any_order_of_its_tiles() {
 }
 
 #[test]
+fn headers_that_would_cost_more_than_a_scan_does_are_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let refused = |size: [u16; 3], spacing: [f32; 3], steps: ReferenceSteps| {
+        let stored_values = vec![0.0; size.iter().map(|&side| usize::from(side)).product()];
+        let placement = Placement::Unstated(spacing);
+        let (datatype, scaling) = (Datatype::U8, [1.0, 0.0]);
+        let file =
+            NiftiFile { size: &size, stored_values: &stored_values, datatype, placement, scaling, big_endian: false };
+        file.write(&folder.path().join("a.nii.gz")).unwrap();
+        open(folder.path(), "a.nii.gz", [16, 192, 192], steps).unwrap_err().message().to_owned()
+    };
+    assert!(
+        refused([1, 1, 65535], [1.0; 3], MRI).contains("a.nii.gz has 65535 slices, too many with planes of 192x192")
+    );
+    assert!(refused([2, 2, 65535], [1.0, 1.0, 100.0], CT).contains("in at most 65536 slices"));
+    assert!(refused([200, 200, 20], [100.0, 100.0, 1.0], CT).contains("become [20, 20000, 20000] of 1 mm"));
+    assert!(refused([20, 20, 600], [1.0, 1.0, 0.01], CT).contains("0.05 mm is the finest"));
+    assert!(refused([20, 2, 30], [0.3, 0.3, 1.0], CT).contains("1 to 268435456 of them"));
+}
+
+#[test]
 fn scans_too_short_for_a_tile_are_left_out_or_named() {
     let folder = tempfile::tempdir().unwrap();
     let write = |name: &str, depth: u16, spacing: f32| {

@@ -10,6 +10,7 @@ use medcoss_sdk::Error;
 use medcoss_sdk::intensity;
 use medcoss_sdk::volume::Volume;
 
+use super::MAX_VOXELS;
 use super::spline::resample_axis;
 use super::squeeze::{Stored, squeeze};
 
@@ -19,14 +20,22 @@ pub(crate) const TILE: usize = 24;
 const STRIDE: usize = 12;
 /// Most voxels along the file's second axis of a plane that keeps its border.
 const MAX_BORDERED: usize = 320;
-/// Most voxels of a scan of 1 mm: 1 GiB as `f32`.
-const MAX_VOXELS: usize = 1 << 28;
+/// Most slices of a scan of 1 mm, as of [`crate::sub_volumes`].
+const MAX_SLICES: usize = 1 << 16;
+/// Finest voxels in millimetres, as of [`crate::sub_volumes`]: the Gaussian of finer ones reaches over hundreds of voxels.
+const FINEST_MM: f32 = 0.05;
 
 /// Size `[k, i, j]` of a scan at 1 mm.
 ///
 /// # Errors
-/// A scan that would have no voxel, or more than [`MAX_VOXELS`]; the error does not name it.
+/// Voxels finer than 0.05 mm, a scan that would have no voxel, more than [`MAX_VOXELS`] or more than 65536 slices; the error does not
+/// name it.
 pub(crate) fn millimetre_size(size: [usize; 3], spacing_mm: [f32; 3]) -> Result<[usize; 3], Error> {
+    if spacing_mm.iter().any(|&mm| mm < FINEST_MM) {
+        return Err(Error::unsupported(format!(
+            "voxels of {spacing_mm:?} mm are not brought to 1 mm; {FINEST_MM} mm is the finest"
+        )));
+    }
     let scaled = |axis: usize| {
         let ratio = (f64::from(spacing_mm[axis]) * 1e4).round_ties_even() / 1e4;
         size[axis] as f64 * ratio
@@ -34,9 +43,10 @@ pub(crate) fn millimetre_size(size: [usize; 3], spacing_mm: [f32; 3]) -> Result<
     let found = [scaled(0).round_ties_even() as usize, scaled(1) as usize, scaled(2) as usize];
     let n_voxels = found.iter().try_fold(1usize, |n, &side| n.checked_mul(side));
     match n_voxels {
-        Some(1..=MAX_VOXELS) => Ok(found),
+        Some(1..=MAX_VOXELS) if found[0] <= MAX_SLICES => Ok(found),
         _ => Err(Error::unsupported(format!(
-            "{size:?} voxels of {spacing_mm:?} mm become {found:?} of 1 mm; a scan has 1 to {MAX_VOXELS} of them"
+            "{size:?} voxels of {spacing_mm:?} mm become {found:?} of 1 mm; a scan has 1 to {MAX_VOXELS} of them in at most \
+             {MAX_SLICES} slices"
         ))),
     }
 }

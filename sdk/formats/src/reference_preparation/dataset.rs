@@ -10,7 +10,7 @@ use medcoss_sdk::volume::Volume;
 use medcoss_sdk::{Error, Fingerprint, FoundFile, log};
 
 use super::squeeze::Stored;
-use super::{ReferenceSettings, ReferenceSteps, ct, mri};
+use super::{MAX_VOXELS, ReferenceSettings, ReferenceSteps, ct, mri};
 use crate::sub_volume_labels::labels_of;
 use crate::sub_volumes::tell_notes;
 use crate::volume_cache::VolumeCache;
@@ -185,6 +185,11 @@ impl ReferenceSettings {
             }
             ReferenceSteps::Mri { .. } => {
                 let n_slices = info.size[0];
+                if self.n_prepared_voxels(info) > MAX_VOXELS as u64 {
+                    return Err(Error::unsupported(format!(
+                        "{id} has {n_slices} slices, too many with planes of {rows}x{columns}; a scan has at most {MAX_VOXELS} voxels"
+                    )));
+                }
                 let too_few = || {
                     let kept = ct::inner(n_slices).len();
                     Error::unsupported(format!(

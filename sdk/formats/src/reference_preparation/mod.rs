@@ -20,6 +20,9 @@ use medcoss_sdk::serde::{Deserialize, Serialize};
 
 pub use dataset::ReferenceVolumes;
 
+/// Most voxels of a prepared scan: 1 GiB as `f32`.
+const MAX_VOXELS: usize = 1 << 28;
+
 /// Preparation of scans.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case", crate = "medcoss_sdk::serde")]
