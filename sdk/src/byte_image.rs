@@ -3,8 +3,8 @@
 
 use fast_image_resize::pixels::{U8, U8x3};
 
-use crate::Error;
 use crate::image::{Image, Region, Resizable, resample};
+use crate::{Error, pillow_bicubic};
 
 /// An image of 8 bits a channel.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -37,6 +37,16 @@ impl ByteImage {
     /// `[height, width, channels]`.
     pub fn pixels(&self) -> &[u8] {
         &self.pixels
+    }
+
+    /// The whole image at another size, whatever its aspect ratio: to the bit as Pillow's `resize((width, height), BICUBIC)`.
+    ///
+    /// # Errors
+    /// A target without pixels.
+    pub fn squeezed(&self, width: usize, height: usize) -> Result<Self, Error> {
+        let shape = [self.height, self.width, self.channels];
+        let pixels = pillow_bicubic::resize(&self.pixels, shape, [height, width]);
+        Self::new([height, width, self.channels], pixels)
     }
 
     /// The whole image in `[0, 1]`.
@@ -122,6 +132,13 @@ mod tests {
             };
             let bytes = ByteImage::new([9, 11, channels], (0..99 * channels).map(value).collect()).unwrap();
             let found = bytes.resized(Region { left: 2, top: 1, width: 8, height: 7 }, width, height).unwrap();
+            let part = (0..7).flat_map(|y| &bytes.pixels()[((y + 1) * 11 + 2) * channels..][..8 * channels]).copied();
+            let part = ByteImage::new([7, 8, channels], part.collect()).unwrap();
+            assert_eq!(
+                part.squeezed(width, height).unwrap().pixels(),
+                expected,
+                "{channels} channels to {width}x{height}"
+            );
             for (found, &expected) in found.pixels().iter().zip(expected) {
                 let (found, expected) = ((found * 255.0).round(), f32::from(expected));
                 assert!((found - expected).abs() <= 1.0, "{channels} channels to {width}x{height}: {found} {expected}");

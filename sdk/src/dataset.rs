@@ -40,6 +40,12 @@ pub trait Modality: Send + Sync + 'static {
     /// Result of [`Modality::open`].
     type Dataset: Dataset;
 
+    /// Presets of options by name, each an object of options and values: `vec![("reference", json!({ "size": 224 }))]`. What a
+    /// preset does not name keeps its default. A configuration that names a preset sets its options over those of the preset.
+    fn option_presets() -> Vec<(&'static str, serde_json::Value)> {
+        Vec::new()
+    }
+
     /// Geometry with these options, without looking at data. For discrete tokens the vocabulary may be an estimate.
     ///
     /// # Errors

@@ -8,6 +8,14 @@ pub fn scale_range(values: &mut [f32], [lowest, highest]: [f32; 2]) {
     }
 }
 
+/// Scales a range linearly to `[-1, 1]` and clips nothing. `lowest` is below `highest`.
+pub fn scale(values: &mut [f32], [lowest, highest]: [f32; 2]) {
+    let (centre, half) = ((lowest + highest) / 2.0, (highest - lowest) / 2.0);
+    for value in values {
+        *value = (*value - centre) / half;
+    }
+}
+
 /// Clips to `[lowest, highest]`.
 pub fn clip(values: &mut [f32], [lowest, highest]: [f32; 2]) {
     for value in values {
@@ -71,6 +79,9 @@ mod tests {
         let mut values = [-3024.0, -1024.0, -512.0, 0.0, 256.0, 1024.0, 3071.0];
         scale_range(&mut values, [-1024.0, 1024.0]);
         assert_eq!(values, [-1.0, -1.0, -0.5, 0.0, 0.25, 1.0, 1.0]);
+        let mut values = [-2048.0, 0.0, 512.0, 3072.0];
+        scale(&mut values, [-1024.0, 1024.0]);
+        assert_eq!(values, [-2.0, 0.0, 0.5, 3.0]);
         let mut values = [-200.0, -160.0, 40.0, 240.0, 900.0];
         scale_range(&mut values, [-160.0, 240.0]);
         assert_eq!(values, [-1.0, -1.0, 0.0, 1.0, 1.0]);

@@ -1,21 +1,24 @@
-//! Options of a plugin: the struct with the defaults beside its fields, its JSON Schema, ranges of values, and names that have
-//! changed.
+//! Options of a plugin: the struct with the defaults beside its fields, its JSON Schema, ranges of values, presets, and names
+//! that have changed.
 
 use std::fmt::Display;
 use std::ops::RangeInclusive;
 
-use medcoss_abi::message::RENAMED_OPTIONS;
+use medcoss_abi::message::{OPTION_PRESETS, RENAMED_OPTIONS};
 use serde_json::{Map, Value};
 
 use crate::{Error, Modality};
 
-/// JSON Schema of a modality's options. Renamed options, where there are some, stand under [`RENAMED_OPTIONS`].
+/// JSON Schema of a modality's options. Renamed options, where there are some, stand under [`RENAMED_OPTIONS`], presets under
+/// [`OPTION_PRESETS`].
 pub(crate) fn schema<M: Modality>() -> Value {
     let mut schema = schemars::schema_for!(M::Options).to_value();
-    if let Some(schema) = schema.as_object_mut().filter(|_| !M::RENAMED_OPTIONS.is_empty()) {
-        let renamed: Map<String, Value> =
-            M::RENAMED_OPTIONS.iter().map(|&(former, present)| (former.into(), present.into())).collect();
-        schema.insert(RENAMED_OPTIONS.into(), renamed.into());
+    let renamed = M::RENAMED_OPTIONS.iter().map(|&(former, present)| (former.into(), present.into())).collect();
+    let presets = M::option_presets().into_iter().map(|(name, options)| (name.into(), options)).collect();
+    let annotations: [(&str, Map<String, Value>); 2] = [(RENAMED_OPTIONS, renamed), (OPTION_PRESETS, presets)];
+    if let Some(schema) = schema.as_object_mut() {
+        let given = annotations.into_iter().filter(|(_, entries)| !entries.is_empty());
+        schema.extend(given.map(|(keyword, entries)| (keyword.into(), entries.into())));
     }
     schema
 }

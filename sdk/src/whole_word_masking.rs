@@ -113,7 +113,7 @@ impl WordMasking {
 }
 
 /// Runs of equal word numbers.
-fn spans(words: &[Option<u32>]) -> Vec<Range<usize>> {
+pub(crate) fn spans(words: &[Option<u32>]) -> Vec<Range<usize>> {
     let mut spans: Vec<Range<usize>> = Vec::new();
     for (at, word) in words.iter().enumerate() {
         match spans.last_mut() {

@@ -51,6 +51,12 @@ pub fn check_names(schema: &Value, options: &Value) -> Result<(), String> {
     Err(format!("there is no option {name:?}\nhint: {proposal}{all}"))
 }
 
+/// The options of a plugin's preset by its name, from the schema of the options; `None` where the plugin has no such preset. The
+/// user's own options go over them.
+pub(crate) fn preset(schema: &Value, name: &str) -> Option<Map<String, Value>> {
+    medcoss_caller::options::preset(schema, name).cloned()
+}
+
 /// The properties of a schema that allows no others.
 fn closed_properties(schema: &Value) -> Option<&Map<String, Value>> {
     let open = match schema.get("additionalProperties") {
@@ -235,6 +241,14 @@ mod tests {
         renamed["x-renamed-options"] = json!({ "side": "size" });
         let message = check_names(&renamed, &json!({ "side": 3 })).unwrap_err();
         assert_eq!(message, "option side is now called size\nhint: rename side to size");
+    }
+
+    #[test]
+    fn options_of_a_preset_are_found_by_its_name() {
+        let mut with_preset = schema();
+        with_preset["x-option-presets"] = json!({ "reference": { "size": 192 } });
+        assert_eq!(preset(&with_preset, "reference").map(Value::Object), Some(json!({ "size": 192 })));
+        assert_eq!((preset(&with_preset, "other"), preset(&schema(), "reference")), (None, None));
     }
 
     #[test]

@@ -4,7 +4,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use medcoss_abi::abi_stable::std_types::{RResult, RString};
-use medcoss_abi::message::{Description, OPTION_PRESETS, Synthesise, Synthesised};
+use medcoss_abi::message::{Description, Synthesise, Synthesised};
 use medcoss_abi::{PluginHeader, PluginTable, Rejection, operation};
 use medcoss_caller::Shape;
 use medcoss_caller::answers::{check_description, check_size, check_synthesised};
@@ -17,6 +17,7 @@ use crate::error::PluginError;
 use crate::library::{self, Loaded};
 use crate::library_file::LibraryFile;
 use crate::location::{LoadError, PluginLocation};
+use crate::options;
 
 /// Prefix of the reason when the dynamic loader refuses a library. The cause may be another, missing library, so the
 /// error can disappear without a new file.
@@ -115,8 +116,8 @@ impl Plugin {
     }
 
     /// Options of a preset that the plugin declares, by the preset's name; none where it declares none of that name.
-    pub fn option_preset(&self, name: &str) -> Option<&serde_json::Value> {
-        self.description.options.get(OPTION_PRESETS)?.get(name)
+    pub fn option_preset(&self, name: &str) -> Option<serde_json::Map<String, serde_json::Value>> {
+        options::preset(&self.description.options, name)
     }
 
     /// Shape of the plugin's samples with default options.

@@ -1,7 +1,7 @@
 //! Computed tomography: sub-volumes along the depth of a scan, Hounsfield units of a range scaled to `[-1, 1]`, cut into patches of
 //! 16x16x16.
 //!
-//! [`medcoss_formats::volume_source`] finds and reads files, [`medcoss_formats::sub_volumes`] cuts scans into sub-volumes,
+//! [`medcoss_formats::volume_source`] finds and reads files, [`medcoss_formats::volume_samples`] cuts scans into samples,
 //! [`medcoss_sdk::volume_transform`] flips and masks, and `synthetic` makes the samples for demonstration and tests.
 
 #![forbid(unsafe_code)]
@@ -10,10 +10,13 @@ mod synthetic;
 
 use std::path::Path;
 
+use medcoss_formats::reference_preparation::{Preparation, ReferenceSettings, ReferenceSteps};
 use medcoss_formats::sub_volume_labels::MASK_EXTENSIONS;
-use medcoss_formats::sub_volumes::{self, SubVolumeSettings, SubVolumes};
+use medcoss_formats::sub_volumes::SubVolumeSettings;
+use medcoss_formats::volume_samples::{VolumeSamples, VolumeSettings};
 use medcoss_formats::volume_source::FILE_FORMATS;
 use medcoss_sdk::label_map::LabelMap;
+use medcoss_sdk::serde_json::{Value, json};
 use medcoss_sdk::volume_transform::VolumeTransform;
 use medcoss_sdk::{
     Dataset, Error, Fingerprint, FoundFile, Geometry, Modality, OpenRequest, Rendering, Sample, SampleRng, Synthesised,
@@ -38,6 +41,10 @@ export_plugin!(ct, Ct);
 pub struct Options {
     /// Depth, rows and columns of a sample in voxels: multiples of 16, up to 512.
     pub size: [usize; 3],
+    /// Preparation of scans. `sub-volumes`: along the body's axes, by the options below. `reference`: raw scans as MedCoSS prepared
+    /// them, at 1 mm in tiles of 24 slices at stride 12, squeezed to `size`; the file's axes are kept and its
+    /// orientation is not looked at. `prepared`: NIfTI files that MedCoSS's scripts prepared, each a sample of `size`.
+    pub preparation: Preparation,
     /// Stride in slices from one sample of a scan to the next, at least 1. The default is the depth of a sample. The last sample ends
     /// with the scan.
     pub stride: Option<usize>,
@@ -46,7 +53,7 @@ pub struct Options {
     pub spacing_mm: Option<[f32; 3]>,
     /// Fraction of the patches that are masked in training, above 0 and below 1.
     pub mask_ratio: f64,
-    /// Range in Hounsfield units that is scaled to -1 and 1, the lower end first. Values outside are clipped.
+    /// Range in Hounsfield units that is scaled to -1 and 1, the lower end first. Values outside are clipped, but those of prepared files.
     pub hu_range: [f32; 2],
     /// Whether half of the training samples are flipped, each of them along every axis with probability 1/2.
     pub flip: bool,
@@ -59,6 +66,7 @@ impl Default for Options {
     fn default() -> Self {
         Self {
             size: [16, 192, 192],
+            preparation: Preparation::SubVolumes,
             stride: None,
             spacing_mm: None,
             mask_ratio: 0.75,
@@ -80,12 +88,25 @@ impl Options {
         }
         let transform = VolumeTransform { size: self.size, mask_ratio: self.mask_ratio, flip: self.flip };
         transform.check()?;
-        self.settings().check()?;
+        self.sub_volumes().check()?;
+        let of_sub_volumes = [("stride", self.stride.is_some()), ("spacing_mm", self.spacing_mm.is_some())];
+        self.preparation.check_without(&of_sub_volumes)?;
         Ok(transform)
     }
 
+    /// How scans become samples.
+    fn samples(&self) -> VolumeSettings {
+        let Self { size, hu_range, cache_mb, .. } = *self;
+        let steps = match self.preparation {
+            Preparation::SubVolumes => return VolumeSettings::SubVolumes(self.sub_volumes()),
+            Preparation::Reference => ReferenceSteps::Ct { hu_range },
+            Preparation::Prepared => ReferenceSteps::Prepared,
+        };
+        VolumeSettings::Reference(ReferenceSettings { size, steps, cache_mb, dicom_modality: "CT" })
+    }
+
     /// How scans are cut into sub-volumes.
-    fn settings(&self) -> SubVolumeSettings {
+    fn sub_volumes(&self) -> SubVolumeSettings {
         let Self { size, stride, spacing_mm, cache_mb, .. } = *self;
         SubVolumeSettings { size, stride, spacing_mm, drop_ends_ratio: 0.0, cache_mb, dicom_modality: "CT" }
     }
@@ -105,14 +126,27 @@ impl Modality for Ct {
     type Options = Options;
     type Dataset = Scans;
 
+    fn option_presets() -> Vec<(&'static str, Value)> {
+        let reference = json!({
+            "size": [16, 192, 192],
+            "preparation": "reference",
+            "mask_ratio": 0.75,
+            "hu_range": [-1024.0, 1024.0],
+            "flip": true,
+        });
+        // What published weights need of files, without the reference's training.
+        let published_weights = json!({ "preparation": "reference" });
+        vec![("reference", reference), ("published-weights", published_weights)]
+    }
+
     fn geometry(options: &Options) -> Result<Geometry, Error> {
         Ok(options.transform()?.geometry())
     }
 
     fn open(request: OpenRequest<Options>) -> Result<Scans, Error> {
         let transform = request.options.transform()?;
-        let sub_volumes = SubVolumes::open(&request.base, &request.data, request.options.settings())?;
-        Ok(Scans { options: request.options, transform, sub_volumes })
+        let samples = VolumeSamples::open(&request.base, &request.data, request.options.samples())?;
+        Ok(Scans { options: request.options, transform, samples })
     }
 
     fn synthesise(folder: &Path, n_samples: usize, seed: u64) -> Result<Synthesised, Error> {
@@ -120,12 +154,12 @@ impl Modality for Ct {
     }
 }
 
-/// Dataset of opened scans: one sub-volume is one sample.
+/// Dataset of opened scans: one sub-volume, tile or prepared file is one sample.
 #[derive(Debug)]
 pub struct Scans {
     options: Options,
     transform: VolumeTransform,
-    sub_volumes: SubVolumes,
+    samples: VolumeSamples,
 }
 
 impl Dataset for Scans {
@@ -134,39 +168,57 @@ impl Dataset for Scans {
     }
 
     fn len(&self) -> usize {
-        self.sub_volumes.len()
+        self.samples.len()
     }
 
     fn id(&self, index: usize) -> String {
-        self.sub_volumes.id(index)
+        self.samples.id(index)
     }
 
     fn file_id(&self, index: usize) -> String {
-        self.sub_volumes.file_id(index).into()
+        self.samples.file_id(index).into()
     }
 
     fn fingerprint(&self) -> Fingerprint {
-        self.sub_volumes.fingerprint()
+        self.samples.fingerprint()
     }
 
     fn load(&self, index: usize, view: View, rng: &mut SampleRng, sample: Sample<'_>) -> Result<(), Error> {
-        let mut part = self.sub_volumes.read(index)?;
-        intensity::scale_range(&mut part.values, self.options.hu_range);
-        self.transform.write_sample(part.padded(DARKEST), view, rng, sample)
+        let hu_range = self.options.hu_range;
+        let voxels = match &self.samples {
+            VolumeSamples::SubVolumes(samples) => {
+                let mut part = samples.read(index)?;
+                intensity::scale_range(&mut part.values, hu_range);
+                part.padded(DARKEST)
+            }
+            // Raw scans were clipped before they were resampled; prepared ones are not clipped again.
+            VolumeSamples::Reference(samples) => {
+                let mut voxels = samples.read(index)?;
+                intensity::scale(&mut voxels, hu_range);
+                voxels
+            }
+        };
+        self.transform.write_sample(voxels, view, rng, sample)
     }
 
     /// In Hounsfield units. Outside of the scan the lower end of `hu_range` stands for air.
     fn save_samples(&self, indices: &[usize], folder: &Path) -> Result<Synthesised, Error> {
         let air = self.options.hu_range[0];
         let write = |(position, &index): (usize, &usize)| {
-            sub_volumes::save(self.transform.size, self.sub_volumes.read(index)?.padded(air), position, folder)
+            let voxels = match &self.samples {
+                VolumeSamples::SubVolumes(samples) => samples.read(index)?.padded(air),
+                VolumeSamples::Reference(samples) => samples.read(index)?,
+            };
+            self.samples.save(self.transform.size, voxels, position, folder)
         };
         let data = indices.iter().enumerate().map(write).collect::<Result<_, Error>>()?;
-        saved_samples::reopened_with(data, &Options { stride: None, spacing_mm: None, ..self.options.clone() })
+        let preparation = self.options.preparation.of_saved_samples();
+        let as_they_are = Options { preparation, stride: None, spacing_mm: None, ..self.options.clone() };
+        saved_samples::reopened_with(data, &as_they_are)
     }
 
     fn label_map(&self, index: usize, mask: &FoundFile) -> Result<LabelMap, Error> {
-        self.sub_volumes.label_map(index, mask)
+        self.samples.label_map(index, mask)
     }
 
     fn render(&self, tokens: Tokens<'_>) -> Result<Vec<u8>, Error> {

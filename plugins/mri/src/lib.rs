@@ -2,7 +2,7 @@
 //! cut into patches of 16x16x16. Intensities have no unit and differ from scan to scan, so each
 //! sub-volume is standardised by itself.
 //!
-//! [`medcoss_formats::volume_source`] finds and reads files, [`medcoss_formats::sub_volumes`] cuts scans into sub-volumes,
+//! [`medcoss_formats::volume_source`] finds and reads files, [`medcoss_formats::volume_samples`] cuts scans into samples,
 //! [`medcoss_sdk::volume_transform`] flips and masks, and `synthetic` makes the samples for demonstration and tests.
 
 #![forbid(unsafe_code)]
@@ -11,10 +11,13 @@ mod synthetic;
 
 use std::path::Path;
 
+use medcoss_formats::reference_preparation::{Preparation, ReferenceSettings, ReferenceSteps};
 use medcoss_formats::sub_volume_labels::MASK_EXTENSIONS;
-use medcoss_formats::sub_volumes::{self, SubVolumeSettings, SubVolumes};
+use medcoss_formats::sub_volumes::SubVolumeSettings;
+use medcoss_formats::volume_samples::{VolumeSamples, VolumeSettings};
 use medcoss_formats::volume_source::FILE_FORMATS;
 use medcoss_sdk::label_map::LabelMap;
+use medcoss_sdk::serde_json::{Value, json};
 use medcoss_sdk::volume_transform::VolumeTransform;
 use medcoss_sdk::{
     Dataset, Error, Fingerprint, FoundFile, Geometry, Modality, OpenRequest, Rendering, Sample, SampleRng, Synthesised,
@@ -38,6 +41,10 @@ export_plugin!(mri, Mri);
 pub struct Options {
     /// Depth, rows and columns of a sample in voxels: multiples of 16, up to 512.
     pub size: [usize; 3],
+    /// Preparation of scans. `sub-volumes`: along the body's axes, by the options below. `reference`: raw scans as MedCoSS prepared
+    /// them, planes squeezed to `size`, in tiles of its depth at half of it as stride; the file's axes are kept and its
+    /// orientation is not looked at. `prepared`: NIfTI files that MedCoSS's scripts prepared, each a sample of `size`.
+    pub preparation: Preparation,
     /// Stride in slices from one sample of a scan to the next, at least 1. The default is the depth of a sample. The last sample ends
     /// with the scan.
     pub stride: Option<usize>,
@@ -47,12 +54,12 @@ pub struct Options {
     /// Fraction of the patches that are masked in training, above 0 and below 1.
     pub mask_ratio: f64,
     /// Fraction of a scan's slices to drop at each end, from 0 to below 0.5. None are dropped where too few would remain for one
-    /// sample.
+    /// sample. The reference's preparation always drops a tenth; prepared files are taken whole.
     pub drop_ends_ratio: f64,
     /// Percentiles to which a sample's intensities are clipped before they are standardised, from 0 to 100, the lower first.
     pub percentiles: [f64; 2],
     /// Whether each sample's intensities are clipped and standardised to mean 0 and variance 1. Switch it off for scans that are
-    /// standardised already.
+    /// standardised already. Prepared files are taken as they are.
     pub standardise: bool,
     /// Whether half of the training samples are flipped, each of them along every axis with probability 1/2.
     pub flip: bool,
@@ -65,6 +72,7 @@ impl Default for Options {
     fn default() -> Self {
         Self {
             size: [16, 192, 192],
+            preparation: Preparation::SubVolumes,
             stride: None,
             spacing_mm: None,
             mask_ratio: 0.75,
@@ -88,12 +96,31 @@ impl Options {
         }
         let transform = VolumeTransform { size: self.size, mask_ratio: self.mask_ratio, flip: self.flip };
         transform.check()?;
-        self.settings().check()?;
+        self.sub_volumes().check()?;
+        let of_sub_volumes = [("stride", self.stride.is_some()), ("spacing_mm", self.spacing_mm.is_some())];
+        self.preparation.check_without(&of_sub_volumes)?;
+        if self.preparation == Preparation::Reference && !self.standardise {
+            return Err(Error::bad_request(
+                "standardise is false, and preparation is \"reference\", which standardises each tile\n\
+                 hint: set preparation to \"prepared\" for files that are standardised already",
+            ));
+        }
         Ok(transform)
     }
 
+    /// How scans become samples.
+    fn samples(&self) -> VolumeSettings {
+        let Self { size, percentiles, cache_mb, .. } = *self;
+        let steps = match self.preparation {
+            Preparation::SubVolumes => return VolumeSettings::SubVolumes(self.sub_volumes()),
+            Preparation::Reference => ReferenceSteps::Mri { percentiles },
+            Preparation::Prepared => ReferenceSteps::Prepared,
+        };
+        VolumeSettings::Reference(ReferenceSettings { size, steps, cache_mb, dicom_modality: "MR" })
+    }
+
     /// How scans are cut into sub-volumes.
-    fn settings(&self) -> SubVolumeSettings {
+    fn sub_volumes(&self) -> SubVolumeSettings {
         let Self { size, stride, spacing_mm, drop_ends_ratio, cache_mb, .. } = *self;
         SubVolumeSettings { size, stride, spacing_mm, drop_ends_ratio, cache_mb, dicom_modality: "MR" }
     }
@@ -113,14 +140,28 @@ impl Modality for Mri {
     type Options = Options;
     type Dataset = Scans;
 
+    fn option_presets() -> Vec<(&'static str, Value)> {
+        let reference = json!({
+            "size": [16, 192, 192],
+            "preparation": "reference",
+            "mask_ratio": 0.75,
+            "percentiles": [0.2, 99.8],
+            "standardise": true,
+            "flip": true,
+        });
+        // What published weights need of files, without the reference's training.
+        let published_weights = json!({ "preparation": "reference" });
+        vec![("reference", reference), ("published-weights", published_weights)]
+    }
+
     fn geometry(options: &Options) -> Result<Geometry, Error> {
         Ok(options.transform()?.geometry())
     }
 
     fn open(request: OpenRequest<Options>) -> Result<Scans, Error> {
         let transform = request.options.transform()?;
-        let sub_volumes = SubVolumes::open(&request.base, &request.data, request.options.settings())?;
-        Ok(Scans { options: request.options, transform, sub_volumes })
+        let samples = VolumeSamples::open(&request.base, &request.data, request.options.samples())?;
+        Ok(Scans { options: request.options, transform, samples })
     }
 
     fn synthesise(folder: &Path, n_samples: usize, seed: u64) -> Result<Synthesised, Error> {
@@ -128,18 +169,22 @@ impl Modality for Mri {
     }
 }
 
-/// Dataset of opened scans: one sub-volume is one sample.
+/// Dataset of opened scans: one sub-volume, tile or prepared file is one sample.
 #[derive(Debug)]
 pub struct Scans {
     options: Options,
     transform: VolumeTransform,
-    sub_volumes: SubVolumes,
+    samples: VolumeSamples,
 }
 
 impl Scans {
     /// A whole block of intensities, of the size of a sample.
     fn block(&self, index: usize) -> Result<Vec<f32>, Error> {
-        let mut part = self.sub_volumes.read(index)?;
+        let samples = match &self.samples {
+            VolumeSamples::SubVolumes(samples) => samples,
+            VolumeSamples::Reference(samples) => return samples.read(index),
+        };
+        let mut part = samples.read(index)?;
         if self.options.standardise {
             if let Some(range) = intensity::percentiles(&part.values, self.options.percentiles) {
                 intensity::clip(&mut part.values, range);
@@ -159,19 +204,19 @@ impl Dataset for Scans {
     }
 
     fn len(&self) -> usize {
-        self.sub_volumes.len()
+        self.samples.len()
     }
 
     fn id(&self, index: usize) -> String {
-        self.sub_volumes.id(index)
+        self.samples.id(index)
     }
 
     fn file_id(&self, index: usize) -> String {
-        self.sub_volumes.file_id(index).into()
+        self.samples.file_id(index).into()
     }
 
     fn fingerprint(&self) -> Fingerprint {
-        self.sub_volumes.fingerprint()
+        self.samples.fingerprint()
     }
 
     fn load(&self, index: usize, view: View, rng: &mut SampleRng, sample: Sample<'_>) -> Result<(), Error> {
@@ -180,10 +225,11 @@ impl Dataset for Scans {
 
     fn save_samples(&self, indices: &[usize], folder: &Path) -> Result<Synthesised, Error> {
         let write = |(position, &index): (usize, &usize)| {
-            sub_volumes::save(self.transform.size, self.block(index)?, position, folder)
+            self.samples.save(self.transform.size, self.block(index)?, position, folder)
         };
         let data = indices.iter().enumerate().map(write).collect::<Result<_, Error>>()?;
         let as_they_are = Options {
+            preparation: self.options.preparation.of_saved_samples(),
             stride: None,
             spacing_mm: None,
             drop_ends_ratio: 0.0,
@@ -194,7 +240,7 @@ impl Dataset for Scans {
     }
 
     fn label_map(&self, index: usize, mask: &FoundFile) -> Result<LabelMap, Error> {
-        self.sub_volumes.label_map(index, mask)
+        self.samples.label_map(index, mask)
     }
 
     fn render(&self, tokens: Tokens<'_>) -> Result<Vec<u8>, Error> {

@@ -5,8 +5,9 @@ use std::path::{Path, PathBuf};
 use medcoss_formats::nifti_write::{Datatype, NiftiFile, Placement};
 use medcoss_mri::{Mri, Options, Scans};
 use medcoss_sdk::{
-    Dataset, Error, Geometry, Modality, OpenRequest, Sample, Tokens, View, code, sample_rng, serde_json,
+    Dataset, Error, Geometry, Modality, OpenRequest, Sample, Tokens, View, code, patch, sample_rng, serde_json,
 };
+use medcoss_test_support::GoldenArrays;
 
 fn open(base: &Path, data: &[&str], options: Options) -> Result<Scans, Error> {
     let data = data.iter().map(PathBuf::from).collect();
@@ -227,5 +228,46 @@ fn real_scans_give_their_sub_volumes() {
         let mean = tokens.iter().sum::<f32>() / tokens.len() as f32;
         let spread = tokens.iter().map(|value| value * value).sum::<f32>() / tokens.len() as f32;
         assert!(mean.abs() < 1e-2 && (spread - 1.0).abs() < 1e-2, "{}: {mean} {spread}", dataset.id(index));
+    }
+}
+
+#[test]
+fn a_prepared_file_is_fed_as_it_is_and_comes_back_from_saved_samples() {
+    let golden = GoldenArrays::below("sdk/formats/tests/golden");
+    let options = serde_json::json!({ "preparation": "prepared", "size": [16, 48, 48] });
+    let dataset = open(golden.folder(), &["prepared_mri.nii.gz"], serde_json::from_value(options).unwrap()).unwrap();
+    let (tokens, _) = load(&dataset, 0, View::Evaluation, 0).unwrap();
+    let mut voxels = vec![0.0; tokens.len()];
+    patch::unpatchify_3d(&tokens, [16, 48, 48, 1], [16; 3], &mut voxels);
+    assert_eq!(voxels, golden.array("prepared_mri", "input").1);
+
+    let kept = tempfile::tempdir().unwrap();
+    let made = dataset.save_samples(&[0], kept.path()).unwrap();
+    let again = open(kept.path(), &["."], serde_json::from_value(made.options).unwrap()).unwrap();
+    assert_eq!(load(&again, 0, View::Evaluation, 0).unwrap().0, tokens);
+}
+
+#[test]
+fn the_preset_standardises_each_tile_and_refuses_what_it_has_no_step_for() {
+    let (folder, _) = synthetic(2, 3);
+    let (name, mut preset) = Mri::option_presets().remove(0);
+    preset["size"] = serde_json::json!([16, 48, 64]);
+    let dataset = open(folder.path(), &["."], serde_json::from_value(preset.clone()).unwrap()).unwrap();
+    assert_eq!((name, dataset.id(0)), ("reference", "scan_0000.nii.gz#tile=0003".to_owned()));
+    for index in 0..dataset.len() {
+        let (tokens, _) = load(&dataset, index, View::Evaluation, 0).unwrap();
+        let mean = tokens.iter().sum::<f32>() / tokens.len() as f32;
+        assert!(mean.abs() < 1e-3, "{mean}");
+    }
+    let kept = tempfile::tempdir().unwrap();
+    let made = dataset.save_samples(&[1], kept.path()).unwrap();
+    let again = open(kept.path(), &["."], serde_json::from_value(made.options).unwrap()).unwrap();
+    let read = |dataset: &Scans, index| load(dataset, index, View::Evaluation, 0).unwrap().0;
+    assert_eq!(read(&again, 0), read(&dataset, 1));
+    for (name, value) in [("standardise", serde_json::json!(false)), ("stride", serde_json::json!(4))] {
+        let mut refused = preset.clone();
+        refused[name] = value;
+        let error = open(folder.path(), &["."], serde_json::from_value(refused).unwrap()).unwrap_err();
+        assert!(error.message().starts_with(name), "{error}");
     }
 }

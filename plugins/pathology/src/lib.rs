@@ -20,12 +20,13 @@ use medcoss_formats::deidentify::Deidentifier;
 use medcoss_formats::label_image;
 use medcoss_sdk::image_transform::ImageTransform;
 use medcoss_sdk::label_map::LabelMap;
+use medcoss_sdk::serde_json::{Value, json};
 use medcoss_sdk::{
     Dataset, Error, Fingerprint, FoundFile, Geometry, Modality, OpenRequest, Rendering, Sample, SampleRng, Synthesised,
     Tokens, View, export_plugin, saved_samples,
 };
 
-pub use options::Options;
+pub use options::{ChannelOrder, Options};
 use tiles::Tiles;
 
 /// The plugin.
@@ -47,6 +48,22 @@ impl Modality for Pathology {
 
     type Options = Options;
     type Dataset = Tissue;
+
+    fn option_presets() -> Vec<(&'static str, Value)> {
+        let reference = json!({
+            "size": 224,
+            "mask_ratio": 0.75,
+            "aspect_ratio": "squeezed",
+            "channel_order": "bgr",
+            "crop_scale": [0.2, 1.0],
+            "horizontal_flip": true,
+            "vertical_flip": false,
+            "stain_jitter": 0.0,
+        });
+        // What published weights need of files, without the reference's training.
+        let published_weights = json!({ "aspect_ratio": "squeezed", "channel_order": "bgr" });
+        vec![("reference", reference), ("published-weights", published_weights)]
+    }
 
     fn geometry(options: &Options) -> Result<Geometry, Error> {
         options.check()?;
@@ -111,8 +128,8 @@ impl Dataset for Tissue {
     }
 
     fn load(&self, index: usize, view: View, rng: &mut SampleRng, sample: Sample<'_>) -> Result<(), Error> {
-        let image = self.tiles.read(index)?;
-        let framed = match view {
+        let image = self.options.aspect_ratio.applied(self.tiles.read(index)?, self.options.size)?;
+        let mut framed = match view {
             View::Evaluation => self.transform.evaluation_view(&image)?,
             View::Training => {
                 let mut framed = self.transform.training_view(&image, rng)?;
@@ -123,6 +140,9 @@ impl Dataset for Tissue {
                 framed
             }
         };
+        if framed.channels() == 3 {
+            self.options.channel_order.convert(framed.pixels_mut());
+        }
         self.transform.write_sample(framed, view, rng, sample)
     }
 
@@ -135,10 +155,13 @@ impl Dataset for Tissue {
     }
 
     fn label_map(&self, index: usize, mask: &FoundFile) -> Result<LabelMap, Error> {
-        self.transform.evaluation_labels(&self.tiles.labels(index, mask)?)
+        let labels = self.options.aspect_ratio.applied_to_labels(self.tiles.labels(index, mask)?, self.options.size)?;
+        self.transform.evaluation_labels(&labels)
     }
 
     fn render(&self, tokens: Tokens<'_>) -> Result<Vec<u8>, Error> {
-        self.transform.render(tokens)
+        let mut tokens = tokens.continuous()?.to_vec();
+        self.options.channel_order.convert(&mut tokens);
+        self.transform.render(Tokens::Continuous(&tokens))
     }
 }

@@ -1,5 +1,6 @@
 //! Settings of the plugin, and their ranges.
 
+use medcoss_formats::aspect_ratio::AspectRatio;
 use medcoss_sdk::Error;
 use medcoss_sdk::image_transform::ImageTransform;
 use medcoss_sdk::labels::LabelTable;
@@ -12,6 +13,25 @@ const LARGEST_SLIDE_TILE: usize = 8192;
 /// Microns per pixel that slides may be brought to.
 const MPP: std::ops::RangeInclusive<f64> = 0.05..=50.0;
 
+/// Order of the channels in tokens.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum ChannelOrder {
+    /// Red, green, blue.
+    Rgb,
+    /// Blue, green, red.
+    Bgr,
+}
+
+impl ChannelOrder {
+    /// Turns pixels or tokens of three channels from red, green, blue to this order, and back.
+    pub(crate) fn convert(self, values: &mut [f32]) {
+        if self == Self::Bgr {
+            values.as_chunks_mut::<3>().0.iter_mut().for_each(|pixel| pixel.swap(0, 2));
+        }
+    }
+}
+
 /// Settings of the plugin.
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
@@ -20,6 +40,11 @@ pub struct Options {
     pub size: usize,
     /// Fraction of the patches that are masked in training, above 0 and below 1.
     pub mask_ratio: f64,
+    /// `kept`: the evaluation view is the centred square. `squeezed`: the whole tile is first squeezed to the square by Pillow's
+    /// bicubic interpolation, and random crops are taken from that.
+    pub aspect_ratio: AspectRatio,
+    /// Order of the channels in tokens: `rgb`, or `bgr` as OpenCV reads images.
+    pub channel_order: ChannelOrder,
     /// Least and largest fraction of a tile's area in a random crop, in training.
     pub crop_scale: [f64; 2],
     /// Whether training samples are flipped left to right with probability 1/2.
@@ -51,6 +76,8 @@ impl Default for Options {
         Self {
             size: 224,
             mask_ratio: 0.75,
+            aspect_ratio: AspectRatio::Kept,
+            channel_order: ChannelOrder::Rgb,
             crop_scale: [0.2, 1.0],
             horizontal_flip: true,
             vertical_flip: true,

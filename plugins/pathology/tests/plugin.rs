@@ -5,8 +5,9 @@ use std::thread;
 
 use medcoss_pathology::{Options, Pathology, Tissue};
 use medcoss_sdk::{
-    Dataset, Error, Geometry, Modality, OpenRequest, Sample, Tokens, View, code, sample_rng, serde_json,
+    Dataset, Error, Geometry, Modality, OpenRequest, Sample, Tokens, View, code, patch, sample_rng, serde_json,
 };
+use medcoss_test_support::GoldenArrays;
 use tiff::encoder::TiffEncoder;
 use tiff::tags::{PhotometricInterpretation, Tag};
 
@@ -374,4 +375,44 @@ fn a_real_slide_at_half_its_resolution_looks_the_same() {
     assert_eq!(ids(&coarse)[1], "wsi/small_HE.svs#x=0898,y=0000");
     let fine = slide(serde_json::json!({ "mpp": 0.25 }));
     assert!(load(&fine, 0, View::Evaluation, 0).unwrap_err().message().contains("0.4990 microns per pixel at best"));
+}
+
+/// Bytes `[channels, side, side]` of a sample's evaluation view.
+fn bytes(tokens: &[f32], side: usize) -> Vec<f32> {
+    let mut pixels = vec![0.0; tokens.len()];
+    patch::unpatchify_2d(tokens, [side, side, 3], 16, &mut pixels);
+    (0..3).flat_map(|channel| pixels.iter().skip(channel).step_by(3).map(|value| (value * 255.0).round())).collect()
+}
+
+#[test]
+fn the_preset_squeezes_tiles_to_the_bytes_of_the_reference_in_blue_green_red() {
+    let golden = GoldenArrays::below("sdk/formats/tests/golden");
+    let (name, preset) = Pathology::option_presets().remove(0);
+    assert_eq!(name, "reference");
+    let found = |side: usize| {
+        let mut options = preset.clone();
+        options["size"] = side.into();
+        let dataset = open(golden.folder(), &["pathology.png"], options).unwrap();
+        bytes(&load(&dataset, 0, View::Evaluation, 0).unwrap().0, side)
+    };
+    assert!(found(48) == golden.array("pathology", "input_48").1);
+    let found = found(224);
+    let rows = found.chunks_exact(224).enumerate().filter(|(row, _)| row % 224 % 2 == 0);
+    let found: Vec<f32> = rows.flat_map(|(_, row)| row).copied().collect();
+    assert!(found == golden.array("pathology", "input_224_every_2nd_row").1);
+}
+
+#[test]
+fn tiles_in_blue_green_red_are_shown_in_their_colours() {
+    let golden = GoldenArrays::below("sdk/formats/tests/golden");
+    let [rgb, bgr] = ["rgb", "bgr"].map(|order| {
+        let options = serde_json::json!({ "size": 48, "channel_order": order });
+        let dataset = open(golden.folder(), &["pathology.png"], options).unwrap();
+        let (tokens, _) = load(&dataset, 0, View::Evaluation, 0).unwrap();
+        let image = dataset.render(Tokens::Continuous(&tokens)).unwrap();
+        (tokens, image)
+    });
+    assert!(rgb.0 != bgr.0 && rgb.1 == bgr.1);
+    let (red, blue) = (rgb.0.iter().step_by(3), bgr.0.iter().skip(2).step_by(3));
+    assert!(red.eq(blue));
 }

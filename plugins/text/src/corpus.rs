@@ -1,11 +1,17 @@
 //! The texts of a dataset, with ids and labels, in memory, and what stands for those that could not be read. Not in
 //! here: how files are read, and tokens.
 
-use std::{collections::BTreeSet, ops::Range, sync::Arc};
+use std::{
+    borrow::Cow,
+    collections::{BTreeMap, BTreeSet},
+    ops::Range,
+    sync::Arc,
+};
 
 use medcoss_sdk::{Error, Fingerprint, code};
 
 use crate::options::Unit;
+use crate::report_cleaning::{Cleaning, cleaned};
 
 /// Damaged places of a file that keep their own reasons, so that files of nothing else do not fill the memory with them.
 const MAX_REASONS: usize = 10_000;
@@ -23,8 +29,11 @@ pub struct Corpus {
     /// Each distinct label once.
     labels: BTreeSet<Arc<str>>,
     fingerprint: Fingerprint,
+    cleaning: Cleaning,
     n_empty: usize,
-    /// Documents and empty ones before the file begun last.
+    /// Documents that are left out on purpose: how many, by the reason.
+    left_out: BTreeMap<String, usize>,
+    /// Documents, and those that are empty or left out, before the file begun last.
     before_file: (usize, usize),
     n_unreadable_in_file: usize,
     is_full: bool,
@@ -70,7 +79,9 @@ impl Default for Corpus {
             documents: Vec::new(),
             labels: BTreeSet::new(),
             fingerprint: Fingerprint::default(),
+            cleaning: Cleaning::None,
             n_empty: 0,
+            left_out: BTreeMap::new(),
             before_file: (0, 0),
             n_unreadable_in_file: 0,
             is_full: false,
@@ -80,12 +91,17 @@ impl Default for Corpus {
 }
 
 impl Corpus {
+    /// Without documents; texts that are added are cleaned so.
+    pub fn new(cleaning: Cleaning) -> Self {
+        Self { cleaning, ..Self::default() }
+    }
+
     /// The documents that are added from now on come from this file.
     pub fn begin_file(&mut self, id: &str, content: &[u8]) {
         self.fingerprint.add(id.as_bytes());
         self.fingerprint.add(content);
         self.files.push(id.to_owned());
-        self.before_file = (self.documents.len(), self.n_empty);
+        self.before_file = (self.documents.len(), self.n_empty + self.n_left_out());
         self.n_unreadable_in_file = 0;
     }
 
@@ -100,20 +116,45 @@ impl Corpus {
     }
 
     /// Adds a document of the file begun last. `place` says where in the file; it is unique there. A document without
-    /// visible characters is counted, not kept.
+    /// visible characters is counted, not kept, and so is one that the cleaning leaves out.
     pub fn add(&mut self, place: String, label: Option<&str>, text: &str) {
         if text.trim().is_empty() {
             self.n_empty += 1;
             return;
         }
+        let text = match self.cleaning {
+            Cleaning::None => Cow::Borrowed(text),
+            Cleaning::Reference => match cleaned(text) {
+                Ok(text) => Cow::Owned(text),
+                Err(reason) => return self.leave_out(reason),
+            },
+        };
         if self.documents.len() == MAX_DOCUMENTS {
             self.is_full = true;
             return;
         }
         let label = label.map(|label| self.interned(label));
         let start = self.text.len();
-        self.text.push_str(text);
+        self.text.push_str(&text);
         self.push(place, label, Content::Text(start..self.text.len()));
+    }
+
+    /// Counts a document that is left out on purpose, by its reason.
+    pub fn leave_out(&mut self, reason: &str) {
+        match self.left_out.get_mut(reason) {
+            Some(n) => *n += 1,
+            None => drop(self.left_out.insert(reason.to_owned(), 1)),
+        }
+    }
+
+    /// Documents that are left out on purpose: how many, by the reason.
+    pub fn left_out(&self) -> &BTreeMap<String, usize> {
+        &self.left_out
+    }
+
+    /// Number of documents that are left out on purpose.
+    pub fn n_left_out(&self) -> usize {
+        self.left_out.values().sum()
     }
 
     /// Adds a document of the file begun last that is there but cannot be read. An empty `place` stands for the file.
@@ -131,9 +172,9 @@ impl Corpus {
     /// When nothing of the file begun last can be read, takes its documents back and says why: with the first option that
     /// does not fit, or else the first damage.
     pub fn take_back_unreadable_file(&mut self) -> Option<Error> {
-        let (n_documents, n_empty) = self.before_file;
+        let (n_documents, n_without) = self.before_file;
         let found = &self.documents[n_documents..];
-        if self.n_empty > n_empty || found.iter().any(|document| document.error().is_none()) {
+        if self.n_empty + self.n_left_out() > n_without || found.iter().any(|document| document.error().is_none()) {
             return None;
         }
         let mut errors = found.iter().filter_map(Document::error);

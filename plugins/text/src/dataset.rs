@@ -4,13 +4,14 @@ use std::path::Path;
 
 use medcoss_sdk::{
     Dataset, Error, Fingerprint, Geometry, OpenRequest, Sample, SampleRng, Synthesised, Tokens, View, log,
-    saved_samples, serde_json, whole_word_masking::WordMasking,
+    padded_word_masking::PaddedWordMasking, saved_samples, serde_json, whole_word_masking::WordMasking,
 };
 
 use crate::{
     corpus::Corpus,
-    options::{Options, Unit},
+    options::{MaskingScheme, Options, TextColumns, Unit},
     read::{self, FILE_FORMATS},
+    report_cleaning::Cleaning,
     tokeniser::{self, Encoded, Tokeniser},
 };
 
@@ -20,7 +21,26 @@ pub struct TextDataset {
     options: Options,
     corpus: Corpus,
     tokeniser: Tokeniser,
-    masking: WordMasking,
+    masking: Masking,
+}
+
+#[derive(Debug)]
+enum Masking {
+    Sample(WordMasking),
+    Reference(PaddedWordMasking),
+}
+
+impl Masking {
+    fn of(options: &Options, tokeniser: &Tokeniser) -> Result<Self, Error> {
+        let Options { mask_ratio, max_length, .. } = *options;
+        let Tokeniser { vocabulary, mask_id, special_ids, .. } = tokeniser;
+        match options.masking_scheme {
+            MaskingScheme::Sample => WordMasking::new(mask_ratio, *vocabulary, *mask_id, special_ids).map(Self::Sample),
+            MaskingScheme::Reference => {
+                PaddedWordMasking::new(mask_ratio, max_length, *vocabulary, *mask_id, special_ids).map(Self::Reference)
+            }
+        }
+    }
 }
 
 /// File of saved samples, and its field with the text.
@@ -51,8 +71,10 @@ impl TextDataset {
                 "{n} of {all} documents cannot be read and count as invalid samples; the first: {first}"
             ));
         }
-        let masking =
-            WordMasking::new(options.mask_ratio, tokeniser.vocabulary, tokeniser.mask_id, &tokeniser.special_ids)?;
+        for (reason, n) in corpus.left_out() {
+            log::warn(&format!("{n} documents {reason} are left out"));
+        }
+        let masking = Masking::of(options, &tokeniser)?;
         Ok(Self { options: options.clone(), corpus, tokeniser, masking })
     }
 
@@ -84,7 +106,10 @@ fn check_not_empty(request: &OpenRequest<Options>, corpus: &Corpus) -> Result<()
     let names: Vec<_> = request.data.iter().map(|entry| entry.display().to_string()).collect();
     let (names, n_empty) = (names.join(", "), corpus.n_empty());
     let kinds = FILE_FORMATS.join(", ");
-    Err(Error::unreadable(format!("no documents in {names}, {n_empty} empty ones aside (looked for {kinds})")))
+    let left_out: String = corpus.left_out().iter().map(|(reason, n)| format!(" and {n} {reason}")).collect();
+    Err(Error::unreadable(format!(
+        "no documents in {names}, {n_empty} empty ones{left_out} aside (looked for {kinds})"
+    )))
 }
 
 impl Dataset for TextDataset {
@@ -130,7 +155,10 @@ impl Dataset for TextDataset {
         ids.copy_from_slice(&encoded.ids);
         *length = n;
         if view == View::Training {
-            self.masking.apply(rng, &encoded.words, ids, labels);
+            match &self.masking {
+                Masking::Sample(masking) => masking.apply(rng, &encoded.words, ids, labels),
+                Masking::Reference(masking) => masking.apply(rng, &encoded.words, ids, labels),
+            }
         }
         Ok(())
     }
@@ -150,7 +178,9 @@ impl Dataset for TextDataset {
         }
         saved_samples::write(&folder.join(KEPT), lines.as_bytes())?;
         let options = Options {
-            text_column: Some(KEPT_FIELD.into()),
+            text_column: Some(TextColumns::One(KEPT_FIELD.into())),
+            keep_rows: Default::default(),
+            cleaning: Cleaning::None,
             label_column: None,
             tokenizer: None,
             unit: Unit::Document,

@@ -9,15 +9,18 @@ mod corpus;
 mod dataset;
 mod options;
 mod read;
+mod report_cleaning;
 mod synthetic;
 mod tokeniser;
 
 use std::path::Path;
 
+use medcoss_sdk::serde_json::{Value, json};
 use medcoss_sdk::{Error, Geometry, Modality, OpenRequest, Rendering, Synthesised, export_plugin};
 
 pub use dataset::TextDataset;
-pub use options::{Options, Unit};
+pub use options::{MaskingScheme, Options, TextColumns, Unit};
+pub use report_cleaning::Cleaning;
 
 /// The text modality.
 #[derive(Debug)]
@@ -36,6 +39,22 @@ impl Modality for Text {
 
     type Options = Options;
     type Dataset = TextDataset;
+
+    fn option_presets() -> Vec<(&'static str, Value)> {
+        let reference = json!({
+            "max_length": 112,
+            "text_column": ["impression", "findings"],
+            "keep_rows": { "ViewPosition": ["PA", "AP"], "split": ["train"] },
+            "cleaning": "reference",
+            "lowercase": true,
+            "mask_ratio": 0.15,
+            "whole_word_masking": true,
+            "masking_scheme": "reference",
+        });
+        // What published weights need of files, without the reference's training.
+        let published_weights = json!({ "cleaning": "reference", "lowercase": true });
+        vec![("reference", reference), ("published-weights", published_weights)]
+    }
 
     /// The vocabulary is the most that is learned; data or a given tokeniser decide what it really is.
     fn geometry(options: &Options) -> Result<Geometry, Error> {

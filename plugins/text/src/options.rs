@@ -1,10 +1,13 @@
 //! Options of the plugin, and the check that no wrong one passes.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use medcoss_sdk::Error;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+
+use crate::report_cleaning::Cleaning;
 
 /// Tokens in a sample: the frame and two words at least; at most what position tables are made for.
 const LENGTHS: std::ops::RangeInclusive<usize> = 4..=4096;
@@ -21,6 +24,36 @@ pub enum Unit {
     Sentence,
 }
 
+/// The columns of a text.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(untagged)]
+pub enum TextColumns {
+    /// One.
+    One(String),
+    /// Several, whose texts are joined by blanks in this order.
+    Several(Vec<String>),
+}
+
+impl TextColumns {
+    /// The names, in their order.
+    pub fn names(&self) -> &[String] {
+        match self {
+            Self::One(name) => std::slice::from_ref(name),
+            Self::Several(names) => names,
+        }
+    }
+}
+
+/// Which tokens are chosen to be predicted, and how many.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum MaskingScheme {
+    /// A fraction of the sample's own tokens, at least one.
+    Sample,
+    /// As the reference: a fraction of `max_length`, padding counted as words.
+    Reference,
+}
+
 /// Options of the text plugin.
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
@@ -31,8 +64,14 @@ pub struct Options {
     /// a row, or a pair of question and answer.
     pub unit: Unit,
     /// Column of CSV files, or field of JSON Lines, with the text. Not needed where there is only one. A nested field is named with a dot:
-    /// `report.findings`.
-    pub text_column: Option<String>,
+    /// `report.findings`. Texts of several columns, given as a list, are joined by blanks.
+    pub text_column: Option<TextColumns>,
+    /// Rows of CSV files, or objects of JSON Lines, that are read: for each column that is named, the values of rows to keep, such as
+    /// `{ split = ["train"] }`. Files without columns are read whole.
+    pub keep_rows: BTreeMap<String, Vec<String>>,
+    /// `none`, or `reference`: radiology reports as MedCoSS cleaned them, in lower-case words of ASCII without punctuation, sentences of
+    /// one word dropped. Reports of fewer than three words are left out.
+    pub cleaning: Cleaning,
     /// Column of CSV files, or field of JSON Lines, with the label. The types of questions are labels without this option.
     pub label_column: Option<String>,
     /// A tokenizer.json, or a BERT vocabulary (vocab.txt), relative to the base of the data. Without it a vocabulary is learned from the
@@ -51,6 +90,10 @@ pub struct Options {
     pub mask_ratio: f64,
     /// Whether whole words are masked. Otherwise each token is masked independently.
     pub whole_word_masking: bool,
+    /// `sample`: `mask_ratio` is of the sample's own tokens, at least one is predicted, and random ids are never special ones.
+    /// `reference`: as MedCoSS, `mask_ratio` is of `max_length`, each padding token counts as a word, so that short texts often have
+    /// nothing to predict, and random ids are of the whole vocabulary.
+    pub masking_scheme: MaskingScheme,
 }
 
 impl Default for Options {
@@ -59,6 +102,8 @@ impl Default for Options {
             max_length: 112,
             unit: Unit::Document,
             text_column: None,
+            keep_rows: BTreeMap::new(),
+            cleaning: Cleaning::None,
             label_column: None,
             tokenizer: None,
             vocab_size: 8192,
@@ -66,6 +111,7 @@ impl Default for Options {
             lowercase: true,
             mask_ratio: 0.15,
             whole_word_masking: true,
+            masking_scheme: MaskingScheme::Sample,
         }
     }
 }
@@ -92,10 +138,21 @@ impl Options {
         if !(self.mask_ratio > 0.0 && self.mask_ratio <= 1.0) {
             return refuse("mask_ratio", &self.mask_ratio, "above 0 and at most 1");
         }
-        for (name, value) in [("text_column", &self.text_column), ("label_column", &self.label_column)] {
-            if value.as_deref().is_some_and(|value| value.trim().is_empty()) {
-                return refuse(name, &"empty", "a name, or no such option");
+        let is_empty = |name: &String| name.trim().is_empty();
+        if self.label_column.as_ref().is_some_and(is_empty) {
+            return refuse("label_column", &"empty", "a name, or no such option");
+        }
+        let columns = self.text_column.as_ref().map(TextColumns::names);
+        if columns.is_some_and(|names| names.is_empty() || names.iter().any(is_empty)) {
+            return refuse("text_column", &"empty", "a name or several, or no such option");
+        }
+        for (column, values) in &self.keep_rows {
+            if is_empty(column) || values.is_empty() {
+                return refuse(&format!("keep_rows of column {column:?}"), &"empty", "the name of a column and values");
             }
+        }
+        if self.masking_scheme == MaskingScheme::Reference && !self.whole_word_masking {
+            return refuse("whole_word_masking", &false, "true, as masking_scheme \"reference\" masks whole words");
         }
         Ok(())
     }
@@ -126,6 +183,15 @@ mod tests {
         );
         assert!(refused(|options| options.mask_ratio = f64::NAN).contains("mask_ratio is NaN"));
         assert!(refused(|options| options.mask_ratio = 0.0).contains("mask_ratio is 0"));
+        assert!(
+            refused(|options| options.text_column = Some(TextColumns::Several(vec![])))
+                .contains("text_column is empty")
+        );
+        assert!(refused(|options| drop(options.keep_rows.insert("split".into(), vec![]))).contains("\"split\""));
+        let unlike = |options: &mut Options| {
+            (options.whole_word_masking, options.masking_scheme) = (false, MaskingScheme::Reference);
+        };
+        assert!(refused(unlike).contains("whole_word_masking is false"));
         assert!(refused(|options| options.label_column = Some(" ".into())).contains("label_column is empty"));
     }
 }

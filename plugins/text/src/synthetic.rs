@@ -86,7 +86,10 @@ pub fn write(folder: &Path, n_samples: usize, seed: u64) -> Result<Synthesised, 
     }
     Ok(Synthesised {
         data: files.iter().map(|(name, _)| name.into()).collect(),
-        options: json!({ "max_length": 32, "vocab_size": 512, "text_column": "report", "label_column": "finding" }),
+        // Rows are named whatever a preset asks for.
+        options: json!({
+            "max_length": 32, "vocab_size": 512, "text_column": "report", "label_column": "finding", "keep_rows": {}
+        }),
     })
 }
 

@@ -10,12 +10,14 @@ mod synthetic;
 
 use std::path::Path;
 
+use medcoss_formats::aspect_ratio::AspectRatio;
 use medcoss_formats::deidentify::Deidentifier;
 use medcoss_formats::label_image;
 use medcoss_sdk::image::Resizable;
 use medcoss_sdk::image_transform::ImageTransform;
 use medcoss_sdk::label_map::{LabelMap, check_fits};
 use medcoss_sdk::labels::LabelTable;
+use medcoss_sdk::serde_json::{Value, json};
 use medcoss_sdk::{
     Dataset, Error, Fingerprint, FoundFile, Geometry, Modality, OpenRequest, Rendering, Sample, SampleRng, Synthesised,
     Tokens, View, export_plugin, saved_samples,
@@ -36,6 +38,9 @@ pub struct Options {
     pub size: usize,
     /// Fraction of the patches that are masked in training, above 0 and below 1.
     pub mask_ratio: f64,
+    /// `kept`: the evaluation view is the centred square. `squeezed`: the whole image is first squeezed to the square by Pillow's
+    /// bicubic interpolation, and random crops are taken from that.
+    pub aspect_ratio: AspectRatio,
     /// Least and largest fraction of an image's area in a random crop, in training.
     pub crop_scale: [f64; 2],
     /// Whether training samples are flipped left to right with probability 1/2.
@@ -46,7 +51,14 @@ pub struct Options {
 
 impl Default for Options {
     fn default() -> Self {
-        Self { size: 224, mask_ratio: 0.75, crop_scale: [0.2, 1.0], horizontal_flip: true, labels: None }
+        Self {
+            size: 224,
+            mask_ratio: 0.75,
+            aspect_ratio: AspectRatio::Kept,
+            crop_scale: [0.2, 1.0],
+            horizontal_flip: true,
+            labels: None,
+        }
     }
 }
 
@@ -77,6 +89,19 @@ impl Modality for Xray {
 
     type Options = Options;
     type Dataset = Radiographs;
+
+    fn option_presets() -> Vec<(&'static str, Value)> {
+        let reference = json!({
+            "size": 224,
+            "mask_ratio": 0.75,
+            "aspect_ratio": "squeezed",
+            "crop_scale": [0.2, 1.0],
+            "horizontal_flip": true,
+        });
+        // What published weights need of files, without the reference's training.
+        let published_weights = json!({ "aspect_ratio": "squeezed" });
+        vec![("reference", reference), ("published-weights", published_weights)]
+    }
 
     fn geometry(options: &Options) -> Result<Geometry, Error> {
         Ok(options.transform()?.geometry())
@@ -135,7 +160,8 @@ impl Dataset for Radiographs {
     fn load(&self, index: usize, view: View, rng: &mut SampleRng, sample: Sample<'_>) -> Result<(), Error> {
         let file = &self.files[index];
         file.check_unchanged()?;
-        self.transform.load(&reader::read(file)?, view, rng, sample)
+        let image = self.options.aspect_ratio.applied(reader::read(file)?, self.options.size)?;
+        self.transform.load(&image, view, rng, sample)
     }
 
     /// The pixels of the files bit by bit, and without what identifies a patient.
@@ -151,7 +177,7 @@ impl Dataset for Radiographs {
         let file = &self.files[index];
         let (image, labels) = (reader::read(file)?, label_image::read_labels(mask)?);
         check_fits(&mask.id, labels.shape(), &file.id, &[image.height(), image.width()])?;
-        self.transform.evaluation_labels(&labels)
+        self.transform.evaluation_labels(&self.options.aspect_ratio.applied_to_labels(labels, self.options.size)?)
     }
 
     fn render(&self, tokens: Tokens<'_>) -> Result<Vec<u8>, Error> {

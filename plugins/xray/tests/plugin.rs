@@ -2,7 +2,11 @@
 
 use std::path::{Path, PathBuf};
 
-use medcoss_sdk::{Dataset, Geometry, Modality, OpenRequest, Sample, Tokens, View, code, sample_rng, serde_json};
+use medcoss_formats::aspect_ratio::AspectRatio;
+use medcoss_sdk::{
+    Dataset, FoundFile, Geometry, Modality, OpenRequest, Sample, Tokens, View, code, patch, sample_rng, serde_json,
+};
+use medcoss_test_support::GoldenArrays;
 use medcoss_xray::{Options, Radiographs, Xray};
 
 fn open(base: &Path, data: &[&str], options: Options) -> Result<Radiographs, medcoss_sdk::Error> {
@@ -204,5 +208,45 @@ fn real_radiographs_are_read() {
         let mean = tokens.iter().sum::<f32>() / tokens.len() as f32;
         assert!((0.1..0.9).contains(&mean), "{} has mean {mean}", dataset.id(index));
         assert_eq!(mask.iter().filter(|&&masked| masked == 1).count(), 147);
+    }
+}
+
+/// Bytes `[channels, side, side]` of a sample's evaluation view.
+fn bytes(tokens: &[f32], side: usize) -> Vec<f32> {
+    let mut pixels = vec![0.0; tokens.len()];
+    patch::unpatchify_2d(tokens, [side, side, 3], 16, &mut pixels);
+    (0..3).flat_map(|channel| pixels.iter().skip(channel).step_by(3).map(|value| (value * 255.0).round())).collect()
+}
+
+#[test]
+fn the_preset_squeezes_radiographs_to_the_bytes_of_the_reference() {
+    let golden = GoldenArrays::below("sdk/formats/tests/golden");
+    let (name, preset) = Xray::option_presets().remove(0);
+    assert_eq!(name, "reference");
+    for side in [224, 48] {
+        let mut options = preset.clone();
+        options["size"] = side.into();
+        let dataset = open(golden.folder(), &["xray.png"], serde_json::from_value(options).unwrap()).unwrap();
+        let found = bytes(&load(&dataset, 0, View::Evaluation, 0).unwrap().0, side);
+        let (_, expected) = golden.array("xray", &format!("input_{side}"));
+        assert!(found == [&expected[..]; 3].concat(), "at {side} pixels");
+    }
+}
+
+#[test]
+fn labels_are_squeezed_with_their_radiograph() {
+    let golden = GoldenArrays::below("sdk/formats/tests/golden");
+    let options = Options { size: 48, aspect_ratio: AspectRatio::Squeezed, ..Options::default() };
+    let dataset = open(golden.folder(), &["xray.png"], options).unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    // The lower third is labelled, all columns of it: 300 rows become 48.
+    let mask = image::GrayImage::from_fn(210, 300, |_, row| image::Luma([if row >= 200 { 3 } else { 0 }]));
+    let path = folder.path().join("xray.png");
+    mask.save(&path).unwrap();
+    let mask = FoundFile { path, id: "xray.png".into(), bytes: 0, modified: None };
+    let map = dataset.label_map(0, &mask).unwrap();
+    assert_eq!(map.shape(), [48, 48]);
+    for (row, labels) in map.values().chunks_exact(48).enumerate() {
+        assert!(labels.iter().all(|&label| label == if row >= 32 { 3 } else { 0 }), "row {row}: {labels:?}");
     }
 }

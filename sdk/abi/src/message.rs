@@ -32,8 +32,8 @@ pub struct Description {
 /// present one. Optional; readers that do not know it treat a former name as an unknown one.
 pub const RENAMED_OPTIONS: &str = "x-renamed-options";
 
-/// Keyword in the schema of options under which a plugin may declare presets: an object from each preset's name to an object of options.
-/// Optional; readers that do not know it have no presets.
+/// Keyword in the schema of options under which a plugin may list presets of options: an object from each preset's name to an object
+/// of options and their values. What a preset does not name keeps its default. Optional; readers that do not know it see no presets.
 pub const OPTION_PRESETS: &str = "x-option-presets";
 
 /// What `render` answers with.

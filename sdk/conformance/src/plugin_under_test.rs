@@ -251,7 +251,7 @@ pub(crate) fn check_made(folder: &Path, made: &Synthesised) -> Result<(), Stop> 
 }
 
 /// Options over others.
-fn merged(options: &Value, over: &Value) -> Value {
+pub(crate) fn merged(options: &Value, over: &Value) -> Value {
     let mut all = match options {
         Value::Object(all) => all.clone(),
         _ => Map::new(),

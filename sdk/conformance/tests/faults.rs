@@ -33,6 +33,9 @@ const NUMBERS: &[(Fault, &str)] = &[
     (Fault::FilesWithoutSeed, "same-files"),
     (Fault::DefaultsRefused, "defaults"),
     (Fault::OtherGeometry, "defaults"),
+    (Fault::PresetOfNothing, "option-presets"),
+    (Fault::PresetOfAnotherType, "option-presets"),
+    (Fault::PresetRefused, "option-presets"),
     (Fault::UnknownOptionAccepted, "unknown-option"),
     (Fault::UnknownOptionPanics, "unknown-option"),
     (Fault::OpensNothing, "read"),
@@ -116,7 +119,7 @@ const SEVERAL: &[(Fault, bool, &[&str])] = &[
     (
         Fault::NullHandle,
         false,
-        &["defaults", "read", "missing-path", "changed-bytes", "truncated-files", "empty-files"],
+        &["defaults", "option-presets", "read", "missing-path", "changed-bytes", "truncated-files", "empty-files"],
     ),
     (Fault::LoadPanics, false, &["read", "changed-bytes", "truncated-files", "empty-files"]),
     (Fault::SlotOutOfRange, false, &["read", "changed-bytes", "truncated-files", "empty-files"]),

@@ -2,6 +2,8 @@
 
 #![forbid(unsafe_code)]
 
+#[cfg(feature = "image")]
+pub mod aspect_ratio;
 #[cfg(any(feature = "dicom", feature = "image"))]
 pub mod deidentify;
 #[cfg(feature = "dicom")]
@@ -30,6 +32,8 @@ mod nifti_voxels;
 pub mod nifti_write;
 #[cfg(any(feature = "dicom", feature = "nifti"))]
 mod orientation;
+#[cfg(feature = "volume")]
+pub mod reference_preparation;
 #[cfg(feature = "slide")]
 pub mod slide;
 #[cfg(feature = "slide")]
@@ -54,5 +58,7 @@ mod tiff_pixels;
 pub mod tiff_slide;
 #[cfg(feature = "volume")]
 mod volume_cache;
+#[cfg(feature = "volume")]
+pub mod volume_samples;
 #[cfg(feature = "volume")]
 pub mod volume_source;

@@ -59,6 +59,15 @@ pub fn read_header(path: &Path) -> Result<Header, Error> {
     open(path).map(|opened| opened.header)
 }
 
+/// As [`read_header`], of the array as it lies in the file: its axes `(i, j, k)` become `[k, i, j]`, and its orientation is not looked
+/// at.
+///
+/// # Errors
+/// Those of [`read_header`].
+pub fn read_stored_header(path: &Path) -> Result<Header, Error> {
+    open(path).map(|opened| opened.header.as_stored())
+}
+
 /// Whether some slices cost as much as all of them: the file is not stored slice by slice, or it is compressed and its
 /// slices are not pieces of it. Of other compressed files this is so until [`GzipIndex`] are known.
 ///
@@ -79,7 +88,19 @@ pub fn needs_whole_file(path: &Path) -> Result<bool, Error> {
 /// Those of [`read_header`], a volume above [`MAX_VOXELS`], voxels that are damaged or missing, a volume without a
 /// single finite voxel.
 pub fn read_volume(path: &Path) -> Result<Decoded, Error> {
+    read_whole(path, open(path)?)
+}
+
+/// As [`read_volume`], of the array as it lies in the file, see [`read_stored_header`].
+///
+/// # Errors
+/// Those of [`read_volume`].
+pub fn read_stored_volume(path: &Path) -> Result<Decoded, Error> {
     let opened = open(path)?;
+    read_whole(path, Opened { header: opened.header.as_stored(), ..opened })
+}
+
+fn read_whole(path: &Path, opened: Opened<'_>) -> Result<Decoded, Error> {
     let n_voxels = opened.header.n_voxels();
     if n_voxels > MAX_VOXELS {
         let ([i, j, k], path) = (opened.header.file_size, path.display());

@@ -110,6 +110,17 @@ impl Header {
         })
     }
 
+    /// The header of the array as it lies in the file, see [`Orientation::as_stored`].
+    pub(crate) fn as_stored(mut self) -> Self {
+        // The spacing is checked and in millimetres, that of the orientation is neither.
+        let spacing = self.spacing_mm.map(f64::from);
+        self.orientation = Orientation { spacing, ..self.orientation }.as_stored();
+        self.spacing_mm = self.orientation.spacing.map(|mm| mm as f32);
+        self.size = self.orientation.size(self.file_size);
+        self.notes.retain(|note| *note != NO_ORIENTATION);
+        self
+    }
+
     /// Number of voxels of the volume.
     pub(crate) fn n_voxels(&self) -> u64 {
         // Each side is below 2^16.

@@ -48,6 +48,17 @@ impl Orientation {
         Self { axis: [2, 1, 0], flipped: [false, true, true], spacing: [z, y, x] }
     }
 
+    /// The file's array as it lies in the file, whatever the directions: its third axis becomes depth, the first rows, the second
+    /// columns.
+    pub(crate) fn as_stored(self) -> Self {
+        let mut by_file_axis = [0.0; 3];
+        for (axis, spacing) in self.axis.into_iter().zip(self.spacing) {
+            by_file_axis[axis] = spacing;
+        }
+        let axis = [2, 0, 1];
+        Self { axis, flipped: [false; 3], spacing: axis.map(|axis| by_file_axis[axis]) }
+    }
+
     /// `[depth, rows, columns]` of a file whose axes have these sizes.
     pub(crate) fn size(&self, file_size: [usize; 3]) -> [usize; 3] {
         self.axis.map(|axis| file_size[axis])
@@ -123,6 +134,15 @@ mod tests {
         assert_eq!(orientation.size([9, 7, 5]), [5, 7, 9]);
         assert_eq!(orientation.strides([9, 7, 5]), (0, [1, 9, 63]));
         assert_eq!(orientation.spacing, [2.5, 0.8, 0.7]);
+    }
+
+    #[test]
+    fn the_stored_order_puts_the_third_axis_first_and_flips_nothing() {
+        let steps = [[0.0, -0.7, 0.0], [0.0, 0.0, -0.8], [2.5, 0.0, 0.0]];
+        let orientation = Orientation::nearest(steps).unwrap().as_stored();
+        assert_eq!(orientation.size([9, 7, 5]), [5, 9, 7]);
+        assert_eq!(orientation.strides([9, 7, 5]), (0, [7, 1, 63]));
+        assert_eq!(orientation.spacing, [2.5, 0.7, 0.8]);
     }
 
     #[test]

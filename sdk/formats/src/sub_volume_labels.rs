@@ -9,7 +9,7 @@ use medcoss_sdk::{Error, FoundFile};
 
 use crate::nifti_header::NO_ORIENTATION;
 use crate::sub_volumes::{SLAB_VOXELS, SubVolumes};
-use crate::volume_source::{GzipIndex, VolumeInfo, VolumeSource};
+use crate::volume_source::{Decoded, GzipIndex, VolumeInfo, VolumeSource};
 
 /// Extensions of the masks that are read.
 pub const MASK_EXTENSIONS: &[&str] = &[".nii", ".nii.gz", ".hdr", ".hdr.gz"];
@@ -56,13 +56,7 @@ impl SubVolumes {
         let gzip_index = GzipIndex::new(0);
         for at in (start..=last).step_by(most) {
             let slab = source.read_slab(info.size, at..(at + most).min(last + 1), &gzip_index)?;
-            if slab.n_replaced > 0 {
-                let (mask, n) = (&mask.id, slab.n_replaced);
-                return Err(Error::corrupt(format!("mask {mask} has {n} voxels that are infinite or NaN")));
-            }
-            for &value in slab.volume.voxels() {
-                labels.push(label(value).ok_or_else(|| no_label(&mask.id, value))?);
-            }
+            labels.extend(labels_of(&mask.id, &slab)?);
         }
         let map = LabelMap::new(&[last + 1 - start, rows, columns], labels)?;
         let [depth, rest @ ..] = samplings;
@@ -90,6 +84,15 @@ fn check_alike(mask: &str, found: &VolumeInfo, scan: &str, expected: &VolumeInfo
         )));
     }
     Ok(())
+}
+
+/// The labels that a mask's voxels stand for.
+pub(crate) fn labels_of(mask: &str, decoded: &Decoded) -> Result<Vec<u16>, Error> {
+    if decoded.n_replaced > 0 {
+        let n = decoded.n_replaced;
+        return Err(Error::corrupt(format!("mask {mask} has {n} voxels that are infinite or NaN")));
+    }
+    decoded.volume.voxels().iter().map(|&value| label(value).ok_or_else(|| no_label(mask, value))).collect()
 }
 
 fn label(value: f32) -> Option<u16> {

@@ -12,10 +12,9 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use medcoss_sdk::volume::{Sampling, SubVolume, Volume};
-use medcoss_sdk::{Error, Fingerprint, code, log, saved_samples};
+use medcoss_sdk::{Error, Fingerprint, code, log};
 
 use crate::nifti::MAX_VOXELS;
-use crate::nifti_write::{Datatype, NiftiFile, in_file_order};
 use crate::volume_cache::VolumeCache;
 use crate::volume_source::{Decoded, GzipIndex, VolumeInfo, VolumeSource, find_volumes};
 
@@ -211,7 +210,7 @@ impl SubVolumes {
             }
             log::warn(&format!("{n_bad} of {} volumes cannot be read; the first: {first}", scans.len()));
         }
-        tell_notes(&scans);
+        tell_notes(scans.iter().filter_map(|scan| Some((scan.source.id(), scan.info.as_ref().ok()?))));
         let (cache_holds_all, cache) = (settings.fits(n_voxels), VolumeCache::new(settings.cache_mb << 20));
         Ok(Self { settings, scans, windows, cache_holds_all, cache })
     }
@@ -296,32 +295,12 @@ impl Scan {
     }
 }
 
-/// Writes a whole sub-volume, `[depth, rows, columns]`, to be opened again with its own size, without stride and spacing and with no
-/// ends dropped: it then comes back to the bit. Gives the file's name. See [`medcoss_sdk::Dataset::save_samples`].
-///
-/// # Errors
-/// Voxels that do not have this size, a file that cannot be written.
-pub fn save(size: [usize; 3], voxels: Vec<f32>, position: usize, folder: &Path) -> Result<PathBuf, Error> {
-    let (file_size, values, placement) = in_file_order(&Volume::new(size, [1.0; 3], voxels)?, "LPS")?;
-    let name = saved_samples::name(position, ".nii.gz");
-    let file = NiftiFile {
-        size: &file_size,
-        stored_values: &values,
-        datatype: Datatype::F32,
-        placement,
-        scaling: [1.0, 0.0],
-        big_endian: false,
-    };
-    file.write(&folder.join(&name))?;
-    Ok(name.into())
-}
-
 /// One warning for each kind of oddity, however many volumes have it.
-fn tell_notes(scans: &[Scan]) {
+pub(crate) fn tell_notes<'a>(volumes: impl Iterator<Item = (&'a str, &'a VolumeInfo)>) {
     let mut noted: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
-    for scan in scans {
-        for note in scan.info.iter().flat_map(|info| &info.notes) {
-            noted.entry(note).or_default().push(scan.source.id());
+    for (id, info) in volumes {
+        for note in &info.notes {
+            noted.entry(note).or_default().push(id);
         }
     }
     for (note, ids) in noted {

@@ -153,6 +153,32 @@ impl VolumeSource {
         }
     }
 
+    /// As [`VolumeSource::info`], of the array as it lies in the file: its axes `(i, j, k)` become `[k, i, j]`, and the orientation is
+    /// not looked at.
+    ///
+    /// # Errors
+    /// Those of [`VolumeSource::info`].
+    pub fn stored_info(&self) -> Result<VolumeInfo, Error> {
+        match self {
+            Self::Nifti(file) => {
+                let header = nifti::read_stored_header(&file.path)?;
+                Ok(VolumeInfo { size: header.size, spacing_mm: header.spacing_mm, notes: header.notes })
+            }
+            Self::Dicom(series) => Self::Dicom(series.as_stored()).info(),
+        }
+    }
+
+    /// As [`VolumeSource::read`], of the array as it lies in the file.
+    ///
+    /// # Errors
+    /// Those of [`VolumeSource::read`].
+    pub fn read_stored(&self) -> Result<Decoded, Error> {
+        match self {
+            Self::Nifti(file) => nifti::read_stored_volume(&file.path),
+            Self::Dicom(series) => Self::Dicom(series.as_stored()).read(),
+        }
+    }
+
     /// Some slices of the volume, which is of `size`. `gzip_index` is this volume's, and only used where it is compressed.
     ///
     /// # Errors

@@ -20,6 +20,8 @@ mod label_image;
 mod memory;
 #[cfg(feature = "nifti")]
 mod nifti;
+#[cfg(feature = "volume")]
+mod reference_preparation;
 #[cfg(all(feature = "image", feature = "slide"))]
 mod slide;
 #[cfg(feature = "volume")]

@@ -12,8 +12,10 @@ pub mod program;
 pub mod sandbox;
 
 mod data;
+mod golden_arrays;
 
 pub use data::data;
+pub use golden_arrays::GoldenArrays;
 
 /// The root of the repository.
 pub fn repository() -> PathBuf {

@@ -1,5 +1,6 @@
 //! CSV: a header, then one document a row.
 
+use std::collections::BTreeMap;
 use std::io::{Chain, Read};
 
 use medcoss_sdk::Error;
@@ -8,6 +9,7 @@ use medcoss_sdk::record_limit::{RecordBudget, RecordLimit};
 use super::columns::position_of;
 use super::content::MAX_LINE_BYTES;
 use super::line_numbers::{LineCounter, line_id};
+use super::row_filter::reason_to_leave_out;
 use crate::{corpus::Corpus, options::Options};
 
 /// Rows with an open quotation mark that are got over; a file with more is given up.
@@ -15,7 +17,7 @@ const MAX_UNCLOSED: usize = 64;
 
 const NEVER_CLOSES: &str = "a quotation mark opens and never closes";
 
-/// Adds the text column of every row, with the label column where one is asked for. Ids have the line on which the row
+/// Adds the text columns of every row that is kept, joined by blanks, with the label column where one is asked for. Ids have the line on which the row
 /// begins; quoted fields may span lines. A row of another width than the header is a document that cannot be read.
 ///
 /// # Errors
@@ -29,7 +31,16 @@ pub fn read(content: &str, name: &str, options: &Options, corpus: &mut Corpus) -
     if head.is_some_and(|head| !head.closed) {
         return Err(Error::corrupt(format!("{name}, line 1: {NEVER_CLOSES}; expected a header")));
     }
-    let text = position_of(options.text_column.as_deref(), "text_column", &names, name)?;
+    let column = |asked: Option<&str>| position_of(asked, "text_column", &names, name);
+    let texts = match &options.text_column {
+        Some(columns) => columns.names().iter().map(|asked| column(Some(asked))).collect::<Result<_, _>>()?,
+        None => vec![column(None)?],
+    };
+    let kept = options
+        .keep_rows
+        .keys()
+        .map(|asked| position_of(Some(asked), "keep_rows", &names, name).map(|position| (asked.as_str(), position)));
+    let kept = kept.collect::<Result<BTreeMap<_, _>, _>>()?;
     let label = match options.label_column.as_deref() {
         Some(asked) => Some(position_of(Some(asked), "label_column", &names, name)?),
         None => None,
@@ -49,8 +60,13 @@ pub fn read(content: &str, name: &str, options: &Options, corpus: &mut Corpus) -
             let Some(length) = content[start..].find('\n') else { break };
             rows = Rows::new(content, start + length + 1);
         } else if row.len() == names.len() {
+            if let Some(reason) = reason_to_leave_out(&options.keep_rows, |column| row.get(*kept.get(column)?)) {
+                corpus.leave_out(&reason);
+                continue;
+            }
             let label = label.and_then(|column| row.get(column)).map(str::trim).filter(|label| !label.is_empty());
-            corpus.add(line_id(line), label, row.get(text).unwrap_or_default());
+            let text: Vec<_> = texts.iter().filter_map(|&column| row.get(column)).collect();
+            corpus.add(line_id(line), label, &text.join(" "));
         } else if !(row.len() == 1 && row[0].trim().is_empty()) {
             corpus.add_unreadable(line_id(line), wrong_width(&row, names.len(), &format!("{name}, line {line}")));
         }
@@ -119,12 +135,13 @@ impl<'a> Rows<'a> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::options::TextColumns;
 
     fn corpus(content: &str, column: Option<&str>, label: Option<&str>) -> Result<Corpus, Error> {
         let mut corpus = Corpus::default();
         corpus.begin_file("t.csv", b"");
         let options = Options {
-            text_column: column.map(String::from),
+            text_column: column.map(|column| TextColumns::One(column.into())),
             label_column: label.map(String::from),
             ..Options::default()
         };

@@ -5,6 +5,7 @@ use serde_json::{Map, Value};
 
 use super::columns::{no_column, position_of};
 use super::line_numbers::line_id;
+use super::row_filter::reason_to_leave_out;
 use crate::{corpus::Corpus, options::Options};
 
 /// Longest object in bytes. Its parser takes up to a hundred times as much.
@@ -12,7 +13,7 @@ const MAX_OBJECT_BYTES: usize = 1 << 22;
 
 type Object = Map<String, Value>;
 
-/// Adds the text field of every object, with the label field where one is asked for. Blank lines are skipped. A line
+/// Adds the text fields of every object that is kept, joined by blanks, with the label field where one is asked for. Blank lines are skipped. A line
 /// that gives no text is a document that cannot be read. Objects may lack the label.
 ///
 /// # Errors
@@ -36,8 +37,20 @@ pub fn read(content: &str, name: &str, options: &Options, corpus: &mut Corpus) -
             }
             found.and_then(label_of)
         });
-        match text_of(&object, options.text_column.as_deref(), &place) {
-            Ok(text) => corpus.add(line_id(line), label.as_deref(), text),
+        if let Some(reason) = reason_to_leave_out(&options.keep_rows, |asked| field(&object, asked).and_then(label_of))
+        {
+            corpus.leave_out(&reason);
+            continue;
+        }
+        let text = match &options.text_column {
+            Some(columns) => {
+                let texts = columns.names().iter().map(|asked| text_of(&object, Some(asked), &place));
+                texts.collect::<Result<Vec<_>, _>>().map(|texts| texts.join(" "))
+            }
+            None => text_of(&object, None, &place).map(String::from),
+        };
+        match text {
+            Ok(text) => corpus.add(line_id(line), label.as_deref(), &text),
             Err(error) => corpus.add_unreadable(line_id(line), error),
         }
     }
@@ -104,12 +117,16 @@ fn label_of(value: &Value) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::options::TextColumns;
 
     fn corpus_by(content: &str, column: &str, label_column: &str) -> Result<Corpus, Error> {
         let mut corpus = Corpus::default();
         corpus.begin_file("t.jsonl", b"");
-        let options =
-            Options { text_column: Some(column.into()), label_column: Some(label_column.into()), ..Options::default() };
+        let options = Options {
+            text_column: Some(TextColumns::One(column.into())),
+            label_column: Some(label_column.into()),
+            ..Options::default()
+        };
         read(content, "t.jsonl", &options, &mut corpus).map(|()| corpus)
     }
 

@@ -16,6 +16,7 @@ mod lines;
 mod medquad;
 mod pubmed_rct;
 mod quoting;
+mod row_filter;
 
 use std::path::{Path, PathBuf};
 
@@ -53,7 +54,7 @@ const EXTENSIONS: [&str; 5] = [".txt", ".csv", ".jsonl", ".ndjson", ".xml"];
 pub fn read(base: &Path, data: &[PathBuf], options: &Options) -> Result<Corpus, Error> {
     let accepts = |name: &str| EXTENSIONS.iter().any(|extension| name.ends_with(extension));
     let files = find_files(base, data, accepts, &EXTENSIONS.join(", "))?;
-    let mut corpus = Corpus::default();
+    let mut corpus = Corpus::new(options.cleaning);
     for file in &files {
         add_file(file, options, &mut corpus)?;
         if corpus.is_full() {

@@ -7,6 +7,7 @@ pub(crate) mod fill;
 mod invalid_requests;
 mod label_maps;
 mod operations;
+mod option_presets;
 mod options;
 pub(crate) mod resource_growth;
 mod samples;
@@ -43,6 +44,7 @@ pub(crate) const RULES: &[Rule] = &[
     rule("synthesise", "does the plugin write sample files of its own?", synthetic::synthesise),
     rule("same-files", "does the same seed write the same files, and another seed others?", synthetic::same_files),
     rule("defaults", "are the default options accepted, and do they give the declared geometry?", options::defaults),
+    rule("option-presets", "is each preset accepted as options?", option_presets::accepted),
     rule("unknown-option", "is an option that does not exist refused?", options::unknown),
     rule("read", "can the samples be read?", samples::read),
     rule("ids", "are sample ids unique, relative and stable?", samples::ids),

@@ -154,7 +154,7 @@ fn resolved<'a>(mut schema: &'a Value, root: &'a Value) -> &'a Value {
 
 /// Whether a value fits a schema, as far as the keywords go that schemas of options consist of: references,
 /// alternatives, types, constants, ranges, lengths, items and properties (JSON Schema 2020-12).
-fn fits(value: &Value, schema: &Value, root: &Value, depth: usize) -> Result<(), String> {
+pub(super) fn fits(value: &Value, schema: &Value, root: &Value, depth: usize) -> Result<(), String> {
     if depth > DEEPEST {
         return Ok(());
     }

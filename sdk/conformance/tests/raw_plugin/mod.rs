@@ -68,7 +68,8 @@ extern "C" fn describe() -> RResult<RString, PluginError> {
                        "render"],
         "geometry": geometry(false), "renders": "text",
         "options": { "type": "object", "additionalProperties": false, "properties": {
-            "words": { "type": "boolean", "default": false, "description": "Ids of words instead of numbers." } } }
+            "words": { "type": "boolean", "default": false, "description": "Ids of words instead of numbers." } },
+            "x-option-presets": { "text": { "words": true } } }
     });
     let option = "/options/properties/words";
     match current() {
@@ -94,6 +95,8 @@ extern "C" fn describe() -> RResult<RString, PluginError> {
             description.pointer_mut(option).unwrap().as_object_mut().unwrap().remove("description");
         }
         Fault::DefaultOutOfRange => description.pointer_mut(option).unwrap()["enum"] = json!([true]),
+        Fault::PresetOfNothing => description["options"]["x-option-presets"]["text"] = json!({ "letters": true }),
+        Fault::PresetOfAnotherType => description["options"]["x-option-presets"]["text"] = json!({ "words": 1 }),
         Fault::RequiredOption => description["options"]["required"] = json!(["words"]),
         _ => {}
     }
@@ -168,7 +171,11 @@ fn opened(body: &str) -> Answer<Dataset> {
                     _ => return failed(code::BAD_REQUEST, format!("there is no option {name}")),
                 }
             }
-            options.get("words") == Some(&json!(true))
+            let words = options.get("words") == Some(&json!(true));
+            if words && is(Fault::PresetRefused) {
+                return failed(code::BAD_REQUEST, "`words` cannot be true");
+            }
+            words
         }
         other => return failed(code::BAD_REQUEST, format!("options are {other}")),
     };

@@ -20,7 +20,7 @@ use super::object::Object;
 use super::pixels::Pixels;
 use super::series_grouping::{Group, Key, add, name, tell_apart};
 use super::stack::{Numbered, Stack};
-use crate::orientation::{place, replace_not_finite};
+use crate::orientation::{Orientation, place, replace_not_finite};
 
 /// Largest volume: 4 GiB as `f32`.
 pub const MAX_VOXELS: usize = 1 << 30;
@@ -179,6 +179,18 @@ impl Series {
         let n_replaced = replace_not_finite(&mut voxels);
         let volume = Volume::new([slices.len(), high, wide], stack.spacing_mm, voxels)?;
         Ok((volume, n_replaced))
+    }
+
+    /// The series as an array in the order of its files, whatever the directions: planes become depth, the columns of an image rows,
+    /// and its rows columns, as in a NIfTI file that is read so.
+    pub(crate) fn as_stored(&self) -> Self {
+        let mut stored = self.clone();
+        if let Ok(stack) = &mut stored.stack {
+            let spacing = stack.spacing_mm.map(f64::from);
+            stack.orientation = Orientation { spacing, ..stack.orientation }.as_stored();
+            stack.spacing_mm = stack.orientation.spacing.map(|mm| mm as f32);
+        }
+        stored
     }
 
     /// Whether some slices cost as much as all of them: where they are not the planes of the files.

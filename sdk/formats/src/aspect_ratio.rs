@@ -1,0 +1,52 @@
+//! Aspect ratio of images on their way to a square sample: kept by crops, or given up by squeezing the whole image once.
+
+use medcoss_sdk::Error;
+use medcoss_sdk::image::Region;
+use medcoss_sdk::label_map::LabelMap;
+use medcoss_sdk::schemars::JsonSchema;
+use medcoss_sdk::serde::{Deserialize, Serialize};
+
+use crate::image_file::DecodedImage;
+
+/// Treatment of an image's aspect ratio.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase", crate = "medcoss_sdk::serde")]
+#[schemars(crate = "medcoss_sdk::schemars")]
+pub enum AspectRatio {
+    /// The evaluation view is the centred square, and random crops are taken from the whole image.
+    #[default]
+    Kept,
+    /// The whole image is first squeezed to the square, by Pillow's bicubic interpolation; crops are taken from that.
+    Squeezed,
+}
+
+impl AspectRatio {
+    /// The image that views are taken from, of which a sample has `side` pixels along each side.
+    ///
+    /// # Errors
+    /// Those of [`Resizable::resized`].
+    pub fn applied(self, image: DecodedImage, side: usize) -> Result<DecodedImage, Error> {
+        match (self, image) {
+            (Self::Kept, image) => Ok(image),
+            (Self::Squeezed, DecodedImage::Bytes(image)) => image.squeezed(side, side).map(DecodedImage::Bytes),
+            (Self::Squeezed, DecodedImage::Floats(image)) => {
+                image.resized(whole(image.width(), image.height()), side, side).map(DecodedImage::Floats)
+            }
+        }
+    }
+
+    /// The labels of that image, each from the nearest pixel.
+    ///
+    /// # Errors
+    /// Labels of a volume.
+    pub fn applied_to_labels(self, labels: LabelMap, side: usize) -> Result<LabelMap, Error> {
+        match (self, labels.shape()) {
+            (Self::Squeezed, &[height, width]) => labels.resized(whole(width, height), side, side),
+            _ => Ok(labels),
+        }
+    }
+}
+
+fn whole(width: usize, height: usize) -> Region {
+    Region { left: 0, top: 0, width, height }
+}

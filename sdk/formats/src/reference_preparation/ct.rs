@@ -1,0 +1,109 @@
+//! CT as the reference prepares it: clipped, brought to 1 mm by cubic splines, cut into tiles of 24 slices, without the border of large
+//! planes, squeezed to the size of a sample.
+//!
+//! Axes are `[k, i, j]` of the file: slices, then the file's first and second axis. The reference works on `[k, j, i]` and turns the
+//! plane at the end; nothing but the border depends on it, whose rule looks at the second axis alone.
+
+use std::ops::Range;
+
+use medcoss_sdk::Error;
+use medcoss_sdk::intensity;
+use medcoss_sdk::volume::Volume;
+
+use super::MAX_VOXELS;
+use super::spline::resample_axis;
+use super::squeeze::{Stored, squeeze};
+
+/// Slices of a tile.
+pub(crate) const TILE: usize = 24;
+/// Slices from one tile to the next.
+const STRIDE: usize = 12;
+/// Most voxels along the file's second axis of a plane that keeps its border.
+const MAX_BORDERED: usize = 320;
+/// Most slices of a scan of 1 mm, as of [`crate::sub_volumes`].
+const MAX_SLICES: usize = 1 << 16;
+/// Finest voxels in millimetres, as of [`crate::sub_volumes`]: the Gaussian of finer ones reaches over hundreds of voxels.
+const FINEST_MM: f32 = 0.05;
+
+/// Size `[k, i, j]` of a scan at 1 mm.
+///
+/// # Errors
+/// Voxels finer than 0.05 mm, a scan that would have no voxel, more than [`MAX_VOXELS`] or more than 65536 slices; the error does not
+/// name it.
+pub(crate) fn millimetre_size(size: [usize; 3], spacing_mm: [f32; 3]) -> Result<[usize; 3], Error> {
+    if spacing_mm.iter().any(|&mm| mm < FINEST_MM) {
+        return Err(Error::unsupported(format!(
+            "voxels of {spacing_mm:?} mm are not brought to 1 mm; {FINEST_MM} mm is the finest"
+        )));
+    }
+    let scaled = |axis: usize| {
+        let ratio = (f64::from(spacing_mm[axis]) * 1e4).round_ties_even() / 1e4;
+        size[axis] as f64 * ratio
+    };
+    let found = [scaled(0).round_ties_even() as usize, scaled(1) as usize, scaled(2) as usize];
+    let n_voxels = found.iter().try_fold(1usize, |n, &side| n.checked_mul(side));
+    match n_voxels {
+        Some(1..=MAX_VOXELS) if found[0] <= MAX_SLICES => Ok(found),
+        _ => Err(Error::unsupported(format!(
+            "{size:?} voxels of {spacing_mm:?} mm become {found:?} of 1 mm; a scan has 1 to {MAX_VOXELS} of them in at most \
+             {MAX_SLICES} slices"
+        ))),
+    }
+}
+
+/// Slices of the tiles of a scan of 1 mm. A scan of 12 slices or fewer has none.
+pub(crate) fn tiles(n_slices: usize) -> Vec<Range<usize>> {
+    if n_slices <= STRIDE {
+        return Vec::new();
+    }
+    let n_tiles = n_slices.saturating_sub(TILE).div_ceil(STRIDE) + 1;
+    let tile = |number: usize| {
+        let end = (number * STRIDE + TILE).min(n_slices);
+        end.saturating_sub(TILE)..end
+    };
+    (0..n_tiles).map(tile).collect()
+}
+
+/// The part of a plane of `[i, j]` voxels that is kept.
+pub(crate) fn without_border([n_i, n_j]: [usize; 2]) -> [Range<usize>; 2] {
+    if n_j <= MAX_BORDERED {
+        return [0..n_i, 0..n_j];
+    }
+    [n_i, n_j].map(inner)
+}
+
+/// From 0.1 to 0.9 of an axis, both cut to whole voxels.
+pub(crate) fn inner(n: usize) -> Range<usize> {
+    (0.1 * n as f64) as usize..(0.9 * n as f64) as usize
+}
+
+/// A scan clipped to a range and brought to 1 mm, in whole Hounsfield units.
+///
+/// # Errors
+/// Those of [`millimetre_size`].
+pub(crate) fn to_millimetres(volume: Volume, hu_range: [f32; 2]) -> Result<Volume, Error> {
+    let (size, to) = (volume.size(), millimetre_size(volume.size(), volume.spacing_mm())?);
+    let mut voxels = volume.into_voxels();
+    intensity::clip(&mut voxels, hu_range);
+    let lowest = intensity::minimum(&voxels);
+    let highest = voxels.iter().copied().fold(lowest, f32::max);
+    let mut shape = size;
+    // Axes that shrink come first: less is left to do. Each axis is independent of the others.
+    let mut axes = [0, 1, 2];
+    axes.sort_by(|&a, &b| (to[a] * size[b]).cmp(&(to[b] * size[a])));
+    for axis in axes.into_iter().filter(|&axis| to[axis] != size[axis]) {
+        voxels = resample_axis(&voxels, shape, axis, to[axis]);
+        shape[axis] = to[axis];
+    }
+    for voxel in &mut voxels {
+        *voxel = voxel.clamp(lowest, highest).round_ties_even();
+    }
+    Volume::new(to, [1.0; 3], voxels)
+}
+
+/// A tile of a scan of 1 mm at the size of a sample, in whole Hounsfield units.
+pub(crate) fn sample(scan: &Volume, tile: Range<usize>, size: [usize; 3]) -> Vec<f32> {
+    let [_, n_i, n_j] = scan.size();
+    let [rows, columns] = without_border([n_i, n_j]);
+    squeeze(scan.voxels(), scan.size(), &[tile, rows, columns], size, Stored::Whole)
+}

@@ -1,0 +1,286 @@
+//! The samples of a dataset: which there are, and their voxels.
+
+use std::ops::Range;
+use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use medcoss_sdk::label_map::{LabelMap, check_fits};
+use medcoss_sdk::volume::Volume;
+use medcoss_sdk::{Error, Fingerprint, FoundFile, log};
+
+use super::squeeze::Stored;
+use super::{MAX_VOXELS, ReferenceSettings, ReferenceSteps, ct, mri};
+use crate::sub_volume_labels::labels_of;
+use crate::sub_volumes::tell_notes;
+use crate::volume_cache::VolumeCache;
+use crate::volume_source::{VolumeInfo, VolumeSource, find_volumes};
+
+/// Samples of scans as the reference makes them, in the order of their files and slices. Used from many threads at once.
+#[derive(Debug)]
+pub struct ReferenceVolumes {
+    settings: ReferenceSettings,
+    scans: Vec<Scan>,
+    /// Scan and number of the tile.
+    samples: Vec<(usize, usize)>,
+    /// Scans at 1 mm (CT), with squeezed planes (MRI), or as they are.
+    cache: VolumeCache,
+}
+
+#[derive(Debug)]
+struct Scan {
+    source: VolumeSource,
+    /// The error when the scan gives no sample. It then stands as one sample, which fails when it is loaded.
+    info: Result<VolumeInfo, Error>,
+    /// Slices of the prepared scan.
+    tiles: Vec<Range<usize>>,
+    /// Limits that the tiles of an MRI scan are clipped to.
+    limits: OnceLock<Vec<[f32; 2]>>,
+    replacement_reported: AtomicBool,
+}
+
+impl ReferenceVolumes {
+    /// Lists the samples of the entries' volumes, from headers alone. CT scans too short for a tile are left out, with a warning.
+    ///
+    /// # Errors
+    /// Data that are missing, no volume that gives a sample.
+    pub fn open(base: &Path, entries: &[PathBuf], settings: ReferenceSettings) -> Result<Self, Error> {
+        let (mut scans, mut samples): (Vec<Scan>, _) = (Vec::new(), Vec::new());
+        let (mut too_short, mut errors, mut n_voxels) = (Vec::new(), Vec::new(), 0);
+        for source in find_volumes(base, entries, settings.dicom_modality)? {
+            let id = source.id().to_owned();
+            let listed = source.stored_info().and_then(|info| Ok((settings.tiles(&source, &info)?, info)));
+            let (info, tiles) = match listed {
+                Ok((tiles, _)) if tiles.is_empty() => {
+                    too_short.push(id);
+                    continue;
+                }
+                Ok((tiles, info)) => {
+                    n_voxels += settings.n_prepared_voxels(&info);
+                    (Ok(info), tiles)
+                }
+                Err(error) => {
+                    let error = if error.message().contains(&id) { error } else { error.in_context(&id) };
+                    errors.push(error.clone());
+                    (Err(error), vec![Range::default()])
+                }
+            };
+            samples.extend((0..tiles.len()).map(|tile| (scans.len(), tile)));
+            let (limits, replacement_reported) = (OnceLock::new(), AtomicBool::new(false));
+            scans.push(Scan { source, info, tiles, limits, replacement_reported });
+        }
+        tell_too_short(&too_short, scans.len())?;
+        let n_bad = errors.len();
+        if let Some(first) = errors.into_iter().next() {
+            if n_bad == scans.len() {
+                return Err(first);
+            }
+            log::warn(&format!("{n_bad} of {} volumes give no sample; the first: {first}", scans.len()));
+        }
+        tell_notes(scans.iter().filter_map(|scan| Some((scan.source.id(), scan.info.as_ref().ok()?))));
+        // `cache_mb` is capped.
+        if n_voxels > (settings.cache_mb as u64) << 18 && settings.steps != ReferenceSteps::Prepared {
+            log::warn(&format!(
+                "prepared scans take {} MiB, more than cache_mb, so that samples prepare their scan again\n\
+                 hint: raise cache_mb to that",
+                (n_voxels >> 18) + 1
+            ));
+        }
+        Ok(Self { settings, scans, samples, cache: VolumeCache::new(settings.cache_mb << 20) })
+    }
+
+    /// Number of samples.
+    pub fn len(&self) -> usize {
+        self.samples.len()
+    }
+
+    /// True without samples.
+    pub fn is_empty(&self) -> bool {
+        self.samples.is_empty()
+    }
+
+    /// Id: that of the scan and, of a raw one, the first slice of the tile in the prepared scan: `ct/a.nii.gz#tile=0012`.
+    pub fn id(&self, index: usize) -> String {
+        let (scan, tile) = self.samples[index];
+        let Scan { source, tiles, .. } = &self.scans[scan];
+        match self.settings.steps {
+            ReferenceSteps::Prepared => source.id().to_owned(),
+            _ => format!("{}#tile={:04}", source.id(), tiles[tile].start),
+        }
+    }
+
+    /// Id of a sample's scan.
+    pub fn file_id(&self, index: usize) -> &str {
+        self.scans[self.samples[index].0].source.id()
+    }
+
+    /// Changes when the files do.
+    pub fn fingerprint(&self) -> Fingerprint {
+        let mut fingerprint = Fingerprint::default();
+        self.scans.iter().for_each(|scan| scan.source.add_to(&mut fingerprint));
+        fingerprint
+    }
+
+    /// Voxels of a sample, `[depth, rows, columns]`: Hounsfield units of CT, standardised intensities of MRI, and of prepared files
+    /// the numbers in the file.
+    ///
+    /// # Errors
+    /// A volume that cannot be read or gives no sample, or that changed since it was opened.
+    pub fn read(&self, index: usize) -> Result<Vec<f32>, Error> {
+        let (number, tile) = self.samples[index];
+        let scan = &self.scans[number];
+        let info = scan.info.as_ref().map_err(Error::clone)?;
+        let (size, tiles) = (self.settings.size, &scan.tiles);
+        let prepared = || self.cache.get(number, || scan.prepare(info, &self.settings));
+        match self.settings.steps {
+            ReferenceSteps::Prepared => Ok(scan.volume(info)?.into_voxels()),
+            ReferenceSteps::Ct { .. } => Ok(ct::sample(&*prepared()?, tiles[tile].clone(), size)),
+            ReferenceSteps::Mri { percentiles } => {
+                let volume = prepared()?;
+                let limits = scan.limits.get_or_init(|| mri::limits(&volume, tiles, percentiles, stored(&volume)));
+                Ok(mri::sample(&volume, tiles, limits, tile))
+            }
+        }
+    }
+
+    /// Labels of a sample from the mask of its file, which lies in the same array. Of prepared files alone.
+    ///
+    /// # Errors
+    /// A mask that cannot be read, of another size, or with numbers that are no labels; a raw scan.
+    pub fn label_map(&self, index: usize, mask: &FoundFile) -> Result<LabelMap, Error> {
+        let scan = &self.scans[self.samples[index].0];
+        let info = scan.info.as_ref().map_err(Error::clone)?;
+        if self.settings.steps != ReferenceSteps::Prepared {
+            return Err(Error::unsupported(format!(
+                "mask {} is not read: preparation = \"reference\" has no masks\n\
+                 hint: evaluate with preparation = \"sub-volumes\", or prepare scans and masks and set it to \"prepared\"",
+                mask.id
+            )));
+        }
+        let source = VolumeSource::Nifti(mask.clone());
+        let found = source.stored_info()?;
+        check_fits(&mask.id, &found.size, scan.source.id(), &info.size)?;
+        let labels = labels_of(&mask.id, &source.read_stored()?)?;
+        LabelMap::new(&info.size, labels)?.with_spacing_mm(&info.spacing_mm.map(f64::from))
+    }
+}
+
+impl ReferenceSettings {
+    /// Slices of the samples of a scan, in the prepared scan; none for a CT scan that is too short.
+    ///
+    /// # Errors
+    /// A scan that gives no sample for another reason.
+    fn tiles(&self, source: &VolumeSource, info: &VolumeInfo) -> Result<Vec<Range<usize>>, Error> {
+        let [depth, rows, columns] = self.size;
+        let id = source.id();
+        match self.steps {
+            ReferenceSteps::Ct { .. } => {
+                let [n_slices, n_i, n_j] = ct::millimetre_size(info.size, info.spacing_mm)?;
+                if ct::without_border([n_i, n_j]).iter().any(Range::is_empty) {
+                    return Err(Error::unsupported(format!(
+                        "{id} has {n_i}x{n_j} voxels of 1 mm: none without the border"
+                    )));
+                }
+                Ok(ct::tiles(n_slices))
+            }
+            ReferenceSteps::Mri { .. } => {
+                let n_slices = info.size[0];
+                if self.n_prepared_voxels(info) > MAX_VOXELS as u64 {
+                    return Err(Error::unsupported(format!(
+                        "{id} has {n_slices} slices, too many with planes of {rows}x{columns}; a scan has at most {MAX_VOXELS} voxels"
+                    )));
+                }
+                let too_few = || {
+                    let kept = ct::inner(n_slices).len();
+                    Error::unsupported(format!(
+                        "{id} keeps {kept} of {n_slices} slices without its ends; {depth} are needed"
+                    ))
+                };
+                mri::tiles(n_slices, depth).ok_or_else(too_few)
+            }
+            ReferenceSteps::Prepared => {
+                if matches!(source, VolumeSource::Dicom(_)) {
+                    return Err(Error::unsupported(format!(
+                        "{id} is a DICOM series; preparation = \"prepared\" reads NIfTI files that the reference's scripts wrote\n\
+                         hint: set preparation to \"reference\" for raw scans"
+                    )));
+                }
+                let [k, i, j] = info.size;
+                if info.size != self.size {
+                    return Err(Error::unsupported(format!(
+                        "{id} has {k} slices of {i}x{j} voxels, as they lie in the file; a prepared file has the size of a \
+                         sample, {depth} of {rows}x{columns}\nhint: set size, or preparation to \"reference\" for raw scans"
+                    )));
+                }
+                Ok(vec![0..depth])
+            }
+        }
+    }
+
+    /// Voxels that are kept of a scan.
+    fn n_prepared_voxels(&self, info: &VolumeInfo) -> u64 {
+        let size = match self.steps {
+            ReferenceSteps::Ct { .. } => ct::millimetre_size(info.size, info.spacing_mm).unwrap_or(info.size),
+            ReferenceSteps::Mri { .. } => [info.size[0], self.size[1], self.size[2]],
+            ReferenceSteps::Prepared => info.size,
+        };
+        size.iter().map(|&n| n as u64).product()
+    }
+}
+
+impl Scan {
+    /// The whole scan, as far as it is prepared before tiles are cut.
+    fn prepare(&self, info: &VolumeInfo, settings: &ReferenceSettings) -> Result<Volume, Error> {
+        let volume = self.volume(info)?;
+        match settings.steps {
+            ReferenceSteps::Ct { hu_range } => ct::to_millimetres(volume, hu_range),
+            ReferenceSteps::Mri { .. } => {
+                let [_, rows, columns] = settings.size;
+                let voxels = mri::with_squeezed_planes(&volume, [rows, columns], stored(&volume));
+                Volume::new([volume.size()[0], rows, columns], volume.spacing_mm(), voxels)
+            }
+            ReferenceSteps::Prepared => Ok(volume),
+        }
+        .map_err(|error| error.in_context(self.source.id()))
+    }
+
+    /// The array of the file.
+    fn volume(&self, info: &VolumeInfo) -> Result<Volume, Error> {
+        let id = self.source.id();
+        self.source.check_unchanged()?;
+        let decoded = self.source.read_stored()?;
+        if (info.size, info.spacing_mm) != (decoded.volume.size(), decoded.volume.spacing_mm()) {
+            return Err(Error::corrupt(format!("{id} has changed since the data were opened")));
+        }
+        if decoded.n_replaced > 0 && !self.replacement_reported.swap(true, Ordering::Relaxed) {
+            let (n, all) = (decoded.n_replaced, decoded.volume.voxels().len());
+            log::warn(&format!("{id}: {n} of {all} voxels are infinite or NaN; they are taken for 0"));
+        }
+        Ok(decoded.volume)
+    }
+}
+
+/// Whether a scan holds whole numbers. The reference asks for the type in the file; an array of whole numbers is taken for one of
+/// integers here, whatever its file.
+fn stored(volume: &Volume) -> Stored {
+    match volume.voxels().iter().all(|voxel| voxel.fract() == 0.0) {
+        true => Stored::Whole,
+        false => Stored::Real,
+    }
+}
+
+/// Warns of scans that give no tile.
+///
+/// # Errors
+/// Only such scans.
+fn tell_too_short(too_short: &[String], n_others: usize) -> Result<(), Error> {
+    let Some(first) = too_short.first() else { return Ok(()) };
+    let n = too_short.len();
+    let message =
+        format!("{n} scans of 12 or fewer slices of 1 mm give no sample and are left out; the first: {first}");
+    if n_others == 0 {
+        return Err(Error::unsupported(message));
+    }
+    log::warn(&message);
+    Ok(())
+}

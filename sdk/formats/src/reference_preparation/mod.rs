@@ -1,0 +1,97 @@
+//! Samples of scans as the MedCoSS reference prepares and reads them, from raw files or from files that its scripts prepared.
+//!
+//! A file's array is taken as it lies in the file: its axes `(i, j, k)` become `[k, i, j]`, depth, rows, columns of a sample, and the
+//! orientation in the header is not looked at. `ct` and `mri` hold the steps of the two modalities, `spline` and `squeeze` the two ways
+//! of resampling. Samples of our own, which follow the body's axes, are those of [`crate::sub_volumes`].
+//!
+//! A scan is prepared as a whole, and kept as far as `cache_mb` goes. Sizes are checked before voxels are read.
+
+mod ct;
+mod dataset;
+#[cfg(test)]
+mod golden;
+mod mri;
+mod spline;
+mod squeeze;
+
+use medcoss_sdk::Error;
+use medcoss_sdk::schemars::JsonSchema;
+use medcoss_sdk::serde::{Deserialize, Serialize};
+
+pub use dataset::ReferenceVolumes;
+
+/// Most voxels of a prepared scan: 1 GiB as `f32`.
+const MAX_VOXELS: usize = 1 << 28;
+
+/// Preparation of scans.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case", crate = "medcoss_sdk::serde")]
+#[schemars(crate = "medcoss_sdk::schemars")]
+pub enum Preparation {
+    /// Sub-volumes along the body's axes, see [`crate::sub_volumes`].
+    #[default]
+    SubVolumes,
+    /// Raw scans, prepared as the reference's scripts and data sets do.
+    Reference,
+    /// Files that the reference's scripts prepared, each one sample.
+    Prepared,
+}
+
+/// What the reference does with raw scans.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum ReferenceSteps {
+    /// CT, clipped to a range of Hounsfield units.
+    Ct {
+        /// The range, the lower end first.
+        hu_range: [f32; 2],
+    },
+    /// MRI, each tile clipped to percentiles and standardised.
+    Mri {
+        /// The percentiles, the lower first.
+        percentiles: [f64; 2],
+    },
+    /// None: files are prepared already.
+    Prepared,
+}
+
+/// Settings of samples that are made as the reference makes them.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct ReferenceSettings {
+    /// `[depth, rows, columns]` of a sample in voxels.
+    pub size: [usize; 3],
+    /// What is done with a scan.
+    pub steps: ReferenceSteps,
+    /// Memory for prepared scans, in MiB.
+    pub cache_mb: usize,
+    /// Modality (0008,0060) that DICOM files in folders must state to be used: `CT`, `MR`.
+    pub dicom_modality: &'static str,
+}
+
+impl Preparation {
+    /// How samples are opened again that were saved, see [`crate::volume_samples::VolumeSamples::save`].
+    pub fn of_saved_samples(self) -> Self {
+        match self {
+            Self::SubVolumes => Self::SubVolumes,
+            Self::Reference | Self::Prepared => Self::Prepared,
+        }
+    }
+
+    /// That no option is set which belongs to sub-volumes alone: `(name, whether it is set)` each.
+    ///
+    /// # Errors
+    /// The first that is set, by its name.
+    pub fn check_without(self, options: &[(&str, bool)]) -> Result<(), Error> {
+        let name = match self {
+            Self::SubVolumes => return Ok(()),
+            Self::Reference => "reference",
+            Self::Prepared => "prepared",
+        };
+        match options.iter().find(|(_, is_set)| *is_set) {
+            None => Ok(()),
+            Some((option, _)) => Err(Error::bad_request(format!(
+                "{option} is set, and preparation is \"{name}\", which has no such step\n\
+                 hint: leave {option} out, or set preparation to \"sub-volumes\""
+            ))),
+        }
+    }
+}

@@ -1,0 +1,96 @@
+//! Squeezing of a block of voxels to another size as SimpleITK does it when only the spacing changes: the first voxels' centres lie on
+//! each other, so output `i` of `m` is read at `i * n / m`, trilinear. Up to half a voxel past the last centre it is the last voxel's
+//! value, and 0 beyond. Whole numbers are cut, so that the last bit decides where a position falls on a voxel: positions and the order
+//! of the axes are SimpleITK's.
+
+use std::ops::Range;
+
+/// How results are stored.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Stored {
+    /// As whole numbers, cut towards zero.
+    Whole,
+    /// As they are.
+    Real,
+}
+
+/// Squeezes a part of `voxels` of `size` to `to`.
+pub(crate) fn squeeze(
+    voxels: &[f32],
+    size: [usize; 3],
+    part: &[Range<usize>; 3],
+    to: [usize; 3],
+    stored: Stored,
+) -> Vec<f32> {
+    let [depth, rows, columns] = [0, 1, 2].map(|axis| places(part[axis].len(), to[axis]));
+    let mut squeezed = Vec::with_capacity(to.iter().product());
+    let row_at = |slice: usize, row: usize| {
+        let start = ((part[0].start + slice) * size[1] + part[1].start + row) * size[2];
+        &voxels[start + part[2].start..start + part[2].end]
+    };
+    for slice in &depth {
+        for row in &rows {
+            let (Some((z, [z_first, z_next])), Some((y, [y_first, y_next]))) = (slice, row) else {
+                squeezed.resize(squeezed.len() + to[2], 0.0);
+                continue;
+            };
+            let lines = [(*z_first, *y_first), (*z_first, *y_next), (*z_next, *y_first), (*z_next, *y_next)];
+            let lines = lines.map(|(slice, row)| row_at(slice, row));
+            squeezed.extend(columns.iter().map(|column| {
+                let Some((x, [first, next])) = column else { return 0.0 };
+                // First along the file's first axis, the rows here, then along its second and third.
+                let on_row = |slice: usize, column: usize| {
+                    between(lines[2 * slice][column].into(), lines[2 * slice + 1][column].into(), *y)
+                };
+                let [near, far] = [0, 1].map(|slice| between(on_row(slice, *first), on_row(slice, *next), *x));
+                let value = between(near, far, *z);
+                match stored {
+                    Stored::Whole => value.trunc() as f32,
+                    Stored::Real => value as f32,
+                }
+            }));
+        }
+    }
+    squeezed
+}
+
+/// Exactly the first where both are equal: what is cut to whole numbers must not fall below them by rounding.
+fn between(first: f64, next: f64, at: f64) -> f64 {
+    first + (next - first) * at
+}
+
+/// For each of `m` outputs of an axis of `n`: the way from the first to the next voxel, and these two; `None` beyond the axis.
+fn places(n: usize, m: usize) -> Vec<Option<(f64, [usize; 2])>> {
+    let step = n as f64 / m as f64;
+    let place = |i: usize| {
+        let position = i as f64 * step;
+        let first = position as usize;
+        // Half a voxel past the last centre; both sides are exact where they are equal.
+        let inside = 2 * i * n <= (2 * n - 1) * m;
+        inside.then(|| (position - first as f64, [first.min(n - 1), (first + 1).min(n - 1)]))
+    };
+    (0..m).map(place).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn first_centres_meet_and_what_lies_beyond_is_zero() {
+        let voxels = [10.0, 20.0];
+        let whole = [0..1, 0..1, 0..2];
+        let found = squeeze(&voxels, [1, 1, 2], &whole, [1, 1, 5], Stored::Real);
+        // Positions 0, 0.4, 0.8, 1.2 and 1.6, of which the last is more than half a voxel past the last centre.
+        let expected = [10.0, 14.0, 18.0, 20.0, 0.0];
+        assert!(found.iter().zip(expected).all(|(a, b): (&f32, f32)| (a - b).abs() < 1e-5), "{found:?}");
+        assert_eq!(squeeze(&[-7.0, -2.0], [1, 1, 2], &whole, [1, 1, 4], Stored::Whole), [-7.0, -4.0, -2.0, -2.0]);
+    }
+
+    #[test]
+    fn at_its_own_size_a_part_is_cut_out() {
+        let voxels: Vec<f32> = (0..60).map(|at| at as f32).collect();
+        let part = squeeze(&voxels, [3, 4, 5], &[1..3, 1..3, 2..5], [2, 2, 3], Stored::Whole);
+        assert_eq!(part, [27., 28., 29., 32., 33., 34., 47., 48., 49., 52., 53., 54.]);
+    }
+}

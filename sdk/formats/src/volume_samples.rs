@@ -1,0 +1,116 @@
+//! The samples of a volume dataset, whichever way they are made: sub-volumes of our own, or the reference's.
+
+use std::path::{Path, PathBuf};
+
+use medcoss_sdk::label_map::LabelMap;
+use medcoss_sdk::volume::Volume;
+use medcoss_sdk::{Error, Fingerprint, FoundFile, saved_samples};
+
+use crate::nifti_write::{Datatype, NiftiFile, in_file_order};
+use crate::reference_preparation::{ReferenceSettings, ReferenceVolumes};
+use crate::sub_volumes::{SubVolumeSettings, SubVolumes};
+
+/// Settings of the samples.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum VolumeSettings {
+    /// Of sub-volumes along the body's axes.
+    SubVolumes(SubVolumeSettings),
+    /// Of samples as the reference makes them.
+    Reference(ReferenceSettings),
+}
+
+/// The samples of a dataset. Used from many threads at once.
+#[derive(Debug)]
+pub enum VolumeSamples {
+    /// Sub-volumes along the body's axes.
+    SubVolumes(SubVolumes),
+    /// Samples as the reference makes them.
+    Reference(ReferenceVolumes),
+}
+
+impl VolumeSamples {
+    /// Lists the samples of the entries' volumes.
+    ///
+    /// # Errors
+    /// Those of [`SubVolumes::open`] and [`ReferenceVolumes::open`].
+    pub fn open(base: &Path, entries: &[PathBuf], settings: VolumeSettings) -> Result<Self, Error> {
+        match settings {
+            VolumeSettings::SubVolumes(settings) => SubVolumes::open(base, entries, settings).map(Self::SubVolumes),
+            VolumeSettings::Reference(settings) => ReferenceVolumes::open(base, entries, settings).map(Self::Reference),
+        }
+    }
+
+    /// Number of samples.
+    pub fn len(&self) -> usize {
+        match self {
+            Self::SubVolumes(samples) => samples.len(),
+            Self::Reference(samples) => samples.len(),
+        }
+    }
+
+    /// True without samples.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Id of a sample.
+    pub fn id(&self, index: usize) -> String {
+        match self {
+            Self::SubVolumes(samples) => samples.id(index),
+            Self::Reference(samples) => samples.id(index),
+        }
+    }
+
+    /// Id of a sample's scan.
+    pub fn file_id(&self, index: usize) -> &str {
+        match self {
+            Self::SubVolumes(samples) => samples.file_id(index),
+            Self::Reference(samples) => samples.file_id(index),
+        }
+    }
+
+    /// Changes when the files do.
+    pub fn fingerprint(&self) -> Fingerprint {
+        match self {
+            Self::SubVolumes(samples) => samples.fingerprint(),
+            Self::Reference(samples) => samples.fingerprint(),
+        }
+    }
+
+    /// Labels of a sample from the mask of its scan.
+    ///
+    /// # Errors
+    /// Those of [`SubVolumes::label_map`] and [`ReferenceVolumes::label_map`].
+    pub fn label_map(&self, index: usize, mask: &FoundFile) -> Result<LabelMap, Error> {
+        match self {
+            Self::SubVolumes(samples) => samples.label_map(index, mask),
+            Self::Reference(samples) => samples.label_map(index, mask),
+        }
+    }
+
+    /// Writes the voxels of a sample, `[depth, rows, columns]`, to be opened again by the same way with its own size: as a sub-volume
+    /// without stride and spacing and with no ends dropped, or as a prepared file. They then come back to the bit. Gives the file's
+    /// name. See [`medcoss_sdk::Dataset::save_samples`].
+    ///
+    /// # Errors
+    /// Voxels that do not have this size, a file that cannot be written.
+    pub fn save(&self, size: [usize; 3], voxels: Vec<f32>, position: usize, folder: &Path) -> Result<PathBuf, Error> {
+        // The first axis of a prepared file is that of the rows.
+        let facing = match self {
+            Self::SubVolumes(_) => "LPS",
+            Self::Reference(_) => "PLS",
+        };
+        let (file_size, values, placement) = in_file_order(&Volume::new(size, [1.0; 3], voxels)?, facing)?;
+        let name = saved_samples::name(position, ".nii.gz");
+        let file = NiftiFile {
+            size: &file_size,
+            stored_values: &values,
+            datatype: Datatype::F32,
+            placement,
+            scaling: [1.0, 0.0],
+            big_endian: false,
+        };
+        file.write(&folder.join(&name))?;
+        Ok(name.into())
+    }
+}
