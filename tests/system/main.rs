@@ -10,6 +10,7 @@ mod outside;
 mod page;
 mod plan;
 mod planted;
+mod published_readers;
 mod report;
 mod repository;
 mod scaffold;
