@@ -212,7 +212,7 @@ impl ReferenceSettings {
                          sample, {depth} of {rows}x{columns}\nhint: set size, or preparation to \"reference\" for raw scans"
                     )));
                 }
-                Ok(vec![0..depth])
+                Ok(std::iter::once(0..depth).collect())
             }
         }
     }
