@@ -65,7 +65,7 @@ pub fn read_header(path: &Path) -> Result<Header, Error> {
 /// # Errors
 /// Those of [`read_header`].
 pub fn read_stored_header(path: &Path) -> Result<Header, Error> {
-    open(path).map(|opened| opened.header.as_stored())
+    open(path).map(|opened| opened.header.in_stored_order())
 }
 
 /// Whether some slices cost as much as all of them: the file is not stored slice by slice, or it is compressed and its
@@ -97,7 +97,7 @@ pub fn read_volume(path: &Path) -> Result<Decoded, Error> {
 /// Those of [`read_volume`].
 pub fn read_stored_volume(path: &Path) -> Result<Decoded, Error> {
     let opened = open(path)?;
-    read_whole(path, Opened { header: opened.header.as_stored(), ..opened })
+    read_whole(path, Opened { header: opened.header.in_stored_order(), ..opened })
 }
 
 fn read_whole(path: &Path, opened: Opened<'_>) -> Result<Decoded, Error> {

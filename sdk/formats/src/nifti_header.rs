@@ -110,11 +110,11 @@ impl Header {
         })
     }
 
-    /// The header of the array as it lies in the file, see [`Orientation::as_stored`].
-    pub(crate) fn as_stored(mut self) -> Self {
+    /// The header of the array as it lies in the file, see [`Orientation::in_stored_order`].
+    pub(crate) fn in_stored_order(mut self) -> Self {
         // The spacing is checked and in millimetres, that of the orientation is neither.
         let spacing = self.spacing_mm.map(f64::from);
-        self.orientation = Orientation { spacing, ..self.orientation }.as_stored();
+        self.orientation = Orientation { spacing, ..self.orientation }.in_stored_order();
         self.spacing_mm = self.orientation.spacing.map(|mm| mm as f32);
         self.size = self.orientation.size(self.file_size);
         self.notes.retain(|note| *note != NO_ORIENTATION);

@@ -50,7 +50,7 @@ impl Orientation {
 
     /// The file's array as it lies in the file, whatever the directions: its third axis becomes depth, the first rows, the second
     /// columns.
-    pub(crate) fn as_stored(self) -> Self {
+    pub(crate) fn in_stored_order(self) -> Self {
         let mut by_file_axis = [0.0; 3];
         for (axis, spacing) in self.axis.into_iter().zip(self.spacing) {
             by_file_axis[axis] = spacing;
@@ -139,7 +139,7 @@ mod tests {
     #[test]
     fn the_stored_order_puts_the_third_axis_first_and_flips_nothing() {
         let steps = [[0.0, -0.7, 0.0], [0.0, 0.0, -0.8], [2.5, 0.0, 0.0]];
-        let orientation = Orientation::nearest(steps).unwrap().as_stored();
+        let orientation = Orientation::nearest(steps).unwrap().in_stored_order();
         assert_eq!(orientation.size([9, 7, 5]), [5, 9, 7]);
         assert_eq!(orientation.strides([9, 7, 5]), (0, [7, 1, 63]));
         assert_eq!(orientation.spacing, [2.5, 0.7, 0.8]);

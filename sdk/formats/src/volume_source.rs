@@ -164,7 +164,7 @@ impl VolumeSource {
                 let header = nifti::read_stored_header(&file.path)?;
                 Ok(VolumeInfo { size: header.size, spacing_mm: header.spacing_mm, notes: header.notes })
             }
-            Self::Dicom(series) => Self::Dicom(series.as_stored()).info(),
+            Self::Dicom(series) => Self::Dicom(series.in_stored_order()).info(),
         }
     }
 
@@ -175,7 +175,7 @@ impl VolumeSource {
     pub fn read_stored(&self) -> Result<Decoded, Error> {
         match self {
             Self::Nifti(file) => nifti::read_stored_volume(&file.path),
-            Self::Dicom(series) => Self::Dicom(series.as_stored()).read(),
+            Self::Dicom(series) => Self::Dicom(series.in_stored_order()).read(),
         }
     }
 

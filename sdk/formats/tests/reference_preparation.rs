@@ -2,9 +2,12 @@
 
 use std::path::Path;
 
-use medcoss_formats::nifti_write::{Datatype, NiftiFile, Placement};
+use medcoss_formats::dicom::write::Modality;
+use medcoss_formats::dicom_series_write::DicomSeries;
+use medcoss_formats::nifti_write::{Datatype, NiftiFile, Placement, in_file_order};
 use medcoss_formats::reference_preparation::{ReferenceSettings, ReferenceSteps, ReferenceVolumes};
 use medcoss_sdk::Error;
+use medcoss_sdk::volume::Volume;
 use medcoss_test_support::GoldenArrays;
 
 const CT: ReferenceSteps = ReferenceSteps::Ct { hu_range: [-1024.0, 1024.0] };
@@ -101,6 +104,35 @@ fn a_raw_mri_scan_goes_through_the_whole_chain_in_any_order_of_its_tiles() {
 }
 
 #[test]
+fn a_dicom_series_is_prepared_as_the_file_that_it_would_be_converted_to() {
+    let voxels = (0..20 * 22 * 26).map(|at| (at * 37 % 1501) as f32 - 700.0).collect();
+    let volume = Volume::new([20, 22, 26], [1.5, 1.25, 1.0], voxels).unwrap();
+    // Columns, rows and slices run as the axes of the file do, whatever the directions.
+    for facing in ["LPS", "RAS", "PIR"] {
+        let folder = tempfile::tempdir().unwrap();
+        let (size, stored_values, placement) = in_file_order(&volume, facing).unwrap();
+        let (datatype, scaling) = (Datatype::I16, [1.0, 0.0]);
+        let file =
+            NiftiFile { size: &size, stored_values: &stored_values, datatype, placement, scaling, big_endian: false };
+        file.write(&folder.path().join("scan.nii")).unwrap();
+        std::fs::create_dir(folder.path().join("series")).unwrap();
+        let modality = Modality::Ct;
+        let series = DicomSeries { volume: &volume, facing, modality, series: "2.25.1", rescale: [1.0, -1024.0] };
+        series.write(&folder.path().join("series")).unwrap();
+        for steps in [CT, MRI] {
+            let of = |entry: &str| open(folder.path(), entry, [16, 32, 48], steps);
+            let (of_file, of_series) = (of("scan.nii").unwrap(), of("series").unwrap());
+            assert!(of_file.len() == of_series.len() && !of_file.is_empty(), "{facing}");
+            for sample in 0..of_file.len() {
+                assert!(of_file.read(sample).unwrap() == of_series.read(sample).unwrap(), "{facing} {sample}");
+            }
+        }
+        let error = open(folder.path(), "series", [20, 22, 26], ReferenceSteps::Prepared).unwrap_err();
+        assert!(error.message().contains("is a DICOM series; preparation = \"prepared\" reads NIfTI files"), "{error}");
+    }
+}
+
+#[test]
 fn headers_that_would_cost_more_than_a_scan_does_are_refused() {
     let folder = tempfile::tempdir().unwrap();
     let refused = |size: [u16; 3], spacing: [f32; 3], steps: ReferenceSteps| {
@@ -113,12 +145,13 @@ fn headers_that_would_cost_more_than_a_scan_does_are_refused() {
         open(folder.path(), "a.nii.gz", [16, 192, 192], steps).unwrap_err().message().to_owned()
     };
     assert!(
-        refused([1, 1, 65535], [1.0; 3], MRI).contains("a.nii.gz has 65535 slices, too many with planes of 192x192")
+        refused([1, 1, 65535], [1.0; 3], MRI)
+            .contains("a.nii.gz has 65535 slices, too many for a file of this size with planes of 192x192")
     );
-    assert!(refused([2, 2, 65535], [1.0, 1.0, 100.0], CT).contains("in at most 65536 slices"));
+    assert!(refused([2, 2, 65535], [1.0, 1.0, 100.0], CT).contains("more than 65536 slices"));
     assert!(refused([200, 200, 20], [100.0, 100.0, 1.0], CT).contains("become [20, 20000, 20000] of 1 mm"));
     assert!(refused([20, 20, 600], [1.0, 1.0, 0.01], CT).contains("0.05 mm is the finest"));
-    assert!(refused([20, 2, 30], [0.3, 0.3, 1.0], CT).contains("1 to 268435456 of them"));
+    assert!(refused([20, 2, 30], [0.3, 0.3, 1.0], CT).contains("become [30, 6, 0] of 1 mm: none"));
 }
 
 #[test]

@@ -183,11 +183,11 @@ impl Series {
 
     /// The series as an array in the order of its files, whatever the directions: planes become depth, the columns of an image rows,
     /// and its rows columns, as in a NIfTI file that is read so.
-    pub(crate) fn as_stored(&self) -> Self {
+    pub(crate) fn in_stored_order(&self) -> Self {
         let mut stored = self.clone();
         if let Ok(stack) = &mut stored.stack {
             let spacing = stack.spacing_mm.map(f64::from);
-            stack.orientation = Orientation { spacing, ..stack.orientation }.as_stored();
+            stack.orientation = Orientation { spacing, ..stack.orientation }.in_stored_order();
             stack.spacing_mm = stack.orientation.spacing.map(|mm| mm as f32);
         }
         stored

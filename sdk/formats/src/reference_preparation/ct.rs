@@ -10,7 +10,7 @@ use medcoss_sdk::Error;
 use medcoss_sdk::intensity;
 use medcoss_sdk::volume::Volume;
 
-use super::MAX_VOXELS;
+use super::is_affordable;
 use super::spline::resample_axis;
 use super::squeeze::{Stored, squeeze};
 
@@ -28,8 +28,8 @@ const FINEST_MM: f32 = 0.05;
 /// Size `[k, i, j]` of a scan at 1 mm.
 ///
 /// # Errors
-/// Voxels finer than 0.05 mm, a scan that would have no voxel, more than [`MAX_VOXELS`] or more than 65536 slices; the error does not
-/// name it.
+/// Voxels finer than 0.05 mm, a scan that would have no voxel, more than its file explains or more than 65536 slices; the error does
+/// not name it.
 pub(crate) fn millimetre_size(size: [usize; 3], spacing_mm: [f32; 3]) -> Result<[usize; 3], Error> {
     if spacing_mm.iter().any(|&mm| mm < FINEST_MM) {
         return Err(Error::unsupported(format!(
@@ -41,14 +41,15 @@ pub(crate) fn millimetre_size(size: [usize; 3], spacing_mm: [f32; 3]) -> Result<
         size[axis] as f64 * ratio
     };
     let found = [scaled(0).round_ties_even() as usize, scaled(1) as usize, scaled(2) as usize];
-    let n_voxels = found.iter().try_fold(1usize, |n, &side| n.checked_mul(side));
-    match n_voxels {
-        Some(1..=MAX_VOXELS) if found[0] <= MAX_SLICES => Ok(found),
-        _ => Err(Error::unsupported(format!(
-            "{size:?} voxels of {spacing_mm:?} mm become {found:?} of 1 mm; a scan has 1 to {MAX_VOXELS} of them in at most \
-             {MAX_SLICES} slices"
-        ))),
+    let n_voxels = |size: [usize; 3]| size.iter().fold(1u64, |n, &side| n.saturating_mul(side as u64));
+    let is_scan = !found.contains(&0) && found[0] <= MAX_SLICES && is_affordable(n_voxels(found), n_voxels(size));
+    if is_scan {
+        return Ok(found);
     }
+    Err(Error::unsupported(format!(
+        "{size:?} voxels of {spacing_mm:?} mm become {found:?} of 1 mm: none, too many for a file of this size, or more than \
+         {MAX_SLICES} slices"
+    )))
 }
 
 /// Slices of the tiles of a scan of 1 mm. A scan of 12 slices or fewer has none.

@@ -10,7 +10,7 @@ use medcoss_sdk::volume::Volume;
 use medcoss_sdk::{Error, Fingerprint, FoundFile, log};
 
 use super::squeeze::Stored;
-use super::{MAX_VOXELS, ReferenceSettings, ReferenceSteps, ct, mri};
+use super::{ReferenceSettings, ReferenceSteps, ct, is_affordable, mri};
 use crate::sub_volume_labels::labels_of;
 use crate::sub_volumes::tell_notes;
 use crate::volume_cache::VolumeCache;
@@ -185,9 +185,9 @@ impl ReferenceSettings {
             }
             ReferenceSteps::Mri { .. } => {
                 let n_slices = info.size[0];
-                if self.n_prepared_voxels(info) > MAX_VOXELS as u64 {
+                if !is_affordable(self.n_prepared_voxels(info), info.n_voxels()) {
                     return Err(Error::unsupported(format!(
-                        "{id} has {n_slices} slices, too many with planes of {rows}x{columns}; a scan has at most {MAX_VOXELS} voxels"
+                        "{id} has {n_slices} slices, too many for a file of this size with planes of {rows}x{columns}"
                     )));
                 }
                 let too_few = || {
@@ -212,7 +212,7 @@ impl ReferenceSettings {
                          sample, {depth} of {rows}x{columns}\nhint: set size, or preparation to \"reference\" for raw scans"
                     )));
                 }
-                Ok(vec![0..depth])
+                Ok(std::iter::once(0..depth).collect())
             }
         }
     }

@@ -100,5 +100,5 @@ fn tiles_lie_where_the_reference_cuts_them() {
         let starts: Vec<_> = mri::tiles(depth, 16).unwrap().iter().map(|tile| tile.start as u64).collect();
         assert_eq!(serde_json::json!(starts), place["starts_in_the_volume"], "{place}");
     }
-    assert_eq!((mri::tiles(19, 16), mri::tiles(18, 16)), (Some(vec![1..17]), None));
+    assert_eq!([19, 18].map(|depth| mri::tiles(depth, 16).map(|tiles| tiles.len())), [Some(1), None]);
 }

@@ -20,8 +20,17 @@ use medcoss_sdk::serde::{Deserialize, Serialize};
 
 pub use dataset::ReferenceVolumes;
 
-/// Most voxels of a prepared scan: 1 GiB as `f32`.
-const MAX_VOXELS: usize = 1 << 28;
+/// Most voxels of a prepared scan: 2 GiB as `f32`.
+const MAX_VOXELS: u64 = 1 << 29;
+/// Most voxels of a prepared scan whatever the file: 256 MiB. A larger one must follow from a large file, not from its header.
+const MAX_SMALL_VOXELS: u64 = 1 << 26;
+/// Most voxels of a large prepared scan for each voxel of its file.
+const MAX_GROWTH: u64 = 8;
+
+/// Whether a prepared scan of so many voxels is made of a file of so many.
+fn is_affordable(n_prepared: u64, n_in_file: u64) -> bool {
+    n_prepared <= MAX_SMALL_VOXELS || n_prepared <= MAX_VOXELS.min(n_in_file.saturating_mul(MAX_GROWTH))
+}
 
 /// Preparation of scans.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]

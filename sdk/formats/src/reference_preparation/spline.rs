@@ -101,27 +101,27 @@ fn prefilter(lines: &mut [[f64; LINES]]) {
     let gain = (1.0 - POLE) * (1.0 - 1.0 / POLE);
     lines.iter_mut().flatten().for_each(|value| *value *= gain);
     let whole = POLE.powi(i32::try_from(n - 1).unwrap_or(i32::MAX));
-    for lane in 0..LINES {
-        let mut first = lines[0][lane] + whole * lines[n - 1][lane];
+    let mut first = lines[0];
+    for (lane, value) in first.iter_mut().enumerate() {
+        *value += whole * lines[n - 1][lane];
         let mut power = POLE;
         for i in (1..n - 1).take(N_POWERS) {
-            first += power * (lines[i][lane] + whole * lines[n - 1 - i][lane]);
+            *value += power * (lines[i][lane] + whole * lines[n - 1 - i][lane]);
             power *= POLE;
         }
-        lines[0][lane] = first / (1.0 - whole * whole);
+        *value /= 1.0 - whole * whole;
     }
+    lines[0] = first;
     for i in 1..n {
-        for lane in 0..LINES {
-            lines[i][lane] += POLE * lines[i - 1][lane];
-        }
+        let before = lines[i - 1];
+        lines[i].iter_mut().zip(before).for_each(|(value, before)| *value += POLE * before);
     }
-    for lane in 0..LINES {
-        lines[n - 1][lane] = (POLE * lines[n - 2][lane] + lines[n - 1][lane]) * POLE / (POLE * POLE - 1.0);
-    }
+    let before = lines[n - 2];
+    let last = lines[n - 1].iter_mut().zip(before);
+    last.for_each(|(value, before)| *value = (POLE * before + *value) * POLE / (POLE * POLE - 1.0));
     for i in (0..n - 1).rev() {
-        for lane in 0..LINES {
-            lines[i][lane] = POLE * (lines[i + 1][lane] - lines[i][lane]);
-        }
+        let after = lines[i + 1];
+        lines[i].iter_mut().zip(after).for_each(|(value, after)| *value = POLE * (after - *value));
     }
 }
 
