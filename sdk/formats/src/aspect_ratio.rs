@@ -24,7 +24,7 @@ impl AspectRatio {
     /// The image that views are taken from, of which a sample has `side` pixels along each side.
     ///
     /// # Errors
-    /// Those of `Resizable::resized`.
+    /// Those of [`medcoss_sdk::image::Resizable::resized`].
     pub fn applied(self, image: DecodedImage, side: usize) -> Result<DecodedImage, Error> {
         match (self, image) {
             (Self::Kept, image) => Ok(image),

@@ -22,7 +22,8 @@ pub(crate) fn squeeze(
     to: [usize; 3],
     stored: Stored,
 ) -> Vec<f32> {
-    let [depth, rows, columns] = [0, 1, 2].map(|axis| places(part[axis].len(), to[axis]));
+    let [depth, columns] = [0, 2].map(|axis| places(part[axis].len(), to[axis], by_steps));
+    let rows = places(part[1].len(), to[1], by_fractions);
     let mut squeezed = Vec::with_capacity(to.iter().product());
     let row_at = |slice: usize, row: usize| {
         let start = ((part[0].start + slice) * size[1] + part[1].start + row) * size[2];
@@ -59,11 +60,20 @@ fn between(first: f64, next: f64, at: f64) -> f64 {
     first + (next - first) * at
 }
 
+/// Position of output `i` of `m` on an axis of `n`: that many steps.
+fn by_steps(i: usize, n: usize, m: usize) -> f64 {
+    i as f64 * (n as f64 / m as f64)
+}
+
+/// The same but for its last bit: a fraction of the whole. SimpleITK takes positions along the file's first axis so.
+fn by_fractions(i: usize, n: usize, m: usize) -> f64 {
+    i as f64 / m as f64 * (m as f64 * (n as f64 / m as f64))
+}
+
 /// For each of `m` outputs of an axis of `n`: the way from the first to the next voxel, and these two; `None` beyond the axis.
-fn places(n: usize, m: usize) -> Vec<Option<(f64, [usize; 2])>> {
-    let step = n as f64 / m as f64;
+fn places(n: usize, m: usize, position: fn(usize, usize, usize) -> f64) -> Vec<Option<(f64, [usize; 2])>> {
     let place = |i: usize| {
-        let position = i as f64 * step;
+        let position = position(i, n, m);
         let first = position as usize;
         // Half a voxel past the last centre; both sides are exact where they are equal.
         let inside = 2 * i * n <= (2 * n - 1) * m;
