@@ -108,6 +108,6 @@ mod tests {
         let refused = |n: usize| decode(Path::new("a.jpg"), &with_scans(n), true).err().unwrap().to_string();
         assert_eq!(refused(101), "a.jpg has a JPEG of 101 scans; at most 100 are read");
         // A hundred are for the decoder to judge.
-        assert!(refused(100).contains("a.jpg is damaged"), "{}", refused(100));
+        assert!(!refused(100).contains("scans"), "{}", refused(100));
     }
 }
