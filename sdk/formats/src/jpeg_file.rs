@@ -104,7 +104,8 @@ mod tests {
 
     #[test]
     fn a_jpeg_of_scans_without_number_is_refused_before_it_is_decoded() {
-        let with_scans = |n: usize| [&[0xff, 0xd8][..], &[0xff, 0xda].repeat(n), &[0xff, 0xd9]].concat();
+        // Scans whose segments hold their own length alone.
+        let with_scans = |n: usize| [&[0xff, 0xd8][..], &[0xff, 0xda, 0, 2].repeat(n), &[0xff, 0xd9]].concat();
         let refused = |n: usize| decode(Path::new("a.jpg"), &with_scans(n), true).err().unwrap().to_string();
         assert_eq!(refused(101), "a.jpg has a JPEG of 101 scans; at most 100 are read");
         // A hundred are for the decoder to judge.
