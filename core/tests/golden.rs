@@ -90,28 +90,7 @@ impl Golden {
             }
         }
         let noise = self.floats(["noise_2d", "noise_3d"][dims - 2]);
-        let (n, n_tokens) = (shape[0], 9);
-        let d_token = values.len() / n / n_tokens;
-        let tokens = tokens(&values, &shape);
-        let n_visible = n_tokens / 4;
-        let mut batch = PatchBatch { n, n_tokens, d_token, n_visible, ..PatchBatch::default() };
-        for sample in 0..n {
-            let noise = &noise[sample * n_tokens..][..n_tokens];
-            let mut order: Vec<usize> = (0..n_tokens).collect();
-            order.sort_by(|a, b| noise[*a].total_cmp(&noise[*b]));
-            let mut masked = order.split_off(n_visible);
-            masked.sort_unstable();
-            let token = |at: usize| &tokens[(sample * n_tokens + at) * d_token..][..d_token];
-            for at in order {
-                batch.visible_index.push(at as i32);
-                batch.visible.extend(token(at));
-            }
-            for at in masked {
-                batch.masked_index.push(at as i32);
-                batch.targets.extend(normalised(token(at)));
-            }
-        }
-        batch
+        masked_patches_of(&values, &shape, &noise, 9 / 4)
     }
 
     /// One text sample, or both.
@@ -141,7 +120,7 @@ impl Golden {
 }
 
 /// `[n, C, (D,) H, W]` cut into patches of side 16, written down here a second time: index by index.
-pub(super) fn tokens(values: &[f32], shape: &[usize]) -> Vec<f32> {
+fn tokens(values: &[f32], shape: &[usize]) -> Vec<f32> {
     let (channels, deep) = (shape[1], shape.len() == 5);
     let side = *shape.last().unwrap();
     let (depth, slices) = if deep { (shape[2], 16) } else { (1, 1) };
@@ -158,8 +137,32 @@ pub(super) fn tokens(values: &[f32], shape: &[usize]) -> Vec<f32> {
     tokens
 }
 
+/// `[n, C, (D,) H, W]` as nine tokens a sample, of which those with the smallest noise stay visible, in its order as in the reference.
+pub(super) fn masked_patches_of(values: &[f32], shape: &[usize], noise: &[f32], n_visible: usize) -> PatchBatch {
+    let (n, n_tokens) = (shape[0], 9);
+    let d_token = values.len() / n / n_tokens;
+    let tokens = tokens(values, shape);
+    let mut batch = PatchBatch { n, n_tokens, d_token, n_visible, ..PatchBatch::default() };
+    for (sample, noise) in noise.chunks_exact(n_tokens).enumerate() {
+        let mut order: Vec<usize> = (0..n_tokens).collect();
+        order.sort_by(|a, b| noise[*a].total_cmp(&noise[*b]));
+        let mut masked = order.split_off(n_visible);
+        masked.sort_unstable();
+        let token = |at: usize| &tokens[(sample * n_tokens + at) * d_token..][..d_token];
+        for at in order {
+            batch.visible_index.push(at as i32);
+            batch.visible.extend(token(at));
+        }
+        for at in masked {
+            batch.masked_index.push(at as i32);
+            batch.targets.extend(normalised(token(at)));
+        }
+    }
+    batch
+}
+
 /// Zero mean and unit variance (unbiased, + 1e-6), as `norm_pix_loss` of the masked autoencoder.
-pub(super) fn normalised(token: &[f32]) -> Vec<f32> {
+fn normalised(token: &[f32]) -> Vec<f32> {
     let n = token.len() as f32;
     let mean = token.iter().sum::<f32>() / n;
     let variance = token.iter().map(|value| (value - mean).powi(2)).sum::<f32>() / (n - 1.0);

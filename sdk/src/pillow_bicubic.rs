@@ -10,7 +10,7 @@ const HALF: i32 = 1 << (PRECISION_BITS - 1);
 /// Reach of the kernel on either side, in pixels of the coarser grid.
 const SUPPORT: f64 = 2.0;
 
-/// Resamples `pixels` `[height, width, channels]` to `[to_height, to_width, channels]`. All sides are at least 1.
+/// Resamples `pixels` `[height, width, channels]` of one or three channels to `[to_height, to_width, channels]`. All sides are at least 1.
 pub(crate) fn resize(
     pixels: &[u8],
     [height, width, channels]: [usize; 3],
@@ -19,13 +19,9 @@ pub(crate) fn resize(
     let mut columns = Vec::with_capacity(height * to_width * channels);
     let kernels = kernels(width, to_width);
     for row in pixels.chunks_exact(width * channels) {
-        for (first, weights) in &kernels {
-            for channel in 0..channels {
-                let values = row[first * channels + channel..].iter().step_by(channels);
-                let sum =
-                    weights.iter().zip(values).fold(HALF, |sum, (weight, &value)| sum + weight * i32::from(value));
-                columns.push(clipped(sum));
-            }
+        match channels {
+            1 => resize_row::<1>(row, &kernels, &mut columns),
+            _ => resize_row::<3>(row, &kernels, &mut columns),
         }
     }
     let row_bytes = to_width * channels;
@@ -41,6 +37,20 @@ pub(crate) fn resize(
         rows.extend(sums.iter().map(|&sum| clipped(sum)));
     }
     rows
+}
+
+/// Appends the output pixels of a row of `N` channels.
+fn resize_row<const N: usize>(row: &[u8], kernels: &[(usize, Vec<i32>)], columns: &mut Vec<u8>) {
+    let (pixels, _) = row.as_chunks::<N>();
+    for (first, weights) in kernels {
+        let mut sums = [HALF; N];
+        for (weight, pixel) in weights.iter().zip(&pixels[*first..]) {
+            for (sum, &value) in sums.iter_mut().zip(pixel) {
+                *sum += weight * i32::from(value);
+            }
+        }
+        columns.extend(sums.map(clipped));
+    }
 }
 
 /// First pixel and weights of each output pixel, for `n` pixels that become `m`.

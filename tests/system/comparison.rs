@@ -119,6 +119,18 @@ fn strategies_and_settings_are_compared_over_seeds_and_what_is_done_is_not_done_
 }
 
 #[test]
+fn runs_of_a_recipe_are_recognised_with_the_options_that_it_added() {
+    let experiment = Experiment::new();
+    let arguments = ["--strategies", "medcoss", "--seeds", "1", "--set", "recipe=reference"];
+    let table = experiment.compare("recipe", &arguments);
+    let record = std::fs::read_to_string(experiment.path("recipe/runs/medcoss-seed0/run.toml")).unwrap();
+    assert!(record.contains("aspect_ratio = \"squeezed\"") && record.contains("size = 64"), "{record}");
+    let again = experiment.command("recipe", &arguments).output().unwrap();
+    assert_eq!(String::from_utf8_lossy(&again.stderr).matches(": already done").count(), 1);
+    assert_eq!(succeeded(again), table);
+}
+
+#[test]
 fn a_comparison_that_was_stopped_goes_on_and_ends_like_one_that_was_not() {
     let experiment = Experiment::new();
     let arguments = ["--strategies", "medcoss,replay", "--seeds", "1"];

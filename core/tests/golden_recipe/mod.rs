@@ -13,13 +13,13 @@ use std::collections::BTreeMap;
 use burn::optim::GradientsParams;
 use burn::tensor::{Device, Tensor};
 use medcoss_core::continual::{DistillationTarget, FeatureMatching, Teacher};
-use medcoss_core::data::{HostBatch, PatchBatch, TokenBatch};
+use medcoss_core::data::{HostBatch, TokenBatch};
 use medcoss_core::model::{DeviceBatch, Model, ModelConfig, StochasticDepth};
 use medcoss_core::weights::{TensorFile, correspondences};
 use medcoss_test_support::golden;
 use serde_json::Value;
 
-use super::golden::{Golden, close, normalised, tokens};
+use super::golden::{Golden, close, masked_patches_of};
 
 /// Relative error, over the largest value of the tensor, that forward passes and losses stay within.
 const FORWARD: f32 = 5e-6;
@@ -83,28 +83,9 @@ impl Recipe {
                     lambdas[row] * original[at] + (1.0 - lambdas[row]) * original[partners[row] as usize * n + place];
             }
         }
-        let (n, n_tokens) = (shape[0], 9);
-        let d_token = values.len() / n / n_tokens;
-        let values = tokens(&values, &shape);
-        let n_visible = if noise.is_some() { n_tokens / 4 } else { n_tokens };
-        let noise = noise.map_or_else(|| (0..n * n_tokens).map(|at| at as f32).collect(), |noise| self.floats(noise));
-        let mut batch = PatchBatch { n, n_tokens, d_token, n_visible, ..PatchBatch::default() };
-        for (sample, noise) in noise.chunks_exact(n_tokens).enumerate() {
-            let mut order: Vec<usize> = (0..n_tokens).collect();
-            order.sort_by(|a, b| noise[*a].total_cmp(&noise[*b]));
-            let mut masked = order.split_off(n_visible);
-            masked.sort_unstable();
-            let token = |at: usize| &values[(sample * n_tokens + at) * d_token..][..d_token];
-            for at in order {
-                batch.visible_index.push(at as i32);
-                batch.visible.extend(token(at));
-            }
-            for at in masked {
-                batch.masked_index.push(at as i32);
-                batch.targets.extend(normalised(token(at)));
-            }
-        }
-        HostBatch::Patches(batch)
+        let n_visible = if noise.is_some() { 9 / 4 } else { 9 };
+        let noise = noise.map_or_else(|| (0..9 * shape[0]).map(|at| at as f32).collect(), |noise| self.floats(noise));
+        HostBatch::Patches(masked_patches_of(&values, &shape, &noise, n_visible))
     }
 
     /// Texts by the names of their ids, attention masks and, for a pretext task, labels.

@@ -342,6 +342,11 @@ impl RunConfig {
     /// As [`RunConfig::read`].
     pub fn with_settings(&self, settings: &[String]) -> Result<Self> {
         let config = Self::of_table(toml::Table::try_from(self)?, settings)?;
+        if config.recipe != self.recipe {
+            bail!(
+                "recipe cannot be set here: it stands below all settings that are stated, and here all are\n                 hint: write it into the configuration, or give it with --set where the configuration is read"
+            );
+        }
         config.check()?;
         Ok(config)
     }

@@ -16,6 +16,7 @@ pub mod encoding;
 pub mod evaluation;
 pub mod gaussian_blobs;
 pub mod id_key;
+mod initial_weights;
 pub mod label_maps;
 pub mod modality_data;
 pub mod new_stage;

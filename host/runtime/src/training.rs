@@ -13,12 +13,12 @@ use medcoss_core::run::{
     write_folder, write_manifest,
 };
 use medcoss_core::stage::{PreviousStage, Stage, StageSettings};
-use medcoss_core::weights::{Imported, InitialModel, Origin};
 use medcoss_plugin_host::Plugin;
 
 use crate::buffer_tokens::BufferTokens;
 use crate::config::{RunConfig, StageSection};
 use crate::disk::{human_bytes, size_of};
+use crate::initial_weights::InitialWeights;
 use crate::observer::RunObserver;
 use crate::plugin_dataset::PluginDataset;
 use crate::plugins_lock::PluginsLock;
@@ -67,7 +67,7 @@ impl Training {
         device: &str,
         plugins: Vec<StagePlugin>,
     ) -> Result<Self> {
-        let origin = origin_of_weights(&config, &base, &out)?;
+        let origin = InitialWeights::origin(&config, &base, &out)?;
         let (config, added_options) = config.with_option_presets(&plugins, origin)?;
         Ok(Self { config, base, out, resume, device: device.into(), plugins, added_options })
     }
@@ -105,7 +105,7 @@ impl Training {
         let device = medcoss_core::device::by_name(&self.device)?;
         let (layout, lock) = self.claim_folder()?;
         self.added_options.iter().for_each(|added| observer.notice(added));
-        let weights = self.initial_weights(&layout)?;
+        let weights = InitialWeights::find(&self.config, &self.base, &layout)?;
         let states = self.finished(&layout)?;
         let mut sources = self.open_all(&layout, &states, observer)?;
         // A stage that does not fit the model is refused before the record names it.
@@ -163,17 +163,6 @@ impl Training {
             folder: self.folder(&started.layout, at),
             device: started.device.clone(),
         })
-    }
-
-    /// The initial model: in the run, or still in the file that the configuration names.
-    fn initial_weights(&self, layout: &RunLayout) -> Result<InitialWeights> {
-        let Some(init) = &self.config.model.init else { return Ok(InitialWeights::Fresh) };
-        if let Some(initial) = InitialModel::read(layout).context("the model that the run begins with")? {
-            return Ok(InitialWeights::InRun(Box::new(initial)));
-        }
-        let path = self.base.join(init);
-        let imported = self.config.import().read(&path).context("model.init")?;
-        Ok(InitialWeights::Imported(Box::new(imported), path))
     }
 
     /// The folder of a stage, by its position from 0.
@@ -460,53 +449,6 @@ fn unused_rows(model: &ModelConfig, source: &impl Dataset) -> Option<String> {
             "its vocabulary has {vocabulary} tokens, which use the first {vocabulary} of the {rows} rows of the model's token table"
         )),
         _ => None,
-    }
-}
-
-/// Origin of the weights that a run begins with: of those in the run folder, or else of the file that the configuration
-/// names.
-fn origin_of_weights(config: &RunConfig, base: &Path, out: &Path) -> Result<Option<Origin>> {
-    let Some(init) = &config.model.init else { return Ok(None) };
-    if out.exists()
-        && let Some(initial) =
-            InitialModel::read(&RunLayout::open(out)?).context("the model that the run begins with")?
-    {
-        return Ok(initial.report.origin);
-    }
-    Ok(Some(Origin::of_file(&base.join(init)).context("model.init")?))
-}
-
-/// Source of the initial weights.
-enum InitialWeights {
-    /// Fresh parameters.
-    Fresh,
-    /// A model that the run folder holds.
-    InRun(Box<InitialModel>),
-    /// Weights from a file, which the run folder does not hold yet.
-    Imported(Box<Imported>, PathBuf),
-}
-
-impl InitialWeights {
-    /// Configuration of the initial model.
-    fn model(&self, config: &RunConfig) -> Result<ModelConfig> {
-        match self {
-            Self::Fresh => config.empty_model(),
-            Self::InRun(initial) => Ok(initial.model.clone()),
-            Self::Imported(imported, _) => Ok(imported.config.clone()),
-        }
-    }
-
-    /// Writes the initial model into the run folder, if it is not there yet.
-    fn publish(self, run: &RunLayout, observer: &mut dyn RunObserver) -> Result<Option<InitialModel>> {
-        Ok(match self {
-            Self::Fresh => None,
-            Self::InRun(initial) => Some(*initial),
-            Self::Imported(imported, path) => {
-                let initial = InitialModel::write(run, &imported, &path)?;
-                observer.weights_imported(&initial);
-                Some(initial)
-            }
-        })
     }
 }
 

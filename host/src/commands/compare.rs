@@ -98,8 +98,8 @@ impl Compare {
         let base = self.configuration.data_root()?;
         let tasks = TasksFile::read(&self.tasks)?;
         let variants = self.variants()?;
-        let entries = self.entries(&variants)?;
         let out = self.configuration.folder(self.out.as_deref(), "comparison");
+        let entries = self.entries(&variants, [&base, &out], registry)?;
         let outputs = ConfinedPath::create_root(&out)?;
         let _lock = FolderLock::take(&outputs).context(
             "the comparison is in use\nhint: wait for the other process, or choose another folder with --out",
@@ -161,13 +161,27 @@ impl Compare {
 
     /// All runs, seed by seed, so that the first complete table comes soon. The settings are checked before the
     /// training starts.
-    fn entries<'a>(&self, variants: &'a [Variant]) -> Result<Vec<Entry<'a>>> {
+    fn entries<'a>(
+        &self,
+        variants: &'a [Variant],
+        [base, out]: [&Path; 2],
+        registry: &PluginRegistry,
+    ) -> Result<Vec<Entry<'a>>> {
         let config = self.configuration.read()?;
         let mut entries = Vec::new();
         for &seed in &self.seeds.0 {
             for variant in variants {
+                let name = format!("runs/{}-seed{seed}", variant.name);
                 let config = variant.configuration(&config, seed).with_context(|| variant.name.clone())?;
-                entries.push(Entry { variant, seed, config, name: format!("runs/{}-seed{seed}", variant.name) });
+                // The options that these add stand in the record of a run, with which an earlier call is recognised.
+                let config = match config.recipe.is_some() || config.model.init.is_some() {
+                    true => {
+                        let plugins = plugins_of(&config, registry, None)?;
+                        Training::new(config, [base.into(), out.join(&name)], false, &self.device.name, plugins)?.config
+                    }
+                    false => config,
+                };
+                entries.push(Entry { variant, seed, config, name });
             }
         }
         Ok(entries)

@@ -121,6 +121,11 @@ impl Header {
         self
     }
 
+    /// Whether voxels are integers by their type; scaled ones are real numbers.
+    pub(crate) fn is_integer(&self) -> bool {
+        self.scaling.is_none() && !matches!(self.datatype, NiftiType::Float32 | NiftiType::Float64)
+    }
+
     /// Number of voxels of the volume.
     pub(crate) fn n_voxels(&self) -> u64 {
         // Each side is below 2^16.

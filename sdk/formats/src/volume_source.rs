@@ -34,8 +34,18 @@ pub struct VolumeInfo {
     pub size: [usize; 3],
     /// Distance of neighbouring voxels in the same order.
     pub spacing_mm: [f32; 3],
+    /// Whether its voxels are integers by the type in the file; `None` where only the voxels tell, as in DICOM files, whose numbers are
+    /// rescaled.
+    pub is_integer: Option<bool>,
     /// What a user should know, as the end of a sentence that begins with the volume's name.
     pub notes: Vec<&'static str>,
+}
+
+impl From<nifti::Header> for VolumeInfo {
+    fn from(header: nifti::Header) -> Self {
+        let is_integer = Some(header.is_integer());
+        Self { size: header.size, spacing_mm: header.spacing_mm, is_integer, notes: header.notes }
+    }
 }
 
 impl VolumeInfo {
@@ -131,13 +141,10 @@ impl VolumeSource {
     /// Files that are missing, damaged, or of a kind that is not read.
     pub fn info(&self) -> Result<VolumeInfo, Error> {
         match self {
-            Self::Nifti(file) => {
-                let header = nifti::read_header(&file.path)?;
-                Ok(VolumeInfo { size: header.size, spacing_mm: header.spacing_mm, notes: header.notes })
-            }
+            Self::Nifti(file) => nifti::read_header(&file.path).map(VolumeInfo::from),
             Self::Dicom(series) => {
                 let info = series.info()?;
-                Ok(VolumeInfo { size: info.size, spacing_mm: info.spacing_mm, notes: info.notes })
+                Ok(VolumeInfo { size: info.size, spacing_mm: info.spacing_mm, is_integer: None, notes: info.notes })
             }
         }
     }
@@ -160,10 +167,7 @@ impl VolumeSource {
     /// Those of [`VolumeSource::info`].
     pub fn stored_info(&self) -> Result<VolumeInfo, Error> {
         match self {
-            Self::Nifti(file) => {
-                let header = nifti::read_stored_header(&file.path)?;
-                Ok(VolumeInfo { size: header.size, spacing_mm: header.spacing_mm, notes: header.notes })
-            }
+            Self::Nifti(file) => nifti::read_stored_header(&file.path).map(VolumeInfo::from),
             Self::Dicom(series) => Self::Dicom(series.in_stored_order()).info(),
         }
     }

@@ -155,6 +155,19 @@ fn headers_that_would_cost_more_than_a_scan_does_are_refused() {
 }
 
 #[test]
+fn whole_numbers_are_cut_where_the_type_of_the_file_is_integer_and_not_elsewhere() {
+    let read = |datatype| {
+        let folder = tempfile::tempdir().unwrap();
+        write_volume(folder.path(), "mri_int16_volume", datatype);
+        open(folder.path(), "m.nii.gz", [16, 24, 24], MRI).unwrap().read(0).unwrap()
+    };
+    let (integers, reals) = (read(Datatype::I16), read(Datatype::F32));
+    let (largest, off) = differences(&reals, &integers);
+    assert!(largest < 0.05 && off > 0.9, "{largest} {off}");
+    assert_eq!(read(Datatype::I32), integers);
+}
+
+#[test]
 fn scans_too_short_for_a_tile_are_left_out_or_named() {
     let folder = tempfile::tempdir().unwrap();
     let write = |name: &str, depth: u16, spacing: f32| {

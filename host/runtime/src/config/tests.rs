@@ -170,6 +170,9 @@ fn a_recipe_sets_what_the_configuration_does_not() {
     assert_eq!((config.buffer.n_starts, config.buffer.backfill, config.training.drop_last), (3, false, true));
     assert!(config.strategy.medcoss.teacher_temporal_position);
     assert_eq!(read(MINIMAL, &["recipe=reference", "buffer.n_starts=3"]).unwrap(), config);
+    // Below settings that all are stated it would have no effect.
+    let late = read(MINIMAL, &[]).unwrap().with_settings(&["recipe=reference".into()]).unwrap_err().to_string();
+    assert!(late.contains("recipe cannot be set here"), "{late}");
     // Without it nothing changes.
     assert!(read(MINIMAL, &[]).unwrap().buffer.backfill);
     let error = read(&format!("recipe = \"refrence\"\n{MINIMAL}"), &[]).unwrap_err().to_string();

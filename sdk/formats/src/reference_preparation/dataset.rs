@@ -137,7 +137,8 @@ impl ReferenceVolumes {
             ReferenceSteps::Ct { .. } => Ok(ct::sample(&*prepared()?, tiles[tile].clone(), size)),
             ReferenceSteps::Mri { percentiles } => {
                 let volume = prepared()?;
-                let limits = scan.limits.get_or_init(|| mri::limits(&volume, tiles, percentiles, stored(&volume)));
+                let limits =
+                    scan.limits.get_or_init(|| mri::limits(&volume, tiles, percentiles, stored(info, &volume)));
                 Ok(mri::sample(&volume, tiles, limits, tile))
             }
         }
@@ -236,7 +237,7 @@ impl Scan {
             ReferenceSteps::Ct { hu_range } => ct::to_millimetres(volume, hu_range),
             ReferenceSteps::Mri { .. } => {
                 let [_, rows, columns] = settings.size;
-                let voxels = mri::with_squeezed_planes(&volume, [rows, columns], stored(&volume));
+                let voxels = mri::with_squeezed_planes(&volume, [rows, columns], stored(info, &volume));
                 Volume::new([volume.size()[0], rows, columns], volume.spacing_mm(), voxels)
             }
             ReferenceSteps::Prepared => Ok(volume),
@@ -260,13 +261,10 @@ impl Scan {
     }
 }
 
-/// Whether a scan holds whole numbers. The reference asks for the type in the file; an array of whole numbers is taken for one of
-/// integers here, whatever its file.
-fn stored(volume: &Volume) -> Stored {
-    match volume.voxels().iter().all(|voxel| voxel.fract() == 0.0) {
-        true => Stored::Whole,
-        false => Stored::Real,
-    }
+/// Whether a scan holds whole numbers: by the type in the file, or else by the voxels.
+fn stored(info: &VolumeInfo, volume: &Volume) -> Stored {
+    let is_whole = || volume.voxels().iter().all(|voxel| voxel.fract() == 0.0);
+    if info.is_integer.unwrap_or_else(is_whole) { Stored::Whole } else { Stored::Real }
 }
 
 /// Warns of scans that give no tile.
