@@ -93,6 +93,18 @@ fn strategies_and_settings_are_compared_over_seeds_and_what_is_done_is_not_done_
     assert!(comparison["over_seeds"]["joint"].get("forgetting").is_none());
     assert!(comparison["over_seeds"]["joint"]["average"]["n"] == 2);
 
+    // Published results stand beside the measured ones, with their source and both protocols.
+    let beside = experiment.compare("all", &[&arguments[..], &["--against", "medcoss-paper"]].concat());
+    assert!(beside.starts_with(&table), "{beside}");
+    for part in ["89.03", "arXiv 2512.19213", "Uni-Perceiver's", "fresh parameters", "2 epochs, 8 samples an update"] {
+        assert!(beside.contains(part), "{part:?} is not in\n{beside}");
+    }
+    let against = &read(&experiment.path("all/comparison.json"))["against"];
+    let row = &against["averages"][0];
+    assert_eq!((&row["published"]["strategy"], &row["score"]["n"]), (&"medcoss".into(), &2.into()));
+    assert_eq!(row["score"], comparison["over_seeds"]["medcoss"]["average"]);
+    experiment.compare("all", &arguments);
+
     // The same command again learns nothing, one more seed is learned alone.
     let before = std::fs::read(experiment.path("all/comparison.json")).unwrap();
     let again = experiment.command("all", &arguments).output().unwrap();
@@ -154,6 +166,7 @@ fn what_cannot_be_compared_is_refused_before_anything_is_learned() {
         (vec!["--strategies", "medcos"], vec!["no strategy \"medcos\"", "did you mean \"medcoss\"?"]),
         (vec!["--strategies", "ewc,ewc"], vec!["\"ewc\" is named twice"]),
         (vec!["--strategies", ""], vec!["nothing to compare"]),
+        (vec!["--against", "medcoss-papr"], vec!["medcoss-papr", "did you mean \"medcoss-paper\"?"]),
         (vec!["--variant", "small"], vec!["NAME:KEY=VALUE"]),
         (vec!["--variant", "small:buffer.rato=0.1"], vec!["small", "`rato`", "did you mean ratio?"]),
         (vec!["--set", "strategy.ewc.lambda=-1"], vec!["strategy.ewc.lambda is -1"]),

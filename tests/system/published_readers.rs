@@ -86,3 +86,21 @@ fn a_run_of_the_references_recipe_reads_files_as_it_does() {
     assert!(record.contains("recipe = \"reference\"") && record.contains("n_starts = 10"), "{record}");
     check(&run, true);
 }
+
+#[test]
+fn an_option_that_is_given_replaces_the_recipes_as_a_whole() {
+    let place = tempfile::tempdir().unwrap();
+    let words = ["no acute effusion", "the heart is large", "both lungs are clear today", "a small nodule on the left"];
+    let rows: String = (0..40).map(|row| format!("{}\n", words[row % words.len()])).collect();
+    fs::write(place.path().join("reports.csv"), format!("report\n{rows}")).unwrap();
+    let options = "text_column = \"report\"\nkeep_rows = {}\nvocab_size = 64\nmax_length = 16\n";
+    let config = format!(
+        "recipe = \"reference\"\n[model]\npreset = \"demo\"\n[training]\nepochs = 1\nbatch_size = 8\n\
+         [[stage]]\nmodality = \"text\"\ndata = \"reports.csv\"\n[stage.options]\n{options}"
+    );
+    fs::write(place.path().join("run.toml"), config).unwrap();
+    let out = place.path().join("run");
+    succeeded(medcoss(&["pretrain", &text(&place.path().join("run.toml")), "--out", &text(&out)]));
+    let record = fs::read_to_string(out.join("run.toml")).unwrap();
+    assert!(record.contains("cleaning = \"reference\"") && !record.contains("ViewPosition"), "{record}");
+}

@@ -7,7 +7,7 @@ use medcoss_core::weights::Origin;
 use medcoss_plugin_host::Plugin;
 
 use crate::config::RunConfig;
-use crate::recipe::{Recipe, merge_below};
+use crate::recipe::Recipe;
 use crate::stage_plugin::StagePlugin;
 
 /// Preset of a plugin's options: everything that the reference does with a modality's data.
@@ -36,12 +36,10 @@ pub(crate) fn add_preset(plugin: &Plugin, preset: &str, options: &mut toml::Tabl
     };
     let of_preset = toml::Table::try_from(of_preset)
         .with_context(|| format!("preset {preset} of plugin {} is no table of options", plugin.name()))?;
-    let added: Vec<String> = of_preset
-        .iter()
-        .filter(|(name, _)| !options.contains_key(*name))
-        .map(|(name, value)| format!("{name} = {value}"))
-        .collect();
-    merge_below(options, of_preset);
+    // An option that is given is given whole: `keep_rows = {}` keeps all rows.
+    let missing: Vec<_> = of_preset.into_iter().filter(|(name, _)| !options.contains_key(name)).collect();
+    let added: Vec<String> = missing.iter().map(|(name, value)| format!("{name} = {value}")).collect();
+    options.extend(missing);
     let said = format!("{}: options of {preset}: {}", plugin.name(), added.join(", "));
     Ok((!added.is_empty()).then_some(said))
 }

@@ -56,7 +56,7 @@ impl Recipe {
 }
 
 /// Adds settings to a table, below those that are there.
-pub(crate) fn merge_below(table: &mut toml::Table, settings: toml::Table) {
+fn merge_below(table: &mut toml::Table, settings: toml::Table) {
     for (name, value) in settings {
         match (table.get_mut(&name), value) {
             (Some(toml::Value::Table(inner)), toml::Value::Table(settings)) => merge_below(inner, settings),

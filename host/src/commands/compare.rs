@@ -9,7 +9,7 @@ use medcoss_core::confined_path::ConfinedPath;
 use medcoss_core::evaluation::Scores;
 use medcoss_core::run::{FolderLock, RunLayout, remove_partial, write_atomically};
 use medcoss_plugin_host::PluginRegistry;
-use medcoss_runtime::comparison::{ComparedRun, Comparison, Variant};
+use medcoss_runtime::comparison::{ComparedRun, Comparison, PublishedResults, Variant};
 use medcoss_runtime::config::RunConfig;
 use medcoss_runtime::evaluation::{After, Options, ScoresFolder, TasksFile, evaluate};
 use medcoss_runtime::is_interruption;
@@ -34,6 +34,9 @@ const MAX_COMPARISON: u64 = 64 << 20;
 ///
 /// Other settings are compared under a name: --variant no-mixup:strategy.medcoss.mixup=false. A stopped command keeps
 /// its finished parts. Start it again to continue, also with more strategies or seeds.
+///
+/// --against medcoss-paper prints published averages of the same strategies beside the measured ones, with their source
+/// and what differs between the protocols.
 #[derive(Debug, Args)]
 #[command(mut_arg("settings", |settings| settings.help("Change a setting of all runs: key=value")))]
 #[command(mut_arg("data_root", |root| {
@@ -43,6 +46,7 @@ const MAX_COMPARISON: u64 = 64 << 20;
   medcoss compare run.toml --tasks tasks.toml --out comparison
   medcoss compare run.toml --tasks tasks.toml --strategies medcoss,sequential,ewc --seeds 0,1,2 --out comparison
   medcoss compare run.toml --tasks tasks.toml --strategies medcoss --variant no-mixup:strategy.medcoss.mixup=false --out mixup
+  medcoss compare run.toml --tasks tasks.toml --against medcoss-paper --out comparison
   medcoss report comparison/runs/* --out comparison.html")]
 pub(crate) struct Compare {
     /// Tasks file (TOML), as for `medcoss eval`
@@ -63,6 +67,9 @@ pub(crate) struct Compare {
     /// Evaluate only the last models, not the models after every stage: faster, but without forgetting
     #[arg(long)]
     last: bool,
+    /// Published results to print beside the measured ones: medcoss-paper
+    #[arg(long, value_name = "NAME")]
+    against: Option<String>,
     /// Folder for the runs and the comparison [default: the configuration's name with -comparison, in the current folder]
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
@@ -98,8 +105,10 @@ impl Compare {
         let base = self.configuration.data_root()?;
         let tasks = TasksFile::read(&self.tasks)?;
         let variants = self.variants()?;
+        let published = self.against.as_deref().map(PublishedResults::named).transpose()?;
+        let config = self.configuration.read()?;
         let out = self.configuration.folder(self.out.as_deref(), "comparison");
-        let entries = self.entries(&variants, [&base, &out], registry)?;
+        let entries = self.entries(&variants, &config, [&base, &out], registry)?;
         let outputs = ConfinedPath::create_root(&out)?;
         let _lock = FolderLock::take(&outputs).context(
             "the comparison is in use\nhint: wait for the other process, or choose another folder with --out",
@@ -139,6 +148,10 @@ impl Compare {
             runs.push(ComparedRun::new(&entry.variant.name, entry.seed, entry.name.clone(), &scores));
             let names = variants.iter().map(|variant| variant.name.clone()).collect();
             let comparison = Comparison::new(names, self.seeds.0.clone(), &scores, runs.clone());
+            let comparison = match &published {
+                Some(published) => comparison.beside(published.clone(), &config, &scores),
+                None => comparison,
+            };
             write_atomically(
                 &outputs.join("comparison.json"),
                 format!("{}\n", serde_json::to_string_pretty(&comparison)?).as_bytes(),
@@ -164,15 +177,15 @@ impl Compare {
     fn entries<'a>(
         &self,
         variants: &'a [Variant],
+        config: &RunConfig,
         [base, out]: [&Path; 2],
         registry: &PluginRegistry,
     ) -> Result<Vec<Entry<'a>>> {
-        let config = self.configuration.read()?;
         let mut entries = Vec::new();
         for &seed in &self.seeds.0 {
             for variant in variants {
                 let name = format!("runs/{}-seed{seed}", variant.name);
-                let config = variant.configuration(&config, seed).with_context(|| variant.name.clone())?;
+                let config = variant.configuration(config, seed).with_context(|| variant.name.clone())?;
                 // The options that these add stand in the record of a run, with which an earlier call is recognised.
                 let config = match config.recipe.is_some() || config.model.init.is_some() {
                     true => {

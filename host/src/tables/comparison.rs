@@ -1,11 +1,20 @@
 //! The tables of a comparison.
 
-use medcoss_runtime::comparison::{Comparison, Paired, Spread};
+use medcoss_runtime::comparison::{Against, Comparison, Paired, Spread};
 
 use super::Table;
 
-/// A comparison as two tables: means over seeds, and differences to the first variant.
+/// A comparison as tables: means over seeds, differences to the first variant, and published results.
 pub(crate) fn to_text(comparison: &Comparison) -> String {
+    let mut text = measured(comparison);
+    if let Some(against) = &comparison.against {
+        text.push('\n');
+        text.push_str(&beside_published(against));
+    }
+    text
+}
+
+fn measured(comparison: &Comparison) -> String {
     let seeds: Vec<String> = comparison.seeds.iter().map(ToString::to_string).collect();
     let mut header = vec!["after the last stage"];
     header.extend(comparison.variants.iter().map(String::as_str));
@@ -42,4 +51,40 @@ pub(crate) fn to_text(comparison: &Comparison) -> String {
         differences.lines()
     ));
     text
+}
+
+/// Published averages beside the measured ones, and what differs between the protocols.
+fn beside_published(against: &Against) -> String {
+    let spread = |spread: Option<Spread>, factor: f64| match spread {
+        Some(Spread { mean, deviation: Some(deviation), .. }) => {
+            format!("{:.1} ± {:.1}", factor * mean, factor * deviation)
+        }
+        Some(Spread { mean, .. }) => format!("{:.1}", factor * mean),
+        None => "-".into(),
+    };
+    let mut averages =
+        Table::new(&["strategy", "published as", "published %", "measured %", "distance", "measured mm"]);
+    for row in &against.averages {
+        let published = &row.published;
+        averages.row([
+            published.strategy.clone(),
+            published.method.clone(),
+            format!("{:.2}", published.score_percent),
+            spread(row.score, 100.0),
+            format!("{:.2}", published.distance),
+            spread(row.distance_mm, 1.0),
+        ]);
+    }
+    let mut protocols = Table::new(&["protocol", "published", "measured"]);
+    for ((aspect, published), (_, measured)) in against.published.aspects().into_iter().zip(against.measured.aspects())
+    {
+        protocols.row([aspect, published, measured]);
+    }
+    let sources: String = against.sources.iter().map(|source| format!("- {source}\n")).collect();
+    format!(
+        "Beside published averages: {}. The protocols differ, so compare the order of strategies, not their values.\n\n{}\n{}\nSources:\n{sources}",
+        against.title,
+        averages.lines(),
+        protocols.wrapped(),
+    )
 }

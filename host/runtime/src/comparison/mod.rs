@@ -1,5 +1,6 @@
 //! Comparison of continual strategies over seeds: the scores of each run's models, in one document and one table.
 
+mod published;
 mod statistics;
 mod variant;
 
@@ -8,8 +9,10 @@ use std::collections::BTreeMap;
 use medcoss_core::evaluation::{Scale, Scores};
 use serde::{Deserialize, Serialize};
 
+use crate::config::RunConfig;
 use crate::csv_table::CsvTable;
 
+pub use published::{Against, BesideAverage, Protocol, PublishedAverage, PublishedResults};
 pub use statistics::{Paired, Spread};
 pub use variant::Variant;
 
@@ -48,6 +51,9 @@ pub struct Comparison {
     pub over_seeds: BTreeMap<String, BTreeMap<String, Spread>>,
     /// Differences to the first variant seed by seed, by variant (without the first) and metric.
     pub against_first: BTreeMap<String, BTreeMap<String, Paired>>,
+    /// Published results to print beside the measured ones.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub against: Option<Against>,
 }
 
 impl ComparedRun {
@@ -109,7 +115,27 @@ impl Comparison {
             against_first.insert(variant.clone(), figures.iter().filter_map(paired).collect());
         }
         let tasks_file = scores.tasks_file.clone();
-        Self { tasks_file, variants, seeds, figures, runs, over_seeds, against_first }
+        Self { tasks_file, variants, seeds, figures, runs, over_seeds, against_first, against: None }
+    }
+
+    /// The comparison with published results beside its averages. `config` is the configuration that the variants change,
+    /// `scores` any of the evaluations.
+    #[must_use]
+    pub fn beside(mut self, published: PublishedResults, config: &RunConfig, scores: &Scores) -> Self {
+        let average = |strategy: &str, scale: Scale| {
+            let figure = measure_figure(TRANSFER[0], scale, scores);
+            scores.scales().contains(&scale).then(|| self.over_seeds.get(strategy)?.get(&figure).copied()).flatten()
+        };
+        let rows = published.averages.iter().map(|published| BesideAverage {
+            published: published.clone(),
+            score: average(&published.strategy, Scale::Fraction),
+            distance_mm: average(&published.strategy, Scale::Millimetres),
+        });
+        let (title, sources) = (published.title.clone(), published.sources.clone());
+        let measured = Protocol::of(config, scores, self.seeds.len());
+        self.against =
+            Some(Against { title, sources, averages: rows.collect(), published: published.protocol, measured });
+        self
     }
 
     /// The comparison as CSV, one line for each run and metric.
