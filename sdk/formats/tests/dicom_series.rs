@@ -1,5 +1,5 @@
-//! DICOM series: which files belong together, in which order, at which distances. Files are made by the writers of the
-//! crate and changed by hand where they are to be odd; the expectations are made by hand.
+//! DICOM series: grouping, order and distances of files. The crate's writers make the files and tests change them;
+//! expectations are computed by hand.
 
 use std::path::{Path, PathBuf};
 
@@ -64,7 +64,7 @@ fn find(folder: &Path) -> Vec<VolumeSource> {
     find_volumes(folder, &[PathBuf::from(".")], "CT").unwrap()
 }
 
-/// The only volume of a folder: its slices' first values, spacing and notes.
+/// The only volume of a folder: the first value of each slice, the spacing and the notes.
 fn only(folder: &Path) -> (Vec<f32>, [f32; 3], Vec<&'static str>) {
     let sources = find(folder);
     let [source] = sources.as_slice() else { panic!("{} volumes", sources.len()) };
@@ -191,7 +191,7 @@ fn a_localiser_of_another_size_or_direction_is_a_volume_of_its_own() {
     let sources = find(folder.path());
     let found: Vec<_> = sources.iter().map(|source| (source.id(), source.info().unwrap().size)).collect();
     assert_eq!(found, [("c.dcm", [1, 5, 6]), ("d.dcm", [3, 4, 1]), ("series=225123456789", [2, 3, 4])]);
-    // A single slice is as far from the next as it is thick.
+    // The distance of a single slice is its thickness.
     assert_eq!(sources[0].info().unwrap().spacing_mm, [9.0, 0.8, 0.7]);
     assert_eq!(sources[1].info().unwrap().spacing_mm, [0.8, 0.7, 9.0]);
 }
@@ -203,7 +203,7 @@ fn directions_that_differ_by_rounding_are_one() {
         let pixels = [number; 12];
         let mut file = DicomFile { stored: &pixels, ..slice(&0, number as usize, f64::from(number)) };
         if let Some(place) = &mut file.place {
-            // On either side of what rounding to any digit would part.
+            // Tilts that rounding to any number of digits would separate.
             let tilt = 0.125 + 1e-4 * f64::from(number % 2);
             place.directions = [[1.0, 0.0, 0.0], [0.0, (1.0 - tilt * tilt).sqrt(), tilt]];
         }
@@ -310,7 +310,7 @@ fn slices_without_a_place_are_taken_by_number_and_reported() {
     assert_eq!(notes.len(), 3, "{notes:?}");
 }
 
-/// An enhanced object of frames of 3 x 4 pixels, at heights, each with an intercept of its own.
+/// An enhanced object with frames of 3 x 4 pixels: value, height and intercept of each.
 pub(crate) fn enhanced(frames: &[(u16, f64, f64)], positioned: bool) -> InMemDicomObject {
     let decimals = |tag, values: &str| DataElement::new(tag, VR::DS, PrimitiveValue::from(values));
     let sequence = |tag, items: Vec<InMemDicomObject>| DataElement::new(tag, VR::SQ, DataSetSequence::from(items));
@@ -390,7 +390,7 @@ fn other_modalities_and_objects_without_an_image_are_left_out_of_folders() {
     assert_eq!(find(folder.path()).len(), 1);
     assert_eq!(only(folder.path()).0, [1.0, 2.0]);
 
-    // Named by the user, a file is what the user says.
+    // A file that the user names is read whatever its modality.
     let named = find_volumes(folder.path(), &[PathBuf::from("mr.dcm")], "CT").unwrap();
     assert_eq!(named[0].read().unwrap().volume.size(), [1, 3, 4]);
     let named = find_volumes(folder.path(), &[PathBuf::from("report.dcm")], "CT").unwrap();
@@ -442,7 +442,7 @@ fn a_real_series_is_what_simple_itk_reads() {
     assert_eq!(sources[0].info().unwrap().notes, [""; 0]);
     let volume = sources[0].read().unwrap().volume;
     assert_eq!((volume.size(), volume.spacing_mm()), ([32, 51, 35], [1.0; 3]));
-    // The file's axes are those of the volume, so places are the same.
+    // The file's axes are those of the volume, so indices are the same.
     let at = |slice: usize, row: usize, column: usize| volume.voxels()[(slice * 51 + row) * 35 + column];
     assert_eq!([at(3, 17, 29), at(31, 50, 34), at(16, 25, 17)], [87.0, 100.0, 27.0]);
     let mean = |values: &mut dyn Iterator<Item = f32>| {

@@ -1,4 +1,4 @@
-//! Masks of images: numbers come as they are stored, and what has none is refused.
+//! Masks of images: labels are the stored numbers, and images without such numbers are refused.
 
 use std::io::Cursor;
 use std::path::PathBuf;
@@ -40,7 +40,7 @@ fn numbers_of_every_depth_come_as_they_are_stored() {
     assert_eq!(map.values(), [1, 0, 1, 1, 0, 0, 1, 0, 0, 1]);
     let map = read("a.png", &png(grey, BitDepth::Four, &[0x1f, 0x23, 0x40, 0x50, 0x67, 0x80])).unwrap();
     assert_eq!(map.values(), [1, 15, 2, 3, 4, 5, 0, 6, 7, 8]);
-    // Of a palette the indices count, not the colours.
+    // A palette gives its indices, not its colours.
     let map = read("a.png", &png(ColorType::Indexed, BitDepth::Two, &[0b0001_1011, 0, 0b1110_0100, 0xc0])).unwrap();
     assert_eq!(map.values(), [0, 1, 2, 3, 0, 3, 2, 1, 0, 3]);
 }

@@ -1,4 +1,4 @@
-//! Sub-volumes: which there are, what they hold, that nothing kept in memory changes them.
+//! Sub-volumes: their list and their contents, which do not depend on the cache.
 
 use std::path::{Path, PathBuf};
 
@@ -37,7 +37,7 @@ fn open(folder: &Path, settings: SubVolumeSettings) -> Result<SubVolumes, Error>
     SubVolumes::open(folder, &[PathBuf::from(".")], settings)
 }
 
-/// First slices of the windows of one scan.
+/// First slices of the sub-volumes of one scan.
 fn windows(slices: u16, settings: SubVolumeSettings) -> Vec<usize> {
     let folder = tempfile::tempdir().unwrap();
     write_scan(folder.path(), "scan.nii", slices, 0.0);
@@ -118,7 +118,7 @@ fn what_is_kept_in_memory_changes_nothing() {
     for (name, slices) in [("a.nii", 41), ("b.nii.gz", 33), ("c.nii", 200)] {
         write_scan(folder.path(), name, slices, f64::from(slices));
     }
-    // None, some (c takes 1.2 MiB), all.
+    // A cache for no volume, for some (c takes 1.2 MiB), for all.
     let all: Vec<Vec<Vec<f32>>> = [0, 1, 64]
         .into_iter()
         .map(|cache_mb| {

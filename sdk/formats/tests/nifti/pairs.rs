@@ -1,4 +1,4 @@
-//! Version 2 of the format, and headers and voxels in two files.
+//! NIfTI version 2, and pairs of a header and a file of voxels.
 
 use super::*;
 
