@@ -1,4 +1,4 @@
-//! `medcoss plan` against the runs that it speaks of.
+//! `medcoss plan` compared with the runs that it estimates.
 
 use std::path::Path;
 
@@ -16,7 +16,7 @@ fn json(output: std::process::Output) -> Value {
     serde_json::from_str(&succeeded(output)).expect("JSON")
 }
 
-/// Bytes of a run's files, without its times.
+/// Size of a run's files in bytes, without the files of times.
 fn bytes_of(folder: &Path) -> u64 {
     let entries = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap());
     entries
@@ -73,7 +73,7 @@ fn a_plan_counts_what_the_run_then_does_and_leaves_nothing_behind() {
             let seconds = planned["training_seconds"].as_f64().unwrap() + planned["other_seconds"].as_f64().unwrap();
             assert!(seconds > 0.0 && seconds < 600.0, "{planned}");
         }
-        // Figures of time and memory depend on the machine; that they are of the right kind does not.
+        // Estimates of time and memory depend on the machine; their types and signs do not.
         let memory = &plan["memory"];
         assert_eq!(memory["weights"].as_u64().unwrap(), 4 * plan["n_parameters"].as_u64().unwrap());
         assert!(memory["peak"].as_u64().unwrap() > 4 * memory["weights"].as_u64().unwrap());
