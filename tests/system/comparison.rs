@@ -64,7 +64,7 @@ fn read(path: &Path) -> Value {
 }
 
 #[test]
-fn strategies_and_settings_are_compared_over_seeds_and_what_is_done_is_not_done_again() {
+fn strategies_and_settings_are_compared_over_seeds_and_finished_runs_are_reused() {
     let experiment = Experiment::new();
     let strategies = "medcoss,sequential,joint,single,packnet";
     let arguments = ["--strategies", strategies, "--variant", "no-mixup:strategy.medcoss.mixup=false", "--seeds", "2"];
@@ -133,7 +133,7 @@ fn runs_of_a_recipe_are_recognised_with_the_options_that_it_added() {
 }
 
 #[test]
-fn a_comparison_that_was_stopped_goes_on_and_ends_like_one_that_was_not() {
+fn a_stopped_comparison_continues_and_ends_like_an_uninterrupted_one() {
     let experiment = Experiment::new();
     let arguments = ["--strategies", "medcoss,replay", "--seeds", "1"];
     let whole = experiment.compare("whole", &arguments);
@@ -150,7 +150,7 @@ fn a_comparison_that_was_stopped_goes_on_and_ends_like_one_that_was_not() {
 }
 
 #[test]
-fn what_cannot_be_compared_is_refused_before_anything_is_learned() {
+fn invalid_comparisons_are_refused_before_training() {
     let experiment = Experiment::new();
     for (arguments, parts) in [
         (vec!["--strategies", "medcos"], vec!["no strategy \"medcos\"", "did you mean \"medcoss\"?"]),

@@ -92,7 +92,7 @@ fn cells(path: PathBuf) -> Vec<Vec<String>> {
 }
 
 #[test]
-fn every_stage_is_scored_and_all_files_say_the_same() {
+fn every_stage_is_scored_and_all_files_hold_the_same_numbers() {
     table("halves.csv", |at| format!("{},p{},", at % 2, at / 2));
     let content = [
         task("near", "protocol = \"knn\"\nk = 3"),
@@ -273,7 +273,7 @@ fn masked_words_are_predicted_without_labels() {
 }
 
 #[test]
-fn what_is_fitted_once_serves_the_models_of_later_stages() {
+fn a_probe_that_is_fitted_once_scores_the_models_of_later_stages() {
     let (class, is_test) = (|at: usize| at / 2 % 2, |at: usize| at.is_multiple_of(2));
     table("parts.csv", |at| format!("{},,{}", class(at), if is_test(at) { "test" } else { "train" }));
     let settings = format!(
@@ -316,7 +316,7 @@ fn what_is_fitted_once_serves_the_models_of_later_stages() {
 }
 
 #[test]
-fn what_does_not_fit_is_named_with_a_remedy_and_nothing_is_written() {
+fn invalid_tasks_are_named_with_a_remedy_and_nothing_is_written() {
     table("one.csv", |_| "a,,".into());
     table("lonely.csv", |at| format!("{},,", if at == 5 { "b" } else { "a" }));
     table("gaps.csv", |at| format!("{},,", if at < 2 { "" } else { ["a", "b"][at % 2] }));
@@ -392,7 +392,7 @@ fn what_does_not_fit_is_named_with_a_remedy_and_nothing_is_written() {
 }
 
 #[test]
-fn samples_without_label_or_that_cannot_be_read_are_left_out_where_that_is_allowed() {
+fn samples_that_are_unlabelled_or_unreadable_are_left_out_where_that_is_allowed() {
     table("some.csv", |at| format!("{},p{},", if at < 4 { "" } else { ["a", "b"][at % 2] }, at / 2));
     let copy = place().join("torn");
     fs::create_dir(&copy).unwrap();
@@ -415,7 +415,7 @@ fn samples_without_label_or_that_cannot_be_read_are_left_out_where_that_is_allow
 }
 
 #[test]
-fn stopping_leaves_nothing_behind() {
+fn an_interrupted_evaluation_leaves_no_files() {
     let content = task("long", "protocol = \"finetune\"\nepochs = 100000\nbatch_size = 8");
     let file = text(&tasks_file("long.toml", &content));
     let run = text(&place().join("run"));
@@ -437,7 +437,7 @@ fn stopping_leaves_nothing_behind() {
 
 /// Scores and the split do not depend on the other tasks of a file.
 #[test]
-fn a_task_has_the_same_scores_in_any_company() {
+fn scores_of_a_task_do_not_depend_on_other_tasks() {
     let near = task("near", "protocol = \"knn\"\nk = 3");
     let other = task("other", "protocol = \"retrieval\"\nmax_samples = 12");
     let reports =
@@ -457,7 +457,7 @@ fn a_task_has_the_same_scores_in_any_company() {
 }
 
 #[test]
-fn imported_weights_are_measured_before_anything_is_learned_with_them() {
+fn imported_weights_are_evaluated_before_training() {
     let (run, weights) = (text(&place().join("run")), text(&place().join("weights.safetensors")));
     succeeded(medcoss(&["export", &run, "--out", &weights, "--layout", "medcoss-rs"]));
     let imported = text(&place().join("imported"));

@@ -37,7 +37,7 @@ fn add(run: &Path, modality: &str, data: &Path, settings: &[&str]) -> String {
 }
 
 #[test]
-fn reference_weights_give_the_references_features_learn_a_new_stage_and_go_back() {
+fn reference_weights_are_imported_trained_for_a_stage_and_exported() {
     let place = tempfile::tempdir().unwrap();
     let path = |name: &str| place.path().join(name);
     let (run, sizes) = (path("run"), golden("config.json"));
@@ -159,7 +159,7 @@ fn a_run_that_begins_with_exported_weights_keeps_them_and_resumes_without_the_fi
 }
 
 #[test]
-fn features_have_ids_and_name_what_could_not_be_read() {
+fn features_have_ids_and_unreadable_samples_are_named() {
     let place = tempfile::tempdir().unwrap();
     let path = |name: &str| place.path().join(name);
     samples("xray", &path("xray"), 12);

@@ -298,7 +298,7 @@ impl Crate {
 }
 
 #[test]
-fn no_file_needs_a_file_that_needs_it() {
+fn no_files_import_each_other() {
     let mut found = String::new();
     for folder in source_folders() {
         for circle in Crate::read(&folder).circles() {
@@ -309,7 +309,7 @@ fn no_file_needs_a_file_that_needs_it() {
 }
 
 #[test]
-fn circles_are_found_through_names_that_are_passed_on() {
+fn circular_imports_are_found_through_re_exports() {
     let folder = tempfile::tempdir().unwrap();
     let write = |name: &str, text: &str| fs::write(folder.path().join(name), text).unwrap();
     let read = |folder: &Path| {

@@ -58,7 +58,7 @@ fn settings(options: &Value, prefix: &str) -> Vec<String> {
 }
 
 #[test]
-fn modalities_that_the_host_has_never_heard_of_become_stages_of_a_finished_run() {
+fn modalities_that_the_host_does_not_know_become_stages_of_a_finished_run() {
     let sandbox = Sandbox::new();
     let folder = sandbox.folder("mine");
     let mine = ["--plugin-dir", folder.to_str().unwrap()];
@@ -128,7 +128,7 @@ fn modalities_that_the_host_has_never_heard_of_become_stages_of_a_finished_run()
 }
 
 #[test]
-fn no_source_of_host_or_core_mentions_them() {
+fn no_source_file_of_host_or_core_names_them() {
     fn walk(folder: &Path, found: &mut Vec<PathBuf>) {
         for entry in fs::read_dir(folder).into_iter().flatten() {
             let path = entry.unwrap().path();

@@ -30,7 +30,7 @@ fn bytes_of(folder: &Path) -> u64 {
 const HEAD: &str = "[model]\npreset = \"demo\"\n[training]\nepochs = 3\nbatch_size = 4\n";
 
 #[test]
-fn a_plan_counts_what_the_run_then_does_and_leaves_nothing_behind() {
+fn a_plan_counts_the_work_of_the_run_and_leaves_no_files() {
     let folder = tempfile::tempdir().unwrap();
     let path = |name: &str| text(&folder.path().join(name));
     let config = path("run.toml");
@@ -83,7 +83,7 @@ fn a_plan_counts_what_the_run_then_does_and_leaves_nothing_behind() {
 }
 
 #[test]
-fn what_would_stop_the_run_stops_the_plan() {
+fn errors_that_would_stop_the_run_stop_the_plan() {
     let folder = tempfile::tempdir().unwrap();
     let config = folder.path().join("run.toml");
     let stage = "[model]\npreset = \"demo\"\n[training]\nepochs = 1\nbatch_size = 2\n[[stage]]\nmodality = \"text\"\n";

@@ -310,7 +310,7 @@ fn files(folder: &Path) -> Vec<PathBuf> {
 }
 
 #[test]
-fn what_is_planted_is_found_where_the_table_says_and_nowhere_else() {
+fn planted_texts_are_found_where_the_table_says_and_nowhere_else() {
     let place = tempfile::tempdir().unwrap();
     let folder = place.path().join("data");
     plant(&folder);

@@ -215,7 +215,7 @@ fn a_page_has_every_section_stands_alone_and_is_the_same_again() {
 }
 
 #[test]
-fn what_is_missing_is_said_and_the_rest_is_shown() {
+fn missing_data_are_named_and_the_rest_is_shown() {
     let folder = tempfile::tempdir().unwrap();
     let run = copy("reference", folder.path());
     // Without data and without an evaluation.
@@ -356,7 +356,7 @@ fn several_runs_are_compared() {
 }
 
 #[test]
-fn a_report_is_replaced_and_nothing_else_is() {
+fn only_a_report_is_replaced() {
     let folder = tempfile::tempdir().unwrap();
     let run = copy("reference", folder.path());
     let data = text(&made().join("data"));

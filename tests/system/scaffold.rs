@@ -13,7 +13,7 @@ fn root() -> PathBuf {
 }
 
 #[test]
-fn a_crate_is_written_and_what_stands_in_the_way_is_named() {
+fn a_crate_is_written_and_obstacles_are_named() {
     let sandbox = Sandbox::new();
     let sdk = root().join("sdk");
     let sdk = sdk.to_str().unwrap();

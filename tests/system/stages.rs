@@ -32,7 +32,7 @@ fn content(run: &Path) -> Vec<(String, Vec<u8>)> {
 }
 
 #[test]
-fn five_plugins_from_files_teach_one_model_in_five_stages() {
+fn five_plugins_from_files_train_one_model_in_five_stages() {
     let folder = tempfile::tempdir().unwrap();
     let summary = demo(&folder.path().join("demo"), &[]);
     let stages = summary["stages"].as_array().unwrap();
@@ -131,7 +131,7 @@ fn all_files(folder: &Path, found: &mut Vec<(PathBuf, String)>) {
 }
 
 #[test]
-fn a_stage_that_was_added_by_mistake_can_be_taken_back() {
+fn a_stage_that_was_added_by_mistake_can_be_removed() {
     let folder = tempfile::tempdir().unwrap();
     let path = |name: &str| text(&folder.path().join(name));
     demo(&folder.path().join("demo"), &[]);
@@ -176,7 +176,7 @@ fn a_stage_that_was_added_by_mistake_can_be_taken_back() {
 }
 
 #[test]
-fn a_stage_added_to_a_finished_run_learns_from_its_last_model() {
+fn a_stage_added_to_a_finished_run_begins_with_its_last_model() {
     let folder = tempfile::tempdir().unwrap();
     let demo_folder = folder.path().join("demo");
     demo(&demo_folder, &[]);

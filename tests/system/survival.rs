@@ -120,7 +120,7 @@ impl Moment {
 }
 
 #[test]
-fn a_run_that_is_killed_at_twenty_moments_ends_like_one_that_is_not() {
+fn a_run_that_is_killed_at_twenty_moments_ends_like_an_uninterrupted_one() {
     let experiment = Experiment::new("materialised");
     let began = Instant::now();
     experiment.finish("whole");
@@ -178,7 +178,7 @@ fn kill_at(moment: Moment, child: &mut Child, run: &Path) -> bool {
 }
 
 #[test]
-fn what_a_kill_left_behind_is_removed() {
+fn files_that_a_killed_process_left_are_removed() {
     let experiment = Experiment::new("materialised");
     experiment.finish("run");
     let run = experiment.path("run");
@@ -230,7 +230,7 @@ fn a_run_that_was_killed_before_it_began_can_begin_in_its_folder() {
 }
 
 #[test]
-fn ctrl_c_leaves_a_checkpoint_and_says_how_to_go_on() {
+fn ctrl_c_leaves_a_checkpoint_and_says_how_to_continue() {
     let experiment = Experiment::new("reference");
     experiment.finish("whole");
     let mut child = experiment.command("stopped").stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
@@ -298,7 +298,7 @@ mod mounted {
 
     #[test]
     #[ignore = "mounts file systems, as the superuser"]
-    fn a_full_disk_stops_the_run_with_its_last_checkpoint_whole() {
+    fn a_full_disk_stops_the_run_with_its_last_checkpoint_intact() {
         let experiment = Experiment::new("reference");
         experiment.finish("whole");
         let size = content(&experiment.path("whole")).values().map(Vec::len).sum::<usize>() / 1024;
@@ -433,7 +433,7 @@ fn a_stage_is_added_after_the_data_of_all_earlier_ones_are_gone() {
 }
 
 #[test]
-fn an_invalid_sample_among_good_ones_is_named_skipped_and_listed_without_a_path_of_this_machine() {
+fn an_invalid_sample_among_valid_ones_is_named_skipped_and_listed_without_a_path_of_this_machine() {
     let experiment = Experiment::new("reference");
     let data = experiment.path("data/xray");
     let mut names: Vec<_> = std::fs::read_dir(&data).unwrap().map(|entry| entry.unwrap().path()).collect();
@@ -489,7 +489,7 @@ fn an_invalid_sample_among_good_ones_is_named_skipped_and_listed_without_a_path_
 }
 
 #[test]
-fn what_may_not_change_is_refused_by_name_and_what_may_is_taken() {
+fn settings_that_may_not_change_are_refused_by_name_and_others_are_accepted() {
     let experiment = Experiment::new("reference");
     experiment.finish("run");
     let (run, root) = (text(&experiment.path("run")), text(experiment.folder.path()));

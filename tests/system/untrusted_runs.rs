@@ -234,7 +234,7 @@ fn accepted(results: &[(&'static str, i32, String)]) -> Vec<&'static str> {
 }
 
 #[test]
-fn links_in_the_place_of_any_entry_are_not_followed() {
+fn links_in_place_of_any_entry_are_not_followed() {
     for entry in ENTRIES {
         for target in ["secret", ""] {
             let place = Place::new();
@@ -269,7 +269,7 @@ fn links_with_the_names_of_unfinished_files_are_not_followed() {
 }
 
 #[test]
-fn pipes_and_endless_devices_hang_no_command() {
+fn pipes_and_endless_devices_do_not_hang_a_command() {
     for entry in ENTRIES {
         let place = Place::new();
         replace(&place, entry, |path| {
@@ -287,7 +287,7 @@ fn pipes_and_endless_devices_hang_no_command() {
 }
 
 #[test]
-fn files_without_end_claim_no_memory() {
+fn huge_sparse_files_claim_no_memory() {
     for entry in ENTRIES.into_iter().filter(|entry| Path::new(entry).extension().is_some()) {
         let place = Place::new();
         // A sparse file takes no space on the disk.
@@ -299,7 +299,7 @@ fn files_without_end_claim_no_memory() {
 }
 
 #[test]
-fn names_in_the_record_lead_nowhere() {
+fn names_in_the_record_do_not_lead_out_of_the_run() {
     for modality in ["x/../../../victim", "../victim", "/etc", "a b", "", "..", "CT", "x\u{1b}[31m", "$(rm -rf x)"] {
         let place = Place::new();
         forge_toml(&place.run().join("run.toml"), |record| {
@@ -419,7 +419,7 @@ fn values_that_are_not_finite_are_found() {
 }
 
 #[test]
-fn files_of_a_run_are_the_users_alone_without_a_umask() {
+fn without_a_umask_only_the_user_can_read_files_of_a_run() {
     fn check(path: &Path) {
         let metadata = fs::symlink_metadata(path).unwrap();
         let expected = if metadata.is_dir() { 0o700 } else { 0o600 };

@@ -241,7 +241,7 @@ fn heads_must_share_the_width() {
 }
 
 #[test]
-fn the_same_values_come_out_whatever_the_number_of_threads() {
+fn values_do_not_depend_on_the_number_of_threads() {
     let run = |threads: usize| {
         let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
         pool.install(|| {

@@ -160,7 +160,7 @@ mod tests {
     }
 
     #[test]
-    fn sums_and_maxima_are_of_all_values() {
+    fn sums_and_maxima_include_all_values() {
         for n in [0, 1, 15, 16, 17, 100] {
             let values: Vec<f32> = (0..n).map(|at| ((at * 37) % 101) as f32).collect();
             assert_eq!(sum([values.as_slice()], |[value]| value), values.iter().sum::<f32>());

@@ -436,7 +436,7 @@ mod tests {
     }
 
     #[test]
-    fn a_file_that_is_cut_off_or_damaged_is_an_error_and_nothing_of_it_is_remembered() {
+    fn a_file_that_is_cut_off_or_damaged_is_an_error_and_leaves_no_index() {
         let folder = tempfile::tempdir().unwrap();
         let content = content(&[(3, 1_600_000), (0, 900_000)]);
         let path = write(folder.path(), &content, &[], 6);

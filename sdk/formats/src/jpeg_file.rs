@@ -104,7 +104,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_jpeg_of_scans_without_number_is_refused_before_it_is_decoded() {
+    fn a_jpeg_with_too_many_scans_is_refused_before_it_is_decoded() {
         // Scans whose segments hold nothing but their length.
         let with_scans = |n: usize| [&[0xff, 0xd8][..], &[0xff, 0xda, 0, 2].repeat(n), &[0xff, 0xd9]].concat();
         let refused = |n: usize| decode(Path::new("a.jpg"), &with_scans(n), true).err().unwrap().to_string();

@@ -80,7 +80,7 @@ mod tests {
     }
 
     #[test]
-    fn names_tell_files_of_this_kind() {
+    fn file_names_are_recognised_by_their_extension() {
         for name in ["a.nii", "a.nii.gz", "a.hdr", "a.hdr.gz", "a.img", "a.img.gz"] {
             assert!(has_known_extension(name), "{name}");
         }

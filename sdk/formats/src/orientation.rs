@@ -158,7 +158,7 @@ mod tests {
     }
 
     #[test]
-    fn rows_are_placed_forwards_backwards_and_apart() {
+    fn rows_are_written_forwards_backwards_and_with_gaps() {
         let values = [1.0, 2.0, 3.0];
         for (start, step, expected) in [
             (1, 1, [0., 1., 2., 3., 0., 0., 0.]),
@@ -173,7 +173,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_number_becomes_zero_and_is_counted() {
+    fn infinite_and_nan_voxels_become_zero_and_are_counted() {
         let mut voxels: Vec<f32> = (0..3000).map(|value| value as f32).collect();
         let whole = voxels.clone();
         assert_eq!((replace_not_finite(&mut voxels), &voxels), (0, &whole));

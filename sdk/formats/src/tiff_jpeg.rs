@@ -65,7 +65,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_jpeg_has_no_size() {
+    fn files_that_are_not_jpeg_have_no_size() {
         for bytes in [&b"II*\0"[..], &[0xff, 0xd8], &[0xff, 0xd8, 0xff, 0xda, 0, 2], &[0xff, 0xd8, 0, 0], &[]] {
             assert_eq!(size(bytes), None);
         }

@@ -117,7 +117,7 @@ mod tests {
     }
 
     #[test]
-    fn errors_are_given_back_and_forgotten() {
+    fn errors_are_returned_and_not_cached() {
         let cache = VolumeCache::new(100);
         let error = cache.get(7, || Err(Error::corrupt("broken"))).unwrap_err();
         assert_eq!(error.message(), "broken");

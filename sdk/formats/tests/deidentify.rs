@@ -87,7 +87,7 @@ fn plant(object: &mut InMemDicomObject) {
 }
 
 #[test]
-fn dicom_of_every_encoding_keeps_its_numbers_alone() {
+fn dicom_copies_of_every_encoding_keep_their_pixels_and_no_planted_text() {
     let stored = [-1, -2048, 2047, 5, 0, -7];
     let file = crate::dicom_file::RAMP;
     let file = medcoss_formats::dicom::write::DicomFile {
@@ -130,7 +130,7 @@ fn dicom_of_every_encoding_keeps_its_numbers_alone() {
 }
 
 #[test]
-fn words_and_numbers_in_the_wrong_place_do_not_stay() {
+fn text_in_elements_for_numbers_and_code_words_does_not_stay() {
     let folder = tempfile::tempdir().unwrap();
     let mut object = RAMP.data_set();
     plant(&mut object);
@@ -148,7 +148,7 @@ fn words_and_numbers_in_the_wrong_place_do_not_stay() {
 }
 
 #[test]
-fn compressed_frames_keep_their_code_without_comments() {
+fn compressed_frames_stay_and_their_comments_do_not() {
     let grey = GrayImage::from_fn(16, 8, |x, y| image::Luma([(x * 13 + y * 5) as u8]));
     let mut jpeg = Vec::new();
     JpegEncoder::new_with_quality(&mut jpeg, 95).encode_image(&grey).unwrap();
@@ -239,7 +239,7 @@ fn series_and_enhanced_objects_keep_their_grouping_order_and_geometry() {
 }
 
 #[test]
-fn slides_in_dicom_keep_levels_places_and_colours() {
+fn copies_of_dicom_slides_keep_levels_frame_positions_and_colours() {
     let (folder, out) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
     let sparse = Written { is_sparse: true, series: "1.2.7739120", ..Written::full([24, 13]) };
     sparse.write(&folder.path().join("a.dcm"));
@@ -305,7 +305,7 @@ fn png_and_jpeg_keep_pixels_and_orientation() {
 }
 
 #[test]
-fn tiff_keeps_its_first_page_alone() {
+fn tiff_copies_keep_only_the_first_page() {
     for (big, big_endian) in [(false, false), (false, true), (true, false), (true, true)] {
         let mut file = File::new(big, big_endian);
         // A label image of the slide, on a later page.
@@ -375,7 +375,7 @@ fn read_all(path: &Path) -> [Option<Vec<f32>>; 3] {
 
 #[test]
 #[ignore = "needs MEDCOSS_TEST_DATA"]
-fn real_files_of_every_kind_come_back_to_the_bit() {
+fn copies_of_real_files_decode_to_the_same_bits() {
     let mut n_same = 0;
     let mut failed = Vec::new();
     for folder in ["conformance/dicom", "conformance/tiff", "xray"] {

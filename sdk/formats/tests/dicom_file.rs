@@ -87,7 +87,7 @@ fn a_window_is_of_rescaled_values_and_the_first_of_several_counts() {
 }
 
 #[test]
-fn the_shape_of_a_window_is_heeded() {
+fn the_voi_lut_function_of_a_window_is_applied() {
     let with_shape = |shape: &str| {
         let mut object = DicomFile { window: Some([1638.0, 3276.0]), ..RAMP }.data_set();
         object.put(DataElement::new(tags::VOILUT_FUNCTION, VR::CS, shape));
@@ -99,7 +99,7 @@ fn the_shape_of_a_window_is_heeded() {
 }
 
 #[test]
-fn tables_of_the_modality_and_of_values_of_interest_are_looked_up() {
+fn modality_luts_and_voi_luts_are_applied() {
     let table = |descriptor: &[u16], data: &[u16]| {
         let item =
             InMemDicomObject::from_element_iter([words(tags::LUT_DESCRIPTOR, descriptor), words(tags::LUT_DATA, data)]);
@@ -117,7 +117,7 @@ fn tables_of_the_modality_and_of_values_of_interest_are_looked_up() {
 }
 
 #[test]
-fn padding_has_no_part_in_the_span_of_grey() {
+fn padding_is_excluded_from_the_range_of_grey() {
     let mut object =
         DicomFile { stored: &[-2000, 0, 100, 200, 300, 400], bits_stored: 16, signed: true, ..RAMP }.data_set();
     object.put(DataElement::new(tags::PIXEL_PADDING_VALUE, VR::SS, PrimitiveValue::from(-2000_i16)));
@@ -154,7 +154,7 @@ fn palettes_and_colours_become_images_of_three_channels() {
 }
 
 #[test]
-fn every_way_to_write_numbers_gives_the_same_numbers() {
+fn every_encoding_gives_the_same_values() {
     let file = DicomFile { stored: &[-1, -2048, 2047, 5, 0, -7], signed: true, ..RAMP };
     let expected = [-1.0, -2048.0, 2047.0, 5.0, 0.0, -7.0];
     for syntax in [EXPLICIT, IMPLICIT, BIG_ENDIAN] {
@@ -185,7 +185,7 @@ fn every_way_to_write_numbers_gives_the_same_numbers() {
 }
 
 #[test]
-fn single_bits_follow_one_another_across_frames() {
+fn frames_of_single_bits_need_not_begin_at_a_byte() {
     let mut object = DicomFile { size: [3, 3], stored: &[0; 9], bits_stored: 8, ..RAMP }.data_set();
     object.put(words(tags::BITS_ALLOCATED, &[1]));
     object.put(words(tags::BITS_STORED, &[1]));
@@ -300,7 +300,7 @@ fn sequences_nested_without_end_are_refused() {
 }
 
 #[test]
-fn unread_syntaxes_are_named() {
+fn unsupported_transfer_syntaxes_are_named() {
     for (syntax, name) in [
         ("1.2.840.10008.1.2.4.201", "High-Throughput JPEG 2000"),
         ("1.2.840.10008.1.2.4.110", "JPEG XL"),

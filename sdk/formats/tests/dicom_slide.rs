@@ -144,7 +144,7 @@ fn every_region_of_a_full_grid_has_its_pixels() {
 }
 
 #[test]
-fn frames_lie_where_they_say_and_white_is_between_them() {
+fn frames_are_at_their_stated_positions_and_gaps_are_white() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("slide.dcm");
     // Frames out of order and off the grid, one reaching beyond the image. The second of two at one position is of

@@ -29,7 +29,7 @@ fn png(colour: ColorType, depth: BitDepth, rows: &[u8]) -> Vec<u8> {
 }
 
 #[test]
-fn numbers_of_every_depth_come_as_they_are_stored() {
+fn labels_of_every_bit_depth_are_the_stored_numbers() {
     let grey = ColorType::Grayscale;
     let words: Vec<u16> = vec![0, 1, 255, 256, 1000, 65535, 2, 3, 4, 40_000];
     let bytes: Vec<u8> = words.iter().flat_map(|word| word.to_be_bytes()).collect();
@@ -80,7 +80,7 @@ fn tiff_masks_of_8_and_16_bit_are_read() {
 }
 
 #[test]
-fn what_is_no_mask_says_why() {
+fn files_that_are_no_masks_are_refused_with_a_reason() {
     assert!(read("a.png", &[0xff, 0xd8, 0xff, 0xe0]).unwrap_err().message().contains("hint: export masks as PNG"));
     assert!(read("a.png", b"GIF89a").unwrap_err().message().contains("neither PNG nor TIFF; it begins with \"GIF8\""));
     assert!(read("a.png", b"").unwrap_err().message().contains("begins with \"\""));

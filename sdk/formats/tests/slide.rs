@@ -189,7 +189,7 @@ fn a_pyramid_in_branches_is_found_in_classic_and_big_files_of_either_byte_order(
 }
 
 #[test]
-fn branches_that_lead_nowhere_spoil_nothing() {
+fn invalid_branches_do_not_prevent_reading() {
     let mut file = File::new(false, false);
     let tags = page(&mut file, 80, 50);
     let first = file.directory(&with(tags, vec![(330, Place(vec![7, 1 << 31, 0]))]), 0);
@@ -198,7 +198,7 @@ fn branches_that_lead_nowhere_spoil_nothing() {
 }
 
 #[test]
-fn a_resolution_is_stated_in_many_ways_and_a_screen_s_is_none() {
+fn resolutions_are_read_from_every_source_and_those_of_screens_are_ignored() {
     let ome = "<OME><Image><Pixels PhysicalSizeX=\"250\" PhysicalSizeXUnit=\"nm\"/></Image></OME>";
     let cases = [
         (vec![(270, Text("Aperio Image\nx|AppMag = 20|MPP = 0.4990"))], Some(0.499)),
@@ -349,7 +349,7 @@ fn palettes_are_resolved() {
 }
 
 #[test]
-fn what_is_not_decoded_is_refused_by_its_name() {
+fn unsupported_kinds_are_refused_by_name() {
     let refused = |bits, photometric, more, says: &str| {
         let error = small(bits, photometric, &[0; 40], more, false).unwrap_err();
         assert!(error.code() == code::UNSUPPORTED && error.message().contains(says), "{error}");

@@ -66,7 +66,7 @@ fn label_map(folder: &Path, settings: SubVolumeSettings, index: usize) -> Result
 }
 
 #[test]
-fn labels_lie_where_their_scan_is_whatever_the_files_axes() {
+fn labels_are_aligned_with_their_scan_whatever_the_axes_of_the_files() {
     for facing in [["LPS", "LPS"], ["RAS", "LPS"], ["PIR", "ASL"], ["SRA", "SRA"], ["LPS", "IAL"]] {
         let folder = pair(facing);
         for spacing_mm in [None, Some([2.0, 1.5, 0.75]), Some([1.3, 2.0, 1.0])] {

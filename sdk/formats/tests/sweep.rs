@@ -82,8 +82,8 @@ fn every_tiff_is_read_or_refused() {
 
 #[test]
 #[ignore = "needs MEDCOSS_TEST_DATA"]
-fn every_tiff_taken_for_a_slide_is_read_or_refused() {
-    if !is_alone("sweep::every_tiff_taken_for_a_slide_is_read_or_refused") {
+fn every_tiff_opened_as_a_slide_is_read_or_refused() {
+    if !is_alone("sweep::every_tiff_opened_as_a_slide_is_read_or_refused") {
         return;
     }
     let folder = data("conformance/tiff");

@@ -170,7 +170,7 @@ fn gigantic() -> (tempfile::TempDir, PathBuf) {
 }
 
 #[test]
-fn a_slide_that_fits_no_memory_is_read_by_region_and_refused_as_a_whole() {
+fn a_slide_larger_than_memory_is_read_by_region_and_refused_as_a_whole() {
     let (_folder, path) = gigantic();
     let mut tiff = TiffFile::open(&path).unwrap();
     let region = Region { left: 99_000, top: 78_900, width: 301, height: 203 };

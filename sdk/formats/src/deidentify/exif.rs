@@ -51,7 +51,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn of_all_entries_the_orientation_stays() {
+    fn only_the_orientation_of_exif_data_stays() {
         // Artist "ANNA", then orientation 6, in big-endian order.
         let mut exif = b"MM\0*\0\0\0\x08\0\x02".to_vec();
         exif.extend(b"\x01\x3b\0\x02\0\0\0\x04ANNA");

@@ -158,7 +158,7 @@ mod tests {
     }
 
     #[test]
-    fn without_a_window_the_least_number_is_black_and_the_largest_white_padding_apart() {
+    fn without_a_window_the_minimum_is_black_and_the_maximum_white_without_padding() {
         let mut values = [-2000.0, 100.0, 200.0, 300.0];
         Display::Range.apply(&mut values, Some([-2000.0, -2000.0]));
         assert_eq!(values, [0.0, 0.0, 0.5, 1.0]);

@@ -108,7 +108,7 @@ mod tests {
     }
 
     #[test]
-    fn lengths_must_fit_into_one_another() {
+    fn lengths_must_nest() {
         let is_valid = |element: &[u8], encoding| valid_parts(element, encoding).is_some();
         assert_eq!(valid_parts(&nested(20, 12, 4), EXPLICIT), Some(Parts { n_elements: 2, n_items: 1 }));
         for (sequence, item, text) in [(21, 12, 4), (20, 13, 4), (20, 12, 5), (20, 11, 4), (20, 12, 60000), (19, 12, 4)]

@@ -83,7 +83,7 @@ fn range(value: &Value) -> std::ops::Range<usize> {
 }
 
 #[test]
-fn tiles_lie_where_the_reference_cuts_them() {
+fn tiles_are_those_of_the_reference() {
     let places: Value = serde_json::from_slice(&std::fs::read(golden().file("places.json")).unwrap()).unwrap();
     for place in places["ct_places"].as_array().unwrap() {
         let side = |name: &str| place[name].as_u64().unwrap() as usize;

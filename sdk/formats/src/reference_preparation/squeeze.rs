@@ -90,7 +90,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn first_centres_meet_and_what_lies_beyond_is_zero() {
+    fn first_centres_coincide_and_values_beyond_the_last_are_zero() {
         let voxels = [10.0, 20.0];
         let whole = [0..1, 0..1, 0..2];
         let found = squeeze(&voxels, [1, 1, 2], &whole, [1, 1, 5], Stored::Real);

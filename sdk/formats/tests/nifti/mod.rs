@@ -213,7 +213,7 @@ fn every_type_and_byte_order_is_read_and_scaled() {
 }
 
 #[test]
-fn compressed_files_are_known_by_their_content() {
+fn compressed_files_are_recognised_by_their_content() {
     let folder = tempfile::tempdir().unwrap();
     let (compressed, misnamed) = (folder.path().join("scan.nii.gz"), folder.path().join("scan.nii"));
     PLAIN.write(&compressed).unwrap();
@@ -226,7 +226,7 @@ fn compressed_files_are_known_by_their_content() {
 }
 
 #[test]
-fn slopes_of_zero_or_no_number_scale_nothing() {
+fn slopes_of_zero_or_nan_do_not_scale() {
     for scaling in [[0.0, 50.0], [f32::NAN, 50.0], [f32::INFINITY, 0.0], [2.0, f32::NAN]] {
         assert_eq!(read(&NiftiFile { scaling, ..PLAIN }), read(&PLAIN), "{scaling:?}");
     }
@@ -289,7 +289,7 @@ fn headers_that_cannot_be_right_are_refused() {
 }
 
 #[test]
-fn sound_files_of_other_kinds_are_named() {
+fn valid_files_of_unsupported_kinds_are_named() {
     for (datatype, name) in [(128_i16, "Rgb24"), (2304, "Rgba32"), (32, "Complex64"), (1536, "Float128")] {
         refused(&changed(70, &datatype.to_le_bytes()), code::UNSUPPORTED, name);
     }
