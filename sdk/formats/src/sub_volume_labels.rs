@@ -73,7 +73,7 @@ fn check_alike(mask: &str, found: &VolumeInfo, scan: &str, expected: &VolumeInfo
     let states = |info: &VolumeInfo| !info.notes.contains(&NO_ORIENTATION);
     if states(expected) && !states(found) {
         return Err(Error::bad_request(format!(
-            "mask {mask} does not state its orientation, and {scan} does: how they lie on each other is not known\n\
+            "mask {mask} does not state its orientation, and {scan} does: their alignment is not known\n\
              hint: copy the header's sform or qform from the scan to the mask"
         )));
     }

@@ -290,7 +290,7 @@ impl Scan {
         }
         if decoded.n_replaced > 0 && !self.replacement_reported.swap(true, Ordering::Relaxed) {
             let (id, n, all) = (self.source.id(), decoded.n_replaced, volume.voxels().len());
-            log::warn(&format!("{id}: {n} of {all} voxels are infinite or NaN; they are taken for 0"));
+            log::warn(&format!("{id}: {n} of {all} voxels are infinite or NaN; they become 0"));
         }
         Ok(volume)
     }

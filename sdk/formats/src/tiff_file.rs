@@ -333,7 +333,7 @@ impl TiffFile {
 fn guarded<T>(path: &Path, call: impl FnOnce() -> TiffResult<T>) -> Result<T, Error> {
     match catch_unwind(AssertUnwindSafe(call)) {
         Ok(answer) => answer.map_err(|error| explain(path, &error)),
-        Err(_) => Err(Error::corrupt(format!("{} is not a valid TIFF; the decoder gave up on it", path.display()))),
+        Err(_) => Err(Error::corrupt(format!("{} is not a valid TIFF; its decoder failed", path.display()))),
     }
 }
 

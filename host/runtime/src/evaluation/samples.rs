@@ -217,7 +217,7 @@ fn remedy(label_source: &LabelSource) -> &'static str {
         LabelSource::Entry => "ids begin with none of the task's data entries",
         LabelSource::Pattern(_) => "labels.pattern is found in no id; `medcoss embed` writes ids beside features",
         LabelSource::Masks(_) => {
-            "masks are called as their samples' files; look at labels.mask_suffix and labels.sample_suffix"
+            "a mask has its sample file's relative path and stem; check labels.mask_suffix and labels.sample_suffix"
         }
     }
 }

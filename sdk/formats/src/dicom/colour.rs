@@ -44,7 +44,7 @@ impl Palette {
     /// A palette that is missing, damaged or segmented.
     pub(crate) fn of(object: &Object) -> Result<Self, Error> {
         let path = object.path.display();
-        let missing = || Error::corrupt(format!("{path} has pixels of a palette that it does not have"));
+        let missing = || Error::corrupt(format!("{path} has pixels of a palette and no palette"));
         if object.header.get(tags::SEGMENTED_RED_PALETTE_COLOR_LOOKUP_TABLE_DATA).is_some() {
             return Err(Error::unsupported(format!("{path} has a segmented palette; plain ones are read")));
         }

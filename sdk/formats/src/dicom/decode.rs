@@ -48,7 +48,7 @@ pub(crate) fn stored_samples(
             return Err(Error::corrupt(format!("{path} has damaged pixels in frame {frame}: {what}")));
         }
         Err(_) => {
-            return Err(Error::corrupt(format!("{path} has pixels in frame {frame} that no decoder makes sense of")));
+            return Err(Error::corrupt(format!("{path} has pixels in frame {frame} that its decoder cannot decode")));
         }
     };
     let expected = pixels.n_pixels() * pixels.n_samples;

@@ -321,7 +321,7 @@ fn copy_native(object: &mut Object, pixels: &Pixels, (start, n_bytes): Piece, ou
 fn copy_fragments(object: &mut Object, frames: &[Vec<Piece>], out: &mut impl Write) -> Result<(), Error> {
     let path = object.path.clone();
     let failed = |error: io::Error| Error::unreadable(format!("{} cannot be copied", path.display())).caused_by(&error);
-    let too_far = || Error::unsupported(format!("{} has frames behind 4 GiB of fragments", path.display()));
+    let too_far = || Error::unsupported(format!("{} has frames after 4 GiB of fragments", path.display()));
     let n_fragments: usize = frames.iter().map(Vec::len).sum();
     let mut table = Vec::new();
     if frames.len() > 1 && n_fragments != frames.len() {

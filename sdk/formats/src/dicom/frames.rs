@@ -169,7 +169,7 @@ fn fragments(object: &mut Object) -> Result<(Piece, Vec<Piece>), Error> {
             }
             _ => {
                 let path = path.display();
-                return Err(Error::corrupt(format!("{path} has something else where a fragment of pixels belongs")));
+                return Err(Error::corrupt(format!("{path} has other data where a fragment of pixels belongs")));
             }
         }
         at += length;

@@ -167,7 +167,7 @@ fn words(bytes: &[u8]) -> Vec<i32> {
 fn jpeg_failure(error: &jpeg_decoder::Error) -> Failure {
     match error {
         jpeg_decoder::Error::Unsupported(what) => {
-            Failure::Unsupported(format!("JPEG of a kind that is not read: {what:?}"))
+            Failure::Unsupported(format!("JPEG of an unsupported kind: {what:?}"))
         }
         other => Failure::Corrupt(other.to_string()),
     }
@@ -176,7 +176,7 @@ fn jpeg_failure(error: &jpeg_decoder::Error) -> Failure {
 fn failure(error: CodecError) -> Failure {
     match error {
         CodecError::Unsupported { detail, .. } => {
-            Failure::Unsupported(format!("JPEG of a kind that is not read: {detail}"))
+            Failure::Unsupported(format!("JPEG of an unsupported kind: {detail}"))
         }
         other => Failure::Corrupt(other.to_string()),
     }

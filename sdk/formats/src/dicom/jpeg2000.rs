@@ -17,7 +17,7 @@ pub(crate) fn decode(bytes: &[u8], pixels: &Pixels) -> Result<Raster, Failure> {
     let code = &bytes[start.ok_or_else(|| Failure::Corrupt(String::from("no JPEG 2000 code")))?..];
     check_size(code, pixels)?;
     let image = rust_j2k::decode(&with_uncounted_parts(code)).map_err(|error| match error {
-        Error::Unsupported(what) => Failure::Unsupported(format!("JPEG 2000 of a kind that is not read: {what}")),
+        Error::Unsupported(what) => Failure::Unsupported(format!("JPEG 2000 of an unsupported kind: {what}")),
         other => Failure::Corrupt(other.to_string()),
     })?;
     let precision = image.components.first().map(|component| u32::from(component.bit_depth));

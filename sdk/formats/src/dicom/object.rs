@@ -134,7 +134,9 @@ fn syntax(path: &Path, meta: &Meta, file: &mut BufferedFile, file_bytes: u64) ->
     let guess = Meta::guess(file, meta.end, file_bytes).map_err(|error| explain(path, &error))?;
     let Some(uid) = &meta.transfer_syntax else {
         let encoding = guess.ok_or_else(|| match meta.has_magic {
-            true => Error::corrupt(format!("{shown} does not state its transfer syntax, and its elements do not tell")),
+            true => {
+                Error::corrupt(format!("{shown} does not state its transfer syntax, and its elements do not show it"))
+            }
             false => Error::corrupt(format!("{shown} is no DICOM file")),
         })?;
         return Ok(Syntax { encoding, deflated: false, coding: Coding::Native });
@@ -153,7 +155,7 @@ fn syntax(path: &Path, meta: &Meta, file: &mut BufferedFile, file_bytes: u64) ->
 }
 
 fn no_image(path: &Path, kind: &str) -> Error {
-    Error::unsupported(format!("{} holds no image to learn from; it is of the kind {kind}", path.display()))
+    Error::unsupported(format!("{} holds no image for training; its kind is {kind}", path.display()))
 }
 
 /// Inflates the bytes after the meta information of a deflated file.

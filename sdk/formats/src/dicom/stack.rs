@@ -12,13 +12,13 @@ const EVEN: f64 = 0.05;
 /// Plausible distances in millimetres.
 const PLAUSIBLE_MM: std::ops::RangeInclusive<f64> = 1e-3..=1e2;
 
-const NO_ORIENTATION: &str = "does not state its orientation; its slices are taken for axial ones, seen from below";
+const NO_ORIENTATION: &str = "does not state its orientation; its slices are assumed to be axial, seen from below";
 const NO_POSITION: &str = "does not state where its slices lie; they are taken in the order of their numbers";
 const NO_SPACING: &str = "does not state a plausible voxel spacing; 1 mm is assumed";
 const SEVERAL: &str = "has several slices at the same place; the first of each, by number, is used";
-const GAPS: &str = "lacks slices; those that are there are taken as following one another";
-const UNEVEN: &str = "has slices at uneven distances; they are taken as even, at the usual one";
-const SHIFTED: &str = "has slices that are shifted along one another, as by a tilted gantry; that is left as it is";
+const GAPS: &str = "lacks slices; the others are treated as contiguous";
+const UNEVEN: &str = "has slices at uneven distances; the usual distance is assumed for all";
+const SHIFTED: &str = "has slices that are shifted against each other, as by a tilted gantry; this is not corrected";
 
 /// A plane and the number of its file.
 pub(crate) type Numbered = (usize, Plane);

@@ -82,8 +82,8 @@ impl ReferenceVolumes {
         // `cache_mb` is capped.
         if n_voxels > (settings.cache_mb as u64) << 18 && settings.steps != ReferenceSteps::Prepared {
             log::warn(&format!(
-                "prepared scans take {} MiB, more than cache_mb, so that samples prepare their scan again\n\
-                 hint: raise cache_mb to that",
+                "prepared scans take {} MiB, more than cache_mb, so that each sample prepares its scan again\n\
+                 hint: raise cache_mb to this size",
                 (n_voxels >> 18) + 1
             ));
         }
@@ -257,7 +257,7 @@ impl Scan {
         }
         if decoded.n_replaced > 0 && !self.replacement_reported.swap(true, Ordering::Relaxed) {
             let (n, all) = (decoded.n_replaced, decoded.volume.voxels().len());
-            log::warn(&format!("{id}: {n} of {all} voxels are infinite or NaN; they are taken for 0"));
+            log::warn(&format!("{id}: {n} of {all} voxels are infinite or NaN; they become 0"));
         }
         Ok(decoded.volume)
     }
