@@ -43,7 +43,8 @@ pub fn linear<const D: usize>(layer: &Linear, x: Tensor<D>) -> Tensor<D> {
     affine(x, layer.weight.val(), layer.bias.as_ref().map(Param::val))
 }
 
-/// Affine map `x * weight + bias` over the last dimension.
+/// Affine map `x * weight + bias` over the last dimension: `x` `[..., d_in]`, `weight` `[d_in, d_out]`, `bias`
+/// `[d_out]`.
 ///
 /// # Panics
 /// When `weight` does not have one row for each value of a row of `x`, or `bias` not one value for each column of
@@ -63,7 +64,7 @@ pub fn affine<const D: usize>(x: Tensor<D>, weight: Tensor<2>, bias: Option<Tens
     }
 }
 
-/// Layer normalisation over the last dimension.
+/// Layer normalisation over the last dimension: `x` `[..., width]`, `gamma` and `beta` `[width]`.
 ///
 /// # Panics
 /// When `gamma` or `beta` do not have one value for each value of a row of `x`.
@@ -84,8 +85,8 @@ pub fn gelu<const D: usize>(x: Tensor<D>) -> Tensor<D> {
     Tensor::from_dispatch(<Dispatch as FusedBlock>::fused_gelu(x.into_dispatch()))
 }
 
-/// Scaled residual `x + branch * scale * kept`, with `scale` over the last dimension and `kept` over the first. Without
-/// `kept` the factor is 1.
+/// Scaled residual `x + branch * scale * kept`: `x` and `branch` `[n, length, width]`, `scale` `[width]`, `kept` `[n]`,
+/// or 1 without it.
 ///
 /// # Panics
 /// When `branch` does not have the shape of `x`, `scale` not one value for each of the last dimension, or `kept` not

@@ -28,7 +28,7 @@ pub struct Matrix<'a> {
 }
 
 impl<'a> Matrix<'a> {
-    /// A matrix `[rows, columns]`, row-major; `stride` values lie between the first values of two rows.
+    /// A row-major matrix `[rows, columns]`; the first values of two rows are `stride` values apart.
     ///
     /// # Panics
     /// When the slice is too short for it.

@@ -162,7 +162,7 @@ fn a_linear_layer_equals_that_of_burn() {
             weight: Param::from_tensor(weight.clone().squeeze_dim::<2>(0)),
             bias: Some(Param::from_tensor(vector(bias))),
         };
-        // Parameters are leaves of their own, so their gradients are asked for by the layer.
+        // Parameters are leaves of their own, so gradients are read from the layer.
         let (weight, bias) = (values([1, width, 2 * width + 3], 2), values([1, 1, 2 * width + 3], 3));
         let run = |fused: bool| {
             let layer = layer(&weight, &bias);

@@ -265,7 +265,7 @@ mod tests {
 
     #[test]
     fn pixels_of_a_patch_lie_together_with_their_channels() {
-        // One image of 3 channels, 4 x 6, patches of 2: a value says channel, row, column.
+        // One image of 3 channels, 4 x 6, patches of 2: a value encodes channel, row, column.
         let value = |channel: usize, row: usize, column: usize| (channel * 100 + row * 10 + column) as f32;
         let mut image = Vec::new();
         for channel in 0..3 {

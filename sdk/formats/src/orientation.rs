@@ -5,8 +5,8 @@
 //! The module knows no file format; callers state the steps of the three file axes in a right, anterior, superior
 //! frame.
 
-/// The body axis (0 right, 1 anterior, 2 superior) behind depth, rows and columns, and whether they run along it or
-/// against it.
+/// Body axis (0 right, 1 anterior, 2 superior) of depth, rows and columns, and whether each runs along it or against
+/// it.
 const CANONICAL: [(usize, f64); 3] = [(2, 1.0), (1, -1.0), (0, -1.0)];
 const PERMUTATIONS: [[usize; 3]; 6] = [[0, 1, 2], [0, 2, 1], [1, 0, 2], [1, 2, 0], [2, 0, 1], [2, 1, 0]];
 

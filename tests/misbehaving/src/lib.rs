@@ -28,7 +28,7 @@ pub const LOOPING: &str = "the plugin loops";
 /// characters.
 pub const STEERING: &str = "\u{1b}]0;owned\u{7}\u{9b}8m\u{202e}gnp.\u{2066}\r";
 
-/// The fault that is asked for at a place, if its time has come. Each call counts as reaching the place.
+/// The fault that is requested at a place, if its time has come. Each call counts as reaching the place.
 pub fn deed(place: &str) -> Option<String> {
     static REACHED: Mutex<Vec<(String, u64)>> = Mutex::new(Vec::new());
     let asked = std::env::var(VARIABLE).ok()?;
@@ -67,7 +67,7 @@ fn recursion(depth: u64) -> u64 {
     frame[3] + recursion(depth + 1) + std::hint::black_box(frame)[5]
 }
 
-/// Commits the fault that is asked for at a place, if any place can have it; otherwise returns it to the caller.
+/// Commits the requested fault of a place if it is one that any place can have; otherwise returns it to the caller.
 pub fn act(place: &str) -> Option<String> {
     let deed = deed(place)?;
     match deed.as_str() {

@@ -1,5 +1,5 @@
-//! Libraries that must not lie where the program looks for plugins. A separate cargo builds them in the same build
-//! folder, so that their dependencies are built already.
+//! Libraries of test plugins, outside of the folders in which the program looks for plugins. A separate cargo builds
+//! them in the same build folder, so that their dependencies are built already.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;

@@ -55,7 +55,7 @@ pub(crate) fn numbers(object: &InMemDicomObject, tag: Tag) -> Option<Vec<f64>> {
 
 /// The first number of an element.
 pub(crate) fn number(object: &InMemDicomObject, tag: Tag) -> Option<f64> {
-    // One malformed value among several does not spoil the first.
+    // One malformed value among several does not prevent reading the first.
     let first = |value: Cow<'_, PrimitiveValue>| value.to_float64().ok().filter(|number| number.is_finite());
     numbers(object, tag).and_then(|found| found.first().copied()).or_else(|| value(object, tag).and_then(first))
 }
