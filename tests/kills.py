@@ -1,9 +1,9 @@
-"""Kills the program at random moments and compares what it leaves with what it leaves undisturbed, byte by byte.
+"""Kills the program at random moments, resumes it, and compares the files with those of an undisturbed run, byte by byte.
 
     python3 tests/kills.py --program target/release/medcoss --kills 1000
 
-Runs of three stages with materialised buffers are killed (SIGKILL) and resumed, and so are `stage add`, `eval` and `compare`. Files of times
-(`timing.jsonl`) and the lock are not compared: nothing else may differ. Exit code 1 where a byte differs or a command fails.
+Runs of three stages with materialised buffers are killed (SIGKILL) and resumed, and so are `stage add`, `eval` and `compare`. Only the files of
+times (`timing.jsonl`) and the lock may differ. Exit code 1 where a byte differs or a command fails.
 """
 
 import argparse
@@ -58,13 +58,13 @@ NOT_COMPARED = {"timing.jsonl", ".lock"}
 
 
 def content(folder):
-    """Every file below a folder with its bytes."""
+    """Bytes of every compared file below a folder, by path."""
     files = (path for path in sorted(folder.rglob("*")) if path.is_file())
     return {str(path.relative_to(folder)): path.read_bytes() for path in files if path.name not in NOT_COMPARED}
 
 
 def n_differing(expected, found):
-    """Number of bytes that differ; a file that is missing or more counts whole."""
+    """Number of bytes that differ; a missing or additional file counts with all of its bytes."""
     n = 0
     for name in expected.keys() | found.keys():
         one, other = expected.get(name, b""), found.get(name, b"")
@@ -89,7 +89,7 @@ class Killer:
         return time.monotonic() - began
 
     def kill(self, arguments, whole, kind):
-        """Kills a command after a random part of the time that it takes undisturbed. Returns whether it was still running."""
+        """Kills a command after a random fraction of its undisturbed duration. Returns whether it was still running."""
         child = subprocess.Popen(
             [self.program, *arguments], cwd=self.folder, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
         )
@@ -135,7 +135,7 @@ def kills(killer, n_wanted):
     def of(command, name):
         return [name if part == "RUN" else part for part in command]
 
-    # Undisturbed, twice: the second shows that nothing differs without a kill.
+    # Two undisturbed runs: the second shows that no byte differs without a kill.
     whole, expected = {}, {}
     for name in ["whole", "again"]:
         whole["pretrain"] = killer.run(["pretrain", "run.toml", "--out", name, "--quiet"])

@@ -1,4 +1,4 @@
-//! Samples that a run keeps come back as they were: for every plugin, for every sample, augmented and not.
+//! Saved buffer samples equal the samples of their dataset: for every plugin, for every sample, augmented and not.
 
 #![cfg(feature = "builtin")]
 

@@ -3,7 +3,7 @@
     pip install numpy scikit-learn faiss-cpu
     python tests/compare/kmeans.py points.f32 --points 20000 --dims 768 --clusters 200 --make
 
-Prints seconds of a whole run, of a step, and the inertia a point. --make writes the file first: overlapping blobs.
+Prints the seconds of a whole run and of a step, and the inertia per point. --make writes the file first: overlapping Gaussian blobs.
 """
 
 import argparse
@@ -27,7 +27,7 @@ def main():
     arguments.add_argument("--make", action="store_true")
     given = arguments.parse_args()
     os.environ["OMP_NUM_THREADS"] = str(given.threads)
-    # The OpenBLAS in faiss's wheels does not know every new CPU, and then takes kernels of 2004: a fifth of the speed.
+    # The OpenBLAS in faiss's wheels does not recognise every new CPU, and then uses kernels of 2004 at a fifth of the speed.
     if os.path.exists("/proc/cpuinfo") and "avx512f" in open("/proc/cpuinfo").read():
         os.environ.setdefault("OPENBLAS_CORETYPE", "SKYLAKEX")
     import faiss

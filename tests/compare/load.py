@@ -1,13 +1,13 @@
-"""What `medcoss bench load` does, with Pillow, nibabel, pydicom and numpy: decode, augment, tokenise, mask, batch.
+"""The work of `medcoss bench load` with Pillow, nibabel, pydicom and numpy: decode, augment, tokenise, mask, batch.
 
     python tests/compare/samples.py /tmp/load
-    python tests/compare/load.py /tmp/load                                  # this side alone
-    python tests/compare/load.py /tmp/load --medcoss target/release/medcoss # both in turn, and their ratio
+    python tests/compare/load.py /tmp/load                                  # Python only
+    python tests/compare/load.py /tmp/load --medcoss target/release/medcoss # both in turns, and their ratio
 
-One process, one core, no worker processes. Every path does the plugin's work in the way that is usual in Python, and no more: files
-are listed and series put in order before the clock starts. Prints JSON; `median_seconds` are those of an iteration of `samples`
-samples, after a warm-up. With --medcoss, Python and medcoss take turns, `--rounds` times: on a machine that others use, one side
-is not measured in a quieter hour than the other. CPU seconds (`cpu`) are reported beside those of the clock.
+One process, one core, no worker processes. Each class does the work of a plugin in the way that is usual in Python, and no more: files
+are listed and series sorted before the clock starts. Prints JSON; `median_seconds` is the time of an iteration of `samples` samples,
+after a warm-up. With --medcoss, Python and medcoss take turns, `--rounds` times, so that changes in the machine's load affect both.
+CPU seconds (`cpu`) are reported as well as wall time.
 """
 
 import os
@@ -39,21 +39,21 @@ def masked(n_tokens, rng):
 
 
 def patches_2d(image, tokens):
-    """[size, size, 3] to [tokens, 16 * 16 * 3]."""
+    """Cuts an image [size, size, 3] into patches [tokens, 16 * 16 * 3]."""
     side = image.shape[0] // PATCH
     cut = image.reshape(side, PATCH, side, PATCH, 3).transpose(0, 2, 1, 3, 4)
     tokens.reshape(side, side, PATCH, PATCH, 3)[...] = cut
 
 
 def patches_3d(block, tokens):
-    """[depth, rows, columns] to [tokens, 16 * 16 * 16]."""
+    """Cuts a volume [depth, rows, columns] into patches [tokens, 16 * 16 * 16]."""
     grid = [n // PATCH for n in block.shape]
     cut = block.reshape(grid[0], PATCH, grid[1], PATCH, grid[2], PATCH).transpose(0, 2, 4, 1, 3, 5)
     tokens.reshape(*grid, PATCH, PATCH, PATCH)[...] = cut
 
 
 def mirrored(block, rng):
-    """Half of the blocks, along each axis with probability 1/2."""
+    """Flips half of the blocks, along each axis with probability 1/2."""
     if rng.random() < 0.5:
         for axis in range(3):
             if rng.random() < 0.5:
@@ -62,7 +62,7 @@ def mirrored(block, rng):
 
 
 class Images:
-    """JPEG of 512x512 to a random resized crop of 224x224, flipped half of the time, in [0, 1]."""
+    """Random resized crops of 224x224 from JPEG of 512x512, flipped half of the time, in [0, 1]."""
 
     SIZE = 224
     n_tokens, d_token = (SIZE // PATCH) ** 2, PATCH * PATCH * 3
@@ -75,7 +75,7 @@ class Images:
         return len(self.files)
 
     def crop(self, width, height, rng):
-        """torchvision's RandomResizedCrop."""
+        """The crop of torchvision's RandomResizedCrop."""
         for _ in range(10):
             area = width * height * rng.uniform(0.2, 1.0)
             aspect = np.exp(rng.uniform(np.log(3 / 4), np.log(4 / 3)))
@@ -115,18 +115,18 @@ class Blocks:
 
 
 def oriented(image):
-    """A volume's slices from below, rows from the front, columns from the right: what the plugins deliver. Read lazily."""
+    """Orientation of a NIfTI image's axes, for `to_depth_rows_columns`. Voxels are not read."""
     return nibabel.orientations.io_orientation(image.affine)
 
 
 def to_depth_rows_columns(voxels, orientation):
-    """A block in the order of its file to [depth, rows, columns]."""
+    """Turns a block to [depth, rows, columns]: slices from below, rows from the front, columns from the right, as the plugins do."""
     voxels = nibabel.orientations.apply_orientation(voxels, orientation)[::-1, ::-1, :]
     return voxels.transpose(2, 1, 0)
 
 
 class SmallScans(Blocks):
-    """A sub-volume of a small gzipped NIfTI scan: clipped to percentiles, standardised, cropped or padded about its middle."""
+    """Sub-volumes of small gzipped NIfTI scans: clipped to percentiles, standardised, cropped or padded about the centre."""
 
     def __init__(self, folder):
         self.measures((32, 48, 32))
@@ -145,7 +145,7 @@ class SmallScans(Blocks):
         image = nibabel.load(path)
         volume = to_depth_rows_columns(np.asanyarray(image.dataobj), oriented(image))
         block = volume[first : first + self.size[0]].astype(np.float32)
-        # About the middle of rows and columns.
+        # Cropped about the centre of rows and columns.
         for axis in (1, 2):
             n, wanted = block.shape[axis], self.size[axis]
             if n > wanted:
@@ -161,7 +161,7 @@ class SmallScans(Blocks):
 
 
 class LargeScan(Blocks):
-    """A sub-volume of 16 slices of one large NIfTI scan, Hounsfield units within a window."""
+    """Sub-volumes of 16 slices of one large NIfTI scan, in Hounsfield units clipped to a range."""
 
     def __init__(self, folder, kind):
         self.path = next((folder / "volume" / kind).iterdir())
@@ -182,7 +182,7 @@ class LargeScan(Blocks):
         first, depth = self.starts[index], self.size[0]
         if self.reversed:
             first = self.n_slices - first - depth
-        # nibabel reads these slices alone, as far as the file lets it.
+        # nibabel reads only these slices, where the file permits it.
         part = [slice(None)] * 3
         part[self.axis] = slice(first, first + depth)
         image = nibabel.load(self.path)
@@ -192,7 +192,7 @@ class LargeScan(Blocks):
 
 
 class Series(Blocks):
-    """16 slices of 512x512 of a DICOM series, Hounsfield units within a window."""
+    """Sub-volumes of 16 slices of 512x512 of a DICOM series, in Hounsfield units clipped to a range."""
 
     def __init__(self, folder):
         self.measures((16, 512, 512))
@@ -215,7 +215,7 @@ class Series(Blocks):
 
 
 def workloads(folder):
-    """Name: what Python does, what `medcoss bench load` is asked for, samples of an iteration, samples of a batch."""
+    """Workloads by name: the Python dataset, the arguments of `medcoss bench load`, samples per iteration, samples per batch."""
     mri = ["--set", "size=[32,48,32]", "--set", "spacing_mm=[1,1,1]", "--set", "drop_ends_ratio=0.0", "--set", "cache_mb=0"]
     ct = lambda size, *more: ["--modality", "ct", "--set", f"size={size}", *more]
     data = lambda name: ["--data", str(folder / name)]

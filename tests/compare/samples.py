@@ -1,4 +1,4 @@
-"""Files for load.py to read: made of real images and scans where a folder of them is given, of patterns otherwise.
+"""Writes the files that load.py reads: from real images and scans where their folder is given, otherwise from patterns.
 
     python tests/compare/samples.py /tmp/load [--data ../shared/data]
 
@@ -15,13 +15,13 @@ from PIL import Image
 from pydicom.dataset import FileDataset, FileMetaDataset
 from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian, generate_uid
 
-N_PICTURES = 64
+N_FILES = 64
 SIDE = 512
 N_SLICES = 64
 
 
 def pattern(shape, rng):
-    """Smooth in [0, 1], with a little noise: neither flat nor random, so that it compresses as images do."""
+    """A smooth array in [0, 1] with a little noise: neither flat nor random, so that it compresses like images."""
     axes = np.meshgrid(*(np.linspace(0, 1, n) for n in shape), indexing="ij")
     waves = sum(np.sin(rng.uniform(2, 25) * axis + rng.uniform(0, 6)) for axis in axes for _ in range(3))
     waves = (waves - waves.min()) / (waves.max() - waves.min())
@@ -29,9 +29,9 @@ def pattern(shape, rng):
 
 
 def images(folder, found, rng):
-    """512x512 JPEG of quality 90: three channels, colour differences at half the size, as cameras and most tools write them."""
+    """Writes JPEG files of 512x512, quality 90 and three channels, with 4:2:0 subsampling, as cameras and most tools write them."""
     folder.mkdir(parents=True)
-    for index in range(N_PICTURES):
+    for index in range(N_FILES):
         if found:
             image = Image.open(found[index % len(found)]).convert("RGB").resize((SIDE, SIDE), Image.BICUBIC)
         else:
@@ -41,9 +41,9 @@ def images(folder, found, rng):
 
 
 def small_scans(folder, found, rng):
-    """Gzipped NIfTI volumes of some 35x50x35 voxels, spacing 1 mm."""
+    """Writes gzipped NIfTI volumes of about 35x50x35 voxels with a spacing of 1 mm."""
     folder.mkdir(parents=True)
-    for index in range(N_PICTURES):
+    for index in range(N_FILES):
         target = folder / f"scan_{index:03}.nii.gz"
         if found:
             target.write_bytes(found[index % len(found)].read_bytes())
@@ -53,7 +53,7 @@ def small_scans(folder, found, rng):
 
 
 def large_scan(folder, found, rng):
-    """One gzipped NIfTI volume of Hounsfield units, 256x256x269; the same without compression beside it."""
+    """Writes a NIfTI volume of 256x256x269 Hounsfield units, with and without gzip. Returns its voxels."""
     for name in ("gzipped", "plain"):
         (folder / name).mkdir(parents=True)
     if found:
@@ -69,7 +69,7 @@ def large_scan(folder, found, rng):
 
 
 def series(folder, voxels):
-    """A CT series of 64 slices of 512x512 pixels, 16 bit, not compressed."""
+    """Writes a CT series of 64 slices of 512x512 pixels, 16 bit, uncompressed."""
     folder.mkdir(parents=True)
     ids = {"SeriesInstanceUID": generate_uid(), "StudyInstanceUID": generate_uid(), "FrameOfReferenceUID": generate_uid()}
     for index in range(N_SLICES):

@@ -16,7 +16,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-# Width, layers, heads; of the decoder the same.
+# Width, layers and heads of the encoder, then of the decoder.
 PRESETS = {
     "vit-base": (768, 12, 12, 512, 8, 16),
     "vit-small": (384, 12, 6, 256, 4, 8),
@@ -27,7 +27,7 @@ N_WARM_UP = 3
 
 
 class Block(nn.Module):
-    """Pre-norm, with LayerScale where `scale` is given."""
+    """Transformer block with pre-norm, and with LayerScale if `scale` is given."""
 
     def __init__(self, width, heads, scale):
         super().__init__()

@@ -1,4 +1,5 @@
-//! `medcoss compare` as a user meets it: runs of several strategies and seeds, their table, and what becomes of a comparison that stopped.
+//! Tests of `medcoss compare`: runs of several strategies and seeds, the table of their scores, and how a stopped
+//! comparison continues.
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -63,7 +64,7 @@ fn read(path: &Path) -> Value {
 }
 
 #[test]
-fn strategies_and_settings_are_compared_over_seeds_and_what_is_done_is_not_done_again() {
+fn strategies_and_settings_are_compared_over_seeds_and_finished_runs_are_reused() {
     let experiment = Experiment::new();
     let strategies = "medcoss,sequential,joint,single,packnet";
     let arguments = ["--strategies", strategies, "--variant", "no-mixup:strategy.medcoss.mixup=false", "--seeds", "2"];
@@ -75,7 +76,7 @@ fn strategies_and_settings_are_compared_over_seeds_and_what_is_done_is_not_done_
     }
     let comparison = read(&experiment.path("all/comparison.json"));
     assert_eq!(comparison["runs"].as_array().unwrap().len(), 12);
-    // The mean in the table is that of the runs' own scores.
+    // The mean in the table is the mean of the runs' own scores.
     let value = |variant: &str, seed: usize| {
         let folder = experiment.path("all/runs").join(format!("{variant}-seed{seed}/evaluation/tasks/scores.json"));
         let scores = read(&folder);
@@ -86,7 +87,8 @@ fn strategies_and_settings_are_compared_over_seeds_and_what_is_done_is_not_done_
     };
     let mean = comparison["over_seeds"]["packnet"]["opacity (accuracy)"]["mean"].as_f64().unwrap();
     assert!((mean - (value("packnet", 0) + value("packnet", 1)) / 2.0).abs() < 1e-12);
-    // What each strategy must show: a model for each modality, and weights that do not change, forget nothing; joint has no stages to forget.
+    // Expected of each strategy: a model for each modality, and weights that do not change, do not forget; joint
+    // training has no stages to forget.
     for strategy in ["single", "packnet"] {
         assert_eq!(comparison["over_seeds"][strategy]["forgetting"]["mean"], 0.0, "{strategy}");
     }
@@ -105,7 +107,7 @@ fn strategies_and_settings_are_compared_over_seeds_and_what_is_done_is_not_done_
     assert_eq!(row["score"], comparison["over_seeds"]["medcoss"]["average"]);
     experiment.compare("all", &arguments);
 
-    // The same command again learns nothing, one more seed is learned alone.
+    // The same command again trains no run; with one more seed it trains that seed's run alone.
     let before = std::fs::read(experiment.path("all/comparison.json")).unwrap();
     let again = experiment.command("all", &arguments).output().unwrap();
     assert_eq!(String::from_utf8_lossy(&again.stderr).matches(": already done").count(), 12);
@@ -118,7 +120,7 @@ fn strategies_and_settings_are_compared_over_seeds_and_what_is_done_is_not_done_
             && messages.contains("run 2 of 2: medcoss, seed 7"),
         "{messages}"
     );
-    // With another task the runs stay and are measured again.
+    // With another task the runs stay and are evaluated again.
     let tasks = std::fs::read_to_string(experiment.path("tasks.toml")).unwrap().replace("k = 3", "k = 5");
     std::fs::write(experiment.path("tasks.toml"), tasks).unwrap();
     let model = experiment.path("all/runs/medcoss-seed0/stages/02-pathology/model.bpk");
@@ -143,7 +145,7 @@ fn runs_of_a_recipe_are_recognised_with_the_options_that_it_added() {
 }
 
 #[test]
-fn a_comparison_that_was_stopped_goes_on_and_ends_like_one_that_was_not() {
+fn a_stopped_comparison_continues_and_ends_like_an_uninterrupted_one() {
     let experiment = Experiment::new();
     let arguments = ["--strategies", "medcoss,replay", "--seeds", "1"];
     let whole = experiment.compare("whole", &arguments);
@@ -160,7 +162,7 @@ fn a_comparison_that_was_stopped_goes_on_and_ends_like_one_that_was_not() {
 }
 
 #[test]
-fn what_cannot_be_compared_is_refused_before_anything_is_learned() {
+fn invalid_comparisons_are_refused_before_training() {
     let experiment = Experiment::new();
     for (arguments, parts) in [
         (vec!["--strategies", "medcos"], vec!["no strategy \"medcos\"", "did you mean \"medcoss\"?"]),
@@ -180,7 +182,7 @@ fn what_cannot_be_compared_is_refused_before_anything_is_learned() {
         }
         assert!(!experiment.path("refused/runs").exists(), "{arguments:?}");
     }
-    // A run that was begun with other settings is not mixed into a comparison.
+    // A run that was begun with other settings is not used in a comparison.
     experiment.compare("other", &["--strategies", "sequential", "--seeds", "1", "--last"]);
     let arguments = ["--strategies", "sequential", "--seeds", "1", "--set", "training.epochs=3"];
     let errors = refused(experiment.command("other", &arguments).output().unwrap());

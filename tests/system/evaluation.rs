@@ -1,4 +1,4 @@
-//! Evaluations through the whole program, on samples that it makes itself.
+//! Tests of `medcoss eval` as a whole program, on synthetic samples.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -26,7 +26,7 @@ data = \"text/reports.csv\"
 options = { text_column = \"report\", label_column = \"finding\", max_length = 32, vocab_size = 512, min_document_count = 1 }
 ";
 
-/// A folder with 24 X-rays, some reports and a run over both, which tests read and write below but do not change.
+/// A folder with 24 X-rays, some reports and a run over both. Tests read it and write beside it, but do not change it.
 fn place() -> &'static Path {
     static PLACE: OnceLock<tempfile::TempDir> = OnceLock::new();
     let make = || {
@@ -44,7 +44,7 @@ fn place() -> &'static Path {
     PLACE.get_or_init(make).path()
 }
 
-/// A row of the reports: every second one is of another class, in words that the other has too.
+/// A row of the reports: every second row is of the other class, with words that both classes have.
 fn report(at: usize) -> String {
     let (finding, side) = [("calm", "left"), ("loud", "right")][at % 2];
     let place = ["trachea", "aorta", "lung apex", "heart"][at / 2 % 4];
@@ -60,7 +60,7 @@ fn images() -> Vec<String> {
     names
 }
 
-/// Writes a table of the X-rays, from the cells behind the key of each.
+/// Writes a table of labels of the X-rays, a row for each: its key, and the cells that `row` returns.
 fn table(name: &str, row: impl Fn(usize) -> String) {
     let rows = images().into_iter().enumerate().map(|(at, name)| format!("{name},{}\n", row(at)));
     let content: String = std::iter::once("file,finding,patient,part\n".to_string()).chain(rows).collect();
@@ -92,7 +92,7 @@ fn cells(path: PathBuf) -> Vec<Vec<String>> {
 }
 
 #[test]
-fn every_stage_is_scored_and_all_files_say_the_same() {
+fn every_stage_is_scored_and_all_files_hold_the_same_numbers() {
     table("halves.csv", |at| format!("{},p{},", at % 2, at / 2));
     let content = [
         task("near", "protocol = \"knn\"\nk = 3"),
@@ -113,7 +113,7 @@ fn every_stage_is_scored_and_all_files_say_the_same() {
     let own: Vec<_> = scores["tasks"].as_array().unwrap().iter().map(|task| task["own_stage"].as_u64()).collect();
     assert_eq!(own, [Some(1), Some(1), Some(1), Some(1), Some(2)]);
 
-    // Three metrics of five tasks after two stages and before the first.
+    // Three metrics of five tasks, after each of the two stages and before the first.
     let all = scores["scores"].as_array().unwrap();
     assert_eq!(all.len(), 3 * 5 * 3);
     for score in all {
@@ -147,7 +147,7 @@ fn every_stage_is_scored_and_all_files_say_the_same() {
     for ((name, metric), column) in names.iter().zip(metrics).zip(0..) {
         assert_eq!(rows[2][column], primary(2, name, metric));
     }
-    // The figures, by hand: four tasks of the first stage, one of the last.
+    // The transfer metrics, computed by hand: four tasks of the first stage, one of the last.
     let transfer = |name: &str| scores["transfer"][name].as_f64().unwrap();
     let mean = |values: Vec<f64>| values.iter().sum::<f64>() / values.len() as f64;
     let close = |name: &str, expected: f64| assert!((transfer(name) - expected).abs() < 1e-12, "{name}");
@@ -156,7 +156,7 @@ fn every_stage_is_scored_and_all_files_say_the_same() {
     close("forgetting", mean((0..4).map(|task| rows[1][task] - rows[2][task]).collect()));
     close("forward_transfer", rows[1][4] - rows[0][4]);
 
-    // What people see: columns that begin at one place, and every figure.
+    // The printed table: its columns are aligned, and it has every figure.
     let lines: Vec<&str> = output.lines().skip_while(|line| !line.starts_with("AFTER STAGE")).take(4).collect();
     let column = lines[0].find("NEAR").unwrap();
     for (line, row) in lines[1..].iter().zip(&rows) {
@@ -166,7 +166,7 @@ fn every_stage_is_scored_and_all_files_say_the_same() {
         assert!(output.contains(word), "{output}");
     }
 
-    // Again, elsewhere: the same bytes. The latest model alone: the same scores.
+    // Evaluated again in another folder: the same bytes. Of the latest model alone: the same scores.
     let again = place().join("again");
     let printed = eval(&["--after", "every-stage", "--seeds", "0,1", "--out", &text(&again), "--json"]);
     for name in ["scores.json", "scores.csv", "matrix.csv"] {
@@ -180,7 +180,7 @@ fn every_stage_is_scored_and_all_files_say_the_same() {
     assert_eq!(last["scores"].as_array().unwrap()[..], all[30..]);
     assert_eq!(last["transfer"], Value::Null);
 
-    // Every file is covered.
+    // Every file has a checksum.
     succeeded(medcoss(&["show", &run, "--verify"]));
     for name in ["scores.json", "scores.csv", "matrix.csv"] {
         let intact = read(folder.join(name));
@@ -193,7 +193,7 @@ fn every_stage_is_scored_and_all_files_say_the_same() {
     }
 }
 
-/// Features of the X-rays after a stage, in the order of ids.
+/// Features of the X-rays after a stage, in the order of their ids.
 fn features(stage: &str) -> Vec<Vec<f64>> {
     let out = place().join(format!("features-{stage}.safetensors"));
     let (run, root) = (text(&place().join("run")), text(place()));
@@ -208,7 +208,7 @@ fn features(stage: &str) -> Vec<Vec<f64>> {
     values.chunks(tensor.shape()[1]).map(<[f64]>::to_vec).collect()
 }
 
-/// Share of the queries whose most similar key is of their class.
+/// Share of the queries whose most similar key has their class.
 fn nearest_is_right(
     keys: &[Vec<f64>],
     queries: &[Vec<f64>],
@@ -245,12 +245,12 @@ fn masked_words_are_predicted_without_labels() {
         (&0.into(), &40.into(), &2.into())
     );
     let value = |stage: usize| scores["scores"][stage]["value"].as_f64().unwrap();
-    // The same words are masked every time.
+    // The same words are masked for every model.
     let untrained = scores["scores"][0]["by_seed"].as_array().unwrap();
     assert!(untrained[0] != untrained[1] && value(0) == value(1), "{scores}");
     assert_eq!(serde_json::from_str::<Value>(&succeeded(eval(&file))).unwrap(), scores);
 
-    // What is frequent is learned soon, and where text came first, its head is kept for later models.
+    // Frequent words are learned soon. Where text came first, its head stays in later models.
     let stages: Vec<&str> = RUN.split("[[stage]]").collect();
     let config = [stages[0], &format!("\nepochs = 20{}", stages[2]), stages[1]].join("[[stage]]");
     let config = format!("{config}[optimiser]\nbase_learning_rate = 0.03\n");
@@ -273,7 +273,7 @@ fn masked_words_are_predicted_without_labels() {
 }
 
 #[test]
-fn what_is_fitted_once_serves_the_models_of_later_stages() {
+fn a_probe_that_is_fitted_once_scores_the_models_of_later_stages() {
     let (class, is_test) = (|at: usize| at / 2 % 2, |at: usize| at.is_multiple_of(2));
     table("parts.csv", |at| format!("{},,{}", class(at), if is_test(at) { "test" } else { "train" }));
     let settings = format!(
@@ -308,7 +308,7 @@ fn what_is_fitted_once_serves_the_models_of_later_stages() {
             );
         }
     }
-    // The latest model alone: the one that the probe is from is read for it.
+    // Evaluated alone, the latest model needs the earlier one on which the probe was fitted: it is read for that.
     fs::remove_dir_all(&out).unwrap();
     let last = eval(&[]);
     assert_eq!(last["scores"].as_array().unwrap().len(), 6);
@@ -316,7 +316,7 @@ fn what_is_fitted_once_serves_the_models_of_later_stages() {
 }
 
 #[test]
-fn what_does_not_fit_is_named_with_a_remedy_and_nothing_is_written() {
+fn invalid_tasks_are_named_with_a_remedy_and_nothing_is_written() {
     table("one.csv", |_| "a,,".into());
     table("lonely.csv", |at| format!("{},,", if at == 5 { "b" } else { "a" }));
     table("gaps.csv", |at| format!("{},,", if at < 2 { "" } else { ["a", "b"][at % 2] }));
@@ -392,7 +392,7 @@ fn what_does_not_fit_is_named_with_a_remedy_and_nothing_is_written() {
 }
 
 #[test]
-fn samples_without_label_or_that_cannot_be_read_are_left_out_where_that_is_allowed() {
+fn samples_that_are_unlabelled_or_unreadable_are_left_out_where_that_is_allowed() {
     table("some.csv", |at| format!("{},p{},", if at < 4 { "" } else { ["a", "b"][at % 2] }, at / 2));
     let copy = place().join("torn");
     fs::create_dir(&copy).unwrap();
@@ -415,7 +415,7 @@ fn samples_without_label_or_that_cannot_be_read_are_left_out_where_that_is_allow
 }
 
 #[test]
-fn stopping_leaves_nothing_behind() {
+fn an_interrupted_evaluation_leaves_no_files() {
     let content = task("long", "protocol = \"finetune\"\nepochs = 100000\nbatch_size = 8");
     let file = text(&tasks_file("long.toml", &content));
     let run = text(&place().join("run"));
@@ -425,7 +425,7 @@ fn stopping_leaves_nothing_behind() {
         .stderr(std::process::Stdio::null())
         .spawn()
         .unwrap();
-    // The folder is made before anything is computed, after the program has begun to listen.
+    // The folder is created before the first computation, and after the program handles signals.
     let folder = place().join("run/evaluation/long");
     wait_until("the evaluation begins", || folder.exists());
     let before = cpu_seconds(&child);
@@ -435,9 +435,9 @@ fn stopping_leaves_nothing_behind() {
     assert!(!folder.exists());
 }
 
-/// The split, and with it the numbers, do not depend on which other tasks a file has.
+/// Scores and the split do not depend on the other tasks of a file.
 #[test]
-fn a_task_has_the_same_scores_in_any_company() {
+fn scores_of_a_task_do_not_depend_on_other_tasks() {
     let near = task("near", "protocol = \"knn\"\nk = 3");
     let other = task("other", "protocol = \"retrieval\"\nmax_samples = 12");
     let reports =
@@ -457,7 +457,7 @@ fn a_task_has_the_same_scores_in_any_company() {
 }
 
 #[test]
-fn imported_weights_are_measured_before_anything_is_learned_with_them() {
+fn imported_weights_are_evaluated_before_training() {
     let (run, weights) = (text(&place().join("run")), text(&place().join("weights.safetensors")));
     succeeded(medcoss(&["export", &run, "--out", &weights, "--layout", "medcoss-rs"]));
     let imported = text(&place().join("imported"));
@@ -472,7 +472,7 @@ fn imported_weights_are_measured_before_anything_is_learned_with_them() {
     let (before, after) = (eval(&run, "of-run"), eval(&imported, "of-weights"));
     assert_eq!((&before["tasks"][0]["own_stage"], &after["tasks"][0]["own_stage"]), (&1.into(), &0.into()));
     assert_eq!(after["stages"][0]["stage"], 0);
-    // The same weights, the same scores.
+    // The same weights give the same scores.
     let values = |scores: &Value| {
         let all = scores["scores"].as_array().unwrap();
         all.iter().map(|score| (score["metric"].clone(), score["by_seed"].clone())).collect::<Vec<_>>()

@@ -1,4 +1,5 @@
-//! Weights in and out through the program: those of a model that the reference implementation wrote, and of one that the program made.
+//! Import and export of weights through the program: of a model that the reference implementation wrote, and of one
+//! that the program wrote.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -7,7 +8,8 @@ use medcoss_core::weights::TensorFile;
 use medcoss_test_support::golden;
 use medcoss_test_support::program::{medcoss, refused, succeeded, text};
 
-/// Synthetic samples of a modality in a folder; the data paths that its plugin gives, relative to it.
+/// Writes synthetic samples of a modality into a folder; returns the data paths that its plugin states, relative to the
+/// folder.
 fn samples(modality: &str, folder: &Path, n: usize) -> Vec<String> {
     let output = succeeded(medcoss(&[
         "synth",
@@ -35,7 +37,7 @@ fn add(run: &Path, modality: &str, data: &Path, settings: &[&str]) -> String {
 }
 
 #[test]
-fn reference_weights_give_the_references_features_learn_a_new_stage_and_go_back() {
+fn reference_weights_are_imported_trained_for_a_stage_and_exported() {
     let place = tempfile::tempdir().unwrap();
     let path = |name: &str| place.path().join(name);
     let (run, sizes) = (path("run"), golden("config.json"));
@@ -79,7 +81,7 @@ fn reference_weights_give_the_references_features_learn_a_new_stage_and_go_back(
         }
     }
 
-    // Out and in again: the same bits as the checkpoint, and as the run.
+    // Exported and imported again: the same bits as in the checkpoint and in the run.
     let exported = path("exported.safetensors");
     succeeded(medcoss(&["export", &text(&run), "--out", &text(&exported)]));
     let (original, copy) = (TensorFile::open(&checkpoint).unwrap(), TensorFile::open(&exported).unwrap());
@@ -95,12 +97,12 @@ fn reference_weights_give_the_references_features_learn_a_new_stage_and_go_back(
     let model = |run: &Path| fs::read(run.join("initial/model.bpk")).unwrap();
     assert_eq!(model(&run), model(&back));
 
-    // A new stage begins with the imported encoder; a second one rehearses it.
+    // A new stage begins with the imported encoder; a second stage replays the first one's buffer.
     add(&run, "xray", place.path(), &["options.size=48"]);
     let output = add(&run, "ct", place.path(), &["options.size=[16,48,48]"]);
     assert!(output.contains("xray 0."), "{output}");
     succeeded(medcoss(&["show", &text(&run), "--verify"]));
-    // The checkpoint itself is no longer needed, and stages do not touch what the run began with.
+    // The checkpoint itself is no longer needed, and stages do not change the initial model of the run.
     assert_eq!(model(&run), model(&back));
     let other = path("other.safetensors");
     succeeded(medcoss(&["export", &text(&run), "--out", &text(&other), "--stage", "0"]));
@@ -137,14 +139,14 @@ fn a_run_that_begins_with_exported_weights_keeps_them_and_resumes_without_the_fi
         succeeded(medcoss(&["resume", &text(&run), "--data-root", &text(place.path()), "--quiet"]));
         let output = succeeded(medcoss(&["show", &text(&run), "--verify"]));
         assert!(output.contains(&format!("began with {weights}")), "{output}");
-        // Nothing learned from fresh values is below what was learned already.
+        // The loss of a trained head is lower than that of fresh values.
         let loss = |run: &Path| {
             let metrics = fs::read_to_string(run.join("stages/01-xray/metrics.jsonl")).unwrap();
             let first: serde_json::Value = serde_json::from_str(metrics.lines().next().unwrap()).unwrap();
             first["pretext"]["xray"].as_f64().unwrap()
         };
         assert!(loss(&run) != loss(&path("first")));
-        // A changed byte of the weights is noticed before anything is learned from them.
+        // A changed byte of the weights is noticed before training begins.
         let model = run.join("initial/model.bpk");
         let mut bytes = fs::read(&model).unwrap();
         let middle = bytes.len() / 2;
@@ -157,7 +159,7 @@ fn a_run_that_begins_with_exported_weights_keeps_them_and_resumes_without_the_fi
 }
 
 #[test]
-fn features_have_ids_and_name_what_could_not_be_read() {
+fn features_have_ids_and_unreadable_samples_are_named() {
     let place = tempfile::tempdir().unwrap();
     let path = |name: &str| place.path().join(name);
     samples("xray", &path("xray"), 12);

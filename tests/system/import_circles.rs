@@ -1,6 +1,6 @@
-//! No file of a crate needs another one that needs it in turn, be it through others. Files are read as the compiler reads them as far as this
-//! takes: `use` and paths that begin with `crate`, `self`, `super`, a child module or a name that `use` brings in. A name that a module passes on
-//! (`pub use`) is followed to the file that defines it.
+//! No file of a crate imports another file that imports it in turn, directly or through others. Files are parsed as far
+//! as this needs: `use`, and paths that begin with `crate`, `self`, `super`, a child module or an imported name. A
+//! re-exported name (`pub use`) is followed to the file that defines it.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -8,13 +8,13 @@ use std::path::Path;
 
 use crate::repository::{source_folders, sources};
 
-/// Path of a module below the crate's root.
+/// Path of a module from the crate's root.
 type ModulePath = Vec<String>;
 
 /// A name in a module, and the path that it stands for.
 #[derive(Debug, Clone)]
 struct Import {
-    /// `*` for everything that a module has.
+    /// The name; `*` for all names of a module.
     name: String,
     path: Vec<String>,
     is_passed_on: bool,
@@ -23,9 +23,9 @@ struct Import {
 #[derive(Debug, Default)]
 struct Module {
     imports: Vec<Import>,
-    /// Other paths of more than one part.
+    /// Paths of more than one part outside of `use`.
     paths: Vec<Vec<String>>,
-    /// Names of everything that the file declares, wherever.
+    /// Names of all items that the file declares, at any depth.
     declared: BTreeSet<String>,
 }
 
@@ -33,7 +33,7 @@ struct Crate {
     modules: BTreeMap<ModulePath, Module>,
 }
 
-/// Words and signs of a source; no comments, strings or lifetimes.
+/// Words and signs of a source file, without comments, strings and lifetimes.
 fn tokens(text: &str) -> Vec<String> {
     let characters: Vec<char> = text.chars().collect();
     let (mut tokens, mut at) = (Vec::new(), 0);
@@ -87,7 +87,7 @@ fn tokens(text: &str) -> Vec<String> {
     tokens
 }
 
-/// Leaves out what is compiled for the crate's own tests alone.
+/// Removes the code that is compiled for the crate's own tests only.
 fn without_tests(tokens: Vec<String>) -> Vec<String> {
     let attribute = ["#", "[", "cfg", "(", "test", ")", "]"];
     let (mut kept, mut at) = (Vec::new(), 0);
@@ -114,7 +114,7 @@ fn without_tests(tokens: Vec<String>) -> Vec<String> {
     kept
 }
 
-/// Reads a tree of `use` from behind the word to its semicolon.
+/// Reads a tree of `use`, from after the word to its semicolon.
 fn read_use(tokens: &[String], at: &mut usize, before: &[String], is_passed_on: bool, found: &mut Vec<Import>) {
     let mut path = before.to_vec();
     while *at < tokens.len() {
@@ -206,7 +206,7 @@ impl Crate {
         Self { modules }
     }
 
-    /// The module of the file that defines what a path means in a module, and whether the path is that of a module.
+    /// The module of the file that defines a path used in a module, and whether the path is that of a module.
     fn resolve(&self, within: &ModulePath, path: &[String], depth: usize) -> Option<(ModulePath, bool)> {
         let (first, mut rest) = path.split_first()?;
         let mut module = within.clone();
@@ -245,13 +245,13 @@ impl Crate {
                 self.resolve(&module, &path, depth - 1)
             });
             let found = found.into_iter().next();
-            // What is not the crate's own is a matter of other crates.
+            // Paths into other crates are not followed.
             return if found.is_none() && !is_first { Some((module, false)) } else { found };
         }
         Some((module, true))
     }
 
-    /// Files that each file needs.
+    /// The files that each file imports from.
     fn needs(&self) -> BTreeMap<ModulePath, BTreeSet<ModulePath>> {
         let mut needs = BTreeMap::new();
         for (module, content) in &self.modules {
@@ -260,7 +260,7 @@ impl Crate {
             let found: BTreeSet<ModulePath> = paths
                 .filter_map(|(path, is_import)| {
                     let (target, is_module) = self.resolve(module, path, 8)?;
-                    // A module that is brought in is looked at where a path begins with it.
+                    // An imported module is resolved where a path begins with it.
                     (target != *module && !(is_module && is_import)).then_some(target)
                 })
                 .collect();
@@ -269,7 +269,7 @@ impl Crate {
         needs
     }
 
-    /// Groups of files that need each other.
+    /// Groups of files that import each other.
     fn circles(&self) -> Vec<Vec<String>> {
         let needs = self.needs();
         let reached = |from: &ModulePath| {
@@ -298,7 +298,7 @@ impl Crate {
 }
 
 #[test]
-fn no_file_needs_a_file_that_needs_it() {
+fn no_files_import_each_other() {
     let mut found = String::new();
     for folder in source_folders() {
         for circle in Crate::read(&folder).circles() {
@@ -309,7 +309,7 @@ fn no_file_needs_a_file_that_needs_it() {
 }
 
 #[test]
-fn circles_are_found_through_names_that_are_passed_on() {
+fn circular_imports_are_found_through_re_exports() {
     let folder = tempfile::tempdir().unwrap();
     let write = |name: &str, text: &str| fs::write(folder.path().join(name), text).unwrap();
     let read = |folder: &Path| {

@@ -1,4 +1,4 @@
-//! Tests of the whole system, in one binary.
+//! Tests of the whole program, in one binary.
 
 #![forbid(unsafe_code)]
 

@@ -1,4 +1,4 @@
-//! Modalities from outside: libraries that nothing of the host was built with, dropped into a folder, become stages of a run.
+//! Modalities of plugins that are not linked into the host: shared libraries in a plugin folder become stages of a run.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -8,8 +8,9 @@ use std::time::SystemTime;
 use medcoss_test_support::sandbox::{Sandbox, build_folder};
 use serde_json::Value;
 
-/// The library of one of the project's plugins that the host is not linked with. A build of the workspace leaves it beside the
-/// program; where it is missing, or older than its sources or the SDK's, it is built, in the profile that the program has.
+/// The library of one of the project's plugins that is not linked into the host. A build of the workspace leaves it
+/// beside the program. Where it is missing, or older than its sources or the SDK's, it is built here, in the profile of
+/// the program.
 fn library(id: &str) -> PathBuf {
     let library = build_folder().join(format!("libmedcoss_{id}.so"));
     let root = medcoss_test_support::repository();
@@ -29,7 +30,7 @@ fn library(id: &str) -> PathBuf {
     library
 }
 
-/// When the last of the files below a folder was written.
+/// Time at which the newest file below a folder was written.
 fn youngest(folder: &Path) -> SystemTime {
     let entries = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
     let written = |path: PathBuf| match path.is_dir() {
@@ -39,7 +40,7 @@ fn youngest(folder: &Path) -> SystemTime {
     entries.map(written).max().unwrap_or(SystemTime::UNIX_EPOCH)
 }
 
-/// What the program prints as JSON. It must succeed.
+/// The JSON output of a command that must succeed.
 fn json(sandbox: &Sandbox, arguments: &[&str]) -> Value {
     let answer = sandbox.run(arguments.iter().chain(&["--json"]));
     assert_eq!(answer.code, 0, "{arguments:?}: {}", answer.err);
@@ -50,14 +51,14 @@ fn ids(listing: &Value) -> Vec<&str> {
     listing["plugins"].as_array().unwrap().iter().map(|plugin| plugin["id"].as_str().unwrap()).collect()
 }
 
-/// Options as `--set` wants them, one an option. `prefix` names where they belong.
+/// Options as `--set` expects them, one per option. `prefix` names the table that they belong to.
 fn settings(options: &Value, prefix: &str) -> Vec<String> {
     let values = options.as_object().unwrap().iter().filter(|(name, _)| *name != "labels");
     values.flat_map(|(name, value)| ["--set".to_string(), format!("{prefix}{name}={value}")]).collect()
 }
 
 #[test]
-fn modalities_that_the_host_has_never_heard_of_become_stages_of_a_finished_run() {
+fn modalities_that_the_host_does_not_know_become_stages_of_a_finished_run() {
     let sandbox = Sandbox::new();
     let folder = sandbox.folder("mine");
     let mine = ["--plugin-dir", folder.to_str().unwrap()];
@@ -65,7 +66,7 @@ fn modalities_that_the_host_has_never_heard_of_become_stages_of_a_finished_run()
         fs::copy(library(id), folder.join(format!("lib{id}.so"))).unwrap();
     }
 
-    // The program has its five, and no trace of the two; with the folder it has them.
+    // Without the folder the program has its five plugins only; with the folder it has the two others as well.
     assert_eq!(ids(&json(&sandbox, &["plugin", "list"])), ["ct", "mri", "pathology", "text", "xray"]);
     let listing = json(&sandbox, &["plugin", "list", mine[0], mine[1]]);
     assert_eq!(ids(&listing), ["ct", "ecg", "mri", "pathology", "text", "video", "xray"]);
@@ -90,13 +91,13 @@ fn modalities_that_the_host_has_never_heard_of_become_stages_of_a_finished_run()
     fs::write(sandbox.path("work/run.toml"), config).unwrap();
     json(&sandbox, &["pretrain", "run.toml", "--out", "run", "--quiet"]);
 
-    // One more stage for each of the two: samples, their check, the stage.
+    // One more stage for each of the two: write samples, check them, train the stage.
     for (at, id) in [(2, "ecg"), (3, "video")] {
         let made = json(&sandbox, &["synth", "--modality", id, "--samples", "20", "--out", id, mine[0], mine[1]]);
         let check = ["data", "check", "--modality", id, "--data", id, "--quiet", mine[0], mine[1]].map(String::from);
         let check = [check.to_vec(), settings(&made["options"], "")].concat();
         let check = json(&sandbox, &check.iter().map(String::as_str).collect::<Vec<_>>());
-        // A table of labels beside GIFs and images is no clip, and one beside records no record.
+        // A table of labels beside GIFs and images is not a clip, and one beside records is not a record.
         assert_eq!((check["n_samples"].as_u64(), check["n_invalid"].as_u64()), (Some(20), Some(0)), "{check}");
 
         let add =
@@ -119,7 +120,7 @@ fn modalities_that_the_host_has_never_heard_of_become_stages_of_a_finished_run()
     assert_eq!(answer.code, 0, "{}", answer.err);
     assert!(answer.out.contains("ecg") && answer.out.contains("video"), "{}", answer.out);
 
-    // Without the folder, what the run needs is named.
+    // Without the folder, the error names the plugins that the run needs.
     let answer =
         sandbox.run(["stage", "add", "run", "--modality", "text", "--data", "text/reports.txt", "--data-root", "."]);
     assert_eq!(answer.code, 1, "{}", answer.err);
@@ -127,7 +128,7 @@ fn modalities_that_the_host_has_never_heard_of_become_stages_of_a_finished_run()
 }
 
 #[test]
-fn no_source_of_host_or_core_mentions_them() {
+fn no_source_file_of_host_or_core_names_them() {
     fn walk(folder: &Path, found: &mut Vec<PathBuf>) {
         for entry in fs::read_dir(folder).into_iter().flatten() {
             let path = entry.unwrap().path();
@@ -149,7 +150,7 @@ fn no_source_of_host_or_core_mentions_them() {
         }
     }
     assert!(files.len() > 80, "{} files", files.len());
-    // Records of runs in earlier formats are migrated, and name options as they were called then.
+    // Records of runs in earlier formats are migrated, and contain the former names of options.
     files.retain(|path| !path.ends_with("host/runtime/src/renamed_settings.rs"));
     for path in files {
         let text = fs::read_to_string(&path).unwrap().to_lowercase();
@@ -157,7 +158,7 @@ fn no_source_of_host_or_core_mentions_them() {
         // The published weights have `video` in the names of their patch embeddings.
         assert!(!text.replace("video_embed", "").contains("video"), "{}", path.display());
     }
-    // Nor is either linked in.
+    // Neither plugin is linked in.
     for manifest in ["host/Cargo.toml", "host/plugin-host/Cargo.toml", "host/runtime/Cargo.toml", "core/Cargo.toml"] {
         let text = fs::read_to_string(root.join(manifest)).unwrap();
         assert!(!text.contains("medcoss-ecg") && !text.contains("medcoss-video"), "{manifest}");

@@ -1,4 +1,4 @@
-//! What every page of a report is held to, and parts of it.
+//! Checks of a report's page, and parts of it.
 
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -9,12 +9,12 @@ use serde_json::Value;
 
 use medcoss_test_support::program::text;
 
-/// Every element is closed, every link leads somewhere, nothing comes from elsewhere, nothing runs, and the folder `elsewhere` of this
-/// machine is not named.
+/// Asserts that a page is well-formed and self-contained: every element is closed, every link has a target, nothing is
+/// loaded from elsewhere, no script runs, and the folder `elsewhere` of this machine is not named.
 pub fn stands_alone(page: &str, elsewhere: &Path) {
     let void = ["meta", "img", "br"];
     let mut reader = Reader::from_str(page);
-    // HTML closes no void elements; the others are compared here.
+    // HTML closes no void elements, so end tags are compared here.
     reader.config_mut().check_end_names = false;
     reader.config_mut().allow_unmatched_ends = true;
     let (mut open, mut ids, mut links) = (Vec::new(), BTreeSet::new(), Vec::new());
@@ -61,7 +61,7 @@ pub fn section<'a>(page: &'a str, run: usize, id: &str) -> &'a str {
     &page[start..start + page[start..].find("</section>").unwrap()]
 }
 
-/// Whether a section of a run, by its position from 0, is shown, and what of it is missing.
+/// Whether a section of a run, by its position from 0, is shown, and which of its data are missing.
 pub fn missing(summary: &Value, run: usize, id: &str) -> (bool, String) {
     let sections = summary["runs"][run]["sections"].as_array().unwrap();
     let section = sections.iter().find(|section| section["id"] == id).unwrap();

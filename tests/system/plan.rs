@@ -1,4 +1,4 @@
-//! `medcoss plan` against the runs that it speaks of.
+//! `medcoss plan` compared with the runs that it estimates.
 
 use std::path::Path;
 
@@ -16,7 +16,7 @@ fn json(output: std::process::Output) -> Value {
     serde_json::from_str(&succeeded(output)).expect("JSON")
 }
 
-/// Bytes of a run's files, without its times.
+/// Size of a run's files in bytes, without the files of times.
 fn bytes_of(folder: &Path) -> u64 {
     let entries = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap());
     entries
@@ -30,7 +30,7 @@ fn bytes_of(folder: &Path) -> u64 {
 const HEAD: &str = "[model]\npreset = \"demo\"\n[training]\nepochs = 3\nbatch_size = 4\n";
 
 #[test]
-fn a_plan_counts_what_the_run_then_does_and_leaves_nothing_behind() {
+fn a_plan_counts_the_work_of_the_run_and_leaves_no_files() {
     let folder = tempfile::tempdir().unwrap();
     let path = |name: &str| text(&folder.path().join(name));
     let config = path("run.toml");
@@ -73,7 +73,7 @@ fn a_plan_counts_what_the_run_then_does_and_leaves_nothing_behind() {
             let seconds = planned["training_seconds"].as_f64().unwrap() + planned["other_seconds"].as_f64().unwrap();
             assert!(seconds > 0.0 && seconds < 600.0, "{planned}");
         }
-        // Figures of time and memory depend on the machine; that they are of the right kind does not.
+        // Estimates of time and memory depend on the machine; their types and signs do not.
         let memory = &plan["memory"];
         assert_eq!(memory["weights"].as_u64().unwrap(), 4 * plan["n_parameters"].as_u64().unwrap());
         assert!(memory["peak"].as_u64().unwrap() > 4 * memory["weights"].as_u64().unwrap());
@@ -83,7 +83,7 @@ fn a_plan_counts_what_the_run_then_does_and_leaves_nothing_behind() {
 }
 
 #[test]
-fn what_would_stop_the_run_stops_the_plan() {
+fn errors_that_would_stop_the_run_stop_the_plan() {
     let folder = tempfile::tempdir().unwrap();
     let config = folder.path().join("run.toml");
     let stage = "[model]\npreset = \"demo\"\n[training]\nepochs = 1\nbatch_size = 2\n[[stage]]\nmodality = \"text\"\n";

@@ -1,5 +1,5 @@
-//! What outputs hold of patients: names, numbers and dates are planted in every input, and every byte of every output is searched for
-//! them. The table of what may be found where is that of PRIVACY.md.
+//! Patient data in outputs: names, numbers and dates are planted in every input, and every byte of every output is
+//! searched for them. `PRIVACY.md` has the same table of which output may contain what.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -11,7 +11,7 @@ use base64::engine::general_purpose::STANDARD;
 use flate2::read::MultiGzDecoder;
 use medcoss_test_support::program::{command, text};
 
-/// A place of an input, with a name, a number and a date of its own.
+/// A place in the inputs, with a planted name, number and date of its own.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Place {
     /// Elements, meta information and private elements of DICOM.
@@ -55,7 +55,7 @@ impl Place {
     }
 }
 
-/// The table: outputs, and whose plants may be there. Everything else must be nowhere.
+/// Outputs, and the places whose planted texts they may contain. An output contains no others.
 const MAY_HOLD: [(&str, &[Place]); 11] = [
     ("buffer.jsonl", &[Place::FileName]),
     ("kept.jsonl", &[Place::Report]),
@@ -213,7 +213,7 @@ fn plant(folder: &Path) {
     }
     let mut reports = String::from("report,finding\n");
     for at in 0..24 {
-        // In four reports: one fewer than a word must be in.
+        // Planted in four reports: one fewer than the vocabulary requires of a word.
         let seen = if at % 6 == 0 { Place::Report.all() } else { String::from("nobody") };
         let finding = ["calm", "loud"][at % 2];
         reports.push_str(&format!("\"seen was {seen} with a {finding} heart and clear lungs\",{finding}\n"));
@@ -259,7 +259,7 @@ labels = { table = "labels.csv", key = "file", label = "finding", group = "patie
 split = { test = 0.5 }
 "#;
 
-/// The plants in some bytes: as they are, in either case, or as UTF-16; in gzip and in images within a page as well.
+/// Finds the planted texts in bytes: as they are, in either case, as UTF-16, within gzip, and within images of a page.
 fn search(bytes: &[u8], found: &mut BTreeSet<Place>) {
     let lower: Vec<u8> = bytes.iter().map(u8::to_ascii_lowercase).collect();
     for place in PLACES {
@@ -282,7 +282,7 @@ fn search(bytes: &[u8], found: &mut BTreeSet<Place>) {
         for image in page.split(std::str::from_utf8(IMAGE).unwrap()).skip(1) {
             search(&STANDARD.decode(image.split('"').next().unwrap()).unwrap(), found);
         }
-        // Words that are drawn in pieces, with marks between them.
+        // Words that a page draws in pieces, with elements between them.
         let mut words = String::new();
         let mut in_mark = false;
         for letter in page.chars() {
@@ -310,7 +310,7 @@ fn files(folder: &Path) -> Vec<PathBuf> {
 }
 
 #[test]
-fn what_is_planted_is_found_where_the_table_says_and_nowhere_else() {
+fn planted_texts_are_found_where_the_table_says_and_nowhere_else() {
     let place = tempfile::tempdir().unwrap();
     let folder = place.path().join("data");
     plant(&folder);
@@ -386,7 +386,7 @@ fn what_is_planted_is_found_where_the_table_says_and_nowhere_else() {
     for (output, expected) in MAY_HOLD {
         assert_eq!(found[output], expected.iter().copied().collect(), "{output}");
     }
-    // The anonymous page has its figures all the same, and both pages are about the same run.
+    // The anonymous page has figures as well, and both pages are about the same run.
     let page = fs::read_to_string(place.path().join("anonymous.html")).unwrap();
     for kept in ["An anonymous report", "an anonymous report shows no samples", "Map of features", "label 1", "class 1"]
     {

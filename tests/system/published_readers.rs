@@ -1,5 +1,5 @@
-//! Files through the program to features, as the reference reads and encodes them: weights in the published layout, a scan of CT and one of MRI,
-//! a colour tile, an X-ray, reports.
+//! Features of files, computed by the program and by the reference from the same published weights: a CT scan, an MRI
+//! scan, a colour tile, an X-ray, reports.
 
 use std::fs;
 use std::path::Path;
@@ -8,10 +8,11 @@ use medcoss_core::weights::TensorFile;
 use medcoss_test_support::program::{medcoss, succeeded, text};
 use medcoss_test_support::{golden, repository};
 
-/// Largest difference over largest magnitude. An image's bytes, a scan's voxels and a report's tokens are the reference's exactly.
+/// Largest error relative to the largest magnitude. Bytes of images, voxels of scans and tokens of reports equal the
+/// reference's exactly.
 const ERROR: f32 = 1e-5;
 
-/// (modality, files below the repository, settings beside the preset, golden features)
+/// (modality, files below the repository, settings in addition to the preset, golden features)
 const CASES: [(&str, &str, &[&str], &str); 5] = [
     (
         "ct",
@@ -47,13 +48,14 @@ fn check(run: &Path, settings_of_recipe: bool) {
         let (run, out_text, root) = (text(run), text(&out), text(&root));
         let mut arguments = vec!["embed", &run, "--modality", modality, "--data-root", &root, "--data", file];
         arguments.extend(["--pool", "none", "--out", &out_text, "--force"]);
-        // The recipe knows columns and rows of the reports itself.
+        // The recipe sets the columns and rows of the reports itself.
         let settings = settings.iter().filter(|setting| !settings_of_recipe || !setting.contains("[\""));
         settings.for_each(|setting| arguments.extend(["--set", setting]));
         let output = medcoss(&arguments);
         let said = String::from_utf8_lossy(&output.stderr).into_owned();
         succeeded(output);
-        // What is chosen for the user is said. Of a prepared scan nothing is left to choose, but for a recipe.
+        // The program reports each choice that it makes for the user. For a prepared scan there is no choice, unless a
+        // recipe makes one.
         let is_all_given = arguments.contains(&"preparation=prepared") && !settings_of_recipe;
         assert!(is_all_given || said.contains("options of"), "{modality}: {said}");
         let found = TensorFile::open(&out).unwrap();

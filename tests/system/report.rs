@@ -1,4 +1,4 @@
-//! Reports through the program: of a small run with hostile names, of runs that lack this or that, of several runs.
+//! Reports through the program: of a small run with hostile names, of runs with missing parts, of several runs.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -12,14 +12,14 @@ use medcoss_test_support::folders::copy_folder;
 use medcoss_test_support::program::{medcoss, refused, succeeded, text};
 use serde_json::Value;
 
-/// In the name of an image, in its label and in a text.
+/// Name of an image, which is also in its label and in a text.
 const HOSTILE_NAME: &str = "<img src=x onerror=alert(1)>&\"'.png";
 const HOSTILE_LABEL: &str = "<script>alert('label')</script>";
 
 const SECTIONS: [&str; 9] =
     ["overview", "curves", "scores", "buffers", "reconstructions", "map", "neighbours", "cost", "setup"];
 
-/// A folder with data and two runs over them, `reference` and `materialised`; made once, never changed.
+/// A folder with data and two runs over them, `reference` and `materialised`; made once and never changed.
 fn made() -> &'static Path {
     static MADE: OnceLock<tempfile::TempDir> = OnceLock::new();
     MADE.get_or_init(|| {
@@ -88,14 +88,14 @@ data = \"chest\"
 options = { size = 48, labels = { file = \"labels.csv\", key_column = \"file\", label_column = \"label\" } }
 ";
 
-/// A copy of a run, to be changed.
+/// A copy of a run, for a test to change.
 fn copy(name: &str, folder: &Path) -> PathBuf {
     let to = folder.join(name);
     copy_folder(&made().join(name), &to);
     to
 }
 
-/// The page of runs, and the JSON summary.
+/// The report on runs: its page, and its JSON summary.
 fn report(runs: &[&Path], data: &str, folder: &Path) -> (String, Value) {
     let out = folder.join("page.html");
     let runs: Vec<String> = runs.iter().map(|run| text(run)).collect();
@@ -109,7 +109,7 @@ fn report(runs: &[&Path], data: &str, folder: &Path) -> (String, Value) {
     (page, summary)
 }
 
-/// Scores of a task a stage, such as an evaluation leaves.
+/// Writes the scores of one task per stage, as an evaluation does.
 fn evaluate(run: &Path, worse: f64) {
     let task = |name: &str, modality: &str, own_stage, primary: &str, higher_is_better| TaskSummary {
         name: name.into(),
@@ -188,7 +188,7 @@ fn a_page_has_every_section_stands_alone_and_is_the_same_again() {
     ] {
         assert!(scores.contains(shown), "{shown}");
     }
-    // Of a score that is better when lower the lowest has the strongest colour.
+    // For a score that is better when lower, the lowest value has the strongest colour.
     assert_eq!(scores.matches("--good:70%").count(), 2);
     assert!(part("buffers").contains("<b>7</b> of 24") && part("buffers").matches("<img").count() >= 4);
     let reconstructions = part("reconstructions");
@@ -206,7 +206,7 @@ fn a_page_has_every_section_stands_alone_and_is_the_same_again() {
     assert!(part("cost").contains("samples/s") && part("cost").contains("MiB"));
     assert!(part("setup").contains("vocab_size = 300") && part("setup").contains("SHA-256"));
 
-    // Names and labels are text.
+    // Names and labels are escaped.
     assert!(page.contains("&lt;script&gt;alert('label')&lt;/script&gt;"));
     assert!(page.len() < 5_000_000, "{} bytes", page.len());
     let (again, _) = report(&[&run], "data", folder.path());
@@ -215,10 +215,10 @@ fn a_page_has_every_section_stands_alone_and_is_the_same_again() {
 }
 
 #[test]
-fn what_is_missing_is_said_and_the_rest_is_shown() {
+fn missing_data_are_named_and_the_rest_is_shown() {
     let folder = tempfile::tempdir().unwrap();
     let run = copy("reference", folder.path());
-    // No data, no evaluation.
+    // Without data and without an evaluation.
     fs::create_dir_all(made().join("nothing")).unwrap();
     let (page, summary) = report(&[&run], "nothing", folder.path());
     let (shown, why) = missing(&summary, 0, "scores");
@@ -232,7 +232,7 @@ fn what_is_missing_is_said_and_the_rest_is_shown() {
     assert!(section(&page, 1, "curves").contains("<svg"));
     assert!(section(&page, 1, "map").contains("class=\"gap\""));
 
-    // Kept samples do without the data.
+    // A materialised buffer is shown without the data.
     let kept = copy("materialised", folder.path());
     let (page, summary) = report(&[&kept], "nothing", folder.path());
     for id in ["buffers", "reconstructions", "map", "neighbours"] {
@@ -241,7 +241,7 @@ fn what_is_missing_is_said_and_the_rest_is_shown() {
     assert!(missing(&summary, 0, "map").1.contains("buffer samples alone"), "{summary}");
     assert_eq!(section(&page, 1, "reconstructions").matches("<img").count(), 9);
 
-    // Scores that were changed are not shown.
+    // Scores that do not match their checksum are not shown.
     evaluate(&run, 0.0);
     let scores = run.join("evaluation/small/scores.json");
     let changed = fs::read_to_string(&scores).unwrap().replace("0.875", "0.975");
@@ -255,7 +255,7 @@ fn what_is_missing_is_said_and_the_rest_is_shown() {
 fn without_the_plugin_its_buffer_tokens_are_on_the_map() {
     let folder = tempfile::tempdir().unwrap();
     let run = copy("materialised", folder.path());
-    // A copy of the program alone, with no plugin beside it.
+    // A copy of the program, with no plugin beside it.
     let alone = folder.path().join("bin/medcoss");
     fs::create_dir_all(alone.parent().unwrap()).unwrap();
     fs::copy(medcoss_test_support::program::path(), &alone).unwrap();
@@ -274,7 +274,7 @@ fn without_the_plugin_its_buffer_tokens_are_on_the_map() {
     let (shown, why) = missing(&summary, 0, "reconstructions");
     assert!(!shown && why.contains("renders no samples"), "{why}");
 
-    // Without tokens either, it says what is needed.
+    // Without stored tokens as well, the report names what it needs.
     let run = copy("reference", folder.path());
     let output = Command::new(&alone)
         .args(["report", &text(&run), "--no-builtin", "--json", "--out", &text(&out)])
@@ -297,7 +297,8 @@ fn an_unfinished_run_is_shown_as_far_as_it_is() {
     for name in ["state.json", "model.bpk", "buffer.jsonl"] {
         fs::remove_file(stage.join(name)).unwrap();
     }
-    // Killed while it wrote its second line, to which a later version adds numbers.
+    // The run was killed while it wrote its second line of metrics, and the first has a loss that a later version
+    // added.
     let metrics = fs::read_to_string(stage.join("metrics.jsonl")).unwrap();
     let line =
         metrics.lines().next().unwrap().replace("\"distillation\"", "\"penalty\":{\"text\":0.5},\"distillation\"");
@@ -310,7 +311,7 @@ fn an_unfinished_run_is_shown_as_far_as_it_is() {
     let (shown, why) = missing(&summary, 0, "reconstructions");
     assert!(shown && why.contains("xray: the stage is not finished"), "{why}");
 
-    // Nothing but a record.
+    // The record alone.
     fs::remove_dir_all(run.join("stages")).unwrap();
     let (page, summary) = report(&[&run], "data", folder.path());
     assert!(section(&page, 1, "overview").contains("not started"));
@@ -355,7 +356,7 @@ fn several_runs_are_compared() {
 }
 
 #[test]
-fn a_report_is_replaced_and_nothing_else_is() {
+fn only_a_report_is_replaced() {
     let folder = tempfile::tempdir().unwrap();
     let run = copy("reference", folder.path());
     let data = text(&made().join("data"));
@@ -381,7 +382,7 @@ fn a_report_is_replaced_and_nothing_else_is() {
     }
 }
 
-/// Epochs and batches of a run from elsewhere are any numbers; a debug build ends where a sum does not hold them.
+/// Epochs and batches of a run from elsewhere may be any numbers; in a debug build an overflow panics.
 #[test]
 fn epochs_and_scores_of_any_size_are_drawn() {
     let folder = tempfile::tempdir().unwrap();

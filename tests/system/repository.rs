@@ -26,7 +26,7 @@ fn packages() -> Vec<String> {
     packages
 }
 
-/// Folders that hold the sources of a package, from the root of the repository.
+/// Folders with the sources of each package, from the root of the repository.
 pub fn source_folders() -> Vec<String> {
     let folders = packages().into_iter().map(|package| format!("{package}/src"));
     folders.filter(|folder| root().join(folder).is_dir()).collect()
@@ -36,7 +36,7 @@ fn manifest(package: &str) -> toml::Table {
     fs::read_to_string(root().join(package).join("Cargo.toml")).unwrap().parse().unwrap()
 }
 
-/// Packages that a package depends on, but for its tests.
+/// Packages that a package depends on, except for its tests.
 fn dependencies(package: &str) -> Vec<String> {
     let manifest = manifest(package);
     let dependencies = manifest.get("dependencies").and_then(|dependencies| dependencies.as_table());
@@ -61,7 +61,7 @@ pub fn sources(folder: &str) -> Vec<(PathBuf, String)> {
     found
 }
 
-/// Packages of the workspace that each may depend on. A missing one may depend on any.
+/// Packages of the workspace on which each may depend. A package that is not listed may depend on any.
 const MAY_DEPEND_ON: &[(&str, &[&str])] = &[
     ("sdk/abi", &[]),
     ("sdk", &["medcoss-abi"]),
@@ -73,7 +73,7 @@ const MAY_DEPEND_ON: &[(&str, &[&str])] = &[
     ("plugins/pathology", &["medcoss-sdk", "medcoss-formats"]),
     ("plugins/text", &["medcoss-sdk", "medcoss-formats"]),
     ("plugins/xray", &["medcoss-sdk", "medcoss-formats"]),
-    // Written as by a stranger.
+    // This plugin is written like one from outside of the project.
     ("plugins/ecg", &["medcoss-sdk"]),
     ("plugins/video", &["medcoss-sdk", "medcoss-formats"]),
     ("core", &[]),
@@ -114,7 +114,8 @@ fn burn_is_used_in_core_and_nowhere_else() {
     }
 }
 
-/// Each test binary links everything that its crate uses. A file that no binary names would not be compiled at all.
+/// A test binary links all dependencies of its crate, so one suffices. A file that no binary includes would not be
+/// compiled at all.
 #[test]
 fn each_package_has_one_test_binary_that_holds_all_of_its_tests() {
     for package in packages() {
@@ -131,7 +132,7 @@ fn each_package_has_one_test_binary_that_holds_all_of_its_tests() {
         let names = names.filter(|path| path.extension().is_some_and(|extension| extension == "rs") || path.is_dir());
         let mut names: Vec<String> =
             names.map(|path| path.file_stem().unwrap().to_string_lossy().into_owned()).collect();
-        // Golden numbers and tables of values lie beside the tests.
+        // Golden arrays and tables of values lie beside the tests.
         names.retain(|name| folder.join(format!("{name}.rs")).is_file() || folder.join(name).join("mod.rs").is_file());
         if names.len() < 2 {
             continue;
@@ -179,7 +180,7 @@ fn unsafe_code_is_where_the_architecture_says() {
         "plugins",
     ] {
         for (path, text) in sources(folder) {
-            // Kernels write memory that holds nothing yet, and heads of an attention side by side.
+            // Kernels write uninitialised memory, and the heads of an attention in parallel.
             let is_kernel =
                 folder == "core/src" && path.parent().is_some_and(|folder| folder.ends_with("core/src/fused"));
             let here = is_kernel || allowed.iter().any(|place| path.ends_with(place));
@@ -188,7 +189,8 @@ fn unsafe_code_is_where_the_architecture_says() {
     }
 }
 
-/// Of every file of the copy, by its name: whoever needs to change one needs a new version of the contract, see ARCHITECTURE.md.
+/// Digests of the files of the frozen copy, by name: whoever needs to change one needs a new version of the contract,
+/// see ARCHITECTURE.md.
 #[test]
 fn version_1_of_the_contract_is_frozen() {
     use sha2::{Digest, Sha256};

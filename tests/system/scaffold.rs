@@ -1,4 +1,5 @@
-//! `medcoss plugin new`: what it refuses, and (slow) that what it writes builds, passes its tests and works with the program.
+//! `medcoss plugin new`: what it refuses, and (slow) that the written crate builds, passes its tests and works with the
+//! program.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -12,7 +13,7 @@ fn root() -> PathBuf {
 }
 
 #[test]
-fn a_crate_is_written_and_what_stands_in_the_way_is_named() {
+fn a_crate_is_written_and_obstacles_are_named() {
     let sandbox = Sandbox::new();
     let sdk = root().join("sdk");
     let sdk = sdk.to_str().unwrap();
@@ -29,7 +30,7 @@ fn a_crate_is_written_and_what_stands_in_the_way_is_named() {
         assert!(!text.contains("{{"), "{name} has a gap: {text}");
     }
 
-    // Without a path, the SDK of the checkout that the program was built from; it is still there.
+    // Without a path the manifest names the SDK of the checkout that the program was built from, which still exists.
     let made = sandbox.run(["plugin", "new", "b", "--out", "b", "--json"]);
     let made: Value = serde_json::from_str(&made.out).unwrap();
     assert_eq!((made["sdk"].as_str(), made["family"].as_str()), (Some(sdk), Some("image")));
@@ -51,11 +52,12 @@ fn a_crate_is_written_and_what_stands_in_the_way_is_named() {
     assert_eq!(fs::read_to_string(sandbox.path("work/a/src/lib.rs")).unwrap(), before);
 }
 
-/// Cargo in a written crate, without the network: versions are those of this workspace. One target folder serves all.
+/// Runs cargo in a written crate, without the network: versions are those of this workspace. All crates share one
+/// target folder.
 fn cargo(folder: &Path, target: &Path, arguments: &[&str]) {
     let mut cargo = Command::new(env!("CARGO"));
     cargo.current_dir(folder).args(arguments).env("CARGO_TARGET_DIR", target).env("CARGO_NET_OFFLINE", "true");
-    // Nobody debugs what is built here, and it takes a third of the time.
+    // Debug information is not needed, and takes a third of the time.
     cargo.env("CARGO_PROFILE_DEV_DEBUG", "0");
     let output = cargo.output().unwrap();
     let messages = [output.stdout, output.stderr].map(|text| String::from_utf8_lossy(&text).into_owned()).concat();
@@ -66,7 +68,7 @@ fn cargo(folder: &Path, target: &Path, arguments: &[&str]) {
 #[ignore = "builds four crates with the SDK, two minutes"]
 fn every_family_builds_passes_its_tests_and_becomes_a_stage() {
     let sandbox = Sandbox::new();
-    // Kept between runs, so that only the first one builds what the crates depend on.
+    // Kept between test runs, so that only the first one builds the dependencies.
     let target = Path::new(env!("CARGO_TARGET_TMPDIR")).join("scaffold");
     let libraries = sandbox.folder("libraries");
     let mine = ["--plugin-dir", libraries.to_str().unwrap()];
@@ -75,7 +77,7 @@ fn every_family_builds_passes_its_tests_and_becomes_a_stage() {
         assert_eq!(answer.code, 0, "{arguments:?}: {}", answer.err);
         answer.out
     };
-    // A finished run with modalities of the three known families, but for text: a vocabulary is its modality's own.
+    // A finished run with modalities of the known families except text, whose vocabulary is its modality's own.
     let mut config = String::from(
         "[model]\npreset = \"demo\"\n[buffer]\nratio = 0.2\n[training]\nepochs = 1\nwarmup_epochs = 0\nbatch_size = 4\n",
     );
@@ -92,7 +94,7 @@ fn every_family_builds_passes_its_tests_and_becomes_a_stage() {
         let folder = sandbox.path("work").join(&id);
         fs::copy(root().join("Cargo.lock"), folder.join("Cargo.lock")).unwrap();
         cargo(&folder, &target, &["fmt", "--check"]);
-        // The same selection builds the tests and the library.
+        // One selection of packages builds the tests and the library.
         cargo(&folder, &target, &["test", "--quiet"]);
         cargo(&folder, &target, &["build", "--quiet"]);
         let name = format!("libmedcoss_{id}.so");
@@ -106,7 +108,7 @@ fn every_family_builds_passes_its_tests_and_becomes_a_stage() {
         assert_eq!(made["n_samples"], 12);
         let options = made["options"].as_object().unwrap().iter();
         let options: Vec<_> = options.map(|(name, value)| format!("{name}={value}")).collect();
-        // The README's commands name the options that the samples suit.
+        // The commands of the README name the options with which the synthetic samples can be opened.
         let readme = fs::read_to_string(folder.join("README.md")).unwrap();
         assert!(options.iter().all(|option| readme.contains(&format!("--set '{option}'"))), "{options:?}: {readme}");
 

@@ -1,4 +1,4 @@
-//! Masks as a downstream task, with the whole program: segmented from features, and their sizes as classes.
+//! Masks as a downstream task, through the whole program: segmentation from features, and sizes of masks as classes.
 
 use std::fs::{self, File};
 use std::path::Path;
@@ -19,8 +19,8 @@ fn write(path: &Path, [width, height]: [usize; 2], value: impl Fn(usize, usize) 
     encoder.write_header().unwrap().write_image_data(&words.collect::<Vec<u8>>()).unwrap();
 }
 
-/// Images of a bright rectangle that is everywhere another one, their masks with a number of its own for each, a run that has seen
-/// them, and a tasks file.
+/// Images of a bright rectangle in different places, their masks with a different number each, a run that was trained
+/// on the images, and a tasks file.
 fn prepared() -> tempfile::TempDir {
     let folder = tempfile::tempdir().unwrap();
     for at in 0..N {
@@ -70,12 +70,12 @@ fn masks_are_segmented_and_their_sizes_are_classes() {
     assert!(distance["value"].as_f64().unwrap() < 48.0 && distance["n_undefined"].is_u64(), "{distance}");
     assert!(of("hd95_mm").is_none(), "the images have no spacing");
 
-    // The same again, byte for byte; for people too.
+    // Evaluated again: the same bytes; the printed table has the scores.
     assert!(succeeded(eval("two", &[])).contains("rectangle  xray      segmentation  dice"));
     let files = ["one", "two"].map(|out| fs::read(folder.path().join(out).join("scores.csv")).unwrap());
     assert_eq!(files[0], files[1]);
 
-    // What does not fit its sample is named with it, and so is what is not there.
+    // A mask that does not fit its sample is named with the sample, and so is a missing mask.
     write(&folder.path().join("masks/p03_mask.png"), [SIDE, 40], |_, _| 1);
     let error = refused(eval("three", &[]));
     assert!(error.contains("mask masks/p03_mask.png is 40x48, and images/p03.png is 48x48"), "{error}");

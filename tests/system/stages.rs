@@ -1,4 +1,4 @@
-//! The whole program over all five plugins as shared libraries: synthetic files in, a run folder out.
+//! The whole program over all five plugins as shared libraries: from synthetic files to a run folder.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -22,24 +22,24 @@ fn stages(run: &Path) -> Vec<PathBuf> {
     stages
 }
 
-/// Files of a stage that must not differ between two equal runs.
+/// Files of a stage that must be equal in two equal runs.
 const FILES: [&str; 4] = ["metrics.jsonl", "buffer.jsonl", "model.bpk", "state.json"];
 
-/// Every file of a run that must not differ between two equal runs, with its content.
+/// Files of a run that must be equal in two equal runs, with their content.
 fn content(run: &Path) -> Vec<(String, Vec<u8>)> {
     let files = stages(run).into_iter().flat_map(|stage| FILES.map(|name| stage.join(name)));
     files.map(|path| (text(path.strip_prefix(run).unwrap()), std::fs::read(&path).unwrap())).collect()
 }
 
 #[test]
-fn five_plugins_from_files_teach_one_model_in_five_stages() {
+fn five_plugins_from_files_train_one_model_in_five_stages() {
     let folder = tempfile::tempdir().unwrap();
     let summary = demo(&folder.path().join("demo"), &[]);
     let stages = summary["stages"].as_array().unwrap();
     let modalities: Vec<_> = stages.iter().map(|stage| stage["modality"].as_str().unwrap()).collect();
     assert_eq!(modalities[..5], ["text", "xray", "ct", "mri", "pathology"]);
-    // A build for tests also finds the fixture, of a family that the host has never heard of: it simply is one more stage. So are
-    // the plugins that the host is not linked with, where the whole workspace was built.
+    // A build for tests also has the fixture, of a family that the host does not know: it becomes one more stage. So do
+    // the plugins that are not linked into the host, where the whole workspace was built.
     assert!(modalities[5..].contains(&"fixture"), "{modalities:?}");
     let others = ["ecg", "fixture", "video"];
     assert!(modalities[5..].iter().all(|modality| others.contains(modality)), "{modalities:?}");
@@ -61,7 +61,7 @@ fn five_plugins_from_files_teach_one_model_in_five_stages() {
         assert!(plugin["location"].as_str().unwrap().ends_with(".so"), "{plugin}");
     }
 
-    // The folder records everything and holds no absolute path.
+    // The run folder records every setting and contains no absolute path.
     let run = folder.path().join("demo/run");
     for name in ["run.toml", "plugins.lock"] {
         let content = std::fs::read_to_string(run.join(name)).unwrap();
@@ -84,7 +84,7 @@ fn the_same_seed_gives_the_same_run_whatever_the_threads_and_however_often_it_st
     let again = text(&folder.path().join("again"));
     let arguments = ["pretrain", &config, "--no-builtin", "--quiet", "--out", &again, "--set"];
     let with = |last: &[&str]| medcoss(&[&arguments[..], last].concat());
-    // Killed in the first, the second and the fourth stage, with another number of threads each time.
+    // Killed in the first, the second and the fourth stage, with a different number of threads each time.
     for (at, n_stages) in [1, 2, 4].into_iter().enumerate() {
         let threads = format!("data.num_workers={}", at + 1);
         let mut command = Command::new(medcoss_test_support::program::path());
@@ -108,15 +108,15 @@ fn the_same_seed_gives_the_same_run_whatever_the_threads_and_however_often_it_st
     }
     assert_eq!(expected.len(), found.len());
 
-    // Other settings are no continuation.
+    // A run is not continued with other settings.
     let errors = refused(with(&["seed=4", "--resume"]));
     assert!(errors.contains("seed was 3") && errors.contains("is 4 now"), "{errors}");
-    // And without --resume nothing is overwritten.
+    // Without --resume, nothing is overwritten.
     let errors = refused(with(&["seed=3"]));
     assert!(errors.contains("is not empty") && errors.contains("--resume"), "{errors}");
 }
 
-/// Every file of a run but its lock, which is the name of a process, with its digest.
+/// Every file of a run with its digest, except the lock, which contains the id of a process.
 fn all_files(folder: &Path, found: &mut Vec<(PathBuf, String)>) {
     let mut entries: Vec<PathBuf> = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect();
     entries.sort();
@@ -131,7 +131,7 @@ fn all_files(folder: &Path, found: &mut Vec<(PathBuf, String)>) {
 }
 
 #[test]
-fn a_stage_that_was_added_by_mistake_can_be_taken_back() {
+fn a_stage_that_was_added_by_mistake_can_be_removed() {
     let folder = tempfile::tempdir().unwrap();
     let path = |name: &str| text(&folder.path().join(name));
     demo(&folder.path().join("demo"), &[]);
@@ -152,7 +152,7 @@ fn a_stage_that_was_added_by_mistake_can_be_taken_back() {
     let intact: Vec<Vec<u8>> = images.iter().map(|path| std::fs::read(path).unwrap()).collect();
     images.iter().for_each(|path| std::fs::write(path, b"torn").unwrap());
 
-    // The data of the demo lie in its own folder, which the new stage's must be below.
+    // Data of the new stage must be below the data root, which is the folder of the demo.
     let moved = path("demo/data/more");
     std::fs::rename(&samples, &moved).unwrap();
     let (data, root) = (moved.clone(), path("demo"));
@@ -176,7 +176,7 @@ fn a_stage_that_was_added_by_mistake_can_be_taken_back() {
 }
 
 #[test]
-fn a_stage_added_to_a_finished_run_learns_from_its_last_model() {
+fn a_stage_added_to_a_finished_run_begins_with_its_last_model() {
     let folder = tempfile::tempdir().unwrap();
     let demo_folder = folder.path().join("demo");
     demo(&demo_folder, &[]);

@@ -1,5 +1,5 @@
-//! What stops a run, and what is left of it: kills at any moment, Ctrl-C, a full disk, a second writer, flipped bytes, data that are
-//! gone.
+//! Interrupted and damaged runs: kills at any moment, Ctrl-C, a full disk, a second writer, flipped bytes, missing
+//! data.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -10,7 +10,8 @@ use medcoss_test_support::process::{interrupt, wait_until};
 use medcoss_test_support::program::{medcoss, refused, succeeded, text};
 use serde_json::Value;
 
-/// Two short stages of two families over files that plugins make. Checkpoints fall within epochs, updates span batches.
+/// Two short stages of two families over files that plugins write. Checkpoints fall within epochs, and updates span
+/// batches.
 struct Experiment {
     folder: tempfile::TempDir,
 }
@@ -20,7 +21,7 @@ impl Experiment {
         Self::of(store, &[("fixture", "length = 40, patch = 4"), ("xray", "size = 64")])
     }
 
-    /// Of stages, each a modality and its options.
+    /// An experiment with these stages, each a modality and its options.
     fn of(store: &str, modalities: &[(&str, &str)]) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let mut stages = String::new();
@@ -66,7 +67,7 @@ impl Experiment {
     }
 }
 
-/// Every file of a run but for times and the lock, by its path.
+/// Every file of a run by its path, except the files of times and the lock.
 fn content(run: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
     fn read(folder: &Path, run: &Path, files: &mut BTreeMap<PathBuf, Vec<u8>>) {
         for entry in std::fs::read_dir(folder).unwrap() {
@@ -90,13 +91,13 @@ fn assert_same(expected: &BTreeMap<PathBuf, Vec<u8>>, found: &BTreeMap<PathBuf, 
     }
 }
 
-/// When a run is killed: after a time, or as soon as something is seen in its folder.
+/// Moment at which a run is killed: after a time, or as soon as its folder has a certain state.
 #[derive(Debug, Clone, Copy)]
 enum Moment {
     After(Duration),
-    /// A folder of this beginning of name that is still being written.
+    /// A folder whose name begins so is being written.
     Writing(&'static str),
-    /// This file is there, and that one is not.
+    /// The first file exists, and the second does not.
     Between(&'static str, &'static str),
 }
 
@@ -119,15 +120,15 @@ impl Moment {
 }
 
 #[test]
-fn a_run_that_is_killed_at_twenty_moments_ends_like_one_that_is_not() {
+fn a_run_that_is_killed_at_twenty_moments_ends_like_an_uninterrupted_one() {
     let experiment = Experiment::new("materialised");
     let began = Instant::now();
     experiment.finish("whole");
     let whole = began.elapsed();
     let expected = content(&experiment.path("whole"));
 
-    // Each run is killed at a chosen moment (while a checkpoint or kept samples are written, while the buffer is chosen, between
-    // stages) and then at two random ones, and so on until there were twenty.
+    // Each run is killed at a chosen moment (while a checkpoint or buffer samples are written, while the buffer is
+    // selected, between stages) and then at two random ones, until there were twenty kills.
     let chosen = [
         Moment::Writing("checkpoint"),
         Moment::Between("stages/01-fixture/checkpoint-00003", "stages/01-fixture/buffer.jsonl"),
@@ -160,7 +161,7 @@ fn a_run_that_is_killed_at_twenty_moments_ends_like_one_that_is_not() {
     assert!(n_killed >= 20, "{outcomes:#?}");
 }
 
-/// Kills a process at a moment; false when it ended before.
+/// Kills a process at a moment; false where the process ended before.
 fn kill_at(moment: Moment, child: &mut Child, run: &Path) -> bool {
     let began = Instant::now();
     loop {
@@ -177,13 +178,13 @@ fn kill_at(moment: Moment, child: &mut Child, run: &Path) -> bool {
 }
 
 #[test]
-fn what_a_kill_left_behind_is_removed() {
+fn files_that_a_killed_process_left_are_removed() {
     let experiment = Experiment::new("materialised");
     experiment.finish("run");
     let run = experiment.path("run");
     let expected = content(&run);
-    // A process may end between the state of a stage and the removal of its checkpoints, in the middle of a removal, and while it
-    // writes or weighs something.
+    // A process may be killed between writing the state of a stage and removing its checkpoints, in the middle of a
+    // removal, and while it writes files or measures the size of samples.
     for name in [
         "stages/01-fixture/checkpoint-00003",
         "stages/01-fixture/checkpoint-00002-000010.old.partial",
@@ -204,7 +205,8 @@ fn a_run_that_was_killed_before_it_began_can_begin_in_its_folder() {
     let experiment = Experiment::new("materialised");
     experiment.finish("whole");
     let run = experiment.path("killed");
-    // What may lie there before the run is recorded: samples that are weighed, assets, the lock, the record itself.
+    // Files that may exist before the run is recorded: samples whose size is measured, assets, the lock, the record
+    // itself.
     for name in [".measured.7fa.partial/0/sample.jpg", "stages/01-fixture/assets.new.partial/words", "run.toml.partial"]
     {
         std::fs::create_dir_all(run.join(name).parent().unwrap()).unwrap();
@@ -213,7 +215,7 @@ fn a_run_that_was_killed_before_it_began_can_begin_in_its_folder() {
     std::fs::write(run.join(".lock"), "").unwrap();
     experiment.finish("killed");
     assert_same(&content(&experiment.path("whole")), &content(&run));
-    // And while samples are weighed, which the program does in a folder of its own.
+    // Killed while the size of samples is measured, which the program does in a folder of its own.
     let weighed = experiment.path("weighed");
     let mut child = experiment.start("weighed");
     let is_weighed = || {
@@ -228,7 +230,7 @@ fn a_run_that_was_killed_before_it_began_can_begin_in_its_folder() {
 }
 
 #[test]
-fn ctrl_c_leaves_a_checkpoint_and_says_how_to_go_on() {
+fn ctrl_c_leaves_a_checkpoint_and_says_how_to_continue() {
     let experiment = Experiment::new("reference");
     experiment.finish("whole");
     let mut child = experiment.command("stopped").stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
@@ -261,7 +263,7 @@ fn a_second_writer_is_refused_and_the_first_is_not_disturbed() {
         "{errors}"
     );
     assert!(first.wait().unwrap().success());
-    // The lock went with the process.
+    // The lock is released when the process ends.
     experiment.finish("one");
 }
 
@@ -269,7 +271,7 @@ fn a_second_writer_is_refused_and_the_first_is_not_disturbed() {
 mod mounted {
     use super::*;
 
-    /// A small file system that the superuser mounts.
+    /// A small file system, which only the superuser can mount.
     struct SmallDisk(PathBuf);
 
     impl SmallDisk {
@@ -296,11 +298,11 @@ mod mounted {
 
     #[test]
     #[ignore = "mounts file systems, as the superuser"]
-    fn a_full_disk_stops_the_run_with_its_last_checkpoint_whole() {
+    fn a_full_disk_stops_the_run_with_its_last_checkpoint_intact() {
         let experiment = Experiment::new("reference");
         experiment.finish("whole");
         let size = content(&experiment.path("whole")).values().map(Vec::len).sum::<usize>() / 1024;
-        // At first hardly anything fits, then the first stage, then all but the end.
+        // At first the disk has room for hardly anything, then for the first stage, then for all but the end.
         let disk = SmallDisk::mount(&experiment.path("small"), 64);
         let mut n_full = 0;
         for kib in [64, 64 + size / 2, 64 + size, 64 + 2 * size] {
@@ -338,13 +340,14 @@ mod mounted {
 #[test]
 fn a_flipped_bit_in_any_file_of_a_run_is_found_and_named() {
     let experiment = Experiment::new("materialised");
-    // Interrupted in the second stage, so that a finished stage and checkpoints are there.
+    // Interrupted in the second stage, so that a finished stage and checkpoints exist.
     let moment = Moment::Between("stages/02-xray/checkpoint-00002", "stages/02-xray/state.json");
     assert!(kill_at(moment, &mut experiment.start("run"), &experiment.path("run")));
     let run = experiment.path("run");
     let is_partial =
         |path: &Path| path.components().any(|part| part.as_os_str().to_string_lossy().ends_with(".partial"));
-    // What a killed process was writing counts for nothing, nor do the metrics beside checkpoints, which hold their own.
+    // Files that a killed process was writing do not count, nor do the metrics beside checkpoints, which hold their own
+    // copy.
     let files: Vec<PathBuf> = content(&run).into_keys().filter(|path| !is_partial(path)).collect();
     let files: Vec<PathBuf> = files.into_iter().filter(|path| !path.ends_with("02-xray/metrics.jsonl")).collect();
     assert!(files.iter().any(|path| path.to_string_lossy().contains("checkpoint-")), "{files:?}");
@@ -368,7 +371,7 @@ fn a_flipped_bit_in_any_file_of_a_run_is_found_and_named() {
         std::fs::write(&path, intact).unwrap();
     }
     println!("{} files, three flipped bits each", files.len());
-    // A damaged file of a finished stage stops a resumed run before it does anything.
+    // A damaged file of a finished stage stops a resumed run before it trains or writes.
     let model = run.join("stages/01-fixture/model.bpk");
     let mut bytes = std::fs::read(&model).unwrap();
     let middle = bytes.len() / 2;
@@ -383,7 +386,7 @@ fn a_flipped_bit_in_any_file_of_a_run_is_found_and_named() {
 
 #[test]
 fn a_stage_is_added_after_the_data_of_all_earlier_ones_are_gone() {
-    // One has a vocabulary that was learned, one has tiles of slides, one has scans.
+    // One has a learned vocabulary, one has tiles of slides, one has scans.
     let stages = [
         ("text", "max_length = 24, vocab_size = 256, text_column = \"report\""),
         ("pathology", "size = 64"),
@@ -393,7 +396,7 @@ fn a_stage_is_added_after_the_data_of_all_earlier_ones_are_gone() {
     let experiment = Experiment::of("materialised", &stages);
     experiment.finish("run");
     let run = text(&experiment.path("run"));
-    // New data of an earlier modality, elsewhere.
+    // New data of an earlier modality, in another folder.
     let elsewhere = tempfile::tempdir().unwrap();
     let new = text(&elsewhere.path().join("new"));
     succeeded(medcoss(&["synth", "--modality", "text", "--samples", "40", "--seed", "9", "--out", &new]));
@@ -415,11 +418,11 @@ fn a_stage_is_added_after_the_data_of_all_earlier_ones_are_gone() {
         files.clone().into_iter().filter(|(path, _)| is_earlier(path)).collect()
     };
     assert_same(&earlier(&before), &earlier(&after));
-    // The vocabulary is the first stage's.
+    // The vocabulary is that of the first stage.
     assert!(!experiment.path("run/stages/04-text/assets").exists());
     succeeded(medcoss(&["show", &run, "--verify"]));
 
-    // By reference it cannot be done, and the message says what is missing.
+    // With buffers by reference a stage cannot be added, and the message says which data are missing.
     let experiment = Experiment::new("reference");
     experiment.finish("run");
     std::fs::rename(experiment.path("data"), experiment.path("moved-away")).unwrap();
@@ -430,7 +433,7 @@ fn a_stage_is_added_after_the_data_of_all_earlier_ones_are_gone() {
 }
 
 #[test]
-fn an_invalid_sample_among_good_ones_is_named_skipped_and_listed_without_a_path_of_this_machine() {
+fn an_invalid_sample_among_valid_ones_is_named_skipped_and_listed_without_a_path_of_this_machine() {
     let experiment = Experiment::new("reference");
     let data = experiment.path("data/xray");
     let mut names: Vec<_> = std::fs::read_dir(&data).unwrap().map(|entry| entry.unwrap().path()).collect();
@@ -452,7 +455,7 @@ fn an_invalid_sample_among_good_ones_is_named_skipped_and_listed_without_a_path_
     assert!(state.contains(&format!("\"data/xray/{name}\"")), "{state}");
     assert!(!state.contains(&text(experiment.folder.path())), "{state}");
 
-    // One of sixty is within a fiftieth and above a hundredth, for a run and for the check of data alike.
+    // One of sixty is less than 1/50 and more than 1/100, for a run and for the check of data alike.
     let errors = refused(limited("small", "0.01"));
     assert!(errors.contains("1 of 60 samples could not be read"), "{errors}");
     let check = |fraction: &str| {
@@ -486,7 +489,7 @@ fn an_invalid_sample_among_good_ones_is_named_skipped_and_listed_without_a_path_
 }
 
 #[test]
-fn what_may_not_change_is_refused_by_name_and_what_may_is_taken() {
+fn settings_that_may_not_change_are_refused_by_name_and_others_are_accepted() {
     let experiment = Experiment::new("reference");
     experiment.finish("run");
     let (run, root) = (text(&experiment.path("run")), text(experiment.folder.path()));

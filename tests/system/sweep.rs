@@ -1,5 +1,5 @@
-//! Every odd, rare and broken file of the conformance set through the plugin that claims its kind: read, or refused with a
-//! reason; never a panic, never more than ten seconds or a gibibyte.
+//! Every unusual, rare or damaged file of the conformance set, opened by the plugin of its kind: it is read, or refused
+//! with a reason; never a panic, never more than ten seconds or a gibibyte.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -21,7 +21,7 @@ fn files(folder: &Path) -> Vec<PathBuf> {
     found
 }
 
-/// What was said of a file, without its name and numbers, so that equal reasons count as one.
+/// The error about a file without its name and numbers, so that equal reasons are counted together.
 fn reason(message: &str, path: &Path) -> String {
     let first = message.lines().next().unwrap_or_default().replace(&*path.to_string_lossy(), "it");
     let first = first.replace(&*path.file_name().unwrap().to_string_lossy(), "it");
@@ -60,7 +60,7 @@ fn every_conformance_file_is_read_or_refused_with_its_reason() {
                         Some(bad) => *refused.entry(reason(bad.as_str().unwrap(), &path)).or_default() += 1,
                     }
                 }
-                // Nothing could be opened at all.
+                // No sample could be opened.
                 Err(_) => {
                     let error = errors.lines().find_map(|line| line.strip_prefix("error: "));
                     let error = error.unwrap_or_else(|| panic!("{} says nothing: {errors}", path.display()));

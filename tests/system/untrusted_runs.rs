@@ -1,4 +1,5 @@
-//! Runs that a stranger prepared: whatever lies in a run folder, no command leaves the folder, hangs, panics or takes much memory.
+//! Hostile run folders: whatever a run folder contains, no command leaves the folder, hangs, panics or takes much
+//! memory.
 
 use std::fs::{self, File};
 use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
@@ -14,11 +15,11 @@ use medcoss_test_support::program::{command, medcoss, succeeded, text};
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 
-/// In a file outside of the run, which no output may hold.
+/// Content of a file outside of the run, which no output may contain.
 const SECRET: &str = "SECRET-OF-ANOTHER-FOLDER";
-/// No command on these runs may take longer; most take a tenth of a second.
+/// Time limit of a command on these runs; most take a tenth of a second.
 const LONGEST: Duration = Duration::from_secs(60);
-/// Address space of a command, in KiB: three times what a good run needs.
+/// Limit on the address space of a command, in KiB: three times what a valid run needs.
 const MOST_MEMORY: u64 = 8 << 20;
 
 const CONFIG: &str = "
@@ -42,7 +43,7 @@ data = \"xray\"
 options = { size = 48 }
 ";
 
-/// A folder with data and a run over them; made once, never changed. The run is made without a umask.
+/// A folder with data and a run over them; made once and never changed. The run is made without a umask.
 fn made() -> &'static Path {
     static MADE: OnceLock<tempfile::TempDir> = OnceLock::new();
     let make = || {
@@ -60,7 +61,7 @@ fn made() -> &'static Path {
     MADE.get_or_init(make).path()
 }
 
-/// A copy of the run beside a folder of somebody else.
+/// A copy of the run, and beside it a folder of somebody else.
 struct Place {
     folder: tempfile::TempDir,
 }
@@ -83,7 +84,7 @@ impl Place {
         self.folder.path().join("victim")
     }
 
-    /// Runs every command on the run. Returns the exit code and the messages of each.
+    /// Runs every command on the run. Returns each command's name, exit code and messages.
     fn commands(&self) -> Vec<(&'static str, i32, String)> {
         let (run, data) = (text(&self.run()), text(made()));
         let out = |name: &str| text(&self.folder.path().join(name));
@@ -125,7 +126,7 @@ impl Place {
         (name, code, said)
     }
 
-    /// Whether the other folder is as it was, and nothing of it is in a file that a command wrote.
+    /// Asserts that the other folder is unchanged, and that no written file contains any of it.
     fn is_untouched(&self) {
         let names: Vec<_> = fs::read_dir(self.victim()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
         assert_eq!(names.len(), 2, "{names:?}");
@@ -170,7 +171,7 @@ fn forge_toml(path: &Path, change: impl FnOnce(String) -> String) {
     fs::write(path, insert_checksum(&forged, "# checksum: ")).unwrap();
 }
 
-/// Writes the right digests of all files of a stage into its manifests and its state.
+/// Writes the correct digests of a stage's files into its manifests and its state.
 fn forge_digests(stage: &Path) {
     let digest = |path: &Path| -> Option<Value> {
         let content = path.is_file().then(|| fs::read(path).unwrap())?;
@@ -216,7 +217,7 @@ const ENTRIES: [&str; 23] = [
     "evaluation/small/scores.json",
 ];
 
-/// Puts something else in the place of an entry.
+/// Replaces an entry of the run by what `put` writes.
 fn replace(place: &Place, entry: &str, put: impl FnOnce(&Path)) {
     let path = place.run().join(entry);
     fs::create_dir_all(path.parent().unwrap()).unwrap();
@@ -227,13 +228,13 @@ fn replace(place: &Place, entry: &str, put: impl FnOnce(&Path)) {
     put(&path);
 }
 
-/// The names of commands that accepted the run.
+/// Names of the commands that accepted the run.
 fn accepted(results: &[(&'static str, i32, String)]) -> Vec<&'static str> {
     results.iter().filter(|(_, code, _)| *code == 0).map(|(name, ..)| *name).collect()
 }
 
 #[test]
-fn links_in_the_place_of_any_entry_are_not_followed() {
+fn links_in_place_of_any_entry_are_not_followed() {
     for entry in ENTRIES {
         for target in ["secret", ""] {
             let place = Place::new();
@@ -255,7 +256,7 @@ fn links_with_the_names_of_unfinished_files_are_not_followed() {
         place.commands();
         place.is_untouched();
     }
-    // The next stage, prepared.
+    // The next stage, prepared by a stranger.
     let place = Place::new();
     let next = place.run().join("stages/03-xray");
     fs::create_dir(&next).unwrap();
@@ -268,7 +269,7 @@ fn links_with_the_names_of_unfinished_files_are_not_followed() {
 }
 
 #[test]
-fn pipes_and_endless_devices_hang_no_command() {
+fn pipes_and_endless_devices_do_not_hang_a_command() {
     for entry in ENTRIES {
         let place = Place::new();
         replace(&place, entry, |path| {
@@ -286,10 +287,10 @@ fn pipes_and_endless_devices_hang_no_command() {
 }
 
 #[test]
-fn files_without_end_claim_no_memory() {
+fn huge_sparse_files_claim_no_memory() {
     for entry in ENTRIES.into_iter().filter(|entry| Path::new(entry).extension().is_some()) {
         let place = Place::new();
-        // A sparse file takes no room on the disk.
+        // A sparse file takes no space on the disk.
         replace(&place, entry, |path| File::create(path).unwrap().set_len(1 << 42).unwrap());
         let results = place.commands();
         let refused = results.iter().any(|(_, code, said)| *code == 1 && said.contains("more than the"));
@@ -298,7 +299,7 @@ fn files_without_end_claim_no_memory() {
 }
 
 #[test]
-fn names_in_the_record_lead_nowhere() {
+fn names_in_the_record_do_not_lead_out_of_the_run() {
     for modality in ["x/../../../victim", "../victim", "/etc", "a b", "", "..", "CT", "x\u{1b}[31m", "$(rm -rf x)"] {
         let place = Place::new();
         forge_toml(&place.run().join("run.toml"), |record| {
@@ -321,7 +322,7 @@ fn names_in_the_record_lead_nowhere() {
         assert!(results.iter().all(|(_, _, said)| said.contains("not a path below the data root")), "{results:?}");
         place.is_untouched();
     }
-    // A state that says it is of another stage.
+    // A state that names another stage.
     let place = Place::new();
     forge_json(&place.run().join("stages/02-xray/state.json"), |state| state["modality"] = "x/../../../victim".into());
     assert!(accepted(&place.commands()).is_empty());
@@ -345,7 +346,7 @@ fn files_that_a_manifest_or_a_buffer_names_lie_in_the_run() {
         how["data"] = vec![data].into();
         fs::write(&open, how.to_string()).unwrap();
         forge_digests(&stage(&place));
-        // Without the data a report shows the samples in the run.
+        // Without the data, a report shows the samples in the run.
         let (run, nothing, out) =
             (text(&place.run()), place.folder.path().join("nothing"), place.folder.path().join("page.html"));
         fs::create_dir(&nothing).unwrap();
@@ -391,7 +392,7 @@ fn sizes_of_a_model_are_checked_before_memory_is_claimed() {
             assert!(*code == 1 && said.contains("state.json"), "{what} {size}, {name}: {said}");
         }
     }
-    // Sizes that are possible, but not those of the file.
+    // Sizes that are valid, but not those of the file.
     let place = Place::new();
     forge_json(&place.run().join("stages/02-xray/state.json"), |state| {
         state["model"]["dimensions"]["layers"] = 1000.into();
@@ -418,7 +419,7 @@ fn values_that_are_not_finite_are_found() {
 }
 
 #[test]
-fn files_of_a_run_are_the_users_alone_without_a_umask() {
+fn without_a_umask_only_the_user_can_read_files_of_a_run() {
     fn check(path: &Path) {
         let metadata = fs::symlink_metadata(path).unwrap();
         let expected = if metadata.is_dir() { 0o700 } else { 0o600 };

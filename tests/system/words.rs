@@ -1,9 +1,11 @@
-//! Code, settings, messages and documents speak the field's words. Words of the project's own that were given up do not come back.
+//! Code, settings, messages and documents use the field's words. Words of the project's own that were given up do not
+//! come back.
 
 use std::fs;
 use std::path::{Path, PathBuf};
 
-/// What was given up, and the field's word for it. Words of several parts stand with a space, a hyphen or an underscore in texts.
+/// Words that were given up, and the field's word for each. A word of several parts may have a space, a hyphen or an
+/// underscore between them.
 const GIVEN_UP: &[(&str, &str)] = &[
     ("bad ratio", "max_invalid_fraction"),
     ("bad sample", "invalid sample"),
@@ -48,10 +50,11 @@ const GIVEN_UP: &[(&str, &str)] = &[
     ("surroundings", "search environment"),
 ];
 
-/// This file, and the files that read what earlier versions wrote or refuse a former name.
+/// Files that may contain these words: this one, and those that read the files of earlier versions or refuse a former
+/// name.
 const NAMES_THEM: [&str; 6] = [
     "tests/system/words.rs",
-    // Calls the system by the names of its functions.
+    // Its calls of the system are named so.
     "host/plugin-host/src/library_file.rs",
     "core/src/run/document.rs",
     "host/runtime/src/record.rs",
@@ -64,7 +67,7 @@ fn texts(folder: &Path, found: &mut Vec<PathBuf>) {
         let path = entry.unwrap().path();
         let name = path.file_name().unwrap().to_string_lossy().into_owned();
         if path.is_dir() {
-            // The frozen contract keeps its words; build folders hold none of the project's.
+            // The frozen contract keeps its words; build folders hold no text of the project.
             if !name.starts_with('.') && !["target", "contract-v1"].contains(&name.as_str()) {
                 texts(&path, found);
             }
@@ -74,7 +77,7 @@ fn texts(folder: &Path, found: &mut Vec<PathBuf>) {
     }
 }
 
-/// Whether a lower-case text, with spaces in place of hyphens and underscores, has the word as a whole.
+/// Whether a lower-case text, with spaces in place of hyphens and underscores, contains the word as a whole.
 fn has(text: &str, word: &str) -> bool {
     text.match_indices(word).any(|(at, _)| {
         let before = text[..at].chars().next_back();

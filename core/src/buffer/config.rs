@@ -1,4 +1,4 @@
-//! Settings of the rehearsal buffer: selection, size and storage of the kept samples.
+//! Settings of the rehearsal buffer: selection, number and storage of the buffer samples.
 
 use burn::tensor::Device;
 use serde::{Deserialize, Serialize};
@@ -19,7 +19,7 @@ const MAX_STARTS: usize = 1000;
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct BufferConfig {
-    /// Selection method of the kept samples.
+    /// Selection method of the buffer samples.
     pub selection: BufferSelection,
     /// Fraction of a stage's samples that is kept, in (0, 1].
     pub ratio: f64,
@@ -40,7 +40,7 @@ pub struct BufferConfig {
     /// Fill places that clusters leave free, because they are small or do not divide the number, with the samples that are next nearest to their
     /// centres. The reference leaves them free.
     pub backfill: bool,
-    /// Storage of the kept samples.
+    /// Storage of the buffer samples.
     pub store: Store,
     /// Sampling of the batches of stages that rehearse buffers. A stage on its own data alone draws without replacement.
     pub sampling: Sampling,
@@ -79,7 +79,7 @@ pub enum BufferSelection {
     KCentre,
 }
 
-/// Storage of the kept samples.
+/// Storage of the buffer samples.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Store {
@@ -112,7 +112,8 @@ impl Default for BufferConfig {
 }
 
 impl BufferConfig {
-    /// Number of kept samples out of `n_samples`: at least one. A buffer has fewer samples where a small cluster leaves places free.
+    /// Number of buffer samples out of `n_samples`: at least one. A buffer has fewer samples where a small cluster
+    /// leaves places free.
     pub fn n_kept(&self, n_samples: usize) -> usize {
         match self.selection {
             BufferSelection::KMeans | BufferSelection::MiniBatchKMeans if !self.backfill => {

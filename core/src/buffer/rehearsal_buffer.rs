@@ -1,4 +1,4 @@
-//! The rehearsal buffer: ids of the samples that one finished stage keeps.
+//! The rehearsal buffer: ids of the buffer samples of one finished stage.
 
 use std::collections::HashMap;
 
@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use super::Selected;
 use crate::{DataError, Result};
 
-/// One kept sample, a line of `buffer.jsonl`.
+/// One buffer sample, a line of `buffer.jsonl`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct BufferEntry {
     /// Sample id.
@@ -22,10 +22,10 @@ pub struct BufferEntry {
     pub backfilled: bool,
 }
 
-/// The rehearsal buffer: the kept samples of one stage.
+/// The rehearsal buffer of one stage.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct RehearsalBuffer {
-    /// The kept samples, in the order of the selection.
+    /// The buffer samples, in the order of the selection.
     pub entries: Vec<BufferEntry>,
 }
 
@@ -41,7 +41,7 @@ impl RehearsalBuffer {
         Self { entries: selected.iter().map(entry).collect() }
     }
 
-    /// Indices of the kept samples in a dataset with these `ids`.
+    /// Indices of the buffer samples in a dataset with these `ids`.
     ///
     /// # Errors
     /// A sample that the dataset does not have.

@@ -22,7 +22,7 @@ pub struct Shape {
     pub n_heads: usize,
 }
 
-/// Output that the threads write, each its own head's columns.
+/// Output that threads share: each writes the columns of its own head.
 struct Output(*mut f32);
 
 // SAFETY: tasks write to places that do not overlap, see `Shape::place`.
@@ -57,7 +57,7 @@ impl Shape {
     /// Checks that slices have these sizes, of which none is 0.
     ///
     /// # Panics
-    /// When they have not: `qkv` is `[n, length, 3 * width]`, and `bias` `[length, length]` or `[n, length, length]`.
+    /// When they do not: `qkv` is `[n, length, 3 * width]`, and `bias` `[length, length]` or `[n, length, length]`.
     fn check(self, qkv: &[f32], bias: Option<&[f32]>) {
         let Self { n, length, width, n_heads } = self;
         assert!(length > 0 && n_heads > 0 && width > 0 && width.is_multiple_of(n_heads), "{self:?}");
@@ -92,7 +92,7 @@ impl Shape {
 /// 0, or a large negative number where a query must not see a key.
 ///
 /// # Panics
-/// When the slices have not the sizes of `shape`.
+/// When the slices do not have the sizes of `shape`.
 pub fn forward(qkv: &[f32], bias: Option<&[f32]>, shape: Shape) -> Vec<f32> {
     shape.check(qkv, bias);
     let Shape { n, length, width, n_heads } = shape;
@@ -109,14 +109,14 @@ pub fn forward(qkv: &[f32], bias: Option<&[f32]>, shape: Shape) -> Vec<f32> {
             }
         });
     };
-    // SAFETY: heads divide the width, as checked above, so that their columns are all columns.
+    // SAFETY: heads divide the width, as checked above, so that together they write all columns.
     unsafe { written(n * length * width, write) }
 }
 
 /// Gradient of `qkv` from the gradient of the attention output.
 ///
 /// # Panics
-/// When the slices have not the sizes of `shape`.
+/// When the slices do not have the sizes of `shape`.
 pub fn backward(qkv: &[f32], bias: Option<&[f32]>, gradient: &[f32], shape: Shape) -> Vec<f32> {
     shape.check(qkv, bias);
     let Shape { n, length, width, n_heads } = shape;
@@ -146,7 +146,7 @@ pub fn backward(qkv: &[f32], bias: Option<&[f32]>, gradient: &[f32], shape: Shap
             }
         });
     };
-    // SAFETY: parts and heads together are all columns, since heads divide the width, as checked above.
+    // SAFETY: parts and heads together write all columns, since heads divide the width, as checked above.
     unsafe { written(qkv.len(), write) }
 }
 

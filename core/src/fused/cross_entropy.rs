@@ -1,5 +1,5 @@
-//! Cross-entropy of scores against one class a row. A vocabulary has tens of thousands of classes: scores are read twice forward and once backward,
-//! and their gradient is the only other matrix of their size.
+//! Cross-entropy of scores against one class per row. A vocabulary has tens of thousands of classes: scores are read
+//! twice in the forward pass and once in the backward pass, and their gradient is the only other matrix of their size.
 
 use std::mem::MaybeUninit;
 
@@ -33,7 +33,8 @@ pub fn forward(scores: &[f32], log_sums: &[f32], targets: &[i32]) -> Vec<f32> {
 /// Gradient of `scores` from the gradient of the cross-entropy: probabilities, less one at the target.
 ///
 /// # Panics
-/// When there is not one log-sum-exp and one gradient for each target, or `scores` are not a row of classes for each.
+/// When the numbers of targets, log-sum-exps and gradients differ, or `scores` do not have a row of classes for each
+/// target.
 pub fn backward(scores: &[f32], log_sums: &[f32], targets: &[i32], gradient: &[f32]) -> Vec<f32> {
     let n = targets.len();
     assert!(log_sums.len() == n && gradient.len() == n, "a log-sum-exp and a gradient for each of {n} targets");

@@ -37,7 +37,7 @@ pub trait FusedBlock: Backend {
         kept: Vec<f32>,
     ) -> FloatTensor<Self>;
 
-    /// Cross-entropy `[n]` of `scores` `[n, classes]`, one target a row.
+    /// Cross-entropy `[n]` of `scores` `[n, classes]`, with one target per row.
     fn fused_cross_entropy(scores: FloatTensor<Self>, targets: Vec<i32>) -> FloatTensor<Self>;
 
     /// Multi-head attention: `qkv` `[n, length, 3 * width]` to `[n, length, width]`.
@@ -176,7 +176,7 @@ impl<C: CheckpointStrategy> FusedBlock for Autodiff<Flex, C> {
         struct OfLinear;
 
         impl Backward<Flex, 3> for OfLinear {
-            /// Input and weight.
+            /// State of the backward pass: input and weight.
             type State = (Values, Values);
 
             fn backward(self, ops: Ops<Self::State, 3>, gradients: &mut Gradients, _: &mut Checkpointer) {
@@ -215,7 +215,7 @@ impl<C: CheckpointStrategy> FusedBlock for Autodiff<Flex, C> {
         struct OfLayerNorm;
 
         impl Backward<Flex, 3> for OfLayerNorm {
-            /// Input, gamma, epsilon.
+            /// State of the backward pass: input, gamma, epsilon.
             type State = (Values, Values, f32);
 
             fn backward(self, ops: Ops<Self::State, 3>, gradients: &mut Gradients, _: &mut Checkpointer) {
@@ -270,7 +270,7 @@ impl<C: CheckpointStrategy> FusedBlock for Autodiff<Flex, C> {
         struct OfResidual;
 
         impl Backward<Flex, 3> for OfResidual {
-            /// Branch, scale and what is kept.
+            /// State of the backward pass: branch, scale and the factors of samples.
             type State = (Values, Values, Vec<f32>);
 
             fn backward(self, ops: Ops<Self::State, 3>, gradients: &mut Gradients, _: &mut Checkpointer) {
@@ -301,7 +301,7 @@ impl<C: CheckpointStrategy> FusedBlock for Autodiff<Flex, C> {
         struct OfCrossEntropy;
 
         impl Backward<Flex, 1> for OfCrossEntropy {
-            /// Scores, logarithms of their sums, targets.
+            /// State of the backward pass: scores, log-sum-exp of each row, targets.
             type State = (Values, Vec<f32>, Vec<i32>);
 
             fn backward(self, ops: Ops<Self::State, 1>, gradients: &mut Gradients, _: &mut Checkpointer) {
@@ -342,7 +342,7 @@ impl<C: CheckpointStrategy> FusedBlock for Autodiff<Flex, C> {
 struct OfAttention;
 
 impl Backward<Flex, 1> for OfAttention {
-    /// Queries, keys and values; bias; heads.
+    /// State of the backward pass: queries, keys and values; bias; number of heads.
     type State = (Values, Option<Values>, usize);
 
     fn backward(self, ops: Ops<Self::State, 1>, gradients: &mut Gradients, _: &mut Checkpointer) {

@@ -1,8 +1,9 @@
 //! Fused operations of a Transformer block, each in one pass over memory.
 //!
-//! On the CPU a step is bound by memory outside of its matrix products, and a composition of a framework's operations reads and writes every
-//! activation several times. Each function here has two bodies: the plain composition, which is the definition and runs on any device, and
-//! on the CPU a kernel of our own with its backward pass, which tests hold to the plain one, values and gradients.
+//! On the CPU the time of a training step outside of its matrix products is bound by memory, and a composition of a
+//! framework's operations reads and writes every activation several times. Each function here has two implementations:
+//! the plain composition, which is the definition and runs on any device, and on the CPU a kernel of our own with its
+//! backward pass. Tests compare the two, values and gradients.
 
 #![deny(clippy::undocumented_unsafe_blocks)]
 
@@ -42,10 +43,12 @@ pub fn linear<const D: usize>(layer: &Linear, x: Tensor<D>) -> Tensor<D> {
     affine(x, layer.weight.val(), layer.bias.as_ref().map(Param::val))
 }
 
-/// Affine map `x * weight + bias` over the last dimension.
+/// Affine map `x * weight + bias` over the last dimension: `x` `[..., d_in]`, `weight` `[d_in, d_out]`, `bias`
+/// `[d_out]`.
 ///
 /// # Panics
-/// When `weight` has not one row for each value of a row of `x`, or `bias` not one value for each column of `weight`.
+/// When `weight` does not have one row for each value of a row of `x`, or `bias` not one value for each column of
+/// `weight`.
 pub fn affine<const D: usize>(x: Tensor<D>, weight: Tensor<2>, bias: Option<Tensor<1>>) -> Tensor<D> {
     let [d_in, d_out] = weight.dims();
     assert_eq!(width(&x), d_in, "values of a row, rows of the weight");
@@ -61,10 +64,10 @@ pub fn affine<const D: usize>(x: Tensor<D>, weight: Tensor<2>, bias: Option<Tens
     }
 }
 
-/// Layer normalisation over the last dimension.
+/// Layer normalisation over the last dimension: `x` `[..., width]`, `gamma` and `beta` `[width]`.
 ///
 /// # Panics
-/// When `gamma` or `beta` have not one value for each value of a row of `x`.
+/// When `gamma` or `beta` do not have one value for each value of a row of `x`.
 pub fn layer_norm<const D: usize>(x: Tensor<D>, gamma: Tensor<1>, beta: Tensor<1>, epsilon: f64) -> Tensor<D> {
     assert_eq!((gamma.dims(), beta.dims()), ([width(&x)], [width(&x)]), "values of gamma and of beta, of a row");
     if !has_kernels(&x) {
@@ -82,10 +85,12 @@ pub fn gelu<const D: usize>(x: Tensor<D>) -> Tensor<D> {
     Tensor::from_dispatch(<Dispatch as FusedBlock>::fused_gelu(x.into_dispatch()))
 }
 
-/// Scaled residual `x + branch * scale * kept`, with `scale` over the last dimension and `kept` over the first; `kept` is 1 where none.
+/// Scaled residual `x + branch * scale * kept`: `x` and `branch` `[n, length, width]`, `scale` `[width]`, `kept` `[n]`,
+/// or 1 without it.
 ///
 /// # Panics
-/// When `branch` has not the shape of `x`, `scale` not one value for each of the last dimension, or `kept` not one for each of the first.
+/// When `branch` does not have the shape of `x`, `scale` not one value for each of the last dimension, or `kept` not
+/// one for each of the first.
 pub fn scaled_residual(x: Tensor<3>, branch: Tensor<3>, scale: Tensor<1>, kept: Option<Vec<f32>>) -> Tensor<3> {
     let [n, _, width] = x.dims();
     assert_eq!(branch.dims(), x.dims(), "shapes of the branch and of the residual stream");
@@ -102,7 +107,7 @@ pub fn scaled_residual(x: Tensor<3>, branch: Tensor<3>, scale: Tensor<1>, kept: 
 /// Cross-entropy of each row, `[n]`: minus the logarithm of the probability that the softmax of `scores` `[n, classes]` gives to the row's target.
 ///
 /// # Panics
-/// When there is not one target, which is a class, for each row.
+/// When there is not one target for each row, or a target is not a class.
 pub fn cross_entropy(scores: Tensor<2>, targets: &[i32]) -> Tensor<1> {
     let [n, classes] = scores.dims();
     assert_eq!(targets.len(), n, "targets of {n} rows");
@@ -119,7 +124,7 @@ pub fn cross_entropy(scores: Tensor<2>, targets: &[i32]) -> Tensor<1> {
 /// length, length]`, the same for all heads, true where a query must not see a key.
 ///
 /// # Panics
-/// When the heads do not share the width evenly, or `hidden` does not broadcast from one head.
+/// When the heads do not divide the width, or `hidden` does not broadcast from one head.
 pub fn attention(qkv: Tensor<3>, n_heads: usize, hidden: Option<Tensor<4, Bool>>) -> Tensor<3> {
     let [n, length, columns] = qkv.dims();
     let width = columns / 3;
@@ -146,10 +151,11 @@ pub fn attention(qkv: Tensor<3>, n_heads: usize, hidden: Option<Tensor<4, Bool>>
     })
 }
 
-/// The score of a key that a query must not see. Large rather than infinite: a row that sees nothing then gives numbers, not NaN.
+/// Score of a key that a query must not see. Large rather than infinite: a row without visible keys then gives numbers,
+/// not NaN.
 const HIDDEN: f32 = -1e30;
 
-/// One step of AdamW: parameters, first moment and second moment after the step.
+/// One step of AdamW: returns parameters, first moment and second moment after the step.
 ///
 /// # Panics
 /// When the tensors differ in shape.
@@ -178,7 +184,8 @@ pub fn adamw<const D: usize>(
 
 /// Reference definitions of the operations, composed of Burn's.
 ///
-/// Numbers of fewer bits than float32 meet only products and what lies between two of them; softmax and GELU widen them.
+/// Element types narrower than float32 are kept for products and the values between two products; softmax and GELU
+/// convert to float32.
 pub mod plain {
     use super::*;
 

@@ -12,8 +12,8 @@ const PANEL: usize = 64;
 const ROWS: usize = 6;
 /// Minimum number of columns of a thread's block: each thread reads the whole left matrix.
 const MIN_COLUMNS: usize = 128;
-/// Blocks of twice as many columns are cut again where the left matrix is read as it lies: a cut then costs nothing, and what a thread has in hand
-/// of the right matrix stays in its cache.
+/// Blocks of twice as many columns are cut again where the rows of the left matrix are contiguous: a cut then costs
+/// nothing, and the part of the right matrix that a thread works on stays in its cache.
 const WIDE: usize = 256;
 
 /// A matrix within a slice.
@@ -22,13 +22,13 @@ pub struct Matrix<'a> {
     values: &'a [f32],
     rows: usize,
     columns: usize,
-    /// From a row to the next.
+    /// Distance between rows, in values.
     row_stride: usize,
     column_stride: usize,
 }
 
 impl<'a> Matrix<'a> {
-    /// A matrix `[rows, columns]`, row-major; `stride` values lie between the first values of two rows.
+    /// A row-major matrix `[rows, columns]`; the first values of two rows are `stride` values apart.
     ///
     /// # Panics
     /// When the slice is too short for it.
@@ -100,7 +100,7 @@ impl Task<'_> {
         self.a.rows * self.a.columns * self.b.columns
     }
 
-    /// The output from a place on, which is not in it where the second part is empty.
+    /// The output from position `at` on; it is outside of the output where the second part is empty.
     fn beyond(&self, at: usize) -> Output {
         Output { values: self.out.values.wrapping_add(at), ..self.out }
     }
@@ -122,7 +122,8 @@ impl Task<'_> {
         (Self { a: above, ..self }, Self { a: below, out: self.beyond(at * self.out.stride), ..self })
     }
 
-    /// Cut for `threads` where it costs least: between columns where both halves are whole panels of the library, otherwise between rows.
+    /// Cuts the task in two for `threads`, or where the block is wide: between columns where both halves are whole
+    /// panels of the library, otherwise between rows. `None` if no cut pays.
     fn halves(self, threads: usize) -> Option<(Self, Self)> {
         let columns = self.b.columns;
         if threads > 1 && self.n_multiplications() >= SERIAL {
@@ -192,14 +193,14 @@ impl Task<'_> {
     }
 }
 
-/// Writes `start + scale * a * b` to `out`, whose rows are `stride` values apart. Threads work on blocks of it, each from beginning to end: by the
-/// library's own division they would wait for each other after each part of the depth.
+/// Writes `start + scale * a * b` to `out`, whose rows are `stride` values apart. Each thread computes whole blocks of
+/// it: in the library's own division, threads would wait for each other after each part of the depth.
 ///
 /// # Safety
-/// `out` must be valid for writes of `a.rows` such rows of `b.columns` values, which nobody else uses meanwhile.
+/// `out` must be valid for writes of `a.rows` such rows of `b.columns` values, which no other code uses meanwhile.
 ///
 /// # Panics
-/// When `a` has not as many columns as `b` rows, or the row to start from not as many as `b`.
+/// When `a` does not have as many columns as `b` has rows, or the row to start from as many values as `b` has columns.
 pub unsafe fn multiply(out: *mut f32, stride: usize, start: Start<'_>, a: Matrix<'_>, b: Matrix<'_>, scale: f32) {
     assert_eq!(a.columns, b.rows, "matrices that do not fit");
     if let Start::Rows(row) = start {
@@ -216,7 +217,7 @@ pub fn product(start: Start<'_>, a: Matrix<'_>, b: Matrix<'_>) -> Vec<f32> {
         // SAFETY: the output has exactly these rows and columns.
         unsafe { multiply(out.as_mut_ptr().cast(), b.columns, start, a, b, 1.0) }
     };
-    // SAFETY: a product writes every value, those to start from where there is nothing to add up.
+    // SAFETY: a product writes every value, also where there is nothing to sum: then it writes the start.
     unsafe { super::vector::written(a.rows * b.columns, write) }
 }
 
@@ -239,8 +240,8 @@ mod tests {
         (0..a.rows).flat_map(|row| (0..b.columns).map(move |column| value(row, column))).collect()
     }
 
-    /// Sizes at which products are cut between columns, between rows, again for the cache, with a rest, and not at all; each operand as it lies
-    /// and transposed.
+    /// Sizes at which products are cut between columns, between rows, again for the cache, with a remainder, and not at
+    /// all; each operand plain and transposed.
     #[test]
     fn blocks_together_are_the_whole_product_for_any_number_of_threads() {
         for (m, k, n) in

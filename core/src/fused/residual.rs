@@ -1,4 +1,5 @@
-//! A branch that is added to the residual stream, scaled by LayerScale (Touvron et al., "Going deeper with Image Transformers", 2021).
+//! Scaled residual: a branch that is added to the residual stream, scaled by LayerScale (Touvron et al., "Going deeper
+//! with Image Transformers", 2021).
 
 use std::mem::MaybeUninit;
 
@@ -95,7 +96,7 @@ fn gradient_rows_with_simd<'a, S: Simd>(
     }
 }
 
-/// A value a sample, for its rows.
+/// One value per sample, read by row.
 #[derive(Clone, Copy)]
 struct OfRows<'a> {
     values: &'a [f32],
@@ -104,7 +105,7 @@ struct OfRows<'a> {
 }
 
 impl<'a> OfRows<'a> {
-    /// For all rows of `n_values` in rows of `width`.
+    /// Values of all samples, for an array of `n_values` in rows of `width`.
     fn new(n_values: usize, width: usize, values: &'a [f32]) -> Self {
         let n_rows = n_values / width;
         let rows_per_sample = n_rows.checked_div(values.len()).unwrap_or(0);
@@ -112,7 +113,7 @@ impl<'a> OfRows<'a> {
         Self { values, rows_per_sample: rows_per_sample.max(1), first: 0 }
     }
 
-    /// Counted from a row on.
+    /// The same values, with rows counted from `row`.
     fn from(self, row: usize) -> Self {
         Self { first: row, ..self }
     }

@@ -1,4 +1,4 @@
-//! Kernels against the plain compositions: values and gradients; and the errors of wrong shapes.
+//! Tests of the kernels against the plain compositions: values, gradients, and the errors of wrong shapes.
 
 use burn::module::Param;
 use burn::tensor::TensorData;
@@ -30,7 +30,7 @@ fn close(what: &str, found: Vec<f32>, expected: Vec<f32>) {
     }
 }
 
-/// Compares two functions of some tensors: outputs, and gradients of a sum in which every output has another weight.
+/// Compares two functions of some tensors: outputs, and gradients of a sum in which each output has a different weight.
 fn same<const N: usize, const D: usize>(
     what: &str,
     inputs: [Tensor<D>; N],
@@ -52,7 +52,7 @@ fn same<const N: usize, const D: usize>(
     }
 }
 
-/// Vectors travel as `[1, 1, width]`, so that all inputs have one type.
+/// Vectors have the shape `[1, 1, width]`, so that all inputs have one type.
 fn vector(tensor: &Tensor<3>) -> Tensor<1> {
     tensor.clone().flatten(0, 2)
 }
@@ -162,7 +162,7 @@ fn a_linear_layer_equals_that_of_burn() {
             weight: Param::from_tensor(weight.clone().squeeze_dim::<2>(0)),
             bias: Some(Param::from_tensor(vector(bias))),
         };
-        // Parameters are leaves of their own, so their gradients are asked for by the layer.
+        // Parameters are leaves of their own, so gradients are read from the layer.
         let (weight, bias) = (values([1, width, 2 * width + 3], 2), values([1, 1, 2 * width + 3], 3));
         let run = |fused: bool| {
             let layer = layer(&weight, &bias);
@@ -187,7 +187,7 @@ fn attention_is_its_definition_with_and_without_hidden_keys() {
     for [n, length, width] in SHAPES {
         let qkv = values([n, length, 3 * width], 1);
         same("attention", [qkv.clone()], |[qkv]| attention(qkv, 4, None), |[qkv]| plain::attention(qkv, 4, None));
-        // Later keys, of all samples alike; and some keys of each sample, of the first one all.
+        // Hidden keys: all later ones, the same in all samples; or some keys of each sample, and all keys of the first.
         let later = Tensor::<2, Bool>::tril_mask([length, length], 0, &device()).unsqueeze::<4>();
         let some: Vec<bool> = (0..n * length).map(|at| at < length || at % 3 == 0).collect();
         let some = Tensor::<4, Bool>::from_data(TensorData::new(some, [n, 1, 1, length]), &device());
@@ -241,7 +241,7 @@ fn heads_must_share_the_width() {
 }
 
 #[test]
-fn the_same_values_come_out_whatever_the_number_of_threads() {
+fn values_do_not_depend_on_the_number_of_threads() {
     let run = |threads: usize| {
         let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
         pool.install(|| {
@@ -273,7 +273,7 @@ fn all_refused(rows: &[(&str, &dyn Fn(), &str)]) {
     }
 }
 
-/// A kernel writes row by row: with wrong shapes a part of its output would be memory that nobody wrote.
+/// A kernel writes row by row: with wrong shapes, part of its output would be uninitialised memory.
 #[test]
 fn wrong_shapes_are_refused_by_every_operation() {
     let x = || values([2, 5, 24], 1);
@@ -324,7 +324,7 @@ fn wrong_shapes_are_refused_by_every_operation() {
     ]);
 }
 
-/// The kernels check lengths themselves: their unsafe code must not rest on a caller.
+/// The kernels check lengths themselves, so that their unsafe code does not depend on the caller.
 #[test]
 fn wrong_lengths_are_refused_by_every_kernel() {
     let z = |n: usize| vec![0.5_f32; n];
@@ -367,4 +367,14 @@ fn wrong_lengths_are_refused_by_every_kernel() {
             "n_heads: 3",
         ),
     ]);
+}
+
+#[test]
+fn kernels_use_the_widest_vectors_that_the_processor_has() {
+    #[cfg(target_arch = "x86_64")]
+    {
+        let arch = format!("{:?}", pulp::Arch::new());
+        let has_avx2 = is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma");
+        assert!(!has_avx2 || arch.starts_with("V3") || arch.starts_with("V4"), "{arch}");
+    }
 }

@@ -19,7 +19,7 @@ pub fn rows_per_block(width: usize) -> usize {
 /// that the result is neither 0 nor infinite.
 #[inline(always)]
 pub fn exp(x: f32) -> f32 {
-    /// Adding and taking it away rounds to an integer.
+    /// Adding and subtracting this number rounds to an integer.
     const ROUND: f32 = 12_582_912.0;
     let x = x.clamp(-87.0, 87.0);
     let rounded = x.mul_add(std::f32::consts::LOG2_E, ROUND);
@@ -33,7 +33,7 @@ pub fn exp(x: f32) -> f32 {
         .mul_add(r, 1.666_666_5e-1)
         .mul_add(r, 0.5);
     let y = p.mul_add(r * r, r) + 1.0;
-    // n is what the lowest bits of `rounded` count; a conversion to an integer would be done value by value.
+    // n is in the lowest bits of `rounded`; a conversion to an integer would not vectorise.
     y * f32::from_bits(rounded.to_bits().wrapping_add(127) << 23)
 }
 
@@ -69,7 +69,7 @@ pub fn sum<const N: usize>(slices: [&[f32]; N], of: impl Fn([f32; N]) -> f32) ->
     let whole = n - n % LANES;
     let mut at = 0;
     while at < whole {
-        // One check of bounds a chunk: with one a value nothing would vectorise.
+        // Bounds are checked once per chunk: a check for each value would prevent vectorisation.
         let parts = slices.map(|slice| &slice[at..at + LANES]);
         for (lane, sum) in lanes.iter_mut().enumerate() {
             *sum += of(parts.map(|part| part[lane]));
@@ -109,7 +109,7 @@ pub fn maximum(values: &[f32]) -> f32 {
 /// Checks that `values` are whole rows of `width`. Kernels write row by row: a remainder would stay uninitialised.
 ///
 /// # Panics
-/// When they are not, or `width` is 0.
+/// When they are not whole rows, or `width` is 0.
 pub fn check_rows(values: &[f32], width: usize) {
     assert!(width > 0 && values.len().is_multiple_of(width), "{} values are no rows of {width}", values.len());
 }
@@ -160,7 +160,7 @@ mod tests {
     }
 
     #[test]
-    fn sums_and_maxima_are_of_all_values() {
+    fn sums_and_maxima_include_all_values() {
         for n in [0, 1, 15, 16, 17, 100] {
             let values: Vec<f32> = (0..n).map(|at| ((at * 37) % 101) as f32).collect();
             assert_eq!(sum([values.as_slice()], |[value]| value), values.iter().sum::<f32>());

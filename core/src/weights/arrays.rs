@@ -36,8 +36,8 @@ impl ArraySource {
     /// Reads tensor `input` of a file as samples of a model's family.
     ///
     /// # Errors
-    /// Tensors that are missing, of another shape or type than the family needs; ids out of range; padding before tokens; values
-    /// that are not finite.
+    /// Tensors that are missing, or of another shape or type than the family needs; ids out of range; padding before
+    /// tokens; values that are not finite.
     pub fn read(path: &Path, input: &str, attention_mask: Option<&str>, family: &FamilyConfig) -> Result<Self> {
         let file = TensorFile::open(path)?;
         let shape = file.shape(input)?.to_vec();
@@ -90,8 +90,8 @@ impl Reader<'_> {
         Ok((TokenSpec::Continuous { n_tokens, d_token, n_masked: 0 }, Values::Continuous(values)))
     }
 
-    /// Token grid along depth, rows and columns, number of channels, and side of a patch along rows and columns; 0 where the tensor holds tokens
-    /// already.
+    /// Token grid along depth, rows and columns, number of channels, and side of a patch along rows and columns. The
+    /// side is 0 where the tensor already holds tokens.
     fn patches(&self, d_token: usize) -> Result<([usize; 3], usize, usize)> {
         if let &[_, n_tokens, values] = self.shape
             && values == d_token
@@ -170,8 +170,9 @@ impl Reader<'_> {
     }
 }
 
-/// Patches `[n, tokens, values]` of an array `[n, channels, depth, rows, columns]`: tokens in (depth, row, column) order, the values of a token too,
-/// with channels last. A depth of one token and one patch deep only where there is one channel.
+/// Patches `[n, tokens, values]` of an array `[n, channels, depth, rows, columns]`. Tokens are in (depth, row, column)
+/// order, and so are the values of a token, with channels last. Patches are cubes with one channel, and one voxel deep
+/// with several.
 fn patchified(values: &[f32], n: usize, grid: [usize; 3], channels: usize, patch: usize) -> Vec<f32> {
     let deep = if channels == 1 { patch } else { 1 };
     let [depth, height, width] = [grid[0] * deep, grid[1] * patch, grid[2] * patch];
@@ -264,14 +265,14 @@ mod tests {
 
     #[test]
     fn pixels_of_a_patch_lie_together_with_their_channels() {
-        // One image of 3 channels, 4 x 6, patches of 2: a value says channel, row, column.
+        // One image of 3 channels, 4 x 6, patches of 2: a value encodes channel, row, column.
         let value = |channel: usize, row: usize, column: usize| (channel * 100 + row * 10 + column) as f32;
         let mut image = Vec::new();
         for channel in 0..3 {
             for_each([1, 4, 6], |[_, row, column]| image.push(value(channel, row, column)));
         }
         let tokens = patchified(&image, 1, [1, 2, 3], 3, 2);
-        // Token 4 is the second row's second; its third pixel is its second row's first.
+        // Token 4 is the second of the second row; its third pixel is the first of its second row.
         let at = 4 * 12 + 2 * 3;
         assert_eq!(tokens[at..at + 3], [value(0, 3, 2), value(1, 3, 2), value(2, 3, 2)]);
 

@@ -29,9 +29,9 @@ pub struct Exported {
     pub n_tensors: usize,
     /// Number of values.
     pub n_values: usize,
-    /// Families that the layout needs and the model never learned: written with the initial values of a new model.
+    /// Families that the layout needs and the model lacks: written with the initial values of a new model.
     pub untrained: Vec<String>,
-    /// Families without names in the layout: not written.
+    /// Families without names in the layout, which are not written.
     pub left: Vec<String>,
 }
 

@@ -54,9 +54,10 @@ pub struct Import {
     pub known: KnownSizes,
     /// Families that are left out, with embedder and head.
     pub without: Vec<String>,
-    /// Attention of text tokens; if none, as the file says, or causal, as in the training of the published weights.
+    /// Attention of text tokens; `None` takes that of the file, or else causal attention, as in the training of the
+    /// published weights.
     pub text_attention: Option<TextAttention>,
-    /// Law of the values that the file lacks.
+    /// Distribution of the values that the file lacks.
     pub initial_values: InitialValues,
     /// Seed of the values that the file lacks.
     pub seed: u64,
@@ -80,8 +81,8 @@ impl Import {
     /// medcoss' own layout.
     ///
     /// # Errors
-    /// A file that is no such thing; an encoder tensor that is missing, a part that is there in part, a wrong shape, values that are
-    /// not finite: each names the key; sizes that contradict those given; unknown numbers of heads.
+    /// A file of another kind; an encoder tensor that is missing, a part that is incomplete, a wrong shape, values that
+    /// are not finite: each error names the key; sizes that contradict the known ones; unknown numbers of heads.
     pub fn read(&self, path: &Path) -> Result<Imported> {
         let mut file = TensorFile::open(path)?;
         let note = Metadata::of(&file)?;

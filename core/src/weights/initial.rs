@@ -36,7 +36,8 @@ pub struct InitialModel {
 }
 
 impl InitialModel {
-    /// Reads the initial model of a run, after its files were compared with their checksums; none where the run has no initial model.
+    /// Reads the initial model of a run and compares its files with their checksums; `None` where the run has no
+    /// initial model.
     ///
     /// # Errors
     /// Files that are missing, damaged, or of a later format.

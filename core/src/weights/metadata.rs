@@ -35,7 +35,7 @@ pub(super) struct Metadata {
 }
 
 impl Metadata {
-    /// Metadata of a file that medcoss wrote; none for other files.
+    /// Metadata of a file that medcoss wrote; `None` for other files.
     pub fn of(file: &TensorFile) -> Result<Option<Self>> {
         let wrong = |error: serde_json::Error| {
             Error::from(WeightsError::Metadata { path: file.path().into(), reason: error.to_string() })

@@ -17,11 +17,11 @@ pub const PUBLISHED_FAMILIES: [&str; 3] = ["text", "image", "volume"];
 pub const UNUSED: [(&str, usize); 2] =
     [("video_embed.embeddings_pos.position_embeddings.weight", 1600), ("video_embed.embeddings_type.weight", 1)];
 
-/// Number of entries of the position table of images beside a Uni-Perceiver file, which has a table of another name: the reference's, for images up to
-/// 512 x 512 in patches of side 16.
+/// Number of entries of the position table of images beside a Uni-Perceiver file, whose own table has another name. It
+/// is the reference's, for images up to 512 x 512 in patches of side 16.
 pub(super) const UNI_PERCEIVER_POSITIONS: usize = 1024;
 
-/// Entries of a Uni-Perceiver file that the reference does not take, by their beginning, with the reason.
+/// Entries of a Uni-Perceiver file that the reference does not take, by their prefix, with the reason.
 pub(super) const UNI_PERCEIVER_LEFT: [(&str, &str); 2] = [
     (
         "video_embed.embeddings_st_pos.",
@@ -30,15 +30,16 @@ pub(super) const UNI_PERCEIVER_LEFT: [(&str, &str); 2] = [
     ("loss_prepare.", "a part of Uni-Perceiver's own losses"),
 ];
 
-/// Whether a file is Uni-Perceiver's (Zhu et al., CVPR 2022), the reference's initial weights: it has one table of spatial and temporal positions where the
-/// published layout has two, and no class token, in whose place Uni-Perceiver has a word's embedding. Encoder, text embedder, image kernel and
-/// norm have the published names.
+/// Whether a file has the weights of Uni-Perceiver (Zhu et al., CVPR 2022), the reference's initial weights. It has one
+/// table of spatial and temporal positions where the published layout has two, and a word's embedding in place of the
+/// class token. Encoder, text embedder, image kernel and norm have the published names.
 pub(super) fn is_uni_perceiver(file: &TensorFile) -> bool {
     let has = |key: &str| file.tensors().contains_key(key);
     has("video_embed.embeddings_st_pos.spatial_pos_embed.weight") && !has("cls_token")
 }
 
-/// What a Uni-Perceiver file lacks in place of a published tensor, in words; none for a tensor that it has.
+/// Description of the part that a Uni-Perceiver file lacks in place of a published tensor; `None` for a tensor that it
+/// has.
 pub(super) fn uni_perceiver_lacks(key: &str) -> Option<&'static str> {
     match key {
         "cls_token" => Some("class token"),
@@ -78,7 +79,7 @@ impl std::fmt::Display for Part {
 /// Order of the values of a published tensor.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Order {
-    /// Same order as in medcoss, with leading sizes of 1 up to this number of sizes.
+    /// Order of medcoss, with leading sizes of 1 up to this number of sizes.
     Same {
         /// Number of sizes.
         rank: usize,
@@ -94,7 +95,7 @@ pub enum Order {
     },
 }
 
-/// Correspondence of one parameter's own and published name.
+/// Correspondence between a parameter's own and published name.
 #[derive(Debug, Clone)]
 pub struct Correspondence {
     /// Path of the parameter in [`crate::model::Model`].
@@ -110,7 +111,7 @@ pub struct Correspondence {
 }
 
 impl Order {
-    /// Published shape of a parameter with the shape `own`; none for a token that is no patch of the kernel.
+    /// Published shape of a parameter with the shape `own`; `None` for a token that is not a patch of the kernel.
     pub fn published_shape(self, own: &[usize]) -> Option<Vec<usize>> {
         match (self, own) {
             (Self::Same { rank }, _) => Some([vec![1; rank.checked_sub(own.len())?], own.to_vec()].concat()),
@@ -157,13 +158,14 @@ impl Order {
     }
 }
 
-/// Side of a patch of `n_values` values; none if they form no square or cube.
+/// Side of a patch of `n_values` values; `None` if they form no square or cube.
 pub fn patch_side(n_values: usize, channels: usize, dims: u32) -> Option<usize> {
     let n_pixels = n_values.checked_div(channels)?;
     (1..=n_pixels).find(|side| side.pow(dims) >= n_pixels).filter(|side| side.pow(dims) * channels == n_values)
 }
 
-/// Number of channels, and patch dimensions, of a continuous family of the published layout.
+/// Number of channels and of patch dimensions of a continuous family of the published layout; `None` for other
+/// families.
 pub fn patch_kind(family: &str) -> Option<(usize, u32)> {
     match family {
         "image" => Some((3, 2)),
@@ -330,7 +332,7 @@ mod tests {
 
     #[test]
     fn a_kernel_becomes_a_linear_layer_over_pixels_with_their_channels_together() {
-        // Two units, three channels, a patch of 2 x 2; a value says unit, channel, row, column.
+        // Two units, three channels, a patch of 2 x 2; a value encodes unit, channel, row, column.
         let order = Order::Kernel { channels: 3, dims: 2 };
         let own = [12, 2];
         assert_eq!(order.published_shape(&own), Some(vec![2, 3, 2, 2]));

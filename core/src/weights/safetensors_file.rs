@@ -1,4 +1,5 @@
-//! Safetensors files, written tensor by tensor: values go to disk as they are produced, and the complete file gets its name at the end.
+//! Safetensors files, written tensor by tensor: values go to disk as they are produced, and the file gets its name when
+//! it is complete.
 
 use std::collections::HashMap;
 use std::io::{BufWriter, Write};
@@ -27,8 +28,8 @@ pub struct TensorOut {
 /// order. `note` is the metadata of the file.
 ///
 /// # Errors
-/// Errors of `values`, more or fewer bytes than the shapes say, a file that cannot be written; nothing is left of it then, and an
-/// older one is untouched.
+/// Errors of `values`, more or fewer bytes than the shapes state, a file that cannot be written. The unfinished file is
+/// then removed, and an older one is untouched.
 pub fn write_safetensors(
     path: &ConfinedPath,
     tensors: &[TensorOut],

@@ -24,14 +24,14 @@ const LENGTH_BYTES: u64 = 8;
 #[derive(Debug)]
 pub struct TensorFile {
     path: PathBuf,
-    /// The open file, of a safetensors file.
+    /// The open file; `None` for a PyTorch checkpoint.
     file: Option<File>,
     tensors: BTreeMap<String, StoredTensor>,
     others: BTreeMap<String, String>,
     note: Option<String>,
 }
 
-/// Length of the header, where a file begins as a safetensors file does.
+/// Length of the header in bytes, if a file begins like a safetensors file.
 fn safetensors_header(file: &File) -> std::io::Result<Option<u64>> {
     let mut first = Vec::new();
     file.take(LENGTH_BYTES + 1).read_to_end(&mut first)?;
@@ -106,12 +106,13 @@ impl StoredTensor {
 }
 
 impl TensorFile {
-    /// Opens a file, whose content and not its name determines the kind.
+    /// Opens a file. Its content and not its name determines the kind.
     ///
     /// Pickles are read as data: classes that they name are neither imported nor called, and appear in [`TensorFile::others`].
     ///
     /// # Errors
-    /// A path that is missing, no file or empty; a file of another kind, cut short or damaged; sparse and quantised tensors.
+    /// A path that is missing, not a file, or empty; a file of another kind, cut short or damaged; sparse and quantised
+    /// tensors.
     pub fn open(path: &Path) -> Result<Self> {
         let metadata = fs::metadata(path).map_err(Error::file("cannot read", path))?;
         let unfit = |found: &str| Err(WeightsError::UnknownFile { path: path.into(), found: found.to_string() }.into());
@@ -152,7 +153,7 @@ impl TensorFile {
         file.seek(SeekFrom::Start(LENGTH_BYTES))
             .and_then(|_| file.read_exact(&mut header))
             .map_err(Error::file("cannot read", path))?;
-        // Offsets without gaps or overlaps, sizes that fit shapes: checked by the library as it reads the header.
+        // The library checks as it reads the header: offsets have no gaps or overlaps, and sizes fit shapes.
         let metadata: Metadata =
             serde_json::from_slice(&header).map_err(|error| wrong(format!("its header: {error}")))?;
         if metadata.data_len() as u64 != n_data {
@@ -174,7 +175,7 @@ impl TensorFile {
     fn torch(path: &Path, n_file: u64) -> Result<Self> {
         let wrong = |error: pytorch_reader::PytorchError| Error::damaged(path, error.to_string());
         let reader = PytorchReader::new(path).map_err(wrong)?;
-        // A view may repeat its storage without end; saved weights do not.
+        // A view may repeat its storage endlessly; saved weights do not.
         if let Some((name, tensor)) = reader.tensors().iter().find(|(_, tensor)| tensor.byte_len() as u64 > n_file) {
             let claimed = tensor.byte_len();
             return Err(Error::damaged(path, format!("tensor {name} claims {claimed} bytes, the file has {n_file}")));
@@ -209,7 +210,7 @@ impl TensorFile {
         &self.tensors
     }
 
-    /// Entries of a checkpoint that are no tensors: description by name.
+    /// Entries of a checkpoint that are not tensors: description by name.
     pub fn others(&self) -> &BTreeMap<String, String> {
         &self.others
     }
@@ -344,7 +345,7 @@ impl TensorFile {
     }
 }
 
-/// Rows of a tensor that stay in their file, read by many threads at once.
+/// Rows of a tensor that stay in their file; many threads may read them at once.
 #[derive(Debug)]
 pub struct TensorRows {
     file: File,
@@ -357,7 +358,7 @@ impl TensorRows {
     /// Bytes of a row, little-endian.
     ///
     /// # Errors
-    /// A row that is not there, a file that cannot be read.
+    /// A row that does not exist, a file that cannot be read.
     pub fn read(&self, row: usize) -> std::io::Result<Vec<u8>> {
         if row >= self.n_rows {
             return Err(std::io::Error::other(format!("there is no row {row} among {}", self.n_rows)));
@@ -375,7 +376,7 @@ fn numbers<const N: usize, T>(bytes: &[u8], convert: impl Fn([u8; N]) -> T) -> V
     bytes.as_chunks::<N>().0.iter().map(|chunk| convert(*chunk)).collect()
 }
 
-/// Lists entries that are no tensors: plain values by their type, objects by the name of their class.
+/// Lists entries that are not tensors: plain values by their type, objects by the name of their class.
 fn list_others(name: String, value: &PickleValue, others: &mut BTreeMap<String, String>) {
     let kind = match value {
         PickleValue::Dict(entries) => {

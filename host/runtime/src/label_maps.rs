@@ -35,8 +35,8 @@ impl<'a> MaskedSource<'a> {
     ///
     /// # Errors
     /// A modality whose plugin reads no masks, or whose samples have no grid.
-    pub fn new(source: &'a PluginDataset, base: &Path, files: &MaskFiles) -> medcoss_core::Result<Self> {
-        let dataset = source.dataset();
+    pub fn new(plugin_dataset: &'a PluginDataset, base: &Path, files: &MaskFiles) -> medcoss_core::Result<Self> {
+        let dataset = plugin_dataset.dataset();
         let name = dataset.plugin().name();
         let Geometry::Continuous { grid, .. } = dataset.geometry() else {
             return Err(Error::Dataset(format!("plugin {name} gives ids of words, which have no masks")));
@@ -48,7 +48,7 @@ impl<'a> MaskedSource<'a> {
         }
         let MaskFiles { data, mask_suffix, sample_suffix } = files.clone();
         let request = LabelMaps { base: base.into(), data, mask_suffix, sample_suffix, indices: Vec::new() };
-        Ok(Self { source, grid: grid.clone(), request })
+        Ok(Self { source: plugin_dataset, grid: grid.clone(), request })
     }
 }
 

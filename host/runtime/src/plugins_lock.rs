@@ -135,7 +135,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_digest_that_is_none_is_compared_like_any_other() {
+    fn an_invalid_digest_is_compared_like_any_other() {
         let lock = |version: &str, sha256: &str| PluginsLock {
             plugin: vec![LockedPlugin {
                 id: "gait".into(),

@@ -21,15 +21,15 @@ pub enum StageDataset {
 impl StageDataset {
     /// Sets the folder of the plugin's assets. Tokens need none.
     pub fn assets_are_in(&mut self, folder: PathBuf) {
-        if let Self::Plugin(source) = self {
-            source.assets_are_in(folder);
+        if let Self::Plugin(dataset) = self {
+            dataset.assets_are_in(folder);
         }
     }
 
     /// Labels in index order; empty for tokens.
     pub fn labels(&self) -> &[Option<String>] {
         match self {
-            Self::Plugin(source) => source.labels(),
+            Self::Plugin(dataset) => dataset.labels(),
             Self::Tokens(_) => &[],
         }
     }
@@ -37,7 +37,7 @@ impl StageDataset {
     /// Padding id of discrete tokens that a plugin reads.
     pub fn padding_id(&self) -> Option<i32> {
         match self {
-            Self::Plugin(source) => source.padding_id(),
+            Self::Plugin(dataset) => dataset.padding_id(),
             Self::Tokens(_) => None,
         }
     }
@@ -48,15 +48,15 @@ impl StageDataset {
     /// Tokens that are no sample of this dataset, errors that the plugin reports.
     pub fn render(&self, tokens: Tokens<'_>) -> Result<Option<Rendered>> {
         match self {
-            Self::Plugin(source) => source.render(tokens),
+            Self::Plugin(dataset) => dataset.render(tokens),
             Self::Tokens(_) => Ok(None),
         }
     }
 
     fn source(&self) -> &dyn Dataset {
         match self {
-            Self::Plugin(source) => source.as_ref(),
-            Self::Tokens(source) => source,
+            Self::Plugin(dataset) => dataset.as_ref(),
+            Self::Tokens(tokens) => tokens,
         }
     }
 }

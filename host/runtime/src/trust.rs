@@ -127,7 +127,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_was_trusted_is_read_again_and_damage_is_an_error() {
+    fn trusted_plugins_are_read_again_and_damage_is_an_error() {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("medcoss/trusted.toml");
         assert_eq!(Trusted::read(Some(&file)).unwrap(), Trusted::default());
@@ -144,7 +144,7 @@ mod tests {
     }
 
     #[test]
-    fn the_table_of_who_may_go_on_holds() {
+    fn the_table_of_plugins_that_may_continue_holds() {
         let library = PluginLocation::Library { path: "plugins/a.so".into() };
         let own = "ab".repeat(32);
         let other = "cd".repeat(32);

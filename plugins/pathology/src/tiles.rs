@@ -183,7 +183,7 @@ impl Tiles {
         Ok(labels)
     }
 
-    /// Writes a sample into a folder of kept ones: a file without what identifies a patient, a tile of a slide as PNG of 16 bit.
+    /// Writes a buffer sample into a folder: a de-identified copy of a file, or a tile of a slide as PNG of 16 bit.
     ///
     /// # Errors
     /// Those of [`Tiles::read`] and [`Deidentifier::copy`], a file that cannot be written.

@@ -1,4 +1,4 @@
-//! Aspect ratio of images on their way to a square sample: kept by crops, or given up by squeezing the whole image once.
+//! Aspect ratio of images before they become square samples: kept by crops, or lost by squeezing the whole image once.
 
 use medcoss_sdk::Error;
 use medcoss_sdk::image::Region;
@@ -13,15 +13,16 @@ use crate::image_file::DecodedImage;
 #[serde(rename_all = "lowercase", crate = "medcoss_sdk::serde")]
 #[schemars(crate = "medcoss_sdk::schemars")]
 pub enum AspectRatio {
-    /// The evaluation view is the centred square, and random crops are taken from the whole image.
+    /// Kept: the evaluation view is the centred square, and random crops are taken from the whole image.
     #[default]
     Kept,
-    /// The whole image is first squeezed to the square, by Pillow's bicubic interpolation; crops are taken from that.
+    /// Lost: the whole image is first squeezed to a square by Pillow's bicubic interpolation, and crops are taken from
+    /// that square.
     Squeezed,
 }
 
 impl AspectRatio {
-    /// The image that views are taken from, of which a sample has `side` pixels along each side.
+    /// The image from which views of `side` x `side` pixels are taken.
     ///
     /// # Errors
     /// Those of [`medcoss_sdk::image::Resizable::resized`].
@@ -35,7 +36,7 @@ impl AspectRatio {
         }
     }
 
-    /// The labels of that image, each from the nearest pixel.
+    /// The labels of the image that [`AspectRatio::applied`] returns, each from the nearest pixel.
     ///
     /// # Errors
     /// Labels of a volume.

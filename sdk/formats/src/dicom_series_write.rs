@@ -1,4 +1,4 @@
-//! Writing a volume as a DICOM series, a file a slice: for synthetic samples and tests.
+//! Writer of a volume as a DICOM series, one file for each slice: for synthetic samples and tests.
 
 use std::path::Path;
 
@@ -13,18 +13,18 @@ use crate::nifti_write::{Placement, in_file_order};
 pub struct DicomSeries<'a> {
     /// The scan.
     pub volume: &'a Volume,
-    /// Letters for what columns, rows and slices run towards: `LPS` keeps the order of the volume.
+    /// Directions towards which columns, rows and slices run, a letter each: `LPS` keeps the order of the volume.
     pub facing: &'a str,
-    /// Modality that made it.
+    /// Modality (0008,0060) of the files.
     pub modality: Modality,
-    /// Identifier of the series: digits and points.
+    /// Series Instance UID: digits and points.
     pub series: &'a str,
-    /// `[slope, intercept]`: value = stored value * slope + intercept. Stored values are whole, of 16 bit with a sign.
+    /// `[slope, intercept]`: value = stored value * slope + intercept. Stored values are signed integers of 16 bit.
     pub rescale: [f64; 2],
 }
 
 impl DicomSeries<'_> {
-    /// Writes the slices into a folder that exists, names counting against their places.
+    /// Writes the slices into a folder that exists. File names count backwards, against the positions of the slices.
     ///
     /// # Errors
     /// Letters that do not name three axes, a folder that cannot be written to.
@@ -34,7 +34,7 @@ impl DicomSeries<'_> {
             return Err(Error::bad_request("a series has its slices placed by steps"));
         };
         let [columns, rows, n_slices] = [0, 1, 2].map(|axis| usize::from(size[axis]));
-        // Steps are to the right and anterior, positions in DICOM to the left and posterior.
+        // Steps of the volume are to the right and anterior, positions in DICOM to the left and posterior.
         let steps = steps.map(|[right, anterior, superior]| [-right, -anterior, superior].map(f64::from));
         let lengths = steps.map(|step| step.iter().map(|part| part * part).sum::<f64>().sqrt());
         let direction = |axis: usize| steps[axis].map(|part| if part == 0.0 { 0.0 } else { part / lengths[axis] });

@@ -20,11 +20,11 @@ use miniz_oxide::inflate::core::{DecompressorOxide, decompress, inflate_flags::T
 
 /// Bytes that the decompressor may refer back to.
 const WINDOW: usize = 1 << 15;
-/// Bytes of content that are held at a time: a power of two, as the decompressor wants it.
+/// Bytes of content held at a time: a power of two, which the decompressor requires.
 const RING: usize = 1 << 17;
-/// Bytes of compressed data that are held at a time.
+/// Bytes of compressed data held at a time.
 const BUFFER_BYTES: usize = 1 << 16;
-/// Least bytes of content between two access points.
+/// Smallest distance of two access points, in bytes of content.
 pub(crate) const DISTANCE: u64 = 1 << 20;
 /// Memory of an access point, in bytes.
 const ACCESS_POINT_BYTES: usize = WINDOW + size_of::<DecompressorOxide>() + size_of::<AccessPoint>();
@@ -32,16 +32,16 @@ const ACCESS_POINT_BYTES: usize = WINDOW + size_of::<DecompressorOxide>() + size
 /// A position from which decompression can start.
 #[derive(Clone)]
 struct AccessPoint {
-    /// The byte of the content that comes next.
+    /// Position in the content of the next byte.
     at: u64,
-    /// The byte of the file that is read next.
+    /// Position in the file of the next byte.
     file_at: u64,
     decompressor: Box<DecompressorOxide>,
-    /// The last bytes before it.
+    /// The last bytes of content before it.
     window: Box<[u8]>,
 }
 
-/// The access points of a file, shared by all of its readers. They are known once the file was read to its end.
+/// The access points of a file, shared by all of its readers; known once the file was read to its end.
 #[derive(Default)]
 pub(crate) struct GzipIndex {
     known: Mutex<Option<Arc<[AccessPoint]>>>,
@@ -54,8 +54,9 @@ impl std::fmt::Debug for GzipIndex {
 }
 
 impl GzipIndex {
-    /// Passes a stream of a file to `read`. The first stream records access points within `limit_bytes` of memory, and `read` has to
-    /// read it to its end. Threads that want the file meanwhile wait for that, since reading all of it as well costs more.
+    /// Passes a stream of a file to `read`. The first stream records access points within `limit_bytes` of memory, and
+    /// `read` must read it to its end. Other threads wait meanwhile, since reading the whole file as well would cost
+    /// more.
     ///
     /// # Errors
     /// A file that cannot be opened.
@@ -84,7 +85,7 @@ impl GzipIndex {
 
 /// Access points that are being recorded.
 struct Recording {
-    /// Bytes of content from one to the next.
+    /// Bytes of content between two access points.
     distance: u64,
     /// Largest number of access points.
     most: usize,
@@ -92,7 +93,7 @@ struct Recording {
 }
 
 impl Recording {
-    /// Makes room for one more: every second access point is dropped, and later ones are twice as far apart.
+    /// Drops every second access point and doubles the distance of later ones.
     fn make_room(&mut self) {
         if self.points.len() < self.most {
             return;
@@ -108,11 +109,11 @@ impl Recording {
 
 /// Next part of the file.
 enum Phase {
-    /// The header of a member. Whether there was one before.
+    /// The header of a member; true if a member came before.
     Header(bool),
     /// Compressed data.
     Body(Box<DecompressorOxide>),
-    /// Nothing.
+    /// The end of the file.
     End,
 }
 
@@ -121,13 +122,13 @@ pub(crate) struct GzipStream {
     file: BufReader<File>,
     file_at: u64,
     phase: Phase,
-    /// Content by its position modulo [`RING`].
+    /// Content, by its position modulo [`RING`].
     ring: Box<[u8]>,
-    /// Content up to here was decompressed.
+    /// Bytes of content that were decompressed.
     produced: u64,
-    /// Content up to here was read by the caller.
+    /// Bytes of content that the caller has read.
     consumed: u64,
-    /// Of the member, if it was read from its beginning.
+    /// Checksum of the member, if it was read from its beginning.
     crc: Option<Crc>,
     points: Arc<[AccessPoint]>,
     recording: Option<Recording>,
@@ -148,12 +149,12 @@ impl GzipStream {
         })
     }
 
-    /// Whether access points are being recorded, for which the stream has to be read to its end.
+    /// Whether access points are being recorded, so that the stream must be read to its end.
     pub(crate) fn is_first(&self) -> bool {
         self.recording.is_some()
     }
 
-    /// Skips some bytes: from an access point on, if there is one on the way.
+    /// Skips bytes of content, from an access point on if one is on the way.
     pub(crate) fn skip(&mut self, n_bytes: u64) -> io::Result<()> {
         let target = self.consumed.saturating_add(n_bytes);
         let points = Arc::clone(&self.points);
@@ -184,7 +185,7 @@ impl GzipStream {
         Ok(())
     }
 
-    /// Decompresses the next bytes; all bytes before them were read. False at the end.
+    /// Decompresses the next bytes. The caller must have read all bytes before them. False at the end.
     fn decompress_more(&mut self) -> io::Result<bool> {
         loop {
             match &mut self.phase {
@@ -230,7 +231,7 @@ impl GzipStream {
         }
     }
 
-    /// Records an access point, where one is due.
+    /// Records an access point if one is due.
     fn record_access_point(&mut self) {
         let (Some(recording), Phase::Body(decompressor)) = (&mut self.recording, &self.phase) else { return };
         let latest = recording.points.last().map_or(0, |point| point.at);
@@ -269,7 +270,7 @@ impl GzipStream {
         Ok(())
     }
 
-    /// Reads the end of a member, and compares its checksum where all of the member was read.
+    /// Reads the trailer of a member. Compares its checksum if the whole member was read.
     fn read_trailer(&mut self) -> io::Result<()> {
         let (expected, length) = (u32::from_le_bytes(self.bytes()?), u32::from_le_bytes(self.bytes()?));
         match &self.crc {
@@ -285,7 +286,7 @@ impl GzipStream {
         Ok(bytes)
     }
 
-    /// Content that was decompressed and not yet read, as far as it is contiguous in the ring.
+    /// Range in the ring of content that was decompressed and not yet read, up to the end of the ring.
     fn ready(&self) -> Range<usize> {
         let from = self.consumed as usize % RING;
         from..(from + (self.produced - self.consumed) as usize).min(RING)
@@ -319,7 +320,7 @@ mod tests {
 
     use super::*;
 
-    /// Bytes of several kinds, so that there are stored, fixed and dynamic blocks, near and far matches.
+    /// Content that compresses to stored, fixed and dynamic blocks, with near and far matches.
     fn content(kinds: &[(u8, usize)]) -> Vec<u8> {
         let mut bytes = Vec::new();
         let mut state = 1_u32;
@@ -435,7 +436,7 @@ mod tests {
     }
 
     #[test]
-    fn a_file_that_is_cut_off_or_damaged_is_an_error_and_nothing_of_it_is_remembered() {
+    fn a_file_that_is_cut_off_or_damaged_is_an_error_and_leaves_no_index() {
         let folder = tempfile::tempdir().unwrap();
         let content = content(&[(3, 1_600_000), (0, 900_000)]);
         let path = write(folder.path(), &content, &[], 6);
@@ -450,7 +451,7 @@ mod tests {
         for n in [0, 5, 11, 1000, valid.len() / 2, valid.len() - 9, valid.len() - 8, valid.len() - 1] {
             assert_eq!(read(&valid[..n]), Err(io::ErrorKind::UnexpectedEof), "{n} bytes");
         }
-        // Behind the piece that is asked for, in the checksum, and in the length: all of it counts.
+        // Damage is found after the requested piece, in the checksum and in the length.
         for at in (2000..valid.len() - 8).step_by(valid.len() / 40).chain(valid.len() - 8..valid.len()) {
             let mut damaged = valid.clone();
             damaged[at] ^= 0x10;

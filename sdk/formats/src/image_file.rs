@@ -1,7 +1,7 @@
-//! Image files: PNG, JPEG and TIFF, decoded whole, into no more bits and channels than they have and are wanted.
+//! PNG, JPEG and TIFF images, decoded whole, into no more bits and channels than the file has and the caller wants.
 //!
-//! Colour management is left out: values are those of the file, scaled to `[0, 1]`. Slides, which do not fit into
-//! memory, are read by region with [`crate::tiff_file`].
+//! Values are those of the file, scaled to `[0, 1]`, without colour management. Slides, which do not fit into memory,
+//! are read by region with [`crate::tiff_file`].
 
 use std::fs::File;
 use std::io::{BufRead, BufReader, Cursor, ErrorKind, Read, Seek};
@@ -19,25 +19,26 @@ use medcoss_sdk::image::{Image, Region, Resizable};
 use crate::jpeg_file::{self, Raster};
 use crate::tiff_file::{TiffFile, check_size};
 
-/// Memory that a decoder may claim beside the pixels, in bytes. Most of it is for colour profiles, which are inflated and not used.
+/// Memory in bytes that a decoder may claim beside the pixels. Most of it is for colour profiles, which are inflated
+/// and not used.
 const MAX_DECODER_BYTES: u64 = 1 << 26;
-/// Memory that an image takes at most while it is decoded, in bytes.
+/// Largest memory of an image while it is decoded, in bytes.
 const MAX_IMAGE_BYTES: usize = 640 << 20;
 /// Largest JPEG file in bytes; it is read as a whole.
 const MAX_JPEG_BYTES: u64 = 1 << 28;
 
-/// Bytes of a number in an [`Image`].
+/// Bytes of a value in an [`Image`].
 const FLOAT_BYTES: usize = size_of::<f32>();
 
-/// File formats that are read, for display.
+/// Supported file formats, for display.
 pub const FILE_FORMATS: &str = "PNG, JPEG, TIFF";
 
-/// Whether a lower-case file name ends like an image file.
+/// Whether a lower-case file name has an extension of an image file.
 pub fn has_known_extension(lower_case_name: &str) -> bool {
     [".png", ".jpg", ".jpeg", ".tif", ".tiff"].iter().any(|extension| lower_case_name.ends_with(extension))
 }
 
-/// Whether a file that begins so is an image file.
+/// Whether a file with these first bytes is an image file.
 pub fn has_known_signature(first: [u8; 4]) -> bool {
     matches!(
         first,
@@ -48,9 +49,9 @@ pub fn has_known_signature(first: [u8; 4]) -> bool {
 /// An image with its pixels as they were decoded.
 #[derive(Debug, Clone, PartialEq)]
 pub enum DecodedImage {
-    /// Of 8 bits a channel, without transparency.
+    /// Channels of 8 bits, without transparency.
     Bytes(ByteImage),
-    /// Any other.
+    /// Any other image, as floats in `[0, 1]`.
     Floats(Image),
 }
 
@@ -63,7 +64,7 @@ impl DecodedImage {
         }
     }
 
-    /// The image in one channel, see [`Image::into_grey`].
+    /// The image with one channel, see [`Image::into_grey`].
     pub fn into_grey(self) -> Self {
         match self {
             Self::Bytes(image) if image.channels() == 1 => Self::Bytes(image),
@@ -95,8 +96,8 @@ impl Resizable for DecodedImage {
     }
 }
 
-/// Reads an image of 8 or 16 bit as grey or RGB in `[0, 1]`; the content decides the kind, not the name. Transparency
-/// is laid over white, palettes are resolved, the EXIF orientation of JPEG and PNG is applied.
+/// Reads an image of 8 or 16 bit as grey or RGB in `[0, 1]`. The content decides the format, not the name. Transparency
+/// is composited over white, palettes are resolved, the EXIF orientation of JPEG and PNG is applied.
 ///
 /// # Errors
 /// A file that is missing, damaged, of another kind, of floating point samples, or above
@@ -105,7 +106,7 @@ pub fn read_image(path: &Path) -> Result<Image, Error> {
     read(path, false).map(DecodedImage::into_image)
 }
 
-/// As [`read_image`], with the pixels as they were decoded.
+/// Reads an image as [`read_image`] does, with the pixels as they were decoded.
 ///
 /// # Errors
 /// Those of [`read_image`].
@@ -113,8 +114,8 @@ pub fn read_decoded(path: &Path) -> Result<DecodedImage, Error> {
     read(path, false)
 }
 
-/// As [`read_decoded`], in one channel. Of a JPEG that is the luma as it is stored, whose colours are not even decoded; other
-/// colour is turned to luma.
+/// Reads an image as [`read_decoded`] does, with one channel. Of a JPEG only the stored luma is decoded; other colour
+/// is converted to luma.
 ///
 /// # Errors
 /// Those of [`read_image`].
@@ -161,7 +162,7 @@ fn read(path: &Path, grey: bool) -> Result<DecodedImage, Error> {
     }
 }
 
-/// A decoded JPEG, upright.
+/// A decoded JPEG in the orientation in which it is displayed.
 fn turned(path: &Path, raster: Raster) -> Result<DecodedImage, Error> {
     let Raster { size: [height, width], pixels, channels, orientation } = raster;
     if orientation == Orientation::NoTransforms {
@@ -177,7 +178,7 @@ fn turned(path: &Path, raster: Raster) -> Result<DecodedImage, Error> {
     stored(path, image)
 }
 
-/// A decoder of PNG that claims no more memory than a row of pixels and some metadata take.
+/// A PNG decoder that claims no more memory than a row of pixels and some metadata take.
 pub(crate) fn png_decoder<R: BufRead + Seek>(file: R) -> Result<PngDecoder<R>, ImageError> {
     let mut limits = Limits::default();
     limits.max_alloc = Some(MAX_DECODER_BYTES);
@@ -190,7 +191,7 @@ fn decode(path: &Path, mut decoder: impl ImageDecoder) -> Result<DecodedImage, E
     check_size(path, width as usize, height as usize)?;
     let colour = decoder.color_type();
     let is_stored = colour.bytes_per_pixel() == colour.channel_count();
-    // What is neither grey nor colour of 8 bits becomes numbers beside the decoded pixels.
+    // Pixels that are neither grey nor colour of 8 bits become floats beside the decoded pixels.
     let n_colours = usize::from(colour.channel_count() - u8::from(colour.has_alpha()));
     let numbers = if is_stored && !colour.has_alpha() { 0 } else { FLOAT_BYTES * n_colours };
     let bytes_per_pixel = usize::from(colour.bytes_per_pixel()) + numbers;
@@ -246,12 +247,12 @@ fn word(value: u16) -> f32 {
     f32::from(value) / 65535.0
 }
 
-/// Samples of 16 bit without transparency, `N` a pixel.
+/// Converts samples of 16 bit without transparency, `N` per pixel.
 fn opaque<const N: usize>([height, width]: [usize; 2], samples: &[u16]) -> Result<Image, Error> {
     Image::new([height, width, N], samples.iter().map(|&sample| word(sample)).collect())
 }
 
-/// Samples with straight transparency as the last of `N` a pixel, over white.
+/// Composites samples over white; the last of `N` per pixel is straight alpha.
 fn over_white<const N: usize, T: Copy>(
     [height, width]: [usize; 2],
     samples: &[T],

@@ -1,7 +1,7 @@
-//! JPEG files, decoded into the channels that are wanted and no more.
+//! JPEG files, decoded into no more channels than the caller wants.
 //!
-//! The decoder is the one behind the `image` crate, called by itself: that crate reads a header twice and always computes colour. Kinds
-//! of colour that only print knows are left to it.
+//! Calls the decoder of the `image` crate directly, because that crate reads a header twice and always computes colour.
+//! Colours of print, such as CMYK, are left to it.
 
 use std::path::Path;
 
@@ -15,10 +15,10 @@ use zune_jpeg::errors::DecodeErrors;
 
 use crate::tiff_file::check_size;
 
-/// Most scans of a JPEG. Progressive ones have some ten.
+/// Largest number of scans of a JPEG. Progressive ones have about ten.
 const MAX_SCANS: usize = 100;
 
-/// An image as it was decoded.
+/// A decoded JPEG.
 pub(crate) struct Raster {
     pub(crate) size: [u32; 2],
     /// `[height, width, channels]`.
@@ -29,8 +29,8 @@ pub(crate) struct Raster {
     pub(crate) orientation: Orientation,
 }
 
-/// Decodes a file's content: in grey, where that is asked for, which is the luma as it is stored; otherwise in the channels that it
-/// has. `None` for colours of print.
+/// Decodes a file's content: with `grey` only the stored luma, otherwise the channels of the file. `None` for colours
+/// of print.
 ///
 /// # Errors
 /// Content that is damaged, cut off or too large.
@@ -40,7 +40,7 @@ pub(crate) fn decode(path: &Path, content: &[u8], grey: bool) -> Result<Option<R
     }
     check_scans(content).map_err(|what| Error::unsupported(format!("{} has {what}", path.display())))?;
     let failed = |error: DecodeErrors| explain(path, &error);
-    // Its own limits are below ours.
+    // The decoder's own limits are below ours.
     let options = DecoderOptions::default().set_strict_mode(false).set_max_width(usize::MAX).set_max_height(usize::MAX);
     let mut decoder = JpegDecoder::new_with_options(ZCursor::new(content), options);
     decoder.decode_headers().map_err(failed)?;
@@ -63,9 +63,9 @@ pub(crate) fn decode(path: &Path, content: &[u8], grey: bool) -> Result<Option<R
     Ok(Some(Raster { size: [height as u32, width as u32], pixels, channels, orientation }))
 }
 
-/// Whether a JPEG goes on to its end. The decoder fills up what is missing with grey and says nothing.
+/// Whether a JPEG has an end marker. The decoder fills missing pixels with grey and reports nothing.
 fn has_end_of_image(content: &[u8]) -> bool {
-    // Segments before the first scan are skipped: a thumbnail among them has an end of its own.
+    // Segments before the first scan are skipped: a thumbnail among them has an end marker of its own.
     let mut at = 2;
     while let Some(&[0xff, marker]) = content.get(at..at + 2) {
         let Some(&[high, low]) = content.get(at + 2..at + 4) else { return false };
@@ -74,12 +74,13 @@ fn has_end_of_image(content: &[u8]) -> bool {
             break;
         }
     }
-    // In a scan 0xff is followed by zero or by a marker, so this is no coincidence. It is nearly always at the very end.
+    // In a scan 0xff is followed by zero or by a marker, so these bytes are the end marker. It is nearly always at the
+    // very end.
     content.get(at..).is_some_and(|scans| scans.windows(2).rev().any(|pair| pair == [0xff, 0xd9]))
 }
 
-/// Refuses a JPEG whose pixels are written over and over: each scan of a progressive one goes through all of them, for a few bytes. The text
-/// says why, as the end of a sentence.
+/// Refuses a JPEG with too many scans: each scan of a progressive JPEG is a pass over all pixels, for a few bytes. The
+/// error is the end of a sentence.
 pub(crate) fn check_scans(content: &[u8]) -> Result<(), String> {
     let n_scans = content.windows(2).filter(|pair| *pair == [0xff, 0xda]).count();
     if n_scans > MAX_SCANS {
@@ -103,12 +104,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_jpeg_of_scans_without_number_is_refused_before_it_is_decoded() {
-        // Scans whose segments hold their own length alone.
+    fn a_jpeg_with_too_many_scans_is_refused_before_it_is_decoded() {
+        // Scans whose segments hold nothing but their length.
         let with_scans = |n: usize| [&[0xff, 0xd8][..], &[0xff, 0xda, 0, 2].repeat(n), &[0xff, 0xd9]].concat();
         let refused = |n: usize| decode(Path::new("a.jpg"), &with_scans(n), true).err().unwrap().to_string();
         assert_eq!(refused(101), "a.jpg has a JPEG of 101 scans; at most 100 are read");
-        // A hundred are for the decoder to judge.
+        // A hundred scans are allowed here, and the decoder refuses them.
         assert!(!refused(100).contains("scans"), "{}", refused(100));
     }
 }

@@ -1,7 +1,7 @@
 //! Segmentation masks of images: labels as they are stored in PNG and TIFF files of 1 to 16 bit.
 //!
-//! A label is the number of a pixel, not its look: grey is not stretched to white, and in a palette the index counts. JPEG
-//! is not read, since it changes numbers.
+//! A label is the stored number of a pixel: grey is not rescaled, and a palette gives its indices. JPEG is not read,
+//! since it changes numbers.
 
 use std::fs::File;
 use std::io::{BufReader, Read, Seek};
@@ -17,13 +17,13 @@ use crate::image_file::png_decoder;
 use crate::tiff_file::{TiffFile, check_size};
 use crate::tiff_pixels::Colour;
 
-/// Extensions of the masks that are read.
+/// File extensions of supported masks.
 pub const MASK_EXTENSIONS: &[&str] = &[".png", ".tif", ".tiff"];
 /// Memory that the decoder may claim beside the pixels, in bytes.
 const MAX_DECODER_BYTES: usize = 1 << 26;
 
-/// Reads the labels of an image, `[rows, columns]`: of a PNG or TIFF file of grey pixels, of indices into a palette (PNG), or of
-/// equal red, green and blue (PNG). The content decides the kind, not the name.
+/// Reads the labels of an image, `[rows, columns]`: grey pixels (PNG, TIFF), indices of a palette (PNG), or equal red,
+/// green and blue (PNG). The content decides the format, not the name.
 ///
 /// # Errors
 /// A file that is missing, damaged or of another kind; colours, transparency, white as 0, more than 16 bit.
@@ -72,7 +72,7 @@ fn read_png(mask: &FoundFile, file: BufReader<File>) -> Result<LabelMap, Error> 
     LabelMap::new(&[height, width], labels)
 }
 
-/// The numbers of a row: below 8 bit several in a byte, the first in its highest bits.
+/// The numbers of a row. Below 8 bit a byte holds several, the first in its highest bits.
 fn unpacked(row: &[u8], depth: BitDepth, n_samples: usize) -> impl Iterator<Item = u16> {
     let bits = depth as usize;
     (0..n_samples).map(move |at| match bits {
@@ -84,7 +84,7 @@ fn unpacked(row: &[u8], depth: BitDepth, n_samples: usize) -> impl Iterator<Item
     })
 }
 
-/// Adds the labels of a row: one a pixel.
+/// Appends the labels of a row, one per pixel.
 fn add_labels(
     mask: &FoundFile,
     labels: &mut Vec<u16>,
@@ -132,20 +132,21 @@ fn read_tiff(mask: &FoundFile) -> Result<LabelMap, Error> {
     let page = tiff.page();
     let whole = medcoss_sdk::image::Region { left: 0, top: 0, width: page.width, height: page.height };
     let image = tiff.read_region_over(whole, 0.0)?;
-    // Values are the numbers over the largest of so many bits; a float of 24 bit gives each number of 16 back.
+    // Values are numbers divided by the largest of so many bits; a float, whose significand has 24 bits, gives each
+    // number of 16 bits back.
     let largest = ((1u32 << kind.bits) - 1) as f32;
     let labels = image.pixels().iter().map(|value| (value * largest).round() as u16).collect();
     LabelMap::new(&[page.height, page.width], labels)
 }
 
-/// That no tag turns the mask: then it is not clear whether its sample is turned as well.
+/// Checks that no tag turns the mask: it would be unclear whether its sample is turned as well.
 fn check_upright(mask: &FoundFile) -> Result<(), Error> {
     let orientation = File::open(&mask.path).ok().and_then(|file| {
         let mut decoder = png_decoder(BufReader::new(file)).ok()?;
         decoder.orientation().ok()
     });
     match orientation {
-        // What cannot be opened here says why when it is read.
+        // A file that cannot be opened here reports its error when it is read.
         None | Some(Orientation::NoTransforms) => Ok(()),
         Some(other) => Err(Error::unsupported(format!(
             "mask {} has a tag that turns it ({other:?})\nhint: turn the pixels and remove the tag",

@@ -1,4 +1,4 @@
-//! Readers for medical image files, as arrays.
+//! Readers of medical image files as arrays: images, slides, NIfTI and DICOM. Each family of formats is a feature.
 
 #![forbid(unsafe_code)]
 

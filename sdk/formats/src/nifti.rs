@@ -1,8 +1,8 @@
 //! NIfTI files as volumes: version 1 and 2, in one file (`.nii`) or as a pair (`.hdr` and `.img`), gzipped or not.
 //!
-//! Any integer or floating point type up to 64 bit, either byte order, scaled as the header says, turned to the axes of
-//! [`Volume`]. Content decides whether a file is compressed, not its name. Of several volumes the first is read; of a
-//! volume that is too large for memory, some slices. What is refused, and why, is in [`Header`].
+//! Reads any integer or floating point type up to 64 bit in either byte order, scaled as the header says and turned to
+//! the axes of [`Volume`]. The content decides whether a file is compressed, not its name. Of several volumes the first
+//! is read; of a volume that is too large for memory, some slices. [`Header`] says what is refused, and why.
 
 use std::io::{self, Read};
 use std::ops::Range;
@@ -19,29 +19,29 @@ use crate::nifti_pair::{header_of, is_voxels_name, voxels_of};
 use crate::nifti_voxels::{VoxelStream, explain, read_slices};
 use crate::orientation::replace_not_finite;
 
-/// File formats that are read, for display.
+/// Supported file formats, for display.
 pub const FILE_FORMATS: &str = "NIfTI-1 and NIfTI-2 (.nii, .hdr with .img; gzipped or not)";
 
 pub use crate::nifti_pair::has_known_extension;
 
-/// A volume as it was read.
+/// A decoded volume.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Decoded {
     /// The volume.
     pub volume: Volume,
-    /// Voxels that were infinite or no number; they became 0.
+    /// Number of voxels that were infinite or NaN; they became 0.
     pub n_replaced: usize,
 }
 
-/// The files of a folder without the voxels of pairs: a pair is listed once, by its header. Voxels whose header is
-/// missing stay; reading them says so.
+/// Removes the voxel files of pairs from the files of a folder: a pair is listed once, by its header. Voxel files
+/// without a header stay, and reading them reports the missing header.
 pub fn without_voxels_of_pairs(mut files: Vec<FoundFile>) -> Vec<FoundFile> {
     let listed: std::collections::BTreeSet<PathBuf> = files.iter().map(|file| file.path.clone()).collect();
     files.retain(|file| !header_of(&file.path).is_some_and(|header| listed.contains(&header)));
     files
 }
 
-/// The other file of a pair: a header's voxels, or the header of voxels that were named by themselves.
+/// The other file of a pair: the voxels of a header, or the header of voxels.
 pub fn other_of_pair(file: &FoundFile) -> Option<FoundFile> {
     let path = voxels_of(&file.path).or_else(|| header_of(&file.path))?;
     let metadata = path.metadata().ok()?;
@@ -51,16 +51,15 @@ pub fn other_of_pair(file: &FoundFile) -> Option<FoundFile> {
     Some(FoundFile { path, id, bytes, modified })
 }
 
-/// Reads and checks a file's header, and none of its voxels.
+/// Reads and checks a file's header, without its voxels.
 ///
 /// # Errors
-/// A file that is missing, damaged, or of a kind that is not read.
+/// A file that is missing, damaged, or of an unsupported kind.
 pub fn read_header(path: &Path) -> Result<Header, Error> {
     open(path).map(|opened| opened.header)
 }
 
-/// As [`read_header`], of the array as it lies in the file: its axes `(i, j, k)` become `[k, i, j]`, and its orientation is not looked
-/// at.
+/// Reads a header in stored order: the file's axes `(i, j, k)` become `[k, i, j]`, and its orientation is ignored.
 ///
 /// # Errors
 /// Those of [`read_header`].
@@ -69,7 +68,7 @@ pub fn read_stored_header(path: &Path) -> Result<Header, Error> {
 }
 
 /// Whether some slices cost as much as all of them: the file is not stored slice by slice, or it is compressed and its
-/// slices are not pieces of it. Of other compressed files this is so until [`GzipIndex`] are known.
+/// slices are not contiguous. Other compressed files are read whole once, to fill their [`GzipIndex`].
 ///
 /// # Errors
 /// Those of [`read_header`].
@@ -85,13 +84,12 @@ pub fn needs_whole_file(path: &Path) -> Result<bool, Error> {
 /// Reads the volume of a file.
 ///
 /// # Errors
-/// Those of [`read_header`], a volume above [`MAX_VOXELS`], voxels that are damaged or missing, a volume without a
-/// single finite voxel.
+/// Those of [`read_header`], a volume above [`MAX_VOXELS`], damaged or missing voxels, a volume without a finite voxel.
 pub fn read_volume(path: &Path) -> Result<Decoded, Error> {
     read_whole(path, open(path)?)
 }
 
-/// As [`read_volume`], of the array as it lies in the file, see [`read_stored_header`].
+/// Reads a volume in stored order, see [`read_stored_header`].
 ///
 /// # Errors
 /// Those of [`read_volume`].
@@ -116,7 +114,7 @@ fn read_whole(path: &Path, opened: Opened<'_>) -> Result<Decoded, Error> {
     Ok(decoded)
 }
 
-/// Where the decompression of a file can begin, for all reads of its slices.
+/// Positions from which a compressed file can be decompressed, shared by all reads of its slices.
 #[derive(Debug)]
 pub struct GzipIndex {
     known: gzip_stream::GzipIndex,
@@ -124,19 +122,18 @@ pub struct GzipIndex {
 }
 
 impl GzipIndex {
-    /// For a file that is not known yet, of which at most `limit_bytes` are to be remembered: some 43 KiB a place, of which there
-    /// is at least one, and a MiB of content from one to the next, or more where they would not fit.
+    /// An empty index of at most `limit_bytes`: about 43 KiB for each access point, of which there is at least one.
+    /// Access points are a MiB of content apart, or more where they would not fit.
     pub fn new(limit_bytes: usize) -> Self {
         Self { known: gzip_stream::GzipIndex::default(), limit_bytes }
     }
 }
 
-/// Reads some slices of the volume of a file: what [`read_volume`] gives, cut along the depth. Of a compressed file the first
-/// call reads everything and fills `gzip_index`, which belongs to this file alone; later ones decompress what they need.
+/// Reads some slices of a file's volume: a part of [`read_volume`] along the depth. Of a compressed file the first call
+/// reads everything and fills `gzip_index`, which belongs to this file alone; later calls decompress what they need.
 ///
 /// # Errors
-/// Those of [`read_header`], a volume that does not have this size, slices that it does not have, voxels that are
-/// damaged or missing.
+/// Those of [`read_header`], a volume of another size, slices that it does not have, damaged or missing voxels.
 pub fn read_slab(
     path: &Path,
     size: [usize; 3],
@@ -166,10 +163,10 @@ pub fn read_slab(
 
 struct Opened<'a> {
     header: Header,
-    /// Where the voxels are.
+    /// Path of the file with the voxels.
     voxels: PathBuf,
     source: VoxelStream<'a>,
-    /// Bytes of the source up to the first voxel.
+    /// Bytes of `source` before the first voxel.
     ahead: u64,
 }
 
@@ -188,7 +185,7 @@ impl Opened<'_> {
     }
 }
 
-/// Opens a file and checks its header. Of a pair either file may be named.
+/// Opens a file and checks its header. Either file of a pair may be named.
 fn open(named: &Path) -> Result<Opened<'static>, Error> {
     let path = if is_voxels_name(named) {
         &header_of(named).ok_or_else(|| {
@@ -204,7 +201,7 @@ fn open(named: &Path) -> Result<Opened<'static>, Error> {
     let (mut source, file_bytes) = VoxelStream::open(path).map_err(failed)?;
     let mut bytes = Vec::with_capacity(BYTES_1);
     source.by_ref().take(4).read_to_end(&mut bytes).map_err(failed)?;
-    // Any file may state one of the lengths; its magic number decides whether it is a header.
+    // Any file may begin with one of these lengths; its magic number decides whether it is a header.
     let n_bytes = match *bytes {
         [a, b, c, d] => header_bytes([a, b, c, d]).ok_or_else(|| {
             let begins = bytes.escape_ascii();

@@ -1,36 +1,36 @@
-//! The fields of NIfTI-1 and NIfTI-2 headers, as one: what stands in the bytes, not yet what it means.
+//! Fields of NIfTI-1 and NIfTI-2 headers in one form, as they are stored.
 //!
-//! Recognises the version, the byte order and whether the voxels are in a file of their own. The `nifti` crate parses
-//! version 1; it does not know version 2, whose numbers are wider and in another order. Values are checked in
-//! [`crate::nifti_header`].
+//! Recognises the version, the byte order and whether the voxels are in a separate file. The `nifti` crate parses
+//! version 1; it does not know version 2, whose numbers are wider and in another order. [`crate::nifti_header`] checks
+//! the values.
 
 use std::path::Path;
 
 use medcoss_sdk::Error;
 use nifti::{Endianness, NiftiHeader};
 
-/// Bytes of a header of version 1, and the least that a file must have.
+/// Length in bytes of a header of version 1, and the smallest length of a file.
 pub(crate) const BYTES_1: usize = 348;
-/// Bytes of a header of version 2.
+/// Length in bytes of a header of version 2.
 pub(crate) const BYTES_2: usize = 540;
-/// What the magic number of version 2 ends with: line ends that a transfer as text would change.
+/// End of the magic number of version 2: line ends that a transfer as text would change.
 const LINE_ENDS: &[u8] = b"\r\n\x1a\n";
 
 /// Fields of a NIfTI header.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Fields {
-    /// Bytes of the header.
+    /// Length of the header in bytes.
     pub n_bytes: usize,
-    /// Whether the voxels are in an `.img` file beside it.
+    /// Whether the voxels are in a separate `.img` file.
     pub separate: bool,
     pub big_endian: bool,
     /// Number of axes, then their sizes.
     pub dim: [i64; 8],
     pub datatype: i16,
     pub intent: i32,
-    /// Handedness of the qform, then the length of the steps.
+    /// Handedness of the qform, then the length of a step along each axis.
     pub pixdim: [f64; 8],
-    /// First byte of the voxels in their file.
+    /// `vox_offset`: first byte of the voxels in their file.
     pub offset: f64,
     /// `scl_slope` and `scl_inter`.
     pub scaling: [f64; 2],
@@ -43,14 +43,14 @@ pub(crate) struct Fields {
     pub units: u8,
 }
 
-/// The number of bytes of the header that begins with these four; `None` where it is no NIfTI header.
+/// The length in bytes of the NIfTI header that begins with these four bytes; `None` for other files.
 pub(crate) fn header_bytes(first: [u8; 4]) -> Option<usize> {
     let stated = [i32::from_le_bytes(first), i32::from_be_bytes(first)];
     [BYTES_1, BYTES_2].into_iter().find(|&n_bytes| stated.contains(&(n_bytes as i32)))
 }
 
 impl Fields {
-    /// Takes a header apart, whose length [`header_bytes`] has found.
+    /// Parses a header, whose length [`header_bytes`] found.
     ///
     /// # Errors
     /// Analyze 7.5, another format, a header that was damaged by a transfer as text.
@@ -65,7 +65,7 @@ impl Fields {
             Some(b"ni1\0") => true,
             other => {
                 let magic = other.unwrap_or_default().escape_ascii();
-                // Analyze leaves these bytes to applications.
+                // In Analyze 7.5 these bytes belong to applications.
                 if crate::nifti_pair::is_header_name(path) {
                     return Err(Error::unsupported(format!(
                         "{shown} is an Analyze 7.5 header, which does not say where left and right are; NIfTI is read\n\
@@ -77,7 +77,7 @@ impl Fields {
         };
         let parsed = NiftiHeader::from_reader(bytes)
             .map_err(|error| Error::corrupt(format!("{shown} has a damaged NIfTI header")).caused_by(&error))?;
-        // The crate finds the byte order from the number of dimensions; the two must agree.
+        // The crate takes the byte order from the number of dimensions; the length of the header must agree with it.
         if parsed.sizeof_hdr != BYTES_1 as i32 {
             let found = parsed.dim[0];
             return Err(Error::corrupt(format!("{shown} states {found} dimensions; a NIfTI file has 1 to 7")));
@@ -135,13 +135,13 @@ impl Fields {
             sform_code: i32::from_le_bytes(at.number(348)),
             quaternion: [at.f64(352), at.f64(360), at.f64(368)],
             sform: [row(400), row(432), row(464)],
-            // A wider field with the same bits.
+            // A wider field than in version 1, with the same bits.
             units: i32::from_le_bytes(at.number(500)) as u8,
         })
     }
 }
 
-/// Numbers at places of a header of version 2.
+/// Numbers of a header of version 2, by byte offset.
 struct Numbers<'a> {
     bytes: &'a [u8],
     big_endian: bool,

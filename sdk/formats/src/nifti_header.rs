@@ -1,7 +1,7 @@
-//! Headers of NIfTI files, checked: size, type, scaling, orientation.
+//! Checked NIfTI headers: size, type, scaling, orientation.
 //!
-//! Everything that a hostile header could do harm with is settled here, before memory is claimed. Where the numbers
-//! stand is in [`crate::nifti_fields`]; the voxels are read in [`crate::nifti_voxels`].
+//! Every value of an untrusted header is checked here, before memory is claimed. [`crate::nifti_fields`] parses the
+//! fields, and [`crate::nifti_voxels`] reads the voxels.
 
 use std::path::Path;
 
@@ -11,37 +11,38 @@ use nifti::{NiftiHeader, NiftiType, Unit};
 use crate::nifti_fields::Fields;
 use crate::orientation::Orientation;
 
-/// Bytes between the header and voxels without extensions: whether there are any.
+/// Length in bytes of the field between header and voxels that says whether extensions follow.
 const EXTENDER_BYTES: usize = 4;
-/// Largest volume that is read at once: 4 GiB as `f32`.
+/// Largest volume in voxels that is read at once: 4 GiB as `f32`.
 pub const MAX_VOXELS: u64 = 1 << 30;
-/// Largest side: all that NIfTI-1 can state, and far beyond any scan.
+/// Largest side in voxels: all that NIfTI-1 can state, and far beyond any scan.
 const MAX_SIDE: i64 = u16::MAX as i64;
-/// Deflate cannot compress better: 258 bytes for two bits.
+/// Largest ratio of Deflate: 258 bytes in two bits.
 const MAX_GZIP_RATIO: u64 = 1032;
-/// Most bytes before the voxels of a compressed file, which are decompressed for nothing: extensions have some KiB.
+/// Largest offset of the voxels in a compressed file. The bytes before them are decompressed and not used; extensions
+/// have some KiB.
 const MAX_COMPRESSED_OFFSET: u64 = 1 << 28;
-/// Distances of voxels that are believed, in millimetres.
+/// Plausible distances between voxels in millimetres.
 const PLAUSIBLE_MM: std::ops::RangeInclusive<f64> = 1e-3..=1e2;
-/// Kinds of content that CIFTI files state.
+/// Intent codes of CIFTI files.
 const CIFTI: std::ops::Range<i32> = 3000..3100;
 
-/// The first of several volumes was taken.
+/// Note on a file of several volumes.
 const SEVERAL_VOLUMES: &str = "holds several volumes; only the first is used";
-/// Neither sform nor qform could be used.
+/// Note on a file without a usable sform or qform.
 pub(crate) const NO_ORIENTATION: &str =
     "does not state its orientation; its axes are taken for right, anterior, superior";
-/// Spacing that is absent, or no spacing of a body part.
+/// Note on a spacing that is absent or not plausible.
 const NO_SPACING: &str = "does not state a plausible voxel spacing; 1 mm is assumed";
 
 /// A checked NIfTI header.
 #[derive(Debug, Clone)]
 pub struct Header {
-    /// `[depth, rows, columns]` of the volume that the file gives.
+    /// `[depth, rows, columns]` of the volume.
     pub size: [usize; 3],
-    /// Distance of neighbouring voxels in the same order.
+    /// Distance between neighbouring voxels in the same order, in millimetres.
     pub spacing_mm: [f32; 3],
-    /// What a user should know of the file, as the end of a sentence that begins with its name.
+    /// Notes for the user, each the end of a sentence that begins with the file's name.
     pub notes: Vec<&'static str>,
     /// `vox_offset`: byte of the file at which the voxels begin.
     pub(crate) offset: u64,
@@ -53,7 +54,7 @@ pub struct Header {
     pub(crate) big_endian: bool,
 }
 
-/// The file that holds the voxels, which is that of the header or one beside it.
+/// The file that holds the voxels: that of the header, or a separate one.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct VoxelFile {
     pub bytes: u64,
@@ -61,7 +62,7 @@ pub(crate) struct VoxelFile {
 }
 
 impl Header {
-    /// Checks what a header states against the file that has its voxels.
+    /// Checks the fields of a header against the file with its voxels.
     ///
     /// # Errors
     /// A damaged header, voxels that are not real numbers (colours, complex), a side above 65535, a file too small for
@@ -110,9 +111,9 @@ impl Header {
         })
     }
 
-    /// The header of the array as it lies in the file, see [`Orientation::in_stored_order`].
+    /// The header in stored order, see [`Orientation::in_stored_order`].
     pub(crate) fn in_stored_order(mut self) -> Self {
-        // The spacing is checked and in millimetres, that of the orientation is neither.
+        // `spacing_mm` is checked and in millimetres; the spacing of the orientation is neither.
         let spacing = self.spacing_mm.map(f64::from);
         self.orientation = Orientation { spacing, ..self.orientation }.in_stored_order();
         self.spacing_mm = self.orientation.spacing.map(|mm| mm as f32);
@@ -121,12 +122,12 @@ impl Header {
         self
     }
 
-    /// Whether voxels are integers by their type; scaled ones are real numbers.
+    /// Whether voxels are integers: an integer type without scaling.
     pub(crate) fn is_integer(&self) -> bool {
         self.scaling.is_none() && !matches!(self.datatype, NiftiType::Float32 | NiftiType::Float64)
     }
 
-    /// Number of voxels of the volume.
+    /// Number of voxels in the volume.
     pub(crate) fn n_voxels(&self) -> u64 {
         // Each side is below 2^16.
         self.file_size.iter().map(|&n| n as u64).product()
@@ -156,7 +157,7 @@ fn dimensions(path: &Path, fields: &Fields) -> Result<([usize; 3], u64), Error> 
 fn datatype(path: &Path, fields: &Fields) -> Result<NiftiType, Error> {
     use NiftiType::{Float32, Float64, Int8, Int16, Int32, Int64, Uint8, Uint16, Uint32, Uint64};
     let path = path.display();
-    // The crate knows the codes, as part of its header.
+    // The crate maps codes to types only as part of its header.
     match (NiftiHeader { datatype: fields.datatype, ..NiftiHeader::default() }).data_type() {
         Ok(kind @ (Uint8 | Int8 | Uint16 | Int16 | Uint32 | Int32 | Uint64 | Int64 | Float32 | Float64)) => Ok(kind),
         Ok(other) => Err(Error::unsupported(format!(
@@ -166,11 +167,11 @@ fn datatype(path: &Path, fields: &Fields) -> Result<NiftiType, Error> {
     }
 }
 
-/// First byte of the voxels in their file.
+/// Offset of the voxels in their file, in bytes.
 fn offset(path: &Path, fields: &Fields) -> Result<u64, Error> {
     let stated = fields.offset;
     let least = if fields.separate { 0 } else { fields.n_bytes + EXTENDER_BYTES };
-    // Some writers leave 0, which cannot be meant: the header is there.
+    // Some writers leave 0, which is the header and cannot be meant.
     if stated == 0.0 {
         return Ok(least as u64);
     }
@@ -183,7 +184,7 @@ fn offset(path: &Path, fields: &Fields) -> Result<u64, Error> {
     Ok(stated as u64)
 }
 
-/// That the file can hold the volume.
+/// Checks that the file can hold the volume.
 fn check_bytes(
     path: &Path,
     file_size: [usize; 3],
@@ -212,7 +213,7 @@ fn check_bytes(
     Ok(())
 }
 
-/// The standard's order: sform, else qform, else the file's axes.
+/// The orientation, in the standard's order of preference: sform, else qform, else the file's axes.
 fn orientation(fields: &Fields, notes: &mut Vec<&'static str>) -> Orientation {
     let spacing = [1, 2, 3].map(|axis| fields.pixdim[axis].abs());
     let sform = (fields.sform_code > 0).then(|| sform_steps(fields)).and_then(Orientation::nearest);
@@ -230,7 +231,7 @@ fn sform_steps(fields: &Fields) -> [[f64; 3]; 3] {
     [0, 1, 2].map(|axis| fields.sform.map(|row| row[axis]))
 }
 
-/// Unit steps from the quaternion, as `nifti1_io.c` makes them.
+/// Unit steps of the axes from the quaternion, as `nifti1_io.c` computes them.
 fn qform_directions(fields: &Fields) -> [[f64; 3]; 3] {
     let [mut b, mut c, mut d] = fields.quaternion;
     let rest = 1.0 - (b * b + c * c + d * d);

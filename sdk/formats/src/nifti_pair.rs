@@ -1,41 +1,41 @@
-//! Names of NIfTI files: which belong together, a header (`.hdr`) and its voxels (`.img`), each compressed or not.
+//! Names of the files of NIfTI pairs: a header (`.hdr`) and its voxels (`.img`), each compressed or not.
 //!
-//! Looks whether files exist, and never into them.
+//! Checks whether files exist, and reads none.
 
 use std::path::{Path, PathBuf};
 
-/// Extensions of a header that has its voxels beside it.
+/// Extensions of a header with a separate file of voxels.
 const HEADERS: [&str; 2] = [".hdr", ".hdr.gz"];
-/// Extensions of the voxels.
+/// Extensions of a separate file of voxels.
 const VOXELS: [&str; 2] = [".img", ".img.gz"];
 
-/// Whether a lower-case file name ends like a NIfTI file.
+/// Whether a lower-case file name has an extension of NIfTI.
 pub fn has_known_extension(lower_case_name: &str) -> bool {
     [".nii", ".nii.gz"].iter().chain(&HEADERS).chain(&VOXELS).any(|extension| lower_case_name.ends_with(extension))
 }
 
-/// Whether a path is called like a header that has its voxels beside it.
+/// Whether a path has the extension of a header with a separate file of voxels.
 pub(crate) fn is_header_name(path: &Path) -> bool {
     stem(path, &HEADERS).is_some()
 }
 
-/// Whether a path is called like the voxels of a header beside it.
+/// Whether a path has the extension of a separate file of voxels.
 pub(crate) fn is_voxels_name(path: &Path) -> bool {
     stem(path, &VOXELS).is_some()
 }
 
-/// The voxels that belong to a header, if they are there.
+/// The file of voxels that belongs to a header, if it exists.
 pub(crate) fn voxels_of(header: &Path) -> Option<PathBuf> {
     beside(header, &HEADERS, &VOXELS)
 }
 
-/// The header that belongs to voxels, if it is there.
+/// The header that belongs to a file of voxels, if it exists.
 pub(crate) fn header_of(voxels: &Path) -> Option<PathBuf> {
     beside(voxels, &VOXELS, &HEADERS)
 }
 
-/// The first file that exists with the stem of `path` and one of the extensions, in lower or in upper case. That
-/// compressed as `path` itself goes before the other.
+/// The first existing file with the stem of `path` and one of the extensions, in lower or upper case. A file that is
+/// compressed as `path` itself is has precedence.
 fn beside(path: &Path, extensions: &[&str; 2], wanted: &[&str; 2]) -> Option<PathBuf> {
     let stem = stem(path, extensions)?;
     let compressed = path.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("gz"));
@@ -49,10 +49,10 @@ fn beside(path: &Path, extensions: &[&str; 2], wanted: &[&str; 2]) -> Option<Pat
     order.into_iter().find_map(named)
 }
 
-/// The file name without one of the extensions. Names that are no Unicode have none.
+/// The file name without one of the extensions; `None` for names that are not Unicode.
 fn stem(path: &Path, extensions: &[&str; 2]) -> Option<String> {
     let name = path.file_name()?.to_str()?;
-    // Extensions are ASCII, so that lower case does not move their place.
+    // Extensions are ASCII, so that their offset in the name does not depend on case.
     let lower = name.to_ascii_lowercase();
     let extension = extensions.iter().find(|extension| lower.ends_with(**extension))?;
     Some(name[..name.len() - extension.len()].to_owned())
@@ -80,7 +80,7 @@ mod tests {
     }
 
     #[test]
-    fn names_tell_files_of_this_kind() {
+    fn file_names_are_recognised_by_their_extension() {
         for name in ["a.nii", "a.nii.gz", "a.hdr", "a.hdr.gz", "a.img", "a.img.gz"] {
             assert!(has_known_extension(name), "{name}");
         }

@@ -1,8 +1,8 @@
 //! Voxels of NIfTI files: some slices or all, scaled, in the order of [`Volume`](medcoss_sdk::volume::Volume).
 //!
-//! Only what is asked for is held in memory. In an uncompressed file what lies between is skipped; a compressed one
-//! is read through to its end, where its checksum stands, unless that was done before and it is known where to go on
-//! ([`crate::gzip_stream`]). The `nifti` crate's own stream can do neither.
+//! Only requested slices are held in memory. In an uncompressed file the bytes between them are skipped. A compressed
+//! file is read to its end, where its checksum is, unless its access points are known ([`crate::gzip_stream`]). The
+//! `nifti` crate's own stream can do neither.
 
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, Read};
@@ -19,22 +19,23 @@ use crate::orientation::place;
 
 const GZIP: [u8; 2] = [0x1f, 0x8b];
 const BUFFER_BYTES: usize = 1 << 16;
-/// Rows of a file are read so many bytes at a time.
+/// Bytes of rows that are read at a time.
 const CHUNK_BYTES: usize = 1 << 20;
 
-/// Most bytes behind the last voxel of a compressed file: they are decompressed for the checksum alone.
+/// Largest number of bytes after the last voxel of a compressed file: they are decompressed for the checksum alone.
 const MAX_BEHIND_BYTES: u64 = 1 << 28;
 
-/// A file as it is without compression, read from front to back.
+/// Decompressed content of a file, read from front to back.
 pub(crate) enum VoxelStream<'a> {
     Plain(BufReader<File>),
     Compressed(Box<MultiGzDecoder<BufReader<File>>>),
-    /// A compressed file in which places are known to go on from, or are being written down.
+    /// A compressed file whose access points are known or being recorded.
     Indexed(&'a mut GzipStream),
 }
 
 impl VoxelStream<'_> {
-    /// Opens a file, and returns how many bytes it has on disk. Content decides whether it is compressed, not its name.
+    /// Opens a file; also returns its length on disk in bytes. The content decides whether it is compressed, not its
+    /// name.
     pub(crate) fn open(path: &Path) -> io::Result<(Self, u64)> {
         let file = File::open(path)?;
         let file_bytes = file.metadata()?.len();
@@ -48,10 +49,10 @@ impl VoxelStream<'_> {
         !matches!(self, Self::Plain(_))
     }
 
-    /// Passes over some bytes.
+    /// Skips bytes of content.
     pub(crate) fn skip(&mut self, n_bytes: u64) -> io::Result<()> {
         match self {
-            // Seeks only where the target is beyond what is buffered.
+            // Seeks only where the target is beyond the buffer.
             Self::Plain(file) => file.seek_relative(i64::try_from(n_bytes).map_err(io::Error::other)?),
             Self::Compressed(stream) => {
                 let skipped = io::copy(&mut stream.take(n_bytes), &mut io::sink())?;
@@ -61,11 +62,11 @@ impl VoxelStream<'_> {
         }
     }
 
-    /// Whether the checksum at the end is still to be compared.
+    /// Whether the stream must be read to its end to compare the checksum.
     fn is_to_be_ended(&self, header: &Header) -> bool {
         match self {
             Self::Plain(_) => false,
-            // Of several volumes those behind the first are not read for it.
+            // Of several volumes those after the first are not read for the checksum.
             Self::Compressed(_) => header.n_volumes == 1,
             Self::Indexed(stream) => stream.is_first(),
         }
@@ -82,7 +83,7 @@ impl Read for VoxelStream<'_> {
     }
 }
 
-/// Some slices of the first volume, as `[depth, rows, columns]`, from a source that stands on its first voxel.
+/// Reads slices of the first volume, `[depth, rows, columns]`, from a stream at its first voxel.
 pub(crate) fn read_slices(
     path: &Path,
     header: &Header,
@@ -98,14 +99,14 @@ pub(crate) fn read_slices(
     })?;
     voxels.resize(n_voxels, 0.0);
 
-    // The slices as places of the file: a range of one of its axes.
+    // The slices as a range of one axis of the file.
     let mut places = header.file_size.map(|n| 0..n);
     let (depth, flipped) = (header.orientation.axis[0], header.orientation.flipped[0]);
     let n_slices = header.file_size[depth];
     places[depth] = if flipped { n_slices - slices.end..n_slices - slices.start } else { slices };
     let (first, [along_i, along_j, along_k]) = header.orientation.strides([0, 1, 2].map(|axis| places[axis].len()));
 
-    // Rows of the file that follow one another are read many at a time, so that the decompressor is asked for much at once.
+    // Contiguous rows of the file are read many at a time, so that each call of the decompressor returns much.
     let [n_i, n_j, _] = header.file_size;
     let row_bytes = n_i * header.datatype.size_of();
     let most = (CHUNK_BYTES / row_bytes).max(1);
@@ -135,7 +136,7 @@ pub(crate) fn read_slices(
         }
     }
     if source.is_to_be_ended(header) {
-        // The decompressor compares its checksum at the very end, behind the other slices and volumes.
+        // The decompressor compares its checksum at the very end, after the other slices and volumes.
         let volume_bytes =
             header.file_size.iter().map(|&n| n as u64).product::<u64>() * header.datatype.size_of() as u64;
         source.skip(volume_bytes - at).map_err(failed)?;
@@ -149,7 +150,7 @@ pub(crate) fn read_slices(
     Ok(voxels)
 }
 
-/// Puts the numbers of a row, scaled, to voxels from `start` on, `step` apart.
+/// Writes the scaled numbers of a row to voxels from `start` on, `step` apart.
 fn place_numbers(row: &[u8], header: &Header, voxels: &mut [f32], start: usize, step: isize) {
     struct Row<'a> {
         bytes: &'a [u8],
@@ -162,7 +163,7 @@ fn place_numbers(row: &[u8], header: &Header, voxels: &mut [f32], start: usize, 
         fn of<const N: usize>(self, number: impl Fn([u8; N]) -> f64) {
             let Self { bytes, header, voxels, start, step } = self;
             let (stored, _) = bytes.as_chunks::<N>();
-            // One loop for each case, which the compiler can then turn into vectors.
+            // One loop for each case, which the compiler can vectorise.
             match (header.big_endian, header.scaling) {
                 (false, None) => place(voxels, start, step, stored.iter().map(|&bytes| number(bytes) as f32)),
                 (false, Some([slope, inter])) => {
@@ -191,16 +192,16 @@ fn place_numbers(row: &[u8], header: &Header, voxels: &mut [f32], start: usize, 
         NiftiType::Int64 => row.of(|bytes| i64::from_le_bytes(bytes) as f64),
         NiftiType::Float32 => row.of(|bytes| f32::from_le_bytes(bytes).into()),
         NiftiType::Float64 => row.of(f64::from_le_bytes),
-        // Headers of other types are refused.
+        // Headers of other types were refused.
         _ => {}
     }
 }
 
-/// What went wrong with the bytes of a file.
+/// An error about the bytes of a file, with its name.
 pub(crate) fn explain(path: &Path, error: &io::Error) -> Error {
     let path = path.display();
     let explained = match error.kind() {
-        // The decompressor says InvalidInput where it means InvalidData.
+        // The decompressor returns InvalidInput where it means InvalidData.
         io::ErrorKind::InvalidInput | io::ErrorKind::InvalidData => Error::corrupt(format!("{path} is damaged")),
         io::ErrorKind::UnexpectedEof => Error::corrupt(format!("{path} ends before its last voxel")),
         _ => Error::unreadable(format!("{path} cannot be read")),

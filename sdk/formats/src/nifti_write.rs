@@ -1,6 +1,6 @@
-//! Writing NIfTI-1 files: for synthetic samples and tests.
+//! Writer of NIfTI-1 files, for synthetic samples and tests.
 //!
-//! Only what these need: one volume, a few types, either byte order, orientation as sform, qform or not at all. The
+//! Writes one volume in a few types and either byte order, with its orientation as sform, qform or not at all. The
 //! `nifti` crate's own writer wants an ndarray and sets the scaling to 1.
 
 use std::fs::File;
@@ -28,7 +28,7 @@ pub enum Datatype {
     F64,
 }
 
-/// How a file states where its voxels are in the body.
+/// Orientation and spacing as a file states them.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Placement {
     /// The step of each file axis in (right, anterior, superior), in millimetres.
@@ -41,7 +41,7 @@ pub enum Placement {
 
 /// A volume in the order of a file: size, values and placement of a [`NiftiFile`].
 ///
-/// `facing` are three letters for what each file axis runs towards: right or left, anterior or posterior, superior or
+/// `facing` has a letter for the direction of each file axis: right or left, anterior or posterior, superior or
 /// inferior. `LPS` keeps the order of the volume.
 ///
 /// # Errors
@@ -50,7 +50,8 @@ pub fn in_file_order(volume: &Volume, facing: &str) -> Result<(Vec<u16>, Vec<f64
     let wrong = || Error::bad_request(format!("{facing:?} does not name the three axes of a file"));
     let letters: Vec<char> = facing.chars().collect();
     let letters: [char; 3] = letters.try_into().map_err(|_| wrong())?;
-    // Each file axis: the axis of the volume, whether they run alike, and the step in (right, anterior, superior).
+    // For each file axis: the axis of the volume, whether both run in the same direction, and the step in (right,
+    // anterior, superior).
     let mut axes = [(0, true, [0.0; 3]); 3];
     for (found, letter) in axes.iter_mut().zip(letters) {
         *found = match letter {
@@ -179,7 +180,7 @@ impl Placement {
 }
 
 impl Datatype {
-    /// Code of the standard, and bytes.
+    /// Code in the standard, and bytes per voxel.
     fn code(self) -> (i16, i16) {
         match self {
             Self::U8 => (2, 1),
@@ -213,7 +214,7 @@ impl Datatype {
     }
 }
 
-/// A file in the making.
+/// Bytes of a file that is being written.
 struct Fields {
     bytes: Vec<u8>,
     big_endian: bool,

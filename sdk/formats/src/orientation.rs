@@ -1,27 +1,29 @@
-//! From the axes of a file to the axes of a [`Volume`](medcoss_sdk::volume::Volume): depth from inferior to superior,
-//! rows from anterior to posterior, columns from the patient's right to left.
+//! Orientation: maps the axes of a file to the axes of a [`Volume`](medcoss_sdk::volume::Volume): depth from inferior
+//! to superior, rows from anterior to posterior, columns from the patient's right to left.
 //!
-//! Only permutations and flips: an oblique scan keeps its own grid, named after the nearest axes of the body.
-//! Knows no file format; directions come in as the steps of the three file axes in a right, anterior, superior frame.
+//! Axes are only permuted and flipped: an oblique scan keeps its own grid, named after the nearest axes of the body.
+//! The module knows no file format; callers state the steps of the three file axes in a right, anterior, superior
+//! frame.
 
-/// The body axis (0 right, 1 anterior, 2 superior) behind depth, rows and columns, and whether they run along it or
-/// against it.
+/// Body axis (0 right, 1 anterior, 2 superior) of depth, rows and columns, and whether each runs along it or against
+/// it.
 const CANONICAL: [(usize, f64); 3] = [(2, 1.0), (1, -1.0), (0, -1.0)];
 const PERMUTATIONS: [[usize; 3]; 6] = [[0, 1, 2], [0, 2, 1], [1, 0, 2], [1, 2, 0], [2, 0, 1], [2, 1, 0]];
 
-/// How the axes of a file become depth, rows and columns.
+/// Mapping from the axes of a file to depth, rows and columns.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) struct Orientation {
     /// The file axis that becomes depth, rows and columns.
     pub(crate) axis: [usize; 3],
-    /// Whether it is flipped.
+    /// Whether that axis is flipped.
     pub(crate) flipped: [bool; 3],
-    /// Length of a step in the unit of the input.
+    /// Length of a step along that axis, in the unit of the input.
     pub(crate) spacing: [f64; 3],
 }
 
 impl Orientation {
-    /// From the step of each file axis in (right, anterior, superior). `None` when the steps span no volume.
+    /// The orientation nearest to the steps of the file axes in (right, anterior, superior). `None` when the steps span
+    /// no volume.
     pub(crate) fn nearest(steps: [[f64; 3]; 3]) -> Option<Self> {
         let lengths = steps.map(|[x, y, z]| (x * x + y * y + z * z).sqrt());
         if !lengths.iter().all(|length| length.is_normal()) {
@@ -42,14 +44,14 @@ impl Orientation {
         Some(Self { axis, flipped: along.map(|along| along < 0.0), spacing: axis.map(|axis| lengths[axis]) })
     }
 
-    /// For a file that states no directions: its axes are right, anterior, superior, with these steps.
+    /// The orientation of a file that states no directions: its axes are right, anterior, superior, with these steps.
     #[cfg(feature = "nifti")]
     pub(crate) fn unstated([x, y, z]: [f64; 3]) -> Self {
         Self { axis: [2, 1, 0], flipped: [false, true, true], spacing: [z, y, x] }
     }
 
-    /// The file's array as it lies in the file, whatever the directions: its third axis becomes depth, the first rows, the second
-    /// columns.
+    /// The orientation in stored order, whatever the directions: the third axis of the file becomes depth, the first
+    /// rows, the second columns.
     pub(crate) fn in_stored_order(self) -> Self {
         let mut by_file_axis = [0.0; 3];
         for (axis, spacing) in self.axis.into_iter().zip(self.spacing) {
@@ -59,19 +61,18 @@ impl Orientation {
         Self { axis, flipped: [false; 3], spacing: axis.map(|axis| by_file_axis[axis]) }
     }
 
-    /// `[depth, rows, columns]` of a file whose axes have these sizes.
+    /// `[depth, rows, columns]` of a file with axes of these sizes.
     pub(crate) fn size(&self, file_size: [usize; 3]) -> [usize; 3] {
         self.axis.map(|axis| file_size[axis])
     }
 
-    /// Where the first voxel of the file goes in `[depth, rows, columns]`, and how far apart the neighbours along each
-    /// file axis go.
+    /// Index of the file's first voxel in `[depth, rows, columns]`, and the stride of each file axis.
     pub(crate) fn strides(&self, file_size: [usize; 3]) -> (usize, [isize; 3]) {
         let [_, rows, columns] = self.size(file_size);
         let canonical = [rows * columns, columns, 1];
         let (mut first, mut strides) = (0, [0; 3]);
         for ((axis, flipped), step) in self.axis.into_iter().zip(self.flipped).zip(canonical) {
-            // Volumes are capped far below `isize::MAX`.
+            // Volumes are limited far below `isize::MAX`.
             strides[axis] = step as isize;
             if flipped {
                 first += (file_size[axis] - 1) * step;
@@ -82,10 +83,11 @@ impl Orientation {
     }
 }
 
-/// Puts the values of a row of a file to voxels from `start` on, `step` apart: 1 or -1 where the row stays a row.
+/// Writes the values of a file's row to voxels from `start` on, `step` apart; `step` is 1 or -1 where the row stays a
+/// row.
 ///
 /// # Panics
-/// When a voxel of the row is none of `voxels`.
+/// When a voxel of the row lies outside of `voxels`.
 pub(crate) fn place(voxels: &mut [f32], start: usize, step: isize, values: impl ExactSizeIterator<Item = f32>) {
     let n = values.len();
     match step {
@@ -102,10 +104,10 @@ pub(crate) fn place(voxels: &mut [f32], start: usize, step: isize, values: impl 
     }
 }
 
-/// Puts 0 in the place of voxels that are infinite or NaN; returns how many there were.
+/// Replaces infinite and NaN voxels by 0; returns their number.
 pub(crate) fn replace_not_finite(voxels: &mut [f32]) -> usize {
     let mut n_replaced = 0;
-    // They are rare: a block without any is only looked at.
+    // They are rare: a block without any is only read.
     for block in voxels.chunks_mut(1024) {
         if block.iter().fold(true, |all, voxel| all & voxel.is_finite()) {
             continue;
@@ -156,7 +158,7 @@ mod tests {
     }
 
     #[test]
-    fn rows_are_placed_forwards_backwards_and_apart() {
+    fn rows_are_written_forwards_backwards_and_with_gaps() {
         let values = [1.0, 2.0, 3.0];
         for (start, step, expected) in [
             (1, 1, [0., 1., 2., 3., 0., 0., 0.]),
@@ -171,7 +173,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_number_becomes_zero_and_is_counted() {
+    fn infinite_and_nan_voxels_become_zero_and_are_counted() {
         let mut voxels: Vec<f32> = (0..3000).map(|value| value as f32).collect();
         let whole = voxels.clone();
         assert_eq!((replace_not_finite(&mut voxels), &voxels), (0, &whole));

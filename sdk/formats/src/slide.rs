@@ -1,7 +1,7 @@
-//! Whole slides of any file format: levels of one image, read by region.
+//! Whole slides of any supported file format: levels of one image, read by region.
 //!
-//! [`Slide`] is the place for another kind of file: it has levels, the full one first, and gives regions of them. The
-//! choice of a level and the change of scale are the same for all. What is tissue is not decided here.
+//! Another file format is another variant of [`Slide`]: it has levels, the full one first, and reads regions of them.
+//! All variants share the choice of a level and the change of scale. Tissue is detected elsewhere.
 
 use std::path::Path;
 
@@ -13,9 +13,9 @@ use crate::dicom::slide::DicomSlide;
 pub use crate::slide_level::Level;
 use crate::tiff_slide::TiffSlide;
 
-/// Pixels that are held at once when a region is read at a smaller scale: 48 MiB in colour.
+/// Number of pixels held at once when a region is read at a smaller scale: 48 MiB in colour.
 const SCALED_PIXELS: usize = 1 << 22;
-/// How much coarser than asked for a level may be and still count as being that fine: scanners state 0.2523 for 0.25.
+/// Factor by which a level may be coarser than requested: scanners state 0.2523 for 0.25.
 const ALIKE: f64 = 1.01;
 
 /// An open whole-slide image.
@@ -38,7 +38,7 @@ impl Slide {
         }
     }
 
-    /// Levels, the full one first, then ever smaller ones.
+    /// Levels, the full one first, then by decreasing size.
     pub fn levels(&self) -> &[Level] {
         match self {
             Self::Tiff(slide) => slide.levels(),
@@ -46,23 +46,23 @@ impl Slide {
         }
     }
 
-    /// The smallest level that shrinks no more than `most` times.
+    /// The smallest level whose `downsample` is at most `most`.
     pub fn level_for(&self, most: f64) -> Level {
         let levels = self.levels();
         *levels.iter().rev().find(|level| level.downsample <= most).unwrap_or(&levels[0])
     }
 
-    /// The smallest level with at most so many microns per pixel; the full one where all have more, or state none.
+    /// The smallest level with at most `mpp` microns per pixel; the full one where all have more, or state none.
     pub fn level_at(&self, mpp: f64) -> Level {
         let levels = self.levels();
         let fine = |level: &&Level| level.mpp.is_some_and(|found| found <= mpp * ALIKE);
         *levels.iter().rev().find(fine).unwrap_or(&levels[0])
     }
 
-    /// A region of a level, in pixels of that level.
+    /// Reads a region of a level, in pixels of that level.
     ///
     /// # Errors
-    /// A region that is not inside the level or too large, damaged data, a kind of pixels that is not read.
+    /// A region that is not inside the level or too large, damaged data, an unsupported kind of pixels.
     pub fn read_region(&mut self, level: Level, region: Region) -> Result<Image, Error> {
         match self {
             Self::Tiff(slide) => slide.read_region(level, region),
@@ -70,8 +70,8 @@ impl Slide {
         }
     }
 
-    /// A region of a level at another size. Memory follows the target: a region that is much larger is read in bands,
-    /// whose pixels are averaged in squares first.
+    /// Reads a region of a level at another size. Memory follows the target: a much larger region is read in bands,
+    /// whose pixels are first averaged in squares.
     ///
     /// # Errors
     /// Those of [`Slide::read_region`].
@@ -88,7 +88,7 @@ impl Slide {
         image.resized(whole, width, height)
     }
 
-    /// Means of the squares of `side` pixels of a region; what is remaining at the right and lower edges is not used.
+    /// Means of the squares of `side` pixels of a region. Incomplete squares at the right and lower edges are not used.
     fn averaged(&mut self, level: Level, region: Region, side: usize) -> Result<Image, Error> {
         let (width, height) = (region.width / side, region.height / side);
         // Bands of whole squares.

@@ -1,17 +1,18 @@
 //! Microns per pixel of a slide, as its file states them: Aperio's description, OME-XML, or the resolution tags of
 //! TIFF.
 //!
-//! In this order, because descriptions are written by the scanner and tags often by a program that did not know better.
-//! Values that no microscope gives, such as the 72 points per inch of a screen, count as not stated.
+//! They are tried in this order, because descriptions are written by the scanner, and tags often by a program that does
+//! not know the resolution. Values that no microscope gives, such as the 72 points per inch of a screen, count as not
+//! stated.
 
 use tiff::tags::Tag;
 
 use crate::tiff_file::TiffFile;
 
-/// Microns per pixel that are believed: from beyond the resolution of light to an overview of the glass.
+/// Plausible microns per pixel: from beyond the resolution of light to an overview of the glass.
 const PLAUSIBLE: std::ops::RangeInclusive<f64> = 0.01..=20.0;
 
-/// Microns per pixel of the page that the file is positioned on, along its columns.
+/// Microns per pixel of the file's current page, along its columns.
 pub(crate) fn microns_per_pixel(file: &mut TiffFile) -> Option<f64> {
     let description = file.text(Tag::ImageDescription).unwrap_or_default();
     let stated = from_aperio(&description).or_else(|| from_ome(&description));
@@ -19,20 +20,20 @@ pub(crate) fn microns_per_pixel(file: &mut TiffFile) -> Option<f64> {
     stated.filter(plausible).or_else(|| from_tags(file).filter(plausible))
 }
 
-/// `Aperio Image Library ...|AppMag = 20|MPP = 0.4990|...`
+/// Reads Aperio's description: `Aperio Image Library ...|AppMag = 20|MPP = 0.4990|...`
 fn from_aperio(description: &str) -> Option<f64> {
     let fields = description.split('|').filter_map(|field| field.split_once('='));
     let (_, value) = fields.into_iter().find(|(name, _)| name.trim() == "MPP")?;
     value.trim().parse().ok()
 }
 
-/// `<Pixels ... PhysicalSizeX="0.25" PhysicalSizeXUnit="µm" ...>` of the first image.
+/// Reads OME-XML: `<Pixels ... PhysicalSizeX="0.25" PhysicalSizeXUnit="µm" ...>` of the first image.
 fn from_ome(description: &str) -> Option<f64> {
     let (_, pixels) = description.split_once("<OME")?.1.split_once("<Pixels")?;
     let (pixels, _) = pixels.split_once('>')?;
     let size: f64 = attribute(pixels, "PhysicalSizeX")?.parse().ok()?;
     let microns = match attribute(pixels, "PhysicalSizeXUnit").unwrap_or("µm") {
-        // Micro sign, Greek letter, as numbers, and what is typed in their place.
+        // Micro sign, Greek letter, both as character references, and the ASCII substitute.
         "µm" | "μm" | "&#181;m" | "&#xB5;m" | "&#956;m" | "um" => 1.0,
         "nm" => 1e-3,
         "mm" => 1e3,
@@ -58,11 +59,11 @@ fn attribute<'a>(element: &'a str, name: &str) -> Option<&'a str> {
     None
 }
 
-/// `XResolution` pixels to an inch or a centimetre.
+/// Reads the resolution tags: `XResolution` pixels per inch or centimetre.
 fn from_tags(file: &mut TiffFile) -> Option<f64> {
     let resolution = file.fraction(Tag::XResolution)?;
     let unit_microns = match file.number(Tag::ResolutionUnit) {
-        // Inches also where it is not stated.
+        // Inches also where the unit is not stated.
         None | Some(2) => 25_400.0,
         Some(3) => 10_000.0,
         _ => return None,

@@ -1,8 +1,8 @@
-//! Segmentation masks of sub-volumes: NIfTI files of whole numbers, cropped and resampled as their scans.
+//! Segmentation masks of sub-volumes: NIfTI files of whole numbers, cropped and resampled like their scans.
 //!
-//! A mask is turned to the same axes as its scan by its own header, must have the scan's size and spacing, and is cut and
-//! resampled at the same positions as the scan, each label from the nearest voxel. Only the slices of a sample are held in
-//! memory. Where the origin lies is not compared: two files of one size and spacing are taken to lie on each other.
+//! A mask is turned to the same axes as its scan by its own header, must have the scan's size and spacing, and is
+//! cropped and resampled at the same positions as the scan, each label from the nearest voxel. Only the slices of a
+//! sample are held in memory. Origins are not compared: two files of one size and spacing are taken to be aligned.
 
 use medcoss_sdk::label_map::{LabelMap, check_fits};
 use medcoss_sdk::{Error, FoundFile};
@@ -11,15 +11,16 @@ use crate::nifti_header::NO_ORIENTATION;
 use crate::sub_volumes::{SLAB_VOXELS, SubVolumes};
 use crate::volume_source::{Decoded, GzipIndex, VolumeInfo, VolumeSource};
 
-/// Extensions of the masks that are read.
+/// File extensions of supported masks.
 pub const MASK_EXTENSIONS: &[&str] = &[".nii", ".nii.gz", ".hdr", ".hdr.gz"];
-/// Largest relative difference of spacings that are the same but for rounding.
+/// Largest relative difference of spacings that count as equal.
 const SPACING_TOLERANCE: f32 = 1e-3;
-/// Largest distance of a stored number from the label that it stands for, after scaling.
+/// Largest distance of a scaled number from the label that it stands for.
 const LABEL_TOLERANCE: f32 = 1e-3;
 
 impl SubVolumes {
-    /// Id of a sample's scan, by which its mask is found; of a DICOM series that is alone in its folder, the folder.
+    /// Id of a sample's scan, by which its mask is found. For a DICOM series that is alone in its folder it is the
+    /// folder.
     pub fn file_id(&self, index: usize) -> &str {
         let id = self.scans[self.windows[index].0].source.id();
         let folder = |id: &str| id.split_once("#series=").map(|(folder, _)| folder.len());
@@ -36,7 +37,8 @@ impl SubVolumes {
     /// Labels of a sub-volume, `[depth, rows, columns]`, from the mask of its scan; 0 outside of the scan.
     ///
     /// # Errors
-    /// A mask that cannot be read, has another size, spacing or orientation than its scan, or numbers that are no labels.
+    /// A mask that cannot be read, has another size, spacing or orientation than its scan, or has numbers that are not
+    /// labels.
     pub fn label_map(&self, index: usize, mask: &FoundFile) -> Result<LabelMap, Error> {
         let (scan, first) = self.windows[index];
         let scan = &self.scans[scan];
@@ -52,7 +54,7 @@ impl SubVolumes {
         let [_, rows, columns] = info.size;
         let most = (SLAB_VOXELS / (rows * columns)).max(1);
         let mut labels = Vec::new();
-        // For the slabs of this mask alone, of which there is nearly always one.
+        // The index serves the slabs of this mask only, of which there is nearly always one.
         let gzip_index = GzipIndex::new(0);
         for at in (start..=last).step_by(most) {
             let slab = source.read_slab(info.size, at..(at + most).min(last + 1), &gzip_index)?;
@@ -65,13 +67,13 @@ impl SubVolumes {
     }
 }
 
-/// That a mask lies on its scan voxel for voxel.
+/// Checks that a mask and its scan have the same grid of voxels.
 fn check_alike(mask: &str, found: &VolumeInfo, scan: &str, expected: &VolumeInfo) -> Result<(), Error> {
     check_fits(mask, &found.size, scan, &expected.size)?;
     let states = |info: &VolumeInfo| !info.notes.contains(&NO_ORIENTATION);
     if states(expected) && !states(found) {
         return Err(Error::bad_request(format!(
-            "mask {mask} does not state its orientation, and {scan} does: how they lie on each other is not known\n\
+            "mask {mask} does not state its orientation, and {scan} does: their alignment is not known\n\
              hint: copy the header's sform or qform from the scan to the mask"
         )));
     }
@@ -86,7 +88,7 @@ fn check_alike(mask: &str, found: &VolumeInfo, scan: &str, expected: &VolumeInfo
     Ok(())
 }
 
-/// The labels that a mask's voxels stand for.
+/// The labels of a mask's voxels.
 pub(crate) fn labels_of(mask: &str, decoded: &Decoded) -> Result<Vec<u16>, Error> {
     if decoded.n_replaced > 0 {
         let n = decoded.n_replaced;

@@ -1,10 +1,11 @@
-//! Sub-volumes along the depth of scans: which there are, and their voxels at the size of a sample.
+//! Sub-volumes along the depth of scans: their list, and their voxels at the size of a sample.
 //!
-//! Shared by the plugins for volumes. Intensities, augmentation and tokens are not here: a plugin normalises the values
-//! of a [`SubVolume`], and [`medcoss_sdk::volume_transform`] does the rest. Opening reads headers only. Where all volumes fit into a limit
-//! of memory they are decoded once and kept, because one scan gives many samples. Where they do not, only the slices that a
-//! sample needs are read; of compressed files from the nearest place before them, such as were remembered when the file was read
-//! for the first time. A volume above the limit is never in memory as a whole. What a sample holds is the same either way.
+//! Shared by the plugins for volumes. A plugin normalises the values of a [`SubVolume`], and
+//! [`medcoss_sdk::volume_transform`] augments them and makes tokens. Opening reads headers only. Where all volumes fit
+//! into a limit of memory, each is decoded once and cached, because one scan gives many samples. Where they do not,
+//! only the slices of a sample are read; a compressed file is decompressed from the nearest access point, which was
+//! recorded when the file was first read. A volume above the limit is never in memory as a whole. Samples are the same
+//! either way.
 
 use std::collections::BTreeMap;
 use std::ops::Range;
@@ -18,18 +19,20 @@ use crate::nifti::MAX_VOXELS;
 use crate::volume_cache::VolumeCache;
 use crate::volume_source::{Decoded, GzipIndex, VolumeInfo, VolumeSource, find_volumes};
 
-/// Most slices of a volume after resampling; a spacing that makes more is a mistake in the file or the settings.
+/// Largest number of slices of a volume after resampling; a spacing that makes more is a mistake in the file or the
+/// settings.
 const MAX_SLICES: usize = 1 << 16;
-/// Spacings in millimetres that a volume may be brought to.
+/// Range of the target spacing in millimetres.
 const SPACING_MM: std::ops::RangeInclusive<f32> = 0.05..=100.0;
-/// Most memory for decoded volumes, in MiB.
+/// Largest memory for decoded volumes, in MiB.
 const MAX_CACHE_MB: usize = 1 << 20;
-/// Most voxels that are read at once of a volume that is not held as a whole: 128 MiB.
+/// Largest number of voxels that are read at once of a volume that is not held as a whole: 128 MiB.
 pub(crate) const SLAB_VOXELS: usize = 1 << 25;
-/// A large volume of which some slices cost as much as all.
+/// Note on a large volume of which some slices cost as much as all.
 const SLOW_SLICES: &str = "is larger than cache_mb and not stored slice by slice, so that every sample reads all of it; raise \
                            cache_mb, or store it with axial slices";
-/// Memory for places in compressed files, where volumes are not kept: at least this, or else what `cache_mb` says.
+/// Smallest memory in bytes for the indices of compressed files, where volumes are not cached; a larger `cache_mb` is
+/// used instead.
 const MIN_INDEX_BYTES: usize = 64 << 20;
 
 /// Settings of the sub-volumes of scans.
@@ -37,14 +40,15 @@ const MIN_INDEX_BYTES: usize = 64 << 20;
 pub struct SubVolumeSettings {
     /// `[depth, rows, columns]` of a sub-volume in voxels.
     pub size: [usize; 3],
-    /// Slices from one sub-volume to the next; `None` is the depth. The last one ends with the scan.
+    /// Slices from one sub-volume to the next; `None` means the depth. The last sub-volume ends with the scan.
     pub stride: Option<usize>,
-    /// Spacing `[depth, rows, columns]` to resample to first; rows and columns are then cropped or padded about the
-    /// centre. `None` keeps the slices and stretches rows and columns to the size.
+    /// Spacing `[depth, rows, columns]` in millimetres to which scans are resampled first; rows and columns are then
+    /// cropped or padded about the centre. `None` keeps the slices and stretches rows and columns to the size.
     pub spacing_mm: Option<[f32; 3]>,
     /// Fraction of the slices to leave out at either end, where enough remain for one sub-volume.
     pub drop_ends_ratio: f64,
-    /// Memory for decoded volumes, in MiB; where they do not fit, for places in compressed files, then at least 64.
+    /// Memory for decoded volumes, in MiB. Where they do not fit, it is for the indices of compressed files, and at
+    /// least 64.
     pub cache_mb: usize,
     /// Modality (0008,0060) that DICOM files in folders must state to be used: `CT`, `MR`.
     pub dicom_modality: &'static str,
@@ -81,13 +85,13 @@ impl SubVolumeSettings {
         !self.fits(n_voxels) || n_voxels > MAX_VOXELS
     }
 
-    /// Whether so many voxels fit into the memory for them.
+    /// Whether so many voxels fit into `cache_mb`.
     fn fits(&self, n_voxels: u64) -> bool {
-        // `cache_mb` is capped.
+        // `cache_mb` is limited, so that the shift does not overflow.
         n_voxels <= (self.cache_mb as u64) << 18
     }
 
-    /// First slices of the sub-volumes of a scan.
+    /// First slice of each sub-volume of a scan.
     fn windows(&self, info: &VolumeInfo) -> Result<Vec<usize>, Error> {
         let n_slices = self.n_slices(info)?;
         let depth = self.size[0];
@@ -104,7 +108,7 @@ impl SubVolumeSettings {
         Ok(windows)
     }
 
-    /// Slices of a scan after resampling.
+    /// Number of slices of a scan after resampling.
     fn n_slices(&self, info: &VolumeInfo) -> Result<usize, Error> {
         let Some([target, ..]) = self.spacing_mm else { return Ok(info.size[0]) };
         let found = info.spacing_mm[0];
@@ -118,7 +122,7 @@ impl SubVolumeSettings {
         Ok(n.max(1))
     }
 
-    /// Positions of the sub-volume that begins with slice `first`. A scan without enough slices stands in the middle.
+    /// Sampling positions of the sub-volume that begins with slice `first`. A scan without enough slices is centred.
     pub(crate) fn samplings(&self, info: &VolumeInfo, first: usize) -> Result<[Sampling; 3], Error> {
         let [depth, rows, columns] = self.size;
         let [n_depth, n_rows, n_columns] = info.size;
@@ -134,14 +138,14 @@ impl SubVolumeSettings {
     }
 }
 
-/// The sub-volumes of a dataset, in the order of their files and slices. Used from many threads at once.
+/// Sub-volumes of a dataset, in the order of files and slices. Many threads may use them at once.
 #[derive(Debug)]
 pub struct SubVolumes {
     pub(crate) settings: SubVolumeSettings,
     pub(crate) scans: Vec<Scan>,
-    /// Scan and first slice.
+    /// Scan and first slice of each sub-volume.
     pub(crate) windows: Vec<(usize, usize)>,
-    /// Whether all volumes fit into it.
+    /// Whether all volumes fit into the cache.
     cache_holds_all: bool,
     cache: VolumeCache,
 }
@@ -149,12 +153,12 @@ pub struct SubVolumes {
 #[derive(Debug)]
 pub(crate) struct Scan {
     pub(crate) source: VolumeSource,
-    /// The error when its header could not be read. Such a scan stands as one sample, which fails when it is loaded:
-    /// the host counts it as it counts every invalid sample.
+    /// Facts from the header, or the error when it could not be read. The scan then counts as one sample, which fails
+    /// when it is loaded: the host counts it like every invalid sample.
     pub(crate) info: Result<VolumeInfo, Error>,
     /// Whether some slices cost less than all of them.
     has_cheap_slices: bool,
-    /// Where its file can be decompressed from, if it is compressed.
+    /// Index of its file, used if it is compressed.
     gzip_index: GzipIndex,
     replacement_reported: AtomicBool,
 }
@@ -163,14 +167,14 @@ impl SubVolumes {
     /// Lists the sub-volumes of the entries' volumes.
     ///
     /// # Errors
-    /// Settings out of range, data that are missing, no volume with a valid header.
+    /// Settings out of range, missing data, no volume with a valid header.
     pub fn open(base: &Path, entries: &[PathBuf], settings: SubVolumeSettings) -> Result<Self, Error> {
         settings.check()?;
         let mut scans = Vec::new();
         let mut windows = Vec::new();
         let mut errors = Vec::new();
         let sources = find_volumes(base, entries, settings.dicom_modality)?;
-        // `cache_mb` is capped, so the product fits.
+        // `cache_mb` is limited, so that the shift does not overflow.
         let index_bytes = MIN_INDEX_BYTES.max(settings.cache_mb << 20) / sources.len().max(1);
         let mut n_voxels = 0;
         for (index, source) in sources.into_iter().enumerate() {
@@ -220,18 +224,19 @@ impl SubVolumes {
         self.windows.len()
     }
 
-    /// True without sub-volumes.
+    /// Whether there are no sub-volumes.
     pub fn is_empty(&self) -> bool {
         self.windows.is_empty()
     }
 
-    /// Id: that of the scan, and the first slice counted from the inferior end: `ct/torso/torso.nii.gz#z=0016`.
+    /// Id of a sub-volume: that of the scan, and the first slice counted from the inferior end:
+    /// `ct/torso/torso.nii.gz#z=0016`.
     pub fn id(&self, index: usize) -> String {
         let (scan, first) = self.windows[index];
         format!("{}#z={first:04}", self.scans[scan].source.id())
     }
 
-    /// Changes when the files do.
+    /// Fingerprint of the dataset; changes when the files do.
     pub fn fingerprint(&self) -> Fingerprint {
         let mut fingerprint = Fingerprint::default();
         for scan in &self.scans {
@@ -240,7 +245,7 @@ impl SubVolumes {
         fingerprint
     }
 
-    /// A sub-volume, resampled; not yet padded, so that padding has no part in its statistics.
+    /// Reads and resamples a sub-volume. It is padded later, so that padding has no part in its statistics.
     ///
     /// # Errors
     /// A volume that cannot be read, or that changed since it was opened.
@@ -266,7 +271,7 @@ impl Scan {
         self.checked(self.source.read()?, info, info.size)
     }
 
-    /// Voxels of some slices.
+    /// Voxels of some slices of a volume.
     fn slab(&self, info: &VolumeInfo, slices: Range<usize>) -> Result<Vec<f32>, Error> {
         let [_, rows, columns] = info.size;
         let n_slices = slices.len();
@@ -285,7 +290,7 @@ impl Scan {
         }
         if decoded.n_replaced > 0 && !self.replacement_reported.swap(true, Ordering::Relaxed) {
             let (id, n, all) = (self.source.id(), decoded.n_replaced, volume.voxels().len());
-            log::warn(&format!("{id}: {n} of {all} voxels are infinite or NaN; they are taken for 0"));
+            log::warn(&format!("{id}: {n} of {all} voxels are infinite or NaN; they become 0"));
         }
         Ok(volume)
     }
@@ -295,7 +300,7 @@ impl Scan {
     }
 }
 
-/// One warning for each kind of oddity, however many volumes have it.
+/// Warns once for each kind of note, however many volumes have it.
 pub(crate) fn tell_notes<'a>(volumes: impl Iterator<Item = (&'a str, &'a VolumeInfo)>) {
     let mut noted: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
     for (id, info) in volumes {

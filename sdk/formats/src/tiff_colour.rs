@@ -1,8 +1,8 @@
-//! What the samples of a TIFF page mean, as its tags say, and which kinds are read.
+//! Kinds of pixels of a TIFF page: the meaning of samples by the page's tags, and which kinds are supported.
 //!
-//! Read are grey (black or white as 0), grey with alpha, RGB, RGBA and YCbCr in whole numbers, and palettes. Refused
-//! are kinds whose black and white no tag states (floating point, signed), whose colours need a profile (CMYK, L*a*b*),
-//! and those that the `tiff` crate does not decode. The conversion is in [`crate::tiff_pixels`].
+//! Supported are grey (black or white as 0), grey with alpha, RGB, RGBA and YCbCr in whole numbers, and palettes.
+//! Refused are kinds whose black and white no tag states (floating point, signed), whose colours need a profile (CMYK,
+//! L*a*b*), and those that the `tiff` crate does not decode. [`crate::tiff_pixels`] converts pixels.
 
 use tiff::ColorType;
 use tiff::TiffResult;
@@ -12,10 +12,10 @@ use tiff::tags::{PhotometricInterpretation, PlanarConfiguration, SampleFormat, T
 use crate::tiff_patch::PatchedFile;
 use crate::tiff_pixels::{Alpha, Colour, PixelKind};
 
-/// The kinds that are read.
+/// Supported kinds, for error messages.
 const READ: &str = "TIFF is read in grey, RGB, YCbCr and with a palette, in whole numbers";
 
-/// How the pixels of a page are stored; the text is why they are not read, as the end of "... has".
+/// The kind of a page's pixels. The text says why it is not supported, as the end of "... has".
 pub(crate) fn pixel_kind(decoder: &mut Decoder<PatchedFile>) -> TiffResult<Result<PixelKind, String>> {
     let kind = kind_or_reason(decoder)?;
     Ok(kind.map_err(|what| if what.contains("hint:") { what } else { format!("{what}; {READ}") }))
@@ -89,7 +89,7 @@ fn colour_and_bits(decoder: &mut Decoder<PatchedFile>) -> TiffResult<Result<(Col
     }))
 }
 
-/// Name of a compression that no kept library in Rust decodes, or that needs another language's.
+/// Name of a compression that no maintained library in Rust decodes.
 fn refused_compression(code: u64) -> Option<&'static str> {
     match code {
         2 | 3 => Some("fax of group 3"),
@@ -104,8 +104,7 @@ fn refused_compression(code: u64) -> Option<&'static str> {
     }
 }
 
-/// The colours of a palette, one for each index of `bits`, red, green and blue in `[0, 1]`. The text says what is
-/// wrong.
+/// The RGB colours of a palette in `[0, 1]`, one for each index of `bits`. The text says what is wrong.
 pub(crate) fn palette(decoder: &mut Decoder<PatchedFile>, bits: usize) -> TiffResult<Result<Vec<[f32; 3]>, String>> {
     let stored = decoder.find_tag_unsigned_vec::<u16>(Tag::ColorMap)?.unwrap_or_default();
     let n = 1 << bits;

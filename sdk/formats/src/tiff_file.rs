@@ -2,8 +2,8 @@
 //! (JPEG, LZW, Deflate, PackBits, fax of group 4).
 //!
 //! Only the strips or tiles that a region touches are decoded, one at a time: memory follows the region, not the file.
-//! Which kinds of pixels are taken stands in `tiff_colour`; which pages belong together is the business of
-//! [`crate::slide`]. The orientation tag is left alone.
+//! `tiff_colour` lists the supported kinds of pixels, and [`crate::slide`] finds the pages that belong together. The
+//! orientation tag is ignored.
 
 use std::io::{ErrorKind, Seek, SeekFrom};
 use std::ops::Range;
@@ -27,10 +27,10 @@ pub const MAX_PIXELS: usize = 1 << 26;
 /// Largest single strip or tile, decoded, in bytes.
 const MAX_CHUNK_BYTES: usize = 1 << 28;
 
-/// Side of a tile that may be larger than its page.
+/// Side in pixels of a tile that is allowed whatever the size of its page.
 const LARGEST_SMALL_TILE: usize = 4096;
 
-/// Compression of strips and tiles that are JPEG files.
+/// Compression tag of strips and tiles in JPEG.
 const JPEG: u64 = 7;
 
 /// An open TIFF file, positioned on one of its pages.
@@ -39,16 +39,16 @@ pub struct TiffFile {
     decoder: Decoder<PatchedFile>,
     directory: u64,
     page: Page,
-    /// The colours of a page with indices, once it has been read from.
+    /// The palette of the current page, once the page has been read.
     palette: Option<Vec<[f32; 3]>>,
-    /// The strips or tiles of the page, once it has been read from.
+    /// The strips or tiles of the current page, once the page has been read.
     pieces: Option<Pieces>,
 }
 
-/// Where the strips or tiles of a page lie.
+/// Locations of the strips or tiles of a page.
 struct Pieces {
     in_jpeg: bool,
-    /// Place and length; none where nothing depends on them.
+    /// Offset and length of each; empty where they are not needed.
     places: Vec<(u64, u64)>,
 }
 
@@ -59,9 +59,9 @@ pub struct Page {
     pub width: usize,
     /// Rows.
     pub height: usize,
-    /// Whether it is cut into tiles, not strips.
+    /// Whether the page is cut into tiles; otherwise into strips.
     pub tiled: bool,
-    /// Columns and rows of a tile or strip, which are decoded at once.
+    /// Columns and rows of a tile or strip, which is decoded at once.
     pub chunk: [usize; 2],
 }
 
@@ -69,7 +69,7 @@ impl TiffFile {
     /// Opens a file on its first page.
     ///
     /// # Errors
-    /// A file that is missing, is no TIFF, or has a first page that makes no sense.
+    /// A file that is missing, not TIFF, or has an invalid first page.
     pub fn open(path: &Path) -> Result<Self, Error> {
         let file =
             PatchedFile::open(path).map_err(|error| Error::unreadable(cannot(path, "opened")).caused_by(&error))?;
@@ -91,12 +91,12 @@ impl TiffFile {
         &self.path
     }
 
-    /// The page it is positioned on.
+    /// The current page.
     pub fn page(&self) -> Page {
         self.page
     }
 
-    /// The place of that page's directory in the file, to come back to it with [`TiffFile::go_to`].
+    /// Offset of the current page's directory, for [`TiffFile::go_to`].
     pub fn directory(&self) -> u64 {
         self.directory
     }
@@ -106,10 +106,10 @@ impl TiffFile {
         self.decoder.more_images()
     }
 
-    /// Moves on to the following page of the chain.
+    /// Moves to the next page of the chain.
     ///
     /// # Errors
-    /// There is none, or it makes no sense; a page after it can still be moved to.
+    /// There is no next page, or it is invalid; a page after it can still be moved to.
     pub fn go_to_next(&mut self) -> Result<(), Error> {
         (self.palette, self.pieces) = (None, None);
         self.page = self.ask(|decoder| {
@@ -120,10 +120,10 @@ impl TiffFile {
         Ok(())
     }
 
-    /// Moves to the page whose directory lies at this place, in the chain or a branch of it.
+    /// Moves to the page whose directory is at this offset, in the chain or a branch of it.
     ///
     /// # Errors
-    /// There is no page, or it makes no sense.
+    /// There is no page, or it is invalid.
     pub fn go_to(&mut self, directory: u64) -> Result<(), Error> {
         if directory != self.directory {
             let file = PatchedFile::starting_at(&self.path, directory)
@@ -133,18 +133,18 @@ impl TiffFile {
         Ok(())
     }
 
-    /// Places of the directories that branch off the page.
+    /// Offsets of the directories that branch off the page.
     pub fn branches(&mut self) -> Vec<u64> {
-        // Stated as places of directories or as whole numbers, of 32 or of 64 bit.
+        // Offsets are stored as directory offsets or as whole numbers, of 32 or 64 bit.
         self.ask(|decoder| decoder.find_tag_unsigned_vec(Tag::SubIfd)).ok().flatten().unwrap_or_default()
     }
 
-    /// A tag of the page with one whole number; `None` where it is missing or of another kind.
+    /// A tag of the page with one whole number; `None` where it is missing or of another type.
     pub fn number(&mut self, tag: Tag) -> Option<u64> {
         self.ask(|decoder| decoder.find_tag_unsigned(tag)).ok().flatten()
     }
 
-    /// A tag of the page with a fraction; `None` where it is missing or of another kind.
+    /// A tag of the page with a fraction; `None` where it is missing or of another type.
     pub fn fraction(&mut self, tag: Tag) -> Option<f64> {
         match self.ask(|decoder| decoder.find_tag(tag)).ok()?? {
             Value::Rational(above, below) => Some(f64::from(above) / f64::from(below)),
@@ -156,12 +156,12 @@ impl TiffFile {
         }
     }
 
-    /// A tag of the page with text; `None` where it is missing or of another kind.
+    /// A tag of the page with text; `None` where it is missing or of another type.
     pub fn text(&mut self, tag: Tag) -> Option<String> {
         self.ask(|decoder| decoder.get_tag_ascii_string(tag)).ok()
     }
 
-    /// The page as a whole.
+    /// Reads the whole page.
     ///
     /// # Errors
     /// Those of [`TiffFile::read_region`].
@@ -170,17 +170,17 @@ impl TiffFile {
         self.read_region(Region { left: 0, top: 0, width, height })
     }
 
-    /// A region of the page, grey or RGB; transparency is laid over white.
+    /// Reads a region of the page as grey or RGB; transparency is composited over white.
     ///
     /// # Errors
     /// A region that is not inside the page or larger than [`MAX_PIXELS`], damaged data, a kind of pixels that is not
     /// supported.
     pub fn read_region(&mut self, region: Region) -> Result<Image, Error> {
-        // Scanners leave tiles without tissue out of the file. They are glass.
+        // Scanners leave tiles without tissue out of the file. They are white, as the glass is.
         self.read_region_over(region, 1.0)
     }
 
-    /// As [`TiffFile::read_region`], with the value of tiles that are left out of the file.
+    /// Reads a region as [`TiffFile::read_region`] does. Tiles that the file leaves out have the value `left_out`.
     pub(crate) fn read_region_over(&mut self, region: Region, left_out: f32) -> Result<Image, Error> {
         let (columns, rows) = self.ranges(region)?;
         let pixels = self.pixel_kind()?;
@@ -210,7 +210,7 @@ impl TiffFile {
         Image::new([region.height, region.width, n_channels], out)
     }
 
-    /// Columns and rows of a region, after checking it.
+    /// Checked columns and rows of a region.
     fn ranges(&self, region: Region) -> Result<(Range<usize>, Range<usize>), Error> {
         let Page { width, height, .. } = self.page;
         let right = region.left.checked_add(region.width).filter(|&right| right <= width);
@@ -240,9 +240,9 @@ impl TiffFile {
         Ok(kind)
     }
 
-    /// Decodes a strip or tile of the page, in all its planes. `n_chunks` of them make up a plane.
+    /// Decodes a strip or tile of the page, in all its planes. A plane has `n_chunks` of them.
     fn read_chunk(&mut self, index: usize, n_chunks: usize, kind: PixelKind) -> Result<Chunk<'_>, Error> {
-        // Plane by plane: the decoder's own reading of several planes trips over tiles at the lower edge.
+        // Planes are read one by one: the decoder's own reading of several planes fails for tiles at the lower edge.
         let n_planes = if kind.planar { kind.colour.n_samples() } else { 1 };
         let mut planes = Vec::with_capacity(n_planes);
         let mut row_stride = 0;
@@ -265,14 +265,14 @@ impl TiffFile {
         Ok(Chunk { planes, kind, row_stride, palette })
     }
 
-    /// Whether a tile is stated to lie nowhere and to have no bytes.
+    /// Whether the file leaves a tile out: its offset and length are 0.
     fn is_left_out(&mut self, number: usize) -> Result<bool, Error> {
         let tiled = self.page.tiled;
         Ok(tiled && self.pieces()?.places.get(number) == Some(&(0, 0)))
     }
 
     /// Refuses a strip or tile whose JPEG is cut off, which the decoder would fill with grey, or states a much larger
-    /// image, which it would claim memory for.
+    /// image, for which the decoder would allocate memory.
     fn check_jpeg(&mut self, number: usize) -> Result<(), Error> {
         let pieces = self.pieces()?;
         let Some(&(place, length)) = pieces.places.get(number).filter(|_| pieces.in_jpeg) else { return Ok(()) };
@@ -284,7 +284,7 @@ impl TiffFile {
             let path = self.path.display();
             return Err(Error::corrupt(format!("{path} ends at byte {found}, within the JPEG of a strip or tile")));
         }
-        // Encoders fill blocks up, by less than this.
+        // Encoders pad blocks, by less than this.
         let most = self.page.chunk.map(|side| side + 64);
         match stated {
             Some([width, height]) if width > most[0] || height > most[1] => {
@@ -318,7 +318,7 @@ impl TiffFile {
         Ok(self.pieces.insert(pieces))
     }
 
-    /// Asks the decoder for something.
+    /// Asks the decoder for a value.
     fn ask<T>(&mut self, question: impl FnOnce(&mut Decoder<PatchedFile>) -> TiffResult<T>) -> Result<T, Error> {
         guarded(&self.path, || question(&mut self.decoder))
     }
@@ -328,12 +328,12 @@ impl TiffFile {
     }
 }
 
-/// Calls the decoder, which has assertions that a damaged file can break. It is left as it is then: what it holds is
-/// the file's position and what it has parsed, and both are set again before they are used.
+/// Calls the decoder, which has assertions that a damaged file can break. The decoder is used again after a panic: it
+/// holds the file's position and parsed values, and both are set anew before use.
 fn guarded<T>(path: &Path, call: impl FnOnce() -> TiffResult<T>) -> Result<T, Error> {
     match catch_unwind(AssertUnwindSafe(call)) {
         Ok(answer) => answer.map_err(|error| explain(path, &error)),
-        Err(_) => Err(Error::corrupt(format!("{} is not a valid TIFF; the decoder gave up on it", path.display()))),
+        Err(_) => Err(Error::corrupt(format!("{} is not a valid TIFF; its decoder failed", path.display()))),
     }
 }
 
@@ -350,7 +350,7 @@ pub(crate) fn check_size(path: &Path, width: usize, height: usize) -> Result<(),
     Ok(())
 }
 
-/// The part of `range` that lies in `length` places from `start` on.
+/// The part of `range` that lies within `start..start + length`.
 fn overlap(range: &Range<usize>, start: usize, length: usize) -> Range<usize> {
     range.start.max(start)..range.end.min(start + length)
 }
@@ -359,9 +359,10 @@ fn page(decoder: &mut Decoder<PatchedFile>) -> TiffResult<Page> {
     let (width, height) = decoder.dimensions()?;
     let tiled = decoder.get_chunk_type() == ChunkType::Tile;
     let (chunk_width, chunk_height) = decoder.chunk_dimensions();
-    // The last strip may state more rows than there are.
+    // The last strip may state more rows than the page has.
     let chunk = [chunk_width as usize, if tiled { chunk_height } else { chunk_height.min(height) } as usize];
-    // Tiles reach beyond the page at two of its edges. Where they are much longer than it, a few bytes state many pixels to decode.
+    // Tiles reach beyond the page at two of its edges. A tile much longer than its page would state many pixels to
+    // decode in a few bytes.
     let most = [width, height].map(|side| (side as usize).max(LARGEST_SMALL_TILE));
     if chunk[0] > most[0].saturating_mul(2) || chunk[1] > most[1].saturating_mul(2) {
         return Err(TiffError::LimitsExceeded);

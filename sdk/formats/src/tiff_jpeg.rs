@@ -1,14 +1,14 @@
-//! The size that a JPEG states, read from its markers: to compare it with the strip or tile that it fills.
+//! Size that a JPEG states in its markers, to compare it with the strip or tile that the JPEG fills.
 //!
-//! A few bytes can state an image of a gigabyte, and the decoder claims the memory first. Nothing is decoded here.
+//! A few bytes can state an image of a gigabyte, for which the decoder would allocate memory first. Nothing is decoded
+//! here.
 
 use std::io::{self, Read, Seek, SeekFrom};
 
-/// Markers before the frame that are looked at; files have a dozen.
+/// Largest number of markers read before the frame; files have a dozen.
 const MAX_MARKERS: usize = 1000;
 
-/// Columns and rows of the JPEG that begins at a place of a file; `None` where no frame is found, which the decoder is
-/// left to complain about.
+/// Columns and rows of the JPEG at an offset of a file. `None` where no frame is found, which the decoder then reports.
 pub(crate) fn stated_size(file: &mut (impl Read + Seek), at: u64) -> io::Result<Option<[usize; 2]>> {
     file.seek(SeekFrom::Start(at))?;
     if take::<2>(file)? != [0xff, 0xd8] {
@@ -22,11 +22,11 @@ pub(crate) fn stated_size(file: &mut (impl Read + Seek), at: u64) -> io::Result<
             return Ok(None);
         }
         match marker {
-            // Filling.
+            // Fill bytes.
             0xff => next += 1,
             // Markers without a length.
             0x01 | 0xd0..=0xd8 => next += 2,
-            // Frames; the other three of this range are tables.
+            // Frame headers; the other three of this range are tables.
             0xc0..=0xcf if ![0xc4, 0xc8, 0xcc].contains(&marker) => {
                 let [_, _, _, height, low, width, low_width] = take(file)?;
                 let side = |high, low| usize::from(u16::from_be_bytes([high, low]));
@@ -65,7 +65,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_jpeg_has_no_size() {
+    fn files_that_are_not_jpeg_have_no_size() {
         for bytes in [&b"II*\0"[..], &[0xff, 0xd8], &[0xff, 0xd8, 0xff, 0xda, 0, 2], &[0xff, 0xd8, 0, 0], &[]] {
             assert_eq!(size(bytes), None);
         }

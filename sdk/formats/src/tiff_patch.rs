@@ -1,37 +1,37 @@
-//! A TIFF file as the `tiff` crate is to see it: with a few bytes changed on the way.
+//! TIFF files for the `tiff` crate, with a few bytes changed while they are read.
 //!
 //! The crate reaches only directories of the main chain, and decodes no pages with a palette. Here a sub-directory is
-//! made the first of the chain, and the palette's indices are passed off as grey. Nothing else is changed, and the file
+//! presented as the first of the chain, and the indices of a palette as grey. Nothing else is changed, and the file
 //! itself never.
 
 use std::fs::File;
 use std::io::{self, BufReader, Read, Seek, SeekFrom};
 use std::path::Path;
 
-/// The tag that says what the samples of a page mean.
+/// Tag PhotometricInterpretation.
 const PHOTOMETRIC: u16 = 262;
-/// Its value for grey with black as 0.
+/// PhotometricInterpretation of grey with black as 0.
 const BLACK_IS_ZERO: u8 = 1;
-/// The type of 16-bit numbers.
+/// Field type of 16-bit numbers.
 const SHORT: u16 = 3;
-/// Bytes at the head of a file that tell its kind.
+/// Bytes at the start of a file that state its byte order and version.
 const KIND_BYTES: u64 = 4;
 
-/// A file with patches over it.
+/// A file with patches.
 pub(crate) struct PatchedFile {
     file: BufReader<File>,
     position: u64,
-    /// Places, and the bytes that are read there.
+    /// Offsets, and the bytes that are read there.
     patches: Vec<(u64, Vec<u8>)>,
 }
 
 impl PatchedFile {
-    /// The file as it is.
+    /// Opens a file without patches.
     pub(crate) fn open(path: &Path) -> io::Result<Self> {
         Ok(Self { file: BufReader::new(File::open(path)?), position: 0, patches: Vec::new() })
     }
 
-    /// The file with the directory at this place as its first.
+    /// Opens a file with the directory at this offset as its first.
     pub(crate) fn starting_at(path: &Path, directory: u64) -> io::Result<Self> {
         let mut file = Self::open(path)?;
         let layout = Layout::read(&mut file)?;
@@ -41,8 +41,8 @@ impl PatchedFile {
         Ok(file)
     }
 
-    /// The same, with the palette's indices of that page passed off as grey; `None` where the page does not say what
-    /// its samples mean, or not as a 16-bit number.
+    /// Opens a file with the palette indices of that page presented as grey; `None` where the page does not state
+    /// PhotometricInterpretation, or not as a 16-bit number.
     pub(crate) fn with_indices_as_grey(path: &Path, directory: u64) -> io::Result<Option<Self>> {
         let mut file = Self::starting_at(path, directory)?;
         let layout = Layout::read(&mut file)?;
@@ -84,7 +84,7 @@ impl Read for PatchedFile {
 impl Seek for PatchedFile {
     fn seek(&mut self, to: SeekFrom) -> io::Result<u64> {
         match to {
-            // Within the buffer nothing is read again.
+            // Seeks within the buffer read nothing again.
             SeekFrom::Start(to) => match i64::try_from(i128::from(to) - i128::from(self.position)) {
                 Ok(distance) => {
                     self.file.seek_relative(distance)?;
@@ -98,15 +98,15 @@ impl Seek for PatchedFile {
     }
 }
 
-/// How a file stores numbers.
+/// Storage of numbers in a file.
 struct Layout {
-    /// BigTIFF: places and counts have 64 bit.
+    /// Whether the file is BigTIFF, with 64-bit offsets and counts.
     big: bool,
     big_endian: bool,
 }
 
 impl Layout {
-    /// From the head of the file.
+    /// Reads the layout from the header of the file.
     fn read(file: &mut PatchedFile) -> io::Result<Self> {
         file.seek(SeekFrom::Start(0))?;
         let mut kind = [0; KIND_BYTES as usize];
@@ -115,7 +115,7 @@ impl Layout {
         Ok(Self { big: kind[if big_endian { 3 } else { 2 }] == 43, big_endian })
     }
 
-    /// A number of `N` bytes at the position of the file.
+    /// Reads a number of `N` bytes at the position of the file.
     fn number<const N: usize>(&self, file: &mut PatchedFile) -> io::Result<u64> {
         let mut stored = [0; N];
         file.read_exact(&mut stored)?;
@@ -124,7 +124,7 @@ impl Layout {
         Ok(u64::from_le_bytes(number))
     }
 
-    /// Bytes turned round where the file has the highest first.
+    /// Little-endian bytes in the byte order of the file.
     fn ordered<const N: usize>(&self, mut bytes: [u8; N]) -> Vec<u8> {
         if self.big_endian {
             bytes.reverse();

@@ -1,7 +1,6 @@
-//! Decoded strips and tiles of a TIFF file, and what their samples mean: to grey or RGB in `[0, 1]`.
+//! Conversion of decoded strips and tiles of a TIFF file to grey or RGB in `[0, 1]`.
 //!
-//! Reading and decoding them is the business of [`crate::tiff_file`]; which kinds are taken, of
-//! [`crate::tiff_colour`].
+//! [`crate::tiff_file`] reads and decodes them; [`crate::tiff_colour`] lists the supported kinds.
 
 /// How a page stores its pixels.
 #[derive(Debug, Clone, Copy)]
@@ -20,20 +19,20 @@ pub(crate) enum Colour {
     Rgb,
     RgbAlpha(Alpha),
     YCbCr,
-    /// Indices into a table of colours.
+    /// Indices of a palette.
     Palette,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) enum Alpha {
-    /// An extra channel that means something else.
+    /// An extra channel that is not alpha.
     None,
     Straight,
     Premultiplied,
 }
 
 impl Alpha {
-    /// A value with this coverage over white.
+    /// Composites a value over white, with `coverage` as alpha.
     fn over_white(self, value: f32, coverage: f32) -> f32 {
         match self {
             Self::None => value,
@@ -44,7 +43,7 @@ impl Alpha {
 }
 
 impl Colour {
-    /// Samples stored for each pixel.
+    /// Number of samples stored per pixel.
     pub fn n_samples(self) -> usize {
         match self {
             Self::Grey | Self::Palette => 1,
@@ -54,14 +53,14 @@ impl Colour {
         }
     }
 
-    /// Channels delivered for each pixel.
+    /// Number of channels delivered per pixel.
     pub fn n_channels(self) -> usize {
         if matches!(self, Self::Grey | Self::GreyAlpha(_)) { 1 } else { 3 }
     }
 }
 
-/// Full range with the centre of the differences at 128 of 255, as JFIF has it; the JPEG decoder is set to leave YCbCr
-/// alone.
+/// Converts full-range YCbCr, with 128 of 255 as the centre of the differences, as in JFIF. The JPEG decoder is set to
+/// leave YCbCr unconverted.
 fn rgb_from_ycbcr([y, cb, cr]: [f32; 3]) -> [f32; 3] {
     let (cb, cr) = (cb - 128.0 / 255.0, cr - 128.0 / 255.0);
     [y + 1.402 * cr, y - 0.344_136 * cb - 0.714_136 * cr, y + 1.772 * cb].map(|value| value.clamp(0.0, 1.0))
@@ -69,17 +68,17 @@ fn rgb_from_ycbcr([y, cb, cr]: [f32; 3]) -> [f32; 3] {
 
 /// A decoded strip or tile, without padding at the right edge.
 pub(crate) struct Chunk<'a> {
-    /// One with all samples of a pixel side by side, or one for each sample.
+    /// One plane with all samples of a pixel side by side, or one plane per sample.
     pub planes: Vec<Vec<u8>>,
     pub kind: PixelKind,
-    /// Distance of rows in bytes.
+    /// Distance between rows in bytes.
     pub row_stride: usize,
-    /// The colours of indices; one for each that the samples can state.
+    /// Colours of the palette, one for each index that a sample can state.
     pub palette: &'a [[f32; 3]],
 }
 
 impl Chunk<'_> {
-    /// Converts pixels of row `y` from column `x` on, as many as `out` has room for.
+    /// Converts pixels of row `y` from column `x` on, until `out` is full.
     pub fn write_row(&self, y: usize, x: usize, out: &mut [f32]) {
         match self.kind.colour {
             Colour::Grey => self.convert(y, x, out, |grey: [f32; 1]| grey),
@@ -99,7 +98,7 @@ impl Chunk<'_> {
         }
     }
 
-    /// One loop for each kind of pixel: this is where slides spend their time.
+    /// Converts pixels in one loop for each kind: this is where slides spend their time.
     fn convert<const STORED: usize, const CHANNELS: usize>(
         &self,
         y: usize,
@@ -112,7 +111,7 @@ impl Chunk<'_> {
         if bits < 8 {
             let white = ((1 << bits) - 1) as f32;
             for (column, pixel) in pixels.iter_mut().enumerate() {
-                // Only grey comes like this.
+                // Only pixels of one sample have less than 8 bits.
                 *pixel = colour([self.whole(y * self.row_stride, x + column) as f32 / white; STORED]);
             }
             return;
@@ -146,7 +145,7 @@ impl Chunk<'_> {
         })
     }
 
-    /// The one sample of a pixel as it is stored, in a row that begins at byte `start`. Of up to 16 bit.
+    /// The one sample of a pixel, as stored, in a row that begins at byte `start`. Samples have up to 16 bits.
     fn whole(&self, start: usize, column: usize) -> usize {
         let (bits, plane) = (self.kind.bits, &self.planes[0]);
         if bits == 16 {

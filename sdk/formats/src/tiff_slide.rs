@@ -1,7 +1,7 @@
 //! Slides in TIFF: Aperio SVS, OME-TIFF, and others with a pyramid of smaller copies.
 //!
-//! Finds the pages that show the same image at lower resolution, in the chain of pages and in the branches of the
-//! first (SubIFDs, where OME-TIFF keeps them); label and overview photographs are not among them.
+//! Finds the pages that show the same image at lower resolution, in the chain of pages and in the branches of the first
+//! (SubIFDs, where OME-TIFF stores them). Label and overview photographs are excluded.
 
 use std::path::Path;
 
@@ -13,17 +13,17 @@ use crate::slide_level::Level;
 use crate::slide_resolution::microns_per_pixel;
 use crate::tiff_file::{Page, TiffFile};
 
-/// Aperio marks its overview photograph with this kind of page.
+/// NewSubfileType of Aperio's overview photograph.
 const SUBFILE_OVERVIEW: u64 = 9;
 
-/// Most pages of a slide, in the chain and in branches. Stacks of a scanner's focal planes have some hundreds.
+/// Largest number of pages of a slide, in the chain and in branches. Stacks of focal planes have some hundreds.
 const MAX_PAGES: usize = 10_000;
 
 /// An open slide in TIFF.
 pub struct TiffSlide {
     file: TiffFile,
     levels: Vec<Level>,
-    /// Where the page of each level lies.
+    /// Offset of the directory of each level's page.
     directories: Vec<u64>,
 }
 
@@ -44,7 +44,7 @@ impl TiffSlide {
             if n_pages > MAX_PAGES {
                 return Err(file.unsupported(&format!("more than {MAX_PAGES} pages, too many for a slide")));
             }
-            // A page of a kind that cannot be parsed is none of the levels; it does not spoil the others.
+            // A page that cannot be parsed is not a level; it does not prevent reading the others.
             if file.go_to_next().is_ok() && !is_associated(&mut file) {
                 pages.extend(level(full, &file));
             }
@@ -57,7 +57,7 @@ impl TiffSlide {
                 pages.extend(level(full, &file));
             }
         }
-        // The same size twice, as in the chain and in a branch, is one level.
+        // A size that is in the chain and in a branch is one level.
         pages.sort_by(|(a, ..), (b, ..)| a.total_cmp(b));
         pages.dedup_by_key(|(.., page)| (page.width, page.height));
         let (mut levels, mut directories) = (Vec::new(), Vec::new());
@@ -70,12 +70,12 @@ impl TiffSlide {
         Ok(Self { file, levels, directories })
     }
 
-    /// Levels, the full one first, then ever smaller ones.
+    /// Levels, the full one first, then by decreasing size.
     pub fn levels(&self) -> &[Level] {
         &self.levels
     }
 
-    /// A region of a level, in pixels of that level.
+    /// Reads a region of a level, in pixels of that level.
     ///
     /// # Errors
     /// Those of [`TiffFile::read_region`], a level that the slide does not have.
@@ -89,22 +89,22 @@ impl TiffSlide {
     }
 }
 
-/// Whether a page is the photograph of the label or of the whole glass.
+/// Whether a page is a photograph of the label or of the whole glass.
 fn is_associated(file: &mut TiffFile) -> bool {
     if file.number(Tag::NewSubfileType) == Some(SUBFILE_OVERVIEW) {
         return true;
     }
-    // Aperio: the second line of the description begins with what it is.
+    // In Aperio's files the second line of the description begins with the kind of image.
     let description = file.text(Tag::ImageDescription).unwrap_or_default();
     description.lines().nth(1).is_some_and(|line| line.starts_with("label") || line.starts_with("macro"))
 }
 
-/// The page as a level, if it is smaller in the same proportion along both axes: how much, and where it lies.
+/// The page as a level, if it is smaller by the same factor along both axes: factor, offset of the directory, page.
 fn level(full: Page, file: &TiffFile) -> Option<(f64, u64, Page)> {
     let page = file.page();
     let across = full.width as f64 / page.width as f64;
     let down = full.height as f64 / page.height as f64;
-    // One part in a hundred, and what rounding to whole pixels does to small levels.
+    // One percent, and the rounding of small levels to whole pixels.
     let tolerance = 0.01 + 1.0 / page.width as f64 + 1.0 / page.height as f64;
     let alike = (across / down - 1.0).abs() < tolerance;
     (alike && across > 1.0).then(|| ((across + down) / 2.0, file.directory(), page))

@@ -1,7 +1,7 @@
-//! Decoded volumes that are kept for their other sub-volumes, up to a limit of memory.
+//! Cache of decoded volumes for their other sub-volumes, limited in memory.
 //!
-//! Least recently used ones go first. Threads that want the same volume at once wait for one decoding. What a caller
-//! gets never depends on what is kept.
+//! The least recently used volume is evicted first. Threads that request the same volume at once wait for one decoding.
+//! Results never depend on the contents of the cache.
 
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
@@ -10,18 +10,18 @@ use medcoss_sdk::volume::Volume;
 
 type Slot = OnceLock<Result<Arc<Volume>, Error>>;
 
-/// The volumes of a dataset, by the index of their file.
+/// Decoded volumes of a dataset, by the index of their file.
 #[derive(Debug)]
 pub(crate) struct VolumeCache {
     limit_bytes: usize,
-    /// The most recently used is last. A scan is megabytes, so there are hundreds at most and a list will do.
+    /// The most recently used entry is last. A scan has megabytes, so that a list of some hundreds suffices.
     entries: Mutex<Vec<Entry>>,
 }
 
 #[derive(Debug)]
 struct Entry {
     file: usize,
-    /// 0 while it is decoded.
+    /// Memory of the volume in bytes; 0 while it is decoded.
     bytes: usize,
     slot: Arc<Slot>,
 }
@@ -31,10 +31,10 @@ impl VolumeCache {
         Self { limit_bytes, entries: Mutex::default() }
     }
 
-    /// The volume of a file, decoded now or kept from before.
+    /// The volume of a file, from the cache or decoded now.
     ///
     /// # Errors
-    /// Those of `decode`. They are not kept: the next call tries again.
+    /// Those of `decode`. Errors are not cached: the next call tries again.
     pub(crate) fn get(
         &self,
         file: usize,
@@ -70,7 +70,7 @@ impl VolumeCache {
         slot
     }
 
-    /// The list is valid after every step, so that of a thread that panicked is too.
+    /// The entries, also after a panic in another thread: the list is valid after every step.
     fn entries(&self) -> MutexGuard<'_, Vec<Entry>> {
         self.entries.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -82,7 +82,7 @@ mod tests {
 
     use super::*;
 
-    /// 40 bytes.
+    /// A volume of 40 bytes.
     fn volume(value: f32) -> Volume {
         Volume::new([1, 2, 5], [1.0; 3], vec![value; 10]).unwrap()
     }
@@ -117,7 +117,7 @@ mod tests {
     }
 
     #[test]
-    fn errors_are_given_back_and_forgotten() {
+    fn errors_are_returned_and_not_cached() {
         let cache = VolumeCache::new(100);
         let error = cache.get(7, || Err(Error::corrupt("broken"))).unwrap_err();
         assert_eq!(error.message(), "broken");

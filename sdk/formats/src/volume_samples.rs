@@ -1,4 +1,4 @@
-//! The samples of a volume dataset, whichever way they are made: sub-volumes of our own, or the reference's.
+//! Samples of a volume dataset: sub-volumes of this project, or samples as the reference makes them.
 
 use std::path::{Path, PathBuf};
 
@@ -13,13 +13,13 @@ use crate::sub_volumes::{SubVolumeSettings, SubVolumes};
 /// Settings of the samples.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum VolumeSettings {
-    /// Of sub-volumes along the body's axes.
+    /// Settings of sub-volumes along the axes of the body.
     SubVolumes(SubVolumeSettings),
-    /// Of samples as the reference makes them.
+    /// Settings of samples as the reference makes them.
     Reference(ReferenceSettings),
 }
 
-/// The samples of a dataset. Used from many threads at once.
+/// Samples of a dataset. Many threads may use them at once.
 #[derive(Debug)]
 pub enum VolumeSamples {
     /// Sub-volumes along the body's axes.
@@ -48,7 +48,7 @@ impl VolumeSamples {
         }
     }
 
-    /// True without samples.
+    /// Whether there are no samples.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
@@ -69,7 +69,7 @@ impl VolumeSamples {
         }
     }
 
-    /// Changes when the files do.
+    /// Fingerprint of the dataset; changes when the files do.
     pub fn fingerprint(&self) -> Fingerprint {
         match self {
             Self::SubVolumes(samples) => samples.fingerprint(),
@@ -88,9 +88,9 @@ impl VolumeSamples {
         }
     }
 
-    /// Writes the voxels of a sample, `[depth, rows, columns]`, to be opened again by the same way with its own size: as a sub-volume
-    /// without stride and spacing and with no ends dropped, or as a prepared file. They then come back to the bit. Gives the file's
-    /// name. See [`medcoss_sdk::Dataset::save_samples`].
+    /// Writes the voxels of a sample, `[depth, rows, columns]`, into a file and returns the file's name. The file is
+    /// opened again as its samples are, with the sample's size: as a sub-volume without stride, spacing and dropped
+    /// ends, or as a prepared file. Voxels are then equal to the bit. See [`medcoss_sdk::Dataset::save_samples`].
     ///
     /// # Errors
     /// Voxels that do not have this size, a file that cannot be written.

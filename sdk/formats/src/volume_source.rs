@@ -1,7 +1,7 @@
 //! Sources of volumes: NIfTI files and DICOM series.
 //!
-//! A NIfTI file is a volume, and so is a DICOM series, which is one file or many. Another kind becomes a variant of
-//! [`VolumeSource`]: found in [`find_volumes`], and read in the functions below it.
+//! A NIfTI file is a volume, and so is a DICOM series, which is one file or many. Another format is another variant of
+//! [`VolumeSource`]: [`find_volumes`] finds it, and the functions below it read it.
 
 use std::cell::Cell;
 use std::ops::Range;
@@ -14,7 +14,7 @@ use crate::dicom::{self, Candidate};
 use crate::nifti;
 pub use crate::nifti::{Decoded, GzipIndex};
 
-/// File formats that are read, for display.
+/// Supported file formats, for display.
 pub const FILE_FORMATS: &[&str] =
     &[nifti::FILE_FORMATS, "DICOM series, single- and multi-frame (.dcm, .dicom, .ima, or by content)"];
 
@@ -30,14 +30,14 @@ pub enum VolumeSource {
 /// Size, spacing and notes of a volume, without its voxels.
 #[derive(Debug, Clone, PartialEq)]
 pub struct VolumeInfo {
-    /// `[depth, rows, columns]`.
+    /// `[depth, rows, columns]` in voxels.
     pub size: [usize; 3],
-    /// Distance of neighbouring voxels in the same order.
+    /// Distance between neighbouring voxels in the same order, in millimetres.
     pub spacing_mm: [f32; 3],
-    /// Whether its voxels are integers by the type in the file; `None` where only the voxels tell, as in DICOM files, whose numbers are
-    /// rescaled.
+    /// Whether voxels are integers by the type in the file. `None` where only the voxels show it, as in DICOM files,
+    /// whose numbers are rescaled.
     pub is_integer: Option<bool>,
-    /// What a user should know, as the end of a sentence that begins with the volume's name.
+    /// Notes for the user, each the end of a sentence that begins with the volume's name.
     pub notes: Vec<&'static str>,
 }
 
@@ -49,19 +49,19 @@ impl From<nifti::Header> for VolumeInfo {
 }
 
 impl VolumeInfo {
-    /// Voxels of the volume.
+    /// Number of voxels in the volume.
     pub fn n_voxels(&self) -> u64 {
         // Files with more than 2^48 voxels are refused.
         self.size.iter().map(|&n| n as u64).product()
     }
 }
 
-/// The volumes of the entries, in the order of their ids. An entry that is itself a file is taken whatever its name. Of
-/// DICOM files in folders, those of another modality than the wanted one are left out, those in colour, and those without
-/// an image.
+/// Finds the volumes of the entries, in the order of their ids. An entry that is itself a file is used whatever its
+/// name. DICOM files in folders are left out if they are of another modality than `modality`, in colour, or without an
+/// image.
 ///
 /// # Errors
-/// Those of [`find_files_by_content`], nothing but files that are left out.
+/// Those of [`find_files_by_content`]; all files are left out.
 pub fn find_volumes(base: &Path, entries: &[PathBuf], modality: &str) -> Result<Vec<VolumeSource>, Error> {
     let n_without_image = Cell::new(0);
     let accepts = |path: &Path, name: &str| {
@@ -95,7 +95,7 @@ pub fn find_volumes(base: &Path, entries: &[PathBuf], modality: &str) -> Result<
     Ok(sources)
 }
 
-/// Whether a file is read as NIfTI: by its name, or, named otherwise by the user, because it is no DICOM file.
+/// Whether a file is read as NIfTI: by its extension, or, with another one given by the user, because it is not DICOM.
 fn is_nifti(file: &FoundFile) -> bool {
     let name = file.path.file_name().unwrap_or_default().to_string_lossy().to_lowercase();
     nifti::has_known_extension(&name)
@@ -103,7 +103,7 @@ fn is_nifti(file: &FoundFile) -> bool {
 }
 
 impl VolumeSource {
-    /// Id: the entry and the path below it; of a series, with the end of its identifier.
+    /// Id of the volume: the entry and the path below it, with the end of the UID for a series.
     pub fn id(&self) -> &str {
         match self {
             Self::Nifti(file) => &file.id,
@@ -111,7 +111,7 @@ impl VolumeSource {
         }
     }
 
-    /// Adds what identifies the files.
+    /// Adds the identity of the files to a fingerprint.
     pub fn add_to(&self, fingerprint: &mut Fingerprint) {
         match self {
             Self::Nifti(file) => {
@@ -124,7 +124,7 @@ impl VolumeSource {
         }
     }
 
-    /// Makes sure that the files still are those that were found.
+    /// Checks that the files have not changed since they were found.
     ///
     /// # Errors
     /// A file that is gone, or that was written since.
@@ -135,10 +135,10 @@ impl VolumeSource {
         }
     }
 
-    /// Size, spacing and oddities, from headers alone.
+    /// Size, spacing and notes of the volume, from headers alone.
     ///
     /// # Errors
-    /// Files that are missing, damaged, or of a kind that is not read.
+    /// Files that are missing, damaged, or of an unsupported kind.
     pub fn info(&self) -> Result<VolumeInfo, Error> {
         match self {
             Self::Nifti(file) => nifti::read_header(&file.path).map(VolumeInfo::from),
@@ -149,7 +149,7 @@ impl VolumeSource {
         }
     }
 
-    /// The volume.
+    /// Reads the volume.
     ///
     /// # Errors
     /// Those of [`VolumeSource::info`], damaged voxels.
@@ -160,8 +160,8 @@ impl VolumeSource {
         }
     }
 
-    /// As [`VolumeSource::info`], of the array as it lies in the file: its axes `(i, j, k)` become `[k, i, j]`, and the orientation is
-    /// not looked at.
+    /// As [`VolumeSource::info`], in stored order: the file's axes `(i, j, k)` become `[k, i, j]`, and its orientation
+    /// is ignored.
     ///
     /// # Errors
     /// Those of [`VolumeSource::info`].
@@ -172,7 +172,7 @@ impl VolumeSource {
         }
     }
 
-    /// As [`VolumeSource::read`], of the array as it lies in the file.
+    /// Reads the volume as [`VolumeSource::read`] does, in stored order.
     ///
     /// # Errors
     /// Those of [`VolumeSource::read`].
@@ -183,7 +183,8 @@ impl VolumeSource {
         }
     }
 
-    /// Some slices of the volume, which is of `size`. `gzip_index` is this volume's, and only used where it is compressed.
+    /// Reads some slices of the volume, which has the size `size`. `gzip_index` belongs to this volume; only compressed
+    /// files use it.
     ///
     /// # Errors
     /// Those of [`VolumeSource::read`], a volume that is no longer of this size.

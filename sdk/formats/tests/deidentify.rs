@@ -1,4 +1,4 @@
-//! Copies without identifying content: the pixels of every kind of file to the bit, and nothing of what was planted beside them.
+//! De-identified copies: their pixels are equal to the bit for every kind of file, and planted names are gone.
 
 use std::path::{Path, PathBuf};
 
@@ -21,7 +21,7 @@ use crate::dicom_series::{enhanced, save};
 use crate::dicom_slide::Written;
 use crate::slide::{File, Tag as TiffTag, page, with};
 
-/// A name, a number and a date.
+/// A name, a number and a date, which are planted in files.
 const PLANTED: [&str; 3] = ["Plantagenet", "7739120", "19470816"];
 
 fn planted() -> String {
@@ -44,7 +44,7 @@ fn assert_clean(path: &Path) {
     assert!(PLANTED.iter().all(|planted| !name.contains(planted)), "{name}");
 }
 
-/// Copies one file, which holds what was planted, and checks that the copy does not.
+/// Copies one file that holds the planted texts, and checks that the copy does not.
 #[track_caller]
 fn copied(path: &Path, folder: &Path) -> PathBuf {
     let before = std::fs::read(path).unwrap();
@@ -56,7 +56,8 @@ fn copied(path: &Path, folder: &Path) -> PathBuf {
     copy
 }
 
-/// Plants into elements of many kinds: text, dates, private ones, sequences, and where numbers and words belong.
+/// Plants texts in elements of many kinds: text, dates, private elements, sequences, and elements for numbers and code
+/// words.
 fn plant(object: &mut InMemDicomObject) {
     let text = |tag, vr, value: &str| DataElement::new(tag, vr, PrimitiveValue::from(value));
     let all = planted();
@@ -86,7 +87,7 @@ fn plant(object: &mut InMemDicomObject) {
 }
 
 #[test]
-fn dicom_of_every_encoding_keeps_its_numbers_alone() {
+fn dicom_copies_of_every_encoding_keep_their_pixels_and_no_planted_text() {
     let stored = [-1, -2048, 2047, 5, 0, -7];
     let file = crate::dicom_file::RAMP;
     let file = medcoss_formats::dicom::write::DicomFile {
@@ -100,7 +101,7 @@ fn dicom_of_every_encoding_keeps_its_numbers_alone() {
         let folder = tempfile::tempdir().unwrap();
         let mut object = file.data_set();
         plant(&mut object);
-        // Bits that are not in use.
+        // Unused bits.
         object.put(DataElement::new(
             tags::PIXEL_DATA,
             VR::OW,
@@ -129,7 +130,7 @@ fn dicom_of_every_encoding_keeps_its_numbers_alone() {
 }
 
 #[test]
-fn words_and_numbers_in_the_wrong_place_do_not_stay() {
+fn text_in_elements_for_numbers_and_code_words_does_not_stay() {
     let folder = tempfile::tempdir().unwrap();
     let mut object = RAMP.data_set();
     plant(&mut object);
@@ -147,7 +148,7 @@ fn words_and_numbers_in_the_wrong_place_do_not_stay() {
 }
 
 #[test]
-fn compressed_frames_keep_their_code_without_comments() {
+fn compressed_frames_stay_and_their_comments_do_not() {
     let grey = GrayImage::from_fn(16, 8, |x, y| image::Luma([(x * 13 + y * 5) as u8]));
     let mut jpeg = Vec::new();
     JpegEncoder::new_with_quality(&mut jpeg, 95).encode_image(&grey).unwrap();
@@ -177,7 +178,7 @@ fn compressed_frames_keep_their_code_without_comments() {
     assert!(run_lengths.len() > 64 && !RLE.is_empty());
 }
 
-/// Volumes as far as training sees them.
+/// The volumes of a folder as training sees them: size, spacing, voxels.
 fn volumes(folder: &Path) -> Vec<([usize; 3], [f32; 3], Vec<f32>)> {
     let read = |source: &VolumeSource| {
         let volume = source.read().unwrap().volume;
@@ -199,7 +200,7 @@ fn copy_all(from: &Path, to: &Path) {
 #[test]
 fn series_and_enhanced_objects_keep_their_grouping_order_and_geometry() {
     let (folder, out) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
-    // Two series whose files are mixed, with places in another order than names.
+    // Two series whose files are mixed, with positions in another order than file names.
     for (series, first) in [("1.2.7739120.1", 0), ("1.2.7739120.2", 100)] {
         for number in 0..4_usize {
             let height = [6.0, 2.0, 4.0, 0.0][number];
@@ -238,7 +239,7 @@ fn series_and_enhanced_objects_keep_their_grouping_order_and_geometry() {
 }
 
 #[test]
-fn slides_in_dicom_keep_levels_places_and_colours() {
+fn copies_of_dicom_slides_keep_levels_frame_positions_and_colours() {
     let (folder, out) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
     let sparse = Written { is_sparse: true, series: "1.2.7739120", ..Written::full([24, 13]) };
     sparse.write(&folder.path().join("a.dcm"));
@@ -259,7 +260,7 @@ fn slides_in_dicom_keep_levels_places_and_colours() {
 fn png_and_jpeg_keep_pixels_and_orientation() {
     let colours = RgbImage::from_fn(32, 16, |x, y| image::Rgb([(x * 7) as u8, (y * 15) as u8, 99]));
     let exif = {
-        // An artist, then orientation 6.
+        // The artist, then orientation 6.
         let all = planted();
         let mut exif = b"MM\0\x2a\0\0\0\x08\0\x02".to_vec();
         exif.extend([0x01, 0x3b, 0, 2, 0, 0, 0, all.len() as u8, 0, 0, 0, 38]);
@@ -304,10 +305,10 @@ fn png_and_jpeg_keep_pixels_and_orientation() {
 }
 
 #[test]
-fn tiff_keeps_its_first_page_alone() {
+fn tiff_copies_keep_only_the_first_page() {
     for (big, big_endian) in [(false, false), (false, true), (true, false), (true, true)] {
         let mut file = File::new(big, big_endian);
-        // A label of the slide, on a page behind.
+        // A label image of the slide, on a later page.
         let label = page(&mut file, 16, 16);
         let label = with(label, vec![(270, TiffTag::Text("Plantagenet 7739120 19470816"))]);
         let second = file.directory(&label, 0);
@@ -352,7 +353,7 @@ fn damaged_files_are_refused_and_nothing_panics() {
             std::fs::write(&path, &content[..end]).unwrap();
             let out = tempfile::tempdir().unwrap();
             let outcome: Result<PathBuf, Error> = Deidentifier::default().copy(&found(&path), 0, out.path());
-            // The place of a TIFF's directory may lie before its pixels' end.
+            // The directory of a TIFF file may lie before the end of its pixels.
             assert!(outcome.is_err() || name == "a.tif", "{name} {end}");
         }
     }
@@ -362,7 +363,7 @@ fn damaged_files_are_refused_and_nothing_panics() {
     assert_eq!(error.code(), code::CORRUPT, "{error}");
 }
 
-/// Reads whatever the file is, by all readers.
+/// Reads a file of any kind with all readers.
 fn read_all(path: &Path) -> [Option<Vec<f32>>; 3] {
     let values: Option<Vec<_>> = read_values(path, 0).ok().map(|first| {
         let last = if first.n_frames > 1 { read_values(path, first.n_frames - 1).ok() } else { None };
@@ -374,7 +375,7 @@ fn read_all(path: &Path) -> [Option<Vec<f32>>; 3] {
 
 #[test]
 #[ignore = "needs MEDCOSS_TEST_DATA"]
-fn real_files_of_every_kind_come_back_to_the_bit() {
+fn copies_of_real_files_decode_to_the_same_bits() {
     let mut n_same = 0;
     let mut failed = Vec::new();
     for folder in ["conformance/dicom", "conformance/tiff", "xray"] {

@@ -1,9 +1,9 @@
-//! DICOM reading against numbers that pydicom computed, over public conformance files: natively stored and compressed
-//! in every way, of every depth and kind of colour, and broken ones.
+//! DICOM reading against numbers that pydicom computed for public conformance files: native and compressed in every
+//! way, of every bit depth and kind of colour, and damaged.
 //!
-//! `dicom_values.tsv` has, a file a line: whether it is compressed with loss, the size as rows, columns and channels of
-//! the first frame, the least, largest and mean number after the modality's transformation, and the numbers at
-//! (0, 0, first channel), (rows / 2, columns / 3, last), (rows / 3, columns * 2 / 3, first) and (last, last, middle).
+//! `dicom_values.tsv` has a line for each file: whether compression is lossy; rows, columns and channels of the first
+//! frame; the minimum, maximum and mean after the modality transformation; and the values at (0, 0, first channel),
+//! (rows / 2, columns / 3, last), (rows / 3, columns * 2 / 3, first) and (last, last, middle).
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -52,8 +52,8 @@ fn values_are_those_that_pydicom_computes() {
         ];
         let expected: Vec<f64> =
             [least, largest, mean].into_iter().chain(values.split(',')).map(|value| value.parse().unwrap()).collect();
-        // Decoders of lossy images may differ by one or two stored numbers, from rounding in the transformations of
-        // frequencies and colours, here and there. Ours have the 24 bits of an `f32`.
+        // Decoders of lossy images may differ by one or two stored values, from rounding in the transforms of frequency
+        // and colour. Values here have the 24 bits of an `f32`.
         let is_lossy = compression == "lossy";
         let largest = expected[0].abs().max(expected[1].abs());
         let exact = 1e-6_f64.max(largest * 1e-7);

@@ -1,5 +1,5 @@
-//! Single DICOM files: what an image looks like, in which encodings, and what hostile files get. Files are made by the
-//! crate's writer and changed by hand; the expectations are made by hand.
+//! Single DICOM files: displayed values, encodings, and hostile files. The crate's writer makes the files and tests
+//! change them; expectations are computed by hand.
 
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -30,7 +30,7 @@ pub(crate) const RAMP: DicomFile<'_> = DicomFile {
     place: None,
 };
 
-/// Bytes of a file with a data set, of a transfer syntax that stores pixels as they are.
+/// Bytes of a file with a data set, in a transfer syntax without compression.
 pub(crate) fn bytes(object: InMemDicomObject, syntax: &str) -> Vec<u8> {
     let meta = FileMetaTableBuilder::new().transfer_syntax(syntax);
     let mut file = Vec::new();
@@ -87,7 +87,7 @@ fn a_window_is_of_rescaled_values_and_the_first_of_several_counts() {
 }
 
 #[test]
-fn the_shape_of_a_window_is_heeded() {
+fn the_voi_lut_function_of_a_window_is_applied() {
     let with_shape = |shape: &str| {
         let mut object = DicomFile { window: Some([1638.0, 3276.0]), ..RAMP }.data_set();
         object.put(DataElement::new(tags::VOILUT_FUNCTION, VR::CS, shape));
@@ -99,17 +99,17 @@ fn the_shape_of_a_window_is_heeded() {
 }
 
 #[test]
-fn tables_of_the_modality_and_of_values_of_interest_are_looked_up() {
+fn modality_luts_and_voi_luts_are_applied() {
     let table = |descriptor: &[u16], data: &[u16]| {
         let item =
             InMemDicomObject::from_element_iter([words(tags::LUT_DESCRIPTOR, descriptor), words(tags::LUT_DATA, data)]);
         DataSetSequence::from(vec![item])
     };
     let mut object = DicomFile { stored: &[3, 4, 5, 6, 7, 8], ..RAMP }.data_set();
-    // From 4 on: 100, 200, 300; the ends stand for what lies beyond.
+    // Entries for 4 to 6: 100, 200, 300; numbers beyond either end have that end's entry.
     object.put(DataElement::new(tags::MODALITY_LUT_SEQUENCE, VR::SQ, table(&[3, 4, 16], &[100, 200, 300])));
     assert_eq!(values(&bytes(object.clone(), EXPLICIT)).unwrap(), [100.0, 100.0, 200.0, 300.0, 300.0, 300.0]);
-    // From 200 on, 12 bits: 0, then full.
+    // Entries from 200 on, of 12 bits: 0, then the largest.
     let mut data = vec![0; 50];
     data.resize(101, 4095);
     object.put(DataElement::new(tags::VOILUT_SEQUENCE, VR::SQ, table(&[101, 200, 12], &data)));
@@ -117,7 +117,7 @@ fn tables_of_the_modality_and_of_values_of_interest_are_looked_up() {
 }
 
 #[test]
-fn padding_has_no_part_in_the_span_of_grey() {
+fn padding_is_excluded_from_the_range_of_grey() {
     let mut object =
         DicomFile { stored: &[-2000, 0, 100, 200, 300, 400], bits_stored: 16, signed: true, ..RAMP }.data_set();
     object.put(DataElement::new(tags::PIXEL_PADDING_VALUE, VR::SS, PrimitiveValue::from(-2000_i16)));
@@ -128,7 +128,7 @@ fn padding_has_no_part_in_the_span_of_grey() {
 fn palettes_and_colours_become_images_of_three_channels() {
     let mut object = DicomFile { stored: &[0, 1, 2, 3, 1, 9], bits_stored: 8, ..RAMP }.data_set();
     object.put(DataElement::new(tags::PHOTOMETRIC_INTERPRETATION, VR::CS, "PALETTE COLOR"));
-    // From 1 on, three colours: red, green, blue.
+    // Entries from 1 on, three colours: red, green, blue.
     for (descriptor, data, entries) in [
         (tags::RED_PALETTE_COLOR_LOOKUP_TABLE_DESCRIPTOR, tags::RED_PALETTE_COLOR_LOOKUP_TABLE_DATA, [65535, 0, 0]),
         (tags::GREEN_PALETTE_COLOR_LOOKUP_TABLE_DESCRIPTOR, tags::GREEN_PALETTE_COLOR_LOOKUP_TABLE_DATA, [0, 65535, 0]),
@@ -154,7 +154,7 @@ fn palettes_and_colours_become_images_of_three_channels() {
 }
 
 #[test]
-fn every_way_to_write_numbers_gives_the_same_numbers() {
+fn every_encoding_gives_the_same_values() {
     let file = DicomFile { stored: &[-1, -2048, 2047, 5, 0, -7], signed: true, ..RAMP };
     let expected = [-1.0, -2048.0, 2047.0, 5.0, 0.0, -7.0];
     for syntax in [EXPLICIT, IMPLICIT, BIG_ENDIAN] {
@@ -167,7 +167,7 @@ fn every_way_to_write_numbers_gives_the_same_numbers() {
             whole.windows(4).rposition(|window| window == [8, 0, 0x16, 0] || window == [0, 8, 0, 0x16]).unwrap();
         assert_eq!(values(&whole[start..]).unwrap(), expected, "{syntax}");
     }
-    // Bits above those in use are not part of the number, and a number may stand in the upper ones.
+    // Bits outside of those in use are not part of the value, and a value may be in the upper bits.
     let mut object = file.data_set();
     object.put(DataElement::new(
         tags::PIXEL_DATA,
@@ -185,13 +185,13 @@ fn every_way_to_write_numbers_gives_the_same_numbers() {
 }
 
 #[test]
-fn single_bits_follow_one_another_across_frames() {
+fn frames_of_single_bits_need_not_begin_at_a_byte() {
     let mut object = DicomFile { size: [3, 3], stored: &[0; 9], bits_stored: 8, ..RAMP }.data_set();
     object.put(words(tags::BITS_ALLOCATED, &[1]));
     object.put(words(tags::BITS_STORED, &[1]));
     object.put(words(tags::HIGH_BIT, &[0]));
     object.put(DataElement::new(tags::NUMBER_OF_FRAMES, VR::IS, "2"));
-    // Nine bits a frame, the lowest of a byte first.
+    // Nine bits per frame, the lowest of a byte first.
     object.put(DataElement::new(
         tags::PIXEL_DATA,
         VR::OB,
@@ -204,12 +204,12 @@ fn single_bits_follow_one_another_across_frames() {
     assert_eq!(with_file(&file, |path| read_values(path, 2)).unwrap_err().code(), code::BAD_REQUEST);
 }
 
-/// An explicit little-endian file with these bytes as its pixels' fragments.
+/// An explicit little-endian file with these fragments as its pixel data.
 pub(crate) fn compressed(file: &DicomFile<'_>, syntax: &str, fragments: &[&[u8]]) -> Vec<u8> {
     let mut object = file.data_set();
     object.remove_element(tags::PIXEL_DATA);
     let mut whole = bytes(object, EXPLICIT);
-    // The syntaxes' identifiers differ in length; the meta information's own length is not relied on.
+    // UIDs of transfer syntaxes differ in length; the reader does not use the stated length of the meta information.
     let at = whole.windows(EXPLICIT.len()).position(|window| window == EXPLICIT.as_bytes()).unwrap();
     let mut padded = syntax.as_bytes().to_vec();
     padded.resize(padded.len().next_multiple_of(2), 0);
@@ -225,7 +225,7 @@ pub(crate) fn compressed(file: &DicomFile<'_>, syntax: &str, fragments: &[&[u8]]
     whole
 }
 
-/// A frame of run lengths from planes of packed bytes.
+/// A frame of RLE Lossless from its packed segments.
 pub(crate) fn run_lengths(planes: &[&[u8]]) -> Vec<u8> {
     let mut frame = (planes.len() as u32).to_le_bytes().to_vec();
     let mut at = 64_u32;
@@ -300,7 +300,7 @@ fn sequences_nested_without_end_are_refused() {
 }
 
 #[test]
-fn unread_syntaxes_are_named() {
+fn unsupported_transfer_syntaxes_are_named() {
     for (syntax, name) in [
         ("1.2.840.10008.1.2.4.201", "High-Throughput JPEG 2000"),
         ("1.2.840.10008.1.2.4.110", "JPEG XL"),
@@ -338,9 +338,9 @@ fn files_cut_at_any_byte_are_refused() {
     with_file(&file, read_image).unwrap();
 }
 
-/// What a file says with one to four bytes changed, of many choices; none may panic or take long.
+/// Reads many variants of a file with one to four bytes changed; none may panic or take long.
 fn survive(file: &[u8], n_variants: u64, path: &Path) {
-    // A generator of Knuth's; its upper bits are good enough for places to change.
+    // Knuth's generator; its upper bits are random enough to choose positions.
     let mut state = file.len() as u64;
     let mut draw = |below: usize| {
         state = state.wrapping_mul(6364136223846793005).wrapping_add(1442695040888963407);
@@ -349,7 +349,7 @@ fn survive(file: &[u8], n_variants: u64, path: &Path) {
     for variant in 0..n_variants {
         let mut changed = file.to_vec();
         for _ in 0..=variant % 4 {
-            // Half of the changes in the header.
+            // Half of the changes are in the header.
             let at = if draw(2) == 0 { draw(file.len().min(2048)) } else { draw(file.len()) };
             changed[at] = [0, 0xff, draw(256) as u8, changed[at] ^ 1 << draw(8)][draw(4)];
         }

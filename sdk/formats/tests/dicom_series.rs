@@ -1,5 +1,5 @@
-//! DICOM series: which files belong together, in which order, at which distances. Files are made by the writers of the
-//! crate and changed by hand where they are to be odd; the expectations are made by hand.
+//! DICOM series: grouping, order and distances of files. The crate's writers make the files and tests change them;
+//! expectations are computed by hand.
 
 use std::path::{Path, PathBuf};
 
@@ -64,7 +64,7 @@ fn find(folder: &Path) -> Vec<VolumeSource> {
     find_volumes(folder, &[PathBuf::from(".")], "CT").unwrap()
 }
 
-/// The only volume of a folder: its slices' first values, spacing and notes.
+/// The only volume of a folder: the first value of each slice, the spacing and the notes.
 fn only(folder: &Path) -> (Vec<f32>, [f32; 3], Vec<&'static str>) {
     let sources = find(folder);
     let [source] = sources.as_slice() else { panic!("{} volumes", sources.len()) };
@@ -104,7 +104,7 @@ fn all_48_orders_of_slices_rows_and_columns_give_the_same_volume() {
 }
 
 #[test]
-fn slices_are_ordered_by_place_and_their_distance_is_not_their_thickness() {
+fn slices_are_ordered_by_position_and_their_distance_is_not_their_thickness() {
     let folder = tempfile::tempdir().unwrap();
     write_slices(folder.path(), &[("a.dcm", 30, 1, 7.5), ("b", 10, 2, 2.5), ("c.IMA", 20, 9, 5.0), ("d.x", 0, 4, 0.0)]);
     let (values, spacing, notes) = only(folder.path());
@@ -114,7 +114,7 @@ fn slices_are_ordered_by_place_and_their_distance_is_not_their_thickness() {
 }
 
 #[test]
-fn each_slice_is_rescaled_as_it_says_itself() {
+fn each_slice_is_rescaled_by_its_own_slope_and_intercept() {
     let folder = tempfile::tempdir().unwrap();
     for (number, rescale) in [[1.0, -1024.0], [0.5, 3.0], [2.0, 0.0]].into_iter().enumerate() {
         let pixels = [100; 12];
@@ -125,7 +125,7 @@ fn each_slice_is_rescaled_as_it_says_itself() {
 }
 
 #[test]
-fn of_several_slices_at_one_place_the_first_by_number_is_used() {
+fn of_several_slices_at_one_position_the_first_by_number_is_used() {
     let folder = tempfile::tempdir().unwrap();
     let slices = [("a.dcm", 1, 12, 0.0), ("b.dcm", 2, 3, 0.00004), ("c.dcm", 3, 4, 2.0), ("d.dcm", 4, 13, 2.0)];
     write_slices(folder.path(), &slices);
@@ -191,7 +191,7 @@ fn a_localiser_of_another_size_or_direction_is_a_volume_of_its_own() {
     let sources = find(folder.path());
     let found: Vec<_> = sources.iter().map(|source| (source.id(), source.info().unwrap().size)).collect();
     assert_eq!(found, [("c.dcm", [1, 5, 6]), ("d.dcm", [3, 4, 1]), ("series=225123456789", [2, 3, 4])]);
-    // A single slice is as far from the next as it is thick.
+    // The distance of a single slice is its thickness.
     assert_eq!(sources[0].info().unwrap().spacing_mm, [9.0, 0.8, 0.7]);
     assert_eq!(sources[1].info().unwrap().spacing_mm, [0.8, 0.7, 9.0]);
 }
@@ -203,7 +203,7 @@ fn directions_that_differ_by_rounding_are_one() {
         let pixels = [number; 12];
         let mut file = DicomFile { stored: &pixels, ..slice(&0, number as usize, f64::from(number)) };
         if let Some(place) = &mut file.place {
-            // On either side of what rounding to any digit would part.
+            // Tilts that rounding to any number of digits would separate.
             let tilt = 0.125 + 1e-4 * f64::from(number % 2);
             place.directions = [[1.0, 0.0, 0.0], [0.0, (1.0 - tilt * tilt).sqrt(), tilt]];
         }
@@ -213,7 +213,7 @@ fn directions_that_differ_by_rounding_are_one() {
 }
 
 #[test]
-fn files_without_a_series_belong_together_only_by_place_and_folder() {
+fn files_without_a_series_uid_are_grouped_by_position_and_folder() {
     let folder = tempfile::tempdir().unwrap();
     for (name, height) in [("x/a", Some(0.0)), ("x/b", Some(1.0)), ("x/c", None), ("x/d", None), ("y/e", Some(2.0))] {
         let path = folder.path().join(name);
@@ -243,7 +243,7 @@ fn a_mosaic_of_slices_is_refused() {
 
 #[test]
 #[ignore = "needs MEDCOSS_TEST_DATA"]
-fn every_conformance_file_is_a_volume_or_says_why_not() {
+fn every_conformance_file_is_a_volume_or_refused_with_a_reason() {
     let folder = medcoss_test_support::data("conformance");
     let mut n_read = 0;
     for modality in ["CT", "MR"] {
@@ -265,7 +265,7 @@ fn every_conformance_file_is_a_volume_or_says_why_not() {
 }
 
 #[test]
-fn names_are_the_folder_and_the_end_of_the_series_and_differ() {
+fn ids_are_the_folder_and_the_end_of_the_series_uid_and_differ() {
     let folder = tempfile::tempdir().unwrap();
     write(&folder.path().join("ct/one"), "LPS", "2.25.111222333444555");
     write(&folder.path().join("ct/two"), "LPS", "2.25.999222333444555");
@@ -297,7 +297,7 @@ fn names_are_the_folder_and_the_end_of_the_series_and_differ() {
 }
 
 #[test]
-fn slices_without_a_place_are_taken_by_number_and_reported() {
+fn slices_without_a_position_are_ordered_by_number_and_reported() {
     let folder = tempfile::tempdir().unwrap();
     for (name, number) in [("a.dcm", 3), ("b.dcm", 1), ("c.dcm", 2)] {
         let pixels = [number; 12];
@@ -310,7 +310,7 @@ fn slices_without_a_place_are_taken_by_number_and_reported() {
     assert_eq!(notes.len(), 3, "{notes:?}");
 }
 
-/// An enhanced object of frames of 3 x 4 pixels, at heights, each with an intercept of its own.
+/// An enhanced object with frames of 3 x 4 pixels: value, height and intercept of each.
 pub(crate) fn enhanced(frames: &[(u16, f64, f64)], positioned: bool) -> InMemDicomObject {
     let decimals = |tag, values: &str| DataElement::new(tag, VR::DS, PrimitiveValue::from(values));
     let sequence = |tag, items: Vec<InMemDicomObject>| DataElement::new(tag, VR::SQ, DataSetSequence::from(items));
@@ -363,7 +363,7 @@ fn frames_of_an_enhanced_object_are_placed_and_rescaled_by_their_functional_grou
 }
 
 #[test]
-fn frames_of_an_older_object_are_taken_in_their_order() {
+fn frames_of_an_older_object_keep_their_order() {
     let folder = tempfile::tempdir().unwrap();
     save(enhanced(&[(5, 0.0, 0.0), (9, 0.0, 0.0), (7, 0.0, 0.0)], false), &folder.path().join("a.dcm"));
     let (values, spacing, notes) = only(folder.path());
@@ -390,7 +390,7 @@ fn other_modalities_and_objects_without_an_image_are_left_out_of_folders() {
     assert_eq!(find(folder.path()).len(), 1);
     assert_eq!(only(folder.path()).0, [1.0, 2.0]);
 
-    // Named by the user, a file is what the user says.
+    // A file that the user names is read whatever its modality.
     let named = find_volumes(folder.path(), &[PathBuf::from("mr.dcm")], "CT").unwrap();
     assert_eq!(named[0].read().unwrap().volume.size(), [1, 3, 4]);
     let named = find_volumes(folder.path(), &[PathBuf::from("report.dcm")], "CT").unwrap();
@@ -409,7 +409,7 @@ fn other_modalities_and_objects_without_an_image_are_left_out_of_folders() {
 }
 
 #[test]
-fn a_damaged_file_stands_for_itself_and_the_others_are_read() {
+fn a_damaged_file_is_a_series_that_fails_and_the_others_are_read() {
     let folder = tempfile::tempdir().unwrap();
     write_slices(folder.path(), &[("a.dcm", 1, 1, 0.0), ("b.dcm", 2, 2, 1.0), ("c.dcm", 3, 3, 2.0)]);
     let bytes = std::fs::read(folder.path().join("b.dcm")).unwrap();
@@ -434,7 +434,7 @@ fn a_slice_that_changes_after_opening_is_refused() {
 
 #[test]
 #[ignore = "needs MEDCOSS_TEST_DATA"]
-fn a_real_series_is_what_simple_itk_reads() {
+fn a_real_series_equals_that_of_simple_itk() {
     let folder = medcoss_test_support::data("mri/hippocampus_dicom");
     let sources = find_volumes(&folder, &[PathBuf::from(".")], "MR").unwrap();
     assert_eq!(sources.len(), 1);
@@ -442,7 +442,7 @@ fn a_real_series_is_what_simple_itk_reads() {
     assert_eq!(sources[0].info().unwrap().notes, [""; 0]);
     let volume = sources[0].read().unwrap().volume;
     assert_eq!((volume.size(), volume.spacing_mm()), ([32, 51, 35], [1.0; 3]));
-    // The file's axes are those of the volume, so places are the same.
+    // The file's axes are those of the volume, so indices are the same.
     let at = |slice: usize, row: usize, column: usize| volume.voxels()[(slice * 51 + row) * 35 + column];
     assert_eq!([at(3, 17, 29), at(31, 50, 34), at(16, 25, 17)], [87.0, 100.0, 27.0]);
     let mean = |values: &mut dyn Iterator<Item = f32>| {

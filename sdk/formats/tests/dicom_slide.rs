@@ -1,4 +1,4 @@
-//! Whole slides in DICOM: levels, regions, frames in any place. Files are made by hand; real ones are compared with
+//! Whole slides in DICOM: levels, regions, frames at any position. Files are made by hand; real ones are compared with
 //! numbers that pydicom computed.
 
 use std::path::{Path, PathBuf};
@@ -16,7 +16,7 @@ const FRAME: [usize; 2] = [7, 5];
 const WIDTH: usize = 24;
 const HEIGHT: usize = 13;
 
-/// The colour of a pixel, another for each.
+/// Colour of a pixel, different for each position.
 fn colour(x: usize, y: usize) -> [u8; 3] {
     [(10 * x) as u8, (19 * y) as u8, (x * 7 + y * 31) as u8]
 }
@@ -37,7 +37,7 @@ impl Written {
         Self { flavour: "VOLUME", series: "2.25.5", size, places, is_sparse: false }
     }
 
-    /// Writes a file of RGB frames whose pixels have the colours of their places in the image.
+    /// Writes a file of RGB frames whose pixels have the colours of their positions in the image.
     pub(crate) fn write(&self, path: &Path) {
         let [columns, rows] = FRAME;
         let mut bytes = Vec::new();
@@ -107,7 +107,7 @@ fn region(left: usize, top: usize, width: usize, height: usize) -> Region {
     Region { left, top, width, height }
 }
 
-/// That an image has the colours of its place, or white where `is_white`.
+/// Asserts that an image has the colours of its region, or white where `is_white`.
 fn assert_place(image: &Image, at: Region, is_white: impl Fn(usize, usize) -> bool) {
     assert_eq!([image.width(), image.height(), image.channels()], [at.width, at.height, 3]);
     for (place, pixel) in image.pixels().chunks_exact(3).enumerate() {
@@ -144,10 +144,11 @@ fn every_region_of_a_full_grid_has_its_pixels() {
 }
 
 #[test]
-fn frames_lie_where_they_say_and_white_is_between_them() {
+fn frames_are_at_their_stated_positions_and_gaps_are_white() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("slide.dcm");
-    // In no order, off the grid, one reaching beyond the image; the second of two at one place is of another plane.
+    // Frames out of order and off the grid, one reaching beyond the image. The second of two at one position is of
+    // another focal plane.
     let places = vec![[14, 6], [0, 0], [20, 1], [0, 0]];
     Written { places: places.clone(), is_sparse: true, ..Written::full([WIDTH, HEIGHT]) }.write(&path);
     let mut slide = DicomSlide::open(&path).unwrap();
@@ -214,7 +215,7 @@ fn real_slides_have_the_pixels_that_pydicom_decodes() {
     let mut slide = DicomSlide::open(&data("pathology/wsi/small_dicom.dcm")).unwrap();
     let [level] = slide.levels() else { panic!("{:?}", slide.levels()) };
     let level = *level;
-    // The stated size of the whole makes pixels that are far from square.
+    // By the stated size of the imaged volume, pixels are far from square.
     assert_eq!((level.width, level.height, level.chunk, level.mpp), (3236, 2638, [500, 500], None));
     let near = |found: &[f64], expected: &[f64], tolerance: f64| {
         let close = found.iter().zip(expected).all(|(a, b)| (a - b).abs() <= tolerance);

@@ -1,4 +1,4 @@
-//! Image files of every kind that is read, made here, and the real odd ones where they are at hand.
+//! Image files of every supported kind, made by the tests, and real unusual ones where they are present.
 
 use std::io::Cursor;
 use std::path::{Path, PathBuf};
@@ -24,7 +24,7 @@ fn encoded(image: impl Into<DynamicImage>, format: ImageFormat) -> Vec<u8> {
     file.into_inner()
 }
 
-/// An image of 5 x 3 pixels, all alike but the one in column 4 of row 1.
+/// An image of 5 x 3 pixels, all equal but the one in column 4 of row 1.
 fn with_one<P: Pixel>(all: P, one: P) -> ImageBuffer<P, Vec<P::Subpixel>> {
     ImageBuffer::from_fn(5, 3, |x, y| if (x, y) == (4, 1) { one } else { all })
 }
@@ -98,7 +98,7 @@ fn jpeg_is_read_in_grey_and_in_colour() {
     close(&colour.pixels()[..3], &[200.0, 60.0, 120.0].map(|value: f32| value / 255.0), 0.01);
 }
 
-/// A file's content in one channel, and the same by way of all channels.
+/// A file's content read in one channel, and read in all channels and converted.
 fn in_grey(content: &[u8]) -> (DecodedImage, Image) {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("image");
@@ -108,7 +108,7 @@ fn in_grey(content: &[u8]) -> (DecodedImage, Image) {
 
 #[test]
 fn grey_of_a_jpeg_in_colour_is_its_luma() {
-    // Odd sides: no whole blocks, with colour differences for each pixel and for each four.
+    // Odd sides, so that blocks are incomplete; colour differences for each pixel, and for four pixels together.
     let wave = |at: u32, length: f32| (127.0 + 120.0 * (at as f32 / length).sin()) as u8;
     let image = image::RgbImage::from_fn(61, 43, |x, y| Rgb([wave(x, 9.0), wave(y, 7.0), wave(x + y, 11.0)]));
     let mut jpeg = Vec::new();
@@ -117,10 +117,10 @@ fn grey_of_a_jpeg_in_colour_is_its_luma() {
     assert_eq!((found.width(), found.height()), (61, 43));
     let DecodedImage::Bytes(bytes) = found else { panic!("{found:?}") };
     assert_eq!(bytes.channels(), 1);
-    // Colours beyond what three channels can show are cut off there, and luma is not.
+    // Colours beyond the range of RGB are clipped, and luma is not.
     close(bytes.to_image().pixels(), expected.pixels(), 0.03);
 
-    // Without colour there is no difference at all.
+    // Without colour the two are equal.
     let grey = image::RgbImage::from_fn(61, 43, |x, y| Rgb([wave(x + y, 9.0); 3]));
     let mut jpeg = Vec::new();
     JpegEncoder::new_with_quality(&mut jpeg, 95).encode_image(&grey).unwrap();
@@ -153,7 +153,7 @@ fn a_stored_image_is_cut_as_the_whole_is() {
         let (stored, whole) = (read_decoded(&path).unwrap(), read_image(&path).unwrap());
         let region = Region { left: 2, top: 0, width: 3, height: 2 };
         let (found, exact) = (stored.resized(region, 7, 5).unwrap(), whole.resized(region, 7, 5).unwrap());
-        // Bytes stay bytes, also between the two directions.
+        // Bytes stay bytes, also between resampling of rows and of columns.
         let tolerance = if matches!(stored, DecodedImage::Bytes(_)) { 2.5 / 255.0 } else { 0.0 };
         for (found, exact) in found.pixels().iter().zip(exact.pixels()) {
             assert!((found - exact).abs() <= tolerance, "{name}: {found} {exact}");
@@ -163,7 +163,7 @@ fn a_stored_image_is_cut_as_the_whole_is() {
 
 #[test]
 fn the_exif_orientation_of_jpeg_is_applied() {
-    // Dark to the left; orientation 6 wants it turned by 90 degrees clockwise, so that dark comes to the top.
+    // Dark on the left. Orientation 6 turns the image by 90 degrees clockwise, so that dark comes to the top.
     let ramp = GrayImage::from_fn(32, 16, |x, _| image::Luma([if x < 16 { 20 } else { 220 }]));
     let mut plain = Vec::new();
     JpegEncoder::new_with_quality(&mut plain, 95).encode_image(&ramp).unwrap();
@@ -291,7 +291,7 @@ fn known_tiff_files_have_their_size_and_kind() {
     assert_eq!(size("cmyk-3c-8b.tiff").unwrap_err().code(), code::UNSUPPORTED);
 }
 
-/// The same image in two files.
+/// Asserts that two files hold the same image.
 #[track_caller]
 fn alike(one: &Path, other: &Path, tolerance: f32) {
     let (first, second) = (read_image(one).unwrap(), read_image(other).unwrap());
@@ -308,7 +308,7 @@ fn alike(one: &Path, other: &Path, tolerance: f32) {
 #[ignore = "needs MEDCOSS_TEST_DATA"]
 fn one_image_in_two_encodings_has_the_same_colours() {
     let folder = data("conformance/tiff/image-tiff");
-    // JPEG in YCbCr against JPEG in RGB, tiles against strips, pixels against planes, 8 against 16 bit.
+    // YCbCr and RGB, tiles and strips, interleaved and planar, 8 and 16 bit.
     alike(&folder.join("images/tiled-jpeg-ycbcr.tif"), &folder.join("images/tiled-jpeg-rgb-u8.tif"), 0.02);
     alike(&folder.join("images/quad-tile.jpg.tiff"), &folder.join("libtiffpic/quad-jpeg.tif"), 0.02);
     let depth = folder.join("libtiffpic/depth");

@@ -1,4 +1,4 @@
-//! Masks of images: numbers come as they are stored, and what has none is refused.
+//! Masks of images: labels are the stored numbers, and images without such numbers are refused.
 
 use std::io::Cursor;
 use std::path::PathBuf;
@@ -29,7 +29,7 @@ fn png(colour: ColorType, depth: BitDepth, rows: &[u8]) -> Vec<u8> {
 }
 
 #[test]
-fn numbers_of_every_depth_come_as_they_are_stored() {
+fn labels_of_every_bit_depth_are_the_stored_numbers() {
     let grey = ColorType::Grayscale;
     let words: Vec<u16> = vec![0, 1, 255, 256, 1000, 65535, 2, 3, 4, 40_000];
     let bytes: Vec<u8> = words.iter().flat_map(|word| word.to_be_bytes()).collect();
@@ -40,7 +40,7 @@ fn numbers_of_every_depth_come_as_they_are_stored() {
     assert_eq!(map.values(), [1, 0, 1, 1, 0, 0, 1, 0, 0, 1]);
     let map = read("a.png", &png(grey, BitDepth::Four, &[0x1f, 0x23, 0x40, 0x50, 0x67, 0x80])).unwrap();
     assert_eq!(map.values(), [1, 15, 2, 3, 4, 5, 0, 6, 7, 8]);
-    // Of a palette the indices count, not the colours.
+    // A palette gives its indices, not its colours.
     let map = read("a.png", &png(ColorType::Indexed, BitDepth::Two, &[0b0001_1011, 0, 0b1110_0100, 0xc0])).unwrap();
     assert_eq!(map.values(), [0, 1, 2, 3, 0, 3, 2, 1, 0, 3]);
 }
@@ -80,7 +80,7 @@ fn tiff_masks_of_8_and_16_bit_are_read() {
 }
 
 #[test]
-fn what_is_no_mask_says_why() {
+fn files_that_are_no_masks_are_refused_with_a_reason() {
     assert!(read("a.png", &[0xff, 0xd8, 0xff, 0xe0]).unwrap_err().message().contains("hint: export masks as PNG"));
     assert!(read("a.png", b"GIF89a").unwrap_err().message().contains("neither PNG nor TIFF; it begins with \"GIF8\""));
     assert!(read("a.png", b"").unwrap_err().message().contains("begins with \"\""));

@@ -1,4 +1,4 @@
-//! Tests of the crate from outside, in one binary. Files are read by the features that readers belong to.
+//! Integration tests of the crate, in one binary. Each reader is tested with its feature.
 
 #![forbid(unsafe_code)]
 

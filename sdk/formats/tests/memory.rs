@@ -1,4 +1,4 @@
-//! Hostile files: each is small, and states or unfolds to gigabytes. What reading them takes, measured in a process of its own.
+//! Memory of hostile files: each file is small, and states or unpacks to gigabytes. Measured in a process of its own.
 
 use std::fs::File;
 use std::io::{BufWriter, Read, Write};
@@ -39,7 +39,7 @@ fn found(path: &Path) -> FoundFile {
     FoundFile { path: path.to_owned(), id: "file".into(), bytes, modified: None }
 }
 
-/// The file is refused for this reason.
+/// Asserts that a file is refused for this reason.
 fn refused<T>(what: &str, reason: &str, read: impl FnOnce() -> Result<T, Error>) {
     let error = bounded(what, read).err().unwrap_or_else(|| panic!("{what} is read"));
     println!("  {error}");
@@ -64,13 +64,13 @@ fn chunk(kind: &[u8; 4], data: &[u8]) -> Vec<u8> {
     [&(data.len() as u32).to_be_bytes()[..], kind, data, &crc.sum().to_be_bytes()].concat()
 }
 
-/// A grey image of 2 by 2 pixels with another chunk behind its header.
+/// A grey image of 2 by 2 pixels with another chunk after its header.
 fn png_with(extra: &[u8]) -> Vec<u8> {
     let mut file = Vec::new();
     let mut encoder = png::Encoder::new(&mut file, 2, 2);
     encoder.set_color(ColorType::Grayscale);
     encoder.write_header().unwrap().write_image_data(&[1, 2, 3, 4]).unwrap();
-    // Behind the signature and IHDR.
+    // After the signature and IHDR.
     file.splice(33..33, extra.iter().copied());
     file
 }
@@ -131,7 +131,7 @@ fn the_largest_images_of_every_kind() {
     }
 }
 
-/// An element of an explicit data set.
+/// An element of an explicit VR data set.
 fn element(tag: [u16; 2], vr: &[u8; 2], value: &[u8]) -> Vec<u8> {
     let mut bytes = tag.map(u16::to_le_bytes).concat();
     bytes.extend(vr);
@@ -145,7 +145,7 @@ fn element(tag: [u16; 2], vr: &[u8; 2], value: &[u8]) -> Vec<u8> {
     bytes
 }
 
-/// A file up to its pixels, with more elements between its kind and its size.
+/// A file up to its pixel data, with more elements between its SOP class and its size.
 fn dicom(syntax: &str, kind: &str, more: &[u8], [rows, columns]: [u16; 2], n_frames: u64) -> Vec<u8> {
     let even = |text: &str| format!("{text}{}", if text.len() % 2 == 1 { "\0" } else { "" }).into_bytes();
     let number = |tag, value: u16| element(tag, b"US", &value.to_le_bytes());
@@ -177,7 +177,7 @@ const JPEG: &str = "1.2.840.10008.1.2.4.50";
 const JPEG_2000: &str = "1.2.840.10008.1.2.4.90";
 const CT: &str = "1.2.840.10008.5.1.4.1.1.2";
 const SLIDE: &str = "1.2.840.10008.5.1.4.1.1.77.1.6";
-/// The head of encapsulated pixels.
+/// The header of encapsulated pixel data.
 const FRAGMENTS: [u8; 12] = [0xe0, 0x7f, 0x10, 0, b'O', b'B', 0, 0, 0xff, 0xff, 0xff, 0xff];
 const EMPTY_ITEM: [u8; 8] = [0xfe, 0xff, 0x00, 0xe0, 0, 0, 0, 0];
 
@@ -209,7 +209,7 @@ fn fragments_and_frames_without_number() {
             refused("DICOM that states 4 billion frames, as a slide", "", || Slide::open(&path));
         }
     }
-    // A table of offsets of 1 GiB, as a hole of the file.
+    // An offset table of 1 GiB, as a hole of the file.
     let head =
         [&dicom(JPEG, CT, &[], [512, 512], 7)[..], &FRAGMENTS, &EMPTY_ITEM[..4], &(1_u32 << 30).to_le_bytes()].concat();
     let path = folder.put("a.dcm", &head);
@@ -230,7 +230,7 @@ fn headers_of_many_items_and_deep_sequences() {
     // Referenced images.
     let tag = [8, 0x1140];
     let item = [&EMPTY_ITEM[..4], &10_u32.to_le_bytes(), &element([8, 0x60], b"CS", b"CT")].concat();
-    // The largest that is read: a table for each item, and another million elements.
+    // The largest header that is read: a table for each item, and another million elements.
     let wide = element([8, 0x70], b"LO", b"").repeat(3);
     let wide = [&EMPTY_ITEM[..4], &(wide.len() as u32).to_le_bytes(), &wide].concat();
     for (what, value) in [
@@ -276,7 +276,7 @@ fn the_largest_frames_of_dicom() {
     let path = folder.put("a.dcm", &[&head[..], &[0xe0, 0x7f, 0x10, 0, b'O', b'W', 0, 0, 0, 0, 0, 4]].concat());
     File::options().append(true).open(&path).unwrap().set_len(head.len() as u64 + 12 + (1 << 26)).unwrap();
     bounded("DICOM of 8192x8192 pixels", || read_dicom(&path)).unwrap();
-    // One tile of nothing: every code block is left out.
+    // One tile without content: every code block is left out.
     let size = u32::from(side).to_be_bytes();
     let code = [
         &b"\xff\x4f\xff\x51\x00\x29\x00\x00"[..],
@@ -303,7 +303,7 @@ fn the_largest_frames_of_dicom() {
     }
 }
 
-/// A directory of a little-endian TIFF with short or long values, and the place of the next one.
+/// A directory of a little-endian TIFF with short or long values; `next` is the offset of the next directory.
 fn directory(entries: &[(u16, u16, u32, u32)], next: u32) -> Vec<u8> {
     let mut bytes = (entries.len() as u16).to_le_bytes().to_vec();
     for (tag, kind, count, value) in entries {
@@ -343,7 +343,7 @@ fn tiff_files_that_state_gigabytes() {
     let path = folder.put("a.tif", &file(&directory(&page(1, 1, &text), 0)));
     bounded("TIFF with a description of 4 GiB", || Slide::open(&path)).unwrap();
 
-    // Pages without end, and pages that branch off.
+    // Endless pages, and pages that branch off.
     let one = directory(&page(1, 1, &strip), 0);
     let mut chain = Vec::new();
     for n in 1..=300_000_u32 {
@@ -388,7 +388,7 @@ fn compressed_volumes_with_gigabytes_around_the_voxels() {
     refused("NIfTI with 4 GiB behind its voxels, compressed", "more than 256 MiB behind its last voxel", || {
         read_volume(&path)
     });
-    // Slices behind those that are read are no such bytes: here 511 MiB of them.
+    // Slices after the requested ones do not count as bytes after the voxels: here 511 MiB.
     for axis in 1..4 {
         header[40 + 2 * axis..42 + 2 * axis].copy_from_slice(&[1024_u16, 1024, 512][axis - 1].to_le_bytes());
     }

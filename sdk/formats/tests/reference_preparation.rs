@@ -1,4 +1,4 @@
-//! Samples as the reference makes them, from the files that it read to the arrays that it fed.
+//! Samples as the reference makes them: from the files that it read to the arrays that it trained on.
 
 use std::path::Path;
 

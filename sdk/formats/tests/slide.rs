@@ -1,5 +1,5 @@
-//! Slides and kinds of TIFF that no encoder at hand writes: pyramids in branches, BigTIFF of either byte order, stated
-//! resolutions, palettes, samples of a few bits. Files are put together byte by byte.
+//! Slides and kinds of TIFF that no available encoder writes: pyramids in branches, BigTIFF of either byte order,
+//! stated resolutions, palettes, samples of a few bits. Files are built byte by byte.
 
 #![allow(clippy::unusual_byte_groupings, reason = "grouped as the samples are")]
 
@@ -10,7 +10,7 @@ use medcoss_formats::slide::Slide;
 use medcoss_sdk::image::Region;
 use medcoss_sdk::{Error, code};
 
-/// A TIFF in the making.
+/// A TIFF file that is being built.
 pub(crate) struct File {
     bytes: Vec<u8>,
     big: bool,
@@ -24,7 +24,7 @@ pub(crate) enum Tag {
     Text(&'static str),
     Fraction(u32, u32),
     Place(Vec<u64>),
-    /// Places as a type of their own.
+    /// Offsets, with a field type of their own.
     Branch(Vec<u64>),
 }
 
@@ -51,7 +51,7 @@ impl File {
         self.bytes.extend(bytes);
     }
 
-    /// A place or a count.
+    /// Appends an offset or a count.
     fn place(&mut self, value: u64) {
         self.put(if self.big { 8 } else { 4 }, value);
     }
@@ -62,7 +62,7 @@ impl File {
         at
     }
 
-    /// Writes a directory and returns where it lies. `next` is the place of the following one, or 0.
+    /// Writes a directory and returns its offset. `next` is the offset of the next directory, or 0.
     pub(crate) fn directory(&mut self, tags: &[(u16, Tag)], next: u64) -> u64 {
         let in_place = if self.big { 8 } else { 4 };
         let mut entries = Vec::new();
@@ -164,7 +164,7 @@ fn a_pyramid_in_branches_is_found_in_classic_and_big_files_of_either_byte_order(
         let tags = page(&mut file, 80, 50);
         let second = file.directory(&tags, 0);
         let tags = page(&mut file, 80, 50);
-        // 5000 pixels to the centimetre: 2 microns a pixel.
+        // 5000 pixels per centimetre: 2 microns per pixel.
         let branches = if big_endian { Branch(branches) } else { Place(branches) };
         let more = vec![(282, Fraction(5000, 1)), (296, Short(vec![3])), (330, branches)];
         let first = file.directory(&with(tags, more), second);
@@ -189,7 +189,7 @@ fn a_pyramid_in_branches_is_found_in_classic_and_big_files_of_either_byte_order(
 }
 
 #[test]
-fn branches_that_lead_nowhere_spoil_nothing() {
+fn invalid_branches_do_not_prevent_reading() {
     let mut file = File::new(false, false);
     let tags = page(&mut file, 80, 50);
     let first = file.directory(&with(tags, vec![(330, Place(vec![7, 1 << 31, 0]))]), 0);
@@ -198,7 +198,7 @@ fn branches_that_lead_nowhere_spoil_nothing() {
 }
 
 #[test]
-fn a_resolution_is_stated_in_many_ways_and_a_screen_s_is_none() {
+fn resolutions_are_read_from_every_source_and_those_of_screens_are_ignored() {
     let ome = "<OME><Image><Pixels PhysicalSizeX=\"250\" PhysicalSizeXUnit=\"nm\"/></Image></OME>";
     let cases = [
         (vec![(270, Text("Aperio Image\nx|AppMag = 20|MPP = 0.4990"))], Some(0.499)),
@@ -210,7 +210,7 @@ fn a_resolution_is_stated_in_many_ways_and_a_screen_s_is_none() {
         (vec![(282, Fraction(72, 1)), (296, Short(vec![2]))], None),
         (vec![(282, Fraction(40_000, 0)), (296, Short(vec![3]))], None),
         (vec![(282, Fraction(0, 1)), (296, Short(vec![3]))], None),
-        // What the scanner says goes before the tags; what cannot be meant does not.
+        // The scanner's description has precedence over tags; implausible values are ignored.
         (vec![(270, Text("a|MPP = 0.3")), (282, Fraction(40_000, 1)), (296, Short(vec![3]))], Some(0.3)),
         (vec![(270, Text("a|MPP = 0")), (282, Fraction(40_000, 1)), (296, Short(vec![3]))], Some(0.25)),
         (vec![], None),
@@ -231,7 +231,7 @@ fn a_resolution_is_stated_in_many_ways_and_a_screen_s_is_none() {
 
 #[test]
 fn a_region_read_at_a_smaller_scale_is_the_whole_one_resized() {
-    // 4.6 million pixels: above what is held at once. Grey rises along both axes.
+    // 4.6 million pixels: more than are held at once. Grey rises along both axes.
     let (width, height) = (2200_u32, 2100_u32);
     let rising = |x: u32, y: u32| (x * 100 / width + y * 120 / height) as u8;
     let mut file = File::new(false, false);
@@ -255,7 +255,7 @@ fn a_region_read_at_a_smaller_scale_is_the_whole_one_resized() {
     let found = slide.read_scaled(level, whole, 110, 70).unwrap();
     let largest = found.pixels().iter().zip(expected.pixels()).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
     assert!(largest < 0.004, "{largest}");
-    // Small ones, and enlarged ones, are resized and nothing else.
+    // Small regions, and enlarged ones, are only resized.
     let part = Region { left: 100, top: 7, width: 64, height: 48 };
     let exact = slide.read_region(level, part).unwrap();
     assert_eq!(slide.read_scaled(level, part, 64, 48).unwrap(), exact);
@@ -284,7 +284,7 @@ fn small(bits: u16, photometric: u16, rows: &[u8], more: Vec<(u16, Tag)>, big_en
 
 #[test]
 fn samples_of_a_few_bits_are_unpacked_and_white_as_0_is_turned_round() {
-    // Rows begin with a byte of their own.
+    // Each row begins at a byte.
     let one = [0b01011_000, 0b10010_000];
     let expected = [0, 1, 0, 1, 1, 1, 0, 0, 1, 0].map(|bit| bit as f32);
     assert_eq!(small(1, 1, &one, vec![], false).unwrap(), expected);
@@ -349,7 +349,7 @@ fn palettes_are_resolved() {
 }
 
 #[test]
-fn what_is_not_decoded_is_refused_by_its_name() {
+fn unsupported_kinds_are_refused_by_name() {
     let refused = |bits, photometric, more, says: &str| {
         let error = small(bits, photometric, &[0; 40], more, false).unwrap_err();
         assert!(error.code() == code::UNSUPPORTED && error.message().contains(says), "{error}");
@@ -413,7 +413,7 @@ fn tiles_that_are_left_out_of_the_file_are_white() {
     let image = read_image(&path).unwrap();
     for (at, &found) in image.pixels().iter().enumerate() {
         let (x, y) = (at % 40, at / 40);
-        // Tile 4 of three a row: the middle one of the second row.
+        // Tile 4, with three tiles per row, is the middle one of the second row.
         let left_out = (16..32).contains(&x) && (16..32).contains(&y);
         assert_eq!(found, if left_out { 1.0 } else { f32::from(grey(x, y)) / 255.0 });
     }
@@ -433,12 +433,12 @@ fn no_byte_of_a_directory_can_make_reading_panic() {
         let (folder, path) = file.write(first);
         let valid = std::fs::read(&path).unwrap();
         let (mut n_read, mut n_refused) = (0, 0);
-        // The palette, which is long, at a few places only.
+        // The palette is long: only a few of its bytes are changed.
         for at in (0..16).chain((begin..end).filter(|at| *at > end - 400 || at % 97 == 0)) {
             for value in [0x00, 0x01, 0x03, 0x7f, 0xff] {
                 let mut bytes = valid.clone();
                 bytes[at] = value;
-                // A new file each time: writing over one waits for the disk.
+                // A new file each time, because overwriting one waits for the disk.
                 let path = folder.path().join(format!("{at}_{value}.tif"));
                 std::fs::write(&path, bytes).unwrap();
                 let read = Slide::open(&path).and_then(|mut slide| {

@@ -1,4 +1,5 @@
-//! Masks of scans go the way of their scans: whatever the order of a file's axes, through every crop and resampling.
+//! Masks of scans are transformed like their scans: whatever the order of a file's axes, through every crop and
+//! resampling.
 
 use std::path::{Path, PathBuf};
 
@@ -49,7 +50,7 @@ fn write(
         .unwrap();
 }
 
-/// A scan and its mask, in files whose axes run each their own way.
+/// A scan and its mask, in files with different axes.
 fn pair(facing: [&str; 2]) -> tempfile::TempDir {
     let folder = tempfile::tempdir().unwrap();
     let image = folder.path().join("images/a.nii");
@@ -65,7 +66,7 @@ fn label_map(folder: &Path, settings: SubVolumeSettings, index: usize) -> Result
 }
 
 #[test]
-fn labels_lie_where_their_scan_is_whatever_the_files_axes() {
+fn labels_are_aligned_with_their_scan_whatever_the_axes_of_the_files() {
     for facing in [["LPS", "LPS"], ["RAS", "LPS"], ["PIR", "ASL"], ["SRA", "SRA"], ["LPS", "IAL"]] {
         let folder = pair(facing);
         for spacing_mm in [None, Some([2.0, 1.5, 0.75]), Some([1.3, 2.0, 1.0])] {
@@ -75,7 +76,7 @@ fn labels_lie_where_their_scan_is_whatever_the_files_axes() {
                 assert_eq!(sub_volumes.file_id(index), "images/a.nii");
                 let map = label_map(folder.path(), settings, index).unwrap();
                 assert_eq!(map.shape(), settings.size);
-                // The scan shows the organs: resampled linearly it says which voxel is what, but at borders.
+                // The scan shows the organs: its linear interpolation tells the organ of each voxel, except at borders.
                 let scan = sub_volumes.read(index).unwrap().padded(0.0);
                 let sure = |value: f32| (0..3u16).find(|at| (value - [0.0, 100.0, -100.0][*at as usize]).abs() < 12.0);
                 let settled: Vec<(u16, u16)> =
@@ -95,7 +96,7 @@ fn whole_steps_copy_labels_and_the_background_surrounds_them() {
     let settings = SubVolumeSettings { size: [32, 48, 64], spacing_mm: Some(SPACING), ..SETTINGS };
     let map = label_map(folder.path(), settings, 0).unwrap();
     assert_eq!(map.spacing_mm().unwrap(), [2.0, 1.5, 0.75]);
-    // 19, 27 and 31 voxels about the middle of 32, 48 and 64; halves are rounded up.
+    // 19, 27 and 31 voxels in the middle of 32, 48 and 64; halves are rounded up.
     for (at, &found) in map.values().iter().enumerate() {
         let [z, y, x] = [(at / 3072) as isize - 6, (at / 64 % 48) as isize - 10, (at % 64) as isize - 16];
         let inside = (0..19).contains(&z) && (0..27).contains(&y) && (0..31).contains(&x);

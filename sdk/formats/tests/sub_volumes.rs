@@ -1,4 +1,4 @@
-//! Sub-volumes: which there are, what they hold, that nothing kept in memory changes them.
+//! Sub-volumes: their list and their contents, which do not depend on the cache.
 
 use std::path::{Path, PathBuf};
 
@@ -37,7 +37,7 @@ fn open(folder: &Path, settings: SubVolumeSettings) -> Result<SubVolumes, Error>
     SubVolumes::open(folder, &[PathBuf::from(".")], settings)
 }
 
-/// First slices of the windows of one scan.
+/// First slices of the sub-volumes of one scan.
 fn windows(slices: u16, settings: SubVolumeSettings) -> Vec<usize> {
     let folder = tempfile::tempdir().unwrap();
     write_scan(folder.path(), "scan.nii", slices, 0.0);
@@ -113,12 +113,12 @@ fn spacing_is_kept_in_all_directions() {
 }
 
 #[test]
-fn what_is_kept_in_memory_changes_nothing() {
+fn the_cache_does_not_change_samples() {
     let folder = tempfile::tempdir().unwrap();
     for (name, slices) in [("a.nii", 41), ("b.nii.gz", 33), ("c.nii", 200)] {
         write_scan(folder.path(), name, slices, f64::from(slices));
     }
-    // None, some (c takes 1.2 MiB), all.
+    // A cache for no volume, for some (c takes 1.2 MiB), for all.
     let all: Vec<Vec<Vec<f32>>> = [0, 1, 64]
         .into_iter()
         .map(|cache_mb| {
@@ -131,7 +131,7 @@ fn what_is_kept_in_memory_changes_nothing() {
 }
 
 #[test]
-fn volumes_that_are_never_in_memory_as_a_whole_give_the_same_bits() {
+fn volumes_that_are_read_in_slabs_give_the_same_bits() {
     let folder = tempfile::tempdir().unwrap();
     let voxels = (0..37 * 30 * 44).map(|at: usize| ((at * 7919) % 4099) as f32 - 1024.0).collect();
     let volume = Volume::new([37, 30, 44], [2.5, 1.25, 0.75], voxels).unwrap();

@@ -1,5 +1,5 @@
-//! Every odd, rare and broken file is read, or refused with its reason: never a panic, never more than
-//! ten seconds, never a gigabyte. Prints how many were read and refused, by reason.
+//! Every unusual, rare or damaged file is read, or refused with its reason: never a panic, never more than ten seconds,
+//! never a gigabyte. Prints how many were read and refused, by reason.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -17,7 +17,7 @@ use medcoss_test_support::process::is_alone;
 const LONGEST: Duration = Duration::from_secs(10);
 const MAX_MIB: u64 = 1024;
 
-/// Peak of the memory of this process, where the system reports it.
+/// Peak memory of this process in MiB, where the system reports it.
 fn peak_mib() -> u64 {
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
     let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
@@ -25,7 +25,7 @@ fn peak_mib() -> u64 {
     kib.unwrap_or(0) >> 10
 }
 
-/// What was wrong, without the path and with the numbers left out.
+/// Reason of an error, without the path and with numbers removed.
 fn reason(error: &Error, path: &Path) -> String {
     assert!([code::CORRUPT, code::UNSUPPORTED, code::UNREADABLE].contains(&error.code()), "{error}");
     let stem = path.file_stem().unwrap_or_default().to_string_lossy();
@@ -82,8 +82,8 @@ fn every_tiff_is_read_or_refused() {
 
 #[test]
 #[ignore = "needs MEDCOSS_TEST_DATA"]
-fn every_tiff_taken_for_a_slide_is_read_or_refused() {
-    if !is_alone("sweep::every_tiff_taken_for_a_slide_is_read_or_refused") {
+fn every_tiff_opened_as_a_slide_is_read_or_refused() {
+    if !is_alone("sweep::every_tiff_opened_as_a_slide_is_read_or_refused") {
         return;
     }
     let folder = data("conformance/tiff");

@@ -10,7 +10,7 @@ use medcoss_sdk::image::Region;
 use tiff::encoder::{DirectoryEncoder, TiffEncoder, TiffKindStandard};
 use tiff::tags::{PhotometricInterpretation, Tag};
 
-/// How a page of the test files is laid out.
+/// Layout of a page of the test files.
 #[derive(Clone, Copy)]
 struct Layout {
     width: usize,
@@ -132,7 +132,7 @@ fn regions_that_leave_the_page_are_refused() {
 fn a_file_without_its_last_tiles_is_corrupt_there_only() {
     let (_folder, path) = file(&[PAGE]);
     let mut content = std::fs::read(&path).unwrap();
-    // The tags stand behind the tiles: spoil the place of the last tile in them instead of cutting the file.
+    // The tags come after the tiles: the offset of the last tile is overwritten instead of cutting the file.
     let last = (6 * 2 - 1) * (16 * 32 * 3) + 8;
     let offset = (last as u32).to_le_bytes();
     let at = content.windows(4).rposition(|window| window == offset).expect("the offset of the last tile");
@@ -170,7 +170,7 @@ fn gigantic() -> (tempfile::TempDir, PathBuf) {
 }
 
 #[test]
-fn a_slide_that_fits_no_memory_is_read_by_region_and_refused_as_a_whole() {
+fn a_slide_larger_than_memory_is_read_by_region_and_refused_as_a_whole() {
     let (_folder, path) = gigantic();
     let mut tiff = TiffFile::open(&path).unwrap();
     let region = Region { left: 99_000, top: 78_900, width: 301, height: 203 };

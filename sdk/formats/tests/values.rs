@@ -1,16 +1,16 @@
-//! Values of real files against those that other libraries give: nibabel for volumes, tifffile with imagecodecs and
-//! Pillow for images.
+//! Values of real files against those of other libraries: nibabel for volumes, tifffile with imagecodecs and Pillow for
+//! images.
 //!
-//! The tables beside this file hold numbers only: size, least, largest and mean value, and the values at four places
-//! counted through the array. How the numbers were made:
+//! The tables beside this file hold numbers only: size, minimum, maximum and mean, and the values at four positions of
+//! the flattened array. The numbers were made as follows:
 //!
-//! - volumes: the first volume of `get_fdata` in 64 bit, brought to right, anterior, superior by `as_closest_canonical`
-//!   (files without an orientation taken for that), then to depth, rows and columns as
-//!   [`Volume`](medcoss_sdk::volume::Volume) has them, as 32-bit numbers, those that are not finite as 0. Compared exactly.
-//! - images: the stored samples of the first page, divided by their largest value. By the table's maker as by us: white
-//!   as 0 is turned round, palettes are resolved, transparency lies over white, YCbCr without loss becomes RGB as JFIF has
-//!   it. Compared to one part in a million.
-//! - JPEG: decoders differ in rounding, and in how they enlarge colour; [`LOSSY`] says how much is allowed. Most single
+//! - volumes: the first volume of `get_fdata` in 64 bit, turned to right, anterior, superior by `as_closest_canonical`
+//!   (the default of files without an orientation), then to depth, rows and columns as in
+//!   [`Volume`](medcoss_sdk::volume::Volume), as 32-bit numbers, with 0 for those that are not finite. Compared exactly.
+//! - images: the stored samples of the first page, divided by their largest possible value. The script converted as the
+//!   reader does: white as 0 is inverted, palettes are resolved, transparency is composited over white, lossless YCbCr
+//!   becomes RGB as in JFIF. Compared to one part in a million.
+//! - JPEG: decoders differ in rounding and in how they enlarge colour; [`LOSSY`] states the tolerance. Most single
 //!   values differ by one or two of 255.
 
 use medcoss_formats::image_file::read_image;
@@ -24,9 +24,9 @@ const PLACES: [(usize, usize); 4] = [(1, 7), (2, 5), (4, 7), (8, 9)];
 struct Row<'a> {
     file: &'a str,
     size: Vec<usize>,
-    /// Least, largest, mean, then those at [`PLACES`].
+    /// Minimum, maximum, mean, then the values at [`PLACES`].
     values: Vec<f64>,
-    /// Columns behind the values.
+    /// Columns after the values.
     rest: Vec<&'a str>,
 }
 
@@ -39,7 +39,7 @@ fn rows(table: &str) -> impl Iterator<Item = Row<'_>> {
     })
 }
 
-/// What a table lists of an array.
+/// The values of a table row, computed from an array.
 fn summary(array: &[f32]) -> Vec<f64> {
     let least = array.iter().copied().fold(f32::INFINITY, f32::min);
     let largest = array.iter().copied().fold(f32::NEG_INFINITY, f32::max);
@@ -57,7 +57,7 @@ fn volumes_have_the_values_that_nibabel_gives() {
         assert_eq!(volume.size().to_vec(), row.size, "{}", row.file);
         let found = summary(volume.voxels());
         for (at, (&found, &expected)) in found.iter().zip(&row.values).enumerate() {
-            // Exact, but for the mean, which is summed in another order.
+            // Exact, except for the mean, which is summed in another order.
             let tolerance = if at == 2 { 1e-9 * expected.abs().max(1.0) } else { 0.0 };
             assert!((found - expected).abs() <= tolerance, "{}, value {at}: {found} for {expected}", row.file);
         }
@@ -67,7 +67,7 @@ fn volumes_have_the_values_that_nibabel_gives() {
     assert!(n >= 30);
 }
 
-/// Differences that a lossy image may have from another decoder's: of a single value, and of the mean.
+/// Tolerances for lossy images of another decoder: of a single value, and of the mean.
 const LOSSY: [f64; 2] = [0.03, 0.002];
 
 #[test]

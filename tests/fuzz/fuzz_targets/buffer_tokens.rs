@@ -1,5 +1,5 @@
-//! The tokens of kept samples, which a run reads where the plugin is missing: `buffer/tokens.safetensors`. Needs the feature
-//! `run-folder`, and with it Burn.
+//! Tokens of buffer samples, which a run reads where the plugin is missing: `buffer/tokens.safetensors`. Needs the
+//! feature `run-folder`, and with it Burn.
 #![no_main]
 
 use std::sync::OnceLock;

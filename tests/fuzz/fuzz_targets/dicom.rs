@@ -1,4 +1,4 @@
-//! DICOM files: as a radiograph, as a scan, and as a tile or a slide.
+//! DICOM files, read as a radiograph, as a scan, and as a tile or a slide.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;

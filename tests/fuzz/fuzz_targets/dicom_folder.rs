@@ -1,4 +1,5 @@
-//! Folders of DICOM files: a series of two slices, and a whole slide of two levels. The input is one of the files, and its changed end the other.
+//! Folders of DICOM files: a series of two slices, and a whole slide of two levels. The input is one of the files; the
+//! other is the input with a changed end.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
@@ -11,7 +12,7 @@ fuzz_target!(|content: &[u8]| {
     std::fs::create_dir_all(folder().join("series")).expect("a folder for slices");
     put("series/1.dcm", content);
     let mut other = content.to_vec();
-    // The pixels are last, and numbers of slices and sizes come before them.
+    // Pixels are last in a file; slice numbers and sizes come before them.
     let middle = other.len() / 2;
     other.iter_mut().skip(middle).step_by(97).for_each(|byte| *byte ^= 1);
     put("series/2.dcm", &other);

@@ -1,4 +1,4 @@
-//! WFDB records: the header is what comes before the first zero byte, and its signals are what comes behind.
+//! WFDB records: the input up to its first zero byte is the header, and the rest is the signals.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;

@@ -1,4 +1,4 @@
-//! PNG and JPEG as the frames of a clip: a good first one, and the input as the second.
+//! PNG and JPEG as the frames of a clip: the first frame is valid, the second is the input.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;

@@ -1,4 +1,4 @@
-//! Animated GIF as a clip.
+//! Animated GIF, read as a clip.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;

@@ -1,5 +1,5 @@
-//! How a plugin opens the kept samples of a run: `buffer/open.json`, with files of several plugins beside it. Needs the feature
-//! `run-folder`, and with it Burn.
+//! Opening of a run's buffer samples by plugins: `buffer/open.json`, with files of several plugins beside it. Needs the
+//! feature `run-folder`, and with it Burn.
 #![no_main]
 
 use std::path::Path;
@@ -104,7 +104,7 @@ fuzz_target!(init: first(), |content: &[u8]| {
         };
         for view in [View::Evaluation, View::Training] {
             let filled = samples.fill(view, &[0], &[1], &mut RawBatch::default());
-            // An answer that breaks the contract would be one.
+            // An answer that breaks the contract would be an error here.
             filled.expect("a sample, or its error");
         }
     }

@@ -1,4 +1,4 @@
-//! Files in a plugin folder: headers and symbols of a shared library are read, and none of its code runs.
+//! Libraries in a plugin folder: header and symbols of a file are read, and none of its code runs.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;

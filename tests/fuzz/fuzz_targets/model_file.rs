@@ -1,4 +1,5 @@
-//! The parameters of a run's model: `model.bpk`. Whatever is read has finite values. Needs the feature `run-folder`, and with it Burn.
+//! Parameters of a run's model: `model.bpk`. All values that are read are finite. Needs the feature `run-folder`, and
+//! with it Burn.
 #![no_main]
 
 use std::sync::OnceLock;
@@ -11,7 +12,7 @@ use medcoss_core::weights::{ImportReport, Imported, InitialModel};
 use medcoss_fuzz::run::{layout, model, stage, state};
 use medcoss_fuzz::{first_input, folder};
 
-/// A run that begins with weights has them in such a file.
+/// Writes the first input: the file of a run that begins with imported weights.
 fn first() {
     let device = by_name("cpu").expect("a processor");
     let (config, run) = (model(), layout());

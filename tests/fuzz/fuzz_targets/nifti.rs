@@ -1,4 +1,4 @@
-//! NIfTI volumes, header and voxels, cut as they are and at a spacing.
+//! NIfTI volumes, header and voxels, cut into sub-volumes with and without resampling to a spacing.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;

@@ -1,4 +1,5 @@
-//! Gzipped NIfTI volumes: the stream is the input. Checksums keep most changes from going deep; `nifti` does that.
+//! Gzipped NIfTI volumes: the input is the stream. Checksums stop most changes early; the target `nifti` reaches the
+//! code behind them.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;

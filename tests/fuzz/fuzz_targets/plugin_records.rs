@@ -1,4 +1,5 @@
-//! What a run and its user record about plugins: `plugins.lock` and `trusted.toml`. Needs the feature `run-folder`, and with it Burn.
+//! Records about plugins: `plugins.lock` of a run and `trusted.toml` of a user. Needs the feature `run-folder`, and
+//! with it Burn.
 #![no_main]
 
 use std::path::Path;

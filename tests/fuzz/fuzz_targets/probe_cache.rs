@@ -1,5 +1,6 @@
-//! The cache of probed plugins, `plugins.json`: the input as it is, and as the list of its entries with a correct checksum. No child
-//! process starts, since its program cannot be executed. `LIBRARY` in the input stands for the path of the library.
+//! Cache of probed plugins, `plugins.json`: the input is the file, and once more the list of its entries, with a
+//! correct checksum. No child process starts, since its program cannot be executed. `LIBRARY` in the input stands for
+//! the path of the library.
 #![no_main]
 
 use std::fs::File;

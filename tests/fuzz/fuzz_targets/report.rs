@@ -1,6 +1,6 @@
-//! A report about a run whose files are the input: `state.json`, `metrics.jsonl`, `timing.jsonl`, `buffer.jsonl` and `scores.json`, with
-//! a zero byte between them, and checksums that are made correct. The page is drawn whatever they hold, also without names. Needs the
-//! feature `run-folder`, and with it Burn.
+//! Report on a run. The input is its files with zero bytes between them: `state.json`, `metrics.jsonl`, `timing.jsonl`,
+//! `buffer.jsonl` and `scores.json`, which get correct checksums. The page is drawn whatever they contain, and once
+//! more without names. Needs the feature `run-folder`, and with it Burn.
 #![no_main]
 
 use std::sync::OnceLock;
@@ -31,7 +31,7 @@ fn first() {
     let state = document(&state());
     let all = [state.as_str(), METRICS, TIMING, &buffer(3), SCORES].join("\0");
     first_input("report", "whole", all.as_bytes());
-    // A stage that runs: without a state.
+    // A running stage: it has no state.
     first_input("report", "running", ["", METRICS, TIMING, "", SCORES].join("\0").as_bytes());
 }
 
@@ -73,7 +73,7 @@ fuzz_target!(init: first(), |content: &[u8]| {
     check(&making.make(&runs).0);
 });
 
-/// A quotation mark of a name would be escaped: such an attribute is a coordinate.
+/// Checks the coordinates of a page. Quotation marks of names are escaped, so that these attributes are coordinates.
 fn check(page: &str) {
     for wrong in ["=\"NaN", "=\"inf", "=\"-inf", "--good:NaN", "grow:NaN", "<script"] {
         assert!(!page.contains(wrong), "{wrong}");

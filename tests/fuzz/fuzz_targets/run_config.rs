@@ -1,5 +1,5 @@
-//! A run's configuration: what is accepted can be recorded with every default, is read again, and continues itself. Needs the
-//! feature `run-folder`, and with it Burn.
+//! Configuration of a run: an accepted one can be recorded with all defaults, is read again, and continues its own run.
+//! Needs the feature `run-folder`, and with it Burn.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
@@ -13,9 +13,9 @@ fuzz_target!(|content: &[u8]| {
     put("run.toml", content);
     let path = folder().join("run.toml");
     let run = RunLayout::open(folder()).expect("a folder");
-    // A text without a checksum is no record.
+    // A text without a checksum is not a record.
     let _ = (RunConfig::read_record(&run.record()), PluginsLock::read(&run.record()));
-    // With a checksum it may be one, of this format or of an earlier one.
+    // With a checksum it may be a record, of this format or of an earlier one.
     if let Ok(text) = std::str::from_utf8(content) {
         let path = run.folder().join("record.toml");
         write_with_checksum(&path, text).expect("room for an input");

@@ -1,6 +1,6 @@
-//! The files of a run folder: `state.json` of a stage and of its checkpoint, `buffer.jsonl`, `metrics.jsonl`, `timing.jsonl`,
-//! `manifest.json`, `initial.json`, `scores.json`, each of them the input, as it is and with a correct checksum. Needs the feature
-//! `run-folder`, and with it Burn.
+//! Files of a run folder: `state.json` of a stage and of its checkpoint, `buffer.jsonl`, `metrics.jsonl`,
+//! `timing.jsonl`, `manifest.json`, `initial.json`, `scores.json`. The input is each of them, as it is and with a
+//! correct checksum. Needs the feature `run-folder`, and with it Burn.
 #![no_main]
 
 use std::sync::OnceLock;
@@ -39,7 +39,7 @@ fn look_at(content: &[u8]) {
     write(&checkpoint.join(RunLayout::STATE), content);
     write(&scores.join(RunLayout::SCORES), content);
     match stage.finished() {
-        // Whatever the checksums name; none of it has to be there.
+        // The state may name any files; none of them has to exist.
         Ok(Some(state)) => drop(stage.check_files(&state)),
         Ok(None) => panic!("state.json is there"),
         Err(error) => assert!(!error.to_string().is_empty()),
@@ -59,7 +59,7 @@ fn look_at(content: &[u8]) {
     assert!(EpochTime::read(&stage.file(RunLayout::TIMING)).len() <= n_lines);
 }
 
-/// The description of imported weights, once beside a manifest that names it and once as the manifest.
+/// Reads the description of imported weights, once beside a manifest that names it and once as the manifest.
 fn initial(run: &RunLayout, content: &[u8]) {
     let folder = run.initial();
     write(&folder.join(RunLayout::INITIAL_DESCRIPTION), content);

@@ -1,5 +1,6 @@
-//! No target: writes the first inputs of every target into `corpus/`, the files that the plugins make themselves, sorted
-//! by what reads them. It stands among the targets to be built as they are, so that nothing is compiled twice.
+//! Writes the first inputs of every target into `corpus/`: files that the plugins write themselves, sorted by the
+//! targets that read them. This is not a fuzz target; it is among them to be built in the same way, so that nothing is
+//! compiled twice.
 #![no_main]
 
 use std::error::Error;
@@ -46,7 +47,7 @@ fn make() -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
-/// The targets that read a file.
+/// Names of the targets that read a file of a plugin.
 fn targets_of(plugin: &str, path: &Path) -> &'static [&'static str] {
     let extension = path.extension().and_then(|extension| extension.to_str()).unwrap_or_default();
     match (plugin, extension) {
@@ -68,14 +69,14 @@ fn targets_of(plugin: &str, path: &Path) -> &'static [&'static str] {
     }
 }
 
-/// A volume that is mostly its head.
+/// A volume that consists mostly of its header.
 fn small_volume(here: &Path) -> Result<(), Box<dyn Error>> {
     let volume = medcoss_fuzz::small_volume(&fs::read(here.join("corpus/nifti_gz/scan_0000.nii.gz"))?);
     write(here, "mask_volume", "scan.nii", &volume)?;
     write(here, "nifti", "scan.nii", &volume)
 }
 
-/// Four frames of one pixel: what is changed is a header and not compressed pixels.
+/// An animation of four frames of one pixel: changes then concern headers and not compressed pixels.
 fn small_animation() -> Vec<u8> {
     let frame = |disposal: u8| {
         let control = [0x21, 0xf9, 4, disposal << 2, 10, 0, 0, 0];
@@ -85,7 +86,7 @@ fn small_animation() -> Vec<u8> {
     [head, &[0, 1, 2, 3].map(frame).concat(), b";"].concat()
 }
 
-/// A header and its signals in one input, and headers in the forms of published databases.
+/// Writes a header and its signals as one input, and headers in the forms of published databases.
 fn wfdb_record(here: &Path, made: &Path) -> Result<(), Box<dyn Error>> {
     let header =
         files_below(made)?.into_iter().find(|path| path.extension().is_some_and(|extension| extension == "hea"));

@@ -1,5 +1,5 @@
-//! Labels of a task: a tasks file and a table of labels, with a zero byte between them. An evaluation reads both before it asks for a
-//! model, which is not there. Needs the feature `run-folder`, and with it Burn.
+//! Labels of a task. The input is a tasks file and a table of labels, with a zero byte between them. An evaluation
+//! reads both before it needs a model, which does not exist here. Needs the feature `run-folder`, and with it Burn.
 #![no_main]
 
 use std::sync::OnceLock;

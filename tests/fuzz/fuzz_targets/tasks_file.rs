@@ -1,4 +1,4 @@
-//! Tasks files. Needs the feature `run-folder`, and with it Burn.
+//! Tasks files of evaluations. Needs the feature `run-folder`, and with it Burn.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;

@@ -1,4 +1,4 @@
-//! CSV with a text and a label column by name, and with the only column.
+//! CSV with a text column and a label column by name, and with a single column.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;

@@ -1,4 +1,4 @@
-//! JSON Lines with fields by name, by path, and with the only field.
+//! JSON Lines with fields by name, by path, and with a single field.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;

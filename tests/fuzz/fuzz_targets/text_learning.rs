@@ -1,4 +1,4 @@
-//! A vocabulary that is learned from any text.
+//! Vocabularies that are learned from the input.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;

@@ -1,4 +1,4 @@
-//! Plain text, and the layout of labelled sentences with either unit.
+//! Plain text, and labelled sentences with either unit.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;

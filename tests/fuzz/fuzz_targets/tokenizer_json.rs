@@ -1,5 +1,5 @@
-//! A tokenizer.json of anybody's. The `tokenizers` library panics on some; the SDK turns that into an error of the plugin, so
-//! that here a panic inside of it is none of ours, but one of our own code is.
+//! Files `tokenizer.json`. The `tokenizers` library panics on some inputs, which the SDK turns into an error of the
+//! plugin. So a panic inside of the library is no finding here, and a panic of our own code is.
 #![no_main]
 
 use std::panic;
@@ -11,7 +11,7 @@ use medcoss_text::Text;
 
 const TEXT: &[u8] = "Clear lungs, no Pleural effusion.\né 漢字 [MASK] a\u{301} 12\u{200b}3\n".as_bytes();
 
-/// Lets panics of the library unwind; libfuzzer's own hook ends the process at any.
+/// Lets panics of the library unwind; libFuzzer's own hook would end the process at any panic.
 fn pass_over_library() {
     let stop = panic::take_hook();
     panic::set_hook(Box::new(move |info| {

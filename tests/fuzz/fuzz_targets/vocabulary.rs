@@ -1,4 +1,4 @@
-//! A vocab.txt of anybody's.
+//! Files `vocab.txt`.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;

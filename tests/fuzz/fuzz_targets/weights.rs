@@ -1,6 +1,6 @@
-//! Checkpoints from elsewhere: PyTorch containers and safetensors. Whatever is read has finite values; whatever is not is refused with
-//! the name of the file. The same file as prepared samples, which `embed` reads without a plugin. Needs the feature `run-folder`, and with
-//! it Burn.
+//! Files of weights: PyTorch containers and safetensors. All values that are read are finite, and an error names the
+//! file. The same file is also read as prepared samples, which `embed` accepts without a plugin. Needs the feature
+//! `run-folder`, and with it Burn.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
@@ -14,7 +14,7 @@ use medcoss_core::weights::{
 use medcoss_fuzz::run::model;
 use medcoss_fuzz::{first_input, folder};
 
-/// A small model in this project's layout, and samples of its families.
+/// Writes the first inputs: a small model in this project's layout, and samples of its families.
 fn first() {
     let (config, device) = (model(), by_name("cpu").expect("a processor"));
     let path = RunLayout::open(folder()).expect("a folder").folder().join("made.safetensors");
@@ -55,7 +55,7 @@ fuzz_target!(init: first(), |content: &[u8]| {
         Err(error) => assert!(!error.to_string().is_empty()),
     }
     let mut families = model().families;
-    // The families of the published layout cut arrays into patches.
+    // Families of the published layout cut arrays into patches.
     let (mut image, mut volume) = (families[1].clone(), families[1].clone());
     (image.name, image.tokens) = ("image".into(), FamilyTokens::Continuous { d_token: 3 * 2 * 2 });
     (volume.name, volume.tokens) = ("volume".into(), FamilyTokens::Continuous { d_token: 8 });

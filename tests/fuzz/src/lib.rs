@@ -1,8 +1,8 @@
-//! What the fuzz targets share: an input becomes a file, a plugin opens it as any data, every sample is loaded, and the
-//! answers are held against the rules of the host. What a plugin may do with a bad file is to refuse it, or to give
-//! samples that fail; it may not panic, hang, or take memory without bound.
+//! Code that the fuzz targets share. An input becomes a file, a plugin opens it as data, every sample is loaded, and
+//! the answers are checked against the rules of the host. For an invalid file a plugin may return an error, or samples
+//! that fail; it may not panic, hang, or take memory without bound.
 //!
-//! Formats are read through the plugins, so that targets stay as they are when readers change.
+//! Formats are read through the plugins, so that targets do not change when readers do.
 
 #[cfg(feature = "run-folder")]
 pub mod run;
@@ -17,15 +17,15 @@ use medcoss_sdk::{
     serde_json::{self, Value},
 };
 
-/// Samples of an input that are loaded at most.
+/// Largest number of samples that are loaded of an input.
 const MAX_LOADED: usize = 8;
-/// The host's limit.
+/// Largest length of an id in bytes, as in the host.
 const MAX_ID_BYTES: usize = 1024;
 
-/// A vocabulary for targets that are not about vocabularies.
+/// Vocabulary for targets that do not test vocabularies.
 pub const VOCABULARY: &str = "[PAD]\n[UNK]\n[CLS]\n[SEP]\n[MASK]\na\nb\nclear\nlung\n##s\n##a\n.\n,\n";
 
-/// A folder of this process, in memory where there is such a file system.
+/// A folder of this process, in memory where such a file system exists.
 pub fn folder() -> &'static Path {
     static FOLDER: OnceLock<PathBuf> = OnceLock::new();
     FOLDER.get_or_init(|| {
@@ -48,7 +48,7 @@ pub fn open_and_load<M: Modality>(name: &str, content: &[u8], options: Value) {
     open_and_load_as::<M>(name, options);
 }
 
-/// Opens a file that is there.
+/// Opens an existing file, and loads its first samples in both views.
 pub fn open_and_load_as<M: Modality>(name: &str, options: Value) {
     let options = serde_json::from_value(options).expect("options of the plugin");
     M::geometry(&options).expect("options in their ranges");
@@ -59,7 +59,7 @@ pub fn open_and_load_as<M: Modality>(name: &str, options: Value) {
     }
 }
 
-/// Opens a file that is there, and reads `content` as the mask of its first sample, under the name `mask`.
+/// Opens an existing file, and reads `content` as the mask of its first sample, under the name `mask`.
 pub fn label_map<M: Modality>(name: &str, mask: &str, content: &[u8], options: Value) {
     put(mask, content);
     let options = serde_json::from_value(options).expect("options of the plugin");
@@ -123,13 +123,13 @@ fn load(dataset: &impl Dataset, index: usize, view: View) {
     }
 }
 
-/// An error says something, and not a whole file.
+/// Checks that an error has a message, and that the message is not a whole file.
 pub fn check_error(error: &Error) {
     assert!(!error.message().is_empty());
     assert!(error.message().len() < 8192, "a message of {} bytes", error.message().len());
 }
 
-/// The options of the text targets: a given vocabulary, short samples.
+/// Options of the text targets: a given vocabulary and short samples, with `more`.
 pub fn text_options(more: Value) -> Value {
     put("vocab.txt", VOCABULARY.as_bytes());
     let mut options = serde_json::json!({ "tokenizer": "vocab.txt", "max_length": 16 });
@@ -139,7 +139,8 @@ pub fn text_options(more: Value) -> Value {
     options
 }
 
-/// Writes a first input of a target into its corpus, unless it is there. A target whose inputs no plugin makes writes its own as it starts.
+/// Writes a first input of a target into its corpus, unless it exists. A target whose inputs no plugin writes does this
+/// as it starts.
 pub fn first_input(target: &str, name: &str, content: &[u8]) {
     let corpus = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("corpus").join(target);
     if !corpus.join(name).exists() {
@@ -149,7 +150,7 @@ pub fn first_input(target: &str, name: &str, content: &[u8]) {
     }
 }
 
-/// A gzipped volume that was made, with 5 by 4 by 3 voxels behind its head: small inputs are changed where it matters.
+/// A gzipped synthetic volume, reduced to 5 by 4 by 3 voxels after its header, so that changes concern the header.
 pub fn small_volume(made: &[u8]) -> Vec<u8> {
     let mut volume = Vec::new();
     flate2::read::GzDecoder::new(made).read_to_end(&mut volume).expect("a volume that was made");

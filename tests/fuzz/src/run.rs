@@ -1,4 +1,4 @@
-//! A small run for targets that read one: a record, the plugins, and one finished stage of texts.
+//! A small run for the targets that read one: a record, the plugins, and one finished stage of texts.
 
 use medcoss_core::buffer::BufferEntry;
 use medcoss_core::model::{FamilyConfig, FamilyTokens, ModelConfig, Preset, TextAttention};
@@ -19,7 +19,7 @@ const REPORTS: &str =
 const CONFIG: &str = "seed = 0\n[model]\npreset = \"demo\"\n[training]\nepochs = 1\nbatch_size = 2\n[[stage]]\nmodality = \"text\"\n\
                       data = \"reports.csv\"\noptions = { tokenizer = \"vocab.txt\", max_length = 16, text_column = \"report\", label_column = \"finding\" }\n";
 
-/// Makes the run's record in a folder of this process, and the data beside it.
+/// Writes the run's record into a folder of this process, and the data beside it.
 pub fn layout() -> RunLayout {
     put("vocab.txt", VOCABULARY.as_bytes());
     put("reports.csv", REPORTS.as_bytes());
@@ -38,7 +38,7 @@ pub fn stage(run: &RunLayout) -> StageFolder {
     StageFolder::new(run, 1, MODALITY)
 }
 
-/// What the stage's `state.json` holds once it is finished.
+/// Content of the stage's `state.json` after it is finished.
 pub fn state() -> StageState {
     StageState {
         format: FORMAT,
@@ -59,7 +59,7 @@ pub fn state() -> StageState {
     }
 }
 
-/// A model of two families that is as small as models are.
+/// The smallest valid model of two families.
 pub fn model() -> ModelConfig {
     let mut dimensions = Preset::Demo.dimensions();
     (dimensions.width, dimensions.layers, dimensions.heads, dimensions.mlp_width) = (8, 1, 1, 8);
@@ -78,12 +78,12 @@ pub fn model() -> ModelConfig {
     ModelConfig { dimensions, text_attention: TextAttention::Bidirectional, families }
 }
 
-/// A JSON document with its checksum, as the run folder holds it.
+/// A JSON document with its checksum, as in a run folder.
 pub fn document(value: &impl serde::Serialize) -> String {
     with_checksum(&serde_json::to_string_pretty(value).expect("a document"))
 }
 
-/// A text with a correct checksum where it has room for one.
+/// A text with a correct checksum, if it has a field for one.
 pub fn with_checksum(text: &str) -> String {
     format!("{}\n", insert_checksum(text.strip_suffix('\n').unwrap_or(text), "\"checksum\": \""))
 }
@@ -94,7 +94,7 @@ pub fn buffer(n: usize) -> String {
     (0..n).map(|at| serde_json::to_string(&entry(at)).expect("a line") + "\n").collect()
 }
 
-/// The parts of an input between zero bytes; those that it lacks are empty.
+/// Parts of an input between zero bytes; missing parts are empty.
 pub fn parts<const N: usize>(content: &[u8]) -> [&[u8]; N] {
     let mut parts = content.splitn(N, |&byte| byte == 0);
     std::array::from_fn(|_| parts.next().unwrap_or_default())

@@ -1,6 +1,7 @@
-//! Written against the bare contract: nothing contains what it does. Honest unless it is asked to misbehave, see the crate.
+//! A plugin written against the bare contract, so that nothing contains its faults. It is valid unless it is asked to
+//! misbehave, see the crate.
 //!
-//! Its data are 24 samples that it makes up: of 6 tokens of 4 values, or, when asked for a deed at `discrete`, of 6 ids.
+//! Its data are 24 synthetic samples: of 6 tokens of 4 values, or, when asked for a fault at `discrete`, of 6 ids.
 
 use std::ffi::c_void;
 use std::sync::OnceLock;
@@ -21,7 +22,7 @@ const N_MASKED: usize = 3;
 const VOCABULARY: i32 = 11;
 const GIGABYTE: usize = 1 << 30;
 
-/// Writable, so that the constructor can spoil it.
+/// Writable, so that the constructor can damage it.
 #[used]
 #[unsafe(export_name = "medcoss_plugin_v1_misbehaving")]
 #[unsafe(link_section = ".data")]
@@ -70,9 +71,9 @@ fn geometry() -> Value {
     }
 }
 
-/// Text that is none.
+/// Text that is not UTF-8.
 fn text(bytes: Vec<u8>) -> RString {
-    // SAFETY: none, where it is not UTF-8; that is the point.
+    // SAFETY: none where it is not UTF-8, which this plugin tests.
     unsafe { RString::from_utf8_unchecked(RVec::from(bytes)) }
 }
 
@@ -194,7 +195,7 @@ extern "C" fn fill(
         Some("infinity") => tokens[3] = f32::INFINITY,
         Some("mask-2") => mask[2] = 2,
         Some("mask-all") => mask.fill(1),
-        // SAFETY: none; that is the point.
+        // SAFETY: none; writing past the end is the fault.
         Some("past-end") => (0..3).for_each(|at| unsafe { tokens.as_mut_ptr().add(past_end + at).write(0.5) }),
         Some("unknown-slot") => errors.push(SampleError { slot: 1 << 40, code: 3, message: "x".into() }),
         Some("gigabyte-error") => {
@@ -235,7 +236,7 @@ fn fill_ids(request: FillRequest<'_>, buffers: FillBuffers<'_>, asked: Option<&s
     }
 }
 
-/// Something that differs from call to call: by the time, or by a counter that threads tread on each other's feet over.
+/// A value that differs from call to call: by the time, or by a counter on which threads race.
 fn nudge(asked: Option<&str>) -> f32 {
     static mut COUNTER: u32 = 0;
     match asked {
@@ -243,7 +244,7 @@ fn nudge(asked: Option<&str>) -> f32 {
             let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).expect("after 1970");
             now.subsec_nanos() as f32 * 1e-10
         }
-        // SAFETY: none, this is a data race; that is the point.
+        // SAFETY: none; the data race is the fault.
         Some("race") => unsafe {
             let counter = (&raw mut COUNTER).read_volatile().wrapping_add(1);
             (&raw mut COUNTER).write_volatile(counter);

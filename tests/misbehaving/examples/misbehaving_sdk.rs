@@ -1,4 +1,5 @@
-//! Written with the SDK, whose shim contains panics. Honest unless it is asked to misbehave, see the crate.
+//! A plugin written with the SDK, whose shim contains panics. It is valid unless it is asked to misbehave, see the
+//! crate.
 
 use std::path::Path;
 
@@ -18,7 +19,7 @@ struct Misbehaving;
 
 export_plugin!(misbehaving_sdk, Misbehaving);
 
-/// None.
+/// No options.
 #[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
 struct Options {}
 

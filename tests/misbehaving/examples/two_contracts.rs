@@ -1,5 +1,5 @@
-//! Honest, and ahead of its time: a plugin by version 1 of the contract and by one to come, as the host's tests imagine it. It tells by
-//! which of them it was taken.
+//! A valid plugin for version 1 of the contract and for a version 2 that tests of the host imagine. It reports by which
+//! version it was loaded.
 
 use medcoss_abi::abi_stable::std_types::{RErr, ROk, RResult, RSlice, RStr, RString, RVec};
 use medcoss_abi::{

@@ -1,33 +1,34 @@
-//! What a plugin can do wrong at any place, on request: `MEDCOSS_MISBEHAVE=PLACE:DEED`, or `PLACE:DEED@N` from the `N`th time on
-//! that the place is reached in a process. The plugins themselves are the examples of this crate: `misbehaving` is written
+//! Faults of plugins, on request. `MEDCOSS_MISBEHAVE=PLACE:DEED` asks for one, and `PLACE:DEED@N` for one from the
+//! `N`th time on that a process reaches the place. The plugins are the examples of this crate: `misbehaving` is written
 //! against the bare contract, `misbehaving_sdk` with the SDK, whose shim contains panics.
 
 use std::io::Write;
 use std::sync::Mutex;
 use std::time::Duration;
 
-/// The header of a version of the contract that does not exist: the functions of version 1, and one more. For the test that a host
-/// which knows it still takes plugins of version 1.
+/// Header of a version of the contract that does not exist: the functions of version 1, and one more. For the test that
+/// a host of version 2 still loads plugins of version 1.
 #[repr(C)]
 pub struct HeaderOfVersion2 {
-    /// 2.
+    /// Version of the contract: 2.
     pub major: u32,
-    /// As before.
+    /// Functions of version 1.
     pub table: medcoss_abi::PluginTable,
-    /// What is new.
+    /// The function that version 2 adds.
     pub estimate: extern "C" fn(medcoss_abi::DatasetHandle) -> u64,
 }
 
-/// The variable that asks for misbehaviour.
+/// Environment variable that asks for a fault.
 pub const VARIABLE: &str = "MEDCOSS_MISBEHAVE";
 
-/// Written to standard error before the deed `loop`, after which nothing happens any more.
+/// Line that the fault `loop` writes to standard error before it loops.
 pub const LOOPING: &str = "the plugin loops";
 
-/// Text that steers a terminal: it sets the window's title, hides what follows, and reverses the order of characters.
+/// Text that steers a terminal: it sets the window's title, hides the following text, and reverses the order of
+/// characters.
 pub const STEERING: &str = "\u{1b}]0;owned\u{7}\u{9b}8m\u{202e}gnp.\u{2066}\r";
 
-/// What is asked for at a place, if it is time for it. Each call counts as reaching the place.
+/// The fault that is requested at a place, if its time has come. Each call counts as reaching the place.
 pub fn deed(place: &str) -> Option<String> {
     static REACHED: Mutex<Vec<(String, u64)>> = Mutex::new(Vec::new());
     let asked = std::env::var(VARIABLE).ok()?;
@@ -50,7 +51,7 @@ pub fn deed(place: &str) -> Option<String> {
     (n >= from).then(|| deed.into())
 }
 
-/// A panic's payload that panics when it is dropped.
+/// Payload of a panic that panics when it is dropped.
 struct Bomb;
 
 impl Drop for Bomb {
@@ -59,14 +60,14 @@ impl Drop for Bomb {
     }
 }
 
-/// Calls itself until the stack is full.
+/// Calls itself until the stack overflows.
 #[expect(unconditional_recursion, reason = "that is the point")]
 fn recursion(depth: u64) -> u64 {
     let frame = std::hint::black_box([depth; 64]);
     frame[3] + recursion(depth + 1) + std::hint::black_box(frame)[5]
 }
 
-/// Does what is asked for at a place, of the deeds that fit any; what is left is the caller's.
+/// Commits the requested fault of a place if it is one that any place can have; otherwise returns it to the caller.
 pub fn act(place: &str) -> Option<String> {
     let deed = deed(place)?;
     match deed.as_str() {
@@ -75,7 +76,7 @@ pub fn act(place: &str) -> Option<String> {
         "abort" => std::process::abort(),
         "exit0" => std::process::exit(0),
         "exit3" => std::process::exit(3),
-        // SAFETY: none; that is the point.
+        // SAFETY: none; the invalid write is the fault.
         "segfault" => unsafe { std::ptr::without_provenance_mut::<u8>(8).write_volatile(1) },
         "loop" => {
             eprintln!("{LOOPING}");
@@ -93,7 +94,7 @@ pub fn act(place: &str) -> Option<String> {
         }
         "slow" => std::thread::sleep(Duration::from_millis(100)),
         "recursion" => drop(std::hint::black_box(recursion(1))),
-        // Hidden from the optimiser, which leaves out unused memory.
+        // Hidden from the optimiser, which removes unused memory.
         "leak" => drop(std::hint::black_box(vec![1u8; 1 << 20].leak())),
         _ => return Some(deed),
     }

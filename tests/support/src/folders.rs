@@ -1,4 +1,4 @@
-//! Folders of tests.
+//! Copies of folders.
 
 use std::fs;
 use std::path::Path;
@@ -7,7 +7,7 @@ use std::path::Path;
 ///
 /// # Panics
 ///
-/// Where something cannot be read or written.
+/// Where a file cannot be read or written.
 pub fn copy_folder(from: &Path, to: &Path) {
     fs::create_dir_all(to).unwrap();
     for entry in fs::read_dir(from).unwrap() {

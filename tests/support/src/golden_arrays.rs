@@ -1,4 +1,4 @@
-//! Arrays that the reference implementation computed, in files beside the tests of a crate.
+//! Golden arrays that the reference implementation computed, in files beside the tests of a crate.
 
 use std::path::{Path, PathBuf};
 
@@ -6,25 +6,25 @@ use safetensors::{Dtype, SafeTensors};
 
 use crate::repository;
 
-/// A folder of files beside a crate's tests: `sdk/formats/tests/golden`. It has a README.
+/// A folder of golden arrays beside a crate's tests, such as `sdk/formats/tests/golden`. It has a README.
 #[derive(Debug)]
 pub struct GoldenArrays(PathBuf);
 
 impl GoldenArrays {
-    /// The folder, from the root of the repository.
+    /// The golden arrays in a folder, given from the root of the repository.
     pub fn below(folder: &str) -> Self {
         Self(repository().join(folder))
     }
 
-    /// The folder.
+    /// Path of the folder.
     pub fn folder(&self) -> &Path {
         &self.0
     }
 
-    /// A file, which is part of the repository.
+    /// Path of a file of the folder, which is part of the repository.
     ///
     /// # Panics
-    /// Where it is missing.
+    /// Where the file is missing.
     pub fn file(&self, name: &str) -> PathBuf {
         let path = self.0.join(name);
         assert!(path.is_file(), "{} is missing; it is part of the repository", path.display());
@@ -34,7 +34,7 @@ impl GoldenArrays {
     /// Shape and values of an array of a file, `<file>.safetensors`.
     ///
     /// # Panics
-    /// Where there is no such array, or its numbers are of another type than 8, 16 or 64 bit integers and `f32`.
+    /// Where the array does not exist, or its numbers are neither integers of 8, 16 or 64 bits nor `f32`.
     pub fn array(&self, file: &str, name: &str) -> (Vec<usize>, Vec<f32>) {
         let content = std::fs::read(self.file(&format!("{file}.safetensors"))).expect("the file can be read");
         let tensors = SafeTensors::deserialize(&content).expect("the file is one of arrays");

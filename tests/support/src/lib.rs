@@ -1,5 +1,5 @@
-//! What tests of several crates share: the program as a process, a sandbox around it, libraries of plugins, reference numbers and
-//! data beside the checkout.
+//! Support for the tests of several crates: the program as a process, a sandbox around it, libraries of plugins,
+//! reference numbers, and data beside the checkout.
 
 #![forbid(unsafe_code)]
 

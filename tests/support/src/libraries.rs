@@ -1,5 +1,5 @@
-//! Libraries that cargo must not leave where the program looks for plugins: built by a cargo of their own, in the same build folder,
-//! so that what they depend on is there already.
+//! Libraries of test plugins, outside of the folders in which the program looks for plugins. A separate cargo builds
+//! them in the same build folder, so that their dependencies are built already.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -18,7 +18,7 @@ fn cargo_build(folder: &Path, arguments: &[&str]) {
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
 }
 
-/// The plugin of the frozen version 1 of the contract, with dependencies of its own.
+/// The plugin for the frozen version 1 of the contract, with its own dependencies.
 pub fn contract_v1() -> PathBuf {
     let target = target_folder().join("contract-v1");
     cargo_build(&repository().join("tests/contract-v1"), &["--target-dir", target.to_str().unwrap()]);

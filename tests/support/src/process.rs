@@ -1,4 +1,4 @@
-//! Runs a command of the program with a time limit and prints its result as a row of a table.
+//! Commands of the program with a time limit, and their results as rows of a table.
 
 use std::fs::{self, File};
 use std::os::unix::process::ExitStatusExt;
@@ -8,12 +8,12 @@ use std::time::{Duration, Instant};
 
 use crate::sandbox::Sandbox;
 
-/// Nothing here may take longer, and most takes a hundredth.
+/// Time limit of a command; most take a hundredth of it.
 const LONGEST: Duration = Duration::from_secs(60);
-/// More than any result needs.
+/// Limit on the output of a command in bytes; more than any result needs.
 pub const MOST_OUTPUT: usize = 64 << 10;
 
-/// What the program printed, and its exit code.
+/// Result of a command.
 #[derive(Debug)]
 pub struct CommandResult {
     /// The exit code, or minus the signal.
@@ -22,12 +22,12 @@ pub struct CommandResult {
     pub out: String,
     /// Its standard error.
     pub err: String,
-    /// From its start to its end.
+    /// Time from its start to its end.
     pub took: Duration,
 }
 
 impl CommandResult {
-    /// What a reader of the terminal sees first of what is wrong.
+    /// The first line that tells a reader of the terminal what is wrong.
     pub fn message(&self) -> String {
         let is_message = |line: &&str| line.starts_with("error: ") || line.starts_with("warning: ");
         let mut causes = self.err.lines().filter_map(|line| line.strip_prefix("  caused by: "));
@@ -40,16 +40,16 @@ impl CommandResult {
     }
 }
 
-/// Runs a command in a sandbox, with an end to patience.
+/// Runs a command in a sandbox, with a time limit.
 pub fn run(sandbox: &Sandbox, command: &mut Command, meanwhile: impl FnOnce(&mut Child)) -> CommandResult {
     run_within(LONGEST, &sandbox.path(""), command, meanwhile)
 }
 
-/// Runs a command for at most so long. What it says goes to files in a folder: a pipe that nobody reads would hold it up.
+/// Runs a command for at most so long. Its output goes to files in a folder, because a full pipe would block it.
 ///
 /// # Panics
 ///
-/// Where the command takes longer, or says what is no UTF-8.
+/// Where the command takes longer, or its output is not UTF-8.
 pub fn run_within(
     longest: Duration,
     folder: &Path,
@@ -82,24 +82,24 @@ pub fn run_within(
     CommandResult { code, out: text(&out), err: text(&err), took }
 }
 
-/// A row of a table, for the eyes of people.
+/// Prints a row of a table for people.
 pub fn print_row(case: &str, command: &str, result: &CommandResult, sandbox: &Sandbox) {
     let message = sandbox.anonymous(&result.message());
     let message: String = message.chars().take(150).collect();
     println!("| {case} | {command} | {message} | {} | {:.1} s |", result.code, result.took.as_secs_f64());
 }
 
-/// The head of such a table.
+/// Prints the head of such a table.
 pub fn print_head(title: &str) {
     println!("\n{title}\n\n| case | command | message | exit code | time |\n|---|---|---|---|---|");
 }
 
-/// Runs a test again in a process of its own, for what is measured of a process: returns whether the caller is in that process. `test` is the
-/// test's name with its modules.
+/// Runs a test again in a process of its own, to measure the process. Returns whether the caller is in that process.
+/// `test` is the name of the test with its modules.
 ///
 /// # Panics
 ///
-/// Where the test fails there.
+/// Where the test fails in that process.
 pub fn is_alone(test: &str) -> bool {
     const VARIABLE: &str = "MEDCOSS_TEST_ALONE";
     if std::env::var_os(VARIABLE).is_some_and(|name| name == test) {
@@ -118,7 +118,7 @@ pub fn is_alone(test: &str) -> bool {
 ///
 /// # Panics
 ///
-/// Where it does not hold after two minutes; `what` says what was waited for.
+/// Where the condition does not hold after two minutes; `what` describes it.
 pub fn wait_until(what: &str, mut holds: impl FnMut() -> bool) {
     let began = Instant::now();
     while !holds() {
@@ -133,25 +133,26 @@ pub fn interrupt(child: &Child) {
     assert!(sent.success(), "the process has ended before it was interrupted");
 }
 
-/// Seconds that a process has computed, in all of its threads.
+/// CPU time of a process in seconds, over all of its threads.
 pub fn cpu_seconds(child: &Child) -> f64 {
     let status = fs::read_to_string(format!("/proc/{}/stat", child.id())).unwrap();
     // The name of the program, in parentheses, may hold spaces.
     let (_, fields) = status.rsplit_once(')').unwrap();
     let ticks = fields.split_whitespace().skip(11).take(2).map(|field| field.parse::<f64>().unwrap());
-    // Linux reports 100 ticks a second to user programs on every machine.
+    // Linux reports 100 ticks per second to user programs on every machine.
     ticks.sum::<f64>() / 100.0
 }
 
-/// What a hostile file may cost: a GiB of memory and ten seconds. The caller runs alone in its process, see [`is_alone`].
+/// Runs work on a hostile file within a GiB of memory and ten seconds. The caller must be alone in its process, see
+/// [`is_alone`].
 ///
 /// # Panics
 ///
-/// Where the work takes more.
+/// Where the work exceeds a limit.
 pub fn bounded<T>(what: &str, work: impl FnOnce() -> T) -> T {
     const MAX_MIB: u64 = 1 << 10;
     const LONGEST: Duration = Duration::from_secs(10);
-    // The peak begins again at what is in memory now.
+    // The peak is reset to the present memory.
     fs::write("/proc/self/clear_refs", "5").expect("Linux resets the peak of a process");
     let began = Instant::now();
     let outcome = work();

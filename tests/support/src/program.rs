@@ -10,7 +10,7 @@ use std::sync::OnceLock;
 ///
 /// # Panics
 ///
-/// Where it is missing or older than its sources: a test must not pass with another program than the one it was changed with.
+/// Where it is missing or older than its sources: a test must not pass with a program of other sources.
 pub fn path() -> &'static Path {
     static PROGRAM: OnceLock<PathBuf> = OnceLock::new();
     PROGRAM.get_or_init(|| {
@@ -24,7 +24,7 @@ pub fn path() -> &'static Path {
     })
 }
 
-/// The folder of the profile that the running test was built with; the program lies in it.
+/// The folder of the profile that the running test was built with, which contains the program.
 pub fn profile_folder() -> &'static Path {
     static FOLDER: OnceLock<PathBuf> = OnceLock::new();
     FOLDER.get_or_init(|| {
@@ -34,19 +34,19 @@ pub fn profile_folder() -> &'static Path {
     })
 }
 
-/// The build folder, of all profiles.
+/// The build folder of all profiles.
 pub fn target_folder() -> &'static Path {
     profile_folder().parent().expect("a profile's folder lies in the build folder")
 }
 
-/// A folder of the build for what tests write, on the file system of the program.
+/// A folder of the build for files of tests, on the file system of the program.
 pub fn temporary_folder() -> PathBuf {
     let folder = target_folder().join("tmp");
     fs::create_dir_all(&folder).expect("the build folder can be written to");
     folder
 }
 
-/// A source of the program that was changed after it was built. Cargo lists the sources beside the program.
+/// A source of the program that changed after it was built. Cargo lists the sources beside the program.
 fn newer_source(program: &Path) -> Option<PathBuf> {
     let built = fs::metadata(program).and_then(|metadata| metadata.modified()).ok()?;
     let list = fs::read_to_string(program.with_extension("d")).ok()?;
@@ -56,7 +56,7 @@ fn newer_source(program: &Path) -> Option<PathBuf> {
     sources.find(|source| fs::metadata(source).and_then(|metadata| metadata.modified()).is_ok_and(|time| time > built))
 }
 
-/// The program with some arguments, and without the caller's plugin folders.
+/// A command of the program with some arguments, without the caller's plugin folders.
 pub fn command<S: AsRef<OsStr>>(arguments: impl IntoIterator<Item = S>) -> Command {
     let mut command = Command::new(path());
     command.args(arguments).env_remove("MEDCOSS_PLUGIN_PATH");

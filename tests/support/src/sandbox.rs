@@ -1,5 +1,5 @@
-//! A place of its own for a copy of the program: an executable folder, a user data folder, a working folder and nothing else
-//! in sight, so that what stands in cargo's folders does not matter. And the fixture's library, whole or spoilt.
+//! Sandbox for a copy of the program: an executable folder, a user data folder and a working folder, so that the
+//! contents of cargo's folders do not matter. Also copies the fixture's library, intact or damaged.
 
 use std::ffi::OsStr;
 use std::fs;
@@ -16,7 +16,7 @@ pub struct Sandbox {
     place: TempDir,
 }
 
-/// What the program answered.
+/// Result of a run of the program.
 #[derive(Debug)]
 pub struct Answer {
     /// The exit code; -1 where a signal ended it.
@@ -28,7 +28,7 @@ pub struct Answer {
 }
 
 impl Sandbox {
-    /// Makes the folders, and puts the program into one of them.
+    /// Creates the folders, and puts the program into one of them.
     #[expect(clippy::new_without_default, reason = "it writes files")]
     pub fn new() -> Self {
         // On the file system of the program, so that it can be linked instead of copied.
@@ -61,7 +61,7 @@ impl Sandbox {
         command
     }
 
-    /// Runs the program. Whatever happens, it does not panic.
+    /// Runs the program to its end, and checks that it did not panic.
     pub fn run<S: AsRef<OsStr>>(&self, arguments: impl IntoIterator<Item = S>) -> Answer {
         answer(&mut self.command(arguments))
     }
@@ -72,7 +72,7 @@ impl Sandbox {
     }
 }
 
-/// Runs a command to its end. Whatever happens, it does not panic.
+/// Runs a command to its end, and checks that it did not panic.
 pub fn answer(command: &mut Command) -> Answer {
     let output = command.output().unwrap();
     let answer = Answer {
@@ -85,24 +85,24 @@ pub fn answer(command: &mut Command) -> Answer {
     answer
 }
 
-/// Cargo leaves the fixture's library beside the program, as it does every plugin's.
+/// Folder in which cargo leaves the fixture's library: that of the program, as for every plugin.
 pub fn build_folder() -> PathBuf {
     program::profile_folder().join("deps")
 }
 
-/// The fixture's library.
+/// Path of the fixture's library.
 pub fn fixture() -> PathBuf {
     build_folder().join("libmedcoss_fixture.so")
 }
 
-/// Puts the fixture's library into a folder.
+/// Copies the fixture's library into a folder.
 pub fn put_fixture(folder: &Path, name: &str) -> PathBuf {
     let path = folder.join(name);
     fs::hard_link(fixture(), &path).or_else(|_| fs::copy(fixture(), &path).map(drop)).unwrap();
     path
 }
 
-/// A spoilt copy of the fixture's library.
+/// Copies the fixture's library into a folder, with its bytes changed by `spoil`.
 pub fn put_spoilt(folder: &Path, name: &str, spoil: impl FnOnce(&mut Vec<u8>)) -> PathBuf {
     let mut bytes = fs::read(fixture()).unwrap();
     spoil(&mut bytes);
@@ -111,7 +111,7 @@ pub fn put_spoilt(folder: &Path, name: &str, spoil: impl FnOnce(&mut Vec<u8>)) -
     path
 }
 
-/// Overwrites every occurrence of `from`; there must be one.
+/// Overwrites every occurrence of `from`, of which there must be one.
 pub fn replace(bytes: &mut [u8], from: &[u8], to: &[u8]) {
     assert_eq!(from.len(), to.len());
     let mut found = false;
@@ -124,7 +124,7 @@ pub fn replace(bytes: &mut [u8], from: &[u8], to: &[u8]) {
     assert!(found, "{:?} does not occur", String::from_utf8_lossy(from));
 }
 
-/// Where the plugin's header is in the file: the magic with the contract's version behind it, once.
+/// Offset of the plugin's header in the file: the only place of the magic followed by the contract's version.
 pub fn header_at(bytes: &[u8]) -> usize {
     let mut start = MAGIC.to_vec();
     start.extend(CONTRACT_MAJOR.to_ne_bytes());

@@ -67,7 +67,7 @@ mod tests {
     }
 
     #[test]
-    fn more_quantiles_than_values_are_refused_before_room_is_claimed() {
+    fn more_quantiles_than_values_are_refused_before_memory_is_claimed() {
         for n in [3, 1 << 40, usize::MAX] {
             let error = quantiles(&[1.0, 2.0], n).unwrap_err().to_string();
             assert!(error.contains("more than the 2 values"), "{error}");

@@ -249,7 +249,7 @@ mod tests {
     }
 
     #[test]
-    fn rows_without_end_and_messages_of_many_columns_are_bounded() {
+    fn long_rows_and_messages_of_many_columns_are_limited() {
         let labels = labels(None);
         let error = read(&labels, &format!("{HEAD}1,\"{}", "x\n".repeat(1 << 20))).unwrap_err();
         assert!(format!("{error:#}").contains("a row has more than 1 MiB"), "{error:#}");
@@ -258,7 +258,7 @@ mod tests {
     }
 
     #[test]
-    fn keys_on_two_lines_and_columns_that_are_not_there_are_refused() {
+    fn repeated_keys_and_missing_columns_are_refused() {
         let labels = labels(None);
         let error = read(&labels, &format!("{HEAD}1,a,,\n2,a,,\n1,a,,\n")).unwrap_err().to_string();
         assert!(error.contains("\"1\"") && error.contains("lines 2 and 4"), "{error}");

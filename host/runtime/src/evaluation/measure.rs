@@ -171,11 +171,11 @@ impl<'a> Task<'a> {
                     let model = models.load_with_head(of, self.own_stage, data.family, options.device)?;
                     work.extend(self.samples.indices.len() as u64);
                     let began = work.done();
-                    let (source, indices) = (&data.source, &self.samples.indices);
+                    let (dataset, indices) = (&data.source, &self.samples.indices);
                     Predictions::MaskedTokens(MaskedTokenCounts::of_samples(
                         &model,
                         data.family,
-                        source,
+                        dataset,
                         indices,
                         *seed,
                         &device,
@@ -236,10 +236,10 @@ impl<'a> Task<'a> {
     ) -> Result<TokenFeatures> {
         let EvaluationContext { loader, options, work, .. } = *context;
         let device = medcoss_core::device::by_name(options.device)?;
-        let source = Subset::new(&data.source, self.samples.indices.clone());
+        let subset = Subset::new(&data.source, self.samples.indices.clone());
         work.extend(self.samples.indices.len() as u64);
         let began = work.done();
-        let mut features = TokenFeatures::extract(model, data.family, &source, loader, &device, &mut |done| {
+        let mut features = TokenFeatures::extract(model, data.family, &subset, loader, &device, &mut |done| {
             work.set_done(began + done as u64);
             work.check_stop()
         })?;

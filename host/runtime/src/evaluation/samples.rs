@@ -61,15 +61,15 @@ impl TaskSamples {
     /// # Errors
     /// Labels that are missing, classes that are too few or too small, a table that does not fit, groups on both sides of a given split.
     pub fn assemble(task: &TaskSection, data: &Unlabelled<'_>) -> Result<Self> {
-        let source = task.labels.resolve()?;
+        let label_source = task.labels.resolve()?;
         let annotations = match task.is_masked_lm() {
             true => data.ids.iter().map(|_| Some(Annotation::default())).collect(),
-            false => annotate(task, &source, data)?,
+            false => annotate(task, &label_source, data)?,
         };
         let labelled: Vec<usize> = (0..data.ids.len()).filter(|at| annotations[*at].is_some()).collect();
         let missing: Vec<usize> = (0..data.ids.len()).filter(|at| annotations[*at].is_none()).collect();
         if labelled.is_empty() {
-            bail!("none of the {} samples has a label\nhint: {}", data.ids.len(), remedy(&source));
+            bail!("none of the {} samples has a label\nhint: {}", data.ids.len(), remedy(&label_source));
         }
         if !missing.is_empty() && task.missing == Missing::Error {
             bail!(
@@ -84,11 +84,11 @@ impl TaskSamples {
             // Splits are stratified by class, and here all samples have one class.
             true => (vec![0; kept.len()], named_classes(task, data.masks.map_or(&[], |maps| &maps.classes))?),
             false if task.is_masked_lm() => (vec![0; kept.len()], Vec::new()),
-            false => classes_of(&source, &kept, task, data)?,
+            false => classes_of(&label_source, &kept, task, data)?,
         };
         let mut samples = Self {
             indices: labelled.iter().map(|at| *at as u64).collect(),
-            groups: groups_of(task, &source, &kept, data, &labelled)?,
+            groups: groups_of(task, &label_source, &kept, data, &labelled)?,
             is_test: sides_of(task, &kept)?,
             labels,
             classes,
@@ -207,8 +207,8 @@ impl TaskSamples {
     }
 }
 
-fn remedy(source: &LabelSource) -> &'static str {
-    match source {
+fn remedy(label_source: &LabelSource) -> &'static str {
+    match label_source {
         LabelSource::Plugin => {
             "the plugin may have an option that names the labels (medcoss plugin inspect), or they stand in a table \
              (labels = { table = \"labels.csv\", key = \"file\", label = \"finding\" })"
@@ -217,14 +217,14 @@ fn remedy(source: &LabelSource) -> &'static str {
         LabelSource::Entry => "ids begin with none of the task's data entries",
         LabelSource::Pattern(_) => "labels.pattern is found in no id; `medcoss embed` writes ids beside features",
         LabelSource::Masks(_) => {
-            "masks are called as their samples' files; look at labels.mask_suffix and labels.sample_suffix"
+            "a mask has its sample file's relative path and stem; check labels.mask_suffix and labels.sample_suffix"
         }
     }
 }
 
-fn annotate(task: &TaskSection, source: &LabelSource, data: &Unlabelled<'_>) -> Result<Vec<Option<Annotation>>> {
+fn annotate(task: &TaskSection, label_source: &LabelSource, data: &Unlabelled<'_>) -> Result<Vec<Option<Annotation>>> {
     let bare = |label: String| Annotation { label, group: None, split: None, line: None };
-    Ok(match source {
+    Ok(match label_source {
         LabelSource::Plugin => data.labels.iter().map(|label| label.clone().map(bare)).collect(),
         LabelSource::Entry => {
             data.ids.iter().map(|id| entry_of(id, data.entries).map(|entry| bare(entry.into()))).collect()
@@ -273,12 +273,12 @@ fn entry_of<'a>(id: &str, entries: &'a [String]) -> Option<&'a str> {
 
 /// Class of each sample, and the names of the classes.
 fn classes_of(
-    source: &LabelSource,
+    label_source: &LabelSource,
     annotations: &[Annotation],
     task: &TaskSection,
     data: &Unlabelled<'_>,
 ) -> Result<(Vec<usize>, Vec<String>)> {
-    let classes = match source {
+    let classes = match label_source {
         LabelSource::Table(labels) => &labels.classes,
         LabelSource::Masks(masks) => &masks.sizes,
         _ => &Classes::Values,
@@ -286,7 +286,7 @@ fn classes_of(
     let (labels, usual) = match classes {
         Classes::Values => {
             let mut values: Vec<&str> = annotations.iter().map(|annotation| annotation.label.as_str()).collect();
-            match source {
+            match label_source {
                 // The classes have the order of the task's names.
                 LabelSource::Entry => values.sort_by_key(|value| data.entries.iter().position(|entry| entry == value)),
                 // Numbers are sorted by value.
@@ -335,12 +335,12 @@ fn numbers(annotations: &[Annotation]) -> Result<Vec<f64>> {
 
 fn groups_of(
     task: &TaskSection,
-    source: &LabelSource,
+    label_source: &LabelSource,
     annotations: &[Annotation],
     data: &Unlabelled<'_>,
     labelled: &[usize],
 ) -> Result<Vec<usize>> {
-    let names: Vec<Option<String>> = match (&task.group, source) {
+    let names: Vec<Option<String>> = match (&task.group, label_source) {
         (Some(group), _) => {
             let pattern = group.regex()?;
             labelled.iter().map(|at| captured(&pattern, &data.ids[*at]).map(String::from)).collect()

@@ -46,14 +46,14 @@ impl TaskData {
         let mut section = StageSection::new(&task.modality, task.data.clone());
         section.root = task.root.clone();
         section.options = task.options.clone();
-        let source = run.open_data(plugin, base, section)?;
+        let dataset = run.open_data(plugin, base, section)?;
         let family = config
-            .family(source.family())
-            .ok_or_else(|| anyhow!("the run's model has no token family {}", source.family()))?;
+            .family(dataset.family())
+            .ok_or_else(|| anyhow!("the run's model has no token family {}", dataset.family()))?;
         // A family that does not fit is an error, and one that fits leaves the sizes unchanged.
-        config.clone().admit(source.family(), source.modality(), source.spec(), None)?;
+        config.clone().admit(dataset.family(), dataset.modality(), dataset.spec(), None)?;
         let entries = task.data.paths().iter().map(|path| entry_of(path)).collect();
-        Ok(Self { source, family, key: key(task), entries, chosen: Vec::new(), readable: None })
+        Ok(Self { source: dataset, family, key: key(task), entries, chosen: Vec::new(), readable: None })
     }
 
     /// Whether a task uses these data.
@@ -113,10 +113,10 @@ impl TaskData {
     /// Too many unreadable samples, other unreadable samples than with the first model, a request to stop.
     pub fn encode(&mut self, model: &Model, context: &EvaluationContext<'_>) -> Result<Encoded> {
         let device = medcoss_core::device::by_name(context.options.device)?;
-        let source = Subset::new(&self.source, self.chosen.clone());
+        let subset = Subset::new(&self.source, self.chosen.clone());
         let began = context.work.done();
         let features =
-            extract_features(model, self.family, &source, Encoding::default(), context.loader, &device, &mut |done| {
+            extract_features(model, self.family, &subset, Encoding::default(), context.loader, &device, &mut |done| {
                 context.work.set_done(began + done as u64);
                 context.work.check_stop()
             });

@@ -412,7 +412,7 @@ mod tests {
     }
 
     #[test]
-    fn a_large_file_and_what_is_no_file_are_refused() {
+    fn large_files_and_folders_are_refused() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("tasks.toml");
         std::fs::File::create(&path).unwrap().set_len(1 << 40).unwrap();
@@ -423,7 +423,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_wrong_is_named() {
+    fn invalid_entries_are_named() {
         let more = |line: &str| format!("{TASK}{line}\n");
         for (text, expected) in [
             (String::new(), &["no [[task]]"][..]),

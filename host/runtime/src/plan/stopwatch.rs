@@ -203,7 +203,7 @@ mod tests {
     }
 
     #[test]
-    fn what_begins_an_epoch_is_the_epochs() {
+    fn time_before_the_first_batch_belongs_to_the_epoch() {
         let epochs = [
             epoch(5.0, 1.0, &[("ct", 2.0), ("ct", 1.0), ("text", 0.5), ("ct", 1.0)]),
             epoch(5.0, 1.0, &[("text", 1.5), ("ct", 1.0), ("ct", 1.0), ("ct", 1.0)]),
@@ -214,7 +214,7 @@ mod tests {
     }
 
     #[test]
-    fn where_the_loader_decides_batches_take_what_it_takes() {
+    fn where_loading_is_the_bottleneck_batches_take_the_time_of_the_loader() {
         // Batches take 0.1 s and come every second, two of them at once.
         let batches = [("ct", 2.1), ("ct", 0.1), ("ct", 1.9), ("ct", 0.1), ("ct", 1.9), ("ct", 0.1)];
         let (batch, beside) = of_batches(&[epoch(6.2, 5.6, &batches)]);
@@ -223,7 +223,7 @@ mod tests {
     }
 
     #[test]
-    fn what_only_ever_came_first_is_an_average_batch() {
+    fn a_batch_kind_that_only_came_first_takes_the_average_time() {
         let (batch, _) = of_batches(&[epoch(3.5, 0.5, &[("text", 1.5), ("ct", 1.0), ("ct", 1.0)])]);
         assert_eq!(batch["text"], 1.0);
         let (batch, beside) = of_batches(&[epoch(3.0, 0.5, &[("ct", 2.9)])]);

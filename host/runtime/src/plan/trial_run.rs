@@ -65,26 +65,27 @@ impl TrialRun<'_> {
     pub fn forecast(&self) -> Result<Forecast> {
         let folders = [self.base.clone(), self.scratch.clone()];
         let training = Training::new(self.config.clone(), folders, false, self.device, self.plugins.to_vec())?;
-        let (mut started, sources) = training.start(&mut Silent)?;
+        let (mut started, datasets) = training.start(&mut Silent)?;
         let at_rest = peak_memory();
-        let excerpts: Vec<Subset<'_>> = (0..sources.len()).map(|at| self.excerpt(at, &sources[at])).collect();
+        let excerpts: Vec<Subset<'_>> = (0..datasets.len()).map(|at| self.excerpt(at, &datasets[at])).collect();
 
-        let work = WorkTracker::new(self.observer, sources.len() as u64, "while it was planned", "nothing was written");
+        let work =
+            WorkTracker::new(self.observer, datasets.len() as u64, "while it was planned", "nothing was written");
         let mut stages = Vec::new();
         for (at, section) in self.config.stages.iter().enumerate() {
             work.begin(format!("trying {}", section.modality));
-            started.admit(self.config, &sources[at])?;
+            started.admit(self.config, &datasets[at])?;
             let settings = self.config.settings(section);
-            let mut whole = training.stage(&started, at, &sources, &settings)?;
-            for (earlier, source) in whole.earlier.iter_mut().zip(&sources) {
-                earlier.buffer = first_samples(source, self.n_kept(source));
+            let mut whole = training.stage(&started, at, &datasets, &settings)?;
+            for (earlier, dataset) in whole.earlier.iter_mut().zip(&datasets) {
+                earlier.buffer = first_samples(dataset, self.n_kept(dataset));
             }
             let mut watch = Stopwatch::new(self.budget, self.observer);
-            let n_all = sources[at].ids().len();
+            let n_all = datasets[at].ids().len();
             let state = self.try_stage(&training, &started, at, (&excerpts, n_all), &mut watch);
             started.states.push(state.with_context(|| format!("stage {} {}", at + 1, section.modality))?);
-            self.look_around(&sources[at], &work)?;
-            let written = self.written(&training.folder(&started.layout, at), &sources[at])?;
+            self.look_around(&datasets[at], &work)?;
+            let written = self.written(&training.folder(&started.layout, at), &datasets[at])?;
             stages.push(StageForecast::new(&whole, written, &watch.times(), &work)?);
             work.advance(1);
         }
@@ -93,7 +94,7 @@ impl TrialRun<'_> {
         let last = started.states.len() - 1;
         let stored = StoredModel::of_stage(&training.folder(&started.layout, last), &started.states[last]);
         let n_parameters = stored.load(&started.device)?.n_parameters();
-        let n_samples = sources.iter().map(|source| source.ids().len()).max().unwrap_or(0);
+        let n_samples = datasets.iter().map(|dataset| dataset.ids().len()).max().unwrap_or(0);
         let n_features = n_samples * stored.config.dimensions.width;
         let memory = Memory::new(self.config, self.device, n_parameters, n_features, [at_rest, measured]);
         work.check_stop()?;
@@ -134,8 +135,8 @@ impl TrialRun<'_> {
 
     /// Reads additional samples from all over the data, as long as the budget lasts. The memory of a plugin grows with
     /// the number of files that it has read.
-    fn look_around(&self, source: &StageDataset, work: &WorkTracker<'_>) -> Result<()> {
-        let (n, began) = (source.ids().len(), Instant::now());
+    fn look_around(&self, dataset: &StageDataset, work: &WorkTracker<'_>) -> Result<()> {
+        let (n, began) = (dataset.ids().len(), Instant::now());
         let mut batch = RawBatch::default();
         // Samples at a regular distance are read first, and their neighbours later.
         let n_rounds = n.div_ceil(READ_AT_A_TIME);
@@ -145,35 +146,35 @@ impl TrialRun<'_> {
                 break;
             }
             let indices: Vec<u64> = (round..n).step_by(n_rounds).map(|index| index as u64).collect();
-            source.fill(View::Evaluation, &indices, &vec![0; indices.len()], &mut batch)?;
+            dataset.fill(View::Evaluation, &indices, &vec![0; indices.len()], &mut batch)?;
         }
         Ok(())
     }
 
     /// A subset of a stage's samples, from all over its data.
-    fn excerpt<'s>(&self, at: usize, source: &'s StageDataset) -> Subset<'s> {
+    fn excerpt<'s>(&self, at: usize, dataset: &'s StageDataset) -> Subset<'s> {
         let StageSettings { batch_size, gradient_accumulation, .. } = self.config.settings(&self.config.stages[at]);
-        let n = source.ids().len();
+        let n = dataset.ids().len();
         let n_own = batch_size * OWN_BATCHES.max(2 * gradient_accumulation);
-        let n_wanted = n_own.max(self.n_replayed(source)).min(n);
-        Subset::new(source, (0..n_wanted).map(|nth| (nth * n / n_wanted) as u64).collect())
+        let n_wanted = n_own.max(self.n_replayed(dataset)).min(n);
+        Subset::new(dataset, (0..n_wanted).map(|nth| (nth * n / n_wanted) as u64).collect())
     }
 
     /// Number of samples that the run keeps in a stage's buffer.
-    fn n_kept(&self, source: &dyn Dataset) -> usize {
-        self.config.n_kept(source.ids().len())
+    fn n_kept(&self, dataset: &dyn Dataset) -> usize {
+        self.config.n_kept(dataset.ids().len())
     }
 
     /// Number of samples that the trial keeps of a stage: enough for the largest batch that is drawn from them.
-    fn n_replayed(&self, source: &dyn Dataset) -> usize {
+    fn n_replayed(&self, dataset: &dyn Dataset) -> usize {
         let batches = self.config.stages.iter().map(|section| self.config.settings(section).batch_size);
-        self.n_kept(source).min(batches.max().unwrap_or(1)).max(1)
+        self.n_kept(dataset).min(batches.max().unwrap_or(1)).max(1)
     }
 
     /// Files that a stage will leave in the run, estimated from the trial's files.
-    fn written(&self, folder: &StageFolder, source: &StageDataset) -> Result<Written> {
+    fn written(&self, folder: &StageFolder, dataset: &StageDataset) -> Result<Written> {
         let n_tried = folder.buffer()?.entries.len().max(1);
-        let n_kept = self.n_kept(source);
+        let n_kept = self.n_kept(dataset);
         let list = folder.file(RunLayout::BUFFER).n_bytes().unwrap_or(0);
         let samples = match self.config.buffer.store {
             Store::Materialised if folder.file(RunLayout::BUFFER_SAMPLES).is_folder()? => {
@@ -190,7 +191,7 @@ impl TrialRun<'_> {
 }
 
 /// A buffer of the first samples of a dataset.
-fn first_samples(source: &dyn Dataset, n: usize) -> RehearsalBuffer {
+fn first_samples(dataset: &dyn Dataset, n: usize) -> RehearsalBuffer {
     let entry = |id: &String| BufferEntry { id: id.clone(), cluster: 0, distance: 0.0, backfilled: false };
-    RehearsalBuffer { entries: source.ids().iter().take(n).map(entry).collect() }
+    RehearsalBuffer { entries: dataset.ids().iter().take(n).map(entry).collect() }
 }

@@ -90,7 +90,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn waiting_is_a_share_of_the_time() {
+    fn waiting_is_a_fraction_of_the_time() {
         assert_eq!(share(0.5, 4.0), "12.5 %");
         assert_eq!(share(0.0, 0.0), "0.0 %");
     }

@@ -111,24 +111,24 @@ mod tests {
     }
 
     #[test]
-    fn images_become_small_keep_their_shape_and_lose_colours_that_are_none() {
+    fn thumbnails_keep_their_proportions_and_grey_images_become_grey() {
         let grey = image::RgbImage::from_fn(400, 100, |x, y| image::Rgb([(x / 2 + y / 4) as u8; 3]));
         let Exhibit::Image { file, width, height } = Exhibit::of(png(grey.into()), THUMBNAIL).unwrap() else {
-            panic!("a image")
+            panic!("an image")
         };
         assert_eq!((width, height), (176, 44));
         assert_eq!(image::load_from_memory(&file).unwrap().color(), image::ColorType::L8);
         let coloured = image::RgbImage::from_fn(8, 4, |x, _| image::Rgb([x as u8, 0, 9]));
         let Exhibit::Image { file, width, height } = Exhibit::of(png(coloured.clone().into()), THUMBNAIL).unwrap()
         else {
-            panic!("a image")
+            panic!("an image")
         };
         assert_eq!((width, height), (8, 4));
         assert_eq!(image::load_from_memory(&file).unwrap().to_rgb8(), coloured);
     }
 
     #[test]
-    fn what_is_no_image_is_refused_and_long_texts_are_cut() {
+    fn data_that_are_no_image_are_refused_and_long_texts_are_cut() {
         assert!(Exhibit::of(Rendered::Png(b"\x89PNG\r\n\x1a\n".to_vec()), LARGE).is_err());
         let Exhibit::Words(words) = Exhibit::of(Rendered::Text("\u{20ac}".repeat(500)), LARGE).unwrap() else {
             panic!()

@@ -248,7 +248,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn messages_lose_the_folders_of_this_machine() {
+    fn folders_of_this_machine_are_removed_from_messages() {
         let error = anyhow::anyhow!("no file /secret/data/a.csv\nhint: look").context("cannot open");
         assert_eq!(first_line(&error, &[Path::new("/secret/data")]), "cannot open: no file a.csv. Hint: look");
     }

@@ -46,11 +46,11 @@ struct StageModel {
 impl StageModel {
     /// Position of the samples' token family in the model, which must have room for their tokens.
     fn family_of(&self, samples: &StageSamples) -> Result<usize> {
-        let source = &samples.source;
+        let dataset = &samples.source;
         let mut config = self.config.clone();
-        let family = config.admit(source.family(), source.modality(), source.spec(), None)?;
+        let family = config.admit(dataset.family(), dataset.modality(), dataset.spec(), None)?;
         if config != self.config {
-            bail!("the model has no room for the tokens of {}", source.modality());
+            bail!("the model has no room for the tokens of {}", dataset.modality());
         }
         Ok(family)
     }

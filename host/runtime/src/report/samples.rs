@@ -53,10 +53,10 @@ impl StageSamples {
         };
         let folders = vec![base.to_path_buf(), run.path.clone(), std::env::current_dir().unwrap_or_default()];
         match Self::try_open(run, stage, state, registry, base) {
-            Ok((source, origin)) => {
-                let labels = source.labels();
+            Ok((dataset, origin)) => {
+                let labels = dataset.labels();
                 let labels = if run.anonymous { numbered_labels(labels) } else { labels.to_vec() };
-                Ok(Self { source, origin, labels, anonymous: run.anonymous, folders })
+                Ok(Self { source: dataset, origin, labels, anonymous: run.anonymous, folders })
             }
             Err(error) => Err(in_words(&error, &folders)),
         }
@@ -83,17 +83,17 @@ impl StageSamples {
             StagePlugin::Missing(missing) => return Err(nameless(&missing.locked.id)),
         };
         let assets = run.finished.assets(&stage.modality)?;
-        let data = PluginDataset::open(plugin, base, &section, assets.as_deref()).and_then(|source| {
-            if source.fingerprint() != state.fingerprint {
+        let data = PluginDataset::open(plugin, base, &section, assets.as_deref()).and_then(|dataset| {
+            if dataset.fingerprint() != state.fingerprint {
                 bail!("its data are not those that it was learned from (another fingerprint)");
             }
-            Ok(source)
+            Ok(dataset)
         });
         match data {
-            Ok(source) => Ok((StageDataset::Plugin(source.into()), Origin::Data)),
+            Ok(dataset) => Ok((StageDataset::Plugin(dataset.into()), Origin::Data)),
             Err(_) if stage.materialised => {
-                let source = PluginDataset::open_kept(plugin, &stage.folder, assets.as_deref())?;
-                Ok((StageDataset::Plugin(source.into()), Origin::Kept))
+                let dataset = PluginDataset::open_kept(plugin, &stage.folder, assets.as_deref())?;
+                Ok((StageDataset::Plugin(dataset.into()), Origin::Kept))
             }
             Err(error) => Err(error.context("its data cannot be read (--data-root DIR names their folder)")),
         }

@@ -128,7 +128,7 @@ mod tests {
     }
 
     #[test]
-    fn every_token_has_the_text_that_it_adds_and_guesses_stand_in_its_place() {
+    fn every_token_has_the_text_that_it_adds_and_predictions_replace_it() {
         let prediction = |position, id| Prediction { position, id, probability: 0.5 };
         let predicted = PredictedTokens {
             original: vec![1, 2, 3, 4, 0, 0],

@@ -1,11 +1,13 @@
-//! Exif data reduced to the orientation, which decides how an image is displayed. Names, dates, places and previews are left out.
+//! Exif data reduced to the orientation, with which an image is displayed. Names, dates, places and previews are left
+//! out.
 
-/// Bytes of an Exif block with the orientation alone.
+/// Length in bytes of an Exif block that holds only the orientation.
 const N_BYTES: usize = 26;
 const ORIENTATION: u16 = 0x0112;
 const SHORT: u16 = 3;
 
-/// The block `II*\0`, one directory, one entry.
+/// An Exif block that holds only the orientation of `exif`: `II*\0`, one directory, one entry. `None` without an
+/// orientation.
 pub(super) fn with_orientation_only(exif: &[u8]) -> Option<[u8; N_BYTES]> {
     let orientation = orientation(exif)?;
     let mut block = [0; N_BYTES];
@@ -17,7 +19,8 @@ pub(super) fn with_orientation_only(exif: &[u8]) -> Option<[u8; N_BYTES]> {
     Some(block)
 }
 
-/// The orientation, as `image` looks for it: the first entry of that tag, type and count in the first directory.
+/// The orientation (1 to 8), found as the `image` crate finds it: the first entry in the first directory with its tag,
+/// type and count.
 fn orientation(exif: &[u8]) -> Option<u16> {
     let big_endian = match exif.first_chunk()? {
         b"II*\0" => false,
@@ -48,7 +51,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn of_all_entries_the_orientation_stays() {
+    fn only_the_orientation_of_exif_data_stays() {
         // Artist "ANNA", then orientation 6, in big-endian order.
         let mut exif = b"MM\0*\0\0\0\x08\0\x02".to_vec();
         exif.extend(b"\x01\x3b\0\x02\0\0\0\x04ANNA");

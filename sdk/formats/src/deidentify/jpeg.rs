@@ -1,7 +1,9 @@
-//! Metadata of JPEG and JPEG-LS, overwritten with zeros in place, so that no offset of a file around it changes.
+//! Metadata of JPEG and JPEG-LS streams, overwritten with zeros in place, so that no offset of a file around them
+//! changes.
 //!
-//! Kept are the segments that decoding needs, the fixed fields of JFIF and Adobe, which decide about colour, and the
-//! orientation in Exif data. Comments, all other application data, thumbnails and the bytes behind the image are overwritten.
+//! Kept are the segments that decoding needs, the fixed fields of JFIF and Adobe, which determine colour, and the
+//! orientation in Exif data. Comments, all other application data, thumbnails and the bytes after the image are
+//! overwritten.
 
 use super::exif;
 
@@ -34,16 +36,16 @@ pub(crate) fn blank(image: &mut [u8]) {
     }
 }
 
-/// Place of the code of the next marker: behind 0xff, and neither zero nor a restart within a scan.
+/// Index of the next marker's code: the byte after 0xff that is neither zero nor a restart within a scan.
 fn next_marker(image: &[u8], from: usize) -> Option<usize> {
     let mut at = from;
     while let Some(found) = image.get(at..)?.iter().position(|&byte| byte == 0xff) {
         at += found + 1;
         match image.get(at)? {
             0x00 | 0xd0..=0xd7 => at += 1,
-            // Filling before a marker.
+            // Fill byte before a marker.
             0xff => {}
-            // In the code of JPEG-LS a zero bit follows 0xff instead of a zero byte.
+            // In the coded data of JPEG-LS a zero bit follows 0xff instead of a zero byte.
             ..0x80 => at += 1,
             _ => return Some(at),
         }
@@ -54,7 +56,7 @@ fn next_marker(image: &[u8], from: usize) -> Option<usize> {
 fn blank_segment(marker: u8, payload: &mut [u8]) {
     let n_kept = match marker {
         COMMENT => 0,
-        // Version, units and density; the size of the thumbnail behind them becomes zero.
+        // Version, units and density stay; the size of the thumbnail after them becomes zero.
         0xe0 if payload.starts_with(b"JFIF\0") => 12,
         0xe1 if payload.starts_with(EXIF) => {
             let reduced = exif::with_orientation_only(&payload[EXIF.len()..]);

@@ -1,8 +1,8 @@
-//! Copies of image files without what identifies a patient: for samples that a run keeps.
+//! De-identified copies of image files, for samples that a run stores.
 //!
-//! Each format has a list of what stays: the pixels, bit by bit, and what decoding and display need. Everything else is left out,
-//! known or not. Copies are numbered; no name of a file is taken over. What the pixels show stays: text that is burned into an image,
-//! and a face that a scan can be reconstructed to.
+//! Each format has a list of what stays: the pixels, bit by bit, and the metadata that decoding and display need. All
+//! other content is left out. Copies have numbers as names and never the name of the file. Pixels are not changed: text
+//! that is burned into an image stays, and so does a face that can be reconstructed from a scan.
 
 mod exif;
 pub(crate) mod jpeg;
@@ -20,13 +20,13 @@ use medcoss_sdk::{Error, FoundFile, log, saved_samples};
 #[cfg(feature = "dicom")]
 use crate::dicom;
 
-/// Extensions that a copy takes over from its file. Readers of some plugins decide by them.
+/// File extensions that a copy keeps, because the readers of some plugins choose the format by extension.
 const EXTENSIONS: [&str; 8] = ["png", "jpg", "jpeg", "tif", "tiff", "dcm", "dicom", "ima"];
 
-/// Place of the magic of DICOM, behind the preamble.
+/// Byte range of the DICOM magic, after the preamble.
 const DICOM_MAGIC: std::ops::Range<usize> = 128..132;
 
-/// A writer of copies. Identifiers of series are replaced by numbers, the same for all copies of one writer.
+/// Writer of de-identified copies. UIDs are replaced by numbers, the same for all copies of one writer.
 #[derive(Debug, Default)]
 pub struct Deidentifier {
     #[cfg(feature = "dicom")]
@@ -36,10 +36,10 @@ pub struct Deidentifier {
 }
 
 impl Deidentifier {
-    /// Writes the copy of a file into a folder, named by its position, and gives its name.
+    /// Writes a de-identified copy of a file into a folder and returns the copy's name, which begins with `position`.
     ///
     /// # Errors
-    /// A file that cannot be read, is damaged or is none of PNG, JPEG, TIFF and DICOM, a copy that cannot be written.
+    /// A file that cannot be read, is damaged, or is not PNG, JPEG, TIFF or DICOM; a copy that cannot be written.
     pub fn copy(&mut self, file: &FoundFile, position: usize, folder: &Path) -> Result<PathBuf, Error> {
         let unreadable = |error: io::Error| {
             Error::unreadable(format!("{} cannot be copied to {}", file.path.display(), folder.display()))
@@ -50,7 +50,7 @@ impl Deidentifier {
         let mut beginning = Vec::new();
         source.by_ref().take(DICOM_MAGIC.end as u64).read_to_end(&mut beginning).map_err(unreadable)?;
         let Some(&first) = beginning.first_chunk::<4>() else { return Err(damaged()) };
-        // The preamble of a DICOM file may be the head of a TIFF.
+        // The preamble of a DICOM file may be the header of a TIFF file.
         let is_tiff_by_name = file.id.to_lowercase().ends_with(".tif") || file.id.to_lowercase().ends_with(".tiff");
         let is_dicom = !is_tiff_by_name && beginning.get(DICOM_MAGIC).is_some_and(|magic| magic == b"DICM");
         let named = |usual: &str| {
@@ -97,14 +97,14 @@ impl Deidentifier {
         Err(Error::unsupported(format!("{} is neither PNG, JPEG nor TIFF and cannot be copied", file.id)))
     }
 
-    /// An identifier in place of another: a number, in the order in which they are met. It says nothing about the first.
+    /// The replacement of a UID: a number, in the order in which UIDs are met. It reveals nothing about the UID.
     #[cfg(feature = "dicom")]
     fn uid(&mut self, uid: &str) -> String {
         let next = self.uids.len() + 1;
         format!("2.25.{}", self.uids.entry(uid.to_owned()).or_insert(next))
     }
 
-    /// Warns of copies whose pixels are stated to show text about the patient.
+    /// Warns of copies whose files state that their pixels show text about the patient (Burned In Annotation).
     pub fn warn_of_burned_in_annotations(&self) {
         if self.n_burned_in > 0 {
             log::warn(&format!(

@@ -1,5 +1,5 @@
-//! PNG without metadata: the chunks that decoding needs, and the orientation in Exif data. Texts, times, profiles and whatever follows
-//! the end of the image are left out.
+//! PNG without metadata. Only the chunks that decoding needs and the orientation in Exif data stay; texts, times,
+//! profiles and data after the end of the image are left out.
 
 use flate2::Crc;
 
@@ -8,7 +8,7 @@ use super::exif;
 const SIGNATURE: &[u8] = b"\x89PNG\r\n\x1a\n";
 const KEPT: [&[u8; 4]; 5] = [b"IHDR", b"PLTE", b"tRNS", b"IDAT", b"IEND"];
 
-/// The file without metadata; `None` where its chunks do not fit into it.
+/// A PNG file without its metadata; `None` where a chunk does not fit into the file.
 pub(super) fn without_metadata(file: &[u8]) -> Option<Vec<u8>> {
     let mut rest = file.strip_prefix(SIGNATURE)?;
     let mut out = SIGNATURE.to_vec();

@@ -1,7 +1,7 @@
 //! TIFF without metadata: the first page, with the tags that decoding needs.
 //!
-//! Strips, tiles and values keep their places in the file, so that no offset changes; everything else is left out of the copy, as a hole
-//! of zeros. Other pages, such as labels and overview photographs of slides, are left out with their directories.
+//! Strips, tiles and values keep their offsets. All other bytes of the copy are zeros, stored as holes. Other pages,
+//! such as labels and overview photographs of slides, are left out with their directories.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
@@ -9,7 +9,7 @@ use std::io::{self, Read, Seek, SeekFrom, Write};
 
 use super::jpeg;
 
-/// Tags that stay: size, kind and place of the pixels.
+/// Tags that stay: size, type and location of the pixels.
 pub(super) const KEPT: [u16; 25] = [
     256, // ImageWidth
     257, // ImageLength
@@ -43,11 +43,11 @@ const TILES: [u16; 2] = [324, 325];
 const JPEG_TABLES: u16 = 347;
 /// Compressions whose strips and tiles are JPEG.
 const JPEG: [u64; 2] = [6, 7];
-/// Most values of a tag, and most bytes of a strip or tile of JPEG: more than the reader takes.
+/// Limits on the values of a tag and on the bytes of a JPEG strip or tile, above the reader's own limits.
 const MAX_VALUES: u64 = 1 << 26;
 const MAX_JPEG_BYTES: u64 = 1 << 28;
 
-/// Writes the copy.
+/// Writes the de-identified copy of `source` to `target`.
 ///
 /// # Errors
 /// A directory that does not fit into the file, files that cannot be read or written.
@@ -67,7 +67,7 @@ pub(super) fn copy(source: &mut File, target: &mut File) -> io::Result<()> {
     let in_jpeg = numbers(&mut page, COMPRESSION)?.first().is_some_and(|code| JPEG.contains(code));
     let pieces: BTreeSet<(u64, u64)> =
         numbers(&mut page, offsets)?.into_iter().zip(numbers(&mut page, lengths)?).filter(|&(_, n)| n > 0).collect();
-    // Behind one another where they overlap, so that nothing is copied twice.
+    // Pieces that overlap are copied up to the end of the last one, so that no byte is copied twice.
     let mut copied_to = 0;
     for (start, length) in pieces {
         let end = start.saturating_add(length).min(file_bytes);
@@ -91,17 +91,17 @@ pub(super) fn copy(source: &mut File, target: &mut File) -> io::Result<()> {
 struct Page<'a> {
     source: &'a mut File,
     file_bytes: u64,
-    /// BigTIFF: offsets and counts have 64 bit.
+    /// Whether the file is BigTIFF, with 64-bit offsets and counts.
     big: bool,
     big_endian: bool,
 }
 
 struct Entry {
-    /// The entry as it stands in the directory.
+    /// Bytes of the entry, as they stand in the directory.
     bytes: Vec<u8>,
     format: u16,
     count: u64,
-    /// Place and length of values that do not fit into the entry.
+    /// Offset and length of values that do not fit into the entry.
     outside: Option<(u64, u64)>,
 }
 
@@ -116,7 +116,7 @@ impl Page<'_> {
             return Err(io::ErrorKind::UnexpectedEof.into());
         }
         self.source.seek(SeekFrom::Start(start))?;
-        // Within the file.
+        // `n_bytes` is no more than the file has.
         let mut bytes = vec![0; n_bytes as usize];
         self.source.read_exact(&mut bytes)?;
         Ok(bytes)
@@ -127,12 +127,12 @@ impl Page<'_> {
         Ok(self.number(&bytes))
     }
 
-    /// Bytes of the number of entries, and of an entry.
+    /// Length in bytes of the number of entries, and of an entry.
     fn sizes(&self) -> (u64, u64) {
         if self.big { (8, 20) } else { (2, 12) }
     }
 
-    /// The entries that stay, by their tag; the first of each.
+    /// The entries that stay, by tag; of repeated tags the first.
     fn entries(&mut self, directory: u64) -> io::Result<BTreeMap<u16, Entry>> {
         let (n_head, n_entry) = self.sizes();
         let n = self.read(directory, n_head)?;
@@ -157,7 +157,7 @@ impl Page<'_> {
         Ok(entries)
     }
 
-    /// The whole numbers of an entry.
+    /// The values of an entry as whole numbers.
     fn numbers(&mut self, entry: &Entry) -> io::Result<Vec<u64>> {
         let each = match entry.format {
             1 => 1,
@@ -194,7 +194,7 @@ impl Page<'_> {
         target.write_all(&image)
     }
 
-    /// The head of the file and the directory, in its place, as the only one.
+    /// Writes the header of the file, and the directory at its offset as the only one.
     fn write_directory(&mut self, directory: u64, entries: &BTreeMap<u16, Entry>, target: &mut File) -> io::Result<()> {
         let head = self.read(0, if self.big { 16 } else { 8 })?;
         target.seek(SeekFrom::Start(0))?;
@@ -212,7 +212,7 @@ impl Page<'_> {
         target.write_all(&[0; 8][..if self.big { 8 } else { 4 }])
     }
 
-    /// An entry without the bytes behind a short value.
+    /// The bytes of an entry, with zeros after a short value.
     fn without_remains(&self, entry: &Entry) -> Vec<u8> {
         let mut bytes = entry.bytes.clone();
         if entry.outside.is_none() {
@@ -225,7 +225,8 @@ impl Page<'_> {
     }
 }
 
-/// Bytes of a value; `None` for text and types that are no numbers. Only the tables of JPEG have bytes without a type.
+/// Bytes per value of a field type; `None` for text and types that are not numbers. Untyped bytes are accepted for JPEG
+/// tables only.
 fn bytes_of(format: u16, tag: u16) -> Option<u64> {
     match format {
         1 | 6 => Some(1),

@@ -1,5 +1,5 @@
-//! A buffered file with cheap short seeks: a header is scanned element by element, and each seek of a plain buffered reader
-//! would discard the buffer.
+//! Buffered file with cheap short seeks. A header is scanned element by element, and each seek of a plain buffered
+//! reader would discard the buffer.
 
 use std::fs::File;
 use std::io::{self, BufReader, Read, Seek, SeekFrom};
@@ -13,12 +13,12 @@ pub(crate) struct BufferedFile {
 }
 
 impl BufferedFile {
-    /// From the file's beginning.
+    /// Starts at the beginning of the file.
     pub(crate) fn new(file: File) -> Self {
         Self { file: BufReader::with_capacity(BUFFER_BYTES, file), at: 0 }
     }
 
-    /// Bytes that the file has.
+    /// Length of the file in bytes.
     pub(crate) fn len(&self) -> io::Result<u64> {
         Ok(self.file.get_ref().metadata()?.len())
     }
@@ -36,7 +36,7 @@ impl Seek for BufferedFile {
     fn seek(&mut self, to: SeekFrom) -> io::Result<u64> {
         self.at = match to {
             SeekFrom::Start(to) => {
-                // Both are places in a file, which has less than 2^63 bytes.
+                // Both are positions in a file, which has less than 2^63 bytes.
                 self.file.seek_relative(to.wrapping_sub(self.at) as i64)?;
                 to
             }
@@ -51,7 +51,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_place_holds_what_it_holds_in_the_file() {
+    fn reads_after_any_seek_equal_the_file() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("file");
         let content: Vec<u8> = (0..100_000_u32).map(|at| ((at * 7919) >> 5) as u8).collect();
@@ -61,7 +61,7 @@ mod tests {
         let mut at = 5_usize;
         for turn in 0..500 {
             at = (at * 31 + turn * 17) % 99_000;
-            // Near and far, forwards and backwards.
+            // Short and long seeks, forwards and backwards.
             for place in [at, at + 20, at + 3, (at + 50_000) % 99_000] {
                 assert_eq!(file.seek(SeekFrom::Start(place as u64)).unwrap(), place as u64);
                 let mut found = [0; 11];

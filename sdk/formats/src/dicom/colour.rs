@@ -1,4 +1,4 @@
-//! Colour: channels brought into pixel order, luma and colour differences turned to red, green and blue, palettes.
+//! Colour of decoded frames: planes to interleaved pixels, YCbCr to RGB, palettes.
 
 use dicom_core::Tag;
 use dicom_dictionary_std::tags;
@@ -7,18 +7,18 @@ use medcoss_sdk::Error;
 use super::attributes::{exactly, words};
 use super::object::Object;
 
-/// Three planes of `n_pixels` as pixels of three.
+/// Interleaves three planes of `n_pixels` into pixels of three channels.
 pub(crate) fn interleaved(planes: &[i32], n_pixels: usize) -> Vec<i32> {
     (0..n_pixels).flat_map(|at| [planes[at], planes[n_pixels + at], planes[2 * n_pixels + at]]).collect()
 }
 
-/// Pairs of pixels that share their colour (luma, luma, two differences) as pixels of three.
+/// Expands 4:2:2 pairs of pixels (luma, luma, two colour differences) to pixels of three channels.
 pub(crate) fn unshared(samples: &[i32]) -> Vec<i32> {
     let (pairs, _) = samples.as_chunks::<4>();
     pairs.iter().flat_map(|&[first, second, blue, red]| [first, blue, red, second, blue, red]).collect()
 }
 
-/// Luma and two differences of the full range (the `YBR_FULL` of DICOM, ITU-R BT.601) to red, green and blue, in place.
+/// Converts full-range YCbCr (`YBR_FULL` of DICOM, ITU-R BT.601) to RGB, in place.
 pub(crate) fn to_rgb(samples: &mut [i32], n_bits: u32) {
     let (most, middle) = ((1_u64 << n_bits) as f64 - 1.0, (1_u64 << (n_bits - 1)) as f64);
     let (pixels, _) = samples.as_chunks_mut::<3>();
@@ -31,26 +31,26 @@ pub(crate) fn to_rgb(samples: &mut [i32], n_bits: u32) {
     }
 }
 
-/// A palette: for each number a colour with parts in `[0, 1]`.
+/// Palette: for each index an RGB colour in `[0, 1]`.
 pub(crate) struct Palette {
     first: i32,
     colours: Vec<[f32; 3]>,
 }
 
 impl Palette {
-    /// The palette of an object.
+    /// Reads the palette of an object.
     ///
     /// # Errors
     /// A palette that is missing, damaged or segmented.
     pub(crate) fn of(object: &Object) -> Result<Self, Error> {
         let path = object.path.display();
-        let missing = || Error::corrupt(format!("{path} has pixels of a palette that it does not have"));
+        let missing = || Error::corrupt(format!("{path} has pixels of a palette and no palette"));
         if object.header.get(tags::SEGMENTED_RED_PALETTE_COLOR_LOOKUP_TABLE_DATA).is_some() {
             return Err(Error::unsupported(format!("{path} has a segmented palette; plain ones are read")));
         }
         let channel = |descriptor: Tag, data: Tag| {
             let [n, first, n_bits] = exactly::<3>(&object.header, descriptor)?;
-            // The number of entries has 16 bits, and 0 stands for one more than fits.
+            // The number of entries has 16 bits; 0 means 65536.
             let n = if n == 0.0 { 65536 } else { n as i64 as u16 as usize };
             let words = words(&object.header, data, object.encoding.big_endian)?;
             // Entries of 8 bits may be packed in pairs.
@@ -77,7 +77,7 @@ impl Palette {
         Ok(Self { first, colours })
     }
 
-    /// The colour of a number; numbers beyond either end have that end's.
+    /// The colour of an index; an index beyond either end has that end's colour.
     pub(crate) fn colour(&self, number: i32) -> [f32; 3] {
         let at = i64::from(number) - i64::from(self.first);
         self.colours[at.clamp(0, self.colours.len() as i64 - 1) as usize]

@@ -1,7 +1,7 @@
-//! From the stored bytes of a frame to numbers: which decoder, and what the bits of a sample mean.
+//! Decoding of frames: from stored bytes to sample values.
 //!
-//! Numbers are those that the scanner stored, with their sign, pixel by pixel; three channels are red, green and blue
-//! whatever the file has. Rescaling and display are not done here but in [`super::modality_lut`] and [`super::display`].
+//! Sample values are those that the scanner stored, with their sign, pixel by pixel; three channels are always RGB.
+//! [`super::modality_lut`] rescales them, and [`super::display`] converts them for display.
 
 use std::io::Read;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -17,10 +17,10 @@ use super::raster::{Failure, Raster};
 use super::transfer_syntax::Coding;
 use super::{jpeg, jpeg2000, rle};
 
-/// Reads a frame: `[rows, columns, channels]`. Unsigned samples of 32 bits are wrapped; see [`number`].
+/// The stored samples of a frame, `[rows, columns, channels]`. Unsigned samples of 32 bits are wrapped; see [`number`].
 ///
 /// # Errors
-/// A frame that is damaged, missing or compressed in a way that is not read.
+/// A frame that is damaged, missing or compressed in an unsupported way.
 pub(crate) fn stored_samples(
     object: &mut Object,
     pixels: &Pixels,
@@ -30,8 +30,8 @@ pub(crate) fn stored_samples(
     let (bytes, skipped_bits) = frames.read(object, frame)?;
     let (coding, big_endian) = (object.coding, object.encoding.big_endian);
     let native = |bytes: Vec<u8>| unpack(pixels, &bytes, skipped_bits, big_endian);
-    // Decoders see bytes of a stranger, and a panic in one would end the plugin's call with nothing said about the file.
-    // They share nothing with the rest that a panic could leave half changed.
+    // The bytes are untrusted. A panic in a decoder would end the plugin's call without naming the file. Decoders share
+    // no state that a panic could leave inconsistent.
     let decoded = catch_unwind(AssertUnwindSafe(|| match coding {
         Coding::Native => Ok(native(bytes)),
         Coding::Deflated => inflate(&bytes, pixels).map(native),
@@ -48,7 +48,7 @@ pub(crate) fn stored_samples(
             return Err(Error::corrupt(format!("{path} has damaged pixels in frame {frame}: {what}")));
         }
         Err(_) => {
-            return Err(Error::corrupt(format!("{path} has pixels in frame {frame} that no decoder makes sense of")));
+            return Err(Error::corrupt(format!("{path} has pixels in frame {frame} that its decoder cannot decode")));
         }
     };
     let expected = pixels.n_pixels() * pixels.n_samples;
@@ -59,12 +59,12 @@ pub(crate) fn stored_samples(
     Ok(understood(raster, pixels))
 }
 
-/// A stored sample as a number.
+/// The value of a stored sample.
 pub(crate) fn number(sample: i32, pixels: &Pixels) -> f64 {
     if pixels.bits_stored == 32 && !pixels.signed { f64::from(sample as u32) } else { f64::from(sample) }
 }
 
-/// Applies sign, order of channels and colour.
+/// Applies sign, channel order and colour space.
 fn understood(raster: Raster, pixels: &Pixels) -> Vec<i32> {
     let Raster { mut samples, planar, is_rgb, precision } = raster;
     let n_bits = precision.unwrap_or(pixels.bits_stored);
@@ -87,7 +87,7 @@ fn understood(raster: Raster, pixels: &Pixels) -> Vec<i32> {
     samples
 }
 
-/// Bit patterns of a frame that is not compressed. The number of bytes was checked.
+/// Bit patterns of an uncompressed frame. The number of bytes was checked.
 fn unpack(pixels: &Pixels, bytes: &[u8], skipped_bits: u32, big_endian: bool) -> Raster {
     let n_stored = (pixels.frame_bits() / u64::from(pixels.bits_allocated)) as usize;
     let mut samples: Vec<i32> = match pixels.bits_allocated {
@@ -124,7 +124,7 @@ fn unpack(pixels: &Pixels, bytes: &[u8], skipped_bits: u32, big_endian: bool) ->
 
 fn inflate(bytes: &[u8], pixels: &Pixels) -> Result<Vec<u8>, Failure> {
     let n_bytes = pixels.frame_bits().div_ceil(8);
-    // Deflate cannot compress better: 258 bytes for two bits.
+    // Deflate compresses by 1032 at most: 258 bytes in two bits.
     if n_bytes / 1032 > bytes.len() as u64 {
         return Err(Failure::Corrupt(format!("{} bytes, too few for {n_bytes}", bytes.len())));
     }

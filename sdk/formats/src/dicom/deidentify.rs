@@ -1,8 +1,9 @@
-//! A copy of a DICOM file with its pixels and what decoding needs, and without what identifies a patient.
+//! De-identified copies of DICOM files: the pixels, and the elements that decoding needs.
 //!
-//! The copy has the transfer syntax of the file, so that it decodes to the same bits. Which elements stay is in
-//! [`super::kept_elements`]. File meta information is written anew: no titles of application entities, no names of implementations. Bits of
-//! pixels that are not in use, which may hold an overlay, become zero; so do comments within compressed frames.
+//! The copy has the transfer syntax of the file, so that it decodes to the same bits. [`super::kept_elements`] lists
+//! the elements that stay. File meta information is written anew, without titles of application entities and names of
+//! implementations. Unused bits of pixels, which may hold an overlay, become zero; so do comments within compressed
+//! frames.
 
 use std::fs::File;
 use std::io::{self, BufWriter, Cursor, Read, Seek, SeekFrom, Write};
@@ -29,15 +30,15 @@ pub(crate) struct Copied {
     pub(crate) burned_in_annotation: bool,
 }
 
-/// Bytes of native pixels that are copied at once; whole samples.
+/// Bytes of native pixels that are copied at once; a whole number of samples.
 const CHUNK: usize = 1 << 20;
-/// What PS3.15 wants to be stated of the method (0012,0063).
+/// De-identification Method (0012,0063), which PS3.15 requires.
 const METHOD: &str = "medcoss: elements needed for decoding only";
 const IMPLEMENTATION: &str = "2.25.1";
 const STANDARD: &str = "1.2.840.10008.";
 const UNDEFINED: u32 = u32::MAX;
 
-/// Writes the copy. `replace_uid` gives the identifier that stands for another.
+/// Writes the de-identified copy of `path` to `target`. `replace_uid` returns the replacement of a UID.
 ///
 /// # Errors
 /// Those of [`Object::open`], frames that are not found, a copy that cannot be written.
@@ -118,7 +119,7 @@ fn push_u32(encoding: Encoding, number: u32, out: &mut Vec<u8>) {
     out.extend(if encoding.big_endian { number.to_be_bytes() } else { number.to_le_bytes() });
 }
 
-/// Head of an element of `length` bytes.
+/// Appends the header of an element whose value has `length` bytes.
 fn push_head(encoding: Encoding, tag: Tag, vr: [u8; 2], length: u32, out: &mut Vec<u8>) {
     push_tag(encoding, tag, out);
     if !encoding.explicit {
@@ -129,7 +130,7 @@ fn push_head(encoding: Encoding, tag: Tag, vr: [u8; 2], length: u32, out: &mut V
         out.extend([0, 0]);
         push_u32(encoding, length, out);
     } else {
-        // Values of the other representations are below 64 KiB; those of a file fit, and the others are short.
+        // Other representations have 16-bit lengths. Lengths from a file fit, and our own values are short.
         let length = length as u16;
         out.extend(if encoding.big_endian { length.to_be_bytes() } else { length.to_le_bytes() });
     }
@@ -150,13 +151,13 @@ struct Filter<'a> {
 }
 
 impl Filter<'_> {
-    /// Patient Identity Removed (0012,0062) and how.
+    /// Appends Patient Identity Removed (0012,0062) and De-identification Method (0012,0063).
     fn mark(&self, out: &mut Vec<u8>) {
         push_element(self.encoding, tags::PATIENT_IDENTITY_REMOVED, *b"CS", &padded("YES", b' '), out);
         push_element(self.encoding, tags::DEIDENTIFICATION_METHOD, *b"LO", &padded(METHOD, b' '), out);
     }
 
-    /// Adds what stays of one element, which is valid.
+    /// Appends the part of a validated element that stays.
     fn element(&mut self, bytes: &[u8], out: &mut Vec<u8>) -> io::Result<Tag> {
         let mut source = Cursor::new(bytes);
         let end = bytes.len() as u64;
@@ -166,7 +167,7 @@ impl Filter<'_> {
         Ok(head.tag)
     }
 
-    /// The head and the bytes of its element, head included.
+    /// Appends the part of an element that stays. `bytes` is the whole element, header included.
     fn filtered(&mut self, head: &Head, bytes: &[u8], out: &mut Vec<u8>) -> io::Result<()> {
         let Some(kept) = content(head.tag) else { return Ok(()) };
         let value = &bytes[(head.value_start - head.start) as usize..];
@@ -181,7 +182,7 @@ impl Filter<'_> {
         if head.length.is_none() {
             return Ok(());
         }
-        // What an unknown representation is, the dictionary says; the reader asks it as well.
+        // For an unknown representation (UN) the dictionary decides, as it does in the reader.
         let meant = if stated == *b"UN" { dictionary.to_bytes() } else { stated };
         let is_text = is_text(meant);
         let value = match kept {
@@ -209,7 +210,7 @@ impl Filter<'_> {
         Ok(())
     }
 
-    /// A sequence whose end is marked, as are those of its items.
+    /// Appends the part of a sequence that stays, with the sequence and its items of undefined length.
     fn items(&mut self, head: &Head, value: &[u8], out: &mut Vec<u8>) -> io::Result<()> {
         push_head(self.encoding, head.tag, *b"SQ", UNDEFINED, out);
         let mut source = Cursor::new(value);
@@ -243,14 +244,14 @@ fn is_text(vr: [u8; 2]) -> bool {
     !b"ATFDFLOBODOFOLOVOWSLSSSVULUNUSUV".chunks_exact(2).any(|binary| binary == vr)
 }
 
-/// The values of a text, each as it is allowed to stay.
+/// The values of a text, each replaced by the result of `allowed`.
 fn joined<'a>(value: &'a [u8], allowed: impl Fn(&'a str) -> &'a str) -> String {
     let text = std::str::from_utf8(value).unwrap_or("?");
     let values = text.split('\\').map(|value| allowed(value.trim_matches(['\0', ' '])));
     values.collect::<Vec<_>>().join("\\")
 }
 
-/// A number; what is none stays none.
+/// The value if it is empty or a number, else "?".
 fn number(value: &str) -> &str {
     let is_number = value.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'+' | b'-' | b'.' | b'e' | b'E'));
     if value.is_empty() || is_number && value.parse::<f64>().is_ok() { value } else { "?" }
@@ -278,7 +279,7 @@ fn copy_pixels(object: &mut Object, pixels: &Pixels, frames: &Frames, out: &mut 
             let vr = if object.pixels.words { *b"OW" } else { *b"OB" };
             push_head(encoding, tags::PIXEL_DATA, vr, length, &mut head);
             out.write_all(&head).map_err(failed)?;
-            // With swapped bytes the last of an odd number stands in the second half of its word.
+            // In byte-swapped words the last of an odd number of bytes is in the second half of its word.
             let stored = if object.swaps_bytes { u64::from(length) } else { n_bytes };
             copy_native(object, pixels, (*start, stored), out).map_err(failed)?;
             out.write_all(&[0; 1][..(u64::from(length) - stored) as usize]).map_err(failed)
@@ -316,11 +317,11 @@ fn copy_native(object: &mut Object, pixels: &Pixels, (start, n_bytes): Piece, ou
     out.write_all(&[0; 1][..missing.min(1) as usize])
 }
 
-/// The fragments in their order, with a table of offsets where the reader needs one.
+/// Copies the fragments in order, with an offset table where the reader needs one.
 fn copy_fragments(object: &mut Object, frames: &[Vec<Piece>], out: &mut impl Write) -> Result<(), Error> {
     let path = object.path.clone();
     let failed = |error: io::Error| Error::unreadable(format!("{} cannot be copied", path.display())).caused_by(&error);
-    let too_far = || Error::unsupported(format!("{} has frames behind 4 GiB of fragments", path.display()));
+    let too_far = || Error::unsupported(format!("{} has frames after 4 GiB of fragments", path.display()));
     let n_fragments: usize = frames.iter().map(Vec::len).sum();
     let mut table = Vec::new();
     if frames.len() > 1 && n_fragments != frames.len() {
@@ -360,7 +361,7 @@ fn copy_fragments(object: &mut Object, frames: &[Vec<Piece>], out: &mut impl Wri
     out.write_all(&end).map_err(failed)
 }
 
-/// Overwrites what is in front of a code stream of JPEG 2000 and behind it, and its comments.
+/// Overwrites the bytes before and after a JPEG 2000 code stream, and its comments, with zeros.
 fn blank_jpeg2000(bytes: &mut [u8]) {
     const COMMENT: u8 = 0x64;
     const START_OF_TILE_PART: u8 = 0x90;
@@ -373,10 +374,10 @@ fn blank_jpeg2000(bytes: &mut [u8]) {
         match marker {
             START_OF_DATA => match part_end {
                 Some(end) if end > at => at = end,
-                // The last part reaches to the end.
+                // The last tile-part reaches to the end.
                 _ => return,
             },
-            // The end of the code.
+            // End of the code stream.
             0xd9 => return bytes[at + 2..].fill(0),
             _ => {
                 let end = (at + 2 + usize::from(u16::from_be_bytes([high, low])).max(2)).min(bytes.len());

@@ -1,7 +1,7 @@
-//! Display of grey values: VOI LUT or window, and the polarity of the photometric interpretation. Gives `[0, 1]`.
+//! Display of grey values in `[0, 1]`: VOI LUT or window, and the polarity of the photometric interpretation.
 //!
-//! In this order the first that a file states: its table, its first window, or else the least and the largest number in
-//! the image, padding left out.
+//! The first of these that a file states is used: its VOI LUT, its first window, or else the minimum and maximum of the
+//! image without padding.
 
 use dicom_dictionary_std::tags;
 use dicom_object::InMemDicomObject;
@@ -13,18 +13,18 @@ use super::modality_lut::Table;
 use super::object::Object;
 use super::pixels::{Photometric, Pixels};
 
-/// The transformation of values to grey.
+/// Transformation of values to grey.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) enum Display {
-    /// Through a table.
+    /// By a VOI LUT.
     Table(Table),
-    /// Through a window.
+    /// By a window.
     Window(Window),
-    /// By the numbers of the image itself.
+    /// By the minimum and maximum of the image.
     Range,
 }
 
-/// A window of values of interest.
+/// VOI window: a range of values of interest.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) struct Window {
     pub(crate) centre: f64,
@@ -32,14 +32,14 @@ pub(crate) struct Window {
     pub(crate) shape: Shape,
 }
 
-/// The function of a window (DICOM PS3.3, C.11.2.1.2 and C.11.2.1.3).
+/// VOI LUT Function (DICOM PS3.3, C.11.2.1.2 and C.11.2.1.3).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Shape {
-    /// Linearly, over one less than the width, about half less than the centre.
+    /// LINEAR: linear over `width - 1` about `centre - 0.5`.
     Linear,
-    /// Linearly, over the width.
+    /// LINEAR_EXACT: linear over `width` about `centre`.
     LinearExact,
-    /// As an S.
+    /// SIGMOID: sigmoid about `centre`.
     Sigmoid,
 }
 
@@ -56,7 +56,7 @@ impl Display {
         Ok(Window::of(stated).map_or(Self::Range, Self::Window))
     }
 
-    /// Grey from 0 to 1 for the numbers of an image, in place.
+    /// Converts the values of an image to grey in `[0, 1]`, in place.
     pub(crate) fn apply(&self, values: &mut [f32], padding: Option<[f64; 2]>) {
         match self {
             Self::Table(table) => {
@@ -95,7 +95,7 @@ impl Window {
         (width >= least).then_some(Self { centre, width, shape })
     }
 
-    /// Grey from 0 to 1.
+    /// The grey of a value, in `[0, 1]`.
     pub(crate) fn grey(&self, value: f64) -> f64 {
         let Self { centre, width, shape } = *self;
         match shape {
@@ -108,14 +108,14 @@ impl Window {
     }
 }
 
-/// Stored numbers that pad an image to a rectangle, from the least to the largest.
+/// Range of stored values that pad an image to a rectangle, the least first (Pixel Padding Value and its Range Limit).
 pub(crate) fn padding(object: &Object) -> Option<[f64; 2]> {
     let one = number(&object.header, tags::PIXEL_PADDING_VALUE)?;
     let other = number(&object.header, tags::PIXEL_PADDING_RANGE_LIMIT).unwrap_or(one);
     Some([one.min(other), one.max(other)])
 }
 
-/// Turns grey about where low values are white.
+/// Inverts grey where low values are white (MONOCHROME1).
 pub(crate) fn orient(values: &mut [f32], pixels: &Pixels) {
     if pixels.photometric == Photometric::Monochrome1 {
         for value in values {
@@ -158,7 +158,7 @@ mod tests {
     }
 
     #[test]
-    fn without_a_window_the_least_number_is_black_and_the_largest_white_padding_apart() {
+    fn without_a_window_the_minimum_is_black_and_the_maximum_white_without_padding() {
         let mut values = [-2000.0, 100.0, 200.0, 300.0];
         Display::Range.apply(&mut values, Some([-2000.0, -2000.0]));
         assert_eq!(values, [0.0, 0.0, 0.5, 1.0]);

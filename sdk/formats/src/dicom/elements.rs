@@ -1,13 +1,13 @@
-//! Elements of a DICOM data set: their headers, and the way past their values. Values are not interpreted.
+//! Reader of the elements of a DICOM data set: headers are parsed, values are skipped and not interpreted.
 
 use std::io::{self, Read, Seek, SeekFrom};
 
 use dicom_core::Tag;
 
-/// Nesting of sequences that is followed; real objects have less than ten.
+/// Largest depth of nested sequences; real objects have less than ten levels.
 pub(super) const MAX_DEPTH: usize = 32;
 
-/// Most elements and items that are gone through, those that are skipped included.
+/// Largest number of elements and items that are visited, skipped ones included.
 const MAX_HEADS: usize = 1 << 24;
 
 pub(super) const ITEM: Tag = Tag(0xfffe, 0xe000);
@@ -26,18 +26,18 @@ pub(crate) struct Encoding {
     pub(crate) big_endian: bool,
 }
 
-/// The beginning of an element.
+/// Header of an element.
 pub(super) struct Head {
     pub(super) tag: Tag,
-    /// `None` in implicit files and for item tags.
+    /// Value representation; `None` in implicit VR files and for item tags.
     pub(super) vr: Option<[u8; 2]>,
-    /// `None` when the end is marked instead.
+    /// Length of the value in bytes; `None` for undefined length, whose end is marked.
     pub(super) length: Option<u64>,
     pub(super) start: u64,
     pub(super) value_start: u64,
 }
 
-/// Whether these are the letters of a value representation.
+/// Whether two letters are a known value representation.
 pub(crate) fn is_known(vr: [u8; 2]) -> bool {
     const KNOWN: &[u8] = b"AEASATCSDADSDTFLFDISLOLTOBODOFOLOVOWPNSHSLSQSSSTSVTMUCUIULUNURUSUTUV";
     KNOWN.chunks_exact(2).any(|known| known == vr)
@@ -49,7 +49,7 @@ pub(super) struct ElementReader<'a> {
     pub(super) encoding: Encoding,
     pub(super) at: u64,
     pub(super) end: u64,
-    /// Heads of elements and items that were read.
+    /// Number of headers of elements and items that were read.
     pub(super) n_heads: usize,
 }
 
@@ -69,7 +69,7 @@ impl ElementReader<'_> {
         if self.encoding.big_endian { u32::from_be_bytes(bytes) } else { u32::from_le_bytes(bytes) }
     }
 
-    /// The next element's beginning; `None` at the end of the file, or in zeros that pad it.
+    /// Reads the header of the next element; `None` at the end of the file, or in zeros that pad it.
     pub(super) fn head(&mut self) -> io::Result<Option<Head>> {
         let start = self.at;
         if self.end.saturating_sub(start) < 8 {
@@ -118,7 +118,7 @@ impl ElementReader<'_> {
         if depth == MAX_DEPTH {
             return Err(invalid(format!("its sequences are nested more than {MAX_DEPTH} deep")));
         }
-        // Within an unknown element, elements are implicit whatever the file's encoding.
+        // Elements within UN are implicit VR, whatever the file's encoding.
         let outer = self.encoding;
         self.encoding.explicit &= head.vr != Some(*b"UN");
         let ended = self.skip_items(depth);
@@ -126,7 +126,7 @@ impl ElementReader<'_> {
         ended
     }
 
-    /// Skips the items of a sequence whose end is marked.
+    /// Skips the items of a sequence of undefined length.
     fn skip_items(&mut self, depth: usize) -> io::Result<()> {
         while let Some(item) = self.head()? {
             match (item.tag, item.length) {
@@ -139,7 +139,7 @@ impl ElementReader<'_> {
         Err(io::ErrorKind::UnexpectedEof.into())
     }
 
-    /// Skips the elements of an item whose end is marked.
+    /// Skips the elements of an item of undefined length.
     fn skip_elements(&mut self, depth: usize) -> io::Result<()> {
         while let Some(head) = self.head()? {
             if head.tag == ITEM_END {

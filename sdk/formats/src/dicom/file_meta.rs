@@ -1,7 +1,7 @@
 //! File meta information: preamble, magic, transfer syntax and SOP class.
 //!
-//! Read by hand and leniently: real files lack the group's length, single elements, or the whole of it. Distinguishes DICOM
-//! files among others without reading further.
+//! The parser is lenient: real files lack the group's length, single elements, or all of it. It also tells DICOM files
+//! from others without reading further.
 
 use std::io::{self, Read, Seek, SeekFrom};
 use std::path::Path;
@@ -10,27 +10,27 @@ use super::elements::{Encoding, is_known};
 
 const PREAMBLE_BYTES: u64 = 128;
 const MAGIC: &[u8; 4] = b"DICM";
-/// More than any meta information has; what is in it beyond is not looked for.
+/// Largest length of meta information that is searched; real files have less.
 const MAX_META_BYTES: u64 = 1 << 16;
 
 /// File meta information, which precedes the data set.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub(crate) struct Meta {
-    /// Whether the magic stands in its place.
+    /// Whether the magic `DICM` was found.
     pub(crate) has_magic: bool,
-    /// Identifier of the transfer syntax.
+    /// Transfer Syntax UID (0002,0010).
     pub(crate) transfer_syntax: Option<String>,
-    /// Identifier of the object's kind; empty when it is not stated.
+    /// Media Storage SOP Class UID (0002,0002); empty where it is not stated.
     pub(crate) sop_class: String,
-    /// Byte at which the data set begins.
+    /// Offset of the data set in the file.
     pub(crate) end: u64,
 }
 
 impl Meta {
-    /// Reads the beginning of a file of `file_bytes`.
+    /// Reads the meta information of a file of `file_bytes` bytes.
     ///
     /// # Errors
-    /// Those of reading. What is odd is left out instead.
+    /// Errors of reading. Malformed elements are left out without an error.
     pub(crate) fn read(file: &mut (impl Read + Seek), file_bytes: u64) -> io::Result<Self> {
         let mut start = Vec::new();
         file.seek(SeekFrom::Start(0))?;
@@ -42,7 +42,7 @@ impl Meta {
         } else if start.starts_with(MAGIC) {
             (meta.has_magic, at) = (true, MAGIC.len());
         }
-        // Always explicit and little-endian.
+        // Meta information is always explicit VR little-endian.
         while let Some(&[2, 0, element, 0, a, b, c, d]) = start.get(at..).and_then(<[u8]>::first_chunk) {
             let (n_head, length) = match [a, b] {
                 [b'O', b'B'] | [b'U', b'N'] => {
@@ -64,10 +64,10 @@ impl Meta {
         Ok(meta)
     }
 
-    /// How the elements from `start` on seem to be written; `None` when they seem to be no elements.
+    /// Guesses the encoding of the elements from `start` on; `None` where they do not look like elements.
     ///
     /// # Errors
-    /// Those of reading.
+    /// Errors of reading.
     pub(crate) fn guess(file: &mut (impl Read + Seek), start: u64, file_bytes: u64) -> io::Result<Option<Encoding>> {
         if file_bytes.saturating_sub(start) < 8 {
             return Ok(None);
@@ -76,7 +76,7 @@ impl Meta {
         let mut head = [0; 8];
         file.read_exact(&mut head)?;
         let [a, b, _, _, e, f, g, h] = head;
-        // Data sets begin with group 8 nearly always; with 2 where meta information is odd.
+        // Data sets nearly always begin with group 8, or with group 2 where the meta information is malformed.
         let (little, big) = (u16::from_le_bytes([a, b]), u16::from_be_bytes([a, b]));
         let explicit = is_known([e, f]);
         Ok(match (little, big) {
@@ -90,7 +90,7 @@ impl Meta {
     }
 }
 
-/// The beginning of a file, if it has the magic.
+/// The meta information of a file that has a preamble and the magic; `None` for other files.
 ///
 /// # Errors
 /// A file that cannot be read.

@@ -1,8 +1,8 @@
-//! The frames of an object: their offsets in the file, and their bytes, one frame at a time.
+//! Frames of a DICOM object: their positions in the file, and their bytes, one frame at a time.
 //!
-//! Compressed frames are one or several fragments. The fragments of a frame are found, in this order, by there being one
-//! frame or as many as fragments, by the tables of offsets, or by how compressed images begin. Decoding is not done
-//! here.
+//! A compressed frame is one or more fragments. Fragments are assigned to frames by the first rule that applies: there
+//! is one frame; there are as many frames as fragments; the offset tables; the first bytes of compressed images. Frames
+//! are decoded elsewhere.
 
 use std::io::{self, Read, Seek, SeekFrom};
 
@@ -13,22 +13,22 @@ use super::object::{Object, explain};
 use super::pixels::Pixels;
 use super::transfer_syntax::Coding;
 
-/// A piece of a file: first byte and length.
+/// Piece of a file: first byte and length.
 pub(super) type Piece = (u64, u64);
 
 pub(super) const ITEM: [u8; 4] = [0xfe, 0xff, 0x00, 0xe0];
 pub(super) const SEQUENCE_END: [u8; 4] = [0xfe, 0xff, 0xdd, 0xe0];
-/// Most bytes of one compressed frame; the largest frame does not need more when it is stored as it is.
+/// Largest compressed frame in bytes: the largest frame needs no more when it is uncompressed.
 const MAX_FRAME_BYTES: u64 = 1 << 28;
-/// Most fragments of an object: the frames of the largest slides are some hundred thousand.
+/// Largest number of fragments of an object: the largest slides have some hundred thousand frames.
 const MAX_FRAGMENTS: usize = 1 << 21;
 
-/// The places of all frames.
+/// Positions of all frames.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Frames {
-    /// Frames of equal size follow one another, in bits, from this byte on.
+    /// Frames of `frame_bits` bits each, one after another from byte `start` on.
     Native { start: u64, frame_bits: u64 },
-    /// Each frame is made of these pieces.
+    /// The pieces of each frame.
     Pieces(Vec<Vec<Piece>>),
 }
 
@@ -91,10 +91,10 @@ impl Frames {
         Ok(Self::Pieces(frames))
     }
 
-    /// The bytes of a frame as they are stored, and how many bits of the first byte belong to the frame before.
+    /// Reads the stored bytes of a frame. Also returns how many bits of the first byte belong to the frame before.
     ///
     /// # Errors
-    /// A frame that is not there or too large, a file that cannot be read.
+    /// A frame that does not exist or is too large, a file that cannot be read.
     pub(crate) fn read(&self, object: &mut Object, frame: usize) -> Result<(Vec<u8>, u32), Error> {
         let path = object.path.clone();
         let failed = |error: io::Error| explain(&path, &error);
@@ -106,7 +106,7 @@ impl Frames {
                     let bytes = read_piece(object, (start + first_byte, end_byte - first_byte)).map_err(failed)?;
                     return Ok((bytes, (first % 8) as u32));
                 }
-                // Whole words, so that pairs of bytes can be put in order. Pixels are padded to whole words.
+                // Whole words are read, so that pairs of bytes can be swapped. Pixel data are padded to whole words.
                 let (first_word, end_word) = (first_byte / 2 * 2, end_byte.next_multiple_of(2));
                 let mut bytes = read_piece(object, (start + first_word, end_word - first_word)).map_err(failed)?;
                 for pair in bytes.chunks_exact_mut(2) {
@@ -142,14 +142,14 @@ pub(super) fn read_piece(object: &mut Object, (start, length): Piece) -> io::Res
     Ok(bytes)
 }
 
-/// The table of offsets, and the fragments after it.
+/// The basic offset table, and the fragments after it.
 fn fragments(object: &mut Object) -> Result<(Piece, Vec<Piece>), Error> {
     let path = object.path.clone();
     let mut at = object.pixels.start;
     let mut found = Vec::new();
     let failed = |error: io::Error| explain(&path, &error);
     object.source.seek(SeekFrom::Start(at)).map_err(failed)?;
-    // A file without the mark of the end is read as far as it goes.
+    // A file without a sequence delimiter is read as far as it goes.
     while object.end - at >= 8 {
         let mut head = [0; 8];
         object.source.read_exact(&mut head).map_err(failed)?;
@@ -169,11 +169,11 @@ fn fragments(object: &mut Object) -> Result<(Piece, Vec<Piece>), Error> {
             }
             _ => {
                 let path = path.display();
-                return Err(Error::corrupt(format!("{path} has something else where a fragment of pixels belongs")));
+                return Err(Error::corrupt(format!("{path} has other data where a fragment of pixels belongs")));
             }
         }
         at += length;
-        // Not relative, which would drop what is buffered.
+        // An absolute seek, since a relative one discards the buffer.
         object.source.seek(SeekFrom::Start(at)).map_err(failed)?;
     }
     if found.len() < 2 {
@@ -183,9 +183,9 @@ fn fragments(object: &mut Object) -> Result<(Piece, Vec<Piece>), Error> {
     Ok((found[0], fragments))
 }
 
-/// First bytes of the frames' first fragments, by the tables of offsets.
+/// First byte of each frame's first fragment, by the offset tables.
 fn frame_starts(object: &mut Object, table: Piece, n_frames: usize) -> io::Result<Option<Vec<u64>>> {
-    // Offsets count from the first fragment's head.
+    // Offsets count from the header of the first fragment.
     let first = table.0 + table.1;
     let bytes = match object.header.get(tags::EXTENDED_OFFSET_TABLE).and_then(|element| element.to_bytes().ok()) {
         Some(bytes) if bytes.len() >= 8 * n_frames => {
@@ -201,7 +201,7 @@ fn frame_starts(object: &mut Object, table: Piece, n_frames: usize) -> io::Resul
     Ok(Some(starts.collect()))
 }
 
-/// First bytes of the fragments that begin as a compressed image does.
+/// First bytes of the fragments that begin like a compressed image.
 fn starts_by_content(object: &mut Object, fragments: &[Piece]) -> io::Result<Vec<u64>> {
     let begins: &[u8] = match object.coding {
         Coding::Jpeg | Coding::JpegLs => &[0xff, 0xd8],

@@ -12,26 +12,26 @@ use super::pixels::Pixels;
 /// One frame of a file.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Plane {
-    /// Number of the frame in the file.
+    /// Index of the frame in the file.
     pub(crate) frame: usize,
     /// Rows and columns.
     pub(crate) size: [usize; 2],
-    /// Directions in which columns and rows are counted, of length 1.
+    /// Unit vectors along which column and row indices increase: Image Orientation (Patient) (0020,0037).
     pub(crate) directions: Option<[[f64; 3]; 2]>,
     /// Image Position (Patient) (0020,0032) of the first pixel.
     pub(crate) position: Option<[f64; 3]>,
-    /// Where the plane lies along some axis, by its maker's measure.
+    /// Slice Location (0020,1041), along an axis of the manufacturer's choice.
     pub(crate) location: Option<f64>,
-    /// In which order the planes were made.
+    /// Instance Number (0020,0013); 0 where it is not stated.
     pub(crate) number: f64,
-    /// Distance of rows, and of columns.
+    /// Distance between rows, and between columns, in millimetres.
     pub(crate) spacing_mm: Option<[f64; 2]>,
-    /// Distance of planes, or their thickness where it is not stated.
+    /// Distance between planes in millimetres, or their thickness where the distance is not stated.
     pub(crate) step_mm: Option<f64>,
 }
 
 impl Plane {
-    /// The planes of a file, in its order.
+    /// The planes of a file, in the order of its frames.
     pub(crate) fn all(object: &Object, pixels: &Pixels) -> Vec<Self> {
         (0..pixels.n_frames).map(|frame| Self::of(object, pixels, frame)).collect()
     }
@@ -41,14 +41,14 @@ impl Plane {
         let measures = functional_group(header, frame, tags::PIXEL_MEASURES_SEQUENCE);
         let oriented = functional_group(header, frame, tags::PLANE_ORIENTATION_SEQUENCE);
         let positioned = functional_group(header, frame, tags::PLANE_POSITION_SEQUENCE);
-        // A position that is stated once for many frames is that of none but the first.
+        // A position that is stated once for many frames is that of the first frame only.
         let has_own = pixels.n_frames == 1
             || items(header, tags::PER_FRAME_FUNCTIONAL_GROUPS_SEQUENCE)
                 .get(frame)
                 .is_some_and(|groups| !items(groups, tags::PLANE_POSITION_SEQUENCE).is_empty());
         let directions = exactly::<6>(oriented, tags::IMAGE_ORIENTATION_PATIENT).and_then(|[a, b, c, d, e, f]| {
             let (columns, rows) = (unit([a, b, c])?, unit([d, e, f])?);
-            // Nearly at a right angle, up to the digits of the file.
+            // Perpendicular, within the precision of the file.
             (dot(columns, rows).abs() < 0.05).then_some([columns, rows])
         });
         let spacing = exactly::<2>(measures, tags::PIXEL_SPACING)
@@ -67,13 +67,13 @@ impl Plane {
         }
     }
 
-    /// The direction across the plane.
+    /// Unit vector perpendicular to the plane.
     pub(crate) fn normal(&self) -> [f64; 3] {
         let [[a, b, c], [d, e, f]] = self.directions_or_axial();
         [b * f - c * e, c * d - a * f, a * e - b * d]
     }
 
-    /// Directions of columns and rows. Where they are not stated, the plane is taken for axial.
+    /// Directions of columns and rows; those of an axial plane where they are not stated.
     pub(crate) fn directions_or_axial(&self) -> [[f64; 3]; 2] {
         self.directions.unwrap_or([[1.0, 0.0, 0.0], [0.0, 1.0, 0.0]])
     }

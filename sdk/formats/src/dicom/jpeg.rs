@@ -1,7 +1,7 @@
-//! JPEG and JPEG-LS frames. `jpeg-decoder` has discrete cosines of 8 bit and lossless JPEG up to 16; `openreadout-codecs`
-//! has the cosines of 12 bit, and JPEG-LS of one channel.
+//! JPEG and JPEG-LS frames. `jpeg-decoder` decodes DCT of 8 bit and lossless JPEG of up to 16; `openreadout-codecs`
+//! decodes DCT of 12 bit, and JPEG-LS of one channel.
 //!
-//! Sizes in the compressed stream are held against the header before anything is decoded.
+//! Sizes in the compressed stream are compared with the header before decoding.
 
 use jpeg_decoder::{ColorTransform, Decoder, PixelFormat};
 use openreadout_codecs::{CodecError, jpeg_decode_limited, jpegls_decode_limited};
@@ -9,10 +9,10 @@ use openreadout_codecs::{CodecError, jpeg_decode_limited, jpegls_decode_limited}
 use super::pixels::{Photometric, Pixels};
 use super::raster::{Failure, Raster};
 
-/// Most scans of a frame. Progressive ones have some ten.
+/// Largest number of scans of a frame; progressive ones have about ten.
 const MAX_SCANS: usize = 100;
 
-/// What a stream says before its first scan.
+/// Facts that a stream states before its first scan.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
 struct Stream {
     /// Second byte of the frame's marker.
@@ -21,10 +21,10 @@ struct Stream {
     rows: usize,
     columns: usize,
     n_components: usize,
-    /// Names of the components.
+    /// Identifiers of the components.
     names: [u8; 3],
     is_jfif: bool,
-    /// Transformation of colours that Adobe's marker states.
+    /// Colour transform that Adobe's marker states.
     adobe: Option<u8>,
 }
 
@@ -45,7 +45,7 @@ impl Stream {
                 (0xee, [b'A', b'd', b'o', b'b', b'e', _, _, _, _, _, _, transform, ..]) => {
                     stream.adobe = Some(*transform);
                 }
-                // Frames of every process, those of JPEG-LS among them; not tables of Huffman and arithmetic codes.
+                // Frame headers of every process, JPEG-LS included; not the tables of Huffman and arithmetic coding.
                 (0xc0..=0xc3 | 0xc5..=0xc7 | 0xc9..=0xcb | 0xcd..=0xcf | 0xf7, &[precision, a, b, c, d, n, ..]) => {
                     stream.frame = marker;
                     stream.precision = u32::from(precision);
@@ -77,7 +77,7 @@ impl Stream {
         Ok(())
     }
 
-    /// Whether three components are luma and differences: what the stream says, else what the header says.
+    /// Whether three components are YCbCr: by the stream, or else by the header.
     fn is_ybr(&self, pixels: &Pixels) -> bool {
         match self.adobe {
             Some(transform) => transform != 0,
@@ -115,7 +115,7 @@ pub(crate) fn decode(bytes: &[u8], pixels: &Pixels) -> Result<Raster, Failure> {
         }
         _ => decoded.into_iter().map(i32::from).collect(),
     };
-    // Lossless colour comes as it is stored, and is what the header says.
+    // Lossless colour is returned as stored; the header says which colour space it has.
     Ok(Raster { samples, planar: false, is_rgb: is_cosine, precision: Some(stream.precision) })
 }
 
@@ -132,8 +132,8 @@ pub(crate) fn decode_ls(bytes: &[u8], pixels: &Pixels) -> Result<Raster, Failure
     Ok(Raster { samples, planar: false, is_rgb: false, precision: Some(stream.precision) })
 }
 
-/// The stream with the spectral selection of sequential scans as the standard wants it. Some scanners leave zeros, which
-/// mean nothing in such scans.
+/// The stream with the spectral selection of sequential scans that the standard requires. Some scanners write zeros,
+/// which have no meaning in such scans.
 fn with_plain_scans(bytes: &[u8]) -> Vec<u8> {
     let mut stream = bytes.to_vec();
     let mut at = 2;
@@ -150,7 +150,7 @@ fn with_plain_scans(bytes: &[u8]) -> Vec<u8> {
     stream
 }
 
-/// Refuses a frame whose pixels are written over and over: each scan of a progressive one goes through all of them, for a few bytes.
+/// Refuses a frame with too many scans: each scan of a progressive frame is a pass over all pixels, for a few bytes.
 fn check_scans(bytes: &[u8]) -> Result<(), Failure> {
     let n_scans = bytes.windows(2).filter(|pair| *pair == [0xff, 0xda]).count();
     if n_scans > MAX_SCANS {
@@ -167,7 +167,7 @@ fn words(bytes: &[u8]) -> Vec<i32> {
 fn jpeg_failure(error: &jpeg_decoder::Error) -> Failure {
     match error {
         jpeg_decoder::Error::Unsupported(what) => {
-            Failure::Unsupported(format!("JPEG of a kind that is not read: {what:?}"))
+            Failure::Unsupported(format!("JPEG of an unsupported kind: {what:?}"))
         }
         other => Failure::Corrupt(other.to_string()),
     }
@@ -176,7 +176,7 @@ fn jpeg_failure(error: &jpeg_decoder::Error) -> Failure {
 fn failure(error: CodecError) -> Failure {
     match error {
         CodecError::Unsupported { detail, .. } => {
-            Failure::Unsupported(format!("JPEG of a kind that is not read: {detail}"))
+            Failure::Unsupported(format!("JPEG of an unsupported kind: {detail}"))
         }
         other => Failure::Corrupt(other.to_string()),
     }

@@ -5,31 +5,32 @@ use rust_j2k::{Error, Image};
 use super::pixels::Pixels;
 use super::raster::{Failure, Raster};
 
-/// How a code stream begins.
+/// First bytes of a code stream.
 const BEGINS: [u8; 4] = [0xff, 0x4f, 0xff, 0x51];
-/// Samples that a byte of code can stand for at most; empty images reach a few thousand.
+/// Largest number of samples per byte of code; empty images reach a few thousand.
 const MAX_SAMPLES_A_BYTE: usize = 1 << 16;
 
 /// Decodes a frame of JPEG 2000.
 pub(crate) fn decode(bytes: &[u8], pixels: &Pixels) -> Result<Raster, Failure> {
-    // Some writers wrap the code stream as in a file of its own, which the standard forbids.
+    // Some writers wrap the code stream in a JP2 file, which the standard forbids.
     let start = bytes.windows(BEGINS.len()).position(|window| window == BEGINS);
     let code = &bytes[start.ok_or_else(|| Failure::Corrupt(String::from("no JPEG 2000 code")))?..];
     check_size(code, pixels)?;
     let image = rust_j2k::decode(&with_uncounted_parts(code)).map_err(|error| match error {
-        Error::Unsupported(what) => Failure::Unsupported(format!("JPEG 2000 of a kind that is not read: {what}")),
+        Error::Unsupported(what) => Failure::Unsupported(format!("JPEG 2000 of an unsupported kind: {what}")),
         other => Failure::Corrupt(other.to_string()),
     })?;
     let precision = image.components.first().map(|component| u32::from(component.bit_depth));
     let samples = interleaved(image, pixels)?;
-    // The transformation of colours is undone by the decoder, where there is one.
+    // The decoder undoes the colour transform, where there is one.
     Ok(Raster { samples, planar: false, is_rgb: false, precision })
 }
 
-/// The code without the numbers of parts that its tiles are in, which some writers count wrongly and nothing needs.
+/// The code stream without the numbers of tile-parts (TNsot), which some writers count wrongly and the decoder does not
+/// need.
 fn with_uncounted_parts(code: &[u8]) -> Vec<u8> {
     let mut code = code.to_vec();
-    // Behind the start marker: markers with lengths, until the first tile part.
+    // After the start marker: marker segments until the first tile-part.
     let mut at = 2;
     while let Some(&[0xff, marker, high, low]) = code.get(at..).and_then(<[u8]>::first_chunk) {
         if marker != 0x90 {
@@ -47,7 +48,7 @@ fn with_uncounted_parts(code: &[u8]) -> Vec<u8> {
     code
 }
 
-/// Holds the size in the code against the header's, before the decoder claims memory for it.
+/// Compares the size in the code stream with the header, before the decoder allocates memory for it.
 fn check_size(code: &[u8], pixels: &Pixels) -> Result<(), Failure> {
     let cut = || Failure::Corrupt(String::from("JPEG 2000 code without a size"));
     let field = |at: usize| code.get(at..).and_then(<[u8]>::first_chunk).map(|&bytes| u32::from_be_bytes(bytes));

@@ -1,37 +1,38 @@
-//! The elements that stay in a copy without identifying content, and what their values may be.
+//! DICOM elements that stay in a de-identified copy, and the values that they may have.
 //!
-//! A list of what stays, not of what goes: an element that is not here is left out, known or not, private or not. The reader needs these:
-//! size and kind of the pixels, their meaning (modality, lookup tables, windows), their place and order. Of the attributes that the Basic Application Level
-//! Confidentiality Profile (PS3.15, table E.1-1) names, only UIDs are here; they are replaced. Values are checked as well: numbers are numbers, and words are
-//! from a list, so that a name in the wrong place does not stay.
+//! An element that is not listed is left out, known or not, private or not. The reader needs these: size and type of
+//! the pixels, their meaning (modality, lookup tables, windows), their position and order. Of the attributes that the
+//! Basic Application Level Confidentiality Profile (PS3.15, table E.1-1) names, only UIDs are here; they are replaced.
+//! Values are checked as well: numbers must be numbers, and words must be from a list, so that a name in the wrong
+//! element does not stay.
 
 use dicom_core::Tag;
 use dicom_dictionary_std::tags;
 
-/// What the value of a kept element is.
+/// Values that a kept element may have.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Content {
     /// Numbers, binary or as text.
     Numbers,
     /// A table of binary numbers.
     Table,
-    /// Words, each from a list; another word is replaced by the last of the list.
+    /// Words from a list; any other word is replaced by the last of the list.
     Words(&'static [&'static str]),
-    /// An identifier of the standard itself.
+    /// A UID of the standard.
     StandardUid,
-    /// An identifier of this series, to be replaced.
+    /// A UID of this series, which is replaced.
     OwnUid,
-    /// Items of a sequence, which are filtered by the same list.
+    /// Items of a sequence, filtered by the same list.
     Items,
 }
 
 use Content::{Items, Numbers, OwnUid, StandardUid, Table, Words};
 
-/// Most bytes of a value other than a table.
+/// Largest value in bytes, other than of a table.
 pub(super) const MAX_VALUE_BYTES: usize = 4096;
 
-/// In the order of their tags. Of the values of Image Type the reader needs those that are listed: a mosaic is refused, a label is no level
-/// of a slide.
+/// Kept elements in the order of their tags. Of the values of Image Type the reader needs those that are listed: a
+/// mosaic is refused, a label is no level of a slide.
 pub(super) const KEPT: &[(Tag, Content)] = &[
     (
         tags::IMAGE_TYPE,
@@ -129,7 +130,7 @@ pub(super) const KEPT: &[(Tag, Content)] = &[
     (tags::PER_FRAME_FUNCTIONAL_GROUPS_SEQUENCE, Items),
 ];
 
-/// What the value of an element is; `None` for one that is left out.
+/// Values that an element may have; `None` for an element that is left out.
 pub(super) fn content(tag: Tag) -> Option<Content> {
     KEPT.iter().find(|(kept, _)| *kept == tag).map(|&(_, content)| content)
 }

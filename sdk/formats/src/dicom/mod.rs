@@ -1,15 +1,14 @@
 //! DICOM: files as images, series as volumes.
 //!
-//! [`read_image`] gives a file as it is displayed; [`read_values`] as the scanner measured it; [`series`] puts slices
-//! together, and [`slide`] reads whole slides by region. Elements are interpreted by the DICOM-rs crates, pixels are decoded by `jpeg-decoder`,
-//! `openreadout-codecs` and `rust-j2k`, all of them without C or C++; how a file is taken apart before they see any of
-//! it, and what is refused, is in the modules here.
+//! [`read_image`] reads a file for display, and [`read_values`] as the scanner measured it. [`series`] builds volumes
+//! from slices, and [`slide`] reads whole slides by region. The DICOM-rs crates interpret elements; `jpeg-decoder`,
+//! `openreadout-codecs` and `rust-j2k` decode pixels, all without C or C++. The modules here take an untrusted file
+//! apart before these crates see it, and decide what is refused.
 //!
-//! Read are implicit and explicit files of both byte orders, deflated ones, and pixels that are native, run lengths,
-//! JPEG (8 and 12 bit, lossless), JPEG-LS (grey), JPEG 2000 or deflated. Not read are arithmetic and hierarchical JPEG,
-//! colour in JPEG-LS, high-throughput JPEG 2000, JPEG XL and video; floating point pixels; colour that shares
-//! differences between pixels other than in pairs. Overlays and non-square pixels are left as they are: an image is
-//! its grid of pixels.
+//! Supported are implicit and explicit VR in both byte orders, deflated data sets, and pixels that are native, RLE,
+//! JPEG (8 and 12 bit, lossless), JPEG-LS (grey), JPEG 2000 or deflated. Not supported are arithmetic and hierarchical
+//! JPEG, colour in JPEG-LS, high-throughput JPEG 2000, JPEG XL and video; floating point pixels; chroma subsampling
+//! other than 4:2:2. Overlays are ignored and non-square pixels are not corrected: an image is its grid of pixels.
 
 mod attributes;
 mod buffered_file;
@@ -54,10 +53,10 @@ use modality_lut::ModalityLut;
 use object::Object;
 use pixels::{Photometric, Pixels};
 
-/// File formats that are read, for display.
+/// Supported file formats, for display.
 pub const FILE_FORMATS: &str = "DICOM (.dcm, .dicom, .ima, or by content)";
 
-/// Whether a lower-case file name ends like a DICOM file.
+/// Whether a lower-case file name has an extension of DICOM.
 pub fn has_known_extension(lower_case_name: &str) -> bool {
     [".dcm", ".dicom", ".ima"].iter().any(|extension| lower_case_name.ends_with(extension))
 }
@@ -67,14 +66,14 @@ pub fn has_known_extension(lower_case_name: &str) -> bool {
 pub enum Candidate {
     /// A DICOM file that may hold an image.
     Image,
-    /// A DICOM file without one: a report, a plan, a mask, a directory of files.
+    /// A DICOM file without an image: a report, a plan, a segmentation, a directory of files (DICOMDIR).
     WithoutImage,
-    /// No DICOM file.
+    /// Not a DICOM file.
     Other,
 }
 
-/// Looks at the first bytes of a file of a folder. Files with the magic are DICOM files whatever their name; others are
-/// when their name says so.
+/// Classifies a file of a folder by its first bytes. A file with the magic is a DICOM file whatever its name; without
+/// the magic its extension decides.
 pub fn candidate(path: &Path, lower_case_name: &str) -> Candidate {
     match file_meta::sniff(path) {
         Ok(Some(meta)) if sop_class::without_image(&meta.sop_class).is_some() => Candidate::WithoutImage,
@@ -84,21 +83,21 @@ pub fn candidate(path: &Path, lower_case_name: &str) -> Candidate {
     }
 }
 
-/// Numbers of one frame in the terms of the modality.
+/// Values of one frame, in the units of the modality.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Values {
-    /// `[rows, columns, channels]`; three channels are red, green and blue, palettes are not resolved.
+    /// `[rows, columns, channels]`; three channels are RGB, palettes are not resolved.
     pub size: [usize; 3],
-    /// In that order. Colours are as they are stored, other values are rescaled.
+    /// Values in the order of `size`. Colours are as stored, other values are rescaled.
     pub values: Vec<f32>,
-    /// Frames that the file has.
+    /// Number of frames in the file.
     pub n_frames: usize,
 }
 
-/// Reads one frame of a file, of whatever kind the object is, before anything is done for display.
+/// Reads one frame of a file, of any kind of object, without any step for display.
 ///
 /// # Errors
-/// A file that is missing, damaged, of another format or of a kind that is not read, a frame that it does not have.
+/// A file that is missing, damaged, of another format or of an unsupported kind; a frame that the file does not have.
 pub fn read_values(path: &Path, frame: usize) -> Result<Values, Error> {
     let mut object = Object::open(path)?;
     let pixels = Pixels::of(&object)?;
@@ -119,22 +118,22 @@ fn modality_values(object: &mut Object, pixels: &Pixels, frame: usize) -> Result
     Ok(ModalityLut::of(object, frame)?.values(samples, pixels))
 }
 
-/// A file as it is displayed.
+/// The first frame of a file, as it is displayed.
 #[derive(Debug, Clone, PartialEq)]
 pub struct DisplayImage {
-    /// Grey or colour in `[0, 1]`.
+    /// Grey or RGB in `[0, 1]`.
     pub image: Image,
-    /// Frames that the file has; the image is the first.
+    /// Number of frames in the file.
     pub n_frames: usize,
 }
 
 /// Reads the first frame of a file as an image in `[0, 1]`, bright where a viewer shows it bright.
 ///
-/// Grey goes through the file's table or first window of values of interest; where it has neither, the least number of
-/// the image becomes black and the largest white. Low values are white where the file says so (MONOCHROME1).
+/// Grey values are mapped by the file's VOI LUT or first window. Without either, the minimum of the image becomes black
+/// and the maximum white. Low values are white where the file says so (MONOCHROME1).
 ///
 /// # Errors
-/// Those of [`read_values`], an object that holds no image as it was taken, such as a plan or a mask.
+/// Those of [`read_values`], an object without an acquired image, such as a plan or a segmentation.
 pub fn read_image(path: &Path) -> Result<DisplayImage, Error> {
     let mut object = Object::open_image(path)?;
     let pixels = Pixels::of(&object)?;

@@ -9,16 +9,16 @@ use super::functional_groups::functional_group;
 use super::object::Object;
 use super::pixels::Pixels;
 
-/// The transformation of a frame.
+/// Modality transformation of a frame.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) enum ModalityLut {
-    /// Slope and intercept.
+    /// Rescale Slope (0028,1053) and Rescale Intercept (0028,1052).
     Linear([f64; 2]),
-    /// Numbers from a table.
+    /// Lookup table.
     Table(Table),
 }
 
-/// A table of 16-bit entries.
+/// Lookup table of 16-bit entries.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Table {
     first: f64,
@@ -28,7 +28,7 @@ pub(crate) struct Table {
 }
 
 impl ModalityLut {
-    /// The transformation of a frame; that changes nothing where none is stated.
+    /// The modality transformation of a frame; the identity where none is stated.
     ///
     /// # Errors
     /// A table that is damaged.
@@ -44,10 +44,10 @@ impl ModalityLut {
         Ok(Self::Linear([slope, number(stated, tags::RESCALE_INTERCEPT).unwrap_or(0.0)]))
     }
 
-    /// The samples of a frame in the modality's terms.
+    /// The samples of a frame, in the units of the modality.
     pub(crate) fn values(&self, samples: Vec<i32>, pixels: &Pixels) -> Vec<f32> {
         match self {
-            // The usual case by itself: without branches it becomes vectors.
+            // The usual case has a branch of its own, which the compiler can vectorise.
             Self::Linear([slope, intercept]) if pixels.bits_stored < 32 || pixels.signed => {
                 samples.iter().map(|&sample| (f64::from(sample) * slope + intercept) as f32).collect()
             }
@@ -55,7 +55,7 @@ impl ModalityLut {
         }
     }
 
-    /// A stored number in the modality's terms.
+    /// A stored value in the units of the modality.
     pub(crate) fn value(&self, stored: f64) -> f64 {
         match self {
             Self::Linear([slope, intercept]) => stored * slope + intercept,
@@ -65,7 +65,7 @@ impl ModalityLut {
 }
 
 impl Table {
-    /// The table in an item of a sequence.
+    /// Reads the lookup table in an item of a sequence.
     ///
     /// # Errors
     /// A table without entries or descriptor.
@@ -75,7 +75,7 @@ impl Table {
         let n = if n == 0.0 { 65536 } else { n as i64 as u16 as usize };
         let mut entries = words(item, tags::LUT_DATA, object.encoding.big_endian).ok_or_else(damaged)?;
         if n_bits == 8.0 && entries.len() < n {
-            // Packed in pairs.
+            // Entries of 8 bits are packed in pairs.
             entries = entries.iter().flat_map(|entry| entry.to_le_bytes()).map(u16::from).collect();
         }
         entries.truncate(n);
@@ -86,13 +86,13 @@ impl Table {
         Ok(Self { first, entries, n_bits })
     }
 
-    /// The entry for a number; numbers beyond either end have that end's.
+    /// The entry for a number; a number beyond either end has that end's entry.
     pub(crate) fn entry(&self, number: f64) -> f64 {
         let last = self.entries.len() - 1;
         f64::from(self.entries[(number - self.first).round().clamp(0.0, last as f64) as usize])
     }
 
-    /// The largest number that an entry can be.
+    /// Largest value that an entry can have.
     pub(crate) fn most(&self) -> f64 {
         f64::from((1_u32 << self.n_bits) - 1)
     }

@@ -1,8 +1,8 @@
-//! One DICOM file: its header interpreted, its pixels located and left where they are.
+//! One DICOM file: its header is interpreted, its pixels are located and stay in the file.
 //!
-//! Files with and without preamble and file meta information are opened; in either case what comes out is a data set,
-//! a transfer syntax and the place of the pixels. Opening reads the header alone, so that folders of thousands of
-//! slices can be listed. What the pixels mean is said in [`super::pixels`], where frames lie in [`super::frames`].
+//! Files with and without preamble and file meta information are opened. Both give a data set, a transfer syntax and
+//! the location of the pixels. Opening reads the header alone, so that folders of thousands of slices can be listed.
+//! [`super::pixels`] describes the pixels, and [`super::frames`] locates the frames.
 
 use std::fs::File;
 use std::io::{self, BufReader, Cursor, Read, Seek, SeekFrom};
@@ -23,16 +23,16 @@ use super::scanner::{self, PixelPlace};
 use super::sop_class;
 use super::transfer_syntax::{Coding, EXPLICIT_BIG_ENDIAN, Syntax};
 
-/// The last tag there is.
+/// Largest tag: nothing comes after it.
 pub(super) const EVERYTHING: Tag = Tag(0xffff, 0xffff);
-/// Largest inflated data set.
+/// Largest inflated data set in bytes.
 const MAX_INFLATED_BYTES: u64 = 1 << 28;
 
 /// An opened DICOM file.
 pub(crate) struct Object {
     /// Path of the file.
     pub(crate) path: PathBuf,
-    /// Its elements, but for pixels, private and very large ones.
+    /// Elements of the file, without pixels, private and very large elements.
     pub(crate) header: InMemDicomObject,
     /// SOP Class UID (0008,0016) of the object.
     pub(crate) sop_class: String,
@@ -40,11 +40,11 @@ pub(crate) struct Object {
     pub(crate) encoding: Encoding,
     /// Compression of the pixel data.
     pub(crate) coding: Coding,
-    /// Whether pixels of a byte stand in big-endian words, so that each two have changed places.
+    /// Whether 8-bit pixels are stored in big-endian words, so that each two bytes are swapped.
     pub(crate) swaps_bytes: bool,
     /// Location of the pixel data.
     pub(crate) pixels: PixelPlace,
-    /// What the place counts in, and its length in bytes.
+    /// Bytes in which `pixels` is a position: the file, or its inflated content. `end` is their length.
     pub(crate) source: Box<dyn ByteSource>,
     pub(crate) end: u64,
 }
@@ -53,13 +53,12 @@ impl Object {
     /// Opens a file and reads its header.
     ///
     /// # Errors
-    /// A file that is missing, damaged, no DICOM file, of a transfer syntax that is not read, or without
-    /// pixels.
+    /// A file that is missing, damaged, not DICOM, of an unsupported transfer syntax, or without pixels.
     pub(crate) fn open(path: &Path) -> Result<Self, Error> {
         let shown = path.display();
         let Start { meta, syntax, mut source, span } = Start::read(path)?;
         let scanned = scanner::scan(&mut *source, syntax.encoding, span, EVERYTHING).map_err(|error| {
-            // Without pixels it would be refused in any case, and its kind is the better reason.
+            // A file without pixels is refused in any case, and its SOP class is the better reason.
             let kind = sop_class::without_image(&meta.sop_class);
             kind.map_or_else(|| explain(path, &error), |kind| no_image(path, kind))
         })?;
@@ -79,7 +78,7 @@ impl Object {
         Ok(Self { path: path.to_owned(), header, sop_class, encoding, coding, swaps_bytes, pixels, source, end })
     }
 
-    /// The elements of a file up to `last`, without those behind it, which can be megabytes.
+    /// The elements of a file up to `last`. Elements after it, which can be megabytes, are not read.
     ///
     /// # Errors
     /// Those of [`Object::open`], but for pixels.
@@ -90,7 +89,7 @@ impl Object {
         interpret(path, &scanned.elements, syntax.encoding)
     }
 
-    /// Opens a file that is to hold an image as it was taken: no mask, no dose, nothing computed.
+    /// Opens a file that must hold an acquired image: no mask, no dose, no computed image.
     ///
     /// # Errors
     /// Those of [`Object::open`], an object of another kind.
@@ -103,12 +102,12 @@ impl Object {
     }
 }
 
-/// A file before its data set is read.
+/// An opened file, before its data set is read.
 pub(super) struct Start {
     pub(super) meta: Meta,
     pub(super) syntax: Syntax,
     pub(super) source: Box<dyn ByteSource>,
-    /// First byte of the data set, and the one behind its last.
+    /// First byte of the data set, and the byte after its last.
     pub(super) span: [u64; 2],
 }
 
@@ -129,13 +128,15 @@ impl Start {
     }
 }
 
-/// The transfer syntax that the file states, corrected by what its first element looks like.
+/// The transfer syntax that the file states, corrected by the look of its first element.
 fn syntax(path: &Path, meta: &Meta, file: &mut BufferedFile, file_bytes: u64) -> Result<Syntax, Error> {
     let shown = path.display();
     let guess = Meta::guess(file, meta.end, file_bytes).map_err(|error| explain(path, &error))?;
     let Some(uid) = &meta.transfer_syntax else {
         let encoding = guess.ok_or_else(|| match meta.has_magic {
-            true => Error::corrupt(format!("{shown} does not state its transfer syntax, and its elements do not tell")),
+            true => {
+                Error::corrupt(format!("{shown} does not state its transfer syntax, and its elements do not show it"))
+            }
             false => Error::corrupt(format!("{shown} is no DICOM file")),
         })?;
         return Ok(Syntax { encoding, deflated: false, coding: Coding::Native });
@@ -154,10 +155,10 @@ fn syntax(path: &Path, meta: &Meta, file: &mut BufferedFile, file_bytes: u64) ->
 }
 
 fn no_image(path: &Path, kind: &str) -> Error {
-    Error::unsupported(format!("{} holds no image to learn from; it is of the kind {kind}", path.display()))
+    Error::unsupported(format!("{} holds no image for training; its kind is {kind}", path.display()))
 }
 
-/// What stands behind the meta information of a deflated file.
+/// Inflates the bytes after the meta information of a deflated file.
 fn inflate(file: &mut BufferedFile, start: u64) -> io::Result<Vec<u8>> {
     file.seek(SeekFrom::Start(start))?;
     let mut inflated = Vec::new();
@@ -169,9 +170,9 @@ fn inflate(file: &mut BufferedFile, start: u64) -> io::Result<Vec<u8>> {
     Ok(inflated)
 }
 
-/// The kept elements as a data set. Elements that are damaged in themselves are left out.
+/// Parses the kept elements as a data set. Malformed elements are left out.
 fn interpret(path: &Path, elements: &[Vec<u8>], encoding: Encoding) -> Result<InMemDicomObject, Error> {
-    // All at once is faster, and nearly always possible.
+    // Parsing all at once is faster, and nearly always possible.
     if let Some(header) = parsed(&elements.concat(), encoding) {
         return Ok(header);
     }
@@ -189,8 +190,8 @@ fn parsed(bytes: &[u8], encoding: Encoding) -> Option<InMemDicomObject> {
         Encoding { big_endian: false, .. } => uids::EXPLICIT_VR_LITTLE_ENDIAN,
         Encoding { .. } => EXPLICIT_BIG_ENDIAN,
     };
-    // The bytes come from a stranger, and a panic of the parser would end the plugin's call with nothing said about the
-    // file. Nothing is shared with the closure that a panic could leave half changed.
+    // The bytes are untrusted. A panic of the parser would end the plugin's call without naming the file. The closure
+    // shares no state that a panic could leave inconsistent.
     let outcome = catch_unwind(AssertUnwindSafe(|| {
         let mut header = InMemDicomObject::new_empty();
         let options = DicomCollectorOptions::new().read_preamble(ReadPreamble::Never).expected_ts(uid);
@@ -200,7 +201,7 @@ fn parsed(bytes: &[u8], encoding: Encoding) -> Option<InMemDicomObject> {
     outcome.ok()?.ok()
 }
 
-/// An error of reading, with the file's name.
+/// An I/O error with the file's name.
 pub(crate) fn explain(path: &Path, error: &io::Error) -> Error {
     let path = path.display();
     let explained = match error.kind() {

@@ -1,5 +1,5 @@
-//! The image pixel module of a DICOM object: size, number of frames, bit depth, sign, colour. Checked before any of them is
-//! read.
+//! The Image Pixel module of a DICOM object: size, number of frames, bit depth, sign, colour. All are checked before
+//! pixels are read.
 
 use dicom_dictionary_std::tags;
 use medcoss_sdk::Error;
@@ -8,10 +8,10 @@ use super::attributes::{count, text};
 use super::object::Object;
 use super::transfer_syntax::Coding;
 
-/// Most samples in one frame, all channels counted: 256 MiB as `f32`.
+/// Largest number of samples in one frame, all channels counted: 256 MiB as `f32`.
 pub(crate) const MAX_FRAME_SAMPLES: u64 = 1 << 26;
 
-/// Most frames of an object: tiles of 256 pixels that cover more than a metre of tissue.
+/// Largest number of frames of an object: tiles of 256 pixels that cover more than a metre of tissue.
 const MAX_FRAMES: u64 = 1 << 21;
 
 /// Photometric Interpretation (0028,0004).
@@ -21,27 +21,27 @@ pub(crate) enum Photometric {
     Monochrome1,
     /// Low values are black.
     Monochrome2,
-    /// Values are numbers of a palette.
+    /// Values are indices of a palette.
     Palette,
     /// Red, green, blue.
     Rgb,
-    /// Luma and two colour differences of the full range.
+    /// Full-range YCbCr.
     YbrFull,
-    /// The same, two pixels sharing their differences.
+    /// Full-range YCbCr, 4:2:2: two pixels share their colour differences.
     YbrFull422,
-    /// As JPEG 2000 stores colour; its decoder undoes it.
+    /// The colour transforms of JPEG 2000, which its decoder undoes.
     Jpeg2000,
 }
 
-/// The pixels of an object.
+/// Description of an object's pixels.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Pixels {
     pub(crate) rows: usize,
     pub(crate) columns: usize,
     pub(crate) n_frames: usize,
-    /// Channels: 1 or 3.
+    /// Samples per Pixel (0028,0002): 1 or 3 channels.
     pub(crate) n_samples: usize,
-    /// Bits that a sample takes: 1, 8, 16 or 32.
+    /// Bits Allocated (0028,0100): 1, 8, 16 or 32.
     pub(crate) bits_allocated: u32,
     /// Bits Stored (0028,0101): significant bits of a sample.
     pub(crate) bits_stored: u32,
@@ -49,7 +49,7 @@ pub(crate) struct Pixels {
     pub(crate) high_bit: u32,
     /// Whether samples are in two's complement: Pixel Representation (0028,0103).
     pub(crate) signed: bool,
-    /// Whether channels follow one another, instead of pixels.
+    /// Planar Configuration (0028,0006): whether channels are stored one after another, instead of interleaved.
     pub(crate) planar: bool,
     pub(crate) photometric: Photometric,
 }
@@ -58,7 +58,7 @@ impl Pixels {
     /// Reads and checks the description in an object's header.
     ///
     /// # Errors
-    /// A size that is missing or too large, a kind of pixels that is not read.
+    /// A size that is missing or too large, an unsupported kind of pixels.
     pub(crate) fn of(object: &Object) -> Result<Self, Error> {
         let path = object.path.display();
         let header = &object.header;
@@ -95,10 +95,10 @@ impl Pixels {
         if !(1..=bits_allocated).contains(&bits_stored) {
             return Err(Error::corrupt(format!("{path} states {bits_stored} bits of {bits_allocated} to be in use")));
         }
-        // Any other bit than the last of those in use is retired, and more often wrong than meant.
+        // A high bit other than the last bit in use is retired, and more often wrong than intended.
         let high_bit = count(header, tags::HIGH_BIT).filter(|high| (bits_stored - 1..bits_allocated).contains(high));
         let pixels = Self {
-            // All within a few millions, or within 32 bits.
+            // Each is within a few millions, or within 32 bits.
             rows: rows as usize,
             columns: columns as usize,
             n_frames: n_frames as usize,
@@ -121,7 +121,7 @@ impl Pixels {
         Ok(pixels)
     }
 
-    /// Pixels of a frame.
+    /// Number of pixels in a frame.
     pub(crate) fn n_pixels(&self) -> usize {
         self.rows * self.columns
     }
@@ -131,9 +131,9 @@ impl Pixels {
         matches!(self.photometric, Photometric::Monochrome1 | Photometric::Monochrome2)
     }
 
-    /// Bits that a frame takes when it is not compressed.
+    /// Length of an uncompressed frame in bits.
     pub(crate) fn frame_bits(&self) -> u64 {
-        // Two pixels of the shared kind have four samples instead of six.
+        // In 4:2:2 two pixels have four samples instead of six.
         let n_samples = if self.photometric == Photometric::YbrFull422 { 2 } else { self.n_samples };
         (self.n_pixels() * n_samples) as u64 * u64::from(self.bits_allocated)
     }

@@ -1,21 +1,21 @@
-//! What every decoder of frames returns: samples as bit patterns, or why there are none.
+//! Results of the frame decoders: samples as bit patterns, or the reason why there are none.
 
-/// Samples as a decoder gives them.
+/// Decoded samples of a frame.
 pub(crate) struct Raster {
-    /// Bit patterns, those of the fewer bits in the lower ones.
+    /// Bit patterns; samples of fewer bits are in the lower bits.
     pub(crate) samples: Vec<i32>,
-    /// Whether channels follow one another, instead of pixels.
+    /// Whether channels are stored one after another, instead of interleaved.
     pub(crate) planar: bool,
-    /// Whether colour is red, green and blue already.
+    /// Whether colour is RGB already.
     pub(crate) is_rgb: bool,
-    /// Bits that count, where the decoder knows better than the header.
+    /// Number of significant bits, where the decoder knows it better than the header.
     pub(crate) precision: Option<u32>,
 }
 
-/// Why a decoder gives nothing.
+/// Reason why a frame was not decoded.
 #[derive(Debug)]
 pub(crate) enum Failure {
-    /// Valid, but of a kind that is not decoded.
+    /// Valid, but of an unsupported kind.
     Unsupported(String),
     /// Damaged.
     Corrupt(String),

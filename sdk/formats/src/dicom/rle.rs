@@ -1,7 +1,7 @@
-//! DICOM's run-length encoding: each byte of the samples is a plane of its own, the most significant first, and each
-//! plane is packed as in TIFF's PackBits.
+//! RLE Lossless of DICOM: each byte of the samples is a segment of its own, the most significant first, packed as in
+//! TIFF's PackBits.
 //!
-//! The codec of the DICOM crates stops at 16 bits and panics on planes that end early.
+//! The codec of the DICOM-rs crates stops at 16 bits and panics on segments that end early.
 
 use super::pixels::Pixels;
 use super::raster::{Failure, Raster};
@@ -20,7 +20,7 @@ pub(crate) fn decode(bytes: &[u8], pixels: &Pixels) -> Result<Raster, Failure> {
     if n_segments != expected || n_segments > MAX_SEGMENTS {
         return Err(corrupt(format!("{n_segments} planes of bytes, where {expected} belong")));
     }
-    // Two bytes stand for 128 at most; a short frame claims no memory for a large image.
+    // Two bytes give 128 at most; a short frame allocates no memory for a large image.
     let n_bytes = pixels.frame_bits() / 8;
     if n_bytes / 64 > bytes.len() as u64 {
         return Err(corrupt(format!("{} bytes, too few for {n_bytes}", bytes.len())));
@@ -46,7 +46,7 @@ pub(crate) fn decode(bytes: &[u8], pixels: &Pixels) -> Result<Raster, Failure> {
     Ok(Raster { samples, planar: pixels.n_samples > 1, is_rgb: false, precision: None })
 }
 
-/// `n` bytes of a plane between two offsets.
+/// Unpacks the segment between two offsets to `n` bytes.
 fn unpacked(bytes: &[u8], [start, end]: [usize; 2], n: usize) -> Result<Vec<u8>, Failure> {
     let segment = bytes.get(start..end).ok_or_else(|| Failure::Corrupt(format!("a plane from {start} to {end}")))?;
     let mut plane = Vec::with_capacity(n);
@@ -58,7 +58,7 @@ fn unpacked(bytes: &[u8], [start, end]: [usize; 2], n: usize) -> Result<Vec<u8>,
                 plane.extend_from_slice(literal);
                 rest = after;
             }
-            // The standard leaves this one without meaning.
+            // The standard gives -128 no meaning.
             -128 => rest = after,
             repeated => {
                 let Some((&value, after)) = after.split_first() else { break };

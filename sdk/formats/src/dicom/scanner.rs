@@ -1,10 +1,10 @@
-//! A scanner of the elements of a DICOM data set, which does not interpret them: where each begins and ends, and where the
-//! pixel data are.
+//! Scanner of the elements of a DICOM data set: where each begins and ends, and where the pixel data are. Values are
+//! not interpreted.
 //!
-//! Every length is compared with the file's before anything is read, so that a hostile header cannot claim memory. Elements that are
-//! needed are collected as bytes, in the encoding of the file, for `dicom-object`. Overlays, private and
-//! large elements are skipped without being read, and invalid ones ([`super::validate`]) are excluded.
-//! Pixel data stay in the file.
+//! Every length is compared with the file's before anything is read, so that a hostile header cannot claim memory.
+//! Needed elements are collected as bytes, in the encoding of the file, for `dicom-object`. Overlays, private and large
+//! elements are skipped without being read, and invalid ones ([`super::validate`]) are left out. Pixel data stay in the
+//! file.
 
 use std::io::{self, SeekFrom};
 
@@ -13,40 +13,42 @@ use dicom_core::Tag;
 use super::elements::{ByteSource, ElementReader, Encoding, Head, invalid, is_known};
 use super::validate::{Parts, valid_parts};
 
-/// Largest value that is kept, other than of sequences. Lookup tables have 128 KiB.
+/// Largest kept value in bytes, sequences excepted. Lookup tables have 128 KiB.
 const MAX_VALUE_BYTES: u64 = 1 << 20;
-/// Most bytes that are kept of a header. A thousand frames of an enhanced object describe themselves in a MiB.
+/// Largest kept header in bytes. An enhanced object describes a thousand frames in one MiB.
 const MAX_HEADER_BYTES: u64 = 1 << 26;
-/// Most kept elements that are no part of a sequence; the dictionary has some thousand.
+/// Largest number of kept elements outside of sequences; the dictionary has some thousand.
 const MAX_KEPT_ELEMENTS: usize = 1 << 16;
-/// Most parts of all kept elements. The parser takes more than a KiB for an item, and a tenth of that for an element.
+/// Largest number of elements and items in all kept elements. The parser needs more than a KiB for an item, and a tenth
+/// of that for an element.
 const MAX_PARTS: Parts = Parts { n_elements: 1 << 21, n_items: 1 << 19 };
 
-/// Float, double and integer pixels.
+/// Tags of pixel data: float, double and integer.
 const PIXELS: [Tag; 3] = [Tag(0x7fe0, 0x0008), Tag(0x7fe0, 0x0009), Tag(0x7fe0, 0x0010)];
 
 /// Location of an object's pixel data.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct PixelPlace {
-    /// The element that holds them.
+    /// Tag of the element.
     pub(crate) tag: Tag,
     /// First byte of its value.
     pub(crate) start: u64,
-    /// Its length; `None` when it is a sequence of fragments.
+    /// Length of the value in bytes; `None` for a sequence of fragments.
     pub(crate) length: Option<u64>,
-    /// Whether they are 16-bit words, which big-endian files swap even when pixels are bytes.
+    /// Whether pixels are stored as 16-bit words, which big-endian files swap even when pixels have 8 bits.
     pub(crate) words: bool,
 }
 
 /// The elements of a scanned data set.
 pub(crate) struct ScannedElements {
-    /// The elements worth interpreting, as they stand in the file.
+    /// Elements to interpret, as they stand in the file.
     pub(crate) elements: Vec<Vec<u8>>,
-    /// `None` in an object without pixels.
+    /// Location of the pixel data; `None` in an object without pixels.
     pub(crate) pixels: Option<PixelPlace>,
 }
 
-/// Scans from `start` to the pixels, to the end of the file, or behind the elements up to `last`, whichever comes first.
+/// Scans from `start` to the pixel data, the end of the file or the end of the elements up to `last`, whichever comes
+/// first.
 ///
 /// # Errors
 /// Elements that do not fit into the file, kept headers above the limit; the message says what was found.
@@ -80,7 +82,7 @@ pub(crate) fn scan(
             return Err(invalid(format!("its header is larger than {} MiB", MAX_HEADER_BYTES >> 20)));
         }
         reader.source.seek(SeekFrom::Start(head.start))?;
-        // Within the file and the limit.
+        // The length was checked against the file and the limit.
         let mut element = vec![0; n_bytes as usize];
         reader.source.read_exact(&mut element)?;
         let Some(Parts { n_elements, n_items }) = valid_parts(&element, encoding) else { continue };
@@ -99,16 +101,16 @@ pub(crate) fn scan(
     }
 }
 
-/// Whether an element that ends at `end` is worth interpreting.
+/// Whether an element that ends at `end` is to be interpreted.
 fn is_kept(head: &Head, end: u64) -> bool {
     let Tag(group, element) = head.tag;
     let is_sequence = head.vr == Some(*b"SQ") || head.length.is_none();
-    // An unknown element of undefined length is a sequence in another encoding.
+    // An element of UN and undefined length is a sequence in another encoding.
     let is_foreign = head.vr == Some(*b"UN") && head.length.is_none();
-    // The tables of offsets of frames stand beside the pixels.
+    // The offset tables of frames stand beside the pixel data.
     let is_table = group == 0x7fe0 && matches!(element, 1 | 2);
     let has_place = (0x0008..0x5400).contains(&group) || is_table;
     let is_small = is_sequence || is_table || end - head.value_start <= MAX_VALUE_BYTES;
-    // A group's length says nothing that is needed, and is often wrong.
+    // A group's length is not needed, and is often wrong.
     group % 2 == 0 && has_place && is_small && !is_foreign && element != 0 && head.vr.is_none_or(is_known)
 }

@@ -1,8 +1,8 @@
-//! Series: the files of a scan found among others, and read as one volume.
+//! DICOM series: the files of a scan, found among others and read as one volume.
 //!
-//! Files belong together when they state the same series, size and directions; localisers and reformats, which differ,
-//! become volumes of their own. A file of several frames is a volume by itself. Files are read one after another, so that
-//! only the result is held in memory. What belongs together is decided in `series_grouping`, order and distances in `stack`.
+//! Files belong to one volume when they state the same series, size and directions. Localisers and reformats, which
+//! differ, become volumes of their own, and so does a file of several frames. Files are read one after another, so that
+//! only the volume is held in memory. `series_grouping` groups files, and `stack` orders planes.
 
 use std::collections::BTreeMap;
 use std::ops::Range;
@@ -22,17 +22,17 @@ use super::series_grouping::{Group, Key, add, name, tell_apart};
 use super::stack::{Numbered, Stack};
 use crate::orientation::{Orientation, place, replace_not_finite};
 
-/// Largest volume: 4 GiB as `f32`.
+/// Largest volume in voxels: 4 GiB as `f32`.
 pub const MAX_VOXELS: usize = 1 << 30;
 
-/// Most slices of a file.
+/// Largest number of planes in a file.
 const MAX_PLANES: usize = 1 << 16;
 
-/// A scan made of one or many files.
+/// A scan of one or more files.
 #[derive(Debug, Clone)]
 pub struct Series {
     id: String,
-    /// All of its files, those that are not used for their place being taken included.
+    /// All files, including those that are not used because another file has their position.
     files: Vec<FoundFile>,
     stack: Result<Stack, Error>,
 }
@@ -42,19 +42,19 @@ pub struct Series {
 pub struct SeriesInfo {
     /// `[depth, rows, columns]`.
     pub size: [usize; 3],
-    /// Distance of neighbouring voxels in the same order.
+    /// Distance between neighbouring voxels in the same order, in millimetres.
     pub spacing_mm: [f32; 3],
-    /// What a user should know, as the end of a sentence that begins with the series' name.
+    /// Notes for the user, each the end of a sentence that begins with the series' name.
     pub notes: Vec<&'static str>,
 }
 
-/// Files that a search leaves out of folders: how many, by the reason.
+/// Number of files that a search left out of folders, by reason.
 pub type LeftOut = BTreeMap<String, usize>;
 
 impl Series {
-    /// The series among files. Reads all headers. Files are left out if they are of another `modality` than the wanted one
-    /// (`CT`, `MR`), unless they state none or `OT`, other, and if they are in colour, as images of a screen are; but none
-    /// that the user has `named`. A file that cannot be read stands as a series that cannot be read.
+    /// Finds the series among files, from all headers. Left out are files of another modality than `modality` (`CT`,
+    /// `MR`; files that state none, or `OT`, stay) and files in colour, such as screenshots. Files that the user
+    /// `named` stay. A file that cannot be read becomes a series that cannot be read.
     pub fn find(
         files: Vec<FoundFile>,
         modality: Option<&str>,
@@ -88,19 +88,19 @@ impl Series {
         (found, left_out)
     }
 
-    /// A file's id, or the folder of several and the end of their series' identifier.
+    /// Id of the series: the file's id, or the folder of several files and the end of the Series Instance UID.
     pub fn id(&self) -> &str {
         &self.id
     }
 
-    /// Adds what identifies the files.
+    /// Adds the identity of the files to a fingerprint.
     pub fn add_to(&self, fingerprint: &mut Fingerprint) {
         for file in &self.files {
             fingerprint.add_file(file);
         }
     }
 
-    /// Makes sure that the files still are those that were found.
+    /// Checks that the files have not changed since they were found.
     ///
     /// # Errors
     /// A file that is gone, or that was written since.
@@ -108,7 +108,7 @@ impl Series {
         self.files.iter().try_for_each(FoundFile::check_unchanged)
     }
 
-    /// Facts of the series that need no decoded pixels.
+    /// Size, spacing and notes of the series, from headers alone.
     ///
     /// # Errors
     /// A file that could not be read.
@@ -118,8 +118,8 @@ impl Series {
         Ok(SeriesInfo { size, spacing_mm: stack.spacing_mm, notes: stack.notes.clone() })
     }
 
-    /// Reads the volume, in the modality's numbers: Hounsfield units for CT. Gives also how many voxels were infinite or
-    /// no number; they became 0.
+    /// Reads the volume, in the units of the modality: Hounsfield units for CT. Also returns how many voxels were
+    /// infinite or NaN; they became 0.
     ///
     /// # Errors
     /// Those of [`Series::info`], damaged pixels, files that have changed.
@@ -128,11 +128,11 @@ impl Series {
         self.read_slab(0..depth)
     }
 
-    /// Reads some slices of the volume, as [`Series::read`] does. Where they are the planes of the files, only these are
-    /// read.
+    /// Reads some slices of the volume, as [`Series::read`] does. Where slices are the planes of the files, only these
+    /// files are read.
     ///
     /// # Errors
-    /// Those of [`Series::read`], no slices or some that the volume does not have.
+    /// Those of [`Series::read`], an empty range, slices that the volume does not have.
     pub fn read_slab(&self, slices: Range<usize>) -> Result<(Volume, usize), Error> {
         let stack = self.stack.as_ref().map_err(Clone::clone)?;
         let [columns, rows, _] = stack.file_size;
@@ -148,7 +148,7 @@ impl Series {
         voxels.resize(n_voxels, 0.0_f32);
 
         let (first, [along_i, along_j, along_k]) = stack.orientation.strides(stack.file_size);
-        // Places in the whole volume; the slab is a piece of it.
+        // Positions in the whole volume; the slab is a contiguous part of it.
         let slab = slices.start * high * wide..slices.end * high * wide;
         let mut opened: Option<(usize, Opened)> = None;
         for (k, &(file, frame)) in stack.planes.iter().enumerate() {
@@ -181,8 +181,8 @@ impl Series {
         Ok((volume, n_replaced))
     }
 
-    /// The series as an array in the order of its files, whatever the directions: planes become depth, the columns of an image rows,
-    /// and its rows columns, as in a NIfTI file that is read so.
+    /// The series in stored order, whatever the directions: planes become depth, the columns of an image become rows,
+    /// and its rows columns, as in a NIfTI file that is read in stored order.
     pub(crate) fn in_stored_order(&self) -> Self {
         let mut stored = self.clone();
         if let Ok(stack) = &mut stored.stack {
@@ -193,17 +193,17 @@ impl Series {
         stored
     }
 
-    /// Whether some slices cost as much as all of them: where they are not the planes of the files.
+    /// Whether some slices cost as much as all of them, because slices are not the planes of the files.
     pub fn needs_whole_file(&self) -> bool {
         self.stack.as_ref().is_ok_and(|stack| stack.orientation.axis[0] != 2)
     }
 }
 
-/// What is in a file of a folder.
+/// Contents of a file in a folder.
 enum Contents {
-    /// Planes of a series.
+    /// Planes, and the UID of their series.
     Planes(String, Vec<Plane>),
-    /// Nothing that is wanted, and why.
+    /// Left out, with the reason.
     LeftOut(String),
 }
 
@@ -241,7 +241,7 @@ fn is_mosaic(object: &Object) -> bool {
     kinds.is_some_and(|kinds| kinds.iter().any(|kind| kind.trim() == "MOSAIC"))
 }
 
-/// A file of which planes are read.
+/// A file whose planes are being read.
 struct Opened {
     object: Object,
     pixels: Pixels,

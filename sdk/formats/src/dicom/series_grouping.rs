@@ -7,22 +7,21 @@ use medcoss_sdk::FoundFile;
 use super::image_plane::Plane;
 use super::stack::Numbered;
 
-/// Letters of a series' identifier that its name has; the last ones differ most.
+/// Number of letters of a Series Instance UID in the series' name: the last ones, which differ most.
 const NAME_LETTERS: usize = 12;
-/// Part by which directions of slices may differ: half a degree.
+/// Tolerance of the components of direction vectors: half a degree.
 const SAME_DIRECTION: f64 = 0.01;
 
-/// What the files of a volume have in common.
+/// Properties that the files of a volume share.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Key {
     pub(crate) series: String,
     size: [usize; 2],
-    /// What keeps files apart that state no series: the file where it has several frames or states no place, else its
-    /// folder.
+    /// Separates files that state no series: by file where it has several frames or no position, else by folder.
     apart: Option<String>,
 }
 
-/// Planes of the same direction that have the rest in common.
+/// Planes of one key and direction.
 #[derive(Debug, Default)]
 pub(crate) struct Group {
     pub(crate) files: Vec<FoundFile>,
@@ -42,12 +41,12 @@ impl Key {
     }
 }
 
-/// The folder in a file's id; empty for a file without one.
+/// The folder part of a file's id; empty without a folder.
 fn folder(id: &str) -> &str {
     id.rsplit_once('/').map_or("", |(folder, _)| folder)
 }
 
-/// Adds a plane to the group of its direction, or begins one.
+/// Adds a plane to the group of its direction, or begins a group.
 pub(crate) fn add(groups: &mut Vec<Group>, file: &FoundFile, plane: Plane) {
     let alike = |group: &Group| match (group.planes.first().and_then(|(_, first)| first.directions), plane.directions) {
         (Some(one), Some(other)) => {
@@ -67,7 +66,7 @@ pub(crate) fn add(groups: &mut Vec<Group>, file: &FoundFile, plane: Plane) {
     planes.push((files.len() - 1, plane));
 }
 
-/// The name of a series: the file if there is one, else the folder that holds all and the end of the identifier.
+/// The name of a series: its file if there is one, else the folder that holds all files and the end of the UID.
 pub(crate) fn name(series: &str, files: &[FoundFile]) -> String {
     if let [file] = files {
         return file.id.clone();
@@ -88,7 +87,7 @@ pub(crate) fn name(series: &str, files: &[FoundFile]) -> String {
     }
 }
 
-/// Numbers names that are alike: the same scan in several directions, or identifiers that end alike.
+/// Adds numbers to equal names: the same scan in several directions, or UIDs that end alike.
 pub(crate) fn tell_apart<'a>(names: impl Iterator<Item = &'a mut String>) {
     let mut seen: BTreeMap<String, usize> = BTreeMap::new();
     for name in names {

@@ -1,9 +1,9 @@
 //! Whole slides in DICOM: a series of files, each a level of the same image, cut into frames.
 //!
-//! A region is read by decoding the frames that it touches, one after another, from where they stand in the file; the
-//! file itself is never in memory. Frames cover the image in rows (TILED_FULL) or lie where they say (TILED_SPARSE);
-//! what no frame covers is white, as the glass is. Of several focal planes and optical paths the first is read. Labels
-//! and overview photographs are no levels.
+//! A region is read by decoding the frames that it touches, one after another, at their positions in the file; the file
+//! is never in memory as a whole. Frames cover the image in rows (TILED_FULL) or state their positions (TILED_SPARSE).
+//! Pixels without a frame are white, as the glass is. Only the first focal plane and optical path are read. Label and
+//! overview images are not levels.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -22,9 +22,9 @@ use super::object::Object;
 use super::pixels::{Photometric, Pixels};
 use crate::slide_level::Level;
 
-/// Largest region that is read at once, in pixels.
+/// Largest region in pixels that is read at once.
 const MAX_PIXELS: usize = 1 << 26;
-/// Part by which the sides of pixels, or of images, may differ and still count as alike.
+/// Relative tolerance for sides of pixels and proportions of images.
 const ALIKE: f64 = 0.05;
 
 /// An open slide.
@@ -33,7 +33,7 @@ pub struct DicomSlide {
     files: Vec<Tiled>,
 }
 
-/// A file of frames.
+/// One file of a slide: a level, cut into frames.
 struct Tiled {
     object: Object,
     pixels: Pixels,
@@ -45,14 +45,14 @@ struct Tiled {
     mpp: Option<f64>,
 }
 
-/// Whether a file states to be a whole slide in DICOM, or a part of one.
+/// Whether a file states that it is a DICOM whole slide or a part of one.
 pub fn is_slide(path: &Path) -> bool {
     let stated = file_meta::sniff(path).ok().flatten();
     stated.is_some_and(|meta| meta.sop_class == uids::VL_WHOLE_SLIDE_MICROSCOPY_IMAGE_STORAGE)
 }
 
-/// Of files that state to be whole slides, the ones to open: of each series in a folder the largest image. Files that
-/// cannot be read stand for themselves, so that opening them reports why.
+/// Selects the files to open among whole slides: of each series in a folder the largest image. Files that cannot be
+/// read stay, so that opening them reports why.
 pub fn one_a_slide(files: Vec<FoundFile>) -> Vec<FoundFile> {
     let mut largest: BTreeMap<(String, String), (u64, FoundFile)> = BTreeMap::new();
     let mut chosen = Vec::new();
@@ -77,7 +77,7 @@ pub fn one_a_slide(files: Vec<FoundFile>) -> Vec<FoundFile> {
     chosen
 }
 
-/// Whether a header is that of a level, by the flavour of the image: neither label nor overview.
+/// Whether a header is that of a level: its Image Type is neither label nor overview.
 fn is_level(header: &InMemDicomObject) -> bool {
     let flavours = header.get(tags::IMAGE_TYPE).and_then(|element| element.to_multi_str().ok());
     let flavour = flavours.as_deref().and_then(|values| values.get(2)).map(|value| value.trim());
@@ -85,8 +85,8 @@ fn is_level(header: &InMemDicomObject) -> bool {
 }
 
 impl DicomSlide {
-    /// Opens a slide by one of its files; the others of the series lie in the same folder. Files of it that cannot be
-    /// read are skipped, but for the one that is named.
+    /// Opens a slide by one of its files. The other files of the series lie in the same folder; those that cannot be
+    /// read are skipped.
     ///
     /// # Errors
     /// A file that is missing, damaged, or no whole slide.
@@ -110,13 +110,13 @@ impl DicomSlide {
                 }
             }
         }
-        // The full level first; of equal ones the file that was named.
+        // The full level first; of equal ones the named file.
         files.sort_by_key(|file| std::cmp::Reverse(file.width));
         let (full_width, full_height) = (files[0].width, files[0].height);
         let mut widths = BTreeSet::new();
         files.retain(|file| {
             let (across, down) = (full_width as f64 / file.width as f64, full_height as f64 / file.height as f64);
-            // What rounding to whole pixels does to small levels.
+            // Rounding to whole pixels changes the proportions of small levels.
             let tolerance = ALIKE + 1.0 / file.width as f64 + 1.0 / file.height as f64;
             (across / down - 1.0).abs() < tolerance && widths.insert(file.width)
         });
@@ -131,12 +131,12 @@ impl DicomSlide {
         Ok(Self { levels: files.iter().enumerate().map(level).collect(), files })
     }
 
-    /// Levels, the full one first, then ever smaller ones.
+    /// Levels, the full one first, then by decreasing size.
     pub fn levels(&self) -> &[Level] {
         &self.levels
     }
 
-    /// A region of a level, in pixels of that level.
+    /// Reads a region of a level, in pixels of that level.
     ///
     /// # Errors
     /// A region that is empty, too large or not inside the level, damaged frames.
@@ -171,7 +171,7 @@ impl Tiled {
         })?;
         let mpp = mpp(&object.header, width, height);
         let frames = Frames::find(&mut object, &pixels)?;
-        // The places of frames are most of a header, and known now.
+        // Positions of frames are most of a header, and are known now.
         object.header.remove_element(tags::PER_FRAME_FUNCTIONAL_GROUPS_SEQUENCE);
         Ok(Self { object, pixels, frames, places, width, height, mpp })
     }
@@ -214,7 +214,8 @@ impl Tiled {
     }
 }
 
-/// Left column, upper row and number of the frames of the first plane and path; `None` where there are too few.
+/// Left column, upper row and number of the frames of the first focal plane and optical path; `None` where there are
+/// too few.
 fn places(
     header: &InMemDicomObject,
     pixels: &Pixels,
@@ -239,7 +240,8 @@ fn places(
     Some((0..n).map(|frame| (frame % across * pixels.columns, frame / across * pixels.rows, frame)).collect())
 }
 
-/// Microns per pixel: as stated for pixels, else by the size of the whole. Pixels are believed to be about square.
+/// Microns per pixel: by the pixel spacing, else by the size of the imaged volume. Pixels are assumed to be about
+/// square.
 fn mpp(header: &InMemDicomObject, width: usize, height: usize) -> Option<f64> {
     let measures = functional_group(header, 0, tags::PIXEL_MEASURES_SEQUENCE);
     let stated = exactly::<2>(measures, tags::PIXEL_SPACING).or_else(|| {

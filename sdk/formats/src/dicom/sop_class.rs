@@ -1,9 +1,9 @@
-//! Kinds of DICOM objects: which of them hold no image to learn from.
+//! SOP classes: which DICOM objects hold no image for training.
 
 use dicom_core::dictionary::UidDictionary;
 use dicom_dictionary_std::StandardSopClassDictionary;
 
-/// Words in the names of kinds without an image, or with one that is drawn or computed rather than taken.
+/// Words in the names of SOP classes without an image, or with an image that is drawn or computed.
 const WITHOUT_IMAGE: &[&str] = &[
     "Directory",
     "SR Storage",
@@ -32,10 +32,10 @@ const WITHOUT_IMAGE: &[&str] = &[
     "Parametric Map",
 ];
 
-/// The name of a kind that holds no image to learn from. Kinds that are not known are taken for images.
+/// The name of a SOP class without an image for training. Unknown classes are taken for images.
 pub(crate) fn without_image(uid: &str) -> Option<&'static str> {
     let name = name(uid)?;
-    // A portal image is an X-ray image although it is of the family of radiotherapy.
+    // A portal image is an X-ray image, although its class is one of radiotherapy.
     let is_image = name.starts_with("RT Image");
     (!is_image && WITHOUT_IMAGE.iter().any(|word| name.contains(word))).then_some(name)
 }

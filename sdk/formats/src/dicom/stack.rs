@@ -1,29 +1,29 @@
-//! Planes put together to a volume: their order, the distances between them, what is odd about them.
+//! Stack of planes: their order in a volume, the distances between them, and notes on irregularities.
 //!
-//! Knows no files: planes come in with the file that they are from as a number.
+//! This module knows no files: each plane comes with the number of its file.
 
 use super::image_plane::{Plane, dot};
 use crate::orientation::Orientation;
 
-/// Planes nearer than this are at the same place, in millimetres.
+/// Planes nearer than this, in millimetres, have the same position.
 const SAME_PLACE_MM: f64 = 1e-3;
-/// Part of the usual distance by which a distance may differ without being reported.
+/// Relative deviation from the usual distance that is not reported.
 const EVEN: f64 = 0.05;
-/// Distances that are believed, in millimetres.
+/// Plausible distances in millimetres.
 const PLAUSIBLE_MM: std::ops::RangeInclusive<f64> = 1e-3..=1e2;
 
-const NO_ORIENTATION: &str = "does not state its orientation; its slices are taken for axial ones, seen from below";
+const NO_ORIENTATION: &str = "does not state its orientation; its slices are assumed to be axial, seen from below";
 const NO_POSITION: &str = "does not state where its slices lie; they are taken in the order of their numbers";
 const NO_SPACING: &str = "does not state a plausible voxel spacing; 1 mm is assumed";
 const SEVERAL: &str = "has several slices at the same place; the first of each, by number, is used";
-const GAPS: &str = "lacks slices; those that are there are taken as following one another";
-const UNEVEN: &str = "has slices at uneven distances; they are taken as even, at the usual one";
-const SHIFTED: &str = "has slices that are shifted along one another, as by a tilted gantry; that is left as it is";
+const GAPS: &str = "lacks slices; the others are treated as contiguous";
+const UNEVEN: &str = "has slices at uneven distances; the usual distance is assumed for all";
+const SHIFTED: &str = "has slices that are shifted against each other, as by a tilted gantry; this is not corrected";
 
 /// A plane and the number of its file.
 pub(crate) type Numbered = (usize, Plane);
 
-/// Planes in order, as axes of a file: columns, rows, planes.
+/// Planes in order, with the axes of a stored array: columns, rows, planes.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Stack {
     /// File and frame of each plane.
@@ -33,12 +33,12 @@ pub(crate) struct Stack {
     pub(crate) orientation: Orientation,
     /// `[depth, rows, columns]` of the volume.
     pub(crate) spacing_mm: [f32; 3],
-    /// What a user should know, as the end of a sentence that begins with the volume's name.
+    /// Notes for the user, each the end of a sentence that begins with the volume's name.
     pub(crate) notes: Vec<&'static str>,
 }
 
 impl Stack {
-    /// Orders planes of the same size and direction; there is at least one.
+    /// Orders planes of the same size and direction; `None` without planes.
     pub(crate) fn of(mut planes: Vec<Numbered>) -> Option<Self> {
         let mut notes = Vec::new();
         let first = planes.first()?.1.clone();
@@ -72,7 +72,7 @@ impl Stack {
                 notes.push(NO_SPACING);
                 [1.0; 3]
             });
-        // To the right and anterior, as orientations want it.
+        // Steps are to the right and anterior, as [`Orientation`] expects.
         let towards = |[x, y, z]: [f64; 3], mm: f64| [-x * mm, -y * mm, z * mm];
         let steps = [towards(along_columns, spacing[0]), towards(along_rows, spacing[1]), towards(normal, spacing[2])];
         let orientation = Orientation::nearest(steps)?;
@@ -86,14 +86,14 @@ impl Stack {
     }
 }
 
-/// Leaves the first of the planes at each place; says so if there were others.
+/// Keeps the first of the planes at each position; notes that there were others.
 fn without_repetitions(
     planes: &mut Vec<Numbered>,
     key: impl Fn(&Plane) -> f64,
     by_number: impl Fn(&Numbered, &Numbered) -> std::cmp::Ordering,
 ) -> Option<&'static str> {
     let n_before = planes.len();
-    // Places may differ in their last digit, and order within a place is by number.
+    // Positions may differ in their last digit; planes at one position are ordered by number.
     let mut kept: Vec<Numbered> = Vec::with_capacity(n_before);
     for plane in planes.drain(..) {
         match kept.last_mut() {
@@ -109,7 +109,7 @@ fn without_repetitions(
     (planes.len() < n_before).then_some(SEVERAL)
 }
 
-/// The usual distance of neighbours, and what is odd about the others.
+/// The usual distance between neighbours, and notes on irregular distances.
 fn distances(planes: &[Numbered], normal: [f64; 3]) -> (Option<f64>, Vec<&'static str>) {
     let positions: Vec<[f64; 3]> = planes.iter().filter_map(|(_, plane)| plane.position).collect();
     let between = |pair: &[[f64; 3]]| [0, 1, 2].map(|axis| pair[1][axis] - pair[0][axis]);

@@ -1,4 +1,4 @@
-//! Transfer syntaxes: how the elements and the pixels of a DICOM file are encoded, and which of them are read.
+//! Transfer syntaxes: the encoding of a DICOM file's elements and pixels, and which of them are supported.
 
 use dicom_dictionary_std::uids;
 use dicom_transfer_syntax_registry::{TransferSyntaxIndex, TransferSyntaxRegistry};
@@ -8,26 +8,26 @@ use super::elements::Encoding;
 /// Compression of the pixel data.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Coding {
-    /// As numbers, all frames in one piece.
+    /// Uncompressed, all frames in one piece.
     Native,
-    /// As numbers, each frame deflated.
+    /// Each frame deflated.
     Deflated,
-    /// Run lengths of bytes.
+    /// Run-length encoding.
     Rle,
-    /// JPEG with discrete cosines or lossless.
+    /// JPEG, DCT or lossless.
     Jpeg,
-    /// JPEG-LS, lossless or nearly.
+    /// JPEG-LS, lossless or near-lossless.
     JpegLs,
     /// JPEG 2000.
     Jpeg2000,
 }
 
-/// A transfer syntax that is read.
+/// A supported transfer syntax.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Syntax {
     /// Encoding of the data elements.
     pub(crate) encoding: Encoding,
-    /// Whether everything behind the file's own elements is deflated.
+    /// Whether everything after the file meta information is deflated.
     pub(crate) deflated: bool,
     /// Compression of the pixel data.
     pub(crate) coding: Coding,
@@ -36,7 +36,7 @@ pub(crate) struct Syntax {
 const LITTLE: Encoding = Encoding { explicit: true, big_endian: false };
 
 impl Syntax {
-    /// A syntax by its identifier. `Err` has its name, or its identifier where it is unknown.
+    /// The syntax of a UID. `Err` has the syntax's name, or the UID where it is unknown.
     pub(crate) fn of(uid: &str) -> Result<Self, String> {
         let compressed = |coding| Ok(Self { encoding: LITTLE, deflated: false, coding });
         let native = |encoding| Ok(Self { encoding, deflated: false, coding: Coding::Native });

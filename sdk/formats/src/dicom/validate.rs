@@ -11,15 +11,15 @@ use dicom_dictionary_std::StandardDataDictionary;
 
 use super::elements::{ElementReader, Encoding, Head, ITEM, ITEM_END, MAX_DEPTH, SEQUENCE_END, invalid};
 
-/// What the parser makes of an element.
+/// Number of elements and items in an element, for limits on the parser's memory.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(crate) struct Parts {
     pub(crate) n_elements: usize,
-    /// Items of sequences, for each of which the parser makes a table.
+    /// Items of sequences, for each of which the parser builds a table.
     pub(crate) n_items: usize,
 }
 
-/// The parts of one element; `None` where they are not valid.
+/// The parts of one element; `None` where its lengths do not nest.
 pub(crate) fn valid_parts(element: &[u8], encoding: Encoding) -> Option<Parts> {
     let end = element.len() as u64;
     let mut source = Cursor::new(element);
@@ -30,7 +30,7 @@ pub(crate) fn valid_parts(element: &[u8], encoding: Encoding) -> Option<Parts> {
 }
 
 impl ElementReader<'_> {
-    /// Goes through an element that ends at `end` at the latest. False at the mark of an item's end.
+    /// Validates an element that ends at `end` at the latest. False at an item delimiter.
     fn element(&mut self, end: u64, depth: usize, n_items: &mut usize) -> io::Result<bool> {
         let Some(head) = self.head()? else { return Err(io::ErrorKind::UnexpectedEof.into()) };
         if head.tag == ITEM_END {
@@ -49,7 +49,7 @@ impl ElementReader<'_> {
         Ok(true)
     }
 
-    /// Goes through the items of a sequence that ends where it states, or else at a mark before `end`.
+    /// Validates the items of a sequence that ends at `stated_end`, or else at a delimiter before `end`.
     fn items(&mut self, stated_end: Option<u64>, end: u64, depth: usize, n_items: &mut usize) -> io::Result<()> {
         if depth == MAX_DEPTH {
             return Err(invalid(format!("sequences are nested more than {MAX_DEPTH} deep")));
@@ -94,7 +94,8 @@ mod tests {
 
     const EXPLICIT: Encoding = Encoding { explicit: true, big_endian: false };
 
-    /// A sequence that states `sequence` bytes, with an item that states `item`, with a text that states `text`, of 4.
+    /// A sequence that states `sequence` bytes, with an item that states `item` bytes, with a text of 4 bytes that
+    /// states `text`.
     fn nested(sequence: u32, item: u32, text: u16) -> Vec<u8> {
         let mut bytes = vec![0x08, 0, 0x15, 0x11, b'S', b'Q', 0, 0];
         bytes.extend(sequence.to_le_bytes());
@@ -107,7 +108,7 @@ mod tests {
     }
 
     #[test]
-    fn lengths_must_fit_into_one_another() {
+    fn lengths_must_nest() {
         let is_valid = |element: &[u8], encoding| valid_parts(element, encoding).is_some();
         assert_eq!(valid_parts(&nested(20, 12, 4), EXPLICIT), Some(Parts { n_elements: 2, n_items: 1 }));
         for (sequence, item, text) in [(21, 12, 4), (20, 13, 4), (20, 12, 5), (20, 11, 4), (20, 12, 60000), (19, 12, 4)]

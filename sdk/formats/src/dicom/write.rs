@@ -1,6 +1,6 @@
-//! Writing DICOM files: for synthetic samples and tests.
+//! Writer of DICOM files, for synthetic samples and tests.
 //!
-//! Only what these need: one grey frame, not compressed, little-endian. The same content gives the same bytes.
+//! Writes one grey frame, uncompressed and little-endian. The same content gives the same bytes.
 
 use std::path::Path;
 
@@ -25,7 +25,7 @@ pub enum Modality {
 pub struct Place {
     /// Image Position (Patient) (0020,0032): centre of the first pixel in millimetres.
     pub position: [f64; 3],
-    /// Directions in which columns and rows are counted.
+    /// Unit vectors along which column and row indices increase.
     pub directions: [[f64; 3]; 2],
     /// Pixel Spacing (0028,0030): distance of rows, and of columns, in millimetres.
     pub spacing_mm: [f64; 2],
@@ -38,15 +38,15 @@ pub struct Place {
 pub struct DicomFile<'a> {
     /// Modality (0008,0060) of the image.
     pub modality: Modality,
-    /// Identifier of the series.
+    /// Series Instance UID.
     pub series: &'a str,
-    /// Number of the image in the series.
+    /// Instance Number (0020,0013).
     pub number: usize,
     /// Rows and columns.
     pub size: [usize; 2],
     /// Stored pixel values, row by row, within the range of `bits_stored`.
     pub stored: &'a [i32],
-    /// Bits that count, up to 16. They take 8 or 16.
+    /// Bits Stored (0028,0101), up to 16. Samples take 8 or 16 bits.
     pub bits_stored: u16,
     /// Whether stored values are signed: Pixel Representation (0028,0103).
     pub signed: bool,
@@ -54,7 +54,7 @@ pub struct DicomFile<'a> {
     pub inverted: bool,
     /// Rescale Slope (0028,1053) and Rescale Intercept (0028,1052).
     pub rescale: Option<[f64; 2]>,
-    /// `[centre, width]` of the values of interest.
+    /// `[centre, width]` of the VOI window.
     pub window: Option<[f64; 2]>,
     /// Place of the slice in the patient.
     pub place: Option<Place>,
@@ -74,7 +74,7 @@ impl DicomFile<'_> {
         file.write_to_file(path).map_err(|error| failed(&error))
     }
 
-    /// The data set, to be changed before it is written.
+    /// The data set, for changes before it is written.
     pub fn data_set(&self) -> InMemDicomObject {
         let (sop_class, modality) = match self.modality {
             Modality::Ct => (uids::CT_IMAGE_STORAGE, "CT"),
@@ -137,7 +137,7 @@ impl DicomFile<'_> {
     }
 }
 
-/// A number in the sixteen letters that the standard allows.
+/// A number as a decimal string (DS), in the sixteen letters that the standard allows.
 fn decimal(value: f64) -> String {
     let exact = value.to_string();
     if exact.len() <= 16 { exact } else { format!("{value:.8}").chars().take(16).collect() }

@@ -1,8 +1,8 @@
-//! CT as the reference prepares it: clipped, brought to 1 mm by cubic splines, cut into tiles of 24 slices, without the border of large
-//! planes, squeezed to the size of a sample.
+//! CT prepared as the reference does: clipped, resampled to 1 mm by cubic splines, cut into tiles of 24 slices without
+//! the border of large planes, and squeezed to the size of a sample.
 //!
-//! Axes are `[k, i, j]` of the file: slices, then the file's first and second axis. The reference works on `[k, j, i]` and turns the
-//! plane at the end; nothing but the border depends on it, whose rule looks at the second axis alone.
+//! Axes are `[k, i, j]` of the file: slices, then the file's first and second axis. The reference works on `[k, j, i]`
+//! and turns the plane at the end. Only the rule for the border depends on that: it uses the second axis alone.
 
 use std::ops::Range;
 
@@ -14,22 +14,22 @@ use super::is_affordable;
 use super::spline::resample_axis;
 use super::squeeze::{Stored, squeeze};
 
-/// Slices of a tile.
+/// Slices in a tile.
 pub(crate) const TILE: usize = 24;
 /// Slices from one tile to the next.
 const STRIDE: usize = 12;
-/// Most voxels along the file's second axis of a plane that keeps its border.
+/// Planes with no more voxels along the file's second axis keep their border.
 const MAX_BORDERED: usize = 320;
-/// Most slices of a scan of 1 mm, as of [`crate::sub_volumes`].
+/// Largest number of slices of a scan at 1 mm, as in [`crate::sub_volumes`].
 const MAX_SLICES: usize = 1 << 16;
-/// Finest voxels in millimetres, as of [`crate::sub_volumes`]: the Gaussian of finer ones reaches over hundreds of voxels.
+/// Smallest spacing in millimetres, as in [`crate::sub_volumes`]: a finer one needs a Gaussian over hundreds of voxels.
 const FINEST_MM: f32 = 0.05;
 
 /// Size `[k, i, j]` of a scan at 1 mm.
 ///
 /// # Errors
-/// Voxels finer than 0.05 mm, a scan that would have no voxel, more than its file explains or more than 65536 slices; the error does
-/// not name it.
+/// Voxels finer than 0.05 mm, a scan without voxels, with more than its file explains or with more than 65536 slices;
+/// the error does not name the scan.
 pub(crate) fn millimetre_size(size: [usize; 3], spacing_mm: [f32; 3]) -> Result<[usize; 3], Error> {
     if spacing_mm.iter().any(|&mm| mm < FINEST_MM) {
         return Err(Error::unsupported(format!(
@@ -52,7 +52,7 @@ pub(crate) fn millimetre_size(size: [usize; 3], spacing_mm: [f32; 3]) -> Result<
     )))
 }
 
-/// Slices of the tiles of a scan of 1 mm. A scan of 12 slices or fewer has none.
+/// Ranges of slices of the tiles of a scan at 1 mm. A scan of 12 slices or fewer has none.
 pub(crate) fn tiles(n_slices: usize) -> Vec<Range<usize>> {
     if n_slices <= STRIDE {
         return Vec::new();
@@ -73,12 +73,12 @@ pub(crate) fn without_border([n_i, n_j]: [usize; 2]) -> [Range<usize>; 2] {
     [n_i, n_j].map(inner)
 }
 
-/// From 0.1 to 0.9 of an axis, both cut to whole voxels.
+/// From 0.1 to 0.9 of an axis, both rounded down.
 pub(crate) fn inner(n: usize) -> Range<usize> {
     (0.1 * n as f64) as usize..(0.9 * n as f64) as usize
 }
 
-/// A scan clipped to a range and brought to 1 mm, in whole Hounsfield units.
+/// Clips a scan to a range and resamples it to 1 mm, in whole Hounsfield units.
 ///
 /// # Errors
 /// Those of [`millimetre_size`].
@@ -89,7 +89,7 @@ pub(crate) fn to_millimetres(volume: Volume, hu_range: [f32; 2]) -> Result<Volum
     let lowest = intensity::minimum(&voxels);
     let highest = voxels.iter().copied().fold(lowest, f32::max);
     let mut shape = size;
-    // Axes that shrink come first: less is left to do. Each axis is independent of the others.
+    // Axes that shrink come first, which leaves less to compute. Each axis is independent of the others.
     let mut axes = [0, 1, 2];
     axes.sort_by(|&a, &b| (to[a] * size[b]).cmp(&(to[b] * size[a])));
     for axis in axes.into_iter().filter(|&axis| to[axis] != size[axis]) {
@@ -102,7 +102,7 @@ pub(crate) fn to_millimetres(volume: Volume, hu_range: [f32; 2]) -> Result<Volum
     Volume::new(to, [1.0; 3], voxels)
 }
 
-/// A tile of a scan of 1 mm at the size of a sample, in whole Hounsfield units.
+/// A tile of a scan at 1 mm, resampled to the size of a sample, in whole Hounsfield units.
 pub(crate) fn sample(scan: &Volume, tile: Range<usize>, size: [usize; 3]) -> Vec<f32> {
     let [_, n_i, n_j] = scan.size();
     let [rows, columns] = without_border([n_i, n_j]);

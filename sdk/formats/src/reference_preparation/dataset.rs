@@ -1,4 +1,4 @@
-//! The samples of a dataset: which there are, and their voxels.
+//! Samples of a dataset that is prepared as the reference does: their list, and their voxels.
 
 use std::ops::Range;
 use std::path::{Path, PathBuf};
@@ -16,25 +16,26 @@ use crate::sub_volumes::tell_notes;
 use crate::volume_cache::VolumeCache;
 use crate::volume_source::{VolumeInfo, VolumeSource, find_volumes};
 
-/// Samples of scans as the reference makes them, in the order of their files and slices. Used from many threads at once.
+/// Samples as the reference makes them, in the order of files and slices. Many threads may use them at once.
 #[derive(Debug)]
 pub struct ReferenceVolumes {
     settings: ReferenceSettings,
     scans: Vec<Scan>,
-    /// Scan and number of the tile.
+    /// Scan and tile number of each sample.
     samples: Vec<(usize, usize)>,
-    /// Scans at 1 mm (CT), with squeezed planes (MRI), or as they are.
+    /// Prepared scans: at 1 mm (CT), with squeezed planes (MRI), or as they are in the file.
     cache: VolumeCache,
 }
 
 #[derive(Debug)]
 struct Scan {
     source: VolumeSource,
-    /// The error when the scan gives no sample. It then stands as one sample, which fails when it is loaded.
+    /// Facts of the scan, or the error when it gives no sample. It then counts as one sample, which fails when it is
+    /// loaded.
     info: Result<VolumeInfo, Error>,
-    /// Slices of the prepared scan.
+    /// Ranges of slices in the prepared scan, one for each sample.
     tiles: Vec<Range<usize>>,
-    /// Limits that the tiles of an MRI scan are clipped to.
+    /// Limits to which the tiles of an MRI scan are clipped.
     limits: OnceLock<Vec<[f32; 2]>>,
     replacement_reported: AtomicBool,
 }
@@ -43,7 +44,7 @@ impl ReferenceVolumes {
     /// Lists the samples of the entries' volumes, from headers alone. CT scans too short for a tile are left out, with a warning.
     ///
     /// # Errors
-    /// Data that are missing, no volume that gives a sample.
+    /// Missing data, no volume that gives a sample.
     pub fn open(base: &Path, entries: &[PathBuf], settings: ReferenceSettings) -> Result<Self, Error> {
         let (mut scans, mut samples): (Vec<Scan>, _) = (Vec::new(), Vec::new());
         let (mut too_short, mut errors, mut n_voxels) = (Vec::new(), Vec::new(), 0);
@@ -81,8 +82,8 @@ impl ReferenceVolumes {
         // `cache_mb` is capped.
         if n_voxels > (settings.cache_mb as u64) << 18 && settings.steps != ReferenceSteps::Prepared {
             log::warn(&format!(
-                "prepared scans take {} MiB, more than cache_mb, so that samples prepare their scan again\n\
-                 hint: raise cache_mb to that",
+                "prepared scans take {} MiB, more than cache_mb, so that each sample prepares its scan again\n\
+                 hint: raise cache_mb to this size",
                 (n_voxels >> 18) + 1
             ));
         }
@@ -94,12 +95,13 @@ impl ReferenceVolumes {
         self.samples.len()
     }
 
-    /// True without samples.
+    /// Whether there are no samples.
     pub fn is_empty(&self) -> bool {
         self.samples.is_empty()
     }
 
-    /// Id: that of the scan and, of a raw one, the first slice of the tile in the prepared scan: `ct/a.nii.gz#tile=0012`.
+    /// Id of a sample: that of the scan and, for a raw scan, the tile's first slice in the prepared scan:
+    /// `ct/a.nii.gz#tile=0012`.
     pub fn id(&self, index: usize) -> String {
         let (scan, tile) = self.samples[index];
         let Scan { source, tiles, .. } = &self.scans[scan];
@@ -114,15 +116,15 @@ impl ReferenceVolumes {
         self.scans[self.samples[index].0].source.id()
     }
 
-    /// Changes when the files do.
+    /// Fingerprint of the dataset; changes when the files do.
     pub fn fingerprint(&self) -> Fingerprint {
         let mut fingerprint = Fingerprint::default();
         self.scans.iter().for_each(|scan| scan.source.add_to(&mut fingerprint));
         fingerprint
     }
 
-    /// Voxels of a sample, `[depth, rows, columns]`: Hounsfield units of CT, standardised intensities of MRI, and of prepared files
-    /// the numbers in the file.
+    /// Voxels of a sample, `[depth, rows, columns]`: Hounsfield units for CT, standardised intensities for MRI, stored
+    /// numbers for prepared files.
     ///
     /// # Errors
     /// A volume that cannot be read or gives no sample, or that changed since it was opened.
@@ -144,10 +146,10 @@ impl ReferenceVolumes {
         }
     }
 
-    /// Labels of a sample from the mask of its file, which lies in the same array. Of prepared files alone.
+    /// Labels of a sample from the mask of its file, which has the same array. For prepared files only.
     ///
     /// # Errors
-    /// A mask that cannot be read, of another size, or with numbers that are no labels; a raw scan.
+    /// A mask that cannot be read, has another size or has numbers that are not labels; a raw scan.
     pub fn label_map(&self, index: usize, mask: &FoundFile) -> Result<LabelMap, Error> {
         let scan = &self.scans[self.samples[index].0];
         let info = scan.info.as_ref().map_err(Error::clone)?;
@@ -167,7 +169,7 @@ impl ReferenceVolumes {
 }
 
 impl ReferenceSettings {
-    /// Slices of the samples of a scan, in the prepared scan; none for a CT scan that is too short.
+    /// Ranges of slices of a scan's samples, in the prepared scan; empty for a CT scan that is too short.
     ///
     /// # Errors
     /// A scan that gives no sample for another reason.
@@ -218,7 +220,7 @@ impl ReferenceSettings {
         }
     }
 
-    /// Voxels that are kept of a scan.
+    /// Number of voxels of a scan after its preparation.
     fn n_prepared_voxels(&self, info: &VolumeInfo) -> u64 {
         let size = match self.steps {
             ReferenceSteps::Ct { .. } => ct::millimetre_size(info.size, info.spacing_mm).unwrap_or(info.size),
@@ -230,7 +232,7 @@ impl ReferenceSettings {
 }
 
 impl Scan {
-    /// The whole scan, as far as it is prepared before tiles are cut.
+    /// Prepares the whole scan, up to cutting it into tiles.
     fn prepare(&self, info: &VolumeInfo, settings: &ReferenceSettings) -> Result<Volume, Error> {
         let volume = self.volume(info)?;
         match settings.steps {
@@ -245,7 +247,7 @@ impl Scan {
         .map_err(|error| error.in_context(self.source.id()))
     }
 
-    /// The array of the file.
+    /// The array of the file, in stored order.
     fn volume(&self, info: &VolumeInfo) -> Result<Volume, Error> {
         let id = self.source.id();
         self.source.check_unchanged()?;
@@ -255,13 +257,13 @@ impl Scan {
         }
         if decoded.n_replaced > 0 && !self.replacement_reported.swap(true, Ordering::Relaxed) {
             let (n, all) = (decoded.n_replaced, decoded.volume.voxels().len());
-            log::warn(&format!("{id}: {n} of {all} voxels are infinite or NaN; they are taken for 0"));
+            log::warn(&format!("{id}: {n} of {all} voxels are infinite or NaN; they become 0"));
         }
         Ok(decoded.volume)
     }
 }
 
-/// Whether a scan holds whole numbers: by the type in the file, or else by the voxels.
+/// Whether a scan is stored in whole numbers: by the type in the file, or else by the voxels.
 fn stored(info: &VolumeInfo, volume: &Volume) -> Stored {
     let is_whole = || volume.voxels().iter().all(|voxel| voxel.fract() == 0.0);
     if info.is_integer.unwrap_or_else(is_whole) { Stored::Whole } else { Stored::Real }
@@ -270,7 +272,7 @@ fn stored(info: &VolumeInfo, volume: &Volume) -> Stored {
 /// Warns of scans that give no tile.
 ///
 /// # Errors
-/// Only such scans.
+/// All scans are too short.
 fn tell_too_short(too_short: &[String], n_others: usize) -> Result<(), Error> {
     let Some(first) = too_short.first() else { return Ok(()) };
     let n = too_short.len();

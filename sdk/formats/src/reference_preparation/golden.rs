@@ -1,4 +1,4 @@
-//! The steps against arrays of the reference implementation.
+//! Tests of the preparation steps against arrays of the reference implementation.
 
 use medcoss_sdk::serde_json::{self, Value};
 use medcoss_sdk::volume::Volume;
@@ -10,7 +10,7 @@ fn golden() -> GoldenArrays {
     GoldenArrays::below("sdk/formats/tests/golden")
 }
 
-/// `[z, y, x]` of an array to `[k, i, j]`, and back.
+/// Turns an array of `[z, y, x]` to `[k, i, j]`, or back.
 fn turned(shape: &[usize], values: &[f32]) -> ([usize; 3], Vec<f32>) {
     let &[depth, rows, columns] = shape else { panic!("{shape:?}") };
     let plane = |slice: usize| {
@@ -83,7 +83,7 @@ fn range(value: &Value) -> std::ops::Range<usize> {
 }
 
 #[test]
-fn tiles_lie_where_the_reference_cuts_them() {
+fn tiles_are_those_of_the_reference() {
     let places: Value = serde_json::from_slice(&std::fs::read(golden().file("places.json")).unwrap()).unwrap();
     for place in places["ct_places"].as_array().unwrap() {
         let side = |name: &str| place[name].as_u64().unwrap() as usize;

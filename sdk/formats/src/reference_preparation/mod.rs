@@ -1,10 +1,11 @@
 //! Samples of scans as the MedCoSS reference prepares and reads them, from raw files or from files that its scripts prepared.
 //!
-//! A file's array is taken as it lies in the file: its axes `(i, j, k)` become `[k, i, j]`, depth, rows, columns of a sample, and the
-//! orientation in the header is not looked at. `ct` and `mri` hold the steps of the two modalities, `spline` and `squeeze` the two ways
-//! of resampling. Samples of our own, which follow the body's axes, are those of [`crate::sub_volumes`].
+//! A file's array is used in stored order: its axes `(i, j, k)` become `[k, i, j]`, depth, rows, columns of a sample,
+//! and the orientation in the header is ignored. `ct` and `mri` hold the steps of the two modalities, `spline` and
+//! `squeeze` the two kinds of resampling. [`crate::sub_volumes`] makes this project's own samples, which follow the
+//! axes of the body.
 //!
-//! A scan is prepared as a whole, and kept as far as `cache_mb` goes. Sizes are checked before voxels are read.
+//! A scan is prepared as a whole and cached within `cache_mb`. Sizes are checked before voxels are read.
 
 mod ct;
 mod dataset;
@@ -20,14 +21,15 @@ use medcoss_sdk::serde::{Deserialize, Serialize};
 
 pub use dataset::ReferenceVolumes;
 
-/// Most voxels of a prepared scan: 2 GiB as `f32`.
+/// Largest prepared scan in voxels: 2 GiB as `f32`.
 const MAX_VOXELS: u64 = 1 << 29;
-/// Most voxels of a prepared scan whatever the file: 256 MiB. A larger one must follow from a large file, not from its header.
+/// Largest prepared scan in voxels whatever the file: 256 MiB. A larger one must come from a large file, not from the
+/// claim of a header.
 const MAX_SMALL_VOXELS: u64 = 1 << 26;
-/// Most voxels of a large prepared scan for each voxel of its file.
+/// Largest number of voxels of a large prepared scan for each voxel of its file.
 const MAX_GROWTH: u64 = 8;
 
-/// Whether a prepared scan of so many voxels is made of a file of so many.
+/// Whether a file of `n_in_file` voxels may give a prepared scan of `n_prepared`.
 fn is_affordable(n_prepared: u64, n_in_file: u64) -> bool {
     n_prepared <= MAX_SMALL_VOXELS || n_prepared <= MAX_VOXELS.min(n_in_file.saturating_mul(MAX_GROWTH))
 }
@@ -46,29 +48,29 @@ pub enum Preparation {
     Prepared,
 }
 
-/// What the reference does with raw scans.
+/// Preparation steps of the reference for raw scans.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum ReferenceSteps {
     /// CT, clipped to a range of Hounsfield units.
     Ct {
-        /// The range, the lower end first.
+        /// The range in Hounsfield units, the lower end first.
         hu_range: [f32; 2],
     },
     /// MRI, each tile clipped to percentiles and standardised.
     Mri {
-        /// The percentiles, the lower first.
+        /// The percentiles (0 to 100), the lower first.
         percentiles: [f64; 2],
     },
-    /// None: files are prepared already.
+    /// No steps: files are prepared already.
     Prepared,
 }
 
-/// Settings of samples that are made as the reference makes them.
+/// Settings of samples that are prepared as the reference does.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct ReferenceSettings {
     /// `[depth, rows, columns]` of a sample in voxels.
     pub size: [usize; 3],
-    /// What is done with a scan.
+    /// Preparation steps.
     pub steps: ReferenceSteps,
     /// Memory for prepared scans, in MiB.
     pub cache_mb: usize,
@@ -77,7 +79,7 @@ pub struct ReferenceSettings {
 }
 
 impl Preparation {
-    /// How samples are opened again that were saved, see [`crate::volume_samples::VolumeSamples::save`].
+    /// Settings with which saved samples are opened again, see [`crate::volume_samples::VolumeSamples::save`].
     pub fn of_saved_samples(self) -> Self {
         match self {
             Self::SubVolumes => Self::SubVolumes,
@@ -85,10 +87,10 @@ impl Preparation {
         }
     }
 
-    /// That no option is set which belongs to sub-volumes alone: `(name, whether it is set)` each.
+    /// Checks that no option is set that belongs to sub-volumes alone. Each entry is `(name, whether it is set)`.
     ///
     /// # Errors
-    /// The first that is set, by its name.
+    /// The first option that is set, by its name.
     pub fn check_without(self, options: &[(&str, bool)]) -> Result<(), Error> {
         let name = match self {
             Self::SubVolumes => return Ok(()),

@@ -1,9 +1,9 @@
-//! MRI as the reference prepares it: planes squeezed to the size of a sample, a tenth of the slices off at either end, tiles of a
-//! sample's depth at half of that as stride, each clipped to percentiles and standardised.
+//! MRI prepared as the reference does: planes squeezed to the size of a sample, a tenth of the slices dropped at either
+//! end, tiles of a sample's depth with half of it as stride, each clipped to percentiles and standardised.
 //!
-//! The reference clips tiles in the scan itself: what a tile shares with the next is already clipped when the next one's percentiles
-//! are taken. The limits of a tile therefore depend on all tiles before it; they are computed once for a scan, from the first tile on,
-//! so that a sample does not depend on which was loaded before.
+//! The reference clips tiles within the scan: the part that a tile shares with the next is already clipped when the
+//! next tile's percentiles are computed. The limits of a tile therefore depend on all tiles before it. They are
+//! computed once for a scan, from the first tile on, so that a sample does not depend on which one was loaded before.
 
 use std::ops::Range;
 
@@ -13,7 +13,7 @@ use medcoss_sdk::volume::Volume;
 use super::ct::inner;
 use super::squeeze::{Stored, squeeze};
 
-/// Slices of the tiles of a scan, from its first slice; `None` where fewer than a tile's are left without the ends.
+/// Ranges of slices of the tiles of a scan; `None` where fewer slices than a tile's remain without the ends.
 pub(crate) fn tiles(n_slices: usize, depth: usize) -> Option<Vec<Range<usize>>> {
     let kept = inner(n_slices);
     let more = kept.len().checked_sub(depth)?;
@@ -25,13 +25,14 @@ pub(crate) fn tiles(n_slices: usize, depth: usize) -> Option<Vec<Range<usize>>> 
     Some((0..=more.div_ceil(stride)).map(tile).collect())
 }
 
-/// A scan with its planes at the size of a sample's. Whole numbers stay whole.
+/// A scan with its planes squeezed to those of a sample. Whole numbers stay whole.
 pub(crate) fn with_squeezed_planes(volume: &Volume, [rows, columns]: [usize; 2], stored: Stored) -> Vec<f32> {
     let [depth, n_i, n_j] = volume.size();
     squeeze(volume.voxels(), volume.size(), &[0..depth, 0..n_i, 0..n_j], [depth, rows, columns], stored)
 }
 
-/// The limits that each tile is clipped to, in their order. In scans of whole numbers limits are cut to whole numbers.
+/// The limits to which each tile is clipped, in order of the tiles. In scans of whole numbers, limits are rounded
+/// towards zero.
 pub(crate) fn limits(scan: &Volume, tiles: &[Range<usize>], percentiles: [f64; 2], stored: Stored) -> Vec<[f32; 2]> {
     let mut limits: Vec<[f32; 2]> = Vec::with_capacity(tiles.len());
     for (number, tile) in tiles.iter().enumerate() {

@@ -1,5 +1,6 @@
-//! Resampling along one axis by an interpolating cubic spline, after a Gaussian where the axis shrinks: `skimage.transform.resize` of
-//! order 3 with the border mode `reflect` and anti-aliasing, which is `scipy.ndimage.zoom` with `grid_mode` and the border `mirror`.
+//! Resampling along one axis by an interpolating cubic spline, after a Gaussian where the axis shrinks. Equals
+//! `skimage.transform.resize` of order 3 with the border mode `reflect` and anti-aliasing, which is
+//! `scipy.ndimage.zoom` with `grid_mode` and the border `mirror`.
 //!
 //! Output `i` of `m` lies at the input position `(i + 0.5) * n / m - 0.5`. Beyond the border the axis is mirrored about the centre of
 //! its last voxel. No kept crate has this spline with its prefilter and border. Each axis is computed in double precision; between
@@ -7,11 +8,11 @@
 
 /// Pole of the prefilter of the cubic spline, `sqrt(3) - 2`.
 const POLE: f64 = -0.267_949_192_431_122_7;
-/// Powers of the pole from here on are below rounding.
+/// Number of powers of the pole that exceed rounding.
 const N_POWERS: usize = 40;
 /// Reach of the Gaussian in standard deviations.
 const TRUNCATE: f64 = 4.0;
-/// Lines of an axis that are computed at once.
+/// Number of lines that are computed at once.
 const LINES: usize = 16;
 
 /// Resamples one axis of `values` `shape` to `m` voxels.
@@ -54,7 +55,7 @@ pub(crate) fn resample_axis(values: &[f32], shape: [usize; 3], axis: usize, m: u
     resampled
 }
 
-/// The place in `0..n` that a place beyond the border mirrors.
+/// The index in `0..n` that mirrors an index beyond the border.
 fn mirrored(place: isize, n: usize) -> usize {
     if n == 1 {
         return 0;
@@ -92,7 +93,7 @@ fn smooth(lines: &[[f64; LINES]], weights: &[f64], smoothed: &mut [[f64; LINES]]
     }
 }
 
-/// Values to coefficients of the spline that goes through them.
+/// Converts values to coefficients of the spline that goes through them.
 fn prefilter(lines: &mut [[f64; LINES]]) {
     let n = lines.len();
     if n < 2 {

@@ -1,20 +1,21 @@
-//! Squeezing of a block of voxels to another size as SimpleITK does it when only the spacing changes: the first voxels' centres lie on
-//! each other, so output `i` of `m` is read at `i * n / m`, trilinear. Up to half a voxel past the last centre it is the last voxel's
-//! value, and 0 beyond. Whole numbers are cut, so that the last bit decides where a position falls on a voxel: positions and the order
-//! of the axes are SimpleITK's.
+//! Squeezing of a block of voxels to another size as SimpleITK does it when only the spacing changes. The centres of
+//! the first voxels coincide, so output `i` of `m` is read at `i * n / m`, by trilinear interpolation. Up to half a
+//! voxel past the last centre the result is the last voxel's value, and 0 beyond. Whole numbers are rounded towards
+//! zero, so that the last bit decides where a position falls on a voxel: positions and the order of axes are
+//! SimpleITK's.
 
 use std::ops::Range;
 
-/// How results are stored.
+/// Rounding of results.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Stored {
-    /// As whole numbers, cut towards zero.
+    /// To whole numbers, towards zero.
     Whole,
-    /// As they are.
+    /// None.
     Real,
 }
 
-/// Squeezes a part of `voxels` of `size` to `to`.
+/// Squeezes a part of `voxels`, which have `size`, to the size `to`.
 pub(crate) fn squeeze(
     voxels: &[f32],
     size: [usize; 3],
@@ -39,7 +40,7 @@ pub(crate) fn squeeze(
             let lines = lines.map(|(slice, row)| row_at(slice, row));
             squeezed.extend(columns.iter().map(|column| {
                 let Some((x, [first, next])) = column else { return 0.0 };
-                // First along the file's first axis, the rows here, then along its second and third.
+                // Interpolation is first along the file's first axis, the rows here, then along its second and third.
                 let on_row = |slice: usize, column: usize| {
                     between(lines[2 * slice][column].into(), lines[2 * slice + 1][column].into(), *y)
                 };
@@ -55,22 +56,24 @@ pub(crate) fn squeeze(
     squeezed
 }
 
-/// Exactly the first where both are equal: what is cut to whole numbers must not fall below them by rounding.
+/// Linear interpolation. Exactly the first value where both are equal: rounding must not push whole numbers below it.
 fn between(first: f64, next: f64, at: f64) -> f64 {
     first + (next - first) * at
 }
 
-/// Position of output `i` of `m` on an axis of `n`: that many steps.
+/// Position of output `i` of `m` on an axis of `n`: `i` steps.
 fn by_steps(i: usize, n: usize, m: usize) -> f64 {
     i as f64 * (n as f64 / m as f64)
 }
 
-/// The same but for its last bit: a fraction of the whole. SimpleITK takes positions along the file's first axis so.
+/// The same position but for its last bit, as a fraction of the whole. SimpleITK computes positions along the file's
+/// first axis so.
 fn by_fractions(i: usize, n: usize, m: usize) -> f64 {
     i as f64 / m as f64 * (m as f64 * (n as f64 / m as f64))
 }
 
-/// For each of `m` outputs of an axis of `n`: the way from the first to the next voxel, and these two; `None` beyond the axis.
+/// For each of `m` outputs of an axis of `n`: the fraction of the way between two voxels, and their indices; `None`
+/// beyond the axis.
 fn places(n: usize, m: usize, position: fn(usize, usize, usize) -> f64) -> Vec<Option<(f64, [usize; 2])>> {
     let place = |i: usize| {
         let position = position(i, n, m);
@@ -87,7 +90,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn first_centres_meet_and_what_lies_beyond_is_zero() {
+    fn first_centres_coincide_and_values_beyond_the_last_are_zero() {
         let voxels = [10.0, 20.0];
         let whole = [0..1, 0..1, 0..2];
         let found = squeeze(&voxels, [1, 1, 2], &whole, [1, 1, 5], Stored::Real);

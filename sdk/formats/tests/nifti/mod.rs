@@ -1,4 +1,4 @@
-//! NIfTI reading: orientations, types, scaling, damage. Files are made by `nifti_write`; the expectations are made by
+//! NIfTI reading: orientations, types, scaling, damage. `nifti_write` makes the files; expectations are computed by
 //! hand.
 
 mod pairs;
@@ -10,7 +10,7 @@ use medcoss_formats::nifti_write::{Datatype, NiftiFile, Placement, in_file_order
 use medcoss_sdk::{Error, code};
 use pairs::version_2;
 
-/// Voxels of the body towards right, anterior and superior, and their spacing.
+/// Voxels of the test body towards right, anterior and superior, and their spacing.
 const BODY: [usize; 3] = [9, 7, 5];
 const SPACING: [f32; 3] = [0.7, 0.8, 2.5];
 
@@ -48,8 +48,8 @@ fn refused(bytes: &[u8], code: i32, says: &str) {
     assert!(error.to_string().contains(says), "{error}");
 }
 
-/// The body as a file whose axis `a` runs along body axis `axes[a]`, against it where `signs[a]` is negative; every
-/// voxel shows where in the body it is.
+/// The body as a file whose axis `a` runs along body axis `axes[a]`, against it where `signs[a]` is negative. The value
+/// of a voxel is its position in the body.
 fn body_file(axes: [usize; 3], signs: [i32; 3]) -> (Vec<u16>, Vec<f64>) {
     let size = axes.map(|axis| BODY[axis]);
     let mut values = Vec::new();
@@ -67,7 +67,7 @@ fn body_file(axes: [usize; 3], signs: [i32; 3]) -> (Vec<u16>, Vec<f64>) {
     (size.map(|n| n as u16).to_vec(), values)
 }
 
-/// That a volume has the body in canonical order.
+/// Asserts that a volume holds the body in canonical order.
 fn assert_canonical(decoded: &Decoded, what: &str) {
     let volume = &decoded.volume;
     assert_eq!(volume.size(), [BODY[2], BODY[1], BODY[0]], "{what}");
@@ -89,7 +89,7 @@ fn all_48_orientations_of_an_sform_give_the_same_volume() {
             let (size, values) = body_file(axes, signs);
             let mut steps = [[0.0; 3]; 3];
             for a in 0..3 {
-                // Tilted by some degrees: the nearest axis still wins, and the length is that of the step.
+                // Tilted by some degrees: the nearest axis still wins, and the spacing is the length of the step.
                 let tilt = 0.2_f32;
                 steps[a][axes[a]] = SPACING[axes[a]] * signs[a] as f32 * tilt.cos();
                 steps[a][axes[(a + 1) % 3]] = SPACING[axes[a]] * tilt.sin();
@@ -213,7 +213,7 @@ fn every_type_and_byte_order_is_read_and_scaled() {
 }
 
 #[test]
-fn compressed_files_are_known_by_their_content() {
+fn compressed_files_are_recognised_by_their_content() {
     let folder = tempfile::tempdir().unwrap();
     let (compressed, misnamed) = (folder.path().join("scan.nii.gz"), folder.path().join("scan.nii"));
     PLAIN.write(&compressed).unwrap();
@@ -226,7 +226,7 @@ fn compressed_files_are_known_by_their_content() {
 }
 
 #[test]
-fn slopes_of_zero_or_no_number_scale_nothing() {
+fn slopes_of_zero_or_nan_do_not_scale() {
     for scaling in [[0.0, 50.0], [f32::NAN, 50.0], [f32::INFINITY, 0.0], [2.0, f32::NAN]] {
         assert_eq!(read(&NiftiFile { scaling, ..PLAIN }), read(&PLAIN), "{scaling:?}");
     }
@@ -253,7 +253,7 @@ fn an_image_is_a_volume_of_one_slice() {
 #[test]
 fn units_other_than_millimetres_are_converted() {
     let metres = read_bytes(&changed(123, &[1])).unwrap_or_else(|error| panic!("{error}"));
-    // Steps of 1 m are no spacing of a body part.
+    // Steps of 1 m are not plausible as a spacing.
     assert_eq!(metres.volume.spacing_mm(), [1.0; 3]);
     let placement = Placement::Sform([[-0.002, 0.0, 0.0], [0.0, -0.003, 0.0], [0.0, 0.0, 0.005]]);
     let mut bytes = NiftiFile { placement, ..PLAIN }.to_bytes();
@@ -289,7 +289,7 @@ fn headers_that_cannot_be_right_are_refused() {
 }
 
 #[test]
-fn sound_files_of_other_kinds_are_named() {
+fn valid_files_of_unsupported_kinds_are_named() {
     for (datatype, name) in [(128_i16, "Rgb24"), (2304, "Rgba32"), (32, "Complex64"), (1536, "Float128")] {
         refused(&changed(70, &datatype.to_le_bytes()), code::UNSUPPORTED, name);
     }
@@ -317,7 +317,7 @@ fn a_volume_that_the_file_cannot_hold_is_refused_before_memory_is_claimed() {
 fn a_volume_that_is_too_large_for_memory_is_read_in_part_alone() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("scan.nii");
-    // A hole of 1 GiB, which takes no place on disk.
+    // A hole of 1 GiB, which takes no space on disk.
     let mut bytes = changed(42, &[1025_u16, 1024, 1024].map(u16::to_le_bytes).concat());
     bytes[70..74].copy_from_slice(&[2, 0, 8, 0]);
     std::fs::write(&path, bytes).unwrap();
@@ -339,7 +339,7 @@ fn no_byte_of_a_header_can_make_reading_panic() {
             for value in [0x00, 0x01, 0x7f, 0x80, 0xff] {
                 let mut bytes = valid.clone();
                 bytes[at] = value;
-                // A new file each time: writing over one waits for the disk.
+                // A new file each time, because overwriting one waits for the disk.
                 let path = folder.path().join(format!("{big_endian}_{version}_{at}_{value}.nii"));
                 std::fs::write(&path, &bytes).unwrap();
                 if let Ok(decoded) = read_volume(&path) {

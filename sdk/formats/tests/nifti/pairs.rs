@@ -1,4 +1,4 @@
-//! Version 2 of the format, and headers and voxels in two files.
+//! NIfTI version 2, and pairs of a header and a file of voxels.
 
 use super::*;
 
@@ -76,7 +76,7 @@ fn a_version_2_file_that_was_transferred_as_text_says_so() {
 }
 
 #[test]
-fn extensions_are_passed_over() {
+fn header_extensions_are_skipped() {
     let mut bytes = changed(108, &384_f32.to_le_bytes());
     bytes.splice(352..352, [32, 0, 0, 0, 6, 0, 0, 0].into_iter().chain([b'x'; 24]));
     bytes[348] = 1;

@@ -1,4 +1,4 @@
-//! Files that other programs wrote.
+//! NIfTI files that other programs wrote.
 
 use medcoss_test_support::data;
 
@@ -16,7 +16,7 @@ fn odd_real_files_are_read_or_refused_as_listed() {
         let (version, dims, datatype, magic) = (fields[2], fields[5], fields[6], fields[12]);
         let numbers = !["", "rgb24", "rgba32", "c64", "c128"].contains(&datatype);
         let surface = fields[0].ends_with(".dconn.nii");
-        // What the table does not tell: of these pairs the voxels are not there; this one is Analyze.
+        // Not in the table: these headers have no file of voxels, and this file is Analyze.
         let alone = ["nifti1.hdr", "nifti2.hdr", "avg152T1_LR_nifti.hdr.gz"].iter().any(|name| path.ends_with(name));
         match read_volume(&path) {
             Ok(decoded) => {
@@ -55,14 +55,14 @@ fn a_real_body_stands_upright() {
     let volume = read_volume(&folder.join("torso.nii.gz")).unwrap().volume;
     let [depth, rows, columns] = volume.size();
     let plane = rows * columns;
-    // The spine lies behind the middle of the scan.
+    // The spine is posterior to the middle of the scan.
     let bone = |half: usize| {
         let slices = volume.voxels().chunks_exact(plane);
         slices.flat_map(|slice| &slice[half * plane / 2..][..plane / 2]).filter(|&&hu| hu > 300.0).count()
     };
     assert!(bone(1) > 2 * bone(0), "{} voxels of bone in front, {} behind", bone(0), bone(1));
 
-    // The table beside the scan says how much lung each slice has, counted from the lowest.
+    // The table beside the scan states the lung in each slice, counted from the lowest.
     let table = std::fs::read_to_string(folder.join("slices.csv")).unwrap();
     let listed: Vec<f64> = table.lines().skip(1).map(|line| line.split(',').nth(3).unwrap().parse().unwrap()).collect();
     let found: Vec<f64> = volume

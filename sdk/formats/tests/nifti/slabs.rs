@@ -1,4 +1,4 @@
-//! Some slices of a volume, also from the middle of a compressed file.
+//! Reading of some slices of a volume, also from the middle of a compressed file.
 
 use super::*;
 
@@ -47,7 +47,7 @@ fn damage_to_compressed_voxels_is_noticed() {
     let valid = std::fs::read(&path).unwrap();
     std::fs::write(&path, &valid[..valid.len() / 2]).unwrap();
     assert_eq!(read_volume(&path).unwrap_err().code(), code::CORRUPT);
-    // Damage behind the slices that are asked for counts as well.
+    // Damage after the requested slices is an error as well.
     let first_slices = || read_slab(&path, [10, 20, 20], 0..2, &GzipIndex::new(0));
     assert_eq!(first_slices().unwrap_err().code(), code::CORRUPT);
     for at in (valid.len() / 4..valid.len() - 8).step_by(101) {
