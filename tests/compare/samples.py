@@ -37,7 +37,7 @@ def images(folder, found, rng):
         else:
             channels = [pattern((SIDE, SIDE), rng) for _ in range(3)]
             image = Image.fromarray((np.stack(channels, -1) * 255).astype(np.uint8))
-        image.save(folder / f"picture_{index:03}.jpg", quality=90)
+        image.save(folder / f"image_{index:03}.jpg", quality=90)
 
 
 def small_scans(folder, found, rng):

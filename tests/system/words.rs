@@ -71,7 +71,7 @@ fn texts(folder: &Path, found: &mut Vec<PathBuf>) {
             if !name.starts_with('.') && !["target", "contract-v1"].contains(&name.as_str()) {
                 texts(&path, found);
             }
-        } else if ["rs", "md", "toml"].iter().any(|extension| name.ends_with(&format!(".{extension}"))) {
+        } else if ["rs", "md", "toml", "txt", "py"].iter().any(|extension| name.ends_with(&format!(".{extension}"))) {
             found.push(path);
         }
     }

@@ -7,7 +7,6 @@
 use medcoss_sdk::label_map::{LabelMap, check_fits};
 use medcoss_sdk::{Error, FoundFile};
 
-use crate::nifti_header::NO_ORIENTATION;
 use crate::sub_volumes::{SLAB_VOXELS, SubVolumes};
 use crate::volume_source::{Decoded, GzipIndex, VolumeInfo, VolumeSource};
 
@@ -70,8 +69,7 @@ impl SubVolumes {
 /// Checks that a mask and its scan have the same grid of voxels.
 fn check_alike(mask: &str, found: &VolumeInfo, scan: &str, expected: &VolumeInfo) -> Result<(), Error> {
     check_fits(mask, &found.size, scan, &expected.size)?;
-    let states = |info: &VolumeInfo| !info.notes.contains(&NO_ORIENTATION);
-    if states(expected) && !states(found) {
+    if expected.states_orientation() && !found.states_orientation() {
         return Err(Error::bad_request(format!(
             "mask {mask} does not state its orientation, and {scan} does: their alignment is not known\n\
              hint: copy the header's sform or qform from the scan to the mask"

@@ -10,9 +10,9 @@ use std::path::{Path, PathBuf};
 use medcoss_sdk::{Error, Fingerprint, FoundFile, find_files_by_content, log};
 
 use crate::dicom::series::Series;
-use crate::dicom::{self, Candidate};
-use crate::nifti;
+use crate::dicom::{self, Candidate, stack};
 pub use crate::nifti::{Decoded, GzipIndex};
+use crate::{nifti, nifti_header};
 
 /// Supported file formats, for display.
 pub const FILE_FORMATS: &[&str] =
@@ -49,6 +49,12 @@ impl From<nifti::Header> for VolumeInfo {
 }
 
 impl VolumeInfo {
+    /// Whether the headers state how the volume lies in the body. Without a statement, NIfTI and DICOM readers assume one
+    /// and add a note.
+    pub(crate) fn states_orientation(&self) -> bool {
+        !self.notes.iter().any(|note| [nifti_header::NO_ORIENTATION, stack::NO_ORIENTATION].contains(note))
+    }
+
     /// Number of voxels in the volume.
     pub fn n_voxels(&self) -> u64 {
         // Files with more than 2^48 voxels are refused.
@@ -200,6 +206,20 @@ impl VolumeSource {
         match self {
             Self::Nifti(file) => nifti::needs_whole_file(&file.path).unwrap_or(false),
             Self::Dicom(series) => series.needs_whole_file(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_assumed_orientation_is_not_stated_in_either_format() {
+        let info = |note| VolumeInfo { size: [1; 3], spacing_mm: [1.0; 3], is_integer: None, notes: vec![note] };
+        assert!(info("has several volumes").states_orientation());
+        for note in [nifti_header::NO_ORIENTATION, stack::NO_ORIENTATION] {
+            assert!(!info(note).states_orientation(), "{note}");
         }
     }
 }

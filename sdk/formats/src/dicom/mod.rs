@@ -35,7 +35,7 @@ mod series_grouping;
 #[cfg(feature = "slide")]
 pub mod slide;
 mod sop_class;
-mod stack;
+pub(crate) mod stack;
 mod transfer_syntax;
 mod validate;
 pub mod write;

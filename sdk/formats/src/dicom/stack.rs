@@ -12,7 +12,8 @@ const EVEN: f64 = 0.05;
 /// Plausible distances in millimetres.
 const PLAUSIBLE_MM: std::ops::RangeInclusive<f64> = 1e-3..=1e2;
 
-const NO_ORIENTATION: &str = "does not state its orientation; its slices are assumed to be axial, seen from below";
+pub(crate) const NO_ORIENTATION: &str =
+    "does not state its orientation; its slices are assumed to be axial, seen from below";
 const NO_POSITION: &str = "does not state where its slices lie; they are taken in the order of their numbers";
 const NO_SPACING: &str = "does not state a plausible voxel spacing; 1 mm is assumed";
 const SEVERAL: &str = "has several slices at the same place; the first of each, by number, is used";
