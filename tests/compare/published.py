@@ -1,6 +1,6 @@
 """Published weights at full size: a checkpoint in the published layout with random values, encoded here in PyTorch and by `medcoss embed`.
 
-    pip install torch numpy safetensors nibabel Pillow==10.4.0
+    pip install torch numpy safetensors nibabel Pillow==10.4.0   (later ones resize in another order)
     python tests/compare/published.py --medcoss target/release/medcoss
 
 First the model of this file is held to the features that the reference implementation computed with the small checkpoint of the tests. Then
@@ -30,7 +30,7 @@ FORMATS = ROOT / "sdk/formats/tests/golden"
 REPORTS = ROOT / "plugins/text/tests/golden"
 LIMIT = 1e-5
 PATCH, FRAMES = 16, 8
-FULL = {"width": 768, "ffn": 3072, "layers": 12, "heads": 12, "vocab": 49411, "max_2d": 1024, "max_3d": 4096, "text_length": 512,
+FULL = {"width": 768, "ffn": 3072, "layers": 12, "heads": 12, "vocab": 49411, "max_2d": 512, "max_3d": 256,
         "decoder_width": 512, "decoder_layers": 8, "image_2d": 224, "image_3d": [16, 192, 192]}
 
 
@@ -74,8 +74,8 @@ class Encoder(nn.Module):
         self.video_embed = nn.ModuleDict({
             "embeddings": nn.Conv2d(3, width, PATCH, PATCH),
             "embeddings_3D": nn.Conv3d(1, width, PATCH, PATCH),
-            "embeddings_st_pos_2D": positions(c["max_2d"], width),
-            "embeddings_st_pos_3D": positions(c["max_3d"], width),
+            "embeddings_st_pos_2D": positions((c["max_2d"] // PATCH) ** 2, width),
+            "embeddings_st_pos_3D": positions((c["max_3d"] // PATCH) ** 3, width),
             "embeddings_norm": nn.LayerNorm(width),
         })
 
