@@ -25,6 +25,7 @@ pub mod model;
 pub mod optimisation;
 pub mod pretext;
 mod ranges;
+pub mod ranks;
 mod rng;
 pub mod run;
 pub mod stage;

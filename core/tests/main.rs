@@ -7,6 +7,7 @@ mod finetuning;
 mod golden;
 mod golden_metrics;
 mod golden_recipe;
+mod ranks;
 mod reference_settings;
 mod stages;
 mod strategies;

@@ -10,6 +10,7 @@ use medcoss_core::continual::StrategyConfig;
 use medcoss_core::data::{Dataset, InvalidSample, RawBatch, Sampling, TokenSpec, View};
 use medcoss_core::model::{Dimensions, InitialValues, ModelConfig, Precision, TextAttention};
 use medcoss_core::optimisation::OptimiserConfig;
+use medcoss_core::ranks::Ranks;
 use medcoss_core::run::{EpochMetrics, RunLayout, StageFolder, StageState, StoredModel, read_metrics};
 use medcoss_core::stage::{Observer, PreviousStage, Silent, Stage, StageEndTask, StageSettings, StepReport};
 use medcoss_core::{Error, Result, device};
@@ -156,6 +157,17 @@ pub fn run_watched(
     settings: &StageSettings,
     observer: &mut dyn Observer,
 ) -> Result<Vec<StageState>> {
+    run_as(&Ranks::alone(), folder, [first, second], settings, observer)
+}
+
+/// The part of a rank in a run of two stages.
+pub fn run_as(
+    ranks: &Ranks,
+    folder: &Path,
+    [first, second]: [&Synthetic; 2],
+    settings: &StageSettings,
+    observer: &mut dyn Observer,
+) -> Result<Vec<StageState>> {
     let strategy = settings.strategy.name;
     let mut model = model();
     let run = RunLayout::create(folder)?;
@@ -194,7 +206,7 @@ pub fn run_watched(
             folder,
             device: device::by_name("cpu")?,
         };
-        states.push(stage.run(observer)?);
+        states.push(stage.run(ranks, observer)?);
     }
     Ok(states)
 }

@@ -14,6 +14,8 @@ mod failure;
 mod hints;
 mod interrupt;
 mod messages;
+#[cfg(feature = "mpi")]
+mod mpi;
 mod output;
 mod pace;
 mod progress;

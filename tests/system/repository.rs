@@ -101,7 +101,7 @@ fn dependencies_run_one_way() {
 fn only_the_program_owns_the_terminal_and_signals() {
     for package in packages().iter().filter(|package| *package != "host") {
         for name in dependencies(package) {
-            let terminal = ["clap", "comfy-table", "ctrlc", "indicatif", "terminal_size", "tracing-subscriber"];
+            let terminal = ["clap", "comfy-table", "indicatif", "signal-hook", "terminal_size", "tracing-subscriber"];
             assert!(!terminal.contains(&name.as_str()), "{package} depends on {name}");
         }
     }

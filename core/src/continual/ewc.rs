@@ -153,7 +153,7 @@ impl ContinualStrategy for Ewc {
         Ok(Some(0.5 * self.config.lambda * sum))
     }
 
-    fn end_stage(&mut self, student: Model, end: &mut StageEnd<'_>) -> Result<(Model, Vec<String>)> {
+    fn end_stage(&mut self, student: Model, end: &mut StageEnd<'_>) -> Result<(Model, Vec<(&'static str, Model)>)> {
         let fisher = self.fisher(&student, end)?;
         let importance = student.clone().map_flat(&mut |path, values| {
             let previous = self.importance.get(path).map(|old| old.clone().mul_scalar(self.config.decay));
@@ -164,8 +164,7 @@ impl ContinualStrategy for Ewc {
                 (None, None) => values.zeros_like(),
             })
         });
-        save_model(&end.folder.file(RunLayout::IMPORTANCE), &importance)?;
-        Ok((student, vec![RunLayout::IMPORTANCE.into()]))
+        Ok((student, vec![(RunLayout::IMPORTANCE, importance)]))
     }
 }
 

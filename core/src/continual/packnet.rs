@@ -159,7 +159,7 @@ impl ContinualStrategy for Packnet {
         })
     }
 
-    fn end_stage(&mut self, student: Model, end: &mut StageEnd<'_>) -> Result<(Model, Vec<String>)> {
+    fn end_stage(&mut self, student: Model, end: &mut StageEnd<'_>) -> Result<(Model, Vec<(&'static str, Model)>)> {
         let student = self.prune(student)?;
         let stage = self.stage as f32;
         // Other parameters become this stage's where the stage used them and no earlier stage owns them. A stage uses the embedder of its own family,
@@ -178,8 +178,7 @@ impl ContinualStrategy for Packnet {
                 false => owners,
             })
         });
-        save_model(&end.folder.file(RunLayout::OWNERS), &owners)?;
-        Ok((student, vec![RunLayout::OWNERS.into()]))
+        Ok((student, vec![(RunLayout::OWNERS, owners)]))
     }
 }
 

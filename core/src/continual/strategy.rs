@@ -8,7 +8,7 @@ use crate::confined_path::ConfinedPath;
 use crate::data::Dataset;
 use crate::model::{DeviceBatch, Model, ModelConfig, StochasticDepth};
 use crate::pretext::pretext_loss;
-use crate::run::{StageFolder, StoredModel};
+use crate::run::StoredModel;
 use crate::{Result, rng};
 
 /// A strategy of continual learning in one stage, as hooks around the pretext task of the current modality. Each hook has a default.
@@ -53,8 +53,8 @@ pub(crate) trait ContinualStrategy: Sync {
         Ok(None)
     }
 
-    /// Ends the stage: returns the final model, and the names of the files that the strategy wrote into the stage's folder.
-    fn end_stage(&mut self, student: Model, end: &mut StageEnd<'_>) -> Result<(Model, Vec<String>)> {
+    /// Ends the stage: returns the final model, and values by parameter to be stored beside it, each with the name of its file.
+    fn end_stage(&mut self, student: Model, end: &mut StageEnd<'_>) -> Result<(Model, Vec<(&'static str, Model)>)> {
         let _ = end;
         Ok((student, Vec::new()))
     }
@@ -112,7 +112,6 @@ impl StepContext<'_> {
 
 /// Context of a stage after its last epoch.
 pub(crate) struct StageEnd<'a> {
-    pub folder: &'a StageFolder,
     pub dataset: &'a dyn Dataset,
     pub family: usize,
     /// Device with gradients.

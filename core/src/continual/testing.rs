@@ -139,14 +139,17 @@ impl TinyStage {
 
     pub fn end_stage(&self, strategy: &mut dyn ContinualStrategy, student: Model) -> (Model, Vec<String>) {
         let mut end = StageEnd {
-            folder: &self.folder,
             dataset: &self.dataset,
             family: 0,
             device: &self.device,
             num_workers: 1,
             progress: &mut |_, _| Ok(()),
         };
-        strategy.end_stage(student, &mut end).unwrap()
+        let (student, beside) = strategy.end_stage(student, &mut end).unwrap();
+        for (name, values) in &beside {
+            save_model(&self.folder.file(name), values).unwrap();
+        }
+        (student, beside.into_iter().map(|(name, _)| name.into()).collect())
     }
 
     /// Euclidean distance of some parameters from their values at the start of the stage.

@@ -54,6 +54,9 @@ impl<'a> BatchRequest<'a> {
     /// A dataset that fails as a whole.
     pub fn load(self, raw: &mut RawBatch) -> Result<LoadedBatch> {
         let Self { dataset, view, indices, seeds, with_targets, mut mixup } = self;
+        if indices.is_empty() {
+            return Ok(LoadedBatch::default());
+        }
         let invalid = dataset.fill(view, &indices, &seeds, raw)?;
         let valid: Vec<usize> =
             (0..indices.len()).filter(|slot| invalid.iter().all(|invalid| invalid.slot != *slot)).collect();

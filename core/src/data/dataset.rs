@@ -52,7 +52,7 @@ pub struct RawBatch {
 }
 
 /// An invalid sample, which the dataset could not deliver.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct InvalidSample {
     /// Position of the sample in the request.
     pub slot: usize,

@@ -88,6 +88,29 @@ pub enum Error {
         /// The found and the expected content.
         detail: String,
     },
+    /// Another rank of a distributed training that failed.
+    #[error("rank {rank} failed: {message}")]
+    Rank {
+        /// Number of the rank, from 0.
+        rank: usize,
+        /// Its error.
+        message: String,
+    },
+    /// Ranks that differ in something that must be equal.
+    #[error("rank {rank} has other {what} than rank 0: {found}, expected {expected}")]
+    RanksDiffer {
+        /// What differs.
+        what: &'static str,
+        /// Number of the rank.
+        rank: usize,
+        /// Its value.
+        found: String,
+        /// The root's value.
+        expected: String,
+    },
+    /// A connection between ranks that broke.
+    #[error("the connection between ranks broke: {0}")]
+    Communication(String),
     /// A stage that was stopped on request.
     #[error("stopped as asked: {place}; {checkpoint}")]
     Interrupted {
@@ -103,6 +126,11 @@ impl Error {
     pub(crate) fn file(action: &'static str, path: &Path) -> impl FnOnce(std::io::Error) -> Self {
         let path = path.to_path_buf();
         move |reason| Self::File { action, path, reason }
+    }
+
+    /// An error of the connection between ranks.
+    pub(crate) fn communication(reason: impl std::fmt::Display) -> Self {
+        Self::Communication(reason.to_string())
     }
 
     /// An error for a file with the wrong content.

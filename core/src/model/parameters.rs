@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use burn::module::{Module, ModuleMapper, ModuleVisitor, Param, ParamId};
 use burn::optim::GradientsParams;
 use burn::tensor::{Tensor, TensorData};
+use sha2::{Digest, Sha256};
 
 use super::Model;
 use crate::{DeviceError, Result};
@@ -70,6 +71,19 @@ impl Model {
             Ok(())
         })?;
         Ok(found)
+    }
+
+    /// SHA-256 of all values in the order of the model's fields, in hexadecimal digits.
+    ///
+    /// # Errors
+    /// A device that does not give the values.
+    pub(crate) fn digest(&self) -> Result<String> {
+        let mut hasher = Sha256::new();
+        self.visit_parameters(&mut |parameter| {
+            hasher.update(bytemuck::cast_slice::<f32, u8>(&parameter.values()?));
+            Ok(())
+        })?;
+        Ok(hasher.finalize().iter().map(|byte| format!("{byte:02x}")).collect())
     }
 
     /// Visits all parameters, in the order of the model's fields.

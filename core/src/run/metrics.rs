@@ -44,13 +44,18 @@ impl EpochMetrics {
 pub(crate) struct MetricsLog {
     path: ConfinedPath,
     text: String,
+    /// Whether the file is written; false on all ranks but the root.
+    is_written: bool,
 }
 
 impl MetricsLog {
     /// A log that starts with the lines of a checkpoint. Later lines are dropped: the resumed run writes them again. Lines are kept byte by byte.
-    pub fn begin(path: ConfinedPath, text: String) -> Result<Self> {
-        write_atomically(&path, text.as_bytes())?;
-        Ok(Self { path, text })
+    /// Without `is_written` there is no file.
+    pub fn begin(path: ConfinedPath, text: String, is_written: bool) -> Result<Self> {
+        if is_written {
+            write_atomically(&path, text.as_bytes())?;
+        }
+        Ok(Self { path, text, is_written })
     }
 
     /// All lines of the log.
@@ -62,6 +67,9 @@ impl MetricsLog {
     pub fn append(&mut self, metrics: &EpochMetrics) -> Result<()> {
         let line = to_json_line(metrics, &self.path)?;
         self.text.push_str(&line);
+        if !self.is_written {
+            return Ok(());
+        }
         let mut file = self.path.append()?;
         file.write_all(line.as_bytes())
             .and_then(|()| file.sync_data())

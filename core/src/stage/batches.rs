@@ -50,8 +50,9 @@ impl<'a> Batches<'a> {
         &self.pools[self.epoch(epoch).steps[step].pool]
     }
 
-    /// Request for the samples of a batch.
-    pub fn request(&self, item: usize) -> BatchRequest<'a> {
+    /// Request for the samples of a batch; a request for nothing without a batch.
+    pub fn request(&self, item: Option<usize>) -> BatchRequest<'a> {
+        let Some(item) = item else { return BatchRequest::evaluation(self.stage.current, Vec::new()) };
         let (epoch, step) = self.place(item);
         let plan = self.epoch(epoch);
         let Step { pool, indices, seeds } = &plan.steps[step];

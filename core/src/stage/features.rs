@@ -1,5 +1,7 @@
 //! Features of all samples of a dataset: encoder outputs without augmentation and masking.
 
+use std::ops::Range;
+
 use burn::tensor::{Device, Tensor};
 use rand::RngExt;
 use serde::{Deserialize, Serialize};
@@ -8,6 +10,7 @@ use crate::data::{
     BatchLoader, BatchRequest, Dataset, HostBatch, InvalidSample, InvalidSamples, LoaderOptions, record_invalid_samples,
 };
 use crate::model::{DeviceBatch, Model, StochasticDepth, mean_over_tokens};
+use crate::ranks::Ranks;
 use crate::{DataError, DeviceError, Error, Result, SettingError, rng};
 
 /// Number of samples in a batch.
@@ -117,21 +120,8 @@ pub fn extract_features(
     device: &Device,
     progress: &mut dyn FnMut(usize) -> Result<()>,
 ) -> Result<Features> {
-    let mut features = Features::default();
-    encode_samples(model, family, dataset, encoding, options, device, &mut |batch| {
-        // A batch without readable samples has no width.
-        if !batch.rows.is_empty() {
-            features.width = batch.width;
-        }
-        features.values.extend(batch.values);
-        features.rows.extend(batch.rows);
-        let invalid = batch.invalid.iter();
-        features
-            .invalid
-            .extend(invalid.map(|(index, sample)| (dataset.ids()[*index as usize].clone(), sample.message.clone())));
-        progress(batch.done)
-    })?;
-    Ok(features)
+    let pass = FeaturePass { model, family, dataset, encoding, options, device };
+    pass.features(0..pass.n_batches(), progress)
 }
 
 /// Encodes every sample of a dataset in order, batch by batch, so that memory does not grow with the number of samples.
@@ -147,47 +137,112 @@ pub fn encode_samples(
     device: &Device,
     sink: &mut dyn FnMut(EncodedBatch<'_>) -> Result<()>,
 ) -> Result<()> {
-    options.check()?;
-    let Encoding { pooling, mode } = encoding;
-    let n = dataset.ids().len();
-    let batch_of = |item: usize| (item * BATCH) as u64..((item + 1) * BATCH).min(n) as u64;
-    let loader =
-        BatchLoader::new(options.num_workers, |item| BatchRequest::evaluation(dataset, batch_of(item).collect()));
-    let mut invalid = InvalidSamples::new();
-    loader.for_each(0..n.div_ceil(BATCH), |item, loaded| {
-        record_invalid_samples(&mut invalid, dataset, &loaded.invalid, options, &mut |_, _| {})?;
-        let (mut values, mut n_tokens, mut width) = (Vec::new(), 0, 0);
-        let mut attended = Vec::new();
-        if let Some(batch) = loaded.batch {
-            if let (HostBatch::Tokens(batch), Pooling::None) = (&batch, pooling) {
-                attended.clone_from(&batch.attended);
-            }
-            let batch = DeviceBatch::new(batch, device);
-            let (temporal, mut depth) = mode.draws(item, model.n_temporal(family));
-            let encoded = model.encode(family, &batch, temporal, depth.as_mut());
-            let encoded = pooled(encoded, &batch, pooling, dataset)?;
-            [_, n_tokens, width] = encoded.dims();
-            values = encoded
-                .try_into_vec_as::<f32>()
-                .map_err(|error| Error::from(DeviceError::read_back("features", error)))?;
-            if let Some(value) = values.iter().find(|value| !value.is_finite()) {
-                return Err(
-                    DataError::NotFinite { what: format!("feature of {}", dataset.modality()), value: *value }.into()
-                );
-            }
+    let pass = FeaturePass { model, family, dataset, encoding, options, device };
+    pass.encode(0..pass.n_batches(), sink)
+}
+
+/// A pass over the samples of a dataset, in batches of consecutive samples.
+pub(super) struct FeaturePass<'a> {
+    /// Model without gradients.
+    pub model: &'a Model,
+    pub family: usize,
+    pub dataset: &'a dyn Dataset,
+    pub encoding: Encoding,
+    pub options: LoaderOptions,
+    pub device: &'a Device,
+}
+
+impl FeaturePass<'_> {
+    fn n_batches(&self) -> usize {
+        self.dataset.ids().len().div_ceil(BATCH)
+    }
+
+    /// Features of all samples, on the root; each rank encodes a block of the batches. `progress` gets the number of this rank's finished samples.
+    pub fn over_ranks(&self, ranks: &Ranks, progress: &mut dyn FnMut(usize) -> Result<()>) -> Result<Features> {
+        let own = self.features(ranks.block(self.n_batches()), progress)?;
+        let values = ranks.to_root(own.values)?;
+        let mut all = Features { values, ..Features::default() };
+        for (width, rows, invalid) in ranks.gather((own.width, own.rows, own.invalid))? {
+            // A rank without readable samples has no width.
+            all.width = all.width.max(width);
+            all.rows.extend(rows);
+            all.invalid.extend(invalid);
         }
-        let first = batch_of(item).start;
-        sink(EncodedBatch {
-            values,
-            n_tokens,
-            width,
-            rows: loaded.valid.iter().map(|slot| first + *slot as u64).collect(),
-            attended: &attended,
-            invalid: &loaded.invalid,
-            done: batch_of(item).end as usize,
-        })
-    })?;
-    Ok(())
+        let (n_invalid, n_samples) = (all.invalid.len(), self.dataset.ids().len());
+        match all.invalid.last() {
+            Some((_, latest)) if !self.options.allows(n_invalid, n_samples) => {
+                let (modality, latest) = (self.dataset.modality().into(), latest.clone());
+                Err(DataError::TooManyInvalid { modality, n_invalid, n_samples, latest }.into())
+            }
+            _ => Ok(all),
+        }
+    }
+
+    /// Features of the samples of some batches.
+    fn features(&self, batches: Range<usize>, progress: &mut dyn FnMut(usize) -> Result<()>) -> Result<Features> {
+        let mut features = Features::default();
+        self.encode(batches, &mut |batch| {
+            // A batch without readable samples has no width.
+            if !batch.rows.is_empty() {
+                features.width = batch.width;
+            }
+            features.values.extend(batch.values);
+            features.rows.extend(batch.rows);
+            let id = |index: u64| self.dataset.ids()[index as usize].clone();
+            let invalid = batch.invalid.iter();
+            features.invalid.extend(invalid.map(|(index, sample)| (id(*index), sample.message.clone())));
+            progress(batch.done)
+        })?;
+        Ok(features)
+    }
+
+    /// Encodes some batches in order.
+    fn encode(&self, batches: Range<usize>, sink: &mut dyn FnMut(EncodedBatch<'_>) -> Result<()>) -> Result<()> {
+        let Self { model, family, dataset, encoding, options, device } = *self;
+        options.check()?;
+        let Encoding { pooling, mode } = encoding;
+        let n = dataset.ids().len();
+        let batch_of = |item: usize| (item * BATCH) as u64..((item + 1) * BATCH).min(n) as u64;
+        let loader =
+            BatchLoader::new(options.num_workers, |item| BatchRequest::evaluation(dataset, batch_of(item).collect()));
+        let mut invalid = InvalidSamples::new();
+        loader.for_each(batches, |item, loaded| {
+            record_invalid_samples(&mut invalid, dataset, &loaded.invalid, options, &mut |_, _| {})?;
+            let (mut values, mut n_tokens, mut width) = (Vec::new(), 0, 0);
+            let mut attended = Vec::new();
+            if let Some(batch) = loaded.batch {
+                if let (HostBatch::Tokens(batch), Pooling::None) = (&batch, pooling) {
+                    attended.clone_from(&batch.attended);
+                }
+                let batch = DeviceBatch::new(batch, device);
+                let (temporal, mut depth) = mode.draws(item, model.n_temporal(family));
+                let encoded = model.encode(family, &batch, temporal, depth.as_mut());
+                let encoded = pooled(encoded, &batch, pooling, dataset)?;
+                [_, n_tokens, width] = encoded.dims();
+                values = encoded
+                    .try_into_vec_as::<f32>()
+                    .map_err(|error| Error::from(DeviceError::read_back("features", error)))?;
+                if let Some(value) = values.iter().find(|value| !value.is_finite()) {
+                    return Err(DataError::NotFinite {
+                        what: format!("feature of {}", dataset.modality()),
+                        value: *value,
+                    }
+                    .into());
+                }
+            }
+            let first = batch_of(item).start;
+            sink(EncodedBatch {
+                values,
+                n_tokens,
+                width,
+                rows: loaded.valid.iter().map(|slot| first + *slot as u64).collect(),
+                attended: &attended,
+                invalid: &loaded.invalid,
+                done: batch_of(item).end as usize,
+            })
+        })?;
+        Ok(())
+    }
 }
 
 /// Pooled outputs: `[B, T, D]` without pooling, otherwise `[B, 1, D]`.

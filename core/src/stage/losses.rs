@@ -2,11 +2,12 @@
 //! wait once.
 
 use burn::tensor::Tensor;
+use serde::{Deserialize, Serialize};
 
 use crate::{DeviceError, Error, Result};
 
 /// Batch that a loss belongs to.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
 pub(super) struct LossOf {
     /// Number of the batch in the stage.
     pub item: usize,
@@ -14,6 +15,13 @@ pub(super) struct LossOf {
     pub n_samples: usize,
     /// Whether the loss is a strategy's auxiliary loss.
     pub auxiliary: bool,
+}
+
+/// Loss of a batch, as the host has read it.
+#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
+pub(super) struct BatchLoss {
+    pub of: LossOf,
+    pub value: f32,
 }
 
 /// Losses that the host has not read yet, in the order of their batches.
@@ -32,7 +40,7 @@ impl UnreadLosses {
     ///
     /// # Errors
     /// A device that does not give them.
-    pub fn read(&mut self) -> Result<Vec<(LossOf, f32)>> {
+    pub fn read(&mut self) -> Result<Vec<BatchLoss>> {
         let (of, losses): (Vec<_>, Vec<_>) = self.losses.drain(..).unzip();
         if losses.is_empty() {
             return Ok(Vec::new());
@@ -40,6 +48,6 @@ impl UnreadLosses {
         let values = Tensor::cat(losses, 0)
             .try_into_vec_as::<f32>()
             .map_err(|error| Error::from(DeviceError::read_back("losses", error)))?;
-        Ok(of.into_iter().zip(values).collect())
+        Ok(of.into_iter().zip(values).map(|(of, value)| BatchLoss { of, value }).collect())
     }
 }

@@ -13,6 +13,7 @@ mod observer;
 mod run;
 mod settings;
 mod trainer;
+mod update_plan;
 
 pub use definition::{PreviousStage, Stage};
 pub use features::{EncodedBatch, Encoding, EncodingMode, Features, Pooling, encode_samples, extract_features};

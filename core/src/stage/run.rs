@@ -7,7 +7,7 @@ use burn::tensor::Device;
 
 use super::batches::Batches;
 use super::definition::Stage;
-use super::features::{Encoding, EncodingMode, Pooling, extract_features};
+use super::features::{Encoding, EncodingMode, FeaturePass, Features, Pooling};
 use super::observer::{Observer, StageEndTask, StageReport};
 use super::trainer::{StageTrainer, TrainState};
 use crate::buffer::{FeatureMode, RehearsalBuffer, Store};
@@ -15,6 +15,7 @@ use crate::continual::{ContinualStrategy, StageEnd, StageStart};
 use crate::data::EpochPlan;
 use crate::model::{Model, Precision};
 use crate::optimisation::adamw;
+use crate::ranks::Ranks;
 use crate::run::{
     CHECKSUM_PLACEHOLDER, Checkpoints, FORMAT, MetricsLog, RestoredState, RunLayout, StageState, save_model,
     write_folder, write_manifest,
@@ -22,12 +23,23 @@ use crate::run::{
 use crate::{Result, RunError, SettingError, rng};
 
 impl Stage<'_> {
-    /// Runs the stage, from its latest checkpoint if there is one, and writes model, buffer, metrics and state into its folder.
+    /// Runs the stage, from its latest checkpoint if there is one, and writes model, buffer, metrics and state into its folder. All ranks run the
+    /// same stage; the root writes.
     ///
     /// # Errors
-    /// Settings out of range, data that do not fit, too many invalid samples, a loss that is not finite, files that cannot be written.
-    pub fn run(&self, observer: &mut dyn Observer) -> Result<StageState> {
+    /// Settings out of range, data that do not fit, too many invalid samples, a loss that is not finite, files that cannot be written, another rank
+    /// that failed.
+    pub fn run(&self, ranks: &Ranks, observer: &mut dyn Observer) -> Result<StageState> {
+        let state = self.run_on(ranks, observer);
+        if let Err(error) = &state {
+            ranks.fail(error);
+        }
+        state
+    }
+
+    fn run_on(&self, ranks: &Ranks, observer: &mut dyn Observer) -> Result<StageState> {
         self.settings.check()?;
+        ranks.check_accumulation(self.settings.gradient_accumulation)?;
         let pools = self.pools()?;
         let n_steps = EpochPlan::n_steps(&pools);
         self.check_updates(n_steps)?;
@@ -45,7 +57,7 @@ impl Stage<'_> {
                 "the buffer of {label} is not rehearsed: it has {n_samples} samples, fewer than a batch of {batch_size} (buffer.drop_last)"
             ));
         }
-        self.folder.path().create_folder()?;
+        ranks.agree(if ranks.is_root() { self.folder.path().create_folder() } else { Ok(()) })?;
 
         let device = self.device.clone().autodiff();
         let student = self.student(&device)?;
@@ -67,7 +79,7 @@ impl Stage<'_> {
             observer.warning(&format!("{error}; the checkpoint before it is used"));
         }
         let mut state = state.map_or_else(|| Ok(self.initial_state()), |state| self.accept(state, n_steps))?;
-        let mut metrics = MetricsLog::begin(self.folder.file(RunLayout::METRICS), metrics)?;
+        let mut metrics = MetricsLog::begin(self.folder.file(RunLayout::METRICS), metrics, ranks.is_root())?;
 
         let mut train_state = TrainState::new(model, optimiser);
         let trainer = StageTrainer {
@@ -79,11 +91,12 @@ impl Stage<'_> {
             metrics: &mut metrics,
             state: &mut state,
             train_state: &mut train_state,
+            ranks,
         };
         trainer.run(observer)?;
         // The selection must not depend on the precision of the training.
         let model = train_state.into_model().with_precision(Precision::default());
-        self.finish(model, strategy.as_mut(), state, &checkpoints, observer)
+        self.finish(model, strategy.as_mut(), state, &checkpoints, ranks, observer)
     }
 
     /// Checks that an epoch has an update.
@@ -164,21 +177,20 @@ impl Stage<'_> {
         Ok(found)
     }
 
-    /// Finishes the stage: the strategy's last work, the selection of the buffer, the final state.
+    /// Finishes the stage: the strategy's last work, the features of all samples; on the root the selection of the buffer and the files.
     fn finish(
         &self,
-        model: Model,
+        mut model: Model,
         strategy: &mut dyn ContinualStrategy,
         mut state: StageState,
         checkpoints: &Checkpoints,
+        ranks: &Ranks,
         observer: &mut dyn Observer,
     ) -> Result<StageState> {
         state.updated_parameters.clear();
-        let mut files = [RunLayout::MODEL, RunLayout::BUFFER, RunLayout::METRICS].map(String::from).to_vec();
-        let mut model = model;
+        let mut beside = Vec::new();
         if !self.deferred {
             let mut end = StageEnd {
-                folder: &self.folder,
                 dataset: self.current,
                 family: self.family(self.current)?,
                 device: &self.device.clone().autodiff(),
@@ -188,10 +200,34 @@ impl Stage<'_> {
                     self.go_on(observer, "while the importance of parameters was estimated", checkpoints)
                 },
             };
-            let (left, more) = strategy.end_stage(model, &mut end)?;
-            (model, files) = (left, [files, more].concat());
+            (model, beside) = strategy.end_stage(model, &mut end)?;
         }
-        let kept = self.choose(&model, &mut state, checkpoints, observer)?;
+        let features = self.features(&model, &mut state, checkpoints, ranks, observer)?;
+        let state = match ranks.is_root() {
+            true => Some(self.write(&model, beside, features, state, checkpoints, observer)?),
+            false => None,
+        };
+        let state = ranks.from_root(state)?;
+        observer.stage_finished(&state);
+        Ok(state)
+    }
+
+    /// Selects the buffer and writes the files of the finished stage.
+    fn write(
+        &self,
+        model: &Model,
+        beside: Vec<(&'static str, Model)>,
+        features: Features,
+        state: StageState,
+        checkpoints: &Checkpoints,
+        observer: &mut dyn Observer,
+    ) -> Result<StageState> {
+        let mut files = [RunLayout::MODEL, RunLayout::BUFFER, RunLayout::METRICS].map(String::from).to_vec();
+        for (name, values) in &beside {
+            save_model(&self.folder.file(name), values)?;
+            files.push((*name).into());
+        }
+        let kept = self.choose(&features, checkpoints, observer)?;
         self.folder.save_buffer(&kept.buffer)?;
         if self.settings.buffer.store == Store::Materialised {
             write_folder(&self.folder.file(RunLayout::BUFFER_SAMPLES), |folder| {
@@ -203,45 +239,54 @@ impl Stage<'_> {
         if self.folder.file(RunLayout::ASSETS).is_folder()? {
             files.push(format!("{}/{}", RunLayout::ASSETS, RunLayout::MANIFEST));
         }
-        save_model(&self.folder.file(RunLayout::MODEL), &model)?;
+        save_model(&self.folder.file(RunLayout::MODEL), model)?;
         let state = self.folder.finish(state, &files)?;
         checkpoints.clear()?;
-        observer.stage_finished(&state);
         Ok(state)
     }
 
-    /// Selects the buffer by the features of all samples; empty where the strategy keeps no buffer.
-    fn choose(
+    /// Features of all samples, by which the buffer is selected; none where the strategy keeps no buffer.
+    fn features(
         &self,
         model: &Model,
         state: &mut StageState,
         checkpoints: &Checkpoints,
+        ranks: &Ranks,
         observer: &mut dyn Observer,
-    ) -> Result<Kept> {
+    ) -> Result<Features> {
         if !self.settings.strategy.name.keeps_buffer() {
-            return Ok(Kept::default());
+            return Ok(Features::default());
         }
         let n_samples = self.current.ids().len();
         let family = self.family(self.current)?;
         observer.stage_end(StageEndTask::Features, 0, n_samples);
-        let features = extract_features(
-            &model.valid(),
+        let pass = FeaturePass {
+            model: &model.valid(),
             family,
-            self.current,
-            self.encoding_for_selection(),
-            self.settings.loader_options(),
-            &self.device,
-            &mut |done| {
-                observer.stage_end(StageEndTask::Features, done, n_samples);
-                self.go_on(observer, "while the buffer was chosen", checkpoints)
-            },
-        )?;
+            dataset: self.current,
+            encoding: self.encoding_for_selection(),
+            options: self.settings.loader_options(),
+            device: &self.device,
+        };
+        let features = pass.over_ranks(ranks, &mut |done| {
+            observer.stage_end(StageEndTask::Features, done, n_samples);
+            self.go_on(observer, "while the buffer was chosen", checkpoints)
+        })?;
         for (id, message) in &features.invalid {
             // A sample that no batch of the training held.
             if state.invalid_samples.insert(id.clone(), message.clone()).is_none() {
                 observer.invalid_sample(self.current.modality(), id, message);
             }
         }
+        Ok(features)
+    }
+
+    /// Selects the buffer by the features of all samples; empty where the strategy keeps no buffer.
+    fn choose(&self, features: &Features, checkpoints: &Checkpoints, observer: &mut dyn Observer) -> Result<Kept> {
+        if !self.settings.strategy.name.keeps_buffer() {
+            return Ok(Kept::default());
+        }
+        let n_samples = self.current.ids().len();
         let mut progress = |iteration, n_changed| {
             observer.stage_end(StageEndTask::KMeans { iteration }, n_changed, n_samples);
             self.go_on(observer, "while the buffer was chosen", checkpoints)

@@ -8,6 +8,7 @@ use medcoss_core::confined_path::{ConfinedPath, EntryKind};
 use medcoss_core::data::{Dataset, TokenSpec};
 use medcoss_core::device::Device;
 use medcoss_core::model::{FamilyTokens, ModelConfig};
+use medcoss_core::ranks::Ranks;
 use medcoss_core::run::{
     RunLayout, RunLock, StageFolder, StageState, StoredModel, check_manifest, is_partial, remove_partial_below,
     write_folder, write_manifest,
@@ -77,7 +78,24 @@ impl Training {
     /// # Errors
     /// A folder that is not free or in use, plugins, data or settings that do not fit, and any error of a stage.
     pub fn run(&self, observer: &mut dyn RunObserver) -> Result<Vec<StageState>> {
-        let (mut started, mut sources) = self.start(observer)?;
+        self.run_on(&Ranks::alone(), observer)
+    }
+
+    /// Trains all stages that are not finished yet, as one of several ranks. All ranks have the same configuration, data
+    /// and run folder; the root alone writes.
+    ///
+    /// # Errors
+    /// Those of [`Training::run`], on any rank; ranks whose plugins or data differ.
+    pub fn run_on(&self, ranks: &Ranks, observer: &mut dyn RunObserver) -> Result<Vec<StageState>> {
+        let states = self.train(ranks, observer);
+        if let Err(error) = &states {
+            ranks.fail(&format!("{error:#}"));
+        }
+        states
+    }
+
+    fn train(&self, ranks: &Ranks, observer: &mut dyn RunObserver) -> Result<Vec<StageState>> {
+        let (mut started, mut sources) = self.start(ranks, observer)?;
         for (at, section) in self.config.stages.iter().enumerate() {
             started.admit(&self.config, &sources[at])?;
             if at < started.states.len() {
@@ -87,8 +105,11 @@ impl Training {
             let settings = self.config.settings(section);
             let stage = self.stage(&started, at, &sources, &settings)?;
             let folder = stage.folder.clone();
-            let mut timed = Timed::new(&mut *observer, folder.file(RunLayout::TIMING));
-            let state = stage.run(&mut timed).with_context(|| format!("stage {} {}", at + 1, section.modality))?;
+            let state = match ranks.is_root() {
+                true => stage.run(ranks, &mut Timed::new(&mut *observer, folder.file(RunLayout::TIMING))),
+                false => stage.run(ranks, observer),
+            };
+            let state = state.with_context(|| format!("stage {} {}", at + 1, section.modality))?;
             if folder.file(RunLayout::BUFFER_SAMPLES).is_folder()? {
                 sources[at] = self.open_kept(&started.layout, at, &state)?;
             }
@@ -97,17 +118,25 @@ impl Training {
         Ok(started.states)
     }
 
-    /// Claims the run folder, opens the data of all stages, and writes the record of the run.
+    /// Claims the run folder, opens the data of all stages, and writes the record of the run. Ranks other than the root wait
+    /// until all of that is written, and read it.
     ///
     /// # Errors
-    /// A folder that is not free or in use, plugins, data or settings that do not fit.
-    pub fn start(&self, observer: &mut dyn RunObserver) -> Result<(StartedRun, Vec<StageDataset>)> {
+    /// A folder that is not free or in use, plugins, data or settings that do not fit, ranks that differ.
+    pub fn start(&self, ranks: &Ranks, observer: &mut dyn RunObserver) -> Result<(StartedRun, Vec<StageDataset>)> {
         let device = medcoss_core::device::by_name(&self.device)?;
-        let (layout, lock) = self.claim_folder()?;
+        let is_root = ranks.is_root();
+        if !is_root {
+            ranks.wait()?;
+        }
+        let (layout, lock) = match is_root {
+            true => self.claim_folder().map(|(layout, lock)| (layout, Some(lock)))?,
+            false => (RunLayout::open(&self.out)?, None),
+        };
         self.added_options.iter().for_each(|added| observer.notice(added));
         let weights = InitialWeights::find(&self.config, &self.base, &layout)?;
-        let states = self.finished(&layout)?;
-        let mut sources = self.open_all(&layout, &states, observer)?;
+        let states = self.finished(&layout, is_root)?;
+        let mut sources = self.open_all(&layout, &states, is_root, observer)?;
         // A stage that does not fit the model is refused before the record names it.
         let mut model = weights.model(&self.config)?;
         for (at, source) in sources.iter().enumerate() {
@@ -118,12 +147,24 @@ impl Training {
                 observer.notice(&format!("{}: {notice}", in_stage()));
             }
         }
-        self.write_record(&layout)?;
+        if is_root {
+            self.write_record(&layout)?;
+        }
         self.publish_assets(&layout, &mut sources)?;
         let (initial, model) = match weights.publish(&layout, observer)? {
             Some(initial) => (Some(initial.stored(&layout)), initial.model),
             None => (None, self.config.empty_model()?),
         };
+        if is_root {
+            ranks.wait()?;
+        }
+        let versions = self
+            .plugins
+            .iter()
+            .filter_map(|plugin| plugin.loaded().ok())
+            .map(|plugin| plugin.sha256().unwrap_or("built-in"));
+        ranks.check_equal("plugin files", &versions.collect::<Vec<_>>().join(" "))?;
+        ranks.check_equal("data", &sources.iter().map(Dataset::fingerprint).collect::<Vec<_>>().join(" "))?;
         Ok((StartedRun { layout, _lock: lock, device, initial, model, states }, sources))
     }
 
@@ -210,14 +251,16 @@ impl Training {
     }
 
     /// The states of the finished stages, which are the first ones. All of their files are verified by their checksums.
-    fn finished(&self, layout: &RunLayout) -> Result<Vec<StageState>> {
+    fn finished(&self, layout: &RunLayout, is_root: bool) -> Result<Vec<StageState>> {
         let mut states = Vec::new();
         for at in 0..self.config.stages.len() {
             let folder = self.folder(layout, at);
             let in_stage = || format!("stage {} {}", at + 1, self.config.stages[at].modality);
             let Some(state) = folder.finished().with_context(in_stage)? else { break };
             folder.verify(&state).with_context(in_stage)?;
-            folder.clear_checkpoints().with_context(in_stage)?;
+            if is_root {
+                folder.clear_checkpoints().with_context(in_stage)?;
+            }
             states.push(state);
         }
         Ok(states)
@@ -229,6 +272,7 @@ impl Training {
         &self,
         layout: &RunLayout,
         states: &[StageState],
+        is_root: bool,
         observer: &mut dyn RunObserver,
     ) -> Result<Vec<StageDataset>> {
         let mut sources = Vec::new();
@@ -240,13 +284,13 @@ impl Training {
                 }
                 Some(state) => {
                     self.plugins[at].loaded().context(NEEDS_PLUGIN).with_context(in_stage)?;
-                    let source = self.open_data(layout, at).with_context(in_stage)?;
+                    let source = self.open_data(layout, at, is_root).with_context(in_stage)?;
                     check_unchanged(state, &source).with_context(in_stage)?;
                     StageDataset::Plugin(source.into())
                 }
                 None => {
-                    let source = self.open_data(layout, at).with_context(in_stage)?;
-                    if self.config.buffer.store == Store::Materialised {
+                    let source = self.open_data(layout, at, is_root).with_context(in_stage)?;
+                    if is_root && self.config.buffer.store == Store::Materialised {
                         self.estimate_size(layout, at, &source, observer).with_context(in_stage)?;
                     }
                     StageDataset::Plugin(source.into())
@@ -319,11 +363,11 @@ impl Training {
 
     /// Opens the data of a stage. Assets that the plugin derives from the data (a vocabulary) are stored in the run and
     /// used from then on.
-    fn open_data(&self, layout: &RunLayout, at: usize) -> Result<PluginDataset> {
+    fn open_data(&self, layout: &RunLayout, at: usize, is_root: bool) -> Result<PluginDataset> {
         let (section, plugin): (&StageSection, &Plugin) = (&self.config.stages[at], self.plugins[at].loaded()?);
         let known = self.known_assets(layout, at)?;
         let mut source = PluginDataset::open(plugin, &self.base, section, known.as_deref())?;
-        if known.is_none() {
+        if known.is_none() && is_root {
             let assets = self.folder(layout, at).file(RunLayout::NEW_ASSETS);
             let mut learned = Vec::new();
             write_folder(&assets, |folder| {
@@ -395,7 +439,7 @@ fn measure(source: &PluginDataset, indices: &[u64], folder: &ConfinedPath) -> Re
 pub struct StartedRun {
     /// Folder of the run.
     pub layout: RunLayout,
-    _lock: RunLock,
+    _lock: Option<RunLock>,
     /// Device that computes.
     pub device: Device,
     /// The initial model; `None` for fresh parameters.

@@ -8,6 +8,7 @@ mod invalid_fraction;
 mod out_file;
 mod plugins;
 mod progress;
+mod ranks;
 mod result;
 
 pub(crate) use configuration::ConfigurationArgs;
@@ -18,4 +19,5 @@ pub(crate) use invalid_fraction::check_invalid_fraction;
 pub(crate) use out_file::{OutFileArgs, check_replaceable};
 pub(crate) use plugins::{PluginArgs, loading, probe};
 pub(crate) use progress::{BarArgs, ProgressArgs};
+pub(crate) use ranks::RanksArgs;
 pub(crate) use result::ResultArgs;

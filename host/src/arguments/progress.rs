@@ -38,6 +38,11 @@ impl ProgressArgs {
         Progress::new(self.bar.quiet, Duration::from_secs(self.interval))
     }
 
+    /// The same arguments without progress, for a rank that is not the root.
+    pub(crate) fn silenced(&self) -> Self {
+        Self { bar: BarArgs { quiet: true }, ..self.clone() }
+    }
+
     /// A line for people.
     pub(crate) fn say(&self, line: &str) {
         if !self.bar.quiet {

@@ -11,7 +11,7 @@ use medcoss_runtime::run_summary::Summary;
 use medcoss_runtime::stage_plugin::plugins_of;
 use medcoss_runtime::training::Training;
 
-use crate::arguments::{ConfigurationArgs, DeviceArgs, PluginArgs, ProgressArgs, ResultArgs};
+use crate::arguments::{ConfigurationArgs, DeviceArgs, PluginArgs, ProgressArgs, RanksArgs, ResultArgs};
 use crate::failure::Failure;
 use crate::{interrupt, tables};
 
@@ -20,12 +20,16 @@ use crate::{interrupt, tables};
 /// Each stage trains on one modality. A fraction of its samples is kept in a buffer and replayed in later stages. The run
 /// folder holds everything that is needed to continue the run, also on another machine: model, buffers, losses,
 /// configuration.
+///
+/// Ctrl-C and the signals TERM, HUP and USR1 stop the run after its present update, with a checkpoint. mpirun passes USR1
+/// on to all ranks and kills none of them: kill -USR1 is the way to stop a job of several ranks.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   medcoss pretrain run.toml --out runs/first
   medcoss pretrain run.toml --out runs/first --resume
   medcoss pretrain run.toml --set buffer.store=materialised
   medcoss pretrain run.toml --data-root /data --set training.epochs=5 --set stage.ct.batch_size=2
+  mpirun -n 4 --bind-to none medcoss pretrain run.toml --out runs/first --ranks mpi
   medcoss pretrain run.toml --plugin-dir ~/my-plugins --no-builtin --json > summary.json")]
 pub(crate) struct Pretrain {
     /// Run folder to write [default: the configuration's name with -run, in the current folder]
@@ -39,6 +43,8 @@ pub(crate) struct Pretrain {
     #[command(flatten)]
     device: DeviceArgs,
     #[command(flatten)]
+    ranks: RanksArgs,
+    #[command(flatten)]
     plugins: PluginArgs,
     #[command(flatten)]
     result: ResultArgs,
@@ -49,32 +55,45 @@ pub(crate) struct Pretrain {
 impl Pretrain {
     pub(crate) fn run(&self) -> Result<(), Failure> {
         let registry = self.plugins.registry()?;
-        let summary = self.train(&registry).map_err(Failure::of_run)?;
-        self.result.print(&summary, tables::run_summary::to_text)
+        print(self.train(&registry), &self.result)
     }
 
-    fn train(&self, registry: &PluginRegistry) -> Result<Summary> {
+    fn train(&self, registry: &PluginRegistry) -> Result<Option<Summary>> {
         let config = self.configuration.read()?;
         let base = self.configuration.data_root()?;
         let out = self.configuration.run_folder(self.out.as_deref());
         let run = if self.resume && out.exists() { Some(RunLayout::open(&out)?) } else { None };
         let plugins = plugins_of(&config, registry, run.as_ref())?;
-        train(&Training::new(config, [base, out], self.resume, &self.device.name, plugins)?, &self.progress)
+        let training = Training::new(config, [base, out], self.resume, &self.device.name, plugins)?;
+        train(&training, &self.ranks, &self.progress)
     }
 }
 
-/// Trains all stages and shows progress on standard error. Ctrl-C stops between two updates.
-pub(crate) fn train(training: &Training, progress: &ProgressArgs) -> Result<Summary> {
+/// Trains all stages and shows progress on standard error. Ctrl-C stops between two updates. Of several ranks the root alone
+/// shows progress and returns a summary.
+pub(crate) fn train(training: &Training, ranks: &RanksArgs, progress: &ProgressArgs) -> Result<Option<Summary>> {
+    let ranks = ranks.join()?;
     interrupt::listen("with a checkpoint");
-    let mut progress = progress.begin();
-    let states = training.run(&mut progress);
+    let mut progress = if ranks.is_root() { progress.begin() } else { progress.silenced().begin() };
+    let states = training.run_on(&ranks, &mut progress);
     progress.clear();
     let states = states.map_err(|error| {
         // The error comes from core, and does not name the run folder.
         let go_on = format!("{INTERRUPTED}\nhint: continue with: medcoss resume {}", training.out.display());
         if is_interruption(&error) { error.context(go_on) } else { error }
     })?;
-    Summary::read(&RunLayout::open(&training.out)?, &states, &training.plugins)
+    match ranks.is_root() {
+        true => Summary::read(&RunLayout::open(&training.out)?, &states, &training.plugins).map(Some),
+        false => Ok(None),
+    }
+}
+
+/// Prints the summary of a training; other ranks than the root have none.
+pub(crate) fn print(summary: Result<Option<Summary>>, result: &ResultArgs) -> Result<(), Failure> {
+    match summary.map_err(Failure::of_run)? {
+        Some(summary) => result.print(&summary, tables::run_summary::to_text),
+        None => Ok(()),
+    }
 }
 
 const INTERRUPTED: &str = "interrupted";

@@ -11,10 +11,9 @@ use medcoss_runtime::run_summary::Summary;
 use medcoss_runtime::stage_plugin::plugins_of;
 use medcoss_runtime::training::Training;
 
-use super::pretrain::train;
-use crate::arguments::{DataRootArgs, DeviceArgs, PluginArgs, ProgressArgs, ResultArgs};
+use super::pretrain::{print, train};
+use crate::arguments::{DataRootArgs, DeviceArgs, PluginArgs, ProgressArgs, RanksArgs, ResultArgs};
 use crate::failure::Failure;
-use crate::tables;
 
 /// Continue a run that was stopped
 ///
@@ -26,7 +25,8 @@ use crate::tables;
 #[command(after_help = "Examples:
   medcoss resume runs/first
   medcoss resume runs/first --data-root /data
-  medcoss resume runs/first --set data.num_workers=8")]
+  medcoss resume runs/first --set data.num_workers=8
+  mpirun -n 2 --bind-to none medcoss resume runs/first --ranks mpi")]
 pub(crate) struct Resume {
     /// Run folder
     run: PathBuf,
@@ -38,6 +38,8 @@ pub(crate) struct Resume {
     #[command(flatten)]
     device: DeviceArgs,
     #[command(flatten)]
+    ranks: RanksArgs,
+    #[command(flatten)]
     plugins: PluginArgs,
     #[command(flatten)]
     result: ResultArgs,
@@ -48,16 +50,16 @@ pub(crate) struct Resume {
 impl Resume {
     pub(crate) fn run(&self) -> Result<(), Failure> {
         let registry = self.plugins.registry()?;
-        let summary = self.train(&registry).map_err(Failure::of_run)?;
-        self.result.print(&summary, tables::run_summary::to_text)
+        print(self.train(&registry), &self.result)
     }
 
-    fn train(&self, registry: &PluginRegistry) -> Result<Summary> {
+    fn train(&self, registry: &PluginRegistry) -> Result<Option<Summary>> {
         let layout = open_layout(&self.run)?;
         let config = RunConfig::read_record(&layout.record())?.with_settings(&self.settings)?;
         let base = self.data_root.or_current()?;
         let plugins = plugins_of(&config, registry, Some(&layout))?;
         let folders = [base, self.run.clone()];
-        train(&Training::new(config, folders, true, &self.device.name, plugins)?, &self.progress)
+        let training = Training::new(config, folders, true, &self.device.name, plugins)?;
+        train(&training, &self.ranks, &self.progress)
     }
 }

@@ -8,10 +8,9 @@ use medcoss_plugin_host::PluginRegistry;
 use medcoss_runtime::run_summary::Summary;
 use medcoss_runtime::{ModalityData, NewStage, Resources, Run, relative_paths};
 
-use super::pretrain::train;
-use crate::arguments::{DataRootArgs, DeviceArgs, PluginArgs, ProgressArgs, ResultArgs};
+use super::pretrain::{print, train};
+use crate::arguments::{DataRootArgs, DeviceArgs, PluginArgs, ProgressArgs, RanksArgs, ResultArgs};
 use crate::failure::Failure;
-use crate::tables;
 
 /// Train a finished run on one more modality
 ///
@@ -25,7 +24,7 @@ use crate::tables;
 #[command(after_help = "Examples:
   medcoss stage add runs/first --modality mri --data /data/mri
   medcoss stage add runs/first --modality ct --data ct/2026 --data-root /data --set epochs=20
-  medcoss stage add runs/first --modality text --data notes.csv --set options.column=note --set batch_size=32")]
+  medcoss stage add runs/first --modality text --data notes.csv --set options.text_column=note --set batch_size=32")]
 pub(crate) struct StageAdd {
     /// Run folder
     run: PathBuf,
@@ -43,6 +42,8 @@ pub(crate) struct StageAdd {
     #[command(flatten)]
     device: DeviceArgs,
     #[command(flatten)]
+    ranks: RanksArgs,
+    #[command(flatten)]
     plugins: PluginArgs,
     #[command(flatten)]
     result: ResultArgs,
@@ -53,16 +54,15 @@ pub(crate) struct StageAdd {
 impl StageAdd {
     pub(crate) fn run(&self) -> Result<(), Failure> {
         let registry = self.plugins.registry()?;
-        let summary = self.train(&registry).map_err(Failure::of_run)?;
-        self.result.print(&summary, tables::run_summary::to_text)
+        print(self.train(&registry), &self.result)
     }
 
-    fn train(&self, registry: &PluginRegistry) -> Result<Summary> {
+    fn train(&self, registry: &PluginRegistry) -> Result<Option<Summary>> {
         let run = Run::open(&self.run)?;
         let (data_root, paths) = self.place()?;
         let stage = NewStage { data: ModalityData::new(&self.modality, paths), settings: self.settings.clone() };
         let resources = Resources { registry, data_root, device: self.device.name.clone() };
-        train(&run.training_with(&stage, &resources)?, &self.progress)
+        train(&run.training_with(&stage, &resources)?, &self.ranks, &self.progress)
     }
 
     /// The folder that all data paths are relative to, and the new paths relative to it. Absolute paths are made

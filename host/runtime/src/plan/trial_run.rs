@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result};
 use medcoss_core::buffer::{BufferEntry, RehearsalBuffer, Store};
 use medcoss_core::data::{Dataset, RawBatch, Subset, View};
+use medcoss_core::ranks::Ranks;
 use medcoss_core::run::{RunLayout, StageFolder, StageState, StoredModel};
 use medcoss_core::stage::StageSettings;
 
@@ -65,7 +66,7 @@ impl TrialRun<'_> {
     pub fn forecast(&self) -> Result<Forecast> {
         let folders = [self.base.clone(), self.scratch.clone()];
         let training = Training::new(self.config.clone(), folders, false, self.device, self.plugins.to_vec())?;
-        let (mut started, datasets) = training.start(&mut Silent)?;
+        let (mut started, datasets) = training.start(&Ranks::alone(), &mut Silent)?;
         let at_rest = peak_memory();
         let excerpts: Vec<Subset<'_>> = (0..datasets.len()).map(|at| self.excerpt(at, &datasets[at])).collect();
 
@@ -123,14 +124,14 @@ impl TrialRun<'_> {
         settings.buffer.cluster_ratio = 1.0 / n_samples as f64;
         let stage = training.stage(started, at, excerpts, &settings)?;
         if !stage.deferred {
-            match stage.run(watch).map_err(anyhow::Error::new) {
+            match stage.run(&Ranks::alone(), watch).map_err(anyhow::Error::new) {
                 Err(error) if is_interruption(&error) && !self.observer.stop_requested() => {}
                 ended => return ended,
             }
             watch.training_ended();
         }
         settings.epochs = watch.n_epochs().max(1);
-        Ok(training.stage(started, at, excerpts, &settings)?.run(watch)?)
+        Ok(training.stage(started, at, excerpts, &settings)?.run(&Ranks::alone(), watch)?)
     }
 
     /// Reads additional samples from all over the data, as long as the budget lasts. The memory of a plugin grows with

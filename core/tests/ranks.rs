@@ -1,0 +1,131 @@
+//! Training on several ranks: the same bytes as on one, and an end for all when one of them fails.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::atomic::Ordering;
+
+use crate::synthetic::{Impatient, Synthetic, run_as, settings};
+use medcoss_core::Error;
+use medcoss_core::continual::Strategy;
+use medcoss_core::ranks::{Ranks, ThreadRank};
+use medcoss_core::run::StageState;
+use medcoss_core::stage::{Observer, Silent, StageSettings};
+
+/// Runs two stages on ranks that are threads, each with its own observer; returns what each rank ended with.
+fn run_on<O: Observer + Send>(
+    folder: &Path,
+    data: [&Synthetic; 2],
+    settings: &StageSettings,
+    observers: Vec<O>,
+) -> Vec<Result<Vec<StageState>, Error>> {
+    std::thread::scope(|scope| {
+        let ranks = ThreadRank::connect(observers.len()).into_iter().zip(observers);
+        let threads: Vec<_> = ranks
+            .map(|(rank, mut observer)| {
+                scope.spawn(move || run_as(&Ranks::new(rank), folder, data, settings, &mut observer))
+            })
+            .collect();
+        threads.into_iter().map(|thread| thread.join().unwrap()).collect()
+    })
+}
+
+/// All files of a run by name, without times.
+fn files(folder: &Path) -> BTreeMap<String, Vec<u8>> {
+    let mut found = BTreeMap::new();
+    let mut folders = vec![folder.to_path_buf()];
+    while let Some(at) = folders.pop() {
+        for entry in std::fs::read_dir(at).unwrap() {
+            let path = entry.unwrap().path();
+            match path.is_dir() {
+                true => folders.push(path),
+                false => {
+                    let name = path.strip_prefix(folder).unwrap().display().to_string();
+                    found.insert(name, std::fs::read(path).unwrap());
+                }
+            }
+        }
+    }
+    found
+}
+
+fn silent(n_ranks: usize) -> Vec<Silent> {
+    vec![Silent; n_ranks]
+}
+
+#[test]
+fn the_number_of_ranks_changes_no_byte() {
+    let data = [&Synthetic::waves(60), &Synthetic::counting(50)];
+    // 7 batches an epoch, 9 with those of the buffer: the last update of an epoch has fewer than 6.
+    for strategy in [Strategy::Medcoss, Strategy::Packnet, Strategy::Ewc, Strategy::Joint] {
+        let mut settings = StageSettings { epochs: 3, gradient_accumulation: 6, ..settings(1) };
+        settings.strategy.name = strategy;
+        let mut expected = BTreeMap::new();
+        for n_ranks in [1, 2, 3, 6] {
+            let folder = tempfile::tempdir().unwrap();
+            let ended = run_on(folder.path(), data, &settings, silent(n_ranks));
+            let states: Vec<_> = ended.into_iter().map(Result::unwrap).collect();
+            assert!(states.iter().all(|state| *state == states[0]));
+            let found = files(folder.path());
+            assert!(found.len() >= 8, "{:?}", found.keys());
+            if n_ranks == 1 {
+                expected = found;
+            } else {
+                assert!(found == expected, "{strategy:?} on {n_ranks} ranks differs");
+            }
+        }
+    }
+}
+
+#[test]
+fn a_run_that_was_stopped_goes_on_with_another_number_of_ranks() {
+    let data = [&Synthetic::waves(60), &Synthetic::counting(50)];
+    let settings = StageSettings { epochs: 4, gradient_accumulation: 4, ..settings(1) };
+    let (whole, parts) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    run_on(whole.path(), data, &settings, silent(1)).remove(0).unwrap();
+    // Whichever rank is asked to stop, all do, with one checkpoint.
+    for (n_ranks, asked, patience) in [(2, 1, 6), (4, 0, 9), (1, 0, 12)] {
+        let mut observers: Vec<_> =
+            (0..n_ranks).map(|_| Impatient { patience: 10_000, ..Impatient::default() }).collect();
+        observers[asked].patience = patience;
+        for ended in run_on(parts.path(), data, &settings, observers) {
+            assert!(matches!(ended, Err(Error::Interrupted { .. })), "{ended:?}");
+        }
+    }
+    for ended in run_on(parts.path(), data, &settings, silent(2)) {
+        ended.unwrap();
+    }
+    assert!(files(parts.path()) == files(whole.path()));
+}
+
+#[test]
+fn a_rank_that_fails_ends_all() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut waves = Synthetic::waves(60);
+    // No rank can read the sample, one of them meets it.
+    waves.unreadable = vec![13];
+    let settings = StageSettings { epochs: 3, gradient_accumulation: 2, max_invalid_fraction: 0.0, ..settings(1) };
+    let data = [&waves, &Synthetic::counting(50)];
+    for ended in run_on(folder.path(), data, &settings, silent(2)) {
+        let error = ended.unwrap_err().to_string();
+        assert!(error.contains("1 of 60"), "{error}");
+    }
+
+    // A dataset that fails as a whole, on a single rank.
+    let data = [&Synthetic::waves(60), &Synthetic::counting(50)];
+    data[0].patience.store(5, Ordering::Relaxed);
+    let ended = run_on(folder.path(), data, &settings, silent(2));
+    let errors: Vec<String> = ended.into_iter().map(|ended| ended.unwrap_err().to_string()).collect();
+    let is_told = |error: &String| error.starts_with("rank ");
+    assert!(errors.iter().any(|error| !is_reported(error)), "{errors:?}");
+}
+
+#[test]
+fn a_number_of_ranks_that_does_not_divide_is_refused_with_those_that_do() {
+    let folder = tempfile::tempdir().unwrap();
+    let settings = StageSettings { gradient_accumulation: 4, ..settings(1) };
+    let data = [&Synthetic::waves(60), &Synthetic::counting(50)];
+    for ended in run_on(folder.path(), data, &settings, silent(3)) {
+        let error = ended.unwrap_err().to_string();
+        assert!(error.contains("the number of ranks is 3") && error.contains("1, 2, 4"), "{error}");
+    }
+}
