@@ -11,6 +11,7 @@ mod page;
 mod plan;
 mod planted;
 mod published_readers;
+mod ranks;
 mod report;
 mod repository;
 mod scaffold;

@@ -58,6 +58,16 @@ pub fn erf(x: f32) -> f32 {
     x * p / q
 }
 
+/// Value of each slice at a position. `array::map` is not always inlined into code for wider vectors; a loop is.
+#[inline(always)]
+fn values_at<const N: usize>(slices: &[&[f32]; N], position: usize) -> [f32; N] {
+    let mut values = [0.0; N];
+    for (value, slice) in values.iter_mut().zip(slices) {
+        *value = slice[position];
+    }
+    values
+}
+
 /// Sum of `of` over the values at each position of the slices, which have one length.
 ///
 /// # Panics
@@ -77,7 +87,7 @@ pub fn sum<const N: usize>(slices: [&[f32]; N], of: impl Fn([f32; N]) -> f32) ->
         at += LANES;
     }
     for (lane, sum) in lanes.iter_mut().enumerate().take(n - whole) {
-        *sum += of(slices.map(|slice| slice[whole + lane]));
+        *sum += of(values_at(&slices, whole + lane));
     }
     let mut width = LANES / 2;
     while width > 0 {
