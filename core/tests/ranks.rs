@@ -115,7 +115,7 @@ fn a_rank_that_fails_ends_all() {
     data[0].patience.store(5, Ordering::Relaxed);
     let ended = run_on(folder.path(), data, &settings, silent(2));
     let errors: Vec<String> = ended.into_iter().map(|ended| ended.unwrap_err().to_string()).collect();
-    let is_told = |error: &String| error.starts_with("rank ");
+    let is_reported = |error: &String| error.starts_with("rank ");
     assert!(errors.iter().any(|error| !is_reported(error)), "{errors:?}");
 }
 

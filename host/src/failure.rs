@@ -19,17 +19,19 @@ const INTERNAL: u8 = 2;
 pub struct Failure {
     code: u8,
     error: anyhow::Error,
+    /// Whether another rank of the same training reports the failure.
+    is_reported: bool,
 }
 
 impl Failure {
     /// A failure that the user can fix, with exit code 1.
     pub fn user(error: impl Into<anyhow::Error>) -> Self {
-        Self { code: USER_ERROR, error: error.into() }
+        Self { code: USER_ERROR, error: error.into(), is_reported: false }
     }
 
     /// A failure inside of the program or a plugin, with exit code 2.
     pub fn internal(error: impl Into<anyhow::Error>) -> Self {
-        Self { code: INTERNAL, error: error.into() }
+        Self { code: INTERNAL, error: error.into(), is_reported: false }
     }
 
     /// A failure of a run: an interruption, a fault of this program or of a plugin's code, or an error that the user can
@@ -44,7 +46,7 @@ impl Failure {
             false if error.chain().any(is_fault) => INTERNAL,
             false => USER_ERROR,
         };
-        Self { code, error }
+        Self { code, error, is_reported: false }
     }
 
     /// The error, for a command that decides its exit code later.
@@ -57,9 +59,18 @@ impl Failure {
         ExitCode::from(self.code)
     }
 
+    /// The failure as a rank other than the root reports it: not at all where another rank failed.
+    pub fn of_other_rank(self) -> Self {
+        let is_reported = self.error.chain().any(|layer| matches!(layer.downcast_ref(), Some(Error::Rank { .. })));
+        Self { is_reported, ..self }
+    }
+
     /// The report: `error: ` with the message, its causes, and at the end the hints, which messages carry on lines of
     /// their own. The report ends with a line end.
     pub fn report(&self) -> String {
+        if self.is_reported {
+            return String::new();
+        }
         let mut report = String::new();
         let mut remedies = Vec::new();
         for (depth, layer) in self.error.chain().enumerate() {

@@ -18,7 +18,13 @@ pub(crate) fn hint(error: &Error) -> Option<String> {
         Error::Run(error) => of_run(error),
         Error::NotFinite { .. } => Some("lower the learning rate or lengthen the warm-up".into()),
         Error::File { reason, .. } => of_file(reason.kind()),
-        Error::Dataset(_) | Error::Caller(_) | Error::Damaged { .. } | Error::Interrupted { .. } => None,
+        Error::RanksDiffer { what: "parameters", .. } => {
+            Some("start the ranks on processors of one kind, from one build; `medcoss resume` continues from the checkpoint before".into())
+        }
+        Error::RanksDiffer { .. } => Some("give all ranks the same plugins, data and program".into()),
+        Error::Communication(_) => Some("`medcoss resume` continues the run".into()),
+        Error::Rank { .. }
+        | Error::Dataset(_) | Error::Caller(_) | Error::Damaged { .. } | Error::Interrupted { .. } => None,
     }
 }
 

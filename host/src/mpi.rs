@@ -45,6 +45,16 @@ fn blocks(sizes: &[usize]) -> medcoss_core::Result<(Vec<Count>, Vec<Count>)> {
     Ok((counts, begins))
 }
 
+/// A buffer for so many bytes. It has one more: the address of an empty slice may be 1, which Open MPI takes for MPI_IN_PLACE.
+fn buffer(sizes: &[usize]) -> Vec<u8> {
+    vec![0; sizes.iter().sum::<usize>() + 1]
+}
+
+/// The bytes themselves, or others in place of none, for the same reason.
+fn never_empty(bytes: &[u8]) -> &[u8] {
+    if bytes.is_empty() { &[0] } else { bytes }
+}
+
 impl Communicator for MpiRank {
     fn rank(&self) -> usize {
         self.world.rank() as usize
@@ -55,17 +65,21 @@ impl Communicator for MpiRank {
     }
 
     fn all_gather(&self, own: &[u8], sizes: &[usize]) -> medcoss_core::Result<Vec<u8>> {
-        let mut all = vec![0; sizes.iter().sum()];
+        let mut all = buffer(sizes);
         let (counts, begins) = blocks(sizes)?;
+        // Zero bytes are sent as a slice of none at an address of its own.
+        let own = &never_empty(own)[..own.len()];
         self.world.all_gather_varcount_into(own, &mut PartitionMut::new(&mut all[..], counts, begins));
+        all.pop();
         Ok(all)
     }
 
     fn all_to_all(&self, own: &[u8], sent: &[usize], received: &[usize]) -> medcoss_core::Result<Vec<u8>> {
-        let mut all = vec![0; received.iter().sum()];
+        let mut all = buffer(received);
         let ((sent, sent_begins), (counts, begins)) = (blocks(sent)?, blocks(received)?);
-        let own = Partition::new(own, sent, sent_begins);
+        let own = Partition::new(never_empty(own), sent, sent_begins);
         self.world.all_to_all_varcount_into(&own, &mut PartitionMut::new(&mut all[..], counts, begins));
+        all.pop();
         Ok(all)
     }
 }

@@ -24,7 +24,7 @@ impl Experiment {
         let config = "[model]\npreset = \"demo\"\n[buffer]\nratio = 0.2\ncluster_ratio = 0.1\n\
              [training]\nepochs = 3\nbatch_size = 4\ngradient_accumulation = 4\ncheckpoint_every_steps = 4\n\
              [data]\nnum_workers = 1\n\
-             [[stage]]\nmodality = \"text\"\ndata = \"text\"\noptions = { max_length = 16, vocab_size = 128 }\n\
+             [[stage]]\nmodality = \"text\"\ndata = \"text\"\noptions = { max_length = 16, vocab_size = 128, text_column = \"report\" }\n\
              [[stage]]\nmodality = \"xray\"\ndata = \"xray\"\noptions = { size = 64 }\n";
         std::fs::write(folder.path().join("run.toml"), config).unwrap();
         Self { folder }

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::current_task_distillation::{CurrentTaskDistillation, CurrentTaskDistillationConfig};
 use super::settings::StrategySettings;
-use super::strategy::{ContinualStrategy, PretextOnly, StageEnd, StageStart, StepContext};
+use super::strategy::{Beside, ContinualStrategy, PretextOnly, StageEnd, StageStart, StepContext};
 use crate::Result;
 use crate::model::Model;
 
@@ -58,7 +58,7 @@ impl ContinualStrategy for Cassle {
         Some(self.distillation.loss(step, encoded, |features| predictor.forward(features)))
     }
 
-    fn end_stage(&mut self, student: Model, _: &mut StageEnd<'_>) -> Result<(Model, Vec<String>)> {
+    fn end_stage(&mut self, student: Model, _: &mut StageEnd<'_>) -> Result<(Model, Beside)> {
         Ok((student.without_predictor(), Vec::new()))
     }
 }

@@ -10,13 +10,13 @@ use rand::RngExt;
 use serde::{Deserialize, Serialize};
 
 use super::settings::StrategySettings;
-use super::strategy::{ContinualStrategy, StageEnd, StageStart, StepContext, file_beside, is_shared};
+use super::strategy::{Beside, ContinualStrategy, StageEnd, StageStart, StepContext, file_beside, is_shared};
 use crate::data::{BatchLoader, BatchRequest};
 use crate::model::{DeviceBatch, FlatParameters, Model, map_gradients};
 use crate::pretext::pretext_loss;
 use crate::ranges::{check_count, check_not_negative};
 use crate::rng;
-use crate::run::{RunLayout, load_new_model, save_model};
+use crate::run::{RunLayout, load_new_model};
 use crate::{DataError, DeviceError, Result, SettingError};
 
 /// Settings of elastic weight consolidation: the table `[strategy.ewc]`.
@@ -153,7 +153,7 @@ impl ContinualStrategy for Ewc {
         Ok(Some(0.5 * self.config.lambda * sum))
     }
 
-    fn end_stage(&mut self, student: Model, end: &mut StageEnd<'_>) -> Result<(Model, Vec<(&'static str, Model)>)> {
+    fn end_stage(&mut self, student: Model, end: &mut StageEnd<'_>) -> Result<(Model, Beside)> {
         let fisher = self.fisher(&student, end)?;
         let importance = student.clone().map_flat(&mut |path, values| {
             let previous = self.importance.get(path).map(|old| old.clone().mul_scalar(self.config.decay));
@@ -173,6 +173,7 @@ mod tests {
     use super::*;
     use crate::continual::Strategy;
     use crate::continual::testing::{TinyStage, values};
+    use crate::run::save_model;
 
     #[test]
     fn the_penalty_and_its_gradient_are_those_of_the_paper() {

@@ -42,4 +42,4 @@ pub use replay::ReplayConfig;
 pub use sequential::SequentialConfig;
 pub(crate) use settings::ReplaySource;
 pub use single::SingleConfig;
-pub(crate) use strategy::{ContinualStrategy, StageEnd, StageStart, StepContext};
+pub(crate) use strategy::{Beside, ContinualStrategy, StageEnd, StageStart, StepContext};

@@ -9,11 +9,11 @@ use burn::tensor::{Device, Tensor, TensorData};
 use serde::{Deserialize, Serialize};
 
 use super::settings::StrategySettings;
-use super::strategy::{ContinualStrategy, StageEnd, StageStart, file_beside, is_shared};
+use super::strategy::{Beside, ContinualStrategy, StageEnd, StageStart, file_beside, is_shared};
 use crate::confined_path::ConfinedPath;
 use crate::data::TokenSpec;
 use crate::model::{FlatParameters, Model, ModelConfig};
-use crate::run::{RunLayout, StoredModel, load_new_model, save_model};
+use crate::run::{RunLayout, StoredModel, load_new_model};
 use crate::{DeviceError, Error, Result, SettingError};
 
 /// Settings of PackNet: the table `[strategy.packnet]`.
@@ -159,7 +159,7 @@ impl ContinualStrategy for Packnet {
         })
     }
 
-    fn end_stage(&mut self, student: Model, end: &mut StageEnd<'_>) -> Result<(Model, Vec<(&'static str, Model)>)> {
+    fn end_stage(&mut self, student: Model, end: &mut StageEnd<'_>) -> Result<(Model, Beside)> {
         let student = self.prune(student)?;
         let stage = self.stage as f32;
         // Other parameters become this stage's where the stage used them and no earlier stage owns them. A stage uses the embedder of its own family,

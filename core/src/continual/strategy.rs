@@ -11,6 +11,9 @@ use crate::pretext::pretext_loss;
 use crate::run::StoredModel;
 use crate::{Result, rng};
 
+/// Values by parameter that are stored beside a stage's model, each in the shape of a model and with the name of its file.
+pub(crate) type Beside = Vec<(&'static str, Model)>;
+
 /// A strategy of continual learning in one stage, as hooks around the pretext task of the current modality. Each hook has a default.
 pub(crate) trait ContinualStrategy: Sync {
     /// Changes the student before the first epoch, and before a checkpoint is loaded into the student.
@@ -54,7 +57,7 @@ pub(crate) trait ContinualStrategy: Sync {
     }
 
     /// Ends the stage: returns the final model, and values by parameter to be stored beside it, each with the name of its file.
-    fn end_stage(&mut self, student: Model, end: &mut StageEnd<'_>) -> Result<(Model, Vec<(&'static str, Model)>)> {
+    fn end_stage(&mut self, student: Model, end: &mut StageEnd<'_>) -> Result<(Model, Beside)> {
         let _ = end;
         Ok((student, Vec::new()))
     }

@@ -22,11 +22,12 @@ fn numbers<const D: usize>(tensor: Tensor<D>) -> Vec<f32> {
     tensor.into_data().try_to_vec().unwrap()
 }
 
+/// Compares values. Products of matrices add in an order that differs by processor, so that sums of 200 values differ by up to 3e-6 of the largest.
 fn close(what: &str, found: Vec<f32>, expected: Vec<f32>) {
     let largest = expected.iter().fold(0.0_f32, |most, value| most.max(value.abs())).max(1e-6);
     assert_eq!(found.len(), expected.len(), "{what}");
     for (at, (found, expected)) in found.iter().zip(&expected).enumerate() {
-        assert!((found - expected).abs() <= 2e-6 * largest, "{what}, value {at}: {found} instead of {expected}");
+        assert!((found - expected).abs() <= 4e-6 * largest, "{what}, value {at}: {found} instead of {expected}");
     }
 }
 

@@ -13,7 +13,8 @@ use burn::optim::GradientsParams;
 use burn::tensor::{Tensor, TensorData};
 use serde::{Deserialize, Serialize};
 
-use super::{Node, Ranks, SumTree};
+use super::group::Ranks;
+use super::sum_tree::{Node, SumTree};
 use crate::model::Model;
 use crate::{DeviceError, Result};
 
@@ -147,17 +148,24 @@ impl Bucket<'_> {
         let received: Vec<usize> = (0..n_ranks).map(|rank| bytes(own_part * n_nodes(rank))).collect();
         let parts = ranks.communicator.all_to_all(bytemuck::cast_slice(&parts), &sent, &received)?;
 
+        // A node without these parameters has its place in the tree as well: what is added to what must not depend on it.
         let mut tree = SumTree::default();
-        let mut add = |mut left: Vec<f32>, right: Vec<f32>| {
-            left.iter_mut().zip(right).for_each(|(left, right)| *left += right);
-            left
+        let mut add = |left: Option<Vec<f32>>, right: Option<Vec<f32>>| match (left, right) {
+            (Some(mut left), Some(right)) => {
+                left.iter_mut().zip(right).for_each(|(left, right)| *left += right);
+                Some(left)
+            }
+            (left, right) => left.or(right),
         };
-        for (nth, (rank, at)) in self.places.iter().enumerate() {
-            let NodeParameters { first, len, .. } = self.nodes[*rank][*at];
-            let part = &parts[bytes(nth * own_part)..bytes((nth + 1) * own_part)];
-            tree.push(Node { first, len, sum: bytemuck::pod_collect_to_vec(part) }, &mut add);
+        let mut received = parts.chunks_exact(bytes(own_part).max(1));
+        for (rank, nodes) in self.nodes.iter().enumerate() {
+            for (at, NodeParameters { first, len, .. }) in nodes.iter().enumerate() {
+                let is_here = own_part > 0 && self.places.contains(&(rank, at));
+                let part = if is_here { received.next() } else { None };
+                tree.push(Node { first: *first, len: *len, sum: part.map(bytemuck::pod_collect_to_vec) }, &mut add);
+            }
         }
-        let sum = tree.total(&mut add).unwrap_or_default();
+        let sum = tree.total(&mut add).flatten().unwrap_or_default();
         let sizes: Vec<usize> = (0..n_ranks).map(|rank| bytes(part(rank).len())).collect();
         let sums = ranks.communicator.all_gather(bytemuck::cast_slice(&sum), &sizes)?;
         Ok(bytemuck::pod_collect_to_vec(&sums))

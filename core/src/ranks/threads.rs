@@ -2,7 +2,7 @@
 
 use std::sync::mpsc::{Receiver, Sender, channel};
 
-use super::Communicator;
+use super::communicator::Communicator;
 use crate::{Error, Result};
 
 /// A rank that is a thread. Each pair of ranks has a channel in both directions, so that messages arrive in their order.

@@ -11,7 +11,7 @@ use super::features::{Encoding, EncodingMode, FeaturePass, Features, Pooling};
 use super::observer::{Observer, StageEndTask, StageReport};
 use super::trainer::{StageTrainer, TrainState};
 use crate::buffer::{FeatureMode, RehearsalBuffer, Store};
-use crate::continual::{ContinualStrategy, StageEnd, StageStart};
+use crate::continual::{Beside, ContinualStrategy, StageEnd, StageStart};
 use crate::data::EpochPlan;
 use crate::model::{Model, Precision};
 use crate::optimisation::adamw;
@@ -188,7 +188,7 @@ impl Stage<'_> {
         observer: &mut dyn Observer,
     ) -> Result<StageState> {
         state.updated_parameters.clear();
-        let mut beside = Vec::new();
+        let mut beside = Beside::new();
         if !self.deferred {
             let mut end = StageEnd {
                 dataset: self.current,
@@ -216,7 +216,7 @@ impl Stage<'_> {
     fn write(
         &self,
         model: &Model,
-        beside: Vec<(&'static str, Model)>,
+        beside: Beside,
         features: Features,
         state: StageState,
         checkpoints: &Checkpoints,

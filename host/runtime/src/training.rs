@@ -126,6 +126,8 @@ impl Training {
     pub fn start(&self, ranks: &Ranks, observer: &mut dyn RunObserver) -> Result<(StartedRun, Vec<StageDataset>)> {
         let device = medcoss_core::device::by_name(&self.device)?;
         let is_root = ranks.is_root();
+        // The others have looked at the folder before the root claims it, and do so again when it is claimed.
+        ranks.wait()?;
         if !is_root {
             ranks.wait()?;
         }

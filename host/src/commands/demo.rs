@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, bail};
 use clap::Args;
 use medcoss_abi::message::Synthesise;
+use medcoss_core::ranks::Ranks;
 use medcoss_plugin_host::{Plugin, PluginRegistry};
 use medcoss_runtime::config::RunConfig;
 use medcoss_runtime::run_summary::Summary;
@@ -81,7 +82,7 @@ impl Demo {
         let plugins = plugins_of(&config, registry, None)?;
         let (base, out) = (out.clone(), out.join("run"));
         let training = Training::new(config, [base, out], false, "cpu", plugins)?;
-        train(&training, &self.progress)
+        train(&training, &Ranks::alone(), &self.progress)
     }
 
     /// The given folder if it is free, or the first free default.

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use anyhow::Result;
 use clap::Args;
+use medcoss_core::ranks::Ranks;
 use medcoss_core::run::RunLayout;
 use medcoss_plugin_host::PluginRegistry;
 use medcoss_runtime::is_interruption;
@@ -55,45 +56,41 @@ pub(crate) struct Pretrain {
 impl Pretrain {
     pub(crate) fn run(&self) -> Result<(), Failure> {
         let registry = self.plugins.registry()?;
-        print(self.train(&registry), &self.result)
+        let ranks = self.ranks.join().map_err(Failure::of_run)?;
+        print(self.train(&registry, &ranks), &ranks, &self.result)
     }
 
-    fn train(&self, registry: &PluginRegistry) -> Result<Option<Summary>> {
+    fn train(&self, registry: &PluginRegistry, ranks: &Ranks) -> Result<Summary> {
         let config = self.configuration.read()?;
         let base = self.configuration.data_root()?;
         let out = self.configuration.run_folder(self.out.as_deref());
         let run = if self.resume && out.exists() { Some(RunLayout::open(&out)?) } else { None };
         let plugins = plugins_of(&config, registry, run.as_ref())?;
         let training = Training::new(config, [base, out], self.resume, &self.device.name, plugins)?;
-        train(&training, &self.ranks, &self.progress)
+        train(&training, ranks, &self.progress)
     }
 }
 
-/// Trains all stages and shows progress on standard error. Ctrl-C stops between two updates. Of several ranks the root alone
-/// shows progress and returns a summary.
-pub(crate) fn train(training: &Training, ranks: &RanksArgs, progress: &ProgressArgs) -> Result<Option<Summary>> {
-    let ranks = ranks.join()?;
+/// Trains all stages and shows progress on standard error, that of the root where there are several ranks. Ctrl-C stops
+/// between two updates.
+pub(crate) fn train(training: &Training, ranks: &Ranks, progress: &ProgressArgs) -> Result<Summary> {
     interrupt::listen("with a checkpoint");
     let mut progress = if ranks.is_root() { progress.begin() } else { progress.silenced().begin() };
-    let states = training.run_on(&ranks, &mut progress);
+    let states = training.run_on(ranks, &mut progress);
     progress.clear();
     let states = states.map_err(|error| {
         // The error comes from core, and does not name the run folder.
         let go_on = format!("{INTERRUPTED}\nhint: continue with: medcoss resume {}", training.out.display());
         if is_interruption(&error) { error.context(go_on) } else { error }
     })?;
-    match ranks.is_root() {
-        true => Summary::read(&RunLayout::open(&training.out)?, &states, &training.plugins).map(Some),
-        false => Ok(None),
-    }
+    Summary::read(&RunLayout::open(&training.out)?, &states, &training.plugins)
 }
 
-/// Prints the summary of a training; other ranks than the root have none.
-pub(crate) fn print(summary: Result<Option<Summary>>, result: &ResultArgs) -> Result<(), Failure> {
-    match summary.map_err(Failure::of_run)? {
-        Some(summary) => result.print(&summary, tables::run_summary::to_text),
-        None => Ok(()),
-    }
+/// Prints the summary of a training, on the root. A failure of this rank ends the others.
+pub(crate) fn print(summary: Result<Summary>, ranks: &Ranks, result: &ResultArgs) -> Result<(), Failure> {
+    let summary = summary.inspect_err(|error| ranks.fail(&format!("{error:#}"))).map_err(Failure::of_run);
+    let summary = summary.map_err(|failure| if ranks.is_root() { failure } else { failure.of_other_rank() })?;
+    if ranks.is_root() { result.print(&summary, tables::run_summary::to_text) } else { Ok(()) }
 }
 
 const INTERRUPTED: &str = "interrupted";

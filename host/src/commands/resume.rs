@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use anyhow::Result;
 use clap::Args;
+use medcoss_core::ranks::Ranks;
 use medcoss_plugin_host::PluginRegistry;
 use medcoss_runtime::config::RunConfig;
 use medcoss_runtime::run::open_layout;
@@ -50,16 +51,17 @@ pub(crate) struct Resume {
 impl Resume {
     pub(crate) fn run(&self) -> Result<(), Failure> {
         let registry = self.plugins.registry()?;
-        print(self.train(&registry), &self.result)
+        let ranks = self.ranks.join().map_err(Failure::of_run)?;
+        print(self.train(&registry, &ranks), &ranks, &self.result)
     }
 
-    fn train(&self, registry: &PluginRegistry) -> Result<Option<Summary>> {
+    fn train(&self, registry: &PluginRegistry, ranks: &Ranks) -> Result<Summary> {
         let layout = open_layout(&self.run)?;
         let config = RunConfig::read_record(&layout.record())?.with_settings(&self.settings)?;
         let base = self.data_root.or_current()?;
         let plugins = plugins_of(&config, registry, Some(&layout))?;
         let folders = [base, self.run.clone()];
         let training = Training::new(config, folders, true, &self.device.name, plugins)?;
-        train(&training, &self.ranks, &self.progress)
+        train(&training, ranks, &self.progress)
     }
 }

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use anyhow::{Context, Result, bail};
 use clap::Args;
+use medcoss_core::ranks::Ranks;
 use medcoss_plugin_host::PluginRegistry;
 use medcoss_runtime::run_summary::Summary;
 use medcoss_runtime::{ModalityData, NewStage, Resources, Run, relative_paths};
@@ -54,15 +55,16 @@ pub(crate) struct StageAdd {
 impl StageAdd {
     pub(crate) fn run(&self) -> Result<(), Failure> {
         let registry = self.plugins.registry()?;
-        print(self.train(&registry), &self.result)
+        let ranks = self.ranks.join().map_err(Failure::of_run)?;
+        print(self.train(&registry, &ranks), &ranks, &self.result)
     }
 
-    fn train(&self, registry: &PluginRegistry) -> Result<Option<Summary>> {
+    fn train(&self, registry: &PluginRegistry, ranks: &Ranks) -> Result<Summary> {
         let run = Run::open(&self.run)?;
         let (data_root, paths) = self.place()?;
         let stage = NewStage { data: ModalityData::new(&self.modality, paths), settings: self.settings.clone() };
         let resources = Resources { registry, data_root, device: self.device.name.clone() };
-        train(&run.training_with(&stage, &resources)?, &self.ranks, &self.progress)
+        train(&run.training_with(&stage, &resources)?, ranks, &self.progress)
     }
 
     /// The folder that all data paths are relative to, and the new paths relative to it. Absolute paths are made
