@@ -3,12 +3,13 @@
 //! The tests need a program that was built with the feature `mpi`, and `mpirun`.
 
 use std::collections::BTreeMap;
+use std::env::consts::{DLL_PREFIX, DLL_SUFFIX};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::time::Duration;
 
 use medcoss_test_support::process::wait_until;
-use medcoss_test_support::program::{medcoss, path, succeeded, text};
+use medcoss_test_support::program::{medcoss, path, profile_folder, succeeded, text};
 
 struct Experiment {
     folder: tempfile::TempDir,
@@ -153,4 +154,44 @@ fn a_rank_that_is_killed_ends_the_job_and_the_run_goes_on() {
     let output = experiment.job(2, "killed").output().unwrap();
     assert!(output.status.success(), "{}", message(&output));
     assert_equal(&files(&experiment.path("killed")), &expected, "killed");
+}
+
+#[test]
+#[ignore = "needs MPI"]
+fn ranks_with_different_plugins_are_refused_before_the_training() {
+    let experiment = Experiment::new();
+    let libraries = experiment.path("libraries");
+    std::fs::create_dir(&libraries).unwrap();
+    let library = profile_folder().join(format!("{DLL_PREFIX}medcoss_xray{DLL_SUFFIX}"));
+    std::fs::copy(&library, libraries.join(library.file_name().unwrap())).unwrap();
+    let mut job = experiment.job(1, "different");
+    job.arg(":").args(["-n", "1"]).arg(path()).arg("pretrain").arg(experiment.path("run.toml"));
+    job.arg("--out").arg(experiment.path("different")).args(["--ranks", "mpi", "--quiet"]);
+    let output = job.arg("--plugin-dir").arg(&libraries).output().unwrap();
+    assert!(!output.status.success(), "{}", message(&output));
+    assert!(message(&output).contains("rank 1 has other plugin files than rank 0"), "{}", message(&output));
+    assert!(!experiment.path("different/stages/01-text/metrics.jsonl").exists());
+}
+
+#[test]
+#[ignore = "needs MPI"]
+fn a_root_that_cannot_write_ends_the_job_and_the_run_goes_on() {
+    let experiment = Experiment::new();
+    let expected = experiment.expected();
+    // No file of the root may grow to the size of a model: its first checkpoint fails.
+    let job = |limit: &str| {
+        let mut job = mpirun();
+        let (config, out) = (text(&experiment.path("run.toml")), text(&experiment.path("full")));
+        let resume = if experiment.path("full/run.toml").exists() { "--resume" } else { "" };
+        let program = text(path());
+        let rank = format!("{program} pretrain {config} --out {out} --ranks mpi --quiet {resume}");
+        job.args(["-n", "1", "sh", "-c", &format!("{limit} exec {rank}"), ":", "-n", "1", "sh", "-c"]).arg(rank);
+        job.output().unwrap()
+    };
+    let output = job("trap '' XFSZ; ulimit -f 100;");
+    assert!(!output.status.success(), "{}", message(&output));
+    assert!(message(&output).contains("cannot write"), "{}", message(&output));
+    let output = job("");
+    assert!(output.status.success(), "{}", message(&output));
+    assert_equal(&files(&experiment.path("full")), &expected, "full");
 }
