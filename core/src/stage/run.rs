@@ -331,7 +331,7 @@ fn selection_seed(seed: u64, stage: usize) -> u64 {
 /// Samples that a stage keeps for later stages.
 #[derive(Default)]
 struct Kept {
-    /// Indices of the kept samples, in the order of the buffer.
+    /// Indices of the buffer samples, in the order of the buffer.
     indices: Vec<u64>,
     buffer: RehearsalBuffer,
 }

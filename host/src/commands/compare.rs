@@ -3,10 +3,11 @@
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, anyhow, bail};
+use anyhow::{Context, Result, bail};
 use clap::Args;
 use medcoss_core::confined_path::ConfinedPath;
 use medcoss_core::evaluation::Scores;
+use medcoss_core::ranks::Ranks;
 use medcoss_core::run::{FolderLock, RunLayout, remove_partial, write_atomically};
 use medcoss_plugin_host::PluginRegistry;
 use medcoss_runtime::comparison::{ComparedRun, Comparison, PublishedResults, Variant};
@@ -18,7 +19,10 @@ use medcoss_runtime::stage_plugin::plugins_of;
 use medcoss_runtime::training::Training;
 
 use super::eval::Seeds;
-use crate::arguments::{ConfigurationArgs, DeviceArgs, PluginArgs, ProgressArgs, ResultArgs, check_replaceable};
+use super::pretrain::of_root;
+use crate::arguments::{
+    ConfigurationArgs, DeviceArgs, PluginArgs, ProgressArgs, RanksArgs, ResultArgs, check_replaceable,
+};
 use crate::failure::Failure;
 use crate::{interrupt, tables};
 
@@ -47,6 +51,7 @@ const MAX_COMPARISON: u64 = 64 << 20;
   medcoss compare run.toml --tasks tasks.toml --strategies medcoss,sequential,ewc --seeds 0,1,2 --out comparison
   medcoss compare run.toml --tasks tasks.toml --strategies medcoss --variant no-mixup:strategy.medcoss.mixup=false --out mixup
   medcoss compare run.toml --tasks tasks.toml --against medcoss-paper --out comparison
+  mpirun -n 2 --bind-to none medcoss compare run.toml --tasks tasks.toml --out comparison --ranks mpi
   medcoss report comparison/runs/* --out comparison.html")]
 pub(crate) struct Compare {
     /// Tasks file (TOML), as for `medcoss eval`
@@ -78,6 +83,8 @@ pub(crate) struct Compare {
     #[command(flatten)]
     device: DeviceArgs,
     #[command(flatten)]
+    ranks: RanksArgs,
+    #[command(flatten)]
     plugins: PluginArgs,
     #[command(flatten)]
     result: ResultArgs,
@@ -97,11 +104,14 @@ struct Entry<'a> {
 impl Compare {
     pub(crate) fn run(&self) -> Result<(), Failure> {
         let registry = self.plugins.registry()?;
-        let comparison = self.compare(&registry).map_err(Failure::of_run)?;
-        self.result.print(&comparison, tables::comparison::to_text)
+        let ranks = self.ranks.join().map_err(Failure::of_run)?;
+        of_root(self.compare(&registry, &ranks), &ranks, |comparison| {
+            self.result.print(comparison, tables::comparison::to_text)
+        })
     }
 
-    fn compare(&self, registry: &PluginRegistry) -> Result<Comparison> {
+    /// The comparison, on the root. All ranks train; the root alone evaluates and writes.
+    fn compare(&self, registry: &PluginRegistry, ranks: &Ranks) -> Result<Option<Comparison>> {
         let base = self.configuration.data_root()?;
         let tasks = TasksFile::read(&self.tasks)?;
         let variants = self.variants()?;
@@ -109,20 +119,14 @@ impl Compare {
         let config = self.configuration.read()?;
         let out = self.configuration.folder(self.out.as_deref(), "comparison");
         let entries = self.entries(&variants, &config, [&base, &out], registry)?;
-        let outputs = ConfinedPath::create_root(&out)?;
-        let _lock = FolderLock::take(&outputs).context(
-            "the comparison is in use\nhint: wait for the other process, or choose another folder with --out",
-        )?;
-        remove_partial(&outputs)?;
-        let earlier = outputs.join("comparison.json").read(MAX_COMPARISON).ok();
-        let earlier = earlier.and_then(|text| serde_json::from_slice::<Comparison>(&text).ok());
-        check_replaceable(&outputs, &["comparison.json", "comparison.csv"], earlier.is_some())?;
+        let outputs = if ranks.is_root() { Some(Outputs::claim(&out)?) } else { None };
         interrupt::listen("what is done stays");
 
         let began = Instant::now();
         let (mut runs, mut n_done, mut latest) = (Vec::new(), 0, None);
-        let known: Vec<Option<Scores>> =
-            entries.iter().map(|entry| self.known_scores(&out.join(&entry.name), entry, &tasks)).collect();
+        let known = || entries.iter().map(|entry| self.known_scores(&out.join(&entry.name), entry, &tasks)).collect();
+        let known: Vec<Option<Scores>> = ranks.from_root(outputs.is_some().then(known))?;
+        let progress = if ranks.is_root() { &self.progress } else { &self.progress.silenced() };
         let n_missing = known.iter().filter(|scores| scores.is_none()).count();
         for ((at, entry), known) in entries.iter().enumerate().zip(known) {
             let what = format!("run {} of {}: {}, seed {}", at + 1, entries.len(), entry.variant.name, entry.seed);
@@ -130,14 +134,15 @@ impl Compare {
             let mut of_entry = || -> Result<Scores> {
                 match &known {
                     Some(scores) => {
-                        self.progress.say(&format!("{what}: already done"));
+                        progress.say(&format!("{what}: already done"));
                         Ok(scores.clone())
                     }
                     None => {
-                        self.progress.say(&format!("{what}{}", time_left(began.elapsed(), n_done, n_missing - n_done)));
+                        progress.say(&format!("{what}{}", time_left(began.elapsed(), n_done, n_missing - n_done)));
                         n_done += 1;
-                        self.train(entry, &folder, &base, registry)?;
-                        self.evaluate(entry, &folder, &tasks, &base, registry)
+                        self.train(entry, &folder, &base, registry, ranks, progress)?;
+                        let evaluate = || self.evaluate(entry, &folder, &tasks, &base, registry);
+                        Ok(ranks.from_root(outputs.as_ref().map(|_| evaluate()).transpose()?)?)
                     }
                 }
             };
@@ -145,6 +150,7 @@ impl Compare {
             let scores = of_entry()
                 .with_context(|| what.clone())
                 .map_err(|error| if is_interruption(&error) { error.context(go_on) } else { error })?;
+            let Some(outputs) = &outputs else { continue };
             runs.push(ComparedRun::new(&entry.variant.name, entry.seed, entry.name.clone(), &scores));
             let names = variants.iter().map(|variant| variant.name.clone()).collect();
             let comparison = Comparison::new(names, self.seeds.0.clone(), &scores, runs.clone());
@@ -152,14 +158,13 @@ impl Compare {
                 Some(published) => comparison.beside(published.clone(), &config, &scores),
                 None => comparison,
             };
-            write_atomically(
-                &outputs.join("comparison.json"),
-                format!("{}\n", serde_json::to_string_pretty(&comparison)?).as_bytes(),
-            )?;
-            write_atomically(&outputs.join("comparison.csv"), &comparison.to_csv()?)?;
+            outputs.write(&comparison)?;
             latest = Some(comparison);
         }
-        latest.ok_or_else(|| anyhow!("nothing to compare\nhint: name strategies with --strategies"))
+        match entries.is_empty() {
+            true => bail!("nothing to compare\nhint: name strategies with --strategies"),
+            false => Ok(latest),
+        }
     }
 
     fn variants(&self) -> Result<Vec<Variant>> {
@@ -218,17 +223,27 @@ impl Compare {
         (is_it && is_enough && last == entry.config.stages.len()).then_some(scores)
     }
 
-    fn train(&self, entry: &Entry<'_>, out: &Path, base: &Path, registry: &PluginRegistry) -> Result<()> {
+    fn train(
+        &self,
+        entry: &Entry<'_>,
+        out: &Path,
+        base: &Path,
+        registry: &PluginRegistry,
+        ranks: &Ranks,
+        progress: &ProgressArgs,
+    ) -> Result<()> {
         let layout = if out.exists() { Some(RunLayout::open(out)?) } else { None };
         let resume = match &layout {
             Some(layout) => layout.record().is_file()?,
             None => false,
         };
+        // The root may have looked later, but not after it began.
+        let resume = ranks.from_root(Some(resume))?;
         let plugins = plugins_of(&entry.config, registry, layout.as_ref().filter(|_| resume))?;
         let folders = [base.into(), out.into()];
         let training = Training::new(entry.config.clone(), folders, resume, &self.device.name, plugins)?;
-        let mut progress = self.progress.begin();
-        let done = training.run(&mut progress);
+        let mut progress = progress.begin();
+        let done = training.run_on(ranks, &mut progress);
         progress.clear();
         done.map(drop)
     }
@@ -254,6 +269,33 @@ impl Compare {
         let scores = evaluate(&run, tasks, &options, registry, &bar);
         bar.finish();
         folder.write(scores?)
+    }
+}
+
+/// Files of a comparison, in a folder that no other process writes.
+struct Outputs {
+    folder: ConfinedPath,
+    _lock: FolderLock,
+}
+
+impl Outputs {
+    /// Claims a folder, which may hold an earlier comparison and its runs.
+    fn claim(out: &Path) -> Result<Self> {
+        let folder = ConfinedPath::create_root(out)?;
+        let lock = FolderLock::take(&folder).context(
+            "the comparison is in use\nhint: wait for the other process, or choose another folder with --out",
+        )?;
+        remove_partial(&folder)?;
+        let earlier = folder.join("comparison.json").read(MAX_COMPARISON).ok();
+        let earlier = earlier.and_then(|text| serde_json::from_slice::<Comparison>(&text).ok());
+        check_replaceable(&folder, &["comparison.json", "comparison.csv"], earlier.is_some())?;
+        Ok(Self { folder, _lock: lock })
+    }
+
+    fn write(&self, comparison: &Comparison) -> Result<()> {
+        let json = format!("{}\n", serde_json::to_string_pretty(comparison)?);
+        write_atomically(&self.folder.join("comparison.json"), json.as_bytes())?;
+        Ok(write_atomically(&self.folder.join("comparison.csv"), &comparison.to_csv()?)?)
     }
 }
 

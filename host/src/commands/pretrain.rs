@@ -86,11 +86,20 @@ pub(crate) fn train(training: &Training, ranks: &Ranks, progress: &ProgressArgs)
     Summary::read(&RunLayout::open(&training.out)?, &states, &training.plugins)
 }
 
-/// Prints the summary of a training, on the root. A failure of this rank ends the others.
+/// Prints the summary of a training, on the root.
 pub(crate) fn print(summary: Result<Summary>, ranks: &Ranks, result: &ResultArgs) -> Result<(), Failure> {
-    let summary = summary.inspect_err(|error| ranks.fail(&format!("{error:#}"))).map_err(Failure::of_run);
-    let summary = summary.map_err(|failure| if ranks.is_root() { failure } else { failure.of_other_rank() })?;
-    if ranks.is_root() { result.print(&summary, tables::run_summary::to_text) } else { Ok(()) }
+    of_root(summary.map(Some), ranks, |summary| result.print(summary, tables::run_summary::to_text))
+}
+
+/// Prints what a command of several ranks found, on the root. A failure of this rank ends the others.
+pub(crate) fn of_root<T>(
+    found: Result<Option<T>>,
+    ranks: &Ranks,
+    print: impl FnOnce(&T) -> Result<(), Failure>,
+) -> Result<(), Failure> {
+    let found = found.inspect_err(|error| ranks.fail(&format!("{error:#}"))).map_err(Failure::of_run);
+    let found = found.map_err(|failure| if ranks.is_root() { failure } else { failure.of_other_rank() })?;
+    found.as_ref().filter(|_| ranks.is_root()).map_or(Ok(()), print)
 }
 
 const INTERRUPTED: &str = "interrupted";
