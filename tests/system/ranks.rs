@@ -195,3 +195,35 @@ fn a_root_that_cannot_write_ends_the_job_and_the_run_goes_on() {
     assert!(output.status.success(), "{}", message(&output));
     assert_equal(&files(&experiment.path("full")), &expected, "full");
 }
+
+#[test]
+#[ignore = "needs MPI"]
+fn a_comparison_on_two_ranks_equals_one_on_a_single_rank() {
+    let experiment = Experiment::new();
+    let tasks = "[[task]]\nname = \"opacity\"\nmodality = \"xray\"\ndata = \"xray\"\nprotocol = \"knn\"\nk = 3\n\
+                 labels = { table = \"xray/labels.csv\", key = \"file\", label = \"finding\" }\n";
+    std::fs::write(experiment.path("tasks.toml"), tasks).unwrap();
+    let mut tables = Vec::new();
+    for (out, n_ranks) in [("one", 1), ("two", 2)] {
+        let mut job = mpirun();
+        job.args(["-n", &n_ranks.to_string()]).arg(path()).arg("compare").arg(experiment.path("run.toml"));
+        job.arg("--tasks").arg(experiment.path("tasks.toml")).arg("--out").arg(experiment.path(out));
+        job.args([
+            "--strategies",
+            "medcoss,sequential",
+            "--seeds",
+            "1",
+            "--eval-seeds",
+            "1",
+            "--quiet",
+            "--ranks",
+            "mpi",
+        ]);
+        let output = job.output().unwrap();
+        assert!(output.status.success(), "{}", message(&output));
+        tables.push(String::from_utf8(output.stdout).unwrap());
+    }
+    assert_eq!(tables[0], tables[1]);
+    assert!(tables[0].contains("opacity (accuracy)"), "{}", tables[0]);
+    assert_equal(&files(&experiment.path("two/runs")), &files(&experiment.path("one/runs")), "runs");
+}

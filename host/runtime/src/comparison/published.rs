@@ -149,7 +149,7 @@ impl Protocol {
                 Some(Recipe::Reference) => "the reference implementation's".into(),
                 None => "the configuration's own".into(),
             },
-            tasks: format!("{}: {}", tasks.len(), list(tasks.iter().map(|task| task.name.as_str()), ", ")),
+            tasks: format!("{}: {}", tasks.len(), list(tasks.iter().map(|task| task.name.as_str()), "; ")),
             probes: format!("by the protocols of the tasks: {}", list(protocols, "; ")),
             averaged: format!("the primary metric of each task: {}", list(metrics.iter().map(String::as_str), ", ")),
             seeds: format!("{n_seeds} of pre-training, {} of splits and probes", scores.seeds.len()),
