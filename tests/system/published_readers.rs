@@ -95,7 +95,7 @@ fn an_option_that_is_given_replaces_the_recipes_as_a_whole() {
     let words = ["no acute effusion", "the heart is large", "both lungs are clear today", "a small nodule on the left"];
     let rows: String = (0..40).map(|row| format!("{}\n", words[row % words.len()])).collect();
     fs::write(place.path().join("reports.csv"), format!("report\n{rows}")).unwrap();
-    let options = "text_column = \"report\"\nkeep_rows = {}\nvocab_size = 64\nmax_length = 16\n";
+    let options = "text_column = \"report\"\nkeep_rows = {}\nvocab_size = 128\nmax_length = 16\n";
     let config = format!(
         "recipe = \"reference\"\n[model]\npreset = \"demo\"\n[training]\nepochs = 1\nbatch_size = 8\n\
          [[stage]]\nmodality = \"text\"\ndata = \"reports.csv\"\n[stage.options]\n{options}"
