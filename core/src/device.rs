@@ -1,23 +1,46 @@
-//! Devices: names, kinds, index tensors.
+//! Devices: names, kinds, what they can, index tensors.
 
 pub use burn::tensor::Device;
-use burn::tensor::{Int, Tensor, TensorData};
+use burn::tensor::{DType, Int, Tensor, TensorData};
 
+use crate::model::Precision;
 use crate::{DeviceError, Error, Result};
 
-/// The device of a name in settings: `cpu`, `cuda`, `cuda:1`.
+/// The device of a name in settings: `cpu`, `cuda`, `cuda:1`, `wgpu`, `wgpu:1`. A name without an index means index 0.
 ///
 /// # Errors
-/// An unknown name; CUDA in a build without it, or on a machine without such a GPU.
+/// An unknown name; a kind that this build does not have, or a device that this machine does not have.
 pub fn by_name(name: &str) -> Result<Device> {
-    match name.split_once(':').unwrap_or((name, "0")) {
-        ("cpu", "0") => Ok(Device::flex()),
-        ("cuda", index) => match index.parse() {
-            Ok(index) => cuda(index),
-            Err(_) => Err(unknown(name)),
-        },
+    let (kind, index) = match name.split_once(':') {
+        Some((kind, index)) => (kind, index.parse().map_err(|_| unknown(name))?),
+        None => (name, 0),
+    };
+    match kind {
+        "cpu" if name == kind => Ok(Device::flex()),
+        "cuda" => of_kind("cuda", index, cuda_devices()),
+        "wgpu" => of_kind("wgpu", index, wgpu_devices()),
         _ => Err(unknown(name)),
     }
+}
+
+/// Checks that a device computes products in the number format of a precision.
+///
+/// # Errors
+/// A device that does not.
+pub fn check_precision(device: &Device, precision: Precision) -> Result<()> {
+    // The CPU backend converts what it has no products for.
+    let supported = match precision {
+        Precision::Float32 => true,
+        Precision::Bfloat16 => is_cpu(device) || device.supports_dtype(DType::BF16),
+    };
+    if supported {
+        return Ok(());
+    }
+    Err(DeviceError::Precision {
+        device: format!("{:?}", device.clone().without_autodiff()),
+        precision: precision.name().into(),
+    }
+    .into())
 }
 
 /// Whether a device is the CPU.
@@ -35,18 +58,69 @@ fn unknown(name: &str) -> Error {
     DeviceError::UnknownName { name: name.into() }.into()
 }
 
+/// The device of an index among those of a kind; `None` where this build has no such kind.
+///
+/// Devices are listed first: using one that is missing panics inside of its driver's bindings.
+fn of_kind(kind: &'static str, index: usize, devices: Option<Vec<Device>>) -> Result<Device> {
+    let Some(devices) = devices else { return Err(DeviceError::NotInBuild { kind, index }.into()) };
+    let n_devices = devices.len();
+    devices.into_iter().nth(index).ok_or_else(|| DeviceError::NotFound { kind, index, n_devices }.into())
+}
+
 #[cfg(feature = "cuda")]
-fn cuda(index: usize) -> Result<Device> {
-    use burn::tensor::DeviceType;
-    // The number of devices is checked first: using a missing CUDA device panics inside the driver's bindings.
-    let n_devices = Device::enumerate(DeviceType::Cuda).into_vec().len();
-    if index < n_devices {
-        return Ok(Device::cuda(index));
-    }
-    Err(DeviceError::CudaNotFound { index, n_devices }.into())
+fn cuda_devices() -> Option<Vec<Device>> {
+    Some(Device::enumerate(burn::tensor::DeviceType::Cuda).into_vec())
 }
 
 #[cfg(not(feature = "cuda"))]
-fn cuda(index: usize) -> Result<Device> {
-    Err(DeviceError::NoCudaSupport { index }.into())
+fn cuda_devices() -> Option<Vec<Device>> {
+    None
+}
+
+#[cfg(feature = "wgpu")]
+fn wgpu_devices() -> Option<Vec<Device>> {
+    Some(Device::enumerate(burn::tensor::DeviceType::Wgpu).into_vec())
+}
+
+#[cfg(not(feature = "wgpu"))]
+fn wgpu_devices() -> Option<Vec<Device>> {
+    None
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_that_are_no_device_are_refused() {
+        for name in ["gpu", "cpu:0", "cpu:1", "cuda:", "cuda:-1", "wgpu:x", "", ":0", "CPU"] {
+            let error = by_name(name).unwrap_err();
+            assert!(
+                matches!(&error, Error::Device(DeviceError::UnknownName { name: named }) if named == name),
+                "{error}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_device_that_is_missing_is_refused_with_the_number_of_those_there() {
+        for kind in ["cuda", "wgpu"] {
+            let error = by_name(&format!("{kind}:99")).unwrap_err();
+            let expected = match error {
+                Error::Device(DeviceError::NotInBuild { index: 99, .. }) => format!("this build has no {kind}"),
+                Error::Device(DeviceError::NotFound { index: 99, n_devices, .. }) => {
+                    format!("this machine has {n_devices} {kind} devices")
+                }
+                _ => panic!("{error}"),
+            };
+            assert!(error.to_string().contains(&expected), "{error}");
+        }
+    }
+
+    #[test]
+    fn the_cpu_computes_in_each_precision() {
+        for precision in [Precision::Float32, Precision::Bfloat16] {
+            check_precision(&Device::flex().autodiff(), precision).unwrap();
+        }
+    }
 }

@@ -126,7 +126,7 @@ mod tests {
         let (what, reason) = ("losses".into(), "gone".into());
         assert_eq!(code(DeviceError::ReadBack { what, reason }.into()), INTERNAL);
         assert_eq!(code(DataError::NoSamples { modality: "ct".into() }.into()), USER_ERROR);
-        assert_eq!(code(DeviceError::CudaNotFound { index: 0, n_devices: 0 }.into()), USER_ERROR);
+        assert_eq!(code(DeviceError::NotFound { kind: "cuda", index: 0, n_devices: 0 }.into()), USER_ERROR);
     }
 
     #[test]

@@ -83,9 +83,10 @@ fn of_model(error: &ModelError) -> Option<String> {
 
 fn of_device(error: &DeviceError) -> Option<String> {
     match error {
-        DeviceError::UnknownName { .. } => Some("use --device cpu, cuda or cuda:N".into()),
-        DeviceError::CudaNotFound { .. } => Some("use --device cpu".into()),
-        DeviceError::NoCudaSupport { .. } => Some("build with --features cuda, or use --device cpu".into()),
+        DeviceError::UnknownName { .. } => Some("use --device cpu, cuda, cuda:N, wgpu or wgpu:N".into()),
+        DeviceError::NotFound { .. } => Some("use --device cpu".into()),
+        DeviceError::NotInBuild { kind, .. } => Some(format!("build with --features {kind}, or use --device cpu")),
+        DeviceError::Precision { .. } => Some("use --set training.precision=float32".into()),
         DeviceError::ReadBack { .. } | DeviceError::Benchmark { .. } => None,
     }
 }
@@ -170,7 +171,7 @@ mod tests {
     #[test]
     fn remedies_name_the_options_of_this_program() {
         let of = |error: Error| hint(&error).unwrap();
-        assert!(of(DeviceError::CudaNotFound { index: 1, n_devices: 0 }.into()).contains("--device"));
+        assert!(of(DeviceError::NotFound { kind: "cuda", index: 1, n_devices: 0 }.into()).contains("--device"));
         let missing = DataError::MissingBufferSample { id: "a".into(), modality: "ct".into() };
         assert!(of(missing.into()).contains("--data-root"));
         let size = WeightsError::UnknownSize { path: "a.pth".into(), what: "decoder heads".into() };

@@ -1,7 +1,9 @@
-"""The training step of `medcoss bench step` in PyTorch: a masked autoencoder of the same sizes, float32, AdamW.
+"""The training step of `medcoss bench step` in PyTorch: masked modelling with a model of the same sizes, AdamW.
 
     pip install torch
     python tests/compare/step.py --preset vit-base --batch 8 --threads 2
+    python tests/compare/step.py --preset vit-base --batch 256 --device cuda --precision bfloat16 --compile
+    python tests/compare/step.py --preset vit-base --batch 64 --tokens 112 --vocabulary 28996
 
 Prints an object with `median_seconds` and `peak_rss_bytes`.
 """
@@ -78,6 +80,43 @@ class MaskedAutoencoder(nn.Module):
         return F.mse_loss(self.head(masked), targets)
 
 
+class MaskedLanguageModel(nn.Module):
+    def __init__(self, preset, layers, n_tokens, vocabulary):
+        super().__init__()
+        width, usual, heads, *_ = PRESETS[preset]
+        self.embed = nn.Embedding(vocabulary, width)
+        self.positions = nn.Parameter(0.02 * torch.randn(n_tokens, width))
+        self.norm = nn.LayerNorm(width)
+        self.encoder = nn.Sequential(*[Block(width, heads, 1e-6) for _ in range(layers or usual)])
+        self.transform, self.head_norm = nn.Linear(width, width), nn.LayerNorm(width)
+        self.vocabulary = nn.Linear(width, vocabulary)
+
+    def forward(self, ids, target_at, targets):
+        x = self.encoder(self.norm(self.embed(ids) + self.positions)).flatten(0, 1)[target_at]
+        return F.cross_entropy(self.vocabulary(self.head_norm(F.gelu(self.transform(x)))), targets)
+
+
+def patches(given):
+    """A masked autoencoder and its batch."""
+    n, n_tokens = given.batch, given.tokens
+    n_masked = round(n_tokens * given.mask_ratio)
+    order = torch.stack([torch.randperm(n_tokens) for _ in range(n)])
+    visible_at, masked_at = order[:, n_masked:], order[:, :n_masked]
+    restore = torch.argsort(torch.cat([visible_at, masked_at], 1), 1)
+    visible = torch.randn(n, n_tokens - n_masked, given.token_values)
+    targets = torch.randn(n, n_masked, given.token_values)
+    model = MaskedAutoencoder(given.preset, given.layers, n_tokens, given.token_values)
+    return model, [visible, visible_at, restore, masked_at, targets]
+
+
+def text(given):
+    """A masked language model and its batch: a target every seven tokens."""
+    ids = torch.randint(given.vocabulary, (given.batch, given.tokens))
+    target_at = torch.arange(0, given.batch * given.tokens, 7)
+    model = MaskedLanguageModel(given.preset, given.layers, given.tokens, given.vocabulary)
+    return model, [ids, target_at, torch.randint(given.vocabulary, target_at.shape)]
+
+
 def main():
     arguments = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     arguments.add_argument("--preset", choices=PRESETS, default="vit-tiny")
@@ -88,35 +127,47 @@ def main():
     arguments.add_argument("--layers", type=int)
     arguments.add_argument("--steps", type=int, default=7)
     arguments.add_argument("--threads", type=int)
+    arguments.add_argument("--vocabulary", type=int, help="text with ids below this number, instead of patches")
+    arguments.add_argument("--device", default="cpu", help="cpu, cuda or cuda:N")
+    arguments.add_argument("--precision", choices=["float32", "bfloat16"], default="float32", help="bfloat16 by autocast")
+    arguments.add_argument("--tf32", action="store_true", help="products of float32 with 10 bits of mantissa on a GPU")
+    arguments.add_argument("--compile", action="store_true", help="torch.compile")
     given = arguments.parse_args()
     if given.threads:
         torch.set_num_threads(given.threads)
     torch.manual_seed(0)
-    n, n_tokens = given.batch, given.tokens
-    n_masked = round(n_tokens * given.mask_ratio)
-    model = MaskedAutoencoder(given.preset, given.layers, n_tokens, given.token_values)
+    torch.set_float32_matmul_precision("high" if given.tf32 else "highest")
+    model, batch = text(given) if given.vocabulary else patches(given)
+    model.to(given.device)
     decayed = [value for value in model.parameters() if value.ndim > 1]
     others = [value for value in model.parameters() if value.ndim == 1]
     groups = [{"params": decayed, "weight_decay": 0.05}, {"params": others, "weight_decay": 0.0}]
-    optimiser = torch.optim.AdamW(groups, lr=1e-5, betas=(0.9, 0.95))
-    order = torch.stack([torch.randperm(n_tokens) for _ in range(n)])
-    visible_at, masked_at = order[:, n_masked:], order[:, :n_masked]
-    restore = torch.argsort(torch.cat([visible_at, masked_at], 1), 1)
-    visible = torch.randn(n, n_tokens - n_masked, given.token_values)
-    targets = torch.randn(n, n_masked, given.token_values)
+    is_cpu = given.device == "cpu"
+    optimiser = torch.optim.AdamW(groups, lr=1e-5, betas=(0.9, 0.95), fused=not is_cpu)
+    learned = torch.compile(model) if given.compile else model
+    # As in `medcoss bench step`: the batch is uploaded in every step, and the host waits for a GPU after 16 steps.
+    together = 1 if is_cpu else 16
+    if not is_cpu:
+        batch = [tensor.pin_memory() for tensor in batch]
     seconds = []
-    for _ in range(N_WARM_UP + given.steps):
+    for _ in range(N_WARM_UP + -(-given.steps // together)):
         began = time.perf_counter()
-        optimiser.zero_grad(set_to_none=True)
-        loss = model(visible, visible_at, restore, masked_at, targets)
-        loss.backward()
-        optimiser.step()
+        for _ in range(together):
+            optimiser.zero_grad(set_to_none=True)
+            here = [tensor.to(given.device, non_blocking=True) for tensor in batch]
+            with torch.autocast(given.device.split(":")[0], torch.bfloat16, enabled=given.precision == "bfloat16"):
+                loss = learned(*here)
+            loss.backward()
+            optimiser.step()
         loss.item()
-        seconds.append(time.perf_counter() - began)
+        if not is_cpu:
+            torch.cuda.synchronize()
+        seconds.append((time.perf_counter() - began) / together)
     print(json.dumps({
         "median_seconds": statistics.median(seconds[N_WARM_UP:]),
-        "samples_per_second": n / statistics.median(seconds[N_WARM_UP:]),
+        "samples_per_second": given.batch / statistics.median(seconds[N_WARM_UP:]),
         "peak_rss_bytes": 1024 * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss,
+        "peak_device_bytes": None if is_cpu else torch.cuda.max_memory_allocated(),
         "n_parameters": sum(value.numel() for value in model.parameters()),
         "threads": torch.get_num_threads(),
         "torch": torch.__version__,

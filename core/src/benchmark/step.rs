@@ -1,12 +1,14 @@
 //! Training steps on synthetic samples: the time and memory of a step, measured before any training.
 
 use burn::optim::{GradientsParams, ModuleOptimizer};
-use burn::tensor::Device;
+use burn::tensor::{Device, Tensor};
 
 use crate::data::{HostBatch, PatchBatch, TokenBatch, TokenSpec};
+use crate::device::{check_precision, is_cpu};
 use crate::model::{DeviceBatch, Dimensions, InitialValues, Model, ModelConfig, Precision, TextAttention};
 use crate::optimisation::{OptimiserConfig, adamw};
 use crate::pretext::pretext_loss;
+use crate::stage::StageSettings;
 use crate::{DeviceError, Result};
 
 /// Learning rate of the steps: low, so that any number of them stays finite.
@@ -27,7 +29,7 @@ impl StepBenchmark {
     /// A model of these sizes with one family, and `n` samples of this family. `device` is the device without gradients.
     ///
     /// # Errors
-    /// Sizes that do not go together.
+    /// Sizes that do not go together; a device that does not compute in this precision.
     pub fn new(
         dimensions: Dimensions,
         spec: TokenSpec,
@@ -35,6 +37,7 @@ impl StepBenchmark {
         precision: Precision,
         device: &Device,
     ) -> Result<Self> {
+        check_precision(device, precision)?;
         let mut config = ModelConfig {
             dimensions,
             initial_values: InitialValues::default(),
@@ -53,24 +56,40 @@ impl StepBenchmark {
         self.model.as_ref().map_or(0, Model::n_parameters)
     }
 
-    /// One training step: forward, backward, update. Returns the loss before the update.
+    /// Number of steps that are measured together: those between two readings of losses, see [`StageSettings::loss_every_steps`].
+    pub fn steps_between_readings(&self) -> usize {
+        if is_cpu(&self.device) { 1 } else { StageSettings::LOSS_EVERY_STEPS }
+    }
+
+    /// `n` training steps, at least one, after which host and device wait for each other. Returns the last loss, before its update.
     ///
     /// # Errors
     /// A loss that is not finite.
-    pub fn step(&mut self) -> Result<f32> {
+    pub fn steps(&mut self, n: usize) -> Result<f32> {
+        let mut loss = self.step()?;
+        for _ in 1..n {
+            loss = self.step()?;
+        }
+        let value: f32 = loss.into_scalar();
+        self.device.sync().map_err(|error| DeviceError::read_back("the parameters", error))?;
+        match value.is_finite() {
+            true => Ok(value),
+            false => Err(DeviceError::Benchmark { detail: format!("its loss is {value}") }.into()),
+        }
+    }
+
+    /// One training step: forward, backward, update. Returns the loss before the update, which stays on the device.
+    fn step(&mut self) -> Result<Tensor<1>> {
         let Some(model) = self.model.take() else {
             return Err(DeviceError::Benchmark { detail: "an earlier step did not end".into() }.into());
         };
         let batch = DeviceBatch::new(self.batch.clone(), &self.device);
         let encoded = model.encode(0, &batch, 0, None);
         let loss = pretext_loss(&model, 0, &batch, encoded);
-        let value: f32 = loss.clone().into_scalar();
+        let value = loss.clone().inner();
         let gradients = GradientsParams::from_grads(loss.backward(), &model);
         self.model = Some(self.optimiser.step(RATE, model, gradients));
-        match value.is_finite() {
-            true => Ok(value),
-            false => Err(DeviceError::Benchmark { detail: format!("its loss is {value}") }.into()),
-        }
+        Ok(value)
     }
 }
 
@@ -126,7 +145,7 @@ mod tests {
             [(specs[0], Precision::Float32), (specs[1], Precision::Float32), (specs[0], Precision::Bfloat16)]
         {
             let mut trial = StepBenchmark::new(Preset::Demo.dimensions(), spec, 3, precision, &Device::flex()).unwrap();
-            let losses: Vec<f32> = (0..4).map(|_| trial.step().unwrap()).collect();
+            let losses: Vec<f32> = (0..4).map(|_| trial.steps(1).unwrap()).collect();
             assert!(losses.windows(2).all(|pair| pair[1] < pair[0]), "{losses:?}");
             assert!(trial.n_parameters() > 100_000);
         }

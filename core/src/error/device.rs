@@ -4,24 +4,36 @@
 #[derive(Debug, thiserror::Error)]
 pub enum DeviceError {
     /// A device name that is unknown.
-    #[error("unknown device {name:?}, expected cpu, cuda or cuda:N")]
+    #[error("unknown device {name:?}, expected cpu, cuda, cuda:N, wgpu or wgpu:N")]
     UnknownName {
         /// The unknown name.
         name: String,
     },
-    /// A CUDA device that the machine does not have.
-    #[error("device cuda:{index} not found; this machine has {n_devices} CUDA devices")]
-    CudaNotFound {
+    /// A device that the machine does not have.
+    #[error("device {kind}:{index} not found; this machine has {n_devices} {kind} devices")]
+    NotFound {
+        /// Kind of the device.
+        kind: &'static str,
         /// Index of the device.
         index: usize,
-        /// Number of CUDA devices of the machine.
+        /// Number of devices of this kind that the machine has.
         n_devices: usize,
     },
-    /// A build without CUDA.
-    #[error("device cuda:{index} asked for, but this build has no CUDA")]
-    NoCudaSupport {
+    /// A kind of device that this build has no support for.
+    #[error("device {kind}:{index} asked for, but this build has no {kind}")]
+    NotInBuild {
+        /// Kind of the device.
+        kind: &'static str,
         /// Index of the device.
         index: usize,
+    },
+    /// A device that does not compute in the number format of a precision.
+    #[error("device {device} does not compute in {precision}")]
+    Precision {
+        /// The device.
+        device: String,
+        /// Name of the precision.
+        precision: String,
     },
     /// Results that cannot be read back.
     #[error("{what} cannot be read back from the device: {reason}")]

@@ -21,6 +21,14 @@ pub enum Precision {
 }
 
 impl Precision {
+    /// Name in settings.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Float32 => "float32",
+            Self::Bfloat16 => "bfloat16",
+        }
+    }
+
     /// A tensor in the number format of products.
     pub(super) fn for_product<const D: usize>(self, x: Tensor<D>) -> Tensor<D> {
         match self {

@@ -13,6 +13,7 @@ use super::trainer::{StageTrainer, TrainState};
 use crate::buffer::{FeatureMode, RehearsalBuffer, Store};
 use crate::continual::{Beside, ContinualStrategy, StageEnd, StageStart};
 use crate::data::EpochPlan;
+use crate::device::check_precision;
 use crate::model::{Model, Precision};
 use crate::optimisation::adamw;
 use crate::ranks::Ranks;
@@ -39,6 +40,7 @@ impl Stage<'_> {
 
     fn run_on(&self, ranks: &Ranks, observer: &mut dyn Observer) -> Result<StageState> {
         self.settings.check()?;
+        check_precision(&self.device, self.settings.precision)?;
         ranks.check_accumulation(self.settings.gradient_accumulation)?;
         let pools = self.pools()?;
         let n_steps = EpochPlan::n_steps(&pools);

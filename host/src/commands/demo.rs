@@ -14,7 +14,7 @@ use medcoss_runtime::stage_plugin::plugins_of;
 use medcoss_runtime::training::Training;
 
 use super::pretrain::train;
-use crate::arguments::{PluginArgs, ProgressArgs, ResultArgs};
+use crate::arguments::{DeviceArgs, PluginArgs, ProgressArgs, ResultArgs};
 use crate::failure::Failure;
 use crate::tables;
 
@@ -45,6 +45,7 @@ batch_size = 16
 #[command(after_help = "Examples:
   medcoss demo
   medcoss demo --out /tmp/demo --seed 7
+  medcoss demo --device wgpu
   medcoss pretrain medcoss-demo/demo.toml --out again")]
 pub(crate) struct Demo {
     /// Folder for sample files, configuration and run [default: medcoss-demo, or medcoss-demo-2 and so on]
@@ -56,6 +57,8 @@ pub(crate) struct Demo {
     /// Smallest number of samples that each plugin writes
     #[arg(long, default_value_t = 160, value_parser = clap::value_parser!(u32).range(8..))]
     samples: u32,
+    #[command(flatten)]
+    device: DeviceArgs,
     #[command(flatten)]
     plugins: PluginArgs,
     #[command(flatten)]
@@ -81,7 +84,7 @@ impl Demo {
         let config = RunConfig::read(&file, &[])?;
         let plugins = plugins_of(&config, registry, None)?;
         let (base, out) = (out.clone(), out.join("run"));
-        let training = Training::new(config, [base, out], false, "cpu", plugins)?;
+        let training = Training::new(config, [base, out], false, &self.device.name, plugins)?;
         train(&training, &Ranks::alone(), &self.progress)
     }
 

@@ -18,13 +18,15 @@ use crate::tables::Table;
 /// Measure one training step of masked modelling
 ///
 /// One step is forward pass, backward pass and update on random samples, as in training: the encoder on the visible
-/// tokens, the decoder on all. After three steps to warm up, --steps are measured. tests/compare/step.py does the same
-/// in PyTorch.
+/// tokens, the decoder on all. After three steps to warm up, --steps are measured: one by one on the CPU, elsewhere 16 at
+/// a time, after which host and device wait for each other as in training. tests/compare/step.py does the same in
+/// PyTorch.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   medcoss bench step --preset vit-base --batch 8
   medcoss bench step --preset vit-tiny --batch 32 --steps 11 --json
   medcoss bench step --preset vit-base --batch 8 --tokens 512 --token-values 4096
+  medcoss bench step --preset vit-base --batch 8 --tokens 112 --vocabulary 28996
   medcoss bench step --preset vit-base --batch 256 --device cuda --precision bfloat16")]
 pub(crate) struct Step {
     /// Preset of the model's sizes
@@ -42,6 +44,9 @@ pub(crate) struct Step {
     /// Fraction of masked tokens
     #[arg(long, value_name = "RATIO", default_value_t = 0.75)]
     mask_ratio: f64,
+    /// Text with ids below this number, a target every seven tokens, instead of patches
+    #[arg(long, value_name = "N", conflicts_with_all = ["token_values", "mask_ratio"], value_parser = clap::value_parser!(u32).range(2..=1_048_576))]
+    vocabulary: Option<u32>,
     /// Number of layers of the encoder, in place of the preset's
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1024))]
     layers: Option<u32>,
@@ -65,8 +70,10 @@ struct Report {
     precision: Precision,
     batch_size: u32,
     n_tokens: u32,
+    /// Masked tokens of a sample; none is masked in text, whose targets are every seventh token.
     n_masked: u32,
     d_token: u32,
+    vocabulary: Option<u32>,
     layers: usize,
     n_parameters: usize,
     steps: u32,
@@ -104,10 +111,13 @@ impl Step {
             ));
         }
         let n_masked = n_masked as u32;
-        let spec = TokenSpec::Continuous {
-            n_tokens: self.tokens as usize,
-            d_token: self.token_values as usize,
-            n_masked: n_masked as usize,
+        let spec = match self.vocabulary {
+            Some(vocabulary) => TokenSpec::Discrete { length: self.tokens as usize, vocabulary: vocabulary as usize },
+            None => TokenSpec::Continuous {
+                n_tokens: self.tokens as usize,
+                d_token: self.token_values as usize,
+                n_masked: n_masked as usize,
+            },
         };
         let mut dimensions = self.preset.dimensions();
         if let Some(layers) = self.layers {
@@ -117,11 +127,13 @@ impl Step {
         let device = medcoss_core::device::by_name(&self.device.name)?;
         let mut benchmark = StepBenchmark::new(dimensions, spec, self.batch as usize, self.precision, &device)?;
         let (mut seconds, mut loss) = (Vec::new(), 0.0);
-        for _ in 0..N_WARM_UP + self.steps as usize {
+        let at_once = benchmark.steps_between_readings();
+        for _ in 0..N_WARM_UP + (self.steps as usize).div_ceil(at_once) {
             let began = Instant::now();
-            loss = benchmark.step()?;
-            seconds.push(began.elapsed().as_secs_f64());
+            loss = benchmark.steps(at_once)?;
+            seconds.push(began.elapsed().as_secs_f64() / at_once as f64);
         }
+        let n_measured = ((seconds.len() - N_WARM_UP) * at_once) as u32;
         let median_seconds = median(seconds.split_off(N_WARM_UP));
         Ok(Report {
             measured: "a training step of masked modelling: forward, backward and update, by the median of the steps",
@@ -130,11 +142,12 @@ impl Step {
             precision: self.precision,
             batch_size: self.batch,
             n_tokens: self.tokens,
-            n_masked,
-            d_token: self.token_values,
+            n_masked: if self.vocabulary.is_some() { 0 } else { n_masked },
+            d_token: if self.vocabulary.is_some() { 1 } else { self.token_values },
+            vocabulary: self.vocabulary,
             layers,
             n_parameters: benchmark.n_parameters(),
-            steps: self.steps,
+            steps: n_measured,
             optimised: !cfg!(debug_assertions),
             median_seconds,
             samples_per_second: f64::from(self.batch) / median_seconds,
@@ -155,11 +168,13 @@ impl Report {
             line(whose, format!("{} MiB", bytes >> 20));
         }
         line("parameters", format!("{:.1} million", self.n_parameters as f64 / 1e6));
+        let what = match self.vocabulary {
+            Some(vocabulary) => format!("{} tokens out of {vocabulary}", self.n_tokens),
+            None => format!("{} of {} tokens masked", self.n_masked, self.n_tokens),
+        };
         format!(
-            "Batches of {} with {} of {} tokens masked, {} layers, {}{}; median of {} steps.\n\n{}",
+            "Batches of {} with {what}, {} layers, {}{}; median of {} steps.\n\n{}",
             self.batch_size,
-            self.n_masked,
-            self.n_tokens,
             self.layers,
             self.device,
             built(),
