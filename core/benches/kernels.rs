@@ -11,6 +11,7 @@ use criterion::measurement::WallTime;
 use criterion::{BenchmarkGroup, Criterion, criterion_group, criterion_main};
 use medcoss_core::clustering::{Clusters, Initialisation, KMeansOptions};
 use medcoss_core::fused::{self, AdamWStep, plain};
+use medcoss_core::model::Precision;
 
 const SHAPE: [usize; 3] = [8, 50, 768];
 const HEADS: usize = 12;
@@ -39,7 +40,7 @@ fn block(criterion: &mut Criterion) {
 
     let layer = LinearConfig::new(width, 4 * width).init(&device);
     let mut group = criterion.benchmark_group("linear");
-    both_ways(&mut group, "ours", SHAPE, |x| fused::linear(&layer, x));
+    both_ways(&mut group, "ours", SHAPE, |x| fused::linear(&layer, x, Precision::Float32));
     both_ways(&mut group, "plain", SHAPE, |x| layer.forward(x));
     group.finish();
 
@@ -75,7 +76,7 @@ fn block(criterion: &mut Criterion) {
 
     let qkv = [SHAPE[0], SHAPE[1], 3 * width];
     let mut group = criterion.benchmark_group("attention");
-    both_ways(&mut group, "ours", qkv, |x| fused::attention(x, HEADS, None));
+    both_ways(&mut group, "ours", qkv, |x| fused::attention(x, HEADS, None, Precision::Float32));
     both_ways(&mut group, "plain", qkv, |x| plain::attention(x, HEADS, None));
     group.finish();
 }

@@ -3,7 +3,7 @@
 pub use burn::tensor::Device;
 use burn::tensor::{DType, Int, Tensor, TensorData};
 
-use crate::model::Precision;
+use crate::precision::Precision;
 use crate::{DeviceError, Error, Result};
 
 /// The device of a name in settings: `cpu`, `cuda`, `cuda:1`, `wgpu`, `wgpu:1`. A name without an index means index 0.

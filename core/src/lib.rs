@@ -23,6 +23,7 @@ pub mod evaluation;
 pub mod fused;
 pub mod model;
 pub mod optimisation;
+mod precision;
 pub mod pretext;
 mod ranges;
 pub mod ranks;

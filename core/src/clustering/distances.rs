@@ -10,6 +10,7 @@ use burn::tensor::{Device, Int, Tensor, TensorData};
 use rayon::prelude::*;
 
 use super::coordinate::{Coordinate, exact_distance};
+use crate::precision::Precision;
 use crate::{DeviceError, Error, Result, fused};
 
 /// Most scores of a block, which are in memory at a time.
@@ -162,7 +163,7 @@ impl<'a, P: Coordinate> PointBlocks<'a, P> {
                 let rows = Tensor::<1, Int>::from_data(TensorData::new(rows, [uncertain.len()]), device);
                 block.tensor.clone().select(0, rows)
             };
-            let scores: Vec<f32> = fused::affine(points, moved.clone(), Some(halves.clone()))
+            let scores: Vec<f32> = fused::affine(points, moved.clone(), Some(halves.clone()), Precision::Float32)
                 .into_data()
                 .try_into_vec()
                 .map_err(|error| Error::from(DeviceError::read_back("distances", error)))?;

@@ -8,6 +8,7 @@ use rayon::prelude::*;
 
 use super::products::{Matrix, Start, multiply, product};
 use super::vector::{exp, maximum, sum, written};
+use crate::precision::Precision;
 
 /// Sizes of a multi-head attention.
 #[derive(Debug, Clone, Copy)]
@@ -74,11 +75,12 @@ impl Shape {
     }
 
     /// Softmax of scores, `[length, length]`.
-    fn probabilities(self, query: Matrix<'_>, key: Matrix<'_>, bias: Option<&[f32]>) -> Vec<f32> {
+    fn probabilities(self, query: Matrix<'_>, key: Matrix<'_>, bias: Option<&[f32]>, precision: Precision) -> Vec<f32> {
         let write = |out: &mut [MaybeUninit<f32>]| {
             // SAFETY: the scratch has as many rows and columns as there are tokens.
             unsafe {
-                multiply(out.as_mut_ptr().cast(), self.length, Start::Zero, query, key.transposed(), self.scale())
+                let out = out.as_mut_ptr().cast();
+                multiply(out, self.length, Start::Zero, query, key.transposed(), self.scale(), precision)
             }
         };
         // SAFETY: a product writes every value.
@@ -93,7 +95,7 @@ impl Shape {
 ///
 /// # Panics
 /// When the slices do not have the sizes of `shape`.
-pub fn forward(qkv: &[f32], bias: Option<&[f32]>, shape: Shape) -> Vec<f32> {
+pub fn forward(qkv: &[f32], bias: Option<&[f32]>, shape: Shape, precision: Precision) -> Vec<f32> {
     shape.check(qkv, bias);
     let Shape { n, length, width, n_heads } = shape;
     let write = |out: &mut [MaybeUninit<f32>]| {
@@ -101,11 +103,11 @@ pub fn forward(qkv: &[f32], bias: Option<&[f32]>, shape: Shape) -> Vec<f32> {
         (0..n * n_heads).into_par_iter().for_each(|task| {
             let (sample, head) = (task / n_heads, task % n_heads);
             let [query, key, value] = shape.parts(qkv, sample, head);
-            let scores = shape.probabilities(query, key, shape.bias(bias, sample));
+            let scores = shape.probabilities(query, key, shape.bias(bias, sample), precision);
             // SAFETY: columns of this head in rows of this sample are within the output, and no other task's.
             unsafe {
                 let place = out.at(sample * length * width + head * shape.d_head());
-                multiply(place, width, Start::Zero, Matrix::dense(&scores, length), value, 1.0);
+                multiply(place, width, Start::Zero, Matrix::dense(&scores, length), value, 1.0, precision);
             }
         });
     };
@@ -117,7 +119,7 @@ pub fn forward(qkv: &[f32], bias: Option<&[f32]>, shape: Shape) -> Vec<f32> {
 ///
 /// # Panics
 /// When the slices do not have the sizes of `shape`.
-pub fn backward(qkv: &[f32], bias: Option<&[f32]>, gradient: &[f32], shape: Shape) -> Vec<f32> {
+pub fn backward(qkv: &[f32], bias: Option<&[f32]>, gradient: &[f32], shape: Shape, precision: Precision) -> Vec<f32> {
     shape.check(qkv, bias);
     let Shape { n, length, width, n_heads } = shape;
     assert_eq!(gradient.len(), n * length * width, "a gradient of the attention output of {shape:?}");
@@ -129,20 +131,23 @@ pub fn backward(qkv: &[f32], bias: Option<&[f32]>, gradient: &[f32], shape: Shap
             let [query, key, value] = shape.parts(qkv, sample, head);
             let attended = &gradient[sample * length * width..][..length * width];
             let attended = Matrix::new(&attended[head * d..], length, d, width);
-            let scores = shape.probabilities(query, key, shape.bias(bias, sample));
-            let mut of_scores = product(Start::Zero, attended, value.transposed());
+            let scores = shape.probabilities(query, key, shape.bias(bias, sample), precision);
+            let mut of_scores = product(Start::Zero, attended, value.transposed(), precision);
             let of = |part: usize| {
                 // SAFETY: columns of this head and part in rows of this sample are within the output, and no other task's.
                 unsafe { out.at(sample * length * stride + part * width + head * d) }
             };
             // SAFETY: as above; each product writes all rows of its part.
-            unsafe { multiply(of(2), stride, Start::Zero, Matrix::dense(&scores, length).transposed(), attended, 1.0) };
+            unsafe {
+                let scores = Matrix::dense(&scores, length).transposed();
+                multiply(of(2), stride, Start::Zero, scores, attended, 1.0, precision);
+            }
             softmax_gradient(&scores, &mut of_scores, length, shape.bias(bias, sample).unwrap_or_default());
             let of_scores = Matrix::dense(&of_scores, length);
             // SAFETY: as above.
             unsafe {
-                multiply(of(0), stride, Start::Zero, of_scores, key, shape.scale());
-                multiply(of(1), stride, Start::Zero, of_scores.transposed(), query, shape.scale());
+                multiply(of(0), stride, Start::Zero, of_scores, key, shape.scale(), precision);
+                multiply(of(1), stride, Start::Zero, of_scores.transposed(), query, shape.scale(), precision);
             }
         });
     };

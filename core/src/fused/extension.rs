@@ -7,6 +7,8 @@ use burn::backend::tensor::FloatTensor;
 use burn::backend::{Autodiff, Backend, Flex, backend_extension};
 use burn::tensor::{Shape, TensorData};
 
+use crate::precision::Precision;
+
 use super::{adamw, attention, cross_entropy, gelu, layer_norm, linear, residual};
 
 /// A tensor on the CPU.
@@ -16,7 +18,12 @@ type Values = FloatTensor<Flex>;
 #[backend_extension(Flex, Autodiff)]
 pub trait FusedBlock: Backend {
     /// Linear layer: `x` `[..., d_in]`, `weight` `[d_in, d_out]`, `bias` `[d_out]`.
-    fn fused_linear(x: FloatTensor<Self>, weight: FloatTensor<Self>, bias: FloatTensor<Self>) -> FloatTensor<Self>;
+    fn fused_linear(
+        x: FloatTensor<Self>,
+        weight: FloatTensor<Self>,
+        bias: FloatTensor<Self>,
+        precision: Precision,
+    ) -> FloatTensor<Self>;
 
     /// Layer normalisation: `x` `[..., width]`, `gamma` and `beta` `[width]`.
     fn fused_layer_norm(
@@ -41,10 +48,15 @@ pub trait FusedBlock: Backend {
     fn fused_cross_entropy(scores: FloatTensor<Self>, targets: Vec<i32>) -> FloatTensor<Self>;
 
     /// Multi-head attention: `qkv` `[n, length, 3 * width]` to `[n, length, width]`.
-    fn fused_attention(qkv: FloatTensor<Self>, n_heads: usize) -> FloatTensor<Self>;
+    fn fused_attention(qkv: FloatTensor<Self>, n_heads: usize, precision: Precision) -> FloatTensor<Self>;
 
     /// Multi-head attention with a `bias` on scores, `[1 or n, 1, length, length]`, which has no gradient.
-    fn fused_attention_with(qkv: FloatTensor<Self>, bias: FloatTensor<Self>, n_heads: usize) -> FloatTensor<Self>;
+    fn fused_attention_with(
+        qkv: FloatTensor<Self>,
+        bias: FloatTensor<Self>,
+        n_heads: usize,
+        precision: Precision,
+    ) -> FloatTensor<Self>;
 }
 
 /// Fused update of parameters, outside of any graph.
@@ -90,12 +102,12 @@ fn attention_shape(qkv: &Values, n_heads: usize) -> attention::Shape {
 }
 
 impl FusedBlock for Flex {
-    fn fused_linear(x: Values, weight: Values, bias: Values) -> Values {
+    fn fused_linear(x: Values, weight: Values, bias: Values, precision: Precision) -> Values {
         let (x, weight, bias) = (dense(&x), dense(&weight), dense(&bias));
         let mut out = shape(&x);
         let at = out.num_dims() - 1;
         out[at] = last(&bias);
-        tensor(linear::forward(slice(&x), slice(&weight), slice(&bias)), out)
+        tensor(linear::forward(slice(&x), slice(&weight), slice(&bias), precision), out)
     }
 
     fn fused_layer_norm(x: Values, gamma: Values, beta: Values, epsilon: f32) -> Values {
@@ -120,16 +132,19 @@ impl FusedBlock for Flex {
         tensor(losses, Shape::new([targets.len()]))
     }
 
-    fn fused_attention(qkv: Values, n_heads: usize) -> Values {
+    fn fused_attention(qkv: Values, n_heads: usize, precision: Precision) -> Values {
         let qkv = dense(&qkv);
         let sizes = attention_shape(&qkv, n_heads);
-        tensor(attention::forward(slice(&qkv), None, sizes), Shape::new([sizes.n, sizes.length, sizes.width]))
+        tensor(
+            attention::forward(slice(&qkv), None, sizes, precision),
+            Shape::new([sizes.n, sizes.length, sizes.width]),
+        )
     }
 
-    fn fused_attention_with(qkv: Values, bias: Values, n_heads: usize) -> Values {
+    fn fused_attention_with(qkv: Values, bias: Values, n_heads: usize, precision: Precision) -> Values {
         let (qkv, bias) = (dense(&qkv), dense(&bias));
         let sizes = attention_shape(&qkv, n_heads);
-        let out = attention::forward(slice(&qkv), Some(slice(&bias)), sizes);
+        let out = attention::forward(slice(&qkv), Some(slice(&bias)), sizes, precision);
         tensor(out, Shape::new([sizes.n, sizes.length, sizes.width]))
     }
 }
@@ -171,25 +186,30 @@ where
 }
 
 impl<C: CheckpointStrategy> FusedBlock for Autodiff<Flex, C> {
-    fn fused_linear(x: FloatTensor<Self>, weight: FloatTensor<Self>, bias: FloatTensor<Self>) -> FloatTensor<Self> {
+    fn fused_linear(
+        x: FloatTensor<Self>,
+        weight: FloatTensor<Self>,
+        bias: FloatTensor<Self>,
+        precision: Precision,
+    ) -> FloatTensor<Self> {
         #[derive(Debug)]
         struct OfLinear;
 
         impl Backward<Flex, 3> for OfLinear {
-            /// State of the backward pass: input and weight.
-            type State = (Values, Values);
+            /// State of the backward pass: input, weight, precision.
+            type State = (Values, Values, Precision);
 
             fn backward(self, ops: Ops<Self::State, 3>, gradients: &mut Gradients, _: &mut Checkpointer) {
                 let gradient = dense(&gradients.consume::<Flex>(&ops.node));
                 let [of_x, of_weight, of_bias] = ops.parents;
-                let (x, weight) = ops.state;
+                let (x, weight, precision) = ops.state;
                 let (d_in, d_out) = (last(&x), last(&gradient));
                 if let Some(node) = of_x {
-                    let values = linear::of_input(slice(&weight), d_out, slice(&gradient));
+                    let values = linear::of_input(slice(&weight), d_out, slice(&gradient), precision);
                     gradients.register::<Flex>(node.id, tensor(values, shape(&x)));
                 }
                 if let Some(node) = of_weight {
-                    let values = linear::of_weight(slice(&x), d_in, slice(&gradient), d_out);
+                    let values = linear::of_weight(slice(&x), d_in, slice(&gradient), d_out, precision);
                     gradients.register::<Flex>(node.id, tensor(values, Shape::new([d_in, d_out])));
                 }
                 if let Some(node) = of_bias {
@@ -201,8 +221,8 @@ impl<C: CheckpointStrategy> FusedBlock for Autodiff<Flex, C> {
 
         let prepared = OfLinear.prepare::<C>([x.node(), weight.node(), bias.node()]);
         let (x, weight, bias) = (dense(x.primitive()), dense(weight.primitive()), bias.into_primitive());
-        let out = Flex::fused_linear(x.clone(), weight.clone(), bias);
-        finish(prepared.compute_bound().stateful(), (x, weight), out)
+        let out = Flex::fused_linear(x.clone(), weight.clone(), bias, precision);
+        finish(prepared.compute_bound().stateful(), (x, weight, precision), out)
     }
 
     fn fused_layer_norm(
@@ -323,18 +343,23 @@ impl<C: CheckpointStrategy> FusedBlock for Autodiff<Flex, C> {
         finish(prepared.compute_bound().stateful(), (scores, log_sums, targets), out)
     }
 
-    fn fused_attention(qkv: FloatTensor<Self>, n_heads: usize) -> FloatTensor<Self> {
+    fn fused_attention(qkv: FloatTensor<Self>, n_heads: usize, precision: Precision) -> FloatTensor<Self> {
         let prepared = OfAttention.prepare::<C>([qkv.node()]);
         let qkv = dense(qkv.primitive());
-        let out = Flex::fused_attention(qkv.clone(), n_heads);
-        finish(prepared.compute_bound().stateful(), (qkv, None, n_heads), out)
+        let out = Flex::fused_attention(qkv.clone(), n_heads, precision);
+        finish(prepared.compute_bound().stateful(), (qkv, None, n_heads, precision), out)
     }
 
-    fn fused_attention_with(qkv: FloatTensor<Self>, bias: FloatTensor<Self>, n_heads: usize) -> FloatTensor<Self> {
+    fn fused_attention_with(
+        qkv: FloatTensor<Self>,
+        bias: FloatTensor<Self>,
+        n_heads: usize,
+        precision: Precision,
+    ) -> FloatTensor<Self> {
         let prepared = OfAttention.prepare::<C>([qkv.node()]);
         let (qkv, bias) = (dense(qkv.primitive()), dense(bias.primitive()));
-        let out = Flex::fused_attention_with(qkv.clone(), bias.clone(), n_heads);
-        finish(prepared.compute_bound().stateful(), (qkv, Some(bias), n_heads), out)
+        let out = Flex::fused_attention_with(qkv.clone(), bias.clone(), n_heads, precision);
+        finish(prepared.compute_bound().stateful(), (qkv, Some(bias), n_heads, precision), out)
     }
 }
 
@@ -342,16 +367,17 @@ impl<C: CheckpointStrategy> FusedBlock for Autodiff<Flex, C> {
 struct OfAttention;
 
 impl Backward<Flex, 1> for OfAttention {
-    /// State of the backward pass: queries, keys and values; bias; number of heads.
-    type State = (Values, Option<Values>, usize);
+    /// State of the backward pass: queries, keys and values; bias; number of heads; precision.
+    type State = (Values, Option<Values>, usize, Precision);
 
     fn backward(self, ops: Ops<Self::State, 1>, gradients: &mut Gradients, _: &mut Checkpointer) {
         let gradient = dense(&gradients.consume::<Flex>(&ops.node));
         let [node] = ops.parents;
         if let Some(node) = node {
-            let (qkv, bias, n_heads) = ops.state;
+            let (qkv, bias, n_heads, precision) = ops.state;
             let bias = bias.as_ref().map(slice);
-            let values = attention::backward(slice(&qkv), bias, slice(&gradient), attention_shape(&qkv, n_heads));
+            let sizes = attention_shape(&qkv, n_heads);
+            let values = attention::backward(slice(&qkv), bias, slice(&gradient), sizes, precision);
             gradients.register::<Flex>(node.id, tensor(values, shape(&qkv)));
         }
     }

@@ -5,27 +5,28 @@ use rayon::prelude::*;
 
 use super::products::{Matrix, Start, product};
 use super::vector::{added, check_rows, rows_per_block};
+use crate::precision::Precision;
 
 /// Linear layer `x w + bias`, of `x` `[n, d_in]` and `w` `[d_in, d_out]`: `[n, d_out]`.
 ///
 /// # Panics
 /// When `weight` is not whole rows of the width of `bias`, or `x` is not whole rows of `d_in`.
-pub fn forward(x: &[f32], weight: &[f32], bias: &[f32]) -> Vec<f32> {
+pub fn forward(x: &[f32], weight: &[f32], bias: &[f32], precision: Precision) -> Vec<f32> {
     let width = bias.len();
     check_rows(weight, width);
     let d_in = weight.len() / width;
     check_rows(x, d_in);
-    product(Start::Rows(bias), Matrix::dense(x, d_in), Matrix::dense(weight, width))
+    product(Start::Rows(bias), Matrix::dense(x, d_in), Matrix::dense(weight, width), precision)
 }
 
 /// Gradient of the input `x`, `[n, d_in]`.
-pub fn of_input(weight: &[f32], d_out: usize, gradient: &[f32]) -> Vec<f32> {
-    product(Start::Zero, Matrix::dense(gradient, d_out), Matrix::dense(weight, d_out).transposed())
+pub fn of_input(weight: &[f32], d_out: usize, gradient: &[f32], precision: Precision) -> Vec<f32> {
+    product(Start::Zero, Matrix::dense(gradient, d_out), Matrix::dense(weight, d_out).transposed(), precision)
 }
 
 /// Gradient of the weight, `[d_in, d_out]`.
-pub fn of_weight(x: &[f32], d_in: usize, gradient: &[f32], d_out: usize) -> Vec<f32> {
-    product(Start::Zero, Matrix::dense(x, d_in).transposed(), Matrix::dense(gradient, d_out))
+pub fn of_weight(x: &[f32], d_in: usize, gradient: &[f32], d_out: usize, precision: Precision) -> Vec<f32> {
+    product(Start::Zero, Matrix::dense(x, d_in).transposed(), Matrix::dense(gradient, d_out), precision)
 }
 
 /// Gradient of the bias, `[d_out]`: sums over rows.

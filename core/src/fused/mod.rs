@@ -9,6 +9,7 @@
 
 mod adamw;
 mod attention;
+mod bfloat16;
 mod cross_entropy;
 mod extension;
 mod gelu;
@@ -25,6 +26,7 @@ use burn::tensor::activation::{log_softmax, softmax};
 use burn::tensor::{Bool, DType, Int, Tensor, TensorData, module};
 
 use crate::device::is_cpu;
+use crate::precision::Precision;
 pub use adamw::Step as AdamWStep;
 use extension::{FusedBlock, FusedUpdate};
 
@@ -38,18 +40,41 @@ fn width<const D: usize>(tensor: &Tensor<D>) -> usize {
     tensor.dims()[D - 1]
 }
 
-/// Linear layer over the last dimension, with a bias if the layer has one, computed in the element type of `x`.
-pub fn linear<const D: usize>(layer: &Linear, x: Tensor<D>) -> Tensor<D> {
-    affine(x, layer.weight.val(), layer.bias.as_ref().map(Param::val))
+/// A float32 tensor as the operand of products in a precision. The CPU's kernels round their operands themselves.
+pub fn operand<const D: usize>(x: Tensor<D>, precision: Precision) -> Tensor<D> {
+    match precision {
+        Precision::Bfloat16 if !has_kernels(&x) => x.cast(DType::BF16),
+        _ => x,
+    }
 }
 
-/// Affine map `x * weight + bias` over the last dimension: `x` `[..., d_in]`, `weight` `[d_in, d_out]`, `bias`
+/// A result of products in float32, for sums.
+pub fn float32<const D: usize>(x: Tensor<D>) -> Tensor<D> {
+    if x.dtype() == DType::F32 { x } else { x.cast(DType::F32) }
+}
+
+/// A linear layer from float32 to float32, with its product in a precision.
+pub fn float32_linear<const D: usize>(layer: &Linear, x: Tensor<D>, precision: Precision) -> Tensor<D> {
+    float32(linear(layer, operand(x, precision), precision))
+}
+
+/// Linear layer over the last dimension, with a bias if the layer has one, of an [`operand`] of this precision.
+pub fn linear<const D: usize>(layer: &Linear, x: Tensor<D>, precision: Precision) -> Tensor<D> {
+    affine(x, layer.weight.val(), layer.bias.as_ref().map(Param::val), precision)
+}
+
+/// Affine map `x * weight + bias` over the last dimension: `x` `[..., d_in]`, an [`operand`] of this precision, `weight` `[d_in, d_out]`, `bias`
 /// `[d_out]`.
 ///
 /// # Panics
 /// When `weight` does not have one row for each value of a row of `x`, or `bias` not one value for each column of
 /// `weight`.
-pub fn affine<const D: usize>(x: Tensor<D>, weight: Tensor<2>, bias: Option<Tensor<1>>) -> Tensor<D> {
+pub fn affine<const D: usize>(
+    x: Tensor<D>,
+    weight: Tensor<2>,
+    bias: Option<Tensor<1>>,
+    precision: Precision,
+) -> Tensor<D> {
     let [d_in, d_out] = weight.dims();
     assert_eq!(width(&x), d_in, "values of a row, rows of the weight");
     if let Some(bias) = &bias {
@@ -58,7 +83,7 @@ pub fn affine<const D: usize>(x: Tensor<D>, weight: Tensor<2>, bias: Option<Tens
     match bias {
         Some(bias) if has_kernels(&x) => {
             let (weight, bias) = (weight.into_dispatch(), bias.into_dispatch());
-            Tensor::from_dispatch(<Dispatch as FusedBlock>::fused_linear(x.into_dispatch(), weight, bias))
+            Tensor::from_dispatch(<Dispatch as FusedBlock>::fused_linear(x.into_dispatch(), weight, bias, precision))
         }
         bias => plain::linear(x, weight, bias),
     }
@@ -125,7 +150,7 @@ pub fn cross_entropy(scores: Tensor<2>, targets: &[i32]) -> Tensor<1> {
 ///
 /// # Panics
 /// When the heads do not divide the width, or `hidden` does not broadcast from one head.
-pub fn attention(qkv: Tensor<3>, n_heads: usize, hidden: Option<Tensor<4, Bool>>) -> Tensor<3> {
+pub fn attention(qkv: Tensor<3>, n_heads: usize, hidden: Option<Tensor<4, Bool>>, precision: Precision) -> Tensor<3> {
     let [n, length, columns] = qkv.dims();
     let width = columns / 3;
     assert!(
@@ -141,12 +166,12 @@ pub fn attention(qkv: Tensor<3>, n_heads: usize, hidden: Option<Tensor<4, Bool>>
         return plain::attention(qkv, n_heads, hidden);
     }
     Tensor::from_dispatch(match hidden {
-        None => <Dispatch as FusedBlock>::fused_attention(qkv.into_dispatch(), n_heads),
+        None => <Dispatch as FusedBlock>::fused_attention(qkv.into_dispatch(), n_heads, precision),
         Some(hidden) => {
             let [_, length, _] = qkv.dims();
             let [n, ..] = hidden.dims();
             let bias = hidden.float().mul_scalar(HIDDEN).expand([n, 1, length, length]).into_dispatch();
-            <Dispatch as FusedBlock>::fused_attention_with(qkv.into_dispatch(), bias, n_heads)
+            <Dispatch as FusedBlock>::fused_attention_with(qkv.into_dispatch(), bias, n_heads, precision)
         }
     })
 }

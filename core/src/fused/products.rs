@@ -1,8 +1,13 @@
-//! Matrix products of the kernels, by the library that Burn's backend uses.
+//! Matrix products of the kernels: in float32 by the library that Burn's backend uses, in bfloat16 by kernels of our own.
 
 use std::mem::MaybeUninit;
 
 use gemm::{Parallelism, gemm};
+use half::bf16;
+use rayon::prelude::*;
+
+use super::bfloat16;
+use crate::precision::Precision;
 
 /// Minimum number of multiplications of a product that is divided among threads.
 const SERIAL: usize = 192 * 192 * 192;
@@ -19,12 +24,13 @@ const WIDE: usize = 256;
 /// A matrix within a slice.
 #[derive(Debug, Clone, Copy)]
 pub struct Matrix<'a> {
-    values: &'a [f32],
-    rows: usize,
-    columns: usize,
+    pub(super) values: &'a [f32],
+    pub(super) rows: usize,
+    pub(super) columns: usize,
     /// Distance between rows, in values.
-    row_stride: usize,
-    column_stride: usize,
+    pub(super) row_stride: usize,
+    /// Distance between columns. One of the two distances is 1.
+    pub(super) column_stride: usize,
 }
 
 impl<'a> Matrix<'a> {
@@ -55,14 +61,27 @@ impl<'a> Matrix<'a> {
         }
     }
 
-    fn split_rows(self, at: usize) -> (Self, Self) {
+    pub(super) fn split_rows(self, at: usize) -> (Self, Self) {
         let below = self.values.get(at * self.row_stride..).unwrap_or_default();
         (Self { rows: at, ..self }, Self { rows: self.rows - at, values: below, ..self })
     }
 
-    fn split_columns(self, at: usize) -> (Self, Self) {
+    pub(super) fn split_columns(self, at: usize) -> (Self, Self) {
         let (left, right) = self.transposed().split_rows(at);
         (left.transposed(), right.transposed())
+    }
+
+    /// Calls `work` with the matrix rounded to bfloat16.
+    fn with_rounded<T>(self, work: impl FnOnce(Matrix<'_>) -> T) -> T {
+        if self.column_stride != 1 {
+            return self.transposed().with_rounded(|matrix| work(matrix.transposed()));
+        }
+        let row = |row: usize| &self.values[row * self.row_stride..][..self.columns];
+        let mut values = vec![0.0; self.rows * self.columns];
+        values.par_chunks_mut(self.columns.max(1)).enumerate().for_each(|(at, rounded)| {
+            rounded.iter_mut().zip(row(at)).for_each(|(rounded, value)| *rounded = bf16::from_f32(*value).to_f32());
+        });
+        work(Matrix::new(&values, self.rows, self.columns, self.columns))
     }
 }
 
@@ -77,22 +96,31 @@ pub enum Start<'a> {
 
 /// Output of a product: rows that are `stride` values apart.
 #[derive(Debug, Clone, Copy)]
-struct Output {
-    values: *mut f32,
-    stride: usize,
+pub(super) struct Output {
+    pub(super) values: *mut f32,
+    pub(super) stride: usize,
 }
 
 // SAFETY: the parts of a product that threads write do not overlap, see `Task::split_columns` and `Task::split_rows`.
 unsafe impl Send for Output {}
 
+impl Output {
+    /// The output from a position on; it is outside of the output where that part is empty.
+    pub(super) fn beyond(self, row: usize, column: usize) -> Self {
+        Self { values: self.values.wrapping_add(row * self.stride + column), ..self }
+    }
+}
+
 /// A product, or a block of it.
 #[derive(Debug, Clone, Copy)]
-struct Task<'a> {
-    out: Output,
-    start: Start<'a>,
-    a: Matrix<'a>,
-    b: Matrix<'a>,
-    scale: f32,
+pub(super) struct Task<'a> {
+    pub(super) out: Output,
+    pub(super) start: Start<'a>,
+    pub(super) a: Matrix<'a>,
+    pub(super) b: Matrix<'a>,
+    pub(super) scale: f32,
+    /// Whether the processor multiplies in bfloat16.
+    is_bfloat16: bool,
 }
 
 impl Task<'_> {
@@ -100,12 +128,7 @@ impl Task<'_> {
         self.a.rows * self.a.columns * self.b.columns
     }
 
-    /// The output from position `at` on; it is outside of the output where the second part is empty.
-    fn beyond(&self, at: usize) -> Output {
-        Output { values: self.out.values.wrapping_add(at), ..self.out }
-    }
-
-    fn split_columns(self, at: usize) -> (Self, Self) {
+    pub(super) fn split_columns(self, at: usize) -> (Self, Self) {
         let (left, right) = self.b.split_columns(at);
         let (start_left, start_right) = match self.start {
             Start::Zero => (Start::Zero, Start::Zero),
@@ -113,19 +136,22 @@ impl Task<'_> {
         };
         (
             Self { b: left, start: start_left, ..self },
-            Self { b: right, start: start_right, out: self.beyond(at), ..self },
+            Self { b: right, start: start_right, out: self.out.beyond(0, at), ..self },
         )
     }
 
-    fn split_rows(self, at: usize) -> (Self, Self) {
+    pub(super) fn split_rows(self, at: usize) -> (Self, Self) {
         let (above, below) = self.a.split_rows(at);
-        (Self { a: above, ..self }, Self { a: below, out: self.beyond(at * self.out.stride), ..self })
+        (Self { a: above, ..self }, Self { a: below, out: self.out.beyond(at, 0), ..self })
     }
 
     /// Cuts the task in two for `threads`, or where the block is wide: between columns where both halves are whole
     /// panels of the library, otherwise between rows. `None` if no cut pays.
     fn halves(self, threads: usize) -> Option<(Self, Self)> {
         let columns = self.b.columns;
+        if self.is_bfloat16 {
+            return (threads > 1 && self.n_multiplications() >= SERIAL).then(|| bfloat16::halves(self, threads));
+        }
         if threads > 1 && self.n_multiplications() >= SERIAL {
             return Some(if columns >= 2 * MIN_COLUMNS && columns.is_multiple_of(2 * PANEL) {
                 self.split_columns(columns / 2)
@@ -155,6 +181,10 @@ impl Task<'_> {
     /// # Safety
     /// As for [`multiply`].
     unsafe fn on_this_thread(self) {
+        if self.is_bfloat16 {
+            // SAFETY: `multiply` has checked the processor; the rest is promised by the caller.
+            return unsafe { bfloat16::on_this_thread(self) };
+        }
         let (m, n, k) = (self.a.rows, self.b.columns, self.a.columns);
         let add = match self.start {
             Start::Zero => false,
@@ -196,26 +226,44 @@ impl Task<'_> {
 /// Writes `start + scale * a * b` to `out`, whose rows are `stride` values apart. Each thread computes whole blocks of
 /// it: in the library's own division, threads would wait for each other after each part of the depth.
 ///
+/// In bfloat16 the operands are rounded, to the nearest number, ties to even; sums and the output are float32. Where the processor has no
+/// instructions for it, rounded copies are multiplied in float32, which takes longer than a product in float32.
+///
 /// # Safety
 /// `out` must be valid for writes of `a.rows` such rows of `b.columns` values, which no other code uses meanwhile.
 ///
 /// # Panics
 /// When `a` does not have as many columns as `b` has rows, or the row to start from as many values as `b` has columns.
-pub unsafe fn multiply(out: *mut f32, stride: usize, start: Start<'_>, a: Matrix<'_>, b: Matrix<'_>, scale: f32) {
+pub unsafe fn multiply(
+    out: *mut f32,
+    stride: usize,
+    start: Start<'_>,
+    a: Matrix<'_>,
+    b: Matrix<'_>,
+    scale: f32,
+    precision: Precision,
+) {
     assert_eq!(a.columns, b.rows, "matrices that do not fit");
     if let Start::Rows(row) = start {
         assert_eq!(row.len(), b.columns, "a row that does not fit");
     }
-    let task = Task { out: Output { values: out, stride }, start, a, b, scale };
-    // SAFETY: promised by the caller.
-    unsafe { task.run(rayon::current_num_threads()) }
+    let is_bfloat16 = precision == Precision::Bfloat16 && bfloat16::is_supported();
+    let run = |a, b| {
+        let task = Task { out: Output { values: out, stride }, start, a, b, scale, is_bfloat16 };
+        // SAFETY: promised by the caller.
+        unsafe { task.run(rayon::current_num_threads()) }
+    };
+    match precision {
+        Precision::Bfloat16 if !is_bfloat16 => a.with_rounded(|a| b.with_rounded(|b| run(a, b))),
+        _ => run(a, b),
+    }
 }
 
 /// The matrix product `start + a * b`, row-major.
-pub fn product(start: Start<'_>, a: Matrix<'_>, b: Matrix<'_>) -> Vec<f32> {
+pub fn product(start: Start<'_>, a: Matrix<'_>, b: Matrix<'_>, precision: Precision) -> Vec<f32> {
     let write = |out: &mut [MaybeUninit<f32>]| {
         // SAFETY: the output has exactly these rows and columns.
-        unsafe { multiply(out.as_mut_ptr().cast(), b.columns, start, a, b, 1.0) }
+        unsafe { multiply(out.as_mut_ptr().cast(), b.columns, start, a, b, 1.0, precision) }
     };
     // SAFETY: a product writes every value, also where there is nothing to sum: then it writes the start.
     unsafe { super::vector::written(a.rows * b.columns, write) }
@@ -256,7 +304,12 @@ mod tests {
                 for threads in [1, 2, 3, 8] {
                     let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
                     let what = format!("{m}x{n} of {k}, {threads} threads");
-                    let (zero, rows) = pool.install(|| (product(Start::Zero, a, b), product(Start::Rows(&row), a, b)));
+                    let (zero, rows) = pool.install(|| {
+                        (
+                            product(Start::Zero, a, b, Precision::Float32),
+                            product(Start::Rows(&row), a, b, Precision::Float32),
+                        )
+                    });
                     assert!(zero == by_definition(&vec![0.0; n], a, b), "{what}");
                     assert!(rows == by_definition(&row, a, b), "{what}, added to a row");
                 }
@@ -270,7 +323,7 @@ mod tests {
         let (a, b) = (Matrix::dense(&left, 300), Matrix::dense(&right, 256));
         let mut out = vec![0.5; 400 * 260];
         // SAFETY: 400 rows of 256 values, 260 apart.
-        unsafe { multiply(out.as_mut_ptr(), 260, Start::Zero, a, b, 2.0) };
+        unsafe { multiply(out.as_mut_ptr(), 260, Start::Zero, a, b, 2.0, Precision::Float32) };
         let expected = by_definition(&[0.0; 256], a, b);
         for (found, expected) in out.chunks(260).zip(expected.chunks(256)) {
             assert!(found[..256].iter().zip(expected).all(|(found, expected)| *found == 2.0 * expected));

@@ -7,6 +7,20 @@ use super::*;
 
 use burn::tensor::Device;
 
+const FLOAT32: Precision = Precision::Float32;
+
+fn linear<const D: usize>(layer: &Linear, x: Tensor<D>) -> Tensor<D> {
+    super::linear(layer, x, FLOAT32)
+}
+
+fn affine<const D: usize>(x: Tensor<D>, weight: Tensor<2>, bias: Option<Tensor<1>>) -> Tensor<D> {
+    super::affine(x, weight, bias, FLOAT32)
+}
+
+fn attention(qkv: Tensor<3>, n_heads: usize, hidden: Option<Tensor<4, Bool>>) -> Tensor<3> {
+    super::attention(qkv, n_heads, hidden, FLOAT32)
+}
+
 fn device() -> Device {
     Device::flex().autodiff()
 }
@@ -154,6 +168,47 @@ fn bfloat16_inputs_give_nearly_equal_bfloat16_outputs() {
     // Gradients have the element type of their parameter.
     let gradients = linear(&layer, few(x.require_grad())).cast(DType::F32).sum().backward();
     assert_eq!(layer.weight.val().grad(&gradients).unwrap().dtype(), DType::F32);
+}
+
+/// Every product in bfloat16, forward and backward, against operands that are rounded before products in float32.
+#[test]
+fn products_in_bfloat16_are_those_of_rounded_operands() {
+    let rounded = |x: &Tensor<3>| x.clone().cast(DType::BF16).cast(DType::F32);
+    for [n, length, width] in SHAPES {
+        // Rounding a rounded value changes nothing, so that only operands that arise on the way are rounded in one route alone.
+        let x = rounded(&values([n, length, width], 1));
+        let weight = rounded(&values([1, width, 2 * width + 3], 2)).squeeze_dim::<2>(0);
+        let bias = values([2 * width + 3], 3);
+        let run = |precision: Precision| {
+            let (x, weight) = (x.clone().detach().require_grad(), weight.clone().detach().require_grad());
+            let out = super::affine(x.clone(), weight.clone(), Some(bias.clone()), precision);
+            // A gradient of ones and zeros is not changed by rounding either.
+            let chosen = values(out.dims(), 99).greater_elem(0.0).float();
+            let gradients = (out.clone() * chosen).sum().backward();
+            [numbers(out), numbers(x.grad(&gradients).unwrap()), numbers(weight.grad(&gradients).unwrap())]
+        };
+        for (found, expected) in run(Precision::Bfloat16).into_iter().zip(run(FLOAT32)) {
+            close("linear in bfloat16", found, expected);
+        }
+    }
+}
+
+#[test]
+fn attention_in_bfloat16_is_near_that_in_float32() {
+    for [n, length, width] in SHAPES {
+        let run = |precision: Precision| {
+            let qkv = values([n, length, 3 * width], 1).require_grad();
+            let out = super::attention(qkv.clone(), 4, None, precision);
+            let gradients = (out.clone() * values(out.dims(), 99)).sum().backward();
+            [numbers(out), numbers(qkv.grad(&gradients).unwrap())]
+        };
+        for (found, expected) in run(Precision::Bfloat16).into_iter().zip(run(FLOAT32)) {
+            let norm = |values: &mut dyn Iterator<Item = f32>| values.map(|x| f64::from(x * x)).sum::<f64>().sqrt();
+            let apart =
+                norm(&mut found.iter().zip(&expected).map(|(a, b)| a - b)) / norm(&mut expected.iter().copied());
+            assert!(apart > 0.0 && apart < 0.02, "{length} tokens: {apart}");
+        }
+    }
 }
 
 #[test]
@@ -343,8 +398,8 @@ fn wrong_lengths_are_refused_by_every_kernel() {
         ("a residual's gradient", &|| drop(residual::backward(&z(24), &z(8), &z(3), &z(8))), "a gradient of the shape"),
         ("a branch with a remainder", &|| drop(residual::backward(&z(25), &z(8), &z(1), &z(25))), "no rows of 8"),
         ("a short gradient", &|| drop(gelu::backward(&z(24), &z(23))), "a gradient of the shape"),
-        ("a weight with a remainder", &|| drop(linear::forward(&z(24), &z(25), &z(8))), "no rows of 8"),
-        ("inputs with a remainder", &|| drop(linear::forward(&z(25), &z(64), &z(8))), "no rows of 8"),
+        ("a weight with a remainder", &|| drop(linear::forward(&z(24), &z(25), &z(8), FLOAT32)), "no rows of 8"),
+        ("inputs with a remainder", &|| drop(linear::forward(&z(25), &z(64), &z(8), FLOAT32)), "no rows of 8"),
         ("scores with a remainder", &|| drop(cross_entropy::log_sums(&z(25), 8)), "no rows of 8"),
         ("scores of no class", &|| drop(cross_entropy::log_sums(&z(25), 0)), "no rows of 0"),
         ("too few sums", &|| drop(cross_entropy::backward(&z(24), &z(2), &[0; 3], &z(3))), "for each of 3 targets"),
@@ -354,17 +409,25 @@ fn wrong_lengths_are_refused_by_every_kernel() {
             "for each of 3 targets",
         ),
         ("uneven scores", &|| drop(cross_entropy::backward(&z(25), &z(3), &[0; 3], &z(3))), "no rows of 3 targets"),
-        ("too few values", &|| drop(attention::forward(&z(71), None, shape)), "queries, keys and values"),
-        ("too many biases", &|| drop(attention::forward(&z(72), Some(&z(27)), shape)), "one bias for all or for each"),
-        ("a bias cut short", &|| drop(attention::forward(&z(72), Some(&z(17)), shape)), "one bias for all or for each"),
+        ("too few values", &|| drop(attention::forward(&z(71), None, shape, FLOAT32)), "queries, keys and values"),
+        (
+            "too many biases",
+            &|| drop(attention::forward(&z(72), Some(&z(27)), shape, FLOAT32)),
+            "one bias for all or for each",
+        ),
+        (
+            "a bias cut short",
+            &|| drop(attention::forward(&z(72), Some(&z(17)), shape, FLOAT32)),
+            "one bias for all or for each",
+        ),
         (
             "a gradient cut short",
-            &|| drop(attention::backward(&z(72), None, &z(23), shape)),
+            &|| drop(attention::backward(&z(72), None, &z(23), shape, FLOAT32)),
             "a gradient of the attention",
         ),
         (
             "heads that do not divide",
-            &|| drop(attention::forward(&z(72), None, attention::Shape { n_heads: 3, ..shape })),
+            &|| drop(attention::forward(&z(72), None, attention::Shape { n_heads: 3, ..shape }, FLOAT32)),
             "n_heads: 3",
         ),
     ]);

@@ -6,6 +6,7 @@ use burn::tensor::{Bool, Tensor};
 
 use super::init::Initialiser;
 use crate::fused;
+use crate::precision::Precision;
 
 /// Multi-head self-attention: queries, keys and values from one linear layer (in this order), and an output projection.
 #[derive(Module, Debug)]
@@ -22,8 +23,8 @@ impl SelfAttention {
 
     /// Self-attention of `tokens` `[B, T, D]`; `hidden` broadcasts to `[B, heads, T, T]`, the same for all heads, true where a query must not see a
     /// key.
-    pub fn forward(&self, tokens: Tensor<3>, hidden: Option<Tensor<4, Bool>>) -> Tensor<3> {
-        let attended = fused::attention(fused::linear(&self.qkv, tokens), self.n_heads, hidden);
-        fused::linear(&self.projection, attended)
+    pub fn forward(&self, tokens: Tensor<3>, hidden: Option<Tensor<4, Bool>>, precision: Precision) -> Tensor<3> {
+        let qkv = fused::linear(&self.qkv, tokens, precision);
+        fused::linear(&self.projection, fused::attention(qkv, self.n_heads, hidden, precision), precision)
     }
 }

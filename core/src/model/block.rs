@@ -8,8 +8,8 @@ use rand::RngExt;
 use super::attention::SelfAttention;
 use super::init::Initialiser;
 use super::norm::Norm;
-use super::precision::{Precision, float32};
-use crate::fused;
+use crate::fused::{self, float32, operand};
+use crate::precision::Precision;
 use crate::rng::Rng;
 
 /// Transformer block: attention and MLP, each on a normalised input, each added to the residual stream.
@@ -93,12 +93,12 @@ impl Block {
         mut depth: Option<&mut StochasticDepth>,
         precision: Precision,
     ) -> Tensor<3> {
-        let normalised = precision.for_product(self.attention_norm.forward(tokens.clone()));
-        let branch = float32(self.attention.forward(normalised, hidden));
+        let normalised = operand(self.attention_norm.forward(tokens.clone()), precision);
+        let branch = float32(self.attention.forward(normalised, hidden, precision));
         let tokens = added(tokens, branch, &self.attention_scale, depth.as_deref_mut());
-        let normalised = precision.for_product(self.mlp_norm.forward(tokens.clone()));
-        let hidden = fused::gelu(fused::linear(&self.mlp_in, normalised));
-        added(tokens, float32(fused::linear(&self.mlp_out, hidden)), &self.mlp_scale, depth)
+        let normalised = operand(self.mlp_norm.forward(tokens.clone()), precision);
+        let hidden = fused::gelu(fused::linear(&self.mlp_in, normalised, precision));
+        added(tokens, float32(fused::linear(&self.mlp_out, hidden, precision)), &self.mlp_scale, depth)
     }
 }
 

@@ -9,7 +9,8 @@ use super::config::Dimensions;
 use super::device_batch::PatchTensors;
 use super::init::Initialiser;
 use super::norm::Norm;
-use super::precision::Precision;
+use crate::fused;
+use crate::precision::Precision;
 
 /// Decoder: linear map to the decoder's width, mask tokens, positions, Transformer blocks, norm.
 #[derive(Module, Debug)]
@@ -48,7 +49,7 @@ impl Decoder {
         positions: Tensor<2>,
         precision: Precision,
     ) -> Tensor<3> {
-        let rows = precision.linear(&self.embed, latents);
+        let rows = fused::float32_linear(&self.embed, latents, precision);
         let [n, n_latents, width] = rows.dims();
         // The last row stands for every masked token.
         let rows = Tensor::cat(vec![rows.reshape([n * n_latents, width]), self.mask_token.val()], 0);

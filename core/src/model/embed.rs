@@ -7,7 +7,8 @@ use burn::tensor::{Int, Tensor};
 use super::config::{Dimensions, FamilyConfig, FamilyTokens};
 use super::init::Initialiser;
 use super::norm::Norm;
-use super::precision::Precision;
+use crate::fused;
+use crate::precision::Precision;
 
 /// Number of entries of the temporal position table: index 0 in evaluation, a random one a batch in training.
 pub(crate) const N_TEMPORAL: usize = 8;
@@ -72,7 +73,7 @@ impl PatchEmbedder {
         temporal: usize,
         precision: Precision,
     ) -> Tensor<3> {
-        let embedded = precision.linear(&self.projection, tokens);
+        let embedded = fused::float32_linear(&self.projection, tokens, precision);
         let [n, n_visible, width] = embedded.dims();
         let spatial = self.spatial.val().select(0, index).reshape([n, n_visible, width]);
         let temporal = self.temporal.val().narrow(0, temporal, 1).unsqueeze::<3>();

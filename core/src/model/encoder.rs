@@ -6,7 +6,7 @@ use burn::tensor::{Bool, Tensor};
 use super::block::{Block, BlockConfig, StochasticDepth};
 use super::config::Dimensions;
 use super::init::Initialiser;
-use super::precision::Precision;
+use crate::precision::Precision;
 
 /// Encoder, shared by all modalities.
 #[derive(Module, Debug)]

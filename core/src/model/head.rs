@@ -7,8 +7,8 @@ use burn::tensor::Tensor;
 use super::config::{Dimensions, FamilyConfig, FamilyTokens};
 use super::init::Initialiser;
 use super::norm::Norm;
-use super::precision::Precision;
 use crate::fused;
+use crate::precision::Precision;
 
 /// Prediction head of a family. A model has few heads, so that the difference in size does not matter.
 #[allow(clippy::large_enum_variant)]
@@ -63,7 +63,7 @@ impl PatchHead {
 
     /// Token values `[rows, d_token]` from decoder outputs `[rows, D_decoder]`.
     pub fn forward(&self, decoded: Tensor<2>, precision: Precision) -> Tensor<2> {
-        precision.linear(&self.projection, decoded)
+        fused::float32_linear(&self.projection, decoded, precision)
     }
 }
 
@@ -71,7 +71,7 @@ impl TokenHead {
     /// Scores `[rows, vocabulary]` from encoder outputs `[rows, D]`.
     pub fn forward(&self, encoded: Tensor<2>, precision: Precision) -> Tensor<2> {
         let shifted = encoded + self.offset.val().narrow(0, 0, 1);
-        let transformed = fused::gelu(precision.linear(&self.transform, shifted));
-        precision.linear(&self.vocabulary, self.norm.forward(transformed))
+        let transformed = fused::gelu(fused::float32_linear(&self.transform, shifted, precision));
+        fused::float32_linear(&self.vocabulary, self.norm.forward(transformed), precision)
     }
 }

@@ -16,12 +16,12 @@ mod limits;
 mod norm;
 mod parameters;
 mod pooling;
-mod precision;
 mod predictor;
 
 use burn::module::Module;
 use burn::tensor::{Bool, Device, Tensor};
 
+pub use crate::precision::Precision;
 pub use block::StochasticDepth;
 pub use config::{Dimensions, FamilyConfig, FamilyTokens, InitialValues, ModelConfig, Preset, TextAttention};
 pub use decoder::Decoder;
@@ -37,7 +37,6 @@ pub use limits::{
 pub(crate) use parameters::{FlatParameters, map_gradients};
 pub use parameters::{Parameter, Replace, fill_missing_gradients};
 pub(crate) use pooling::mean_over_tokens;
-pub use precision::Precision;
 pub use predictor::Predictor;
 
 use crate::rng;

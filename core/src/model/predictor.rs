@@ -7,6 +7,7 @@ use burn::tensor::Tensor;
 use super::init::Initialiser;
 use super::norm::Norm;
 use crate::fused;
+use crate::precision::Precision;
 
 /// Predictor of CaSSLe: linear, norm, GELU, linear; all as wide as the encoder.
 #[derive(Module, Debug)]
@@ -27,7 +28,7 @@ impl Predictor {
 
     /// Predicted teacher features `[rows, D]` of student features `[rows, D]`.
     pub fn forward(&self, features: Tensor<2>) -> Tensor<2> {
-        let hidden = fused::gelu(self.norm.forward(fused::linear(&self.hidden, features)));
-        fused::linear(&self.output, hidden)
+        let hidden = fused::gelu(self.norm.forward(fused::linear(&self.hidden, features, Precision::Float32)));
+        fused::linear(&self.output, hidden, Precision::Float32)
     }
 }

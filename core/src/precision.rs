@@ -1,10 +1,6 @@
 //! Mixed precision (Micikevicius et al., ICLR 2018): products of matrices in few bits, everything that adds up small numbers in many.
 
-use burn::nn::Linear;
-use burn::tensor::{DType, Tensor};
 use serde::{Deserialize, Serialize};
-
-use crate::fused;
 
 /// Precision of the matrix products in Transformer blocks, embedders and heads, forward and backward.
 ///
@@ -16,7 +12,7 @@ pub enum Precision {
     /// float32, with 24 significant bits.
     #[default]
     Float32,
-    /// bfloat16, with 8 significant bits; faster on devices with hardware support. The CPU has none.
+    /// bfloat16, with 8 significant bits; faster on devices with instructions for it, see [`crate::fused`] for the CPU.
     Bfloat16,
 }
 
@@ -28,22 +24,4 @@ impl Precision {
             Self::Bfloat16 => "bfloat16",
         }
     }
-
-    /// A tensor in the number format of products.
-    pub(super) fn for_product<const D: usize>(self, x: Tensor<D>) -> Tensor<D> {
-        match self {
-            Self::Float32 => x,
-            Self::Bfloat16 => x.cast(DType::BF16),
-        }
-    }
-
-    /// A linear layer from float32 to float32.
-    pub(super) fn linear<const D: usize>(self, layer: &Linear, x: Tensor<D>) -> Tensor<D> {
-        float32(fused::linear(layer, self.for_product(x)))
-    }
-}
-
-/// A result of products in float32, for sums.
-pub(super) fn float32<const D: usize>(x: Tensor<D>) -> Tensor<D> {
-    if x.dtype() == DType::F32 { x } else { x.cast(DType::F32) }
 }
