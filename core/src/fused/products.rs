@@ -248,7 +248,7 @@ pub unsafe fn multiply(
         assert_eq!(row.len(), b.columns, "a row that does not fit");
     }
     let is_bfloat16 = precision == Precision::Bfloat16 && bfloat16::is_supported();
-    let run = |a, b| {
+    let run = |a: Matrix<'_>, b: Matrix<'_>| {
         let task = Task { out: Output { values: out, stride }, start, a, b, scale, is_bfloat16 };
         // SAFETY: promised by the caller.
         unsafe { task.run(rayon::current_num_threads()) }
