@@ -71,17 +71,23 @@ impl<'a> Matrix<'a> {
         (left.transposed(), right.transposed())
     }
 
-    /// Calls `work` with the matrix rounded to bfloat16.
-    fn with_rounded<T>(self, work: impl FnOnce(Matrix<'_>) -> T) -> T {
-        if self.column_stride != 1 {
-            return self.transposed().with_rounded(|matrix| work(matrix.transposed()));
-        }
-        let row = |row: usize| &self.values[row * self.row_stride..][..self.columns];
-        let mut values = vec![0.0; self.rows * self.columns];
-        values.par_chunks_mut(self.columns.max(1)).enumerate().for_each(|(at, rounded)| {
-            rounded.iter_mut().zip(row(at)).for_each(|(rounded, value)| *rounded = bf16::from_f32(*value).to_f32());
+    /// The values rounded to bfloat16, without gaps: row by row, or column by column where columns are contiguous.
+    fn rounded(self) -> Vec<f32> {
+        let lines = if self.column_stride == 1 { self } else { self.transposed() };
+        let line = |at: usize| &lines.values[at * lines.row_stride..][..lines.columns];
+        let mut values = vec![0.0; lines.rows * lines.columns];
+        values.par_chunks_mut(lines.columns.max(1)).enumerate().for_each(|(at, rounded)| {
+            rounded.iter_mut().zip(line(at)).for_each(|(rounded, value)| *rounded = bf16::from_f32(*value).to_f32());
         });
-        work(Matrix::new(&values, self.rows, self.columns, self.columns))
+        values
+    }
+
+    /// A matrix of this shape with values in the order of [`Matrix::rounded`].
+    fn with_values(self, values: &[f32]) -> Matrix<'_> {
+        match self.column_stride {
+            1 => Matrix::new(values, self.rows, self.columns, self.columns),
+            _ => Matrix::new(values, self.columns, self.rows, self.rows).transposed(),
+        }
     }
 }
 
@@ -248,15 +254,15 @@ pub unsafe fn multiply(
         assert_eq!(row.len(), b.columns, "a row that does not fit");
     }
     let is_bfloat16 = precision == Precision::Bfloat16 && bfloat16::is_supported();
-    let run = |a: Matrix<'_>, b: Matrix<'_>| {
-        let task = Task { out: Output { values: out, stride }, start, a, b, scale, is_bfloat16 };
+    let task = Task { out: Output { values: out, stride }, start, a, b, scale, is_bfloat16 };
+    let threads = rayon::current_num_threads();
+    if precision == Precision::Bfloat16 && !is_bfloat16 {
+        let (of_a, of_b) = (a.rounded(), b.rounded());
         // SAFETY: promised by the caller.
-        unsafe { task.run(rayon::current_num_threads()) }
-    };
-    match precision {
-        Precision::Bfloat16 if !is_bfloat16 => a.with_rounded(|a| b.with_rounded(|b| run(a, b))),
-        _ => run(a, b),
+        return unsafe { Task { a: a.with_values(&of_a), b: b.with_values(&of_b), ..task }.run(threads) };
     }
+    // SAFETY: promised by the caller.
+    unsafe { task.run(threads) }
 }
 
 /// The matrix product `start + a * b`, row-major.
