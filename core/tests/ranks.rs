@@ -7,9 +7,11 @@ use std::sync::atomic::Ordering;
 use crate::synthetic::{Impatient, Synthetic, run_as, settings};
 use medcoss_core::Error;
 use medcoss_core::continual::Strategy;
+use medcoss_core::data::LoaderOptions;
+use medcoss_core::device;
 use medcoss_core::ranks::{Ranks, ThreadRank};
-use medcoss_core::run::StageState;
-use medcoss_core::stage::{Observer, Silent, StageSettings};
+use medcoss_core::run::{RunLayout, StageFolder, StageState, StoredModel};
+use medcoss_core::stage::{Encoding, FeaturePass, Observer, Silent, StageSettings, extract_features};
 
 /// Runs two stages on ranks that are threads, each with its own observer; returns what each rank ended with.
 fn run_on<O: Observer + Send>(
@@ -73,6 +75,38 @@ fn the_number_of_ranks_changes_no_byte() {
                 assert!(found == expected, "{strategy:?} on {n_ranks} ranks differs");
             }
         }
+    }
+}
+
+#[test]
+fn all_ranks_get_the_features_of_all_samples() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut waves = Synthetic::waves(150);
+    waves.unreadable = vec![3, 77];
+    let states = run_on(folder.path(), [&waves, &Synthetic::counting(50)], &settings(1), silent(1)).remove(0).unwrap();
+    let layout = RunLayout::open(folder.path()).unwrap();
+    let device = device::by_name("cpu").unwrap();
+    let model = StoredModel::of_stage(&StageFolder::new(&layout, 1, "waves"), &states[0]).load(&device).unwrap();
+    let (encoding, options) = (Encoding::default(), LoaderOptions { num_workers: 1, max_invalid_fraction: 0.1 });
+    let expected = extract_features(&model, 0, &waves, encoding, options, &device, &mut |_| Ok(())).unwrap();
+    assert_eq!((expected.rows.len(), expected.invalid.len()), (148, 2));
+    // More ranks than batches among them: some encode nothing.
+    for n_ranks in [1, 2, 4, 7] {
+        std::thread::scope(|scope| {
+            for rank in ThreadRank::connect(n_ranks) {
+                let (model, waves, device, expected) = (&model, &waves, &device, &expected);
+                scope.spawn(move || {
+                    let mut done = 0;
+                    let pass = FeaturePass { model, family: 0, dataset: waves, encoding, options, device };
+                    let features = pass.on_all_ranks(&Ranks::new(rank), &mut |n| {
+                        assert!(n >= done && n <= 150, "{n} samples after {done}");
+                        done = n;
+                        Ok(())
+                    });
+                    assert!(features.unwrap() == *expected, "{n_ranks} ranks");
+                });
+            }
+        });
     }
 }
 

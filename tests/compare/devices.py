@@ -57,7 +57,7 @@ modality = "xray"
 data = "xray"
 protocol = "knn"
 k = 3
-options = { labels = { file = "xray/labels.csv", key_column = "file", label_column = "finding" } }
+labels = { table = "xray/labels.csv", key = "file", label = "finding" }
 """
 
 NOT_COMPARED = {"timing.jsonl", ".lock", "run.json"}

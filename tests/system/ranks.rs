@@ -227,4 +227,16 @@ fn a_comparison_on_two_ranks_equals_one_on_a_single_rank() {
     assert_eq!(tables[0], tables[1]);
     assert!(tables[0].contains("opacity (accuracy)"), "{}", tables[0]);
     assert_equal(&files(&experiment.path("two/runs")), &files(&experiment.path("one/runs")), "runs");
+
+    let run = std::fs::read_dir(experiment.path("one/runs")).unwrap().next().unwrap().unwrap().path();
+    for (out, n_ranks) in [("scores-of-one", 1), ("scores-of-three", 3)] {
+        let mut job = mpirun();
+        job.args(["-n", &n_ranks.to_string()]).arg(path()).arg("eval").arg(&run).arg(experiment.path("tasks.toml"));
+        job.arg("--out").arg(experiment.path(out)).args(["--after", "every-stage", "--ranks", "mpi"]);
+        let output = job.output().unwrap();
+        assert!(output.status.success(), "{}", message(&output));
+    }
+    let (one, three) = (files(&experiment.path("scores-of-one")), files(&experiment.path("scores-of-three")));
+    assert!(one.contains_key("scores.json"), "{:?}", one.keys());
+    assert_equal(&three, &one, "scores");
 }

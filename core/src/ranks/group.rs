@@ -128,6 +128,25 @@ impl Ranks {
         Ok(found.concat())
     }
 
+    /// The values of the root, on all ranks. Those of the others are left out.
+    pub(crate) fn values_of_root(&self, own: Vec<f32>) -> Result<Vec<f32>> {
+        if self.is_alone() {
+            return Ok(own);
+        }
+        let n = self.gather(own.len())?[0];
+        let own = if self.is_root() { own.as_slice() } else { &[] };
+        let mut found = Vec::with_capacity(n);
+        for begin in (0..n).step_by(MOST_VALUES) {
+            let part = begin..(begin + MOST_VALUES).min(n);
+            let mut sizes = vec![0; self.n_ranks()];
+            sizes[0] = part.len() * size_of::<f32>();
+            let values =
+                self.communicator.all_gather(bytemuck::cast_slice(own.get(part).unwrap_or_default()), &sizes)?;
+            found.extend(bytemuck::pod_collect_to_vec::<u8, f32>(&values));
+        }
+        Ok(found)
+    }
+
     /// The value of the root, on all ranks. Other ranks give none.
     ///
     /// # Errors

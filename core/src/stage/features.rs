@@ -142,13 +142,18 @@ pub fn encode_samples(
 }
 
 /// A pass over the samples of a dataset, in batches of consecutive samples.
-pub(super) struct FeaturePass<'a> {
+pub struct FeaturePass<'a> {
     /// Model without gradients.
     pub model: &'a Model,
+    /// Index of the dataset's token family in the model.
     pub family: usize,
+    /// Samples.
     pub dataset: &'a dyn Dataset,
+    /// Mode of the model, and pooling.
     pub encoding: Encoding,
+    /// Loading of samples.
     pub options: LoaderOptions,
+    /// Device without gradients.
     pub device: &'a Device,
 }
 
@@ -157,9 +162,24 @@ impl FeaturePass<'_> {
         self.dataset.ids().len().div_ceil(BATCH)
     }
 
-    /// Features of all samples, on the root; each rank encodes a block of the batches. `progress` gets the number of this rank's finished samples.
-    pub fn over_ranks(&self, ranks: &Ranks, progress: &mut dyn FnMut(usize) -> Result<()>) -> Result<Features> {
-        let own = self.features(ranks.block(self.n_batches()), progress)?;
+    /// Features of all samples, on all ranks; each rank encodes a block of the batches. `progress` gets the number of finished samples, as this rank
+    /// estimates it from its own.
+    ///
+    /// # Errors
+    /// Those of [`extract_features`]; a rank that failed.
+    pub fn on_all_ranks(&self, ranks: &Ranks, progress: &mut dyn FnMut(usize) -> Result<()>) -> Result<Features> {
+        let mut features = self.on_root(ranks, progress)?;
+        features.values = ranks.values_of_root(features.values)?;
+        Ok(features)
+    }
+
+    /// As [`FeaturePass::on_all_ranks`]; only the root gets the features' values.
+    pub(super) fn on_root(&self, ranks: &Ranks, progress: &mut dyn FnMut(usize) -> Result<()>) -> Result<Features> {
+        let n_samples = self.dataset.ids().len();
+        let block = ranks.block(self.n_batches());
+        let (before, n_own) = (block.start * BATCH, (block.len() * BATCH).max(1));
+        let of_all = |done: usize| ((done - before) * n_samples / n_own.min(n_samples)).min(n_samples);
+        let own = self.features(block, &mut |done| progress(of_all(done)))?;
         let values = ranks.to_root(own.values)?;
         let mut all = Features { values, ..Features::default() };
         for (width, rows, invalid) in ranks.gather((own.width, own.rows, own.invalid))? {
@@ -168,7 +188,7 @@ impl FeaturePass<'_> {
             all.rows.extend(rows);
             all.invalid.extend(invalid);
         }
-        let (n_invalid, n_samples) = (all.invalid.len(), self.dataset.ids().len());
+        let n_invalid = all.invalid.len();
         match all.invalid.last() {
             Some((_, latest)) if !self.options.allows(n_invalid, n_samples) => {
                 let (modality, latest) = (self.dataset.modality().into(), latest.clone());

@@ -16,6 +16,8 @@ mod trainer;
 mod update_plan;
 
 pub use definition::{PreviousStage, Stage};
-pub use features::{EncodedBatch, Encoding, EncodingMode, Features, Pooling, encode_samples, extract_features};
+pub use features::{
+    EncodedBatch, Encoding, EncodingMode, FeaturePass, Features, Pooling, encode_samples, extract_features,
+};
 pub use observer::{Observer, Silent, StageEndTask, StageReport, StepReport};
 pub use settings::StageSettings;

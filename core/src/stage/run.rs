@@ -270,7 +270,7 @@ impl Stage<'_> {
             options: self.settings.loader_options(),
             device: &self.device,
         };
-        let features = pass.over_ranks(ranks, &mut |done| {
+        let features = pass.on_root(ranks, &mut |done| {
             observer.stage_end(StageEndTask::Features, done, n_samples);
             self.go_on(observer, "while the buffer was chosen", checkpoints)
         })?;

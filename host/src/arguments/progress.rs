@@ -20,6 +20,11 @@ impl BarArgs {
     pub(crate) fn begin(&self, template: &str) -> WorkBar {
         WorkBar::new(template, self.quiet)
     }
+
+    /// The same argument without a bar, for a rank that is not the root.
+    pub(crate) fn silenced(&self) -> Self {
+        Self { quiet: true }
+    }
 }
 
 /// Arguments for the progress of training: a bar, or lines where there is no terminal.
@@ -40,7 +45,7 @@ impl ProgressArgs {
 
     /// The same arguments without progress, for a rank that is not the root.
     pub(crate) fn silenced(&self) -> Self {
-        Self { bar: BarArgs { quiet: true }, ..self.clone() }
+        Self { bar: self.bar.silenced(), ..self.clone() }
     }
 
     /// A line for people.

@@ -18,7 +18,7 @@ use medcoss_runtime::run::Run;
 use medcoss_runtime::stage_plugin::plugins_of;
 use medcoss_runtime::training::Training;
 
-use super::eval::Seeds;
+use super::eval::{Seeds, write_on_root};
 use super::pretrain::of_root;
 use crate::arguments::{
     ConfigurationArgs, DeviceArgs, PluginArgs, ProgressArgs, RanksArgs, ResultArgs, check_replaceable,
@@ -110,7 +110,7 @@ impl Compare {
         })
     }
 
-    /// The comparison, on the root. All ranks train; the root alone evaluates and writes.
+    /// The comparison, on the root. All ranks train and evaluate; the root alone writes.
     fn compare(&self, registry: &PluginRegistry, ranks: &Ranks) -> Result<Option<Comparison>> {
         let base = self.configuration.data_root()?;
         let tasks = TasksFile::read(&self.tasks)?;
@@ -141,8 +141,7 @@ impl Compare {
                         progress.say(&format!("{what}{}", time_left(began.elapsed(), n_done, n_missing - n_done)));
                         n_done += 1;
                         self.train(entry, &folder, &base, registry, ranks, progress)?;
-                        let evaluate = || self.evaluate(entry, &folder, &tasks, &base, registry);
-                        Ok(ranks.from_root(outputs.as_ref().map(|_| evaluate()).transpose()?)?)
+                        self.evaluate(entry, &folder, &tasks, &base, registry, ranks)
                     }
                 }
             };
@@ -255,20 +254,23 @@ impl Compare {
         tasks: &TasksFile,
         base: &Path,
         registry: &PluginRegistry,
+        ranks: &Ranks,
     ) -> Result<Scores> {
         let run = Run::open(run)?;
-        let folder = ScoresFolder::claim(run.layout().evaluation(&tasks.stem))?;
+        let folder = ranks.is_root().then(|| ScoresFolder::claim(run.layout().evaluation(&tasks.stem))).transpose()?;
         let options = Options {
             after: self.after(entry),
             seeds: self.eval_seeds.0.clone(),
             base,
             device: &self.device.name,
             max_invalid_fraction: None,
+            ranks,
         };
-        let bar = self.progress.bar.begin("{msg:32} [{bar:24}] {pos} of {len} samples, {eta} left");
+        let progress = if ranks.is_root() { &self.progress } else { &self.progress.silenced() };
+        let bar = progress.bar.begin("{msg:32} [{bar:24}] {pos} of {len} samples, {eta} left");
         let scores = evaluate(&run, tasks, &options, registry, &bar);
         bar.finish();
-        folder.write(scores?)
+        write_on_root(folder, scores?, ranks)
     }
 }
 

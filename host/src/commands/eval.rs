@@ -7,13 +7,15 @@ use anyhow::Result;
 use clap::{Args, ValueEnum};
 use medcoss_core::confined_path::ConfinedPath;
 use medcoss_core::evaluation::Scores;
+use medcoss_core::ranks::Ranks;
 use medcoss_core::run::RunLayout;
 use medcoss_plugin_host::PluginRegistry;
 use medcoss_runtime::evaluation::{After, Options, ScoresFolder, TasksFile, evaluate};
 use medcoss_runtime::run::Run;
 
+use super::pretrain::of_root;
 use crate::arguments::{
-    BarArgs, DataRootArgs, DeviceArgs, PluginArgs, ResultArgs, check_invalid_fraction, check_replaceable,
+    BarArgs, DataRootArgs, DeviceArgs, PluginArgs, RanksArgs, ResultArgs, check_invalid_fraction, check_replaceable,
 };
 use crate::failure::Failure;
 use crate::interrupt;
@@ -34,6 +36,7 @@ use crate::tables::{page_width, scores};
 }))]
 #[command(after_help = "Examples:
   medcoss eval runs/first tasks.toml
+  mpirun -n 2 --bind-to none medcoss eval runs/first tasks.toml --ranks mpi
   medcoss eval runs/first tasks.toml --after every-stage --data-root /data
   medcoss eval runs/first tasks.toml --seeds 10 --out scores/first --json | jq .transfer")]
 pub(crate) struct Eval {
@@ -58,6 +61,8 @@ pub(crate) struct Eval {
     max_invalid_fraction: Option<f64>,
     #[command(flatten)]
     device: DeviceArgs,
+    #[command(flatten)]
+    ranks: RanksArgs,
     #[command(flatten)]
     plugins: PluginArgs,
     #[command(flatten)]
@@ -99,11 +104,13 @@ impl FromStr for Seeds {
 impl Eval {
     pub(crate) fn run(&self) -> Result<(), Failure> {
         let registry = self.plugins.registry()?;
-        let scores = self.evaluate(&registry).map_err(Failure::of_run)?;
-        self.result.print(&scores, |found| scores::to_text(found, page_width()))
+        let ranks = self.ranks.join().map_err(Failure::of_run)?;
+        of_root(self.evaluate(&registry, &ranks).map(Some), &ranks, |scores| {
+            self.result.print(scores, |found| scores::to_text(found, page_width()))
+        })
     }
 
-    fn evaluate(&self, registry: &PluginRegistry) -> Result<Scores> {
+    fn evaluate(&self, registry: &PluginRegistry, ranks: &Ranks) -> Result<Scores> {
         interrupt::listen("no scores are written");
         let file = TasksFile::read(&self.tasks)?;
         let run = Run::open(&self.run)?;
@@ -113,11 +120,11 @@ impl Eval {
             Some(out) => ConfinedPath::of_user(out)?,
             None => run.layout().evaluation(&file.stem),
         };
-        if self.out.is_some() {
+        if self.out.is_some() && ranks.is_root() {
             let is_earlier = Scores::read(&folder.join(RunLayout::SCORES)).is_ok();
             check_replaceable(&folder, &[RunLayout::SCORES, "scores.csv", "matrix.csv"], is_earlier)?;
         }
-        let folder = ScoresFolder::claim(folder)?;
+        let folder = ranks.is_root().then(|| ScoresFolder::claim(folder)).transpose()?;
         let options = Options {
             after: match self.after {
                 AfterArg::EveryStage => After::EveryStage,
@@ -127,12 +134,20 @@ impl Eval {
             base: &base,
             device: &self.device.name,
             max_invalid_fraction: self.max_invalid_fraction,
+            ranks,
         };
-        let bar = self.bar.begin("{msg:32} [{bar:24}] {pos} of {len} samples, {eta} left");
+        let bar = if ranks.is_root() { &self.bar } else { &self.bar.silenced() };
+        let bar = bar.begin("{msg:32} [{bar:24}] {pos} of {len} samples, {eta} left");
         let scores = evaluate(&run, &file, &options, registry, &bar);
         bar.finish();
-        folder.write(scores?)
+        write_on_root(folder, scores?, ranks)
     }
+}
+
+/// The root writes the scores; all ranks get them as they were written.
+pub(super) fn write_on_root(folder: Option<ScoresFolder>, scores: Scores, ranks: &Ranks) -> Result<Scores> {
+    let written = folder.map(|folder| folder.write(scores)).transpose()?;
+    Ok(ranks.from_root(written)?)
 }
 
 #[cfg(test)]

@@ -5,6 +5,7 @@
 use std::sync::OnceLock;
 
 use libfuzzer_sys::fuzz_target;
+use medcoss_core::ranks::Ranks;
 use medcoss_core::run::RunLayout;
 use medcoss_fuzz::run::{document, layout, parts, stage, state};
 use medcoss_fuzz::{first_input, folder, put};
@@ -54,7 +55,7 @@ fuzz_target!(init: first(), |content: &[u8]| {
     put("labels.csv", table);
     let Ok(tasks) = TasksFile::read(&folder().join("tasks.toml")) else { return };
     let options =
-        Options { after: After::Last, seeds: vec![0], base: folder(), device: "cpu", max_invalid_fraction: None };
+        Options { after: After::Last, seeds: vec![0], base: folder(), device: "cpu", max_invalid_fraction: None, ranks: &Ranks::alone() };
     RUN.with(|opened| {
         let (run, registry) = opened.get_or_init(run);
         let error = evaluate(run, &tasks, &options, registry, &Silent).expect_err("a model that is not there");

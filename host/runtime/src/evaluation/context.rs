@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use medcoss_core::data::LoaderOptions;
+use medcoss_core::ranks::Ranks;
 
 use super::models::{After, Models};
 use crate::observer::WorkTracker;
@@ -20,6 +21,8 @@ pub struct Options<'a> {
     pub device: &'a str,
     /// Largest fraction of unreadable samples; the run's own setting without it.
     pub max_invalid_fraction: Option<f64>,
+    /// The ranks, all of which evaluate: they share the encoding of samples.
+    pub ranks: &'a Ranks,
 }
 
 /// State that all measurements of an evaluation share.

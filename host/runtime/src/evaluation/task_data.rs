@@ -6,7 +6,7 @@ use anyhow::{Result, anyhow, bail};
 use medcoss_core::data::{Dataset, Subset};
 use medcoss_core::evaluation::{ClassMaps, LabelledFeatures, SegmentationClasses};
 use medcoss_core::model::{Model, ModelConfig};
-use medcoss_core::stage::{Encoding, Features, extract_features};
+use medcoss_core::stage::{Encoding, FeaturePass, Features};
 use medcoss_plugin_host::Plugin;
 
 use super::context::EvaluationContext;
@@ -115,11 +115,18 @@ impl TaskData {
         let device = medcoss_core::device::by_name(context.options.device)?;
         let subset = Subset::new(&self.source, self.chosen.clone());
         let began = context.work.done();
-        let features =
-            extract_features(model, self.family, &subset, Encoding::default(), context.loader, &device, &mut |done| {
-                context.work.set_done(began + done as u64);
-                context.work.check_stop()
-            });
+        let pass = FeaturePass {
+            model,
+            family: self.family,
+            dataset: &subset,
+            encoding: Encoding::default(),
+            options: context.loader,
+            device: &device,
+        };
+        let features = pass.on_all_ranks(context.options.ranks, &mut |done| {
+            context.work.set_done(began + done as u64);
+            context.work.check_stop()
+        });
         let Features { values, width, rows, invalid } = features?;
         let read: Vec<u64> = rows.iter().map(|row| self.chosen[*row as usize]).collect();
         match &self.readable {
