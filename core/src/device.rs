@@ -1,12 +1,12 @@
 //! Devices: names, kinds, what they can, index tensors.
 
 pub use burn::tensor::Device;
-use burn::tensor::{DType, Int, Tensor, TensorData};
+use burn::tensor::{DType, DeviceType, Int, Tensor, TensorData};
 
 use crate::precision::Precision;
 use crate::{DeviceError, Error, Result};
 
-/// The device of a name in settings: `cpu`, `cuda`, `cuda:1`, `wgpu`, `wgpu:1`. A name without an index means index 0.
+/// The device of a name in settings: `cpu`, `cuda`, `cuda:1`, `rocm`, `rocm:1`, `wgpu`, `wgpu:1`. A name without an index means index 0.
 ///
 /// # Errors
 /// An unknown name; a kind that this build does not have, or a device that this machine does not have.
@@ -17,8 +17,9 @@ pub fn by_name(name: &str) -> Result<Device> {
     };
     match kind {
         "cpu" if name == kind => Ok(Device::flex()),
-        "cuda" => of_kind("cuda", index, cuda_devices()),
-        "wgpu" => of_kind("wgpu", index, wgpu_devices()),
+        "cuda" => of_kind("cuda", index),
+        "rocm" => of_kind("rocm", index),
+        "wgpu" => of_kind("wgpu", index),
         _ => Err(unknown(name)),
     }
 }
@@ -58,33 +59,21 @@ fn unknown(name: &str) -> Error {
     DeviceError::UnknownName { name: name.into() }.into()
 }
 
-/// The device of an index among those of a kind; `None` where this build has no such kind.
-///
-/// Devices are listed first: using one that is missing panics inside of its driver's bindings.
-fn of_kind(kind: &'static str, index: usize, devices: Option<Vec<Device>>) -> Result<Device> {
-    let Some(devices) = devices else { return Err(DeviceError::NotInBuild { kind, index }.into()) };
+/// The device of an index among those of a kind. Devices are listed first: using one that is missing panics inside of its driver's bindings.
+fn of_kind(kind: &'static str, index: usize) -> Result<Device> {
+    let of_type: Option<DeviceType> = match kind {
+        #[cfg(feature = "cuda")]
+        "cuda" => Some(DeviceType::Cuda),
+        #[cfg(feature = "rocm")]
+        "rocm" => Some(DeviceType::Rocm),
+        #[cfg(feature = "wgpu")]
+        "wgpu" => Some(DeviceType::Wgpu),
+        _ => None,
+    };
+    let Some(of_type) = of_type else { return Err(DeviceError::NotInBuild { kind, index }.into()) };
+    let devices = Device::enumerate(of_type).into_vec();
     let n_devices = devices.len();
     devices.into_iter().nth(index).ok_or_else(|| DeviceError::NotFound { kind, index, n_devices }.into())
-}
-
-#[cfg(feature = "cuda")]
-fn cuda_devices() -> Option<Vec<Device>> {
-    Some(Device::enumerate(burn::tensor::DeviceType::Cuda).into_vec())
-}
-
-#[cfg(not(feature = "cuda"))]
-fn cuda_devices() -> Option<Vec<Device>> {
-    None
-}
-
-#[cfg(feature = "wgpu")]
-fn wgpu_devices() -> Option<Vec<Device>> {
-    Some(Device::enumerate(burn::tensor::DeviceType::Wgpu).into_vec())
-}
-
-#[cfg(not(feature = "wgpu"))]
-fn wgpu_devices() -> Option<Vec<Device>> {
-    None
 }
 
 #[cfg(test)]
@@ -104,7 +93,7 @@ mod tests {
 
     #[test]
     fn a_device_that_is_missing_is_refused_with_the_number_of_those_there() {
-        for kind in ["cuda", "wgpu"] {
+        for kind in ["cuda", "rocm", "wgpu"] {
             let error = by_name(&format!("{kind}:99")).unwrap_err();
             let expected = match error {
                 Error::Device(DeviceError::NotInBuild { index: 99, .. }) => format!("this build has no {kind}"),

@@ -83,7 +83,9 @@ fn of_model(error: &ModelError) -> Option<String> {
 
 fn of_device(error: &DeviceError) -> Option<String> {
     match error {
-        DeviceError::UnknownName { .. } => Some("use --device cpu, cuda, cuda:N, wgpu or wgpu:N".into()),
+        DeviceError::UnknownName { .. } => {
+            Some("use --device cpu, cuda, rocm or wgpu, or with an index cuda:N, rocm:N or wgpu:N".into())
+        }
         DeviceError::NotFound { .. } => Some("use --device cpu".into()),
         DeviceError::NotInBuild { kind, .. } => Some(format!("build with --features {kind}, or use --device cpu")),
         DeviceError::Precision { .. } => Some("use --set training.precision=float32".into()),

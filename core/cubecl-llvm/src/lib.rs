@@ -1,10 +1,11 @@
 //! Stand-in for `cubecl-llvm`, put in its place by `[patch.crates-io]`.
 //!
-//! The CUDA runtime of CubeCL can compile kernels in two ways: to CUDA C++ for NVRTC, or through LLVM to PTX. It always links
+//! The CUDA and HIP runtimes of CubeCL can compile kernels in two ways: to C++ for NVRTC or HIPRTC, or through LLVM. They always link
 //! both, and the build script of the second one downloads LLVM, which a build without internet cannot. medcoss selects
-//! the first way (feature `cuda-cpp`), so this crate has the names that the CUDA runtime mentions and nothing behind
+//! the first way (features `cuda-cpp`, `hip-cpp`), so this crate has the names that the runtimes mention and nothing behind
 //! them: asked to compile, it answers with an error.
 
+use cubecl_core::ir::amd::GfxArch;
 use cubecl_core::ir::nvidia::SmArch;
 use cubecl_core::prelude::KernelDefinition;
 use cubecl_server::compiler::CompilationError;
@@ -44,6 +45,11 @@ pub mod shared {
         pub enum GpuTarget {
             /// NVIDIA.
             Nvptx,
+            /// AMD.
+            AmdGpu {
+                /// With matrix instructions.
+                wmma: bool,
+            },
         }
 
         /// Leaves everything as it is; only called when this compiler is selected.
@@ -57,6 +63,8 @@ pub enum LlvmTarget {
     /// NVIDIA.
     #[default]
     Nvptx,
+    /// AMD.
+    AmdGpu,
 }
 
 /// The compiler that is not there.
@@ -70,7 +78,7 @@ pub struct PlironCompiler {
 #[derive(Clone, Debug, Default)]
 pub struct PlironOptions {
     /// AMD architecture.
-    pub arch: Option<()>,
+    pub arch: Option<GfxArch>,
     /// NVIDIA architecture.
     pub sm_arch: Option<SmArch>,
     /// PTX version.
@@ -96,11 +104,26 @@ pub struct NvptxModule {
     pub io: Vec<BufferIOAttr>,
 }
 
+/// A compiled module for AMD; none is ever made.
+#[derive(Clone, Debug)]
+pub struct AmdGpuModule {
+    /// Code object.
+    pub code_object: Vec<u8>,
+    /// Intermediate representation.
+    pub ir: String,
+    /// Bytes a launch.
+    pub shared_memory_size: usize,
+    /// Access modes in binding order.
+    pub io: Vec<BufferIOAttr>,
+}
+
 /// What a compilation gives.
 #[derive(Clone, Debug)]
 pub enum PlironArtifact {
     /// For NVIDIA.
     NvptxCode(NvptxModule),
+    /// For AMD.
+    AmdGpuCode(AmdGpuModule),
     /// For another target.
     Other,
 }
@@ -122,7 +145,7 @@ impl PlironCompiler {
         _options: &PlironOptions,
     ) -> Result<PlironArtifact, CompilationError> {
         Err(CompilationError::Generic {
-            reason: "this build has no LLVM; kernels are compiled as CUDA C++".into(),
+            reason: "this build has no LLVM; kernels are compiled as C++".into(),
             backtrace: Default::default(),
         })
     }

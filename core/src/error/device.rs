@@ -4,7 +4,7 @@
 #[derive(Debug, thiserror::Error)]
 pub enum DeviceError {
     /// A device name that is unknown.
-    #[error("unknown device {name:?}, expected cpu, cuda, cuda:N, wgpu or wgpu:N")]
+    #[error("unknown device {name:?}, expected cpu, cuda, rocm or wgpu, or with an index cuda:N, rocm:N or wgpu:N")]
     UnknownName {
         /// The unknown name.
         name: String,
