@@ -17,6 +17,14 @@ pub enum Precision {
 }
 
 impl Precision {
+    /// Number of bytes of a number.
+    pub(crate) fn n_bytes(self) -> usize {
+        match self {
+            Self::Float32 => 4,
+            Self::Bfloat16 => 2,
+        }
+    }
+
     /// Name in settings.
     pub fn name(self) -> &'static str {
         match self {

@@ -4,11 +4,12 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::atomic::Ordering;
 
-use crate::synthetic::{Impatient, Synthetic, run_as, settings};
+use crate::synthetic::{Impatient, Synthetic, metrics, run_as, settings};
 use medcoss_core::Error;
 use medcoss_core::continual::Strategy;
 use medcoss_core::data::LoaderOptions;
 use medcoss_core::device;
+use medcoss_core::model::Precision;
 use medcoss_core::ranks::{Ranks, ThreadRank};
 use medcoss_core::run::{RunLayout, StageFolder, StageState, StoredModel};
 use medcoss_core::stage::{Encoding, FeaturePass, Observer, Silent, StageSettings, extract_features};
@@ -75,6 +76,30 @@ fn the_number_of_ranks_changes_no_byte() {
                 assert!(found == expected, "{strategy:?} on {n_ranks} ranks differs");
             }
         }
+    }
+}
+
+#[test]
+fn gradients_in_16_bits_give_other_bytes_that_do_not_depend_on_the_number_of_ranks_either() {
+    let data = [&Synthetic::waves(60), &Synthetic::counting(50)];
+    let of = |n_ranks: usize, gradient_precision: Precision| {
+        let folder = tempfile::tempdir().unwrap();
+        let settings = StageSettings { epochs: 2, gradient_accumulation: 6, gradient_precision, ..settings(1) };
+        run_on(folder.path(), data, &settings, silent(n_ranks)).into_iter().for_each(|state| drop(state.unwrap()));
+        let losses = metrics(folder.path(), "02-counting")
+            .into_iter()
+            .map(|epoch| epoch.pretext["counting"])
+            .collect::<Vec<_>>();
+        (files(folder.path()), losses)
+    };
+    let (expected, rounded) = of(1, Precision::Bfloat16);
+    for n_ranks in [2, 3, 6] {
+        assert!(of(n_ranks, Precision::Bfloat16).0 == expected, "{n_ranks} ranks differ");
+    }
+    let (_, exact) = of(1, Precision::Float32);
+    assert!(exact != rounded);
+    for (exact, rounded) in exact.iter().zip(&rounded) {
+        assert!((exact - rounded).abs() < 0.01 * exact, "{exact} and {rounded}");
     }
 }
 

@@ -120,6 +120,7 @@ pub fn settings(num_workers: usize) -> StageSettings {
         checkpoint_every_steps: None,
         loss_every_steps: None,
         precision: Precision::default(),
+        gradient_precision: Precision::default(),
         num_workers,
         max_invalid_fraction: 0.01,
     }

@@ -3,6 +3,9 @@
 //! Each bucket of parameters is divided among the ranks: a rank gets everybody's nodes of its part ([`Communicator::all_to_all`]), finishes the tree,
 //! and gives the sum to all ([`Communicator::all_gather`]). Parameters with a gradient in the same nodes travel together.
 //!
+//! In bfloat16, half as many bytes travel. Every gradient and every sum of the tree is then rounded, on one rank as well, so that the number of ranks
+//! still changes nothing.
+//!
 //! [`Communicator::all_to_all`]: super::Communicator::all_to_all
 //! [`Communicator::all_gather`]: super::Communicator::all_gather
 
@@ -10,12 +13,14 @@ use std::ops::Range;
 
 use burn::module::{Module, ModuleVisitor, Param};
 use burn::optim::GradientsParams;
-use burn::tensor::{Tensor, TensorData};
+use burn::tensor::{DType, Tensor, TensorData};
+use half::bf16;
 use serde::{Deserialize, Serialize};
 
 use super::group::Ranks;
 use super::sum_tree::{Node, SumTree};
 use crate::model::Model;
+use crate::precision::Precision;
 use crate::{DeviceError, Result};
 
 /// Largest number of values in a bucket, unless a single parameter has more: 16 MiB.
@@ -45,8 +50,13 @@ struct Summand {
 
 impl GradientSum {
     /// Adds the gradients of the batch with the number `leaf` within the update.
-    pub fn push(&mut self, leaf: usize, gradients: GradientsParams, model: &Model) {
-        self.tree.push(Node { first: leaf, len: 1, sum: gradients }, &mut |a, b| added(model, a, b));
+    pub fn push(&mut self, leaf: usize, gradients: GradientsParams, model: &Model, precision: Precision) {
+        // A sum with nothing rounds the gradients.
+        let gradients = match precision {
+            Precision::Float32 => gradients,
+            Precision::Bfloat16 => added(model, gradients, GradientsParams::new(), precision),
+        };
+        self.tree.push(Node { first: leaf, len: 1, sum: gradients }, &mut |a, b| added(model, a, b, precision));
     }
 
     /// The nodes of this rank without their values, which [`GradientSum::over_ranks`] needs of all ranks.
@@ -55,15 +65,21 @@ impl GradientSum {
     }
 
     /// The sum of this rank's batches, where there is no other rank.
-    pub fn of_one_rank(self, model: &Model) -> GradientsParams {
-        self.tree.total(&mut |a, b| added(model, a, b)).unwrap_or_default()
+    pub fn of_one_rank(self, model: &Model, precision: Precision) -> GradientsParams {
+        self.tree.total(&mut |a, b| added(model, a, b, precision)).unwrap_or_default()
     }
 
     /// The sum over all ranks. `nodes` are those of each rank, in the order of ranks.
     ///
     /// # Errors
     /// A device that does not give gradients, a connection that broke.
-    pub fn over_ranks(self, model: &Model, ranks: &Ranks, nodes: &[Vec<NodeParameters>]) -> Result<GradientsParams> {
+    pub fn over_ranks(
+        self,
+        model: &Model,
+        ranks: &Ranks,
+        nodes: &[Vec<NodeParameters>],
+        precision: Precision,
+    ) -> Result<GradientsParams> {
         let mut own: Vec<GradientsParams> = self.tree.into_nodes().into_iter().map(|node| node.sum).collect();
         let summands = summands(model, nodes);
         let mut total = GradientsParams::new();
@@ -71,8 +87,8 @@ impl GradientSum {
             let places = &summands[bucket.start].nodes;
             if !places.is_empty() {
                 let n_values = summands[bucket.clone()].iter().map(|summand| summand.n_values).sum();
-                let sums =
-                    Bucket { parameters: bucket.clone(), n_values, places, nodes }.sum(model, ranks, &mut own)?;
+                let sums = Bucket { parameters: bucket.clone(), n_values, places, nodes, precision }
+                    .sum(model, ranks, &mut own)?;
                 model.visit(&mut Writer { at: 0, parameters: bucket, values: &sums, total: &mut total });
             }
         }
@@ -126,6 +142,7 @@ struct Bucket<'a> {
     n_values: usize,
     places: &'a [(usize, usize)],
     nodes: &'a [Vec<NodeParameters>],
+    precision: Precision,
 }
 
 impl Bucket<'_> {
@@ -134,7 +151,7 @@ impl Bucket<'_> {
         let n_ranks = ranks.n_ranks();
         let part = |rank: usize| self.n_values * rank / n_ranks..self.n_values * (rank + 1) / n_ranks;
         let n_nodes = |rank: usize| self.places.iter().filter(|(of, _)| *of == rank).count();
-        let bytes = |n_values: usize| n_values * size_of::<f32>();
+        let bytes = |n_values: usize| n_values * self.precision.n_bytes();
 
         let mut values = Vec::new();
         for (_, at) in self.places.iter().filter(|(rank, _)| *rank == ranks.rank()) {
@@ -146,13 +163,13 @@ impl Bucket<'_> {
         let sent: Vec<usize> = (0..n_ranks).map(|rank| bytes(part(rank).len() * n_nodes(ranks.rank()))).collect();
         let own_part = part(ranks.rank()).len();
         let received: Vec<usize> = (0..n_ranks).map(|rank| bytes(own_part * n_nodes(rank))).collect();
-        let parts = ranks.communicator.all_to_all(bytemuck::cast_slice(&parts), &sent, &received)?;
+        let parts = ranks.communicator.all_to_all(&encoded(&parts, self.precision), &sent, &received)?;
 
         // A node without these parameters has its place in the tree as well: what is added to what must not depend on it.
         let mut tree = SumTree::default();
         let mut add = |left: Option<Vec<f32>>, right: Option<Vec<f32>>| match (left, right) {
             (Some(mut left), Some(right)) => {
-                left.iter_mut().zip(right).for_each(|(left, right)| *left += right);
+                left.iter_mut().zip(right).for_each(|(left, right)| *left = rounded(*left + right, self.precision));
                 Some(left)
             }
             (left, right) => left.or(right),
@@ -162,13 +179,16 @@ impl Bucket<'_> {
             for (at, NodeParameters { first, len, .. }) in nodes.iter().enumerate() {
                 let is_here = own_part > 0 && self.places.contains(&(rank, at));
                 let part = if is_here { received.next() } else { None };
-                tree.push(Node { first: *first, len: *len, sum: part.map(bytemuck::pod_collect_to_vec) }, &mut add);
+                tree.push(
+                    Node { first: *first, len: *len, sum: part.map(|part| decoded(part, self.precision)) },
+                    &mut add,
+                );
             }
         }
         let sum = tree.total(&mut add).flatten().unwrap_or_default();
         let sizes: Vec<usize> = (0..n_ranks).map(|rank| bytes(part(rank).len())).collect();
-        let sums = ranks.communicator.all_gather(bytemuck::cast_slice(&sum), &sizes)?;
-        Ok(bytemuck::pod_collect_to_vec(&sums))
+        let sums = ranks.communicator.all_gather(&encoded(&sum, self.precision), &sizes)?;
+        Ok(decoded(&sums, self.precision))
     }
 
     /// The values of this bucket's gradients in a node, taken out of it.
@@ -180,9 +200,31 @@ impl Bucket<'_> {
     }
 }
 
-/// The sum of two sets of gradients; what one of them lacks is the other's.
-fn added(model: &Model, left: GradientsParams, right: GradientsParams) -> GradientsParams {
-    let mut adder = Adder { left, right };
+fn rounded(value: f32, precision: Precision) -> f32 {
+    match precision {
+        Precision::Float32 => value,
+        Precision::Bfloat16 => bf16::from_f32(value).to_f32(),
+    }
+}
+
+/// Values as they travel.
+fn encoded(values: &[f32], precision: Precision) -> Vec<u8> {
+    match precision {
+        Precision::Float32 => bytemuck::cast_slice(values).to_vec(),
+        Precision::Bfloat16 => values.iter().flat_map(|value| bf16::from_f32(*value).to_ne_bytes()).collect(),
+    }
+}
+
+fn decoded(bytes: &[u8], precision: Precision) -> Vec<f32> {
+    match precision {
+        Precision::Float32 => bytemuck::pod_collect_to_vec(bytes),
+        Precision::Bfloat16 => bytes.as_chunks().0.iter().map(|value| bf16::from_ne_bytes(*value).to_f32()).collect(),
+    }
+}
+
+/// The sum of two sets of gradients in a precision; what one of them lacks is the other's.
+fn added(model: &Model, left: GradientsParams, right: GradientsParams, precision: Precision) -> GradientsParams {
+    let mut adder = Adder { left, right, precision };
     model.visit(&mut adder);
     adder.left
 }
@@ -190,14 +232,19 @@ fn added(model: &Model, left: GradientsParams, right: GradientsParams) -> Gradie
 struct Adder {
     left: GradientsParams,
     right: GradientsParams,
+    precision: Precision,
 }
 
 impl ModuleVisitor for Adder {
     fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
-        let Some(right) = self.right.remove::<D>(param.id) else { return };
-        let sum = match self.left.remove::<D>(param.id) {
-            Some(left) => left + right,
-            None => right,
+        let sum = match (self.left.remove::<D>(param.id), self.right.remove::<D>(param.id)) {
+            (Some(left), Some(right)) => left + right,
+            (Some(one), None) | (None, Some(one)) => one,
+            (None, None) => return,
+        };
+        let sum = match self.precision {
+            Precision::Float32 => sum,
+            Precision::Bfloat16 => sum.cast(DType::BF16).cast(DType::F32),
         };
         self.left.register(param.id, sum);
     }

@@ -40,6 +40,9 @@ pub struct StageSettings {
     pub loss_every_steps: Option<usize>,
     /// Number format of matrix products in training.
     pub precision: Precision,
+    /// Number format of the gradients that ranks exchange. bfloat16 halves the bytes that travel, and rounds the gradient of each batch and each of
+    /// their sums, also on one rank: the number of ranks changes nothing.
+    pub gradient_precision: Precision,
     /// Number of worker threads that load samples, at least 1.
     pub num_workers: usize,
     /// Largest fraction of a dataset's samples that may be invalid, in [0, 1]: see [`LoaderOptions::allows`].

@@ -175,7 +175,8 @@ impl StageTrainer<'_> {
         };
         let model = self.train_state.model();
         let gradients = loss.div_scalar(self.stage.settings.gradient_accumulation as f32).backward();
-        epoch_state.gradients.push(leaf, GradientsParams::from_grads(gradients, model), model);
+        let gradients = GradientsParams::from_grads(gradients, model);
+        epoch_state.gradients.push(leaf, gradients, model, self.stage.settings.gradient_precision);
         Ok(())
     }
 
@@ -208,8 +209,8 @@ impl StageTrainer<'_> {
             settings.schedule().learning_rate(slot.epoch as f64 + slot.update.start as f64 / n_steps as f64);
         let model = self.train_state.model();
         let mut gradients = match self.ranks.is_alone() {
-            true => sum.of_one_rank(model),
-            false => sum.over_ranks(model, self.ranks, &nodes)?,
+            true => sum.of_one_rank(model, settings.gradient_precision),
+            false => sum.over_ranks(model, self.ranks, &nodes, settings.gradient_precision)?,
         };
         if settings.optimiser.missing_gradients == MissingGradients::Zero {
             fill_missing_gradients(model, &mut gradients, &mut self.state.updated_parameters);

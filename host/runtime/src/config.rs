@@ -208,6 +208,10 @@ pub struct TrainingSection {
     /// stay in float32.
     #[serde(default)]
     pub precision: Precision,
+    /// Number format in which ranks exchange gradients: `float32`, or `bfloat16`, which halves the bytes and rounds the gradient of each batch and each
+    /// of their sums, also on one rank.
+    #[serde(default)]
+    pub gradient_precision: Precision,
 }
 
 /// The table `[data]`: settings for loading samples.
@@ -427,6 +431,7 @@ impl RunConfig {
             checkpoint_every_steps: self.training.checkpoint_every_steps,
             loss_every_steps: self.training.loss_every_steps,
             precision: self.training.precision,
+            gradient_precision: self.training.gradient_precision,
             num_workers: self.data.num_workers,
             max_invalid_fraction: self.data.max_invalid_fraction,
         }
