@@ -10,7 +10,7 @@ use medcoss_core::continual::Strategy;
 use medcoss_core::data::LoaderOptions;
 use medcoss_core::device;
 use medcoss_core::model::Precision;
-use medcoss_core::ranks::{Ranks, ThreadRank};
+use medcoss_core::ranks::{Communicator, Ranks, ThreadRank};
 use medcoss_core::run::{RunLayout, StageFolder, StageState, StoredModel};
 use medcoss_core::stage::{Encoding, FeaturePass, Observer, Silent, StageSettings, extract_features};
 
@@ -176,6 +176,49 @@ fn a_rank_that_fails_ends_all() {
     let errors: Vec<String> = ended.into_iter().map(|ended| ended.unwrap_err().to_string()).collect();
     let is_reported = |error: &String| error.starts_with("rank ");
     assert!(errors.iter().any(|error| !is_reported(error)), "{errors:?}");
+}
+
+/// A rank on a processor that rounds differently: the last bit of a sum of gradients is another one.
+struct OtherProcessor(ThreadRank);
+
+impl Communicator for OtherProcessor {
+    fn rank(&self) -> usize {
+        self.0.rank()
+    }
+    fn n_ranks(&self) -> usize {
+        self.0.n_ranks()
+    }
+    fn all_gather(&self, own: &[u8], sizes: &[usize]) -> Result<Vec<u8>, Error> {
+        let mut bytes = self.0.all_gather(own, sizes)?;
+        let is_of_gradients = bytes.len() > 20_000;
+        if is_of_gradients {
+            bytes[0] ^= 1;
+        }
+        Ok(bytes)
+    }
+    fn all_to_all(&self, own: &[u8], sent: &[usize], received: &[usize]) -> Result<Vec<u8>, Error> {
+        self.0.all_to_all(own, sent, received)
+    }
+}
+
+#[test]
+fn ranks_whose_parameters_drift_apart_are_reported_at_the_next_checkpoint() {
+    let folder = tempfile::tempdir().unwrap();
+    let settings = StageSettings { gradient_accumulation: 2, ..settings(1) };
+    let data = [&Synthetic::waves(60), &Synthetic::counting(50)];
+    let mut ranks = ThreadRank::connect(2).into_iter();
+    let usual = Ranks::new(ranks.next().unwrap());
+    let other = ranks.next().unwrap();
+    let ended = std::thread::scope(|scope| {
+        let other = scope.spawn(|| {
+            let other = Ranks::new(OtherProcessor(other));
+            run_as(&other, folder.path(), data, &settings, &mut Silent).unwrap_err().to_string()
+        });
+        [run_as(&usual, folder.path(), data, &settings, &mut Silent).unwrap_err().to_string(), other.join().unwrap()]
+    });
+    for error in ended {
+        assert!(error.contains("parameters") && error.contains("rank 1"), "{error}");
+    }
 }
 
 #[test]
