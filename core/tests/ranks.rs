@@ -107,8 +107,8 @@ fn gradients_in_16_bits_give_other_bytes_that_do_not_depend_on_the_number_of_ran
 fn all_ranks_get_the_features_of_all_samples() {
     let folder = tempfile::tempdir().unwrap();
     let mut waves = Synthetic::waves(150);
-    waves.unreadable = vec![3, 77];
     let states = run_on(folder.path(), [&waves, &Synthetic::counting(50)], &settings(1), silent(1)).remove(0).unwrap();
+    waves.unreadable = vec![3, 77];
     let layout = RunLayout::open(folder.path()).unwrap();
     let device = device::by_name("cpu").unwrap();
     let model = StoredModel::of_stage(&StageFolder::new(&layout, 1, "waves"), &states[0]).load(&device).unwrap();
