@@ -6,7 +6,8 @@ use std::mem::MaybeUninit;
 use pulp::Simd;
 use rayon::prelude::*;
 
-use super::products::{Matrix, Start, multiply, product};
+use super::matrix::{Matrix, Start};
+use super::products::{multiply, product};
 use super::vector::{exp, maximum, sum, written};
 use crate::precision::Precision;
 

@@ -7,12 +7,8 @@ mod kernel;
 #[cfg(target_arch = "x86_64")]
 mod packing;
 
-use super::products::Task;
-
-/// Rows of a tile, whose sums stay in registers.
-const ROWS: usize = 14;
-/// Columns of a tile: two vectors.
-const COLUMNS: usize = 32;
+#[cfg(target_arch = "x86_64")]
+pub(super) use blocks::{halves, on_this_thread};
 
 /// Whether this processor multiplies in bfloat16 (AVX-512 BF16).
 pub(super) fn is_supported() -> bool {
@@ -25,33 +21,23 @@ pub(super) fn is_supported() -> bool {
     is_supported
 }
 
-/// Cuts a task in two for numbers of threads, across the longer side: both halves pack the other operand, which costs the less the longer
-/// the side is that remains.
-pub(super) fn halves(task: Task<'_>, threads: usize) -> (Task<'_>, Task<'_>) {
-    let (m, n) = (task.a.rows, task.b.columns);
-    let part = |size: usize, whole: usize| (size * threads.div_ceil(2) / threads).next_multiple_of(whole).min(size);
-    if m > n { task.split_rows(part(m, ROWS)) } else { task.split_columns(part(n, COLUMNS)) }
-}
-
-/// Computes a task. Subnormal operands and subnormal sums count as zero. The result does not depend on how a product was cut: all tasks divide
-/// the depth in the same way.
-///
-/// # Safety
-/// The output must be valid for writes of the task's rows and columns, which no other code uses meanwhile, and the processor must multiply in
-/// bfloat16.
-#[cfg(target_arch = "x86_64")]
-pub(super) unsafe fn on_this_thread(task: Task<'_>) {
-    // SAFETY: promised by the caller.
-    blocks::with_panels(|panels| unsafe { task.by_blocks(panels) });
-}
-
-/// Never called: no such processor is supported.
-///
-/// # Safety
-/// None.
 #[cfg(not(target_arch = "x86_64"))]
-pub(super) unsafe fn on_this_thread(_: Task<'_>) {
-    unreachable!("a processor that does not multiply in bfloat16");
+pub(super) use absent::{halves, on_this_thread};
+
+/// What is never called where no processor is supported.
+#[cfg(not(target_arch = "x86_64"))]
+mod absent {
+    use super::super::matrix::Task;
+
+    pub fn halves(_: Task<'_>, _: usize) -> (Task<'_>, Task<'_>) {
+        unreachable!("a processor that does not multiply in bfloat16");
+    }
+
+    /// # Safety
+    /// None.
+    pub unsafe fn on_this_thread(_: Task<'_>) {
+        unreachable!("a processor that does not multiply in bfloat16");
+    }
 }
 
 #[cfg(test)]
@@ -59,7 +45,8 @@ mod tests {
     use std::mem::MaybeUninit;
 
     use super::*;
-    use crate::fused::products::{Matrix, Start, multiply};
+    use crate::fused::matrix::{Matrix, Start};
+    use crate::fused::products::multiply;
     use crate::precision::Precision;
 
     /// Numbers of threads for which results must be the same.

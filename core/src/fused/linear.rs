@@ -3,7 +3,8 @@
 use pulp::Simd;
 use rayon::prelude::*;
 
-use super::products::{Matrix, Start, product};
+use super::matrix::{Matrix, Start};
+use super::products::product;
 use super::vector::{added, check_rows, rows_per_block};
 use crate::precision::Precision;
 

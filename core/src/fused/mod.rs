@@ -15,6 +15,7 @@ mod extension;
 mod gelu;
 mod layer_norm;
 mod linear;
+mod matrix;
 mod products;
 mod residual;
 mod vector;

@@ -3,10 +3,9 @@
 use std::arch::x86_64::{__m512i, _mm512_setzero_si512};
 use std::cell::RefCell;
 
-use super::super::products::{Matrix, Start, Task};
-use super::kernel::{Begin, Tile};
+use super::super::matrix::{Matrix, Start, Task};
+use super::kernel::{Begin, COLUMNS, ROWS, Tile};
 use super::packing::{LANES, pack};
-use super::{COLUMNS, ROWS};
 
 /// Most pairs of consecutive values along the depth that are multiplied at once.
 const DEPTH: usize = 384;
@@ -15,15 +14,34 @@ const HIGH: usize = 8 * ROWS;
 /// Most columns of the right matrix that are packed at once: they stay in the cache that cores share.
 const WIDE: usize = 64 * COLUMNS;
 
+/// Cuts a task in two for numbers of threads, across the longer side: both halves pack the other operand, which costs the less the longer
+/// the side is that remains.
+pub fn halves(task: Task<'_>, threads: usize) -> (Task<'_>, Task<'_>) {
+    let (m, n) = (task.a.rows, task.b.columns);
+    let part = |size: usize, whole: usize| (size * threads.div_ceil(2) / threads).next_multiple_of(whole).min(size);
+    if m > n { task.split_rows(part(m, ROWS)) } else { task.split_columns(part(n, COLUMNS)) }
+}
+
+/// Computes a task. Subnormal operands and subnormal sums count as zero. The result does not depend on how a product was cut: all tasks divide
+/// the depth in the same way.
+///
+/// # Safety
+/// The output must be valid for writes of the task's rows and columns, which no other code uses meanwhile, and the processor must multiply in
+/// bfloat16.
+pub unsafe fn on_this_thread(task: Task<'_>) {
+    // SAFETY: promised by the caller.
+    with_panels(|panels| unsafe { task.by_blocks(panels) });
+}
+
 /// Parts of both operands, packed. A thread keeps them for its next product: at most 172 kB and 3 MB.
 #[derive(Default)]
-pub struct Panels {
+struct Panels {
     left: Vec<__m512i>,
     right: Vec<__m512i>,
 }
 
 /// Calls `work` with the panels of this thread.
-pub fn with_panels<T>(work: impl FnOnce(&mut Panels) -> T) -> T {
+fn with_panels<T>(work: impl FnOnce(&mut Panels) -> T) -> T {
     thread_local! {
         static PANELS: RefCell<Panels> = RefCell::default();
     }
@@ -70,9 +88,9 @@ impl Task<'_> {
     /// Multiplies block by block.
     ///
     /// # Safety
-    /// As for [`super::on_this_thread`], and the processor must have the features.
+    /// As for [`on_this_thread`], and the processor must have the features.
     #[target_feature(enable = "avx512f,avx512bw,avx512bf16")]
-    pub unsafe fn by_blocks(self, panels: &mut Panels) {
+    unsafe fn by_blocks(self, panels: &mut Panels) {
         let (m, n, k) = (self.a.rows, self.b.columns, self.a.columns);
         let n_pairs = k.div_ceil(2);
         let (most_high, most_wide) = (part(m, HIGH, ROWS), part(n, WIDE, COLUMNS));

@@ -3,7 +3,11 @@
 use std::arch::x86_64::*;
 
 use super::packing::LANES;
-use super::{COLUMNS, ROWS};
+
+/// Rows of a tile, whose sums stay in registers.
+pub const ROWS: usize = 14;
+/// Columns of a tile: two vectors.
+pub const COLUMNS: usize = 32;
 
 /// What the sums of a tile are added to.
 #[derive(Debug, Clone, Copy)]

@@ -2,7 +2,7 @@
 
 use std::arch::x86_64::*;
 
-use super::super::products::Matrix;
+use super::super::matrix::Matrix;
 
 /// Numbers of a vector.
 pub const LANES: usize = 16;
