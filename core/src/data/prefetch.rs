@@ -189,15 +189,28 @@ mod tests {
         };
         prefetch(0..8, 1, slow_items, count).unwrap();
         assert!(waited >= 7 * pause, "{waited:?}");
-        waited = Duration::ZERO;
-        let slow_consumer = |_, _, of_item| {
-            waited += of_item;
-            std::thread::sleep(pause);
+
+        // The consumer takes its time for the first item, until all others are ready: its own time does not count.
+        let n_ready = AtomicUsize::new(0);
+        let prepare = |_, _: &mut RawBatch| {
+            n_ready.fetch_add(1, Ordering::Relaxed);
             Ok(())
         };
-        // All but the first are ready long before they are wanted.
-        prefetch(0..8, 2, |_, _| Ok(()), slow_consumer).unwrap();
-        assert!(waited < 4 * pause, "{waited:?}");
+        let (n_items, begin, own_time) = (PREFETCH_FACTOR, Instant::now(), Duration::from_millis(600));
+        let mut waited = Duration::ZERO;
+        let slow_consumer = |item, _, of_item| {
+            if item > 0 {
+                waited += of_item;
+                return Ok(());
+            }
+            while n_ready.load(Ordering::Relaxed) < n_items && begin.elapsed() < Duration::from_secs(20) {
+                std::thread::yield_now();
+            }
+            std::thread::sleep(own_time);
+            Ok(())
+        };
+        prefetch(0..n_items, 1, prepare, slow_consumer).unwrap();
+        assert!(waited < own_time / 2, "{waited:?}");
     }
 
     #[test]
