@@ -4,7 +4,7 @@ use burn::optim::{GradientsParams, ModuleOptimizer};
 use burn::tensor::{Device, Tensor};
 
 use crate::data::{HostBatch, PatchBatch, TokenBatch, TokenSpec};
-use crate::device::{check_precision, is_cpu};
+use crate::device::check_precision;
 use crate::model::{DeviceBatch, Dimensions, InitialValues, Model, ModelConfig, Precision, TextAttention};
 use crate::optimisation::{OptimiserConfig, adamw};
 use crate::pretext::pretext_loss;
@@ -58,7 +58,7 @@ impl StepBenchmark {
 
     /// Number of steps that are measured together: those between two readings of losses, see [`StageSettings::loss_every_steps`].
     pub fn steps_between_readings(&self) -> usize {
-        if is_cpu(&self.device) { 1 } else { StageSettings::LOSS_EVERY_STEPS }
+        StageSettings::usual_loss_every_steps(&self.device)
     }
 
     /// `n` training steps, at least one, after which host and device wait for each other. Returns the last loss, before its update.

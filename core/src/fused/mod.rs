@@ -81,13 +81,12 @@ pub fn affine<const D: usize>(
     if let Some(bias) = &bias {
         assert_eq!(bias.dims(), [d_out], "values of the bias, columns of the weight");
     }
-    match bias {
-        Some(bias) if has_kernels(&x) => {
-            let (weight, bias) = (weight.into_dispatch(), bias.into_dispatch());
-            Tensor::from_dispatch(<Dispatch as FusedBlock>::fused_linear(x.into_dispatch(), weight, bias, precision))
-        }
-        bias => plain::linear(x, weight, bias),
+    if !has_kernels(&x) {
+        return plain::linear(x, weight, bias);
     }
+    let bias = bias.unwrap_or_else(|| Tensor::zeros([d_out], &x.device()));
+    let (weight, bias) = (weight.into_dispatch(), bias.into_dispatch());
+    Tensor::from_dispatch(<Dispatch as FusedBlock>::fused_linear(x.into_dispatch(), weight, bias, precision))
 }
 
 /// Layer normalisation over the last dimension: `x` `[..., width]`, `gamma` and `beta` `[width]`.

@@ -9,6 +9,7 @@
 //! [`Communicator::all_to_all`]: super::Communicator::all_to_all
 //! [`Communicator::all_gather`]: super::Communicator::all_gather
 
+use std::borrow::Cow;
 use std::ops::Range;
 
 use burn::module::{Module, ModuleVisitor, Param};
@@ -208,9 +209,9 @@ fn rounded(value: f32, precision: Precision) -> f32 {
 }
 
 /// Values as they travel.
-fn encoded(values: &[f32], precision: Precision) -> Vec<u8> {
+fn encoded(values: &[f32], precision: Precision) -> Cow<'_, [u8]> {
     match precision {
-        Precision::Float32 => bytemuck::cast_slice(values).to_vec(),
+        Precision::Float32 => Cow::Borrowed(bytemuck::cast_slice(values)),
         Precision::Bfloat16 => values.iter().flat_map(|value| bf16::from_f32(*value).to_ne_bytes()).collect(),
     }
 }

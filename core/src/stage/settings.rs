@@ -89,8 +89,12 @@ impl StageSettings {
 
     /// Number of batches between readings of losses from this device.
     pub(crate) fn loss_every_steps_on(&self, device: &Device) -> usize {
-        let usual = if is_cpu(device) { 1 } else { Self::LOSS_EVERY_STEPS };
-        self.loss_every_steps.unwrap_or(usual)
+        self.loss_every_steps.unwrap_or(Self::usual_loss_every_steps(device))
+    }
+
+    /// Number of batches between readings of losses from this device, where nothing else is set.
+    pub(crate) fn usual_loss_every_steps(device: &Device) -> usize {
+        if is_cpu(device) { 1 } else { Self::LOSS_EVERY_STEPS }
     }
 
     /// Learning rate schedule of the stage.
