@@ -2,7 +2,7 @@
 
 use medcoss_core::Result;
 use medcoss_core::data::LoaderOptions;
-use medcoss_core::data::{Dataset, InvalidSample, RawBatch, TokenSpec, View};
+use medcoss_core::data::{Dataset, RawBatch, SampleReport, TokenSpec, View};
 use medcoss_core::device;
 use medcoss_core::evaluation::{Finetuner, Finetuning, Labels};
 use medcoss_core::model::{Dimensions, InitialValues, Model, ModelConfig, TextAttention};
@@ -28,7 +28,7 @@ impl Dataset for Signs {
     fn fingerprint(&self) -> &str {
         "signs"
     }
-    fn fill(&self, view: View, indices: &[u64], _: &[u64], batch: &mut RawBatch) -> Result<Vec<InvalidSample>> {
+    fn fill(&self, view: View, indices: &[u64], _: &[u64], batch: &mut RawBatch) -> Result<Vec<SampleReport>> {
         assert_eq!(view, View::Evaluation);
         let value = |index: u64, at: usize| {
             let sign = if index.is_multiple_of(2) { 1.0 } else { -1.0 };

@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use medcoss_core::buffer::BufferConfig;
 use medcoss_core::continual::StrategyConfig;
-use medcoss_core::data::{Dataset, InvalidSample, RawBatch, Sampling, TokenSpec, View};
+use medcoss_core::data::{Dataset, RawBatch, SampleReport, Sampling, TokenSpec, View};
 use medcoss_core::model::{Dimensions, InitialValues, ModelConfig, Precision, TextAttention};
 use medcoss_core::optimisation::OptimiserConfig;
 use medcoss_core::ranks::Ranks;
@@ -65,7 +65,7 @@ impl Dataset for Synthetic {
         "synthetic"
     }
 
-    fn fill(&self, view: View, indices: &[u64], seeds: &[u64], batch: &mut RawBatch) -> Result<Vec<InvalidSample>> {
+    fn fill(&self, view: View, indices: &[u64], seeds: &[u64], batch: &mut RawBatch) -> Result<Vec<SampleReport>> {
         let left = self.patience.load(Ordering::Relaxed);
         if left == 0 {
             return Err(Error::Dataset("out of patience".into()));
@@ -95,7 +95,7 @@ impl Dataset for Synthetic {
             }
         }
         let bad = |(slot, index): (usize, &u64)| {
-            self.unreadable.contains(index).then(|| InvalidSample { slot, message: "it is torn".into() })
+            self.unreadable.contains(index).then(|| SampleReport::invalid(slot, "it is torn"))
         };
         Ok(indices.iter().enumerate().filter_map(bad).collect())
     }

@@ -34,6 +34,9 @@ fn of_setting(error: &SettingError) -> Option<String> {
             Some("leave out buffer.store, or set strategy.name to \"medcoss\" or \"replay\"".into())
         }
         SettingError::NoClassToken { .. } => Some("pool by the mean, or not at all".into()),
+        SettingError::PositionGrid { .. } => {
+            Some("give as many sides as the samples' grid has axes, named ones unchanged, or one number".into())
+        }
         SettingError::NoSuchFamily { .. } => {
             Some(format!("the published families are {}", PUBLISHED_FAMILIES.join(", ")))
         }
@@ -51,7 +54,10 @@ fn of_data(error: &DataError) -> Option<String> {
             Some("restore the files of the stage, or give the data root with --data-root".into())
         }
         DataError::CannotMaterialise { .. } => Some("set buffer.store = \"reference\"".into()),
+        DataError::NothingToDraw { .. } => Some("give some samples a weight above 0".into()),
+        DataError::NothingLearned { .. } => Some("`medcoss data check` lists what is left out, and why".into()),
         DataError::NoSamples { .. }
+        | DataError::TargetsAreNoTokens { .. }
         | DataError::Invalid { .. }
         | DataError::NoLongerValid { .. }
         | DataError::NotFinite { .. }
@@ -64,14 +70,19 @@ fn of_data(error: &DataError) -> Option<String> {
 fn of_model(error: &ModelError) -> Option<String> {
     match error {
         ModelError::Tokens { .. } => Some(
-            "modalities of one family must share their token size; give the same options, the same tokenizer; \
+            "modalities of one family share the size of tokens, patches and targets; set both alike, or give one a family of its own; \
              import weights without a family with --without"
                 .into(),
         ),
         ModelError::TooManyTokens { family, .. } => {
             Some(format!("choose a smaller size, or start a new run with a larger model.positions.{family}"))
         }
+        ModelError::Position { family, .. } => Some(format!(
+            "choose options with the positions of the first modality, reserve a larger grid in a new run with model.positions.{family} = [...], or take the \
+             first entries of the table with model.position_resampling = \"none\""
+        )),
         ModelError::UnknownFamily { .. }
+        | ModelError::FamilyAxes { .. }
         | ModelError::NotEarlier { .. }
         | ModelError::TooManyFamilies { .. }
         | ModelError::FamilyTwice { .. }

@@ -46,7 +46,7 @@ fn both_give_the_same(id: &str) {
         .collect();
     assert_eq!(made[0], made[1]);
     let [a, b] = [0, 1].map(|at| open(&plugins[at], folders[at].path(), &made[at]));
-    assert_eq!((a.ids(), a.labels(), a.shape(), a.fingerprint()), (b.ids(), b.labels(), b.shape(), b.fingerprint()));
+    assert_eq!((a.samples(), a.shape(), a.fingerprint()), (b.samples(), b.shape(), b.fingerprint()));
     let (mut x, mut y) = (Batch::default(), Batch::default());
     for view in [View::Evaluation, View::Training] {
         assert_eq!(a.fill(view, &[4, 0, 2], &[11, 12, 13], &mut x).unwrap(), []);
@@ -57,9 +57,9 @@ fn both_give_the_same(id: &str) {
             Shape::Continuous { .. } => Tokens::Continuous(&x.tokens[..n_values]),
             Shape::Discrete { .. } => Tokens::Discrete(&x.ids[..n_values]),
         };
-        let rendered = a.render(tokens).unwrap();
+        let rendered = a.render(tokens, &[]).unwrap();
         assert!(matches!(rendered, Some(Rendered::Png(_) | Rendered::Text(_))));
-        assert_eq!(rendered, b.render(tokens).unwrap());
+        assert_eq!(rendered, b.render(tokens, &[]).unwrap());
     }
 }
 
@@ -111,12 +111,13 @@ fn a_bad_line_is_an_invalid_sample_and_the_others_are_delivered() {
     };
     let dataset = open(options).unwrap();
     assert_eq!(dataset.ids(), ["a.csv#row=0", "a.csv#row=1", "a.csv#row=2"]);
-    assert_eq!(dataset.labels(), [Some("up".into()), None, Some("down".into())]);
+    let labels: Vec<_> = (0..3).map(|at| dataset.samples().label(at)).collect();
+    assert_eq!(labels, [Some("up"), None, Some("down")]);
     let mut batch = Batch::default();
     let failures = dataset.fill(View::Evaluation, &[0, 1, 2], &[0; 3], &mut batch).unwrap();
     assert_eq!(failures.len(), 1);
     assert_eq!((failures[0].slot, failures[0].id.as_str()), (1, "a.csv#row=1"));
-    assert_eq!(failures[0].message, "plugin fixture 0.3.1 (fill): a.csv#row=1: column 3 is \"x\", not a number");
+    assert_eq!(failures[0].to_string(), "plugin fixture 0.3.1 (fill): a.csv#row=1: column 3 is \"x\", not a number");
     assert_eq!((&batch.tokens[..4], &batch.tokens[8..]), (&[1., 2., 3., 4.][..], &[5., 6., 7., 8.][..]));
 
     let message = open(serde_json::json!({ "lenght": 4 })).unwrap_err().to_string();

@@ -1,8 +1,9 @@
 //! The two traits of a plugin, and their arguments and results.
 
+use std::borrow::Cow;
 use std::path::{Path, PathBuf};
 
-use medcoss_abi::message::{Geometry, Rendering, Synthesised};
+use medcoss_abi::message::{Geometry, Rendering, SampleRecord, Synthesised};
 use schemars::JsonSchema;
 use serde::{Serialize, de::DeserializeOwned};
 
@@ -92,20 +93,9 @@ pub trait Dataset: Send + Sync + 'static {
         self.len() == 0
     }
 
-    /// Id of a sample: unique, stable, never an absolute path. Begins with the entry of the data that it comes from.
-    fn id(&self, index: usize) -> String;
-
-    /// Label of a sample, where the source has one.
-    fn label(&self, index: usize) -> Option<String> {
-        let _ = index;
-        None
-    }
-
-    /// Id of the file that a sample comes from, where a file has several samples: the sample's id without what distinguishes them
-    /// apart. Masks are found by it.
-    fn file_id(&self, index: usize) -> String {
-        self.id(index)
-    }
+    /// What is known of a sample before it is read: its id, and where there is more to say its file, group, label, weight, pair and
+    /// metadata. `SampleRecord::new(id)` says the least. The id is unique and stable; the host takes it as a name and never apart.
+    fn record(&self, index: usize) -> SampleRecord;
 
     /// Changes when the data change.
     fn fingerprint(&self) -> Fingerprint;
@@ -113,10 +103,11 @@ pub trait Dataset: Send + Sync + 'static {
     /// Decodes, normalises, augments, tokenises and masks one sample.
     ///
     /// In [`View::Training`] it is augmented and masked, with `rng` as the only source of randomness. In
-    /// [`View::Evaluation`] it is neither. The buffers of `sample` come zeroed, labels as [`crate::NOT_A_TARGET`].
+    /// [`View::Evaluation`] it is neither. The buffers of `sample` come zeroed, validity as 1, labels as [`crate::NOT_A_TARGET`].
     ///
     /// # Errors
-    /// A sample that cannot be loaded; the host reports it, counts it and goes on within a budget.
+    /// A sample that cannot be loaded; the host reports it, counts it and goes on within a budget. [`Error::skip`] for one that is
+    /// sound, but has nothing to learn: in the evaluation view it is loaded nevertheless.
     fn load(&self, index: usize, view: View, rng: &mut SampleRng, sample: Sample<'_>) -> Result<(), Error>;
 
     /// Writes what was learned from the data (a vocabulary, for example) into a folder, and returns the names of the files.
@@ -143,7 +134,7 @@ pub trait Dataset: Send + Sync + 'static {
     /// as that is, each label from the nearest pixel, 0 where there is no file. Only evaluation asks for it.
     ///
     /// `mask` has one of the extensions in [`Modality::MASK_EXTENSIONS`], or is a file that the user named; the SDK found it by
-    /// [`Dataset::file_id`].
+    /// the file in [`Dataset::record`].
     ///
     /// # Errors
     /// A mask that cannot be read or does not fit its file (see [`crate::label_map::check_fits`]), or a plugin without this
@@ -153,7 +144,9 @@ pub trait Dataset: Send + Sync + 'static {
         Err(Error::new(medcoss_abi::code::UNKNOWN_OPERATION, "this plugin reads no masks"))
     }
 
-    /// Converts tokens back to an image or text for display: PNG bytes or UTF-8 text, as [`Modality::RENDERS`] says.
+    /// Converts tokens back to an image or text for display: PNG bytes or UTF-8 text, as [`Modality::RENDERS`] says. Values of
+    /// hidden tokens come as 0 (a mask of `None` hides nothing), so that the picture cannot depend on them; how a hidden token
+    /// looks is the plugin's choice.
     ///
     /// # Errors
     /// Tokens of another length, or a plugin without this operation.
@@ -176,12 +169,7 @@ pub enum View {
 #[derive(Debug)]
 pub enum Sample<'a> {
     /// For [`Geometry::Continuous`].
-    Continuous {
-        /// `[n_tokens * d_token]`, row-major.
-        tokens: &'a mut [f32],
-        /// `[n_tokens]`, 1 = masked.
-        mask: &'a mut [u8],
-    },
+    Continuous(Patches<'a>),
     /// For [`Geometry::Discrete`].
     Discrete {
         /// `[length]`, the padding id past the sample's own length (the buffer comes filled with it).
@@ -193,14 +181,47 @@ pub enum Sample<'a> {
     },
 }
 
+/// The buffers for the patches of one sample. Slices of what the geometry does not declare, and of what this call does not want, are
+/// empty; validity is there wherever it is declared.
+#[derive(Debug, Default)]
+pub struct Patches<'a> {
+    /// `[n_tokens * d_token]`, row-major.
+    pub tokens: &'a mut [f32],
+    /// `[n_tokens]`, 1 = masked.
+    pub mask: &'a mut [u8],
+    /// `[n_tokens]`, 1 = the token exists (the buffer comes filled with it), 0 = there is nothing, and its values are 0.
+    pub valid: &'a mut [u8],
+    /// `[n_tokens * d_target]`: what is to be predicted of each token.
+    pub targets: &'a mut [f32],
+    /// `[n_tokens * n_coordinates]`: where each token lies.
+    pub coordinates: &'a mut [f32],
+    /// `[n_axes * (n_axes + 1)]`, row-major: from tokens to voxels of the file, see [`crate::abi::extra::AFFINES`].
+    pub affine: &'a mut [f32],
+}
+
+impl<'a> Patches<'a> {
+    /// Buffers of tokens and mask alone.
+    pub fn new(tokens: &'a mut [f32], mask: &'a mut [u8]) -> Self {
+        Self { tokens, mask, ..Self::default() }
+    }
+}
+
 impl<'a> Sample<'a> {
     /// Tokens and mask of a continuous sample.
     ///
     /// # Errors
     /// A discrete one, which the host asks for only where the geometry says so.
     pub fn continuous(self) -> Result<(&'a mut [f32], &'a mut [u8]), Error> {
+        self.patches().map(|patches| (patches.tokens, patches.mask))
+    }
+
+    /// All buffers of a continuous sample.
+    ///
+    /// # Errors
+    /// A discrete one.
+    pub fn patches(self) -> Result<Patches<'a>, Error> {
         match self {
-            Self::Continuous { tokens, mask } => Ok((tokens, mask)),
+            Self::Continuous(patches) => Ok(patches),
             Self::Discrete { .. } => Err(Error::bad_request("the samples have continuous tokens, not ids")),
         }
     }
@@ -212,7 +233,7 @@ impl<'a> Sample<'a> {
     pub fn discrete(self) -> Result<(&'a mut [i32], &'a mut [i32], &'a mut i32), Error> {
         match self {
             Self::Discrete { ids, labels, length } => Ok((ids, labels, length)),
-            Self::Continuous { .. } => Err(Error::bad_request("the samples have ids, not continuous tokens")),
+            Self::Continuous(_) => Err(Error::bad_request("the samples have ids, not continuous tokens")),
         }
     }
 }
@@ -220,20 +241,53 @@ impl<'a> Sample<'a> {
 /// Tokens of one sample.
 #[derive(Debug, Clone, Copy)]
 pub enum Tokens<'a> {
-    /// `[n_tokens * d_token]`.
-    Continuous(&'a [f32]),
-    /// `[length]`.
+    /// For [`Geometry::Continuous`].
+    Continuous {
+        /// `[n_tokens * d_token]`; 0 where a token is hidden.
+        values: &'a [f32],
+        /// `[n_tokens]`, true where a token is hidden, because it is masked or does not exist. `None`: none is.
+        hidden: Option<&'a [bool]>,
+    },
+    /// For [`Geometry::Discrete`]: `[length]`.
     Discrete(&'a [i32]),
 }
 
 impl<'a> Tokens<'a> {
-    /// Continuous tokens.
+    /// Continuous tokens, none of them hidden.
+    pub fn values(values: &'a [f32]) -> Self {
+        Self::Continuous { values, hidden: None }
+    }
+
+    /// Values of continuous tokens, `fill` where a token is hidden: grey for a picture, say.
+    ///
+    /// # Errors
+    /// Ids.
+    pub fn filled(self, fill: f32) -> Result<Cow<'a, [f32]>, Error> {
+        let (values, hidden) = self.partly_hidden()?;
+        let Some(hidden) = hidden.filter(|hidden| !hidden.is_empty()) else { return Ok(Cow::Borrowed(values)) };
+        let mut filled = values.to_vec();
+        let d_token = values.len() / hidden.len();
+        for (token, _) in filled.chunks_exact_mut(d_token.max(1)).zip(hidden).filter(|(_, is_hidden)| **is_hidden) {
+            token.fill(fill);
+        }
+        Ok(Cow::Owned(filled))
+    }
+
+    /// Values of continuous tokens.
     ///
     /// # Errors
     /// Ids.
     pub fn continuous(self) -> Result<&'a [f32], Error> {
+        self.partly_hidden().map(|(values, _)| values)
+    }
+
+    /// Values of continuous tokens, and which are hidden.
+    ///
+    /// # Errors
+    /// Ids.
+    pub fn partly_hidden(self) -> Result<(&'a [f32], Option<&'a [bool]>), Error> {
         match self {
-            Self::Continuous(tokens) => Ok(tokens),
+            Self::Continuous { values, hidden } => Ok((values, hidden)),
             Self::Discrete(_) => Err(Error::bad_request("the samples have continuous tokens, not ids")),
         }
     }
@@ -245,7 +299,7 @@ impl<'a> Tokens<'a> {
     pub fn discrete(self) -> Result<&'a [i32], Error> {
         match self {
             Self::Discrete(ids) => Ok(ids),
-            Self::Continuous(_) => Err(Error::bad_request("the samples have ids, not continuous tokens")),
+            Self::Continuous { .. } => Err(Error::bad_request("the samples have ids, not continuous tokens")),
         }
     }
 }

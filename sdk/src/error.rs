@@ -36,6 +36,12 @@ impl Error {
         Self::new(code::UNSUPPORTED, message)
     }
 
+    /// A sample that is sound, but has nothing to learn: a flat signal, a tile of background. The reason takes no id. Not an error of the
+    /// data: the host leaves the sample out of training and counts it, and still encodes it in the evaluation view.
+    pub fn skip(reason: impl Into<String>) -> Self {
+        Self::new(code::SKIPPED, reason)
+    }
+
     /// Adds an error and its sources to the causes.
     pub fn caused_by(mut self, error: &(dyn std::error::Error + 'static)) -> Self {
         let mut next = Some(error);

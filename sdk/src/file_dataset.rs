@@ -12,8 +12,8 @@ use serde::Serialize;
 use crate::label_map::LabelMap;
 use crate::labels::LabelTable;
 use crate::{
-    Dataset, Error, Fingerprint, FoundFile, Modality, OpenRequest, Sample, SampleRng, Tokens, View, find_files,
-    sample_rng, saved_samples,
+    Dataset, Error, Fingerprint, FoundFile, Modality, OpenRequest, Sample, SampleRecord, SampleRng, Tokens, View,
+    find_files, sample_rng, saved_samples,
 };
 
 /// The loading of one file as a sample. Implemented by the options, which hold everything that it depends on.
@@ -107,12 +107,8 @@ impl<O: FileSample> Dataset for FileDataset<O> {
         self.files.len()
     }
 
-    fn id(&self, index: usize) -> String {
-        self.files[index].id.clone()
-    }
-
-    fn label(&self, index: usize) -> Option<String> {
-        self.labels[index].clone()
+    fn record(&self, index: usize) -> SampleRecord {
+        self.files[index].record().labelled(self.labels[index].clone())
     }
 
     fn fingerprint(&self) -> Fingerprint {
@@ -153,6 +149,7 @@ impl<O: FileSample> Dataset for FileDataset<O> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::Patches;
     use rand::RngExt;
     use schemars::JsonSchema;
     use serde::Deserialize;
@@ -182,7 +179,7 @@ mod tests {
             if options.n == 0 {
                 return Err(Error::bad_request("n is 0; it must be at least 1"));
             }
-            Ok(Geometry::Continuous { grid: vec![options.n], d_token: 1, n_masked: 1 })
+            Ok(Geometry::grid(vec![options.n], 1, 1))
         }
 
         fn open(request: OpenRequest<Options>) -> Result<FileDataset<Options>, Error> {
@@ -198,7 +195,7 @@ mod tests {
     impl FileSample for Options {
         fn load(&self, file: &FoundFile, _: View, _: &mut SampleRng, sample: Sample<'_>) -> Result<(), Error> {
             let bytes = std::fs::read(&file.path).map_err(|error| Error::unreadable("gone").caused_by(&error))?;
-            let Sample::Continuous { tokens, .. } = sample else { return Err(Error::bad_request("continuous")) };
+            let (tokens, _) = sample.continuous()?;
             tokens.fill(f32::from(*bytes.first().ok_or_else(|| Error::corrupt("the file is empty"))?));
             Ok(())
         }
@@ -215,7 +212,7 @@ mod tests {
 
     fn load(dataset: &FileDataset<Options>, index: usize) -> Result<Vec<f32>, Error> {
         let (mut tokens, mut mask) = (vec![0.0; 3], vec![0; 3]);
-        let sample = Sample::Continuous { tokens: &mut tokens, mask: &mut mask };
+        let sample = Sample::Continuous(Patches::new(&mut tokens, &mut mask));
         dataset.load(index, View::Evaluation, &mut sample_rng(0), sample)?;
         Ok(tokens)
     }
@@ -247,9 +244,9 @@ mod tests {
         assert!(open(folder.path(), serde_json::json!({})).unwrap_err().message().starts_with("n is 0"));
         let table = serde_json::json!({ "file": "labels.csv", "key_column": "file", "label_column": "kind" });
         let dataset = open(folder.path(), serde_json::json!({ "n": 3, "labels": table })).unwrap();
-        let ids: Vec<_> = (0..dataset.len()).map(|index| dataset.id(index)).collect();
+        let ids: Vec<_> = (0..dataset.len()).map(|index| dataset.record(index).id).collect();
         assert_eq!(ids, ["a.bin", "b.bin", "d.bin"]);
-        assert_eq!((dataset.label(0).as_deref(), dataset.label(1)), (Some("good"), None));
+        assert_eq!((dataset.record(0).label.as_deref(), dataset.record(1).label), (Some("good"), None));
         assert_eq!(load(&dataset, 1).unwrap(), [7.0; 3]);
         assert_eq!(load(&dataset, 2).unwrap_err().message(), "d.bin: the file is empty");
 

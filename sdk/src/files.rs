@@ -4,7 +4,7 @@ use std::io::Read;
 use std::path::{Component, Path, PathBuf};
 use std::time::SystemTime;
 
-use crate::{Error, log, sample_id};
+use crate::{Error, SampleRecord, log, sample_id};
 
 /// Largest file in bytes that [`FoundFile::read`] reads.
 pub const MAX_WHOLE_BYTES: u64 = 1 << 29;
@@ -16,6 +16,8 @@ pub struct FoundFile {
     pub path: PathBuf,
     /// Entry and path below it, with `/`: `xray/pneumonia/img/chest_0.jpeg`.
     pub id: String,
+    /// Index of the entry of the data that it was found in.
+    pub entry: u32,
     /// Size.
     pub bytes: u64,
     /// When it was last written, where the file system reports it.
@@ -23,6 +25,16 @@ pub struct FoundFile {
 }
 
 impl FoundFile {
+    /// The record of a sample that is this file.
+    pub fn record(&self) -> SampleRecord {
+        SampleRecord::new(self.id.as_str()).of_entry(self.entry)
+    }
+
+    /// The record of one of several samples of this file: its id is the file's and `#` and the suffix.
+    pub fn record_of_part(&self, suffix: impl std::fmt::Display) -> SampleRecord {
+        SampleRecord::new(format!("{}#{suffix}", self.id)).of_file(self.id.as_str()).of_entry(self.entry)
+    }
+
     /// The whole file.
     ///
     /// # Errors
@@ -126,7 +138,8 @@ pub fn find_files_by_content(
 ) -> Result<Vec<FoundFile>, Error> {
     let mut found = Vec::new();
     let mut left_out = LeftOutLinks::default();
-    for entry in entries {
+    for (at, entry) in entries.iter().enumerate() {
+        let at = u32::try_from(at).unwrap_or(u32::MAX);
         let root = base.join(entry);
         if !root.exists() {
             return Err(Error::unreadable(format!(
@@ -154,7 +167,7 @@ pub fn find_files_by_content(
                     }
                     if error.loop_ancestor().is_none() && accepts(broken) {
                         let id = id_of(&name, &root, broken);
-                        found.push(FoundFile { path: broken.to_owned(), id, bytes: 0, modified: None });
+                        found.push(FoundFile { path: broken.to_owned(), id, entry: at, bytes: 0, modified: None });
                     } else {
                         left_out.add(id_of(&name, &root, broken));
                     }
@@ -169,7 +182,7 @@ pub fn find_files_by_content(
                 Error::unreadable(format!("{} cannot be examined", item.path().display())).caused_by(&error)
             })?;
             let (bytes, modified) = (metadata.len(), metadata.modified().ok());
-            found.push(FoundFile { path: item.into_path(), id, bytes, modified });
+            found.push(FoundFile { path: item.into_path(), id, entry: at, bytes, modified });
         }
     }
     left_out.tell();

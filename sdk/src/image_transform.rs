@@ -4,11 +4,11 @@
 
 use rand::RngExt;
 
-use medcoss_abi::message::Geometry;
+use medcoss_abi::message::{Axis, Continuous, Geometry};
 
 use crate::image::{Image, Region, Resizable};
 use crate::label_map::LabelMap;
-use crate::{Error, Sample, SampleRng, Tokens, View, encode_png, mask, patch};
+use crate::{Error, Patches, Sample, SampleRng, Tokens, View, encode_png, mask, patch};
 
 /// Side of a patch in pixels.
 pub const PATCH: usize = 16;
@@ -18,6 +18,9 @@ pub const D_TOKEN: usize = PATCH * PATCH * 3;
 const LARGEST: usize = 512;
 /// Aspect ratios of random crops, as in torchvision.
 const ASPECT: [f64; 2] = [3.0 / 4.0, 4.0 / 3.0];
+
+/// Value of hidden patches in a rendered image: middle grey.
+const HIDDEN: f32 = 0.5;
 
 /// The transform of images to samples.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -70,7 +73,14 @@ impl ImageTransform {
     /// Grid of patches.
     pub fn geometry(&self) -> Geometry {
         let side = self.size / PATCH;
-        Geometry::Continuous { grid: vec![side, side], d_token: D_TOKEN, n_masked: self.n_masked() }
+        Geometry::Continuous(Continuous {
+            grid: vec![side, side],
+            d_token: D_TOKEN,
+            n_masked: self.n_masked(),
+            patch: vec![PATCH, PATCH],
+            axes: vec![Axis::named("row"), Axis::named("column")],
+            ..Continuous::default()
+        })
     }
 
     /// The evaluation view: the centred square, resampled. torchvision's `Resize` and `CenterCrop` but for less than a
@@ -138,9 +148,7 @@ impl ImageTransform {
         rng: &mut SampleRng,
         sample: Sample<'_>,
     ) -> Result<(), Error> {
-        let Sample::Continuous { tokens, mask } = sample else {
-            return Err(Error::bad_request("an image sample has continuous tokens"));
-        };
+        let Patches { tokens, mask, .. } = sample.patches()?;
         let values = self.size * self.size * 3;
         let is_framed = [framed.width(), framed.height()] == [self.size; 2];
         if !is_framed || tokens.len() != values || mask.len() != self.n_tokens() {
@@ -166,14 +174,12 @@ impl ImageTransform {
     /// Tokens of another kind or number.
     pub fn render(&self, tokens: Tokens<'_>) -> Result<Vec<u8>, Error> {
         let (size, values) = (self.size, self.size * self.size * 3);
-        let Tokens::Continuous(tokens) = tokens else {
-            return Err(Error::bad_request("an image sample has continuous tokens"));
-        };
+        let tokens = tokens.filled(HIDDEN)?;
         if tokens.len() != values {
             return Err(Error::bad_request(format!("{} values are no {size}x{size}x3 image", tokens.len())));
         }
         let mut pixels = vec![0.0; values];
-        patch::unpatchify_2d(tokens, [size, size, 3], PATCH, &mut pixels);
+        patch::unpatchify_2d(&tokens, [size, size, 3], PATCH, &mut pixels);
         encode_png(&pixels, size, size, 3)
     }
 
@@ -255,12 +261,12 @@ mod tests {
     fn what_is_delivered_renders_as_the_image() {
         let plain = TRANSFORM.evaluation_view(&image()).unwrap();
         let (mut tokens, mut mask) = (vec![0.0; 48 * 48 * 3], vec![0; 9]);
-        let sample = Sample::Continuous { tokens: &mut tokens, mask: &mut mask };
+        let sample = Sample::Continuous(Patches::new(&mut tokens, &mut mask));
         TRANSFORM.write_sample(plain.clone(), View::Evaluation, &mut sample_rng(0), sample).unwrap();
         assert_eq!(mask, [0; 9]);
         let expected = encode_png(plain.pixels(), 48, 48, 3).unwrap();
-        assert_eq!(TRANSFORM.render(Tokens::Continuous(&tokens)).unwrap(), expected);
-        let sample = Sample::Continuous { tokens: &mut tokens, mask: &mut mask };
+        assert_eq!(TRANSFORM.render(Tokens::values(&tokens)).unwrap(), expected);
+        let sample = Sample::Continuous(Patches::new(&mut tokens, &mut mask));
         TRANSFORM.write_sample(plain, View::Training, &mut sample_rng(0), sample).unwrap();
         assert_eq!(mask.iter().filter(|&&masked| masked == 1).count(), 7);
     }
@@ -268,9 +274,9 @@ mod tests {
     #[test]
     fn what_does_not_fit_is_refused() {
         let (mut tokens, mut mask) = (vec![0.0; 48 * 48 * 3], vec![0; 9]);
-        let sample = Sample::Continuous { tokens: &mut tokens, mask: &mut mask };
+        let sample = Sample::Continuous(Patches::new(&mut tokens, &mut mask));
         assert!(TRANSFORM.write_sample(image(), View::Evaluation, &mut sample_rng(0), sample).is_err());
-        assert!(TRANSFORM.render(Tokens::Continuous(&tokens[1..])).is_err());
+        assert!(TRANSFORM.render(Tokens::values(&tokens[1..])).is_err());
         assert!(TRANSFORM.render(Tokens::Discrete(&[0; 9])).is_err());
     }
 }

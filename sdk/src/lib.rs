@@ -38,13 +38,15 @@ pub mod volume;
 pub mod volume_transform;
 pub mod whole_word_masking;
 
-pub use dataset::{Dataset, Modality, OpenRequest, Sample, Tokens, View};
+pub use dataset::{Dataset, Modality, OpenRequest, Patches, Sample, Tokens, View};
 pub use error::Error;
 pub use file_dataset::{FileDataset, FileSample, synthesise_files};
 pub use files::{FoundFile, entry_name, find_files, find_files_by_content};
 pub use fingerprint::Fingerprint;
 pub use medcoss_abi as abi;
-pub use medcoss_abi::message::{Geometry, Rendering, Synthesised};
+pub use medcoss_abi::message::{
+    Axis, Continuous, Coordinate, Discrete, Geometry, PretextTask, Rendering, SampleRecord, Synthesised, Targets,
+};
 pub use medcoss_abi::{NOT_A_TARGET, code};
 pub use options::in_range;
 pub use png_image::encode_png;

@@ -1,8 +1,11 @@
-//! Messages to the host's log. Before the host has attached, and in tests without one, they go nowhere.
+//! Messages to the host's log, and the progress of long calls. Before the host has attached, and in tests without one, they go nowhere.
 
 use std::sync::OnceLock;
 
-use medcoss_abi::HostServices;
+use medcoss_abi::message::{Progress, Stop};
+use medcoss_abi::{HostServices, code, service};
+
+use crate::Error;
 
 static HOST: OnceLock<HostServices> = OnceLock::new();
 
@@ -29,4 +32,20 @@ pub fn info(message: &str) {
 /// Detail for debugging.
 pub fn debug(message: &str) {
     send(4, message);
+}
+
+/// Tells the host how far a long call (`open`, `save_samples`) is; at most ten times a second is enough. `total` is 0 where it is not
+/// known; `what` is what is counted: "slides surveyed".
+///
+/// # Errors
+/// The host asks to stop: return the error as it is.
+pub fn progress(done: u64, total: u64, what: &str) -> Result<(), Error> {
+    let Some(host) = HOST.get() else { return Ok(()) };
+    let body = serde_json::to_string(&Progress { done, total, what: what.into() }).unwrap_or_default();
+    let answer = (host.ask)(service::PROGRESS.into(), body.as_str().into());
+    let answer: Stop = serde_json::from_str(answer.as_str()).unwrap_or_default();
+    match answer.stop {
+        true => Err(Error::new(code::STOPPED, "stopped, as the host asked")),
+        false => Ok(()),
+    }
 }

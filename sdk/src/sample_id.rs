@@ -1,9 +1,8 @@
-//! Sample ids within the limits of the contract: printable, and not too long.
+//! Ids and other texts of samples within the limits of the contract: printable, and not too long.
 //!
 //! Names of files may hold anything but a slash. Bytes that are no printable text are written as in `\x09`, and an id that is too long keeps its
 //! beginning and gets a digest of the whole.
 
-use std::collections::HashSet;
 use std::ffi::OsStr;
 
 use sha2::{Digest, Sha256};
@@ -23,22 +22,13 @@ pub(crate) fn part(name: &OsStr) -> String {
     text
 }
 
-/// The ids of a dataset, so that a host takes them: as they are where they keep the limits, else with control characters written as in
-/// `\x09` and shortened.
-pub(crate) fn within_limits(ids: Vec<String>) -> Vec<String> {
-    let is_fine = |id: &String| id.len() <= MAX_BYTES && !id.chars().any(char::is_control);
-    if ids.iter().all(is_fine) {
-        return ids;
+/// A text as a host takes it: as it is where it keeps the limits, else with control characters written as in `\x09`, shortened where
+/// it is too long, and with a digest of the original at its end, so that different texts stay different.
+pub(crate) fn within_limits(text: String) -> String {
+    if text.len() <= MAX_BYTES && !text.chars().any(char::is_control) {
+        return text;
     }
-    let taken: HashSet<String> = ids.iter().filter(|id| is_fine(id)).cloned().collect();
-    let changed = |id: String| {
-        if is_fine(&id) {
-            return id;
-        }
-        let text = printable(&id, false);
-        if text.len() <= MAX_BYTES && !taken.contains(&text) { text } else { shortened(&id, &text) }
-    };
-    ids.into_iter().map(changed).collect()
+    shortened(&text, &printable(&text, false))
 }
 
 /// The beginning of `text`, and a digest of `id`, from which it was made.
@@ -89,16 +79,14 @@ mod tests {
     }
 
     #[test]
-    fn ids_keep_the_limits_of_the_contract_and_stay_unique() {
+    fn texts_keep_the_limits_of_the_contract_and_stay_distinct() {
         let long = "f/".repeat(700);
-        let ids = ["fine", "a\tb", "a\\x09b", &format!("{long}1"), &format!("{long}2"), &"ö".repeat(600)];
-        let found = within_limits(ids.map(String::from).to_vec());
+        let texts = ["fine", "a\tb", "a\\x09b", &format!("{long}1"), &format!("{long}2"), &"ö".repeat(600)];
+        let found = texts.map(|text| within_limits(text.into()));
         assert_eq!((found[0].as_str(), found[2].as_str()), ("fine", "a\\x09b"));
-        // The escaped form is taken by another sample.
         assert!(found[1].starts_with("a\\x09b~") && found[3].starts_with("f/f/f/"), "{found:?}");
-        let distinct: HashSet<&String> = found.iter().collect();
+        let distinct: std::collections::HashSet<&String> = found.iter().collect();
         assert_eq!(distinct.len(), found.len());
-        assert!(found.iter().all(|id| id.len() <= MAX_BYTES && !id.chars().any(char::is_control)));
-        assert_eq!(within_limits(vec!["a\tb".into()]), ["a\\x09b"]);
+        assert!(found.iter().all(|text| text.len() <= MAX_BYTES && !text.chars().any(char::is_control)));
     }
 }

@@ -5,10 +5,10 @@
 
 use rand::RngExt;
 
-use medcoss_abi::message::Geometry;
+use medcoss_abi::message::{Axis, Continuous, Geometry};
 
 use crate::volume::{Sampling, Volume, flip};
-use crate::{Error, Sample, SampleRng, Tokens, View, encode_png, mask, patch};
+use crate::{Error, Patches, Sample, SampleRng, Tokens, View, encode_png, mask, patch};
 
 /// Side of a patch in voxels.
 pub const PATCH: usize = 16;
@@ -62,7 +62,14 @@ impl VolumeTransform {
     /// Grid of patches.
     pub fn geometry(&self) -> Geometry {
         let grid = self.size.map(|side| side / PATCH).to_vec();
-        Geometry::Continuous { grid, d_token: D_TOKEN, n_masked: self.n_masked() }
+        Geometry::Continuous(Continuous {
+            grid,
+            d_token: D_TOKEN,
+            n_masked: self.n_masked(),
+            patch: vec![PATCH; 3],
+            axes: ["depth", "row", "column"].map(Axis::named).into(),
+            ..Continuous::default()
+        })
     }
 
     /// Resizes a whole volume to the size of a sample, and writes it as one.
@@ -85,9 +92,7 @@ impl VolumeTransform {
         rng: &mut SampleRng,
         sample: Sample<'_>,
     ) -> Result<(), Error> {
-        let Sample::Continuous { tokens, mask } = sample else {
-            return Err(Error::bad_request("a volume sample has continuous tokens"));
-        };
+        let Patches { tokens, mask, .. } = sample.patches()?;
         let [depth, rows, columns] = self.size;
         let n_values = depth * rows * columns;
         if voxels.len() != n_values || tokens.len() != n_values || mask.len() != self.n_tokens() {
@@ -114,16 +119,14 @@ impl VolumeTransform {
     /// # Errors
     /// Tokens of another kind or number.
     pub fn render(&self, tokens: Tokens<'_>, [black, white]: [f32; 2]) -> Result<Vec<u8>, Error> {
-        let Tokens::Continuous(tokens) = tokens else {
-            return Err(Error::bad_request("a volume sample has continuous tokens"));
-        };
+        let tokens = tokens.filled((black + white) / 2.0)?;
         let [depth, rows, columns] = self.size;
         if tokens.len() != depth * rows * columns {
             let found = tokens.len();
             return Err(Error::bad_request(format!("{found} values are no block of {depth}x{rows}x{columns}")));
         }
         let mut voxels = vec![0.0; tokens.len()];
-        patch::unpatchify_3d(tokens, [depth, rows, columns, 1], [PATCH; 3], &mut voxels);
+        patch::unpatchify_3d(&tokens, [depth, rows, columns, 1], [PATCH; 3], &mut voxels);
         let mut image = Vec::with_capacity(N_RENDERED * rows * columns);
         for row in 0..rows {
             for shown in 0..N_RENDERED {
@@ -155,7 +158,7 @@ mod tests {
         let n: usize = transform.size.iter().product();
         let voxels = (0..n).map(|v| v as f32).collect();
         let (mut tokens, mut mask) = (vec![0.0; n], vec![0; 6]);
-        let sample = Sample::Continuous { tokens: &mut tokens, mask: &mut mask };
+        let sample = Sample::Continuous(Patches::new(&mut tokens, &mut mask));
         transform.write_sample(voxels, view, &mut sample_rng(seed), sample).unwrap();
         (tokens, mask)
     }
@@ -163,7 +166,8 @@ mod tests {
     #[test]
     fn tokens_are_cubes_in_the_order_of_the_grid() {
         let (tokens, mask) = write_sample(TRANSFORM, View::Evaluation, 0);
-        assert_eq!(TRANSFORM.geometry(), Geometry::Continuous { grid: vec![1, 2, 3], d_token: 4096, n_masked: 5 });
+        let Geometry::Continuous(Continuous { grid, d_token, n_masked, patch, .. }) = TRANSFORM.geometry() else { panic!() };
+        assert_eq!((grid, d_token, n_masked, patch), (vec![1, 2, 3], 4096, 5, vec![16; 3]));
         // Token 4 is grid place [0, 1, 1]: its first voxel is slice 0, row 16, column 16; its next slice is 32 * 48 on.
         assert_eq!(tokens[4 * 4096], (16 * 48 + 16) as f32);
         assert_eq!(tokens[4 * 4096 + 256], (32 * 48 + 16 * 48 + 16) as f32);
@@ -194,7 +198,7 @@ mod tests {
         let voxels = (0..32 * 16 * 24).map(|at| (at / (16 * 24)) as f32).collect();
         let volume = Volume::new([32, 16, 24], [1.0; 3], voxels).unwrap();
         let (mut tokens, mut mask) = (vec![0.0; 16 * 32 * 48], vec![0; 6]);
-        let sample = Sample::Continuous { tokens: &mut tokens, mask: &mut mask };
+        let sample = Sample::Continuous(Patches::new(&mut tokens, &mut mask));
         TRANSFORM.load(&volume, View::Evaluation, &mut sample_rng(0), sample).unwrap();
         // Slice 5 of 16 lies between slices 10 and 11, the same everywhere in the plane of every patch.
         for patch in tokens.chunks_exact(D_TOKEN) {
@@ -227,7 +231,7 @@ mod tests {
     #[test]
     fn a_rendering_shows_four_slices_side_by_side() {
         let (tokens, _) = write_sample(TRANSFORM, View::Evaluation, 0);
-        let png = TRANSFORM.render(Tokens::Continuous(&tokens), [0.0, 16.0 * 32.0 * 48.0]).unwrap();
+        let png = TRANSFORM.render(Tokens::values(&tokens), [0.0, 16.0 * 32.0 * 48.0]).unwrap();
         let mut reader = png::Decoder::new(std::io::Cursor::new(png)).read_info().unwrap();
         let mut pixels = vec![0; reader.output_buffer_size().unwrap()];
         let frame = reader.next_frame(&mut pixels).unwrap();
@@ -235,6 +239,6 @@ mod tests {
         // Slices 2, 6, 10 and 14 of 16: each starts at that fraction of white.
         let starts = [0, 48, 96, 144].map(|column| i32::from(pixels[column]));
         assert!(starts.iter().zip([32, 96, 159, 223]).all(|(a, b)| (a - b).abs() <= 1), "{starts:?}");
-        assert!(TRANSFORM.render(Tokens::Continuous(&tokens[1..]), [0.0, 1.0]).is_err());
+        assert!(TRANSFORM.render(Tokens::values(&tokens[1..]), [0.0, 1.0]).is_err());
     }
 }

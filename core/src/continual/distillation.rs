@@ -4,14 +4,14 @@ use burn::module::Module;
 use burn::tensor::Tensor;
 use serde::{Deserialize, Serialize};
 
-use crate::model::{DeviceBatch, Model, StochasticDepth, mean_over_tokens};
+use crate::model::{DeviceBatch, Model, PatchTensors, StochasticDepth, mean_over_tokens};
 use crate::pretext::mean_all;
 
 /// Encoder outputs that distillation compares.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum DistillationTarget {
-    /// Every visible token, class token included (the paper's target).
+    /// Every visible token that exists, class token included (the paper's target).
     #[default]
     Tokens,
     /// The class token; the first token for text, which has no class token.
@@ -27,6 +27,9 @@ impl DistillationTarget {
         match (self, batch) {
             (Self::Tokens, DeviceBatch::Tokens(batch)) if !padding => {
                 encoded.reshape([n * length, width]).select(0, batch.attended_rows.clone())
+            }
+            (Self::Tokens, DeviceBatch::Patches(PatchTensors { validity: Some(validity), .. })) => {
+                encoded.reshape([n * length, width]).select(0, validity.latent_rows.clone())
             }
             (Self::Tokens, _) => encoded.reshape([n * length, width]),
             (Self::Class, _) => encoded.narrow(1, 0, 1).reshape([n, width]),

@@ -5,7 +5,7 @@ use burn::tensor::{Device, Tensor};
 use rand::RngExt;
 
 use super::{ContinualStrategy, StageEnd, StageStart, StepContext, Strategy, StrategyConfig};
-use crate::data::{Dataset, InvalidSample, RawBatch, TokenSpec, View, prepare};
+use crate::data::{Dataset, RawBatch, SampleReport, TargetSpec, TokenSpec, View, prepare};
 use crate::model::{
     DeviceBatch, Dimensions, FlatParameters, InitialValues, Model, ModelConfig, TextAttention, map_gradients,
 };
@@ -60,7 +60,7 @@ impl TinyStage {
         Self {
             config: StrategyConfig::new(strategy),
             student: Model::new(&model, 3, 1, &device),
-            batch: DeviceBatch::new(prepare(&raw, SPEC, &keep, true, None), &device),
+            batch: DeviceBatch::new(prepare(&raw, (SPEC, TargetSpec::default()), &keep, true, None), &device),
             model,
             folder,
             dataset,
@@ -215,7 +215,7 @@ impl Dataset for RandomPatches {
         "0123456789abcdef"
     }
 
-    fn fill(&self, _: View, indices: &[u64], _: &[u64], batch: &mut RawBatch) -> crate::Result<Vec<InvalidSample>> {
+    fn fill(&self, _: View, indices: &[u64], _: &[u64], batch: &mut RawBatch) -> crate::Result<Vec<SampleReport>> {
         batch.tokens.clear();
         batch.mask.clear();
         for index in indices {

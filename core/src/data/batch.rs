@@ -1,8 +1,11 @@
 //! Preparation of batches on the loader's worker threads: visible tokens, reconstruction targets, mixup.
 
+use std::sync::Arc;
+
 use rand::RngExt;
 
-use super::dataset::{RawBatch, TokenSpec};
+use super::dataset::{RawBatch, TargetSpec, TokenSpec};
+use super::grid_layout::GridLayout;
 use crate::rng::Rng;
 
 /// A prepared batch of one modality in host memory, ready for upload.
@@ -41,8 +44,21 @@ pub struct PatchBatch {
     pub visible_index: Vec<i32>,
     /// Positions of the masked tokens, `[n, n_tokens - n_visible]`, ascending; empty in the evaluation view.
     pub masked_index: Vec<i32>,
-    /// Masked tokens, `[n, n_tokens - n_visible, d_token]`, normalised one by one; empty for a batch without targets.
+    /// Targets of the masked tokens that exist, sample after sample by ascending position, `d_target` values each; empty for a batch without targets.
     pub targets: Vec<f32>,
+    /// Values of a target: those of a token, unless the dataset has targets of its own.
+    pub d_target: usize,
+    /// Whether each token exists, `[n, n_tokens]`; empty where all do.
+    pub valid: Vec<bool>,
+    /// Grid of the tokens, where the dataset knows it.
+    pub layout: Option<Arc<GridLayout>>,
+}
+
+impl PatchBatch {
+    /// Whether a token of a sample exists.
+    pub fn exists(&self, sample: usize, token: usize) -> bool {
+        self.valid.is_empty() || self.valid[sample * self.n_tokens + token]
+    }
 }
 
 /// A batch of discrete tokens and their prediction targets.
@@ -72,14 +88,14 @@ pub(crate) struct Mixup<'a> {
 /// Prepares a batch from raw samples. `keep` lists the valid slots of the raw batch.
 pub(crate) fn prepare(
     raw: &RawBatch,
-    spec: TokenSpec,
+    (spec, targets): (TokenSpec, TargetSpec),
     keep: &[usize],
     with_targets: bool,
     mixup: Option<Mixup<'_>>,
 ) -> HostBatch {
     match spec {
         TokenSpec::Continuous { n_tokens, d_token, .. } => {
-            HostBatch::Patches(prepare_patches(raw, [n_tokens, d_token], keep, with_targets, mixup))
+            HostBatch::Patches(prepare_patches(raw, [n_tokens, d_token], keep, with_targets.then_some(targets), mixup))
         }
         TokenSpec::Discrete { length, .. } => HostBatch::Tokens(prepare_tokens(raw, length, keep, mixup)),
     }
@@ -89,7 +105,7 @@ fn prepare_patches(
     raw: &RawBatch,
     [n_tokens, d_token]: [usize; 2],
     keep: &[usize],
-    with_targets: bool,
+    targets: Option<TargetSpec>,
     mixup: Option<Mixup<'_>>,
 ) -> PatchBatch {
     let partners = mixup.map(|mixup| {
@@ -97,25 +113,44 @@ fn prepare_patches(
         let lambdas: Vec<f32> = keep.iter().map(|_| mixup.rng.random()).collect();
         (partners, lambdas)
     });
-    let mut batch = PatchBatch { n: keep.len(), n_tokens, d_token, ..PatchBatch::default() };
+    let d_target = targets.and_then(|targets| targets.d_target).unwrap_or(d_token);
+    let mut batch = PatchBatch { n: keep.len(), n_tokens, d_token, d_target, ..PatchBatch::default() };
+    let exists = |slot: usize, token: usize| raw.valid.is_empty() || raw.valid[slot * n_tokens + token] == 1;
     for (row, &slot) in keep.iter().enumerate() {
         for token in 0..n_tokens {
-            let own = &raw.tokens[(slot * n_tokens + token) * d_token..][..d_token];
-            if raw.mask[slot * n_tokens + token] == 1 {
+            let at = slot * n_tokens + token;
+            let own = &raw.tokens[at * d_token..][..d_token];
+            let partner = partners.as_ref().map(|(partners, lambdas)| (keep[partners[row]], lambdas[row]));
+            if !raw.valid.is_empty() {
+                batch.valid.push(exists(slot, token) || partner.is_some_and(|(other, _)| exists(other, token)));
+            }
+            if raw.mask[at] == 1 {
                 batch.masked_index.push(token as i32);
-                if with_targets {
-                    push_normalised(own, &mut batch.targets);
+                if let Some(targets) = targets.filter(|_| exists(slot, token)) {
+                    let target = match raw.targets.is_empty() {
+                        true => own,
+                        false => &raw.targets[at * d_target..][..d_target],
+                    };
+                    match targets.normalise {
+                        true => push_normalised(target, &mut batch.targets),
+                        false => batch.targets.extend_from_slice(target),
+                    }
                 }
                 continue;
             }
             batch.visible_index.push(token as i32);
-            match &partners {
-                None => batch.visible.extend_from_slice(own),
-                Some((partners, lambdas)) => {
-                    let lambda = lambdas[row];
-                    let other = &raw.tokens[(keep[partners[row]] * n_tokens + token) * d_token..][..d_token];
+            let Some((other_slot, lambda)) = partner else {
+                batch.visible.extend_from_slice(own);
+                continue;
+            };
+            let other = &raw.tokens[(other_slot * n_tokens + token) * d_token..][..d_token];
+            // Where one of both does not exist, there is nothing to mix.
+            match (exists(slot, token), exists(other_slot, token)) {
+                (true, true) => {
                     batch.visible.extend(own.iter().zip(other).map(|(a, b)| lambda * a + (1.0 - lambda) * b));
                 }
+                (false, true) => batch.visible.extend_from_slice(other),
+                (_, false) => batch.visible.extend_from_slice(own),
             }
         }
     }
@@ -193,6 +228,7 @@ mod tests {
             ids: vec![2, 7, 3, 0, 2, 8, 9, 3],
             labels: vec![-100, 5, -100, -100, -100, -100, 6, -100],
             lengths: vec![3, 4],
+            ..RawBatch::default()
         }
     }
 
@@ -200,7 +236,9 @@ mod tests {
 
     #[test]
     fn visible_tokens_keep_their_positions_and_invalid_slots_are_left_out() {
-        let HostBatch::Patches(batch) = prepare(&raw(), SPEC, &[0, 2], true, None) else { panic!("patches") };
+        let HostBatch::Patches(batch) = prepare(&raw(), (SPEC, TargetSpec::default()), &[0, 2], true, None) else {
+            panic!("patches")
+        };
         assert_eq!(batch.visible_index, [1, 3, 2, 3]);
         assert_eq!(batch.masked_index, [0, 2, 0, 1]);
         assert_eq!(batch.visible, [2., 3., 6., 7., 20., 21., 22., 23.]);
@@ -226,7 +264,7 @@ mod tests {
             let spec = TokenSpec::Continuous { n_tokens, d_token, n_masked };
             let mixup = Mixup { rng: &mut rng::keyed(seed, "mixup", &[]) };
             let keep: Vec<usize> = (0..n).collect();
-            let HostBatch::Patches(batch) = prepare(&raw, spec, &keep, false, Some(mixup)) else { panic!("patches") };
+            let HostBatch::Patches(batch) = prepare(&raw, (spec, TargetSpec::default()), &keep, false, Some(mixup)) else { panic!("patches") };
             assert_eq!(batch.n_visible, n_tokens - n_masked);
             let partners = permutation(n, &mut rng::keyed(seed, "mixup", &[]));
             for (row, at) in batch.visible_index.chunks(batch.n_visible).enumerate().flat_map(|(row, positions)| {
@@ -246,7 +284,8 @@ mod tests {
     #[test]
     fn mixup_is_convex_between_a_sample_and_its_partner_at_the_same_position() {
         let mixup = Mixup { rng: &mut rng::keyed(3, "mixup", &[]) };
-        let HostBatch::Patches(mixed) = prepare(&raw(), SPEC, &[0, 1, 2], false, Some(mixup)) else {
+        let HostBatch::Patches(mixed) = prepare(&raw(), (SPEC, TargetSpec::default()), &[0, 1, 2], false, Some(mixup))
+        else {
             panic!("patches")
         };
         let mut again = rng::keyed(3, "mixup", &[]);
@@ -264,14 +303,63 @@ mod tests {
     }
 
     #[test]
+    fn tokens_that_do_not_exist_have_no_targets_and_no_share_in_a_mixup() {
+        // Token 2 of sample 0 and token 3 of sample 1 do not exist.
+        let mut raw = raw();
+        raw.valid = vec![1, 1, 0, 1, 1, 1, 1, 0, 1, 1, 1, 1];
+        raw.tokens[4..6].fill(0.0);
+        raw.tokens[14..16].fill(0.0);
+        let specs = (SPEC, TargetSpec { d_target: None, normalise: false });
+        let HostBatch::Patches(batch) = prepare(&raw, specs, &[0, 1], true, None) else { panic!("patches") };
+        assert_eq!(batch.masked_index, [0, 2, 2, 3]);
+        assert_eq!(batch.targets, [0.0, 1.0, 12.0, 13.0], "of token 0 of the first and token 2 of the second sample");
+        assert_eq!(batch.valid, raw.valid[..8].iter().map(|&valid| valid == 1).collect::<Vec<_>>());
+        let mut raw = RawBatch { mask: vec![0; 12], ..raw };
+        raw.tokens.truncate(16);
+        raw.mask.truncate(8);
+        raw.valid.truncate(8);
+        let mixup = Mixup { rng: &mut rng::keyed(1, "mixup", &[]) };
+        let partners = permutation(2, &mut rng::keyed(1, "mixup", &[]));
+        let HostBatch::Patches(mixed) = prepare(&raw, specs, &[0, 1], false, Some(mixup)) else { panic!("patches") };
+        let token = |sample: usize, token: usize| &raw.tokens[(sample * 4 + token) * 2..][..2];
+        for sample in 0..2 {
+            let other = partners[sample];
+            let existing = if sample == 1 || other == 1 { token(1, 2) } else { token(0, 2) };
+            assert_eq!(mixed.visible[(sample * 4 + 2) * 2..][..2], *existing);
+            assert_eq!(mixed.exists(sample, 2), sample == 1 || other == 1);
+            assert_eq!(mixed.exists(sample, 3), sample == 0 || other == 0);
+        }
+    }
+
+    #[test]
+    fn targets_of_their_own_are_taken_as_they_are_or_normalised() {
+        let mut raw = raw();
+        let specs = |d_target, normalise| (SPEC, TargetSpec { d_target, normalise });
+        let targets = |raw: &RawBatch, specs| match prepare(raw, specs, &[0, 2], true, None) {
+            HostBatch::Patches(batch) => batch.targets,
+            HostBatch::Tokens(_) => panic!("patches"),
+        };
+        let of_tokens = targets(&raw, specs(None, true));
+        raw.targets = raw.tokens.clone();
+        assert_eq!(targets(&raw, specs(Some(2), true)), of_tokens, "two routes to one answer");
+        raw.targets = (0..12).map(|at| at as f32).collect();
+        assert_eq!(targets(&raw, specs(Some(1), false)), [0.0, 2.0, 8.0, 9.0]);
+    }
+
+    #[test]
     fn targets_of_text_are_flat_positions_and_mixed_tokens_come_from_either_sample() {
         let spec = TokenSpec::Discrete { length: 4, vocabulary: 10 };
-        let HostBatch::Tokens(plain) = prepare(&raw(), spec, &[0, 1], true, None) else { panic!("tokens") };
+        let HostBatch::Tokens(plain) = prepare(&raw(), (spec, TargetSpec::default()), &[0, 1], true, None) else {
+            panic!("tokens")
+        };
         assert_eq!((plain.target_index, plain.target_ids), (vec![1, 6], vec![5, 6]));
         assert_eq!(plain.attended, [true, true, true, false, true, true, true, true]);
         for seed in 0..20 {
             let mixup = Mixup { rng: &mut rng::keyed(seed, "mixup", &[]) };
-            let HostBatch::Tokens(mixed) = prepare(&raw(), spec, &[0, 1], false, Some(mixup)) else { panic!("tokens") };
+            let HostBatch::Tokens(mixed) = prepare(&raw(), (spec, TargetSpec::default()), &[0, 1], false, Some(mixup))
+            else {
+                panic!("tokens")
+            };
             for (at, id) in mixed.ids.iter().enumerate() {
                 let pair = [raw().ids[at % 4], raw().ids[4 + at % 4]];
                 assert!(pair.contains(id), "{id} at {at} from neither sample");

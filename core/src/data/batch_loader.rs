@@ -1,10 +1,11 @@
-//! Loading of batches, from a dataset to the trainer: samples are read, invalid ones are skipped, the others are prepared.
+//! Loading of batches, from a dataset to the trainer: samples are read, those that are invalid or have nothing to learn are left out, the others
+//! are prepared.
 
 use std::ops::Range;
 use std::time::Duration;
 
 use super::batch::{HostBatch, Mixup, prepare};
-use super::dataset::{Dataset, InvalidSample, RawBatch, View};
+use super::dataset::{Dataset, RawBatch, ReportKind, SampleReport, View};
 use super::prefetch::prefetch;
 use crate::rng::Rng;
 use crate::{Error, Result};
@@ -26,12 +27,14 @@ pub(crate) struct BatchRequest<'a> {
 /// A loaded batch, and the invalid samples of its request.
 #[derive(Debug, Default)]
 pub(crate) struct LoadedBatch {
-    /// The valid samples; none when all samples are invalid.
+    /// The valid samples; none when all samples are left out.
     pub batch: Option<HostBatch>,
     /// Positions of the valid samples in the request, ascending: the rows of `batch`.
     pub valid: Vec<usize>,
     /// Invalid samples, with their index in the dataset.
-    pub invalid: Vec<(u64, InvalidSample)>,
+    pub invalid: Vec<(u64, SampleReport)>,
+    /// Samples that have nothing to learn, by their index in the dataset.
+    pub skipped: Vec<u64>,
     /// Time that the consumer waited for the batch.
     pub waited: Duration,
 }
@@ -57,13 +60,20 @@ impl<'a> BatchRequest<'a> {
         if indices.is_empty() {
             return Ok(LoadedBatch::default());
         }
-        let invalid = dataset.fill(view, &indices, &seeds, raw)?;
-        let valid: Vec<usize> =
-            (0..indices.len()).filter(|slot| invalid.iter().all(|invalid| invalid.slot != *slot)).collect();
+        let reports = dataset.fill(view, &indices, &seeds, raw)?;
+        let is_void = |slot: usize| reports.iter().any(|report| report.slot == slot && report.is_void(view));
+        let valid: Vec<usize> = (0..indices.len()).filter(|slot| !is_void(*slot)).collect();
         let mixup = mixup.as_mut().map(|rng| Mixup { rng });
-        let batch = (!valid.is_empty()).then(|| prepare(raw, dataset.spec(), &valid, with_targets, mixup));
-        let invalid = invalid.into_iter().map(|invalid| (indices[invalid.slot], invalid)).collect();
-        Ok(LoadedBatch { batch, valid, invalid, waited: Duration::ZERO })
+        let mut batch =
+            (!valid.is_empty()).then(|| prepare(raw, (dataset.spec(), dataset.targets()), &valid, with_targets, mixup));
+        if let Some(HostBatch::Patches(batch)) = &mut batch {
+            batch.layout = dataset.layout().cloned();
+        }
+        let reports = reports.into_iter().map(|report| (indices[report.slot], report));
+        let (invalid, skipped): (Vec<_>, Vec<_>) =
+            reports.partition(|(_, report): &(u64, SampleReport)| report.kind == ReportKind::Invalid);
+        let skipped = skipped.into_iter().map(|(index, _)| index).collect();
+        Ok(LoadedBatch { batch, valid, invalid, skipped, waited: Duration::ZERO })
     }
 }
 

@@ -1,7 +1,10 @@
 //! The interface of datasets: token shapes, views, raw batches, invalid samples.
 
+use std::sync::Arc;
+
 use serde::{Deserialize, Serialize};
 
+use super::grid_layout::GridLayout;
 use crate::confined_path::ConfinedPath;
 use crate::{DataError, Result};
 
@@ -49,15 +52,59 @@ pub struct RawBatch {
     pub labels: Vec<i32>,
     /// Number of discrete tokens that are no padding, `[n]`.
     pub lengths: Vec<i32>,
+    /// Validity of continuous tokens, `[n, n_tokens]`: 1 where a token exists, 0 where there is nothing (a missing channel, what lies past a short
+    /// sample); its values are 0. Empty where all tokens of the dataset exist.
+    pub valid: Vec<u8>,
+    /// Targets of continuous tokens, `[n, n_tokens, d_target]`. Empty where the tokens are the targets, and in the evaluation view.
+    pub targets: Vec<f32>,
 }
 
-/// An invalid sample, which the dataset could not deliver.
+/// Targets of masked continuous tokens.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct TargetSpec {
+    /// Number of values a token, where targets are not the tokens themselves.
+    pub d_target: Option<usize>,
+    /// Whether the mean of each token's target is subtracted and its deviation divided out (He et al. 2022, section 3).
+    pub normalise: bool,
+}
+
+impl Default for TargetSpec {
+    fn default() -> Self {
+        Self { d_target: None, normalise: true }
+    }
+}
+
+/// What a dataset reports of a sample that it did not simply deliver.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct InvalidSample {
+pub struct SampleReport {
     /// Position of the sample in the request.
     pub slot: usize,
+    /// Kind of the report.
+    pub kind: ReportKind,
     /// Reason: the found and the expected content.
     pub message: String,
+}
+
+/// Kind of a report on a sample.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum ReportKind {
+    /// The sample could not be delivered.
+    Invalid,
+    /// The sample is sound, and there is nothing to learn from it. In the training view it is left out; in the evaluation view it is delivered
+    /// nevertheless, and is no candidate for a buffer.
+    Skipped,
+}
+
+impl SampleReport {
+    /// The report on a sample that could not be delivered.
+    pub fn invalid(slot: usize, message: impl Into<String>) -> Self {
+        Self { slot, kind: ReportKind::Invalid, message: message.into() }
+    }
+
+    /// Whether the sample's part of a batch of this view is void.
+    pub fn is_void(&self, view: View) -> bool {
+        self.kind == ReportKind::Invalid || view == View::Training
+    }
 }
 
 /// A dataset of one modality, read by many threads at once.
@@ -77,12 +124,32 @@ pub trait Dataset: Send + Sync {
     /// Fingerprint of the data: changes when the data change.
     fn fingerprint(&self) -> &str;
 
+    /// Grid of continuous tokens and the meaning of its axes, where the dataset knows them.
+    fn layout(&self) -> Option<&Arc<GridLayout>> {
+        None
+    }
+
+    /// Digest of the list of discrete tokens: equal where the same id is the same token. `None` where the dataset does not know it.
+    fn vocabulary_digest(&self) -> Option<&str> {
+        None
+    }
+
+    /// Targets of masked continuous tokens.
+    fn targets(&self) -> TargetSpec {
+        TargetSpec::default()
+    }
+
+    /// How often each sample is drawn in the training of its own stage, relative to the others; 0 = never. Empty where all are drawn equally often.
+    fn weights(&self) -> &[f64] {
+        &[]
+    }
+
     /// Fills a batch with samples and resizes its buffers to `indices.len()` samples. A sample's bytes depend on its index, its seed and the view
     /// alone. Implementations check the values: finite, ids in range, masks of 0 and 1 with as many ones as the specification says.
     ///
     /// # Errors
-    /// A request that failed as a whole. Single invalid samples are listed in the answer.
-    fn fill(&self, view: View, indices: &[u64], seeds: &[u64], batch: &mut RawBatch) -> Result<Vec<InvalidSample>>;
+    /// A request that failed as a whole. Samples that are not simply delivered are listed in the answer, each once.
+    fn fill(&self, view: View, indices: &[u64], seeds: &[u64], batch: &mut RawBatch) -> Result<Vec<SampleReport>>;
 
     /// Materialises samples: writes them into an existing empty folder, from which they can be read again, in the same order, without the rest of the
     /// data.

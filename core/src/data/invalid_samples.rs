@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::dataset::{Dataset, InvalidSample};
+use super::dataset::{Dataset, SampleReport};
 use super::loader_options::LoaderOptions;
 use crate::{DataError, Result};
 
@@ -16,7 +16,7 @@ pub type InvalidSamples = BTreeMap<String, String>;
 pub(crate) fn record_invalid_samples(
     known: &mut InvalidSamples,
     dataset: &dyn Dataset,
-    invalid: &[(u64, InvalidSample)],
+    invalid: &[(u64, SampleReport)],
     options: LoaderOptions,
     on_new: &mut dyn FnMut(&str, &str),
 ) -> Result<()> {

@@ -3,6 +3,7 @@
 mod batch;
 mod batch_loader;
 mod dataset;
+mod grid_layout;
 mod invalid_samples;
 mod loader_options;
 mod prefetch;
@@ -14,7 +15,8 @@ pub(crate) use batch::mean_and_deviation;
 pub(crate) use batch::prepare;
 pub use batch::{HostBatch, PatchBatch, TokenBatch};
 pub(crate) use batch_loader::{BatchLoader, BatchRequest, LoadedBatch};
-pub use dataset::{Dataset, InvalidSample, RawBatch, TokenSpec, View};
+pub use dataset::{Dataset, RawBatch, ReportKind, SampleReport, TargetSpec, TokenSpec, View};
+pub use grid_layout::{GridAxis, GridLayout};
 pub use invalid_samples::InvalidSamples;
 pub(crate) use invalid_samples::record_invalid_samples;
 pub use loader_options::LoaderOptions;

@@ -35,6 +35,8 @@ pub(crate) struct Pool {
     /// Label of the losses: the modality, with the stage's number where the modality comes again.
     pub label: String,
     pub indices: Vec<u64>,
+    /// How often each sample is drawn, relative to the others, above 0; empty where all are drawn equally often.
+    pub weights: Vec<f64>,
     /// Number of samples in a batch.
     pub batch_size: usize,
     /// Number of passes over the pool in an epoch.
@@ -64,17 +66,19 @@ impl EpochPlan {
         pools.iter().map(n_batches).sum()
     }
 
-    /// Draws the plan of an epoch. A pool smaller than a batch gives batches of its own size.
+    /// Draws the plan of an epoch. A pool smaller than a batch gives batches of its own size. A pool with weights is drawn with replacement.
     pub fn new(pools: &[Pool], sampling: Sampling, seed: u64, [stage, epoch]: [u64; 2]) -> Self {
         let sampling = if pools.len() == 1 { Sampling::WithoutReplacement } else { sampling };
         let mut steps = Vec::new();
         for (number, pool) in pools.iter().enumerate() {
             let mut generator = rng::keyed(seed, "samples", &[stage, epoch, number as u64]);
             let mut left = Vec::new();
+            let sums = cumulative(&pool.weights);
             for _ in 0..n_batches(pool) {
                 let size = pool.batch_size.min(pool.indices.len());
                 let indices: Vec<u64> = (0..size)
                     .map(|_| match sampling {
+                        _ if !sums.is_empty() => pool.indices[weighted(&sums, &mut generator)],
                         Sampling::WithReplacement => pool.indices[generator.random_range(0..pool.indices.len())],
                         Sampling::WithoutReplacement => take(&mut left, &pool.indices, &mut generator),
                     })
@@ -98,6 +102,23 @@ fn n_batches(pool: &Pool) -> usize {
     }
 }
 
+/// Sums of the weights up to each sample.
+fn cumulative(weights: &[f64]) -> Vec<f64> {
+    let add = |sum: &mut f64, weight: &f64| {
+        *sum += weight;
+        Some(*sum)
+    };
+    weights.iter().scan(0.0, add).collect()
+}
+
+/// Draws a position in proportion to the weights, whose sums these are.
+fn weighted(sums: &[f64], generator: &mut Rng) -> usize {
+    let all = sums.last().copied().unwrap_or_default();
+    let drawn = generator.random::<f64>() * all;
+    // Rounding may take the draw to the very end.
+    sums.partition_point(|sum| *sum <= drawn).min(sums.len() - 1)
+}
+
 /// A random one of the remaining samples, which are refilled when none remain.
 fn take(left: &mut Vec<u64>, all: &[u64], generator: &mut Rng) -> u64 {
     if left.is_empty() {
@@ -116,6 +137,7 @@ mod tests {
             objective,
             label: String::new(),
             indices,
+            weights: Vec::new(),
             batch_size: 5,
             passes: 1.0,
         };
@@ -155,6 +177,7 @@ mod tests {
                 objective: if dataset == 0 { Objective::Pretext } else { Objective::Distillation },
                 label: String::new(),
                 indices: (0..*n as u64).map(|index| 100 * dataset as u64 + index).collect(),
+                weights: Vec::new(),
                 batch_size,
                 passes: 1.0,
             };
@@ -176,6 +199,25 @@ mod tests {
                     assert!(repeats || drawn.len() == n_drawn);
                 }
             }
+        }
+    }
+
+    #[test]
+    fn weights_are_frequencies() {
+        let mut pools = pools();
+        pools[0].indices = (0..2000).collect();
+        pools[0].weights = (0..2000).map(|at| [1.0, 3.0, 0.5, 0.001][at % 4]).collect();
+        pools.truncate(1);
+        let mut drawn = [0f64; 4];
+        for epoch in 0..5 {
+            let plan = EpochPlan::new(&pools, Sampling::default(), 7, [0, epoch]);
+            plan.steps.iter().flat_map(|step| &step.indices).for_each(|index| drawn[*index as usize % 4] += 1.0);
+        }
+        let n: f64 = drawn.iter().sum();
+        assert_eq!(n, 10_000.0);
+        for (found, weight) in drawn.into_iter().zip([1.0, 3.0, 0.5, 0.001]) {
+            let share = weight / 4.501;
+            assert!((found - n * share).abs() < 3.0 * (n * share * (1.0 - share)).sqrt(), "{weight}: {found}");
         }
     }
 

@@ -1,8 +1,11 @@
 //! A subset of a dataset, as a dataset of its own.
 
+use std::sync::Arc;
+
 use rand::RngExt;
 
-use super::dataset::{Dataset, InvalidSample, RawBatch, TokenSpec, View};
+use super::dataset::{Dataset, RawBatch, SampleReport, TargetSpec, TokenSpec, View};
+use super::grid_layout::GridLayout;
 use crate::Result;
 use crate::confined_path::ConfinedPath;
 use crate::rng;
@@ -12,13 +15,18 @@ pub struct Subset<'a> {
     dataset: &'a dyn Dataset,
     indices: Vec<u64>,
     ids: Vec<String>,
+    weights: Vec<f64>,
 }
 
 impl<'a> Subset<'a> {
     /// The subset of the samples `indices`; each index must be below the number of samples.
     pub fn new(dataset: &'a dyn Dataset, indices: Vec<u64>) -> Self {
         let ids = indices.iter().map(|index| dataset.ids()[*index as usize].clone()).collect();
-        Self { dataset, indices, ids }
+        let weights = match dataset.weights() {
+            [] => Vec::new(),
+            weights => indices.iter().map(|index| weights[*index as usize]).collect(),
+        };
+        Self { dataset, indices, ids, weights }
     }
 }
 
@@ -43,7 +51,23 @@ impl Dataset for Subset<'_> {
         self.dataset.fingerprint()
     }
 
-    fn fill(&self, view: View, indices: &[u64], seeds: &[u64], batch: &mut RawBatch) -> Result<Vec<InvalidSample>> {
+    fn layout(&self) -> Option<&Arc<GridLayout>> {
+        self.dataset.layout()
+    }
+
+    fn vocabulary_digest(&self) -> Option<&str> {
+        self.dataset.vocabulary_digest()
+    }
+
+    fn targets(&self) -> TargetSpec {
+        self.dataset.targets()
+    }
+
+    fn weights(&self) -> &[f64] {
+        &self.weights
+    }
+
+    fn fill(&self, view: View, indices: &[u64], seeds: &[u64], batch: &mut RawBatch) -> Result<Vec<SampleReport>> {
         let indices: Vec<u64> = indices.iter().map(|index| self.indices[*index as usize]).collect();
         self.dataset.fill(view, &indices, seeds, batch)
     }

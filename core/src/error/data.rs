@@ -9,6 +9,24 @@ pub enum DataError {
         /// The modality.
         modality: String,
     },
+    /// A dataset whose samples all have the weight 0.
+    #[error("all samples of modality {modality} have the weight 0: none is ever drawn")]
+    NothingToDraw {
+        /// The modality.
+        modality: String,
+    },
+    /// An epoch in which no sample of the stage's own modality was learned.
+    #[error(
+        "no sample of {modality} was learned in an epoch: {n_skipped} had nothing to learn, {n_invalid} could not be read"
+    )]
+    NothingLearned {
+        /// The modality.
+        modality: String,
+        /// Samples that were skipped in the epoch, each time that they were drawn.
+        n_skipped: usize,
+        /// Invalid samples of the run so far.
+        n_invalid: usize,
+    },
     /// Too many invalid samples.
     #[error(
         "{modality}: {n_invalid} of {n_samples} samples could not be read, more than data.max_invalid_fraction allows; the latest: {latest}"
@@ -52,6 +70,12 @@ pub enum DataError {
     /// A dataset whose samples cannot be materialised.
     #[error("modality {modality} cannot keep samples in the run")]
     CannotMaterialise {
+        /// The modality.
+        modality: String,
+    },
+    /// Samples whose targets are not their tokens, so that predictions are no sample.
+    #[error("modality {modality} learns targets that are not its tokens: predictions are no samples")]
+    TargetsAreNoTokens {
         /// The modality.
         modality: String,
     },

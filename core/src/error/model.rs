@@ -23,6 +23,24 @@ pub enum ModelError {
         /// Description of the family's tokens.
         expected: String,
     },
+    /// A description of axes that does not fit the grid.
+    #[error("family {family} describes axes that do not fit its grid {grid:?}")]
+    FamilyAxes {
+        /// Token family.
+        family: String,
+        /// Its grid.
+        grid: Vec<usize>,
+    },
+    /// A grid whose positions the family does not have.
+    #[error("modality {modality} does not fit the positions of family {family}: {what}")]
+    Position {
+        /// The modality.
+        modality: String,
+        /// Token family.
+        family: String,
+        /// What the modality has and the family does not.
+        what: String,
+    },
     /// More tokens than the family has positions.
     #[error("modality {modality} has {found} tokens a sample, but family {family} has {expected} positions")]
     TooManyTokens {

@@ -29,6 +29,14 @@ pub enum SettingError {
         /// Number of positions of the model.
         expected: usize,
     },
+    /// A grid of positions that a family cannot have.
+    #[error("model.positions.{family} is the grid {found:?}, which is none for its samples")]
+    PositionGrid {
+        /// Token family.
+        family: String,
+        /// The grid in the setting.
+        found: Vec<usize>,
+    },
     /// A pooling that needs a class token, for a family without one.
     #[error("family {family} has no class token")]
     NoClassToken {

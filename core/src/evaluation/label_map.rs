@@ -1,7 +1,7 @@
 //! The interface of segmentation masks: label maps, and their source.
 
 use crate::Result;
-use crate::data::InvalidSample;
+use crate::data::SampleReport;
 
 /// Label map of one sample: its segmentation mask, in exactly the geometry of the sample's evaluation view. (Elsewhere in this crate a mask hides
 /// tokens.)
@@ -27,5 +27,5 @@ pub trait LabelMapSource: Sync {
     ///
     /// # Errors
     /// A request that failed as a whole, such as a folder that is not there.
-    fn label_maps(&self, indices: &[u64]) -> Result<Vec<Result<LabelMap, InvalidSample>>>;
+    fn label_maps(&self, indices: &[u64]) -> Result<Vec<Result<LabelMap, SampleReport>>>;
 }

@@ -245,7 +245,7 @@ fn unusable(detail: String) -> Error {
 #[cfg(test)]
 pub(super) mod tests {
     use super::*;
-    use crate::data::InvalidSample;
+    use crate::data::SampleReport;
 
     /// Label maps in memory.
     pub struct Painted {
@@ -258,8 +258,8 @@ pub(super) mod tests {
             &self.grid
         }
 
-        fn label_maps(&self, indices: &[u64]) -> Result<Vec<Result<LabelMap, InvalidSample>>> {
-            let missing = |slot| InvalidSample { slot, message: "it has no mask".into() };
+        fn label_maps(&self, indices: &[u64]) -> Result<Vec<Result<LabelMap, SampleReport>>> {
+            let missing = |slot| SampleReport::invalid(slot, "it has no mask");
             let map = |(slot, index): (usize, &u64)| self.maps[*index as usize].clone().ok_or(missing(slot));
             Ok(indices.iter().enumerate().map(map).collect())
         }

@@ -2,8 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::data::TokenSpec;
-use crate::{ModelError, Result, SettingError};
+use crate::data::GridLayout;
 
 /// Named sizes of a model.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -115,6 +114,13 @@ pub struct FamilyConfig {
     pub n_decoder_positions: usize,
     /// Kind and size of the family's tokens.
     pub tokens: FamilyTokens,
+    /// Number of values that are predicted of a continuous token, where targets are not the tokens themselves.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub d_target: Option<usize>,
+    /// Grid that the position table belongs to, and what its axes mean. `None` for discrete tokens, and where it is not known: tokens of any grid then use
+    /// the first entries of the table.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub layout: Option<GridLayout>,
 }
 
 /// Kind of a family's tokens.
@@ -138,62 +144,6 @@ impl ModelConfig {
     pub fn family(&self, name: &str) -> Option<usize> {
         self.families.iter().position(|family| family.name == name)
     }
-
-    /// Admits a dataset: adds its family if new, otherwise checks that the dataset fits its family. Returns the family's position.
-    ///
-    /// `n_positions` is the configured size of the family's position table; by default 1024 for continuous and 512 for discrete tokens, or
-    /// the sample's own number of tokens if that is larger.
-    ///
-    /// # Errors
-    /// Tokens of another kind or size than the family's, or from a larger vocabulary, more of them than it has positions for, or sizes that no model can have.
-    pub fn admit(&mut self, name: &str, modality: &str, spec: TokenSpec, n_positions: Option<usize>) -> Result<usize> {
-        let (tokens, needed, usual) = match spec {
-            TokenSpec::Continuous { n_tokens, d_token, .. } => (FamilyTokens::Continuous { d_token }, n_tokens, 1024),
-            TokenSpec::Discrete { length, vocabulary } => (FamilyTokens::Discrete { vocabulary }, length, 512),
-        };
-        let position = match self.family(name) {
-            Some(position) => position,
-            None => {
-                let n_positions = n_positions.unwrap_or(needed.max(usual));
-                self.families.push(FamilyConfig { name: name.into(), n_positions, n_decoder_positions: 0, tokens });
-                self.families.len() - 1
-            }
-        };
-        let family = &mut self.families[position];
-        if let Some(given) = n_positions.filter(|given| *given != family.n_positions) {
-            return Err(
-                SettingError::Positions { family: name.into(), found: given, expected: family.n_positions }.into()
-            );
-        }
-        let fits = match (family.tokens, tokens) {
-            // The rest of the table is not used: published weights have more rows than their vocabulary has tokens.
-            (FamilyTokens::Discrete { vocabulary: rows }, FamilyTokens::Discrete { vocabulary }) => vocabulary <= rows,
-            (has, needs) => has == needs,
-        };
-        if !fits {
-            return Err(ModelError::Tokens {
-                modality: modality.into(),
-                family: name.into(),
-                found: tokens.to_string(),
-                expected: family.tokens.to_string(),
-            }
-            .into());
-        }
-        if needed > family.n_positions {
-            return Err(ModelError::TooManyTokens {
-                modality: modality.into(),
-                family: name.into(),
-                found: needed,
-                expected: family.n_positions,
-            }
-            .into());
-        }
-        if matches!(tokens, FamilyTokens::Continuous { .. }) {
-            family.n_decoder_positions = family.n_decoder_positions.max(needed);
-        }
-        self.check()?;
-        Ok(position)
-    }
 }
 
 impl std::fmt::Display for FamilyTokens {
@@ -209,40 +159,10 @@ impl std::fmt::Display for FamilyTokens {
 mod tests {
     use super::*;
 
-    fn config() -> ModelConfig {
-        ModelConfig {
-            dimensions: Preset::Demo.dimensions(),
-            initial_values: InitialValues::default(),
-            text_attention: TextAttention::default(),
-            families: Vec::new(),
-        }
-    }
-
     #[test]
     fn presets_are_consistent() {
         for preset in [Preset::VitBase, Preset::VitSmall, Preset::VitTiny, Preset::Demo] {
             preset.dimensions().check().unwrap();
         }
-    }
-
-    #[test]
-    fn a_family_is_added_once_and_guards_its_token_size_and_positions() {
-        let mut config = config();
-        let spec = |n_tokens, d_token| TokenSpec::Continuous { n_tokens, d_token, n_masked: 1 };
-        assert_eq!(config.admit("image", "xray", spec(16, 768), Some(20)).unwrap(), 0);
-        assert_eq!(config.admit("gait", "gait", spec(5000, 12), None).unwrap(), 1);
-        assert_eq!(config.admit("image", "pathology", spec(20, 768), None).unwrap(), 0);
-        assert_eq!(config.families[1].n_positions, 5000);
-        assert_eq!(config.families[0].n_decoder_positions, 20);
-        let size = config.admit("image", "other", spec(16, 300), None).unwrap_err().to_string();
-        assert!(size.contains("300 values") && size.contains("768 values"), "{size}");
-        // A table may have more rows than a vocabulary has tokens, but not fewer.
-        let text = |vocabulary| TokenSpec::Discrete { length: 4, vocabulary };
-        assert_eq!(config.admit("text", "text", text(50), None).unwrap(), 2);
-        assert_eq!(config.admit("text", "text", text(49), None).unwrap(), 2);
-        let vocabulary = config.admit("text", "text", text(51), None).unwrap_err().to_string();
-        assert!(vocabulary.contains("vocabulary of 51") && vocabulary.contains("vocabulary of 50"), "{vocabulary}");
-        let room = config.admit("image", "other", spec(21, 768), None).unwrap_err().to_string();
-        assert!(room.contains("21 tokens") && room.contains("20 positions"), "{room}");
     }
 }

@@ -55,8 +55,9 @@ impl Decoder {
         let rows = Tensor::cat(vec![rows.reshape([n * n_latents, width]), self.mask_token.val()], 0);
         let mut tokens = rows.select(0, batch.restore_order.clone()).reshape([n, batch.n_tokens + 1, width])
             + positions.unsqueeze::<3>();
+        let hidden = batch.validity.as_ref().map(|validity| &validity.hidden_tokens);
         for block in &self.blocks {
-            tokens = block.forward(tokens, None, None, precision);
+            tokens = block.forward(tokens, hidden.cloned(), None, precision);
         }
         self.norm.forward(tokens)
     }

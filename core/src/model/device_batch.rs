@@ -3,9 +3,11 @@
 //! On a device with gradients the tensors are constants of the graph. [`DeviceBatch::inner`] gives a teacher the same tensors without the
 //! graph; no data are copied.
 
+use std::sync::Arc;
+
 use burn::tensor::{Bool, Device, Int, Tensor, TensorData};
 
-use crate::data::{HostBatch, PatchBatch, TokenBatch};
+use crate::data::{GridLayout, HostBatch, PatchBatch, TokenBatch};
 use crate::device::indices;
 
 /// Batch of one modality as tensors on a device.
@@ -31,14 +33,31 @@ pub struct PatchTensors {
     pub restore_order: Tensor<1, Int>,
     /// Masked tokens and their targets; none in evaluation and in distillation.
     pub masked: Option<MaskedTensors>,
+    /// Which tokens exist; none where all do.
+    pub validity: Option<ValidityTensors>,
+    /// Grid of the tokens, where the dataset knows it.
+    pub layout: Option<Arc<GridLayout>>,
+}
+
+/// Tensors that say which continuous tokens exist. The class token always does.
+#[derive(Debug, Clone)]
+pub struct ValidityTensors {
+    /// True where a latent must not be seen, `[B, 1, 1, 1 + V]`.
+    pub hidden_latents: Tensor<4, Bool>,
+    /// True where a decoder token must not be seen, `[B, 1, 1, 1 + N]`.
+    pub hidden_tokens: Tensor<4, Bool>,
+    /// Rows of the flattened `[B * (1 + V)]` latents that exist, ascending.
+    pub latent_rows: Tensor<1, Int>,
+    /// Weights of a mean over latents, `[B, 1 + V, 1]`: one over their number in the sample, 0 where there is nothing.
+    pub mean_weights: Tensor<3>,
 }
 
 /// Tensors of masked continuous tokens.
 #[derive(Debug, Clone)]
 pub struct MaskedTensors {
-    /// Rows of the masked tokens in the decoder's `[B * (1 + N)]` outputs, `[B * M]`.
+    /// Rows of the masked tokens that exist in the decoder's `[B * (1 + N)]` outputs, up to `B * M`.
     pub rows: Tensor<1, Int>,
-    /// Reconstruction targets, `[B * M, d_token]`, each token normalised.
+    /// Reconstruction targets of these rows, `[rows, d_target]`.
     pub targets: Tensor<2>,
 }
 
@@ -87,6 +106,13 @@ impl DeviceBatch {
                 masked: batch
                     .masked
                     .map(|masked| MaskedTensors { rows: masked.rows.inner(), targets: masked.targets.inner() }),
+                layout: batch.layout,
+                validity: batch.validity.map(|validity| ValidityTensors {
+                    hidden_latents: validity.hidden_latents.inner(),
+                    hidden_tokens: validity.hidden_tokens.inner(),
+                    latent_rows: validity.latent_rows.inner(),
+                    mean_weights: validity.mean_weights.inner(),
+                }),
             }),
             Self::Tokens(batch) => Self::Tokens(TokenTensors {
                 ids: batch.ids.inner(),
@@ -104,11 +130,12 @@ impl PatchTensors {
     /// Uploads continuous tokens.
     pub fn new(batch: PatchBatch, device: &Device) -> Self {
         let restore_order = indices(restore_order(&batch), device);
+        let validity = (!batch.valid.is_empty()).then(|| ValidityTensors::new(&batch, device));
         let masked = if batch.targets.is_empty() {
             None
         } else {
             let rows = masked_rows(&batch);
-            let targets = TensorData::new(batch.targets, [rows.len(), batch.d_token]);
+            let targets = TensorData::new(batch.targets, [rows.len(), batch.d_target]);
             Some(MaskedTensors { rows: indices(rows, device), targets: Tensor::from_data(targets, device) })
         };
         let shape = [batch.n, batch.n_visible, batch.d_token];
@@ -118,6 +145,28 @@ impl PatchTensors {
             visible_index: indices(batch.visible_index, device),
             restore_order,
             masked,
+            validity,
+            layout: batch.layout,
+        }
+    }
+}
+
+impl ValidityTensors {
+    fn new(batch: &PatchBatch, device: &Device) -> Self {
+        let (n, n_latents) = (batch.n, batch.n_visible + 1);
+        let exists = latents_that_exist(batch);
+        let rows = (0..exists.len()).filter(|row| exists[*row]).map(|row| row as i32).collect();
+        let hidden: Vec<bool> = exists.iter().map(|exists| !exists).collect();
+        let of_sample = |sample: usize| {
+            std::iter::once(false).chain((0..batch.n_tokens).map(move |token| !batch.exists(sample, token)))
+        };
+        let hidden_tokens: Vec<bool> = (0..n).flat_map(of_sample).collect();
+        let weights = TensorData::new(shares(&exists, n_latents), [n, n_latents, 1]);
+        Self {
+            hidden_latents: Tensor::from_data(TensorData::new(hidden, [n, 1, 1, n_latents]), device),
+            hidden_tokens: Tensor::from_data(TensorData::new(hidden_tokens, [n, 1, 1, batch.n_tokens + 1]), device),
+            latent_rows: indices(rows, device),
+            mean_weights: Tensor::from_data(weights, device),
         }
     }
 }
@@ -127,7 +176,7 @@ impl TokenTensors {
     pub fn new(batch: TokenBatch, device: &Device) -> Self {
         let shape = [batch.n, batch.length];
         let attended_rows = (0..batch.attended.len()).filter(|at| batch.attended[*at]).map(|at| at as i32).collect();
-        let mean_weights = TensorData::new(mean_weights(&batch), [batch.n, batch.length, 1]);
+        let mean_weights = TensorData::new(shares(&batch.attended, batch.length), [batch.n, batch.length, 1]);
         let padding: Vec<bool> = batch.attended.iter().map(|attended| !attended).collect();
         Self {
             ids: indices(batch.ids, device).reshape(shape),
@@ -155,20 +204,32 @@ fn restore_order(batch: &PatchBatch) -> Vec<i32> {
     order
 }
 
-/// Row of `[B * (1 + N)]` for each masked token.
+/// Row of `[B * (1 + N)]` for each masked token that exists.
 fn masked_rows(batch: &PatchBatch) -> Vec<i32> {
     let (length, n_masked) = (batch.n_tokens + 1, (batch.n_tokens - batch.n_visible).max(1));
-    let row = |(at, &token): (usize, &i32)| (at / n_masked * length) as i32 + 1 + token;
-    batch.masked_index.iter().enumerate().map(row).collect()
+    let row = |(at, &token): (usize, &i32)| {
+        let sample = at / n_masked;
+        batch.exists(sample, token as usize).then_some((sample * length) as i32 + 1 + token)
+    };
+    batch.masked_index.iter().enumerate().filter_map(row).collect()
 }
 
-/// Weights of a mean over tokens: one over the sample's number of tokens that are no padding, and 0 at padding.
-fn mean_weights(batch: &TokenBatch) -> Vec<f32> {
-    let of_sample = |sample: &[bool]| {
-        let share = 1.0 / sample.iter().filter(|attended| **attended).count().max(1) as f32;
-        sample.iter().map(|&attended| if attended { share } else { 0.0 }).collect::<Vec<_>>()
+/// Whether each of the `[B, 1 + V]` latents exists; the class token does.
+fn latents_that_exist(batch: &PatchBatch) -> Vec<bool> {
+    let of_sample = |sample: usize| {
+        let tokens = &batch.visible_index[sample * batch.n_visible..][..batch.n_visible];
+        std::iter::once(true).chain(tokens.iter().map(move |&token| batch.exists(sample, token as usize)))
     };
-    batch.attended.chunks(batch.length).flat_map(of_sample).collect()
+    (0..batch.n).flat_map(of_sample).collect()
+}
+
+/// Weights of a mean over the tokens that count, `length` of them a sample: one over the sample's number of them, and 0 elsewhere.
+fn shares(counts: &[bool], length: usize) -> Vec<f32> {
+    let of_sample = |sample: &[bool]| {
+        let share = 1.0 / sample.iter().filter(|counts| **counts).count().max(1) as f32;
+        sample.iter().map(|&counts| if counts { share } else { 0.0 }).collect::<Vec<_>>()
+    };
+    counts.chunks(length).flat_map(of_sample).collect()
 }
 
 #[cfg(test)]
@@ -191,7 +252,6 @@ mod tests {
 
     #[test]
     fn padding_has_no_share_in_the_mean() {
-        let batch = TokenBatch { n: 2, length: 2, attended: vec![true, false, true, true], ..TokenBatch::default() };
-        assert_eq!(mean_weights(&batch), [1.0, 0.0, 0.5, 0.5]);
+        assert_eq!(shares(&[true, false, true, true], 2), [1.0, 0.0, 0.5, 0.5]);
     }
 }

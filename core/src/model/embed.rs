@@ -2,11 +2,15 @@
 
 use burn::module::{Module, Param};
 use burn::nn::Linear;
-use burn::tensor::{Int, Tensor};
+use burn::tensor::{Int, Tensor, TensorData};
 
 use super::config::{Dimensions, FamilyConfig, FamilyTokens};
+use super::device_batch::PatchTensors;
 use super::init::Initialiser;
 use super::norm::Norm;
+use super::position_map::PositionMap;
+use crate::data::GridLayout;
+use crate::device::indices;
 use crate::fused;
 use crate::precision::Precision;
 
@@ -27,10 +31,13 @@ pub enum Embedder {
 #[derive(Module, Debug)]
 pub struct PatchEmbedder {
     projection: Linear,
-    /// Spatial position table, `[n_positions, D]`. Tokens of any grid use its first entries, in row-major order of their grid.
+    /// Spatial position table, `[n_positions, D]`.
     spatial: Param<Tensor<2>>,
     /// Temporal position table, `[8, D]`.
     temporal: Param<Tensor<2>>,
+    /// Grid that the first entries of the spatial table belong to, in row-major order. Without it tokens of any grid use these.
+    #[module(skip)]
+    layout: Option<GridLayout>,
 }
 
 /// Embedder of discrete tokens: token, learned position and token type 0, then a norm.
@@ -53,6 +60,7 @@ impl Embedder {
                 projection: init.patch_projection(d_token, width),
                 spatial: init.table([family.n_positions, width]),
                 temporal: init.table([N_TEMPORAL, width]),
+                layout: family.layout.clone(),
             }),
             FamilyTokens::Discrete { vocabulary } => Self::Tokens(TokenEmbedder {
                 tokens: init.table([vocabulary, width]),
@@ -65,17 +73,13 @@ impl Embedder {
 }
 
 impl PatchEmbedder {
-    /// Embeddings `[B, V, D]`, not yet normalised, of `tokens` `[B, V, d_token]` at positions `index` `[B * V]`.
-    pub fn forward(
-        &self,
-        tokens: Tensor<3>,
-        index: Tensor<1, Int>,
-        temporal: usize,
-        precision: Precision,
-    ) -> Tensor<3> {
-        let embedded = fused::float32_linear(&self.projection, tokens, precision);
+    /// Embeddings `[B, V, D]`, not yet normalised, of the visible tokens of a batch.
+    pub fn forward(&self, batch: &PatchTensors, temporal: usize, precision: Precision) -> Tensor<3> {
+        let embedded = fused::float32_linear(&self.projection, batch.visible.clone(), precision);
         let [n, n_visible, width] = embedded.dims();
-        let spatial = self.spatial.val().select(0, index).reshape([n, n_visible, width]);
+        let table = self.spatial.val();
+        let positions = positions_of(&table, 0, self.layout.as_ref(), batch).unwrap_or(table);
+        let spatial = positions.select(0, batch.visible_index.clone()).reshape([n, n_visible, width]);
         let temporal = self.temporal.val().narrow(0, temporal, 1).unsqueeze::<3>();
         embedded + spatial + temporal
     }
@@ -84,6 +88,28 @@ impl PatchEmbedder {
     pub fn n_temporal(&self) -> usize {
         self.temporal.dims()[0]
     }
+}
+
+/// Positions `[N, D]` of the tokens of a batch, out of a table whose entries from `first` on belong to a grid. `None` where the tokens have the same grid,
+/// or nothing is known of either: they are the table's first entries.
+///
+/// # Panics
+/// Where the table has no positions for the tokens, which [`super::ModelConfig::admit_dataset`] has checked.
+pub(super) fn positions_of(
+    table: &Tensor<2>,
+    first: usize,
+    reference: Option<&GridLayout>,
+    batch: &PatchTensors,
+) -> Option<Tensor<2>> {
+    let (reference, own) = reference.zip(batch.layout.as_deref())?;
+    let map = PositionMap::new(reference, own).expect("the grid was admitted to the family")?;
+    let [_, width] = table.dims();
+    let (n_tokens, device) = (map.n_tokens(), table.device());
+    let rows = map.rows.iter().map(|row| row + first as i32).collect();
+    let weights = Tensor::from_data(TensorData::new(map.weights, [n_tokens, map.n_entries, 1]), &device);
+    let entries = table.clone().select(0, indices(rows, &device)).reshape([n_tokens, map.n_entries, width]);
+    let positions: Tensor<3> = (entries * weights).sum_dim(1);
+    Some(positions.reshape([n_tokens, width]))
 }
 
 impl TokenEmbedder {

@@ -5,8 +5,11 @@ use burn::nn::Linear;
 use burn::tensor::Tensor;
 
 use super::config::{Dimensions, FamilyConfig, FamilyTokens};
+use super::device_batch::PatchTensors;
+use super::embed::positions_of;
 use super::init::Initialiser;
 use super::norm::Norm;
+use crate::data::GridLayout;
 use crate::fused;
 use crate::precision::Precision;
 
@@ -26,6 +29,9 @@ pub struct PatchHead {
     /// Decoder positions, `[1 + n_decoder_positions, D_decoder]`, the class token's first; they start at zero.
     positions: Param<Tensor<2>>,
     projection: Linear,
+    /// Grid that the positions after the class token's belong to, as in the embedder.
+    #[module(skip)]
+    layout: Option<GridLayout>,
 }
 
 /// Prediction head of a discrete family: BERT's head, on the encoder's output plus a learned vector.
@@ -43,7 +49,8 @@ impl Head {
         match family.tokens {
             FamilyTokens::Continuous { d_token } => Self::Patches(PatchHead {
                 positions: init.constant([family.n_decoder_positions + 1, dims.decoder_width], 0.0),
-                projection: init.linear(dims.decoder_width, d_token),
+                projection: init.linear(dims.decoder_width, family.d_target.unwrap_or(d_token)),
+                layout: family.layout.clone(),
             }),
             FamilyTokens::Discrete { vocabulary } => Self::Tokens(TokenHead {
                 offset: init.normal([2, dims.width], 0.02),
@@ -56,12 +63,16 @@ impl Head {
 }
 
 impl PatchHead {
-    /// Decoder positions of the class token and `n_tokens` tokens.
-    pub fn positions(&self, n_tokens: usize) -> Tensor<2> {
-        self.positions.val().narrow(0, 0, n_tokens + 1)
+    /// Decoder positions of the class token and of the tokens of a batch: `[1 + N, D_decoder]`.
+    pub fn positions(&self, batch: &PatchTensors) -> Tensor<2> {
+        let table = self.positions.val();
+        match positions_of(&table, 1, self.layout.as_ref(), batch) {
+            None => table.narrow(0, 0, batch.n_tokens + 1),
+            Some(tokens) => Tensor::cat(vec![table.narrow(0, 0, 1), tokens], 0),
+        }
     }
 
-    /// Token values `[rows, d_token]` from decoder outputs `[rows, D_decoder]`.
+    /// Values of targets `[rows, d_target]` from decoder outputs `[rows, D_decoder]`.
     pub fn forward(&self, decoded: Tensor<2>, precision: Precision) -> Tensor<2> {
         fused::float32_linear(&self.projection, decoded, precision)
     }

@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 
 use super::config::{Dimensions, FamilyConfig, FamilyTokens, ModelConfig};
 use super::embed::N_TEMPORAL;
+use crate::data::GridAxis;
 use crate::{ModelError, Result, SettingError};
 
 /// Maximum number of layers of the encoder and of the decoder. The deepest published Transformer has 1,000 (DeepNet, 2022).
@@ -15,6 +16,8 @@ pub const MAX_FAMILIES: usize = 256;
 pub const MAX_FAMILY_NAME: usize = 256;
 /// Maximum number of positions of a family; plugins have the same limit of tokens.
 pub const MAX_POSITIONS: usize = 1 << 20;
+/// Maximum number of axes of a grid; plugins have the same limit.
+const MAX_AXES: usize = 8;
 /// Maximum number of values in a token; plugins have the same limit for a sample.
 pub const MAX_TOKEN_VALUES: usize = 1 << 26;
 /// Maximum number of token ids; plugins have the same limit.
@@ -129,9 +132,24 @@ impl FamilyConfig {
         };
         let positions = ("positions", self.n_positions, 1, MAX_POSITIONS);
         let decoder_positions = ("decoder positions", self.n_decoder_positions, 0, MAX_POSITIONS);
-        for (what, found, least, most) in [token_size, positions, decoder_positions] {
+        let target = ("values in a target", self.d_target.unwrap_or(1), 1, MAX_TOKEN_VALUES);
+        let grid = self.layout.as_ref().map_or(&[][..], |layout| &layout.grid);
+        let n_grid = grid.iter().try_fold(1usize, |product, &side| product.checked_mul(side)).unwrap_or(usize::MAX);
+        let axes = ("axes", grid.len(), 0, MAX_AXES);
+        let in_table = ("positions of its grid", n_grid, 1, self.n_positions);
+        for (what, found, least, most) in [token_size, positions, decoder_positions, target, axes, in_table] {
             if !(least..=most).contains(&found) {
                 return Err(ModelError::FamilySize { family: name.clone(), what, found, least, most }.into());
+            }
+        }
+        if let Some(layout) = &self.layout {
+            let has_meaning = |(axis, &side): (&GridAxis, &usize)| {
+                (axis.places.is_empty() || axis.places.len() == side)
+                    && axis.step.as_ref().is_none_or(|(step, _)| step.is_finite() && *step > 0.0)
+            };
+            let n_axes = layout.axes.len();
+            if n_axes != 0 && n_axes != grid.len() || !layout.axes.iter().zip(grid).all(has_meaning) {
+                return Err(ModelError::FamilyAxes { family: name.clone(), grid: grid.to_vec() }.into());
             }
         }
         Ok(())
@@ -147,7 +165,7 @@ impl FamilyConfig {
                 positions,
                 (N_TEMPORAL as u64).saturating_mul(width),
                 (self.n_decoder_positions as u64).saturating_add(1).saturating_mul(decoder_width),
-                linear(decoder_width, d_token as u64),
+                linear(decoder_width, self.d_target.unwrap_or(d_token) as u64),
             ]),
             FamilyTokens::Discrete { vocabulary } => sum([
                 (vocabulary as u64).saturating_mul(width),
@@ -190,6 +208,8 @@ mod tests {
             n_positions: 7,
             n_decoder_positions,
             tokens,
+            d_target: None,
+            layout: None,
         };
         let dimensions = Dimensions { mlp_width: 100, ..Preset::Demo.dimensions() };
         ModelConfig {

@@ -3,6 +3,7 @@
 //! Shapes in comments: `B` samples, `N` tokens of a whole sample, `V` visible ones, `T` tokens in the encoder, `D`
 //! width.
 
+mod admission;
 mod attention;
 mod block;
 mod config;
@@ -16,16 +17,18 @@ mod limits;
 mod norm;
 mod parameters;
 mod pooling;
+mod position_map;
 mod predictor;
 
 use burn::module::Module;
 use burn::tensor::{Bool, Device, Tensor};
 
 pub use crate::precision::Precision;
+pub use admission::{PositionResampling, TableSize};
 pub use block::StochasticDepth;
 pub use config::{Dimensions, FamilyConfig, FamilyTokens, InitialValues, ModelConfig, Preset, TextAttention};
 pub use decoder::Decoder;
-pub use device_batch::{DeviceBatch, MaskedTensors, PatchTensors, TokenTensors};
+pub use device_batch::{DeviceBatch, MaskedTensors, PatchTensors, TokenTensors, ValidityTensors};
 pub use embed::Embedder;
 pub(crate) use embed::N_TEMPORAL;
 pub use encoder::Encoder;
@@ -37,6 +40,7 @@ pub use limits::{
 pub(crate) use parameters::{FlatParameters, map_gradients};
 pub use parameters::{Parameter, Replace, fill_missing_gradients};
 pub(crate) use pooling::mean_over_tokens;
+pub use position_map::PositionMap;
 pub use predictor::Predictor;
 
 use crate::rng;
@@ -151,7 +155,8 @@ impl Model {
         let tokens = self.embed_patches(family, patches, temporal);
         let [n, _, width] = tokens.dims();
         let class = self.class_token.val().expand([n, 1, width]);
-        self.encoder.forward(Tensor::cat(vec![class, tokens], 1), None, depth, self.precision)
+        let hidden = patches.validity.as_ref().map(|validity| validity.hidden_latents.clone());
+        self.encoder.forward(Tensor::cat(vec![class, tokens], 1), hidden, depth, self.precision)
     }
 
     /// Embedded continuous tokens, visible ones only, with positions, normalised: `[B, V, D]`.
@@ -162,8 +167,7 @@ impl Model {
         let Embedder::Patches(embedder) = &self.embedders[family] else {
             panic!("family {family} has discrete tokens");
         };
-        let embedded =
-            embedder.forward(patches.visible.clone(), patches.visible_index.clone(), temporal, self.precision);
+        let embedded = embedder.forward(patches, temporal, self.precision);
         self.patch_norm.forward(embedded)
     }
 

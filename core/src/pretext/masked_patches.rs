@@ -1,5 +1,5 @@
 //! Masked patch reconstruction (He et al., "Masked Autoencoders Are Scalable Vision Learners", CVPR 2022): mean
-//! squared error on masked patches against their normalised pixels.
+//! squared error on masked patches against their normalised pixels, or against targets that the dataset gives.
 
 use burn::tensor::{Int, Tensor, TensorData};
 
@@ -24,13 +24,12 @@ impl MaskedPatches<'_> {
         mean_all((predicted - masked.targets.clone()).square())
     }
 
-    /// Predictions for rows of the flattened decoder output `[B * (1 + N)]`: `[rows, d_token]`.
+    /// Predictions for rows of the flattened decoder output `[B * (1 + N)]`: `[rows, d_target]`.
     fn predict(&self, latents: Tensor<3>, batch: &PatchTensors, rows: Tensor<1, Int>) -> Tensor<2> {
         let Head::Patches(head) = self.model.head(self.family) else {
             panic!("family {} has discrete tokens", self.family);
         };
-        let decoded =
-            self.model.decoder().forward(latents, batch, head.positions(batch.n_tokens), self.model.precision());
+        let decoded = self.model.decoder().forward(latents, batch, head.positions(batch), self.model.precision());
         let [n, length, width] = decoded.dims();
         // Only the selected rows pass the head, which is the widest layer of the decoder.
         head.forward(decoded.reshape([n * length, width]).select(0, rows), self.model.precision())

@@ -7,7 +7,7 @@ use burn::tensor::{Device, Tensor, activation::softmax};
 
 use super::reconstruct;
 use crate::data::{
-    BatchRequest, Dataset, HostBatch, LoadedBatch, PatchBatch, RawBatch, TokenBatch, mean_and_deviation,
+    BatchRequest, Dataset, HostBatch, LoadedBatch, PatchBatch, RawBatch, TargetSpec, TokenBatch, mean_and_deviation,
 };
 use crate::model::{Head, Model, PatchTensors, TokenTensors};
 use crate::rng;
@@ -40,6 +40,8 @@ pub struct ReconstructedPatches {
     pub reconstructed: Vec<f32>,
     /// Mask, `[n_tokens]`, true at masked patches.
     pub masked: Vec<bool>,
+    /// True at patches that do not exist, `[n_tokens]`; they are never predicted.
+    pub missing: Vec<bool>,
     /// Number of values in a patch.
     pub d_token: usize,
     /// Pretext loss of this sample: mean squared error over the masked patches in the space of the targets.
@@ -86,12 +88,15 @@ pub fn reconstruct_samples(
 ) -> Result<Vec<Reconstruction>> {
     let seed_of = |&index: &u64| rng::derived(seed, "restoration", &[place, &[index]].concat());
     let seeds: Vec<u64> = wanted.iter().map(seed_of).collect();
+    if dataset.targets().d_target.is_some() {
+        return Err(DataError::TargetsAreNoTokens { modality: dataset.modality().into() }.into());
+    }
     let mut raw = RawBatch::default();
     let request = BatchRequest::pretext(dataset, wanted.to_vec(), seeds);
     let LoadedBatch { batch: Some(batch), valid, .. } = request.load(&mut raw)? else { return Ok(Vec::new()) };
     let contents: Vec<ReconstructedContent> = match batch {
         HostBatch::Patches(batch) => {
-            let reconstructed = reconstruct_patches(model, family, &raw, &valid, batch, device)?;
+            let reconstructed = reconstruct_patches(model, family, (&raw, dataset.targets()), &valid, batch, device)?;
             reconstructed.into_iter().map(ReconstructedContent::Patches).collect()
         }
         HostBatch::Tokens(batch) => {
@@ -105,12 +110,14 @@ pub fn reconstruct_samples(
 fn reconstruct_patches(
     model: &Model,
     family: usize,
-    raw: &RawBatch,
+    (raw, targets): (&RawBatch, TargetSpec),
     valid: &[usize],
     batch: PatchBatch,
     device: &Device,
 ) -> Result<Vec<ReconstructedPatches>> {
     let (n_tokens, d_token) = (batch.n_tokens, batch.d_token);
+    let valid_tokens = batch.valid.clone();
+    let exists = |row: usize, token: usize| valid_tokens.is_empty() || valid_tokens[row * n_tokens + token];
     let batch = PatchTensors::new(batch, device);
     let latents = model.encode_patches(family, &batch, 0, None);
     let predicted = values_of(reconstruct(model, family, latents, &batch))?;
@@ -118,18 +125,23 @@ fn reconstruct_patches(
     let of_sample = |(row, &slot): (usize, &usize)| {
         let original = raw.tokens[slot * size..][..size].to_vec();
         let masked: Vec<bool> = raw.mask[slot * n_tokens..][..n_tokens].iter().map(|&mask| mask == 1).collect();
+        let missing: Vec<bool> = (0..n_tokens).map(|token| !exists(row, token)).collect();
         let predicted = &predicted[row * size..][..size];
-        let (mut reconstructed, mut squares) = (original.clone(), 0.0);
-        for token in (0..n_tokens).filter(|&token| masked[token]) {
+        let (mut reconstructed, mut squares, mut n_values) = (original.clone(), 0.0, 0);
+        for token in (0..n_tokens).filter(|&token| masked[token] && !missing[token]) {
             let span = token * d_token..(token + 1) * d_token;
-            let (mean, deviation) = mean_and_deviation(&original[span.clone()]);
+            n_values += d_token;
+            let (mean, deviation) = match targets.normalise {
+                true => mean_and_deviation(&original[span.clone()]),
+                false => (0.0, 1.0),
+            };
             for (value, &prediction) in reconstructed[span.clone()].iter_mut().zip(&predicted[span]) {
                 squares += (f64::from(prediction) - (f64::from(*value) - mean) / deviation).powi(2);
                 *value = (f64::from(prediction) * deviation + mean) as f32;
             }
         }
-        let n_values = masked.iter().filter(|masked| **masked).count() * d_token;
-        ReconstructedPatches { original, reconstructed, masked, d_token, loss: squares / n_values.max(1) as f64 }
+        let loss = squares / n_values.max(1) as f64;
+        ReconstructedPatches { original, reconstructed, masked, missing, d_token, loss }
     };
     Ok(valid.iter().enumerate().map(of_sample).collect())
 }
@@ -190,7 +202,7 @@ fn values_of<const D: usize>(tensor: Tensor<D>) -> Result<Vec<f32>> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::data::{InvalidSample, TokenSpec, View, prepare};
+    use crate::data::{SampleReport, TokenSpec, View, prepare};
     use crate::model::{DeviceBatch, InitialValues, ModelConfig, Preset, TextAttention};
 
     const N_TOKENS: usize = 5;
@@ -224,7 +236,7 @@ mod tests {
         fn fingerprint(&self) -> &str {
             "00"
         }
-        fn fill(&self, view: View, wanted: &[u64], seeds: &[u64], batch: &mut RawBatch) -> Result<Vec<InvalidSample>> {
+        fn fill(&self, view: View, wanted: &[u64], seeds: &[u64], batch: &mut RawBatch) -> Result<Vec<SampleReport>> {
             assert_eq!(view, View::Training);
             for (&index, &seed) in wanted.iter().zip(seeds) {
                 match self.spec {
@@ -243,7 +255,7 @@ mod tests {
                 }
             }
             let bad = wanted.iter().position(|&index| index == 1);
-            Ok(bad.map(|slot| InvalidSample { slot, message: "torn".into() }).into_iter().collect())
+            Ok(bad.map(|slot| SampleReport::invalid(slot, "torn")).into_iter().collect())
         }
     }
 
@@ -270,7 +282,8 @@ mod tests {
         let mut raw = RawBatch::default();
         let seeds: Vec<u64> = [0, 1, 2].map(|index| rng::derived(9, "restoration", &[index])).to_vec();
         dataset.fill(View::Training, &[0, 1, 2], &seeds, &mut raw).unwrap();
-        let prepared = DeviceBatch::new(prepare(&raw, dataset.spec, &[0, 2], true, None), &device);
+        let prepared =
+            DeviceBatch::new(prepare(&raw, (dataset.spec, TargetSpec::default()), &[0, 2], true, None), &device);
         let DeviceBatch::Patches(batch) = &prepared else { panic!("patches") };
         let latents = model.encode_patches(0, batch, 0, None);
         let loss = super::super::pretext_loss(&model, 0, &prepared, latents.clone()).into_scalar::<f32>();

@@ -30,6 +30,13 @@ pub struct EpochMetrics {
     /// Penalty on the parameters at the end of the epoch, for strategies with a penalty.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub penalty: Option<f64>,
+    /// Number of drawn samples that had nothing to learn; absent where there were none.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub n_skipped: usize,
+}
+
+fn is_zero(number: &usize) -> bool {
+    *number == 0
 }
 
 impl EpochMetrics {

@@ -60,6 +60,13 @@ pub struct EpochSoFar {
     pub distillation: LossSums,
     /// Learning rate of the latest update.
     pub learning_rate: f64,
+    /// Number of drawn samples that had nothing to learn.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub n_skipped: usize,
+}
+
+fn is_zero(number: &usize) -> bool {
+    *number == 0
 }
 
 impl StageState {

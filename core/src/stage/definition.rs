@@ -79,9 +79,25 @@ impl Stage<'_> {
         }
         let batch_size = self.settings.batch_size;
         let all = |dataset: &dyn Dataset| (0..dataset.ids().len() as u64).collect::<Vec<_>>();
-        let pool =
-            |dataset, label, objective, indices| Pool { dataset, objective, label, indices, batch_size, passes: 1.0 };
-        let mut pools = vec![pool(0, self.label(self.earlier.len()), Objective::Pretext, all(self.current))];
+        let pool = |dataset, label, objective, indices| Pool {
+            dataset,
+            objective,
+            label,
+            indices,
+            weights: Vec::new(),
+            batch_size,
+            passes: 1.0,
+        };
+        let weights = self.current.weights();
+        let is_drawn = |index: &u64| weights.get(*index as usize).is_none_or(|weight| *weight > 0.0);
+        let indices: Vec<u64> = all(self.current).into_iter().filter(is_drawn).collect();
+        if indices.is_empty() {
+            return Err(DataError::NothingToDraw { modality: self.current.modality().into() }.into());
+        }
+        let weights =
+            if weights.is_empty() { Vec::new() } else { indices.iter().map(|at| weights[*at as usize]).collect() };
+        let current = pool(0, self.label(self.earlier.len()), Objective::Pretext, indices);
+        let mut pools = vec![Pool { weights, ..current }];
         for (at, previous) in self.earlier.iter().enumerate() {
             let kept = || previous.buffer.indices(previous.dataset.modality(), previous.dataset.ids());
             let label = self.label(at);

@@ -7,7 +7,7 @@ use rand::RngExt;
 use serde::{Deserialize, Serialize};
 
 use crate::data::{
-    BatchLoader, BatchRequest, Dataset, HostBatch, InvalidSample, InvalidSamples, LoaderOptions, record_invalid_samples,
+    BatchLoader, BatchRequest, Dataset, HostBatch, InvalidSamples, LoaderOptions, SampleReport, record_invalid_samples,
 };
 use crate::model::{DeviceBatch, Model, StochasticDepth, mean_over_tokens};
 use crate::ranks::Ranks;
@@ -85,10 +85,13 @@ pub struct EncodedBatch<'a> {
     pub width: usize,
     /// Index of each row's sample, ascending.
     pub rows: Vec<u64>,
-    /// Attention mask of text without pooling, `[rows.len(), n_tokens]`: true where a token is no padding. Empty otherwise.
+    /// Attention mask without pooling, `[rows.len(), n_tokens]`: true where a token is no padding of a text, or exists in a dataset some of whose tokens
+    /// do not. Empty otherwise.
     pub attended: &'a [bool],
     /// Samples that could not be read, with their index and reason.
-    pub invalid: &'a [(u64, InvalidSample)],
+    pub invalid: &'a [(u64, SampleReport)],
+    /// Samples that have nothing to learn, by their index; they are among the rows.
+    pub skipped: &'a [u64],
     /// Number of finished samples, this batch included.
     pub done: usize,
 }
@@ -104,6 +107,8 @@ pub struct Features {
     pub rows: Vec<u64>,
     /// Samples that could not be read: id and reason.
     pub invalid: Vec<(String, String)>,
+    /// Samples that have nothing to learn, by their index, ascending; they are among the rows.
+    pub skipped: Vec<u64>,
 }
 
 /// Extracts the features of every sample of a dataset, pooled into one row a sample. `model` and `device` are those without gradients; `progress` gets the
@@ -157,6 +162,20 @@ pub struct FeaturePass<'a> {
     pub device: &'a Device,
 }
 
+impl Features {
+    /// Removes the rows of the samples that have nothing to learn.
+    pub(super) fn leave_out_skipped(&mut self) {
+        if self.skipped.is_empty() {
+            return;
+        }
+        let width = self.width;
+        let kept: Vec<usize> =
+            (0..self.rows.len()).filter(|row| self.skipped.binary_search(&self.rows[*row]).is_err()).collect();
+        self.values = kept.iter().flat_map(|row| self.values[row * width..][..width].iter().copied()).collect();
+        self.rows = kept.iter().map(|row| self.rows[*row]).collect();
+    }
+}
+
 impl FeaturePass<'_> {
     fn n_batches(&self) -> usize {
         self.dataset.ids().len().div_ceil(BATCH)
@@ -182,11 +201,12 @@ impl FeaturePass<'_> {
         let own = self.features(block, &mut |done| progress(of_all(done)))?;
         let values = ranks.to_root(own.values)?;
         let mut all = Features { values, ..Features::default() };
-        for (width, rows, invalid) in ranks.gather((own.width, own.rows, own.invalid))? {
+        for (width, rows, invalid, skipped) in ranks.gather((own.width, own.rows, own.invalid, own.skipped))? {
             // A rank without readable samples has no width.
             all.width = all.width.max(width);
             all.rows.extend(rows);
             all.invalid.extend(invalid);
+            all.skipped.extend(skipped);
         }
         let n_invalid = all.invalid.len();
         match all.invalid.last() {
@@ -208,6 +228,7 @@ impl FeaturePass<'_> {
             }
             features.values.extend(batch.values);
             features.rows.extend(batch.rows);
+            features.skipped.extend(batch.skipped);
             let id = |index: u64| self.dataset.ids()[index as usize].clone();
             let invalid = batch.invalid.iter();
             features.invalid.extend(invalid.map(|(index, sample)| (id(*index), sample.message.clone())));
@@ -231,8 +252,14 @@ impl FeaturePass<'_> {
             let (mut values, mut n_tokens, mut width) = (Vec::new(), 0, 0);
             let mut attended = Vec::new();
             if let Some(batch) = loaded.batch {
-                if let (HostBatch::Tokens(batch), Pooling::None) = (&batch, pooling) {
-                    attended.clone_from(&batch.attended);
+                match (&batch, pooling) {
+                    (HostBatch::Tokens(batch), Pooling::None) => attended.clone_from(&batch.attended),
+                    (HostBatch::Patches(batch), Pooling::None) if !batch.valid.is_empty() => {
+                        // The class token, which always exists, comes first.
+                        let of_sample = |valid: &[bool]| [&[true], valid].concat();
+                        attended = batch.valid.chunks(batch.n_tokens).flat_map(of_sample).collect();
+                    }
+                    _ => {}
                 }
                 let batch = DeviceBatch::new(batch, device);
                 let (temporal, mut depth) = mode.draws(item, model.n_temporal(family));
@@ -258,6 +285,7 @@ impl FeaturePass<'_> {
                 rows: loaded.valid.iter().map(|slot| first + *slot as u64).collect(),
                 attended: &attended,
                 invalid: &loaded.invalid,
+                skipped: &loaded.skipped,
                 done: batch_of(item).end as usize,
             })
         })?;

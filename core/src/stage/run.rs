@@ -270,10 +270,13 @@ impl Stage<'_> {
             options: self.settings.loader_options(),
             device: &self.device,
         };
-        let features = pass.on_root(ranks, &mut |done| {
+        let mut features = pass.on_root(ranks, &mut |done| {
             observer.stage_end(StageEndTask::Features, done, n_samples);
             self.go_on(observer, "while the buffer was chosen", checkpoints)
         })?;
+        if ranks.is_root() {
+            features.leave_out_skipped();
+        }
         for (id, message) in &features.invalid {
             // A sample that no batch of the training held.
             if state.invalid_samples.insert(id.clone(), message.clone()).is_none() {

@@ -14,14 +14,14 @@ use super::losses::{BatchLoss, LossOf, UnreadLosses};
 use super::observer::{Observer, StepReport};
 use super::update_plan::{Slot, UpdatePlan};
 use crate::continual::{ContinualStrategy, StepContext};
-use crate::data::{BatchLoader, InvalidSample, LoadedBatch, Objective, Pool, record_invalid_samples};
+use crate::data::{BatchLoader, LoadedBatch, Objective, Pool, SampleReport, record_invalid_samples};
 use crate::model::{DeviceBatch, Model, fill_missing_gradients};
 use crate::optimisation::MissingGradients;
 use crate::pretext::pretext_loss;
 use crate::ranks::{GradientSum, NodeParameters, Ranks};
 use crate::rng;
 use crate::run::{Checkpoints, EpochMetrics, EpochSoFar, MetricsLog, StageState};
-use crate::{Error, Result};
+use crate::{DataError, Error, Result};
 
 /// Train state: the student and its optimiser.
 pub(super) struct TrainState {
@@ -97,7 +97,9 @@ struct EpochState {
 struct Found {
     losses: Vec<BatchLoss>,
     /// Number of the batch, indices and reasons of its invalid samples.
-    invalid: Vec<(usize, Vec<(u64, InvalidSample)>)>,
+    invalid: Vec<(usize, Vec<(u64, SampleReport)>)>,
+    /// Number of samples that had nothing to learn.
+    n_skipped: usize,
 }
 
 /// Message of a rank at an update.
@@ -161,6 +163,7 @@ impl StageTrainer<'_> {
         if !loaded.invalid.is_empty() {
             epoch_state.found.invalid.push((item, std::mem::take(&mut loaded.invalid)));
         }
+        epoch_state.found.n_skipped += loaded.skipped.len();
         let Some(batch) = loaded.batch.take() else { return Ok(()) };
         let batch = DeviceBatch::new(batch, self.device);
         let Loss { of_batch, auxiliary } = self.loss(self.batches.pool(item), &batch, item)?;
@@ -237,15 +240,22 @@ impl StageTrainer<'_> {
     fn end_epoch(&mut self, mut epoch_state: EpochState, epoch: usize, observer: &mut dyn Observer) -> Result<()> {
         let stop_requested = self.read_and_record(&mut epoch_state, observer)?;
         observer.waited(epoch_state.waited);
+        let pretext = epoch_state.so_far.pretext.means();
+        if !pretext.contains_key(&self.stage.label(self.stage.earlier.len())) {
+            let modality = self.stage.current.modality().into();
+            let (n_skipped, n_invalid) = (epoch_state.so_far.n_skipped, self.state.invalid_samples.len());
+            return Err(DataError::NothingLearned { modality, n_skipped, n_invalid }.into());
+        }
         let metrics = EpochMetrics {
             stage: self.stage.number,
             modality: self.stage.current.modality().into(),
             epoch: epoch + 1,
             step: self.state.steps,
             learning_rate: epoch_state.so_far.learning_rate,
-            pretext: epoch_state.so_far.pretext.means(),
+            pretext,
             distillation: epoch_state.so_far.distillation.means(),
             penalty: self.strategy.penalty(self.train_state.model())?,
+            n_skipped: epoch_state.so_far.n_skipped,
         };
         self.metrics.append(&metrics)?;
         self.state.epochs_done = epoch + 1;
@@ -304,6 +314,7 @@ impl StageTrainer<'_> {
         for found in found {
             losses.extend(found.losses);
             invalid.extend(found.invalid);
+            epoch_state.so_far.n_skipped += found.n_skipped;
         }
         losses.sort_by_key(|loss| (loss.of.item, loss.of.auxiliary));
         invalid.sort_by_key(|(item, _)| *item);
@@ -368,7 +379,7 @@ impl StageTrainer<'_> {
     fn record_invalid(
         &mut self,
         pool: &Pool,
-        invalid: &[(u64, InvalidSample)],
+        invalid: &[(u64, SampleReport)],
         observer: &mut dyn Observer,
     ) -> Result<()> {
         let dataset = self.stage.dataset(pool);

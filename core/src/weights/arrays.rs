@@ -4,7 +4,7 @@ use std::path::Path;
 
 use super::published::{patch_kind, patch_side};
 use super::tensor_file::TensorFile;
-use crate::data::{Dataset, InvalidSample, RawBatch, TokenSpec, View};
+use crate::data::{Dataset, RawBatch, SampleReport, TokenSpec, View};
 use crate::model::{FamilyConfig, FamilyTokens};
 use crate::{Error, Result, WeightsError};
 
@@ -222,7 +222,7 @@ impl Dataset for ArraySource {
     }
 
     /// Both views are the evaluation view: arrays are neither augmented nor masked.
-    fn fill(&self, _: View, indices: &[u64], _: &[u64], batch: &mut RawBatch) -> Result<Vec<InvalidSample>> {
+    fn fill(&self, _: View, indices: &[u64], _: &[u64], batch: &mut RawBatch) -> Result<Vec<SampleReport>> {
         let rows = |n: usize| indices.iter().map(move |&index| index as usize * n..(index as usize + 1) * n);
         match (&self.values, self.spec) {
             (Values::Continuous(values), TokenSpec::Continuous { n_tokens, d_token, .. }) => {
@@ -250,7 +250,14 @@ mod tests {
     fn samples_without_values_are_refused_however_many_they_are() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("empty.safetensors");
-        let family = |tokens| FamilyConfig { name: "gait".into(), n_positions: 9, n_decoder_positions: 0, tokens };
+        let family = |tokens| FamilyConfig {
+            name: "gait".into(),
+            n_positions: 9,
+            n_decoder_positions: 0,
+            tokens,
+            d_target: None,
+            layout: None,
+        };
         for (family, dtype, shape) in [
             (family(FamilyTokens::Discrete { vocabulary: 5 }), "I64", "[1000000000000,0]"),
             (family(FamilyTokens::Continuous { d_token: 3 }), "F32", "[1000000000000,0,3]"),

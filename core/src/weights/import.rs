@@ -379,7 +379,14 @@ fn family(file: &TensorFile, name: &str, is_uni_perceiver: bool) -> Result<Optio
         let (vocabulary, _) = sizes(key)?;
         let (n_positions, _) = sizes("token_embed.embeddings_pos.position_embeddings.weight")?;
         let tokens = FamilyTokens::Discrete { vocabulary };
-        return Ok(Some(FamilyConfig { name: name.into(), n_positions, n_decoder_positions: 0, tokens }));
+        return Ok(Some(FamilyConfig {
+            name: name.into(),
+            n_positions,
+            n_decoder_positions: 0,
+            tokens,
+            d_target: None,
+            layout: None,
+        }));
     };
     let key = if dims == 2 { "video_embed.embeddings.weight" } else { "video_embed.embeddings_3D.weight" };
     let Some(kernel) = shape(key) else { return Ok(None) };
@@ -405,6 +412,8 @@ fn family(file: &TensorFile, name: &str, is_uni_perceiver: bool) -> Result<Optio
         n_positions,
         n_decoder_positions,
         tokens: FamilyTokens::Continuous { d_token },
+        d_target: None,
+        layout: None,
     }))
 }
 

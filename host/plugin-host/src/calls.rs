@@ -4,10 +4,11 @@
 use std::cell::RefCell;
 use std::mem::ManuallyDrop;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError, RwLock};
 
-use medcoss_abi::HostServices;
-use medcoss_abi::abi_stable::std_types::RStr;
+use medcoss_abi::abi_stable::std_types::{RStr, RString};
+use medcoss_abi::message::{Progress, Stop};
+use medcoss_abi::{HostServices, service};
 
 use crate::failed_allocation;
 use crate::untrusted_text::untrusted_bytes;
@@ -21,9 +22,50 @@ thread_local! {
     static CURRENT: RefCell<ManuallyDrop<Option<Arc<str>>>> = const { RefCell::new(ManuallyDrop::new(None)) };
 }
 
+/// How far a long call into a plugin is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OpenProgress {
+    /// Id and version of the plugin, where its thread is known.
+    pub plugin: Option<Arc<str>>,
+    /// Things done.
+    pub done: u64,
+    /// Things in all; 0 where that is not known.
+    pub total: u64,
+    /// What is counted.
+    pub what: String,
+}
+
+type Watch = Box<dyn Fn(OpenProgress) -> bool + Send + Sync>;
+
+/// What is told of the progress of plugins.
+static WATCH: RwLock<Option<Watch>> = RwLock::new(None);
+
+/// From now on `watch` is told how far long calls of plugins are, from any thread; when it answers true, the plugin is asked to stop.
+/// There is one for the process; another takes its place.
+pub fn watch_progress(watch: impl Fn(OpenProgress) -> bool + Send + Sync + 'static) {
+    *WATCH.write().unwrap_or_else(PoisonError::into_inner) = Some(Box::new(watch));
+}
+
+/// Answers a plugin's request for a service: empty for one that is not known, or with a body that is not of its form.
+extern "C" fn ask(name: RStr<'_>, body: RStr<'_>) -> RString {
+    let answer = catch_unwind(AssertUnwindSafe(|| {
+        if name.as_rslice().as_slice() != service::PROGRESS.as_bytes() {
+            return String::new();
+        }
+        let Ok(Progress { done, total, what }) = serde_json::from_slice(body.as_rslice().as_slice()) else {
+            return String::new();
+        };
+        let progress = OpenProgress { plugin: current(), done, total, what: untrusted_bytes(what.as_bytes()) };
+        let watch = WATCH.read().unwrap_or_else(PoisonError::into_inner);
+        let stop = watch.as_ref().is_some_and(|watch| watch(progress));
+        serde_json::to_string(&Stop { stop }).unwrap_or_default()
+    }));
+    answer.unwrap_or_default().into()
+}
+
 /// The services that the host gives to plugins.
 pub(crate) fn services() -> HostServices {
-    HostServices { log: emit }
+    HostServices { log: emit, ask }
 }
 
 /// Runs a call into the plugin `name`, so that the plugin's messages carry its name.
@@ -99,5 +141,25 @@ mod tests {
             "DEBUG message=detail plugin=\"(unknown)\"",
         ];
         assert_eq!(*recorded.0.lock().unwrap(), expected);
+    }
+
+    #[test]
+    fn progress_reaches_the_watch_and_its_answer_the_plugin() {
+        let ask = services().ask;
+        let body = r#"{"done":3,"total":9,"what":"slides\u001b surveyed"}"#;
+        assert_eq!(ask("holograms".into(), body.into()).as_str(), "");
+        assert_eq!(ask("progress".into(), "gibberish".into()).as_str(), "");
+        let seen = Arc::new(Mutex::new(Vec::new()));
+        let (told, told_again) = (seen.clone(), seen.clone());
+        watch_progress(move |progress| {
+            told.lock().unwrap().push(progress);
+            true
+        });
+        assert_eq!(during(&"gait 0.1.0".into(), || ask("progress".into(), body.into())).as_str(), r#"{"stop":true}"#);
+        watch_progress(|_| panic!("no unwinding into the plugin"));
+        assert_eq!(ask("progress".into(), body.into()).as_str(), "");
+        let what = "slides\u{fffd} surveyed".to_owned();
+        let expected = OpenProgress { plugin: Some("gait 0.1.0".into()), done: 3, total: 9, what };
+        assert_eq!(*told_again.lock().unwrap(), [expected]);
     }
 }

@@ -3,20 +3,28 @@
 use std::path::Path;
 
 use medcoss_abi::abi_stable::std_types::RSlice;
-use medcoss_abi::message::{Geometry, Keep, Open, Rendering, SaveAssets, Synthesised};
-use medcoss_abi::{FillRequest, SampleError, operation};
-use medcoss_caller::answers::{
-    check_assets, check_fingerprint, check_ids, check_labels, check_size, check_synthesised,
+use medcoss_abi::message::{
+    Geometry, Info, Keep, Open, Records, Render, Rendering, SampleRecord, SaveAssets, Synthesised,
 };
-use medcoss_caller::{Batch, FillPattern, GuardSizes, Overwritten, Shape, View};
+use medcoss_abi::{FillRequest, SampleReport, extra, framed, operation};
+use medcoss_caller::answers::{check_assets, check_size, check_synthesised};
+use medcoss_caller::records::{RecordChecks, check_info};
+use medcoss_caller::{Batch, FillPattern, GuardSizes, Overwritten, Shape, View, check_requires};
 use serde::de::DeserializeOwned;
 
 use crate::error::PluginError;
 use crate::library::OpenHandle;
 use crate::options;
 use crate::plugin::Plugin;
-use crate::sample_failure::SampleFailure;
+use crate::sample_failure::{FailureKind, SampleFailure};
+use crate::sample_table::SampleTable;
 use crate::untrusted_text::untrusted_bytes;
+
+/// What a geometry may require of this host. Coordinates and affines are delivered to nobody yet.
+const KNOWN_REQUIREMENTS: &[&str] = &["validity", "targets"];
+/// Extra buffers that a batch has, by view: targets are for training alone.
+const TRAINING_EXTRAS: &[u32] = &[extra::VALID, extra::TARGETS];
+const EVALUATION_EXTRAS: &[u32] = &[extra::VALID];
 
 /// First bytes of every PNG file.
 const PNG_SIGNATURE: &[u8] = b"\x89PNG\r\n\x1a\n";
@@ -46,8 +54,9 @@ pub struct OpenDataset {
     handle: OpenHandle,
     geometry: Geometry,
     shape: Shape,
-    ids: Vec<String>,
-    labels: Vec<Option<String>>,
+    samples: SampleTable,
+    /// Number of entries of the data.
+    n_entries: usize,
     fingerprint: String,
 }
 
@@ -67,25 +76,68 @@ impl Plugin {
         let handle = self.call("open", || (self.table().open)(body.as_str().into()))?;
         let handle = OpenHandle::new(handle, self.table(), self.shared_name())
             .ok_or_else(|| self.violation("open", "the dataset's handle is null"))?;
-        OpenDataset::new(self.clone(), handle)
+        OpenDataset::new(self.clone(), handle, request.data.len())
     }
 }
 
 impl OpenDataset {
-    /// Asks for every property that is known before a sample is read, and checks it.
-    pub(crate) fn new(plugin: Plugin, handle: OpenHandle) -> Result<Self, PluginError> {
-        let geometry: Geometry = ask(&plugin, &handle, operation::GEOMETRY)?;
-        let shape = Shape::new(&geometry).map_err(|violation| plugin.violation(operation::GEOMETRY, &violation))?;
-        let ids: Vec<String> = ask(&plugin, &handle, operation::IDS)?;
-        check_ids(&ids).map_err(|violation| plugin.violation(operation::IDS, &violation))?;
-        if ids.is_empty() {
-            return Err(PluginError::request(plugin.name(), "open", "the data hold no samples"));
+    /// Asks for all that is known before a sample is read, and checks it.
+    pub(crate) fn new(plugin: Plugin, handle: OpenHandle, n_entries: usize) -> Result<Self, PluginError> {
+        let info: Info = ask(&plugin, &handle, operation::INFO, &[])?;
+        let shape = check_info(&info).map_err(|violation| plugin.violation(operation::INFO, &violation))?;
+        let Info { n_samples, geometry, fingerprint } = info;
+        let refused = |message: String| PluginError::request(plugin.name(), "open", message);
+        if n_samples == 0 {
+            return Err(refused("the data hold no samples".into()));
         }
-        let labels: Vec<Option<String>> = ask(&plugin, &handle, operation::LABELS)?;
-        check_labels(&labels, ids.len()).map_err(|violation| plugin.violation(operation::LABELS, &violation))?;
-        let fingerprint: String = ask(&plugin, &handle, operation::FINGERPRINT)?;
-        check_fingerprint(&fingerprint).map_err(|violation| plugin.violation(operation::FINGERPRINT, &violation))?;
-        Ok(Self { plugin, handle, geometry, shape, ids, labels, fingerprint })
+        check_requires(&geometry, KNOWN_REQUIREMENTS)
+            .map_err(|what| refused(format!("{what}\nhint: update medcoss")))?;
+        let samples = SampleTable::default();
+        let mut dataset = Self { plugin, handle, geometry, shape, samples, n_entries, fingerprint };
+        let mut samples = SampleTable::default();
+        dataset.each_page(n_samples, |page| page.into_iter().for_each(|record| samples.push(record)))?;
+        samples.finish();
+        dataset.samples = samples;
+        Ok(dataset)
+    }
+
+    /// Shows every record to `take`, a page at a time, after it was checked.
+    fn each_page(&self, n_samples: u64, mut take: impl FnMut(Vec<SampleRecord>)) -> Result<(), PluginError> {
+        let mut checks = RecordChecks::new(n_samples, self.n_entries);
+        while let Some((first, count)) = checks.next_page() {
+            let body = self.plugin.body(operation::RECORDS, &Records { first, count })?;
+            let page: Vec<SampleRecord> = ask(&self.plugin, &self.handle, operation::RECORDS, body.as_bytes())?;
+            checks.check_page(&page).map_err(|violation| self.plugin.violation(operation::RECORDS, &violation))?;
+            take(page);
+        }
+        Ok(())
+    }
+
+    /// One fact of the metadata of every sample, by index: a text as it is, anything else in JSON. They are not kept, so the plugin is
+    /// asked again.
+    ///
+    /// # Errors
+    /// Errors that the plugin reports, other samples than before.
+    pub fn metadata(&self, name: &str) -> Result<Vec<Option<String>>, PluginError> {
+        let mut facts = Vec::with_capacity(self.ids().len());
+        let mut changed = None;
+        self.each_page(self.ids().len() as u64, |page| {
+            for mut record in page {
+                if record.id != self.ids()[facts.len()] {
+                    changed.get_or_insert_with(|| record.id.clone());
+                }
+                facts.push(record.metadata.remove(name).map(|fact| match fact {
+                    serde_json::Value::String(text) => text,
+                    other => other.to_string(),
+                }));
+            }
+        })?;
+        match changed {
+            None => Ok(facts),
+            Some(id) => Err(self
+                .plugin
+                .violation(operation::RECORDS, &format!("the samples changed: {id:?} is another than before"))),
+        }
     }
 
     /// The plugin that opened the dataset.
@@ -105,12 +157,12 @@ impl OpenDataset {
 
     /// Sample ids in index order: unique, relative paths, at least one.
     pub fn ids(&self) -> &[String] {
-        &self.ids
+        self.samples.ids()
     }
 
-    /// Labels in index order, as many as ids.
-    pub fn labels(&self) -> &[Option<String>] {
-        &self.labels
+    /// What the plugin says of the samples, by index.
+    pub fn samples(&self) -> &SampleTable {
+        &self.samples
     }
 
     /// Hexadecimal digest of the data. It changes when the data change.
@@ -121,8 +173,8 @@ impl OpenDataset {
     /// Decodes, augments, tokenises and masks `n` samples into the batch, whose buffers are resized to them. The bytes
     /// of a sample depend on its index, its seed and the view alone.
     ///
-    /// Invalid samples, and samples whose values break the contract, are listed by ascending slot; their parts of the batch
-    /// are void. All others were checked: see [`Batch`].
+    /// Samples that are skipped, cannot be delivered, or break the contract are listed by ascending slot, see [`FailureKind`]. All that are
+    /// not void were checked: see [`Batch`].
     ///
     /// # Errors
     /// A request that does not fit the dataset or the memory; an error of the whole call that the plugin reports.
@@ -138,10 +190,12 @@ impl OpenDataset {
         if seeds.len() != n {
             return Err(refused(format!("there are {} seeds for {n} samples", seeds.len())));
         }
-        if let Some(index) = indices.iter().find(|&&index| index >= self.ids.len() as u64) {
-            return Err(refused(format!("sample {index} does not exist; there are {}", self.ids.len())));
+        if let Some(index) = indices.iter().find(|&&index| index >= self.ids().len() as u64) {
+            return Err(refused(format!("sample {index} does not exist; there are {}", self.ids().len())));
         }
-        let mut guarded = batch.prepare(&self.shape, n, FillPattern::Invalid, GuardSizes::BEHIND).map_err(refused)?;
+        let extras = if view == View::Training { TRAINING_EXTRAS } else { EVALUATION_EXTRAS };
+        let prepared = batch.prepare(&self.shape, n, extras, FillPattern::Invalid, GuardSizes::BEHIND);
+        let mut guarded = prepared.map_err(refused)?;
         let request =
             FillRequest { view: view.code(), indices: RSlice::from_slice(indices), seeds: RSlice::from_slice(seeds) };
         let buffers = guarded.buffers();
@@ -157,34 +211,53 @@ impl OpenDataset {
         let mut reported = self.reported(indices, &errors)?;
         let mut failures = Vec::new();
         for (slot, report) in reported.iter_mut().enumerate() {
-            let checked = match report.take() {
-                Some(message) => Err(message),
-                None => batch.check(&self.shape, view, slot),
+            let report = report.take();
+            let is_void = match &report {
+                Some((FailureKind::Skipped, _)) => view == View::Training,
+                Some(_) => true,
+                None => false,
             };
-            if let Err(what) = checked {
-                failures.push(self.failure("fill", slot, indices[slot], &what));
+            let broken = match is_void {
+                true => None,
+                false => batch.check(&self.shape, view, slot).err().map(|what| (FailureKind::Plugin, what)),
+            };
+            if let Some((kind, reason)) = broken.or(report) {
+                failures.push(self.failure("fill", slot, indices[slot], kind, reason));
             }
         }
         Ok(failures)
     }
 
-    /// The sample errors that the plugin reported, by slot. The first of several errors for one slot counts.
-    fn reported(&self, indices: &[u64], errors: &[SampleError]) -> Result<Vec<Option<String>>, PluginError> {
+    /// What the plugin reported of samples, by slot. The first of several reports of one slot counts.
+    fn reported(
+        &self,
+        indices: &[u64],
+        reports: &[SampleReport],
+    ) -> Result<Vec<Option<(FailureKind, String)>>, PluginError> {
         let mut reported = vec![None; indices.len()];
-        for error in errors {
-            let slot = usize::try_from(error.slot).ok().and_then(|slot| reported.get_mut(slot)).ok_or_else(|| {
-                let violation = format!("it reports sample {} of a request of {}", error.slot, indices.len());
+        for report in reports {
+            let slot = usize::try_from(report.slot).ok().and_then(|slot| reported.get_mut(slot)).ok_or_else(|| {
+                let violation = format!("it reports sample {} of a request of {}", report.slot, indices.len());
                 self.plugin.violation("fill", &violation)
             })?;
-            slot.get_or_insert_with(|| untrusted_bytes(error.message.as_rstr().as_rslice().as_slice()));
+            slot.get_or_insert_with(|| {
+                let reason = untrusted_bytes(report.message.as_rstr().as_rslice().as_slice());
+                (FailureKind::of_code(report.code), reason)
+            });
         }
         Ok(reported)
     }
 
-    pub(crate) fn failure(&self, operation: &str, slot: usize, index: u64, what: &str) -> SampleFailure {
-        let id = self.ids[index as usize].clone();
-        let named = if names(what, &id) { String::new() } else { format!("{id}: ") };
-        SampleFailure { slot, message: format!("plugin {} ({operation}): {named}{what}", self.plugin.name()), id }
+    pub(crate) fn failure(
+        &self,
+        operation: &'static str,
+        slot: usize,
+        index: u64,
+        kind: FailureKind,
+        reason: String,
+    ) -> SampleFailure {
+        let (id, plugin) = (self.ids()[index as usize].clone(), self.plugin.shared_name().clone());
+        SampleFailure { slot, id, kind, reason, plugin, operation }
     }
 
     /// Writes the assets that the plugin derived from the data (a vocabulary, for example) into an existing folder, and
@@ -213,26 +286,35 @@ impl OpenDataset {
         Ok(kept)
     }
 
-    /// Renders tokens as an image or as text for people. `None` when the plugin does not render tokens.
+    /// Renders tokens as an image or as text for people. `hidden` has a 1 for each token that is not to be seen, or is empty; their values are not
+    /// passed on. `None` when the plugin does not render tokens.
     ///
     /// # Errors
     /// Tokens of another kind or number; an error that the plugin reports; an answer that differs from the declaration.
-    pub fn render(&self, tokens: Tokens<'_>) -> Result<Option<Rendered>, PluginError> {
+    pub fn render(&self, tokens: Tokens<'_>, hidden: &[u8]) -> Result<Option<Rendered>, PluginError> {
         let operation = operation::RENDER;
         let Some(kind) = self.plugin.description().renders else { return Ok(None) };
-        let (body, same_kind): (Vec<u8>, bool) = match (tokens, &self.shape) {
-            (Tokens::Continuous(values), shape) => (
-                values.iter().flat_map(|value| value.to_le_bytes()).collect(),
-                matches!(shape, Shape::Continuous { .. }),
-            ),
-            (Tokens::Discrete(ids), shape) => {
-                (ids.iter().flat_map(|id| id.to_le_bytes()).collect(), matches!(shape, Shape::Discrete { .. }))
+        let refused = |message: String| PluginError::request(self.plugin.name(), operation, message);
+        let (part, bytes): (&str, Vec<u8>) = match (tokens, &self.shape) {
+            (Tokens::Continuous(values), Shape::Continuous { d_token, .. }) => {
+                let is_hidden = |at: usize| hidden.get(at / d_token).is_some_and(|&hidden| hidden != 0);
+                let shown = values.iter().enumerate().map(|(at, value)| if is_hidden(at) { 0.0 } else { *value });
+                ("tokens", shown.flat_map(f32::to_le_bytes).collect())
             }
+            (Tokens::Discrete(ids), Shape::Discrete { .. }) => {
+                ("ids", ids.iter().flat_map(|id| id.to_le_bytes()).collect())
+            }
+            _ => return Err(refused(format!("tokens of another kind are no sample of {}", self.shape))),
         };
-        if !same_kind || body.len() != 4 * self.shape.n_values() {
-            let message = format!("{} values of this kind are no sample of {}", body.len() / 4, self.shape);
-            return Err(PluginError::request(self.plugin.name(), operation, message));
+        let n_hidden = hidden.len();
+        if bytes.len() != 4 * self.shape.n_values() || !(hidden.is_empty() || n_hidden == self.shape.n_tokens()) {
+            let n_values = bytes.len() / 4;
+            return Err(refused(format!("{n_values} values and {n_hidden} flags are no sample of {}", self.shape)));
         }
+        let parts = [Some(part), (n_hidden > 0).then_some("mask")].into_iter().flatten().map(String::from).collect();
+        let mut body = framed::begin(&Render { parts }).map_err(|error| refused(error.to_string()))?;
+        body.extend(bytes);
+        body.extend(hidden);
         let answer = self.query(operation, &body)?;
         match kind {
             Rendering::Png if answer.starts_with(PNG_SIGNATURE) => Ok(Some(Rendered::Png(answer))),
@@ -248,17 +330,13 @@ impl OpenDataset {
     }
 }
 
-/// Whether a text names the id, as more than a part of a longer word.
-fn names(text: &str, id: &str) -> bool {
-    text.match_indices(id).any(|(at, _)| {
-        let before = text[..at].chars().next_back();
-        let after = text[at + id.len()..].chars().next();
-        ![before, after].into_iter().flatten().any(char::is_alphanumeric)
-    })
-}
-
-fn ask<T: DeserializeOwned>(plugin: &Plugin, handle: &OpenHandle, operation: &str) -> Result<T, PluginError> {
-    plugin.parse(operation, &query(plugin, handle, operation, &[])?)
+fn ask<T: DeserializeOwned>(
+    plugin: &Plugin,
+    handle: &OpenHandle,
+    operation: &str,
+    body: &[u8],
+) -> Result<T, PluginError> {
+    plugin.parse(operation, &query(plugin, handle, operation, body)?)
 }
 
 fn query(plugin: &Plugin, handle: &OpenHandle, operation: &str, body: &[u8]) -> Result<Vec<u8>, PluginError> {

@@ -8,7 +8,7 @@ use medcoss_caller::label_maps::check;
 use crate::dataset::OpenDataset;
 use crate::error::PluginError;
 use crate::untrusted_text::untrusted_bytes;
-use crate::{Plugin, SampleFailure};
+use crate::{FailureKind, Plugin, SampleFailure};
 
 /// The segmentation mask of one sample, in the geometry of its evaluation view.
 #[derive(Debug, Clone, PartialEq)]
@@ -65,8 +65,9 @@ impl OpenDataset {
             let values = match &note.error {
                 None => values.next().unwrap_or_default().to_vec(),
                 Some(error) => {
-                    let what = untrusted_bytes(error.message.as_bytes());
-                    maps.push(Err(self.failure(LABEL_MAPS, slot, request.indices[slot], &what)));
+                    let reason = untrusted_bytes(error.message.as_bytes());
+                    let kind = FailureKind::of_code(error.code);
+                    maps.push(Err(self.failure(LABEL_MAPS, slot, request.indices[slot], kind, reason)));
                     continue;
                 }
             };

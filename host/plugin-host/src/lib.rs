@@ -24,7 +24,7 @@
 //! library_file   the content of a library and its digest, read once
 //! library        dlopen, the checks of the header, attach; process_guard: protection of the process
 //! plugin         describe, invoke; calls: the messages of each plugin
-//! dataset        open, query, fill, close; label_maps
+//! dataset        open, query, fill, close; label_maps, sample_table, sample_failure
 //! untrusted_text texts of plugins, made safe to print
 //! ```
 //!
@@ -55,6 +55,7 @@ mod probe_outcome;
 mod process_guard;
 mod registry;
 mod sample_failure;
+mod sample_table;
 mod search;
 mod symbols;
 mod untrusted_text;
@@ -62,7 +63,7 @@ pub mod user_file;
 mod writers;
 
 pub use acceptance::{Acceptance, NewLibrary};
-pub use calls::PLUGIN_TARGET;
+pub use calls::{OpenProgress, PLUGIN_TARGET, watch_progress};
 pub use contracts::{CONTRACTS, Contract, V1};
 pub use dataset::{OpenDataset, Rendered, Tokens};
 pub use error::{Fault, PluginError};
@@ -84,6 +85,7 @@ pub use process_guard::{catch_crashes, original_stdout};
 pub use registry::{
     FoundPlugin, Loading, OpenedPlugin, PluginRegistry, PluginUnavailable, ShadowedPlugin, UnknownModality,
 };
-pub use sample_failure::SampleFailure;
+pub use sample_failure::{FailureKind, SampleFailure};
+pub use sample_table::SampleTable;
 pub use search::{Folder, MissingFolder, Origin, Search, SearchEnvironment, user_folder};
 pub use untrusted_text::{steers_terminal, untrusted_bytes, untrusted_text};

@@ -9,10 +9,12 @@ use std::sync::Arc;
 use medcoss_abi::abi_stable::std_types::{RErr, ROk, RResult, RSlice, RStr, RString, RVec};
 use medcoss_abi::message::{Open, SaveAssets, Synthesise};
 use medcoss_abi::{
-    DatasetHandle, FillBuffers, FillRequest, HostServices, PluginError, PluginHeader, PluginTable, SampleError,
+    DatasetHandle, FillBuffers, FillRequest, HostServices, PluginError, PluginHeader, PluginTable, SampleReport,
     VIEW_TRAIN, code, operation,
 };
-use medcoss_plugin_host::{Batch, Fault, LoadError, OpenDataset, Plugin, PluginLocation, SampleFailure, Tokens, View};
+use medcoss_plugin_host::{
+    Batch, FailureKind, Fault, LoadError, OpenDataset, Plugin, PluginLocation, SampleFailure, Tokens, View,
+};
 use serde_json::{Value, json};
 
 /// What is wrong with the plugin.
@@ -78,10 +80,11 @@ extern "C" fn open(_: RStr<'_>) -> RResult<DatasetHandle, PluginError> {
 
 extern "C" fn query(_: DatasetHandle, name: RStr<'_>, _: RSlice<'_, u8>) -> RResult<RVec<u8>, PluginError> {
     let honest = match name.as_str() {
-        operation::GEOMETRY => json!({ "kind": "continuous", "grid": [2, 3], "d_token": 2, "n_masked": 4 }),
-        operation::IDS => json!(["a", "b", "c"]),
-        operation::LABELS => json!([null, "x", null]),
-        operation::FINGERPRINT => json!("0123456789abcdef"),
+        operation::INFO => json!({
+            "n_samples": 3, "fingerprint": "0123456789abcdef",
+            "geometry": { "kind": "continuous", "grid": [2, 3], "d_token": 2, "n_masked": 4 }
+        }),
+        operation::RECORDS => json!([{ "id": "a" }, { "id": "b", "label": "x" }, { "id": "c" }]),
         _ => json!([]),
     };
     ROk(answer(name.as_str(), honest).into_bytes().into())
@@ -91,7 +94,7 @@ extern "C" fn fill(
     _: DatasetHandle,
     request: FillRequest<'_>,
     buffers: FillBuffers<'_>,
-) -> RResult<RVec<SampleError>, PluginError> {
+) -> RResult<RVec<SampleReport>, PluginError> {
     let wrong = WRONG.get();
     if wrong == Wrong::WritesNothing {
         return ROk(RVec::new());
@@ -104,7 +107,7 @@ extern "C" fn fill(
         mask[..n_masked].fill(1);
     }
     let mut errors = RVec::new();
-    let error = |slot, message: &str| SampleError { slot, code: code::CORRUPT, message: message.into() };
+    let error = |slot, message: &str| SampleReport { slot, code: code::CORRUPT, message: message.into() };
     match wrong {
         Wrong::NotANumber => tokens[12 + 3] = f32::NAN,
         Wrong::MaskTwo => mask[6 + 5] = 2,
@@ -132,6 +135,24 @@ fn dataset(wrong: Wrong) -> Result<OpenDataset, medcoss_plugin_host::PluginError
 
 fn filled(wrong: Wrong) -> Result<Vec<SampleFailure>, medcoss_plugin_host::PluginError> {
     dataset(wrong).unwrap().fill(View::Training, &[0, 1, 2], &[1, 2, 3], &mut Batch::default())
+}
+
+/// The geometry of the honest plugin.
+const HONEST: &str = r#""grid":[2,3],"d_token":2,"n_masked":4"#;
+
+fn info(n_samples: u64, geometry: &str, fingerprint: &str) -> String {
+    format!(
+        r#"{{"n_samples":{n_samples},"fingerprint":"{fingerprint}","geometry":{{"kind":"continuous",{geometry}}}}}"#
+    )
+}
+
+#[test]
+fn what_a_geometry_requires_must_be_known_and_other_new_fields_pass() {
+    let asked = |more: &str| -> &'static str { info(3, &format!("{HONEST},{more}"), "0123456789abcdef").leak() };
+    dataset(Wrong::Answer("info", asked(r#""aura":"blue""#))).unwrap();
+    let error = dataset(Wrong::Answer("info", asked(r#""requires":["holograms"]"#))).unwrap_err();
+    assert_eq!(error.fault, Fault::Request);
+    assert_eq!(error.message, "it requires \"holograms\", which this version does not know\nhint: update medcoss");
 }
 
 #[test]
@@ -165,15 +186,19 @@ fn descriptions_are_not_believed() {
 
 #[test]
 fn answers_about_a_dataset_are_not_believed_and_it_is_closed() {
-    for (operation, answer, expected) in [
-        ("geometry", r#"{"kind":"continuous","grid":[6],"d_token":2,"n_masked":6}"#, "6 of 6 tokens are masked"),
-        ("geometry", "[]", "its answer is not of the form"),
-        ("ids", r#"["a","b","a"]"#, "two samples have the id \"a\""),
-        ("ids", r#"["a","/etc/shadow"]"#, "it must be relative"),
-        ("ids", "[1]", "invalid type: integer"),
-        ("labels", "[null]", "there are 1 labels for 3 samples"),
-        ("fingerprint", "\"whatever\"", "it must be 8 to 128 hexadecimal digits"),
-    ] {
+    let cases: [(&'static str, &str, &str); 9] = [
+        ("info", &info(3, r#""grid":[6],"d_token":2,"n_masked":6"#, "0123456789abcdef"), "6 of 6 tokens are masked"),
+        ("info", "[]", "its answer is not of the form"),
+        ("info", &info(3, HONEST, "whatever"), "it must be 8 to 128 hexadecimal digits"),
+        ("info", &info(u64::MAX, HONEST, "0123456789abcdef"), "it must have at most 4294967296"),
+        ("records", r#"[{"id":"a"},{"id":"b"},{"id":"a"}]"#, "two samples have the id \"a\""),
+        ("records", r#"[{"id":"a"},{"id":"b"},{"id":"/etc/shadow"}]"#, "it must be a relative path"),
+        ("records", r#"[{"id":1}]"#, "invalid type: integer"),
+        ("records", r#"[{"id":"a"}]"#, "there are 1 records for 3 samples from 0 on"),
+        ("records", r#"[{"id":"a"},{"id":"b"},{"id":"c","entry":1}]"#, "its entry is 1; the data have 1"),
+    ];
+    for (operation, answer, expected) in cases {
+        let answer: &'static str = answer.to_owned().leak();
         let before = N_CLOSED.get();
         let error = dataset(Wrong::Answer(operation, answer)).unwrap_err();
         assert_eq!(error.fault, Fault::Contract);
@@ -186,7 +211,8 @@ fn answers_about_a_dataset_are_not_believed_and_it_is_closed() {
 
 #[test]
 fn data_without_samples_are_the_users_to_fix() {
-    let error = dataset(Wrong::Answer("ids", "[]")).unwrap_err();
+    let none: &'static str = info(0, HONEST, "0123456789abcdef").leak();
+    let error = dataset(Wrong::Answer("info", none)).unwrap_err();
     assert_eq!(error.to_string(), "plugin odd 2.0.0 (open): the data hold no samples");
     assert!(error.is_user_error());
 }
@@ -225,7 +251,14 @@ fn one_invalid_sample_is_named_and_the_others_count() {
         (Wrong::ErrorSlot(1), "plugin odd 2.0.0 (fill): b: broken"),
     ] {
         let failures = filled(wrong).unwrap();
-        assert_eq!(failures, [SampleFailure { slot: 1, id: "b".into(), message: expected.into() }]);
+        let [failure] = failures.as_slice() else { panic!("{failures:?}") };
+        assert_eq!((failure.slot, failure.id.as_str()), (1, "b"));
+        let message = failure.to_string();
+        assert_eq!(message.lines().next(), Some(expected));
+        // What the plugin reports is the data's fault, and what it delivers is its own.
+        let is_its_own = !matches!(wrong, Wrong::ReportsSlotOne | Wrong::ErrorSlot(_));
+        assert_eq!(failure.kind == FailureKind::Plugin, is_its_own, "{failure:?}");
+        assert_eq!(message.contains("fault of the plugin"), is_its_own, "{message}");
     }
 }
 
@@ -256,9 +289,9 @@ fn requests_that_do_not_fit_are_refused_before_the_plugin_is_asked() {
 
 #[test]
 fn renderings_and_written_files_are_looked_at() {
-    let render = |wrong| dataset(wrong).unwrap().render(Tokens::Continuous(&[0.0; 12]));
+    let render = |wrong| dataset(wrong).unwrap().render(Tokens::Continuous(&[0.0; 12]), &[]);
     assert!(render(Wrong::Answer("render", "GIF89a")).unwrap_err().message.starts_with("its answer is not a PNG file"));
-    let error = dataset(Wrong::Nothing).unwrap().render(Tokens::Discrete(&[0; 12])).unwrap_err();
+    let error = dataset(Wrong::Nothing).unwrap().render(Tokens::Discrete(&[0; 12]), &[]).unwrap_err();
     assert_eq!(error.fault, Fault::Request);
     let folder = tempfile::tempdir().unwrap();
     let save = |answer| dataset(Wrong::Answer("save-assets", answer)).unwrap().save_assets(folder.path());

@@ -37,7 +37,7 @@ fn a_plugin_of_the_frozen_contract_is_described_opened_and_read() {
         assert_eq!(batch.tokens, line(4).chain(line(1)).collect::<Vec<_>>());
         let failures = dataset.fill(View::Training, &[2, 5], &[8, 9], &mut batch).unwrap();
         assert_eq!(failures.len(), 1);
-        assert!(failures[0].message.ends_with("numbers.txt#5 has not six numbers"), "{failures:?}");
+        assert!(failures[0].to_string().ends_with("(fill): numbers.txt#5: it has not six numbers"), "{failures:?}");
         assert_eq!(batch.mask[..2], [1, 0]);
     }
 }

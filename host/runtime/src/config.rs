@@ -7,7 +7,10 @@ use std::path::{Component, Path, PathBuf};
 use anyhow::{Context, Result, anyhow, bail};
 use medcoss_core::buffer::BufferConfig;
 use medcoss_core::continual::StrategyConfig;
-use medcoss_core::model::{Dimensions, InitialValues, MAX_POSITIONS, ModelConfig, Precision, Preset, TextAttention};
+use medcoss_core::model::{
+    Dimensions, InitialValues, MAX_POSITIONS, ModelConfig, PositionResampling, Precision, Preset, TableSize,
+    TextAttention,
+};
 use medcoss_core::optimisation::OptimiserConfig;
 use medcoss_core::run::check_modality;
 use medcoss_core::stage::StageSettings;
@@ -102,9 +105,45 @@ pub struct ModelSection {
     /// Law of the initial values of embedders: `vit` (the default) or `medcoss`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub initial_values: Option<InitialValues>,
-    /// Number of entries of the position table, by token family.
+    /// Size of the position table, by token family: a number of entries, or the grid that they belong to.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    pub positions: BTreeMap<String, usize>,
+    pub positions: BTreeMap<String, PositionsSetting>,
+    /// Positions of samples whose grid is not that of the position table: `linear` (the default), or `none` for the table's first entries, as in the
+    /// reference.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub position_resampling: PositionResampling,
+}
+
+fn is_default<T: Default + PartialEq>(value: &T) -> bool {
+    *value == T::default()
+}
+
+/// Size of a position table.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(untagged, expecting = "expected a number of positions, or the sides of a grid in a list")]
+pub enum PositionsSetting {
+    /// Number of entries.
+    Entries(usize),
+    /// Sides of the grid that the entries belong to.
+    Grid(Vec<usize>),
+}
+
+impl PositionsSetting {
+    /// The setting, as the model takes it.
+    pub fn table_size(&self) -> TableSize {
+        match self {
+            Self::Entries(n) => TableSize::Entries(*n),
+            Self::Grid(grid) => TableSize::Grid(grid.clone()),
+        }
+    }
+
+    /// Number of entries.
+    fn n_entries(&self) -> usize {
+        match self {
+            Self::Entries(n) => *n,
+            Self::Grid(grid) => grid.iter().fold(1, |product, &side| product.saturating_mul(side)),
+        }
+    }
 }
 
 impl ModelSection {
@@ -360,9 +399,10 @@ impl RunConfig {
     /// # Errors
     /// The first setting that is wrong.
     pub fn check(&self) -> Result<()> {
-        for (family, n) in &self.model.positions {
-            if !(1..=MAX_POSITIONS).contains(n) {
-                bail!("model.positions.{family} is {n}, expected 1 to {MAX_POSITIONS}");
+        for (family, setting) in &self.model.positions {
+            if !(1..=MAX_POSITIONS).contains(&setting.n_entries()) {
+                let found = serde_json::to_string(setting)?;
+                bail!("model.positions.{family} is {found}, expected 1 to {MAX_POSITIONS} positions");
             }
         }
         match &self.model.init {

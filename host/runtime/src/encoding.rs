@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use anyhow::{Result, anyhow, bail};
 use medcoss_core::data::{Dataset, LoaderOptions};
+use medcoss_core::model::PositionResampling;
 use medcoss_core::run::StoredModel;
 use medcoss_core::stage::{Pooling, encode_samples};
 
@@ -110,6 +111,6 @@ pub fn family_of(stored: &StoredModel, name: &str) -> Result<usize> {
 /// A family that the model does not have, tokens of another shape.
 pub fn family_for(stored: &StoredModel, dataset: &dyn Dataset) -> Result<usize> {
     let family = family_of(stored, dataset.family())?;
-    stored.config.clone().admit(dataset.family(), dataset.modality(), dataset.spec(), None)?;
+    stored.config.clone().admit_dataset(dataset, None, PositionResampling::default())?;
     Ok(family)
 }

@@ -2,12 +2,12 @@
 
 use std::path::{Path, PathBuf};
 
-use medcoss_abi::message::{Geometry, LabelMaps};
+use medcoss_abi::message::{Continuous, Geometry, LabelMaps};
 use medcoss_core::Error;
-use medcoss_core::data::InvalidSample;
+use medcoss_core::data::SampleReport;
 use medcoss_core::evaluation::{LabelMap, LabelMapSource};
 
-use crate::plugin_dataset::PluginDataset;
+use crate::plugin_dataset::{PluginDataset, report_of};
 
 /// Largest number of labels that are requested at once, 2 bytes each, since an answer is held in memory.
 const AT_ONCE: usize = 1 << 25;
@@ -38,7 +38,7 @@ impl<'a> MaskedSource<'a> {
     pub fn new(plugin_dataset: &'a PluginDataset, base: &Path, files: &MaskFiles) -> medcoss_core::Result<Self> {
         let dataset = plugin_dataset.dataset();
         let name = dataset.plugin().name();
-        let Geometry::Continuous { grid, .. } = dataset.geometry() else {
+        let Geometry::Continuous(Continuous { grid, .. }) = dataset.geometry() else {
             return Err(Error::Dataset(format!("plugin {name} gives ids of words, which have no masks")));
         };
         if !dataset.plugin().has_label_maps() {
@@ -57,7 +57,7 @@ impl LabelMapSource for MaskedSource<'_> {
         &self.grid
     }
 
-    fn label_maps(&self, indices: &[u64]) -> medcoss_core::Result<Vec<Result<LabelMap, InvalidSample>>> {
+    fn label_maps(&self, indices: &[u64]) -> medcoss_core::Result<Vec<Result<LabelMap, SampleReport>>> {
         let mut maps = Vec::with_capacity(indices.len());
         let dataset = self.source.dataset();
         for some in indices.chunks((AT_ONCE / dataset.shape().n_values()).max(1)) {
@@ -66,9 +66,9 @@ impl LabelMapSource for MaskedSource<'_> {
             let answer = dataset.label_maps(&request).map_err(|error| Error::Dataset(error.to_string()))?;
             maps.extend(answer.into_iter().map(|map| {
                 map.map(|map| LabelMap { shape: map.shape, spacing_mm: map.spacing_mm, values: map.values }).map_err(
-                    |failure| InvalidSample {
-                        slot: first + failure.slot,
-                        message: self.source.without_base(failure.message),
+                    |failure| {
+                        let report = report_of(&failure, self.source);
+                        SampleReport { slot: first + report.slot, ..report }
                     },
                 )
             }));

@@ -2,21 +2,23 @@
 
 use std::mem::take;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use anyhow::{Result, bail};
 use medcoss_abi::message::{Geometry, Keep, Open, Synthesised};
 use medcoss_core::Error;
 use medcoss_core::confined_path::ConfinedPath;
-use medcoss_core::data::{Dataset, InvalidSample, RawBatch, TokenSpec, View};
+use medcoss_core::data::{Dataset, GridLayout, RawBatch, ReportKind, SampleReport, TargetSpec, TokenSpec, View};
 use medcoss_core::run::{RunLayout, StageFolder, read_json, write_atomically};
 use medcoss_plugin_host::{
-    Batch, OpenDataset, Plugin, PluginError, Rendered, SampleFailure, Tokens, View as PluginView, with_present_names,
+    Batch, FailureKind, OpenDataset, Plugin, PluginError, Rendered, SampleFailure, SampleTable, Tokens,
+    View as PluginView, with_present_names,
 };
 
 use crate::buffer_tokens;
 use crate::config::StageSection;
 use crate::relative_paths::{is_below, without_folder};
-use crate::token_spec::spec_of;
+use crate::token_spec::{layout_of, spec_of, targets_of, vocabulary_digest_of};
 
 /// Folder for the buffer samples' files, and for the information how the plugin opens them.
 const SAMPLES: &str = "samples";
@@ -28,6 +30,7 @@ const KEPT_TOLERANCE: f32 = 1.0 / 32768.0;
 /// A plugin's dataset as core's [`Dataset`]: the samples of one stage or of its buffer.
 pub struct PluginDataset {
     spec: TokenSpec,
+    layout: Option<Arc<GridLayout>>,
     /// Prefix of the paths in messages: the folder that data are relative to.
     base: String,
     dataset: OpenDataset,
@@ -88,14 +91,14 @@ impl PluginDataset {
 
     fn from_request(plugin: &Plugin, request: &Open) -> Result<Self> {
         let dataset = plugin.open(request)?;
-        let spec = spec_of(dataset.shape());
+        let (spec, layout) = (spec_of(dataset.shape()), layout_of(dataset.geometry()));
         let base = request.base.join("").display().to_string();
-        Ok(Self { spec, base, dataset, assets: request.assets.clone(), original_ids: None })
+        Ok(Self { spec, layout, base, dataset, assets: request.assets.clone(), original_ids: None })
     }
 
-    /// Labels that the dataset reports, by index.
-    pub fn labels(&self) -> &[Option<String>] {
-        self.dataset.labels()
+    /// What the plugin says of the samples, by index.
+    pub fn samples(&self) -> &SampleTable {
+        self.dataset.samples()
     }
 
     /// Writes the assets that the plugin derived from the data into a folder, and returns the names of the files. The
@@ -126,17 +129,18 @@ impl PluginDataset {
     /// Padding id of discrete tokens.
     pub fn padding_id(&self) -> Option<i32> {
         match self.dataset.geometry() {
-            Geometry::Discrete { padding_id, .. } => Some(*padding_id),
-            Geometry::Continuous { .. } => None,
+            Geometry::Discrete(own) => Some(own.padding_id),
+            Geometry::Continuous(_) => None,
         }
     }
 
-    /// Renders the tokens of a sample for people; `None` when the plugin does not render tokens.
+    /// Renders the tokens of a sample for people, without those that are `hidden` (see [`OpenDataset::render`]); `None` when the plugin does not
+    /// render tokens.
     ///
     /// # Errors
     /// Tokens that are no sample of this dataset, errors that the plugin reports.
-    pub fn render(&self, tokens: Tokens<'_>) -> Result<Option<Rendered>> {
-        Ok(self.dataset.render(tokens)?)
+    pub fn render(&self, tokens: Tokens<'_>, hidden: &[u8]) -> Result<Option<Rendered>> {
+        Ok(self.dataset.render(tokens, hidden)?)
     }
 
     /// Has the plugin write samples, and verifies that they are read back unchanged.
@@ -200,8 +204,8 @@ impl PluginDataset {
     fn sample(&self, index: u64, view: View) -> Result<RawBatch> {
         let mut batch = RawBatch::default();
         match fill(&self.dataset, view, &[index], &[index], &mut batch)?.into_iter().next() {
-            Some(failure) => bail!("{}", failure.message),
-            None => Ok(batch),
+            Some(failure) if failure.kind != FailureKind::Skipped || view == View::Training => bail!("{failure}"),
+            _ => Ok(batch),
         }
     }
 }
@@ -224,11 +228,23 @@ fn fill(
         ids: take(&mut batch.ids),
         labels: take(&mut batch.labels),
         lengths: take(&mut batch.lengths),
+        valid: take(&mut batch.valid),
+        targets: take(&mut batch.targets),
+        ..Batch::default()
     };
     let filled = dataset.fill(view, indices, seeds, &mut lent);
-    let Batch { tokens, mask, ids, labels, lengths } = lent;
-    *batch = RawBatch { tokens, mask, ids, labels, lengths };
+    let Batch { tokens, mask, ids, labels, lengths, valid, targets, coordinates: _, affines: _ } = lent;
+    *batch = RawBatch { tokens, mask, ids, labels, lengths, valid, targets };
     filled
+}
+
+/// Core's report of a sample that a plugin did not simply deliver, with paths relative to the data.
+pub(crate) fn report_of(failure: &SampleFailure, dataset: &PluginDataset) -> SampleReport {
+    let kind = match failure.kind {
+        FailureKind::Skipped => ReportKind::Skipped,
+        FailureKind::Data | FailureKind::Plugin => ReportKind::Invalid,
+    };
+    SampleReport { slot: failure.slot, kind, message: dataset.without_base(failure.to_string()) }
 }
 
 /// Whether a sample and its copy are equal up to rounding.
@@ -236,6 +252,7 @@ fn same(one: &RawBatch, other: &RawBatch) -> bool {
     let range = one.tokens.iter().fold(1.0f32, |most, value| most.max(value.abs()));
     let close = |(a, b): (&f32, &f32)| (a - b).abs() <= KEPT_TOLERANCE * range;
     one.ids == other.ids
+        && one.valid == other.valid
         && one.lengths == other.lengths
         && one.tokens.len() == other.tokens.len()
         && one.tokens.iter().zip(&other.tokens).all(close)
@@ -262,18 +279,32 @@ impl Dataset for PluginDataset {
         self.dataset.fingerprint()
     }
 
+    fn layout(&self) -> Option<&Arc<GridLayout>> {
+        self.layout.as_ref()
+    }
+
+    fn vocabulary_digest(&self) -> Option<&str> {
+        vocabulary_digest_of(self.dataset.geometry())
+    }
+
+    fn targets(&self) -> TargetSpec {
+        targets_of(self.dataset.geometry())
+    }
+
+    fn weights(&self) -> &[f64] {
+        self.dataset.samples().weights()
+    }
+
     fn fill(
         &self,
         view: View,
         indices: &[u64],
         seeds: &[u64],
         batch: &mut RawBatch,
-    ) -> medcoss_core::Result<Vec<InvalidSample>> {
+    ) -> medcoss_core::Result<Vec<SampleReport>> {
         let failures =
             fill(&self.dataset, view, indices, seeds, batch).map_err(|error| Error::Dataset(error.to_string()))?;
-        let invalid =
-            |failure: SampleFailure| InvalidSample { slot: failure.slot, message: self.without_base(failure.message) };
-        Ok(failures.into_iter().map(invalid).collect())
+        Ok(failures.iter().map(|failure| report_of(failure, self)).collect())
     }
 
     fn keep(&self, indices: &[u64], folder: &ConfinedPath) -> medcoss_core::Result<()> {

@@ -1,11 +1,12 @@
 //! The samples of a stage, from its plugin or, when the plugin is missing, from the buffer tokens in the run.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use anyhow::Result;
 use medcoss_core::confined_path::ConfinedPath;
-use medcoss_core::data::{Dataset, InvalidSample, RawBatch, TokenSpec, View};
-use medcoss_plugin_host::{Rendered, Tokens};
+use medcoss_core::data::{Dataset, GridLayout, RawBatch, SampleReport, TargetSpec, TokenSpec, View};
+use medcoss_plugin_host::{Rendered, SampleTable, Tokens};
 
 use crate::buffer_tokens::BufferTokens;
 use crate::plugin_dataset::PluginDataset;
@@ -26,11 +27,11 @@ impl StageDataset {
         }
     }
 
-    /// Labels in index order; empty for tokens.
-    pub fn labels(&self) -> &[Option<String>] {
+    /// What the plugin says of the samples, by index; nothing of tokens.
+    pub fn samples(&self) -> Option<&SampleTable> {
         match self {
-            Self::Plugin(dataset) => dataset.labels(),
-            Self::Tokens(_) => &[],
+            Self::Plugin(dataset) => Some(dataset.samples()),
+            Self::Tokens(_) => None,
         }
     }
 
@@ -42,13 +43,13 @@ impl StageDataset {
         }
     }
 
-    /// Renders the tokens of a sample for people; `None` without a plugin that renders tokens.
+    /// Renders the tokens of a sample for people, without those that are `hidden`, see [`PluginDataset::render`]; `None` without a plugin that renders tokens.
     ///
     /// # Errors
     /// Tokens that are no sample of this dataset, errors that the plugin reports.
-    pub fn render(&self, tokens: Tokens<'_>) -> Result<Option<Rendered>> {
+    pub fn render(&self, tokens: Tokens<'_>, hidden: &[u8]) -> Result<Option<Rendered>> {
         match self {
-            Self::Plugin(dataset) => dataset.render(tokens),
+            Self::Plugin(dataset) => dataset.render(tokens, hidden),
             Self::Tokens(_) => Ok(None),
         }
     }
@@ -82,13 +83,29 @@ impl Dataset for StageDataset {
         self.source().fingerprint()
     }
 
+    fn layout(&self) -> Option<&Arc<GridLayout>> {
+        self.source().layout()
+    }
+
+    fn vocabulary_digest(&self) -> Option<&str> {
+        self.source().vocabulary_digest()
+    }
+
+    fn targets(&self) -> TargetSpec {
+        self.source().targets()
+    }
+
+    fn weights(&self) -> &[f64] {
+        self.source().weights()
+    }
+
     fn fill(
         &self,
         view: View,
         indices: &[u64],
         seeds: &[u64],
         batch: &mut RawBatch,
-    ) -> medcoss_core::Result<Vec<InvalidSample>> {
+    ) -> medcoss_core::Result<Vec<SampleReport>> {
         self.source().fill(view, indices, seeds, batch)
     }
 

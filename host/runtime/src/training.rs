@@ -17,7 +17,7 @@ use medcoss_core::stage::{PreviousStage, Stage, StageSettings};
 use medcoss_plugin_host::Plugin;
 
 use crate::buffer_tokens::BufferTokens;
-use crate::config::{RunConfig, StageSection};
+use crate::config::{PositionsSetting, RunConfig, StageSection};
 use crate::disk::{human_bytes, size_of};
 use crate::initial_weights::InitialWeights;
 use crate::observer::RunObserver;
@@ -463,16 +463,28 @@ impl StartedRun {
 }
 
 fn admit(model: &mut ModelConfig, config: &RunConfig, source: &dyn Dataset) -> Result<()> {
-    let n_positions = config.model.positions.get(source.family()).copied();
-    model.admit(source.family(), source.modality(), source.spec(), n_positions)?;
+    let size = config.model.positions.get(source.family());
+    model.admit_dataset(source, size.map(PositionsSetting::table_size).as_ref(), config.model.position_resampling)?;
     Ok(())
 }
 
-/// Checks that the vocabulary of a stage is as large as those of earlier stages of its token family: the same id is the same
-/// token in all of them.
+/// Checks that the vocabulary of a stage is that of earlier stages of its token family, as far as the plugins say: the same id is the same token in
+/// all of them.
 fn check_vocabulary(source: &impl Dataset, earlier: &[impl Dataset]) -> Result<()> {
     let TokenSpec::Discrete { vocabulary, .. } = source.spec() else { return Ok(()) };
     for other in earlier.iter().filter(|other| other.family() == source.family()) {
+        let digests = source.vocabulary_digest().zip(other.vocabulary_digest());
+        if digests.is_some_and(|(own, before)| own != before)
+            && let TokenSpec::Discrete { vocabulary: before, .. } = other.spec()
+            && before == vocabulary
+        {
+            bail!(
+                "its vocabulary and that of the earlier stage {} have {vocabulary} tokens each, but not the same ones; both are of token family {}\n\
+                 hint: give both stages the same vocabulary",
+                other.modality(),
+                source.family()
+            );
+        }
         if let TokenSpec::Discrete { vocabulary: before, .. } = other.spec()
             && before != vocabulary
         {

@@ -5,8 +5,8 @@ use std::time::Instant;
 
 use anyhow::{Context, Result};
 use clap::Args;
-use medcoss_core::data::{Dataset, LoaderOptions, RawBatch, View};
-use medcoss_plugin_host::Plugin;
+use medcoss_core::data::{Dataset, LoaderOptions};
+use medcoss_plugin_host::{Batch, FailureKind, Plugin, View};
 use medcoss_runtime::timing::peak_memory;
 use medcoss_runtime::{WorkObserver, WorkReport};
 use serde::Serialize;
@@ -47,12 +47,16 @@ struct Report {
     modality: String,
     n_samples: usize,
     n_invalid: usize,
+    /// Samples that are sound and have nothing to learn.
+    n_skipped: usize,
     fingerprint: String,
     seconds: f64,
     /// Largest resident memory of this process, where the system reports it.
     peak_memory_bytes: Option<u64>,
     /// Reasons of invalid samples, by id.
     invalid: BTreeMap<String, String>,
+    /// Reasons of samples that have nothing to learn, by id.
+    skipped: BTreeMap<String, String>,
 }
 
 impl DataCheck {
@@ -79,13 +83,14 @@ impl DataCheck {
         let source = self.data.open(plugin)?;
         let n_samples = source.ids().len();
         let bar = self.bar.begin("{msg:10} [{bar:24}] {pos} of {len}, {per_sec}, {eta} left");
-        let mut invalid = BTreeMap::new();
-        let mut batch = RawBatch::default();
+        let (mut invalid, mut skipped) = (BTreeMap::new(), BTreeMap::new());
+        let mut batch = Batch::default();
         for first in (0..n_samples).step_by(BATCH) {
             let indices: Vec<u64> = (first..n_samples.min(first + BATCH)).map(|index| index as u64).collect();
-            let failures = source.fill(View::Evaluation, &indices, &vec![0; indices.len()], &mut batch);
+            let failures = source.dataset().fill(View::Evaluation, &indices, &vec![0; indices.len()], &mut batch);
             for failure in failures.context("the plugin failed as a whole")? {
-                invalid.insert(source.ids()[indices[failure.slot] as usize].clone(), failure.message);
+                let list = if failure.kind == FailureKind::Skipped { &mut skipped } else { &mut invalid };
+                list.insert(failure.id.clone(), source.without_base(failure.reason));
             }
             let (activity, done) = (format!("{} invalid", invalid.len()), first + indices.len());
             bar.progress(&WorkReport { activity: &activity, done: done as u64, total: n_samples as u64 });
@@ -95,10 +100,12 @@ impl DataCheck {
             modality: self.data.modality.clone(),
             n_samples,
             n_invalid: invalid.len(),
+            n_skipped: skipped.len(),
             fingerprint: source.fingerprint().into(),
             seconds: began.elapsed().as_secs_f64(),
             peak_memory_bytes: peak_memory(),
             invalid,
+            skipped,
         })
     }
 }
@@ -113,10 +120,7 @@ impl Report {
         if !self.invalid.is_empty() {
             let mut table = Table::new(&["sample", "reason"]);
             for (id, reason) in &self.invalid {
-                // The heading names the plugin, and the first column the sample.
                 let reason_text = reason.lines().next().unwrap_or_default();
-                let reason_text =
-                    reason_text.split_once("(fill): ").map_or(reason_text, |(_, reason_text)| reason_text);
                 let reason_text = reason_text
                     .strip_prefix(id.as_str())
                     .map_or(reason_text, |reason_text| reason_text.trim_start_matches([':', ' ']));

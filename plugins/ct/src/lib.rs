@@ -19,8 +19,8 @@ use medcoss_sdk::label_map::LabelMap;
 use medcoss_sdk::serde_json::{Value, json};
 use medcoss_sdk::volume_transform::VolumeTransform;
 use medcoss_sdk::{
-    Dataset, Error, Fingerprint, FoundFile, Geometry, Modality, OpenRequest, Rendering, Sample, SampleRng, Synthesised,
-    Tokens, View, export_plugin, intensity, saved_samples,
+    Dataset, Error, Fingerprint, FoundFile, Geometry, Modality, OpenRequest, Rendering, Sample, SampleRecord,
+    SampleRng, Synthesised, Tokens, View, export_plugin, intensity, saved_samples,
 };
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -171,12 +171,8 @@ impl Dataset for Scans {
         self.samples.len()
     }
 
-    fn id(&self, index: usize) -> String {
-        self.samples.id(index)
-    }
-
-    fn file_id(&self, index: usize) -> String {
-        self.samples.file_id(index).into()
+    fn record(&self, index: usize) -> SampleRecord {
+        self.samples.record(index)
     }
 
     fn fingerprint(&self) -> Fingerprint {

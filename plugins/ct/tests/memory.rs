@@ -8,7 +8,7 @@ use std::time::Instant;
 
 use medcoss_ct::{Ct, Options};
 use medcoss_formats::nifti_write::{Datatype, NiftiFile, Placement};
-use medcoss_sdk::{Dataset, Geometry, Modality, OpenRequest, Sample, View, sample_rng};
+use medcoss_sdk::{Continuous, Dataset, Geometry, Modality, OpenRequest, Patches, Sample, View, sample_rng};
 use medcoss_test_support::process::is_alone;
 
 const SIDE: u16 = 1024;
@@ -54,7 +54,9 @@ fn sample_all(folder: &Path, name: &str, n_samples: usize) {
     };
     let scans = Ct::open(request).unwrap();
     assert_eq!(scans.len(), 64);
-    let Geometry::Continuous { grid, d_token, .. } = scans.geometry() else { panic!("tokens are continuous") };
+    let Geometry::Continuous(Continuous { grid, d_token, .. }) = scans.geometry() else {
+        panic!("tokens are continuous")
+    };
     let n_tokens: usize = grid.iter().product();
     let started = Instant::now();
     std::thread::scope(|scope| {
@@ -63,7 +65,7 @@ fn sample_all(folder: &Path, name: &str, n_samples: usize) {
             scope.spawn(move || {
                 for index in (0..n_samples).filter(|index| index % 4 == thread).map(|index| (31 + 13 * index) % 64) {
                     let (mut tokens, mut mask) = (vec![0.0; n_tokens * d_token], vec![0; n_tokens]);
-                    let sample = Sample::Continuous { tokens: &mut tokens, mask: &mut mask };
+                    let sample = Sample::Continuous(Patches::new(&mut tokens, &mut mask));
                     scans.load(index, View::Evaluation, &mut sample_rng(1), sample).unwrap();
                     if name.starts_with("axial") && index == 31 {
                         // Token 0 begins with slice 496; each slice of the cube has 256 values.

@@ -2,9 +2,16 @@
 
 use std::path::{Path, PathBuf};
 
+/// Grid, values in a token and masked tokens.
+fn sizes(geometry: &Geometry) -> (Vec<usize>, usize, usize) {
+    let Geometry::Continuous(own) = geometry else { panic!("tokens are continuous") };
+    (own.grid.clone(), own.d_token, own.n_masked)
+}
+
 use medcoss_ct::{Ct, Options, Scans};
 use medcoss_sdk::{
-    Dataset, Error, Geometry, Modality, OpenRequest, Sample, Tokens, View, code, patch, sample_rng, serde_json,
+    Continuous, Dataset, Error, Geometry, Modality, OpenRequest, Patches, Sample, Tokens, View, code, patch,
+    sample_rng, serde_json,
 };
 
 fn open(base: &Path, data: &[&str], options: Options) -> Result<Scans, Error> {
@@ -23,10 +30,12 @@ fn synthetic(n_samples: usize, seed: u64) -> (tempfile::TempDir, Scans) {
 }
 
 fn load(dataset: &Scans, index: usize, view: View, seed: u64) -> Result<(Vec<f32>, Vec<u8>), Error> {
-    let Geometry::Continuous { grid, d_token, .. } = dataset.geometry() else { panic!("tokens are continuous") };
+    let Geometry::Continuous(Continuous { grid, d_token, .. }) = dataset.geometry() else {
+        panic!("tokens are continuous")
+    };
     let n_tokens: usize = grid.iter().product();
     let (mut tokens, mut mask) = (vec![0.0; n_tokens * d_token], vec![0; n_tokens]);
-    let sample = Sample::Continuous { tokens: &mut tokens, mask: &mut mask };
+    let sample = Sample::Continuous(Patches::new(&mut tokens, &mut mask));
     dataset.load(index, view, &mut sample_rng(seed), sample)?;
     Ok((tokens, mask))
 }
@@ -34,7 +43,7 @@ fn load(dataset: &Scans, index: usize, view: View, seed: u64) -> Result<(Vec<f32
 #[test]
 fn the_default_sample_has_144_cubes() {
     let geometry = Ct::geometry(&Options::default()).unwrap();
-    assert_eq!(geometry, Geometry::Continuous { grid: vec![1, 12, 12], d_token: 4096, n_masked: 108 });
+    assert_eq!(sizes(&geometry), (vec![1, 12, 12], 4096, 108));
 }
 
 #[test]
@@ -42,8 +51,8 @@ fn enough_synthetic_samples_are_written_and_all_are_read() {
     for n_samples in [1, 7, 12] {
         let (_folder, dataset) = synthetic(n_samples, 5);
         assert!(dataset.len() >= n_samples && dataset.len() < n_samples + 3, "{}", dataset.len());
-        assert_eq!(dataset.geometry(), Geometry::Continuous { grid: vec![1, 4, 4], d_token: 4096, n_masked: 12 });
-        assert_eq!(dataset.id(1), "scan_0000.nii.gz#z=0016");
+        assert_eq!(sizes(&dataset.geometry()), (vec![1, 4, 4], 4096, 12));
+        assert_eq!(dataset.record(1).id, "scan_0000.nii.gz#z=0016");
         for index in 0..dataset.len() {
             let (tokens, mask) = load(&dataset, index, View::Evaluation, 0).unwrap();
             assert_eq!(mask, [0; 16]);
@@ -73,7 +82,7 @@ fn synthetic_bodies_of_every_file_order_lie_on_their_backs() {
             let slices = voxels.chunks_exact(64 * 64);
             slices.flat_map(|slice| &slice[rows.start * 64..rows.end * 64]).filter(|&&value| value > 0.35).count()
         };
-        assert!(bone(32..64) > 10 * bone(0..32), "{}", dataset.id(index));
+        assert!(bone(32..64) > 10 * bone(0..32), "{}", dataset.record(index).id);
     }
 }
 
@@ -118,14 +127,14 @@ fn samples_do_not_depend_on_threads_order_or_memory() {
 fn a_rendering_is_four_slices_of_the_window() {
     let (_folder, dataset) = synthetic(3, 4);
     let (tokens, _) = load(&dataset, 0, View::Evaluation, 0).unwrap();
-    let png = dataset.render(Tokens::Continuous(&tokens)).unwrap();
+    let png = dataset.render(Tokens::values(&tokens)).unwrap();
     let mut reader = png::Decoder::new(std::io::Cursor::new(png)).read_info().unwrap();
     let mut pixels = vec![0; reader.output_buffer_size().unwrap()];
     let frame = reader.next_frame(&mut pixels).unwrap();
     assert_eq!((frame.width, frame.height), (256, 64));
     // A corner is air of -1000 HU, give or take noise.
     assert!(pixels[0] < 6, "{}", pixels[0]);
-    assert_eq!(dataset.render(Tokens::Continuous(&tokens[1..])).unwrap_err().code(), code::BAD_REQUEST);
+    assert_eq!(dataset.render(Tokens::values(&tokens[1..])).unwrap_err().code(), code::BAD_REQUEST);
 }
 
 #[test]
@@ -163,7 +172,7 @@ fn real_scans_give_their_sub_volumes() {
     let base = medcoss_test_support::data("");
     let options = Options { size: [16, 64, 64], ..Options::default() };
     let dataset = open(&base, &["ct/torso/torso.nii.gz", "ct/organs/images"], options).unwrap();
-    let ids: Vec<_> = (0..dataset.len()).map(|index| dataset.id(index)).collect();
+    let ids: Vec<_> = (0..dataset.len()).map(|index| dataset.record(index).id).collect();
     assert_eq!(ids.len(), 7 + 2 + 17, "{ids:?}");
     assert_eq!(ids[0], "ct/organs/images/example_ct.nii.gz#z=0000");
     assert_eq!(ids[25], "ct/torso/torso.nii.gz#z=0253");

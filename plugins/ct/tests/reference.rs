@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use medcoss_ct::{Ct, Options, Scans};
 use medcoss_sdk::serde_json::{self, Value, json};
-use medcoss_sdk::{Dataset, Error, FoundFile, Modality, OpenRequest, Sample, View, patch, sample_rng};
+use medcoss_sdk::{Dataset, Error, FoundFile, Modality, OpenRequest, Patches, Sample, View, patch, sample_rng};
 use medcoss_test_support::GoldenArrays;
 
 fn golden() -> GoldenArrays {
@@ -20,7 +20,7 @@ fn open(base: &Path, data: &str, options: &Value) -> Result<Scans, Error> {
 fn voxels(dataset: &Scans, index: usize, size: [usize; 3]) -> Vec<f32> {
     let n: usize = size.iter().product();
     let (mut tokens, mut mask, mut voxels) = (vec![0.0; n], vec![0; n / 4096], vec![0.0; n]);
-    let sample = Sample::Continuous { tokens: &mut tokens, mask: &mut mask };
+    let sample = Sample::Continuous(Patches::new(&mut tokens, &mut mask));
     dataset.load(index, View::Evaluation, &mut sample_rng(0), sample).unwrap();
     patch::unpatchify_3d(&tokens, [size[0], size[1], size[2], 1], [16; 3], &mut voxels);
     voxels
@@ -68,6 +68,7 @@ fn labels_of_prepared_files_lie_as_their_voxels_and_raw_scans_have_none() {
     let mask = FoundFile {
         path: golden().file("prepared_ct.nii.gz"),
         id: "prepared_ct.nii.gz".into(),
+        entry: 0,
         bytes: 0,
         modified: None,
     };

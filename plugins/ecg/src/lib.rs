@@ -25,8 +25,8 @@ use std::path::{Path, PathBuf};
 
 use medcoss_sdk::rand::RngExt;
 use medcoss_sdk::{
-    Dataset, Error, Fingerprint, FoundFile, Geometry, Modality, OpenRequest, Rendering, Sample, SampleRng, Synthesised,
-    Tokens, View, export_plugin, mask, saved_samples,
+    Dataset, Error, Fingerprint, FoundFile, Geometry, Modality, OpenRequest, Rendering, Sample, SampleRecord,
+    SampleRng, Synthesised, Tokens, View, export_plugin, mask, saved_samples,
 };
 
 pub use options::{Masking, Normalise, Options};
@@ -108,7 +108,13 @@ fn part(file: &FoundFile, path: &Path) -> Option<FoundFile> {
     let metadata = std::fs::metadata(path).ok()?;
     let folder = file.id.rfind('/').map_or("", |end| &file.id[..=end]);
     let id = format!("{folder}{}", path.file_name()?.to_string_lossy());
-    Some(FoundFile { path: path.to_owned(), id, bytes: metadata.len(), modified: metadata.modified().ok() })
+    Some(FoundFile {
+        path: path.to_owned(),
+        id,
+        bytes: metadata.len(),
+        modified: metadata.modified().ok(),
+        entry: file.entry,
+    })
 }
 
 /// The value of a key in a header's comments.
@@ -177,12 +183,9 @@ impl Dataset for Records {
         self.entries.len()
     }
 
-    fn id(&self, index: usize) -> String {
-        self.entries[index].file.id.clone()
-    }
-
-    fn label(&self, index: usize) -> Option<String> {
-        self.entries[index].label.clone()
+    fn record(&self, index: usize) -> SampleRecord {
+        let Entry { file, label, .. } = &self.entries[index];
+        file.record().labelled(label.clone())
     }
 
     fn fingerprint(&self) -> Fingerprint {
@@ -195,9 +198,7 @@ impl Dataset for Records {
     }
 
     fn load(&self, index: usize, view: View, rng: &mut SampleRng, sample: Sample<'_>) -> Result<(), Error> {
-        let Sample::Continuous { tokens, mask: masked } = sample else {
-            return Err(Error::bad_request("a sample of ecg has continuous tokens"));
-        };
+        let (tokens, masked) = sample.continuous()?;
         let Entry { file, parts, .. } = &self.entries[index];
         file.check_unchanged()?;
         parts.iter().try_for_each(FoundFile::check_unchanged)?;
@@ -247,9 +248,7 @@ impl Dataset for Records {
     }
 
     fn render(&self, tokens: Tokens<'_>) -> Result<Vec<u8>, Error> {
-        let Tokens::Continuous(values) = tokens else {
-            return Err(Error::bad_request("a sample of ecg has continuous tokens"));
-        };
-        rendering::waveforms(values, &self.options)
+        let (values, hidden) = tokens.partly_hidden()?;
+        rendering::waveforms(values, hidden, &self.options)
     }
 }

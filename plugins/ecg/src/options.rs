@@ -1,7 +1,7 @@
 //! Settings of the plugin, and what they mean in samples.
 
 use medcoss_sdk::labels::LabelTable;
-use medcoss_sdk::{Error, Geometry, mask};
+use medcoss_sdk::{Axis, Continuous, Error, Geometry, mask};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -164,7 +164,17 @@ impl Options {
     /// A grid of leads and times: a token is `patch_size` samples in time of one lead.
     pub(crate) fn geometry(&self) -> Geometry {
         let grid = vec![self.leads.len(), self.n_patches()];
-        Geometry::Continuous { grid, d_token: self.patch_size, n_masked: self.n_masked() }
+        Geometry::Continuous(Continuous {
+            grid,
+            d_token: self.patch_size,
+            n_masked: self.n_masked(),
+            patch: vec![1, self.patch_size],
+            axes: vec![
+                Axis::of_places("lead", self.leads.iter().map(|lead| crate::leads::canonical(lead))),
+                Axis::measured("time", self.patch_size as f64 / self.sampling_rate_hz as f64, "s"),
+            ],
+            ..Continuous::default()
+        })
     }
 
     /// Samples in time of one lead.

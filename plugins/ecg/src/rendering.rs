@@ -1,8 +1,10 @@
 //! Leads as on paper: black traces on a pink grid, in two columns when there are four leads or more, top to bottom and then left
-//! to right.
+//! to right. Where a token is hidden the paper is grey, and there is no trace.
 //!
 //! A thin line is 0.04 s, a thick one 0.2 s, as in print. Up and down, a thick line is 0.5 mV, or 2.5 deviations of normalised
 //! leads. No names: the order is that of the option `leads`.
+
+use std::collections::BTreeSet;
 
 use medcoss_sdk::{Error, encode_png};
 
@@ -20,12 +22,14 @@ const WHITE: [f32; 3] = [1.0, 0.98, 0.97];
 const THIN_LINE: [f32; 3] = [1.0, 0.88, 0.86];
 const THICK_LINE: [f32; 3] = [0.96, 0.70, 0.68];
 const INK: [f32; 3] = [0.05, 0.05, 0.1];
+/// What remains of the paper's light where a token is hidden.
+const SHADE: f32 = 0.75;
 
-/// A PNG of `values` `[leads, times]`.
+/// A PNG of `values` `[leads, times]`; `hidden` `[leads, tokens of a lead]`.
 ///
 /// # Errors
 /// Values that do not have this size.
-pub(crate) fn waveforms(values: &[f32], options: &Options) -> Result<Vec<u8>, Error> {
+pub(crate) fn waveforms(values: &[f32], hidden: Option<&[bool]>, options: &Options) -> Result<Vec<u8>, Error> {
     let (n_leads, n_times) = (options.leads.len(), options.n_times());
     if values.len() != n_leads * n_times {
         let found = values.len();
@@ -48,21 +52,36 @@ pub(crate) fn waveforms(values: &[f32], options: &Options) -> Result<Vec<u8>, Er
             paper.extend(colour);
         }
     }
+    let mut shaded: BTreeSet<(usize, usize)> = BTreeSet::new();
     for (lead, values) in values.chunks_exact(n_times).enumerate() {
         let (left, top) = (lead / n_rows * column_width, lead % n_rows * lead_height);
         let place = |value: f32| {
             let down = lead_height as f32 / 2.0 - value * boxes_a_unit * BOX as f32;
             down.clamp(0.0, (lead_height - 1) as f32).round() as usize
         };
+        let is_hidden =
+            |time: usize| hidden.is_some_and(|hidden| hidden[lead * options.n_patches() + time / options.patch_size]);
         let mut last = place(values[0]);
         for (time, &value) in values.iter().enumerate() {
             // A step up or down is a vertical line where it ends.
             let (x, y) = (((time as f32 * pixels_a_time) as usize).min(column_width - 1), place(value));
+            if is_hidden(time) {
+                let end = (((time + 1) as f32 * pixels_a_time) as usize).min(column_width);
+                shaded.extend((x..end).map(|x| (left + x, top)));
+                last = y;
+                continue;
+            }
             for y in y.min(last)..=y.max(last) {
                 let at = ((top + y) * width + left + x) * 3;
                 paper[at..at + 3].copy_from_slice(&INK);
             }
             last = y;
+        }
+    }
+    for (x, top) in shaded {
+        for y in top..top + lead_height {
+            let at = (y * width + x) * 3;
+            paper[at..at + 3].iter_mut().for_each(|light| *light *= SHADE);
         }
     }
     encode_png(&paper, width, height, 3)
@@ -94,7 +113,7 @@ mod tests {
         let mut values = vec![0.0; 5 * 75];
         values[75..150].fill(0.5);
         values[300..].fill(-1.0);
-        let (width, pixels) = decoded(&waveforms(&values, &options).unwrap());
+        let (width, pixels) = decoded(&waveforms(&values, None, &options).unwrap());
         assert_eq!((width, pixels.len()), (150, 150 * 225 * 3));
         let dark = |x: usize, y: usize| pixels[(y * 150 + x) * 3] < 30;
         // The middle of a lead is 37.5 pixels down; half a millivolt is five boxes of three pixels.
@@ -103,7 +122,7 @@ mod tests {
             assert!(dark(75 + x, 38) && dark(75 + x, 75 + 68) && !dark(75 + x, 75 + 38));
         }
         assert!((150..225).all(|y| !dark(100, y)), "there is no sixth lead");
-        assert!(waveforms(&values[1..], &options).is_err());
+        assert!(waveforms(&values[1..], None, &options).is_err());
     }
 
     #[test]
@@ -112,7 +131,7 @@ mod tests {
         let options = Options { leads, sampling_rate_hz: 75, seconds: 1.0, patch_size: 15, ..Options::default() };
         let mut values = vec![1e30; 150];
         values[75..].fill(f32::NEG_INFINITY);
-        let (width, pixels) = decoded(&waveforms(&values, &options).unwrap());
+        let (width, pixels) = decoded(&waveforms(&values, None, &options).unwrap());
         let dark: Vec<_> = (0..150).filter(|y| pixels[(y * width + 10) * 3] < 30).collect();
         assert_eq!(dark, [0, 149]);
     }

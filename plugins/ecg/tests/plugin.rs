@@ -2,10 +2,17 @@
 
 use std::path::{Path, PathBuf};
 
+/// Grid, values in a token and masked tokens.
+fn sizes(geometry: &Geometry) -> (Vec<usize>, usize, usize) {
+    let Geometry::Continuous(own) = geometry else { panic!("tokens are continuous") };
+    (own.grid.clone(), own.d_token, own.n_masked)
+}
+
 use medcoss_ecg::{Ecg, Options, Records};
 use medcoss_sdk::serde_json::{Value, json};
 use medcoss_sdk::{
-    Dataset, Error, Geometry, Modality, OpenRequest, Sample, Tokens, View, code, sample_rng, serde_json,
+    Continuous, Dataset, Error, Geometry, Modality, OpenRequest, Patches, Sample, Tokens, View, code, sample_rng,
+    serde_json,
 };
 
 fn open(base: &Path, data: &[&str], options: Value) -> Result<Records, Error> {
@@ -15,10 +22,12 @@ fn open(base: &Path, data: &[&str], options: Value) -> Result<Records, Error> {
 }
 
 fn load(dataset: &Records, index: usize, view: View, seed: u64) -> Result<(Vec<f32>, Vec<u8>), Error> {
-    let Geometry::Continuous { grid, d_token, .. } = dataset.geometry() else { panic!("tokens are continuous") };
+    let Geometry::Continuous(Continuous { grid, d_token, .. }) = dataset.geometry() else {
+        panic!("tokens are continuous")
+    };
     let n_tokens: usize = grid.iter().product();
     let (mut tokens, mut mask) = (vec![0.0; n_tokens * d_token], vec![0; n_tokens]);
-    let sample = Sample::Continuous { tokens: &mut tokens, mask: &mut mask };
+    let sample = Sample::Continuous(Patches::new(&mut tokens, &mut mask));
     dataset.load(index, view, &mut sample_rng(seed), sample)?;
     Ok((tokens, mask))
 }
@@ -33,13 +42,13 @@ fn synthetic(n: usize, seed: u64) -> (tempfile::TempDir, Records) {
 #[test]
 fn synthetic_records_open_with_labels_in_both_formats() {
     let (_folder, dataset) = synthetic(7, 5);
-    let ids: Vec<_> = (0..dataset.len()).map(|index| dataset.id(index)).collect();
+    let ids: Vec<_> = (0..dataset.len()).map(|index| dataset.record(index).id).collect();
     assert_eq!(ids.len(), 7);
     assert_eq!(ids[..4], ["ecg_0000.csv", "ecg_0001.hea", "ecg_0002.hea", "ecg_0003.csv"]);
-    let labels: Vec<_> = (0..4).map(|index| dataset.label(index).unwrap()).collect();
+    let labels: Vec<_> = (0..4).map(|index| dataset.record(index).label.unwrap()).collect();
     assert_eq!(labels, ["normal", "ectopic", "normal", "ectopic"]);
     // Four seconds at 100 Hz in patches of 50: twelve leads of eight tokens, three quarters of them masked.
-    assert_eq!(dataset.geometry(), Geometry::Continuous { grid: vec![12, 8], d_token: 50, n_masked: 72 });
+    assert_eq!(sizes(&dataset.geometry()), (vec![12, 8], 50, 72));
     for index in 0..7 {
         let (tokens, mask) = load(&dataset, index, View::Evaluation, 0).unwrap();
         assert_eq!(mask, [0; 96]);
@@ -84,7 +93,7 @@ fn masked_times_are_the_same_in_all_leads() {
         json!({ "sampling_rate_hz": 100, "seconds": 4.0, "patch_size": 50, "masking": "times", "mask_ratio": 0.6 });
     let dataset = open(folder.path(), &["ecg_0000.csv"], options).unwrap();
     // Of eight times, floor(8 * 0.4) = 3 stay visible.
-    assert_eq!(dataset.geometry(), Geometry::Continuous { grid: vec![12, 8], d_token: 50, n_masked: 60 });
+    assert_eq!(sizes(&dataset.geometry()), (vec![12, 8], 50, 60));
     let (_, mask) = load(&dataset, 0, View::Training, 3).unwrap();
     assert_eq!(mask[..8].iter().filter(|&&masked| masked == 1).count(), 5);
     assert!(mask.chunks_exact(8).all(|lead| lead == &mask[..8]));
@@ -206,11 +215,11 @@ fn kept_records_hold_nothing_but_the_signals_of_their_leads() {
 fn an_image_has_two_columns_of_six_leads() {
     let (_folder, dataset) = synthetic(1, 2);
     let (tokens, _) = load(&dataset, 0, View::Evaluation, 0).unwrap();
-    let file = dataset.render(Tokens::Continuous(&tokens)).unwrap();
+    let file = dataset.render(Tokens::values(&tokens)).unwrap();
     let reader = png::Decoder::new(std::io::Cursor::new(file)).read_info().unwrap();
     // Four seconds of 75 pixels, 25 boxes of three pixels a lead.
     assert_eq!((reader.info().width, reader.info().height), (2 * 300, 6 * 75));
-    assert_eq!(dataset.render(Tokens::Continuous(&tokens[1..])).unwrap_err().code(), code::BAD_REQUEST);
+    assert_eq!(dataset.render(Tokens::values(&tokens[1..])).unwrap_err().code(), code::BAD_REQUEST);
 }
 
 #[test]
@@ -221,7 +230,7 @@ fn labels_come_from_comments_of_headers_too() {
     std::fs::write(&header, format!("{text}# Age: 71\n#Dx: 164884008\n")).unwrap();
     let options = json!({ "label_comment": "Dx", "sampling_rate_hz": 100, "seconds": 4.0, "patch_size": 50 });
     let dataset = open(folder.path(), &["."], options).unwrap();
-    let labels: Vec<_> = (0..3).map(|index| dataset.label(index)).collect();
+    let labels: Vec<_> = (0..3).map(|index| dataset.record(index).label).collect();
     assert_eq!(labels, [None, Some("164884008".to_string()), None]);
 }
 
@@ -300,7 +309,7 @@ fn bad_records_spoil_their_own_sample_only_and_say_what_to_do() {
     .enumerate()
     {
         let error = load(&dataset, index, View::Training, 0).unwrap_err();
-        assert_eq!((dataset.id(index).as_str(), error.code()), (name, expected), "{error}");
+        assert_eq!((dataset.record(index).id.as_str(), error.code()), (name, expected), "{error}");
         assert!(error.message().starts_with(name) && error.message().contains(word), "{error}");
     }
     for index in 8..11 {

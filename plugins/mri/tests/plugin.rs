@@ -2,10 +2,17 @@
 
 use std::path::{Path, PathBuf};
 
+/// Grid, values in a token and masked tokens.
+fn sizes(geometry: &Geometry) -> (Vec<usize>, usize, usize) {
+    let Geometry::Continuous(own) = geometry else { panic!("tokens are continuous") };
+    (own.grid.clone(), own.d_token, own.n_masked)
+}
+
 use medcoss_formats::nifti_write::{Datatype, NiftiFile, Placement};
 use medcoss_mri::{Mri, Options, Scans};
 use medcoss_sdk::{
-    Dataset, Error, Geometry, Modality, OpenRequest, Sample, Tokens, View, code, patch, sample_rng, serde_json,
+    Continuous, Dataset, Error, Geometry, Modality, OpenRequest, Patches, Sample, Tokens, View, code, patch,
+    sample_rng, serde_json,
 };
 use medcoss_test_support::GoldenArrays;
 
@@ -25,10 +32,12 @@ fn synthetic(n_samples: usize, seed: u64) -> (tempfile::TempDir, Scans) {
 }
 
 fn load(dataset: &Scans, index: usize, view: View, seed: u64) -> Result<(Vec<f32>, Vec<u8>), Error> {
-    let Geometry::Continuous { grid, d_token, .. } = dataset.geometry() else { panic!("tokens are continuous") };
+    let Geometry::Continuous(Continuous { grid, d_token, .. }) = dataset.geometry() else {
+        panic!("tokens are continuous")
+    };
     let n_tokens: usize = grid.iter().product();
     let (mut tokens, mut mask) = (vec![0.0; n_tokens * d_token], vec![0; n_tokens]);
-    let sample = Sample::Continuous { tokens: &mut tokens, mask: &mut mask };
+    let sample = Sample::Continuous(Patches::new(&mut tokens, &mut mask));
     dataset.load(index, view, &mut sample_rng(seed), sample)?;
     Ok((tokens, mask))
 }
@@ -36,7 +45,7 @@ fn load(dataset: &Scans, index: usize, view: View, seed: u64) -> Result<(Vec<f32
 #[test]
 fn the_default_sample_has_144_cubes() {
     let geometry = Mri::geometry(&Options::default()).unwrap();
-    assert_eq!(geometry, Geometry::Continuous { grid: vec![1, 12, 12], d_token: 4096, n_masked: 108 });
+    assert_eq!(sizes(&geometry), (vec![1, 12, 12], 4096, 108));
 }
 
 #[test]
@@ -44,8 +53,8 @@ fn enough_synthetic_samples_are_written_and_all_are_read() {
     for n_samples in [1, 7, 12] {
         let (_folder, dataset) = synthetic(n_samples, 5);
         assert!(dataset.len() >= n_samples && dataset.len() <= n_samples.div_ceil(2) * 3, "{}", dataset.len());
-        assert_eq!(dataset.geometry(), Geometry::Continuous { grid: vec![1, 4, 4], d_token: 4096, n_masked: 12 });
-        assert!(dataset.id(0).starts_with("scan_0000.nii.gz#z=000"), "{}", dataset.id(0));
+        assert_eq!(sizes(&dataset.geometry()), (vec![1, 4, 4], 4096, 12));
+        assert!(dataset.record(0).id.starts_with("scan_0000.nii.gz#z=000"), "{}", dataset.record(0).id);
         for index in 0..dataset.len() {
             let (tokens, mask) = load(&dataset, index, View::Evaluation, 0).unwrap();
             assert_eq!(mask, [0; 16]);
@@ -108,14 +117,14 @@ fn samples_do_not_depend_on_threads_order_or_memory() {
 fn a_rendering_is_four_slices() {
     let (_folder, dataset) = synthetic(3, 4);
     let (tokens, _) = load(&dataset, 0, View::Evaluation, 0).unwrap();
-    let png = dataset.render(Tokens::Continuous(&tokens)).unwrap();
+    let png = dataset.render(Tokens::values(&tokens)).unwrap();
     let mut reader = png::Decoder::new(std::io::Cursor::new(png)).read_info().unwrap();
     let mut pixels = vec![0; reader.output_buffer_size().unwrap()];
     let frame = reader.next_frame(&mut pixels).unwrap();
     assert_eq!((frame.width, frame.height), (256, 64));
     // The corner is air, below the mean, and something is above it.
     assert!(pixels[0] < 80 && pixels.iter().any(|&pixel| pixel > 120), "{}", pixels[0]);
-    assert_eq!(dataset.render(Tokens::Continuous(&tokens[1..])).unwrap_err().code(), code::BAD_REQUEST);
+    assert_eq!(dataset.render(Tokens::values(&tokens[1..])).unwrap_err().code(), code::BAD_REQUEST);
 }
 
 #[test]
@@ -216,18 +225,22 @@ fn real_scans_give_their_sub_volumes() {
     let base = medcoss_test_support::data("");
     let options = Options { size: [16, 48, 48], ..Options::default() };
     let series = open(&base, &["mri/hippocampus_dicom"], options.clone()).unwrap();
-    let ids: Vec<_> = (0..series.len()).map(|index| series.id(index)).collect();
+    let ids: Vec<_> = (0..series.len()).map(|index| series.record(index).id).collect();
     let name = "mri/hippocampus_dicom/Study1/13_HCropVolume#series=153146185462";
     assert_eq!(ids, [format!("{name}#z=0003"), format!("{name}#z=0013")]);
     let dataset = open(&base, &["mri/hippocampus/images"], options).unwrap();
     assert!((2 * 210..=3 * 210).contains(&dataset.len()), "{} samples", dataset.len());
-    assert!(dataset.id(0).starts_with("mri/hippocampus/images/hippocampus_001.nii.gz#z=000"), "{}", dataset.id(0));
+    assert!(
+        dataset.record(0).id.starts_with("mri/hippocampus/images/hippocampus_001.nii.gz#z=000"),
+        "{}",
+        dataset.record(0).id
+    );
     // Floating point and 8-bit files alike.
     for index in (0..dataset.len()).step_by(13) {
         let (tokens, _) = load(&dataset, index, View::Evaluation, 0).unwrap();
         let mean = tokens.iter().sum::<f32>() / tokens.len() as f32;
         let spread = tokens.iter().map(|value| value * value).sum::<f32>() / tokens.len() as f32;
-        assert!(mean.abs() < 1e-2 && (spread - 1.0).abs() < 1e-2, "{}: {mean} {spread}", dataset.id(index));
+        assert!(mean.abs() < 1e-2 && (spread - 1.0).abs() < 1e-2, "{}: {mean} {spread}", dataset.record(index).id);
     }
 }
 
@@ -253,7 +266,7 @@ fn the_preset_standardises_each_tile_and_refuses_what_it_has_no_step_for() {
     let (name, mut preset) = Mri::option_presets().remove(0);
     preset["size"] = serde_json::json!([16, 48, 64]);
     let dataset = open(folder.path(), &["."], serde_json::from_value(preset.clone()).unwrap()).unwrap();
-    assert_eq!((name, dataset.id(0)), ("reference", "scan_0000.nii.gz#tile=0003".to_owned()));
+    assert_eq!((name, dataset.record(0).id), ("reference", "scan_0000.nii.gz#tile=0003".to_owned()));
     for index in 0..dataset.len() {
         let (tokens, _) = load(&dataset, index, View::Evaluation, 0).unwrap();
         let mean = tokens.iter().sum::<f32>() / tokens.len() as f32;

@@ -22,8 +22,8 @@ use medcoss_sdk::image_transform::ImageTransform;
 use medcoss_sdk::label_map::LabelMap;
 use medcoss_sdk::serde_json::{Value, json};
 use medcoss_sdk::{
-    Dataset, Error, Fingerprint, FoundFile, Geometry, Modality, OpenRequest, Rendering, Sample, SampleRng, Synthesised,
-    Tokens, View, export_plugin, saved_samples,
+    Dataset, Error, Fingerprint, FoundFile, Geometry, Modality, OpenRequest, Rendering, Sample, SampleRecord,
+    SampleRng, Synthesised, Tokens, View, export_plugin, saved_samples,
 };
 
 pub use options::{ChannelOrder, Options};
@@ -111,16 +111,8 @@ impl Dataset for Tissue {
         self.tiles.len()
     }
 
-    fn id(&self, index: usize) -> String {
-        self.tiles.id(index)
-    }
-
-    fn label(&self, index: usize) -> Option<String> {
-        self.labels[self.tiles.file_of(index)].clone()
-    }
-
-    fn file_id(&self, index: usize) -> String {
-        self.tiles.file_id(index).into()
+    fn record(&self, index: usize) -> SampleRecord {
+        self.tiles.record(index).labelled(self.labels[self.tiles.file_of(index)].clone())
     }
 
     fn fingerprint(&self) -> Fingerprint {
@@ -160,8 +152,9 @@ impl Dataset for Tissue {
     }
 
     fn render(&self, tokens: Tokens<'_>) -> Result<Vec<u8>, Error> {
-        let mut tokens = tokens.continuous()?.to_vec();
-        self.options.channel_order.convert(&mut tokens);
-        self.transform.render(Tokens::Continuous(&tokens))
+        let (values, hidden) = tokens.partly_hidden()?;
+        let mut values = values.to_vec();
+        self.options.channel_order.convert(&mut values);
+        self.transform.render(Tokens::Continuous { values: &values, hidden })
     }
 }

@@ -14,7 +14,7 @@ use medcoss_formats::slide::Slide;
 use medcoss_formats::tiff_file::{MAX_PIXELS, TiffFile};
 use medcoss_sdk::image::{Image, Resizable};
 use medcoss_sdk::label_map::{LabelMap, check_fits};
-use medcoss_sdk::{Error, FoundFile, find_files_by_content, log, saved_samples};
+use medcoss_sdk::{Error, FoundFile, SampleRecord, find_files_by_content, log, saved_samples};
 
 use crate::grid::Grid;
 use crate::options::Options;
@@ -134,16 +134,16 @@ impl Tiles {
         self.samples[index].file
     }
 
-    /// Id of a sample: the file's, with the upper left corner for tiles of slides.
-    pub fn id(&self, index: usize) -> String {
+    /// Record of a sample. The id of a tile of a slide is the file's with its upper left corner, and the tiles of a slide are one group.
+    pub fn record(&self, index: usize) -> SampleRecord {
         let place = &self.samples[index];
-        let id = &self.files[place.file].id;
+        let file = &self.files[place.file];
         match &place.extent {
             Extent::Tile(tile) => {
                 let [x, y] = self.grids[place.file].map(|grid| grid.corner(*tile)).unwrap_or_default();
-                format!("{id}#x={x:04},y={y:04}")
+                file.record_of_part(format_args!("x={x:04},y={y:04}")).in_group(file.id.as_str())
             }
-            Extent::Whole | Extent::Unreadable(_) => id.clone(),
+            Extent::Whole | Extent::Unreadable(_) => file.record(),
         }
     }
 
@@ -159,11 +159,6 @@ impl Tiles {
             Extent::Tile(tile) => self.read_tile(*file, *tile).map(DecodedImage::Floats),
             Extent::Unreadable(error) => Err(Error::clone(error)),
         }
-    }
-
-    /// Id of a sample's file.
-    pub fn file_id(&self, index: usize) -> &str {
-        &self.files[self.samples[index].file].id
     }
 
     /// The labels of a tile that is a file of its own, from its mask.

@@ -8,7 +8,9 @@ use std::time::Instant;
 use image::codecs::jpeg::JpegEncoder;
 use image::{Rgb, RgbImage};
 use medcoss_pathology::{Options, Pathology, Tissue};
-use medcoss_sdk::{Dataset, Geometry, Modality, OpenRequest, Sample, View, sample_rng, serde_json};
+use medcoss_sdk::{
+    Continuous, Dataset, Geometry, Modality, OpenRequest, Patches, Sample, View, sample_rng, serde_json,
+};
 use medcoss_test_support::process::is_alone;
 
 const SIDE: u32 = 50_000;
@@ -94,14 +96,16 @@ fn open(folder: &Path, options: serde_json::Value) -> Tissue {
 
 /// Reads some samples in four threads, as a loader does.
 fn read_some(tissue: &Tissue, n_samples: usize) {
-    let Geometry::Continuous { grid, d_token, .. } = tissue.geometry() else { panic!("tokens are continuous") };
+    let Geometry::Continuous(Continuous { grid, d_token, .. }) = tissue.geometry() else {
+        panic!("tokens are continuous")
+    };
     let n_tokens: usize = grid.iter().product();
     std::thread::scope(|scope| {
         for thread in 0..4 {
             scope.spawn(move || {
                 for index in (0..n_samples).filter(|index| index % 4 == thread) {
                     let (mut tokens, mut mask) = (vec![0.0; n_tokens * d_token], vec![0; n_tokens]);
-                    let sample = Sample::Continuous { tokens: &mut tokens, mask: &mut mask };
+                    let sample = Sample::Continuous(Patches::new(&mut tokens, &mut mask));
                     let index = index * 7919 % tissue.len();
                     tissue.load(index, View::Training, &mut sample_rng(index as u64), sample).unwrap();
                 }

@@ -3,9 +3,16 @@
 use std::path::{Path, PathBuf};
 use std::thread;
 
+/// Grid, values in a token and masked tokens.
+fn sizes(geometry: &Geometry) -> (Vec<usize>, usize, usize) {
+    let Geometry::Continuous(own) = geometry else { panic!("tokens are continuous") };
+    (own.grid.clone(), own.d_token, own.n_masked)
+}
+
 use medcoss_pathology::{Options, Pathology, Tissue};
 use medcoss_sdk::{
-    Dataset, Error, Geometry, Modality, OpenRequest, Sample, Tokens, View, code, patch, sample_rng, serde_json,
+    Continuous, Dataset, Error, Geometry, Modality, OpenRequest, Patches, Sample, Tokens, View, code, patch,
+    sample_rng, serde_json,
 };
 use medcoss_test_support::GoldenArrays;
 use tiff::encoder::TiffEncoder;
@@ -29,16 +36,18 @@ fn synthetic(seed: u64, changes: serde_json::Value) -> (tempfile::TempDir, Tissu
 }
 
 fn load(dataset: &Tissue, index: usize, view: View, seed: u64) -> Result<(Vec<f32>, Vec<u8>), Error> {
-    let Geometry::Continuous { grid, d_token, .. } = dataset.geometry() else { panic!("tokens are continuous") };
+    let Geometry::Continuous(Continuous { grid, d_token, .. }) = dataset.geometry() else {
+        panic!("tokens are continuous")
+    };
     let n_tokens: usize = grid.iter().product();
     let (mut tokens, mut mask) = (vec![0.0; n_tokens * d_token], vec![0; n_tokens]);
-    let sample = Sample::Continuous { tokens: &mut tokens, mask: &mut mask };
+    let sample = Sample::Continuous(Patches::new(&mut tokens, &mut mask));
     dataset.load(index, view, &mut sample_rng(seed), sample)?;
     Ok((tokens, mask))
 }
 
 fn ids(dataset: &Tissue) -> Vec<String> {
-    (0..dataset.len()).map(|index| dataset.id(index)).collect()
+    (0..dataset.len()).map(|index| dataset.record(index).id).collect()
 }
 
 #[test]
@@ -49,10 +58,10 @@ fn synthetic_files_open_with_labels_and_stable_ids() {
     assert_eq!(dataset.len(), 12 + n_tiles_of_slide);
     assert!(ids.contains(&"slide.tif#x=0192,y=0128".to_owned()), "{ids:?}");
     let first = ids.iter().position(|id| id == "tile_0000.png").unwrap();
-    assert_eq!(dataset.label(first).as_deref(), Some("sparse"));
-    assert_eq!(dataset.label(first + 1).as_deref(), Some("dense"));
-    assert_eq!(dataset.label(0), None);
-    assert_eq!(dataset.geometry(), Geometry::Continuous { grid: vec![4, 4], d_token: 768, n_masked: 12 });
+    assert_eq!(dataset.record(first).label.as_deref(), Some("sparse"));
+    assert_eq!(dataset.record(first + 1).label.as_deref(), Some("dense"));
+    assert_eq!(dataset.record(0).label, None);
+    assert_eq!(sizes(&dataset.geometry()), (vec![4, 4], 768, 12));
 }
 
 #[test]
@@ -132,7 +141,7 @@ fn tiles_at_a_resolution_cover_so_many_microns_from_the_level_that_suits() {
         assert_eq!(expected, load(&same, index, View::Evaluation, 0).unwrap().0);
         for other in [&small, &between] {
             let found = load(other, index, View::Evaluation, 0).unwrap().0;
-            assert!((mean(&expected) - mean(&found)).abs() < 0.02, "{}", plain.id(index));
+            assert!((mean(&expected) - mean(&found)).abs() < 0.02, "{}", plain.record(index).id);
         }
     }
     // A third as fine: 448 x 320 pixels hold 2 x 1 tiles of 192.
@@ -226,7 +235,7 @@ fn the_evaluation_view_is_neither_masked_nor_random_and_renders() {
         let (tokens, mask) = load(&dataset, index, View::Evaluation, 11).unwrap();
         assert_eq!(mask, [0; 16]);
         assert_eq!(tokens, load(&dataset, index, View::Evaluation, 12).unwrap().0);
-        let png = dataset.render(Tokens::Continuous(&tokens)).unwrap();
+        let png = dataset.render(Tokens::values(&tokens)).unwrap();
         let image = image::load_from_memory(&png).unwrap().to_rgb8();
         assert_eq!(image.dimensions(), (64, 64));
         assert_eq!(image.get_pixel(0, 0).0, [0, 1, 2].map(|channel| (tokens[channel] * 255.0).round() as u8));
@@ -281,7 +290,7 @@ fn a_bad_file_spoils_its_own_samples_only() {
     for index in 0..dataset.len() {
         match load(&dataset, index, View::Training, 0) {
             Ok(_) => assert!(index >= 3),
-            Err(error) => assert!(index < 3 && error.code() == code::CORRUPT, "{}: {error}", dataset.id(index)),
+            Err(error) => assert!(index < 3 && error.code() == code::CORRUPT, "{}: {error}", dataset.record(index).id),
         }
     }
 }
@@ -317,7 +326,7 @@ fn an_image_in_strips_that_fits_no_memory_is_cut_like_a_slide() {
     let options = |min_tissue_ratio: f64| serde_json::json!({ "size": 64, "tile_size": 2048, "min_tissue_ratio": min_tissue_ratio });
     let dataset = open(folder.path(), &["."], options(0.74)).unwrap();
     assert_eq!(dataset.len(), 16);
-    assert_eq!(dataset.id(5), "scan.tif#x=2048,y=2048");
+    assert_eq!(dataset.record(5).id, "scan.tif#x=2048,y=2048");
     let (tokens, _) = load(&dataset, 5, View::Evaluation, 0).unwrap();
     let mean = tokens.iter().skip(1).step_by(3).sum::<f32>() / (tokens.len() / 3) as f32;
     assert!((mean - (250.0 + 3.0 * 150.0) / 4.0 / 255.0).abs() < 0.01, "{mean}");
@@ -369,7 +378,7 @@ fn a_real_slide_at_half_its_resolution_looks_the_same() {
     for index in 0..full.len() {
         let [one, other] = [&full, &half].map(|dataset| load(dataset, index, View::Evaluation, 0).unwrap().0);
         let difference = one.iter().zip(&other).map(|(a, b)| (a - b).abs()).sum::<f32>() / one.len() as f32;
-        assert!(difference < 0.002, "{}: {difference}", full.id(index));
+        assert!(difference < 0.002, "{}: {difference}", full.record(index).id);
     }
     let coarse = slide(serde_json::json!({ "tile_size": 224, "min_tissue_ratio": 0.0, "mpp": 2.0 }));
     assert_eq!(ids(&coarse)[1], "wsi/small_HE.svs#x=0898,y=0000");
@@ -409,7 +418,7 @@ fn tiles_in_blue_green_red_are_shown_in_their_colours() {
         let options = serde_json::json!({ "size": 48, "channel_order": order });
         let dataset = open(golden.folder(), &["pathology.png"], options).unwrap();
         let (tokens, _) = load(&dataset, 0, View::Evaluation, 0).unwrap();
-        let image = dataset.render(Tokens::Continuous(&tokens)).unwrap();
+        let image = dataset.render(Tokens::values(&tokens)).unwrap();
         (tokens, image)
     });
     assert!(rgb.0 != bgr.0 && rgb.1 == bgr.1);

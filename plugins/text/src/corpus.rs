@@ -8,7 +8,7 @@ use std::{
     sync::Arc,
 };
 
-use medcoss_sdk::{Error, Fingerprint, code};
+use medcoss_sdk::{Error, Fingerprint, SampleRecord, code};
 
 use crate::options::Unit;
 use crate::report_cleaning::{Cleaning, cleaned};
@@ -22,8 +22,8 @@ pub const MAX_DOCUMENTS: usize = 1 << 23;
 /// All documents. Their texts lie in one string one after another, which is about as small as the files.
 #[derive(Debug)]
 pub struct Corpus {
-    /// Ids of the files, in the order in which they were begun.
-    files: Vec<String>,
+    /// Ids of the files and indices of their entries of the data, in the order in which they were begun.
+    files: Vec<(String, u32)>,
     text: String,
     documents: Vec<Document>,
     /// Each distinct label once.
@@ -61,6 +61,14 @@ enum Content {
 }
 
 impl Document {
+    /// The place of the document that a sentence is of, where sentences are samples.
+    fn whole(&self, unit: Unit) -> Option<&str> {
+        match unit {
+            Unit::Document => None,
+            Unit::Sentence => self.place.rsplit_once('/').map(|(whole, _)| whole),
+        }
+    }
+
     /// Why it cannot be read.
     fn error(&self) -> Option<&Error> {
         match &self.content {
@@ -97,10 +105,10 @@ impl Corpus {
     }
 
     /// The documents that are added from now on come from this file.
-    pub fn begin_file(&mut self, id: &str, content: &[u8]) {
+    pub fn begin_file(&mut self, id: &str, entry: u32, content: &[u8]) {
         self.fingerprint.add(id.as_bytes());
         self.fingerprint.add(content);
-        self.files.push(id.to_owned());
+        self.files.push((id.to_owned(), entry));
         self.before_file = (self.documents.len(), self.n_empty + self.n_left_out());
         self.n_unreadable_in_file = 0;
     }
@@ -228,17 +236,32 @@ impl Corpus {
         self.n_empty
     }
 
-    /// Id of a document: its file's id and its place in there. Empty for an index out of range, as are text and label.
+    /// Record of a document. Where sentences are samples, those of a document are one group. Empty for an index out of range.
+    pub fn record(&self, index: usize, unit: Unit) -> SampleRecord {
+        let Some((document, (file, entry))) =
+            self.documents.get(index).and_then(|document| Some((document, self.files.get(document.file)?)))
+        else {
+            return SampleRecord::default();
+        };
+        let label = document.label.as_deref().map(String::from);
+        let record = SampleRecord::new(self.id(index)).of_file(file.as_str()).of_entry(*entry).labelled(label);
+        match document.whole(unit) {
+            Some(whole) => record.in_group(format!("{file}{whole}")),
+            None => record,
+        }
+    }
+
+    /// Id of a document: its file's id and its place in there. Empty for an index out of range, as is the text.
     pub fn id(&self, index: usize) -> String {
         self.documents
             .get(index)
-            .and_then(|document| Some(format!("{}{}", self.files.get(document.file)?, document.place)))
+            .and_then(|document| Some(format!("{}{}", self.files.get(document.file)?.0, document.place)))
             .unwrap_or_default()
     }
 
-    /// Label of a document, where it has one.
-    pub fn label(&self, index: usize) -> Option<String> {
-        self.documents.get(index)?.label.as_deref().map(String::from)
+    #[cfg(test)]
+    pub(crate) fn label(&self, index: usize) -> Option<String> {
+        self.record(index, Unit::Document).label
     }
 
     /// Text of a document.
@@ -260,10 +283,7 @@ impl Corpus {
         let mut before = None;
         self.documents.iter().filter_map(move |document| {
             let Content::Text(range) = &document.content else { return None };
-            let whole = match unit {
-                Unit::Document => None,
-                Unit::Sentence => document.place.rsplit_once('/').map(|(whole, _)| (document.file, whole)),
-            };
+            let whole = document.whole(unit).map(|whole| (document.file, whole));
             number += usize::from(whole.is_none() || whole != before);
             before = whole;
             Some((number, &self.text[range.clone()]))
@@ -291,10 +311,10 @@ mod tests {
     #[test]
     fn documents_keep_file_place_label_and_text() {
         let mut corpus = Corpus::default();
-        corpus.begin_file("a/one.txt", b"...");
+        corpus.begin_file("a/one.txt", 0, b"...");
         corpus.add("#1".into(), Some("normal"), "clear lungs");
         corpus.add("#2".into(), None, " \t ");
-        corpus.begin_file("b.txt", b"...");
+        corpus.begin_file("b.txt", 0, b"...");
         corpus.add("#1".into(), Some("normal"), "größer");
         corpus.add("#5".into(), None, "x");
         let ids: Vec<_> = (0..corpus.len()).map(|index| corpus.id(index)).collect();
@@ -311,7 +331,7 @@ mod tests {
     #[test]
     fn unreadable_documents_are_counted_and_say_why_but_give_no_text() {
         let mut corpus = Corpus::default();
-        corpus.begin_file("a.txt", b"...");
+        corpus.begin_file("a.txt", 0, b"...");
         corpus.add("#1".into(), None, "clear");
         corpus.add_unreadable("#2".into(), Error::corrupt("torn"));
         corpus.retain(|_| true);
@@ -326,7 +346,7 @@ mod tests {
     fn reasons_are_kept_for_so_many_places_of_a_file_only() {
         let mut corpus = Corpus::default();
         for file in ["a.txt", "b.txt"] {
-            corpus.begin_file(file, b"...");
+            corpus.begin_file(file, 0, b"...");
             for line in 0..=MAX_REASONS {
                 corpus.add_unreadable(format!("#{line}"), Error::corrupt(format!("torn {line}")));
             }
@@ -340,16 +360,16 @@ mod tests {
     #[test]
     fn a_file_of_which_nothing_can_be_read_is_taken_back() {
         let mut corpus = Corpus::default();
-        corpus.begin_file("a.txt", b"...");
+        corpus.begin_file("a.txt", 0, b"...");
         corpus.add_unreadable("#1".into(), Error::corrupt("torn"));
         corpus.add("#2".into(), None, "clear");
         assert_eq!(corpus.take_back_unreadable_file(), None);
-        corpus.begin_file("b.txt", b"...");
+        corpus.begin_file("b.txt", 0, b"...");
         corpus.add_unreadable("#1".into(), Error::corrupt("torn"));
         corpus.add_unreadable("#2".into(), Error::bad_request("no such column"));
         assert_eq!(corpus.take_back_unreadable_file(), Some(Error::bad_request("no such column")));
         assert_eq!((corpus.len(), corpus.take_back_unreadable_file()), (2, None));
-        corpus.begin_file("c.txt", b"...");
+        corpus.begin_file("c.txt", 0, b"...");
         corpus.add("#1".into(), None, "");
         corpus.add_unreadable("#2".into(), Error::corrupt("torn"));
         assert_eq!(corpus.take_back_unreadable_file(), None);
@@ -359,7 +379,7 @@ mod tests {
     fn the_fingerprint_follows_content_and_names() {
         let of = |id: &str, content: &[u8]| {
             let mut corpus = Corpus::default();
-            corpus.begin_file(id, content);
+            corpus.begin_file(id, 0, content);
             corpus.fingerprint().hex()
         };
         assert_eq!(of("a", b"x"), of("a", b"x"));

@@ -3,8 +3,8 @@
 use std::path::Path;
 
 use medcoss_sdk::{
-    Dataset, Error, Fingerprint, Geometry, OpenRequest, Sample, SampleRng, Synthesised, Tokens, View, log,
-    padded_word_masking::PaddedWordMasking, saved_samples, serde_json, whole_word_masking::WordMasking,
+    Dataset, Discrete, Error, Fingerprint, Geometry, OpenRequest, Sample, SampleRecord, SampleRng, Synthesised, Tokens,
+    View, log, padded_word_masking::PaddedWordMasking, saved_samples, serde_json, whole_word_masking::WordMasking,
 };
 
 use crate::{
@@ -114,24 +114,24 @@ fn check_not_empty(request: &OpenRequest<Options>, corpus: &Corpus) -> Result<()
 
 impl Dataset for TextDataset {
     fn geometry(&self) -> Geometry {
-        Geometry::Discrete {
+        let Tokeniser { vocabulary, padding_id, start_id, end_id, mask_id, .. } = self.tokeniser;
+        Geometry::Discrete(Discrete {
             length: self.options.max_length,
-            vocabulary: self.tokeniser.vocabulary,
-            padding_id: self.tokeniser.padding_id,
-            mask_id: self.tokeniser.mask_id,
-        }
+            vocabulary,
+            padding_id,
+            mask_id,
+            special_ids: vec![start_id, end_id],
+            vocabulary_digest: Some(self.tokeniser.digest.clone()),
+            ..Discrete::default()
+        })
     }
 
     fn len(&self) -> usize {
         self.corpus.len()
     }
 
-    fn id(&self, index: usize) -> String {
-        self.corpus.id(index)
-    }
-
-    fn label(&self, index: usize) -> Option<String> {
-        self.corpus.label(index)
+    fn record(&self, index: usize) -> SampleRecord {
+        self.corpus.record(index, self.options.unit)
     }
 
     fn fingerprint(&self) -> Fingerprint {
@@ -139,12 +139,10 @@ impl Dataset for TextDataset {
     }
 
     fn load(&self, index: usize, view: View, rng: &mut SampleRng, sample: Sample<'_>) -> Result<(), Error> {
-        let Sample::Discrete { ids, labels, length } = sample else {
-            return Err(Error::bad_request("text gives ids; buffers for numbers were passed"));
-        };
+        let (ids, labels, length) = sample.discrete()?;
         // What is wrong with a document that cannot be read names file and line itself.
         let text = self.corpus.text(index)?;
-        let encoded = self.framed(text).map_err(|error| error.in_context(&self.id(index)))?;
+        let encoded = self.framed(text).map_err(|error| error.in_context(&self.corpus.id(index)))?;
         let n = encoded.ids.len();
         let (Some(ids), Some(labels), Ok(n)) = (ids.get_mut(..n), labels.get_mut(..n), i32::try_from(n)) else {
             return Err(Error::bad_request(format!(
@@ -190,9 +188,6 @@ impl Dataset for TextDataset {
     }
 
     fn render(&self, tokens: Tokens<'_>) -> Result<Vec<u8>, Error> {
-        match tokens {
-            Tokens::Discrete(ids) => self.tokeniser.decode(ids).map(String::into_bytes),
-            Tokens::Continuous(_) => Err(Error::bad_request("text has ids; numbers were passed")),
-        }
+        self.tokeniser.decode(tokens.discrete()?).map(String::into_bytes)
     }
 }

@@ -59,12 +59,8 @@ impl Modality for Text {
     /// The vocabulary is the most that is learned; data or a given tokeniser decide what it really is.
     fn geometry(options: &Options) -> Result<Geometry, Error> {
         options.check()?;
-        Ok(Geometry::Discrete {
-            length: options.max_length,
-            vocabulary: options.vocab_size,
-            padding_id: tokeniser::LEARNED_PADDING_ID,
-            mask_id: tokeniser::LEARNED_MASK_ID,
-        })
+        let (padding_id, mask_id) = (tokeniser::LEARNED_PADDING_ID, tokeniser::LEARNED_MASK_ID);
+        Ok(Geometry::sequence(options.max_length, options.vocab_size, padding_id, mask_id))
     }
 
     fn open(request: OpenRequest<Options>) -> Result<TextDataset, Error> {

@@ -5,7 +5,7 @@ use std::io::{BufWriter, Write};
 use std::path::{Path, PathBuf};
 
 use medcoss_sdk::serde_json::{self, Value, json};
-use medcoss_sdk::{Dataset, Error, Geometry, Modality, OpenRequest, Sample, View, sample_rng};
+use medcoss_sdk::{Dataset, Discrete, Error, Geometry, Modality, OpenRequest, Sample, View, sample_rng};
 use medcoss_test_support::process::{bounded, is_alone};
 use medcoss_text::Text;
 
@@ -16,7 +16,7 @@ fn load(folder: &Path, data: &str, options: &Value) -> Result<(usize, Option<Err
     let options = serde_json::from_value(options.clone()).unwrap();
     let request = OpenRequest { base: folder.to_owned(), data: vec![PathBuf::from(data)], options, assets: None };
     let dataset = Text::open(request)?;
-    let Geometry::Discrete { length, .. } = dataset.geometry() else { panic!("tokens are ids") };
+    let Geometry::Discrete(Discrete { length, .. }) = dataset.geometry() else { panic!("tokens are ids") };
     let (mut n_loaded, mut reason) = (0, None);
     for index in 0..dataset.len() {
         let (mut ids, mut labels, mut n) = (vec![0; length], vec![0; length], 0);

@@ -3,7 +3,8 @@
 use std::path::{Path, PathBuf};
 
 use medcoss_sdk::{
-    Dataset, Error, Geometry, Modality, NOT_A_TARGET, OpenRequest, Sample, Tokens, View, code, sample_rng, serde_json,
+    Dataset, Discrete, Error, Geometry, Modality, NOT_A_TARGET, OpenRequest, Sample, Tokens, View, code, sample_rng,
+    serde_json,
 };
 use medcoss_text::{Options, Text, TextDataset};
 
@@ -34,7 +35,9 @@ fn open_error(request: OpenRequest<Options>) -> Error {
 
 /// Ids and labels without padding, after checking that the padding is right.
 fn load(dataset: &TextDataset, index: usize, view: View, seed: u64) -> (Vec<i32>, Vec<i32>) {
-    let Geometry::Discrete { length, padding_id, .. } = dataset.geometry() else { panic!("text is discrete") };
+    let Geometry::Discrete(Discrete { length, padding_id, .. }) = dataset.geometry() else {
+        panic!("text is discrete")
+    };
     let (mut ids, mut labels, mut n) = (vec![padding_id; length], vec![NOT_A_TARGET; length], 0);
     let sample = Sample::Discrete { ids: &mut ids, labels: &mut labels, length: &mut n };
     dataset.load(index, view, &mut sample_rng(seed), sample).unwrap();
@@ -59,7 +62,7 @@ fn synthetic_files_are_the_same_for_a_seed_and_open_in_every_layout() {
     }
     let dataset = open(&request);
     assert_eq!(dataset.len(), 45);
-    let ids: Vec<_> = (0..dataset.len()).map(|index| dataset.id(index)).collect();
+    let ids: Vec<_> = (0..dataset.len()).map(|index| dataset.record(index).id).collect();
     for id in [
         "abstracts.txt#1000001",
         "labelled.csv#L0000002",
@@ -71,7 +74,7 @@ fn synthetic_files_are_the_same_for_a_seed_and_open_in_every_layout() {
     }
     let n_distinct = ids.iter().collect::<std::collections::BTreeSet<_>>().len();
     assert_eq!(n_distinct, ids.len());
-    let labelled = (0..dataset.len()).filter(|&index| dataset.label(index).is_some()).count();
+    let labelled = (0..dataset.len()).filter(|&index| dataset.record(index).label.is_some()).count();
     assert_eq!(labelled, 27, "CSV, JSON Lines and questions have labels");
 }
 
@@ -79,8 +82,8 @@ fn synthetic_files_are_the_same_for_a_seed_and_open_in_every_layout() {
 fn the_sentence_unit_gives_labelled_sentences() {
     let (folder, _) = synthetic(8, 5);
     let dataset = open(&request(folder.path(), &["abstracts.txt"], serde_json::json!({"unit": "sentence"})));
-    assert_eq!((dataset.len(), dataset.id(5).as_str()), (8, "abstracts.txt#1000002/2"));
-    assert_eq!(dataset.label(5).as_deref(), Some("METHODS"));
+    assert_eq!((dataset.len(), dataset.record(5).id.as_str()), (8, "abstracts.txt#1000002/2"));
+    assert_eq!(dataset.record(5).label.as_deref(), Some("METHODS"));
 }
 
 #[test]
@@ -125,7 +128,7 @@ fn rendering_gives_the_text_back_with_masks_shown() {
     let dataset = open(&request(folder.path(), &["a.txt"], serde_json::json!({"max_length": 16})));
     let (mut ids, _) = load(&dataset, 0, View::Evaluation, 0);
     assert_eq!(rendered(&dataset, &ids), "no pleural effusion, seen.");
-    let Geometry::Discrete { mask_id, vocabulary, padding_id, .. } = dataset.geometry() else { panic!() };
+    let Geometry::Discrete(Discrete { mask_id, vocabulary, padding_id, .. }) = dataset.geometry() else { panic!() };
     ids[1] = mask_id;
     ids.push(padding_id);
     assert!(rendered(&dataset, &ids).starts_with("[MASK]"));
@@ -201,7 +204,14 @@ fn a_named_tokeniser_counts_unless_it_contradicts_the_saved_one() {
     let mut named = request(folder.path(), &["a.txt"], serde_json::json!({"tokenizer": "vocab.txt"}));
     let dataset = open(&named);
     assert_eq!(load(&dataset, 0, View::Evaluation, 0).0, [3, 6, 7, 8, 9, 4]);
-    assert_eq!(dataset.geometry(), Geometry::Discrete { length: 112, vocabulary: 10, padding_id: 0, mask_id: 5 });
+    let Geometry::Discrete(Discrete {
+        length, vocabulary, padding_id, mask_id, special_ids, vocabulary_digest, ..
+    }) = dataset.geometry()
+    else {
+        panic!("text is discrete")
+    };
+    assert_eq!((length, vocabulary, padding_id, mask_id, special_ids), (112, 10, 0, 5, vec![3, 4]));
+    assert_eq!(vocabulary_digest.map(|digest| digest.len()), Some(64));
 
     let assets = tempfile::tempdir().unwrap();
     dataset.save_assets(assets.path()).unwrap();
@@ -272,7 +282,7 @@ fn data_that_are_missing_empty_or_of_another_kind_are_refused() {
 
 /// Why a sample cannot be loaded.
 fn failure(dataset: &TextDataset, index: usize) -> Error {
-    let Geometry::Discrete { length, .. } = dataset.geometry() else { panic!("text is discrete") };
+    let Geometry::Discrete(Discrete { length, .. }) = dataset.geometry() else { panic!("text is discrete") };
     let (mut ids, mut labels, mut n) = (vec![0; length], vec![NOT_A_TARGET; length], 0);
     let sample = Sample::Discrete { ids: &mut ids, labels: &mut labels, length: &mut n };
     dataset.load(index, View::Training, &mut sample_rng(0), sample).unwrap_err()
@@ -291,7 +301,7 @@ fn what_is_damaged_among_good_documents_is_an_invalid_sample_with_its_reason() {
     let listed = folder.path().display().to_string();
     let options = serde_json::json!({"text_column": "note"});
     let dataset = open(&request(folder.path(), &["."], options));
-    let found: Vec<_> = (0..dataset.len()).map(|index| dataset.id(index)).collect();
+    let found: Vec<_> = (0..dataset.len()).map(|index| dataset.record(index).id).collect();
     let expected = [
         ("a.jsonl#L0000001", None),
         ("a.jsonl#L0000002", Some("a.jsonl, line 2, column 8: EOF while parsing a value; expected a JSON object")),
@@ -312,7 +322,7 @@ fn what_is_damaged_among_good_documents_is_an_invalid_sample_with_its_reason() {
         };
         let error = failure(&dataset, index);
         assert!(error.message().starts_with(reason) && !error.message().contains(&listed), "{error}");
-        assert_eq!(dataset.label(index), None);
+        assert_eq!(dataset.record(index).label, None);
     }
 }
 
@@ -323,7 +333,7 @@ fn a_file_among_others_that_cannot_be_opened_is_an_invalid_sample() {
     // A file that cannot be read from its start by any user.
     std::os::unix::fs::symlink("/proc/self/mem", folder.path().join("b.txt")).unwrap();
     let dataset = open(&request(folder.path(), &["."], serde_json::json!({})));
-    assert_eq!((dataset.len(), dataset.id(1).as_str()), (2, "b.txt"));
+    assert_eq!((dataset.len(), dataset.record(1).id.as_str()), (2, "b.txt"));
     assert!(failure(&dataset, 1).to_string().starts_with("b.txt cannot be read: "));
     assert_eq!(open_error(request(folder.path(), &["b.txt"], serde_json::json!({}))).code(), code::UNREADABLE);
 }
@@ -361,7 +371,7 @@ fn empty_files_zero_bytes_and_odd_ends_of_lines_are_no_trouble() {
     assert_eq!(dataset.len(), 8);
     let (first, _) = load(&dataset, 0, View::Evaluation, 0);
     for index in 1..dataset.len() {
-        assert_eq!(load(&dataset, index, View::Evaluation, 0).0, first, "{}", dataset.id(index));
+        assert_eq!(load(&dataset, index, View::Evaluation, 0).0, first, "{}", dataset.record(index).id);
     }
 }
 

@@ -1,6 +1,8 @@
 //! The plugin on real abstracts.
 
-use medcoss_sdk::{Dataset, Geometry, Modality, NOT_A_TARGET, OpenRequest, Sample, View, sample_rng, serde_json};
+use medcoss_sdk::{
+    Dataset, Discrete, Geometry, Modality, NOT_A_TARGET, OpenRequest, Sample, View, sample_rng, serde_json,
+};
 use medcoss_test_support::data;
 use medcoss_text::{Text, TextDataset};
 
@@ -17,7 +19,9 @@ fn open(entry: &str, options: serde_json::Value) -> TextDataset {
 
 /// Shares of all tokens that are unknown, and that are targets in the training view.
 fn shares(dataset: &TextDataset) -> (f64, f64) {
-    let Geometry::Discrete { length, padding_id, .. } = dataset.geometry() else { panic!("text is discrete") };
+    let Geometry::Discrete(Discrete { length, padding_id, .. }) = dataset.geometry() else {
+        panic!("text is discrete")
+    };
     let (mut n_tokens, mut n_unknown, mut n_targets) = (0, 0, 0);
     for index in 0..dataset.len() {
         let fill = |view| {
@@ -39,12 +43,12 @@ fn shares(dataset: &TextDataset) -> (f64, f64) {
 #[ignore = "needs MEDCOSS_TEST_DATA"]
 fn pubmed_rct_gives_abstracts_or_labelled_sentences() {
     let documents = open(ABSTRACTS, serde_json::json!({"min_document_count": 1}));
-    assert_eq!((documents.len(), documents.label(0)), (500, None));
-    assert_eq!(documents.id(0), "text/pubmed_rct/share.txt#10340286");
-    assert!(matches!(documents.geometry(), Geometry::Discrete { length: 112, vocabulary: 8192, .. }));
+    assert_eq!((documents.len(), documents.record(0).label), (500, None));
+    assert_eq!(documents.record(0).id, "text/pubmed_rct/share.txt#10340286");
+    assert!(matches!(documents.geometry(), Geometry::Discrete(Discrete { length: 112, vocabulary: 8192, .. })));
 
     let sentences = open(ABSTRACTS, serde_json::json!({"unit": "sentence", "vocab_size": 2000}));
-    assert_eq!((sentences.len(), sentences.label(0).as_deref()), (5639, Some("OBJECTIVE")));
+    assert_eq!((sentences.len(), sentences.record(0).label.as_deref()), (5639, Some("OBJECTIVE")));
     let (unknown, targets) = shares(&sentences);
     assert!(unknown < 0.001, "{unknown} of the tokens are unknown");
     assert!((0.14..0.16).contains(&targets), "{targets} of the tokens are targets");
@@ -55,8 +59,8 @@ fn pubmed_rct_gives_abstracts_or_labelled_sentences() {
 fn medical_abstracts_give_rows_with_labels() {
     let options = serde_json::json!({"text_column": "medical_abstract", "label_column": "condition_label"});
     let dataset = open(TABLE, options);
-    assert_eq!((dataset.len(), dataset.label(0).as_deref()), (2308, Some("3")));
-    assert_eq!(dataset.id(0), "text/medical_abstracts/share.csv#L0000002");
+    assert_eq!((dataset.len(), dataset.record(0).label.as_deref()), (2308, Some("3")));
+    assert_eq!(dataset.record(0).id, "text/medical_abstracts/share.csv#L0000002");
     let (unknown, targets) = shares(&dataset);
     assert!(unknown < 0.001, "{unknown} of the tokens are unknown");
     assert!((0.14..0.16).contains(&targets), "{targets} of the tokens are targets");
@@ -67,13 +71,14 @@ fn medical_abstracts_give_rows_with_labels() {
 fn medquad_gives_pairs_with_types_of_questions() {
     let dataset = open(QUESTIONS, serde_json::json!({"vocab_size": 2000}));
     // 4,048 in files of the usual spelling, 16 in four files of the older one; readme.txt beside them has 36 lines with text.
-    let pairs: Vec<_> = (0..dataset.len()).filter(|&index| dataset.id(index).contains(".xml#")).collect();
+    let pairs: Vec<_> = (0..dataset.len()).filter(|&index| dataset.record(index).id.contains(".xml#")).collect();
     assert_eq!((pairs.len(), dataset.len()), (4064, 4064 + 36));
-    let counts = |label: &str| pairs.iter().filter(|&&index| dataset.label(index).as_deref() == Some(label)).count();
+    let counts =
+        |label: &str| pairs.iter().filter(|&&index| dataset.record(index).label.as_deref() == Some(label)).count();
     let found = ["information", "treatment", "exams and tests", "genetic changes"].map(counts);
     assert_eq!(found, [997, 719, 287, 1]);
-    assert!(pairs.iter().all(|&index| dataset.label(index).is_some()));
-    let ids: Vec<_> = pairs.iter().map(|&index| dataset.id(index)).collect();
+    assert!(pairs.iter().all(|&index| dataset.record(index).label.is_some()));
+    let ids: Vec<_> = pairs.iter().map(|&index| dataset.record(index).id).collect();
     assert!(ids.contains(&"text/medquad/6_NINDS_QA/0000007.xml#1".to_owned()));
     // All 4,064 load.
     let (unknown, targets) = shares(&dataset);

@@ -2,7 +2,7 @@
 
 use medcoss_sdk::padded_word_masking::{PaddedWordMasking, Replacement};
 use medcoss_sdk::serde_json::{self, Value, json};
-use medcoss_sdk::{Dataset, Error, Geometry, Modality, NOT_A_TARGET, OpenRequest, Sample, View, sample_rng};
+use medcoss_sdk::{Dataset, Discrete, Error, Geometry, Modality, NOT_A_TARGET, OpenRequest, Sample, View, sample_rng};
 use medcoss_test_support::GoldenArrays;
 use medcoss_text::{Options, Text, TextDataset};
 
@@ -52,7 +52,7 @@ fn reports_become_the_ids_of_the_reference() {
     // In the contract the vocabulary is the plugin's; a model may have a larger table.
     assert!(matches!(
         dataset.geometry(),
-        Geometry::Discrete { length: 112, vocabulary: 109, padding_id: 0, mask_id: 5 }
+        Geometry::Discrete(Discrete { length: 112, vocabulary: 109, padding_id: 0, mask_id: 5, .. })
     ));
 }
 

@@ -23,8 +23,8 @@ use medcoss_formats::deidentify::Deidentifier;
 use medcoss_sdk::image::Region;
 use medcoss_sdk::rand::RngExt;
 use medcoss_sdk::{
-    Dataset, Error, Fingerprint, Geometry, Modality, OpenRequest, Rendering, Sample, SampleRng, Synthesised, Tokens,
-    View, encode_png, export_plugin, mask, patch, saved_samples,
+    Dataset, Error, Fingerprint, Geometry, Modality, OpenRequest, Rendering, Sample, SampleRecord, SampleRng,
+    Synthesised, Tokens, View, encode_png, export_plugin, mask, patch, saved_samples,
 };
 
 use clip::Clip;
@@ -80,6 +80,9 @@ impl Modality for Video {
     }
 }
 
+/// Value of hidden tubes in a rendered image: middle grey.
+const HIDDEN: f32 = 0.5;
+
 /// Dataset of opened clips: one clip is one sample.
 pub struct Clips {
     /// Those of saved samples, which have no labels.
@@ -133,12 +136,8 @@ impl Dataset for Clips {
         self.clips.len()
     }
 
-    fn id(&self, index: usize) -> String {
-        self.clips[index].id().to_string()
-    }
-
-    fn label(&self, index: usize) -> Option<String> {
-        self.labels[index].clone()
+    fn record(&self, index: usize) -> SampleRecord {
+        self.clips[index].files()[0].record().labelled(self.labels[index].clone())
     }
 
     fn fingerprint(&self) -> Fingerprint {
@@ -148,9 +147,7 @@ impl Dataset for Clips {
     }
 
     fn load(&self, index: usize, view: View, rng: &mut SampleRng, sample: Sample<'_>) -> Result<(), Error> {
-        let Sample::Continuous { tokens, mask: masked } = sample else {
-            return Err(Error::bad_request("a sample of video has continuous tokens"));
-        };
+        let (tokens, masked) = sample.continuous()?;
         let (clip, options) = (&self.clips[index], &self.options);
         let random = (view == View::Training).then_some(&mut *rng);
         let pixels = self.frames(clip, random).map_err(|error| error.in_context(clip.id()))?;
@@ -191,9 +188,7 @@ impl Dataset for Clips {
     /// Four evenly spaced frames side by side, the first on the left.
     fn render(&self, tokens: Tokens<'_>) -> Result<Vec<u8>, Error> {
         let [frames, size, _, channels] = self.options.pixels();
-        let Tokens::Continuous(tokens) = tokens else {
-            return Err(Error::bad_request("a sample of video has continuous tokens"));
-        };
+        let tokens = tokens.filled(HIDDEN)?;
         if tokens.len() != frames * size * size * channels {
             let found = tokens.len();
             return Err(Error::bad_request(format!(
@@ -201,7 +196,7 @@ impl Dataset for Clips {
             )));
         }
         let mut pixels = vec![0.0; tokens.len()];
-        patch::unpatchify_3d(tokens, self.options.pixels(), TUBE, &mut pixels);
+        patch::unpatchify_3d(&tokens, self.options.pixels(), TUBE, &mut pixels);
         let mut image = Vec::with_capacity(N_RENDERED * size * size * channels);
         for row in 0..size {
             for shown in 0..N_RENDERED {

@@ -1,7 +1,7 @@
 //! Settings of the plugin, and the shape that they give.
 
 use medcoss_sdk::labels::LabelTable;
-use medcoss_sdk::{Error, Geometry, mask};
+use medcoss_sdk::{Axis, Continuous, Error, Geometry, mask};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -89,7 +89,14 @@ impl Options {
     pub(crate) fn geometry(&self) -> Geometry {
         let grid = self.grid();
         let d_token = TUBE.iter().product::<usize>() * self.channels();
-        Geometry::Continuous { grid: grid.to_vec(), d_token, n_masked: grid[0] * self.n_masked_plane() }
+        Geometry::Continuous(Continuous {
+            grid: grid.to_vec(),
+            d_token,
+            n_masked: grid[0] * self.n_masked_plane(),
+            patch: TUBE.to_vec(),
+            axes: ["frame", "row", "column"].map(Axis::named).into(),
+            ..Continuous::default()
+        })
     }
 
     /// `[time, rows, columns]` in tubes.

@@ -2,10 +2,17 @@
 
 use std::path::{Path, PathBuf};
 
+/// Grid, values in a token and masked tokens.
+fn sizes(geometry: &Geometry) -> (Vec<usize>, usize, usize) {
+    let Geometry::Continuous(own) = geometry else { panic!("tokens are continuous") };
+    (own.grid.clone(), own.d_token, own.n_masked)
+}
+
 use image::{Rgb, RgbImage};
 use medcoss_sdk::serde_json::{Value, json};
 use medcoss_sdk::{
-    Dataset, Error, Geometry, Modality, OpenRequest, Sample, Tokens, View, code, sample_rng, serde_json,
+    Continuous, Dataset, Error, Geometry, Modality, OpenRequest, Patches, Sample, Tokens, View, code, sample_rng,
+    serde_json,
 };
 use medcoss_video::{Clips, Options, Video};
 
@@ -16,10 +23,12 @@ fn open(base: &Path, data: &[&str], options: Value) -> Result<Clips, Error> {
 }
 
 fn load(dataset: &Clips, index: usize, view: View, seed: u64) -> Result<(Vec<f32>, Vec<u8>), Error> {
-    let Geometry::Continuous { grid, d_token, .. } = dataset.geometry() else { panic!("tokens are continuous") };
+    let Geometry::Continuous(Continuous { grid, d_token, .. }) = dataset.geometry() else {
+        panic!("tokens are continuous")
+    };
     let n_tokens: usize = grid.iter().product();
     let (mut tokens, mut mask) = (vec![0.0; n_tokens * d_token], vec![0; n_tokens]);
-    let sample = Sample::Continuous { tokens: &mut tokens, mask: &mut mask };
+    let sample = Sample::Continuous(Patches::new(&mut tokens, &mut mask));
     dataset.load(index, view, &mut sample_rng(seed), sample)?;
     Ok((tokens, mask))
 }
@@ -32,7 +41,7 @@ fn synthetic(n: usize, seed: u64) -> (tempfile::TempDir, Clips) {
 }
 
 fn ids(dataset: &Clips) -> Vec<String> {
-    (0..dataset.len()).map(|index| dataset.id(index)).collect()
+    (0..dataset.len()).map(|index| dataset.record(index).id).collect()
 }
 
 #[test]
@@ -40,10 +49,10 @@ fn synthetic_clips_open_with_labels_in_all_formats() {
     let (_folder, dataset) = synthetic(5, 5);
     let expected = ["clip_0000/frame_0.png", "clip_0001/frame_0.jpg", "clip_0002.gif", "clip_0003/frame_0.png"];
     assert_eq!(ids(&dataset)[..4], expected);
-    let labels: Vec<_> = (0..5).map(|index| dataset.label(index).unwrap()).collect();
+    let labels: Vec<_> = (0..5).map(|index| dataset.record(index).label.unwrap()).collect();
     assert_eq!(labels, ["normal", "weak", "normal", "weak", "normal"]);
     // Four pairs of frames, 4 x 4 places of which one is visible at all times.
-    assert_eq!(dataset.geometry(), Geometry::Continuous { grid: vec![4, 4, 4], d_token: 512, n_masked: 60 });
+    assert_eq!(sizes(&dataset.geometry()), (vec![4, 4, 4], 512, 60));
     for index in 0..5 {
         let (tokens, mask) = load(&dataset, index, View::Evaluation, 0).unwrap();
         assert_eq!(mask, [0; 64]);
@@ -110,7 +119,7 @@ fn tokens_are_tubes_of_every_nth_frame_in_the_order_of_numbers() {
     paint(&base.path().join("a"), (0..13).map(|number| (number, format!("f{}.png", number + 1))));
     let options = json!({ "num_frames": 4, "frame_stride": 3, "size": 32, "mask_ratio": 0.5 });
     let dataset = open(base.path(), &["a"], options).unwrap();
-    assert_eq!(dataset.geometry(), Geometry::Continuous { grid: vec![2, 2, 2], d_token: 1536, n_masked: 4 });
+    assert_eq!(sizes(&dataset.geometry()), (vec![2, 2, 2], 1536, 4));
     let (tokens, _) = load(&dataset, 0, View::Evaluation, 0).unwrap();
     // Thirteen frames, of which the middle ten are reached: 1, 4, 7, 10.
     for (token, values) in tokens.chunks_exact(1536).enumerate() {
@@ -185,14 +194,14 @@ fn an_image_shows_four_frames_side_by_side() {
     let options = json!({ "num_frames": 8, "frame_stride": 1, "size": 32, "mask_ratio": 0.5 });
     let dataset = open(base.path(), &["a"], options).unwrap();
     let (tokens, _) = load(&dataset, 0, View::Evaluation, 0).unwrap();
-    let image = image::load_from_memory(&dataset.render(Tokens::Continuous(&tokens)).unwrap()).unwrap().to_rgb8();
+    let image = image::load_from_memory(&dataset.render(Tokens::values(&tokens)).unwrap()).unwrap().to_rgb8();
     assert_eq!(image.dimensions(), (128, 32));
     for shown in 0..4 {
         // Frames 1, 3, 5 and 7.
         assert_eq!(image.get_pixel(32 * shown, 5).0, [(2 * shown as u8 + 1) * 10, 0, 0]);
         assert_eq!(image.get_pixel(32 * shown + 31, 5).0[1], 255);
     }
-    assert_eq!(dataset.render(Tokens::Continuous(&tokens[1..])).unwrap_err().code(), code::BAD_REQUEST);
+    assert_eq!(dataset.render(Tokens::values(&tokens[1..])).unwrap_err().code(), code::BAD_REQUEST);
 }
 
 #[test]
@@ -253,7 +262,7 @@ fn bad_clips_spoil_their_own_sample_only() {
     .enumerate()
     {
         let error = load(&dataset, index, View::Evaluation, 0).unwrap_err();
-        assert_eq!((dataset.id(index).as_str(), error.code()), (id, expected), "{error}");
+        assert_eq!((dataset.record(index).id.as_str(), error.code()), (id, expected), "{error}");
         assert!(error.message().starts_with(id) && error.message().contains(word), "{error}");
     }
     for index in 7..10 {

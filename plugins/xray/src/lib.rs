@@ -19,8 +19,8 @@ use medcoss_sdk::label_map::{LabelMap, check_fits};
 use medcoss_sdk::labels::LabelTable;
 use medcoss_sdk::serde_json::{Value, json};
 use medcoss_sdk::{
-    Dataset, Error, Fingerprint, FoundFile, Geometry, Modality, OpenRequest, Rendering, Sample, SampleRng, Synthesised,
-    Tokens, View, export_plugin, saved_samples,
+    Dataset, Error, Fingerprint, FoundFile, Geometry, Modality, OpenRequest, Rendering, Sample, SampleRecord,
+    SampleRng, Synthesised, Tokens, View, export_plugin, saved_samples,
 };
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -141,12 +141,8 @@ impl Dataset for Radiographs {
         self.files.len()
     }
 
-    fn id(&self, index: usize) -> String {
-        self.files[index].id.clone()
-    }
-
-    fn label(&self, index: usize) -> Option<String> {
-        self.labels[index].clone()
+    fn record(&self, index: usize) -> SampleRecord {
+        self.files[index].record().labelled(self.labels[index].clone())
     }
 
     fn fingerprint(&self) -> Fingerprint {

@@ -2,9 +2,16 @@
 
 use std::path::{Path, PathBuf};
 
+/// Grid, values in a token and masked tokens.
+fn sizes(geometry: &Geometry) -> (Vec<usize>, usize, usize) {
+    let Geometry::Continuous(own) = geometry else { panic!("tokens are continuous") };
+    (own.grid.clone(), own.d_token, own.n_masked)
+}
+
 use medcoss_formats::aspect_ratio::AspectRatio;
 use medcoss_sdk::{
-    Dataset, FoundFile, Geometry, Modality, OpenRequest, Sample, Tokens, View, code, patch, sample_rng, serde_json,
+    Continuous, Dataset, FoundFile, Geometry, Modality, OpenRequest, Patches, Sample, Tokens, View, code, patch,
+    sample_rng, serde_json,
 };
 use medcoss_test_support::GoldenArrays;
 use medcoss_xray::{Options, Radiographs, Xray};
@@ -25,10 +32,12 @@ fn synthetic(seed: u64) -> (tempfile::TempDir, Radiographs) {
 }
 
 fn load(dataset: &Radiographs, index: usize, view: View, seed: u64) -> Result<(Vec<f32>, Vec<u8>), medcoss_sdk::Error> {
-    let Geometry::Continuous { grid, d_token, .. } = dataset.geometry() else { panic!("tokens are continuous") };
+    let Geometry::Continuous(Continuous { grid, d_token, .. }) = dataset.geometry() else {
+        panic!("tokens are continuous")
+    };
     let n_tokens: usize = grid.iter().product();
     let (mut tokens, mut mask) = (vec![0.0; n_tokens * d_token], vec![0; n_tokens]);
-    let sample = Sample::Continuous { tokens: &mut tokens, mask: &mut mask };
+    let sample = Sample::Continuous(Patches::new(&mut tokens, &mut mask));
     dataset.load(index, view, &mut sample_rng(seed), sample)?;
     Ok((tokens, mask))
 }
@@ -37,11 +46,11 @@ fn load(dataset: &Radiographs, index: usize, view: View, seed: u64) -> Result<(V
 fn synthetic_files_open_with_labels_and_stable_ids() {
     let (_folder, dataset) = synthetic(5);
     assert_eq!(dataset.len(), 16);
-    assert_eq!(dataset.id(0), "chest_0000.png");
-    assert_eq!(dataset.id(2), "chest_0002.jpg");
-    assert_eq!(dataset.label(0).as_deref(), Some("clear"));
-    assert_eq!(dataset.label(1).as_deref(), Some("opacity"));
-    assert_eq!(dataset.geometry(), Geometry::Continuous { grid: vec![4, 4], d_token: 768, n_masked: 12 });
+    assert_eq!(dataset.record(0).id, "chest_0000.png");
+    assert_eq!(dataset.record(2).id, "chest_0002.jpg");
+    assert_eq!(dataset.record(0).label.as_deref(), Some("clear"));
+    assert_eq!(dataset.record(1).label.as_deref(), Some("opacity"));
+    assert_eq!(sizes(&dataset.geometry()), (vec![4, 4], 768, 12));
 }
 
 #[test]
@@ -96,13 +105,13 @@ fn the_three_channels_are_equal_and_within_bounds() {
 fn rendered_tokens_are_the_image_again() {
     let (_folder, dataset) = synthetic(2);
     let (tokens, _) = load(&dataset, 0, View::Evaluation, 0).unwrap();
-    let png = dataset.render(Tokens::Continuous(&tokens)).unwrap();
+    let png = dataset.render(Tokens::values(&tokens)).unwrap();
     let image = image::load_from_memory(&png).unwrap().to_rgb8();
     assert_eq!(image.dimensions(), (64, 64));
     // Pixel (row 17, column 35) is in patch (1, 2), row 1 and column 3 of it.
     let expected = (tokens[(4 + 2) * 768 + (16 + 3) * 3] * 255.0).round() as u8;
     assert_eq!(image.get_pixel(35, 17).0, [expected; 3]);
-    assert_eq!(dataset.render(Tokens::Continuous(&tokens[1..])).unwrap_err().code(), code::BAD_REQUEST);
+    assert_eq!(dataset.render(Tokens::values(&tokens[1..])).unwrap_err().code(), code::BAD_REQUEST);
 }
 
 #[test]
@@ -168,7 +177,7 @@ fn synthetic_chests_have_dark_lungs_in_every_format() {
             let values = patches.iter().flat_map(|patch| &tokens[patch * 768..(patch + 1) * 768]);
             values.sum::<f32>() / (patches.len() * 768) as f32
         };
-        let id = dataset.id(index);
+        let id = dataset.record(index).id;
         assert!(mean(&[4, 5, 6, 7]) + 0.1 < mean(&[13, 14]), "{id}: {} {}", mean(&[4, 5, 6, 7]), mean(&[13, 14]));
     }
 }
@@ -186,7 +195,7 @@ fn dicom_files_are_found_by_content_and_those_without_an_image_are_passed_over()
     bytes[at - 2] = report.len() as u8 + 1;
     std::fs::write(base.path().join("report"), bytes).unwrap();
     let dataset = open(base.path(), &["."], Options { size: 32, ..Options::default() }).unwrap();
-    let ids: Vec<_> = (0..dataset.len()).map(|index| dataset.id(index)).collect();
+    let ids: Vec<_> = (0..dataset.len()).map(|index| dataset.record(index).id).collect();
     assert_eq!(ids, ["1.2.840.7", "chest_0000.png", "chest_0001.png", "chest_0002.jpg", "chest_0004.dcm"]);
     load(&dataset, 0, View::Evaluation, 0).unwrap();
 }
@@ -201,12 +210,12 @@ fn real_radiographs_are_read() {
     let options = serde_json::from_value(options).unwrap();
     let dataset = open(&folder, &["pneumonia/img", "covid19/png", "mednist"], options).unwrap();
     assert_eq!(dataset.len(), 506 + 71 + 1928);
-    let labelled = (0..dataset.len()).filter(|&index| dataset.label(index).is_some()).count();
+    let labelled = (0..dataset.len()).filter(|&index| dataset.record(index).label.is_some()).count();
     assert_eq!(labelled, 506);
     for index in (0..dataset.len()).step_by(97) {
         let (tokens, mask) = load(&dataset, index, View::Training, index as u64).unwrap();
         let mean = tokens.iter().sum::<f32>() / tokens.len() as f32;
-        assert!((0.1..0.9).contains(&mean), "{} has mean {mean}", dataset.id(index));
+        assert!((0.1..0.9).contains(&mean), "{} has mean {mean}", dataset.record(index).id);
         assert_eq!(mask.iter().filter(|&&masked| masked == 1).count(), 147);
     }
 }
@@ -243,7 +252,7 @@ fn labels_are_squeezed_with_their_radiograph() {
     let mask = image::GrayImage::from_fn(210, 300, |_, row| image::Luma([if row >= 200 { 3 } else { 0 }]));
     let path = folder.path().join("xray.png");
     mask.save(&path).unwrap();
-    let mask = FoundFile { path, id: "xray.png".into(), bytes: 0, modified: None };
+    let mask = FoundFile { path, id: "xray.png".into(), entry: 0, bytes: 0, modified: None };
     let map = dataset.label_map(0, &mask).unwrap();
     assert_eq!(map.shape(), [48, 48]);
     for (row, labels) in map.values().chunks_exact(48).enumerate() {

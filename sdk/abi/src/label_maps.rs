@@ -1,9 +1,10 @@
 //! The layout of the answer to [`crate::operation::LABEL_MAPS`], for both sides.
 //!
-//! Eight bytes: the length of the header as a little-endian `u64`. The header, [`LabelMapsHeader`] in JSON. Then, for each
-//! sample without an error in the order of the request, its labels: as many little-endian `u16` as the product of `shape`, the
-//! last axis fastest. 0 is the background, also where a sample reaches beyond its file.
+//! A frame ([`crate::framed`]) with the header [`LabelMapsHeader`]. Behind it, for each sample without an error in the order of the
+//! request, its labels: as many little-endian `u16` as the product of `shape`, the last axis fastest. 0 is the background, also where a
+//! sample reaches beyond its file.
 
+use crate::framed;
 use crate::message::LabelMapsHeader;
 
 /// Writes an answer: the header, and the labels of those samples that have some.
@@ -14,9 +15,7 @@ pub fn encode<'a>(
     header: &LabelMapsHeader,
     labels: impl IntoIterator<Item = &'a [u16]>,
 ) -> Result<Vec<u8>, serde_json::Error> {
-    let json = serde_json::to_vec(header)?;
-    let mut answer = (json.len() as u64).to_le_bytes().to_vec();
-    answer.extend(json);
+    let mut answer = framed::begin(header)?;
     for values in labels {
         answer.extend(values.iter().flat_map(|value| value.to_le_bytes()));
     }
@@ -28,14 +27,7 @@ pub fn encode<'a>(
 /// # Errors
 /// An answer that ends too early, a header that is not one, another number of labels than the header says.
 pub fn decode(answer: &[u8]) -> Result<(LabelMapsHeader, Vec<u16>), String> {
-    let all = answer.len();
-    let (length, rest) =
-        answer.split_first_chunk().ok_or_else(|| format!("it has {all} bytes, too few for a length"))?;
-    let length = u64::from_le_bytes(*length);
-    let json = usize::try_from(length).ok().and_then(|length| rest.get(..length));
-    let json = json.ok_or_else(|| format!("it has {all} bytes and states a header of {length}"))?;
-    let header: LabelMapsHeader = serde_json::from_slice(json).map_err(|error| format!("its header: {error}"))?;
-    let values = &rest[json.len()..];
+    let (header, values): (LabelMapsHeader, _) = framed::split(answer)?;
     let a_sample = header.shape.iter().try_fold(2usize, |bytes, &side| bytes.checked_mul(side));
     let n = header.samples.iter().filter(|sample| sample.error.is_none()).count();
     if a_sample.and_then(|bytes| bytes.checked_mul(n)) != Some(values.len()) {

@@ -5,7 +5,7 @@ use abi_stable::{
     std_types::{RResult, RSlice, RStr, RString, RVec},
 };
 
-use crate::{FillBuffers, FillRequest, SampleError};
+use crate::{FillBuffers, FillRequest, SampleReport};
 
 /// Error codes, for whole calls and for single samples.
 pub mod code {
@@ -19,34 +19,35 @@ pub mod code {
     pub const UNSUPPORTED: i32 = 4;
     /// The operation is not known to this plugin.
     pub const UNKNOWN_OPERATION: i32 = 5;
-    /// The plugin panicked; the panic was caught inside it.
+    /// Of samples only, see [`crate::SampleReport::code`]: sound, but there is nothing to learn from it (a flat signal, a tile of
+    /// background).
+    pub const SKIPPED: i32 = 6;
+    /// The call ended early because the host asked for it, see [`crate::service::PROGRESS`].
+    pub const STOPPED: i32 = 7;
+    /// The plugin panicked; the panic was caught inside it. The message ends with the place, `(at src/file.rs:12:34)`, where it is known.
     pub const PANIC: i32 = 100;
 }
 
-/// Names of the operations: of contract 1.0, and, where it says so, of a later minor version.
+/// Names of the operations. A host calls those alone that the description names.
 pub mod operation {
     /// `invoke`: write sample files; body [`crate::message::Synthesise`], answer [`crate::message::Synthesised`].
     pub const SYNTHESISE: &str = "synthesise";
-    /// `query`: [`crate::message::Geometry`] of this dataset, as its options make it.
-    pub const GEOMETRY: &str = "geometry";
-    /// `query`: the sample ids, a JSON array of strings in index order, each unique, relative and stable.
-    pub const IDS: &str = "ids";
-    /// `query`: the labels, a JSON array of strings or nulls in index order.
-    pub const LABELS: &str = "labels";
-    /// `query`: a hexadecimal digest as a JSON string; it changes when the data do.
-    pub const FINGERPRINT: &str = "fingerprint";
+    /// `query`: [`crate::message::Info`] of this dataset: all about it but its samples.
+    pub const INFO: &str = "info";
+    /// `query`: a page of the samples; body [`crate::message::Records`], answer a JSON array of [`crate::message::SampleRecord`].
+    pub const RECORDS: &str = "records";
     /// `query`: write what was learned from the data (a vocabulary) into a folder; body
     /// [`crate::message::SaveAssets`], answer a JSON array of file names, empty when nothing was learned.
     pub const SAVE_ASSETS: &str = "save-assets";
     /// `query`: write samples, as they are before augmentation, into a folder from which `open` gives them again, in the same
     /// order and without the other data; body [`crate::message::Keep`], answer [`crate::message::Synthesised`]. Optional.
     pub const KEEP: &str = "keep";
-    /// `query`: tokens back to something a person can look at. Body: the sample's tokens as little-endian `f32`
-    /// `[n_tokens, d_token]`, or its ids as little-endian `i32` `[length]`. Answer: the bytes of a PNG file, or
-    /// UTF-8 text, as [`crate::message::Description::renders`] says.
+    /// `query`: tokens back to something a person can look at. Body: as [`crate::framed`] lays it out, with the header
+    /// [`crate::message::Render`]. Answer: the bytes of a PNG file, or UTF-8 text, as [`crate::message::Description::renders`] says.
+    /// The answer does not depend on the values of masked tokens and of those that do not exist. Optional.
     pub const RENDER: &str = "render";
-    /// `query`, since 1.1: segmentation masks of samples, each in the geometry of its evaluation view; body
-    /// [`crate::message::LabelMaps`], answer as [`crate::label_maps`] lays it out. Optional. Called "label maps", because a
+    /// `query`: segmentation masks of samples, each in the geometry of its evaluation view; body [`crate::message::LabelMaps`], answer
+    /// as [`crate::label_maps`] lays it out. Optional. Called "label maps", because a
     /// mask is elsewhere in the contract what hides tokens in training.
     pub const LABEL_MAPS: &str = "label-maps";
 }
@@ -63,6 +64,15 @@ pub struct DatasetHandle(pub *const ());
 pub struct HostServices {
     /// `log(level, message)`: level 1 = error, 2 = warning, 3 = information, 4 = debugging.
     pub log: extern "C" fn(u32, RStr<'_>),
+    /// `ask(service, body)`: one of [`service`], JSON in and out. The answer is empty where the host does not know the service.
+    pub ask: extern "C" fn(RStr<'_>, RStr<'_>) -> RString,
+}
+
+/// Names of the services that [`HostServices::ask`] knows.
+pub mod service {
+    /// How far a long call (`open`, `keep`) is, at most ten times a second: body [`crate::message::Progress`], answer
+    /// [`crate::message::Stop`]. A plugin that is asked to stop ends the call with [`crate::code::STOPPED`].
+    pub const PROGRESS: &str = "progress";
 }
 
 /// A call that failed.
@@ -89,9 +99,10 @@ pub struct PluginTable {
     pub open: extern "C" fn(RStr<'_>) -> RResult<DatasetHandle, PluginError>,
     /// `query(dataset, operation, body)`: a named, read-only operation on a dataset, bytes in and out.
     pub query: extern "C" fn(DatasetHandle, RStr<'_>, RSlice<'_, u8>) -> RResult<RVec<u8>, PluginError>,
-    /// `fill(dataset, request, buffers)`: decodes, augments, tokenises and masks. Invalid samples are listed in the
-    /// answer; an error means that nothing was delivered.
-    pub fill: extern "C" fn(DatasetHandle, FillRequest<'_>, FillBuffers<'_>) -> RResult<RVec<SampleError>, PluginError>,
+    /// `fill(dataset, request, buffers)`: decodes, augments, tokenises and masks. Samples that are not simply delivered are listed in
+    /// the answer, each once; an error means that nothing was delivered.
+    pub fill:
+        extern "C" fn(DatasetHandle, FillRequest<'_>, FillBuffers<'_>) -> RResult<RVec<SampleReport>, PluginError>,
     /// Frees a dataset; its handle is void afterwards.
     pub close: extern "C" fn(DatasetHandle),
 }

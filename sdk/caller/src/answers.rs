@@ -1,13 +1,12 @@
-//! Checks of what plugins answer in JSON: descriptions, ids, labels, digests, file names.
+//! Checks of what plugins answer in JSON: descriptions, digests, file names. Those of samples are in [`crate::records`].
 
-use std::collections::HashSet;
 use std::path::{Component, Path, PathBuf};
 
 use medcoss_abi::message::{Description, Synthesised};
 
-/// Longest sample id in bytes.
+/// Longest id of a sample in bytes, and longest other text of a record.
 pub const MAX_ID_BYTES: usize = 1024;
-/// Largest answer in bytes that is parsed: the ids of ten million samples.
+/// Largest answer in bytes that is parsed.
 pub const LARGEST_ANSWER: usize = 1 << 30;
 
 /// Whether a text is `[a-z][a-z0-9_]*`, as ids of plugins and names of token families are.
@@ -48,39 +47,6 @@ pub fn check_description(description: &Description, id: &str) -> Result<(), Stri
         return Err("the options' schema is not a JSON object".into());
     }
     Ok(())
-}
-
-/// Checks sample ids: unique, relative paths of printable characters.
-///
-/// # Errors
-/// What was found and what was expected.
-pub fn check_ids(ids: &[String]) -> Result<(), String> {
-    let mut seen = HashSet::with_capacity(ids.len());
-    for (index, id) in ids.iter().enumerate() {
-        if id.is_empty() || id.len() > MAX_ID_BYTES || id.chars().any(char::is_control) {
-            return Err(format!(
-                "the id of sample {index} is {id:?}; it must be 1 to {MAX_ID_BYTES} printable characters"
-            ));
-        }
-        if !stays_below(Path::new(id)) {
-            return Err(format!("the id of sample {index} is {id:?}; it must be relative, without `..`"));
-        }
-        if !seen.insert(id) {
-            return Err(format!("two samples have the id {id:?}"));
-        }
-    }
-    Ok(())
-}
-
-/// Checks that there is a label or none for each sample.
-///
-/// # Errors
-/// What was found and what was expected.
-pub fn check_labels(labels: &[Option<String>], n_samples: usize) -> Result<(), String> {
-    match labels.len() {
-        n if n == n_samples => Ok(()),
-        n => Err(format!("there are {n} labels for {n_samples} samples")),
-    }
 }
 
 /// Checks a fingerprint: 8 to 128 hexadecimal digits.
@@ -150,7 +116,7 @@ mod tests {
             version: "1.2.3".into(),
             summary: "electrocardiograms".into(),
             family: "series".into(),
-            geometry: Geometry::Continuous { grid: vec![5], d_token: 3, n_masked: 2 },
+            geometry: Geometry::grid(vec![5], 3, 2),
             reads: vec!["EDF".into()],
             options: json!({}),
             renders: None,
@@ -187,19 +153,7 @@ mod tests {
     }
 
     #[test]
-    fn ids_are_unique_and_relative() {
-        assert_eq!(check_ids(&strings(&["a/b.png", "a/b.png#z=001", "..a"])), Ok(()));
-        for bad in ["", "/etc/passwd", "a/../../b", "line\nbreak"] {
-            assert!(check_ids(&strings(&["ok", bad])).is_err(), "{bad:?}");
-        }
-        assert!(check_ids(&["x".repeat(MAX_ID_BYTES + 1)]).is_err());
-        assert_eq!(check_ids(&strings(&["a", "b", "a"])), Err("two samples have the id \"a\"".into()));
-    }
-
-    #[test]
-    fn labels_are_as_many_as_samples_and_digests_are_hexadecimal() {
-        assert_eq!(check_labels(&[None, Some("x".into())], 2), Ok(()));
-        assert_eq!(check_labels(&[None], 2), Err("there are 1 labels for 2 samples".into()));
+    fn digests_are_hexadecimal() {
         assert_eq!(check_fingerprint("0123456789abcdef"), Ok(()));
         assert!(
             ["", "0123", "0123456789abcdeg", &"a".repeat(129)].into_iter().all(|bad| check_fingerprint(bad).is_err())

@@ -1,7 +1,7 @@
 //! Buffers of one `fill`, between guards, with a fill pattern that shows which elements a plugin did not write.
 
-use medcoss_abi::abi_stable::std_types::RSliceMut;
-use medcoss_abi::{FillBuffers, NOT_A_TARGET};
+use medcoss_abi::abi_stable::std_types::{RSliceMut, RVec};
+use medcoss_abi::{ExtraBuffer, FillBuffers, NOT_A_TARGET, extra};
 
 use crate::shape::Shape;
 
@@ -23,7 +23,19 @@ pub struct Batch {
     pub labels: Vec<i32>,
     /// `[n]`, tokens that are not padding.
     pub lengths: Vec<i32>,
+    /// `[n, n_tokens]`, 1 where the token exists, otherwise 0. This and the following are empty unless they were asked for and the
+    /// shape has them.
+    pub valid: Vec<u8>,
+    /// `[n, n_tokens, d_target]`, finite.
+    pub targets: Vec<f32>,
+    /// `[n, n_tokens, n_coordinates]`, in their ranges.
+    pub coordinates: Vec<f32>,
+    /// `[n, n_axes, n_axes + 1]`, finite and invertible.
+    pub affines: Vec<f32>,
 }
+
+/// All kinds of extra buffers.
+pub const ALL_EXTRAS: &[u32] = &[extra::VALID, extra::TARGETS, extra::COORDINATES, extra::AFFINES];
 
 /// Content of buffers before a call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -95,10 +107,13 @@ pub struct Overwritten {
 pub struct GuardedBatch<'a> {
     batch: &'a mut Batch,
     guards: GuardSizes,
+    /// Kinds of the extra buffers that the plugin gets.
+    extras: Vec<u32>,
 }
 
 impl Batch {
-    /// Makes room for `n` samples, fills it with the pattern and puts guards around it.
+    /// Makes room for `n` samples, fills it with the pattern and puts guards around it. Of the extra buffers those in `wanted` that the
+    /// shape has are made.
     ///
     /// # Errors
     /// Too little memory.
@@ -106,6 +121,7 @@ impl Batch {
         &mut self,
         shape: &Shape,
         n: usize,
+        wanted: &[u32],
         pattern: FillPattern,
         guards: GuardSizes,
     ) -> Result<GuardedBatch<'_>, String> {
@@ -119,13 +135,22 @@ impl Batch {
             Shape::Discrete { padding_id, .. } => padding_id,
             Shape::Continuous { .. } => 0,
         };
+        let extras: Vec<u32> = wanted.iter().copied().filter(|&kind| shape.n_extra(kind).is_some()).collect();
+        let n_extra = |kind| match extras.contains(&kind) {
+            true => n.checked_mul(shape.n_extra(kind).unwrap_or(0)),
+            false => Some(0),
+        };
         let fits = fill(&mut self.tokens, n_values, pattern.float(), GUARD_FLOAT, guards)
             && fill(&mut self.mask, n_mask, pattern.byte(), GUARD_BYTE, guards)
             && fill(&mut self.ids, n_ids, pattern.integer(padding_id), GUARD_INTEGER, guards)
             && fill(&mut self.labels, n_ids, pattern.integer(NOT_A_TARGET), GUARD_INTEGER, guards)
-            && fill(&mut self.lengths, n_lengths, pattern.integer(0), GUARD_INTEGER, guards);
+            && fill(&mut self.lengths, n_lengths, pattern.integer(0), GUARD_INTEGER, guards)
+            && fill(&mut self.valid, n_extra(extra::VALID), pattern.byte(), GUARD_BYTE, guards)
+            && fill(&mut self.targets, n_extra(extra::TARGETS), pattern.float(), GUARD_FLOAT, guards)
+            && fill(&mut self.coordinates, n_extra(extra::COORDINATES), pattern.float(), GUARD_FLOAT, guards)
+            && fill(&mut self.affines, n_extra(extra::AFFINES), pattern.float(), GUARD_FLOAT, guards);
         if fits {
-            Ok(GuardedBatch { batch: self, guards })
+            Ok(GuardedBatch { batch: self, guards, extras })
         } else {
             Err(format!("there is not enough memory for {n} samples of {shape}\nhint: use a smaller batch"))
         }
@@ -136,30 +161,55 @@ impl GuardedBatch<'_> {
     /// The buffers without their guards, for the plugin.
     pub fn buffers(&mut self) -> FillBuffers<'_> {
         let guards = self.guards;
+        let mut extras = RVec::new();
+        let Batch { tokens, mask, ids, labels, lengths, valid, targets, coordinates, affines } = &mut *self.batch;
+        let floats = [(extra::TARGETS, targets), (extra::COORDINATES, coordinates), (extra::AFFINES, affines)];
+        if self.extras.contains(&extra::VALID) {
+            extras.push(ExtraBuffer { bytes: inner(valid, guards), ..empty(extra::VALID) });
+        }
+        for (kind, buffer) in floats.into_iter().filter(|(kind, _)| self.extras.contains(kind)) {
+            extras.push(ExtraBuffer { floats: inner(buffer, guards), ..empty(kind) });
+        }
         FillBuffers {
-            tokens: inner(&mut self.batch.tokens, guards),
-            mask: inner(&mut self.batch.mask, guards),
-            ids: inner(&mut self.batch.ids, guards),
-            labels: inner(&mut self.batch.labels, guards),
-            lengths: inner(&mut self.batch.lengths, guards),
+            tokens: inner(tokens, guards),
+            mask: inner(mask, guards),
+            ids: inner(ids, guards),
+            labels: inner(labels, guards),
+            lengths: inner(lengths, guards),
+            extras,
         }
     }
 
     /// Takes the guards away after the call, and lists those that were overwritten.
     pub fn take_back(self) -> Vec<Overwritten> {
-        let Self { batch, guards } = self;
+        let Self { batch, guards, .. } = self;
+        let is_float = |value: &f32| value.to_bits() == GUARD_FLOAT.to_bits();
         let integer = |integer: &i32| *integer == GUARD_INTEGER;
         let found = [
-            ("tokens", take_guards(&mut batch.tokens, guards, |value| value.to_bits() == GUARD_FLOAT.to_bits())),
+            ("tokens", take_guards(&mut batch.tokens, guards, is_float)),
             ("mask", take_guards(&mut batch.mask, guards, |byte| *byte == GUARD_BYTE)),
             ("ids", take_guards(&mut batch.ids, guards, integer)),
             ("labels", take_guards(&mut batch.labels, guards, integer)),
             ("lengths", take_guards(&mut batch.lengths, guards, integer)),
+            ("valid", take_guards(&mut batch.valid, guards, |byte| *byte == GUARD_BYTE)),
+            ("targets", take_guards(&mut batch.targets, guards, is_float)),
+            ("coordinates", take_guards(&mut batch.coordinates, guards, is_float)),
+            ("affines", take_guards(&mut batch.affines, guards, is_float)),
         ];
         found
             .into_iter()
             .filter_map(|(buffer, found)| found.map(|(side, reach)| Overwritten { buffer, side, reach }))
             .collect()
+    }
+}
+
+/// A buffer without elements.
+fn empty<'a>(kind: u32) -> ExtraBuffer<'a> {
+    ExtraBuffer {
+        kind,
+        floats: RSliceMut::from_mut_slice(&mut []),
+        words: RSliceMut::from_mut_slice(&mut []),
+        bytes: RSliceMut::from_mut_slice(&mut []),
     }
 }
 
@@ -198,9 +248,10 @@ fn take_guards<T>(buffer: &mut Vec<T>, guards: GuardSizes, is_untouched: impl Fn
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::shape::Extras;
 
     fn patches() -> Shape {
-        Shape::Continuous { grid: vec![2, 2], n_tokens: 4, d_token: 3, n_masked: 3 }
+        Shape::Continuous { grid: vec![2, 2], n_tokens: 4, d_token: 3, n_masked: 3, extras: Extras::default() }
     }
 
     fn words() -> Shape {
@@ -219,7 +270,7 @@ mod tests {
         ];
         for (buffer, side, reach, write) in past {
             let mut batch = Batch::default();
-            let mut guarded = batch.prepare(&patches(), 2, FillPattern::Invalid, GuardSizes::WIDE).unwrap();
+            let mut guarded = batch.prepare(&patches(), 2, ALL_EXTRAS, FillPattern::Invalid, GuardSizes::WIDE).unwrap();
             assert_eq!(guarded.buffers().tokens.len(), 24);
             write(guarded.batch);
             assert_eq!(guarded.take_back(), [Overwritten { buffer, side, reach }]);
@@ -234,7 +285,7 @@ mod tests {
             [(patches(), 2, [24, 8, 0, 0, 0]), (words(), 2, [0, 0, 10, 10, 2]), (words(), 1, [0, 0, 5, 5, 1])]
         {
             for pattern in [FillPattern::EmptySample, FillPattern::Invalid, FillPattern::OtherInvalid] {
-                let guarded = batch.prepare(&shape, n, pattern, GuardSizes::BEHIND).unwrap();
+                let guarded = batch.prepare(&shape, n, ALL_EXTRAS, pattern, GuardSizes::BEHIND).unwrap();
                 assert_eq!(guarded.take_back(), []);
                 let lengths =
                     [batch.tokens.len(), batch.mask.len(), batch.ids.len(), batch.labels.len(), batch.lengths.len()];
@@ -249,7 +300,29 @@ mod tests {
     #[test]
     fn a_batch_larger_than_memory_is_an_error() {
         let mut batch = Batch::default();
-        let error = batch.prepare(&patches(), usize::MAX / 2, FillPattern::Invalid, GuardSizes::BEHIND).unwrap_err();
+        let error = batch
+            .prepare(&patches(), usize::MAX / 2, ALL_EXTRAS, FillPattern::Invalid, GuardSizes::BEHIND)
+            .unwrap_err();
         assert!(error.contains("not enough memory"), "{error}");
+    }
+
+    #[test]
+    fn extra_buffers_are_made_where_the_shape_has_them_and_they_are_wanted() {
+        let mut shape = patches();
+        let Shape::Continuous { extras, .. } = &mut shape else { unreachable!() };
+        (extras.validity, extras.d_target, extras.affines) = (true, Some(5), true);
+        let mut batch = Batch::default();
+        for (wanted, expected) in [(ALL_EXTRAS, [8, 40, 0, 12]), (&[extra::VALID], [8, 0, 0, 0]), (&[], [0; 4])] {
+            let mut guarded = batch.prepare(&shape, 2, wanted, FillPattern::Invalid, GuardSizes::BEHIND).unwrap();
+            let kinds: Vec<u32> = guarded.buffers().extras.iter().map(|buffer| buffer.kind).collect();
+            let known = [extra::VALID, extra::TARGETS, extra::AFFINES];
+            assert_eq!(kinds, known.into_iter().filter(|kind| wanted.contains(kind)).collect::<Vec<_>>());
+            assert_eq!(guarded.take_back(), []);
+            let Batch { valid, targets, coordinates, affines, .. } = &batch;
+            assert_eq!([valid.len(), targets.len(), coordinates.len(), affines.len()], expected);
+        }
+        let guarded = batch.prepare(&shape, 2, ALL_EXTRAS, FillPattern::Invalid, GuardSizes::BEHIND).unwrap();
+        guarded.batch.affines[12] = 1.0;
+        assert_eq!(guarded.take_back(), [Overwritten { buffer: "affines", side: Side::Behind, reach: 1 }]);
     }
 }

@@ -5,7 +5,9 @@
 //! view         evaluation or training
 //! buffers      the buffers of a `fill`, between guards, with a fill pattern
 //! sample       one sample of a batch, and the checks of its tokens, mask, ids and targets
-//! answers      checks of ids, labels, fingerprints, file names and sizes of answers
+//! answers      checks of descriptions, fingerprints, file names and sizes of answers
+//! records      checks of what is said of samples
+//! families     which geometries may share the parameters of a token family
 //! label_maps   checks of segmentation masks
 //! options      former names of options
 //! ```
@@ -17,15 +19,17 @@
 
 pub mod answers;
 mod buffers;
+pub mod families;
 pub mod label_maps;
 pub mod options;
+pub mod records;
 mod sample;
 mod shape;
 mod view;
 
-pub use buffers::{Batch, FillPattern, GuardSizes, GuardedBatch, Overwritten, Side};
+pub use buffers::{ALL_EXTRAS, Batch, FillPattern, GuardSizes, GuardedBatch, Overwritten, Side};
 pub use sample::{
     SampleView, first_not_finite, first_outside_vocabulary, first_past_length, is_in_vocabulary, n_masked,
 };
-pub use shape::{MAX_TOKENS, MAX_VALUES, MAX_VOCABULARY, Shape};
+pub use shape::{Extras, MAX_TOKENS, MAX_VALUES, MAX_VOCABULARY, Shape, check_requires};
 pub use view::View;

@@ -1,6 +1,6 @@
 //! One sample of a batch, and the checks of what a plugin wrote for it.
 
-use medcoss_abi::NOT_A_TARGET;
+use medcoss_abi::{NOT_A_TARGET, extra};
 
 use crate::buffers::Batch;
 use crate::shape::Shape;
@@ -8,6 +8,8 @@ use crate::view::View;
 
 /// Values that are checked at once.
 const CHECKED_AT_ONCE: usize = 1024;
+/// Smallest pivot of an affine that can be inverted, relative to its largest value.
+const AFFINE_TOLERANCE: f64 = 1e-9;
 
 /// One sample of a batch.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -18,6 +20,14 @@ pub enum SampleView<'a> {
         tokens: &'a [f32],
         /// `[n_tokens]`, 1 = masked.
         mask: &'a [u8],
+        /// `[n_tokens]`, 1 = the token exists. This and the following are empty where they were not asked for.
+        valid: &'a [u8],
+        /// `[n_tokens * d_target]`.
+        targets: &'a [f32],
+        /// `[n_tokens * n_coordinates]`.
+        coordinates: &'a [f32],
+        /// `[n_axes * (n_axes + 1)]`.
+        affine: &'a [f32],
     },
     /// Discrete tokens: ids from a vocabulary.
     Discrete {
@@ -40,6 +50,10 @@ impl Batch {
             Shape::Continuous { n_tokens, d_token, .. } => SampleView::Continuous {
                 tokens: &self.tokens[slot * n_tokens * d_token..][..n_tokens * d_token],
                 mask: &self.mask[slot * n_tokens..][..n_tokens],
+                valid: part(&self.valid, slot, shape.n_extra(extra::VALID)),
+                targets: part(&self.targets, slot, shape.n_extra(extra::TARGETS)),
+                coordinates: part(&self.coordinates, slot, shape.n_extra(extra::COORDINATES)),
+                affine: part(&self.affines, slot, shape.n_extra(extra::AFFINES)),
             },
             Shape::Discrete { length, .. } => SampleView::Discrete {
                 ids: &self.ids[slot * length..][..length],
@@ -58,9 +72,20 @@ impl Batch {
     /// As [`Batch::sample`].
     pub fn check(&self, shape: &Shape, view: View, slot: usize) -> Result<(), String> {
         match (shape, self.sample(shape, slot)) {
-            (Shape::Continuous { d_token, n_masked, .. }, SampleView::Continuous { tokens, mask }) => {
+            (
+                Shape::Continuous { d_token, n_masked, grid, extras, .. },
+                SampleView::Continuous { tokens, mask, valid, targets, coordinates, affine },
+            ) => {
                 check_tokens(tokens, *d_token)?;
-                check_mask(mask, if view == View::Training { *n_masked } else { 0 })
+                check_mask(mask, if view == View::Training { *n_masked } else { 0 })?;
+                if !valid.is_empty() {
+                    check_valid(valid, mask, tokens, *d_token, view)?;
+                }
+                if let Some(at) = first_not_finite(targets) {
+                    return Err(format!("value {at} of the targets is {}, not a finite number", targets[at]));
+                }
+                check_coordinates(coordinates, &extras.coordinates, valid)?;
+                check_affine(affine, grid.len())
             }
             (Shape::Discrete { vocabulary, padding_id, .. }, SampleView::Discrete { ids, labels, length }) => {
                 check_ids(ids, length, *vocabulary, *padding_id)?;
@@ -119,6 +144,76 @@ fn check_mask(mask: &[u8], expected: usize) -> Result<(), String> {
     }
 }
 
+/// The part of a sample of an extra buffer, empty where the buffer is.
+fn part<T>(buffer: &[T], slot: usize, a_sample: Option<usize>) -> &[T] {
+    match a_sample.filter(|_| !buffer.is_empty()) {
+        Some(n) => &buffer[slot * n..][..n],
+        None => &[],
+    }
+}
+
+/// What does not exist is 0; of what does, in training one token at least is masked and one is visible.
+fn check_valid(valid: &[u8], mask: &[u8], tokens: &[f32], d_token: usize, view: View) -> Result<(), String> {
+    if let Some(at) = valid.iter().position(|&value| value > 1) {
+        return Err(format!("the validity of token {at} is {}, neither 0 nor 1", valid[at]));
+    }
+    let is_something =
+        |at: &usize| valid[*at] == 0 && tokens[at * d_token..][..d_token].iter().any(|&value| value != 0.0);
+    if let Some(at) = (0..valid.len()).find(is_something) {
+        return Err(format!("token {at} does not exist and has a value other than 0"));
+    }
+    let n_with = |masked: u8| valid.iter().zip(mask).filter(|&(&valid, &mask)| valid == 1 && mask == masked).count();
+    match (n_with(0), n_with(1)) {
+        (0, _) => Err("no token that exists is visible; such a sample is to be skipped".into()),
+        (_, 0) if view == View::Training => {
+            Err("no token that exists is masked; such a sample is to be skipped".into())
+        }
+        _ => Ok(()),
+    }
+}
+
+fn check_coordinates(coordinates: &[f32], ranges: &[[f64; 2]], valid: &[u8]) -> Result<(), String> {
+    for (token, of_token) in coordinates.chunks_exact(ranges.len().max(1)).enumerate() {
+        let exists = valid.get(token).is_none_or(|&valid| valid == 1);
+        for (&value, &[least, most]) in of_token.iter().zip(ranges) {
+            let (least, most) = if exists { (least, most) } else { (0.0, 0.0) };
+            // Ranges are stated in double precision; rounding to single may step over their end.
+            if !(value >= least as f32 && value <= most as f32) {
+                return Err(format!("a coordinate of token {token} is {value}; it must be in [{least}, {most}]"));
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Finite, and invertible: the determinant of the square part is not 0.
+fn check_affine(affine: &[f32], n_axes: usize) -> Result<(), String> {
+    if affine.is_empty() {
+        return Ok(());
+    }
+    if let Some(at) = first_not_finite(affine) {
+        return Err(format!("value {at} of the affine is {}, not a finite number", affine[at]));
+    }
+    let mut rows: Vec<Vec<f64>> =
+        affine.chunks_exact(n_axes + 1).map(|row| row[..n_axes].iter().map(|&value| value.into()).collect()).collect();
+    // Gaussian elimination with partial pivoting, relative to the largest value.
+    let scale = rows.iter().flatten().fold(0.0f64, |most, value| most.max(value.abs()));
+    for column in 0..n_axes {
+        let pivot = (column..n_axes).max_by(|&a, &b| rows[a][column].abs().total_cmp(&rows[b][column].abs()));
+        let Some(pivot) = pivot.filter(|&pivot| rows[pivot][column].abs() > scale * AFFINE_TOLERANCE) else {
+            return Err("the affine cannot be inverted".into());
+        };
+        rows.swap(column, pivot);
+        let (above, below) = rows.split_at_mut(column + 1);
+        let above = &above[column];
+        for row in below {
+            let factor = row[column] / above[column];
+            row.iter_mut().zip(above).skip(column).for_each(|(value, above)| *value -= factor * above);
+        }
+    }
+    Ok(())
+}
+
 fn check_ids(ids: &[i32], length: i32, vocabulary: usize, padding_id: i32) -> Result<(), String> {
     let n = match usize::try_from(length) {
         Ok(n) if n <= ids.len() => n,
@@ -149,10 +244,11 @@ fn check_labels(labels: &[i32], vocabulary: usize, view: View) -> Result<(), Str
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::buffers::{FillPattern, GuardSizes};
+    use crate::buffers::{ALL_EXTRAS, FillPattern, GuardSizes};
+    use crate::shape::Extras;
 
     fn patches() -> Shape {
-        Shape::Continuous { grid: vec![2, 2], n_tokens: 4, d_token: 3, n_masked: 3 }
+        Shape::Continuous { grid: vec![2, 2], n_tokens: 4, d_token: 3, n_masked: 3, extras: Extras::default() }
     }
 
     fn words() -> Shape {
@@ -162,7 +258,7 @@ mod tests {
     /// Two samples, the first of which was never written.
     fn delivered(shape: &Shape) -> Batch {
         let mut batch = Batch::default();
-        let guarded = batch.prepare(shape, 2, FillPattern::Invalid, GuardSizes::BEHIND).unwrap();
+        let guarded = batch.prepare(shape, 2, ALL_EXTRAS, FillPattern::Invalid, GuardSizes::BEHIND).unwrap();
         assert_eq!(guarded.take_back(), []);
         match shape {
             Shape::Continuous { .. } => {
@@ -231,5 +327,56 @@ mod tests {
         }
         let message = delivered(&words()).check(&words(), View::Evaluation, 1).unwrap_err();
         assert_eq!(message, "the label at 1 is 9; without masking it must be -100");
+    }
+
+    /// Four tokens of three values in training, the last of which does not exist, with targets, a coordinate and an affine.
+    fn with_extras() -> (Shape, Batch) {
+        let extras = Extras { validity: true, d_target: Some(2), coordinates: vec![[-1.0, 1.0]], affines: true };
+        let shape = Shape::Continuous { grid: vec![2, 2], n_tokens: 4, d_token: 3, n_masked: 3, extras };
+        let mut batch = Batch::default();
+        let guarded = batch.prepare(&shape, 1, ALL_EXTRAS, FillPattern::Invalid, GuardSizes::BEHIND).unwrap();
+        assert_eq!(guarded.take_back(), []);
+        batch.tokens.fill(0.5);
+        batch.tokens[9..].fill(0.0);
+        batch.mask.copy_from_slice(&[1, 0, 1, 1]);
+        batch.valid.copy_from_slice(&[1, 1, 1, 0]);
+        batch.targets.fill(2.0);
+        batch.coordinates.copy_from_slice(&[1.0, -1.0, 0.25, 0.0]);
+        batch.affines.copy_from_slice(&[0.0, 8.0, 3.0, -8.0, 0.0, 5.0]);
+        (shape, batch)
+    }
+
+    #[test]
+    fn extra_buffers_are_in_range_and_agree_with_tokens_and_mask() {
+        let (shape, batch) = with_extras();
+        assert_eq!(batch.check(&shape, View::Training, 0), Ok(()));
+        let faults: [(fn(&mut Batch), &str); 11] = [
+            (|b| b.valid[1] = 3, "the validity of token 1 is 3"),
+            (|b| b.tokens[10] = 0.1, "token 3 does not exist and has a value"),
+            (|b| b.valid[1] = 0, "token 1 does not exist and has a value"),
+            (|b| (b.tokens[3..6].fill(0.0), b.valid[1] = 0).1, "no token that exists is visible"),
+            (|b| b.mask.copy_from_slice(&[1, 1, 1, 0]), "no token that exists is visible"),
+            (|b| b.targets[7] = f32::NAN, "value 7 of the targets is NaN"),
+            (|b| b.coordinates[0] = 1.5, "a coordinate of token 0 is 1.5; it must be in [-1, 1]"),
+            (|b| b.coordinates[3] = 0.5, "a coordinate of token 3 is 0.5; it must be in [0, 0]"),
+            (|b| b.coordinates[2] = f32::NAN, "a coordinate of token 2 is NaN"),
+            (|b| b.affines[1] = 0.0, "the affine cannot be inverted"),
+            (|b| b.affines[5] = f32::INFINITY, "value 5 of the affine is inf"),
+        ];
+        for (fault, expected) in faults {
+            let mut broken = batch.clone();
+            fault(&mut broken);
+            let message = broken.check(&shape, View::Training, 0).unwrap_err();
+            assert!(message.starts_with(expected), "{message}");
+        }
+        // Only tokens that do not exist are masked.
+        let mut hidden = batch;
+        hidden.tokens[..9].fill(0.0);
+        hidden.valid.copy_from_slice(&[0, 1, 0, 0]);
+        hidden.coordinates.fill(0.0);
+        let message = hidden.check(&shape, View::Training, 0).unwrap_err();
+        assert!(message.starts_with("no token that exists is masked"), "{message}");
+        hidden.mask.fill(0);
+        assert_eq!(hidden.check(&shape, View::Evaluation, 0), Ok(()));
     }
 }

@@ -52,6 +52,10 @@ impl Batch {
             ("ids", left(&a.ids, &b.ids, |a, b| [*a, *b] == integers)),
             ("labels", left(&a.labels, &b.labels, |a, b| [*a, *b] == integers)),
             ("lengths", left(&a.lengths, &b.lengths, |a, b| [*a, *b] == integers)),
+            ("valid", left(&a.valid, &b.valid, |a, b| [*a, *b] == bytes)),
+            ("targets", left(&a.targets, &b.targets, |a, b| [a.to_bits(), b.to_bits()] == floats)),
+            ("coordinates", left(&a.coordinates, &b.coordinates, |a, b| [a.to_bits(), b.to_bits()] == floats)),
+            ("affines", left(&a.affines, &b.affines, |a, b| [a.to_bits(), b.to_bits()] == floats)),
         ];
         let (buffer, (first, n)) = found.into_iter().find_map(|(buffer, found)| Some((buffer, found?)))?;
         Some(format!("{n} elements of `{buffer}`, the first at {first}"))
@@ -65,12 +69,36 @@ fn left<T>(a: &[T], b: &[T], is_pattern: impl Fn(&T, &T) -> bool) -> Option<(usi
     Some((first, 1 + positions.count()))
 }
 
+/// The buffers of a sample of continuous tokens by name, in bits.
+fn parts<'a>(sample: &SampleView<'_>) -> Vec<(&'a str, Vec<u32>)> {
+    let SampleView::Continuous { tokens, mask, valid, targets, coordinates, affine } = sample else {
+        return Vec::new();
+    };
+    let floats = |values: &[f32]| values.iter().map(|value| value.to_bits()).collect();
+    let bytes = |values: &[u8]| values.iter().map(|&value| value.into()).collect();
+    vec![
+        ("value", floats(tokens)),
+        ("the mask of token", bytes(mask)),
+        ("the validity of token", bytes(valid)),
+        ("target value", floats(targets)),
+        ("coordinate", floats(coordinates)),
+        ("affine value", floats(affine)),
+    ]
+}
+
+fn shown(part: &str, bits: Option<u32>) -> String {
+    match bits {
+        None => "missing".into(),
+        Some(bits) if part.contains("token") => bits.to_string(),
+        Some(bits) => f32::from_bits(bits).to_string(),
+    }
+}
+
 /// Equality of bits, so that a NaN equals itself.
 pub(crate) fn same(a: &SampleView<'_>, b: &SampleView<'_>) -> bool {
-    let bits = |tokens: &[f32]| tokens.iter().map(|value| value.to_bits()).collect::<Vec<_>>();
     match (a, b) {
-        (SampleView::Continuous { tokens, mask }, SampleView::Continuous { tokens: others, mask: other_mask }) => {
-            mask == other_mask && bits(tokens) == bits(others)
+        (SampleView::Continuous { .. }, SampleView::Continuous { .. }) => {
+            parts(a).into_iter().zip(parts(b)).all(|((_, one), (_, other))| one == other)
         }
         _ => a == b,
     }
@@ -79,15 +107,13 @@ pub(crate) fn same(a: &SampleView<'_>, b: &SampleView<'_>) -> bool {
 /// What distinguishes two samples that are not the same.
 pub(crate) fn difference(a: &SampleView<'_>, b: &SampleView<'_>) -> String {
     match (a, b) {
-        (SampleView::Continuous { tokens, mask }, SampleView::Continuous { tokens: others, mask: other_mask }) => {
-            let differ = |at: &usize| tokens[*at].to_bits() != others[*at].to_bits();
-            match (0..tokens.len()).find(differ) {
-                Some(at) => format!("value {at} is {} and {}", tokens[at], others[at]),
-                None => {
-                    let at = (0..mask.len()).find(|&at| mask[at] != other_mask[at]).unwrap_or_default();
-                    format!("the mask of token {at} is {} and {}", mask[at], other_mask[at])
-                }
-            }
+        (SampleView::Continuous { .. }, SampleView::Continuous { .. }) => {
+            let first_of = |((name, one), (_, other)): ((&str, Vec<u32>), (&str, Vec<u32>))| {
+                let at = (0..one.len().max(other.len())).find(|&at| one.get(at) != other.get(at))?;
+                let [one, other] = [one, other].map(|part| shown(name, part.get(at).copied()));
+                Some(format!("{name} {at} is {one} and {other}"))
+            };
+            parts(a).into_iter().zip(parts(b)).find_map(first_of).unwrap_or_default()
         }
         (SampleView::Discrete { ids, labels, length }, SampleView::Discrete { ids: i, labels: l, length: n }) => {
             if length != n {

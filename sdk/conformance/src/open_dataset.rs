@@ -3,18 +3,19 @@
 use std::ops::Range;
 
 use medcoss_abi::abi_stable::std_types::RSlice;
-use medcoss_abi::message::{Geometry, Open};
-use medcoss_abi::{DatasetHandle, FillRequest, PluginTable, operation};
-use medcoss_caller::{FillPattern, GuardSizes, Shape, View};
+use medcoss_abi::message::{Geometry, Info, Open, Records, SampleRecord};
+use medcoss_abi::{DatasetHandle, FillRequest, PluginTable, code, operation};
+use medcoss_caller::records::PAGE;
+use medcoss_caller::{ALL_EXTRAS, FillPattern, GuardSizes, Shape, View};
 use serde::de::DeserializeOwned;
 
 use crate::batch::Batch;
 use crate::outcome::{Stop, violation};
-use crate::plugin::{CallError, Plugin, malformed, read, result};
+use crate::plugin::{CallError, Plugin, json, malformed, read, result};
 
-/// A sample that the plugin could not deliver.
+/// A sample that the plugin did not simply deliver.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct InvalidSample {
+pub(crate) struct Reported {
     pub(crate) slot: usize,
     pub(crate) code: i32,
     pub(crate) message: String,
@@ -23,8 +24,9 @@ pub(crate) struct InvalidSample {
 /// A dataset of the plugin under test, closed when dropped.
 pub(crate) struct OpenDataset {
     handle: OpenHandle,
+    pub(crate) info: Info,
     pub(crate) shape: Shape,
-    pub(crate) ids: Vec<String>,
+    pub(crate) records: Vec<SampleRecord>,
 }
 
 /// A dataset's handle, closed when dropped.
@@ -45,9 +47,14 @@ impl OpenHandle {
         result(operation, answer).map(Vec::from)
     }
 
-    /// A query without a body, and its answer in JSON.
-    fn ask<T: DeserializeOwned>(&self, operation: &str) -> Result<T, CallError> {
-        read(operation, &self.query(operation, &[])?)
+    /// A query, and its answer in JSON.
+    fn ask<T: DeserializeOwned>(&self, operation: &str, body: &[u8]) -> Result<T, CallError> {
+        read(operation, &self.query(operation, body)?)
+    }
+
+    fn page(&self, first: u64, count: u64) -> Result<Vec<SampleRecord>, CallError> {
+        let body = json(operation::RECORDS, &Records { first, count })?;
+        self.ask(operation::RECORDS, body.as_bytes())
     }
 }
 
@@ -64,19 +71,42 @@ impl OpenDataset {
     /// What the plugin reports; sizes out of range.
     pub(crate) fn new(plugin: Plugin, request: &Open) -> Result<Self, CallError> {
         let handle = OpenHandle { handle: plugin.open(request)?, table: plugin.table };
-        let geometry = handle.ask(operation::GEOMETRY)?;
-        let shape = Shape::new(&geometry).map_err(|what| malformed(operation::GEOMETRY, what))?;
-        let ids = handle.ask(operation::IDS)?;
-        Ok(Self { handle, shape, ids })
+        let info: Info = handle.ask(operation::INFO, &[])?;
+        let shape = Shape::new(&info.geometry).map_err(|what| malformed(operation::INFO, what))?;
+        let mut records = Vec::new();
+        while (records.len() as u64) < info.n_samples {
+            let page = handle.page(records.len() as u64, PAGE)?;
+            if page.is_empty() {
+                let (found, expected) = (records.len(), info.n_samples);
+                return Err(malformed(operation::RECORDS, format!("there are {found} records of {expected} samples")));
+            }
+            records.extend(page);
+        }
+        Ok(Self { handle, info, shape, records })
     }
 
-    pub(crate) fn geometry(&self) -> Result<Geometry, CallError> {
-        self.ask(operation::GEOMETRY)
+    pub(crate) fn geometry(&self) -> &Geometry {
+        &self.info.geometry
     }
 
-    /// A query without a body, and its answer in JSON.
-    pub(crate) fn ask<T: DeserializeOwned>(&self, operation: &str) -> Result<T, CallError> {
-        self.handle.ask(operation)
+    /// What the plugin says of the dataset, asked anew.
+    pub(crate) fn ask_info(&self) -> Result<Info, CallError> {
+        self.handle.ask(operation::INFO, &[])
+    }
+
+    /// A page of records, asked anew.
+    pub(crate) fn page(&self, first: u64, count: u64) -> Result<Vec<SampleRecord>, CallError> {
+        self.handle.page(first, count)
+    }
+
+    /// Number of samples.
+    pub(crate) fn len(&self) -> usize {
+        self.records.len()
+    }
+
+    /// Id of a sample.
+    pub(crate) fn id(&self, index: u64) -> &str {
+        &self.records[index as usize].id
     }
 
     /// A query.
@@ -84,7 +114,8 @@ impl OpenDataset {
         self.handle.query(operation, body)
     }
 
-    /// Fills a batch, whatever the indices. Invalid samples are listed in the order of their slots.
+    /// Fills a batch, whatever the indices, with all extra buffers. Reported samples are listed in the order of their slots; one that is
+    /// skipped in the evaluation view is delivered nevertheless, and not listed.
     ///
     /// # Errors
     /// What the plugin reports of the call as a whole; invalid samples that were not asked for.
@@ -94,11 +125,11 @@ impl OpenDataset {
         indices: &[u64],
         seeds: &[u64],
         batch: &mut Batch,
-    ) -> Result<Vec<InvalidSample>, CallError> {
+    ) -> Result<Vec<Reported>, CallError> {
         let n = indices.len();
         let request =
             FillRequest { view: view.code(), indices: RSlice::from_slice(indices), seeds: RSlice::from_slice(seeds) };
-        let guarded = batch.buffers.prepare(&self.shape, n, batch.pattern, GuardSizes::WIDE);
+        let guarded = batch.buffers.prepare(&self.shape, n, ALL_EXTRAS, batch.pattern, GuardSizes::WIDE);
         let mut guarded = guarded.map_err(|what| malformed("fill", what))?;
         let OpenHandle { handle, table } = &self.handle;
         let answer = (table.fill)(*handle, request, guarded.buffers());
@@ -111,7 +142,10 @@ impl OpenDataset {
             // Only the plugin's promise says that the message is UTF-8.
             let message = String::from_utf8(error.message.into_bytes().into())
                 .map_err(|_| malformed("fill", format!("the message of the error in slot {slot} is not UTF-8")))?;
-            bad.push(InvalidSample { slot, code: error.code, message });
+            if error.code == code::SKIPPED && view == View::Evaluation {
+                continue;
+            }
+            bad.push(Reported { slot, code: error.code, message });
         }
         bad.sort_by_key(|bad| bad.slot);
         Ok(bad)
@@ -140,8 +174,12 @@ impl OpenDataset {
         let mut batch = Batch::new(&self.shape, pattern);
         match self.fill(view, indices, seeds, &mut batch)?.first() {
             None => Ok(batch),
+            Some(bad) if bad.code == code::SKIPPED => {
+                let id = self.id(indices[bad.slot]);
+                Err(Stop::Skip(format!("sample {id} has nothing to learn with this seed: {}", bad.message)))
+            }
             Some(bad) => {
-                let id = &self.ids[indices[bad.slot] as usize];
+                let id = self.id(indices[bad.slot]);
                 Err(violation(
                     format!("sample {id} was read before and cannot be read now: {}", bad.message),
                     "make `load` depend on its arguments and the dataset alone",
@@ -152,7 +190,7 @@ impl OpenDataset {
 
     /// Indices of all samples.
     pub(crate) fn all(&self) -> Range<u64> {
-        0..self.ids.len() as u64
+        0..self.len() as u64
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::sync::{Mutex, PoisonError};
 
-use medcoss_abi::abi_stable::std_types::{RResult, RStr};
+use medcoss_abi::abi_stable::std_types::{RResult, RStr, RString};
 use medcoss_abi::message::{ErrorBody, Open};
 use medcoss_abi::{DatasetHandle, HostServices, PluginError, PluginTable, code};
 use serde::Serialize;
@@ -11,8 +11,15 @@ use serde::de::DeserializeOwned;
 use crate::outcome::{Stop, violation};
 
 /// Codes of version 1 of the contract, apart from that of a panic.
-const CODES: [i32; 5] =
-    [code::BAD_REQUEST, code::UNREADABLE, code::CORRUPT, code::UNSUPPORTED, code::UNKNOWN_OPERATION];
+const CODES: [i32; 7] = [
+    code::BAD_REQUEST,
+    code::UNREADABLE,
+    code::CORRUPT,
+    code::UNSUPPORTED,
+    code::UNKNOWN_OPERATION,
+    code::SKIPPED,
+    code::STOPPED,
+];
 
 /// A plugin whose header was accepted.
 #[derive(Clone, Copy)]
@@ -36,7 +43,7 @@ impl Plugin {
         let mut attached = ATTACHED.lock().unwrap_or_else(PoisonError::into_inner);
         let address = std::ptr::from_ref(table).addr();
         if !attached.contains(&address) {
-            (table.attach)(HostServices { log });
+            (table.attach)(HostServices { log, ask });
             attached.push(address);
         }
         Self { table }
@@ -120,6 +127,8 @@ pub(crate) fn code_in_words(given: i32) -> String {
         code::CORRUPT => "corrupt",
         code::UNSUPPORTED => "unsupported",
         code::UNKNOWN_OPERATION => "unknown operation",
+        code::SKIPPED => "skipped",
+        code::STOPPED => "stopped",
         code::PANIC => "panic",
         _ => "not one of the contract's",
     };
@@ -128,6 +137,11 @@ pub(crate) fn code_in_words(given: i32) -> String {
 
 /// Messages are the plugin's affair; most are about the damage that the rules do.
 extern "C" fn log(_: u32, _: RStr<'_>) {}
+
+/// No service is known here: a plugin must do without.
+extern "C" fn ask(_: RStr<'_>, _: RStr<'_>) -> RString {
+    RString::new()
+}
 
 /// The answer, or the error with its message read.
 pub(crate) fn result<T>(operation: &str, answer: RResult<T, PluginError>) -> Result<T, CallError> {
@@ -157,6 +171,6 @@ pub(crate) fn malformed(operation: &str, what: impl Into<String>) -> CallError {
     CallError::Malformed { operation: operation.into(), what: what.into() }
 }
 
-fn json(operation: &str, body: &impl Serialize) -> Result<String, CallError> {
+pub(crate) fn json(operation: &str, body: &impl Serialize) -> Result<String, CallError> {
     serde_json::to_string(body).map_err(|error| malformed(operation, format!("the request cannot be written: {error}")))
 }

@@ -185,7 +185,7 @@ impl PluginUnderTest {
             None => self.synthetic()?.open.clone(),
         };
         let dataset = OpenDataset::new(plugin, &open)?;
-        let n = dataset.ids.len();
+        let n = dataset.len();
         if n == 0 {
             return Err(violation(
                 "the opened data hold no samples; at least one was expected",
@@ -211,7 +211,7 @@ impl PluginUnderTest {
                 indices.push(index);
                 continue;
             };
-            let id = &dataset.ids[index as usize];
+            let id = dataset.id(index);
             let error = CallError::Reported {
                 operation: format!("fill` of sample `{id}"),
                 code: failed.code,
@@ -226,7 +226,7 @@ impl PluginUnderTest {
                     "let `synthesise` answer with options that its files suit",
                 ));
             }
-            let named = if failed.message.contains(id.as_str()) { String::new() } else { format!("{id}: ") };
+            let named = if failed.message.contains(id) { String::new() } else { format!("{id}: ") };
             bad.push(format!("{named}{}", failed.message));
         }
         if indices.is_empty() {

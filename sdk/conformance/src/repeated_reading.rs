@@ -24,7 +24,7 @@ pub(crate) fn compare(
     if same(&a, &b) {
         return Ok(());
     }
-    let id = &samples.dataset.ids[samples.indices[at] as usize];
+    let id = samples.dataset.id(samples.indices[at]);
     Err(violation(format!("sample {id} differs {how}: {}; the same bytes were expected", difference(&a, &b)), REMEDY))
 }
 

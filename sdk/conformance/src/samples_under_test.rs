@@ -38,7 +38,7 @@ impl Samples {
         for indices in self.indices.chunks(self.batch_size()) {
             let batch = self.dataset.read(view, indices, seed, FillPattern::EmptySample)?;
             for (slot, &index) in indices.iter().enumerate() {
-                look(&self.dataset.ids[index as usize], batch.sample(slot))?;
+                look(self.dataset.id(index), batch.sample(slot))?;
             }
         }
         Ok(())

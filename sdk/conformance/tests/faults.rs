@@ -41,11 +41,16 @@ const NUMBERS: &[(Fault, &str)] = &[
     (Fault::OpensNothing, "read"),
     (Fault::SynthesisesTooFew, "read"),
     (Fault::LoadFails, "read"),
-    (Fault::DoubleId, "ids"),
-    (Fault::AbsoluteId, "ids"),
-    (Fault::ClimbingId, "ids"),
-    (Fault::UnstableIds, "ids"),
-    (Fault::TooFewLabels, "labels"),
+    (Fault::InfoChanges, "info"),
+    (Fault::PagesTooLarge, "records"),
+    (Fault::UnstableIds, "records"),
+    (Fault::DoubleId, "record-fields"),
+    (Fault::AbsoluteId, "record-fields"),
+    (Fault::ClimbingId, "record-fields"),
+    (Fault::EntryOutOfRange, "record-fields"),
+    (Fault::EmptyGroup, "record-fields"),
+    (Fault::NegativeWeight, "record-fields"),
+    (Fault::MetadataOfTables, "record-fields"),
     (Fault::FingerprintOfWords, "fingerprint"),
     (Fault::FingerprintOfTheMoment, "fingerprint"),
     (Fault::FingerprintOfNothing, "fingerprint"),
@@ -205,7 +210,7 @@ fn a_header_of_another_contract_is_refused_and_nothing_is_called() {
     };
     let reports = check(header, &Request::default(), &mut |_| {});
     assert_eq!(broken(&reports), ["header"]);
-    assert!(reports[0].detail.contains("version 9.1"), "{}", reports[0].detail);
+    assert!(reports[0].detail.contains("version 9.2"), "{}", reports[0].detail);
     assert!(reports[1..].iter().all(|report| report.outcome == Outcome::Skipped));
 }
 

@@ -48,7 +48,7 @@ pub fn other_of_pair(file: &FoundFile) -> Option<FoundFile> {
     let (bytes, modified) = (metadata.len(), metadata.modified().ok());
     let name = path.file_name()?.to_string_lossy().into_owned();
     let id = file.id.rsplit_once('/').map_or(name.clone(), |(folder, _)| format!("{folder}/{name}"));
-    Some(FoundFile { path, id, bytes, modified })
+    Some(FoundFile { path, id, entry: file.entry, bytes, modified })
 }
 
 /// Reads and checks a file's header, without its voxels.

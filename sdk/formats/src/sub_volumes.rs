@@ -236,6 +236,11 @@ impl SubVolumes {
         format!("{}#z={first:04}", self.scans[scan].source.id())
     }
 
+    /// Index of the entry of the data that a sub-volume's scan was found in.
+    pub fn entry(&self, index: usize) -> u32 {
+        self.scans[self.windows[index].0].source.entry()
+    }
+
     /// Fingerprint of the dataset; changes when the files do.
     pub fn fingerprint(&self) -> Fingerprint {
         let mut fingerprint = Fingerprint::default();

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use medcoss_sdk::label_map::LabelMap;
 use medcoss_sdk::volume::Volume;
-use medcoss_sdk::{Error, Fingerprint, FoundFile, saved_samples};
+use medcoss_sdk::{Error, Fingerprint, FoundFile, SampleRecord, saved_samples};
 
 use crate::nifti_write::{Datatype, NiftiFile, in_file_order};
 use crate::reference_preparation::{ReferenceSettings, ReferenceVolumes};
@@ -53,20 +53,13 @@ impl VolumeSamples {
         self.len() == 0
     }
 
-    /// Id of a sample.
-    pub fn id(&self, index: usize) -> String {
-        match self {
-            Self::SubVolumes(samples) => samples.id(index),
-            Self::Reference(samples) => samples.id(index),
-        }
-    }
-
-    /// Id of a sample's scan.
-    pub fn file_id(&self, index: usize) -> &str {
-        match self {
-            Self::SubVolumes(samples) => samples.file_id(index),
-            Self::Reference(samples) => samples.file_id(index),
-        }
+    /// Record of a sample. The samples of a scan are one group.
+    pub fn record(&self, index: usize) -> SampleRecord {
+        let (id, scan, entry) = match self {
+            Self::SubVolumes(samples) => (samples.id(index), samples.file_id(index), samples.entry(index)),
+            Self::Reference(samples) => (samples.id(index), samples.file_id(index), samples.entry(index)),
+        };
+        SampleRecord::new(id).of_file(scan).of_entry(entry).in_group(scan)
     }
 
     /// Fingerprint of the dataset; changes when the files do.

@@ -117,6 +117,14 @@ impl VolumeSource {
         }
     }
 
+    /// Index of the entry of the data that the volume was found in.
+    pub fn entry(&self) -> u32 {
+        match self {
+            Self::Nifti(file) => file.entry,
+            Self::Dicom(series) => series.entry(),
+        }
+    }
+
     /// Adds the identity of the files to a fingerprint.
     pub fn add_to(&self, fingerprint: &mut Fingerprint) {
         match self {

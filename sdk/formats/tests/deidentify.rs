@@ -30,7 +30,13 @@ fn planted() -> String {
 
 fn found(path: &Path) -> FoundFile {
     let metadata = std::fs::metadata(path).unwrap();
-    FoundFile { path: path.into(), id: "file".into(), bytes: metadata.len(), modified: metadata.modified().ok() }
+    FoundFile {
+        path: path.into(),
+        id: "file".into(),
+        entry: 0,
+        bytes: metadata.len(),
+        modified: metadata.modified().ok(),
+    }
 }
 
 #[track_caller]

@@ -189,6 +189,7 @@ fn files_of_the_series_are_levels_and_labels_and_other_series_are_not() {
     let found = |path: &PathBuf| FoundFile {
         path: path.clone(),
         id: format!("slides/{}", path.file_name().unwrap().to_str().unwrap()),
+        entry: 0,
         bytes: 0,
         modified: None,
     };

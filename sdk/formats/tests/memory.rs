@@ -36,7 +36,7 @@ impl Folder {
 
 fn found(path: &Path) -> FoundFile {
     let bytes = path.metadata().unwrap().len();
-    FoundFile { path: path.to_owned(), id: "file".into(), bytes, modified: None }
+    FoundFile { path: path.to_owned(), id: "file".into(), entry: 0, bytes, modified: None }
 }
 
 /// Asserts that a file is refused for this reason.

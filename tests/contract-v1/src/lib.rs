@@ -5,9 +5,9 @@ use std::path::PathBuf;
 use std::sync::OnceLock;
 
 use medcoss_abi::abi_stable::std_types::{RErr, ROk, RResult, RSlice, RStr, RString, RVec};
-use medcoss_abi::message::{Open, Synthesise};
+use medcoss_abi::message::{Open, Records, Synthesise};
 use medcoss_abi::{
-    DatasetHandle, FillBuffers, FillRequest, HostServices, PluginError, PluginHeader, PluginTable, SampleError,
+    DatasetHandle, FillBuffers, FillRequest, HostServices, PluginError, PluginHeader, PluginTable, SampleReport,
     VIEW_TRAIN, code, operation,
 };
 use serde_json::json;
@@ -37,7 +37,7 @@ extern "C" fn describe() -> RResult<RString, PluginError> {
     let described = format!(
         r#"{{"id":"contract_v1","version":"1.0.0","summary":"lines of six numbers","family":"series","geometry":{GEOMETRY},
             "reads":["numbers.txt"],"options":{{"type":"object","properties":{{}}}},"renders":null,
-            "operations":["synthesise","geometry","ids","labels","fingerprint","save-assets"]}}"#
+            "operations":["synthesise","info","records","save-assets"]}}"#
     );
     ROk(described.into())
 }
@@ -92,16 +92,23 @@ fn lines<'a>(handle: DatasetHandle) -> &'a [Line] {
     unsafe { &*(handle.0 as *const Vec<Line>) }
 }
 
-extern "C" fn query(handle: DatasetHandle, name: RStr<'_>, _: RSlice<'_, u8>) -> RResult<RVec<u8>, PluginError> {
+extern "C" fn query(handle: DatasetHandle, name: RStr<'_>, body: RSlice<'_, u8>) -> RResult<RVec<u8>, PluginError> {
     let lines = lines(handle);
     let answer = match name.as_str() {
-        operation::GEOMETRY => GEOMETRY.to_string(),
-        operation::IDS => json!((0..lines.len()).map(|n| format!("numbers.txt#{n}")).collect::<Vec<_>>()).to_string(),
-        operation::LABELS => json!(vec![None::<String>; lines.len()]).to_string(),
-        operation::FINGERPRINT => {
+        operation::INFO => {
             let bits = lines.iter().flatten().flatten().map(|value| u64::from(value.to_bits()));
-            json!(format!("{:016x}", bits.fold(7, |sum: u64, bits| sum.wrapping_mul(31).wrapping_add(bits)))).to_string()
+            let digest = bits.fold(7, |sum: u64, bits| sum.wrapping_mul(31).wrapping_add(bits));
+            let n_samples = lines.len();
+            format!(r#"{{"n_samples":{n_samples},"geometry":{GEOMETRY},"fingerprint":"{digest:016x}"}}"#)
         }
+        operation::RECORDS => match serde_json::from_slice(body.as_slice()) {
+            Ok(Records { first, count }) => {
+                let (n, first) = (lines.len(), usize::try_from(first).unwrap_or(usize::MAX));
+                let page = (0..n).skip(first).take(usize::try_from(count).unwrap_or(n));
+                json!(page.map(|n| json!({ "id": format!("numbers.txt#{n}") })).collect::<Vec<_>>()).to_string()
+            }
+            Err(error) => return failed(code::BAD_REQUEST, error.to_string()),
+        },
         operation::SAVE_ASSETS => "[]".into(),
         other => return failed(code::UNKNOWN_OPERATION, format!("no operation {other}")),
     };
@@ -112,14 +119,14 @@ extern "C" fn fill(
     handle: DatasetHandle,
     request: FillRequest<'_>,
     buffers: FillBuffers<'_>,
-) -> RResult<RVec<SampleError>, PluginError> {
+) -> RResult<RVec<SampleReport>, PluginError> {
     let lines = lines(handle);
     let (tokens, mask) = (buffers.tokens.into_mut_slice(), buffers.mask.into_mut_slice());
     let mut errors = RVec::new();
     for (slot, (&index, &seed)) in request.indices.iter().zip(request.seeds.iter()).enumerate() {
         let Some(numbers) = lines[index as usize] else {
-            let message = format!("numbers.txt#{index} has not six numbers");
-            errors.push(SampleError { slot: slot as u64, code: code::CORRUPT, message: message.into() });
+            let message = "it has not six numbers";
+            errors.push(SampleReport { slot: slot as u64, code: code::CORRUPT, message: message.into() });
             continue;
         };
         tokens[slot * 6..][..6].copy_from_slice(&numbers);

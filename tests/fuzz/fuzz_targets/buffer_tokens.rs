@@ -19,14 +19,14 @@ fn first() {
     let run = layout();
     let folder = stage(&run).file(RunLayout::BUFFER_SAMPLES);
     folder.create_folder().expect("a folder for samples");
-    let continuous = Geometry::Continuous { grid: vec![2, 2], d_token: 2, n_masked: 3 };
-    let discrete = Geometry::Discrete { length: 5, vocabulary: 9, padding_id: 0, mask_id: 4 };
+    let continuous = Geometry::grid(vec![2, 2], 2, 3);
+    let discrete = Geometry::sequence(5, 9, 0, 4);
     for (name, geometry) in [("continuous", continuous), ("discrete", discrete)] {
         let sample = |position: u64, _view: View| {
             let mut batch = RawBatch::default();
             match geometry {
-                Geometry::Continuous { .. } => batch.tokens = vec![position as f32; 8],
-                Geometry::Discrete { .. } => {
+                Geometry::Continuous(_) => batch.tokens = vec![position as f32; 8],
+                Geometry::Discrete(_) => {
                     batch.ids = vec![2, 5, 6, 3, 0];
                     batch.labels = vec![NOT_A_TARGET, 5, NOT_A_TARGET, NOT_A_TARGET, NOT_A_TARGET];
                     batch.lengths = vec![4];

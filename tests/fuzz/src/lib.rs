@@ -12,7 +12,7 @@ use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 
-use medcoss_sdk::{
+use medcoss_sdk::{Continuous, Discrete, Patches, 
     Dataset, Error, FoundFile, Geometry, Modality, NOT_A_TARGET, OpenRequest, Sample, View, sample_rng,
     serde_json::{self, Value},
 };
@@ -67,7 +67,7 @@ pub fn label_map<M: Modality>(name: &str, mask: &str, content: &[u8], options: V
     let dataset = M::open(request).expect("a good file");
     let path = folder().join(mask);
     let modified = path.metadata().and_then(|metadata| metadata.modified()).ok();
-    let mask = FoundFile { path, id: mask.to_owned(), bytes: content.len() as u64, modified };
+    let mask = FoundFile { path, id: mask.to_owned(), entry: 0, bytes: content.len() as u64, modified };
     match dataset.label_map(0, &mask) {
         Ok(map) => assert_eq!(map.shape().iter().product::<usize>(), map.values().len()),
         Err(error) => check_error(&error),
@@ -78,11 +78,11 @@ fn check(dataset: &impl Dataset) {
     assert!(!dataset.is_empty(), "an opened dataset has samples");
     let mut ids = BTreeSet::new();
     for index in 0..dataset.len() {
-        let id = dataset.id(index);
+        let id = dataset.record(index).id;
         assert!(!id.is_empty() && id.len() <= MAX_ID_BYTES && !id.chars().any(char::is_control), "id {id:?}");
         assert!(Path::new(&id).components().all(|part| matches!(part, std::path::Component::Normal(_))), "id {id:?}");
         assert!(ids.insert(id), "an id comes twice");
-        let _ = dataset.label(index);
+        let _ = dataset.record(index).label;
     }
     for index in 0..dataset.len().min(MAX_LOADED) {
         for view in [View::Evaluation, View::Training] {
@@ -94,10 +94,10 @@ fn check(dataset: &impl Dataset) {
 fn load(dataset: &impl Dataset, index: usize, view: View) {
     let mut rng = sample_rng(index as u64);
     match dataset.geometry() {
-        Geometry::Continuous { grid, d_token, n_masked } => {
+        Geometry::Continuous(Continuous { grid, d_token, n_masked, .. }) => {
             let n_tokens = grid.iter().product::<usize>();
             let (mut tokens, mut mask) = (vec![0.0; n_tokens * d_token], vec![0; n_tokens]);
-            let sample = Sample::Continuous { tokens: &mut tokens, mask: &mut mask };
+            let sample = Sample::Continuous(Patches::new(&mut tokens, &mut mask));
             match dataset.load(index, view, &mut rng, sample) {
                 Ok(()) => {
                     assert!(tokens.iter().all(|value| value.is_finite()), "a value that is no number");
@@ -107,7 +107,7 @@ fn load(dataset: &impl Dataset, index: usize, view: View) {
                 Err(error) => check_error(&error),
             }
         }
-        Geometry::Discrete { length, vocabulary, padding_id, .. } => {
+        Geometry::Discrete(Discrete { length, vocabulary, padding_id, .. }) => {
             let (mut ids, mut labels, mut n) = (vec![padding_id; length], vec![NOT_A_TARGET; length], 0);
             let sample = Sample::Discrete { ids: &mut ids, labels: &mut labels, length: &mut n };
             match dataset.load(index, view, &mut rng, sample) {

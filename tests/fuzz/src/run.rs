@@ -69,6 +69,8 @@ pub fn model() -> ModelConfig {
         n_positions: 16,
         n_decoder_positions,
         tokens,
+        d_target: None,
+        layout: None,
     };
     let vocabulary = VOCABULARY.lines().count();
     let families = vec![

@@ -10,7 +10,7 @@ use medcoss_abi::abi_stable::StableAbi;
 use medcoss_abi::abi_stable::std_types::{RErr, ROk, RResult, RSlice, RStr, RString, RVec};
 use medcoss_abi::{
     DatasetHandle, FillBuffers, FillRequest, HostServices, NOT_A_TARGET, PluginError, PluginHeader, PluginTable,
-    SampleError, VIEW_TRAIN, code, operation,
+    SampleReport, VIEW_TRAIN, code, operation,
 };
 use medcoss_misbehaving::{STEERING, act, deed};
 use serde_json::{Value, json};
@@ -85,7 +85,7 @@ extern "C" fn describe() -> RResult<RString, PluginError> {
     let mut honest = json!({
         "id": "misbehaving", "version": "1.0.0", "summary": "whatever it is asked for", "family": "series",
         "geometry": geometry(), "reads": [], "options": { "type": "object" }, "renders": null,
-        "operations": ["geometry", "ids", "labels", "fingerprint", "save-assets"]
+        "operations": ["info", "records", "save-assets"]
     });
     if is_discrete() {
         honest["family"] = "words".into();
@@ -112,6 +112,7 @@ extern "C" fn describe() -> RResult<RString, PluginError> {
         Some("overflow") => honest["geometry"] = axes(json!([1u64 << 40, 1u64 << 40]), json!(u64::MAX)),
         Some("negative") => honest["geometry"] = axes(json!([-1]), json!(4)),
         Some("no-tokens") => honest["geometry"] = axes(json!([]), json!(4)),
+        Some("future-rendering") => honest["renders"] = "hologram".into(),
         _ => {}
     }
     ROk(honest.to_string().into())
@@ -139,21 +140,34 @@ extern "C" fn query(_: DatasetHandle, name: RStr<'_>, _: RSlice<'_, u8>) -> RRes
     if asked == Some("gigabyte-answer") {
         return ROk(vec![0; GIGABYTE + 1].into());
     }
-    let mut ids: Vec<String> = (0..N_SAMPLES).map(|index| format!("synthetic/{index:02}")).collect();
+    let mut records: Vec<Value> =
+        (0..N_SAMPLES).map(|index| json!({ "id": format!("synthetic/{index:02}") })).collect();
     match asked {
-        Some("same-ids") => ids[5] = ids[4].clone(),
-        Some("absolute-ids") => ids[5] = "/etc/passwd".into(),
+        Some("same-ids") => records[5] = records[4].clone(),
+        Some("absolute-ids") => records[5]["id"] = "/etc/passwd".into(),
+        Some("few-records") => drop(records.pop()),
+        Some("many-records") => records.push(json!({ "id": "synthetic/more" })),
+        Some("unknown-entry") => records[5]["entry"] = 9.into(),
+        Some("unknown-fields") => records.iter_mut().for_each(|record| record["aura"] = json!({ "colour": "blue" })),
         _ => {}
     }
-    let n_labels = if asked == Some("few-labels") { N_SAMPLES - 1 } else { N_SAMPLES };
     let answer = match name.as_str() {
-        operation::GEOMETRY if asked == Some("huge") => {
-            json!({ "kind": "continuous", "grid": [1u64 << 40], "d_token": 1u64 << 40, "n_masked": 1 })
+        operation::INFO => {
+            let mut geometry = match asked {
+                Some("huge") => {
+                    json!({ "kind": "continuous", "grid": [1u64 << 40], "d_token": 1u64 << 40, "n_masked": 1 })
+                }
+                _ => geometry(),
+            };
+            match asked {
+                Some("requires") => geometry["requires"] = json!(["validity", "holograms"]),
+                Some("unknown-fields") => geometry["aura"] = "blue".into(),
+                _ => {}
+            }
+            let n_samples = if asked == Some("endless") { u64::MAX } else { N_SAMPLES as u64 };
+            json!({ "n_samples": n_samples, "geometry": geometry, "fingerprint": "0123456789abcdef" })
         }
-        operation::GEOMETRY => geometry(),
-        operation::IDS => json!(ids),
-        operation::LABELS => json!(vec![Value::Null; n_labels]),
-        operation::FINGERPRINT => json!("0123456789abcdef"),
+        operation::RECORDS => json!(records),
         _ => json!([]),
     };
     ROk(answer.to_string().into_bytes().into())
@@ -163,7 +177,7 @@ extern "C" fn fill(
     _: DatasetHandle,
     request: FillRequest<'_>,
     buffers: FillBuffers<'_>,
-) -> RResult<RVec<SampleError>, PluginError> {
+) -> RResult<RVec<SampleReport>, PluginError> {
     let asked = act("fill").or_else(|| deed("discrete"));
     let asked = asked.as_deref();
     if asked == Some("nothing") {
@@ -197,15 +211,15 @@ extern "C" fn fill(
         Some("mask-all") => mask.fill(1),
         // SAFETY: none; writing past the end is the fault.
         Some("past-end") => (0..3).for_each(|at| unsafe { tokens.as_mut_ptr().add(past_end + at).write(0.5) }),
-        Some("unknown-slot") => errors.push(SampleError { slot: 1 << 40, code: 3, message: "x".into() }),
+        Some("unknown-slot") => errors.push(SampleReport { slot: 1 << 40, code: 3, message: "x".into() }),
         Some("gigabyte-error") => {
-            errors.push(SampleError { slot: 0, code: code::CORRUPT, message: text(vec![0; GIGABYTE]) });
+            errors.push(SampleReport { slot: 0, code: code::CORRUPT, message: text(vec![0; GIGABYTE]) });
         }
         Some("not-utf8-error") => {
-            errors.push(SampleError { slot: 0, code: code::CORRUPT, message: text(b"\xff damaged".to_vec()) });
+            errors.push(SampleReport { slot: 0, code: code::CORRUPT, message: text(b"\xff damaged".to_vec()) });
         }
         Some("error") => return error(br#"{"message": "the disk is on fire"}"#.to_vec()),
-        Some("escapes") => errors.push(SampleError { slot: 0, code: code::CORRUPT, message: STEERING.into() }),
+        Some("escapes") => errors.push(SampleReport { slot: 0, code: code::CORRUPT, message: STEERING.into() }),
         Some("log-from-threads") => log_from_threads(),
         _ => {}
     }

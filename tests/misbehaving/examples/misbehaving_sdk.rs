@@ -7,8 +7,8 @@ use medcoss_misbehaving::act;
 use medcoss_sdk::rand::RngExt;
 use medcoss_sdk::serde_json::json;
 use medcoss_sdk::{
-    Dataset, Error, Fingerprint, Geometry, Modality, OpenRequest, Sample, SampleRng, Synthesised, View, export_plugin,
-    mask,
+    Dataset, Error, Fingerprint, Geometry, Modality, OpenRequest, Sample, SampleRecord, SampleRng, Synthesised, View,
+    export_plugin, mask,
 };
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -35,7 +35,7 @@ impl Modality for Misbehaving {
 
     fn geometry(_: &Options) -> Result<Geometry, Error> {
         act("describe");
-        Ok(Geometry::Continuous { grid: vec![6], d_token: 4, n_masked: 3 })
+        Ok(Geometry::grid(vec![6], 4, 3))
     }
 
     fn open(_: OpenRequest<Options>) -> Result<MadeUp, Error> {
@@ -53,16 +53,16 @@ struct MadeUp;
 
 impl Dataset for MadeUp {
     fn geometry(&self) -> Geometry {
-        Geometry::Continuous { grid: vec![6], d_token: 4, n_masked: 3 }
+        Geometry::grid(vec![6], 4, 3)
     }
 
     fn len(&self) -> usize {
         N_SAMPLES
     }
 
-    fn id(&self, index: usize) -> String {
+    fn record(&self, index: usize) -> SampleRecord {
         act("query");
-        format!("synthetic/{index:02}")
+        SampleRecord::new(format!("synthetic/{index:02}"))
     }
 
     fn fingerprint(&self) -> Fingerprint {
@@ -73,9 +73,7 @@ impl Dataset for MadeUp {
 
     fn load(&self, index: usize, view: View, rng: &mut SampleRng, sample: Sample<'_>) -> Result<(), Error> {
         act("fill");
-        let Sample::Continuous { tokens, mask: masked } = sample else {
-            return Err(Error::bad_request("the tokens are continuous"));
-        };
+        let (tokens, masked) = sample.continuous()?;
         let noise: f32 = rng.random();
         tokens.iter_mut().enumerate().for_each(|(at, value)| *value = (index + at) as f32 * 0.1 + noise);
         if view == View::Training {

@@ -3,7 +3,7 @@
 
 use medcoss_abi::abi_stable::std_types::{RErr, ROk, RResult, RSlice, RStr, RString, RVec};
 use medcoss_abi::{
-    DatasetHandle, FillBuffers, FillRequest, HostServices, PluginError, PluginHeader, PluginTable, SampleError, code,
+    DatasetHandle, FillBuffers, FillRequest, HostServices, PluginError, PluginHeader, PluginTable, SampleReport, code,
 };
 use medcoss_misbehaving::HeaderOfVersion2;
 
@@ -61,7 +61,7 @@ extern "C" fn fill(
     _: DatasetHandle,
     _: FillRequest<'_>,
     _: FillBuffers<'_>,
-) -> RResult<RVec<SampleError>, PluginError> {
+) -> RResult<RVec<SampleReport>, PluginError> {
     nothing()
 }
 

@@ -32,6 +32,7 @@ struct Given {
     quantiles: Option<usize>,
     entry: Option<bool>,
     pattern: Option<String>,
+    metadata: Option<String>,
     names: Option<Vec<String>>,
     masks: Option<OneOrMore>,
     mask_suffix: Option<String>,
@@ -39,12 +40,18 @@ struct Given {
     classes: Option<SegmentationClasses>,
 }
 
-/// The entry `group` of a task.
-#[derive(Debug, Clone, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(crate) struct GroupSection {
-    /// Regular expression with one group in parentheses, which is searched in the sample's id.
-    pub pattern: String,
+/// The entry `group` of a task: which samples no split separates.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum GroupSection {
+    /// `"none"`: each sample is a group of its own.
+    None,
+    /// `"file"`: samples of one file.
+    File,
+    /// `{ pattern = "..." }`: a regular expression with one group in parentheses, which is searched in the sample's id.
+    Pattern(String),
+    /// `{ metadata = "site" }`: a fact that the plugin states of its samples.
+    Metadata(String),
 }
 
 /// Source of the samples' labels.
@@ -54,10 +61,12 @@ pub(crate) enum LabelSource {
     Plugin,
     /// A row of a CSV table.
     Table(TableLabels),
-    /// The data entry that the sample's id begins with.
+    /// The data entry that the sample comes from.
     Entry,
     /// A part of the sample's id.
     Pattern(Regex),
+    /// A fact that the plugin states of the sample.
+    Metadata(String),
     /// A segmentation mask, or its size.
     Masks(MaskLabels),
 }
@@ -104,7 +113,7 @@ impl<'de> Deserialize<'de> for LabelSection {
             type Value = LabelSection;
 
             fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-                f.write_str("\"plugin\", or a table with one of table, entry, pattern, masks")
+                f.write_str("\"plugin\", or a table with one of table, entry, pattern, metadata, masks")
             }
 
             fn visit_str<E: serde::de::Error>(self, text: &str) -> Result<LabelSection, E> {
@@ -156,13 +165,14 @@ impl LabelSection {
             ("table", given.table.is_some()),
             ("entry", given.entry.is_some()),
             ("pattern", given.pattern.is_some()),
+            ("metadata", given.metadata.is_some()),
             ("masks", given.masks.is_some()),
         ];
         let named: Vec<&str> = ways.iter().filter(|(_, given)| *given).map(|(name, _)| *name).collect();
         match named.as_slice() {
             [_] => {}
             [] => bail!(
-                "labels names no source\nhint: set one of labels.table, labels.entry, labels.pattern, labels.masks"
+                "labels names no source\nhint: set one of labels.table, labels.entry, labels.pattern, labels.metadata, labels.masks"
             ),
             several => {
                 bail!("labels names several sources, {}\nhint: keep one of them", several.join(" and "))
@@ -208,6 +218,9 @@ impl LabelSection {
         if let Some(pattern) = &given.pattern {
             return Ok(LabelSource::Pattern(pattern_of("labels.pattern", pattern)?));
         }
+        if let Some(name) = &given.metadata {
+            return Ok(LabelSource::Metadata(name.clone()));
+        }
         let Some(table) = &given.table else {
             return match given.entry {
                 Some(true) => Ok(LabelSource::Entry),
@@ -247,9 +260,12 @@ impl Given {
 }
 
 impl GroupSection {
-    /// The compiled pattern of the group.
-    pub fn regex(&self) -> Result<Regex> {
-        pattern_of("group.pattern", &self.pattern)
+    /// The compiled pattern of the group, where it is one.
+    pub fn regex(&self) -> Option<Result<Regex>> {
+        match self {
+            Self::Pattern(pattern) => Some(pattern_of("group.pattern", pattern)),
+            Self::None | Self::File | Self::Metadata(_) => None,
+        }
     }
 }
 

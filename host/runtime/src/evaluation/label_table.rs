@@ -99,22 +99,21 @@ impl<'a> LabelTable<'a> {
         Ok(Self { labels, path, rows })
     }
 
-    /// The row of a sample. The key is the match of `id_pattern` in its id, or else its id, its path relative to the
-    /// table's folder, its file name, or the file name without extensions.
-    pub fn find(&self, id: &str) -> Option<&Row> {
+    /// The row of a sample. The key is the match of `id_pattern` in its id, or else its id, its file, either relative to the table's folder,
+    /// the file's name, or that name without extensions.
+    pub fn find(&self, id: &str, file: &str) -> Option<&Row> {
         if let Some(pattern) = &self.labels.id_pattern {
             return self.rows.get(&plain(captured(pattern, id)?));
         }
-        self.keys_of(id).iter().find_map(|key| self.rows.get(key))
+        self.keys_of(id, file).iter().find_map(|key| self.rows.get(key))
     }
 
-    fn keys_of(&self, id: &str) -> Vec<String> {
+    fn keys_of(&self, id: &str, file: &str) -> Vec<String> {
         let folder = plain(&self.labels.table.parent().unwrap_or(Path::new("")).to_string_lossy());
         let below = |id: &str| match folder.as_str() {
             "" => None,
             folder => id.strip_prefix(folder).and_then(|rest| rest.strip_prefix('/')).map(str::to_string),
         };
-        let file = id.split('#').next().unwrap_or(id);
         let name = file.rsplit('/').next().unwrap_or(file);
         let stems = name.match_indices('.').map(|(at, _)| name[..at].to_string()).filter(|stem| !stem.is_empty());
         let mut keys = vec![id.to_string()];
@@ -129,7 +128,7 @@ impl<'a> LabelTable<'a> {
     }
 
     /// The error that no sample has a row.
-    pub fn nothing_matches(&self, id: &str) -> anyhow::Error {
+    pub fn nothing_matches(&self, id: &str, file: &str) -> anyhow::Error {
         let mut keys: Vec<(&u64, &String)> = self.rows.iter().map(|(key, row)| (&row.line, key)).collect();
         keys.sort();
         let first =
@@ -139,7 +138,7 @@ impl<'a> LabelTable<'a> {
                 Some(key) => format!("{key:?}, which id_pattern finds in {id:?}"),
                 None => format!("what id_pattern {:?} finds in {id:?}, which is nothing", pattern.as_str()),
             },
-            None => self.keys_of(id).iter().map(|key| format!("{key:?}")).collect::<Vec<_>>().join(", "),
+            None => self.keys_of(id, file).iter().map(|key| format!("{key:?}")).collect::<Vec<_>>().join(", "),
         };
         anyhow!(
             "labels {}: no key of column {:?} belongs to a sample ({first}); for the first sample was looked for {looked}\n\
@@ -227,14 +226,15 @@ mod tests {
             "{HEAD}a\\1.nii.gz,path,p,train\n2.nii.gz,name,,test\n3,stem,p,\nscans/4.nii#z=07,id,p,train\n,x,,\n5,,,\n"
         );
         let table = read(&labels, &text).unwrap();
-        let label = |id: &str| table.find(id).map(|row| row.label.as_str());
+        let file_of = |id: &str| id.split('#').next().unwrap_or(id).to_owned();
+        let label = |id: &str| table.find(id, &file_of(id)).map(|row| row.label.as_str());
         assert_eq!(label("scans/a/1.nii.gz#z=00"), Some("path"));
         assert_eq!(
             [label("scans/b/2.nii.gz"), label("3.nii.gz"), label("scans/5.nii")],
             [Some("name"), Some("stem"), None]
         );
         assert_eq!([label("scans/4.nii#z=07"), label("scans/4.nii#z=08")], [Some("id"), None]);
-        let row = table.find("2.nii.gz").unwrap();
+        let row = table.find("2.nii.gz", "2.nii.gz").unwrap();
         assert_eq!((row.line, row.group.as_deref(), row.split.as_deref()), (3, None, Some("test")));
     }
 
@@ -242,9 +242,10 @@ mod tests {
     fn a_pattern_makes_the_key() {
         let labels = labels(Some("#z=0*([0-9]+)$"));
         let table = read(&labels, &format!("{HEAD}0,low,,\n12,high,,\n")).unwrap();
-        let label = |id: &str| table.find(id).map(|row| row.label.as_str());
+        let file_of = |id: &str| id.split('#').next().unwrap_or(id).to_owned();
+        let label = |id: &str| table.find(id, &file_of(id)).map(|row| row.label.as_str());
         assert_eq!([label("t.nii#z=0000"), label("t.nii#z=0012"), label("t.nii")], [Some("low"), Some("high"), None]);
-        let message = table.nothing_matches("t.nii#z=0007").to_string();
+        let message = table.nothing_matches("t.nii#z=0007", "t.nii").to_string();
         assert!(message.contains("\"7\"") && message.contains("the first is \"0\""), "{message}");
     }
 

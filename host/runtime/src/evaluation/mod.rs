@@ -6,6 +6,7 @@
 
 mod bins;
 mod context;
+mod groups;
 mod label_source;
 mod label_table;
 mod measure;

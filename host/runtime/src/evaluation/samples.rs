@@ -6,8 +6,10 @@ use std::path::Path;
 use anyhow::{Result, anyhow, bail};
 use medcoss_core::evaluation::{ClassMaps, Split, draw_samples};
 use medcoss_core::{Error, EvaluationError};
+use medcoss_plugin_host::SampleTable;
 
 use super::bins::{binned, number, quantiles};
+use super::groups::{Grouping, groups_of};
 use super::label_source::{Classes, LabelSource, captured};
 use super::label_table::LabelTable;
 use super::tasks_file::{Missing, TaskSection};
@@ -30,14 +32,18 @@ pub(super) struct TaskSamples {
     is_test: Option<Vec<bool>>,
     /// Names of the classes.
     pub classes: Vec<String>,
+    /// What decided which samples are of one group.
+    pub grouping: Grouping,
 }
 
 /// Ids of a dataset, and all sources of labels for them.
 pub(super) struct Unlabelled<'a> {
     pub ids: &'a [String],
-    /// Labels that the dataset reports.
-    pub labels: &'a [Option<String>],
-    /// The data entries that ids begin with.
+    /// What the plugin says of the samples.
+    pub samples: &'a SampleTable,
+    /// One fact of the metadata of each sample, by its name.
+    pub metadata: &'a dyn Fn(&str) -> Result<Vec<Option<String>>>,
+    /// The data entries, by the index that samples name.
     pub entries: &'a [String],
     /// Folder that a table's path is relative to.
     pub base: &'a Path,
@@ -47,9 +53,9 @@ pub(super) struct Unlabelled<'a> {
 
 /// Label and group of one sample.
 #[derive(Default)]
-struct Annotation {
+pub(super) struct Annotation {
     label: String,
-    group: Option<String>,
+    pub group: Option<String>,
     split: Option<String>,
     /// Line number in the table, for messages.
     line: Option<u64>,
@@ -86,9 +92,11 @@ impl TaskSamples {
             false if task.is_masked_lm() => (vec![0; kept.len()], Vec::new()),
             false => classes_of(&label_source, &kept, task, data)?,
         };
+        let (grouping, groups) = groups_of(task, &label_source, &kept, data, &labelled)?;
         let mut samples = Self {
             indices: labelled.iter().map(|at| *at as u64).collect(),
-            groups: groups_of(task, &label_source, &kept, data, &labelled)?,
+            groups,
+            grouping,
             is_test: sides_of(task, &kept)?,
             labels,
             classes,
@@ -169,6 +177,7 @@ impl TaskSamples {
             groups: places.iter().map(|at| self.groups[*at]).collect(),
             is_test: self.is_test.as_ref().map(|is_test| places.iter().map(|at| is_test[*at]).collect()),
             classes: self.classes.clone(),
+            grouping: self.grouping,
         }
     }
 
@@ -214,7 +223,10 @@ fn remedy(label_source: &LabelSource) -> &'static str {
              (labels = { table = \"labels.csv\", key = \"file\", label = \"finding\" })"
         }
         LabelSource::Table(_) => "look at the table's key and label columns",
-        LabelSource::Entry => "ids begin with none of the task's data entries",
+        LabelSource::Entry => "the plugin does not say which of the task's data entries a sample comes from",
+        LabelSource::Metadata(_) => {
+            "the plugin states no such fact of its samples; `medcoss embed --json` lists what it states"
+        }
         LabelSource::Pattern(_) => "labels.pattern is found in no id; `medcoss embed` writes ids beside features",
         LabelSource::Masks(_) => {
             "a mask has its sample file's relative path and stem; check labels.mask_suffix and labels.sample_suffix"
@@ -225,10 +237,15 @@ fn remedy(label_source: &LabelSource) -> &'static str {
 fn annotate(task: &TaskSection, label_source: &LabelSource, data: &Unlabelled<'_>) -> Result<Vec<Option<Annotation>>> {
     let bare = |label: String| Annotation { label, group: None, split: None, line: None };
     Ok(match label_source {
-        LabelSource::Plugin => data.labels.iter().map(|label| label.clone().map(bare)).collect(),
-        LabelSource::Entry => {
-            data.ids.iter().map(|id| entry_of(id, data.entries).map(|entry| bare(entry.into()))).collect()
+        LabelSource::Plugin => {
+            (0..data.ids.len()).map(|at| data.samples.label(at).map(|label| bare(label.into()))).collect()
         }
+        LabelSource::Entry => {
+            let only = (data.entries.len() == 1).then_some(0);
+            let entry = |at: usize| data.entries.get(data.samples.entry(at).or(only)?);
+            (0..data.ids.len()).map(|at| entry(at).map(|entry| bare(entry.clone()))).collect()
+        }
+        LabelSource::Metadata(name) => (data.metadata)(name)?.into_iter().map(|fact| fact.map(bare)).collect(),
         LabelSource::Pattern(pattern) => {
             data.ids.iter().map(|id| captured(pattern, id).map(|label| bare(label.into()))).collect()
         }
@@ -241,9 +258,10 @@ fn annotate(task: &TaskSection, label_source: &LabelSource, data: &Unlabelled<'_
         }
         LabelSource::Table(labels) => {
             let table = LabelTable::read(labels, data.base, task.split.column.as_deref())?;
-            let rows: Vec<_> = data.ids.iter().map(|id| table.find(id)).collect();
+            let find = |(at, id): (usize, &String)| table.find(id, data.samples.file(at));
+            let rows: Vec<_> = data.ids.iter().enumerate().map(find).collect();
             if rows.iter().all(Option::is_none) {
-                return Err(table.nothing_matches(&data.ids[0]));
+                return Err(table.nothing_matches(&data.ids[0], data.samples.file(0)));
             }
             for (row, id) in rows.iter().zip(data.ids).filter_map(|(row, id)| Some((row.as_ref()?, id))) {
                 for (column, cell) in [(&task.split.column, &row.split), (&labels.group, &row.group)] {
@@ -261,14 +279,6 @@ fn annotate(task: &TaskSection, label_source: &LabelSource, data: &Unlabelled<'_
             rows.into_iter().map(|row| row.map(annotation)).collect()
         }
     })
-}
-
-/// The longest data entry that an id begins with.
-fn entry_of<'a>(id: &str, entries: &'a [String]) -> Option<&'a str> {
-    let begins = |entry: &&String| {
-        id.strip_prefix(entry.as_str()).is_some_and(|rest| rest.is_empty() || rest.starts_with(['/', '#']))
-    };
-    entries.iter().filter(begins).max_by_key(|entry| entry.len()).map(String::as_str)
 }
 
 /// Class of each sample, and the names of the classes.
@@ -333,48 +343,6 @@ fn numbers(annotations: &[Annotation]) -> Result<Vec<f64>> {
     annotations.iter().map(value).collect()
 }
 
-fn groups_of(
-    task: &TaskSection,
-    label_source: &LabelSource,
-    annotations: &[Annotation],
-    data: &Unlabelled<'_>,
-    labelled: &[usize],
-) -> Result<Vec<usize>> {
-    let names: Vec<Option<String>> = match (&task.group, label_source) {
-        (Some(group), _) => {
-            let pattern = group.regex()?;
-            labelled.iter().map(|at| captured(&pattern, &data.ids[*at]).map(String::from)).collect()
-        }
-        (None, LabelSource::Table(table)) if table.group.is_some() => {
-            annotations.iter().map(|annotation| annotation.group.clone()).collect()
-        }
-        // Samples of one scan share its mask; their ids differ only after the last `#`.
-        (None, LabelSource::Masks(_)) => {
-            let file = |at: &usize| data.ids[*at].rsplit_once('#').map_or(data.ids[*at].as_str(), |(file, _)| file);
-            labelled.iter().map(|at| Some(file(at).to_owned())).collect()
-        }
-        _ => return Ok((0..labelled.len()).collect()),
-    };
-    let without: Vec<usize> = (0..names.len()).filter(|at| names[*at].is_none()).map(|at| labelled[at]).collect();
-    if !without.is_empty() {
-        bail!(
-            "group.pattern is not found in {} of {} ids: {}\nhint: write it so that it fits every id",
-            without.len(),
-            names.len(),
-            named(data.ids, &without)
-        );
-    }
-    let mut numbers: HashMap<String, usize> = HashMap::new();
-    Ok(names
-        .into_iter()
-        .flatten()
-        .map(|name| {
-            let next = numbers.len();
-            *numbers.entry(name).or_insert(next)
-        })
-        .collect())
-}
-
 /// Whether each sample is a test sample, where a column of the table says so.
 fn sides_of(task: &TaskSection, annotations: &[Annotation]) -> Result<Option<Vec<bool>>> {
     let Some(column) = &task.split.column else { return Ok(None) };
@@ -397,23 +365,8 @@ fn sides_of(task: &TaskSection, annotations: &[Annotation]) -> Result<Option<Vec
     Ok(Some(sides))
 }
 
-fn named(ids: &[String], places: &[usize]) -> String {
+pub(super) fn named(ids: &[String], places: &[usize]) -> String {
     let first: Vec<&str> = places.iter().take(NAMED).map(|at| ids[*at].as_str()).collect();
     let more = if places.len() > NAMED { ", ..." } else { "" };
     format!("{}{more}", first.join(", "))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn an_entry_is_no_part_of_a_longer_name() {
-        let entries = ["a".to_string(), "a/b".into(), "ab.csv".into()];
-        let of = |id| entry_of(id, &entries);
-        assert_eq!(
-            [of("a/1.png"), of("a/b/1.png"), of("ab.csv#3"), of("abc/1")],
-            [Some("a"), Some("a/b"), Some("ab.csv"), None]
-        );
-    }
 }

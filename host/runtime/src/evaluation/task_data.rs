@@ -5,7 +5,7 @@ use std::path::Path;
 use anyhow::{Result, anyhow, bail};
 use medcoss_core::data::{Dataset, Subset};
 use medcoss_core::evaluation::{ClassMaps, LabelledFeatures, SegmentationClasses};
-use medcoss_core::model::{Model, ModelConfig};
+use medcoss_core::model::{Model, ModelConfig, PositionResampling};
 use medcoss_core::stage::{Encoding, FeaturePass, Features};
 use medcoss_plugin_host::Plugin;
 
@@ -51,7 +51,7 @@ impl TaskData {
             .family(dataset.family())
             .ok_or_else(|| anyhow!("the run's model has no token family {}", dataset.family()))?;
         // A family that does not fit is an error, and one that fits leaves the sizes unchanged.
-        config.clone().admit(dataset.family(), dataset.modality(), dataset.spec(), None)?;
+        config.clone().admit_dataset(&dataset, None, PositionResampling::default())?;
         let entries = task.data.paths().iter().map(|path| entry_of(path)).collect();
         Ok(Self { source: dataset, family, key: key(task), entries, chosen: Vec::new(), readable: None })
     }
@@ -68,8 +68,15 @@ impl TaskData {
     pub fn samples_of(&mut self, task: &TaskSection, base: &Path) -> Result<(TaskSamples, Option<ClassMaps>)> {
         let base = task.root.as_ref().map_or_else(|| base.to_path_buf(), |root| base.join(root));
         let masks = self.masks_of(task, &base)?;
-        let (ids, labels) = (self.source.ids(), self.source.labels());
-        let unlabelled = Unlabelled { ids, labels, entries: &self.entries, base: &base, masks: masks.as_ref() };
+        let metadata = |name: &str| Ok(self.source.dataset().metadata(name)?);
+        let unlabelled = Unlabelled {
+            ids: self.source.ids(),
+            samples: self.source.samples(),
+            metadata: &metadata,
+            entries: &self.entries,
+            base: &base,
+            masks: masks.as_ref(),
+        };
         let samples = TaskSamples::assemble(task, &unlabelled)?;
         self.chosen.extend_from_slice(&samples.indices);
         self.chosen.sort_unstable();
@@ -127,7 +134,7 @@ impl TaskData {
             context.work.set_done(began + done as u64);
             context.work.check_stop()
         });
-        let Features { values, width, rows, invalid } = features?;
+        let Features { values, width, rows, invalid, .. } = features?;
         let read: Vec<u64> = rows.iter().map(|row| self.chosen[*row as usize]).collect();
         match &self.readable {
             None => {

@@ -5,7 +5,7 @@ use std::collections::HashSet;
 use anyhow::{Result, bail};
 use medcoss_core::data::{Dataset, LoaderOptions, Subset, sample_without_replacement};
 use medcoss_core::device;
-use medcoss_core::model::{Model, ModelConfig};
+use medcoss_core::model::{Model, ModelConfig, PositionResampling};
 use medcoss_core::pretext::{Reconstruction, reconstruct_samples};
 use medcoss_core::stage::{Encoding, extract_features};
 
@@ -48,7 +48,7 @@ impl StageModel {
     fn family_of(&self, samples: &StageSamples) -> Result<usize> {
         let dataset = &samples.source;
         let mut config = self.config.clone();
-        let family = config.admit(dataset.family(), dataset.modality(), dataset.spec(), None)?;
+        let family = config.admit_dataset(dataset, None, PositionResampling::default())?;
         if config != self.config {
             bail!("the model has no room for the tokens of {}", dataset.modality());
         }

@@ -31,7 +31,7 @@ pub(crate) fn section(
     }
     let lead = "Samples masked as in training, filled in by the model as it was after their own stage. Visible patches are shown \
                 as they are; predicted ones have the mean and the contrast of the patch that they stand for, as the masked \
-                autoencoder is shown. Masked patches are drawn in one grey.";
+                autoencoder is shown. How masked patches are drawn is the plugin's choice.";
     let gaps = gaps(missing.iter().map(|(stage, reason)| (*stage, reason.as_str())));
     let body = (!parts.is_empty()).then(|| html! { @for part in &parts { (part) } });
     Section { id: "reconstructions", title: "Reconstructions", lead, body, gaps }
@@ -56,12 +56,17 @@ fn draw(samples: &StageSamples, reconstructed: &[Reconstruction]) -> Result<Mark
 }
 
 fn images(samples: &StageSamples, patches: &ReconstructedPatches, id: &str) -> Result<Markup, String> {
-    let rendered = |values: &[f32]| samples.rendered(Tokens::Continuous(values), LARGE).map(Exhibit::enlarged);
-    let original = rendered(&patches.original)?;
+    let rendered = |values: &[f32], hidden: &[u8]| {
+        samples.rendered(Tokens::Continuous(values), hidden, LARGE).map(Exhibit::enlarged)
+    };
+    let missing: Vec<u8> = patches.missing.iter().map(|missing| u8::from(*missing)).collect();
+    let hidden: Vec<u8> =
+        missing.iter().zip(&patches.masked).map(|(missing, masked)| missing | u8::from(*masked)).collect();
+    let original = rendered(&patches.original, &missing)?;
     let views = [
         ("original", Ok(original)),
-        ("what the model saw", rendered(&masked_input(patches))),
-        ("filled in", rendered(&patches.reconstructed)),
+        ("what the model saw", rendered(&patches.original, &hidden)),
+        ("filled in", rendered(&patches.reconstructed, &missing)),
     ];
     let share = patches.masked.iter().filter(|masked| **masked).count() as f64 / patches.masked.len().max(1) as f64;
     Ok(html! {
@@ -74,28 +79,4 @@ fn images(samples: &StageSamples, patches: &ReconstructedPatches, id: &str) -> R
             }
         }
     })
-}
-
-/// The input of the model as an image: the original with every masked patch replaced by the mean of all values.
-fn masked_input(patches: &ReconstructedPatches) -> Vec<f32> {
-    let sum = patches.original.iter().map(|&value| f64::from(value)).sum::<f64>();
-    let mean = sum / patches.original.len().max(1) as f64;
-    let mut input = patches.original.clone();
-    for (patch, _) in input.chunks_mut(patches.d_token).zip(&patches.masked).filter(|(_, masked)| **masked) {
-        patch.fill(mean as f32);
-    }
-    input
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn masked_patches_have_the_mean_of_the_sample() {
-        let original = vec![1.0, 2.0, 3.0, 6.0];
-        let (reconstructed, masked) = (original.clone(), vec![false, true]);
-        let patches = ReconstructedPatches { original, reconstructed, masked, d_token: 2, loss: 0.0 };
-        assert_eq!(masked_input(&patches), [1.0, 2.0, 3.0, 3.0]);
-    }
 }

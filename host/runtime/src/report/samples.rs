@@ -54,8 +54,9 @@ impl StageSamples {
         let folders = vec![base.to_path_buf(), run.path.clone(), std::env::current_dir().unwrap_or_default()];
         match Self::try_open(run, stage, state, registry, base) {
             Ok((dataset, origin)) => {
-                let labels = dataset.labels();
-                let labels = if run.anonymous { numbered_labels(labels) } else { labels.to_vec() };
+                let label = |index| dataset.samples()?.label(index).map(String::from);
+                let labels: Vec<Option<String>> = (0..dataset.ids().len()).map(label).collect();
+                let labels = if run.anonymous { numbered_labels(&labels) } else { labels };
                 Ok(Self { source: dataset, origin, labels, anonymous: run.anonymous, folders })
             }
             Err(error) => Err(in_words(&error, &folders)),
@@ -107,20 +108,21 @@ impl StageSamples {
         let mut batch = RawBatch::default();
         let bad = self.source.fill(View::Evaluation, &[index], &[0], &mut batch);
         let bad = bad.map_err(|error| in_words(&error.into(), &self.folders))?;
-        if let Some(bad) = bad.into_iter().next() {
+        if let Some(bad) = bad.into_iter().find(|bad| bad.is_void(View::Evaluation)) {
             return Err(bad.message);
         }
+        let missing: Vec<u8> = batch.valid.iter().map(|valid| 1 - valid).collect();
         let tokens =
             if batch.ids.is_empty() { Tokens::Continuous(&batch.tokens) } else { Tokens::Discrete(&batch.ids) };
-        self.rendered(tokens, frame)
+        self.rendered(tokens, &missing, frame)
     }
 
-    /// Tokens as the plugin renders them.
+    /// Tokens as the plugin renders them, without those that are hidden.
     ///
     /// # Errors
     /// A plugin that does not render tokens, or fails.
-    pub(crate) fn rendered(&self, tokens: Tokens<'_>, frame: Frame) -> Result<Exhibit, String> {
-        match self.source.render(tokens) {
+    pub(crate) fn rendered(&self, tokens: Tokens<'_>, hidden: &[u8], frame: Frame) -> Result<Exhibit, String> {
+        match self.source.render(tokens, hidden) {
             Ok(Some(rendered)) => Exhibit::of(rendered, frame),
             Ok(None) => Err(format!("plugin {} renders no samples", self.source.modality())),
             Err(error) => Err(in_words(&error, &self.folders)),

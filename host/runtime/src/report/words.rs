@@ -22,7 +22,7 @@ struct Piece {
 
 pub(crate) fn draw(samples: &StageSamples, predicted: &PredictedTokens, id: &str) -> Result<Markup, String> {
     let Some(padding) = samples.source.padding_id() else { return Err("words are shown by their plugin alone".into()) };
-    let mut render = |ids: &[i32]| match samples.source.render(Tokens::Discrete(ids)) {
+    let mut render = |ids: &[i32]| match samples.source.render(Tokens::Discrete(ids), &[]) {
         Ok(Some(Rendered::Text(text))) => Ok(text),
         Ok(_) => Err("its plugin renders no text".to_string()),
         Err(error) => Err(error.to_string()),

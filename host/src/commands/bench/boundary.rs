@@ -4,11 +4,11 @@ use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use clap::Args;
-use medcoss_abi::abi_stable::std_types::{RSlice, RSliceMut};
-use medcoss_abi::message::{Geometry, Open, Synthesise};
+use medcoss_abi::abi_stable::std_types::{RSlice, RSliceMut, RVec};
+use medcoss_abi::message::{Continuous, Geometry, Open, Synthesise};
 use medcoss_abi::{DatasetHandle, FillBuffers, FillRequest, PluginTable, VIEW_TRAIN};
 use medcoss_plugin_host::{Batch, LibraryFile, Plugin, PluginLocation, v1_header_of};
-use medcoss_sdk::{Dataset, Modality, OpenRequest, Sample, View, sample_rng};
+use medcoss_sdk::{Dataset, Modality, OpenRequest, Patches, Sample, View, sample_rng};
 use medcoss_xray::{Options, Xray};
 use serde::Serialize;
 
@@ -112,7 +112,7 @@ impl Boundary {
         let checked = plugin.open(&open)?;
         let bare = opened(library, &open)?;
         let geometry = direct.geometry();
-        let Geometry::Continuous { grid, d_token, .. } = &geometry else {
+        let Geometry::Continuous(Continuous { grid, d_token, .. }) = &geometry else {
             return Err(Failure::internal(anyhow::anyhow!("samples are not images but {geometry:?}")));
         };
         let (n_tokens, d_token) = (grid.iter().product::<usize>(), *d_token);
@@ -207,7 +207,7 @@ fn fill_directly(
         let mask = &mut mask[index * n_tokens..][..n_tokens];
         tokens.fill(0.0);
         mask.fill(0);
-        dataset.load(index, View::Training, &mut sample_rng(seed), Sample::Continuous { tokens, mask })?;
+        dataset.load(index, View::Training, &mut sample_rng(seed), Sample::Continuous(Patches::new(tokens, mask)))?;
     }
     Ok(())
 }
@@ -227,6 +227,7 @@ fn fill_through(
         ids: RSliceMut::from_mut_slice(&mut []),
         labels: RSliceMut::from_mut_slice(&mut []),
         lengths: RSliceMut::from_mut_slice(&mut []),
+        extras: RVec::new(),
     };
     let failed = |message: String| Failure::internal(anyhow::anyhow!(message));
     let invalid = (bare.table.fill)(bare.handle, request, buffers).into_result();

@@ -139,7 +139,7 @@ mod tests {
 
     fn corpus(content: &str, column: Option<&str>, label: Option<&str>) -> Result<Corpus, Error> {
         let mut corpus = Corpus::default();
-        corpus.begin_file("t.csv", b"");
+        corpus.begin_file("t.csv", 0, b"");
         let options = Options {
             text_column: column.map(|column| TextColumns::One(column.into())),
             label_column: label.map(String::from),

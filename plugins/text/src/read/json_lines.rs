@@ -121,7 +121,7 @@ mod tests {
 
     fn corpus_by(content: &str, column: &str, label_column: &str) -> Result<Corpus, Error> {
         let mut corpus = Corpus::default();
-        corpus.begin_file("t.jsonl", b"");
+        corpus.begin_file("t.jsonl", 0, b"");
         let options = Options {
             text_column: Some(TextColumns::One(column.into())),
             label_column: Some(label_column.into()),

@@ -17,7 +17,7 @@ mod tests {
     #[test]
     fn every_line_is_a_document_with_its_number() {
         let mut corpus = Corpus::default();
-        corpus.begin_file("a.txt", b"");
+        corpus.begin_file("a.txt", 0, b"");
         read("no effusion.\r\n\r\nclear\tlungs", &mut corpus);
         assert_eq!((corpus.id(0).as_str(), corpus.text(0).unwrap()), ("a.txt#L0000001", "no effusion."));
         assert_eq!((corpus.id(1).as_str(), corpus.text(1).unwrap()), ("a.txt#L0000003", "clear\tlungs"));

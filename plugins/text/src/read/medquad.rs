@@ -268,7 +268,7 @@ mod tests {
     /// What was read, and how reading ended.
     fn corpus(content: &str) -> (Corpus, Result<(), Error>) {
         let mut corpus = Corpus::default();
-        corpus.begin_file("q.xml", b"");
+        corpus.begin_file("q.xml", 0, b"");
         let outcome = read(content, "q.xml", &mut corpus);
         (corpus, outcome)
     }

@@ -78,12 +78,12 @@ fn add_file(file: &FoundFile, options: &Options, corpus: &mut Corpus) -> Result<
     let Content { bytes, long_lines, left_out } = match read {
         Ok(content) => content,
         Err(error) => {
-            corpus.begin_file(&file.id, b"");
+            corpus.begin_file(&file.id, file.entry, b"");
             corpus.add_unreadable(String::new(), error);
             return Ok(());
         }
     };
-    corpus.begin_file(&file.id, &bytes);
+    corpus.begin_file(&file.id, file.entry, &bytes);
     if !long_lines.is_empty() {
         corpus.add_to_fingerprint(left_out.hex().as_bytes());
     }

@@ -110,7 +110,7 @@ mod tests {
 
     fn corpus(content: &str, unit: Unit) -> Corpus {
         let mut corpus = Corpus::default();
-        corpus.begin_file("s.txt", b"");
+        corpus.begin_file("s.txt", 0, b"");
         read(content, "s.txt", unit, &mut corpus);
         corpus
     }

@@ -5,9 +5,10 @@ mod loading;
 mod rules;
 mod training;
 
+use std::collections::BTreeMap;
 use std::path::Path;
 
-use medcoss_sdk::Error;
+use medcoss_sdk::{Error, Fingerprint};
 use tokenizers::{NormalizerWrapper, PreTokenizerWrapper, Tokenizer};
 
 /// The file that `save_assets` writes and that is read from `assets`.
@@ -38,6 +39,8 @@ pub struct Tokeniser {
     pub end_id: i32,
     /// Id of the mask token.
     pub mask_id: i32,
+    /// Digest of the tokens by id: the same where ids mean the same.
+    pub digest: String,
     /// Every special id, ascending.
     pub special_ids: Vec<i32>,
     /// Blanks separate words for certain, so a text can be cut at one before it is tokenised.
@@ -62,7 +65,13 @@ impl Tokeniser {
             .map_err(|error| Error::corrupt(format!("{name} cannot be used without truncation")).caused_by(&*error))?;
         inner.set_encode_special_tokens(true);
 
-        let largest = inner.get_vocab(true).into_values().max().unwrap_or_default();
+        let tokens: BTreeMap<u32, String> = inner.get_vocab(true).into_iter().map(|(token, id)| (id, token)).collect();
+        let largest = tokens.last_key_value().map_or(0, |(&id, _)| id);
+        let mut digest = Fingerprint::default();
+        tokens.iter().for_each(|(id, token)| {
+            digest.add(&id.to_le_bytes());
+            digest.add(token.as_bytes());
+        });
         if i32::try_from(largest).is_err() {
             return Err(Error::corrupt(format!("{name} has id {largest}; expected 31 bits at most")));
         }
@@ -80,7 +89,7 @@ impl Tokeniser {
         special_ids.dedup();
         let vocabulary = largest as usize + 1;
         let cuts = cuts_at_blanks(&inner);
-        Ok(Self { inner, vocabulary, padding_id, start_id, end_id, mask_id, special_ids, cuts })
+        Ok(Self { inner, vocabulary, padding_id, start_id, end_id, mask_id, digest: digest.hex(), special_ids, cuts })
     }
 
     /// The first `n_most` ids of a text, with their words. Of a text of megabytes, only the first is looked at.

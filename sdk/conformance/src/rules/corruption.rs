@@ -145,7 +145,7 @@ fn tried(under_test: &mut PluginUnderTest, base: &Path, what: &str) -> Result<Ca
                     message: bad.message,
                 }),
             };
-            let id = &opened.ids[index as usize];
+            let id = opened.id(index);
             if let Some(error) = error {
                 refused(&format!("{what}, sample {id}"), &error)?;
                 n_bad += 1;
@@ -159,7 +159,7 @@ fn tried(under_test: &mut PluginUnderTest, base: &Path, what: &str) -> Result<Ca
             }
         }
     }
-    Ok(Came::Opened { n_samples: opened.ids.len(), n_bad, n_sound })
+    Ok(Came::Opened { n_samples: opened.len(), n_bad, n_sound })
 }
 
 /// The first file of each extension, and others up to [`N_FILES`].

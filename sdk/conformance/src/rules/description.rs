@@ -8,8 +8,7 @@ use crate::plugin_under_test::PluginUnderTest;
 use medcoss_caller::answers::is_identifier;
 
 /// Operations that every plugin knows.
-const NEEDED: [&str; 5] =
-    [operation::SYNTHESISE, operation::GEOMETRY, operation::IDS, operation::LABELS, operation::FINGERPRINT];
+const NEEDED: [&str; 4] = [operation::SYNTHESISE, operation::INFO, operation::RECORDS, operation::SAVE_ASSETS];
 
 pub(super) fn header(under_test: &mut PluginUnderTest) -> RuleResult {
     under_test.try_plugin()?;

@@ -84,7 +84,7 @@ pub(super) fn threads(under_test: &mut PluginUnderTest) -> RuleResult {
                                 format!(
                                     "sample {} differs on one of {n_threads} threads: {difference}; the same bytes were \
                                      expected",
-                                    dataset.ids[indices[at] as usize]
+                                    dataset.id(indices[at])
                                 ),
                                 "keep no state by thread, and none that threads share without a lock",
                             )
@@ -146,8 +146,8 @@ pub(super) fn apart(under_test: &mut PluginUnderTest) -> RuleResult {
     let remedy = "keep what belongs to a dataset in the dataset, not in statics";
     let look = |with: &str, read: &OpenDataset| {
         for (at, index) in samples.indices.iter().enumerate() {
-            if !other.ids.is_empty() {
-                let neighbour = index % other.ids.len() as u64;
+            if !other.records.is_empty() {
+                let neighbour = index % other.len() as u64;
                 // Whether the neighbour's sample can be read is no matter here.
                 let mut batch = Batch::new(&other.shape, FillPattern::EmptySample);
                 other.fill(View::Training, &[neighbour], &[seed_of(seed, neighbour)], &mut batch)?;
@@ -155,7 +155,7 @@ pub(super) fn apart(under_test: &mut PluginUnderTest) -> RuleResult {
             let batch = read.read(View::Training, &[*index], seed, FillPattern::EmptySample)?;
             let (a, b) = (expected[at].sample(0), batch.sample(0));
             if !same(&a, &b) {
-                let id = &samples.dataset.ids[*index as usize];
+                let id = samples.dataset.id(*index);
                 let difference = difference(&a, &b);
                 return Err(violation(
                     format!("sample {id} differs {with}: {difference}; the same bytes were expected"),

@@ -25,10 +25,10 @@ pub(super) fn missing_path(under_test: &mut PluginUnderTest) -> RuleResult {
         match OpenDataset::new(plugin, &open) {
             Err(error) => refused(what, &error)?,
             // The host refuses data without samples itself.
-            Ok(opened) if opened.ids.is_empty() => {}
+            Ok(opened) if opened.records.is_empty() => {}
             Ok(opened) => {
                 return Err(violation(
-                    format!("{what} was opened with {} samples; an error was expected", opened.ids.len()),
+                    format!("{what} was opened with {} samples; an error was expected", opened.len()),
                     "list files with the SDK's `find_files`, which complains of what is missing",
                 ));
             }
@@ -39,7 +39,7 @@ pub(super) fn missing_path(under_test: &mut PluginUnderTest) -> RuleResult {
 
 pub(super) fn invalid_index(under_test: &mut PluginUnderTest) -> RuleResult {
     let samples = under_test.samples()?;
-    let n = samples.dataset.ids.len() as u64;
+    let n = samples.dataset.len() as u64;
     for index in [n, n + 1, u64::from(u32::MAX) + 1, u64::MAX] {
         let mut batch = Batch::new(&samples.dataset.shape, FillPattern::EmptySample);
         let what = format!("sample {index} of {n}");

@@ -29,7 +29,7 @@ pub(super) fn label_maps(under_test: &mut PluginUnderTest) -> RuleResult {
         indices: samples.indices.iter().take(N_ASKED).copied().collect(),
         ..LabelMaps::default()
     };
-    let n = samples.dataset.ids.len() as u64;
+    let n = samples.dataset.len() as u64;
     for (what, request) in [
         ("a folder that does not exist", LabelMaps { data: vec![PathBuf::from("no/such/folder")], ..own.clone() }),
         ("a sample that does not exist", LabelMaps { indices: vec![n], ..own.clone() }),
@@ -39,7 +39,7 @@ pub(super) fn label_maps(under_test: &mut PluginUnderTest) -> RuleResult {
     let Some((header, labels)) = answered(asked(&samples.dataset, &own)?)? else {
         return passed("the samples' own files are no masks, and were refused");
     };
-    check(&samples.dataset.geometry()?, &header, own.indices.len())?;
+    check(&samples.dataset.geometry(), &header, own.indices.len())?;
     let n_labels: usize = header.shape.iter().product();
     let mut at = 0;
     for (slot, &index) in own.indices.iter().enumerate() {
@@ -52,7 +52,7 @@ pub(super) fn label_maps(under_test: &mut PluginUnderTest) -> RuleResult {
             return Err(violation(
                 format!(
                     "the mask of sample {} differs from that in a request with other samples",
-                    samples.dataset.ids[index as usize]
+                    samples.dataset.id(index)
                 ),
                 "make `label_map` depend on its arguments and the dataset alone",
             ));

@@ -47,8 +47,13 @@ pub(crate) const RULES: &[Rule] = &[
     rule("option-presets", "is each preset accepted as options?", option_presets::accepted),
     rule("unknown-option", "is an option that does not exist refused?", options::unknown),
     rule("read", "can the samples be read?", samples::read),
-    rule("ids", "are sample ids unique, relative and stable?", samples::ids),
-    rule("labels", "is there a label or none for each sample?", samples::labels),
+    rule("info", "does the dataset say the same of itself at every call?", samples::info),
+    rule("records", "do pages of any size give the same records, and none past the end?", samples::records),
+    rule(
+        "record-fields",
+        "are ids unique and relative, and are files, entries, groups, labels, weights and metadata in their ranges?",
+        samples::record_fields,
+    ),
     rule(
         "fingerprint",
         "is the fingerprint hexadecimal, stable, and another one when the data change?",

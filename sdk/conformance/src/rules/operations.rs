@@ -1,7 +1,7 @@
 //! Operations other than reading: assets, saved samples, rendering, and unknown operations.
 
-use medcoss_abi::message::{Keep, Open, Rendering, SaveAssets, Synthesised};
-use medcoss_abi::{code, operation};
+use medcoss_abi::message::{Keep, Open, Render, Rendering, SaveAssets, Synthesised};
+use medcoss_abi::{code, framed, operation};
 use medcoss_caller::answers::check_assets;
 use medcoss_caller::{FillPattern, SampleView, View};
 
@@ -69,9 +69,9 @@ pub(super) fn keep(under_test: &mut PluginUnderTest) -> RuleResult {
     std::fs::rename(&folder, &moved).map_err(|error| Stop::Skip(format!("{folder:?} cannot be moved: {error}")))?;
     let open = Open { base: moved, data: kept.data, options: kept.options, assets };
     let again = OpenDataset::new(under_test.plugin()?, &open)?;
-    if again.ids.len() != indices.len() {
+    if again.len() != indices.len() {
         return Err(violation(
-            format!("{} samples were kept and {} are opened again", indices.len(), again.ids.len()),
+            format!("{} samples were kept and {} are opened again", indices.len(), again.len()),
             "write exactly the samples that were asked for, in their order",
         ));
     }
@@ -87,10 +87,7 @@ pub(super) fn render(under_test: &mut PluginUnderTest) -> RuleResult {
     for &index in samples.indices.iter().take(N_SHOWN) {
         let batch =
             samples.dataset.read(View::Evaluation, &[index], under_test.request.seed, FillPattern::EmptySample)?;
-        let body: Vec<u8> = match batch.sample(0) {
-            SampleView::Continuous { tokens, .. } => tokens.iter().flat_map(|value| value.to_le_bytes()).collect(),
-            SampleView::Discrete { ids, .. } => ids.iter().flat_map(|id| id.to_le_bytes()).collect(),
-        };
+        let body = render_request(&batch.sample(0), None)?;
         let answer = samples.dataset.query(operation::RENDER, &body)?;
         shown = match kind {
             Rendering::Png => image(answer)?,
@@ -107,6 +104,22 @@ pub(super) fn render(under_test: &mut PluginUnderTest) -> RuleResult {
         }
     }
     passed(shown)
+}
+
+/// The request of `render` for a sample, with a mask where it is given.
+pub(super) fn render_request(sample: &SampleView<'_>, mask: Option<&[u8]>) -> Result<Vec<u8>, Stop> {
+    let (kind, values): (&str, Vec<u8>) = match sample {
+        SampleView::Continuous { tokens, .. } => {
+            ("tokens", tokens.iter().flat_map(|value| value.to_le_bytes()).collect())
+        }
+        SampleView::Discrete { ids, .. } => ("ids", ids.iter().flat_map(|id| id.to_le_bytes()).collect()),
+    };
+    let parts = [Some(kind), mask.map(|_| "mask")].into_iter().flatten().map(String::from).collect();
+    let mut body = framed::begin(&Render { parts })
+        .map_err(|error| Stop::Skip(format!("the request cannot be written: {error}")))?;
+    body.extend(values);
+    body.extend(mask.unwrap_or_default());
+    Ok(body)
 }
 
 pub(super) fn unknown(under_test: &mut PluginUnderTest) -> RuleResult {
@@ -151,7 +164,7 @@ fn same_samples(
             let a = samples.dataset.read_seeded(view, &[index], &seeds, FillPattern::EmptySample)?;
             let b = again.read_seeded(view, &[other], &seeds, FillPattern::EmptySample)?;
             if !close(a.sample(0), b.sample(0), tolerance) {
-                let id = &samples.dataset.ids[index as usize];
+                let id = samples.dataset.id(index);
                 let difference = difference(&a.sample(0), &b.sample(0));
                 return Err(violation(
                     format!("sample {id} differs {how}: {difference}; the same values were expected"),
@@ -166,9 +179,10 @@ fn same_samples(
 /// Whether two samples differ by no more than a fraction of the range of their values; masks and ids not at all.
 fn close(a: SampleView<'_>, b: SampleView<'_>, tolerance: f32) -> bool {
     match (a, b) {
-        (SampleView::Continuous { tokens, mask }, SampleView::Continuous { tokens: others, mask: other_mask })
-            if tolerance > 0.0 =>
-        {
+        (
+            SampleView::Continuous { tokens, mask, .. },
+            SampleView::Continuous { tokens: others, mask: other_mask, .. },
+        ) if tolerance > 0.0 => {
             let most_apart = tolerance * tokens.iter().fold(1.0f32, |most, value| most.max(value.abs()));
             mask == other_mask
                 && tokens.iter().zip(others).all(|(a, b)| a.to_bits() == b.to_bits() || (a - b).abs() <= most_apart)

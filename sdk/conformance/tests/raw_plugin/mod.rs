@@ -12,10 +12,10 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use medcoss_abi::abi_stable::std_types::{RErr, ROk, RResult, RSlice, RStr, RString, RVec};
 use medcoss_abi::label_maps::encode;
-use medcoss_abi::message::{Keep, LabelMaps, Open, SaveAssets, Synthesise};
+use medcoss_abi::message::{Keep, LabelMaps, Open, Records, Render, SampleRecord, SaveAssets, Synthesise};
 use medcoss_abi::{
     DatasetHandle, FillBuffers, FillRequest, HostServices, NOT_A_TARGET, PluginError, PluginHeader, PluginTable,
-    SampleError, VIEW_TRAIN, code, operation,
+    SampleReport, VIEW_TRAIN, code, framed, operation,
 };
 use serde_json::{Value, json};
 
@@ -24,6 +24,7 @@ use fault::{current, is, is_main_thread};
 
 static N_CALLS: AtomicUsize = AtomicUsize::new(0);
 static N_OPEN: AtomicUsize = AtomicUsize::new(0);
+static N_OPEN_EVER: AtomicUsize = AtomicUsize::new(0);
 static LEFT: Mutex<Vec<fs::File>> = Mutex::new(Vec::new());
 
 /// The plugin.
@@ -33,6 +34,9 @@ struct Dataset {
     words: bool,
     files: Vec<(String, PathBuf)>,
     shifted: bool,
+    /// Which of all datasets ever opened it is.
+    number: usize,
+    n_asked: AtomicUsize,
 }
 
 type Answer<T> = Result<T, (i32, String)>;
@@ -64,8 +68,7 @@ fn geometry(words: bool) -> Value {
 extern "C" fn describe() -> RResult<RString, PluginError> {
     let mut description = json!({
         "id": "bare", "version": "2.0.0", "summary": "bytes", "family": "series", "reads": ["BARE (.bare)"],
-        "operations": ["synthesise", "geometry", "ids", "labels", "fingerprint", "save-assets", "keep", "label-maps",
-                       "render"],
+        "operations": ["synthesise", "info", "records", "save-assets", "keep", "label-maps", "render"],
         "geometry": geometry(false), "renders": "text",
         "options": { "type": "object", "additionalProperties": false, "properties": {
             "words": { "type": "boolean", "default": false, "description": "Ids of words instead of numbers." } },
@@ -81,9 +84,7 @@ extern "C" fn describe() -> RResult<RString, PluginError> {
         Fault::BadVersion => description["version"] = json!("two"),
         Fault::NoSummary => description["summary"] = json!(" "),
         Fault::NoReads => description["reads"] = json!([]),
-        Fault::LacksAnOperation => {
-            description["operations"] = json!(["synthesise", "geometry", "ids", "labels", "render"])
-        }
+        Fault::LacksAnOperation => description["operations"] = json!(["synthesise", "info", "save-assets", "render"]),
         Fault::RendersWithoutSaying => description["renders"] = json!(null),
         Fault::NoImage | Fault::HalfAPicture => description["renders"] = json!("png"),
         Fault::SizesOverflow => description["geometry"]["grid"] = json!([u64::MAX, 4]),
@@ -156,7 +157,15 @@ extern "C" fn open(body: RStr<'_>) -> RResult<DatasetHandle, PluginError> {
 fn opened(body: &str) -> Answer<Dataset> {
     let request: Open = match serde_json::from_str(body) {
         Ok(request) => request,
-        Err(_) if is(Fault::GibberishAccepted) => return Ok(Dataset { words: false, files: vec![], shifted: false }),
+        Err(_) if is(Fault::GibberishAccepted) => {
+            return Ok(Dataset {
+                words: false,
+                files: vec![],
+                shifted: false,
+                number: 0,
+                n_asked: AtomicUsize::new(0),
+            });
+        }
         Err(error) if is(Fault::GibberishOtherCode) => return failed(code::CORRUPT, error.to_string()),
         Err(error) => return failed(code::BAD_REQUEST, error.to_string()),
     };
@@ -209,7 +218,8 @@ fn opened(body: &str) -> Answer<Dataset> {
         _ => {}
     }
     let shifted = is(Fault::AssetsChangeSamples) && request.assets.is_some();
-    Ok(Dataset { words, files, shifted })
+    let number = N_OPEN_EVER.fetch_add(1, Ordering::Relaxed);
+    Ok(Dataset { words, files, shifted, number, n_asked: AtomicUsize::new(0) })
 }
 
 extern "C" fn query(handle: DatasetHandle, name: RStr<'_>, body: RSlice<'_, u8>) -> RResult<RVec<u8>, PluginError> {
@@ -220,36 +230,9 @@ extern "C" fn query(handle: DatasetHandle, name: RStr<'_>, body: RSlice<'_, u8>)
 
 fn queried(dataset: &Dataset, name: &str, body: &[u8]) -> Answer<Vec<u8>> {
     let fault = current();
-    let n = dataset.files.len();
     let answer = match name {
-        operation::GEOMETRY if fault == Fault::OtherGeometry => {
-            json!({ "kind": "continuous", "grid": [4, 3], "d_token": 2, "n_masked": 7 })
-        }
-        operation::GEOMETRY => geometry(dataset.words),
-        operation::IDS => {
-            let mut ids: Vec<String> = dataset.files.iter().map(|(id, _)| id.clone()).collect();
-            match fault {
-                Fault::DoubleId if n > 1 => ids[1] = ids[0].clone(),
-                Fault::AbsoluteId if n > 1 => ids[1] = format!("/tmp/{}", ids[1]),
-                Fault::ClimbingId if n > 1 => ids[1] = format!("../{}", ids[1]),
-                Fault::UnstableIds if n > 1 => ids[1] = format!("{}", N_CALLS.fetch_add(1, Ordering::Relaxed)),
-                _ => {}
-            }
-            json!(ids)
-        }
-        operation::LABELS => json!(vec![None::<String>; n - usize::from(fault == Fault::TooFewLabels)]),
-        operation::FINGERPRINT => {
-            let mut sum = 7u64;
-            for byte in dataset.files.iter().flat_map(|(_, path)| fs::read(path).unwrap_or_default()) {
-                sum = sum.wrapping_mul(31).wrapping_add(byte.into());
-            }
-            match fault {
-                Fault::FingerprintOfWords => json!("fingerprint"),
-                Fault::FingerprintOfTheMoment => json!(format!("{:016x}", N_CALLS.fetch_add(1, Ordering::Relaxed))),
-                Fault::FingerprintOfNothing => json!("0123456789abcdef"),
-                _ => json!(format!("{sum:016x}")),
-            }
-        }
+        operation::INFO => info(dataset),
+        operation::RECORDS => records(dataset, serde_json::from_slice(body).unwrap()),
         operation::SAVE_ASSETS => {
             let request: SaveAssets = serde_json::from_slice(body).unwrap();
             let name = if fault == Fault::AssetsElsewhere { "../words.txt" } else { "words.txt" };
@@ -262,6 +245,54 @@ fn queried(dataset: &Dataset, name: &str, body: &[u8]) -> Answer<Vec<u8>> {
         other => return unknown(other),
     };
     Ok(answer.to_string().into_bytes())
+}
+
+fn info(dataset: &Dataset) -> Value {
+    let mut sum = 7u64;
+    for byte in dataset.files.iter().flat_map(|(_, path)| fs::read(path).unwrap_or_default()) {
+        sum = sum.wrapping_mul(31).wrapping_add(byte.into());
+    }
+    let fault = current();
+    let fingerprint = match fault {
+        Fault::FingerprintOfWords => "fingerprint".into(),
+        Fault::FingerprintOfTheMoment => format!("{:016x}", N_OPEN_EVER.load(Ordering::Relaxed)),
+        Fault::FingerprintOfNothing => "0123456789abcdef".into(),
+        Fault::InfoChanges if dataset.n_asked.fetch_add(1, Ordering::Relaxed) > 0 => "fedcba9876543210".into(),
+        _ => format!("{sum:016x}"),
+    };
+    let geometry = match fault {
+        Fault::OtherGeometry => json!({ "kind": "continuous", "grid": [4, 3], "d_token": 2, "n_masked": 7 }),
+        _ => geometry(dataset.words),
+    };
+    json!({ "n_samples": dataset.files.len(), "geometry": geometry, "fingerprint": fingerprint })
+}
+
+fn records(dataset: &Dataset, page: Records) -> Value {
+    let fault = current();
+    let n = dataset.files.len();
+    let first = usize::try_from(page.first).unwrap_or(n).min(n);
+    let mut end = first.saturating_add(usize::try_from(page.count).unwrap_or(n)).min(n);
+    if fault == Fault::PagesTooLarge && page.count == 3 {
+        end = (first + 4).min(n);
+    }
+    let record = |at: usize| {
+        let mut record = SampleRecord::new(dataset.files[at].0.as_str());
+        if n > 1 && at == 1 {
+            match fault {
+                Fault::DoubleId => record.id = dataset.files[0].0.clone(),
+                Fault::AbsoluteId => record.id = format!("/tmp/{}", record.id),
+                Fault::ClimbingId => record.id = format!("../{}", record.id),
+                Fault::UnstableIds => record.id = format!("{}", dataset.number),
+                Fault::EntryOutOfRange => record.entry = Some(7),
+                Fault::EmptyGroup => record.group = Some(String::new()),
+                Fault::NegativeWeight => record.weight = Some(-1.0),
+                Fault::MetadataOfTables => drop(record.metadata.insert("site".into(), json!({}))),
+                _ => {}
+            }
+        }
+        record
+    };
+    json!((first..end).map(record).collect::<Vec<_>>())
 }
 
 fn kept(dataset: &Dataset, request: &Keep) -> Value {
@@ -334,9 +365,11 @@ fn labelled(dataset: &Dataset, request: &LabelMaps) -> Answer<Vec<u8>> {
 }
 
 fn rendered(dataset: &Dataset, body: &[u8]) -> Answer<Vec<u8>> {
-    let expected = if dataset.words { 32 * 4 } else { 24 * 4 };
-    if body.len() != expected && !is(Fault::RendersAnything) {
-        return failed(code::BAD_REQUEST, format!("{} bytes", body.len()));
+    let (Render { parts }, values) = framed::split(body).or_else(|what| failed(code::BAD_REQUEST, what))?;
+    let n_values = if dataset.words { 32 * 4 } else { 24 * 4 };
+    let expected = n_values + 12 * (parts.len() - 1);
+    if values.len() != expected && !is(Fault::RendersAnything) {
+        return failed(code::BAD_REQUEST, format!("{} bytes", values.len()));
     }
     Ok(match current() {
         Fault::NoImage => b"no image".to_vec(),
@@ -349,7 +382,7 @@ extern "C" fn fill(
     handle: DatasetHandle,
     request: FillRequest<'_>,
     mut buffers: FillBuffers<'_>,
-) -> RResult<RVec<SampleError>, PluginError> {
+) -> RResult<RVec<SampleReport>, PluginError> {
     // SAFETY: the kit passes what `open` gave and it has not closed.
     let dataset = unsafe { &*handle.0.cast::<Dataset>() };
     let train = request.view == VIEW_TRAIN;
@@ -381,7 +414,7 @@ extern "C" fn fill(
             }
             // SAFETY: none for the fault; a plugin may be as wrong.
             let message = unsafe { RString::from_utf8_unchecked(RVec::from(message)) };
-            errors.push(SampleError { slot: slot as u64, code, message });
+            errors.push(SampleReport { slot: slot as u64, code, message });
         }
     }
     ROk(errors)

@@ -93,6 +93,11 @@ impl Series {
         &self.id
     }
 
+    /// Index of the entry of the data that its first file was found in.
+    pub fn entry(&self) -> u32 {
+        self.files[0].entry
+    }
+
     /// Adds the identity of the files to a fingerprint.
     pub fn add_to(&self, fingerprint: &mut Fingerprint) {
         for file in &self.files {

@@ -116,6 +116,11 @@ impl ReferenceVolumes {
         self.scans[self.samples[index].0].source.id()
     }
 
+    /// Index of the entry of the data that a sample's scan was found in.
+    pub fn entry(&self, index: usize) -> u32 {
+        self.scans[self.samples[index].0].source.entry()
+    }
+
     /// Fingerprint of the dataset; changes when the files do.
     pub fn fingerprint(&self) -> Fingerprint {
         let mut fingerprint = Fingerprint::default();

@@ -13,8 +13,10 @@ pub const MAGIC: [u8; 16] = *b"medcoss-plugin\0\0";
 
 /// Version of the contract. A host takes plugins of its own major version and of any minor.
 pub const CONTRACT_MAJOR: u32 = 1;
-/// Raised when operations or JSON fields are added; never when the table changes, which it does not.
-pub const CONTRACT_MINOR: u32 = 0;
+/// Raised when operations, kinds of buffers, codes or JSON fields are added; never when the table changes, which it does not.
+pub const CONTRACT_MINOR: u32 = 2;
+/// The first minor version that was released. 1.0 and 1.1 were drafts with another table.
+pub const FIRST_MINOR: u32 = 2;
 
 /// The minor version of the 0.x crate whose `TypeLayout` the header points to: layouts of another one
 /// must not be read.
@@ -57,6 +59,9 @@ impl PluginHeader {
         if self.contract_major != CONTRACT_MAJOR {
             return Err(Rejection::Version { found: (self.contract_major, self.contract_minor) });
         }
+        if self.contract_minor < FIRST_MINOR {
+            return Err(Rejection::Draft { found: (self.contract_major, self.contract_minor) });
+        }
         if self.layout_format != LAYOUT_FORMAT {
             return Err(Rejection::LayoutFormat { found: self.layout_format });
         }
@@ -79,6 +84,11 @@ pub enum Rejection {
     },
     /// Compiled against another major version of the contract.
     Version {
+        /// Major and minor version of the plugin.
+        found: (u32, u32),
+    },
+    /// Compiled against a draft of the contract that was never released.
+    Draft {
         /// Major and minor version of the plugin.
         found: (u32, u32),
     },
@@ -106,6 +116,11 @@ impl std::fmt::Display for Rejection {
             Self::Version { found: (major, minor) } => write!(
                 f,
                 "it was built for version {major}.{minor} of the plugin contract; this host speaks {CONTRACT_MAJOR}.{CONTRACT_MINOR}"
+            ),
+            Self::Draft { found: (major, minor) } => write!(
+                f,
+                "it was built for draft {major}.{minor} of the plugin contract, which was never released; this host speaks {CONTRACT_MAJOR}.{CONTRACT_MINOR}\n\
+                 hint: build it again with the SDK of this host"
             ),
             Self::LayoutFormat { found } => {
                 write!(f, "its layout description has format 0.{found}; this host reads 0.{LAYOUT_FORMAT}")

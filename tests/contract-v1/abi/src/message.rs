@@ -1,10 +1,15 @@
-//! JSON bodies of the contract. Unknown fields are ignored by readers, new ones are optional: so they can grow.
+//! JSON bodies of the contract. Unknown fields are ignored by readers, new ones are optional: so they can grow. A field that changes
+//! what a sample is goes with a name in `requires`, which a host must know.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
+use serde_json::Value;
 
-/// What a plugin says of itself.
+pub use crate::geometry::{Axis, Continuous, Coordinate, Discrete, Geometry, PretextTask, Targets};
+
+/// Description of a plugin: identity, token family, geometry, options and operations.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Description {
     /// Identifier: `[a-z][a-z0-9_]*`, the same as in the exported symbol. The modality's name in configurations.
@@ -20,13 +25,25 @@ pub struct Description {
     /// File kinds that are read, for people: `"PNG"`, `"NIfTI-1 (.nii, .nii.gz)"`.
     pub reads: Vec<String>,
     /// JSON Schema of the options, with defaults and a description each.
-    pub options: serde_json::Value,
-    /// What `render` gives; `None` when there is no such operation.
-    #[serde(default)]
+    pub options: Value,
+    /// What `render` gives; `None` when there is no such operation, or one that this side does not know.
+    #[serde(default, deserialize_with = "known_rendering")]
     pub renders: Option<Rendering>,
     /// Names of the operations that `invoke` and `query` know.
     pub operations: Vec<String>,
 }
+
+/// Keyword in the schema of options under which a plugin may list former names of options: an object from each former name to the
+/// present one. Optional; readers that do not know it treat a former name as an unknown one.
+pub const RENAMED_OPTIONS: &str = "x-renamed-options";
+
+/// Keyword in the schema of options under which a plugin may list presets of options: an object from each preset's name to an object
+/// of options and their values. What a preset does not name keeps its default. Optional; readers that do not know it see no presets.
+pub const OPTION_PRESETS: &str = "x-option-presets";
+
+/// Keyword in the schema of options under which a plugin may list the names of options in the order of their declaration. Optional;
+/// options that are missing in it follow in alphabetical order.
+pub const OPTION_ORDER: &str = "x-option-order";
 
 /// What `render` answers with.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -38,31 +55,126 @@ pub enum Rendering {
     Text,
 }
 
-/// Shape of a dataset's samples.
+/// A kind of rendering that this side does not know is none.
+fn known_rendering<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Rendering>, D::Error> {
+    let named = Option::<Value>::deserialize(deserializer)?;
+    Ok(named.and_then(|name| serde_json::from_value(name).ok()))
+}
+
+/// Header of the request of `render`. The parts follow in this order: `tokens` f32 `[n_tokens, d_token]` or `ids` i32 `[length]`,
+/// then `mask` u8 `[n_tokens]`, then `valid` u8 `[n_tokens]`; numbers are little-endian. Without a mask nothing is masked; without `valid` all
+/// tokens exist.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(tag = "kind", rename_all = "lowercase")]
-pub enum Geometry {
-    /// A grid of patches, each a vector of numbers.
-    Continuous {
-        /// Patches along each axis, slowest first: `[rows, columns]`, `[depth, rows, columns]`, `[time]`.
-        /// Tokens are in row-major order of this grid.
-        grid: Vec<usize>,
-        /// Values in a patch: pixel-major, channels last.
-        d_token: usize,
-        /// Number of tokens masked in the training view.
-        n_masked: usize,
-    },
-    /// A sequence of ids from a vocabulary.
-    Discrete {
-        /// Tokens in a sample, padding included.
-        length: usize,
-        /// Number of ids; all ids are in `0..vocabulary`.
-        vocabulary: usize,
-        /// Id that fills a sample up.
-        padding_id: i32,
-        /// Id that stands for a masked token.
-        mask_id: i32,
-    },
+pub struct Render {
+    /// Names of the parts that follow.
+    pub parts: Vec<String>,
+}
+
+/// Answer of `info`: all about an open dataset but its samples.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Info {
+    /// Number of samples, up to 2^32.
+    pub n_samples: u64,
+    /// Geometry, as the options make it.
+    pub geometry: Geometry,
+    /// Digest of 8 to 128 hexadecimal digits; it changes when the data do.
+    pub fingerprint: String,
+}
+
+/// Request of `records`: a page of a dataset's samples. The answer has exactly `min(count, n_samples - first)` of them, none past
+/// the end, in the order of their indices.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Records {
+    /// Index of the first sample.
+    pub first: u64,
+    /// How many are asked for.
+    pub count: u64,
+}
+
+/// What is known of a sample before it is read. Texts have 1 to 1024 bytes of printable characters.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct SampleRecord {
+    /// Name of the sample: unique, stable, a relative path without `..`. No host takes it apart.
+    pub id: String,
+    /// File that the sample comes from, a relative path with `/`; samples of one file share it. Masks and rows of tables belong to files.
+    /// `None`: the id.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub file: Option<String>,
+    /// Index of the entry of [`Open::data`] that the sample comes from. `None`: unknown, or the only one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub entry: Option<u32>,
+    /// Patient, recording or slide: samples of one group are never separated by a split. `None`: a group of its own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub group: Option<String>,
+    /// Label, where the source has one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub label: Option<String>,
+    /// How often the sample is drawn in the training of its own stage, relative to the others: 0 to 1e6, 0 = never. `None`: 1.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub weight: Option<f64>,
+    /// Samples of two modalities with the same pair belong together: an image and its report.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pair: Option<String>,
+    /// Up to 64 facts, 4 KiB a record: a string, a finite number, a boolean, or up to 16 numbers, by `[a-z][a-z0-9_]*`. Names in
+    /// use: `site`, `spacing_mm` (one number an axis), `acquired`.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub metadata: BTreeMap<String, Value>,
+}
+
+impl SampleRecord {
+    /// A sample of which only the name is known.
+    pub fn new(id: impl Into<String>) -> Self {
+        Self { id: id.into(), ..Self::default() }
+    }
+
+    /// Names the file that the sample comes from, where that is not the id.
+    pub fn of_file(mut self, file: impl Into<String>) -> Self {
+        self.file = Some(file.into());
+        self
+    }
+
+    /// Names the entry of the data that the sample comes from.
+    pub fn of_entry(mut self, entry: u32) -> Self {
+        self.entry = Some(entry);
+        self
+    }
+
+    /// Puts the sample into a group: a patient, a recording, a slide.
+    pub fn in_group(mut self, group: impl Into<String>) -> Self {
+        self.group = Some(group.into());
+        self
+    }
+
+    /// Gives the sample a label, where there is one.
+    pub fn labelled(mut self, label: Option<impl Into<String>>) -> Self {
+        self.label = label.map(Into::into);
+        self
+    }
+
+    /// The file that the sample comes from: its id where no other is named.
+    pub fn file(&self) -> &str {
+        self.file.as_deref().unwrap_or(&self.id)
+    }
+}
+
+/// How far a long call is; see [`crate::service::PROGRESS`].
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Progress {
+    /// Things done.
+    pub done: u64,
+    /// Things in all; 0 where that is not known.
+    #[serde(default)]
+    pub total: u64,
+    /// What is counted, for people: "slides surveyed".
+    pub what: String,
+}
+
+/// Answer to [`Progress`].
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Stop {
+    /// Whether the call is to end early.
+    #[serde(default)]
+    pub stop: bool,
 }
 
 /// Request to open a dataset.
@@ -70,10 +182,10 @@ pub enum Geometry {
 pub struct Open {
     /// Folder that the entries of `data` are relative to.
     pub base: PathBuf,
-    /// Files and folders, as the configuration names them. Sample ids begin with the entry they come from.
+    /// Files and folders, as the configuration names them.
     pub data: Vec<PathBuf>,
     /// Options, by the schema in [`Description::options`].
-    pub options: serde_json::Value,
+    pub options: Value,
     /// Folder with what `save-assets` once wrote; it is used instead of learning from the data again.
     #[serde(default)]
     pub assets: Option<PathBuf>,
@@ -106,7 +218,7 @@ pub struct Synthesised {
     pub data: Vec<PathBuf>,
     /// Options to open them with. Of synthetic samples: such as suit a model of demonstration size. Of kept samples: such as
     /// give the same samples as before.
-    pub options: serde_json::Value,
+    pub options: Value,
 }
 
 /// Request of `save-assets`.
@@ -114,6 +226,57 @@ pub struct Synthesised {
 pub struct SaveAssets {
     /// An existing folder.
     pub folder: PathBuf,
+}
+
+/// Request of `label-maps`: the segmentation masks of some samples.
+///
+/// A mask file belongs to the [`SampleRecord::file`] that ends with the mask's path below its folder, extensions and suffixes
+/// apart. `labels/b/scan_seg.nii.gz` below `labels` with the suffix `_seg` so belongs to `images/b/scan.nii.gz`, and
+/// `labels/scan.png` to any one file `scan.jpeg`. Of several that fit, the one with the longest such path belongs.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LabelMaps {
+    /// Folder that the entries of `data` are relative to.
+    pub base: PathBuf,
+    /// Files and folders with masks.
+    pub data: Vec<PathBuf>,
+    /// What the names of masks have at their end, before `.nii.gz` or `.png`; other files are passed over.
+    #[serde(default)]
+    pub mask_suffix: String,
+    /// What the names of samples' files have at their end, and those of masks have not: `_0000`, say.
+    #[serde(default)]
+    pub sample_suffix: String,
+    /// The samples, by index.
+    pub indices: Vec<u64>,
+}
+
+/// The part in JSON of the answer to [`LabelMaps`].
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct LabelMapsHeader {
+    /// Pixels or voxels of a sample's evaluation view: `[rows, columns]`, `[depth, rows, columns]`. Each is a multiple of the
+    /// grid's side along the same axis: a token is a block of `shape / grid`.
+    pub shape: Vec<usize>,
+    /// One for each index of the request, in its order.
+    pub samples: Vec<LabelMapNote>,
+}
+
+/// What belongs to a sample's label map.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct LabelMapNote {
+    /// Distance of neighbouring voxels of the sample along each axis of `shape`, where it is known.
+    #[serde(default)]
+    pub spacing_mm: Option<Vec<f64>>,
+    /// Why there is no label map: such a sample has no values in the answer.
+    #[serde(default)]
+    pub error: Option<LabelMapError>,
+}
+
+/// Why a sample has no label map.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LabelMapError {
+    /// One of [`crate::code`].
+    pub code: i32,
+    /// The thing, what was found, what was expected.
+    pub message: String,
 }
 
 /// Body of a [`crate::PluginError`].
