@@ -166,7 +166,9 @@ mod tests {
     #[test]
     fn tokens_are_cubes_in_the_order_of_the_grid() {
         let (tokens, mask) = write_sample(TRANSFORM, View::Evaluation, 0);
-        let Geometry::Continuous(Continuous { grid, d_token, n_masked, patch, .. }) = TRANSFORM.geometry() else { panic!() };
+        let Geometry::Continuous(Continuous { grid, d_token, n_masked, patch, .. }) = TRANSFORM.geometry() else {
+            panic!()
+        };
         assert_eq!((grid, d_token, n_masked, patch), (vec![1, 2, 3], 4096, 5, vec![16; 3]));
         // Token 4 is grid place [0, 1, 1]: its first voxel is slice 0, row 16, column 16; its next slice is 32 * 48 on.
         assert_eq!(tokens[4 * 4096], (16 * 48 + 16) as f32);

@@ -1,6 +1,6 @@
-//! Token families: which geometries may share the parameters of one, and the families of this project.
+//! The token families of this project, whose parameters every modality shares that takes their name.
 
-use medcoss_abi::message::{Axis, Continuous, Discrete, Geometry};
+use medcoss_abi::message::Geometry;
 
 /// A family of this project: every modality that names it shares its parameters with the project's own.
 struct StandardFamily {
@@ -64,70 +64,17 @@ fn patches(patch: &[usize], n_channels: usize) -> String {
     format!("patches of {} in {channels}", sides.join(" x "))
 }
 
-/// Whether two modalities may share a family: one of the model, and one that joins. Their grids may differ.
-///
-/// # Errors
-/// What differs, in one sentence, with a remedy.
-pub fn check_compatible(family: &str, [first, second]: [(&str, &Geometry); 2]) -> Result<(), String> {
-    let differ = |what: String| Err(format!("{what}\nhint: set both alike, or give one of them a family of its own"));
-    let sentence = |of_second: String, of_first: String| {
-        format!(
-            "modality {} has {of_second}, but family {family} of this model has {of_first}, those of {}",
-            second.0, first.0
-        )
-    };
-    let both = sentence(tokens(second.1), tokens(first.1));
-    match (first.1, second.1) {
-        (Geometry::Continuous(one), Geometry::Continuous(other)) => {
-            let patches_differ = !one.patch.is_empty() && !other.patch.is_empty() && one.patch != other.patch;
-            if one.d_token != other.d_token || patches_differ {
-                return differ(both);
-            }
-            let axes = |own: &Continuous| match own.axes.is_empty() {
-                true => format!("a grid of {} axes", own.grid.len()),
-                false => {
-                    let names: Vec<&str> = own.axes.iter().map(|axis: &Axis| axis.name.as_str()).collect();
-                    format!("the axes {}", names.join(", "))
-                }
-            };
-            let names_differ = !one.axes.is_empty()
-                && !other.axes.is_empty()
-                && one.axes.iter().zip(&other.axes).any(|(one, other)| one.name != other.name);
-            if one.grid.len() != other.grid.len() || names_differ {
-                return differ(sentence(axes(other), axes(one)));
-            }
-            let target =
-                |own: &Continuous| format!("targets of {} values", own.targets.d_target.unwrap_or(own.d_token));
-            if one.targets.d_target.unwrap_or(one.d_token) != other.targets.d_target.unwrap_or(other.d_token) {
-                return differ(sentence(target(other), target(one)));
-            }
-            Ok(())
-        }
-        (Geometry::Discrete(one), Geometry::Discrete(other)) => {
-            let digest = |own: &Discrete| own.vocabulary_digest.clone();
-            match (digest(one), digest(other)) {
-                (Some(one), Some(other)) if one != other => {
-                    differ(sentence("another vocabulary".into(), "its own".into()))
-                }
-                _ => Ok(()),
-            }
-        }
-        _ => differ(both),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use medcoss_abi::message::Targets;
+    use medcoss_abi::message::Continuous;
 
     fn grid(grid: &[usize], patch: &[usize], d_token: usize) -> Continuous {
         Continuous { grid: grid.to_vec(), d_token, n_masked: 1, patch: patch.to_vec(), ..Continuous::default() }
     }
 
-    fn words(digest: &str) -> Geometry {
-        let vocabulary_digest = (!digest.is_empty()).then(|| digest.into());
-        Geometry::Discrete(Discrete { length: 9, vocabulary: 30, mask_id: 1, vocabulary_digest, ..Discrete::default() })
+    fn words() -> Geometry {
+        Geometry::sequence(9, 30, 0, 1)
     }
 
     #[test]
@@ -144,65 +91,8 @@ mod tests {
             assert!(image(bad).is_err());
         }
         assert!(check_standard("tone", "text", &Geometry::Continuous(grid(&[9], &[], 8))).is_err());
-        assert!(check_standard("tone", "volume", &words("")).is_err());
-        assert_eq!(check_standard("tone", "text", &words("")), Ok(()));
+        assert!(check_standard("tone", "volume", &words()).is_err());
+        assert_eq!(check_standard("tone", "text", &words()), Ok(()));
         assert_eq!(check_standard("tone", "series", &Geometry::Continuous(grid(&[9], &[], 8))), Ok(()));
-    }
-
-    #[test]
-    fn ten_pairs_of_geometries_and_the_sentence_for_each() {
-        let cube = || grid(&[1, 4, 4], &[16, 16, 16], 4096);
-        let named = |names: [&str; 3]| Continuous { axes: names.map(Axis::named).into(), ..cube() };
-        let target = |d_target| Continuous { targets: Targets { d_target, normalise: true }, ..cube() };
-        let pairs = [
-            (cube(), grid(&[2, 9, 1], &[16, 16, 16], 4096), None),
-            (cube(), grid(&[2, 9, 1], &[], 4096), None),
-            (
-                cube(),
-                grid(&[1, 4, 4], &[4, 32, 32], 4096),
-                Some(
-                    "patches of 4 x 32 x 32 in 1 channel, but family volume of this model has patches of 16 x 16 x 16 in 1 channel",
-                ),
-            ),
-            (cube(), grid(&[1, 4, 4], &[4, 16, 16], 1024), Some("patches of 4 x 16 x 16 in 1 channel, but")),
-            (
-                cube(),
-                grid(&[4, 4], &[], 4096),
-                Some("a grid of 2 axes, but family volume of this model has a grid of 3 axes"),
-            ),
-            (named(["depth", "row", "column"]), cube(), None),
-            (
-                named(["depth", "row", "column"]),
-                named(["frame", "row", "column"]),
-                Some("the axes frame, row, column, but family volume of this model has the axes depth, row, column"),
-            ),
-            (cube(), target(Some(4096)), None),
-            (
-                cube(),
-                target(Some(9)),
-                Some("targets of 9 values, but family volume of this model has targets of 4096 values"),
-            ),
-        ];
-        for (one, other, expected) in pairs {
-            let (one, other) = (Geometry::Continuous(one), Geometry::Continuous(other));
-            let checked = check_compatible("volume", [("ct", &one), ("pet", &other)]);
-            match expected {
-                None => assert_eq!(checked, Ok(())),
-                Some(expected) => {
-                    let message = checked.unwrap_err();
-                    assert!(message.starts_with(&format!("modality pet has {expected}")), "{message}");
-                    assert!(message.contains("those of ct\nhint: set both alike"), "{message}");
-                }
-            }
-        }
-        let mixed = check_compatible("volume", [("ct", &Geometry::Continuous(cube())), ("text", &words(""))]);
-        assert!(mixed.unwrap_err().starts_with("modality text has 30 ids of a vocabulary, but"));
-        let text = |one, other| check_compatible("text", [("reports", &words(one)), ("notes", &words(other))]);
-        assert_eq!([text("", "00ff00ff"), text("00ff00ff", "00ff00ff")], [Ok(()), Ok(())]);
-        assert!(
-            text("00ff00ff", "11ff00ff")
-                .unwrap_err()
-                .starts_with("modality notes has another vocabulary, but family text")
-        );
     }
 }

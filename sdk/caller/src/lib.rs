@@ -7,7 +7,7 @@
 //! sample       one sample of a batch, and the checks of its tokens, mask, ids and targets
 //! answers      checks of descriptions, fingerprints, file names and sizes of answers
 //! records      checks of what is said of samples
-//! families     which geometries may share the parameters of a token family
+//! families     the token families of this project
 //! label_maps   checks of segmentation masks
 //! options      former names of options
 //! ```
@@ -29,7 +29,8 @@ mod view;
 
 pub use buffers::{ALL_EXTRAS, Batch, FillPattern, GuardSizes, GuardedBatch, Overwritten, Side};
 pub use sample::{
-    SampleView, first_not_finite, first_outside_vocabulary, first_past_length, is_in_vocabulary, n_masked,
+    SampleView, check_affine, check_coordinates, check_valid, first_not_finite, first_outside_vocabulary,
+    first_past_length, is_in_vocabulary, n_masked,
 };
 pub use shape::{Extras, MAX_TOKENS, MAX_VALUES, MAX_VOCABULARY, Shape, check_requires};
 pub use view::View;

@@ -152,8 +152,11 @@ fn part<T>(buffer: &[T], slot: usize, a_sample: Option<usize>) -> &[T] {
     }
 }
 
-/// What does not exist is 0; of what does, in training one token at least is masked and one is visible.
-fn check_valid(valid: &[u8], mask: &[u8], tokens: &[f32], d_token: usize, view: View) -> Result<(), String> {
+/// Checks validity against tokens and mask: what does not exist is 0; of what does, one token at least is visible, and in training one is masked.
+///
+/// # Errors
+/// What was found and what was expected.
+pub fn check_valid(valid: &[u8], mask: &[u8], tokens: &[f32], d_token: usize, view: View) -> Result<(), String> {
     if let Some(at) = valid.iter().position(|&value| value > 1) {
         return Err(format!("the validity of token {at} is {}, neither 0 nor 1", valid[at]));
     }
@@ -172,9 +175,13 @@ fn check_valid(valid: &[u8], mask: &[u8], tokens: &[f32], d_token: usize, view: 
     }
 }
 
-fn check_coordinates(coordinates: &[f32], ranges: &[[f64; 2]], valid: &[u8]) -> Result<(), String> {
+/// Checks coordinates against their ranges; those of tokens that do not exist are 0.
+///
+/// # Errors
+/// What was found and what was expected.
+pub fn check_coordinates(coordinates: &[f32], ranges: &[[f64; 2]], valid: &[u8]) -> Result<(), String> {
     for (token, of_token) in coordinates.chunks_exact(ranges.len().max(1)).enumerate() {
-        let exists = valid.get(token).is_none_or(|&valid| valid == 1);
+        let exists = valid.get(token).is_none_or(|&valid| valid != 0);
         for (&value, &[least, most]) in of_token.iter().zip(ranges) {
             let (least, most) = if exists { (least, most) } else { (0.0, 0.0) };
             // Ranges are stated in double precision; rounding to single may step over their end.
@@ -186,8 +193,11 @@ fn check_coordinates(coordinates: &[f32], ranges: &[[f64; 2]], valid: &[u8]) -> 
     Ok(())
 }
 
-/// Finite, and invertible: the determinant of the square part is not 0.
-fn check_affine(affine: &[f32], n_axes: usize) -> Result<(), String> {
+/// Checks that an affine is finite and can be inverted.
+///
+/// # Errors
+/// What was found and what was expected.
+pub fn check_affine(affine: &[f32], n_axes: usize) -> Result<(), String> {
     if affine.is_empty() {
         return Ok(());
     }

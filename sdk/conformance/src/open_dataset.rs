@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use medcoss_abi::abi_stable::std_types::RSlice;
 use medcoss_abi::message::{Geometry, Info, Open, Records, SampleRecord};
-use medcoss_abi::{DatasetHandle, FillRequest, PluginTable, code, operation};
+use medcoss_abi::{DatasetHandle, ExtraBuffer, FillRequest, PluginTable, code, operation};
 use medcoss_caller::records::PAGE;
 use medcoss_caller::{ALL_EXTRAS, FillPattern, GuardSizes, Shape, View};
 use serde::de::DeserializeOwned;
@@ -126,13 +126,31 @@ impl OpenDataset {
         seeds: &[u64],
         batch: &mut Batch,
     ) -> Result<Vec<Reported>, CallError> {
+        self.fill_raw(view.code(), (indices, seeds), batch, ALL_EXTRAS, None)
+    }
+
+    /// As [`OpenDataset::fill`], for any view, with some of the extra buffers, and one more.
+    ///
+    /// # Errors
+    /// As there.
+    pub(crate) fn fill_raw(
+        &self,
+        view: u32,
+        (indices, seeds): (&[u64], &[u64]),
+        batch: &mut Batch,
+        wanted: &[u32],
+        more: Option<ExtraBuffer<'_>>,
+    ) -> Result<Vec<Reported>, CallError> {
         let n = indices.len();
-        let request =
-            FillRequest { view: view.code(), indices: RSlice::from_slice(indices), seeds: RSlice::from_slice(seeds) };
-        let guarded = batch.buffers.prepare(&self.shape, n, ALL_EXTRAS, batch.pattern, GuardSizes::WIDE);
+        let request = FillRequest { view, indices: RSlice::from_slice(indices), seeds: RSlice::from_slice(seeds) };
+        let guarded = batch.buffers.prepare(&self.shape, n, wanted, batch.pattern, GuardSizes::WIDE);
         let mut guarded = guarded.map_err(|what| malformed("fill", what))?;
         let OpenHandle { handle, table } = &self.handle;
-        let answer = (table.fill)(*handle, request, guarded.buffers());
+        let answer = {
+            let mut buffers = guarded.buffers();
+            buffers.extras.extend(more);
+            (table.fill)(*handle, request, buffers)
+        };
         batch.overwritten = guarded.take_back();
         let mut bad = Vec::new();
         for error in result("fill", answer)? {
@@ -142,7 +160,7 @@ impl OpenDataset {
             // Only the plugin's promise says that the message is UTF-8.
             let message = String::from_utf8(error.message.into_bytes().into())
                 .map_err(|_| malformed("fill", format!("the message of the error in slot {slot} is not UTF-8")))?;
-            if error.code == code::SKIPPED && view == View::Evaluation {
+            if error.code == code::SKIPPED && view == View::Evaluation.code() {
                 continue;
             }
             bad.push(Reported { slot, code: error.code, message });

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
 use medcoss_abi::message::{Description, Open, Synthesise, Synthesised};
-use medcoss_abi::{PluginHeader, operation};
+use medcoss_abi::{PluginHeader, code, operation};
 use medcoss_caller::answers::check_synthesised;
 use medcoss_caller::{FillPattern, View};
 use serde_json::{Map, Value};
@@ -208,7 +208,13 @@ impl PluginUnderTest {
             let mut batch = Batch::new(&dataset.shape, FillPattern::EmptySample);
             let failed = dataset.fill(View::Evaluation, &[index], &[seed_of(self.request.seed, index)], &mut batch)?;
             let Some(failed) = failed.into_iter().next() else {
-                indices.push(index);
+                let mut training = Batch::new(&dataset.shape, FillPattern::EmptySample);
+                let seeds = [seed_of(self.request.seed, index)];
+                let reported = dataset.fill(View::Training, &[index], &seeds, &mut training)?;
+                // What has nothing to learn is another rule's business.
+                if !reported.iter().any(|reported| reported.code == code::SKIPPED) {
+                    indices.push(index);
+                }
                 continue;
             };
             let id = dataset.id(index);

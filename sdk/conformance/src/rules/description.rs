@@ -1,7 +1,8 @@
 //! The plugin's description.
 
+use medcoss_abi::message::Geometry;
 use medcoss_abi::{CONTRACT_MAJOR, CONTRACT_MINOR, operation};
-use medcoss_caller::Shape;
+use medcoss_caller::{Shape, families};
 
 use crate::outcome::{RuleResult, passed, violation};
 use crate::plugin_under_test::PluginUnderTest;
@@ -74,10 +75,38 @@ pub(super) fn description(under_test: &mut PluginUnderTest) -> RuleResult {
 
 pub(super) fn geometry(under_test: &mut PluginUnderTest) -> RuleResult {
     let description = under_test.description()?;
+    if let Geometry::Continuous(own) = &description.geometry {
+        let declared = [
+            ("validity", own.validity),
+            ("targets", own.targets.d_target.is_some()),
+            ("coordinates", !own.coordinates.is_empty()),
+            ("affines", own.affines),
+        ];
+        let lacks = |name: &&String| declared.iter().any(|(known, is_declared)| known == name && !is_declared);
+        if let Some(name) = own.requires.iter().find(lacks) {
+            return Err(violation(
+                format!("it requires {name:?}, which it does not declare"),
+                "require what the geometry has, and nothing else",
+            ));
+        }
+    }
     match Shape::new(&description.geometry) {
         Ok(shape) => passed(format!("{} values a sample with default options", shape.n_values())),
         Err(what) => {
             Err(violation(what, "declare sizes that a model can learn from, with options that keep them in range"))
+        }
+    }
+}
+
+pub(super) fn family(under_test: &mut PluginUnderTest) -> RuleResult {
+    let description = under_test.description()?;
+    let (id, family, geometry) = (&description.id, &description.family, &description.geometry);
+    match families::check_standard(id, family, geometry) {
+        Ok(()) => passed(format!("{family}: {}", families::tokens(geometry))),
+        Err(what) => {
+            let (what, remedy) =
+                what.split_once("\nhint: ").unwrap_or((&what, "give the modality a family of its own"));
+            Err(violation(what, remedy))
         }
     }
 }

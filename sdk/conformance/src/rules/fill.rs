@@ -190,7 +190,7 @@ pub(super) fn evaluation_view(under_test: &mut PluginUnderTest) -> RuleResult {
     passed("")
 }
 
-fn every(
+pub(super) fn every(
     samples: &Samples,
     seed: u64,
     mut look: impl FnMut(&str, View, SampleView<'_>) -> Result<(), Stop>,
@@ -202,7 +202,7 @@ fn every(
     passed(format!("{} samples, {} times", samples.indices.len(), N_SEEDS + 1))
 }
 
-fn continuous(under_test: &mut PluginUnderTest) -> Result<std::rc::Rc<Samples>, Stop> {
+pub(super) fn continuous(under_test: &mut PluginUnderTest) -> Result<std::rc::Rc<Samples>, Stop> {
     let samples = under_test.samples()?;
     match samples.dataset.shape {
         Shape::Continuous { .. } => Ok(samples),

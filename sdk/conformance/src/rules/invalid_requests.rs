@@ -3,16 +3,17 @@
 use std::path::PathBuf;
 
 use medcoss_abi::abi_stable::std_types::RStr;
-use medcoss_abi::code;
-use medcoss_abi::message::Open;
+use medcoss_abi::message::{Open, SampleRecord};
+use medcoss_abi::{code, operation};
 use medcoss_caller::{FillPattern, View};
 use serde_json::Value;
 
 use crate::batch::Batch;
 use crate::open_dataset::OpenDataset;
 use crate::outcome::{RuleResult, Stop, passed, violation};
-use crate::plugin::{CallError, PANIC_REMEDY, result};
+use crate::plugin::{CallError, PANIC_REMEDY, read, result};
 use crate::plugin_under_test::PluginUnderTest;
+use crate::rules::options::expect_code;
 
 pub(super) fn missing_path(under_test: &mut PluginUnderTest) -> RuleResult {
     let plugin = under_test.plugin()?;
@@ -92,6 +93,42 @@ pub(super) fn invalid_request(under_test: &mut PluginUnderTest) -> RuleResult {
         }
     }
     passed("")
+}
+
+pub(super) fn unknown_view(under_test: &mut PluginUnderTest) -> RuleResult {
+    let samples = under_test.samples()?;
+    let remedy = "refuse views that are not known with BAD_REQUEST: later hosts may ask for others";
+    for view in [2, 77, u32::MAX] {
+        let mut batch = Batch::new(&samples.dataset.shape, FillPattern::EmptySample);
+        match samples.dataset.fill_raw(view, (&[samples.indices[0]], &[1]), &mut batch, &[], None) {
+            Ok(_) => return Err(violation(format!("view {view} was filled; an error was expected"), remedy)),
+            Err(error) => expect_code(&error, code::BAD_REQUEST, remedy)?,
+        }
+    }
+    passed("")
+}
+
+/// Requests with further fields are answered as without.
+pub(super) fn unknown_field(under_test: &mut PluginUnderTest) -> RuleResult {
+    let (plugin, samples) = (under_test.plugin()?, under_test.samples()?);
+    let remedy =
+        "ignore fields of requests that are not known: later hosts send new ones (only options refuse unknown names)";
+    let with_more = |body: &str| body.replacen('{', "{\"of_a_later_version\":{\"x\":[1]},", 1);
+    let body = with_more(&serde_json::to_string(&samples.open).unwrap_or_default());
+    match result("open", (plugin.table.open)(RStr::from_str(&body))) {
+        Ok(handle) => (plugin.table.close)(handle),
+        Err(error) => return Err(violation(format!("with a further field {error}; a dataset was expected"), remedy)),
+    }
+    let body = with_more("{\"first\":0,\"count\":1}");
+    let page: Vec<SampleRecord> = samples
+        .dataset
+        .query(operation::RECORDS, body.as_bytes())
+        .and_then(|answer| read(operation::RECORDS, &answer))
+        .map_err(|error| violation(format!("with a further field {error}; records were expected"), remedy))?;
+    match page.as_slice() {
+        [record] if *record == samples.dataset.records[0] => passed(""),
+        _ => Err(violation("with a further field `records` answers otherwise", remedy)),
+    }
 }
 
 /// An error of the contract, and no panic.

@@ -10,6 +10,7 @@ use crate::open_dataset::{OpenDataset, seed_of};
 use crate::outcome::{RuleResult, Stop, passed, violation};
 use crate::plugin::read;
 use crate::plugin_under_test::{PluginUnderTest, check_made};
+use crate::rules::fill::continuous;
 use crate::rules::options::expect_code;
 use crate::samples_under_test::Samples;
 
@@ -104,6 +105,49 @@ pub(super) fn render(under_test: &mut PluginUnderTest) -> RuleResult {
         }
     }
     passed(shown)
+}
+
+/// What stands behind the mask does not reach the image.
+pub(super) fn render_mask(under_test: &mut PluginUnderTest) -> RuleResult {
+    if under_test.description()?.renders.is_none() {
+        return Err(not_known(operation::RENDER));
+    }
+    let samples = continuous(under_test)?;
+    for &index in samples.indices.iter().take(N_SHOWN) {
+        let batch =
+            samples.dataset.read(View::Evaluation, &[index], under_test.request.seed, FillPattern::EmptySample)?;
+        let SampleView::Continuous { tokens, mask, .. } = batch.sample(0) else { return passed("") };
+        let d_token = tokens.len() / mask.len();
+        // Every other token is hidden.
+        let hidden: Vec<u8> = (0..mask.len()).map(|token| (token % 2) as u8).collect();
+        let changed: Vec<f32> = tokens
+            .iter()
+            .enumerate()
+            .map(|(at, value)| if at / d_token % 2 == 1 { value + 0.25 } else { *value })
+            .collect();
+        let images = [tokens, &changed].map(|values| {
+            let sample = SampleView::Continuous {
+                tokens: values,
+                mask,
+                valid: &[],
+                targets: &[],
+                coordinates: &[],
+                affine: &[],
+            };
+            Ok::<_, Stop>(samples.dataset.query(operation::RENDER, &render_request(&sample, Some(&hidden))?)?)
+        });
+        let [as_it_is, changed] = images;
+        if as_it_is? != changed? {
+            return Err(violation(
+                format!(
+                    "sample {} is rendered otherwise when values behind the mask change",
+                    samples.dataset.id(index)
+                ),
+                "draw hidden tokens without their values: in grey, say",
+            ));
+        }
+    }
+    passed("")
 }
 
 /// The request of `render` for a sample, with a mask where it is given.

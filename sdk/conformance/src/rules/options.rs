@@ -1,12 +1,12 @@
 //! Options: their schema, their defaults, and names that do not exist.
 
 use medcoss_abi::code;
-use medcoss_abi::message::{Geometry, Open};
+use medcoss_abi::message::{Geometry, OPTION_ORDER, Open};
 use medcoss_caller::Shape;
 use serde_json::{Map, Value, json};
 
 use crate::open_dataset::OpenDataset;
-use crate::outcome::{RuleResult, passed, violation};
+use crate::outcome::{RuleResult, Stop, passed, violation};
 use crate::plugin::CallError;
 use crate::plugin_under_test::{PluginUnderTest, needs};
 
@@ -123,8 +123,89 @@ pub(super) fn unknown(under_test: &mut PluginUnderTest) -> RuleResult {
     }
 }
 
+/// A value just outside of a range in the schema is refused, by the option's name.
+pub(super) fn ranges(under_test: &mut PluginUnderTest) -> RuleResult {
+    let description = under_test.description()?;
+    let plugin = under_test.plugin()?;
+    let synthetic = under_test.synthetic()?.open.clone();
+    let mut n_tried = 0;
+    for (name, property) in description.options.get("properties").and_then(Value::as_object).into_iter().flatten() {
+        for value in outside(property, resolved(property, &description.options)) {
+            n_tried += 1;
+            let mut request = synthetic.clone();
+            let mut options = request.options.as_object().cloned().unwrap_or_default();
+            options.insert(name.clone(), value.clone());
+            request.options = Value::Object(options);
+            let remedy = "compare options with their ranges in `geometry` and `open`: the SDK's `options!` does it where ranges are declared there";
+            match plugin.open(&request) {
+                Ok(handle) => {
+                    (plugin.table.close)(handle);
+                    return Err(violation(
+                        format!("option {name} = {value} is out of its range and was accepted"),
+                        remedy,
+                    ));
+                }
+                Err(error) => {
+                    expect_code(&error, code::BAD_REQUEST, remedy)?;
+                    if !error.to_string().contains(name.as_str()) {
+                        return Err(violation(
+                            format!("option {name} = {value} was refused without its name: {error}"),
+                            remedy,
+                        ));
+                    }
+                }
+            }
+        }
+    }
+    match n_tried {
+        0 => Err(Stop::Skip("no option states a range".into())),
+        n => passed(format!("{n} values outside of ranges")),
+    }
+}
+
+/// Values just outside of the range that a schema states.
+fn outside(property: &Value, target: &Value) -> Vec<Value> {
+    let keyword = |name: &str| property.get(name).or_else(|| target.get(name)).and_then(Value::as_f64);
+    let is_whole =
+        [property, target].iter().any(|schema| schema.get("type").and_then(Value::as_str) == Some("integer"));
+    let number = |value: f64| match is_whole {
+        true => json!(value as i64),
+        false => json!(value),
+    };
+    let step = if is_whole { 1.0 } else { 1e-3 };
+    // schemars states a minimum of 0 for unsigned integers, and the numbers that a type can hold: what lies beyond is refused by serde.
+    let stated = |value: &f64| value.abs() < 1e9 && !(is_whole && *value == 0.0);
+    let below = keyword("minimum").filter(stated).map(|least| least - step);
+    let above = keyword("maximum").filter(stated).map(|most| most + step);
+    let at_ends = [keyword("exclusiveMinimum"), keyword("exclusiveMaximum")];
+    [below, above].into_iter().chain(at_ends).flatten().map(number).collect()
+}
+
+pub(super) fn order(under_test: &mut PluginUnderTest) -> RuleResult {
+    let description = under_test.description()?;
+    let schema = &description.options;
+    let Some(order) = schema.get(OPTION_ORDER) else {
+        return Err(Stop::Skip("the schema states no order of options".into()));
+    };
+    let remedy = "list each option's name once, as they are declared";
+    let names: Vec<&str> = order.as_array().into_iter().flatten().filter_map(Value::as_str).collect();
+    if order.as_array().map(Vec::len) != Some(names.len()) {
+        return Err(violation(format!("{OPTION_ORDER} is {order}; a list of names was expected"), remedy));
+    }
+    for (at, name) in names.iter().enumerate() {
+        if schema.get("properties").and_then(|properties| properties.get(name)).is_none() || names[..at].contains(name)
+        {
+            return Err(violation(
+                format!("{OPTION_ORDER} has {name:?}, which is no option or stands there twice"),
+                remedy,
+            ));
+        }
+    }
+    passed(format!("{} names", names.len()))
+}
+
 /// The error must have this code.
-pub(super) fn expect_code(error: &CallError, expected: i32, remedy: &str) -> Result<(), crate::outcome::Stop> {
+pub(super) fn expect_code(error: &CallError, expected: i32, remedy: &str) -> Result<(), Stop> {
     if error.code() == Some(expected) {
         return Ok(());
     }

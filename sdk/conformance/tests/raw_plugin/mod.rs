@@ -1,7 +1,8 @@
 //! A plugin written against the contract without the SDK, so that it can break the contract. It keeps the contract unless a [`Fault`] is set.
 //!
 //! A sample is a file of 30 bytes: `BARE`, a seed's byte, 24 values, and the sum of all before. With the option `words`
-//! its values are ids of a vocabulary, else three tokens in each of four places of two numbers.
+//! its values are ids of a vocabulary, else three tokens in each of four places of two numbers; with `rich` the last token does not exist, and samples have targets,
+//! a coordinate and an affine, and some have nothing to learn.
 
 mod fault;
 
@@ -14,8 +15,8 @@ use medcoss_abi::abi_stable::std_types::{RErr, ROk, RResult, RSlice, RStr, RStri
 use medcoss_abi::label_maps::encode;
 use medcoss_abi::message::{Keep, LabelMaps, Open, Records, Render, SampleRecord, SaveAssets, Synthesise};
 use medcoss_abi::{
-    DatasetHandle, FillBuffers, FillRequest, HostServices, NOT_A_TARGET, PluginError, PluginHeader, PluginTable,
-    SampleReport, VIEW_TRAIN, code, framed, operation,
+    DatasetHandle, ExtraBuffer, FillBuffers, FillRequest, HostServices, NOT_A_TARGET, PluginError, PluginHeader,
+    PluginTable, SampleReport, VIEW_TRAIN, code, extra, framed, operation,
 };
 use serde_json::{Value, json};
 
@@ -31,12 +32,20 @@ static LEFT: Mutex<Vec<fs::File>> = Mutex::new(Vec::new());
 pub static HEADER: PluginHeader = PluginHeader::new(PluginTable { attach, describe, invoke, open, query, fill, close });
 
 struct Dataset {
-    words: bool,
+    kind: Kind,
     files: Vec<(String, PathBuf)>,
     shifted: bool,
     /// Which of all datasets ever opened it is.
     number: usize,
     n_asked: AtomicUsize,
+}
+
+/// What samples are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    Numbers,
+    Rich,
+    Words,
 }
 
 type Answer<T> = Result<T, (i32, String)>;
@@ -57,22 +66,34 @@ fn answered<T>(answer: Answer<T>) -> RResult<T, PluginError> {
 
 extern "C" fn attach(_: HostServices) {}
 
-fn geometry(words: bool) -> Value {
-    if words {
-        json!({ "kind": "discrete", "length": 32, "vocabulary": 300, "padding_id": 299, "mask_id": 298 })
-    } else {
-        json!({ "kind": "continuous", "grid": [3, 4], "d_token": 2, "n_masked": 7 })
+fn geometry(kind: Kind) -> Value {
+    let mut geometry = match kind {
+        Kind::Words => {
+            json!({ "kind": "discrete", "length": 32, "vocabulary": 300, "padding_id": 299, "mask_id": 298 })
+        }
+        Kind::Numbers => json!({ "kind": "continuous", "grid": [3, 4], "d_token": 2, "n_masked": 7 }),
+        Kind::Rich => json!({
+            "kind": "continuous", "grid": [3, 4], "d_token": 2, "n_masked": 7, "validity": true, "affines": true,
+            "targets": { "d_target": 3 }, "coordinates": [{ "name": "x", "range": [-1.0, 1.0] }],
+            "requires": ["validity"]
+        }),
+    };
+    if is(Fault::RequiresUndeclared) {
+        geometry["requires"] = json!(["affines"]);
     }
+    geometry
 }
 
 extern "C" fn describe() -> RResult<RString, PluginError> {
     let mut description = json!({
         "id": "bare", "version": "2.0.0", "summary": "bytes", "family": "series", "reads": ["BARE (.bare)"],
         "operations": ["synthesise", "info", "records", "save-assets", "keep", "label-maps", "render"],
-        "geometry": geometry(false), "renders": "text",
+        "geometry": geometry(Kind::Numbers), "renders": "text",
         "options": { "type": "object", "additionalProperties": false, "properties": {
-            "words": { "type": "boolean", "default": false, "description": "Ids of words instead of numbers." } },
-            "x-option-presets": { "text": { "words": true } } }
+            "words": { "type": "boolean", "default": false, "description": "Ids of words instead of numbers." },
+            "rich": { "type": "boolean", "default": false, "description": "Numbers and more." },
+            "level": { "type": "integer", "minimum": -2, "maximum": 3, "default": 1, "description": "Nothing." } },
+            "x-option-order": ["words", "level"], "x-option-presets": { "text": { "words": true } } }
     });
     let option = "/options/properties/words";
     match current() {
@@ -81,6 +102,8 @@ extern "C" fn describe() -> RResult<RString, PluginError> {
             description["summary"] = json!(format!("described {} times", N_CALLS.fetch_add(1, Ordering::Relaxed)));
         }
         Fault::BadFamily => description["family"] = json!("My Family"),
+        Fault::FamilyOfImages => description["family"] = json!("image"),
+        Fault::OrderOfNothing => description["options"]["x-option-order"] = json!(["words", "wordz"]),
         Fault::BadVersion => description["version"] = json!("two"),
         Fault::NoSummary => description["summary"] = json!(" "),
         Fault::NoReads => description["reads"] = json!([]),
@@ -159,7 +182,7 @@ fn opened(body: &str) -> Answer<Dataset> {
         Ok(request) => request,
         Err(_) if is(Fault::GibberishAccepted) => {
             return Ok(Dataset {
-                words: false,
+                kind: Kind::Numbers,
                 files: vec![],
                 shifted: false,
                 number: 0,
@@ -169,22 +192,35 @@ fn opened(body: &str) -> Answer<Dataset> {
         Err(error) if is(Fault::GibberishOtherCode) => return failed(code::CORRUPT, error.to_string()),
         Err(error) => return failed(code::BAD_REQUEST, error.to_string()),
     };
-    let words = match &request.options {
+    if body.contains("of_a_later_version") && is(Fault::UnknownFieldRefused) {
+        return failed(code::BAD_REQUEST, "unknown field");
+    }
+    let kind = match &request.options {
         Value::Null if is(Fault::DefaultsRefused) => return failed(code::BAD_REQUEST, "give `words`"),
-        Value::Null => false,
+        Value::Null => Kind::Numbers,
         Value::Object(options) => {
-            if let Some(name) = options.keys().find(|name| *name != "words") {
+            if let Some(name) = options.keys().find(|name| !["words", "rich", "level"].contains(&name.as_str())) {
                 match current() {
                     Fault::UnknownOptionAccepted => {}
                     Fault::UnknownOptionPanics => return failed(code::PANIC, "unwrap"),
                     _ => return failed(code::BAD_REQUEST, format!("there is no option {name}")),
                 }
             }
-            let words = options.get("words") == Some(&json!(true));
-            if words && is(Fault::PresetRefused) {
-                return failed(code::BAD_REQUEST, "`words` cannot be true");
+            let level = options.get("level").and_then(Value::as_i64).unwrap_or(1);
+            if !(-2..=3).contains(&level) {
+                match current() {
+                    Fault::RangeIgnored => {}
+                    Fault::RangeWithoutName => return failed(code::BAD_REQUEST, "something is out of range"),
+                    _ => return failed(code::BAD_REQUEST, format!("level is {level}; it must be -2 to 3")),
+                }
             }
-            words
+            let is_set = |name: &str| options.get(name) == Some(&json!(true));
+            match (is_set("words"), is_set("rich")) {
+                (true, _) if is(Fault::PresetRefused) => return failed(code::BAD_REQUEST, "`words` cannot be true"),
+                (true, _) => Kind::Words,
+                (false, true) => Kind::Rich,
+                (false, false) => Kind::Numbers,
+            }
         }
         other => return failed(code::BAD_REQUEST, format!("options are {other}")),
     };
@@ -219,7 +255,7 @@ fn opened(body: &str) -> Answer<Dataset> {
     }
     let shifted = is(Fault::AssetsChangeSamples) && request.assets.is_some();
     let number = N_OPEN_EVER.fetch_add(1, Ordering::Relaxed);
-    Ok(Dataset { words, files, shifted, number, n_asked: AtomicUsize::new(0) })
+    Ok(Dataset { kind, files, shifted, number, n_asked: AtomicUsize::new(0) })
 }
 
 extern "C" fn query(handle: DatasetHandle, name: RStr<'_>, body: RSlice<'_, u8>) -> RResult<RVec<u8>, PluginError> {
@@ -262,7 +298,7 @@ fn info(dataset: &Dataset) -> Value {
     };
     let geometry = match fault {
         Fault::OtherGeometry => json!({ "kind": "continuous", "grid": [4, 3], "d_token": 2, "n_masked": 7 }),
-        _ => geometry(dataset.words),
+        _ => geometry(dataset.kind),
     };
     json!({ "n_samples": dataset.files.len(), "geometry": geometry, "fingerprint": fingerprint })
 }
@@ -311,13 +347,13 @@ fn kept(dataset: &Dataset, request: &Keep) -> Value {
         fs::write(&path, bytes).unwrap();
         data.push(if is(Fault::KeepsAbsolute) { path } else { Path::new(path.file_name().unwrap()).into() });
     }
-    json!({ "data": data, "options": { "words": dataset.words } })
+    json!({ "data": data, "options": { "words": dataset.kind == Kind::Words, "rich": dataset.kind == Kind::Rich } })
 }
 
 /// A file's values are its labels: two in each token.
 fn labelled(dataset: &Dataset, request: &LabelMaps) -> Answer<Vec<u8>> {
     let fault = current();
-    if dataset.words {
+    if dataset.kind == Kind::Words {
         return failed(code::UNSUPPORTED, "words have no labels");
     }
     if request.data.iter().any(|entry| !request.base.join(entry).exists()) && fault != Fault::MasksOfNothing {
@@ -366,15 +402,31 @@ fn labelled(dataset: &Dataset, request: &LabelMaps) -> Answer<Vec<u8>> {
 
 fn rendered(dataset: &Dataset, body: &[u8]) -> Answer<Vec<u8>> {
     let (Render { parts }, values) = framed::split(body).or_else(|what| failed(code::BAD_REQUEST, what))?;
-    let n_values = if dataset.words { 32 * 4 } else { 24 * 4 };
+    let n_values = if dataset.kind == Kind::Words { 32 * 4 } else { 24 * 4 };
     let expected = n_values + 12 * (parts.len() - 1);
     if values.len() != expected && !is(Fault::RendersAnything) {
         return failed(code::BAD_REQUEST, format!("{} bytes", values.len()));
     }
+    let mask = &values[n_values.min(values.len())..];
+    let shown: u32 = values
+        .chunks(8)
+        .zip(mask)
+        .filter(|(_, masked)| **masked == 0)
+        .flat_map(|(token, _)| token)
+        .map(|&byte| u32::from(byte))
+        .sum();
+    let hidden: u32 = values
+        .chunks(8)
+        .zip(mask)
+        .filter(|(_, masked)| **masked == 1)
+        .flat_map(|(token, _)| token)
+        .map(|&byte| u32::from(byte))
+        .sum();
     Ok(match current() {
+        Fault::RendersHidden => format!("some words {shown} {hidden}").into_bytes(),
         Fault::NoImage => b"no image".to_vec(),
         Fault::HalfAPicture => b"\x89PNG\r\n\x1a\n\0\0\0\x0dIHDR".to_vec(),
-        _ => b"some words".to_vec(),
+        _ => format!("some words {shown}").into_bytes(),
     })
 }
 
@@ -386,6 +438,10 @@ extern "C" fn fill(
     // SAFETY: the kit passes what `open` gave and it has not closed.
     let dataset = unsafe { &*handle.0.cast::<Dataset>() };
     let train = request.view == VIEW_TRAIN;
+    if request.view > VIEW_TRAIN && !is(Fault::UnknownViewDelivered) {
+        let body = json!({ "message": format!("there is no view {}", request.view) }).to_string();
+        return RErr(PluginError { code: code::BAD_REQUEST, body: body.into() });
+    }
     let n = request.indices.len();
     match current() {
         // Hidden from the optimiser, which leaves out unused memory.
@@ -393,9 +449,27 @@ extern "C" fn fill(
         Fault::Slow => std::thread::sleep(std::time::Duration::from_millis(20)),
         _ => {}
     }
+    let mut extras = std::mem::take(&mut buffers.extras);
+    if extras.iter().any(|extra| extra.kind > extra::AFFINES) {
+        match current() {
+            Fault::UnknownExtraRefused => {
+                let body = json!({ "message": "what is this?" }).to_string();
+                return RErr(PluginError { code: code::UNSUPPORTED, body: body.into() });
+            }
+            Fault::UnknownExtraWritten => extras.iter_mut().for_each(|extra| {
+                if let Some(byte) = extra.bytes.as_mut_slice().first_mut() {
+                    *byte = 1;
+                }
+            }),
+            _ => {}
+        }
+    }
     let mut errors = RVec::new();
     for slot in 0..n {
         let mut random = request.seeds[slot] | 1;
+        if is(Fault::ExtrasChangeMasks) && !extras.is_empty() {
+            random += 2;
+        }
         match current() {
             Fault::CountsCalls => random += 2 * N_CALLS.fetch_add(1, Ordering::Relaxed) as u64,
             Fault::PlaceInBatch => random += 2 * slot as u64,
@@ -415,9 +489,70 @@ extern "C" fn fill(
             // SAFETY: none for the fault; a plugin may be as wrong.
             let message = unsafe { RString::from_utf8_unchecked(RVec::from(message)) };
             errors.push(SampleReport { slot: slot as u64, code, message });
+            continue;
+        }
+        if dataset.kind == Kind::Rich {
+            extras.iter_mut().for_each(|extra| filled_extra(extra, slot, train));
+            let is_skipped = match current() {
+                Fault::SkipsAtRandom => N_CALLS.fetch_add(1, Ordering::Relaxed) % 3 == 0,
+                _ => is_flat(dataset, request.indices[slot]) && (!train || request.seeds[slot] % 2 == 0),
+            };
+            if is_skipped {
+                errors.push(SampleReport { slot: slot as u64, code: code::SKIPPED, message: "flat".into() });
+                if is(Fault::SkippedIsEmpty) {
+                    buffers.tokens[slot * 24..][..24].fill(f32::NAN);
+                }
+            }
         }
     }
     ROk(errors)
+}
+
+/// Whether there is nothing to learn from a file, by its first value.
+fn is_flat(dataset: &Dataset, index: u64) -> bool {
+    dataset
+        .files
+        .get(index as usize)
+        .and_then(|(_, path)| fs::read(path).ok()?.get(5).map(|value| value / 2 % 4 == 3))
+        .unwrap_or(false)
+}
+
+/// What a rich sample has beside tokens and mask.
+fn filled_extra(extra: &mut ExtraBuffer<'_>, slot: usize, train: bool) {
+    let fault = current();
+    match extra.kind {
+        extra::VALID => {
+            let valid = &mut extra.bytes[slot * 12..][..12];
+            valid.fill(1);
+            valid[11] = 0;
+            if fault == Fault::ValidityTwo {
+                valid[3] = 2;
+            }
+        }
+        extra::TARGETS => {
+            let targets = &mut extra.floats[slot * 36..][..36];
+            targets.fill(0.5);
+            if fault == Fault::TargetNotANumber {
+                targets[7] = f32::NAN;
+            }
+        }
+        extra::COORDINATES => {
+            let coordinates = &mut extra.floats[slot * 12..][..12];
+            coordinates.fill(0.25);
+            coordinates[11] = if fault == Fault::CoordinateOfNothing { 0.25 } else { 0.0 };
+            if fault == Fault::CoordinateOutOfRange {
+                coordinates[2] = 1.5;
+            }
+        }
+        extra::AFFINES => {
+            let affine = &mut extra.floats[slot * 6..][..6];
+            affine.copy_from_slice(&[4.0, 0.0, 1.0, 0.0, -2.0, 8.0]);
+            if fault == Fault::AffineOfNoVolume && train {
+                affine[4] = 0.0;
+            }
+        }
+        _ => {}
+    }
 }
 
 /// The values of a file.
@@ -483,7 +618,7 @@ fn filled(
         random ^= random << 17;
         random
     };
-    if dataset.words {
+    if dataset.kind == Kind::Words {
         let ids = &mut buffers.ids[slot * 32..][..32];
         let labels = &mut buffers.labels[slot * 32..][..32];
         for (at, id) in ids.iter_mut().enumerate() {
@@ -521,6 +656,9 @@ fn filled(
         // Zero is in no valid file.
         let bad = fault == Fault::TruncatedNotANumber && *value == 0;
         *token = if bad { f32::NAN } else { f32::from(*value) / 255.0 };
+    }
+    if dataset.kind == Kind::Rich && fault != Fault::NothingHasValues {
+        tokens[22..].fill(0.0);
     }
     if fault == Fault::LeavesAValue {
         tokens[23] = left;
