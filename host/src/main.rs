@@ -10,6 +10,7 @@ mod arguments;
 mod builtin;
 mod cli;
 mod commands;
+mod default_device;
 mod failure;
 mod hints;
 mod interrupt;
@@ -26,6 +27,7 @@ mod terminal;
 static ALLOCATOR: allocator::Allocator = allocator::Allocator;
 
 fn main() -> std::process::ExitCode {
+    default_device::choose_the_processor();
     // In the child process of a probe this call does not return.
     medcoss_plugin_host::serve_if_asked();
     medcoss_plugin_host::catch_crashes();

@@ -21,7 +21,7 @@ family      series
 samples     12 tokens of 5 values, 6 masked
 reads       CSV (.csv)
 renders     text
-operations  synthesise, geometry, ids, labels, fingerprint, save-assets, render, keep
+operations  synthesise, info, records, save-assets, render, keep
 
 OPTION      TYPE     DEFAULT  DESCRIPTION
 gain        number   0.1      Training samples are multiplied with a number between one minus and one plus

@@ -367,7 +367,7 @@ fn invalid_tasks_are_named_with_a_remedy_and_nothing_is_written() {
             knn(&by_table("words.csv").replace(" }", ", names = [\"x\"] }")),
             &["1 names for 2 classes: high, low"],
         ),
-        ("group", knn("group = { pattern = '(zebra)' }"), &["group.pattern", "24 of 24 ids"]),
+        ("group", knn("group = { pattern = '(zebra)' }"), &["group.pattern", "24 of 24 samples"]),
         ("k", task("first", "protocol = \"knn\"\nk = 20"), &["k is 20", "of the training split", "hint: set k = "]),
         (
             "rate",

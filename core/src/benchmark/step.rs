@@ -113,7 +113,6 @@ fn batch(spec: TokenSpec, n: usize) -> HostBatch {
                 visible_index: of_all(false),
                 masked_index: of_all(true),
                 targets: (0..n * n_masked * d_token).map(value).collect(),
-                d_target: d_token,
                 valid: Vec::new(),
                 layout: None,
             })

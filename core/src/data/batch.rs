@@ -44,10 +44,9 @@ pub struct PatchBatch {
     pub visible_index: Vec<i32>,
     /// Positions of the masked tokens, `[n, n_tokens - n_visible]`, ascending; empty in the evaluation view.
     pub masked_index: Vec<i32>,
-    /// Targets of the masked tokens that exist, sample after sample by ascending position, `d_target` values each; empty for a batch without targets.
+    /// Targets of the masked tokens that exist, sample after sample by ascending position: the values of each
+    /// token, or as many as the dataset's own targets have. Empty for a batch without targets.
     pub targets: Vec<f32>,
-    /// Values of a target: those of a token, unless the dataset has targets of its own.
-    pub d_target: usize,
     /// Whether each token exists, `[n, n_tokens]`; empty where all do.
     pub valid: Vec<bool>,
     /// Grid of the tokens, where the dataset knows it.
@@ -114,7 +113,7 @@ fn prepare_patches(
         (partners, lambdas)
     });
     let d_target = targets.and_then(|targets| targets.d_target).unwrap_or(d_token);
-    let mut batch = PatchBatch { n: keep.len(), n_tokens, d_token, d_target, ..PatchBatch::default() };
+    let mut batch = PatchBatch { n: keep.len(), n_tokens, d_token, ..PatchBatch::default() };
     let exists = |slot: usize, token: usize| raw.valid.is_empty() || raw.valid[slot * n_tokens + token] == 1;
     for (row, &slot) in keep.iter().enumerate() {
         for token in 0..n_tokens {

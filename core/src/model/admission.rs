@@ -356,13 +356,13 @@ mod tests {
         };
         let mut reserved = self::config();
         let room = TableSize::Grid(vec![40]);
-        joined(&mut reserved, "ecg", &time(30), [8; 2], Some(&room)).unwrap();
+        joined(&mut reserved, "gait", &time(30), [8; 2], Some(&room)).unwrap();
         joined(&mut reserved, "holter", &time(40), [8; 2], Some(&room)).unwrap();
         assert_eq!((reserved.families[0].n_positions, reserved.families[0].n_decoder_positions), (40, 40));
         let message = joined(&mut reserved, "long", &time(41), [8; 2], None).unwrap_err();
         assert!(message.contains("axis time is 20.5 s long, and the positions reach 20 s"), "{message}");
-        let message = joined(&mut reserved, "ecg", &time(30), [8; 2], Some(&TableSize::Grid(vec![50]))).unwrap_err();
+        let message = joined(&mut reserved, "gait", &time(30), [8; 2], Some(&TableSize::Grid(vec![50]))).unwrap_err();
         assert!(message.contains("50"), "{message}");
-        assert!(joined(&mut self::config(), "ecg", &time(30), [8; 2], Some(&TableSize::Grid(vec![2, 40]))).is_err());
+        assert!(joined(&mut self::config(), "gait", &time(30), [8; 2], Some(&TableSize::Grid(vec![2, 40]))).is_err());
     }
 }

@@ -135,7 +135,8 @@ impl PatchTensors {
             None
         } else {
             let rows = masked_rows(&batch);
-            let targets = TensorData::new(batch.targets, [rows.len(), batch.d_target]);
+            let d_target = batch.targets.len() / rows.len();
+            let targets = TensorData::new(batch.targets, [rows.len(), d_target]);
             Some(MaskedTensors { rows: indices(rows, device), targets: Tensor::from_data(targets, device) })
         };
         let shape = [batch.n, batch.n_visible, batch.d_token];

@@ -148,7 +148,7 @@ mod tests {
         GridAxis { name: name.into(), ..GridAxis::default() }
     }
 
-    fn ecg(leads: &[&str], n_times: usize, step: f64) -> GridLayout {
+    fn gait(leads: &[&str], n_times: usize, step: f64) -> GridLayout {
         let lead = GridAxis { places: leads.iter().map(|lead| lead.to_string()).collect(), ..axis("lead") };
         let time = GridAxis { step: Some((step, "s".into())), ..axis("time") };
         GridLayout { grid: vec![leads.len(), n_times], patch: vec![1, 75], axes: vec![lead, time] }
@@ -156,7 +156,7 @@ mod tests {
 
     #[test]
     fn equal_grids_need_no_map() {
-        let grid = ecg(&["I", "II"], 30, 0.3);
+        let grid = gait(&["I", "II"], 30, 0.3);
         assert_eq!(PositionMap::new(&grid, &grid), Ok(None));
         let plain = GridLayout::of_grid(vec![3, 4]);
         assert_eq!(PositionMap::new(&plain, &plain.clone()), Ok(None));
@@ -164,13 +164,13 @@ mod tests {
 
     #[test]
     fn a_shorter_window_keeps_its_entries_and_another_montage_finds_its_leads() {
-        let reference = ecg(&["I", "II", "V1"], 4, 0.3);
-        let map = PositionMap::new(&reference, &ecg(&["I", "II", "V1"], 2, 0.3)).unwrap().unwrap();
+        let reference = gait(&["I", "II", "V1"], 4, 0.3);
+        let map = PositionMap::new(&reference, &gait(&["I", "II", "V1"], 2, 0.3)).unwrap().unwrap();
         assert_eq!((map.n_entries, map.rows.as_slice()), (1, &[0, 1, 4, 5, 8, 9][..]));
-        let map = PositionMap::new(&reference, &ecg(&["V1", "I"], 4, 0.3)).unwrap().unwrap();
+        let map = PositionMap::new(&reference, &gait(&["V1", "I"], 4, 0.3)).unwrap().unwrap();
         assert_eq!(map.rows, [8, 9, 10, 11, 0, 1, 2, 3]);
         // Steps twice as long lie between two entries.
-        let map = PositionMap::new(&reference, &ecg(&["I"], 2, 0.6)).unwrap().unwrap();
+        let map = PositionMap::new(&reference, &gait(&["I"], 2, 0.6)).unwrap().unwrap();
         assert_eq!((map.n_entries, map.rows.as_slice()), (2, &[0, 1, 2, 3][..]));
         assert_eq!(map.weights, [0.5; 4]);
     }
@@ -209,12 +209,12 @@ mod tests {
 
     #[test]
     fn what_lies_beyond_and_what_only_one_says_is_refused() {
-        let reference = ecg(&["I", "II"], 30, 0.3);
+        let reference = gait(&["I", "II"], 30, 0.3);
         for (own, expected) in [
-            (ecg(&["I", "II"], 40, 0.3), "axis time is 12 s long, and the positions reach 9 s"),
-            (ecg(&["I", "aVR"], 30, 0.3), "axis lead has the place aVR, and the positions are those of I, II"),
+            (gait(&["I", "II"], 40, 0.3), "axis time is 12 s long, and the positions reach 9 s"),
+            (gait(&["I", "aVR"], 30, 0.3), "axis lead has the place aVR, and the positions are those of I, II"),
             (
-                GridLayout { axes: Vec::new(), ..ecg(&["I", "II"], 30, 0.3) },
+                GridLayout { axes: Vec::new(), ..gait(&["I", "II"], 30, 0.3) },
                 "an axis has neither steps nor names of places, and the positions have 2 named places",
             ),
             (GridLayout::of_grid(vec![60]), "its grid has 1 axes, and the positions have 2"),

@@ -71,7 +71,9 @@ impl Plugin {
         if request.data.is_empty() {
             return Err(refused("no data are named\nhint: name files or folders in `data`".into()));
         }
-        options::check_names(&self.description().options, &request.options).map_err(refused)?;
+        let schema = &self.description().options;
+        options::check_names(schema, &request.options).map_err(refused)?;
+        options::check_values(schema, &request.options).map_err(refused)?;
         let body = self.body("open", request)?;
         let handle = self.call("open", || (self.table().open)(body.as_str().into()))?;
         let handle = OpenHandle::new(handle, self.table(), self.shared_name())

@@ -1,6 +1,7 @@
 //! Options of plugins, read from their JSON Schema: `inspect` lists them, and names are checked before a plugin is
 //! called. The plugin itself checks the values.
 
+use medcoss_abi::message::OPTION_ORDER;
 use medcoss_caller::options::present_name;
 use serde::Serialize;
 use serde_json::{Map, Value};
@@ -51,6 +52,51 @@ pub fn check_names(schema: &Value, options: &Value) -> Result<(), String> {
     Err(format!("there is no option {name:?}\nhint: {proposal}{all}"))
 }
 
+/// Compares the values of given options with the ranges and choices that the schema states for them.
+///
+/// # Errors
+/// The first option out of its range, with the range.
+pub fn check_values(schema: &Value, options: &Value) -> Result<(), String> {
+    let (Some(given), Some(known)) = (options.as_object(), schema.get("properties").and_then(Value::as_object)) else {
+        return Ok(());
+    };
+    for (name, value) in given {
+        let Some(property) = known.get(name) else { continue };
+        let target = resolve(property, schema);
+        if let Some(range) = value.as_f64().and_then(|number| Range::of(property, target).refused(number)) {
+            return Err(format!("option {name} is {value}; it must be {range}"));
+        }
+    }
+    Ok(())
+}
+
+/// The range that a schema states for a number.
+struct Range {
+    /// Smallest value, and whether it is itself in the range.
+    least: Option<(f64, bool)>,
+    /// Largest value, and whether it is itself in the range.
+    most: Option<(f64, bool)>,
+}
+
+impl Range {
+    fn of(property: &Value, target: &Value) -> Self {
+        let keyword = |name: &str| property.get(name).or_else(|| target.get(name)).and_then(Value::as_f64);
+        let end = |inclusive: &str, exclusive: &str| {
+            keyword(inclusive).map(|end| (end, true)).or(keyword(exclusive).map(|end| (end, false)))
+        };
+        Self { least: end("minimum", "exclusiveMinimum"), most: end("maximum", "exclusiveMaximum") }
+    }
+
+    /// The range in words, if the number is not in it.
+    fn refused(&self, number: f64) -> Option<String> {
+        let below = self.least.is_some_and(|(least, in_it)| number < least || number == least && !in_it);
+        let above = self.most.is_some_and(|(most, in_it)| number > most || number == most && !in_it);
+        let least = self.least.map(|(least, in_it)| format!("{} {least}", if in_it { "at least" } else { "above" }));
+        let most = self.most.map(|(most, in_it)| format!("{} {most}", if in_it { "at most" } else { "below" }));
+        (below || above).then(|| [least, most].into_iter().flatten().collect::<Vec<_>>().join(" and "))
+    }
+}
+
 /// The options of a plugin's preset by its name, from the schema of the options; `None` where the plugin has no such preset. The
 /// user's own options go over them.
 pub(crate) fn preset(schema: &Value, name: &str) -> Option<Map<String, Value>> {
@@ -68,7 +114,11 @@ fn closed_properties(schema: &Value) -> Option<&Map<String, Value>> {
 
 fn collect(schema: &Value, root: &Value, prefix: &str, options: &mut Vec<PluginOption>, depth: usize) {
     let Some(properties) = schema.get("properties").and_then(Value::as_object) else { return };
-    for (name, property) in properties {
+    let order = schema.get(OPTION_ORDER).and_then(Value::as_array).into_iter().flatten().filter_map(Value::as_str);
+    let first: Vec<&String> = order.filter_map(|name| properties.get_key_value(name)).map(|(name, _)| name).collect();
+    let rest = properties.keys().filter(|name| !first.contains(name));
+    for name in first.iter().copied().chain(rest) {
+        let property = &properties[name];
         let name = format!("{prefix}{name}");
         let target = resolve(property, root);
         let text = |schema: &Value| schema.get("description").and_then(Value::as_str).map(one_line);
@@ -241,6 +291,23 @@ mod tests {
         renamed["x-renamed-options"] = json!({ "side": "size" });
         let message = check_names(&renamed, &json!({ "side": 3 })).unwrap_err();
         assert_eq!(message, "option side is now called size\nhint: rename side to size");
+    }
+
+    #[test]
+    fn values_out_of_their_range_are_refused_with_the_range() {
+        let schema = json!({ "properties": {
+            "ratio": { "type": "number", "exclusiveMinimum": 0.0, "exclusiveMaximum": 1.0 },
+            "size": { "$ref": "#/$defs/Size" },
+            "name": { "type": "string" }
+        }, "$defs": { "Size": { "type": "integer", "minimum": 16, "maximum": 512 } } });
+        for sound in
+            [json!({ "ratio": 0.5, "size": 16 }), json!({ "size": "text" }), json!({ "other": -9 }), Value::Null]
+        {
+            assert_eq!(check_values(&schema, &sound), Ok(()));
+        }
+        let refused = |options: Value| check_values(&schema, &options).unwrap_err();
+        assert_eq!(refused(json!({ "ratio": 1.0 })), "option ratio is 1.0; it must be above 0 and below 1");
+        assert_eq!(refused(json!({ "size": 15 })), "option size is 15; it must be at least 16 and at most 512");
     }
 
     #[test]

@@ -28,6 +28,12 @@ pub(crate) struct DataArgs {
 }
 
 impl DataArgs {
+    /// Files and folders with the data.
+    pub(crate) fn paths(&self) -> Result<Vec<PathBuf>> {
+        let base = self.data_root.or_current()?;
+        Ok(self.data.iter().map(|path| base.join(path)).collect())
+    }
+
     /// Opens the data with their plugin.
     pub(crate) fn open(&self, plugin: &Plugin) -> Result<PluginDataset> {
         let base = self.data_root.or_current()?;

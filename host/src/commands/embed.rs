@@ -8,8 +8,9 @@ use anyhow::{Context, Result, bail};
 use clap::{Args, ValueEnum};
 use medcoss_core::confined_path::ConfinedPath;
 use medcoss_core::data::{Dataset, LoaderOptions};
+use medcoss_core::ranks::Ranks;
 use medcoss_core::run::StoredModel;
-use medcoss_core::stage::{Pooling, encode_samples};
+use medcoss_core::stage::{Encoding, FeaturePass, Pooling, encode_samples};
 use medcoss_core::weights::{ArraySource, ElementType, TensorOut, floats_to_bytes, write_safetensors};
 use medcoss_runtime::assignments::options_of;
 use medcoss_runtime::config::{DataSection, OneOrMore, StageSection};
@@ -20,8 +21,9 @@ use medcoss_runtime::stage_plugin::plugin_for_models;
 use medcoss_runtime::{Run, WorkObserver, WorkReport};
 use serde::Serialize;
 
+use super::pretrain::of_root;
 use crate::arguments::{
-    BarArgs, DataRootArgs, DeviceArgs, OutFileArgs, PluginArgs, ResultArgs, check_invalid_fraction,
+    BarArgs, DataRootArgs, DeviceArgs, OutFileArgs, PluginArgs, RanksArgs, ResultArgs, check_invalid_fraction,
 };
 use crate::failure::Failure;
 
@@ -46,6 +48,7 @@ use crate::failure::Failure;
   medcoss embed runs/first --modality xray --data chest/test --out features.safetensors
   medcoss embed runs/first --modality xray --data chest/test --id-key ids.key --out shared.safetensors
   medcoss embed runs/first --modality ct --data ct --set size=[16,96,96] --pool none --stage 3 --out ct.safetensors
+  mpirun -n 2 --bind-to none medcoss embed runs/first --modality xray --data chest --out all.safetensors --ranks mpi
   medcoss embed runs/first --tensors arrays.safetensors --input images --family image --pool cls --out cls.safetensors
   medcoss embed runs/first --tensors text.safetensors --input ids --attention-mask mask --family text --out text.safetensors")]
 pub(crate) struct Embed {
@@ -91,6 +94,8 @@ pub(crate) struct Embed {
     #[command(flatten)]
     device: DeviceArgs,
     #[command(flatten)]
+    ranks: RanksArgs,
+    #[command(flatten)]
     plugins: PluginArgs,
     #[command(flatten)]
     result: ResultArgs,
@@ -130,11 +135,12 @@ struct Report {
 
 impl Embed {
     pub(crate) fn run(&self) -> Result<(), Failure> {
-        let report = self.embed().map_err(Failure::of_run)?;
-        self.result.print(&report, Report::to_text)
+        let ranks = self.ranks.join().map_err(Failure::of_run)?;
+        of_root(self.embed(&ranks), &ranks, |report| self.result.print(report, Report::to_text))
     }
 
-    fn embed(&self) -> Result<Report> {
+    /// The report of the root; none of other ranks.
+    fn embed(&self, ranks: &Ranks) -> Result<Option<Report>> {
         self.out.checked(&self.inputs()?)?;
         let run = Run::open(&self.run)?;
         let stored = run.model(self.stage)?;
@@ -143,9 +149,9 @@ impl Embed {
                 let at = family_of(&stored, family)?;
                 let mask = self.attention_mask.as_deref();
                 let source = ArraySource::read(tensors, input, mask, &stored.config.families[at])?;
-                self.write(&stored, &source)
+                self.write(&stored, &source, ranks)
             }
-            (.., Some(modality)) => self.write(&stored, &self.open(&run, modality)?),
+            (.., Some(modality)) => self.write(&stored, &self.open(&run, modality)?, ranks),
             _ => bail!("neither --modality nor --tensors is given"),
         }
     }
@@ -167,7 +173,7 @@ impl Embed {
         run.open_data(&plugin, &base, section)
     }
 
-    fn write(&self, stored: &StoredModel, source: &dyn Dataset) -> Result<Report> {
+    fn write(&self, stored: &StoredModel, source: &dyn Dataset, ranks: &Ranks) -> Result<Option<Report>> {
         let began = Instant::now();
         let family = family_for(stored, source)?;
         let n_samples = source.ids().len();
@@ -181,8 +187,12 @@ impl Embed {
             Pool::Cls => Pooling::Class,
             Pool::None => Pooling::None,
         };
+        if pooling == Pooling::None && !ranks.is_alone() {
+            bail!("with --ranks features are pooled\nhint: leave out --ranks, or --pool none");
+        }
         check_invalid_fraction(self.max_invalid_fraction)?;
-        let key = self.id_key.as_deref().map(IdKey::read_or_create).transpose()?;
+        let key = self.id_key.as_deref().filter(|_| ranks.is_root());
+        let key = key.map(IdKey::read_or_create).transpose()?;
         let named = |id: &str| key.as_ref().map_or_else(|| id.to_owned(), |key| key.hash(id));
         let reading = LoaderOptions {
             num_workers: DataSection::default().num_workers,
@@ -196,24 +206,43 @@ impl Embed {
         let (mut ids, mut attended) = (Vec::new(), Vec::new());
         let (mut n_tokens, mut width) = (0, 0);
         let mut invalid = std::collections::BTreeMap::new();
-        let bar = self.bar.begin("encoding [{bar:24}] {pos} of {len}, {per_sec}, {eta} left");
-        encode_samples(&model, family, source, pooling.into(), reading, &device, &mut |batch| {
-            for (index, failure) in batch.invalid {
-                // A reason may quote the id.
-                let reason = if key.is_some() { String::from("it cannot be read") } else { failure.message.clone() };
-                invalid.insert(named(&source.ids()[*index as usize]), reason);
-            }
-            if !batch.rows.is_empty() {
-                (n_tokens, width) = (batch.n_tokens, batch.width);
-                rows.write_all(&floats_to_bytes(&batch.values)).map_err(|error| {
-                    medcoss_core::Error::Caller(format!("cannot write into {}: {error}", folder.display()))
-                })?;
-                attended.extend(batch.attended.iter().map(|attended| u8::from(*attended)));
-                ids.extend(batch.rows.iter().map(|&row| named(&source.ids()[row as usize])));
-            }
-            bar.progress(&WorkReport { activity: "encoding", done: batch.done as u64, total: n_samples as u64 });
+        let bar = if ranks.is_root() { &self.bar } else { &self.bar.silenced() };
+        let bar = bar.begin("encoding [{bar:24}] {pos} of {len}, {per_sec}, {eta} left");
+        let unwritable = |error: std::io::Error| {
+            medcoss_core::Error::Caller(format!("cannot write into {}: {error}", folder.display()))
+        };
+        // A reason may quote the id.
+        let reason_of = |message: &str| if key.is_some() { "it cannot be read".into() } else { message.to_owned() };
+        let report = |done: usize| {
+            bar.progress(&WorkReport { activity: "encoding", done: done as u64, total: n_samples as u64 });
             Ok(())
-        })?;
+        };
+        let encoding = Encoding::from(pooling);
+        if ranks.is_alone() {
+            encode_samples(&model, family, source, encoding, reading, &device, &mut |batch| {
+                let failures = batch.invalid.iter();
+                invalid.extend(
+                    failures.map(|(index, failure)| (named(&source.ids()[*index as usize]), reason_of(&failure.message))),
+                );
+                if !batch.rows.is_empty() {
+                    (n_tokens, width) = (batch.n_tokens, batch.width);
+                    rows.write_all(&floats_to_bytes(&batch.values)).map_err(unwritable)?;
+                    attended.extend(batch.attended.iter().map(|attended| u8::from(*attended)));
+                    ids.extend(batch.rows.iter().map(|&row| named(&source.ids()[row as usize])));
+                }
+                report(batch.done)
+            })?;
+        } else {
+            let pass = FeaturePass { model: &model, family, dataset: source, encoding, options: reading, device: &device };
+            let features = pass.on_all_ranks(ranks, &mut |done| report(done))?;
+            if !ranks.is_root() {
+                return Ok(None);
+            }
+            (n_tokens, width) = (1, features.width);
+            rows.write_all(&floats_to_bytes(&features.values)).map_err(unwritable)?;
+            ids.extend(features.rows.iter().map(|&row| named(&source.ids()[row as usize])));
+            invalid.extend(features.invalid.iter().map(|(id, message)| (named(id), reason_of(message))));
+        }
         bar.finish();
         if ids.is_empty() {
             bail!("none of the {n_samples} samples could be read");
@@ -237,7 +266,8 @@ impl Embed {
                 rows.rewind().and_then(|()| std::io::copy(&mut rows, file)).and_then(|_| file.write_all(&attended));
             copied.map_err(|reason| medcoss_core::Error::File { action: "cannot write", path: out.into(), reason })
         })?;
-        Ok(Report { file: out.into(), shape, n_samples: n_rows, invalid, seconds: began.elapsed().as_secs_f64() })
+        let seconds = began.elapsed().as_secs_f64();
+        Ok(Some(Report { file: out.into(), shape, n_samples: n_rows, invalid, seconds }))
     }
 }
 

@@ -5,8 +5,8 @@ use std::collections::HashMap;
 use anyhow::{Result, bail};
 use serde::{Deserialize, Serialize};
 
+use super::annotation::{Annotation, Unlabelled, named};
 use super::label_source::{GroupSection, LabelSource, captured};
-use super::samples::{Annotation, Unlabelled, named};
 use super::tasks_file::TaskSection;
 
 /// What decides which samples are of one group.

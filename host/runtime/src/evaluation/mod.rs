@@ -4,6 +4,7 @@
 //! with each model that is evaluated (`models`, `task_data`), and measured by each task's protocol for each seed
 //! (`measure`). The scores are written to a folder (`written`).
 
+mod annotation;
 mod bins;
 mod context;
 mod groups;

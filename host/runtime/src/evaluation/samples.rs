@@ -1,23 +1,19 @@
 //! The samples of a task: classes, groups, and the split that a table gives.
 
 use std::collections::{BTreeSet, HashMap};
-use std::path::Path;
 
 use anyhow::{Result, anyhow, bail};
-use medcoss_core::evaluation::{ClassMaps, Split, draw_samples};
+use medcoss_core::evaluation::{Split, draw_samples};
 use medcoss_core::{Error, EvaluationError};
-use medcoss_plugin_host::SampleTable;
 
+use super::annotation::{Annotation, Unlabelled, annotate, named};
 use super::bins::{binned, number, quantiles};
 use super::groups::{Grouping, groups_of};
-use super::label_source::{Classes, LabelSource, captured};
-use super::label_table::LabelTable;
+use super::label_source::{Classes, LabelSource};
 use super::tasks_file::{Missing, TaskSection};
 
 /// Seed for drawing samples. It must not depend on the run, so that all runs are compared on the same samples.
 const SAMPLES_SEED: u64 = 0;
-/// Largest number of ids that a message names.
-const NAMED: usize = 3;
 
 /// The samples of a task, with classes, groups and sides.
 #[derive(Debug, Clone, Default)]
@@ -34,31 +30,6 @@ pub(super) struct TaskSamples {
     pub classes: Vec<String>,
     /// What decided which samples are of one group.
     pub grouping: Grouping,
-}
-
-/// Ids of a dataset, and all sources of labels for them.
-pub(super) struct Unlabelled<'a> {
-    pub ids: &'a [String],
-    /// What the plugin says of the samples.
-    pub samples: &'a SampleTable,
-    /// One fact of the metadata of each sample, by its name.
-    pub metadata: &'a dyn Fn(&str) -> Result<Vec<Option<String>>>,
-    /// The data entries, by the index that samples name.
-    pub entries: &'a [String],
-    /// Folder that a table's path is relative to.
-    pub base: &'a Path,
-    /// Segmentation masks, where they are the source of labels.
-    pub masks: Option<&'a ClassMaps>,
-}
-
-/// Label and group of one sample.
-#[derive(Default)]
-pub(super) struct Annotation {
-    label: String,
-    pub group: Option<String>,
-    split: Option<String>,
-    /// Line number in the table, for messages.
-    line: Option<u64>,
 }
 
 impl TaskSamples {
@@ -224,61 +195,12 @@ fn remedy(label_source: &LabelSource) -> &'static str {
         }
         LabelSource::Table(_) => "look at the table's key and label columns",
         LabelSource::Entry => "the plugin does not say which of the task's data entries a sample comes from",
-        LabelSource::Metadata(_) => {
-            "the plugin states no such fact of its samples; `medcoss embed --json` lists what it states"
-        }
+        LabelSource::Metadata(_) => "the plugin states no such fact of its samples",
         LabelSource::Pattern(_) => "labels.pattern is found in no id; `medcoss embed` writes ids beside features",
         LabelSource::Masks(_) => {
             "a mask has its sample file's relative path and stem; check labels.mask_suffix and labels.sample_suffix"
         }
     }
-}
-
-fn annotate(task: &TaskSection, label_source: &LabelSource, data: &Unlabelled<'_>) -> Result<Vec<Option<Annotation>>> {
-    let bare = |label: String| Annotation { label, group: None, split: None, line: None };
-    Ok(match label_source {
-        LabelSource::Plugin => {
-            (0..data.ids.len()).map(|at| data.samples.label(at).map(|label| bare(label.into()))).collect()
-        }
-        LabelSource::Entry => {
-            let only = (data.entries.len() == 1).then_some(0);
-            let entry = |at: usize| data.entries.get(data.samples.entry(at).or(only)?);
-            (0..data.ids.len()).map(|at| entry(at).map(|entry| bare(entry.clone()))).collect()
-        }
-        LabelSource::Metadata(name) => (data.metadata)(name)?.into_iter().map(|fact| fact.map(bare)).collect(),
-        LabelSource::Pattern(pattern) => {
-            data.ids.iter().map(|id| captured(pattern, id).map(|label| bare(label.into()))).collect()
-        }
-        LabelSource::Masks(_) => {
-            let mut sizes: Vec<Option<Annotation>> = data.ids.iter().map(|_| None).collect();
-            for (index, size) in data.masks.iter().flat_map(|maps| maps.rows.iter().zip(maps.sizes())) {
-                sizes[*index as usize] = Some(bare(size.to_string()));
-            }
-            sizes
-        }
-        LabelSource::Table(labels) => {
-            let table = LabelTable::read(labels, data.base, task.split.column.as_deref())?;
-            let find = |(at, id): (usize, &String)| table.find(id, data.samples.file(at));
-            let rows: Vec<_> = data.ids.iter().enumerate().map(find).collect();
-            if rows.iter().all(Option::is_none) {
-                return Err(table.nothing_matches(&data.ids[0], data.samples.file(0)));
-            }
-            for (row, id) in rows.iter().zip(data.ids).filter_map(|(row, id)| Some((row.as_ref()?, id))) {
-                for (column, cell) in [(&task.split.column, &row.split), (&labels.group, &row.group)] {
-                    if let Some(column) = column.as_ref().filter(|_| cell.is_none()) {
-                        bail!("labels {}, line {}: column {column:?} is empty for {id}", table.name(), row.line);
-                    }
-                }
-            }
-            let annotation = |row: &super::label_table::Row| Annotation {
-                label: row.label.clone(),
-                group: row.group.clone(),
-                split: row.split.clone(),
-                line: Some(row.line),
-            };
-            rows.into_iter().map(|row| row.map(annotation)).collect()
-        }
-    })
 }
 
 /// Class of each sample, and the names of the classes.
@@ -363,10 +285,4 @@ fn sides_of(task: &TaskSection, annotations: &[Annotation]) -> Result<Option<Vec
         }
     }
     Ok(Some(sides))
-}
-
-pub(super) fn named(ids: &[String], places: &[usize]) -> String {
-    let first: Vec<&str> = places.iter().take(NAMED).map(|at| ids[*at].as_str()).collect();
-    let more = if places.len() > NAMED { ", ..." } else { "" };
-    format!("{}{more}", first.join(", "))
 }

@@ -18,6 +18,7 @@ mod neighbours;
 mod overview;
 mod page;
 mod passes;
+pub mod preview;
 mod reconstructions;
 mod samples;
 mod scores;

@@ -14,6 +14,36 @@ const POLICY: &str = "default-src 'none'; img-src data:; style-src 'unsafe-inlin
 /// Text that identifies a file as a report.
 pub const MARK: &str = concat!("medcoss report ", env!("CARGO_PKG_VERSION"));
 
+/// A page of its own about something else than runs.
+pub(crate) fn alone(title: &str, body: &Markup) -> String {
+    let page = html! {
+        (DOCTYPE)
+        html lang="en" {
+            (head(title))
+            body {
+                header { p.program { "medcoss" } h1 { (title) } }
+                main { (body) }
+                footer { p { "Made by " (MARK) "." } }
+            }
+        }
+    };
+    page.into_string()
+}
+
+fn head(title: &str) -> Markup {
+    html! {
+        head {
+            meta charset="utf-8";
+            meta http-equiv="Content-Security-Policy" content=(POLICY);
+            meta name="viewport" content="width=device-width, initial-scale=1";
+            meta name="color-scheme" content="light dark";
+            meta name="generator" content=(MARK);
+            title { (title) }
+            style { (PreEscaped(STYLE)) }
+        }
+    }
+}
+
 /// Draws the whole page: the sections of every run, preceded by the comparison of several runs.
 pub fn draw(runs: &[RunHistory], sections: &[Vec<Section>]) -> String {
     let title = match runs {
@@ -25,15 +55,7 @@ pub fn draw(runs: &[RunHistory], sections: &[Vec<Section>]) -> String {
     let page = html! {
         (DOCTYPE)
         html lang="en" {
-            head {
-                meta charset="utf-8";
-                meta http-equiv="Content-Security-Policy" content=(POLICY);
-                meta name="viewport" content="width=device-width, initial-scale=1";
-                meta name="color-scheme" content="light dark";
-                meta name="generator" content=(MARK);
-                title { (title) }
-                style { (PreEscaped(STYLE)) }
-            }
+            (head(&title))
             body {
                 header { p.program { "medcoss report" } h1 { (title) } }
                 (contents(runs, sections))
