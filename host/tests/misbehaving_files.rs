@@ -78,7 +78,7 @@ fn one_id_in_two_files_and_one_file_by_two_paths() {
     assert_eq!(listed.code, 0);
     // Which of the copies is first is decided by age; the other one is reported once, and no link is.
     assert_eq!(listed.out.matches("\nfixture ").count(), 1, "{}", listed.out);
-    let (_, shadowed) = listed.out.split_once("Not used, because the id was found before:\n").unwrap();
+    let (_, shadowed) = listed.out.split_once("Not used, because another file has the id:\n").unwrap();
     assert_eq!(shadowed.lines().count(), 1, "{}", listed.out);
 }
 

@@ -57,6 +57,57 @@ fn the_projects_own_plugins_keep_every_rule() {
 }
 
 #[test]
+fn threads_that_a_plugin_starts_once_and_parks_are_counted() {
+    let sandbox = Sandbox::new();
+    let file = sandbox.folder("mine").join("parks.so");
+    fs::copy(medcoss_test_support::libraries::misbehaving("misbehaving_sdk"), &file).unwrap();
+    let outcome = |deed: &str| {
+        let mut command = sandbox.command(["plugin", "check", file.to_str().unwrap(), "--data", ".", "--json"]);
+        let answer = run_command(command.env(medcoss_misbehaving::VARIABLE, deed));
+        rule_report(&serde_json::from_str(&answer.out).unwrap(), "no-threads").clone()
+    };
+    assert_eq!(outcome("none:none")["outcome"], "passed");
+    for place in ["describe", "open", "fill"] {
+        let report = outcome(&format!("{place}:park-threads"));
+        assert_eq!(report["outcome"], "failed", "{place}");
+        let detail = report["detail"].as_str().unwrap();
+        assert!(detail.contains("before the library was loaded"), "{place}: {detail}");
+    }
+}
+
+#[test]
+fn a_missing_library_is_named_with_the_places_where_it_was_looked_for() {
+    let sandbox = Sandbox::new();
+    let folder = sandbox.folder("mine");
+    let helper = c_library(&folder, "libdecoder", "int decode(void) { return 3; }");
+    let source = folder.join("needs.c");
+    let size = size_of::<medcoss_abi::PluginHeader>();
+    let code =
+        format!("char medcoss_plugin_v1_bad[{size}] = {{1}};\nint decode(void);\nint f(void) {{ return decode(); }}\n");
+    fs::write(&source, code).unwrap();
+    let file = folder.join("needs.so");
+    let mut link = Command::new("cc");
+    link.args(["-shared", "-fPIC", "-w", "-Wl,-rpath,/opt/decoders", "-o"]).args([&file, &source]).arg(&helper);
+    // Without a name of its own the helper would be recorded by its path.
+    fs::remove_file(&helper).unwrap();
+    let named = Command::new("cc")
+        .args(["-shared", "-fPIC", "-w", "-Wl,-soname,libdecoder.so", "-o"])
+        .args([&helper, &folder.join("libdecoder.c")])
+        .status();
+    assert!(named.unwrap().success() && link.status().unwrap().success());
+    fs::remove_file(&helper).unwrap();
+    let expected =
+        "it needs the library libdecoder.so, which was not found; looked for in /opt/decoders, the system's folders";
+    let answer = checked(&sandbox, &file, &["--json"]);
+    let report: Value = serde_json::from_str(&answer.out).unwrap();
+    let load = rule_report(&report, "load");
+    assert!(load["detail"].as_str().unwrap().contains(expected), "{load}");
+    assert!(load["remedy"].as_str().unwrap().contains("install the package that holds libdecoder.so"), "{load}");
+    let inspected = sandbox.run(["plugin", "inspect", file.to_str().unwrap()]);
+    assert!(inspected.err.contains(expected), "{}", inspected.err);
+}
+
+#[test]
 fn data_and_options_of_the_user_are_read() {
     let sandbox = Sandbox::new();
     let file = put_fixture(&sandbox.folder("mine"), "gait.so");

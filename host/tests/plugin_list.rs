@@ -86,9 +86,34 @@ fn of_stale_builds_in_a_build_folder_the_one_without_a_hash_is_used() {
     let expected = format!(
         "ID       VERSION  FAMILY  SAMPLES                          LOCATION\n\
          {ROW}  SANDBOX/bin/libmedcoss_fixture.so\n\n\
-         Not used, because the id was found before:\n  fixture  SANDBOX/bin/deps/libmedcoss_fixture-0123456789abcdef.so\n"
+         Not used, because another file has the id:\n  fixture  SANDBOX/bin/deps/libmedcoss_fixture-0123456789abcdef.so\n"
     );
     assert_eq!(sandbox.anonymous(&answer.out), expected);
+}
+
+#[test]
+fn of_two_versions_in_one_folder_the_higher_is_used_and_both_are_listed() {
+    let sandbox = Sandbox::new();
+    let folder = sandbox.folder("mine");
+    let honest = fs::read(medcoss_test_support::libraries::misbehaving("misbehaving")).unwrap();
+    let versioned = |name: &str, version: &str| {
+        let mut bytes = honest.clone();
+        let text = format!("misbehaving{version}summary");
+        medcoss_test_support::sandbox::replace(&mut bytes, b"misbehaving1.0.0summary", text.as_bytes());
+        fs::write(folder.join(name), bytes).unwrap();
+    };
+    versioned("a.so", "1.9.0");
+    versioned("b.so", "2.0.0");
+    // The newest file is not the highest version.
+    versioned("c.so", "1.2.0");
+    let listed = sandbox.run(["plugin", "list", "--no-builtin", "--plugin-dir", folder.to_str().unwrap()]);
+    assert_eq!(listed.code, 0, "{}", listed.err);
+    let text = sandbox.anonymous(&listed.out);
+    let (used, others) = text.split_once("\nNot used, because another file has the id:\n").unwrap();
+    assert!(used.contains("2.0.0") && used.contains("SANDBOX/mine/b.so"), "{text}");
+    for line in ["  misbehaving 1.9.0  SANDBOX/mine/a.so\n", "  misbehaving 1.2.0  SANDBOX/mine/c.so\n"] {
+        assert!(others.contains(line), "{text}");
+    }
 }
 
 #[test]

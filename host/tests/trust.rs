@@ -66,6 +66,32 @@ fn a_changed_plugin_goes_on_with_a_run_only_when_it_is_trusted() {
 }
 
 #[test]
+fn plugins_of_a_folder_that_is_trusted_for_development_go_on_after_each_build() {
+    let place = Place::new(&["fixture"]);
+    place.pretrain("reference", &[FIXTURE]);
+    let rebuild = || {
+        let mut bytes = fs::read(place.file("fixture")).unwrap();
+        bytes.push(0);
+        fs::write(place.file("fixture"), bytes).unwrap();
+    };
+    let folder = place.plugins().to_str().unwrap().to_string();
+    rebuild();
+    place.refused(&["resume", "first"]);
+    place.succeed(&["plugin", "trust", "--dev", &folder]);
+    for _ in 0..2 {
+        let resumed = place.succeed(&["resume", "first", "--quiet"]);
+        assert!(resumed.err.contains("warning: plugin fixture 0.3.1 ("), "{resumed:?}");
+        place.succeed(&["plugin", "inspect", "--trusted-only", place.file("fixture").to_str().unwrap()]);
+        rebuild();
+    }
+    place.succeed(&["plugin", "trust", "--dev", &folder, "--forget"]);
+    place.refused(&["resume", "first"]);
+    let again = place.refused(&["plugin", "trust", "--dev", &folder, "--forget"]);
+    assert!(again.contains("is not a trusted folder"), "{again}");
+    assert!(place.refused(&["plugin", "trust", "--dev", "gone"]).contains("hint: check the path"));
+}
+
+#[test]
 fn a_damaged_list_of_trusted_plugins_is_reported_and_not_overwritten() {
     let place = Place::new(&["fixture"]);
     let list = place.sandbox.path("config/medcoss/trusted.toml");

@@ -240,3 +240,25 @@ fn a_comparison_on_two_ranks_equals_one_on_a_single_rank() {
     assert!(one.contains_key("scores.json"), "{:?}", one.keys());
     assert_equal(&three, &one, "scores");
 }
+
+#[test]
+#[ignore = "needs MPI"]
+fn features_from_several_ranks_are_those_of_one() {
+    let experiment = Experiment::new();
+    experiment.expected();
+    let embed = |mut job: Command, name: &str, more: &[&str]| {
+        let out = experiment.path(name);
+        job.arg("embed").arg(experiment.path("alone")).args(["--modality", "xray", "--data", "xray", "--quiet"]);
+        job.arg("--data-root").arg(experiment.path("")).arg("--out").arg(&out).args(more);
+        let output = job.output().unwrap();
+        assert!(output.status.success(), "{}", message(&output));
+        std::fs::read(out).unwrap()
+    };
+    let expected = embed(Command::new(path()), "one.safetensors", &[]);
+    for n_ranks in ["2", "3"] {
+        let mut job = mpirun();
+        job.args(["-n", n_ranks]).arg(path());
+        let found = embed(job, &format!("{n_ranks}.safetensors"), &["--ranks", "mpi"]);
+        assert!(found == expected, "the file of {n_ranks} ranks differs");
+    }
+}

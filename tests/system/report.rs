@@ -121,6 +121,8 @@ fn evaluate(run: &Path, worse: f64) {
         classes: vec![HOSTILE_LABEL.into(), "normal".into()],
         n_train: 20,
         n_test: 10,
+        grouping: Some("record".into()),
+        n_groups: Some(12),
     };
     let tasks = vec![task("findings", "text", 1, "accuracy", true), task("edges", "xray", 2, "hd95_mm", false)];
     let stage = |stage, modality: Option<&str>| EvaluatedStage { stage, modality: modality.map(String::from) };

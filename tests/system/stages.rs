@@ -101,7 +101,12 @@ fn the_same_seed_gives_the_same_run_whatever_the_threads_and_however_often_it_st
         child.kill().unwrap();
         child.wait().unwrap();
     }
-    succeeded(with(&["data.num_workers=3", "--resume"]));
+    // The checkpoint's optimiser needs no driver of a GPU, also in a build that could use one.
+    let mut command = Command::new(medcoss_test_support::program::path());
+    command.args(arguments).args(["data.num_workers=3", "--resume"]);
+    let resumed = command.env("VK_DRIVER_FILES", "/nowhere").env("VK_ICD_FILENAMES", "/nowhere").output().unwrap();
+    let said = String::from_utf8_lossy(&resumed.stderr);
+    assert!(resumed.status.success() && !said.contains("adapter") && !said.contains("ERROR"), "{said}");
     let found = content(Path::new(&again));
     for ((name, expected), (_, found)) in expected.iter().zip(&found) {
         assert!(expected == found, "{name} differs");
@@ -160,10 +165,8 @@ fn a_stage_that_was_added_by_mistake_can_be_removed() {
         let demo = ["--data-root", &root, "--no-builtin", "--quiet", "--set", size];
         medcoss(&[&["stage", "add", &run, "--modality", "xray", "--data", &data][..], &demo[..]].concat())
     };
-    assert!(refused(add("options.size=64")).contains("could not be read"));
-    let error = refused(add("options.size=48"));
-    assert!(error.contains("is not finished") && error.contains("medcoss stage remove"), "{error}");
-    assert!(succeeded(medcoss(&["stage", "remove", &run])).contains("Removed stage"));
+    let error = refused(add("options.size=64"));
+    assert!(error.contains("the run is as it was") && error.contains("torn"), "{error}");
     assert_eq!(content(), before);
 
     for (path, bytes) in images.iter().zip(intact) {

@@ -61,6 +61,13 @@ pub struct TaskSummary {
     pub n_train: usize,
     /// Number of test samples.
     pub n_test: usize,
+    /// What keeps samples together in a split: `none`, `pattern`, `table`, `metadata`, `record` (as the plugin says) or `file`; absent in
+    /// documents of earlier versions, which kept together what the ids looked like.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub grouping: Option<String>,
+    /// Number of groups of the task's samples; absent as `grouping` is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub n_groups: Option<usize>,
 }
 
 /// An evaluated model.

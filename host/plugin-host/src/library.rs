@@ -24,6 +24,7 @@ use medcoss_abi::{DatasetHandle, PluginHeader, PluginTable, Rejection};
 use crate::calls;
 use crate::contracts::{Contract, V1};
 use crate::library_file::LibraryFile;
+use crate::symbols::needs;
 
 /// A plugin's header in an open library.
 #[derive(Debug, Clone, Copy)]
@@ -92,7 +93,10 @@ fn load(file: &LibraryFile) -> Result<OpenLibrary, String> {
     let library = unsafe { Library::open(Some(path.as_path()), RTLD_NOW | RTLD_LOCAL) };
     // The loader knows no other name of the library.
     let real_name = |text: String| text.replace(&*path.to_string_lossy(), &file.canonical().to_string_lossy());
-    let library = library.map_err(|error| real_name(in_words(&error)))?;
+    let library = library.map_err(|error| {
+        let text = real_name(in_words(&error));
+        missing_library(&text, file).unwrap_or(text)
+    })?;
     let library = with_name(library, file.canonical());
     let unchanged = file.check_unchanged();
     let (path, sha256) = (file.canonical().to_path_buf(), file.shared_sha256().clone());
@@ -112,6 +116,27 @@ fn in_words(error: &libloading::Error) -> String {
         Some(beneath) => beneath.to_string(),
         None => error.to_string(),
     }
+}
+
+/// What is missing, where the loader's message is that it does not find a library that this one needs: which, and where
+/// it looked.
+fn missing_library(text: &str, file: &LibraryFile) -> Option<String> {
+    let (name, _) = text.split_once(": cannot open shared object file")?;
+    let needs = needs(file.copy());
+    let mut places = needs.folders;
+    if let Some(path) = std::env::var_os("LD_LIBRARY_PATH").filter(|path| !path.is_empty()) {
+        places.push(format!("LD_LIBRARY_PATH ({})", path.to_string_lossy()));
+    }
+    places.push("the system's folders (ldconfig -p lists them)".into());
+    let by = match needs.libraries.iter().any(|needed| needed == name) {
+        true => "it needs",
+        false => "a library that it needs needs",
+    };
+    Some(format!(
+        "{by} the library {name}, which was not found; looked for in {}\nhint: install the package that holds {name}, or put \
+         it beside the plugin and link with -C link-arg=-Wl,-rpath,$ORIGIN",
+        places.join(", ")
+    ))
 }
 
 /// The start of what the dynamic loader says of a library, as `link.h` defines it.

@@ -65,7 +65,8 @@ impl Plugin {
         let opened = calls::during(&id.into(), || library::header_of(file, id, contracts));
         opened.map_err(|message| {
             let location = PluginLocation::Library { path: file.path().to_path_buf() };
-            LoadError::new(&location, format_args!("{LOADER_REFUSES}: {message}"), "build it again on this machine")
+            let (reason, hint) = message.split_once("\nhint: ").unwrap_or((&message, "build it again on this machine"));
+            LoadError::new(&location, format_args!("{LOADER_REFUSES}: {reason}"), hint)
         })
     }
 

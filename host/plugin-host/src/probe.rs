@@ -144,6 +144,8 @@ impl Probe {
         let mut command = Command::new(&self.program);
         let limit = self.time_limit.as_millis().to_string();
         command.arg0("medcoss-probe").args([PROBE_ARGUMENT, &limit]).args([path.as_os_str(), OsStr::new(id)]);
+        // A backtrace would fill the first bytes that are shown of what the library printed.
+        command.env("RUST_BACKTRACE", "0").env("RUST_LIB_BACKTRACE", "0");
         let mut child = command.stdin(writer).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn()?;
         // The drop also closes the parent's copy of the pipe's write end.
         drop(command);

@@ -2,7 +2,8 @@
 //! request, and in a child process first.
 //!
 //! The first plugin that is found for an id keeps the id, even if it then cannot be loaded. To use another plugin with
-//! other samples silently would be worse than an error.
+//! other samples silently would be worse than an error. Of several files of one id in one folder, the one with the higher
+//! version keeps it, see [`PluginRegistry::preferring_higher_versions`].
 
 use std::cmp::Reverse;
 use std::collections::HashSet;
@@ -49,6 +50,8 @@ pub struct ShadowedPlugin {
     pub location: PluginLocation,
     /// Location of the plugin that is used in its place.
     pub by: PluginLocation,
+    /// Version of the plugin, where the two were compared by their versions.
+    pub version: Option<String>,
 }
 
 /// The way in which a library is loaded for the first time.
@@ -70,6 +73,8 @@ pub struct PluginRegistry {
     pub shadowed: Vec<ShadowedPlugin>,
     /// Files that the host cannot use as plugins, with the reasons.
     pub refused: Vec<LoadError>,
+    /// Libraries in plugin folders that export no plugin: helpers of plugins, or crates that forgot `export_plugin!`.
+    pub helpers: Vec<PathBuf>,
     /// Folders that were searched.
     pub searched: Vec<Folder>,
     loading: Loading,
@@ -133,6 +138,7 @@ impl PluginRegistry {
                 let location = PluginLocation::Library { path: path.clone() };
                 match plugin_ids(&path) {
                     Ok(ids) => ids.into_iter().for_each(|id| registry.add(id, location.clone())),
+                    Err(NotAPlugin::NoSymbol) if origin != Origin::BuildFolder => registry.helpers.push(path),
                     Err(why) if origin != Origin::BuildFolder || why.is_meant_as_plugin() => {
                         registry.refused.push(LoadError::new(&location, &why, why.hint()));
                     }
@@ -172,9 +178,45 @@ impl PluginRegistry {
             None => self.found.push(FoundPlugin { id, location }),
             Some(first) => {
                 let by = first.location.clone();
-                self.shadowed.push(ShadowedPlugin { id, location, by });
+                self.shadowed.push(ShadowedPlugin { id, location, by, version: None });
             }
         }
+    }
+
+    /// This registry with, of several files of one plugin in one folder, the one of the highest version. Without this
+    /// the newest file is used. Both are described for that, in a child process where the registry probes. Files in a
+    /// build folder are builds of one plugin, of which the newest is used; a plugin that cannot be described has no version
+    /// and changes nothing.
+    pub fn preferring_higher_versions(mut self) -> Self {
+        for at in 0..self.shadowed.len() {
+            let ShadowedPlugin { id, location, .. } = self.shadowed[at].clone();
+            let Some(used) = self.found.iter().position(|found| found.id == id) else { continue };
+            if !self.lie_in_one_folder(&location, &self.found[used].location) {
+                continue;
+            }
+            let other = FoundPlugin { id: id.clone(), location };
+            let version = |found: &FoundPlugin| {
+                let text = self.describe_found(found).ok()?.description.version;
+                Some((semver::Version::parse(&text).ok()?, text))
+            };
+            let (here, there) = (version(&self.found[used]), version(&other));
+            let is_higher = matches!((&here, &there), (Some((here, _)), Some((there, _))) if there > here);
+            let (by, shadowed, version) = match is_higher {
+                true => (other.location.clone(), std::mem::replace(&mut self.found[used], other).location, here),
+                false => (self.found[used].location.clone(), other.location, there),
+            };
+            let version = version.map(|(_, text)| text);
+            self.shadowed[at] = ShadowedPlugin { id: id.clone(), location: shadowed, by: by.clone(), version };
+            self.shadowed.iter_mut().filter(|shadowed| shadowed.id == id).for_each(|shadowed| shadowed.by = by.clone());
+        }
+        self
+    }
+
+    /// Whether two plugins are libraries in one folder that is not a build folder.
+    fn lie_in_one_folder(&self, a: &PluginLocation, b: &PluginLocation) -> bool {
+        let (PluginLocation::Library { path: a }, PluginLocation::Library { path: b }) = (a, b) else { return false };
+        let folder = self.searched.iter().find(|folder| a.parent() == Some(&folder.path));
+        a.parent() == b.parent() && folder.is_some_and(|folder| folder.origin != Origin::BuildFolder)
     }
 
     /// This registry with a guarded process: from the first library that is loaded into it, a plugin that ends the
@@ -295,7 +337,12 @@ impl PluginRegistry {
             1 => String::from(" (one file was refused)"),
             n => format!(" ({n} files were refused)"),
         };
-        let hint = format!("{proposal}{there}{refused}");
+        let helpers = match self.helpers.len() {
+            0 => String::new(),
+            1 => String::from(" (one library exports no plugin)"),
+            n => format!(" ({n} libraries export no plugin)"),
+        };
+        let hint = format!("{proposal}{there}{refused}{helpers}");
         UnknownModality { id: id.into(), hint }
     }
 }

@@ -142,24 +142,42 @@ pub(crate) fn plugin_ids(path: &Path) -> Result<Vec<String>, NotAPlugin> {
     }
 }
 
-/// Whether a library searches for others beside itself: `$ORIGIN` in one of its search paths. A file that cannot be
-/// read does not.
-pub(crate) fn names_origin(file: &File) -> bool {
-    let read = || -> object::read::Result<bool> {
+/// What the dynamic section says of other libraries.
+#[derive(Debug, Default)]
+pub(crate) struct Needs {
+    /// Names of the libraries that this one needs (`DT_NEEDED`).
+    pub(crate) libraries: Vec<String>,
+    /// Folders that it names itself to look for them (`DT_RPATH`, `DT_RUNPATH`).
+    pub(crate) folders: Vec<String>,
+}
+
+/// What a library needs. A file that cannot be read needs nothing.
+pub(crate) fn needs(file: &File) -> Needs {
+    let read = || -> object::read::Result<Needs> {
         let cache = ReadCache::new(file);
         let data = &cache;
         let header = FileHeader64::<Endianness>::parse(data)?;
         let endian = header.endian()?;
         let sections = header.sections(endian, data)?;
-        let Some((entries, strings)) = sections.dynamic(endian, data)? else { return Ok(false) };
+        let mut needs = Needs::default();
+        let Some((entries, strings)) = sections.dynamic(endian, data)? else { return Ok(needs) };
         let strings = sections.strings(endian, data, strings)?;
-        let is_path = |tag: elf::DynamicTag| tag == elf::DT_RPATH || tag == elf::DT_RUNPATH;
-        Ok(entries.iter().filter(|entry| is_path(entry.d_tag(endian))).any(|entry| {
-            let path = strings.get(entry.d_val(endian) as u32).unwrap_or_default();
-            path.windows(7).any(|part| part == b"$ORIGIN" || part == b"${ORIGI")
-        }))
+        for entry in entries {
+            let text = || String::from_utf8_lossy(strings.get(entry.d_val(endian) as u32).unwrap_or_default());
+            match entry.d_tag(endian) {
+                elf::DT_NEEDED => needs.libraries.push(text().into_owned()),
+                elf::DT_RPATH | elf::DT_RUNPATH => needs.folders.extend(text().split(':').map(String::from)),
+                _ => {}
+            }
+        }
+        Ok(needs)
     };
-    read().unwrap_or(false)
+    read().unwrap_or_default()
+}
+
+/// Whether a library searches for others beside itself: `$ORIGIN` in one of its search paths.
+pub(crate) fn names_origin(file: &File) -> bool {
+    needs(file).folders.iter().any(|folder| folder.contains("$ORIGIN") || folder.contains("${ORIGIN"))
 }
 
 /// A header smaller than ours would be read past its end.

@@ -1,10 +1,12 @@
 //! Adding a stage to a finished run.
 
-use anyhow::{Result, bail};
+use anyhow::{Context, Result, bail};
+use medcoss_core::run::{RunLock, StageFolder};
 
 use crate::config::RunConfig;
 use crate::modality_data::ModalityData;
-use crate::observer::RunObserver;
+use crate::observer::{RunObserver, is_interruption};
+use crate::plugins_lock::PluginsLock;
 use crate::relative_paths::is_below;
 use crate::resources::Resources;
 use crate::run::Run;
@@ -51,8 +53,8 @@ impl Run {
     /// Trains one more stage, which starts from the latest model and replays the buffers of all earlier stages.
     ///
     /// # Errors
-    /// A run that is not finished, data, plugins or settings that do not fit it, and any error of a stage. A stopped stage
-    /// continues when the run is resumed.
+    /// A run that is not finished, data, plugins or settings that do not fit it, and any error of a stage. A stage that
+    /// fails before its first checkpoint is taken back; one that was stopped continues when the run is resumed.
     pub fn add_stage(
         &mut self,
         stage: &NewStage,
@@ -60,7 +62,8 @@ impl Run {
         observer: &mut dyn RunObserver,
     ) -> Result<StageSummary> {
         let training = self.training_with(stage, resources)?;
-        let states = training.run(observer)?;
+        let plugins = self.plugins()?;
+        let states = training.run(observer).map_err(|error| self.without_refused_stage(&plugins, error))?;
         let summary = Summary::read(&self.layout, &states, &training.plugins)?;
         *self = Self::open(&self.layout.folder().path())?;
         summary.stages.into_iter().next_back().ok_or_else(|| anyhow::anyhow!("the run has no stages"))
@@ -76,6 +79,44 @@ impl Run {
         let plugins = plugins_of(&config, resources.registry, Some(&self.layout))?;
         let folders = [resources.data_root.clone(), self.layout.folder().path()];
         Training::new(config, folders, true, &resources.device, plugins)
+    }
+
+    /// The plugins that the run was made with so far.
+    ///
+    /// # Errors
+    /// A file that is missing or was changed.
+    pub fn plugins(&self) -> Result<PluginsLock> {
+        PluginsLock::read(&self.layout.plugins_lock())
+    }
+
+    /// Takes back a stage that failed before its first checkpoint, so that the run is as it was when it was opened, and
+    /// returns the error with a word on it. A stage with a checkpoint, and one that someone stopped, stay: `resume`
+    /// continues them. `before`: the plugins of the run before the stage.
+    pub fn without_refused_stage(&self, before: &PluginsLock, error: anyhow::Error) -> anyhow::Error {
+        if is_interruption(&error) {
+            return error;
+        }
+        match self.take_back(before) {
+            Ok(false) => error,
+            Ok(true) => error.context("the stage was not added; the run is as it was"),
+            Err(second) => error.context(format!("the stage could not be taken back ({second:#})")),
+        }
+    }
+
+    /// Whether there was a stage to take back.
+    fn take_back(&self, plugins: &PluginsLock) -> Result<bool> {
+        let _lock = RunLock::take(&self.layout)?;
+        let recorded = RunConfig::read_record(&self.layout.record())?;
+        let number = self.config.stages.len() + 1;
+        let Some(section) = recorded.stages.get(number - 1) else { return Ok(false) };
+        let folder = StageFolder::new(&self.layout, number, &section.modality);
+        if folder.finished()?.is_some() || folder.running()?.is_some() {
+            return Ok(false);
+        }
+        folder.remove().context("its folder cannot be removed")?;
+        plugins.write(&self.layout.plugins_lock())?;
+        self.config.write_record(&self.layout.record())?;
+        Ok(true)
     }
 
     /// Checks that every stage has finished, since a new stage starts from the latest model.

@@ -7,7 +7,7 @@ use medcoss_core::buffer::Store;
 use medcoss_core::confined_path::{ConfinedPath, EntryKind};
 use medcoss_core::data::{Dataset, TokenSpec};
 use medcoss_core::device::Device;
-use medcoss_core::model::{FamilyTokens, ModelConfig};
+use medcoss_core::model::{FamilyTokens, ModelConfig, PositionMap};
 use medcoss_core::ranks::Ranks;
 use medcoss_core::run::{
     RunLayout, RunLock, StageFolder, StageState, StoredModel, check_manifest, is_partial, remove_partial_below,
@@ -145,7 +145,7 @@ impl Training {
             let in_stage = || format!("stage {} {}", at + 1, self.config.stages[at].modality);
             admit(&mut model, &self.config, source).with_context(in_stage)?;
             check_vocabulary(source, &sources[..at]).with_context(in_stage)?;
-            if let Some(notice) = unused_rows(&model, source) {
+            for notice in [unused_rows(&model, source), other_positions(&model, source)].into_iter().flatten() {
                 observer.notice(&format!("{}: {notice}", in_stage()));
             }
         }
@@ -508,6 +508,20 @@ fn unused_rows(model: &ModelConfig, source: &impl Dataset) -> Option<String> {
         )),
         _ => None,
     }
+}
+
+/// A word on samples whose positions are taken from those of another grid.
+fn other_positions(model: &ModelConfig, source: &impl Dataset) -> Option<String> {
+    let reference = model.families[model.family(source.family())?].layout.as_ref()?;
+    let own = source.layout()?;
+    PositionMap::new(reference, own).ok()??;
+    let sides = |grid: &[usize]| grid.iter().map(usize::to_string).collect::<Vec<_>>().join(" x ");
+    Some(format!(
+        "its grid of {} tokens takes positions at the same places of the model's {}; model.position_resampling = \"none\" \
+         gives each token the position of its number",
+        sides(&own.grid),
+        sides(&reference.grid)
+    ))
 }
 
 /// Checks that the data of a finished stage are unchanged.

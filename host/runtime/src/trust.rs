@@ -6,6 +6,7 @@
 //! | a file | the same digest, under any name | continues |
 //! | a file | another digest | refused, unless trusted |
 //! | a built-in plugin | a file | refused, unless trusted |
+//! | anything | a file below a folder that is trusted for development | continues; `PluginsLock::compare` warns |
 //! | anything | a built-in plugin | continues; `PluginsLock::compare` warns |
 //! | anything | a file of a built-in's id, where a build of this program leaves it | the same |
 //!
@@ -29,6 +30,10 @@ pub struct Trusted {
     /// Trusted plugins in the order in which they were added.
     #[serde(default)]
     pub plugin: Vec<TrustedPlugin>,
+    /// Folders whose plugins are trusted whatever their digest, for people who build plugins there; absolute, links
+    /// resolved.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub development_folder: Vec<PathBuf>,
 }
 
 /// A trusted plugin with the digest of its file.
@@ -75,6 +80,12 @@ impl Trusted {
             .with_context(|| format!("cannot write {}", file.display()))
     }
 
+    /// Whether a library lies in, or below, a folder that is trusted for development.
+    pub fn holds_folder_of(&self, library: &Path) -> bool {
+        let Ok(whole) = library.canonicalize() else { return false };
+        self.development_folder.iter().any(|folder| folder.is_absolute() && whole.starts_with(folder))
+    }
+
     /// Whether a plugin with this digest is trusted.
     pub fn holds(&self, id: &str, sha256: &str) -> bool {
         self.plugin.iter().any(|trusted| trusted.id == id && trusted.sha256 == sha256)
@@ -103,7 +114,11 @@ impl Candidate<'_> {
     pub fn check(&self, locked: &LockedPlugin, trusted: impl FnOnce() -> Result<Trusted>) -> Result<()> {
         let Self { run, location, sha256, is_own } = *self;
         let (PluginLocation::Library { path }, Some(found)) = (location, sha256) else { return Ok(()) };
-        if is_own || locked.sha256.as_deref() == Some(found) || trusted()?.holds(&locked.id, found) {
+        if is_own || locked.sha256.as_deref() == Some(found) {
+            return Ok(());
+        }
+        let trusted = trusted()?;
+        if trusted.holds(&locked.id, found) || trusted.holds_folder_of(path) {
             return Ok(());
         }
         let before = match &locked.sha256 {
@@ -132,12 +147,20 @@ mod tests {
         let file = folder.path().join("medcoss/trusted.toml");
         assert_eq!(Trusted::read(Some(&file)).unwrap(), Trusted::default());
         let plugin = TrustedPlugin { id: "gait".into(), file: "libgait.so".into(), sha256: "ab".repeat(32) };
-        let trusted = Trusted { plugin: vec![plugin] };
+        let mut trusted = Trusted { plugin: vec![plugin], ..Trusted::default() };
         trusted.write(&file).unwrap();
         assert_eq!(Trusted::read(Some(&file)).unwrap(), trusted);
         assert!(trusted.holds("gait", &"ab".repeat(32)));
         // The digest is that of the file, which may also export other plugins.
         assert!(!trusted.holds("eeg", &"ab".repeat(32)) && !trusted.holds("gait", &"ac".repeat(32)));
+        let below = folder.path().canonicalize().unwrap().join("target/debug");
+        std::fs::create_dir_all(&below).unwrap();
+        std::fs::write(below.join("libgait.so"), "").unwrap();
+        assert!(!trusted.holds_folder_of(&below.join("libgait.so")));
+        trusted.development_folder.push(folder.path().canonicalize().unwrap().join("target"));
+        trusted.write(&file).unwrap();
+        let read = Trusted::read(Some(&file)).unwrap();
+        assert!(read.holds_folder_of(&below.join("../debug/libgait.so")) && !read.holds_folder_of(&file));
         std::fs::write(&file, "plugin = 3").unwrap();
         let error = Trusted::read(Some(&file)).unwrap_err().to_string();
         assert!(error.contains("trusted.toml is damaged") && error.contains("hint: "), "{error}");
@@ -154,8 +177,10 @@ mod tests {
             file: if sha256.is_some() { "old.so".into() } else { "built-in".into() },
             sha256: sha256.map(String::from),
         };
-        let trusted =
-            Trusted { plugin: vec![TrustedPlugin { id: "gait".into(), file: "a.so".into(), sha256: own.clone() }] };
+        let trusted = Trusted {
+            plugin: vec![TrustedPlugin { id: "gait".into(), file: "a.so".into(), sha256: own.clone() }],
+            ..Trusted::default()
+        };
         let nobody = Trusted::default();
         let run = Path::new("runs/first");
         let check = |location: &PluginLocation, is_own, sha256: Option<&str>, trusted: &Trusted| {

@@ -25,8 +25,8 @@ pub(crate) struct PluginArgs {
     ///
     /// The search continues with the folders of MEDCOSS_PLUGIN_PATH (separated by colons), `plugins` beside the
     /// program, the program's own folder and its `deps`, $XDG_DATA_HOME/medcoss/plugins (or
-    /// ~/.local/share/medcoss/plugins), and the built-in plugins. The first plugin that is found for an id is used. The
-    /// working folder is never searched.
+    /// ~/.local/share/medcoss/plugins), and the built-in plugins. The first plugin that is found for an id is used; of
+    /// several in one folder, the highest version. The working folder is never searched.
     #[arg(long, value_name = "DIR", help_heading = PLUGINS)]
     plugin_dir: Vec<PathBuf>,
     /// Do not use the built-in plugins
@@ -46,7 +46,8 @@ impl PluginArgs {
     pub(crate) fn registry(&self) -> Result<PluginRegistry, Failure> {
         let search = Search::new(&self.plugin_dir, !self.no_builtin, &SearchEnvironment::of_process());
         let search = search.map_err(|error| Failure::user(anyhow::anyhow!("--plugin-dir: {error}")))?;
-        self.accepted(PluginRegistry::discover(&search, builtins(), loading()).guarding_process())
+        let found = PluginRegistry::discover(&search, builtins(), loading()).guarding_process();
+        Ok(self.accepted(found)?.preferring_higher_versions())
     }
 
     /// The registry of one file.
@@ -64,6 +65,7 @@ impl PluginArgs {
         let trusted = Trusted::read(Trusted::file().as_deref()).map_err(Failure::user)?;
         let accepts = move |NewLibrary { id, path, sha256 }: NewLibrary<'_>| match trusted.holds(id, sha256) {
             true => Ok(()),
+            false if trusted.holds_folder_of(path) => Ok(()),
             false => Err(format!("if you trust it: medcoss plugin trust {}", path.display())),
         };
         Ok(registry.accepting(Acceptance::new(accepts)))

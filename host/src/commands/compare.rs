@@ -218,7 +218,9 @@ impl Compare {
         let last = scores.stages.iter().map(|stage| stage.stage).max()?;
         let every = scores.stages.len() > 1;
         let is_enough = every || self.after(entry) == After::Last;
-        let is_it = scores.tasks_sha256 == tasks.sha256 && scores.seeds == self.eval_seeds.0;
+        // Earlier versions grouped samples by their ids; their scores stand beside no others.
+        let is_grouped = scores.tasks.iter().all(|task| task.grouping.is_some());
+        let is_it = scores.tasks_sha256 == tasks.sha256 && scores.seeds == self.eval_seeds.0 && is_grouped;
         (is_it && is_enough && last == entry.config.stages.len()).then_some(scores)
     }
 

@@ -1,19 +1,19 @@
 //! `medcoss data check`: reads every sample once, as training would, and reports the invalid ones with the reason.
 
+use std::cmp::Reverse;
 use std::collections::BTreeMap;
 use std::time::Instant;
 
 use anyhow::{Context, Result};
 use clap::Args;
 use medcoss_core::data::{Dataset, LoaderOptions};
-use medcoss_plugin_host::{Batch, FailureKind, Plugin, View};
+use medcoss_plugin_host::{Batch, FailureKind, Plugin, View, untrusted_text};
 use medcoss_runtime::timing::peak_memory;
 use medcoss_runtime::{WorkObserver, WorkReport};
 use serde::Serialize;
 
 use crate::arguments::{BarArgs, DataArgs, PluginArgs, ResultArgs, check_invalid_fraction};
 use crate::failure::Failure;
-use crate::tables::Table;
 
 /// Number of samples that are read at a time.
 const BATCH: usize = 8;
@@ -117,18 +117,36 @@ impl Report {
             "{}: {} samples, {} cannot be read; fingerprint {fingerprint}; {:.1} s\n",
             self.modality, self.n_samples, self.n_invalid, self.seconds
         );
-        if !self.invalid.is_empty() {
-            let mut table = Table::new(&["sample", "reason"]);
-            for (id, reason) in &self.invalid {
-                let reason_text = reason.lines().next().unwrap_or_default();
-                let reason_text = reason_text
-                    .strip_prefix(id.as_str())
-                    .map_or(reason_text, |reason_text| reason_text.trim_start_matches([':', ' ']));
-                table.row([id.as_str(), reason_text]);
-            }
-            text.push('\n');
-            text.push_str(&table.lines());
+        text.push_str(&groups(&self.invalid));
+        if self.n_skipped > 0 {
+            text.push_str(&format!("\n{} have nothing to learn and are left out of training:\n", self.n_skipped));
+            text.push_str(&groups(&self.skipped));
         }
         text
     }
+}
+
+/// Samples that are named of one reason.
+const N_NAMED: usize = 5;
+
+/// The reasons, the most frequent first, each with its hint and the samples that it concerns.
+fn groups(reasons: &BTreeMap<String, String>) -> String {
+    let mut samples_by_reason: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
+    for (id, reason) in reasons {
+        let without_id =
+            reason.strip_prefix(id.as_str()).map_or(reason.as_str(), |rest| rest.trim_start_matches([':', ' ']));
+        samples_by_reason.entry(without_id).or_default().push(id);
+    }
+    let mut groups: Vec<_> = samples_by_reason.into_iter().collect();
+    groups.sort_by_key(|(_, ids)| Reverse(ids.len()));
+    let mut text = String::new();
+    for (reason, ids) in groups {
+        let reason = untrusted_text(reason).replace('\n', "\n  ");
+        text.push_str(&format!("\n{} {}: {reason}\n", ids.len(), if ids.len() == 1 { "sample" } else { "samples" }));
+        ids.iter().take(N_NAMED).for_each(|id| text.push_str(&format!("    {}\n", untrusted_text(id))));
+        if let Some(more) = ids.len().checked_sub(N_NAMED).filter(|more| *more > 0) {
+            text.push_str(&format!("    and {more} more; --json names all\n"));
+        }
+    }
+    text
 }

@@ -222,7 +222,8 @@ impl Embed {
             encode_samples(&model, family, source, encoding, reading, &device, &mut |batch| {
                 let failures = batch.invalid.iter();
                 invalid.extend(
-                    failures.map(|(index, failure)| (named(&source.ids()[*index as usize]), reason_of(&failure.message))),
+                    failures
+                        .map(|(index, failure)| (named(&source.ids()[*index as usize]), reason_of(&failure.message))),
                 );
                 if !batch.rows.is_empty() {
                     (n_tokens, width) = (batch.n_tokens, batch.width);
@@ -233,7 +234,8 @@ impl Embed {
                 report(batch.done)
             })?;
         } else {
-            let pass = FeaturePass { model: &model, family, dataset: source, encoding, options: reading, device: &device };
+            let pass =
+                FeaturePass { model: &model, family, dataset: source, encoding, options: reading, device: &device };
             let features = pass.on_all_ranks(ranks, &mut |done| report(done))?;
             if !ranks.is_root() {
                 return Ok(None);

@@ -270,6 +270,9 @@ impl Child {
             .arg(&written)
             // Files that a killed child leaves are removed with the folder.
             .env("TMPDIR", folder)
+            // A backtrace needs memory: where none is left it would hide that none was left.
+            .env("RUST_BACKTRACE", "0")
+            .env("RUST_LIB_BACKTRACE", "0")
             .stdin(Stdio::null())
             .stdout(printed.try_clone()?)
             .stderr(printed.try_clone()?)
@@ -429,14 +432,17 @@ fn work(job: &Path) -> anyhow::Result<()> {
     if !job.request.skipped_rules.iter().any(|rule| rule == LOAD) {
         report_event(&CheckEvent::StartedRun(LOAD.into()))?;
     }
+    let mut request = job.request.clone();
+    // Everything that is started from here on is the library's.
+    request.n_threads_before = fs::read_dir("/proc/self/task").ok().map(Iterator::count);
     let header = match v1_header_of(&file, &job.id) {
         Ok(header) => header,
         Err(error) => {
-            report_event(&CheckEvent::Finished(RuleReport::failed(
-                LOAD,
-                &format!("the dynamic loader refuses it: {error}"),
-                "build it again on this machine, with all that it needs",
-            )))?;
+            let text = error.to_string();
+            let rebuild = "build it again on this machine, with all that it needs";
+            let (reason, remedy) = text.split_once("\nhint: ").unwrap_or((&text, rebuild));
+            let reason = format!("the dynamic loader refuses it: {reason}");
+            report_event(&CheckEvent::Finished(RuleReport::failed(LOAD, &reason, remedy)))?;
             for asked in rules() {
                 report_event(&CheckEvent::Finished(RuleReport::skipped(
                     asked.name,
@@ -450,7 +456,7 @@ fn work(job: &Path) -> anyhow::Result<()> {
         report_event(&CheckEvent::Finished(RuleReport::passed(LOAD, "opened by the dynamic loader")))?;
     }
     let mut failed = Ok(());
-    medcoss_conformance::check(header, &job.request, &mut |event| {
+    medcoss_conformance::check(header, &request, &mut |event| {
         let result = match event {
             Event::Started(rule) => report_event(&CheckEvent::StartedRun(rule.into())),
             Event::Finished(report) => report_event(&CheckEvent::Finished(report.clone())),

@@ -1,5 +1,7 @@
 //! `medcoss plugin list`: plugins that were found, shadowed or refused.
 
+use std::path::PathBuf;
+
 use clap::Args;
 use medcoss_abi::message::Geometry;
 use medcoss_plugin_host::{
@@ -37,6 +39,8 @@ struct Listing<'a> {
     plugins: Vec<Entry<'a>>,
     shadowed: &'a [ShadowedPlugin],
     refused: Vec<LoadError>,
+    /// Libraries in plugin folders that export no plugin.
+    helpers: &'a [PathBuf],
     searched: &'a [Folder],
 }
 
@@ -85,12 +89,14 @@ pub(super) fn show(registry: &PluginRegistry, result: &ResultArgs) -> Result<(),
             plugins: plugins.iter().map(Entry::new).collect(),
             shadowed: &registry.shadowed,
             refused,
+            helpers: &registry.helpers,
             searched: &registry.searched,
         });
     }
     let mut text = if plugins.is_empty() { none_found(registry) } else { table(&plugins) };
     text.push_str(&shadows(&registry.shadowed));
     text.push_str(&refusals(&refused));
+    text.push_str(&helpers(&registry.helpers));
     output::print(&text)
 }
 
@@ -122,17 +128,26 @@ fn shadows(shadowed: &[ShadowedPlugin]) -> String {
     if shadowed.is_empty() {
         return String::new();
     }
-    let mut text = String::from("\nNot used, because the id was found before:\n");
+    let mut text = String::from("\nNot used, because another file has the id:\n");
     let (builtin, libraries): (Vec<_>, Vec<_>) =
         shadowed.iter().partition(|shadowed| shadowed.location == PluginLocation::BuiltIn);
     for shadowed in libraries {
-        text.push_str(&format!("  {}  {}\n", shadowed.id, shadowed.location));
+        let version = shadowed.version.as_ref().map(|version| format!(" {version}")).unwrap_or_default();
+        text.push_str(&format!("  {}{version}  {}\n", shadowed.id, shadowed.location));
     }
     if !builtin.is_empty() {
         let ids: Vec<_> = builtin.iter().map(|shadowed| shadowed.id.as_str()).collect();
         text.push_str(&format!("  {}  built-in\n", ids.join(", ")));
     }
     text
+}
+
+fn helpers(libraries: &[PathBuf]) -> String {
+    if libraries.is_empty() {
+        return String::new();
+    }
+    let lines: String = libraries.iter().map(|path| format!("  {}\n", path.display())).collect();
+    format!("\nLibraries without a plugin (the crate of a plugin calls export_plugin!):\n{lines}")
 }
 
 fn refusals(refused: &[LoadError]) -> String {

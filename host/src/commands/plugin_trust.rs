@@ -1,6 +1,6 @@
 //! `medcoss plugin trust`: lets existing runs use a changed plugin.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
 use clap::Args;
@@ -23,12 +23,19 @@ use crate::output;
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   medcoss plugin trust ~/my-plugins/libmedcoss_gait.so
+  medcoss plugin trust --dev ~/gait/target
   medcoss plugin trust ~/my-plugins/libmedcoss_gait.so --forget")]
 pub(crate) struct Trust {
     /// Library file of the plugin
-    #[arg(value_name = "FILE.so")]
-    file: PathBuf,
-    /// Withdraw the trust in this file
+    #[arg(value_name = "FILE.so", required_unless_present = "dev")]
+    file: Option<PathBuf>,
+    /// Trust every library in this folder and below it, whatever its content, now and later
+    ///
+    /// For a folder that you build plugins in: a rebuilt plugin continues its runs, with a warning, and needs no new
+    /// trust. Whoever can write into the folder can then run code with your rights.
+    #[arg(long, value_name = "DIR", conflicts_with = "file")]
+    dev: Option<PathBuf>,
+    /// Withdraw the trust in this file or folder
     #[arg(long)]
     forget: bool,
     #[command(flatten)]
@@ -43,9 +50,30 @@ struct Report {
     list: PathBuf,
 }
 
+#[derive(Serialize)]
+struct FolderReport {
+    trusted: bool,
+    development_folder: PathBuf,
+    list: PathBuf,
+}
+
+/// Path of the list of trusted plugins.
+fn list() -> Result<PathBuf> {
+    Trusted::file().context("there is no folder for the list of trusted plugins\nhint: set XDG_CONFIG_HOME or HOME")
+}
+
 impl Trust {
     pub(crate) fn run(&self) -> Result<(), Failure> {
-        let reports = self.change().map_err(Failure::user)?;
+        if let Some(folder) = &self.dev {
+            let report = self.change_folder(folder).map_err(Failure::user)?;
+            return self.result.print(&report, |report| {
+                let word = if report.trusted { "are trusted" } else { "are no longer trusted" };
+                let FolderReport { development_folder, list, .. } = report;
+                format!("Plugins below {} {word}; the list is in {}\n", development_folder.display(), list.display())
+            });
+        }
+        let Some(file) = &self.file else { return Ok(()) };
+        let reports = self.change(file).map_err(Failure::user)?;
         if self.result.json {
             return output::print_json(&reports);
         }
@@ -57,15 +85,35 @@ impl Trust {
         output::print(&reports.iter().map(line).collect::<String>())
     }
 
-    fn change(&self) -> Result<Vec<Report>> {
-        let registry = PluginRegistry::of_file(&self.file, loading())?;
-        let Some(list) = Trusted::file() else {
-            bail!("there is no folder for the list of trusted plugins\nhint: set XDG_CONFIG_HOME or HOME");
-        };
+    fn change_folder(&self, folder: &Path) -> Result<FolderReport> {
+        let list = list()?;
         let mut trusted = Trusted::read(Some(&list))?;
-        let read = LibraryFile::open(&self.file).with_context(|| format!("cannot read {}", self.file.display()))?;
+        let development_folder = match folder.canonicalize() {
+            Ok(whole) if whole.is_dir() => whole,
+            Ok(_) => bail!("--dev {} is a file\nhint: name the folder that holds it", folder.display()),
+            // A folder that is gone can still be forgotten, by its absolute path.
+            Err(_) if self.forget => folder.to_path_buf(),
+            Err(error) => bail!("--dev {}: {error}\nhint: check the path", folder.display()),
+        };
+        let before = trusted.development_folder.len();
+        trusted.development_folder.retain(|known| *known != development_folder);
+        if self.forget && trusted.development_folder.len() == before {
+            bail!("{} is not a trusted folder\nhint: {} lists those that are", folder.display(), list.display());
+        }
+        if !self.forget {
+            trusted.development_folder.push(development_folder.clone());
+        }
+        trusted.write(&list)?;
+        Ok(FolderReport { trusted: !self.forget, development_folder, list })
+    }
+
+    fn change(&self, library: &Path) -> Result<Vec<Report>> {
+        let registry = PluginRegistry::of_file(library, loading())?;
+        let list = list()?;
+        let mut trusted = Trusted::read(Some(&list))?;
+        let read = LibraryFile::open(library).with_context(|| format!("cannot read {}", library.display()))?;
         let sha256 = read.sha256().to_string();
-        let file = self.file.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        let file = library.file_name().unwrap_or_default().to_string_lossy().into_owned();
         let mut reports = Vec::new();
         for found in registry.found {
             let plugin = TrustedPlugin { id: found.id, file: file.clone(), sha256: sha256.clone() };

@@ -64,7 +64,12 @@ impl StageAdd {
         let (data_root, paths) = self.place()?;
         let stage = NewStage { data: ModalityData::new(&self.modality, paths), settings: self.settings.clone() };
         let resources = Resources { registry, data_root, device: self.device.name.clone() };
-        train(&run.training_with(&stage, &resources)?, ranks, &self.progress)
+        let training = run.training_with(&stage, &resources)?;
+        let before = run.plugins()?;
+        train(&training, ranks, &self.progress).map_err(|error| match ranks.is_root() {
+            true => run.without_refused_stage(&before, error),
+            false => error,
+        })
     }
 
     /// The folder that all data paths are relative to, and the new paths relative to it. Absolute paths are made

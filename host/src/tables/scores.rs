@@ -42,11 +42,17 @@ pub(crate) fn to_text(scores: &Scores, width: usize) -> String {
 }
 
 fn tasks(scores: &Scores) -> String {
-    let mut table = Table::new(&["task", "modality", "protocol", "metric", "classes", "train", "test"]);
+    let mut table = Table::new(&["task", "modality", "protocol", "metric", "classes", "train", "test", "groups"]);
     for task in &scores.tasks {
         let (n_classes, n_train, n_test) =
             (task.classes.len().to_string(), task.n_train.to_string(), task.n_test.to_string());
-        table.row([&task.name, &task.modality, &task.protocol, &task.primary_metric, &n_classes, &n_train, &n_test]);
+        let groups = match (task.grouping.as_deref(), task.n_groups) {
+            (Some("none"), _) => "none".into(),
+            (Some(grouping), Some(n)) => format!("{n} by {grouping}"),
+            _ => "-".into(),
+        };
+        let TaskSummary { name, modality, protocol, primary_metric, .. } = task;
+        table.row([name, modality, protocol, primary_metric, &n_classes, &n_train, &n_test, &groups]);
     }
     table.lines()
 }

@@ -21,6 +21,9 @@ pub struct Request {
     pub n_threads: usize,
     /// Calls in each round in which growth of memory, threads and files is measured: at least 1.
     pub n_calls: usize,
+    /// Threads of this process before the library was loaded, where nothing else than the check starts any; otherwise
+    /// none, and threads that a plugin starts once and keeps are not seen.
+    pub n_threads_before: Option<usize>,
     /// Seed of the check itself.
     pub seed: u64,
     /// Rules that are not checked, by name.
@@ -45,6 +48,7 @@ impl Default for Request {
             n_samples: 8,
             n_threads: 4,
             n_calls: 12,
+            n_threads_before: None,
             seed: 7,
             skipped_rules: Vec::new(),
         }

@@ -92,6 +92,10 @@ pub fn act(place: &str) -> Option<String> {
             }
             let _ = std::io::stdout().flush();
         }
+        "park-threads" => {
+            static ONCE: std::sync::Once = std::sync::Once::new();
+            ONCE.call_once(|| (0..8).for_each(|_| drop(std::thread::spawn(std::thread::park))));
+        }
         "slow" => std::thread::sleep(Duration::from_millis(100)),
         "recursion" => drop(std::hint::black_box(recursion(1))),
         // Hidden from the optimiser, which removes unused memory.

@@ -1,5 +1,7 @@
 //! Measurement of one task with one model: by the task's protocol, for each seed.
 
+use std::collections::BTreeSet;
+
 use anyhow::{Context, Result, bail};
 use medcoss_core::data::Subset;
 use medcoss_core::evaluation::{
@@ -126,6 +128,8 @@ impl<'a> Task<'a> {
             classes: self.samples.classes.clone(),
             n_train: self.splits.first().map_or(0, |split| split.train.len()),
             n_test: self.n_test(),
+            grouping: Some(self.samples.grouping.to_string()),
+            n_groups: Some(self.samples.groups.iter().collect::<BTreeSet<_>>().len()),
         }
     }
 

@@ -9,9 +9,10 @@ use medcoss_core::model::{Model, ModelConfig, PositionResampling};
 use medcoss_core::stage::{Encoding, FeaturePass, Features};
 use medcoss_plugin_host::Plugin;
 
+use super::annotation::Unlabelled;
 use super::context::EvaluationContext;
 use super::label_source::{LabelSource, MaskLabels};
-use super::samples::{TaskSamples, Unlabelled};
+use super::samples::TaskSamples;
 use super::tasks_file::TaskSection;
 use crate::config::StageSection;
 use crate::label_maps::MaskedSource;

@@ -64,8 +64,21 @@ pub(super) fn memory(under_test: &mut PluginUnderTest) -> RuleResult {
     judged(under_test, &MEMORY)
 }
 
+/// Threads that are started with each call grow; those that a plugin starts once and parks do not, and are more than
+/// there were before the library was loaded.
 pub(super) fn threads(under_test: &mut PluginUnderTest) -> RuleResult {
-    judged(under_test, &THREADS)
+    let judged = judged(under_test, &THREADS)?;
+    let (Some(before), Some(Ok(growth))) = (under_test.request.n_threads_before, &under_test.growth) else {
+        return Ok(judged);
+    };
+    let last = growth.threads[growth.threads.len() - 1];
+    if last > before as f64 {
+        return Err(violation(
+            format!("the process has {last} threads after the calls, and had {before} before the library was loaded"),
+            THREADS.remedy,
+        ));
+    }
+    Ok(judged)
 }
 
 pub(super) fn files(under_test: &mut PluginUnderTest) -> RuleResult {
