@@ -24,7 +24,7 @@ pub mod labels;
 pub mod log;
 pub mod mask;
 mod mask_files;
-mod options;
+pub mod options;
 pub mod padded_word_masking;
 pub mod patch;
 mod pillow_bicubic;
@@ -48,7 +48,7 @@ pub use medcoss_abi::message::{
     Axis, Continuous, Coordinate, Discrete, Geometry, PretextTask, Rendering, SampleRecord, Synthesised, Targets,
 };
 pub use medcoss_abi::{NOT_A_TARGET, code};
-pub use options::in_range;
+pub use options::{check_ranges, in_range};
 pub use png_image::encode_png;
 pub use rng::{SampleRng, sample_rng};
 pub use {rand, schemars, serde, serde_json};
