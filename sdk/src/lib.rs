@@ -24,6 +24,7 @@ pub mod labels;
 pub mod log;
 pub mod mask;
 mod mask_files;
+mod masking;
 pub mod options;
 pub mod padded_word_masking;
 pub mod patch;
@@ -43,6 +44,7 @@ pub use error::Error;
 pub use file_dataset::{FileDataset, FileSample, synthesise_files};
 pub use files::{FoundFile, entry_name, find_files, find_files_by_content};
 pub use fingerprint::Fingerprint;
+pub use masking::{Masking, MaskingScheme};
 pub use medcoss_abi as abi;
 pub use medcoss_abi::message::{
     Axis, Continuous, Coordinate, Discrete, Geometry, PretextTask, Rendering, SampleRecord, Synthesised, Targets,
