@@ -15,6 +15,7 @@ mod error;
 mod export;
 mod file_dataset;
 mod files;
+mod files_dataset;
 mod fingerprint;
 pub mod image;
 pub mod image_transform;
@@ -43,6 +44,7 @@ pub use dataset::{Dataset, Modality, OpenRequest, Patches, Sample, Tokens, View}
 pub use error::Error;
 pub use file_dataset::{FileDataset, FileSample, synthesise_files};
 pub use files::{FoundFile, entry_name, find_files, find_files_by_content};
+pub use files_dataset::{FilesDataset, SampleFiles};
 pub use fingerprint::Fingerprint;
 pub use masking::{Masking, MaskingScheme};
 pub use medcoss_abi as abi;
