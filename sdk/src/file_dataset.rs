@@ -1,7 +1,8 @@
 //! Datasets in which every file is a sample: [`Dataset`], except for the loading of a file.
 //!
 //! Finding files, ids, fingerprints, labels, saved samples and the check for changed files are the same for all of
-//! them. A dataset whose files hold several samples, or whose samples need several files, implements [`Dataset`] itself.
+//! them. Where files hold several samples, [`crate::FilesDataset`] does the same; a dataset whose samples need several files implements
+//! [`Dataset`] itself.
 
 use std::path::Path;
 
@@ -75,7 +76,7 @@ pub struct FileDataset<O> {
     options: O,
     geometry: Geometry,
     files: Vec<FoundFile>,
-    labels: Vec<Option<String>>,
+    records: Vec<SampleRecord>,
 }
 
 impl<O: FileSample> FileDataset<O> {
@@ -90,11 +91,11 @@ impl<O: FileSample> FileDataset<O> {
         let OpenRequest { base, data, options, .. } = request;
         let geometry = M::geometry(&options)?;
         let files = find_files(&base, &data, accepts, &M::FILE_FORMATS.join(", "))?;
-        let labels = match options.labels() {
-            Some(table) => table.labels_of(&base, &files)?,
-            None => vec![None; files.len()],
-        };
-        Ok(Self { options, geometry, files, labels })
+        let mut records: Vec<SampleRecord> = files.iter().map(FoundFile::record).collect();
+        if let Some(table) = options.labels() {
+            table.annotate(&base, &files, &mut records)?;
+        }
+        Ok(Self { options, geometry, files, records })
     }
 }
 
@@ -108,7 +109,7 @@ impl<O: FileSample> Dataset for FileDataset<O> {
     }
 
     fn record(&self, index: usize) -> SampleRecord {
-        self.files[index].record().labelled(self.labels[index].clone())
+        self.records[index].clone()
     }
 
     fn fingerprint(&self) -> Fingerprint {
@@ -127,13 +128,7 @@ impl<O: FileSample> Dataset for FileDataset<O> {
     fn save_samples(&self, indices: &[usize], folder: &Path) -> Result<Synthesised, Error> {
         let copy = |(position, &index): (usize, &usize)| saved_samples::copy(&self.files[index], position, folder);
         let copies = indices.iter().enumerate().map(copy).collect::<Result<_, Error>>()?;
-        let mut kept = saved_samples::reopened_with(copies, &self.options)?;
-        if self.options.labels().is_some()
-            && let Some(options) = kept.options.as_object_mut()
-        {
-            options.retain(|_, value| serde_json::from_value::<LabelTable>(value.clone()).is_err());
-        }
-        Ok(kept)
+        saved_samples::reopened_without_labels(copies, &self.options, self.options.labels())
     }
 
     fn label_map(&self, index: usize, mask: &FoundFile) -> Result<LabelMap, Error> {

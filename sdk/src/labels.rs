@@ -1,26 +1,32 @@
-//! Labels from a CSV table: which row belongs to which file.
+//! Labels, groups and other facts from a CSV table: which row belongs to which file.
 //!
 //! Only evaluation looks at labels; training never does.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::fs::File;
 use std::path::{Path, PathBuf};
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
 use crate::record_limit::RecordLimit;
-use crate::{Error, FoundFile, log};
+use crate::{Error, FoundFile, SampleRecord, log};
 
 /// Longest row of a table in bytes.
 const MAX_ROW_BYTES: u64 = 1 << 20;
 /// Largest table in bytes.
 const MAX_TABLE_BYTES: u64 = 1 << 28;
-/// Most rows with a label.
+/// Most rows with a fact about a file.
 const MAX_ROWS: usize = 1 << 22;
 /// Columns that a message lists at most, and characters of a name or label.
 const MAX_LISTED: usize = 20;
 const MAX_SHOWN: usize = 60;
+/// Largest weight of a sample.
+const MAX_WEIGHT: f64 = 1e6;
+/// Most columns of metadata, and bytes of one value: a host takes 4 KiB a record.
+const MAX_METADATA_COLUMNS: usize = 64;
+const MAX_METADATA_BYTES: usize = 1024;
 
 /// A CSV file with a header line, one row a labelled file.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -33,23 +39,120 @@ pub struct LabelTable {
     pub key_column: String,
     /// Column with the labels, taken as text.
     pub label_column: String,
+    /// Column with the groups: the patient, say. Evaluation never separates files of one group.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub group_column: Option<String>,
+    /// Column with the pairs: the same text for an image and its report.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pair_column: Option<String>,
+    /// Column with numbers, 0 to 1000000: how often a file's samples are drawn in training, relative to the others; 0 = never.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub weight_column: Option<String>,
+    /// Columns with further facts, up to 64: a site, a scanner. Each becomes metadata under its title in lower case, with `_` for what is
+    /// neither letter nor digit.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub metadata_columns: Vec<String>,
+}
+
+/// What a table says of a file. What is empty in the table is absent.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct FileFacts {
+    /// The label.
+    pub label: Option<String>,
+    /// The group.
+    pub group: Option<String>,
+    /// The pair.
+    pub pair: Option<String>,
+    /// The weight, 0 to 1e6.
+    pub weight: Option<f64>,
+    /// Numbers, booleans and texts by `[a-z][a-z0-9_]*`.
+    pub metadata: BTreeMap<String, Value>,
+}
+
+impl FileFacts {
+    /// Writes the facts into the record of one of the file's samples. What the table says replaces what the record says.
+    pub fn annotate(&self, record: &mut SampleRecord) {
+        let Self { label, group, pair, weight, metadata } = self.clone();
+        record.label = label.or(record.label.take());
+        record.group = group.or(record.group.take());
+        record.pair = pair.or(record.pair.take());
+        record.weight = weight.or(record.weight);
+        record.metadata.extend(metadata);
+    }
+}
+
+/// What a column of the table holds.
+#[derive(Debug, Clone, PartialEq)]
+enum Column {
+    Label,
+    Group,
+    Pair,
+    Weight,
+    Metadata(String),
+}
+
+/// The columns that are read, with their positions, and a text for each by key; empty where there is none.
+struct Rows {
+    columns: Vec<(Column, usize)>,
+    by_key: HashMap<String, Vec<String>>,
 }
 
 impl LabelTable {
-    /// The label of each file, `None` where the table has none. The table may name files that are not there.
+    /// A table with labels alone.
+    pub fn new(file: impl Into<PathBuf>, key_column: impl Into<String>, label_column: impl Into<String>) -> Self {
+        Self {
+            file: file.into(),
+            key_column: key_column.into(),
+            label_column: label_column.into(),
+            group_column: None,
+            pair_column: None,
+            weight_column: None,
+            metadata_columns: Vec::new(),
+        }
+    }
+
+    /// The label of each file, `None` where the table has none; as [`facts_of`](Self::facts_of).
+    ///
+    /// # Errors
+    /// Those of [`facts_of`](Self::facts_of).
+    pub fn labels_of(&self, base: &Path, files: &[FoundFile]) -> Result<Vec<Option<String>>, Error> {
+        Ok(self.facts_of(base, files)?.into_iter().map(|facts| facts.label).collect())
+    }
+
+    /// Writes into each record what the table says of its file: `record.file()` is the id of one of the `files`. What the table
+    /// says replaces what the record says.
+    ///
+    /// # Errors
+    /// Those of [`facts_of`](Self::facts_of).
+    pub fn annotate(&self, base: &Path, files: &[FoundFile], records: &mut [SampleRecord]) -> Result<(), Error> {
+        let facts = self.facts_of(base, files)?;
+        let by_id: HashMap<&str, &FileFacts> = files.iter().map(|file| file.id.as_str()).zip(&facts).collect();
+        for record in records {
+            if let Some(facts) = by_id.get(record.file()) {
+                facts.annotate(record);
+            }
+        }
+        Ok(())
+    }
+
+    /// What the table says of each file. The table may name files that are not there, and need not name all.
     ///
     /// A file is looked up by its path relative to the table's folder (with `/`), then by its name, then by its name
     /// without extension.
     ///
     /// # Errors
-    /// A table that cannot be read, lacks a column, or gives one key two labels.
-    pub fn labels_of(&self, base: &Path, files: &[FoundFile]) -> Result<Vec<Option<String>>, Error> {
+    /// A table that cannot be read, lacks a column, gives one key two values in a column, or has a weight that is none.
+    pub fn facts_of(&self, base: &Path, files: &[FoundFile]) -> Result<Vec<FileFacts>, Error> {
         let path = base.join(&self.file);
-        let labels = self.read(&path)?;
+        let rows = self.read(&path)?;
         let folder = path.parent().unwrap_or(Path::new(""));
-        let found: Vec<_> = files.iter().map(|file| look_up(&labels, folder, &file.path)).collect();
-        let n_labelled = found.iter().flatten().count();
-        if n_labelled == 0 {
+        let facts = |file: &FoundFile| match look_up(&rows.by_key, folder, &file.path) {
+            Some(texts) => self.facts(&rows.columns, texts),
+            None => Ok(FileFacts::default()),
+        };
+        let found = files.iter().map(facts).collect::<Result<Vec<_>, Error>>()?;
+        let n_named = found.iter().filter(|facts| **facts != FileFacts::default()).count();
+        if n_named == 0 {
             log::warn(&format!(
                 "labels {}: none of the {} files is named in column {:?}",
                 self.file.display(),
@@ -57,16 +160,72 @@ impl LabelTable {
                 self.key_column
             ));
         } else {
-            log::debug(&format!("labels {}: {n_labelled} of {} files", self.file.display(), files.len()));
+            log::debug(&format!("labels {}: {n_named} of {} files", self.file.display(), files.len()));
         }
         Ok(found)
     }
 
-    /// Key to label.
-    fn read(&self, path: &Path) -> Result<HashMap<String, String>, Error> {
+    fn facts(&self, columns: &[(Column, usize)], texts: &[String]) -> Result<FileFacts, Error> {
+        let mut facts = FileFacts::default();
+        for ((column, _), text) in columns.iter().zip(texts).filter(|(_, text)| !text.is_empty()) {
+            match column {
+                Column::Label => facts.label = Some(text.clone()),
+                Column::Group => facts.group = Some(text.clone()),
+                Column::Pair => facts.pair = Some(text.clone()),
+                Column::Weight => {
+                    let weight = text.parse().ok().filter(|weight| (0.0..=MAX_WEIGHT).contains(weight));
+                    facts.weight = Some(weight.ok_or_else(|| {
+                        let file = self.file.display();
+                        Error::bad_request(format!(
+                            "labels {file} have a weight {:?}; it must be a number, 0 to {MAX_WEIGHT}",
+                            shown(text)
+                        ))
+                    })?);
+                }
+                Column::Metadata(name) => drop(facts.metadata.insert(name.clone(), fact(text))),
+            }
+        }
+        Ok(facts)
+    }
+
+    /// The columns that the table must have, by title.
+    ///
+    /// # Errors
+    /// A title that gives no name, or two that give one.
+    fn titles(&self) -> Result<Vec<(Column, &str)>, Error> {
+        let mut titles = vec![(Column::Label, self.label_column.as_str())];
+        titles.extend(self.group_column.as_deref().map(|title| (Column::Group, title)));
+        titles.extend(self.pair_column.as_deref().map(|title| (Column::Pair, title)));
+        titles.extend(self.weight_column.as_deref().map(|title| (Column::Weight, title)));
+        if self.metadata_columns.len() > MAX_METADATA_COLUMNS {
+            let n = self.metadata_columns.len();
+            return Err(Error::bad_request(format!(
+                "metadata_columns has {n} columns; it must have at most {MAX_METADATA_COLUMNS}"
+            )));
+        }
+        for title in &self.metadata_columns {
+            let letter = |letter: char| if letter.is_ascii_alphanumeric() { letter.to_ascii_lowercase() } else { '_' };
+            let name: String = title.chars().map(letter).collect();
+            let column = Column::Metadata(name.clone());
+            if !name.starts_with(|letter: char| letter.is_ascii_lowercase())
+                || titles.iter().any(|(other, _)| *other == column)
+            {
+                return Err(Error::bad_request(format!(
+                    "metadata_columns has {:?}; titles must begin with a letter and differ in lower case",
+                    shown(title)
+                )));
+            }
+            titles.push((column, title));
+        }
+        Ok(titles)
+    }
+
+    /// The texts of each key.
+    fn read(&self, path: &Path) -> Result<Rows, Error> {
         let unreadable = |error: std::io::Error| {
             Error::unreadable(format!("labels {} cannot be read", path.display())).caused_by(&error)
         };
+        let titles = self.titles()?;
         let file = File::open(path).map_err(unreadable)?;
         let n_bytes = file.metadata().map_err(unreadable)?.len();
         if n_bytes > MAX_TABLE_BYTES {
@@ -81,7 +240,7 @@ impl LabelTable {
         let damaged =
             |error: csv::Error| Error::corrupt(format!("labels {} are no CSV table", path.display())).caused_by(&error);
         let header = reader.headers().map_err(damaged)?.clone();
-        let column = |name: &str| {
+        let position = |name: &str| {
             header.iter().position(|title| title == name).ok_or_else(|| {
                 let titles: Vec<_> = header.iter().take(MAX_LISTED).map(shown).collect();
                 let more = if header.len() > MAX_LISTED { ", ..." } else { "" };
@@ -92,31 +251,40 @@ impl LabelTable {
                 ))
             })
         };
-        let (key_column, label_column) = (column(&self.key_column)?, column(&self.label_column)?);
+        let key_column = position(&self.key_column)?;
+        let columns: Vec<(Column, usize)> =
+            titles.into_iter().map(|(column, title)| Ok((column, position(title)?))).collect::<Result<_, Error>>()?;
 
-        let mut labels: HashMap<String, String> = HashMap::new();
+        let mut by_key: HashMap<String, Vec<String>> = HashMap::new();
         let mut row = csv::StringRecord::new();
         loop {
             row_budget.refill();
             if !reader.read_record(&mut row).map_err(damaged)? {
-                return Ok(labels);
+                return Ok(Rows { columns, by_key });
             }
-            let (Some(key), Some(label)) = (row.get(key_column), row.get(label_column)) else { continue };
-            if key.is_empty() || label.is_empty() {
+            let texts: Vec<&str> = columns.iter().map(|&(_, at)| row.get(at).unwrap_or_default()).collect();
+            let Some(key) = row.get(key_column).filter(|key| !key.is_empty()) else { continue };
+            if texts.iter().all(|text| text.is_empty()) {
                 continue;
             }
-            let key = key.replace('\\', "/");
-            let key = key.trim_start_matches("./").to_owned();
-            if let Some(other) = labels.insert(key, label.to_owned()).filter(|other| other != label) {
-                return Err(Error::bad_request(format!(
-                    "labels {} give {:?} two labels, {:?} and {:?}",
-                    path.display(),
-                    shown(&row[key_column]),
-                    shown(&other),
-                    shown(label)
-                )));
+            let name = key.replace('\\', "/");
+            let known = by_key.entry(name.trim_start_matches("./").to_owned()).or_default();
+            known.resize(columns.len(), String::new());
+            for ((known, text), (column, _)) in known.iter_mut().zip(texts).zip(&columns) {
+                if known.is_empty() {
+                    *known = text.to_owned();
+                } else if !text.is_empty() && known != text {
+                    return Err(Error::bad_request(format!(
+                        "labels {} give {:?} two {}, {:?} and {:?}",
+                        path.display(),
+                        shown(key),
+                        column.in_words(),
+                        shown(known),
+                        shown(text)
+                    )));
+                }
             }
-            if labels.len() > MAX_ROWS {
+            if by_key.len() > MAX_ROWS {
                 return Err(Error::unsupported(format!(
                     "labels {} have more than {MAX_ROWS} rows with a label",
                     path.display()
@@ -126,19 +294,38 @@ impl LabelTable {
     }
 }
 
+impl Column {
+    fn in_words(&self) -> String {
+        match self {
+            Self::Label => "labels".into(),
+            Self::Group => "groups".into(),
+            Self::Pair => "pairs".into(),
+            Self::Weight => "weights".into(),
+            Self::Metadata(name) => format!("values of {name}"),
+        }
+    }
+}
+
+/// A number or boolean as JSON writes it (`7`, not `007`), else the text, its beginning where it is long.
+fn fact(text: &str) -> Value {
+    let parsed = serde_json::from_str(text).ok().filter(|value: &Value| value.is_number() || value.is_boolean());
+    let kept = || text[..text.floor_char_boundary(MAX_METADATA_BYTES)].chars().filter(|letter| !letter.is_control());
+    parsed.unwrap_or_else(|| Value::String(kept().collect()))
+}
+
 /// The beginning of a text of the table.
 fn shown(text: &str) -> String {
     text.chars().take(MAX_SHOWN).collect()
 }
 
-fn look_up(labels: &HashMap<String, String>, folder: &Path, file: &Path) -> Option<String> {
+fn look_up<'a>(rows: &'a HashMap<String, Vec<String>>, folder: &Path, file: &Path) -> Option<&'a Vec<String>> {
     let relative = file.strip_prefix(folder).ok().map(|below| {
         let parts: Vec<_> = below.components().map(|part| part.as_os_str().to_string_lossy()).collect();
         parts.join("/")
     });
     let name = file.file_name().map(|name| name.to_string_lossy().into_owned());
     let stem = file.file_stem().map(|stem| stem.to_string_lossy().into_owned());
-    [relative, name, stem].into_iter().flatten().find_map(|key| labels.get(&key).cloned())
+    [relative, name, stem].into_iter().flatten().find_map(|key| rows.get(&key))
 }
 
 #[cfg(test)]
@@ -156,12 +343,7 @@ mod tests {
         std::fs::write(base.path().join("tables/labels.csv"), table).unwrap();
         let entries = ["elsewhere", "tables"].map(PathBuf::from);
         let files = find_files(base.path(), &entries, |name| name.ends_with(".png"), "PNG").unwrap();
-        let table = LabelTable {
-            file: "tables/labels.csv".into(),
-            key_column: key_column.into(),
-            label_column: label_column.into(),
-        };
-        table.labels_of(base.path(), &files)
+        LabelTable::new("tables/labels.csv", key_column, label_column).labels_of(base.path(), &files)
     }
 
     fn some(labels: [&str; 3]) -> Vec<Option<String>> {
@@ -209,7 +391,62 @@ mod tests {
     #[test]
     fn a_missing_or_ragged_table_is_an_error() {
         assert_eq!(labels_of("file,finding\none\n", "file", "finding").unwrap_err().code(), code::CORRUPT);
-        let table = LabelTable { file: "nowhere.csv".into(), key_column: "a".into(), label_column: "b".into() };
+        let table = LabelTable::new("nowhere.csv", "a", "b");
         assert_eq!(table.labels_of(Path::new("/nowhere"), &[]).unwrap_err().code(), code::UNREADABLE);
+    }
+
+    /// Records of two samples of `one.png` and one of `two.png`, annotated from a table.
+    fn annotated(table: &str) -> Result<Vec<SampleRecord>, Error> {
+        let base = tempfile::tempdir().unwrap();
+        for (file, content) in [("one.png", ""), ("two.png", ""), ("t.csv", table)] {
+            std::fs::write(base.path().join(file), content).unwrap();
+        }
+        let files = find_files(base.path(), &[PathBuf::from(".")], |name| name.ends_with(".png"), "PNG").unwrap();
+        let mut records = vec![
+            files[0].record_of_part("a").in_group("one.png"),
+            files[0].record_of_part("b").labelled(Some("own")),
+            files[1].record().in_group("two.png"),
+        ];
+        let table = LabelTable {
+            group_column: Some("patient".into()),
+            pair_column: Some("accession".into()),
+            weight_column: Some("weight".into()),
+            metadata_columns: vec!["Site".into(), "Field (T)".into()],
+            ..LabelTable::new("t.csv", "file", "finding")
+        };
+        table.annotate(base.path(), &files, &mut records)?;
+        Ok(records)
+    }
+
+    #[test]
+    fn all_samples_of_a_file_get_what_the_table_says_of_it() {
+        let header = "file,finding,patient,accession,weight,Site,Field (T)\n";
+        let records = annotated(&format!("{header}one,,p7,x1,0.5,007,3\none,,,,0.50,,\n")).unwrap_err();
+        assert!(records.message().ends_with("give \"one\" two weights, \"0.5\" and \"0.50\""), "{records}");
+        // Rows of one file complete each other.
+        let records = annotated(&format!("{header}one,,p7,x1,0.5,,3\none,,,,,007,\n")).unwrap();
+        for (record, label) in records[..2].iter().zip([None, Some("own")]) {
+            assert_eq!((record.group.as_deref(), record.pair.as_deref()), (Some("p7"), Some("x1")));
+            assert_eq!((record.weight, record.label.as_deref()), (Some(0.5), label));
+            assert_eq!(Value::from_iter(record.metadata.clone()), serde_json::json!({ "site": "007", "field__t_": 3 }));
+        }
+        assert_eq!(records[2], SampleRecord::new("two.png").of_entry(0).in_group("two.png"));
+        for weight in ["-1", "x", "inf", "NaN", "1e7"] {
+            let error = annotated(&format!("{header}one,a,p,q,{weight},r,1\n")).unwrap_err();
+            assert!(error.message().contains(&format!("weight {weight:?}; it must be a number")), "{error}");
+        }
+    }
+
+    #[test]
+    fn titles_of_metadata_must_give_names() {
+        for columns in [vec!["7T"], vec!["Site", "site"], vec![""], vec!["a"; 65]] {
+            let metadata_columns = columns.into_iter().map(String::from).collect();
+            let table = LabelTable { metadata_columns, ..LabelTable::new("t.csv", "a", "b") };
+            let error = table.facts_of(Path::new("/nowhere"), &[]).unwrap_err();
+            assert!(
+                error.code() == code::BAD_REQUEST && error.message().starts_with("metadata_columns has"),
+                "{error}"
+            );
+        }
     }
 }

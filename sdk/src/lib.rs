@@ -15,6 +15,7 @@ mod error;
 mod export;
 mod file_dataset;
 mod files;
+mod files_dataset;
 mod fingerprint;
 pub mod image;
 pub mod image_transform;
@@ -24,7 +25,8 @@ pub mod labels;
 pub mod log;
 pub mod mask;
 mod mask_files;
-mod options;
+mod masking;
+pub mod options;
 pub mod padded_word_masking;
 pub mod patch;
 mod pillow_bicubic;
@@ -42,13 +44,15 @@ pub use dataset::{Dataset, Modality, OpenRequest, Patches, Sample, Tokens, View}
 pub use error::Error;
 pub use file_dataset::{FileDataset, FileSample, synthesise_files};
 pub use files::{FoundFile, entry_name, find_files, find_files_by_content};
+pub use files_dataset::{FilesDataset, SampleFiles};
 pub use fingerprint::Fingerprint;
+pub use masking::{Masking, MaskingScheme};
 pub use medcoss_abi as abi;
 pub use medcoss_abi::message::{
     Axis, Continuous, Coordinate, Discrete, Geometry, PretextTask, Rendering, SampleRecord, Synthesised, Targets,
 };
 pub use medcoss_abi::{NOT_A_TARGET, code};
-pub use options::in_range;
+pub use options::{check_ranges, in_range};
 pub use png_image::encode_png;
 pub use rng::{SampleRng, sample_rng};
 pub use {rand, schemars, serde, serde_json};

@@ -27,9 +27,14 @@ pub fn from_noise(noise: &[f32], n_masked: usize, mask: &mut [u8]) {
 }
 
 /// Block masking on a 2-D grid: rectangles are masked until `n_masked` tokens are; the last one is cut short.
-pub fn block(rng: &mut impl Rng, [rows, columns]: [usize; 2], n_masked: usize, mask: &mut [u8]) {
+pub fn block(rng: &mut impl Rng, sides: [usize; 2], n_masked: usize, mask: &mut [u8]) {
     mask.fill(0);
-    let mut left = n_masked.min(mask.len());
+    add_blocks(rng, sides, n_masked, mask);
+}
+
+/// Masks rectangles until `n_added` tokens more are masked, or all.
+pub(crate) fn add_blocks(rng: &mut impl Rng, [rows, columns]: [usize; 2], n_added: usize, mask: &mut [u8]) {
+    let mut left = n_added.min(mask.iter().filter(|&&token| token == 0).count());
     while left > 0 {
         let height = rng.random_range(1..=rows.div_ceil(2));
         let width = rng.random_range(1..=columns.div_ceil(2));

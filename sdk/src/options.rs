@@ -1,5 +1,8 @@
-//! Options of a plugin: the struct with the defaults beside its fields, its JSON Schema, ranges of values, presets, and names
-//! that have changed.
+//! Options of a plugin: the struct with the defaults and ranges beside its fields, its JSON Schema, presets, and names that have
+//! changed.
+
+mod choices;
+mod ranges;
 
 use std::fmt::Display;
 use std::ops::RangeInclusive;
@@ -7,10 +10,14 @@ use std::ops::RangeInclusive;
 use medcoss_abi::message::{OPTION_PRESETS, RENAMED_OPTIONS};
 use serde_json::{Map, Value};
 
+pub use ranges::{Above, LeftOpen, Limits, MultipleOf, Open, OptionNumber, OptionRange, Ranged, check_ranges};
+#[doc(hidden)]
+pub use ranges::{Declared, annotate};
+
 use crate::{Error, Modality};
 
 /// JSON Schema of a modality's options. Renamed options, where there are some, stand under [`RENAMED_OPTIONS`], presets under
-/// [`OPTION_PRESETS`].
+/// [`OPTION_PRESETS`]; the order of the names comes with the struct's own schema.
 pub(crate) fn schema<M: Modality>() -> Value {
     let mut schema = schemars::schema_for!(M::Options).to_value();
     let renamed = M::RENAMED_OPTIONS.iter().map(|&(former, present)| (former.into(), present.into())).collect();
@@ -26,7 +33,7 @@ pub(crate) fn schema<M: Modality>() -> Value {
 /// The options of a request; null stands for the defaults.
 ///
 /// # Errors
-/// A former name of an option, an unknown name, a value of another type.
+/// A former name of an option, an unknown name, a value of another type, one out of the range that its schema states.
 pub(crate) fn parse<M: Modality>(given: Value) -> Result<M::Options, Error> {
     if given.is_null() {
         return Ok(M::Options::default());
@@ -38,7 +45,10 @@ pub(crate) fn parse<M: Modality>(given: Value) -> Result<M::Options, Error> {
             M::ID
         )));
     }
-    serde_json::from_value(given).map_err(|error| Error::bad_request(format!("options of {}: {error}", M::ID)))
+    let options =
+        serde_json::from_value(given).map_err(|error| Error::bad_request(format!("options of {}: {error}", M::ID)))?;
+    check_ranges(&options)?;
+    Ok(options)
 }
 
 /// Checks that an option is in its range.
@@ -52,37 +62,50 @@ pub fn in_range<T: PartialOrd + Display>(name: &str, value: T, range: RangeInclu
     Err(Error::bad_request(format!("{name} is {value}; it must be {} to {}", range.start(), range.end())))
 }
 
-/// Declares a struct of options whose fields have defaults.
+/// Declares a struct of options whose fields have defaults and, where they are numbers, ranges.
 ///
 /// ```
 /// medcoss_sdk::options! {
 ///     /// Settings of a stage.
 ///     pub struct Options {
 ///         /// Side of the samples in pixels.
-///         pub size: usize = 224,
+///         pub size: usize = 224 => MultipleOf(16, 16..=512),
 ///         /// Fraction of the patches that are masked in training.
-///         pub mask_ratio: f64 = 0.75,
+///         pub mask_ratio: f64 = 0.75 => Open(0.0, 1.0),
+///         /// Least and largest fraction of the area in a random crop.
+///         pub crop_scale: [f64; 2] = [0.2, 1.0] => LeftOpen(0.0, 1.0),
+///         /// Whether samples are flipped.
+///         pub flip: bool = true,
 ///     }
 /// }
 /// assert_eq!(Options::default().size, 224);
+/// let error = medcoss_sdk::check_ranges(&Options { mask_ratio: 1.5, ..Options::default() }).unwrap_err();
+/// assert_eq!(error.message(), "mask_ratio is 1.5; it must be above 0 and below 1");
 /// ```
 ///
 /// The same as the struct with `Debug`, `Clone`, `Serialize`, `Deserialize` and `JsonSchema`, with
 /// `#[serde(default, deny_unknown_fields)]` and an implementation of [`Default`], and without `serde` and `schemars` among the
-/// crate's own dependencies. Comments become the descriptions in the schema. Where more is wanted (an enum, a rename), write the
-/// struct by hand. The crate must know this one as `medcoss_sdk`.
+/// crate's own dependencies. Comments become the descriptions in the schema, which also states the order of the fields.
+///
+/// A range is one of Rust's own (`1..=4096`, `0.0..1.0`, `1..`), [`Open`](crate::options::Open),
+/// [`LeftOpen`](crate::options::LeftOpen), [`Above`](crate::options::Above) or
+/// [`MultipleOf`](crate::options::MultipleOf), which need no import here. Of a list or an `Option` it holds for the numbers in it. The
+/// schema states it, and the SDK checks it before [`Modality::open`]: by then all values are in their ranges.
+///
+/// Options with a few names to choose from are declared with [`choices!`](crate::choices). Where more is wanted (a rename, a nested
+/// struct), write the struct by hand. The crate must know this one as `medcoss_sdk`.
 #[macro_export]
 macro_rules! options {
     (
         $(#[$about:meta])*
         $visible:vis struct $name:ident {
-            $($(#[$field_about:meta])* $field_visible:vis $field:ident: $kind:ty = $default:expr),+ $(,)?
+            $($(#[$field_about:meta])* $field_visible:vis $field:ident: $kind:ty = $default:expr $(=> $range:expr)?),+ $(,)?
         }
     ) => {
         $(#[$about])*
         #[derive(Debug, Clone, $crate::serde::Serialize, $crate::serde::Deserialize, $crate::schemars::JsonSchema)]
         #[serde(default, deny_unknown_fields, crate = "medcoss_sdk::serde")]
-        #[schemars(crate = "medcoss_sdk::schemars")]
+        #[schemars(crate = "medcoss_sdk::schemars", transform = $crate::options::annotate::<$name>)]
         $visible struct $name {
             $($(#[$field_about])* $field_visible $field: $kind),+
         }
@@ -90,6 +113,16 @@ macro_rules! options {
         impl ::std::default::Default for $name {
             fn default() -> Self {
                 Self { $($field: $default),+ }
+            }
+        }
+
+        impl $crate::options::Declared for $name {
+            const NAMES: &'static [&'static str] = &[$(stringify!($field)),+];
+
+            fn limits() -> ::std::vec::Vec<(&'static str, $crate::options::Limits)> {
+                #[allow(unused_imports)]
+                use $crate::options::{Above, LeftOpen, MultipleOf, Open};
+                ::std::vec![$($((stringify!($field), $crate::options::Limits::of::<$kind>($range)),)?)+]
             }
         }
     };

@@ -7,7 +7,7 @@ pub use serde_json::json;
 
 pub use crate::label_map::LabelMap;
 pub use crate::{
-    Dataset, Error, FileDataset, FileSample, Fingerprint, FoundFile, Geometry, Modality, OpenRequest, Patches,
-    Rendering, Sample, SampleRecord, SampleRng, Synthesised, Tokens, View, export_plugin, in_range, options,
-    sample_rng, synthesise_files,
+    Dataset, Error, FileDataset, FileSample, FilesDataset, Fingerprint, FoundFile, Geometry, Masking, MaskingScheme,
+    Modality, OpenRequest, Patches, Rendering, Sample, SampleFiles, SampleRecord, SampleRng, Synthesised, Tokens, View,
+    check_ranges, choices, export_plugin, in_range, options, sample_rng, synthesise_files,
 };

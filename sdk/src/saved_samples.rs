@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use medcoss_abi::message::Synthesised;
 use serde::Serialize;
 
+use crate::labels::LabelTable;
 use crate::{Error, FoundFile};
 
 /// Name of the file of a saved sample. Names sort in the order of the positions; the extension is such as `.png`.
@@ -43,4 +44,20 @@ pub fn reopened_with(data: Vec<PathBuf>, options: &impl Serialize) -> Result<Syn
     let options = serde_json::to_value(options)
         .map_err(|error| Error::bad_request("options cannot be written as JSON").caused_by(&error))?;
     Ok(Synthesised { data, options })
+}
+
+/// As [`reopened_with`], without the option that is this table of labels.
+///
+/// # Errors
+/// Options that cannot be written as JSON.
+pub(crate) fn reopened_without_labels(
+    data: Vec<PathBuf>,
+    options: &impl Serialize,
+    table: Option<&LabelTable>,
+) -> Result<Synthesised, Error> {
+    let mut answer = reopened_with(data, options)?;
+    if let (Some(table), Some(options)) = (table, answer.options.as_object_mut()) {
+        options.retain(|_, value| serde_json::from_value::<LabelTable>(value.clone()).ok().as_ref() != Some(table));
+    }
+    Ok(answer)
 }

@@ -1,7 +1,7 @@
 //! What must hold for any input: numbers of masked tokens and their uniformity, patches and back, whole words.
 
 use medcoss_sdk::whole_word_masking::WordMasking;
-use medcoss_sdk::{NOT_A_TARGET, mask, patch, sample_rng};
+use medcoss_sdk::{Masking, MaskingScheme, NOT_A_TARGET, code, mask, patch, sample_rng};
 use proptest::collection::vec;
 use proptest::prelude::*;
 
@@ -24,6 +24,43 @@ proptest! {
         let planes: Vec<&[u8]> = tokens.chunks(grid.1 * grid.2).collect();
         prop_assert!(planes.iter().all(|plane| *plane == planes[0]));
         prop_assert_eq!(planes[0].iter().filter(|token| **token == 1).count(), n_plane);
+    }
+
+    #[test]
+    fn masking_keeps_its_count_under_any_validity(
+        grid in vec(1usize..6, 1..4), ratio in 0.01f64..0.99, scheme in 0usize..4, axis in 0usize..3, seed: u64,
+        pattern in vec(0u8..=1, 125),
+    ) {
+        let scheme = match scheme {
+            0 => MaskingScheme::Random,
+            1 if grid.len() == 2 => MaskingScheme::Block,
+            1 | 2 => MaskingScheme::Tube,
+            _ => MaskingScheme::Spans { axis: axis % grid.len() },
+        };
+        let n_tokens: usize = grid.iter().product();
+        let valid = &pattern[..n_tokens];
+        let n_valid = valid.iter().filter(|token| **token == 1).count();
+        let masking = Masking { ratio, scheme };
+        // Small grids may have no number between none and all.
+        let Ok(n_masked) = masking.count(&grid) else { return Ok(()) };
+        prop_assert!(n_masked > 0 && n_masked < n_tokens);
+        let mut mask = vec![7; n_tokens];
+        match masking.draw(&mut sample_rng(seed), &grid, valid, &mut mask) {
+            Err(error) => prop_assert!(n_valid < 2 && error.code() == code::SKIPPED),
+            Ok(()) => {
+                prop_assert!(n_valid >= 2 && mask.iter().all(|token| *token <= 1));
+                prop_assert_eq!(mask.iter().filter(|token| **token == 1).count(), n_masked);
+                let masked = mask.iter().zip(valid).filter(|(masked, valid)| **masked == 1 && **valid == 1).count();
+                prop_assert!(masked >= n_valid.saturating_sub(n_tokens - n_masked).max(1));
+                prop_assert!(masked <= n_masked.min(n_valid - 1));
+                // One by one and in blocks, the ratio holds among those that exist, as far as these ends allow.
+                if matches!(scheme, MaskingScheme::Random | MaskingScheme::Block) {
+                    let wanted = mask::n_masked(n_valid, ratio);
+                    let fewest = n_valid.saturating_sub(n_tokens - n_masked).max(1);
+                    prop_assert_eq!(masked, wanted.clamp(fewest, n_masked.min(n_valid - 1)));
+                }
+            }
+        }
     }
 
     #[test]

@@ -11,7 +11,7 @@ fuzz_target!(|content: &[u8]| {
     let files = ["tile_0000.png", "a/tile_0001.png", "x.jpg"].map(file);
     for (key_column, label_column) in [("file", "nuclei"), ("nuclei", "nuclei")] {
         let (key_column, label_column) = (key_column.to_owned(), label_column.to_owned());
-        let table = LabelTable { file: "labels.csv".into(), key_column, label_column };
+        let table = LabelTable::new("labels.csv", key_column, label_column);
         match table.labels_of(folder(), &files) {
             Ok(labels) => assert_eq!(labels.len(), files.len()),
             Err(error) => check_error(&error),
