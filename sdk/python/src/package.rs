@@ -79,9 +79,8 @@ impl Package {
         let content = serde_json::to_vec(self).map_err(|error| error.to_string())?;
         if content.len() > CAPACITY {
             return Err(format!(
-                "the module's files have {} KiB as JSON; a library holds {} KiB\nhint: move data out of the sources",
-                content.len() >> 10,
-                CAPACITY >> 10
+                "the module's files have {} bytes as JSON; a library holds {CAPACITY}\nhint: move data out of the sources",
+                content.len()
             ));
         }
         let magic = magic();
@@ -120,7 +119,7 @@ mod tests {
             assert!(package.write_into(&mut other).unwrap_err().contains("not one block"));
         }
         package.sources.insert("large.py".into(), "#".repeat(CAPACITY));
-        assert!(package.write_into(&mut library).unwrap_err().contains("513 KiB"));
+        assert!(package.write_into(&mut library).unwrap_err().contains("a library holds 524288"));
     }
 
     #[test]
