@@ -29,8 +29,17 @@ fn the_module_that_is_written_for_an_author_keeps_the_contract() {
     let packed = packed(&folder, false).unwrap();
     assert_eq!(packed.files, ["tone.py"], "tests and medcoss_plugin.py stay outside");
     let skipped = [
-        "option-presets", "lengths", "token-ids", "targets", "valid", "target-values", "coordinates", "affines", "skip",
-        "extras-optional", "label-maps",
+        "option-presets",
+        "lengths",
+        "token-ids",
+        "targets",
+        "valid",
+        "target-values",
+        "coordinates",
+        "affines",
+        "skip",
+        "extras-optional",
+        "label-maps",
     ];
     assert_conforms(Plugin::load(&packed.library, "tone"), "tone", &skipped);
 }
@@ -46,8 +55,19 @@ fn a_module_with_all_that_a_grid_can_have_keeps_the_contract() {
 fn a_module_of_texts_keeps_the_contract() {
     let plugin = Plugin::of_source("letters", include_str!("modules/letters.py"));
     let skipped = [
-        "option-presets", "mask-values", "mask-count", "valid", "target-values", "coordinates", "affines", "skip",
-        "extras-optional", "render-mask", "label-maps",
+        "option-presets",
+        "finite",
+        "mask-values",
+        "mask-count",
+        "valid",
+        "target-values",
+        "coordinates",
+        "affines",
+        "skip",
+        "extras-optional",
+        "keep",
+        "label-maps",
+        "render-mask",
     ];
     assert_conforms(plugin, "letters", &skipped);
 }

@@ -6,7 +6,7 @@ use std::process::Command;
 use std::sync::OnceLock;
 
 use medcoss_abi::abi_stable::std_types::{RSlice, RSliceMut, RStr, RString, RVec};
-use medcoss_abi::message::{Geometry, Info, Open, Synthesise, Synthesised};
+use medcoss_abi::message::{Geometry, Info, Open};
 use medcoss_abi::{DatasetHandle, FillBuffers, FillRequest, HostServices, PluginHeader, PluginTable, VIEW_TRAIN};
 use medcoss_python_bridge::{BRIDGE_FILE, PackError, PackRequest, Packed, pack};
 use serde_json::Value;
@@ -69,7 +69,8 @@ impl Plugin {
         let library = Box::leak(Box::new(unsafe { libloading::Library::new(library) }.unwrap()));
         let symbol = format!("medcoss_plugin_v1_{id}");
         // SAFETY: under this name the bridge exports its header, which stays as the library does.
-        let header: &'static PluginHeader = unsafe { &**library.get::<*const PluginHeader>(symbol.as_bytes()).unwrap() };
+        let header: &'static PluginHeader =
+            unsafe { &**library.get::<*const PluginHeader>(symbol.as_bytes()).unwrap() };
         let table = header.check().unwrap();
         (table.attach)(HostServices { log, ask });
         Self { header, table }
@@ -79,19 +80,13 @@ impl Plugin {
         read((self.table.describe)().into_result().map(RString::into_bytes))
     }
 
-    pub fn synthesise(&self, folder: &Path, n_samples: usize, seed: u64) -> Synthesised {
-        let body = serde_json::to_string(&Synthesise { folder: folder.into(), n_samples, seed }).unwrap();
-        let answer = (self.table.invoke)("synthesise".into(), body.as_str().into());
-        serde_json::from_value(read(answer.into_result().map(RString::into_bytes)).unwrap()).unwrap()
-    }
-
     pub fn open(&self, base: &Path, data: &[&str], options: Value) -> Result<Opened, String> {
         let data = data.iter().map(PathBuf::from).collect();
         let body = serde_json::to_string(&Open { base: base.into(), data, options, assets: None }).unwrap();
         let handle = (self.table.open)(body.as_str().into()).into_result().map_err(|error| error.body.to_string())?;
-        let opened = Opened { handle, table: self.table, info: None };
-        let info = serde_json::from_value(opened.query("info", b"")?).unwrap();
-        Ok(Opened { info: Some(info), ..opened.forget() })
+        let mut opened = Opened { handle, table: self.table, info: None };
+        opened.info = Some(serde_json::from_value(opened.query("info", b"")?).unwrap());
+        Ok(opened)
     }
 }
 
@@ -114,12 +109,6 @@ pub struct Filled {
 }
 
 impl Opened {
-    fn forget(self) -> Self {
-        let copy = Self { handle: self.handle, table: self.table, info: None };
-        std::mem::forget(self);
-        copy
-    }
-
     pub fn info(&self) -> &Info {
         self.info.as_ref().unwrap()
     }
@@ -130,10 +119,6 @@ impl Opened {
 
     /// Fills a batch of the training view.
     pub fn fill(&self, samples: &[(u64, u64)]) -> Filled {
-        self.try_fill(samples).unwrap()
-    }
-
-    pub fn try_fill(&self, samples: &[(u64, u64)]) -> Result<Filled, String> {
         let Geometry::Continuous(geometry) = &self.info().geometry else { panic!("a grid was expected") };
         let n_tokens = geometry.grid.iter().product::<usize>() * samples.len();
         let (mut tokens, mut mask) = (vec![f32::NAN; n_tokens * geometry.d_token], vec![9; n_tokens]);
@@ -149,10 +134,11 @@ impl Opened {
         let request =
             FillRequest { view: VIEW_TRAIN, indices: RSlice::from_slice(&indices), seeds: RSlice::from_slice(&seeds) };
         let reports = (self.table.fill)(self.handle, request, buffers).into_result();
-        let reports = reports.map_err(|error| error.body.to_string())?;
-        let mut reports: Vec<_> = reports.into_iter().map(|one| (one.slot, one.code, one.message.to_string())).collect();
+        let reports = reports.unwrap_or_else(|error| panic!("{}", error.body));
+        let mut reports: Vec<_> =
+            reports.into_iter().map(|one| (one.slot, one.code, one.message.to_string())).collect();
         reports.sort();
-        Ok(Filled { tokens, mask, reports })
+        Filled { tokens, mask, reports }
     }
 }
 
