@@ -71,3 +71,27 @@ fn a_module_of_texts_keeps_the_contract() {
     ];
     assert_conforms(plugin, "letters", &skipped);
 }
+
+#[test]
+fn the_module_of_the_guide_keeps_the_contract() {
+    let guide = include_str!("../../GUIDE.md");
+    let (_, from) = guide.split_once("```python\n").unwrap();
+    let (source, _) = from.split_once("```").unwrap();
+    let plugin = Plugin::of_source("guide_tone", &source.replace("id = \"tone\"", "id = \"guide_tone\""));
+    let skipped = [
+        "option-presets",
+        "lengths",
+        "token-ids",
+        "targets",
+        "valid",
+        "target-values",
+        "coordinates",
+        "affines",
+        "skip",
+        "extras-optional",
+        "label-maps",
+        "render",
+        "render-mask",
+    ];
+    assert_conforms(plugin, "guide_tone", &skipped);
+}

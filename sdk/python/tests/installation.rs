@@ -1,4 +1,4 @@
-//! What a user is told whose Python is missing or incomplete.
+//! Messages to a user whose Python is missing or incomplete.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
