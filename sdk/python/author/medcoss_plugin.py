@@ -360,6 +360,8 @@ class Modality:
     Options = NoOptions
     #: "png", "text", or None without `render`.
     renders = None
+    #: Ends of the names of mask files, in lower case: (".png",); none without `label_map`.
+    mask_suffixes = ()
     #: Former names of options, each with the present one.
     renamed_options = {}
     #: Names of presets, each with a table of options.
@@ -413,6 +415,11 @@ class Modality:
         """Tokens [n_tokens, d_token] (or ids [length]) as the bytes of a PNG file or as text. What is masked or does not exist is 0 in
         `tokens` and True in `hidden` [n_tokens]."""
         raise NotImplementedError("render")
+
+    def label_map(self, index, mask):
+        """Labels of a sample from its mask file (a FoundFile): whole numbers, 0 = background, in exactly the pixels or voxels of the
+        evaluation view, the nearest label for each; or a pair of them and the distances of neighbours in mm along each axis."""
+        raise NotImplementedError("label_map")
 
     #: A function (indices, folder) that writes samples, as they are before augmentation, and returns (data, options) to open them
     #: with in the same order; None where samples cannot be written. A run can then store its rehearsal buffer.

@@ -187,8 +187,8 @@ impl Batch<'_, '_> {
             let message = match worker.answer(doing) {
                 Ok((message, _)) if message.slot == Some(slot) => message,
                 Ok((message, _)) => {
-                    let other = format!("a worker answered for sample {:?} instead of {slot}", message.slot);
-                    return ControlFlow::Break(Ended::Call(Failure::fault(other)));
+                    let other = format!("an answer for slot {:?} instead of {slot}", message.slot);
+                    return ControlFlow::Break(Ended::Worker(worker.refuse(other, doing)));
                 }
                 Err(failure) if worker.is_alive() => return ControlFlow::Break(Ended::Call(failure)),
                 Err(failure) => return ControlFlow::Break(Ended::Worker(failure)),

@@ -7,7 +7,7 @@
 //! The library itself holds no module and exports no plugin. [`pack`] writes a copy of it for a module: with the module's files in it, and
 //! with its one symbol under the name by which the host finds the modality's id.
 //!
-//! Deliberately absent: threads (the host brings them), a sandbox around workers, and the operation `label-maps`.
+//! Deliberately absent: threads (the host brings them), and a sandbox around workers.
 
 mod dataset;
 mod failure;

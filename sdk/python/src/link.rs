@@ -4,8 +4,9 @@
 use std::io::{self, BufReader, Read};
 use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::net::UnixStream;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::net::{SendAncillaryBuffer, SendAncillaryMessage, SendFlags, send, sendmsg};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -13,19 +14,24 @@ use serde::de::DeserializeOwned;
 /// Longest message that is read, in bytes: a page of records, an image.
 const LONGEST: u32 = 1 << 30;
 
+/// How often it is looked whether the other end's process still runs: one that it forked may hold the socket open.
+const LOOK: Timespec = Timespec { tv_sec: 1, tv_nsec: 0 };
+
 /// This end of the socket.
 #[derive(Debug)]
 pub(crate) struct Link {
     socket: BufReader<UnixStream>,
+    time_limit: Duration,
 }
 
 impl Link {
     pub(crate) fn new(socket: UnixStream) -> Self {
-        Self { socket: BufReader::new(socket) }
+        Self { socket: BufReader::new(socket), time_limit: Duration::MAX }
     }
 
     /// Limits how long the other end may take for a part of a message.
-    pub(crate) fn set_time_limit(&self, limit: Duration) -> io::Result<()> {
+    pub(crate) fn set_time_limit(&mut self, limit: Duration) -> io::Result<()> {
+        self.time_limit = limit;
         self.socket.get_ref().set_read_timeout(Some(limit))?;
         self.socket.get_ref().set_write_timeout(Some(limit))
     }
@@ -60,8 +66,9 @@ impl Link {
         Ok(())
     }
 
-    /// Waits for a message.
-    pub(crate) fn receive<H: DeserializeOwned>(&mut self) -> io::Result<(H, Vec<u8>)> {
+    /// Waits for a message, as long as the other end's process runs.
+    pub(crate) fn receive<H: DeserializeOwned>(&mut self, runs: impl FnMut() -> bool) -> io::Result<(H, Vec<u8>)> {
+        self.wait(runs)?;
         let mut lengths = [0; 8];
         self.socket.read_exact(&mut lengths)?;
         let [header, content] = [0, 4].map(|at| {
@@ -70,6 +77,22 @@ impl Link {
         });
         let header = serde_json::from_slice(&self.read(header)?)?;
         Ok((header, self.read(content)?))
+    }
+
+    fn wait(&self, mut runs: impl FnMut() -> bool) -> io::Result<()> {
+        let begin = Instant::now();
+        let limit = Timespec::try_from(self.time_limit).map_or(LOOK, |limit| limit.min(LOOK));
+        while self.socket.buffer().is_empty() {
+            let mut ready = [PollFd::new(self.socket.get_ref(), PollFlags::IN)];
+            match poll(&mut ready, Some(&limit)) {
+                Ok(0) if begin.elapsed() >= self.time_limit => return Err(io::ErrorKind::TimedOut.into()),
+                Ok(0) if !runs() => return Err(io::ErrorKind::UnexpectedEof.into()),
+                Ok(0) | Err(rustix::io::Errno::INTR) => {}
+                Ok(_) => return Ok(()),
+                Err(error) => return Err(error.into()),
+            }
+        }
+        Ok(())
     }
 
     fn read(&mut self, length: u32) -> io::Result<Vec<u8>> {

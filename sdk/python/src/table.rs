@@ -67,7 +67,14 @@ extern "C" fn open(body: RStr<'_>) -> RResult<DatasetHandle, PluginError> {
 
 extern "C" fn query(handle: DatasetHandle, name: RStr<'_>, body: RSlice<'_, u8>) -> RResult<RVec<u8>, PluginError> {
     call(|| {
-        let queries = [operation::INFO, operation::RECORDS, operation::SAVE_ASSETS, operation::KEEP, operation::RENDER];
+        let queries = [
+            operation::INFO,
+            operation::RECORDS,
+            operation::SAVE_ASSETS,
+            operation::KEEP,
+            operation::RENDER,
+            operation::LABEL_MAPS,
+        ];
         check_known(pool()?, name.as_str(), &queries)?;
         dataset(handle)?.query(name.as_str(), body.as_slice()).map(RVec::from)
     })

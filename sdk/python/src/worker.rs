@@ -21,8 +21,9 @@ use crate::printed::Printed;
 use crate::{Failure, Package, interpreter, services};
 
 /// The author's side and the loop of the worker, which the bootstrap imports.
-const OWN: [(&str, &str); 2] = [
+const OWN: [(&str, &str); 3] = [
     ("medcoss_plugin", include_str!("../author/medcoss_plugin.py")),
+    ("medcoss_masks", include_str!("../worker/medcoss_masks.py")),
     ("medcoss_worker", include_str!("../worker/medcoss_worker.py")),
 ];
 /// How long the import of the module may take. Some libraries take a minute on a network drive.
@@ -166,7 +167,8 @@ impl Worker {
     /// What the module reports; the end of the worker.
     pub(crate) fn answer(&mut self, doing: &str) -> Result<(Message, Vec<u8>), Failure> {
         loop {
-            let received = self.link.receive::<Message>();
+            let child = &mut self.child;
+            let received = self.link.receive::<Message>(|| matches!(child.try_wait(), Ok(None)));
             self.printed.forward();
             match received {
                 Err(error) => return Err(self.death(&error, doing)),
@@ -219,11 +221,20 @@ impl Worker {
         })
     }
 
+    /// Ends a worker whose answer does not fit the request.
+    pub(crate) fn refuse(&mut self, what: String, doing: &str) -> Failure {
+        self.death(&io::Error::other(what), doing)
+    }
+
     /// Says how the worker ended, after a message failed. A worker that still runs is killed.
     fn death(&mut self, error: &io::Error, doing: &str) -> Failure {
         let is_late = matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut);
         self.is_alive = false;
-        let status = if is_late { None } else { self.ended() };
+        let has_closed = matches!(
+            error.kind(),
+            io::ErrorKind::UnexpectedEof | io::ErrorKind::BrokenPipe | io::ErrorKind::ConnectionReset
+        );
+        let status = if has_closed { self.ended() } else { None };
         self.kill();
         let id = &self.id;
         let what = match status {

@@ -3,6 +3,9 @@
 use std::fs;
 use std::process::Command;
 
+use medcoss_abi::code;
+use medcoss_abi::label_maps::decode;
+use medcoss_abi::message::LabelMaps;
 use medcoss_python_bridge::{PackRequest, pack, scaffold};
 use serde_json::Value;
 
@@ -104,6 +107,56 @@ fn mistakes_in_a_module_are_named_when_it_is_packed() {
         assert!(error.contains(expected), "{error:?} lacks {expected:?}");
         assert!(fs::read_dir(&folder).unwrap().count() == 1, "nothing is written");
     }
+}
+
+#[test]
+fn a_mask_belongs_to_the_file_whose_name_it_has() {
+    let source = include_str!("modules/everything.py").replace("id = \"everything\"", "id = \"masked\"");
+    let plugin = Plugin::of_source("masked", &source);
+    let place = tempfile::tempdir().unwrap();
+    for (name, n) in [("images/a/one_0000.raw", 240), ("images/b/one_0000.raw", 240), ("images/two_0000.raw", 240)] {
+        let path = place.path().join(name);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, vec![0; n]).unwrap();
+    }
+    for (name, label) in
+        [("labels/a/one_seg.labels", 1), ("labels/b/one_seg.labels", 2), ("labels/other_seg.labels", 3)]
+    {
+        let path = place.path().join(name);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, vec![label; 60]).unwrap();
+    }
+    let opened = plugin.open(place.path(), &["images"], Value::Null).unwrap();
+    let request = LabelMaps {
+        base: place.path().into(),
+        data: vec!["labels".into()],
+        mask_suffix: "_seg".into(),
+        sample_suffix: "_0000".into(),
+        indices: vec![1, 2, 0],
+    };
+    let asked = |request: &LabelMaps| opened.query_bytes("label-maps", &serde_json::to_vec(request).unwrap());
+    let (header, labels) = decode(&asked(&request).unwrap()).unwrap();
+    assert_eq!(header.shape, [3, 20]);
+    assert_eq!(labels, [[2; 60], [1; 60]].concat());
+    assert_eq!(header.samples[0].spacing_mm, Some(vec![1.0, 0.125]));
+    let error = header.samples[1].error.as_ref().unwrap();
+    assert_eq!(error.code, code::UNREADABLE);
+    assert!(
+        error.message.starts_with("images/two_0000.raw has no mask: none of 3 mask files has its name"),
+        "{error:?}"
+    );
+
+    // Without the folders a name fits two files.
+    let flat = LabelMaps { data: vec!["labels/a".into()], ..request.clone() };
+    let (header, labels) = decode(&asked(&flat).unwrap()).unwrap();
+    assert_eq!(labels, [0; 0]);
+    let error = header.samples[2].error.as_ref().unwrap();
+    assert!(
+        error.message.starts_with("mask labels/a/one_seg.labels fits both images/a/one_0000.raw and images/b"),
+        "{error:?}"
+    );
+    let (code, error) = asked(&LabelMaps { mask_suffix: "_mask".into(), ..request }).unwrap_err();
+    assert!(code == code::BAD_REQUEST && error.contains("none of 3 masks has a name that ends in '_mask'"), "{error}");
 }
 
 #[test]

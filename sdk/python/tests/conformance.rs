@@ -47,7 +47,7 @@ fn the_module_that_is_written_for_an_author_keeps_the_contract() {
 #[test]
 fn a_module_with_all_that_a_grid_can_have_keeps_the_contract() {
     let plugin = Plugin::of_source("everything", include_str!("modules/everything.py"));
-    let skipped = ["lengths", "token-ids", "targets", "label-maps"];
+    let skipped = ["lengths", "token-ids", "targets"];
     assert_conforms(plugin, "everything", &skipped);
 }
 

@@ -77,7 +77,7 @@ impl Plugin {
     }
 
     pub fn describe(&self) -> Result<Value, String> {
-        read((self.table.describe)().into_result().map(RString::into_bytes))
+        read((self.table.describe)().into_result().map(RString::into_bytes).map_err(|error| error.body.to_string()))
     }
 
     pub fn open(&self, base: &Path, data: &[&str], options: Value) -> Result<Opened, String> {
@@ -114,7 +114,12 @@ impl Opened {
     }
 
     pub fn query(&self, name: &str, body: &[u8]) -> Result<Value, String> {
-        read((self.table.query)(self.handle, name.into(), RSlice::from_slice(body)).into_result())
+        read(self.query_bytes(name, body).map_err(|(_, body)| body))
+    }
+
+    pub fn query_bytes(&self, name: &str, body: &[u8]) -> Result<Vec<u8>, (i32, String)> {
+        let answer = (self.table.query)(self.handle, name.into(), RSlice::from_slice(body)).into_result();
+        answer.map(Vec::from).map_err(|error| (error.code, error.body.to_string()))
     }
 
     /// Fills a batch of the training view.
@@ -148,17 +153,18 @@ impl Drop for Opened {
     }
 }
 
-fn read<B: AsRef<[u8]>>(answer: Result<B, medcoss_abi::PluginError>) -> Result<Value, String> {
-    let bytes = answer.map_err(|error| error.body.to_string())?;
-    Ok(serde_json::from_slice(bytes.as_ref()).unwrap())
+fn read<B: AsRef<[u8]>>(answer: Result<B, String>) -> Result<Value, String> {
+    Ok(serde_json::from_slice(answer?.as_ref()).unwrap())
 }
 
 extern "C" fn log(_: u32, text: RStr<'_>) {
     LOG.lock().unwrap().push(text.to_string());
 }
 
-extern "C" fn ask(_: RStr<'_>, _: RStr<'_>) -> RString {
-    RString::new()
+/// Asks those to stop that have such a name for what they count.
+extern "C" fn ask(service: RStr<'_>, body: RStr<'_>) -> RString {
+    let stop = service == "progress" && body.as_str().contains("until it is stopped");
+    format!(r#"{{"stop":{stop}}}"#).into()
 }
 
 /// What plugins logged.

@@ -81,6 +81,33 @@ fn closing_the_last_dataset_ends_the_workers() {
     assert_eq!(workers("closed").len(), 0);
 }
 
+#[test]
+fn the_host_stops_a_long_open_and_a_process_that_a_dead_worker_forked_delays_nothing() {
+    let place = tempfile::tempdir().unwrap();
+    commands(place.path(), "long", &["fork", "fine"]);
+    let path = place.path().join("long/long.py");
+    let open = "    def open(self):
+        for done in range(10_000 if self.data[0].name == \"endless\" else 3):
+            self.progress(done, 0, \"files looked at, until it is stopped\" if done > 3 else \"files looked at\")
+            time.sleep(0.05)
+        super().open()
+
+    def load(";
+    fs::write(&path, fs::read_to_string(&path).unwrap().replace("    def load(", open)).unwrap();
+    let plugin = Plugin::of_folder(&place.path().join("long"));
+    let error = plugin.open(place.path(), &["endless"], Value::Null).err().unwrap();
+    assert!(error.contains("the host asked to stop"), "{error}");
+    let opened = plugin.open(place.path(), &["data"], Value::Null).unwrap();
+    let begin = Instant::now();
+    let filled = opened.fill(&[(0, 1), (1, 2)]);
+    assert!(begin.elapsed() < Duration::from_secs(60));
+    assert_eq!(filled.reports.len(), 1);
+    let expected = "the worker of long ended with exit code 5 while it loaded the sample";
+    assert!(filled.reports[0].2.starts_with(expected), "{:?}", filled.reports);
+    drop(opened);
+    wait_until("the forked process is gone", || workers("long").is_empty());
+}
+
 /// Folder of a test that this process is started again for.
 const CHILD: &str = "MEDCOSS_BRIDGE_TEST_CHILD";
 

@@ -18,6 +18,7 @@ import sys
 import time
 from pathlib import Path
 
+import medcoss_masks
 import medcoss_plugin as plugin
 import numpy as np
 
@@ -87,6 +88,7 @@ class Worker:
         operations = ["synthesise", "info", "records", "save-assets"]
         operations += ["render"] if modality.renders else []
         operations += ["keep"] if modality.save_samples is not None else []
+        operations += ["label-maps"] if modality.mask_suffixes else []
         reads = [modality.reads] if isinstance(modality.reads, str) else list(modality.reads)
         return {
             "id": modality.id, "version": modality.version, "summary": modality.summary, "family": modality.family,
@@ -146,6 +148,12 @@ class Worker:
         dataset = self.datasets[request["dataset"]]
         answer = dataset.render(*rendered(dataset.data_geometry(), content))
         return {}, answer.encode("utf-8", "replace") if isinstance(answer, str) else bytes(answer)
+
+    def label_maps(self, request, content):
+        dataset = self.datasets[request["dataset"]]
+        records = (record(dataset.record(index)) for index in range(len(dataset)))
+        files = [one.get("file", one["id"]) for one in records]
+        return {}, medcoss_masks.label_maps(dataset, json.loads(content), files, self.reported)
 
     def close(self, request, content):
         self.datasets.pop(request["dataset"], None)
@@ -314,7 +322,7 @@ def serve(start, descriptors, read, write):
         hello = {"error": worker.reported(error, plugin.PANIC)}
     write(hello)
     operations = {name.replace("_", "-"): getattr(worker, name) for name in (
-        "describe", "synthesise", "open", "records", "save_assets", "keep", "render", "close", "fill")}
+        "describe", "synthesise", "open", "records", "save_assets", "keep", "render", "label_maps", "close", "fill")}
     codes = {"describe": plugin.PANIC, "synthesise": plugin.PANIC}
     while True:
         request, content = read()

@@ -33,6 +33,11 @@ class Commands(Files):
         sample = {"tokens": rng.normal(size=(4, 2)), "mask": random_mask(rng, 4, 2)}
         if word == "exit":
             os._exit(3)
+        elif word == "fork":
+            # The child keeps the worker's end of the socket open.
+            if os.fork() == 0:
+                time.sleep(1000)
+            os._exit(5)
         elif word == "kill":
             os.kill(os.getpid(), signal.SIGKILL)
         elif word == "segfault":

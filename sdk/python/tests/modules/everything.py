@@ -28,6 +28,7 @@ class Everything(Files):
     suffixes = ".raw"
     Options = Options
     renders = "png"
+    mask_suffixes = (".raw", ".labels")
     renamed_options = {"gain": "gains"}
     option_presets = {"squares": {"kind": "squared"}}
 
@@ -74,13 +75,17 @@ class Everything(Files):
             sample["mask"] = random_mask(rng, N_CHANNELS * N_PIECES, self.options.n_masked, valid.reshape(-1))
         return sample
 
+    def label_map(self, index, mask):
+        labels = np.fromfile(mask.path, np.uint8, N_CHANNELS * N_PIECES * N_VALUES)
+        return labels.reshape(N_CHANNELS, N_PIECES * N_VALUES), [1.0, 0.125]
+
     @staticmethod
     def synthesise(folder, n_samples, seed):
         rng = np.random.default_rng(seed)
         for sample in range(max(n_samples, 4)):
             values = rng.normal(size=(N_CHANNELS, 19 + sample % 4)).astype("<f4")
             # One sample in four is flat.
-            values.tofile(Path(folder) / f"{sample:03}.raw") if sample % 4 != 2 else (values * 1e-6).tofile(Path(folder) / f"{sample:03}.raw")
+            (values * (1e-6 if sample % 4 == 2 else 1)).astype("<f4").tofile(Path(folder) / f"{sample:03}.raw")
         return ["."], {"n_masked": 5}
 
     def render(self, tokens, hidden):
