@@ -371,6 +371,8 @@ class Modality:
 
     # Of an open dataset: the folder of the data, its entries, the options, a folder of assets or None.
     base, data, options, assets = Path(), (), None, None
+    # The shape of its samples, which does not change.
+    opened_geometry, opened_shapes = None, None
 
     @staticmethod
     def geometry(options):
@@ -444,14 +446,40 @@ class Modality:
             dataset.progress = progress
         cls.geometry(dataset.options)
         dataset.open()
+        dataset.opened_geometry = dataset.data_geometry()
+        dataset.opened_shapes = expected_shapes(dataset.opened_geometry)
         return dataset
 
     def sample(self, index, training, seed):
         """A sample as its seed makes it: arrays whose shapes are checked. Raises what `load` raises, and Fault."""
-        geometry = self.data_geometry()
         seed = seed if training else 0
         _seed_global_generators(seed)
-        return checked(geometry, training, self.load(index, training, np.random.Generator(np.random.Philox(key=seed))))
+        return self.checked(training, self.load(index, training, np.random.Generator(np.random.Philox(key=seed))))
+
+    def checked(self, training, sample):
+        """The arrays of a sample, after their names and shapes were compared with the geometry. Values are the host's to check."""
+        if not isinstance(sample, dict):
+            raise Fault(f"load returned {type(sample).__name__}; a dict of arrays was expected")
+        shapes, arrays = self.opened_shapes, {}
+        for name in sample:
+            if name not in shapes:
+                raise Fault(f"load returned {name!r}; the geometry has {', '.join(shapes)}")
+        for name, allowed in shapes.items():
+            if name in ("mask", "labels") and not training:
+                continue
+            if sample.get(name) is None:
+                if name == "length":
+                    continue
+                raise Fault(f"load returned no {name!r}")
+            arrays[name] = array = np.asarray(sample[name])
+            if self.opened_geometry["kind"] == "discrete":
+                most = self.opened_geometry["length"]
+                if array.ndim != (0 if name == "length" else 1) or array.size > most:
+                    raise Fault(f"{name} has the shape {list(array.shape)}; at most {most} ids were expected")
+            elif array.shape not in allowed:
+                expected = " or ".join(str(list(one)) for one in dict.fromkeys(allowed))
+                raise Fault(f"{name} has the shape {list(array.shape)}; {expected} was expected")
+        return arrays
 
 
 class Files(Modality):
@@ -487,31 +515,6 @@ def _seed_global_generators(seed):
     np.random.seed(seed & 0xFFFFFFFF)
     if "torch" in sys.modules:
         sys.modules["torch"].manual_seed(seed & 0x7FFFFFFFFFFFFFFF)
-
-
-def checked(geometry, training, sample):
-    """The arrays of a sample, after their names and shapes were compared with the geometry. Values are the host's to check."""
-    if not isinstance(sample, dict):
-        raise Fault(f"load returned {type(sample).__name__}; a dict of arrays was expected")
-    shapes = expected_shapes(geometry)
-    arrays = {}
-    for name in sample:
-        if name not in shapes:
-            raise Fault(f"load returned {name!r}; the geometry has {', '.join(shapes)}")
-    for name, allowed in shapes.items():
-        if name in ("mask", "labels") and not training:
-            continue
-        if sample.get(name) is None:
-            if name == "length":
-                continue
-            raise Fault(f"load returned no {name!r}")
-        arrays[name] = array = np.asarray(sample[name])
-        if geometry["kind"] == "discrete":
-            if array.ndim != (0 if name == "length" else 1) or array.size > geometry["length"]:
-                raise Fault(f"{name} has the shape {list(array.shape)}; at most {geometry['length']} ids were expected")
-        elif array.shape not in allowed:
-            raise Fault(f"{name} has the shape {list(array.shape)}; {' or '.join(str(list(one)) for one in allowed)} was expected")
-    return arrays
 
 
 def expected_shapes(geometry):

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 
 use crate::Failure;
 use crate::pool::Pool;
-use crate::worker::Worker;
+use crate::worker::{Done, Worker};
 
 /// Buffers begin at multiples of this in the shared memory.
 const ALIGNMENT: u64 = 64;
@@ -124,12 +124,13 @@ impl Dataset {
                     reports.extend(outcome.err().map(|failure| report(slot, failure)));
                 }))
             })?;
+            waiting.drain(..n_done);
             match ended {
-                ControlFlow::Continue(()) => break,
-                // Another worker goes on behind the sample that this one ended with.
-                ControlFlow::Break(Ended::Worker(death)) => {
-                    reports.push(report(waiting[n_done].0, death));
-                    waiting.drain(..=n_done);
+                ControlFlow::Continue(()) => {}
+                // Another worker loads the samples that this one did not report, but for that which it ended with.
+                ControlFlow::Break(Ended::Worker { death, slot }) => {
+                    let at = waiting.iter().position(|waiting| Some(waiting.0) == slot).unwrap_or(0);
+                    reports.push(report(waiting.remove(at).0, death));
                 }
                 ControlFlow::Break(Ended::Call(failure)) => return Err(failure),
             }
@@ -146,8 +147,8 @@ impl Drop for Dataset {
 
 /// Why a batch was not filled to its end.
 enum Ended {
-    /// The worker ended.
-    Worker(Failure),
+    /// The worker ended, while it loaded the sample in a slot, where that is known.
+    Worker { death: Failure, slot: Option<usize> },
     /// The call failed.
     Call(Failure),
 }
@@ -162,7 +163,7 @@ struct Batch<'a, 'b> {
 }
 
 impl Batch<'_, '_> {
-    /// Fills the waiting samples, in their order, each read as soon as the worker has it.
+    /// Fills the waiting samples, in their order, each read as soon as the worker reports it.
     fn fill(
         &mut self,
         worker: &mut Worker,
@@ -179,29 +180,41 @@ impl Batch<'_, '_> {
             "samples": waiting,
             "parts": self.parts.iter().map(Part::describe).collect::<Vec<_>>(),
         });
-        let started = worker.reserve(self.n_bytes).map_err(Ended::Call);
-        if let Err(ended) = started.and_then(|()| worker.send(&request, &[], doing).map_err(Ended::Worker)) {
+        // Behind the buffers is the slot of the sample that is being loaded.
+        let reserved = worker.reserve(self.n_bytes + 8).map_err(Ended::Call);
+        let sent = reserved.and_then(|()| worker.send(&request, &[], doing).map_err(|death| self.ended(worker, death)));
+        if let Err(ended) = sent {
             return ControlFlow::Break(ended);
         }
-        for &(slot, ..) in waiting {
-            let message = match worker.answer(doing) {
-                Ok((message, _)) if message.slot == Some(slot) => message,
-                Ok((message, _)) => {
-                    let other = format!("an answer for slot {:?} instead of {slot}", message.slot);
-                    return ControlFlow::Break(Ended::Worker(worker.refuse(other, doing)));
-                }
+        let mut waiting = waiting.iter().map(|&(slot, ..)| slot);
+        while waiting.len() > 0 {
+            let all_done = match worker.answer(doing) {
+                Ok((message, _)) => message.done,
                 Err(failure) if worker.is_alive() => return ControlFlow::Break(Ended::Call(failure)),
-                Err(failure) => return ControlFlow::Break(Ended::Worker(failure)),
+                Err(death) => return ControlFlow::Break(self.ended(worker, death)),
             };
-            let mut read = || self.parts.iter_mut().try_for_each(|part| part.read(worker, slot));
-            let outcome = match message.code {
-                None => read(),
+            if all_done.is_empty() {
+                let death = worker.refuse("an answer without a sample".into(), doing);
+                return ControlFlow::Break(self.ended(worker, death));
+            }
+            for Done { slot, error } in all_done {
+                let expected = waiting.next();
+                if expected != Some(slot) {
+                    let death = worker.refuse(format!("slot {slot} instead of {expected:?}"), doing);
+                    return ControlFlow::Break(Ended::Worker { death, slot: None });
+                }
+                let read = self.parts.iter_mut().try_for_each(|part| part.read(worker, slot));
                 // In the evaluation view a skipped sample is delivered nevertheless.
-                Some(code) => read().and(Err(Failure::new(code, message.message.unwrap_or_default()))),
-            };
-            done(slot, outcome);
+                done(slot, read.and(error.map_or(Ok(()), |error| Err(error.into()))));
+            }
         }
         ControlFlow::Continue(())
+    }
+
+    fn ended(&self, worker: &Worker, death: Failure) -> Ended {
+        let mut slot = [0; 8];
+        let read = worker.read(self.n_bytes, &mut slot);
+        Ended::Worker { death, slot: read.ok().and_then(|()| usize::try_from(u64::from_ne_bytes(slot)).ok()) }
     }
 }
 

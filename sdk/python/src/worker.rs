@@ -40,14 +40,21 @@ pub(crate) struct Message {
     /// The call failed.
     pub(crate) error: Option<ErrorMessage>,
     progress: Option<Progress>,
-    /// Of `fill`: a sample is done.
-    pub(crate) slot: Option<usize>,
-    /// Of `fill`: the sample was not simply delivered.
-    pub(crate) code: Option<i32>,
-    pub(crate) message: Option<String>,
+    /// Of `fill`: samples that are done.
+    #[serde(default)]
+    pub(crate) done: Vec<Done>,
     time_limit_s: Option<f64>,
     #[serde(flatten)]
     pub(crate) rest: serde_json::Map<String, Value>,
+}
+
+/// A sample that is done.
+#[derive(Debug, Deserialize)]
+pub(crate) struct Done {
+    pub(crate) slot: usize,
+    /// The sample was not simply delivered.
+    #[serde(flatten)]
+    pub(crate) error: Option<ErrorMessage>,
 }
 
 /// An error as a worker reports it.

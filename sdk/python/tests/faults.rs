@@ -68,7 +68,7 @@ fn each_exception_has_its_code_and_its_place() {
         ),
         (code::PANIC, format!("exceptions.py raised IndexError: list index out of range {}", line("return [][1]"))),
         (code::SKIPPED, "flat".into()),
-        (code::PANIC, "exceptions.py: tokens has the shape [2, 4]; [4, 2] or [4, 2] was expected".into()),
+        (code::PANIC, "exceptions.py: tokens has the shape [2, 4]; [4, 2] was expected".into()),
         (code::PANIC, "exceptions.py raised ".into()),
         (code::PANIC, "exceptions.py: mask has values other than 0 and 1".into()),
         (code::PANIC, "exceptions.py: load returned NoneType; a dict of arrays was expected".into()),

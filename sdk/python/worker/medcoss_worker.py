@@ -1,7 +1,8 @@
 """The worker's loop: requests of the bridge, answered by the author's class. One request at a time.
 
 A request and an answer are a header in JSON, with bytes behind it where the operation has some. Arrays travel through memory that both
-sides share. `fill` is answered by one message for each sample, so that the bridge knows which sample a worker died of.
+sides share. `fill` is answered by messages about one or several samples; the sample that is being loaded stands in the shared memory, so that the
+bridge knows which one a worker died of.
 """
 
 import fcntl
@@ -24,6 +25,8 @@ import numpy as np
 
 #: Seconds between two reports of progress.
 PROGRESS_INTERVAL = 0.1
+#: Seconds after which samples that are done are reported, however few they are.
+REPORT_INTERVAL = 0.002
 #: Letters of an error's message.
 LONGEST_MESSAGE = 2000
 
@@ -110,7 +113,7 @@ class Worker:
         body = json.loads(content)
         dataset = self.modality.opened(
             body["base"], body["data"], body.get("options"), body.get("assets"), self.progress())
-        info = {"n_samples": len(dataset), "geometry": dataset.data_geometry(), "fingerprint": dataset.fingerprint()}
+        info = {"n_samples": len(dataset), "geometry": dataset.opened_geometry, "fingerprint": dataset.fingerprint()}
         self.datasets[request["dataset"]] = dataset
         return info, b""
 
@@ -146,7 +149,7 @@ class Worker:
 
     def render(self, request, content):
         dataset = self.datasets[request["dataset"]]
-        answer = dataset.render(*rendered(dataset.data_geometry(), content))
+        answer = dataset.render(*rendered(dataset.opened_geometry, content))
         return {}, answer.encode("utf-8", "replace") if isinstance(answer, str) else bytes(answer)
 
     def label_maps(self, request, content):
@@ -161,34 +164,39 @@ class Worker:
 
     def fill(self, request, content):
         dataset, training = self.datasets[request["dataset"]], request["training"]
-        parts = self.parts(request)
-        geometry = dataset.data_geometry()
+        parts, loaded = self.parts(request), np.frombuffer(self.memory, "i8", 1, request["n_bytes"])
+        done, last = [], time.monotonic()
+        final = request["samples"][-1][0]
         for slot, index, seed in request["samples"]:
+            loaded[0] = slot
             answer = {"slot": slot}
             try:
-                self.fill_one(dataset, geometry, training, index, seed, {name: part[slot] for name, part in parts.items()})
+                self.fill_one(dataset, training, index, seed, {name: part[slot] for name, part in parts.items()})
             except plugin.Skip as skip:
                 answer.update(code=plugin.SKIPPED, message=str(skip) or "nothing to learn")
             except BaseException as error:
                 answer.update(self.reported(error, plugin.CORRUPT))
-            self.write(answer)
+            done.append(answer)
+            if slot == final or time.monotonic() - last > REPORT_INTERVAL:
+                self.write({"done": done})
+                done, last = [], time.monotonic()
         return None, b""
 
-    def fill_one(self, dataset, geometry, training, index, seed, parts):
+    def fill_one(self, dataset, training, index, seed, parts):
         try:
-            put(geometry, training, dataset.sample(index, training, seed), parts)
+            put(dataset.opened_geometry, dataset.sample(index, training, seed), parts)
         except plugin.Skip as skip:
             if not training:
                 if skip.sample is None:
                     raise plugin.Fault(
                         "Skip was raised in the evaluation view without the sample; write Skip(reason, sample)") from skip
-                put(geometry, training, plugin.checked(geometry, training, skip.sample), parts)
+                put(dataset.opened_geometry, dataset.checked(training, skip.sample), parts)
             raise
 
     def parts(self, request):
-        """The shared arrays of a batch by name, each [n, elements of a sample]."""
-        if self.memory is None or len(self.memory) < request["n_bytes"]:
-            self.memory = mmap.mmap(self.descriptor, request["n_bytes"])
+        """The shared arrays of a batch by name, each [n, elements of a sample]. Behind them is the slot that is being loaded."""
+        if self.memory is None or len(self.memory) < request["n_bytes"] + 8:
+            self.memory = mmap.mmap(self.descriptor, request["n_bytes"] + 8)
         n = request["n"]
         return {
             name: np.frombuffer(self.memory, kind, n * elements, offset).reshape(n, elements)
@@ -227,7 +235,7 @@ class Worker:
         return place
 
 
-def put(geometry, training, arrays, parts):
+def put(geometry, arrays, parts):
     """Copies a sample's arrays into the shared ones of those that are wanted."""
     if geometry["kind"] == "discrete":
         n = int(arrays.get("length", arrays["ids"].size))
@@ -245,7 +253,7 @@ def put(geometry, training, arrays, parts):
             # The mask of the evaluation view.
             part.fill(0)
         elif part.dtype == np.uint8:
-            if array.dtype != bool and not np.isin(array, (0, 1)).all():
+            if array.dtype != bool and not ((array == 0) | (array == 1)).all():
                 raise plugin.Fault(f"{name} has values other than 0 and 1")
             np.copyto(part.reshape(array.shape), array, casting="unsafe")
         else:
