@@ -9,8 +9,8 @@ use clap::{ArgAction, Parser, Subcommand};
 
 use crate::commands::{
     bench, compare, data_check, demo, embed, eval, export, import, plan, plugin_check, plugin_inspect, plugin_list,
-    plugin_new, plugin_preview, plugin_rescan, plugin_trust, pretrain, report, resume, show, stage_add, stage_remove,
-    synth,
+    plugin_new, plugin_pack, plugin_preview, plugin_rescan, plugin_trust, pretrain, report, resume, show, stage_add,
+    stage_remove, synth,
 };
 use crate::failure::Failure;
 use crate::{messages, terminal};
@@ -92,6 +92,7 @@ enum PluginCommand {
     Check(plugin_check::Check),
     Inspect(plugin_inspect::Inspect),
     New(plugin_new::New),
+    Pack(plugin_pack::Pack),
     Preview(plugin_preview::PreviewCommand),
     Rescan(plugin_rescan::Rescan),
     Trust(plugin_trust::Trust),
@@ -156,6 +157,7 @@ fn execute(command: &Command) -> Result<(), Failure> {
         Command::Plugin(PluginCommand::Check(check)) => check.run(),
         Command::Plugin(PluginCommand::Inspect(inspect)) => inspect.run(),
         Command::Plugin(PluginCommand::New(new)) => new.run(),
+        Command::Plugin(PluginCommand::Pack(pack)) => pack.run(),
         Command::Plugin(PluginCommand::Preview(preview)) => preview.run(),
         Command::Plugin(PluginCommand::Rescan(rescan)) => rescan.run(),
         Command::Plugin(PluginCommand::Trust(trust)) => trust.run(),

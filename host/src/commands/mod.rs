@@ -13,6 +13,7 @@ pub(crate) mod plugin_check;
 pub(crate) mod plugin_inspect;
 pub(crate) mod plugin_list;
 pub(crate) mod plugin_new;
+pub(crate) mod plugin_pack;
 pub(crate) mod plugin_preview;
 pub(crate) mod plugin_rescan;
 pub(crate) mod plugin_trust;

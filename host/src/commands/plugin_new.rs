@@ -1,4 +1,5 @@
-//! `medcoss plugin new`: writes a crate for a new plugin, which builds and passes its tests as it is.
+//! `medcoss plugin new`: writes a crate for a new plugin, which builds and passes its tests as it is, or a module in
+//! Python, which is packed and passes its tests as it is.
 //!
 //! The files are templates in `sdk/template`, part of this program. The SDK and its guide describe the duties of a
 //! plugin.
@@ -7,7 +8,8 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
-use clap::Args;
+use clap::{Args, ValueEnum};
+use medcoss_python_bridge::scaffold;
 use serde::Serialize;
 
 use crate::arguments::ResultArgs;
@@ -64,23 +66,40 @@ const TAKEN: [&str; 5] = ["sdk", "abi", "caller", "conformance", "formats"];
 /// Largest length of an id in letters.
 const LONGEST_ID: usize = 64;
 
+/// Family of crates where none is given.
+const DEFAULT_FAMILY: &str = "image";
+
+/// Language of a new plugin.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Language {
+    Rust,
+    Python,
+}
+
 /// Create the crate of a new plugin
 ///
 /// The command writes a crate with options, a dataset, sample files and tests, which builds and passes its tests
 /// unchanged. Comments mark the parts to replace. The families image, volume and text are those of the built-in
 /// modalities; a plugin with the same token size shares their part of the model. Any other name creates a new family
 /// with its own part of the model; the crate then starts as a plugin for series of numbers.
+///
+/// With --language python the command writes a module in Python instead, for series of numbers and a family of its own;
+/// `medcoss plugin pack` makes a plugin of it.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   medcoss plugin new ultrasound --out ultrasound
   medcoss plugin new pet --family volume --out plugins/pet
-  medcoss plugin new eeg --family eeg --out eeg --sdk-path ~/medcoss/sdk")]
+  medcoss plugin new eeg --family eeg --out eeg --sdk-path ~/medcoss/sdk
+  medcoss plugin new tone --language python --out tone")]
 pub(crate) struct New {
     /// Id of the modality: small letters, digits and underscores, a letter first
     id: String,
-    /// Token family: image, volume, text, or the name of a new family
-    #[arg(long, value_name = "FAMILY", default_value = "image")]
-    family: String,
+    /// Language: rust for a crate with the SDK, python for a module
+    #[arg(long, value_enum, default_value_t = Language::Rust)]
+    language: Language,
+    /// Token family: image, volume, text, or the name of a new family [default: image; of a module in Python: its id]
+    #[arg(long, value_name = "FAMILY")]
+    family: Option<String>,
     /// Folder to write into: a new or an empty folder
     #[arg(long, value_name = "DIR")]
     out: PathBuf,
@@ -90,6 +109,17 @@ pub(crate) struct New {
     sdk_path: Option<PathBuf>,
     #[command(flatten)]
     result: ResultArgs,
+}
+
+/// Report of a module in Python.
+#[derive(Serialize)]
+struct ModuleReport<'a> {
+    id: &'a str,
+    family: &'a str,
+    folder: &'a Path,
+    /// Name of the library that `plugin pack` writes into the folder.
+    library: String,
+    files: Vec<String>,
 }
 
 #[derive(Serialize)]
@@ -107,13 +137,18 @@ struct Report<'a> {
 
 impl New {
     pub(crate) fn run(&self) -> Result<(), Failure> {
-        self.write().map_err(Failure::user)?
+        let written = match self.language {
+            Language::Rust => self.write(),
+            Language::Python => self.write_module(),
+        };
+        written.map_err(Failure::user)?
     }
 
-    /// Writes the files, and prints the report.
+    /// Writes the files of a crate, and prints the report.
     fn write(&self) -> Result<Result<(), Failure>> {
+        let family = self.family.as_deref().unwrap_or(DEFAULT_FAMILY);
         check_name("id", &self.id)?;
-        check_name("--family", &self.family)?;
+        check_name("--family", family)?;
         if TAKEN.contains(&self.id.as_str()) {
             bail!("id {:?} would give the package the name of one of medcoss's own\nhint: choose another", self.id);
         }
@@ -121,21 +156,12 @@ impl New {
             Some(path) => Some(sdk_folder(path)?),
             None => sdk_folder(Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../sdk"))).ok(),
         };
-        let existed = self.prepare()?;
-        let template = TEMPLATES.iter().find(|template| template.family == self.family).unwrap_or(&TEMPLATES[3]);
+        let template = TEMPLATES.iter().find(|template| template.family == family).unwrap_or(&TEMPLATES[3]);
         let package = format!("medcoss-{}", self.id.replace('_', "-"));
-        let written = self.write_files(template, &package, sdk.as_deref());
-        if written.is_err() {
-            // The folder was empty before, so the files of a failed attempt can be removed.
-            let _ = fs::remove_dir_all(&self.out);
-            if existed {
-                let _ = fs::create_dir(&self.out);
-            }
-        }
-        written?;
+        self.in_new_folder(|| self.write_files(template, family, &package, sdk.as_deref()))?;
         let report = Report {
             id: &self.id,
-            family: &self.family,
+            family,
             package: &package,
             folder: &self.out,
             library: format!("target/release/libmedcoss_{}.so", self.id),
@@ -143,6 +169,51 @@ impl New {
             files: BESIDE.iter().map(|(name, _)| *name).chain(["src/lib.rs"]).collect(),
         };
         Ok(self.result.print(&report, Report::page))
+    }
+
+    /// Writes the files of a module in Python, and prints the report.
+    fn write_module(&self) -> Result<Result<(), Failure>> {
+        let family = self.family.as_deref().unwrap_or(&self.id);
+        check_name("id", &self.id)?;
+        check_name("--family", family)?;
+        if TEMPLATES.iter().any(|template| template.family == family) {
+            bail!(
+                "--family {family}: the module that is written reads series of numbers, whose tokens do not fit {family}\nhint: leave \
+                 --family out, and change the family together with `geometry`"
+            );
+        }
+        if self.sdk_path.is_some() {
+            bail!("--sdk-path is of no use to a module in Python\nhint: leave it out");
+        }
+        let files = scaffold(&self.id, family);
+        self.in_new_folder(|| {
+            files.iter().try_for_each(|file| {
+                let path = self.out.join(&file.name);
+                fs::write(&path, &file.text).with_context(|| format!("cannot write {}", path.display()))
+            })
+        })?;
+        let report = ModuleReport {
+            id: &self.id,
+            family,
+            folder: &self.out,
+            library: format!("libmedcoss_{}.so", self.id),
+            files: files.into_iter().map(|file| file.name).collect(),
+        };
+        Ok(self.result.print(&report, ModuleReport::page))
+    }
+
+    /// Writes into the folder. A failed attempt leaves it as it was.
+    fn in_new_folder(&self, write: impl FnOnce() -> Result<()>) -> Result<()> {
+        let existed = self.prepare()?;
+        let written = write();
+        if written.is_err() {
+            // The folder was empty before, so the files of a failed attempt can be removed.
+            let _ = fs::remove_dir_all(&self.out);
+            if existed {
+                let _ = fs::create_dir(&self.out);
+            }
+        }
+        written
     }
 
     /// Creates the folder if it is missing. Returns whether it existed.
@@ -160,7 +231,7 @@ impl New {
         Ok(true)
     }
 
-    fn write_files(&self, template: &Template, package: &str, sdk: Option<&Path>) -> Result<()> {
+    fn write_files(&self, template: &Template, family: &str, package: &str, sdk: Option<&Path>) -> Result<()> {
         let dependency = |below: &str| match sdk {
             Some(folder) => {
                 let path = folder.join(below).to_string_lossy().trim_end_matches('/').to_string();
@@ -173,7 +244,7 @@ impl New {
         };
         let filled = |text: &str| {
             text.replace("{{id}}", &self.id)
-                .replace("{{family}}", &self.family)
+                .replace("{{family}}", family)
                 .replace("{{package}}", package)
                 .replace("{{library}}", &format!("medcoss_{}", self.id))
                 .replace("{{rust}}", env!("CARGO_PKG_RUST_VERSION"))
@@ -189,6 +260,19 @@ impl New {
             fs::write(&path, filled(text)).with_context(|| format!("cannot write {}", path.display()))?;
         }
         Ok(())
+    }
+}
+
+impl ModuleReport<'_> {
+    fn page(&self) -> String {
+        let Self { id, family, folder, library, files } = self;
+        let folder = folder.display();
+        format!(
+            "Wrote {id}.py to {folder}, a module in Python for the modality {id} of family {family}: {}.\n\nIt works as it is. \
+             Next:\n\n  cd {folder}\n  python3 -m unittest\n  medcoss plugin pack .\n  medcoss plugin check {library}\n\nThen make it \
+             yours: start reading at {id}.py.\n",
+            files.join(", ")
+        )
     }
 }
 

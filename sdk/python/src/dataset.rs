@@ -1,0 +1,313 @@
+//! An open dataset: what it said of itself, and the filling of batches.
+
+use std::ops::ControlFlow;
+
+use medcoss_abi::abi_stable::std_types::{RSliceMut, RVec};
+use medcoss_abi::message::{Continuous, Discrete, Geometry, Info, Open};
+use medcoss_abi::{ExtraBuffer, FillBuffers, FillRequest, SampleReport, VIEW_PLAIN, VIEW_TRAIN, extra, operation};
+use serde_json::{Value, json};
+
+use crate::Failure;
+use crate::pool::Pool;
+use crate::worker::{Done, Worker};
+
+/// Buffers begin at multiples of this in the shared memory.
+const ALIGNMENT: u64 = 64;
+
+/// A dataset that the host opened. Workers open it when they are first asked for its samples.
+pub(crate) struct Dataset {
+    pool: &'static Pool,
+    number: u64,
+    request: Vec<u8>,
+    info: Info,
+}
+
+/// A buffer of the host, and its place in the shared memory.
+struct Part<'a> {
+    name: &'static str,
+    /// NumPy's name of the type.
+    kind: &'static str,
+    /// Elements of a sample.
+    elements: usize,
+    /// Bytes of a sample.
+    sample_bytes: usize,
+    offset: u64,
+    bytes: &'a mut [u8],
+}
+
+impl Dataset {
+    /// Opens a dataset in one worker.
+    ///
+    /// # Errors
+    /// A request that is none, and what the module reports.
+    pub(crate) fn open(pool: &'static Pool, request: &[u8]) -> Result<Self, Failure> {
+        serde_json::from_slice::<Open>(request).map_err(|error| Failure::bad_request(format!("request: {error}")))?;
+        let number = pool.add_dataset();
+        let opened = pool.with_worker(None, |worker| open_in(worker, number, request));
+        // The dataset counts as open, and is closed again if that failed.
+        let info = opened.inspect_err(|_| pool.remove_dataset(number))?;
+        Ok(Self { pool, number, request: request.to_vec(), info })
+    }
+
+    /// A number that no other dataset of this library has or had, and that is not 0.
+    pub(crate) fn handle(&self) -> usize {
+        self.number as usize
+    }
+
+    /// The answer of a query.
+    ///
+    /// # Errors
+    /// An operation that the modality does not have, and what the module reports.
+    pub(crate) fn query(&self, name: &str, body: &[u8]) -> Result<Vec<u8>, Failure> {
+        if name == operation::INFO {
+            return serde_json::to_vec(&self.info).map_err(|error| Failure::fault(error.to_string()));
+        }
+        let request = json!({ "operation": name, "dataset": self.number });
+        let doing = format!("it answered `{name}`");
+        self.with_worker(|worker| Ok(worker.call(&request, body, &doing)?.1))
+    }
+
+    fn with_worker<T>(&self, work: impl FnOnce(&mut Worker) -> Result<T, Failure>) -> Result<T, Failure> {
+        self.pool.with_worker(Some(self.number), |worker| {
+            if !worker.datasets.contains(&self.number) {
+                let info = open_in(worker, self.number, &self.request)?;
+                if info != self.info {
+                    return Err(Failure::fault(
+                        "the data have changed since they were opened: another worker finds other samples",
+                    ));
+                }
+            }
+            work(worker)
+        })
+    }
+
+    /// Fills a batch.
+    ///
+    /// # Errors
+    /// A view that does not exist, buffers of other sizes than the request needs, workers that cannot be started. What is wrong with a
+    /// single sample is reported, the end of a worker that loaded it among that.
+    pub(crate) fn fill(
+        &self,
+        request: FillRequest<'_>,
+        buffers: FillBuffers<'_>,
+    ) -> Result<RVec<SampleReport>, Failure> {
+        let training = match request.view {
+            VIEW_PLAIN => false,
+            VIEW_TRAIN => true,
+            other => {
+                let views = format!("{VIEW_PLAIN} nor {VIEW_TRAIN}");
+                return Err(Failure::bad_request(format!("view {other} is neither {views}")));
+            }
+        };
+        let (n, n_samples) = (request.indices.len(), self.info.n_samples);
+        let misfit = || Failure::bad_request(format!("the buffers do not fit {n} samples of {:?}", self.info.geometry));
+        if request.seeds.len() != n {
+            return Err(misfit());
+        }
+        let (mut parts, n_bytes) = parts(&self.info.geometry, n, buffers).ok_or_else(misfit)?;
+        let mut reports = RVec::new();
+        let mut waiting = Vec::new();
+        for (slot, (&index, &seed)) in request.indices.iter().zip(request.seeds.iter()).enumerate() {
+            if index < n_samples {
+                waiting.push((slot, index, seed));
+                continue;
+            }
+            let failure = Failure::bad_request(format!("sample {index} does not exist; there are {n_samples}"));
+            reports.push(report(slot, failure));
+        }
+        let mut batch = Batch { dataset: self.number, training, n, n_bytes, parts: &mut parts };
+        while !waiting.is_empty() {
+            let mut n_done = 0;
+            let ended = self.with_worker(|worker| {
+                Ok(batch.fill(worker, &waiting, |slot, outcome| {
+                    n_done += 1;
+                    reports.extend(outcome.err().map(|failure| report(slot, failure)));
+                }))
+            })?;
+            waiting.drain(..n_done);
+            match ended {
+                ControlFlow::Continue(()) => {}
+                // Another worker loads the samples that this one did not report, but for that which it ended with.
+                ControlFlow::Break(Ended::Worker { death, slot }) => {
+                    let at = waiting.iter().position(|waiting| Some(waiting.0) == slot).unwrap_or(0);
+                    reports.push(report(waiting.remove(at).0, death));
+                }
+                ControlFlow::Break(Ended::Call(failure)) => return Err(failure),
+            }
+        }
+        Ok(reports)
+    }
+}
+
+impl Drop for Dataset {
+    fn drop(&mut self) {
+        self.pool.remove_dataset(self.number);
+    }
+}
+
+/// Why a batch was not filled to its end.
+enum Ended {
+    /// The worker ended, while it loaded the sample in a slot, where that is known.
+    Worker { death: Failure, slot: Option<usize> },
+    /// The call failed.
+    Call(Failure),
+}
+
+/// A batch that is being filled.
+struct Batch<'a, 'b> {
+    dataset: u64,
+    training: bool,
+    n: usize,
+    n_bytes: u64,
+    parts: &'a mut [Part<'b>],
+}
+
+impl Batch<'_, '_> {
+    /// Fills the waiting samples, in their order, each read as soon as the worker reports it.
+    fn fill(
+        &mut self,
+        worker: &mut Worker,
+        waiting: &[(usize, u64, u64)],
+        mut done: impl FnMut(usize, Result<(), Failure>),
+    ) -> ControlFlow<Ended> {
+        let doing = "it loaded the sample";
+        let request = json!({
+            "operation": "fill",
+            "dataset": self.dataset,
+            "training": self.training,
+            "n": self.n,
+            "n_bytes": self.n_bytes,
+            "samples": waiting,
+            "parts": self.parts.iter().map(Part::describe).collect::<Vec<_>>(),
+        });
+        // Behind the buffers is the slot of the sample that is being loaded.
+        let reserved = worker.reserve(self.n_bytes + 8).map_err(Ended::Call);
+        let sent = reserved.and_then(|()| worker.send(&request, &[], doing).map_err(|death| self.ended(worker, death)));
+        if let Err(ended) = sent {
+            return ControlFlow::Break(ended);
+        }
+        let mut waiting = waiting.iter().map(|&(slot, ..)| slot);
+        while waiting.len() > 0 {
+            let all_done = match worker.answer(doing) {
+                Ok((message, _)) => message.done,
+                Err(failure) if worker.is_alive() => return ControlFlow::Break(Ended::Call(failure)),
+                Err(death) => return ControlFlow::Break(self.ended(worker, death)),
+            };
+            if all_done.is_empty() {
+                let death = worker.refuse("an answer without a sample".into(), doing);
+                return ControlFlow::Break(self.ended(worker, death));
+            }
+            for Done { slot, error } in all_done {
+                let expected = waiting.next();
+                if expected != Some(slot) {
+                    let death = worker.refuse(format!("slot {slot} instead of {expected:?}"), doing);
+                    return ControlFlow::Break(Ended::Worker { death, slot: None });
+                }
+                let read = self.parts.iter_mut().try_for_each(|part| part.read(worker, slot));
+                // In the evaluation view a skipped sample is delivered nevertheless.
+                done(slot, read.and(error.map_or(Ok(()), |error| Err(error.into()))));
+            }
+        }
+        ControlFlow::Continue(())
+    }
+
+    fn ended(&self, worker: &Worker, death: Failure) -> Ended {
+        let mut slot = [0; 8];
+        let read = worker.read(self.n_bytes, &mut slot);
+        Ended::Worker { death, slot: read.ok().and_then(|()| usize::try_from(u64::from_ne_bytes(slot)).ok()) }
+    }
+}
+
+impl<'a> Part<'a> {
+    fn describe(&self) -> Value {
+        json!([self.name, self.kind, self.offset, self.elements])
+    }
+
+    fn read(&mut self, worker: &Worker, slot: usize) -> Result<(), Failure> {
+        let start = slot * self.sample_bytes;
+        worker.read(self.offset + start as u64, &mut self.bytes[start..][..self.sample_bytes])
+    }
+
+    /// A part of a buffer of `n` samples; `None` where its size is another.
+    fn new<T: bytemuck::Pod>(
+        name: &'static str,
+        kind: &'static str,
+        n: usize,
+        elements: usize,
+        buffer: RSliceMut<'a, T>,
+    ) -> Option<Self> {
+        let values = buffer.into_mut_slice();
+        let sample_bytes = elements * size_of::<T>();
+        (values.len() == n * elements).then(|| Self {
+            name,
+            kind,
+            elements,
+            sample_bytes,
+            offset: 0,
+            bytes: bytemuck::cast_slice_mut(values),
+        })
+    }
+}
+
+/// The buffers of a request and the bytes that they need in the shared memory; `None` where one has another size. Kinds of buffers that are
+/// not known are left alone.
+fn parts<'a>(geometry: &Geometry, n: usize, buffers: FillBuffers<'a>) -> Option<(Vec<Part<'a>>, u64)> {
+    let FillBuffers { tokens, mask, ids, labels, lengths, extras } = buffers;
+    let mut parts = match geometry {
+        Geometry::Discrete(Discrete { length, .. }) => vec![
+            Part::new("ids", "i4", n, *length, ids)?,
+            Part::new("labels", "i4", n, *length, labels)?,
+            Part::new("lengths", "i4", n, 1, lengths)?,
+        ],
+        Geometry::Continuous(geometry) => {
+            let n_tokens: usize = geometry.grid.iter().product();
+            let mut parts = vec![
+                Part::new("tokens", "f4", n, n_tokens * geometry.d_token, tokens)?,
+                Part::new("mask", "u1", n, n_tokens, mask)?,
+            ];
+            for buffer in extras {
+                parts.extend(extra_part(geometry, n_tokens, n, buffer)?);
+            }
+            parts
+        }
+    };
+    let mut offset = 0;
+    for part in &mut parts {
+        part.offset = offset;
+        offset = (offset + part.bytes.len() as u64).next_multiple_of(ALIGNMENT);
+    }
+    Some((parts, offset))
+}
+
+/// `Some(None)` for a buffer of a kind that is not known.
+fn extra_part<'a>(
+    geometry: &Continuous,
+    n_tokens: usize,
+    n: usize,
+    ExtraBuffer { kind, floats, bytes, .. }: ExtraBuffer<'a>,
+) -> Option<Option<Part<'a>>> {
+    let n_axes = geometry.grid.len();
+    let floats = |name, elements| Part::new(name, "f4", n, elements, floats).map(Some);
+    match kind {
+        extra::VALID => Part::new("valid", "u1", n, n_tokens, bytes).map(Some),
+        extra::TARGETS => floats("targets", n_tokens * geometry.targets.d_target.unwrap_or(0)),
+        extra::COORDINATES => floats("coordinates", n_tokens * geometry.coordinates.len()),
+        extra::AFFINES => floats("affine", n_axes * (n_axes + 1)),
+        _ => Some(None),
+    }
+}
+
+/// Opens a dataset in a worker.
+fn open_in(worker: &mut Worker, number: u64, request: &[u8]) -> Result<Info, Failure> {
+    let (message, _) =
+        worker.call(&json!({ "operation": "open", "dataset": number }), request, "it opened the data")?;
+    let info = serde_json::from_value(Value::Object(message.rest));
+    let info =
+        info.map_err(|error| Failure::fault(format!("what the module says of the data is not as expected: {error}")))?;
+    worker.datasets.insert(number);
+    Ok(info)
+}
+
+fn report(slot: usize, failure: Failure) -> SampleReport {
+    SampleReport { slot: slot as u64, code: failure.code, message: failure.message.into() }
+}
