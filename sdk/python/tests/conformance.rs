@@ -8,7 +8,7 @@ use medcoss_python_bridge::scaffold;
 use crate::plugin::{Plugin, packed};
 
 /// Every rule holds; those that cannot be tried are named.
-fn assert_conforms(plugin: Plugin, id: &str, skipped: &[&str]) {
+pub fn assert_conforms(plugin: Plugin, id: &str, skipped: &[&str]) {
     let request = Request { id: Some(id.into()), ..Request::default() };
     let reports = check(plugin.header, &request, &mut |_| {});
     let named = |outcome| -> Vec<&str> {

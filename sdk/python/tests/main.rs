@@ -4,6 +4,7 @@
 
 mod authoring;
 mod conformance;
+mod expression;
 mod faults;
 mod installation;
 mod plugin;

@@ -166,8 +166,11 @@ pub(super) fn ranges(under_test: &mut PluginUnderTest) -> RuleResult {
 /// Values just outside of the range that a schema states.
 fn outside(property: &Value, target: &Value) -> Vec<Value> {
     let keyword = |name: &str| property.get(name).or_else(|| target.get(name)).and_then(Value::as_f64);
-    let is_whole =
-        [property, target].iter().any(|schema| schema.get("type").and_then(Value::as_str) == Some("integer"));
+    let of_type = |kind: &Value| match kind {
+        Value::Array(kinds) => kinds.iter().any(|kind| kind == "integer"),
+        kind => kind == "integer",
+    };
+    let is_whole = [property, target].iter().any(|schema| schema.get("type").is_some_and(of_type));
     let number = |value: f64| match is_whole {
         true => json!(value as i64),
         false => json!(value),
