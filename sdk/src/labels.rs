@@ -62,6 +62,15 @@ impl LabelTable {
         Ok(found)
     }
 
+    /// What another column of the table says of each file: the patient, say, by whom samples are grouped. `None` where the table has
+    /// nothing. Files are looked up as by [`LabelTable::labels_of`].
+    ///
+    /// # Errors
+    /// Those of [`LabelTable::labels_of`].
+    pub fn column_of(&self, column: &str, base: &Path, files: &[FoundFile]) -> Result<Vec<Option<String>>, Error> {
+        Self { label_column: column.to_owned(), ..self.clone() }.labels_of(base, files)
+    }
+
     /// Key to label.
     fn read(&self, path: &Path) -> Result<HashMap<String, String>, Error> {
         let unreadable = |error: std::io::Error| {
