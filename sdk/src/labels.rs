@@ -119,6 +119,14 @@ impl LabelTable {
         Ok(self.facts_of(base, files)?.into_iter().map(|facts| facts.label).collect())
     }
 
+    /// What another column of the table says of each file: the patient, say. `None` where the table has nothing.
+    ///
+    /// # Errors
+    /// Those of [`facts_of`](Self::facts_of).
+    pub fn column_of(&self, column: &str, base: &Path, files: &[FoundFile]) -> Result<Vec<Option<String>>, Error> {
+        Self::new(&self.file, &self.key_column, column).labels_of(base, files)
+    }
+
     /// Writes into each record what the table says of its file: `record.file()` is the id of one of the `files`. What the table
     /// says replaces what the record says.
     ///

@@ -2,6 +2,8 @@
 
 use rand::{Rng, RngExt};
 
+use crate::Error;
+
 /// Number of masked tokens out of `n_tokens`: all but `floor(n_tokens * (1 - mask_ratio))`, as the masked autoencoder. A ratio
 /// below 0 gives 0, one above 1 or none at all gives all.
 pub fn n_masked(n_tokens: usize, mask_ratio: f64) -> usize {
@@ -24,6 +26,39 @@ pub fn from_noise(noise: &[f32], n_masked: usize, mask: &mut [u8]) {
     for &token in &order[..n_visible] {
         mask[token] = 0;
     }
+}
+
+/// Random masking of a sample some of whose tokens do not exist (`valid` is 0): `n_masked` tokens in all, and of those that exist the same share,
+/// as far as one of them stays visible and one is masked. Where all exist it is [`random`].
+///
+/// # Errors
+/// A sample to be skipped, of which fewer than two tokens exist; a number of masked tokens that leaves none masked or none visible.
+pub fn random_valid(rng: &mut impl Rng, n_masked: usize, valid: &[u8], mask: &mut [u8]) -> Result<(), Error> {
+    let n_valid = valid.iter().filter(|&&valid| valid == 1).count();
+    let n_tokens = mask.len();
+    if valid.len() != n_tokens || !(1..n_tokens.max(1)).contains(&n_masked) {
+        return Err(Error::bad_request(format!(
+            "{n_masked} of {n_tokens} tokens cannot be masked, {} of which are told to exist",
+            valid.len()
+        )));
+    }
+    if n_valid < 2 {
+        return Err(Error::skip(format!("{n_valid} of {n_tokens} tokens exist; one must be masked and one visible")));
+    }
+    if n_valid == mask.len() {
+        random(rng, n_masked, mask);
+        return Ok(());
+    }
+    let n_visible = mask.len() - n_masked;
+    let share = (n_valid as f64 * n_masked as f64 / mask.len() as f64).round() as usize;
+    let share = share.clamp(n_valid.saturating_sub(n_visible).max(1), n_masked.min(n_valid - 1).max(1));
+    for (kind, n_masked) in [(1, share), (0, n_masked.saturating_sub(share))] {
+        let places: Vec<usize> = (0..mask.len()).filter(|&token| valid[token] == kind).collect();
+        let mut own = vec![0; places.len()];
+        random(rng, n_masked.min(places.len()), &mut own);
+        places.into_iter().zip(own).for_each(|(token, masked)| mask[token] = masked);
+    }
+    Ok(())
 }
 
 /// Block masking on a 2-D grid: rectangles are masked until `n_masked` tokens are; the last one is cut short.
@@ -80,6 +115,28 @@ mod tests {
         assert_eq!(n_masked(9, 0.75), 7);
         assert_eq!(n_masked(144, 0.75), 108);
         assert_eq!([-0.5, 1.5, f64::NAN].map(|ratio| n_masked(64, ratio)), [0, 64, 64]);
+    }
+
+    #[test]
+    fn what_does_not_exist_takes_its_share_of_the_masked_tokens() {
+        for n_valid in 2..=12_usize {
+            let valid: Vec<u8> = (0..12).map(|token| u8::from((token * 5) % 12 < n_valid)).collect();
+            for n_masked in 1..12 {
+                let mut mask = [9; 12];
+                random_valid(&mut sample_rng(n_masked as u64), n_masked, &valid, &mut mask).unwrap();
+                assert_eq!(mask.iter().filter(|&&masked| masked == 1).count(), n_masked);
+                let of_valid = valid.iter().zip(&mask).filter(|&(&valid, &mask)| valid == 1 && mask == 1).count();
+                assert!((1..n_valid).contains(&of_valid), "{n_valid} exist, {n_masked} masked: {of_valid} of them");
+                let fair = n_valid as f64 * n_masked as f64 / 12.0;
+                assert!(
+                    (of_valid as f64 - fair).abs() <= 1.0,
+                    "{n_valid} exist, {n_masked} masked: {of_valid} of them"
+                );
+            }
+        }
+        let mut mask = [0; 3];
+        let error = random_valid(&mut sample_rng(0), 1, &[0, 1, 0], &mut mask).unwrap_err();
+        assert_eq!(error.code(), crate::code::SKIPPED);
     }
 
     #[test]

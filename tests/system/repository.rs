@@ -74,8 +74,11 @@ const MAY_DEPEND_ON: &[(&str, &[&str])] = &[
     ("plugins/pathology", &["medcoss-sdk", "medcoss-formats"]),
     ("plugins/text", &["medcoss-sdk", "medcoss-formats"]),
     ("plugins/xray", &["medcoss-sdk", "medcoss-formats"]),
-    // This plugin is written like one from outside of the project.
+    // These plugins are written like ones from outside of the project.
     ("plugins/ecg", &["medcoss-sdk"]),
+    ("plugins/eeg", &["medcoss-sdk"]),
+    ("plugins/echo", &["medcoss-sdk", "medcoss-formats"]),
+    ("plugins/oct", &["medcoss-sdk", "medcoss-formats"]),
     ("plugins/video", &["medcoss-sdk", "medcoss-formats"]),
     ("core", &[]),
     ("host/plugin-host", &["medcoss-abi", "medcoss-caller"]),

@@ -2,7 +2,9 @@
 
 use medcoss_sdk::Error;
 
-/// A lead as a sum of a record's signals: their positions and factors.
+use crate::options::MissingLeads;
+
+/// A lead as a sum of a record's signals: their positions and factors. Of nothing where the lead is missing.
 pub(crate) type Mixture = Vec<(usize, f32)>;
 
 /// The limb leads over I and II: Einthoven's law for III, Goldberger's definitions of the augmented ones.
@@ -32,8 +34,8 @@ pub(crate) fn canonical(name: &str) -> String {
 /// How each wanted lead is made of the signals that a record has.
 ///
 /// # Errors
-/// A lead that the record neither has nor gives by its other limb leads.
-pub(crate) fn mixtures(wanted: &[String], signals: &[String]) -> Result<Vec<Mixture>, Error> {
+/// A lead that the record neither has nor gives by its other limb leads, or, where missing leads are marked, no lead that is there.
+pub(crate) fn mixtures(wanted: &[String], signals: &[String], missing: MissingLeads) -> Result<Vec<Mixture>, Error> {
     let named: Vec<_> = signals.iter().map(|name| canonical(name)).collect();
     let position = |name: &str| named.iter().position(|signal| signal == name);
     let mixture = |lead: &String| {
@@ -48,7 +50,11 @@ pub(crate) fn mixtures(wanted: &[String], signals: &[String]) -> Result<Vec<Mixt
             }),
         }
     };
-    wanted.iter().map(mixture).collect()
+    let found: Vec<Result<Mixture, Error>> = wanted.iter().map(mixture).collect();
+    if missing == MissingLeads::Mark && found.iter().any(Result::is_ok) {
+        return Ok(found.into_iter().map(Result::unwrap_or_default).collect());
+    }
+    found.into_iter().collect()
 }
 
 /// A limb lead from the first two others that are there.
@@ -91,7 +97,7 @@ mod tests {
 
     #[test]
     fn leads_come_in_the_order_asked_for() {
-        let found = mixtures(&names(&["v1", "II"]), &names(&["II", "V5", "V1"])).unwrap();
+        let found = mixtures(&names(&["v1", "II"]), &names(&["II", "V5", "V1"]), MissingLeads::Refuse).unwrap();
         assert_eq!(found, [vec![(2, 1.0)], vec![(0, 1.0)]]);
     }
 
@@ -102,7 +108,8 @@ mod tests {
         for (at, (one, first)) in values.iter().enumerate() {
             for (two, second) in &values[at + 1..] {
                 for (wanted, expected) in values {
-                    let mixture = &mixtures(&names(&[wanted]), &names(&["V1", one, two])).unwrap()[0];
+                    let mixture =
+                        &mixtures(&names(&[wanted]), &names(&["V1", one, two]), MissingLeads::Refuse).unwrap()[0];
                     let signals = [9.0, *first, *second];
                     let found: f32 = mixture.iter().map(|&(at, factor)| factor * signals[at]).sum();
                     assert!((found - expected).abs() < 1e-6, "{wanted} from {one} and {two}: {found}");
@@ -113,9 +120,15 @@ mod tests {
 
     #[test]
     fn a_lead_that_cannot_be_had_is_named_beside_those_that_are_there() {
-        let error = mixtures(&names(&["V3"]), &names(&["MLII", "V5"])).unwrap_err();
+        let error = mixtures(&names(&["V3"]), &names(&["MLII", "V5"]), MissingLeads::Refuse).unwrap_err();
         assert!(error.message().contains("lead V3") && error.message().contains("MLII, V5"), "{error}");
         assert!(error.message().contains("hint: "), "{error}");
-        assert!(mixtures(&names(&["aVF"]), &names(&["II"])).is_err());
+        assert!(mixtures(&names(&["aVF"]), &names(&["II"]), MissingLeads::Refuse).is_err());
+    }
+    #[test]
+    fn missing_leads_are_made_of_nothing_where_they_are_marked() {
+        let found = mixtures(&names(&["V3", "II"]), &names(&["II", "V5"]), MissingLeads::Mark).unwrap();
+        assert_eq!(found, [vec![], vec![(0, 1.0)]]);
+        assert!(mixtures(&names(&["V3"]), &names(&["II", "V5"]), MissingLeads::Mark).is_err());
     }
 }

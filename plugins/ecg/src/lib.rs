@@ -25,13 +25,16 @@ use std::path::{Path, PathBuf};
 
 use medcoss_sdk::rand::RngExt;
 use medcoss_sdk::{
-    Dataset, Error, Fingerprint, FoundFile, Geometry, Modality, OpenRequest, Rendering, Sample, SampleRecord,
+    Dataset, Error, Fingerprint, FoundFile, Geometry, Modality, OpenRequest, Patches, Rendering, Sample, SampleRecord,
     SampleRng, Synthesised, Tokens, View, export_plugin, mask, saved_samples,
 };
 
-pub use options::{Masking, Normalise, Options};
+pub use options::{Masking, MissingLeads, Normalise, Options};
 use record::Record;
 use signal::{Augmentation, Places};
+
+/// A record none of whose leads varies by this many millivolts has nothing to learn: an electrode that is off.
+const FLAT_MV: f32 = 0.005;
 
 /// The ECG plugin.
 pub struct Ecg;
@@ -71,9 +74,14 @@ impl Modality for Ecg {
             Some(table) => table.labels_of(&request.base, &files)?,
             None => vec![None; files.len()],
         };
-        let entry = |(file, label)| Entry::new(file, label, &options);
-        let entries = files.into_iter().zip(labels).map(entry).collect();
-        Ok(Records { options: Options { labels: None, label_comment: None, ..options }, entries })
+        let groups = match options.labels.as_ref().zip(options.group_column.as_ref()) {
+            Some((table, column)) => table.column_of(column, &request.base, &files)?,
+            None => vec![None; files.len()],
+        };
+        let entry = |((file, label), group)| Entry::new(file, label, group, &options);
+        let entries = files.into_iter().zip(labels).zip(groups).map(entry).collect();
+        let options = Options { labels: None, group_column: None, label_comment: None, ..options };
+        Ok(Records { options, entries })
     }
 
     fn synthesise(folder: &Path, n_samples: usize, seed: u64) -> Result<Synthesised, Error> {
@@ -87,19 +95,21 @@ struct Entry {
     /// Signal files of a WFDB record whose header could be read.
     parts: Vec<FoundFile>,
     label: Option<String>,
+    /// The patient, where the table says. Without it a record is a group of its own.
+    group: Option<String>,
 }
 
 impl Entry {
     /// Headers of WFDB records are looked at, since the samples lie in other files. One that is damaged makes an invalid sample, not
     /// bad data: `load` reports the error.
-    fn new(file: FoundFile, label: Option<String>, options: &Options) -> Self {
+    fn new(file: FoundFile, label: Option<String>, group: Option<String>, options: &Options) -> Self {
         let is_header = file.path.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("hea"));
         let Some(Ok(record)) = is_header.then(|| Record::open(&file.path, options.csv_sampling_rate_hz)) else {
-            return Self { file, parts: Vec::new(), label };
+            return Self { file, parts: Vec::new(), label, group };
         };
         let parts = record.files()[1..].iter().filter_map(|path| part(&file, path)).collect();
         let label = label.or_else(|| comment(&record, options.label_comment.as_deref()?));
-        Self { file, parts, label }
+        Self { file, parts, label, group }
     }
 }
 
@@ -132,8 +142,8 @@ pub struct Records {
 }
 
 impl Records {
-    /// The leads of a sample `[leads, times]` in millivolts: in the middle of the record, or anywhere in it.
-    fn stretch(&self, path: &Path, rng: Option<&mut SampleRng>) -> Result<Vec<f32>, Error> {
+    /// The leads of a sample that the record has, `[leads, times]` in millivolts: in the middle of the record, or anywhere in it. And which these are.
+    fn stretch(&self, path: &Path, rng: Option<&mut SampleRng>) -> Result<(Vec<f32>, Vec<usize>), Error> {
         let record = Record::open(path, self.options.csv_sampling_rate_hz)?;
         let info = record.info();
         let (n, n_in) = (self.options.n_times(), info.n_times);
@@ -151,7 +161,9 @@ impl Records {
         let first = rng.map_or(spare / 2.0, |rng| rng.random_range(0.0..=spare)).floor();
         let places = Places { n, first, step };
 
-        let mixtures = leads::mixtures(&self.options.leads, &info.signals)?;
+        let mut mixtures = leads::mixtures(&self.options.leads, &info.signals, self.options.missing_leads)?;
+        let there: Vec<usize> = (0..mixtures.len()).filter(|&lead| !mixtures[lead].is_empty()).collect();
+        mixtures.retain(|mixture| !mixture.is_empty());
         let used = used_signals(&mixtures);
         let reach = places.reach(n_in);
         let resampled = places.resample(&record.read(&used, reach.clone())?, reach.start);
@@ -162,8 +174,17 @@ impl Records {
                 lead.iter_mut().zip(&resampled[row]).for_each(|(sum, value)| *sum += factor * value);
             }
         }
-        Ok(values)
+        Ok((values, there))
     }
+}
+
+/// Whether no lead of `values` `[leads, n_times]` varies by [`FLAT_MV`].
+fn is_flat(values: &[f32], n_times: usize) -> bool {
+    values.chunks_exact(n_times).all(|lead| {
+        let (low, high) =
+            lead.iter().fold((f32::MAX, f32::MIN), |(low, high), &value| (low.min(value), high.max(value)));
+        high - low < FLAT_MV
+    })
 }
 
 /// The signals of a record that its leads are made of, in their order.
@@ -184,8 +205,8 @@ impl Dataset for Records {
     }
 
     fn record(&self, index: usize) -> SampleRecord {
-        let Entry { file, label, .. } = &self.entries[index];
-        file.record().labelled(label.clone())
+        let Entry { file, label, group, .. } = &self.entries[index];
+        file.record().in_group(group.as_deref().unwrap_or(&file.id)).labelled(label.clone())
     }
 
     fn fingerprint(&self) -> Fingerprint {
@@ -198,23 +219,26 @@ impl Dataset for Records {
     }
 
     fn load(&self, index: usize, view: View, rng: &mut SampleRng, sample: Sample<'_>) -> Result<(), Error> {
-        let (tokens, masked) = sample.continuous()?;
+        let Patches { tokens, mask: masked, valid, .. } = sample.patches()?;
         let Entry { file, parts, .. } = &self.entries[index];
         file.check_unchanged()?;
         parts.iter().try_for_each(FoundFile::check_unchanged)?;
         let options = &self.options;
         let random = (view == View::Training).then_some(&mut *rng);
-        let mut values = self.stretch(&file.path, random).map_err(|error| error.in_context(&file.id))?;
+        let (mut values, there) = self.stretch(&file.path, random).map_err(|error| error.in_context(&file.id))?;
         if let Some(value) = values.iter().find(|value| !value.is_finite()) {
             return Err(Error::corrupt(format!("{}: a value of the record is {value} mV", file.id)));
         }
+        let n_patches = options.n_patches();
+        let is_flat = is_flat(&values, options.n_times());
         signal::normalise(&mut values, options.n_times(), options.normalise);
+        let exists: Vec<u8> = (0..masked.len()).map(|token| u8::from(there.contains(&(token / n_patches)))).collect();
         if view == View::Training {
             let Options { amplitude_scaling, baseline_wander, lead_dropout, sampling_rate_hz, .. } = *options;
             let augmentation = Augmentation { amplitude_scaling, baseline_wander, lead_dropout, sampling_rate_hz };
             augmentation.apply(&mut values, options.n_times(), rng);
             match options.masking {
-                Masking::Random => mask::random(rng, options.n_masked(), masked),
+                Masking::Random => mask::random_valid(rng, options.n_masked(), &exists, masked)?,
                 Masking::Times => {
                     // A lead is a plane of one row.
                     let grid = [options.leads.len(), 1, options.n_patches()];
@@ -223,7 +247,15 @@ impl Dataset for Records {
             }
         }
         // Leads one after the other, cut along time: rows of tokens as they stand.
-        tokens.copy_from_slice(&values);
+        for (values, lead) in values.chunks_exact(options.n_times()).zip(there) {
+            tokens[lead * options.n_times()..][..options.n_times()].copy_from_slice(values);
+        }
+        if !valid.is_empty() {
+            valid.copy_from_slice(&exists);
+        }
+        if is_flat {
+            return Err(Error::skip(format!("no lead varies by {FLAT_MV} mV")));
+        }
         Ok(())
     }
 
@@ -239,7 +271,8 @@ impl Dataset for Records {
             std::fs::create_dir(folder.join(&own)).map_err(failed)?;
             let record = Record::open(&file.path, self.options.csv_sampling_rate_hz);
             let copied = record.and_then(|record| {
-                let mixtures = leads::mixtures(&self.options.leads, &record.info().signals)?;
+                let mixtures =
+                    leads::mixtures(&self.options.leads, &record.info().signals, self.options.missing_leads)?;
                 record.copy(&used_signals(&mixtures), &folder.join(&own))
             });
             Ok(own.join(copied.map_err(|error| error.in_context(&file.id))?))

@@ -26,6 +26,16 @@ pub enum Normalise {
     None,
 }
 
+/// What happens to a record that lacks leads.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum MissingLeads {
+    /// It is an invalid sample.
+    Refuse,
+    /// Tokens of the missing leads do not exist. One lead at least must be there.
+    Mark,
+}
+
 /// Which tokens are masked in training.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
@@ -44,6 +54,8 @@ pub struct Options {
     /// Leads of a sample in their order, up to 64; names are case-insensitive. Those of I, II, III, aVR, aVL and aVF that a record lacks are
     /// computed from two others.
     pub leads: Vec<String>,
+    /// Records that lack leads: `refuse` (invalid samples) or `mark` (their tokens do not exist).
+    pub missing_leads: MissingLeads,
     /// Sampling rate in Hz that records are resampled to, 20 to 2000.
     pub sampling_rate_hz: usize,
     /// Length of a sample in seconds, up to 600: a random crop of the record in training, else its centre.
@@ -68,6 +80,8 @@ pub struct Options {
     pub lead_dropout: f64,
     /// Table with a label for each record. Only evaluation looks at labels.
     pub labels: Option<LabelTable>,
+    /// Column of the table of labels with the patient. Records of one patient are one group.
+    pub group_column: Option<String>,
     /// Key of the label in comments of a WFDB header, such as `Dx` for `# Dx: 426783006`. Used for records that the table does not name.
     pub label_comment: Option<String>,
 }
@@ -77,6 +91,7 @@ impl Default for Options {
     fn default() -> Self {
         Self {
             leads: STANDARD.map(String::from).to_vec(),
+            missing_leads: MissingLeads::Refuse,
             sampling_rate_hz: 250,
             seconds: 9.0,
             patch_size: 75,
@@ -88,6 +103,7 @@ impl Default for Options {
             baseline_wander: 0.1,
             lead_dropout: 0.0,
             labels: None,
+            group_column: None,
             label_comment: None,
         }
     }
@@ -158,6 +174,9 @@ impl Options {
         if !(0.0..1.0).contains(&self.lead_dropout) {
             return refused(format!("lead_dropout is {}; it must be at least 0 and below 1", self.lead_dropout));
         }
+        if self.group_column.is_some() && self.labels.is_none() {
+            return refused("group_column is a column of the table of labels; set labels as well".into());
+        }
         Ok(())
     }
 
@@ -173,6 +192,7 @@ impl Options {
                 Axis::of_places("lead", self.leads.iter().map(|lead| crate::leads::canonical(lead))),
                 Axis::measured("time", self.patch_size as f64 / self.sampling_rate_hz as f64, "s"),
             ],
+            validity: self.missing_leads == MissingLeads::Mark,
             ..Continuous::default()
         })
     }

@@ -389,3 +389,76 @@ fn files_that_state_gigabytes_are_refused_before_they_are_read() {
         assert!(reason.starts_with(expected), "{reason}");
     }
 }
+
+/// Tokens, mask and validity of a sample, and what `load` says of it.
+fn filled(dataset: &Records, index: usize, view: View) -> ((Vec<f32>, Vec<u8>, Vec<u8>), Result<(), Error>) {
+    let (grid, d_token, _) = sizes(&dataset.geometry());
+    let n: usize = grid.iter().product();
+    let (mut tokens, mut mask, mut valid) = (vec![0.0; n * d_token], vec![0; n], vec![1; n]);
+    let patches = Patches { tokens: &mut tokens, mask: &mut mask, valid: &mut valid, ..Patches::default() };
+    let outcome = dataset.load(index, view, &mut sample_rng(5), Sample::Continuous(patches));
+    ((tokens, mask, valid), outcome)
+}
+
+#[test]
+fn missing_leads_are_tokens_that_do_not_exist() {
+    let base = tempfile::tempdir().unwrap();
+    std::fs::write(base.path().join("a.csv"), ramp()).unwrap();
+    let options = |missing: &str, normalise: &str| {
+        json!({
+            "leads": ["V1", "I", "V2", "II"], "sampling_rate_hz": 20, "seconds": 2.0, "patch_size": 10,
+            "csv_sampling_rate_hz": 20.0, "mask_ratio": 0.5, "missing_leads": missing, "normalise": normalise,
+        })
+    };
+    let dataset = open(base.path(), &["."], options("mark", "record")).unwrap();
+    let ((tokens, mask, valid), outcome) = filled(&dataset, 0, View::Training);
+    outcome.unwrap();
+    assert_eq!(valid, [[0; 4], [1; 4], [0; 4], [1; 4]].concat());
+    assert!(tokens[..40].iter().chain(&tokens[80..120]).all(|&value| value == 0.0));
+    let of_valid = mask.iter().zip(&valid).filter(|&(&mask, &valid)| mask == 1 && valid == 1).count();
+    assert_eq!((mask.iter().filter(|&&masked| masked == 1).count(), of_valid), (8, 4));
+    // What is missing has no share in the deviation of the record.
+    let ((tokens, _, _), outcome) = filled(&dataset, 0, View::Evaluation);
+    outcome.unwrap();
+    let variance = tokens.iter().map(|value| value * value).sum::<f32>() / 80.0;
+    assert!((variance - 1.0).abs() < 1e-4, "{variance}");
+
+    let ((..), outcome) = filled(&open(base.path(), &["."], options("refuse", "lead")).unwrap(), 0, View::Evaluation);
+    assert!(outcome.unwrap_err().message().contains("there is no lead V1"));
+    let kept = tempfile::tempdir().unwrap();
+    let made = dataset.save_samples(&[0], kept.path()).unwrap();
+    let again = open(kept.path(), &[made.data[0].to_str().unwrap()], made.options).unwrap();
+    assert_eq!(filled(&again, 0, View::Training).0, filled(&dataset, 0, View::Training).0);
+}
+
+#[test]
+fn flat_records_are_skipped_and_complete() {
+    let base = tempfile::tempdir().unwrap();
+    std::fs::write(base.path().join("a.csv"), format!("I,II\n{}", "0.3,0.302\n".repeat(40))).unwrap();
+    let options = json!({
+        "leads": ["I", "II"], "sampling_rate_hz": 20, "seconds": 2.0, "patch_size": 10, "csv_sampling_rate_hz": 20.0, "mask_ratio": 0.5,
+    });
+    let dataset = open(base.path(), &["."], options).unwrap();
+    for view in [View::Training, View::Evaluation] {
+        let ((tokens, ..), outcome) = filled(&dataset, 0, view);
+        let error = outcome.unwrap_err();
+        assert_eq!((error.code(), error.message()), (code::SKIPPED, "no lead varies by 0.005 mV"));
+        assert!(tokens.iter().all(|value| value.is_finite()));
+    }
+}
+
+#[test]
+fn records_of_one_patient_are_a_group() {
+    let (folder, _) = synthetic(3, 2);
+    let table = "file,rhythm,patient\necg_0000.csv,normal,p1\necg_0001.hea,ectopic,p1\n";
+    std::fs::write(folder.path().join("patients.txt"), table).unwrap();
+    let options = json!({
+        "labels": { "file": "patients.txt", "key_column": "file", "label_column": "rhythm" },
+        "group_column": "patient",
+    });
+    let dataset = open(folder.path(), &["."], options).unwrap();
+    let groups: Vec<_> = (0..3).map(|index| dataset.record(index).group.unwrap()).collect();
+    assert_eq!(groups, ["p1", "p1", "ecg_0002.hea"]);
+    let alone: Options = serde_json::from_value(json!({ "group_column": "patient" })).unwrap();
+    assert!(Ecg::geometry(&alone).unwrap_err().message().starts_with("group_column"));
+}

@@ -1,9 +1,7 @@
 //! Clips: which files make one up, and their frames.
 //!
-//! A clip is an animated GIF, or the numbered images of a folder that differ in their last number alone. A folder may hold
-//! several: `left_001.png` and `right_001.png` belong to two.
+//! A clip is an animated GIF, or a series of numbered images.
 
-use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{BufRead, BufReader, Cursor, Seek};
 use std::path::{Path, PathBuf};
@@ -11,6 +9,7 @@ use std::path::{Path, PathBuf};
 use image::codecs::jpeg::JpegDecoder;
 use image::codecs::png::PngDecoder;
 use image::{DynamicImage, ImageDecoder, ImageError, Limits};
+use medcoss_formats::image_series::ImageSeries;
 use medcoss_sdk::image::Image;
 use medcoss_sdk::{Error, FoundFile, find_files};
 
@@ -30,11 +29,7 @@ const MAX_SCANS: usize = 100;
 #[derive(Debug)]
 pub(crate) enum Clip {
     /// Images in the order of their numbers.
-    Images {
-        files: Vec<FoundFile>,
-        /// Whether no other clip lies in the folder.
-        alone: bool,
-    },
+    Images(ImageSeries),
     /// One file.
     Gif(FoundFile),
 }
@@ -47,37 +42,11 @@ pub(crate) fn find(base: &Path, entries: &[PathBuf]) -> Result<Vec<Clip>, Error>
     let extensions = [".png", ".jpg", ".jpeg", ".gif"];
     let accepts = |name: &str| extensions.iter().any(|extension| name.ends_with(extension));
     let files = find_files(base, entries, accepts, &FILE_FORMATS.join(", "))?;
-    let mut clips = Vec::new();
-    let mut series: BTreeMap<(String, String, String), Vec<(u64, FoundFile)>> = BTreeMap::new();
-    for file in files {
-        if file.id.to_lowercase().ends_with(".gif") {
-            clips.push(Clip::Gif(file));
-            continue;
-        }
-        let (folder, name) = file.id.rsplit_once('/').unwrap_or(("", &file.id));
-        let (before, number, after) = numbered(name);
-        let key = (folder.to_string(), before.to_string(), after.to_string());
-        series.entry(key).or_default().push((number, file));
-    }
-    let mut n_in_folder: BTreeMap<String, usize> = BTreeMap::new();
-    series.keys().for_each(|(folder, ..)| *n_in_folder.entry(folder.clone()).or_default() += 1);
-    for ((folder, ..), mut frames) in series {
-        frames.sort_by(|(one, first), (two, second)| (one, &first.id).cmp(&(two, &second.id)));
-        let files = frames.into_iter().map(|(_, file)| file).collect();
-        clips.push(Clip::Images { files, alone: n_in_folder[&folder] == 1 });
-    }
+    let (gifs, images): (Vec<_>, Vec<_>) = files.into_iter().partition(|file| file.id.to_lowercase().ends_with(".gif"));
+    let mut clips: Vec<Clip> = gifs.into_iter().map(Clip::Gif).collect();
+    clips.extend(ImageSeries::of(images).into_iter().map(Clip::Images));
     clips.sort_by(|one, two| one.id().cmp(two.id()));
     Ok(clips)
-}
-
-/// What stands before and after the last number of a name, and the number; 0 where there is none or it is too long.
-fn numbered(name: &str) -> (&str, u64, &str) {
-    let Some(last) = name.rfind(|letter: char| letter.is_ascii_digit()) else { return (name, 0, "") };
-    let start = name[..last].rfind(|letter: char| !letter.is_ascii_digit()).map_or(0, |at| {
-        // The letter before the number may take several bytes.
-        at + name[at..].chars().next().map_or(1, char::len_utf8)
-    });
-    (&name[..start], name[start..=last].parse().unwrap_or(0), &name[last + 1..])
 }
 
 impl Clip {
@@ -89,18 +58,17 @@ impl Clip {
     /// In their order; there is at least one.
     pub(crate) fn files(&self) -> &[FoundFile] {
         match self {
-            Self::Images { files, .. } => files,
+            Self::Images(series) => &series.files,
             Self::Gif(file) => std::slice::from_ref(file),
         }
     }
 
     /// What a table of labels names: the file, or the folder of images that are alone in it.
     pub(crate) fn named(&self) -> FoundFile {
-        let mut named = self.files()[0].clone();
-        if let (Self::Images { alone: true, .. }, Some(folder)) = (self, named.path.parent()) {
-            named.path = folder.to_owned();
+        match self {
+            Self::Images(series) => series.named(),
+            Self::Gif(file) => file.clone(),
         }
-        named
     }
 
     /// How many frames, of which size: that of the first.
@@ -113,7 +81,7 @@ impl Clip {
                 file.check_unchanged()?;
                 animation::info(&file.path)
             }
-            Self::Images { files, .. } => {
+            Self::Images(ImageSeries { files, .. }) => {
                 let [width, height] = size(&files[0])?;
                 Ok(ClipInfo { n_frames: files.len(), width, height })
             }
@@ -131,7 +99,9 @@ impl Clip {
     ) -> Result<(), Error> {
         match self {
             Self::Gif(file) => animation::read(&file.path, wanted, visit),
-            Self::Images { files, .. } => wanted.iter().try_for_each(|&frame| visit(image(&files[frame])?)),
+            Self::Images(ImageSeries { files, .. }) => {
+                wanted.iter().try_for_each(|&frame| visit(image(&files[frame])?))
+            }
         }
     }
 }
@@ -203,20 +173,5 @@ fn explained(file: &FoundFile, error: &ImageError) -> Error {
     match error {
         ImageError::Limits(_) => Error::unsupported(format!("{} needs too much memory", file.id)).caused_by(error),
         _ => Error::corrupt(format!("{} is not a valid image", file.id)).caused_by(error),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_last_number_of_a_name_counts() {
-        assert_eq!(numbered("frame_012.png"), ("frame_", 12, ".png"));
-        assert_eq!(numbered("p3_v2_0007b.jpg"), ("p3_v2_", 7, "b.jpg"));
-        assert_eq!(numbered("7.png"), ("", 7, ".png"));
-        assert_eq!(numbered("é9.png"), ("é", 9, ".png"));
-        assert_eq!(numbered("none.png"), ("none.png", 0, ""));
-        assert_eq!(numbered("99999999999999999999999.png").1, 0);
     }
 }

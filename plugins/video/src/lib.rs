@@ -19,23 +19,19 @@ mod synthetic;
 
 use std::path::Path;
 
+use medcoss_formats::clip_transform::{ASPECT, ClipTransform};
 use medcoss_formats::deidentify::Deidentifier;
+use medcoss_formats::group_by::labels_and_groups;
 use medcoss_sdk::image::Region;
 use medcoss_sdk::rand::RngExt;
 use medcoss_sdk::{
     Dataset, Error, Fingerprint, Geometry, Modality, OpenRequest, Rendering, Sample, SampleRecord, SampleRng,
-    Synthesised, Tokens, View, encode_png, export_plugin, mask, patch, saved_samples,
+    Synthesised, Tokens, View, export_plugin, saved_samples,
 };
 
 use clip::Clip;
 use clip_info::ClipInfo;
-pub use options::Options;
-use options::TUBE;
-
-/// Aspect ratios of random crops, as in torchvision.
-const ASPECT: [f64; 2] = [3.0 / 4.0, 4.0 / 3.0];
-/// Frames in a rendered image, evenly spaced.
-const N_RENDERED: usize = 4;
+pub use options::{Options, ShortClips};
 
 /// The video plugin.
 pub struct Video;
@@ -57,22 +53,22 @@ impl Modality for Video {
     type Dataset = Clips;
 
     fn geometry(options: &Options) -> Result<Geometry, Error> {
-        options.check()?;
-        Ok(options.geometry())
+        Ok(options.transform()?.geometry())
     }
 
     fn open(request: OpenRequest<Options>) -> Result<Clips, Error> {
-        let options = request.options;
-        options.check()?;
-        let clips = clip::find(&request.base, &request.data)?;
-        let labels = match &options.labels {
-            Some(table) => {
-                let named: Vec<_> = clips.iter().map(Clip::named).collect();
-                table.labels_of(&request.base, &named)?
-            }
-            None => vec![None; clips.len()],
-        };
-        Ok(Clips { options: Options { labels: None, ..options }, clips, labels })
+        let OpenRequest { base, data, options, .. } = request;
+        let transform = options.transform()?;
+        let clips = clip::find(&base, &data)?;
+        let named: Vec<_> = clips.iter().map(Clip::named).collect();
+        let groups = labels_and_groups(
+            &base,
+            &named,
+            options.labels.as_ref(),
+            options.group_column.as_deref(),
+            options.group_by,
+        )?;
+        Ok(Clips { options: Options { labels: None, group_column: None, ..options }, transform, clips, groups })
     }
 
     fn synthesise(folder: &Path, n_samples: usize, seed: u64) -> Result<Synthesised, Error> {
@@ -80,15 +76,14 @@ impl Modality for Video {
     }
 }
 
-/// Value of hidden tubes in a rendered image: middle grey.
-const HIDDEN: f32 = 0.5;
-
 /// Dataset of opened clips: one clip is one sample.
 pub struct Clips {
     /// Those of saved samples, which have no labels.
     options: Options,
+    transform: ClipTransform,
     clips: Vec<Clip>,
-    labels: Vec<Option<String>>,
+    /// Label and group of each clip.
+    groups: Vec<(Option<String>, String)>,
 }
 
 impl Clips {
@@ -97,19 +92,21 @@ impl Clips {
         let Options { num_frames: frames, frame_stride, size, .. } = self.options;
         let ClipInfo { n_frames, width, height } = clip.info()?;
         let span = (frames - 1) * frame_stride + 1;
-        let Some(spare) = n_frames.checked_sub(span) else {
+        let spare = n_frames.saturating_sub(span);
+        if n_frames < span && self.options.short_clips == ShortClips::Refuse {
             return Err(Error::unsupported(format!(
-                "the clip has {n_frames} frames; {frames} frames with a stride of {frame_stride} need {span}\nhint: lower option num_frames or frame_stride"
+                "the clip has {n_frames} frames; {frames} frames with a stride of {frame_stride} need {span}\nhint: lower option num_frames or frame_stride, or set short_clips = \"mark\""
             )));
-        };
+        }
         let (mut first, mut region, mut flipped) = (spare / 2, Region::centre_square(width, height), false);
         if let Some(rng) = &mut rng {
             first = rng.random_range(0..=spare);
             region = Region::random_crop(*rng, width, height, self.options.crop_scale, ASPECT);
             flipped = self.options.horizontal_flip && rng.random();
         }
-        let wanted: Vec<_> = (0..frames).map(|frame| first + frame * frame_stride).collect();
-        let mut pixels = Vec::with_capacity(frames * size * size * self.options.channels());
+        let wanted = (0..frames).map(|frame| first + frame * frame_stride);
+        let wanted: Vec<_> = wanted.take_while(|&frame| frame < n_frames).collect();
+        let mut pixels = Vec::with_capacity(frames * self.transform.frame_values());
         clip.read(&wanted, |frame| {
             if (frame.width(), frame.height()) != (width, height) {
                 let (w, h) = (frame.width(), frame.height());
@@ -129,7 +126,7 @@ impl Clips {
 
 impl Dataset for Clips {
     fn geometry(&self) -> Geometry {
-        self.options.geometry()
+        self.transform.geometry()
     }
 
     fn len(&self) -> usize {
@@ -137,7 +134,8 @@ impl Dataset for Clips {
     }
 
     fn record(&self, index: usize) -> SampleRecord {
-        self.clips[index].files()[0].record().labelled(self.labels[index].clone())
+        let (label, group) = &self.groups[index];
+        self.clips[index].files()[0].record().in_group(group.as_str()).labelled(label.clone())
     }
 
     fn fingerprint(&self) -> Fingerprint {
@@ -147,15 +145,10 @@ impl Dataset for Clips {
     }
 
     fn load(&self, index: usize, view: View, rng: &mut SampleRng, sample: Sample<'_>) -> Result<(), Error> {
-        let (tokens, masked) = sample.continuous()?;
-        let (clip, options) = (&self.clips[index], &self.options);
+        let clip = &self.clips[index];
         let random = (view == View::Training).then_some(&mut *rng);
         let pixels = self.frames(clip, random).map_err(|error| error.in_context(clip.id()))?;
-        patch::patchify_3d(&pixels, options.pixels(), TUBE, tokens);
-        if view == View::Training {
-            mask::tube(rng, options.grid(), options.n_masked_plane(), masked);
-        }
-        Ok(())
+        self.transform.write_sample(pixels, view, rng, sample.patches()?)
     }
 
     /// Whole clips, so that training goes on from any stretch of them, each in a folder of its own. The pixels of the files bit by bit,
@@ -174,8 +167,8 @@ impl Dataset for Clips {
                     let copy = gif_metadata::without_metadata(&file.read()?).ok_or_else(damaged)?;
                     saved_samples::write(&folder.join(&own).join(saved_samples::name(0, ".gif")), &copy)?;
                 }
-                Clip::Images { files, .. } => {
-                    for (number, file) in files.iter().enumerate() {
+                Clip::Images(series) => {
+                    for (number, file) in series.files.iter().enumerate() {
                         deidentifier.copy(file, number, &folder.join(&own))?;
                     }
                 }
@@ -185,25 +178,7 @@ impl Dataset for Clips {
         saved_samples::reopened_with(indices.iter().enumerate().map(copy).collect::<Result<_, Error>>()?, &self.options)
     }
 
-    /// Four evenly spaced frames side by side, the first on the left.
     fn render(&self, tokens: Tokens<'_>) -> Result<Vec<u8>, Error> {
-        let [frames, size, _, channels] = self.options.pixels();
-        let tokens = tokens.filled(HIDDEN)?;
-        if tokens.len() != frames * size * size * channels {
-            let found = tokens.len();
-            return Err(Error::bad_request(format!(
-                "{found} values are no {frames} frames of {size}x{size}x{channels}"
-            )));
-        }
-        let mut pixels = vec![0.0; tokens.len()];
-        patch::unpatchify_3d(&tokens, self.options.pixels(), TUBE, &mut pixels);
-        let mut image = Vec::with_capacity(N_RENDERED * size * size * channels);
-        for row in 0..size {
-            for shown in 0..N_RENDERED {
-                let frame = (2 * shown + 1) * frames / (2 * N_RENDERED);
-                image.extend_from_slice(&pixels[(frame * size + row) * size * channels..][..size * channels]);
-            }
-        }
-        encode_png(&image, N_RENDERED * size, size, channels)
+        self.transform.render(tokens)
     }
 }

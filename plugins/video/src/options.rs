@@ -1,17 +1,24 @@
 //! Settings of the plugin, and the shape that they give.
 
+use medcoss_formats::clip_transform::ClipTransform;
+use medcoss_formats::group_by::GroupBy;
 use medcoss_sdk::labels::LabelTable;
-use medcoss_sdk::{Axis, Continuous, Error, Geometry, mask};
+use medcoss_sdk::{Error, in_range};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-/// `[frames, rows, columns]` of a token.
-pub(crate) const TUBE: [usize; 3] = [2, 16, 16];
-/// Most frames of a sample, and the largest side.
-const MAX_FRAMES: usize = 128;
-const LARGEST: usize = 512;
 /// Largest distance of frames.
 const FARTHEST: usize = 1000;
+
+/// What happens to clips that are shorter than a sample.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum ShortClips {
+    /// They are invalid samples.
+    Refuse,
+    /// Tokens behind the last frame do not exist.
+    Mark,
+}
 
 /// Settings of the plugin.
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
@@ -21,6 +28,11 @@ pub struct Options {
     pub num_frames: usize,
     /// Stride in frames from one frame of a sample to the next, 1 to 1000.
     pub frame_stride: usize,
+    /// Seconds from one frame of a sample to the next, above 0 and up to 10, where all clips have one frame rate: positions then count in seconds. Files do
+    /// not state it.
+    pub frame_seconds: Option<f64>,
+    /// Clips that are shorter than a sample: `refuse` (invalid samples) or `mark` (tokens behind the last frame do not exist).
+    pub short_clips: ShortClips,
     /// Side of the square frames in pixels: a multiple of 16, up to 512.
     pub size: usize,
     /// Whether frames have three channels. Otherwise colour is converted to luma.
@@ -33,6 +45,10 @@ pub struct Options {
     pub horizontal_flip: bool,
     /// Table with a label for each clip: by the name of its folder or GIF file. Only evaluation looks at labels.
     pub labels: Option<LabelTable>,
+    /// Column of the table of labels with the patient. Clips of one patient are one group.
+    pub group_column: Option<String>,
+    /// What is a group where the table names none: `file` (each clip) or `folder` (all clips of a folder, a patient).
+    pub group_by: GroupBy,
 }
 
 impl Default for Options {
@@ -41,81 +57,35 @@ impl Default for Options {
         Self {
             num_frames: 16,
             frame_stride: 2,
+            frame_seconds: None,
+            short_clips: ShortClips::Refuse,
             size: 112,
             colour: true,
             mask_ratio: 0.9,
             crop_scale: [0.5, 1.0],
             horizontal_flip: true,
             labels: None,
+            group_column: None,
+            group_by: GroupBy::File,
         }
     }
 }
 
 impl Options {
-    /// Checks the ranges.
+    /// The transform of clips to samples, after checking the ranges of all options.
     ///
     /// # Errors
     /// The first setting that is out of range, by its name.
-    pub(crate) fn check(&self) -> Result<(), Error> {
-        let Self { num_frames, frame_stride, size, mask_ratio, crop_scale: [least, most], .. } = *self;
-        let refused = |text: String| Err(Error::bad_request(text));
-        if num_frames == 0 || !num_frames.is_multiple_of(TUBE[0]) || num_frames > MAX_FRAMES {
-            return refused(format!("num_frames is {num_frames}; it must be an even number from 2 to {MAX_FRAMES}"));
+    pub(crate) fn transform(&self) -> Result<ClipTransform, Error> {
+        in_range("frame_stride", self.frame_stride, 1..=FARTHEST)?;
+        if self.group_column.is_some() && self.labels.is_none() {
+            return Err(Error::bad_request("group_column is a column of the table of labels; set labels as well"));
         }
-        if !(1..=FARTHEST).contains(&frame_stride) {
-            return refused(format!("frame_stride is {frame_stride}; it must be 1 to {FARTHEST}"));
-        }
-        if size == 0 || !size.is_multiple_of(TUBE[1]) || size > LARGEST {
-            return refused(format!("size is {size}; it must be a multiple of 16 from 16 to {LARGEST}"));
-        }
-        if !(mask_ratio > 0.0 && mask_ratio < 1.0) {
-            return refused(format!("mask_ratio is {mask_ratio}; it must be above 0 and below 1"));
-        }
-        let [_, rows, columns] = self.grid();
-        if self.n_masked_plane() == rows * columns {
-            return refused(format!(
-                "mask_ratio {mask_ratio} leaves none of the {} places visible\nhint: lower it, or raise size",
-                rows * columns
-            ));
-        }
-        if !(least > 0.0 && least <= most && most <= 1.0) {
-            return refused(format!(
-                "crop_scale is [{least}, {most}]; it must be two fractions above 0 and up to 1, the smaller first"
-            ));
-        }
-        Ok(())
-    }
-
-    pub(crate) fn geometry(&self) -> Geometry {
-        let grid = self.grid();
-        let d_token = TUBE.iter().product::<usize>() * self.channels();
-        Geometry::Continuous(Continuous {
-            grid: grid.to_vec(),
-            d_token,
-            n_masked: grid[0] * self.n_masked_plane(),
-            patch: TUBE.to_vec(),
-            axes: ["frame", "row", "column"].map(Axis::named).into(),
-            ..Continuous::default()
-        })
-    }
-
-    /// `[time, rows, columns]` in tubes.
-    pub(crate) fn grid(&self) -> [usize; 3] {
-        [self.num_frames / TUBE[0], self.size / TUBE[1], self.size / TUBE[2]]
-    }
-
-    /// `[frames, rows, columns, channels]` of a sample.
-    pub(crate) fn pixels(&self) -> [usize; 4] {
-        [self.num_frames, self.size, self.size, self.channels()]
-    }
-
-    pub(crate) fn channels(&self) -> usize {
-        if self.colour { 3 } else { 1 }
-    }
-
-    /// Masked tubes at one time.
-    pub(crate) fn n_masked_plane(&self) -> usize {
-        let [_, rows, columns] = self.grid();
-        mask::n_masked(rows * columns, self.mask_ratio)
+        let Self { num_frames, size, colour, mask_ratio, crop_scale, frame_seconds, .. } = *self;
+        let marks_short_clips = self.short_clips == ShortClips::Mark;
+        let transform =
+            ClipTransform { num_frames, size, colour, mask_ratio, crop_scale, frame_seconds, marks_short_clips };
+        transform.check()?;
+        Ok(transform)
     }
 }

@@ -304,3 +304,41 @@ fn no_damage_makes_a_panic() {
 fn the_plugin_keeps_the_contract() {
     medcoss_conformance::assert_conforms("video");
 }
+
+#[test]
+fn short_clips_are_refused_or_marked() {
+    let base = tempfile::tempdir().unwrap();
+    paint(&base.path().join("a"), (1..4).map(|number| (number, format!("f{number}.png"))));
+    let mut options = json!({ "num_frames": 8, "frame_stride": 1, "size": 32, "mask_ratio": 0.5 });
+    let error = load(&open(base.path(), &["a"], options.clone()).unwrap(), 0, View::Evaluation, 0).unwrap_err();
+    assert!(error.message().contains("set short_clips = \"mark\""), "{error}");
+    options["short_clips"] = "mark".into();
+    let dataset = open(base.path(), &["a"], options).unwrap();
+    let (mut tokens, mut mask, mut valid) = (vec![0.0; 16 * 1536], vec![0; 16], vec![9; 16]);
+    let patches = Patches { tokens: &mut tokens, mask: &mut mask, valid: &mut valid, ..Patches::default() };
+    dataset.load(0, View::Training, &mut sample_rng(1), Sample::Continuous(patches)).unwrap();
+    assert_eq!(valid, [[1; 8], [0; 8]].concat());
+    // The third frame stands for the fourth; behind it there is nothing.
+    assert!(tokens[4 * 1536..].chunks_exact(1536).take(4).all(|tube| tube[..768] == tube[768..]));
+    assert!(tokens[8 * 1536..].iter().all(|&value| value == 0.0));
+    assert_eq!(mask.iter().filter(|&&masked| masked == 1).count(), 8);
+}
+
+#[test]
+fn groups_are_patients_of_a_table_folders_or_clips() {
+    let base = tempfile::tempdir().unwrap();
+    for clip in ["p1/left", "p1/right", "p2/left"] {
+        paint(&base.path().join(clip), (0..2).map(|number| (number, format!("{number}.png"))));
+    }
+    std::fs::write(base.path().join("labels.csv"), "clip,view,patient\np1/left,a,anna\np1/right,b,anna\n").unwrap();
+    let groups = |more: Value| -> Vec<String> {
+        let mut options = json!({ "num_frames": 2, "frame_stride": 1, "size": 32, "mask_ratio": 0.5 });
+        options.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        let dataset = open(base.path(), &["."], options).unwrap();
+        (0..3).map(|index| dataset.record(index).group.unwrap()).collect()
+    };
+    assert_eq!(groups(json!({})), ["p1/left", "p1/right", "p2/left"]);
+    assert_eq!(groups(json!({ "group_by": "folder" })), ["p1", "p1", "p2"]);
+    let labels = json!({ "file": "labels.csv", "key_column": "clip", "label_column": "view" });
+    assert_eq!(groups(json!({ "labels": labels, "group_column": "patient" })), ["anna", "anna", "p2/left"]);
+}

@@ -139,13 +139,7 @@ fn read(path: &Path, grey: bool) -> Result<DecodedImage, Error> {
                 let most = MAX_JPEG_BYTES >> 20;
                 return Err(Error::unsupported(format!("{} is a JPEG of more than {most} MiB", path.display())));
             }
-            match jpeg_file::decode(path, &content, grey)? {
-                Some(raster) => turned(path, raster),
-                None => {
-                    let decoder = JpegDecoder::new(Cursor::new(content)).map_err(|error| explain(path, &error))?;
-                    decode(path, decoder)
-                }
-            }
+            decode_jpeg(path, content, grey)
         }
         [b'I', b'I', 42 | 43, 0, ..] | [b'M', b'M', 0, 42 | 43, ..] => {
             let mut tiff = TiffFile::open(path)?;
@@ -158,6 +152,20 @@ fn read(path: &Path, grey: bool) -> Result<DecodedImage, Error> {
         other => {
             let (path, begins) = (path.display(), other.escape_ascii());
             Err(Error::corrupt(format!("{path} is neither PNG, JPEG nor TIFF; it begins with \"{begins}\"")))
+        }
+    }
+}
+
+/// Decodes a JPEG of the file `path`, such as a frame of a clip. With `grey` only the stored luma is decoded, where there is one.
+///
+/// # Errors
+/// Content that is damaged, cut off or too large.
+pub fn decode_jpeg(path: &Path, content: Vec<u8>, grey: bool) -> Result<DecodedImage, Error> {
+    match jpeg_file::decode(path, &content, grey)? {
+        Some(raster) => turned(path, raster),
+        None => {
+            let decoder = JpegDecoder::new(Cursor::new(content)).map_err(|error| explain(path, &error))?;
+            decode(path, decoder)
         }
     }
 }

@@ -4,16 +4,19 @@
 
 #[cfg(feature = "image")]
 pub mod aspect_ratio;
+pub mod clip_transform;
 #[cfg(any(feature = "dicom", feature = "image"))]
 pub mod deidentify;
 #[cfg(feature = "dicom")]
 pub mod dicom;
 #[cfg(feature = "volume")]
 pub mod dicom_series_write;
+pub mod group_by;
 #[cfg(feature = "nifti")]
 mod gzip_stream;
 #[cfg(feature = "image")]
 pub mod image_file;
+pub mod image_series;
 #[cfg(feature = "image")]
 mod jpeg_file;
 #[cfg(feature = "image")]

@@ -10,6 +10,9 @@ use std::path::{Path, PathBuf};
 use libfuzzer_sys::fuzz_target;
 use medcoss_ct::Ct;
 use medcoss_ecg::Ecg;
+use medcoss_echo::Echo;
+use medcoss_eeg::Eeg;
+use medcoss_oct::Oct;
 use medcoss_pathology::Pathology;
 use medcoss_sdk::{Modality, OpenRequest, serde_json};
 use medcoss_text::Text;
@@ -27,6 +30,9 @@ fn make() -> Result<(), Box<dyn Error>> {
         ("xray", Xray::synthesise),
         ("pathology", Pathology::synthesise),
         ("ecg", Ecg::synthesise),
+        ("eeg", Eeg::synthesise),
+        ("echo", Echo::synthesise),
+        ("oct", Oct::synthesise),
         ("video", Video::synthesise),
     ] {
         let folder = made.join(name);
@@ -56,6 +62,10 @@ fn targets_of(plugin: &str, path: &Path) -> &'static [&'static str] {
         ("text", "jsonl") => &["text_json_lines"],
         ("text", "xml") => &["text_questions"],
         ("ecg", "csv") => &["ecg_csv"],
+        ("eeg", "edf" | "bdf") => &["eeg_edf"],
+        ("echo", "avi") => &["echo_avi"],
+        ("oct", "pgm") => &["oct_slices"],
+        ("oct", "dcm") => &["dicom", "dicom_folder", "oct_slices"],
         ("video", "gif") => &["gif"],
         ("video", "png" | "jpg") => &["frames"],
         ("ct", "nii") => &["nifti", "mask_volume"],

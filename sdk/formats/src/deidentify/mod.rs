@@ -20,6 +20,11 @@ use medcoss_sdk::{Error, FoundFile, log, saved_samples};
 #[cfg(feature = "dicom")]
 use crate::dicom;
 
+/// Overwrites what a JPEG in memory holds beside its pixels and what decoding needs: comments, EXIF, what follows its end.
+pub fn blank_jpeg(image: &mut [u8]) {
+    jpeg::blank(image);
+}
+
 /// File extensions that a copy keeps, because the readers of some plugins choose the format by extension.
 const EXTENSIONS: [&str; 8] = ["png", "jpg", "jpeg", "tif", "tiff", "dcm", "dicom", "ima"];
 

@@ -25,6 +25,7 @@ mod jpeg;
 mod jpeg2000;
 mod kept_elements;
 mod modality_lut;
+pub mod multi_frame;
 mod object;
 mod pixels;
 mod raster;
@@ -39,6 +40,7 @@ pub(crate) mod stack;
 mod transfer_syntax;
 mod validate;
 pub mod write;
+pub mod write_multi_frame;
 
 use std::path::Path;
 

@@ -1,0 +1,147 @@
+//! Files of several frames, such as ultrasound clips and tomograms of the eye: frames for display, one at a time.
+//!
+//! Frames stay in the order of the file. A clip whose file states no window spans the same range of grey in all of its frames, so that it does not
+//! flicker.
+
+use std::path::Path;
+
+use dicom_dictionary_std::tags;
+use medcoss_sdk::Error;
+use medcoss_sdk::image::{Image, Region};
+
+use super::attributes::{count, exactly, items, number, text};
+use super::colour::Palette;
+use super::decode::{number as stored_number, stored_samples};
+use super::display::{self, Display};
+use super::frames::Frames;
+use super::functional_groups::functional_group;
+use super::modality_lut::ModalityLut;
+use super::object::Object;
+use super::pixels::{Photometric, Pixels};
+
+/// Longest plausible time from a frame to the next, in seconds.
+const MAX_FRAME_SECONDS: f64 = 10.0;
+/// Region Spatial Format (0018,6012) of a region that shows tissue in two dimensions.
+const TWO_DIMENSIONAL: u64 = 1;
+
+/// An opened file.
+pub struct MultiFrame {
+    object: Object,
+    pixels: Pixels,
+    frames: Frames,
+    palette: Option<Palette>,
+}
+
+impl MultiFrame {
+    /// Opens a file and locates its frames. A file of one frame is one of several as well.
+    ///
+    /// # Errors
+    /// A file that is missing, damaged, of another format or an unsupported kind, or without an acquired image.
+    pub fn open(path: &Path) -> Result<Self, Error> {
+        let mut object = Object::open_image(path)?;
+        let pixels = Pixels::of(&object)?;
+        let frames = Frames::find(&mut object, &pixels)?;
+        let palette = (pixels.photometric == Photometric::Palette).then(|| Palette::of(&object)).transpose()?;
+        Ok(Self { object, pixels, frames, palette })
+    }
+
+    /// Number of frames.
+    pub fn n_frames(&self) -> usize {
+        self.pixels.n_frames
+    }
+
+    /// Rows and columns of a frame.
+    pub fn size(&self) -> [usize; 2] {
+        [self.pixels.rows, self.pixels.columns]
+    }
+
+    /// Whether frames are in colour.
+    pub fn is_colour(&self) -> bool {
+        !self.pixels.is_grey()
+    }
+
+    /// Modality (0008,0060), where it is stated.
+    pub fn modality(&self) -> Option<String> {
+        text(&self.object.header, tags::MODALITY)
+    }
+
+    /// Seconds from a frame to the next: Frame Time (0018,1063), or else Cine Rate (0018,0040). `None` where neither is stated or plausible.
+    pub fn frame_seconds(&self) -> Option<f64> {
+        let header = &self.object.header;
+        let time = number(header, tags::FRAME_TIME).map(|milliseconds| milliseconds / 1000.0);
+        let rate = number(header, tags::CINE_RATE).map(|a_second| 1.0 / a_second);
+        [time, rate].into_iter().flatten().find(|seconds| *seconds > 0.0 && *seconds <= MAX_FRAME_SECONDS)
+    }
+
+    /// Distances in millimetres of neighbouring frames, rows and columns, where all are stated.
+    pub fn spacing_mm(&self) -> Option<[f64; 3]> {
+        let measures = functional_group(&self.object.header, 0, tags::PIXEL_MEASURES_SEQUENCE);
+        let [rows, columns] = exactly::<2>(measures, tags::PIXEL_SPACING)?;
+        let positive = |tag| number(measures, tag).filter(|&mm| mm > 0.0);
+        let step = positive(tags::SPACING_BETWEEN_SLICES).or_else(|| positive(tags::SLICE_THICKNESS))?;
+        (rows > 0.0 && columns > 0.0).then_some([step, rows, columns])
+    }
+
+    /// The part of the frames that shows tissue: the largest region of two dimensions in the Sequence of Ultrasound Regions (0018,6011), or the
+    /// largest of any kind where none is. `None` without regions in the frame.
+    pub fn ultrasound_region(&self) -> Option<Region> {
+        let [rows, columns] = self.size();
+        let region = |item| {
+            let at = |tag, size: usize| count(item, tag).map(|at| (at as usize).min(size - 1));
+            let [left, right] =
+                [at(tags::REGION_LOCATION_MIN_X0, columns)?, at(tags::REGION_LOCATION_MAX_X1, columns)?];
+            let [top, bottom] = [at(tags::REGION_LOCATION_MIN_Y0, rows)?, at(tags::REGION_LOCATION_MAX_Y1, rows)?];
+            let is_flat = count(item, tags::REGION_SPATIAL_FORMAT) == Some(TWO_DIMENSIONAL);
+            let region =
+                Region { left, top, width: (right + 1).checked_sub(left)?, height: (bottom + 1).checked_sub(top)? };
+            (region.width > 1 && region.height > 1).then_some((is_flat, region.width * region.height, region))
+        };
+        let regions = items(&self.object.header, tags::SEQUENCE_OF_ULTRASOUND_REGIONS).iter().filter_map(region);
+        // Of equal ones the first.
+        let larger = |best: (bool, usize, Region), other: (bool, usize, Region)| {
+            if (other.0, other.1) > (best.0, best.1) { other } else { best }
+        };
+        regions.reduce(larger).map(|(.., region)| region)
+    }
+
+    /// Whether the file states that its pixels show text (Burned In Annotation).
+    pub fn states_burned_in_annotation(&self) -> bool {
+        text(&self.object.header, tags::BURNED_IN_ANNOTATION).as_deref() == Some("YES")
+    }
+
+    /// A frame as it is displayed: grey or RGB in `[0, 1]`. Grey values are mapped by the file's VOI LUT or first window; without either, unsigned
+    /// values that are not rescaled span all that their bits hold, and others their frame.
+    ///
+    /// # Errors
+    /// Damaged pixels, a frame that the file does not have.
+    pub fn read(&mut self, frame: usize) -> Result<Image, Error> {
+        let Self { object, pixels, frames, palette } = self;
+        let [rows, columns] = [pixels.rows, pixels.columns];
+        if frame >= pixels.n_frames {
+            let (path, n) = (object.path.display(), pixels.n_frames);
+            return Err(Error::bad_request(format!("{path} has {n} frames; number {frame} is none of them")));
+        }
+        let samples = stored_samples(object, pixels, frames, frame)?;
+        let most = ((1_u64 << pixels.bits_stored) - 1) as f32;
+        let unit = |sample: i32| (stored_number(sample, pixels) as f32 / most).clamp(0.0, 1.0);
+        if let Some(palette) = palette {
+            let values = samples.into_iter().flat_map(|sample| palette.colour(sample)).collect();
+            return Image::new([rows, columns, 3], values);
+        }
+        if !pixels.is_grey() {
+            return Image::new([rows, columns, 3], samples.into_iter().map(unit).collect());
+        }
+        let (modality, display) = (ModalityLut::of(object, frame)?, Display::of(object, frame)?);
+        let is_plain = !pixels.signed && modality == ModalityLut::Linear([1.0, 0.0]);
+        let mut values = match display {
+            Display::Range if is_plain => samples.into_iter().map(unit).collect(),
+            _ => {
+                let mut values = modality.values(samples, pixels);
+                display.apply(&mut values, None);
+                values
+            }
+        };
+        display::orient(&mut values, pixels);
+        Image::new([rows, columns, 1], values)
+    }
+}
