@@ -36,6 +36,7 @@ pub mod record_limit;
 mod rng;
 mod sample_id;
 pub mod saved_samples;
+pub mod signal;
 pub mod volume;
 pub mod volume_transform;
 pub mod whole_word_masking;

@@ -6,8 +6,7 @@
 //! times alone. What ST-MEM adds to tokens by embeddings of leads, the family's position table does here, since a token's
 //! position in the grid says its lead.
 //!
-//! `record` reads files, `leads` knows the names of leads, `signal` resamples, normalises and augments, `rendering` draws waveforms, and
-//! `synthetic` makes the samples for demonstration and tests. No filter is applied: power-line noise and baseline wander stay.
+//! `record` reads files, `leads` knows the names of leads, `signal` normalises and augments, and `synthetic` makes the samples for demonstration and tests. No filter is applied: power-line noise and baseline wander stay.
 
 #![forbid(unsafe_code)]
 
@@ -24,6 +23,7 @@ mod wfdb;
 use std::path::{Path, PathBuf};
 
 use medcoss_sdk::rand::RngExt;
+use medcoss_sdk::signal::Resampling;
 use medcoss_sdk::{
     Dataset, Error, Fingerprint, FoundFile, Geometry, Modality, OpenRequest, Patches, Rendering, Sample, SampleRecord,
     SampleRng, Synthesised, Tokens, View, export_plugin, mask, saved_samples,
@@ -31,7 +31,7 @@ use medcoss_sdk::{
 
 pub use options::{Masking, MissingLeads, Normalise, Options};
 use record::Record;
-use signal::{Augmentation, Places};
+use signal::Augmentation;
 
 /// A record none of whose leads varies by this many millivolts has nothing to learn: an electrode that is off.
 const FLAT_MV: f32 = 0.005;
@@ -159,7 +159,7 @@ impl Records {
         }
         let spare = spare.max(0.0);
         let first = rng.map_or(spare / 2.0, |rng| rng.random_range(0.0..=spare)).floor();
-        let places = Places { n, first, step };
+        let places = Resampling { n, first, step };
 
         let mut mixtures = leads::mixtures(&self.options.leads, &info.signals, self.options.missing_leads)?;
         let there: Vec<usize> = (0..mixtures.len()).filter(|&lead| !mixtures[lead].is_empty()).collect();

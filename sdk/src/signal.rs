@@ -1,0 +1,11 @@
+//! Sampled signals of one dimension: electrocardiograms, electroencephalograms, breath, sound. Resampling, filters, and traces for people.
+//!
+//! Scaling to mean 0 and variance 1 is in [`crate::intensity`].
+
+mod band_pass;
+mod resampling;
+mod traces;
+
+pub use band_pass::BandPass;
+pub use resampling::Resampling;
+pub use traces::Traces;
