@@ -4,7 +4,9 @@ use std::ops::ControlFlow;
 
 use medcoss_abi::abi_stable::std_types::{RSliceMut, RVec};
 use medcoss_abi::message::{Continuous, Discrete, Geometry, Info, Open};
-use medcoss_abi::{ExtraBuffer, FillBuffers, FillRequest, SampleReport, VIEW_PLAIN, VIEW_TRAIN, extra, operation};
+use medcoss_abi::{
+    ExtraBuffer, FillBuffers, FillRequest, SampleReport, VIEW_PLAIN, VIEW_TRAIN, code, extra, operation,
+};
 use serde_json::{Value, json};
 
 use crate::Failure;
@@ -72,9 +74,9 @@ impl Dataset {
             if !worker.datasets.contains(&self.number) {
                 let info = open_in(worker, self.number, &self.request)?;
                 if info != self.info {
-                    return Err(Failure::fault(
-                        "the data have changed since they were opened: another worker finds other samples",
-                    ));
+                    worker.datasets.remove(&self.number);
+                    let what = "the data have changed since they were opened: another worker finds other samples";
+                    return Err(Failure::new(code::CORRUPT, what));
                 }
             }
             work(worker)
@@ -130,7 +132,8 @@ impl Dataset {
                 // Another worker loads the samples that this one did not report, but for that which it ended with.
                 ControlFlow::Break(Ended::Worker { death, slot }) => {
                     let at = waiting.iter().position(|waiting| Some(waiting.0) == slot).unwrap_or(0);
-                    reports.push(report(waiting.remove(at).0, death));
+                    reports.extend(waiting.get(at).map(|&(slot, ..)| report(slot, death)));
+                    waiting.drain(at..waiting.len().min(at + 1));
                 }
                 ControlFlow::Break(Ended::Call(failure)) => return Err(failure),
             }
@@ -180,8 +183,7 @@ impl Batch<'_, '_> {
             "samples": waiting,
             "parts": self.parts.iter().map(Part::describe).collect::<Vec<_>>(),
         });
-        // Behind the buffers is the slot of the sample that is being loaded.
-        let reserved = worker.reserve(self.n_bytes + 8).map_err(Ended::Call);
+        let reserved = worker.reserve(self.n_bytes).map_err(Ended::Call);
         let sent = reserved.and_then(|()| worker.send(&request, &[], doing).map_err(|death| self.ended(worker, death)));
         if let Err(ended) = sent {
             return ControlFlow::Break(ended);
@@ -212,9 +214,7 @@ impl Batch<'_, '_> {
     }
 
     fn ended(&self, worker: &Worker, death: Failure) -> Ended {
-        let mut slot = [0; 8];
-        let read = worker.read(self.n_bytes, &mut slot);
-        Ended::Worker { death, slot: read.ok().and_then(|()| usize::try_from(u64::from_ne_bytes(slot)).ok()) }
+        Ended::Worker { death, slot: worker.slot_at_end(self.n_bytes) }
     }
 }
 

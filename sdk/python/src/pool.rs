@@ -113,6 +113,7 @@ hint: run `medcoss plugin pack` again"
             state = self.returned.wait(state).unwrap_or_else(PoisonError::into_inner);
         }
         state.n_busy += 1;
+        state.idle.retain_mut(Worker::runs);
         let has_it = |worker: &Worker| dataset.is_some_and(|dataset| worker.datasets.contains(&dataset));
         match state.idle.iter().position(has_it) {
             Some(at) => Some(state.idle.swap_remove(at)),
