@@ -210,7 +210,7 @@ impl Worker {
         }
     }
 
-    /// Makes room for the buffers of a batch in the shared memory, and behind them for the slot of the sample that is being loaded.
+    /// Makes room for samples in the shared memory, and behind them for the slot of the sample that is being loaded.
     ///
     /// # Errors
     /// Memory that the system refuses.
@@ -223,7 +223,7 @@ impl Worker {
         Ok(())
     }
 
-    /// The slot of the sample that was being loaded, of a batch whose buffers have so many bytes.
+    /// The slot of the sample that was being loaded, where so many bytes are reserved for samples.
     pub(crate) fn slot_at_end(&self, n_bytes: u64) -> Option<usize> {
         let mut slot = NO_SLOT;
         self.memory.read_exact_at(&mut slot, n_bytes).ok()?;
@@ -242,7 +242,7 @@ impl Worker {
     }
 
     /// Ends a worker whose answer does not fit the request.
-    pub(crate) fn refuse(&mut self, what: String, doing: &str) -> Failure {
+    pub(crate) fn refuse(&mut self, what: &str, doing: &str) -> Failure {
         self.death(&io::Error::other(what), doing)
     }
 
