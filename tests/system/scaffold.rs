@@ -5,7 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use medcoss_test_support::sandbox::Sandbox;
+use medcoss_test_support::sandbox::{self, Sandbox};
 use serde_json::Value;
 
 fn root() -> PathBuf {
@@ -50,6 +50,75 @@ fn a_crate_is_written_and_obstacles_are_named() {
     }
     assert!(!sandbox.path("work/c").exists(), "what is refused leaves nothing");
     assert_eq!(fs::read_to_string(sandbox.path("work/a/src/lib.rs")).unwrap(), before);
+}
+
+#[test]
+fn a_module_in_python_is_written_and_obstacles_are_named() {
+    let sandbox = Sandbox::new();
+    let answer = sandbox.run(["plugin", "new", "my_eeg", "--language", "python", "--out", "a"]);
+    assert_eq!((answer.code, answer.err.as_str()), (0, ""));
+    for expected in
+        ["my_eeg.py", "family my_eeg", "python3 -m unittest", "medcoss plugin pack .", "libmedcoss_my_eeg.so"]
+    {
+        assert!(answer.out.contains(expected), "{expected}: {}", answer.out);
+    }
+    for name in ["my_eeg.py", "test_my_eeg.py", "medcoss_plugin.py", "README.md", ".gitignore"] {
+        let text = fs::read_to_string(sandbox.path("work/a").join(name)).unwrap();
+        assert!(!text.contains("{{"), "{name} has a gap: {text}");
+    }
+    for (arguments, expected) in [
+        (["c", "--out", "c", "--family", "image"], "hint: leave --family out"),
+        (["c", "--out", "c", "--sdk-path", "a"], "hint: leave it out"),
+        (["c", "--out", "a", "--family", "eeg"], "--out a is not empty"),
+    ] {
+        let answer = sandbox.run(["plugin", "new", "--language", "python"].iter().chain(&arguments));
+        assert_eq!(answer.code, 1, "{arguments:?}");
+        assert!(answer.err.starts_with("error: ") && answer.err.contains(expected), "{}", answer.err);
+    }
+    assert!(!sandbox.path("work/c").exists(), "what is refused leaves nothing");
+
+    // The sandbox has neither the bridge nor Python.
+    let answer = sandbox.run(["plugin", "pack", "a"]);
+    assert_eq!(answer.code, 1);
+    assert!(answer.err.contains("libmedcoss_python_bridge.so was not found in"), "{}", answer.err);
+    let bridge = sandbox::build_folder().join("libmedcoss_python_bridge.so");
+    let answer = sandbox.run(["plugin", "pack", "a", "--bridge", bridge.to_str().unwrap()]);
+    assert_eq!(answer.code, 1);
+    assert!(answer.err.contains("the Python interpreter python3 was not found"), "{}", answer.err);
+}
+
+#[test]
+#[ignore = "needs Python with NumPy"]
+fn a_module_in_python_is_packed_and_becomes_a_stage() {
+    let sandbox = Sandbox::new();
+    let python = std::env::var_os("MEDCOSS_PYTHON").unwrap_or_else(|| "python3".into());
+    let search = std::env::var_os("PATH").unwrap_or_default();
+    let run = |arguments: &[&str]| {
+        let mut command = sandbox.command(arguments);
+        let answer = sandbox::answer(command.env("MEDCOSS_PYTHON", &python).env("PATH", &search));
+        assert_eq!(answer.code, 0, "{arguments:?}: {}", answer.err);
+        answer.out
+    };
+    let bridge = sandbox::build_folder().join("libmedcoss_python_bridge.so");
+    run(&["plugin", "new", "tone", "--language", "python", "--out", "tone"]);
+    run(&["plugin", "pack", "tone", "--bridge", bridge.to_str().unwrap()]);
+    run(&["plugin", "check", "tone/libmedcoss_tone.so"]);
+    let mine = ["--plugin-dir", "tone"];
+    let page = run(&["plugin", "inspect", "tone", mine[0], mine[1]]);
+    assert!(page.contains("tone 0.1.0") && page.contains("patch_size"), "{page}");
+    run(&["synth", "--modality", "tone", "--samples", "16", "--out", "series", mine[0], mine[1]]);
+    let config = "[model]\npreset = \"demo\"\n[buffer]\nratio = 0.2\n[training]\nepochs = 1\nwarmup_epochs = 0\nbatch_size = 4\n\
+                  [[stage]]\nmodality = \"tone\"\ndata = \"series\"\noptions = { patch_size = 8, n_patches = 20 }\n";
+    fs::write(sandbox.path("work/run.toml"), config).unwrap();
+    for out in ["one", "two"] {
+        run(&["pretrain", "run.toml", "--out", out, "--quiet", mine[0], mine[1]]);
+    }
+    let metrics = ["one", "two"].map(|out| {
+        let stages = fs::read_dir(sandbox.path("work").join(out).join("stages")).unwrap();
+        let stage = stages.map(|entry| entry.unwrap().path()).find(|path| path.join("metrics.jsonl").exists()).unwrap();
+        fs::read_to_string(stage.join("metrics.jsonl")).unwrap()
+    });
+    assert!(!metrics[0].is_empty() && metrics[0] == metrics[1], "the same losses to the last digit");
 }
 
 /// Runs cargo in a written crate, without the network: versions are those of this workspace. All crates share one

@@ -51,13 +51,18 @@ impl Pool {
         if let Some(description) = self.package.description.as_ref().or(self.described.get()) {
             return Ok(description);
         }
-        let description = self.with_worker(None, Worker::describe)?;
+        let mut description = self.with_worker(None, Worker::describe)?;
         let (id, packed) = (&description["id"], &self.package.id);
         if id != packed.as_str() {
             return Err(Failure::bad_request(format!(
                 "the module's id is {id}, and the library was packed as {packed}
 hint: run `medcoss plugin pack` again"
             )));
+        }
+        // Build metadata: what such a library runs is not determined by its digest, and records of a run should show that.
+        if let Some(version) = description["version"].as_str() {
+            let separator = if version.contains('+') { "." } else { "+" };
+            description["version"] = format!("{version}{separator}dev").into();
         }
         Ok(self.described.get_or_init(|| description))
     }
@@ -108,6 +113,7 @@ hint: run `medcoss plugin pack` again"
             state = self.returned.wait(state).unwrap_or_else(PoisonError::into_inner);
         }
         state.n_busy += 1;
+        state.idle.retain_mut(Worker::runs);
         let has_it = |worker: &Worker| dataset.is_some_and(|dataset| worker.datasets.contains(&dataset));
         match state.idle.iter().position(has_it) {
             Some(at) => Some(state.idle.swap_remove(at)),

@@ -30,6 +30,8 @@ const OWN: [(&str, &str); 3] = [
 const START_LIMIT: Duration = Duration::from_secs(300);
 /// Limits of what a module may ask for as its own limit, in seconds.
 const TIME_LIMITS: [f64; 2] = [0.01, 86_400.0];
+/// Stands for no slot.
+const NO_SLOT: [u8; 8] = [0xff; 8];
 /// How often, and how far apart, it is looked whether a worker that closed its end has ended.
 const N_LOOKS: usize = 200;
 const LOOK: Duration = Duration::from_millis(10);
@@ -151,6 +153,11 @@ impl Worker {
         self.is_alive
     }
 
+    /// Whether an idle worker is still there: the system may have ended it for want of memory.
+    pub(crate) fn runs(&mut self) -> bool {
+        matches!(self.child.try_wait(), Ok(None))
+    }
+
     /// Sends a request and waits for its one answer. `doing` completes "while".
     ///
     /// # Errors
@@ -203,18 +210,24 @@ impl Worker {
         }
     }
 
-    /// Makes the shared memory at least this large.
+    /// Makes room for samples in the shared memory, and behind them for the slot of the sample that is being loaded.
     ///
     /// # Errors
     /// Memory that the system refuses.
     pub(crate) fn reserve(&mut self, n_bytes: u64) -> Result<(), Failure> {
-        if n_bytes > self.memory_bytes {
-            let grown = self.memory.set_len(n_bytes);
-            grown
-                .map_err(|error| Failure::fault(format!("{n_bytes} bytes cannot be shared with a worker: {error}")))?;
-            self.memory_bytes = n_bytes;
-        }
+        let needed = n_bytes + NO_SLOT.len() as u64;
+        let grown = if needed > self.memory_bytes { self.memory.set_len(needed) } else { Ok(()) };
+        let written = grown.and_then(|()| self.memory.write_all_at(&NO_SLOT, n_bytes));
+        written.map_err(|error| Failure::fault(format!("{needed} bytes cannot be shared with a worker: {error}")))?;
+        self.memory_bytes = self.memory_bytes.max(needed);
         Ok(())
+    }
+
+    /// The slot of the sample that was being loaded, where so many bytes are reserved for samples.
+    pub(crate) fn slot_at_end(&self, n_bytes: u64) -> Option<usize> {
+        let mut slot = NO_SLOT;
+        self.memory.read_exact_at(&mut slot, n_bytes).ok()?;
+        usize::try_from(u64::from_ne_bytes(slot)).ok()
     }
 
     /// Reads a part of the shared memory.
@@ -229,7 +242,7 @@ impl Worker {
     }
 
     /// Ends a worker whose answer does not fit the request.
-    pub(crate) fn refuse(&mut self, what: String, doing: &str) -> Failure {
+    pub(crate) fn refuse(&mut self, what: &str, doing: &str) -> Failure {
         self.death(&io::Error::other(what), doing)
     }
 

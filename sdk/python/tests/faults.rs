@@ -113,6 +113,25 @@ fn a_worker_that_dies_is_named_and_takes_no_other_sample_with_it() {
 }
 
 #[test]
+fn a_long_batch_is_passed_in_pieces_with_two_deaths_in_it() {
+    let (_place, opened) = opened(commands("pieces"), &["fine", "globals", "exit", "skip"]);
+    let mut samples: Vec<(u64, u64)> = (0..200).map(|at| (at % 2, at)).collect();
+    samples[70].0 = 2;
+    samples[127].0 = 3;
+    samples[199].0 = 2;
+    let filled = opened.fill(&samples);
+    let found: Vec<_> = filled.reports.iter().map(|(slot, code, _)| (*slot, *code)).collect();
+    assert_eq!(found, [(70, code::PANIC), (127, code::SKIPPED), (199, code::PANIC)]);
+    for slot in [0, 1, 63, 64, 69, 71, 126, 128, 191, 192, 198] {
+        let alone = opened.fill(&samples[slot..=slot]);
+        assert_eq!(
+            (&filled.tokens[slot * 8..][..8], &filled.mask[slot * 4..][..4]),
+            (&alone.tokens[..], &alone.mask[..])
+        );
+    }
+}
+
+#[test]
 fn a_worker_that_hangs_is_killed_and_the_batch_goes_on() {
     let words = ["fine", "hang", "fine", "spin", "fine"];
     let (_place, opened) = opened(commands("hangs"), &words);

@@ -82,6 +82,26 @@ fn closing_the_last_dataset_ends_the_workers() {
 }
 
 #[test]
+fn a_worker_that_ends_while_it_is_idle_is_replaced_and_one_that_finds_other_data_is_refused() {
+    let place = tempfile::tempdir().unwrap();
+    commands(place.path(), "idle", &["fine", "exit"]);
+    let plugin = Plugin::of_folder(&place.path().join("idle"));
+    let opened = plugin.open(place.path(), &["data"], Value::Null).unwrap();
+    let filled = opened.fill(&[(0, 1)]);
+    let process = *workers("idle").first().unwrap();
+    assert!(Command::new("kill").args(["-9", &process.to_string()]).status().unwrap().success());
+    wait_until("the worker is gone", || workers("idle").is_empty());
+    assert_eq!(opened.fill(&[(0, 1)]), filled);
+    fs::write(place.path().join("data/new.txt"), "fine").unwrap();
+    assert_eq!(opened.fill(&[(0, 1)]), filled, "the worker that is there knows the data");
+    assert_eq!(opened.fill(&[(1, 1)]).reports.len(), 1);
+    for _ in 0..2 {
+        let error = opened.query("records", br#"{"first":0,"count":2}"#).unwrap_err();
+        assert!(error.contains("the data have changed since they were opened"), "{error}");
+    }
+}
+
+#[test]
 fn the_host_stops_a_long_open_and_a_process_that_a_dead_worker_forked_delays_nothing() {
     let place = tempfile::tempdir().unwrap();
     commands(place.path(), "long", &["fork", "fine"]);

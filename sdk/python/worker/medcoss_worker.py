@@ -167,11 +167,11 @@ class Worker:
         parts, loaded = self.parts(request), np.frombuffer(self.memory, "i8", 1, request["n_bytes"])
         done, last = [], time.monotonic()
         final = request["samples"][-1][0]
-        for slot, index, seed in request["samples"]:
+        for at, (slot, index, seed) in enumerate(request["samples"]):
             loaded[0] = slot
             answer = {"slot": slot}
             try:
-                self.fill_one(dataset, training, index, seed, {name: part[slot] for name, part in parts.items()})
+                self.fill_one(dataset, training, index, seed, {name: part[at] for name, part in parts.items()})
             except plugin.Skip as skip:
                 answer.update(code=plugin.SKIPPED, message=str(skip) or "nothing to learn")
             except BaseException as error:
@@ -194,10 +194,10 @@ class Worker:
             raise
 
     def parts(self, request):
-        """The shared arrays of a batch by name, each [n, elements of a sample]. Behind them is the slot that is being loaded."""
+        """The shared arrays of a request by name, each [n, elements of a sample]. Behind all is the slot that is being loaded."""
         if self.memory is None or len(self.memory) < request["n_bytes"] + 8:
             self.memory = mmap.mmap(self.descriptor, request["n_bytes"] + 8)
-        n = request["n"]
+        n = len(request["samples"])
         return {
             name: np.frombuffer(self.memory, kind, n * elements, offset).reshape(n, elements)
             for name, kind, offset, elements in request["parts"]

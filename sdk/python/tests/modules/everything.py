@@ -2,6 +2,7 @@
 
 import dataclasses
 from pathlib import Path
+from typing import Optional
 
 import numpy as np
 
@@ -15,7 +16,7 @@ class Options:
     gains: list[float] = option([0.9, 1.1], "Range of the random gain.", least=0.5, most=2.0)
     kind: str = option("raw", "What is loaded.", choices=["raw", "squared"])
     shift: bool = option(True, "Whether recordings start at a random place.")
-    limit: float | None = option(None, "Largest value, or none.", above=0.0)
+    limit: Optional[float] = option(None, "Largest value, or none.", above=0.0)
     n_masked: int = option(4, "Masked tokens.", least=1, most=14)
 
 

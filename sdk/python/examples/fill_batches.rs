@@ -1,20 +1,16 @@
-//! Samples a second that a packed module delivers through the bridge, without the program: `tests/compare/python_loader.py` runs it.
+//! Loads samples of a module in Python through the bridge, without the program: `tests/compare/python_loader.py` measures how long it takes.
 //!
-//!     fill_rate MODULE BASE OPTIONS THREADS BATCH SECONDS
+//!     fill_batches MODULE BASE OPTIONS THREADS BATCH BATCHES
 //!
-//! Packs the module in the folder MODULE, opens the folder BASE with OPTIONS (JSON) and fills batches of the training view from so many
-//! threads for so long. Prints the rate.
+//! Packs the module in the folder MODULE, opens the folder BASE with OPTIONS (JSON) and fills so many batches of the training view from so many
+//! threads.
 
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::{Duration, Instant};
 
 use medcoss_abi::abi_stable::std_types::{RSlice, RSliceMut, RStr, RString, RVec};
 use medcoss_abi::message::{Geometry, Info, Open};
 use medcoss_abi::{DatasetHandle, FillBuffers, FillRequest, HostServices, PluginHeader, PluginTable, VIEW_TRAIN};
 use medcoss_python_bridge::{BRIDGE_FILE, PackRequest, pack};
-
-/// Time in which workers start and files get into the cache.
-const WARM_UP: Duration = Duration::from_secs(2);
 
 struct Dataset {
     table: &'static PluginTable,
@@ -26,10 +22,10 @@ unsafe impl Sync for Dataset {}
 
 fn main() {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
-    let [module, base, options, threads, batch, seconds] = arguments.as_slice() else {
-        panic!("MODULE BASE OPTIONS THREADS BATCH SECONDS were expected");
+    let [module, base, options, threads, batch, batches] = arguments.as_slice() else {
+        panic!("MODULE BASE OPTIONS THREADS BATCH BATCHES were expected");
     };
-    let [threads, batch, seconds] = [threads, batch, seconds].map(|number| number.parse::<usize>().expect("a number"));
+    let [threads, batch, batches] = [threads, batch, batches].map(|number| number.parse::<usize>().expect("a number"));
     let place = tempfile::tempdir().expect("a folder");
     let out = place.path().join("packed.so");
     // Examples lie in a folder of their own beside the library.
@@ -54,29 +50,23 @@ fn main() {
     let info = (table.query)(handle, "info".into(), RSlice::EMPTY).into_result().expect("an answer");
     let info: Info = serde_json::from_slice(&info).expect("JSON");
     let dataset = Dataset { table, handle };
-    let n_delivered = AtomicU64::new(0);
-    let start = Instant::now() + WARM_UP;
-    let end = start + Duration::from_secs(seconds as u64);
+    let next = AtomicU64::new(0);
     std::thread::scope(|scope| {
-        for thread in 0..threads {
-            let (dataset, info, n_delivered) = (&dataset, &info, &n_delivered);
-            scope.spawn(move || fill(dataset, info, thread as u64, batch, [start, end], n_delivered));
+        for _ in 0..threads {
+            scope.spawn(|| fill(&dataset, &info, batch, || next.fetch_add(1, Ordering::Relaxed), batches as u64));
         }
     });
-    println!("{:.1}", n_delivered.into_inner() as f64 / seconds as f64);
     (table.close)(dataset.handle);
 }
 
-/// Fills batches until the end, and counts the samples of those that began and ended between the two instants.
-fn fill(dataset: &Dataset, info: &Info, thread: u64, n: usize, [start, end]: [Instant; 2], n_delivered: &AtomicU64) {
+/// Fills batches of `n` samples as long as their number is below `end`.
+fn fill(dataset: &Dataset, info: &Info, n: usize, next: impl Fn() -> u64, end: u64) {
     let Geometry::Continuous(geometry) = &info.geometry else { panic!("a grid was expected") };
     let n_tokens = n * geometry.grid.iter().product::<usize>();
     let (mut tokens, mut mask) = (vec![0.0; n_tokens * geometry.d_token], vec![0; n_tokens]);
-    let mut seed = thread << 32;
-    while Instant::now() < end {
-        let indices: Vec<u64> = (0..n as u64).map(|at| (seed + at) % info.n_samples).collect();
-        let seeds: Vec<u64> = (0..n as u64).map(|at| seed + at).collect();
-        seed += n as u64;
+    while let Some(batch) = Some(next()).filter(|&batch| batch < end) {
+        let seeds: Vec<u64> = (0..n as u64).map(|at| batch * n as u64 + at).collect();
+        let indices: Vec<u64> = seeds.iter().map(|seed| seed % info.n_samples).collect();
         let request =
             FillRequest { view: VIEW_TRAIN, indices: RSlice::from_slice(&indices), seeds: RSlice::from_slice(&seeds) };
         let buffers = FillBuffers {
@@ -87,13 +77,9 @@ fn fill(dataset: &Dataset, info: &Info, thread: u64, n: usize, [start, end]: [In
             lengths: RSliceMut::default(),
             extras: RVec::new(),
         };
-        let began = Instant::now();
         let reports = (dataset.table.fill)(dataset.handle, request, buffers).into_result();
         let reports = reports.unwrap_or_else(|error| panic!("{}", error.body));
         assert!(reports.is_empty(), "{reports:?}");
-        if began >= start && Instant::now() <= end {
-            n_delivered.fetch_add(n as u64, Ordering::Relaxed);
-        }
     }
 }
 
