@@ -8,6 +8,9 @@ use std::time::SystemTime;
 use medcoss_test_support::sandbox::{Sandbox, build_folder};
 use serde_json::Value;
 
+/// Modalities of the project that are not linked into the host.
+const OUTSIDE: [&str; 5] = ["ecg", "echo", "eeg", "oct", "video"];
+
 /// The library of one of the project's plugins that is not linked into the host. A build of the workspace leaves it
 /// beside the program. Where it is missing, or older than its sources or the SDK's, it is built here, in the profile of
 /// the program.
@@ -51,9 +54,10 @@ fn ids(listing: &Value) -> Vec<&str> {
     listing["plugins"].as_array().unwrap().iter().map(|plugin| plugin["id"].as_str().unwrap()).collect()
 }
 
-/// Options as `--set` expects them, one per option. `prefix` names the table that they belong to.
+/// Options as `--set` expects them, one per option, without those of the table of labels. `prefix` names the table that they belong to.
 fn settings(options: &Value, prefix: &str) -> Vec<String> {
-    let values = options.as_object().unwrap().iter().filter(|(name, _)| *name != "labels");
+    let values =
+        options.as_object().unwrap().iter().filter(|(name, _)| !["labels", "group_column"].contains(&name.as_str()));
     values.flat_map(|(name, value)| ["--set".to_string(), format!("{prefix}{name}={value}")]).collect()
 }
 
@@ -62,18 +66,17 @@ fn modalities_that_the_host_does_not_know_become_stages_of_a_finished_run() {
     let sandbox = Sandbox::new();
     let folder = sandbox.folder("mine");
     let mine = ["--plugin-dir", folder.to_str().unwrap()];
-    for id in ["ecg", "video"] {
+    for id in OUTSIDE {
         fs::copy(library(id), folder.join(format!("lib{id}.so"))).unwrap();
     }
 
-    // Without the folder the program has its five plugins only; with the folder it has the two others as well.
+    // Without the folder the program has its five plugins only; with the folder it has the others as well.
     assert_eq!(ids(&json(&sandbox, &["plugin", "list"])), ["ct", "mri", "pathology", "text", "xray"]);
     let listing = json(&sandbox, &["plugin", "list", mine[0], mine[1]]);
-    assert_eq!(ids(&listing), ["ct", "ecg", "mri", "pathology", "text", "video", "xray"]);
-    assert_eq!(listing["plugins"][1]["family"], "ecg");
-    assert_eq!(listing["plugins"][5]["family"], "video");
+    let all = ["ct", "ecg", "echo", "eeg", "mri", "oct", "pathology", "text", "video", "xray"];
+    assert_eq!(ids(&listing), all);
 
-    for id in ["ecg", "video"] {
+    for id in OUTSIDE {
         let library = folder.join(format!("lib{id}.so"));
         let answer = sandbox.run(["plugin", "check", library.to_str().unwrap()]);
         assert_eq!(answer.code, 0, "{}{}", answer.out, answer.err);
@@ -91,14 +94,14 @@ fn modalities_that_the_host_does_not_know_become_stages_of_a_finished_run() {
     fs::write(sandbox.path("work/run.toml"), config).unwrap();
     json(&sandbox, &["pretrain", "run.toml", "--out", "run", "--quiet"]);
 
-    // One more stage for each of the two: write samples, check them, train the stage.
-    for (at, id) in [(2, "ecg"), (3, "video")] {
+    // One more stage for each: write samples, check them, train the stage.
+    for (at, id) in (2..).zip(OUTSIDE) {
         let made = json(&sandbox, &["synth", "--modality", id, "--samples", "20", "--out", id, mine[0], mine[1]]);
         let check = ["data", "check", "--modality", id, "--data", id, "--quiet", mine[0], mine[1]].map(String::from);
         let check = [check.to_vec(), settings(&made["options"], "")].concat();
         let check = json(&sandbox, &check.iter().map(String::as_str).collect::<Vec<_>>());
         // A table of labels beside GIFs and images is not a clip, and one beside records is not a record.
-        assert_eq!((check["n_samples"].as_u64(), check["n_invalid"].as_u64()), (Some(20), Some(0)), "{check}");
+        assert!(check["n_samples"].as_u64() >= Some(20) && check["n_invalid"] == 0, "{check}");
 
         let add =
             ["stage", "add", "run", "--modality", id, "--data", id, "--data-root", ".", "--quiet", mine[0], mine[1]];
@@ -111,14 +114,14 @@ fn modalities_that_the_host_does_not_know_become_stages_of_a_finished_run() {
         assert!(stage["pretext_last"].as_f64().unwrap().is_finite(), "{stage}");
         let distilled = stage["distillation_last"].as_array().unwrap();
         let rehearsed: Vec<_> = distilled.iter().map(|pair| pair[0].as_str().unwrap()).collect();
-        let mut earlier = ["text", "xray", "ecg"][..at].to_vec();
+        let mut earlier: Vec<_> = ["text", "xray"].into_iter().chain(OUTSIDE).take(at).collect();
         earlier.sort_unstable();
         assert_eq!(rehearsed, earlier);
         assert!(distilled.iter().all(|pair| pair[1].as_f64().is_some_and(f64::is_finite)), "{stage}");
     }
     let answer = sandbox.run(["show", "run", "--verify"]);
     assert_eq!(answer.code, 0, "{}", answer.err);
-    assert!(answer.out.contains("ecg") && answer.out.contains("video"), "{}", answer.out);
+    assert!(OUTSIDE.iter().all(|id| answer.out.contains(id)), "{}", answer.out);
 
     // Without the folder, the error names the plugins that the run needs.
     let answer =
@@ -154,13 +157,15 @@ fn no_source_file_of_host_or_core_names_them() {
     files.retain(|path| !path.ends_with("host/runtime/src/renamed_settings.rs"));
     for path in files {
         let text = fs::read_to_string(&path).unwrap().to_lowercase();
-        assert!(!text.contains("ecg"), "{}", path.display());
-        // The published weights have `video` in the names of their patch embeddings.
-        assert!(!text.replace("video_embed", "").contains("video"), "{}", path.display());
+        // The published weights have `video` in the names of their patch embeddings; `oct` is a part of other words.
+        let text = text.replace("video_embed", "").replace("\"oct\"", "\"(oct)\"");
+        for id in ["ecg", "eeg", "echocardio", "(oct)", "tomography", "video", "gene expression"] {
+            assert!(!text.contains(id), "{id} in {}", path.display());
+        }
     }
-    // Neither plugin is linked in.
+    // None of the plugins is linked in.
     for manifest in ["host/Cargo.toml", "host/plugin-host/Cargo.toml", "host/runtime/Cargo.toml", "core/Cargo.toml"] {
         let text = fs::read_to_string(root.join(manifest)).unwrap();
-        assert!(!text.contains("medcoss-ecg") && !text.contains("medcoss-video"), "{manifest}");
+        assert!(OUTSIDE.iter().all(|id| !text.contains(&format!("medcoss-{id}"))), "{manifest}");
     }
 }

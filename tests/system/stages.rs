@@ -41,7 +41,7 @@ fn five_plugins_from_files_train_one_model_in_five_stages() {
     // A build for tests also has the fixture, of a family that the host does not know: it becomes one more stage. So do
     // the plugins that are not linked into the host, where the whole workspace was built.
     assert!(modalities[5..].contains(&"fixture"), "{modalities:?}");
-    let others = ["ecg", "fixture", "video"];
+    let others = ["ecg", "echo", "eeg", "fixture", "oct", "video"];
     assert!(modalities[5..].iter().all(|modality| others.contains(modality)), "{modalities:?}");
     let mut all_waited = 0.0;
     for (at, stage) in stages.iter().enumerate() {
