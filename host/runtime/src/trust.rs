@@ -152,7 +152,7 @@ mod tests {
         assert_eq!(Trusted::read(Some(&file)).unwrap(), trusted);
         assert!(trusted.holds("gait", &"ab".repeat(32)));
         // The digest is that of the file, which may also export other plugins.
-        assert!(!trusted.holds("eeg", &"ab".repeat(32)) && !trusted.holds("gait", &"ac".repeat(32)));
+        assert!(!trusted.holds("glucose", &"ab".repeat(32)) && !trusted.holds("gait", &"ac".repeat(32)));
         let below = folder.path().canonicalize().unwrap().join("target/debug");
         std::fs::create_dir_all(&below).unwrap();
         std::fs::write(below.join("libgait.so"), "").unwrap();

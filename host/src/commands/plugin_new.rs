@@ -89,7 +89,7 @@ enum Language {
 #[command(after_help = "Examples:
   medcoss plugin new ultrasound --out ultrasound
   medcoss plugin new pet --family volume --out plugins/pet
-  medcoss plugin new eeg --family eeg --out eeg --sdk-path ~/medcoss/sdk
+  medcoss plugin new glucose --family glucose --out glucose --sdk-path ~/medcoss/sdk
   medcoss plugin new tone --language python --out tone")]
 pub(crate) struct New {
     /// Id of the modality: small letters, digits and underscores, a letter first
