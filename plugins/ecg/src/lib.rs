@@ -26,7 +26,7 @@ use medcoss_sdk::rand::RngExt;
 use medcoss_sdk::signal::Resampling;
 use medcoss_sdk::{
     Dataset, Error, Fingerprint, FoundFile, Geometry, Modality, OpenRequest, Rendering, Sample, SampleRecord,
-    SampleRng, Synthesised, Tokens, View, export_plugin, mask, saved_samples,
+    SampleRng, Synthesised, Tokens, View, export_plugin, saved_samples,
 };
 
 pub use options::{Masking, Normalise, Options};
@@ -59,21 +59,20 @@ impl Modality for Ecg {
 
     fn geometry(options: &Options) -> Result<Geometry, Error> {
         options.check()?;
-        Ok(options.geometry())
+        options.geometry()
     }
 
     fn open(request: OpenRequest<Options>) -> Result<Records, Error> {
         let options = request.options;
-        options.check()?;
+        let geometry = Self::geometry(&options)?;
         let table = options.labels.as_ref().map(|table| table.file.as_path());
         let files = record::find(&request.base, &request.data, table)?;
-        let labels = match &options.labels {
-            Some(table) => table.labels_of(&request.base, &files)?,
-            None => vec![None; files.len()],
-        };
-        let entry = |(file, label)| Entry::new(file, label, &options);
-        let entries = files.into_iter().zip(labels).map(entry).collect();
-        Ok(Records { options: Options { labels: None, label_comment: None, ..options }, entries })
+        let (entries, mut records): (Vec<Entry>, Vec<SampleRecord>) =
+            files.iter().map(|file| Entry::new(file, &options)).unzip();
+        if let Some(table) = &options.labels {
+            table.annotate(&request.base, &files, &mut records)?;
+        }
+        Ok(Records { options: Options { labels: None, label_comment: None, ..options }, geometry, entries, records })
     }
 
     fn synthesise(folder: &Path, n_samples: usize, seed: u64) -> Result<Synthesised, Error> {
@@ -86,20 +85,19 @@ struct Entry {
     file: FoundFile,
     /// Signal files of a WFDB record whose header could be read.
     parts: Vec<FoundFile>,
-    label: Option<String>,
 }
 
 impl Entry {
-    /// Headers of WFDB records are looked at, since the samples lie in other files. One that is damaged makes an invalid sample, not
+    /// The record, and what is known of it without a table. Headers of WFDB records are looked at, since the samples lie in other files. One that is damaged makes an invalid sample, not
     /// bad data: `load` reports the error.
-    fn new(file: FoundFile, label: Option<String>, options: &Options) -> Self {
+    fn new(file: &FoundFile, options: &Options) -> (Self, SampleRecord) {
         let is_header = file.path.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("hea"));
         let Some(Ok(record)) = is_header.then(|| Record::open(&file.path, options.csv_sampling_rate_hz)) else {
-            return Self { file, parts: Vec::new(), label };
+            return (Self { file: file.clone(), parts: Vec::new() }, file.record());
         };
-        let parts = record.files()[1..].iter().filter_map(|path| part(&file, path)).collect();
-        let label = label.or_else(|| comment(&record, options.label_comment.as_deref()?));
-        Self { file, parts, label }
+        let parts = record.files()[1..].iter().filter_map(|path| part(file, path)).collect();
+        let label = options.label_comment.as_deref().and_then(|word| comment(&record, word));
+        (Self { file: file.clone(), parts }, file.record().labelled(label))
     }
 }
 
@@ -128,7 +126,9 @@ fn comment(record: &Record, word: &str) -> Option<String> {
 pub struct Records {
     /// Those of saved samples, which have no labels.
     options: Options,
+    geometry: Geometry,
     entries: Vec<Entry>,
+    records: Vec<SampleRecord>,
 }
 
 impl Records {
@@ -176,7 +176,7 @@ fn used_signals(mixtures: &[leads::Mixture]) -> Vec<usize> {
 
 impl Dataset for Records {
     fn geometry(&self) -> Geometry {
-        self.options.geometry()
+        self.geometry.clone()
     }
 
     fn len(&self) -> usize {
@@ -184,8 +184,7 @@ impl Dataset for Records {
     }
 
     fn record(&self, index: usize) -> SampleRecord {
-        let Entry { file, label, .. } = &self.entries[index];
-        file.record().labelled(label.clone())
+        self.records[index].clone()
     }
 
     fn fingerprint(&self) -> Fingerprint {
@@ -199,7 +198,7 @@ impl Dataset for Records {
 
     fn load(&self, index: usize, view: View, rng: &mut SampleRng, sample: Sample<'_>) -> Result<(), Error> {
         let (tokens, masked) = sample.continuous()?;
-        let Entry { file, parts, .. } = &self.entries[index];
+        let Entry { file, parts } = &self.entries[index];
         file.check_unchanged()?;
         parts.iter().try_for_each(FoundFile::check_unchanged)?;
         let options = &self.options;
@@ -213,14 +212,7 @@ impl Dataset for Records {
             let Options { amplitude_scaling, baseline_wander, lead_dropout, sampling_rate_hz, .. } = *options;
             let augmentation = Augmentation { amplitude_scaling, baseline_wander, lead_dropout, sampling_rate_hz };
             augmentation.apply(&mut values, options.n_times(), rng);
-            match options.masking {
-                Masking::Random => mask::random(rng, options.n_masked(), masked),
-                Masking::Times => {
-                    // A lead is a plane of one row.
-                    let grid = [options.leads.len(), 1, options.n_patches()];
-                    mask::tube(rng, grid, options.n_masked_times(), masked);
-                }
-            }
+            options.mask().draw(rng, &options.grid(), &[], masked)?;
         }
         // Leads one after the other, cut along time: rows of tokens as they stand.
         tokens.copy_from_slice(&values);

@@ -24,7 +24,7 @@ use medcoss_sdk::image::Region;
 use medcoss_sdk::rand::RngExt;
 use medcoss_sdk::{
     Dataset, Error, Fingerprint, Geometry, Modality, OpenRequest, Rendering, Sample, SampleRecord, SampleRng,
-    Synthesised, Tokens, View, encode_png, export_plugin, mask, patch, saved_samples,
+    Synthesised, Tokens, View, encode_png, export_plugin, patch, saved_samples,
 };
 
 use clip::Clip;
@@ -58,21 +58,19 @@ impl Modality for Video {
 
     fn geometry(options: &Options) -> Result<Geometry, Error> {
         options.check()?;
-        Ok(options.geometry())
+        options.geometry()
     }
 
     fn open(request: OpenRequest<Options>) -> Result<Clips, Error> {
         let options = request.options;
-        options.check()?;
+        let geometry = Self::geometry(&options)?;
         let clips = clip::find(&request.base, &request.data)?;
-        let labels = match &options.labels {
-            Some(table) => {
-                let named: Vec<_> = clips.iter().map(Clip::named).collect();
-                table.labels_of(&request.base, &named)?
-            }
-            None => vec![None; clips.len()],
-        };
-        Ok(Clips { options: Options { labels: None, ..options }, clips, labels })
+        let mut records: Vec<SampleRecord> = clips.iter().map(|clip| clip.files()[0].record()).collect();
+        if let Some(table) = &options.labels {
+            let named: Vec<_> = clips.iter().map(Clip::named).collect();
+            table.annotate(&request.base, &named, &mut records)?;
+        }
+        Ok(Clips { options: Options { labels: None, ..options }, geometry, clips, records })
     }
 
     fn synthesise(folder: &Path, n_samples: usize, seed: u64) -> Result<Synthesised, Error> {
@@ -87,8 +85,9 @@ const HIDDEN: f32 = 0.5;
 pub struct Clips {
     /// Those of saved samples, which have no labels.
     options: Options,
+    geometry: Geometry,
     clips: Vec<Clip>,
-    labels: Vec<Option<String>>,
+    records: Vec<SampleRecord>,
 }
 
 impl Clips {
@@ -129,7 +128,7 @@ impl Clips {
 
 impl Dataset for Clips {
     fn geometry(&self) -> Geometry {
-        self.options.geometry()
+        self.geometry.clone()
     }
 
     fn len(&self) -> usize {
@@ -137,7 +136,7 @@ impl Dataset for Clips {
     }
 
     fn record(&self, index: usize) -> SampleRecord {
-        self.clips[index].files()[0].record().labelled(self.labels[index].clone())
+        self.records[index].clone()
     }
 
     fn fingerprint(&self) -> Fingerprint {
@@ -153,7 +152,7 @@ impl Dataset for Clips {
         let pixels = self.frames(clip, random).map_err(|error| error.in_context(clip.id()))?;
         patch::patchify_3d(&pixels, options.pixels(), TUBE, tokens);
         if view == View::Training {
-            mask::tube(rng, options.grid(), options.n_masked_plane(), masked);
+            options.masking().draw(rng, &options.grid(), &[], masked)?;
         }
         Ok(())
     }
