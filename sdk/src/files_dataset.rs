@@ -27,7 +27,8 @@ pub trait SampleFiles: Serialize + Send + Sync + 'static {
     /// of patients are not.
     const FILE_IS_GROUP: bool = true;
 
-    /// The samples of a file, in their order. Reads no more than it must: a header, say. The id is put before the error's message.
+    /// The samples of a file, in their order. Reads no more than it must: a header, say. A file that is too short for these options is
+    /// better one sample, which [`load`](Self::load) refuses, than none, so that it is reported. The id is put before the error's message.
     ///
     /// # Errors
     /// A file that is damaged or of another kind. It then counts as one invalid sample, which reports the error when it is loaded.

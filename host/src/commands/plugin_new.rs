@@ -18,35 +18,47 @@ use crate::failure::Failure;
 /// Dependencies and example options that differ between the templates of `src/lib.rs`.
 struct Template {
     family: &'static str,
+    samples_per_file: SamplesPerFile,
     source: &'static str,
     dependencies: &'static str,
     /// Options that fit the synthesised samples.
     options: &'static [&'static str],
 }
 
-/// The templates. The last one serves every other token family.
-const TEMPLATES: [Template; 4] = [
+/// The templates. Those without a family serve every other token family.
+const TEMPLATES: [Template; 5] = [
     Template {
         family: "image",
+        samples_per_file: SamplesPerFile::One,
         source: include_str!("../../../sdk/template/image.rs.txt"),
         dependencies: "image = { version = \"0.25\", default-features = false, features = [\"png\"] }\n",
         options: &["size=64"],
     },
     Template {
         family: "volume",
+        samples_per_file: SamplesPerFile::One,
         source: include_str!("../../../sdk/template/volume.rs.txt"),
         dependencies: "",
         options: &["size=[16,32,48]"],
     },
     Template {
         family: "text",
+        samples_per_file: SamplesPerFile::One,
         source: include_str!("../../../sdk/template/text.rs.txt"),
         dependencies: "",
         options: &["max_length=64"],
     },
     Template {
         family: "",
+        samples_per_file: SamplesPerFile::One,
         source: include_str!("../../../sdk/template/series.rs.txt"),
+        dependencies: "",
+        options: &["patch_size=8", "n_patches=20"],
+    },
+    Template {
+        family: "",
+        samples_per_file: SamplesPerFile::Many,
+        source: include_str!("../../../sdk/template/series_many.rs.txt"),
         dependencies: "",
         options: &["patch_size=8", "n_patches=20"],
     },
@@ -76,6 +88,25 @@ enum Language {
     Python,
 }
 
+/// How many samples a file holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum SamplesPerFile {
+    /// A file is a sample
+    One,
+    /// A file holds several samples: windows of a recording, rows of a table
+    Many,
+}
+
+/// Where a crate takes the SDK from.
+enum SdkSource {
+    /// A folder of this machine.
+    Folder(PathBuf),
+    /// A git repository, at a revision where one is given.
+    Git { url: String, revision: Option<String> },
+    /// The registry, by version.
+    Version(String),
+}
+
 /// Create the crate of a new plugin
 ///
 /// The command writes a crate with options, a dataset, sample files and tests, which builds and passes its tests
@@ -85,12 +116,17 @@ enum Language {
 ///
 /// With --language python the command writes a module in Python instead, for series of numbers and a family of its own;
 /// `medcoss plugin pack` makes a plugin of it.
+///
+/// The SDK of a checkout is named by its path, which exists on this machine only. For a crate that others build too, name the SDK by
+/// --sdk-git or --sdk-version.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   medcoss plugin new ultrasound --out ultrasound
   medcoss plugin new pet --family volume --out plugins/pet
   medcoss plugin new glucose --family glucose --out glucose --sdk-path ~/medcoss/sdk
-  medcoss plugin new tone --language python --out tone")]
+  medcoss plugin new tone --language python --out tone
+  medcoss plugin new sleep --family sleep --samples-per-file many --out sleep
+  medcoss plugin new gait --family gait --out gait --sdk-git https://example.org/medcoss.git --sdk-rev v0.1.0")]
 pub(crate) struct New {
     /// Id of the modality: small letters, digits and underscores, a letter first
     id: String,
@@ -105,8 +141,20 @@ pub(crate) struct New {
     out: PathBuf,
     /// Folder of the SDK, or of the checkout that contains it [default: the checkout that this program was built from,
     /// if it exists; otherwise the SDK's version]
-    #[arg(long, value_name = "PATH")]
+    #[arg(long, value_name = "PATH", conflicts_with_all = ["sdk_git", "sdk_version"])]
     sdk_path: Option<PathBuf>,
+    /// Git repository of medcoss to take the SDK from
+    #[arg(long, value_name = "URL", conflicts_with = "sdk_version")]
+    sdk_git: Option<String>,
+    /// Commit, tag or branch of the git repository [default: its default branch, as cargo finds it]
+    #[arg(long, value_name = "REV", requires = "sdk_git")]
+    sdk_rev: Option<String>,
+    /// Published version of the SDK, such as 0.1
+    #[arg(long, value_name = "VERSION")]
+    sdk_version: Option<String>,
+    /// Samples that a file holds; `many` is for families of your own
+    #[arg(long, value_enum, value_name = "NUMBER", default_value_t = SamplesPerFile::One)]
+    samples_per_file: SamplesPerFile,
     #[command(flatten)]
     result: ResultArgs,
 }
@@ -130,8 +178,12 @@ struct Report<'a> {
     folder: &'a Path,
     /// Path of the library that a release build writes.
     library: String,
-    /// Path of the SDK; `None` for its published version.
+    /// Path of the SDK; `None` where it comes from a git repository or by its published version.
     sdk: Option<&'a Path>,
+    /// Git repository of the SDK.
+    sdk_git: Option<&'a str>,
+    /// Published version of the SDK.
+    sdk_version: Option<&'a str>,
     files: Vec<&'a str>,
 }
 
@@ -152,20 +204,19 @@ impl New {
         if TAKEN.contains(&self.id.as_str()) {
             bail!("id {:?} would give the package the name of one of medcoss's own\nhint: choose another", self.id);
         }
-        let sdk = match &self.sdk_path {
-            Some(path) => Some(sdk_folder(path)?),
-            None => sdk_folder(Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../sdk"))).ok(),
-        };
-        let template = TEMPLATES.iter().find(|template| template.family == family).unwrap_or(&TEMPLATES[3]);
+        let sdk = self.sdk_source()?;
+        let template = self.template(family)?;
         let package = format!("medcoss-{}", self.id.replace('_', "-"));
-        self.in_new_folder(|| self.write_files(template, family, &package, sdk.as_deref()))?;
+        self.in_new_folder(|| self.write_files(template, family, &package, &sdk))?;
         let report = Report {
             id: &self.id,
             family,
             package: &package,
             folder: &self.out,
             library: format!("target/release/libmedcoss_{}.so", self.id),
-            sdk: sdk.as_deref(),
+            sdk: if let SdkSource::Folder(folder) = &sdk { Some(folder.as_path()) } else { None },
+            sdk_git: if let SdkSource::Git { url, .. } = &sdk { Some(url.as_str()) } else { None },
+            sdk_version: if let SdkSource::Version(version) = &sdk { Some(version.as_str()) } else { None },
             files: BESIDE.iter().map(|(name, _)| *name).chain(["src/lib.rs"]).collect(),
         };
         Ok(self.result.print(&report, Report::page))
@@ -182,8 +233,14 @@ impl New {
                  --family out, and change the family together with `geometry`"
             );
         }
-        if self.sdk_path.is_some() {
-            bail!("--sdk-path is of no use to a module in Python\nhint: leave it out");
+        let of_crates = [
+            ("--sdk-path", self.sdk_path.is_some()),
+            ("--sdk-git", self.sdk_git.is_some()),
+            ("--sdk-version", self.sdk_version.is_some()),
+            ("--samples-per-file", self.samples_per_file != SamplesPerFile::One),
+        ];
+        if let Some((option, _)) = of_crates.iter().find(|(_, is_given)| *is_given) {
+            bail!("{option} is of no use to a module in Python\nhint: leave it out");
         }
         let files = scaffold(&self.id, family);
         self.in_new_folder(|| {
@@ -216,6 +273,35 @@ impl New {
         written
     }
 
+    fn sdk_source(&self) -> Result<SdkSource> {
+        if let Some(url) = &self.sdk_git {
+            return Ok(SdkSource::Git { url: url.clone(), revision: self.sdk_rev.clone() });
+        }
+        if let Some(version) = &self.sdk_version {
+            return Ok(SdkSource::Version(version.clone()));
+        }
+        if let Some(path) = &self.sdk_path {
+            return Ok(SdkSource::Folder(sdk_folder(path)?));
+        }
+        let checkout = sdk_folder(Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../sdk")));
+        Ok(checkout.map_or_else(|_| SdkSource::Version(env!("CARGO_PKG_VERSION").into()), SdkSource::Folder))
+    }
+
+    /// The template for the family and the samples of a file.
+    fn template(&self, family: &str) -> Result<&'static Template> {
+        let is_known = TEMPLATES.iter().any(|template| template.family == family);
+        let family = if is_known { family } else { "" };
+        let fits =
+            |template: &&Template| template.family == family && template.samples_per_file == self.samples_per_file;
+        let Some(template) = TEMPLATES.iter().find(fits) else {
+            bail!(
+                "--samples-per-file many has no template for family {family}\nhint: name a family of your own, or begin with one \
+                 sample a file and take the SDK's FilesDataset in place of its FileDataset"
+            );
+        };
+        Ok(template)
+    }
+
     /// Creates the folder if it is missing. Returns whether it existed.
     fn prepare(&self) -> Result<bool> {
         let out = self.out.display();
@@ -231,14 +317,7 @@ impl New {
         Ok(true)
     }
 
-    fn write_files(&self, template: &Template, family: &str, package: &str, sdk: Option<&Path>) -> Result<()> {
-        let dependency = |below: &str| match sdk {
-            Some(folder) => {
-                let path = folder.join(below).to_string_lossy().trim_end_matches('/').to_string();
-                format!("{{ path = {} }}", toml::Value::String(path))
-            }
-            None => toml::Value::String(env!("CARGO_PKG_VERSION").into()).to_string(),
-        };
+    fn write_files(&self, template: &Template, family: &str, package: &str, sdk: &SdkSource) -> Result<()> {
         let set = |prefix: &str| -> String {
             template.options.iter().map(|option| format!("--set '{prefix}{option}' ")).collect()
         };
@@ -248,8 +327,8 @@ impl New {
                 .replace("{{package}}", package)
                 .replace("{{library}}", &format!("medcoss_{}", self.id))
                 .replace("{{rust}}", env!("CARGO_PKG_RUST_VERSION"))
-                .replace("{{sdk}}", &dependency(""))
-                .replace("{{conformance}}", &dependency("conformance"))
+                .replace("{{sdk}}", &sdk.dependency(""))
+                .replace("{{conformance}}", &sdk.dependency("conformance"))
                 .replace("{{dependencies}}", template.dependencies)
                 .replace("{{set}}", &set(""))
                 .replace("{{set_options}}", &set("options."))
@@ -276,12 +355,39 @@ impl ModuleReport<'_> {
     }
 }
 
+impl SdkSource {
+    /// What stands behind the name of a dependency in a manifest; `below` is the crate's folder in that of the SDK.
+    fn dependency(&self, below: &str) -> String {
+        let text = |text: &str| toml::Value::String(text.into()).to_string();
+        match self {
+            Self::Folder(folder) => {
+                let path = folder.join(below).to_string_lossy().trim_end_matches('/').to_string();
+                format!("{{ path = {} }}", text(&path))
+            }
+            Self::Git { url, revision } => {
+                let revision = revision.as_deref().map(|revision| format!(", rev = {}", text(revision)));
+                format!("{{ git = {}{} }}", text(url), revision.unwrap_or_default())
+            }
+            Self::Version(version) => text(version),
+        }
+    }
+}
+
 impl Report<'_> {
     fn page(&self) -> String {
-        let Self { id, family, package, folder, library, sdk, files } = self;
-        let sdk = match sdk {
-            Some(path) => format!("the SDK in {}", path.display()),
-            None => "the SDK's published version; for a checkout, say --sdk-path".into(),
+        let Self { id, family, package, folder, library, sdk, sdk_git, sdk_version, files } = self;
+        let sdk = match (sdk, sdk_git, sdk_version) {
+            (Some(path), ..) => format!(
+                "the SDK in {}, a path of this machine; for a crate that others build too, say --sdk-git or --sdk-version",
+                path.display()
+            ),
+            (_, Some(url), _) => format!("the SDK of the git repository {url}"),
+            (.., version) => {
+                let version = version.unwrap_or_default();
+                format!(
+                    "the SDK's published version {version}; for a checkout, say --sdk-path, and for a repository --sdk-git"
+                )
+            }
         };
         let folder = folder.display();
         format!(
@@ -339,9 +445,31 @@ mod tests {
 
     #[test]
     fn a_whole_modality_is_under_sixty_lines() {
-        for Template { family, source, .. } in &TEMPLATES {
+        for Template { family, samples_per_file, source, .. } in &TEMPLATES {
             let n = n_own_lines(source);
-            assert!((40..60).contains(&n), "{family:?} has {n} lines");
+            // With several samples a file, there are four functions more.
+            let most = if *samples_per_file == SamplesPerFile::One { 60 } else { 85 };
+            assert!((40..most).contains(&n), "{family:?} {samples_per_file:?} has {n} lines");
+        }
+    }
+
+    #[test]
+    fn the_sdk_is_named_by_path_repository_or_version() {
+        let git = |revision: Option<&str>| SdkSource::Git {
+            url: "https://example.org/m".into(),
+            revision: revision.map(String::from),
+        };
+        for (source, sdk, conformance) in [
+            (SdkSource::Folder("/m/sdk".into()), "{ path = \"/m/sdk\" }", "{ path = \"/m/sdk/conformance\" }"),
+            (git(None), "{ git = \"https://example.org/m\" }", "{ git = \"https://example.org/m\" }"),
+            (
+                git(Some("v1")),
+                "{ git = \"https://example.org/m\", rev = \"v1\" }",
+                "{ git = \"https://example.org/m\", rev = \"v1\" }",
+            ),
+            (SdkSource::Version("0.1".into()), "\"0.1\"", "\"0.1\""),
+        ] {
+            assert_eq!([source.dependency(""), source.dependency("conformance")], [sdk, conformance]);
         }
     }
 
