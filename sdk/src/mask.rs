@@ -37,7 +37,10 @@ pub fn random_valid(rng: &mut impl Rng, n_masked: usize, valid: &[u8], mask: &mu
     let n_valid = valid.iter().filter(|&&valid| valid == 1).count();
     let n_tokens = mask.len();
     if valid.len() != n_tokens || !(1..n_tokens.max(1)).contains(&n_masked) {
-        return Err(Error::bad_request(format!("{n_masked} of {n_tokens} tokens cannot be masked, {} of which are told to exist", valid.len())));
+        let n_told = valid.len();
+        return Err(Error::bad_request(format!(
+            "{n_masked} of {n_tokens} tokens cannot be masked, where {n_told} are said to exist or not"
+        )));
     }
     if n_valid < 2 {
         return Err(Error::skip(format!("{n_valid} of {n_tokens} tokens exist; one must be masked and one visible")));
@@ -120,7 +123,10 @@ mod tests {
                 let of_valid = valid.iter().zip(&mask).filter(|&(&valid, &mask)| valid == 1 && mask == 1).count();
                 assert!((1..n_valid).contains(&of_valid), "{n_valid} exist, {n_masked} masked: {of_valid} of them");
                 let fair = n_valid as f64 * n_masked as f64 / 12.0;
-                assert!((of_valid as f64 - fair).abs() <= 1.0, "{n_valid} exist, {n_masked} masked: {of_valid} of them");
+                assert!(
+                    (of_valid as f64 - fair).abs() <= 1.0,
+                    "{n_valid} exist, {n_masked} masked: {of_valid} of them"
+                );
             }
         }
         let mut mask = [0; 3];

@@ -116,7 +116,7 @@ impl ClipTransform {
     ) -> Result<(), Error> {
         let n_frames = pixels.len() / self.frame_values();
         let least = if self.marks_short_clips { 1 } else { self.num_frames };
-        if !(least..=self.num_frames).contains(&n_frames) || pixels.len() % self.frame_values() != 0 {
+        if !(least..=self.num_frames).contains(&n_frames) || !pixels.len().is_multiple_of(self.frame_values()) {
             let (found, expected) = (pixels.len(), self.num_frames);
             return Err(Error::bad_request(format!("{found} values are not the {expected} frames of a sample")));
         }
