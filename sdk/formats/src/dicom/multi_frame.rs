@@ -1,7 +1,7 @@
 //! Files of several frames, such as ultrasound clips and tomograms of the eye: frames for display, one at a time.
 //!
-//! Frames stay in the order of the file. A clip whose file states no window spans the same range of grey in all of its frames, so that it does not
-//! flicker.
+//! Frames stay in the order of the file. A clip whose file states no window spans the same range of grey in all of its
+//! frames, so that it does not flicker.
 
 use std::path::Path;
 
@@ -65,7 +65,8 @@ impl MultiFrame {
         text(&self.object.header, tags::MODALITY)
     }
 
-    /// Seconds from a frame to the next: Frame Time (0018,1063), or else Cine Rate (0018,0040). `None` where neither is stated or plausible.
+    /// Seconds from a frame to the next: Frame Time (0018,1063), or else Cine Rate (0018,0040). `None` where neither is
+    /// stated or plausible.
     pub fn frame_seconds(&self) -> Option<f64> {
         let header = &self.object.header;
         let time = number(header, tags::FRAME_TIME).map(|milliseconds| milliseconds / 1000.0);
@@ -82,8 +83,8 @@ impl MultiFrame {
         (rows > 0.0 && columns > 0.0).then_some([step, rows, columns])
     }
 
-    /// The part of the frames that shows tissue: the largest region of two dimensions in the Sequence of Ultrasound Regions (0018,6011), or the
-    /// largest of any kind where none is. `None` without regions in the frame.
+    /// The part of the frames that shows tissue: the largest region of two dimensions in the Sequence of Ultrasound
+    /// Regions (0018,6011), or the largest of any kind where none is. `None` without regions in the frame.
     pub fn ultrasound_region(&self) -> Option<Region> {
         let [rows, columns] = self.size();
         let region = |item| {
@@ -109,8 +110,9 @@ impl MultiFrame {
         text(&self.object.header, tags::BURNED_IN_ANNOTATION).as_deref() == Some("YES")
     }
 
-    /// A frame as it is displayed: grey or RGB in `[0, 1]`. Grey values are mapped by the file's VOI LUT or first window; without either, unsigned
-    /// values that are not rescaled span all that their bits hold, and others their frame.
+    /// A frame as it is displayed: grey or RGB in `[0, 1]`. Grey values are mapped by the file's VOI LUT or first
+    /// window; without either, unsigned values that are not rescaled span all that their bits hold, and others their
+    /// frame.
     ///
     /// # Errors
     /// Damaged pixels, a frame that the file does not have.
