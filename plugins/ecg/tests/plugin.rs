@@ -390,8 +390,11 @@ fn files_that_state_gigabytes_are_refused_before_they_are_read() {
     }
 }
 
-/// Tokens, mask and validity of a sample, and what `load` says of it.
-fn filled(dataset: &Records, index: usize, view: View) -> ((Vec<f32>, Vec<u8>, Vec<u8>), Result<(), Error>) {
+/// Tokens, mask and validity of a sample.
+type Filled = (Vec<f32>, Vec<u8>, Vec<u8>);
+
+/// A sample, and what `load` says of it.
+fn filled(dataset: &Records, index: usize, view: View) -> (Filled, Result<(), Error>) {
     let (grid, d_token, _) = sizes(&dataset.geometry());
     let n: usize = grid.iter().product();
     let (mut tokens, mut mask, mut valid) = (vec![0.0; n * d_token], vec![0; n], vec![1; n]);

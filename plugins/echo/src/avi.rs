@@ -1,8 +1,9 @@
 //! AVI files of motion JPEG: where the frames lie, how long one is shown, and copies without anything else.
 //!
-//! A small part of RIFF: the headers of streams, and the chunks of the first video stream in order, in the first RIFF list and in those that follow it in
-//! files of more than a gigabyte (OpenDML). Sound, indices and information are passed over. Every size is compared with what the list that it is in has left, and no
-//! frame is read before it is asked for. Other codecs than motion JPEG are refused with the command that converts them.
+//! A small part of RIFF: the headers of streams, and the chunks of the first video stream in order, in the first RIFF
+//! list and in those that follow it in files of more than a gigabyte (OpenDML). Sound, indices and information are
+//! passed over. Every size is compared with what the list that it is in has left, and no frame is read before it is
+//! asked for. Other codecs than motion JPEG are refused with the command that converts them.
 
 mod write;
 

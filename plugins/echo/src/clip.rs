@@ -38,7 +38,8 @@ pub(crate) struct ClipInfo {
     pub region: Option<Region>,
 }
 
-/// The files of the entries. DICOM files in folders are left out if they are of another modality than ultrasound, or without an image.
+/// The files of the entries. DICOM files in folders are left out if they are of another modality than ultrasound, or
+/// without an image.
 ///
 /// # Errors
 /// Those of [`find_files_by_content`].
@@ -109,7 +110,8 @@ impl Clip {
     }
 }
 
-/// Copies a file into a new folder: the pixels of all frames as they are compressed, and what decoding needs. Gives the name of the copy.
+/// Copies a file into a new folder: the pixels of all frames as they are compressed, and what decoding needs. Gives the
+/// name of the copy.
 ///
 /// # Errors
 /// A file that cannot be read, or a copy that cannot be written.

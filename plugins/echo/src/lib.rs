@@ -1,18 +1,21 @@
-//! Echocardiograms: ultrasound clips of the heart, cut into tubes of 2 frames x 16 x 16 pixels, in the token family `video`, whose parameters they share with
-//! medical video of other kinds.
+//! Echocardiograms: ultrasound clips of the heart, cut into tubes of 2 frames x 16 x 16 pixels, in the token family
+//! `video`, whose parameters they share with medical video of other kinds.
 //!
-//! [`medcoss_formats::clip_transform`] makes tubes and masks, and the defaults are those of the plugin `video`. With option `frame_seconds` frames are chosen by the clip's frame rate, and positions count in seconds: clips of 30 and of 80 frames a second
-//! then show a beat alike.
+//! [`medcoss_formats::clip_transform`] makes tubes and masks, and the defaults are those of the plugin `video`. With
+//! option `frame_seconds` frames are chosen by the clip's frame rate, and positions count in seconds: clips of 30 and
+//! of 80 frames a second then show a beat alike.
 //!
-//! Read are DICOM files of ultrasound (`dicom` of the SDK's readers: native, RLE, JPEG, JPEG-LS and JPEG 2000 frames, grey, RGB, YCbCr and palettes), and AVI with
-//! motion JPEG, in which EchoNet-Dynamic is published (`avi`). Clips in other codecs are converted once, without loss that counts:
+//! Read are DICOM files of ultrasound (`dicom` of the SDK's readers: native, RLE, JPEG, JPEG-LS and JPEG 2000 frames,
+//! grey, RGB, YCbCr and palettes), and AVI with motion JPEG, in which EchoNet-Dynamic is published (`avi`). Clips in
+//! other codecs are converted once, without loss that counts:
 //!
 //! ```sh
 //! ffmpeg -i clip.mp4 -c:v mjpeg -q:v 2 -an clip.avi
 //! ```
 //!
-//! Devices write names and numbers into frames. Option `frame_area` crops frames to the region of tissue that a DICOM file states; where it states none, and in
-//! AVI, such text stays, in samples as in saved copies. `clip` finds and copies files, `timing` chooses frames, `synthetic` makes the samples for demonstration and tests.
+//! Devices write names and numbers into frames. Option `frame_area` crops frames to the region of tissue that a DICOM
+//! file states; where it states none, and in AVI, such text stays, in samples as in saved copies. `clip` finds and
+//! copies files, `timing` chooses frames, `synthetic` makes the samples for demonstration and tests.
 
 #![forbid(unsafe_code)]
 
@@ -110,7 +113,8 @@ impl Clips {
         info.region.filter(|_| self.options.frame_area == FrameArea::Ultrasound).unwrap_or(whole)
     }
 
-    /// Pixels of a sample `[frames, size, size, channels]` of as many frames as there are: the middle ones, whole, or any of them, changed.
+    /// Pixels of a sample `[frames, size, size, channels]` of as many frames as there are: the middle ones, whole, or
+    /// any of them, changed.
     fn pixels(&self, file: &FoundFile, mut rng: Option<&mut SampleRng>) -> Result<Vec<f32>, Error> {
         let Options { size, colour, .. } = self.options;
         let mut clip = Clip::open(file)?;
@@ -173,8 +177,8 @@ impl Dataset for Clips {
         self.transform.write_sample(pixels, view, rng, sample.patches()?)
     }
 
-    /// Whole clips, so that training goes on from any stretch of them, each in a folder of its own. The pixels of the files as they are compressed, and what
-    /// decoding needs.
+    /// Whole clips, so that training goes on from any stretch of them, each in a folder of its own. The pixels of the
+    /// files as they are compressed, and what decoding needs.
     fn save_samples(&self, indices: &[usize], folder: &Path) -> Result<Synthesised, Error> {
         let mut deidentifier = Deidentifier::default();
         let copy = |(position, &index): (usize, &usize)| {

@@ -38,13 +38,14 @@ pub struct Options {
     pub num_frames: usize,
     /// Stride in frames from one frame of a sample to the next, 1 to 1000, where `frame_seconds` is not given.
     pub frame_stride: usize,
-    /// Seconds from one frame of a sample to the next, above 0 and up to 10: the frames nearest in time, by the frame rate of each clip. Positions
-    /// then count in seconds; a family whose positions count in frames does not take them.
+    /// Seconds from one frame of a sample to the next, above 0 and up to 10: the frames nearest in time, by the frame
+    /// rate of each clip. Positions then count in seconds; a family whose positions count in frames does not take them.
     pub frame_seconds: Option<f64>,
-    /// Clips that are shorter than a sample: `mark` (tokens behind the last frame do not exist) or `refuse` (invalid samples).
+    /// Clips that are shorter than a sample: `mark` (tokens behind the last frame do not exist) or `refuse` (invalid
+    /// samples).
     pub short_clips: ShortClips,
-    /// Part of frames that is used: `ultrasound`, the region of tissue that a DICOM file states, where it does (without names and numbers beside it), or
-    /// `whole`.
+    /// Part of frames that is used: `ultrasound`, the region of tissue that a DICOM file states, where it does (without
+    /// names and numbers beside it), or `whole`.
     pub frame_area: FrameArea,
     /// Side of the square frames in pixels: a multiple of 16, up to 512.
     pub size: usize,
@@ -56,7 +57,8 @@ pub struct Options {
     pub crop_scale: [f64; 2],
     /// Whether training samples are flipped left to right with probability 1/2, which puts the heart on the other side.
     pub horizontal_flip: bool,
-    /// Largest relative change of brightness in training, 0 to below 1: all frames of a sample are scaled by one random factor, as by another gain.
+    /// Largest relative change of brightness in training, 0 to below 1: all frames of a sample are scaled by one random
+    /// factor, as by another gain.
     pub brightness: f32,
     /// Table with a label for each clip. Only evaluation looks at labels.
     pub labels: Option<LabelTable>,

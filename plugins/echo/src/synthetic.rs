@@ -1,7 +1,8 @@
-//! Synthetic echocardiograms: two chambers in the fan of a probe, the larger of which beats well or weakly, which is the label, with a scale and letters
-//! beside the fan. Made for demonstrations and tests, not for realism.
+//! Synthetic echocardiograms: two chambers in the fan of a probe, the larger of which beats well or weakly, which is
+//! the label, with a scale and letters beside the fan. Made for demonstrations and tests, not for realism.
 //!
-//! Written in turn as AVI with motion JPEG, as DICOM with native RGB frames, with JPEG frames, and with grey frames; two clips a patient.
+//! Written in turn as AVI with motion JPEG, as DICOM with native RGB frames, with JPEG frames, and with grey frames;
+//! two clips a patient.
 
 use std::f32::consts::TAU;
 use std::path::{Path, PathBuf};

@@ -6,11 +6,12 @@ use medcoss_sdk::{Error, SampleRng};
 use crate::clip::ClipInfo;
 use crate::options::{Options, ShortClips};
 
-/// The frames of a sample, in rising order: those in the middle of the clip, or, with a generator, anywhere in it. A clip that is shorter gives those that it
-/// has, at least one.
+/// The frames of a sample, in rising order: those in the middle of the clip, or, with a generator, anywhere in it. A
+/// clip that is shorter gives those that it has, at least one.
 ///
 /// # Errors
-/// A clip that is shorter than a sample where that is refused, or that does not say how long a frame is shown where that counts.
+/// A clip that is shorter than a sample where that is refused, or that does not say how long a frame is shown where
+/// that counts.
 pub(crate) fn frames(info: &ClipInfo, options: &Options, rng: Option<&mut SampleRng>) -> Result<Vec<usize>, Error> {
     let step = match (options.frame_seconds, info.frame_seconds) {
         (None, _) => options.frame_stride as f64,

@@ -87,7 +87,8 @@ fn stream(codec: &[u8; 4], [scale, rate]: [u32; 2]) -> Vec<u8> {
     list(b"strl", &[chunk(b"strh", &header), chunk(b"strf", &format)])
 }
 
-/// An AVI file as devices write it: sound before the video, text about the patient, frames in groups, an empty one, sound between them.
+/// An AVI file as devices write it: sound before the video, text about the patient, frames in groups, an empty one,
+/// sound between them.
 fn avi(codec: &[u8; 4], frames: &[Vec<u8>]) -> Vec<u8> {
     let sound = list(b"strl", &[chunk(b"strh", &[b"auds".as_slice(), &[0; 52]].concat()), chunk(b"strf", &[0; 16])]);
     let headers = list(b"hdrl", &[chunk(b"avih", &[0; 56]), sound, stream(codec, [1001, 30000])]);
@@ -201,6 +202,18 @@ fn frames_of_motion_jpeg_are_found_among_sound_groups_and_gaps() {
     options["frame_seconds"] = (2.0 * 1001.0 / 30000.0).into();
     let (tokens, ..) = load(&open(base.path(), &["."], options).unwrap(), 0, View::Evaluation, 0).unwrap();
     assert_eq!(greys(&tokens), [20, 40, 100, 140]);
+}
+
+/// Six frames of grey 0, 40, 80, ..., written by the library of ffmpeg (PyAV 18.1, `add_stream("mjpeg", rate=25)`).
+#[test]
+fn a_clip_of_ffmpeg_is_read() {
+    let base = tempfile::tempdir().unwrap();
+    std::fs::write(base.path().join("a.avi"), include_bytes!("ffmpeg.avi")).unwrap();
+    let mut options = plain();
+    options["frame_seconds"] = 0.04.into();
+    let (tokens, ..) = load(&open(base.path(), &["a.avi"], options).unwrap(), 0, View::Evaluation, 0).unwrap();
+    let found = greys(&tokens);
+    assert!(found.iter().zip([40, 80, 120, 160]).all(|(found, expected)| found.abs_diff(expected) <= 3), "{found:?}");
 }
 
 #[test]

@@ -1,8 +1,9 @@
 //! EDF and EDF+ files (16 bits), and BDF and BDF+ files (24 bits): a header, then data records of all signals.
 //!
-//! After Kemp et al. 1992, *A simple format for exchange of digitized polygraphic recordings*, and Kemp and Olivan 2003, *European data
-//! format 'plus'*. A discontinuous recording (EDF+D) is read as segments, each of records that follow one another without a gap. The
-//! signal "EDF Annotations" holds texts, and is no signal for readers. Only the stretches that are asked for are read.
+//! After Kemp et al. 1992, *A simple format for exchange of digitized polygraphic recordings*, and Kemp and Olivan
+//! 2003, *European data format 'plus'*. A discontinuous recording (EDF+D) is read as segments, each of records that
+//! follow one another without a gap. The signal "EDF Annotations" holds texts, and is no signal for readers. Only the
+//! stretches that are asked for are read.
 
 mod annotations;
 mod header;
@@ -63,7 +64,8 @@ impl EdfFile {
         Ok(Self { path: path.to_owned(), file, header })
     }
 
-    /// Segments and annotations. Annotations are read where they are asked for, or where they say when records begin (EDF+D).
+    /// Segments and annotations. Annotations are read where they are asked for, or where they say when records begin
+    /// (EDF+D).
     ///
     /// # Errors
     /// A file that cannot be read, an annotation signal that is damaged, records that run backwards.

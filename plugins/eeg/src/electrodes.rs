@@ -1,14 +1,15 @@
 //! Electrodes of the 10-20 and the 10-10 system: their names, and their places on a head that is a sphere.
 //!
-//! Angles are those of BioSemi's caps, which measure the system on a sphere: the inclination from the vertex Cz and the azimuth from the right ear,
-//! in degrees.
+//! Angles are those of BioSemi's caps, which measure the system on a sphere: the inclination from the vertex Cz and the
+//! azimuth from the right ear, in degrees.
 
 /// The nineteen electrodes of the 10-20 system, from the front to the back and from the left to the right.
 pub(crate) const TEN_TWENTY: [&str; 19] = [
     "Fp1", "Fp2", "F7", "F3", "Fz", "F4", "F8", "T7", "C3", "Cz", "C4", "T8", "P7", "P3", "Pz", "P4", "P8", "O1", "O2",
 ];
 
-/// The longitudinal bipolar montage, "double banana", in the order of the TCP montage of the TUH corpus, without its channels at the ears.
+/// The longitudinal bipolar montage, "double banana", in the order of the TCP montage of the TUH corpus, without its
+/// channels at the ears.
 pub(crate) const DOUBLE_BANANA: [&str; 18] = [
     "Fp1-F7", "F7-T7", "T7-P7", "P7-O1", "Fp2-F8", "F8-T8", "T8-P8", "P8-O2", "Fp1-F3", "F3-C3", "C3-P3", "P3-O1",
     "Fp2-F4", "F4-C4", "C4-P4", "P4-O2", "Fz-Cz", "Cz-Pz",
@@ -96,13 +97,14 @@ const PLACES: [(&str, f64, f64); 75] = [
 /// Names that the 10-20 system had before the 10-10 system.
 const FORMER: [(&str, &str); 4] = [("T3", "T7"), ("T4", "T8"), ("T5", "P7"), ("T6", "P8")];
 
-/// What stands behind an electrode's name where it was recorded against a common reference: the reference itself, ears, mastoids, averages.
+/// What stands behind an electrode's name where it was recorded against a common reference: the reference itself, ears,
+/// mastoids, averages.
 const REFERENCES: [&str; 10] = ["REF", "LE", "AR", "A1A2", "A1+A2", "AVG", "AV", "CAR", "MASTOIDS", "LINKED"];
 /// Ears and mastoids: references of other electrodes, and electrodes themselves.
 const EARS: [&str; 4] = ["A1", "A2", "M1", "M2"];
 
-/// A signal's name in the form in which names are compared: `EEG Fp1-REF`, `FP1`, `Fp1.` and `Fp1-A2` are `Fp1`, `T3` is `T7`, `EEG
-/// Fpz-Cz` is the difference `Fpz-Cz`. Names of no electrode are in upper case.
+/// A signal's name in the form in which names are compared: `EEG Fp1-REF`, `FP1`, `Fp1.` and `Fp1-A2` are `Fp1`, `T3`
+/// is `T7`, `EEG Fpz-Cz` is the difference `Fpz-Cz`. Names of no electrode are in upper case.
 pub(crate) fn canonical(name: &str) -> String {
     let mut rest = name.trim();
     for prefix in ["EEG", "POL"] {
@@ -131,8 +133,8 @@ fn electrode(name: &str) -> String {
     PLACES.iter().find(|(place, ..)| place.eq_ignore_ascii_case(&name)).map_or(name, |(place, ..)| (*place).into())
 }
 
-/// Place of a channel by its canonical name, `[x, y, z]` with radii of the head as the unit: to the right, to the front, upwards. That of a
-/// difference is between its electrodes. `None` for what is no electrode of the 10-10 system.
+/// Place of a channel by its canonical name, `[x, y, z]` with radii of the head as the unit: to the right, to the
+/// front, upwards. That of a difference is between its electrodes. `None` for what is no electrode of the 10-10 system.
 pub(crate) fn place(channel: &str) -> Option<[f64; 3]> {
     let places: Option<Vec<[f64; 3]>> = channel.split('-').map(of_electrode).collect();
     match places?.as_slice() {

@@ -1,6 +1,7 @@
 //! Filters of second order, forwards and backwards, so that nothing is shifted in time.
 //!
-//! Coefficients are those of `scipy.signal.butter(2, ..)` and `iirnotch(.., 30)`; [`Filter::apply`] is `scipy.signal.filtfilt`.
+//! Coefficients are those of `scipy.signal.butter(2, ..)` and `iirnotch(.., 30)`; [`Filter::apply`] is
+//! `scipy.signal.filtfilt`.
 
 use std::f64::consts::{PI, SQRT_2};
 
@@ -77,7 +78,8 @@ impl Filter {
 mod tests {
     use super::*;
 
-    /// `filtfilt(*butter(2, 0.04, "high"), x)`, `filtfilt(*butter(2, 0.3), x)` and `filtfilt(*iirnotch(0.4, 30), x)` of SciPy 1.
+    /// `filtfilt(*butter(2, 0.04, "high"), x)`, `filtfilt(*butter(2, 0.3), x)` and `filtfilt(*iirnotch(0.4, 30), x)` of
+    /// SciPy 1.
     #[test]
     fn filters_are_those_of_scipy() {
         let signal: Vec<f64> = (0..24).map(|at| f64::from(7 * at * at % 23) - 11.0).collect();

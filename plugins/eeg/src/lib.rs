@@ -1,15 +1,18 @@
-//! Electroencephalograms: windows of recordings, channels as rows of a grid, cut into tokens along time; a token family of its own, `eeg`.
+//! Electroencephalograms: windows of recordings, channels as rows of a grid, cut into tokens along time; a token family
+//! of its own, `eeg`.
 //!
-//! A token is a stretch of one channel, as in LaBraM (Jiang et al., *Large Brain Model for Learning Generic Representations with Tremendous EEG Data in
-//! BCI*, ICLR 2024, arXiv 2405.18765), whose rate, length of a token, band and share of masked tokens are the defaults. The axis of channels names its
-//! places, and coordinates say where electrodes lie on the head, so that another montage finds its positions. A channel that a recording lacks is tokens that
-//! do not exist.
+//! A token is a stretch of one channel, as in LaBraM (Jiang et al., *Large Brain Model for Learning Generic
+//! Representations with Tremendous EEG Data in BCI*, ICLR 2024, arXiv 2405.18765), whose rate, length of a token, band
+//! and share of masked tokens are the defaults. The axis of channels names its places, and coordinates say where
+//! electrodes lie on the head, so that another montage finds its positions. A channel that a recording lacks is tokens
+//! that do not exist.
 //!
-//! EDF, EDF+, BDF and BDF+ are read (`edf`), discontinuous recordings in their segments. `electrodes` knows names and places, `montage` which signals make up a
-//! channel, `recordings` which stretches are samples, `stretch` reads, filters and resamples one, `signal` normalises and augments, `rendering` draws traces,
-//! `saved` writes windows as files of their own, and `synthetic` makes the samples for demonstration and tests. Signals that are no potentials (a pulse, a
-//! temperature) are passed over; artefacts are not looked for. Files that hold nothing but annotations, such as hypnograms beside their recordings, are left
-//! out: give their stages as a table of labels.
+//! EDF, EDF+, BDF and BDF+ are read (`edf`), discontinuous recordings in their segments. `electrodes` knows names and
+//! places, `montage` which signals make up a channel, `recordings` which stretches are samples, `stretch` reads,
+//! filters and resamples one, `signal` normalises and augments, `rendering` draws traces, `saved` writes windows as
+//! files of their own, and `synthetic` makes the samples for demonstration and tests. Signals that are no potentials (a
+//! pulse, a temperature) are passed over; artefacts are not looked for. Files that hold nothing but annotations, such
+//! as hypnograms beside their recordings, are left out: give their stages as a table of labels.
 
 #![forbid(unsafe_code)]
 
@@ -58,7 +61,8 @@ impl Modality for Eeg {
     type Dataset = Windows;
 
     fn option_presets() -> Vec<(&'static str, Value)> {
-        // LaBraM, section 3.3 and appendix: 200 Hz, 0.1 to 75 Hz, the mains out, tokens of a second in units of 100 microvolts, half of them masked.
+        // LaBraM, section 3.3 and appendix: 200 Hz, 0.1 to 75 Hz, the mains out, tokens of a second in units of 100
+        // microvolts, half of them masked.
         let labram = json!({
             "sampling_rate_hz": 200,
             "patch_size": 200,
@@ -184,8 +188,8 @@ impl Dataset for Windows {
         self.fill(index, view, rng, sample.patches()?)
     }
 
-    /// Stretches of the recordings, with what shifts and filters need before and behind each window: the stored values of the signals that are used, and
-    /// nothing else of the files.
+    /// Stretches of the recordings, with what shifts and filters need before and behind each window: the stored values
+    /// of the signals that are used, and nothing else of the files.
     fn save_samples(&self, indices: &[usize], folder: &Path) -> Result<Synthesised, Error> {
         let copy = |(position, &index): (usize, &usize)| {
             let (recording, segment, window) = self.window(index)?;

@@ -12,8 +12,9 @@ pub(crate) type Mixture = Vec<(usize, f64)>;
 const MAX_SHOWN: usize = 20;
 const MAX_LETTERS: usize = 24;
 
-/// How each wanted channel is made of a recording's signals; `None` where it is missing. Names are canonical. A difference is taken as it was
-/// recorded, or from two signals against the common reference. Of several signals of one name the first counts.
+/// How each wanted channel is made of a recording's signals; `None` where it is missing. Names are canonical. A
+/// difference is taken as it was recorded, or from two signals against the common reference. Of several signals of one
+/// name the first counts.
 pub(crate) fn mixtures(wanted: &[String], header: &Header) -> Vec<Option<Mixture>> {
     let named: Vec<Option<String>> =
         header.signals.iter().map(|signal| signal.is_potential.then(|| canonical(&signal.label))).collect();

@@ -63,8 +63,9 @@ pub enum Masking {
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Options {
-    /// Channels of a sample in their order, 1 to 256: electrodes (`Fp1`), or differences (`Fp1-F7`), as they were recorded or from two
-    /// electrodes. Former names (`T3`), upper case and the reference of the recording make no difference.
+    /// Channels of a sample in their order, 1 to 256: electrodes (`Fp1`), or differences (`Fp1-F7`), as they were
+    /// recorded or from two electrodes. Former names (`T3`), upper case and the reference of the recording make no
+    /// difference.
     pub channels: Vec<String>,
     /// Recordings that lack channels: `mark` (their tokens do not exist) or `refuse` (invalid samples).
     pub missing_channels: MissingChannels,
@@ -76,40 +77,45 @@ pub struct Options {
     pub sampling_rate_hz: usize,
     /// Length of a sample in seconds, up to 600.
     pub seconds: f64,
-    /// Seconds from the beginning of a sample of a recording to that of the next, 0.01 and more. The default is `seconds`, without overlap.
+    /// Seconds from the beginning of a sample of a recording to that of the next, 0.01 and more. The default is
+    /// `seconds`, without overlap.
     pub stride_seconds: Option<f64>,
     /// Samples begin at the annotations with this text, instead of one after another.
     pub window_annotation: Option<String>,
     /// Samples in time that a token holds, at `sampling_rate_hz`; `seconds` is a whole number of tokens.
     pub patch_size: usize,
-    /// Lower and upper end in Hz of the band that is kept, 0.01 Hz and more, below half of the sampling rate: second-order Butterworth filters,
-    /// forwards and backwards.
+    /// Lower and upper end in Hz of the band that is kept, 0.01 Hz and more, below half of the sampling rate:
+    /// second-order Butterworth filters, forwards and backwards.
     pub band_hz: Option<[f64; 2]>,
     /// Frequency of the mains in Hz, 50 or 60, that is filtered out.
     pub notch_hz: Option<f64>,
-    /// Normalisation of channels to mean 0 and deviation 1: `channel` (by the deviation of each channel), `window` (by one deviation of all
-    /// channels) or `none` (mean 0, in units of 100 microvolts).
+    /// Normalisation of channels to mean 0 and deviation 1: `channel` (by the deviation of each channel), `window` (by
+    /// one deviation of all channels) or `none` (mean 0, in units of 100 microvolts).
     pub normalise: Normalise,
     /// Largest absolute value after normalisation, 1 to 1000; what is beyond is clipped.
     pub clip: f32,
-    /// Samples none of whose channels varies by this many microvolts, 0 and more, are skipped in training: there is nothing to learn.
+    /// Samples none of whose channels varies by this many microvolts, 0 and more, are skipped in training: there is
+    /// nothing to learn.
     pub flat_uv: f64,
     /// Fraction of the tokens that are masked in training, above 0 and below 1.
     pub mask_ratio: f64,
     /// Which tokens are masked: `random`, or `times`, the same times in all channels.
     pub masking: Masking,
-    /// Largest time shift of a training sample, forwards or backwards, as a fraction of the stride, 0 to 1. Samples stay within the recording.
+    /// Largest time shift of a training sample, forwards or backwards, as a fraction of the stride, 0 to 1. Samples
+    /// stay within the recording.
     pub time_shift: f64,
-    /// Largest relative change of amplitude in training, 0 to below 1: all channels of a sample are scaled by one random factor.
+    /// Largest relative change of amplitude in training, 0 to below 1: all channels of a sample are scaled by one
+    /// random factor.
     pub amplitude_scaling: f32,
     /// Probability, from 0 to below 1, that a channel of a training sample is left out: its tokens do not exist.
     pub channel_dropout: f64,
     /// Table with a label for each file. Only evaluation looks at labels.
     pub labels: Option<LabelTable>,
-    /// Column of the table of labels with the patient. Samples of one patient are one group; without it those of one file are.
+    /// Column of the table of labels with the patient. Samples of one patient are one group; without it those of one
+    /// file are.
     pub group_column: Option<String>,
-    /// Whether the label of a sample is the text of the annotation whose duration covers most of it, and at least half. The table of labels counts
-    /// before annotations.
+    /// Whether the label of a sample is the text of the annotation whose duration covers most of it, and at least half.
+    /// The table of labels counts before annotations.
     pub annotation_labels: bool,
 }
 
@@ -223,8 +229,8 @@ impl Options {
         Ok(())
     }
 
-    /// A grid of channels and times: a token is `patch_size` samples in time of one channel. Coordinates are there where all channels are
-    /// electrodes of the 10-10 system.
+    /// A grid of channels and times: a token is `patch_size` samples in time of one channel. Coordinates are there
+    /// where all channels are electrodes of the 10-10 system.
     pub(crate) fn geometry(&self) -> Geometry {
         let channels = self.canonical_channels();
         let axis = |name: &str| Coordinate { name: name.into(), unit: None, range: [-1.0, 1.0] };

@@ -26,7 +26,8 @@ pub(crate) struct Recording {
     pub file: FoundFile,
     pub label: Option<String>,
     pub group: Option<String>,
-    /// Of annotations those with a duration, where they are labels. `Err`: the file counts as one sample, which cannot be loaded.
+    /// Of annotations those with a duration, where they are labels. `Err`: the file counts as one sample, which cannot
+    /// be loaded.
     pub timeline: Result<Timeline, Error>,
 }
 
@@ -48,8 +49,8 @@ pub(crate) struct Recordings {
 }
 
 impl Recordings {
-    /// Lists the files of the entries and their windows. Only headers are read, and the annotation signals where they count. Files that hold nothing but
-    /// annotations are left out.
+    /// Lists the files of the entries and their windows. Only headers are read, and the annotation signals where they
+    /// count. Files that hold nothing but annotations are left out.
     ///
     /// # Errors
     /// Data missing, no file but damaged ones; the first error then is the reason.
@@ -188,7 +189,8 @@ fn listed(file: &FoundFile, number: u32, options: &Options) -> Result<Option<(Ti
     Ok(Some((timeline, windows)))
 }
 
-/// The text of the annotation that covers most of a window, and at least half. Of annotations that cover the same part the first counts.
+/// The text of the annotation that covers most of a window, and at least half. Of annotations that cover the same part
+/// the first counts.
 fn label_of(annotations: &[Annotation], begin: f64, seconds: f64) -> Option<String> {
     let covered = |annotation: &Annotation| {
         let end = (annotation.onset + annotation.duration).min(begin + seconds);

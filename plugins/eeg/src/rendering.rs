@@ -1,5 +1,5 @@
-//! Channels as traces, one below the other, in the order of the option `channels`. Where a token is hidden or does not exist the paper is grey, and there
-//! is no trace. Vertical lines are tokens apart.
+//! Channels as traces, one below the other, in the order of the option `channels`. Where a token is hidden or does not
+//! exist the paper is grey, and there is no trace. Vertical lines are tokens apart.
 //!
 //! Up and down a channel has four deviations, or 100 microvolts where nothing is normalised. No names.
 

@@ -1,5 +1,5 @@
-//! Another sampling rate: a sinc of eight lobes to either side under a Hann window, widened where the rate falls, so that what the new rate cannot
-//! hold is filtered out.
+//! Another sampling rate: a sinc of eight lobes to either side under a Hann window, widened where the rate falls, so
+//! that what the new rate cannot hold is filtered out.
 
 use std::f64::consts::PI;
 use std::ops::Range;
@@ -28,8 +28,8 @@ impl Places {
         start.min(end)..end
     }
 
-    /// Signals at the places, from samples that begin with number `offset`; all have equally many, at least one. At the ends the kernel is cut off
-    /// and brought to a sum of 1.
+    /// Signals at the places, from samples that begin with number `offset`; all have equally many, at least one. At the
+    /// ends the kernel is cut off and brought to a sum of 1.
     pub(crate) fn resampled(&self, signals: &[Vec<f64>], offset: u64) -> Vec<Vec<f64>> {
         let n_in = signals.first().map_or(0, Vec::len);
         let (width, half) = (self.step.max(1.0), self.half_width());

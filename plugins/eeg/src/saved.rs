@@ -1,7 +1,7 @@
 //! Windows as files of their own: EDF+ or BDF+ with the data records around a window, and an annotation where it begins.
 //!
-//! A copy has the stored values and the scale of the signals that make up the channels, under the names of electrodes. It has no patient, no date, no device
-//! and no annotation of the recording.
+//! A copy has the stored values and the scale of the signals that make up the channels, under the names of electrodes.
+//! It has no patient, no date, no device and no annotation of the recording.
 
 use std::path::{Path, PathBuf};
 
@@ -18,7 +18,8 @@ const WINDOW: &str = "window";
 /// Bytes of annotations in a data record.
 const ANNOTATION_BYTES: u64 = 120;
 
-/// Options with which copies are opened: their only window is annotated, and the shift remains that of the recording's stride.
+/// Options with which copies are opened: their only window is annotated, and the shift remains that of the recording's
+/// stride.
 pub(crate) fn options(options: &Options) -> Options {
     Options {
         window_annotation: Some(WINDOW.into()),

@@ -1,7 +1,9 @@
-//! Synthetic electroencephalograms: rhythms of several frequencies in every channel, and an alpha rhythm of 8 to 12 Hz at the back of the head, strong with
-//! closed eyes and weak with open ones, which is the label. Made for demonstrations and tests, not for realism.
+//! Synthetic electroencephalograms: rhythms of several frequencies in every channel, and an alpha rhythm of 8 to 12 Hz
+//! at the back of the head, strong with closed eyes and weak with open ones, which is the label. Made for
+//! demonstrations and tests, not for realism.
 //!
-//! Written in turn as EDF, as EDF+ with annotations, other signals, millivolts and missing channels, as EDF+ with a gap, and as BDF.
+//! Written in turn as EDF, as EDF+ with annotations, other signals, millivolts and missing channels, as EDF+ with a
+//! gap, and as BDF.
 
 use std::f32::consts::TAU;
 use std::path::{Path, PathBuf};

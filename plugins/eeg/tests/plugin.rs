@@ -229,8 +229,8 @@ fn a_training_sample_depends_on_its_seed_alone() {
     }
 }
 
-/// Scales as devices write them: microvolts, inverted millivolts, volts. Expected are the numbers that pyedflib 0.1.42 reads of this file
-/// (`EdfReader.readSignal`), in microvolts.
+/// Scales as devices write them: microvolts, inverted millivolts, volts. Expected are the numbers that pyedflib 0.1.42
+/// reads of this file (`EdfReader.readSignal`), in microvolts.
 #[test]
 fn stored_numbers_are_the_microvolts_of_pyedflib() {
     let base = tempfile::tempdir().unwrap();
@@ -522,7 +522,8 @@ fn kept_windows_hold_nothing_but_the_signals_of_their_channels() {
     assert!(!made.options.to_string().contains("Quill"), "{}", made.options);
     for file in &made.data {
         let bytes = std::fs::read(kept.path().join(file)).unwrap();
-        // A window of a second with half a second for shifts and for resampling before and behind it, not the whole recording.
+        // A window of a second with half a second for shifts and for resampling before and behind it, not the whole
+        // recording.
         assert!(bytes.len() < 1500, "{}", bytes.len());
         let text = String::from_utf8_lossy(&bytes).to_lowercase();
         for planted in ["quill", "7739120", "1947", "aug", "16.08", "awake"] {

@@ -1,13 +1,16 @@
-//! Optical coherence tomography of the retina: B-scans of an eye as volumes, cut into patches of few slices and many pixels; a token family of its own, `oct`.
+//! Optical coherence tomography of the retina: B-scans of an eye as volumes, cut into patches of few slices and many
+//! pixels; a token family of its own, `oct`.
 //!
-//! The patch is that of OCTCube (Liu et al., *OCTCube-M: A 3D multimodal optical coherence tomography foundation model*, 2024, arXiv 2408.11227): 3 slices of 16 x
-//! 16 pixels. Neighbouring slices of a volume lie some ten times further apart than the pixels of a slice, so cubes of the family `volume` would see too much of
-//! one and too little of the other, and its spacing means another thing; and the parameters of photographs, `image`, would not see neighbours at all. With a
-//! depth of one slice every B-scan is a sample, as in data sets of single B-scans.
+//! The patch is that of OCTCube (Liu et al., *OCTCube-M: A 3D multimodal optical coherence tomography foundation
+//! model*, 2024, arXiv 2408.11227): 3 slices of 16 x 16 pixels. Neighbouring slices of a volume lie some ten times
+//! further apart than the pixels of a slice, so cubes of the family `volume` would see too much of one and too little
+//! of the other, and its spacing means another thing; and the parameters of photographs, `image`, would not see
+//! neighbours at all. With a depth of one slice every B-scan is a sample, as in data sets of single B-scans.
 //!
-//! Every slice is brought to the size of a sample as a whole, whatever its proportions: pixels are seldom square, and files seldom say so. Slices stay in the
-//! order of the file. `volume` finds volumes and reads slices, `pgm` reads PGM, `slices` crops, flips and saves them, `synthetic` makes the samples for demonstration
-//! and tests. Of TIFF files the first page is read. Formats of devices (.e2e, .fda, .img) must be exported as DICOM or images.
+//! Every slice is brought to the size of a sample as a whole, whatever its proportions: pixels are seldom square, and
+//! files seldom say so. Slices stay in the order of the file. `volume` finds volumes and reads slices, `pgm` reads PGM,
+//! `slices` crops, flips and saves them, `synthetic` makes the samples for demonstration and tests. Of TIFF files the
+//! first page is read. Formats of devices (.e2e, .fda, .img) must be exported as DICOM or images.
 
 #![forbid(unsafe_code)]
 
@@ -94,7 +97,8 @@ impl Modality for Oct {
     }
 }
 
-/// A volume with what is known of it. A volume whose header cannot be read counts as one sample, which fails when it is loaded.
+/// A volume with what is known of it. A volume whose header cannot be read counts as one sample, which fails when it is
+/// loaded.
 struct Entry {
     volume: Volume,
     info: Result<VolumeInfo, Error>,
@@ -188,7 +192,8 @@ impl Dataset for Volumes {
         Ok(())
     }
 
-    /// The slices of each sample as PNG of 16 bits in a folder of its own: grey as it is displayed, and nothing else of the files.
+    /// The slices of each sample as PNG of 16 bits in a folder of its own: grey as it is displayed, and nothing else of
+    /// the files.
     fn save_samples(&self, indices: &[usize], folder: &Path) -> Result<Synthesised, Error> {
         let mut n_burned_in = 0;
         let mut copies = Vec::new();

@@ -34,13 +34,17 @@ pub enum Masking {
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Options {
-    /// Slices, rows and columns of a sample: multiples of `patch_size`, up to 256, 1024 and 1024. With 1 slice each B-scan is a sample.
+    /// Slices, rows and columns of a sample: multiples of `patch_size`, up to 256, 1024 and 1024. With 1 slice each
+    /// B-scan is a sample.
     pub size: [usize; 3],
-    /// Slices, rows and columns of a token, up to 16, 64 and 64. Slices lie further apart than pixels, so a token has few of them.
+    /// Slices, rows and columns of a token, up to 16, 64 and 64. Slices lie further apart than pixels, so a token has
+    /// few of them.
     pub patch_size: [usize; 3],
-    /// Stride in slices from one sample of a volume to the next; 0 stands for the slices of a sample. The last sample ends with the volume.
+    /// Stride in slices from one sample of a volume to the next; 0 stands for the slices of a sample. The last sample
+    /// ends with the volume.
     pub stride: usize,
-    /// Volumes with fewer slices than a sample: `mark` (tokens behind the last slice do not exist) or `refuse` (invalid samples).
+    /// Volumes with fewer slices than a sample: `mark` (tokens behind the last slice do not exist) or `refuse` (invalid
+    /// samples).
     pub short_volumes: ShortVolumes,
     /// Fraction of the tokens that are masked in training, above 0 and below 1.
     pub mask_ratio: f64,
@@ -50,11 +54,14 @@ pub struct Options {
     pub crop_scale: [f64; 2],
     /// Whether training samples are flipped left to right with probability 1/2, which makes a right eye a left one.
     pub horizontal_flip: bool,
-    /// Largest relative change of brightness in training, 0 to below 1: all slices of a sample are scaled by one random factor.
+    /// Largest relative change of brightness in training, 0 to below 1: all slices of a sample are scaled by one random
+    /// factor.
     pub brightness: f32,
-    /// Samples whose grey has a smaller standard deviation than this, 0 to 1, are skipped in training: there is nothing to learn.
+    /// Samples whose grey has a smaller standard deviation than this, 0 to 1, are skipped in training: there is nothing
+    /// to learn.
     pub flat: f32,
-    /// Table with a label for each volume: by the name of its file, or of its folder of slices. Only evaluation looks at labels.
+    /// Table with a label for each volume: by the name of its file, or of its folder of slices. Only evaluation looks
+    /// at labels.
     pub labels: Option<LabelTable>,
     /// Column of the table of labels with the patient. Samples of one patient are one group.
     pub group_column: Option<String>,

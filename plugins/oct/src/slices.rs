@@ -31,7 +31,8 @@ pub(crate) fn deviation(slices: &[Image]) -> f32 {
     (squares / f64::from(n.max(1)) - mean * mean).max(0.0).sqrt() as f32
 }
 
-/// Slices at the size of a sample, `[slices, rows, columns]`; in training, where there is a generator, cropped, flipped and brightened alike.
+/// Slices at the size of a sample, `[slices, rows, columns]`; in training, where there is a generator, cropped, flipped
+/// and brightened alike.
 ///
 /// # Errors
 /// Slices without pixels.

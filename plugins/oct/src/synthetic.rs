@@ -1,5 +1,6 @@
-//! Synthetic tomograms of a retina: bright layers that follow the curve of the fundus, a dent at the fovea, speckle, and in half of the eyes a dark
-//! pocket of fluid, which is the label. Made for demonstrations and tests, not for realism.
+//! Synthetic tomograms of a retina: bright layers that follow the curve of the fundus, a dent at the fovea, speckle,
+//! and in half of the eyes a dark pocket of fluid, which is the label. Made for demonstrations and tests, not for
+//! realism.
 //!
 //! Written in turn as folders of PNG, of JPEG and of PGM, and as DICOM of several frames; two eyes a patient.
 

@@ -1,6 +1,7 @@
 //! Volumes: which files make one up, and their slices.
 //!
-//! A volume is a DICOM file of one or more frames, or a series of numbered images of one folder. A single image is a volume of one slice.
+//! A volume is a DICOM file of one or more frames, or a series of numbered images of one folder. A single image is a
+//! volume of one slice.
 
 use std::cell::Cell;
 use std::fs::File;
@@ -45,8 +46,8 @@ pub(crate) struct VolumeInfo {
     pub spacing_mm: Option<[f64; 3]>,
 }
 
-/// The volumes of the entries, in the order of their first files' ids. DICOM files in folders are left out if they are of another modality than
-/// optical coherence tomography, or without an image.
+/// The volumes of the entries, in the order of their first files' ids. DICOM files in folders are left out if they are
+/// of another modality than optical coherence tomography, or without an image.
 ///
 /// # Errors
 /// Those of [`find_files_by_content`]; all files are left out.

@@ -122,7 +122,8 @@ fn a_training_sample_depends_on_its_seed_alone() {
     }
 }
 
-/// Slices as PNG of 8 and 16 bits and in colour, as PGM and as DICOM all give the same tokens, whose values are computed by hand.
+/// Slices as PNG of 8 and 16 bits and in colour, as PGM and as DICOM all give the same tokens, whose values are
+/// computed by hand.
 #[test]
 fn tokens_are_few_slices_and_many_pixels_in_every_format() {
     let base = tempfile::tempdir().unwrap();

@@ -1,8 +1,9 @@
-//! Converts frames of a clip to a sample of the family `video`: a grid of tubes of 2 frames x 16 x 16 pixels, the same places masked at all times.
+//! Converts frames of a clip to a sample of the family `video`: a grid of tubes of 2 frames x 16 x 16 pixels, the same
+//! places masked at all times.
 //!
-//! Shared by the plugins for clips, so that their tokens have one geometry. Formats, and which frames are a sample, are each plugin's own. Tubes and mask are
-//! those of VideoMAE (Tong et al., NeurIPS 2022, arXiv 2203.12602, sections 3.2 and 3.3): a patch that were masked at one time only could be copied from the
-//! frame before.
+//! Shared by the plugins for clips, so that their tokens have one geometry. Formats, and which frames are a sample, are
+//! each plugin's own. Tubes and mask are those of VideoMAE (Tong et al., NeurIPS 2022, arXiv 2203.12602, sections 3.2
+//! and 3.3): a patch that were masked at one time only could be copied from the frame before.
 
 use medcoss_sdk::{Axis, Continuous, Error, Geometry, Patches, SampleRng, Tokens, View, encode_png, mask, patch};
 
@@ -102,8 +103,9 @@ impl ClipTransform {
         self.size * self.size * self.channels()
     }
 
-    /// Writes tokens, validity and mask of `pixels` `[frames, size, size, channels]`. Of a short clip there are fewer frames, but one at least; a tube whose
-    /// first frame is there is whole, and the last frame stands for those behind it.
+    /// Writes tokens, validity and mask of `pixels` `[frames, size, size, channels]`. Of a short clip there are fewer
+    /// frames, but one at least; a tube whose first frame is there is whole, and the last frame stands for those behind
+    /// it.
     ///
     /// # Errors
     /// No frame, more than a sample has, or fewer where short clips are not marked.
@@ -116,7 +118,7 @@ impl ClipTransform {
     ) -> Result<(), Error> {
         let n_frames = pixels.len() / self.frame_values();
         let least = if self.marks_short_clips { 1 } else { self.num_frames };
-        if !(least..=self.num_frames).contains(&n_frames) || pixels.len() % self.frame_values() != 0 {
+        if !(least..=self.num_frames).contains(&n_frames) || !pixels.len().is_multiple_of(self.frame_values()) {
             let (found, expected) = (pixels.len(), self.num_frames);
             return Err(Error::bad_request(format!("{found} values are not the {expected} frames of a sample")));
         }

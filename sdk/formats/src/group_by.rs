@@ -19,8 +19,8 @@ pub enum GroupBy {
     Folder,
 }
 
-/// Labels and groups of files, or of the folders that stand for them; see [`crate::image_series::ImageSeries::named`]. A column of the table
-/// counts before folders.
+/// Labels and groups of files, or of the folders that stand for them; see [`crate::image_series::ImageSeries::named`].
+/// A column of the table counts before folders.
 ///
 /// # Errors
 /// A table that cannot be read, or lacks a column.

@@ -1,7 +1,7 @@
 //! The annotation signal of EDF+: lists of an onset, a duration and texts in each data record.
 //!
-//! A list is `+onset[21 duration]20 text 20 text 20 0`, with the numbers as bytes. The first list of a record has an empty text and says when
-//! the record begins.
+//! A list is `+onset[21 duration]20 text 20 text 20 0`, with the numbers as bytes. The first list of a record has an
+//! empty text and says when the record begins.
 
 use std::fs::File;
 use std::io::{BufReader, Read, Seek, SeekFrom};

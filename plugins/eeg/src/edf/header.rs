@@ -1,6 +1,7 @@
 //! The header of an EDF, EDF+, BDF or BDF+ file: 256 bytes for the recording and 256 for each signal, in ASCII.
 //!
-//! Patient, recording, dates and times are not looked at. Every size is compared with the file's length before memory is claimed.
+//! Patient, recording, dates and times are not looked at. Every size is compared with the file's length before memory
+//! is claimed.
 
 use std::io::Read;
 
@@ -158,8 +159,8 @@ fn n_records(field: &[u8], n_bytes: u64, record_bytes: u64) -> Result<u64, Error
 impl SignalHeader {
     /// The signal `number` of `n`, of the fields behind the fixed part: all labels, then all transducers, and so on.
     fn parse(fields: &[u8], number: usize, n: usize, offset: u64) -> Result<Self, Error> {
-        // Begin and length of label, unit, physical minimum and maximum, digital minimum and maximum, samples in a record; in bytes for
-        // one signal. Transducers (16 to 96) and filters (136 to 216) are not used.
+        // Begin and length of label, unit, physical minimum and maximum, digital minimum and maximum, samples in a
+        // record; in bytes for one signal. Transducers (16 to 96) and filters (136 to 216) are not used.
         let [label, unit, physical_min, physical_max, digital_min, digital_max, n_samples] =
             [(0, 16), (96, 8), (104, 8), (112, 8), (120, 8), (128, 8), (216, 8)].map(|(begin, length)| {
                 let start = begin * n + number * length;
@@ -208,7 +209,8 @@ impl SignalHeader {
     }
 }
 
-/// Microvolts in a unit; `None` for what is no electric potential. A blank is taken for microvolts, as many devices write it.
+/// Microvolts in a unit; `None` for what is no electric potential. A blank is taken for microvolts, as many devices
+/// write it.
 fn microvolts(unit: &str) -> Option<f64> {
     match unit {
         "" | "uV" | "UV" | "µV" | "microV" => Some(1.0),
@@ -219,7 +221,8 @@ fn microvolts(unit: &str) -> Option<f64> {
     }
 }
 
-/// A field without the blanks that fill it. Bytes beyond ASCII, which the format does not allow, are Latin-1, in which devices write `µ`.
+/// A field without the blanks that fill it. Bytes beyond ASCII, which the format does not allow, are Latin-1, in which
+/// devices write `µ`.
 fn text(field: &[u8]) -> String {
     let text: String = field.iter().map(|&byte| char::from(byte)).collect();
     // `µ` in UTF-8, read as Latin-1.
