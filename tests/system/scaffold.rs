@@ -94,7 +94,8 @@ fn a_module_in_python_is_written_and_obstacles_are_named() {
     assert_eq!(answer.code, 1);
     assert!(answer.err.contains("libmedcoss_python_bridge.so was not found in"), "{}", answer.err);
     let bridge = sandbox::build_folder().join("libmedcoss_python_bridge.so");
-    let answer = sandbox.run(["plugin", "pack", "a", "--bridge", bridge.to_str().unwrap()]);
+    let mut command = sandbox.command(["plugin", "pack", "a", "--bridge", bridge.to_str().unwrap()]);
+    let answer = sandbox::answer(command.env("PATH", "/nowhere"));
     assert_eq!(answer.code, 1);
     assert!(answer.err.contains("the Python interpreter python3 was not found"), "{}", answer.err);
 }

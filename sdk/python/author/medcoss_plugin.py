@@ -432,7 +432,7 @@ class Modality:
         return []
 
     def progress(self, done, total, what):
-        """Reports how far a long `open` is. Raises Stopped when the user asks to stop."""
+        """Reports how far a long `open` is; elsewhere it does nothing. Raises Stopped when the user asks to stop."""
 
     # For callers: the bridge, tests, other programs.
 
@@ -446,6 +446,8 @@ class Modality:
             dataset.progress = progress
         cls.geometry(dataset.options)
         dataset.open()
+        # Reports are answered while data are opened, and at no other time.
+        vars(dataset).pop("progress", None)
         dataset.opened_geometry = dataset.data_geometry()
         dataset.opened_shapes = expected_shapes(dataset.opened_geometry)
         return dataset
