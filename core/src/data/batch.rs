@@ -321,8 +321,7 @@ mod tests {
         let partners = permutation(2, &mut rng::keyed(1, "mixup", &[]));
         let HostBatch::Patches(mixed) = prepare(&raw, specs, &[0, 1], false, Some(mixup)) else { panic!("patches") };
         let token = |sample: usize, token: usize| &raw.tokens[(sample * 4 + token) * 2..][..2];
-        for sample in 0..2 {
-            let other = partners[sample];
+        for (sample, &other) in partners.iter().enumerate() {
             let existing = if sample == 1 || other == 1 { token(1, 2) } else { token(0, 2) };
             assert_eq!(mixed.visible[(sample * 4 + 2) * 2..][..2], *existing);
             assert_eq!(mixed.exists(sample, 2), sample == 1 || other == 1);

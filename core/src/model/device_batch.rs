@@ -34,7 +34,7 @@ pub struct PatchTensors {
     /// Masked tokens and their targets; none in evaluation and in distillation.
     pub masked: Option<MaskedTensors>,
     /// Which tokens exist; none where all do.
-    pub validity: Option<ValidityTensors>,
+    pub validity: Option<Box<ValidityTensors>>,
     /// Grid of the tokens, where the dataset knows it.
     pub layout: Option<Arc<GridLayout>>,
 }
@@ -107,11 +107,13 @@ impl DeviceBatch {
                     .masked
                     .map(|masked| MaskedTensors { rows: masked.rows.inner(), targets: masked.targets.inner() }),
                 layout: batch.layout,
-                validity: batch.validity.map(|validity| ValidityTensors {
-                    hidden_latents: validity.hidden_latents.inner(),
-                    hidden_tokens: validity.hidden_tokens.inner(),
-                    latent_rows: validity.latent_rows.inner(),
-                    mean_weights: validity.mean_weights.inner(),
+                validity: batch.validity.map(|validity| {
+                    Box::new(ValidityTensors {
+                        hidden_latents: validity.hidden_latents.inner(),
+                        hidden_tokens: validity.hidden_tokens.inner(),
+                        latent_rows: validity.latent_rows.inner(),
+                        mean_weights: validity.mean_weights.inner(),
+                    })
                 }),
             }),
             Self::Tokens(batch) => Self::Tokens(TokenTensors {
@@ -130,7 +132,7 @@ impl PatchTensors {
     /// Uploads continuous tokens.
     pub fn new(batch: PatchBatch, device: &Device) -> Self {
         let restore_order = indices(restore_order(&batch), device);
-        let validity = (!batch.valid.is_empty()).then(|| ValidityTensors::new(&batch, device));
+        let validity = (!batch.valid.is_empty()).then(|| Box::new(ValidityTensors::new(&batch, device)));
         let masked = if batch.targets.is_empty() {
             None
         } else {

@@ -16,7 +16,7 @@ pub enum StageDataset {
     /// Samples that the plugin reads.
     Plugin(Box<PluginDataset>),
     /// Buffer samples as tokens, without the plugin.
-    Tokens(BufferTokens),
+    Tokens(Box<BufferTokens>),
 }
 
 impl StageDataset {
@@ -57,7 +57,7 @@ impl StageDataset {
     fn source(&self) -> &dyn Dataset {
         match self {
             Self::Plugin(dataset) => dataset.as_ref(),
-            Self::Tokens(tokens) => tokens,
+            Self::Tokens(tokens) => &**tokens,
         }
     }
 }

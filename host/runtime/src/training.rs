@@ -358,7 +358,7 @@ impl Training {
                     state.modality,
                     missing.in_words()
                 );
-                Ok(StageDataset::Tokens(tokens))
+                Ok(StageDataset::Tokens(Box::new(tokens)))
             }
         }
     }

@@ -360,7 +360,8 @@ mod tests {
     fn extra_buffers_are_in_range_and_agree_with_tokens_and_mask() {
         let (shape, batch) = with_extras();
         assert_eq!(batch.check(&shape, View::Training, 0), Ok(()));
-        let faults: [(fn(&mut Batch), &str); 11] = [
+        type Fault = (fn(&mut Batch), &'static str);
+        let faults: [Fault; 11] = [
             (|b| b.valid[1] = 3, "the validity of token 1 is 3"),
             (|b| b.tokens[10] = 0.1, "token 3 does not exist and has a value"),
             (|b| b.valid[1] = 0, "token 1 does not exist and has a value"),

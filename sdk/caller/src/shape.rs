@@ -346,7 +346,8 @@ mod tests {
         let shape = Shape::new(&Geometry::Continuous(sound.clone())).unwrap();
         assert_eq!([extra::VALID, extra::COORDINATES, extra::AFFINES].map(|kind| shape.n_extra(kind)), [Some(6); 3]);
         assert_eq!([extra::TARGETS, 99].map(|kind| shape.n_extra(kind)), [None; 2]);
-        let faults: [(fn(&mut Continuous), &str); 16] = [
+        type Fault = (fn(&mut Continuous), &'static str);
+        let faults: [Fault; 16] = [
             (|g| g.patch = vec![8], "the patch is [8]"),
             (|g| g.patch = vec![5, 2], "the patch is [5, 2]"),
             (|g| g.patch = vec![0, 2], "the patch is [0, 2]"),

@@ -69,8 +69,11 @@ fn left<T>(a: &[T], b: &[T], is_pattern: impl Fn(&T, &T) -> bool) -> Option<(usi
     Some((first, 1 + positions.count()))
 }
 
-/// The buffers of a sample of continuous tokens by name, in bits.
-fn parts<'a>(sample: &SampleView<'_>) -> Vec<(&'a str, Vec<u32>)> {
+/// A buffer by name, its values in bits.
+type Part = (&'static str, Vec<u32>);
+
+/// The buffers of a sample of continuous tokens.
+fn parts(sample: &SampleView<'_>) -> Vec<Part> {
     let SampleView::Continuous { tokens, mask, valid, targets, coordinates, affine } = sample else {
         return Vec::new();
     };
@@ -108,7 +111,7 @@ pub(crate) fn same(a: &SampleView<'_>, b: &SampleView<'_>) -> bool {
 pub(crate) fn difference(a: &SampleView<'_>, b: &SampleView<'_>) -> String {
     match (a, b) {
         (SampleView::Continuous { .. }, SampleView::Continuous { .. }) => {
-            let first_of = |((name, one), (_, other)): ((&str, Vec<u32>), (&str, Vec<u32>))| {
+            let first_of = |((name, one), (_, other)): (Part, Part)| {
                 let at = (0..one.len().max(other.len())).find(|&at| one.get(at) != other.get(at))?;
                 let [one, other] = [one, other].map(|part| shown(name, part.get(at).copied()));
                 Some(format!("{name} {at} is {one} and {other}"))

@@ -79,7 +79,7 @@ impl StageSamples {
             StagePlugin::Missing(missing) if stage.materialised => {
                 let tokens =
                     BufferTokens::open(&stage.folder, state).map_err(|_| nameless(missing.locked.id.as_str()))?;
-                return Ok((StageDataset::Tokens(tokens), Origin::Kept));
+                return Ok((StageDataset::Tokens(Box::new(tokens)), Origin::Kept));
             }
             StagePlugin::Missing(missing) => return Err(nameless(&missing.locked.id)),
         };
