@@ -108,12 +108,12 @@ pub(crate) fn same(a: &SampleView<'_>, b: &SampleView<'_>) -> bool {
 pub(crate) fn difference(a: &SampleView<'_>, b: &SampleView<'_>) -> String {
     match (a, b) {
         (SampleView::Continuous { .. }, SampleView::Continuous { .. }) => {
-            let first_of = |((name, one), (_, other)): ((&str, Vec<u32>), (&str, Vec<u32>))| {
+            let first_of = |(name, one): (&str, Vec<u32>), other: Vec<u32>| {
                 let at = (0..one.len().max(other.len())).find(|&at| one.get(at) != other.get(at))?;
                 let [one, other] = [one, other].map(|part| shown(name, part.get(at).copied()));
                 Some(format!("{name} {at} is {one} and {other}"))
             };
-            parts(a).into_iter().zip(parts(b)).find_map(first_of).unwrap_or_default()
+            parts(a).into_iter().zip(parts(b)).find_map(|(one, (_, other))| first_of(one, other)).unwrap_or_default()
         }
         (SampleView::Discrete { ids, labels, length }, SampleView::Discrete { ids: i, labels: l, length: n }) => {
             if length != n {

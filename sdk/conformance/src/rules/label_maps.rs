@@ -39,7 +39,7 @@ pub(super) fn label_maps(under_test: &mut PluginUnderTest) -> RuleResult {
     let Some((header, labels)) = answered(asked(&samples.dataset, &own)?)? else {
         return passed("the samples' own files are no masks, and were refused");
     };
-    check(&samples.dataset.geometry(), &header, own.indices.len())?;
+    check(samples.dataset.geometry(), &header, own.indices.len())?;
     let n_labels: usize = header.shape.iter().product();
     let mut at = 0;
     for (slot, &index) in own.indices.iter().enumerate() {

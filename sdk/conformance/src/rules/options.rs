@@ -97,7 +97,7 @@ pub(super) fn defaults(under_test: &mut PluginUnderTest) -> RuleResult {
             )
         })?;
         let found = opened.geometry();
-        if !alike(&found, &description.geometry) {
+        if !alike(found, &description.geometry) {
             return Err(violation(
                 format!("with {what} the geometry is {found:?}; the description says {:?}", description.geometry),
                 "describe the geometry that the defaults give",

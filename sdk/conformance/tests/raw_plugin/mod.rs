@@ -494,8 +494,8 @@ extern "C" fn fill(
         if dataset.kind == Kind::Rich {
             extras.iter_mut().for_each(|extra| filled_extra(extra, slot, train));
             let is_skipped = match current() {
-                Fault::SkipsAtRandom => N_CALLS.fetch_add(1, Ordering::Relaxed) % 3 == 0,
-                _ => is_flat(dataset, request.indices[slot]) && (!train || request.seeds[slot] % 2 == 0),
+                Fault::SkipsAtRandom => N_CALLS.fetch_add(1, Ordering::Relaxed).is_multiple_of(3),
+                _ => is_flat(dataset, request.indices[slot]) && (!train || request.seeds[slot].is_multiple_of(2)),
             };
             if is_skipped {
                 errors.push(SampleReport { slot: slot as u64, code: code::SKIPPED, message: "flat".into() });
