@@ -41,8 +41,6 @@ fn every_rule_is_announced_tried_and_reported_in_order() {
         skipped,
         [
             "option-presets",
-            "option-ranges",
-            "option-order",
             "lengths",
             "token-ids",
             "targets",
