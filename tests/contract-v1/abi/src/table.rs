@@ -101,7 +101,8 @@ pub struct PluginTable {
     pub query: extern "C" fn(DatasetHandle, RStr<'_>, RSlice<'_, u8>) -> RResult<RVec<u8>, PluginError>,
     /// `fill(dataset, request, buffers)`: decodes, augments, tokenises and masks. Samples that are not simply delivered are listed in
     /// the answer, each once; an error means that nothing was delivered.
-    pub fill: extern "C" fn(DatasetHandle, FillRequest<'_>, FillBuffers<'_>) -> RResult<RVec<SampleReport>, PluginError>,
+    pub fill:
+        extern "C" fn(DatasetHandle, FillRequest<'_>, FillBuffers<'_>) -> RResult<RVec<SampleReport>, PluginError>,
     /// Frees a dataset; its handle is void afterwards.
     pub close: extern "C" fn(DatasetHandle),
 }
