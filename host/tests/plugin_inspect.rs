@@ -24,12 +24,12 @@ renders     text
 operations  synthesise, info, records, save-assets, render, keep
 
 OPTION      TYPE     DEFAULT  DESCRIPTION
-gain        number   0.1      Training samples are multiplied with a number between one minus and one plus
-                              this.
 length      integer  60       Numbers in a sample: a multiple of `patch`, up to 65536. Longer lines are cut,
                               shorter ones are invalid samples.
-mask_ratio  number   0.5      Fraction of the tokens that are masked in training, above 0 and below 1.
 patch       integer  5        Numbers in a token.
+mask_ratio  number   0.5      Fraction of the tokens that are masked in training, above 0 and below 1.
+gain        number   0.1      Training samples are multiplied with a number between one minus and one plus
+                              this.
 ";
     assert_eq!(sandbox.anonymous(&answer.out).replace(sha256, "DIGEST"), expected);
 }
@@ -46,7 +46,7 @@ fn json_carries_the_schema_and_the_digest() {
     assert_eq!(shown["location"]["kind"], "library");
     assert_eq!(shown["geometry"], serde_json::json!({"kind": "continuous", "grid": [12], "d_token": 5, "n_masked": 6}));
     assert_eq!(shown["options"]["properties"]["length"]["default"], 60);
-    assert_eq!(shown["option_list"][1]["name"], "length");
+    assert_eq!(shown["option_list"][1]["name"], "patch");
 }
 
 #[test]

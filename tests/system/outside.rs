@@ -130,6 +130,77 @@ fn modalities_that_the_host_does_not_know_become_stages_of_a_finished_run() {
     assert!(answer.err.contains("ecg"), "{}", answer.err);
 }
 
+/// An EDF recording whose first two seconds are repeated three times, so that its windows are nearly one; none for a kind of
+/// file that is more than plain EDF.
+fn repeated(edf: &[u8]) -> Option<Vec<u8>> {
+    let text = |from: usize, len: usize| std::str::from_utf8(&edf[from..from + len]).unwrap().trim().to_owned();
+    if !text(192, 44).is_empty() || edf[0] != b'0' {
+        return None;
+    }
+    let [n_header, n_records] = [text(184, 8), text(236, 8)].map(|number| number.parse::<usize>().unwrap());
+    let (seconds, n_bytes): (f64, _) = (text(244, 8).parse().unwrap(), (edf.len() - n_header) / n_records);
+    let n_repeated = (2.0 / seconds).round() as usize;
+    let again = edf[n_header..][..n_repeated * n_bytes].repeat(3);
+    let count = format!("{:<8}", 3 * n_repeated);
+    Some([&edf[..236], count.as_bytes(), &edf[244..n_header], &again].concat())
+}
+
+/// Recordings have random classes, so no feature can tell them; but a window tells which recording it is of.
+#[test]
+fn windows_of_one_recording_stay_on_one_side_of_a_split() {
+    let sandbox = Sandbox::new();
+    let folder = sandbox.folder("mine");
+    let mine = ["--plugin-dir", folder.to_str().unwrap()];
+    fs::copy(library("eeg"), folder.join("libeeg.so")).unwrap();
+    json(&sandbox, &["synth", "--modality", "eeg", "--samples", "240", "--out", "synthetic", mine[0], mine[1]]);
+    let recordings = sandbox.folder("work/recordings");
+    let mut names: Vec<_> =
+        fs::read_dir(sandbox.path("work/synthetic")).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+    names.sort();
+    let mut table = String::from("file,class\n");
+    for name in names {
+        let bytes = fs::read(sandbox.path("work/synthetic").join(&name)).unwrap();
+        let is_edf = Path::new(&name).extension().is_some_and(|extension| extension == "edf");
+        let Some(recording) = is_edf.then(|| repeated(&bytes)).flatten() else { continue };
+        fs::write(recordings.join(&name), recording).unwrap();
+        // The Thue-Morse sequence: as many of each class, and no period.
+        let class = table.lines().count().wrapping_sub(1).count_ones() % 2;
+        table.push_str(&format!("{},{}\n", name.to_str().unwrap(), ["a", "b"][class as usize]));
+    }
+    assert!(table.lines().count() > 20, "{table}");
+    fs::write(sandbox.path("work/classes.csv"), table).unwrap();
+    let options = "options = { sampling_rate_hz = 100, seconds = 2, patch_size = 50, band_hz = [0.5, 40.0] }";
+    let config = format!(
+        "[model]\npreset = \"demo\"\n[buffer]\nratio = 0.2\n[training]\nepochs = 1\nwarmup_epochs = 0\nbatch_size = 8\n\
+         [[stage]]\nmodality = \"eeg\"\ndata = \"recordings\"\n{options}\n"
+    );
+    fs::write(sandbox.path("work/run.toml"), config).unwrap();
+    json(&sandbox, &["pretrain", "run.toml", "--out", "run", "--quiet", mine[0], mine[1]]);
+    let task = |name: &str, more: &str| {
+        format!(
+            "[[task]]\nname = \"{name}\"\nmodality = \"eeg\"\ndata = \"recordings\"\nprotocol = \"knn\"\nk = 1\n{more}\
+             labels = {{ table = \"classes.csv\", key = \"file\", label = \"class\" }}\n"
+        )
+    };
+    let tasks = task("by-recording", "") + &task("by-window", "group = \"none\"\n");
+    fs::write(sandbox.path("work/tasks.toml"), tasks).unwrap();
+    let eval = ["eval", "run", "tasks.toml", "--seeds", "5", "--data-root", ".", "--quiet", mine[0], mine[1]];
+    let scores = json(&sandbox, &eval);
+    let [recording, window] = [0, 1].map(|at| &scores["tasks"][at]);
+    assert_eq!((&recording["grouping"], &window["grouping"]), (&"record".into(), &"none".into()));
+    let n = |task: &Value, name: &str| task[name].as_u64().unwrap();
+    assert_eq!(n(recording, "n_groups") * 3, n(recording, "n_train") + n(recording, "n_test"));
+    assert_eq!(n(window, "n_groups"), n(window, "n_train") + n(window, "n_test"));
+    assert_eq!(n(recording, "n_test") % 3, 0, "recordings are whole");
+    let accuracy = |task: &str| {
+        let scores = scores["scores"].as_array().unwrap().iter();
+        let of_task = |score: &&Value| score["task"] == task && score["metric"] == "accuracy";
+        scores.into_iter().find(of_task).unwrap()["value"].as_f64().unwrap()
+    };
+    assert!(accuracy("by-window") > 0.9, "the leak that groups prevent: {scores}");
+    assert!(accuracy("by-recording") < 0.75, "{scores}");
+}
+
 #[test]
 fn no_source_file_of_host_or_core_names_them() {
     fn walk(folder: &Path, found: &mut Vec<PathBuf>) {

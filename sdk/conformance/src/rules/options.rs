@@ -1,7 +1,7 @@
 //! Options: their schema, their defaults, and names that do not exist.
 
 use medcoss_abi::code;
-use medcoss_abi::message::{Geometry, OPTION_ORDER, Open};
+use medcoss_abi::message::{Continuous, Geometry, OPTION_ORDER, Open};
 use medcoss_caller::Shape;
 use serde_json::{Map, Value, json};
 
@@ -216,10 +216,18 @@ pub(super) fn expect_code(error: &CallError, expected: i32, remedy: &str) -> Res
     Err(violation(format!("{error}; {expected} was expected"), remedy))
 }
 
-/// Vocabularies may depend on the data.
+/// Vocabularies may depend on the data, and so may the names of places along an axis.
 fn alike(a: &Geometry, b: &Geometry) -> bool {
     match (a, b) {
         (Geometry::Discrete(one), Geometry::Discrete(other)) => one.length == other.length,
+        (Geometry::Continuous(one), Geometry::Continuous(other)) => {
+            let unnamed = |geometry: &Continuous| {
+                let mut geometry = geometry.clone();
+                geometry.axes.retain(|axis| axis.places.is_empty());
+                geometry
+            };
+            unnamed(one) == unnamed(other)
+        }
         _ => a == b,
     }
 }
