@@ -4,15 +4,31 @@ use medcoss_runtime::run_summary::Summary;
 
 use super::Table;
 
+/// Earlier modalities that each have a place of their own in the table.
+const N_APART: usize = 4;
+
+/// The distillation losses of a stage: each, or of many the mean and the largest.
+fn distillation(losses: &[(String, f64)]) -> String {
+    if losses.len() <= N_APART {
+        return losses
+            .iter()
+            .map(|(name, loss)| format!("{name} {}", scientific(*loss)))
+            .collect::<Vec<_>>()
+            .join("  ");
+    }
+    let mean = losses.iter().map(|(_, loss)| loss).sum::<f64>() / losses.len() as f64;
+    let largest = losses.iter().max_by(|a, b| a.1.total_cmp(&b.1));
+    let largest = largest.map(|(name, loss)| format!("{name} {}", scientific(*loss))).unwrap_or_default();
+    format!("mean of {} {}, most {largest}", losses.len(), scientific(mean))
+}
+
 /// The summary of a run as text: a table of stages, a table of plugins, one line for the whole run.
 pub(crate) fn to_text(summary: &Summary) -> String {
     let mut stages =
         Table::new(&["stage", "modality", "family", "samples", "buffer", "pretext loss", "distillation loss", "time"]);
     for stage in &summary.stages {
         let loss = |loss: Option<f64>| loss.map_or("-".into(), |loss| format!("{loss:.4}"));
-        let distilled =
-            stage.distillation_last.iter().map(|(modality, loss)| format!("{modality} {}", scientific(*loss)));
-        let distilled = distilled.collect::<Vec<_>>().join("  ");
+        let distilled = distillation(&stage.distillation_last);
         let samples = match stage.n_invalid {
             0 => stage.n_samples.to_string(),
             n_invalid => format!("{} ({n_invalid} invalid)", stage.n_samples),

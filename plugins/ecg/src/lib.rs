@@ -29,7 +29,8 @@ use medcoss_sdk::{
     SampleRng, Synthesised, Tokens, View, export_plugin, mask, saved_samples,
 };
 
-pub use options::{Masking, MissingLeads, Normalise, Options};
+pub use leads::MissingLeads;
+pub use options::{Masking, Normalise, Options};
 use record::Record;
 use signal::Augmentation;
 

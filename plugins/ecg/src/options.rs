@@ -5,6 +5,8 @@ use medcoss_sdk::{Axis, Continuous, Error, Geometry, mask};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::leads::MissingLeads;
+
 /// The standard leads in the order of a printout.
 const STANDARD: [&str; 12] = ["I", "II", "III", "aVR", "aVL", "aVF", "V1", "V2", "V3", "V4", "V5", "V6"];
 /// Sampling rates that a sample may have, in Hz.
@@ -24,16 +26,6 @@ pub enum Normalise {
     Record,
     /// By nothing: millivolts.
     None,
-}
-
-/// What happens to a record that lacks leads.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "lowercase")]
-pub enum MissingLeads {
-    /// It is an invalid sample.
-    Refuse,
-    /// Tokens of the missing leads do not exist. One lead at least must be there.
-    Mark,
 }
 
 /// Which tokens are masked in training.

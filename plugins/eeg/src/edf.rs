@@ -17,7 +17,7 @@ use std::path::{Path, PathBuf};
 use medcoss_sdk::Error;
 
 pub(crate) use annotations::Annotation;
-use annotations::Records;
+use annotations::{Records, unreadable};
 pub(crate) use header::{Continuity, Header};
 pub(crate) use write::{Layout, Signal, Width, write};
 
@@ -157,10 +157,6 @@ fn digital(bytes: &[u8]) -> i32 {
     let unused = 32 - 8 * bytes.len() as u32;
     let bits = bytes.iter().rev().fold(0_u32, |bits, &byte| bits << 8 | u32::from(byte));
     (bits << unused) as i32 >> unused
-}
-
-fn unreadable(path: &Path, error: &std::io::Error) -> Error {
-    Error::unreadable(format!("{} cannot be read", path.display())).caused_by(error)
 }
 
 #[cfg(test)]

@@ -90,7 +90,12 @@ fn a_worker_that_ends_while_it_is_idle_is_replaced_and_one_that_finds_other_data
     let filled = opened.fill(&[(0, 1)]);
     let process = *workers("idle").first().unwrap();
     assert!(Command::new("kill").args(["-9", &process.to_string()]).status().unwrap().success());
-    wait_until("the worker is gone", || workers("idle").is_empty());
+    // It has lost its memory, and with it its name, before its files are closed.
+    wait_until("the worker is gone", || {
+        let state = fs::read_to_string(format!("/proc/{process}/stat")).unwrap_or_default();
+        workers("idle").is_empty()
+            && state.rsplit(") ").next().is_none_or(|rest| rest.is_empty() || rest.starts_with('Z'))
+    });
     assert_eq!(opened.fill(&[(0, 1)]), filled);
     fs::write(place.path().join("data/new.txt"), "fine").unwrap();
     assert_eq!(opened.fill(&[(0, 1)]), filled, "the worker that is there knows the data");

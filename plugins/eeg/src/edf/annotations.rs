@@ -10,7 +10,6 @@ use std::path::Path;
 use medcoss_sdk::Error;
 
 use super::header::Header;
-use super::unreadable;
 
 /// Most annotations of a file, and bytes of a text.
 const MAX_ANNOTATIONS: usize = 1 << 20;
@@ -126,6 +125,10 @@ fn printable(bytes: &[u8]) -> String {
         text.push(letter);
     }
     text.trim().to_owned()
+}
+
+pub(super) fn unreadable(path: &Path, error: &std::io::Error) -> Error {
+    Error::unreadable(format!("{} cannot be read", path.display())).caused_by(error)
 }
 
 #[cfg(test)]
