@@ -145,7 +145,7 @@ pub trait Dataset: Send + Sync + 'static {
     }
 
     /// Converts tokens back to an image or text for display: PNG bytes or UTF-8 text, as [`Modality::RENDERS`] says. Values of
-    /// hidden tokens come as 0 (a mask of `None` hides nothing), so that the picture cannot depend on them; how a hidden token
+    /// hidden tokens come as 0 (a mask of `None` hides nothing), so that the image cannot depend on them; how a hidden token
     /// looks is the plugin's choice.
     ///
     /// # Errors
@@ -258,7 +258,7 @@ impl<'a> Tokens<'a> {
         Self::Continuous { values, hidden: None }
     }
 
-    /// Values of continuous tokens, `fill` where a token is hidden: grey for a picture, say.
+    /// Values of continuous tokens, `fill` where a token is hidden: grey for an image, say.
     ///
     /// # Errors
     /// Ids.

@@ -37,9 +37,9 @@ pub fn random_valid(rng: &mut impl Rng, n_masked: usize, valid: &[u8], mask: &mu
     let n_valid = valid.iter().filter(|&&valid| valid == 1).count();
     let n_tokens = mask.len();
     if valid.len() != n_tokens || !(1..n_tokens.max(1)).contains(&n_masked) {
-        let n_told = valid.len();
+        let n_stated = valid.len();
         return Err(Error::bad_request(format!(
-            "{n_masked} of {n_tokens} tokens cannot be masked, where {n_told} are said to exist or not"
+            "{n_masked} of {n_tokens} tokens cannot be masked, where {n_stated} are said to exist or not"
         )));
     }
     if n_valid < 2 {

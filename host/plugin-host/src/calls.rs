@@ -37,10 +37,10 @@ pub struct OpenProgress {
 
 type Watch = Box<dyn Fn(OpenProgress) -> bool + Send + Sync>;
 
-/// What is told of the progress of plugins.
+/// What watches the progress of plugins.
 static WATCH: RwLock<Option<Watch>> = RwLock::new(None);
 
-/// From now on `watch` is told how far long calls of plugins are, from any thread; when it answers true, the plugin is asked to stop.
+/// From now on `watch` gets how far long calls of plugins are, from any thread; when it answers true, the plugin is asked to stop.
 /// There is one for the process; another takes its place.
 pub fn watch_progress(watch: impl Fn(OpenProgress) -> bool + Send + Sync + 'static) {
     *WATCH.write().unwrap_or_else(PoisonError::into_inner) = Some(Box::new(watch));
@@ -150,9 +150,9 @@ mod tests {
         assert_eq!(ask("holograms".into(), body.into()).as_str(), "");
         assert_eq!(ask("progress".into(), "gibberish".into()).as_str(), "");
         let seen = Arc::new(Mutex::new(Vec::new()));
-        let (told, told_again) = (seen.clone(), seen.clone());
+        let (reports, reports_again) = (seen.clone(), seen.clone());
         watch_progress(move |progress| {
-            told.lock().unwrap().push(progress);
+            reports.lock().unwrap().push(progress);
             true
         });
         assert_eq!(during(&"gait 0.1.0".into(), || ask("progress".into(), body.into())).as_str(), r#"{"stop":true}"#);
@@ -160,6 +160,6 @@ mod tests {
         assert_eq!(ask("progress".into(), body.into()).as_str(), "");
         let what = "slides\u{fffd} surveyed".to_owned();
         let expected = OpenProgress { plugin: Some("gait 0.1.0".into()), done: 3, total: 9, what };
-        assert_eq!(*told_again.lock().unwrap(), [expected]);
+        assert_eq!(*reports_again.lock().unwrap(), [expected]);
     }
 }

@@ -233,7 +233,7 @@ fn maskable(ids: &[i32], special_ids: &[i32]) -> Vec<usize> {
     if words.is_empty() { (0..n).collect() } else { words }
 }
 
-/// Masks `n_masked` tokens, so that of those that exist one at least is masked and one is visible: as many of them as their share, others to fill up.
+/// Masks `n_masked` tokens, so that of those that exist one at least is masked and one is visible: as many of them as their share, then others.
 fn mask_among(exists: &[u8], n_masked: usize, mask: &mut [u8], generator: &mut impl Rng) -> Result<(), String> {
     let with = |wanted: u8| (0..exists.len()).filter(|&token| exists[token] == wanted).collect::<Vec<usize>>();
     let (existing, missing) = (with(1), with(0));

@@ -110,7 +110,7 @@ pub struct Discrete {
     pub requires: Vec<String>,
 }
 
-/// Meaning of an axis of the grid. Places along it are told by `step` and `unit`, by names, or not at all.
+/// Meaning of an axis of the grid. Places along it are stated by `step` and `unit`, by names, or not at all.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct Axis {
     /// Lower-case word, unique in the geometry: `depth`, `row`, `column`, `time`, `lead`, `channel`, `frame`, `frequency`.
@@ -127,7 +127,7 @@ pub struct Axis {
 }
 
 impl Axis {
-    /// An axis whose places are not told.
+    /// An axis whose places are not stated.
     pub fn named(name: &str) -> Self {
         Self { name: name.into(), ..Self::default() }
     }

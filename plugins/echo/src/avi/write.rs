@@ -53,9 +53,9 @@ fn header(
     let main = [micros, 0, 0, 0x10, n_frames, 0, 1, 0, width, height, 0, 0, 0, 0].map(word).concat();
     let numbers = [0, 0, 0, micros, 1_000_000, 0, n_frames, 0, usize::MAX, 0, 0, 0];
     let stream = [b"vidsMJPG".as_slice(), &numbers.map(word).concat()].concat();
-    let picture = [40, width, height].map(word).concat();
+    let image = [40, width, height].map(word).concat();
     let format =
-        [picture.as_slice(), &[1, 0, 24, 0], b"MJPG", &[width * height * 3, 0, 0, 0, 0].map(word).concat()].concat();
+        [image.as_slice(), &[1, 0, 24, 0], b"MJPG", &[width * height * 3, 0, 0, 0, 0].map(word).concat()].concat();
     let stream = [b"strl".as_slice(), &chunk(b"strh", &stream), &chunk(b"strf", &format)].concat();
     let headers = [b"hdrl".as_slice(), &chunk(b"avih", &main), &chunk(b"LIST", &stream)].concat();
     let riff = 4 + 8 + headers.len() + 8 + n_movi + 8 + n_index;
