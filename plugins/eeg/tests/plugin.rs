@@ -606,7 +606,7 @@ fn bad_recordings_spoil_their_own_sample_only_and_say_what_to_do() {
     put("bad_empty.edf", b"");
     put("bad_header.edf", &changed(184, "99999   "));
     put("bad_huge.edf", &changed(236, "99999999"));
-    put("negative.edf", &changed(256 + 2 * 216, "-1      "));
+    put("bad_sampling.edf", &changed(256 + 2 * 216, "-1      "));
     put("bad_signals.edf", &changed(252, "9999"));
     put("bad_unknown.edf", &changed(236, "-2      "));
     put("bad_version.edf", &changed(0, "RIFF"));
@@ -620,7 +620,7 @@ fn bad_recordings_spoil_their_own_sample_only_and_say_what_to_do() {
         ("bad_empty.edf", code::CORRUPT, "it has 0 bytes"),
         ("bad_header.edf", code::CORRUPT, "a header of \"99999\" bytes, and 2 signals"),
         ("bad_huge.edf", code::CORRUPT, "states 99999999 data records"),
-        ("negative.edf", code::CORRUPT, "signal 0 (Cz) has \"-1\" as number of samples"),
+        ("bad_sampling.edf", code::CORRUPT, "signal 0 (Cz) has \"-1\" as number of samples"),
         ("bad_signals.edf", code::CORRUPT, "states \"9999\" signals"),
         ("bad_unknown.edf", code::CORRUPT, "states \"-2\" data records"),
         ("bad_version.edf", code::CORRUPT, "does not begin as an EDF"),
