@@ -34,6 +34,7 @@ pub mod report;
 pub mod resources;
 pub mod run;
 pub mod run_summary;
+mod stage_admission;
 pub mod stage_dataset;
 pub mod stage_plugin;
 pub mod timing;

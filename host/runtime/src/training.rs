@@ -5,9 +5,9 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, anyhow, bail};
 use medcoss_core::buffer::Store;
 use medcoss_core::confined_path::{ConfinedPath, EntryKind};
-use medcoss_core::data::{Dataset, TokenSpec};
+use medcoss_core::data::Dataset;
 use medcoss_core::device::Device;
-use medcoss_core::model::{FamilyTokens, ModelConfig, PositionMap};
+use medcoss_core::model::ModelConfig;
 use medcoss_core::ranks::Ranks;
 use medcoss_core::run::{
     RunLayout, RunLock, StageFolder, StageState, StoredModel, check_manifest, is_partial, remove_partial_below,
@@ -17,12 +17,13 @@ use medcoss_core::stage::{PreviousStage, Stage, StageSettings};
 use medcoss_plugin_host::Plugin;
 
 use crate::buffer_tokens::BufferTokens;
-use crate::config::{PositionsSetting, RunConfig, StageSection};
+use crate::config::{RunConfig, StageSection};
 use crate::disk::{human_bytes, size_of};
 use crate::initial_weights::InitialWeights;
 use crate::observer::RunObserver;
 use crate::plugin_dataset::PluginDataset;
 use crate::plugins_lock::PluginsLock;
+use crate::stage_admission::{admit, check_vocabulary, notices};
 use crate::stage_dataset::StageDataset;
 use crate::stage_plugin::StagePlugin;
 use crate::timing::Timed;
@@ -145,7 +146,7 @@ impl Training {
             let in_stage = || format!("stage {} {}", at + 1, self.config.stages[at].modality);
             admit(&mut model, &self.config, source).with_context(in_stage)?;
             check_vocabulary(source, &sources[..at]).with_context(in_stage)?;
-            for notice in [unused_rows(&model, source), other_positions(&model, source)].into_iter().flatten() {
+            for notice in notices(&model, source) {
                 observer.notice(&format!("{}: {notice}", in_stage()));
             }
         }
@@ -460,68 +461,6 @@ impl StartedRun {
     pub fn admit(&mut self, config: &RunConfig, source: &dyn Dataset) -> Result<()> {
         admit(&mut self.model, config, source)
     }
-}
-
-fn admit(model: &mut ModelConfig, config: &RunConfig, source: &dyn Dataset) -> Result<()> {
-    let size = config.model.positions.get(source.family());
-    model.admit_dataset(source, size.map(PositionsSetting::table_size).as_ref(), config.model.position_resampling)?;
-    Ok(())
-}
-
-/// Checks that the vocabulary of a stage is that of earlier stages of its token family, as far as the plugins say: the same id is the same token in
-/// all of them.
-fn check_vocabulary(source: &impl Dataset, earlier: &[impl Dataset]) -> Result<()> {
-    let TokenSpec::Discrete { vocabulary, .. } = source.spec() else { return Ok(()) };
-    for other in earlier.iter().filter(|other| other.family() == source.family()) {
-        let digests = source.vocabulary_digest().zip(other.vocabulary_digest());
-        if digests.is_some_and(|(own, before)| own != before)
-            && let TokenSpec::Discrete { vocabulary: before, .. } = other.spec()
-            && before == vocabulary
-        {
-            bail!(
-                "its vocabulary and that of the earlier stage {} have {vocabulary} tokens each, but not the same ones; both are of token family {}\n\
-                 hint: give both stages the same vocabulary",
-                other.modality(),
-                source.family()
-            );
-        }
-        if let TokenSpec::Discrete { vocabulary: before, .. } = other.spec()
-            && before != vocabulary
-        {
-            bail!(
-                "its vocabulary has {vocabulary} tokens, and that of the earlier stage {} has {before}; both are of token family {}\n\
-                 hint: give both stages the same vocabulary",
-                other.modality(),
-                source.family()
-            );
-        }
-    }
-    Ok(())
-}
-
-/// A notice that a vocabulary is smaller than the model's table of tokens.
-fn unused_rows(model: &ModelConfig, source: &impl Dataset) -> Option<String> {
-    let TokenSpec::Discrete { vocabulary, .. } = source.spec() else { return None };
-    match model.families[model.family(source.family())?].tokens {
-        FamilyTokens::Discrete { vocabulary: rows } if rows > vocabulary => Some(format!(
-            "its vocabulary has {vocabulary} tokens, which use the first {vocabulary} of the {rows} rows of the model's token table"
-        )),
-        _ => None,
-    }
-}
-
-/// A word on samples whose positions are taken from those of another grid.
-fn other_positions(model: &ModelConfig, source: &impl Dataset) -> Option<String> {
-    let reference = model.families[model.family(source.family())?].layout.as_ref()?;
-    let own = source.layout()?;
-    PositionMap::new(reference, own).ok()??;
-    let sides = |grid: &[usize]| grid.iter().map(usize::to_string).collect::<Vec<_>>().join(" x ");
-    Some(format!(
-        "its grid of {} tokens takes positions at the same places of the model's {}; model.position_resampling = \"none\" \
-         gives each token the position of its number",
-        sides(&own.grid),
-        sides(&reference.grid)
-    ))
 }
 
 /// Checks that the data of a finished stage are unchanged.
