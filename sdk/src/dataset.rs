@@ -8,7 +8,7 @@ use schemars::JsonSchema;
 use serde::{Serialize, de::DeserializeOwned};
 
 use crate::label_map::LabelMap;
-use crate::{Error, Fingerprint, FoundFile, SampleRng};
+use crate::{Account, Error, Fingerprint, FoundFile, SampleRng};
 
 /// A modality: the description of the plugin, the opening of data, and synthetic sample files.
 pub trait Modality: Send + Sync + 'static {
@@ -99,6 +99,11 @@ pub trait Dataset: Send + Sync + 'static {
 
     /// Changes when the data change.
     fn fingerprint(&self) -> Fingerprint;
+
+    /// Which files of the data are used and which are left out, see [`crate::find_files`]. The host shows it. `None`: not known.
+    fn account(&self) -> Option<&Account> {
+        None
+    }
 
     /// Decodes, normalises, augments, tokenises and masks one sample.
     ///

@@ -13,8 +13,8 @@ use serde::Serialize;
 use crate::label_map::LabelMap;
 use crate::labels::LabelTable;
 use crate::{
-    Dataset, Error, Fingerprint, FoundFile, Modality, OpenRequest, Sample, SampleRecord, SampleRng, Tokens, View,
-    find_files, sample_rng, saved_samples,
+    Account, Dataset, Error, Fingerprint, Found, FoundFile, Modality, OpenRequest, Sample, SampleRecord, SampleRng,
+    Tokens, View, find_files, sample_rng, saved_samples,
 };
 
 /// The loading of one file as a sample. Implemented by the options, which hold everything that it depends on.
@@ -77,6 +77,7 @@ pub struct FileDataset<O> {
     geometry: Geometry,
     files: Vec<FoundFile>,
     records: Vec<SampleRecord>,
+    account: Account,
 }
 
 impl<O: FileSample> FileDataset<O> {
@@ -90,12 +91,12 @@ impl<O: FileSample> FileDataset<O> {
     ) -> Result<Self, Error> {
         let OpenRequest { base, data, options, .. } = request;
         let geometry = M::geometry(&options)?;
-        let files = find_files(&base, &data, accepts, &M::FILE_FORMATS.join(", "))?;
+        let Found { files, account } = find_files(&base, &data, accepts, &M::FILE_FORMATS.join(", "))?;
         let mut records: Vec<SampleRecord> = files.iter().map(FoundFile::record).collect();
         if let Some(table) = options.labels() {
             table.annotate(&base, &files, &mut records)?;
         }
-        Ok(Self { options, geometry, files, records })
+        Ok(Self { options, geometry, files, records, account })
     }
 }
 
@@ -116,6 +117,10 @@ impl<O: FileSample> Dataset for FileDataset<O> {
         let mut fingerprint = Fingerprint::default();
         self.files.iter().for_each(|file| fingerprint.add_file_ends(file));
         fingerprint
+    }
+
+    fn account(&self) -> Option<&Account> {
+        Some(&self.account)
     }
 
     fn load(&self, index: usize, view: View, rng: &mut SampleRng, sample: Sample<'_>) -> Result<(), Error> {

@@ -1,10 +1,11 @@
-//! Finding a dataset's files.
+//! Finding a dataset's files. Every file of the entries is used or left out for a reason.
 
+use std::borrow::Cow;
 use std::io::Read;
 use std::path::{Component, Path, PathBuf};
 use std::time::SystemTime;
 
-use crate::{Error, SampleRecord, log, sample_id};
+use crate::{Account, Error, SampleRecord, sample_id};
 
 /// Largest file in bytes that [`FoundFile::read`] reads.
 pub const MAX_WHOLE_BYTES: u64 = 1 << 29;
@@ -110,10 +111,76 @@ pub fn entry_name(entry: &Path) -> String {
     if plain { parts.join("/") } else { parts.last().cloned().unwrap_or_default() }
 }
 
+/// Whether a file of the data is used.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Verdict {
+    /// It is.
+    Used,
+    /// It is not, for this reason, a phrase without the file's name: "a localiser".
+    LeftOut(Cow<'static, str>),
+    /// It is not, because it is of a kind that is not read. Its extension is the reason.
+    AnotherKind,
+}
+
+/// The files of the data.
+#[derive(Debug, Clone, Default)]
+pub struct Found {
+    /// Those that are used, in the order of their ids.
+    pub files: Vec<FoundFile>,
+    /// All that were found.
+    pub account: Account,
+}
+
+impl Found {
+    /// Leaves out the files that `verdict` does not use.
+    pub fn keep(&mut self, mut verdict: impl FnMut(&FoundFile) -> Verdict) {
+        let account = &mut self.account;
+        self.files.retain(|file| match reason(verdict(file), &file.path) {
+            None => true,
+            Some(reason) => {
+                account.leave_out(file.id.as_str(), reason);
+                false
+            }
+        });
+    }
+}
+
+/// Reason of a verdict; `None`: the file is used.
+fn reason(verdict: Verdict, path: &Path) -> Option<Cow<'static, str>> {
+    match verdict {
+        Verdict::Used => None,
+        Verdict::LeftOut(reason) => Some(reason),
+        Verdict::AnotherKind => Some(match path.extension() {
+            Some(extension) => {
+                let name = path.file_name().unwrap_or_default().to_string_lossy().to_lowercase();
+                // A compressed file is of the kind of what it holds.
+                let inner = Path::new(&name).file_stem().map(Path::new).and_then(Path::extension);
+                let extension = sample_id::part(&extension.to_ascii_lowercase());
+                match (inner, extension.as_str()) {
+                    (Some(inner), "gz" | "bz2" | "xz" | "zst") => {
+                        format!("another kind of file (.{}.{extension})", sample_id::part(inner)).into()
+                    }
+                    _ => format!("another kind of file (.{extension})").into(),
+                }
+            }
+            None => "another kind of file (no extension)".into(),
+        }),
+    }
+}
+
+/// Reason of a hidden file or folder.
+const HIDDEN: &str = "hidden (the name begins with a dot)";
+/// Reason of a run's folder.
+const A_RUN: &str = "a run folder of medcoss";
+/// Reason of a link that leads nowhere or back.
+const BROKEN_LINK: &str = "a link that leads nowhere or back into its own folder";
+/// Files that the folder of a run holds.
+const MARKS_OF_A_RUN: [&str; 2] = ["run.toml", "plugins.lock"];
+
 /// Files of the entries that `accepts` by their lower-case file name, in the order of their ids. An entry that is itself a file is
-/// taken whatever its name. Hidden files are skipped, and symbolic links are followed. A link with the name of a data file that leads to no
-/// file stands for a sample that cannot be read. Other links that lead nowhere, and links that lead back into their own folder, are left
-/// out with a warning.
+/// taken whatever its name. Symbolic links are followed. A link with the name of a data file that leads to no file stands for a sample that
+/// cannot be read. Hidden files and folders, folders of runs, and other links that lead nowhere or back into their own folder are left
+/// out; a folder counts as one file.
 ///
 /// # Errors
 /// An entry that is missing, a folder that cannot be read, no file at all, two entries that give the same id.
@@ -122,22 +189,22 @@ pub fn find_files(
     entries: &[PathBuf],
     accepts: impl Fn(&str) -> bool,
     kinds: &str,
-) -> Result<Vec<FoundFile>, Error> {
-    find_files_by_content(base, entries, |_, name| accepts(name), kinds)
+) -> Result<Found, Error> {
+    let verdict = |_: &Path, name: &str| if accepts(name) { Verdict::Used } else { Verdict::AnotherKind };
+    find_files_by_content(base, entries, verdict, kinds)
 }
 
-/// As [`find_files`], for kinds whose names say little: `accepts` is given each file's path as well, and may look into it.
+/// As [`find_files`], for kinds whose names say little: `verdict` is given each file's path as well, and may look into it.
 ///
 /// # Errors
 /// Those of [`find_files`].
 pub fn find_files_by_content(
     base: &Path,
     entries: &[PathBuf],
-    accepts: impl Fn(&Path, &str) -> bool,
+    verdict: impl Fn(&Path, &str) -> Verdict,
     kinds: &str,
-) -> Result<Vec<FoundFile>, Error> {
-    let mut found = Vec::new();
-    let mut left_out = LeftOutLinks::default();
+) -> Result<Found, Error> {
+    let mut found = Found::default();
     for (at, entry) in entries.iter().enumerate() {
         let at = u32::try_from(at).unwrap_or(u32::MAX);
         let root = base.join(entry);
@@ -150,44 +217,74 @@ pub fn find_files_by_content(
         }
         let name = entry_name(entry);
         let single = root.is_file();
-        let accepts = |path: &Path| {
-            let name = path.file_name().unwrap_or_default().to_string_lossy().to_lowercase();
-            single || accepts(path, &name)
+        let verdict = |path: &Path| match single {
+            true => Verdict::Used,
+            false => verdict(path, &path.file_name().unwrap_or_default().to_string_lossy().to_lowercase()),
         };
-        let entries_below = walkdir::WalkDir::new(&root).follow_links(true).sort_by_file_name();
-        for item in entries_below.into_iter().filter_entry(|item| item.depth() == 0 || !is_hidden(item.file_name())) {
+        let mut items = walkdir::WalkDir::new(&root).follow_links(true).sort_by_file_name().into_iter();
+        while let Some(item) = items.next() {
             let item = match item {
                 Ok(item) => item,
                 Err(error) => {
                     let broken = broken_link(&error).ok_or_else(|| {
                         Error::unreadable(format!("data {} cannot be listed", entry.display())).caused_by(&error)
                     })?;
+                    let id = id_of(&name, &root, broken);
+                    found.account.count_file();
                     if broken.file_name().is_some_and(is_hidden) {
-                        continue;
-                    }
-                    if error.loop_ancestor().is_none() && accepts(broken) {
-                        let id = id_of(&name, &root, broken);
-                        found.push(FoundFile { path: broken.to_owned(), id, entry: at, bytes: 0, modified: None });
+                        found.account.leave_out(id, HIDDEN);
+                    } else if error.loop_ancestor().is_none() && verdict(broken) == Verdict::Used {
+                        found.files.push(FoundFile {
+                            path: broken.to_owned(),
+                            id,
+                            entry: at,
+                            bytes: 0,
+                            modified: None,
+                        });
                     } else {
-                        left_out.add(id_of(&name, &root, broken));
+                        found.account.leave_out(id, BROKEN_LINK);
                     }
                     continue;
                 }
             };
-            if !item.file_type().is_file() || !accepts(item.path()) {
+            let is_folder = item.file_type().is_dir();
+            let aside = match item.depth() {
+                0 => None,
+                _ if is_hidden(item.file_name()) => Some(HIDDEN),
+                _ if is_folder && MARKS_OF_A_RUN.iter().all(|mark| item.path().join(mark).is_file()) => Some(A_RUN),
+                _ => None,
+            };
+            if let Some(reason) = aside {
+                found.account.count_file();
+                found.account.leave_out(id_of(&name, &root, item.path()), reason);
+                if is_folder {
+                    items.skip_current_dir();
+                }
+                continue;
+            }
+            if is_folder {
                 continue;
             }
             let id = id_of(&name, &root, item.path());
+            found.account.count_file();
+            let verdict = match item.file_type().is_file() {
+                true => verdict(item.path()),
+                false => Verdict::LeftOut("no plain file (a device, a pipe or a socket)".into()),
+            };
+            if let Some(reason) = reason(verdict, item.path()) {
+                found.account.leave_out(id, reason);
+                continue;
+            }
             let metadata = item.metadata().map_err(|error| {
                 Error::unreadable(format!("{} cannot be examined", item.path().display())).caused_by(&error)
             })?;
             let (bytes, modified) = (metadata.len(), metadata.modified().ok());
-            found.push(FoundFile { path: item.into_path(), id, entry: at, bytes, modified });
+            found.files.push(FoundFile { path: item.into_path(), id, entry: at, bytes, modified });
         }
     }
-    left_out.tell();
-    found.sort_by(|a, b| a.id.cmp(&b.id));
-    if let Some(pair) = found.windows(2).find(|pair| pair[0].id == pair[1].id) {
+    let files = &mut found.files;
+    files.sort_by(|a, b| a.id.cmp(&b.id));
+    if let Some(pair) = files.windows(2).find(|pair| pair[0].id == pair[1].id) {
         return Err(Error::bad_request(format!(
             "{} and {} would have the same sample id {}\nhint: name each data entry once, and entries with distinct names",
             pair[0].path.display(),
@@ -195,10 +292,14 @@ pub fn find_files_by_content(
             pair[0].id
         )));
     }
-    if found.is_empty() {
+    if files.is_empty() {
         let names: Vec<_> = entries.iter().map(|entry| entry.display().to_string()).collect();
+        let summary = match found.account.summary().as_str() {
+            "" => String::from("there are no files"),
+            left => format!("left out: {left}"),
+        };
         return Err(Error::unreadable(format!(
-            "no files of a known format in {} (looked for {kinds})",
+            "no files of a known format in {} (looked for {kinds}); {summary}",
             names.join(", ")
         )));
     }
@@ -226,29 +327,6 @@ fn broken_link(error: &walkdir::Error) -> Option<&Path> {
     (is_link && (error.loop_ancestor().is_some() || leads_nowhere())).then_some(path)
 }
 
-/// Links that are left out of the data.
-#[derive(Default)]
-struct LeftOutLinks {
-    first: Option<String>,
-    n: usize,
-}
-
-impl LeftOutLinks {
-    fn add(&mut self, id: String) {
-        self.first.get_or_insert(id);
-        self.n += 1;
-    }
-
-    fn tell(&self) {
-        if let Some(first) = &self.first {
-            let n = self.n;
-            log::warn(&format!(
-                "links that lead nowhere or back into their own folder are left out: {n}; the first is {first}"
-            ));
-        }
-    }
-}
-
 fn is_hidden(name: &std::ffi::OsStr) -> bool {
     name.as_encoded_bytes().first() == Some(&b'.')
 }
@@ -262,7 +340,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         std::fs::write(folder.path().join("a.txt"), "sch\u{f6}n").unwrap();
         std::fs::write(folder.path().join("b.txt"), [0x61, 0xff]).unwrap();
-        let files = find_files(folder.path(), &[PathBuf::from(".")], |_| true, "text").unwrap();
+        let files = find_files(folder.path(), &[PathBuf::from(".")], |_| true, "text").unwrap().files;
         assert_eq!(files[0].read_text().unwrap(), "sch\u{f6}n");
         assert_eq!(files[1].read().unwrap(), [0x61, 0xff]);
         assert_eq!(files[1].read_text().unwrap_err().code(), crate::code::CORRUPT);
@@ -274,7 +352,7 @@ mod tests {
     fn no_more_than_the_limit_is_read_of_a_long_file() {
         let folder = tempfile::tempdir().unwrap();
         std::fs::File::create(folder.path().join("a.bin")).unwrap().set_len(1 << 40).unwrap();
-        let file = find_files(folder.path(), &[PathBuf::from("a.bin")], |_| true, "bin").unwrap().remove(0);
+        let file = find_files(folder.path(), &[PathBuf::from("a.bin")], |_| true, "bin").unwrap().files.remove(0);
         let error = file.read_at_most(1 << 20).unwrap_err();
         assert_eq!(error.code(), crate::code::UNSUPPORTED);
         assert!(
@@ -299,12 +377,15 @@ mod tests {
         symlink("/nowhere", base.join("d/patient")).unwrap();
         symlink("nowhere", base.join("d/.hidden.png")).unwrap();
         symlink("deep/a.png", base.join("d/good.png")).unwrap();
-        let files = find_files(base, &[PathBuf::from("d")], |name| name.ends_with(".png"), "PNG").unwrap();
+        let Found { files, account } =
+            find_files(base, &[PathBuf::from("d")], |name| name.ends_with(".png"), "PNG").unwrap();
         let ids: Vec<_> = files.iter().map(|file| file.id.as_str()).collect();
         assert_eq!(ids, ["d/deep/a.png", "d/gone.png", "d/good.png", "d/self.png"]);
         for (file, is_valid) in files.iter().zip([true, false, true, false]) {
             assert_eq!(file.check_unchanged().is_ok(), is_valid, "{}", file.id);
         }
+        let left_out: Vec<_> = account.left_out().collect();
+        assert_eq!(left_out, [("d/.hidden.png", HIDDEN), ("d/deep/up", BROKEN_LINK), ("d/patient", BROKEN_LINK)]);
         let error = files[1].check_unchanged().unwrap_err();
         assert!(error.message().contains("d/gone.png is a link to nowhere.png, which cannot be followed"), "{error}");
     }
@@ -317,7 +398,8 @@ mod tests {
         for name in [&b"a\tb.png"[..], b"a\nb.png", b"\xfc.png", b"\xfd.png"] {
             std::fs::write(folder.path().join(std::ffi::OsStr::from_bytes(name)), "x").unwrap();
         }
-        let files = find_files(folder.path(), &[PathBuf::from(".")], |name| name.ends_with(".png"), "PNG").unwrap();
+        let found = find_files(folder.path(), &[PathBuf::from(".")], |name| name.ends_with(".png"), "PNG").unwrap();
+        let files = found.files;
         let ids: Vec<_> = files.iter().map(|file| file.id.as_str()).collect();
         assert_eq!(ids, ["\\xfc.png", "\\xfd.png", "a\\x09b.png", "a\\x0ab.png"]);
         assert!(files.iter().all(|file| file.check_unchanged().is_ok()));
@@ -328,7 +410,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("a.png");
         std::fs::write(&path, "one").unwrap();
-        let file = find_files(folder.path(), &[PathBuf::from("a.png")], |_| true, "PNG").unwrap().remove(0);
+        let file = find_files(folder.path(), &[PathBuf::from("a.png")], |_| true, "PNG").unwrap().files.remove(0);
         file.check_unchanged().unwrap();
         // Of the same size, but later.
         let later = std::fs::File::options().write(true).open(&path).unwrap();
@@ -336,5 +418,60 @@ mod tests {
         assert!(file.check_unchanged().unwrap_err().message().contains("has changed since"));
         std::fs::remove_file(&path).unwrap();
         assert_eq!(file.check_unchanged().unwrap_err().code(), crate::code::UNREADABLE);
+    }
+
+    #[test]
+    fn every_file_is_used_or_left_out_for_a_reason() {
+        let folder = tempfile::tempdir().unwrap();
+        for path in [
+            "a.png",
+            "notes.txt",
+            "scan.nii.gz",
+            "README",
+            ".git/config",
+            ".DS_Store",
+            "old/run.toml",
+            "old/plugins.lock",
+            "old/stages/b.png",
+            "run.toml",
+        ] {
+            let path = folder.path().join(path);
+            std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+            std::fs::write(path, "x").unwrap();
+        }
+        let every = |accepts: fn(&str) -> bool| find_files(folder.path(), &[PathBuf::from(".")], accepts, "PNG");
+        let found = every(|name| name.ends_with(".png")).unwrap();
+        assert_eq!((found.files.len(), found.account.n_used()), (1, 1));
+        let mut left_out: Vec<_> = found.account.left_out().collect();
+        left_out.sort_unstable();
+        assert_eq!(
+            left_out,
+            [
+                (".DS_Store", HIDDEN),
+                (".git", HIDDEN),
+                ("README", "another kind of file (no extension)"),
+                ("notes.txt", "another kind of file (.txt)"),
+                ("old", A_RUN),
+                ("run.toml", "another kind of file (.toml)"),
+                ("scan.nii.gz", "another kind of file (.nii.gz)"),
+            ]
+        );
+        let error = every(|name| name.ends_with(".tif")).unwrap_err();
+        assert!(error.message().contains("left out: "), "{error}");
+        assert!(error.message().contains("1 another kind of file (.png)"), "{error}");
+        // Whoever names the run's folder itself means it.
+        let named =
+            find_files(folder.path(), &[PathBuf::from("old/stages")], |name| name.ends_with(".png"), "PNG").unwrap();
+        assert_eq!(named.files.len(), 1);
+    }
+
+    #[test]
+    fn files_that_were_found_can_be_left_out_later() {
+        let folder = tempfile::tempdir().unwrap();
+        ["a.png", "b.png"].iter().for_each(|name| std::fs::write(folder.path().join(name), name).unwrap());
+        let mut found = find_files(folder.path(), &[PathBuf::from(".")], |_| true, "PNG").unwrap();
+        found.keep(|file| if file.id == "a.png" { Verdict::LeftOut("a localiser".into()) } else { Verdict::Used });
+        assert_eq!((found.files.len(), found.account.n_used()), (1, 1));
+        assert_eq!(found.account.summary(), "1 a localiser");
     }
 }

@@ -14,8 +14,8 @@ use serde::Serialize;
 use crate::label_map::LabelMap;
 use crate::labels::LabelTable;
 use crate::{
-    Dataset, Error, Fingerprint, FoundFile, Modality, OpenRequest, Sample, SampleRecord, SampleRng, Tokens, View,
-    find_files, log, saved_samples,
+    Account, Dataset, Error, Fingerprint, Found, FoundFile, Modality, OpenRequest, Sample, SampleRecord, SampleRng,
+    Tokens, View, find_files, saved_samples,
 };
 
 /// The samples of a file, and the loading of one. Implemented by the options, which hold everything that it depends on.
@@ -98,6 +98,7 @@ pub struct FilesDataset<O: SampleFiles> {
     files: Vec<FoundFile>,
     samples: Vec<Part<O::Place>>,
     records: Vec<SampleRecord>,
+    account: Account,
 }
 
 /// A sample: its file, and its place in it, or why the file has no places.
@@ -109,7 +110,7 @@ struct Part<P> {
 
 impl<O: SampleFiles> FilesDataset<O> {
     /// The samples of the request's files whose lower-case names `accepts`. [`Modality::geometry`] checks the options. Files without
-    /// samples are left out with a warning.
+    /// samples are left out.
     ///
     /// # Errors
     /// Options out of range, data missing or without such files, no file with samples, a table of labels that cannot be read.
@@ -119,14 +120,14 @@ impl<O: SampleFiles> FilesDataset<O> {
     ) -> Result<Self, Error> {
         let OpenRequest { base, data, options, .. } = request;
         let geometry = M::geometry(&options)?;
-        let files = find_files(&base, &data, accepts, &M::FILE_FORMATS.join(", "))?;
+        let Found { files, mut account } = find_files(&base, &data, accepts, &M::FILE_FORMATS.join(", "))?;
         let mut samples = Vec::new();
         let mut records: Vec<SampleRecord> = Vec::new();
         for (at, file) in files.iter().enumerate() {
             match places(&options, file) {
                 Ok(places) => {
                     if places.is_empty() {
-                        log::warn(&format!("{} holds no samples", file.id));
+                        account.leave_out(file.id.as_str(), "without samples");
                     }
                     for (place, suffix) in places {
                         let record = file.record_of_part(suffix);
@@ -152,7 +153,7 @@ impl<O: SampleFiles> FilesDataset<O> {
         if let Some(table) = options.labels() {
             table.annotate(&base, &files, &mut records)?;
         }
-        Ok(Self { options, geometry, files, samples, records })
+        Ok(Self { options, geometry, files, samples, records, account })
     }
 
     /// File and place of a sample, the file as it was.
@@ -198,6 +199,10 @@ impl<O: SampleFiles> Dataset for FilesDataset<O> {
         let mut fingerprint = Fingerprint::default();
         self.files.iter().for_each(|file| fingerprint.add_file_ends(file));
         fingerprint
+    }
+
+    fn account(&self) -> Option<&Account> {
+        Some(&self.account)
     }
 
     fn load(&self, index: usize, view: View, rng: &mut SampleRng, sample: Sample<'_>) -> Result<(), Error> {

@@ -62,7 +62,7 @@ mod tests {
             let mut content = vec![7; 20_000];
             changed.into_iter().for_each(|at| content[at] = 8);
             std::fs::write(folder.path().join("a.raw"), content).unwrap();
-            let files = crate::find_files(folder.path(), &[PathBuf::from(".")], |_| true, "raw").unwrap();
+            let files = crate::find_files(folder.path(), &[PathBuf::from(".")], |_| true, "raw").unwrap().files;
             let (mut by_size, mut by_ends) = (Fingerprint::default(), Fingerprint::default());
             by_size.add_file(&files[0]);
             by_ends.add_file_ends(&files[0]);

@@ -350,7 +350,7 @@ mod tests {
         }
         std::fs::write(base.path().join("tables/labels.csv"), table).unwrap();
         let entries = ["elsewhere", "tables"].map(PathBuf::from);
-        let files = find_files(base.path(), &entries, |name| name.ends_with(".png"), "PNG").unwrap();
+        let files = find_files(base.path(), &entries, |name| name.ends_with(".png"), "PNG").unwrap().files;
         LabelTable::new("tables/labels.csv", key_column, label_column).labels_of(base.path(), &files)
     }
 
@@ -409,7 +409,7 @@ mod tests {
         for (file, content) in [("one.png", ""), ("two.png", ""), ("t.csv", table)] {
             std::fs::write(base.path().join(file), content).unwrap();
         }
-        let files = find_files(base.path(), &[PathBuf::from(".")], |name| name.ends_with(".png"), "PNG").unwrap();
+        let files = find_files(base.path(), &[PathBuf::from(".")], |name| name.ends_with(".png"), "PNG").unwrap().files;
         let mut records = vec![
             files[0].record_of_part("a").in_group("one.png"),
             files[0].record_of_part("b").labelled(Some("own")),

@@ -9,6 +9,7 @@
 
 #![deny(clippy::undocumented_unsafe_blocks)]
 
+mod account;
 pub mod byte_image;
 mod dataset;
 mod error;
@@ -41,10 +42,11 @@ pub mod volume;
 pub mod volume_transform;
 pub mod whole_word_masking;
 
+pub use account::{Account, WARNED_SHARE};
 pub use dataset::{Dataset, Modality, OpenRequest, Patches, Sample, Tokens, View};
 pub use error::Error;
 pub use file_dataset::{FileDataset, FileSample, synthesise_files};
-pub use files::{FoundFile, entry_name, find_files, find_files_by_content};
+pub use files::{Found, FoundFile, Verdict, entry_name, find_files, find_files_by_content};
 pub use files_dataset::{FilesDataset, SampleFiles};
 pub use fingerprint::Fingerprint;
 pub use masking::{Masking, MaskingScheme};

@@ -26,7 +26,8 @@ impl MaskFiles {
     pub(crate) fn find(request: &LabelMaps, extensions: &[&str]) -> Result<Self, Error> {
         let accepts = |name: &str| extension_of(name, extensions).is_some();
         let files = find_files(&request.base, &request.data, accepts, &extensions.join(", "))
-            .map_err(|error| error.in_context("masks"))?;
+            .map_err(|error| error.in_context("masks"))?
+            .files;
         let mut by_key: HashMap<String, Vec<usize>> = HashMap::new();
         for (at, file) in files.iter().enumerate() {
             let below = request.data.iter().find_map(|entry| below(&file.path, &request.base.join(entry)));

@@ -20,13 +20,14 @@ mod signal;
 mod synthetic;
 mod wfdb;
 
+use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 
 use medcoss_sdk::rand::RngExt;
 use medcoss_sdk::signal::Resampling;
 use medcoss_sdk::{
-    Dataset, Error, Fingerprint, FoundFile, Geometry, Modality, OpenRequest, Patches, Rendering, Sample, SampleRecord,
-    SampleRng, Synthesised, Tokens, View, export_plugin, mask, saved_samples,
+    Account, Dataset, Error, Fingerprint, Found, FoundFile, Geometry, Modality, OpenRequest, Patches, Rendering,
+    Sample, SampleRecord, SampleRng, Synthesised, Tokens, View, export_plugin, mask, saved_samples,
 };
 
 pub use leads::MissingLeads;
@@ -70,7 +71,7 @@ impl Modality for Ecg {
         let options = request.options;
         options.check()?;
         let table = options.labels.as_ref().map(|table| table.file.as_path());
-        let files = record::find(&request.base, &request.data, table)?;
+        let (Found { files, mut account }, signals) = record::find(&request.base, &request.data, table)?;
         let labels = match &options.labels {
             Some(table) => table.labels_of(&request.base, &files)?,
             None => vec![None; files.len()],
@@ -80,9 +81,14 @@ impl Modality for Ecg {
             None => vec![None; files.len()],
         };
         let entry = |((file, label), group)| Entry::new(file, label, group, &options);
-        let entries = files.into_iter().zip(labels).zip(groups).map(entry).collect();
+        let entries: Vec<_> = files.into_iter().zip(labels).zip(groups).map(entry).collect();
+        let read: HashSet<&Path> =
+            entries.iter().flat_map(|entry| &entry.parts).map(|part| part.path.as_path()).collect();
+        for file in signals.iter().filter(|file| !read.contains(file.path.as_path())) {
+            account.leave_out(file.id.as_str(), "WFDB signals that no header names");
+        }
         let options = Options { labels: None, group_column: None, label_comment: None, ..options };
-        Ok(Records { options, entries })
+        Ok(Records { options, entries, account })
     }
 
     fn synthesise(folder: &Path, n_samples: usize, seed: u64) -> Result<Synthesised, Error> {
@@ -140,6 +146,7 @@ pub struct Records {
     /// Those of saved samples, which have no labels.
     options: Options,
     entries: Vec<Entry>,
+    account: Account,
 }
 
 impl Records {
@@ -217,6 +224,10 @@ impl Dataset for Records {
             entry.parts.iter().for_each(|part| fingerprint.add_file(part));
         }
         fingerprint
+    }
+
+    fn account(&self) -> Option<&Account> {
+        Some(&self.account)
     }
 
     fn load(&self, index: usize, view: View, rng: &mut SampleRng, sample: Sample<'_>) -> Result<(), Error> {

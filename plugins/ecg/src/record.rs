@@ -5,7 +5,7 @@
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 
-use medcoss_sdk::{Error, FoundFile, find_files};
+use medcoss_sdk::{Error, Found, FoundFile, Verdict, find_files};
 
 use crate::record_info::RecordInfo;
 use crate::{csv_record, wfdb};
@@ -26,23 +26,33 @@ pub(crate) enum Record {
     Wfdb(wfdb::WfdbRecord),
 }
 
-/// The records of the entries: CSV files and WFDB headers.
+/// The records of the entries: CSV files and WFDB headers; and signal files of WFDB, which headers name.
 ///
 /// # Errors
 /// Those of [`find_files`].
-pub(crate) fn find(base: &Path, entries: &[PathBuf], table: Option<&Path>) -> Result<Vec<FoundFile>, Error> {
-    let accepts = |name: &str| name.ends_with(".csv") || name.ends_with(".hea");
-    let mut files = find_files(base, entries, accepts, &FILE_FORMATS.join(", "))?;
+pub(crate) fn find(base: &Path, entries: &[PathBuf], table: Option<&Path>) -> Result<(Found, Vec<FoundFile>), Error> {
+    let accepts = |name: &str| name.ends_with(".csv") || name.ends_with(".hea") || is_signals(name);
+    let mut found = find_files(base, entries, accepts, &FILE_FORMATS.join(", "))?;
     // A table of labels may lie among the records.
     let table = table.and_then(|table| base.join(table).canonicalize().ok());
-    files.retain(|file| table.is_none() || file.path.canonicalize().ok() != table);
-    if files.is_empty() {
+    found.keep(|file| match table.is_some() && file.path.canonicalize().ok() == table {
+        true => Verdict::LeftOut("the table of labels".into()),
+        false => Verdict::Used,
+    });
+    let (signals, records) = found.files.into_iter().partition(|file| is_signals(&file.id));
+    found.files = records;
+    if found.files.is_empty() {
         return Err(Error::unreadable(format!(
             "no records beside the table of labels (looked for {})",
             FILE_FORMATS.join(", ")
         )));
     }
-    Ok(files)
+    Ok((found, signals))
+}
+
+/// Whether a name is that of a signal file, which a header names.
+fn is_signals(name: &str) -> bool {
+    name.to_lowercase().ends_with(".dat")
 }
 
 impl Record {

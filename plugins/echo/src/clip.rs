@@ -1,6 +1,5 @@
 //! Clips: which files are read, their frames, and copies without what identifies a patient.
 
-use std::cell::Cell;
 use std::fs::File;
 use std::io::Read;
 use std::path::{Path, PathBuf};
@@ -9,7 +8,7 @@ use medcoss_formats::deidentify::{Deidentifier, blank_jpeg};
 use medcoss_formats::dicom::multi_frame::MultiFrame;
 use medcoss_formats::dicom::{self, Candidate};
 use medcoss_sdk::image::{Image, Region};
-use medcoss_sdk::{Error, FoundFile, find_files_by_content, log, saved_samples};
+use medcoss_sdk::{Error, Found, FoundFile, Verdict, find_files_by_content, saved_samples};
 
 use crate::avi::{self, Avi};
 
@@ -43,29 +42,24 @@ pub(crate) struct ClipInfo {
 ///
 /// # Errors
 /// Those of [`find_files_by_content`].
-pub(crate) fn find(base: &Path, entries: &[PathBuf]) -> Result<Vec<FoundFile>, Error> {
-    let n_left_out = Cell::new(0);
-    let accepts = |path: &Path, name: &str| {
+pub(crate) fn find(base: &Path, entries: &[PathBuf]) -> Result<Found, Error> {
+    let verdict = |path: &Path, name: &str| {
         if name.ends_with(".avi") {
-            return true;
+            return Verdict::Used;
         }
-        let is_wanted = match dicom::candidate(path, name) {
-            Candidate::Other => return false,
-            Candidate::WithoutImage => false,
+        match dicom::candidate(path, name) {
             // A file that cannot be read is an invalid sample, and not one that is left out.
             Candidate::Image => {
                 let modality = MultiFrame::open(path).ok().and_then(|file| file.modality());
-                modality.is_none_or(|modality| MODALITIES.contains(&modality.as_str()))
+                match modality {
+                    Some(modality) if !MODALITIES.contains(&modality.as_str()) => dicom::of_modality(&modality),
+                    _ => Verdict::Used,
+                }
             }
-        };
-        n_left_out.set(n_left_out.get() + usize::from(!is_wanted));
-        is_wanted
+            other => other.verdict(),
+        }
     };
-    let files = find_files_by_content(base, entries, accepts, &FILE_FORMATS.join(", "))?;
-    if n_left_out.get() > 0 {
-        log::warn(&format!("DICOM files of another modality or without an image are left out: {}", n_left_out.get()));
-    }
-    Ok(files)
+    find_files_by_content(base, entries, verdict, &FILE_FORMATS.join(", "))
 }
 
 impl Clip {

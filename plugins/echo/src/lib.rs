@@ -34,8 +34,8 @@ use medcoss_sdk::image::Region;
 use medcoss_sdk::rand::RngExt;
 use medcoss_sdk::serde_json::{Value, json};
 use medcoss_sdk::{
-    Dataset, Error, Fingerprint, FoundFile, Geometry, Modality, OpenRequest, Rendering, Sample, SampleRecord,
-    SampleRng, Synthesised, Tokens, View, export_plugin, saved_samples,
+    Account, Dataset, Error, Fingerprint, Found, FoundFile, Geometry, Modality, OpenRequest, Rendering, Sample,
+    SampleRecord, SampleRng, Synthesised, Tokens, View, export_plugin, saved_samples,
 };
 
 use clip::{Clip, ClipInfo};
@@ -73,7 +73,7 @@ impl Modality for Echo {
     fn open(request: OpenRequest<Options>) -> Result<Clips, Error> {
         let OpenRequest { base, data, options, .. } = request;
         let transform = options.transform()?;
-        let files = clip::find(&base, &data)?;
+        let Found { files, account } = clip::find(&base, &data)?;
         let groups = labels_and_groups(
             &base,
             &files,
@@ -81,7 +81,13 @@ impl Modality for Echo {
             options.group_column.as_deref(),
             options.group_by,
         )?;
-        Ok(Clips { options: Options { labels: None, group_column: None, ..options }, transform, files, groups })
+        Ok(Clips {
+            options: Options { labels: None, group_column: None, ..options },
+            transform,
+            files,
+            groups,
+            account,
+        })
     }
 
     fn synthesise(folder: &Path, n_samples: usize, seed: u64) -> Result<Synthesised, Error> {
@@ -97,6 +103,7 @@ pub struct Clips {
     files: Vec<FoundFile>,
     /// Label and group of each file.
     groups: Vec<(Option<String>, String)>,
+    account: Account,
 }
 
 /// How frames of a training sample differ from the file's, all alike.
@@ -169,6 +176,10 @@ impl Dataset for Clips {
         let mut fingerprint = Fingerprint::default();
         self.files.iter().for_each(|file| fingerprint.add_file_ends(file));
         fingerprint
+    }
+
+    fn account(&self) -> Option<&Account> {
+        Some(&self.account)
     }
 
     fn load(&self, index: usize, view: View, rng: &mut SampleRng, sample: Sample<'_>) -> Result<(), Error> {

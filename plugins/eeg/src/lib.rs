@@ -34,8 +34,8 @@ use std::path::Path;
 use medcoss_sdk::rand::RngExt;
 use medcoss_sdk::serde_json::{Value, json};
 use medcoss_sdk::{
-    Dataset, Error, Fingerprint, Geometry, Modality, OpenRequest, Patches, Rendering, Sample, SampleRecord, SampleRng,
-    Synthesised, Tokens, View, export_plugin, mask, saved_samples,
+    Account, Dataset, Error, Fingerprint, Geometry, Modality, OpenRequest, Patches, Rendering, Sample, SampleRecord,
+    SampleRng, Synthesised, Tokens, View, export_plugin, mask, saved_samples,
 };
 
 use edf::{EdfFile, Segment};
@@ -182,6 +182,10 @@ impl Dataset for Windows {
         let mut fingerprint = Fingerprint::default();
         self.recordings.recordings.iter().for_each(|recording| fingerprint.add_file_ends(&recording.file));
         fingerprint
+    }
+
+    fn account(&self) -> Option<&Account> {
+        Some(&self.recordings.account)
     }
 
     fn load(&self, index: usize, view: View, rng: &mut SampleRng, sample: Sample<'_>) -> Result<(), Error> {

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use medcoss_sdk::{Error, FoundFile, SampleRecord, code, find_files, log};
+use medcoss_sdk::{Account, Error, Found, FoundFile, SampleRecord, code, find_files, log};
 
 use crate::edf::{Annotation, EdfFile, Segment, Timeline};
 use crate::montage;
@@ -46,6 +46,7 @@ pub(crate) struct Window {
 pub(crate) struct Recordings {
     pub recordings: Vec<Recording>,
     pub windows: Vec<Window>,
+    pub account: Account,
 }
 
 impl Recordings {
@@ -56,7 +57,7 @@ impl Recordings {
     /// Data missing, no file but damaged ones; the first error then is the reason.
     pub(crate) fn open(base: &Path, entries: &[PathBuf], options: &Options) -> Result<Self, Error> {
         let accepts = |name: &str| name.ends_with(".edf") || name.ends_with(".bdf") || name.ends_with(".rec");
-        let files = find_files(base, entries, accepts, &FILE_FORMATS.join(", "))?;
+        let Found { files, mut account } = find_files(base, entries, accepts, &FILE_FORMATS.join(", "))?;
         let none = || vec![None; files.len()];
         let (labels, groups) = match &options.labels {
             Some(table) => {
@@ -65,31 +66,27 @@ impl Recordings {
             }
             None => (none(), none()),
         };
-        let mut found = Self { recordings: Vec::new(), windows: Vec::new() };
-        let (mut errors, mut n_without_signals) = (Vec::new(), 0);
+        let (mut recordings, mut all_windows, mut errors) = (Vec::new(), Vec::new(), Vec::new());
         for (file, (label, group)) in files.into_iter().zip(labels.into_iter().zip(groups)) {
-            let number = found.recordings.len() as u32;
+            let number = recordings.len() as u32;
             let timeline = match listed(&file, number, options) {
                 Ok(None) => {
-                    n_without_signals += 1;
+                    account.leave_out(file.id.as_str(), "EDF with annotations alone");
                     continue;
                 }
                 Ok(Some((timeline, windows))) => {
-                    found.windows.extend(windows);
+                    all_windows.extend(windows);
                     Ok(timeline)
                 }
                 Err(error) => {
                     errors.push(error.clone().in_context(&file.id));
-                    found.windows.push(Window { recording: number, segment: 0, start: 0.0 });
+                    all_windows.push(Window { recording: number, segment: 0, start: 0.0 });
                     Err(error)
                 }
             };
-            found.recordings.push(Recording { file, label, group, timeline });
+            recordings.push(Recording { file, label, group, timeline });
         }
-        if n_without_signals > 0 {
-            log::warn(&format!("files that hold nothing but annotations are left out: {n_without_signals}"));
-        }
-        let (n_bad, n) = (errors.len(), found.recordings.len());
+        let (n_bad, n) = (errors.len(), recordings.len());
         match errors.into_iter().next() {
             // What other options could read is an invalid sample.
             Some(first) if n_bad == n && first.code() != code::UNSUPPORTED => return Err(first),
@@ -97,7 +94,7 @@ impl Recordings {
             None if n == 0 => return Err(Error::unreadable("no file holds signals; all hold annotations alone")),
             None => {}
         }
-        Ok(found)
+        Ok(Self { recordings, windows: all_windows, account })
     }
 
     /// Record of a sample: a window of a file, `#s=` and the seconds from the file's beginning.

@@ -20,7 +20,7 @@ use medcoss_sdk::label_map::LabelMap;
 use medcoss_sdk::serde_json::{Value, json};
 use medcoss_sdk::volume_transform::VolumeTransform;
 use medcoss_sdk::{
-    Dataset, Error, Fingerprint, FoundFile, Geometry, Modality, OpenRequest, Rendering, Sample, SampleRecord,
+    Account, Dataset, Error, Fingerprint, FoundFile, Geometry, Modality, OpenRequest, Rendering, Sample, SampleRecord,
     SampleRng, Synthesised, Tokens, View, export_plugin, intensity, saved_samples,
 };
 use schemars::JsonSchema;
@@ -213,6 +213,10 @@ impl Dataset for Scans {
 
     fn fingerprint(&self) -> Fingerprint {
         self.samples.fingerprint()
+    }
+
+    fn account(&self) -> Option<&Account> {
+        Some(self.samples.account())
     }
 
     fn load(&self, index: usize, view: View, rng: &mut SampleRng, sample: Sample<'_>) -> Result<(), Error> {

@@ -25,8 +25,8 @@ use std::path::Path;
 use medcoss_formats::group_by::labels_and_groups;
 use medcoss_sdk::serde_json::{Value, json};
 use medcoss_sdk::{
-    Dataset, Error, Fingerprint, Geometry, Modality, OpenRequest, Patches, Rendering, Sample, SampleRecord, SampleRng,
-    Synthesised, Tokens, View, encode_png, export_plugin, log, mask, patch, saved_samples,
+    Account, Dataset, Error, Fingerprint, Geometry, Modality, OpenRequest, Patches, Rendering, Sample, SampleRecord,
+    SampleRng, Synthesised, Tokens, View, encode_png, export_plugin, log, mask, patch, saved_samples,
 };
 
 pub use options::{Masking, Options, ShortVolumes};
@@ -69,7 +69,7 @@ impl Modality for Oct {
     fn open(request: OpenRequest<Options>) -> Result<Volumes, Error> {
         let OpenRequest { base, data, options, .. } = request;
         options.check()?;
-        let found = volume::find(&base, &data)?;
+        let (found, account) = volume::find(&base, &data)?;
         let named: Vec<_> = found.iter().map(Volume::named).collect();
         let labels = labels_and_groups(
             &base,
@@ -89,7 +89,7 @@ impl Modality for Oct {
         if let Some(first) = errors.first() {
             log::warn(&format!("{} of {} volumes cannot be read; the first: {first}", errors.len(), volumes.len()));
         }
-        Ok(Volumes { options: Options { labels: None, group_column: None, ..options }, volumes, windows })
+        Ok(Volumes { options: Options { labels: None, group_column: None, ..options }, volumes, windows, account })
     }
 
     fn synthesise(folder: &Path, n_samples: usize, seed: u64) -> Result<Synthesised, Error> {
@@ -113,6 +113,7 @@ pub struct Volumes {
     volumes: Vec<Entry>,
     /// Volume and first slice of each sample.
     windows: Vec<(usize, usize)>,
+    account: Account,
 }
 
 impl Volumes {
@@ -157,6 +158,10 @@ impl Dataset for Volumes {
         let mut fingerprint = Fingerprint::default();
         self.volumes.iter().flat_map(|entry| entry.volume.files()).for_each(|file| fingerprint.add_file_ends(file));
         fingerprint
+    }
+
+    fn account(&self) -> Option<&Account> {
+        Some(&self.account)
     }
 
     fn load(&self, index: usize, view: View, rng: &mut SampleRng, sample: Sample<'_>) -> Result<(), Error> {

@@ -3,7 +3,6 @@
 //! A volume is a DICOM file of one or more frames, or a series of numbered images of one folder. A single image is a
 //! volume of one slice.
 
-use std::cell::Cell;
 use std::fs::File;
 use std::io::Read;
 use std::ops::Range;
@@ -14,7 +13,7 @@ use medcoss_formats::dicom::{self, Candidate};
 use medcoss_formats::image_file;
 use medcoss_formats::image_series::ImageSeries;
 use medcoss_sdk::image::Image;
-use medcoss_sdk::{Error, FoundFile, find_files_by_content, log};
+use medcoss_sdk::{Account, Error, Found, FoundFile, Verdict, find_files_by_content};
 
 use crate::pgm;
 
@@ -51,29 +50,22 @@ pub(crate) struct VolumeInfo {
 ///
 /// # Errors
 /// Those of [`find_files_by_content`]; all files are left out.
-pub(crate) fn find(base: &Path, entries: &[PathBuf]) -> Result<Vec<Volume>, Error> {
-    let n_left_out = Cell::new(0);
+pub(crate) fn find(base: &Path, entries: &[PathBuf]) -> Result<(Vec<Volume>, Account), Error> {
     let named: Vec<PathBuf> = entries.iter().map(|entry| base.join(entry)).collect();
-    let accepts = |path: &Path, name: &str| {
+    let verdict = |path: &Path, name: &str| {
         if image_file::has_known_extension(name) || name.ends_with(".pgm") {
-            return true;
+            return Verdict::Used;
         }
-        let is_wanted = match dicom::candidate(path, name) {
-            Candidate::Other => return false,
-            Candidate::WithoutImage => false,
+        match dicom::candidate(path, name) {
             // A file that cannot be read is an invalid sample, and not one that is left out.
-            Candidate::Image => MultiFrame::open(path)
-                .ok()
-                .and_then(|file| file.modality())
-                .is_none_or(|modality| MODALITIES.contains(&modality.as_str())),
-        };
-        n_left_out.set(n_left_out.get() + usize::from(!is_wanted));
-        is_wanted
+            Candidate::Image => match MultiFrame::open(path).ok().and_then(|file| file.modality()) {
+                Some(modality) if !MODALITIES.contains(&modality.as_str()) => dicom::of_modality(&modality),
+                _ => Verdict::Used,
+            },
+            other => other.verdict(),
+        }
     };
-    let files = find_files_by_content(base, entries, accepts, &FILE_FORMATS.join(", "))?;
-    if n_left_out.get() > 0 {
-        log::warn(&format!("DICOM files of another modality or without an image are left out: {}", n_left_out.get()));
-    }
+    let Found { files, account } = find_files_by_content(base, entries, verdict, &FILE_FORMATS.join(", "))?;
     let is_image = |file: &FoundFile| {
         let name = file.path.file_name().unwrap_or_default().to_string_lossy().to_lowercase();
         let by_name = image_file::has_known_extension(&name) || name.ends_with(".pgm");
@@ -83,7 +75,7 @@ pub(crate) fn find(base: &Path, entries: &[PathBuf]) -> Result<Vec<Volume>, Erro
     let mut volumes: Vec<Volume> = dicoms.into_iter().map(Volume::Dicom).collect();
     volumes.extend(ImageSeries::of(images).into_iter().map(Volume::Images));
     volumes.sort_by(|one, two| one.id().cmp(two.id()));
-    Ok(volumes)
+    Ok((volumes, account))
 }
 
 fn has_image_signature(path: &Path) -> bool {

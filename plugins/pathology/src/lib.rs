@@ -22,8 +22,8 @@ use medcoss_sdk::image_transform::ImageTransform;
 use medcoss_sdk::label_map::LabelMap;
 use medcoss_sdk::serde_json::{Value, json};
 use medcoss_sdk::{
-    Dataset, Error, Fingerprint, FoundFile, Geometry, Modality, OpenRequest, Rendering, Sample, SampleRecord,
-    SampleRng, Synthesised, Tokens, View, export_plugin, saved_samples,
+    Account, Dataset, Error, Fingerprint, Found, FoundFile, Geometry, Modality, OpenRequest, Rendering, Sample,
+    SampleRecord, SampleRng, Synthesised, Tokens, View, export_plugin, saved_samples,
 };
 
 pub use options::{ChannelOrder, Options};
@@ -73,7 +73,7 @@ impl Modality for Pathology {
     fn open(request: OpenRequest<Options>) -> Result<Tissue, Error> {
         let options = request.options;
         options.check()?;
-        let files = tiles::find(&request.base, &request.data)?;
+        let Found { files, mut account } = tiles::find(&request.base, &request.data)?;
         let labels = match &options.labels {
             Some(table) => table.labels_of(&request.base, &files)?,
             None => vec![None; files.len()],
@@ -82,8 +82,8 @@ impl Modality for Pathology {
         for file in &files {
             fingerprint.add_file(file);
         }
-        let (transform, tiles) = (options.transform(), Tiles::list(files, &options)?);
-        Ok(Tissue { options: Options { labels: None, ..options }, transform, tiles, labels, fingerprint })
+        let (transform, tiles) = (options.transform(), Tiles::list(files, &options, &mut account)?);
+        Ok(Tissue { options: Options { labels: None, ..options }, transform, tiles, labels, fingerprint, account })
     }
 
     fn synthesise(folder: &Path, n_samples: usize, seed: u64) -> Result<Synthesised, Error> {
@@ -100,6 +100,7 @@ pub struct Tissue {
     /// One a file.
     labels: Vec<Option<String>>,
     fingerprint: Fingerprint,
+    account: Account,
 }
 
 impl Dataset for Tissue {
@@ -117,6 +118,10 @@ impl Dataset for Tissue {
 
     fn fingerprint(&self) -> Fingerprint {
         self.fingerprint.clone()
+    }
+
+    fn account(&self) -> Option<&Account> {
+        Some(&self.account)
     }
 
     fn load(&self, index: usize, view: View, rng: &mut SampleRng, sample: Sample<'_>) -> Result<(), Error> {

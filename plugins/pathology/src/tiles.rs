@@ -14,7 +14,7 @@ use medcoss_formats::slide::Slide;
 use medcoss_formats::tiff_file::{MAX_PIXELS, TiffFile};
 use medcoss_sdk::image::{Image, Resizable};
 use medcoss_sdk::label_map::{LabelMap, check_fits};
-use medcoss_sdk::{Error, FoundFile, SampleRecord, find_files_by_content, log, saved_samples};
+use medcoss_sdk::{Account, Error, Found, FoundFile, SampleRecord, Verdict, find_files_by_content, log, saved_samples};
 
 use crate::grid::Grid;
 use crate::options::Options;
@@ -37,15 +37,20 @@ const SLOW_MILLION: usize = 16;
 ///
 /// # Errors
 /// Those of [`find_files_by_content`].
-pub fn find(base: &Path, entries: &[PathBuf]) -> Result<Vec<FoundFile>, Error> {
+pub fn find(base: &Path, entries: &[PathBuf]) -> Result<Found, Error> {
     let has_known_extension = |name: &str| image_file::has_known_extension(name) || name.ends_with(".svs");
-    let accepts =
-        |path: &Path, name: &str| has_known_extension(name) || dicom::candidate(path, name) == Candidate::Image;
-    let files = find_files_by_content(base, entries, accepts, &FILE_FORMATS.join(", "))?;
-    let (slides, mut others): (Vec<_>, Vec<_>) = files.into_iter().partition(|file| dicom::slide::is_slide(&file.path));
+    let verdict = |path: &Path, name: &str| match has_known_extension(name) {
+        true => Verdict::Used,
+        false => dicom::candidate(path, name).verdict(),
+    };
+    let mut found = find_files_by_content(base, entries, verdict, &FILE_FORMATS.join(", "))?;
+    let (slides, mut others): (Vec<_>, Vec<_>) =
+        found.files.into_iter().partition(|file| dicom::slide::is_slide(&file.path));
+    // Further files of a slide are read with its first.
     others.extend(dicom::slide::one_a_slide(slides));
     others.sort_by(|a, b| a.id.cmp(&b.id));
-    Ok(others)
+    found.files = others;
+    Ok(found)
 }
 
 /// All samples of a dataset.
@@ -85,7 +90,7 @@ impl Tiles {
     ///
     /// # Errors
     /// No sample at all.
-    pub fn list(files: Vec<FoundFile>, options: &Options) -> Result<Self, Error> {
+    pub fn list(files: Vec<FoundFile>, options: &Options, account: &mut Account) -> Result<Self, Error> {
         let (mut samples, mut grids) = (Vec::new(), Vec::new());
         for ((number, file), content) in files.iter().enumerate().zip(contents(&files, options)) {
             let place = |extent| Place { file: number, extent };
@@ -93,10 +98,7 @@ impl Tiles {
                 Ok(Content::Tile) => (None, vec![Extent::Whole]),
                 Ok(Content::Slide(grid, tiles)) => {
                     if tiles.is_empty() {
-                        log::warn(&format!(
-                            "{}: no tile has min_tissue_ratio of tissue; the slide is not used",
-                            file.id
-                        ));
+                        account.leave_out(file.id.as_str(), "a slide without a tile of min_tissue_ratio");
                     }
                     let million = grid.pixels_a_tile() / 1_000_000;
                     if million >= SLOW_MILLION {

@@ -8,7 +8,7 @@ use std::{
     sync::Arc,
 };
 
-use medcoss_sdk::{Error, Fingerprint, SampleRecord, code};
+use medcoss_sdk::{Account, Error, Fingerprint, SampleRecord, code};
 
 use crate::options::Unit;
 use crate::report_cleaning::{Cleaning, cleaned};
@@ -30,6 +30,7 @@ pub struct Corpus {
     labels: BTreeSet<Arc<str>>,
     fingerprint: Fingerprint,
     cleaning: Cleaning,
+    account: Account,
     n_empty: usize,
     /// Documents that are left out on purpose: how many, by the reason.
     left_out: BTreeMap<String, usize>,
@@ -88,6 +89,7 @@ impl Default for Corpus {
             labels: BTreeSet::new(),
             fingerprint: Fingerprint::default(),
             cleaning: Cleaning::None,
+            account: Account::default(),
             n_empty: 0,
             left_out: BTreeMap::new(),
             before_file: (0, 0),
@@ -99,9 +101,9 @@ impl Default for Corpus {
 }
 
 impl Corpus {
-    /// Without documents; texts that are added are cleaned so.
-    pub fn new(cleaning: Cleaning) -> Self {
-        Self { cleaning, ..Self::default() }
+    /// Without documents, of the files in the account; texts that are added are cleaned so.
+    pub fn new(cleaning: Cleaning, account: Account) -> Self {
+        Self { cleaning, account, ..Self::default() }
     }
 
     /// The documents that are added from now on come from this file.
@@ -116,6 +118,11 @@ impl Corpus {
     /// Adds what identifies the file begun last beside its content.
     pub fn add_to_fingerprint(&mut self, item: &[u8]) {
         self.fingerprint.add(item);
+    }
+
+    /// Files that are used and left out.
+    pub fn account(&self) -> &Account {
+        &self.account
     }
 
     /// Whether documents were left out because there are more than [`MAX_DOCUMENTS`].

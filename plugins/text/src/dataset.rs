@@ -3,8 +3,9 @@
 use std::path::Path;
 
 use medcoss_sdk::{
-    Dataset, Discrete, Error, Fingerprint, Geometry, OpenRequest, Sample, SampleRecord, SampleRng, Synthesised, Tokens,
-    View, log, padded_word_masking::PaddedWordMasking, saved_samples, serde_json, whole_word_masking::WordMasking,
+    Account, Dataset, Discrete, Error, Fingerprint, Geometry, OpenRequest, Sample, SampleRecord, SampleRng,
+    Synthesised, Tokens, View, log, padded_word_masking::PaddedWordMasking, saved_samples, serde_json,
+    whole_word_masking::WordMasking,
 };
 
 use crate::{
@@ -136,6 +137,10 @@ impl Dataset for TextDataset {
 
     fn fingerprint(&self) -> Fingerprint {
         self.corpus.fingerprint()
+    }
+
+    fn account(&self) -> Option<&Account> {
+        Some(self.corpus.account())
     }
 
     fn load(&self, index: usize, view: View, rng: &mut SampleRng, sample: Sample<'_>) -> Result<(), Error> {

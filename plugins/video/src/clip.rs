@@ -11,7 +11,7 @@ use image::codecs::png::PngDecoder;
 use image::{DynamicImage, ImageDecoder, ImageError, Limits};
 use medcoss_formats::image_series::ImageSeries;
 use medcoss_sdk::image::Image;
-use medcoss_sdk::{Error, FoundFile, find_files};
+use medcoss_sdk::{Account, Error, Found, FoundFile, find_files};
 
 use crate::animation;
 use crate::clip_info::{ClipInfo, MAX_PIXELS};
@@ -38,15 +38,15 @@ pub(crate) enum Clip {
 ///
 /// # Errors
 /// Those of [`find_files`].
-pub(crate) fn find(base: &Path, entries: &[PathBuf]) -> Result<Vec<Clip>, Error> {
+pub(crate) fn find(base: &Path, entries: &[PathBuf]) -> Result<(Vec<Clip>, Account), Error> {
     let extensions = [".png", ".jpg", ".jpeg", ".gif"];
     let accepts = |name: &str| extensions.iter().any(|extension| name.ends_with(extension));
-    let files = find_files(base, entries, accepts, &FILE_FORMATS.join(", "))?;
+    let Found { files, account } = find_files(base, entries, accepts, &FILE_FORMATS.join(", "))?;
     let (gifs, images): (Vec<_>, Vec<_>) = files.into_iter().partition(|file| file.id.to_lowercase().ends_with(".gif"));
     let mut clips: Vec<Clip> = gifs.into_iter().map(Clip::Gif).collect();
     clips.extend(ImageSeries::of(images).into_iter().map(Clip::Images));
     clips.sort_by(|one, two| one.id().cmp(two.id()));
-    Ok(clips)
+    Ok((clips, account))
 }
 
 impl Clip {

@@ -25,7 +25,7 @@ use medcoss_formats::group_by::labels_and_groups;
 use medcoss_sdk::image::Region;
 use medcoss_sdk::rand::RngExt;
 use medcoss_sdk::{
-    Dataset, Error, Fingerprint, Geometry, Modality, OpenRequest, Rendering, Sample, SampleRecord, SampleRng,
+    Account, Dataset, Error, Fingerprint, Geometry, Modality, OpenRequest, Rendering, Sample, SampleRecord, SampleRng,
     Synthesised, Tokens, View, export_plugin, saved_samples,
 };
 
@@ -59,7 +59,7 @@ impl Modality for Video {
     fn open(request: OpenRequest<Options>) -> Result<Clips, Error> {
         let OpenRequest { base, data, options, .. } = request;
         let transform = options.transform()?;
-        let clips = clip::find(&base, &data)?;
+        let (clips, account) = clip::find(&base, &data)?;
         let named: Vec<_> = clips.iter().map(Clip::named).collect();
         let groups = labels_and_groups(
             &base,
@@ -68,7 +68,13 @@ impl Modality for Video {
             options.group_column.as_deref(),
             options.group_by,
         )?;
-        Ok(Clips { options: Options { labels: None, group_column: None, ..options }, transform, clips, groups })
+        Ok(Clips {
+            options: Options { labels: None, group_column: None, ..options },
+            transform,
+            clips,
+            groups,
+            account,
+        })
     }
 
     fn synthesise(folder: &Path, n_samples: usize, seed: u64) -> Result<Synthesised, Error> {
@@ -84,6 +90,7 @@ pub struct Clips {
     clips: Vec<Clip>,
     /// Label and group of each clip.
     groups: Vec<(Option<String>, String)>,
+    account: Account,
 }
 
 impl Clips {
@@ -142,6 +149,10 @@ impl Dataset for Clips {
         let mut fingerprint = Fingerprint::default();
         self.clips.iter().flat_map(Clip::files).for_each(|file| fingerprint.add_file(file));
         fingerprint
+    }
+
+    fn account(&self) -> Option<&Account> {
+        Some(&self.account)
     }
 
     fn load(&self, index: usize, view: View, rng: &mut SampleRng, sample: Sample<'_>) -> Result<(), Error> {

@@ -19,8 +19,8 @@ use medcoss_sdk::label_map::{LabelMap, check_fits};
 use medcoss_sdk::labels::LabelTable;
 use medcoss_sdk::serde_json::{Value, json};
 use medcoss_sdk::{
-    Dataset, Error, Fingerprint, FoundFile, Geometry, Modality, OpenRequest, Rendering, Sample, SampleRecord,
-    SampleRng, Synthesised, Tokens, View, export_plugin, saved_samples,
+    Account, Dataset, Error, Fingerprint, Found, FoundFile, Geometry, Modality, OpenRequest, Rendering, Sample,
+    SampleRecord, SampleRng, Synthesised, Tokens, View, export_plugin, saved_samples,
 };
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -109,13 +109,13 @@ impl Modality for Xray {
 
     fn open(request: OpenRequest<Options>) -> Result<Radiographs, Error> {
         let transform = request.options.transform()?;
-        let files = reader::find(&request.base, &request.data)?;
+        let Found { files, account } = reader::find(&request.base, &request.data)?;
         let labels = match &request.options.labels {
             Some(table) => table.labels_of(&request.base, &files)?,
             None => vec![None; files.len()],
         };
         let options = Options { labels: None, ..request.options };
-        Ok(Radiographs { options, transform, files, labels })
+        Ok(Radiographs { options, transform, files, labels, account })
     }
 
     fn synthesise(folder: &Path, n_samples: usize, seed: u64) -> Result<Synthesised, Error> {
@@ -130,6 +130,7 @@ pub struct Radiographs {
     transform: ImageTransform,
     files: Vec<FoundFile>,
     labels: Vec<Option<String>>,
+    account: Account,
 }
 
 impl Dataset for Radiographs {
@@ -151,6 +152,10 @@ impl Dataset for Radiographs {
             fingerprint.add_file(file);
         }
         fingerprint
+    }
+
+    fn account(&self) -> Option<&Account> {
+        Some(&self.account)
     }
 
     fn load(&self, index: usize, view: View, rng: &mut SampleRng, sample: Sample<'_>) -> Result<(), Error> {

@@ -1,14 +1,13 @@
 //! Finding and reading of radiographs: image files and DICOM files.
 
-use std::cell::Cell;
 use std::fs::File;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use medcoss_formats::dicom::{self, Candidate};
+use medcoss_formats::dicom;
 use medcoss_formats::image_file::{self, DecodedImage};
-use medcoss_sdk::{Error, FoundFile, find_files_by_content, log};
+use medcoss_sdk::{Error, Found, FoundFile, Verdict, find_files_by_content, log};
 
 /// File formats that are read, for display.
 pub const FILE_FORMATS: &[&str] = &["PNG", "JPEG", "TIFF", dicom::FILE_FORMATS];
@@ -17,21 +16,12 @@ pub const FILE_FORMATS: &[&str] = &["PNG", "JPEG", "TIFF", dicom::FILE_FORMATS];
 ///
 /// # Errors
 /// Those of [`find_files_by_content`].
-pub fn find(base: &Path, entries: &[PathBuf]) -> Result<Vec<FoundFile>, Error> {
-    let n_left_out = Cell::new(0);
-    let accepts = |path: &Path, name: &str| {
-        if image_file::has_known_extension(name) {
-            return true;
-        }
-        let candidate = dicom::candidate(path, name);
-        n_left_out.set(n_left_out.get() + usize::from(candidate == Candidate::WithoutImage));
-        candidate == Candidate::Image
+pub fn find(base: &Path, entries: &[PathBuf]) -> Result<Found, Error> {
+    let verdict = |path: &Path, name: &str| match image_file::has_known_extension(name) {
+        true => Verdict::Used,
+        false => dicom::candidate(path, name).verdict(),
     };
-    let files = find_files_by_content(base, entries, accepts, &FILE_FORMATS.join(", "))?;
-    if n_left_out.get() > 0 {
-        log::warn(&format!("{} DICOM files without an image are excluded", n_left_out.get()));
-    }
-    Ok(files)
+    find_files_by_content(base, entries, verdict, &FILE_FORMATS.join(", "))
 }
 
 /// Reads a radiograph as grey in `[0, 1]`. Image files hold grey values for display; DICOM files state the transformation of theirs. Colour is

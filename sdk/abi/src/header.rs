@@ -14,7 +14,7 @@ pub const MAGIC: [u8; 16] = *b"medcoss-plugin\0\0";
 /// Version of the contract. A host takes plugins of its own major version and of any minor.
 pub const CONTRACT_MAJOR: u32 = 1;
 /// Raised when operations, kinds of buffers, codes or JSON fields are added; never when the table changes, which it does not.
-pub const CONTRACT_MINOR: u32 = 2;
+pub const CONTRACT_MINOR: u32 = 3;
 /// The first minor version that was released. 1.0 and 1.1 were drafts with another table.
 pub const FIRST_MINOR: u32 = 2;
 

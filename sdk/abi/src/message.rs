@@ -157,6 +157,43 @@ impl SampleRecord {
     }
 }
 
+/// What became of the files of the data: all that the entries hold are either used or left out.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Account {
+    /// Number of files that are read for samples.
+    pub n_used: u64,
+    /// Number of files that are not.
+    pub n_left_out: u64,
+    /// A page of the files that are not.
+    pub left_out: Vec<LeftOut>,
+    /// What is not in the samples as it is in the files, in every page.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub notices: Vec<Notice>,
+}
+
+/// A file of the data that no sample is read from, or a folder of which that holds for all files.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LeftOut {
+    /// The file: an entry of the data and the path below it, as in [`SampleRecord::file`].
+    pub file: String,
+    /// Why, as a phrase without the file's name, the same for all files of one kind: `another kind of file (.docx)`, `a localiser`.
+    pub reason: String,
+}
+
+/// Something that is cut, filled in, converted or assumed: how often, of how many.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Notice {
+    /// What, as a phrase in the plural that follows the number: `reports are longer than length (128 tokens) and are cut`.
+    pub what: String,
+    /// How often.
+    pub n: u64,
+    /// Of how many, at least `n`.
+    pub of: u64,
+    /// Whether the user should do something about it, and not only know.
+    #[serde(default)]
+    pub warns: bool,
+}
+
 /// How far a long call is; see [`crate::service::PROGRESS`].
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Progress {

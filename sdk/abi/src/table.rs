@@ -36,6 +36,10 @@ pub mod operation {
     pub const INFO: &str = "info";
     /// `query`: a page of the samples; body [`crate::message::Records`], answer a JSON array of [`crate::message::SampleRecord`].
     pub const RECORDS: &str = "records";
+    /// `query`: what became of the files of the data; body [`crate::message::Records`], which asks for a page of
+    /// [`crate::message::Account::left_out`], answer [`crate::message::Account`], or `null` where it is not known.
+    /// Optional, since version 1.3.
+    pub const ACCOUNT: &str = "account";
     /// `query`: write what was learned from the data (a vocabulary) into a folder; body
     /// [`crate::message::SaveAssets`], answer a JSON array of file names, empty when nothing was learned.
     pub const SAVE_ASSETS: &str = "save-assets";

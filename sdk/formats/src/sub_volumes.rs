@@ -13,11 +13,11 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use medcoss_sdk::volume::{Sampling, SubVolume, Volume};
-use medcoss_sdk::{Error, Fingerprint, code, log};
+use medcoss_sdk::{Account, Error, Fingerprint, code, log};
 
 use crate::nifti::MAX_VOXELS;
 use crate::volume_cache::VolumeCache;
-use crate::volume_source::{Decoded, GzipIndex, VolumeInfo, VolumeSource, find_volumes};
+use crate::volume_source::{Decoded, FoundVolumes, GzipIndex, VolumeInfo, VolumeSource, find_volumes};
 
 /// Largest number of slices of a volume after resampling; a spacing that makes more is a mistake in the file or the
 /// settings.
@@ -148,6 +148,7 @@ pub struct SubVolumes {
     /// Whether all volumes fit into the cache.
     cache_holds_all: bool,
     cache: VolumeCache,
+    pub(crate) account: Account,
 }
 
 #[derive(Debug)]
@@ -173,7 +174,7 @@ impl SubVolumes {
         let mut scans = Vec::new();
         let mut windows = Vec::new();
         let mut errors = Vec::new();
-        let sources = find_volumes(base, entries, settings.dicom_modality)?;
+        let FoundVolumes { sources, account } = find_volumes(base, entries, settings.dicom_modality)?;
         // `cache_mb` is limited, so that the shift does not overflow.
         let index_bytes = MIN_INDEX_BYTES.max(settings.cache_mb << 20) / sources.len().max(1);
         let mut n_voxels = 0;
@@ -216,7 +217,7 @@ impl SubVolumes {
         }
         tell_notes(scans.iter().filter_map(|scan| Some((scan.source.id(), scan.info.as_ref().ok()?))));
         let (cache_holds_all, cache) = (settings.fits(n_voxels), VolumeCache::new(settings.cache_mb << 20));
-        Ok(Self { settings, scans, windows, cache_holds_all, cache })
+        Ok(Self { settings, scans, windows, cache_holds_all, cache, account })
     }
 
     /// Number of sub-volumes.

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use medcoss_sdk::label_map::LabelMap;
 use medcoss_sdk::volume::Volume;
-use medcoss_sdk::{Error, Fingerprint, FoundFile, SampleRecord, saved_samples};
+use medcoss_sdk::{Account, Error, Fingerprint, FoundFile, SampleRecord, saved_samples};
 
 use crate::nifti_write::{Datatype, NiftiFile, in_file_order};
 use crate::reference_preparation::{ReferenceSettings, ReferenceVolumes};
@@ -67,6 +67,14 @@ impl VolumeSamples {
         match self {
             Self::SubVolumes(samples) => samples.fingerprint(),
             Self::Reference(samples) => samples.fingerprint(),
+        }
+    }
+
+    /// Files that are used and left out.
+    pub fn account(&self) -> &Account {
+        match self {
+            Self::SubVolumes(samples) => &samples.account,
+            Self::Reference(samples) => &samples.account,
         }
     }
 

@@ -3,11 +3,10 @@
 //! A NIfTI file is a volume, and so is a DICOM series, which is one file or many. Another format is another variant of
 //! [`VolumeSource`]: [`find_volumes`] finds it, and the functions below it read it.
 
-use std::cell::Cell;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 
-use medcoss_sdk::{Error, Fingerprint, FoundFile, find_files_by_content, log};
+use medcoss_sdk::{Account, Error, Fingerprint, Found, FoundFile, Verdict, find_files_by_content};
 
 use crate::dicom::series::Series;
 use crate::dicom::{self, Candidate, stack};
@@ -62,43 +61,39 @@ impl VolumeInfo {
     }
 }
 
+/// The volumes of the data.
+#[derive(Debug)]
+pub struct FoundVolumes {
+    /// In the order of their ids.
+    pub sources: Vec<VolumeSource>,
+    /// All files that were found.
+    pub account: Account,
+}
+
 /// Finds the volumes of the entries, in the order of their ids. An entry that is itself a file is used whatever its
 /// name. DICOM files in folders are left out if they are of another modality than `modality`, in colour, or without an
 /// image.
 ///
 /// # Errors
 /// Those of [`find_files_by_content`]; all files are left out.
-pub fn find_volumes(base: &Path, entries: &[PathBuf], modality: &str) -> Result<Vec<VolumeSource>, Error> {
-    let n_without_image = Cell::new(0);
-    let accepts = |path: &Path, name: &str| {
-        if nifti::has_known_extension(name) {
-            return true;
-        }
-        let candidate = dicom::candidate(path, name);
-        n_without_image.set(n_without_image.get() + usize::from(candidate == Candidate::WithoutImage));
-        candidate == Candidate::Image
+pub fn find_volumes(base: &Path, entries: &[PathBuf], modality: &str) -> Result<FoundVolumes, Error> {
+    let verdict = |path: &Path, name: &str| match nifti::has_known_extension(name) {
+        true => Verdict::Used,
+        false => dicom::candidate(path, name).verdict(),
     };
-    let files = find_files_by_content(base, entries, accepts, &FILE_FORMATS.join(", "))?;
+    let Found { files, mut account } = find_files_by_content(base, entries, verdict, &FILE_FORMATS.join(", "))?;
     let (niftis, dicoms): (Vec<_>, Vec<_>) = files.into_iter().partition(is_nifti);
     let named: Vec<PathBuf> = entries.iter().map(|entry| base.join(entry)).collect();
-    let (series, left_out) = Series::find(dicoms, Some(modality), |file| named.contains(&file.path));
-
-    let mut left: Vec<String> = left_out.iter().map(|(reason, n)| format!("{n} {reason}")).collect();
-    if n_without_image.get() > 0 {
-        left.push(format!("{} without an image", n_without_image.get()));
-    }
-    let left = left.join(", ");
+    let series = Series::find(dicoms, Some(modality), |file| named.contains(&file.path), &mut account);
     let niftis = nifti::without_voxels_of_pairs(niftis);
     let mut sources: Vec<_> = niftis.into_iter().map(VolumeSource::Nifti).collect();
     sources.extend(series.into_iter().map(VolumeSource::Dicom));
     if sources.is_empty() {
+        let left = account.summary();
         return Err(Error::unreadable(format!("no DICOM files of modality {modality} among the data, but {left}")));
     }
-    if !left.is_empty() {
-        log::warn(&format!("DICOM files left out: {left}"));
-    }
     sources.sort_by(|a, b| a.id().cmp(b.id()));
-    Ok(sources)
+    Ok(FoundVolumes { sources, account })
 }
 
 /// Whether a file is read as NIfTI: by its extension, or, with another one given by the user, because it is not DICOM.
@@ -114,6 +109,14 @@ impl VolumeSource {
         match self {
             Self::Nifti(file) => &file.id,
             Self::Dicom(series) => series.id(),
+        }
+    }
+
+    /// The files that it is read from.
+    pub fn files(&self) -> impl Iterator<Item = &FoundFile> {
+        match self {
+            Self::Nifti(file) => std::slice::from_ref(file).iter(),
+            Self::Dicom(series) => series.files().iter(),
         }
     }
 

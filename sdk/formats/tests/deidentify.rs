@@ -190,14 +190,15 @@ fn volumes(folder: &Path) -> Vec<([usize; 3], [f32; 3], Vec<f32>)> {
         let volume = source.read().unwrap().volume;
         (volume.size(), volume.spacing_mm(), volume.voxels().to_vec())
     };
-    let mut found: Vec<_> = find_volumes(folder, &[PathBuf::from(".")], "CT").unwrap().iter().map(read).collect();
+    let mut found: Vec<_> =
+        find_volumes(folder, &[PathBuf::from(".")], "CT").unwrap().sources.iter().map(read).collect();
     found.sort_by(|a, b| a.2.partial_cmp(&b.2).unwrap());
     found
 }
 
 fn copy_all(from: &Path, to: &Path) {
     let mut deidentifier = Deidentifier::default();
-    let files = find_files(from, &[PathBuf::from(".")], |name| name.ends_with(".dcm"), "DICOM").unwrap();
+    let files = find_files(from, &[PathBuf::from(".")], |name| name.ends_with(".dcm"), "DICOM").unwrap().files;
     for (position, file) in files.iter().enumerate() {
         assert_clean(&to.join(deidentifier.copy(file, position, to).unwrap()));
     }
@@ -385,7 +386,7 @@ fn copies_of_real_files_decode_to_the_same_bits() {
     let mut n_same = 0;
     let mut failed = Vec::new();
     for folder in ["conformance/dicom", "conformance/tiff", "xray"] {
-        let files = find_files(&data(""), &[PathBuf::from(folder)], |_| true, "any").unwrap();
+        let files = find_files(&data(""), &[PathBuf::from(folder)], |_| true, "any").unwrap().files;
         for file in files.iter().take(2000) {
             let before = read_all(&file.path);
             if before == [None, None, None] {

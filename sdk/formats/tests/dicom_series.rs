@@ -61,7 +61,7 @@ pub(crate) fn save(object: InMemDicomObject, path: &Path) {
 }
 
 fn find(folder: &Path) -> Vec<VolumeSource> {
-    find_volumes(folder, &[PathBuf::from(".")], "CT").unwrap()
+    find_volumes(folder, &[PathBuf::from(".")], "CT").unwrap().sources
 }
 
 /// The only volume of a folder: the first value of each slice, the spacing and the notes.
@@ -247,7 +247,7 @@ fn every_conformance_file_is_a_volume_or_refused_with_a_reason() {
     let folder = medcoss_test_support::data("conformance");
     let mut n_read = 0;
     for modality in ["CT", "MR"] {
-        for source in find_volumes(&folder, &[PathBuf::from("dicom")], modality).unwrap() {
+        for source in find_volumes(&folder, &[PathBuf::from("dicom")], modality).unwrap().sources {
             match source.info().and_then(|info| Ok((info, source.read()?))) {
                 Ok((info, decoded)) => {
                     assert_eq!(decoded.volume.size(), info.size, "{}", source.id());
@@ -283,7 +283,7 @@ fn ids_are_the_folder_and_the_end_of_the_series_uid_and_differ() {
         let name = format!("other_{}", path.file_name().unwrap().to_str().unwrap());
         std::fs::rename(&path, folder.path().join("ct/one").join(name)).unwrap();
     }
-    let sources = find_volumes(folder.path(), &[PathBuf::from("ct")], "CT").unwrap();
+    let sources = find_volumes(folder.path(), &[PathBuf::from("ct")], "CT").unwrap().sources;
     let ids: Vec<_> = sources.iter().map(VolumeSource::id).collect();
     assert_eq!(
         ids,
@@ -391,14 +391,14 @@ fn other_modalities_and_objects_without_an_image_are_left_out_of_folders() {
     assert_eq!(only(folder.path()).0, [1.0, 2.0]);
 
     // A file that the user names is read whatever its modality.
-    let named = find_volumes(folder.path(), &[PathBuf::from("mr.dcm")], "CT").unwrap();
+    let named = find_volumes(folder.path(), &[PathBuf::from("mr.dcm")], "CT").unwrap().sources;
     assert_eq!(named[0].read().unwrap().volume.size(), [1, 3, 4]);
-    let named = find_volumes(folder.path(), &[PathBuf::from("report.dcm")], "CT").unwrap();
+    let named = find_volumes(folder.path(), &[PathBuf::from("report.dcm")], "CT").unwrap().sources;
     let error = named[0].info().unwrap_err();
     assert_eq!(error.code(), code::UNSUPPORTED);
     assert!(error.message().contains("Basic Text SR"), "{error}");
 
-    let named = find_volumes(folder.path(), &[PathBuf::from("screen.dcm")], "CT").unwrap();
+    let named = find_volumes(folder.path(), &[PathBuf::from("screen.dcm")], "CT").unwrap().sources;
     assert!(named[0].info().unwrap_err().message().contains("in colour"));
 
     for name in ["a.dcm", "b.dcm"] {
@@ -436,7 +436,7 @@ fn a_slice_that_changes_after_opening_is_refused() {
 #[ignore = "needs MEDCOSS_TEST_DATA"]
 fn a_real_series_equals_that_of_simple_itk() {
     let folder = medcoss_test_support::data("mri/hippocampus_dicom");
-    let sources = find_volumes(&folder, &[PathBuf::from(".")], "MR").unwrap();
+    let sources = find_volumes(&folder, &[PathBuf::from(".")], "MR").unwrap().sources;
     assert_eq!(sources.len(), 1);
     assert_eq!(sources[0].id(), "Study1/13_HCropVolume#series=153146185462");
     assert_eq!(sources[0].info().unwrap().notes, [""; 0]);
@@ -465,7 +465,7 @@ fn a_real_series_equals_that_of_simple_itk() {
 fn frames_are_the_same_however_they_are_compressed() {
     let folder = medcoss_test_support::data("conformance/dicom/pydicom-data");
     let read = |name: &str| {
-        let sources = find_volumes(&folder, &[PathBuf::from(name)], "MR").unwrap();
+        let sources = find_volumes(&folder, &[PathBuf::from(name)], "MR").unwrap().sources;
         sources[0].read().unwrap().volume
     };
     let plain = read("emri_small.dcm");

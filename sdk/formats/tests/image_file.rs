@@ -258,7 +258,7 @@ fn names_are_recognised_by_their_extension() {
 #[ignore = "needs MEDCOSS_TEST_DATA"]
 fn odd_tiff_files_are_read_or_refused_with_a_reason() {
     let folder = data("conformance/tiff");
-    let files = find_files(&folder, &[PathBuf::from(".")], |name| name.contains(".tif"), "TIFF").unwrap();
+    let files = find_files(&folder, &[PathBuf::from(".")], |name| name.contains(".tif"), "TIFF").unwrap().files;
     let mut n_read = 0;
     for file in &files {
         match read_image(&file.path) {

@@ -12,7 +12,7 @@ use tiff::encoder::{TiffEncoder, colortype};
 fn read(name: &str, content: &[u8]) -> Result<LabelMap, Error> {
     let folder = tempfile::tempdir().unwrap();
     std::fs::write(folder.path().join(name), content).unwrap();
-    read_labels(&find_files(folder.path(), &[PathBuf::from(".")], |_| true, "all").unwrap()[0])
+    read_labels(&find_files(folder.path(), &[PathBuf::from(".")], |_| true, "all").unwrap().files[0])
 }
 
 /// A PNG of 5 columns and 2 rows from its packed rows.

@@ -12,7 +12,7 @@ use medcoss_formats::image_file::read_image;
 use medcoss_formats::label_image::read_labels;
 use medcoss_formats::nifti::{GzipIndex, read_slab, read_volume};
 use medcoss_formats::slide::Slide;
-use medcoss_sdk::{Error, FoundFile};
+use medcoss_sdk::{Account, Error, FoundFile};
 use medcoss_test_support::process::{bounded, is_alone};
 use png::{BitDepth, ColorType};
 
@@ -182,7 +182,7 @@ const FRAGMENTS: [u8; 12] = [0xe0, 0x7f, 0x10, 0, b'O', b'B', 0, 0, 0xff, 0xff, 
 const EMPTY_ITEM: [u8; 8] = [0xfe, 0xff, 0x00, 0xe0, 0, 0, 0, 0];
 
 fn read_series(path: &Path) -> Result<usize, Error> {
-    let (series, _) = Series::find(vec![found(path)], Some("CT"), |_| true);
+    let series = Series::find(vec![found(path)], Some("CT"), |_| true, &mut Account::default());
     series[0].read().map(|(volume, _)| volume.voxels().len())
 }
 

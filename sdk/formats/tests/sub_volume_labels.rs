@@ -61,7 +61,7 @@ fn pair(facing: [&str; 2]) -> tempfile::TempDir {
 
 fn label_map(folder: &Path, settings: SubVolumeSettings, index: usize) -> Result<LabelMap, Error> {
     let sub_volumes = SubVolumes::open(folder, &[PathBuf::from("images")], settings)?;
-    let masks = find_files(folder, &[PathBuf::from("labels")], |_| true, "all")?;
+    let masks = find_files(folder, &[PathBuf::from("labels")], |_| true, "all")?.files;
     sub_volumes.label_map(index, &masks[0])
 }
 

@@ -37,7 +37,7 @@ fn reason(error: &Error, path: &Path) -> String {
 
 /// Reads all files below a folder, each in a thread of its own.
 fn sweep(folder: &Path, read: fn(&Path) -> Result<(), Error>, least_read: usize) {
-    let files = find_files(folder, &[PathBuf::from(".")], |_| true, "any").unwrap();
+    let files = find_files(folder, &[PathBuf::from(".")], |_| true, "any").unwrap().files;
     let (mut n_read, mut reasons) = (0, BTreeMap::<String, Vec<String>>::new());
     for file in &files {
         let (sender, receiver) = channel();

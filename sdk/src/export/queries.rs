@@ -15,7 +15,8 @@ use crate::{Dataset, Error, Modality, Tokens, sample_id};
 
 /// Names of the operations of a modality.
 pub(super) fn operations<M: Modality>() -> Vec<String> {
-    let always = [operation::SYNTHESISE, operation::INFO, operation::RECORDS, operation::SAVE_ASSETS];
+    let always =
+        [operation::SYNTHESISE, operation::INFO, operation::RECORDS, operation::ACCOUNT, operation::SAVE_ASSETS];
     let optional = [
         M::RENDERS.is_some().then_some(operation::RENDER),
         M::SAVES_SAMPLES.then_some(operation::KEEP),
@@ -35,6 +36,10 @@ pub(super) fn answer<M: Modality>(dataset: &M::Dataset, name: &str, body: &[u8])
             json(&Info { n_samples, geometry, fingerprint: dataset.fingerprint().hex() })?.into_bytes()
         }
         operation::RECORDS => json(&records(dataset, parse(body)?))?.into_bytes(),
+        operation::ACCOUNT => {
+            let request = parse(body)?;
+            json(&dataset.account().map(|account| account.page(request)))?.into_bytes()
+        }
         operation::SAVE_ASSETS => {
             let request: SaveAssets = parse(body)?;
             json(&dataset.save_assets(&request.folder)?)?.into_bytes()

@@ -20,7 +20,7 @@ mod row_filter;
 
 use std::path::{Path, PathBuf};
 
-use medcoss_sdk::{Error, FoundFile, code, find_files, log};
+use medcoss_sdk::{Error, Found, FoundFile, code, find_files, log};
 
 pub use encoding::decode;
 
@@ -53,8 +53,8 @@ const EXTENSIONS: [&str; 5] = [".txt", ".csv", ".jsonl", ".ndjson", ".xml"];
 /// Missing data, options that do not fit them, another encoding than UTF-8.
 pub fn read(base: &Path, data: &[PathBuf], options: &Options) -> Result<Corpus, Error> {
     let accepts = |name: &str| EXTENSIONS.iter().any(|extension| name.ends_with(extension));
-    let files = find_files(base, data, accepts, &EXTENSIONS.join(", "))?;
-    let mut corpus = Corpus::new(options.cleaning);
+    let Found { files, account } = find_files(base, data, accepts, &EXTENSIONS.join(", "))?;
+    let mut corpus = Corpus::new(options.cleaning, account);
     for file in &files {
         add_file(file, options, &mut corpus)?;
         if corpus.is_full() {

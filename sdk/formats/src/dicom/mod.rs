@@ -44,8 +44,8 @@ pub mod write_multi_frame;
 
 use std::path::Path;
 
-use medcoss_sdk::Error;
 use medcoss_sdk::image::Image;
+use medcoss_sdk::{Error, Verdict};
 
 use colour::Palette;
 use decode::{number, stored_samples};
@@ -72,6 +72,22 @@ pub enum Candidate {
     WithoutImage,
     /// Not a DICOM file.
     Other,
+}
+
+impl Candidate {
+    /// Whether a dataset of images uses the file.
+    pub fn verdict(self) -> Verdict {
+        match self {
+            Self::Image => Verdict::Used,
+            Self::WithoutImage => Verdict::LeftOut("DICOM without an image".into()),
+            Self::Other => Verdict::AnotherKind,
+        }
+    }
+}
+
+/// Leaves out a DICOM file because of its Modality (0008,0060).
+pub fn of_modality(found: &str) -> Verdict {
+    Verdict::LeftOut(format!("DICOM of modality {found}").into())
 }
 
 /// Classifies a file of a folder by its first bytes. A file with the magic is a DICOM file whatever its name; without

@@ -9,7 +9,7 @@ use std::ops::Range;
 
 use dicom_dictionary_std::tags;
 use medcoss_sdk::volume::Volume;
-use medcoss_sdk::{Error, Fingerprint, FoundFile};
+use medcoss_sdk::{Account, Error, Fingerprint, FoundFile};
 
 use super::attributes::text;
 use super::decode::stored_samples;
@@ -48,9 +48,6 @@ pub struct SeriesInfo {
     pub notes: Vec<&'static str>,
 }
 
-/// Number of files that a search left out of folders, by reason.
-pub type LeftOut = BTreeMap<String, usize>;
-
 impl Series {
     /// Finds the series among files, from all headers. Left out are files of another modality than `modality` (`CT`,
     /// `MR`; files that state none, or `OT`, stay) and files in colour, such as screenshots. Files that the user
@@ -59,10 +56,10 @@ impl Series {
         files: Vec<FoundFile>,
         modality: Option<&str>,
         named: impl Fn(&FoundFile) -> bool,
-    ) -> (Vec<Self>, LeftOut) {
+        account: &mut Account,
+    ) -> Vec<Self> {
         let mut groups: BTreeMap<Key, Vec<Group>> = BTreeMap::new();
         let mut found = Vec::new();
-        let mut left_out = LeftOut::default();
         for file in files {
             match contents(&file, modality, named(&file)) {
                 Ok(Contents::Planes(series, planes)) => {
@@ -72,7 +69,7 @@ impl Series {
                         add(groups.entry(key).or_default(), &file, plane);
                     }
                 }
-                Ok(Contents::LeftOut(reason)) => *left_out.entry(reason).or_default() += 1,
+                Ok(Contents::LeftOut(reason)) => account.leave_out(file.id, reason),
                 Err(error) => found.push(Self { id: file.id.clone(), files: vec![file], stack: Err(error) }),
             }
         }
@@ -85,12 +82,17 @@ impl Series {
         }
         found.sort_by(|a, b| (&a.id, &a.files[0].id).cmp(&(&b.id, &b.files[0].id)));
         tell_apart(found.iter_mut().map(|series| &mut series.id));
-        (found, left_out)
+        found
     }
 
     /// Id of the series: the file's id, or the folder of several files and the end of the Series Instance UID.
     pub fn id(&self) -> &str {
         &self.id
+    }
+
+    /// All files, including those that are not used because another file has their position.
+    pub fn files(&self) -> &[FoundFile] {
+        &self.files
     }
 
     /// Index of the entry of the data that its first file was found in.
@@ -217,7 +219,7 @@ fn contents(file: &FoundFile, modality: Option<&str>, is_named: bool) -> Result<
     let found = text(&object.header, tags::MODALITY).unwrap_or_default();
     let is_wanted = modality.is_none_or(|wanted| ["", "OT", wanted].contains(&found.as_str()));
     if !is_wanted && !is_named {
-        return Ok(Contents::LeftOut(format!("of modality {found}")));
+        return Ok(Contents::LeftOut(format!("DICOM of modality {found}")));
     }
     let path = file.path.display();
     if is_mosaic(&object) {
@@ -238,7 +240,7 @@ fn contents(file: &FoundFile, modality: Option<&str>, is_named: bool) -> Result<
     if is_named {
         return Err(Error::unsupported(format!("{path} is an image in colour; a scan is grey")));
     }
-    Ok(Contents::LeftOut(String::from("in colour")))
+    Ok(Contents::LeftOut(String::from("DICOM in colour")))
 }
 
 fn is_mosaic(object: &Object) -> bool {

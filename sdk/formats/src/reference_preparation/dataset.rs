@@ -7,14 +7,14 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use medcoss_sdk::label_map::{LabelMap, check_fits};
 use medcoss_sdk::volume::Volume;
-use medcoss_sdk::{Error, Fingerprint, FoundFile, log};
+use medcoss_sdk::{Account, Error, Fingerprint, FoundFile, log};
 
 use super::squeeze::Stored;
 use super::{ReferenceSettings, ReferenceSteps, ct, is_affordable, mri};
 use crate::sub_volume_labels::labels_of;
 use crate::sub_volumes::tell_notes;
 use crate::volume_cache::VolumeCache;
-use crate::volume_source::{VolumeInfo, VolumeSource, find_volumes};
+use crate::volume_source::{FoundVolumes, VolumeInfo, VolumeSource, find_volumes};
 
 /// Samples as the reference makes them, in the order of files and slices. Many threads may use them at once.
 #[derive(Debug)]
@@ -25,7 +25,11 @@ pub struct ReferenceVolumes {
     samples: Vec<(usize, usize)>,
     /// Prepared scans: at 1 mm (CT), with squeezed planes (MRI), or as they are in the file.
     cache: VolumeCache,
+    pub(crate) account: Account,
 }
+
+/// Reason of scans that give no sample.
+const TOO_SHORT: &str = "of a scan of 12 or fewer slices of 1 mm, which gives no sample";
 
 #[derive(Debug)]
 struct Scan {
@@ -48,11 +52,13 @@ impl ReferenceVolumes {
     pub fn open(base: &Path, entries: &[PathBuf], settings: ReferenceSettings) -> Result<Self, Error> {
         let (mut scans, mut samples): (Vec<Scan>, _) = (Vec::new(), Vec::new());
         let (mut too_short, mut errors, mut n_voxels) = (Vec::new(), Vec::new(), 0);
-        for source in find_volumes(base, entries, settings.dicom_modality)? {
+        let FoundVolumes { sources, mut account } = find_volumes(base, entries, settings.dicom_modality)?;
+        for source in sources {
             let id = source.id().to_owned();
             let listed = source.stored_info().and_then(|info| Ok((settings.tiles(&source, &info)?, info)));
             let (info, tiles) = match listed {
                 Ok((tiles, _)) if tiles.is_empty() => {
+                    source.files().for_each(|file| account.leave_out(file.id.as_str(), TOO_SHORT));
                     too_short.push(id);
                     continue;
                 }
@@ -70,7 +76,7 @@ impl ReferenceVolumes {
             let (limits, replacement_reported) = (OnceLock::new(), AtomicBool::new(false));
             scans.push(Scan { source, info, tiles, limits, replacement_reported });
         }
-        tell_too_short(&too_short, scans.len())?;
+        refuse_too_short(&too_short, scans.len())?;
         let n_bad = errors.len();
         if let Some(first) = errors.into_iter().next() {
             if n_bad == scans.len() {
@@ -87,7 +93,7 @@ impl ReferenceVolumes {
                 (n_voxels >> 18) + 1
             ));
         }
-        Ok(Self { settings, scans, samples, cache: VolumeCache::new(settings.cache_mb << 20) })
+        Ok(Self { settings, scans, samples, cache: VolumeCache::new(settings.cache_mb << 20), account })
     }
 
     /// Number of samples.
@@ -278,14 +284,12 @@ fn stored(info: &VolumeInfo, volume: &Volume) -> Stored {
 ///
 /// # Errors
 /// All scans are too short.
-fn tell_too_short(too_short: &[String], n_others: usize) -> Result<(), Error> {
-    let Some(first) = too_short.first() else { return Ok(()) };
-    let n = too_short.len();
-    let message =
-        format!("{n} scans of 12 or fewer slices of 1 mm give no sample and are left out; the first: {first}");
-    if n_others == 0 {
-        return Err(Error::unsupported(message));
+fn refuse_too_short(too_short: &[String], n_others: usize) -> Result<(), Error> {
+    match too_short.first() {
+        Some(first) if n_others == 0 => {
+            let n = too_short.len();
+            Err(Error::unsupported(format!("all {n} scans are {TOO_SHORT}; the first: {first}")))
+        }
+        _ => Ok(()),
     }
-    log::warn(&message);
-    Ok(())
 }
