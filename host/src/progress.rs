@@ -9,9 +9,10 @@ use indicatif::{ProgressBar, ProgressStyle};
 use medcoss_core::run::StageState;
 use medcoss_core::stage::{Observer, StageEndTask, StageReport, StepReport};
 use medcoss_core::weights::InitialModel;
-use medcoss_runtime::{RunObserver, WorkObserver, WorkReport};
+use medcoss_runtime::{DataReport, RunObserver, WorkObserver, WorkReport};
 
 use crate::pace::Pace;
+use crate::tables::data_account;
 use crate::terminal::{self, escaped};
 use crate::{interrupt, messages, tables};
 
@@ -224,6 +225,16 @@ impl Observer for Progress {
 impl RunObserver for Progress {
     fn notice(&mut self, message: &str) {
         self.say(message);
+    }
+
+    fn data_opened(&mut self, report: &DataReport<'_>) {
+        let DataReport { stage, modality, n_samples, account } = *report;
+        let text = data_account::to_text(&format!("stage {stage} {modality}"), n_samples, account);
+        // What asks for something is said in any case.
+        match data_account::warns(account) {
+            true => self.always_say(text.trim_end()),
+            false => self.say(text.trim_end()),
+        }
     }
 
     fn weights_imported(&mut self, model: &InitialModel) {

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
+use super::account::DataAccount;
 use super::grid_layout::GridLayout;
 use crate::confined_path::ConfinedPath;
 use crate::{DataError, Result};
@@ -123,6 +124,11 @@ pub trait Dataset: Send + Sync {
 
     /// Fingerprint of the data: changes when the data change.
     fn fingerprint(&self) -> &str;
+
+    /// What became of the files of the data; `None` where the dataset does not know.
+    fn account(&self) -> Option<&DataAccount> {
+        None
+    }
 
     /// Grid of continuous tokens and the meaning of its axes, where the dataset knows them.
     fn layout(&self) -> Option<&Arc<GridLayout>> {

@@ -1,5 +1,6 @@
 //! Samples on their way from a dataset to the model: datasets, samplers, batches, loading.
 
+mod account;
 mod batch;
 mod batch_loader;
 mod dataset;
@@ -10,6 +11,7 @@ mod prefetch;
 mod sampler;
 mod subset;
 
+pub use account::{DataAccount, DataNotice};
 pub(crate) use batch::mean_and_deviation;
 #[cfg(test)]
 pub(crate) use batch::prepare;

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use rand::RngExt;
 
+use super::account::DataAccount;
 use super::dataset::{Dataset, RawBatch, SampleReport, TargetSpec, TokenSpec, View};
 use super::grid_layout::GridLayout;
 use crate::Result;
@@ -45,6 +46,10 @@ impl Dataset for Subset<'_> {
 
     fn ids(&self) -> &[String] {
         &self.ids
+    }
+
+    fn account(&self) -> Option<&DataAccount> {
+        self.dataset.account()
     }
 
     fn fingerprint(&self) -> &str {

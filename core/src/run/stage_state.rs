@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use super::checksum::CHECKSUM_PLACEHOLDER;
 use super::document::FORMAT;
 use super::metrics::LossSums;
-use crate::data::InvalidSamples;
+use crate::data::{DataAccount, InvalidSamples};
 use crate::model::ModelConfig;
 
 /// State of a stage: `state.json`. Paths in the state, if any, are relative.
@@ -40,6 +40,9 @@ pub struct StageState {
     pub n_samples: usize,
     /// Fingerprint of the data.
     pub fingerprint: String,
+    /// Files that were used and left out, where the dataset knows.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub files: Option<DataAccount>,
     /// Samples that could not be read: reason by sample id.
     pub invalid_samples: InvalidSamples,
     /// Paths of the parameters that had a gradient so far, of a running stage that counts missing gradients as zero.

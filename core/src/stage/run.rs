@@ -135,6 +135,7 @@ impl Stage<'_> {
             unfinished: None,
             n_samples: self.current.ids().len(),
             fingerprint: self.current.fingerprint().into(),
+            files: self.current.account().cloned(),
             invalid_samples: BTreeMap::new(),
             updated_parameters: BTreeSet::new(),
             checksums: BTreeMap::new(),

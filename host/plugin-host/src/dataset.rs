@@ -142,6 +142,10 @@ impl OpenDataset {
         }
     }
 
+    pub(crate) fn handle(&self) -> &OpenHandle {
+        &self.handle
+    }
+
     /// The plugin that opened the dataset.
     pub fn plugin(&self) -> &Plugin {
         &self.plugin
@@ -332,7 +336,7 @@ impl OpenDataset {
     }
 }
 
-fn ask<T: DeserializeOwned>(
+pub(crate) fn ask<T: DeserializeOwned>(
     plugin: &Plugin,
     handle: &OpenHandle,
     operation: &str,

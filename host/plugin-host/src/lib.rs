@@ -34,6 +34,7 @@
 #![deny(clippy::undocumented_unsafe_blocks)]
 
 mod acceptance;
+mod account;
 mod calls;
 mod contracts;
 mod dataset;
@@ -63,6 +64,7 @@ pub mod user_file;
 mod writers;
 
 pub use acceptance::{Acceptance, NewLibrary};
+pub use account::{DataFiles, LeftOutFiles};
 pub use calls::{OpenProgress, PLUGIN_TARGET, watch_progress};
 pub use contracts::{CONTRACTS, Contract, V1};
 pub use dataset::{OpenDataset, Rendered, Tokens};

@@ -3,6 +3,7 @@
 
 use std::cell::Cell;
 
+use medcoss_core::data::DataAccount;
 use medcoss_core::stage::Observer;
 use medcoss_core::weights::InitialModel;
 
@@ -14,10 +15,28 @@ pub trait RunObserver: Observer {
         let _ = message;
     }
 
+    /// The data of a stage were opened.
+    fn data_opened(&mut self, report: &DataReport<'_>) {
+        let _ = report;
+    }
+
     /// The initial weights were read from a file and written into the run.
     fn weights_imported(&mut self, model: &InitialModel) {
         let _ = model;
     }
+}
+
+/// The data of a stage, as they were opened.
+#[derive(Debug, Clone, Copy)]
+pub struct DataReport<'a> {
+    /// Position of the stage in the run, from 1.
+    pub stage: usize,
+    /// Modality of the stage.
+    pub modality: &'a str,
+    /// Number of samples.
+    pub n_samples: usize,
+    /// What became of the files.
+    pub account: &'a DataAccount,
 }
 
 /// Progress of some work.

@@ -5,14 +5,16 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use anyhow::{Result, bail};
-use medcoss_abi::message::{Geometry, Keep, Open, Synthesised};
+use medcoss_abi::message::{Geometry, Keep, Notice, Open, Synthesised};
 use medcoss_core::Error;
 use medcoss_core::confined_path::ConfinedPath;
-use medcoss_core::data::{Dataset, GridLayout, RawBatch, ReportKind, SampleReport, TargetSpec, TokenSpec, View};
+use medcoss_core::data::{
+    DataAccount, DataNotice, Dataset, GridLayout, RawBatch, ReportKind, SampleReport, TargetSpec, TokenSpec, View,
+};
 use medcoss_core::run::{RunLayout, StageFolder, read_json, write_atomically};
 use medcoss_plugin_host::{
-    Batch, FailureKind, OpenDataset, Plugin, PluginError, Rendered, SampleFailure, SampleTable, Tokens,
-    View as PluginView, with_present_names,
+    Batch, DataFiles, FailureKind, OpenDataset, Plugin, PluginError, Rendered, SampleFailure, SampleTable, Tokens,
+    View as PluginView, untrusted_text, with_present_names,
 };
 
 use crate::buffer_tokens;
@@ -34,6 +36,7 @@ pub struct PluginDataset {
     /// Prefix of the paths in messages: the folder that data are relative to.
     base: String,
     dataset: OpenDataset,
+    account: Option<DataAccount>,
     /// Folder with the assets that the plugin derived from the data.
     assets: Option<PathBuf>,
     /// Ids of buffer samples in the original data; `None` for the data themselves.
@@ -93,7 +96,8 @@ impl PluginDataset {
         let dataset = plugin.open(request)?;
         let (spec, layout) = (spec_of(dataset.shape()), layout_of(dataset.geometry()));
         let base = request.base.join("").display().to_string();
-        Ok(Self { spec, layout, base, dataset, assets: request.assets.clone(), original_ids: None })
+        let account = dataset.files()?.map(|files| account_of(&files));
+        Ok(Self { spec, layout, base, dataset, account, assets: request.assets.clone(), original_ids: None })
     }
 
     /// What the plugin says of the samples, by index.
@@ -238,6 +242,24 @@ fn fill(
     filled
 }
 
+/// Core's account of the files, without their names. Those are shown to whoever wants details.
+fn account_of(files: &DataFiles) -> DataAccount {
+    for (reason, files) in &files.left_out {
+        tracing::info!("left out, {}: {}", untrusted_text(reason), untrusted_text(&files.examples.join(", ")));
+    }
+    let notice = |notice: &Notice| DataNotice {
+        what: untrusted_text(&notice.what),
+        n: notice.n,
+        of: notice.of,
+        warns: notice.warns,
+    };
+    DataAccount {
+        n_used: files.n_used,
+        left_out: files.left_out.iter().map(|(reason, files)| (untrusted_text(reason), files.n)).collect(),
+        notices: files.notices.iter().map(notice).collect(),
+    }
+}
+
 /// Core's report of a sample that a plugin did not simply deliver, with paths relative to the data.
 pub(crate) fn report_of(failure: &SampleFailure, dataset: &PluginDataset) -> SampleReport {
     let kind = match failure.kind {
@@ -277,6 +299,10 @@ impl Dataset for PluginDataset {
 
     fn fingerprint(&self) -> &str {
         self.dataset.fingerprint()
+    }
+
+    fn account(&self) -> Option<&DataAccount> {
+        self.account.as_ref()
     }
 
     fn layout(&self) -> Option<&Arc<GridLayout>> {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use anyhow::Result;
 use medcoss_core::confined_path::ConfinedPath;
-use medcoss_core::data::{Dataset, GridLayout, RawBatch, SampleReport, TargetSpec, TokenSpec, View};
+use medcoss_core::data::{DataAccount, Dataset, GridLayout, RawBatch, SampleReport, TargetSpec, TokenSpec, View};
 use medcoss_plugin_host::{Rendered, SampleTable, Tokens};
 
 use crate::buffer_tokens::BufferTokens;
@@ -81,6 +81,10 @@ impl Dataset for StageDataset {
 
     fn fingerprint(&self) -> &str {
         self.source().fingerprint()
+    }
+
+    fn account(&self) -> Option<&DataAccount> {
+        self.source().account()
     }
 
     fn layout(&self) -> Option<&Arc<GridLayout>> {

@@ -20,7 +20,7 @@ use crate::buffer_tokens::BufferTokens;
 use crate::config::{RunConfig, StageSection};
 use crate::disk::{human_bytes, size_of};
 use crate::initial_weights::InitialWeights;
-use crate::observer::RunObserver;
+use crate::observer::{DataReport, RunObserver};
 use crate::plugin_dataset::PluginDataset;
 use crate::plugins_lock::PluginsLock;
 use crate::stage_admission::{admit, check_vocabulary, notices};
@@ -293,6 +293,10 @@ impl Training {
                 }
                 None => {
                     let source = self.open_data(layout, at, is_root).with_context(in_stage)?;
+                    if let Some(account) = source.account() {
+                        let (modality, n_samples) = (section.modality.as_str(), source.ids().len());
+                        observer.data_opened(&DataReport { stage: at + 1, modality, n_samples, account });
+                    }
                     if is_root && self.config.buffer.store == Store::Materialised {
                         self.estimate_size(layout, at, &source, observer).with_context(in_stage)?;
                     }

@@ -2,18 +2,24 @@
 
 use std::cmp::Reverse;
 use std::collections::BTreeMap;
+use std::fs::File;
+use std::io::Write;
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
 use std::time::Instant;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use clap::Args;
-use medcoss_core::data::{Dataset, LoaderOptions};
-use medcoss_plugin_host::{Batch, FailureKind, Plugin, View, untrusted_text};
+use medcoss_core::data::{DataAccount, Dataset, LoaderOptions};
+use medcoss_plugin_host::{Batch, FailureKind, OpenDataset, Plugin, View, untrusted_text};
+use medcoss_runtime::left_out_files::table_of_left_out_files;
 use medcoss_runtime::timing::peak_memory;
 use medcoss_runtime::{WorkObserver, WorkReport};
 use serde::Serialize;
 
 use crate::arguments::{BarArgs, DataArgs, PluginArgs, ResultArgs, check_invalid_fraction};
 use crate::failure::Failure;
+use crate::tables::data_account;
 
 /// Number of samples that are read at a time.
 const BATCH: usize = 8;
@@ -21,12 +27,13 @@ const BATCH: usize = 8;
 /// Read every sample once and report those that cannot be read
 ///
 /// The command finds faults that would otherwise stop a training after hours: damaged files, unsupported file types,
-/// values that are not finite. It names every invalid sample with the reason. The exit code is 1 when their fraction is
-/// above --max-invalid-fraction.
+/// values that are not finite. It names every invalid sample with the reason, and counts the files that are left out. The
+/// exit code is 1 when the fraction of invalid samples is above --max-invalid-fraction.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   medcoss data check --modality ct --data /data/ct
   medcoss data check --modality text --data notes.csv --set column=note
+  medcoss data check --modality mri --data archive --left-out left-out.csv
   medcoss data check --modality xray --data chest --max-invalid-fraction 0 --json > invalid.json")]
 pub(crate) struct DataCheck {
     #[command(flatten)]
@@ -34,6 +41,9 @@ pub(crate) struct DataCheck {
     /// Largest fraction of invalid samples, not rounded; the check fails above it, as training does
     #[arg(long, value_name = "RATIO", default_value_t = 0.01)]
     max_invalid_fraction: f64,
+    /// Write all files that are left out into this CSV file, each with the reason
+    #[arg(long, value_name = "FILE")]
+    left_out: Option<PathBuf>,
     #[command(flatten)]
     plugins: PluginArgs,
     #[command(flatten)]
@@ -50,6 +60,8 @@ struct Report {
     /// Samples that are sound and have nothing to learn.
     n_skipped: usize,
     fingerprint: String,
+    /// What became of the files, where the plugin knows.
+    files: Option<DataAccount>,
     seconds: f64,
     /// Largest resident memory of this process, where the system reports it.
     peak_memory_bytes: Option<u64>,
@@ -81,6 +93,9 @@ impl DataCheck {
     fn check(&self, plugin: &Plugin) -> Result<Report> {
         let began = Instant::now();
         let source = self.data.open(plugin)?;
+        if let Some(out) = &self.left_out {
+            write_left_out(source.dataset(), out)?;
+        }
         let n_samples = source.ids().len();
         let bar = self.bar.begin("{msg:10} [{bar:24}] {pos} of {len}, {per_sec}, {eta} left");
         let (mut invalid, mut skipped) = (BTreeMap::new(), BTreeMap::new());
@@ -102,12 +117,30 @@ impl DataCheck {
             n_invalid: invalid.len(),
             n_skipped: skipped.len(),
             fingerprint: source.fingerprint().into(),
+            files: source.account().cloned(),
             seconds: began.elapsed().as_secs_f64(),
             peak_memory_bytes: peak_memory(),
             invalid,
             skipped,
         })
     }
+}
+
+/// Writes the table of files that are left out. It is private, since names of files may name patients.
+///
+/// # Errors
+/// A plugin that does not know them, a file that exists or cannot be written.
+fn write_left_out(dataset: &OpenDataset, out: &Path) -> Result<()> {
+    let Some(table) = table_of_left_out_files(dataset)? else {
+        bail!("plugin {} does not say which files it leaves out\nhint: omit --left-out", dataset.plugin().name());
+    };
+    let mut file = File::options()
+        .write(true)
+        .create_new(true)
+        .mode(0o600)
+        .open(out)
+        .with_context(|| format!("cannot write --left-out {}", out.display()))?;
+    Ok(file.write_all(&table)?)
 }
 
 impl Report {
@@ -117,6 +150,9 @@ impl Report {
             "{}: {} samples, {} cannot be read; fingerprint {fingerprint}; {:.1} s\n",
             self.modality, self.n_samples, self.n_invalid, self.seconds
         );
+        if let Some(files) = &self.files {
+            text.push_str(&format!("\n{}", data_account::to_text("files", self.n_samples, files)));
+        }
         text.push_str(&groups(&self.invalid));
         if self.n_skipped > 0 {
             text.push_str(&format!("\n{} have nothing to learn and are left out of training:\n", self.n_skipped));

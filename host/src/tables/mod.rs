@@ -1,6 +1,7 @@
 //! Results as tables for people, one file for each result.
 
 pub(crate) mod comparison;
+pub(crate) mod data_account;
 pub(crate) mod import;
 pub(crate) mod plan;
 pub(crate) mod run_summary;

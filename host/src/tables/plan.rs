@@ -4,10 +4,18 @@ use medcoss_runtime::disk::human_bytes;
 use medcoss_runtime::numbers::duration;
 use medcoss_runtime::plan::{CPU, Forecast, Memory};
 
-use super::Table;
+use super::{Table, data_account};
 
-/// An estimate as tables for people.
+/// An estimate as tables for people, after what the stages' data leave out.
 pub(crate) fn to_text(forecast: &Forecast) -> String {
+    let accounts: String = forecast
+        .stages
+        .iter()
+        .filter_map(|stage| Some((stage, stage.files.as_ref().filter(|files| data_account::says_more(files))?)))
+        .map(|(stage, files)| {
+            data_account::to_text(&format!("stage {} {}", stage.stage, stage.modality), stage.n_samples, files) + "\n"
+        })
+        .collect();
     let mut stages = Table::new(&[
         "stage",
         "modality",
@@ -78,7 +86,7 @@ pub(crate) fn to_text(forecast: &Forecast) -> String {
         .collect();
     let built = if forecast.optimised { "" } else { "; this build is not fully optimised" };
     format!(
-        "On {}, from a trial of every stage{built}.\n\n{}\n{}{waited}",
+        "{accounts}On {}, from a trial of every stage{built}.\n\n{}\n{}{waited}",
         forecast.device,
         stages.lines(),
         whole.lines()

@@ -39,7 +39,10 @@ pub(crate) fn find(base: &Path, entries: &[PathBuf], table: Option<&Path>) -> Re
         true => Verdict::LeftOut("the table of labels".into()),
         false => Verdict::Used,
     });
-    let (signals, records) = found.files.into_iter().partition(|file| is_signals(&file.id));
+    // A signal file that the user names is refused with the reason.
+    let named: Vec<PathBuf> = entries.iter().map(|entry| base.join(entry)).collect();
+    let of_a_header = |file: &FoundFile| is_signals(&file.id) && !named.contains(&file.path);
+    let (signals, records) = found.files.into_iter().partition(of_a_header);
     found.files = records;
     if found.files.is_empty() {
         return Err(Error::unreadable(format!(

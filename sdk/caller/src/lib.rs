@@ -17,6 +17,7 @@
 
 #![deny(clippy::undocumented_unsafe_blocks)]
 
+pub mod account;
 pub mod answers;
 mod buffers;
 pub mod families;

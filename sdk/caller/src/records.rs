@@ -125,7 +125,7 @@ pub fn check_record(record: &SampleRecord, n_entries: usize) -> Result<(), Strin
     }
 }
 
-fn is_text(text: &str) -> bool {
+pub(crate) fn is_text(text: &str) -> bool {
     !text.is_empty() && text.len() <= MAX_ID_BYTES && !text.chars().any(char::is_control)
 }
 

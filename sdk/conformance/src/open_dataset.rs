@@ -3,7 +3,7 @@
 use std::ops::Range;
 
 use medcoss_abi::abi_stable::std_types::RSlice;
-use medcoss_abi::message::{Geometry, Info, Open, Records, SampleRecord};
+use medcoss_abi::message::{Account, Geometry, Info, Open, Records, SampleRecord};
 use medcoss_abi::{DatasetHandle, ExtraBuffer, FillRequest, PluginTable, code, operation};
 use medcoss_caller::records::PAGE;
 use medcoss_caller::{ALL_EXTRAS, FillPattern, GuardSizes, Shape, View};
@@ -92,6 +92,12 @@ impl OpenDataset {
     /// What the plugin says of the dataset, asked anew.
     pub(crate) fn ask_info(&self) -> Result<Info, CallError> {
         self.handle.ask(operation::INFO, &[])
+    }
+
+    /// A page of the account of the files; `None` where it is not known.
+    pub(crate) fn account_page(&self, first: u64, count: u64) -> Result<Option<Account>, CallError> {
+        let body = json(operation::ACCOUNT, &Records { first, count })?;
+        self.handle.ask(operation::ACCOUNT, body.as_bytes())
     }
 
     /// A page of records, asked anew.

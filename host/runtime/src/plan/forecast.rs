@@ -5,6 +5,7 @@ use std::time::Instant;
 
 use anyhow::Result;
 use medcoss_core::buffer::{BufferConfig, BufferSelection};
+use medcoss_core::data::DataAccount;
 use medcoss_core::device::Device;
 use medcoss_core::stage::Stage;
 use serde::Serialize;
@@ -55,6 +56,8 @@ pub struct StageForecast {
     pub modality: String,
     /// Number of samples in the stage's data.
     pub n_samples: usize,
+    /// What became of the files of the stage's data, where its plugin knows.
+    pub files: Option<DataAccount>,
     /// Number of epochs; 0 for a stage that is trained together with the last one.
     pub epochs: usize,
     /// Number of samples in a batch.
@@ -150,6 +153,7 @@ impl StageForecast {
             stage: stage.number,
             modality: stage.current.modality().into(),
             n_samples,
+            files: stage.current.account().cloned(),
             epochs,
             batch_size: settings.batch_size,
             batches,

@@ -1,5 +1,6 @@
 //! The rules, in the order in which they are checked.
 
+mod account;
 mod corruption;
 mod description;
 pub(crate) mod determinism;
@@ -62,6 +63,7 @@ pub(crate) const RULES: &[Rule] = &[
         "are ids unique and relative, and are files, entries, groups, labels, weights and metadata in their ranges?",
         samples::record_fields,
     ),
+    rule("account", "is a file of another kind counted as left out, with a reason?", account::account),
     rule(
         "fingerprint",
         "is the fingerprint hexadecimal, stable, and another one when the data change?",

@@ -4,6 +4,7 @@
 //! its values are ids of a vocabulary, else three tokens in each of four places of two numbers; with `rich` the last token does not exist, and samples have targets,
 //! a coordinate and an affine, and some have nothing to learn.
 
+mod account;
 mod fault;
 
 use std::fs;
@@ -34,6 +35,8 @@ pub static HEADER: PluginHeader = PluginHeader::new(PluginTable { attach, descri
 struct Dataset {
     kind: Kind,
     files: Vec<(String, PathBuf)>,
+    /// Files of another kind.
+    left_out: Vec<String>,
     shifted: bool,
     /// Which of all datasets ever opened it is.
     number: usize,
@@ -87,7 +90,7 @@ fn geometry(kind: Kind) -> Value {
 extern "C" fn describe() -> RResult<RString, PluginError> {
     let mut description = json!({
         "id": "bare", "version": "2.0.0", "summary": "bytes", "family": "series", "reads": ["BARE (.bare)"],
-        "operations": ["synthesise", "info", "records", "save-assets", "keep", "label-maps", "render"],
+        "operations": ["synthesise", "info", "records", "account", "save-assets", "keep", "label-maps", "render"],
         "geometry": geometry(Kind::Numbers), "renders": "text",
         "options": { "type": "object", "additionalProperties": false, "properties": {
             "words": { "type": "boolean", "default": false, "description": "Ids of words instead of numbers." },
@@ -184,6 +187,7 @@ fn opened(body: &str) -> Answer<Dataset> {
             return Ok(Dataset {
                 kind: Kind::Numbers,
                 files: vec![],
+                left_out: vec![],
                 shifted: false,
                 number: 0,
                 n_asked: AtomicUsize::new(0),
@@ -224,7 +228,7 @@ fn opened(body: &str) -> Answer<Dataset> {
         }
         other => return failed(code::BAD_REQUEST, format!("options are {other}")),
     };
-    let mut files = Vec::new();
+    let (mut files, mut left_out) = (Vec::new(), Vec::new());
     for entry in &request.data {
         let path = request.base.join(entry);
         let Ok(found) = fs::read_dir(&path) else {
@@ -240,7 +244,9 @@ fn opened(body: &str) -> Answer<Dataset> {
             continue;
         };
         let names = found.map(|entry| entry.unwrap().file_name().into_string().unwrap());
-        files.extend(names.filter(|name| name.ends_with(".bare")).map(|name| (name.clone(), path.join(name))));
+        let (own, others): (Vec<_>, Vec<_>) = names.partition(|name| name.ends_with(".bare"));
+        files.extend(own.into_iter().map(|name| (name.clone(), path.join(name))));
+        left_out.extend(others);
     }
     files.sort();
     if is(Fault::OpensNothing) {
@@ -255,7 +261,7 @@ fn opened(body: &str) -> Answer<Dataset> {
     }
     let shifted = is(Fault::AssetsChangeSamples) && request.assets.is_some();
     let number = N_OPEN_EVER.fetch_add(1, Ordering::Relaxed);
-    Ok(Dataset { kind, files, shifted, number, n_asked: AtomicUsize::new(0) })
+    Ok(Dataset { kind, files, left_out, shifted, number, n_asked: AtomicUsize::new(0) })
 }
 
 extern "C" fn query(handle: DatasetHandle, name: RStr<'_>, body: RSlice<'_, u8>) -> RResult<RVec<u8>, PluginError> {
@@ -269,6 +275,7 @@ fn queried(dataset: &Dataset, name: &str, body: &[u8]) -> Answer<Vec<u8>> {
     let answer = match name {
         operation::INFO => info(dataset),
         operation::RECORDS => records(dataset, serde_json::from_slice(body).unwrap()),
+        operation::ACCOUNT => account::account(dataset),
         operation::SAVE_ASSETS => {
             let request: SaveAssets = serde_json::from_slice(body).unwrap();
             let name = if fault == Fault::AssetsElsewhere { "../words.txt" } else { "words.txt" };
