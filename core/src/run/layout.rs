@@ -11,7 +11,7 @@
 //!     model.bpk               parameters
 //!     importance.bpk          of `ewc`;  owners.bpk  of `packnet`
 //!     buffer.jsonl            samples of the rehearsal buffer
-//!     buffer/                 their files, where they are materialised, with a manifest.json
+//!     buffer/                 their files and labels, where they are materialised, with a manifest.json
 //!     assets/                 what the plugin learned from the data, with a manifest.json
 //!     metrics.jsonl           losses by epoch
 //!     timing.jsonl            times by epoch

@@ -25,6 +25,8 @@ use crate::token_spec::{layout_of, spec_of, targets_of, vocabulary_digest_of};
 /// Folder for the buffer samples' files, and for the information how the plugin opens them.
 const SAMPLES: &str = "samples";
 const HOW_TO_OPEN: &str = "open.json";
+/// File with the labels of buffer samples, where any has one.
+const LABELS: &str = "labels.json";
 /// Largest difference of a token's values between a sample and its copy in the buffer: one step of 16-bit pixels, as a
 /// fraction of the pixel range.
 const KEPT_TOLERANCE: f32 = 1.0 / 32768.0;
@@ -41,6 +43,8 @@ pub struct PluginDataset {
     assets: Option<PathBuf>,
     /// Ids of buffer samples in the original data; `None` for the data themselves.
     original_ids: Option<Vec<String>>,
+    /// Labels of buffer samples in the original data; empty for the data themselves, and where no sample has one.
+    original_labels: Vec<Option<String>>,
 }
 
 impl PluginDataset {
@@ -64,7 +68,16 @@ impl PluginDataset {
     /// Missing or damaged files, errors that the plugin reports.
     pub fn open_kept(plugin: &Plugin, stage: &StageFolder, assets: Option<&Path>) -> Result<Self> {
         let ids: Vec<String> = stage.buffer()?.entries.into_iter().map(|entry| entry.id).collect();
-        let kept = Self::reopen(plugin, &stage.file(RunLayout::BUFFER_SAMPLES), assets)?;
+        let folder = stage.file(RunLayout::BUFFER_SAMPLES);
+        let kept = Self::reopen(plugin, &folder, assets)?;
+        let original_labels: Vec<Option<String>> = match folder.join(LABELS) {
+            file if file.is_file()? => read_json(&file)?,
+            _ => Vec::new(),
+        };
+        if !original_labels.is_empty() && original_labels.len() != ids.len() {
+            let (n, expected) = (original_labels.len(), ids.len());
+            bail!("{} is damaged: it has {n} labels of {expected} samples", folder.join(LABELS).display());
+        }
         let (found, expected) = (kept.dataset.ids().len(), ids.len());
         if found != expected {
             bail!(
@@ -74,7 +87,7 @@ impl PluginDataset {
                 RunLayout::BUFFER
             );
         }
-        Ok(Self { original_ids: Some(ids), ..kept })
+        Ok(Self { original_ids: Some(ids), original_labels, ..kept })
     }
 
     fn reopen(plugin: &Plugin, folder: &ConfinedPath, assets: Option<&Path>) -> Result<Self> {
@@ -97,12 +110,29 @@ impl PluginDataset {
         let (spec, layout) = (spec_of(dataset.shape()), layout_of(dataset.geometry()));
         let base = request.base.join("").display().to_string();
         let account = dataset.files()?.map(|files| account_of(&files));
-        Ok(Self { spec, layout, base, dataset, account, assets: request.assets.clone(), original_ids: None })
+        Ok(Self {
+            spec,
+            layout,
+            base,
+            dataset,
+            account,
+            assets: request.assets.clone(),
+            original_ids: None,
+            original_labels: Vec::new(),
+        })
     }
 
     /// What the plugin says of the samples, by index.
     pub fn samples(&self) -> &SampleTable {
         self.dataset.samples()
+    }
+
+    /// The label of a sample, where the plugin, or the run for a buffer sample, has one.
+    pub fn label(&self, index: usize) -> Option<&str> {
+        match self.original_labels.get(index) {
+            Some(label) => label.as_deref(),
+            None => self.samples().label(index),
+        }
     }
 
     /// Writes the assets that the plugin derived from the data into a folder, and returns the names of the files. The
@@ -181,6 +211,10 @@ impl PluginDataset {
         let request = Keep { folder: samples.checked_path()?, indices: indices.to_vec() };
         let how = serde_json::to_vec_pretty(&self.dataset.keep(&request)?)?;
         write_atomically(&folder.join(HOW_TO_OPEN), &how)?;
+        let labels: Vec<Option<&str>> = indices.iter().map(|&index| self.label(index as usize)).collect();
+        if labels.iter().any(Option::is_some) {
+            write_atomically(&folder.join(LABELS), &serde_json::to_vec_pretty(&labels)?)?;
+        }
         let kept = Self::reopen(self.dataset.plugin(), folder, self.assets.as_deref())?;
         let (found, expected) = (kept.dataset.ids().len(), indices.len());
         if found != expected || kept.spec != self.spec {

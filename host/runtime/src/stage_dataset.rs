@@ -6,7 +6,7 @@ use std::sync::Arc;
 use anyhow::Result;
 use medcoss_core::confined_path::ConfinedPath;
 use medcoss_core::data::{DataAccount, Dataset, GridLayout, RawBatch, SampleReport, TargetSpec, TokenSpec, View};
-use medcoss_plugin_host::{Rendered, SampleTable, Tokens};
+use medcoss_plugin_host::{Rendered, Tokens};
 
 use crate::buffer_tokens::BufferTokens;
 use crate::plugin_dataset::PluginDataset;
@@ -27,10 +27,10 @@ impl StageDataset {
         }
     }
 
-    /// What the plugin says of the samples, by index; nothing of tokens.
-    pub fn samples(&self) -> Option<&SampleTable> {
+    /// The label of a sample, where the plugin or the run has one.
+    pub fn label(&self, index: usize) -> Option<&str> {
         match self {
-            Self::Plugin(dataset) => Some(dataset.samples()),
+            Self::Plugin(dataset) => dataset.label(index),
             Self::Tokens(_) => None,
         }
     }

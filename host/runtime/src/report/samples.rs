@@ -54,7 +54,7 @@ impl StageSamples {
         let folders = vec![base.to_path_buf(), run.path.clone(), std::env::current_dir().unwrap_or_default()];
         match Self::try_open(run, stage, state, registry, base) {
             Ok((dataset, origin)) => {
-                let label = |index| dataset.samples()?.label(index).map(String::from);
+                let label = |index| dataset.label(index).map(String::from);
                 let labels: Vec<Option<String>> = (0..dataset.ids().len()).map(label).collect();
                 let labels = if run.anonymous { numbered_labels(&labels) } else { labels };
                 Ok(Self { source: dataset, origin, labels, anonymous: run.anonymous, folders })
