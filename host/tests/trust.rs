@@ -1,14 +1,16 @@
 //! Plugins that have changed or gone since a run was made: refused, trusted, or done without.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
 
+use medcoss_abi::message::Open;
 use medcoss_core::data::{Dataset, RawBatch, TokenSpec, View};
 use medcoss_core::run::{RunLayout, StageFolder};
 use medcoss_plugin_host::Plugin;
 use medcoss_runtime::buffer_tokens::BufferTokens;
 use medcoss_runtime::plugin_dataset::PluginDataset;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::place::{FIXTURE, Place, copy_folder};
 
@@ -133,6 +135,13 @@ fn earlier_modalities_are_replayed_from_buffer_tokens_when_their_plugins_are_mis
     let output = place
         .pretrain("materialised", &[FIXTURE, ("text", "text_column = \"report\", max_length = 32, vocab_size = 512")]);
     assert!(output.err.contains("6 of 24 samples will be kept in the run, about "), "{}", output.err);
+    let fixture = Plugin::load(&place.file("fixture"), "fixture").unwrap();
+    let open = Open { base: place.work(""), data: vec!["fixture".into()], options: json!({}), assets: None };
+    let data = fixture.open(&open).unwrap();
+    let labels: BTreeMap<String, Option<String>> = (0..data.ids().len())
+        .map(|index| (data.ids()[index].clone(), data.samples().label(index).map(String::from)))
+        .collect();
+    drop((data, fixture));
     for id in ["fixture", "text"] {
         fs::remove_dir_all(place.work(id)).unwrap();
         fs::rename(place.file(id), place.sandbox.path(&format!("{id}.gone"))).unwrap();
@@ -173,6 +182,11 @@ fn earlier_modalities_are_replayed_from_buffer_tokens_when_their_plugins_are_mis
         let assets = folder.file("assets").path();
         let source = PluginDataset::open_kept(&plugin, &folder, assets.is_dir().then_some(assets.as_path())).unwrap();
         assert_eq!((tokens.spec(), tokens.ids(), tokens.family()), (source.spec(), source.ids(), source.family()));
+        // The labels of the fixture's samples are in the run, although its copies do not hold them.
+        let kept: Vec<_> = (0..source.ids().len()).map(|index| source.label(index).map(String::from)).collect();
+        let expected: Vec<_> = source.ids().iter().map(|id| labels.get(id).cloned().flatten()).collect();
+        assert_eq!(kept, expected);
+        assert_eq!(id == "fixture", kept.iter().any(Option::is_some));
         let read = |source: &dyn Dataset, view| {
             let mut batch = RawBatch::default();
             let n = source.ids().len() as u64;
