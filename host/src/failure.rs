@@ -100,7 +100,8 @@ impl Failure {
 fn is_internal(error: &Error) -> bool {
     matches!(
         error,
-        Error::Device(DeviceError::ReadBack { .. } | DeviceError::Benchmark { .. })
+        Error::DatasetFault(_)
+            | Error::Device(DeviceError::ReadBack { .. } | DeviceError::Benchmark { .. })
             | Error::Data(DataError::LoaderPanicked | DataError::NoFeatures | DataError::Clustering { .. })
             | Error::Model(ModelError::NotEarlier { .. })
     )

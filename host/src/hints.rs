@@ -24,7 +24,7 @@ pub(crate) fn hint(error: &Error) -> Option<String> {
         Error::RanksDiffer { .. } => Some("give all ranks the same plugins, data and program".into()),
         Error::Communication(_) => Some("`medcoss resume` continues the run".into()),
         Error::Rank { .. }
-        | Error::Dataset(_) | Error::Caller(_) | Error::Damaged { .. } | Error::Interrupted { .. } => None,
+        | Error::Dataset(_) | Error::DatasetFault(_) | Error::Caller(_) | Error::Damaged { .. } | Error::Interrupted { .. } => None,
     }
 }
 

@@ -49,6 +49,9 @@ pub enum Error {
     /// A dataset that failed as a whole; the message is the dataset's.
     #[error("{0}")]
     Dataset(String),
+    /// A fault in the code that reads a dataset; the message is the dataset's.
+    #[error("{0}")]
+    DatasetFault(String),
     /// A callback of the caller that failed, such as one that receives results; the message is the caller's.
     #[error("{0}")]
     Caller(String),

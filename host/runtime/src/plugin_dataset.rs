@@ -363,7 +363,10 @@ impl Dataset for PluginDataset {
         batch: &mut RawBatch,
     ) -> medcoss_core::Result<Vec<SampleReport>> {
         let failures =
-            fill(&self.dataset, view, indices, seeds, batch).map_err(|error| Error::Dataset(error.to_string()))?;
+            fill(&self.dataset, view, indices, seeds, batch).map_err(|error| match error.is_user_error() {
+                true => Error::Dataset(error.to_string()),
+                false => Error::DatasetFault(error.to_string()),
+            })?;
         Ok(failures.iter().map(|failure| report_of(failure, self)).collect())
     }
 

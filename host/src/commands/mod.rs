@@ -1,7 +1,8 @@
 //! The commands, one file each: the arguments, and `run`.
 
 pub(crate) mod bench;
-pub(crate) mod compare;
+pub(crate) mod builtin_pace;
+mod compare;
 pub(crate) mod data_check;
 pub(crate) mod demo;
 pub(crate) mod embed;

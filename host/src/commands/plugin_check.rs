@@ -23,6 +23,7 @@ use nix::sys::signal::Signal;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
+use super::builtin_pace;
 use crate::arguments::{ResultArgs, loading};
 use crate::failure::Failure;
 use crate::tables::Table;
@@ -112,6 +113,10 @@ struct Report<'a> {
     n_skipped: usize,
     /// Number of bytes that the plugin printed; 0 in a correct plugin.
     printed_bytes: u64,
+    /// Milliseconds of a sample in the training view on one thread, where it was measured.
+    sample_ms: Option<f64>,
+    /// The same of the built-in plugins, ascending.
+    builtin_sample_ms: Vec<f64>,
     rules: &'a [RuleReport],
 }
 
@@ -123,6 +128,7 @@ impl Check {
         let sha256 = read.map_err(Failure::user)?.sha256().to_string();
         let (reports, printed_bytes) = self.tried(&id, &sha256, request).map_err(Failure::internal)?;
         let count = |outcome| reports.iter().filter(|report| report.outcome == outcome).count();
+        let sample_ms = builtin_pace::milliseconds(&reports);
         let report = Report {
             file: &self.file,
             id: &id,
@@ -132,6 +138,8 @@ impl Check {
             n_failed: count(Outcome::Failed),
             n_skipped: count(Outcome::Skipped),
             printed_bytes,
+            sample_ms,
+            builtin_sample_ms: sample_ms.map(|_| builtin_pace::of_builtins()).unwrap_or_default(),
             rules: &reports,
         };
         self.result.print(&report, Report::page)?;
@@ -343,6 +351,17 @@ impl Drop for Child {
 }
 
 impl Report<'_> {
+    /// How long a sample takes, beside the built-in plugins.
+    fn pace(&self) -> String {
+        let builtin = self.builtin_sample_ms.as_slice();
+        let (Some(own), [first, .., last]) = (self.sample_ms, builtin) else { return String::new() };
+        let median = builtin[builtin.len() / 2];
+        let judged = if own > *last { ": slower than all of them, so that training may wait for its data" } else { "" };
+        format!(
+            "A sample takes {own:.1} ms on one thread; samples of the built-in plugins take {first:.1} to {last:.1} ms, median {median:.1} ms{judged}.\n"
+        )
+    }
+
     fn page(&self) -> String {
         let mut table = Table::new(&["rule", "outcome", "found"]);
         for RuleReport { rule, outcome, detail, remedy, .. } in self.rules {
@@ -357,6 +376,7 @@ impl Report<'_> {
         let mut text = table.wrapped();
         let Self { n_passed, n_failed, n_skipped, printed_bytes, .. } = self;
         text.push_str(&format!("\n{n_passed} rules hold, {n_failed} are broken, {n_skipped} were skipped.\n"));
+        text.push_str(&self.pace());
         if *printed_bytes > 0 {
             text.push_str(&format!("The plugin printed {printed_bytes} bytes; messages belong into the host's log.\n"));
         }

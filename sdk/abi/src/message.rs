@@ -31,6 +31,9 @@ pub struct Description {
     pub renders: Option<Rendering>,
     /// Names of the operations that `invoke` and `query` know.
     pub operations: Vec<String>,
+    /// Whether the plugin was built for debugging, and is slow. Since version 1.3.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub debug_build: bool,
 }
 
 /// Keyword in the schema of options under which a plugin may list former names of options: an object from each former name to the

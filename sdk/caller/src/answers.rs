@@ -121,6 +121,7 @@ mod tests {
             options: json!({}),
             renders: None,
             operations: vec![],
+            debug_build: false,
         }
     }
 

@@ -57,6 +57,7 @@ extern "C" fn describe<M: Modality>() -> RResult<RString, PluginError> {
             options: crate::options::schema::<M>(),
             renders: M::RENDERS,
             operations: queries::operations::<M>(),
+            debug_build: cfg!(debug_assertions),
         };
         json(&description).map(RString::from)
     })

@@ -17,10 +17,12 @@ pub(super) fn throughput(under_test: &mut PluginUnderTest) -> RuleResult {
     let seed = under_test.request.seed;
     // Caches of files are filled first.
     samples.each(View::Training, seed, |_, _| Ok(()))?;
+    let build =
+        if under_test.description()?.debug_build { "; a debug build, which is slower than a release" } else { "" };
     let one = rate(&samples, seed, 1)?;
     let two = rate(&samples, seed, 2)?;
     measured(
-        format!("{one:.1} samples/s on one thread, {two:.1} on two"),
+        format!("{one:.1} samples/s on one thread, {two:.1} on two{build}"),
         [("samples_per_second_1_thread", one), ("samples_per_second_2_threads", two)],
     )
 }
