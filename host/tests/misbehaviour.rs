@@ -300,7 +300,7 @@ fn a_plugin_that_ends_a_run_leaves_it_whole_and_it_goes_on() {
         ("fill:abort@13", Crashes),
         ("fill:nan@8", Ends(1, "not a finite number")),
         ("fill:mask-2", Ends(1, "neither 0 nor 1")),
-        ("fill:past-end@8", Ends(1, "it wrote past the end of the buffer of tokens")),
+        ("fill:past-end@8", Ends(2, "it wrote past the end of the buffer of tokens")),
         ("fill:error@8", Ends(1, "the disk is on fire")),
         ("fill:gigabyte-error@8", Ends(1, "bytes more)")),
         ("fill:loop@8", Ends(130, "stopping after this step")),
