@@ -17,7 +17,7 @@ use crate::library::OpenHandle;
 use crate::options;
 use crate::plugin::Plugin;
 use crate::sample_failure::{FailureKind, SampleFailure};
-use crate::sample_table::SampleTable;
+use crate::sample_table::{EntryFacts, SampleTable};
 use crate::untrusted_text::untrusted_bytes;
 
 /// What a geometry may require of this host. Coordinates and affines are delivered to nobody yet.
@@ -169,6 +169,24 @@ impl OpenDataset {
     /// What the plugin says of the samples, by index.
     pub fn samples(&self) -> &SampleTable {
         &self.samples
+    }
+
+    /// Takes over what the user says of the entries of the data, one for each.
+    ///
+    /// # Errors
+    /// A plugin that does not say which entry a sample comes from.
+    pub fn annotate(&mut self, facts: &[EntryFacts]) -> Result<(), PluginError> {
+        self.samples.annotate(facts).map_err(|index| {
+            let id = &self.samples.ids()[index];
+            PluginError::request(
+                self.plugin.name(),
+                "open",
+                format!(
+                    "it does not say which entry of the data sample {id} comes from, which a list of files needs\n\
+                     hint: name folders in `data`, or update the plugin"
+                ),
+            )
+        })
     }
 
     /// Hexadecimal digest of the data. It changes when the data change.

@@ -88,6 +88,6 @@ pub use registry::{
     FoundPlugin, Loading, OpenedPlugin, PluginRegistry, PluginUnavailable, ShadowedPlugin, UnknownModality,
 };
 pub use sample_failure::{FailureKind, SampleFailure};
-pub use sample_table::SampleTable;
+pub use sample_table::{EntryFacts, SampleTable};
 pub use search::{Folder, MissingFolder, Origin, Search, SearchEnvironment, user_folder};
 pub use untrusted_text::{steers_terminal, untrusted_bytes, untrusted_text};

@@ -7,6 +7,19 @@ use medcoss_abi::message::SampleRecord;
 /// Place of a text that a sample does not have.
 const NONE: u32 = u32::MAX;
 
+/// What the user says of all samples that come from one entry of the data.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct EntryFacts {
+    /// Label, in place of the plugin's.
+    pub label: Option<String>,
+    /// Group, in place of the plugin's.
+    pub group: Option<String>,
+    /// Pair, in place of the plugin's.
+    pub pair: Option<String>,
+    /// Side of a split: `train`, `validation` or `test`.
+    pub split: Option<String>,
+}
+
 /// The samples of a dataset, by index.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct SampleTable {
@@ -15,6 +28,7 @@ pub struct SampleTable {
     groups: Column,
     labels: Column,
     pairs: Column,
+    splits: Column,
     /// Empty where no sample names an entry.
     entries: Vec<u32>,
     /// Empty where every sample has the weight 1.
@@ -36,9 +50,33 @@ impl SampleTable {
         self.ids.push(id);
     }
 
+    /// Takes over what the user says of the entries. What nothing is said of stays as the plugin says.
+    ///
+    /// # Errors
+    /// The first sample that names none of the entries.
+    pub(crate) fn annotate(&mut self, facts: &[EntryFacts]) -> Result<(), usize> {
+        let only = (facts.len() == 1).then_some(0);
+        let places: Vec<usize> = (0..self.ids.len())
+            .map(|index| self.entry(index).or(only).filter(|&entry| entry < facts.len()).ok_or(index))
+            .collect::<Result<_, usize>>()?;
+        let over = |own: &Column, fact: fn(&EntryFacts) -> &Option<String>| {
+            let mut column = Column::default();
+            for (index, &entry) in places.iter().enumerate() {
+                column.push(index, fact(&facts[entry]).clone().or_else(|| own.get(index).map(String::from)));
+            }
+            column
+        };
+        self.labels = over(&self.labels, |facts| &facts.label);
+        self.groups = over(&self.groups, |facts| &facts.group);
+        self.pairs = over(&self.pairs, |facts| &facts.pair);
+        self.splits = over(&self.splits, |facts| &facts.split);
+        self.finish();
+        Ok(())
+    }
+
     /// Forgets what is needed while samples are added only.
     pub(crate) fn finish(&mut self) {
-        for column in [&mut self.files, &mut self.groups, &mut self.labels, &mut self.pairs] {
+        for column in [&mut self.files, &mut self.groups, &mut self.labels, &mut self.pairs, &mut self.splits] {
             column.known = HashMap::new();
         }
     }
@@ -71,6 +109,11 @@ impl SampleTable {
     /// What the sample shares with those of another modality that belong to it.
     pub fn pair(&self, index: usize) -> Option<&str> {
         self.pairs.get(index)
+    }
+
+    /// Side of a split that the sample belongs to, where the user says so: `train`, `validation` or `test`.
+    pub fn split(&self, index: usize) -> Option<&str> {
+        self.splits.get(index)
     }
 
     /// How often a sample is drawn in training, relative to the others; empty where all are drawn equally often.
@@ -149,5 +192,30 @@ mod tests {
         assert_eq!([2, 3].map(|at| table.pair(at)), [None, Some("q")]);
         assert_eq!(table.weights(), [1.0, 1.0, 0.5, 1.0]);
         assert_eq!((table.groups.texts.len(), table.files.texts.len()), (1, 1));
+    }
+
+    #[test]
+    fn what_is_said_of_an_entry_holds_for_its_samples() {
+        let mut table = SampleTable::default();
+        table.push(SampleRecord::new("a#1").of_entry(0).labelled(Some("own")).in_group("own"));
+        table.push(SampleRecord::new("a#2").of_entry(0));
+        table.push(SampleRecord::new("b").of_entry(1).labelled(Some("own")));
+        table.finish();
+        let fact = |text: &str| Some(text.to_string());
+        let facts = [
+            EntryFacts { label: fact("x"), split: fact("train"), ..EntryFacts::default() },
+            EntryFacts { group: fact("p"), pair: fact("q"), ..EntryFacts::default() },
+        ];
+        table.annotate(&facts).unwrap();
+        assert_eq!([0, 1, 2].map(|at| table.label(at)), [Some("x"), Some("x"), Some("own")]);
+        assert_eq!([0, 1, 2].map(|at| table.group(at)), [Some("own"), None, Some("p")]);
+        assert_eq!([0, 1, 2].map(|at| table.split(at)), [Some("train"), Some("train"), None]);
+        assert_eq!(table.pair(2), Some("q"));
+        // A sample of no entry: only one entry leaves no doubt.
+        let mut table = SampleTable::default();
+        table.push(SampleRecord::new("c"));
+        assert_eq!(table.annotate(&facts), Err(0));
+        table.annotate(&facts[..1]).unwrap();
+        assert_eq!(table.label(0), Some("x"));
     }
 }

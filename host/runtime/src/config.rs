@@ -19,6 +19,7 @@ use medcoss_plugin_host::nearest;
 use serde::{Deserialize, Serialize};
 
 use crate::assignments::set;
+use crate::data_source::DataSource;
 use crate::recipe::Recipe;
 use crate::renamed_settings::refuse_former_names;
 
@@ -280,8 +281,8 @@ pub struct StageSection {
     /// Folder below the data root that this stage's paths are relative to, including the paths in its options.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub root: Option<PathBuf>,
-    /// Files and folders with the data, relative to the configuration file or to `--data-root`.
-    pub data: OneOrMore,
+    /// Files and folders with the data, a manifest or a layout, relative to the configuration file or to `--data-root`.
+    pub data: DataSource,
     /// Number of epochs, if it differs from [`TrainingSection::epochs`].
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub epochs: Option<usize>,
@@ -301,7 +302,7 @@ pub struct StageSection {
 
 impl StageSection {
     /// A stage with the run's settings and the plugin's default options.
-    pub fn new(modality: &str, data: OneOrMore) -> Self {
+    pub fn new(modality: &str, data: DataSource) -> Self {
         let (epochs, warmup_epochs, batch_size, gradient_accumulation) = (None, None, None, None);
         let (modality, options) = (modality.into(), toml::Table::new());
         Self { modality, root: None, data, epochs, warmup_epochs, batch_size, gradient_accumulation, options }
@@ -414,11 +415,8 @@ impl RunConfig {
         for stage in &self.stages {
             check_modality(&stage.modality)?;
             self.settings(stage).check().with_context(|| format!("stage {}", stage.modality))?;
-            let paths = stage.data.paths();
-            if paths.is_empty() {
-                bail!("stage {}: data is empty\nhint: name at least one file or folder", stage.modality);
-            }
-            for path in paths.into_iter().chain(stage.root.clone()) {
+            stage.data.check().with_context(|| format!("stage {}", stage.modality))?;
+            for path in stage.data.paths().into_iter().chain(stage.root.clone()) {
                 check_below_root(&format!("stage {}: data", stage.modality), &path)?;
             }
             for (name, value) in &stage.options {

@@ -9,6 +9,7 @@ use medcoss_core::run::StoredModel;
 use medcoss_core::stage::{Pooling, encode_samples};
 
 use crate::config::DataSection;
+use crate::data_source::Side;
 use crate::modality_data::ModalityData;
 use crate::observer::{WorkObserver, WorkTracker};
 use crate::resources::Resources;
@@ -67,7 +68,7 @@ impl Run {
     ) -> Result<EncodedSamples> {
         let stored = self.model(options.stage)?;
         let plugin = plugin_for_models(&data.modality, resources.registry, &self.layout)?;
-        let dataset = self.open_data(&plugin, &resources.data_root, data.section())?;
+        let dataset = self.open_data(&plugin, &resources.data_root, data.section(), &[Side::Train])?;
         let family = family_for(&stored, &dataset)?;
         let device = medcoss_core::device::by_name(&resources.device)?;
         let model = stored.load(&device)?;

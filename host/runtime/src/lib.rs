@@ -11,6 +11,7 @@ pub mod buffer_tokens;
 pub mod comparison;
 pub mod config;
 mod csv_table;
+pub mod data_source;
 pub mod disk;
 pub mod encoding;
 pub mod evaluation;

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use crate::config::{OneOrMore, StageSection};
+use crate::data_source::DataSource;
 
 /// Data of one modality: the plugin's id, the paths, and the plugin's options.
 #[derive(Debug, Clone, PartialEq)]
@@ -25,8 +26,8 @@ impl ModalityData {
     /// The data as a stage of a configuration.
     pub(crate) fn section(&self) -> StageSection {
         let data = match self.paths.as_slice() {
-            [one] => OneOrMore::One(one.clone()),
-            several => OneOrMore::More(several.to_vec()),
+            [one] => DataSource::Paths(OneOrMore::One(one.clone())),
+            several => DataSource::of_paths(several.to_vec()),
         };
         StageSection { options: self.options.clone(), ..StageSection::new(&self.modality, data) }
     }

@@ -19,6 +19,7 @@ use medcoss_plugin_host::{
 
 use crate::buffer_tokens;
 use crate::config::StageSection;
+use crate::data_source::{ResolvedData, Side};
 use crate::relative_paths::{is_below, without_folder};
 use crate::token_spec::{layout_of, spec_of, targets_of, vocabulary_digest_of};
 
@@ -48,18 +49,35 @@ pub struct PluginDataset {
 }
 
 impl PluginDataset {
-    /// Opens the data of a stage, after the names of its options were checked.
+    /// Opens the data of a stage, after the names of its options were checked: of a list with a split, the samples of `sides`.
     ///
     /// # Errors
-    /// Unknown options, errors that the plugin reports, answers that break the contract.
-    pub fn open(plugin: &Plugin, base: &Path, stage: &StageSection, assets: Option<&Path>) -> Result<Self> {
-        let request = Open {
-            base: stage.root.as_ref().map_or_else(|| base.to_path_buf(), |root| base.join(root)),
-            data: stage.data.paths(),
-            options: serde_json::to_value(&stage.options)?,
-            assets: assets.map(Path::to_path_buf),
-        };
-        Self::from_request(plugin, &request)
+    /// Unknown options, a list that cannot be read, errors that the plugin reports, answers that break the contract.
+    pub fn open(
+        plugin: &Plugin,
+        base: &Path,
+        stage: &StageSection,
+        assets: Option<&Path>,
+        sides: &[Side],
+    ) -> Result<Self> {
+        let base = stage.root.as_ref().map_or_else(|| base.to_path_buf(), |root| base.join(root));
+        let ResolvedData { entries, facts, left_out } = stage.data.resolve(&base, sides)?;
+        let options = serde_json::to_value(&stage.options)?;
+        let n_entries = entries.len() as u64;
+        let request = Open { base, data: entries, options, assets: assets.map(Path::to_path_buf) };
+        let mut dataset = Self::from_request(plugin, &request)?;
+        if !facts.is_empty() {
+            dataset.dataset.annotate(&facts)?;
+        }
+        if !left_out.is_empty() {
+            let account =
+                dataset.account.get_or_insert_with(|| DataAccount { n_used: n_entries, ..DataAccount::default() });
+            for (file, reason) in left_out {
+                tracing::info!("left out, {}: {}", untrusted_text(&reason), untrusted_text(&file));
+                *account.left_out.entry(untrusted_text(&reason)).or_default() += 1;
+            }
+        }
+        Ok(dataset)
     }
 
     /// Opens the buffer samples of a finished stage; `assets` as for [`PluginDataset::open`].

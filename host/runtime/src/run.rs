@@ -8,6 +8,7 @@ use medcoss_core::weights::InitialModel;
 use medcoss_plugin_host::Plugin;
 
 use crate::config::{RunConfig, StageSection};
+use crate::data_source::Side;
 use crate::option_presets::{add_preset, preset_of};
 use crate::plugin_dataset::PluginDataset;
 
@@ -50,11 +51,17 @@ impl Run {
     }
 
     /// Opens data as the run's stages of that modality do, if there are any: with their options below those of
-    /// `section`, and with the assets of the first of them.
+    /// `section`, and with the assets of the first of them. Of a list with a split, the samples of `sides` are opened.
     ///
     /// # Errors
     /// Damaged assets, errors that the plugin reports.
-    pub fn open_data(&self, plugin: &Plugin, base: &Path, section: StageSection) -> Result<PluginDataset> {
+    pub fn open_data(
+        &self,
+        plugin: &Plugin,
+        base: &Path,
+        section: StageSection,
+        sides: &[Side],
+    ) -> Result<PluginDataset> {
         let mut section = section;
         if let Some(stage) = self.config.stages.iter().rfind(|stage| stage.modality == section.modality) {
             let own = std::mem::replace(&mut section.options, stage.options.clone());
@@ -66,7 +73,7 @@ impl Run {
             tracing::warn!("{added}");
         }
         let assets = self.assets(&section.modality)?;
-        PluginDataset::open(plugin, base, &section, assets.as_deref())
+        PluginDataset::open(plugin, base, &section, assets.as_deref(), sides)
     }
 
     /// The folder of a finished stage.

@@ -18,6 +18,7 @@ use medcoss_plugin_host::Plugin;
 
 use crate::buffer_tokens::BufferTokens;
 use crate::config::{RunConfig, StageSection};
+use crate::data_source::Side;
 use crate::disk::{human_bytes, size_of};
 use crate::initial_weights::InitialWeights;
 use crate::observer::{DataReport, RunObserver};
@@ -373,7 +374,7 @@ impl Training {
     fn open_data(&self, layout: &RunLayout, at: usize, is_root: bool) -> Result<PluginDataset> {
         let (section, plugin): (&StageSection, &Plugin) = (&self.config.stages[at], self.plugins[at].loaded()?);
         let known = self.known_assets(layout, at)?;
-        let mut source = PluginDataset::open(plugin, &self.base, section, known.as_deref())?;
+        let mut source = PluginDataset::open(plugin, &self.base, section, known.as_deref(), &[Side::Train])?;
         if known.is_none() && is_root {
             let assets = self.folder(layout, at).file(RunLayout::NEW_ASSETS);
             let mut learned = Vec::new();

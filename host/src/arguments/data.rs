@@ -6,7 +6,8 @@ use anyhow::Result;
 use clap::Args;
 use medcoss_plugin_host::Plugin;
 use medcoss_runtime::assignments::options_of;
-use medcoss_runtime::config::{OneOrMore, StageSection};
+use medcoss_runtime::config::StageSection;
+use medcoss_runtime::data_source::{DataSource, Side};
 use medcoss_runtime::plugin_dataset::PluginDataset;
 
 use super::DataRootArgs;
@@ -37,8 +38,8 @@ impl DataArgs {
     /// Opens the data with their plugin.
     pub(crate) fn open(&self, plugin: &Plugin) -> Result<PluginDataset> {
         let base = self.data_root.or_current()?;
-        let mut section = StageSection::new(&self.modality, OneOrMore::More(self.data.clone()));
+        let mut section = StageSection::new(&self.modality, DataSource::of_paths(self.data.clone()));
         section.options = options_of(&self.options)?;
-        PluginDataset::open(plugin, &base, &section, None)
+        PluginDataset::open(plugin, &base, &section, None, &[Side::Train])
     }
 }

@@ -13,7 +13,8 @@ use medcoss_core::run::StoredModel;
 use medcoss_core::stage::{Encoding, FeaturePass, Pooling, encode_samples};
 use medcoss_core::weights::{ArraySource, ElementType, TensorOut, floats_to_bytes, write_safetensors};
 use medcoss_runtime::assignments::options_of;
-use medcoss_runtime::config::{DataSection, OneOrMore, StageSection};
+use medcoss_runtime::config::{DataSection, StageSection};
+use medcoss_runtime::data_source::{DataSource, Side};
 use medcoss_runtime::encoding::{family_for, family_of};
 use medcoss_runtime::id_key::IdKey;
 use medcoss_runtime::plugin_dataset::PluginDataset;
@@ -168,9 +169,9 @@ impl Embed {
         let registry = self.plugins.registry().map_err(Failure::into_error)?;
         let plugin = plugin_for_models(modality, &registry, run.layout())?;
         let base = self.data_root.or_current()?;
-        let mut section = StageSection::new(modality, OneOrMore::More(self.data.clone()));
+        let mut section = StageSection::new(modality, DataSource::of_paths(self.data.clone()));
         section.options = options_of(&self.options)?;
-        run.open_data(&plugin, &base, section)
+        run.open_data(&plugin, &base, section, &[Side::Train])
     }
 
     fn write(&self, stored: &StoredModel, source: &dyn Dataset, ranks: &Ranks) -> Result<Option<Report>> {

@@ -56,7 +56,10 @@ impl TaskSamples {
                 named(data.ids, &missing)
             );
         }
-        let kept: Vec<Annotation> = annotations.into_iter().flatten().collect();
+        let mut kept: Vec<Annotation> = annotations.into_iter().flatten().collect();
+        for (annotation, at) in kept.iter_mut().zip(&labelled).filter(|(annotation, _)| annotation.split.is_none()) {
+            annotation.split = data.samples.split(*at).map(String::from);
+        }
         let (labels, classes) = match task.is_segmentation() {
             // Splits are stratified by class, and here all samples have one class.
             true => (vec![0; kept.len()], named_classes(task, data.masks.map_or(&[], |maps| &maps.classes))?),
@@ -267,7 +270,8 @@ fn numbers(annotations: &[Annotation]) -> Result<Vec<f64>> {
 
 /// Whether each sample is a test sample, where a column of the table says so.
 fn sides_of(task: &TaskSection, annotations: &[Annotation]) -> Result<Option<Vec<bool>>> {
-    let Some(column) = &task.split.column else { return Ok(None) };
+    let of_list = || (!task.split.is_given() && task.data.has_split()).then_some("split of data");
+    let Some(column) = task.split.column.as_deref().or_else(of_list) else { return Ok(None) };
     let side = |annotation: &Annotation| match annotation.split.as_deref() {
         Some("test") => Ok(true),
         Some("train") => Ok(false),

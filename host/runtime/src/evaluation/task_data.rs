@@ -15,6 +15,7 @@ use super::label_source::{LabelSource, MaskLabels};
 use super::samples::TaskSamples;
 use super::tasks_file::TaskSection;
 use crate::config::StageSection;
+use crate::data_source::Side;
 use crate::label_maps::MaskedSource;
 use crate::plugin_dataset::PluginDataset;
 use crate::run::Run;
@@ -35,7 +36,7 @@ pub(super) struct TaskData {
 
 /// Key by which tasks share their data.
 pub(super) fn key(task: &TaskSection) -> String {
-    format!("{:?}", (&task.modality, &task.root, task.data.paths(), task.options.to_string()))
+    format!("{:?}", (&task.modality, &task.root, &task.data, task.options.to_string()))
 }
 
 impl TaskData {
@@ -47,7 +48,7 @@ impl TaskData {
         let mut section = StageSection::new(&task.modality, task.data.clone());
         section.root = task.root.clone();
         section.options = task.options.clone();
-        let dataset = run.open_data(plugin, base, section)?;
+        let dataset = run.open_data(plugin, base, section, &[Side::Train, Side::Test])?;
         let family = config
             .family(dataset.family())
             .ok_or_else(|| anyhow!("the run's model has no token family {}", dataset.family()))?;

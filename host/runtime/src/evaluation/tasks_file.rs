@@ -11,7 +11,8 @@ use medcoss_core::run::sha256_of_content;
 use serde::Deserialize;
 
 use super::label_source::{Classes, GroupSection, LabelSection, LabelSource};
-use crate::config::{OneOrMore, with_nearest};
+use crate::config::with_nearest;
+use crate::data_source::DataSource;
 use crate::renamed_settings::refuse_former_protocols;
 
 /// Largest tasks file in bytes.
@@ -46,8 +47,8 @@ pub struct TaskSection {
     pub modality: String,
     /// Folder below the data root that the task's paths are relative to.
     pub root: Option<PathBuf>,
-    /// Files and folders with the data.
-    pub data: OneOrMore,
+    /// Files and folders with the data, a manifest or a layout.
+    pub data: DataSource,
     /// Plugin options, added to those of the run's stage of that modality.
     #[serde(default)]
     pub options: toml::Table,
@@ -236,9 +237,7 @@ impl TaskSection {
     }
 
     fn check(&self) -> Result<()> {
-        if self.data.paths().is_empty() {
-            bail!("data is empty\nhint: name at least one file or folder");
-        }
+        self.data.check()?;
         self.check_settings()?;
         match self.protocol() {
             // The largest possible number of neighbours is not known yet.

@@ -12,6 +12,7 @@ use super::exhibit::{Exhibit, Frame};
 use super::history::{RunHistory, StageHistory, first_line};
 use crate::buffer_tokens::BufferTokens;
 use crate::config::RunConfig;
+use crate::data_source::Side;
 use crate::plugin_dataset::PluginDataset;
 use crate::stage_dataset::StageDataset;
 use crate::stage_plugin::{StagePlugin, plugins_of};
@@ -84,7 +85,7 @@ impl StageSamples {
             StagePlugin::Missing(missing) => return Err(nameless(&missing.locked.id)),
         };
         let assets = run.finished.assets(&stage.modality)?;
-        let data = PluginDataset::open(plugin, base, &section, assets.as_deref()).and_then(|dataset| {
+        let data = PluginDataset::open(plugin, base, &section, assets.as_deref(), &[Side::Train]).and_then(|dataset| {
             if dataset.fingerprint() != state.fingerprint {
                 bail!("its data are not those that it was learned from (another fingerprint)");
             }

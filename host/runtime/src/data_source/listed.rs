@@ -1,0 +1,187 @@
+//! A table in place of paths: `{ manifest = "train.csv", path = "file" }` or `{ layout = "nnunet", folder = "Dataset001" }`.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result, bail};
+use serde::{Deserialize, Serialize};
+
+use super::{ResolvedData, Side, bids, class_folders, decathlon, manifest, nnunet};
+
+/// Fields of a manifest or a layout. [`Listed::check`] says which belong together.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Listed {
+    /// A table with a row for each file: `.csv`, `.tsv`, or JSON Lines (`.jsonl`, `.ndjson`).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub manifest: Option<PathBuf>,
+    /// Column with the files' paths, relative to the manifest's folder.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub path: Option<String>,
+    /// Column with labels.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub label: Option<String>,
+    /// Column with groups, such as patients, that no split separates.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub group: Option<String>,
+    /// Column with the splits: `train`, `validation`, `test`, or other values with `use`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub split: Option<String>,
+    /// Column with what samples of two modalities share: the number of an examination.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub pair: Option<String>,
+    /// Values of the split's column whose rows are used, whatever they are called: `[0, 1, 2]` of folds.
+    #[serde(rename = "use", skip_serializing_if = "Option::is_none")]
+    pub used: Option<Vec<UsedValue>>,
+    /// Text before each path: `images/`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub prefix: Option<String>,
+    /// Text behind each path: `.png`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub suffix: Option<String>,
+    /// Beginning of absolute paths that stands for the data root: `/mnt/archive`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub strip: Option<String>,
+    /// What separates the columns of a table: `,`, `;`, a tab or `|`. By the extension without it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub delimiter: Option<char>,
+    /// Layout of a folder.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub layout: Option<Layout>,
+    /// The folder of the layout.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub folder: Option<PathBuf>,
+    /// Channel of images with several, from 0 (nnU-Net); ending of the images' names (BIDS): `T1w`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub channel: Option<UsedValue>,
+}
+
+/// A value of a column: a number is taken as its text.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(untagged)]
+pub enum UsedValue {
+    /// A whole number.
+    Number(i64),
+    /// A text.
+    Text(String),
+}
+
+impl UsedValue {
+    /// The value as a cell has it.
+    pub fn text(&self) -> String {
+        match self {
+            Self::Number(number) => number.to_string(),
+            Self::Text(text) => text.clone(),
+        }
+    }
+}
+
+/// A layout of folders.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Layout {
+    /// nnU-Net: `dataset.json`, `imagesTr/case_0000.nii.gz`, `labelsTr`.
+    Nnunet,
+    /// Medical Segmentation Decathlon: `dataset.json` with `training` and `test`.
+    Decathlon,
+    /// A folder for each class.
+    ClassFolders,
+    /// Brain Imaging Data Structure: `sub-01/ses-1/anat/sub-01_ses-1_T1w.nii.gz`.
+    Bids,
+}
+
+impl Listed {
+    /// The manifest, or the folder of the layout.
+    pub fn place(&self) -> &Path {
+        self.manifest.as_deref().or(self.folder.as_deref()).unwrap_or(Path::new(""))
+    }
+
+    /// Whether it states a split of its samples: a manifest with such a column, a layout with folders for it.
+    pub fn has_split(&self) -> bool {
+        match self.layout {
+            None => self.split.is_some() && self.used.is_none(),
+            Some(Layout::Nnunet | Layout::Decathlon) => true,
+            Some(Layout::ClassFolders | Layout::Bids) => false,
+        }
+    }
+
+    /// Checks which fields belong together.
+    ///
+    /// # Errors
+    /// Neither a manifest nor a layout, or both; fields of the other.
+    pub fn check(&self) -> Result<()> {
+        let of_manifest = [
+            ("path", self.path.is_some()),
+            ("label", self.label.is_some()),
+            ("group", self.group.is_some()),
+            ("split", self.split.is_some()),
+            ("pair", self.pair.is_some()),
+            ("use", self.used.is_some()),
+            ("prefix", self.prefix.is_some()),
+            ("suffix", self.suffix.is_some()),
+            ("strip", self.strip.is_some()),
+            ("delimiter", self.delimiter.is_some()),
+        ];
+        let of_layout = [("folder", self.folder.is_some()), ("channel", self.channel.is_some())];
+        let foreign = |fields: &[(&'static str, bool)]| fields.iter().find(|(_, given)| *given).map(|(name, _)| *name);
+        match (&self.manifest, self.layout) {
+            (Some(_), Some(_)) => bail!("data has both manifest and layout\nhint: keep one of them"),
+            (None, None) => bail!(
+                "data is a table without manifest and without layout\nhint: write {{ manifest = \"train.csv\", path = \"file\" }} or \
+                 {{ layout = \"nnunet\", folder = \"Dataset001\" }}"
+            ),
+            (Some(_), None) => {
+                if let Some(name) = foreign(&of_layout) {
+                    bail!("data.{name} belongs to a layout, and data has a manifest\nhint: remove it");
+                }
+                if self.path.is_none() {
+                    bail!("data.path is missing\nhint: name the column of the manifest that holds the files' paths");
+                }
+                if self.used.is_some() && self.split.is_none() {
+                    bail!(
+                        "data.use chooses values of a column, and data.split names none\nhint: name the column in data.split"
+                    );
+                }
+                Ok(())
+            }
+            (None, Some(layout)) => {
+                if let Some(name) = foreign(&of_manifest) {
+                    bail!("data.{name} belongs to a manifest, and data has a layout\nhint: remove it");
+                }
+                if self.folder.is_none() {
+                    bail!("data.folder is missing\nhint: name the folder with the layout");
+                }
+                if self.channel.is_some() && layout == Layout::ClassFolders {
+                    bail!("data.channel belongs to the layouts nnunet and bids\nhint: remove it");
+                }
+                Ok(())
+            }
+        }
+    }
+
+    /// The files, as [`super::DataSource::resolve`] gives them.
+    ///
+    /// # Errors
+    /// Those of [`Listed::check`]; a list that cannot be read, or that names no file that is there.
+    pub fn resolve(&self, base: &Path, sides: &[Side]) -> Result<ResolvedData> {
+        self.check()?;
+        let shown = self.place().display().to_string();
+        let resolved = match self.layout {
+            None => manifest::read(self, base, sides),
+            Some(Layout::Nnunet) => nnunet::read(self, base, sides),
+            Some(Layout::Decathlon) => decathlon::read(self, base, sides),
+            Some(Layout::ClassFolders) => class_folders::read(self, base),
+            Some(Layout::Bids) => bids::read(self, base),
+        };
+        let resolved = resolved.with_context(|| format!("data {shown}"))?;
+        if resolved.entries.is_empty() {
+            let why = match resolved.left_out.first() {
+                Some((file, reason)) => {
+                    format!("; the first of {} that are left out: {file}, {reason}", resolved.left_out.len())
+                }
+                None => String::new(),
+            };
+            bail!("data {shown} names no file that can be used{why}");
+        }
+        Ok(resolved)
+    }
+}
