@@ -1,8 +1,8 @@
 //! The commands, one file each: the arguments, and `run`.
 
 pub(crate) mod bench;
-pub(crate) mod builtin_pace;
-mod compare;
+mod builtin_pace;
+pub(crate) mod compare;
 pub(crate) mod data_check;
 pub(crate) mod demo;
 pub(crate) mod embed;
