@@ -8,9 +8,9 @@ use anyhow::Context;
 use clap::{ArgAction, Parser, Subcommand};
 
 use crate::commands::{
-    bench, compare, data_check, demo, embed, eval, export, import, plan, plugin_check, plugin_inspect, plugin_list,
-    plugin_new, plugin_pack, plugin_preview, plugin_rescan, plugin_trust, pretrain, report, resume, show, stage_add,
-    stage_remove, synth,
+    bench, compare, data_check, demo, embed, eval, export, import, init, plan, plugin_check, plugin_inspect,
+    plugin_list, plugin_new, plugin_pack, plugin_preview, plugin_rescan, plugin_trust, pretrain, report, resume, show,
+    stage_add, stage_remove, synth,
 };
 use crate::failure::Failure;
 use crate::{messages, terminal};
@@ -39,6 +39,7 @@ struct Cli {
 #[derive(Debug, Subcommand)]
 enum Command {
     Demo(demo::Demo),
+    Init(init::Init),
     Plan(plan::Plan),
     Pretrain(pretrain::Pretrain),
     Resume(resume::Resume),

@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::path::{Path, PathBuf};
 
-use medcoss_abi::message::{Geometry, Rendering, SampleRecord, Synthesised};
+use medcoss_abi::message::{Geometry, Rendering, SampleRecord, Survey, Synthesised};
 use schemars::JsonSchema;
 use serde::{Serialize, de::DeserializeOwned};
 
@@ -52,6 +52,16 @@ pub trait Modality: Send + Sync + 'static {
     /// # Errors
     /// Options that are out of range.
     fn geometry(options: &Self::Options) -> Result<Geometry, Error>;
+
+    /// Says whether data are of this modality, what they are like, and which options suit them: for `medcoss init`. Looks at the headers of
+    /// some files and reads no sample; finding nothing of its own is no error, but a fit of 0. `None`: not known.
+    ///
+    /// # Errors
+    /// Data that are missing or cannot be listed.
+    fn survey(base: &Path, data: &[PathBuf]) -> Result<Option<Survey>, Error> {
+        let _ = (base, data);
+        Ok(None)
+    }
 
     /// Opens data. Checks the options, lists the samples and reads no more than it must.
     ///

@@ -52,7 +52,8 @@ pub use fingerprint::Fingerprint;
 pub use masking::{Masking, MaskingScheme};
 pub use medcoss_abi as abi;
 pub use medcoss_abi::message::{
-    Axis, Continuous, Coordinate, Discrete, Geometry, PretextTask, Rendering, SampleRecord, Synthesised, Targets,
+    Axis, Continuous, Coordinate, Discrete, Fact, Geometry, PretextTask, Rendering, SampleRecord, SuitedOption, Survey,
+    Synthesised, Targets,
 };
 pub use medcoss_abi::{NOT_A_TARGET, code};
 pub use options::{check_ranges, in_range};

@@ -1,13 +1,13 @@
 //! A loaded plugin: its description, and the calls that need no dataset.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use medcoss_abi::abi_stable::std_types::{RResult, RString};
-use medcoss_abi::message::{Description, Synthesise, Synthesised};
+use medcoss_abi::message::{Description, Survey, SurveyRequest, Synthesise, Synthesised};
 use medcoss_abi::{PluginHeader, PluginTable, Rejection, operation};
 use medcoss_caller::Shape;
-use medcoss_caller::answers::{check_description, check_size, check_synthesised};
+use medcoss_caller::answers::{check_description, check_size, check_survey, check_synthesised};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
@@ -160,6 +160,23 @@ impl Plugin {
         check_synthesised(&request.folder, &made)
             .map_err(|violation| self.violation(operation::SYNTHESISE, &violation))?;
         Ok(made)
+    }
+
+    /// What the plugin makes of data: whether they are of its modality, and which options suit them. `None` where it does not say, or was built
+    /// before there was this question.
+    ///
+    /// # Errors
+    /// An error that the plugin reports, an answer that breaks the contract.
+    pub fn survey(&self, base: &Path, data: &[PathBuf]) -> Result<Option<Survey>, PluginError> {
+        if !self.description.operations.iter().any(|known| known == operation::SURVEY) {
+            return Ok(None);
+        }
+        let request = SurveyRequest { base: base.to_path_buf(), data: data.to_vec() };
+        let survey: Option<Survey> = self.invoke(operation::SURVEY, &request)?;
+        if let Some(survey) = &survey {
+            check_survey(survey).map_err(|violation| self.violation(operation::SURVEY, &violation))?;
+        }
+        Ok(survey)
     }
 
     /// Calls a named operation of the plugin as a whole.

@@ -17,6 +17,7 @@ pub mod encoding;
 pub mod evaluation;
 pub mod gaussian_blobs;
 pub mod id_key;
+pub mod init;
 mod initial_weights;
 pub mod label_maps;
 pub mod left_out_files;

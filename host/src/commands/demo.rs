@@ -15,11 +15,9 @@ use medcoss_runtime::training::Training;
 
 use super::pretrain::train;
 use crate::arguments::{DeviceArgs, PluginArgs, ProgressArgs, ResultArgs};
+use crate::builtin::in_order;
 use crate::failure::Failure;
 use crate::tables;
-
-/// The paper's order of modalities. Other modalities follow in alphabetical order.
-const ORDER: [&str; 5] = ["text", "xray", "ct", "mri", "pathology"];
 
 /// Settings of the demo without its stages. The learning rate is high because the model is small and trains for seconds
 /// only.
@@ -107,11 +105,7 @@ impl Demo {
         if plugins.is_empty() {
             bail!("no plugin found\nhint: name a folder with plugins by --plugin-dir DIR, or leave out --no-builtin");
         }
-        let rank = |plugin: &Plugin| {
-            let id = plugin.description().id.clone();
-            (ORDER.iter().position(|known| *known == id).unwrap_or(ORDER.len()), id)
-        };
-        plugins.sort_by_key(rank);
+        in_order(&mut plugins);
         let mut text = format!(
             "# Written by `medcoss demo`; `medcoss pretrain` runs it again.\nseed = {}\n\n{SETTINGS}",
             self.seed

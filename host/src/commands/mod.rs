@@ -9,6 +9,7 @@ pub(crate) mod embed;
 pub(crate) mod eval;
 pub(crate) mod export;
 pub(crate) mod import;
+pub(crate) mod init;
 pub(crate) mod plan;
 pub(crate) mod plugin_check;
 pub(crate) mod plugin_inspect;

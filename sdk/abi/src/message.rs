@@ -217,6 +217,50 @@ pub struct Stop {
     pub stop: bool,
 }
 
+/// Request to look at data of which nobody has said what they are.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SurveyRequest {
+    /// Folder that the entries of `data` are relative to.
+    pub base: PathBuf,
+    /// Files and folders.
+    pub data: Vec<PathBuf>,
+}
+
+/// What a plugin makes of data: whether they are of its modality, what they are like, and which options suit them.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct Survey {
+    /// How surely the data are of this modality: 0 = they are not, 1 = they say so themselves.
+    pub fit: f64,
+    /// Why, as a phrase: `40 of 42 files are DICOM of modality CT`.
+    pub why: String,
+    /// What the data are like, for people: numbers, sizes, spacings, intensities.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub facts: Vec<Fact>,
+    /// Options other than the defaults, each with the reason.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub options: Vec<SuitedOption>,
+}
+
+/// A fact of data, for people.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Fact {
+    /// Name: `voxel spacing (mm)`.
+    pub name: String,
+    /// Value: `1.5 x 0.7 x 0.7, median of 40 scans`.
+    pub value: String,
+}
+
+/// An option that suits data.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct SuitedOption {
+    /// Name of the option.
+    pub name: String,
+    /// Its value.
+    pub value: Value,
+    /// Why, as a phrase: `the median spacing of the scans`.
+    pub reason: String,
+}
+
 /// Request to open a dataset.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Open {

@@ -32,6 +32,9 @@ pub mod code {
 pub mod operation {
     /// `invoke`: write sample files; body [`crate::message::Synthesise`], answer [`crate::message::Synthesised`].
     pub const SYNTHESISE: &str = "synthesise";
+    /// `invoke`: whether data are of this modality, and which options suit them; body [`crate::message::SurveyRequest`], answer
+    /// [`crate::message::Survey`]. Headers of some files are looked at, no sample is read. Optional, since version 1.3.
+    pub const SURVEY: &str = "survey";
     /// `query`: [`crate::message::Info`] of this dataset: all about it but its samples.
     pub const INFO: &str = "info";
     /// `query`: a page of the samples; body [`crate::message::Records`], answer a JSON array of [`crate::message::SampleRecord`].

@@ -15,8 +15,14 @@ use crate::{Dataset, Error, Modality, Tokens, sample_id};
 
 /// Names of the operations of a modality.
 pub(super) fn operations<M: Modality>() -> Vec<String> {
-    let always =
-        [operation::SYNTHESISE, operation::INFO, operation::RECORDS, operation::ACCOUNT, operation::SAVE_ASSETS];
+    let always = [
+        operation::SYNTHESISE,
+        operation::SURVEY,
+        operation::INFO,
+        operation::RECORDS,
+        operation::ACCOUNT,
+        operation::SAVE_ASSETS,
+    ];
     let optional = [
         M::RENDERS.is_some().then_some(operation::RENDER),
         M::SAVES_SAMPLES.then_some(operation::KEEP),

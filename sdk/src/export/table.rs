@@ -1,7 +1,7 @@
 //! The functions of the table, generic over the modality.
 
 use medcoss_abi::abi_stable::std_types::{RResult, RSlice, RStr, RString, RVec};
-use medcoss_abi::message::{Description, Open, Synthesise};
+use medcoss_abi::message::{Description, Open, SurveyRequest, Synthesise};
 use medcoss_abi::{
     DatasetHandle, FillBuffers, FillRequest, HostServices, PluginError, PluginTable, SampleReport, operation,
 };
@@ -69,6 +69,10 @@ extern "C" fn invoke<M: Modality>(name: RStr<'_>, body: RStr<'_>) -> RResult<RSt
             let request: Synthesise = parse(body.as_str().as_bytes())?;
             let made = M::synthesise(&request.folder, request.n_samples, request.seed)?;
             json(&made).map(RString::from)
+        }
+        operation::SURVEY => {
+            let request: SurveyRequest = parse(body.as_str().as_bytes())?;
+            json(&M::survey(&request.base, &request.data)?).map(RString::from)
         }
         other => Err(unknown::<M>(other)),
     })
