@@ -13,7 +13,7 @@ use crate::commands::{
     stage_add, stage_remove, synth,
 };
 use crate::failure::Failure;
-use crate::{messages, terminal};
+use crate::{messages, open_progress, terminal};
 
 /// Exit code for an invalid command line, which the user can fix.
 const MISTYPED: u8 = 1;
@@ -115,6 +115,7 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         }
     };
     messages::install(cli.verbose);
+    open_progress::show();
     match catch_unwind(AssertUnwindSafe(|| execute(&cli.command))) {
         Ok(Ok(())) => ExitCode::SUCCESS,
         // Rust has shown the message.

@@ -17,6 +17,7 @@ mod interrupt;
 mod messages;
 #[cfg(feature = "mpi")]
 mod mpi;
+mod open_progress;
 mod output;
 mod pace;
 mod progress;

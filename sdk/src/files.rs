@@ -5,7 +5,7 @@ use std::io::Read;
 use std::path::{Component, Path, PathBuf};
 use std::time::SystemTime;
 
-use crate::{Account, Error, SampleRecord, sample_id};
+use crate::{Account, Error, SampleRecord, log, sample_id};
 
 /// Largest file in bytes that [`FoundFile::read`] reads.
 pub const MAX_WHOLE_BYTES: u64 = 1 << 29;
@@ -205,6 +205,7 @@ pub fn find_files_by_content(
     kinds: &str,
 ) -> Result<Found, Error> {
     let mut found = Found::default();
+    let mut paced = log::Paced::new("files listed", 0);
     for (at, entry) in entries.iter().enumerate() {
         let at = u32::try_from(at).unwrap_or(u32::MAX);
         let root = base.join(entry);
@@ -265,6 +266,7 @@ pub fn find_files_by_content(
             if is_folder {
                 continue;
             }
+            paced.step()?;
             let id = id_of(&name, &root, item.path());
             found.account.count_file();
             let verdict = match item.file_type().is_file() {
@@ -282,6 +284,7 @@ pub fn find_files_by_content(
             found.files.push(FoundFile { path: item.into_path(), id, entry: at, bytes, modified });
         }
     }
+    paced.finish();
     let files = &mut found.files;
     files.sort_by(|a, b| a.id.cmp(&b.id));
     if let Some(pair) = files.windows(2).find(|pair| pair[0].id == pair[1].id) {

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use anyhow::{Result, bail};
+use medcoss_abi::code;
 use medcoss_abi::message::{Geometry, Keep, Notice, Open, Synthesised};
 use medcoss_core::Error;
 use medcoss_core::confined_path::ConfinedPath;
@@ -13,8 +14,8 @@ use medcoss_core::data::{
 };
 use medcoss_core::run::{RunLayout, StageFolder, read_json, write_atomically};
 use medcoss_plugin_host::{
-    Batch, DataFiles, FailureKind, OpenDataset, Plugin, PluginError, Rendered, SampleFailure, SampleTable, Tokens,
-    View as PluginView, untrusted_text, with_present_names,
+    Batch, DataFiles, FailureKind, Fault, OpenDataset, Plugin, PluginError, Rendered, SampleFailure, SampleTable,
+    Tokens, View as PluginView, untrusted_text, with_present_names,
 };
 
 use crate::buffer_tokens;
@@ -124,7 +125,13 @@ impl PluginDataset {
     }
 
     fn from_request(plugin: &Plugin, request: &Open) -> Result<Self> {
-        let dataset = plugin.open(request)?;
+        let dataset = plugin.open(request).map_err(|error| match error.fault {
+            Fault::Reported(code::STOPPED) => anyhow::Error::new(Error::Interrupted {
+                place: "while data were opened".into(),
+                checkpoint: "nothing was written".into(),
+            }),
+            _ => error.into(),
+        })?;
         let (spec, layout) = (spec_of(dataset.shape()), layout_of(dataset.geometry()));
         let base = request.base.join("").display().to_string();
         let account = dataset.files()?.map(|files| account_of(&files));
